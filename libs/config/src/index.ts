@@ -1,0 +1,86 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import { environmentSchema, fileSchema, type FileConfig } from './schema';
+
+export type { FileConfig } from './schema';
+
+/** Everything a process may know about how it was configured; frozen. Paths are absolute. */
+export interface Config extends FileConfig {
+  readonly host: string;
+  readonly port: number;
+  readonly dataDir: string;
+  readonly modelsDir: string;
+  readonly runDir: string;
+  /** Null: the scheduler runs a private Redis; its address is `privateRedisUrl`. */
+  readonly redisUrl: string | null;
+  readonly privateRedisSocket: string;
+  /** Null: the library that comes with onnxruntime-node. */
+  readonly ortLibraryPath: string | null;
+  readonly logLevel: string;
+  /** The file that was read, or null when there is none. */
+  readonly configPath: string | null;
+}
+
+/** Raised for a setting that is not acceptable; the message lists every one of them. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+const SOCKET_PATH_BYTES_MAX = 107;
+const LONGEST_SOCKET_NAME = `/${'x'.repeat(32)}-realtime.status.sock`;
+
+/**
+ * Reads `CONFIG` (default `./interleave.yaml` when it exists) and the environment, validates both and freezes the
+ * result. The only reader of `process.env`.
+ */
+export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config {
+  const env = check(environmentSchema, environment, 'environment');
+  const configPath = env.CONFIG ? resolve(env.CONFIG) : existsSync('interleave.yaml') ? resolve('interleave.yaml') : null;
+  const file = check(fileSchema, configPath ? readYaml(configPath) : {}, configPath ?? 'configuration');
+  const dataDir = resolve(env.DATA_DIR);
+  const runDir = resolve(env.RUN_DIR ?? join(dataDir, 'run'));
+  if (Buffer.byteLength(runDir + LONGEST_SOCKET_NAME) > SOCKET_PATH_BYTES_MAX) {
+    throw new ConfigError(`RUN_DIR ${runDir} is too long for Unix sockets; set RUN_DIR to a shorter path, for example /run/interleave`);
+  }
+  return deepFreeze({
+    ...file,
+    host: env.HOST,
+    port: env.PORT,
+    dataDir,
+    modelsDir: resolve(env.MODELS_DIR),
+    runDir,
+    redisUrl: env.REDIS_URL ?? null,
+    privateRedisSocket: join(runDir, 'redis.sock'),
+    ortLibraryPath: env.ORT_LIBRARY ? resolve(env.ORT_LIBRARY) : null,
+    logLevel: env.LOG_LEVEL,
+    configPath,
+  });
+}
+
+/** Where each process of a node meets the others. */
+export const runPaths = (runDir: string) => ({
+  placement: join(runDir, 'placement.json'),
+  workerSocket: (workerId: string) => join(runDir, `${workerId}.sock`),
+  statusSocket: (processId: string) => join(runDir, `${processId}.status.sock`),
+});
+
+function readYaml(path: string): unknown {
+  try {
+    return parse(readFileSync(path, 'utf8')) ?? {};
+  } catch (error) {
+    throw new ConfigError(`${path}: ${(error as Error).message}`);
+  }
+}
+
+function check<T extends z.ZodType>(schema: T, value: unknown, source: string): z.infer<T> {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  throw new ConfigError(`${source}: ${result.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; ')}`);
+}
+
+function deepFreeze<T extends object>(value: T): T {
+  for (const child of Object.values(value)) if (child !== null && typeof child === 'object') deepFreeze(child as object);
+  return Object.freeze(value);
+}

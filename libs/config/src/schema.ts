@@ -1,0 +1,61 @@
+import { z } from 'zod';
+
+const positiveInt = z.number().int().positive();
+const MiB = 1024 * 1024;
+
+const partitionSchema = z.strictObject({
+  id: z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'lower-case letters, digits and "-", at most 32'),
+  cpus: z.array(z.number().int().nonnegative()).min(1),
+  class: z.enum(['reserved', 'burstable']).default('burstable'),
+});
+
+/** Limits of one lane's workers. Token caps come from the measured knee of 256–512 tokens a batch on CPUs. */
+const laneSchema = z.strictObject({
+  batchRowsMax: positiveInt.max(4096).default(32),
+  batchTokensMax: positiveInt.max(1_048_576).default(512),
+  queueItemsMax: positiveInt.max(16_384).default(1024),
+  channelBytes: positiveInt.min(4 * MiB).max(4096 * MiB).default(64 * MiB),
+  runTimeoutMs: positiveInt.default(30_000),
+});
+
+/** `interleave.yaml`. Every key has a default; an unknown key is an error. */
+export const fileSchema = z.strictObject({
+  partitions: z.array(partitionSchema).max(64).default([]),
+  realtime: laneSchema.extend({ timeoutMs: positiveInt.max(3_600_000).default(10_000) }).prefault({}),
+  batch: laneSchema
+    .extend({
+      chunkRows: positiveInt.max(8192).default(512),
+      /** Chunks a runner works on at once, and chunks of one batch that wait in Redis. */
+      chunkConcurrency: positiveInt.max(64).default(4),
+      chunksQueuedMax: positiveInt.max(1024).default(16),
+      fileBytesMax: positiveInt.default(8 * 1024 * MiB),
+      rowsMax: positiveInt.default(10_000_000),
+      rowBytesMax: positiveInt.default(4 * MiB),
+      /** Kept free on the disk of DATA_DIR: an upload is refused, a running batch pauses below it. */
+      diskFreeBytesMin: z.number().int().nonnegative().default(256 * MiB),
+    })
+    .prefault({}),
+  http: z
+    .strictObject({
+      bodyBytesMax: positiveInt.default(64 * MiB),
+      requestItemsMax: positiveInt.max(16_384).default(2048),
+    })
+    .prefault({}),
+});
+export type FileConfig = z.infer<typeof fileSchema>;
+
+const port = z.coerce.number().int().min(0).max(65_535);
+
+/** The environment variables that are read; all others are ignored. */
+export const environmentSchema = z.object({
+  HOST: z.string().min(1).default('127.0.0.1'),
+  PORT: port.default(8080),
+  DATA_DIR: z.string().min(1).default('./data'),
+  MODELS_DIR: z.string().min(1).default('./models'),
+  /** Sockets and the placement; short, because a Unix socket path has at most 107 bytes. */
+  RUN_DIR: z.string().min(1).optional(),
+  REDIS_URL: z.string().regex(/^(rediss?|unix):\/\//, 'redis://, rediss:// or unix://').optional(),
+  CONFIG: z.string().min(1).optional(),
+  ORT_LIBRARY: z.string().min(1).optional(),
+  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace']).default('info'),
+});

@@ -1,0 +1,58 @@
+/**
+ * The one table of errors (wire.md §9): every refusal of every surface comes from here.
+ * `batchCode` is the code of the line in a batch's error file.
+ */
+export const ERRORS = {
+  invalid_request: { status: 400, retryable: false, batchCode: 'invalid_request' },
+  unauthorized: { status: 401, retryable: false, batchCode: 'invalid_request' },
+  forbidden: { status: 403, retryable: false, batchCode: 'invalid_request' },
+  model_not_found: { status: 404, retryable: false, batchCode: 'model_not_found' },
+  not_found: { status: 404, retryable: false, batchCode: 'invalid_request' },
+  conflict: { status: 409, retryable: false, batchCode: 'invalid_request' },
+  too_large: { status: 413, retryable: false, batchCode: 'invalid_request' },
+  unsupported_media_type: { status: 415, retryable: false, batchCode: 'invalid_request' },
+  inference_failed: { status: 422, retryable: false, batchCode: 'inference_failed' },
+  overloaded: { status: 429, retryable: true, batchCode: 'overloaded' },
+  client_closed: { status: 499, retryable: false, batchCode: 'batch_cancelled' },
+  internal: { status: 500, retryable: false, batchCode: 'internal' },
+  worker_unavailable: { status: 503, retryable: true, batchCode: 'worker_unavailable' },
+  deadline_exceeded: { status: 504, retryable: false, batchCode: 'request_timeout' },
+  storage_full: { status: 507, retryable: true, batchCode: 'storage_full' },
+} as const satisfies Record<string, { status: number; retryable: boolean; batchCode: string }>;
+export type ErrorCode = keyof typeof ERRORS;
+
+export interface ErrorDetails {
+  /** Path of the field at fault, for example `inputs[0].shape`. */
+  param?: string;
+  retryAfterSeconds?: number;
+  cause?: unknown;
+}
+
+/** An error that a caller may see. The message names the field, what was expected and what came, and what to do. */
+export class InterleaveError extends Error {
+  readonly param: string | null;
+  readonly retryAfterSeconds: number | null;
+
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    details: ErrorDetails = {},
+  ) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.name = 'InterleaveError';
+    this.param = details.param ?? null;
+    this.retryAfterSeconds = details.retryAfterSeconds ?? null;
+  }
+
+  get status(): number {
+    return ERRORS[this.code].status;
+  }
+
+  get retryable(): boolean {
+    return ERRORS[this.code].retryable;
+  }
+
+  get batchCode(): string {
+    return ERRORS[this.code].batchCode;
+  }
+}

@@ -1,0 +1,7 @@
+export * from './batches';
+export * from './errors';
+export * from './inference';
+export * from './models';
+export * from './placement';
+export * from './stages';
+export * from './tensors';

@@ -1,0 +1,48 @@
+import type { InterleaveError } from './errors';
+import type { Lane } from './stages';
+import type { Tensor } from './tensors';
+
+/**
+ * The unit that is queued and coalesced: inputs whose batch dimension is one row (text) or the caller's whole array
+ * (raw tensors). Its rows are always run together.
+ */
+export interface InferenceItem {
+  inputs: Tensor[];
+  /** Names of the outputs wanted; null: all. */
+  outputs: string[] | null;
+}
+
+export interface ItemTiming {
+  /** From enqueue in the worker to the start of the run. */
+  queueUs: number;
+  runUs: number;
+  /** Rows of the batch it ran in, its own included. */
+  batchRows: number;
+}
+
+export interface ItemResult {
+  outputs: Tensor[];
+  timing: ItemTiming;
+}
+
+export interface InferenceRequest {
+  model: string;
+  /** Null: the newest version that is ready. */
+  version: string | null;
+  /** Admitted or refused as a whole; results come in the same order. */
+  items: InferenceItem[];
+  /** Time left for the answer, from now; null: no deadline (batch lane). */
+  timeoutMs: number | null;
+  /** Aborting takes items that still wait out of the queue. */
+  signal: AbortSignal | null;
+}
+
+/**
+ * Runs items on the workers of one lane. Implemented by `@app/native` (`WorkerPool`).
+ * `infer` never rejects for one bad item: each item has a result or an error of its own. It rejects (with an
+ * `InterleaveError`) when the request as a whole is refused: unknown model, full, no worker.
+ */
+export interface InferenceBackend {
+  readonly lane: Lane;
+  infer(request: InferenceRequest): Promise<(ItemResult | InterleaveError)[]>;
+}

@@ -1,0 +1,3 @@
+export * from './event-loop';
+export * from './logger';
+export * from './process-status';
