@@ -1,4 +1,5 @@
 import type { InterleaveError } from './errors';
+import type { ModelReport } from './models';
 import type { Lane } from './stages';
 import type { Tensor } from './tensors';
 
@@ -33,6 +34,8 @@ export interface InferenceRequest {
   items: InferenceItem[];
   /** Time left for the answer, from now; null: no deadline (batch lane). */
   timeoutMs: number | null;
+  /** 0 default, 1 highest, larger is lower. */
+  priority: number;
   /** Aborting takes items that still wait out of the queue. */
   signal: AbortSignal | null;
 }
@@ -44,5 +47,12 @@ export interface InferenceRequest {
  */
 export interface InferenceBackend {
   readonly lane: Lane;
+  /** What the lane's workers say about their models now; the last word of a worker that is down stays. */
+  models(): ModelReport[];
+  /** Called after every change of `models()`; returns the way to unsubscribe. */
+  onModelsChanged(listener: () => void): () => void;
   infer(request: InferenceRequest): Promise<(ItemResult | InterleaveError)[]>;
+  /** Items handed to workers and not yet answered. */
+  inFlightItems(): number;
+  close(): Promise<void>;
 }

@@ -1,0 +1,60 @@
+import type { InferenceItem, ItemResult, ModelReport, ModelSignature, Task } from '@app/contracts';
+
+/** One model version of the repository. */
+export interface CatalogEntry {
+  name: string;
+  version: string;
+  task: Task;
+  /** `failed` with the reason when the files cannot be served or no worker could load it. */
+  state: ModelReport['state'];
+  reason: string | null;
+  signature: ModelSignature | null;
+}
+
+/** A model version that is ready to answer. */
+export interface ServedModel {
+  name: string;
+  version: string;
+  task: Task;
+  signature: ModelSignature;
+  /** Null for plain tensor models. */
+  text: TextModel | null;
+}
+
+export type TextInput = string | { text: string; text_pair?: string };
+
+/** The task head's answer in the `:predict` shape of wire.md §8: a vector, labels with scores, entities, or a score. */
+export type Prediction = number[] | object;
+
+/** One text turned into the tensors of one row, with the way back. */
+export interface TextRow {
+  item: InferenceItem;
+  tokenCount: number;
+  decode(result: ItemResult): Prediction;
+  /** Embedding models only: pooled and normalised vector, without going through JS number arrays. */
+  decodeVector(result: ItemResult): Float32Array;
+}
+
+export interface EncodeOptions {
+  /** False: a text over the model's maximum length is an `invalid_request` that says both lengths. */
+  truncate: boolean;
+  /** Labels to return, best first; null: all. */
+  topK: number | null;
+}
+
+export interface TextModel {
+  maxTokens: number;
+  /** Tokenizes. Rejects with an `InterleaveError` whose `param` is the index of the text at fault, as `[i]`. */
+  encode(inputs: TextInput[], options: EncodeOptions): Promise<TextRow[]>;
+  /** Token ids from the caller, special tokens included as given; bounds-checked against the vocabulary. */
+  encodeIds(ids: number[][], options: EncodeOptions): TextRow[];
+}
+
+/** All models of the repository as one process sees them. */
+export interface ModelCatalog {
+  list(): CatalogEntry[];
+  /** Throws `model_not_found`, or `worker_unavailable` while it is loading. Version null: the newest that is ready. */
+  find(name: string, version: string | null): ServedModel;
+  /** Takes over what workers say (state, signature); called whenever `WorkerPool` reports a change. */
+  applyReports(reports: ModelReport[]): void;
+}

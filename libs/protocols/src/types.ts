@@ -1,0 +1,35 @@
+import type { InferenceItem, ItemResult } from '@app/contracts';
+
+/** The three predict endpoints, by the URL that callers and batch lines use. */
+export interface Endpoint {
+  kind: 'predict' | 'open-inference' | 'embeddings';
+  /** From the path; null for embeddings, whose model is in the body. */
+  model: string | null;
+  version: string | null;
+}
+
+/** A body that was checked and tokenized: what to run, and how to answer. */
+export interface PreparedRequest {
+  model: string;
+  version: string;
+  items: InferenceItem[];
+  /** Tokens over all items; 0 for tensor requests. */
+  tokenCount: number;
+  /** What the caller asked for, by header or parameter; null: the default. */
+  timeoutMs: number | null;
+  /** 0 default, 1 highest. */
+  priority: number;
+  respond(results: ItemResult[]): ResponseBody;
+}
+
+/** JSON to serialise, or bytes with their headers (binary tensor extension). */
+export type ResponseBody =
+  | { kind: 'json'; body: object }
+  | { kind: 'bytes'; body: Uint8Array; headers: Record<string, string> };
+
+/** What came with the body of an Open Inference request that is not plain JSON. */
+export interface BinaryPart {
+  /** `Inference-Header-Content-Length`. */
+  headerBytes: number;
+  body: Uint8Array;
+}
