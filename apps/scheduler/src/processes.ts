@@ -66,14 +66,16 @@ function nodeSpec(config: Config, { id, kind, main, args = [], nodeOptions = [],
   const path = join(APPS, main);
   const line = [process.execPath, ...nodeOptions, path, ...args];
   // `nice` replaces itself by the program, so the pid is the program's; every thread inherits the value.
+  const childSettings = { ...environment, INTERLEAVE_SUPERVISED: '1' };
+  const { searchPath: _path, processes: _kinds, ...settings } = config;
   const [command = '', ...rest] = nice > 0 ? ['nice', '-n', String(nice), ...line] : line;
   return {
     id,
     kind,
     command: () => command,
     args: rest,
-    environment,
-    fingerprint: JSON.stringify({ line, nice, environment, config, built: builtAt(path) }),
+    environment: childSettings,
+    fingerprint: JSON.stringify({ line, nice, environment, settings, built: builtAt(path) }),
     probe: statusProbe(runPaths(config.runDir).statusSocket(id)),
   };
 }

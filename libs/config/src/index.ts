@@ -23,6 +23,8 @@ export interface Config extends FileConfig {
   readonly processes: readonly ProcessKind[];
   /** Folders for programs, in the form of PATH. */
   readonly searchPath: string;
+  /** A scheduler started this process and ends it with SIGTERM; a SIGINT of the terminal is not for it. */
+  readonly supervised: boolean;
   /** The file that was read, or null when there is none. */
   readonly configPath: string | null;
 }
@@ -61,6 +63,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
     logLevel: env.LOG_LEVEL,
     processes: env.PROCESSES,
     searchPath: env.PATH,
+    supervised: env.INTERLEAVE_SUPERVISED === '1',
     configPath,
   });
 }

@@ -70,5 +70,7 @@ export const environmentSchema = z.object({
   PROCESSES: processKinds.default([...PROCESS_KINDS]),
   /** Where programs such as redis-server are looked for. */
   PATH: z.string().default('/usr/local/bin:/usr/bin:/bin'),
+  /** Set to 1 by the scheduler for the processes that it looks after: it alone decides when they end. */
+  INTERLEAVE_SUPERVISED: z.enum(['0', '1']).default('0'),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace']).default('info'),
 });
