@@ -1,4 +1,4 @@
-import { InterleaveError, type ItemResult, type Tensor } from '@app/contracts';
+import { bfloat16ToNumber, float16ToNumber, InterleaveError, type ItemResult, type Tensor } from '@app/contracts';
 
 /** The output of that name; its absence is a fault of the worker. */
 export function outputOf(result: ItemResult, name: string): Tensor {
@@ -15,16 +15,16 @@ export function floatsOf(tensor: Tensor): Float32Array {
     case 'FP64':
       return Float32Array.from(new Float64Array(...aligned(tensor.data, 8)));
     case 'FP16':
-      return Float32Array.from(new Uint16Array(...aligned(tensor.data, 2)), fromFloat16);
+      return Float32Array.from(new Uint16Array(...aligned(tensor.data, 2)), float16ToNumber);
     case 'BF16':
-      return fromBfloat16(new Uint16Array(...aligned(tensor.data, 2)));
+      return Float32Array.from(new Uint16Array(...aligned(tensor.data, 2)), bfloat16ToNumber);
     default:
       throw new InterleaveError('internal', `expected floats for the output "${tensor.name}" but received ${tensor.datatype}`);
   }
 }
 
 /** The same bytes at an address that a typed array of `bytes` per element accepts, copied only when they are not. */
-export function aligned(data: Uint8Array, bytes: number): [ArrayBufferLike, number, number] {
+function aligned(data: Uint8Array, bytes: number): [ArrayBufferLike, number, number] {
   const usable = data.byteOffset % bytes === 0 ? data : data.slice();
   return [usable.buffer, usable.byteOffset, Math.floor(usable.byteLength / bytes)];
 }
@@ -45,17 +45,4 @@ export function normalized(vector: Float32Array): Float32Array {
   for (const value of vector) squares += value * value;
   const length = Math.sqrt(squares);
   return length === 0 ? vector.slice() : vector.map((value) => value / length);
-}
-
-function fromFloat16(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >>> 10) & 0x1f;
-  const mantissa = bits & 0x3ff;
-  if (exponent === 0) return sign * mantissa * 2 ** -24;
-  if (exponent === 31) return mantissa === 0 ? sign * Infinity : NaN;
-  return sign * (1 + mantissa / 1024) * 2 ** (exponent - 15);
-}
-
-function fromBfloat16(bits: Uint16Array): Float32Array {
-  return new Float32Array(Uint32Array.from(bits, (value) => value << 16).buffer);
 }
