@@ -38,6 +38,15 @@ export class BatchStore {
     await writeFileDurably(this.paths.batch(manifest.batch.id).manifest, JSON.stringify(manifest), options);
   }
 
+  chunksDirectory(batchId: string): string {
+    return this.paths.batch(batchId).chunks;
+  }
+
+  /** For a batch that is over and whose files are durable. Only the runner may call this. */
+  async removeChunks(batchId: string): Promise<void> {
+    await rm(this.chunksDirectory(batchId), { recursive: true, force: true });
+  }
+
   /** Null when there is no such batch. */
   async read(batchId: string): Promise<Manifest | null> {
     if (!isBatchId(batchId)) return null;
@@ -59,6 +68,16 @@ export class BatchStore {
 
   async list(page: PageRequest): Promise<Page<BatchView>> {
     return readPage(await this.listIds(), page, (id) => this.view(id));
+  }
+
+  /** Removes directories that never got a manifest, because the process that made them was killed. */
+  async removeAbandoned(olderThanMs: number): Promise<void> {
+    for (const id of await this.listIds()) {
+      const { directory, manifest } = this.paths.batch(id);
+      if ((await orNullIfMissing(stat(manifest))) !== null) continue;
+      const made = await orNullIfMissing(stat(directory));
+      if (made !== null && Date.now() - made.mtimeMs > olderThanMs) await this.remove(id);
+    }
   }
 
   async requestCancel(batchId: string): Promise<void> {

@@ -83,11 +83,12 @@ export class BatchQueues {
     await this.bounded(this.chunks.addBulk(jobs.map(({ jobId, payload }) => ({ name: 'chunk', data: payload, opts: { jobId } }))));
   }
 
-  /** True for a job that waits or runs as far as Redis knows. */
-  async isQueued(jobId: string): Promise<boolean> {
+  /** `gone`: finished, or Redis has never heard of it. */
+  async chunkState(jobId: string): Promise<'waiting' | 'active' | 'gone'> {
     this.requireReady();
     const state = await this.bounded(this.chunks.getJobState(jobId));
-    return state !== 'completed' && state !== 'failed' && state !== 'unknown';
+    if (state === 'active') return 'active';
+    return state === 'completed' || state === 'failed' || state === 'unknown' ? 'gone' : 'waiting';
   }
 
   /** Forgets waiting chunks; what runs is not touched. */

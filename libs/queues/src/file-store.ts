@@ -34,7 +34,7 @@ export class FileStore {
     return Upload.begin({ paths: this.paths, limits: this.limits, disk: this.disk, bytesExpected });
   }
 
-  /** Null when there is no such file. */
+  /** Null when there is no such file. One that expired is found until it is swept: a batch may be reading it. */
   async find(fileId: string): Promise<FileRecord | null> {
     return isFileId(fileId) ? readFileRecord(this.paths.file(fileId)) : null;
   }
@@ -42,7 +42,7 @@ export class FileStore {
   /** Throws `not_found`. */
   async get(fileId: string): Promise<FileRecord> {
     const record = await this.find(fileId);
-    if (record === null) throw fileNotFound(fileId);
+    if (record === null || isExpired(record)) throw fileNotFound(fileId);
     return record;
   }
 
@@ -50,7 +50,7 @@ export class FileStore {
     const ids = await listIds(this.paths.files, isFileId);
     return readPage(ids, page, async (id) => {
       const record = await this.find(id);
-      return record !== null && (purpose === null || record.purpose === purpose) ? record : null;
+      return record !== null && !isExpired(record) && (purpose === null || record.purpose === purpose) ? record : null;
     });
   }
 
@@ -82,7 +82,7 @@ export class FileStore {
    * was accepted between the first look and the rename gets it back, one that comes later does not find it.
    */
   async delete(fileId: string, isOpen: IsBatchOpen): Promise<void> {
-    await this.get(fileId);
+    if ((await this.find(fileId)) === null) throw fileNotFound(fileId);
     await this.refuseInUse(fileId, this.paths.file(fileId).directory, isOpen);
     const doomed = join(this.paths.files, `${fileId}.deleted${TEMPORARY_SUFFIX}`);
     try {
@@ -107,7 +107,7 @@ export class FileStore {
     const expired: string[] = [];
     for (const id of names.filter(isFileId)) {
       const record = await this.find(id);
-      if (record === null || record.expiresAt === null || record.expiresAt > nowSeconds()) continue;
+      if (record === null || !isExpired(record)) continue;
       if (await this.deleteUnlessUsed(id, isOpen)) expired.push(id);
     }
     return expired;
@@ -139,6 +139,10 @@ export class FileStore {
       if (await isOpen(batchId)) throw new InterleaveError('conflict', `File ${fileId} is used by ${batchId}; cancel that batch or wait for its end`, { param: 'file_id' });
     }
   }
+}
+
+function isExpired(record: FileRecord): boolean {
+  return record.expiresAt !== null && record.expiresAt <= nowSeconds();
 }
 
 function fileNotFound(fileId: string): InterleaveError {

@@ -13,4 +13,4 @@ export { OutputAssembler } from './output-assembler';
 export type { Page, PageRequest } from './directory-page';
 export * from './redis-address';
 export { readRows, type RowLine } from './row-reader';
-export type { Upload } from './upload';
+export { uploadLimits, type Upload } from './upload';

@@ -12,6 +12,15 @@ export interface UploadLimits extends IndexLimits {
   fileBytesMax: number;
 }
 
+/** A chunk of long rows ends here, before it has its number of rows. */
+const CHUNK_BYTES_MAX = 8 * 1024 * 1024;
+
+/** The limits of `batch` in the configuration, as uploads need them. */
+export function uploadLimits(batch: Omit<UploadLimits, 'chunkBytesMax'>): UploadLimits {
+  const { chunkRows, rowsMax, rowBytesMax, fileBytesMax } = batch;
+  return { chunkRows, chunkBytesMax: CHUNK_BYTES_MAX, rowsMax, rowBytesMax, fileBytesMax };
+}
+
 export interface FileDescription {
   filename: string;
   purpose: FilePurpose;
