@@ -13,4 +13,5 @@ export { OutputAssembler } from './output-assembler';
 export type { Page, PageRequest } from './directory-page';
 export * from './redis-address';
 export { readRows, type RowLine } from './row-reader';
+export { storagePaths } from './storage-paths';
 export { uploadLimits, type Upload } from './upload';
