@@ -221,7 +221,7 @@ function parseReport(text: string): WorkerReport | null {
   try {
     const value = JSON.parse(text) as WorkerReport | null;
     return value !== null && typeof value.workerId === 'string' && Array.isArray(value.models) ? value : null;
-  } catch (_error) {
+  } catch {
     return null;
   }
 }

@@ -18,8 +18,9 @@ const DEATHS_MAX = 2;
 interface Hold {
   slot: WorkerSlot;
   item: PendingItem;
-  untilMs: number;
   submitted: boolean;
+  /** HOLD_MS_MAX have passed; the timer says so, no clock is read. */
+  isLate: boolean;
   timer: NodeJS.Timeout;
 }
 
@@ -112,7 +113,7 @@ export class Dispatcher {
   }
 
   private isHeld(slot: WorkerSlot): boolean {
-    return this.hold?.slot === slot && performance.now() < this.hold.untilMs;
+    return this.hold?.slot === slot && !this.hold.isLate;
   }
 
   private drain(key: string, queue: ParkedItems): void {
@@ -251,17 +252,16 @@ export class Dispatcher {
     this.hold ??= this.holdForNextSuspect();
     const hold = this.hold;
     if (hold === null || hold.submitted) return;
-    const isLate = performance.now() >= hold.untilMs;
-    if (hold.slot.inFlightItems > 0 && !isLate) return;
+    if (hold.slot.inFlightItems > 0 && !hold.isLate) return;
     if (!this.submitSlice(hold.slot, [hold.item])) return;
     this.suspects = this.suspects.filter((item) => item !== hold.item);
     hold.submitted = hold.item.state === 'submitted';
-    if (isLate || !hold.submitted) this.endHold();
+    if (hold.isLate || !hold.submitted) this.endHold();
     if (this.hold === null) this.advanceSuspects();
   }
 
   private isHoldOver(hold: Hold): boolean {
-    if (hold.submitted) return performance.now() >= hold.untilMs;
+    if (hold.submitted) return hold.isLate;
     return hold.item.state === 'settled' || hold.slot.readyModel(hold.item.request.key) === null;
   }
 
@@ -269,8 +269,12 @@ export class Dispatcher {
     for (const item of this.suspects) {
       const slot = this.candidates(item.request.key)[0];
       if (slot === undefined) continue;
-      const timer = setTimeout(() => this.run(), HOLD_MS_MAX + 1);
-      return { slot, item, untilMs: performance.now() + HOLD_MS_MAX, submitted: false, timer };
+      const timer = setTimeout(() => {
+        hold.isLate = true;
+        this.run();
+      }, HOLD_MS_MAX);
+      const hold: Hold = { slot, item, submitted: false, isLate: false, timer };
+      return hold;
     }
     return null;
   }

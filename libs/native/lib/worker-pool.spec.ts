@@ -206,7 +206,8 @@ describe('WorkerPool', () => {
     expect((await aborted).map(codeOf)).toEqual(['client_closed', 'client_closed']);
     worker.open();
     expect((await other).map(textOf)).toEqual(['c']);
-    expect(worker.started).toHaveLength(1);
+    await worker.untilStarted(1);
+    expect(worker.started.map(({ itemId }) => itemId)).toEqual([3]);
   });
 
   it('resubmits what a dead worker left to another one', async () => {
@@ -230,6 +231,7 @@ describe('WorkerPool', () => {
     await first.kill();
     const second = await startWorker('w1', { executors: 2 });
     expect((await waiting).map(textOf)).toEqual(['waiting']);
+    await second.untilStarted(2);
     expect(second.started.map(({ alone }) => alone)).toEqual([true, false]);
     await pool.close();
     expect((await held).map(codeOf)).toEqual(['worker_unavailable']);
