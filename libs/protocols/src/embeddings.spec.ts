@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { openModelCatalog, type ModelCatalog } from '@app/models';
 import { createLogger } from '@app/telemetry';
 import { OrtBackend } from '../../../test/fixtures/ort-backend';
-import { buildModels } from '../../../tools/model-builder/src/main';
+import { buildModels } from '../../../tools/model-builder/src/models';
 import { parseEndpoint, prepare, runPrepared, type Endpoint } from '.';
 
 const limits = { itemsMax: 16, tensorBytesMax: 1 << 20 };
