@@ -13,7 +13,7 @@ namespace {
 class RandomClient {
  public:
   RandomClient(const std::string& socketPath, std::uint64_t seed)
-      : random_(seed), itemsMax_(static_cast<std::uint32_t>(1 + random_() % 24)), client_(ConnectTo(socketPath, itemsMax_, 128 << 10)) {}
+      : random_(seed), cancels_(random_() % 2 == 0), itemsMax_(static_cast<std::uint32_t>(1 + random_() % 24)), client_(ConnectTo(socketPath, itemsMax_, 128 << 10)) {}
 
   void Run(int steps) {
     for (int step = 0; step < steps && !::testing::Test::HasFatalFailure(); ++step) {
@@ -57,7 +57,8 @@ class RandomClient {
       EXPECT_THROW(client_->Submit(requests, ids), ChannelError);
       return;
     }
-    const bool mustFit = waiting_.empty() && bytes <= client_->arenaBytes();
+    // Cancels that the worker has not read yet take room as well.
+    const bool mustFit = !cancels_ && waiting_.empty() && bytes <= client_->arenaBytes();
     if (!client_->Submit(requests, ids)) {
       ASSERT_FALSE(mustFit);
       return;
@@ -68,7 +69,7 @@ class RandomClient {
   }
 
   void Cancel() {
-    if (waiting_.empty()) return;
+    if (!cancels_ || waiting_.empty()) return;
     const auto victim = std::next(waiting_.begin(), static_cast<long>(random_() % waiting_.size()));
     victim->second.cancelled = true;
     client_->Cancel(victim->first);
@@ -95,6 +96,7 @@ class RandomClient {
   }
 
   std::mt19937_64 random_;
+  const bool cancels_;
   const std::uint32_t itemsMax_;
   std::unique_ptr<ChannelClient> client_;
   std::map<std::uint64_t, Waiting> waiting_;
