@@ -239,8 +239,13 @@ describe('a new scheduler after the old one was killed', () => {
 describe('process identity', () => {
   it('survives a command name with spaces and parentheses', () => {
     const identity = identityOf(process.pid);
-    process.title = 'x) R 1 (y';
-    expect(identity && isRunning(identity)).toBe(true);
+    const comm = readFileSync('/proc/self/comm', 'utf8');
+    writeFileSync('/proc/self/comm', 'x) R 1 (y');
+    try {
+      expect(identity && isRunning(identity)).toBe(true);
+    } finally {
+      writeFileSync('/proc/self/comm', comm);
+    }
   });
 });
 
