@@ -40,7 +40,7 @@ describe('docker-compose.yml', () => {
 
   it('keeps workers and runner in one container, without a quota on CPU time', () => {
     const { scheduler } = compose.services;
-    expect(loadConfig({ ...scheduler.environment, DATA_DIR: '/data' }).processes).toEqual(['worker', 'runner']);
+    expect(loadConfig({ ...scheduler.environment, DATA_DIR: '/data', LOG_LEVEL: 'info' }).processes).toEqual(['worker', 'runner']);
     for (const key of ['cpus', 'deploy', 'cpu_quota', 'cpu_shares']) expect(scheduler).not.toHaveProperty(key);
   });
 
