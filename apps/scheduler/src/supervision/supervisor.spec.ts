@@ -51,6 +51,7 @@ function spec(id: string, overrides: Partial<ProcessSpec> & { script?: string; k
     kind: 'worker',
     command: () => process.execPath,
     args: ['-e', answering(socketPath) + (overrides.script ?? '')],
+    ownSession: false,
     environment: {},
     fingerprint: 'v1',
     probe: statusProbe(socketPath),
@@ -89,9 +90,9 @@ describe('supervision of real processes', () => {
     expect(identityOf(child.pid ?? 0)).not.toBeNull();
   });
 
-  it('starts processes in its own session, because priorities end at a session', async () => {
-    const child = only(await supervise([spec('a')]));
-    expect(sessionOf(child.pid ?? 0)).toBe(sessionOf(process.pid));
+  it.each([false, true])('starts a process in a session of its own only when told to (%s)', async (ownSession) => {
+    const { pid } = only(await supervise([spec('a', { ownSession })]));
+    expect(sessionOf(pid ?? 0)).toBe(ownSession ? pid : sessionOf(process.pid));
   });
 
   it('hands a child no NODE_OPTIONS of its own process', async () => {
