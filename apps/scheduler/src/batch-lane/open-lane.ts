@@ -1,5 +1,5 @@
 import type { Config } from '@app/config';
-import { BatchQueues, BatchStore, DiskGuard, FileStore, OutputAssembler, readInstanceId, redisAddress, storagePaths, uploadLimits } from '@app/queues';
+import { BatchQueues, BatchStore, FileStore, OutputAssembler, readInstanceId, redisAddress, storagePaths, uploadLimits, type DiskGuard } from '@app/queues';
 import type { Endpoint } from '@app/protocols';
 import type { Logger } from '@app/telemetry';
 import type { Registry } from 'prom-client';
@@ -21,12 +21,19 @@ export interface OpenLane {
   close(drainMs: number): Promise<void>;
 }
 
+export interface LaneParts {
+  engine: RowEngine;
+  parseEndpoint: (url: string) => Endpoint;
+  disk: DiskGuard;
+  log: Logger;
+  registry: Registry;
+}
+
 /** Starts the batch lane of a data directory, once no other process works on it. Redis need not be there yet. */
-export async function openLane(config: Config, parts: { engine: RowEngine; parseEndpoint: (url: string) => Endpoint; log: Logger; registry: Registry }): Promise<OpenLane> {
-  const { engine, parseEndpoint, log, registry } = parts;
+export async function openLane(config: Config, parts: LaneParts): Promise<OpenLane> {
+  const { engine, parseEndpoint, disk, log, registry } = parts;
   const instanceId = await readInstanceId(config.dataDir);
   const lock = await acquireRunnerLock(instanceId, () => log.info('another batch runner works on this data directory; waiting for its end'));
-  const disk = new DiskGuard(config.dataDir, config.batch.diskFreeBytesMin);
   const files = new FileStore(config.dataDir, disk, uploadLimits(config.batch));
   await files.ensureDirectories();
   const bull = { address: redisAddress(config), instanceId, onError: (error: Error) => log.debug({ err: error }, 'Redis') };
