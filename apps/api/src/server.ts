@@ -5,7 +5,9 @@ import type { FastifyInstance } from 'fastify';
 import { Logger as NestLogger, PinoLogger } from 'nestjs-pino';
 import { addLiveHooks } from './accept/live-hooks';
 import { Admission } from './admission/admission';
+import { serveQueueBoard } from './admin/queue-board';
 import { AppModule } from './app.module';
+import { acceptUploads } from './batches';
 import { serveDocs } from './docs/openapi';
 import { ErrorFilter } from './http/error-filter';
 import { createFastifyAdapter } from './http/fastify-adapter';
@@ -31,6 +33,8 @@ export async function createServer(parts: Parts): Promise<NestFastifyApplication
   closeConnectionsWhileDraining(fastify, app.get(Lifecycle));
   if (parts.logger.isLevelEnabled('debug')) logRequests(fastify, parts.logger);
   serveDocs(app);
+  await serveQueueBoard(fastify, parts.batches);
+  await acceptUploads(fastify);
   await app.init();
   await fastify.ready();
   return app;

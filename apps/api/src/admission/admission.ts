@@ -15,9 +15,14 @@ export class Admission {
   private lastChangeMs = 0;
 
   constructor(
-    private readonly itemsMax: number,
+    /** Asked at every decision: it changes with the placement. */
+    private readonly limit: () => number,
     private readonly nowMs: () => number = () => performance.now(),
   ) {}
+
+  get itemsMax(): number {
+    return this.limit();
+  }
 
   get inFlight(): number {
     return this.itemsInFlight;

@@ -11,7 +11,8 @@ export class MergedMetrics {
   constructor(
     private readonly own: Registry,
     private readonly runDir: string,
-    private readonly processIds: readonly string[],
+    /** Of all processes but this one. */
+    private readonly processIds: () => readonly string[],
   ) {
     this.missed = new Counter({
       name: 'interleave_metrics_missed_total',
@@ -23,7 +24,7 @@ export class MergedMetrics {
 
   /** A registry with the metrics of this process and of every other that answers in time. */
   async collect(): Promise<Registry> {
-    const others = await Promise.all(this.processIds.map((id) => this.metricsOf(id)));
+    const others = await Promise.all(this.processIds().map((id) => this.metricsOf(id)));
     const own = (await this.own.getMetricsAsJSON()) as MetricsJson;
     return AggregatorRegistry.aggregate([own, ...others.filter((metrics) => metrics !== null)]);
   }

@@ -1,10 +1,12 @@
-import { mkdtempSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { loadConfig } from '@app/config';
+import { loadConfig, runPaths } from '@app/config';
 import { InterleaveError, type InferenceBackend, type InferenceRequest, type ItemResult, type ModelReport, type ModelSignature, type Placement, type WorkerModelPlan } from '@app/contracts';
 import type { ModelCatalog } from '@app/models';
 import { createLogger } from '@app/telemetry';
+import { Registry } from 'prom-client';
+import { openBatchService } from '../batches';
 import type { Parts } from '../parts';
 
 const SIGNATURE: ModelSignature = {
@@ -70,17 +72,20 @@ export function catalogOf(backend: EchoBackend): ModelCatalog {
   };
 }
 
-/** Parts around the backend, in folders of their own. */
-export function partsOf(backend: EchoBackend, settings: { queueItemsMax?: number } = {}): Parts {
+/** Parts around the backend, in folders of their own; no Redis answers. Close `batches` when done. */
+export async function partsOf(backend: EchoBackend, settings: { queueItemsMax?: number } = {}): Promise<Parts> {
   const dir = mkdtempSync(join(tmpdir(), 'il-api-'));
-  const config = loadConfig({ DATA_DIR: dir, LOG_LEVEL: 'fatal', PORT: '0' });
+  const config = loadConfig({ DATA_DIR: dir, LOG_LEVEL: 'fatal', PORT: '0', REDIS_URL: `unix://${join(dir, 'no-redis.sock')}` });
   const models = backend.reports.map(({ name, version }) => ({ name, version }) as WorkerModelPlan);
+  const queueItemsMax = settings.queueItemsMax ?? 1024;
   const placement: Placement = {
     formatVersion: 1,
     partitions: [{ id: 'p0', class: 'burstable', cpus: [0] }],
-    workers: [
-      { id: 'p0-realtime', partitionId: 'p0', lane: 'realtime', cpus: [0], socketPath: '', models, queueItemsMax: settings.queueItemsMax ?? 1024, channelBytes: 0 },
-    ],
+    workers: [{ id: 'p0-realtime', partitionId: 'p0', lane: 'realtime', cpus: [0], socketPath: '', models, queueItemsMax, channelBytes: 0 }],
   };
-  return { config, logger: createLogger('api', config.logLevel), placement, backend, catalog: catalogOf(backend) };
+  mkdirSync(config.runDir, { recursive: true });
+  writeFileSync(runPaths(config.runDir).placement, JSON.stringify(placement));
+  const logger = createLogger('api', config.logLevel);
+  const batches = await openBatchService(config, logger, (url) => ({ kind: 'embeddings', model: url, version: null }));
+  return { config, logger, backend, catalog: catalogOf(backend), batches, registry: new Registry() };
 }
