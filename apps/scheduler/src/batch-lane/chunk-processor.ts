@@ -131,11 +131,11 @@ export class ChunkProcessor {
 }
 
 /** As strict as the live endpoints: what `JSON.parse` would silently change fails the row. */
-function parseLine(bytes: Buffer, url: string): { customId: string; body: unknown; refusal: unknown } {
+function parseLine(bytes: Buffer, url: string): { customId: string; body: unknown; refusal: InterleaveError | null } {
   try {
     return { ...checkBatchLine(parseJsonBody(bytes), url), refusal: null };
-  } catch (refusal) {
-    return { customId: readCustomId(bytes), body: null, refusal };
+  } catch (error) {
+    return { customId: readCustomId(bytes), body: null, refusal: asInterleaveError(error) };
   }
 }
 

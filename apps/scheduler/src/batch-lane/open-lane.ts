@@ -2,10 +2,11 @@ import type { Config } from '@app/config';
 import { BatchQueues, BatchStore, FileStore, OutputAssembler, readInstanceId, redisAddress, storagePaths, uploadLimits, type DiskGuard } from '@app/queues';
 import type { Logger } from '@app/telemetry';
 import type { Registry } from 'prom-client';
-import { BatchLane, type LaneStatus } from './batch-lane';
+import { BatchLane } from './batch-lane';
 import { ChunkProcessor } from './chunk-processor';
 import { InFlightBudget } from './in-flight-budget';
 import { LaneMetrics, observeLane } from './lane-metrics';
+import type { LaneStatus } from './lane-status';
 import type { RowEngine } from './row-engine';
 import { acquireRunnerLock } from './runner-lock';
 
