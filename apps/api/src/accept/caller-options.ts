@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { InterleaveError } from '@app/contracts';
 
 const TIMEOUT_MS_MAX = 3_600_000;
-const PRIORITY_MAX = 1_000_000;
+const PRIORITY_MAX = 255;
 
 /** What a caller may say in headers about any live request; null where nothing was said. */
 export interface CallerOptions {

@@ -86,6 +86,6 @@ export async function partsOf(backend: EchoBackend, settings: { queueItemsMax?: 
   mkdirSync(config.runDir, { recursive: true });
   writeFileSync(runPaths(config.runDir).placement, JSON.stringify(placement));
   const logger = createLogger('api', config.logLevel);
-  const batches = await openBatchService(config, logger, (url) => ({ kind: 'embeddings', model: url, version: null }));
+  const batches = await openBatchService(config, logger);
   return { config, logger, backend, catalog: catalogOf(backend), batches, registry: new Registry() };
 }

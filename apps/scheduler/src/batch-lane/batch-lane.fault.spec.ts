@@ -19,7 +19,7 @@ describe('the batch lane when things are killed', () => {
   afterEach(() => workspace.close());
 
   function startRunner(): ChildProcess {
-    const registerTs = join(__dirname, 'testing', 'register-ts.cjs');
+    const registerTs = join(__dirname, '../../../../test/fixtures/register-ts.cjs');
     return fork(join(__dirname, 'testing', 'lane-process.ts'), [workspace.directory, JSON.stringify(SETTINGS)], { execArgv: ['--require', registerTs] });
   }
 

@@ -161,18 +161,10 @@ export class BatchRun {
     return isTerminal(this.status) || this.isGone || this.context.isStopping();
   }
 
-  private async step(): Promise<void> {
-    switch (this.status) {
-      case 'validating':
-        return this.validate();
-      case 'in_progress':
-        return this.work();
-      case 'cancelling':
-      case 'finalizing':
-        return this.finish();
-      default:
-        throw new Error(`batch ${this.id} is over: ${this.status}`);
-    }
+  private step(): Promise<void> {
+    if (this.status === 'validating') return this.validate();
+    if (this.status === 'in_progress') return this.work();
+    return this.finish();
   }
 
   private async validate(): Promise<void> {

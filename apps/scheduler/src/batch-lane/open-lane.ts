@@ -3,10 +3,10 @@ import { BatchQueues, BatchStore, FileStore, OutputAssembler, readInstanceId, re
 import type { Logger } from '@app/telemetry';
 import type { Registry } from 'prom-client';
 import { BatchLane } from './batch-lane';
-import type { LaneStatus } from './lane-status';
 import { ChunkProcessor } from './chunk-processor';
 import { InFlightBudget } from './in-flight-budget';
 import { LaneMetrics, observeLane } from './lane-metrics';
+import type { LaneStatus } from './lane-status';
 import type { RowEngine } from './row-engine';
 import { acquireRunnerLock } from './runner-lock';
 
