@@ -13,7 +13,7 @@ export interface RawResponse {
  * stays out of the figure. One request at a time.
  */
 export class HttpConnection {
-  private received = Buffer.alloc(0);
+  private received: Buffer = Buffer.alloc(0);
   private waiting: { resolve: (response: RawResponse) => void; reject: (error: Error) => void } | null = null;
 
   private constructor(private readonly socket: Socket) {
