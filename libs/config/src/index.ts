@@ -19,6 +19,8 @@ export interface Config extends FileConfig {
   /** Null: the library that comes with onnxruntime-node. */
   readonly ortLibraryPath: string | null;
   readonly logLevel: string;
+  /** A scheduler started this process and ends it with SIGTERM; a SIGINT of the terminal is not for it. */
+  readonly supervised: boolean;
   /** The file that was read, or null when there is none. */
   readonly configPath: string | null;
 }
@@ -55,6 +57,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
     privateRedisSocket: join(runDir, 'redis.sock'),
     ortLibraryPath: env.ORT_LIBRARY ? resolve(env.ORT_LIBRARY) : null,
     logLevel: env.LOG_LEVEL,
+    supervised: env.INTERLEAVE_SUPERVISED === '1',
     configPath,
   });
 }

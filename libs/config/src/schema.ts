@@ -57,5 +57,7 @@ export const environmentSchema = z.object({
   REDIS_URL: z.string().regex(/^(rediss?|unix):\/\//, 'redis://, rediss:// or unix://').optional(),
   CONFIG: z.string().min(1).optional(),
   ORT_LIBRARY: z.string().min(1).optional(),
+  /** Set to 1 by the scheduler for the processes that it looks after: it alone decides when they end. */
+  INTERLEAVE_SUPERVISED: z.enum(['0', '1']).default('0'),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace']).default('info'),
 });
