@@ -2,9 +2,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { environmentSchema, fileSchema, type FileConfig } from './schema';
+import { environmentSchema, fileSchema, type FileConfig, type ProcessKind } from './schema';
 
-export type { FileConfig } from './schema';
+export { PROCESS_KINDS, type FileConfig, type ProcessKind } from './schema';
 
 /** Everything a process may know about how it was configured; frozen. Paths are absolute. */
 export interface Config extends FileConfig {
@@ -19,6 +19,10 @@ export interface Config extends FileConfig {
   /** Null: the library that comes with onnxruntime-node. */
   readonly ortLibraryPath: string | null;
   readonly logLevel: string;
+  /** What the scheduler of this node starts and looks after. */
+  readonly processes: readonly ProcessKind[];
+  /** Folders for programs, in the form of PATH. */
+  readonly searchPath: string;
   /** A scheduler started this process and ends it with SIGTERM; a SIGINT of the terminal is not for it. */
   readonly supervised: boolean;
   /** The file that was read, or null when there is none. */
@@ -57,9 +61,30 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
     privateRedisSocket: join(runDir, 'redis.sock'),
     ortLibraryPath: env.ORT_LIBRARY ? resolve(env.ORT_LIBRARY) : null,
     logLevel: env.LOG_LEVEL,
+    processes: env.PROCESSES,
+    searchPath: env.PATH,
     supervised: env.INTERLEAVE_SUPERVISED === '1',
     configPath,
   });
+}
+
+/**
+ * The environment for a child process: this process's own, without what Node options were meant for this process alone,
+ * with `overrides` on top.
+ */
+export function childEnvironment(overrides: Record<string, string>): NodeJS.ProcessEnv {
+  const { NODE_OPTIONS: _own, ...inherited } = process.env;
+  return { ...inherited, ...overrides };
+}
+
+/** Replaces the PROCESSES setting of this process before its configuration is loaded (`interleave up --only`). */
+export function chooseProcesses(kinds: string): void {
+  process.env['PROCESSES'] = kinds;
+}
+
+/** Where the command line finds the server, unless it is told. */
+export function serverUrl(environment: NodeJS.ProcessEnv = process.env): string {
+  return environment['INTERLEAVE_URL'] ?? 'http://127.0.0.1:8080';
 }
 
 /** Where each process of a node meets the others. */
