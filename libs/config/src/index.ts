@@ -2,9 +2,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { environmentSchema, fileSchema, type FileConfig } from './schema';
+import { environmentSchema, fileSchema, type FileConfig, type ProcessKind } from './schema';
 
-export type { FileConfig } from './schema';
+export { PROCESS_KINDS, type FileConfig, type ProcessKind } from './schema';
 
 /** Everything a process may know about how it was configured; frozen. Paths are absolute. */
 export interface Config extends FileConfig {
@@ -19,6 +19,12 @@ export interface Config extends FileConfig {
   /** Null: the library that comes with onnxruntime-node. */
   readonly ortLibraryPath: string | null;
   readonly logLevel: string;
+  /** What the scheduler of this node starts and looks after. */
+  readonly processes: readonly ProcessKind[];
+  /** Folders for programs, in the form of PATH. */
+  readonly searchPath: string;
+  /** A scheduler started this process and ends it with SIGTERM; a SIGINT of the terminal is not for it. */
+  readonly supervised: boolean;
   /** The file that was read, or null when there is none. */
   readonly configPath: string | null;
 }
@@ -55,8 +61,20 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
     privateRedisSocket: join(runDir, 'redis.sock'),
     ortLibraryPath: env.ORT_LIBRARY ? resolve(env.ORT_LIBRARY) : null,
     logLevel: env.LOG_LEVEL,
+    processes: env.PROCESSES,
+    searchPath: env.PATH,
+    supervised: env.INTERLEAVE_SUPERVISED === '1',
     configPath,
   });
+}
+
+/**
+ * The environment for a child process: this process's own, without what Node options were meant for this process alone,
+ * with `overrides` on top.
+ */
+export function childEnvironment(overrides: Record<string, string>): NodeJS.ProcessEnv {
+  const { NODE_OPTIONS: _own, ...inherited } = process.env;
+  return { ...inherited, ...overrides };
 }
 
 /** Where each process of a node meets the others. */

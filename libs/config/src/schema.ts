@@ -44,6 +44,15 @@ export const fileSchema = z.strictObject({
 });
 export type FileConfig = z.infer<typeof fileSchema>;
 
+/** The kinds of processes that a scheduler can look after. */
+export const PROCESS_KINDS = ['redis', 'worker', 'runner', 'api'] as const;
+export type ProcessKind = (typeof PROCESS_KINDS)[number];
+
+const processKinds = z
+  .string()
+  .transform((text) => text.split(',').map((kind) => kind.trim()))
+  .pipe(z.array(z.enum(PROCESS_KINDS)).min(1));
+
 const port = z.coerce.number().int().min(0).max(65_535);
 
 /** The environment variables that are read; all others are ignored. */
@@ -57,5 +66,11 @@ export const environmentSchema = z.object({
   REDIS_URL: z.string().regex(/^(rediss?|unix):\/\//, 'redis://, rediss:// or unix://').optional(),
   CONFIG: z.string().min(1).optional(),
   ORT_LIBRARY: z.string().min(1).optional(),
+  /** Comma-separated: what this node's scheduler starts; the others run elsewhere (containers of their own). */
+  PROCESSES: processKinds.default([...PROCESS_KINDS]),
+  /** Where programs such as redis-server are looked for. */
+  PATH: z.string().default('/usr/local/bin:/usr/bin:/bin'),
+  /** Set to 1 by the scheduler for the processes that it looks after: it alone decides when they end. */
+  INTERLEAVE_SUPERVISED: z.enum(['0', '1']).default('0'),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace']).default('info'),
 });

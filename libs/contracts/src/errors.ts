@@ -8,6 +8,8 @@ export const ERRORS = {
   forbidden: { status: 403, retryable: false, batchCode: 'invalid_request' },
   model_not_found: { status: 404, retryable: false, batchCode: 'model_not_found' },
   not_found: { status: 404, retryable: false, batchCode: 'invalid_request' },
+  method_not_allowed: { status: 405, retryable: false, batchCode: 'invalid_request' },
+  request_timeout: { status: 408, retryable: true, batchCode: 'request_timeout' },
   conflict: { status: 409, retryable: false, batchCode: 'invalid_request' },
   too_large: { status: 413, retryable: false, batchCode: 'invalid_request' },
   unsupported_media_type: { status: 415, retryable: false, batchCode: 'invalid_request' },

@@ -1,0 +1,47 @@
+/**
+ * The import rules of docs/decisions and the architecture: contracts <- config, telemetry, system <- models, queues,
+ * native, protocols <- apps. Aliases are resolved through tsconfig.json.
+ */
+const foundation = ['contracts', 'config', 'telemetry', 'system'];
+const lib = (names) => `^libs/(${names.join('|')})/`;
+
+module.exports = {
+  forbidden: [
+    { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
+    { name: 'unresolvable', severity: 'error', from: {}, to: { couldNotResolve: true, pathNot: '\\.node$' } },
+    { name: 'libs-do-not-import-apps', severity: 'error', from: { path: '^libs/' }, to: { path: '^(apps|test|bench|tools)/' } },
+    { name: 'apps-do-not-import-apps', severity: 'error', from: { path: '^apps/([^/]+)/' }, to: { path: '^apps/', pathNot: '^apps/$1/' } },
+    { name: 'contracts-import-nothing', severity: 'error', from: { path: lib(['contracts']) }, to: { path: '^(libs|apps)/', pathNot: lib(['contracts']) } },
+    {
+      name: 'foundation-imports-contracts-only',
+      severity: 'error',
+      from: { path: '^libs/(config|telemetry|system)/' },
+      to: { path: '^libs/', pathNot: '^libs/(contracts|$1)/' },
+    },
+    {
+      name: 'models-and-native-import-the-foundation-only',
+      severity: 'error',
+      from: { path: '^libs/(models|native)/' },
+      to: { path: '^libs/', pathNot: `^libs/(${foundation.join('|')}|$1)/` },
+    },
+    {
+      name: 'the-product-does-not-import-tests-or-tools',
+      severity: 'error',
+      from: { path: '^(apps|libs)/', pathNot: '\\.spec\\.ts$' },
+      to: { path: '^(test|bench|tools)/' },
+    },
+    {
+      name: 'no-development-dependencies-in-the-product',
+      severity: 'error',
+      from: { path: '^(apps|libs)/', pathNot: '\\.spec\\.ts$' },
+      to: { dependencyTypes: ['npm-dev'] },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: '(^|/)(dist|build[^/]*)/' },
+    tsConfig: { fileName: 'tsconfig.json' },
+    tsPreCompilationDeps: true,
+    enhancedResolveOptions: { extensions: ['.ts', '.js', '.json'], mainFields: ['main', 'types'] },
+  },
+};

@@ -1,0 +1,68 @@
+# Interleave: `make help` lists the targets. Everything is built in place; `make clean` removes what was built.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+.PHONY: help up build setup test lint typecheck bench load sanitize format clean
+
+MODELS_DIR ?= models
+NATIVE_ADDON := libs/native/build/interleave_native.node
+NATIVE_SOURCES := $(shell find libs/native/src libs/native/CMakeLists.txt libs/native/build.sh -type f)
+TS_BUILT := dist/.built
+TS_SOURCES := $(shell find apps libs tools bench test/fixtures test/support -name '*.ts' -not -name '*.spec.ts' 2>/dev/null) \
+  tsconfig.json tsconfig.build.json nest-cli.json package.json
+DEMO_MODEL := $(MODELS_DIR)/encoder-tiny/1/model.onnx
+
+help: ## lists the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: build $(DEMO_MODEL) ## installs what is missing, builds, starts everything in the foreground with a demo model
+	@MODELS_DIR=$(MODELS_DIR) exec node bin/interleave.js up
+
+# The sub-make looks at the sources again after `npm ci`.
+build: setup ## installs what is missing and builds, incrementally
+	@$(MAKE) --no-print-directory $(NATIVE_ADDON) $(TS_BUILT)
+
+setup:
+	@tools/setup.sh
+
+$(NATIVE_ADDON): $(NATIVE_SOURCES)
+	@echo 'build: native addon'
+	@bash libs/native/build.sh
+	@touch $@
+
+$(TS_BUILT): $(TS_SOURCES)
+	@echo 'build: TypeScript'
+	@node_modules/.bin/nest build
+	@touch $@
+
+$(DEMO_MODEL): | build
+	@echo 'build: demo model encoder-tiny'
+	@node dist/tools/model-builder/src/main.js --out $(MODELS_DIR) --models encoder-tiny
+
+test: ## every test: C++, types, lint, unit, end to end
+	@tools/setup.sh --tests
+	@$(MAKE) --no-print-directory build
+	@tools/test.sh
+
+lint: setup ## ESLint and the import rules
+	@npm run --silent lint
+
+typecheck: setup ## TypeScript, without output
+	@npm run --silent typecheck
+
+bench: build ## the benchmarks of bench/, results in bench/results
+	@tools/bench.sh
+
+load: build ## the load tests, minutes each
+	@node_modules/.bin/jest --config jest.config.cjs --selectProjects load --runInBand
+
+sanitize: ## C++ tests under ASan with UBSan, then under TSan
+	@tools/setup.sh --tests
+	@bash libs/native/build.sh --sanitize=address && ctest --test-dir libs/native/build-asan --output-on-failure
+	@bash libs/native/build.sh --sanitize=thread && ctest --test-dir libs/native/build-tsan --output-on-failure
+
+format: ## formats the C++ sources (needs clang-format)
+	@find libs/native/src libs/native/test -name '*.cc' -o -name '*.h' | xargs clang-format -i
+
+clean: ## removes what was built; data/, models/ and node_modules/ stay
+	rm -rf dist libs/native/build libs/native/build-asan libs/native/build-tsan

@@ -1,0 +1,109 @@
+import { mkdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { runPaths, type Config } from '@app/config';
+import type { Placement, WorkerPlan } from '@app/contracts';
+import { findExecutable, REDIS_REMEDY, REDIS_SERVERS } from '@app/system';
+import { redisProbe, statusProbe } from './supervision/probes';
+import type { ProcessSpec } from './supervision/process-spec';
+
+/** The built applications; this file lies in dist/apps/scheduler/src. */
+const APPS = join(__dirname, '..', '..');
+/** JavaScript heap limits. The API's leaves room to parse one body of the largest size that is accepted. */
+const RUNNER_HEAP_MIB = 200;
+const API_HEAP_MIB = 1024;
+/** Added to the runner's nice value: tokenizing for the batch lane gives way to live requests. */
+const RUNNER_NICE = 10;
+const TOKENIZER_THREADS_MAX = 4;
+
+/** The processes of this node in the order of starting, as far as this scheduler looks after them. */
+export function processSpecs(config: Config, placement: Placement): ProcessSpec[] {
+  const tokenizerThreads = String(Math.min(TOKENIZER_THREADS_MAX, new Set(placement.partitions.flatMap(({ cpus }) => cpus)).size));
+  const specs = [
+    ...(config.redisUrl === null ? [redisSpec(config)] : []),
+    ...placement.workers.map((worker) => workerSpec(config, worker)),
+    nodeSpec(config, {
+      id: 'runner',
+      kind: 'runner',
+      main: 'scheduler/src/batch-lane/main.js',
+      nodeOptions: [`--max-old-space-size=${RUNNER_HEAP_MIB}`],
+      nice: RUNNER_NICE,
+      environment: { UV_THREADPOOL_SIZE: '4', RAYON_NUM_THREADS: tokenizerThreads },
+    }),
+    nodeSpec(config, {
+      id: 'api',
+      kind: 'api',
+      main: 'api/src/main.js',
+      nodeOptions: [`--max-old-space-size=${API_HEAP_MIB}`],
+      environment: { UV_THREADPOOL_SIZE: '4', RAYON_NUM_THREADS: tokenizerThreads },
+    }),
+  ];
+  return specs.filter(({ kind }) => config.processes.includes(kind));
+}
+
+function workerSpec(config: Config, plan: WorkerPlan): ProcessSpec {
+  const spec = nodeSpec(config, {
+    id: plan.id,
+    kind: 'worker',
+    main: 'worker/src/main.js',
+    args: ['--worker', plan.id],
+    environment: { UV_THREADPOOL_SIZE: '2' },
+  });
+  return { ...spec, fingerprint: `${spec.fingerprint}\n${JSON.stringify(plan)}` };
+}
+
+interface NodeProcess {
+  id: string;
+  kind: ProcessSpec['kind'];
+  /** Below the folder of the built applications. */
+  main: string;
+  args?: string[];
+  nodeOptions?: string[];
+  nice?: number;
+  environment: Record<string, string>;
+}
+
+function nodeSpec(config: Config, { id, kind, main, args = [], nodeOptions = [], nice = 0, environment }: NodeProcess): ProcessSpec {
+  const path = join(APPS, main);
+  const line = [process.execPath, ...nodeOptions, path, ...args];
+  // `nice` replaces itself by the program, so the pid is the program's; every thread inherits the value.
+  const childSettings = { ...environment, INTERLEAVE_SUPERVISED: '1' };
+  const { searchPath: _path, processes: _kinds, ...settings } = config;
+  const [command = '', ...rest] = nice > 0 ? ['nice', '-n', String(nice), ...line] : line;
+  return {
+    id,
+    kind,
+    command: () => command,
+    args: rest,
+    environment: childSettings,
+    fingerprint: JSON.stringify({ line, nice, environment, settings, built: builtAt(path) }),
+    probe: statusProbe(runPaths(config.runDir).statusSocket(id)),
+  };
+}
+
+function redisSpec(config: Config): ProcessSpec {
+  const dir = join(config.dataDir, 'redis');
+  const args = [
+    ...['--port', '0', '--unixsocket', config.privateRedisSocket, '--unixsocketperm', '700'],
+    ...['--dir', dir, '--appendonly', 'yes', '--maxmemory-policy', 'noeviction', '--save', ''],
+    ...['--daemonize', 'no', '--loglevel', 'warning', '--logfile', join(dir, 'redis.log')],
+  ];
+  return {
+    id: 'redis',
+    kind: 'redis',
+    command: () => {
+      mkdirSync(dir, { recursive: true, mode: 0o700 });
+      const path = findExecutable(REDIS_SERVERS, config.searchPath);
+      if (path === null) throw new Error(`neither ${REDIS_SERVERS.join(' nor ')} was found; batches wait until there is one: ${REDIS_REMEDY}`);
+      return path;
+    },
+    args,
+    environment: {},
+    fingerprint: JSON.stringify(args),
+    probe: redisProbe(config.privateRedisSocket),
+  };
+}
+
+/** Tells a new build from an old one; an entry that is missing fails at its start, with a message of its own. */
+function builtAt(path: string): number | null {
+  return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? null;
+}

@@ -1,0 +1,47 @@
+import type { ProcessKind } from '@app/config';
+
+/** How one process of this node is started and how one sees that it makes progress. */
+export interface ProcessSpec {
+  /** Unique on the node: names the process in logs, metrics, status and its pid file. */
+  id: string;
+  kind: ProcessKind;
+  /** Throws with a message for the operator when the program is not there; tried again at every start. */
+  command: () => string;
+  args: string[];
+  /** On top of the scheduler's own environment. */
+  environment: Record<string, string>;
+  /**
+   * What this process was started with, as text. A running process that was started with another text by an earlier
+   * scheduler is replaced.
+   */
+  fingerprint: string;
+  /** Rejects while the process does not answer; an answer proves progress. Must take at most `timeoutMs`. */
+  probe: (timeoutMs: number) => Promise<void>;
+}
+
+/** Times of supervision. A probe counts as failed once per interval, however it failed. */
+export interface SupervisionTimings {
+  startingProbeIntervalMs: number;
+  probeIntervalMs: number;
+  probeTimeoutMs: number;
+  /** Failed probes in a row after which a process that was ready counts as hung, and is killed. */
+  failedProbesMax: number;
+  /** The same for a process that has not answered since its start; loading may block it for a while. */
+  failedStartingProbesMax: number;
+  backoffMinMs: number;
+  backoffMaxMs: number;
+  /** Ready for this long: the next restart waits the shortest time again. */
+  healthyMs: number;
+}
+
+/** 10 s of silence make a hung process; 2 min make a start that hangs. */
+export const DEFAULT_TIMINGS: SupervisionTimings = {
+  startingProbeIntervalMs: 50,
+  probeIntervalMs: 1000,
+  probeTimeoutMs: 1000,
+  failedProbesMax: 10,
+  failedStartingProbesMax: 2400,
+  backoffMinMs: 100,
+  backoffMaxMs: 10_000,
+  healthyMs: 30_000,
+};

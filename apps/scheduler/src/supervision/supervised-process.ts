@@ -1,0 +1,170 @@
+import type { Logger } from '@app/telemetry';
+import { adoptProcess, launchProcess, type ProcessHandle } from './process-handle';
+import type { ProcessIdentity } from './proc-fs';
+import type { ProcessSpec, SupervisionTimings } from './process-spec';
+import { RestartPolicy } from './restart-policy';
+
+export type ProcessState = 'stopped' | 'starting' | 'ready' | 'draining' | 'backoff';
+
+/** What a supervised process needs from its owner. */
+export interface SupervisionContext {
+  log: Logger;
+  timings: SupervisionTimings;
+  onLaunched(spec: ProcessSpec, identity: ProcessIdentity): void;
+  onExited(spec: ProcessSpec): void;
+  onRestart(spec: ProcessSpec): void;
+}
+
+/**
+ * Keeps one process running.
+ *
+ * | state    | a process runs | left by                                                                      |
+ * |----------|----------------|------------------------------------------------------------------------------|
+ * | stopped  | no             | start, adopt → starting                                                      |
+ * | starting | yes            | first answer → ready; exit → backoff; stop → draining                        |
+ * | ready    | yes            | exit → backoff; stop → draining                                              |
+ * | backoff  | no             | delay over → starting; stop → stopped                                        |
+ * | draining | yes            | exit → stopped                                                               |
+ *
+ * A process that does not answer for too long while starting or ready is killed, and takes the way of any exit.
+ */
+export class SupervisedProcess {
+  private current: ProcessState = 'stopped';
+  private handle: ProcessHandle | null = null;
+  private readonly policy: RestartPolicy;
+  private timer: NodeJS.Timeout | null = null;
+  private failedProbes = 0;
+  private restartCount = 0;
+  private lastReason: string | null = null;
+  private readonly stoppedWaiters: (() => void)[] = [];
+
+  constructor(
+    readonly spec: ProcessSpec,
+    private readonly context: SupervisionContext,
+  ) {
+    this.policy = new RestartPolicy(context.timings);
+  }
+
+  get state(): ProcessState {
+    return this.current;
+  }
+
+  get pid(): number | null {
+    return this.handle?.identity?.pid ?? null;
+  }
+
+  get restarts(): number {
+    return this.restartCount;
+  }
+
+  /** Why it last ended; null while it never did. */
+  get reason(): string | null {
+    return this.lastReason;
+  }
+
+  start(): void {
+    this.expect('stopped');
+    this.launch();
+  }
+
+  /** Looks after a process that runs already. */
+  adopt(identity: ProcessIdentity): void {
+    this.expect('stopped');
+    this.watch(adoptProcess(identity));
+  }
+
+  /** Asks it to finish; resolves when it has ended and will not be started again. Safe to call twice. */
+  async stop(): Promise<void> {
+    if (this.current === 'stopped') return;
+    const stopped = new Promise<void>((resolve) => this.stoppedWaiters.push(resolve));
+    if (this.current === 'backoff') this.enter('stopped');
+    else if (this.current !== 'draining') {
+      this.enter('draining');
+      this.handle?.signal('SIGTERM');
+    }
+    await stopped;
+  }
+
+  /** Ends it at once. It is started again unless it is being stopped. */
+  kill(): void {
+    this.handle?.signal('SIGKILL');
+  }
+
+  private launch(): void {
+    const handle = launchProcess(this.spec);
+    if (handle.identity !== null) this.context.onLaunched(this.spec, handle.identity);
+    this.watch(handle);
+  }
+
+  private watch(handle: ProcessHandle): void {
+    this.handle = handle;
+    this.failedProbes = 0;
+    this.enter('starting');
+    void handle.exited.then((reason) => this.exited(reason));
+    if (handle.identity !== null) this.probeAfter(this.context.timings.startingProbeIntervalMs);
+  }
+
+  private exited(reason: string): void {
+    this.handle = null;
+    this.context.onExited(this.spec);
+    if (this.current === 'draining') {
+      this.enter('stopped');
+      return;
+    }
+    const { delayMs, stormBegins } = this.policy.ended();
+    this.lastReason = reason;
+    const fields = { child: this.spec.id, reason, restartInMs: delayMs };
+    this.context.log.warn(fields, `${this.spec.id} ended: ${reason}`);
+    if (stormBegins) this.context.log.error(fields, `${this.spec.id} ends again and again; restarts now come at most every ${this.context.timings.backoffMaxMs} ms`);
+    this.enter('backoff');
+    this.timer = setTimeout(() => this.restart(), delayMs);
+  }
+
+  private restart(): void {
+    this.restartCount++;
+    this.context.onRestart(this.spec);
+    this.launch();
+  }
+
+  private probeAfter(delayMs: number): void {
+    const handle = this.handle;
+    this.timer = setTimeout(() => {
+      void this.spec.probe(this.context.timings.probeTimeoutMs).then(
+        () => this.probed(handle, true),
+        () => this.probed(handle, false),
+      );
+    }, delayMs);
+  }
+
+  /** Failures are counted, not timed: after a pause of the whole machine or of this process one probe has failed. */
+  private probed(handle: ProcessHandle | null, answered: boolean): void {
+    if (this.handle !== handle || (this.current !== 'starting' && this.current !== 'ready')) return;
+    const { timings, log } = this.context;
+    this.failedProbes = answered ? 0 : this.failedProbes + 1;
+    if (answered && this.current === 'starting') {
+      log.info({ child: this.spec.id, childPid: this.pid }, `${this.spec.id} is ready`);
+      this.enter('ready');
+    }
+    if (answered) this.policy.answered();
+    const starting = this.current === 'starting';
+    if (this.failedProbes >= (starting ? timings.failedStartingProbesMax : timings.failedProbesMax)) {
+      log.error({ child: this.spec.id, childPid: this.pid }, `${this.spec.id} does not answer; it is killed`);
+      this.kill();
+      return;
+    }
+    this.probeAfter(starting ? timings.startingProbeIntervalMs : timings.probeIntervalMs);
+  }
+
+  /** The one setter of the state; a timer belongs to the state that set it. */
+  private enter(state: ProcessState): void {
+    if (this.timer !== null) clearTimeout(this.timer);
+    this.timer = null;
+    if (state === 'starting') this.policy.started();
+    this.current = state;
+    if (state === 'stopped') for (const resolve of this.stoppedWaiters.splice(0)) resolve();
+  }
+
+  private expect(state: ProcessState): void {
+    if (this.current !== state) throw new Error(`${this.spec.id}: expected state ${state} but it is ${this.current}`);
+  }
+}

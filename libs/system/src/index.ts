@@ -1,0 +1,3 @@
+export * from './cpus';
+export * from './executables';
+export * from './kernel';

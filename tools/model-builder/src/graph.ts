@@ -1,0 +1,137 @@
+import { DATATYPES, type Datatype } from '@app/contracts';
+import { Random } from './random';
+import { encodeModel, type OnnxAttribute, type OnnxGraph, type OnnxNode, type OnnxTensor, type OnnxValueInfo } from './onnx-schema';
+import { toFloat16 } from './float16';
+
+const OPSET = 17;
+
+/** A dimension: a size, or the name of an axis that varies. */
+export type Dimension = number | string;
+export type AttributeValue = number | string | number[] | string[] | { float: number } | { graph: OnnxGraph } | { tensor: OnnxTensor };
+
+/**
+ * Collects nodes and weights of one ONNX graph. Values are named `<op>_<counter>` in order of creation, so the same
+ * calls give the same file. Weights depend on the seed and their own name only, not on the order of creation.
+ */
+export class GraphBuilder {
+  private readonly nodes: OnnxNode[] = [];
+  private readonly initializers = new Map<string, OnnxTensor>();
+  private readonly inputs: OnnxValueInfo[] = [];
+  private readonly outputs: OnnxValueInfo[] = [];
+  private counter = 0;
+
+  /** `floatType` is the element type of every weight and float constant. */
+  constructor(
+    private readonly name: string,
+    private readonly floatType: 'FP32' | 'FP16' = 'FP32',
+  ) {}
+
+  input(name: string, datatype: Datatype, shape: Dimension[]): string {
+    this.inputs.push(valueInfo(name, datatype, shape));
+    return name;
+  }
+
+  /** Publishes `value` as output `name`. */
+  output(name: string, datatype: Datatype, shape: Dimension[], value: string): void {
+    this.push('Identity', [value], [name], {});
+    this.outputs.push(valueInfo(name, datatype, shape));
+  }
+
+  /** Adds a node with one output and returns the output's name. */
+  op(type: string, inputs: string[], attributes: Record<string, AttributeValue> = {}): string {
+    const output = this.nextName(type);
+    this.push(type, inputs, [output], attributes);
+    return output;
+  }
+
+  /** Adds a node with `count` outputs. */
+  opMany(type: string, inputs: string[], count: number, attributes: Record<string, AttributeValue> = {}): string[] {
+    const outputs = Array.from({ length: count }, () => this.nextName(type));
+    this.push(type, inputs, outputs, attributes);
+    return outputs;
+  }
+
+  /** A seeded weight, uniform with mean 0 and the given standard deviation. */
+  weight(name: string, dims: number[], deviation: number): string {
+    const count = dims.reduce((product, dim) => product * dim, 1);
+    return this.floats(name, dims, new Random(`${this.name}/${name}`).uniform(count, deviation));
+  }
+
+  /** A weight whose elements all are `value`. */
+  filled(name: string, dims: number[], value: number): string {
+    return this.floats(name, dims, new Float32Array(dims.reduce((product, dim) => product * dim, 1)).fill(value));
+  }
+
+  scalar(value: number): string {
+    return this.floats(`float_${value}`, [], Float32Array.of(value));
+  }
+
+  /** An int64 vector constant. */
+  ints(...values: number[]): string {
+    return this.initializer({ name: `ints_${values.join('_')}`, ...int64Tensor([values.length], values) });
+  }
+
+  /** An int64 scalar constant. */
+  int(value: number): string {
+    return this.initializer({ name: `int_${value}`, ...int64Tensor([], [value]) });
+  }
+
+  bool(value: boolean): string {
+    return this.initializer({ name: `bool_${value}`, dims: [], dataType: DATATYPES.BOOL.onnx, rawData: Uint8Array.of(Number(value)) });
+  }
+
+  /** The element type of weights, as ONNX numbers it. */
+  get onnxFloatType(): number {
+    return DATATYPES[this.floatType].onnx;
+  }
+
+  graph(): OnnxGraph {
+    return { node: this.nodes, name: this.name, initializer: [...this.initializers.values()], input: this.inputs, output: this.outputs };
+  }
+
+  encode(): Uint8Array {
+    return encodeModel(this.graph(), OPSET);
+  }
+
+  private floats(name: string, dims: number[], values: Float32Array): string {
+    const typed = this.floatType === 'FP16' ? toFloat16(values) : values;
+    const rawData = new Uint8Array(typed.buffer, typed.byteOffset, typed.byteLength);
+    return this.initializer({ name, dims, dataType: this.onnxFloatType, rawData });
+  }
+
+  private initializer(tensor: OnnxTensor & { name: string }): string {
+    this.initializers.set(tensor.name, tensor);
+    return tensor.name;
+  }
+
+  private nextName(type: string): string {
+    return `${type.toLowerCase()}_${this.counter++}`;
+  }
+
+  private push(opType: string, input: string[], output: string[], attributes: Record<string, AttributeValue>): void {
+    const attribute = Object.entries(attributes).map(([name, value]) => toAttribute(name, value));
+    this.nodes.push({ input, output, name: `${output[0]}_node`, opType, attribute });
+  }
+}
+
+function valueInfo(name: string, datatype: Datatype, shape: Dimension[]): OnnxValueInfo {
+  const dim = shape.map((size) => (typeof size === 'number' ? { dimValue: size } : { dimParam: size }));
+  return { name, type: { tensorType: { elemType: DATATYPES[datatype].onnx, shape: { dim } } } };
+}
+
+function int64Tensor(dims: number[], values: number[]): OnnxTensor {
+  const data = BigInt64Array.from(values, BigInt);
+  return { dims, dataType: DATATYPES.INT64.onnx, rawData: new Uint8Array(data.buffer) };
+}
+
+/** Attribute types as onnx.proto numbers them. */
+function toAttribute(name: string, value: AttributeValue): OnnxAttribute {
+  if (typeof value === 'number') return { name, type: 2, i: value };
+  if (typeof value === 'string') return { name, type: 3, s: value };
+  if (!Array.isArray(value)) {
+    if ('float' in value) return { name, type: 1, f: value.float };
+    if ('tensor' in value) return { name, type: 4, t: value.tensor };
+    return { name, type: 5, g: value.graph };
+  }
+  return typeof value[0] === 'string' ? { name, type: 8, strings: value as string[] } : { name, type: 7, ints: value as number[] };
+}
