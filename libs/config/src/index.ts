@@ -77,6 +77,16 @@ export function childEnvironment(overrides: Record<string, string>): NodeJS.Proc
   return { ...inherited, ...overrides };
 }
 
+/** Replaces the PROCESSES setting of this process before its configuration is loaded (`interleave up --only`). */
+export function chooseProcesses(kinds: string): void {
+  process.env['PROCESSES'] = kinds;
+}
+
+/** Where the command line finds the server, unless it is told. */
+export function serverUrl(environment: NodeJS.ProcessEnv = process.env): string {
+  return environment['INTERLEAVE_URL'] ?? 'http://127.0.0.1:8080';
+}
+
 /** Where each process of a node meets the others. */
 export const runPaths = (runDir: string) => ({
   placement: join(runDir, 'placement.json'),

@@ -82,7 +82,8 @@ class Responder {
 struct Item {
   std::uint64_t clientId = 0;
   std::uint64_t itemId = 0;    // unique within the client
-  std::uint32_t model = 0;     // index into the worker's model list; validated by the receiver of the item
+  std::uint32_t model = 0;     // index into `models` of the text the worker publishes (its order never changes while the
+                               // worker lives); validated by the receiver of the item
   std::uint8_t priority = 0;   // 0 default, 1 highest, larger lower
   bool alone = false;          // never share a run (a suspect)
   std::int64_t deadlineNs = 0; // CLOCK_MONOTONIC; 0: none

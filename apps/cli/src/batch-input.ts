@@ -1,0 +1,81 @@
+import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { createInterface } from 'node:readline';
+import { Readable } from 'node:stream';
+import { CliError } from './cli-error';
+
+const FIRST_LINE_BYTES_MAX = 4 * 1024 * 1024;
+const EMBEDDINGS = '/v1/embeddings';
+
+/** A batch file as the server wants it. */
+export interface BatchInput {
+  /** JSON Lines. */
+  content: Readable;
+  endpoint: string;
+  kind: 'jsonl' | 'text';
+}
+
+/**
+ * Opens a batch file. JSON Lines (the first line is an object with `custom_id`) go as they are; of any other file each
+ * line that is not blank becomes one row, `custom_id` being `line-<number>`. Nothing is held in memory but a line.
+ */
+export async function openBatchInput(path: string, options: { model?: string; endpoint?: string }): Promise<BatchInput> {
+  const first = await firstLine(path);
+  const row = parseRow(first);
+  if (row) {
+    const endpoint = options.endpoint ?? (options.model ? predictEndpoint(options.model) : row.url);
+    if (!endpoint) throw new CliError(`${path}: the first line has no url; name the endpoint with --endpoint`);
+    return { content: (await open(path)).createReadStream(), endpoint, kind: 'jsonl' };
+  }
+  const endpoint = options.endpoint ?? (options.model ? predictEndpoint(options.model) : undefined);
+  if (!endpoint) throw new CliError(`${path} is a text file; name the model with --model`);
+  const bodyOf = textBody(endpoint, options.model);
+  return { content: Readable.from(textRows(path, endpoint, bodyOf), { objectMode: false }), endpoint, kind: 'text' };
+}
+
+export function predictEndpoint(model: string): string {
+  return `/v1/models/${model}:predict`;
+}
+
+function textBody(endpoint: string, model: string | undefined): (text: string) => object {
+  if (endpoint === EMBEDDINGS) {
+    if (!model) throw new CliError(`${EMBEDDINGS} needs --model`);
+    return (text) => ({ model, input: text });
+  }
+  if (endpoint.endsWith(':predict')) return (text) => ({ instances: [text] });
+  throw new CliError(`lines of text can go to ${EMBEDDINGS} or to a :predict endpoint, not to ${endpoint}; write JSON Lines for it`);
+}
+
+async function* textRows(path: string, endpoint: string, bodyOf: (text: string) => object): AsyncGenerator<string> {
+  let number = 0;
+  for await (const line of createInterface({ input: createReadStream(path, 'utf8'), crlfDelay: Infinity })) {
+    number++;
+    if (line.trim() === '') continue;
+    yield `${JSON.stringify({ custom_id: `line-${number}`, method: 'POST', url: endpoint, body: bodyOf(line) })}\n`;
+  }
+}
+
+function parseRow(line: string): { url?: string } | null {
+  try {
+    const row = JSON.parse(line) as { custom_id?: unknown; url?: unknown } | null;
+    if (row === null || typeof row !== 'object' || !('custom_id' in row)) return null;
+    return typeof row.url === 'string' ? { url: row.url } : {};
+  } catch {
+    return null;
+  }
+}
+
+/** The first line that is not blank. */
+async function firstLine(path: string): Promise<string> {
+  const file = await open(path).catch((error: Error) => {
+    throw new CliError(`${path} cannot be read: ${error.message}`);
+  });
+  try {
+    const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(FIRST_LINE_BYTES_MAX) });
+    const line = buffer.toString('utf8', 0, bytesRead).replace(/^\uFEFF/, '').split('\n').find((text) => text.trim() !== '');
+    if (line === undefined) throw new CliError(`${path} is empty`);
+    return line;
+  } finally {
+    await file.close();
+  }
+}

@@ -1,0 +1,33 @@
+import { createServer, type RequestListener, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { ApiClient } from './client';
+import { CliError } from './cli-error';
+
+let server: Server | null = null;
+afterEach(() => server?.close());
+
+async function serve(listener: RequestListener): Promise<string> {
+  const started = createServer(listener);
+  server = started;
+  await new Promise<void>((resolve) => started.listen(0, '127.0.0.1', resolve));
+  return `http://127.0.0.1:${(started.address() as AddressInfo).port}`;
+}
+
+describe('client', () => {
+  it('says how to start a server when none answers', async () => {
+    const url = await serve(() => undefined);
+    await new Promise((resolve) => server?.close(resolve));
+    const refusal = new ApiClient(url).get('/v1/models');
+    await expect(refusal).rejects.toThrow(CliError);
+    await expect(refusal).rejects.toThrow(/cannot be reached \(ECONNREFUSED\); start a server with `interleave up`/);
+  });
+
+  it.each([
+    ['{"error": "model m is not here"}', 'model m is not here (status 404)'],
+    ['{"error": {"message": "model m is not here", "type": "x"}}', 'model m is not here (status 404)'],
+    ['<html>', 'status 404: <html>'],
+  ])('shows the message of the refusal %s', async (body, message) => {
+    const url = await serve((_request, response) => response.writeHead(404).end(body));
+    await expect(new ApiClient(`${url}/`).get('/v1/models')).rejects.toThrow(new CliError(message));
+  });
+});

@@ -1,0 +1,92 @@
+import { createWriteStream } from 'node:fs';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { Command } from 'commander';
+import { serverUrl } from '@app/config';
+import type { BatchObject, FileObject } from '@app/contracts';
+import { CliError } from './cli-error';
+
+/** One page of an OpenAI-compatible list. */
+export interface ListPage<T> {
+  data: T[];
+  has_more?: boolean;
+}
+
+/** Adds `--url` to a command that talks to a server. */
+export function withUrl(command: Command): Command {
+  return command.option('--url <url>', 'address of the server (or INTERLEAVE_URL)', serverUrl());
+}
+
+/** The server's HTTP interface, with errors as one clear line. */
+export class ApiClient {
+  private readonly base: string;
+
+  constructor(url: string) {
+    this.base = url.replace(/\/+$/, '');
+  }
+
+  async get<T>(path: string): Promise<T> {
+    return (await (await this.send(path)).json()) as T;
+  }
+
+  async post<T>(path: string, body: object = {}): Promise<T> {
+    const response = await this.send(path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+    return (await response.json()) as T;
+  }
+
+  /** Streams a batch input file of any size to the server. */
+  async upload(filename: string, content: Readable): Promise<FileObject> {
+    const query = new URLSearchParams({ purpose: 'batch', filename });
+    const response = await this.send(`/v1/files?${query}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/x-ndjson' },
+      body: Readable.toWeb(content) as ReadableStream,
+      duplex: 'half',
+    });
+    return (await response.json()) as FileObject;
+  }
+
+  /** Streams the content of a file to `path`, or to standard output when it is `-`. */
+  async download(fileId: string, path: string): Promise<void> {
+    const response = await this.send(`/v1/files/${encodeURIComponent(fileId)}/content`);
+    if (!response.body) throw new CliError(`${this.base} sent no content for ${fileId}`);
+    const content = Readable.fromWeb(response.body as Parameters<typeof Readable.fromWeb>[0]);
+    if (path === '-') await pipeline(content, process.stdout, { end: false });
+    else await pipeline(content, createWriteStream(path));
+  }
+
+  batch(id: string): Promise<BatchObject> {
+    return this.get(`/v1/batches/${encodeURIComponent(id)}`);
+  }
+
+  private async send(path: string, init: RequestInit & { duplex?: 'half' } = {}): Promise<Response> {
+    let response: Response;
+    try {
+      response = await fetch(this.base + path, init);
+    } catch (error) {
+      throw new CliError(`${this.base} cannot be reached (${reasonOf(error)}); start a server with \`interleave up\`, or name another with --url`);
+    }
+    if (!response.ok) throw new CliError(await refusal(response));
+    return response;
+  }
+}
+
+/** `fetch failed` hides the reason in its cause. */
+function reasonOf(error: unknown): string {
+  const cause = (error as { cause?: unknown }).cause ?? error;
+  const { code, message } = cause as { code?: string; message?: string };
+  return code ?? message ?? String(cause);
+}
+
+/** The message out of either protocol's error shape. */
+async function refusal(response: Response): Promise<string> {
+  const text = await response.text();
+  try {
+    const { error } = JSON.parse(text) as { error?: string | { message?: string } };
+    const message = typeof error === 'string' ? error : error?.message;
+    if (message) return `${message} (status ${response.status})`;
+  } catch {
+    // not JSON: shown as it came
+  }
+  return `status ${response.status}: ${text.slice(0, 500)}`;
+}

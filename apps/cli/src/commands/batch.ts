@@ -1,0 +1,108 @@
+import { basename } from 'node:path';
+import type { Command } from 'commander';
+import type { BatchObject } from '@app/contracts';
+import { openBatchInput } from '../batch-input';
+import { followBatch, isOver } from '../batch-progress';
+import { ApiClient, withUrl, type ListPage } from '../client';
+import { CliError } from '../cli-error';
+import { table } from '../table';
+
+const EXIT_WITH_FAILED_ROWS = 2;
+const LIST_LIMIT = 100;
+
+interface SubmitOptions {
+  url: string;
+  model?: string;
+  endpoint?: string;
+  wait?: boolean;
+  output?: string;
+}
+
+export function addBatchCommands(program: Command): void {
+  const batch = program.command('batch').description('submits, follows and fetches batches');
+  withUrl(batch.command('submit'))
+    .description('uploads a file (JSON Lines, or text with one row per line) and starts a batch')
+    .argument('<file>', 'JSON Lines in the form of OpenAI batches, or a text file')
+    .option('--model <model>', 'model for the rows of a text file')
+    .option('--endpoint <path>', '/v1/embeddings, /v1/models/<model>:predict or /v2/models/<model>/infer (default: the url of the first line, or :predict of --model)')
+    .option('--wait', 'show progress, then download the output')
+    .option('--output <file>', 'where the output goes with --wait; "-" is standard output (default: <file>.output.jsonl)')
+    .action(submit);
+  withUrl(batch.command('status'))
+    .description('shows one batch')
+    .argument('<id>')
+    .action(async (id: string, { url }: { url: string }) => console.log(describe(await new ApiClient(url).batch(id))));
+  withUrl(batch.command('cancel'))
+    .description('cancels a batch; rows that are done stay available')
+    .argument('<id>')
+    .action(async (id: string, { url }: { url: string }) =>
+      console.log(describe(await new ApiClient(url).post<BatchObject>(`/v1/batches/${encodeURIComponent(id)}/cancel`))),
+    );
+  withUrl(batch.command('download'))
+    .description('writes the output and, when there are errors, the error file of a batch')
+    .argument('<id>')
+    .option('--output <file>', 'where the output goes; "-" is standard output (default: <id>.output.jsonl)')
+    .action(async (id: string, { url, output }: { url: string; output?: string }) => {
+      const client = new ApiClient(url);
+      await download(client, await client.batch(id), output ?? `${id}.output.jsonl`);
+    });
+  withUrl(batch.command('list'))
+    .description(`lists the last ${LIST_LIMIT} batches, newest first`)
+    .action(list);
+}
+
+async function submit(path: string, options: SubmitOptions): Promise<void> {
+  const client = new ApiClient(options.url);
+  const { content, endpoint } = await openBatchInput(path, options);
+  const file = await client.upload(basename(path), content);
+  const created = await client.post<BatchObject>('/v1/batches', { input_file_id: file.id, endpoint, completion_window: '24h' });
+  if (!options.wait) {
+    console.log(created.id);
+    console.error(`follow it with: interleave batch status ${created.id}`);
+    return;
+  }
+  console.error(`${created.id} (goes on when this command is interrupted)`);
+  const batch = await followBatch(client, created.id);
+  if (batch.status !== 'completed') console.error(describe(batch));
+  await download(client, batch, options.output ?? `${path}.output.jsonl`);
+  if (batch.status !== 'completed') throw new CliError(`batch ${batch.id} ${batch.status}`);
+  if (batch.request_counts.failed > 0) process.exitCode = EXIT_WITH_FAILED_ROWS;
+}
+
+/** Writes what there is; the error file goes beside the output, `.output` in its name replaced by `.errors`. */
+async function download(client: ApiClient, batch: BatchObject, output: string): Promise<void> {
+  if (batch.output_file_id) {
+    await client.download(batch.output_file_id, output);
+    if (output !== '-') console.error(`output: ${output}`);
+  }
+  if (batch.error_file_id) {
+    const errors = output === '-' ? `${batch.id}.errors.jsonl` : `${output.replace(/(\.output)?(\.jsonl)?$/, '')}.errors.jsonl`;
+    await client.download(batch.error_file_id, errors);
+    console.error(`failed rows: ${errors}`);
+  }
+  if (!batch.output_file_id && !batch.error_file_id && !isOver(batch)) {
+    throw new CliError(`batch ${batch.id} is ${batch.status}; it has no output yet`);
+  }
+}
+
+async function list({ url }: { url: string }): Promise<void> {
+  const { data } = await new ApiClient(url).get<ListPage<BatchObject>>(`/v1/batches?limit=${LIST_LIMIT}`);
+  const rows = data.map(({ id, status, request_counts: { total, completed, failed }, endpoint, created_at }) => [
+    id,
+    status,
+    `${completed + failed}/${total}`,
+    String(failed),
+    endpoint,
+    new Date(created_at * 1000).toISOString(),
+  ]);
+  console.log(rows.length === 0 ? 'no batches' : table(['BATCH', 'STATUS', 'ROWS', 'FAILED', 'ENDPOINT', 'CREATED'], rows));
+}
+
+function describe(batch: BatchObject): string {
+  const { total, completed, failed } = batch.request_counts;
+  const lines = [`${batch.id}: ${batch.status}, ${completed} of ${total} rows completed, ${failed} failed`, `endpoint: ${batch.endpoint}`];
+  if (batch.output_file_id) lines.push(`output file: ${batch.output_file_id}`);
+  if (batch.error_file_id) lines.push(`error file: ${batch.error_file_id}`);
+  for (const { line, message } of batch.errors?.data ?? []) lines.push(line === null ? `error: ${message}` : `error in line ${line}: ${message}`);
+  return lines.join('\n');
+}

@@ -1,0 +1,55 @@
+import { join } from 'node:path';
+import { Option, type Command } from 'commander';
+import { chooseProcesses, loadConfig, PROCESS_KINDS, type Config } from '@app/config';
+
+/** The scheduler's entry; found by its path, because no application imports another. */
+const SCHEDULER_MAIN = join(__dirname, '..', '..', '..', 'scheduler', 'src', 'main.js');
+const READY_POLL_MS = 100;
+
+export function addUpCommand(program: Command): void {
+  program
+    .command('up')
+    .description('starts a node in the foreground: api, workers, batch runner and, without REDIS_URL, a private Redis')
+    .addOption(new Option('--only <kinds>', `starts and watches these only, comma-separated: ${PROCESS_KINDS.join(', ')} (or PROCESSES)`))
+    .addHelpText('after', '\nSettings: HOST, PORT, DATA_DIR, MODELS_DIR, REDIS_URL, CONFIG; see docs/operating.md. Ctrl-C drains, a second one hurries.')
+    .action(async ({ only }: { only?: string }) => {
+      if (only !== undefined) chooseProcesses(only);
+      const config = loadConfig();
+      // From here on this process is the scheduler.
+      await import(SCHEDULER_MAIN);
+      if (config.processes.includes('api')) void greetWhenReady(config);
+    });
+}
+
+/** Prints where everything is and what to try, once live requests are answered. */
+async function greetWhenReady({ host, port }: Config): Promise<void> {
+  const url = `http://${host === '0.0.0.0' || host === '::' ? 'localhost' : host}:${port}`;
+  const ready = () => fetch(`${url}/v2/health/ready`).then(({ status }) => status === 200, () => false);
+  while (!(await ready())) await new Promise((resolve) => setTimeout(resolve, READY_POLL_MS).unref());
+  process.stdout.write(`${greeting(url, await firstModel(url))}\n`);
+}
+
+async function firstModel(url: string): Promise<string | null> {
+  const response = await fetch(`${url}/v1/models`);
+  const { data } = (await response.json()) as { data: { id: string }[] };
+  return data[0]?.id ?? null;
+}
+
+export function greeting(url: string, model: string | null): string {
+  const lines = [
+    '',
+    `Interleave is ready at ${url}`,
+    `  dashboard ${url}/dashboard   API ${url}/docs   queues ${url}/admin/queues   metrics ${url}/metrics`,
+    '',
+  ];
+  if (model === null) return [...lines, 'There is no model yet; put one below MODELS_DIR (docs/quickstart.md) and start again.', ''].join('\n');
+  const json = `-H 'content-type: application/json'`;
+  return [
+    ...lines,
+    `Three commands to try with the model ${model}${model === 'encoder-tiny' ? ' (a tiny demo model with random weights)' : ''}:`,
+    `  curl -s ${url}/v1/models/${model}:predict ${json} -d '{"instances": ["hello world"]}'`,
+    `  printf 'first row\\nsecond row\\n' > rows.txt && node bin/interleave.js batch submit rows.txt --model ${model} --wait`,
+    `  node bin/interleave.js models`,
+    '',
+  ].join('\n');
+}

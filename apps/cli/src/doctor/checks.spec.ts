@@ -1,0 +1,76 @@
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { loadConfig } from '@app/config';
+import { atLeast, checkCpus, checkNode, checkRedis } from './machine-checks';
+import { checkDataDir, checkPort } from './node-checks';
+
+let dir: string;
+beforeEach(() => (dir = mkdtempSync(join(tmpdir(), 'doctor-'))));
+afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+function program(name: string, output: string): void {
+  writeFileSync(join(dir, name), `#!/bin/sh\necho '${output}'\n`);
+  chmodSync(join(dir, name), 0o755);
+}
+
+describe('doctor', () => {
+  it.each([
+    ['20.19.0', true],
+    ['20.18.3', false],
+    ['22.1.0', true],
+    ['18.20.0', false],
+  ])('Node %s is new enough: %s', (version, enough) => {
+    expect(checkNode(version).verdict === 'ok').toBe(enough);
+  });
+
+  it('compares versions as numbers', () => {
+    expect(atLeast('10.2.1', { major: 6, minor: 2 })).toBe(true);
+    expect(atLeast('6.10.0', { major: 6, minor: 2 })).toBe(true);
+  });
+
+  it('tells how to get a Redis when there is none', () => {
+    expect(checkRedis(null, dir)).toMatchObject({ verdict: 'broken', remedy: expect.stringContaining('apt-get install') as string });
+  });
+
+  it.each([
+    ['redis-server', 'Redis server v=7.0.15 sha=0:0', 'ok'],
+    ['valkey-server', 'Valkey server v=8.0.1 sha=0:0', 'ok'],
+    ['redis-server', 'Redis server v=5.0.14 sha=0:0', 'broken'],
+    ['redis-server', 'what?', 'degraded'],
+  ])('judges %s that says "%s": %s', (name, output, verdict) => {
+    program(name, output);
+    expect(checkRedis(null, dir).verdict).toBe(verdict);
+  });
+
+  it('does not show the password of REDIS_URL', () => {
+    expect(checkRedis('redis://user:secret@host:6379', dir).detail).not.toContain('secret');
+  });
+
+  it('reports the CPUs that this process may use', () => {
+    expect(checkCpus().detail).toMatch(/^\d+ usable \([\d,-]+\) of \d+ online/);
+  });
+
+  it('finds a DATA_DIR that cannot be made', () => {
+    writeFileSync(join(dir, 'file'), '');
+    const config = loadConfig({ DATA_DIR: join(dir, 'file', 'data') });
+    expect(checkDataDir(config).verdict).toBe('broken');
+    expect(checkDataDir({ ...config, dataDir: join(dir, 'data') }).verdict).toBe('ok');
+    const full = { ...config, dataDir: dir, batch: { ...config.batch, diskFreeBytesMin: Number.MAX_SAFE_INTEGER } };
+    expect(checkDataDir(full).verdict).toBe('degraded');
+  });
+
+  it.each([
+    [200, 'ok'],
+    [404, 'broken'],
+  ])('judges a port that is taken by what answers there (%d: %s)', async (status, verdict) => {
+    const server = createServer((_request, response) => response.writeHead(status).end('{}'));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    expect((await checkPort({ host: '127.0.0.1', port })).verdict).toBe(verdict);
+    await new Promise((resolve) => server.close(resolve));
+    expect((await checkPort({ host: '127.0.0.1', port })).verdict).toBe('ok');
+  });
+});

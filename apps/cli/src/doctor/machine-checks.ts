@@ -1,0 +1,68 @@
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { autogroupEnabled, findExecutable, formatCpuList, readTopology, REDIS_REMEDY, REDIS_SERVERS } from '@app/system';
+import { broken, degraded, ok, type Finding } from './report';
+
+const NODE_MIN = { major: 20, minor: 19 };
+const REDIS_MIN = { major: 6, minor: 2 };
+
+export function checkNode(version: string): Finding {
+  return atLeast(version, NODE_MIN)
+    ? ok('Node.js', version)
+    : broken('Node.js', `${version} is too old`, `install ${NODE_MIN.major}.${NODE_MIN.minor} or newer from https://nodejs.org/en/download`);
+}
+
+export function checkCpus(): Finding {
+  const { online, effective } = readTopology();
+  const detail = `${effective.length} usable (${formatCpuList(effective)}) of ${online.length} online`;
+  const quota = cpuQuota();
+  return quota === null
+    ? ok('CPUs', detail)
+    : degraded('CPUs', `${detail}; a cgroup quota of ${quota} CPUs throttles live requests for up to 100 ms at a time`, 'remove the quota (cpu.max, docker --cpus) and give a CPU set instead (docker --cpuset-cpus)');
+}
+
+/** Starts a program in the class that batch executors run in. */
+export function checkSchedIdle(searchPath: string): Finding {
+  const chrt = findExecutable(['chrt'], searchPath);
+  if (chrt === null) return degraded('SCHED_IDLE', 'not tried: chrt is missing', 'install util-linux');
+  const { status, stderr } = spawnSync(chrt, ['--idle', '0', 'true'], { encoding: 'utf8' });
+  return status === 0
+    ? ok('SCHED_IDLE', 'permitted: batches give way to live requests')
+    : degraded('SCHED_IDLE', `refused: ${stderr.trim()}`, 'allow sched_setscheduler in the sandbox or seccomp profile; until then batches slow live requests');
+}
+
+export function checkAutogroup(): Finding {
+  return autogroupEnabled()
+    ? ok('autogroup', 'on: priorities hold within a session, and all workers share one')
+    : ok('autogroup', 'off');
+}
+
+export function checkRedis(redisUrl: string | null, searchPath: string): Finding {
+  if (redisUrl !== null) return ok('Redis', `REDIS_URL ${redisUrl.replace(/\/\/[^@/]*@/, '//***@')}`);
+  const path = findExecutable(REDIS_SERVERS, searchPath);
+  if (path === null) return broken('Redis', `neither ${REDIS_SERVERS.join(' nor ')} was found; live requests work, batches wait`, REDIS_REMEDY);
+  const output = spawnSync(path, ['--version'], { encoding: 'utf8' }).stdout;
+  const version = /v=(\d+\.\d+\.\d+)/.exec(output)?.[1] ?? null;
+  if (version === null) return degraded('Redis', `${path} does not tell its version`, 'check that it is Redis 6.2 or newer, or Valkey');
+  return atLeast(version, REDIS_MIN) ? ok('Redis', `${path} ${version}`) : broken('Redis', `${path} ${version} is older than 6.2`, REDIS_REMEDY);
+}
+
+export function checkFlock(searchPath: string): Finding {
+  const path = findExecutable(['flock'], searchPath);
+  return path === null ? broken('flock', 'missing', 'sudo apt-get install -y util-linux') : ok('flock', path);
+}
+
+export function atLeast(version: string, { major, minor }: { major: number; minor: number }): boolean {
+  const [ownMajor = 0, ownMinor = 0] = version.split('.').map(Number);
+  return ownMajor > major || (ownMajor === major && ownMinor >= minor);
+}
+
+/** CPUs' worth of time by the cgroup v2 bandwidth limit; null without one. */
+function cpuQuota(): number | null {
+  try {
+    const [quotaUs = 'max', periodUs = '100000'] = readFileSync('/sys/fs/cgroup/cpu.max', 'utf8').trim().split(' ');
+    return quotaUs === 'max' ? null : Number(quotaUs) / Number(periodUs);
+  } catch {
+    return null; // the root cgroup and version 1 have no such file
+  }
+}

@@ -1,0 +1,24 @@
+import { Command } from 'commander';
+import { addBatchCommands } from './commands/batch';
+import { addDoctorCommand } from './commands/doctor';
+import { addModelsCommand } from './commands/models';
+import { addUpCommand } from './commands/up';
+import { CliError } from './cli-error';
+
+/** The command line. Exit codes: 0 done, 1 failed (or wrong usage), 2 a batch completed with failed rows. */
+async function main(): Promise<void> {
+  const program = new Command('interleave')
+    .description('Serves ONNX models to live callers and grinds through offline batches on the same machine')
+    .showHelpAfterError()
+    .configureHelp({ showGlobalOptions: true });
+  addUpCommand(program);
+  addModelsCommand(program);
+  addBatchCommands(program);
+  addDoctorCommand(program);
+  await program.parseAsync();
+}
+
+main().catch((error: Error) => {
+  process.stderr.write(`interleave: ${error instanceof CliError ? error.message : (error.stack ?? error.message)}\n`);
+  process.exitCode = 1;
+});

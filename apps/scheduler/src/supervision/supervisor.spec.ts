@@ -1,0 +1,253 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pino from 'pino';
+import type { ProcessKind } from '@app/config';
+import { DataDirLockedError, lockDataDir } from './data-dir-lock';
+import { PidFiles } from './pid-files';
+import { statusProbe } from './probes';
+import { identityOf, isRunning, sessionOf } from './proc-fs';
+import type { ProcessSpec, SupervisionTimings } from './process-spec';
+import type { ProcessState, SupervisedProcess } from './supervised-process';
+import { Supervisor } from './supervisor';
+
+/** Real processes: node scripts that answer on a status socket and, when told, misbehave. */
+const timings: SupervisionTimings = {
+  startingProbeIntervalMs: 10,
+  probeIntervalMs: 20,
+  probeTimeoutMs: 200,
+  failedProbesMax: 3,
+  failedStartingProbesMax: 100_000,
+  backoffMinMs: 10,
+  backoffMaxMs: 100,
+  healthyMs: 30_000,
+};
+const answering = (socketPath: string) =>
+  `const fs = require('fs'); fs.rmSync('${socketPath}', { force: true });
+   require('http').createServer((request, response) => response.end('{}')).listen('${socketPath}');`;
+
+let dir: string;
+let supervisors: Supervisor[];
+let restarted: string[];
+
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'supervision-'));
+  supervisors = [];
+  restarted = [];
+});
+afterEach(async () => {
+  for (const supervisor of supervisors) {
+    const stopped = supervisor.stop(0);
+    supervisor.hurry();
+    await stopped;
+  }
+  rmSync(dir, { recursive: true, force: true });
+});
+
+function spec(id: string, overrides: Partial<ProcessSpec> & { script?: string; kind?: ProcessKind } = {}): ProcessSpec {
+  const socketPath = join(dir, `${id}.status.sock`);
+  return {
+    id,
+    kind: 'worker',
+    command: () => process.execPath,
+    args: ['-e', answering(socketPath) + (overrides.script ?? '')],
+    environment: {},
+    fingerprint: 'v1',
+    probe: statusProbe(socketPath),
+    ...overrides,
+  };
+}
+
+async function supervise(specs: ProcessSpec[], changes: Partial<SupervisionTimings> = {}): Promise<Supervisor> {
+  const supervisor = new Supervisor(specs, new PidFiles(dir), {
+    log: pino({ level: 'silent' }),
+    timings: { ...timings, ...changes },
+    onRestart: ({ id }) => restarted.push(id),
+  });
+  supervisors.push(supervisor);
+  await supervisor.start();
+  return supervisor;
+}
+
+function only({ processes }: Supervisor): SupervisedProcess {
+  const [process] = processes;
+  if (!process) throw new Error('no process');
+  return process;
+}
+
+async function reaches(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+const inState = (supervised: SupervisedProcess, state: ProcessState) => reaches(() => supervised.state === state);
+
+describe('supervision of real processes', () => {
+  it('is ready when the process answers for the first time', async () => {
+    const child = only(await supervise([spec('a')]));
+    expect(child.state).toBe('starting');
+    await inState(child, 'ready');
+    expect(identityOf(child.pid ?? 0)).not.toBeNull();
+  });
+
+  it('starts processes in its own session, because priorities end at a session', async () => {
+    const child = only(await supervise([spec('a')]));
+    expect(sessionOf(child.pid ?? 0)).toBe(sessionOf(process.pid));
+  });
+
+  it('hands a child no NODE_OPTIONS of its own process', async () => {
+    process.env['NODE_OPTIONS'] = '--no-warnings';
+    try {
+      const child = only(await supervise([spec('a')]));
+      expect(readFileSync(`/proc/${child.pid}/environ`, 'utf8')).not.toContain('NODE_OPTIONS');
+    } finally {
+      delete process.env['NODE_OPTIONS'];
+    }
+  });
+
+  it('starts a process again that was killed, and counts', async () => {
+    const child = only(await supervise([spec('a')]));
+    await inState(child, 'ready');
+    const firstPid = child.pid ?? 0;
+    process.kill(firstPid, 'SIGKILL');
+    await reaches(() => child.state === 'ready' && child.pid !== firstPid);
+    expect(child.restarts).toBe(1);
+    expect(child.reason).toBe('signal SIGKILL');
+    expect(restarted).toEqual(['a']);
+  });
+
+  it('kills and replaces a process that was ready and hangs', async () => {
+    const child = only(await supervise([spec('a')]));
+    await inState(child, 'ready');
+    const hungPid = child.pid ?? 0;
+    process.kill(hungPid, 'SIGSTOP');
+    await reaches(() => child.state === 'ready' && child.pid !== hungPid);
+    expect(child.reason).toBe('signal SIGKILL');
+    expect(identityOf(hungPid)).toBeNull();
+  });
+
+  it('kills and replaces a process that never answers after its start', async () => {
+    const mute = spec('a', { args: ['-e', 'setInterval(() => {}, 1000)'] });
+    const child = only(await supervise([mute], { failedStartingProbesMax: 3 }));
+    await reaches(() => child.restarts >= 1);
+    expect(child.reason).toBe('signal SIGKILL');
+  });
+
+  it('keeps trying a program that is missing, says why, and starts it once it is there', async () => {
+    let installed = false;
+    const late = spec('a', {
+      command: () => {
+        if (!installed) throw new Error('redis-server was not found');
+        return process.execPath;
+      },
+    });
+    const child = only(await supervise([late]));
+    await inState(child, 'backoff');
+    expect(child.reason).toBe('redis-server was not found');
+    installed = true;
+    await inState(child, 'ready');
+  });
+
+  it('stops a process that waits for its restart', async () => {
+    const dying = spec('a', { args: ['-e', 'process.exit(3)'] });
+    const supervisor = await supervise([dying], { backoffMinMs: 60_000, backoffMaxMs: 60_000 });
+    const child = only(supervisor);
+    await inState(child, 'backoff');
+    expect(child.reason).toBe('exit code 3');
+    await supervisor.stop(10_000);
+    expect(child.state).toBe('stopped');
+  });
+});
+
+describe('stopping', () => {
+  it('drains api, runner, workers, Redis, one after the other', async () => {
+    const record = join(dir, 'order');
+    const noting = (id: string, kind: ProcessKind) =>
+      spec(id, { kind, script: `process.on('SIGTERM', () => setTimeout(() => { fs.appendFileSync('${record}', '${id} '); process.exit(0); }, 20));` });
+    const supervisor = await supervise([noting('redis', 'redis'), noting('worker', 'worker'), noting('runner', 'runner'), noting('api', 'api')]);
+    await reaches(() => supervisor.processes.every(({ state }) => state === 'ready'));
+    await supervisor.stop(10_000);
+    expect(readFileSync(record, 'utf8')).toBe('api runner worker redis ');
+    expect(new PidFiles(dir).ids()).toEqual([]);
+  });
+
+  it('kills what ignores SIGTERM when the deadline has passed', async () => {
+    const supervisor = await supervise([spec('a', { script: `process.on('SIGTERM', () => {});` })]);
+    const child = only(supervisor);
+    await inState(child, 'ready');
+    const pid = child.pid ?? 0;
+    await supervisor.stop(50);
+    expect(child.state).toBe('stopped');
+    expect(identityOf(pid)).toBeNull();
+  });
+
+  it('ends at once on a second request', async () => {
+    const supervisor = await supervise([spec('a', { script: `process.on('SIGTERM', () => {});` })]);
+    await inState(only(supervisor), 'ready');
+    const stopped = supervisor.stop(600_000);
+    supervisor.hurry();
+    await stopped;
+    expect(only(supervisor).state).toBe('stopped');
+  });
+});
+
+describe('a new scheduler after the old one was killed', () => {
+  /** A supervisor that forgets its children, as a killed one does. */
+  async function predecessor(specs: ProcessSpec[]): Promise<number[]> {
+    const supervisor = await supervise(specs, { probeIntervalMs: 3_600_000, backoffMinMs: 3_600_000, backoffMaxMs: 3_600_000 });
+    await reaches(() => supervisor.processes.every(({ state }) => state === 'ready'));
+    return supervisor.processes.map(({ pid }) => pid ?? 0);
+  }
+
+  it('keeps a running process, and starts it again when it dies later', async () => {
+    const [pid = 0] = await predecessor([spec('a')]);
+    const child = only(await supervise([spec('a')]));
+    await inState(child, 'ready');
+    expect(child.pid).toBe(pid);
+    expect(child.restarts).toBe(0);
+    process.kill(pid, 'SIGKILL');
+    await reaches(() => child.state === 'ready' && child.pid !== pid);
+    expect(child.restarts).toBe(1);
+  });
+
+  it('replaces a process that was started differently', async () => {
+    const [pid = 0] = await predecessor([spec('a')]);
+    const child = only(await supervise([spec('a', { fingerprint: 'v2' })]));
+    await inState(child, 'ready');
+    expect(child.pid).not.toBe(pid);
+    expect(identityOf(pid)).toBeNull();
+  });
+
+  it('ends a process that is no longer planned', async () => {
+    const [, pid = 0] = await predecessor([spec('a'), spec('b')]);
+    await supervise([spec('a')]);
+    expect(identityOf(pid)).toBeNull();
+    expect(new PidFiles(dir).ids()).toEqual(['a']);
+  });
+
+  it.each([
+    ['of a process that is gone', { pid: 2 ** 22 + 1, startKey: 'x:1', fingerprintHash: '' }],
+    ['whose pid belongs to another process by now', { pid: process.pid, startKey: 'x:1', fingerprintHash: '' }],
+    ['that is not readable', 'nonsense'],
+  ])('starts afresh with a pid file %s', async (_name, record) => {
+    writeFileSync(join(dir, 'a.pid.json'), JSON.stringify(record));
+    const child = only(await supervise([spec('a')]));
+    await inState(child, 'ready');
+    expect(child.pid).not.toBe(process.pid);
+  });
+});
+
+describe('process identity', () => {
+  it('survives a command name with spaces and parentheses', () => {
+    const identity = identityOf(process.pid);
+    process.title = 'x) R 1 (y';
+    expect(identity && isRunning(identity)).toBe(true);
+  });
+});
+
+describe('the lock of a data directory', () => {
+  it('refuses a second scheduler and names the first', () => {
+    lockDataDir(dir);
+    expect(() => lockDataDir(dir)).toThrow(DataDirLockedError);
+    expect(() => lockDataDir(dir)).toThrow(String(process.pid));
+  });
+});

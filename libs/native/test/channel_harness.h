@@ -1,0 +1,117 @@
+// Helpers of the channel tests: a private socket path, a client that waits for its answers.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "channel/client.h"
+#include "channel/server.h"
+#include "echo_sink.h"
+
+namespace interleave {
+
+// A new directory, removed on destruction.
+class TempDir {
+ public:
+  TempDir() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "channel-test-XXXXXX").string();
+    if (mkdtemp(pattern.data()) == nullptr) std::abort();
+    path_ = pattern;
+  }
+  ~TempDir() { std::filesystem::remove_all(path_); }
+  std::string socketPath() const { return path_ + "/worker.sock"; }
+
+ private:
+  std::string path_;
+};
+
+// The seed of a random test: CHANNEL_TEST_SEED, or a new one; printed either way.
+inline std::uint64_t TestSeed() {
+  const char* given = std::getenv("CHANNEL_TEST_SEED");
+  const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 10) : static_cast<std::uint64_t>(MonotonicNowNs());
+  std::printf("CHANNEL_TEST_SEED=%llu\n", static_cast<unsigned long long>(seed));
+  return seed;
+}
+
+inline TensorView MakeTensor(std::uint16_t index, ElementType type, std::vector<std::int64_t> dims, const void* data, std::size_t bytes) {
+  TensorView tensor;
+  tensor.index = index;
+  tensor.type = type;
+  tensor.shape.rank = static_cast<std::uint8_t>(dims.size());
+  std::copy(dims.begin(), dims.end(), tensor.shape.dims.begin());
+  tensor.data = static_cast<const std::byte*>(data);
+  tensor.bytes = bytes;
+  return tensor;
+}
+
+// An echo of `text`. The text must outlive the submission.
+inline Request EchoRequest(const std::string& text, std::uint64_t responseBytes = 4096) {
+  Request request;
+  request.responseBytes = responseBytes;
+  request.inputs.push_back(MakeTensor(0, ElementType::kUint8, {static_cast<std::int64_t>(text.size())}, text.data(), text.size()));
+  return request;
+}
+
+// A command to model 1. `words` must outlive the submission.
+inline Request CommandRequest(const std::int64_t (&words)[2], std::uint64_t responseBytes = 4096) {
+  Request request;
+  request.model = 1;
+  request.responseBytes = responseBytes;
+  request.inputs.push_back(MakeTensor(0, ElementType::kInt64, {2}, words, sizeof words));
+  return request;
+}
+
+// What a completion said, copied out of the arena.
+struct Answer {
+  std::uint64_t itemId = 0;
+  ItemStatus status = ItemStatus::kOk;
+  std::string message;
+  std::vector<std::string> outputs;
+};
+
+inline Answer TakeAnswer(ChannelClient& client, const ChannelClient::Completion& completion) {
+  Answer answer{completion.itemId, completion.response.status, completion.response.message, {}};
+  for (const TensorView& output : completion.response.outputs) {
+    answer.outputs.emplace_back(reinterpret_cast<const char*>(output.data), output.bytes);
+  }
+  client.FreeCompletion(completion.itemId);
+  return answer;
+}
+
+// Reads the socket until something comes. False when the worker closed it.
+inline bool WaitForBytes(ChannelClient& client, std::vector<std::string>& texts) {
+  pollfd entry{client.socket(), POLLIN, 0};
+  if (poll(&entry, 1, 30'000) <= 0) {
+    ADD_FAILURE() << "nothing came over the socket";
+    return false;
+  }
+  char buffer[4096];
+  const long received = recv(client.socket(), buffer, sizeof buffer, MSG_DONTWAIT);
+  if (received <= 0) return false;
+  client.Receive({buffer, static_cast<std::size_t>(received)}, texts);
+  return true;
+}
+
+// The next answer; sleeps until the worker rings. An id of 0: the worker closed the channel.
+inline Answer NextAnswer(ChannelClient& client) {
+  std::vector<std::string> texts;
+  for (;;) {
+    if (const auto completion = client.NextCompletion()) return TakeAnswer(client, *completion);
+    if (!WaitForBytes(client, texts)) return {};
+  }
+}
+
+inline std::unique_ptr<ChannelClient> ConnectTo(const std::string& socketPath, std::uint32_t itemsMax = 64,
+                                                std::uint64_t arenaBytes = 1 << 20) {
+  return ChannelClient::Connect({socketPath, arenaBytes, itemsMax, std::chrono::milliseconds(10'000)});
+}
+
+}  // namespace interleave

@@ -1,0 +1,40 @@
+import { formatCpuList, parseCpuList, readTopology, topologyOf } from './cpus';
+
+describe('CPU lists', () => {
+  it.each([
+    ['0', [0]],
+    ['0-3\n', [0, 1, 2, 3]],
+    ['8,0-1,10-11', [0, 1, 8, 10, 11]],
+    ['', []],
+  ])('reads %j and writes it back', (text, cpus) => {
+    expect(parseCpuList(text)).toEqual(cpus);
+    expect(parseCpuList(formatCpuList(cpus))).toEqual(cpus);
+  });
+
+  it('writes neighbours as a range', () => {
+    expect(formatCpuList([0, 1, 2, 5, 7, 8])).toBe('0-2,5,7-8');
+  });
+
+  it('refuses what is no list', () => {
+    expect(() => parseCpuList('0-x')).toThrow(/expected ranges/);
+  });
+});
+
+describe('topology', () => {
+  it('is never wider than affinity, cgroup and what is online', () => {
+    const { effective } = topologyOf({ processStatus: 'Cpus_allowed_list:\t0-5\n', cgroupCpus: '2-9\n', online: '0-3,5,6\n' });
+    expect(effective).toEqual([2, 3, 5]);
+  });
+
+  it('ignores a cgroup without a CPU set of its own', () => {
+    expect(topologyOf({ processStatus: 'Cpus_allowed_list:\t0-1\n', cgroupCpus: '\n', online: '0-1\n' }).effective).toEqual([0, 1]);
+  });
+
+  it('refuses sources without a CPU in common', () => {
+    expect(() => topologyOf({ processStatus: 'Cpus_allowed_list:\t4\n', cgroupCpus: null, online: '0-1\n' })).toThrow(/no CPU/);
+  });
+
+  it('reads this machine', () => {
+    expect(readTopology().effective.length).toBeGreaterThan(0);
+  });
+});
