@@ -38,26 +38,32 @@ std::string ErrnoText() { return std::strerror(errno); }
 // CPU sets of any size: the machine may have more CPUs than cpu_set_t holds.
 class CpuSet {
  public:
-  explicit CpuSet(int cpus) : set_(CPU_ALLOC(static_cast<std::size_t>(cpus))), bytes_(CPU_ALLOC_SIZE(cpus)) {
-    CPU_ZERO_S(bytes_, set_);
-  }
+  static constexpr int kCpusMax = 8192;
+
+  CpuSet() : set_(CPU_ALLOC(kCpusMax)), bytes_(CPU_ALLOC_SIZE(kCpusMax)) { CPU_ZERO_S(bytes_, set_); }
   ~CpuSet() { CPU_FREE(set_); }
   CpuSet(const CpuSet&) = delete;
   CpuSet& operator=(const CpuSet&) = delete;
   void Add(int cpu) { CPU_SET_S(static_cast<std::size_t>(cpu), bytes_, set_); }
-  int Apply() const { return sched_setaffinity(0, bytes_, set_); }
+  bool Has(int cpu) const { return CPU_ISSET_S(static_cast<std::size_t>(cpu), bytes_, set_); }
+  bool ReadOwn() const { return sched_getaffinity(0, bytes_, set_) == 0; }
+  bool Apply() const { return sched_setaffinity(0, bytes_, set_) == 0; }
 
  private:
   cpu_set_t* set_;
   std::size_t bytes_;
 };
 
-// The kernel intersects the mask with the CPUs of the process' cgroup and refuses when nothing is left.
+// Does not leave the mask that the process was started with, though the kernel would let it.
 IsolationTool Pin(int cpu) {
-  CpuSet set(cpu + 1);
-  set.Add(cpu);
-  if (set.Apply() == 0) return Active("cpu-affinity");
-  return Unavailable("cpu-affinity", "CPU " + std::to_string(cpu) + ": " + ErrnoText());
+  const std::string what = "CPU " + std::to_string(cpu);
+  const CpuSet allowed;
+  if (cpu >= CpuSet::kCpusMax || !allowed.ReadOwn() || !allowed.Has(cpu)) {
+    return Unavailable("cpu-affinity", what + " is not among those that this process may use");
+  }
+  CpuSet own;
+  own.Add(cpu);
+  return own.Apply() ? Active("cpu-affinity") : Unavailable("cpu-affinity", what + ": " + ErrnoText());
 }
 
 IsolationTool SetNice(int nice) {

@@ -15,9 +15,8 @@ ServedModels MakeModels(const std::vector<ModelPlan>& plans) {
 
 }  // namespace
 
-Engine::Engine(EnginePlan plan, std::shared_ptr<const ort::OrtLibrary> library, std::function<void()> onModelsChanged)
+Engine::Engine(EnginePlan plan)
     : plan_(std::move(plan)),
-      onModelsChanged_(std::move(onModelsChanged)),
       models_(MakeModels(plan_.models)),
       queue_({.lane = plan_.lane,
               .modelsCount = models_.size(),
@@ -36,10 +35,15 @@ Engine::Engine(EnginePlan plan, std::shared_ptr<const ort::OrtLibrary> library, 
                                         "the deadline passed while waiting");
                      }}) {
   for (std::size_t i = 0; i < plan_.cpus.size(); ++i) executors_.emplace_back([this, i] { ExecutorLoop(i); });
-  loader_ = std::thread([this, library = std::move(library)] { LoadModels(library); });
 }
 
 Engine::~Engine() { Close(); }
+
+void Engine::LoadModels(std::shared_ptr<const ort::OrtLibrary> library, std::function<void()> onModelsChanged) {
+  loader_ = std::thread([this, library = std::move(library), onModelsChanged = std::move(onModelsChanged)] {
+    LoadAll(library, onModelsChanged);
+  });
+}
 
 void Engine::OnItem(Item item) {
   if (item.model >= models_.size()) {
@@ -83,7 +87,7 @@ void Engine::Close() {
     watchdog_.EndAllRuns();
     stopsLoading_ = true;
     for (std::thread& executor : executors_) executor.join();
-    loader_.join();
+    if (loader_.joinable()) loader_.join();
   });
 }
 
@@ -109,13 +113,14 @@ void Engine::ExecutorLoop(std::size_t executor) {
   }
 }
 
-void Engine::LoadModels(const std::shared_ptr<const ort::OrtLibrary>& library) {
+void Engine::LoadAll(const std::shared_ptr<const ort::OrtLibrary>& library,
+                     const std::function<void()>& onModelsChanged) {
   pthread_setname_np(pthread_self(), "model-loader");
   IsolateHelper(plan_.lane);
   for (const auto& model : models_) {
     if (stopsLoading_) return;
     model->Load(library);
-    onModelsChanged_();
+    onModelsChanged();
   }
 }
 

@@ -1,6 +1,7 @@
 // A worker without its channel: models, queue and executors behind the ItemSink.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -30,11 +31,14 @@ struct EnginePlan {
 // construction until Close returns; everything else from any thread.
 class Engine : public ItemSink {
  public:
-  // Starts the executors, then loads the models one after the other on a thread of its own; `onModelsChanged` is called
-  // on that thread after each.
-  Engine(EnginePlan plan, std::shared_ptr<const ort::OrtLibrary> library, std::function<void()> onModelsChanged);
+  // Starts the executors. Every model is loading until LoadModels comes to it.
+  explicit Engine(EnginePlan plan);
   // As Close.
   ~Engine() override;
+
+  // Loads the models one after the other on a thread of its own; `onModelsChanged` is called on that thread after each.
+  // Called once, before Close.
+  void LoadModels(std::shared_ptr<const ort::OrtLibrary> library, std::function<void()> onModelsChanged);
 
   void OnItem(Item item) override;
   void OnCancel(std::uint64_t clientId, std::uint64_t itemId) override;
@@ -54,13 +58,12 @@ class Engine : public ItemSink {
 
  private:
   void ExecutorLoop(std::size_t executor);
-  void LoadModels(const std::shared_ptr<const ort::OrtLibrary>& library);
+  void LoadAll(const std::shared_ptr<const ort::OrtLibrary>& library, const std::function<void()>& onModelsChanged);
   void Refuse(const Item& item, ItemStatus status, const std::string& message);
   // Why the model cannot take items now.
   static std::string NotReady(const ServedModel& model);
 
   const EnginePlan plan_;
-  const std::function<void()> onModelsChanged_;
   ServedModels models_;
   WorkQueue queue_;
   const Answers answers_;

@@ -99,4 +99,9 @@ std::string ReportJson(const std::unique_ptr<ServedModel>& model) {
 
 std::string ReportsJson(const ServedModels& models) { return JsonArray(models, ReportJson); }
 
+std::string WorkerReportJson(const std::string& workerId, Lane lane, const ServedModels& models) {
+  return "{\"workerId\":" + Json(workerId) + ",\"lane\":" + Json(lane == Lane::kBatch ? "batch" : "realtime") +
+         ",\"models\":" + ReportsJson(models) + '}';
+}
+
 }  // namespace interleave

@@ -68,4 +68,7 @@ using ServedModels = std::vector<std::unique_ptr<ServedModel>>;
 // ModelReport[] of libs/contracts.
 std::string ReportsJson(const ServedModels& models);
 
+// WorkerReport of libs/contracts.
+std::string WorkerReportJson(const std::string& workerId, Lane lane, const ServedModels& models);
+
 }  // namespace interleave

@@ -15,7 +15,7 @@ struct ApiBase {
 
 constexpr int kVersionMajor = 1;
 constexpr int kVersionMinorMin = 17;
-constexpr int kLogErrors = 3;
+constexpr int kLogFatal = 4;
 constexpr int kDeviceAllocator = 0;
 constexpr int kDefaultMemory = 0;
 
@@ -55,7 +55,7 @@ OrtLibrary::OrtLibrary(const std::string& path) : path_(path) {
   }
   CopyTable(table);
   try {
-    Check(api_.CreateEnv(kLogErrors, "interleave", &env_));
+    Check(api_.CreateEnv(kLogFatal, "interleave", &env_));
     Check(api_.DisableTelemetryEvents(env_));
     Check(api_.GetAllocatorWithDefaultOptions(&allocator_));
     Check(api_.CreateCpuMemoryInfo(kDeviceAllocator, kDefaultMemory, &cpuMemory_));

@@ -22,9 +22,9 @@
 namespace interleave {
 
 struct ModelOptions {
-  std::string modelPath;
-  SignatureOptions axes;
-  std::map<std::string, double> padValues;  // by input name; others are padded with 0
+  std::string modelPath{};
+  SignatureOptions axes{};
+  std::map<std::string, double> padValues{};  // by input name; others are padded with 0
 };
 
 // The items of a run cannot share it after all; each must be run alone. Never thrown for a single item.

@@ -52,9 +52,9 @@ struct Signature {
 
 // What model.yaml says about the axes; see WorkerModelPlan of libs/contracts.
 struct SignatureOptions {
-  std::string batchAxisName;  // empty: inferred
-  std::vector<std::string> sequenceAxisNames;
-  std::optional<bool> paddingIsSafe;
+  std::string batchAxisName{};  // empty: inferred
+  std::vector<std::string> sequenceAxisNames{};
+  std::optional<bool> paddingIsSafe{};
   bool batchInvariant = false;
 };
 
