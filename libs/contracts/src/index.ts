@@ -1,5 +1,6 @@
 export * from './batches';
 export * from './errors';
+export * from './float16';
 export * from './inference';
 export * from './models';
 export * from './placement';

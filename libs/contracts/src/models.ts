@@ -1,3 +1,4 @@
+import type { Lane } from './stages';
 import type { ModelSignature } from './tensors';
 
 export const TASKS = ['embedding', 'sequence-classification', 'token-classification', 'text-pair-scoring', 'tensor'] as const;
@@ -36,4 +37,14 @@ export interface ModelReport {
   reason: string | null;
   /** Null until `ready`. */
   signature: ModelSignature | null;
+}
+
+/**
+ * What a worker tells its clients when they connect and after every change, as JSON. `models` keeps its order for as
+ * long as the worker lives: clients name a model by its position.
+ */
+export interface WorkerReport {
+  workerId: string;
+  lane: Lane;
+  models: ModelReport[];
 }

@@ -1,1 +1,4 @@
+export { openModelCatalog } from './catalog';
+export { workerModelPlan, type LaneLimits, type ModelManifest } from './manifest';
+export { scanRepository, type RepositoryEntry } from './repository';
 export * from './types';

@@ -43,7 +43,9 @@ export interface EncodeOptions {
 }
 
 export interface TextModel {
-  maxTokens: number;
+  readonly maxTokens: number;
+  /** Length of the vectors of an embedding model; null for other tasks, and when the graph does not tell. */
+  readonly embeddingWidth: number | null;
   /** Tokenizes. Rejects with an `InterleaveError` whose `param` is the index of the text at fault, as `[i]`. */
   encode(inputs: TextInput[], options: EncodeOptions): Promise<TextRow[]>;
   /** Token ids from the caller, special tokens included as given; bounds-checked against the vocabulary. */

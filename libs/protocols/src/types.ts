@@ -29,7 +29,15 @@ export type ResponseBody =
 
 /** What came with the body of an Open Inference request that is not plain JSON. */
 export interface BinaryPart {
-  /** `Inference-Header-Content-Length`. */
+  /** `Inference-Header-Content-Length`: where the tensors start in `body`; 0: the body is one raw tensor. */
   headerBytes: number;
+  /** The whole body, JSON header included. */
   body: Uint8Array;
+}
+
+export interface Limits {
+  /** Texts, instances or token lists of one request. */
+  itemsMax: number;
+  /** Bytes of all input tensors of one item. */
+  tensorBytesMax: number;
 }

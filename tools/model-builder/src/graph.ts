@@ -1,7 +1,6 @@
-import { DATATYPES, type Datatype } from '@app/contracts';
+import { DATATYPES, numberToFloat16, type Datatype } from '@app/contracts';
 import { Random } from './random';
 import { encodeModel, type OnnxAttribute, type OnnxGraph, type OnnxNode, type OnnxTensor, type OnnxValueInfo } from './onnx-schema';
-import { toFloat16 } from './float16';
 
 const OPSET = 17;
 
@@ -94,7 +93,7 @@ export class GraphBuilder {
   }
 
   private floats(name: string, dims: number[], values: Float32Array): string {
-    const typed = this.floatType === 'FP16' ? toFloat16(values) : values;
+    const typed = this.floatType === 'FP16' ? Uint16Array.from(values, numberToFloat16) : values;
     const rawData = new Uint8Array(typed.buffer, typed.byteOffset, typed.byteLength);
     return this.initializer({ name, dims, dataType: this.onnxFloatType, rawData });
   }

@@ -3,8 +3,10 @@ import { GraphBuilder } from './graph';
 import { buildTokenizer } from './tokenizer';
 import { jsonFile, type ModelFiles } from './files';
 
-const TINY: EncoderShape = { layers: 2, width: 128, heads: 2, feedForward: 512, vocabulary: 30_522, positions: 512 };
-const SMALL: EncoderShape = { layers: 6, width: 384, heads: 12, feedForward: 1536, vocabulary: 30_522, positions: 512 };
+/** Long enough for every paragraph of the Universal Declaration in every language, in this character-near vocabulary. */
+const POSITIONS = 2048;
+const TINY: EncoderShape = { layers: 2, width: 128, heads: 2, feedForward: 512, vocabulary: 30_522, positions: POSITIONS };
+const SMALL: EncoderShape = { layers: 6, width: 384, heads: 12, feedForward: 1536, vocabulary: 30_522, positions: POSITIONS };
 
 export const encoderTiny = (): ModelFiles => embeddingModel('encoder-tiny', TINY);
 export const encoderSmall = (): ModelFiles => embeddingModel('encoder-small', SMALL);

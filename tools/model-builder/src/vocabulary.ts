@@ -11,8 +11,9 @@ const WORD_RANGES: readonly (readonly [number, number])[] = [
   [0x1000, 0x109f], [0x10a0, 0x10ff], [0x1200, 0x138f], [0x13a0, 0x13fd], [0x1401, 0x167f], // Myanmar, Georgian, Ethiopic, Cherokee, Canadian
   [0x1780, 0x17dd], [0x1810, 0x18aa], [0x1980, 0x19df], [0x1a20, 0x1aad], [0x1b00, 0x1bbf], [0x1c50, 0x1c7d], // Khmer, Mongolian and others
   [0x1e00, 0x1eff], [0x1f00, 0x1fff], [0x200c, 0x200d], [0x2d30, 0x2d7f], // Latin and Greek with more marks, joiners, Tifinagh
-  [0x3041, 0x309f], [0x30a1, 0x30ff], [0xa000, 0xa48c], [0xa4d0, 0xa4fd], [0xa500, 0xa62b], [0xa720, 0xa7ff], // kana, Yi, Lisu, Vai
-  [0xaa00, 0xaa5f], [0xaa60, 0xaaf6], [0xabc0, 0xabf9], [0x11100, 0x11147], [0x1e900, 0x1e959], // Cham, Tai Viet, Meetei, Chakma, Adlam
+  [0x3041, 0x309f], [0x30a1, 0x30ff], [0xa000, 0xa48c], [0xa4d0, 0xa4fd], [0xa500, 0xa62b], [0xa780, 0xa7bf], // kana, Yi, Lisu, Vai, Latin
+  [0x1700, 0x171f], [0xa980, 0xa9df], [0xaa00, 0xaa5f], [0xaa60, 0xaaf6], [0xab70, 0xabf9], // Tagalog, Javanese, Cham, Tai Viet, Cherokee, Meetei
+  [0x11100, 0x11147], [0x11300, 0x1137f], [0x1e900, 0x1e959], // Chakma, Grantha, Adlam
 ];
 
 /** Punctuation and symbols: the pre-tokenizer makes each a word of its own, so one token is enough. */
@@ -37,7 +38,10 @@ export function buildVocabulary(size: number): string[] {
   const tokens = new Set<string>(SPECIAL_TOKENS);
   for (const char of characters(SINGLE_RANGES)) tokens.add(char);
   for (const char of characters(WORD_RANGES)) addWordPieces(tokens, char);
-  for (const pair of letterPairs()) addWordPieces(tokens, pair);
+  for (const pair of letterPairs()) {
+    addWordPieces(tokens, pair);
+    tokens.add((pair[0] as string).toUpperCase() + pair[1]);
+  }
   for (const char of codePage(HANGUL_PAGE)) addWordPieces(tokens, char);
   for (const page of HAN_PAGES) for (const char of codePage(page)) tokens.add(char);
   for (let i = 0; tokens.size < size; i++) tokens.add(`[unused${i}]`);
@@ -53,15 +57,10 @@ function* characters(ranges: readonly (readonly [number, number])[]): Generator<
   for (const [first, last] of ranges) for (let code = first; code <= last; code++) yield String.fromCodePoint(code);
 }
 
-/** `aa` … `zz` and `Aa` … `Zz`. */
+/** `aa` … `zz`. */
 function* letterPairs(): Generator<string> {
   const letters = [...characters([[0x61, 0x7a]])];
-  for (const first of letters) {
-    for (const second of letters) {
-      yield first + second;
-      yield first.toUpperCase() + second;
-    }
-  }
+  for (const first of letters) for (const second of letters) yield first + second;
 }
 
 function* codePage(page: { encoding: string; leads: readonly [number, number]; trails: readonly [number, number] }): Generator<string> {

@@ -1,0 +1,147 @@
+import type { FileObject, FilePurpose } from '@app/contracts';
+import { InterleaveError } from '@app/contracts';
+import {
+  isTerminal,
+  newBatchId,
+  newFileId,
+  newManifest,
+  toBatchView,
+  toFileObject,
+  type BatchQueues,
+  type BatchStore,
+  type BatchView,
+  type FileRecord,
+  type FileStore,
+  type Page,
+  type PageRequest,
+  type Upload,
+} from '@app/queues';
+import type { Endpoint } from '@app/protocols';
+import type { Logger } from '@app/telemetry';
+import type { BatchRequest } from './batch-requests';
+
+const COMPLETION_WINDOW_SECONDS = 24 * 3600;
+
+export interface BatchServiceParts {
+  files: FileStore;
+  batches: BatchStore;
+  queues: BatchQueues;
+  log: Logger;
+  /** Throws `invalid_request` for what is no predict endpoint. */
+  parseEndpoint: (url: string) => Endpoint;
+}
+
+/** Files and batches as the API sees them: what is on disk. Accepting work needs the disk only; Redis may be away. */
+export class BatchService {
+  constructor(private readonly parts: BatchServiceParts) {}
+
+  /** Rejects with `storage_full` when `bytesExpected` (0: unknown) cannot fit. */
+  beginUpload(bytesExpected: number): Promise<Upload> {
+    return this.parts.files.beginUpload(bytesExpected);
+  }
+
+  async getFile(fileId: string): Promise<FileObject> {
+    return toFileObject(await this.parts.files.get(fileId));
+  }
+
+  async listFiles(page: PageRequest, purpose: FilePurpose | null): Promise<Page<FileObject>> {
+    const { data, hasMore } = await this.parts.files.list(page, purpose);
+    return { data: data.map(toFileObject), hasMore };
+  }
+
+  /** Throws `conflict` while a batch uses the file. */
+  deleteFile(fileId: string): Promise<void> {
+    return this.parts.files.delete(fileId, (batchId) => this.isOpen(batchId));
+  }
+
+  async openContent(fileId: string): Promise<{ record: FileRecord; read: (start: number, end: number) => NodeJS.ReadableStream }> {
+    const record = await this.parts.files.get(fileId);
+    return { record, read: (start, end) => this.parts.files.openContent(fileId, { start, end }) };
+  }
+
+  /**
+   * Accepts a batch: when this resolves, it is durable, and the runner will find it whether or not Redis took the hint.
+   * The use of the file is noted first and the file is looked for again last, so that a deletion that runs at the same
+   * time either sees the batch or makes this refuse it.
+   */
+  async createBatch(request: BatchRequest): Promise<BatchView> {
+    this.parts.parseEndpoint(request.endpoint);
+    const file = await this.inputFile(request.inputFileId);
+    const createdAt = Math.floor(Date.now() / 1000);
+    const manifest = newManifest({
+      batchId: newBatchId(),
+      endpoint: request.endpoint,
+      inputFileId: file.id,
+      outputFileId: newFileId(),
+      errorFileId: newFileId(),
+      metadata: request.metadata,
+      outputExpiresAfterSeconds: request.outputExpiresAfterSeconds,
+      createdAt,
+      expiresAt: createdAt + COMPLETION_WINDOW_SECONDS,
+    });
+    const batchId = manifest.batch.id;
+    await this.parts.files.addUse(file.id, batchId);
+    await this.parts.batches.create(manifest);
+    if ((await this.parts.files.find(file.id)) === null) {
+      await this.parts.batches.remove(batchId);
+      throw unknownInputFile(file.id);
+    }
+    this.nudge(batchId);
+    return toBatchView(manifest, null);
+  }
+
+  getBatch(batchId: string): Promise<BatchView> {
+    return this.parts.batches.get(batchId);
+  }
+
+  listBatches(page: PageRequest): Promise<Page<BatchView>> {
+    return this.parts.batches.list(page);
+  }
+
+  /** Throws `conflict` for a batch that is over or about to be. Asking twice is no error. */
+  async cancelBatch(batchId: string): Promise<BatchView> {
+    const { status } = await this.getBatch(batchId);
+    if (status === 'validating' || status === 'in_progress') {
+      await this.parts.batches.requestCancel(batchId);
+      this.nudge(batchId);
+    } else if (status !== 'cancelling' && status !== 'cancelled') {
+      throw new InterleaveError('conflict', `A batch with status '${status}' cannot be cancelled`, { param: 'batch_id' });
+    }
+    return this.getBatch(batchId);
+  }
+
+  /** The BullMQ queues for bull-board. */
+  boardQueues(): ReturnType<BatchQueues['boardQueues']> {
+    return this.parts.queues.boardQueues();
+  }
+
+  isRedisReady(): boolean {
+    return this.parts.queues.isReady();
+  }
+
+  close(): Promise<void> {
+    return this.parts.queues.close();
+  }
+
+  private async inputFile(fileId: string): Promise<FileRecord> {
+    const file = await this.parts.files.get(fileId).catch((error: unknown) => {
+      throw error instanceof InterleaveError && error.code === 'not_found' ? unknownInputFile(fileId) : error;
+    });
+    if (file.purpose === 'batch') return file;
+    throw new InterleaveError('invalid_request', `input_file_id: expected a file with purpose "batch" but ${fileId} has "${file.purpose}"`, { param: 'input_file_id' });
+  }
+
+  private async isOpen(batchId: string): Promise<boolean> {
+    const manifest = await this.parts.batches.read(batchId);
+    return manifest !== null && !isTerminal(manifest.batch.status);
+  }
+
+  /** Only a hint: without it the runner finds the change within seconds. */
+  private nudge(batchId: string): void {
+    this.parts.queues.nudge(batchId).catch((error: Error) => this.parts.log.debug({ batch: batchId, err: error }, 'runner not told; it will look by itself'));
+  }
+}
+
+function unknownInputFile(fileId: string): InterleaveError {
+  return new InterleaveError('not_found', `input_file_id: no file with id ${JSON.stringify(fileId.slice(0, 64))}; upload it first`, { param: 'input_file_id' });
+}

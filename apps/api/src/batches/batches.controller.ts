@@ -1,0 +1,48 @@
+import { Controller, Get, HttpCode, Param, Post, Query, Req } from '@nestjs/common';
+import { InterleaveError } from '@app/contracts';
+import { isBatchId, type BatchView } from '@app/queues';
+import type { FastifyRequest } from 'fastify';
+import { parseBatchRequest, parsePage } from './batch-requests';
+import { BatchService } from './batch.service';
+import { toList, type List } from './list';
+
+const LIMIT_MAX = 100;
+const LIMIT_DEFAULT = 20;
+
+/** OpenAI's batches (wire.md §7). */
+@Controller('v1/batches')
+export class BatchesController {
+  constructor(private readonly service: BatchService) {}
+
+  @Post()
+  @HttpCode(200)
+  create(@Req() request: FastifyRequest): Promise<BatchView> {
+    return this.service.createBatch(parseBatchRequest(jsonOf(request.body)));
+  }
+
+  @Get()
+  async list(@Query() query: Record<string, unknown>): Promise<List<BatchView>> {
+    return toList(await this.service.listBatches(parsePage(query, { limitMax: LIMIT_MAX, limitDefault: LIMIT_DEFAULT, isId: isBatchId })));
+  }
+
+  @Get(':id')
+  get(@Param('id') id: string): Promise<BatchView> {
+    return this.service.getBatch(id);
+  }
+
+  @Post(':id/cancel')
+  @HttpCode(200)
+  cancel(@Param('id') id: string): Promise<BatchView> {
+    return this.service.cancelBatch(id);
+  }
+}
+
+/** Bodies come as the bytes that were sent. */
+function jsonOf(body: unknown): unknown {
+  if (!Buffer.isBuffer(body)) return body;
+  try {
+    return JSON.parse(body.toString('utf8'));
+  } catch (error) {
+    throw new InterleaveError('invalid_request', `The body is not valid JSON: ${(error as Error).message}`, { cause: error });
+  }
+}

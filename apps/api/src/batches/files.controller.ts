@@ -1,0 +1,71 @@
+import { Controller, Delete, Get, HttpCode, Param, Post, Query, Req, Res } from '@nestjs/common';
+import { InterleaveError, type FileObject, type FilePurpose } from '@app/contracts';
+import { isFileId } from '@app/queues';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { invalid, parsePage } from './batch-requests';
+import { BatchService } from './batch.service';
+import { toList, type List } from './list';
+import { receiveUpload } from './receive-upload';
+
+const LIMIT_MAX = 10_000;
+const RANGE = /^bytes=(\d{1,15})-(\d{1,15})?$/;
+
+/** OpenAI's files (wire.md §6). */
+@Controller('v1/files')
+export class FilesController {
+  constructor(private readonly service: BatchService) {}
+
+  @Post()
+  @HttpCode(200)
+  create(@Req() request: FastifyRequest): Promise<FileObject> {
+    return receiveUpload(this.service, request);
+  }
+
+  @Get()
+  async list(@Query() query: Record<string, unknown>): Promise<List<FileObject>> {
+    const page = parsePage(query, { limitMax: LIMIT_MAX, limitDefault: LIMIT_MAX, isId: isFileId });
+    return toList(await this.service.listFiles(page, parsePurpose(query['purpose'])));
+  }
+
+  @Get(':id')
+  get(@Param('id') id: string): Promise<FileObject> {
+    return this.service.getFile(id);
+  }
+
+  @Delete(':id')
+  async delete(@Param('id') id: string): Promise<{ id: string; object: 'file'; deleted: true }> {
+    await this.service.deleteFile(id);
+    return { id, object: 'file', deleted: true };
+  }
+
+  /** Streams the bytes; `Range: bytes=<from>-[<to>]` continues a download that broke off. */
+  @Get(':id/content')
+  async content(@Param('id') id: string, @Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
+    const { record, read } = await this.service.openContent(id);
+    const range = parseRange(request.headers.range, record.bytes);
+    void reply.headers({
+      'content-type': 'application/x-ndjson',
+      'content-disposition': `attachment; filename="${record.filename.replace(/[^\w.-]/g, '_')}"`,
+      'accept-ranges': 'bytes',
+      'content-length': range.end - range.start,
+    });
+    if (range.isPart) void reply.code(206).header('content-range', `bytes ${range.start}-${range.end - 1}/${record.bytes}`);
+    await reply.send(range.end === range.start ? Buffer.alloc(0) : read(range.start, range.end));
+  }
+}
+
+function parsePurpose(value: unknown): FilePurpose | null {
+  if (value === undefined) return null;
+  if (value === 'batch' || value === 'batch_output') return value;
+  throw invalid('purpose', '"batch" or "batch_output"', value);
+}
+
+/** One range; anything else is answered with the whole file, as RFC 9110 allows. */
+function parseRange(header: string | undefined, bytes: number): { start: number; end: number; isPart: boolean } {
+  const [match, from, to] = RANGE.exec(header ?? '') ?? [];
+  if (match === undefined) return { start: 0, end: bytes, isPart: false };
+  const start = Number(from);
+  const end = to === undefined ? bytes : Math.min(Number(to) + 1, bytes);
+  if (start >= end) throw new InterleaveError('invalid_request', `Range: expected a part of ${bytes} bytes but received ${header ?? ''}`, { param: 'range' });
+  return { start, end, isPart: true };
+}

@@ -1,0 +1,127 @@
+import type { IncomingMessage } from 'node:http';
+import { Readable } from 'node:stream';
+import multipart from '@fastify/multipart';
+import { InterleaveError } from '@app/contracts';
+import { toFileObject, type Upload } from '@app/queues';
+import type { FileObject } from '@app/contracts';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { invalid, LIFE_SECONDS_MAX, parseExpiry } from './batch-requests';
+import type { BatchService } from './batch.service';
+
+const NDJSON = ['application/x-ndjson', 'application/jsonl', 'application/jsonlines'];
+const FIELD_BYTES_MAX = 64 * 1024;
+const FIELDS_MAX = 16;
+const FILENAME_CHARS_MAX = 255;
+const DEFAULT_LIFE_SECONDS = LIFE_SECONDS_MAX;
+/** After a refusal, so much more is read and dropped so that the sender gets to read the answer. */
+const DRAIN_BYTES_MAX = 64 * 1024 * 1024;
+const DRAIN_MS_MAX = 5_000;
+
+/** Lets the application take uploads as streams. Call it before the application listens. */
+export async function acceptUploads(fastify: FastifyInstance): Promise<void> {
+  // The size is limited where the bytes are counted anyway; a limit here can leave the stream hanging.
+  await fastify.register(multipart, { throwFileSizeLimit: false, limits: { fileSize: Infinity, files: 1, fields: FIELDS_MAX, parts: FIELDS_MAX + 1, fieldSize: FIELD_BYTES_MAX } });
+  for (const type of NDJSON) fastify.addContentTypeParser(type, (_request, payload, done) => done(null, payload));
+}
+
+/** Stores the file of `POST /v1/files`: a form with its fields in any order, or the rows themselves as the body. */
+export async function receiveUpload(service: BatchService, request: FastifyRequest): Promise<FileObject> {
+  const upload = new Reception(service, Number(request.headers['content-length'] ?? 0));
+  try {
+    if (request.isMultipart()) await receiveForm(upload, request);
+    else if (request.body instanceof Readable) await receiveRows(upload, request, request.body);
+    else throw new InterleaveError('unsupported_media_type', `Content-Type: expected multipart/form-data or ${NDJSON[0]}; send the file as a form with the fields "purpose" and "file"`);
+    return await upload.finish();
+  } catch (error) {
+    await upload.discard();
+    await drain(request.raw);
+    throw asRefusal(error);
+  }
+}
+
+/** One upload while it comes in. */
+class Reception {
+  private readonly fields = new Map<string, string>();
+  private upload: Upload | null = null;
+  private filename = '';
+
+  constructor(
+    private readonly service: BatchService,
+    private readonly bytesExpected: number,
+  ) {}
+
+  setField(name: string, value: string): void {
+    this.fields.set(name, value);
+    if (name === 'purpose') this.checkPurpose();
+  }
+
+  async storeFile(filename: string, content: AsyncIterable<Uint8Array>): Promise<void> {
+    this.filename = filename.slice(0, FILENAME_CHARS_MAX);
+    this.upload = await this.service.beginUpload(this.bytesExpected);
+    for await (const part of content) await this.upload.write(part);
+  }
+
+  async finish(): Promise<FileObject> {
+    this.checkPurpose();
+    if (this.upload === null) throw new InterleaveError('invalid_request', 'file: expected a file but the form has none', { param: 'file' });
+    const expiresAfterSeconds = this.expiresAfterSeconds();
+    return toFileObject(await this.upload.commit({ filename: this.filename || 'batch.jsonl', purpose: 'batch', expiresAfterSeconds }));
+  }
+
+  async discard(): Promise<void> {
+    await this.upload?.discard();
+  }
+
+  private checkPurpose(): void {
+    const purpose = this.fields.get('purpose');
+    if (purpose !== 'batch') throw invalid('purpose', '"batch"', purpose);
+  }
+
+  private expiresAfterSeconds(): number {
+    const anchor = this.fields.get('expires_after[anchor]');
+    const seconds = this.fields.get('expires_after[seconds]');
+    if (anchor === undefined && seconds === undefined) return DEFAULT_LIFE_SECONDS;
+    return parseExpiry('expires_after', { anchor, seconds: seconds === undefined ? undefined : Number(seconds) }) ?? DEFAULT_LIFE_SECONDS;
+  }
+}
+
+async function receiveForm(upload: Reception, request: FastifyRequest): Promise<void> {
+  for await (const part of request.parts()) {
+    if (part.type === 'field') upload.setField(part.fieldname, String(part.value));
+    else if (part.fieldname === 'file') await upload.storeFile(part.filename ?? '', part.file);
+    else throw new InterleaveError('invalid_request', `Unknown file field ${JSON.stringify(part.fieldname.slice(0, 64))}; expected "file"`, { param: 'file' });
+  }
+}
+
+async function receiveRows(upload: Reception, request: FastifyRequest, body: Readable): Promise<void> {
+  const query = request.query as Record<string, unknown>;
+  for (const name of ['purpose', 'expires_after[anchor]', 'expires_after[seconds]']) {
+    const value = query[name];
+    if (typeof value === 'string') upload.setField(name, value);
+  }
+  await upload.storeFile(typeof query['filename'] === 'string' ? query['filename'] : '', body);
+}
+
+/** What a form parser or a broken connection throws is the sender's doing; what has a system call is ours. */
+function asRefusal(error: unknown): unknown {
+  if (error instanceof InterleaveError || (error as NodeJS.ErrnoException).syscall !== undefined) return error;
+  return new InterleaveError('invalid_request', `The upload could not be read: ${(error as Error).message}`, { cause: error });
+}
+
+function drain(request: IncomingMessage): Promise<void> {
+  if (request.readableEnded || request.destroyed) return Promise.resolve();
+  return new Promise((resolve) => {
+    let bytes = 0;
+    const finish = () => {
+      clearTimeout(timer);
+      request.off('data', onData).off('end', finish).off('close', finish).off('error', finish);
+      resolve();
+    };
+    const onData = (part: Buffer) => {
+      bytes += part.length;
+      if (bytes > DRAIN_BYTES_MAX) finish();
+    };
+    const timer = setTimeout(finish, DRAIN_MS_MAX);
+    request.on('data', onData).on('end', finish).on('close', finish).on('error', finish).resume();
+  });
+}

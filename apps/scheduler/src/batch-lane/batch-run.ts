@@ -1,0 +1,339 @@
+import { InterleaveError, type BatchStatus, type BatchValidationError } from '@app/contracts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  isTerminal,
+  recoverResults,
+  validationErrors,
+  type BatchOutcome,
+  type ChunkResult,
+  type ChunkTable,
+  type FileRecord,
+  type Manifest,
+} from '@app/queues';
+import type { Endpoint } from '@app/protocols';
+import { AnswerSize, type ChunkProcessor, type ChunkTask, type StopReason } from './chunk-processor';
+import { finishBatch } from './finish-batch';
+import type { LaneContext } from './lane-context';
+import { RowLines } from './row-lines';
+import { validateInput } from './validate-input';
+
+const RETRY_MS_MIN = 500;
+const RETRY_MS_MAX = 30_000;
+
+/** The input of a batch, once it has been found. */
+interface Input {
+  record: FileRecord;
+  table: ChunkTable;
+  endpoint: Endpoint;
+  lines: RowLines;
+}
+
+/**
+ * One batch that is not over, in the runner: the only writer of its manifest. `run` takes it through the states of
+ * `Manifest`; chunks come in by `processChunk` while it is `in_progress`.
+ */
+export class BatchRun {
+  private input: Input | null = null;
+  private results = new Map<number, ChunkResult>();
+  private readonly running = new Map<number, AbortController>();
+  private readonly size = new AnswerSize();
+  private readonly validation = new AbortController();
+  private nextUnfed = 0;
+  private readonly returned: { chunkIndex: number; notBeforeMs: number }[] = [];
+  private readonly attempts = new Map<number, number>();
+  private isFeedable = false;
+  private countsAreStale = false;
+  /** The API took the batch back before it answered its creation. */
+  private isGone = false;
+  private settle: () => void = () => undefined;
+  private saving: Promise<boolean> = Promise.resolve(true);
+
+  constructor(
+    private readonly context: LaneContext,
+    private readonly processor: ChunkProcessor,
+    private readonly manifest: Manifest,
+  ) {}
+
+  get id(): string {
+    return this.manifest.batch.id;
+  }
+
+  get status(): BatchStatus {
+    return this.manifest.batch.status;
+  }
+
+  get counts(): { total: number; completed: number; failed: number } {
+    return this.manifest.batch.request_counts;
+  }
+
+  get paused(): string | null {
+    return this.manifest.paused;
+  }
+
+  get runningChunks(): number {
+    return this.running.size;
+  }
+
+  /** Resolves when the batch is over or the process ends. Never rejects. */
+  async run(): Promise<void> {
+    for (let failures = 0; !this.isOver(); ) {
+      try {
+        await this.step();
+        failures = 0;
+      } catch (error) {
+        if (this.isOver()) break;
+        await this.explainTrouble(error as Error);
+        await sleep(Math.min(RETRY_MS_MIN * 2 ** failures++, RETRY_MS_MAX));
+      }
+    }
+    await this.saving;
+  }
+
+  /** Looks for a cancel marker and the end of the completion window, and publishes progress and pauses. */
+  async tick(pauseReason: string | null): Promise<void> {
+    if (isTerminal(this.status) || this.manifest.outcome !== null) return;
+    const cancelRequestedAt = await this.context.batches.cancelRequestedAt(this.id);
+    if (cancelRequestedAt !== null) return this.end('cancelled', cancelRequestedAt);
+    const { expires_at: expiresAt } = this.manifest.batch;
+    if (this.isFeedable && expiresAt !== null && expiresAt <= nowSeconds()) return this.end('expired', null);
+    if (this.isFeedable && pauseReason !== this.manifest.paused) {
+      this.manifest.paused = pauseReason;
+      this.countsAreStale = true;
+    }
+    if (!this.countsAreStale) return;
+    this.countsAreStale = false;
+    await this.save({ syncParent: false });
+  }
+
+  isRunning(chunkIndex: number): boolean {
+    return this.running.has(chunkIndex);
+  }
+
+  /** The next chunk to queue, counted as queued from now on; null: none now. */
+  takeChunk(): number | null {
+    if (!this.isFeedable || this.input === null) return null;
+    const due = this.returned.findIndex(({ notBeforeMs }) => notBeforeMs <= Date.now());
+    if (due !== -1) return this.returned.splice(due, 1)[0]?.chunkIndex ?? null;
+    while (this.nextUnfed < this.input.table.chunkCount) {
+      const index = this.nextUnfed++;
+      if (!this.results.has(index)) return index;
+    }
+    return null;
+  }
+
+  /** Undoes `takeChunk` for a chunk that is lost or failed; it comes again after `delayMs`. */
+  giveBack(chunkIndex: number, delayMs: number): void {
+    if (!this.results.has(chunkIndex) && !this.running.has(chunkIndex)) this.returned.push({ chunkIndex, notBeforeMs: Date.now() + delayMs });
+  }
+
+  /** How often the chunk was taken before. */
+  attemptOf(chunkIndex: number): number {
+    const attempt = this.attempts.get(chunkIndex) ?? 0;
+    this.attempts.set(chunkIndex, attempt + 1);
+    return attempt;
+  }
+
+  /**
+   * Does a chunk, unless it is done, being done or not wanted any more: then a job is there twice, and that is harmless.
+   * Rejects when the chunk has to be done again.
+   */
+  async processChunk(chunkIndex: number): Promise<'committed' | 'skipped'> {
+    const isWanted = this.isFeedable && this.input !== null && chunkIndex < this.input.table.chunkCount;
+    if (!isWanted || this.input === null || this.results.has(chunkIndex) || this.running.has(chunkIndex)) return 'skipped';
+    const stop = new AbortController();
+    this.running.set(chunkIndex, stop);
+    try {
+      this.commit(await this.processor.process(this.task(this.input, chunkIndex), stop));
+      return 'committed';
+    } finally {
+      this.running.delete(chunkIndex);
+      this.settleWhenDone();
+    }
+  }
+
+  /** Stops what runs; used with `put_back` when the process ends. */
+  abort(reason: StopReason): void {
+    for (const stop of this.running.values()) stop.abort(reason);
+    if (reason === 'put_back') this.validation.abort();
+  }
+
+  private isOver(): boolean {
+    return isTerminal(this.status) || this.isGone || this.context.isStopping();
+  }
+
+  private async step(): Promise<void> {
+    switch (this.status) {
+      case 'validating':
+        return this.validate();
+      case 'in_progress':
+        return this.work();
+      case 'cancelling':
+      case 'finalizing':
+        return this.finish();
+      default:
+        throw new Error(`batch ${this.id} is over: ${this.status}`);
+    }
+  }
+
+  private async validate(): Promise<void> {
+    const input = await this.openInput();
+    if (input === null) return this.fail([{ code: 'file_not_found', message: 'The input file is gone.', param: 'input_file_id', line: null }]);
+    const problem = input.endpoint.model === null ? null : this.modelProblem(input.endpoint.model, input.endpoint.version);
+    if (problem !== null) return this.fail([problem]);
+    const { errors, model } = await validateInput(
+      { contentPath: this.context.files.contentPath(input.record.id), table: input.table, url: this.manifest.batch.endpoint, modelInBody: input.endpoint.model === null },
+      this.validation.signal,
+    );
+    if (this.manifest.outcome !== null) return;
+    const problems = errors.length > 0 || model === null ? errors : [this.modelProblem(model, null)].filter((error) => error !== null);
+    if (problems.length > 0) return this.fail(problems);
+    const name = input.endpoint.model ?? model;
+    await this.advance('in_progress', {
+      in_progress_at: nowSeconds(),
+      request_counts: { total: input.table.rowCount, completed: 0, failed: 0 },
+      ...(name === null ? {} : { model: name }),
+    });
+  }
+
+  private modelProblem(model: string, version: string | null): BatchValidationError | null {
+    const problem = this.context.engine.modelProblem(model, version);
+    return problem === null ? null : { ...problem, param: 'model', line: null };
+  }
+
+  /** Lets chunks be taken until all are committed, or the batch is ended early and nothing runs any more. */
+  private async work(): Promise<void> {
+    await this.recover();
+    const settled = new Promise<void>((resolve) => (this.settle = resolve));
+    this.isFeedable = this.manifest.outcome === null;
+    this.settleWhenDone();
+    this.context.onFeedable();
+    await settled;
+    this.isFeedable = false;
+    if (this.status === 'in_progress') {
+      const outcome = this.manifest.outcome ?? 'completed';
+      this.manifest.outcome = outcome;
+      await this.advance('finalizing', { finalizing_at: nowSeconds() });
+    }
+  }
+
+  private async finish(): Promise<void> {
+    await this.recover();
+    const input = this.requireInput();
+    const outcome = this.manifest.outcome ?? 'completed';
+    const ending = await finishBatch(this.context, { manifest: this.manifest, outcome, table: input.table, lines: input.lines, results: this.results });
+    await this.advance(outcome, { ...ending, [`${outcome}_at`]: nowSeconds() });
+    await this.context.batches.removeChunks(this.id);
+  }
+
+  /** Reads what the batch is made of and what is done of it, after a restart or validation. */
+  private async recover(): Promise<void> {
+    this.input ??= await this.openInput();
+    if (this.running.size > 0) return;
+    this.results = await recoverResults(this.context.batches.chunksDirectory(this.id));
+    this.nextUnfed = 0;
+    this.recount();
+  }
+
+  private async openInput(): Promise<Input | null> {
+    const record = await this.context.files.find(this.manifest.batch.input_file_id);
+    if (record === null) return null;
+    const endpoint = this.context.parseEndpoint(this.manifest.batch.endpoint);
+    const lines = new RowLines(this.id, (error) => this.context.engine.errorBody(endpoint, error));
+    this.input = { record, table: await this.context.files.readChunkTable(record), endpoint, lines };
+    return this.input;
+  }
+
+  private requireInput(): Input {
+    if (this.input === null) throw new Error(`input file ${this.manifest.batch.input_file_id} is gone`);
+    return this.input;
+  }
+
+  private task(input: Input, chunkIndex: number): ChunkTask {
+    return {
+      chunk: input.table.chunk(chunkIndex),
+      contentPath: this.context.files.contentPath(input.record.id),
+      chunksDirectory: this.context.batches.chunksDirectory(this.id),
+      endpoint: input.endpoint,
+      lines: input.lines,
+      size: this.size,
+    };
+  }
+
+  private commit(result: ChunkResult): void {
+    this.results.set(result.index, result);
+    this.attempts.delete(result.index);
+    this.counts.completed += result.completed;
+    this.counts.failed += result.failed;
+    this.countsAreStale = true;
+    this.context.onCommitted(result);
+  }
+
+  private recount(): void {
+    const { counts } = this;
+    counts.completed = 0;
+    counts.failed = 0;
+    for (const result of this.results.values()) {
+      counts.completed += result.completed;
+      counts.failed += result.failed;
+    }
+  }
+
+  private settleWhenDone(): void {
+    const isComplete = this.results.size === (this.input?.table.chunkCount ?? Number.POSITIVE_INFINITY);
+    if (this.running.size === 0 && (isComplete || this.manifest.outcome !== null)) this.settle();
+  }
+
+  private async end(outcome: Exclude<BatchOutcome, 'completed'>, requestedAt: number | null): Promise<void> {
+    this.manifest.outcome = outcome;
+    this.manifest.paused = null;
+    this.isFeedable = false;
+    this.validation.abort();
+    if (outcome === 'cancelled') {
+      // A batch that was not validated has no rows to speak of.
+      const next = this.status === 'validating' ? 'cancelled' : 'cancelling';
+      const at = requestedAt ?? nowSeconds();
+      await this.advance(next, { cancelling_at: at, ...(next === 'cancelled' ? { cancelled_at: nowSeconds() } : {}) });
+    }
+    this.abort(outcome === 'cancelled' ? 'batch_cancelled' : 'batch_expired');
+    this.settleWhenDone();
+  }
+
+  private fail(errors: BatchValidationError[]): Promise<void> {
+    return this.advance('failed', { failed_at: nowSeconds(), errors: validationErrors(errors) });
+  }
+
+  /** The one way to change the status: logged, written, durable. Insists while the disk is full. */
+  private async advance(status: BatchStatus, changes: Partial<Manifest['batch']>): Promise<void> {
+    Object.assign(this.manifest.batch, changes, { status });
+    this.manifest.paused = null;
+    this.context.log.info({ batch: this.id, status, counts: this.counts }, 'batch');
+    while (!(await this.save({ syncParent: true })) && !this.context.isStopping()) await sleep(RETRY_MS_MIN);
+  }
+
+  /** False when the manifest could not be written; the next save brings what this one did not. */
+  private save(options: { syncParent: boolean }): Promise<boolean> {
+    const saved = this.saving.then(() => this.write(options));
+    this.saving = saved;
+    return saved;
+  }
+
+  private async write(options: { syncParent: boolean }): Promise<boolean> {
+    try {
+      await this.context.batches.write(this.manifest, options);
+      return true;
+    } catch (error) {
+      this.isGone = (error as NodeJS.ErrnoException).code === 'ENOENT';
+      if (!this.isGone) this.context.log.warn({ batch: this.id, err: error }, 'manifest could not be written');
+      return this.isGone;
+    }
+  }
+
+  private async explainTrouble(error: Error): Promise<void> {
+    const reason = error instanceof InterleaveError ? error.message : `${error.name}: ${error.message}`;
+    this.context.log.warn({ batch: this.id, err: error }, 'batch waits to try again');
+    this.manifest.paused = reason;
+    await this.save({ syncParent: false });
+  }
+}
+
+const nowSeconds = (): number => Math.floor(Date.now() / 1000);

@@ -1,0 +1,181 @@
+import { setMaxListeners } from 'node:events';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { InterleaveError } from '@app/contracts';
+import { ChunkResultWriter, readRows, type Chunk, type ChunkResult, type RowLine } from '@app/queues';
+import type { Endpoint } from '@app/protocols';
+import type { InFlightBudget } from './in-flight-budget';
+import type { RowEngine } from './row-engine';
+import { answerPatiently } from './row-retries';
+import type { NotRunReason, RowLines } from './row-lines';
+
+/**
+ * Why a chunk is stopped. `batch_cancelled`, `batch_expired`: what is answered is kept, the other rows are said not to
+ * have run, the chunk commits. `put_back`: nothing is kept, the chunk is done again later.
+ */
+export type StopReason = NotRunReason | 'put_back';
+
+/** Thrown by `ChunkProcessor.process` for a chunk that was put back. */
+export class ChunkPutBack extends Error {
+  override readonly name = 'ChunkPutBack';
+}
+
+export interface ChunkTask {
+  chunk: Chunk;
+  contentPath: string;
+  chunksDirectory: string;
+  endpoint: Endpoint;
+  lines: RowLines;
+  size: AnswerSize;
+}
+
+/** Learns how long the answers of a batch are, to bound the memory of those that wait for their turn to be written. */
+export class AnswerSize {
+  /** Before the first answer is known: high, so that few rows start. */
+  private bytes = 2 * 1024 * 1024;
+  private isMeasured = false;
+
+  get expectedBytes(): number {
+    return this.bytes;
+  }
+
+  observe(bytes: number): void {
+    this.bytes = this.isMeasured ? Math.max(bytes, this.bytes * 0.99) : bytes;
+    this.isMeasured = true;
+  }
+}
+
+/** A parsed row costs about this many times its text. */
+const PARSED_FACTOR = 4;
+/** Work between two turns of the event loop. */
+const SLICE_MS = 8;
+
+type Answer = { kind: 'output' | 'error'; line: string };
+
+/** Runs the rows of chunks and writes their results in input order; many chunks at once. */
+export class ChunkProcessor {
+  constructor(
+    private readonly engine: RowEngine,
+    private readonly budget: InFlightBudget,
+  ) {}
+
+  /**
+   * When it resolves, the chunk is committed. Rejects with `ChunkPutBack` after an abort for that reason, with
+   * `storage_full`, or with what went wrong; nothing is committed then. Abort with a `StopReason` as the reason.
+   */
+  async process(task: ChunkTask, stop: AbortController): Promise<ChunkResult> {
+    setMaxListeners(0, stop.signal);
+    const writer = await ChunkResultWriter.open(task.chunksDirectory, task.chunk.index);
+    try {
+      await this.runRows(task, writer, stop);
+      if (isPutBack(stop.signal)) throw new ChunkPutBack(`chunk ${task.chunk.index} was put back`);
+      return await writer.commit();
+    } catch (error) {
+      await writer.discard();
+      throw error;
+    }
+  }
+
+  /** Rows are started in order as the budget allows, answered in any order, and written in order. */
+  private async runRows(task: ChunkTask, writer: ChunkResultWriter, stop: AbortController): Promise<void> {
+    const held = new Set<Hold>();
+    let written: Promise<void> = Promise.resolve();
+    try {
+      for await (const row of eachRow(task)) {
+        const hold = await this.hold(row, task, stop.signal);
+        if (isPutBack(stop.signal)) break;
+        if (hold !== null) held.add(hold);
+        const answer = this.answer(row, task, stop.signal);
+        written = written.then(() => this.write(answer, writer, task)).then(() => this.free(hold, held));
+        // A row that cannot be written ends the chunk: what is in flight is of no use.
+        written.catch(() => stop.abort('put_back' satisfies StopReason));
+      }
+      await written;
+    } finally {
+      await written.catch(() => undefined);
+      for (const hold of held) this.free(hold, held);
+    }
+  }
+
+  private async hold(row: RowLine, task: ChunkTask, signal: AbortSignal): Promise<Hold | null> {
+    const bytes = await this.budget.acquire(row.bytes.length * PARSED_FACTOR + task.size.expectedBytes, signal);
+    return bytes === null ? null : { bytes };
+  }
+
+  private free(hold: Hold | null, held: Set<Hold>): void {
+    if (hold === null || !held.delete(hold)) return;
+    this.budget.release(hold.bytes);
+  }
+
+  private async write(answer: Promise<Answer>, writer: ChunkResultWriter, task: ChunkTask): Promise<void> {
+    const { kind, line } = await answer;
+    if (kind === 'error') return writer.addError(line);
+    task.size.observe(line.length);
+    await writer.addOutput(line);
+  }
+
+  /** Reads `row.bytes` before its first `await`: they are gone afterwards. Never rejects. */
+  private async answer(row: RowLine, task: ChunkTask, signal: AbortSignal): Promise<Answer> {
+    const { customId, body, refusal } = this.parse(row.bytes);
+    if (signal.aborted) return notRun(row, customId, task, signal);
+    try {
+      if (refusal !== null) throw refusal;
+      const answer = await answerPatiently(this.engine, { endpoint: task.endpoint, body }, signal);
+      return { kind: 'output', line: task.lines.success(row.row, customId, answer) };
+    } catch (error) {
+      if (signal.aborted) return notRun(row, customId, task, signal);
+      return { kind: 'error', line: task.lines.failure(row.row, customId, asInterleaveError(error)) };
+    }
+  }
+
+  private parse(bytes: Buffer): { customId: string; body: unknown; refusal: unknown } {
+    try {
+      const { custom_id: customId, body } = this.engine.parse(bytes) as { custom_id: unknown; body: unknown };
+      return { customId: String(customId), body, refusal: null };
+    } catch (refusal) {
+      return { customId: readCustomId(bytes), body: null, refusal };
+    }
+  }
+}
+
+/** Gives the event loop a turn after every few milliseconds of work, so that locks are renewed and answers come in. */
+async function* eachRow(task: ChunkTask): AsyncGenerator<RowLine> {
+  let sliceEnd = performance.now() + SLICE_MS;
+  for await (const rows of readRows(task.contentPath, task.chunk)) {
+    for (const row of rows) {
+      yield row;
+      if (performance.now() <= sliceEnd) continue;
+      await nextTurn();
+      sliceEnd = performance.now() + SLICE_MS;
+    }
+  }
+}
+
+interface Hold {
+  bytes: number;
+}
+
+/** The lines of rows that were never started. */
+export async function* notRunLines(task: Omit<ChunkTask, 'size' | 'chunksDirectory' | 'endpoint'>, reason: NotRunReason): AsyncGenerator<Uint8Array> {
+  for await (const rows of readRows(task.contentPath, task.chunk)) {
+    yield Buffer.from(rows.map((row) => `${task.lines.notRun(row.row, readCustomId(row.bytes), reason)}\n`).join(''));
+  }
+}
+
+function notRun(row: RowLine, customId: string, task: ChunkTask, signal: AbortSignal): Answer {
+  const reason: NotRunReason = signal.reason === 'batch_expired' ? 'batch_expired' : 'batch_cancelled';
+  return { kind: 'error', line: task.lines.notRun(row.row, customId, reason) };
+}
+
+/** The file was validated: every line is an object with a custom_id. */
+function readCustomId(bytes: Buffer): string {
+  return String((JSON.parse(bytes.toString('utf8')) as { custom_id: unknown }).custom_id);
+}
+
+function isPutBack(signal: AbortSignal): boolean {
+  return signal.aborted && signal.reason === ('put_back' satisfies StopReason);
+}
+
+function asInterleaveError(error: unknown): InterleaveError {
+  if (error instanceof InterleaveError) return error;
+  return new InterleaveError('internal', `The row could not be processed: ${(error as Error).message}`, { cause: error });
+}

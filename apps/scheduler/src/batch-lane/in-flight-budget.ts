@@ -1,0 +1,78 @@
+export interface BudgetLimits {
+  rowsMax: number;
+  bytesMax: number;
+}
+
+interface Waiter {
+  bytes: number;
+  admit: () => void;
+}
+
+/**
+ * Bounds the rows between reading and writing, over all chunks, by number and by bytes. First come, first served, so that
+ * chunks share it evenly.
+ */
+export class InFlightBudget {
+  private rows = 0;
+  private bytes = 0;
+  private waiters: Waiter[] = [];
+
+  constructor(private readonly limits: BudgetLimits) {}
+
+  get rowCount(): number {
+    return this.rows;
+  }
+
+  /** Waits for room. The answer is what to give to `release`; null when `signal` was aborted first. */
+  async acquire(bytesWanted: number, signal: AbortSignal): Promise<number | null> {
+    if (signal.aborted) return null;
+    const bytes = Math.min(bytesWanted, this.limits.bytesMax);
+    if (this.waiters.length === 0 && this.hasRoom(bytes)) {
+      this.take(bytes);
+      return bytes;
+    }
+    return (await this.wait(bytes, signal)) ? bytes : null;
+  }
+
+  release(bytes: number): void {
+    this.rows -= 1;
+    this.bytes -= bytes;
+    this.admitWaiters();
+  }
+
+  private wait(bytes: number, signal: AbortSignal): Promise<boolean> {
+    return new Promise((resolve) => {
+      const onAbort = () => {
+        this.waiters = this.waiters.filter((other) => other !== waiter);
+        resolve(false);
+        this.admitWaiters();
+      };
+      const waiter: Waiter = {
+        bytes,
+        admit: () => {
+          signal.removeEventListener('abort', onAbort);
+          resolve(true);
+        },
+      };
+      signal.addEventListener('abort', onAbort, { once: true });
+      this.waiters.push(waiter);
+    });
+  }
+
+  private admitWaiters(): void {
+    for (let next = this.waiters[0]; next !== undefined && this.hasRoom(next.bytes); next = this.waiters[0]) {
+      this.waiters.shift();
+      this.take(next.bytes);
+      next.admit();
+    }
+  }
+
+  private hasRoom(bytes: number): boolean {
+    return this.rows < this.limits.rowsMax && this.bytes + bytes <= this.limits.bytesMax;
+  }
+
+  private take(bytes: number): void {
+    this.rows += 1;
+    this.bytes += bytes;
+  }
+}

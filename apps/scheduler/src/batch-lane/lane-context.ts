@@ -1,0 +1,19 @@
+import type { BatchStore, ChunkResult, FileStore, OutputAssembler } from '@app/queues';
+import type { Endpoint } from '@app/protocols';
+import type { Logger } from '@app/telemetry';
+import type { RowEngine } from './row-engine';
+
+/** What a batch in the runner needs of its surroundings. */
+export interface LaneContext {
+  readonly batches: BatchStore;
+  readonly files: FileStore;
+  readonly assembler: OutputAssembler;
+  readonly engine: RowEngine;
+  readonly log: Logger;
+  parseEndpoint(url: string): Endpoint;
+  /** True once the process is about to end: nothing is begun any more. */
+  isStopping(): boolean;
+  /** A batch has chunks to queue. */
+  onFeedable(): void;
+  onCommitted(result: ChunkResult): void;
+}

@@ -1,0 +1,27 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { InterleaveError, type ErrorCode } from '@app/contracts';
+import type { RowEngine, RowRequest } from './row-engine';
+
+const BACKOFF_MS_MIN = 50;
+const BACKOFF_MS_MAX = 5_000;
+
+/** What a live caller would be told to try again, a row tries again by itself. */
+const PASSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['worker_unavailable', 'overloaded']);
+
+/** Answers a row, however long workers are away or busy. Rejects with what the row itself is to blame for, or on abort. */
+export async function answerPatiently(engine: RowEngine, request: RowRequest, signal: AbortSignal): Promise<object> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await engine.answer(request, signal);
+    } catch (error) {
+      if (signal.aborted || !(error instanceof InterleaveError) || !PASSING.has(error.code)) throw error;
+    }
+    await sleep(backoffMs(attempt), undefined, { signal });
+  }
+}
+
+/** Doubles, with up to half of it by chance, so that rows that were refused together do not come back together. */
+function backoffMs(attempt: number): number {
+  const full = Math.min(BACKOFF_MS_MIN * 2 ** Math.min(attempt, 16), BACKOFF_MS_MAX);
+  return full * (0.5 + Math.random() / 2);
+}

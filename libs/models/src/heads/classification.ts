@@ -1,0 +1,97 @@
+import { InterleaveError, type ModelSignature, type TensorSpec } from '@app/contracts';
+import { ModelFileError } from '../hugging-face';
+import type { TextManifest } from '../manifest';
+import { describeSpecs, pickOutput, type RowContext, type TaskHead } from './head';
+import { floatsOf, outputOf, sigmoid, softmax } from './numbers';
+
+const noVector = (): never => {
+  throw new InterleaveError('internal', 'this model gives no vectors');
+};
+
+/** Sequence classification: `[{label, score}]`, best first, at most `topK`. */
+export function classificationHead(signature: ModelSignature, text: TextManifest): TaskHead {
+  const spec = logitsOf(signature, 2, 'sequence-classification');
+  const labelAt = labels(spec, text);
+  return {
+    ...labelsOnly(spec.name),
+    decode(result, row) {
+      const logits = floatsOf(outputOf(result, spec.name));
+      const scored = activate(logits, text).map((score, i) => ({ label: labelAt(i), score }));
+      scored.sort((a, b) => b.score - a.score);
+      return row.topK === null ? scored : scored.slice(0, row.topK);
+    },
+  };
+}
+
+/** Text-pair scoring (cross-encoder): `{score}`. */
+export function scoringHead(signature: ModelSignature, text: TextManifest): TaskHead {
+  const spec = logitsOf(signature, 2, 'text-pair-scoring');
+  const width = spec.shape[1] as number;
+  if (width > 1) throw new ModelFileError(`task "text-pair-scoring" needs one logit but the output "${spec.name}" has ${width}`);
+  return {
+    ...labelsOnly(spec.name),
+    decode(result) {
+      const logit = floatsOf(outputOf(result, spec.name))[0] as number;
+      return { score: text.activation === 'none' ? logit : sigmoid(logit) };
+    },
+  };
+}
+
+/**
+ * Token classification: `[{entity, score, index, word, start, end}]` for each token whose best label is not `O`.
+ * `index` counts tokens, special ones included; `start` and `end` count characters (code points) of the text and are
+ * null when the caller sent token ids.
+ */
+export function tokenClassificationHead(signature: ModelSignature, text: TextManifest, tokenOf: (id: number) => string | null): TaskHead {
+  const spec = logitsOf(signature, 3, 'token-classification');
+  const labelAt = labels(spec, text);
+  return {
+    ...labelsOnly(spec.name),
+    needsSpans: true,
+    decode(result, row) {
+      const tensor = outputOf(result, spec.name);
+      const logits = floatsOf(tensor);
+      const width = tensor.shape[2] as number;
+      return Array.from({ length: row.tokenCount }, (_, index) => index)
+        .filter((index) => row.spans?.[index]?.special !== true)
+        .map((index) => ({ index, best: best(logits.subarray(index * width, (index + 1) * width)) }))
+        .filter(({ best }) => labelAt(best.label) !== 'O')
+        .map(({ index, best }) => ({ entity: labelAt(best.label), score: best.score, index, ...origin(row, index, tokenOf) }));
+    },
+  };
+}
+
+function labelsOnly(output: string): Omit<TaskHead, 'decode'> {
+  return { output, needsSpans: false, embeddingWidth: null, decodeVector: noVector };
+}
+
+function origin(row: RowContext, index: number, tokenOf: (id: number) => string | null): object {
+  const span = row.spans?.[index];
+  const word = span?.token ?? tokenOf(row.ids[index] as number);
+  return { word, start: span?.start ?? null, end: span?.end ?? null };
+}
+
+function best(logits: Float32Array): { label: number; score: number } {
+  const scores = softmax(logits);
+  const score = Math.max(...scores);
+  return { label: scores.indexOf(score), score };
+}
+
+function activate(logits: Float32Array, text: TextManifest): number[] {
+  if (text.activation === 'none') return Array.from(logits);
+  return text.activation === 'sigmoid' ? Array.from(logits, sigmoid) : softmax(logits);
+}
+
+function logitsOf(signature: ModelSignature, rank: number, task: string): TensorSpec {
+  const spec = pickOutput(signature, ['logits'], [rank]);
+  if (spec !== null) return spec;
+  throw new ModelFileError(`task "${task}" needs an output "logits" with ${rank} dimensions but the graph has ${describeSpecs(signature.outputs)}`);
+}
+
+function labels(spec: TensorSpec, text: TextManifest): (index: number) => string {
+  const width = spec.shape.at(-1) ?? -1;
+  if (text.labels !== null && width > 0 && width !== text.labels.length) {
+    throw new ModelFileError(`expected ${width} labels for the output "${spec.name}" but config.json or model.yaml has ${text.labels.length}`);
+  }
+  return (index) => text.labels?.[index] ?? `LABEL_${index}`;
+}

@@ -1,0 +1,38 @@
+import type { ItemResult, ModelSignature, TensorSpec } from '@app/contracts';
+import type { TokenSpan } from '../tokenizer';
+import type { Prediction } from '../types';
+
+/** What a head needs to know about the row it answers. */
+export interface RowContext {
+  /** Tokens that are not padding. */
+  tokenCount: number;
+  text: string;
+  /** Null when the caller sent token ids, and for heads that did not ask. */
+  spans: TokenSpan[] | null;
+  ids: number[];
+  topK: number | null;
+}
+
+/** Turns the outputs of one row into the answer of one task. */
+export interface TaskHead {
+  /** Name of the one output that is needed. */
+  readonly output: string;
+  readonly needsSpans: boolean;
+  /** Length of the vectors; null for other tasks, and when the graph does not tell. */
+  readonly embeddingWidth: number | null;
+  decode(result: ItemResult, row: RowContext): Prediction;
+  /** Embedding only. */
+  decodeVector(result: ItemResult, row: RowContext): Float32Array;
+}
+
+/** The first output whose name is in `names`, or else the only output, if it has one of the ranks. */
+export function pickOutput(signature: ModelSignature, names: readonly string[], ranks: readonly number[]): TensorSpec | null {
+  const named = names.flatMap((name) => signature.outputs.filter((output) => output.name === name));
+  const candidates = named.length > 0 ? named : signature.outputs.length === 1 ? signature.outputs : [];
+  return candidates.find((output) => ranks.includes(output.shape.length)) ?? null;
+}
+
+/** "name [shape], …" for messages. */
+export function describeSpecs(specs: readonly TensorSpec[]): string {
+  return specs.map(({ name, datatype, shape }) => `${name} ${datatype}[${shape.join(', ')}]`).join(', ');
+}

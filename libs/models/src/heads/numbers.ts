@@ -1,0 +1,48 @@
+import { bfloat16ToNumber, float16ToNumber, InterleaveError, type ItemResult, type Tensor } from '@app/contracts';
+
+/** The output of that name; its absence is a fault of the worker. */
+export function outputOf(result: ItemResult, name: string): Tensor {
+  const tensor = result.outputs.find((output) => output.name === name);
+  if (tensor === undefined) throw new InterleaveError('internal', `the worker did not return the output "${name}"`);
+  return tensor;
+}
+
+/** Elements of a float tensor. For FP32 a view of the tensor's own memory where it is aligned, so do not write to it. */
+export function floatsOf(tensor: Tensor): Float32Array {
+  switch (tensor.datatype) {
+    case 'FP32':
+      return new Float32Array(...aligned(tensor.data, 4));
+    case 'FP64':
+      return Float32Array.from(new Float64Array(...aligned(tensor.data, 8)));
+    case 'FP16':
+      return Float32Array.from(new Uint16Array(...aligned(tensor.data, 2)), float16ToNumber);
+    case 'BF16':
+      return Float32Array.from(new Uint16Array(...aligned(tensor.data, 2)), bfloat16ToNumber);
+    default:
+      throw new InterleaveError('internal', `expected floats for the output "${tensor.name}" but received ${tensor.datatype}`);
+  }
+}
+
+/** The same bytes at an address that a typed array of `bytes` per element accepts, copied only when they are not. */
+function aligned(data: Uint8Array, bytes: number): [ArrayBufferLike, number, number] {
+  const usable = data.byteOffset % bytes === 0 ? data : data.slice();
+  return [usable.buffer, usable.byteOffset, Math.floor(usable.byteLength / bytes)];
+}
+
+/** Probabilities that sum to 1. */
+export function softmax(logits: Float32Array): number[] {
+  const largest = logits.reduce((a, b) => Math.max(a, b), -Infinity);
+  const powers = Array.from(logits, (logit) => Math.exp(logit - largest));
+  const sum = powers.reduce((a, b) => a + b, 0);
+  return powers.map((power) => power / sum);
+}
+
+export const sigmoid = (logit: number): number => 1 / (1 + Math.exp(-logit));
+
+/** Divides by the Euclidean length; a zero vector stays zero. */
+export function normalized(vector: Float32Array): Float32Array {
+  let squares = 0;
+  for (const value of vector) squares += value * value;
+  const length = Math.sqrt(squares);
+  return length === 0 ? vector.slice() : vector.map((value) => value / length);
+}

@@ -1,0 +1,93 @@
+import { TASKS, type Task, type WorkerModelPlan } from '@app/contracts';
+import { z } from 'zod';
+
+export const POOLINGS = ['mean', 'cls', 'max', 'none'] as const;
+export type Pooling = (typeof POOLINGS)[number];
+
+const positiveInt = z.number().int().positive();
+const axisName = z.string().min(1);
+
+export type Activation = 'softmax' | 'sigmoid' | 'none';
+
+/** `model.yaml`, beside the versions of a model: overrides what was inferred. Every key is optional, an unknown one is an error. */
+export const modelFileSchema = z.strictObject({
+  task: z.enum(TASKS).optional(),
+  /** Names of the graph's axes to stack rows over and to pad. */
+  axes: z.strictObject({ batch: axisName.optional(), sequence: z.union([axisName, z.array(axisName).min(1).max(2)]).optional() }).optional(),
+  /** Value of the padded part, by input name. */
+  padValues: z.record(z.string(), z.number()).optional(),
+  paddingIsSafe: z.boolean().optional(),
+  batchInvariant: z.boolean().optional(),
+  batchRowsMax: positiveInt.max(4096).optional(),
+  batchTokensMax: positiveInt.max(1_048_576).optional(),
+  runTimeoutMs: positiveInt.optional(),
+  /** Longest row in tokens, special tokens included. */
+  maxTokens: positiveInt.max(1_048_576).optional(),
+  pooling: z.enum(POOLINGS).optional(),
+  normalize: z.boolean().optional(),
+  embeddingOutput: z.string().min(1).optional(),
+  /** By class index. */
+  labels: z.array(z.string()).min(1).optional(),
+});
+export type ModelFile = z.infer<typeof modelFileSchema>;
+
+/** How a text model's numbers become an answer, and its text becomes numbers. */
+export interface TextManifest {
+  tokenizerPath: string;
+  /** Longest row in tokens, special tokens included. */
+  maxTokens: number;
+  padTokenId: number;
+  pooling: Pooling;
+  /** Null: normalise what we pool, leave a pooled output of the graph as it is. */
+  normalize: boolean | null;
+  /** Null: `sentence_embedding`, or else the hidden states. */
+  embeddingOutput: string | null;
+  /** By class index; null: `LABEL_<index>`. */
+  labels: string[] | null;
+  /** Null: what the task usually has, softmax for labels and sigmoid for a score. */
+  activation: Activation | null;
+}
+
+/** Everything that the files of one model version say about it. Paths are absolute. */
+export interface ModelManifest {
+  name: string;
+  version: string;
+  modelPath: string;
+  task: Task;
+  /** False: the task was inferred, so a graph that does not fit it is served as plain tensors. */
+  taskIsExplicit: boolean;
+  batchAxisName: string | null;
+  sequenceAxisNames: string[];
+  padValues: Record<string, number>;
+  paddingIsSafe: boolean | null;
+  batchInvariant: boolean;
+  batchRowsMax: number | null;
+  batchTokensMax: number | null;
+  runTimeoutMs: number | null;
+  /** Null for plain tensor models. */
+  text: TextManifest | null;
+}
+
+/** Limits of a lane's workers; `model.yaml` overrides each. */
+export interface LaneLimits {
+  batchRowsMax: number;
+  batchTokensMax: number;
+  runTimeoutMs: number;
+}
+
+/** What a worker of a lane is told about a model version. */
+export function workerModelPlan(manifest: ModelManifest, lane: LaneLimits): WorkerModelPlan {
+  return {
+    name: manifest.name,
+    version: manifest.version,
+    modelPath: manifest.modelPath,
+    batchAxisName: manifest.batchAxisName,
+    sequenceAxisNames: manifest.sequenceAxisNames,
+    padValues: manifest.padValues,
+    paddingIsSafe: manifest.paddingIsSafe,
+    batchInvariant: manifest.batchInvariant,
+    batchRowsMax: manifest.batchRowsMax ?? lane.batchRowsMax,
+    batchTokensMax: manifest.batchTokensMax ?? lane.batchTokensMax,
+    runTimeoutMs: manifest.runTimeoutMs ?? lane.runTimeoutMs,
+  };
+}

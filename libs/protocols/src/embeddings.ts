@@ -1,0 +1,82 @@
+import { InterleaveError, type ItemResult } from '@app/contracts';
+import type { ModelCatalog, ServedModel, TextModel, TextRow } from '@app/models';
+import { atPath, expectItems, expectObject, expectString, invalid, mismatch, optionalInteger, optionalString, type JsonObject } from './checks';
+import type { Limits, PreparedRequest, ResponseBody } from './types';
+
+const ENCODE_OPTIONS = { truncate: false, topK: null };
+const WIDTH_MAX = 65_536;
+
+/** Checks and tokenizes a `POST /v1/embeddings` body (wire.md §5). */
+export async function prepareEmbeddings(body: unknown, catalog: ModelCatalog, limits: Limits): Promise<PreparedRequest> {
+  const request = expectObject(body, 'body');
+  const model = catalog.find(expectString(request.model, 'model'), null);
+  const text = embeddingModel(model);
+  const encoding = encodingFormat(request);
+  const dimensions = optionalInteger(request.dimensions, 'dimensions', { min: 1, max: text.embeddingWidth ?? WIDTH_MAX });
+  const rows = await encodeInput(request.input, text, limits);
+  const tokenCount = rows.reduce((sum, row) => sum + row.tokenCount, 0);
+  const respond = (results: ItemResult[]): ResponseBody => {
+    const data = rows.map((row, index) => {
+      const vector = shorten(row.decodeVector(results[index] as ItemResult), dimensions);
+      return { object: 'embedding', index, embedding: encoding === 'base64' ? toBase64(vector) : toNumbers(vector) };
+    });
+    return { kind: 'json', body: { object: 'list', data, model: model.name, usage: { prompt_tokens: tokenCount, total_tokens: tokenCount } } };
+  };
+  return { model: model.name, version: model.version, items: rows.map((row) => row.item), tokenCount, timeoutMs: null, priority: 0, respond };
+}
+
+function embeddingModel({ name, task, text }: ServedModel): TextModel {
+  if (task === 'embedding' && text !== null) return text;
+  throw invalid(`expected an embedding model for model but "${name}" does ${task}; use POST /v1/models/${name}:predict`, 'model');
+}
+
+function encodingFormat(request: JsonObject): 'float' | 'base64' {
+  const format = optionalString(request.encoding_format, 'encoding_format') ?? 'float';
+  if (format !== 'float' && format !== 'base64') throw mismatch('"float" or "base64"', 'encoding_format', format);
+  return format;
+}
+
+/** A text, texts, token ids, or lists of token ids. */
+async function encodeInput(input: unknown, text: TextModel, limits: Limits): Promise<TextRow[]> {
+  try {
+    if (typeof input === 'string') return await text.encode([nonEmpty(input, 'input')], ENCODE_OPTIONS);
+    if (!Array.isArray(input)) throw mismatch('a string, an array of strings, or token ids', 'input', input);
+    if (typeof input[0] === 'number') return text.encodeIds([input as number[]], ENCODE_OPTIONS);
+    const items = expectItems(input, 'input', limits.itemsMax);
+    if (Array.isArray(items[0])) return text.encodeIds(items.map((item, i) => idsOf(item, i)), ENCODE_OPTIONS);
+    return await text.encode(items.map((item, i) => nonEmpty(item, `input[${i}]`)), ENCODE_OPTIONS);
+  } catch (error) {
+    throw atPath(error, 'input');
+  }
+}
+
+function idsOf(item: unknown, index: number): number[] {
+  if (!Array.isArray(item)) throw mismatch('an array of token ids, like the first element,', `input[${index}]`, item);
+  return item as number[];
+}
+
+function nonEmpty(value: unknown, path: string): string {
+  const text = expectString(value, path);
+  if (text === '') throw mismatch('a text that is not empty', path, value);
+  return text;
+}
+
+/** The first `dimensions` numbers, normalised again; null: the vector as it is. */
+function shorten(vector: Float32Array, dimensions: number | null): Float32Array {
+  if (dimensions === null || dimensions === vector.length) return vector;
+  const head = vector.slice(0, dimensions);
+  const length = Math.sqrt(head.reduce((sum, value) => sum + value * value, 0));
+  return length === 0 ? head : head.map((value) => value / length);
+}
+
+/** Little-endian float32, straight from the vector's memory. */
+function toBase64(vector: Float32Array): string {
+  return Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength).toString('base64');
+}
+
+function toNumbers(vector: Float32Array): number[] {
+  return Array.from(vector, (value) => {
+    if (!Number.isFinite(value)) throw new InterleaveError('inference_failed', `the model gave ${value} in the vector, which JSON cannot carry; ask for encoding_format "base64"`);
+    return value;
+  });
+}

@@ -1,0 +1,26 @@
+import type { Endpoint } from './types';
+
+const PREDICT = /^\/v1\/models\/([^/]+?)(?:\/versions\/([^/:]+))?:predict$/;
+const INFER = /^\/v2\/models\/([^/]+)(?:\/versions\/([^/]+))?\/infer$/;
+
+/**
+ * Recognises the three predict endpoints by path; a query string is ignored. Null for any other path. The model's name
+ * is decoded but not checked: it is only ever looked up.
+ */
+export function parseEndpoint(url: string): Endpoint | null {
+  const path = url.split('?', 1)[0] as string;
+  if (path === '/v1/embeddings') return { kind: 'embeddings', model: null, version: null };
+  const predict = PREDICT.exec(path);
+  if (predict !== null) return modelEndpoint('predict', predict);
+  const infer = INFER.exec(path);
+  return infer === null ? null : modelEndpoint('open-inference', infer);
+}
+
+function modelEndpoint(kind: Endpoint['kind'], match: RegExpExecArray): Endpoint | null {
+  try {
+    const [model, version] = [match[1], match[2]].map((part) => (part === undefined ? null : decodeURIComponent(part)));
+    return { kind, model: model ?? null, version: version ?? null };
+  } catch {
+    return null; // a percent sign that encodes nothing: no such path
+  }
+}

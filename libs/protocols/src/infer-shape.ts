@@ -1,0 +1,74 @@
+import { DATATYPES, InterleaveError, type Axis, type Datatype, type ModelSignature, type TensorSpec } from '@app/contracts';
+import { invalid, mismatch } from './checks';
+
+/** What one input of a request says about itself. */
+export interface DeclaredInput {
+  spec: TensorSpec;
+  shape: number[];
+  path: string;
+}
+
+/** Each element of a BYTES tensor has a length of 4 bytes. */
+const STRING_HEADER_BYTES = 4;
+const SIZE_MAX = 2 ** 31 - 1;
+
+/** The model's input of that name; names those that exist when there is none. */
+export function findInput(signature: ModelSignature, name: string, path: string): TensorSpec {
+  const spec = signature.inputs.find((input) => input.name === name);
+  if (spec !== undefined) return spec;
+  throw mismatch(`one of the inputs ${signature.inputs.map((input) => input.name).join(', ')}`, path, name);
+}
+
+/** Refuses a datatype other than the model's. */
+export function checkDatatype(spec: TensorSpec, received: unknown, path: string): Datatype {
+  if (received !== spec.datatype) throw mismatch(`${spec.datatype}, the datatype of the input "${spec.name}",`, path, received);
+  return spec.datatype;
+}
+
+/** Refuses a shape of another rank or other fixed sizes than the model's, and one without elements. */
+export function checkShape(spec: TensorSpec, received: unknown, path: string): number[] {
+  const fits =
+    Array.isArray(received) &&
+    received.length === spec.shape.length &&
+    received.every((size, axis) => isSize(size) && (spec.shape[axis] === -1 || spec.shape[axis] === size));
+  if (fits) return received as number[];
+  const shown = Array.isArray(received) && received.length <= 16 ? JSON.stringify(received).slice(0, 200) : received;
+  throw mismatch(`the shape [${spec.shape.map((size) => (size === -1 ? '1 or more' : size)).join(', ')}]`, path, shown);
+}
+
+/** Number of elements; refuses what takes more than `bytesMax` before anything is multiplied out of range. */
+export function countElements(shape: readonly number[], datatype: Datatype, bytesMax: number, path: string): number {
+  const elementBytes = DATATYPES[datatype].bytes ?? STRING_HEADER_BYTES;
+  let count = 1;
+  for (const size of shape) {
+    count *= size;
+    if (count * elementBytes > bytesMax) throw tooLarge(bytesMax, path);
+  }
+  return count;
+}
+
+export function tooLarge(bytesMax: number, path: string): InterleaveError {
+  return new InterleaveError('too_large', `expected at most ${bytesMax} bytes of tensor data but ${path} asks for more`, { param: path });
+}
+
+/** Refuses requests in which an input is missing, or inputs disagree on the size of an axis that they share. */
+export function checkInputs(signature: ModelSignature, inputs: DeclaredInput[]): void {
+  const missing = signature.inputs.find((spec) => !inputs.some((input) => input.spec === spec));
+  if (missing !== undefined) {
+    throw invalid(`expected the input "${missing.name}" (${missing.datatype} [${missing.shape.join(', ')}]) but it is missing`, 'inputs');
+  }
+  const sizes = new Map<Axis, { size: number; path: string }>();
+  for (const { spec, shape, path } of inputs) {
+    spec.axes.forEach((axis, i) => {
+      if (axis === 'fixed' || axis === 'free') return;
+      const size = shape[i] as number;
+      const first = sizes.get(axis) ?? { size, path };
+      if (first.size !== size) throw invalid(`expected ${first.size} for dimension ${i} of ${path}, as in ${first.path}, but received ${size}`, path);
+      sizes.set(axis, first);
+    });
+  }
+}
+
+function isSize(size: unknown): size is number {
+  return typeof size === 'number' && Number.isInteger(size) && size >= 1 && size <= SIZE_MAX;
+}

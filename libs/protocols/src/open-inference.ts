@@ -1,0 +1,183 @@
+import { DATATYPES, type Datatype, type InferenceItem, type ModelSignature, type Tensor, type TensorSpec } from '@app/contracts';
+import type { ServedModel } from '@app/models';
+import { expectItems, expectObject, expectString, invalid, mismatch, optionalBoolean, optionalInteger, optionalString, quote, type JsonObject } from './checks';
+import { checkDatatype, checkInputs, checkShape, countElements, findInput, tooLarge, type DeclaredInput } from './infer-shape';
+import { inferResponse, type WantedOutput } from './infer-response';
+import { parseJsonBody } from './json-body';
+import { writeTensor } from './tensor-write';
+import type { BinaryPart, Limits, PreparedRequest } from './types';
+
+/** More inputs or outputs than a worker takes. */
+const TENSORS_MAX = 64;
+const PRIORITY_MAX = 255;
+const TIMEOUT_US_MAX = 3_600_000_000;
+
+/**
+ * Splits the body of an infer request at `Inference-Header-Content-Length` (the header's value, null without it).
+ * With the length 0 the whole body is one raw tensor and the JSON part is undefined.
+ */
+export function splitInferBody(bytes: Uint8Array, headerLength: string | null): { body: unknown; binary: BinaryPart | null } {
+  if (headerLength === null) return { body: parseJsonBody(bytes), binary: null };
+  const headerBytes = /^\d{1,10}$/.test(headerLength) ? Number(headerLength) : -1;
+  if (headerBytes < 0 || headerBytes > bytes.byteLength) {
+    throw mismatch(`a number from 0 to the length of the body (${bytes.byteLength})`, 'Inference-Header-Content-Length', headerLength);
+  }
+  const body = headerBytes === 0 ? undefined : parseJsonBody(bytes.subarray(0, headerBytes));
+  return { body, binary: { headerBytes, body: bytes } };
+}
+
+/** Checks an infer request (wire.md §1, §2) and turns it into one item that holds the caller's whole arrays. */
+export function prepareInfer(body: unknown, binary: BinaryPart | null, model: ServedModel, limits: Limits): PreparedRequest {
+  if (binary !== null && binary.headerBytes === 0) return prepareRaw(binary.body, model, limits);
+  const request = expectObject(body, 'body');
+  const id = optionalString(request.id, 'id');
+  const parameters = checkParameters(request.parameters, 'parameters');
+  const wanted = wantedOutputs(request, model.signature, parameters);
+  const inputs = readInputs(request, binary, model.signature, limits);
+  return prepared(model, inputs, wanted, id, parameters);
+}
+
+function prepared(model: ServedModel, inputs: Tensor[], wanted: WantedOutput[], id: string | null, parameters: JsonObject): PreparedRequest {
+  const item: InferenceItem = { inputs, outputs: wanted.map(({ name }) => name) };
+  const timeoutUs = optionalInteger(parameters.timeout, 'parameters.timeout', { min: 0, max: TIMEOUT_US_MAX });
+  if (parameters.sequence_id !== undefined && parameters.sequence_id !== 0 && parameters.sequence_id !== '') {
+    throw invalid('expected no parameters.sequence_id because models here keep no state between requests; leave it out', 'parameters.sequence_id');
+  }
+  return {
+    model: model.name,
+    version: model.version,
+    items: [item],
+    tokenCount: 0,
+    timeoutMs: timeoutUs === null || timeoutUs === 0 ? null : timeoutUs / 1000,
+    priority: optionalInteger(parameters.priority, 'parameters.priority', { min: 0, max: PRIORITY_MAX }) ?? 0,
+    respond: (results) => inferResponse(model, id, wanted, results),
+  };
+}
+
+function checkParameters(value: unknown, path: string): JsonObject {
+  if (value === undefined || value === null) return {};
+  const parameters = expectObject(value, path);
+  for (const [key, parameter] of Object.entries(parameters)) {
+    if (!['string', 'number', 'boolean'].includes(typeof parameter)) throw mismatch('a string, a number, true or false', `${path}.${key}`, parameter);
+  }
+  return parameters;
+}
+
+function wantedOutputs(request: JsonObject, signature: ModelSignature, parameters: JsonObject): WantedOutput[] {
+  const binaryDefault = optionalBoolean(parameters.binary_data_output, 'parameters.binary_data_output') ?? false;
+  if (request.outputs === undefined || request.outputs === null) {
+    return signature.outputs.map(({ name, datatype }) => wantedOutput(name, datatype, binaryDefault, 'outputs'));
+  }
+  const names = new Set<string>();
+  return expectItems(request.outputs, 'outputs', TENSORS_MAX).map((value, i) => {
+    const path = `outputs[${i}]`;
+    const output = expectObject(value, path);
+    const name = expectString(output.name, `${path}.name`);
+    const spec = signature.outputs.find((candidate) => candidate.name === name);
+    if (spec === undefined) throw mismatch(`one of the outputs ${signature.outputs.map((candidate) => candidate.name).join(', ')}`, `${path}.name`, name);
+    if (names.has(name)) throw invalid(`expected each output once but ${path}.name ${quote(name)} was named before`, `${path}.name`);
+    names.add(name);
+    const own = checkParameters(output.parameters, `${path}.parameters`);
+    return wantedOutput(name, spec.datatype, optionalBoolean(own.binary_data, `${path}.parameters.binary_data`) ?? binaryDefault, path);
+  });
+}
+
+function wantedOutput(name: string, datatype: Datatype, binary: boolean, path: string): WantedOutput {
+  if (!binary && (datatype === 'FP16' || datatype === 'BF16')) {
+    throw invalid(`expected binary output for "${name}" because ${datatype} has no JSON form; set parameters.binary_data_output to true`, path);
+  }
+  return { name, binary };
+}
+
+function readInputs(request: JsonObject, binary: BinaryPart | null, signature: ModelSignature, limits: Limits): Tensor[] {
+  const declared: DeclaredInput[] = [];
+  const cursor = { offset: binary?.headerBytes ?? 0, bytesLeft: limits.tensorBytesMax };
+  const tensors = expectItems(request.inputs, 'inputs', TENSORS_MAX).map((value, i) => {
+    const path = `inputs[${i}]`;
+    const input = expectObject(value, path);
+    const name = expectString(input.name, `${path}.name`);
+    const spec = findInput(signature, name, `${path}.name`);
+    if (declared.some((other) => other.spec === spec)) throw invalid(`expected each input once but ${path}.name ${quote(name)} was given before`, `${path}.name`);
+    const datatype = checkDatatype(spec, input.datatype, `${path}.datatype`);
+    const shape = checkShape(spec, input.shape, `${path}.shape`);
+    declared.push({ spec, shape, path: `${path}.shape` });
+    const count = countElements(shape, datatype, cursor.bytesLeft, `${path}.shape`);
+    const data = readData(input, binary, { datatype, shape, count, path }, cursor);
+    cursor.bytesLeft -= data.byteLength;
+    if (cursor.bytesLeft < 0) throw tooLarge(limits.tensorBytesMax, `${path}.data`);
+    return { name, datatype, shape, data };
+  });
+  if (binary !== null && cursor.offset !== binary.body.byteLength) {
+    throw invalid(`expected ${cursor.offset} bytes, as the binary_data_size of the inputs say, but the body has ${binary.body.byteLength}`, 'inputs');
+  }
+  checkInputs(signature, declared);
+  return tensors;
+}
+
+interface ExpectedData {
+  datatype: Datatype;
+  shape: number[];
+  count: number;
+  path: string;
+}
+
+function readData(input: JsonObject, binary: BinaryPart | null, expected: ExpectedData, cursor: { offset: number }): Uint8Array {
+  const { datatype, shape, count, path } = expected;
+  const size = checkParameters(input.parameters, `${path}.parameters`).binary_data_size;
+  if (size === undefined) return writeTensor(input.data, datatype, shape, `${path}.data`);
+  const sizePath = `${path}.parameters.binary_data_size`;
+  if (input.data !== undefined) throw invalid(`expected either data or binary_data_size for ${path} but received both`, path);
+  if (binary === null) throw invalid(`expected the header Inference-Header-Content-Length because ${sizePath} is set but it is missing`, sizePath);
+  const bytes = optionalInteger(size, sizePath, { min: 0, max: binary.body.byteLength - cursor.offset }) as number;
+  const data = binary.body.subarray(cursor.offset, cursor.offset + bytes);
+  cursor.offset += bytes;
+  checkBinary(data, datatype, count, sizePath);
+  return data;
+}
+
+/** Refuses binary data of another size than `count` elements have; BOOL bytes that are neither 0 nor 1. */
+function checkBinary(data: Uint8Array, datatype: Datatype, count: number, path: string): void {
+  const elementBytes = DATATYPES[datatype].bytes;
+  if (elementBytes === null) return checkStrings(data, count, path);
+  if (data.byteLength !== count * elementBytes) throw invalid(`expected ${count * elementBytes} bytes (${count} × ${datatype}) for ${path} but received ${data.byteLength}`, path);
+  if (datatype === 'BOOL' && data.some((byte) => byte > 1)) throw invalid(`expected bytes 0 and 1 for ${path} but received another`, path);
+}
+
+function checkStrings(data: Uint8Array, count: number, path: string): void {
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  let offset = 0;
+  let found = 0;
+  for (; offset + 4 <= data.byteLength; found++) offset += 4 + view.getUint32(offset, true);
+  if (found !== count || offset !== data.byteLength) {
+    throw invalid(`expected ${count} elements of a 4-byte length and that many bytes for ${path} but received ${data.byteLength} bytes that do not divide so`, path);
+  }
+}
+
+/** The body is one tensor: the model has one input with at most one dimension to find out beside the batch, which is 1. */
+function prepareRaw(data: Uint8Array, model: ServedModel, limits: Limits): PreparedRequest {
+  const { inputs, outputs } = model.signature;
+  const spec = inputs[0];
+  if (spec === undefined || inputs.length !== 1) {
+    throw invalid(`expected a model with one input for a raw binary request but "${model.name}" has ${inputs.length}; send a JSON header`, 'inputs');
+  }
+  if (data.byteLength > limits.tensorBytesMax) throw tooLarge(limits.tensorBytesMax, 'body');
+  const shape = rawShape(spec, data, 'body');
+  checkBinary(data, spec.datatype, shape.reduce((product, size) => product * size, 1), 'body');
+  const wanted = outputs.map(({ name }) => ({ name, binary: true }));
+  return prepared(model, [{ name: spec.name, datatype: spec.datatype, shape, data }], wanted, null, {});
+}
+
+function rawShape(spec: TensorSpec, data: Uint8Array, path: string): number[] {
+  const shape = spec.shape.map((size, i) => (spec.axes[i] === 'batch' ? 1 : size));
+  const elementBytes = DATATYPES[spec.datatype].bytes;
+  const open = shape.filter((size) => size === -1).length;
+  if (elementBytes === null) return shape.map((size) => (size === -1 ? 1 : size));
+  if (open > 1) throw invalid(`expected a model with at most one variable dimension for a raw binary request; send a JSON header`, path);
+  const known = shape.reduce((product, size) => (size === -1 ? product : product * size), elementBytes);
+  const missing = data.byteLength / known;
+  if (!Number.isInteger(missing) || missing < 1) {
+    throw invalid(`expected a multiple of ${known} bytes for the input "${spec.name}" but received ${data.byteLength}`, path);
+  }
+  return shape.map((size) => (size === -1 ? missing : size));
+}
+

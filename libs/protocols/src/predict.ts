@@ -1,0 +1,122 @@
+import type { InferenceItem, ItemResult, Tensor, TensorSpec } from '@app/contracts';
+import type { EncodeOptions, ServedModel, TextInput, TextModel } from '@app/models';
+import { atPath, expectItems, expectObject, expectString, invalid, isObject, mismatch, optionalBoolean, optionalInteger, quote, type JsonObject } from './checks';
+import { checkInputs, checkShape, countElements, tooLarge } from './infer-shape';
+import { nest, readTensor } from './tensor-read';
+import { writeTensor } from './tensor-write';
+import type { Limits, PreparedRequest } from './types';
+
+const TOP_K_MAX = 100_000;
+const RANK_MAX = 8;
+
+/** Checks and tokenizes a `:predict` body (wire.md §8): one item and one prediction for each instance. */
+export async function preparePredict(body: unknown, model: ServedModel, limits: Limits): Promise<PreparedRequest> {
+  const request = expectObject(body, 'body');
+  const instances = expectItems(request.instances, 'instances', limits.itemsMax);
+  const parameters = request.parameters === undefined || request.parameters === null ? {} : expectObject(request.parameters, 'parameters');
+  const { items, tokenCount, decode } =
+    model.text === null ? prepareTensors(instances, parameters, model, limits) : await prepareTexts(instances, parameters, model.text);
+  return {
+    model: model.name,
+    version: model.version,
+    items,
+    tokenCount,
+    timeoutMs: null,
+    priority: 0,
+    respond: (results) => ({ kind: 'json', body: { predictions: results.map(decode) } }),
+  };
+}
+
+interface PreparedInstances {
+  items: InferenceItem[];
+  tokenCount: number;
+  decode(result: ItemResult, index: number): unknown;
+}
+
+async function prepareTexts(instances: unknown[], parameters: JsonObject, text: TextModel): Promise<PreparedInstances> {
+  const options = textOptions(parameters);
+  const rows = await text.encode(instances.map(toText), options).catch((error: unknown) => {
+    throw atPath(error, 'instances');
+  });
+  return {
+    items: rows.map((row) => row.item),
+    tokenCount: rows.reduce((sum, row) => sum + row.tokenCount, 0),
+    decode: (result, index) => rows[index]?.decode(result),
+  };
+}
+
+function textOptions(parameters: JsonObject): EncodeOptions {
+  refuseOthers(parameters, ['top_k', 'truncate'], 'parameters');
+  return {
+    topK: optionalInteger(parameters.top_k, 'parameters.top_k', { min: 1, max: TOP_K_MAX }),
+    truncate: optionalBoolean(parameters.truncate, 'parameters.truncate') ?? false,
+  };
+}
+
+function toText(instance: unknown, index: number): TextInput {
+  const path = `instances[${index}]`;
+  if (typeof instance === 'string') return instance;
+  if (!isObject(instance)) throw mismatch('a string or {"text", "text_pair"}', path, instance);
+  refuseOthers(instance, ['text', 'text_pair'], path);
+  const text = expectString(instance.text, `${path}.text`);
+  if (instance.text_pair === undefined || instance.text_pair === null) return { text };
+  return { text, text_pair: expectString(instance.text_pair, `${path}.text_pair`) };
+}
+
+function refuseOthers(object: JsonObject, known: string[], path: string): void {
+  const other = Object.keys(object).find((key) => !known.includes(key));
+  if (other !== undefined) throw invalid(`expected only ${known.join(', ')} in ${path} but received ${quote(other)}`, path);
+}
+
+function prepareTensors(instances: unknown[], parameters: JsonObject, model: ServedModel, limits: Limits): PreparedInstances {
+  refuseOthers(parameters, [], 'parameters');
+  const items = instances.map((instance, i) => toItem(expectObject(instance, `instances[${i}]`), `instances[${i}]`, model, limits));
+  return { items, tokenCount: 0, decode: (result) => toPrediction(result, model) };
+}
+
+function toItem(instance: JsonObject, path: string, model: ServedModel, limits: Limits): InferenceItem {
+  const { inputs } = model.signature;
+  refuseOthers(instance, inputs.map(({ name }) => name), path);
+  let bytesLeft = limits.tensorBytesMax;
+  const tensors = inputs.map((spec) => {
+    const tensor = toTensor(spec, instance[spec.name], `${path}.${spec.name}`, bytesLeft);
+    bytesLeft -= tensor.data.byteLength;
+    if (bytesLeft < 0) throw tooLarge(limits.tensorBytesMax, path);
+    return tensor;
+  });
+  checkInputs(model.signature, tensors.map(({ shape }, i) => ({ spec: inputs[i] as TensorSpec, shape, path: `${path}.${inputs[i]?.name}` })));
+  return { inputs: tensors, outputs: null };
+}
+
+/** A nested list without the batch dimension becomes a tensor with a batch of 1. */
+function toTensor(spec: TensorSpec, value: unknown, path: string, bytesMax: number): Tensor {
+  if (value === undefined) throw invalid(`expected the input "${spec.name}" (${spec.datatype} [${spec.shape.join(', ')}]) in ${path} but it is missing`, path);
+  const own = nestedShape(value, path);
+  const batchAxis = spec.axes.indexOf('batch');
+  const shape = batchAxis < 0 ? own : [...own.slice(0, batchAxis), 1, ...own.slice(batchAxis)];
+  checkShape(spec, shape, path);
+  countElements(shape, spec.datatype, bytesMax, path);
+  const data = writeTensor(Array.isArray(value) ? value : [value], spec.datatype, own, path);
+  return { name: spec.name, datatype: spec.datatype, shape, data };
+}
+
+/** Sizes of nested arrays, by the first element of each level. */
+function nestedShape(value: unknown, path: string): number[] {
+  const shape: number[] = [];
+  for (let level = value; Array.isArray(level); level = level[0] as unknown) {
+    shape.push(level.length);
+    if (shape.length > RANK_MAX) throw mismatch(`at most ${RANK_MAX} levels`, path, value);
+  }
+  return shape;
+}
+
+/** Outputs without their batch dimension: the value itself when the model has one output, or else by name. */
+function toPrediction(result: ItemResult, model: ServedModel): unknown {
+  const values = result.outputs.map((tensor) => {
+    const axes = model.signature.outputs.find(({ name }) => name === tensor.name)?.axes ?? [];
+    const shape = tensor.shape.filter((_, i) => axes[i] !== 'batch');
+    return [tensor.name, nest(readTensor(tensor), shape)] as const;
+  });
+  const only = values[0];
+  return values.length === 1 && only !== undefined ? only[1] : Object.fromEntries(values);
+}

@@ -1,0 +1,38 @@
+import { InterleaveError, type InferenceBackend, type ItemResult } from '@app/contracts';
+import type { ModelCatalog } from '@app/models';
+import { prepareEmbeddings } from './embeddings';
+import { prepareInfer } from './open-inference';
+import { preparePredict } from './predict';
+import type { BinaryPart, Endpoint, Limits, PreparedRequest, ResponseBody } from './types';
+
+/**
+ * Checks and tokenizes the body of any predict endpoint. `body` is parsed JSON (`parseJsonBody`, or `splitInferBody`
+ * for Open Inference), `binary` the binary tensor extension's part. Rejects with an `InterleaveError` that names the
+ * field, what was expected and what came.
+ */
+export async function prepare(
+  endpoint: Endpoint,
+  body: unknown,
+  binary: BinaryPart | null,
+  catalog: ModelCatalog,
+  limits: Limits,
+): Promise<PreparedRequest> {
+  if (endpoint.kind === 'embeddings') return prepareEmbeddings(body, catalog, limits);
+  const model = catalog.find(endpoint.model ?? '', endpoint.version);
+  return endpoint.kind === 'predict' ? preparePredict(body, model, limits) : prepareInfer(body, binary, model, limits);
+}
+
+/**
+ * Runs a prepared request on one lane's workers and answers it. Rejects with an `InterleaveError` when the request is
+ * refused or when any of its items fails: the answer is whole or there is none.
+ */
+export async function runPrepared(backend: InferenceBackend, prepared: PreparedRequest, signal: AbortSignal | null): Promise<ResponseBody> {
+  const { model, version, items, timeoutMs, priority } = prepared;
+  const results = await backend.infer({ model, version, items, timeoutMs, priority, signal });
+  return prepared.respond(results.map(succeeded));
+}
+
+function succeeded(result: ItemResult | InterleaveError): ItemResult {
+  if (result instanceof InterleaveError) throw result;
+  return result;
+}

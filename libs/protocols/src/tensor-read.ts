@@ -1,0 +1,92 @@
+import { bfloat16ToNumber, DATATYPES, float16ToNumber, InterleaveError, type Tensor } from '@app/contracts';
+
+type Element = number | boolean | string;
+
+const decoder = new TextDecoder('utf-8', { fatal: true });
+
+/**
+ * The elements of a tensor as JSON values, in row-major order. Throws `inference_failed` for what JSON cannot carry
+ * without loss: NaN, infinities, integers beyond 2^53, bytes that are not UTF-8.
+ */
+export function readTensor(tensor: Tensor): Element[] {
+  const { datatype, data } = tensor;
+  if (datatype === 'BYTES') return readStrings(tensor);
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  const bytes = DATATYPES[datatype].bytes;
+  const read = elementReader(tensor, view);
+  return Array.from({ length: Math.floor(data.byteLength / bytes) }, (_, i) => read(i * bytes));
+}
+
+/** Elements of a tensor arranged as nested arrays of its shape; a tensor without dimensions is one value. */
+export function nest(elements: Element[], shape: readonly number[]): unknown {
+  let level: unknown[] = elements;
+  for (const size of [...shape].slice(1).reverse()) {
+    const rows: unknown[][] = [];
+    for (let start = 0; start < level.length; start += size) rows.push(level.slice(start, start + size));
+    level = rows;
+  }
+  return shape.length === 0 ? level[0] : level;
+}
+
+function elementReader(tensor: Tensor, view: DataView): (offset: number) => Element {
+  switch (tensor.datatype) {
+    case 'BOOL':
+      return (offset) => view.getUint8(offset) !== 0;
+    case 'UINT8':
+      return (offset) => view.getUint8(offset);
+    case 'UINT16':
+      return (offset) => view.getUint16(offset, true);
+    case 'UINT32':
+      return (offset) => view.getUint32(offset, true);
+    case 'UINT64':
+      return (offset) => exact(view.getBigUint64(offset, true), tensor);
+    case 'INT8':
+      return (offset) => view.getInt8(offset);
+    case 'INT16':
+      return (offset) => view.getInt16(offset, true);
+    case 'INT32':
+      return (offset) => view.getInt32(offset, true);
+    case 'INT64':
+      return (offset) => exact(view.getBigInt64(offset, true), tensor);
+    case 'FP16':
+      return (offset) => finite(float16ToNumber(view.getUint16(offset, true)), tensor);
+    case 'BF16':
+      return (offset) => finite(bfloat16ToNumber(view.getUint16(offset, true)), tensor);
+    case 'FP32':
+      return (offset) => finite(view.getFloat32(offset, true), tensor);
+    case 'FP64':
+      return (offset) => finite(view.getFloat64(offset, true), tensor);
+    case 'BYTES':
+      throw new InterleaveError('internal', 'strings have no fixed size');
+  }
+}
+
+function readStrings(tensor: Tensor): string[] {
+  const { data } = tensor;
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  const strings: string[] = [];
+  for (let offset = 0; offset < data.byteLength; ) {
+    const end = offset + 4 + view.getUint32(offset, true);
+    try {
+      strings.push(decoder.decode(data.subarray(offset + 4, end)));
+    } catch {
+      throw notJson(tensor, 'bytes that are not UTF-8');
+    }
+    offset = end;
+  }
+  return strings;
+}
+
+function finite(value: number, tensor: Tensor): number {
+  if (!Number.isFinite(value)) throw notJson(tensor, String(value));
+  return value;
+}
+
+function exact(value: bigint, tensor: Tensor): number {
+  if (BigInt(Number(value)) !== value) throw notJson(tensor, String(value));
+  return Number(value);
+}
+
+function notJson(tensor: Tensor, what: string): InterleaveError {
+  return new InterleaveError('inference_failed', `the output "${tensor.name}" contains ${what}, which JSON cannot carry; ask for binary output`);
+}

@@ -1,0 +1,36 @@
+import { readdir } from 'node:fs/promises';
+import { orNullIfMissing } from './durable';
+
+export interface PageRequest {
+  limit: number;
+  order: 'asc' | 'desc';
+  /** The page starts behind this id, which need not exist any more; null: at the beginning. */
+  after: string | null;
+}
+
+export interface Page<T> {
+  data: T[];
+  hasMore: boolean;
+}
+
+/** The ids among the names of a directory, by age. A directory that does not exist is empty. */
+export async function listIds(directory: string, isId: (name: string) => boolean): Promise<string[]> {
+  const names = (await orNullIfMissing(readdir(directory))) ?? [];
+  return names.filter(isId).sort();
+}
+
+/** Reads one page; `read` answers null for what is gone or does not match, and no more are read than the page needs. */
+export async function readPage<T>(ids: string[], page: PageRequest, read: (id: string) => Promise<T | null>): Promise<Page<T>> {
+  const ordered = page.order === 'asc' ? ids : ids.toReversed();
+  const { after } = page;
+  const isBehind = (id: string) => after === null || (page.order === 'asc' ? id > after : id < after);
+  const data: T[] = [];
+  for (const id of ordered) {
+    if (!isBehind(id)) continue;
+    const value = await read(id);
+    if (value === null) continue;
+    if (data.length === page.limit) return { data, hasMore: true };
+    data.push(value);
+  }
+  return { data, hasMore: false };
+}

@@ -1,0 +1,47 @@
+import { statfs } from 'node:fs/promises';
+import { InterleaveError } from '@app/contracts';
+import { isDiskFull } from './durable';
+
+/** Free bytes of the file system that holds `directory`, for this user. */
+export async function freeBytes(directory: string): Promise<number> {
+  const { bavail, bsize } = await statfs(directory);
+  return bavail * bsize;
+}
+
+/** Keeps `freeBytesMin` of a disk free, so that Redis, manifests and logs can still be written when data may not. */
+export class DiskGuard {
+  constructor(
+    private readonly directory: string,
+    private readonly freeBytesMin: number,
+    private readonly measure: (directory: string) => Promise<number> = freeBytes,
+  ) {}
+
+  /** Why `bytes` more may not be written now; null when they may. */
+  async refusal(bytes: number): Promise<string | null> {
+    const free = await this.measure(this.directory);
+    if (free - bytes >= this.freeBytesMin) return null;
+    return `${megabytes(free)} free on the disk of ${this.directory}, ${megabytes(bytes)} needed and ${megabytes(this.freeBytesMin)} kept free`;
+  }
+
+  /** Rejects with `storage_full` when `bytes` more may not be written now. */
+  async check(bytes: number): Promise<void> {
+    const reason = await this.refusal(bytes);
+    if (reason !== null) throw storageFull(reason);
+  }
+}
+
+/** The `storage_full` of a failed write when the disk is full, else the error itself. */
+export function explainWriteError(error: unknown): unknown {
+  return isDiskFull(error) ? storageFull((error as Error).message, error) : error;
+}
+
+function storageFull(reason: string, cause?: unknown): InterleaveError {
+  return new InterleaveError('storage_full', `Not enough disk space: ${reason}. Delete files that are no longer needed, then try again.`, {
+    retryAfterSeconds: 60,
+    cause,
+  });
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(0)} MiB`;
+}

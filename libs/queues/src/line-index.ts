@@ -1,0 +1,133 @@
+import { InterleaveError } from '@app/contracts';
+
+/** Consecutive rows of a file: one unit of work. Offsets in bytes, `firstRow` from 0, `firstLine` from 1. */
+export interface Chunk {
+  index: number;
+  offset: number;
+  /** First byte after the chunk. */
+  end: number;
+  firstRow: number;
+  rowCount: number;
+  firstLine: number;
+}
+
+export interface IndexLimits {
+  chunkRows: number;
+  /** A chunk ends early when it is this long, so that long rows do not make huge chunks. */
+  chunkBytesMax: number;
+  rowsMax: number;
+  rowBytesMax: number;
+}
+
+const ENTRY_NUMBERS = 3;
+const NEWLINE = 0x0a;
+
+/**
+ * Finds the chunks of a JSONL file while its bytes pass by. A row is a line with anything but white space on it; blank
+ * lines belong to the chunk before them.
+ */
+export class LineIndexer {
+  private readonly starts: number[] = [];
+  private bytes = 0;
+  private rows = 0;
+  private line = 1;
+  private lineStart = 0;
+  private lineIsBlank = true;
+
+  constructor(private readonly limits: IndexLimits) {}
+
+  get byteCount(): number {
+    return this.bytes;
+  }
+
+  get rowCount(): number {
+    return this.rows;
+  }
+
+  /** Throws `too_large`, naming the line, for a row over the limits. */
+  push(part: Uint8Array): void {
+    const buffer = Buffer.from(part.buffer, part.byteOffset, part.byteLength);
+    let position = 0;
+    while (position < buffer.length) {
+      const newline = buffer.indexOf(NEWLINE, position);
+      const end = newline === -1 ? buffer.length : newline;
+      this.extendLine(buffer, position, end);
+      if (newline === -1) break;
+      this.line += 1;
+      this.lineStart = this.bytes + newline + 1;
+      this.lineIsBlank = true;
+      position = newline + 1;
+    }
+    this.bytes += buffer.length;
+  }
+
+  /** The index of everything pushed, in the form that `decodeLineIndex` reads. */
+  encode(): Buffer {
+    return Buffer.from(new Float64Array(this.starts).buffer);
+  }
+
+  private extendLine(buffer: Buffer, start: number, end: number): void {
+    if (this.lineIsBlank) {
+      for (let i = start; i < end; i++) {
+        if (isWhiteSpace(buffer[i])) continue;
+        this.startRow();
+        break;
+      }
+    }
+    if (this.bytes + end - this.lineStart > this.limits.rowBytesMax) {
+      throw new InterleaveError('too_large', `Line ${this.line} is longer than ${this.limits.rowBytesMax} bytes; split the row or raise batch.rowBytesMax`, { param: 'file' });
+    }
+  }
+
+  private startRow(): void {
+    this.lineIsBlank = false;
+    const chunkOffset = this.starts.at(-ENTRY_NUMBERS);
+    const chunkRow = this.starts.at(-ENTRY_NUMBERS + 1);
+    const isNewChunk =
+      chunkOffset === undefined ||
+      chunkRow === undefined ||
+      this.rows - chunkRow >= this.limits.chunkRows ||
+      this.lineStart - chunkOffset >= this.limits.chunkBytesMax;
+    if (isNewChunk) this.starts.push(this.lineStart, this.rows, this.line);
+    this.rows += 1;
+    if (this.rows > this.limits.rowsMax) {
+      throw new InterleaveError('too_large', `The file has more than ${this.limits.rowsMax} rows; split it or raise batch.rowsMax`, { param: 'file' });
+    }
+  }
+}
+
+/** The chunks of a file; 24 bytes of memory each. */
+export class ChunkTable {
+  constructor(
+    private readonly starts: Float64Array,
+    private readonly byteCount: number,
+    readonly rowCount: number,
+  ) {}
+
+  get chunkCount(): number {
+    return this.starts.length / ENTRY_NUMBERS;
+  }
+
+  /** Throws a `RangeError` for an index that the file does not have. */
+  chunk(index: number): Chunk {
+    const [offset, firstRow, firstLine] = this.starts.subarray(index * ENTRY_NUMBERS, (index + 1) * ENTRY_NUMBERS);
+    if (offset === undefined || firstRow === undefined || firstLine === undefined) {
+      throw new RangeError(`expected a chunk below ${this.chunkCount} but received ${index}`);
+    }
+    const end = this.starts[(index + 1) * ENTRY_NUMBERS] ?? this.byteCount;
+    const nextRow = this.starts[(index + 1) * ENTRY_NUMBERS + 1] ?? this.rowCount;
+    return { index, offset, end, firstRow, rowCount: nextRow - firstRow, firstLine };
+  }
+}
+
+export function decodeLineIndex(encoded: Buffer, file: { bytes: number; rows: number }): ChunkTable {
+  // A copy, because the bytes of a Buffer need not be aligned for doubles.
+  const starts = new Float64Array(new Uint8Array(encoded).buffer);
+  if (starts.length % ENTRY_NUMBERS !== 0) throw new Error(`line index of ${encoded.length} bytes is not whole`);
+  return new ChunkTable(starts, file.bytes, file.rows);
+}
+
+/** JSON's white space without the line end: space, tab, carriage return. */
+export function isWhiteSpace(byte: number | undefined): boolean {
+  return byte === 0x20 || byte === 0x09 || byte === 0x0d;
+}

@@ -1,0 +1,97 @@
+import type { BatchObject, BatchStatus, BatchValidationError } from '@app/contracts';
+
+/** How a batch ends once its rows are settled. */
+export type BatchOutcome = 'completed' | 'expired' | 'cancelled';
+
+/**
+ * `manifest.json`: the truth about a batch. The API creates it; from then on only the batch runner writes it.
+ *
+ * | status | next |
+ * |---|---|
+ * | validating | in_progress, failed, cancelled |
+ * | in_progress | finalizing, cancelling |
+ * | cancelling | cancelled |
+ * | finalizing | completed, expired |
+ * | completed, failed, expired, cancelled | – |
+ */
+export interface Manifest {
+  formatVersion: 1;
+  batch: BatchObject;
+  /** Life of the output files; null: kept until deleted. */
+  outputExpiresAfterSeconds: number | null;
+  /** Ids reserved before the files are assembled, so that a runner that is killed meanwhile goes on with the same. */
+  outputFileId: string;
+  errorFileId: string;
+  /** Set with `finalizing` and `cancelling`. */
+  outcome: BatchOutcome | null;
+  /** Why no rows are being worked on although the status says so; null: they are. */
+  paused: string | null;
+}
+
+const TERMINAL: ReadonlySet<BatchStatus> = new Set<BatchStatus>(['completed', 'failed', 'expired', 'cancelled']);
+
+export const isTerminal = (status: BatchStatus): boolean => TERMINAL.has(status);
+
+/** The batch as clients see it; `interleave.paused` is ours, official clients ignore it. */
+export type BatchView = BatchObject & { interleave?: { paused: string } };
+
+/** `cancelRequestedAt`: Unix seconds of the cancel marker, which the runner may not have seen yet; null: none. */
+export function toBatchView(manifest: Manifest, cancelRequestedAt: number | null): BatchView {
+  const { batch, paused } = manifest;
+  const isCancelling = cancelRequestedAt !== null && (batch.status === 'validating' || batch.status === 'in_progress');
+  return {
+    ...batch,
+    ...(isCancelling ? { status: 'cancelling' as const, cancelling_at: cancelRequestedAt } : {}),
+    ...(paused === null ? {} : { interleave: { paused } }),
+  };
+}
+
+export interface NewBatch {
+  batchId: string;
+  endpoint: string;
+  inputFileId: string;
+  outputFileId: string;
+  errorFileId: string;
+  metadata: Record<string, string> | null;
+  outputExpiresAfterSeconds: number | null;
+  /** Unix seconds. */
+  createdAt: number;
+  expiresAt: number;
+}
+
+export function newManifest(batch: NewBatch): Manifest {
+  return {
+    formatVersion: 1,
+    batch: {
+      id: batch.batchId,
+      object: 'batch',
+      endpoint: batch.endpoint,
+      errors: null,
+      input_file_id: batch.inputFileId,
+      completion_window: '24h',
+      status: 'validating',
+      output_file_id: null,
+      error_file_id: null,
+      created_at: batch.createdAt,
+      in_progress_at: null,
+      expires_at: batch.expiresAt,
+      finalizing_at: null,
+      completed_at: null,
+      failed_at: null,
+      expired_at: null,
+      cancelling_at: null,
+      cancelled_at: null,
+      request_counts: { total: 0, completed: 0, failed: 0 },
+      metadata: batch.metadata,
+    },
+    outputExpiresAfterSeconds: batch.outputExpiresAfterSeconds,
+    outputFileId: batch.outputFileId,
+    errorFileId: batch.errorFileId,
+    outcome: null,
+    paused: null,
+  };
+}
+
+export function validationErrors(data: BatchValidationError[]): BatchObject['errors'] {
+  return { object: 'list', data };
+}

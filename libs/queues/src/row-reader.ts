@@ -1,0 +1,75 @@
+import { open } from 'node:fs/promises';
+import { isWhiteSpace } from './line-index';
+
+/** One non-blank line. `bytes` is valid until the next group is asked for: it is a view of a buffer that is reused. */
+export interface RowLine {
+  /** From 0, in the file. */
+  row: number;
+  /** From 1, in the file; blank lines count. */
+  line: number;
+  bytes: Buffer;
+}
+
+const READ_BYTES = 256 * 1024;
+const NEWLINE = 0x0a;
+const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
+
+/**
+ * Reads the rows of a byte range that starts at a line start, in groups of what one read brought, so that a caller who
+ * works on a group synchronously holds the event loop for at most about 256 KiB of text (or one row). Memory: one read, or
+ * twice the longest line.
+ */
+export async function* readRows(path: string, range: { offset: number; end: number; firstRow: number; firstLine: number }): AsyncGenerator<RowLine[], void, void> {
+  const file = await open(path, 'r');
+  try {
+    let buffer = Buffer.allocUnsafe(READ_BYTES);
+    let filled = 0;
+    let position = range.offset;
+    let next = { row: range.firstRow, line: range.firstLine };
+    for (;;) {
+      if (filled === buffer.length) buffer = Buffer.concat([buffer], buffer.length * 2);
+      const wanted = Math.min(buffer.length - filled, range.end - position);
+      const { bytesRead } = wanted > 0 ? await file.read(buffer, filled, wanted, position) : { bytesRead: 0 };
+      position += bytesRead;
+      filled += bytesRead;
+      const isLast = bytesRead === 0;
+      const { rows, consumed, after } = splitRows(buffer.subarray(0, filled), next, isLast, position - filled === 0);
+      next = after;
+      if (rows.length > 0) yield rows;
+      if (isLast) return;
+      buffer.copyWithin(0, consumed, filled);
+      filled -= consumed;
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+function splitRows(text: Buffer, first: { row: number; line: number }, isLast: boolean, isFileStart: boolean) {
+  const rows: RowLine[] = [];
+  let { row, line } = first;
+  let start = 0;
+  while (start < text.length) {
+    const newline = text.indexOf(NEWLINE, start);
+    if (newline === -1 && !isLast) break;
+    const end = newline === -1 ? text.length : newline;
+    if (!isBlank(text.subarray(start, end))) {
+      const mark = isFileStart && start === 0 ? markBytes(text) : 0;
+      rows.push({ row, line, bytes: text.subarray(start + mark, end) });
+      row += 1;
+    }
+    line += 1;
+    start = end + 1;
+  }
+  return { rows, consumed: Math.min(start, text.length), after: { row, line } };
+}
+
+/** Editors of one large vendor put a byte order mark in front of UTF-8; JSON does not allow it. */
+function markBytes(text: Buffer): number {
+  return text.subarray(0, BYTE_ORDER_MARK.length).equals(BYTE_ORDER_MARK) ? BYTE_ORDER_MARK.length : 0;
+}
+
+function isBlank(bytes: Buffer): boolean {
+  for (const byte of bytes) if (!isWhiteSpace(byte)) return false;
+  return true;
+}
