@@ -2,11 +2,18 @@ import { DATATYPES, numberToFloat16, type Datatype } from '@app/contracts';
 import { Random } from './random';
 import { encodeModel, type OnnxAttribute, type OnnxGraph, type OnnxNode, type OnnxTensor, type OnnxValueInfo } from './onnx-schema';
 
-const OPSET = 17;
-
 /** A dimension: a size, or the name of an axis that varies. */
 export type Dimension = number | string;
-export type AttributeValue = number | string | number[] | string[] | { float: number } | { graph: OnnxGraph } | { tensor: OnnxTensor };
+export type AttributeValue = number | string | number[] | string[] | { float: number } | { graph: OnnxGraph };
+type Attributes = Record<string, AttributeValue>;
+
+interface NewNode {
+  type: string;
+  inputs: string[];
+  outputs: string[];
+  attributes: Attributes;
+  domain?: string;
+}
 
 /**
  * Collects nodes and weights of one ONNX graph. Values are named `<op>_<counter>` in order of creation, so the same
@@ -19,10 +26,14 @@ export class GraphBuilder {
   private readonly outputs: OnnxValueInfo[] = [];
   private counter = 0;
 
-  /** `floatType` is the element type of every weight and float constant. */
+  /**
+   * `floatType` is the element type of every weight and float constant. `scope` starts the name of every value; a
+   * subgraph needs one of its own, because it sees the names of the graph around it.
+   */
   constructor(
     private readonly name: string,
     private readonly floatType: 'FP32' | 'FP16' = 'FP32',
+    private readonly scope = '',
   ) {}
 
   input(name: string, datatype: Datatype, shape: Dimension[]): string {
@@ -32,22 +43,15 @@ export class GraphBuilder {
 
   /** Publishes `value` as output `name`. */
   output(name: string, datatype: Datatype, shape: Dimension[], value: string): void {
-    this.push('Identity', [value], [name], {});
+    this.push({ type: 'Identity', inputs: [value], outputs: [name], attributes: {} });
     this.outputs.push(valueInfo(name, datatype, shape));
   }
 
   /** Adds a node with one output and returns the output's name. */
-  op(type: string, inputs: string[], attributes: Record<string, AttributeValue> = {}): string {
-    const output = this.nextName(type);
-    this.push(type, inputs, [output], attributes);
+  op(type: string, inputs: string[], attributes: Attributes = {}, domain = ''): string {
+    const output = `${this.scope}${type.toLowerCase()}_${this.counter++}`;
+    this.push({ type, inputs, outputs: [output], attributes, domain });
     return output;
-  }
-
-  /** Adds a node with `count` outputs. */
-  opMany(type: string, inputs: string[], count: number, attributes: Record<string, AttributeValue> = {}): string[] {
-    const outputs = Array.from({ length: count }, () => this.nextName(type));
-    this.push(type, inputs, outputs, attributes);
-    return outputs;
   }
 
   /** A seeded weight, uniform with mean 0 and the given standard deviation. */
@@ -62,21 +66,17 @@ export class GraphBuilder {
   }
 
   scalar(value: number): string {
-    return this.floats(`float_${value}`, [], Float32Array.of(value));
+    return this.floats(`${this.scope}float_${value}`, [], Float32Array.of(value));
   }
 
   /** An int64 vector constant. */
   ints(...values: number[]): string {
-    return this.initializer({ name: `ints_${values.join('_')}`, ...int64Tensor([values.length], values) });
+    return this.initializer(int64Tensor(`${this.scope}ints_${values.join('_')}`, [values.length], values));
   }
 
   /** An int64 scalar constant. */
   int(value: number): string {
-    return this.initializer({ name: `int_${value}`, ...int64Tensor([], [value]) });
-  }
-
-  bool(value: boolean): string {
-    return this.initializer({ name: `bool_${value}`, dims: [], dataType: DATATYPES.BOOL.onnx, rawData: Uint8Array.of(Number(value)) });
+    return this.initializer(int64Tensor(`${this.scope}int_${value}`, [], [value]));
   }
 
   /** The element type of weights, as ONNX numbers it. */
@@ -89,7 +89,7 @@ export class GraphBuilder {
   }
 
   encode(): Uint8Array {
-    return encodeModel(this.graph(), OPSET);
+    return encodeModel(this.graph());
   }
 
   private floats(name: string, dims: number[], values: Float32Array): string {
@@ -98,18 +98,14 @@ export class GraphBuilder {
     return this.initializer({ name, dims, dataType: this.onnxFloatType, rawData });
   }
 
-  private initializer(tensor: OnnxTensor & { name: string }): string {
+  private initializer(tensor: OnnxTensor): string {
     this.initializers.set(tensor.name, tensor);
     return tensor.name;
   }
 
-  private nextName(type: string): string {
-    return `${type.toLowerCase()}_${this.counter++}`;
-  }
-
-  private push(opType: string, input: string[], output: string[], attributes: Record<string, AttributeValue>): void {
+  private push({ type, inputs, outputs, attributes, domain = '' }: NewNode): void {
     const attribute = Object.entries(attributes).map(([name, value]) => toAttribute(name, value));
-    this.nodes.push({ input, output, name: `${output[0]}_node`, opType, attribute });
+    this.nodes.push({ input: inputs, output: outputs, name: `${outputs[0]}_node`, opType: type, attribute, domain });
   }
 }
 
@@ -118,9 +114,9 @@ function valueInfo(name: string, datatype: Datatype, shape: Dimension[]): OnnxVa
   return { name, type: { tensorType: { elemType: DATATYPES[datatype].onnx, shape: { dim } } } };
 }
 
-function int64Tensor(dims: number[], values: number[]): OnnxTensor {
+function int64Tensor(name: string, dims: number[], values: number[]): OnnxTensor {
   const data = BigInt64Array.from(values, BigInt);
-  return { dims, dataType: DATATYPES.INT64.onnx, rawData: new Uint8Array(data.buffer) };
+  return { name, dims, dataType: DATATYPES.INT64.onnx, rawData: new Uint8Array(data.buffer) };
 }
 
 /** Attribute types as onnx.proto numbers them. */
@@ -129,7 +125,6 @@ function toAttribute(name: string, value: AttributeValue): OnnxAttribute {
   if (typeof value === 'string') return { name, type: 3, s: value };
   if (!Array.isArray(value)) {
     if ('float' in value) return { name, type: 1, f: value.float };
-    if ('tensor' in value) return { name, type: 4, t: value.tensor };
     return { name, type: 5, g: value.graph };
   }
   return typeof value[0] === 'string' ? { name, type: 8, strings: value as string[] } : { name, type: 7, ints: value as number[] };

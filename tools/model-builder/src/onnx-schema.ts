@@ -31,6 +31,7 @@ const descriptor = {
         name: { id: 3, type: 'string' },
         opType: { id: 4, type: 'string' },
         attribute: { id: 5, rule: 'repeated', type: 'AttributeProto' },
+        domain: { id: 7, type: 'string' },
       },
     },
     AttributeProto: {
@@ -39,7 +40,6 @@ const descriptor = {
         f: { id: 2, type: 'float' },
         i: { id: 3, type: 'int64' },
         s: { id: 4, type: 'string' },
-        t: { id: 5, type: 'TensorProto' },
         g: { id: 6, type: 'GraphProto' },
         ints: { id: 8, rule: 'repeated', type: 'int64', options: { packed: false } },
         strings: { id: 9, rule: 'repeated', type: 'string' },
@@ -67,7 +67,7 @@ const modelType: Type = Root.fromJSON(descriptor).lookupType('ModelProto');
 export interface OnnxTensor {
   dims: number[];
   dataType: number;
-  name?: string;
+  name: string;
   rawData: Uint8Array;
 }
 
@@ -77,7 +77,6 @@ export interface OnnxAttribute {
   f?: number;
   i?: number;
   s?: string;
-  t?: OnnxTensor;
   g?: OnnxGraph;
   ints?: number[];
   strings?: string[];
@@ -89,6 +88,7 @@ export interface OnnxNode {
   name: string;
   opType: string;
   attribute: OnnxAttribute[];
+  domain: string;
 }
 
 export interface OnnxValueInfo {
@@ -104,14 +104,18 @@ export interface OnnxGraph {
   output: OnnxValueInfo[];
 }
 
+/** Operator sets by domain; the empty domain is ONNX's own. */
+const OPSETS: Record<string, number> = { '': 17, 'ai.onnx.ml': 3 };
+
 /** Serialises a graph as an ONNX file. The same graph gives the same bytes. */
-export function encodeModel(graph: OnnxGraph, opset: number): Uint8Array {
+export function encodeModel(graph: OnnxGraph): Uint8Array {
+  const domains = new Set(['', ...graph.node.map(({ domain }) => domain)]);
   return modelType
     .encode({
       irVersion: 8,
       producerName: 'interleave-model-builder',
       graph,
-      opsetImport: [{ domain: '', version: opset }],
+      opsetImport: [...domains].map((domain) => ({ domain, version: OPSETS[domain] })),
     })
     .finish();
 }

@@ -1,12 +1,17 @@
-import { addEncoder, addSentenceEmbedding, addTextInputs, type EncoderShape } from './encoder';
+import { addEncoder, addSentenceEmbedding, addTextInputs, linear, type EncoderShape } from './encoder';
+import { jsonFile, type ModelFiles } from './files';
 import { GraphBuilder } from './graph';
 import { buildTokenizer } from './tokenizer';
-import { jsonFile, type ModelFiles } from './files';
 
 /** Long enough for every paragraph of the Universal Declaration in every language, in this character-near vocabulary. */
 const POSITIONS = 2048;
-const TINY: EncoderShape = { layers: 2, width: 128, heads: 2, feedForward: 512, vocabulary: 30_522, positions: POSITIONS };
-const SMALL: EncoderShape = { layers: 6, width: 384, heads: 12, feedForward: 1536, vocabulary: 30_522, positions: POSITIONS };
+const VOCABULARY = 30_522;
+const TINY: EncoderShape = { layers: 2, width: 128, heads: 2, feedForward: 512, vocabulary: VOCABULARY, positions: POSITIONS };
+const SMALL: EncoderShape = { layers: 6, width: 384, heads: 12, feedForward: 1536, vocabulary: VOCABULARY, positions: POSITIONS };
+const MINIMAL: EncoderShape = { layers: 1, width: 32, heads: 2, feedForward: 64, vocabulary: VOCABULARY, positions: 512 };
+
+const SENTIMENTS = ['negative', 'neutral', 'positive'];
+const ENTITIES = ['O', 'B-PER', 'I-PER', 'B-LOC', 'I-LOC'];
 
 export const encoderTiny = (): ModelFiles => embeddingModel('encoder-tiny', TINY);
 export const encoderSmall = (): ModelFiles => embeddingModel('encoder-small', SMALL);
@@ -19,6 +24,37 @@ function embeddingModel(name: string, shape: EncoderShape): ModelFiles {
   b.output('last_hidden_state', 'FP32', ['batch', 'sequence', shape.width], hidden);
   b.output('sentence_embedding', 'FP32', ['batch', shape.width], addSentenceEmbedding(b, hidden, inputs.mask));
   return { 'model.onnx': b.encode(), ...textFiles(shape, 'BertModel') };
+}
+
+/** Sentence labels: `logits` [batch, 3] from the first token. */
+export function classifier(): ModelFiles {
+  return { 'model.onnx': firstTokenLogits('classifier', SENTIMENTS.length, false), ...textFiles(MINIMAL, 'BertForSequenceClassification', withLabels(SENTIMENTS)) };
+}
+
+/** Cross-encoder: `logits` [batch, 1] for a pair of texts, told apart by `token_type_ids`. */
+export function reranker(): ModelFiles {
+  return { 'model.onnx': firstTokenLogits('reranker', 1, true), ...textFiles(MINIMAL, 'BertForSequenceClassification', withLabels(['LABEL_0'])) };
+}
+
+/** Token labels: `logits` [batch, sequence, 5]. */
+export function tokenClassifier(): ModelFiles {
+  const b = new GraphBuilder('token-classifier');
+  const hidden = addEncoder(b, MINIMAL, addTextInputs(b, { mask: true, tokenTypes: false }));
+  const logits = linear(b, hidden, MINIMAL.width, ENTITIES.length, 'head');
+  b.output('logits', 'FP32', ['batch', 'sequence', ENTITIES.length], logits);
+  return { 'model.onnx': b.encode(), ...textFiles(MINIMAL, 'BertForTokenClassification', withLabels(ENTITIES)) };
+}
+
+function firstTokenLogits(name: string, labels: number, tokenTypes: boolean): Uint8Array {
+  const b = new GraphBuilder(name);
+  const hidden = addEncoder(b, MINIMAL, addTextInputs(b, { mask: true, tokenTypes }));
+  const first = b.op('Gather', [hidden, b.int(0)], { axis: 1 });
+  b.output('logits', 'FP32', ['batch', labels], linear(b, first, MINIMAL.width, labels, 'head'));
+  return b.encode();
+}
+
+function withLabels(labels: string[]): object {
+  return { id2label: Object.fromEntries(labels.map((label, id) => [id, label])) };
 }
 
 /** config.json and the tokenizer's files, as a Hugging Face export has them. */

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, readdirSync, rmSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { buildModels } from './main';
+import { buildModels } from './models';
 
 const digests = (folder: string): string[] =>
   readdirSync(folder)

@@ -1,0 +1,43 @@
+import type { ModelFiles } from './files';
+import { GraphBuilder } from './graph';
+
+/**
+ * `quotient` [batch] = 1000 / `value` [batch] in int64. A 0 fails cleanly, because the runtime looks for it. A -1 kills
+ * the process: it divides the smallest int64, whose quotient does not fit, and x86 raises SIGFPE (seen with ONNX Runtime
+ * 1.30; ARM wraps instead). For tests of containment only.
+ */
+export function crash(): ModelFiles {
+  const b = new GraphBuilder('crash');
+  const value = b.input('value', 'INT64', ['batch']);
+  const dividend = b.op('Where', [b.op('Equal', [value, b.int(-1)]), b.int(-(2 ** 63)), b.int(1000)]);
+  b.output('quotient', 'INT64', ['batch'], b.op('Div', [dividend, value]));
+  return { '1/model.onnx': b.encode() };
+}
+
+/**
+ * Counts to the largest `value` [batch], and for ever when one is negative; `result` [batch] = value + what it counted
+ * to. A step takes about 4 µs, so large values make runs of any length; SetTerminate ends
+ * them at once. For tests of containment only.
+ */
+export function endless(): ModelFiles {
+  const b = new GraphBuilder('endless');
+  const value = b.input('value', 'INT64', ['batch']);
+  const largest = b.op('ReduceMax', [value], { axes: [0], keepdims: 0 });
+  const smallest = b.op('ReduceMin', [value], { axes: [0], keepdims: 0 });
+  const forEver = b.op('Less', [smallest, b.int(0)]);
+  const start = b.op('Or', [forEver, b.op('Less', [b.int(0), largest])]);
+  const count = b.op('Loop', ['', start, b.int(0)], { body: { graph: countingBody(largest, forEver) } });
+  b.output('result', 'INT64', ['batch'], b.op('Add', [value, count]));
+  return { '1/model.onnx': b.encode() };
+}
+
+/** One step: count + 1, and go on while it is less than `largest` or `forEver` holds (values of the graph around it). */
+function countingBody(largest: string, forEver: string): ReturnType<GraphBuilder['graph']> {
+  const body = new GraphBuilder('body', 'FP32', 'body_');
+  body.input('body_iteration', 'INT64', []);
+  body.input('body_condition', 'BOOL', []);
+  const count = body.op('Add', [body.input('body_count', 'INT64', []), body.int(1)]);
+  body.output('body_continue', 'BOOL', [], body.op('Or', [forEver, body.op('Less', [count, largest])]));
+  body.output('body_counted', 'INT64', [], count);
+  return body.graph();
+}

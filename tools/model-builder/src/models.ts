@@ -1,0 +1,38 @@
+import { join } from 'node:path';
+import { crash, endless } from './bad-models';
+import { builderFingerprint, isUpToDate, writeModel, type ModelFiles } from './files';
+import { bfloat16, fixed, half, noBatch, noMask, strings, twoAxes, types } from './tensor-models';
+import { classifier, encoderSmall, encoderTiny, reranker, tokenClassifier } from './text-models';
+
+/** Every model that can be built, by the name of its folder. */
+const MODELS: Record<string, () => ModelFiles> = {
+  'encoder-tiny': encoderTiny,
+  'encoder-small': encoderSmall,
+  classifier,
+  'token-classifier': tokenClassifier,
+  reranker,
+  'no-mask': noMask,
+  'two-axes': twoAxes,
+  half,
+  strings,
+  types,
+  bfloat16,
+  fixed,
+  'no-batch': noBatch,
+  crash,
+  endless,
+};
+export const MODEL_NAMES: readonly string[] = Object.keys(MODELS);
+
+/** Builds the named models (default: all) into folders under `out`; returns the names of those that were not up to date. */
+export function buildModels(out: string, names: readonly string[] = MODEL_NAMES): string[] {
+  const fingerprint = builderFingerprint();
+  return names.filter((name) => {
+    const build = MODELS[name];
+    if (build === undefined) throw new Error(`expected one of ${MODEL_NAMES.join(', ')} for --models but received "${name}"`);
+    const folder = join(out, name);
+    if (isUpToDate(folder, fingerprint)) return false;
+    writeModel(folder, build(), fingerprint);
+    return true;
+  });
+}
