@@ -1,10 +1,30 @@
 // The export table of the addon: one line per export, same names and same order as lib/addon.ts.
 #include <napi.h>
 
+#include "binding/client.h"
+
+namespace interleave::binding {
 namespace {
 
-Napi::Object Init(Napi::Env, Napi::Object exports) { return exports; }
+using Function = Napi::Value (*)(const Napi::CallbackInfo&);
 
-}  // namespace
+constexpr struct {
+  const char* name;
+  Function function;
+} kExports[] = {
+    {"channelConnect", ChannelConnect},
+    {"channelSubmit", ChannelSubmit},
+    {"channelCancel", ChannelCancel},
+    {"channelReceive", ChannelReceive},
+    {"channelClose", ChannelClose},
+};
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  for (const auto& entry : kExports) exports.Set(entry.name, Napi::Function::New(env, entry.function, entry.name));
+  return exports;
+}
 
 NODE_API_MODULE(interleave_native, Init)
+
+}  // namespace
+}  // namespace interleave::binding

@@ -1,0 +1,128 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+
+/*
+ * What crosses the boundary to C++: every property is present, null stands for absent. Same names and same order as the
+ * export table in src/binding/addon.cc.
+ */
+export interface NativeAddon {
+  /** Connects to a worker on a pool thread. Rejects with a native ChannelError. */
+  channelConnect(options: ChannelConnectOptions): Promise<ConnectedChannel>;
+  /**
+   * Copies the items into shared memory and submits all of them or none; null when there is no room now. Returns one
+   * item id each. Throws a native ChannelError, whose `item` is the position of the item at fault.
+   */
+  channelSubmit(channel: ChannelHandle, items: ChannelItem[]): number[] | null;
+  /** Takes an item that still waits out of the worker's queue; it is answered in any case. */
+  channelCancel(channel: ChannelHandle, itemId: number): void;
+  /** Takes bytes that came over the socket, and everything that is finished. Outputs are copies. */
+  channelReceive(channel: ChannelHandle, bytes: Uint8Array): ReceivedFromChannel;
+  /** Unmaps the channel and says what became of the items that are not answered yet. The handle is useless afterwards. */
+  channelClose(channel: ChannelHandle): ClosedChannel;
+}
+
+/** Opaque; the memory it stands for is freed by `channelClose` or the garbage collector. */
+export interface ChannelHandle {
+  readonly nativeChannel: unique symbol;
+}
+
+export interface ChannelConnectOptions {
+  socketPath: string;
+  /** Payload memory, shared by all items in flight. */
+  arenaBytes: number;
+  /** In flight at once; at most 32768. */
+  itemsMax: number;
+  timeoutMs: number;
+}
+
+export interface ConnectedChannel {
+  /** What the worker says about itself: the JSON of a `WorkerReport`. */
+  text: string;
+  channel: ChannelHandle;
+  /** The socket, for the event loop to read; owned by the caller. */
+  fd: number;
+}
+
+export interface ChannelTensor {
+  /** Position among the model's inputs or outputs. */
+  index: number;
+  /** ONNX element type. */
+  type: number;
+  shape: number[];
+  data: Uint8Array;
+}
+
+export interface ChannelItem {
+  /** Position of the model in the worker's report. */
+  model: number;
+  /** 0 default, 1 highest, larger is lower; at most 255. */
+  priority: number;
+  /** Never share a run. */
+  alone: boolean;
+  /** From now; null: no deadline. */
+  timeoutMs: number | null;
+  /** Positions of the outputs wanted; null: all. */
+  outputs: number[] | null;
+  /** Memory set aside for the answer; see `responseBytesFor`. */
+  responseBytes: number;
+  inputs: ChannelTensor[];
+}
+
+/** In the order of the numbers in src/item.h. */
+export const ITEM_STATUSES = [
+  'ok',
+  'invalid',
+  'failed',
+  'deadline-exceeded',
+  'cancelled',
+  'response-too-large',
+  'unavailable',
+  'queue-full',
+  'run-timeout',
+] as const;
+export type ItemStatus = (typeof ITEM_STATUSES)[number];
+
+export interface Completion {
+  itemId: number;
+  /** Position in `ITEM_STATUSES`. */
+  status: number;
+  /** Empty when ok. For `response-too-large`: the bytes that the outputs need, in decimal. */
+  message: string;
+  outputs: ChannelTensor[];
+  queueUs: number;
+  runUs: number;
+  batchRows: number;
+}
+
+export interface ReceivedFromChannel {
+  texts: string[];
+  completions: Completion[];
+  /** The worker broke the protocol: the channel must be closed. */
+  broken: string | null;
+}
+
+export interface ClosedChannel {
+  completions: Completion[];
+  /** Items that were being run. */
+  runningItemIds: number[];
+  waitingItemIds: number[];
+}
+
+const ADDON_FILE = 'interleave_native.node';
+/** As seen from the sources and from dist/libs/native/lib. */
+const BUILD_FOLDERS = [join(__dirname, '..', 'build'), join(__dirname, '..', '..', '..', '..', 'libs', 'native', 'build')];
+
+let loaded: NativeAddon | null = null;
+
+/** The addon; loaded on the first call. Throws with what to do when it is missing or cannot be loaded. */
+export function loadAddon(): NativeAddon {
+  loaded ??= require(findAddon()) as NativeAddon;
+  return loaded;
+}
+
+function findAddon(): string {
+  const candidates = BUILD_FOLDERS.map((folder) => join(folder, ADDON_FILE));
+  const found = candidates.find((candidate) => existsSync(candidate));
+  if (found === undefined) throw new Error(`the native addon is not built: expected ${candidates.join(' or ')}; run "npm run build:native"`);
+  return found;
+}

@@ -1,0 +1,2 @@
+export { ChannelError, IllegalStateError } from './errors';
+export { WorkerPool, type WorkerPoolOptions } from './worker-pool';

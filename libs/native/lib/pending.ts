@@ -1,0 +1,145 @@
+import { type InferenceItem, type InferenceRequest, InterleaveError, type ItemResult } from '@app/contracts';
+
+/**
+ * One item on its way to an answer.
+ *
+ *   parked ─→ submitted ─→ settled
+ *     ↑          │ worker died, or refused it for now
+ *     └──────────┘
+ *
+ * `parked` is also where it waits for a worker, for room, for its turn as a suspect or for its next attempt.
+ */
+export class PendingItem {
+  state: 'parked' | 'submitted' | 'settled' = 'parked';
+  /** Workers that died while running it. */
+  deaths = 0;
+  /** Times a worker had no room for its answer. */
+  enlargements = 0;
+  /** Memory for the answer, when a worker asked for more than was computed; else 0. */
+  responseBytesMin = 0;
+  /** Times a worker said that it cannot take it now. */
+  refusals = 0;
+  /** Takes it out of the worker's queue; set while submitted. */
+  cancel: (() => void) | null = null;
+
+  constructor(
+    readonly request: PendingRequest,
+    readonly position: number,
+    readonly item: InferenceItem,
+  ) {}
+
+  settle(result: ItemResult | InterleaveError): void {
+    if (this.state === 'settled') return;
+    this.state = 'settled';
+    this.cancel = null;
+    this.request.itemSettled(this.position, result);
+  }
+}
+
+/** One call of `infer`: its items, its deadline, its promise. */
+export class PendingRequest {
+  readonly items: PendingItem[];
+  readonly promise: Promise<(ItemResult | InterleaveError)[]>;
+  private readonly results: (ItemResult | InterleaveError)[] = [];
+  private readonly deadlineAtMs: number | null;
+  private readonly timer: NodeJS.Timeout | null;
+  private readonly onAbort = (): void => this.abandon(new InterleaveError('client_closed', 'the caller has gone'));
+  private unsettled: number;
+  private resolve: (results: (ItemResult | InterleaveError)[]) => void = () => undefined;
+
+  /** `key` names the model version; `onEnd` is called once, after the last item. */
+  constructor(
+    readonly key: string,
+    private readonly request: InferenceRequest,
+    private readonly onEnd: (request: PendingRequest) => void,
+  ) {
+    this.items = request.items.map((item, position) => new PendingItem(this, position, item));
+    this.unsettled = this.items.length;
+    this.promise = new Promise((resolve) => (this.resolve = resolve));
+    const { timeoutMs, signal } = request;
+    this.deadlineAtMs = timeoutMs === null ? null : performance.now() + timeoutMs;
+    // A hung worker must not hold the caller, so the deadline is kept here as well as in the worker.
+    this.timer = timeoutMs === null ? null : setTimeout(() => this.abandon(tooLate()), Math.min(timeoutMs, 0x7fffffff));
+    signal?.addEventListener('abort', this.onAbort, { once: true });
+  }
+
+  get priority(): number {
+    return this.request.priority;
+  }
+
+  /** A live caller would rather be refused than wait for room. */
+  get isLive(): boolean {
+    return this.deadlineAtMs !== null;
+  }
+
+  /** Null: no deadline. */
+  timeLeftMs(): number | null {
+    return this.deadlineAtMs === null ? null : Math.max(0, this.deadlineAtMs - performance.now());
+  }
+
+  /** Answers all items that have no answer yet, and takes them back from the workers. */
+  abandon(error: InterleaveError): void {
+    for (const item of this.items) {
+      item.cancel?.();
+      item.settle(error);
+    }
+  }
+
+  /** Forgets a request that was refused as a whole. */
+  discard(): void {
+    this.stopWatching();
+    this.onEnd(this);
+  }
+
+  itemSettled(position: number, result: ItemResult | InterleaveError): void {
+    this.results[position] = result;
+    this.unsettled -= 1;
+    if (this.unsettled > 0) return;
+    this.discard();
+    this.resolve(this.results);
+  }
+
+  private stopWatching(): void {
+    if (this.timer !== null) clearTimeout(this.timer);
+    this.request.signal?.removeEventListener('abort', this.onAbort);
+  }
+}
+
+export const tooLate = (): InterleaveError => new InterleaveError('deadline_exceeded', 'the deadline passed before there was an answer');
+
+/** Items of one model version that wait, first in, first out. Settled ones stay until they are met or in the way. */
+export class ParkedItems {
+  private items: PendingItem[] = [];
+
+  /** Items that still wait; O(n), so for limits only when `length` is over them. */
+  waiting(): number {
+    this.items = this.items.filter((item) => item.state !== 'settled');
+    return this.items.length;
+  }
+
+  /** An upper bound of `waiting()`. */
+  get length(): number {
+    return this.items.length;
+  }
+
+  push(items: PendingItem[]): void {
+    for (const item of items) this.items.push(item);
+  }
+
+  /** These were there before the others. */
+  prepend(items: PendingItem[]): void {
+    this.items = [...items, ...this.items];
+  }
+
+  /** Takes out up to `count` items that still wait. */
+  take(count: number): PendingItem[] {
+    const taken: PendingItem[] = [];
+    let position = 0;
+    for (; position < this.items.length && taken.length < count; position += 1) {
+      const item = this.items[position] as PendingItem;
+      if (item.state !== 'settled') taken.push(item);
+    }
+    this.items.splice(0, position);
+    return taken;
+  }
+}

@@ -1,0 +1,97 @@
+import type { ModelReport, ModelSignature, WorkerPlan, WorkerReport } from '@app/contracts';
+import type { ChannelItem } from './addon';
+import { type AnswerReceiver, ChannelClient } from './channel-client';
+import { modelKey } from './model-directory';
+
+export interface SlotListener {
+  /** The worker connected or said something new about its models. */
+  changed(): void;
+  /** Its connection ended; each of its items has had its answer. */
+  down(slot: WorkerSlot): void;
+  room(): void;
+}
+
+export interface ReadyModel {
+  /** Position in the worker's report. */
+  index: number;
+  signature: ModelSignature;
+}
+
+/** One worker of the placement: its plan, its channel, and its last word about its models. */
+export class WorkerSlot {
+  /** How many parked items to offer at once; adapted to what it took. */
+  sliceItems = 64;
+  private readonly client: ChannelClient;
+  private report: WorkerReport | null = null;
+  private ready = new Map<string, ReadyModel>();
+
+  constructor(
+    public plan: WorkerPlan,
+    listener: SlotListener,
+  ) {
+    const take = (report: WorkerReport): void => {
+      this.report = report;
+      this.ready = readyModels(report);
+      listener.changed();
+    };
+    this.client = new ChannelClient(plan, {
+      up: take,
+      report: take,
+      room: () => listener.room(),
+      down: () => listener.down(this),
+    });
+    this.client.start();
+  }
+
+  /** What it says, or said before it went down; models that it was not heard about yet are loading. */
+  reports(): ModelReport[] {
+    const said = this.report?.models ?? [];
+    const unheard = this.plan.models.filter(({ name, version }) => !said.some((report) => report.name === name && report.version === version));
+    return [...said, ...unheard.map(({ name, version }) => ({ name, version, state: 'loading' as const, reason: null, signature: null }))];
+  }
+
+  /** The model version when it can be run here now, else null. */
+  readyModel(key: string): ReadyModel | null {
+    return this.client.isUp ? (this.ready.get(key) ?? null) : null;
+  }
+
+  get inFlightItems(): number {
+    return this.client.inFlightItems;
+  }
+
+  get roomItems(): number {
+    return Math.max(0, this.plan.queueItemsMax - this.client.inFlightItems);
+  }
+
+  /** As `ChannelClient.submit`. */
+  submit(items: ChannelItem[], receivers: AnswerReceiver[]): number[] | null {
+    return this.client.submit(items, receivers);
+  }
+
+  cancel(itemId: number): void {
+    this.client.cancel(itemId);
+  }
+
+  /** The worker's socket may be there now. */
+  retryNow(): void {
+    this.client.retryNow();
+  }
+
+  /** Whether the channel of this slot suits a new plan of the same worker. */
+  suits(plan: WorkerPlan): boolean {
+    const { socketPath, channelBytes, queueItemsMax } = this.plan;
+    return plan.socketPath === socketPath && plan.channelBytes === channelBytes && plan.queueItemsMax === queueItemsMax;
+  }
+
+  close(): void {
+    this.client.close();
+  }
+}
+
+function readyModels(report: WorkerReport): Map<string, ReadyModel> {
+  const ready = new Map<string, ReadyModel>();
+  report.models.forEach(({ name, version, state, signature }, index) => {
+    if (state === 'ready' && signature !== null) ready.set(modelKey(name, version), { index, signature });
+  });
+  return ready;
+}
