@@ -43,6 +43,8 @@ export class EchoWorker {
   private readonly child: ChildProcessWithoutNullStreams;
   private readonly exited: Promise<unknown>;
   private listening = false;
+  private commandsSent = 0;
+  private commandsDone = 0;
   private readonly waiters = new Set<() => void>();
 
   private constructor(socketPath: string, executors: number, report: WorkerReport) {
@@ -59,20 +61,20 @@ export class EchoWorker {
     return worker;
   }
 
-  /** Items wait before the executors until `open`. */
-  shut(): void {
-    this.child.stdin.write('shut\n');
+  /** Items wait before the executors until `open`. Resolves when it is so. */
+  shut(): Promise<void> {
+    return this.command('shut');
   }
 
-  open(): void {
-    this.child.stdin.write('open\n');
+  open(): Promise<void> {
+    return this.command('open');
   }
 
-  publish(report: WorkerReport): void {
-    this.child.stdin.write(`text ${JSON.stringify(report)}\n`);
+  publish(report: WorkerReport): Promise<void> {
+    return this.command(`text ${JSON.stringify(report)}`);
   }
 
-  /** Resolves when `condition` holds; looked at whenever an item starts. */
+  /** Resolves when `condition` holds; looked at whenever the worker says something. */
   async until(condition: () => boolean): Promise<void> {
     while (!condition()) await new Promise<void>((resolve) => this.waiters.add(resolve));
   }
@@ -96,9 +98,16 @@ export class EchoWorker {
     await this.exited;
   }
 
+  private async command(line: string): Promise<void> {
+    const wanted = ++this.commandsSent;
+    this.child.stdin.write(`${line}\n`);
+    await this.until(() => this.commandsDone >= wanted);
+  }
+
   private onLine(line: string): void {
     const [word, itemId, alone, priority] = line.split(' ');
     if (word === 'listening') this.listening = true;
+    if (word === 'done') this.commandsDone += 1;
     if (word === 'run') this.started.push({ itemId: Number(itemId), alone: alone === '1', priority: Number(priority) });
     for (const waiter of this.waiters) waiter();
     this.waiters.clear();

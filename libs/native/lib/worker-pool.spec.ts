@@ -113,7 +113,7 @@ describe('WorkerPool', () => {
       message: expect.stringContaining('broken file') as string,
     });
     // Model 1 of the worker answers text with `invalid`: version 10 is taken now.
-    worker.publish(echoReport([models[0] as ModelReport, { ...echo, version: '10' }], 'w1'));
+    await worker.publish(echoReport([models[0] as ModelReport, { ...echo, version: '10' }], 'w1'));
     await untilReady(() => pool.models().every((report) => report.state === 'ready'));
     expect(codeOf((await infer([textItem('short')]))[0])).toBe('invalid_request');
   });
@@ -146,11 +146,11 @@ describe('WorkerPool', () => {
     place(plan('w1', { queueItemsMax: 4 }));
     const worker = await startWorker('w1');
     await untilReady();
-    worker.shut();
+    await worker.shut();
     const first = infer(['1', '2', '3'].map(textItem));
     await expect(infer(['4', '5'].map(textItem))).rejects.toMatchObject({ code: 'overloaded', retryAfterSeconds: 1 });
     await expect(infer(['1', '2', '3', '4', '5'].map(textItem))).rejects.toMatchObject({ code: 'too_large' });
-    worker.open();
+    await worker.open();
     expect((await first).map(textOf)).toEqual(['1', '2', '3']);
     expect((await infer([textItem('6')])).map(textOf)).toEqual(['6']);
   });
@@ -198,13 +198,13 @@ describe('WorkerPool', () => {
     place(plan('w1'));
     const worker = await startWorker('w1');
     await untilReady();
-    worker.shut();
+    await worker.shut();
     const abort = new AbortController();
     const aborted = infer(['a', 'b'].map(textItem), { signal: abort.signal });
     const other = infer([textItem('c')]);
     abort.abort();
     expect((await aborted).map(codeOf)).toEqual(['client_closed', 'client_closed']);
-    worker.open();
+    await worker.open();
     expect((await other).map(textOf)).toEqual(['c']);
     await worker.untilStarted(1);
     expect(worker.started.map(({ itemId }) => itemId)).toEqual([3]);
@@ -214,7 +214,7 @@ describe('WorkerPool', () => {
     place(plan('w1'), plan('w2'));
     const first = await startWorker('w1');
     await untilReady();
-    first.shut();
+    await first.shut();
     const answer = infer(['a', 'b'].map(textItem));
     await startWorker('w2');
     await first.kill();
@@ -241,10 +241,10 @@ describe('WorkerPool', () => {
     place(plan('w1'));
     const first = await startWorker('w1', { executors: 4 });
     await untilReady();
-    first.shut();
+    await first.shut();
     const poison = infer([commandItem(COMMANDS.abort)], { model: 'command' });
     const innocent = infer(Array.from({ length: 20 }, (_, i) => textItem(`innocent ${i}`)));
-    first.open();
+    void first.open();
     await first.exit();
     const second = await startWorker('w1', { executors: 4 });
     await second.exit();

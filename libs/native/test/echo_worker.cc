@@ -3,7 +3,8 @@
 //   echo_worker SOCKET EXECUTORS TEXT
 //
 // Writes "listening", and "run ITEM ALONE PRIORITY" for each item that starts. Reads commands, one a line:
-// "shut" and "open" (the gate before the executors), "text TEXT" (publish), "stop" (drain and exit). Ends with stdin.
+// "shut" and "open" (the gate before the executors), "text TEXT" (publish), each answered with "done"; "stop" (drain and
+// exit). Ends with stdin.
 #include <iostream>
 #include <mutex>
 #include <string>
@@ -30,6 +31,8 @@ int main(int argc, char** argv) {
     if (line.rfind("text ", 0) == 0) server.PublishText(line.substr(5));
     if (line == "stop") server.Stop(std::chrono::seconds(10));
     if (line == "stop") break;
+    const std::lock_guard lock(outputMutex);
+    std::cout << "done" << std::endl;
   }
   server.Stop(std::chrono::milliseconds(0));
   sink.Close();

@@ -1,6 +1,6 @@
 import { Controller, Get, HttpCode, Param, Post, Query, Req } from '@nestjs/common';
-import { InterleaveError } from '@app/contracts';
 import { isBatchId, type BatchView } from '@app/queues';
+import { parseJsonBody } from '@app/protocols';
 import type { FastifyRequest } from 'fastify';
 import { parseBatchRequest, parsePage } from './batch-requests';
 import { BatchService } from './batch.service';
@@ -17,7 +17,7 @@ export class BatchesController {
   @Post()
   @HttpCode(200)
   create(@Req() request: FastifyRequest): Promise<BatchView> {
-    return this.service.createBatch(parseBatchRequest(jsonOf(request.body)));
+    return this.service.createBatch(parseBatchRequest(parseJsonBody(request.body as Buffer)));
   }
 
   @Get()
@@ -34,15 +34,5 @@ export class BatchesController {
   @HttpCode(200)
   cancel(@Param('id') id: string): Promise<BatchView> {
     return this.service.cancelBatch(id);
-  }
-}
-
-/** Bodies come as the bytes that were sent. */
-function jsonOf(body: unknown): unknown {
-  if (!Buffer.isBuffer(body)) return body;
-  try {
-    return JSON.parse(body.toString('utf8'));
-  } catch (error) {
-    throw new InterleaveError('invalid_request', `The body is not valid JSON: ${(error as Error).message}`, { cause: error });
   }
 }
