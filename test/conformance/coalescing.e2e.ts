@@ -46,7 +46,7 @@ describe('rows that share a run', () => {
 
   const signatureOf = (model: string): ModelSignature => {
     const report = reports.find(({ name }) => name === model);
-    if (report?.signature == null) throw new Error(`${model} is not served: ${report?.reason}`);
+    if (report?.signature === undefined || report.signature === null) throw new Error(`${model} is not served: ${report?.reason}`);
     return report.signature;
   };
 
