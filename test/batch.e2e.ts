@@ -23,9 +23,16 @@ const MODEL = 'encoder-tiny';
 const LIMITS = { itemsMax: 16, tensorBytesMax: 1 << 20 };
 const TERMINAL = ['completed', 'failed', 'expired', 'cancelled'];
 
+/** What the answers of all endpoints may hold. */
+interface AnswerBody {
+  data: { embedding: number[] }[];
+  predictions: unknown[];
+  error: { param: string | null };
+}
+
 interface Line {
   custom_id: string;
-  response: { status_code: number; body: any } | null;
+  response: { status_code: number; body: AnswerBody } | null;
   error: { code: string } | null;
 }
 
