@@ -25,7 +25,7 @@ const TERMINAL = ['completed', 'failed', 'expired', 'cancelled'];
 
 /** What the answers of all endpoints may hold. */
 interface AnswerBody {
-  data: { embedding: number[] }[];
+  data: [{ embedding: number[] }];
   predictions: unknown[];
   error: { param: string | null };
 }
