@@ -1,8 +1,6 @@
 import { loadConfig, runPaths, type Config } from '@app/config';
-import { InterleaveError } from '@app/contracts';
 import { openModelCatalog } from '@app/models';
 import { WorkerPool } from '@app/native';
-import { parseEndpoint, type Endpoint } from '@app/protocols';
 import { createLogger, observeEventLoop, observeMemory, serveProcessStatus, type Logger } from '@app/telemetry';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Registry } from 'prom-client';
@@ -27,7 +25,7 @@ export async function runApi(): Promise<void> {
   const adoptReports = () => catalog.applyReports(backend.models());
   backend.onModelsChanged(adoptReports);
   adoptReports();
-  const batches = await openBatchService(config, logger, endpointOf);
+  const batches = await openBatchService(config, logger);
   const app = await createServer({ config, logger, backend, catalog, batches, registry });
   const readiness = app.get(Readiness);
   const status = await serveProcessStatus({
@@ -75,12 +73,6 @@ function endOnSignals(config: Config, logger: Logger, close: () => Promise<void>
     void close().then(() => process.exit(0));
   };
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, end);
-}
-
-function endpointOf(url: string): Endpoint {
-  const endpoint = parseEndpoint(url);
-  if (endpoint !== null) return endpoint;
-  throw new InterleaveError('invalid_request', `endpoint: expected /v1/embeddings, /v1/models/<model>:predict or /v2/models/<model>/infer, received ${JSON.stringify(url.slice(0, 128))}`, { param: 'endpoint' });
 }
 
 function urlOf(app: NestFastifyApplication): string | null {

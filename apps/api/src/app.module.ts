@@ -10,6 +10,8 @@ import { PredictController } from './accept/predict/predict.controller';
 import { Preparer } from './accept/preparer';
 import { Admission } from './admission/admission';
 import { BatchesModule } from './batches';
+import { DashboardCollector } from './dashboard/collector';
+import { DashboardController } from './dashboard/dashboard.controller';
 import { HealthController } from './health/health.controller';
 import { Readiness } from './health/readiness';
 import { Lifecycle } from './lifecycle';
@@ -30,7 +32,7 @@ export class AppModule {
     return {
       module: AppModule,
       imports: [BatchesModule.of(parts.batches)],
-      controllers: [HealthController, MetadataController, InferController, PredictController, EmbeddingsController, ModelsController, MetricsController],
+      controllers: [HealthController, MetadataController, InferController, PredictController, EmbeddingsController, ModelsController, MetricsController, DashboardController],
       providers: [
         { provide: CONFIG, useValue: config },
         { provide: LOGGER, useValue: parts.logger },
@@ -43,6 +45,7 @@ export class AppModule {
         { provide: MergedMetrics, useValue: metrics },
         Lifecycle,
         Readiness,
+        DashboardCollector,
         Preparer,
         LiveService,
       ],

@@ -16,10 +16,17 @@ export class MetricsView {
     this.byName = new Map(metrics.map((metric) => [metric.name, metric]));
   }
 
-  /** Over all series with these labels; 0 when there is none. */
+  /** Over all series with these labels, of a histogram the observations counted; 0 when there is none. */
   sum(name: string, labels: Labels = {}): number {
     return this.values(name, labels)
       .filter(({ metricName }) => metricName === undefined || metricName === name || metricName === `${name}_count`)
+      .reduce((sum, { value }) => sum + value, 0);
+  }
+
+  /** What the observations of a histogram add up to, over all series with these labels. */
+  histogramSum(name: string, labels: Labels = {}): number {
+    return this.values(name, labels)
+      .filter(({ metricName }) => metricName === `${name}_sum`)
       .reduce((sum, { value }) => sum + value, 0);
   }
 
