@@ -5,7 +5,7 @@
 
 #include "binding/convert.h"
 #include "binding/worker_convert.h"
-#include "worker.h"
+#include "run/worker.h"
 
 namespace interleave::binding {
 namespace {

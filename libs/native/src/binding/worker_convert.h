@@ -3,7 +3,7 @@
 
 #include <napi.h>
 
-#include "worker.h"
+#include "run/worker.h"
 
 namespace interleave::binding {
 

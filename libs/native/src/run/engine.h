@@ -22,8 +22,8 @@ namespace interleave {
 
 struct EnginePlan {
   Lane lane = Lane::kRealtime;
-  std::vector<int> cpus;  // one executor each, pinned to it
-  std::vector<ModelPlan> models;
+  std::vector<int> cpus{};  // one executor each, pinned to it
+  std::vector<ModelPlan> models{};
   std::size_t queueItemsMax = 1024;  // per client
 };
 
