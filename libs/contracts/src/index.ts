@@ -6,3 +6,4 @@ export * from './models';
 export * from './placement';
 export * from './stages';
 export * from './tensors';
+export * from './worker-status';

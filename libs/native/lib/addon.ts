@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import type { IsolationTool, Lane, WorkerModelPlan } from '@app/contracts';
 
 /*
  * What crosses the boundary to C++: every property is present, null stands for absent. Same names and same order as the
@@ -19,6 +20,17 @@ export interface NativeAddon {
   channelReceive(channel: ChannelHandle, bytes: Uint8Array): ReceivedFromChannel;
   /** Unmaps the channel and says what became of the items that are not answered yet. The handle is useless afterwards. */
   channelClose(channel: ChannelHandle): ClosedChannel;
+  /** Opens the socket and starts the executors; models load on a thread of their own. Throws. */
+  workerStart(options: WorkerStartOptions): NativeWorkerHandle;
+  /** The JSON of a `ModelReport[]`. */
+  workerModels(worker: NativeWorkerHandle): string;
+  workerStats(worker: NativeWorkerHandle): NativeModelStats[];
+  /** Per executor, in the order of the plan's CPUs; empty for one that has not started yet. */
+  workerIsolation(worker: NativeWorkerHandle): IsolationTool[][];
+  /** Refuses new items; false when items were still unanswered after `timeoutMs`. */
+  workerDrain(worker: NativeWorkerHandle, timeoutMs: number): Promise<boolean>;
+  /** Answers what is left with `unavailable`, closes the channels and ends the threads. Idempotent. */
+  workerClose(worker: NativeWorkerHandle): Promise<boolean>;
 }
 
 /** Opaque; the memory it stands for is freed by `channelClose` or the garbage collector. */
@@ -106,6 +118,44 @@ export interface ClosedChannel {
   /** Items that were being run. */
   runningItemIds: number[];
   waitingItemIds: number[];
+}
+
+/** Opaque; closed by `workerClose` or, when all else fails, the garbage collector. */
+export interface NativeWorkerHandle {
+  readonly nativeWorker: unique symbol;
+}
+
+export interface WorkerStartOptions {
+  id: string;
+  lane: Lane;
+  /** One executor each. */
+  cpus: number[];
+  socketPath: string;
+  queueItemsMax: number;
+  models: WorkerModelPlan[];
+  ortLibraryPath: string;
+}
+
+/** Upper bounds of `NativeModelStats.batchRows`; its last count is for what is larger. As in src/run/stats.h. */
+export const BATCH_ROWS_BOUNDS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024] as const;
+
+/** Counts since the start. */
+export interface NativeModelStats {
+  name: string;
+  version: string;
+  batches: number;
+  rows: number;
+  realTokens: number;
+  /** What was run: real tokens and padding. */
+  paddedTokens: number;
+  runSeconds: number;
+  /** Runs by their rows; not cumulative. */
+  batchRows: number[];
+  /** Answered items by the position of their status in `ITEM_STATUSES`. */
+  items: number[];
+  queueItems: number;
+  /** Of the item that waits longest. */
+  queueAgeSeconds: number;
 }
 
 const ADDON_FILE = 'interleave_native.node';

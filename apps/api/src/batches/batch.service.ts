@@ -16,10 +16,11 @@ import {
   type PageRequest,
   type Upload,
 } from '@app/queues';
-import type { Endpoint } from '@app/protocols';
+import { parseEndpoint } from '@app/protocols';
 import type { Logger } from '@app/telemetry';
-import type { BatchRequest } from './batch-requests';
+import { invalid, type BatchRequest } from './batch-requests';
 
+const ENDPOINTS = '"/v1/embeddings", "/v1/models/<model>:predict" or "/v2/models/<model>/infer"';
 const COMPLETION_WINDOW_SECONDS = 24 * 3600;
 
 export interface BatchServiceParts {
@@ -27,8 +28,6 @@ export interface BatchServiceParts {
   batches: BatchStore;
   queues: BatchQueues;
   log: Logger;
-  /** Throws `invalid_request` for what is no predict endpoint. */
-  parseEndpoint: (url: string) => Endpoint;
 }
 
 /** Files and batches as the API sees them: what is on disk. Accepting work needs the disk only; Redis may be away. */
@@ -65,7 +64,7 @@ export class BatchService {
    * time either sees the batch or makes this refuse it.
    */
   async createBatch(request: BatchRequest): Promise<BatchView> {
-    this.parts.parseEndpoint(request.endpoint);
+    if (request.endpoint.includes('?') || parseEndpoint(request.endpoint) === null) throw invalid('endpoint', ENDPOINTS, request.endpoint);
     const file = await this.inputFile(request.inputFileId);
     const createdAt = Math.floor(Date.now() / 1000);
     const manifest = newManifest({

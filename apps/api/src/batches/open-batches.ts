@@ -1,11 +1,10 @@
 import type { Config } from '@app/config';
 import { BatchQueues, BatchStore, DiskGuard, FileStore, readInstanceId, redisAddress, uploadLimits } from '@app/queues';
-import type { Endpoint } from '@app/protocols';
 import type { Logger } from '@app/telemetry';
 import { BatchService } from './batch.service';
 
 /** Opens files, batches and queues for the API. Redis need not be there. Close the service when the process ends. */
-export async function openBatchService(config: Config, log: Logger, parseEndpoint: (url: string) => Endpoint): Promise<BatchService> {
+export async function openBatchService(config: Config, log: Logger): Promise<BatchService> {
   const files = new FileStore(config.dataDir, new DiskGuard(config.dataDir, config.batch.diskFreeBytesMin), uploadLimits(config.batch));
   await files.ensureDirectories();
   const queues = new BatchQueues({
@@ -13,5 +12,5 @@ export async function openBatchService(config: Config, log: Logger, parseEndpoin
     instanceId: await readInstanceId(config.dataDir),
     onError: (error) => log.debug({ err: error }, 'Redis'),
   });
-  return new BatchService({ files, batches: new BatchStore(config.dataDir), queues, log, parseEndpoint });
+  return new BatchService({ files, batches: new BatchStore(config.dataDir), queues, log });
 }

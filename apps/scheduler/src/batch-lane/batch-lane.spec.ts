@@ -1,19 +1,24 @@
-import { createLogger } from '@app/telemetry';
-import { Registry } from 'prom-client';
-import { openLane, type OpenLane } from './open-lane';
-import { EchoEngine, parseEmbeddings } from './testing/echo-engine';
-import { echoRow, echoRows, Workspace } from './testing/workspace';
+import { DiskGuard } from '@app/queues';
+import type { OpenLane } from './open-lane';
+import { EchoEngine } from './testing/echo-engine';
+import { openTestLane } from './testing/open-test-lane';
+import { echoRow, echoRows, toJsonl, Workspace, type OutputLine } from './testing/workspace';
+
+const idsOf = (lines: OutputLine[]): string[] => lines.map(({ custom_id: id }) => id);
 
 describe('the batch lane with a real Redis', () => {
   let workspace: Workspace;
   let engine: EchoEngine;
   let lane: OpenLane;
+  let freeBytes: number;
 
   beforeEach(async () => {
-    workspace = new Workspace({ chunkRows: 10 });
+    workspace = new Workspace({ chunkRows: 10, chunkConcurrency: 2 });
     engine = new EchoEngine();
+    freeBytes = Number.MAX_SAFE_INTEGER;
     await workspace.redis.start();
-    lane = await open();
+    const disk = new DiskGuard(workspace.directory, 0, async () => freeBytes);
+    lane = await openTestLane(workspace.config, engine, { disk });
   });
 
   afterEach(async () => {
@@ -21,14 +26,26 @@ describe('the batch lane with a real Redis', () => {
     await workspace.close();
   });
 
-  const open = () => openLane(workspace.config, { engine, parseEndpoint: parseEmbeddings, log: createLogger('runner', workspace.config.logLevel), registry: new Registry() });
+  /** Holds all answers back from the n-th row on; the answer lets them go. */
+  function holdFrom(rowsBefore: number): () => void {
+    let seen = 0;
+    let open: () => void = () => undefined;
+    const gate = new Promise<void>((resolve) => (open = resolve));
+    engine.onRow = () => {
+      if (++seen === rowsBefore) engine.gate = gate;
+    };
+    return () => {
+      engine.gate = Promise.resolve();
+      open();
+    };
+  }
 
   it('answers every row once and in input order', async () => {
     const batchId = await workspace.submit(echoRows(257));
     const batch = await workspace.untilOver(batchId);
     const lines = await workspace.readLines(batch.output_file_id);
     expect(batch).toMatchObject({ status: 'completed', model: 'echo', error_file_id: null, request_counts: { total: 257, completed: 257, failed: 0 } });
-    expect(lines.map(({ custom_id }) => custom_id)).toEqual(echoRows(257).map(({ custom_id }) => custom_id));
+    expect(idsOf(lines)).toEqual(echoRows(257).map(({ custom_id: id }) => id));
     expect(lines[5]).toEqual({
       id: `batch_req_${batchId.slice(6)}_5`,
       custom_id: 'row-5',
@@ -43,8 +60,99 @@ describe('the batch lane with a real Redis', () => {
     const batch = await workspace.untilOver(await workspace.submit(rows));
     const errors = await workspace.readLines(batch.error_file_id);
     expect(batch).toMatchObject({ status: 'completed', request_counts: { total: 30, completed: 26, failed: 4 } });
-    expect(errors.map(({ custom_id }) => custom_id)).toEqual(['row-3', 'row-10', 'row-17', 'row-24']);
+    expect(idsOf(errors)).toEqual(['row-3', 'row-10', 'row-17', 'row-24']);
     expect(errors[0]).toMatchObject({ response: { status_code: 400, body: { error: { code: 'invalid_request' } } }, error: { code: 'invalid_request' } });
     expect(errors[1]).toMatchObject({ response: { status_code: 422 }, error: { code: 'inference_failed' } });
+  });
+
+  it('has no output file when no row succeeds', async () => {
+    const batch = await workspace.untilOver(await workspace.submit([echoRow(0, 'bad'), echoRow(1, 'bad')]));
+    expect(batch).toMatchObject({ status: 'completed', output_file_id: null, request_counts: { total: 2, completed: 0, failed: 2 } });
+  });
+
+  it('fails a batch whose file is wrong, with the lines, and leaves no files', async () => {
+    const text = `${toJsonl([echoRow(0)])}not json\n\n${toJsonl([echoRow(0), { ...echoRow(1), url: '/v1/other' }])}`;
+    const batch = await workspace.untilOver(await workspace.createBatch(await workspace.upload(text)));
+    expect(batch).toMatchObject({ status: 'failed', output_file_id: null, error_file_id: null });
+    expect(batch.errors?.data.map(({ code, line }) => [code, line])).toEqual([['invalid_json_line', 2], ['duplicate_custom_id', 4], ['mismatched_url', 5]]);
+  });
+
+  it('fails a batch for a model that does not exist', async () => {
+    const batch = await workspace.untilOver(await workspace.submit([{ ...echoRow(0), body: { model: 'nobody', input: 'x' } }]));
+    expect(batch).toMatchObject({ status: 'failed', errors: { data: [{ code: 'model_not_found', param: 'model' }] } });
+  });
+
+  it('cancels: answered rows are published, the others are said not to have run', async () => {
+    const release = holdFrom(25);
+    const batchId = await workspace.submit(echoRows(100));
+    await workspace.until(batchId, ({ request_counts: { completed } }) => completed >= 10);
+    await workspace.batches.requestCancel(batchId);
+    const batch = await workspace.untilOver(batchId);
+    release();
+    const outputs = await workspace.readLines(batch.output_file_id);
+    const errors = await workspace.readLines(batch.error_file_id);
+    expect(batch.status).toBe('cancelled');
+    expect(batch.request_counts).toEqual({ total: 100, completed: outputs.length, failed: errors.length });
+    expect(outputs.length).toBeGreaterThanOrEqual(10);
+    expect(new Set([...idsOf(outputs), ...idsOf(errors)]).size).toBe(100);
+    expect(errors.every(({ response, error }) => response === null && error?.code === 'batch_cancelled')).toBe(true);
+  });
+
+  it('expires: rows that did not run within the window are said so', async () => {
+    const release = holdFrom(5);
+    const batchId = await workspace.createBatch(await workspace.upload(toJsonl(echoRows(40))), { expires_at: Math.floor(Date.now() / 1000) + 1 });
+    const batch = await workspace.untilOver(batchId);
+    release();
+    const errors = await workspace.readLines(batch.error_file_id);
+    expect(batch).toMatchObject({ status: 'expired', request_counts: { total: 40 } });
+    expect(batch.expired_at).not.toBeNull();
+    expect(errors.every(({ error }) => error?.code === 'batch_expired')).toBe(true);
+    expect(errors.length + (await workspace.readLines(batch.output_file_id)).length).toBe(40);
+  });
+
+  it('pauses while the disk is full, says so, and goes on', async () => {
+    const release = holdFrom(15);
+    const batchId = await workspace.submit(echoRows(60));
+    await workspace.until(batchId, ({ status }) => status === 'in_progress');
+    freeBytes = -1;
+    const paused = await workspace.until(batchId, ({ interleave }) => interleave !== undefined);
+    expect(paused.interleave?.paused).toContain('free on the disk');
+    release();
+    freeBytes = Number.MAX_SAFE_INTEGER;
+    const batch = await workspace.untilOver(batchId);
+    expect(batch).toMatchObject({ status: 'completed', request_counts: { completed: 60 } });
+    expect(batch.interleave).toBeUndefined();
+  });
+
+  it('takes chunks of a later batch before an earlier one is through', async () => {
+    const release = holdFrom(1);
+    const first = await workspace.submit(echoRows(400));
+    await workspace.until(first, ({ status }) => status === 'in_progress');
+    const second = await workspace.submit(echoRows(20));
+    await workspace.until(second, ({ status }) => status === 'in_progress');
+    release();
+    await workspace.untilOver(second);
+    expect((await workspace.batches.get(first)).request_counts.completed).toBeLessThan(400);
+    await workspace.untilOver(first);
+  });
+
+  it('puts running chunks back when it is closed, and another lane finishes', async () => {
+    const release = holdFrom(30);
+    const batchId = await workspace.submit(echoRows(100));
+    await workspace.until(batchId, ({ request_counts: { completed } }) => completed >= 10);
+    await lane.close(0);
+    release();
+    lane = await openTestLane(workspace.config, engine);
+    const batch = await workspace.untilOver(batchId);
+    expect(idsOf(await workspace.readLines(batch.output_file_id))).toEqual(echoRows(100).map(({ custom_id: id }) => id));
+  });
+
+  it('lets one process at a time work on a data directory', async () => {
+    const opening = openTestLane(workspace.config, engine);
+    const batchId = await workspace.submit(echoRows(10));
+    await workspace.untilOver(batchId);
+    expect(await Promise.race([opening.then(() => 'open'), Promise.resolve('waiting')])).toBe('waiting');
+    await lane.close(0);
+    lane = await opening;
   });
 });

@@ -1,11 +1,11 @@
 import { stat } from 'node:fs/promises';
-import type { BatchStatus } from '@app/contracts';
 import { BatchWorkers, isTerminal, withDeadline, type BatchQueues, type BullOptions, type ChunkPayload, type ChunkResult, type DiskGuard } from '@app/queues';
 import { BatchRun } from './batch-run';
 import { ChunkPutBack, type ChunkProcessor } from './chunk-processor';
 import { ChunkPump } from './chunk-pump';
 import type { LaneContext } from './lane-context';
 import type { LaneMetrics } from './lane-metrics';
+import type { LaneStatus } from './lane-status';
 import { RowRate } from './row-rate';
 
 export interface BatchLaneOptions {
@@ -20,14 +20,6 @@ export interface BatchLaneOptions {
   chunksQueuedMax: number;
   /** Time between two looks at the disk for what Redis did not tell. */
   reconcileMs: number;
-}
-
-/** What `GET /status` of the runner says about the lane. */
-export interface LaneStatus {
-  batches: { id: string; status: BatchStatus; total: number; completed: number; failed: number; runningChunks: number; paused: string | null }[];
-  rowsPerSecond: number;
-  chunks: { running: number; waiting: number };
-  redisIsReady: boolean;
 }
 
 const CHUNK_RETRY_MS = 2_000;

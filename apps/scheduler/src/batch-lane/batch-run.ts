@@ -10,7 +10,7 @@ import {
   type FileRecord,
   type Manifest,
 } from '@app/queues';
-import type { Endpoint } from '@app/protocols';
+import { parseEndpoint, type Endpoint } from '@app/protocols';
 import { AnswerSize, type ChunkProcessor, type ChunkTask, type StopReason } from './chunk-processor';
 import { finishBatch } from './finish-batch';
 import type { LaneContext } from './lane-context';
@@ -161,18 +161,10 @@ export class BatchRun {
     return isTerminal(this.status) || this.isGone || this.context.isStopping();
   }
 
-  private async step(): Promise<void> {
-    switch (this.status) {
-      case 'validating':
-        return this.validate();
-      case 'in_progress':
-        return this.work();
-      case 'cancelling':
-      case 'finalizing':
-        return this.finish();
-      default:
-        throw new Error(`batch ${this.id} is over: ${this.status}`);
-    }
+  private step(): Promise<void> {
+    if (this.status === 'validating') return this.validate();
+    if (this.status === 'in_progress') return this.work();
+    return this.finish();
   }
 
   private async validate(): Promise<void> {
@@ -237,9 +229,9 @@ export class BatchRun {
   private async openInput(): Promise<Input | null> {
     const record = await this.context.files.find(this.manifest.batch.input_file_id);
     if (record === null) return null;
-    const endpoint = this.context.parseEndpoint(this.manifest.batch.endpoint);
-    const lines = new RowLines(this.id, (error) => this.context.engine.errorBody(endpoint, error));
-    this.input = { record, table: await this.context.files.readChunkTable(record), endpoint, lines };
+    const endpoint = parseEndpoint(this.manifest.batch.endpoint);
+    if (endpoint === null) throw new Error(`batch ${this.id} was accepted for ${this.manifest.batch.endpoint}, which is no endpoint`);
+    this.input = { record, table: await this.context.files.readChunkTable(record), endpoint, lines: new RowLines(this.id, endpoint) };
     return this.input;
   }
 
@@ -254,6 +246,7 @@ export class BatchRun {
       contentPath: this.context.files.contentPath(input.record.id),
       chunksDirectory: this.context.batches.chunksDirectory(this.id),
       endpoint: input.endpoint,
+      url: this.manifest.batch.endpoint,
       lines: input.lines,
       size: this.size,
     };

@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { InterleaveError } from '@app/contracts';
 import { ChunkResultWriter, readRows, type Chunk, type ChunkResult, type RowLine } from '@app/queues';
-import type { Endpoint } from '@app/protocols';
+import { checkBatchLine, parseJsonBody, type Endpoint } from '@app/protocols';
 import type { InFlightBudget } from './in-flight-budget';
 import type { RowEngine } from './row-engine';
 import { answerPatiently } from './row-retries';
@@ -24,6 +24,8 @@ export interface ChunkTask {
   contentPath: string;
   chunksDirectory: string;
   endpoint: Endpoint;
+  /** The path that `endpoint` came from, which every line names. */
+  url: string;
   lines: RowLines;
   size: AnswerSize;
 }
@@ -115,7 +117,7 @@ export class ChunkProcessor {
 
   /** Reads `row.bytes` before its first `await`: they are gone afterwards. Never rejects. */
   private async answer(row: RowLine, task: ChunkTask, signal: AbortSignal): Promise<Answer> {
-    const { customId, body, refusal } = this.parse(row.bytes);
+    const { customId, body, refusal } = parseLine(row.bytes, task.url);
     if (signal.aborted) return notRun(row, customId, task, signal);
     try {
       if (refusal !== null) throw refusal;
@@ -126,14 +128,14 @@ export class ChunkProcessor {
       return { kind: 'error', line: task.lines.failure(row.row, customId, asInterleaveError(error)) };
     }
   }
+}
 
-  private parse(bytes: Buffer): { customId: string; body: unknown; refusal: unknown } {
-    try {
-      const { custom_id: customId, body } = this.engine.parse(bytes) as { custom_id: unknown; body: unknown };
-      return { customId: String(customId), body, refusal: null };
-    } catch (refusal) {
-      return { customId: readCustomId(bytes), body: null, refusal };
-    }
+/** As strict as the live endpoints: what `JSON.parse` would silently change fails the row. */
+function parseLine(bytes: Buffer, url: string): { customId: string; body: unknown; refusal: InterleaveError | null } {
+  try {
+    return { ...checkBatchLine(parseJsonBody(bytes), url), refusal: null };
+  } catch (error) {
+    return { customId: readCustomId(bytes), body: null, refusal: asInterleaveError(error) };
   }
 }
 
@@ -155,7 +157,7 @@ interface Hold {
 }
 
 /** The lines of rows that were never started. */
-export async function* notRunLines(task: Omit<ChunkTask, 'size' | 'chunksDirectory' | 'endpoint'>, reason: NotRunReason): AsyncGenerator<Uint8Array> {
+export async function* notRunLines(task: Pick<ChunkTask, 'chunk' | 'contentPath' | 'lines'>, reason: NotRunReason): AsyncGenerator<Uint8Array> {
   for await (const rows of readRows(task.contentPath, task.chunk)) {
     yield Buffer.from(rows.map((row) => `${task.lines.notRun(row.row, readCustomId(row.bytes), reason)}\n`).join(''));
   }

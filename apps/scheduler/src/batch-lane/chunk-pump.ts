@@ -2,7 +2,7 @@ import type { BatchQueues, ChunkPayload } from '@app/queues';
 import type { BatchRun } from './batch-run';
 
 /** A chunk that was handed to Redis and has not been heard of since, for this long, is looked for. */
-const VERIFY_AFTER_MS = 5_000;
+const VERIFY_AFTER_MS = 2_000;
 /** A chunk that Redis says is being done, but nobody here does: its hand-over was lost with a connection. */
 const LOST_AFTER_MS = 10_000;
 

@@ -1,5 +1,4 @@
 import type { BatchStore, ChunkResult, FileStore, OutputAssembler } from '@app/queues';
-import type { Endpoint } from '@app/protocols';
 import type { Logger } from '@app/telemetry';
 import type { RowEngine } from './row-engine';
 
@@ -10,7 +9,6 @@ export interface LaneContext {
   readonly assembler: OutputAssembler;
   readonly engine: RowEngine;
   readonly log: Logger;
-  parseEndpoint(url: string): Endpoint;
   /** True once the process is about to end: nothing is begun any more. */
   isStopping(): boolean;
   /** A batch has chunks to queue. */

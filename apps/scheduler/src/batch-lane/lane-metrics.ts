@@ -1,7 +1,7 @@
 import type { BatchStatus } from '@app/contracts';
 import type { ChunkResult } from '@app/queues';
 import { Counter, Gauge, type Registry } from 'prom-client';
-import type { LaneStatus } from './batch-lane';
+import type { LaneStatus } from './lane-status';
 
 /** The batch lane's numbers for Prometheus. */
 export class LaneMetrics {

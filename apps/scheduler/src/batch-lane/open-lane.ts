@@ -1,16 +1,15 @@
 import type { Config } from '@app/config';
-import { BatchQueues, BatchStore, DiskGuard, FileStore, OutputAssembler, readInstanceId, redisAddress, storagePaths, uploadLimits } from '@app/queues';
-import type { Endpoint } from '@app/protocols';
+import { BatchQueues, BatchStore, FileStore, OutputAssembler, readInstanceId, redisAddress, storagePaths, uploadLimits, type DiskGuard } from '@app/queues';
 import type { Logger } from '@app/telemetry';
 import type { Registry } from 'prom-client';
-import { BatchLane, type LaneStatus } from './batch-lane';
+import { BatchLane } from './batch-lane';
 import { ChunkProcessor } from './chunk-processor';
 import { InFlightBudget } from './in-flight-budget';
 import { LaneMetrics, observeLane } from './lane-metrics';
+import type { LaneStatus } from './lane-status';
 import type { RowEngine } from './row-engine';
 import { acquireRunnerLock } from './runner-lock';
 
-const RECONCILE_MS = 1_000;
 /** Enough rows at once that a coalescer sees many lengths (256 of them bring its cost within 2 % of the best). */
 const ROWS_IN_FLIGHT_MAX = 512;
 const BYTES_IN_FLIGHT_MAX = 64 * 1024 * 1024;
@@ -21,19 +20,27 @@ export interface OpenLane {
   close(drainMs: number): Promise<void>;
 }
 
+export interface LaneParts {
+  engine: RowEngine;
+  disk: DiskGuard;
+  log: Logger;
+  registry: Registry;
+  /** Time between two looks at the disk for what Redis did not tell. */
+  reconcileMs: number;
+}
+
 /** Starts the batch lane of a data directory, once no other process works on it. Redis need not be there yet. */
-export async function openLane(config: Config, parts: { engine: RowEngine; parseEndpoint: (url: string) => Endpoint; log: Logger; registry: Registry }): Promise<OpenLane> {
-  const { engine, parseEndpoint, log, registry } = parts;
+export async function openLane(config: Config, parts: LaneParts): Promise<OpenLane> {
+  const { engine, disk, log, registry, reconcileMs } = parts;
   const instanceId = await readInstanceId(config.dataDir);
   const lock = await acquireRunnerLock(instanceId, () => log.info('another batch runner works on this data directory; waiting for its end'));
-  const disk = new DiskGuard(config.dataDir, config.batch.diskFreeBytesMin);
   const files = new FileStore(config.dataDir, disk, uploadLimits(config.batch));
   await files.ensureDirectories();
   const bull = { address: redisAddress(config), instanceId, onError: (error: Error) => log.debug({ err: error }, 'Redis') };
   const queues = new BatchQueues(bull);
   const budget = new InFlightBudget({ rowsMax: Math.min(ROWS_IN_FLIGHT_MAX, config.batch.queueItemsMax), bytesMax: BYTES_IN_FLIGHT_MAX });
   const lane = new BatchLane({
-    context: { batches: new BatchStore(config.dataDir), files, assembler: new OutputAssembler(config.dataDir, disk), engine, log, parseEndpoint },
+    context: { batches: new BatchStore(config.dataDir), files, assembler: new OutputAssembler(config.dataDir, disk), engine, log },
     batchesDirectory: storagePaths(config.dataDir).batches,
     processor: new ChunkProcessor(engine, budget),
     queues,
@@ -42,7 +49,7 @@ export async function openLane(config: Config, parts: { engine: RowEngine; parse
     metrics: new LaneMetrics(registry),
     chunkConcurrency: config.batch.chunkConcurrency,
     chunksQueuedMax: config.batch.chunksQueuedMax,
-    reconcileMs: RECONCILE_MS,
+    reconcileMs,
   });
   observeLane(registry, () => lane.status());
   lane.start();

@@ -1,5 +1,6 @@
-import type { Endpoint } from '@app/protocols';
-import type { InterleaveError } from '@app/contracts';
+import { InterleaveError, type InferenceBackend } from '@app/contracts';
+import type { ModelCatalog } from '@app/models';
+import { prepare, runPrepared, type Endpoint, type Limits } from '@app/protocols';
 
 /** One row on its way through the lane. */
 export interface RowRequest {
@@ -10,14 +11,36 @@ export interface RowRequest {
 
 /** Turns the body of a row into the body of its answer. */
 export interface RowEngine {
-  /** Parses one line as strictly as the live endpoints parse theirs. Throws `invalid_request`. */
-  parse(line: Buffer): unknown;
   /**
    * Rejects with an `InterleaveError` for a row that cannot be answered, with `worker_unavailable` or `overloaded` for
    * one that could later, and soon after `signal` is aborted.
    */
   answer(request: RowRequest, signal: AbortSignal): Promise<object>;
-  errorBody(endpoint: Endpoint, error: InterleaveError): object;
   /** Null when the model can be served or may become ready; else why not. Version null: any. */
   modelProblem(model: string, version: string | null): { code: string; message: string } | null;
+}
+
+/** Rows answered by the models of the repository, on the workers of the batch lane. */
+export class ModelEngine implements RowEngine {
+  constructor(
+    private readonly catalog: ModelCatalog,
+    private readonly backend: InferenceBackend,
+    private readonly limits: Limits,
+  ) {}
+
+  async answer({ endpoint, body }: RowRequest, signal: AbortSignal): Promise<object> {
+    const prepared = await prepare(endpoint, body, null, this.catalog, this.limits);
+    // A row waits as long as it takes, whatever its body says: the deadline of a batch is its completion window.
+    const answer = await runPrepared(this.backend, { ...prepared, timeoutMs: null }, signal);
+    if (answer.kind === 'json') return answer.body;
+    throw new InterleaveError('invalid_request', 'expected JSON outputs for parameters.binary_data_output but the row asks for binary ones; a batch answers in JSON', { param: 'parameters' });
+  }
+
+  modelProblem(model: string, version: string | null): { code: string; message: string } | null {
+    const entries = this.catalog.list().filter((entry) => entry.name === model && (version === null || entry.version === version));
+    const named = version === null ? JSON.stringify(model.slice(0, 128)) : `${JSON.stringify(model.slice(0, 128))} version ${version.slice(0, 32)}`;
+    if (entries.length === 0) return { code: 'model_not_found', message: `There is no model ${named}; GET /v1/models lists those that exist.` };
+    if (entries.some(({ state }) => state !== 'failed')) return null;
+    return { code: 'model_not_servable', message: `Model ${named} cannot be served: ${entries[0]?.reason ?? 'unknown reason'}` };
+  }
 }

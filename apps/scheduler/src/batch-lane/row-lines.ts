@@ -1,4 +1,5 @@
 import type { InterleaveError } from '@app/contracts';
+import { errorBody, type Endpoint } from '@app/protocols';
 
 /** Why a row has no answer although nothing was wrong with it. */
 export type NotRunReason = 'batch_cancelled' | 'batch_expired';
@@ -16,10 +17,9 @@ const MESSAGE_CHARS_MAX = 4096;
 export class RowLines {
   private readonly idPart: string;
 
-  /** `errorBody`: an error in the shape of the batch's endpoint. */
   constructor(
     batchId: string,
-    private readonly errorBody: (error: InterleaveError) => object,
+    private readonly endpoint: Endpoint,
   ) {
     this.idPart = batchId.replace(/^batch_/, '');
   }
@@ -31,7 +31,7 @@ export class RowLines {
   /** `response` is what the endpoint would have answered; `error` has the code of wire.md §9 in all shapes alike. */
   failure(row: number, customId: string, error: InterleaveError): string {
     const message = error.message.slice(0, MESSAGE_CHARS_MAX);
-    const response = { status_code: error.status, request_id: `req_${this.idPart}_${row}`, body: this.errorBody(error) };
+    const response = { status_code: error.status, request_id: `req_${this.idPart}_${row}`, body: errorBody(this.endpoint.kind, error) };
     return this.line(row, customId, response, { code: error.batchCode, message });
   }
 

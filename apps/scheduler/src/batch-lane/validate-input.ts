@@ -1,9 +1,11 @@
 import { isUtf8 } from 'node:buffer';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { BatchValidationError } from '@app/contracts';
+import { InterleaveError, type BatchValidationError } from '@app/contracts';
+import { checkBatchLine } from '@app/protocols';
 import { readRows, type ChunkTable, type RowLine } from '@app/queues';
 import { CustomIdSet } from './custom-id-set';
 
+const CODES: Record<string, string> = { custom_id: 'invalid_custom_id', method: 'invalid_method', url: 'mismatched_url' };
 const ERRORS_MAX = 100;
 const SHOWN_CHARS_MAX = 64;
 
@@ -62,17 +64,15 @@ class Validation {
 
   async check(row: RowLine): Promise<void> {
     if (row.row === this.chunkEndRow) this.chunkEndRow += this.file.table.chunk(++this.chunkIndex).rowCount;
-    const parsed = parseLine(row.bytes);
-    const fault = 'code' in parsed ? parsed : (this.checkLine(parsed.value) ?? (await this.checkUnique(parsed.value, row)));
+    const fault = await this.faultOf(row);
     if (fault !== null) this.errors.push({ ...fault, line: row.line });
   }
 
-  private checkLine(value: Record<string, unknown>): Fault | null {
-    const { custom_id: customId, method, url, body } = value;
-    if (typeof customId !== 'string' || customId === '') return fault('missing_required_parameter', 'custom_id', `Expected a non-empty string for custom_id but received ${shown(customId)}.`);
-    if (method !== 'POST') return fault('invalid_method', 'method', `Expected "POST" for method but received ${shown(method)}.`);
-    if (url !== this.file.url) return fault('mismatched_url', 'url', `Expected ${shown(this.file.url)}, the endpoint of the batch, for url but received ${shown(url)}.`);
-    return this.file.modelInBody ? this.checkModel(body) : null;
+  private async faultOf(row: RowLine): Promise<Fault | null> {
+    const parsed = parseLine(row.bytes);
+    if ('code' in parsed) return parsed;
+    const { custom_id: customId, body } = parsed.value;
+    return checkLine(parsed.value, this.file.url) ?? (this.file.modelInBody ? this.checkModel(body) : null) ?? (await this.checkUnique(String(customId), row));
   }
 
   /** A row that names no model fails alone; rows that name two models mean that the file is two batches. */
@@ -84,8 +84,7 @@ class Validation {
     return fault('mismatched_model', 'body.model', `Expected the model of the rows before, ${shown(this.model)}, but received ${shown(model)}; use one batch per model.`);
   }
 
-  private async checkUnique(value: Record<string, unknown>, row: RowLine): Promise<Fault | null> {
-    const customId = String(value['custom_id']);
+  private async checkUnique(customId: string, row: RowLine): Promise<Fault | null> {
     for (const suspect of this.ids.add(customId, this.chunkIndex)) {
       const line = await this.findLine(customId, suspect, row.row);
       if (line !== null) return fault('duplicate_custom_id', 'custom_id', `The custom_id ${shown(customId)} is already on line ${line}.`);
@@ -102,6 +101,17 @@ class Validation {
       }
     }
     return null;
+  }
+}
+
+/** What is wrong with the line around its body; a body that is wrong fails that row alone when it runs. */
+function checkLine(value: Record<string, unknown>, url: string): Fault | null {
+  try {
+    checkBatchLine(value, url);
+    return null;
+  } catch (error) {
+    if (!(error instanceof InterleaveError)) throw error;
+    return error.param === 'body' ? null : fault(CODES[error.param ?? ''] ?? 'invalid_line', error.param, `${error.message}.`);
   }
 }
 

@@ -2,6 +2,7 @@
 #include <napi.h>
 
 #include "binding/client.h"
+#include "binding/worker.h"
 
 namespace interleave::binding {
 namespace {
@@ -17,6 +18,12 @@ constexpr struct {
     {"channelCancel", ChannelCancel},
     {"channelReceive", ChannelReceive},
     {"channelClose", ChannelClose},
+    {"workerStart", WorkerStart},
+    {"workerModels", WorkerModels},
+    {"workerStats", WorkerStats},
+    {"workerIsolation", WorkerIsolation},
+    {"workerDrain", WorkerDrain},
+    {"workerClose", WorkerClose},
 };
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {

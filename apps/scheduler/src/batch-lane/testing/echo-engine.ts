@@ -1,13 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { InterleaveError } from '@app/contracts';
-import type { Endpoint } from '@app/protocols';
 import type { RowEngine, RowRequest } from '../row-engine';
-
-/** The endpoint of `/v1/embeddings`, the only one that `EchoEngine` knows. */
-export function parseEmbeddings(url: string): Endpoint {
-  if (url !== '/v1/embeddings') throw new InterleaveError('invalid_request', `endpoint: expected /v1/embeddings but received ${url}`, { param: 'endpoint' });
-  return { kind: 'embeddings', model: null, version: null };
-}
 
 /**
  * Answers a row with its own `input`, at times that have nothing to do with the order of the rows. `input: "bad"` fails;
@@ -20,10 +13,6 @@ export class EchoEngine implements RowEngine {
   onRow: (input: string) => void = () => undefined;
   private delay = 0;
 
-  parse(line: Buffer): unknown {
-    return JSON.parse(line.toString('utf8'));
-  }
-
   async answer(request: RowRequest, signal: AbortSignal): Promise<object> {
     const { input } = request.body as { input: unknown };
     this.delay = (this.delay * 7 + 3) % 5;
@@ -34,10 +23,6 @@ export class EchoEngine implements RowEngine {
     if (input === 'bad') throw new InterleaveError('inference_failed', 'the model refused it');
     this.seen.set(input, (this.seen.get(input) ?? 0) + 1);
     return { echo: input };
-  }
-
-  errorBody(_endpoint: Endpoint, error: InterleaveError): object {
-    return { error: { message: error.message, type: 'invalid_request_error', param: error.param, code: error.code } };
   }
 
   modelProblem(model: string): { code: string; message: string } | null {

@@ -19,6 +19,11 @@ export const echoRows = (count: number): TestRow[] => Array.from({ length: count
 
 export const toJsonl = (rows: readonly unknown[]): string => rows.map((row) => `${JSON.stringify(row)}\n`).join('');
 
+export function testConfig(directory: string, batch: Partial<FileConfig['batch']>): Config {
+  const base = loadConfig({ DATA_DIR: directory, RUN_DIR: directory, REDIS_URL: `unix://${directory}/redis.sock`, LOG_LEVEL: 'fatal' });
+  return { ...base, batch: { ...base.batch, diskFreeBytesMin: 0, ...batch } };
+}
+
 /** A data directory with its own Redis, and what a client of the batch lane does to it, without the HTTP in between. */
 export class Workspace {
   readonly directory = mkdtempSync(join(tmpdir(), 'il-batch-'));
@@ -28,8 +33,7 @@ export class Workspace {
   readonly batches: BatchStore;
 
   constructor(batch: Partial<FileConfig['batch']> = {}) {
-    const base = loadConfig({ DATA_DIR: this.directory, RUN_DIR: this.directory, REDIS_URL: `unix://${this.redis.socketPath}`, LOG_LEVEL: process.env['TEST_LOG_LEVEL'] ?? 'fatal' });
-    this.config = { ...base, batch: { ...base.batch, diskFreeBytesMin: 0, ...batch } };
+    this.config = testConfig(this.directory, batch);
     this.files = new FileStore(this.directory, new DiskGuard(this.directory, 0), uploadLimits(this.config.batch));
     this.batches = new BatchStore(this.directory);
   }

@@ -1,0 +1,31 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { InterleaveError } from '@app/contracts';
+
+const TIMEOUT_MS_MAX = 3_600_000;
+const PRIORITY_MAX = 255;
+
+/** What a caller may say in headers about any live request; null where nothing was said. */
+export interface CallerOptions {
+  timeoutMs: number | null;
+  priority: number | null;
+}
+
+export function callerOptions(headers: IncomingHttpHeaders): CallerOptions {
+  return {
+    timeoutMs: integerHeader(headers, 'x-interleave-timeout-ms', { min: 1, max: TIMEOUT_MS_MAX }),
+    priority: integerHeader(headers, 'x-interleave-priority', { min: 0, max: PRIORITY_MAX }),
+  };
+}
+
+/** Bytes of the JSON part of a binary tensor request; null when the request is plain JSON. */
+export function inferenceHeaderBytes(headers: IncomingHttpHeaders): number | null {
+  return integerHeader(headers, 'inference-header-content-length', { min: 0, max: Number.MAX_SAFE_INTEGER });
+}
+
+function integerHeader(headers: IncomingHttpHeaders, name: string, range: { min: number; max: number }): number | null {
+  const text = headers[name];
+  if (text === undefined) return null;
+  const value = typeof text === 'string' && /^\d{1,16}$/.test(text) ? Number(text) : NaN;
+  if (value >= range.min && value <= range.max) return value;
+  throw new InterleaveError('invalid_request', `Header ${name}: expected an integer from ${range.min} to ${range.max}, received ${JSON.stringify(text)}`, { param: name });
+}

@@ -1,0 +1,36 @@
+import { ERRORS } from '@app/contracts';
+import type { FastifyInstance } from 'fastify';
+import type { Admission } from '../admission/admission';
+import type { LiveMetrics } from '../metrics/live-metrics';
+import type { LiveContext, LiveEndpoint } from './live-context';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Null on routes that are not live. */
+    live: LiveContext | null;
+  }
+  interface FastifyContextConfig {
+    live?: LiveEndpoint;
+  }
+}
+
+const HUNG_UP = ERRORS.client_closed.status;
+
+/** Adds accept (arrival time, the look for room before the body) and the end of every live request. */
+export function addLiveHooks(fastify: FastifyInstance, admission: Admission, metrics: LiveMetrics): void {
+  fastify.decorateRequest('live', null);
+  fastify.addHook('onRequest', (request, reply, done) => {
+    const endpoint = request.routeOptions.config.live;
+    if (endpoint === undefined) return done();
+    const live: LiveContext = { endpoint, arrivedMs: performance.now(), model: '', errorCode: null };
+    request.live = live;
+    // Unlike Fastify's onResponse, `close` also comes when the caller hangs up.
+    reply.raw.once('close', () => metrics.finished(live, reply.raw.writableFinished ? reply.statusCode : HUNG_UP));
+    try {
+      admission.checkRoom();
+    } catch (error) {
+      return done(error as Error);
+    }
+    return done();
+  });
+}

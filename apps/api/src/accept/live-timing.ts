@@ -1,0 +1,46 @@
+import type { ItemResult, Stage } from '@app/contracts';
+
+/** Where the time of one live request went, in milliseconds, by stage; and the largest batch it ran in. */
+export interface LiveTiming {
+  stages: [Stage, number][];
+  batchRows: number;
+}
+
+/** The moments of a request on this process's clock (`performance.now()`), in order. */
+export interface LiveMoments {
+  arrivedMs: number;
+  bodyReadMs: number;
+  preparedMs: number;
+  answeredMs: number;
+  respondedMs: number;
+}
+
+/** The slowest item decides what is reported for coalesce and run; what is left of the wait is the channel: enqueue. */
+export function liveTiming(moments: LiveMoments, results: ItemResult[]): LiveTiming {
+  let queueUs = 0;
+  let runUs = 0;
+  let batchRows = 0;
+  for (const { timing } of results) {
+    if (timing.queueUs + timing.runUs > queueUs + runUs) ({ queueUs, runUs } = timing);
+    batchRows = Math.max(batchRows, timing.batchRows);
+  }
+  const waitMs = moments.answeredMs - moments.preparedMs;
+  return {
+    batchRows,
+    stages: [
+      ['accept', moments.bodyReadMs - moments.arrivedMs],
+      ['tokenize', moments.preparedMs - moments.bodyReadMs],
+      ['enqueue', Math.max(0, waitMs - (queueUs + runUs) / 1000)],
+      ['coalesce', queueUs / 1000],
+      ['run', runUs / 1000],
+      ['respond', moments.respondedMs - moments.answeredMs],
+    ],
+  };
+}
+
+/** Value of the `Server-Timing` header: milliseconds by stage, and the rows of the batch. */
+export function serverTiming(timing: LiveTiming): string {
+  let text = '';
+  for (const [stage, ms] of timing.stages) text += `${stage};dur=${Math.round(ms * 1000) / 1000}, `;
+  return `${text}batch;desc="${timing.batchRows} rows"`;
+}

@@ -1,0 +1,35 @@
+import type { Config } from '@app/config';
+import type { ModelCatalog } from '@app/models';
+import { parseJsonBody, prepare, splitInferBody, type Endpoint, type Limits, type PreparedRequest } from '@app/protocols';
+import { Inject, Injectable } from '@nestjs/common';
+import type { FastifyRequest } from 'fastify';
+import { unsupportedMediaType } from '../http/error-answer';
+import { CATALOG, CONFIG } from '../parts';
+
+const EMPTY = Buffer.alloc(0);
+/** Requests that a channel's memory must be able to hold at once, each with inputs and outputs. */
+const ITEMS_IN_CHANNEL_MIN = 4;
+
+/** Turns the raw body of a live request into what to run and how to answer: the stage tokenize. */
+@Injectable()
+export class Preparer {
+  private readonly limits: Limits;
+
+  constructor(
+    @Inject(CONFIG) config: Config,
+    @Inject(CATALOG) private readonly catalog: ModelCatalog,
+  ) {
+    this.limits = { itemsMax: config.http.requestItemsMax, tensorBytesMax: Math.floor(config.realtime.channelBytes / ITEMS_IN_CHANNEL_MIN) };
+  }
+
+  async prepare(endpoint: Endpoint, request: FastifyRequest): Promise<PreparedRequest> {
+    const bytes = Buffer.isBuffer(request.body) ? request.body : EMPTY;
+    if (endpoint.kind === 'open-inference') {
+      const headerLength = request.headers['inference-header-content-length'];
+      const { body, binary } = splitInferBody(bytes, headerLength === undefined ? null : String(headerLength));
+      return prepare(endpoint, body, binary, this.catalog, this.limits);
+    }
+    if (request.headers['content-type']?.startsWith('application/octet-stream')) throw unsupportedMediaType('application/octet-stream');
+    return prepare(endpoint, parseJsonBody(bytes), null, this.catalog, this.limits);
+  }
+}

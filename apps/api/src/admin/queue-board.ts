@@ -1,0 +1,36 @@
+import { createBullBoard } from '@bull-board/api';
+import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
+import { FastifyAdapter } from '@bull-board/fastify';
+import { InterleaveError } from '@app/contracts';
+import type { FastifyInstance } from 'fastify';
+import type { BatchService } from '../batches';
+import { answerError } from '../http/error-answer';
+import { protectPage } from '../http/page-headers';
+
+const PATH = '/admin/queues';
+
+/** bull-board at `/admin/queues`, to look at only. Answers 503 while Redis is away. */
+export async function serveQueueBoard(fastify: FastifyInstance, batches: BatchService): Promise<void> {
+  const board = new FastifyAdapter();
+  board.setBasePath(PATH);
+  createBullBoard({
+    queues: batches.boardQueues().map((queue) => new BullMQAdapter(queue, { readOnlyMode: true, allowRetries: false })),
+    serverAdapter: board,
+    options: { uiConfig: { boardTitle: 'Interleave queues' } },
+  });
+  await fastify.register(
+    async (scope) => {
+      scope.addHook('onRequest', (request, reply, done) => {
+        // bull-board's page brings scripts and styles of its own, inline ones included.
+        protectPage(reply, "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:");
+        if (batches.isRedisReady()) done();
+        else answerError(redisAway(), request, reply);
+      });
+      await scope.register(board.registerPlugin());
+    },
+    { prefix: PATH },
+  );
+}
+
+const redisAway = (): InterleaveError =>
+  new InterleaveError('worker_unavailable', 'Redis is not connected; live requests do not need it, batches wait for it', { retryAfterSeconds: 1 });

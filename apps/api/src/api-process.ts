@@ -1,0 +1,84 @@
+import { mkdirSync } from 'node:fs';
+import { loadConfig, runPaths, type Config } from '@app/config';
+import { openModelCatalog } from '@app/models';
+import { WorkerPool } from '@app/native';
+import { createLogger, observeEventLoop, observeMemory, serveProcessStatus, type Logger } from '@app/telemetry';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { Registry } from 'prom-client';
+import { openBatchService } from './batches';
+import { Readiness } from './health/readiness';
+import { Lifecycle } from './lifecycle';
+import { createServer } from './server';
+
+const PROCESS_ID = 'api';
+/** After the longest time a live request may take, what is still open is an upload or a caller that does not read. */
+const DRAIN_EXTRA_MS = 5_000;
+
+/** Opens everything, listens, and arranges the end: this process's whole life. */
+export async function runApi(): Promise<void> {
+  const config = loadConfig();
+  const logger = createLogger(PROCESS_ID, config.logLevel);
+  mkdirSync(config.runDir, { recursive: true });
+  const registry = new Registry();
+  observeEventLoop(registry, PROCESS_ID);
+  observeMemory(registry, PROCESS_ID);
+  const backend = new WorkerPool({ lane: 'realtime', runDir: config.runDir });
+  const catalog = await openModelCatalog(config.modelsDir, logger);
+  const adoptReports = () => catalog.applyReports(backend.models());
+  backend.onModelsChanged(adoptReports);
+  adoptReports();
+  const batches = await openBatchService(config, logger);
+  const app = await createServer({ config, logger, backend, catalog, batches, registry });
+  const readiness = app.get(Readiness);
+  const status = await serveProcessStatus({
+    socketPath: runPaths(config.runDir).statusSocket(PROCESS_ID),
+    registry,
+    status: () => ({ id: PROCESS_ID, pid: process.pid, url: urlOf(app), missing: readiness.missing(), inFlightItems: backend.inFlightItems() }),
+  });
+  await app.listen(config.port, config.host);
+  logger.info({ url: urlOf(app) }, 'listening');
+  // Refuse new work, let what runs finish, then close what it ran on.
+  const steps: Step[] = [
+    ['http', () => closeServer(app, config)],
+    ['batches', () => batches.close()],
+    ['workers', () => backend.close()],
+    ['status', () => status.close()],
+  ];
+  endOnSignals(config, logger, async () => {
+    app.get(Lifecycle).drain();
+    await closeAll(steps, logger);
+  });
+}
+
+type Step = [name: string, close: () => Promise<void>];
+
+/** Runs every step in order, whatever the ones before it did. */
+async function closeAll(steps: Step[], logger: Logger): Promise<void> {
+  for (const [name, close] of steps) {
+    await close().catch((error: Error) => logger.error({ err: error, step: name }, 'closing failed'));
+  }
+}
+
+/** No new connections; waits for the answers in flight, but not for ever. */
+async function closeServer(app: NestFastifyApplication, config: Config): Promise<void> {
+  const cut = setTimeout(() => app.getHttpServer().closeAllConnections(), config.realtime.timeoutMs + DRAIN_EXTRA_MS);
+  await app.close().finally(() => clearTimeout(cut));
+}
+
+/** SIGTERM ends the process; so do the signals of a terminal, unless a scheduler looks after it and gets them too. */
+function endOnSignals(config: Config, logger: Logger, close: () => Promise<void>): void {
+  let ending = false;
+  const end = (signal: NodeJS.Signals) => {
+    if (ending || (signal !== 'SIGTERM' && config.supervised)) return;
+    ending = true;
+    logger.info({ signal }, 'draining');
+    void close().then(() => process.exit(0));
+  };
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, end);
+}
+
+function urlOf(app: NestFastifyApplication): string | null {
+  const address = app.getHttpServer().address();
+  if (address === null || typeof address === 'string') return null;
+  return `http://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`;
+}

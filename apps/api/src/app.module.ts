@@ -1,0 +1,64 @@
+import type { Config } from '@app/config';
+import { Module, type DynamicModule } from '@nestjs/common';
+import { Registry } from 'prom-client';
+import { LiveService } from './accept/live.service';
+import { InferController } from './accept/open-inference/infer.controller';
+import { MetadataController } from './accept/open-inference/metadata.controller';
+import { EmbeddingsController } from './accept/openai/embeddings.controller';
+import { ModelsController } from './accept/openai/models.controller';
+import { PredictController } from './accept/predict/predict.controller';
+import { Preparer } from './accept/preparer';
+import { Admission } from './admission/admission';
+import { BatchesModule } from './batches';
+import { DashboardCollector } from './dashboard/collector';
+import { DashboardController } from './dashboard/dashboard.controller';
+import { HealthController } from './health/health.controller';
+import { Readiness } from './health/readiness';
+import { Lifecycle } from './lifecycle';
+import { LiveMetrics } from './metrics/live-metrics';
+import { MergedMetrics } from './metrics/merge';
+import { MetricsController } from './metrics/metrics.controller';
+import { BACKEND, CATALOG, CONFIG, LOGGER, type Parts } from './parts';
+import { PlacementFile } from './placement-file';
+
+/** The composition root of the API. */
+@Module({})
+export class AppModule {
+  static of(parts: Parts): DynamicModule {
+    const { config, registry } = parts;
+    const placement = new PlacementFile(config.runDir);
+    const admission = new Admission(() => itemsMax(placement, config));
+    const metrics = new MergedMetrics(registry, config.runDir, () => otherProcesses(placement));
+    return {
+      module: AppModule,
+      imports: [BatchesModule.of(parts.batches)],
+      controllers: [HealthController, MetadataController, InferController, PredictController, EmbeddingsController, ModelsController, MetricsController, DashboardController],
+      providers: [
+        { provide: CONFIG, useValue: config },
+        { provide: LOGGER, useValue: parts.logger },
+        { provide: PlacementFile, useValue: placement },
+        { provide: BACKEND, useValue: parts.backend },
+        { provide: CATALOG, useValue: parts.catalog },
+        { provide: Registry, useValue: registry },
+        { provide: Admission, useValue: admission },
+        { provide: LiveMetrics, useValue: new LiveMetrics(registry, admission) },
+        { provide: MergedMetrics, useValue: metrics },
+        Lifecycle,
+        Readiness,
+        DashboardCollector,
+        Preparer,
+        LiveService,
+      ],
+    };
+  }
+}
+
+/** What the queues of all real-time workers hold; a worker refuses more by itself. */
+function itemsMax(placement: PlacementFile, config: Config): number {
+  const realtime = placement.workers().filter(({ lane }) => lane === 'realtime');
+  return realtime.reduce((sum, { queueItemsMax }) => sum + queueItemsMax, 0) || config.realtime.queueItemsMax;
+}
+
+function otherProcesses(placement: PlacementFile): string[] {
+  return [...placement.workers().map(({ id }) => id), 'runner', 'scheduler'];
+}

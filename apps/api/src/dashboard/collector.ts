@@ -1,0 +1,108 @@
+import { runPaths, type Config } from '@app/config';
+import type { ModelReport, WorkerPlan } from '@app/contracts';
+import type { BatchView } from '@app/queues';
+import { fetchProcessStatus, type MetricsJson } from '@app/telemetry';
+import { Inject, Injectable } from '@nestjs/common';
+import { BatchService } from '../batches';
+import { Readiness } from '../health/readiness';
+import { MergedMetrics } from '../metrics/merge';
+import { CONFIG } from '../parts';
+import { PlacementFile } from '../placement-file';
+import { VERSION } from '../version';
+import { LaneRates } from './lane-rates';
+import { MetricsView } from './metrics-view';
+import type { BatchState, DashboardState, ProcessState, WorkerState } from './state';
+
+/** However many look at the page, the processes are asked this often at most. */
+const FRESH_MS = 800;
+const ANSWER_MS_MAX = 200;
+const BATCHES_SHOWN_MAX = 20;
+
+/** The parts of the other processes' status that are shown. */
+interface SchedulerStatus {
+  processes: ProcessState[];
+}
+interface WorkerStatus {
+  pid: number;
+  state: string;
+  models: ModelReport[];
+  queue: { waitingItems: number }[];
+}
+interface RunnerStatus {
+  redisIsReady: boolean;
+}
+
+/** Gathers what the dashboard shows. A process that does not answer in time leaves its part unknown. */
+@Injectable()
+export class DashboardCollector {
+  private readonly rates = new LaneRates();
+  private latest: Promise<DashboardState> | null = null;
+  private latestAtMs = -Infinity;
+
+  constructor(
+    @Inject(CONFIG) private readonly config: Config,
+    private readonly placement: PlacementFile,
+    private readonly metrics: MergedMetrics,
+    private readonly readiness: Readiness,
+    private readonly batches: BatchService,
+  ) {}
+
+  state(): Promise<DashboardState> {
+    const nowMs = performance.now();
+    if (this.latest === null || nowMs - this.latestAtMs > FRESH_MS) {
+      this.latestAtMs = nowMs;
+      this.latest = this.collect(nowMs);
+    }
+    return this.latest;
+  }
+
+  private async collect(nowMs: number): Promise<DashboardState> {
+    const [registry, scheduler, runner, page] = await Promise.all([
+      this.metrics.collect(),
+      this.statusOf<SchedulerStatus>('scheduler'),
+      this.statusOf<RunnerStatus>('runner'),
+      this.batches.listBatches({ limit: BATCHES_SHOWN_MAX, order: 'desc', after: null }),
+    ]);
+    const view = new MetricsView((await registry.getMetricsAsJSON()) as MetricsJson);
+    const processes = scheduler?.processes ?? [];
+    const plans = this.placement.workers();
+    const delaySeconds = view.max('interleave_event_loop_delay_seconds', { quantile: '0.99' });
+    return {
+      atMs: Date.now(),
+      version: VERSION,
+      notReady: this.readiness.missing(),
+      redisIsReady: runner?.redisIsReady ?? null,
+      eventLoopDelayMs: delaySeconds === null ? null : delaySeconds * 1000,
+      lanes: this.rates.read(view, nowMs),
+      processes: processes.filter(({ id }) => !plans.some((plan) => plan.id === id)),
+      workers: await Promise.all(plans.map(async (plan) => workerState(plan, processes, await this.statusOf<WorkerStatus>(plan.id)))),
+      batches: page.data.map(batchState),
+    };
+  }
+
+  private async statusOf<T>(processId: string): Promise<T | null> {
+    return fetchProcessStatus<T>(runPaths(this.config.runDir).statusSocket(processId), '/status', ANSWER_MS_MAX).catch(() => null);
+  }
+}
+
+function workerState(plan: WorkerPlan, processes: ProcessState[], status: WorkerStatus | null): WorkerState {
+  const supervised = processes.find(({ id }) => id === plan.id);
+  const planned = plan.models.map(({ name, version }) => ({ name, version, state: 'loading' as const, reason: null }));
+  return {
+    id: plan.id,
+    lane: plan.lane,
+    cpus: plan.cpus,
+    pid: status?.pid ?? supervised?.pid ?? null,
+    // Only the scheduler tells starting from failed; without it, a worker that does not answer is just that.
+    state: status?.state ?? supervised?.state ?? 'no answer',
+    restarts: supervised?.restarts ?? 0,
+    reason: supervised?.reason ?? null,
+    queueItems: status?.queue.reduce((sum, { waitingItems }) => sum + waitingItems, 0) ?? null,
+    models: status?.models.map(({ name, version, state, reason }) => ({ name, version, state, reason })) ?? planned,
+  };
+}
+
+function batchState(batch: BatchView): BatchState {
+  const { id, endpoint, model = null, status, request_counts: counts } = batch;
+  return { id, endpoint, model, status, ...counts, createdAtMs: batch.created_at * 1000, paused: batch.interleave?.paused ?? null };
+}

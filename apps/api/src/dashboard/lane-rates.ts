@@ -1,0 +1,72 @@
+import { LANES, type Lane } from '@app/contracts';
+import { quantileBetween, type Bucket, type MetricsView } from './metrics-view';
+import type { LaneState } from './state';
+
+/** Rates are taken against the oldest reading that is not older than this. */
+const WINDOW_MS = 10_000;
+
+interface Reading {
+  atMs: number;
+  lanes: Record<Lane, LaneCounters>;
+}
+
+/** What has happened on a lane since its processes started. */
+interface LaneCounters {
+  rows: number;
+  runs: number;
+  realTokens: number;
+  padding: number;
+  requests: number;
+  errors: number;
+  seconds: Bucket[];
+}
+
+/** Turns counters into rates by remembering the readings of the last seconds. */
+export class LaneRates {
+  private readings: Reading[] = [];
+
+  /** Takes a reading; `nowMs` on any steady clock. */
+  read(metrics: MetricsView, nowMs: number): LaneState[] {
+    const now: Reading = { atMs: nowMs, lanes: { realtime: countersOf(metrics, 'realtime'), batch: countersOf(metrics, 'batch') } };
+    this.readings = [...this.readings.filter(({ atMs }) => atMs >= nowMs - WINDOW_MS), now];
+    const [oldest = now] = this.readings;
+    return LANES.map((lane) => ({
+      lane,
+      queueItems: metrics.sum('interleave_queue_items', { lane }),
+      ...ratesBetween(oldest.lanes[lane], now.lanes[lane], (now.atMs - oldest.atMs) / 1000),
+    }));
+  }
+}
+
+function countersOf(metrics: MetricsView, lane: Lane): LaneCounters {
+  return {
+    rows: metrics.histogramSum('interleave_batch_rows', { lane }),
+    runs: metrics.sum('interleave_batch_rows', { lane }),
+    realTokens: metrics.sum('interleave_tokens_total', { lane, kind: 'real' }),
+    padding: metrics.sum('interleave_tokens_total', { lane, kind: 'padded' }),
+    requests: metrics.sum('interleave_requests_total', { lane }),
+    errors: metrics.sum('interleave_refused_total', { lane }),
+    seconds: metrics.buckets('interleave_request_seconds', { lane }),
+  };
+}
+
+/** A counter that went down belongs to a process that was restarted: nothing is known for that window. */
+function ratesBetween(before: LaneCounters, after: LaneCounters, seconds: number): Omit<LaneState, 'lane' | 'queueItems'> {
+  const grown = (key: Exclude<keyof LaneCounters, 'seconds'>): number | null => (seconds > 0 && after[key] >= before[key] ? after[key] - before[key] : null);
+  const perSecond = (count: number | null): number | null => (count === null ? null : count / seconds);
+  const ratio = (part: number | null, whole: number | null): number | null => (part === null || !whole ? null : part / whole);
+  const [rows, realTokens, padding] = [grown('rows'), grown('realTokens'), grown('padding')];
+  const quantileMs = (q: number): number | null => {
+    const value = quantileBetween(before.seconds, after.seconds, q);
+    return value === null ? null : value * 1000;
+  };
+  return {
+    rowsPerSecond: perSecond(rows),
+    rowsPerRun: ratio(rows, grown('runs')),
+    paddingShare: ratio(padding, (realTokens ?? 0) + (padding ?? 0)),
+    requestsPerSecond: perSecond(grown('requests')),
+    errorsPerSecond: perSecond(grown('errors')),
+    p50Ms: quantileMs(0.5),
+    p99Ms: quantileMs(0.99),
+  };
+}

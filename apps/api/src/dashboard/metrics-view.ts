@@ -1,0 +1,76 @@
+import type { MetricsJson } from '@app/telemetry';
+
+type Labels = Record<string, string>;
+
+/** One bucket of a histogram: how many observations were at most `le`. */
+export interface Bucket {
+  le: number;
+  count: number;
+}
+
+/** Reads sums and histograms out of metrics as prom-client gives them. */
+export class MetricsView {
+  private readonly byName: Map<string, MetricsJson[number]>;
+
+  constructor(metrics: MetricsJson) {
+    this.byName = new Map(metrics.map((metric) => [metric.name, metric]));
+  }
+
+  /** Over all series with these labels, of a histogram the observations counted; 0 when there is none. */
+  sum(name: string, labels: Labels = {}): number {
+    return this.values(name, labels)
+      .filter(({ metricName }) => metricName === undefined || metricName === name || metricName === `${name}_count`)
+      .reduce((sum, { value }) => sum + value, 0);
+  }
+
+  /** What the observations of a histogram add up to, over all series with these labels. */
+  histogramSum(name: string, labels: Labels = {}): number {
+    return this.values(name, labels)
+      .filter(({ metricName }) => metricName === `${name}_sum`)
+      .reduce((sum, { value }) => sum + value, 0);
+  }
+
+  /** The largest of all series with these labels; null when there is none. */
+  max(name: string, labels: Labels = {}): number | null {
+    const values = this.values(name, labels).map(({ value }) => value);
+    return values.length === 0 ? null : Math.max(...values);
+  }
+
+  /** Added up over all series with these labels, ascending. */
+  buckets(name: string, labels: Labels = {}): Bucket[] {
+    const counts = new Map<number, number>();
+    for (const { metricName, labels: own, value } of this.values(name, labels)) {
+      if (metricName !== `${name}_bucket`) continue;
+      const le = own.le === '+Inf' ? Infinity : Number(own.le);
+      counts.set(le, (counts.get(le) ?? 0) + value);
+    }
+    return [...counts].map(([le, count]) => ({ le, count })).sort((a, b) => a.le - b.le);
+  }
+
+  private values(name: string, labels: Labels): { metricName?: string; labels: Partial<Record<string, string | number>>; value: number }[] {
+    const values = (this.byName.get(name)?.values ?? []) as { metricName?: string; labels: Partial<Record<string, string | number>>; value: number }[];
+    return values.filter((value) => Object.entries(labels).every(([key, wanted]) => value.labels[key] === wanted));
+  }
+}
+
+/**
+ * The value that a share `q` of the observations between two readings of one histogram did not exceed, interpolated
+ * within its bucket (the last finite bound when it is beyond all). Null without observations.
+ */
+export function quantileBetween(earlier: Bucket[], later: Bucket[], q: number): number | null {
+  const before = new Map(earlier.map(({ le, count }) => [le, count]));
+  const grown = later.map(({ le, count }) => ({ le, count: Math.max(0, count - (before.get(le) ?? 0)) }));
+  const total = grown.at(-1)?.count ?? 0;
+  if (total === 0) return null;
+  const rank = q * total;
+  let lower = { le: 0, count: 0 };
+  for (const bucket of grown) {
+    if (bucket.count >= rank) {
+      if (bucket.le === Infinity) return lower.le;
+      const inside = bucket.count - lower.count;
+      return lower.le + (bucket.le - lower.le) * (inside === 0 ? 1 : (rank - lower.count) / inside);
+    }
+    lower = bucket;
+  }
+  return lower.le;
+}

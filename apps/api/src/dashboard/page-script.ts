@@ -1,0 +1,64 @@
+/**
+ * Runs in the browser: asks for the state every second and writes it into the tables of page.ts. Everything that comes
+ * from the server is set as text, never as markup.
+ */
+export const PAGE_SCRIPT = `
+'use strict';
+const POLL_MS = 1000;
+const COLOURS = { serving: 'good', ready: 'good', running: 'good', completed: 'good', in_progress: 'busy', validating: 'busy', finalizing: 'busy',
+  cancelling: 'busy', starting: 'busy', loading: 'busy', draining: 'busy', failed: 'bad', expired: 'bad', 'no answer': 'bad', waiting: 'bad' };
+const element = (name, className, ...children) => {
+  const node = document.createElement(name);
+  if (className) node.className = className;
+  node.append(...children.map((child) => child instanceof Node ? child : String(child)));
+  return node;
+};
+const fixed = (value, digits, unit = '') => value === null ? '–' : value.toLocaleString('en', { maximumFractionDigits: digits, minimumFractionDigits: digits }) + unit;
+const count = (value) => fixed(value, 0);
+const rate = (value) => fixed(value, value !== null && value < 10 ? 1 : 0);
+const state = (text) => element('span', COLOURS[text] ?? 'soft', text);
+const reason = (text) => text ? [element('span', 'reason', text)] : [];
+const progress = (done, total) => {
+  const bar = element('progress', '');
+  bar.max = Math.max(total, 1);
+  bar.value = done;
+  return bar;
+};
+/* A cell is a text, or a list of nodes; numbers of a column are right-aligned like its head. */
+const fill = (id, rows, none) => {
+  const body = document.getElementById(id);
+  const heads = [...body.parentElement.tHead.rows[0].cells];
+  const cells = (row) => row.map((cell, i) => element('td', heads[i].className, ...(Array.isArray(cell) ? cell : [cell])));
+  const empty = element('td', 'soft', none);
+  empty.colSpan = heads.length;
+  body.replaceChildren(...(rows.length ? rows.map((row) => element('tr', '', ...cells(row))) : [element('tr', '', empty)]));
+};
+const models = (list) => list.flatMap((model, i) => [...(i ? [element('br', '')] : []), model.name + ' ' + model.version + ' ', state(model.state), ...reason(model.reason)]);
+const show = (s) => {
+  fill('lanes', s.lanes.map((lane) => [lane.lane, count(lane.queueItems), rate(lane.rowsPerSecond), fixed(lane.rowsPerRun, 1),
+    lane.paddingShare === null ? '–' : fixed(lane.paddingShare * 100, 0, ' %'),
+    ...(lane.lane === 'batch' ? ['', '', '', ''] : [rate(lane.requestsPerSecond), rate(lane.errorsPerSecond), fixed(lane.p50Ms, 1, ' ms'), fixed(lane.p99Ms, 1, ' ms')])]), '');
+  fill('workers', s.workers.map((worker) => [[element('code', '', worker.id)], worker.lane, [state(worker.state), ...reason(worker.reason)], worker.pid ?? '–',
+    worker.cpus.join(', '), count(worker.queueItems), count(worker.restarts), models(worker.models)]), 'No worker is placed yet');
+  fill('processes', s.processes.map((process) => [[element('code', '', process.id)], [state(process.state)], process.pid ?? '–', count(process.restarts), process.reason ?? '–']),
+    'The scheduler does not answer');
+  fill('batches', s.batches.map((batch) => [[element('code', '', batch.id)], [state(batch.status), ...reason(batch.paused)],
+    [progress(batch.completed + batch.failed, batch.total), batch.total ? ' ' + Math.floor(100 * (batch.completed + batch.failed) / batch.total) + ' %' : ''],
+    count(batch.total), count(batch.failed), batch.model ?? '–', batch.endpoint, new Date(batch.createdAtMs).toLocaleString()]), 'No batches yet');
+  const parts = [s.notReady === null ? element('span', 'good', 'ready') : element('span', 'bad', 'not ready: ' + s.notReady)];
+  if (s.redisIsReady === false) parts.push(', ', element('span', 'bad', 'Redis is away: batches wait'));
+  if (s.eventLoopDelayMs !== null) parts.push(element('span', 'soft', ', event loops p99 ' + fixed(s.eventLoopDelayMs, 1, ' ms') + ', version ' + s.version));
+  document.getElementById('summary').replaceChildren(...parts);
+};
+const poll = async () => {
+  try {
+    const response = await fetch('/dashboard/state', { cache: 'no-store' });
+    if (!response.ok) throw new Error('status ' + response.status);
+    show(await response.json());
+  } catch (error) {
+    document.getElementById('summary').replaceChildren(element('span', 'bad', 'no answer: ' + error.message));
+  }
+  setTimeout(poll, POLL_MS);
+};
+poll();
+`;

@@ -1,0 +1,62 @@
+import type { BatchStatus, Lane, ModelState } from '@app/contracts';
+
+/** `GET /dashboard/state`. Null stands for what is not known (yet); rates and quantiles are over the last seconds. */
+export interface DashboardState {
+  /** Milliseconds since 1970. */
+  atMs: number;
+  version: string;
+  /** Why the server is not ready; null when it is. */
+  notReady: string | null;
+  /** Null while the runner does not answer. */
+  redisIsReady: boolean | null;
+  /** The 99th percentile of what each process's event loop delayed timers, the worst of all processes. */
+  eventLoopDelayMs: number | null;
+  lanes: LaneState[];
+  processes: ProcessState[];
+  workers: WorkerState[];
+  batches: BatchState[];
+}
+
+export interface LaneState {
+  lane: Lane;
+  /** Items that wait in the workers' queues. */
+  queueItems: number;
+  rowsPerSecond: number | null;
+  rowsPerRun: number | null;
+  /** Share of the tokens run that was padding. */
+  paddingShare: number | null;
+  /** Live requests only. */
+  requestsPerSecond: number | null;
+  errorsPerSecond: number | null;
+  p50Ms: number | null;
+  p99Ms: number | null;
+}
+
+/** As the scheduler sees it. */
+export interface ProcessState {
+  id: string;
+  pid: number | null;
+  state: string;
+  restarts: number;
+  reason: string | null;
+}
+
+export interface WorkerState extends ProcessState {
+  lane: Lane;
+  cpus: number[];
+  queueItems: number | null;
+  models: { name: string; version: string; state: ModelState; reason: string | null }[];
+}
+
+export interface BatchState {
+  id: string;
+  endpoint: string;
+  model: string | null;
+  status: BatchStatus;
+  total: number;
+  completed: number;
+  failed: number;
+  createdAtMs: number;
+  /** Why it does not go on. */
+  paused: string | null;
+}

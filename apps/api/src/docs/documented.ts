@@ -1,0 +1,66 @@
+import { applyDecorators } from '@nestjs/common';
+import { ApiOperation, ApiQuery, ApiResponse, ApiTags } from '@nestjs/swagger';
+import type { SchemaObject } from '@nestjs/swagger/dist/interfaces/open-api-spec.interface';
+import type { SchemaName } from './schemas';
+
+type ErrorStatus = 400 | 404 | 409 | 413 | 415 | 422 | 429 | 503 | 504 | 507;
+
+const ERROR_MEANING: Record<ErrorStatus, string> = {
+  400: 'The request is malformed; the message names the field, what was expected and what came',
+  404: 'Not found',
+  409: 'Not possible in this state',
+  413: 'The body is over the limit',
+  415: 'Content type or encoding that is not taken',
+  422: 'The model fails on this input',
+  429: 'Queue full; `Retry-After` says when to try again (seconds)',
+  503: 'Not running now; `Retry-After` says when to try again (seconds)',
+  504: 'The deadline passed',
+  507: 'The disk is full',
+};
+
+const QUERY = {
+  limit: { type: 'integer', minimum: 1 },
+  order: { type: 'string', enum: ['asc', 'desc'] },
+  after: { type: 'string', description: 'The id after which to go on' },
+  purpose: { type: 'string', enum: ['batch', 'batch_output'] },
+} as const;
+type QueryParameter = keyof typeof QUERY;
+/** Of every list. */
+export const PAGE_QUERY: readonly QueryParameter[] = ['limit', 'order', 'after'];
+
+export interface Documentation {
+  tag: 'infer' | 'health' | 'models' | 'files' | 'batches' | 'operations';
+  summary: string;
+  description?: string;
+  /** By content type; a plain name means `application/json`. */
+  body?: SchemaName | Record<string, SchemaName>;
+  query?: readonly QueryParameter[];
+  /** Of the answer 200. */
+  ok: SchemaName | { contentType: string; description: string };
+  errors?: ErrorStatus[];
+  /** The error shape of the route's protocol. */
+  errorSchema?: 'Error' | 'OpenAiError';
+}
+
+/** Puts a route into the OpenAPI document. Path parameters come from the path. */
+export function Documented(documentation: Documentation): MethodDecorator {
+  const { ok, errors = [], errorSchema = 'Error' } = documentation;
+  return applyDecorators(
+    ApiTags(documentation.tag),
+    ApiOperation({
+      summary: documentation.summary,
+      ...(documentation.description && { description: documentation.description }),
+      ...(documentation.body && { requestBody: { required: true, content: contentOf(documentation.body) } }),
+    }),
+    ...(documentation.query ?? []).map((name) => ApiQuery({ name, required: false, schema: { ...QUERY[name] } as SchemaObject })),
+    typeof ok === 'string'
+      ? ApiResponse({ status: 200, description: 'The answer', content: contentOf(ok) })
+      : ApiResponse({ status: 200, description: ok.description, content: { [ok.contentType]: { schema: { type: 'string' } } } }),
+    ...errors.map((status) => ApiResponse({ status, description: ERROR_MEANING[status], content: contentOf(errorSchema) })),
+  );
+}
+
+function contentOf(body: SchemaName | Record<string, SchemaName>): Record<string, { schema: { $ref: string } }> {
+  const byType = typeof body === 'string' ? { 'application/json': body } : body;
+  return Object.fromEntries(Object.entries(byType).map(([type, name]) => [type, { schema: { $ref: `#/components/schemas/${name}` } }]));
+}

@@ -1,0 +1,272 @@
+import { BATCH_STATUSES, DATATYPES, TASKS } from '@app/contracts';
+import { Type, type TSchema } from '@sinclair/typebox';
+
+const text = (description: string) => Type.String({ description });
+const reference = (name: string) => Type.Unsafe({ $ref: `#/components/schemas/${name}` });
+const nullable = (schema: TSchema) => Type.Union([schema, Type.Null()]);
+const parameters = Type.Record(Type.String(), Type.Unknown(), {
+  description: '`timeout` (µs), `priority` (0 default, 1 highest), `binary_data_output`, `binary_data`, `binary_data_size` are understood',
+});
+
+const modelTensor = Type.Object({
+  name: Type.String(),
+  datatype: Type.String({ enum: Object.keys(DATATYPES) }),
+  shape: Type.Array(Type.Integer(), { description: '-1 marks a dimension that varies' }),
+});
+const tensor = Type.Object({
+  name: Type.String(),
+  datatype: Type.String({ enum: Object.keys(DATATYPES) }),
+  shape: Type.Array(Type.Integer({ minimum: 0 })),
+  parameters: Type.Optional(parameters),
+  data: Type.Optional(Type.Array(Type.Unknown(), { description: 'Row-major, flat or nested; absent when the tensor is in the binary part' })),
+});
+
+const openInference = {
+  ServerMetadata: Type.Object(
+    { name: Type.String(), version: Type.String(), extensions: Type.Array(Type.String()) },
+    { examples: [{ name: 'interleave', version: '0.1.0', extensions: ['binary_tensor_data'] }] },
+  ),
+  Live: Type.Object({ live: Type.Boolean() }, { examples: [{ live: true }] }),
+  Ready: Type.Object(
+    { live: Type.Boolean({ description: 'The same as `ready`: the name in the specification' }), ready: Type.Boolean(), reason: Type.Optional(Type.String()) },
+    { examples: [{ live: true, ready: true }] },
+  ),
+  ModelReady: Type.Object(
+    { name: Type.String(), ready: Type.Boolean(), reason: Type.Optional(Type.String()) },
+    { examples: [{ name: 'encoder-tiny', ready: true }] },
+  ),
+  ModelMetadata: Type.Object(
+    { name: Type.String(), versions: Type.Array(Type.String()), platform: Type.String(), inputs: Type.Array(modelTensor), outputs: Type.Array(modelTensor) },
+    {
+      examples: [
+        {
+          name: 'encoder-tiny',
+          versions: ['1'],
+          platform: 'onnx_onnxv1',
+          inputs: [{ name: 'input_ids', datatype: 'INT64', shape: [-1, -1] }],
+          outputs: [{ name: 'sentence_embedding', datatype: 'FP32', shape: [-1, 128] }],
+        },
+      ],
+    },
+  ),
+  InferRequest: Type.Object(
+    {
+      id: Type.Optional(text('Echoed in the answer')),
+      parameters: Type.Optional(parameters),
+      inputs: Type.Array(tensor, { minItems: 1 }),
+      outputs: Type.Optional(Type.Array(Type.Object({ name: Type.String(), parameters: Type.Optional(parameters) }), { description: 'Absent: all' })),
+    },
+    {
+      examples: [
+        {
+          inputs: [
+            { name: 'input_ids', datatype: 'INT64', shape: [1, 3], data: [2, 7, 3] },
+            { name: 'attention_mask', datatype: 'INT64', shape: [1, 3], data: [1, 1, 1] },
+          ],
+          outputs: [{ name: 'sentence_embedding' }],
+        },
+      ],
+    },
+  ),
+  InferResponse: Type.Object(
+    {
+      model_name: Type.String(),
+      model_version: Type.String(),
+      id: Type.Optional(Type.String()),
+      parameters: Type.Optional(parameters),
+      outputs: Type.Array(tensor),
+    },
+    { examples: [{ model_name: 'encoder-tiny', model_version: '1', outputs: [{ name: 'sentence_embedding', datatype: 'FP32', shape: [1, 2], data: [0.6, 0.8] }] }] },
+  ),
+  BinaryTensors: Type.String({
+    description:
+      'Binary tensor extension: a JSON object of `Inference-Header-Content-Length` bytes, then the tensors back to back, little-endian and row-major, in the order of the JSON; their sizes are in `parameters.binary_data_size`',
+  }),
+  Error: Type.Object({ error: Type.String() }, { examples: [{ error: 'inputs[0].shape: expected 2 dimensions, received 1' }] }),
+};
+
+const predict = {
+  PredictRequest: Type.Object(
+    {
+      instances: Type.Array(
+        Type.Union([
+          Type.String(),
+          Type.Object({ text: Type.String(), text_pair: Type.Optional(Type.String()) }),
+          Type.Record(Type.String(), Type.Unknown(), { description: 'Tensor models: a nested list per input' }),
+        ]),
+        { minItems: 1 },
+      ),
+      parameters: Type.Optional(Type.Object({ top_k: Type.Optional(Type.Integer({ minimum: 1 })) }, { additionalProperties: true })),
+    },
+    { examples: [{ instances: ['All human beings are born free and equal in dignity and rights.'] }] },
+  ),
+  PredictResponse: Type.Object(
+    { predictions: Type.Array(Type.Unknown(), { description: 'One per instance, in order: a vector, labels with scores, entities, or a score, as the task of the model is' }) },
+    { examples: [{ predictions: [[0.6, 0.8]] }] },
+  ),
+};
+
+const openAi = {
+  EmbeddingsRequest: Type.Object(
+    {
+      model: Type.String(),
+      input: Type.Union([
+        Type.String({ minLength: 1 }),
+        Type.Array(Type.String({ minLength: 1 }), { minItems: 1 }),
+        Type.Array(Type.Integer({ minimum: 0 }), { minItems: 1, description: 'Token ids of one text' }),
+        Type.Array(Type.Array(Type.Integer({ minimum: 0 }), { minItems: 1 }), { minItems: 1, description: 'Token ids of several texts' }),
+      ]),
+      encoding_format: Type.Optional(Type.String({ enum: ['float', 'base64'], default: 'float', description: 'base64 (little-endian float32) is much cheaper for both sides' })),
+      dimensions: Type.Optional(Type.Integer({ minimum: 1, description: 'The vector is cut to its first values and normalised again' })),
+      user: Type.Optional(Type.String()),
+    },
+    { examples: [{ model: 'encoder-tiny', input: 'All human beings are born free and equal in dignity and rights.', encoding_format: 'base64' }] },
+  ),
+  EmbeddingsResponse: Type.Object(
+    {
+      object: Type.Literal('list'),
+      data: Type.Array(
+        Type.Object({ object: Type.Literal('embedding'), index: Type.Integer(), embedding: Type.Union([Type.Array(Type.Number()), Type.String({ description: 'base64 of little-endian float32' })]) }),
+      ),
+      model: Type.String(),
+      usage: Type.Object({ prompt_tokens: Type.Integer(), total_tokens: Type.Integer() }),
+    },
+    { examples: [{ object: 'list', data: [{ object: 'embedding', index: 0, embedding: 'mpkZP83MTD8=' }], model: 'encoder-tiny', usage: { prompt_tokens: 14, total_tokens: 14 } }] },
+  ),
+  Model: Type.Object(
+    {
+      id: Type.String(),
+      object: Type.Literal('model'),
+      created: Type.Integer({ description: 'Unix seconds' }),
+      owned_by: Type.String(),
+      name: text('The same as `id`: the name in the predict protocol'),
+      ready: Type.Boolean(),
+      task: Type.String({ enum: [...TASKS] }),
+      versions: Type.Array(Type.Object({ version: Type.String(), state: Type.String({ enum: ['loading', 'ready', 'failed'] }), reason: nullable(Type.String()) })),
+    },
+    {
+      examples: [
+        {
+          id: 'encoder-tiny',
+          object: 'model',
+          created: 1790000000,
+          owned_by: 'interleave',
+          name: 'encoder-tiny',
+          ready: true,
+          task: 'embedding',
+          versions: [{ version: '1', state: 'ready', reason: null }],
+        },
+      ],
+    },
+  ),
+  ModelList: Type.Object({ object: Type.Literal('list'), data: Type.Array(reference('Model')) }),
+  OpenAiError: Type.Object(
+    { error: Type.Object({ message: Type.String(), type: Type.String(), param: nullable(Type.String()), code: nullable(Type.String()) }) },
+    { examples: [{ error: { message: 'input: expected a text, received nothing', type: 'invalid_request_error', param: 'input', code: 'invalid_request' } }] },
+  ),
+};
+
+const seconds = (description: string) => Type.Integer({ description: `${description}; Unix seconds` });
+const file = Type.Object(
+  {
+    id: Type.String(),
+    object: Type.Literal('file'),
+    bytes: Type.Integer(),
+    created_at: seconds('Upload'),
+    expires_at: Type.Optional(seconds('Deletion')),
+    filename: Type.String(),
+    purpose: Type.String({ enum: ['batch', 'batch_output'] }),
+    status: Type.String({ enum: ['uploaded', 'processed', 'error'] }),
+  },
+  { examples: [{ id: 'file-1', object: 'file', bytes: 120, created_at: 1790000000, expires_at: 1792592000, filename: 'rows.jsonl', purpose: 'batch', status: 'processed' }] },
+);
+const list = (name: string) =>
+  Type.Object({
+    object: Type.Literal('list'),
+    data: Type.Array(reference(name)),
+    first_id: nullable(Type.String()),
+    last_id: nullable(Type.String()),
+    has_more: Type.Boolean({ description: 'Ask again with `after` set to `last_id`' }),
+  });
+const metadata = nullable(Type.Record(Type.String({ maxLength: 64 }), Type.String({ maxLength: 512 }), { description: 'At most 16 pairs' }));
+const expiry = Type.Object({ anchor: Type.Literal('created_at'), seconds: Type.Integer({ minimum: 3600, maximum: 2_592_000 }) });
+const moment = nullable(Type.Integer({ description: 'Unix seconds' }));
+
+const batches = {
+  File: file,
+  FileList: list('File'),
+  FileUpload: Type.Object({
+    purpose: Type.Literal('batch'),
+    file: Type.String({ contentMediaType: 'application/octet-stream', description: 'JSON Lines: {"custom_id", "method": "POST", "url", "body"} on each' }),
+    'expires_after[anchor]': Type.Optional(Type.Literal('created_at')),
+    'expires_after[seconds]': Type.Optional(Type.Integer({ minimum: 3600, maximum: 2_592_000 })),
+  }),
+  FileRows: Type.String({ description: 'The rows themselves; `purpose` and `filename` go into the query' }),
+  FileDeleted: Type.Object({ id: Type.String(), object: Type.Literal('file'), deleted: Type.Literal(true) }),
+  BatchRequest: Type.Object(
+    {
+      input_file_id: Type.String(),
+      endpoint: Type.String({ description: '/v1/embeddings, /v1/models/{model}:predict or /v2/models/{model}/infer' }),
+      completion_window: Type.Literal('24h'),
+      metadata: Type.Optional(metadata),
+      output_expires_after: Type.Optional(expiry),
+    },
+    { examples: [{ input_file_id: 'file-1', endpoint: '/v1/embeddings', completion_window: '24h' }] },
+  ),
+  Batch: Type.Object(
+    {
+      id: Type.String(),
+      object: Type.Literal('batch'),
+      endpoint: Type.String(),
+      model: Type.Optional(Type.String()),
+      errors: nullable(
+        Type.Object({
+          object: Type.Literal('list'),
+          data: Type.Array(Type.Object({ code: Type.String(), message: Type.String(), param: nullable(Type.String()), line: nullable(Type.Integer()) })),
+        }),
+      ),
+      input_file_id: Type.String(),
+      completion_window: Type.Literal('24h'),
+      status: Type.String({ enum: [...BATCH_STATUSES] }),
+      output_file_id: nullable(Type.String()),
+      error_file_id: nullable(Type.String()),
+      created_at: seconds('Acceptance'),
+      ...Object.fromEntries(['in_progress', 'expires', 'finalizing', 'completed', 'failed', 'expired', 'cancelling', 'cancelled'].map((event) => [`${event}_at`, moment])),
+      request_counts: Type.Object({ total: Type.Integer(), completed: Type.Integer(), failed: Type.Integer() }),
+      metadata,
+      interleave: Type.Optional(Type.Object({ paused: Type.String({ description: 'Why the batch does not go on' }) })),
+    },
+    {
+      examples: [
+        {
+          id: 'batch_1',
+          object: 'batch',
+          endpoint: '/v1/embeddings',
+          model: 'encoder-tiny',
+          errors: null,
+          input_file_id: 'file-1',
+          completion_window: '24h',
+          status: 'in_progress',
+          output_file_id: null,
+          error_file_id: null,
+          created_at: 1790000000,
+          in_progress_at: 1790000001,
+          expires_at: 1790086400,
+          finalizing_at: null,
+          completed_at: null,
+          failed_at: null,
+          expired_at: null,
+          cancelling_at: null,
+          cancelled_at: null,
+          request_counts: { total: 1000, completed: 512, failed: 0 },
+          metadata: null,
+        },
+      ],
+    },
+  ),
+  BatchList: list('Batch'),
+};
+
+/** The component schemas of the OpenAPI document, with an example each where it helps. */
+export const SCHEMAS = { ...openInference, ...predict, ...openAi, ...batches } satisfies Record<string, TSchema>;
+export type SchemaName = keyof typeof SCHEMAS;

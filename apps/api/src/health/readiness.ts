@@ -1,0 +1,33 @@
+import type { InferenceBackend, ModelReport } from '@app/contracts';
+import { Inject, Injectable } from '@nestjs/common';
+import { Lifecycle } from '../lifecycle';
+import { BACKEND } from '../parts';
+import { PlacementFile } from '../placement-file';
+
+/**
+ * Ready: every model that the placement gives to the real-time lane was loaded or has failed for good, at least one
+ * answers, and this process is not draining.
+ */
+@Injectable()
+export class Readiness {
+  constructor(
+    private readonly placement: PlacementFile,
+    @Inject(BACKEND) private readonly backend: InferenceBackend,
+    private readonly lifecycle: Lifecycle,
+  ) {}
+
+  /** Null when ready, else what is missing. */
+  missing(): string | null {
+    if (this.lifecycle.draining) return 'shutting down';
+    const reports = new Map(this.backend.models().map((report) => [modelKey(report), report]));
+    const expected = this.placement.workers().filter(({ lane }) => lane === 'realtime').flatMap((worker) => worker.models.map(modelKey));
+    if (expected.length === 0) return 'no model is placed on the real-time lane';
+    const loading = [...new Set(expected)].filter((key) => isUnsettled(reports.get(key)));
+    if (loading.length > 0) return `loading: ${loading.join(', ')}`;
+    if (![...reports.values()].some(({ state }) => state === 'ready')) return 'no model is ready';
+    return null;
+  }
+}
+
+const modelKey = (model: { name: string; version: string }): string => `${model.name}/${model.version}`;
+const isUnsettled = (report: ModelReport | undefined): boolean => report === undefined || report.state === 'loading';

@@ -1,0 +1,73 @@
+import { Readable } from 'node:stream';
+import { InterleaveError } from '@app/contracts';
+import type { FastifyRequest } from 'fastify';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Bytes of this request's body that count against the memory for bodies; given back after the response. */
+    heldBodyBytes: number;
+  }
+}
+
+export interface BodyLimits {
+  /** Of one body. */
+  bodyBytesMax: number;
+  /** Of all bodies that are held at one moment. */
+  heldBytesMax: number;
+  /** From the first header to the last byte of a body. */
+  readMsMax: number;
+}
+
+/**
+ * Reads whole bodies, as the bytes that came: the protocols parse JSON themselves, once. A body counts against
+ * `heldBytesMax` with what has arrived of it, until `release`.
+ */
+export class BodyReader {
+  private heldBytes = 0;
+
+  constructor(private readonly limits: BodyLimits) {}
+
+  /** Rejects with `too_large`, `overloaded` (no memory for bodies), `request_timeout` or `invalid_request` (cut short). */
+  read(request: FastifyRequest, payload: Readable): Promise<Buffer> {
+    const announcedBytes = Number(request.headers['content-length'] ?? 0);
+    if (announcedBytes > this.limits.bodyBytesMax) return Promise.reject(this.tooLarge());
+    return new Promise((resolve, reject) => {
+      const parts: Buffer[] = [];
+      const finish = (error: InterleaveError | null) => {
+        clearTimeout(timer);
+        payload.off('data', onData).off('end', onEnd).off('error', onError).off('close', onError);
+        if (error) reject(error);
+        else resolve(parts.length === 1 && parts[0] ? parts[0] : Buffer.concat(parts));
+      };
+      const onData = (part: Buffer) => {
+        parts.push(part);
+        const refusal = this.hold(request, part.byteLength);
+        if (refusal) finish(refusal);
+      };
+      const onEnd = () => finish(null);
+      const onError = () => finish(new InterleaveError('invalid_request', 'The body ended before its announced length'));
+      const timer = setTimeout(
+        () => finish(new InterleaveError('request_timeout', `The body did not arrive within ${this.limits.readMsMax} ms`)),
+        this.limits.readMsMax,
+      );
+      payload.on('data', onData).on('end', onEnd).on('error', onError).on('close', onError);
+    });
+  }
+
+  release(request: FastifyRequest): void {
+    this.heldBytes -= request.heldBodyBytes;
+    request.heldBodyBytes = 0;
+  }
+
+  private hold(request: FastifyRequest, bytes: number): InterleaveError | null {
+    request.heldBodyBytes += bytes;
+    this.heldBytes += bytes;
+    if (request.heldBodyBytes > this.limits.bodyBytesMax) return this.tooLarge();
+    if (this.heldBytes <= this.limits.heldBytesMax) return null;
+    return new InterleaveError('overloaded', 'Too many large requests at once; try again', { retryAfterSeconds: 1 });
+  }
+
+  private tooLarge(): InterleaveError {
+    return new InterleaveError('too_large', `The body is over the limit of ${this.limits.bodyBytesMax} bytes; send fewer items per request, or a batch file`);
+  }
+}

@@ -1,0 +1,52 @@
+import { ERRORS, InterleaveError, type ErrorCode } from '@app/contracts';
+import { errorBody } from '@app/protocols';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { errorStyle } from './error-style';
+
+/** What a framework's error may carry. */
+interface ForeignError {
+  message?: unknown;
+  code?: unknown;
+  statusCode?: unknown;
+  status?: unknown;
+}
+
+/** Refusals after which the rest of a body may still be on its way: the connection is not used again. */
+const CLOSES_CONNECTION: ReadonlySet<ErrorCode> = new Set(['too_large', 'request_timeout']);
+const RETRY_AFTER_SECONDS = 1;
+
+/** Sends the error in the shape of the protocol that the path belongs to. */
+export function answerError(error: InterleaveError, request: FastifyRequest, reply: FastifyReply): void {
+  if (request.live) request.live.errorCode = error.code;
+  if (reply.sent || reply.raw.headersSent) {
+    reply.raw.destroy();
+    return;
+  }
+  if (error.status === 429 || error.status === 503) reply.header('retry-after', String(error.retryAfterSeconds ?? RETRY_AFTER_SECONDS));
+  if (CLOSES_CONNECTION.has(error.code)) reply.header('connection', 'close');
+  reply
+    .code(error.status)
+    .header('content-type', 'application/json; charset=utf-8')
+    .send(JSON.stringify(errorBody(errorStyle(request.url), error)));
+}
+
+/** Errors of Fastify and Nest in our terms; anything else is `internal` with the original as cause. */
+export function asInterleaveError(error: unknown): InterleaveError {
+  if (error instanceof InterleaveError) return error;
+  const foreign = (typeof error === 'object' && error !== null ? error : {}) as ForeignError;
+  const status = Number(foreign.statusCode ?? foreign.status);
+  if (!(status >= 400 && status < 500)) return new InterleaveError('internal', 'Internal error; its details are in the log of this server', { cause: error });
+  if (foreign.code === 'FST_ERR_MAX_PARAM_LENGTH') return new InterleaveError('not_found', 'A name in the path is longer than any name here');
+  if (status === 415) return unsupportedMediaType('something else');
+  return new InterleaveError(codeOfStatus(status), String(foreign.message), { cause: error });
+}
+
+export function unsupportedMediaType(received: string): InterleaveError {
+  return new InterleaveError('unsupported_media_type', `Content-Type: expected application/json, or application/octet-stream for binary tensors, received ${received}`);
+}
+
+function codeOfStatus(status: number): ErrorCode {
+  if (status === 404) return 'not_found';
+  const entry = Object.entries(ERRORS).find(([, { status: known }]) => known === status);
+  return entry ? (entry[0] as ErrorCode) : 'invalid_request';
+}

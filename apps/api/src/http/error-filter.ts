@@ -1,0 +1,32 @@
+import { InterleaveError } from '@app/contracts';
+import type { Logger } from '@app/telemetry';
+import { Catch, NotFoundException, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { answerError, asInterleaveError } from './error-answer';
+import type { RouteTable } from './route-table';
+
+/** The one place where errors become answers. What nobody expected is logged with its stack and answered without it. */
+@Catch()
+export class ErrorFilter implements ExceptionFilter {
+  constructor(
+    private readonly logger: Logger,
+    private readonly routes: RouteTable,
+  ) {}
+
+  catch(thrown: unknown, host: ArgumentsHost): void {
+    const http = host.switchToHttp();
+    const request = http.getRequest<FastifyRequest>();
+    const reply = http.getResponse<FastifyReply>();
+    const error = thrown instanceof NotFoundException ? this.notFound(request, reply) : asInterleaveError(thrown);
+    if (error.code === 'internal') this.logger.error({ err: error.cause ?? error, requestId: request.id, method: request.method }, 'request failed');
+    answerError(error, request, reply);
+  }
+
+  private notFound(request: FastifyRequest, reply: FastifyReply): InterleaveError {
+    const path = request.url.split('?', 1)[0] ?? '';
+    const methods = this.routes.methodsOf(path);
+    if (methods.length === 0) return new InterleaveError('not_found', `No such path: ${request.method} ${path}; see /docs`);
+    reply.header('allow', methods.join(', '));
+    return new InterleaveError('method_not_allowed', `${path} takes ${methods.join(', ')}, not ${request.method}`);
+  }
+}

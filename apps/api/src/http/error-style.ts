@@ -1,0 +1,8 @@
+import type { ErrorStyle } from '@app/protocols';
+
+const OPENAI_PATH = /^\/v1\/(?:embeddings|files|batches|models$|models\?)/;
+
+/** The protocol whose error shape a path answers with: OpenAI's object, or the flat message of all others. */
+export function errorStyle(url: string): ErrorStyle {
+  return OPENAI_PATH.test(url) ? 'openai' : 'open-inference';
+}

@@ -1,0 +1,51 @@
+import type { Stage } from '@app/contracts';
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import type { LiveContext } from '../accept/live-context';
+import type { Admission } from '../admission/admission';
+
+const LANE = 'realtime';
+/** Seconds. Fine where live answers are; the last are timeouts. */
+const REQUEST_BUCKETS = [0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1, 2, 5, 10];
+const STAGE_BUCKETS = [0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5];
+
+/** Metrics of the live requests of this process. Model labels are names of the repository, or empty. */
+export class LiveMetrics {
+  private readonly requests: Counter;
+  private readonly seconds: Histogram;
+  private readonly stages: Histogram;
+  private readonly refused: Counter;
+
+  constructor(registry: Registry, admission: Admission) {
+    const registers = [registry];
+    this.requests = new Counter({ name: 'interleave_requests_total', help: 'Live requests answered', labelNames: ['lane', 'model', 'endpoint', 'status'], registers });
+    this.seconds = new Histogram({
+      name: 'interleave_request_seconds',
+      help: 'Time from the headers of a request to the end of its answer',
+      labelNames: ['lane', 'model'],
+      buckets: REQUEST_BUCKETS,
+      registers,
+    });
+    this.stages = new Histogram({ name: 'interleave_stage_seconds', help: 'Time in each stage of a live request', labelNames: ['stage'], buckets: STAGE_BUCKETS, registers });
+    this.refused = new Counter({ name: 'interleave_refused_total', help: 'Live requests answered with an error, by its code', labelNames: ['lane', 'reason'], registers });
+    new Gauge({
+      name: 'interleave_items_in_flight',
+      help: 'Live items admitted and not yet answered',
+      labelNames: ['lane'],
+      registers,
+      collect() {
+        this.set({ lane: LANE }, admission.inFlight);
+      },
+    });
+  }
+
+  stage(stage: Stage, seconds: number): void {
+    this.stages.observe({ stage }, seconds);
+  }
+
+  /** Once per live request, after its answer; status 499: the caller hung up. */
+  finished(context: LiveContext, status: number): void {
+    this.requests.inc({ lane: LANE, model: context.model, endpoint: context.endpoint, status: String(status) });
+    if (context.errorCode !== null) this.refused.inc({ lane: LANE, reason: context.errorCode });
+    this.seconds.observe({ lane: LANE, model: context.model }, (performance.now() - context.arrivedMs) / 1000);
+  }
+}

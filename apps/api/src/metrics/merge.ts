@@ -1,0 +1,46 @@
+import { runPaths } from '@app/config';
+import { fetchProcessStatus, type MetricsJson } from '@app/telemetry';
+import { AggregatorRegistry, Counter, type Registry } from 'prom-client';
+
+const ANSWER_MS_MAX = 200;
+
+/** The metrics of all processes of the node as one: counters and histograms add up over processes. */
+export class MergedMetrics {
+  private readonly missed: Counter;
+
+  constructor(
+    private readonly own: Registry,
+    private readonly runDir: string,
+    /** Of all processes but this one. */
+    private readonly processIds: () => readonly string[],
+  ) {
+    this.missed = new Counter({
+      name: 'interleave_metrics_missed_total',
+      help: 'Scrapes that went on without a process that did not answer in time',
+      labelNames: ['process'],
+      registers: [own],
+    });
+  }
+
+  /** A registry with the metrics of this process and of every other that answers in time. */
+  async collect(): Promise<Registry> {
+    const others = await Promise.all(this.processIds().map((id) => this.metricsOf(id)));
+    const own = (await this.own.getMetricsAsJSON()) as MetricsJson;
+    return AggregatorRegistry.aggregate([own, ...others.filter((metrics) => metrics !== null)]);
+  }
+
+  private async metricsOf(processId: string): Promise<MetricsJson | null> {
+    try {
+      const metrics = await fetchProcessStatus<unknown>(runPaths(this.runDir).statusSocket(processId), '/metrics', ANSWER_MS_MAX);
+      if (isMetrics(metrics)) return metrics;
+    } catch {
+      // Not running or too slow: counted below.
+    }
+    this.missed.inc({ process: processId });
+    return null;
+  }
+}
+
+function isMetrics(value: unknown): value is MetricsJson {
+  return Array.isArray(value) && value.every((metric: unknown) => typeof metric === 'object' && metric !== null && 'name' in metric && 'type' in metric && 'values' in metric && Array.isArray(metric.values));
+}

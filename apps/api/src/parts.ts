@@ -1,0 +1,24 @@
+import type { Config } from '@app/config';
+import type { InferenceBackend } from '@app/contracts';
+import type { ModelCatalog } from '@app/models';
+import type { Logger } from '@app/telemetry';
+import type { Registry } from 'prom-client';
+import type { BatchService } from './batches';
+
+/** What the process opened before the application was composed; its owner (main) closes it. */
+export interface Parts {
+  config: Config;
+  logger: Logger;
+  /** The real-time lane. */
+  backend: InferenceBackend;
+  catalog: ModelCatalog;
+  batches: BatchService;
+  /** Metrics of this process. */
+  registry: Registry;
+}
+
+/** Injection tokens of the parts. */
+export const CONFIG = Symbol('config');
+export const LOGGER = Symbol('logger');
+export const BACKEND = Symbol('backend');
+export const CATALOG = Symbol('catalog');

@@ -1,0 +1,252 @@
+import { rmSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { Lifecycle } from './lifecycle';
+import type { Parts } from './parts';
+import { createServer } from './server';
+import { EchoBackend, partsOf } from './testing/fakes';
+
+/** A body for the model `echo` with so many instances. */
+const instances = (count: number): string => JSON.stringify({ instances: Array.from({ length: count }, (_, i) => ({ x: [i, 0.5] })) });
+const PREDICT = '/v1/models/echo:predict';
+
+describe('the HTTP server', () => {
+  let backend: EchoBackend;
+  let parts: Parts;
+  let app: NestFastifyApplication;
+  let url: string;
+  let port: number;
+
+  beforeEach(async () => {
+    backend = new EchoBackend();
+    parts = await partsOf(backend, { queueItemsMax: 8 });
+    app = await createServer(parts);
+    await app.listen(0, '127.0.0.1');
+    url = await app.getUrl();
+    port = Number(new URL(url).port);
+  });
+  afterEach(async () => {
+    await app.close();
+    await parts.batches.close();
+    rmSync(parts.config.dataDir, { recursive: true });
+  });
+
+  const post = (path: string, body: string, headers: Record<string, string> = {}): Promise<Response> =>
+    fetch(url + path, { method: 'POST', body, headers: { 'content-type': 'application/json', ...headers } });
+
+  it.each([PREDICT, '/v1/models/echo%3Apredict', '/v1/models/echo/versions/1:predict'])('answers POST %s', async (path) => {
+    const response = await post(path, instances(2), { 'x-request-id': 'mine-1' });
+    expect([response.status, await response.json()]).toEqual([200, { predictions: [[0, 0.5], [1, 0.5]] }]);
+    expect(response.headers.get('x-request-id')).toBe('mine-1');
+    expect(response.headers.get('server-timing')).toMatch(/^accept;dur=[\d.]+, tokenize;.*coalesce;dur=0.15, run;dur=2.5, respond;dur=[\d.]+, batch;desc="3 rows"$/);
+  });
+
+  it.each(['/v2/models/echo/infer', '/v2/models/echo/versions/1/infer'])('answers POST %s', async (path) => {
+    const response = await post(path, JSON.stringify({ id: 'a', inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 2], data: [1, 2] }] }));
+    expect([response.status, await response.json()]).toEqual([
+      200,
+      { id: 'a', model_name: 'echo', model_version: '1', outputs: [{ name: 'y', datatype: 'FP32', shape: [1, 2], data: [1, 2] }] },
+    ]);
+  });
+
+  it.each([{ 'content-type': 'application/octet-stream' }, {}])('takes and gives binary tensors, with headers %j', async (headers) => {
+    const tensor = Buffer.from(new Float32Array([1.5, -2]).buffer);
+    const json = Buffer.from(
+      JSON.stringify({ inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 2], parameters: { binary_data_size: 8 } }], parameters: { binary_data_output: true } }),
+    );
+    const body = new Blob([json, tensor]);
+    const response = await fetch(`${url}/v2/models/echo/infer`, { method: 'POST', body, headers: { ...headers, 'inference-header-content-length': String(json.length) } as never });
+    const answer = Buffer.from(await response.arrayBuffer());
+    expect([response.status, response.headers.get('content-type')]).toEqual([200, 'application/octet-stream']);
+    expect(answer.subarray(Number(response.headers.get('inference-header-content-length')))).toEqual(tensor);
+  });
+
+  it('makes up a request id when the given one is not usable', async () => {
+    const response = await post(PREDICT, instances(1), { 'x-request-id': 'x'.repeat(200) });
+    expect(response.headers.get('x-request-id')).toMatch(/^req_[0-9a-f-]{36}$/);
+  });
+
+  it.each([
+    ['/v1/embeddings', 'openai'],
+    ['/v2/models/echo/infer', 'flat'],
+    ['/v1/models/echo:predict', 'flat'],
+  ])('refuses other content types at %s in the shape of the protocol', async (path, shape) => {
+    const response = await post(path, 'x', { 'content-type': 'text/plain' });
+    expect(response.status).toBe(415);
+    const { error } = (await response.json()) as { error: unknown };
+    if (shape === 'flat') expect(error).toMatch(/application\/json/);
+    else expect(error).toEqual({ message: expect.stringMatching(/application\/json/), type: 'invalid_request_error', param: null, code: 'unsupported_media_type' });
+  });
+
+  it('refuses compressed bodies', async () => {
+    expect((await post('/v1/embeddings', 'x', { 'content-encoding': 'gzip' })).status).toBe(415);
+  });
+
+  it.each([
+    ['GET', '/nope', 404],
+    ['GET', '/v1/embeddings', 405],
+    ['DELETE', '/v1/models/echo', 405],
+    ['GET', '/v2/models/echo/infer', 405],
+    ['GET', '/v1/models/%ZZ', 400],
+    ['GET', '/v1/models/nope', 404],
+    ['GET', '/v2/models/nope', 404],
+    ['GET', '/v2/models/nope/ready', 404],
+    ['GET', `/v1/models/${'x'.repeat(300)}`, 404],
+    ['GET', '/v1/models/..%2F..%2Fetc%2Fpasswd', 404],
+  ])('%s %s is %i with an error body', async (method, path, status) => {
+    const response = await fetch(url + path, { method });
+    expect(response.status).toBe(status);
+    expect(await response.json()).toEqual({ error: expect.anything() });
+    if (status === 405) expect(response.headers.get('allow')).toMatch(/POST|GET/);
+  });
+
+  it('hides what it did not expect', async () => {
+    backend.refusal = new TypeError('secret detail') as never;
+    const response = await post(PREDICT, instances(1));
+    expect(response.status).toBe(500);
+    expect(await response.text()).not.toMatch(/secret|\.ts/);
+  });
+
+  it.each([
+    ['x-interleave-timeout-ms', '0'],
+    ['x-interleave-timeout-ms', '-1'],
+    ['x-interleave-timeout-ms', '1e3'],
+    ['x-interleave-priority', 'high'],
+  ])('refuses %s: %s', async (name, value) => {
+    const response = await post(PREDICT, instances(1), { [name]: value });
+    expect([response.status, await response.text()]).toEqual([400, expect.stringContaining(name)]);
+  });
+
+  it('hands deadline and priority to the backend, less the time already spent', async () => {
+    await post(PREDICT, instances(1), { 'x-interleave-timeout-ms': '5000', 'x-interleave-priority': '3' });
+    const { timeoutMs, priority } = backend.requests[0] ?? {};
+    expect(priority).toBe(3);
+    expect(timeoutMs).toBeGreaterThan(0);
+    expect(timeoutMs).toBeLessThan(5000);
+  });
+
+  it('answers 429 with Retry-After while the queue is full, before it reads the body, and recovers', async () => {
+    let open = (): void => undefined;
+    backend.gate = new Promise<void>((resolve) => (open = resolve));
+    const waiting = post(PREDICT, instances(8));
+    await until(() => backend.requests.length === 1);
+    const socket = connect(port, '127.0.0.1');
+    socket.write('POST /v1/embeddings HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{');
+    expect(await firstData(socket)).toMatch(/^HTTP\/1.1 429 [\s\S]*retry-after: \d+/i);
+    socket.destroy();
+    open();
+    expect((await waiting).status).toBe(200);
+    expect((await post(PREDICT, instances(8))).status).toBe(200);
+  });
+
+  it('refuses more items than can ever be in flight with 413', async () => {
+    expect((await post(PREDICT, instances(9))).status).toBe(413);
+  });
+
+  it('gives up the items of a caller that hangs up', async () => {
+    backend.gate = new Promise(() => undefined);
+    const controller = new AbortController();
+    const given = fetch(url + PREDICT, { method: 'POST', body: instances(8), headers: { 'content-type': 'application/json' }, signal: controller.signal }).catch(() => 'gone');
+    await until(() => backend.requests.length === 1);
+    controller.abort();
+    expect(await given).toBe('gone');
+    await until(() => backend.requests[0]?.signal?.aborted === true);
+    backend.gate = Promise.resolve();
+    await until(async () => (await post(PREDICT, instances(8))).status === 200);
+    expect(await (await fetch(`${url}/metrics`)).text()).toMatch(/interleave_requests_total\{[^}]*status="499"[^}]*\} 1/);
+  });
+
+  it('says 413 to an announced size over the limit without reading it', async () => {
+    const socket = connect(port, '127.0.0.1');
+    socket.write('POST /v1/embeddings HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99999999999\r\n\r\n');
+    expect(await firstData(socket)).toMatch(/^HTTP\/1.1 413 [\s\S]*"code":"too_large"/);
+    socket.destroy();
+  });
+
+  it('says 413 to a chunked body that grows over the limit', async () => {
+    const socket = connect(port, '127.0.0.1');
+    const answer = firstData(socket);
+    socket.write('POST /v1/embeddings HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n');
+    const chunk = Buffer.concat([Buffer.from('100000\r\n'), Buffer.alloc(0x100000, 'x'), Buffer.from('\r\n')]);
+    for (let sent = 0; sent <= 64; sent++) await new Promise((resolve) => socket.write(chunk, resolve));
+    expect(await answer).toMatch(/^HTTP\/1.1 413 [\s\S]*connection: close/i);
+  });
+
+  it('answers what is not HTTP with 400 and closes', async () => {
+    const socket = connect(port, '127.0.0.1');
+    socket.write('nonsense\r\n\r\n');
+    expect(await firstData(socket)).toMatch(/^HTTP\/1.1 400 [\s\S]*\{"error":/);
+  });
+
+  it('answers 431 to headers over the limit', async () => {
+    const socket = connect(port, '127.0.0.1');
+    socket.write(`GET /v2 HTTP/1.1\r\nHost: x\r\nX-Big: ${'x'.repeat(20_000)}\r\n\r\n`);
+    expect(await firstData(socket)).toMatch(/^HTTP\/1.1 431 /);
+  });
+
+  it('answers health, metadata and models', async () => {
+    expect(await json('/v2/health/live')).toEqual([200, { live: true }]);
+    expect(await json('/v2/health/ready')).toEqual([200, { live: true, ready: true }]);
+    expect(await json('/v2')).toEqual([200, expect.objectContaining({ name: 'interleave', extensions: expect.arrayContaining(['binary_tensor_data']) as unknown })]);
+    expect(await json('/v2/models/echo/ready')).toEqual([200, { name: 'echo', ready: true }]);
+    expect(await json('/v2/models/echo')).toEqual([
+      200,
+      { name: 'echo', versions: ['1'], platform: 'onnx_onnxv1', inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, 2] }], outputs: [{ name: 'y', datatype: 'FP32', shape: [-1, 2] }] },
+    ]);
+    expect(await json('/v1/models/echo')).toEqual([200, expect.objectContaining({ id: 'echo', object: 'model', name: 'echo', ready: true })]);
+  });
+
+  it('is not ready while a model loads, when all have failed, and while draining', async () => {
+    const [report] = backend.reports as [(typeof backend.reports)[0]];
+    backend.report([{ ...report, state: 'loading', signature: null }]);
+    expect(await json('/v2/health/ready')).toEqual([503, { live: false, ready: false, reason: 'loading: echo/1' }]);
+    backend.report([{ ...report, state: 'failed', signature: null, reason: 'broken graph' }]);
+    expect(await json('/v2/health/ready')).toEqual([503, { live: false, ready: false, reason: 'no model is ready' }]);
+    expect(await json('/v2/models/echo/ready')).toEqual([503, { name: 'echo', ready: false, reason: 'broken graph' }]);
+    backend.report([report]);
+    app.get(Lifecycle).drain();
+    expect(await json('/v2/health/ready')).toEqual([503, { live: false, ready: false, reason: 'shutting down' }]);
+  });
+
+  it('lets requests in flight finish when it closes', async () => {
+    let open = (): void => undefined;
+    backend.gate = new Promise<void>((resolve) => (open = resolve));
+    const waiting = post(PREDICT, instances(1));
+    await until(() => backend.requests.length === 1);
+    const closed = app.close();
+    open();
+    expect((await waiting).status).toBe(200);
+    await closed;
+  });
+
+  it('counts requests by endpoint, model and status, and goes on without processes that do not answer', async () => {
+    await post(PREDICT, instances(1));
+    await post('/v1/embeddings', 'broken');
+    const text = await (await fetch(`${url}/metrics`)).text();
+    expect(text).toMatch(/interleave_requests_total\{lane="realtime",model="echo",endpoint="predict",status="200"\} 1/);
+    expect(text).toMatch(/interleave_requests_total\{lane="realtime",model="",endpoint="embeddings",status="400"\} 1/);
+    expect(text).toMatch(/interleave_metrics_missed_total\{process="scheduler"\} 1/);
+    expect(text).toMatch(/interleave_stage_seconds_count\{stage="run"\} 1/);
+  });
+
+  async function json(path: string): Promise<[number, unknown]> {
+    const response = await fetch(url + path);
+    return [response.status, await response.json()];
+  }
+});
+
+async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+function firstData(socket: Socket): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = '';
+    socket.on('data', (part: Buffer) => {
+      text += part.toString();
+      if (text.includes('}')) resolve(text);
+    });
+    socket.on('error', reject);
+    socket.on('close', () => resolve(text));
+  });
+}

@@ -1,0 +1,91 @@
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { loadConfig, runPaths } from '@app/config';
+import { InterleaveError, type InferenceBackend, type InferenceRequest, type ItemResult, type ModelReport, type ModelSignature, type Placement, type WorkerModelPlan } from '@app/contracts';
+import type { ModelCatalog } from '@app/models';
+import { createLogger } from '@app/telemetry';
+import { Registry } from 'prom-client';
+import { openBatchService } from '../batches';
+import type { Parts } from '../parts';
+
+const SIGNATURE: ModelSignature = {
+  inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, 2], axes: ['batch', 'fixed'] }],
+  outputs: [{ name: 'y', datatype: 'FP32', shape: [-1, 2], axes: ['batch', 'fixed'] }],
+  coalesce: 'padded',
+  coalesceReason: null,
+};
+
+/** A backend in this process that answers each item with its own input, when and as the test says. */
+export class EchoBackend implements InferenceBackend {
+  readonly lane = 'realtime';
+  reports: ModelReport[] = [{ name: 'echo', version: '1', state: 'ready', reason: null, signature: SIGNATURE }];
+  /** What `infer` waits for. */
+  gate: Promise<unknown> = Promise.resolve();
+  /** What `infer` rejects with. */
+  refusal: InterleaveError | null = null;
+  readonly requests: InferenceRequest[] = [];
+  private readonly listeners = new Set<() => void>();
+
+  models(): ModelReport[] {
+    return this.reports;
+  }
+
+  onModelsChanged(listener: () => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  report(reports: ModelReport[]): void {
+    this.reports = reports;
+    for (const listener of this.listeners) listener();
+  }
+
+  async infer(request: InferenceRequest): Promise<(ItemResult | InterleaveError)[]> {
+    this.requests.push(request);
+    const aborted = new Promise((_resolve, reject) => {
+      request.signal?.addEventListener('abort', () => reject(new InterleaveError('client_closed', 'The caller hung up')));
+    });
+    await Promise.race([this.gate, aborted]);
+    if (this.refusal) throw this.refusal;
+    return request.items.map(({ inputs }) => ({ outputs: inputs.map((input) => ({ ...input, name: 'y' })), timing: { queueUs: 150, runUs: 2500, batchRows: 3 } }));
+  }
+
+  inFlightItems(): number {
+    return 0;
+  }
+
+  async close(): Promise<void> {}
+}
+
+/** A catalog of what the backend reports, all plain tensor models. */
+export function catalogOf(backend: EchoBackend): ModelCatalog {
+  return {
+    list: () => backend.reports.map(({ name, version, state, reason, signature }) => ({ name, version, state, reason, signature, task: 'tensor' })),
+    find: (name, version) => {
+      const report = backend.reports.find((candidate) => candidate.name === name && (version === null || candidate.version === version));
+      if (!report) throw new InterleaveError('model_not_found', `no model ${name}`);
+      if (!report.signature) throw new InterleaveError('worker_unavailable', `model ${name} is loading`);
+      return { name, version: report.version, task: 'tensor', signature: report.signature, text: null };
+    },
+    applyReports: () => undefined,
+  };
+}
+
+/** Parts around the backend, in folders of their own; no Redis answers. Close `batches` when done. */
+export async function partsOf(backend: EchoBackend, settings: { queueItemsMax?: number } = {}): Promise<Parts> {
+  const dir = mkdtempSync(join(tmpdir(), 'il-api-'));
+  const config = loadConfig({ DATA_DIR: dir, LOG_LEVEL: 'fatal', PORT: '0', REDIS_URL: `unix://${join(dir, 'no-redis.sock')}` });
+  const models = backend.reports.map(({ name, version }) => ({ name, version }) as WorkerModelPlan);
+  const queueItemsMax = settings.queueItemsMax ?? 1024;
+  const placement: Placement = {
+    formatVersion: 1,
+    partitions: [{ id: 'p0', class: 'burstable', cpus: [0] }],
+    workers: [{ id: 'p0-realtime', partitionId: 'p0', lane: 'realtime', cpus: [0], socketPath: '', models, queueItemsMax, channelBytes: 0 }],
+  };
+  mkdirSync(config.runDir, { recursive: true });
+  writeFileSync(runPaths(config.runDir).placement, JSON.stringify(placement));
+  const logger = createLogger('api', config.logLevel);
+  const batches = await openBatchService(config, logger);
+  return { config, logger, backend, catalog: catalogOf(backend), batches, registry: new Registry() };
+}

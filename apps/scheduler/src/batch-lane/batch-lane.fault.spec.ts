@@ -1,0 +1,95 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { EchoEngine } from './testing/echo-engine';
+import { openTestLane } from './testing/open-test-lane';
+import { echoRows, Workspace } from './testing/workspace';
+
+const ROWS = 600;
+const SETTINGS = { chunkRows: 20, chunkConcurrency: 2 };
+
+describe('the batch lane when things are killed', () => {
+  let workspace: Workspace;
+
+  beforeEach(async () => {
+    workspace = new Workspace(SETTINGS);
+    await workspace.redis.start();
+  });
+
+  afterEach(() => workspace.close());
+
+  function startRunner(): ChildProcess {
+    const registerTs = join(__dirname, '../../../../test/fixtures/register-ts.cjs');
+    return fork(join(__dirname, 'testing', 'lane-process.ts'), [workspace.directory, JSON.stringify(SETTINGS)], { execArgv: ['--require', registerTs] });
+  }
+
+  /** Resolves once the runner has answered so many rows. */
+  function answeredRows(runner: ChildProcess, count: number): Promise<void> {
+    return new Promise((resolve) => {
+      let seen = 0;
+      runner.on('message', () => {
+        if (++seen === count) resolve();
+      });
+    });
+  }
+
+  async function expectEveryRowOnce(batchId: string): Promise<void> {
+    const batch = await workspace.untilOver(batchId);
+    const lines = await workspace.readLines(batch.output_file_id);
+    expect(batch).toMatchObject({ status: 'completed', error_file_id: null, request_counts: { total: ROWS, completed: ROWS, failed: 0 } });
+    expect(lines.map(({ custom_id: id, response }) => [id, response?.body.echo])).toEqual(echoRows(ROWS).map(({ custom_id: id, body }) => [id, (body as { input: string }).input]));
+  }
+
+  async function killed(child: ChildProcess): Promise<void> {
+    const exit = once(child, 'exit');
+    child.kill('SIGKILL');
+    await exit;
+  }
+
+  it('answers every row once, in order, when the runner is killed again and again', async () => {
+    const batchId = await workspace.submit(echoRows(ROWS));
+    for (const rowsBeforeDeath of [1, 50, 150]) {
+      const runner = startRunner();
+      await answeredRows(runner, rowsBeforeDeath);
+      await killed(runner);
+    }
+    const last = startRunner();
+    await expectEveryRowOnce(batchId);
+    await killed(last);
+  });
+
+  it('does not repeat committed chunks after a kill', async () => {
+    const batchId = await workspace.submit(echoRows(ROWS));
+    const first = startRunner();
+    const { request_counts: counts } = await workspace.until(batchId, (batch) => batch.request_counts.completed >= 100);
+    await killed(first);
+    const engine = new EchoEngine();
+    const lane = await openTestLane(workspace.config, engine);
+    await expectEveryRowOnce(batchId);
+    expect(engine.seen.size).toBeLessThanOrEqual(ROWS - counts.completed);
+    await lane.close(0);
+  });
+
+  it.each([
+    ['flushed', async () => workspace.redis.flush()],
+    ['killed and restarted', async () => workspace.redis.kill().then(() => workspace.redis.start())],
+  ])('completes when Redis is %s in mid batch', async (_what, harm) => {
+    const engine = new EchoEngine();
+    const lane = await openTestLane(workspace.config, engine);
+    const batchId = await workspace.submit(echoRows(ROWS));
+    await workspace.until(batchId, ({ request_counts: { completed } }) => completed > 0);
+    await harm();
+    await expectEveryRowOnce(batchId);
+    await lane.close(0);
+  });
+
+  it('starts without Redis and goes on when it comes', async () => {
+    await workspace.redis.kill();
+    const lane = await openTestLane(workspace.config, new EchoEngine());
+    const batchId = await workspace.submit(echoRows(ROWS));
+    await workspace.until(batchId, ({ status }) => status === 'in_progress');
+    await workspace.redis.start();
+    await expectEveryRowOnce(batchId);
+    await lane.close(0);
+  });
+});

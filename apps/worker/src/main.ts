@@ -1,0 +1,93 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { type Config, loadConfig, runPaths } from '@app/config';
+import type { Placement, WorkerPlan } from '@app/contracts';
+import { startWorker, type WorkerHandle } from '@app/native';
+import { createLogger, type Logger, observeEventLoop, serveProcessStatus } from '@app/telemetry';
+import { Registry } from 'prom-client';
+import { logModelChanges } from './model-log';
+import { registerWorkerMetrics } from './worker-metrics';
+import { workerStatus } from './worker-status';
+
+/** Shorter than the scheduler's patience for the whole node. */
+const DRAIN_MS = 20_000;
+/** Of 1000; among the kernel's first choices when memory runs out. */
+const BATCH_OOM_SCORE = 500;
+
+/**
+ * One worker of the placement: native executors and their channel. JavaScript only reports and ends it, on threads of
+ * ordinary priority. Exit code 0 after a drain, 1 when it could not start.
+ */
+async function main(): Promise<void> {
+  const config = loadConfig();
+  const plan = planOf(workerIdOf(process.argv.slice(2)), config);
+  process.title = `interleave ${plan.id}`;
+  const log = createLogger(plan.id, config.logLevel);
+  if (plan.lane === 'batch') preferForOutOfMemory(log);
+
+  const worker = startWorker({ plan, ortLibraryPath: config.ortLibraryPath });
+  const registry = new Registry();
+  observeEventLoop(registry, plan.id);
+  registerWorkerMetrics(registry, { id: plan.id, lane: plan.lane }, () => worker.stats());
+  let state: 'serving' | 'draining' = 'serving';
+  const statusServer = await serveProcessStatus({
+    socketPath: runPaths(config.runDir).statusSocket(plan.id),
+    registry,
+    status: () => workerStatus(plan, state, worker),
+  });
+  log.info({ cpus: plan.cpus, models: plan.models.length }, 'serving');
+  const stopLogging = logModelChanges(worker, log);
+  endOnSignal(config.supervised, async (signal) => {
+    state = 'draining';
+    log.info({ signal }, 'draining');
+    stopLogging();
+    await drain(worker, log);
+    await statusServer.close();
+  });
+}
+
+async function drain(worker: WorkerHandle, log: Logger): Promise<void> {
+  if (!(await worker.drain(DRAIN_MS))) log.warn(`items were still unanswered after ${DRAIN_MS} ms; their clients will send them again`);
+  await worker.close();
+}
+
+function workerIdOf(args: string[]): string {
+  const { worker } = parseArgs({ args, options: { worker: { type: 'string' } } }).values;
+  if (worker === undefined) throw new Error('expected --worker <id>');
+  return worker;
+}
+
+function planOf(workerId: string, config: Config): WorkerPlan {
+  const path = runPaths(config.runDir).placement;
+  const placement = JSON.parse(readFileSync(path, 'utf8')) as Placement;
+  const plan = placement.workers.find(({ id }) => id === workerId);
+  if (plan === undefined) throw new Error(`${path} has no worker ${workerId}; it has ${placement.workers.map(({ id }) => id).join(', ') || 'none'}`);
+  return plan;
+}
+
+function preferForOutOfMemory(log: Logger): void {
+  try {
+    writeFileSync('/proc/self/oom_score_adj', String(BATCH_OOM_SCORE));
+  } catch (error) {
+    log.warn({ err: error }, 'the out-of-memory score could not be raised; the kernel may choose another process first');
+  }
+}
+
+/** A terminal sends SIGINT and SIGHUP to all processes: under a scheduler only its SIGTERM counts. */
+function endOnSignal(isSupervised: boolean, close: (signal: NodeJS.Signals) => Promise<void>): void {
+  let isEnding = false;
+  const end = (signal: NodeJS.Signals): void => {
+    if (isEnding) return;
+    isEnding = true;
+    void close(signal).then(() => process.exit(0), fail);
+  };
+  process.on('SIGTERM', end);
+  for (const signal of ['SIGINT', 'SIGHUP'] as const) process.on(signal, isSupervised ? () => undefined : end);
+}
+
+function fail(error: Error): void {
+  process.stderr.write(`interleave worker: ${error.message}\n`);
+  process.exit(1);
+}
+
+void main().catch(fail);

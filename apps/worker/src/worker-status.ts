@@ -1,0 +1,19 @@
+import type { WorkerPlan, WorkerProcessStatus } from '@app/contracts';
+import type { WorkerHandle } from '@app/native';
+
+/** What `GET /status` answers. */
+export function workerStatus(plan: WorkerPlan, state: WorkerProcessStatus['state'], worker: WorkerHandle): WorkerProcessStatus {
+  return {
+    id: plan.id,
+    lane: plan.lane,
+    pid: process.pid,
+    state,
+    models: worker.models(),
+    executors: worker.executors(),
+    queue: worker.stats().map(({ name, version, queueItems, queueAgeSeconds }) => ({
+      ...{ name, version },
+      waitingItems: queueItems,
+      oldestAgeSeconds: queueAgeSeconds,
+    })),
+  };
+}

@@ -1,0 +1,103 @@
+#include "binding/worker.h"
+
+#include <functional>
+#include <memory>
+
+#include "binding/convert.h"
+#include "binding/worker_convert.h"
+#include "run/worker.h"
+
+namespace interleave::binding {
+namespace {
+
+constexpr napi_type_tag kHandleTag = {0x7b1e6f0c55d94a12, 0xa83cd0417e2f9b66};
+
+// What a JS handle owns. Work on the pool holds the worker as well, so that it outlives the handle meanwhile.
+using Handle = std::shared_ptr<Worker>;
+
+Napi::Object WrapHandle(Napi::Env env, Handle worker) {
+  Napi::Object object = Napi::Object::New(env);
+  auto handle = std::make_unique<Handle>(std::move(worker));
+  const auto finalize = [](napi_env, void* data, void*) { delete static_cast<Handle*>(data); };
+  if (napi_wrap(env, object, handle.get(), finalize, nullptr, nullptr) != napi_ok) throw Napi::Error::New(env);
+  handle.release();
+  if (napi_type_tag_object(env, object, &kHandleTag) != napi_ok) throw Napi::Error::New(env);
+  return object;
+}
+
+const Handle& HandleOf(const Napi::CallbackInfo& info) {
+  const Napi::Object object = ObjectOf(info[0], "worker");
+  bool tagged = false;
+  void* data = nullptr;
+  if (napi_check_object_type_tag(info.Env(), object, &kHandleTag, &tagged) != napi_ok || !tagged ||
+      napi_unwrap(info.Env(), object, &data) != napi_ok) {
+    ThrowExpected(info.Env(), "a worker", "worker");
+  }
+  return *static_cast<Handle*>(data);
+}
+
+// Runs `work` on a thread of the pool and resolves with what it returns.
+class PoolWork : public Napi::AsyncWorker {
+ public:
+  PoolWork(Napi::Env env, std::function<bool()> work)
+      : Napi::AsyncWorker(env), deferred_(Napi::Promise::Deferred::New(env)), work_(std::move(work)) {}
+
+  // Deletes itself once the promise is settled.
+  static Napi::Promise Start(Napi::Env env, std::function<bool()> work) {
+    auto* pending = new PoolWork(env, std::move(work));
+    const Napi::Promise promise = pending->deferred_.Promise();
+    pending->Queue();
+    return promise;
+  }
+
+ protected:
+  void Execute() override { result_ = work_(); }
+  void OnOK() override { deferred_.Resolve(Napi::Boolean::New(Env(), result_)); }
+  void OnError(const Napi::Error& error) override { deferred_.Reject(error.Value()); }
+
+ private:
+  const Napi::Promise::Deferred deferred_;
+  const std::function<bool()> work_;
+  bool result_ = false;
+};
+
+}  // namespace
+
+Napi::Value WorkerStart(const Napi::CallbackInfo& info) {
+  const Napi::Object options = ObjectOf(info[0], "options");
+  WorkerOptions worker = WorkerOptionsOf(options);
+  try {
+    const auto library = ort::OrtLibrary::Load(StringOf(options, "ortLibraryPath"));
+    return WrapHandle(info.Env(), std::make_shared<Worker>(std::move(worker), library));
+  } catch (const ort::OrtError& error) {
+    throw Napi::Error::New(info.Env(), error.what());
+  } catch (const std::system_error& error) {
+    throw Napi::Error::New(info.Env(), error.what());
+  }
+}
+
+Napi::Value WorkerModels(const Napi::CallbackInfo& info) {
+  return Napi::String::New(info.Env(), HandleOf(info)->ModelsJson());
+}
+
+Napi::Value WorkerStats(const Napi::CallbackInfo& info) { return StatsToJs(info.Env(), HandleOf(info)->engine()); }
+
+Napi::Value WorkerIsolation(const Napi::CallbackInfo& info) {
+  return IsolationToJs(info.Env(), HandleOf(info)->engine());
+}
+
+Napi::Value WorkerDrain(const Napi::CallbackInfo& info) {
+  const Handle worker = HandleOf(info);
+  const std::chrono::milliseconds timeout(IntegerOf(info[1], "timeoutMs", INT32_MAX));
+  return PoolWork::Start(info.Env(), [worker, timeout] { return worker->Drain(timeout); });
+}
+
+Napi::Value WorkerClose(const Napi::CallbackInfo& info) {
+  const Handle worker = HandleOf(info);
+  return PoolWork::Start(info.Env(), [worker] {
+    worker->Close();
+    return true;
+  });
+}
+
+}  // namespace interleave::binding

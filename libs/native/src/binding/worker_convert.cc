@@ -1,0 +1,167 @@
+#include "binding/worker_convert.h"
+
+#include "binding/convert.h"
+
+namespace interleave::binding {
+namespace {
+
+constexpr double kCpuMax = 1 << 16;
+constexpr double kRowsMax = 1 << 16;
+constexpr double kTokensMax = 1 << 24;
+constexpr double kItemsMax = 1 << 20;
+constexpr std::int64_t kNsPerMs = 1'000'000;
+
+std::string StringOrEmpty(const Napi::Object& object, const char* key) {
+  return object.Get(key).IsNull() ? "" : StringOf(object, key);
+}
+
+std::optional<bool> BooleanOrNull(const Napi::Object& object, const char* key) {
+  if (object.Get(key).IsNull()) return std::nullopt;
+  return BooleanOf(object, key);
+}
+
+std::vector<std::string> StringsOf(const Napi::Object& object, const char* key) {
+  const Napi::Array array = ArrayOf(object.Get(key), key);
+  std::vector<std::string> strings;
+  for (std::uint32_t i = 0; i < array.Length(); ++i) {
+    const Napi::Value value = array.Get(i);
+    if (!value.IsString()) ThrowExpected(object.Env(), "strings", key);
+    strings.push_back(value.As<Napi::String>().Utf8Value());
+  }
+  return strings;
+}
+
+std::map<std::string, double> NumbersOf(const Napi::Object& object, const char* key) {
+  const Napi::Object record = ObjectOf(object.Get(key), key);
+  const Napi::Array names = record.GetPropertyNames();
+  std::map<std::string, double> numbers;
+  for (std::uint32_t i = 0; i < names.Length(); ++i) {
+    const std::string name = names.Get(i).ToString().Utf8Value();
+    const Napi::Value value = record.Get(name);
+    if (!value.IsNumber()) ThrowExpected(object.Env(), "numbers", key);
+    numbers[name] = value.As<Napi::Number>().DoubleValue();
+  }
+  return numbers;
+}
+
+std::int64_t LimitOf(const Napi::Object& object, const char* key, double max) {
+  const auto limit = static_cast<std::int64_t>(IntegerOf(object, key, max));
+  if (limit == 0) ThrowExpected(object.Env(), "a positive number", key);
+  return limit;
+}
+
+ModelPlan ModelPlanOf(const Napi::Object& model) {
+  return {.name = StringOf(model, "name"),
+          .version = StringOf(model, "version"),
+          .options = {.modelPath = StringOf(model, "modelPath"),
+                      .axes = {.batchAxisName = StringOrEmpty(model, "batchAxisName"),
+                               .sequenceAxisNames = StringsOf(model, "sequenceAxisNames"),
+                               .paddingIsSafe = BooleanOrNull(model, "paddingIsSafe"),
+                               .batchInvariant = BooleanOf(model, "batchInvariant")},
+                      .padValues = NumbersOf(model, "padValues")},
+          .batchRowsMax = LimitOf(model, "batchRowsMax", kRowsMax),
+          .batchTokensMax = LimitOf(model, "batchTokensMax", kTokensMax),
+          .runTimeoutNs = LimitOf(model, "runTimeoutMs", INT32_MAX) * kNsPerMs};
+}
+
+Lane LaneOf(const Napi::Object& options) {
+  const std::string lane = StringOf(options, "lane");
+  if (lane != "realtime" && lane != "batch") ThrowExpected(options.Env(), "realtime or batch", "lane");
+  return lane == "batch" ? Lane::kBatch : Lane::kRealtime;
+}
+
+Napi::Number Number(Napi::Env env, std::uint64_t value) {
+  return Napi::Number::New(env, static_cast<double>(value));
+}
+
+template <class Atomics>
+Napi::Array CountsToJs(Napi::Env env, const Atomics& counts) {
+  Napi::Array array = Napi::Array::New(env, counts.size());
+  for (std::uint32_t i = 0; i < counts.size(); ++i) {
+    array.Set(i, Number(env, counts[i].load(std::memory_order_relaxed)));
+  }
+  return array;
+}
+
+Napi::Object ModelStatsToJs(Napi::Env env, const ServedModel& model, const QueueGauge& gauge) {
+  const ModelStats& stats = model.stats();
+  const auto count = [env](const std::atomic<std::uint64_t>& value) {
+    return Number(env, value.load(std::memory_order_relaxed));
+  };
+  const std::int64_t oldestNs = gauge.oldestNs.load(std::memory_order_relaxed);
+  const std::int64_t ageNs = oldestNs == 0 ? 0 : std::max<std::int64_t>(0, MonotonicNowNs() - oldestNs);
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("name", model.plan().name);
+  object.Set("version", model.plan().version);
+  object.Set("batches", count(stats.batches));
+  object.Set("rows", count(stats.rows));
+  object.Set("realTokens", count(stats.realTokens));
+  object.Set("paddedTokens", count(stats.paddedTokens));
+  object.Set("runSeconds", Napi::Number::New(env, static_cast<double>(stats.runNs.load(std::memory_order_relaxed)) / 1e9));
+  object.Set("batchRows", CountsToJs(env, stats.batchRows));
+  object.Set("items", CountsToJs(env, stats.items));
+  object.Set("queueItems", Number(env, static_cast<std::uint64_t>(gauge.items.load(std::memory_order_relaxed))));
+  object.Set("queueAgeSeconds", Napi::Number::New(env, static_cast<double>(ageNs) / 1e9));
+  return object;
+}
+
+const char* StateName(ToolState state) {
+  switch (state) {
+    case ToolState::kActive:
+      return "active";
+    case ToolState::kUnavailable:
+      return "unavailable";
+    case ToolState::kOff:
+      return "off";
+  }
+  return "";
+}
+
+Napi::Array ToolsToJs(Napi::Env env, const std::vector<IsolationTool>& tools) {
+  Napi::Array array = Napi::Array::New(env, tools.size());
+  for (std::uint32_t i = 0; i < tools.size(); ++i) {
+    Napi::Object tool = Napi::Object::New(env);
+    tool.Set("tool", tools[i].tool);
+    tool.Set("state", StateName(tools[i].state));
+    tool.Set("reason", tools[i].reason.empty() ? env.Null() : Napi::String::New(env, tools[i].reason).As<Napi::Value>());
+    array.Set(i, tool);
+  }
+  return array;
+}
+
+}  // namespace
+
+WorkerOptions WorkerOptionsOf(const Napi::Object& options) {
+  WorkerOptions worker{.id = StringOf(options, "id"),
+                       .socketPath = StringOf(options, "socketPath"),
+                       .plan = {.lane = LaneOf(options),
+                                .queueItemsMax = static_cast<std::size_t>(LimitOf(options, "queueItemsMax", kItemsMax))}};
+  const Napi::Array cpus = ArrayOf(options.Get("cpus"), "cpus");
+  for (std::uint32_t i = 0; i < cpus.Length(); ++i) {
+    worker.plan.cpus.push_back(static_cast<int>(IntegerOf(cpus.Get(i), "cpus", kCpuMax)));
+  }
+  if (worker.plan.cpus.empty()) ThrowExpected(options.Env(), "at least one CPU", "cpus");
+  const Napi::Array models = ArrayOf(options.Get("models"), "models");
+  for (std::uint32_t i = 0; i < models.Length(); ++i) {
+    worker.plan.models.push_back(ModelPlanOf(ObjectOf(models.Get(i), "models")));
+  }
+  return worker;
+}
+
+Napi::Array StatsToJs(Napi::Env env, const Engine& engine) {
+  const ServedModels& models = engine.models();
+  Napi::Array array = Napi::Array::New(env, models.size());
+  for (std::uint32_t i = 0; i < models.size(); ++i) {
+    array.Set(i, ModelStatsToJs(env, *models[i], engine.queueGauge(i)));
+  }
+  return array;
+}
+
+Napi::Array IsolationToJs(Napi::Env env, const Engine& engine) {
+  const auto executors = engine.isolation();
+  Napi::Array array = Napi::Array::New(env, executors.size());
+  for (std::uint32_t i = 0; i < executors.size(); ++i) array.Set(i, ToolsToJs(env, executors[i]));
+  return array;
+}
+
+}  // namespace interleave::binding

@@ -1,0 +1,16 @@
+// Between the DTOs of lib/addon.ts and the plain structs of the worker.
+#pragma once
+
+#include <napi.h>
+
+#include "run/worker.h"
+
+namespace interleave::binding {
+
+// Throws a JS TypeError that names the property at fault.
+WorkerOptions WorkerOptionsOf(const Napi::Object& options);
+
+Napi::Array StatsToJs(Napi::Env env, const Engine& engine);
+Napi::Array IsolationToJs(Napi::Env env, const Engine& engine);
+
+}  // namespace interleave::binding

@@ -1,0 +1,57 @@
+// Picks the items of the next run out of the queue: a pure function, no clock, no thread, no memory between calls.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace interleave {
+
+enum class Lane : std::uint8_t { kRealtime, kBatch };
+
+// One waiting item as the policy sees it.
+struct QueueEntry {
+  std::uint32_t model = 0;
+  // 0 default, 1 highest, larger lower.
+  std::uint8_t priority = 0;
+  // Runs by itself, whatever else waits.
+  bool alone = false;
+  std::int64_t rows = 1;
+  // Along both sequence axes; 0 where the model has none.
+  std::array<std::int64_t, 2> lengths{};
+  // Only items with equal keys may share a run.
+  std::uint64_t shapeKey = 0;
+  std::int64_t deadlineNs = 0;  // 0: none
+  std::int64_t enqueuedNs = 0;
+};
+
+// Limits of one run of one model. An item that exceeds them by itself runs alone.
+struct ModelLimits {
+  std::int64_t rowsMax = 1;
+  // Rows times the padded lengths of a row.
+  std::int64_t tokensMax = 1;
+  // Items of unequal lengths never share a run.
+  bool equalLengths = false;
+};
+
+struct CoalesceLimits {
+  Lane lane = Lane::kRealtime;
+  // By QueueEntry::model.
+  std::span<const ModelLimits> models;
+  // Batch lane: an item older than this is taken next, with what fits it.
+  std::int64_t ageMaxNs = 5'000'000'000;
+};
+
+// Indices into `queue` of the items to run together next, all of one model; empty exactly when the queue is.
+// Realtime: the most urgent item (priority, then deadline, then age) and what is close to it in length. Batch: the
+// items that fill a run best with the least padding; an item past the age bound goes first.
+// Takes O(n) time in the realtime lane and O(n log n) in the batch lane.
+std::vector<std::size_t> ChooseNext(std::span<const QueueEntry> queue, std::int64_t nowNs,
+                                    const CoalesceLimits& limits);
+
+// Tokens that `rows` rows padded to `lengths` count against ModelLimits::tokensMax; a row without sequence axis is one.
+std::int64_t PaddedTokens(std::int64_t rows, const std::array<std::int64_t, 2>& lengths);
+
+}  // namespace interleave

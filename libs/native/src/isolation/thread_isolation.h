@@ -1,0 +1,28 @@
+// What keeps executors out of each other's way: CPU affinity, scheduling class, nice and slice of the calling thread.
+// Facts and figures: the kernel preempts SCHED_IDLE for anything else; a 0.1 ms slice (EEVDF, Linux 6.12) lets a live
+// executor that wakes up run sooner.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "coalesce/coalescer.h"
+
+namespace interleave {
+
+enum class ToolState : std::uint8_t { kActive, kUnavailable, kOff };
+
+struct IsolationTool {
+  std::string tool;  // cpu-affinity, scheduling-class, scheduling-slice, nice
+  ToolState state = ToolState::kOff;
+  std::string reason;  // why unavailable; empty otherwise
+};
+
+// Applies to the calling thread what an executor of `lane` on `cpu` should have, and says what worked. Never fails.
+std::vector<IsolationTool> IsolateExecutor(Lane lane, int cpu);
+
+// Lets a helper thread of the batch lane (model loading) yield to live traffic; nothing in the realtime lane.
+void IsolateHelper(Lane lane);
+
+}  // namespace interleave

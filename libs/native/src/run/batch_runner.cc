@@ -1,0 +1,141 @@
+#include "run/batch_runner.h"
+
+#include <algorithm>
+
+namespace interleave {
+namespace {
+
+bool HasStrings(const Signature& signature) {
+  return std::any_of(signature.inputs.begin(), signature.inputs.end(),
+                     [](const TensorSpec& spec) { return spec.type == ElementType::kString; });
+}
+
+}  // namespace
+
+void BatchRunner::Run(std::vector<QueuedItem> batch) {
+  std::vector<QueuedItem*> members;
+  try {
+    members.reserve(batch.size());
+    for (QueuedItem& queued : batch) {
+      queued.item.responder->MarkRunning();
+      members.push_back(&queued);
+    }
+    RunMembers(*models_[batch[0].item.model], members);
+  } catch (const std::exception& error) {
+    for (QueuedItem& queued : batch) {
+      if (queued.item.responder) answers_.Fail(queued, ItemStatus::kFailed, error.what());
+    }
+  }
+  scratch_.Trim();
+}
+
+void BatchRunner::RunMembers(ServedModel& model, Members members) {
+  const std::optional<Failure> failure = TryRun(model, members);
+  if (!failure) return;
+  for (QueuedItem* member : members) {
+    if (!member->item.responder) continue;
+    const bool runsAlone = failure->mayRunAlone && members.size() > 1;
+    const std::optional<Failure> last = runsAlone ? TryRun(model, {&member, 1}) : failure;
+    if (last) answers_.Fail(*member, last->status, last->message);
+  }
+}
+
+std::vector<QueuedItem*> BatchRunner::DecodeInputs(const Signature& signature, Members members) {
+  std::vector<QueuedItem*> decoded;
+  const bool hasStrings = HasStrings(signature);
+  strings_.resize(std::max(strings_.size(), hasStrings ? members.size() : 0));
+  for (QueuedItem* member : members) {
+    std::string wrong;
+    for (std::size_t i = 0; hasStrings && i < signature.inputs.size() && wrong.empty(); ++i) {
+      const TensorView& view = member->item.inputs[i];
+      if (view.type != ElementType::kString) continue;
+      std::vector<StringElements>& strings = strings_[decoded.size()];
+      strings.resize(signature.inputs.size());
+      const auto count = static_cast<std::size_t>(ElementCount(view.shape));
+      if (!DecodeStrings(view.data, view.bytes, count, strings[i])) {
+        wrong = "input \"" + signature.inputs[i].name + "\": expected " + std::to_string(count) +
+                " strings, each a uint32 length and its bytes, but received " + std::to_string(view.bytes) +
+                " bytes that do not divide so";
+      }
+    }
+    if (wrong.empty()) {
+      decoded.push_back(member);
+    } else {
+      answers_.Fail(*member, ItemStatus::kInvalid, wrong);
+    }
+  }
+  return decoded;
+}
+
+std::optional<BatchRunner::Failure> BatchRunner::TryRun(ServedModel& model, Members all) {
+  const std::vector<QueuedItem*> members = DecodeInputs(model.session()->signature(), all);
+  if (members.empty()) return std::nullopt;
+  shapes_.clear();
+  items_.clear();
+  for (QueuedItem* member : members) {
+    shapes_.push_back(member->shape);
+    items_.push_back(&member->item);
+  }
+  LayOut(shapes_, layout_);
+
+  const std::int64_t startedNs = MonotonicNowNs();
+  std::optional<Failure> failure;
+  const std::vector<RunOutput> outputs = RunSession(model, failure);
+  if (failure) return failure;
+  const std::int64_t endedNs = MonotonicNowNs();
+  model.stats().CountRun(layout_.rows, layout_.RealTokens(), layout_.PaddedTokens(), endedNs - startedNs);
+  Respond(*model.session(), outputs, members,
+          {.startedNs = startedNs, .endedNs = endedNs, .batchRows = static_cast<std::uint32_t>(layout_.rows)});
+  return std::nullopt;
+}
+
+std::vector<RunOutput> BatchRunner::RunSession(ServedModel& model, std::optional<Failure>& failure) {
+  Session& session = *model.session();
+  const auto options = session.library().NewRunOptions();
+  const Watchdog::Watch watch(watchdog_, executor_, session.library(), options.get(), model.label(),
+                              model.plan().runTimeoutNs);
+  try {
+    return session.Run(items_, layout_, strings_, scratch_, options.get());
+  } catch (const NotTogether& error) {
+    failure = {ItemStatus::kFailed, error.what(), true};
+  } catch (const ort::OrtError& error) {
+    failure = Explain(watch, model, error.what());
+  } catch (const std::bad_alloc&) {
+    failure = {ItemStatus::kFailed, "not enough memory for this run", true};
+  }
+  return {};
+}
+
+BatchRunner::Failure BatchRunner::Explain(const Watchdog::Watch& watch, const ServedModel& model,
+                                          const std::string& message) const {
+  switch (watch.ended()) {
+    case Watchdog::Watch::Ended::kTooLong:
+      return {ItemStatus::kRunTimeout,
+              "the run took longer than " + std::to_string(model.plan().runTimeoutNs / 1'000'000) + " ms", false};
+    case Watchdog::Watch::Ended::kStopping:
+      return {ItemStatus::kUnavailable, "the worker is stopping", false};
+    case Watchdog::Watch::Ended::kNo:
+      break;
+  }
+  return {ItemStatus::kFailed, message, true};
+}
+
+void BatchRunner::Respond(const Session& session, const std::vector<RunOutput>& outputs, Members members,
+                          ItemTimes times) {
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    QueuedItem& member = *members[i];
+    times.enqueuedNs = member.enqueuedNs;
+    try {
+      const std::size_t needed = session.Respond(outputs, layout_, i, member.item);
+      if (needed == 0) {
+        answers_.Finish(member, times);
+      } else {
+        answers_.Fail(member, ItemStatus::kResponseTooLarge, std::to_string(needed));
+      }
+    } catch (const std::exception& error) {
+      if (member.item.responder) answers_.Fail(member, ItemStatus::kFailed, error.what());
+    }
+  }
+}
+
+}  // namespace interleave

@@ -1,0 +1,56 @@
+// Runs what the coalescer chose and answers every item of it. One per executor, on its thread.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "run/answers.h"
+#include "run/served_model.h"
+#include "run/watchdog.h"
+#include "run/work_queue.h"
+
+namespace interleave {
+
+class BatchRunner {
+ public:
+  // `executor` is the executor's number at the watchdog.
+  BatchRunner(const ServedModels& models, const Answers& answers, Watchdog& watchdog, std::size_t executor)
+      : models_(models), answers_(answers), watchdog_(watchdog), executor_(executor) {}
+
+  // Items of one model that is ready. When a shared run fails its items are run one by one, so that only the one at
+  // fault fails; when it takes too long all of them do. Never throws; every item is answered when it returns.
+  void Run(std::vector<QueuedItem> batch);
+
+ private:
+  struct Failure {
+    ItemStatus status = ItemStatus::kFailed;
+    std::string message;
+    bool mayRunAlone = false;
+  };
+  using Members = std::span<QueuedItem* const>;
+
+  void RunMembers(ServedModel& model, Members members);
+  // Decodes string inputs; items that do not decode are answered. Returns those that are left.
+  std::vector<QueuedItem*> DecodeInputs(const Signature& signature, Members members);
+  // Runs members together and answers them, or says why not; then none of them is answered.
+  std::optional<Failure> TryRun(ServedModel& model, Members members);
+  std::vector<RunOutput> RunSession(ServedModel& model, std::optional<Failure>& failure);
+  Failure Explain(const Watchdog::Watch& watch, const ServedModel& model, const std::string& message) const;
+  void Respond(const Session& session, const std::vector<RunOutput>& outputs, Members members, ItemTimes times);
+
+  const ServedModels& models_;
+  const Answers& answers_;
+  Watchdog& watchdog_;
+  const std::size_t executor_;
+
+  // Of the run under way; kept for their memory.
+  Scratch scratch_;
+  BatchLayout layout_;
+  std::vector<ItemShape> shapes_;
+  std::vector<Item*> items_;
+  std::vector<std::vector<StringElements>> strings_;
+};
+
+}  // namespace interleave

@@ -1,0 +1,137 @@
+#include "run/engine.h"
+
+#include <pthread.h>
+
+#include "run/batch_runner.h"
+
+namespace interleave {
+namespace {
+
+ServedModels MakeModels(const std::vector<ModelPlan>& plans) {
+  ServedModels models;
+  for (const ModelPlan& plan : plans) models.push_back(std::make_unique<ServedModel>(plan));
+  return models;
+}
+
+}  // namespace
+
+Engine::Engine(EnginePlan plan)
+    : plan_(std::move(plan)),
+      models_(MakeModels(plan_.models)),
+      queue_({.lane = plan_.lane,
+              .modelsCount = models_.size(),
+              .clientItemsMax = plan_.queueItemsMax,
+              .limits =
+                  [this](std::vector<ModelLimits>& limits) {
+                    for (std::size_t i = 0; i < limits.size(); ++i) limits[i] = models_[i]->Limits();
+                  }}),
+      answers_(queue_, models_),
+      isolation_(plan_.cpus.size()),
+      watchdog_({.executorsCount = plan_.cpus.size(),
+                 .countsCpuTime = plan_.lane == Lane::kBatch,
+                 .onTick =
+                     [this] {
+                       answers_.FailAll(queue_.TakeExpired(MonotonicNowNs()), ItemStatus::kDeadlineExceeded,
+                                        "the deadline passed while waiting");
+                     }}) {
+  for (std::size_t i = 0; i < plan_.cpus.size(); ++i) executors_.emplace_back([this, i] { ExecutorLoop(i); });
+}
+
+Engine::~Engine() { Close(); }
+
+void Engine::LoadModels(std::shared_ptr<const ort::OrtLibrary> library, std::function<void()> onModelsChanged) {
+  loader_ = std::thread([this, library = std::move(library), onModelsChanged = std::move(onModelsChanged)] {
+    LoadAll(library, onModelsChanged);
+  });
+}
+
+void Engine::OnItem(Item item) {
+  if (item.model >= models_.size()) {
+    item.responder->Fail(ItemStatus::kInvalid, "model number " + std::to_string(item.model) + ": the worker has " +
+                                                   std::to_string(models_.size()) + " models");
+    return;
+  }
+  const ServedModel& model = *models_[item.model];
+  if (model.session() == nullptr) return Refuse(item, ItemStatus::kUnavailable, NotReady(model));
+  QueuedItem queued{.item = std::move(item), .shape = {}, .enqueuedNs = MonotonicNowNs()};
+  const std::string wrong = CheckItem(model.session()->signature(), queued.item, queued.shape);
+  if (!wrong.empty()) return Refuse(queued.item, ItemStatus::kInvalid, wrong);
+  switch (queue_.Push(queued)) {
+    case WorkQueue::Pushed::kAccepted:
+      return;
+    case WorkQueue::Pushed::kFull:
+      return Refuse(queued.item, ItemStatus::kQueueFull,
+                    std::to_string(plan_.queueItemsMax) + " items of this client wait or run already");
+    case WorkQueue::Pushed::kClosed:
+      return Refuse(queued.item, ItemStatus::kUnavailable, "the worker is stopping");
+  }
+}
+
+void Engine::OnCancel(std::uint64_t clientId, std::uint64_t itemId) {
+  answers_.FailAll(queue_.Cancel(clientId, itemId), ItemStatus::kCancelled, "cancelled by the client");
+}
+
+void Engine::OnClientGone(std::uint64_t clientId) {
+  answers_.FailAll(queue_.DropClient(clientId), ItemStatus::kCancelled, "the client has gone");
+}
+
+bool Engine::Drain(std::int64_t timeoutNs) {
+  queue_.Close();
+  return queue_.WaitUntilIdle(timeoutNs);
+}
+
+void Engine::Close() {
+  std::call_once(closed_, [this] {
+    queue_.Close();
+    answers_.FailAll(queue_.TakeAll(), ItemStatus::kUnavailable, "the worker is stopping");
+    watchdog_.EndAllRuns();
+    stopsLoading_ = true;
+    for (std::thread& executor : executors_) executor.join();
+    if (loader_.joinable()) loader_.join();
+  });
+}
+
+std::vector<std::vector<IsolationTool>> Engine::isolation() const {
+  const std::scoped_lock lock(isolationMutex_);
+  return isolation_;
+}
+
+void Engine::ExecutorLoop(std::size_t executor) {
+  const int cpu = plan_.cpus[executor];
+  pthread_setname_np(pthread_self(), ("executor-" + std::to_string(cpu)).substr(0, 15).c_str());
+  {
+    auto tools = IsolateExecutor(plan_.lane, cpu);
+    const std::scoped_lock lock(isolationMutex_);
+    isolation_[executor] = std::move(tools);
+  }
+  BatchRunner runner(models_, answers_, watchdog_, executor);
+  while (true) {
+    WorkQueue::Work work = queue_.Take();
+    if (work.batch.empty() && work.expired.empty()) return;
+    answers_.FailAll(std::move(work.expired), ItemStatus::kDeadlineExceeded, "the deadline passed while waiting");
+    if (!work.batch.empty()) runner.Run(std::move(work.batch));
+  }
+}
+
+void Engine::LoadAll(const std::shared_ptr<const ort::OrtLibrary>& library,
+                     const std::function<void()>& onModelsChanged) {
+  pthread_setname_np(pthread_self(), "model-loader");
+  IsolateHelper(plan_.lane);
+  for (const auto& model : models_) {
+    if (stopsLoading_) return;
+    model->Load(library);
+    onModelsChanged();
+  }
+}
+
+void Engine::Refuse(const Item& item, ItemStatus status, const std::string& message) {
+  models_[item.model]->stats().CountItem(status);
+  item.responder->Fail(status, message);
+}
+
+std::string Engine::NotReady(const ServedModel& model) {
+  const std::string reason = model.reason();
+  return reason.empty() ? model.label() + " is still loading" : model.label() + " cannot be served: " + reason;
+}
+
+}  // namespace interleave

@@ -1,0 +1,79 @@
+// A worker without its channel: models, queue and executors behind the ItemSink.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "isolation/thread_isolation.h"
+#include "item.h"
+#include "run/answers.h"
+#include "run/served_model.h"
+#include "run/watchdog.h"
+#include "run/work_queue.h"
+
+namespace interleave {
+
+struct EnginePlan {
+  Lane lane = Lane::kRealtime;
+  std::vector<int> cpus{};  // one executor each, pinned to it
+  std::vector<ModelPlan> models{};
+  std::size_t queueItemsMax = 1024;  // per client
+};
+
+// Serving -> Draining (Drain: new items are refused) -> Closed. OnItem, OnCancel and OnClientGone may be called from
+// construction until Close returns; everything else from any thread.
+class Engine : public ItemSink {
+ public:
+  // Starts the executors. Every model is loading until LoadModels comes to it.
+  explicit Engine(EnginePlan plan);
+  // As Close.
+  ~Engine() override;
+
+  // Loads the models one after the other on a thread of its own; `onModelsChanged` is called on that thread after each.
+  // Called once, before Close.
+  void LoadModels(std::shared_ptr<const ort::OrtLibrary> library, std::function<void()> onModelsChanged);
+
+  void OnItem(Item item) override;
+  void OnCancel(std::uint64_t clientId, std::uint64_t itemId) override;
+  void OnClientGone(std::uint64_t clientId) override;
+
+  // Refuses new items and waits until every accepted one is answered; false when `timeoutNs` did not suffice.
+  bool Drain(std::int64_t timeoutNs);
+
+  // Answers what waits with kUnavailable, ends what runs, joins every thread. Waits for the model that is being loaded.
+  // Idempotent.
+  void Close();
+
+  const ServedModels& models() const { return models_; }
+  const QueueGauge& queueGauge(std::size_t model) const { return queue_.gauge(model); }
+  // Per executor, in the order of the plan's CPUs.
+  std::vector<std::vector<IsolationTool>> isolation() const;
+
+ private:
+  void ExecutorLoop(std::size_t executor);
+  void LoadAll(const std::shared_ptr<const ort::OrtLibrary>& library, const std::function<void()>& onModelsChanged);
+  void Refuse(const Item& item, ItemStatus status, const std::string& message);
+  // Why the model cannot take items now.
+  static std::string NotReady(const ServedModel& model);
+
+  const EnginePlan plan_;
+  ServedModels models_;
+  WorkQueue queue_;
+  const Answers answers_;
+  std::atomic<bool> stopsLoading_{false};
+  mutable std::mutex isolationMutex_;  // guards isolation_, written once by each executor
+  std::vector<std::vector<IsolationTool>> isolation_;
+  std::once_flag closed_;
+  Watchdog watchdog_;
+  std::vector<std::thread> executors_;
+  std::thread loader_;
+};
+
+}  // namespace interleave

@@ -1,0 +1,44 @@
+#include "run/served_model.h"
+
+namespace interleave {
+
+void ServedModel::Load(const std::shared_ptr<const ort::OrtLibrary>& library) {
+  try {
+    session_ = Session::Load(library, plan_.options);
+  } catch (const std::exception& error) {
+    return Fail(error.what());
+  } catch (...) {
+    return Fail("unknown error while loading");
+  }
+  const std::scoped_lock lock(mutex_);
+  state_ = ModelState::kReady;
+  ready_.store(session_.get(), std::memory_order_release);  // pairs with session()
+}
+
+void ServedModel::Fail(const std::string& reason) {
+  const std::scoped_lock lock(mutex_);
+  state_ = ModelState::kFailed;
+  reason_ = reason;
+}
+
+ModelState ServedModel::state() const {
+  const std::scoped_lock lock(mutex_);
+  return state_;
+}
+
+std::string ServedModel::reason() const {
+  const std::scoped_lock lock(mutex_);
+  return reason_;
+}
+
+ModelLimits ServedModel::Limits() const {
+  const Session* session = this->session();
+  ModelLimits limits{.rowsMax = plan_.batchRowsMax, .tokensMax = plan_.batchTokensMax};
+  if (session == nullptr) return limits;
+  const CoalesceMode mode = session->signature().coalesce;
+  if (mode == CoalesceMode::kAlone) limits.rowsMax = 0;  // no item fits a shared run
+  limits.equalLengths = mode == CoalesceMode::kEqualLength || !session->outputAxes().IsSettled();
+  return limits;
+}
+
+}  // namespace interleave

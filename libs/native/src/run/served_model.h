@@ -1,0 +1,74 @@
+// One model version of a worker: what the plan says, whether it can answer, and what it has done.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "coalesce/coalescer.h"
+#include "run/stats.h"
+#include "session/session.h"
+
+namespace interleave {
+
+// WorkerModelPlan of libs/contracts.
+struct ModelPlan {
+  std::string name;
+  std::string version;
+  ModelOptions options;
+  std::int64_t batchRowsMax = 1;
+  std::int64_t batchTokensMax = 1;
+  std::int64_t runTimeoutNs = 0;
+};
+
+enum class ModelState : std::uint8_t { kLoading, kReady, kFailed };
+
+// Thread-safe. Loading -> Ready or Failed, once.
+class ServedModel {
+ public:
+  explicit ServedModel(ModelPlan plan) : plan_(std::move(plan)), label_(plan_.name + " version " + plan_.version) {}
+
+  const ModelPlan& plan() const { return plan_; }
+  // "name version 1", for messages.
+  const std::string& label() const { return label_; }
+  ModelStats& stats() { return stats_; }
+  const ModelStats& stats() const { return stats_; }
+
+  // Null unless ready; lives as long as the model.
+  Session* session() const { return ready_.load(std::memory_order_acquire); }  // pairs with Load
+
+  // Loads the session on the calling thread; never throws.
+  void Load(const std::shared_ptr<const ort::OrtLibrary>& library);
+
+  ModelState state() const;
+  // Why it failed; empty otherwise.
+  std::string reason() const;
+
+  // What a run of this model may hold, as of now.
+  ModelLimits Limits() const;
+
+ private:
+  void Fail(const std::string& reason);
+
+  const ModelPlan plan_;
+  const std::string label_;
+  ModelStats stats_;
+  std::unique_ptr<Session> session_;
+  std::atomic<Session*> ready_{nullptr};
+  mutable std::mutex mutex_;  // guards the two below
+  ModelState state_ = ModelState::kLoading;
+  std::string reason_;
+};
+
+using ServedModels = std::vector<std::unique_ptr<ServedModel>>;
+
+// ModelReport[] of libs/contracts.
+std::string ReportsJson(const ServedModels& models);
+
+// WorkerReport of libs/contracts.
+std::string WorkerReportJson(const std::string& workerId, Lane lane, const ServedModels& models);
+
+}  // namespace interleave

@@ -1,0 +1,49 @@
+// Counters of one model in one worker. Written by executors and the I/O thread, read at any time without a lock, so that
+// a reader never waits for an executor that the kernel holds back.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "item.h"
+
+namespace interleave {
+
+inline constexpr std::size_t kItemStatuses = 9;
+static_assert(static_cast<std::size_t>(ItemStatus::kRunTimeout) + 1 == kItemStatuses);
+
+// Rows of a run, upper bounds of the buckets; one more for what is larger.
+inline constexpr std::array<std::int64_t, 11> kBatchRowsBounds{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024};
+
+struct ModelStats {
+  std::atomic<std::uint64_t> batches{0};
+  std::atomic<std::uint64_t> rows{0};
+  std::atomic<std::uint64_t> realTokens{0};
+  std::atomic<std::uint64_t> paddedTokens{0};  // what was run: real tokens and padding
+  std::atomic<std::uint64_t> runNs{0};
+  std::array<std::atomic<std::uint64_t>, kBatchRowsBounds.size() + 1> batchRows{};  // not cumulative
+  std::array<std::atomic<std::uint64_t>, kItemStatuses> items{};                    // answered, by ItemStatus
+
+  void CountItem(ItemStatus status) { items[static_cast<std::size_t>(status)].fetch_add(1, std::memory_order_relaxed); }
+
+  void CountRun(std::int64_t rowsRun, std::int64_t real, std::int64_t padded, std::int64_t elapsedNs) {
+    batches.fetch_add(1, std::memory_order_relaxed);
+    rows.fetch_add(static_cast<std::uint64_t>(rowsRun), std::memory_order_relaxed);
+    realTokens.fetch_add(static_cast<std::uint64_t>(real), std::memory_order_relaxed);
+    paddedTokens.fetch_add(static_cast<std::uint64_t>(padded), std::memory_order_relaxed);
+    runNs.fetch_add(static_cast<std::uint64_t>(elapsedNs), std::memory_order_relaxed);
+    std::size_t bucket = 0;
+    while (bucket < kBatchRowsBounds.size() && rowsRun > kBatchRowsBounds[bucket]) ++bucket;
+    batchRows[bucket].fetch_add(1, std::memory_order_relaxed);
+  }
+};
+
+// What waits for one model, as of the last change of the queue.
+struct QueueGauge {
+  std::atomic<std::int64_t> items{0};
+  std::atomic<std::int64_t> oldestNs{0};  // CLOCK_MONOTONIC; 0: nothing waits
+};
+
+}  // namespace interleave

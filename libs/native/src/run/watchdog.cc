@@ -1,0 +1,114 @@
+#include "run/watchdog.h"
+
+#include <pthread.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+
+namespace interleave {
+namespace {
+
+constexpr auto kTick = std::chrono::milliseconds(20);
+
+std::int64_t ClockNs(clockid_t clock) {
+  timespec now{};
+  clock_gettime(clock, &now);
+  return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+// Falls back to the time on the wall where a thread has no clock of its own.
+clockid_t OwnClock(bool countsCpuTime) {
+  clockid_t clock = CLOCK_MONOTONIC;
+  if (countsCpuTime && pthread_getcpuclockid(pthread_self(), &clock) != 0) clock = CLOCK_MONOTONIC;
+  return clock;
+}
+
+}  // namespace
+
+Watchdog::Watchdog(WatchdogOptions options)
+    : options_(std::move(options)), slots_(new Slot[options_.executorsCount]), thread_([this] { Loop(); }) {}
+
+Watchdog::~Watchdog() {
+  {
+    const std::scoped_lock lock(mutex_);
+    isStopping_ = true;
+  }
+  stop_.notify_all();
+  thread_.join();
+}
+
+void Watchdog::Loop() {
+  pthread_setname_np(pthread_self(), "watchdog");
+  std::unique_lock lock(mutex_);
+  while (!stop_.wait_for(lock, kTick, [this] { return isStopping_; })) {
+    lock.unlock();
+    for (std::size_t i = 0; i < options_.executorsCount; ++i) Check(slots_[i]);
+    if (options_.onTick) options_.onTick();
+    lock.lock();
+  }
+}
+
+void Watchdog::Check(Slot& slot) const {
+  const std::scoped_lock lock(slot.mutex);
+  if (slot.run == nullptr) return;
+  const std::int64_t nowNs = ClockNs(slot.clock);
+  if (slot.endedNs != 0) {
+    if (nowNs - slot.endedNs > options_.graceNs) GiveUp(slot);
+  } else if (nowNs - slot.startNs > slot.limitNs) {
+    End(slot, Watch::Ended::kTooLong);
+  }
+}
+
+// `slot.mutex` is held, so that the run options are alive. The runtime looks at the flag between graph nodes.
+void Watchdog::End(Slot& slot, Watch::Ended reason) {
+  slot.endedNs = ClockNs(slot.clock);
+  slot.reason = reason;
+  slot.library->Check(slot.library->api().RunOptionsSetTerminate(slot.run));
+}
+
+void Watchdog::GiveUp(const Slot& slot) {
+  std::fprintf(stderr, "interleave worker: a run of %s does not end %s; giving up the process\n", slot.what.c_str(),
+               slot.reason == Watch::Ended::kTooLong ? "after its time limit" : "when asked to stop");
+  std::abort();
+}
+
+void Watchdog::EndAllRuns() {
+  // Seen by every Watch that starts after its slot was visited below: both hold the slot's mutex.
+  endsAllRuns_.store(true);
+  for (std::size_t i = 0; i < options_.executorsCount; ++i) {
+    const std::scoped_lock lock(slots_[i].mutex);
+    if (slots_[i].run != nullptr && slots_[i].endedNs == 0) End(slots_[i], Watch::Ended::kStopping);
+  }
+}
+
+Watchdog::Watch::Watch(Watchdog& watchdog, std::size_t executor, const ort::OrtLibrary& library, ort::RunOptions* run,
+                       const std::string& what, std::int64_t limitNs)
+    : watchdog_(watchdog), executor_(executor) {
+  Slot& slot = watchdog.slots_[executor];
+  const std::scoped_lock lock(slot.mutex);
+  slot.library = &library;
+  slot.run = run;
+  slot.what = what;
+  slot.clock = OwnClock(watchdog.options_.countsCpuTime);
+  slot.limitNs = limitNs;
+  slot.startNs = ClockNs(slot.clock);
+  slot.endedNs = 0;
+  slot.reason = Ended::kNo;
+  if (watchdog.endsAllRuns_.load()) End(slot, Ended::kStopping);
+}
+
+Watchdog::Watch::~Watch() {
+  Slot& slot = watchdog_.slots_[executor_];
+  const std::scoped_lock lock(slot.mutex);
+  slot.run = nullptr;
+}
+
+Watchdog::Watch::Ended Watchdog::Watch::ended() const {
+  Slot& slot = watchdog_.slots_[executor_];
+  const std::scoped_lock lock(slot.mutex);
+  return slot.reason;
+}
+
+}  // namespace interleave

@@ -1,0 +1,159 @@
+#include "run/work_queue.h"
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+
+namespace interleave {
+namespace {
+
+QueueEntry EntryOf(const QueuedItem& queued) {
+  return {.model = queued.item.model,
+          .priority = queued.item.priority,
+          .alone = queued.item.alone || queued.shape.isEmpty,
+          .rows = queued.shape.rows,
+          .lengths = queued.shape.lengths,
+          .shapeKey = queued.shape.shapeKey,
+          .deadlineNs = queued.item.deadlineNs,
+          .enqueuedNs = queued.enqueuedNs};
+}
+
+}  // namespace
+
+WorkQueue::WorkQueue(WorkQueueOptions options)
+    : options_(std::move(options)), gauges_(new QueueGauge[options_.modelsCount]), limits_(options_.modelsCount) {}
+
+WorkQueue::Pushed WorkQueue::Push(QueuedItem& queued) {
+  {
+    const std::scoped_lock lock(mutex_);
+    if (isClosed_) return Pushed::kClosed;
+    std::size_t& count = clientItems_[queued.item.clientId];
+    if (count >= options_.clientItemsMax) return Pushed::kFull;
+    ++count;
+    ++unansweredItems_;
+    QueueGauge& gauge = gauges_[queued.item.model];
+    if (gauge.items.fetch_add(1, std::memory_order_relaxed) == 0) {
+      gauge.oldestNs.store(queued.enqueuedNs, std::memory_order_relaxed);
+    }
+    entries_.push_back(EntryOf(queued));
+    items_.push_back(std::move(queued));
+  }
+  wake_.notify_one();
+  return Pushed::kAccepted;
+}
+
+std::vector<QueuedItem> WorkQueue::Cancel(std::uint64_t clientId, std::uint64_t itemId) {
+  const std::scoped_lock lock(mutex_);
+  return RemoveIf([=](const QueuedItem& queued) {
+    return queued.item.clientId == clientId && queued.item.itemId == itemId;
+  });
+}
+
+std::vector<QueuedItem> WorkQueue::DropClient(std::uint64_t clientId) {
+  const std::scoped_lock lock(mutex_);
+  return RemoveIf([=](const QueuedItem& queued) { return queued.item.clientId == clientId; });
+}
+
+std::vector<QueuedItem> WorkQueue::TakeExpired(std::int64_t nowNs) {
+  const std::scoped_lock lock(mutex_);
+  return RemoveExpired(nowNs);
+}
+
+std::vector<QueuedItem> WorkQueue::TakeAll() {
+  const std::scoped_lock lock(mutex_);
+  return RemoveIf([](const QueuedItem&) { return true; });
+}
+
+WorkQueue::Work WorkQueue::Take() {
+  std::unique_lock lock(mutex_);
+  wake_.wait(lock, [this] { return !items_.empty() || isClosed_; });
+  const std::int64_t nowNs = MonotonicNowNs();
+  Work work;
+  work.expired = RemoveExpired(nowNs);
+  work.batch = RemoveBatch(nowNs);
+  return work;
+}
+
+void WorkQueue::Release(std::uint64_t clientId) {
+  const std::scoped_lock lock(mutex_);
+  const auto client = clientItems_.find(clientId);
+  if (--client->second == 0) clientItems_.erase(client);
+}
+
+void WorkQueue::Done() {
+  bool isIdle = false;
+  {
+    const std::scoped_lock lock(mutex_);
+    isIdle = --unansweredItems_ == 0;
+  }
+  if (isIdle) idle_.notify_all();
+}
+
+void WorkQueue::Close() {
+  {
+    const std::scoped_lock lock(mutex_);
+    isClosed_ = true;
+  }
+  wake_.notify_all();
+}
+
+bool WorkQueue::WaitUntilIdle(std::int64_t timeoutNs) {
+  std::unique_lock lock(mutex_);
+  return idle_.wait_for(lock, std::chrono::nanoseconds(timeoutNs), [this] { return unansweredItems_ == 0; });
+}
+
+template <class Predicate>
+std::vector<QueuedItem> WorkQueue::RemoveIf(Predicate predicate) {
+  std::vector<QueuedItem> removed;
+  for (std::size_t i = items_.size(); i-- > 0;) {
+    if (predicate(items_[i])) removed.push_back(RemoveAt(i));
+  }
+  if (!removed.empty()) UpdateGauges();
+  return removed;
+}
+
+// The last item takes the place of the removed one.
+QueuedItem WorkQueue::RemoveAt(std::size_t index) {
+  QueuedItem removed = std::move(items_[index]);
+  if (index + 1 < items_.size()) {
+    items_[index] = std::move(items_.back());
+    entries_[index] = entries_.back();
+  }
+  items_.pop_back();
+  entries_.pop_back();
+  return removed;
+}
+
+std::vector<QueuedItem> WorkQueue::RemoveExpired(std::int64_t nowNs) {
+  return RemoveIf([nowNs](const QueuedItem& queued) {
+    return queued.item.deadlineNs != 0 && queued.item.deadlineNs <= nowNs;
+  });
+}
+
+std::vector<QueuedItem> WorkQueue::RemoveBatch(std::int64_t nowNs) {
+  if (items_.empty()) return {};
+  options_.limits(limits_);
+  std::vector<std::size_t> chosen = ChooseNext(entries_, nowNs, {.lane = options_.lane, .models = limits_});
+  // From the back, so that the indices still to be removed stay valid.
+  std::sort(chosen.begin(), chosen.end(), std::greater<>());
+  std::vector<QueuedItem> batch;
+  batch.reserve(chosen.size());
+  for (const std::size_t index : chosen) batch.push_back(RemoveAt(index));
+  UpdateGauges();
+  return batch;
+}
+
+void WorkQueue::UpdateGauges() {
+  std::vector<std::int64_t> counts(options_.modelsCount);
+  std::vector<std::int64_t> oldest(options_.modelsCount);
+  for (const QueueEntry& entry : entries_) {
+    ++counts[entry.model];
+    if (oldest[entry.model] == 0 || entry.enqueuedNs < oldest[entry.model]) oldest[entry.model] = entry.enqueuedNs;
+  }
+  for (std::size_t i = 0; i < options_.modelsCount; ++i) {
+    gauges_[i].items.store(counts[i], std::memory_order_relaxed);
+    gauges_[i].oldestNs.store(oldest[i], std::memory_order_relaxed);
+  }
+}
+
+}  // namespace interleave

@@ -1,0 +1,98 @@
+// The items that wait for an executor. Bounded per client; every item leaves it exactly once: in a batch, or as dead.
+#pragma once
+
+#include <array>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+#include "coalesce/coalescer.h"
+#include "item.h"
+#include "run/stats.h"
+#include "session/item_check.h"
+
+namespace interleave {
+
+// An item that passed CheckItem.
+struct QueuedItem {
+  Item item;
+  ItemShape shape;
+  std::int64_t enqueuedNs = 0;
+};
+
+struct WorkQueueOptions {
+  Lane lane = Lane::kRealtime;
+  std::size_t modelsCount = 0;
+  // Items of one client that wait or run; at least 1.
+  std::size_t clientItemsMax = 0;
+  // Fills in the limits of every model, by index; called with the queue locked, must be quick.
+  std::function<void(std::vector<ModelLimits>&)> limits;
+};
+
+// Thread-safe. Never answers an item itself: what must be answered is handed to the caller, who does so without the
+// queue's lock: Release, then the answer (the client may send its next item at once), then Done.
+class WorkQueue {
+ public:
+  explicit WorkQueue(WorkQueueOptions options);
+
+  enum class Pushed { kAccepted, kFull, kClosed };
+  // On any result but kAccepted `queued` is left as it was.
+  Pushed Push(QueuedItem& queued);
+
+  // Takes a waiting item out; empty when it does not wait (any more).
+  std::vector<QueuedItem> Cancel(std::uint64_t clientId, std::uint64_t itemId);
+  std::vector<QueuedItem> DropClient(std::uint64_t clientId);
+
+  struct Work {
+    std::vector<QueuedItem> batch;    // of one model
+    std::vector<QueuedItem> expired;  // their deadline has passed
+  };
+  // Waits for work. Both parts are empty exactly when the queue is closed and empty.
+  Work Take();
+
+  // Items whose deadline has passed, for a caller that comes by when no executor does.
+  std::vector<QueuedItem> TakeExpired(std::int64_t nowNs);
+
+  // An item of this client that was taken out is about to be answered: it no longer counts against the client.
+  void Release(std::uint64_t clientId);
+  // An item that was taken out has been answered.
+  void Done();
+
+  // Refuses new items from now on; Take ends when nothing waits any more.
+  void Close();
+  // Everything that still waits.
+  std::vector<QueuedItem> TakeAll();
+  // Every accepted item has been answered; false when that is not so within `timeoutNs`.
+  bool WaitUntilIdle(std::int64_t timeoutNs);
+
+  // Readable at any time without the lock.
+  const QueueGauge& gauge(std::size_t model) const { return gauges_[model]; }
+
+ private:
+  template <class Predicate>
+  std::vector<QueuedItem> RemoveIf(Predicate predicate);
+  QueuedItem RemoveAt(std::size_t index);
+  std::vector<QueuedItem> RemoveExpired(std::int64_t nowNs);
+  std::vector<QueuedItem> RemoveBatch(std::int64_t nowNs);
+  void UpdateGauges();
+
+  const WorkQueueOptions options_;
+  std::unique_ptr<QueueGauge[]> gauges_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::condition_variable idle_;
+  // Guarded by mutex_. `entries_[i]` is what the coalescer sees of `items_[i]`; the order means nothing.
+  std::vector<QueueEntry> entries_;
+  std::vector<QueuedItem> items_;
+  std::vector<ModelLimits> limits_;
+  std::unordered_map<std::uint64_t, std::size_t> clientItems_;  // waiting and running; no zeros
+  std::size_t unansweredItems_ = 0;
+  bool isClosed_ = false;
+};
+
+}  // namespace interleave

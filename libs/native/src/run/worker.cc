@@ -1,0 +1,40 @@
+#include "run/worker.h"
+
+#include <cstdio>
+
+namespace interleave {
+namespace {
+
+// After Close every item is answered; this bounds how long clients may take to be told.
+constexpr std::chrono::milliseconds kFlushMax{1000};
+
+void LogChannel(std::string_view message) {
+  std::fprintf(stderr, "interleave worker: channel: %.*s\n", static_cast<int>(message.size()), message.data());
+}
+
+}  // namespace
+
+Worker::Worker(WorkerOptions options, std::shared_ptr<const ort::OrtLibrary> library)
+    : id_(std::move(options.id)),
+      lane_(options.plan.lane),
+      engine_(std::move(options.plan)),
+      server_({.socketPath = std::move(options.socketPath), .log = LogChannel}, engine_, ReportJson()) {
+  engine_.LoadModels(std::move(library), [this] { server_.PublishText(ReportJson()); });
+}
+
+Worker::~Worker() { Close(); }
+
+bool Worker::Drain(std::chrono::milliseconds timeout) {
+  return engine_.Drain(std::chrono::nanoseconds(timeout).count());
+}
+
+void Worker::Close() {
+  engine_.Close();
+  server_.Stop(kFlushMax);
+}
+
+std::string Worker::ReportJson() const {
+  return WorkerReportJson(id_, lane_, engine_.models());
+}
+
+}  // namespace interleave

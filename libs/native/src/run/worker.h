@@ -1,0 +1,49 @@
+// One worker: a channel server in front of an engine. The composition; knows neither node nor JavaScript.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "channel/server.h"
+#include "run/engine.h"
+
+namespace interleave {
+
+// WorkerPlan of libs/contracts.
+struct WorkerOptions {
+  std::string id;
+  std::string socketPath;
+  EnginePlan plan;
+};
+
+// Serving from construction on; models become ready one by one. Any thread.
+class Worker {
+ public:
+  // Throws std::system_error when the socket cannot be opened.
+  Worker(WorkerOptions options, std::shared_ptr<const ort::OrtLibrary> library);
+  // As Close.
+  ~Worker();
+
+  // Refuses new items and waits until those it has are answered; false when `timeout` did not suffice. Channels stay.
+  bool Drain(std::chrono::milliseconds timeout);
+
+  // Answers what is left with kUnavailable, ends what runs, closes the channels. Idempotent.
+  void Close();
+
+  // ModelReport[] of libs/contracts as JSON.
+  std::string ModelsJson() const { return ReportsJson(engine_.models()); }
+  const Engine& engine() const { return engine_; }
+  ChannelServerStats channelStats() const { return server_.Stats(); }
+
+ private:
+  // WorkerReport of libs/contracts as JSON: what clients are told.
+  std::string ReportJson() const;
+
+  const std::string id_;
+  const Lane lane_;
+  Engine engine_;
+  ChannelServer server_;
+};
+
+}  // namespace interleave

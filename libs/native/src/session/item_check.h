@@ -1,0 +1,37 @@
+// Does a request fit the model? Answered on arrival, so that nothing malformed waits in the queue.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+
+#include "item.h"
+#include "session/signature.h"
+
+namespace interleave {
+
+// Rows of one item, whatever the limits of a shared run say.
+inline constexpr std::int64_t kItemRowsMax = 65'536;
+
+// What an item adds to a run.
+struct ItemShape {
+  std::int64_t rows = 1;
+  // Along sequence0 and sequence1; 0 where the model has no such axis.
+  std::array<std::int64_t, 2> lengths{};
+  // Items whose free dimensions agree have equal keys (a hash: equal keys are checked again when packing).
+  std::uint64_t shapeKey = 0;
+  // Has an empty dimension: what padding does to nothing is not known, so it runs alone.
+  bool isEmpty = false;
+};
+
+// Checks inputs, types, shapes and sizes of `item`, sorts its inputs by index and fills `shape`. Returns what is wrong,
+// naming the input, what was expected and what came; empty when nothing is.
+std::string CheckItem(const Signature& signature, Item& item, ItemShape& shape);
+
+// "[2,16]".
+std::string ShapeText(const Shape& shape);
+
+// Elements of a tensor; -1 when a dimension is negative or the product does not fit.
+std::int64_t ElementCount(const Shape& shape);
+
+}  // namespace interleave

@@ -1,0 +1,306 @@
+#include "session/session.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "session/tensor_box.h"
+
+namespace interleave {
+namespace {
+
+constexpr int kSequential = 0;
+constexpr int kOptimizeAll = 99;
+// Errors come back as statuses and say which input was at fault: a client must not be able to fill the log.
+constexpr int kLogFatal = 4;
+constexpr int kOnnxTensor = 1;
+
+// One thread per run, never spinning: executors are the threads, and each is pinned to a CPU of its own. No memory
+// patterns: the runtime keeps one per combination of input shapes, and ours differ from run to run.
+ort::Owned<ort::SessionHandle> Open(const ort::OrtLibrary& library, const std::string& path) {
+  const ort::Functions& api = library.api();
+  ort::SessionOptions* raw = nullptr;
+  library.Check(api.CreateSessionOptions(&raw));
+  const ort::Owned<ort::SessionOptions> options(raw, api.ReleaseSessionOptions);
+  library.Check(api.SetSessionExecutionMode(raw, kSequential));
+  library.Check(api.SetIntraOpNumThreads(raw, 1));
+  library.Check(api.SetInterOpNumThreads(raw, 1));
+  library.Check(api.SetSessionGraphOptimizationLevel(raw, kOptimizeAll));
+  library.Check(api.SetSessionLogSeverityLevel(raw, kLogFatal));
+  library.Check(api.EnableCpuMemArena(raw));
+  library.Check(api.DisableMemPattern(raw));
+  library.Check(api.AddSessionConfigEntry(raw, "session.intra_op.allow_spinning", "0"));
+  library.Check(api.AddSessionConfigEntry(raw, "session.inter_op.allow_spinning", "0"));
+  ort::SessionHandle* handle = nullptr;
+  library.Check(api.CreateSession(library.env(), path.c_str(), raw, &handle));
+  return {handle, api.ReleaseSession};
+}
+
+std::vector<const char*> Names(const std::vector<TensorSpec>& specs) {
+  std::vector<const char*> names;
+  for (const TensorSpec& spec : specs) names.push_back(spec.name.c_str());
+  return names;
+}
+
+std::size_t TensorBytes(const Shape& shape, ElementType type) {
+  return static_cast<std::size_t>(ElementCount(shape)) * ElementBytes(type);
+}
+
+// A byte other than 0 and 1 is no C++ bool.
+void NormalizeBools(std::byte* data, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) data[i] = data[i] == std::byte{0} ? std::byte{0} : std::byte{1};
+}
+
+// A string output of a run as the runtime holds it: all bytes in one piece, and where each element starts.
+struct StringContent {
+  StringContent(const ort::OrtLibrary& library, const ort::Value* value, std::size_t count) : offsets(count + 1) {
+    std::size_t size = 0;
+    library.Check(library.api().GetStringTensorDataLength(value, &size));
+    bytes.resize(size);
+    library.Check(library.api().GetStringTensorContent(value, bytes.data(), size, offsets.data(), count));
+    offsets[count] = size;
+  }
+  std::string_view At(std::int64_t element) const {
+    const auto i = static_cast<std::size_t>(element);
+    return std::string_view(bytes).substr(offsets[i], offsets[i + 1] - offsets[i]);
+  }
+  std::string bytes;
+  std::vector<std::size_t> offsets;
+};
+
+// Where one item's part of an output goes.
+struct OutputPart {
+  const RunOutput& output;
+  Shape shape;
+  std::int64_t rowStart;
+  Responder& responder;
+
+  std::byte* Reserve(std::size_t bytes) const {
+    return responder.AddOutput(static_cast<std::uint16_t>(output.index), output.type, shape, bytes);
+  }
+  BoxWalk Walk() const { return {output.shape, shape, rowStart}; }
+};
+
+// Writes the part unless `fits` is false already; sets it when the part does not fit. Returns the part's bytes.
+std::size_t WriteStrings(const ort::OrtLibrary& library, const OutputPart& part, bool& fits) {
+  const auto elements = static_cast<std::size_t>(ElementCount(part.output.shape));
+  const StringContent content(library, part.output.value.get(), elements);
+  std::size_t bytes = 0;
+  BoxWalk measure = part.Walk();
+  for (std::int64_t i = measure.Next(); i >= 0; i = measure.Next()) bytes += EncodedBytes(content.At(i));
+  std::byte* to = fits ? part.Reserve(bytes) : nullptr;
+  fits = to != nullptr;
+  BoxWalk walk = part.Walk();
+  for (std::int64_t i = walk.Next(); fits && i >= 0; i = walk.Next()) to = EncodeString(to, content.At(i));
+  return bytes;
+}
+
+std::size_t WriteNumbers(const ort::OrtLibrary& library, const OutputPart& part, bool& fits) {
+  void* data = nullptr;
+  library.Check(library.api().GetTensorMutableData(part.output.value.get(), &data));
+  const std::size_t bytes = TensorBytes(part.shape, part.output.type);
+  std::byte* const to = fits ? part.Reserve(bytes) : nullptr;
+  fits = to != nullptr;
+  if (fits) {
+    CutFromBatch(to, part.shape, static_cast<const std::byte*>(data), part.output.shape, part.rowStart,
+                 ElementBytes(part.output.type));
+  }
+  return bytes;
+}
+
+}  // namespace
+
+std::unique_ptr<Session> Session::Load(std::shared_ptr<const ort::OrtLibrary> library, const ModelOptions& options) {
+  return std::unique_ptr<Session>(new Session(std::move(library), options));
+}
+
+Session::Session(std::shared_ptr<const ort::OrtLibrary> library, const ModelOptions& options)
+    : library_(std::move(library)),
+      handle_(Open(*library_, options.modelPath)),
+      signature_(InferSignature(ReadDeclarations(false), ReadDeclarations(true), options.axes)),
+      inputNames_(Names(signature_.inputs)),
+      outputNames_(Names(signature_.outputs)),
+      outputAxes_(signature_) {
+  SetPadValues(options.padValues);
+}
+
+std::vector<TensorDeclaration> Session::ReadDeclarations(bool outputs) const {
+  const ort::Functions& api = library_->api();
+  std::size_t count = 0;
+  library_->Check((outputs ? api.SessionGetOutputCount : api.SessionGetInputCount)(handle_.get(), &count));
+  std::vector<TensorDeclaration> declarations;
+  for (std::size_t i = 0; i < count; ++i) declarations.push_back(ReadDeclaration(i, outputs));
+  return declarations;
+}
+
+TensorDeclaration Session::ReadDeclaration(std::size_t index, bool isOutput) const {
+  const ort::Functions& api = library_->api();
+  TensorDeclaration declaration;
+  char* name = nullptr;
+  library_->Check((isOutput ? api.SessionGetOutputName : api.SessionGetInputName)(handle_.get(), index,
+                                                                                  library_->allocator(), &name));
+  declaration.name = name;
+  library_->Check(api.AllocatorFree(library_->allocator(), name));
+
+  ort::TypeInfo* raw = nullptr;
+  library_->Check((isOutput ? api.SessionGetOutputTypeInfo : api.SessionGetInputTypeInfo)(handle_.get(), index, &raw));
+  const ort::Owned<ort::TypeInfo> type(raw, api.ReleaseTypeInfo);
+  int kind = 0;
+  library_->Check(api.GetOnnxTypeFromTypeInfo(type.get(), &kind));
+  const ort::TensorInfo* tensor = nullptr;
+  if (kind == kOnnxTensor) library_->Check(api.CastTypeInfoToTensorInfo(type.get(), &tensor));
+  if (tensor == nullptr) {
+    throw SignatureError(std::string(isOutput ? "output" : "input") + " \"" + declaration.name +
+                         "\" is not a tensor but a sequence, map or optional, which is not served");
+  }
+  const ort::OrtLibrary::TensorType read = library_->ReadType(tensor);
+  std::vector<const char*> symbols(read.rank, "");
+  declaration.elementType = read.elementType;
+  declaration.dims.resize(read.rank);
+  library_->Check(api.GetDimensions(tensor, declaration.dims.data(), read.rank));
+  library_->Check(api.GetSymbolicDimensions(tensor, symbols.data(), read.rank));
+  declaration.symbols.assign(symbols.begin(), symbols.end());
+  return declaration;
+}
+
+void Session::SetPadValues(const std::map<std::string, double>& padValues) {
+  padValues_.resize(signature_.inputs.size());
+  for (const auto& [name, value] : padValues) {
+    const auto input = std::find_if(signature_.inputs.begin(), signature_.inputs.end(),
+                                    [&name = name](const TensorSpec& spec) { return spec.name == name; });
+    if (input == signature_.inputs.end()) throw SignatureError("padValues: the model has no input \"" + name + '"');
+    try {
+      padValues_[static_cast<std::size_t>(input - signature_.inputs.begin())] = EncodePadValue(input->type, value);
+    } catch (const std::invalid_argument& error) {
+      throw SignatureError("padValues: input \"" + name + "\": " + error.what());
+    }
+  }
+}
+
+Shape Session::BatchShape(std::size_t input, std::span<Item* const> items, const BatchLayout& layout) const {
+  const TensorSpec& spec = signature_.inputs[input];
+  Shape shape = items[0]->inputs[input].shape;
+  for (std::size_t d = 0; d < shape.rank; ++d) {
+    const int k = SequenceIndex(spec.axes[d]);
+    if (spec.axes[d] == Axis::kBatch) {
+      shape.dims[d] = layout.rows;
+    } else if (k >= 0) {
+      shape.dims[d] = layout.lengths[static_cast<std::size_t>(k)];
+    } else {
+      for (const Item* item : items) {
+        if (item->inputs[input].shape.dims[d] != shape.dims[d]) {
+          throw NotTogether("rows with different shapes of input \"" + spec.name + '"');
+        }
+      }
+    }
+  }
+  return shape;
+}
+
+ort::Owned<ort::Value> Session::Pack(std::size_t input, const Shape& shape, std::span<Item* const> items,
+                                     const BatchLayout& layout, std::span<const std::vector<StringElements>> strings,
+                                     std::byte* buffer) const {
+  const TensorSpec& spec = signature_.inputs[input];
+  if (spec.type == ElementType::kString) return PackStrings(input, shape, items, layout, strings);
+  const std::size_t elementBytes = ElementBytes(spec.type);
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    const TensorView& view = items[i]->inputs[input];
+    CopyIntoBatch(buffer, shape, layout.parts[i].rowStart, view.data, view.shape, elementBytes, padValues_[input]);
+  }
+  const std::size_t bytes = TensorBytes(shape, spec.type);
+  if (spec.type == ElementType::kBool) NormalizeBools(buffer, bytes);
+  return library_->TensorOver(buffer, bytes, shape, spec.type);
+}
+
+ort::Owned<ort::Value> Session::PackStrings(std::size_t input, const Shape& shape, std::span<Item* const> items,
+                                            const BatchLayout& layout,
+                                            std::span<const std::vector<StringElements>> strings) const {
+  auto tensor = library_->StringTensor(shape);
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    BoxWalk walk(shape, items[i]->inputs[input].shape, layout.parts[i].rowStart);
+    for (const std::string_view element : strings[i][input].views) {
+      char* to = nullptr;
+      library_->Check(library_->api().GetResizedStringTensorElementBuffer(
+          tensor.get(), static_cast<std::size_t>(walk.Next()), element.size(), &to));
+      if (!element.empty()) std::memcpy(to, element.data(), element.size());
+    }
+  }
+  return tensor;
+}
+
+std::vector<std::size_t> Session::WantedOutputs(std::span<Item* const> items) const {
+  std::uint64_t mask = 0;
+  for (const Item* item : items) mask |= item->outputMask;
+  std::vector<std::size_t> wanted;
+  for (std::size_t i = 0; i < signature_.outputs.size(); ++i) {
+    // All of them as long as there is something to learn from their shapes.
+    if (((mask >> i) & 1U) != 0 || (signature_.coalesce == CoalesceMode::kPadded && !outputAxes_.IsSettled())) {
+      wanted.push_back(i);
+    }
+  }
+  return wanted;
+}
+
+std::vector<RunOutput> Session::Run(std::span<Item* const> items, const BatchLayout& layout,
+                                    std::span<const std::vector<StringElements>> strings, Scratch& scratch,
+                                    const ort::RunOptions* options) {
+  const std::size_t inputsCount = signature_.inputs.size();
+  std::array<Shape, kTensorsMax> shapes;
+  std::array<std::size_t, kTensorsMax> offsets;
+  std::size_t bytes = 0;
+  for (std::size_t i = 0; i < inputsCount; ++i) {
+    shapes[i] = BatchShape(i, items, layout);
+    if (ElementCount(shapes[i]) < 0) throw NotTogether("a batch tensor too large to address");
+    offsets[i] = bytes;
+    bytes += Scratch::Aligned(TensorBytes(shapes[i], signature_.inputs[i].type));
+  }
+  std::byte* const buffer = scratch.Reserve(bytes);
+  std::vector<ort::Owned<ort::Value>> inputs;
+  std::array<const ort::Value*, kTensorsMax> inputValues{};
+  for (std::size_t i = 0; i < inputsCount; ++i) {
+    inputs.push_back(Pack(i, shapes[i], items, layout, strings, buffer + offsets[i]));
+    inputValues[i] = inputs.back().get();
+  }
+
+  const std::vector<std::size_t> wanted = WantedOutputs(items);
+  std::array<const char*, kTensorsMax> names{};
+  std::array<ort::Value*, kTensorsMax> values{};
+  for (std::size_t i = 0; i < wanted.size(); ++i) names[i] = outputNames_[wanted[i]];
+  library_->Check(library_->api().Run(handle_.get(), options, inputNames_.data(), inputValues.data(), inputsCount,
+                                      names.data(), wanted.size(), values.data()));
+  std::vector<RunOutput> outputs;
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    RunOutput& output = outputs.emplace_back();
+    output.index = wanted[i];
+    output.value = {values[i], library_->api().ReleaseValue};
+  }
+  bool separable = true;
+  for (RunOutput& output : outputs) {
+    output.shape = library_->ReadShape(output.value.get(), &output.type);
+    if (output.type != signature_.outputs[output.index].type) {
+      throw ort::OrtError("output \"" + signature_.outputs[output.index].name + "\" came with another type than declared");
+    }
+    separable = outputAxes_.Observe(output.index, output.shape, layout, output.axes) && separable;
+  }
+  if (!separable) throw NotTogether("outputs that cannot be told apart by row");
+  return outputs;
+}
+
+std::size_t Session::Respond(const std::vector<RunOutput>& outputs, const BatchLayout& layout, std::size_t part,
+                             const Item& item) const {
+  std::size_t needed = 0;
+  bool fits = true;
+  for (const RunOutput& output : outputs) {
+    if (((item.outputMask >> output.index) & 1U) == 0) continue;
+    const BatchLayout::Part& rows = layout.parts[part];
+    const OutputPart to{.output = output,
+                        .shape = PartShape(output.shape, output.axes, layout, rows),
+                        .rowStart = rows.rowStart,
+                        .responder = *item.responder};
+    const auto write = output.type == ElementType::kString ? WriteStrings : WriteNumbers;
+    needed += Scratch::Aligned(write(*library_, to, fits));
+  }
+  return fits ? 0 : needed;
+}
+
+}  // namespace interleave

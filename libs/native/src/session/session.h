@@ -1,0 +1,95 @@
+// One loaded model: an ONNX Runtime session with its signature, and the way to run items on it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "item.h"
+#include "session/batch_layout.h"
+#include "session/ort_api.h"
+#include "session/output_axes.h"
+#include "session/pad_value.h"
+#include "session/scratch.h"
+#include "session/signature.h"
+#include "session/strings.h"
+
+namespace interleave {
+
+struct ModelOptions {
+  std::string modelPath{};
+  SignatureOptions axes{};
+  std::map<std::string, double> padValues{};  // by input name; others are padded with 0
+};
+
+// The items of a run cannot share it after all; each must be run alone. Never thrown for a single item.
+class NotTogether : public std::runtime_error {
+ public:
+  explicit NotTogether(const std::string& message) : std::runtime_error(message) {}
+};
+
+// One output of a run, in the runtime's memory.
+struct RunOutput {
+  std::size_t index = 0;
+  ElementType type = ElementType::kFloat32;
+  Shape shape;
+  std::array<Axis, kRankMax> axes{};
+  ort::Owned<ort::Value> value{nullptr, nullptr};
+};
+
+// Thread-safe: executors run on one session at the same time, each with a Scratch of its own. One intra-op thread, so
+// that a run computes on the calling thread only.
+class Session {
+ public:
+  // Throws ort::OrtError or SignatureError with the reason why the model cannot be served.
+  static std::unique_ptr<Session> Load(std::shared_ptr<const ort::OrtLibrary> library, const ModelOptions& options);
+
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  const ort::OrtLibrary& library() const { return *library_; }
+  const Signature& signature() const { return signature_; }
+  const OutputAxes& outputAxes() const { return outputAxes_; }
+
+  // Runs items that passed CheckItem, laid out as `layout` says. `strings[i]` holds the decoded string inputs of item i,
+  // by input; unused where there are none. Throws ort::OrtError when the runtime refuses or fails, NotTogether when
+  // the outputs cannot be told apart.
+  std::vector<RunOutput> Run(std::span<Item* const> items, const BatchLayout& layout,
+                             std::span<const std::vector<StringElements>> strings, Scratch& scratch,
+                             const ort::RunOptions* options);
+
+  // Cuts the outputs that item number `part` asked for out of a run and writes them into its response. Returns the
+  // bytes that they need when they do not fit, 0 when all is written.
+  std::size_t Respond(const std::vector<RunOutput>& outputs, const BatchLayout& layout, std::size_t part,
+                      const Item& item) const;
+
+ private:
+  Session(std::shared_ptr<const ort::OrtLibrary> library, const ModelOptions& options);
+
+  std::vector<TensorDeclaration> ReadDeclarations(bool outputs) const;
+  TensorDeclaration ReadDeclaration(std::size_t index, bool isOutput) const;
+  void SetPadValues(const std::map<std::string, double>& padValues);
+  Shape BatchShape(std::size_t input, std::span<Item* const> items, const BatchLayout& layout) const;
+  ort::Owned<ort::Value> Pack(std::size_t input, const Shape& shape, std::span<Item* const> items,
+                              const BatchLayout& layout, std::span<const std::vector<StringElements>> strings,
+                              std::byte* buffer) const;
+  ort::Owned<ort::Value> PackStrings(std::size_t input, const Shape& shape, std::span<Item* const> items,
+                                     const BatchLayout& layout,
+                                     std::span<const std::vector<StringElements>> strings) const;
+  std::vector<std::size_t> WantedOutputs(std::span<Item* const> items) const;
+
+  std::shared_ptr<const ort::OrtLibrary> library_;
+  ort::Owned<ort::SessionHandle> handle_;
+  Signature signature_;
+  std::vector<PadValue> padValues_;  // by input
+  std::vector<const char*> inputNames_;
+  std::vector<const char*> outputNames_;
+  OutputAxes outputAxes_;
+};
+
+}  // namespace interleave

@@ -1,0 +1,285 @@
+#include "session/signature.h"
+
+#include <algorithm>
+#include <cctype>
+#include <set>
+
+namespace interleave {
+namespace {
+
+using Symbols = std::vector<std::string>;
+
+constexpr std::size_t kSequenceAxesMax = 2;
+
+std::string Lower(std::string_view text) {
+  std::string lower(text);
+  std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return std::tolower(c); });
+  return lower;
+}
+
+bool Contains(const Symbols& symbols, const std::string& symbol) {
+  return std::find(symbols.begin(), symbols.end(), symbol) != symbols.end();
+}
+
+bool LooksLikeBatch(const std::string& symbol) {
+  const std::string name = Lower(symbol);
+  return name.find("batch") != std::string::npos || name == "n" || name == "b" || name == "bs";
+}
+
+bool LooksLikeSequence(const std::string& symbol) {
+  const std::string name = Lower(symbol);
+  for (const char* word : {"seq", "len", "time", "frame", "sample", "token", "word"}) {
+    if (name.find(word) != std::string::npos) return true;
+  }
+  return false;
+}
+
+bool IsMask(const TensorDeclaration& input) { return Lower(input.name).find("mask") != std::string::npos; }
+
+std::string Quoted(std::string_view name) { return '"' + std::string(name) + '"'; }
+
+std::string Listed(const Symbols& symbols) {
+  std::string list;
+  for (const auto& symbol : symbols) list += (list.empty() ? "" : ", ") + Quoted(symbol);
+  return list.empty() ? "none" : list;
+}
+
+std::string ElementTypeText(int elementType) {
+  switch (elementType) {
+    case 14:
+      return "complex64";
+    case 15:
+      return "complex128";
+    case 17:
+    case 18:
+    case 19:
+    case 20:
+      return "float8";
+    case 21:
+    case 22:
+      return "int4";
+    default:
+      return "number " + std::to_string(elementType);
+  }
+}
+
+TensorSpec CheckedSpec(const TensorDeclaration& declaration, const char* kind) {
+  const std::string what = std::string(kind) + ' ' + Quoted(declaration.name);
+  const auto type = static_cast<ElementType>(declaration.elementType);
+  if (DatatypeName(type).empty()) {
+    throw SignatureError(what + " has element type " + ElementTypeText(declaration.elementType) + ", which is not served");
+  }
+  if (declaration.dims.size() > kRankMax) {
+    throw SignatureError(what + " has " + std::to_string(declaration.dims.size()) + " dimensions; at most " +
+                         std::to_string(kRankMax) + " are served");
+  }
+  TensorSpec spec{.name = declaration.name, .type = type, .shape = {}, .axes = {}};
+  spec.shape.rank = static_cast<std::uint8_t>(declaration.dims.size());
+  std::copy(declaration.dims.begin(), declaration.dims.end(), spec.shape.dims.begin());
+  spec.axes.fill(Axis::kFixed);
+  return spec;
+}
+
+// Names of dimension 0 that mean the batch; unnamed ones count as well.
+struct BatchAxis {
+  Symbols symbols;
+  std::string missingReason;  // empty: there is a batch axis
+};
+
+// The name given in model.yaml: an input without it means that rows cannot be stacked, no input with it is a mistake.
+BatchAxis NamedBatchAxis(const std::vector<TensorDeclaration>& inputs, const std::string& name) {
+  std::string without;
+  Symbols seen;
+  for (const auto& input : inputs) {
+    if (!input.dims.empty() && input.symbols[0] == name) continue;
+    without = input.name;
+    if (!input.dims.empty() && !input.symbols[0].empty()) seen.push_back(input.symbols[0]);
+  }
+  if (without.empty()) return {{name}, ""};
+  const bool found = std::any_of(inputs.begin(), inputs.end(), [&](const TensorDeclaration& input) {
+    return !input.dims.empty() && input.symbols[0] == name;
+  });
+  if (!found) {
+    throw SignatureError("axes.batch: expected the name of the inputs' first dimension (" + Listed(seen) +
+                         ") but received " + Quoted(name));
+  }
+  return {{}, "input " + Quoted(without) + " does not start with the batch axis " + Quoted(name)};
+}
+
+BatchAxis InferBatchAxis(const std::vector<TensorDeclaration>& inputs, const SignatureOptions& options) {
+  if (inputs.empty()) return {{}, "the model has no inputs"};
+  if (!options.batchAxisName.empty()) return NamedBatchAxis(inputs, options.batchAxisName);
+  std::set<std::string> names;
+  for (const auto& input : inputs) {
+    if (input.dims.empty() || input.dims[0] >= 0) {
+      return {{}, "the first dimension of input " + Quoted(input.name) + " does not vary"};
+    }
+    if (!input.symbols[0].empty()) names.insert(input.symbols[0]);
+  }
+  const Symbols symbols(names.begin(), names.end());
+  if (std::all_of(symbols.begin(), symbols.end(), LooksLikeBatch)) return {symbols, ""};
+  if (symbols.size() > 1) return {{}, "the inputs' first dimensions have different names: " + Listed(symbols)};
+  if (LooksLikeSequence(symbols[0])) return {{}, "the first dimension is " + Quoted(symbols[0]) + ", not a batch"};
+  return {symbols, ""};
+}
+
+bool HasSecondBatchAxis(const TensorDeclaration& tensor, const Symbols& batch) {
+  for (std::size_t i = 1; i < tensor.dims.size(); ++i) {
+    if (tensor.dims[i] < 0 && Contains(batch, tensor.symbols[i])) return true;
+  }
+  return false;
+}
+
+// Why rows cannot be stacked and given back one by one; empty when they can.
+std::string RowObstacle(const std::vector<TensorDeclaration>& inputs,
+                        const std::vector<TensorDeclaration>& outputs, const Symbols& batch, const Symbols& others) {
+  for (const auto& input : inputs) {
+    if (HasSecondBatchAxis(input, batch)) return "input " + Quoted(input.name) + " has a second batch axis";
+  }
+  for (const auto& output : outputs) {
+    const std::string what = "output " + Quoted(output.name);
+    if (output.dims.empty() || output.dims[0] >= 0 || Contains(others, output.symbols[0])) {
+      return what + " does not start with the batch axis";
+    }
+    if (HasSecondBatchAxis(output, batch)) return what + " has a second batch axis";
+  }
+  return "";
+}
+
+// Names of the inputs' varying dimensions but the batch, in order of appearance.
+Symbols VaryingSymbols(const std::vector<TensorDeclaration>& inputs, bool hasBatch, bool masksOnly) {
+  Symbols symbols;
+  for (const auto& input : inputs) {
+    if (masksOnly && !IsMask(input)) continue;
+    for (std::size_t i = hasBatch ? 1 : 0; i < input.dims.size(); ++i) {
+      const auto& symbol = input.symbols[i];
+      if (input.dims[i] < 0 && !symbol.empty() && !Contains(symbols, symbol)) symbols.push_back(symbol);
+    }
+  }
+  return symbols;
+}
+
+// An axis without a mask of its own is not padded when the model has masks for others: nothing says that it may be.
+Symbols InferSequenceAxes(const std::vector<TensorDeclaration>& inputs, bool hasBatch, const SignatureOptions& options) {
+  const Symbols varying = VaryingSymbols(inputs, hasBatch, false);
+  if (!options.sequenceAxisNames.empty()) {
+    if (options.sequenceAxisNames.size() > kSequenceAxesMax) {
+      throw SignatureError("axes.sequence: expected at most 2 names but received " +
+                           std::to_string(options.sequenceAxisNames.size()));
+    }
+    for (const auto& name : options.sequenceAxisNames) {
+      if (!Contains(varying, name)) {
+        throw SignatureError("axes.sequence: expected names of varying input dimensions (" + Listed(varying) +
+                             ") but received " + Quoted(name));
+      }
+    }
+    return options.sequenceAxisNames;
+  }
+  const Symbols masked = VaryingSymbols(inputs, hasBatch, true);
+  Symbols axes = masked.empty() || options.paddingIsSafe == true ? varying : masked;
+  if (axes.size() > kSequenceAxesMax) axes.resize(kSequenceAxesMax);
+  return axes;
+}
+
+struct KnownAxes {
+  bool hasBatch = false;
+  Symbols sequence;
+  Symbols varying;
+};
+
+Axis AxisOf(const TensorDeclaration& tensor, std::size_t dimension, const KnownAxes& known, bool isOutput) {
+  if (tensor.dims[dimension] >= 0) return Axis::kFixed;
+  if (dimension == 0 && known.hasBatch) return Axis::kBatch;
+  const auto& symbol = tensor.symbols[dimension];
+  if (!symbol.empty()) {
+    for (std::size_t k = 0; k < known.sequence.size(); ++k) {
+      if (known.sequence[k] == symbol) return k == 0 ? Axis::kSequence0 : Axis::kSequence1;
+    }
+  }
+  return isOutput && !Contains(known.varying, symbol) ? Axis::kUnknown : Axis::kFree;
+}
+
+std::vector<TensorSpec> Specs(const std::vector<TensorDeclaration>& tensors, const KnownAxes& known, bool isOutput) {
+  std::vector<TensorSpec> specs;
+  for (const auto& tensor : tensors) {
+    TensorSpec spec = CheckedSpec(tensor, isOutput ? "output" : "input");
+    for (std::size_t i = 0; i < tensor.dims.size(); ++i) spec.axes[i] = AxisOf(tensor, i, known, isOutput);
+    specs.push_back(std::move(spec));
+  }
+  return specs;
+}
+
+void CheckCount(const std::vector<TensorDeclaration>& tensors, const char* kind) {
+  if (tensors.size() <= kTensorsMax) return;
+  throw SignatureError("the model has " + std::to_string(tensors.size()) + ' ' + kind + "; at most " +
+                       std::to_string(kTensorsMax) + " are served");
+}
+
+}  // namespace
+
+Signature InferSignature(const std::vector<TensorDeclaration>& inputs, const std::vector<TensorDeclaration>& outputs,
+                         const SignatureOptions& options) {
+  CheckCount(inputs, "inputs");
+  CheckCount(outputs, "outputs");
+  BatchAxis batch = InferBatchAxis(inputs, options);
+  const bool hasBatch = batch.missingReason.empty();
+  const KnownAxes known{.hasBatch = hasBatch,
+                        .sequence = InferSequenceAxes(inputs, hasBatch, options),
+                        .varying = VaryingSymbols(inputs, hasBatch, false)};
+  if (hasBatch) batch.missingReason = RowObstacle(inputs, outputs, batch.symbols, known.varying);
+
+  Signature signature;
+  signature.inputs = Specs(inputs, known, false);
+  signature.outputs = Specs(outputs, known, true);
+  signature.hasBatchAxis = hasBatch;
+  signature.sequenceAxes = static_cast<int>(known.sequence.size());
+  const bool hasMask = std::any_of(inputs.begin(), inputs.end(), IsMask);
+  if (options.batchInvariant) {
+    signature.coalesceReason = "model.yaml says batchInvariant";
+  } else if (!batch.missingReason.empty()) {
+    signature.coalesceReason = batch.missingReason;
+  } else if (!known.sequence.empty() && !options.paddingIsSafe.value_or(hasMask)) {
+    signature.coalesce = CoalesceMode::kEqualLength;
+    signature.coalesceReason = hasMask ? "model.yaml says that padding is not safe"
+                                       : "the model has no mask input, so padding could change its answers";
+  } else {
+    signature.coalesce = CoalesceMode::kPadded;
+  }
+  return signature;
+}
+
+std::string_view DatatypeName(ElementType type) {
+  switch (type) {
+    case ElementType::kFloat32:
+      return "FP32";
+    case ElementType::kUint8:
+      return "UINT8";
+    case ElementType::kInt8:
+      return "INT8";
+    case ElementType::kUint16:
+      return "UINT16";
+    case ElementType::kInt16:
+      return "INT16";
+    case ElementType::kInt32:
+      return "INT32";
+    case ElementType::kInt64:
+      return "INT64";
+    case ElementType::kString:
+      return "BYTES";
+    case ElementType::kBool:
+      return "BOOL";
+    case ElementType::kFloat16:
+      return "FP16";
+    case ElementType::kFloat64:
+      return "FP64";
+    case ElementType::kUint32:
+      return "UINT32";
+    case ElementType::kUint64:
+      return "UINT64";
+    case ElementType::kBfloat16:
+      return "BF16";
+  }
+  return "";
+}
+
+}  // namespace interleave

@@ -1,0 +1,256 @@
+// The whole worker but the channel: real runtime, real executors.
+#include <gtest/gtest.h>
+
+#include <condition_variable>
+
+#include "memory_responder.h"
+#include "run/engine.h"
+#include "test_models.h"
+
+namespace interleave {
+namespace {
+
+using test::Answer;
+using test::Tensor;
+using test::TensorOf;
+
+constexpr std::int64_t kSecondNs = 1'000'000'000;
+
+ModelPlan PlanOf(const std::string& path, std::int64_t runTimeoutNs = 60 * kSecondNs) {
+  return {.name = "model",
+          .version = "1",
+          .options = {.modelPath = path},
+          .batchRowsMax = 16,
+          .batchTokensMax = 512,
+          .runTimeoutNs = runTimeoutNs};
+}
+
+EnginePlan With(std::vector<ModelPlan> models, Lane lane = Lane::kRealtime) {
+  return {.lane = lane, .cpus = {0}, .models = std::move(models), .queueItemsMax = 100};
+}
+
+// An engine whose models have all been tried.
+class LoadedEngine {
+ public:
+  explicit LoadedEngine(EnginePlan plan) : engine_(plan) {
+    engine_.LoadModels(test::Library(), [this] {
+      {
+        const std::scoped_lock lock(mutex_);
+        ++loaded_;
+      }
+      changed_.notify_all();
+    });
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return loaded_ == plan.models.size(); });
+  }
+  Engine* operator->() { return &engine_; }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::size_t loaded_ = 0;
+  Engine engine_;
+};
+
+std::vector<Tensor> Text(std::int64_t length, std::int64_t id = 1) {
+  const auto count = static_cast<std::size_t>(length);
+  return {TensorOf(ElementType::kInt64, {1, length}, std::vector<std::int64_t>(count, id)),
+          TensorOf(ElementType::kInt64, {1, length}, std::vector<std::int64_t>(count, 1))};
+}
+
+std::vector<Tensor> Count(std::int64_t turns) {
+  return {TensorOf<std::int64_t>(ElementType::kInt64, {1, 1}, {turns})};
+}
+constexpr std::int64_t kForever = std::int64_t{1} << 60;
+
+class EngineTest : public testing::Test {
+ protected:
+  test::TempDir dir_;
+  test::Inbox inbox_;
+  std::string encoder_ = test::MaskedEncoder(dir_.File("encoder.onnx"));
+  std::string counting_ = test::Counting(dir_.File("counting.onnx"));
+
+  Item Make(std::uint64_t id, std::vector<Tensor> inputs, std::uint32_t model = 0) {
+    Item item = test::MakeItem(inbox_, id, std::move(inputs));
+    item.model = model;
+    return item;
+  }
+  // Item 1 of model 0 holds the only executor until it is told to end.
+  void Occupy(LoadedEngine& engine) {
+    engine->OnItem(Make(1, Count(kForever)));
+    inbox_.WaitUntilRunning(1);
+  }
+  Answer AnswerTo(std::uint64_t id) { return inbox_.WaitFor(id); }
+};
+
+TEST_F(EngineTest, AnswersWithOutputsAndTimes) {
+  LoadedEngine engine(With({PlanOf(encoder_)}));
+  engine->OnItem(Make(1, Text(5)));
+  const Answer answer = AnswerTo(1);
+  EXPECT_EQ(answer.status, ItemStatus::kOk) << answer.message;
+  EXPECT_EQ(ShapeText(answer.outputs.at(0).shape), "[1,5,4]");
+  EXPECT_EQ(answer.timesMarkedRunning, 1);
+  EXPECT_EQ(answer.times.batchRows, 1U);
+  EXPECT_LE(answer.times.enqueuedNs, answer.times.startedNs);
+  EXPECT_LE(answer.times.startedNs, answer.times.endedNs);
+}
+
+TEST_F(EngineTest, RunsInTheBatchLaneAsWell) {
+  LoadedEngine engine(With({PlanOf(encoder_)}, Lane::kBatch));
+  for (std::uint64_t id = 1; id <= 20; ++id) engine->OnItem(Make(id, Text(static_cast<std::int64_t>(id))));
+  for (const auto& [id, answer] : inbox_.Wait(20)) EXPECT_EQ(answer.status, ItemStatus::kOk) << answer.message;
+}
+
+TEST_F(EngineTest, ReportsModelsThatDoNotLoadAndServesTheOthers) {
+  LoadedEngine engine(With({PlanOf(dir_.File("missing.onnx")), PlanOf(encoder_)}));
+  EXPECT_EQ(engine->models()[0]->state(), ModelState::kFailed);
+  EXPECT_NE(engine->models()[0]->reason().find("missing.onnx"), std::string::npos);
+  EXPECT_EQ(engine->models()[1]->state(), ModelState::kReady);
+  engine->OnItem(Make(1, Text(5), 0));
+  EXPECT_EQ(AnswerTo(1).status, ItemStatus::kUnavailable);
+  engine->OnItem(Make(2, Text(5), 1));
+  EXPECT_EQ(AnswerTo(2).status, ItemStatus::kOk);
+}
+
+TEST_F(EngineTest, WritesItsReportAsJson) {
+  LoadedEngine engine(With({PlanOf(dir_.File("missing \"1\".onnx")), PlanOf(encoder_)}));
+  const std::string json = WorkerReportJson("all-realtime", Lane::kRealtime, engine->models());
+  EXPECT_NE(json.find(R"({"workerId":"all-realtime","lane":"realtime","models":[{"name":"model","version":"1",)"
+                      R"("state":"failed","reason":")"),
+            std::string::npos)
+      << json;
+  EXPECT_NE(json.find(R"(missing \"1\".onnx)"), std::string::npos) << json;
+  EXPECT_NE(json.find(R"("state":"ready","reason":null,"signature":{"inputs":[{"name":"ids","datatype":"INT64",)"
+                      R"("shape":[-1,-1],"axes":["batch","sequence0"]})"),
+            std::string::npos)
+      << json;
+  EXPECT_NE(json.find(R"("coalesce":"padded","coalesceReason":null)"), std::string::npos) << json;
+}
+
+TEST_F(EngineTest, RefusesWhatDoesNotFitTheModel) {
+  LoadedEngine engine(With({PlanOf(encoder_)}));
+  engine->OnItem(Make(1, {Text(5)[0]}));
+  EXPECT_EQ(AnswerTo(1).status, ItemStatus::kInvalid);
+  EXPECT_NE(AnswerTo(1).message.find("attention_mask"), std::string::npos);
+  engine->OnItem(Make(2, Text(5), 7));
+  EXPECT_EQ(AnswerTo(2).status, ItemStatus::kInvalid);
+}
+
+TEST_F(EngineTest, FailsOnlyTheItemAtFaultInASharedRun) {
+  LoadedEngine engine(With({PlanOf(counting_), PlanOf(encoder_)}));
+  // Holds the only executor until the others wait together.
+  engine->OnItem(Make(1, Count(100'000)));
+  inbox_.WaitUntilRunning(1);
+  for (std::uint64_t id = 2; id <= 6; ++id) engine->OnItem(Make(id, Text(5, id == 4 ? test::kVocabulary : 1), 1));
+  const auto answers = inbox_.Wait(6);
+  for (std::uint64_t id = 2; id <= 6; ++id) {
+    EXPECT_EQ(answers.at(id).status, id == 4 ? ItemStatus::kFailed : ItemStatus::kOk) << id;
+  }
+  EXPECT_NE(answers.at(4).message.find("out of data bounds"), std::string::npos) << answers.at(4).message;
+  EXPECT_TRUE(inbox_.IsExact());
+  const ModelStats& stats = engine->models()[1]->stats();
+  EXPECT_EQ(stats.items[static_cast<std::size_t>(ItemStatus::kOk)], 4U);
+  EXPECT_EQ(stats.items[static_cast<std::size_t>(ItemStatus::kFailed)], 1U);
+}
+
+TEST_F(EngineTest, CountsRowsAndPadding) {
+  LoadedEngine engine(With({PlanOf(counting_), PlanOf(encoder_)}));
+  engine->OnItem(Make(1, Count(100'000)));
+  engine->OnItem(Make(2, Text(10), 1));
+  engine->OnItem(Make(3, Text(8), 1));
+  inbox_.Wait(3);
+  EXPECT_TRUE(engine->Drain(60 * kSecondNs));
+  const ModelStats& stats = engine->models()[1]->stats();
+  EXPECT_EQ(stats.rows, 2U);
+  EXPECT_EQ(stats.realTokens, 18U);
+  EXPECT_EQ(stats.paddedTokens, stats.batches == 1 ? 20U : 18U);
+  EXPECT_GT(stats.runNs, 0U);
+}
+
+TEST_F(EngineTest, SaysHowManyBytesAnAnswerNeeds) {
+  LoadedEngine engine(With({PlanOf(encoder_)}));
+  engine->OnItem(test::MakeItem(inbox_, 1, Text(5), 64));
+  EXPECT_EQ(AnswerTo(1).status, ItemStatus::kResponseTooLarge);
+  EXPECT_EQ(AnswerTo(1).message, "192");  // 80 and 16 bytes, each rounded up to 64
+}
+
+TEST_F(EngineTest, AnswersWaitingItemsPastTheirDeadlineThoughNoExecutorIsFree) {
+  LoadedEngine engine(With({PlanOf(counting_), PlanOf(encoder_)}));
+  Occupy(engine);
+  Item late = Make(2, Text(5), 1);
+  late.deadlineNs = MonotonicNowNs() + kSecondNs / 20;
+  engine->OnItem(std::move(late));
+  EXPECT_EQ(AnswerTo(2).status, ItemStatus::kDeadlineExceeded);
+}
+
+TEST_F(EngineTest, DropsWhatIsCancelledOrWhoseClientIsGone) {
+  LoadedEngine engine(With({PlanOf(counting_), PlanOf(encoder_)}));
+  Occupy(engine);
+  for (std::uint64_t id = 2; id <= 4; ++id) engine->OnItem(Make(id, Text(5), 1));
+  engine->OnCancel(1, 3);
+  EXPECT_EQ(AnswerTo(3).status, ItemStatus::kCancelled);
+  engine->OnClientGone(1);
+  EXPECT_EQ(AnswerTo(2).status, ItemStatus::kCancelled);
+  EXPECT_EQ(AnswerTo(4).status, ItemStatus::kCancelled);
+}
+
+TEST_F(EngineTest, RefusesItemsPastTheClientsShare) {
+  EnginePlan plan = With({PlanOf(counting_)});
+  plan.queueItemsMax = 2;
+  LoadedEngine engine(plan);
+  Occupy(engine);
+  engine->OnItem(Make(2, Count(1)));
+  engine->OnItem(Make(3, Count(1)));
+  EXPECT_EQ(AnswerTo(3).status, ItemStatus::kQueueFull);
+}
+
+TEST_F(EngineTest, EndsARunThatTakesTooLong) {
+  LoadedEngine engine(With({PlanOf(counting_, kSecondNs / 10)}));
+  engine->OnItem(Make(1, Count(kForever)));
+  EXPECT_EQ(AnswerTo(1).status, ItemStatus::kRunTimeout);
+  engine->OnItem(Make(2, Count(3)));
+  EXPECT_EQ(AnswerTo(2).status, ItemStatus::kOk);
+  EXPECT_EQ(AnswerTo(2).outputs.at(0).As<float>(), std::vector<float>{3});
+}
+
+TEST_F(EngineTest, EndsARunOfTheBatchLaneByItsOwnCpuTime) {
+  LoadedEngine engine(With({PlanOf(counting_, kSecondNs / 10)}, Lane::kBatch));
+  engine->OnItem(Make(1, Count(kForever)));
+  EXPECT_EQ(AnswerTo(1).status, ItemStatus::kRunTimeout);
+}
+
+TEST_F(EngineTest, DrainsWhatItHasAndRefusesTheRest) {
+  LoadedEngine engine(With({PlanOf(counting_)}));
+  for (std::uint64_t id = 1; id <= 10; ++id) engine->OnItem(Make(id, Count(1000)));
+  EXPECT_TRUE(engine->Drain(60 * kSecondNs));
+  EXPECT_EQ(inbox_.Now().size(), 10U);
+  engine->OnItem(Make(11, Count(1)));
+  EXPECT_EQ(AnswerTo(11).status, ItemStatus::kUnavailable);
+}
+
+TEST_F(EngineTest, ClosesWhileARunIsUnderWay) {
+  LoadedEngine engine(With({PlanOf(counting_)}));
+  Occupy(engine);
+  engine->OnItem(Make(2, Count(1)));
+  EXPECT_FALSE(engine->Drain(kSecondNs / 50));
+  engine->Close();
+  const auto answers = inbox_.Now();
+  EXPECT_EQ(answers.at(1).status, ItemStatus::kUnavailable);
+  EXPECT_EQ(answers.at(2).status, ItemStatus::kUnavailable);
+  EXPECT_TRUE(inbox_.IsExact());
+}
+
+TEST_F(EngineTest, SaysWhatKeepsExecutorsApart) {
+  LoadedEngine engine(With({PlanOf(encoder_)}, Lane::kBatch));
+  engine->OnItem(Make(1, Text(5)));
+  AnswerTo(1);
+  const auto executors = engine->isolation();
+  ASSERT_EQ(executors.size(), 1U);
+  EXPECT_EQ(executors[0].size(), 4U);
+  for (const IsolationTool& tool : executors[0]) {
+    EXPECT_EQ(tool.reason.empty(), tool.state != ToolState::kUnavailable) << tool.tool << ": " << tool.reason;
+  }
+}
+
+}  // namespace
+}  // namespace interleave

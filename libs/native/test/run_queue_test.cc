@@ -1,0 +1,160 @@
+// The queue with many threads and no runtime: what the sanitizers can see in full.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <random>
+#include <thread>
+
+#include "memory_responder.h"
+#include "run/answers.h"
+#include "run/work_queue.h"
+
+namespace interleave {
+namespace {
+
+using Pushed = WorkQueue::Pushed;
+
+ServedModels MakeModels() {
+  ServedModels models;
+  for (int i = 0; i < 2; ++i) {
+    models.push_back(std::make_unique<ServedModel>(
+        ModelPlan{.name = "m", .version = "1", .options = {}, .batchRowsMax = 4, .batchTokensMax = 100}));
+  }
+  return models;
+}
+
+class WorkQueueTest : public testing::Test {
+ protected:
+  ServedModels models_ = MakeModels();
+  WorkQueue queue_{{.lane = Lane::kRealtime,
+                    .modelsCount = 2,
+                    .clientItemsMax = 3,
+                    .limits =
+                        [this](std::vector<ModelLimits>& limits) {
+                          for (std::size_t i = 0; i < limits.size(); ++i) limits[i] = models_[i]->Limits();
+                        }}};
+  Answers answers_{queue_, models_};
+  test::Inbox inbox_;
+
+  QueuedItem Make(std::uint64_t id, std::uint64_t client = 1, std::int64_t deadlineNs = 0, std::uint32_t model = 0) {
+    QueuedItem queued{.item = test::MakeItem(inbox_, id, {}), .shape = {}, .enqueuedNs = MonotonicNowNs()};
+    queued.item.clientId = client;
+    queued.item.deadlineNs = deadlineNs;
+    queued.item.model = model;
+    return queued;
+  }
+  Pushed Push(QueuedItem queued) { return queue_.Push(queued); }
+};
+
+TEST_F(WorkQueueTest, HandsOutWhatBelongsTogether) {
+  Push(Make(1));
+  Push(Make(2));
+  Push(Make(3, 1, 0, 1));
+  EXPECT_EQ(queue_.gauge(0).items, 2);
+  WorkQueue::Work work = queue_.Take();
+  EXPECT_EQ(work.batch.size(), 2U);
+  EXPECT_EQ(queue_.gauge(0).items, 0);
+  EXPECT_EQ(queue_.gauge(0).oldestNs, 0);
+  EXPECT_EQ(queue_.gauge(1).items, 1);
+  EXPECT_GT(queue_.gauge(1).oldestNs, 0);
+}
+
+TEST_F(WorkQueueTest, CountsWaitingAndRunningItemsOfAClient) {
+  for (std::uint64_t id = 1; id <= 3; ++id) EXPECT_EQ(Push(Make(id)), Pushed::kAccepted);
+  EXPECT_EQ(Push(Make(4)), Pushed::kFull);
+  EXPECT_EQ(Push(Make(5, 2)), Pushed::kAccepted);
+  WorkQueue::Work work = queue_.Take();
+  EXPECT_EQ(Push(Make(6)), Pushed::kFull) << "what runs still counts";
+  for (QueuedItem& queued : work.batch) answers_.Finish(queued, {});
+  EXPECT_EQ(Push(Make(7)), Pushed::kAccepted);
+}
+
+TEST_F(WorkQueueTest, KeepsAnItemThatItDoesNotAccept) {
+  queue_.Close();
+  QueuedItem queued = Make(1);
+  EXPECT_EQ(queue_.Push(queued), Pushed::kClosed);
+  EXPECT_NE(queued.item.responder, nullptr);
+}
+
+TEST_F(WorkQueueTest, GivesExpiredItemsNoPlaceInABatch) {
+  Push(Make(1, 1, 1));
+  Push(Make(2));
+  WorkQueue::Work work = queue_.Take();
+  ASSERT_EQ(work.expired.size(), 1U);
+  EXPECT_EQ(work.expired[0].item.itemId, 1U);
+  ASSERT_EQ(work.batch.size(), 1U);
+  Push(Make(3, 1, 50));
+  EXPECT_TRUE(queue_.TakeExpired(49).empty());
+  EXPECT_EQ(queue_.TakeExpired(50).size(), 1U);
+}
+
+TEST_F(WorkQueueTest, RemovesCancelledItemsAndGoneClients) {
+  for (std::uint64_t id = 1; id <= 3; ++id) Push(Make(id));
+  Push(Make(1, 2));
+  EXPECT_EQ(queue_.Cancel(1, 2).size(), 1U);
+  EXPECT_TRUE(queue_.Cancel(1, 2).empty());
+  EXPECT_EQ(queue_.DropClient(1).size(), 2U);
+  WorkQueue::Work work = queue_.Take();
+  ASSERT_EQ(work.batch.size(), 1U);
+  EXPECT_EQ(work.batch[0].item.clientId, 2U);
+}
+
+TEST_F(WorkQueueTest, IsIdleOnceEveryAcceptedItemIsAnswered) {
+  EXPECT_TRUE(queue_.WaitUntilIdle(0));
+  Push(Make(1));
+  EXPECT_FALSE(queue_.WaitUntilIdle(0));
+  WorkQueue::Work work = queue_.Take();
+  EXPECT_FALSE(queue_.WaitUntilIdle(0));
+  answers_.Fail(work.batch[0], ItemStatus::kFailed, "no");
+  EXPECT_TRUE(queue_.WaitUntilIdle(0));
+}
+
+TEST_F(WorkQueueTest, EndsTakeWhenClosedAndEmpty) {
+  Push(Make(1));
+  queue_.Close();
+  EXPECT_EQ(queue_.Take().batch.size(), 1U);
+  WorkQueue::Work end = queue_.Take();
+  EXPECT_TRUE(end.batch.empty() && end.expired.empty());
+}
+
+// Producers push, cancel and disappear while executors take: every item is answered exactly once.
+TEST_F(WorkQueueTest, AnswersEveryItemOnceWhateverComesTogether) {
+  constexpr int kClients = 3;
+  constexpr std::uint64_t kItemsPerClient = 400;
+  std::vector<std::thread> executors;
+  for (int i = 0; i < 3; ++i) {
+    executors.emplace_back([this] {
+      while (true) {
+        WorkQueue::Work work = queue_.Take();
+        if (work.batch.empty() && work.expired.empty()) return;
+        answers_.FailAll(std::move(work.expired), ItemStatus::kDeadlineExceeded, "");
+        for (QueuedItem& queued : work.batch) {
+          queued.item.responder->MarkRunning();
+          answers_.Finish(queued, {});
+        }
+      }
+    });
+  }
+  std::vector<std::thread> clients;
+  for (std::uint64_t client = 1; client <= kClients; ++client) {
+    clients.emplace_back([this, client] {
+      std::mt19937 random(static_cast<unsigned>(client));
+      for (std::uint64_t i = 0; i < kItemsPerClient; ++i) {
+        const std::uint64_t id = client * 1'000'000 + i;
+        QueuedItem queued = Make(id, client, random() % 8 == 0 ? MonotonicNowNs() : 0, random() % 2);
+        if (queue_.Push(queued) != Pushed::kAccepted) queued.item.responder->Fail(ItemStatus::kQueueFull, "");
+        if (random() % 4 == 0) answers_.FailAll(queue_.Cancel(client, id), ItemStatus::kCancelled, "");
+        if (random() % 100 == 0) answers_.FailAll(queue_.DropClient(client), ItemStatus::kCancelled, "");
+      }
+    });
+  }
+  for (std::thread& client : clients) client.join();
+  queue_.Close();
+  for (std::thread& executor : executors) executor.join();
+  EXPECT_TRUE(queue_.WaitUntilIdle(0));
+  EXPECT_EQ(inbox_.Now().size(), kClients * kItemsPerClient);
+  EXPECT_TRUE(inbox_.IsExact());
+}
+
+}  // namespace
+}  // namespace interleave

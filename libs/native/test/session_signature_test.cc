@@ -1,0 +1,126 @@
+#include "session/signature.h"
+
+#include <gtest/gtest.h>
+
+namespace interleave {
+namespace {
+
+using Declarations = std::vector<TensorDeclaration>;
+
+TensorDeclaration Declare(const std::string& name, const std::vector<std::string>& dims, int elementType = 1) {
+  TensorDeclaration declaration{.name = name, .elementType = elementType, .dims = {}, .symbols = {}};
+  for (const std::string& dim : dims) {
+    const bool isFixed = !dim.empty() && std::isdigit(static_cast<unsigned char>(dim[0]));
+    declaration.dims.push_back(isFixed ? std::stoll(dim) : -1);
+    declaration.symbols.push_back(isFixed ? "" : dim);
+  }
+  return declaration;
+}
+
+std::vector<Axis> AxesOf(const TensorSpec& spec) { return {spec.axes.begin(), spec.axes.begin() + spec.shape.rank}; }
+
+using Axes = std::vector<Axis>;
+constexpr Axis B = Axis::kBatch;
+constexpr Axis S0 = Axis::kSequence0;
+constexpr Axis S1 = Axis::kSequence1;
+constexpr Axis Fixed = Axis::kFixed;
+constexpr Axis Free = Axis::kFree;
+constexpr Axis Unknown = Axis::kUnknown;
+
+const Declarations kText{Declare("input_ids", {"batch", "seq"}, 7), Declare("attention_mask", {"batch", "seq"}, 7)};
+const Declarations kHidden{Declare("hidden", {"batch", "seq", "8"})};
+
+TEST(Signature, OfAnEncoderIsPadded) {
+  const Signature signature = InferSignature(kText, kHidden, {});
+  EXPECT_EQ(AxesOf(signature.inputs[0]), (Axes{B, S0}));
+  EXPECT_EQ(AxesOf(signature.outputs[0]), (Axes{B, S0, Fixed}));
+  EXPECT_EQ(signature.coalesce, CoalesceMode::kPadded);
+  EXPECT_EQ(signature.coalesceReason, "");
+  EXPECT_EQ(signature.sequenceAxes, 1);
+}
+
+TEST(Signature, WithoutMaskNeedsEqualLengths) {
+  const Declarations ids{Declare("input_ids", {"batch", "seq"}, 7)};
+  EXPECT_EQ(InferSignature(ids, kHidden, {}).coalesce, CoalesceMode::kEqualLength);
+  EXPECT_EQ(InferSignature(ids, kHidden, {.paddingIsSafe = true}).coalesce, CoalesceMode::kPadded);
+  EXPECT_EQ(InferSignature(kText, kHidden, {.paddingIsSafe = false}).coalesce, CoalesceMode::kEqualLength);
+}
+
+TEST(Signature, WithoutSequenceAxisIsPaddedWithNothingToPad) {
+  const Signature signature = InferSignature({Declare("x", {"N", "4"})}, {Declare("y", {"N", "2"})}, {});
+  EXPECT_EQ(signature.coalesce, CoalesceMode::kPadded);
+  EXPECT_EQ(signature.sequenceAxes, 0);
+}
+
+TEST(Signature, TakesUnnamedFirstDimensionsForTheBatch) {
+  const Signature signature = InferSignature({Declare("x", {"", "4"})}, {Declare("y", {"", ""})}, {});
+  EXPECT_TRUE(signature.hasBatchAxis);
+  EXPECT_EQ(AxesOf(signature.outputs[0]), (Axes{B, Unknown}));
+}
+
+TEST(Signature, TakesACommonNameForTheBatch) {
+  EXPECT_TRUE(InferSignature({Declare("x", {"rows", "4"})}, {Declare("y", {"rows"})}, {}).hasBatchAxis);
+  EXPECT_FALSE(InferSignature({Declare("x", {"num_tokens", "4"})}, {Declare("y", {"num_tokens"})}, {}).hasBatchAxis);
+  EXPECT_FALSE(
+      InferSignature({Declare("a", {"left"}), Declare("b", {"right"})}, {Declare("y", {"left"})}, {}).hasBatchAxis);
+}
+
+TEST(Signature, WithoutBatchAxisRunsAlone) {
+  const Signature fixed = InferSignature({Declare("x", {"1", "seq"})}, {Declare("y", {"1"})}, {});
+  EXPECT_EQ(fixed.coalesce, CoalesceMode::kAlone);
+  EXPECT_NE(fixed.coalesceReason.find("\"x\""), std::string::npos);
+  EXPECT_EQ(InferSignature({}, kHidden, {}).coalesce, CoalesceMode::kAlone);
+}
+
+TEST(Signature, RunsAloneWhenAnOutputHasNoRows) {
+  for (const auto& dims : std::vector<std::vector<std::string>>{{}, {"1"}, {"seq", "batch"}, {"batch", "batch"}}) {
+    const Signature signature = InferSignature(kText, {Declare("loss", dims)}, {});
+    EXPECT_EQ(signature.coalesce, CoalesceMode::kAlone);
+    EXPECT_NE(signature.coalesceReason.find("\"loss\""), std::string::npos);
+  }
+}
+
+TEST(Signature, RunsAloneWhenToldTo) {
+  EXPECT_EQ(InferSignature(kText, kHidden, {.batchInvariant = true}).coalesce, CoalesceMode::kAlone);
+}
+
+TEST(Signature, HasUpToTwoSequenceAxes) {
+  const Signature signature =
+      InferSignature({Declare("a", {"batch", "left"}), Declare("a_mask", {"batch", "left"}),
+                      Declare("b", {"batch", "right", "wide"}), Declare("b_mask", {"batch", "right"})},
+                     {Declare("y", {"batch", "left", "right", "wide", "other"})}, {});
+  EXPECT_EQ(AxesOf(signature.inputs[2]), (Axes{B, S1, Free}));
+  EXPECT_EQ(AxesOf(signature.outputs[0]), (Axes{B, S0, S1, Free, Unknown}));
+}
+
+TEST(Signature, DoesNotPadAnAxisThatNoMaskCovers) {
+  const Declarations inputs{Declare("chars", {"batch", "seq", "chars"}), Declare("mask", {"batch", "seq"})};
+  EXPECT_EQ(AxesOf(InferSignature(inputs, kHidden, {}).inputs[0]), (Axes{B, S0, Free}));
+  EXPECT_EQ(AxesOf(InferSignature(inputs, kHidden, {.paddingIsSafe = true}).inputs[0]), (Axes{B, S0, S1}));
+}
+
+TEST(Signature, ObeysNamesFromTheManifest) {
+  const Declarations inputs{Declare("x", {"time", "chars"}), Declare("x_mask", {"time", "chars"})};
+  const Declarations outputs{Declare("y", {"time", "chars"})};
+  EXPECT_FALSE(InferSignature(inputs, outputs, {}).hasBatchAxis);
+  const Signature signature = InferSignature(inputs, outputs, {.batchAxisName = "time", .sequenceAxisNames = {"chars"}});
+  EXPECT_EQ(AxesOf(signature.inputs[0]), (Axes{B, S0}));
+  EXPECT_EQ(signature.coalesce, CoalesceMode::kPadded);
+}
+
+TEST(Signature, RefusesNamesThatTheGraphDoesNotHave) {
+  EXPECT_THROW(InferSignature(kText, kHidden, {.batchAxisName = "rows"}), SignatureError);
+  EXPECT_THROW(InferSignature(kText, kHidden, {.sequenceAxisNames = {"words"}}), SignatureError);
+  EXPECT_THROW(InferSignature(kText, kHidden, {.sequenceAxisNames = {"seq", "seq", "seq"}}), SignatureError);
+}
+
+TEST(Signature, RefusesWhatIsNotServed) {
+  for (const int elementType : {0, 14, 15, 17, 21, 99}) {
+    EXPECT_THROW(InferSignature({Declare("x", {"batch"}, elementType)}, kHidden, {}), SignatureError) << elementType;
+  }
+  EXPECT_THROW(InferSignature(kText, {Declare("y", std::vector<std::string>(9, "1"))}, {}), SignatureError);
+  EXPECT_THROW(InferSignature(Declarations(65, kText[0]), kHidden, {}), SignatureError);
+}
+
+}  // namespace
+}  // namespace interleave

@@ -1,0 +1,58 @@
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { runPaths } from '@app/config';
+import type { Lane, ModelReport, Placement, WorkerModelPlan, WorkerPlan } from '@app/contracts';
+import { WorkerPool } from '@app/native';
+import { buildModels } from '../../tools/model-builder/src/models';
+
+export const modelPlan = (modelsDir: string, name: string, overrides: Partial<WorkerModelPlan> = {}): WorkerModelPlan => ({
+  ...{ name, version: '1', modelPath: modelFile(join(modelsDir, name)) },
+  ...{ batchAxisName: null, sequenceAxisNames: [], padValues: {}, paddingIsSafe: null, batchInvariant: false },
+  ...{ batchRowsMax: 32, batchTokensMax: 512, runTimeoutMs: 60_000 },
+  ...overrides,
+});
+
+/** Text models are laid out as a Hugging Face export, the others by version. */
+const modelFile = (folder: string): string => [join(folder, 'model.onnx'), join(folder, '1', 'model.onnx')].find(existsSync) ?? folder;
+
+/** A run directory with a placement of one worker, and models built into it. */
+export class WorkerFixture {
+  readonly runDir = mkdtempSync(join(tmpdir(), 'worker-'));
+  readonly modelsDir = join(this.runDir, 'models');
+
+  plan(id: string, lane: Lane, modelNames: readonly string[]): WorkerPlan {
+    buildModels(this.modelsDir, modelNames);
+    return {
+      ...{ id, partitionId: 'all', lane, cpus: [0], socketPath: runPaths(this.runDir).workerSocket(id) },
+      models: modelNames.map((name) => modelPlan(this.modelsDir, name)),
+      ...{ queueItemsMax: 1024, channelBytes: 64 << 20 },
+    };
+  }
+
+  place(...workers: WorkerPlan[]): void {
+    const placement: Placement = { formatVersion: 1, partitions: [], workers };
+    writeFileSync(runPaths(this.runDir).placement, JSON.stringify(placement));
+  }
+
+  remove(): void {
+    rmSync(this.runDir, { recursive: true });
+  }
+}
+
+/** Resolves with the reports once `condition` holds for them. */
+export async function reportsWhen(pool: WorkerPool, condition: (reports: ModelReport[]) => boolean): Promise<ModelReport[]> {
+  return new Promise((resolve) => {
+    const unsubscribe = pool.onModelsChanged(check);
+    function check(): void {
+      const reports = pool.models();
+      if (!condition(reports)) return;
+      unsubscribe();
+      resolve(reports);
+    }
+    check();
+  });
+}
+
+export const allLoaded = (count: number) => (reports: ModelReport[]): boolean =>
+  reports.length === count && reports.every(({ state }) => state !== 'loading');
