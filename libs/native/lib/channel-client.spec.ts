@@ -113,9 +113,15 @@ describe('ChannelClient', () => {
 
   it('delivers answers that a stopping worker still gave', async () => {
     const running = await connect();
+    const receivers: ((answer: ChannelAnswer) => void)[] = [];
+    const texts = ['a', 'b', 'c'];
+    const answers = Promise.all(
+      texts.map((_text, position) => new Promise<ChannelAnswer>((resolve) => (receivers[position] = resolve))),
+    );
     await running.shut();
-    const answers = Promise.all(['a', 'b', 'c'].map((text) => submit(textItem(text))));
+    client.submit(texts.map(textItem), receivers);
     await running.open();
+    await running.untilStarted(1); // handed over together, so all of them are the worker's now
     await running.stop();
     for (const answer of await answers) expect(answer).toMatchObject({ kind: 'completed', completion: { status: 0 } });
   });
