@@ -3,13 +3,14 @@
  * native, protocols <- apps. Aliases are resolved through tsconfig.json.
  */
 const foundation = ['contracts', 'config', 'telemetry', 'system'];
+const tests = '\\.spec\\.ts$|/testing/';
 const lib = (names) => `^libs/(${names.join('|')})/`;
 
 module.exports = {
   forbidden: [
     { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
     { name: 'unresolvable', severity: 'error', from: {}, to: { couldNotResolve: true, pathNot: '\\.node$' } },
-    { name: 'libs-do-not-import-apps', severity: 'error', from: { path: '^libs/' }, to: { path: '^(apps|test|bench|tools)/' } },
+    { name: 'libs-do-not-import-apps', severity: 'error', from: { path: '^libs/' }, to: { path: '^apps/' } },
     { name: 'apps-do-not-import-apps', severity: 'error', from: { path: '^apps/([^/]+)/' }, to: { path: '^apps/', pathNot: '^apps/$1/' } },
     { name: 'contracts-import-nothing', severity: 'error', from: { path: lib(['contracts']) }, to: { path: '^(libs|apps)/', pathNot: lib(['contracts']) } },
     {
@@ -27,13 +28,13 @@ module.exports = {
     {
       name: 'the-product-does-not-import-tests-or-tools',
       severity: 'error',
-      from: { path: '^(apps|libs)/', pathNot: '\\.spec\\.ts$' },
+      from: { path: '^(apps|libs)/', pathNot: tests },
       to: { path: '^(test|bench|tools)/' },
     },
     {
       name: 'no-development-dependencies-in-the-product',
       severity: 'error',
-      from: { path: '^(apps|libs)/', pathNot: '\\.spec\\.ts$' },
+      from: { path: '^(apps|libs)/', pathNot: tests },
       to: { dependencyTypes: ['npm-dev'] },
     },
   ],

@@ -33,6 +33,7 @@ const poolingSchema = z.record(z.string(), z.unknown());
 const OFFSET_POSITIONS = /roberta|camembert|mpnet|longformer/;
 /** `model_max_length` of tokenizers that know no limit is an enormous number. */
 const LENGTH_UNLIMITED = 10_000_000;
+const LABEL_ID = /^\d{1,5}$/;
 const MAX_TOKENS_DEFAULT = 512;
 
 /** What a Hugging Face or sentence-transformers export says, before `model.yaml` is applied. */
@@ -103,7 +104,10 @@ function labelsOf(config: HuggingFaceConfig | null): string[] | null {
   const entries = Object.entries(config?.id2label ?? {});
   if (entries.length === 0) return null;
   const labels: string[] = [];
-  for (const [id, label] of entries) labels[Number(id)] = label;
+  for (const [id, label] of entries) {
+    if (!LABEL_ID.test(id)) throw new ModelFileError(`config.json: id2label: expected class numbers below 100000 as keys but found "${id}"`);
+    labels[Number(id)] = label;
+  }
   return Array.from(labels, (label, id) => label ?? `LABEL_${id}`);
 }
 

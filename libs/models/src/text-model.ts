@@ -97,7 +97,7 @@ class BoundTextModel implements TextModel {
     const characters = Math.max(text.length, pair?.length ?? 0);
     if (characters <= charactersMax) return { text, pair };
     if (options.truncate) return { text: text.slice(0, charactersMax), pair: pair?.slice(0, charactersMax) ?? null };
-    throw refused(index, `expected at most ${this.maxTokens} tokens, so at most ${charactersMax} characters, but received ${characters} characters; shorten the text or set truncate`);
+    throw refused(index, `expected at most ${this.maxTokens} tokens, so at most ${charactersMax} characters, but received ${characters} characters; shorten the input`);
   }
 
   private async fit(row: TokenizedText, text: TextAndPair, index: number, options: EncodeOptions): Promise<TokenizedText> {
@@ -142,5 +142,5 @@ function refused(index: number, message: string): InterleaveError {
 }
 
 function tooLong(index: number, received: number, tokensMax: number): InterleaveError {
-  return refused(index, `expected at most ${tokensMax} tokens but the text has ${received}; shorten it or set truncate`);
+  return refused(index, `expected at most ${tokensMax} tokens but received ${received}; shorten the input`);
 }

@@ -68,9 +68,10 @@ export function optionalInteger(value: unknown, path: string, bounds: { min: num
   return value;
 }
 
-/** Prefixes the path of an error from deeper down: `[3]` under `input` becomes `input[3]`. */
-export function atPath(error: unknown, prefix: string): unknown {
-  if (!(error instanceof InterleaveError) || error.code !== 'invalid_request' || !error.param?.startsWith('[')) return error;
-  const param = prefix + error.param;
-  return new InterleaveError(error.code, `${param}: ${error.message}`, { param, cause: error });
+/** Gives an error from deeper down, whose path starts with the index of a text, the path of the field that holds the text. */
+export function atPath(error: unknown, pathOf: (index: string) => string): unknown {
+  const match = error instanceof InterleaveError && error.code === 'invalid_request' ? /^(\[\d+\])(.*)$/.exec(error.param ?? '') : null;
+  if (match === null) return error;
+  const param = pathOf(match[1] as string) + match[2];
+  return new InterleaveError('invalid_request', `${param}: ${(error as Error).message}`, { param, cause: error });
 }

@@ -1,39 +1,94 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { openModelCatalog, type ModelCatalog } from '@app/models';
-import { createLogger } from '@app/telemetry';
-import { OrtBackend } from '../../../test/fixtures/ort-backend';
-import { buildModels } from '../../../tools/model-builder/src/models';
+import { InterleaveError } from '@app/contracts';
+import { serveModels, type ServedModels } from '../../../test/fixtures/served-models';
 import { parseEndpoint, prepare, runPrepared, type Endpoint } from '.';
 
-const limits = { itemsMax: 16, tensorBytesMax: 1 << 20 };
+const limits = { itemsMax: 4, tensorBytesMax: 1 << 20 };
 const endpoint = parseEndpoint('/v1/embeddings') as Endpoint;
 
+interface Answer {
+  object: string;
+  model: string;
+  data: { object: string; index: number; embedding: number[] | string }[];
+  usage: { prompt_tokens: number; total_tokens: number };
+}
+
 describe('POST /v1/embeddings', () => {
-  const modelsDir = mkdtempSync(join(tmpdir(), 'embeddings-'));
-  let catalog: ModelCatalog;
-  let backend: OrtBackend;
-
-  const post = async (body: object): Promise<any> => {
-    const answer = await runPrepared(backend, await prepare(endpoint, body, null, catalog, limits), null);
-    return answer.body;
-  };
-
+  let served: ServedModels;
   beforeAll(async () => {
-    buildModels(modelsDir, ['encoder-tiny']);
-    backend = await OrtBackend.load([{ name: 'encoder-tiny', version: '1', path: join(modelsDir, 'encoder-tiny/model.onnx') }]);
-    catalog = await openModelCatalog(modelsDir, createLogger('test', 'fatal'));
-    catalog.applyReports(backend.models());
+    served = await serveModels(['encoder-tiny', 'classifier']);
   });
-  afterAll(async () => {
-    await backend.close();
-    rmSync(modelsDir, { recursive: true, force: true });
+  afterAll(() => served.close());
+
+  const post = async (body: unknown): Promise<Answer> => {
+    const answer = await runPrepared(served.backend, await prepare(endpoint, body, null, served.catalog, limits), null);
+    return answer.body as Answer;
+  };
+  const vectors = async (body: object): Promise<number[][]> =>
+    (await post({ model: 'encoder-tiny', ...body })).data.map(({ embedding }) => embedding as number[]);
+
+  it('answers in the OpenAI shape, with tokens counted', async () => {
+    const body = await post({ model: 'encoder-tiny', input: ['Hello', 'All human beings are born free.'] });
+    expect(body).toMatchObject({ object: 'list', model: 'encoder-tiny', data: [{ object: 'embedding', index: 0 }, { object: 'embedding', index: 1 }] });
+    expect(body.data[0]?.embedding).toHaveLength(128);
+    const both = await Promise.all(['Hello', 'All human beings are born free.'].map((input) => post({ model: 'encoder-tiny', input })));
+    expect(body.usage.total_tokens).toBe(both.reduce((sum, { usage }) => sum + usage.prompt_tokens, 0));
   });
 
-  it('answers in the OpenAI shape', async () => {
-    const body = await post({ model: 'encoder-tiny', input: ['Hello', 'All human beings are born free.'] });
-    expect(body).toMatchObject({ object: 'list', model: 'encoder-tiny', data: [{ object: 'embedding', index: 0 }, { index: 1 }] });
-    expect(body.data[0].embedding).toHaveLength(128);
+  it('base64 holds the same float32 numbers as float', async () => {
+    const [numbers] = await vectors({ input: 'peace' });
+    const { data } = await post({ model: 'encoder-tiny', input: 'peace', encoding_format: 'base64' });
+    const bytes = Buffer.from(data[0]?.embedding as string, 'base64');
+    expect(Array.from({ length: 128 }, (_, i) => bytes.readFloatLE(4 * i))).toEqual(numbers);
+  });
+
+  it('dimensions cuts the vector and normalises it again', async () => {
+    const [[full], [short]] = await Promise.all([vectors({ input: 'peace' }), vectors({ input: 'peace', dimensions: 16 })]);
+    const head = (full as number[]).slice(0, 16);
+    const length = Math.hypot(...head);
+    expect(short).toHaveLength(16);
+    (short as number[]).forEach((value, i) => expect(value).toBeCloseTo((head[i] as number) / length, 6));
+  });
+
+  it('token ids give the vector of the text they stand for', async () => {
+    const [row] = await served.catalog.find('encoder-tiny', null).text?.encode(['freedom'], { truncate: false, topK: null }) ?? [];
+    const ids = Array.from(new BigInt64Array(row?.item.inputs[0]?.data.slice().buffer as ArrayBuffer), Number);
+    const [[text], [flat], [listed]] = await Promise.all([vectors({ input: 'freedom' }), vectors({ input: ids }), vectors({ input: [ids] })]);
+    expect(flat).toEqual(text);
+    expect(listed).toEqual(text);
+  });
+
+  const refusals: [string, unknown, string, string | null, RegExp][] = [
+    ['no body', null, 'invalid_request', 'body', /expected an object for body but received null/],
+    ['an array as body', [], 'invalid_request', 'body', /received an array of 0/],
+    ['no model', { input: 'a' }, 'invalid_request', 'model', /expected a string for model but received nothing/],
+    ['a model that is no string', { model: 7, input: 'a' }, 'invalid_request', 'model', /received 7/],
+    ['an unknown model', { model: '../../etc', input: 'a' }, 'model_not_found', 'model', /there is no model "\.\.\/\.\.\/etc"/],
+    ['a prototype name as model', { model: '__proto__', input: 'a' }, 'model_not_found', 'model', /there is no model/],
+    ['a model of another task', { model: 'classifier', input: 'a' }, 'invalid_request', 'model', /does sequence-classification; use POST/],
+    ['no input', { model: 'encoder-tiny' }, 'invalid_request', 'input', /expected a string, an array/],
+    ['an object as input', { model: 'encoder-tiny', input: {} }, 'invalid_request', 'input', /received an object/],
+    ['an empty text', { model: 'encoder-tiny', input: '' }, 'invalid_request', 'input', /not empty/],
+    ['an empty text in an array', { model: 'encoder-tiny', input: ['a', ''] }, 'invalid_request', 'input[1]', /not empty/],
+    ['an empty array', { model: 'encoder-tiny', input: [] }, 'invalid_request', 'input', /at least one/],
+    ['too many texts', { model: 'encoder-tiny', input: ['a', 'b', 'c', 'd', 'e'] }, 'invalid_request', 'input', /at most 4 elements for input but received an array of 5/],
+    ['a number among texts', { model: 'encoder-tiny', input: ['a', 1] }, 'invalid_request', 'input[1]', /expected a string/],
+    ['a text among token ids', { model: 'encoder-tiny', input: [1, 'a'] }, 'invalid_request', 'input[1]', /token id from 0 to 30521 but received "a"/],
+    ['a text among lists of token ids', { model: 'encoder-tiny', input: [[1], 'a'] }, 'invalid_request', 'input[1]', /array of token ids/],
+    ['an empty list of token ids', { model: 'encoder-tiny', input: [[1], []] }, 'invalid_request', 'input[1]', /at least one token id/],
+    ['a negative token id', { model: 'encoder-tiny', input: [2, -1] }, 'invalid_request', 'input[1]', /received -1/],
+    ['a token id out of the vocabulary', { model: 'encoder-tiny', input: [[30_522]] }, 'invalid_request', 'input[0][0]', /received 30522/],
+    ['a fractional token id', { model: 'encoder-tiny', input: [[1.5]] }, 'invalid_request', 'input[0][0]', /received 1\.5/],
+    ['an over-long text', { model: 'encoder-tiny', input: ['a', 'x '.repeat(2100)] }, 'invalid_request', 'input[1]', /at most 2048 tokens but received 2102/],
+    ['an enormous text', { model: 'encoder-tiny', input: 'x'.repeat(600_000) }, 'invalid_request', 'input', /at most 524288 characters, but received 600000/],
+    ['too many token ids', { model: 'encoder-tiny', input: new Array(2049).fill(1) }, 'invalid_request', 'input', /at most 2048 tokens but received 2049/],
+    ['an unknown encoding', { model: 'encoder-tiny', input: 'a', encoding_format: 'hex' }, 'invalid_request', 'encoding_format', /"float" or "base64"/],
+    ['no dimensions', { model: 'encoder-tiny', input: 'a', dimensions: 0 }, 'invalid_request', 'dimensions', /from 1 to 128/],
+    ['more dimensions than there are', { model: 'encoder-tiny', input: 'a', dimensions: 129 }, 'invalid_request', 'dimensions', /from 1 to 128 for dimensions but received 129/],
+    ['fractional dimensions', { model: 'encoder-tiny', input: 'a', dimensions: 1.5 }, 'invalid_request', 'dimensions', /an integer/],
+  ];
+  it.each(refusals)('refuses %s', async (_, body, code, param, message) => {
+    const error = await post(body).then(() => null, (reason: unknown) => reason as InterleaveError);
+    expect({ code: error?.code, param: error?.param }).toEqual({ code, param });
+    expect(error?.message).toMatch(message);
   });
 });

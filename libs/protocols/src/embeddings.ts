@@ -38,20 +38,24 @@ function encodingFormat(request: JsonObject): 'float' | 'base64' {
 
 /** A text, texts, token ids, or lists of token ids. */
 async function encodeInput(input: unknown, text: TextModel, limits: Limits): Promise<TextRow[]> {
+  const isSingle = typeof input === 'string' || (Array.isArray(input) && typeof input[0] === 'number');
+  const inputs = isSingle ? [input] : expectItems(expectInput(input), 'input', limits.itemsMax);
+  const pathOf = (index: string): string => (isSingle ? 'input' : `input${index}`);
   try {
-    if (typeof input === 'string') return await text.encode([nonEmpty(input, 'input')], ENCODE_OPTIONS);
-    if (!Array.isArray(input)) throw mismatch('a string, an array of strings, or token ids', 'input', input);
-    if (typeof input[0] === 'number') return text.encodeIds([input as number[]], ENCODE_OPTIONS);
-    const items = expectItems(input, 'input', limits.itemsMax);
-    if (Array.isArray(items[0])) return text.encodeIds(items.map((item, i) => idsOf(item, i)), ENCODE_OPTIONS);
-    return await text.encode(items.map((item, i) => nonEmpty(item, `input[${i}]`)), ENCODE_OPTIONS);
+    if (Array.isArray(inputs[0])) return text.encodeIds(inputs.map((item, i) => idsOf(item, pathOf(`[${i}]`))), ENCODE_OPTIONS);
+    return await text.encode(inputs.map((item, i) => nonEmpty(item, pathOf(`[${i}]`))), ENCODE_OPTIONS);
   } catch (error) {
-    throw atPath(error, 'input');
+    throw atPath(error, pathOf);
   }
 }
 
-function idsOf(item: unknown, index: number): number[] {
-  if (!Array.isArray(item)) throw mismatch('an array of token ids, like the first element,', `input[${index}]`, item);
+function expectInput(input: unknown): unknown {
+  if (!Array.isArray(input)) throw mismatch('a string, an array of strings, or token ids', 'input', input);
+  return input;
+}
+
+function idsOf(item: unknown, path: string): number[] {
+  if (!Array.isArray(item)) throw mismatch('an array of token ids, like the first element,', path, item);
   return item as number[];
 }
 

@@ -36,19 +36,31 @@ export function checkShape(spec: TensorSpec, received: unknown, path: string): n
   throw mismatch(`the shape [${spec.shape.map((size) => (size === -1 ? '1 or more' : size)).join(', ')}]`, path, shown);
 }
 
-/** Number of elements; refuses what takes more than `bytesMax` before anything is multiplied out of range. */
-export function countElements(shape: readonly number[], datatype: Datatype, bytesMax: number, path: string): number {
+/** Bytes of tensor data that an item may still have, of all that it may have. */
+export interface ByteBudget {
+  bytesLeft: number;
+  readonly bytesMax: number;
+}
+
+/** Number of elements; refuses what takes more than is left, before anything is multiplied out of range. */
+export function countElements(shape: readonly number[], datatype: Datatype, budget: ByteBudget, path: string): number {
   const elementBytes = DATATYPES[datatype].bytes ?? STRING_HEADER_BYTES;
   let count = 1;
   for (const size of shape) {
     count *= size;
-    if (count * elementBytes > bytesMax) throw tooLarge(bytesMax, path);
+    if (count * elementBytes > budget.bytesLeft) throw tooLarge(budget, path);
   }
   return count;
 }
 
-export function tooLarge(bytesMax: number, path: string): InterleaveError {
-  return new InterleaveError('too_large', `expected at most ${bytesMax} bytes of tensor data but ${path} asks for more`, { param: path });
+/** Takes the data of one tensor out of the budget; refuses what is over it. */
+export function spend(budget: ByteBudget, data: Uint8Array, path: string): void {
+  budget.bytesLeft -= data.byteLength;
+  if (budget.bytesLeft < 0) throw tooLarge(budget, path);
+}
+
+function tooLarge({ bytesMax }: ByteBudget, path: string): InterleaveError {
+  return new InterleaveError('too_large', `expected at most ${bytesMax} bytes of tensor data in all but ${path} takes more`, { param: path });
 }
 
 /** Refuses requests in which an input is missing, or inputs disagree on the size of an axis that they share. */

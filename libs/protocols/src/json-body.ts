@@ -9,7 +9,7 @@ const DEPTH_MAX = 64;
  * exponent. Digits inside of strings match too, so a match is only a reason to look closely.
  */
 const LONG_INTEGER = /(?:^|[[,:\s-])(\d{16,})(?![\d.eE])/g;
-/** The end of a key. A backslash before the quote means that it is inside of a string, or ends one; see `countKeys`. */
+/** The end of a key, but for keys that end with a backslash; see `countKeys`. */
 const KEY_END = /(?<!\\)"\s*:/g;
 
 /**
@@ -37,7 +37,7 @@ function parse(text: string): unknown {
   }
 }
 
-/** Keys of all objects, but for those that end with a backslash, which `KEY_END` cannot see either. */
+/** Keys of all objects; NaN, which equals nothing, when one ends with a backslash, so that `KEY_END` misses it. */
 function countKeys(value: unknown, depth: number): number {
   if (typeof value !== 'object' || value === null) return 0;
   if (depth >= DEPTH_MAX) throw refuse(`expected at most ${DEPTH_MAX} levels of nesting but the body has more`);
@@ -48,7 +48,7 @@ function countKeys(value: unknown, depth: number): number {
   }
   for (const [key, child] of Object.entries(value)) {
     if (key === '__proto__') throw refuse('expected no key "__proto__"');
-    count += (key.endsWith('\\') ? 0 : 1) + countKeys(child, depth + 1);
+    count += (key.endsWith('\\') ? NaN : 1) + countKeys(child, depth + 1);
   }
   return count;
 }

@@ -1,7 +1,7 @@
 import { DATATYPES, type Datatype, type InferenceItem, type ModelSignature, type Tensor, type TensorSpec } from '@app/contracts';
 import type { ServedModel } from '@app/models';
 import { expectItems, expectObject, expectString, invalid, mismatch, optionalBoolean, optionalInteger, optionalString, quote, type JsonObject } from './checks';
-import { checkDatatype, checkInputs, checkShape, countElements, findInput, tooLarge, type DeclaredInput } from './infer-shape';
+import { checkDatatype, checkInputs, checkShape, countElements, findInput, spend, type DeclaredInput } from './infer-shape';
 import { inferResponse, type WantedOutput } from './infer-response';
 import { parseJsonBody } from './json-body';
 import { writeTensor } from './tensor-write';
@@ -91,7 +91,8 @@ function wantedOutput(name: string, datatype: Datatype, binary: boolean, path: s
 
 function readInputs(request: JsonObject, binary: BinaryPart | null, signature: ModelSignature, limits: Limits): Tensor[] {
   const declared: DeclaredInput[] = [];
-  const cursor = { offset: binary?.headerBytes ?? 0, bytesLeft: limits.tensorBytesMax };
+  const cursor = { offset: binary?.headerBytes ?? 0 };
+  const budget = { bytesLeft: limits.tensorBytesMax, bytesMax: limits.tensorBytesMax };
   const tensors = expectItems(request.inputs, 'inputs', TENSORS_MAX).map((value, i) => {
     const path = `inputs[${i}]`;
     const input = expectObject(value, path);
@@ -101,10 +102,9 @@ function readInputs(request: JsonObject, binary: BinaryPart | null, signature: M
     const datatype = checkDatatype(spec, input.datatype, `${path}.datatype`);
     const shape = checkShape(spec, input.shape, `${path}.shape`);
     declared.push({ spec, shape, path: `${path}.shape` });
-    const count = countElements(shape, datatype, cursor.bytesLeft, `${path}.shape`);
+    const count = countElements(shape, datatype, budget, `${path}.shape`);
     const data = readData(input, binary, { datatype, shape, count, path }, cursor);
-    cursor.bytesLeft -= data.byteLength;
-    if (cursor.bytesLeft < 0) throw tooLarge(limits.tensorBytesMax, `${path}.data`);
+    spend(budget, data, `${path}.data`);
     return { name, datatype, shape, data };
   });
   if (binary !== null && cursor.offset !== binary.body.byteLength) {
@@ -160,7 +160,7 @@ function prepareRaw(data: Uint8Array, model: ServedModel, limits: Limits): Prepa
   if (spec === undefined || inputs.length !== 1) {
     throw invalid(`expected a model with one input for a raw binary request but "${model.name}" has ${inputs.length}; send a JSON header`, 'inputs');
   }
-  if (data.byteLength > limits.tensorBytesMax) throw tooLarge(limits.tensorBytesMax, 'body');
+  spend({ bytesLeft: limits.tensorBytesMax, bytesMax: limits.tensorBytesMax }, data, 'body');
   const shape = rawShape(spec, data, 'body');
   checkBinary(data, spec.datatype, shape.reduce((product, size) => product * size, 1), 'body');
   const wanted = outputs.map(({ name }) => ({ name, binary: true }));

@@ -1,7 +1,7 @@
 import type { InferenceItem, ItemResult, Tensor, TensorSpec } from '@app/contracts';
 import type { EncodeOptions, ServedModel, TextInput, TextModel } from '@app/models';
 import { atPath, expectItems, expectObject, expectString, invalid, isObject, mismatch, optionalBoolean, optionalInteger, quote, type JsonObject } from './checks';
-import { checkInputs, checkShape, countElements, tooLarge } from './infer-shape';
+import { checkInputs, checkShape, countElements, spend, type ByteBudget } from './infer-shape';
 import { nest, readTensor } from './tensor-read';
 import { writeTensor } from './tensor-write';
 import type { Limits, PreparedRequest } from './types';
@@ -36,7 +36,7 @@ interface PreparedInstances {
 async function prepareTexts(instances: unknown[], parameters: JsonObject, text: TextModel): Promise<PreparedInstances> {
   const options = textOptions(parameters);
   const rows = await text.encode(instances.map(toText), options).catch((error: unknown) => {
-    throw atPath(error, 'instances');
+    throw atPath(error, (index) => `instances${index}`);
   });
   return {
     items: rows.map((row) => row.item),
@@ -77,26 +77,22 @@ function prepareTensors(instances: unknown[], parameters: JsonObject, model: Ser
 function toItem(instance: JsonObject, path: string, model: ServedModel, limits: Limits): InferenceItem {
   const { inputs } = model.signature;
   refuseOthers(instance, inputs.map(({ name }) => name), path);
-  let bytesLeft = limits.tensorBytesMax;
-  const tensors = inputs.map((spec) => {
-    const tensor = toTensor(spec, instance[spec.name], `${path}.${spec.name}`, bytesLeft);
-    bytesLeft -= tensor.data.byteLength;
-    if (bytesLeft < 0) throw tooLarge(limits.tensorBytesMax, path);
-    return tensor;
-  });
+  const budget = { bytesLeft: limits.tensorBytesMax, bytesMax: limits.tensorBytesMax };
+  const tensors = inputs.map((spec) => toTensor(spec, instance[spec.name], `${path}.${spec.name}`, budget));
   checkInputs(model.signature, tensors.map(({ shape }, i) => ({ spec: inputs[i] as TensorSpec, shape, path: `${path}.${inputs[i]?.name}` })));
   return { inputs: tensors, outputs: null };
 }
 
 /** A nested list without the batch dimension becomes a tensor with a batch of 1. */
-function toTensor(spec: TensorSpec, value: unknown, path: string, bytesMax: number): Tensor {
+function toTensor(spec: TensorSpec, value: unknown, path: string, budget: ByteBudget): Tensor {
   if (value === undefined) throw invalid(`expected the input "${spec.name}" (${spec.datatype} [${spec.shape.join(', ')}]) in ${path} but it is missing`, path);
   const own = nestedShape(value, path);
   const batchAxis = spec.axes.indexOf('batch');
   const shape = batchAxis < 0 ? own : [...own.slice(0, batchAxis), 1, ...own.slice(batchAxis)];
   checkShape(spec, shape, path);
-  countElements(shape, spec.datatype, bytesMax, path);
+  countElements(shape, spec.datatype, budget, path);
   const data = writeTensor(Array.isArray(value) ? value : [value], spec.datatype, own, path);
+  spend(budget, data, path);
   return { name: spec.name, datatype: spec.datatype, shape, data };
 }
 

@@ -3,11 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { InterleaveError, numberToFloat16, type ItemResult, type Tensor } from '@app/contracts';
 import { joinStrings, OrtBackend } from '../../../test/fixtures/ort-backend';
+import { modelPath } from '../../../test/fixtures/served-models';
 import { buildModels, MODEL_NAMES } from './models';
 import { Random } from './random';
-
-const EXPORTED = ['encoder-tiny', 'encoder-small', 'classifier', 'token-classifier', 'reranker'];
-const pathOf = (root: string, name: string): string => join(root, name, EXPORTED.includes(name) ? 'model.onnx' : '1/model.onnx');
 
 const bytesOf = (array: ArrayBufferView): Uint8Array => new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
 const int64 = (name: string, shape: number[], values: number[]): Tensor => ({
@@ -53,7 +51,7 @@ describe('the models that were built', () => {
   beforeAll(async () => {
     const names = MODEL_NAMES.filter((name) => name !== 'bfloat16'); // onnxruntime-node does not load that type
     buildModels(root, names);
-    backend = await OrtBackend.load(names.map((name) => ({ name, version: '1', path: pathOf(root, name) })));
+    backend = await OrtBackend.load(names.map((name) => ({ name, version: '1', path: modelPath(root, name) })));
   });
   afterAll(async () => {
     await backend.close();
@@ -133,7 +131,7 @@ describe('the models that were built', () => {
 
   it('endless counts to the largest value, and never ends when one is negative', async () => {
     expect(int64s(await run('endless', [int64('value', [2], [5, 3])]), 'result')).toEqual([10, 8]);
-    const stuck = await OrtBackend.load([{ name: 'endless', version: '1', path: pathOf(root, 'endless') }]);
+    const stuck = await OrtBackend.load([{ name: 'endless', version: '1', path: modelPath(root, 'endless') }]);
     const items = [{ inputs: [int64('value', [1], [-1])], outputs: null }];
     const never = stuck.infer({ model: 'endless', version: '1', items, timeoutMs: null, priority: 0, signal: null });
     await stuck.close();
@@ -141,7 +139,7 @@ describe('the models that were built', () => {
   });
 
   it('crash divides, fails on 0 and kills its process on -1', async () => {
-    const fragile = await OrtBackend.load([{ name: 'crash', version: '1', path: pathOf(root, 'crash') }]);
+    const fragile = await OrtBackend.load([{ name: 'crash', version: '1', path: modelPath(root, 'crash') }]);
     const divide = (value: number): Promise<(ItemResult | InterleaveError)[]> =>
       fragile.infer({ model: 'crash', version: '1', items: [{ inputs: [int64('value', [1], [value])], outputs: null }], timeoutMs: null, priority: 0, signal: null });
     expect(int64s((await divide(-3))[0] as ItemResult, 'quotient')).toEqual([-333]);

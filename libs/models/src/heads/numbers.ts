@@ -9,18 +9,12 @@ export function outputOf(result: ItemResult, name: string): Tensor {
 
 /** Elements of a float tensor. For FP32 a view of the tensor's own memory where it is aligned, so do not write to it. */
 export function floatsOf(tensor: Tensor): Float32Array {
-  switch (tensor.datatype) {
-    case 'FP32':
-      return new Float32Array(...aligned(tensor.data, 4));
-    case 'FP64':
-      return Float32Array.from(new Float64Array(...aligned(tensor.data, 8)));
-    case 'FP16':
-      return Float32Array.from(new Uint16Array(...aligned(tensor.data, 2)), float16ToNumber);
-    case 'BF16':
-      return Float32Array.from(new Uint16Array(...aligned(tensor.data, 2)), bfloat16ToNumber);
-    default:
-      throw new InterleaveError('internal', `expected floats for the output "${tensor.name}" but received ${tensor.datatype}`);
-  }
+  const { name, datatype, data } = tensor;
+  if (datatype === 'FP32') return new Float32Array(...aligned(data, 4));
+  if (datatype === 'FP64') return Float32Array.from(new Float64Array(...aligned(data, 8)));
+  if (datatype === 'FP16') return Float32Array.from(new Uint16Array(...aligned(data, 2)), float16ToNumber);
+  if (datatype === 'BF16') return Float32Array.from(new Uint16Array(...aligned(data, 2)), bfloat16ToNumber);
+  throw new InterleaveError('internal', `expected floats for the output "${name}" but received ${datatype}`);
 }
 
 /** The same bytes at an address that a typed array of `bytes` per element accepts, copied only when they are not. */

