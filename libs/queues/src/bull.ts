@@ -27,6 +27,8 @@ export interface ChunkJob {
 
 const COMMAND_TIMEOUT_MS = 2_000;
 const RECONNECT_MS_MAX = 1_000;
+/** ioredis waits so long for a connection to end, also for one that has ended. */
+const DISCONNECT_MS = 100;
 const LOCK_MS = 60_000;
 const STALL_CHECK_MS = 15_000;
 const KEPT_JOBS = { count: 1_000, age: 24 * 3600 };
@@ -54,7 +56,7 @@ export class BatchQueues {
   private readonly chunks: Queue<ChunkPayload>;
 
   constructor(options: BullOptions) {
-    this.redis = new Redis({ ...options.address, maxRetriesPerRequest: 1, enableOfflineQueue: false, retryStrategy });
+    this.redis = new Redis({ ...options.address, maxRetriesPerRequest: 1, enableOfflineQueue: false, retryStrategy, disconnectTimeout: DISCONNECT_MS });
     this.redis.on('error', options.onError);
     const common = {
       connection: this.redis,
@@ -138,7 +140,7 @@ export class BatchWorkers {
 
   constructor(options: BatchWorkersOptions) {
     const common = {
-      connection: { ...options.address, maxRetriesPerRequest: null, retryStrategy },
+      connection: { ...options.address, maxRetriesPerRequest: null, retryStrategy, disconnectTimeout: DISCONNECT_MS },
       prefix: prefixOf(options),
       lockDuration: LOCK_MS,
       stalledInterval: STALL_CHECK_MS,

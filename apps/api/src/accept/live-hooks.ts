@@ -1,20 +1,8 @@
-import { ERRORS, type ErrorCode } from '@app/contracts';
+import { ERRORS } from '@app/contracts';
 import type { FastifyInstance } from 'fastify';
 import type { Admission } from '../admission/admission';
 import type { LiveMetrics } from '../metrics/live-metrics';
-
-/** Endpoint label of a live route in metrics. */
-export type LiveEndpoint = 'predict' | 'infer' | 'embeddings';
-
-/** What is remembered of a live request from accept to respond. */
-export interface LiveContext {
-  readonly endpoint: LiveEndpoint;
-  readonly arrivedMs: number;
-  /** Empty until the model is known to exist, so that callers cannot invent metric labels. */
-  model: string;
-  /** Code of the error that was answered; null when none was. */
-  errorCode: ErrorCode | null;
-}
+import type { LiveContext, LiveEndpoint } from './live-context';
 
 declare module 'fastify' {
   interface FastifyRequest {

@@ -1,6 +1,6 @@
 import type { Stage } from '@app/contracts';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import type { LiveContext } from '../accept/live-hooks';
+import type { LiveContext } from '../accept/live-context';
 import type { Admission } from '../admission/admission';
 
 const LANE = 'realtime';

@@ -51,6 +51,7 @@ function spec(id: string, overrides: Partial<ProcessSpec> & { script?: string; k
     kind: 'worker',
     command: () => process.execPath,
     args: ['-e', answering(socketPath) + (overrides.script ?? '')],
+    ownSession: false,
     environment: {},
     fingerprint: 'v1',
     probe: statusProbe(socketPath),
@@ -89,16 +90,16 @@ describe('supervision of real processes', () => {
     expect(identityOf(child.pid ?? 0)).not.toBeNull();
   });
 
-  it('starts processes in its own session, because priorities end at a session', async () => {
-    const child = only(await supervise([spec('a')]));
-    expect(sessionOf(child.pid ?? 0)).toBe(sessionOf(process.pid));
+  it.each([false, true])('starts a process in a session of its own only when told to (%s)', async (ownSession) => {
+    const { pid } = only(await supervise([spec('a', { ownSession })]));
+    expect(sessionOf(pid ?? 0)).toBe(ownSession ? pid : sessionOf(process.pid));
   });
 
   it('hands a child no NODE_OPTIONS of its own process', async () => {
     process.env['NODE_OPTIONS'] = '--no-warnings';
     try {
       const child = only(await supervise([spec('a')]));
-      expect(readFileSync(`/proc/${child.pid}/environ`, 'utf8')).not.toContain('NODE_OPTIONS');
+      expect(readFileSync(`/proc/${child.pid}/environ`, 'utf8').includes('NODE_OPTIONS=')).toBe(false);
     } finally {
       delete process.env['NODE_OPTIONS'];
     }
@@ -239,8 +240,13 @@ describe('a new scheduler after the old one was killed', () => {
 describe('process identity', () => {
   it('survives a command name with spaces and parentheses', () => {
     const identity = identityOf(process.pid);
-    process.title = 'x) R 1 (y';
-    expect(identity && isRunning(identity)).toBe(true);
+    const comm = readFileSync('/proc/self/comm', 'utf8');
+    writeFileSync('/proc/self/comm', 'x) R 1 (y');
+    try {
+      expect(identity && isRunning(identity)).toBe(true);
+    } finally {
+      writeFileSync('/proc/self/comm', comm);
+    }
   });
 });
 
