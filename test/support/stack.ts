@@ -82,8 +82,8 @@ export class Stack {
 
   /** The processes of the node as the scheduler knows them. */
   async processes(): Promise<ProcessState[]> {
-    const status = await fetchProcessStatus<{ workers: ProcessState[] }>(join(this.runDir, 'scheduler.status.sock'), '/status', 2000);
-    return status.workers;
+    const status = await fetchProcessStatus<{ processes: ProcessState[] }>(join(this.runDir, 'scheduler.status.sock'), '/status', 2000);
+    return status.processes;
   }
 
   async pidOf(processId: string): Promise<number> {
