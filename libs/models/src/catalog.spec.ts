@@ -185,6 +185,12 @@ describe('the model catalog', () => {
       expectClose(await embed('embeddingOutput: last_hidden_state\npooling: max'), unit(largest));
     });
 
+    it('averages the tokens', async () => {
+      const tokens = await hidden();
+      const mean = (tokens[0] as number[]).map((_, i) => tokens.reduce((sum, token) => sum + (token[i] as number), 0) / tokens.length);
+      expectClose(await embed('embeddingOutput: last_hidden_state\nnormalize: false'), mean);
+    });
+
     it('knows the length of its vectors', () => {
       expect(textOf(served.catalog, 'encoder-tiny').embeddingWidth).toBe(128);
       expect(textOf(served.catalog, 'classifier').embeddingWidth).toBeNull();

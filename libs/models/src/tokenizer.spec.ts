@@ -114,11 +114,25 @@ describe('TextTokenizer', () => {
     expect([first, second]).toEqual([5, 3]);
   });
 
-  it('uses the thorough tokenizer alone when the fast one gives other ids', async () => {
-    const json = buildTokenizer(VOCABULARY) as { model: object };
-    const tokenizer = await load({ model: { ...json.model, max_input_chars_per_word: 4 }, normalizer: { type: 'Nmt' } });
+  it.each([
+    ['cannot be loaded', { normalizer: { type: 'Nmt' } }],
+    ['gives other ids', { normalizer: { type: 'Strip', strip_left: false, strip_right: false }, pre_tokenizer: { type: 'Punctuation', behavior: 'Removed' } }],
+  ])('uses the thorough tokenizer alone when the fast one %s', async (_, changes) => {
+    const tokenizer = await load(changes);
     expect(tokenizer.hasFastPath).toBe(false);
     expect((await encode(tokenizer, 'one two')).ids.length).toBeGreaterThan(2);
+  });
+
+  it.each([
+    ['uncased', { normalizer: { type: 'BertNormalizer', clean_text: true, handle_chinese_chars: true, strip_accents: null, lowercase: true } }],
+    ['cased', {}],
+  ])('gives the same ids on both paths for characters that the tokenizers see differently, %s', async (_, changes) => {
+    const tokenizer = await load(changes);
+    expect(tokenizer.hasFastPath).toBe(true);
+    for (const text of ['一\u{20000}丁', 'ΟΔΥΣΣΕΥΣ ΣΑΣ', 'a\u0085b', 'a\ufeffb', 'a\u061db', '\u0bcd\u0b95', 'x😀y']) {
+      const [thorough] = await tokenizer.encode([{ text, pair: null }], { spans: true });
+      expect((await encode(tokenizer, text)).ids).toEqual(thorough?.ids);
+    }
   });
 
   it.each(['', '{', '{}', '[]'])('names the file when it holds "%s"', async (content) => {
