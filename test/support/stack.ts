@@ -72,17 +72,17 @@ export class Stack {
   async ready(): Promise<void> {
     await until(
       async () => {
-        if (this.up.exitCode !== null) throw new Error(`the stack ended with ${this.up.exitCode}:\n${this.log()}`);
-        return fetch(`${this.url}/v2/health/ready`).then((response) => response.status === 200, () => false);
+        return this.up.exitCode !== null || fetch(`${this.url}/v2/health/ready`).then((response) => response.status === 200, () => false);
       },
       READY_MS_MAX,
       () => `not ready:\n${this.log().slice(-8000)}`,
     );
+    if (this.up.exitCode !== null) throw new Error(`the stack ended with ${this.up.exitCode}:\n${this.log()}`);
   }
 
   /** The processes of the node as the scheduler knows them. */
   async processes(): Promise<ProcessState[]> {
-    const status = await fetchProcessStatus<{ processes: ProcessState[] }>(join(this.runDir, 'scheduler.status.sock'), '/status', 2000);
+    const status = await fetchProcessStatus<{ processes: ProcessState[] }>(join(this.runDir, 'scheduler.status.sock'), '/status', 10_000);
     return status.processes;
   }
 
@@ -109,11 +109,13 @@ export function residentMiB(pid: number): number {
   return Number(match?.[1] ?? 0) / 1024;
 }
 
-/** Polls until the condition holds; throws what `message` says after the limit. */
+/** Polls until the condition holds; an error counts as "not yet". Throws what `message` says after the limit. */
 export async function until(condition: () => Promise<boolean>, limitMs: number, message: () => string): Promise<void> {
   const endAt = Date.now() + limitMs;
-  while (!(await condition())) {
-    if (Date.now() > endAt) throw new Error(message());
+  let lastError: unknown = null;
+  const holds = () => condition().catch((error: unknown) => ((lastError = error), false));
+  while (!(await holds())) {
+    if (Date.now() > endAt) throw new Error(message(), { cause: lastError });
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

@@ -219,6 +219,14 @@ describe('the model catalog', () => {
       for (const entity of row?.decode(result) as { start: null; word: string }[]) expect(entity).toMatchObject({ start: null, word: expect.any(String) as string });
     });
 
+    it('tokenizes hundreds of texts in order, and names the one at fault', async () => {
+      const text = textOf(served.catalog, 'encoder-tiny');
+      const texts = Array.from({ length: 200 }, (_, i) => 'a '.repeat(i + 1));
+      expect((await text.encode(texts, OPTIONS)).map(({ tokenCount }) => tokenCount)).toEqual(texts.map((_, i) => i + 3));
+      texts[150] = 'a '.repeat(2050);
+      await expect(text.encode(texts, OPTIONS)).rejects.toMatchObject({ param: '[150]' });
+    });
+
     it('pads rows of a graph with a fixed length, and answers as without', async () => {
       const signature = signatureOf('reranker');
       const inputs = signature.inputs.map((input) => ({ ...input, shape: [-1, 16] }));

@@ -41,6 +41,8 @@ const LETTERS = Array.from({ length: 89 }, (_, row) =>
     .join(' '),
 );
 
+const ID_END = 2 ** 31;
+
 /** Token ids of one row, special tokens included. */
 export interface TokenizedText {
   ids: number[];
@@ -69,14 +71,12 @@ export interface TextAndPair {
  */
 export class TextTokenizer {
   readonly vocabularySize: number;
-  /** Null when the two tokenizers do not agree on this vocabulary. */
-  private readonly js: JsTokenizer | null;
 
+  /** `js` is null when the two tokenizers do not agree on this vocabulary. */
   private constructor(
     private readonly rust: RustTokenizer,
-    js: JsTokenizer | null,
+    private readonly js: JsTokenizer | null,
   ) {
-    this.js = js;
     this.vocabularySize = rust.getVocabSize(true);
   }
 
@@ -119,6 +119,11 @@ export class TextTokenizer {
     first.truncate(keepFirst, 0, 'right');
     second?.truncate(keepSecond, 0, 'right');
     return toTokenizedText(this.rust.postProcess(first, second, true), options.spans);
+  }
+
+  /** True for an id of the vocabulary; ids may have gaps, so some are beyond its size. */
+  knows(id: unknown): boolean {
+    return typeof id === 'number' && Number.isInteger(id) && id >= 0 && (id < this.vocabularySize || (id < ID_END && this.tokenOf(id) !== null));
   }
 
   /** The token of an id, or null when the vocabulary has no such id. */
