@@ -135,6 +135,34 @@ describe('TextTokenizer', () => {
     }
   });
 
+  /** GPT-2's alphabet: printable bytes stand for themselves, the others for characters from U+0100 on. */
+  const byteAlphabet = (): string[] => {
+    let next = 0x100;
+    const isPrintable = (byte: number): boolean => (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
+    return Array.from({ length: 256 }, (_, byte) => String.fromCharCode(isPrintable(byte) ? byte : next++));
+  };
+  const byteLevel = (): object => {
+    const tokens = ['<s>', '</s>', ...byteAlphabet(), 'th', 'the', 'Ġthe', 'er'];
+    const level = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true };
+    const vocab = Object.fromEntries(tokens.map((token, id) => [token, id]));
+    const merges = [['t', 'h'], ['th', 'e'], ['Ġ', 'the'], ['e', 'r']];
+    const model = { type: 'BPE', dropout: null, unk_token: null, continuing_subword_prefix: null, end_of_word_suffix: null, fuse_unk: false, byte_fallback: false, vocab, merges };
+    return { model, normalizer: null, pre_tokenizer: level, post_processor: level, decoder: level, added_tokens: [] };
+  };
+  const unigram = (): object => {
+    const metaspace = { type: 'Metaspace', replacement: '▁', prepend_scheme: 'always', split: true };
+    const vocab = [['<unk>', 0], ['▁', -2], ...[...'abcdefghijklmnopqrstuvwxyzA'].map((letter) => [letter, -5]), ['▁the', -3], ['er', -4]];
+    return { model: { type: 'Unigram', unk_id: 0, vocab, byte_fallback: false }, normalizer: { type: 'NFKC' }, pre_tokenizer: metaspace, post_processor: null, decoder: metaspace, added_tokens: [] };
+  };
+
+  it.each([['byte-level BPE', byteLevel], ['Unigram', unigram]])('gives the same ids on both paths for %s', async (_, make) => {
+    const tokenizer = await load(make());
+    for (const text of ['the other there', ' the  the', 'Grüße aus Genève', 'a\nb\tc', 'わたし 人 ①', "don't 123", 'Aa', '']) {
+      const [thorough] = await tokenizer.encode([{ text, pair: null }], { spans: true });
+      expect({ text, ids: (await encode(tokenizer, text)).ids }).toEqual({ text, ids: thorough?.ids });
+    }
+  });
+
   it.each(['', '{', '{}', '[]'])('names the file when it holds "%s"', async (content) => {
     const path = join(root, 'broken.json');
     writeFileSync(path, content);
