@@ -43,7 +43,7 @@ export async function createServer(parts: Parts): Promise<NestFastifyApplication
 
 /** Callers with a connection of their own learn that it ends before it does. */
 function closeConnectionsWhileDraining(fastify: FastifyInstance, lifecycle: Lifecycle): void {
-  fastify.addHook('onRequest', (_request, reply, done) => {
+  fastify.addHook('onSend', (_request, reply, _payload, done) => {
     if (lifecycle.draining) reply.header('connection', 'close');
     done();
   });
