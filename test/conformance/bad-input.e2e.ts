@@ -33,7 +33,7 @@ const INFER: Case[] = [
   ['null among the data', { inputs: [ids({ data: [null, 2, 3] }), mask()] }, 400, /null/],
   ['NaN', '{"inputs":[{"name":"input_ids","datatype":"INT64","shape":[1,1],"data":[NaN]}]}', 400, /JSON/],
   ['an integer above 2^53', '{"inputs":[{"name":"input_ids","datatype":"INT64","shape":[1,1],"data":[9007199254740993]},{"name":"attention_mask","datatype":"INT64","shape":[1,1],"data":[1]}]}', 400, /9007199254740993|2\^53|precision/],
-  ['inputs of different lengths', { inputs: [ids(), mask({ shape: [1, 2], data: [1, 1] })] }, 400, /attention_mask|sequence|input_ids/],
+  ['inputs of different lengths', { inputs: [ids(), mask({ shape: [1, 2], data: [1, 1] })] }, 400, /inputs\[1\].shape/],
   ['no rows', { inputs: [ids({ shape: [0, 3], data: [] }), mask({ shape: [0, 3], data: [] })] }, 400, /./],
   ['an unknown output', { inputs: [ids(), mask()], outputs: [{ name: 'nope' }] }, 400, /nope/],
   ['a binary size without binary data', { inputs: [{ name: 'input_ids', datatype: 'INT64', shape: [1, 3], parameters: { binary_data_size: 24 } }, mask()] }, 400, /binary/i],

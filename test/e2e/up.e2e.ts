@@ -16,9 +16,17 @@ beforeAll(async () => {
   stack = await Stack.start({ models: [MODEL] });
 });
 afterAll(async () => {
-  up?.kill('SIGKILL');
+  await ended();
   await stack?.stop();
 });
+
+/** Drains the second scheduler, if it runs. */
+async function ended(): Promise<void> {
+  const child = up;
+  if (child === null || child.exitCode !== null) return;
+  child.kill('SIGTERM');
+  await until(async () => child.exitCode !== null, WAIT_MS, () => 'the scheduler did not end');
+}
 
 const environment = () => ({
   ...process.env,
@@ -49,6 +57,12 @@ async function allReady(): Promise<ProcessState[]> {
     () => `not all ready: ${JSON.stringify(processes)}`,
   );
   return processes;
+}
+
+/** Never 0 or less: such a pid would mean this whole process group. */
+function send(signal: NodeJS.Signals, pid: number | null | undefined): void {
+  if (!pid || pid <= 1) throw new Error(`no process to send ${signal} to`);
+  process.kill(pid, signal);
 }
 
 const isRunning = (pid: number) => existsSync(`/proc/${pid}`) && !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
@@ -101,7 +115,7 @@ describe('a node', () => {
 
   it('answers live requests while Redis is dead, and has it again', async () => {
     const redis = (await allReady()).find(({ id }) => id === 'redis');
-    process.kill(redis?.pid ?? 0, 'SIGKILL');
+    send('SIGKILL', redis?.pid);
     expect(await predict('without Redis')).toBe(200);
     const processes = await allReady();
     expect(processes.find(({ id }) => id === 'redis')).toMatchObject({ restarts: 1 });
@@ -110,7 +124,7 @@ describe('a node', () => {
 
   it('goes on when its scheduler is killed, and the next scheduler keeps what runs', async () => {
     const before = await allReady();
-    process.kill(stack.schedulerPid, 'SIGKILL');
+    send('SIGKILL', stack.schedulerPid);
     await until(async () => !isRunning(stack.schedulerPid), WAIT_MS, () => 'the scheduler did not die');
     expect(await predict('without a scheduler')).toBe(200);
     up = spawn(process.execPath, [CLI, 'up'], { cwd: stack.dir, env: environment(), stdio: 'ignore' });
@@ -121,7 +135,7 @@ describe('a node', () => {
 
   it('drains on Ctrl-C, which reaches every process, and leaves nothing behind', async () => {
     const processes = await allReady();
-    for (const pid of [up?.pid, ...processes.map(({ pid }) => pid).filter((pid) => sessionOf(pid ?? 0) === sessionOf(process.pid))]) process.kill(pid ?? 0, 'SIGINT');
+    for (const pid of [up?.pid, ...processes.map(({ pid }) => pid).filter((pid) => sessionOf(pid ?? 0) === sessionOf(process.pid))]) send('SIGINT', pid);
     await until(async () => up?.exitCode !== null, WAIT_MS, () => 'the scheduler did not end');
     expect(up?.exitCode).toBe(0);
     expect(processes.filter(({ pid }) => isRunning(pid ?? 0))).toEqual([]);

@@ -20,12 +20,15 @@ describe('SIGKILL of workers under live and batch load', () => {
     const load = startLiveLoad({ concurrency: 4, send: (sequence) => embed(stack.url, 'encoder-tiny', texts[sequence % texts.length] ?? '') });
 
     const client = openaiClient(stack);
-    for (let round = 0; round < ROUNDS; round++) {
-      for (const lane of ['realtime', 'batch'] as const) await killAndAwaitRestart(stack, lane);
+    try {
+      for (let round = 0; round < ROUNDS; round++) {
+        for (const lane of ['realtime', 'batch'] as const) await killAndAwaitRestart(stack, lane);
+      }
+      await until(async () => (await client.batches.retrieve(batchId)).status === 'completed', MINUTES_5, () => stack.log().slice(-4000));
+    } finally {
+      await load.stop();
     }
-
-    await until(async () => (await client.batches.retrieve(batchId)).status === 'completed', MINUTES_5, () => stack.log().slice(-4000));
-    const report = await load.stop();
+    const { report } = load;
     expect(report.failures).toEqual([]);
     expect(report.answered).toBeGreaterThan(0);
     const batch = await client.batches.retrieve(batchId);

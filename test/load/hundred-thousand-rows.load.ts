@@ -20,15 +20,19 @@ describe('100 000 rows as one batch while live requests run', () => {
     const load = startLiveLoad({ concurrency: 2, send: (sequence) => embed(stack.url, 'encoder-tiny', text(sequence)) });
     const batchId = await submitEmbeddings(stack, 'encoder-tiny', texts());
     const peakMiB: Record<string, number> = { api: 0, runner: 0 };
-    await until(
-      async () => {
-        for (const id of Object.keys(peakMiB)) peakMiB[id] = Math.max(peakMiB[id] ?? 0, residentMiB(await stack.pidOf(id)));
-        return (await client.batches.retrieve(batchId)).status === 'completed';
-      },
-      MINUTES_30,
-      () => stack.log().slice(-4000),
-    );
-    const report = await load.stop();
+    try {
+      await until(
+        async () => {
+          for (const id of Object.keys(peakMiB)) peakMiB[id] = Math.max(peakMiB[id] ?? 0, residentMiB(await stack.pidOf(id)));
+          return (await client.batches.retrieve(batchId)).status === 'completed';
+        },
+        MINUTES_30,
+        () => stack.log().slice(-4000),
+      );
+    } finally {
+      await load.stop();
+    }
+    const { report } = load;
     const batch = await client.batches.retrieve(batchId);
     console.log({ peakMiB, liveAnswered: report.answered, seconds: (batch.completed_at ?? 0) - batch.created_at });
     expect(batch.request_counts).toEqual({ total: ROWS, completed: ROWS, failed: 0 });

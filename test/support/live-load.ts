@@ -9,7 +9,7 @@ export interface LiveReport {
  * Sends live requests, `concurrency` at a time one after the other, until `stop` is called. Every answer that is not 200
  * is a failure and kept with its text.
  */
-export function startLiveLoad(options: { concurrency: number; send: (sequence: number) => Promise<Response> }): { stop: () => Promise<LiveReport>; report: LiveReport } {
+export function startLiveLoad(options: { concurrency: number; send: (sequence: number) => Promise<Response> }): { stop: () => Promise<void>; report: LiveReport } {
   const report: LiveReport = { answered: 0, failures: [], latenciesMs: [] };
   let running = true;
   let sequence = 0;
@@ -31,7 +31,6 @@ export function startLiveLoad(options: { concurrency: number; send: (sequence: n
     stop: async () => {
       running = false;
       await Promise.all(callers);
-      return report;
     },
   };
 }

@@ -1,5 +1,5 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ const READY_MS_MAX = 60_000;
 const EXIT_MS_MAX = 40_000;
 
 export interface StackOptions {
-  /** Names of the model builder's models. */
+  /** Names of models that the repository ships or that the model builder builds. */
   models: string[];
   /** Content of `interleave.yaml`. */
   config?: string;
@@ -36,7 +36,7 @@ export class Stack {
 
   static async start(options: StackOptions): Promise<Stack> {
     const dir = mkdtempSync(join(tmpdir(), 'il-'));
-    buildModels(join(dir, 'models'), options.models);
+    provideModels(join(dir, 'models'), options.models);
     writeFileSync(join(dir, 'interleave.yaml'), options.config ?? '');
     const port = await freePort();
     const output: string[] = [];
@@ -72,18 +72,18 @@ export class Stack {
   async ready(): Promise<void> {
     await until(
       async () => {
-        if (this.up.exitCode !== null) throw new Error(`the stack ended with ${this.up.exitCode}:\n${this.log()}`);
-        return fetch(`${this.url}/v2/health/ready`).then((response) => response.status === 200, () => false);
+        return this.up.exitCode !== null || fetch(`${this.url}/v2/health/ready`).then((response) => response.status === 200, () => false);
       },
       READY_MS_MAX,
       () => `not ready:\n${this.log().slice(-8000)}`,
     );
+    if (this.up.exitCode !== null) throw new Error(`the stack ended with ${this.up.exitCode}:\n${this.log()}`);
   }
 
   /** The processes of the node as the scheduler knows them. */
   async processes(): Promise<ProcessState[]> {
-    const status = await fetchProcessStatus<{ workers: ProcessState[] }>(join(this.runDir, 'scheduler.status.sock'), '/status', 2000);
-    return status.workers;
+    const status = await fetchProcessStatus<{ processes: ProcessState[] }>(join(this.runDir, 'scheduler.status.sock'), '/status', 10_000);
+    return status.processes;
   }
 
   async pidOf(processId: string): Promise<number> {
@@ -109,19 +109,25 @@ export function residentMiB(pid: number): number {
   return Number(match?.[1] ?? 0) / 1024;
 }
 
-/** Polls until the condition holds; throws what `message` says after the limit. */
+/** Polls until the condition holds; an error counts as "not yet". Throws what `message` says after the limit. */
 export async function until(condition: () => Promise<boolean>, limitMs: number, message: () => string): Promise<void> {
   const endAt = Date.now() + limitMs;
-  while (!(await condition())) {
-    if (Date.now() > endAt) throw new Error(message());
+  let lastError: unknown = null;
+  const holds = () => condition().catch((error: unknown) => ((lastError = error), false));
+  while (!(await holds())) {
+    if (Date.now() > endAt) throw new Error(message(), { cause: lastError });
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
 
-function buildModels(outDir: string, models: string[]): void {
-  const built = spawnSync(process.execPath, [join(root, 'dist', 'tools', 'model-builder', 'src', 'main.js'), '--out', outDir, '--models', models.join(',')], { encoding: 'utf8' });
+function provideModels(outDir: string, models: string[]): void {
+  const isShipped = (model: string) => existsSync(join(root, 'models', model, 'README.md'));
+  for (const model of models.filter(isShipped)) cpSync(join(root, 'models', model), join(outDir, model), { recursive: true });
+  const toBuild = models.filter((model) => !isShipped(model));
+  if (toBuild.length === 0) return;
+  const builder = join(root, 'dist', 'tools', 'model-builder', 'src', 'main.js');
+  const built = spawnSync(process.execPath, [builder, '--out', outDir, '--models', toBuild.join(',')], { encoding: 'utf8' });
   if (built.status !== 0) throw new Error(`model builder: ${built.stderr}`);
-  if (readdirSync(outDir).length < models.length) throw new Error('the model builder built too few models');
 }
 
 async function freePort(): Promise<number> {

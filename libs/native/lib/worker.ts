@@ -3,6 +3,8 @@ import { dirname, join } from 'node:path';
 import type { ExecutorStatus, ModelReport, WorkerPlan } from '@app/contracts';
 import { BATCH_ROWS_BOUNDS, ITEM_STATUSES, type ItemStatus, loadAddon, type NativeModelStats, type NativeWorkerHandle } from './addon';
 
+const KEEP_ALIVE_MS = 3_600_000;
+
 export interface StartWorkerOptions {
   plan: WorkerPlan;
   /** Null: the library that comes with onnxruntime-node. */
@@ -26,7 +28,7 @@ export interface WorkerModelStats {
   queueAgeSeconds: number;
 }
 
-/** Serving from the start on; models become ready one by one. */
+/** Serving from the start on; models become ready one by one. Keeps the process running until it is closed. */
 export interface WorkerHandle {
   models(): ModelReport[];
   stats(): WorkerModelStats[];
@@ -49,12 +51,17 @@ export function startWorker({ plan, ortLibraryPath }: StartWorkerOptions): Worke
     ...{ id, lane, cpus, socketPath, queueItemsMax, models },
     ortLibraryPath: ortLibraryPath ?? bundledOrtLibrary(),
   });
+  // Native threads do not count for node's event loop.
+  const keepAlive = setInterval(() => undefined, KEEP_ALIVE_MS);
   return {
     models: () => JSON.parse(addon.workerModels(handle)) as ModelReport[],
     stats: () => addon.workerStats(handle).map(toStats),
     executors: () => addon.workerIsolation(handle).map((isolation, i) => ({ cpu: cpus[i] ?? -1, isolation })),
     drain: (timeoutMs) => addon.workerDrain(handle, timeoutMs),
-    close: async () => void (await addon.workerClose(handle)),
+    close: async () => {
+      await addon.workerClose(handle);
+      clearInterval(keepAlive);
+    },
   };
 }
 
