@@ -1,4 +1,5 @@
-import { DiskGuard } from '@app/queues';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { BatchQueues, DiskGuard, newBatchId, readInstanceId } from '@app/queues';
 import type { OpenLane } from './open-lane';
 import { EchoEngine } from './testing/echo-engine';
 import { openTestLane } from './testing/open-test-lane';
@@ -134,6 +135,21 @@ describe('the batch lane with a real Redis', () => {
     await workspace.untilOver(second);
     expect((await workspace.batches.get(first)).request_counts.completed).toBeLessThan(400);
     await workspace.untilOver(first);
+  });
+
+  it('does a chunk once, however often the queue brings it', async () => {
+    const bull = { address: { path: workspace.redis.socketPath }, instanceId: await readInstanceId(workspace.directory), onError: () => undefined };
+    const queues = new BatchQueues(bull);
+    const release = holdFrom(15);
+    const batchId = await workspace.submit(echoRows(30));
+    await workspace.until(batchId, ({ request_counts: { completed } }) => completed >= 10);
+    const again = [0, 1, 2, 3].map((chunkIndex) => ({ jobId: `again-${chunkIndex}`, payload: { batchId, chunkIndex } }));
+    await queues.addChunks([...again, { jobId: 'stranger', payload: { batchId: newBatchId(), chunkIndex: 0 } }]);
+    release();
+    await workspace.untilOver(batchId);
+    while ((await queues.chunkState('stranger')) !== 'gone') await sleep(10);
+    expect([...engine.seen.values()]).toEqual(Array.from({ length: 30 }, () => 1));
+    await queues.close();
   });
 
   it('puts running chunks back when it is closed, and another lane finishes', async () => {
