@@ -3,6 +3,7 @@
  * native, protocols <- apps. Aliases are resolved through tsconfig.json.
  */
 const foundation = ['contracts', 'config', 'telemetry', 'system'];
+const tests = '\\.spec\\.ts$|/testing/';
 const lib = (names) => `^libs/(${names.join('|')})/`;
 
 module.exports = {
@@ -27,13 +28,13 @@ module.exports = {
     {
       name: 'the-product-does-not-import-tests-or-tools',
       severity: 'error',
-      from: { path: '^(apps|libs)/', pathNot: '\\.spec\\.ts$' },
+      from: { path: '^(apps|libs)/', pathNot: tests },
       to: { path: '^(test|bench|tools)/' },
     },
     {
       name: 'no-development-dependencies-in-the-product',
       severity: 'error',
-      from: { path: '^(apps|libs)/', pathNot: '\\.spec\\.ts$' },
+      from: { path: '^(apps|libs)/', pathNot: tests },
       to: { dependencyTypes: ['npm-dev'] },
     },
   ],

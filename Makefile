@@ -10,7 +10,7 @@ NATIVE_SOURCES := $(shell find libs/native/src libs/native/CMakeLists.txt libs/n
 TS_BUILT := dist/.built
 TS_SOURCES := $(shell find apps libs tools bench test/fixtures test/support -name '*.ts' -not -name '*.spec.ts' 2>/dev/null) \
   tsconfig.json tsconfig.build.json nest-cli.json package.json
-DEMO_MODEL := $(MODELS_DIR)/encoder-tiny/1/model.onnx
+DEMO_MODEL := $(MODELS_DIR)/encoder-tiny/model.onnx
 
 help: ## lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -1,3 +1,4 @@
+import { mkdirSync } from 'node:fs';
 import { loadConfig, runPaths, type Config } from '@app/config';
 import { openModelCatalog } from '@app/models';
 import { WorkerPool } from '@app/native';
@@ -17,6 +18,7 @@ const DRAIN_EXTRA_MS = 5_000;
 export async function runApi(): Promise<void> {
   const config = loadConfig();
   const logger = createLogger(PROCESS_ID, config.logLevel);
+  mkdirSync(config.runDir, { recursive: true });
   const registry = new Registry();
   observeEventLoop(registry, PROCESS_ID);
   observeMemory(registry, PROCESS_ID);

@@ -2,7 +2,6 @@ import type { Logger } from '@app/telemetry';
 import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyInstance } from 'fastify';
-import { Logger as NestLogger, PinoLogger } from 'nestjs-pino';
 import { addLiveHooks } from './accept/live-hooks';
 import { Admission } from './admission/admission';
 import { serveQueueBoard } from './admin/queue-board';
@@ -11,9 +10,11 @@ import { acceptUploads } from './batches';
 import { serveDocs } from './docs/openapi';
 import { ErrorFilter } from './http/error-filter';
 import { createFastifyAdapter } from './http/fastify-adapter';
+import { protectPage } from './http/page-headers';
 import { RouteTable } from './http/route-table';
 import { Lifecycle } from './lifecycle';
 import { LiveMetrics } from './metrics/live-metrics';
+import { NestLogger } from './nest-logger';
 import type { Parts } from './parts';
 
 /** The application, ready to listen. */
@@ -24,8 +25,7 @@ export async function createServer(parts: Parts): Promise<NestFastifyApplication
   routes.collectFrom(fastify);
   const app = await NestFactory.create<NestFastifyApplication>(AppModule.of(parts), adapter, {
     bodyParser: false,
-    // nestjs-pino's logger without its module: that one's middleware would run for every request.
-    logger: new NestLogger(new PinoLogger({ pinoHttp: { logger: parts.logger } }), {}),
+    logger: new NestLogger(parts.logger),
     abortOnError: false,
   });
   app.useGlobalFilters(new ErrorFilter(parts.logger, routes));
@@ -33,6 +33,7 @@ export async function createServer(parts: Parts): Promise<NestFastifyApplication
   closeConnectionsWhileDraining(fastify, app.get(Lifecycle));
   if (parts.logger.isLevelEnabled('debug')) logRequests(fastify, parts.logger);
   serveDocs(app);
+  protectDocs(fastify);
   await serveQueueBoard(fastify, parts.batches);
   await acceptUploads(fastify);
   await app.init();
@@ -42,8 +43,16 @@ export async function createServer(parts: Parts): Promise<NestFastifyApplication
 
 /** Callers with a connection of their own learn that it ends before it does. */
 function closeConnectionsWhileDraining(fastify: FastifyInstance, lifecycle: Lifecycle): void {
-  fastify.addHook('onRequest', (_request, reply, done) => {
+  fastify.addHook('onSend', (_request, reply, _payload, done) => {
     if (lifecycle.draining) reply.header('connection', 'close');
+    done();
+  });
+}
+
+function protectDocs(fastify: FastifyInstance): void {
+  fastify.addHook('onRequest', (request, reply, done) => {
+    // Swagger UI sets styles of its own.
+    if (request.url.startsWith('/docs')) protectPage(reply, "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; base-uri 'none'");
     done();
   });
 }

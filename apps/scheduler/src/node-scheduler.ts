@@ -36,7 +36,7 @@ export class NodeScheduler {
     mkdirSync(dataDir, { recursive: true });
     mkdirSync(runDir, { recursive: true, mode: 0o700 });
     lockDataDir(dataDir);
-    const placement = await this.place();
+    const placement = this.place();
     const metrics = new SchedulerMetrics(() => supervisor.processes);
     const supervisor = new Supervisor(processSpecs(this.config, placement), new PidFiles(runDir), {
       log: this.log,
@@ -64,10 +64,10 @@ export class NodeScheduler {
     this.supervisor?.hurry();
   }
 
-  private async place(): Promise<Placement> {
+  private place(): Placement {
     const topology = readTopology();
     const paths = runPaths(this.config.runDir);
-    const models = await laneModels(this.config, this.log);
+    const models = laneModels(this.config, this.log);
     const placement = planPlacement({ topology, config: this.config, models, socketPathOf: paths.workerSocket });
     for (const { id, class: partitionClass, cpus } of placement.partitions) {
       this.log.info({ partition: id, class: partitionClass, cpus }, `partition ${id}: ${partitionClass}, CPUs ${formatCpuList(cpus)} of ${formatCpuList(topology.effective)}`);

@@ -74,6 +74,7 @@ function nodeSpec(config: Config, { id, kind, main, args = [], nodeOptions = [],
     kind,
     command: () => command,
     args: rest,
+    ownSession: false,
     environment: childSettings,
     fingerprint: JSON.stringify({ line, nice, environment, settings, built: builtAt(path) }),
     probe: statusProbe(runPaths(config.runDir).statusSocket(id)),
@@ -97,6 +98,8 @@ function redisSpec(config: Config): ProcessSpec {
       return path;
     },
     args,
+    // Redis ends on the SIGINT of a Ctrl-C, while the runner still needs it.
+    ownSession: true,
     environment: {},
     fingerprint: JSON.stringify(args),
     probe: redisProbe(config.privateRedisSocket),

@@ -185,6 +185,12 @@ describe('the model catalog', () => {
       expectClose(await embed('embeddingOutput: last_hidden_state\npooling: max'), unit(largest));
     });
 
+    it('averages the tokens', async () => {
+      const tokens = await hidden();
+      const mean = (tokens[0] as number[]).map((_, i) => tokens.reduce((sum, token) => sum + (token[i] as number), 0) / tokens.length);
+      expectClose(await embed('embeddingOutput: last_hidden_state\nnormalize: false'), mean);
+    });
+
     it('knows the length of its vectors', () => {
       expect(textOf(served.catalog, 'encoder-tiny').embeddingWidth).toBe(128);
       expect(textOf(served.catalog, 'classifier').embeddingWidth).toBeNull();
@@ -211,6 +217,14 @@ describe('the model catalog', () => {
       const request = { model: 'token-classifier', version: '1', items: [row?.item ?? { inputs: [], outputs: null }], timeoutMs: null, priority: 0, signal: null };
       const [result] = (await served.backend.infer(request)) as [ItemResult];
       for (const entity of row?.decode(result) as { start: null; word: string }[]) expect(entity).toMatchObject({ start: null, word: expect.any(String) as string });
+    });
+
+    it('tokenizes hundreds of texts in order, and names the one at fault', async () => {
+      const text = textOf(served.catalog, 'encoder-tiny');
+      const texts = Array.from({ length: 200 }, (_, i) => 'a '.repeat(i + 1));
+      expect((await text.encode(texts, OPTIONS)).map(({ tokenCount }) => tokenCount)).toEqual(texts.map((_, i) => i + 3));
+      texts[150] = 'a '.repeat(2050);
+      await expect(text.encode(texts, OPTIONS)).rejects.toMatchObject({ param: '[150]' });
     });
 
     it('pads rows of a graph with a fixed length, and answers as without', async () => {

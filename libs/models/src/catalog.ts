@@ -16,7 +16,10 @@ export async function openModelCatalog(modelsDir: string, log: Logger): Promise<
   const records: ModelRecord[] = [];
   const tokenizers = new Map<string, Promise<TextTokenizer>>();
   for (const entry of scanRepository(modelsDir)) records.push(await openRecord(entry, tokenizers));
-  for (const { name, version, reason } of records) if (reason !== null) log.error({ model: name, version, reason }, 'model cannot be served');
+  for (const { name, version, reason, tokenizer } of records) {
+    if (reason !== null) log.error({ model: name, version, reason }, 'model cannot be served');
+    else log.debug({ model: name, version, tokenizesShortTextsAtOnce: tokenizer?.hasFastPath ?? null }, 'model found');
+  }
   return new Catalog(records, log);
 }
 

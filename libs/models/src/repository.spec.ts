@@ -85,6 +85,10 @@ describe('scanRepository', () => {
     expect(entry?.reason).toMatch(reason);
   });
 
+  it('says what to do when there is no repository', () => {
+    expect(() => scanRepository(join(root, 'nowhere'))).toThrow(/MODELS_DIR cannot be read: .*nowhere.*; create the folder or set MODELS_DIR/);
+  });
+
   it('goes on after a model that cannot be served', () => {
     write({ 'a/x': '', 'b/model.onnx': '' });
     expect(scan().map(({ name, reason }) => [name, reason === null])).toEqual([['a', false], ['b', true]]);

@@ -32,7 +32,7 @@ interface Candidate {
  * cannot be read.
  */
 export function scanRepository(modelsDir: string): RepositoryEntry[] {
-  return readdirSync(modelsDir)
+  return listFolder(modelsDir)
     .filter((name) => !name.startsWith('.') && isFolder(join(modelsDir, name)))
     .sort()
     .flatMap((name) => {
@@ -62,6 +62,14 @@ function scanModel(modelsDir: string, name: string): RepositoryEntry[] {
       return failed(candidate.version, (error as Error).message);
     }
   });
+}
+
+function listFolder(modelsDir: string): string[] {
+  try {
+    return readdirSync(modelsDir);
+  } catch (error) {
+    throw new ModelFileError(`MODELS_DIR cannot be read: ${(error as Error).message}; create the folder or set MODELS_DIR`);
+  }
 }
 
 function failure(name: string, version: string, reason: string): RepositoryEntry {

@@ -114,11 +114,53 @@ describe('TextTokenizer', () => {
     expect([first, second]).toEqual([5, 3]);
   });
 
-  it('uses the thorough tokenizer alone when the fast one gives other ids', async () => {
-    const json = buildTokenizer(VOCABULARY) as { model: object };
-    const tokenizer = await load({ model: { ...json.model, max_input_chars_per_word: 4 }, normalizer: { type: 'Nmt' } });
+  it.each([
+    ['cannot be loaded', { normalizer: { type: 'Nmt' } }],
+    ['gives other ids', { normalizer: { type: 'Strip', strip_left: false, strip_right: false }, pre_tokenizer: { type: 'Punctuation', behavior: 'Removed' } }],
+  ])('uses the thorough tokenizer alone when the fast one %s', async (_, changes) => {
+    const tokenizer = await load(changes);
     expect(tokenizer.hasFastPath).toBe(false);
     expect((await encode(tokenizer, 'one two')).ids.length).toBeGreaterThan(2);
+  });
+
+  it.each([
+    ['uncased', { normalizer: { type: 'BertNormalizer', clean_text: true, handle_chinese_chars: true, strip_accents: null, lowercase: true } }],
+    ['cased', {}],
+  ])('gives the same ids on both paths for characters that the tokenizers see differently, %s', async (_, changes) => {
+    const tokenizer = await load(changes);
+    expect(tokenizer.hasFastPath).toBe(true);
+    for (const text of ['一\u{20000}丁', 'ΟΔΥΣΣΕΥΣ ΣΑΣ', 'a\u0085b', 'a\ufeffb', 'a\u061db', '\u0bcd\u0b95', 'x😀y']) {
+      const [thorough] = await tokenizer.encode([{ text, pair: null }], { spans: true });
+      expect((await encode(tokenizer, text)).ids).toEqual(thorough?.ids);
+    }
+  });
+
+  /** GPT-2's alphabet: printable bytes stand for themselves, the others for characters from U+0100 on. */
+  const byteAlphabet = (): string[] => {
+    let next = 0x100;
+    const isPrintable = (byte: number): boolean => (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
+    return Array.from({ length: 256 }, (_, byte) => String.fromCharCode(isPrintable(byte) ? byte : next++));
+  };
+  const byteLevel = (): object => {
+    const tokens = ['<s>', '</s>', ...byteAlphabet(), 'th', 'the', 'Ġthe', 'er'];
+    const level = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true };
+    const vocab = Object.fromEntries(tokens.map((token, id) => [token, id]));
+    const merges = [['t', 'h'], ['th', 'e'], ['Ġ', 'the'], ['e', 'r']];
+    const model = { type: 'BPE', dropout: null, unk_token: null, continuing_subword_prefix: null, end_of_word_suffix: null, fuse_unk: false, byte_fallback: false, vocab, merges };
+    return { model, normalizer: null, pre_tokenizer: level, post_processor: level, decoder: level, added_tokens: [] };
+  };
+  const unigram = (): object => {
+    const metaspace = { type: 'Metaspace', replacement: '▁', prepend_scheme: 'always', split: true };
+    const vocab = [['<unk>', 0], ['▁', -2], ...[...'abcdefghijklmnopqrstuvwxyzA'].map((letter) => [letter, -5]), ['▁the', -3], ['er', -4]];
+    return { model: { type: 'Unigram', unk_id: 0, vocab, byte_fallback: false }, normalizer: { type: 'NFKC' }, pre_tokenizer: metaspace, post_processor: null, decoder: metaspace, added_tokens: [] };
+  };
+
+  it.each([['byte-level BPE', byteLevel], ['Unigram', unigram]])('gives the same ids on both paths for %s', async (_, make) => {
+    const tokenizer = await load(make());
+    for (const text of ['the other there', ' the  the', 'Grüße aus Genève', 'a\nb\tc', 'わたし 人 ①', "don't 123", 'Aa', '']) {
+      const [thorough] = await tokenizer.encode([{ text, pair: null }], { spans: true });
+      expect({ text, ids: (await encode(tokenizer, text)).ids }).toEqual({ text, ids: thorough?.ids });
+    }
   });
 
   it.each(['', '{', '{}', '[]'])('names the file when it holds "%s"', async (content) => {

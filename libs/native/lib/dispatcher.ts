@@ -13,6 +13,8 @@ const REFUSALS_MAX = 8;
 /** A suspect has a worker to itself for at most this long; then others may share it again. */
 const HOLD_MS_MAX = 2000;
 const DEATHS_MAX = 2;
+/** The lowest priority that a channel can express. */
+const PRIORITY_MAX = 255;
 
 /** A worker that gets nothing new, so that it runs one suspect and nothing else of ours. */
 interface Hold {
@@ -296,11 +298,12 @@ function encode(item: PendingItem, model: ReadyModel): ChannelItem | null {
     const { inputs, outputs, responseBytes } = encodeItem(item.item, model.signature);
     return {
       model: model.index,
-      priority: item.request.priority,
+      priority: Math.min(item.request.priority, PRIORITY_MAX),
       alone: item.deaths > 0,
       timeoutMs,
       outputs,
-      responseBytes: Math.max(responseBytes, item.responseBytesMin),
+      // Past the maximum it is refused as too large.
+      responseBytes: Math.min(Math.max(responseBytes, item.responseBytesMin), Number.MAX_SAFE_INTEGER),
       inputs,
     };
   } catch (error) {

@@ -1,7 +1,8 @@
-import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
 import type { ExecutorStatus, ModelReport, WorkerPlan } from '@app/contracts';
 import { BATCH_ROWS_BOUNDS, ITEM_STATUSES, type ItemStatus, loadAddon, type NativeModelStats, type NativeWorkerHandle } from './addon';
+import { bundledRuntime } from './runtime';
+
+const KEEP_ALIVE_MS = 3_600_000;
 
 export interface StartWorkerOptions {
   plan: WorkerPlan;
@@ -26,7 +27,7 @@ export interface WorkerModelStats {
   queueAgeSeconds: number;
 }
 
-/** Serving from the start on; models become ready one by one. */
+/** Serving from the start on; models become ready one by one. Keeps the process running until it is closed. */
 export interface WorkerHandle {
   models(): ModelReport[];
   stats(): WorkerModelStats[];
@@ -47,25 +48,20 @@ export function startWorker({ plan, ortLibraryPath }: StartWorkerOptions): Worke
   const { id, lane, cpus, socketPath, queueItemsMax, models } = plan;
   const handle: NativeWorkerHandle = addon.workerStart({
     ...{ id, lane, cpus, socketPath, queueItemsMax, models },
-    ortLibraryPath: ortLibraryPath ?? bundledOrtLibrary(),
+    ortLibraryPath: ortLibraryPath ?? bundledRuntime(),
   });
+  // Native threads do not count for node's event loop.
+  const keepAlive = setInterval(() => undefined, KEEP_ALIVE_MS);
   return {
     models: () => JSON.parse(addon.workerModels(handle)) as ModelReport[],
     stats: () => addon.workerStats(handle).map(toStats),
     executors: () => addon.workerIsolation(handle).map((isolation, i) => ({ cpu: cpus[i] ?? -1, isolation })),
     drain: (timeoutMs) => addon.workerDrain(handle, timeoutMs),
-    close: async () => void (await addon.workerClose(handle)),
+    close: async () => {
+      await addon.workerClose(handle);
+      clearInterval(keepAlive);
+    },
   };
-}
-
-/** The runtime inside the npm package, whose JavaScript is not loaded. */
-function bundledOrtLibrary(): string {
-  const folder = dirname(require.resolve('onnxruntime-node/package.json'));
-  const path = join(folder, 'bin', 'napi-v6', process.platform, process.arch, 'libonnxruntime.so.1');
-  if (!existsSync(path)) {
-    throw new Error(`onnxruntime-node has no runtime for ${process.platform}/${process.arch}: expected ${path}; set ORT_LIBRARY to a libonnxruntime.so`);
-  }
-  return path;
 }
 
 function toStats(native: NativeModelStats): WorkerModelStats {

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -112,6 +113,36 @@ inline Answer NextAnswer(ChannelClient& client) {
 inline std::unique_ptr<ChannelClient> ConnectTo(const std::string& socketPath, std::uint32_t itemsMax = 64,
                                                 std::uint64_t arenaBytes = 1 << 20) {
   return ChannelClient::Connect({socketPath, arenaBytes, itemsMax, std::chrono::milliseconds(10'000)});
+}
+
+// What this process holds; compared before and after to find leaks.
+struct Holdings {
+  std::size_t descriptors = 0;
+  std::size_t regions = 0;  // mappings of channel regions
+  bool operator==(const Holdings&) const = default;
+};
+
+inline Holdings CountHoldings() {
+  Holdings holdings;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) ++holdings.descriptors;
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) holdings.regions += line.find("memfd:interleave-channel") != std::string::npos ? 1 : 0;
+  return holdings;
+}
+
+// Waits until this process holds exactly `wanted`: other threads let go a moment after they were told to.
+inline void ExpectHoldings(const Holdings& wanted) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (CountHoldings() != wanted && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  EXPECT_EQ(CountHoldings().descriptors, wanted.descriptors);
+  EXPECT_EQ(CountHoldings().regions, wanted.regions);
+}
+
+// Waits until every item is accounted for: a client can see its answer a moment before the server has counted it.
+inline void ExpectIdle(const ChannelServer& server) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (server.Stats().itemsInFlight != 0 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  EXPECT_EQ(server.Stats().itemsInFlight, 0u);
 }
 
 }  // namespace interleave

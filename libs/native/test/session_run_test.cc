@@ -190,6 +190,45 @@ TEST_F(SessionTest, LearnsWhatUnnamedOutputDimensionsAre) {
   ExpectSame(RunTogether(*session, requests), RunAlone(*session, requests));
 }
 
+// The graph says [batch, length] and [batch]; the runtime gives [batch, length - 1] and [1].
+std::string Lying(const std::string& path, bool aboutRows) {
+  test::Graph graph;
+  graph.Input("x", test::kFloat, {"batch", "length"})
+      .Input("mask", test::kFloat, {"batch", "length"})
+      .Initializer<std::int64_t>("one", test::kInt64, {1}, {1})
+      .Initializer<std::int64_t>("zero", test::kInt64, {1}, {0})
+      .Initializer<std::int64_t>("end", test::kInt64, {1}, {INT64_MAX});
+  if (aboutRows) {
+    graph.Output("y", test::kFloat, {"batch", "length"}).Node("Slice", {"x", "zero", "one", "zero"}, {"y"});
+  } else {
+    graph.Output("y", test::kFloat, {"batch", "length"}).Node("Slice", {"x", "one", "end", "one"}, {"y"});
+  }
+  return graph.Save(path);
+}
+
+TEST_F(SessionTest, FindsOutThatRowsCannotBeToldApart) {
+  const auto session = Load(Lying(dir_.File("m.onnx"), true));
+  const Inputs request{TensorOf(ElementType::kFloat32, {1, 5}, Floats(5)),
+                       TensorOf(ElementType::kFloat32, {1, 5}, Floats(5))};
+  EXPECT_NO_THROW(RunTogether(*session, {request}));
+  EXPECT_TRUE(session->outputAxes().HasRows());
+  EXPECT_THROW(RunTogether(*session, {request, request}), NotTogether);
+  EXPECT_FALSE(session->outputAxes().HasRows());
+}
+
+TEST_F(SessionTest, FindsOutThatASequenceAxisIsNone) {
+  const auto session = Load(Lying(dir_.File("m.onnx"), false));
+  const auto request = [&](std::int64_t length) {
+    return Inputs{TensorOf(ElementType::kFloat32, {1, length}, Floats(length)),
+                  TensorOf(ElementType::kFloat32, {1, length}, Floats(length))};
+  };
+  EXPECT_TRUE(session->outputAxes().IsSettled());
+  EXPECT_THROW(RunTogether(*session, {request(5), request(3)}), NotTogether);
+  EXPECT_FALSE(session->outputAxes().IsSettled());
+  const std::vector<Inputs> equal{request(5), request(5)};
+  ExpectSame(RunTogether(*session, equal), RunAlone(*session, equal));
+}
+
 TEST_F(SessionTest, RefusesToShareARunBetweenDifferentFreeDimensions) {
   const auto session = Load(test::FreeAxis(dir_.File("m.onnx")));
   const auto request = [&](std::int64_t channels) {

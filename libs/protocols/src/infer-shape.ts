@@ -1,5 +1,5 @@
 import { DATATYPES, InterleaveError, type Axis, type Datatype, type ModelSignature, type TensorSpec } from '@app/contracts';
-import { invalid, mismatch } from './checks';
+import { describe, invalid, mismatch } from './checks';
 
 /** What one input of a request says about itself. */
 export interface DeclaredInput {
@@ -10,6 +10,7 @@ export interface DeclaredInput {
 
 /** Each element of a BYTES tensor has a length of 4 bytes. */
 const STRING_HEADER_BYTES = 4;
+const SHOWN_RANK_MAX = 16;
 const SIZE_MAX = 2 ** 31 - 1;
 
 /** The model's input of that name; names those that exist when there is none. */
@@ -32,8 +33,13 @@ export function checkShape(spec: TensorSpec, received: unknown, path: string): n
     received.length === spec.shape.length &&
     received.every((size, axis) => isSize(size) && (spec.shape[axis] === -1 || spec.shape[axis] === size));
   if (fits) return received as number[];
-  const shown = Array.isArray(received) && received.length <= 16 ? JSON.stringify(received).slice(0, 200) : received;
-  throw mismatch(`the shape [${spec.shape.map((size) => (size === -1 ? '1 or more' : size)).join(', ')}]`, path, shown);
+  const expected = spec.shape.map((size) => (size === -1 ? '1 or more' : size)).join(', ');
+  throw invalid(`expected the shape [${expected}] for ${path} but received ${showShape(received)}`, path);
+}
+
+function showShape(received: unknown): string {
+  if (!Array.isArray(received) || received.length > SHOWN_RANK_MAX) return describe(received);
+  return `[${received.map((size) => (typeof size === 'number' ? size : describe(size))).join(', ')}]`;
 }
 
 /** Bytes of tensor data that an item may still have, of all that it may have. */

@@ -98,6 +98,8 @@ describe('POST /v2/models/{m}/infer', () => {
     const one = takeApart(await runBytes('strings', Buffer.from(JSON.stringify({ ...request, outputs })), null));
     expect(one.answer.outputs[1]?.data).toEqual(['yes', 'ß']);
     expect(one.tensors[0]?.readBigInt64LE(0)).toBe(1n);
+    const named = { ...request, parameters: { binary_data_output: true }, outputs: [{ name: 'echo' }] };
+    expect(takeApart(await runBytes('strings', Buffer.from(JSON.stringify(named)), null)).tensors).toHaveLength(1);
     const off = { ...request, parameters: { binary_data_output: true }, outputs: [{ name: 'echo', parameters: { binary_data: false } }] };
     expect((await runBytes('strings', Buffer.from(JSON.stringify(off)), null)).kind).toBe('json');
   });
@@ -148,15 +150,16 @@ describe('POST /v2/models/{m}/infer', () => {
     ['a wrong datatype', 'no-batch', { inputs: [x, { ...y, datatype: 'FP64' }] }, 'invalid_request', 'inputs[1].datatype', /expected FP32, .* "FP64"/],
     ['an unknown datatype', 'no-batch', { inputs: [x, { ...y, datatype: 'float' }] }, 'invalid_request', 'inputs[1].datatype', /"float"/],
     ['no shape', 'no-batch', { inputs: [x, { ...y, shape: undefined }] }, 'invalid_request', 'inputs[1].shape', /the shape \[3\] .* nothing/],
-    ['a wrong rank', 'no-batch', { inputs: [x, { ...y, shape: [1, 3] }] }, 'invalid_request', 'inputs[1].shape', /the shape \[3\] .*\[1,3\]/],
+    ['a wrong rank', 'no-batch', { inputs: [x, { ...y, shape: [1, 3] }] }, 'invalid_request', 'inputs[1].shape', /expected the shape \[3\] for inputs\[1\]\.shape but received \[1, 3\]/],
     ['a wrong size', 'no-batch', { inputs: [x, { ...y, shape: [4] }] }, 'invalid_request', 'inputs[1].shape', /the shape \[3\]/],
     ['a negative size', 'encoder-tiny', { inputs: [{ ...ids, shape: [-1, 3] }, mask] }, 'invalid_request', 'inputs[0].shape', /1 or more/],
     ['a size of 0', 'encoder-tiny', { inputs: [{ ...ids, shape: [2, 0] }, mask] }, 'invalid_request', 'inputs[0].shape', /1 or more/],
     ['a fractional size', 'encoder-tiny', { inputs: [{ ...ids, shape: [1.5, 2] }, mask] }, 'invalid_request', 'inputs[0].shape', /1 or more/],
-    ['a size as text', 'encoder-tiny', { inputs: [{ ...ids, shape: ['2', 3] }, mask] }, 'invalid_request', 'inputs[0].shape', /1 or more/],
+    ['a size as text', 'encoder-tiny', { inputs: [{ ...ids, shape: ['2', [3]] }, mask] }, 'invalid_request', 'inputs[0].shape', /received \[the string "2", an array of 1\]/],
     ['sizes whose product overflows', 'encoder-tiny', { inputs: [{ ...ids, shape: [2 ** 31 - 1, 2 ** 31 - 1] }, mask] }, 'too_large', 'inputs[0].shape', /at most 4096 bytes/],
     ['a tensor over the limit', 'encoder-tiny', { inputs: [long(513), mask] }, 'too_large', 'inputs[0].shape', /at most 4096 bytes/],
     ['tensors over the limit together', 'encoder-tiny', { inputs: [{ ...ids, shape: [1, 300], data: new Array(300).fill(1) }, { ...mask, shape: [1, 300] }] }, 'too_large', 'inputs[1].shape', /at most 4096 bytes/],
+    ['strings over the limit', 'strings', { inputs: [{ name: 'text', shape: [2], datatype: 'BYTES', data: ['', 'x'.repeat(4090)] }] }, 'too_large', 'inputs[0].data', /at most 4096 bytes/],
     ['too few elements', 'no-batch', { inputs: [x, { ...y, data: [1, 2] }] }, 'invalid_request', 'inputs[1].data', /expected 3 elements/],
     ['no data', 'no-batch', { inputs: [x, { ...y, data: undefined }] }, 'invalid_request', 'inputs[1].data', /an array .* nothing/],
     ['an element of another type', 'encoder-tiny', { inputs: [{ ...ids, data: [2, 9, 3, 2, 1.5, 3] }, mask] }, 'invalid_request', 'inputs[0].data', /element 4 .* 1\.5/],

@@ -12,6 +12,7 @@ export interface ProcessStatusServer {
 
 export type MetricsJson = MetricObjectWithValues<MetricValue<string>>[];
 
+/** Keeps the process alive until `close`. */
 export async function serveProcessStatus(options: {
   socketPath: string;
   registry: Registry;
@@ -25,7 +26,6 @@ export async function serveProcessStatus(options: {
   });
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(options.socketPath, resolve));
   chmodSync(options.socketPath, 0o600);
-  server.unref();
   return { close: () => closeServer(server) };
 }
 

@@ -1,20 +1,8 @@
-import { ERRORS, type ErrorCode } from '@app/contracts';
+import { ERRORS } from '@app/contracts';
 import type { FastifyInstance } from 'fastify';
 import type { Admission } from '../admission/admission';
 import type { LiveMetrics } from '../metrics/live-metrics';
-
-/** Endpoint label of a live route in metrics. */
-export type LiveEndpoint = 'predict' | 'infer' | 'embeddings';
-
-/** What is remembered of a live request from accept to respond. */
-export interface LiveContext {
-  readonly endpoint: LiveEndpoint;
-  readonly arrivedMs: number;
-  /** Empty until the model is known to exist, so that callers cannot invent metric labels. */
-  model: string;
-  /** Code of the error that was answered; null when none was. */
-  errorCode: ErrorCode | null;
-}
+import type { LiveContext, LiveEndpoint } from './live-context';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -34,7 +22,7 @@ export function addLiveHooks(fastify: FastifyInstance, admission: Admission, met
   fastify.addHook('onRequest', (request, reply, done) => {
     const endpoint = request.routeOptions.config.live;
     if (endpoint === undefined) return done();
-    const live: LiveContext = { endpoint, arrivedMs: performance.now(), model: '', errorCode: null };
+    const live: LiveContext = { endpoint, arrivedMs: performance.now(), model: '', errorCode: null, timing: null };
     request.live = live;
     // Unlike Fastify's onResponse, `close` also comes when the caller hangs up.
     reply.raw.once('close', () => metrics.finished(live, reply.raw.writableFinished ? reply.statusCode : HUNG_UP));

@@ -4,9 +4,12 @@ import { FastifyAdapter } from '@bull-board/fastify';
 import { InterleaveError } from '@app/contracts';
 import type { FastifyInstance } from 'fastify';
 import type { BatchService } from '../batches';
+import { answerError } from '../http/error-answer';
 import { protectPage } from '../http/page-headers';
 
 const PATH = '/admin/queues';
+/** bull-board brings inline scripts and styles, and a base element; its web fonts stay out, the page works without. */
+const POLICY = "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; base-uri 'self'";
 
 /** bull-board at `/admin/queues`, to look at only. Answers 503 while Redis is away. */
 export async function serveQueueBoard(fastify: FastifyInstance, batches: BatchService): Promise<void> {
@@ -19,14 +22,16 @@ export async function serveQueueBoard(fastify: FastifyInstance, batches: BatchSe
   });
   await fastify.register(
     async (scope) => {
-      scope.addHook('onRequest', (_request, reply, done) => {
-        // bull-board's page brings scripts and styles of its own, inline ones included.
-        protectPage(reply, "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:");
+      scope.addHook('onRequest', (request, reply, done) => {
+        protectPage(reply, POLICY);
         if (batches.isRedisReady()) done();
-        else done(new InterleaveError('worker_unavailable', 'Redis is not connected; live requests do not need it, batches wait for it', { retryAfterSeconds: 1 }));
+        else answerError(redisAway(), request, reply);
       });
       await scope.register(board.registerPlugin());
     },
     { prefix: PATH },
   );
 }
+
+const redisAway = (): InterleaveError =>
+  new InterleaveError('worker_unavailable', 'Redis is not connected; live requests do not need it, batches wait for it', { retryAfterSeconds: 1 });

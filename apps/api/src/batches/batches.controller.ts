@@ -2,6 +2,7 @@ import { Controller, Get, HttpCode, Param, Post, Query, Req } from '@nestjs/comm
 import { isBatchId, type BatchView } from '@app/queues';
 import { parseJsonBody } from '@app/protocols';
 import type { FastifyRequest } from 'fastify';
+import { Documented, PAGE_QUERY } from '../docs/documented';
 import { parseBatchRequest, parsePage } from './batch-requests';
 import { BatchService } from './batch.service';
 import { toList, type List } from './list';
@@ -16,22 +17,26 @@ export class BatchesController {
 
   @Post()
   @HttpCode(200)
+  @Documented({ tag: 'batches', summary: 'Start a batch over an uploaded file', body: 'BatchRequest', ok: 'Batch', errors: [400, 404, 413, 415, 507], errorSchema: 'OpenAiError' })
   create(@Req() request: FastifyRequest): Promise<BatchView> {
     return this.service.createBatch(parseBatchRequest(parseJsonBody(request.body as Buffer)));
   }
 
   @Get()
+  @Documented({ tag: 'batches', summary: 'Batches, newest first', query: PAGE_QUERY, ok: 'BatchList', errors: [400], errorSchema: 'OpenAiError' })
   async list(@Query() query: Record<string, unknown>): Promise<List<BatchView>> {
     return toList(await this.service.listBatches(parsePage(query, { limitMax: LIMIT_MAX, limitDefault: LIMIT_DEFAULT, isId: isBatchId })));
   }
 
   @Get(':id')
+  @Documented({ tag: 'batches', summary: 'One batch', ok: 'Batch', errors: [404], errorSchema: 'OpenAiError' })
   get(@Param('id') id: string): Promise<BatchView> {
     return this.service.getBatch(id);
   }
 
   @Post(':id/cancel')
   @HttpCode(200)
+  @Documented({ tag: 'batches', summary: 'Stop a batch; what is finished stays', ok: 'Batch', errors: [404, 409], errorSchema: 'OpenAiError' })
   cancel(@Param('id') id: string): Promise<BatchView> {
     return this.service.cancelBatch(id);
   }

@@ -2,6 +2,7 @@ import { Controller, Delete, Get, HttpCode, Param, Post, Query, Req, Res } from 
 import { InterleaveError, type FileObject, type FilePurpose } from '@app/contracts';
 import { isFileId } from '@app/queues';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Documented, PAGE_QUERY } from '../docs/documented';
 import { invalid, parsePage } from './batch-requests';
 import { BatchService } from './batch.service';
 import { toList, type List } from './list';
@@ -17,22 +18,33 @@ export class FilesController {
 
   @Post()
   @HttpCode(200)
+  @Documented({
+    tag: 'files',
+    summary: 'Upload the rows of a batch',
+    body: { 'multipart/form-data': 'FileUpload', 'application/x-ndjson': 'FileRows' },
+    ok: 'File',
+    errors: [400, 413, 415, 507],
+    errorSchema: 'OpenAiError',
+  })
   create(@Req() request: FastifyRequest): Promise<FileObject> {
     return receiveUpload(this.service, request);
   }
 
   @Get()
+  @Documented({ tag: 'files', summary: 'Files, newest first', query: [...PAGE_QUERY, 'purpose'], ok: 'FileList', errors: [400], errorSchema: 'OpenAiError' })
   async list(@Query() query: Record<string, unknown>): Promise<List<FileObject>> {
     const page = parsePage(query, { limitMax: LIMIT_MAX, limitDefault: LIMIT_MAX, isId: isFileId });
     return toList(await this.service.listFiles(page, parsePurpose(query['purpose'])));
   }
 
   @Get(':id')
+  @Documented({ tag: 'files', summary: 'One file', ok: 'File', errors: [404], errorSchema: 'OpenAiError' })
   get(@Param('id') id: string): Promise<FileObject> {
     return this.service.getFile(id);
   }
 
   @Delete(':id')
+  @Documented({ tag: 'files', summary: 'Delete a file', ok: 'FileDeleted', errors: [404, 409], errorSchema: 'OpenAiError' })
   async delete(@Param('id') id: string): Promise<{ id: string; object: 'file'; deleted: true }> {
     await this.service.deleteFile(id);
     return { id, object: 'file', deleted: true };
@@ -40,6 +52,7 @@ export class FilesController {
 
   /** Streams the bytes; `Range: bytes=<from>-[<to>]` continues a download that broke off. */
   @Get(':id/content')
+  @Documented({ tag: 'files', summary: 'Content of a file', ok: { contentType: 'application/x-ndjson', description: 'JSON Lines' }, errors: [404], errorSchema: 'OpenAiError' })
   async content(@Param('id') id: string, @Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
     const { record, read } = await this.service.openContent(id);
     const range = parseRange(request.headers.range, record.bytes);

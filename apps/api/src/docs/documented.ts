@@ -1,5 +1,6 @@
 import { applyDecorators } from '@nestjs/common';
-import { ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
+import { ApiOperation, ApiQuery, ApiResponse, ApiTags } from '@nestjs/swagger';
+import type { SchemaObject } from '@nestjs/swagger/dist/interfaces/open-api-spec.interface';
 import type { SchemaName } from './schemas';
 
 type ErrorStatus = 400 | 404 | 409 | 413 | 415 | 422 | 429 | 503 | 504 | 507;
@@ -17,12 +18,23 @@ const ERROR_MEANING: Record<ErrorStatus, string> = {
   507: 'The disk is full',
 };
 
+const QUERY = {
+  limit: { type: 'integer', minimum: 1 },
+  order: { type: 'string', enum: ['asc', 'desc'] },
+  after: { type: 'string', description: 'The id after which to go on' },
+  purpose: { type: 'string', enum: ['batch', 'batch_output'] },
+} as const;
+type QueryParameter = keyof typeof QUERY;
+/** Of every list. */
+export const PAGE_QUERY: readonly QueryParameter[] = ['limit', 'order', 'after'];
+
 export interface Documentation {
   tag: 'infer' | 'health' | 'models' | 'files' | 'batches' | 'operations';
   summary: string;
   description?: string;
   /** By content type; a plain name means `application/json`. */
   body?: SchemaName | Record<string, SchemaName>;
+  query?: readonly QueryParameter[];
   /** Of the answer 200. */
   ok: SchemaName | { contentType: string; description: string };
   errors?: ErrorStatus[];
@@ -40,6 +52,7 @@ export function Documented(documentation: Documentation): MethodDecorator {
       ...(documentation.description && { description: documentation.description }),
       ...(documentation.body && { requestBody: { required: true, content: contentOf(documentation.body) } }),
     }),
+    ...(documentation.query ?? []).map((name) => ApiQuery({ name, required: false, schema: { ...QUERY[name] } as SchemaObject })),
     typeof ok === 'string'
       ? ApiResponse({ status: 200, description: 'The answer', content: contentOf(ok) })
       : ApiResponse({ status: 200, description: ok.description, content: { [ok.contentType]: { schema: { type: 'string' } } } }),

@@ -34,7 +34,7 @@ export function buildDocument(app: NestFastifyApplication): OpenAPIObject {
     .setVersion(VERSION)
     .setDescription('Live predictions and offline batches of ONNX models on the same machine. Errors keep the shape of the protocol that a path belongs to.')
     .build();
-  const document = SwaggerModule.createDocument(app, outline);
+  const document = SwaggerModule.createDocument(app, outline, { autoTagControllers: false });
   const paths = Object.entries(document.paths).map(([path, item]) => [readablePath(path), withParameters(readablePath(path), item as Record<string, Operation>)]);
   const schemas = { ...document.components?.schemas, ...JSON.parse(JSON.stringify(SCHEMAS)) } as Record<string, object>;
   return { ...document, paths: Object.fromEntries(paths) as OpenAPIObject['paths'], components: { ...document.components, schemas } as OpenAPIObject['components'] };

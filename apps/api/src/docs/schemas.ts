@@ -1,4 +1,4 @@
-import { DATATYPES, TASKS } from '@app/contracts';
+import { BATCH_STATUSES, DATATYPES, TASKS } from '@app/contracts';
 import { Type, type TSchema } from '@sinclair/typebox';
 
 const text = (description: string) => Type.String({ description });
@@ -166,6 +166,107 @@ const openAi = {
   ),
 };
 
+const seconds = (description: string) => Type.Integer({ description: `${description}; Unix seconds` });
+const file = Type.Object(
+  {
+    id: Type.String(),
+    object: Type.Literal('file'),
+    bytes: Type.Integer(),
+    created_at: seconds('Upload'),
+    expires_at: Type.Optional(seconds('Deletion')),
+    filename: Type.String(),
+    purpose: Type.String({ enum: ['batch', 'batch_output'] }),
+    status: Type.String({ enum: ['uploaded', 'processed', 'error'] }),
+  },
+  { examples: [{ id: 'file-1', object: 'file', bytes: 120, created_at: 1790000000, expires_at: 1792592000, filename: 'rows.jsonl', purpose: 'batch', status: 'processed' }] },
+);
+const list = (name: string) =>
+  Type.Object({
+    object: Type.Literal('list'),
+    data: Type.Array(reference(name)),
+    first_id: nullable(Type.String()),
+    last_id: nullable(Type.String()),
+    has_more: Type.Boolean({ description: 'Ask again with `after` set to `last_id`' }),
+  });
+const metadata = nullable(Type.Record(Type.String({ maxLength: 64 }), Type.String({ maxLength: 512 }), { description: 'At most 16 pairs' }));
+const expiry = Type.Object({ anchor: Type.Literal('created_at'), seconds: Type.Integer({ minimum: 3600, maximum: 2_592_000 }) });
+const moment = nullable(Type.Integer({ description: 'Unix seconds' }));
+
+const batches = {
+  File: file,
+  FileList: list('File'),
+  FileUpload: Type.Object({
+    purpose: Type.Literal('batch'),
+    file: Type.String({ contentMediaType: 'application/octet-stream', description: 'JSON Lines: {"custom_id", "method": "POST", "url", "body"} on each' }),
+    'expires_after[anchor]': Type.Optional(Type.Literal('created_at')),
+    'expires_after[seconds]': Type.Optional(Type.Integer({ minimum: 3600, maximum: 2_592_000 })),
+  }),
+  FileRows: Type.String({ description: 'The rows themselves; `purpose` and `filename` go into the query' }),
+  FileDeleted: Type.Object({ id: Type.String(), object: Type.Literal('file'), deleted: Type.Literal(true) }),
+  BatchRequest: Type.Object(
+    {
+      input_file_id: Type.String(),
+      endpoint: Type.String({ description: '/v1/embeddings, /v1/models/{model}:predict or /v2/models/{model}/infer' }),
+      completion_window: Type.Literal('24h'),
+      metadata: Type.Optional(metadata),
+      output_expires_after: Type.Optional(expiry),
+    },
+    { examples: [{ input_file_id: 'file-1', endpoint: '/v1/embeddings', completion_window: '24h' }] },
+  ),
+  Batch: Type.Object(
+    {
+      id: Type.String(),
+      object: Type.Literal('batch'),
+      endpoint: Type.String(),
+      model: Type.Optional(Type.String()),
+      errors: nullable(
+        Type.Object({
+          object: Type.Literal('list'),
+          data: Type.Array(Type.Object({ code: Type.String(), message: Type.String(), param: nullable(Type.String()), line: nullable(Type.Integer()) })),
+        }),
+      ),
+      input_file_id: Type.String(),
+      completion_window: Type.Literal('24h'),
+      status: Type.String({ enum: [...BATCH_STATUSES] }),
+      output_file_id: nullable(Type.String()),
+      error_file_id: nullable(Type.String()),
+      created_at: seconds('Acceptance'),
+      ...Object.fromEntries(['in_progress', 'expires', 'finalizing', 'completed', 'failed', 'expired', 'cancelling', 'cancelled'].map((event) => [`${event}_at`, moment])),
+      request_counts: Type.Object({ total: Type.Integer(), completed: Type.Integer(), failed: Type.Integer() }),
+      metadata,
+      interleave: Type.Optional(Type.Object({ paused: Type.String({ description: 'Why the batch does not go on' }) })),
+    },
+    {
+      examples: [
+        {
+          id: 'batch_1',
+          object: 'batch',
+          endpoint: '/v1/embeddings',
+          model: 'encoder-tiny',
+          errors: null,
+          input_file_id: 'file-1',
+          completion_window: '24h',
+          status: 'in_progress',
+          output_file_id: null,
+          error_file_id: null,
+          created_at: 1790000000,
+          in_progress_at: 1790000001,
+          expires_at: 1790086400,
+          finalizing_at: null,
+          completed_at: null,
+          failed_at: null,
+          expired_at: null,
+          cancelling_at: null,
+          cancelled_at: null,
+          request_counts: { total: 1000, completed: 512, failed: 0 },
+          metadata: null,
+        },
+      ],
+    },
+  ),
+  BatchList: list('Batch'),
+};
+
 /** The component schemas of the OpenAPI document, with an example each where it helps. */
-export const SCHEMAS = { ...openInference, ...predict, ...openAi } satisfies Record<string, TSchema>;
+export const SCHEMAS = { ...openInference, ...predict, ...openAi, ...batches } satisfies Record<string, TSchema>;
 export type SchemaName = keyof typeof SCHEMAS;

@@ -5,6 +5,8 @@ import { chooseProcesses, loadConfig, PROCESS_KINDS, type Config } from '@app/co
 /** The scheduler's entry; found by its path, because no application imports another. */
 const SCHEDULER_MAIN = join(__dirname, '..', '..', '..', 'scheduler', 'src', 'main.js');
 const READY_POLL_MS = 100;
+/** Comes with the project (models/langid). */
+const SHIPPED_MODEL = 'langid';
 
 export function addUpCommand(program: Command): void {
   program
@@ -26,13 +28,14 @@ async function greetWhenReady({ host, port }: Config): Promise<void> {
   const url = `http://${host === '0.0.0.0' || host === '::' ? 'localhost' : host}:${port}`;
   const ready = () => fetch(`${url}/v2/health/ready`).then(({ status }) => status === 200, () => false);
   while (!(await ready())) await new Promise((resolve) => setTimeout(resolve, READY_POLL_MS).unref());
-  process.stdout.write(`${greeting(url, await firstModel(url))}\n`);
+  process.stdout.write(`${greeting(url, await exampleModel(url))}\n`);
 }
 
-async function firstModel(url: string): Promise<string | null> {
+/** The model that comes with the project if it is served, else any. */
+async function exampleModel(url: string): Promise<string | null> {
   const response = await fetch(`${url}/v1/models`);
   const { data } = (await response.json()) as { data: { id: string }[] };
-  return data[0]?.id ?? null;
+  return (data.find(({ id }) => id === SHIPPED_MODEL) ?? data[0])?.id ?? null;
 }
 
 export function greeting(url: string, model: string | null): string {
@@ -46,9 +49,9 @@ export function greeting(url: string, model: string | null): string {
   const json = `-H 'content-type: application/json'`;
   return [
     ...lines,
-    `Three commands to try with the model ${model}${model === 'encoder-tiny' ? ' (a tiny demo model with random weights)' : ''}:`,
-    `  curl -s ${url}/v1/models/${model}:predict ${json} -d '{"instances": ["hello world"]}'`,
-    `  printf 'first row\\nsecond row\\n' > rows.txt && node bin/interleave.js batch submit rows.txt --model ${model} --wait`,
+    `Three commands to try with the model ${model}${model === SHIPPED_MODEL ? ' (which language is a text in?)' : ''}:`,
+    `  curl -s ${url}/v1/models/${model}:predict ${json} -d '{"instances": ["Alle Menschen sind frei und gleich an Würde und Rechten geboren."]}'`,
+    `  printf 'Buenos días a todos\\nGod morgen alle sammen\\n' > rows.txt && node bin/interleave.js batch submit rows.txt --model ${model} --wait`,
     `  node bin/interleave.js models`,
     '',
   ].join('\n');

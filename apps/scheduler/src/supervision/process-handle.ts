@@ -15,10 +15,7 @@ export interface ProcessHandle {
 
 const ADOPTED_POLL_MS = 200;
 
-/**
- * Starts a process in this session and cgroup: a session of its own would void the lanes' priorities where the kernel
- * groups by session. Its output goes where ours goes, without passing through this process, so that it can outlive us.
- */
+/** Starts a process. Its output goes where ours goes, without passing through this process, so that it can outlive us. */
 export function launchProcess(spec: ProcessSpec): ProcessHandle {
   let command: string;
   try {
@@ -29,7 +26,7 @@ export function launchProcess(spec: ProcessSpec): ProcessHandle {
   const child = spawn(command, spec.args, {
     stdio: ['ignore', 'inherit', 'inherit'],
     env: childEnvironment(spec.environment),
-    detached: false,
+    detached: spec.ownSession,
   });
   const exited = new Promise<string>((resolve) => {
     child.once('error', (error) => resolve(`could not be started: ${error.message}`));

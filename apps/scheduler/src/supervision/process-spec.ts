@@ -8,6 +8,11 @@ export interface ProcessSpec {
   /** Throws with a message for the operator when the program is not there; tried again at every start. */
   command: () => string;
   args: string[];
+  /**
+   * True: a session of its own, out of reach of the terminal's signals, for a program that does not ignore them. Never for
+   * workers and runner: where the kernel groups by session, the lanes' priorities hold within one session only.
+   */
+  ownSession: boolean;
   /** On top of the scheduler's own environment. */
   environment: Record<string, string>;
   /**

@@ -51,6 +51,7 @@ function spec(id: string, overrides: Partial<ProcessSpec> & { script?: string; k
     kind: 'worker',
     command: () => process.execPath,
     args: ['-e', answering(socketPath) + (overrides.script ?? '')],
+    ownSession: false,
     environment: {},
     fingerprint: 'v1',
     probe: statusProbe(socketPath),
@@ -79,6 +80,12 @@ async function reaches(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
 }
 
+/** Never 0, which would mean this whole process group. */
+function pidOf({ pid, spec: { id } }: SupervisedProcess): number {
+  if (pid === null) throw new Error(`${id} does not run`);
+  return pid;
+}
+
 const inState = (supervised: SupervisedProcess, state: ProcessState) => reaches(() => supervised.state === state);
 
 describe('supervision of real processes', () => {
@@ -89,16 +96,16 @@ describe('supervision of real processes', () => {
     expect(identityOf(child.pid ?? 0)).not.toBeNull();
   });
 
-  it('starts processes in its own session, because priorities end at a session', async () => {
-    const child = only(await supervise([spec('a')]));
-    expect(sessionOf(child.pid ?? 0)).toBe(sessionOf(process.pid));
+  it.each([false, true])('starts a process in a session of its own only when told to (%s)', async (ownSession) => {
+    const { pid } = only(await supervise([spec('a', { ownSession })]));
+    expect(sessionOf(pid ?? 0)).toBe(ownSession ? pid : sessionOf(process.pid));
   });
 
   it('hands a child no NODE_OPTIONS of its own process', async () => {
     process.env['NODE_OPTIONS'] = '--no-warnings';
     try {
       const child = only(await supervise([spec('a')]));
-      expect(readFileSync(`/proc/${child.pid}/environ`, 'utf8')).not.toContain('NODE_OPTIONS');
+      expect(readFileSync(`/proc/${child.pid}/environ`, 'utf8').includes('NODE_OPTIONS=')).toBe(false);
     } finally {
       delete process.env['NODE_OPTIONS'];
     }
@@ -107,7 +114,7 @@ describe('supervision of real processes', () => {
   it('starts a process again that was killed, and counts', async () => {
     const child = only(await supervise([spec('a')]));
     await inState(child, 'ready');
-    const firstPid = child.pid ?? 0;
+    const firstPid = pidOf(child);
     process.kill(firstPid, 'SIGKILL');
     await reaches(() => child.state === 'ready' && child.pid !== firstPid);
     expect(child.restarts).toBe(1);
@@ -118,7 +125,7 @@ describe('supervision of real processes', () => {
   it('kills and replaces a process that was ready and hangs', async () => {
     const child = only(await supervise([spec('a')]));
     await inState(child, 'ready');
-    const hungPid = child.pid ?? 0;
+    const hungPid = pidOf(child);
     process.kill(hungPid, 'SIGSTOP');
     await reaches(() => child.state === 'ready' && child.pid !== hungPid);
     expect(child.reason).toBe('signal SIGKILL');
@@ -174,7 +181,7 @@ describe('stopping', () => {
     const supervisor = await supervise([spec('a', { script: `process.on('SIGTERM', () => {});` })]);
     const child = only(supervisor);
     await inState(child, 'ready');
-    const pid = child.pid ?? 0;
+    const pid = pidOf(child);
     await supervisor.stop(50);
     expect(child.state).toBe('stopped');
     expect(identityOf(pid)).toBeNull();
@@ -195,16 +202,16 @@ describe('a new scheduler after the old one was killed', () => {
   async function predecessor(specs: ProcessSpec[]): Promise<number[]> {
     const supervisor = await supervise(specs, { probeIntervalMs: 3_600_000, backoffMinMs: 3_600_000, backoffMaxMs: 3_600_000 });
     await reaches(() => supervisor.processes.every(({ state }) => state === 'ready'));
-    return supervisor.processes.map(({ pid }) => pid ?? 0);
+    return supervisor.processes.map(pidOf);
   }
 
   it('keeps a running process, and starts it again when it dies later', async () => {
-    const [pid = 0] = await predecessor([spec('a')]);
+    const [pid] = await predecessor([spec('a')]);
     const child = only(await supervise([spec('a')]));
     await inState(child, 'ready');
     expect(child.pid).toBe(pid);
     expect(child.restarts).toBe(0);
-    process.kill(pid, 'SIGKILL');
+    process.kill(pidOf(child), 'SIGKILL');
     await reaches(() => child.state === 'ready' && child.pid !== pid);
     expect(child.restarts).toBe(1);
   });
@@ -239,8 +246,13 @@ describe('a new scheduler after the old one was killed', () => {
 describe('process identity', () => {
   it('survives a command name with spaces and parentheses', () => {
     const identity = identityOf(process.pid);
-    process.title = 'x) R 1 (y';
-    expect(identity && isRunning(identity)).toBe(true);
+    const comm = readFileSync('/proc/self/comm', 'utf8');
+    writeFileSync('/proc/self/comm', 'x) R 1 (y');
+    try {
+      expect(identity && isRunning(identity)).toBe(true);
+    } finally {
+      writeFileSync('/proc/self/comm', comm);
+    }
   });
 });
 

@@ -6,7 +6,6 @@ import type { Prediction } from '../types';
 export interface RowContext {
   /** Tokens that are not padding. */
   tokenCount: number;
-  text: string;
   /** Null when the caller sent token ids, and for heads that did not ask. */
   spans: TokenSpan[] | null;
   ids: number[];

@@ -158,7 +158,7 @@ bool ChannelClient::Allocate(std::span<const Request> requests, std::vector<Slot
       for (const Slot& slot : slots) arena_.Free(slot.offset, slot.requestBytes + slot.responseBytes);
       return false;
     }
-    slots.push_back({*offset, requestBytes, responseBytes, false});
+    slots.push_back({*offset, requestBytes, responseBytes, false, false});
   }
   return true;
 }
@@ -187,9 +187,11 @@ bool ChannelClient::Submit(std::span<const Request> requests, std::vector<std::u
 }
 
 void ChannelClient::Cancel(std::uint64_t itemId) {
-  if (slots_.count(itemId) == 0) return;
+  const auto slot = slots_.find(itemId);
+  if (slot == slots_.end() || slot->second.cancelled) return;
   // Without room the item simply runs: half of the ring is for cancels, so this takes a worker that has stopped reading.
   if (submissions_.Room(1).value_or(0) == 0) return;
+  slot->second.cancelled = true;
   submissions_.Write({itemId, 0, 0, 0, 0, CellKind::kCancel, 0});
   PublishSubmissions();
 }

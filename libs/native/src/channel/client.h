@@ -103,7 +103,8 @@ class ChannelClient {
     std::uint64_t offset;
     std::uint64_t requestBytes;
     std::uint64_t responseBytes;
-    bool taken;  // by NextCompletion
+    bool taken;      // by NextCompletion
+    bool cancelled;  // asking twice would only fill the ring
   };
 
   ChannelClient(Fd socket, Region region, std::uint32_t itemsMax, std::string welcomeText);

@@ -282,9 +282,9 @@ class ChannelServer::Loop {
     clientCount_.store(clients_.size());
     ready_.erase(id);
     writers_.erase(id);
+    if (!error.empty()) Log("client dropped", client->pid(), error);
     client->FlushSocket();
     client->Close();  // takes it out of epoll as well
-    if (!error.empty()) Log("client dropped", client->pid(), error);
     sink_.OnClientGone(id);
   }
 

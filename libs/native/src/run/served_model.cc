@@ -36,7 +36,8 @@ ModelLimits ServedModel::Limits() const {
   ModelLimits limits{.rowsMax = plan_.batchRowsMax, .tokensMax = plan_.batchTokensMax};
   if (session == nullptr) return limits;
   const CoalesceMode mode = session->signature().coalesce;
-  if (mode == CoalesceMode::kAlone) limits.rowsMax = 0;  // no item fits a shared run
+  // No item fits a shared run then.
+  if (mode == CoalesceMode::kAlone || !session->outputAxes().HasRows()) limits.rowsMax = 0;
   limits.equalLengths = mode == CoalesceMode::kEqualLength || !session->outputAxes().IsSettled();
   return limits;
 }

@@ -48,7 +48,8 @@ void OutputAxes::LearnAndResolve(std::size_t output, const Shape& shape, const B
                             : dimension.candidates == 1       ? Axis::kSequence0
                                                               : Axis::kSequence1;
   }
-  settled_ = std::all_of(unnamed_.begin(), unnamed_.end(), [this](const Dimension& d) { return IsKnown(d); });
+  const bool isKnown = std::all_of(unnamed_.begin(), unnamed_.end(), [this](const Dimension& d) { return IsKnown(d); });
+  settled_ = isKnown && !isContradicted_;
 }
 
 bool OutputAxes::Observe(std::size_t output, const Shape& shape, const BatchLayout& layout,
@@ -57,13 +58,21 @@ bool OutputAxes::Observe(std::size_t output, const Shape& shape, const BatchLayo
   axes = spec.axes;
   if (!unnamed_.empty()) LearnAndResolve(output, shape, layout, axes);
   if (layout.parts.size() == 1) return true;
-  if (shape.rank != spec.shape.rank || shape.rank == 0 || shape.dims[0] != layout.rows) return false;
+  if (shape.rank != spec.shape.rank || shape.rank == 0 || shape.dims[0] != layout.rows) {
+    hasRows_ = false;
+    return false;
+  }
+  bool canBeCut = true;
   for (std::size_t d = 1; d < shape.rank; ++d) {
     const int k = SequenceIndex(axes[d]);
-    if (k >= 0 && shape.dims[d] != layout.lengths[static_cast<std::size_t>(k)]) return false;
-    if (axes[d] == Axis::kUnknown && layout.IsPadded()) return false;
+    if (k >= 0 && shape.dims[d] != layout.lengths[static_cast<std::size_t>(k)]) {
+      isContradicted_ = true;
+      settled_ = false;
+      axes[d] = Axis::kUnknown;
+    }
+    canBeCut = canBeCut && axes[d] != Axis::kUnknown;
   }
-  return true;
+  return canBeCut || !layout.IsPadded();
 }
 
 Shape PartShape(const Shape& shape, const std::array<Axis, kRankMax>& axes, const BatchLayout& layout,

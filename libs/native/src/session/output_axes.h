@@ -19,13 +19,16 @@ class OutputAxes {
  public:
   explicit OutputAxes(const Signature& signature);
 
-  // Every dimension is known: rows of unequal lengths may share a run. Never becomes false again unless a run
-  // contradicts what was learnt.
+  // Every dimension is known: rows of unequal lengths may share a run. Becomes false again when a run contradicts what
+  // was learnt.
   bool IsSettled() const { return settled_.load(std::memory_order_relaxed); }
 
+  // False once a shared run gave an output without one part per row: such a model runs every item alone from then on.
+  bool HasRows() const { return hasRows_.load(std::memory_order_relaxed); }
+
   // Learns from the shape of output `output` of a run with this layout and fills `axes` with what its dimensions are.
-  // Returns false when the shape contradicts what is known or cannot be given back item by item; the run's items must
-  // then be run one by one (a run of one item never needs cutting).
+  // Returns false when the output cannot be given back item by item; the run's items must then be run one by one (a run
+  // of one item never needs cutting).
   bool Observe(std::size_t output, const Shape& shape, const BatchLayout& layout,
                std::array<Axis, kRankMax>& axes);
 
@@ -51,6 +54,9 @@ class OutputAxes {
   std::mutex mutex_;  // guards unnamed_; held for a few comparisons only
   std::vector<Dimension> unnamed_;
   std::atomic<bool> settled_{true};
+  std::atomic<bool> hasRows_{true};
+  // A dimension that the graph calls a sequence axis was not as long as the run.
+  std::atomic<bool> isContradicted_{false};
 };
 
 // The shape of one item's part of an output of `shape` whose dimensions are `axes`; all of it when the run was its own.

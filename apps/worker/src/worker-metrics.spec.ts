@@ -1,0 +1,53 @@
+import type { WorkerModelStats } from '@app/native';
+import { Registry } from 'prom-client';
+import { registerWorkerMetrics } from './worker-metrics';
+
+const STATS: WorkerModelStats = {
+  name: 'encoder',
+  version: '1',
+  rows: 12,
+  realTokens: 100,
+  paddingTokens: 20,
+  runSeconds: 1.5,
+  batchRows: [
+    { rowsMax: 1, batches: 2 },
+    { rowsMax: 8, batches: 3 },
+    { rowsMax: null, batches: 4 },
+  ],
+  items: { ok: 10, invalid: 1, failed: 0, 'deadline-exceeded': 0, cancelled: 0, 'response-too-large': 0, unavailable: 0, 'queue-full': 0, 'run-timeout': 0 },
+  queueItems: 7,
+  queueAgeSeconds: 0.25,
+};
+
+describe('metrics of a worker', () => {
+  const registry = new Registry();
+  let stats = STATS;
+  registerWorkerMetrics(registry, { id: 'all-batch', lane: 'batch' }, () => [stats]);
+  const labels = 'model="encoder",version="1",lane="batch",worker="all-batch"';
+
+  it('are what the native side has counted', async () => {
+    const lines = (await registry.metrics()).split('\n');
+    expect(lines).toEqual(
+      expect.arrayContaining([
+        `interleave_tokens_total{${labels},kind="real"} 100`,
+        `interleave_tokens_total{${labels},kind="padded"} 20`,
+        `interleave_items_total{${labels},outcome="ok"} 10`,
+        `interleave_items_total{${labels},outcome="invalid"} 1`,
+        `interleave_run_seconds_total{${labels}} 1.5`,
+        `interleave_queue_items{${labels}} 7`,
+        `interleave_queue_age_seconds{${labels}} 0.25`,
+        `interleave_batch_rows_bucket{le="1",${labels}} 2`,
+        `interleave_batch_rows_bucket{le="8",${labels}} 3`,
+        `interleave_batch_rows_bucket{le="+Inf",${labels}} 4`,
+        `interleave_batch_rows_sum{${labels}} 12`,
+        `interleave_batch_rows_count{${labels}} 4`,
+      ]),
+    );
+  });
+
+  it('count nothing twice when they are read again', async () => {
+    stats = { ...STATS, realTokens: 130 };
+    await registry.metrics();
+    expect(await registry.metrics()).toContain(`interleave_tokens_total{${labels},kind="real"} 130\n`);
+  });
+});

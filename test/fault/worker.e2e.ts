@@ -1,0 +1,120 @@
+import { runPaths } from '@app/config';
+import { InterleaveError, type InferenceItem, type ItemResult, type Lane, type WorkerModelPlan, type WorkerPlan, type WorkerProcessStatus } from '@app/contracts';
+import { WorkerPool } from '@app/native';
+import { fetchProcessStatus, type MetricsJson } from '@app/telemetry';
+import { allLoaded, reportsWhen, WorkerFixture } from '../support/worker-fixture';
+import { WorkerProcess } from '../support/worker-process';
+
+const int64Item = (...values: number[]): InferenceItem => ({
+  inputs: [{ name: 'value', datatype: 'INT64', shape: [values.length], data: new Uint8Array(BigInt64Array.from(values, BigInt).buffer) }],
+  outputs: null,
+});
+const outcomeOf = (result: ItemResult | InterleaveError | undefined): string => (result instanceof InterleaveError ? result.code : 'ok');
+const firstOf = (result: ItemResult | InterleaveError | undefined): bigint | undefined =>
+  result === undefined || result instanceof InterleaveError ? undefined : new BigInt64Array(Uint8Array.from(result.outputs[0]?.data ?? []).buffer)[0];
+
+describe.each(['realtime', 'batch'] as const)('a worker process of the %s lane', (lane: Lane) => {
+  let fixture: WorkerFixture;
+  let pool: WorkerPool;
+  let worker: WorkerProcess;
+  let plan: WorkerPlan;
+
+  const start = async (names: string[], overrides: Partial<WorkerModelPlan> = {}): Promise<void> => {
+    fixture = new WorkerFixture();
+    plan = fixture.plan(`all-${lane}`, lane, names);
+    plan = { ...plan, models: plan.models.map((model) => ({ ...model, ...overrides })) };
+    fixture.place(plan);
+    worker = WorkerProcess.start(fixture, plan);
+    pool = new WorkerPool({ lane, runDir: fixture.runDir });
+    await reportsWhen(pool, allLoaded(names.length));
+  };
+
+  const infer = (model: string, ...items: InferenceItem[]): Promise<(ItemResult | InterleaveError)[]> =>
+    pool.infer({ model, version: null, items, timeoutMs: lane === 'batch' ? null : 60_000, priority: 0, signal: null });
+
+  afterEach(async () => {
+    await pool.close();
+    await worker.kill();
+    fixture.remove();
+  });
+
+  it('says what it does', async () => {
+    await start(['crash', 'endless']);
+    await infer('crash', int64Item(10), int64Item(20));
+    const socket = runPaths(fixture.runDir).statusSocket(plan.id);
+    const status = await statusOf(socket);
+    expect(status).toMatchObject({ id: plan.id, lane, pid: worker.child.pid, state: 'serving', executors: [{ cpu: 0 }] });
+    expect(status.models.map(({ name, state }) => [name, state])).toEqual([['crash', 'ready'], ['endless', 'ready']]);
+    expect(status.executors[0]?.isolation.map(({ tool }) => tool).sort()).toEqual(['cpu-affinity', 'nice', 'scheduling-class', 'scheduling-slice']);
+    const metrics = await fetchProcessStatus<MetricsJson>(socket, '/metrics', 5000);
+    const labels = { model: 'crash', version: '1', lane, worker: plan.id };
+    const valueOf = (name: string, extra: object): number | undefined =>
+      metrics.find((metric) => metric.name === name)?.values.find((value) => JSON.stringify(sorted(value.labels)) === JSON.stringify(sorted({ ...labels, ...extra })))?.value;
+    expect(valueOf('interleave_items_total', { outcome: 'ok' })).toBe(2);
+    expect(valueOf('interleave_queue_items', {})).toBe(0);
+    expect(valueOf('interleave_tokens_total', { kind: 'real' })).toBe(2);
+    expect(valueOf('interleave_batch_rows', { le: '+Inf' })).toBeGreaterThan(0);
+  });
+
+  it('fails only the item at fault', async () => {
+    await start(['crash']);
+    expect((await infer('crash', int64Item(10), int64Item(0), int64Item(20))).map(outcomeOf)).toEqual(['ok', 'inference_failed', 'ok']);
+  });
+
+  it('answers what it has before it ends on SIGTERM, and ignores the SIGINT of the terminal', async () => {
+    await start(['endless']);
+    const results = infer('endless', ...Array.from({ length: 20 }, (_, i) => int64Item(1000 + i)));
+    worker.child.kill('SIGINT');
+    const first = await infer('endless', int64Item(1));
+    expect(outcomeOf(first[0])).toBe('ok');
+    const late = infer('endless', int64Item(20_000));
+    await new Promise((resolve) => setImmediate(resolve)); // submitted
+    worker.child.kill('SIGTERM');
+    expect((await results).map(outcomeOf)).toEqual(Array(20).fill('ok'));
+    expect(await worker.end()).toBe('exit 0');
+    worker = WorkerProcess.start(fixture, plan);
+    expect(outcomeOf((await late)[0])).toBe('ok');
+  });
+
+  it('ends a run that takes too long and goes on', async () => {
+    await start(['endless'], { runTimeoutMs: 300 });
+    expect(outcomeOf((await infer('endless', int64Item(-1)))[0])).toBe('inference_failed');
+    expect(firstOf((await infer('endless', int64Item(2)))[0])).toBe(4n);
+  });
+
+  it('dies of a poisonous item, and only that item fails', async () => {
+    await start(['crash']);
+    const poison = infer('crash', int64Item(-1));
+    await expect(worker.end()).resolves.toMatch(/^SIG/);
+    worker = WorkerProcess.start(fixture, plan);
+    const healthy = infer('crash', int64Item(10), int64Item(20));
+    await expect(worker.end()).resolves.toMatch(/^SIG/); // the suspect, run again alone
+    worker = WorkerProcess.start(fixture, plan);
+    expect(outcomeOf((await poison)[0])).not.toBe('ok');
+    expect((await healthy).map(outcomeOf)).toEqual(['ok', 'ok']);
+  });
+});
+
+describe('a worker process that cannot start', () => {
+  it('says so and exits with 1', async () => {
+    const fixture = new WorkerFixture();
+    fixture.place();
+    const worker = WorkerProcess.start(fixture, { id: 'all-realtime' });
+    expect(await worker.end()).toBe('exit 1');
+    expect(worker.errors).toContain('no worker all-realtime');
+    fixture.remove();
+  });
+});
+
+/** The channel opens before the status socket does. */
+async function statusOf(socket: string): Promise<WorkerProcessStatus> {
+  for (;;) {
+    try {
+      return await fetchProcessStatus<WorkerProcessStatus>(socket, '/status', 5000);
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+}
+
+const sorted = (labels: object): [string, unknown][] => Object.entries(labels).sort(([a], [b]) => a.localeCompare(b));

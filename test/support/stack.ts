@@ -1,0 +1,140 @@
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fetchProcessStatus } from '@app/telemetry';
+
+/** The checkout: two folders up from the source, three from the compiled file. */
+const root = [join(__dirname, '..', '..'), join(__dirname, '..', '..', '..')].find((dir) => existsSync(join(dir, 'package.json'))) ?? '.';
+const READY_MS_MAX = 60_000;
+const EXIT_MS_MAX = 40_000;
+
+export interface StackOptions {
+  /** Names of models that the repository ships or that the model builder builds. */
+  models: string[];
+  /** Content of `interleave.yaml`. */
+  config?: string;
+  environment?: Record<string, string>;
+}
+
+/** What the scheduler says about the processes that it looks after (its status socket). */
+export interface ProcessState {
+  id: string;
+  pid: number | null;
+  state: string;
+  restarts: number;
+}
+
+/** A whole node in a folder of its own: the built product, started as a user starts it. */
+export class Stack {
+  private constructor(
+    readonly url: string,
+    readonly dir: string,
+    private readonly up: ChildProcess,
+    private readonly output: string[],
+  ) {}
+
+  static async start(options: StackOptions): Promise<Stack> {
+    const dir = mkdtempSync(join(tmpdir(), 'il-'));
+    provideModels(join(dir, 'models'), options.models);
+    writeFileSync(join(dir, 'interleave.yaml'), options.config ?? '');
+    const port = await freePort();
+    const output: string[] = [];
+    const up = spawn(process.execPath, [join(root, 'bin', 'interleave.js'), 'up'], {
+      cwd: dir,
+      env: { ...process.env, DATA_DIR: join(dir, 'data'), MODELS_DIR: join(dir, 'models'), HOST: '127.0.0.1', PORT: String(port), ...options.environment },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    for (const stream of [up.stdout, up.stderr]) stream?.on('data', (part: Buffer) => output.push(part.toString('utf8')));
+    const stack = new Stack(`http://127.0.0.1:${port}`, dir, up, output);
+    try {
+      await stack.ready();
+    } catch (error) {
+      await stack.stop();
+      throw error;
+    }
+    return stack;
+  }
+
+  /** Everything the processes wrote so far. */
+  log(): string {
+    return this.output.join('');
+  }
+
+  get runDir(): string {
+    return join(this.dir, 'data', 'run');
+  }
+
+  get schedulerPid(): number {
+    return this.up.pid ?? 0;
+  }
+
+  async ready(): Promise<void> {
+    await until(
+      async () => {
+        return this.up.exitCode !== null || fetch(`${this.url}/v2/health/ready`).then((response) => response.status === 200, () => false);
+      },
+      READY_MS_MAX,
+      () => `not ready:\n${this.log().slice(-8000)}`,
+    );
+    if (this.up.exitCode !== null) throw new Error(`the stack ended with ${this.up.exitCode}:\n${this.log()}`);
+  }
+
+  /** The processes of the node as the scheduler knows them. */
+  async processes(): Promise<ProcessState[]> {
+    const status = await fetchProcessStatus<{ processes: ProcessState[] }>(join(this.runDir, 'scheduler.status.sock'), '/status', 10_000);
+    return status.processes;
+  }
+
+  async pidOf(processId: string): Promise<number> {
+    const found = (await this.processes()).find(({ id }) => id === processId);
+    if (!found?.pid) throw new Error(`no running process ${processId}`);
+    return found.pid;
+  }
+
+  /** SIGTERM, waits for the clean end, removes the folder; resolves with the exit code. */
+  async stop(): Promise<number | null> {
+    if (this.up.exitCode === null && this.up.signalCode === null) {
+      this.up.kill('SIGTERM');
+      await until(async () => this.up.exitCode !== null || this.up.signalCode !== null, EXIT_MS_MAX, () => 'did not end').catch(() => this.up.kill('SIGKILL'));
+    }
+    rmSync(this.dir, { recursive: true, force: true, maxRetries: 5 });
+    return this.up.exitCode;
+  }
+}
+
+/** Resident memory in MiB. */
+export function residentMiB(pid: number): number {
+  const match = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  return Number(match?.[1] ?? 0) / 1024;
+}
+
+/** Polls until the condition holds; an error counts as "not yet". Throws what `message` says after the limit. */
+export async function until(condition: () => Promise<boolean>, limitMs: number, message: () => string): Promise<void> {
+  const endAt = Date.now() + limitMs;
+  let lastError: unknown = null;
+  const holds = () => condition().catch((error: unknown) => ((lastError = error), false));
+  while (!(await holds())) {
+    if (Date.now() > endAt) throw new Error(message(), { cause: lastError });
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+function provideModels(outDir: string, models: string[]): void {
+  const isShipped = (model: string) => existsSync(join(root, 'models', model, 'README.md'));
+  for (const model of models.filter(isShipped)) cpSync(join(root, 'models', model), join(outDir, model), { recursive: true });
+  const toBuild = models.filter((model) => !isShipped(model));
+  if (toBuild.length === 0) return;
+  const builder = join(root, 'dist', 'tools', 'model-builder', 'src', 'main.js');
+  const built = spawnSync(process.execPath, [builder, '--out', outDir, '--models', toBuild.join(',')], { encoding: 'utf8' });
+  if (built.status !== 0) throw new Error(`model builder: ${built.stderr}`);
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise<void>((resolve) => server.close(() => resolve()));
+  return port;
+}
