@@ -23,7 +23,7 @@ const mask = ids.map(() => 1);
 async function main(): Promise<void> {
   const stack = await Stack.start({ models: [MODEL] });
   try {
-    const session = await InferenceSession.create(join(stack.dir, 'models', MODEL, '1', 'model.onnx'), { intraOpNumThreads: 1, interOpNumThreads: 1 });
+    const session = await InferenceSession.create(join(stack.dir, 'models', MODEL, 'model.onnx'), { intraOpNumThreads: 1, interOpNumThreads: 1 });
     const connection = await HttpConnection.open(stack.url);
     const calls = { bare: () => bareRun(session), json: () => sendOk(connection, jsonRequest()), binary: () => sendOk(connection, binaryRequest()) };
     const samplesMs = await measure(calls);

@@ -6,6 +6,7 @@ import { Stack, until, type ProcessState } from '../support/stack';
 /** One node through its life: first requests by the command line, deaths of Redis and of the scheduler, Ctrl-C. */
 const MODEL = 'encoder-tiny';
 const CLI = join(__dirname, '..', '..', 'bin', 'interleave.js');
+const DEPLOY = join(__dirname, '..', '..', 'deploy');
 const WAIT_MS = 30_000;
 
 let stack: Stack;
@@ -114,12 +115,24 @@ describe('a node', () => {
   });
 
   it('answers live requests while Redis is dead, and has it again', async () => {
-    const redis = (await allReady()).find(({ id }) => id === 'redis');
-    send('SIGKILL', redis?.pid);
+    const redis = async () => (await allReady()).find(({ id }) => id === 'redis');
+    const before = await redis();
+    send('SIGKILL', before?.pid);
     expect(await predict('without Redis')).toBe(200);
-    const processes = await allReady();
-    expect(processes.find(({ id }) => id === 'redis')).toMatchObject({ restarts: 1 });
+    await until(async () => (await redis())?.pid !== before?.pid, WAIT_MS, () => 'Redis was not started again');
+    expect(await redis()).toMatchObject({ restarts: 1 });
     expect(cli('batch', 'submit', 'rows.txt', '--model', MODEL, '--wait').status).toBe(0);
+  });
+
+  it('exposes every metric that the alerts and the dashboard in deploy/ ask for', async () => {
+    const exposition = await (await fetch(`${stack.url}/metrics`)).text();
+    const exposed = new Set([...exposition.matchAll(/^# TYPE (\S+) /gm)].map(([, name]) => name ?? ''));
+    const asked = ['prometheus/rules.yml', 'grafana/dashboards/interleave.json'].flatMap((path) =>
+      [...readFileSync(join(DEPLOY, path), 'utf8').matchAll(/\binterleave_\w+/g)].map(([name]) => name),
+    );
+    const isExposed = (name: string) => exposed.has(name) || exposed.has(name.replace(/_(bucket|sum|count)$/, ''));
+    expect([...new Set(asked)].filter((name) => !isExposed(name))).toEqual([]);
+    expect(asked.length).toBeGreaterThan(10);
   });
 
   it('goes on when its scheduler is killed, and the next scheduler keeps what runs', async () => {

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fetchProcessStatus } from '@app/telemetry';
 
-const root = join(__dirname, '..', '..');
+/** The checkout: two folders up from the source, three from the compiled file. */
+const root = [join(__dirname, '..', '..'), join(__dirname, '..', '..', '..')].find((dir) => existsSync(join(dir, 'package.json'))) ?? '.';
 const READY_MS_MAX = 60_000;
 const EXIT_MS_MAX = 40_000;
 

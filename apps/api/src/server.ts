@@ -43,7 +43,7 @@ export async function createServer(parts: Parts): Promise<NestFastifyApplication
 
 /** Callers with a connection of their own learn that it ends before it does. */
 function closeConnectionsWhileDraining(fastify: FastifyInstance, lifecycle: Lifecycle): void {
-  fastify.addHook('onRequest', (_request, reply, done) => {
+  fastify.addHook('onSend', (_request, reply, _payload, done) => {
     if (lifecycle.draining) reply.header('connection', 'close');
     done();
   });
@@ -52,7 +52,7 @@ function closeConnectionsWhileDraining(fastify: FastifyInstance, lifecycle: Life
 function protectDocs(fastify: FastifyInstance): void {
   fastify.addHook('onRequest', (request, reply, done) => {
     // Swagger UI sets styles of its own.
-    if (request.url.startsWith('/docs')) protectPage(reply, "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:");
+    if (request.url.startsWith('/docs')) protectPage(reply, "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; base-uri 'none'");
     done();
   });
 }

@@ -21,7 +21,13 @@ const laneSchema = z.strictObject({
 /** `interleave.yaml`. Every key has a default; an unknown key is an error. */
 export const fileSchema = z.strictObject({
   partitions: z.array(partitionSchema).max(64).default([]),
-  realtime: laneSchema.extend({ timeoutMs: positiveInt.max(3_600_000).default(10_000) }).prefault({}),
+  realtime: laneSchema
+    .extend({
+      /** Twice the largest request by default. */
+      queueItemsMax: positiveInt.max(16_384).default(4096),
+      timeoutMs: positiveInt.max(3_600_000).default(10_000),
+    })
+    .prefault({}),
   batch: laneSchema
     .extend({
       chunkRows: positiveInt.max(8192).default(512),

@@ -31,6 +31,8 @@ export interface NativeAddon {
   workerDrain(worker: NativeWorkerHandle, timeoutMs: number): Promise<boolean>;
   /** Answers what is left with `unavailable`, closes the channels and ends the threads. Idempotent. */
   workerClose(worker: NativeWorkerHandle): Promise<boolean>;
+  /** Loads ONNX Runtime with the checks of a worker's start, and keeps it loaded. Throws. */
+  runtimeVersion(options: { ortLibraryPath: string }): string;
 }
 
 /** Opaque; the memory it stands for is freed by `channelClose` or the garbage collector. */

@@ -1,3 +1,4 @@
 export { ChannelError, IllegalStateError } from './errors';
+export { inspectRuntime, type RuntimeReport } from './runtime';
 export { WorkerPool, type WorkerPoolOptions } from './worker-pool';
 export { startWorker, type StartWorkerOptions, type WorkerHandle, type WorkerModelStats } from './worker';

@@ -1,7 +1,6 @@
-import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
 import type { ExecutorStatus, ModelReport, WorkerPlan } from '@app/contracts';
 import { BATCH_ROWS_BOUNDS, ITEM_STATUSES, type ItemStatus, loadAddon, type NativeModelStats, type NativeWorkerHandle } from './addon';
+import { bundledRuntime } from './runtime';
 
 const KEEP_ALIVE_MS = 3_600_000;
 
@@ -49,7 +48,7 @@ export function startWorker({ plan, ortLibraryPath }: StartWorkerOptions): Worke
   const { id, lane, cpus, socketPath, queueItemsMax, models } = plan;
   const handle: NativeWorkerHandle = addon.workerStart({
     ...{ id, lane, cpus, socketPath, queueItemsMax, models },
-    ortLibraryPath: ortLibraryPath ?? bundledOrtLibrary(),
+    ortLibraryPath: ortLibraryPath ?? bundledRuntime(),
   });
   // Native threads do not count for node's event loop.
   const keepAlive = setInterval(() => undefined, KEEP_ALIVE_MS);
@@ -63,16 +62,6 @@ export function startWorker({ plan, ortLibraryPath }: StartWorkerOptions): Worke
       clearInterval(keepAlive);
     },
   };
-}
-
-/** The runtime inside the npm package, whose JavaScript is not loaded. */
-function bundledOrtLibrary(): string {
-  const folder = dirname(require.resolve('onnxruntime-node/package.json'));
-  const path = join(folder, 'bin', 'napi-v6', process.platform, process.arch, 'libonnxruntime.so.1');
-  if (!existsSync(path)) {
-    throw new Error(`onnxruntime-node has no runtime for ${process.platform}/${process.arch}: expected ${path}; set ORT_LIBRARY to a libonnxruntime.so`);
-  }
-  return path;
 }
 
 function toStats(native: NativeModelStats): WorkerModelStats {

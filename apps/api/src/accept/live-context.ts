@@ -1,3 +1,4 @@
+import type { LiveTiming } from './live-timing';
 import type { ErrorCode } from '@app/contracts';
 
 /** Endpoint label of a live route in metrics. */
@@ -11,4 +12,6 @@ export interface LiveContext {
   model: string;
   /** Code of the error that was answered; null when none was. */
   errorCode: ErrorCode | null;
+  /** Null until it was answered. */
+  timing: LiveTiming | null;
 }

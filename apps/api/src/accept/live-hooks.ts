@@ -22,7 +22,7 @@ export function addLiveHooks(fastify: FastifyInstance, admission: Admission, met
   fastify.addHook('onRequest', (request, reply, done) => {
     const endpoint = request.routeOptions.config.live;
     if (endpoint === undefined) return done();
-    const live: LiveContext = { endpoint, arrivedMs: performance.now(), model: '', errorCode: null };
+    const live: LiveContext = { endpoint, arrivedMs: performance.now(), model: '', errorCode: null, timing: null };
     request.live = live;
     // Unlike Fastify's onResponse, `close` also comes when the caller hangs up.
     reply.raw.once('close', () => metrics.finished(live, reply.raw.writableFinished ? reply.statusCode : HUNG_UP));

@@ -4,7 +4,6 @@ import type { PreparedRequest, ResponseBody } from '@app/protocols';
 import { Inject, Injectable } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Admission } from '../admission/admission';
-import { LiveMetrics } from '../metrics/live-metrics';
 import { BACKEND, CONFIG } from '../parts';
 import { callerOptions } from './caller-options';
 import { liveTiming, serverTiming } from './live-timing';
@@ -16,7 +15,6 @@ export class LiveService {
     @Inject(CONFIG) private readonly config: Config,
     @Inject(BACKEND) private readonly backend: InferenceBackend,
     private readonly admission: Admission,
-    private readonly metrics: LiveMetrics,
   ) {}
 
   /**
@@ -33,9 +31,10 @@ export class LiveService {
     const answeredMs = performance.now();
     const body = prepared.respond(results);
     const timing = liveTiming({ arrivedMs, bodyReadMs, preparedMs, answeredMs, respondedMs: performance.now() }, results);
+    // Counted after the answer has left: see live-hooks.
+    if (request.live) request.live.timing = timing;
     reply.header('server-timing', serverTiming(timing));
     send(reply, body);
-    for (const [stage, ms] of timing.stages) this.metrics.stage(stage, ms / 1000);
   }
 
   private async run(prepared: PreparedRequest, request: FastifyRequest, reply: FastifyReply, spentMs: number): Promise<ItemResult[]> {

@@ -19,7 +19,11 @@ export class Preparer {
     @Inject(CONFIG) config: Config,
     @Inject(CATALOG) private readonly catalog: ModelCatalog,
   ) {
-    this.limits = { itemsMax: config.http.requestItemsMax, tensorBytesMax: Math.floor(config.realtime.channelBytes / ITEMS_IN_CHANNEL_MIN) };
+    this.limits = {
+      // A request is queued as a whole or not at all.
+      itemsMax: Math.min(config.http.requestItemsMax, config.realtime.queueItemsMax),
+      tensorBytesMax: Math.floor(config.realtime.channelBytes / ITEMS_IN_CHANNEL_MIN),
+    };
   }
 
   async prepare(endpoint: Endpoint, request: FastifyRequest): Promise<PreparedRequest> {

@@ -66,7 +66,7 @@ export class DashboardCollector {
     const view = new MetricsView((await registry.getMetricsAsJSON()) as MetricsJson);
     const processes = scheduler?.processes ?? [];
     const plans = this.placement.workers();
-    const delaySeconds = view.max('interleave_event_loop_delay_seconds', { quantile: '0.99' });
+    const delaySeconds = view.max('interleave_event_loop_delay_seconds', { process: 'api', quantile: '0.99' });
     return {
       atMs: Date.now(),
       version: VERSION,

@@ -12,12 +12,12 @@ h2 { font-size: 1rem; margin: 1.6rem 0 .3rem; }
 nav { margin-left: auto; display: flex; gap: 1rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; padding: .32rem .9rem .32rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-th { font-weight: 600; color: var(--soft); font-size: .82rem; white-space: nowrap; }
+th, td { text-align: left; padding: .32rem .9rem .32rem 0; border-bottom: 1px solid var(--line); vertical-align: top; white-space: nowrap; }
+th { font-weight: 600; color: var(--soft); font-size: .82rem; }
 .number { text-align: right; white-space: nowrap; }
 .soft { color: var(--soft); }
 .good { color: var(--good); } .bad { color: var(--bad); } .busy { color: var(--busy); }
-.reason { display: block; font-size: .82rem; color: var(--soft); overflow-wrap: anywhere; }
+.reason { display: block; font-size: .82rem; color: var(--soft); white-space: normal; max-width: 32rem; overflow-wrap: anywhere; }
 progress { width: 9rem; vertical-align: middle; }
 code { font-size: .86rem; }
 `;
@@ -49,4 +49,4 @@ export const PAGE = `<!doctype html>
 const hashOf = (text: string): string => `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
 
 /** Only this script and this style, and requests to this server. */
-export const PAGE_SECURITY_POLICY = `default-src 'none'; connect-src 'self'; img-src data:; script-src ${hashOf(PAGE_SCRIPT)}; style-src ${hashOf(STYLE)}`;
+export const PAGE_SECURITY_POLICY = `default-src 'none'; base-uri 'none'; connect-src 'self'; img-src data:; script-src ${hashOf(PAGE_SCRIPT)}; style-src ${hashOf(STYLE)}`;

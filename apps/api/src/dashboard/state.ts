@@ -9,7 +9,7 @@ export interface DashboardState {
   notReady: string | null;
   /** Null while the runner does not answer. */
   redisIsReady: boolean | null;
-  /** The 99th percentile of what each process's event loop delayed timers, the worst of all processes. */
+  /** How late the event loop of the API was, 99th percentile; the worst of its processes. */
   eventLoopDelayMs: number | null;
   lanes: LaneState[];
   processes: ProcessState[];

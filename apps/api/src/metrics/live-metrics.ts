@@ -1,4 +1,3 @@
-import type { Stage } from '@app/contracts';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { LiveContext } from '../accept/live-context';
 import type { Admission } from '../admission/admission';
@@ -38,12 +37,9 @@ export class LiveMetrics {
     });
   }
 
-  stage(stage: Stage, seconds: number): void {
-    this.stages.observe({ stage }, seconds);
-  }
-
   /** Once per live request, after its answer; status 499: the caller hung up. */
   finished(context: LiveContext, status: number): void {
+    for (const [stage, ms] of context.timing?.stages ?? []) this.stages.observe({ stage }, ms / 1000);
     this.requests.inc({ lane: LANE, model: context.model, endpoint: context.endpoint, status: String(status) });
     if (context.errorCode !== null) this.refused.inc({ lane: LANE, reason: context.errorCode });
     this.seconds.observe({ lane: LANE, model: context.model }, (performance.now() - context.arrivedMs) / 1000);

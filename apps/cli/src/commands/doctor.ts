@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { ConfigError, loadConfig, type Config } from '@app/config';
 import { checkAutogroup, checkCpus, checkFlock, checkNode, checkRedis, checkSchedIdle } from '../doctor/machine-checks';
-import { checkConfig, checkDataDir, checkModelsDir, checkPort } from '../doctor/node-checks';
+import { checkConfig, checkDataDir, checkModels, checkPort, checkRuntime } from '../doctor/node-checks';
 import { broken, type Finding, type Verdict } from '../doctor/report';
 
 const MARKS: Record<Verdict, string> = { ok: 'ok      ', degraded: 'degraded', broken: 'BROKEN  ' };
@@ -30,7 +30,8 @@ async function examine(): Promise<Finding[]> {
     checkFlock(config.searchPath),
     checkRedis(config.redisUrl, config.searchPath),
     checkDataDir(config),
-    checkModelsDir(config),
+    checkRuntime(config),
+    checkModels(config),
     await checkPort(config),
   ];
 }

@@ -1,11 +1,11 @@
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadConfig } from '@app/config';
 import { atLeast, checkCpus, checkNode, checkRedis } from './machine-checks';
-import { checkDataDir, checkPort } from './node-checks';
+import { checkDataDir, checkModels, checkPort, checkRuntime } from './node-checks';
 
 let dir: string;
 beforeEach(() => (dir = mkdtempSync(join(tmpdir(), 'doctor-'))));
@@ -60,6 +60,18 @@ describe('doctor', () => {
     expect(checkDataDir({ ...config, dataDir: join(dir, 'data') }).verdict).toBe('ok');
     const full = { ...config, dataDir: dir, batch: { ...config.batch, diskFreeBytesMin: Number.MAX_SAFE_INTEGER } };
     expect(checkDataDir(full).verdict).toBe('degraded');
+  });
+
+  it('loads ONNX Runtime as a worker does, and tells its version', () => {
+    expect(checkRuntime({ ortLibraryPath: null })).toMatchObject({ verdict: 'ok', detail: expect.stringMatching(/^1\.\d+\.\d+, .*libonnxruntime/) as string });
+    writeFileSync(join(dir, 'libonnxruntime.so'), 'not a library');
+    expect(checkRuntime({ ortLibraryPath: join(dir, 'libonnxruntime.so') })).toMatchObject({ verdict: 'broken', detail: expect.stringContaining(dir) as string });
+  });
+
+  it('names the models that are not served, and why', () => {
+    expect(checkModels({ modelsDir: join(dir, 'absent') }).verdict).toBe('degraded');
+    mkdirSync(join(dir, 'bare'));
+    expect(checkModels({ modelsDir: dir })).toMatchObject({ verdict: 'degraded', detail: expect.stringMatching(/^0 in .*not served: bare 1 \(expected model\.onnx/) as string });
   });
 
   it.each([

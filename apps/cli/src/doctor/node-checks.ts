@@ -1,8 +1,11 @@
 import { accessSync, constants, existsSync, mkdirSync, statfsSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { Config } from '@app/config';
+import { scanRepository } from '@app/models';
+import { inspectRuntime } from '@app/native';
 import { broken, degraded, ok, type Finding } from './report';
 
+const ADD_MODELS = '`make up` builds a demo model; docs/quickstart.md tells how to add one';
 const GIB = 1024 ** 3;
 
 export function checkConfig({ configPath }: Config): Finding {
@@ -40,6 +43,23 @@ function canListen(host: string, port: number): Promise<boolean> {
   });
 }
 
-export function checkModelsDir({ modelsDir }: Config): Finding {
-  return existsSync(modelsDir) ? ok('MODELS_DIR', modelsDir) : degraded('MODELS_DIR', `${modelsDir} does not exist`, '`make up` builds a demo model; docs/quickstart.md tells how to add one');
+/** Names what is not served; broken only when nothing is. */
+export function checkModels({ modelsDir }: Pick<Config, 'modelsDir'>): Finding {
+  if (!existsSync(modelsDir)) return degraded('models', `${modelsDir} does not exist`, ADD_MODELS);
+  const entries = scanRepository(modelsDir);
+  const refused = entries.filter(({ manifest }) => manifest === null);
+  const detail = `${entries.length - refused.length} in ${modelsDir}`;
+  if (entries.length === 0) return degraded('models', detail, ADD_MODELS);
+  if (refused.length === 0) return ok('models', detail);
+  return degraded('models', `${detail}; not served: ${refused.map(({ name, version, reason }) => `${name} ${version} (${reason})`).join('; ')}`, 'correct these folders (docs/quickstart.md)');
+}
+
+/** The addon and the library it loads, checked as a worker checks them. */
+export function checkRuntime({ ortLibraryPath }: Pick<Config, 'ortLibraryPath'>): Finding {
+  try {
+    const { path, version } = inspectRuntime(ortLibraryPath);
+    return ok('ONNX Runtime', `${version}, ${path}`);
+  } catch (error) {
+    return broken('ONNX Runtime', (error as Error).message, 'run `make build` again, or correct ORT_LIBRARY');
+  }
 }

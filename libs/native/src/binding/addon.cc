@@ -24,6 +24,7 @@ constexpr struct {
     {"workerIsolation", WorkerIsolation},
     {"workerDrain", WorkerDrain},
     {"workerClose", WorkerClose},
+    {"runtimeVersion", RuntimeVersion},
 };
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {

@@ -100,4 +100,13 @@ Napi::Value WorkerClose(const Napi::CallbackInfo& info) {
   });
 }
 
+Napi::Value RuntimeVersion(const Napi::CallbackInfo& info) {
+  const Napi::Object options = ObjectOf(info[0], "options");
+  try {
+    return Napi::String::New(info.Env(), ort::OrtLibrary::Load(StringOf(options, "ortLibraryPath"))->version());
+  } catch (const ort::OrtError& error) {
+    throw Napi::Error::New(info.Env(), error.what());
+  }
+}
+
 }  // namespace interleave::binding

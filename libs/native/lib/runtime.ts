@@ -1,0 +1,27 @@
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { loadAddon } from './addon';
+
+export interface RuntimeReport {
+  path: string;
+  version: string;
+}
+
+/**
+ * Whether this machine can run models: loads the addon, and with it ONNX Runtime (null: the library that comes with
+ * onnxruntime-node). Throws with what to do when either cannot be used.
+ */
+export function inspectRuntime(ortLibraryPath: string | null): RuntimeReport {
+  const path = ortLibraryPath ?? bundledRuntime();
+  return { path, version: loadAddon().runtimeVersion({ ortLibraryPath: path }) };
+}
+
+/** The runtime inside the npm package, whose JavaScript is not loaded. */
+export function bundledRuntime(): string {
+  const folder = dirname(require.resolve('onnxruntime-node/package.json'));
+  const path = join(folder, 'bin', 'napi-v6', process.platform, process.arch, 'libonnxruntime.so.1');
+  if (!existsSync(path)) {
+    throw new Error(`onnxruntime-node has no runtime for ${process.platform}/${process.arch}: expected ${path}; set ORT_LIBRARY to a libonnxruntime.so`);
+  }
+  return path;
+}

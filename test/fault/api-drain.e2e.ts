@@ -1,0 +1,59 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { fetchProcessStatus } from '@app/telemetry';
+import { Stack, until } from '../support/stack';
+
+const BODY = JSON.stringify({ model: 'encoder-tiny', input: 'the rest comes later' });
+const HEAD = `POST /v1/embeddings HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${BODY.length}\r\n\r\n`;
+
+describe('an API process that is told to end', () => {
+  let stack: Stack;
+  beforeAll(async () => {
+    stack = await Stack.start({ models: ['encoder-tiny'] });
+  });
+  afterAll(() => stack?.stop());
+
+  it('answers what it has begun to receive, ends cleanly, and is replaced', async () => {
+    const pid = await apiPid(stack);
+    const begun = await open(stack);
+    begun.write(HEAD + BODY.slice(0, 10));
+    // An answer on another connection: the process has read what was sent before.
+    const idle = await open(stack);
+    idle.write('GET /v2/health/ready HTTP/1.1\r\nHost: x\r\n\r\n');
+    expect(await firstData(idle)).toMatch(/^HTTP\/1.1 200/);
+    const idleClosed = once(idle, 'close');
+
+    process.kill(pid, 'SIGTERM');
+    await idleClosed;
+    begun.write(BODY.slice(10));
+    const answer = await firstData(begun);
+    expect(answer).toMatch(/^HTTP\/1.1 200 [\s\S]*connection: close[\s\S]*"embedding"/i);
+
+    await until(async () => (await apiPid(stack).catch(() => pid)) !== pid, 30_000, () => `not replaced:\n${stack.log()}`);
+    await stack.ready();
+    expect(await lastEnd(stack)).toBe('exit code 0');
+  });
+});
+
+async function apiPid(stack: Stack): Promise<number> {
+  return (await fetchProcessStatus<{ pid: number }>(join(stack.runDir, 'api.status.sock'), '/status', 2000)).pid;
+}
+
+/** How the scheduler saw the API end. */
+async function lastEnd(stack: Stack): Promise<string | null> {
+  const { processes } = await fetchProcessStatus<{ processes: { id: string; reason: string | null }[] }>(join(stack.runDir, 'scheduler.status.sock'), '/status', 2000);
+  return processes.find(({ id }) => id === 'api')?.reason ?? null;
+}
+
+async function open(stack: Stack): Promise<Socket> {
+  const { hostname, port } = new URL(stack.url);
+  const socket = connect(Number(port), hostname);
+  await once(socket, 'connect');
+  return socket;
+}
+
+async function firstData(socket: Socket): Promise<string> {
+  const [part] = (await once(socket, 'data')) as [Buffer];
+  return part.toString();
+}
