@@ -82,6 +82,13 @@ describe.each(['realtime', 'batch'] as const)('a worker process of the %s lane',
     expect(firstOf((await infer('endless', int64Item(2)))[0])).toBe(4n);
   });
 
+  it('answers the others that shared a run which took too long', async () => {
+    await start(['endless'], { runTimeoutMs: 300 });
+    const results = await infer('endless', ...[3, 4, -1, 5, 6].map((value) => int64Item(value)));
+    expect(results.map(outcomeOf)).toEqual(['ok', 'ok', 'inference_failed', 'ok', 'ok']);
+    expect(firstOf(results[3])).toBe(10n);
+  });
+
   it('dies of a poisonous item, and only that item fails', async () => {
     await start(['crash']);
     const poison = infer('crash', int64Item(-1));

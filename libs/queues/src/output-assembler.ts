@@ -52,7 +52,7 @@ export class OutputAssembler {
     for await (const part of lines) {
       bytesUntilDiskCheck -= part.length;
       if (bytesUntilDiskCheck < 0) {
-        await this.disk.check(part.length + DISK_CHECK_BYTES);
+        await this.disk.check(part.length);
         bytesUntilDiskCheck = DISK_CHECK_BYTES;
       }
       await staged.append(part);

@@ -57,7 +57,7 @@ export class Upload {
     this.indexer.push(part);
     this.bytesUntilDiskCheck -= part.length;
     if (this.bytesUntilDiskCheck < 0) {
-      await this.disk.check(part.length + DISK_CHECK_BYTES);
+      await this.disk.check(part.length);
       this.bytesUntilDiskCheck = DISK_CHECK_BYTES;
     }
     await this.staged.append(part);

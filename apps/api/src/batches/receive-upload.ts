@@ -99,7 +99,9 @@ async function receiveRows(upload: Reception, request: FastifyRequest, body: Rea
     const value = query[name];
     if (typeof value === 'string') upload.setField(name, value);
   }
-  await upload.storeFile(typeof query['filename'] === 'string' ? query['filename'] : '', body);
+  // A refusal must not destroy the request: its sender is still to read the answer.
+  const content = body.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>;
+  await upload.storeFile(typeof query['filename'] === 'string' ? query['filename'] : '', content);
 }
 
 /** What a form parser or a broken connection throws is the sender's doing; what has a system call is ours. */

@@ -1,6 +1,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import type { OpenLane } from './open-lane';
 import { EchoEngine } from './testing/echo-engine';
 import { openTestLane } from './testing/open-test-lane';
 import { echoRows, Workspace } from './testing/workspace';
@@ -10,17 +11,30 @@ const SETTINGS = { chunkRows: 20, chunkConcurrency: 2 };
 
 describe('the batch lane when things are killed', () => {
   let workspace: Workspace;
+  let runners: ChildProcess[] = [];
+  let lanes: OpenLane[] = [];
 
   beforeEach(async () => {
     workspace = new Workspace(SETTINGS);
     await workspace.redis.start();
   });
 
-  afterEach(() => workspace.close());
+  afterEach(async () => {
+    await Promise.all(runners.map(killed));
+    await Promise.all(lanes.map((lane) => lane.close(0)));
+    [runners, lanes] = [[], []];
+    await workspace.close();
+  });
+
+  async function openLane(engine: EchoEngine): Promise<void> {
+    lanes.push(await openTestLane(workspace.config, engine));
+  }
 
   function startRunner(): ChildProcess {
     const registerTs = join(__dirname, '../../../../test/fixtures/register-ts.cjs');
-    return fork(join(__dirname, 'testing', 'lane-process.ts'), [workspace.directory, JSON.stringify(SETTINGS)], { execArgv: ['--require', registerTs] });
+    const runner = fork(join(__dirname, 'testing', 'lane-process.ts'), [workspace.directory, JSON.stringify(SETTINGS)], { execArgv: ['--require', registerTs] });
+    runners.push(runner);
+    return runner;
   }
 
   /** Resolves once the runner has answered so many rows. */
@@ -41,6 +55,7 @@ describe('the batch lane when things are killed', () => {
   }
 
   async function killed(child: ChildProcess): Promise<void> {
+    if (child.exitCode !== null || child.signalCode !== null) return;
     const exit = once(child, 'exit');
     child.kill('SIGKILL');
     await exit;
@@ -53,9 +68,8 @@ describe('the batch lane when things are killed', () => {
       await answeredRows(runner, rowsBeforeDeath);
       await killed(runner);
     }
-    const last = startRunner();
+    startRunner();
     await expectEveryRowOnce(batchId);
-    await killed(last);
   });
 
   it('does not repeat committed chunks after a kill', async () => {
@@ -64,10 +78,9 @@ describe('the batch lane when things are killed', () => {
     const { request_counts: counts } = await workspace.until(batchId, (batch) => batch.request_counts.completed >= 100);
     await killed(first);
     const engine = new EchoEngine();
-    const lane = await openTestLane(workspace.config, engine);
+    await openLane(engine);
     await expectEveryRowOnce(batchId);
     expect(engine.seen.size).toBeLessThanOrEqual(ROWS - counts.completed);
-    await lane.close(0);
   });
 
   it.each([
@@ -75,21 +88,19 @@ describe('the batch lane when things are killed', () => {
     ['killed and restarted', async () => workspace.redis.kill().then(() => workspace.redis.start())],
   ])('completes when Redis is %s in mid batch', async (_what, harm) => {
     const engine = new EchoEngine();
-    const lane = await openTestLane(workspace.config, engine);
+    await openLane(engine);
     const batchId = await workspace.submit(echoRows(ROWS));
     await workspace.until(batchId, ({ request_counts: { completed } }) => completed > 0);
     await harm();
     await expectEveryRowOnce(batchId);
-    await lane.close(0);
   });
 
   it('starts without Redis and goes on when it comes', async () => {
     await workspace.redis.kill();
-    const lane = await openTestLane(workspace.config, new EchoEngine());
+    await openLane(new EchoEngine());
     const batchId = await workspace.submit(echoRows(ROWS));
     await workspace.until(batchId, ({ status }) => status === 'in_progress');
     await workspace.redis.start();
     await expectEveryRowOnce(batchId);
-    await lane.close(0);
   });
 });

@@ -1,4 +1,5 @@
-import { DiskGuard } from '@app/queues';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { BatchQueues, DiskGuard, newBatchId, readInstanceId } from '@app/queues';
 import type { OpenLane } from './open-lane';
 import { EchoEngine } from './testing/echo-engine';
 import { openTestLane } from './testing/open-test-lane';
@@ -11,6 +12,7 @@ describe('the batch lane with a real Redis', () => {
   let engine: EchoEngine;
   let lane: OpenLane;
   let freeBytes: number;
+  let queues: BatchQueues | null = null;
 
   beforeEach(async () => {
     workspace = new Workspace({ chunkRows: 10, chunkConcurrency: 2 });
@@ -22,23 +24,11 @@ describe('the batch lane with a real Redis', () => {
   });
 
   afterEach(async () => {
+    await queues?.close();
+    queues = null;
     await lane.close(0);
     await workspace.close();
   });
-
-  /** Holds all answers back from the n-th row on; the answer lets them go. */
-  function holdFrom(rowsBefore: number): () => void {
-    let seen = 0;
-    let open: () => void = () => undefined;
-    const gate = new Promise<void>((resolve) => (open = resolve));
-    engine.onRow = () => {
-      if (++seen === rowsBefore) engine.gate = gate;
-    };
-    return () => {
-      engine.gate = Promise.resolve();
-      open();
-    };
-  }
 
   it('answers every row once and in input order', async () => {
     const batchId = await workspace.submit(echoRows(257));
@@ -83,7 +73,7 @@ describe('the batch lane with a real Redis', () => {
   });
 
   it('cancels: answered rows are published, the others are said not to have run', async () => {
-    const release = holdFrom(25);
+    const release = engine.holdFrom(25);
     const batchId = await workspace.submit(echoRows(100));
     await workspace.until(batchId, ({ request_counts: { completed } }) => completed >= 10);
     await workspace.batches.requestCancel(batchId);
@@ -99,7 +89,7 @@ describe('the batch lane with a real Redis', () => {
   });
 
   it('expires: rows that did not run within the window are said so', async () => {
-    const release = holdFrom(5);
+    const release = engine.holdFrom(5);
     const batchId = await workspace.createBatch(await workspace.upload(toJsonl(echoRows(40))), { expires_at: Math.floor(Date.now() / 1000) + 1 });
     const batch = await workspace.untilOver(batchId);
     release();
@@ -111,7 +101,7 @@ describe('the batch lane with a real Redis', () => {
   });
 
   it('pauses while the disk is full, says so, and goes on', async () => {
-    const release = holdFrom(15);
+    const release = engine.holdFrom(15);
     const batchId = await workspace.submit(echoRows(60));
     await workspace.until(batchId, ({ status }) => status === 'in_progress');
     freeBytes = -1;
@@ -125,7 +115,7 @@ describe('the batch lane with a real Redis', () => {
   });
 
   it('takes chunks of a later batch before an earlier one is through', async () => {
-    const release = holdFrom(1);
+    const release = engine.holdFrom(1);
     const first = await workspace.submit(echoRows(400));
     await workspace.until(first, ({ status }) => status === 'in_progress');
     const second = await workspace.submit(echoRows(20));
@@ -136,8 +126,22 @@ describe('the batch lane with a real Redis', () => {
     await workspace.untilOver(first);
   });
 
+  it('does a chunk once, however often the queue brings it', async () => {
+    const bull = { address: { path: workspace.redis.socketPath }, instanceId: await readInstanceId(workspace.directory), onError: () => undefined };
+    queues = new BatchQueues(bull);
+    const release = engine.holdFrom(15);
+    const batchId = await workspace.submit(echoRows(30));
+    await workspace.until(batchId, ({ request_counts: { completed } }) => completed >= 10);
+    const again = [0, 1, 2, 3].map((chunkIndex) => ({ jobId: `again-${chunkIndex}`, payload: { batchId, chunkIndex } }));
+    await queues.addChunks([...again, { jobId: 'stranger', payload: { batchId: newBatchId(), chunkIndex: 0 } }]);
+    release();
+    await workspace.untilOver(batchId);
+    while ((await queues.chunkState('stranger')) !== 'gone') await sleep(10);
+    expect([...engine.seen.values()]).toEqual(Array.from({ length: 30 }, () => 1));
+  });
+
   it('puts running chunks back when it is closed, and another lane finishes', async () => {
-    const release = holdFrom(30);
+    const release = engine.holdFrom(30);
     const batchId = await workspace.submit(echoRows(100));
     await workspace.until(batchId, ({ request_counts: { completed } }) => completed >= 10);
     await lane.close(0);

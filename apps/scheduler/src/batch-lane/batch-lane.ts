@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
-import { BatchWorkers, isTerminal, withDeadline, type BatchQueues, type BullOptions, type ChunkPayload, type ChunkResult, type DiskGuard } from '@app/queues';
+import { BatchWorkers, isTerminal, withDeadline, type BatchQueues, type BullOptions, type ChunkPayload, type ChunkResult } from '@app/queues';
 import { BatchRun } from './batch-run';
-import { ChunkPutBack, type ChunkProcessor } from './chunk-processor';
+import type { ChunkProcessor } from './chunk-processor';
 import { ChunkPump } from './chunk-pump';
 import type { LaneContext } from './lane-context';
 import type { LaneMetrics } from './lane-metrics';
@@ -14,7 +14,6 @@ export interface BatchLaneOptions {
   processor: ChunkProcessor;
   queues: BatchQueues;
   bull: BullOptions;
-  disk: DiskGuard;
   metrics: LaneMetrics;
   chunkConcurrency: number;
   chunksQueuedMax: number;
@@ -22,7 +21,6 @@ export interface BatchLaneOptions {
   reconcileMs: number;
 }
 
-const CHUNK_RETRY_MS = 2_000;
 const REDIS_AWAY_MS = 5_000;
 /** Chunks wait, room is there, and nothing was taken for so long: the worker's connection is beyond repair. */
 const WORKER_STUCK_MS = 30_000;
@@ -154,7 +152,7 @@ export class BatchLane {
   private async updatePause(): Promise<void> {
     if (this.options.queues.isReady()) this.redisSeenMs = Date.now();
     const isRedisAway = Date.now() - this.redisSeenMs > REDIS_AWAY_MS;
-    this.pauseReason = (await this.options.disk.refusal(0)) ?? (isRedisAway ? 'Redis is not reachable' : null);
+    this.pauseReason = (await this.context.disk.refusal(0)) ?? (isRedisAway ? 'Redis is not reachable' : null);
   }
 
   private async reconcileQueue(): Promise<void> {
@@ -200,12 +198,10 @@ export class BatchLane {
     if (this.isStopping || run === undefined || run.isRunning(payload.chunkIndex)) return 'skipped';
     this.pump.started(payload);
     try {
-      if (this.pauseReason !== null) throw new ChunkPutBack(this.pauseReason);
       return await run.processChunk(payload.chunkIndex);
     } catch (error) {
       this.options.metrics.chunk('put_back');
       this.context.log.warn({ batch: run.id, chunk: payload.chunkIndex, err: error }, 'chunk is done again');
-      run.giveBack(payload.chunkIndex, CHUNK_RETRY_MS);
       throw error;
     } finally {
       this.pump.finished(payload);

@@ -11,6 +11,7 @@ import {
   type Manifest,
 } from '@app/queues';
 import { parseEndpoint, type Endpoint } from '@app/protocols';
+import { ChunkBacklog } from './chunk-backlog';
 import { AnswerSize, type ChunkProcessor, type ChunkTask, type StopReason } from './chunk-processor';
 import { finishBatch } from './finish-batch';
 import type { LaneContext } from './lane-context';
@@ -38,9 +39,9 @@ export class BatchRun {
   private readonly running = new Map<number, AbortController>();
   private readonly size = new AnswerSize();
   private readonly validation = new AbortController();
-  private nextUnfed = 0;
-  private readonly returned: { chunkIndex: number; notBeforeMs: number }[] = [];
-  private readonly attempts = new Map<number, number>();
+  private backlog = new ChunkBacklog(0);
+  /** Why the last chunk that was tried is not done; null: it is. */
+  private trouble: string | null = null;
   private isFeedable = false;
   private countsAreStale = false;
   /** The API took the batch back before it answered its creation. */
@@ -96,8 +97,9 @@ export class BatchRun {
     if (cancelRequestedAt !== null) return this.end('cancelled', cancelRequestedAt);
     const { expires_at: expiresAt } = this.manifest.batch;
     if (this.isFeedable && expiresAt !== null && expiresAt <= nowSeconds()) return this.end('expired', null);
-    if (this.isFeedable && pauseReason !== this.manifest.paused) {
-      this.manifest.paused = pauseReason;
+    const paused = pauseReason ?? this.trouble;
+    if (this.isFeedable && paused !== this.manifest.paused) {
+      this.manifest.paused = paused;
       this.countsAreStale = true;
     }
     if (!this.countsAreStale) return;
@@ -109,33 +111,21 @@ export class BatchRun {
     return this.running.has(chunkIndex);
   }
 
-  /** The next chunk to queue, counted as queued from now on; null: none now. */
-  takeChunk(): number | null {
-    if (!this.isFeedable || this.input === null) return null;
-    const due = this.returned.findIndex(({ notBeforeMs }) => notBeforeMs <= Date.now());
-    if (due !== -1) return this.returned.splice(due, 1)[0]?.chunkIndex ?? null;
-    while (this.nextUnfed < this.input.table.chunkCount) {
-      const index = this.nextUnfed++;
-      if (!this.results.has(index)) return index;
-    }
-    return null;
+  /** The next chunk to queue; `attempt` counts from 0. Null: none now. */
+  takeChunk(): { chunkIndex: number; attempt: number } | null {
+    if (!this.isFeedable) return null;
+    const chunkIndex = this.backlog.take((index) => this.results.has(index));
+    return chunkIndex === null ? null : { chunkIndex, attempt: this.backlog.timesTaken(chunkIndex) - 1 };
   }
 
-  /** Undoes `takeChunk` for a chunk that is lost or failed; it comes again after `delayMs`. */
-  giveBack(chunkIndex: number, delayMs: number): void {
-    if (!this.results.has(chunkIndex) && !this.running.has(chunkIndex)) this.returned.push({ chunkIndex, notBeforeMs: Date.now() + delayMs });
-  }
-
-  /** How often the chunk was taken before. */
-  attemptOf(chunkIndex: number): number {
-    const attempt = this.attempts.get(chunkIndex) ?? 0;
-    this.attempts.set(chunkIndex, attempt + 1);
-    return attempt;
+  /** Undoes `takeChunk` for a chunk that Redis lost. */
+  giveBack(chunkIndex: number): void {
+    if (!this.results.has(chunkIndex) && !this.running.has(chunkIndex)) this.backlog.giveBack(chunkIndex, false);
   }
 
   /**
    * Does a chunk, unless it is done, being done or not wanted any more: then a job is there twice, and that is harmless.
-   * Rejects when the chunk has to be done again.
+   * Rejects for a chunk that will be done again.
    */
   async processChunk(chunkIndex: number): Promise<'committed' | 'skipped'> {
     const isWanted = this.isFeedable && this.input !== null && chunkIndex < this.input.table.chunkCount;
@@ -143,8 +133,13 @@ export class BatchRun {
     const stop = new AbortController();
     this.running.set(chunkIndex, stop);
     try {
+      await this.context.disk.check(0);
       this.commit(await this.processor.process(this.task(this.input, chunkIndex), stop));
       return 'committed';
+    } catch (error) {
+      this.trouble = (error as Error).message;
+      this.backlog.giveBack(chunkIndex, true);
+      throw error;
     } finally {
       this.running.delete(chunkIndex);
       this.settleWhenDone();
@@ -222,7 +217,7 @@ export class BatchRun {
     this.input ??= await this.openInput();
     if (this.running.size > 0) return;
     this.results = await recoverResults(this.context.batches.chunksDirectory(this.id));
-    this.nextUnfed = 0;
+    this.backlog = new ChunkBacklog(this.input?.table.chunkCount ?? 0);
     this.recount();
   }
 
@@ -249,12 +244,14 @@ export class BatchRun {
       url: this.manifest.batch.endpoint,
       lines: input.lines,
       size: this.size,
+      onRefused: (reason) => (this.trouble = reason),
     };
   }
 
   private commit(result: ChunkResult): void {
     this.results.set(result.index, result);
-    this.attempts.delete(result.index);
+    this.backlog.forget(result.index);
+    this.trouble = null;
     this.counts.completed += result.completed;
     this.counts.failed += result.failed;
     this.countsAreStale = true;

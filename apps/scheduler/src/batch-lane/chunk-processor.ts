@@ -28,6 +28,8 @@ export interface ChunkTask {
   url: string;
   lines: RowLines;
   size: AnswerSize;
+  /** Told why a row has to wait, each time it is refused. */
+  onRefused: (reason: string) => void;
 }
 
 /** Learns how long the answers of a batch are, to bound the memory of those that wait for their turn to be written. */
@@ -121,7 +123,7 @@ export class ChunkProcessor {
     if (signal.aborted) return notRun(row, customId, task, signal);
     try {
       if (refusal !== null) throw refusal;
-      const answer = await answerPatiently(this.engine, { endpoint: task.endpoint, body }, signal);
+      const answer = await answerPatiently(this.engine, { endpoint: task.endpoint, body }, { signal, onRefused: task.onRefused });
       return { kind: 'output', line: task.lines.success(row.row, customId, answer) };
     } catch (error) {
       if (signal.aborted) return notRun(row, customId, task, signal);

@@ -89,9 +89,9 @@ export class ChunkPump {
     for (let tried = 0; tried < runs.length; tried++) {
       const run = runs[this.turn++ % runs.length];
       if (run === undefined || this.countOf(run) >= this.limits.chunksQueuedMax) continue;
-      const chunkIndex = run.takeChunk();
-      if (chunkIndex === null) continue;
-      const attempt = run.attemptOf(chunkIndex);
+      const next = run.takeChunk();
+      if (next === null) continue;
+      const { chunkIndex, attempt } = next;
       const jobId = `${run.id}-${chunkIndex}${attempt === 0 ? '' : `-r${attempt}`}`;
       return { jobId, run, chunkIndex, queuedAtMs: Date.now(), isRunning: false };
     }
@@ -106,7 +106,7 @@ export class ChunkPump {
 
   private loseUnlessRunning(chunk: QueuedChunk): void {
     if (chunk.isRunning || !this.queued.delete(keyOf(chunk.run.id, chunk.chunkIndex))) return;
-    chunk.run.giveBack(chunk.chunkIndex, 0);
+    chunk.run.giveBack(chunk.chunkIndex);
   }
 }
 

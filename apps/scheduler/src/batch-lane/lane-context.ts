@@ -1,4 +1,4 @@
-import type { BatchStore, ChunkResult, FileStore, OutputAssembler } from '@app/queues';
+import type { BatchStore, ChunkResult, DiskGuard, FileStore, OutputAssembler } from '@app/queues';
 import type { Logger } from '@app/telemetry';
 import type { RowEngine } from './row-engine';
 
@@ -6,6 +6,7 @@ import type { RowEngine } from './row-engine';
 export interface LaneContext {
   readonly batches: BatchStore;
   readonly files: FileStore;
+  readonly disk: DiskGuard;
   readonly assembler: OutputAssembler;
   readonly engine: RowEngine;
   readonly log: Logger;

@@ -40,12 +40,11 @@ export async function openLane(config: Config, parts: LaneParts): Promise<OpenLa
   const queues = new BatchQueues(bull);
   const budget = new InFlightBudget({ rowsMax: Math.min(ROWS_IN_FLIGHT_MAX, config.batch.queueItemsMax), bytesMax: BYTES_IN_FLIGHT_MAX });
   const lane = new BatchLane({
-    context: { batches: new BatchStore(config.dataDir), files, assembler: new OutputAssembler(config.dataDir, disk), engine, log },
+    context: { batches: new BatchStore(config.dataDir), files, disk, assembler: new OutputAssembler(config.dataDir, disk), engine, log },
     batchesDirectory: storagePaths(config.dataDir).batches,
     processor: new ChunkProcessor(engine, budget),
     queues,
     bull,
-    disk,
     metrics: new LaneMetrics(registry),
     chunkConcurrency: config.batch.chunkConcurrency,
     chunksQueuedMax: config.batch.chunksQueuedMax,

@@ -4,6 +4,8 @@ import { answerPatiently } from './row-retries';
 
 const ROW: RowRequest = { endpoint: { kind: 'embeddings', model: null, version: null }, body: {} };
 
+const patience = { signal: new AbortController().signal, onRefused: () => undefined };
+
 function engineThatFails(codes: ErrorCode[]): RowEngine & { calls: number } {
   return {
     calls: 0,
@@ -19,20 +21,22 @@ function engineThatFails(codes: ErrorCode[]): RowEngine & { calls: number } {
 describe('answerPatiently', () => {
   it('tries again while workers are away or busy', async () => {
     const engine = engineThatFails(['worker_unavailable', 'overloaded', 'worker_unavailable']);
-    expect(await answerPatiently(engine, ROW, new AbortController().signal)).toEqual({ done: true });
+    const reasons: string[] = [];
+    expect(await answerPatiently(engine, ROW, { ...patience, onRefused: (reason) => reasons.push(reason) })).toEqual({ done: true });
+    expect(reasons).toEqual(['no', 'no', 'no']);
     expect(engine.calls).toBe(4);
   });
 
   it.each<ErrorCode>(['invalid_request', 'model_not_found', 'inference_failed', 'deadline_exceeded'])('does not try again after %s', async (code) => {
     const engine = engineThatFails([code]);
-    await expect(answerPatiently(engine, ROW, new AbortController().signal)).rejects.toMatchObject({ code });
+    await expect(answerPatiently(engine, ROW, patience)).rejects.toMatchObject({ code });
     expect(engine.calls).toBe(1);
   });
 
   it('gives up when it is aborted while it waits', async () => {
     const stop = new AbortController();
     const engine = engineThatFails(Array.from({ length: 20 }, () => 'worker_unavailable'));
-    const answer = answerPatiently(engine, ROW, stop.signal);
+    const answer = answerPatiently(engine, ROW, { ...patience, signal: stop.signal });
     setImmediate(() => stop.abort());
     await expect(answer).rejects.toThrow();
   });

@@ -8,13 +8,15 @@ const BACKOFF_MS_MAX = 5_000;
 /** What a live caller would be told to try again, a row tries again by itself. */
 const PASSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['worker_unavailable', 'overloaded']);
 
-/** Answers a row, however long workers are away or busy. Rejects with what the row itself is to blame for, or on abort. */
-export async function answerPatiently(engine: RowEngine, request: RowRequest, signal: AbortSignal): Promise<object> {
+/** Answers a row, however long workers are away or busy; `onRefused` hears why it waits. Rejects with what the row itself is to blame for, or on abort. */
+export async function answerPatiently(engine: RowEngine, request: RowRequest, options: { signal: AbortSignal; onRefused: (reason: string) => void }): Promise<object> {
+  const { signal, onRefused } = options;
   for (let attempt = 0; ; attempt++) {
     try {
       return await engine.answer(request, signal);
     } catch (error) {
       if (signal.aborted || !(error instanceof InterleaveError) || !PASSING.has(error.code)) throw error;
+      onRefused(error.message);
     }
     await sleep(backoffMs(attempt), undefined, { signal });
   }

@@ -32,12 +32,20 @@ void BatchRunner::Run(std::vector<QueuedItem> batch) {
 void BatchRunner::RunMembers(ServedModel& model, Members members) {
   const std::optional<Failure> failure = TryRun(model, members);
   if (!failure) return;
+  const bool runAlone = failure->mayRunAlone && members.size() > 1;
   for (QueuedItem* member : members) {
     if (!member->item.responder) continue;
-    const bool runsAlone = failure->mayRunAlone && members.size() > 1;
-    const std::optional<Failure> last = runsAlone ? TryRun(model, {&member, 1}) : failure;
+    const std::optional<Failure> last = runAlone ? TryAlone(model, member) : failure;
     if (last) answers_.Fail(*member, last->status, last->message);
   }
+}
+
+std::optional<BatchRunner::Failure> BatchRunner::TryAlone(ServedModel& model, QueuedItem* member) {
+  const std::int64_t deadlineNs = member->item.deadlineNs;
+  if (deadlineNs != 0 && deadlineNs <= MonotonicNowNs()) {
+    return Failure{ItemStatus::kDeadlineExceeded, "the deadline passed while a run that it shared failed"};
+  }
+  return TryRun(model, {&member, 1});
 }
 
 std::vector<QueuedItem*> BatchRunner::DecodeInputs(const Signature& signature, Members members) {
@@ -111,7 +119,7 @@ BatchRunner::Failure BatchRunner::Explain(const Watchdog::Watch& watch, const Se
   switch (watch.ended()) {
     case Watchdog::Watch::Ended::kTooLong:
       return {ItemStatus::kRunTimeout,
-              "the run took longer than " + std::to_string(model.plan().runTimeoutNs / 1'000'000) + " ms", false};
+              "the run took longer than " + std::to_string(model.plan().runTimeoutNs / 1'000'000) + " ms", true};
     case Watchdog::Watch::Ended::kStopping:
       return {ItemStatus::kUnavailable, "the worker is stopping", false};
     case Watchdog::Watch::Ended::kNo:

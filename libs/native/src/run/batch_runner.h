@@ -19,8 +19,8 @@ class BatchRunner {
   BatchRunner(const ServedModels& models, const Answers& answers, Watchdog& watchdog, std::size_t executor)
       : models_(models), answers_(answers), watchdog_(watchdog), executor_(executor) {}
 
-  // Items of one model that is ready. When a shared run fails its items are run one by one, so that only the one at
-  // fault fails; when it takes too long all of them do. Never throws; every item is answered when it returns.
+  // Items of one model that is ready. When a shared run fails or takes too long its items are run one by one, so that
+  // only the one at fault fails. Never throws; every item is answered when it returns.
   void Run(std::vector<QueuedItem> batch);
 
  private:
@@ -32,6 +32,8 @@ class BatchRunner {
   using Members = std::span<QueuedItem* const>;
 
   void RunMembers(ServedModel& model, Members members);
+  // Runs one item of a shared run that failed, unless its time is over.
+  std::optional<Failure> TryAlone(ServedModel& model, QueuedItem* member);
   // Decodes string inputs; items that do not decode are answered. Returns those that are left.
   std::vector<QueuedItem*> DecodeInputs(const Signature& signature, Members members);
   // Runs members together and answers them, or says why not; then none of them is answered.
