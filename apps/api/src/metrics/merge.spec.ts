@@ -9,7 +9,7 @@ import { MergedMetrics } from './merge';
 
 describe('merged metrics', () => {
   const runDir = mkdtempSync(join(tmpdir(), 'il-merge-'));
-  const closing: (() => void | Promise<unknown>)[] = [];
+  const closing: (() => Promise<unknown>)[] = [];
   afterEach(() => Promise.all(closing.splice(0).map((close) => close())));
   afterAll(() => rmSync(runDir, { recursive: true }));
 
@@ -29,7 +29,7 @@ describe('merged metrics', () => {
     await new Promise<void>((resolve) => server.listen(runPaths(runDir).statusSocket(id), resolve));
     closing.push(() => {
       server.closeAllConnections();
-      server.close();
+      return new Promise((resolve) => server.close(resolve));
     });
   }
 
