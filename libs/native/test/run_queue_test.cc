@@ -14,6 +14,8 @@ namespace {
 
 using Pushed = WorkQueue::Pushed;
 
+constexpr std::size_t kExecutors = 3;
+
 ServedModels MakeModels() {
   ServedModels models;
   for (int i = 0; i < 2; ++i) {
@@ -29,6 +31,7 @@ class WorkQueueTest : public testing::Test {
   WorkQueue queue_{{.lane = Lane::kRealtime,
                     .modelsCount = 2,
                     .clientItemsMax = 3,
+                    .executorsCount = kExecutors,
                     .limits =
                         [this](std::vector<ModelLimits>& limits) {
                           for (std::size_t i = 0; i < limits.size(); ++i) limits[i] = models_[i]->Limits();
@@ -51,7 +54,7 @@ TEST_F(WorkQueueTest, HandsOutWhatBelongsTogether) {
   Push(Make(2));
   Push(Make(3, 1, 0, 1));
   EXPECT_EQ(queue_.gauge(0).items, 2);
-  WorkQueue::Work work = queue_.Take();
+  WorkQueue::Work work = queue_.Take(0);
   EXPECT_EQ(work.batch.size(), 2U);
   EXPECT_EQ(queue_.gauge(0).items, 0);
   EXPECT_EQ(queue_.gauge(0).oldestNs, 0);
@@ -63,7 +66,7 @@ TEST_F(WorkQueueTest, CountsWaitingAndRunningItemsOfAClient) {
   for (std::uint64_t id = 1; id <= 3; ++id) EXPECT_EQ(Push(Make(id)), Pushed::kAccepted);
   EXPECT_EQ(Push(Make(4)), Pushed::kFull);
   EXPECT_EQ(Push(Make(5, 2)), Pushed::kAccepted);
-  WorkQueue::Work work = queue_.Take();
+  WorkQueue::Work work = queue_.Take(0);
   EXPECT_EQ(Push(Make(6)), Pushed::kFull) << "what runs still counts";
   for (QueuedItem& queued : work.batch) answers_.Finish(queued, {});
   EXPECT_EQ(Push(Make(7)), Pushed::kAccepted);
@@ -79,7 +82,7 @@ TEST_F(WorkQueueTest, KeepsAnItemThatItDoesNotAccept) {
 TEST_F(WorkQueueTest, GivesExpiredItemsNoPlaceInABatch) {
   Push(Make(1, 1, 1));
   Push(Make(2));
-  WorkQueue::Work work = queue_.Take();
+  WorkQueue::Work work = queue_.Take(0);
   ASSERT_EQ(work.expired.size(), 1U);
   EXPECT_EQ(work.expired[0].item.itemId, 1U);
   ASSERT_EQ(work.batch.size(), 1U);
@@ -94,7 +97,7 @@ TEST_F(WorkQueueTest, RemovesCancelledItemsAndGoneClients) {
   EXPECT_EQ(queue_.Cancel(1, 2).size(), 1U);
   EXPECT_TRUE(queue_.Cancel(1, 2).empty());
   EXPECT_EQ(queue_.DropClient(1).size(), 2U);
-  WorkQueue::Work work = queue_.Take();
+  WorkQueue::Work work = queue_.Take(0);
   ASSERT_EQ(work.batch.size(), 1U);
   EXPECT_EQ(work.batch[0].item.clientId, 2U);
 }
@@ -103,7 +106,7 @@ TEST_F(WorkQueueTest, IsIdleOnceEveryAcceptedItemIsAnswered) {
   EXPECT_TRUE(queue_.WaitUntilIdle(0));
   Push(Make(1));
   EXPECT_FALSE(queue_.WaitUntilIdle(0));
-  WorkQueue::Work work = queue_.Take();
+  WorkQueue::Work work = queue_.Take(0);
   EXPECT_FALSE(queue_.WaitUntilIdle(0));
   answers_.Fail(work.batch[0], ItemStatus::kFailed, "no");
   EXPECT_TRUE(queue_.WaitUntilIdle(0));
@@ -112,9 +115,32 @@ TEST_F(WorkQueueTest, IsIdleOnceEveryAcceptedItemIsAnswered) {
 TEST_F(WorkQueueTest, EndsTakeWhenClosedAndEmpty) {
   Push(Make(1));
   queue_.Close();
-  EXPECT_EQ(queue_.Take().batch.size(), 1U);
-  WorkQueue::Work end = queue_.Take();
+  EXPECT_EQ(queue_.Take(0).batch.size(), 1U);
+  WorkQueue::Work end = queue_.Take(0);
   EXPECT_TRUE(end.batch.empty() && end.expired.empty());
+}
+
+TEST_F(WorkQueueTest, WakesTheExecutorThatBeganToWaitLast) {
+  std::mutex mutex;
+  std::vector<std::size_t> woken;
+  std::vector<std::thread> executors;
+  for (std::size_t i = 0; i < kExecutors; ++i) {
+    executors.emplace_back([&, i] {
+      WorkQueue::Work work = queue_.Take(i);
+      {
+        const std::scoped_lock lock(mutex);
+        woken.push_back(i);
+      }
+      answers_.FailAll(std::move(work.batch), ItemStatus::kFailed, "");
+    });
+    while (queue_.waitingExecutors() <= i) std::this_thread::yield();
+  }
+  for (std::uint64_t id = 1; id <= kExecutors; ++id) {
+    Push(Make(id));
+    EXPECT_TRUE(queue_.WaitUntilIdle(10'000'000'000));
+  }
+  for (std::thread& executor : executors) executor.join();
+  EXPECT_EQ(woken, (std::vector<std::size_t>{2, 1, 0}));
 }
 
 // Producers push, cancel and disappear while executors take: every item is answered exactly once.
@@ -122,10 +148,10 @@ TEST_F(WorkQueueTest, AnswersEveryItemOnceWhateverComesTogether) {
   constexpr int kClients = 3;
   constexpr std::uint64_t kItemsPerClient = 400;
   std::vector<std::thread> executors;
-  for (int i = 0; i < 3; ++i) {
-    executors.emplace_back([this] {
+  for (std::size_t i = 0; i < kExecutors; ++i) {
+    executors.emplace_back([this, i] {
       while (true) {
-        WorkQueue::Work work = queue_.Take();
+        WorkQueue::Work work = queue_.Take(i);
         if (work.batch.empty() && work.expired.empty()) return;
         answers_.FailAll(std::move(work.expired), ItemStatus::kDeadlineExceeded, "");
         for (QueuedItem& queued : work.batch) {

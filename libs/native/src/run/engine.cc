@@ -21,6 +21,7 @@ Engine::Engine(EnginePlan plan)
       queue_({.lane = plan_.lane,
               .modelsCount = models_.size(),
               .clientItemsMax = plan_.queueItemsMax,
+              .executorsCount = plan_.cpus.size(),
               .limits =
                   [this](std::vector<ModelLimits>& limits) {
                     for (std::size_t i = 0; i < limits.size(); ++i) limits[i] = models_[i]->Limits();
@@ -106,7 +107,7 @@ void Engine::ExecutorLoop(std::size_t executor) {
   }
   BatchRunner runner(models_, answers_, watchdog_, executor);
   while (true) {
-    WorkQueue::Work work = queue_.Take();
+    WorkQueue::Work work = queue_.Take(executor);
     if (work.batch.empty() && work.expired.empty()) return;
     answers_.FailAll(std::move(work.expired), ItemStatus::kDeadlineExceeded, "the deadline passed while waiting");
     if (!work.batch.empty()) runner.Run(std::move(work.batch));

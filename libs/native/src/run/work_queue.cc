@@ -21,9 +21,13 @@ QueueEntry EntryOf(const QueuedItem& queued) {
 }  // namespace
 
 WorkQueue::WorkQueue(WorkQueueOptions options)
-    : options_(std::move(options)), gauges_(new QueueGauge[options_.modelsCount]), limits_(options_.modelsCount) {}
+    : options_(std::move(options)),
+      gauges_(new QueueGauge[options_.modelsCount]),
+      waiters_(new Waiter[options_.executorsCount]),
+      limits_(options_.modelsCount) {}
 
 WorkQueue::Pushed WorkQueue::Push(QueuedItem& queued) {
+  Waiter* called = nullptr;
   {
     const std::scoped_lock lock(mutex_);
     if (isClosed_) return Pushed::kClosed;
@@ -37,8 +41,13 @@ WorkQueue::Pushed WorkQueue::Push(QueuedItem& queued) {
     }
     entries_.push_back(EntryOf(queued));
     items_.push_back(std::move(queued));
+    if (!waiting_.empty()) {
+      called = &waiters_[waiting_.back()];
+      called->isCalled = true;
+      waiting_.pop_back();
+    }
   }
-  wake_.notify_one();
+  if (called != nullptr) called->wake.notify_one();
   return Pushed::kAccepted;
 }
 
@@ -64,9 +73,20 @@ std::vector<QueuedItem> WorkQueue::TakeAll() {
   return RemoveIf([](const QueuedItem&) { return true; });
 }
 
-WorkQueue::Work WorkQueue::Take() {
+// Precondition: `lock` holds mutex_.
+void WorkQueue::WaitForItems(std::unique_lock<std::mutex>& lock, std::size_t executor) {
+  Waiter& waiter = waiters_[executor];
+  while (items_.empty() && !isClosed_) {
+    waiter.isCalled = false;
+    waiting_.push_back(executor);
+    waiter.wake.wait(lock, [&] { return waiter.isCalled || isClosed_; });
+    std::erase(waiting_, executor);  // still there when nobody but Close called
+  }
+}
+
+WorkQueue::Work WorkQueue::Take(std::size_t executor) {
   std::unique_lock lock(mutex_);
-  wake_.wait(lock, [this] { return !items_.empty() || isClosed_; });
+  WaitForItems(lock, executor);
   const std::int64_t nowNs = MonotonicNowNs();
   Work work;
   work.expired = RemoveExpired(nowNs);
@@ -94,7 +114,12 @@ void WorkQueue::Close() {
     const std::scoped_lock lock(mutex_);
     isClosed_ = true;
   }
-  wake_.notify_all();
+  for (std::size_t i = 0; i < options_.executorsCount; ++i) waiters_[i].wake.notify_one();
+}
+
+std::size_t WorkQueue::waitingExecutors() const {
+  const std::scoped_lock lock(mutex_);
+  return waiting_.size();
 }
 
 bool WorkQueue::WaitUntilIdle(std::int64_t timeoutNs) {

@@ -30,6 +30,8 @@ struct WorkQueueOptions {
   std::size_t modelsCount = 0;
   // Items of one client that wait or run; at least 1.
   std::size_t clientItemsMax = 0;
+  // Threads that call Take.
+  std::size_t executorsCount = 1;
   // Fills in the limits of every model, by index; called with the queue locked, must be quick.
   std::function<void(std::vector<ModelLimits>&)> limits;
 };
@@ -52,8 +54,10 @@ class WorkQueue {
     std::vector<QueuedItem> batch;    // of one model
     std::vector<QueuedItem> expired;  // their deadline has passed
   };
-  // Waits for work. Both parts are empty exactly when the queue is closed and empty.
-  Work Take();
+  // Waits for work. Both parts are empty exactly when the queue is closed and empty. Of the executors that wait, the one
+  // that began last is woken first: its caches still hold the model. `executor` is below executorsCount, and each one
+  // calls from its own thread.
+  Work Take(std::size_t executor);
 
   // Items whose deadline has passed, for a caller that comes by when no executor does.
   std::vector<QueuedItem> TakeExpired(std::int64_t nowNs);
@@ -70,10 +74,19 @@ class WorkQueue {
   // Every accepted item has been answered; false when that is not so within `timeoutNs`.
   bool WaitUntilIdle(std::int64_t timeoutNs);
 
+  std::size_t waitingExecutors() const;
+
   // Readable at any time without the lock.
   const QueueGauge& gauge(std::size_t model) const { return gauges_[model]; }
 
  private:
+  // What one executor sleeps on.
+  struct Waiter {
+    std::condition_variable wake;
+    bool isCalled = false;
+  };
+
+  void WaitForItems(std::unique_lock<std::mutex>& lock, std::size_t executor);
   template <class Predicate>
   std::vector<QueuedItem> RemoveIf(Predicate predicate);
   QueuedItem RemoveAt(std::size_t index);
@@ -83,10 +96,12 @@ class WorkQueue {
 
   const WorkQueueOptions options_;
   std::unique_ptr<QueueGauge[]> gauges_;
-  std::mutex mutex_;
-  std::condition_variable wake_;
+  mutable std::mutex mutex_;
   std::condition_variable idle_;
-  // Guarded by mutex_. `entries_[i]` is what the coalescer sees of `items_[i]`; the order means nothing.
+  std::unique_ptr<Waiter[]> waiters_;  // by executor
+  // Guarded by mutex_, as `isCalled` of the waiters. `entries_[i]` is what the coalescer sees of `items_[i]`; the order
+  // means nothing.
+  std::vector<std::size_t> waiting_;  // executors, the one that began last at the end
   std::vector<QueueEntry> entries_;
   std::vector<QueuedItem> items_;
   std::vector<ModelLimits> limits_;
