@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { loadConfig, runPaths, type Config } from '@app/config';
 import { openModelCatalog } from '@app/models';
-import { WorkerPool } from '@app/native';
+import { isolateFront, WorkerPool } from '@app/native';
 import { createLogger, observeEventLoop, observeMemory, serveProcessStatus, type Logger } from '@app/telemetry';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Registry } from 'prom-client';
@@ -19,6 +19,8 @@ export async function runApi(): Promise<void> {
   const config = loadConfig();
   const logger = createLogger(PROCESS_ID, config.logLevel);
   mkdirSync(config.runDir, { recursive: true });
+  const isolation = isolateFront();
+  if (isolation.state !== 'active') logger.info({ isolation }, 'live requests may wait for the CPU behind other processes');
   const registry = new Registry();
   observeEventLoop(registry, PROCESS_ID);
   observeMemory(registry, PROCESS_ID);

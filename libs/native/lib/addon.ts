@@ -31,6 +31,8 @@ export interface NativeAddon {
   workerDrain(worker: NativeWorkerHandle, timeoutMs: number): Promise<boolean>;
   /** Answers what is left with `unavailable`, closes the channels and ends the threads. Idempotent. */
   workerClose(worker: NativeWorkerHandle): Promise<boolean>;
+  /** Lets the calling thread, which stands between callers and live executors, wake up about as soon as they do. */
+  isolateFront(): IsolationTool;
   /** Loads ONNX Runtime with the checks of a worker's start, and keeps it loaded. Throws. */
   runtimeVersion(options: { ortLibraryPath: string }): string;
 }

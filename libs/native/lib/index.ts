@@ -1,4 +1,5 @@
 export { ChannelError, IllegalStateError } from './errors';
+export { isolateFront } from './isolation';
 export { inspectRuntime, type RuntimeReport } from './runtime';
 export { WorkerPool, type WorkerPoolOptions } from './worker-pool';
 export { startWorker, type StartWorkerOptions, type WorkerHandle, type WorkerModelStats } from './worker';

@@ -15,6 +15,8 @@ namespace {
 using Pushed = WorkQueue::Pushed;
 
 constexpr std::size_t kExecutors = 3;
+// Executors that are near no caller.
+constexpr int kNoCpu = -1;
 
 ServedModels MakeModels() {
   ServedModels models;
@@ -31,7 +33,7 @@ class WorkQueueTest : public testing::Test {
   WorkQueue queue_{{.lane = Lane::kRealtime,
                     .modelsCount = 2,
                     .clientItemsMax = 3,
-                    .executorsCount = kExecutors,
+                    .cpus = std::vector<int>(kExecutors, kNoCpu),
                     .limits =
                         [this](std::vector<ModelLimits>& limits) {
                           for (std::size_t i = 0; i < limits.size(); ++i) limits[i] = models_[i]->Limits();

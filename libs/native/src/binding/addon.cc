@@ -24,6 +24,7 @@ constexpr struct {
     {"workerIsolation", WorkerIsolation},
     {"workerDrain", WorkerDrain},
     {"workerClose", WorkerClose},
+    {"isolateFront", IsolateFront},
     {"runtimeVersion", RuntimeVersion},
 };
 

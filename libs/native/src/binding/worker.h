@@ -12,6 +12,7 @@ Napi::Value WorkerStats(const Napi::CallbackInfo& info);
 Napi::Value WorkerIsolation(const Napi::CallbackInfo& info);
 Napi::Value WorkerDrain(const Napi::CallbackInfo& info);
 Napi::Value WorkerClose(const Napi::CallbackInfo& info);
+Napi::Value IsolateFront(const Napi::CallbackInfo& info);
 Napi::Value RuntimeVersion(const Napi::CallbackInfo& info);
 
 }  // namespace interleave::binding

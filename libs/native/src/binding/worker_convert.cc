@@ -119,13 +119,7 @@ const char* StateName(ToolState state) {
 
 Napi::Array ToolsToJs(Napi::Env env, const std::vector<IsolationTool>& tools) {
   Napi::Array array = Napi::Array::New(env, tools.size());
-  for (std::uint32_t i = 0; i < tools.size(); ++i) {
-    Napi::Object tool = Napi::Object::New(env);
-    tool.Set("tool", tools[i].tool);
-    tool.Set("state", StateName(tools[i].state));
-    tool.Set("reason", tools[i].reason.empty() ? env.Null() : Napi::String::New(env, tools[i].reason).As<Napi::Value>());
-    array.Set(i, tool);
-  }
+  for (std::uint32_t i = 0; i < tools.size(); ++i) array.Set(i, ToolToJs(env, tools[i]));
   return array;
 }
 
@@ -155,6 +149,14 @@ Napi::Array StatsToJs(Napi::Env env, const Engine& engine) {
     array.Set(i, ModelStatsToJs(env, *models[i], engine.queueGauge(i)));
   }
   return array;
+}
+
+Napi::Object ToolToJs(Napi::Env env, const IsolationTool& tool) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("tool", tool.tool);
+  object.Set("state", StateName(tool.state));
+  object.Set("reason", tool.reason.empty() ? env.Null() : Napi::String::New(env, tool.reason).As<Napi::Value>());
+  return object;
 }
 
 Napi::Array IsolationToJs(Napi::Env env, const Engine& engine) {

