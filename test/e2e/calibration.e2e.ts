@@ -28,7 +28,7 @@ describe('measuring what runs cost', () => {
     fixture.remove();
   });
 
-  const place = (names: string[], lane: Lane = 'batch', budgetMs = 1500): void => {
+  const place = (names: string[], lane: Lane, budgetMs = 1000): void => {
     plan = fixture.plan(`all-${lane}`, lane, names);
     fixture.place(plan);
     writeFileSync(join(fixture.runDir, 'interleave.yaml'), `calibration: { budgetMs: ${budgetMs} }\n`);
@@ -50,7 +50,7 @@ describe('measuring what runs cost', () => {
   const hasCosts = (reports: ModelReport[]): boolean => reports.length > 0 && reports.every(({ cost }) => cost?.grid);
 
   it('happens once, in the background, and clients are told', async () => {
-    place(['encoder-tiny']);
+    place(['encoder-tiny'], 'realtime', 500);
     const [report] = await reportsWhen(pool, allLoaded(1));
     const signature = report?.signature;
     if (!signature) throw new Error('the model is not ready');
@@ -78,7 +78,7 @@ describe('measuring what runs cost', () => {
   });
 
   it('goes on after the process was killed in the middle of it', async () => {
-    place(['encoder-small'], 'batch', 5000);
+    place(['encoder-small'], 'realtime', 1500);
     await until(() => Promise.resolve(files('.measuring').length === 1), MEASURED_MS_MAX, () => `nothing is measured:\n${worker.errors}`);
     await restart();
     await untilState('measured');
@@ -101,7 +101,7 @@ describe('measuring what runs cost', () => {
   });
 
   it('does its best with every kind of model, and says why where it cannot', async () => {
-    place(['fixed', 'two-axes', 'strings', 'no-batch', 'no-mask', 'half', 'crash'], 'batch', 300);
+    place(['fixed', 'two-axes', 'strings', 'no-batch', 'no-mask', 'half', 'crash'], 'realtime', 300);
     await until(async () => (await statuses()).every(({ state }) => state === 'measured' || state === 'skipped'), MEASURED_MS_MAX, () => worker.errors);
     const skipped = (await statuses()).filter(({ state }) => state === 'skipped');
     expect(skipped).toEqual([{ name: 'crash', version: '1', state: 'skipped', reason: expect.stringMatching(/division by zero/i) }]);
@@ -114,7 +114,7 @@ describe('measuring what runs cost', () => {
   });
 
   it('gives up on a model that kills the process, and serves it all the same', async () => {
-    place(['crash-at-zero']);
+    place(['crash-at-zero'], 'realtime');
     expect(await worker.end()).toMatch(/^SIG/);
     await restart();
     expect(await worker.end()).toMatch(/^SIG/);

@@ -128,6 +128,22 @@ TEST_F(EngineTest, WritesItsReportAsJson) {
   EXPECT_NE(json.find(R"("coalesce":"padded","coalesceReason":null)"), std::string::npos) << json;
 }
 
+TEST_F(EngineTest, ReportsCostsAndComparesRunsWithThem) {
+  LoadedEngine engine(With({PlanOf(encoder_)}));
+  const auto report = [&] { return ReportsJson(engine->models()); };
+  EXPECT_NE(report().find(R"("cost":{"grid":null,"ratio":{"median":1,)"), std::string::npos) << report();
+  engine->SetCostTable(0, {.lengths = {8}, .rows = {1, 2}, .runNs = {{1500000.4, 0}}});
+  EXPECT_NE(report().find(R"("cost":{"grid":{"lengths":[8],"rows":[1,2],"runNs":[[1500000,0]]},)"), std::string::npos)
+      << report();
+  engine->OnItem(Make(1, Text(5)));
+  AnswerTo(1);
+  std::uint64_t compared = 0;
+  for (const auto& count : engine->models()[0]->stats().costRatios) compared += count;
+  EXPECT_EQ(compared, 1U);
+  EXPECT_GT(engine->models()[0]->stats().costRatioSum, 0);
+  EXPECT_THROW(engine->SetCostTable(1, {}), std::invalid_argument);
+}
+
 TEST_F(EngineTest, RefusesWhatDoesNotFitTheModel) {
   LoadedEngine engine(With({PlanOf(encoder_)}));
   engine->OnItem(Make(1, {Text(5)[0]}));
