@@ -142,8 +142,9 @@ void RatioTracker::Observe(double predictedNs, double measuredNs) {
     logMedian_ += (logRatio - logMedian_) / firstRuns_;
     return;
   }
-  logMedian_ += std::clamp(logRatio - logMedian_, -kMedianStep, kMedianStep);
-  const bool exceeds = logRatio - logMedian_ > logSpread_;
+  const double deviation = logRatio - logMedian_;
+  const bool exceeds = deviation > logSpread_;
+  logMedian_ += std::clamp(deviation, -kMedianStep, kMedianStep);
   logSpread_ += kSpreadStep * (exceeds ? kHighQuantile : kHighQuantile - 1);
   logSpread_ = std::clamp(logSpread_, kLogSpreadMin, kLogSpreadMax);
 }
