@@ -27,7 +27,7 @@ struct Policy {
   std::vector<ModelLimits> models{{.rowsMax = 8, .tokensMax = 256, .equalLengths = false}};
 
   std::vector<std::size_t> Choose(const Queue& queue, std::int64_t nowNs = kSecondNs) const {
-    return ChooseNext(queue, nowNs, {.lane = lane, .models = models});
+    return ChooseNext(queue, nowNs, {.lane = lane, .models = models}).indices;
   }
   std::set<std::size_t> ChooseSet(const Queue& queue, std::int64_t nowNs = kSecondNs) const {
     const auto chosen = Choose(queue, nowNs);

@@ -31,7 +31,7 @@ class WorkQueueTest : public testing::Test {
                     .clientItemsMax = 3,
                     .limits =
                         [this](std::vector<ModelLimits>& limits) {
-                          for (std::size_t i = 0; i < limits.size(); ++i) limits[i] = models_[i]->Limits();
+                          for (std::size_t i = 0; i < limits.size(); ++i) limits[i] = models_[i]->Limits(Lane::kRealtime);
                         }}};
   Answers answers_{queue_, models_};
   test::Inbox inbox_;

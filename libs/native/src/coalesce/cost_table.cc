@@ -125,7 +125,7 @@ namespace {
 // The first runs set the scale: the mean of their logarithms. From then on the steps are small.
 constexpr int kFirstRuns = 8;
 constexpr double kMedianStep = 0.02;
-constexpr double kSpreadStep = 0.05;
+constexpr double kSpreadStep = 0.02;
 constexpr double kHighQuantile = 0.95;
 // Ratios beyond e^±7 (a factor of 1 000) are faults of a clock, not of a table.
 constexpr double kLogRatioMax = 7.0;
@@ -142,8 +142,9 @@ void RatioTracker::Observe(double predictedNs, double measuredNs) {
     logMedian_ += (logRatio - logMedian_) / firstRuns_;
     return;
   }
-  logMedian_ += std::clamp(logRatio - logMedian_, -kMedianStep, kMedianStep);
-  const bool exceeds = logRatio - logMedian_ > logSpread_;
+  const double deviation = logRatio - logMedian_;
+  const bool exceeds = deviation > logSpread_;
+  logMedian_ += std::clamp(deviation, -kMedianStep, kMedianStep);
   logSpread_ += kSpreadStep * (exceeds ? kHighQuantile : kHighQuantile - 1);
   logSpread_ = std::clamp(logSpread_, kLogSpreadMin, kLogSpreadMax);
 }

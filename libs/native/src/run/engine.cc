@@ -27,7 +27,7 @@ Engine::Engine(EnginePlan plan)
               .clientItemsMax = plan_.queueItemsMax,
               .limits =
                   [this](std::vector<ModelLimits>& limits) {
-                    for (std::size_t i = 0; i < limits.size(); ++i) limits[i] = models_[i]->Limits();
+                    for (std::size_t i = 0; i < limits.size(); ++i) limits[i] = models_[i]->Limits(plan_.lane);
                   }}),
       answers_(queue_, models_),
       isolation_(plan_.cpus.size()),

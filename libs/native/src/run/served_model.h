@@ -50,8 +50,8 @@ class ServedModel {
   // Why it failed; empty otherwise.
   std::string reason() const;
 
-  // What a run of this model may hold, as of now.
-  ModelLimits Limits() const;
+  // What a run of this model may hold and costs, as of now.
+  ModelLimits Limits(Lane lane) const;
 
  private:
   void Fail(const std::string& reason);

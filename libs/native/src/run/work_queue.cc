@@ -160,7 +160,7 @@ std::vector<QueuedItem> WorkQueue::RemoveExpired(std::int64_t nowNs) {
 std::vector<QueuedItem> WorkQueue::RemoveBatch(std::int64_t nowNs) {
   if (items_.empty()) return {};
   options_.limits(limits_);
-  std::vector<std::size_t> chosen = ChooseNext(entries_, nowNs, {.lane = options_.lane, .models = limits_});
+  std::vector<std::size_t> chosen = ChooseNext(entries_, nowNs, {.lane = options_.lane, .models = limits_}).indices;
   // From the back, so that the indices still to be removed stay valid.
   std::sort(chosen.begin(), chosen.end(), std::greater<>());
   std::vector<QueuedItem> batch;
