@@ -16,7 +16,6 @@ describe('heat map of a cost table', () => {
   it('has the same digits in colours', () => {
     const coloured = heatMap(GRID, true);
     expect(coloured).toContain('\u001b[48;5;');
-    // eslint-disable-next-line no-control-regex
     expect(coloured.replace(/\u001b\[[0-9;]*m/g, '')).toBe(heatMap(GRID, false));
   });
 

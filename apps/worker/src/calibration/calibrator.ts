@@ -44,7 +44,9 @@ export class Calibrator {
       ...{ index, name, version, modelPath, rowTokensMax, signature: null, costId: null, fileModifiedMs: null },
       ...{ state: 'waiting', reason: null },
     }));
-    this.timer = setInterval(() => (this.turn ??= this.takeTurn().finally(() => (this.turn = null))), POLL_MS);
+    this.timer = setInterval(() => {
+      this.turn ??= this.takeTurn().finally(() => (this.turn = null));
+    }, POLL_MS);
   }
 
   statuses(): CalibrationStatus[] {
