@@ -15,8 +15,8 @@ const ROWS = 400;
 const SEED = 7;
 const WORKER = 'default-batch';
 const GOAL = 0.1;
-const CALIBRATED_MS_MAX = 120_000;
-const BATCH_MS_MAX = 120_000;
+const CALIBRATED_MS_MAX = 600_000;
+const BATCH_MS_MAX = 300_000;
 
 interface Mix {
   name: string;
