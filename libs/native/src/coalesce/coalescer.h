@@ -68,12 +68,12 @@ struct Choice {
   std::int64_t predictedNs = 0;
 };
 
-// Realtime: the most urgent item (priority, then deadline, then age) and what is close to it in length. Batch: the
-// items that fill a run best with the least padding; an item past the age bound goes first.
-// Takes O(n) time in the realtime lane and O(n log n) in the batch lane.
+// Divides the queue into the runs that cost the least together (partition.h) and picks one of them. Only that one is
+// fixed: the next call divides anew what waits then.
+// Realtime: the run of the item whose deadline leaves no room for one more typical run; else that of the item that is due
+// first by arrival and priority. An item that cannot make its deadline any more only runs when nothing else waits.
+// Batch: the run of an item past the age bound; else the run that wastes the least, so that odd lengths wait for partners.
+// O(n * items in a run).
 Choice ChooseNext(std::span<const QueueEntry> queue, std::int64_t nowNs, const CoalesceLimits& limits);
-
-// Tokens that `rows` rows padded to `lengths` count against ModelLimits::tokensMax; a row without sequence axis is one.
-std::int64_t PaddedTokens(std::int64_t rows, const std::array<std::int64_t, 2>& lengths);
 
 }  // namespace interleave

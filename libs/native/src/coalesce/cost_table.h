@@ -23,7 +23,7 @@ struct CostGrid {
 class CostTable {
  public:
   // Limits of a grid: beyond these the dense table would not stay in the processor's cache.
-  static constexpr std::int64_t kRowsMax = 1024;
+  static constexpr std::int64_t kRowsMax = 256;
   static constexpr std::int64_t kLengthMax = 1 << 20;
 
   // Throws std::invalid_argument that says what is wrong with the grid.
