@@ -36,7 +36,7 @@ class WorkQueueTest : public testing::Test {
                     .cpus = std::vector<int>(kExecutors, kNoCpu),
                     .limits =
                         [this](std::vector<ModelLimits>& limits) {
-                          for (std::size_t i = 0; i < limits.size(); ++i) limits[i] = models_[i]->Limits();
+                          for (std::size_t i = 0; i < limits.size(); ++i) limits[i] = models_[i]->Limits(Lane::kRealtime);
                         }}};
   Answers answers_{queue_, models_};
   test::Inbox inbox_;
@@ -145,6 +145,21 @@ TEST_F(WorkQueueTest, WakesTheExecutorThatBeganToWaitLast) {
   EXPECT_EQ(woken, (std::vector<std::size_t>{2, 1, 0}));
 }
 
+TEST_F(WorkQueueTest, HandsOutProbesLast) {
+  Probe probe{.done = [](const ProbeResult&) {}};
+  EXPECT_EQ(queue_.PushProbe(probe), Pushed::kAccepted);
+  Push(Make(1));
+  WorkQueue::Work first = queue_.Take(0);
+  EXPECT_EQ(first.batch.size(), 1U);
+  EXPECT_FALSE(first.probe);
+  EXPECT_TRUE(queue_.Take(0).probe);
+  Probe other{.done = [](const ProbeResult&) {}};
+  queue_.PushProbe(other);
+  queue_.Close();
+  EXPECT_EQ(queue_.TakeProbes().size(), 1U);
+  EXPECT_EQ(queue_.PushProbe(probe), Pushed::kClosed);
+}
+
 // Producers push, cancel and disappear while executors take: every item is answered exactly once.
 TEST_F(WorkQueueTest, AnswersEveryItemOnceWhateverComesTogether) {
   constexpr int kClients = 3;
@@ -154,7 +169,7 @@ TEST_F(WorkQueueTest, AnswersEveryItemOnceWhateverComesTogether) {
     executors.emplace_back([this, i] {
       while (true) {
         WorkQueue::Work work = queue_.Take(i);
-        if (work.batch.empty() && work.expired.empty()) return;
+        if (work.IsNone()) return;
         answers_.FailAll(std::move(work.expired), ItemStatus::kDeadlineExceeded, "");
         for (QueuedItem& queued : work.batch) {
           queued.item.responder->MarkRunning();

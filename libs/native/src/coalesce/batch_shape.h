@@ -7,22 +7,26 @@
 
 namespace interleave {
 
+// What a row padded to `lengths` counts: the sum over its sequence axes, 1 without one.
+inline std::int64_t TokensOfRow(const std::array<std::int64_t, 2>& lengths) {
+  return std::max<std::int64_t>(1, lengths[0] + lengths[1]);
+}
+
 struct BatchShape {
   std::int64_t rows = 0;
   std::array<std::int64_t, 2> lengths{};
 
-  BatchShape With(const QueueEntry& entry) const {
-    return {rows + entry.rows,
-            {std::max(lengths[0], entry.lengths[0]), std::max(lengths[1], entry.lengths[1])}};
+  BatchShape With(const BatchShape& other) const {
+    return {rows + other.rows, {std::max(lengths[0], other.lengths[0]), std::max(lengths[1], other.lengths[1])}};
   }
   bool Fits(const ModelLimits& limits) const {
-    return rows <= limits.rowsMax && PaddedTokens(rows, lengths) <= limits.tokensMax;
+    return rows <= limits.rowsMax && rows * TokensOfRow(lengths) <= limits.tokensMax;
   }
 };
 
 // Runs by itself: asked to, or too large to share.
 inline bool IsAlone(const QueueEntry& entry, const ModelLimits& limits) {
-  return entry.alone || !BatchShape{}.With(entry).Fits(limits);
+  return entry.alone || !BatchShape{entry.rows, entry.lengths}.Fits(limits);
 }
 
 // The two may share a run as far as model, shapes and equal lengths go.

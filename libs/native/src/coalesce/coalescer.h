@@ -4,12 +4,20 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
+
+#include "coalesce/cost_table.h"
 
 namespace interleave {
 
 enum class Lane : std::uint8_t { kRealtime, kBatch };
+
+// Longest shared runs by lane: in the realtime lane what a new item may have to wait for an executor. Capping at 40 ms
+// costs 0 to 2 % of the throughput (scheduling.md §1).
+inline constexpr std::int64_t kRealtimeRunNsMax = 40'000'000;
+inline constexpr std::int64_t kBatchRunNsMax = 100'000'000;
 
 // One waiting item as the policy sees it.
 struct QueueEntry {
@@ -27,13 +35,18 @@ struct QueueEntry {
   std::int64_t enqueuedNs = 0;
 };
 
-// Limits of one run of one model. An item that exceeds them by itself runs alone.
+// One model as the policy sees it. An item that exceeds the limits by itself runs alone.
 struct ModelLimits {
   std::int64_t rowsMax = 1;
-  // Rows times the padded lengths of a row.
+  // Rows times the padded length of a row: what memory allows.
   std::int64_t tokensMax = 1;
   // Items of unequal lengths never share a run.
   bool equalLengths = false;
+  // Never null. Shared, since a new table may replace it while a choice is being made.
+  std::shared_ptr<const CostTable> cost = CostTable::Analytic();
+  CostRatio ratio{};
+  // Predicted by the table and the median ratio.
+  std::int64_t runNsMax = kRealtimeRunNsMax;
 };
 
 struct CoalesceLimits {
@@ -42,16 +55,25 @@ struct CoalesceLimits {
   std::span<const ModelLimits> models;
   // Batch lane: an item older than this is taken next, with what fits it.
   std::int64_t ageMaxNs = 5'000'000'000;
+  // Realtime lane: a run of b rows counts as 1 + waitingWeight * b times its cost, for those who wait for its end.
+  double waitingWeight = 0.1;
+  // Realtime lane: an item of priority p is due p of these after its arrival, so that none waits forever.
+  std::int64_t ageStepNs = 10'000'000;
 };
 
-// Indices into `queue` of the items to run together next, all of one model; empty exactly when the queue is.
-// Realtime: the most urgent item (priority, then deadline, then age) and what is close to it in length. Batch: the
-// items that fill a run best with the least padding; an item past the age bound goes first.
-// Takes O(n) time in the realtime lane and O(n log n) in the batch lane.
-std::vector<std::size_t> ChooseNext(std::span<const QueueEntry> queue, std::int64_t nowNs,
-                                    const CoalesceLimits& limits);
+struct Choice {
+  // Into the queue: the items to run together next, all of one model; empty exactly when the queue is.
+  std::vector<std::size_t> indices;
+  // Of the run, by the table and the median ratio.
+  std::int64_t predictedNs = 0;
+};
 
-// Tokens that `rows` rows padded to `lengths` count against ModelLimits::tokensMax; a row without sequence axis is one.
-std::int64_t PaddedTokens(std::int64_t rows, const std::array<std::int64_t, 2>& lengths);
+// Divides the queue into the runs that cost the least together (partition.h) and picks one of them. Only that one is
+// fixed: the next call divides anew what waits then.
+// Realtime: the run of the item whose deadline leaves no room for one more typical run; else that of the item that is due
+// first by arrival and priority. An item that cannot make its deadline any more only runs when nothing else waits.
+// Batch: the run of an item past the age bound; else the run that wastes the least, so that odd lengths wait for partners.
+// O(n * items in a run).
+Choice ChooseNext(std::span<const QueueEntry> queue, std::int64_t nowNs, const CoalesceLimits& limits);
 
 }  // namespace interleave

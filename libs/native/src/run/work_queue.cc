@@ -5,9 +5,13 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
+#include <iterator>
 
 namespace interleave {
 namespace {
+
+// Whoever measures waits for each result; more would be a mistake.
+constexpr std::size_t kProbesMax = 16;
 
 QueueEntry EntryOf(const QueuedItem& queued) {
   return {.model = queued.item.model,
@@ -49,6 +53,19 @@ WorkQueue::Pushed WorkQueue::Push(QueuedItem& queued) {
   return Pushed::kAccepted;
 }
 
+WorkQueue::Pushed WorkQueue::PushProbe(Probe& probe) {
+  Waiter* called = nullptr;
+  {
+    const std::scoped_lock lock(mutex_);
+    if (isClosed_) return Pushed::kClosed;
+    if (probes_.size() >= kProbesMax) return Pushed::kFull;
+    probes_.push_back(std::move(probe));
+    called = CallWaiter();
+  }
+  if (called != nullptr) called->wake.notify_one();
+  return Pushed::kAccepted;
+}
+
 std::vector<QueuedItem> WorkQueue::Cancel(std::uint64_t clientId, std::uint64_t itemId) {
   const std::scoped_lock lock(mutex_);
   return RemoveIf([=](const QueuedItem& queued) {
@@ -71,6 +88,13 @@ std::vector<QueuedItem> WorkQueue::TakeAll() {
   return RemoveIf([](const QueuedItem&) { return true; });
 }
 
+std::vector<Probe> WorkQueue::TakeProbes() {
+  const std::scoped_lock lock(mutex_);
+  std::vector<Probe> probes(std::move_iterator(probes_.begin()), std::move_iterator(probes_.end()));
+  probes_.clear();
+  return probes;
+}
+
 // Precondition: mutex_ is held. Picks the executor on the caller's CPU, which the caller is about to leave: waking it there
 // took 9 us, on the other CPU of a virtual machine 43 us. Else the one that began to wait last: its caches still hold
 // the model. Null when none waits.
@@ -86,9 +110,9 @@ WorkQueue::Waiter* WorkQueue::CallWaiter() {
 }
 
 // Precondition: `lock` holds mutex_.
-void WorkQueue::WaitForItems(std::unique_lock<std::mutex>& lock, std::size_t executor) {
+void WorkQueue::WaitForWork(std::unique_lock<std::mutex>& lock, std::size_t executor) {
   Waiter& waiter = waiters_[executor];
-  while (items_.empty() && !isClosed_) {
+  while (items_.empty() && probes_.empty() && !isClosed_) {
     waiter.isCalled = false;
     waiting_.push_back(executor);
     waiter.wake.wait(lock, [&] { return waiter.isCalled || isClosed_; });
@@ -98,9 +122,14 @@ void WorkQueue::WaitForItems(std::unique_lock<std::mutex>& lock, std::size_t exe
 
 WorkQueue::Work WorkQueue::Take(std::size_t executor) {
   std::unique_lock lock(mutex_);
-  WaitForItems(lock, executor);
-  const std::int64_t nowNs = MonotonicNowNs();
+  WaitForWork(lock, executor);
   Work work;
+  if (items_.empty() && !probes_.empty()) {
+    work.probe = std::move(probes_.front());
+    probes_.pop_front();
+    return work;
+  }
+  const std::int64_t nowNs = MonotonicNowNs();
   work.expired = RemoveExpired(nowNs);
   work.batch = RemoveBatch(nowNs);
   return work;
@@ -170,7 +199,7 @@ std::vector<QueuedItem> WorkQueue::RemoveExpired(std::int64_t nowNs) {
 std::vector<QueuedItem> WorkQueue::RemoveBatch(std::int64_t nowNs) {
   if (items_.empty()) return {};
   options_.limits(limits_);
-  std::vector<std::size_t> chosen = ChooseNext(entries_, nowNs, {.lane = options_.lane, .models = limits_});
+  std::vector<std::size_t> chosen = ChooseNext(entries_, nowNs, {.lane = options_.lane, .models = limits_}).indices;
   // From the back, so that the indices still to be removed stay valid.
   std::sort(chosen.begin(), chosen.end(), std::greater<>());
   std::vector<QueuedItem> batch;

@@ -1,0 +1,29 @@
+// Does a request still make its deadline behind the work that waits? The only place of the formula.
+#pragma once
+
+#include <cstdint>
+
+namespace interleave {
+
+struct AdmissionRequest {
+  // Predicted work that waits or runs, over all executors.
+  std::int64_t backlogNs = 0;
+  // At least 1.
+  std::int64_t executors = 1;
+  // Of the request by itself, by the high ratio.
+  std::int64_t costHighNs = 0;
+  // What is left until the deadline; 0: none.
+  std::int64_t timeoutNs = 0;
+};
+
+struct Admission {
+  bool admitted = false;
+  // When it would fit, if nothing else came; 0 when admitted, -1 when it would not even on an idle worker.
+  std::int64_t retryAfterNs = 0;
+};
+
+// Graham's bound for list scheduling (1966): the last of all waiting items starts at the latest when the work before it,
+// shared evenly among the executors, is done. Runs that items share only shorten that.
+Admission Admit(const AdmissionRequest& request);
+
+}  // namespace interleave

@@ -1,0 +1,118 @@
+#include "coalesce/groups.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "coalesce/batch_shape.h"
+
+namespace interleave {
+namespace {
+
+// Where the default priority 0 stands among 1 (highest) to 255.
+constexpr std::int64_t kDefaultPriority = 128;
+
+struct Sortable {
+  // Upper half: a hash of what must be equal to share a run; lower half: the length. Two groups with equal hashes only
+  // end up between each other, where the boundaries still divide them.
+  std::uint64_t key = 0;
+  std::uint32_t age = 0;
+  std::uint32_t index = 0;
+};
+
+std::uint32_t Hash(std::uint64_t a, std::uint64_t b) {
+  // Multiplier of SplitMix64 (Steele, Lea, Flood 2014).
+  const std::uint64_t mixed = (a ^ (b * 0x9E3779B97F4A7C15U)) * 0xBF58476D1CE4E5B9U;
+  return static_cast<std::uint32_t>(mixed >> 32);
+}
+
+std::uint64_t Key(const QueueEntry& entry, const ModelLimits& limits) {
+  const auto first = static_cast<std::uint64_t>(entry.lengths[0]);
+  const auto second = static_cast<std::uint64_t>(entry.lengths[1]);
+  const std::uint64_t group = Hash(entry.shapeKey, entry.model + 1);
+  if (limits.equalLengths) return group << 32 | Hash(first, second);
+  return group << 32 | std::min<std::uint64_t>(first + second, UINT32_MAX);
+}
+
+// The ages in 16 bits: enough to put equal lengths in order.
+void FillAges(std::span<const QueueEntry> queue, const CoalesceLimits& limits, std::vector<Sortable>& items) {
+  std::int64_t earliest = INT64_MAX;
+  std::int64_t latest = INT64_MIN;
+  for (const Sortable& item : items) {
+    const std::int64_t dueNs = DueNs(queue[item.index], limits);
+    earliest = std::min(earliest, dueNs);
+    latest = std::max(latest, dueNs);
+  }
+  int shift = 0;
+  while (((latest - earliest) >> shift) > UINT16_MAX) ++shift;
+  for (Sortable& item : items) {
+    item.age = static_cast<std::uint32_t>((DueNs(queue[item.index], limits) - earliest) >> shift);
+  }
+}
+
+// One stable pass of a radix sort by the byte that `byteOf` returns.
+template <class ByteOf>
+void SortByByte(std::vector<Sortable>& items, std::vector<Sortable>& buffer, ByteOf byteOf) {
+  std::array<std::uint32_t, 256> position{};
+  for (const Sortable& item : items) ++position[byteOf(item)];
+  std::uint32_t sum = 0;
+  for (std::uint32_t& entry : position) sum += std::exchange(entry, sum);
+  for (const Sortable& item : items) buffer[position[byteOf(item)]++] = item;
+  items.swap(buffer);
+}
+
+void Sort(std::vector<Sortable>& items) {
+  std::vector<Sortable> buffer(items.size());
+  std::uint64_t differingKeys = 0;
+  std::uint32_t differingAges = 0;
+  for (const Sortable& item : items) {
+    differingKeys |= item.key ^ items[0].key;
+    differingAges |= item.age ^ items[0].age;
+  }
+  for (int shift = 0; shift < 32; shift += 8) {
+    if (((differingAges >> shift) & 0xFF) == 0) continue;
+    SortByByte(items, buffer, [shift](const Sortable& item) { return (item.age >> shift) & 0xFF; });
+  }
+  for (int shift = 0; shift < 64; shift += 8) {
+    if (((differingKeys >> shift) & 0xFF) == 0) continue;
+    SortByByte(items, buffer, [shift](const Sortable& item) { return (item.key >> shift) & 0xFF; });
+  }
+}
+
+}  // namespace
+
+std::int64_t DueNs(const QueueEntry& entry, const CoalesceLimits& limits) {
+  return entry.enqueuedNs + (entry.priority == 0 ? kDefaultPriority : entry.priority) * limits.ageStepNs;
+}
+
+Groups GroupItems(std::span<const QueueEntry> queue, std::span<const std::uint32_t> members,
+                  const CoalesceLimits& limits) {
+  Groups groups;
+  std::vector<Sortable> items;
+  items.reserve(members.size());
+  for (const std::uint32_t index : members) {
+    if (IsAlone(queue[index], limits.models[queue[index].model])) {
+      groups.groups.push_back({groups.order.size(), groups.order.size() + 1});
+      groups.order.push_back(index);
+    } else {
+      items.push_back({.key = Key(queue[index], limits.models[queue[index].model]), .age = 0, .index = index});
+    }
+  }
+  if (items.empty()) return groups;
+  FillAges(queue, limits, items);
+  Sort(items);
+  groups.order.reserve(members.size());
+  const QueueEntry* previous = nullptr;
+  for (const Sortable& item : items) {
+    const QueueEntry& entry = queue[item.index];
+    if (previous == nullptr || !AreCompatible(entry, *previous, limits.models[entry.model])) {
+      groups.groups.push_back({groups.order.size(), groups.order.size()});
+    }
+    groups.order.push_back(item.index);
+    groups.groups.back().end = groups.order.size();
+    previous = &entry;
+  }
+  return groups;
+}
+
+}  // namespace interleave
