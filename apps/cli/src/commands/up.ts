@@ -19,20 +19,29 @@ export function addUpCommand(program: Command): void {
       const config = loadConfig();
       // From here on this process is the scheduler.
       await import(SCHEDULER_MAIN);
-      if (config.processes.includes('api')) void greetWhenReady(config);
+      if (config.processes.includes('api')) void greetWhenReady(urlOf(config), (text) => process.stdout.write(text));
     });
 }
 
-/** Prints where everything is and what to try, once live requests are answered. */
-async function greetWhenReady({ host, port }: Config): Promise<void> {
-  const url = `http://${host === '0.0.0.0' || host === '::' ? 'localhost' : host}:${port}`;
-  const ready = () => fetch(`${url}/v2/health/ready`).then(({ status }) => status === 200, () => false);
-  while (!(await ready())) await new Promise((resolve) => setTimeout(resolve, READY_POLL_MS).unref());
-  process.stdout.write(`${greeting(url, await exampleModel(url))}\n`);
+function urlOf({ host, port }: Config): string {
+  return `http://${host === '0.0.0.0' || host === '::' ? 'localhost' : host}:${port}`;
 }
 
-/** The model that comes with the project if it is served, else any. */
-async function exampleModel(url: string): Promise<string | null> {
+/** Writes where everything is and what to try, once live requests are answered. Never rejects: that would end the scheduler. */
+export async function greetWhenReady(url: string, write: (text: string) => void): Promise<void> {
+  const modelWhenReady = () => exampleModel(url).catch(() => undefined);
+  let model = await modelWhenReady();
+  while (model === undefined) {
+    await new Promise((resolve) => setTimeout(resolve, READY_POLL_MS).unref());
+    model = await modelWhenReady();
+  }
+  write(`${greeting(url, model)}\n`);
+}
+
+/** The model that comes with the project if it is served, else any, null if there is none; undefined while the node is not ready. */
+async function exampleModel(url: string): Promise<string | null | undefined> {
+  const { status } = await fetch(`${url}/v2/health/ready`);
+  if (status !== 200) return undefined;
   const response = await fetch(`${url}/v1/models`);
   const { data } = (await response.json()) as { data: { id: string }[] };
   return (data.find(({ id }) => id === SHIPPED_MODEL) ?? data[0])?.id ?? null;
