@@ -34,7 +34,7 @@ class TempDir {
   std::string path_;
 };
 
-// The seed of a random test: CHANNEL_TEST_SEED, or a new one; printed either way.
+// The seed of a random test, printed: CHANNEL_TEST_SEED, or a new one. `--gtest_repeat=20` runs a test with 20 new seeds.
 inline std::uint64_t TestSeed() {
   const char* given = std::getenv("CHANNEL_TEST_SEED");
   const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 10) : static_cast<std::uint64_t>(MonotonicNowNs());
