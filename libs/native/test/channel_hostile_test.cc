@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/un.h>
 
 #include <random>
 
@@ -19,19 +18,6 @@ constexpr std::uint32_t kCapacity = 8;
 constexpr std::uint64_t kArenaBytes = 64 << 10;
 
 constexpr long kWelcomeBytes = 25;  // length, Welcome, "hello"
-
-void Connect(const Fd& fd, const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
-  EXPECT_EQ(connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
-}
-
-Fd RawConnect(const std::string& path) {
-  Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  Connect(fd, path);
-  return fd;
-}
 
 std::string Bytes(const Hello& hello) { return {reinterpret_cast<const char*>(&hello), sizeof hello}; }
 

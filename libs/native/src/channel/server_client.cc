@@ -81,6 +81,7 @@ bool ServerClient::TakeDoorbells() {
   const long received = recv(socket_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
   if (received == 0) return false;
   if (received < 0) return errno == EAGAIN || errno == EINTR;
+  sleep_.Rung();
   return std::all_of(bytes.begin(), bytes.begin() + received,
                      [](char byte) { return byte == static_cast<char>(kFrameDoorbell); });
 }
