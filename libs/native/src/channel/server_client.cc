@@ -67,7 +67,7 @@ std::optional<Block> ServerClient::BlockOf(std::uint64_t offset, std::uint64_t b
 
 bool ServerClient::AdmitItem() {
   // An item is in flight until the client has taken its completion.
-  // Acquire: pairs with RingConsumer::Release; or `completed` could be older than `taken` and an honest client dropped.
+  // Acquire: pairs with RingConsumer::Release; else `completed` could be older than `taken`, as if the client lied.
   const std::uint64_t taken = std::atomic_ref(region_.header()->completionHead.word).load(std::memory_order_acquire);
   // Acquire: pairs with RingProducer::Publish in Complete. The client may give us a block again whose response it has
   // taken: what an executor wrote there comes before what is written now.
