@@ -143,6 +143,7 @@ class Simulation {
       const Choice choice = ChooseNext(queue_, nowNs_,
                                        {.lane = plan_.lane,
                                         .models = models_,
+                                        .executors = plan_.executors,
                                         .ageMaxNs = plan_.ageMaxNs,
                                         .waitingWeight = plan_.waitingWeight,
                                         .ageStepNs = plan_.ageStepNs});
