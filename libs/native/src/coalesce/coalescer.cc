@@ -36,11 +36,12 @@ class Chooser {
     const std::vector<std::uint32_t> members = WithinReach();
     const double slackNs = SlackNs(members);
     PartitionRules rules{.nowNs = nowNs_, .keepsDeadlines = true, .waitingWeight = limits_.waitingWeight};
-    // A longer delay would make others miss their deadlines. When some will anyway, throughput helps most.
-    if (slackNs >= 0) rules.delayHighNsMax = slackNs * static_cast<double>(limits_.executors);
+    // A longer run could make others miss their deadlines. When some will anyway, throughput helps most.
+    if (slackNs >= 0) rules.runHighNsMax = slackNs * static_cast<double>(limits_.executors);
     Divide(members, rules);
-    return ChoiceOf(slackNs < TypicalRunNs() ? RunOfFirst([](const QueueEntry& entry) { return DeadlineNs(entry); })
-                                             : RunOfFirst([this](const QueueEntry& entry) { return DueNs(entry, limits_); }));
+    const PlannedRun& due = RunOfFirst([this](const QueueEntry& entry) { return DueNs(entry, limits_); });
+    if (due.tableNs * ModelOf(due).ratio.high <= slackNs) return ChoiceOf(due);
+    return ChoiceOf(RunOfFirst([](const QueueEntry& entry) { return DeadlineNs(entry); }));
   }
 
   Choice Batch() {
@@ -106,13 +107,7 @@ class Chooser {
     for (std::size_t i = pending.size(); i-- > 0;) {
       slackNs = std::min(pending[i].latestStartNs, slackNs - pending[i].workNs);
     }
-    return slackNs;
-  }
-
-  double TypicalRunNs() const {
-    double sumNs = 0;
-    for (const PlannedRun& run : runs_) sumNs += run.tableNs * ModelOf(run).ratio.high;
-    return sumNs / static_cast<double>(runs_.size());
+    return slackNs - static_cast<double>(limits_.runningNs) / static_cast<double>(limits_.executors);
   }
 
   // The run of the item for which `keyOf` is the least.

@@ -53,8 +53,9 @@ struct CoalesceLimits {
   Lane lane = Lane::kRealtime;
   // By QueueEntry::model.
   std::span<const ModelLimits> models;
-  // Realtime lane: how many share the work that waits. At least 1.
+  // Realtime lane: how many share the work that waits, at least 1, and what those that are running still have to do.
   std::size_t executors = 1;
+  std::int64_t runningNs = 0;
   // Batch lane: an item older than this is taken next, with what fits it.
   std::int64_t ageMaxNs = 5'000'000'000;
   // Realtime lane: a run of b rows counts as 1 + waitingWeight * b times its cost, for those who wait for its end.
@@ -76,9 +77,9 @@ struct Choice {
 
 // Divides the queue into the runs that cost the least together (partition.h) and picks one of them. Only that one is
 // fixed: the next call divides anew what waits then.
-// Realtime: the run of the item that is due first by arrival and priority; once the deadlines leave no room for one more
-// typical run, that of the earliest deadline. No shared run is so long that what waits would miss its deadline. An item
-// that cannot make its deadline any more only runs when nothing else waits.
+// Realtime: the run of the item that is due first by arrival and priority; when the deadlines leave no room for that, the
+// run of the earliest deadline. No shared run is so long that what waits would miss its deadline. An item that cannot make
+// its deadline any more only runs when nothing else waits.
 // Batch: the run of an item past the age bound; else the run that wastes the least, so that odd lengths wait for partners.
 // O(n * items in a run).
 Choice ChooseNext(std::span<const QueueEntry> queue, std::int64_t nowNs, const CoalesceLimits& limits);

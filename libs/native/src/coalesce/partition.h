@@ -24,8 +24,8 @@ struct PartitionRules {
   // A shared run must end before the deadlines of its members.
   bool keepsDeadlines = false;
   double waitingWeight = 0;
-  // By how much a shared run may take longer than its longest item alone, by the high ratio.
-  double delayHighNsMax = std::numeric_limits<double>::infinity();
+  // What a shared run may take by the high ratio, beside the lane's limit.
+  double runHighNsMax = std::numeric_limits<double>::infinity();
 };
 
 // The partition of every group into runs of neighbours that keep the limits and the rules with the least sum of
