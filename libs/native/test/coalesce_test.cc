@@ -168,8 +168,10 @@ TEST(Coalescer, RealtimeSharesNoRunThatMakesOthersMissTheirDeadlines) {
   // The item of 100 takes 11 ms, 14.3 by the high ratio; the two of 20 take 3 ms each, 5 ms together.
   Queue queue{Entry(20, 1), Entry(20, 2), Entry(100, 3, nowNs + 60 * kMs)};
   EXPECT_EQ(Policy{}.ChooseSet(queue, nowNs), (Indices{0, 1}));
-  // Once the first two cannot both be first, the one with a deadline is.
+  // There is room for one of the two, then for none.
   queue[2].deadlineNs = nowNs + 20 * kMs;
+  EXPECT_EQ(Policy{}.ChooseSet(queue, nowNs), Indices{0});
+  queue[2].deadlineNs = nowNs + 17 * kMs;
   EXPECT_EQ(Policy{}.ChooseSet(queue, nowNs), Indices{2});
 }
 
