@@ -13,13 +13,13 @@ export function openaiClient(stack: Stack): OpenAI {
   return new OpenAI({ apiKey: 'unused', baseURL: `${stack.url}/v1`, maxRetries: 0 });
 }
 
-/** Writes an embeddings batch (`row-0`, `row-1`, …) and submits it with the official client; resolves with the batch's id. */
-export async function submitEmbeddings(stack: Stack, model: string, texts: Iterable<string>): Promise<string> {
+/** Writes an embeddings batch (`row-0`, `row-1`, …; texts or token ids) and submits it with the official client; resolves with the batch's id. */
+export async function submitEmbeddings(stack: Stack, model: string, inputs: Iterable<string | number[]>): Promise<string> {
   const client = openaiClient(stack);
   const path = join(stack.dir, 'batch.jsonl');
   let lines = '';
   let index = 0;
-  for (const input of texts) {
+  for (const input of inputs) {
     const body = { model, input, encoding_format: 'base64' };
     lines += `${JSON.stringify({ custom_id: `row-${index++}`, method: 'POST', url: '/v1/embeddings', body })}\n`;
   }

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { addBatchCommands } from './commands/batch';
+import { addCalibrateCommand } from './commands/calibrate';
 import { addDoctorCommand } from './commands/doctor';
 import { addModelsCommand } from './commands/models';
 import { addUpCommand } from './commands/up';
@@ -14,6 +15,7 @@ async function main(): Promise<void> {
   addUpCommand(program);
   addModelsCommand(program);
   addBatchCommands(program);
+  addCalibrateCommand(program);
   addDoctorCommand(program);
   await program.parseAsync();
 }

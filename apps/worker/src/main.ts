@@ -2,11 +2,12 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { type Config, loadConfig, runPaths } from '@app/config';
 import type { Placement, WorkerPlan } from '@app/contracts';
-import { startWorker, type WorkerHandle } from '@app/native';
+import { inspectRuntime, startWorker, type WorkerHandle } from '@app/native';
 import { createLogger, type Logger, observeEventLoop, serveProcessStatus } from '@app/telemetry';
 import { Registry } from 'prom-client';
+import { Calibrator } from './calibration/calibrator';
 import { logModelChanges } from './model-log';
-import { registerWorkerMetrics } from './worker-metrics';
+import { registerCalibrationState, registerWorkerMetrics } from './worker-metrics';
 import { workerStatus } from './worker-status';
 
 /** Shorter than the scheduler's patience for the whole node. */
@@ -20,7 +21,8 @@ const BATCH_OOM_SCORE = 500;
  */
 async function main(): Promise<void> {
   const config = loadConfig();
-  const plan = planOf(workerIdOf(process.argv.slice(2)), config);
+  const placement = readPlacement(config);
+  const plan = planOf(workerIdOf(process.argv.slice(2)), placement);
   process.title = `interleave ${plan.id}`;
   const log = createLogger(plan.id, config.logLevel);
   if (plan.lane === 'batch') preferForOutOfMemory(log);
@@ -28,12 +30,17 @@ async function main(): Promise<void> {
   const worker = startWorker({ plan, ortLibraryPath: config.ortLibraryPath });
   const registry = new Registry();
   observeEventLoop(registry, plan.id);
+  const calibrator = new Calibrator({
+    ...{ plan, worker, log, dataDir: config.dataDir, runtimeVersion: inspectRuntime(config.ortLibraryPath).version },
+    budgetMs: measuresCosts(plan, placement) ? config.calibration.budgetMs : 0,
+  });
   registerWorkerMetrics(registry, { id: plan.id, lane: plan.lane }, () => worker.stats());
+  registerCalibrationState(registry, { id: plan.id, lane: plan.lane }, () => calibrator.statuses());
   let state: 'serving' | 'draining' = 'serving';
   const statusServer = await serveProcessStatus({
     socketPath: runPaths(config.runDir).statusSocket(plan.id),
     registry,
-    status: () => workerStatus(plan, state, worker),
+    status: () => workerStatus(plan, state, worker, calibrator.statuses()),
   });
   log.info({ cpus: plan.cpus, models: plan.models.length }, 'serving');
   const stopLogging = logModelChanges(worker, log);
@@ -41,7 +48,7 @@ async function main(): Promise<void> {
     state = 'draining';
     log.info({ signal }, 'draining');
     stopLogging();
-    await drain(worker, log);
+    await Promise.all([calibrator.stop(), drain(worker, log)]);
     await statusServer.close();
   });
 }
@@ -57,12 +64,19 @@ function workerIdOf(args: string[]): string {
   return worker;
 }
 
-function planOf(workerId: string, config: Config): WorkerPlan {
-  const path = runPaths(config.runDir).placement;
-  const placement = JSON.parse(readFileSync(path, 'utf8')) as Placement;
-  const plan = placement.workers.find(({ id }) => id === workerId);
-  if (plan === undefined) throw new Error(`${path} has no worker ${workerId}; it has ${placement.workers.map(({ id }) => id).join(', ') || 'none'}`);
+function readPlacement(config: Config): Placement {
+  return JSON.parse(readFileSync(runPaths(config.runDir).placement, 'utf8')) as Placement;
+}
+
+function planOf(workerId: string, { workers }: Placement): WorkerPlan {
+  const plan = workers.find(({ id }) => id === workerId);
+  if (plan === undefined) throw new Error(`the placement has no worker ${workerId}; it has ${workers.map(({ id }) => id).join(', ') || 'none'}`);
   return plan;
+}
+
+/** A batch worker does it where there is one: its measuring disturbs nobody. */
+function measuresCosts(plan: WorkerPlan, { workers }: Placement): boolean {
+  return plan.lane === 'batch' || !workers.some(({ lane }) => lane === 'batch');
 }
 
 function preferForOutOfMemory(log: Logger): void {

@@ -1,6 +1,7 @@
+import type { CalibrationStatus } from '@app/contracts';
 import type { WorkerModelStats } from '@app/native';
 import { Registry } from 'prom-client';
-import { registerWorkerMetrics } from './worker-metrics';
+import { registerCalibrationState, registerWorkerMetrics } from './worker-metrics';
 
 const STATS: WorkerModelStats = {
   name: 'encoder',
@@ -14,6 +15,12 @@ const STATS: WorkerModelStats = {
     { rowsMax: 8, batches: 3 },
     { rowsMax: null, batches: 4 },
   ],
+  costRatios: [
+    { ratioMax: 0.9, runs: 1 },
+    { ratioMax: 1.1, runs: 3 },
+    { ratioMax: null, runs: 4 },
+  ],
+  costRatioSum: 4.25,
   items: { ok: 10, invalid: 1, failed: 0, 'deadline-exceeded': 0, cancelled: 0, 'response-too-large': 0, unavailable: 0, 'queue-full': 0, 'run-timeout': 0 },
   queueItems: 7,
   queueAgeSeconds: 0.25,
@@ -41,6 +48,24 @@ describe('metrics of a worker', () => {
         `interleave_batch_rows_bucket{le="+Inf",${labels}} 4`,
         `interleave_batch_rows_sum{${labels}} 12`,
         `interleave_batch_rows_count{${labels}} 4`,
+        `interleave_cost_ratio_bucket{le="1.1",${labels}} 3`,
+        `interleave_cost_ratio_bucket{le="+Inf",${labels}} 4`,
+        `interleave_cost_ratio_sum{${labels}} 4.25`,
+        `interleave_cost_ratio_count{${labels}} 4`,
+      ]),
+    );
+  });
+
+  it('say where the costs of a model come from, also after it has changed', async () => {
+    let state: CalibrationStatus['state'] = 'measuring';
+    registerCalibrationState(registry, { id: 'all-batch', lane: 'batch' }, () => [{ name: 'encoder', version: '1', state, reason: null }]);
+    await registry.metrics();
+    state = 'measured';
+    const lines = (await registry.metrics()).split('\n');
+    expect(lines).toEqual(
+      expect.arrayContaining([
+        `interleave_calibration_state{${labels},state="measuring"} 0`,
+        `interleave_calibration_state{${labels},state="measured"} 1`,
       ]),
     );
   });

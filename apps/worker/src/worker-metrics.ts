@@ -1,4 +1,4 @@
-import type { Lane } from '@app/contracts';
+import { CALIBRATION_STATES, type CalibrationStatus, type Lane } from '@app/contracts';
 import type { WorkerModelStats } from '@app/native';
 import { Counter, Gauge, type Histogram, type Registry } from 'prom-client';
 
@@ -72,31 +72,63 @@ export function registerWorkerMetrics(registry: Registry, { id, lane }: WorkerLa
       for (const model of stats()) this.set(labelsOf(model), model.queueAgeSeconds);
     },
   });
-  registerBatchRows(registry, stats, labelsOf);
+  registerHistogram(registry, stats, labelsOf, {
+    ...{ name: 'interleave_batch_rows', help: 'Rows of a run' },
+    buckets: (model) => model.batchRows.map(({ rowsMax, batches }) => ({ le: rowsMax, count: batches })),
+    sum: (model) => model.rows,
+  });
+  registerHistogram(registry, stats, labelsOf, {
+    ...{ name: 'interleave_cost_ratio', help: 'Measured cost of a run, divided by the predicted' },
+    buckets: (model) => model.costRatios.map(({ ratioMax, runs }) => ({ le: ratioMax, count: runs })),
+    sum: (model) => model.costRatioSum,
+  });
+}
+
+/** One series for each state, 1 for the one that holds. */
+export function registerCalibrationState(registry: Registry, { id, lane }: WorkerLabels, statuses: () => CalibrationStatus[]): void {
+  new Gauge({
+    name: 'interleave_calibration_state',
+    help: 'Where the costs of a model come from: 1 for the state that holds',
+    labelNames: [...LABELS, 'state'],
+    registers: [registry],
+    collect() {
+      for (const { name, version, state } of statuses()) {
+        for (const other of CALIBRATION_STATES) this.set({ model: name, version, lane, worker: id, state: other }, other === state ? 1 : 0);
+      }
+    },
+  });
+}
+
+interface HistogramOfCounts {
+  name: string;
+  help: string;
+  /** Cumulative; `le` is null for the last one, which has no bound. */
+  buckets: (model: WorkerModelStats) => { le: number | null; count: number }[];
+  sum: (model: WorkerModelStats) => number;
 }
 
 /** prom-client can only observe one by one; the native side has counted already. */
-function registerBatchRows(
+function registerHistogram(
   registry: Registry,
   stats: () => WorkerModelStats[],
   labelsOf: (model: WorkerModelStats) => Record<string, string>,
+  histogram: HistogramOfCounts,
 ): void {
-  const name = 'interleave_batch_rows';
+  const { name, help } = histogram;
   const get = () =>
     Promise.resolve({
-      ...{ name, help: 'Rows of a run', type: 'histogram', aggregator: 'sum' },
-      values: stats().flatMap((model) => batchRowsValues(name, model, labelsOf(model))),
+      ...{ name, help, type: 'histogram', aggregator: 'sum' },
+      values: stats().flatMap((model) => histogramValues(histogram, model, labelsOf(model))),
     });
   // All that a registry asks of a metric.
   registry.registerMetric({ name, get } as unknown as Histogram);
 }
 
-function batchRowsValues(name: string, model: WorkerModelStats, labels: Record<string, string>): MetricValue[] {
-  const buckets = model.batchRows.map(({ rowsMax, batches }) => ({
-    labels: { le: rowsMax ?? '+Inf', ...labels },
-    value: batches,
-    metricName: `${name}_bucket`,
-  }));
-  const count = model.batchRows.at(-1)?.batches ?? 0;
-  return [...buckets, { labels, value: model.rows, metricName: `${name}_sum` }, { labels, value: count, metricName: `${name}_count` }];
+function histogramValues({ name, buckets, sum }: HistogramOfCounts, model: WorkerModelStats, labels: Record<string, string>): MetricValue[] {
+  const counts = buckets(model);
+  return [
+    ...counts.map(({ le, count }) => ({ labels: { le: le ?? '+Inf', ...labels }, value: count, metricName: `${name}_bucket` })),
+    { labels, value: sum(model), metricName: `${name}_sum` },
+    { labels, value: counts.at(-1)?.count ?? 0, metricName: `${name}_count` },
+  ];
 }

@@ -1,8 +1,8 @@
-import type { WorkerPlan, WorkerProcessStatus } from '@app/contracts';
+import type { CalibrationStatus, WorkerPlan, WorkerProcessStatus } from '@app/contracts';
 import type { WorkerHandle } from '@app/native';
 
 /** What `GET /status` answers. */
-export function workerStatus(plan: WorkerPlan, state: WorkerProcessStatus['state'], worker: WorkerHandle): WorkerProcessStatus {
+export function workerStatus(plan: WorkerPlan, state: WorkerProcessStatus['state'], worker: WorkerHandle, calibration: CalibrationStatus[]): WorkerProcessStatus {
   return {
     id: plan.id,
     lane: plan.lane,
@@ -10,6 +10,7 @@ export function workerStatus(plan: WorkerPlan, state: WorkerProcessStatus['state
     state,
     models: worker.models(),
     executors: worker.executors(),
+    calibration,
     queue: worker.stats().map(({ name, version, queueItems, queueAgeSeconds }) => ({
       ...{ name, version },
       waitingItems: queueItems,

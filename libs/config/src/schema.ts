@@ -41,6 +41,12 @@ export const fileSchema = z.strictObject({
       diskFreeBytesMin: z.number().int().nonnegative().default(256 * MiB),
     })
     .prefault({}),
+  calibration: z
+    .strictObject({
+      /** Executor time spent on measuring what a model's runs cost, once for each model file and machine; 0: nothing is measured. */
+      budgetMs: z.number().int().nonnegative().max(3_600_000).default(20_000),
+    })
+    .prefault({}),
   http: z
     .strictObject({
       bodyBytesMax: positiveInt.default(64 * MiB),

@@ -24,9 +24,33 @@ export interface WorkerModelPlan {
   batchTokensMax: number;
   /** A run longer than this is ended and its rows fail. */
   runTimeoutMs: number;
+  /** Longest row in tokens that callers can send; null: not known. Says how far costs are measured. */
+  rowTokensMax: number | null;
 }
 
 export type ModelState = 'loading' | 'ready' | 'failed';
+
+/**
+ * What runs of one model cost: `runNs[i][j]` ns for `rows[j]` rows of `lengths[i]` tokens (the sum over two sequence axes;
+ * 1 where there is none). Both lists ascend, `rows` starts with 1. 0: not measured; the first of each length is.
+ */
+export interface CostGrid {
+  lengths: number[];
+  rows: number[];
+  runNs: number[][];
+}
+
+/** What a run costs, divided by what the table says; `high` is exceeded by one run in twenty. */
+export interface CostRatio {
+  median: number;
+  high: number;
+}
+
+export interface ModelCost {
+  /** Null: nothing was measured yet, the built-in analytic values hold. */
+  grid: CostGrid | null;
+  ratio: CostRatio;
+}
 
 /** What a worker says about one model version it was told to load. */
 export interface ModelReport {
@@ -37,6 +61,8 @@ export interface ModelReport {
   reason: string | null;
   /** Null until `ready`. */
   signature: ModelSignature | null;
+  /** Null until `ready`. */
+  cost: ModelCost | null;
 }
 
 /**

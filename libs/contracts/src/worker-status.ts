@@ -25,6 +25,21 @@ export interface ModelQueueStatus {
   oldestAgeSeconds: number;
 }
 
+/**
+ * `waiting`: nothing is measured yet, analytic values hold. `measuring`: this worker measures. `measured`: the table in
+ * use was measured. `skipped`: it will not be measured, analytic values hold.
+ */
+export const CALIBRATION_STATES = ['waiting', 'measuring', 'measured', 'skipped'] as const;
+export type CalibrationState = (typeof CALIBRATION_STATES)[number];
+
+export interface CalibrationStatus {
+  name: string;
+  version: string;
+  state: CalibrationState;
+  /** Why it is `skipped`; null otherwise. */
+  reason: string | null;
+}
+
 /** `GET /status` of a worker process. */
 export interface WorkerProcessStatus {
   id: string;
@@ -34,4 +49,5 @@ export interface WorkerProcessStatus {
   models: ModelReport[];
   executors: ExecutorStatus[];
   queue: ModelQueueStatus[];
+  calibration: CalibrationStatus[];
 }

@@ -40,6 +40,7 @@ describe('the model catalog', () => {
     state,
     reason: state === 'failed' ? 'out of memory' : null,
     signature: state === 'ready' ? signatureOf(model) : null,
+    cost: null,
   });
   const openLinked = async (model: string, yaml: string): Promise<ModelCatalog> => {
     link(model, yaml);

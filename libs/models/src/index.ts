@@ -1,3 +1,4 @@
+export * from './calibration';
 export { openModelCatalog } from './catalog';
 export { workerModelPlan, type LaneLimits, type ModelManifest } from './manifest';
 export { scanRepository, type RepositoryEntry } from './repository';

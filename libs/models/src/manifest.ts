@@ -89,5 +89,6 @@ export function workerModelPlan(manifest: ModelManifest, lane: LaneLimits): Work
     batchRowsMax: manifest.batchRowsMax ?? lane.batchRowsMax,
     batchTokensMax: manifest.batchTokensMax ?? lane.batchTokensMax,
     runTimeoutMs: manifest.runTimeoutMs ?? lane.runTimeoutMs,
+    rowTokensMax: manifest.text?.maxTokens ?? null,
   };
 }

@@ -175,6 +175,7 @@ labels: [x, y]
       batchRowsMax: 4,
       batchTokensMax: 100,
       runTimeoutMs: 50,
+      rowTokensMax: 7,
     });
   });
 

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { IsolationTool, Lane, WorkerModelPlan } from '@app/contracts';
+import type { CostGrid, IsolationTool, Lane, WorkerModelPlan } from '@app/contracts';
 
 /*
  * What crosses the boundary to C++: every property is present, null stands for absent. Same names and same order as the
@@ -27,6 +27,12 @@ export interface NativeAddon {
   workerStats(worker: NativeWorkerHandle): NativeModelStats[];
   /** Per executor, in the order of the plan's CPUs; empty for one that has not started yet. */
   workerIsolation(worker: NativeWorkerHandle): IsolationTool[][];
+  /** CPU nanoseconds of one run of made-up inputs on an executor for which nothing waits. Rejects with why there is none. */
+  workerMeasure(worker: NativeWorkerHandle, probe: NativeProbe): Promise<number>;
+  /** Throws a TypeError or RangeError that says what is wrong with the grid. */
+  workerSetCostTable(worker: NativeWorkerHandle, table: NativeCostTable): void;
+  /** Tells clients about cost ratios that have moved by more than 5 % since they were told. */
+  workerTellRatioMoves(worker: NativeWorkerHandle): void;
   /** Refuses new items; false when items were still unanswered after `timeoutMs`. */
   workerDrain(worker: NativeWorkerHandle, timeoutMs: number): Promise<boolean>;
   /** Answers what is left with `unavailable`, closes the channels and ends the threads. Idempotent. */
@@ -138,8 +144,24 @@ export interface WorkerStartOptions {
   ortLibraryPath: string;
 }
 
+export interface NativeProbe {
+  /** Position of the model in the worker's plan. */
+  model: number;
+  rows: number;
+  /** Tokens of each row; 1 where the model has no sequence axis. */
+  length: number;
+}
+
+export interface NativeCostTable {
+  model: number;
+  grid: CostGrid;
+}
+
 /** Upper bounds of `NativeModelStats.batchRows`; its last count is for what is larger. As in src/run/stats.h. */
 export const BATCH_ROWS_BOUNDS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024] as const;
+
+/** Upper bounds of `NativeModelStats.costRatios`; its last count is for what is larger. As in src/run/stats.h. */
+export const COST_RATIO_BOUNDS = [0.5, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.975, 1, 1.025, 1.05, 1.075, 1.1, 1.15, 1.2, 1.3, 1.5, 2, 4] as const;
 
 /** Counts since the start. */
 export interface NativeModelStats {
@@ -153,6 +175,9 @@ export interface NativeModelStats {
   runSeconds: number;
   /** Runs by their rows; not cumulative. */
   batchRows: number[];
+  /** Runs by measured cost ÷ predicted cost; not cumulative. */
+  costRatios: number[];
+  costRatioSum: number;
   /** Answered items by the position of their status in `ITEM_STATUSES`. */
   items: number[];
   queueItems: number;

@@ -47,7 +47,7 @@ export class WorkerSlot {
   reports(): ModelReport[] {
     const said = this.report?.models ?? [];
     const unheard = this.plan.models.filter(({ name, version }) => !said.some((report) => report.name === name && report.version === version));
-    return [...said, ...unheard.map(({ name, version }) => ({ name, version, state: 'loading' as const, reason: null, signature: null }))];
+    return [...said, ...unheard.map(({ name, version }) => ({ name, version, state: 'loading' as const, reason: null, signature: null, cost: null }))];
   }
 
   /** The model version when it can be run here now, else null. */

@@ -24,7 +24,7 @@ describe('startWorker', () => {
   });
   const model = {
     ...{ name: 'm', version: '1', modelPath: '/nowhere/model.onnx', batchAxisName: null, sequenceAxisNames: [], padValues: {} },
-    ...{ paddingIsSafe: null, batchInvariant: false, batchRowsMax: 8, batchTokensMax: 64, runTimeoutMs: 1000 },
+    ...{ paddingIsSafe: null, batchInvariant: false, batchRowsMax: 8, batchTokensMax: 64, runTimeoutMs: 1000, rowTokensMax: null },
   };
 
   const start = (overrides: Partial<WorkerPlan> = {}, ortLibraryPath: string | null = null): WorkerHandle => {
@@ -52,7 +52,7 @@ describe('startWorker', () => {
   it('reports a model that cannot be loaded, and starts all the same', async () => {
     const worker = start({ models: [model] });
     while (worker.models()[0]?.state === 'loading') await new Promise((resolve) => setTimeout(resolve, 5));
-    expect(worker.models()).toEqual([{ name: 'm', version: '1', state: 'failed', reason: expect.stringContaining('/nowhere/model.onnx'), signature: null }]);
+    expect(worker.models()).toEqual([{ name: 'm', version: '1', state: 'failed', reason: expect.stringContaining('/nowhere/model.onnx'), signature: null, cost: null }]);
   });
 
   it('starts counting from zero', () => {

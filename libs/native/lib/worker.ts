@@ -1,8 +1,8 @@
-import type { ExecutorStatus, ModelReport, WorkerPlan } from '@app/contracts';
-import { BATCH_ROWS_BOUNDS, ITEM_STATUSES, type ItemStatus, loadAddon, type NativeModelStats, type NativeWorkerHandle } from './addon';
+import type { CostGrid, ExecutorStatus, ModelReport, WorkerPlan } from '@app/contracts';
+import { BATCH_ROWS_BOUNDS, COST_RATIO_BOUNDS, ITEM_STATUSES, type ItemStatus, loadAddon, type NativeModelStats, type NativeProbe, type NativeWorkerHandle } from './addon';
 import { bundledRuntime } from './runtime';
 
-const KEEP_ALIVE_MS = 3_600_000;
+const TELL_MS = 1000;
 
 export interface StartWorkerOptions {
   plan: WorkerPlan;
@@ -21,6 +21,10 @@ export interface WorkerModelStats {
   runSeconds: number;
   /** Runs with at most `rowsMax` rows; cumulative, the last one without a bound. */
   batchRows: { rowsMax: number | null; batches: number }[];
+  /** Runs whose measured cost was at most `ratioMax` times the predicted; cumulative, the last one without a bound. */
+  costRatios: { ratioMax: number | null; runs: number }[];
+  /** Sum of those ratios. */
+  costRatioSum: number;
   /** Items by how they were answered. */
   items: Record<ItemStatus, number>;
   queueItems: number;
@@ -32,6 +36,13 @@ export interface WorkerHandle {
   models(): ModelReport[];
   stats(): WorkerModelStats[];
   executors(): ExecutorStatus[];
+  /**
+   * Nanoseconds of CPU time of one run with made-up rows, made when no item waits. `model` is its position in the plan.
+   * Rejects with why it cannot be measured: the run failed, the model is not ready or lacks such an axis, the worker stops.
+   */
+  measure(probe: NativeProbe): Promise<number>;
+  /** Takes effect with the next batch. Throws when the grid does not hold together. */
+  setCostTable(model: number, grid: CostGrid): void;
   /** Refuses new items and waits for those it has; false when that took longer than `timeoutMs`. Channels stay open. */
   drain(timeoutMs: number): Promise<boolean>;
   /** Answers what is left with `unavailable`, ends what runs and closes the channels. Idempotent. */
@@ -50,27 +61,35 @@ export function startWorker({ plan, ortLibraryPath }: StartWorkerOptions): Worke
     ...{ id, lane, cpus, socketPath, queueItemsMax, models },
     ortLibraryPath: ortLibraryPath ?? bundledRuntime(),
   });
-  // Native threads do not count for node's event loop.
-  const keepAlive = setInterval(() => undefined, KEEP_ALIVE_MS);
+  // It also keeps the process running: native threads do not count for node's event loop.
+  const telling = setInterval(() => addon.workerTellRatioMoves(handle), TELL_MS);
   return {
     models: () => JSON.parse(addon.workerModels(handle)) as ModelReport[],
     stats: () => addon.workerStats(handle).map(toStats),
     executors: () => addon.workerIsolation(handle).map((isolation, i) => ({ cpu: cpus[i] ?? -1, isolation })),
+    measure: (probe) => addon.workerMeasure(handle, probe),
+    setCostTable: (model, grid) => addon.workerSetCostTable(handle, { model, grid }),
     drain: (timeoutMs) => addon.workerDrain(handle, timeoutMs),
     close: async () => {
       await addon.workerClose(handle);
-      clearInterval(keepAlive);
+      clearInterval(telling);
     },
   };
 }
 
 function toStats(native: NativeModelStats): WorkerModelStats {
   const { name, version, rows, realTokens, paddedTokens, runSeconds, queueItems, queueAgeSeconds } = native;
-  let batches = 0;
   return {
     ...{ name, version, rows, realTokens, runSeconds, queueItems, queueAgeSeconds },
     paddingTokens: paddedTokens - realTokens,
-    batchRows: native.batchRows.map((count, i) => ({ rowsMax: BATCH_ROWS_BOUNDS[i] ?? null, batches: (batches += count) })),
+    batchRows: cumulated(native.batchRows).map((batches, i) => ({ rowsMax: BATCH_ROWS_BOUNDS[i] ?? null, batches })),
+    costRatios: cumulated(native.costRatios).map((runs, i) => ({ ratioMax: COST_RATIO_BOUNDS[i] ?? null, runs })),
+    costRatioSum: native.costRatioSum,
     items: Object.fromEntries(ITEM_STATUSES.map((status, i) => [status, native.items[i] ?? 0])) as Record<ItemStatus, number>,
   };
+}
+
+function cumulated(counts: number[]): number[] {
+  let sum = 0;
+  return counts.map((count) => (sum += count));
 }

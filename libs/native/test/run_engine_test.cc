@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <condition_variable>
+#include <future>
 
 #include "memory_responder.h"
 #include "run/engine.h"
@@ -127,6 +128,22 @@ TEST_F(EngineTest, WritesItsReportAsJson) {
   EXPECT_NE(json.find(R"("coalesce":"padded","coalesceReason":null)"), std::string::npos) << json;
 }
 
+TEST_F(EngineTest, ReportsCostsAndComparesRunsWithThem) {
+  LoadedEngine engine(With({PlanOf(encoder_)}));
+  const auto report = [&] { return ReportsJson(engine->models()); };
+  EXPECT_NE(report().find(R"("cost":{"grid":null,"ratio":{"median":1,)"), std::string::npos) << report();
+  engine->SetCostTable(0, {.lengths = {8}, .rows = {1, 2}, .runNs = {{1500000.4, 0}}});
+  EXPECT_NE(report().find(R"("cost":{"grid":{"lengths":[8],"rows":[1,2],"runNs":[[1500000,0]]},)"), std::string::npos)
+      << report();
+  engine->OnItem(Make(1, Text(5)));
+  AnswerTo(1);
+  std::uint64_t compared = 0;
+  for (const auto& count : engine->models()[0]->stats().costRatios) compared += count;
+  EXPECT_EQ(compared, 1U);
+  EXPECT_GT(engine->models()[0]->stats().costRatioSum, 0);
+  EXPECT_THROW(engine->SetCostTable(1, {}), std::invalid_argument);
+}
+
 TEST_F(EngineTest, RefusesWhatDoesNotFitTheModel) {
   LoadedEngine engine(With({PlanOf(encoder_)}));
   engine->OnItem(Make(1, {Text(5)[0]}));
@@ -238,6 +255,42 @@ TEST_F(EngineTest, ClosesWhileARunIsUnderWay) {
   EXPECT_EQ(answers.at(1).status, ItemStatus::kUnavailable);
   EXPECT_EQ(answers.at(2).status, ItemStatus::kUnavailable);
   EXPECT_TRUE(inbox_.IsExact());
+}
+
+// What a probe of model 0 came to.
+ProbeResult Measured(LoadedEngine& engine, std::int64_t rows, std::int64_t length) {
+  std::promise<ProbeResult> result;
+  engine->Measure({.model = 0, .rows = rows, .length = length, .done = [&](const ProbeResult& r) { result.set_value(r); }});
+  return result.get_future().get();
+}
+
+TEST_F(EngineTest, MeasuresWhatARunCostsAndCountsNothing) {
+  LoadedEngine engine(With({PlanOf(encoder_)}));
+  const ProbeResult small = Measured(engine, 1, 1);
+  EXPECT_EQ(small.error, "");
+  EXPECT_GT(small.cpuNs, 0);
+  const ProbeResult large = Measured(engine, 64, 4096);
+  EXPECT_EQ(large.error, "");
+  EXPECT_GT(large.cpuNs, small.cpuNs);
+  EXPECT_EQ(engine->models()[0]->stats().batches, 0U);
+}
+
+TEST_F(EngineTest, SaysWhyThereIsNoMeasurement) {
+  LoadedEngine engine(With({PlanOf(counting_, kSecondNs / 10)}));
+  EXPECT_NE(Measured(engine, 1, 5).error.find("sequence axis"), std::string::npos);
+  engine->Close();
+  EXPECT_EQ(Measured(engine, 1, 1).error, "the worker is stopping");
+}
+
+TEST_F(EngineTest, MeasuresOnlyWhenNoItemWaitsAndAnswersProbesWhenItCloses) {
+  LoadedEngine engine(With({PlanOf(counting_)}));
+  Occupy(engine);
+  std::promise<ProbeResult> result;
+  engine->Measure({.model = 0, .rows = 1, .length = 1, .done = [&](const ProbeResult& r) { result.set_value(r); }});
+  engine->OnItem(Make(2, Count(kForever)));
+  engine->OnCancel(1, 1);
+  engine->Close();
+  EXPECT_EQ(result.get_future().get().error, "the worker is stopping");
 }
 
 TEST_F(EngineTest, SaysWhatKeepsExecutorsApart) {

@@ -117,6 +117,21 @@ TEST_F(WorkQueueTest, EndsTakeWhenClosedAndEmpty) {
   EXPECT_TRUE(end.batch.empty() && end.expired.empty());
 }
 
+TEST_F(WorkQueueTest, HandsOutProbesLast) {
+  Probe probe{.done = [](const ProbeResult&) {}};
+  EXPECT_EQ(queue_.PushProbe(probe), Pushed::kAccepted);
+  Push(Make(1));
+  WorkQueue::Work first = queue_.Take();
+  EXPECT_EQ(first.batch.size(), 1U);
+  EXPECT_FALSE(first.probe);
+  EXPECT_TRUE(queue_.Take().probe);
+  Probe other{.done = [](const ProbeResult&) {}};
+  queue_.PushProbe(other);
+  queue_.Close();
+  EXPECT_EQ(queue_.TakeProbes().size(), 1U);
+  EXPECT_EQ(queue_.PushProbe(probe), Pushed::kClosed);
+}
+
 // Producers push, cancel and disappear while executors take: every item is answered exactly once.
 TEST_F(WorkQueueTest, AnswersEveryItemOnceWhateverComesTogether) {
   constexpr int kClients = 3;
@@ -126,7 +141,7 @@ TEST_F(WorkQueueTest, AnswersEveryItemOnceWhateverComesTogether) {
     executors.emplace_back([this] {
       while (true) {
         WorkQueue::Work work = queue_.Take();
-        if (work.batch.empty() && work.expired.empty()) return;
+        if (work.IsNone()) return;
         answers_.FailAll(std::move(work.expired), ItemStatus::kDeadlineExceeded, "");
         for (QueuedItem& queued : work.batch) {
           queued.item.responder->MarkRunning();

@@ -38,6 +38,24 @@ export function topologyOf(sources: CpuSources): Topology {
   return { online, effective };
 }
 
+export interface CpuModel {
+  name: string;
+  /** Instruction sets and the like, sorted. */
+  features: string[];
+}
+
+/** What kind of CPU this is, as far as the speed of a model depends on it. */
+export function readCpuModel(): CpuModel {
+  return cpuModelOf(readFileSync('/proc/cpuinfo', 'utf8'));
+}
+
+/** Of the first CPU that `/proc/cpuinfo` lists. ARM has no model name: implementer, part and revision stand for it. */
+export function cpuModelOf(cpuInfo: string): CpuModel {
+  const field = (name: string): string => new RegExp(`^${name}\\s*:[ \\t]*(.*)$`, 'm').exec(cpuInfo)?.[1]?.trim() ?? '';
+  const arm = ['CPU implementer', 'CPU part', 'CPU variant', 'CPU revision'].map(field).filter(Boolean).join(' ');
+  return { name: field('model name') || arm, features: (field('flags') || field('Features')).split(' ').filter(Boolean).sort() };
+}
+
 /** The kernel's list format, for example `0-3,8,10-11`. Throws for anything else. */
 export function parseCpuList(text: string): number[] {
   const cpus = new Set<number>();

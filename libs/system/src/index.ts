@@ -1,3 +1,4 @@
 export * from './cpus';
 export * from './executables';
 export * from './kernel';
+export * from './kernel-lock';

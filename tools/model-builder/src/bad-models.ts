@@ -8,10 +8,20 @@ import { GraphBuilder } from './graph';
  */
 export function crash(): ModelFiles {
   const b = new GraphBuilder('crash');
-  const value = b.input('value', 'INT64', ['batch']);
-  const dividend = b.op('Where', [b.op('Equal', [value, b.int(-1)]), b.int(-(2 ** 63)), b.int(1000)]);
-  b.output('quotient', 'INT64', ['batch'], b.op('Div', [dividend, value]));
+  addFatalDivision(b, b.input('value', 'INT64', ['batch']));
   return { '1/model.onnx': b.encode() };
+}
+
+/** As `crash`, one off: a 0, which is what a measurement sends, kills the process, and a 1 fails cleanly. */
+export function crashAtZero(): ModelFiles {
+  const b = new GraphBuilder('crash-at-zero');
+  addFatalDivision(b, b.op('Sub', [b.input('value', 'INT64', ['batch']), b.int(1)]));
+  return { '1/model.onnx': b.encode() };
+}
+
+function addFatalDivision(b: GraphBuilder, divisor: string): void {
+  const dividend = b.op('Where', [b.op('Equal', [divisor, b.int(-1)]), b.int(-(2 ** 63)), b.int(1000)]);
+  b.output('quotient', 'INT64', ['batch'], b.op('Div', [dividend, divisor]));
 }
 
 /**

@@ -19,7 +19,7 @@ const SIGNATURE: ModelSignature = {
 /** A backend in this process that answers each item with its own input, when and as the test says. */
 export class EchoBackend implements InferenceBackend {
   readonly lane = 'realtime';
-  reports: ModelReport[] = [{ name: 'echo', version: '1', state: 'ready', reason: null, signature: SIGNATURE }];
+  reports: ModelReport[] = [{ name: 'echo', version: '1', state: 'ready', cost: null, reason: null, signature: SIGNATURE }];
   /** What `infer` waits for. */
   gate: Promise<unknown> = Promise.resolve();
   /** What `infer` rejects with. */

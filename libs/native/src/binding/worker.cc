@@ -86,6 +86,43 @@ Napi::Value WorkerIsolation(const Napi::CallbackInfo& info) {
   return IsolationToJs(info.Env(), HandleOf(info)->engine());
 }
 
+Napi::Value WorkerMeasure(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const Handle worker = HandleOf(info);
+  Probe probe = ProbeOf(ObjectOf(info[1], "probe"));
+  const Napi::Promise::Deferred deferred = Napi::Promise::Deferred::New(env);
+  const auto nothing = Napi::Function::New(env, [](const Napi::CallbackInfo&) {});
+  auto settle = Napi::ThreadSafeFunction::New(env, nothing, "interleave measure", 0, 1);
+  probe.done = [deferred, settle](const ProbeResult& result) {
+    // Fails only when the process ends, and with it whoever waits.
+    settle.BlockingCall([deferred, result](Napi::Env env, Napi::Function) {
+      if (result.error.empty()) {
+        deferred.Resolve(Napi::Number::New(env, static_cast<double>(result.cpuNs)));
+      } else {
+        deferred.Reject(Napi::Error::New(env, result.error).Value());
+      }
+    });
+    settle.Release();
+  };
+  worker->Measure(std::move(probe));
+  return deferred.Promise();
+}
+
+Napi::Value WorkerSetCostTable(const Napi::CallbackInfo& info) {
+  const Napi::Object table = ObjectOf(info[1], "table");
+  try {
+    HandleOf(info)->SetCostTable(ModelOf(table), CostGridOf(ObjectOf(table.Get("grid"), "grid")));
+  } catch (const std::invalid_argument& error) {
+    throw Napi::RangeError::New(info.Env(), error.what());
+  }
+  return info.Env().Undefined();
+}
+
+Napi::Value WorkerTellRatioMoves(const Napi::CallbackInfo& info) {
+  HandleOf(info)->TellRatioMoves();
+  return info.Env().Undefined();
+}
+
 Napi::Value WorkerDrain(const Napi::CallbackInfo& info) {
   const Handle worker = HandleOf(info);
   const std::chrono::milliseconds timeout(IntegerOf(info[1], "timeoutMs", INT32_MAX));

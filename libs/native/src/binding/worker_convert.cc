@@ -6,6 +6,7 @@ namespace interleave::binding {
 namespace {
 
 constexpr double kCpuMax = 1 << 16;
+constexpr double kModelsMax = 1 << 16;
 constexpr double kRowsMax = 1 << 16;
 constexpr double kTokensMax = 1 << 24;
 constexpr double kItemsMax = 1 << 20;
@@ -42,6 +43,15 @@ std::map<std::string, double> NumbersOf(const Napi::Object& object, const char* 
     numbers[name] = value.As<Napi::Number>().DoubleValue();
   }
   return numbers;
+}
+
+std::vector<std::int64_t> IntegersOf(const Napi::Object& object, const char* key) {
+  const Napi::Array array = ArrayOf(object.Get(key), key);
+  std::vector<std::int64_t> integers;
+  for (std::uint32_t i = 0; i < array.Length(); ++i) {
+    integers.push_back(static_cast<std::int64_t>(IntegerOf(array.Get(i), key, kIntegerMax)));
+  }
+  return integers;
 }
 
 std::int64_t LimitOf(const Napi::Object& object, const char* key, double max) {
@@ -99,6 +109,8 @@ Napi::Object ModelStatsToJs(Napi::Env env, const ServedModel& model, const Queue
   object.Set("paddedTokens", count(stats.paddedTokens));
   object.Set("runSeconds", Napi::Number::New(env, static_cast<double>(stats.runNs.load(std::memory_order_relaxed)) / 1e9));
   object.Set("batchRows", CountsToJs(env, stats.batchRows));
+  object.Set("costRatios", CountsToJs(env, stats.costRatios));
+  object.Set("costRatioSum", Napi::Number::New(env, stats.costRatioSum.load(std::memory_order_relaxed)));
   object.Set("items", CountsToJs(env, stats.items));
   object.Set("queueItems", Number(env, static_cast<std::uint64_t>(gauge.items.load(std::memory_order_relaxed))));
   object.Set("queueAgeSeconds", Napi::Number::New(env, static_cast<double>(ageNs) / 1e9));
@@ -146,6 +158,29 @@ WorkerOptions WorkerOptionsOf(const Napi::Object& options) {
     worker.plan.models.push_back(ModelPlanOf(ObjectOf(models.Get(i), "models")));
   }
   return worker;
+}
+
+std::size_t ModelOf(const Napi::Object& object) { return IntegerOf(object, "model", kModelsMax); }
+
+CostGrid CostGridOf(const Napi::Object& grid) {
+  CostGrid result{.lengths = IntegersOf(grid, "lengths"), .rows = IntegersOf(grid, "rows"), .runNs = {}};
+  const Napi::Array runNs = ArrayOf(grid.Get("runNs"), "runNs");
+  for (std::uint32_t i = 0; i < runNs.Length(); ++i) {
+    const Napi::Array row = ArrayOf(runNs.Get(i), "runNs");
+    std::vector<double>& values = result.runNs.emplace_back();
+    for (std::uint32_t j = 0; j < row.Length(); ++j) {
+      if (!row.Get(j).IsNumber()) ThrowExpected(grid.Env(), "lists of numbers", "runNs");
+      values.push_back(row.Get(j).ToNumber().DoubleValue());
+    }
+  }
+  return result;
+}
+
+Probe ProbeOf(const Napi::Object& probe) {
+  return {.model = static_cast<std::uint32_t>(ModelOf(probe)),
+          .rows = LimitOf(probe, "rows", kRowsMax),
+          .length = LimitOf(probe, "length", kTokensMax),
+          .done = {}};
 }
 
 Napi::Array StatsToJs(Napi::Env env, const Engine& engine) {

@@ -1,9 +1,18 @@
 #include "run/batch_runner.h"
 
 #include <algorithm>
+#include <ctime>
+
+#include "session/probe_item.h"
 
 namespace interleave {
 namespace {
+
+std::int64_t ThreadCpuNs() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
 
 bool HasStrings(const Signature& signature) {
   return std::any_of(signature.inputs.begin(), signature.inputs.end(),
@@ -27,6 +36,35 @@ void BatchRunner::Run(std::vector<QueuedItem> batch) {
     }
   }
   scratch_.Trim();
+}
+
+void BatchRunner::Measure(const Probe& probe) {
+  ProbeResult result;
+  try {
+    result.cpuNs = MeasureCpuNs(*models_[probe.model], probe);
+  } catch (const std::bad_alloc&) {
+    result.error = "not enough memory for this run";
+  } catch (const std::exception& error) {
+    result.error = error.what();
+  }
+  scratch_.Trim();
+  probe.done(result);
+}
+
+std::int64_t BatchRunner::MeasureCpuNs(const ServedModel& model, const Probe& probe) {
+  Session& session = *model.session();
+  ProbeItem made = MakeProbeItem(session.signature(), probe.rows, probe.length);
+  LayOut({&made.shape, 1}, layout_);
+  const auto options = session.library().NewRunOptions();
+  const Watchdog::Watch watch(watchdog_, executor_, session.library(), options.get(), model.label(),
+                              model.plan().runTimeoutNs);
+  const std::int64_t startedNs = ThreadCpuNs();
+  try {
+    session.RunForCost(made.item, layout_, made.strings, scratch_, options.get());
+  } catch (const ort::OrtError& error) {
+    throw std::runtime_error(Explain(watch, model, error.what()).message);
+  }
+  return ThreadCpuNs() - startedNs;
 }
 
 void BatchRunner::RunMembers(ServedModel& model, Members members) {
@@ -87,14 +125,23 @@ std::optional<BatchRunner::Failure> BatchRunner::TryRun(ServedModel& model, Memb
   LayOut(shapes_, layout_);
 
   const std::int64_t startedNs = MonotonicNowNs();
+  const std::int64_t startedCpuNs = ThreadCpuNs();
   std::optional<Failure> failure;
   const std::vector<RunOutput> outputs = RunSession(model, failure);
   if (failure) return failure;
   const std::int64_t endedNs = MonotonicNowNs();
-  model.stats().CountRun(layout_.rows, layout_.RealTokens(), layout_.PaddedTokens(), endedNs - startedNs);
+  CountRun(model, endedNs - startedNs, ThreadCpuNs() - startedCpuNs);
   Respond(*model.session(), outputs, members,
           {.startedNs = startedNs, .endedNs = endedNs, .batchRows = static_cast<std::uint32_t>(layout_.rows)});
   return std::nullopt;
+}
+
+// In the batch lane the kernel holds executors back for live traffic: the time on the wall says nothing about the cost.
+void BatchRunner::CountRun(ServedModel& model, std::int64_t elapsedNs, std::int64_t cpuNs) const {
+  model.stats().CountRun(layout_.rows, layout_.RealTokens(), layout_.PaddedTokens(), elapsedNs);
+  const std::int64_t length = layout_.lengths[0] + layout_.lengths[1];
+  model.stats().CountCostRatio(
+      model.costs().Observe(layout_.rows, length, lane_ == Lane::kBatch ? cpuNs : elapsedNs));
 }
 
 std::vector<RunOutput> BatchRunner::RunSession(ServedModel& model, std::optional<Failure>& failure) {

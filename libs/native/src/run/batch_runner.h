@@ -16,12 +16,15 @@ namespace interleave {
 class BatchRunner {
  public:
   // `executor` is the executor's number at the watchdog.
-  BatchRunner(const ServedModels& models, const Answers& answers, Watchdog& watchdog, std::size_t executor)
-      : models_(models), answers_(answers), watchdog_(watchdog), executor_(executor) {}
+  BatchRunner(Lane lane, const ServedModels& models, const Answers& answers, Watchdog& watchdog, std::size_t executor)
+      : lane_(lane), models_(models), answers_(answers), watchdog_(watchdog), executor_(executor) {}
 
   // Items of one model that is ready. When a shared run fails or takes too long its items are run one by one, so that
   // only the one at fault fails. Never throws; every item is answered when it returns.
   void Run(std::vector<QueuedItem> batch);
+
+  // Runs a probe and answers it. Never throws.
+  void Measure(const Probe& probe);
 
  private:
   struct Failure {
@@ -39,9 +42,12 @@ class BatchRunner {
   // Runs members together and answers them, or says why not; then none of them is answered.
   std::optional<Failure> TryRun(ServedModel& model, Members members);
   std::vector<RunOutput> RunSession(ServedModel& model, std::optional<Failure>& failure);
+  std::int64_t MeasureCpuNs(const ServedModel& model, const Probe& probe);
+  void CountRun(ServedModel& model, std::int64_t elapsedNs, std::int64_t cpuNs) const;
   Failure Explain(const Watchdog::Watch& watch, const ServedModel& model, const std::string& message) const;
   void Respond(const Session& session, const std::vector<RunOutput>& outputs, Members members, ItemTimes times);
 
+  const Lane lane_;
   const ServedModels& models_;
   const Answers& answers_;
   Watchdog& watchdog_;

@@ -2,10 +2,14 @@
 
 #include <pthread.h>
 
+#include <stdexcept>
+
 #include "run/batch_runner.h"
 
 namespace interleave {
 namespace {
+
+constexpr const char* kStopping = "the worker is stopping";
 
 ServedModels MakeModels(const std::vector<ModelPlan>& plans) {
   ServedModels models;
@@ -63,7 +67,7 @@ void Engine::OnItem(Item item) {
       return Refuse(queued.item, ItemStatus::kQueueFull,
                     std::to_string(plan_.queueItemsMax) + " items of this client wait or run already");
     case WorkQueue::Pushed::kClosed:
-      return Refuse(queued.item, ItemStatus::kUnavailable, "the worker is stopping");
+      return Refuse(queued.item, ItemStatus::kUnavailable, kStopping);
   }
 }
 
@@ -75,15 +79,44 @@ void Engine::OnClientGone(std::uint64_t clientId) {
   answers_.FailAll(queue_.DropClient(clientId), ItemStatus::kCancelled, "the client has gone");
 }
 
-bool Engine::Drain(std::int64_t timeoutNs) {
+void Engine::Measure(Probe probe) {
+  if (probe.model >= models_.size()) return probe.done({.error = "no such model"});
+  if (models_[probe.model]->session() == nullptr) return probe.done({.error = NotReady(*models_[probe.model])});
+  switch (queue_.PushProbe(probe)) {
+    case WorkQueue::Pushed::kAccepted:
+      return;
+    case WorkQueue::Pushed::kFull:
+      return probe.done({.error = "too many measurements wait already"});
+    case WorkQueue::Pushed::kClosed:
+      return probe.done({.error = kStopping});
+  }
+}
+
+void Engine::SetCostTable(std::size_t model, CostGrid grid) {
+  if (model >= models_.size()) throw std::invalid_argument("no model number " + std::to_string(model));
+  models_[model]->costs().SetGrid(std::move(grid));
+}
+
+bool Engine::TakeRatioMoves() {
+  bool hasMoved = false;
+  for (const auto& model : models_) hasMoved = model->costs().TakeRatioMove() || hasMoved;
+  return hasMoved;
+}
+
+void Engine::StopAccepting() {
   queue_.Close();
+  for (const Probe& probe : queue_.TakeProbes()) probe.done({.error = kStopping});
+}
+
+bool Engine::Drain(std::int64_t timeoutNs) {
+  StopAccepting();
   return queue_.WaitUntilIdle(timeoutNs);
 }
 
 void Engine::Close() {
   std::call_once(closed_, [this] {
-    queue_.Close();
-    answers_.FailAll(queue_.TakeAll(), ItemStatus::kUnavailable, "the worker is stopping");
+    StopAccepting();
+    answers_.FailAll(queue_.TakeAll(), ItemStatus::kUnavailable, kStopping);
     watchdog_.EndAllRuns();
     stopsLoading_ = true;
     for (std::thread& executor : executors_) executor.join();
@@ -104,12 +137,13 @@ void Engine::ExecutorLoop(std::size_t executor) {
     const std::scoped_lock lock(isolationMutex_);
     isolation_[executor] = std::move(tools);
   }
-  BatchRunner runner(models_, answers_, watchdog_, executor);
+  BatchRunner runner(plan_.lane, models_, answers_, watchdog_, executor);
   while (true) {
     WorkQueue::Work work = queue_.Take();
-    if (work.batch.empty() && work.expired.empty()) return;
+    if (work.IsNone()) return;
     answers_.FailAll(std::move(work.expired), ItemStatus::kDeadlineExceeded, "the deadline passed while waiting");
     if (!work.batch.empty()) runner.Run(std::move(work.batch));
+    if (work.probe) runner.Measure(*work.probe);
   }
 }
 

@@ -44,6 +44,15 @@ class Engine : public ItemSink {
   void OnCancel(std::uint64_t clientId, std::uint64_t itemId) override;
   void OnClientGone(std::uint64_t clientId) override;
 
+  // Measures one run of `model` with `rows` made-up rows of `length` tokens, on an executor for which nothing waits;
+  // `done` is called exactly once, from any thread, with the thread's CPU time or why there is none.
+  void Measure(Probe probe);
+
+  // Gives model number `model` a measured cost table. Throws std::invalid_argument that says what is wrong with the grid.
+  void SetCostTable(std::size_t model, CostGrid grid);
+  // The cost ratio of a model has moved by more than 5 % since this last returned true.
+  bool TakeRatioMoves();
+
   // Refuses new items and waits until every accepted one is answered; false when `timeoutNs` did not suffice.
   bool Drain(std::int64_t timeoutNs);
 
@@ -59,6 +68,8 @@ class Engine : public ItemSink {
  private:
   void ExecutorLoop(std::size_t executor);
   void LoadAll(const std::shared_ptr<const ort::OrtLibrary>& library, const std::function<void()>& onModelsChanged);
+  // No more items and probes are accepted; probes that wait are answered.
+  void StopAccepting();
   void Refuse(const Item& item, ItemStatus status, const std::string& message);
   // Why the model cannot take items now.
   static std::string NotReady(const ServedModel& model);

@@ -75,6 +75,27 @@ std::string SignatureJson(const Signature& signature) {
          ",\"coalesceReason\":" + JsonOrNull(signature.coalesceReason) + '}';
 }
 
+std::string NumberJson(double value) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.4g", value);
+  return text;
+}
+
+std::string WholeJson(double value) { return std::to_string(static_cast<std::int64_t>(value)); }
+
+std::string GridJson(const CostGrid& grid) {
+  const auto whole = [](std::int64_t value) { return std::to_string(value); };
+  return "{\"lengths\":" + JsonArray(grid.lengths, whole) + ",\"rows\":" + JsonArray(grid.rows, whole) +
+         ",\"runNs\":" +
+         JsonArray(grid.runNs, [](const std::vector<double>& runNs) { return JsonArray(runNs, WholeJson); }) + '}';
+}
+
+std::string CostJson(const ModelCosts::Snapshot& costs) {
+  return "{\"grid\":" + (costs.grid ? GridJson(*costs.grid) : "null") +
+         ",\"ratio\":{\"median\":" + NumberJson(costs.ratio.median) + ",\"high\":" + NumberJson(costs.ratio.high) +
+         "}}";
+}
+
 std::string_view StateName(ModelState state) {
   switch (state) {
     case ModelState::kLoading:
@@ -92,7 +113,8 @@ std::string ReportJson(const std::unique_ptr<ServedModel>& model) {
   const ModelState state = session != nullptr ? ModelState::kReady : model->state();
   return "{\"name\":" + Json(model->plan().name) + ",\"version\":" + Json(model->plan().version) +
          ",\"state\":" + Json(StateName(state)) + ",\"reason\":" + JsonOrNull(model->reason()) +
-         ",\"signature\":" + (session != nullptr ? SignatureJson(session->signature()) : "null") + '}';
+         ",\"signature\":" + (session != nullptr ? SignatureJson(session->signature()) : "null") +
+         ",\"cost\":" + (session != nullptr ? CostJson(model->costs().Now()) : "null") + '}';
 }
 
 }  // namespace

@@ -33,8 +33,11 @@ std::string ServedModel::reason() const {
 
 ModelLimits ServedModel::Limits(Lane lane) const {
   const Session* session = this->session();
+  ModelCosts::Snapshot costs = costs_.Now();
   ModelLimits limits{.rowsMax = plan_.batchRowsMax,
                      .tokensMax = plan_.batchTokensMax,
+                     .cost = std::move(costs.table),
+                     .ratio = costs.ratio,
                      .runNsMax = lane == Lane::kRealtime ? kRealtimeRunNsMax : kBatchRunNsMax};
   if (session == nullptr) return limits;
   const CoalesceMode mode = session->signature().coalesce;

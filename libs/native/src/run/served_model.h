@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "coalesce/coalescer.h"
+#include "run/model_costs.h"
 #include "run/stats.h"
 #include "session/session.h"
 
@@ -36,6 +37,8 @@ class ServedModel {
   const std::string& label() const { return label_; }
   ModelStats& stats() { return stats_; }
   const ModelStats& stats() const { return stats_; }
+  ModelCosts& costs() { return costs_; }
+  const ModelCosts& costs() const { return costs_; }
 
   // Null unless ready; lives as long as the model.
   Session* session() const { return ready_.load(std::memory_order_acquire); }  // pairs with Load
@@ -56,6 +59,7 @@ class ServedModel {
   const ModelPlan plan_;
   const std::string label_;
   ModelStats stats_;
+  ModelCosts costs_;
   std::unique_ptr<Session> session_;
   std::atomic<Session*> ready_{nullptr};
   mutable std::mutex mutex_;  // guards the two below

@@ -2,6 +2,7 @@
 // a reader never waits for an executor that the kernel holds back.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -17,6 +18,11 @@ static_assert(static_cast<std::size_t>(ItemStatus::kRunTimeout) + 1 == kItemStat
 // Rows of a run, upper bounds of the buckets; one more for what is larger.
 inline constexpr std::array<std::int64_t, 11> kBatchRowsBounds{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024};
 
+// Measured cost of a run ÷ the predicted, upper bounds of the buckets; one more for what is larger. Fine around 1, so that
+// the share of runs that were predicted within 10 % can be read off.
+inline constexpr std::array<double, 19> kCostRatioBounds{0.5,  0.7,   0.8,  0.85,  0.9, 0.925, 0.95, 0.975, 1, 1.025,
+                                                         1.05, 1.075, 1.1,  1.15,  1.2, 1.3,   1.5,  2,     4};
+
 struct ModelStats {
   std::atomic<std::uint64_t> batches{0};
   std::atomic<std::uint64_t> rows{0};
@@ -24,9 +30,17 @@ struct ModelStats {
   std::atomic<std::uint64_t> paddedTokens{0};  // what was run: real tokens and padding
   std::atomic<std::uint64_t> runNs{0};
   std::array<std::atomic<std::uint64_t>, kBatchRowsBounds.size() + 1> batchRows{};  // not cumulative
+  std::array<std::atomic<std::uint64_t>, kCostRatioBounds.size() + 1> costRatios{};  // not cumulative
+  std::atomic<double> costRatioSum{0};
   std::array<std::atomic<std::uint64_t>, kItemStatuses> items{};                    // answered, by ItemStatus
 
   void CountItem(ItemStatus status) { items[static_cast<std::size_t>(status)].fetch_add(1, std::memory_order_relaxed); }
+
+  void CountCostRatio(double ratio) {
+    const auto bound = std::lower_bound(kCostRatioBounds.begin(), kCostRatioBounds.end(), ratio);
+    costRatios[static_cast<std::size_t>(bound - kCostRatioBounds.begin())].fetch_add(1, std::memory_order_relaxed);
+    costRatioSum.fetch_add(ratio, std::memory_order_relaxed);
+  }
 
   void CountRun(std::int64_t rowsRun, std::int64_t real, std::int64_t padded, std::int64_t elapsedNs) {
     batches.fetch_add(1, std::memory_order_relaxed);

@@ -3,9 +3,13 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
+#include <iterator>
 
 namespace interleave {
 namespace {
+
+// Whoever measures waits for each result; more would be a mistake.
+constexpr std::size_t kProbesMax = 16;
 
 QueueEntry EntryOf(const QueuedItem& queued) {
   return {.model = queued.item.model,
@@ -42,6 +46,17 @@ WorkQueue::Pushed WorkQueue::Push(QueuedItem& queued) {
   return Pushed::kAccepted;
 }
 
+WorkQueue::Pushed WorkQueue::PushProbe(Probe& probe) {
+  {
+    const std::scoped_lock lock(mutex_);
+    if (isClosed_) return Pushed::kClosed;
+    if (probes_.size() >= kProbesMax) return Pushed::kFull;
+    probes_.push_back(std::move(probe));
+  }
+  wake_.notify_one();
+  return Pushed::kAccepted;
+}
+
 std::vector<QueuedItem> WorkQueue::Cancel(std::uint64_t clientId, std::uint64_t itemId) {
   const std::scoped_lock lock(mutex_);
   return RemoveIf([=](const QueuedItem& queued) {
@@ -64,11 +79,23 @@ std::vector<QueuedItem> WorkQueue::TakeAll() {
   return RemoveIf([](const QueuedItem&) { return true; });
 }
 
+std::vector<Probe> WorkQueue::TakeProbes() {
+  const std::scoped_lock lock(mutex_);
+  std::vector<Probe> probes(std::move_iterator(probes_.begin()), std::move_iterator(probes_.end()));
+  probes_.clear();
+  return probes;
+}
+
 WorkQueue::Work WorkQueue::Take() {
   std::unique_lock lock(mutex_);
-  wake_.wait(lock, [this] { return !items_.empty() || isClosed_; });
-  const std::int64_t nowNs = MonotonicNowNs();
+  wake_.wait(lock, [this] { return !items_.empty() || !probes_.empty() || isClosed_; });
   Work work;
+  if (items_.empty() && !probes_.empty()) {
+    work.probe = std::move(probes_.front());
+    probes_.pop_front();
+    return work;
+  }
+  const std::int64_t nowNs = MonotonicNowNs();
   work.expired = RemoveExpired(nowNs);
   work.batch = RemoveBatch(nowNs);
   return work;

@@ -5,9 +5,12 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -23,6 +26,21 @@ struct QueuedItem {
   Item item;
   ItemShape shape;
   std::int64_t enqueuedNs = 0;
+};
+
+// What one run costs on made-up inputs; an empty error: measured.
+struct ProbeResult {
+  std::int64_t cpuNs = 0;  // of the executor's thread
+  std::string error{};
+};
+
+// A run that is made only to see what it costs; see MakeProbeItem.
+struct Probe {
+  std::uint32_t model = 0;
+  std::int64_t rows = 1;
+  std::int64_t length = 1;
+  // Called once, on an executor or on the thread that closes the queue; must be quick.
+  std::function<void(const ProbeResult&)> done;
 };
 
 struct WorkQueueOptions {
@@ -44,6 +62,9 @@ class WorkQueue {
   // On any result but kAccepted `queued` is left as it was.
   Pushed Push(QueuedItem& queued);
 
+  // Has the probe run when nothing else waits.
+  Pushed PushProbe(Probe& probe);
+
   // Takes a waiting item out; empty when it does not wait (any more).
   std::vector<QueuedItem> Cancel(std::uint64_t clientId, std::uint64_t itemId);
   std::vector<QueuedItem> DropClient(std::uint64_t clientId);
@@ -51,8 +72,10 @@ class WorkQueue {
   struct Work {
     std::vector<QueuedItem> batch;    // of one model
     std::vector<QueuedItem> expired;  // their deadline has passed
+    std::optional<Probe> probe;       // only when there is nothing else
+    bool IsNone() const { return batch.empty() && expired.empty() && !probe; }
   };
-  // Waits for work. Both parts are empty exactly when the queue is closed and empty.
+  // Waits for work; none exactly when the queue is closed and empty.
   Work Take();
 
   // Items whose deadline has passed, for a caller that comes by when no executor does.
@@ -67,6 +90,7 @@ class WorkQueue {
   void Close();
   // Everything that still waits.
   std::vector<QueuedItem> TakeAll();
+  std::vector<Probe> TakeProbes();
   // Every accepted item has been answered; false when that is not so within `timeoutNs`.
   bool WaitUntilIdle(std::int64_t timeoutNs);
 
@@ -90,6 +114,7 @@ class WorkQueue {
   std::vector<QueueEntry> entries_;
   std::vector<QueuedItem> items_;
   std::vector<ModelLimits> limits_;
+  std::deque<Probe> probes_;
   std::unordered_map<std::uint64_t, std::size_t> clientItems_;  // waiting and running; no zeros
   std::size_t unansweredItems_ = 0;
   bool isClosed_ = false;

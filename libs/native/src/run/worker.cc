@@ -33,6 +33,15 @@ void Worker::Close() {
   server_.Stop(kFlushMax);
 }
 
+void Worker::SetCostTable(std::size_t model, CostGrid grid) {
+  engine_.SetCostTable(model, std::move(grid));
+  server_.PublishText(ReportJson());
+}
+
+void Worker::TellRatioMoves() {
+  if (engine_.TakeRatioMoves()) server_.PublishText(ReportJson());
+}
+
 std::string Worker::ReportJson() const {
   return WorkerReportJson(id_, lane_, engine_.models());
 }

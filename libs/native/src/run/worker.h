@@ -31,6 +31,14 @@ class Worker {
   // Answers what is left with kUnavailable, ends what runs, closes the channels. Idempotent.
   void Close();
 
+  // As Engine::Measure.
+  void Measure(Probe probe) { engine_.Measure(std::move(probe)); }
+
+  // As Engine::SetCostTable; clients are told.
+  void SetCostTable(std::size_t model, CostGrid grid);
+  // Tells clients about cost ratios that have moved since they were told.
+  void TellRatioMoves();
+
   // ModelReport[] of libs/contracts as JSON.
   std::string ModelsJson() const { return ReportsJson(engine_.models()); }
   const Engine& engine() const { return engine_; }

@@ -241,9 +241,9 @@ std::vector<std::size_t> Session::WantedOutputs(std::span<Item* const> items) co
   return wanted;
 }
 
-std::vector<RunOutput> Session::Run(std::span<Item* const> items, const BatchLayout& layout,
-                                    std::span<const std::vector<StringElements>> strings, Scratch& scratch,
-                                    const ort::RunOptions* options) {
+std::vector<RunOutput> Session::Compute(std::span<Item* const> items, const BatchLayout& layout,
+                                        std::span<const std::vector<StringElements>> strings, Scratch& scratch,
+                                        const ort::RunOptions* options) {
   const std::size_t inputsCount = signature_.inputs.size();
   std::array<Shape, kTensorsMax> shapes;
   std::array<std::size_t, kTensorsMax> offsets;
@@ -274,6 +274,19 @@ std::vector<RunOutput> Session::Run(std::span<Item* const> items, const BatchLay
     output.index = wanted[i];
     output.value = {values[i], library_->api().ReleaseValue};
   }
+  return outputs;
+}
+
+void Session::RunForCost(Item& item, const BatchLayout& layout, const std::vector<StringElements>& strings,
+                         Scratch& scratch, const ort::RunOptions* options) {
+  Item* const items[] = {&item};
+  Compute(items, layout, {&strings, 1}, scratch, options);
+}
+
+std::vector<RunOutput> Session::Run(std::span<Item* const> items, const BatchLayout& layout,
+                                    std::span<const std::vector<StringElements>> strings, Scratch& scratch,
+                                    const ort::RunOptions* options) {
+  std::vector<RunOutput> outputs = Compute(items, layout, strings, scratch, options);
   bool separable = true;
   for (RunOutput& output : outputs) {
     output.shape = library_->ReadShape(output.value.get(), &output.type);

@@ -63,6 +63,11 @@ class Session {
                              std::span<const std::vector<StringElements>> strings, Scratch& scratch,
                              const ort::RunOptions* options);
 
+  // Runs one item for its cost only: the outputs are thrown away unseen, since made-up inputs teach nothing about what
+  // output dimensions depend on. Throws ort::OrtError.
+  void RunForCost(Item& item, const BatchLayout& layout, const std::vector<StringElements>& strings, Scratch& scratch,
+                  const ort::RunOptions* options);
+
   // Cuts the outputs that item number `part` asked for out of a run and writes them into its response. Returns the
   // bytes that they need when they do not fit, 0 when all is written.
   std::size_t Respond(const std::vector<RunOutput>& outputs, const BatchLayout& layout, std::size_t part,
@@ -81,6 +86,10 @@ class Session {
   ort::Owned<ort::Value> PackStrings(std::size_t input, const Shape& shape, std::span<Item* const> items,
                                      const BatchLayout& layout,
                                      std::span<const std::vector<StringElements>> strings) const;
+  // The outputs wanted of a run, without their shapes.
+  std::vector<RunOutput> Compute(std::span<Item* const> items, const BatchLayout& layout,
+                                 std::span<const std::vector<StringElements>> strings, Scratch& scratch,
+                                 const ort::RunOptions* options);
   std::vector<std::size_t> WantedOutputs(std::span<Item* const> items) const;
 
   std::shared_ptr<const ort::OrtLibrary> library_;

@@ -34,7 +34,7 @@ bool LooksLikeSequence(const std::string& symbol) {
   return false;
 }
 
-bool IsMask(const TensorDeclaration& input) { return Lower(input.name).find("mask") != std::string::npos; }
+bool IsMask(const TensorDeclaration& input) { return IsMaskName(input.name); }
 
 std::string Quoted(std::string_view name) { return '"' + std::string(name) + '"'; }
 
@@ -247,6 +247,8 @@ Signature InferSignature(const std::vector<TensorDeclaration>& inputs, const std
   }
   return signature;
 }
+
+bool IsMaskName(std::string_view inputName) { return Lower(std::string(inputName)).find("mask") != std::string::npos; }
 
 std::string_view DatatypeName(ElementType type) {
   switch (type) {

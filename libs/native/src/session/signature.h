@@ -68,6 +68,9 @@ class SignatureError : public std::runtime_error {
 Signature InferSignature(const std::vector<TensorDeclaration>& inputs, const std::vector<TensorDeclaration>& outputs,
                          const SignatureOptions& options);
 
+// An input of this name is a mask: 1 where a row has content, 0 where it is padded.
+bool IsMaskName(std::string_view inputName);
+
 // The Open Inference name: FP32, INT64, BYTES, ...
 std::string_view DatatypeName(ElementType type);
 

@@ -1,0 +1,148 @@
+import type { CalibrationStatus, WorkerPlan } from '@app/contracts';
+import { calibrate, costKeyId, CostStore, planCells, sha256OfFile, type CostKey, type RunLimits } from '@app/models';
+import type { WorkerHandle } from '@app/native';
+import { readCpuModel, type CpuModel } from '@app/system';
+import type { Logger } from '@app/telemetry';
+import { statusOf, type IdentifiedSubject, type Subject } from './subject';
+
+const POLL_MS = 500;
+/**
+ * The batch lane's executors give way to everything: there long rows may be measured, and several rows up to twice what a
+ * run of that lane may take. A real-time executor cannot be interrupted: there a probe is as short as a run of its lane.
+ */
+const LIMITS: Record<WorkerPlan['lane'], RunLimits> = {
+  realtime: { singleRowMsMax: 40, severalRowsMsMax: 40 },
+  batch: { singleRowMsMax: 5000, severalRowsMsMax: 200 },
+};
+
+export interface CalibratorOptions {
+  plan: WorkerPlan;
+  worker: Pick<WorkerHandle, 'models' | 'measure' | 'setCostTable'>;
+  dataDir: string;
+  runtimeVersion: string;
+  /** 0: only takes over what others measured. */
+  budgetMs: number;
+  log: Logger;
+}
+
+/**
+ * Gives each model of a worker its cost table: from the cache as soon as one is there or changes, else by measuring, one
+ * model at a time, if this worker is to measure and no other process does so already.
+ */
+export class Calibrator {
+  private readonly subjects: Subject[];
+  private readonly store: CostStore;
+  private readonly cpu: CpuModel = readCpuModel();
+  private readonly stopping = new AbortController();
+  private readonly timer: NodeJS.Timeout;
+  private turn: Promise<void> | null = null;
+  private measuring: Promise<void> | null = null;
+
+  constructor(private readonly options: CalibratorOptions) {
+    this.store = new CostStore(options.dataDir);
+    this.subjects = options.plan.models.map(({ name, version, modelPath, rowTokensMax }, index) => ({
+      ...{ index, name, version, modelPath, rowTokensMax, signature: null, costId: null, fileModifiedMs: null },
+      ...{ state: 'waiting', reason: null },
+    }));
+    this.timer = setInterval(() => {
+      this.turn ??= this.takeTurn().finally(() => (this.turn = null));
+    }, POLL_MS);
+  }
+
+  statuses(): CalibrationStatus[] {
+    return this.subjects.map(statusOf);
+  }
+
+  /** Resolves once nothing is measured any more, at the latest when the worker is drained. */
+  async stop(): Promise<void> {
+    clearInterval(this.timer);
+    this.stopping.abort();
+    await this.turn;
+    await this.measuring;
+  }
+
+  private async takeTurn(): Promise<void> {
+    const models = this.options.worker.models();
+    for (const subject of this.subjects) {
+      const report = models[subject.index];
+      if (report?.state !== 'ready' || this.stopping.signal.aborted) continue;
+      try {
+        subject.signature ??= report.signature;
+        subject.costId ??= await this.identify(subject);
+        this.takeOver(subject);
+      } catch (error) {
+        this.skip(subject, (error as Error).message);
+      }
+    }
+    if (this.options.budgetMs > 0 && !this.stopping.signal.aborted) this.measuring ??= this.measureNext().finally(() => (this.measuring = null));
+  }
+
+  private async identify({ modelPath }: Subject): Promise<Subject['costId']> {
+    const modelSha256 = await sha256OfFile(modelPath);
+    return { modelSha256, id: costKeyId(this.keyOf(modelSha256)) };
+  }
+
+  private keyOf(modelSha256: string): CostKey {
+    return { modelSha256, provider: 'cpu', intraOpThreads: 1, cpu: this.cpu, runtimeVersion: this.options.runtimeVersion };
+  }
+
+  /** A file that is new or has changed, unless it is our own that is being written. */
+  private takeOver(subject: Subject): void {
+    if (subject.costId === null || subject.state === 'measuring') return;
+    const modifiedMs = this.store.modifiedMs(subject.costId.id);
+    if (modifiedMs === null || modifiedMs === subject.fileModifiedMs) return;
+    subject.fileModifiedMs = modifiedMs;
+    const file = this.store.read(subject.costId.id);
+    if (file === null) return;
+    this.options.worker.setCostTable(subject.index, file.grid);
+    Object.assign(subject, { state: file.finished ? 'measured' : 'waiting', reason: null });
+    this.options.log.info({ model: subject.name, version: subject.version, finished: file.finished }, 'measured costs taken from the cache');
+  }
+
+  /** The first model that needs it and that no other process measures. */
+  private async measureNext(): Promise<void> {
+    for (const subject of this.subjects) {
+      if (!this.isWaiting(subject)) continue;
+      const lock = await this.store.lock(subject.costId.id);
+      if (lock === null) continue;
+      try {
+        this.takeOver(subject); // it may have been finished a moment ago
+        if (this.isWaiting(subject)) return await this.measure(subject);
+      } catch (error) {
+        this.skip(subject, (error as Error).message);
+      } finally {
+        lock.close();
+      }
+    }
+  }
+
+  private isWaiting(subject: Subject): subject is IdentifiedSubject {
+    return subject.state === 'waiting' && subject.costId !== null && subject.signature !== null && !this.stopping.signal.aborted;
+  }
+
+  private async measure(subject: IdentifiedSubject): Promise<void> {
+    const { worker, plan, budgetMs, log } = this.options;
+    const { index, name, version, signature, rowTokensMax } = subject;
+    const { id, modelSha256 } = subject.costId;
+    subject.state = 'measuring';
+    log.info({ model: name, version }, 'measuring what its runs cost');
+    const outcome = await calibrate({
+      ...{ store: this.store, id, key: this.keyOf(modelSha256), model: name },
+      ...{ phases: planCells(signature, rowTokensMax), limits: LIMITS[plan.lane], budgetMs, signal: this.stopping.signal },
+      known: this.store.read(id)?.grid ?? null,
+      measure: ({ rows, length }) => worker.measure({ model: index, rows, length }),
+      onCell: () => undefined,
+      onTable: (grid) => worker.setCostTable(index, grid),
+    });
+    subject.fileModifiedMs = this.store.modifiedMs(id);
+    if (outcome.state === 'skipped') return this.skip(subject, outcome.reason);
+    subject.state = outcome.state === 'measured' ? 'measured' : 'waiting';
+    log.info({ model: name, version }, outcome.state === 'measured' ? 'costs are measured' : 'measuring was interrupted; it goes on at the next start');
+  }
+
+  private skip(subject: Subject, reason: string): void {
+    const { name, version } = subject;
+    if (subject.reason !== reason) this.options.log.warn({ model: name, version, reason }, 'costs are not measured; built-in values hold');
+    Object.assign(subject, { state: 'skipped', reason });
+  }
+}

@@ -1,0 +1,45 @@
+#include "run/model_costs.h"
+
+#include <cmath>
+
+namespace interleave {
+namespace {
+
+constexpr double kMoveMin = 0.05;
+
+bool HasMoved(double from, double to) { return std::abs(to / from - 1) > kMoveMin; }
+
+}  // namespace
+
+ModelCosts::Snapshot ModelCosts::Now() const {
+  const std::scoped_lock lock(mutex_);
+  return {table_, grid_, tracker_.ratio()};
+}
+
+void ModelCosts::SetGrid(CostGrid grid) {
+  auto table = std::make_shared<const CostTable>(grid);
+  auto kept = std::make_shared<const CostGrid>(std::move(grid));
+  const std::scoped_lock lock(mutex_);
+  table_.swap(table);
+  grid_.swap(kept);
+  tracker_ = {};
+  told_ = tracker_.ratio();
+}
+
+double ModelCosts::Observe(std::int64_t rows, std::int64_t length, std::int64_t measuredNs) {
+  const std::scoped_lock lock(mutex_);
+  const double tableNs = table_->RunNs(rows, length);
+  const double expectedNs = tableNs * tracker_.ratio().median;
+  tracker_.Observe(tableNs, static_cast<double>(measuredNs));
+  return static_cast<double>(measuredNs) / expectedNs;
+}
+
+bool ModelCosts::TakeRatioMove() {
+  const std::scoped_lock lock(mutex_);
+  const CostRatio ratio = tracker_.ratio();
+  if (!HasMoved(told_.median, ratio.median) && !HasMoved(told_.high, ratio.high)) return false;
+  told_ = ratio;
+  return true;
+}
+
+}  // namespace interleave

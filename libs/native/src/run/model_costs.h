@@ -1,0 +1,41 @@
+// What runs of one model cost, as far as it is known: the table, and how measured runs compare with it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+
+#include "coalesce/cost_table.h"
+
+namespace interleave {
+
+// Thread-safe. The lock is held for a few instructions only.
+class ModelCosts {
+ public:
+  struct Snapshot {
+    std::shared_ptr<const CostTable> table;  // never null
+    std::shared_ptr<const CostGrid> grid;    // null: the analytic table holds
+    CostRatio ratio;
+  };
+  Snapshot Now() const;
+
+  // Replaces the table and forgets the ratio, which was that of the old one. Throws std::invalid_argument that says what
+  // is wrong with the grid.
+  void SetGrid(CostGrid grid);
+
+  // Learns from a run of `rows` rows padded to `length` tokens each; below 1 counts as 1. Returns the measured cost
+  // divided by what was expected before.
+  double Observe(std::int64_t rows, std::int64_t length, std::int64_t measuredNs);
+
+  // The ratio has moved by more than 5 % since this last returned true.
+  bool TakeRatioMove();
+
+ private:
+  mutable std::mutex mutex_;  // guards the rest
+  std::shared_ptr<const CostTable> table_ = CostTable::Analytic();
+  std::shared_ptr<const CostGrid> grid_;
+  RatioTracker tracker_;
+  CostRatio told_;
+};
+
+}  // namespace interleave
