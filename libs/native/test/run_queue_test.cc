@@ -51,7 +51,7 @@ TEST_F(WorkQueueTest, HandsOutWhatBelongsTogether) {
   Push(Make(2));
   Push(Make(3, 1, 0, 1));
   EXPECT_EQ(queue_.gauge(0).items, 2);
-  WorkQueue::Work work = queue_.Take();
+  WorkQueue::Work work = queue_.Take(0);
   EXPECT_EQ(work.batch.size(), 2U);
   EXPECT_EQ(queue_.gauge(0).items, 0);
   EXPECT_EQ(queue_.gauge(0).oldestNs, 0);
@@ -63,7 +63,7 @@ TEST_F(WorkQueueTest, CountsWaitingAndRunningItemsOfAClient) {
   for (std::uint64_t id = 1; id <= 3; ++id) EXPECT_EQ(Push(Make(id)), Pushed::kAccepted);
   EXPECT_EQ(Push(Make(4)), Pushed::kFull);
   EXPECT_EQ(Push(Make(5, 2)), Pushed::kAccepted);
-  WorkQueue::Work work = queue_.Take();
+  WorkQueue::Work work = queue_.Take(0);
   EXPECT_EQ(Push(Make(6)), Pushed::kFull) << "what runs still counts";
   for (QueuedItem& queued : work.batch) answers_.Finish(queued, {});
   EXPECT_EQ(Push(Make(7)), Pushed::kAccepted);
@@ -79,7 +79,7 @@ TEST_F(WorkQueueTest, KeepsAnItemThatItDoesNotAccept) {
 TEST_F(WorkQueueTest, GivesExpiredItemsNoPlaceInABatch) {
   Push(Make(1, 1, 1));
   Push(Make(2));
-  WorkQueue::Work work = queue_.Take();
+  WorkQueue::Work work = queue_.Take(0);
   ASSERT_EQ(work.expired.size(), 1U);
   EXPECT_EQ(work.expired[0].item.itemId, 1U);
   ASSERT_EQ(work.batch.size(), 1U);
@@ -94,7 +94,7 @@ TEST_F(WorkQueueTest, RemovesCancelledItemsAndGoneClients) {
   EXPECT_EQ(queue_.Cancel(1, 2).size(), 1U);
   EXPECT_TRUE(queue_.Cancel(1, 2).empty());
   EXPECT_EQ(queue_.DropClient(1).size(), 2U);
-  WorkQueue::Work work = queue_.Take();
+  WorkQueue::Work work = queue_.Take(0);
   ASSERT_EQ(work.batch.size(), 1U);
   EXPECT_EQ(work.batch[0].item.clientId, 2U);
 }
@@ -103,7 +103,7 @@ TEST_F(WorkQueueTest, IsIdleOnceEveryAcceptedItemIsAnswered) {
   EXPECT_TRUE(queue_.WaitUntilIdle(0));
   Push(Make(1));
   EXPECT_FALSE(queue_.WaitUntilIdle(0));
-  WorkQueue::Work work = queue_.Take();
+  WorkQueue::Work work = queue_.Take(0);
   EXPECT_FALSE(queue_.WaitUntilIdle(0));
   answers_.Fail(work.batch[0], ItemStatus::kFailed, "no");
   EXPECT_TRUE(queue_.WaitUntilIdle(0));
@@ -112,8 +112,8 @@ TEST_F(WorkQueueTest, IsIdleOnceEveryAcceptedItemIsAnswered) {
 TEST_F(WorkQueueTest, EndsTakeWhenClosedAndEmpty) {
   Push(Make(1));
   queue_.Close();
-  EXPECT_EQ(queue_.Take().batch.size(), 1U);
-  WorkQueue::Work end = queue_.Take();
+  EXPECT_EQ(queue_.Take(0).batch.size(), 1U);
+  WorkQueue::Work end = queue_.Take(0);
   EXPECT_TRUE(end.batch.empty() && end.expired.empty());
 }
 
@@ -121,10 +121,10 @@ TEST_F(WorkQueueTest, HandsOutProbesLast) {
   Probe probe{.done = [](const ProbeResult&) {}};
   EXPECT_EQ(queue_.PushProbe(probe), Pushed::kAccepted);
   Push(Make(1));
-  WorkQueue::Work first = queue_.Take();
+  WorkQueue::Work first = queue_.Take(0);
   EXPECT_EQ(first.batch.size(), 1U);
   EXPECT_FALSE(first.probe);
-  EXPECT_TRUE(queue_.Take().probe);
+  EXPECT_TRUE(queue_.Take(0).probe);
   Probe other{.done = [](const ProbeResult&) {}};
   queue_.PushProbe(other);
   queue_.Close();
@@ -140,7 +140,7 @@ TEST_F(WorkQueueTest, AnswersEveryItemOnceWhateverComesTogether) {
   for (int i = 0; i < 3; ++i) {
     executors.emplace_back([this] {
       while (true) {
-        WorkQueue::Work work = queue_.Take();
+        WorkQueue::Work work = queue_.Take(0);
         if (work.IsNone()) return;
         answers_.FailAll(std::move(work.expired), ItemStatus::kDeadlineExceeded, "");
         for (QueuedItem& queued : work.batch) {

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "run/batch_runner.h"
@@ -24,6 +25,7 @@ Engine::Engine(EnginePlan plan)
       models_(MakeModels(plan_.models)),
       queue_({.lane = plan_.lane,
               .modelsCount = models_.size(),
+              .executorsCount = std::max<std::size_t>(1, plan_.cpus.size()),
               .clientItemsMax = plan_.queueItemsMax,
               .limits =
                   [this](std::vector<ModelLimits>& limits) {
@@ -139,7 +141,7 @@ void Engine::ExecutorLoop(std::size_t executor) {
   }
   BatchRunner runner(plan_.lane, models_, answers_, watchdog_, executor);
   while (true) {
-    WorkQueue::Work work = queue_.Take();
+    WorkQueue::Work work = queue_.Take(executor);
     if (work.IsNone()) return;
     answers_.FailAll(std::move(work.expired), ItemStatus::kDeadlineExceeded, "the deadline passed while waiting");
     if (!work.batch.empty()) runner.Run(std::move(work.batch));

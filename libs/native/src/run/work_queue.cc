@@ -25,7 +25,10 @@ QueueEntry EntryOf(const QueuedItem& queued) {
 }  // namespace
 
 WorkQueue::WorkQueue(WorkQueueOptions options)
-    : options_(std::move(options)), gauges_(new QueueGauge[options_.modelsCount]), limits_(options_.modelsCount) {}
+    : options_(std::move(options)),
+      gauges_(new QueueGauge[options_.modelsCount]),
+      limits_(options_.modelsCount),
+      predictedEndNs_(options_.executorsCount) {}
 
 WorkQueue::Pushed WorkQueue::Push(QueuedItem& queued) {
   {
@@ -86,8 +89,9 @@ std::vector<Probe> WorkQueue::TakeProbes() {
   return probes;
 }
 
-WorkQueue::Work WorkQueue::Take() {
+WorkQueue::Work WorkQueue::Take(std::size_t executor) {
   std::unique_lock lock(mutex_);
+  predictedEndNs_[executor] = 0;
   wake_.wait(lock, [this] { return !items_.empty() || !probes_.empty() || isClosed_; });
   Work work;
   if (items_.empty() && !probes_.empty()) {
@@ -97,7 +101,7 @@ WorkQueue::Work WorkQueue::Take() {
   }
   const std::int64_t nowNs = MonotonicNowNs();
   work.expired = RemoveExpired(nowNs);
-  work.batch = RemoveBatch(nowNs);
+  work.batch = RemoveBatch(executor, nowNs);
   return work;
 }
 
@@ -157,10 +161,16 @@ std::vector<QueuedItem> WorkQueue::RemoveExpired(std::int64_t nowNs) {
   });
 }
 
-std::vector<QueuedItem> WorkQueue::RemoveBatch(std::int64_t nowNs) {
+std::vector<QueuedItem> WorkQueue::RemoveBatch(std::size_t executor, std::int64_t nowNs) {
   if (items_.empty()) return {};
   options_.limits(limits_);
-  std::vector<std::size_t> chosen = ChooseNext(entries_, nowNs, {.lane = options_.lane, .models = limits_}).indices;
+  const Choice choice = ChooseNext(entries_, nowNs,
+                                   {.lane = options_.lane,
+                                    .models = limits_,
+                                    .executors = options_.executorsCount,
+                                    .runningNs = RunningNs(nowNs)});
+  predictedEndNs_[executor] = nowNs + choice.predictedNs;
+  std::vector<std::size_t> chosen = choice.indices;
   // From the back, so that the indices still to be removed stay valid.
   std::sort(chosen.begin(), chosen.end(), std::greater<>());
   std::vector<QueuedItem> batch;
@@ -168,6 +178,12 @@ std::vector<QueuedItem> WorkQueue::RemoveBatch(std::int64_t nowNs) {
   for (const std::size_t index : chosen) batch.push_back(RemoveAt(index));
   UpdateGauges();
   return batch;
+}
+
+std::int64_t WorkQueue::RunningNs(std::int64_t nowNs) const {
+  std::int64_t runningNs = 0;
+  for (const std::int64_t endNs : predictedEndNs_) runningNs += std::max<std::int64_t>(0, endNs - nowNs);
+  return runningNs;
 }
 
 void WorkQueue::UpdateGauges() {

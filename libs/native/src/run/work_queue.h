@@ -46,6 +46,8 @@ struct Probe {
 struct WorkQueueOptions {
   Lane lane = Lane::kRealtime;
   std::size_t modelsCount = 0;
+  // At least 1.
+  std::size_t executorsCount = 1;
   // Items of one client that wait or run; at least 1.
   std::size_t clientItemsMax = 0;
   // Fills in the limits of every model, by index; called with the queue locked, must be quick.
@@ -76,7 +78,8 @@ class WorkQueue {
     bool IsNone() const { return batch.empty() && expired.empty() && !probe; }
   };
   // Waits for work; none exactly when the queue is closed and empty.
-  Work Take();
+  // `executor` is the number of the one that asks: whatever it ran is over.
+  Work Take(std::size_t executor);
 
   // Items whose deadline has passed, for a caller that comes by when no executor does.
   std::vector<QueuedItem> TakeExpired(std::int64_t nowNs);
@@ -102,7 +105,9 @@ class WorkQueue {
   std::vector<QueuedItem> RemoveIf(Predicate predicate);
   QueuedItem RemoveAt(std::size_t index);
   std::vector<QueuedItem> RemoveExpired(std::int64_t nowNs);
-  std::vector<QueuedItem> RemoveBatch(std::int64_t nowNs);
+  std::vector<QueuedItem> RemoveBatch(std::size_t executor, std::int64_t nowNs);
+  // What the runs under way still have to do, by their predictions.
+  std::int64_t RunningNs(std::int64_t nowNs) const;
   void UpdateGauges();
 
   const WorkQueueOptions options_;
@@ -114,6 +119,7 @@ class WorkQueue {
   std::vector<QueueEntry> entries_;
   std::vector<QueuedItem> items_;
   std::vector<ModelLimits> limits_;
+  std::vector<std::int64_t> predictedEndNs_;  // by executor; 0: it runs nothing
   std::deque<Probe> probes_;
   std::unordered_map<std::uint64_t, std::size_t> clientItems_;  // waiting and running; no zeros
   std::size_t unansweredItems_ = 0;
