@@ -63,7 +63,7 @@ class Programme {
     const BatchShape last = items_[end - 1];
     CostTable::Curve curve = limits.cost->At(TokensOfRow(last.lengths));
     BatchShape shape;
-    double tableNsMax = kInfinity;
+    double tableNsMax = rules_.runHighNsMax / limits.ratio.high;
     double sum = kInfinity;
     LastRun best;
     const std::int64_t plainRowsMax = std::min(limits.rowsMax, limits.tokensMax / TokensOfRow(last.lengths));
