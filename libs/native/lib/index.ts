@@ -2,3 +2,5 @@ export { ChannelError, IllegalStateError } from './errors';
 export { inspectRuntime, type RuntimeReport } from './runtime';
 export { WorkerPool, type WorkerPoolOptions } from './worker-pool';
 export { startWorker, type StartWorkerOptions, type WorkerHandle, type WorkerModelStats } from './worker';
+export { simulate } from './simulate';
+export type { SimulatedItem, SimulationOptions, SimulationReport } from './addon';

@@ -2,6 +2,7 @@
 #include <napi.h>
 
 #include "binding/client.h"
+#include "binding/simulate.h"
 #include "binding/worker.h"
 
 namespace interleave::binding {
@@ -28,6 +29,7 @@ constexpr struct {
     {"workerDrain", WorkerDrain},
     {"workerClose", WorkerClose},
     {"runtimeVersion", RuntimeVersion},
+    {"simulate", Simulate},
 };
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
