@@ -7,7 +7,7 @@ import { CliError } from '../cli-error';
 const LINES_MAX = 4_000_000;
 const NS_PER_MS = 1e6;
 
-const length = z.number().int().nonnegative();
+const length = z.number().int().min(0).max(1_048_576);
 const lineSchema = z
   .object({
     arrivalMs: z.number().nonnegative(),
