@@ -2,6 +2,7 @@
 #include <napi.h>
 
 #include "binding/client.h"
+#include "binding/simulate.h"
 #include "binding/worker.h"
 
 namespace interleave::binding {
@@ -29,6 +30,7 @@ constexpr struct {
     {"workerClose", WorkerClose},
     {"isolateFront", IsolateFront},
     {"runtimeVersion", RuntimeVersion},
+    {"simulate", Simulate},
 };
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
