@@ -39,10 +39,35 @@ export interface NativeAddon {
   workerClose(worker: NativeWorkerHandle): Promise<boolean>;
   /** Lets the calling thread, which stands between callers and live executors, wake up about as soon as they do. */
   isolateFront(): IsolationTool;
+  /** Null: the analytic table. Throws a TypeError or RangeError that says what is wrong with the grid. */
+  costTableCreate(grid: CostGrid | null): CostTableHandle;
+  /** Predicted cost of one run; `rows` and `length` are whole and count as at least 1. */
+  costTableRunNs(table: CostTableHandle, rows: number, length: number): number;
+  /** As in src/coalesce/admission.h; whole ns. */
+  admit(request: AdmissionRequest): NativeAdmission;
   /** Loads ONNX Runtime with the checks of a worker's start, and keeps it loaded. Throws. */
   runtimeVersion(options: { ortLibraryPath: string }): string;
   /** A worker in virtual time; blocks. Throws a TypeError or RangeError that says what is wrong with trace or costs. */
   simulate(options: SimulationOptions): SimulationReport;
+}
+
+/** Opaque; freed by the garbage collector. */
+export interface CostTableHandle {
+  readonly nativeCostTable: unique symbol;
+}
+
+export interface AdmissionRequest {
+  /** Predicted work that waits or runs, over all executors. */
+  backlogNs: number;
+  executors: number;
+  costHighNs: number;
+  timeoutNs: number;
+}
+
+export interface NativeAdmission {
+  admitted: boolean;
+  /** -1: not even on an idle worker. */
+  retryAfterNs: number;
 }
 
 export interface SimulationOptions {

@@ -1,6 +1,7 @@
 import type { ModelReport, ModelSignature, WorkerPlan, WorkerReport } from '@app/contracts';
 import type { ChannelItem } from './addon';
 import { type AnswerReceiver, ChannelClient } from './channel-client';
+import { CostEstimate } from './model-cost';
 import { modelKey } from './model-directory';
 
 export interface SlotListener {
@@ -15,12 +16,15 @@ export interface ReadyModel {
   /** Position in the worker's report. */
   index: number;
   signature: ModelSignature;
+  cost: CostEstimate | null;
 }
 
 /** One worker of the placement: its plan, its channel, and its last word about its models. */
 export class WorkerSlot {
   /** How many parked items to offer at once; adapted to what it took. */
   sliceItems = 64;
+  /** Predicted cost of the items in flight that were submitted with one, in ns over all executors. */
+  backlogNs = 0;
   private readonly client: ChannelClient;
   private report: WorkerReport | null = null;
   private ready = new Map<string, ReadyModel>();
@@ -31,7 +35,7 @@ export class WorkerSlot {
   ) {
     const take = (report: WorkerReport): void => {
       this.report = report;
-      this.ready = readyModels(report);
+      this.ready = readyModels(report, this.ready);
       listener.changed();
     };
     this.client = new ChannelClient(plan, {
@@ -88,10 +92,12 @@ export class WorkerSlot {
   }
 }
 
-function readyModels(report: WorkerReport): Map<string, ReadyModel> {
+function readyModels(report: WorkerReport, last: Map<string, ReadyModel>): Map<string, ReadyModel> {
   const ready = new Map<string, ReadyModel>();
-  report.models.forEach(({ name, version, state, signature }, index) => {
-    if (state === 'ready' && signature !== null) ready.set(modelKey(name, version), { index, signature });
+  report.models.forEach(({ name, version, state, signature, cost }, index) => {
+    if (state !== 'ready' || signature === null) return;
+    const key = modelKey(name, version);
+    ready.set(key, { index, signature, cost: cost === null ? null : CostEstimate.of(cost, last.get(key)?.cost ?? null) });
   });
   return ready;
 }

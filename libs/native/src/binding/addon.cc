@@ -2,6 +2,7 @@
 #include <napi.h>
 
 #include "binding/client.h"
+#include "binding/cost.h"
 #include "binding/simulate.h"
 #include "binding/worker.h"
 
@@ -29,6 +30,9 @@ constexpr struct {
     {"workerDrain", WorkerDrain},
     {"workerClose", WorkerClose},
     {"isolateFront", IsolateFront},
+    {"costTableCreate", CostTableCreate},
+    {"costTableRunNs", CostTableRunNs},
+    {"admit", Admit},
     {"runtimeVersion", RuntimeVersion},
     {"simulate", Simulate},
 };
