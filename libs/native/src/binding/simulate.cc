@@ -20,9 +20,10 @@ std::int64_t SignedOf(const Napi::Object& object, const char* key) {
 
 SimulationPlan PlanOf(const Napi::Object& options) {
   const bool isRealtime = StringOf(options, "lane") == "realtime";
+  const CostGrid costs = CostGridOf(ObjectOf(options.Get("costs"), "costs"));
   const ModelLimits model{.rowsMax = SignedOf(options, "rowsMax"),
                           .tokensMax = SignedOf(options, "tokensMax"),
-                          .cost = std::make_shared<const CostTable>(CostGridOf(ObjectOf(options.Get("costs"), "costs"))),
+                          .cost = std::make_shared<const CostTable>(costs),
                           .runNsMax = isRealtime ? kRealtimeRunNsMax : kBatchRunNsMax};
   return {.lane = isRealtime ? Lane::kRealtime : Lane::kBatch,
           .executors = IntegerOf(options, "executors", kExecutorsMax),

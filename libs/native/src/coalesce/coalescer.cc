@@ -126,8 +126,8 @@ class Chooser {
     return runs_[run];
   }
 
-  // The run of the oldest item once that is past the age bound; else the run that wastes least, so that odd lengths wait
-  // for partners.
+  // The run of the oldest item once that is past the age bound; else the run that wastes least, so that odd lengths
+  // wait for partners.
   const PlannedRun& AgedOrLeastRegret() const {
     const PlannedRun* oldest = nullptr;
     const PlannedRun* best = nullptr;
