@@ -79,6 +79,29 @@ TEST_F(EngineTest, ReportsCostsAndComparesRunsWithThem) {
   EXPECT_THROW(engine->SetCostTable(1, {}), std::invalid_argument);
 }
 
+TEST_F(EngineTest, ShortensSharedRunsOfTheRealtimeLaneForTheGoalOfTheModel) {
+  ModelPlan plan = PlanOf(encoder_);
+  const auto runNsMax = [&](std::int64_t sloNs, Lane lane) {
+    plan.sloNs = sloNs;
+    return ServedModel(plan).Limits(lane).runNsMax;
+  };
+  EXPECT_EQ(runNsMax(0, Lane::kRealtime), kRealtimeRunNsMax);
+  EXPECT_EQ(runNsMax(80'000'000, Lane::kRealtime), 20'000'000);
+  EXPECT_EQ(runNsMax(kSecondNs, Lane::kRealtime), kRealtimeRunNsMax);
+  EXPECT_EQ(runNsMax(80'000'000, Lane::kBatch), kBatchRunNsMax);
+}
+
+TEST_F(EngineTest, CountsHowLongBatchesTookToChoose) {
+  LoadedEngine engine(With({PlanOf(encoder_)}));
+  engine->OnItem(Make(1, Text(5)));
+  AnswerTo(1);
+  const ModelStats& stats = engine->models()[0]->stats();
+  std::uint64_t chosen = 0;
+  for (const auto& count : stats.formations) chosen += count;
+  EXPECT_EQ(chosen, 1U);
+  EXPECT_GT(stats.formationNs, 0U);
+}
+
 TEST_F(EngineTest, RefusesWhatDoesNotFitTheModel) {
   LoadedEngine engine(With({PlanOf(encoder_)}));
   engine->OnItem(Make(1, {Text(5)[0]}));
