@@ -204,8 +204,8 @@ TEST_F(FlightsTest, KeepTheirPlaceWhenOthersLeave) {
   EXPECT_EQ(IdsOf(queue_.Take(0).batch).size(), 3U);
 }
 
-// Few values and many threads: items join, lead, succeed, expire and are cancelled in every order; each is answered once,
-// and nobody reads memory that has been given back (the responder frees it with the answer).
+// Few values and many threads: items join, lead, succeed, expire and are cancelled in every order; each is answered
+// once, and nobody reads memory that has been given back (the responder frees it with the answer).
 TEST_F(FlightsTest, AnswerEveryItemOnceWhateverComesTogether) {
   constexpr std::uint64_t kClients = 3;
   constexpr std::uint64_t kItemsPerClient = 1500;
@@ -249,7 +249,9 @@ TEST_F(FlightsTest, AnswerEveryItemOnceWhateverComesTogether) {
         if (pushed == Pushed::kFull) queued.item.responder->Fail(ItemStatus::kQueueFull, "");
         if (pushed == Pushed::kJoined) ++joined;
         if (random() % 4 == 0) answers_.FailAll(queue_.Cancel(client, id - random() % 4), ItemStatus::kCancelled, "");
-        if (random() % 50 == 0) answers_.FailAll(queue_.TakeExpired(MonotonicNowNs()), ItemStatus::kDeadlineExceeded, "");
+        if (random() % 50 == 0) {
+          answers_.FailAll(queue_.TakeExpired(MonotonicNowNs()), ItemStatus::kDeadlineExceeded, "");
+        }
         if (random() % 100 == 0) answers_.FailAll(queue_.DropClient(client), ItemStatus::kCancelled, "");
       }
     });

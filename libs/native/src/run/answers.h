@@ -10,7 +10,7 @@
 namespace interleave {
 
 // Answers items that were taken out of the queue, each exactly once, and keeps the books. Any thread, without a lock.
-// An answered item has no responder any more. The duplicates of an item are closed off before it is answered (flights.h).
+// An answered item has no responder any more. Whoever answers an item of a batch takes its duplicates first (flights.h).
 class Answers {
  public:
   Answers(WorkQueue& queue, const ServedModels& models) : queue_(queue), models_(models) {}

@@ -19,8 +19,9 @@ class BatchRunner {
   BatchRunner(Lane lane, const ServedModels& models, const Answers& answers, Watchdog& watchdog, std::size_t executor)
       : lane_(lane), models_(models), answers_(answers), watchdog_(watchdog), executor_(executor) {}
 
-  // Items of one model that is ready; duplicates of an item are answered with it. When a shared run fails or takes too long its items are run one by one, so that
-  // only the one at fault fails. Never throws; every item is answered when it returns.
+  // Items of one model that is ready; duplicates of an item are answered with it. When a shared run fails or takes too
+  // long its items are run one by one, so that only the one at fault fails. Never throws; every item is answered when it
+  // returns.
   void Run(std::vector<QueuedItem> batch);
 
   // Runs a probe and answers it. Never throws.

@@ -16,8 +16,8 @@
 
 namespace interleave {
 
-// A hash over all that makes items of one client duplicates: model, outputs, types, shapes and bytes of the inputs. Equal
-// keys are checked byte for byte. Precondition: the item passed CheckItem.
+// A hash over all that makes items of one client duplicates: model, outputs, types, shapes and bytes of the inputs.
+// Equal keys are checked byte for byte. Precondition: the item passed CheckItem.
 std::uint64_t ContentKey(const Item& item);
 
 // An item that runs, and those that wait for its answer.
@@ -35,17 +35,17 @@ struct Flight {
   std::vector<QueuedItem> followers;  // in order of arrival
 };
 
-// The flights of a queue, guarded by its mutex. Bounded by the items that the queue accepts: one flight at most for each.
+// The flights of a queue, guarded by its mutex. Bounded by the items that the queue accepts: at most one flight for each.
 //
 // State of a flight:   Lead -> Waiting -- Start --> Running -- Close --> (closed)
 //  - Waiting or Running, it is open: an equal item joins it. Its leader points to it, and only its leader does.
-//  - Waiting, the leader is in the queue. When it is answered without a run (cancelled, expired, its client gone; or it was
-//    taken out but not run), the first follower takes its place and waits (Succeed); without one the flight closes.
+//  - Waiting, the leader is in the queue. When it is answered without a run (cancelled, expired, its client gone; or it
+//    was taken out but not run), the first follower takes its place and waits (Succeed); without one the flight closes.
 //  - Running, whoever runs the leader closes the flight before the leader is answered, since the answer gives the memory
-//    that duplicates are compared with back to the client. What Close returns must be answered, or queued again.
+//    that duplicates are compared with back to the client. What Close returns must be answered.
 //  - A follower leaves by Close, by Succeed, or by TakeFollowersIf (cancelled, expired, its client gone), in any state.
-// Only items of one client are duplicates: it can change its memory after the check, so nobody else may be answered from it.
-// Followers of a running leader are marked as running: if the process dies they are suspects as well.
+// Only items of one client are duplicates: it can change its memory after the check, so nobody else may be answered from
+// it. Followers of a running leader are marked as running: if the process dies they are suspects as well.
 class Flights {
  public:
   // Makes `queued` a follower of the open flight of an equal item and returns that flight; null when there is none, and
