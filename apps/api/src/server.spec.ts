@@ -135,6 +135,28 @@ describe('the HTTP server', () => {
     expect(backend.requests).toEqual([]);
   });
 
+  it.each<[string, Record<string, string>, object, number, number]>([
+    ['of the model', {}, {}, 2000, 3000],
+    ['of the header', { 'x-interleave-timeout-ms': '9000' }, {}, 8000, 9000],
+    ['of the parameter', {}, { timeout: 7_000_000 }, 6000, 7000],
+  ])('takes the deadline %s', async (_what, headers, parameters, min, max) => {
+    backend.modelTimeoutMs = 3000;
+    const inputs = [{ name: 'x', datatype: 'FP32', shape: [1, 2], data: [1, 2] }];
+    await post('/v2/models/echo/infer', JSON.stringify({ inputs, parameters }), headers);
+    const { timeoutMs } = backend.requests[0] ?? {};
+    expect(timeoutMs).toBeGreaterThan(min);
+    expect(timeoutMs).toBeLessThan(max);
+  });
+
+  it("takes the model's deadline for task-level requests, and the node's where the model has none", async () => {
+    backend.modelTimeoutMs = 3000;
+    await post(PREDICT, instances(1));
+    backend.modelTimeoutMs = null;
+    await post(PREDICT, instances(1));
+    const timeouts = backend.requests.map(({ timeoutMs }) => Math.ceil((timeoutMs ?? 0) / 1000));
+    expect(timeouts).toEqual([3, parts.config.realtime.timeoutMs / 1000]);
+  });
+
   it('answers 429 with Retry-After while the queue is full, before it reads the body, and recovers', async () => {
     let open = (): void => undefined;
     backend.gate = new Promise<void>((resolve) => (open = resolve));

@@ -45,6 +45,16 @@ export function registerWorkerMetrics(registry: Registry, { id, lane }: WorkerLa
     },
   });
   new Counter({
+    name: 'interleave_duplicates_total',
+    help: 'Items that were equal to one in flight and are answered by its run',
+    labelNames: LABELS,
+    registers,
+    collect() {
+      this.reset();
+      for (const model of stats()) this.inc(labelsOf(model), model.duplicates);
+    },
+  });
+  new Counter({
     name: 'interleave_run_seconds_total',
     help: 'Time that executors spent in the runtime',
     labelNames: LABELS,
@@ -56,7 +66,7 @@ export function registerWorkerMetrics(registry: Registry, { id, lane }: WorkerLa
   });
   new Gauge({
     name: 'interleave_queue_items',
-    help: 'Items that wait for an executor',
+    help: 'Items that wait for an executor; duplicates count once',
     labelNames: LABELS,
     registers,
     collect() {
@@ -76,6 +86,11 @@ export function registerWorkerMetrics(registry: Registry, { id, lane }: WorkerLa
     ...{ name: 'interleave_batch_rows', help: 'Rows of a run' },
     buckets: (model) => model.batchRows.map(({ rowsMax, batches }) => ({ le: rowsMax, count: batches })),
     sum: (model) => model.rows,
+  });
+  registerHistogram(registry, stats, labelsOf, {
+    ...{ name: 'interleave_batch_formation_seconds', help: 'Time in which the items of a run were chosen' },
+    buckets: (model) => model.formations.map(({ secondsMax, batches }) => ({ le: secondsMax, count: batches })),
+    sum: (model) => model.formationSeconds,
   });
   registerHistogram(registry, stats, labelsOf, {
     ...{ name: 'interleave_cost_ratio', help: 'Measured cost of a run, divided by the predicted' },

@@ -26,6 +26,9 @@ export interface ItemResult {
   timing: ItemTiming;
 }
 
+/** Longest time for a live answer, whoever sets it: a caller, a model, the node. */
+export const TIMEOUT_MS_MAX = 3_600_000;
+
 export interface InferenceRequest {
   model: string;
   /** Null: the newest version that is ready. */

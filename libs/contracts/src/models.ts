@@ -24,6 +24,10 @@ export interface WorkerModelPlan {
   batchTokensMax: number;
   /** A run longer than this is ended and its rows fail. */
   runTimeoutMs: number;
+  /** Equal requests in flight run once; false where equal inputs may give different outputs (`model.yaml: deduplicate`). */
+  deduplicate: boolean;
+  /** Goal for the time of a live answer, which shortens shared runs (`model.yaml: realtime.sloMs`); null: none. */
+  sloMs: number | null;
   /** Longest row in tokens that callers can send; null: not known. Says how far costs are measured. */
   rowTokensMax: number | null;
 }

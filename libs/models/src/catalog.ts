@@ -81,7 +81,7 @@ class Catalog implements ModelCatalog {
       throw notFound(`model "${name}" has no version ${quote(version ?? '')}; it has ${existing}`);
     }
     const ready = candidates.find((record) => record.state === 'ready');
-    if (ready?.signature) return { name, version: ready.version, task: ready.task, signature: ready.signature, text: ready.text };
+    if (ready?.signature) return { name, version: ready.version, task: ready.task, signature: ready.signature, text: ready.text, timeoutMs: ready.manifest?.timeoutMs ?? null };
     throw unavailable(candidates.find((record) => record.state === 'loading') ?? newest);
   }
 

@@ -1,4 +1,4 @@
-import { TASKS, type Task, type WorkerModelPlan } from '@app/contracts';
+import { TASKS, TIMEOUT_MS_MAX, type Task, type WorkerModelPlan } from '@app/contracts';
 import { z } from 'zod';
 
 export const POOLINGS = ['mean', 'cls', 'max', 'none'] as const;
@@ -8,6 +8,13 @@ const positiveInt = z.number().int().positive();
 const axisName = z.string().min(1);
 
 export type Activation = 'softmax' | 'sigmoid' | 'none';
+
+const realtimeSchema = z
+  .strictObject({ timeoutMs: positiveInt.max(TIMEOUT_MS_MAX).optional(), sloMs: positiveInt.max(TIMEOUT_MS_MAX).optional() })
+  .check(({ value: { timeoutMs, sloMs }, issues }) => {
+    if (timeoutMs === undefined || sloMs === undefined || sloMs <= timeoutMs) return;
+    issues.push({ code: 'custom', input: sloMs, path: ['sloMs'], message: `expected at most timeoutMs (${timeoutMs}) but received ${sloMs}` });
+  });
 
 /** `model.yaml`, beside the versions of a model: overrides what was inferred. Every key is optional, an unknown one is an error. */
 export const modelFileSchema = z.strictObject({
@@ -21,6 +28,9 @@ export const modelFileSchema = z.strictObject({
   batchRowsMax: positiveInt.max(4096).optional(),
   batchTokensMax: positiveInt.max(1_048_576).optional(),
   runTimeoutMs: positiveInt.optional(),
+  deduplicate: z.boolean().optional(),
+  /** Time for a live answer where the caller names none, and the goal that shared runs are kept short for. */
+  realtime: realtimeSchema.optional(),
   /** Longest row in tokens, special tokens included. */
   maxTokens: positiveInt.max(1_048_576).optional(),
   pooling: z.enum(POOLINGS).optional(),
@@ -64,6 +74,10 @@ export interface ModelManifest {
   batchRowsMax: number | null;
   batchTokensMax: number | null;
   runTimeoutMs: number | null;
+  deduplicate: boolean;
+  /** Time for a live answer where the caller names none; null: that of interleave.yaml. */
+  timeoutMs: number | null;
+  sloMs: number | null;
   /** Null for plain tensor models. */
   text: TextManifest | null;
 }
@@ -89,6 +103,8 @@ export function workerModelPlan(manifest: ModelManifest, lane: LaneLimits): Work
     batchRowsMax: manifest.batchRowsMax ?? lane.batchRowsMax,
     batchTokensMax: manifest.batchTokensMax ?? lane.batchTokensMax,
     runTimeoutMs: manifest.runTimeoutMs ?? lane.runTimeoutMs,
+    deduplicate: manifest.deduplicate,
+    sloMs: manifest.sloMs,
     rowTokensMax: manifest.text?.maxTokens ?? null,
   };
 }

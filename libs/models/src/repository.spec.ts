@@ -151,6 +151,8 @@ batchInvariant: true
 batchRowsMax: 4
 batchTokensMax: 100
 runTimeoutMs: 50
+deduplicate: false
+realtime: { timeoutMs: 2000, sloMs: 80 }
 maxTokens: 7
 pooling: max
 normalize: false
@@ -161,6 +163,7 @@ labels: [x, y]
     expect(manifest).toMatchObject({
       task: 'text-pair-scoring',
       taskIsExplicit: true,
+      timeoutMs: 2000,
       text: { maxTokens: 7, pooling: 'max', normalize: false, embeddingOutput: 'e', labels: ['x', 'y'] },
     });
     expect(workerModelPlan(manifest, lane)).toEqual({
@@ -175,11 +178,25 @@ labels: [x, y]
       batchRowsMax: 4,
       batchTokensMax: 100,
       runTimeoutMs: 50,
+      deduplicate: false,
+      sloMs: 80,
       rowTokensMax: 7,
     });
   });
 
+  it.each([
+    ['realtime: { timeoutMs: 0 }', 'realtime.timeoutMs: '],
+    ['realtime: { timeoutMs: 4000000 }', 'realtime.timeoutMs: '],
+    ['realtime: { sloMs: fast }', 'realtime.sloMs: '],
+    ['realtime: { timeoutMs: 50, sloMs: 80 }', 'realtime.sloMs: expected at most timeoutMs (50) but received 80'],
+    ['realtime: { deadline: 5 }', 'realtime: '],
+    ['deduplicate: sometimes', 'deduplicate: '],
+  ])('refuses "%s" and names the key', (yaml, message) => {
+    write({ 'm/model.onnx': '', 'm/model.yaml': yaml });
+    expect(scan()[0]?.reason).toContain(`model.yaml: ${message}`);
+  });
+
   it("takes the lane's limits where model.yaml has none", () => {
-    expect(workerModelPlan(manifestOf({}), lane)).toMatchObject({ ...lane, batchAxisName: null, sequenceAxisNames: [], paddingIsSafe: null, batchInvariant: false });
+    expect(workerModelPlan(manifestOf({}), lane)).toMatchObject({ ...lane, batchAxisName: null, sequenceAxisNames: [], paddingIsSafe: null, batchInvariant: false, deduplicate: true, sloMs: null });
   });
 });

@@ -111,6 +111,9 @@ function readManifest(name: string, folder: string, candidate: Candidate): Model
     batchRowsMax: file.batchRowsMax ?? null,
     batchTokensMax: file.batchTokensMax ?? null,
     runTimeoutMs: file.runTimeoutMs ?? null,
+    deduplicate: file.deduplicate ?? true,
+    timeoutMs: file.realtime?.timeoutMs ?? null,
+    sloMs: file.realtime?.sloMs ?? null,
     text,
   };
 }

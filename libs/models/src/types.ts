@@ -19,6 +19,8 @@ export interface ServedModel {
   signature: ModelSignature;
   /** Null for plain tensor models. */
   text: TextModel | null;
+  /** Time for a live answer where the caller names none; null: the default of all models. */
+  timeoutMs: number | null;
 }
 
 export type TextInput = string | { text: string; text_pair?: string };

@@ -1,5 +1,5 @@
 import type { CostGrid, ExecutorStatus, ModelReport, WorkerPlan } from '@app/contracts';
-import { BATCH_ROWS_BOUNDS, COST_RATIO_BOUNDS, ITEM_STATUSES, type ItemStatus, loadAddon, type NativeModelStats, type NativeProbe, type NativeWorkerHandle } from './addon';
+import { BATCH_ROWS_BOUNDS, COST_RATIO_BOUNDS, FORMATION_SECONDS_BOUNDS, ITEM_STATUSES, type ItemStatus, loadAddon, type NativeModelStats, type NativeProbe, type NativeWorkerHandle } from './addon';
 import { bundledRuntime } from './runtime';
 
 const TELL_MS = 1000;
@@ -25,6 +25,11 @@ export interface WorkerModelStats {
   costRatios: { ratioMax: number | null; runs: number }[];
   /** Sum of those ratios. */
   costRatioSum: number;
+  /** Batches that were chosen in at most `secondsMax`; cumulative, the last one without a bound. */
+  formations: { secondsMax: number | null; batches: number }[];
+  formationSeconds: number;
+  /** Items that joined an equal one in flight. */
+  duplicates: number;
   /** Items by how they were answered. */
   items: Record<ItemStatus, number>;
   queueItems: number;
@@ -85,6 +90,9 @@ function toStats(native: NativeModelStats): WorkerModelStats {
     batchRows: cumulated(native.batchRows).map((batches, i) => ({ rowsMax: BATCH_ROWS_BOUNDS[i] ?? null, batches })),
     costRatios: cumulated(native.costRatios).map((runs, i) => ({ ratioMax: COST_RATIO_BOUNDS[i] ?? null, runs })),
     costRatioSum: native.costRatioSum,
+    formations: cumulated(native.formations).map((batches, i) => ({ secondsMax: FORMATION_SECONDS_BOUNDS[i] ?? null, batches })),
+    formationSeconds: native.formationSeconds,
+    duplicates: native.duplicates,
     items: Object.fromEntries(ITEM_STATUSES.map((status, i) => [status, native.items[i] ?? 0])) as Record<ItemStatus, number>,
   };
 }

@@ -1,88 +1,23 @@
 // The whole worker but the channel: real runtime, real executors.
 #include <gtest/gtest.h>
 
-#include <condition_variable>
 #include <future>
 
-#include "memory_responder.h"
-#include "run/engine.h"
-#include "test_models.h"
+#include "engine_fixture.h"
 
 namespace interleave {
 namespace {
 
 using test::Answer;
-using test::Tensor;
-using test::TensorOf;
+using test::Count;
+using test::kForever;
+using test::kSecondNs;
+using test::LoadedEngine;
+using test::PlanOf;
+using test::Text;
+using test::With;
 
-constexpr std::int64_t kSecondNs = 1'000'000'000;
-
-ModelPlan PlanOf(const std::string& path, std::int64_t runTimeoutNs = 60 * kSecondNs) {
-  return {.name = "model",
-          .version = "1",
-          .options = {.modelPath = path},
-          .batchRowsMax = 16,
-          .batchTokensMax = 512,
-          .runTimeoutNs = runTimeoutNs};
-}
-
-EnginePlan With(std::vector<ModelPlan> models, Lane lane = Lane::kRealtime) {
-  return {.lane = lane, .cpus = {0}, .models = std::move(models), .queueItemsMax = 100};
-}
-
-// An engine whose models have all been tried.
-class LoadedEngine {
- public:
-  explicit LoadedEngine(EnginePlan plan) : engine_(plan) {
-    engine_.LoadModels(test::Library(), [this] {
-      {
-        const std::scoped_lock lock(mutex_);
-        ++loaded_;
-      }
-      changed_.notify_all();
-    });
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return loaded_ == plan.models.size(); });
-  }
-  Engine* operator->() { return &engine_; }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::size_t loaded_ = 0;
-  Engine engine_;
-};
-
-std::vector<Tensor> Text(std::int64_t length, std::int64_t id = 1) {
-  const auto count = static_cast<std::size_t>(length);
-  return {TensorOf(ElementType::kInt64, {1, length}, std::vector<std::int64_t>(count, id)),
-          TensorOf(ElementType::kInt64, {1, length}, std::vector<std::int64_t>(count, 1))};
-}
-
-std::vector<Tensor> Count(std::int64_t turns) {
-  return {TensorOf<std::int64_t>(ElementType::kInt64, {1, 1}, {turns})};
-}
-constexpr std::int64_t kForever = std::int64_t{1} << 60;
-
-class EngineTest : public testing::Test {
- protected:
-  test::TempDir dir_;
-  test::Inbox inbox_;
-  std::string encoder_ = test::MaskedEncoder(dir_.File("encoder.onnx"));
-  std::string counting_ = test::Counting(dir_.File("counting.onnx"));
-
-  Item Make(std::uint64_t id, std::vector<Tensor> inputs, std::uint32_t model = 0) {
-    Item item = test::MakeItem(inbox_, id, std::move(inputs));
-    item.model = model;
-    return item;
-  }
-  // Item 1 of model 0 holds the only executor until it is told to end.
-  void Occupy(LoadedEngine& engine) {
-    engine->OnItem(Make(1, Count(kForever)));
-    inbox_.WaitUntilRunning(1);
-  }
-  Answer AnswerTo(std::uint64_t id) { return inbox_.WaitFor(id); }
-};
+using EngineTest = test::EngineTest;
 
 TEST_F(EngineTest, AnswersWithOutputsAndTimes) {
   LoadedEngine engine(With({PlanOf(encoder_)}));
@@ -142,6 +77,29 @@ TEST_F(EngineTest, ReportsCostsAndComparesRunsWithThem) {
   EXPECT_EQ(compared, 1U);
   EXPECT_GT(engine->models()[0]->stats().costRatioSum, 0);
   EXPECT_THROW(engine->SetCostTable(1, {}), std::invalid_argument);
+}
+
+TEST_F(EngineTest, ShortensSharedRunsOfTheRealtimeLaneForTheGoalOfTheModel) {
+  ModelPlan plan = PlanOf(encoder_);
+  const auto runNsMax = [&](std::int64_t sloNs, Lane lane) {
+    plan.sloNs = sloNs;
+    return ServedModel(plan).Limits(lane).runNsMax;
+  };
+  EXPECT_EQ(runNsMax(0, Lane::kRealtime), kRealtimeRunNsMax);
+  EXPECT_EQ(runNsMax(80'000'000, Lane::kRealtime), 20'000'000);
+  EXPECT_EQ(runNsMax(kSecondNs, Lane::kRealtime), kRealtimeRunNsMax);
+  EXPECT_EQ(runNsMax(80'000'000, Lane::kBatch), kBatchRunNsMax);
+}
+
+TEST_F(EngineTest, CountsHowLongBatchesTookToChoose) {
+  LoadedEngine engine(With({PlanOf(encoder_)}));
+  engine->OnItem(Make(1, Text(5)));
+  AnswerTo(1);
+  const ModelStats& stats = engine->models()[0]->stats();
+  std::uint64_t chosen = 0;
+  for (const auto& count : stats.formations) chosen += count;
+  EXPECT_EQ(chosen, 1U);
+  EXPECT_GT(stats.formationNs, 0U);
 }
 
 TEST_F(EngineTest, RefusesWhatDoesNotFitTheModel) {

@@ -5,51 +5,14 @@
 #include <random>
 #include <thread>
 
-#include "memory_responder.h"
-#include "run/answers.h"
-#include "run/work_queue.h"
+#include "work_queue_fixture.h"
 
 namespace interleave {
 namespace {
 
+using test::kExecutors;
+using test::WorkQueueTest;
 using Pushed = WorkQueue::Pushed;
-
-constexpr std::size_t kExecutors = 3;
-// Executors that are near no caller.
-constexpr int kNoCpu = -1;
-
-ServedModels MakeModels() {
-  ServedModels models;
-  for (int i = 0; i < 2; ++i) {
-    models.push_back(std::make_unique<ServedModel>(
-        ModelPlan{.name = "m", .version = "1", .options = {}, .batchRowsMax = 4, .batchTokensMax = 100}));
-  }
-  return models;
-}
-
-class WorkQueueTest : public testing::Test {
- protected:
-  ServedModels models_ = MakeModels();
-  WorkQueue queue_{{.lane = Lane::kRealtime,
-                    .modelsCount = 2,
-                    .clientItemsMax = 3,
-                    .cpus = std::vector<int>(kExecutors, kNoCpu),
-                    .limits =
-                        [this](std::vector<ModelLimits>& limits) {
-                          for (std::size_t i = 0; i < limits.size(); ++i) limits[i] = models_[i]->Limits(Lane::kRealtime);
-                        }}};
-  Answers answers_{queue_, models_};
-  test::Inbox inbox_;
-
-  QueuedItem Make(std::uint64_t id, std::uint64_t client = 1, std::int64_t deadlineNs = 0, std::uint32_t model = 0) {
-    QueuedItem queued{.item = test::MakeItem(inbox_, id, {}), .shape = {}, .enqueuedNs = MonotonicNowNs()};
-    queued.item.clientId = client;
-    queued.item.deadlineNs = deadlineNs;
-    queued.item.model = model;
-    return queued;
-  }
-  Pushed Push(QueuedItem queued) { return queue_.Push(queued); }
-};
 
 TEST_F(WorkQueueTest, HandsOutWhatBelongsTogether) {
   Push(Make(1));

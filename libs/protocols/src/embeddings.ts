@@ -22,7 +22,7 @@ export async function prepareEmbeddings(body: unknown, catalog: ModelCatalog, li
     });
     return { kind: 'json', body: { object: 'list', data, model: model.name, usage: { prompt_tokens: tokenCount, total_tokens: tokenCount } } };
   };
-  return { model: model.name, version: model.version, items: rows.map((row) => row.item), tokenCount, timeoutMs: null, priority: 0, respond };
+  return { model: model.name, version: model.version, items: rows.map((row) => row.item), tokenCount, timeoutMs: model.timeoutMs, priority: 0, respond };
 }
 
 function embeddingModel({ name, task, text }: ServedModel): TextModel {

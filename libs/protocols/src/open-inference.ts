@@ -50,7 +50,7 @@ function prepared(model: ServedModel, inputs: Tensor[], wanted: WantedOutput[], 
     version: model.version,
     items: [item],
     tokenCount: 0,
-    timeoutMs: timeoutUs === null || timeoutUs === 0 ? null : timeoutUs / 1000,
+    timeoutMs: timeoutUs === null || timeoutUs === 0 ? model.timeoutMs : timeoutUs / 1000,
     priority: optionalInteger(parameters.priority, 'parameters.priority', { min: 0, max: PRIORITY_MAX }) ?? 0,
     respond: (results) => inferResponse(model, id, wanted, results),
   };

@@ -21,7 +21,7 @@ export async function preparePredict(body: unknown, model: ServedModel, limits: 
     version: model.version,
     items,
     tokenCount,
-    timeoutMs: null,
+    timeoutMs: model.timeoutMs,
     priority: 0,
     respond: (results) => ({ kind: 'json', body: { predictions: results.map(decode) } }),
   };

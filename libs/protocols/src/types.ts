@@ -15,7 +15,7 @@ export interface PreparedRequest {
   items: InferenceItem[];
   /** Tokens over all items; 0 for tensor requests. */
   tokenCount: number;
-  /** What the caller asked for, by header or parameter; null: the default. */
+  /** For a live answer: by parameter, or else as the model has it; null: the default. */
   timeoutMs: number | null;
   /** 0 default, 1 highest. */
   priority: number;

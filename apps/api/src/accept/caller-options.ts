@@ -1,7 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { InterleaveError } from '@app/contracts';
+import { InterleaveError, TIMEOUT_MS_MAX } from '@app/contracts';
 
-const TIMEOUT_MS_MAX = 3_600_000;
 const PRIORITY_MAX = 255;
 
 /** What a caller may say in headers about any live request; null where nothing was said. */

@@ -20,6 +20,8 @@ const SIGNATURE: ModelSignature = {
 export class EchoBackend implements InferenceBackend {
   readonly lane = 'realtime';
   reports: ModelReport[] = [{ name: 'echo', version: '1', state: 'ready', cost: null, reason: null, signature: SIGNATURE }];
+  /** `realtime.timeoutMs` of the model's files. */
+  modelTimeoutMs: number | null = null;
   /** What `infer` waits for. */
   gate: Promise<unknown> = Promise.resolve();
   /** What `infer` rejects with. */
@@ -73,7 +75,7 @@ export function catalogOf(backend: EchoBackend): ModelCatalog {
       const report = backend.reports.find((candidate) => candidate.name === name && (version === null || candidate.version === version));
       if (!report) throw new InterleaveError('model_not_found', `no model ${name}`);
       if (!report.signature) throw new InterleaveError('worker_unavailable', `model ${name} is loading`);
-      return { name, version: report.version, task: 'tensor', signature: report.signature, text: null };
+      return { name, version: report.version, task: 'tensor', signature: report.signature, text: null, timeoutMs: backend.modelTimeoutMs };
     },
     applyReports: () => undefined,
   };

@@ -71,7 +71,9 @@ ModelPlan ModelPlanOf(const Napi::Object& model) {
                       .padValues = NumbersOf(model, "padValues")},
           .batchRowsMax = LimitOf(model, "batchRowsMax", kRowsMax),
           .batchTokensMax = LimitOf(model, "batchTokensMax", kTokensMax),
-          .runTimeoutNs = LimitOf(model, "runTimeoutMs", INT32_MAX) * kNsPerMs};
+          .runTimeoutNs = LimitOf(model, "runTimeoutMs", INT32_MAX) * kNsPerMs,
+          .deduplicate = BooleanOf(model, "deduplicate"),
+          .sloNs = model.Get("sloMs").IsNull() ? 0 : LimitOf(model, "sloMs", INT32_MAX) * kNsPerMs};
 }
 
 Lane LaneOf(const Napi::Object& options) {
@@ -82,6 +84,10 @@ Lane LaneOf(const Napi::Object& options) {
 
 Napi::Number Number(Napi::Env env, std::uint64_t value) {
   return Napi::Number::New(env, static_cast<double>(value));
+}
+
+Napi::Number Seconds(Napi::Env env, const std::atomic<std::uint64_t>& ns) {
+  return Napi::Number::New(env, static_cast<double>(ns.load(std::memory_order_relaxed)) / 1e9);
 }
 
 template <class Atomics>
@@ -107,8 +113,11 @@ Napi::Object ModelStatsToJs(Napi::Env env, const ServedModel& model, const Queue
   object.Set("rows", count(stats.rows));
   object.Set("realTokens", count(stats.realTokens));
   object.Set("paddedTokens", count(stats.paddedTokens));
-  object.Set("runSeconds", Napi::Number::New(env, static_cast<double>(stats.runNs.load(std::memory_order_relaxed)) / 1e9));
+  object.Set("runSeconds", Seconds(env, stats.runNs));
   object.Set("batchRows", CountsToJs(env, stats.batchRows));
+  object.Set("formations", CountsToJs(env, stats.formations));
+  object.Set("formationSeconds", Seconds(env, stats.formationNs));
+  object.Set("duplicates", count(stats.duplicates));
   object.Set("costRatios", CountsToJs(env, stats.costRatios));
   object.Set("costRatioSum", Napi::Number::New(env, stats.costRatioSum.load(std::memory_order_relaxed)));
   object.Set("items", CountsToJs(env, stats.items));

@@ -19,6 +19,9 @@ enum class Lane : std::uint8_t { kRealtime, kBatch };
 inline constexpr std::int64_t kRealtimeRunNsMax = 40'000'000;
 inline constexpr std::int64_t kBatchRunNsMax = 100'000'000;
 
+// Where a priority stands: 1 (highest) to 255; 0, the default, in the middle.
+constexpr std::int64_t PriorityLevel(std::uint8_t priority) { return priority == 0 ? 128 : priority; }
+
 // One waiting item as the policy sees it.
 struct QueueEntry {
   std::uint32_t model = 0;

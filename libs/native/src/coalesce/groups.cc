@@ -8,9 +8,6 @@
 namespace interleave {
 namespace {
 
-// Where the default priority 0 stands among 1 (highest) to 255.
-constexpr std::int64_t kDefaultPriority = 128;
-
 struct Sortable {
   // Upper half: a hash of what must be equal to share a run; lower half: the length. Two groups with equal hashes only
   // end up between each other, where the boundaries still divide them.
@@ -52,7 +49,7 @@ void FillAges(std::span<const QueueEntry> queue, const CoalesceLimits& limits, s
 }  // namespace
 
 std::int64_t DueNs(const QueueEntry& entry, const CoalesceLimits& limits) {
-  return entry.enqueuedNs + (entry.priority == 0 ? kDefaultPriority : entry.priority) * limits.ageStepNs;
+  return entry.enqueuedNs + PriorityLevel(entry.priority) * limits.ageStepNs;
 }
 
 Groups GroupItems(std::span<const QueueEntry> queue, std::span<const std::uint32_t> members,

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "run/served_model.h"
 #include "run/work_queue.h"
@@ -8,21 +10,31 @@
 namespace interleave {
 
 // Answers items that were taken out of the queue, each exactly once, and keeps the books. Any thread, without a lock.
-// An answered item has no responder any more.
+// An answered item has no responder any more. Whoever answers an item of a batch takes its duplicates first (flights.h).
 class Answers {
  public:
   Answers(WorkQueue& queue, const ServedModels& models) : queue_(queue), models_(models) {}
 
+  // The duplicates of an item that is about to be finished, to be finished as well.
+  std::vector<QueuedItem> TakeDuplicates(QueuedItem& leader) const { return queue_.TakeDuplicates(leader); }
+
+  // The item is about to fail for a reason of its own: its duplicates wait for a run again.
+  void RequeueDuplicates(QueuedItem& leader) const { queue_.RequeueDuplicates(leader); }
+
+  // Precondition: the item has no duplicates any more.
   void Finish(QueuedItem& queued, const ItemTimes& times) const {
     Release(queued, ItemStatus::kOk);
     queued.item.responder->Finish(times);
     Settle(queued);
   }
 
+  // Fails the item, and its duplicates with it.
   void Fail(QueuedItem& queued, ItemStatus status, std::string_view message) const {
+    std::vector<QueuedItem> duplicates = queue_.TakeDuplicates(queued);
     Release(queued, status);
     queued.item.responder->Fail(status, message);
     Settle(queued);
+    FailAll(std::move(duplicates), status, message);
   }
 
   void FailAll(std::vector<QueuedItem> items, ItemStatus status, std::string_view message) const {

@@ -81,6 +81,7 @@ void BatchRunner::RunMembers(ServedModel& model, Members members) {
 std::optional<BatchRunner::Failure> BatchRunner::TryAlone(ServedModel& model, QueuedItem* member) {
   const std::int64_t deadlineNs = member->item.deadlineNs;
   if (deadlineNs != 0 && deadlineNs <= MonotonicNowNs()) {
+    answers_.RequeueDuplicates(*member);
     return Failure{ItemStatus::kDeadlineExceeded, "the deadline passed while a run that it shared failed"};
   }
   return TryRun(model, {&member, 1});
@@ -176,20 +177,29 @@ BatchRunner::Failure BatchRunner::Explain(const Watchdog::Watch& watch, const Se
 }
 
 void BatchRunner::Respond(const Session& session, const std::vector<RunOutput>& outputs, Members members,
-                          ItemTimes times) {
+                          const ItemTimes& times) {
   for (std::size_t i = 0; i < members.size(); ++i) {
-    QueuedItem& member = *members[i];
-    times.enqueuedNs = member.enqueuedNs;
-    try {
-      const std::size_t needed = session.Respond(outputs, layout_, i, member.item);
-      if (needed == 0) {
-        answers_.Finish(member, times);
-      } else {
-        answers_.Fail(member, ItemStatus::kResponseTooLarge, std::to_string(needed));
-      }
-    } catch (const std::exception& error) {
-      if (member.item.responder) answers_.Fail(member, ItemStatus::kFailed, error.what());
+    std::vector<QueuedItem> duplicates = answers_.TakeDuplicates(*members[i]);
+    RespondTo(*members[i], session, outputs, i, times);
+    for (QueuedItem& duplicate : duplicates) RespondTo(duplicate, session, outputs, i, times);
+  }
+}
+
+void BatchRunner::RespondTo(QueuedItem& queued, const Session& session, const std::vector<RunOutput>& outputs,
+                            std::size_t part, ItemTimes times) {
+  times.enqueuedNs = queued.enqueuedNs;
+  // It may have joined the run under way: then it did not wait.
+  times.startedNs = std::max(times.startedNs, queued.enqueuedNs);
+  times.endedNs = std::max(times.endedNs, times.startedNs);
+  try {
+    const std::size_t needed = session.Respond(outputs, layout_, part, queued.item);
+    if (needed == 0) {
+      answers_.Finish(queued, times);
+    } else {
+      answers_.Fail(queued, ItemStatus::kResponseTooLarge, std::to_string(needed));
     }
+  } catch (const std::exception& error) {
+    if (queued.item.responder) answers_.Fail(queued, ItemStatus::kFailed, error.what());
   }
 }
 

@@ -19,8 +19,9 @@ class BatchRunner {
   BatchRunner(Lane lane, const ServedModels& models, const Answers& answers, Watchdog& watchdog, std::size_t executor)
       : lane_(lane), models_(models), answers_(answers), watchdog_(watchdog), executor_(executor) {}
 
-  // Items of one model that is ready. When a shared run fails or takes too long its items are run one by one, so that
-  // only the one at fault fails. Never throws; every item is answered when it returns.
+  // Items of one model that is ready; duplicates of an item are answered with it. When a shared run fails or takes too
+  // long its items are run one by one, so that only the one at fault fails. Never throws; every item is answered when it
+  // returns.
   void Run(std::vector<QueuedItem> batch);
 
   // Runs a probe and answers it. Never throws.
@@ -45,7 +46,10 @@ class BatchRunner {
   std::int64_t MeasureCpuNs(const ServedModel& model, const Probe& probe);
   void CountRun(ServedModel& model, std::int64_t elapsedNs, std::int64_t cpuNs) const;
   Failure Explain(const Watchdog::Watch& watch, const ServedModel& model, const std::string& message) const;
-  void Respond(const Session& session, const std::vector<RunOutput>& outputs, Members members, ItemTimes times);
+  void Respond(const Session& session, const std::vector<RunOutput>& outputs, Members members, const ItemTimes& times);
+  // Answers one item with what the run computed for its member number `part`.
+  void RespondTo(QueuedItem& queued, const Session& session, const std::vector<RunOutput>& outputs, std::size_t part,
+                 ItemTimes times);
 
   const Lane lane_;
   const ServedModels& models_;

@@ -57,14 +57,17 @@ void Engine::OnItem(Item item) {
                                                    std::to_string(models_.size()) + " models");
     return;
   }
-  const ServedModel& model = *models_[item.model];
+  ServedModel& model = *models_[item.model];
   if (model.session() == nullptr) return Refuse(item, ItemStatus::kUnavailable, NotReady(model));
   QueuedItem queued{.item = std::move(item), .shape = {}, .enqueuedNs = MonotonicNowNs()};
   const std::string wrong = CheckItem(model.session()->signature(), queued.item, queued.shape);
   if (!wrong.empty()) return Refuse(queued.item, ItemStatus::kInvalid, wrong);
+  if (model.plan().deduplicate && !queued.item.alone) queued.contentKey = ContentKey(queued.item);
   switch (queue_.Push(queued)) {
     case WorkQueue::Pushed::kAccepted:
       return;
+    case WorkQueue::Pushed::kJoined:
+      return model.stats().CountDuplicate();
     case WorkQueue::Pushed::kFull:
       return Refuse(queued.item, ItemStatus::kQueueFull,
                     std::to_string(plan_.queueItemsMax) + " items of this client wait or run already");
@@ -86,6 +89,7 @@ void Engine::Measure(Probe probe) {
   if (models_[probe.model]->session() == nullptr) return probe.done({.error = NotReady(*models_[probe.model])});
   switch (queue_.PushProbe(probe)) {
     case WorkQueue::Pushed::kAccepted:
+    case WorkQueue::Pushed::kJoined:
       return;
     case WorkQueue::Pushed::kFull:
       return probe.done({.error = "too many measurements wait already"});
@@ -144,7 +148,10 @@ void Engine::ExecutorLoop(std::size_t executor) {
     WorkQueue::Work work = queue_.Take(executor);
     if (work.IsNone()) return;
     answers_.FailAll(std::move(work.expired), ItemStatus::kDeadlineExceeded, "the deadline passed while waiting");
-    if (!work.batch.empty()) runner.Run(std::move(work.batch));
+    if (!work.batch.empty()) {
+      models_[work.batch[0].item.model]->stats().CountFormation(work.formationNs);
+      runner.Run(std::move(work.batch));
+    }
     if (work.probe) runner.Measure(*work.probe);
   }
 }

@@ -1,5 +1,7 @@
 #include "run/served_model.h"
 
+#include <algorithm>
+
 namespace interleave {
 
 void ServedModel::Load(const std::shared_ptr<const ort::OrtLibrary>& library) {
@@ -31,6 +33,12 @@ std::string ServedModel::reason() const {
   return reason_;
 }
 
+std::int64_t ServedModel::RunNsMax(Lane lane) const {
+  if (lane == Lane::kBatch) return kBatchRunNsMax;
+  // A quarter: who arrives at the start of a run waits for its end and takes one of his own.
+  return plan_.sloNs == 0 ? kRealtimeRunNsMax : std::min(plan_.sloNs / 4, kRealtimeRunNsMax);
+}
+
 ModelLimits ServedModel::Limits(Lane lane) const {
   const Session* session = this->session();
   ModelCosts::Snapshot costs = costs_.Now();
@@ -38,7 +46,7 @@ ModelLimits ServedModel::Limits(Lane lane) const {
                      .tokensMax = plan_.batchTokensMax,
                      .cost = std::move(costs.table),
                      .ratio = costs.ratio,
-                     .runNsMax = lane == Lane::kRealtime ? kRealtimeRunNsMax : kBatchRunNsMax};
+                     .runNsMax = RunNsMax(lane)};
   if (session == nullptr) return limits;
   const CoalesceMode mode = session->signature().coalesce;
   // No item fits a shared run then.

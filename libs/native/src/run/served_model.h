@@ -23,6 +23,10 @@ struct ModelPlan {
   std::int64_t batchRowsMax = 1;
   std::int64_t batchTokensMax = 1;
   std::int64_t runTimeoutNs = 0;
+  // Equal items in flight run once.
+  bool deduplicate = true;
+  // Goal for the time of a live answer; 0: none.
+  std::int64_t sloNs = 0;
 };
 
 enum class ModelState : std::uint8_t { kLoading, kReady, kFailed };
@@ -55,6 +59,8 @@ class ServedModel {
 
  private:
   void Fail(const std::string& reason);
+  // The longest shared run of a lane.
+  std::int64_t RunNsMax(Lane lane) const;
 
   const ModelPlan plan_;
   const std::string label_;

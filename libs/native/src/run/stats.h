@@ -23,6 +23,10 @@ inline constexpr std::array<std::int64_t, 11> kBatchRowsBounds{1, 2, 4, 8, 16, 3
 inline constexpr std::array<double, 19> kCostRatioBounds{0.5,  0.7,   0.8,  0.85,  0.9, 0.925, 0.95, 0.975, 1, 1.025,
                                                          1.05, 1.075, 1.1,  1.15,  1.2, 1.3,   1.5,  2,     4};
 
+// Time in which the policy chose a batch, upper bounds of the buckets; one more for what is larger.
+inline constexpr std::array<std::int64_t, 13> kFormationNsBounds{
+    1'000, 2'000, 5'000, 10'000, 20'000, 50'000, 100'000, 200'000, 500'000, 1'000'000, 2'000'000, 5'000'000, 10'000'000};
+
 struct ModelStats {
   std::atomic<std::uint64_t> batches{0};
   std::atomic<std::uint64_t> rows{0};
@@ -32,9 +36,20 @@ struct ModelStats {
   std::array<std::atomic<std::uint64_t>, kBatchRowsBounds.size() + 1> batchRows{};  // not cumulative
   std::array<std::atomic<std::uint64_t>, kCostRatioBounds.size() + 1> costRatios{};  // not cumulative
   std::atomic<double> costRatioSum{0};
+  std::array<std::atomic<std::uint64_t>, kFormationNsBounds.size() + 1> formations{};  // not cumulative
+  std::atomic<std::uint64_t> formationNs{0};
+  std::atomic<std::uint64_t> duplicates{0};  // items that joined the run of an equal one
   std::array<std::atomic<std::uint64_t>, kItemStatuses> items{};                    // answered, by ItemStatus
 
   void CountItem(ItemStatus status) { items[static_cast<std::size_t>(status)].fetch_add(1, std::memory_order_relaxed); }
+
+  void CountDuplicate() { duplicates.fetch_add(1, std::memory_order_relaxed); }
+
+  void CountFormation(std::int64_t elapsedNs) {
+    const auto bound = std::lower_bound(kFormationNsBounds.begin(), kFormationNsBounds.end(), elapsedNs);
+    formations[static_cast<std::size_t>(bound - kFormationNsBounds.begin())].fetch_add(1, std::memory_order_relaxed);
+    formationNs.fetch_add(static_cast<std::uint64_t>(elapsedNs), std::memory_order_relaxed);
+  }
 
   void CountCostRatio(double ratio) {
     const auto bound = std::lower_bound(kCostRatioBounds.begin(), kCostRatioBounds.end(), ratio);

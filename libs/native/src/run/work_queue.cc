@@ -6,6 +6,7 @@
 #include <chrono>
 #include <functional>
 #include <iterator>
+#include <utility>
 
 namespace interleave {
 namespace {
@@ -13,15 +14,27 @@ namespace {
 // Whoever measures waits for each result; more would be a mistake.
 constexpr std::size_t kProbesMax = 16;
 
+// A run answers all of a flight, so it is as urgent as the most urgent of them.
+void MakeAsUrgent(QueueEntry& entry, const Item& item) {
+  if (item.deadlineNs != 0 && (entry.deadlineNs == 0 || item.deadlineNs < entry.deadlineNs)) {
+    entry.deadlineNs = item.deadlineNs;
+  }
+  if (PriorityLevel(item.priority) < PriorityLevel(entry.priority)) entry.priority = item.priority;
+}
+
 QueueEntry EntryOf(const QueuedItem& queued) {
-  return {.model = queued.item.model,
-          .priority = queued.item.priority,
-          .alone = queued.item.alone || queued.shape.isEmpty,
-          .rows = queued.shape.rows,
-          .lengths = queued.shape.lengths,
-          .shapeKey = queued.shape.shapeKey,
-          .deadlineNs = queued.item.deadlineNs,
-          .enqueuedNs = queued.enqueuedNs};
+  QueueEntry entry{.model = queued.item.model,
+                   .priority = queued.item.priority,
+                   .alone = queued.item.alone || queued.shape.isEmpty,
+                   .rows = queued.shape.rows,
+                   .lengths = queued.shape.lengths,
+                   .shapeKey = queued.shape.shapeKey,
+                   .deadlineNs = queued.item.deadlineNs,
+                   .enqueuedNs = queued.enqueuedNs};
+  if (queued.flight != nullptr) {
+    for (const QueuedItem& follower : queued.flight->followers) MakeAsUrgent(entry, follower.item);
+  }
+  return entry;
 }
 
 }  // namespace
@@ -42,12 +55,11 @@ WorkQueue::Pushed WorkQueue::Push(QueuedItem& queued) {
     if (count >= options_.clientItemsMax) return Pushed::kFull;
     ++count;
     ++unansweredItems_;
-    QueueGauge& gauge = gauges_[queued.item.model];
-    if (gauge.items.fetch_add(1, std::memory_order_relaxed) == 0) {
-      gauge.oldestNs.store(queued.enqueuedNs, std::memory_order_relaxed);
+    if (const Flight* flight = flights_.Join(queued)) {
+      if (!flight->isRunning) MakeAsUrgent(entries_[flight->position], flight->followers.back().item);
+      return Pushed::kJoined;
     }
-    entries_.push_back(EntryOf(queued));
-    items_.push_back(std::move(queued));
+    Insert(std::move(queued));
     called = CallWaiter();
   }
   if (called != nullptr) called->wake.notify_one();
@@ -87,6 +99,24 @@ std::vector<QueuedItem> WorkQueue::TakeExpired(std::int64_t nowNs) {
 std::vector<QueuedItem> WorkQueue::TakeAll() {
   const std::scoped_lock lock(mutex_);
   return RemoveIf([](const QueuedItem&) { return true; });
+}
+
+std::vector<QueuedItem> WorkQueue::TakeDuplicates(QueuedItem& leader) {
+  if (leader.flight == nullptr) return {};
+  const std::scoped_lock lock(mutex_);
+  return flights_.Close(leader);
+}
+
+void WorkQueue::RequeueDuplicates(QueuedItem& leader) {
+  Waiter* called = nullptr;
+  {
+    const std::scoped_lock lock(mutex_);
+    std::optional<QueuedItem> successor = flights_.Succeed(leader);
+    if (!successor) return;
+    Insert(std::move(*successor));
+    called = CallWaiter();
+  }
+  if (called != nullptr) called->wake.notify_one();
 }
 
 std::vector<Probe> WorkQueue::TakeProbes() {
@@ -133,7 +163,7 @@ WorkQueue::Work WorkQueue::Take(std::size_t executor) {
   }
   const std::int64_t nowNs = MonotonicNowNs();
   work.expired = RemoveExpired(nowNs);
-  work.batch = RemoveBatch(executor, nowNs);
+  RemoveBatch(executor, nowNs, work);
   return work;
 }
 
@@ -172,11 +202,33 @@ bool WorkQueue::WaitUntilIdle(std::int64_t timeoutNs) {
 
 template <class Predicate>
 std::vector<QueuedItem> WorkQueue::RemoveIf(Predicate predicate) {
-  std::vector<QueuedItem> removed;
+  std::vector<QueuedItem> removed = flights_.TakeFollowersIf(predicate, [this](const Flight& flight) {
+    if (!flight.isRunning) entries_[flight.position] = EntryOf(items_[flight.position]);
+  });
   for (std::size_t i = items_.size(); i-- > 0;) {
-    if (predicate(items_[i])) removed.push_back(RemoveAt(i));
+    if (predicate(items_[i])) removed.push_back(RemoveOrReplaceAt(i));
   }
   if (!removed.empty()) UpdateGauges();
+  return removed;
+}
+
+// Precondition: mutex_ is held. The item may lead a flight that was open before.
+void WorkQueue::Insert(QueuedItem queued) {
+  QueueGauge& gauge = gauges_[queued.item.model];
+  if (gauge.items.fetch_add(1, std::memory_order_relaxed) == 0) {
+    gauge.oldestNs.store(queued.enqueuedNs, std::memory_order_relaxed);
+  }
+  flights_.Lead(queued, items_.size());
+  entries_.push_back(EntryOf(queued));
+  items_.push_back(std::move(queued));
+}
+
+// Removes an item that will not run; where it has duplicates one of them takes its place.
+QueuedItem WorkQueue::RemoveOrReplaceAt(std::size_t index) {
+  std::optional<QueuedItem> successor = flights_.Succeed(items_[index]);
+  if (!successor) return RemoveAt(index);
+  QueuedItem removed = std::exchange(items_[index], std::move(*successor));
+  entries_[index] = EntryOf(items_[index]);
   return removed;
 }
 
@@ -186,6 +238,7 @@ QueuedItem WorkQueue::RemoveAt(std::size_t index) {
   if (index + 1 < items_.size()) {
     items_[index] = std::move(items_.back());
     entries_[index] = entries_.back();
+    if (items_[index].flight != nullptr) items_[index].flight->position = index;
   }
   items_.pop_back();
   entries_.pop_back();
@@ -198,23 +251,26 @@ std::vector<QueuedItem> WorkQueue::RemoveExpired(std::int64_t nowNs) {
   });
 }
 
-std::vector<QueuedItem> WorkQueue::RemoveBatch(std::size_t executor, std::int64_t nowNs) {
-  if (items_.empty()) return {};
+void WorkQueue::RemoveBatch(std::size_t executor, std::int64_t nowNs, Work& work) {
+  if (items_.empty()) return;
   options_.limits(limits_);
-  const Choice choice = ChooseNext(entries_, nowNs,
-                                   {.lane = options_.lane,
-                                    .models = limits_,
-                                    .executors = options_.cpus.size(),
-                                    .runningNs = RunningNs(nowNs)});
+  const std::int64_t startedNs = MonotonicNowNs();
+  Choice choice = ChooseNext(entries_, nowNs,
+                             {.lane = options_.lane,
+                              .models = limits_,
+                              .executors = options_.cpus.size(),
+                              .runningNs = RunningNs(nowNs)});
+  work.formationNs = MonotonicNowNs() - startedNs;
   predictedEndNs_[executor] = nowNs + choice.predictedNs;
-  std::vector<std::size_t> chosen = choice.indices;
+  std::vector<std::size_t>& chosen = choice.indices;
   // From the back, so that the indices still to be removed stay valid.
   std::sort(chosen.begin(), chosen.end(), std::greater<>());
-  std::vector<QueuedItem> batch;
-  batch.reserve(chosen.size());
-  for (const std::size_t index : chosen) batch.push_back(RemoveAt(index));
+  work.batch.reserve(chosen.size());
+  for (const std::size_t index : chosen) {
+    work.batch.push_back(RemoveAt(index));
+    flights_.Start(work.batch.back());
+  }
   UpdateGauges();
-  return batch;
 }
 
 std::int64_t WorkQueue::RunningNs(std::int64_t nowNs) const {

@@ -15,18 +15,11 @@
 #include <vector>
 
 #include "coalesce/coalescer.h"
-#include "item.h"
+#include "run/flights.h"
+#include "run/queued_item.h"
 #include "run/stats.h"
-#include "session/item_check.h"
 
 namespace interleave {
-
-// An item that passed CheckItem.
-struct QueuedItem {
-  Item item;
-  ItemShape shape;
-  std::int64_t enqueuedNs = 0;
-};
 
 // What one run costs on made-up inputs; an empty error: measured.
 struct ProbeResult {
@@ -60,8 +53,9 @@ class WorkQueue {
  public:
   explicit WorkQueue(WorkQueueOptions options);
 
-  enum class Pushed { kAccepted, kFull, kClosed };
-  // On any result but kAccepted `queued` is left as it was.
+  // kJoined: accepted as the duplicate of an item that waits or runs, with which it is answered; see flights.h.
+  enum class Pushed { kAccepted, kJoined, kFull, kClosed };
+  // On kFull and kClosed `queued` is left as it was.
   Pushed Push(QueuedItem& queued);
 
   // Has the probe run when nothing else waits.
@@ -75,6 +69,7 @@ class WorkQueue {
     std::vector<QueuedItem> batch;    // of one model
     std::vector<QueuedItem> expired;  // their deadline has passed
     std::optional<Probe> probe;       // only when there is nothing else
+    std::int64_t formationNs = 0;     // how long the policy took to choose the batch
     bool IsNone() const { return batch.empty() && expired.empty() && !probe; }
   };
   // Waits for work; none exactly when the queue is closed and empty. `executor` is a position in `cpus`; each one calls
@@ -83,6 +78,11 @@ class WorkQueue {
 
   // Items whose deadline has passed, for a caller that comes by when no executor does.
   std::vector<QueuedItem> TakeExpired(std::int64_t nowNs);
+
+  // The duplicates of an item of a batch that is about to be answered, to be answered like it.
+  std::vector<QueuedItem> TakeDuplicates(QueuedItem& leader);
+  // The item of a batch is about to be answered without a run: its duplicates wait again.
+  void RequeueDuplicates(QueuedItem& leader);
 
   // An item of this client that was taken out is about to be answered: it no longer counts against the client.
   void Release(std::uint64_t clientId);
@@ -113,9 +113,11 @@ class WorkQueue {
   void WaitForWork(std::unique_lock<std::mutex>& lock, std::size_t executor);
   template <class Predicate>
   std::vector<QueuedItem> RemoveIf(Predicate predicate);
+  void Insert(QueuedItem queued);
   QueuedItem RemoveAt(std::size_t index);
+  QueuedItem RemoveOrReplaceAt(std::size_t index);
   std::vector<QueuedItem> RemoveExpired(std::int64_t nowNs);
-  std::vector<QueuedItem> RemoveBatch(std::size_t executor, std::int64_t nowNs);
+  void RemoveBatch(std::size_t executor, std::int64_t nowNs, Work& work);
   // What the runs under way still have to do, by their predictions.
   std::int64_t RunningNs(std::int64_t nowNs) const;
   void UpdateGauges();
@@ -130,6 +132,7 @@ class WorkQueue {
   std::vector<std::size_t> waiting_;  // executors, the one that began last at the end
   std::vector<QueueEntry> entries_;
   std::vector<QueuedItem> items_;
+  Flights flights_;
   std::vector<ModelLimits> limits_;
   std::vector<std::int64_t> predictedEndNs_;  // by executor; 0: it runs nothing
   std::deque<Probe> probes_;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "hash.h"
+
 namespace interleave {
 namespace {
 
@@ -74,11 +76,6 @@ class SharedDimensions {
   };
   std::array<Slot, 3> slots_;
 };
-
-std::uint64_t Mix(std::uint64_t key, std::uint64_t value) {
-  key ^= value + 0x9e3779b97f4a7c15U + (key << 6) + (key >> 2);
-  return key * 0xff51afd7ed558ccdU;
-}
 
 }  // namespace
 
