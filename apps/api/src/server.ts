@@ -33,6 +33,7 @@ export async function createServer(parts: Parts): Promise<NestFastifyApplication
     admission: app.get(Admission),
     backend: parts.backend,
     metrics: app.get(LiveMetrics),
+    catalog: parts.catalog,
     timeoutMs: parts.config.realtime.timeoutMs,
   });
   closeConnectionsWhileDraining(fastify, app.get(Lifecycle));

@@ -1,4 +1,5 @@
 import { ERRORS, type InferenceBackend } from '@app/contracts';
+import type { ModelCatalog } from '@app/models';
 import type { FastifyInstance } from 'fastify';
 import type { Admission } from '../admission/admission';
 import type { LiveMetrics } from '../metrics/live-metrics';
@@ -21,12 +22,13 @@ export interface LiveGate {
   admission: Admission;
   backend: InferenceBackend;
   metrics: LiveMetrics;
-  /** Of requests that do not say how long they may take. */
+  catalog: ModelCatalog;
+  /** Of requests that do not say how long they may take, where their model does not either. */
   timeoutMs: number;
 }
 
 /** Adds accept (arrival time, the look for room before the body) and the end of every live request. */
-export function addLiveHooks(fastify: FastifyInstance, { admission, backend, metrics, timeoutMs }: LiveGate): void {
+export function addLiveHooks(fastify: FastifyInstance, { admission, backend, metrics, catalog, timeoutMs }: LiveGate): void {
   fastify.decorateRequest('live', null);
   fastify.addHook('onRequest', (request, reply, done) => {
     const endpoint = request.routeOptions.config.live;
@@ -38,7 +40,8 @@ export function addLiveHooks(fastify: FastifyInstance, { admission, backend, met
     try {
       admission.checkRoom();
       const { model } = request.params as { model?: string };
-      backend.checkAhead(model ?? null, callerOptions(request.headers).timeoutMs ?? timeoutMs);
+      const modelTimeoutMs = model === undefined ? null : catalog.find(model, null).timeoutMs;
+      backend.checkAhead(model ?? null, callerOptions(request.headers).timeoutMs ?? modelTimeoutMs ?? timeoutMs);
     } catch (error) {
       return done(error as Error);
     }
