@@ -197,11 +197,12 @@ TEST_F(FlightsTest, FailTogether) {
 }
 
 TEST_F(FlightsTest, KeepTheirPlaceWhenOthersLeave) {
-  for (std::uint64_t id = 1; id <= 4; ++id) PushFor(id, {.value = static_cast<std::int64_t>(id)});
-  queue_.Cancel(1, 1);  // item 4 takes its place in the queue
-  EXPECT_EQ(PushFor(5, {.value = 4, .deadlineNs = 10}), Pushed::kJoined);
-  EXPECT_EQ(IdsOf(queue_.TakeExpired(10)), Ids{5});
-  EXPECT_EQ(IdsOf(queue_.Take(0).batch).size(), 3U);
+  PushFor(1, {.value = 1});
+  PushFor(2, {.model = 1, .priority = 200});
+  queue_.Cancel(1, 1);  // item 2 takes its place in the queue, item 3 that of item 2
+  PushFor(3, {.value = 3});
+  EXPECT_EQ(PushFor(4, {.model = 1, .priority = 1}), Pushed::kJoined);
+  EXPECT_EQ(TakeOne().item.itemId, 2U) << "item 4 makes it urgent, not item 3";
 }
 
 // Few values and many threads: items join, lead, succeed, expire and are cancelled in every order; each is answered
