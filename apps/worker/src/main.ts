@@ -26,6 +26,8 @@ async function main(): Promise<void> {
   process.title = `interleave ${plan.id}`;
   const log = createLogger(plan.id, config.logLevel);
   if (plan.lane === 'batch') preferForOutOfMemory(log);
+  // Before clients can come: a signal that nobody handles would end the process with their items.
+  const ended = signalToEnd(config.supervised);
 
   const worker = startWorker({ plan, ortLibraryPath: config.ortLibraryPath });
   const registry = new Registry();
@@ -44,13 +46,13 @@ async function main(): Promise<void> {
   });
   log.info({ cpus: plan.cpus, models: plan.models.length }, 'serving');
   const stopLogging = logModelChanges(worker, log);
-  endOnSignal(config.supervised, async (signal) => {
-    state = 'draining';
-    log.info({ signal }, 'draining');
-    stopLogging();
-    await Promise.all([calibrator.stop(), drain(worker, log)]);
-    await statusServer.close();
-  });
+  const signal = await ended;
+  state = 'draining';
+  log.info({ signal }, 'draining');
+  stopLogging();
+  await Promise.all([calibrator.stop(), drain(worker, log)]);
+  await statusServer.close();
+  process.exit(0);
 }
 
 async function drain(worker: WorkerHandle, log: Logger): Promise<void> {
@@ -88,15 +90,11 @@ function preferForOutOfMemory(log: Logger): void {
 }
 
 /** A terminal sends SIGINT and SIGHUP to all processes: under a scheduler only its SIGTERM counts. */
-function endOnSignal(isSupervised: boolean, close: (signal: NodeJS.Signals) => Promise<void>): void {
-  let isEnding = false;
-  const end = (signal: NodeJS.Signals): void => {
-    if (isEnding) return;
-    isEnding = true;
-    void close(signal).then(() => process.exit(0), fail);
-  };
-  process.on('SIGTERM', end);
-  for (const signal of ['SIGINT', 'SIGHUP'] as const) process.on(signal, isSupervised ? () => undefined : end);
+function signalToEnd(isSupervised: boolean): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    process.on('SIGTERM', resolve);
+    for (const signal of ['SIGINT', 'SIGHUP'] as const) process.on(signal, isSupervised ? () => undefined : resolve);
+  });
 }
 
 function fail(error: Error): void {
