@@ -13,8 +13,8 @@ const RUNNER_HEAP_MIB = 200;
 const API_HEAP_MIB = 1024;
 /** Half of the space for young objects: few collections while requests are answered, each about as long as a small one. */
 const API_YOUNG_MIB = 32;
-/** Added to the runner's nice value: tokenizing for the batch lane gives way to live requests. */
-const RUNNER_NICE = 10;
+/** Added to the runner's nice value: tokenizing for the batch lane gives way to live requests, their executors (10) too. */
+const RUNNER_NICE = 15;
 const TOKENIZER_THREADS_MAX = 4;
 
 /** The processes of this node in the order of starting, as far as this scheduler looks after them. */
