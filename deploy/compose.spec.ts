@@ -60,6 +60,15 @@ describe('docker-compose.yml', () => {
     expect(existsSync(join(root, main.replace(/^dist\//, '').replace(/\.js$/, '.ts')))).toBe(true);
     expect(existsSync(join(root, compose.services.api.build?.dockerfile ?? ''))).toBe(true);
   });
+
+  it('keeps from the image what is built on this machine, not the sources that it is built from', () => {
+    const patterns = readFileSync(join(root, '.dockerignore'), 'utf8').trim().split('\n');
+    // Docker's patterns, of which only * is used: it stops at a slash, and a folder's content goes with it.
+    const isIgnored = (path: string) => patterns.some((pattern) => new RegExp(`^${pattern.replaceAll('.', '\\.').replaceAll('*', '[^/]*')}(/|$)`).test(path));
+    const sources = ['package-lock.json', '.npmrc', 'nest-cli.json', 'libs/native/build.sh', 'libs/native/CMakeLists.txt', 'tools/model-builder/src/main.ts'];
+    expect(sources.filter((path) => !existsSync(join(root, path)) || isIgnored(path))).toEqual([]);
+    expect(['node_modules/x', 'dist/x', 'libs/native/build/x', 'libs/native/build-tsan/x'].filter((path) => !isIgnored(path))).toEqual([]);
+  });
 });
 
 /** `ENV` of the image. */

@@ -16,7 +16,8 @@ case "${1:-}" in
   *) sed -n 's/^#  /usage:/p' "$0" >&2; exit 2 ;;
 esac
 
-if [[ ! -f $dir/CMakeCache.txt || ${#options[@]} -gt 0 ]]; then
+# CMake leaves a cache even when it fails, a Makefile only when it succeeds.
+if [[ ! -f $dir/Makefile || ${#options[@]} -gt 0 ]]; then
   cmake -S . -B "$dir" "${options[@]}" >"/dev/null"
 fi
 cmake --build "$dir" -j "${JOBS:-2}" -- --no-print-directory -s

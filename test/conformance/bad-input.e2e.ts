@@ -119,9 +119,17 @@ describe('bad input', () => {
     expect([413, undefined]).toContain(response?.status);
   });
 
-  it('refuses another content type with 415', async () => {
-    const response = await fetch(`${stack.url}/v1/embeddings`, { method: 'POST', headers: { 'content-type': 'text/plain' }, body: 'x' });
-    expect([response.status, errorMessage(await response.text(), 'openai')]).toEqual([415, expect.stringMatching(/application\/json/)]);
+  it.each(['/v1/embeddings', '/v1/batches'].flatMap((path) => ['text/plain', 'application/x-ndjson', 'multipart/form-data; boundary=x'].map((type) => [path, type])))(
+    'POST %s refuses the content type %s with 415',
+    async (path = '', type = '') => {
+      const response = await fetch(`${stack.url}${path}`, { method: 'POST', headers: { 'content-type': type }, body: '{}' });
+      expect([response.status, errorMessage(await response.text(), 'openai')]).toEqual([415, expect.stringMatching(/application\/json/)]);
+    },
+  );
+
+  it.each(['/v1/embeddings', '/v1/batches'])('POST %s refuses to do without a body', async (path) => {
+    const response = await fetch(`${stack.url}${path}`, { method: 'POST' });
+    expect([response.status, errorMessage(await response.text(), 'openai')]).toEqual([400, expect.stringMatching(/empty/)]);
   });
 
   function post(path: string, body: string): Promise<Response> {

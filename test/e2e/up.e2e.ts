@@ -1,5 +1,6 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Stack, until, type ProcessState } from '../support/stack';
 
@@ -10,15 +11,18 @@ const DEPLOY = join(__dirname, '..', '..', 'deploy');
 const WAIT_MS = 30_000;
 
 let stack: Stack;
+/** Home and temporary folder of every process. */
+const home = mkdtempSync(join(tmpdir(), 'il-home-'));
 /** The scheduler that runs now. */
 let up: ChildProcess | null = null;
 
 beforeAll(async () => {
-  stack = await Stack.start({ models: [MODEL] });
+  stack = await Stack.start({ models: [MODEL], environment: { HOME: home, TMPDIR: home } });
 });
 afterAll(async () => {
   await ended();
   await stack?.stop();
+  rmSync(home, { recursive: true, force: true });
 });
 
 /** Drains the second scheduler, if it runs. */
@@ -76,6 +80,10 @@ function sessionOf(pid: number): string | undefined {
 describe('a node', () => {
   it('answers a live request', async () => {
     expect(await predict('hello world')).toBe(200);
+  });
+
+  it("writes nothing outside of its data directory, as ONNX Runtime's telemetry would", () => {
+    expect(readdirSync(home, { recursive: true })).toEqual([]);
   });
 
   it('lists its models on the command line', () => {

@@ -1,5 +1,5 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -99,8 +99,18 @@ export class Stack {
       this.up.kill('SIGTERM');
       await until(async () => this.up.exitCode !== null || this.up.signalCode !== null, EXIT_MS_MAX, () => 'did not end').catch(() => this.up.kill('SIGKILL'));
     }
+    this.endLeftovers();
     rmSync(this.dir, { recursive: true, force: true, maxRetries: 5 });
     return this.up.exitCode;
+  }
+
+  /** Kills what a scheduler left running that died: with our pipes open it would keep the test run from ending. */
+  private endLeftovers(): void {
+    if (!existsSync(this.runDir)) return;
+    for (const name of readdirSync(this.runDir).filter((file) => file.endsWith('.pid.json'))) {
+      const { pid } = JSON.parse(readFileSync(join(this.runDir, name), 'utf8')) as { pid: number };
+      if (existsSync(`/proc/${pid}`)) process.kill(pid, 'SIGKILL');
+    }
   }
 }
 

@@ -12,7 +12,8 @@ const RETRY_MS = 50;
 const REFUSALS_MAX = 8;
 /** A suspect has a worker to itself for at most this long; then others may share it again. */
 const HOLD_MS_MAX = 2000;
-const DEATHS_MAX = 2;
+/** Among others, and twice alone: the first death alone may be chance, when someone kills workers or memory ran out. */
+const DEATHS_MAX = 3;
 /** The lowest priority that a channel can express. */
 const PRIORITY_MAX = 255;
 
@@ -188,7 +189,7 @@ export class Dispatcher {
   private onLost(item: PendingItem, wasRunning: boolean): void {
     if (wasRunning) item.deaths += 1;
     if (item.deaths >= DEATHS_MAX) {
-      item.settle(new InterleaveError('inference_failed', 'the worker died twice while running this input'));
+      item.settle(new InterleaveError('inference_failed', `${DEATHS_MAX} workers died while running this input`));
     } else if (item.deaths > 0) {
       this.suspects.push(item);
     } else {

@@ -175,6 +175,8 @@ describe('POST /v2/models/{m}/infer', () => {
     ['a negative timeout', 'no-batch', { inputs: [x, y], parameters: { timeout: -1 } }, 'invalid_request', 'parameters.timeout', /integer from 0/],
     ['a priority as text', 'no-batch', { inputs: [x, y], parameters: { priority: 'high' } }, 'invalid_request', 'parameters.priority', /integer from 0 to 255/],
     ['a sequence', 'no-batch', { inputs: [x, y], parameters: { sequence_id: 3 } }, 'invalid_request', 'parameters.sequence_id', /no state/],
+    ['an output as classes', 'no-batch', { inputs: [x, y], outputs: [{ name: 'sum', parameters: { classification: 2 } }] }, 'invalid_request', 'outputs[0].parameters.classification', /tensors in the response/],
+    ['an output in shared memory', 'no-batch', { inputs: [x, y], outputs: [{ name: 'sum', parameters: { shared_memory_region: 'r' } }] }, 'invalid_request', 'outputs[0].parameters.shared_memory_region', /tensors in the response/],
     ['binary size without binary part', 'no-batch', { inputs: [x, { ...y, data: undefined, parameters: { binary_data_size: 12 } }] }, 'invalid_request', 'inputs[1].parameters.binary_data_size', /Inference-Header-Content-Length/],
     ['an unknown model', 'nope', { inputs: [x, y] }, 'model_not_found', 'model', /no model "nope"/],
   ];

@@ -11,6 +11,8 @@ import type { BinaryPart, Limits, PreparedRequest } from './types';
 const TENSORS_MAX = 64;
 const PRIORITY_MAX = 255;
 const TIMEOUT_US_MAX = 3_600_000_000;
+/** Of a requested output, by Triton's extensions; ignored they would give the caller something else than was asked for. */
+const OUTPUT_FORMS_NOT_SUPPORTED = ['classification', 'shared_memory_region'];
 
 /**
  * Splits the body of an infer request at `Inference-Header-Content-Length` (the header's value, null without it).
@@ -78,6 +80,8 @@ function wantedOutputs(request: JsonObject, signature: ModelSignature, parameter
     if (names.has(name)) throw invalid(`expected each output once but ${path}.name ${quote(name)} was named before`, `${path}.name`);
     names.add(name);
     const own = checkParameters(output.parameters, `${path}.parameters`);
+    const form = OUTPUT_FORMS_NOT_SUPPORTED.find((key) => own[key] !== undefined);
+    if (form !== undefined) throw invalid(`expected no ${path}.parameters.${form} because outputs come as tensors in the response only; leave it out`, `${path}.parameters.${form}`);
     return wantedOutput(name, spec.datatype, optionalBoolean(own.binary_data, `${path}.parameters.binary_data`) ?? binaryDefault, path);
   });
 }

@@ -3,10 +3,10 @@ import type { ModelCatalog } from '@app/models';
 import { parseJsonBody, prepare, splitInferBody, type Endpoint, type Limits, type PreparedRequest } from '@app/protocols';
 import { Inject, Injectable } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
+import { bodyBytes } from '../http/body-bytes';
 import { unsupportedMediaType } from '../http/error-answer';
 import { CATALOG, CONFIG } from '../parts';
 
-const EMPTY = Buffer.alloc(0);
 /** Requests that a channel's memory must be able to hold at once, each with inputs and outputs. */
 const ITEMS_IN_CHANNEL_MIN = 4;
 
@@ -27,7 +27,7 @@ export class Preparer {
   }
 
   async prepare(endpoint: Endpoint, request: FastifyRequest): Promise<PreparedRequest> {
-    const bytes = Buffer.isBuffer(request.body) ? request.body : EMPTY;
+    const bytes = bodyBytes(request);
     if (endpoint.kind === 'open-inference') {
       const headerLength = request.headers['inference-header-content-length'];
       const { body, binary } = splitInferBody(bytes, headerLength === undefined ? null : String(headerLength));

@@ -1,10 +1,12 @@
 import { join } from 'node:path';
 import { Option, type Command } from 'commander';
-import { chooseProcesses, loadConfig, PROCESS_KINDS, type Config } from '@app/config';
+import { chooseProcesses, loadConfig, PROCESS_KINDS, runPaths, type Config } from '@app/config';
+import { fetchProcessStatus } from '@app/telemetry';
 
 /** The scheduler's entry; found by its path, because no application imports another. */
 const SCHEDULER_MAIN = join(__dirname, '..', '..', '..', 'scheduler', 'src', 'main.js');
 const READY_POLL_MS = 100;
+const STATUS_MS_MAX = 2000;
 /** Comes with the project (models/langid). */
 const SHIPPED_MODEL = 'langid';
 
@@ -19,20 +21,33 @@ export function addUpCommand(program: Command): void {
       const config = loadConfig();
       // From here on this process is the scheduler.
       await import(SCHEDULER_MAIN);
-      if (config.processes.includes('api')) void greetWhenReady(config);
+      if (config.processes.includes('api')) void greetWhenReady(urlOf(config), runPaths(config.runDir).statusSocket('api'), (text) => process.stdout.write(text));
     });
 }
 
-/** Prints where everything is and what to try, once live requests are answered. */
-async function greetWhenReady({ host, port }: Config): Promise<void> {
-  const url = `http://${host === '0.0.0.0' || host === '::' ? 'localhost' : host}:${port}`;
-  const ready = () => fetch(`${url}/v2/health/ready`).then(({ status }) => status === 200, () => false);
-  while (!(await ready())) await new Promise((resolve) => setTimeout(resolve, READY_POLL_MS).unref());
-  process.stdout.write(`${greeting(url, await exampleModel(url))}\n`);
+function urlOf({ host, port }: Config): string {
+  return `http://${host === '0.0.0.0' || host === '::' ? 'localhost' : host}:${port}`;
 }
 
-/** The model that comes with the project if it is served, else any. */
-async function exampleModel(url: string): Promise<string | null> {
+/**
+ * Writes where everything is and what to try, once the API behind the status socket answers live requests at `url`. Never
+ * rejects: that would end the scheduler.
+ */
+export async function greetWhenReady(url: string, statusSocket: string, write: (text: string) => void): Promise<void> {
+  const modelWhenReady = () => exampleModel(url, statusSocket).catch(() => undefined);
+  let model = await modelWhenReady();
+  while (model === undefined) {
+    await new Promise((resolve) => setTimeout(resolve, READY_POLL_MS).unref());
+    model = await modelWhenReady();
+  }
+  write(`${greeting(url, model)}\n`);
+}
+
+/** The model that comes with the project if it is served, else any, null if there is none; undefined while the API is not ready. */
+async function exampleModel(url: string, statusSocket: string): Promise<string | null | undefined> {
+  // Not asked at the port, which another server may have.
+  const api = await fetchProcessStatus<{ url: string | null; missing: string | null }>(statusSocket, '/status', STATUS_MS_MAX);
+  if (api.url === null || api.missing !== null) return undefined;
   const response = await fetch(`${url}/v1/models`);
   const { data } = (await response.json()) as { data: { id: string }[] };
   return (data.find(({ id }) => id === SHIPPED_MODEL) ?? data[0])?.id ?? null;

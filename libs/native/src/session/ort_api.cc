@@ -4,6 +4,7 @@
 
 #include <array>
 #include <charconv>
+#include <cstdlib>
 
 namespace interleave::ort {
 namespace {
@@ -36,6 +37,9 @@ std::shared_ptr<const OrtLibrary> OrtLibrary::Load(const std::string& path) {
 }
 
 OrtLibrary::OrtLibrary(const std::string& path) : path_(path) {
+  // Telemetry must be off before the environment exists: creating it starts an uploader with a database in ~/.cache and
+  // a log in TMPDIR (builds for Linux since 1.30), which DisableTelemetryEvents comes too late for.
+  setenv("ORT_DISABLE_TELEMETRY", "1", /*overwrite=*/1);
   void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (handle == nullptr) {
     const char* reason = dlerror();
