@@ -1,0 +1,111 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import { SeededRandom } from '../../test/support/tensors';
+import { Stack } from '../../test/support/stack';
+import { BareRunner, type Run } from '../support/bare-runner';
+import { LENGTH_MIXES } from '../support/lengths';
+import { calibratedTable, runBatch, tokenCounts, type BatchTimes } from '../support/server-batch';
+import { median } from '../support/statistics';
+import { BASELINES } from './baselines';
+
+/**
+ * Rows per second of the running server's batch lane against bare session calls on as many pinned threads: the oracle,
+ * which knows all rows in advance and divides them best by the measured costs, and the usual ways to batch. In turns
+ * (server, oracle, baselines, server, …), so that drift of the machine meets all alike.
+ *   main.js [MIX...]   of `LENGTH_MIXES`, by their first word; default: all
+ */
+const MODEL = 'encoder-small';
+const OUTPUT = 'sentence_embedding';
+const WORKER = 'default-batch';
+const ROWS = 2400;
+const ROUNDS = 3;
+const SEED = 11;
+/** Of the oracle: what is measured, and what the server's runs are limited to by memory. */
+const ORACLE_LIMITS = { rowsMax: 32, tokensMax: 4096 };
+const ORACLE_SHARE_GOAL = 0.97;
+const ORACLE_SHARE_LIMIT = 0.92;
+const PADDED_SHARE_LIMIT = 0.03;
+const RESULTS = join('bench', 'results', 'offline.json');
+
+interface Mix {
+  mix: string;
+  table: { name: string; rowsPerSecond: number; ofOracle: number; rounds: number[] }[];
+  paddedShare: number;
+  /** Outside of the rows' own time, which the rates are of: medians. */
+  server: BatchTimes;
+}
+
+async function main(chosen: string[]): Promise<void> {
+  const mixes = Object.keys(LENGTH_MIXES).filter((name) => chosen.length === 0 || chosen.some((word) => name.startsWith(word)));
+  const stack = await Stack.start({ models: [MODEL] });
+  const cpuNumbers = cpus().map((_, index) => index);
+  const bare = new BareRunner({ modelPath: join(stack.dir, 'models', MODEL, 'model.onnx'), output: OUTPUT, cpus: cpuNumbers });
+  try {
+    await bare.setTable(await calibratedTable(stack, WORKER));
+    console.log(`${MODEL}, ${ROWS} rows a mix, seed ${SEED}, ${ROUNDS} rounds, executors and bare threads on CPUs ${cpuNumbers.join(', ')}`);
+    await runBatch(stack, MODEL, rowsOf(mixes[0] ?? '', SEED + 1).slice(0, 64));
+    for (const mix of mixes) report(await runMix(stack, bare, mix));
+  } finally {
+    await bare.close();
+    await stack.stop();
+  }
+}
+
+function rowsOf(mix: string, seed: number): number[][] {
+  const random = new SeededRandom(seed);
+  const lengthOf = LENGTH_MIXES[mix] ?? (() => 1);
+  return Array.from({ length: ROWS }, () => Array.from({ length: lengthOf(random) }, () => random.integer(1000, 30_000)));
+}
+
+async function runMix(stack: Stack, bare: BareRunner, mix: string): Promise<Mix> {
+  const rows = rowsOf(mix, SEED);
+  const lengths = rows.map(({ length }) => length);
+  const oracleRuns = longestFirst(await bare.partition(lengths, ORACLE_LIMITS));
+  const rates: Record<string, number[]> = {};
+  const times: BatchTimes[] = [];
+  const before = await tokenCounts(stack, WORKER);
+  for (let round = 0; round < ROUNDS; round++) {
+    times.push(await runBatch(stack, MODEL, rows));
+    (rates['server'] ??= []).push(ROWS / (times.at(-1)?.runSeconds ?? NaN));
+    (rates['oracle'] ??= []).push(ROWS / (await bare.seconds(oracleRuns)));
+    // A part of the rows each round, all of them over the rounds: these take long.
+    const part = lengths.slice((round * ROWS) / ROUNDS, ((round + 1) * ROWS) / ROUNDS);
+    for (const [name, runsOf] of Object.entries(BASELINES)) (rates[name] ??= []).push(part.length / (await bare.seconds(runsOf(part))));
+  }
+  const after = await tokenCounts(stack, WORKER);
+  const padding = after.padding - before.padding;
+  const oracleRate = median(rates['oracle'] ?? []);
+  return {
+    mix,
+    table: Object.entries(rates).map(([name, rounds]) => ({ name, rowsPerSecond: median(rounds), ofOracle: median(rounds) / oracleRate, rounds })),
+    paddedShare: padding / (after.real - before.real + padding),
+    server: {
+      beforeSeconds: median(times.map(({ beforeSeconds }) => beforeSeconds)),
+      runSeconds: median(times.map(({ runSeconds }) => runSeconds)),
+      afterSeconds: median(times.map(({ afterSeconds }) => afterSeconds)),
+    },
+  };
+}
+
+/** So that the threads end at about the same time. */
+function longestFirst(runs: Run[]): Run[] {
+  return [...runs].sort((a, b) => b.rows * b.length - a.rows * a.length);
+}
+
+function report(result: Mix): void {
+  const { mix, table, paddedShare, server } = result;
+  console.log(`\n${mix}`);
+  console.table(table.map(({ name, rowsPerSecond, ofOracle }) => ({ name, 'rows/s': rowsPerSecond.toFixed(1), 'of the oracle': ofOracle.toFixed(3) })));
+  console.log(`padded share ${(100 * paddedShare).toFixed(2)} %; limit ${100 * PADDED_SHARE_LIMIT} %`);
+  console.log(`server: limit ${ORACLE_SHARE_LIMIT} of the oracle, goal ${ORACLE_SHARE_GOAL}; upload and validation ${server.beforeSeconds.toFixed(2)} s, rows ${server.runSeconds.toFixed(2)} s, output file ${server.afterSeconds.toFixed(2)} s`);
+  const known = existsSync(RESULTS) ? (JSON.parse(readFileSync(RESULTS, 'utf8')) as { mixes: Mix[] }).mixes : [];
+  const mixes = [...known.filter((other) => other.mix !== mix), result];
+  mkdirSync(join('bench', 'results'), { recursive: true });
+  writeFileSync(RESULTS, `${JSON.stringify({ model: MODEL, rows: ROWS, seed: SEED, rounds: ROUNDS, cpu: cpus()[0]?.model, cpus: cpus().length, mixes }, null, 2)}\n`);
+}
+
+main(process.argv.slice(2)).catch((error: unknown) => {
+  console.error(error);
+  process.exitCode = 1;
+});
