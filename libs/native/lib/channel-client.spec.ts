@@ -57,7 +57,7 @@ describe('ChannelClient', () => {
     folder = mkdtempSync(join(tmpdir(), 'channel-'));
     socketPath = join(folder, 'worker.sock');
     events = new Events();
-    client = new ChannelClient({ socketPath, channelBytes: 1 << 20, queueItemsMax: 16 }, events.listener);
+    client = new ChannelClient({ socketPath, channelBytes: 1 << 20, queueItemsMax: 16, gatherMs: 0 }, events.listener);
     worker = null;
   });
 
@@ -169,7 +169,7 @@ describe('ChannelClient', () => {
     const before = holdings();
     for (let round = 0; round < 20; round += 1) {
       const other = new Events();
-      const second = new ChannelClient({ socketPath, channelBytes: 1 << 20, queueItemsMax: 16 }, other.listener);
+      const second = new ChannelClient({ socketPath, channelBytes: 1 << 20, queueItemsMax: 16, gatherMs: 0 }, other.listener);
       second.start();
       await other.until('up');
       second.submit([textItem('left behind')], [() => undefined]);
