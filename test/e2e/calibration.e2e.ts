@@ -1,5 +1,7 @@
+import { execFile } from 'node:child_process';
 import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { runPaths } from '@app/config';
 import { InterleaveError, type CalibrationStatus, type Lane, type ModelReport, type WorkerPlan, type WorkerProcessStatus } from '@app/contracts';
 import { WorkerPool } from '@app/native';
@@ -9,6 +11,7 @@ import { randomItem, SeededRandom } from '../support/tensors';
 import { allLoaded, reportsWhen, WorkerFixture } from '../support/worker-fixture';
 import { WorkerProcess } from '../support/worker-process';
 
+const ROOT = join(__dirname, '..', '..');
 const MEASURED_MS_MAX = 50_000;
 
 describe('measuring what runs cost', () => {
@@ -98,6 +101,18 @@ describe('measuring what runs cost', () => {
     await reportsWhen(pool, hasCosts);
     await untilState('measured');
     await other.kill();
+  });
+
+  it('is done in full by the command line, for workers that run', async () => {
+    place(['fixed'], 'realtime', 0);
+    await reportsWhen(pool, allLoaded(1));
+    const env = { ...process.env, DATA_DIR: fixture.runDir, MODELS_DIR: fixture.modelsDir };
+    const { stdout } = await promisify(execFile)(process.execPath, [join(ROOT, 'bin', 'interleave.js'), 'calibrate', 'fixed'], { env });
+    expect(stdout).toMatch(/^tokens \\ rows +1 +2 +3 +4 +6 +8 +12 +16 +24 +32\n +1( +[0-9.]+\*?){10}\n/);
+    await reportsWhen(pool, hasCosts);
+    expect(pool.models()[0]?.cost?.grid?.runNs[0]?.every((ns) => ns > 0)).toBe(true);
+    const failure = promisify(execFile)(process.execPath, [join(ROOT, 'bin', 'interleave.js'), 'calibrate', 'nope'], { env });
+    await expect(failure).rejects.toMatchObject({ code: 1, stderr: expect.stringContaining('no model nope') });
   });
 
   it('does its best with every kind of model, and says why where it cannot', async () => {

@@ -1,5 +1,6 @@
 import { rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
+import { InterleaveError } from '@app/contracts';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Lifecycle } from './lifecycle';
 import type { Parts } from './parts';
@@ -123,6 +124,15 @@ describe('the HTTP server', () => {
     expect(priority).toBe(3);
     expect(timeoutMs).toBeGreaterThan(0);
     expect(timeoutMs).toBeLessThan(5000);
+  });
+
+  it('answers 429 before it reads the body when the deadline is out of reach', async () => {
+    backend.refusalAhead = new InterleaveError('overloaded', 'too late', { retryAfterSeconds: 7 });
+    const socket = connect(port, '127.0.0.1');
+    socket.write(`POST ${PREDICT} HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n`);
+    expect(await firstData(socket)).toMatch(/^HTTP\/1.1 429 [\s\S]*retry-after: 7/i);
+    socket.destroy();
+    expect(backend.requests).toEqual([]);
   });
 
   it('answers 429 with Retry-After while the queue is full, before it reads the body, and recovers', async () => {

@@ -29,7 +29,12 @@ export async function createServer(parts: Parts): Promise<NestFastifyApplication
     abortOnError: false,
   });
   app.useGlobalFilters(new ErrorFilter(parts.logger, routes));
-  addLiveHooks(fastify, app.get(Admission), app.get(LiveMetrics));
+  addLiveHooks(fastify, {
+    admission: app.get(Admission),
+    backend: parts.backend,
+    metrics: app.get(LiveMetrics),
+    timeoutMs: parts.config.realtime.timeoutMs,
+  });
   closeConnectionsWhileDraining(fastify, app.get(Lifecycle));
   if (parts.logger.isLevelEnabled('debug')) logRequests(fastify, parts.logger);
   serveDocs(app);

@@ -3,6 +3,7 @@ import { addBatchCommands } from './commands/batch';
 import { addCalibrateCommand } from './commands/calibrate';
 import { addDoctorCommand } from './commands/doctor';
 import { addModelsCommand } from './commands/models';
+import { addSimulateCommand } from './commands/simulate';
 import { addUpCommand } from './commands/up';
 import { CliError } from './cli-error';
 
@@ -16,6 +17,7 @@ async function main(): Promise<void> {
   addModelsCommand(program);
   addBatchCommands(program);
   addCalibrateCommand(program);
+  addSimulateCommand(program);
   addDoctorCommand(program);
   await program.parseAsync();
 }

@@ -10,11 +10,11 @@ export function workerStatus(plan: WorkerPlan, state: WorkerProcessStatus['state
     state,
     models: worker.models(),
     executors: worker.executors(),
-    calibration,
     queue: worker.stats().map(({ name, version, queueItems, queueAgeSeconds }) => ({
       ...{ name, version },
       waitingItems: queueItems,
       oldestAgeSeconds: queueAgeSeconds,
     })),
+    calibration,
   };
 }

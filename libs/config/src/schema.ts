@@ -9,10 +9,10 @@ const partitionSchema = z.strictObject({
   class: z.enum(['reserved', 'burstable']).default('burstable'),
 });
 
-/** Limits of one lane's workers. Token caps come from the measured knee of 256–512 tokens a batch on CPUs. */
+/** Limits of one lane's workers. The token cap is what memory allows: how much a run holds is decided by its measured cost. */
 const laneSchema = z.strictObject({
   batchRowsMax: positiveInt.max(4096).default(32),
-  batchTokensMax: positiveInt.max(1_048_576).default(512),
+  batchTokensMax: positiveInt.max(1_048_576).default(4096),
   queueItemsMax: positiveInt.max(16_384).default(1024),
   channelBytes: positiveInt.min(4 * MiB).max(4096 * MiB).default(64 * MiB),
   runTimeoutMs: positiveInt.default(30_000),

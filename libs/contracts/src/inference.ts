@@ -52,6 +52,11 @@ export interface InferenceBackend {
   /** Called after every change of `models()`; returns the way to unsubscribe. */
   onModelsChanged(listener: () => void): () => void;
   infer(request: InferenceRequest): Promise<(ItemResult | InterleaveError)[]>;
+  /**
+   * The look before a body is read: throws `overloaded` when nothing sent now can be expected to be answered within
+   * `timeoutMs`. Model null: not known yet.
+   */
+  checkAhead(model: string | null, timeoutMs: number): void;
   /** Items handed to workers and not yet answered. */
   inFlightItems(): number;
   close(): Promise<void>;

@@ -39,8 +39,92 @@ export interface NativeAddon {
   workerClose(worker: NativeWorkerHandle): Promise<boolean>;
   /** Lets the calling thread, which stands between callers and live executors, wake up about as soon as they do. */
   isolateFront(): IsolationTool;
+  /** Null: the analytic table. Throws a TypeError or RangeError that says what is wrong with the grid. */
+  costTableCreate(grid: CostGrid | null): CostTableHandle;
+  /** Predicted cost of one run; `rows` and `length` are whole and count as at least 1. */
+  costTableRunNs(table: CostTableHandle, rows: number, length: number): number;
+  /** As in src/coalesce/admission.h; whole ns. */
+  admit(request: AdmissionRequest): NativeAdmission;
   /** Loads ONNX Runtime with the checks of a worker's start, and keeps it loaded. Throws. */
   runtimeVersion(options: { ortLibraryPath: string }): string;
+  /** A worker in virtual time; blocks. Throws a TypeError or RangeError that says what is wrong with trace or costs. */
+  simulate(options: SimulationOptions): SimulationReport;
+}
+
+/** Opaque; freed by the garbage collector. */
+export interface CostTableHandle {
+  readonly nativeCostTable: unique symbol;
+}
+
+export interface AdmissionRequest {
+  /** Predicted work that waits or runs, over all executors. */
+  backlogNs: number;
+  executors: number;
+  costHighNs: number;
+  timeoutNs: number;
+}
+
+export interface NativeAdmission {
+  admitted: boolean;
+  /** -1: not even on an idle worker. */
+  retryAfterNs: number;
+}
+
+export interface SimulationOptions {
+  lane: Lane;
+  executors: number;
+  /** Of every model. */
+  costs: CostGrid;
+  rowsMax: number;
+  tokensMax: number;
+  modelsCount: number;
+  /** Waiting items; more are refused (realtime) or come when there is room (batch). */
+  queueItemsMax: number;
+  /** Of the noise in the run times: ± 5 %. */
+  seed: number;
+  /** Ascends by arrival. */
+  trace: SimulatedItem[];
+}
+
+export interface SimulatedItem {
+  arrivalNs: number;
+  /** Position of the model, below `modelsCount`. */
+  model: number;
+  /** 0 default, 1 highest, larger is lower; at most 255. */
+  priority: number;
+  rows: number;
+  /** Along both sequence axes; 0 where the model has none. */
+  lengths: [number, number];
+  /** 0: no deadline. */
+  timeoutNs: number;
+}
+
+export interface Percentiles {
+  p50Ns: number;
+  p90Ns: number;
+  p99Ns: number;
+  maxNs: number;
+}
+
+/** As in src/simulate/simulator.h. */
+export interface SimulationReport {
+  items: number;
+  answered: number;
+  refused: number;
+  expired: number;
+  /** Answered after their deadlines. */
+  late: number;
+  simulatedNs: number;
+  /** Answered in time, a second. */
+  goodput: number;
+  latency: Percentiles;
+  wait: Percentiles;
+  runs: number;
+  rowsPerRun: number;
+  paddedShare: number;
+  busyShare: number;
+  /** Cost of all runs against the lower bound. */
+  regret: number;
 }
 
 /** Opaque; the memory it stands for is freed by `channelClose` or the garbage collector. */

@@ -59,6 +59,12 @@ export class Dispatcher {
     }
   }
 
+  /** Workers that can run this model version, the one with the fewest items in flight first. */
+  candidates(key: string): WorkerSlot[] {
+    const ready = [...this.slots()].filter((slot) => slot.readyModel(key) !== null && !this.isHeld(slot));
+    return ready.sort((a, b) => a.inFlightItems - b.inFlightItems);
+  }
+
   /** Items of a model version that wait for a worker or for room. */
   parkedItems(key: string): number {
     return this.parked.get(key)?.waiting() ?? 0;
@@ -109,12 +115,6 @@ export class Dispatcher {
     return created;
   }
 
-  /** Workers that can run this model version, the one with the fewest items in flight first. */
-  private candidates(key: string): WorkerSlot[] {
-    const ready = [...this.slots()].filter((slot) => slot.readyModel(key) !== null && !this.isHeld(slot));
-    return ready.sort((a, b) => a.inFlightItems - b.inFlightItems);
-  }
-
   private isHeld(slot: WorkerSlot): boolean {
     return this.hold?.slot === slot && !this.hold.isLate;
   }
@@ -160,11 +160,15 @@ export class Dispatcher {
       try {
         const itemIds = slot.submit(
           batch.map(({ encoded }) => encoded),
-          batch.map(({ item }) => (answer) => this.onAnswer(item, model.signature, answer)),
+          batch.map(({ item }) => (answer) => {
+            slot.backlogNs -= item.expectedNs;
+            this.onAnswer(item, model.signature, answer);
+          }),
         );
         itemIds?.forEach((itemId, position) => {
           const item = (batch[position] as { item: PendingItem }).item;
           item.state = 'submitted';
+          slot.backlogNs += item.expectedNs;
           item.cancel = () => slot.cancel(itemId);
         });
         return itemIds !== null;

@@ -3,3 +3,5 @@ export { isolateFront } from './isolation';
 export { inspectRuntime, type RuntimeReport } from './runtime';
 export { WorkerPool, type WorkerPoolOptions } from './worker-pool';
 export { startWorker, type StartWorkerOptions, type WorkerHandle, type WorkerModelStats } from './worker';
+export { simulate } from './simulate';
+export type { SimulatedItem, SimulationOptions, SimulationReport } from './addon';

@@ -133,6 +133,25 @@ describe('WorkerPool', () => {
     expect((await infer([textItem('late')], { timeoutMs: 20 })).map(codeOf)).toEqual(['deadline_exceeded']);
   });
 
+  it('refuses what would come too late behind the predicted work in flight, with the time to wait', async () => {
+    const grid = { lengths: [1], rows: [1], runNs: [[3e9]] };
+    const models = ECHO_MODELS.map((model) => ({ ...model, cost: { grid, ratio: { median: 1, high: 1.5 } } }));
+    place(plan('w1'), plan('w2', { models: [] }));
+    const worker = await startWorker('w1', { models });
+    await untilReady();
+    await worker.shut();
+    // Idle: taken although the prediction says that it cannot be done in time.
+    const held = infer([textItem('x')], { timeoutMs: 2000 });
+    // 3 s in flight and a quarter in reserve, 4.5 s of its own.
+    await expect(infer([textItem('y')], { timeoutMs: 5000 })).rejects.toMatchObject({ code: 'overloaded', retryAfterSeconds: 3 });
+    expect(() => pool.checkAhead('echo', 3000)).toThrow(expect.objectContaining({ code: 'overloaded' }) as Error);
+    expect(() => pool.checkAhead('echo', 4000)).not.toThrow();
+    expect(() => pool.checkAhead(null, 3000)).not.toThrow(); // another worker is idle
+    await worker.open();
+    expect((await held).map(textOf)).toEqual(['x']);
+    expect(() => pool.checkAhead('echo', 1)).not.toThrow();
+  });
+
   it('does not let a hung worker hold a live caller', async () => {
     place(plan('w1'));
     const worker = await startWorker('w1');

@@ -10,6 +10,7 @@ import {
   type Placement,
 } from '@app/contracts';
 import { Dispatcher, overloaded } from './dispatcher';
+import { refuseUnread, refuseWhatComesTooLate, weighItems } from './live-admission';
 import { IllegalStateError } from './errors';
 import { mergeReports, modelKey, resolveModel } from './model-directory';
 import { PendingRequest, tooLate } from './pending';
@@ -81,6 +82,12 @@ export class WorkerPool implements InferenceBackend {
     return pending.promise;
   }
 
+  checkAhead(model: string | null, timeoutMs: number): void {
+    const report = model === null ? null : resolveModel(this.reports, model, null);
+    const slots = [...this.slots.values()];
+    refuseUnread(report === null ? slots : slots.filter((slot) => slot.readyModel(modelKey(report.name, report.version)) !== null), timeoutMs);
+  }
+
   /** Ends the connections; what is not answered yet fails with `worker_unavailable`. */
   async close(): Promise<void> {
     if (this.isClosed) return;
@@ -117,6 +124,12 @@ export class WorkerPool implements InferenceBackend {
 
   private admit(request: PendingRequest): void {
     const { key, items } = request;
+    const timeoutMs = request.timeLeftMs();
+    if (timeoutMs !== null) {
+      const candidates = this.dispatcher.candidates(key);
+      weighItems(items, key, candidates[0]);
+      refuseWhatComesTooLate(candidates, key, items, timeoutMs);
+    }
     const outcome = request.isLive ? this.dispatcher.offer(key, items) : 'no-worker';
     if (outcome === 'taken') return;
     const parkedItemsMax = this.queueItemsMax() * (request.isLive ? 1 : PARKED_FACTOR);

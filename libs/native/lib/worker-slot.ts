@@ -1,6 +1,7 @@
 import type { ModelReport, ModelSignature, WorkerPlan, WorkerReport } from '@app/contracts';
 import type { ChannelItem } from './addon';
 import { type AnswerReceiver, ChannelClient } from './channel-client';
+import { CostEstimate } from './model-cost';
 import { modelKey } from './model-directory';
 
 export interface SlotListener {
@@ -15,6 +16,7 @@ export interface ReadyModel {
   /** Position in the worker's report. */
   index: number;
   signature: ModelSignature;
+  cost: CostEstimate | null;
 }
 
 /**
@@ -27,6 +29,8 @@ const GATHER_MS = { realtime: 0, batch: 10 };
 export class WorkerSlot {
   /** How many parked items to offer at once; adapted to what it took. */
   sliceItems = 64;
+  /** Predicted cost of the items in flight that were submitted with one, in ns over all executors. */
+  backlogNs = 0;
   private readonly client: ChannelClient;
   private report: WorkerReport | null = null;
   private ready = new Map<string, ReadyModel>();
@@ -37,7 +41,7 @@ export class WorkerSlot {
   ) {
     const take = (report: WorkerReport): void => {
       this.report = report;
-      this.ready = readyModels(report);
+      this.ready = readyModels(report, this.ready);
       listener.changed();
     };
     this.client = new ChannelClient({ ...plan, gatherMs: GATHER_MS[plan.lane] }, {
@@ -94,10 +98,12 @@ export class WorkerSlot {
   }
 }
 
-function readyModels(report: WorkerReport): Map<string, ReadyModel> {
+function readyModels(report: WorkerReport, last: Map<string, ReadyModel>): Map<string, ReadyModel> {
   const ready = new Map<string, ReadyModel>();
-  report.models.forEach(({ name, version, state, signature }, index) => {
-    if (state === 'ready' && signature !== null) ready.set(modelKey(name, version), { index, signature });
+  report.models.forEach(({ name, version, state, signature, cost }, index) => {
+    if (state !== 'ready' || signature === null) return;
+    const key = modelKey(name, version);
+    ready.set(key, { index, signature, cost: cost === null ? null : CostEstimate.of(cost, last.get(key)?.cost ?? null) });
   });
   return ready;
 }

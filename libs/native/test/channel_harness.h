@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include <cstdlib>
 #include <cstring>
@@ -34,7 +35,21 @@ class TempDir {
   std::string path_;
 };
 
-// The seed of a random test: CHANNEL_TEST_SEED, or a new one; printed either way.
+// A socket connected to `path`, without a handshake.
+inline void Connect(const Fd& fd, const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
+  EXPECT_EQ(connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+}
+
+inline Fd RawConnect(const std::string& path) {
+  Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  Connect(fd, path);
+  return fd;
+}
+
+// The seed of a random test, printed: CHANNEL_TEST_SEED, or a new one. `--gtest_repeat=20` runs a test with 20 new seeds.
 inline std::uint64_t TestSeed() {
   const char* given = std::getenv("CHANNEL_TEST_SEED");
   const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 10) : static_cast<std::uint64_t>(MonotonicNowNs());

@@ -2,7 +2,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
-#include <sys/un.h>
+#include <sys/resource.h>
 
 #include <random>
 
@@ -17,14 +17,7 @@ using std::chrono::milliseconds;
 constexpr std::uint32_t kCapacity = 8;
 constexpr std::uint64_t kArenaBytes = 64 << 10;
 
-Fd RawConnect(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
-  Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  EXPECT_EQ(connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
-  return fd;
-}
+constexpr long kWelcomeBytes = 25;  // length, Welcome, "hello"
 
 std::string Bytes(const Hello& hello) { return {reinterpret_cast<const char*>(&hello), sizeof hello}; }
 
@@ -68,6 +61,15 @@ class ChannelHostileTest : public ::testing::Test {
     ExpectIdle(server_);
   }
 
+  static void ExpectServed(ChannelClient& client) {
+    for (int i = 0; i < 100; ++i) {
+      const std::string text = "item " + std::to_string(i);
+      std::vector<std::uint64_t> ids;
+      ASSERT_TRUE(client.Submit(std::vector{EchoRequest(text)}, ids));
+      ASSERT_EQ(NextAnswer(client).outputs, std::vector{text});
+    }
+  }
+
   // Sends a hello and expects a refusal that says `reason`.
   void ExpectRefused(std::string_view message, const Fd& fd, const std::string& reason) {
     Fd socket = RawConnect(dir_.socketPath());
@@ -97,8 +99,8 @@ class ChannelHostileTest : public ::testing::Test {
     intruder.region = Region::Create(kCapacity, kArenaBytes, memory);
     intruder.socket = RawConnect(dir_.socketPath());
     SendMessage(intruder.socket.get(), Bytes(HelloFor(intruder.region)), memory);
-    char welcome[25];  // length, Welcome, "hello"
-    EXPECT_EQ(recv(intruder.socket.get(), welcome, sizeof welcome, MSG_WAITALL), 25);
+    char welcome[kWelcomeBytes];
+    EXPECT_EQ(recv(intruder.socket.get(), welcome, sizeof welcome, MSG_WAITALL), kWelcomeBytes);
     return intruder;
   }
 
@@ -301,6 +303,44 @@ TEST_F(ChannelHostileTest, AnswersThatWereNeverGivenAreAcknowledged) {
     intruder.WriteCell(0, GoodCell(intruder, 1));
     intruder.Publish(1);
     ExpectDropped(intruder, "more items in flight");
+  }
+  ExpectUnharmed();
+}
+
+// A client that never stops ringing costs the I/O thread its turn, not every turn.
+TEST_F(ChannelHostileTest, DoorbellsWithoutEnd) {
+  {
+    const auto honest = ConnectTo(dir_.socketPath());
+    const Intruder intruder = Enter();
+    const std::string doorbells(1 << 16, static_cast<char>(kFrameDoorbell));
+    std::vector<std::thread> ringers;
+    for (int i = 0; i < 16; ++i) {
+      ringers.emplace_back([&] {
+        while (send(intruder.socket.get(), doorbells.data(), doorbells.size(), MSG_NOSIGNAL) > 0) continue;
+      });
+    }
+    ExpectServed(*honest);
+    shutdown(intruder.socket.get(), SHUT_RDWR);
+    for (std::thread& ringer : ringers) ringer.join();
+  }
+  ExpectUnharmed();
+}
+
+// Not even the spare descriptor can be had: newcomers wait, the others are served.
+TEST_F(ChannelHostileTest, NoDescriptorLeftForANewcomer) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "UBSan's check of virtual calls needs descriptors itself";
+#endif
+  {
+    const auto honest = ConnectTo(dir_.socketPath());
+    rlimit limit{};
+    ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    const Fd newcomer(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const rlimit none{3, limit.rlim_max};  // those three are open; poll() counts the limit as well
+    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+    Connect(newcomer, dir_.socketPath());
+    ExpectServed(*honest);
+    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
   }
   ExpectUnharmed();
 }

@@ -157,10 +157,22 @@ TEST(Coalescer, RealtimeRunsWhatCannotWaitBeforeWhatIsDue) {
 TEST(Coalescer, RealtimeEndsASharedRunBeforeTheDeadlinesOfItsMembers) {
   const std::int64_t nowNs = kSecondNs;
   // Two rows of 20 take 5 ms, 6.5 ms by the high ratio.
-  Queue queue{Entry(20, 1, nowNs + 7 * kMs), Entry(20, 2)};
+  Queue queue{Entry(20, 1, nowNs + 11 * kMs), Entry(20, 2)};
   EXPECT_EQ(Policy{}.ChooseSet(queue, nowNs), (Indices{0, 1}));
   queue[0].deadlineNs = nowNs + 6 * kMs;
   EXPECT_EQ(Policy{}.ChooseSet(queue, nowNs), Indices{0});
+}
+
+TEST(Coalescer, RealtimeSharesNoRunThatMakesOthersMissTheirDeadlines) {
+  const std::int64_t nowNs = kSecondNs;
+  // The item of 100 takes 11 ms, 14.3 by the high ratio; the two of 20 take 3 ms each, 5 ms together.
+  Queue queue{Entry(20, 1), Entry(20, 2), Entry(100, 3, nowNs + 60 * kMs)};
+  EXPECT_EQ(Policy{}.ChooseSet(queue, nowNs), (Indices{0, 1}));
+  // There is room for one of the two, then for none.
+  queue[2].deadlineNs = nowNs + 20 * kMs;
+  EXPECT_EQ(Policy{}.ChooseSet(queue, nowNs), Indices{0});
+  queue[2].deadlineNs = nowNs + 17 * kMs;
+  EXPECT_EQ(Policy{}.ChooseSet(queue, nowNs), Indices{2});
 }
 
 TEST(Coalescer, RealtimeRunsAHopelessItemOnlyWhenNothingElseWaits) {

@@ -175,9 +175,18 @@ TEST_F(WorkQueueTest, AnswersEveryItemOnceWhateverComesTogether) {
           queued.item.responder->MarkRunning();
           answers_.Finish(queued, {});
         }
+        if (work.probe) work.probe->done({});
       }
     });
   }
+  constexpr int kProbes = 200;
+  std::atomic<int> probesAnswered = 0;
+  std::thread prober([&] {
+    for (int i = 0; i < kProbes; ++i) {
+      Probe probe{.done = [&](const ProbeResult&) { ++probesAnswered; }};
+      if (queue_.PushProbe(probe) != Pushed::kAccepted) probe.done({});
+    }
+  });
   std::vector<std::thread> clients;
   for (std::uint64_t client = 1; client <= kClients; ++client) {
     clients.emplace_back([this, client] {
@@ -192,11 +201,14 @@ TEST_F(WorkQueueTest, AnswersEveryItemOnceWhateverComesTogether) {
     });
   }
   for (std::thread& client : clients) client.join();
+  prober.join();
   queue_.Close();
+  for (const Probe& probe : queue_.TakeProbes()) probe.done({});
   for (std::thread& executor : executors) executor.join();
   EXPECT_TRUE(queue_.WaitUntilIdle(0));
   EXPECT_EQ(inbox_.Now().size(), kClients * kItemsPerClient);
   EXPECT_TRUE(inbox_.IsExact());
+  EXPECT_EQ(probesAnswered, kProbes);
 }
 
 }  // namespace

@@ -339,7 +339,7 @@ TEST_P(SessionProperty, EveryElementTypeTogetherGivesWhatEachGivesAlone) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, SessionProperty, testing::Range(0U, 12U));
+INSTANTIATE_TEST_SUITE_P(Seeds, SessionProperty, testing::Range(0U, 24U));
 
 }  // namespace
 }  // namespace interleave

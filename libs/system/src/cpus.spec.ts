@@ -1,4 +1,4 @@
-import { formatCpuList, parseCpuList, readTopology, topologyOf } from './cpus';
+import { cpuModelOf, formatCpuList, parseCpuList, readTopology, topologyOf } from './cpus';
 
 describe('CPU lists', () => {
   it.each([
@@ -36,5 +36,17 @@ describe('topology', () => {
 
   it('reads this machine', () => {
     expect(readTopology().effective.length).toBeGreaterThan(0);
+  });
+});
+
+describe('CPU model', () => {
+  it('is the name and the sorted features of an x86 CPU', () => {
+    const cpuInfo = 'processor\t: 0\nmodel name\t: AMD EPYC\nflags\t\t: sse avx2 \n\nprocessor\t: 1\nmodel name\t: other\n';
+    expect(cpuModelOf(cpuInfo)).toEqual({ name: 'AMD EPYC', features: ['avx2', 'sse'] });
+  });
+
+  it('is put together for an ARM CPU, which has no name', () => {
+    const cpuInfo = 'processor\t: 0\nFeatures\t: fp asimd\nCPU implementer\t: 0x41\nCPU variant\t: 0x3\nCPU part\t: 0xd0c\nCPU revision\t: 1\n';
+    expect(cpuModelOf(cpuInfo)).toEqual({ name: '0x41 0xd0c 0x3 1', features: ['asimd', 'fp'] });
   });
 });

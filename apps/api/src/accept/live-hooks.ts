@@ -1,7 +1,8 @@
-import { ERRORS } from '@app/contracts';
+import { ERRORS, type InferenceBackend } from '@app/contracts';
 import type { FastifyInstance } from 'fastify';
 import type { Admission } from '../admission/admission';
 import type { LiveMetrics } from '../metrics/live-metrics';
+import { callerOptions } from './caller-options';
 import type { LiveContext, LiveEndpoint } from './live-context';
 
 declare module 'fastify' {
@@ -16,8 +17,16 @@ declare module 'fastify' {
 
 const HUNG_UP = ERRORS.client_closed.status;
 
+export interface LiveGate {
+  admission: Admission;
+  backend: InferenceBackend;
+  metrics: LiveMetrics;
+  /** Of requests that do not say how long they may take. */
+  timeoutMs: number;
+}
+
 /** Adds accept (arrival time, the look for room before the body) and the end of every live request. */
-export function addLiveHooks(fastify: FastifyInstance, admission: Admission, metrics: LiveMetrics): void {
+export function addLiveHooks(fastify: FastifyInstance, { admission, backend, metrics, timeoutMs }: LiveGate): void {
   fastify.decorateRequest('live', null);
   fastify.addHook('onRequest', (request, reply, done) => {
     const endpoint = request.routeOptions.config.live;
@@ -28,6 +37,8 @@ export function addLiveHooks(fastify: FastifyInstance, admission: Admission, met
     reply.raw.once('close', () => metrics.finished(live, reply.raw.writableFinished ? reply.statusCode : HUNG_UP));
     try {
       admission.checkRoom();
+      const { model } = request.params as { model?: string };
+      backend.checkAhead(model ?? null, callerOptions(request.headers).timeoutMs ?? timeoutMs);
     } catch (error) {
       return done(error as Error);
     }

@@ -51,6 +51,13 @@ export class EchoBackend implements InferenceBackend {
     return request.items.map(({ inputs }) => ({ outputs: inputs.map((input) => ({ ...input, name: 'y' })), timing: { queueUs: 150, runUs: 2500, batchRows: 3 } }));
   }
 
+  /** What `checkAhead` throws. */
+  refusalAhead: InterleaveError | null = null;
+
+  checkAhead(): void {
+    if (this.refusalAhead) throw this.refusalAhead;
+  }
+
   inFlightItems(): number {
     return 0;
   }

@@ -2,6 +2,8 @@
 #include <napi.h>
 
 #include "binding/client.h"
+#include "binding/cost.h"
+#include "binding/simulate.h"
 #include "binding/worker.h"
 
 namespace interleave::binding {
@@ -28,7 +30,11 @@ constexpr struct {
     {"workerDrain", WorkerDrain},
     {"workerClose", WorkerClose},
     {"isolateFront", IsolateFront},
+    {"costTableCreate", CostTableCreate},
+    {"costTableRunNs", CostTableRunNs},
+    {"admit", Admit},
     {"runtimeVersion", RuntimeVersion},
+    {"simulate", Simulate},
 };
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {

@@ -205,6 +205,7 @@ void ChannelClient::PublishSubmissions() {
 
 void ChannelClient::Receive(std::string_view bytes, std::vector<std::string>& texts) {
   if (!parser_.Push(bytes, texts)) Throw(ChannelErrorCode::kProtocol, "the worker sent an unknown frame");
+  sleep_.Rung();
 }
 
 std::optional<ChannelClient::Completion> ChannelClient::NextCompletion() {

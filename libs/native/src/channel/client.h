@@ -76,7 +76,8 @@ class ChannelClient {
   // Asks the worker to forget an item that still waits. It is answered in any case.
   void Cancel(std::uint64_t itemId);
 
-  // Takes what came over the socket; appends texts. Throws kProtocol.
+  // Takes what came over the socket; appends texts. Call NextCompletion afterwards until it gives none: the worker does not
+  // ring before. Throws kProtocol.
   void Receive(std::string_view bytes, std::vector<std::string>& texts);
 
   struct Completion {

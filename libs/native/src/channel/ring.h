@@ -90,6 +90,9 @@ class RingConsumer {
 // No wake-up is lost, because four operations are sequentially consistent: the producer stores the tail (1), then loads
 // this word (2); the consumer stores this word (3), then loads the tail (4). If (4) does not see the new tail, then
 // (3) < (4) < (1) < (2) in their single total order, so (2) sees the consumer asleep and the producer rings.
+//
+// (2) may also see a sleep that began after the consumer had taken the cells of (1): that doorbell finds nothing. It was
+// the only one for that sleep, so whoever takes a doorbell wakes (Rung) and, if it finds nothing, begins a new sleep.
 class SleepWord {
  public:
   explicit SleepWord(std::uint64_t* word) : word_(word) {}
@@ -97,6 +100,10 @@ class SleepWord {
   // Call RingConsumer::Available() afterwards and Wake() if it is not 0.
   void Sleep() { Set(value_ | 1); }
   void Wake() { Set((value_ + 1) & ~std::uint64_t{1}); }
+  // Call after reading a doorbell, before RingConsumer::Available().
+  void Rung() {
+    if (asleep()) Wake();
+  }
   bool asleep() const { return (value_ & 1) != 0; }
 
  private:

@@ -42,7 +42,7 @@ class ChannelServer::Loop {
         sink_(sink),
         listener_(ListenAt(options_.socketPath)),
         epoll_(epoll_create1(EPOLL_CLOEXEC)),
-        spare_(fcntl(epoll_.get(), F_DUPFD_CLOEXEC, 0)),
+        spare_(SpareDescriptor()),
         signals_(std::make_shared<ServerSignals>()),
         text_(std::move(text)) {
     if (!epoll_.valid()) throw std::system_error(errno, std::generic_category(), "epoll_create1");
@@ -125,10 +125,11 @@ class ChannelServer::Loop {
 
   void Accept() {
     for (;;) {
+      if (!spare_.valid()) spare_ = SpareDescriptor();
       Fd socket(accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
       if (!socket.valid() && (errno == EMFILE || errno == ENFILE)) {
-        RefuseForWantOfDescriptors();
-        continue;
+        if (RefuseForWantOfDescriptors()) continue;
+        return;
       }
       if (!socket.valid()) return;
       if (clients_.size() + handshakes_.size() >= options_.clientsMax) {
@@ -142,12 +143,18 @@ class ChannelServer::Loop {
     }
   }
 
-  // Gives up the spare descriptor for a moment, or the listener would stay readable and this thread would spin.
-  void RefuseForWantOfDescriptors() {
+  Fd SpareDescriptor() const { return Fd(fcntl(epoll_.get(), F_DUPFD_CLOEXEC, 0)); }
+
+  // Gives up the spare descriptor for a moment, or the listener would stay readable and this thread would spin. False
+  // when even that did not help, because another thread took it: the newcomer waits and the clients have their turn.
+  bool RefuseForWantOfDescriptors() {
     spare_.Close();
-    const Fd refused(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-    spare_ = Fd(fcntl(epoll_.get(), F_DUPFD_CLOEXEC, 0));
+    Fd refused(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    if (!refused.valid()) return false;
+    refused.Close();
+    spare_ = SpareDescriptor();
     Log("client refused", 0, "the worker has no file descriptor left");
+    return true;
   }
 
   void OnHello(std::uint64_t id, Handshake& handshake) {

@@ -3,6 +3,7 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <system_error>
@@ -66,7 +67,8 @@ std::optional<Block> ServerClient::BlockOf(std::uint64_t offset, std::uint64_t b
 
 bool ServerClient::AdmitItem() {
   // An item is in flight until the client has taken its completion.
-  const std::uint64_t taken = std::atomic_ref(region_.header()->completionHead.word).load(std::memory_order_relaxed);
+  // Acquire: pairs with RingConsumer::Release; else `completed` could be older than `taken`, as if the client lied.
+  const std::uint64_t taken = std::atomic_ref(region_.header()->completionHead.word).load(std::memory_order_acquire);
   // Acquire: pairs with RingProducer::Publish in Complete. The client may give us a block again whose response it has
   // taken: what an executor wrote there comes before what is written now.
   const std::uint64_t completed = std::atomic_ref(region_.header()->completionTail.word).load(std::memory_order_acquire);
@@ -76,15 +78,12 @@ bool ServerClient::AdmitItem() {
 
 bool ServerClient::TakeDoorbells() {
   std::array<char, 256> bytes;
-  for (;;) {
-    const long received = recv(socket_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
-    if (received == 0) return false;
-    if (received < 0) return errno == EAGAIN || errno == EINTR;
-    for (long i = 0; i < received; ++i) {
-      if (bytes[static_cast<std::size_t>(i)] != static_cast<char>(kFrameDoorbell)) return false;
-    }
-    if (static_cast<std::size_t>(received) < bytes.size()) return true;
-  }
+  const long received = recv(socket_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
+  if (received == 0) return false;
+  if (received < 0) return errno == EAGAIN || errno == EINTR;
+  sleep_.Rung();
+  return std::all_of(bytes.begin(), bytes.begin() + received,
+                     [](char byte) { return byte == static_cast<char>(kFrameDoorbell); });
 }
 
 void ServerClient::FlushSocket() {

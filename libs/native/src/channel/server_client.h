@@ -54,7 +54,8 @@ class ServerClient {
   // True while the client keeps to its ring capacity, counting the item that was just taken.
   bool AdmitItem();
 
-  // Reads doorbells away. False when the client closed its end or sent anything else.
+  // Reads some doorbells away: not all, or a client that never stops ringing would have the I/O thread for itself.
+  // False when the client closed its end or sent anything else; after true TakeCell must be called until kEmpty.
   bool TakeDoorbells();
 
   // Sends what did not fit the socket buffer before.

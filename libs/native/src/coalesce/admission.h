@@ -22,8 +22,11 @@ struct Admission {
   std::int64_t retryAfterNs = 0;
 };
 
-// Graham's bound for list scheduling (1966): the last of all waiting items starts at the latest when the work before it,
-// shared evenly among the executors, is done. Runs that items share only shorten that.
+// Graham's bound for list scheduling (1966): the last of all waiting items starts at the latest when the work before
+// it, shared evenly among the executors, is done. A quarter of that is kept in reserve: shared runs and priorities let
+// later items overtake earlier ones. In simulation (table of scheduling.md §1, 1 and 4 executors, 1.2 to 10 times the
+// capacity) without a reserve up to 7 % of the admitted requests expired, with 10 % at the most 0.6 %, with 25 % none,
+// at the same goodput (± 3 %).
 Admission Admit(const AdmissionRequest& request);
 
 }  // namespace interleave

@@ -4,16 +4,27 @@
 #include <cmath>
 #include <numeric>
 #include <utility>
+#include <vector>
 
 #include "coalesce/batch_shape.h"
 #include "coalesce/groups.h"
 #include "coalesce/partition.h"
+#include "coalesce/radix_sort.h"
 
 namespace interleave {
 namespace {
 
 // Regrets within this of each other are equal, so that the older run goes first.
 constexpr double kRegretStep = 0.005;
+// Deadlines are put in order by steps of 2^16 ns (66 us), which saves passes of the sort.
+constexpr int kSlackBits = 16;
+
+// An item with a deadline, in ns from now.
+struct Pending {
+  std::uint64_t left = 0;  // until the deadline, in steps
+  double latestStartNs = 0;
+  double workNs = 0;  // of each executor
+};
 
 // One choice: the queue divided into runs, then one of them picked.
 class Chooser {
@@ -21,30 +32,44 @@ class Chooser {
   Chooser(std::span<const QueueEntry> queue, std::int64_t nowNs, const CoalesceLimits& limits)
       : queue_(queue), nowNs_(nowNs), limits_(limits) {}
 
-  Choice Choose() {
-    const bool isRealtime = limits_.lane == Lane::kRealtime;
-    groups_ = GroupItems(queue_, isRealtime ? WithinReach() : All(), limits_);
-    runs_ = Partition(queue_, groups_, limits_.models,
-                      {.nowNs = nowNs_,
-                       .keepsDeadlines = isRealtime,
-                       .waitingWeight = isRealtime ? limits_.waitingWeight : 0.0});
-    const PlannedRun& run = isRealtime ? MostUrgent() : AgedOrLeastRegret();
+  Choice Realtime() {
+    const std::vector<std::uint32_t> members = WithinReach();
+    const double slackNs = SlackNs(members);
+    PartitionRules rules{.nowNs = nowNs_, .keepsDeadlines = true, .waitingWeight = limits_.waitingWeight};
+    // A longer run could make others miss their deadlines. When some will anyway, throughput helps most.
+    if (slackNs >= 0) rules.runHighNsMax = slackNs * static_cast<double>(limits_.executors);
+    Divide(members, rules);
+    const PlannedRun& due = RunOfFirst([this](const QueueEntry& entry) { return DueNs(entry, limits_); });
+    if (due.tableNs * ModelOf(due).ratio.high <= slackNs) return ChoiceOf(due);
+    return ChoiceOf(RunOfFirst([](const QueueEntry& entry) { return DeadlineNs(entry); }));
+  }
+
+  Choice Batch() {
+    std::vector<std::uint32_t> members(queue_.size());
+    std::iota(members.begin(), members.end(), 0U);
+    Divide(members, {});
+    return ChoiceOf(AgedOrLeastRegret());
+  }
+
+ private:
+  void Divide(std::span<const std::uint32_t> members, const PartitionRules& rules) {
+    groups_ = GroupItems(queue_, members, limits_);
+    runs_ = Partition(queue_, groups_, limits_.models, rules);
+  }
+
+  const QueueEntry& At(std::size_t position) const { return queue_[groups_.order[position]]; }
+  const ModelLimits& ModelOf(const PlannedRun& run) const { return limits_.models[At(run.begin).model]; }
+  Choice ChoiceOf(const PlannedRun& run) const {
     return {{groups_.order.begin() + static_cast<std::ptrdiff_t>(run.begin),
              groups_.order.begin() + static_cast<std::ptrdiff_t>(run.end)},
             static_cast<std::int64_t>(run.tableNs * ModelOf(run).ratio.median)};
   }
 
- private:
-  const QueueEntry& At(std::size_t position) const { return queue_[groups_.order[position]]; }
-  const ModelLimits& ModelOf(const PlannedRun& run) const { return limits_.models[At(run.begin).model]; }
   double AloneTableNs(const QueueEntry& entry) const {
     return limits_.models[entry.model].cost->RunNs(entry.rows, TokensOfRow(entry.lengths));
   }
-
-  std::vector<std::uint32_t> All() const {
-    std::vector<std::uint32_t> members(queue_.size());
-    std::iota(members.begin(), members.end(), 0U);
-    return members;
+  static std::int64_t DeadlineNs(const QueueEntry& entry) {
+    return entry.deadlineNs == 0 ? INT64_MAX : entry.deadlineNs;
   }
 
   // Without those that would most likely miss their deadlines even if they ran now; all when there are no others.
@@ -56,46 +81,53 @@ class Chooser {
       const double medianNs = AloneTableNs(entry) * limits_.models[entry.model].ratio.median;
       if (entry.deadlineNs == 0 || medianNs <= static_cast<double>(entry.deadlineNs - nowNs_)) members.push_back(i);
     }
-    return members.empty() ? All() : members;
+    if (members.empty()) {
+      members.resize(queue_.size());
+      std::iota(members.begin(), members.end(), 0U);
+    }
+    return members;
   }
 
-  // The run of the item whose latest start leaves no room for one more typical run, the earliest such; else the run of
-  // the item that is due first.
-  const PlannedRun& MostUrgent() const {
-    const double typicalNs = TypicalRunNs();
-    const PlannedRun* best = nullptr;
-    std::pair<bool, double> bestKey;
-    for (const PlannedRun& run : runs_) {
-      for (std::size_t position = run.begin; position < run.end; ++position) {
-        const QueueEntry& entry = At(position);
-        const double latestNs = LatestStartNs(entry);
-        const bool canWait = latestNs >= typicalNs;
-        const std::pair<bool, double> key{
-            canWait, canWait ? static_cast<double>(DueNs(entry, limits_) - nowNs_) : latestNs};
-        if (best == nullptr || key < bestKey) {
-          best = &run;
-          bestKey = key;
-        }
+  // How long the executors may do something else and still keep every deadline, running the items one by one, the
+  // earliest deadline first. Below 0: not every one can be kept. Infinite without deadlines.
+  double SlackNs(std::span<const std::uint32_t> members) const {
+    std::vector<Pending> pending;
+    pending.reserve(members.size());
+    for (const std::uint32_t index : members) {
+      const QueueEntry& entry = queue_[index];
+      if (entry.deadlineNs == 0) continue;
+      const double tableNs = AloneTableNs(entry);
+      const CostRatio ratio = limits_.models[entry.model].ratio;
+      pending.push_back({static_cast<std::uint64_t>(std::max<std::int64_t>(0, entry.deadlineNs - nowNs_)) >> kSlackBits,
+                         static_cast<double>(entry.deadlineNs - nowNs_) - tableNs * ratio.high,
+                         tableNs * ratio.median / static_cast<double>(limits_.executors)});
+    }
+    RadixSort(pending, [](const Pending& item) { return item.left; });
+    double slackNs = INFINITY;
+    for (std::size_t i = pending.size(); i-- > 0;) {
+      slackNs = std::min(pending[i].latestStartNs, slackNs - pending[i].workNs);
+    }
+    return slackNs - static_cast<double>(limits_.runningNs) / static_cast<double>(limits_.executors);
+  }
+
+  // The run of the item for which `keyOf` is the least.
+  template <class KeyOf>
+  const PlannedRun& RunOfFirst(KeyOf keyOf) const {
+    std::size_t run = 0;
+    std::int64_t leastNs = INT64_MAX;
+    for (std::size_t i = 0; i < runs_.size(); ++i) {
+      for (std::size_t position = runs_[i].begin; position < runs_[i].end; ++position) {
+        const std::int64_t keyNs = keyOf(At(position));
+        if (keyNs >= leastNs) continue;
+        leastNs = keyNs;
+        run = i;
       }
     }
-    return *best;
+    return runs_[run];
   }
 
-  // From now.
-  double LatestStartNs(const QueueEntry& entry) const {
-    if (entry.deadlineNs == 0) return INFINITY;
-    return static_cast<double>(entry.deadlineNs - nowNs_) -
-           AloneTableNs(entry) * limits_.models[entry.model].ratio.high;
-  }
-
-  double TypicalRunNs() const {
-    double sumNs = 0;
-    for (const PlannedRun& run : runs_) sumNs += run.tableNs * ModelOf(run).ratio.high;
-    return sumNs / static_cast<double>(runs_.size());
-  }
-
-  // The run of the oldest item once that is past the age bound; else the run that wastes least, so that odd lengths wait
-  // for partners.
+  // The run of the oldest item once that is past the age bound; else the run that wastes least, so that odd lengths
+  // wait for partners.
   const PlannedRun& AgedOrLeastRegret() const {
     const PlannedRun* oldest = nullptr;
     const PlannedRun* best = nullptr;
@@ -140,7 +172,8 @@ class Chooser {
 
 Choice ChooseNext(std::span<const QueueEntry> queue, std::int64_t nowNs, const CoalesceLimits& limits) {
   if (queue.empty()) return {};
-  return Chooser(queue, nowNs, limits).Choose();
+  Chooser chooser(queue, nowNs, limits);
+  return limits.lane == Lane::kRealtime ? chooser.Realtime() : chooser.Batch();
 }
 
 }  // namespace interleave

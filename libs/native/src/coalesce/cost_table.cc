@@ -34,8 +34,8 @@ void Check(const CostGrid& grid) {
   for (std::size_t i = 0; i < grid.lengths.size(); ++i) {
     const std::string at = "runNs[" + std::to_string(i) + "]";
     Require(grid.runNs[i].size() == grid.rows.size(),
-            at + ": expected " + std::to_string(grid.rows.size()) + " values, one for each entry of rows, but received " +
-                std::to_string(grid.runNs[i].size()));
+            at + ": expected " + std::to_string(grid.rows.size()) +
+                " values, one for each entry of rows, but received " + std::to_string(grid.runNs[i].size()));
     Require(grid.runNs[i][0] > 0, at + "[0]: expected the measured ns of one row but received " +
                                       std::to_string(grid.runNs[i][0]));
     for (const double ns : grid.runNs[i]) {

@@ -9,8 +9,8 @@
 
 namespace interleave {
 
-// Measured costs: `runNs[i][j]` is one run of `rows[j]` rows padded to `lengths[i]`. The length of a row is the sum over
-// its sequence axes, 1 where the model has none.
+// Measured costs: `runNs[i][j]` is one run of `rows[j]` rows padded to `lengths[i]`. The length of a row is the sum
+// over its sequence axes, 1 where the model has none.
 struct CostGrid {
   std::vector<std::int64_t> lengths;  // ascending, at least one
   std::vector<std::int64_t> rows;     // ascending, the first is 1
@@ -18,8 +18,8 @@ struct CostGrid {
   std::vector<std::vector<double>> runNs;
 };
 
-// Immutable, so that threads may share it. Interpolates bilinearly in the logarithms of rows, length and cost; beyond the
-// grid the cost grows in proportion to the tokens, below the smallest length it stays.
+// Immutable, so that threads may share it. Interpolates bilinearly in the logarithms of rows, length and cost; beyond
+// the grid the cost grows in proportion to the tokens, below the smallest length it stays.
 class CostTable {
  public:
   // Limits of a grid: beyond these the dense table would not stay in the processor's cache.

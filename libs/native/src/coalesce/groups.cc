@@ -1,10 +1,9 @@
 #include "coalesce/groups.h"
 
 #include <algorithm>
-#include <array>
-#include <utility>
 
 #include "coalesce/batch_shape.h"
+#include "coalesce/radix_sort.h"
 
 namespace interleave {
 namespace {
@@ -50,35 +49,6 @@ void FillAges(std::span<const QueueEntry> queue, const CoalesceLimits& limits, s
   }
 }
 
-// One stable pass of a radix sort by the byte that `byteOf` returns.
-template <class ByteOf>
-void SortByByte(std::vector<Sortable>& items, std::vector<Sortable>& buffer, ByteOf byteOf) {
-  std::array<std::uint32_t, 256> position{};
-  for (const Sortable& item : items) ++position[byteOf(item)];
-  std::uint32_t sum = 0;
-  for (std::uint32_t& entry : position) sum += std::exchange(entry, sum);
-  for (const Sortable& item : items) buffer[position[byteOf(item)]++] = item;
-  items.swap(buffer);
-}
-
-void Sort(std::vector<Sortable>& items) {
-  std::vector<Sortable> buffer(items.size());
-  std::uint64_t differingKeys = 0;
-  std::uint32_t differingAges = 0;
-  for (const Sortable& item : items) {
-    differingKeys |= item.key ^ items[0].key;
-    differingAges |= item.age ^ items[0].age;
-  }
-  for (int shift = 0; shift < 32; shift += 8) {
-    if (((differingAges >> shift) & 0xFF) == 0) continue;
-    SortByByte(items, buffer, [shift](const Sortable& item) { return (item.age >> shift) & 0xFF; });
-  }
-  for (int shift = 0; shift < 64; shift += 8) {
-    if (((differingKeys >> shift) & 0xFF) == 0) continue;
-    SortByByte(items, buffer, [shift](const Sortable& item) { return (item.key >> shift) & 0xFF; });
-  }
-}
-
 }  // namespace
 
 std::int64_t DueNs(const QueueEntry& entry, const CoalesceLimits& limits) {
@@ -100,7 +70,8 @@ Groups GroupItems(std::span<const QueueEntry> queue, std::span<const std::uint32
   }
   if (items.empty()) return groups;
   FillAges(queue, limits, items);
-  Sort(items);
+  RadixSort(items, [](const Sortable& item) { return item.age; });
+  RadixSort(items, [](const Sortable& item) { return item.key; });
   groups.order.reserve(members.size());
   const QueueEntry* previous = nullptr;
   for (const Sortable& item : items) {

@@ -51,8 +51,8 @@ class Programme {
       isPlain_ = isPlain_ && entry.rows == 1 && entry.lengths[1] == 0;
       items_.push_back({entry.rows, entry.lengths});
       const bool isBound = rules_.keepsDeadlines && entry.deadlineNs != 0;
-      const double leftNs = isBound ? static_cast<double>(entry.deadlineNs - rules_.nowNs) / limits.ratio.high : kInfinity;
-      tableNsMax_.push_back(std::min(laneNsMax, leftNs));
+      const auto leftNs = static_cast<double>(entry.deadlineNs - rules_.nowNs);
+      tableNsMax_.push_back(isBound ? std::min(laneNsMax, leftNs / limits.ratio.high) : laneNsMax);
     }
   }
 
@@ -63,7 +63,7 @@ class Programme {
     const BatchShape last = items_[end - 1];
     CostTable::Curve curve = limits.cost->At(TokensOfRow(last.lengths));
     BatchShape shape;
-    double tableNsMax = kInfinity;
+    double tableNsMax = rules_.runHighNsMax / limits.ratio.high;
     double sum = kInfinity;
     LastRun best;
     const std::int64_t plainRowsMax = std::min(limits.rowsMax, limits.tokensMax / TokensOfRow(last.lengths));

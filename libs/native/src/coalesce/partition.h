@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -23,6 +24,8 @@ struct PartitionRules {
   // A shared run must end before the deadlines of its members.
   bool keepsDeadlines = false;
   double waitingWeight = 0;
+  // What a shared run may take by the high ratio, beside the lane's limit.
+  double runHighNsMax = std::numeric_limits<double>::infinity();
 };
 
 // The partition of every group into runs of neighbours that keep the limits and the rules with the least sum of

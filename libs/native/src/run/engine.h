@@ -27,8 +27,8 @@ struct EnginePlan {
   std::size_t queueItemsMax = 1024;  // per client
 };
 
-// Serving -> Draining (Drain: new items are refused) -> Closed. OnItem, OnCancel and OnClientGone may be called from
-// construction until Close returns; everything else from any thread.
+// Serving -> Draining (Drain: new items are refused) -> Closed (Close: the same). OnItem, OnCancel and OnClientGone may
+// be called in every state, by one thread; everything else from any thread.
 class Engine : public ItemSink {
  public:
   // Starts the executors. Every model is loading until LoadModels comes to it.

@@ -30,7 +30,8 @@ WorkQueue::WorkQueue(WorkQueueOptions options)
     : options_(std::move(options)),
       gauges_(new QueueGauge[options_.modelsCount]),
       waiters_(new Waiter[options_.cpus.size()]),
-      limits_(options_.modelsCount) {}
+      limits_(options_.modelsCount),
+      predictedEndNs_(options_.cpus.size()) {}
 
 WorkQueue::Pushed WorkQueue::Push(QueuedItem& queued) {
   Waiter* called = nullptr;
@@ -122,6 +123,7 @@ void WorkQueue::WaitForWork(std::unique_lock<std::mutex>& lock, std::size_t exec
 
 WorkQueue::Work WorkQueue::Take(std::size_t executor) {
   std::unique_lock lock(mutex_);
+  predictedEndNs_[executor] = 0;
   WaitForWork(lock, executor);
   Work work;
   if (items_.empty() && !probes_.empty()) {
@@ -131,7 +133,7 @@ WorkQueue::Work WorkQueue::Take(std::size_t executor) {
   }
   const std::int64_t nowNs = MonotonicNowNs();
   work.expired = RemoveExpired(nowNs);
-  work.batch = RemoveBatch(nowNs);
+  work.batch = RemoveBatch(executor, nowNs);
   return work;
 }
 
@@ -196,10 +198,16 @@ std::vector<QueuedItem> WorkQueue::RemoveExpired(std::int64_t nowNs) {
   });
 }
 
-std::vector<QueuedItem> WorkQueue::RemoveBatch(std::int64_t nowNs) {
+std::vector<QueuedItem> WorkQueue::RemoveBatch(std::size_t executor, std::int64_t nowNs) {
   if (items_.empty()) return {};
   options_.limits(limits_);
-  std::vector<std::size_t> chosen = ChooseNext(entries_, nowNs, {.lane = options_.lane, .models = limits_}).indices;
+  const Choice choice = ChooseNext(entries_, nowNs,
+                                   {.lane = options_.lane,
+                                    .models = limits_,
+                                    .executors = options_.cpus.size(),
+                                    .runningNs = RunningNs(nowNs)});
+  predictedEndNs_[executor] = nowNs + choice.predictedNs;
+  std::vector<std::size_t> chosen = choice.indices;
   // From the back, so that the indices still to be removed stay valid.
   std::sort(chosen.begin(), chosen.end(), std::greater<>());
   std::vector<QueuedItem> batch;
@@ -207,6 +215,12 @@ std::vector<QueuedItem> WorkQueue::RemoveBatch(std::int64_t nowNs) {
   for (const std::size_t index : chosen) batch.push_back(RemoveAt(index));
   UpdateGauges();
   return batch;
+}
+
+std::int64_t WorkQueue::RunningNs(std::int64_t nowNs) const {
+  std::int64_t runningNs = 0;
+  for (const std::int64_t endNs : predictedEndNs_) runningNs += std::max<std::int64_t>(0, endNs - nowNs);
+  return runningNs;
 }
 
 void WorkQueue::UpdateGauges() {

@@ -78,7 +78,7 @@ class WorkQueue {
     bool IsNone() const { return batch.empty() && expired.empty() && !probe; }
   };
   // Waits for work; none exactly when the queue is closed and empty. `executor` is a position in `cpus`; each one calls
-  // from its own thread.
+  // from its own thread, and whatever it ran is over.
   Work Take(std::size_t executor);
 
   // Items whose deadline has passed, for a caller that comes by when no executor does.
@@ -115,7 +115,9 @@ class WorkQueue {
   std::vector<QueuedItem> RemoveIf(Predicate predicate);
   QueuedItem RemoveAt(std::size_t index);
   std::vector<QueuedItem> RemoveExpired(std::int64_t nowNs);
-  std::vector<QueuedItem> RemoveBatch(std::int64_t nowNs);
+  std::vector<QueuedItem> RemoveBatch(std::size_t executor, std::int64_t nowNs);
+  // What the runs under way still have to do, by their predictions.
+  std::int64_t RunningNs(std::int64_t nowNs) const;
   void UpdateGauges();
 
   const WorkQueueOptions options_;
@@ -129,6 +131,7 @@ class WorkQueue {
   std::vector<QueueEntry> entries_;
   std::vector<QueuedItem> items_;
   std::vector<ModelLimits> limits_;
+  std::vector<std::int64_t> predictedEndNs_;  // by executor; 0: it runs nothing
   std::deque<Probe> probes_;
   std::unordered_map<std::uint64_t, std::size_t> clientItems_;  // waiting and running; no zeros
   std::size_t unansweredItems_ = 0;

@@ -124,15 +124,20 @@ class Simulation {
   }
 
   std::int64_t BacklogNs() const {
-    double backlogNs = 0;
+    double waitingNs = 0;
     for (const QueueEntry& entry : queue_) {
       const ModelLimits& model = models_[entry.model];
-      backlogNs += model.cost->RunNs(entry.rows, TokensOfRow(entry.lengths)) * model.ratio.median;
+      waitingNs += model.cost->RunNs(entry.rows, TokensOfRow(entry.lengths)) * model.ratio.median;
     }
+    return RunningNs() + static_cast<std::int64_t>(waitingNs);
+  }
+
+  std::int64_t RunningNs() const {
+    std::int64_t runningNs = 0;
     for (const Executor& executor : executors_) {
-      if (executor.isRunning) backlogNs += static_cast<double>(std::max<std::int64_t>(0, executor.predictedEndNs - nowNs_));
+      if (executor.isRunning) runningNs += std::max<std::int64_t>(0, executor.predictedEndNs - nowNs_);
     }
-    return static_cast<std::int64_t>(backlogNs);
+    return runningNs;
   }
 
   void StartRuns() {
@@ -143,6 +148,8 @@ class Simulation {
       const Choice choice = ChooseNext(queue_, nowNs_,
                                        {.lane = plan_.lane,
                                         .models = models_,
+                                        .executors = plan_.executors,
+                                        .runningNs = RunningNs(),
                                         .ageMaxNs = plan_.ageMaxNs,
                                         .waitingWeight = plan_.waitingWeight,
                                         .ageStepNs = plan_.ageStepNs});

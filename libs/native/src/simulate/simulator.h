@@ -1,5 +1,5 @@
-// A worker in virtual time: the same policy, admission and ratio tracker as the real one, driven by a trace. Deterministic:
-// equal plans and traces give equal reports.
+// A worker in virtual time: the same policy, admission and ratio tracker as the real one, driven by a trace.
+// Deterministic: equal plans and traces give equal reports.
 #pragma once
 
 #include <array>
@@ -70,8 +70,8 @@ struct SimulationReport {
   double regret = 0;
 };
 
-// `trace` ascends by arrival. Throws std::invalid_argument when it does not, names a model that is not there, or holds a
-// row count below 1 or a negative length or timeout.
+// `trace` ascends by arrival. Throws std::invalid_argument when it does not, names a model that is not there, or holds
+// a row count below 1 or a negative length or timeout.
 SimulationReport Simulate(std::span<const TraceItem> trace, const SimulationPlan& plan);
 
 }  // namespace interleave

@@ -1,0 +1,54 @@
+import { InterleaveError } from '@app/contracts';
+import { loadAddon } from './addon';
+import { itemWeight } from './model-cost';
+import type { PendingItem } from './pending';
+import type { WorkerSlot } from './worker-slot';
+
+const NS_PER_MS = 1e6;
+const NS_PER_S = 1e9;
+
+/** Predicts what each item costs, where the model's cost is known, so that it counts while it is in flight. */
+export function weighItems(items: PendingItem[], key: string, slot: WorkerSlot | undefined): void {
+  const model = slot?.readyModel(key) ?? null;
+  if (model === null || model.cost === null) return;
+  for (const item of items) item.expectedNs = model.cost.expectedNs(itemWeight(item.item, model.signature));
+}
+
+/**
+ * Throws `overloaded` with a computed `Retry-After` when no worker can be expected to answer these items (of one request)
+ * in time behind what it has to do already. A worker that has nothing to do is never refused: its predictions may be
+ * wrong, and only runs correct them.
+ */
+export function refuseWhatComesTooLate(slots: WorkerSlot[], key: string, items: PendingItem[], timeoutMs: number): void {
+  refuseUnlessAny(slots, timeoutMs, (slot) => {
+    const model = slot.readyModel(key);
+    if (model === null || model.cost === null) return 0;
+    const { cost, signature } = model;
+    return items.reduce((sum, { item }) => sum + cost.highNs(itemWeight(item, signature)), 0) / executorsOf(slot);
+  });
+}
+
+/** As `refuseWhatComesTooLate`, for a request of which nothing but its deadline is known: not even its items. */
+export function refuseUnread(slots: WorkerSlot[], timeoutMs: number): void {
+  refuseUnlessAny(slots, timeoutMs, () => 0);
+}
+
+const executorsOf = (slot: WorkerSlot): number => Math.max(1, slot.plan.cpus.length);
+
+function refuseUnlessAny(slots: WorkerSlot[], timeoutMs: number, costHighNs: (slot: WorkerSlot) => number): void {
+  let retryAfterNs = Infinity;
+  for (const slot of slots) {
+    const { backlogNs } = slot;
+    const executors = executorsOf(slot);
+    if (backlogNs === 0) return;
+    const timeoutNs = Math.max(1, Math.round(timeoutMs * NS_PER_MS));
+    const admission = loadAddon().admit({ backlogNs, executors, costHighNs: Math.round(costHighNs(slot)), timeoutNs });
+    if (admission.admitted) return;
+    retryAfterNs = Math.min(retryAfterNs, admission.retryAfterNs < 0 ? backlogNs / executors : admission.retryAfterNs);
+  }
+  if (slots.length === 0) return;
+  const retryAfterSeconds = Math.max(1, Math.ceil(retryAfterNs / NS_PER_S));
+  throw new InterleaveError('overloaded', `The answer would come after the deadline of ${Math.round(timeoutMs)} ms, behind what waits already; try again in ${retryAfterSeconds} s, or allow more time`, {
+    retryAfterSeconds,
+  });
+}
