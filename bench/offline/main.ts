@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { SeededRandom } from '../../test/support/tensors';
 import { Stack } from '../../test/support/stack';
 import { BareRunner, type Run } from '../support/bare-runner';
@@ -13,13 +14,15 @@ import { BASELINES } from './baselines';
  * Rows per second of the running server's batch lane against bare session calls on as many pinned threads: the oracle,
  * which knows all rows in advance and divides them best by the measured costs, and the usual ways to batch. In turns
  * (server, oracle, baselines, server, …), so that drift of the machine meets all alike.
- *   main.js [MIX...]   of `LENGTH_MIXES`, by their first word; default: all
+ *   main.js [--rounds N] [MIX...]   of `LENGTH_MIXES`, by their first word; default: all
  */
 const MODEL = 'encoder-small';
 const OUTPUT = 'sentence_embedding';
 const WORKER = 'default-batch';
-const ROWS = 2400;
-const ROUNDS = 3;
+const ROWS = 2000;
+/** The baselines run this share of the rows each round, others in each: they take long. */
+const BASELINE_SHARE = 0.1;
+const ROUNDS_DEFAULT = 3;
 const SEED = 11;
 /** Of the oracle: what is measured, and what the server's runs are limited to by memory. */
 const ORACLE_LIMITS = { rowsMax: 32, tokensMax: 4096 };
@@ -36,16 +39,18 @@ interface Mix {
   server: BatchTimes;
 }
 
-async function main(chosen: string[]): Promise<void> {
+async function main(): Promise<void> {
+  const { values, positionals: chosen } = parseArgs({ allowPositionals: true, options: { rounds: { type: 'string', default: String(ROUNDS_DEFAULT) } } });
+  const rounds = Number(values.rounds);
   const mixes = Object.keys(LENGTH_MIXES).filter((name) => chosen.length === 0 || chosen.some((word) => name.startsWith(word)));
   const stack = await Stack.start({ models: [MODEL] });
   const cpuNumbers = cpus().map((_, index) => index);
   const bare = new BareRunner({ modelPath: join(stack.dir, 'models', MODEL, 'model.onnx'), output: OUTPUT, cpus: cpuNumbers });
   try {
     await bare.setTable(await calibratedTable(stack, WORKER));
-    console.log(`${MODEL}, ${ROWS} rows a mix, seed ${SEED}, ${ROUNDS} rounds, executors and bare threads on CPUs ${cpuNumbers.join(', ')}`);
+    console.log(`${MODEL}, ${ROWS} rows a mix, seed ${SEED}, ${rounds} rounds, executors and bare threads on CPUs ${cpuNumbers.join(', ')}`);
     await runBatch(stack, MODEL, rowsOf(mixes[0] ?? '', SEED + 1).slice(0, 64));
-    for (const mix of mixes) report(await runMix(stack, bare, mix));
+    for (const mix of mixes) report(await runMix(stack, bare, mix, rounds));
   } finally {
     await bare.close();
     await stack.stop();
@@ -58,19 +63,19 @@ function rowsOf(mix: string, seed: number): number[][] {
   return Array.from({ length: ROWS }, () => Array.from({ length: lengthOf(random) }, () => random.integer(1000, 30_000)));
 }
 
-async function runMix(stack: Stack, bare: BareRunner, mix: string): Promise<Mix> {
+async function runMix(stack: Stack, bare: BareRunner, mix: string, rounds: number): Promise<Mix> {
   const rows = rowsOf(mix, SEED);
   const lengths = rows.map(({ length }) => length);
   const oracleRuns = longestFirst(await bare.partition(lengths, ORACLE_LIMITS));
   const rates: Record<string, number[]> = {};
   const times: BatchTimes[] = [];
   const before = await tokenCounts(stack, WORKER);
-  for (let round = 0; round < ROUNDS; round++) {
+  for (let round = 0; round < rounds; round++) {
     times.push(await runBatch(stack, MODEL, rows));
     (rates['server'] ??= []).push(ROWS / (times.at(-1)?.runSeconds ?? NaN));
     (rates['oracle'] ??= []).push(ROWS / (await bare.seconds(oracleRuns)));
-    // A part of the rows each round, all of them over the rounds: these take long.
-    const part = lengths.slice((round * ROWS) / ROUNDS, ((round + 1) * ROWS) / ROUNDS);
+    const partRows = ROWS * BASELINE_SHARE;
+    const part = lengths.slice(round * partRows, (round + 1) * partRows);
     for (const [name, runsOf] of Object.entries(BASELINES)) (rates[name] ??= []).push(part.length / (await bare.seconds(runsOf(part))));
   }
   const after = await tokenCounts(stack, WORKER);
@@ -78,7 +83,7 @@ async function runMix(stack: Stack, bare: BareRunner, mix: string): Promise<Mix>
   const oracleRate = median(rates['oracle'] ?? []);
   return {
     mix,
-    table: Object.entries(rates).map(([name, rounds]) => ({ name, rowsPerSecond: median(rounds), ofOracle: median(rounds) / oracleRate, rounds })),
+    table: Object.entries(rates).map(([name, samples]) => ({ name, rowsPerSecond: median(samples), ofOracle: median(samples) / oracleRate, rounds: samples })),
     paddedShare: padding / (after.real - before.real + padding),
     server: {
       beforeSeconds: median(times.map(({ beforeSeconds }) => beforeSeconds)),
@@ -102,10 +107,10 @@ function report(result: Mix): void {
   const known = existsSync(RESULTS) ? (JSON.parse(readFileSync(RESULTS, 'utf8')) as { mixes: Mix[] }).mixes : [];
   const mixes = [...known.filter((other) => other.mix !== mix), result];
   mkdirSync(join('bench', 'results'), { recursive: true });
-  writeFileSync(RESULTS, `${JSON.stringify({ model: MODEL, rows: ROWS, seed: SEED, rounds: ROUNDS, cpu: cpus()[0]?.model, cpus: cpus().length, mixes }, null, 2)}\n`);
+  writeFileSync(RESULTS, `${JSON.stringify({ model: MODEL, rows: ROWS, seed: SEED, cpu: cpus()[0]?.model, cpus: cpus().length, mixes }, null, 2)}\n`);
 }
 
-main(process.argv.slice(2)).catch((error: unknown) => {
+main().catch((error: unknown) => {
   console.error(error);
   process.exitCode = 1;
 });
