@@ -13,7 +13,8 @@ import { BASELINES } from './baselines';
 /**
  * Rows per second of the running server's batch lane against bare session calls on as many pinned threads: the oracle,
  * which knows all rows in advance and divides them best by the measured costs, and the usual ways to batch. In turns
- * (server, oracle, baselines, server, …), so that drift of the machine meets all alike.
+ * (half of the oracle's runs, server, the other half, baselines, …), so that drift of the machine meets all alike; ratios
+ * are medians over the rounds.
  *   main.js [--rounds N] [MIX...]   of `LENGTH_MIXES`, by their first word; default: all
  */
 const MODEL = 'encoder-small';
@@ -21,8 +22,8 @@ const OUTPUT = 'sentence_embedding';
 const WORKER = 'default-batch';
 const ROWS = 2000;
 /** The baselines run this share of the rows each round, others in each: they take long. */
-const BASELINE_SHARE = 0.1;
-const ROUNDS_DEFAULT = 3;
+const BASELINE_SHARE = 0.05;
+const ROUNDS_DEFAULT = 5;
 const SEED = 11;
 /** Of the oracle: what is measured, and what the server's runs are limited to by memory. */
 const ORACLE_LIMITS = { rowsMax: 32, tokensMax: 4096 };
@@ -71,19 +72,23 @@ async function runMix(stack: Stack, bare: BareRunner, mix: string, rounds: numbe
   const times: BatchTimes[] = [];
   const before = await tokenCounts(stack, WORKER);
   for (let round = 0; round < rounds; round++) {
-    times.push(await runBatch(stack, MODEL, rows));
-    (rates['server'] ??= []).push(ROWS / (times.at(-1)?.runSeconds ?? NaN));
-    (rates['oracle'] ??= []).push(ROWS / (await bare.seconds(oracleRuns)));
+    const halves = [0, 1].map((half) => oracleRuns.filter((_, index) => index % 2 === half));
+    const firstSeconds = await bare.seconds(halves[0] ?? []);
+    const server = await runBatch(stack, MODEL, rows);
+    const oracleSeconds = firstSeconds + (await bare.seconds(halves[1] ?? []));
+    times.push(server);
+    (rates['server'] ??= []).push(ROWS / server.runSeconds);
+    (rates['oracle'] ??= []).push(ROWS / oracleSeconds);
     const partRows = ROWS * BASELINE_SHARE;
     const part = lengths.slice(round * partRows, (round + 1) * partRows);
     for (const [name, runsOf] of Object.entries(BASELINES)) (rates[name] ??= []).push(part.length / (await bare.seconds(runsOf(part))));
   }
   const after = await tokenCounts(stack, WORKER);
   const padding = after.padding - before.padding;
-  const oracleRate = median(rates['oracle'] ?? []);
+  const ofOracle = (samples: number[]): number => median(samples.map((rate, round) => rate / (rates['oracle']?.[round] ?? NaN)));
   return {
     mix,
-    table: Object.entries(rates).map(([name, samples]) => ({ name, rowsPerSecond: median(samples), ofOracle: median(samples) / oracleRate, rounds: samples })),
+    table: Object.entries(rates).map(([name, samples]) => ({ name, rowsPerSecond: median(samples), ofOracle: ofOracle(samples), rounds: samples })),
     paddedShare: padding / (after.real - before.real + padding),
     server: {
       beforeSeconds: median(times.map(({ beforeSeconds }) => beforeSeconds)),
