@@ -87,6 +87,23 @@ describe('ChannelClient', () => {
     expect(await submit(textItem('hello'))).toMatchObject({ kind: 'completed', completion: { status: 0, outputs: [{ index: 0, shape: [5] }] } });
   });
 
+  it('lets answers gather before it takes them, and hears of the end meanwhile', async () => {
+    const gatherMs = 60;
+    const patient = new ChannelClient({ socketPath, channelBytes: 1 << 20, queueItemsMax: 16, gatherMs }, events.listener);
+    worker = await EchoWorker.start(socketPath);
+    patient.start();
+    await events.until('up');
+    const submittedMs = performance.now();
+    const answer = await new Promise<ChannelAnswer>((resolve) => patient.submit([textItem('hello')], [resolve]));
+    expect(answer).toMatchObject({ kind: 'completed', completion: { status: 0 } });
+    expect(performance.now() - submittedMs).toBeGreaterThanOrEqual(gatherMs - 1);
+    const last = new Promise<ChannelAnswer>((resolve) => patient.submit([holdItem()], [resolve]));
+    await worker.untilStarted(2);
+    await worker.kill();
+    expect(await last).toEqual({ kind: 'lost', wasRunning: true });
+    patient.close();
+  });
+
   it('passes a new report on', async () => {
     const running = await connect();
     await running.publish(echoReport(ECHO_MODELS.slice(0, 1)));
