@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { Stack } from '../../test/support/stack';
 import { HttpConnection, postRequest } from '../support/http-connection';
+import { infer } from '../support/infer-request';
 import { quantile } from '../support/statistics';
 
 /**
@@ -90,17 +91,7 @@ function jsonRequest(ids: number[]): Buffer {
   return postRequest(`/v2/models/${MODEL}/infer`, Buffer.from(JSON.stringify(body)), { 'content-type': 'application/json' });
 }
 
-function binaryRequest(ids: number[]): Buffer {
-  const bytes = (values: number[]) => Buffer.from(BigInt64Array.from(values, BigInt).buffer);
-  const input = (name: string) => ({ name, datatype: 'INT64', shape: [1, TOKENS], parameters: { binary_data_size: TOKENS * 8 } });
-  const head = Buffer.from(
-    JSON.stringify({ inputs: [input('input_ids'), input('attention_mask')], outputs: [{ name: 'sentence_embedding', parameters: { binary_data: true } }] }),
-  );
-  return postRequest(`/v2/models/${MODEL}/infer`, Buffer.concat([head, bytes(ids), bytes(mask)]), {
-    'content-type': 'application/octet-stream',
-    'inference-header-content-length': String(head.length),
-  });
-}
+const binaryRequest = (ids: number[]): Buffer => infer({ model: MODEL, ids, output: 'sentence_embedding', headers: {} });
 
 function report(samplesMs: Record<string, number[]>, eventLoopDelayP99Ms: number): void {
   const rows = Object.entries(samplesMs).map(([name, samples]) => ({ name, p50Ms: quantile(samples, 0.5), p99Ms: quantile(samples, 0.99), samples: samples.length }));

@@ -19,6 +19,12 @@ export interface ReadyModel {
   cost: CostEstimate | null;
 }
 
+/**
+ * In the batch lane nobody waits for a single answer, while each wake-up interrupts an executor: about one run's answers at
+ * a time.
+ */
+const GATHER_MS = { realtime: 0, batch: 10 };
+
 /** One worker of the placement: its plan, its channel, and its last word about its models. */
 export class WorkerSlot {
   /** How many parked items to offer at once; adapted to what it took. */
@@ -38,7 +44,7 @@ export class WorkerSlot {
       this.ready = readyModels(report, this.ready);
       listener.changed();
     };
-    this.client = new ChannelClient(plan, {
+    this.client = new ChannelClient({ ...plan, gatherMs: GATHER_MS[plan.lane] }, {
       up: take,
       report: take,
       room: () => listener.room(),

@@ -1,7 +1,8 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Gauge, type Registry } from 'prom-client';
 
-const SAMPLE_MS = 5;
+/** Each sample is a wake-up: of five processes at 5 ms they took 3 % of a machine with two CPUs. */
+const SAMPLE_MS = 20;
 
 /**
  * Registers `interleave_event_loop_delay_seconds{process,quantile}`: how late timers of this process fire since the last
