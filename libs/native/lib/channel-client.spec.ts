@@ -89,19 +89,18 @@ describe('ChannelClient', () => {
 
   it('lets answers gather before it takes them, and hears of the end meanwhile', async () => {
     const gatherMs = 60;
-    const patient = new ChannelClient({ socketPath, channelBytes: 1 << 20, queueItemsMax: 16, gatherMs }, events.listener);
+    client = new ChannelClient({ socketPath, channelBytes: 1 << 20, queueItemsMax: 16, gatherMs }, events.listener);
     worker = await EchoWorker.start(socketPath);
-    patient.start();
+    client.start();
     await events.until('up');
     const submittedMs = performance.now();
-    const answer = await new Promise<ChannelAnswer>((resolve) => patient.submit([textItem('hello')], [resolve]));
+    const answer = await new Promise<ChannelAnswer>((resolve) => client.submit([textItem('hello')], [resolve]));
     expect(answer).toMatchObject({ kind: 'completed', completion: { status: 0 } });
     expect(performance.now() - submittedMs).toBeGreaterThanOrEqual(gatherMs - 1);
-    const last = new Promise<ChannelAnswer>((resolve) => patient.submit([holdItem()], [resolve]));
+    const last = new Promise<ChannelAnswer>((resolve) => client.submit([holdItem()], [resolve]));
     await worker.untilStarted(2);
     await worker.kill();
     expect(await last).toEqual({ kind: 'lost', wasRunning: true });
-    patient.close();
   });
 
   it('passes a new report on', async () => {

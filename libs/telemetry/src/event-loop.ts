@@ -1,7 +1,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Gauge, type Registry } from 'prom-client';
 
-/** Each sample is a wake-up: of five processes at 5 ms they took 3 % of a machine with two CPUs. */
+/** Each sample is a wake-up, of each process, which interrupts an executor where all CPUs have one. */
 const SAMPLE_MS = 20;
 
 /**
