@@ -84,8 +84,9 @@ export class WorkerPool implements InferenceBackend {
 
   checkAhead(model: string | null, timeoutMs: number): void {
     const report = model === null ? null : resolveModel(this.reports, model, null);
+    const key = report === null ? null : modelKey(report.name, report.version);
     const slots = [...this.slots.values()];
-    refuseUnread(report === null ? slots : slots.filter((slot) => slot.readyModel(modelKey(report.name, report.version)) !== null), timeoutMs);
+    refuseUnread(key === null ? slots : slots.filter((slot) => slot.readyModel(key) !== null), key, timeoutMs);
   }
 
   /** Ends the connections; what is not answered yet fails with `worker_unavailable`. */

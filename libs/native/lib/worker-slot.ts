@@ -17,6 +17,8 @@ export interface ReadyModel {
   index: number;
   signature: ModelSignature;
   cost: CostEstimate | null;
+  /** What requests of late were predicted to cost at most, as a moving average in ns; 0: none came yet. */
+  typicalHighNs: number;
 }
 
 /**
@@ -103,7 +105,7 @@ function readyModels(report: WorkerReport, last: Map<string, ReadyModel>): Map<s
   report.models.forEach(({ name, version, state, signature, cost }, index) => {
     if (state !== 'ready' || signature === null) return;
     const key = modelKey(name, version);
-    ready.set(key, { index, signature, cost: cost === null ? null : CostEstimate.of(cost, last.get(key)?.cost ?? null) });
+    ready.set(key, { index, signature, cost: cost === null ? null : CostEstimate.of(cost, last.get(key)?.cost ?? null), typicalHighNs: last.get(key)?.typicalHighNs ?? 0 });
   });
   return ready;
 }
