@@ -9,6 +9,7 @@ import { LENGTH_MIXES } from '../support/lengths';
 import { calibratedTable, runBatch, tokenCounts, type BatchTimes } from '../support/server-batch';
 import { median } from '../support/statistics';
 import { BASELINES } from './baselines';
+import { TransformersRunner } from './transformers-runner';
 
 /**
  * Rows per second of the running server's batch lane against bare session calls on as many pinned threads: the oracle,
@@ -30,7 +31,14 @@ const ORACLE_LIMITS = { rowsMax: 32, tokensMax: 4096 };
 const ORACLE_SHARE_GOAL = 0.97;
 const ORACLE_SHARE_LIMIT = 0.92;
 const PADDED_SHARE_LIMIT = 0.03;
+const TRANSFORMERS = '@huggingface/transformers, 32 rows';
 const RESULTS = join('bench', 'results', 'offline.json');
+
+interface Contenders {
+  stack: Stack;
+  bare: BareRunner;
+  transformers: TransformersRunner;
+}
 
 interface Mix {
   mix: string;
@@ -48,10 +56,11 @@ async function main(): Promise<void> {
   const cpuNumbers = cpus().map((_, index) => index);
   const bare = new BareRunner({ modelPath: join(stack.dir, 'models', MODEL, 'model.onnx'), output: OUTPUT, cpus: cpuNumbers });
   try {
+    const transformers = await TransformersRunner.open(join(stack.dir, 'models', MODEL), cpuNumbers.length);
     await bare.setTable(await calibratedTable(stack, WORKER));
     console.log(`${MODEL}, ${ROWS} rows a mix, seed ${SEED}, ${rounds} rounds, executors and bare threads on CPUs ${cpuNumbers.join(', ')}`);
     await runBatch(stack, MODEL, rowsOf(mixes[0] ?? '', SEED + 1).slice(0, 64));
-    for (const mix of mixes) report(await runMix(stack, bare, mix, rounds));
+    for (const mix of mixes) report(await runMix({ stack, bare, transformers }, mix, rounds));
   } finally {
     await bare.close();
     await stack.stop();
@@ -64,7 +73,7 @@ function rowsOf(mix: string, seed: number): number[][] {
   return Array.from({ length: ROWS }, () => Array.from({ length: lengthOf(random) }, () => random.integer(1000, 30_000)));
 }
 
-async function runMix(stack: Stack, bare: BareRunner, mix: string, rounds: number): Promise<Mix> {
+async function runMix({ stack, bare, transformers }: Contenders, mix: string, rounds: number): Promise<Mix> {
   const rows = rowsOf(mix, SEED);
   const lengths = rows.map(({ length }) => length);
   const oracleRuns = longestFirst(await bare.partition(lengths, ORACLE_LIMITS));
@@ -81,7 +90,10 @@ async function runMix(stack: Stack, bare: BareRunner, mix: string, rounds: numbe
     (rates['oracle'] ??= []).push(ROWS / oracleSeconds);
     const partRows = ROWS * BASELINE_SHARE;
     const part = lengths.slice(round * partRows, (round + 1) * partRows);
-    for (const [name, runsOf] of Object.entries(BASELINES)) (rates[name] ??= []).push(part.length / (await bare.seconds(runsOf(part))));
+    // As many rows of the whole mix as have the tokens of this part, which may be longer or shorter than usual.
+    const equalRows = (ROWS * sum(part)) / sum(lengths);
+    for (const [name, runsOf] of Object.entries(BASELINES)) (rates[name] ??= []).push(equalRows / (await bare.seconds(runsOf(part))));
+    (rates[TRANSFORMERS] ??= []).push(equalRows / (await transformers.seconds(rows.slice(round * partRows, (round + 1) * partRows))));
   }
   const after = await tokenCounts(stack, WORKER);
   const padding = after.padding - before.padding;
@@ -97,6 +109,8 @@ async function runMix(stack: Stack, bare: BareRunner, mix: string, rounds: numbe
     },
   };
 }
+
+const sum = (values: number[]): number => values.reduce((total, value) => total + value, 0);
 
 /** So that the threads end at about the same time. */
 function longestFirst(runs: Run[]): Run[] {
