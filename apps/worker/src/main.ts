@@ -34,7 +34,7 @@ async function main(): Promise<void> {
   observeEventLoop(registry, plan.id);
   const calibrator = new Calibrator({
     ...{ plan, worker, log, dataDir: config.dataDir, runtimeVersion: inspectRuntime(config.ortLibraryPath).version },
-    budgetMs: measuresCosts(plan, placement) ? config.calibration.budgetMs : 0,
+    ...{ budgetMs: config.calibration.budgetMs, measures: (model) => measuresCosts(plan, placement, model) },
   });
   registerWorkerMetrics(registry, { id: plan.id, lane: plan.lane }, () => worker.stats());
   registerCalibrationState(registry, { id: plan.id, lane: plan.lane }, () => calibrator.statuses());
@@ -76,9 +76,10 @@ function planOf(workerId: string, { workers }: Placement): WorkerPlan {
   return plan;
 }
 
-/** A batch worker does it where there is one: its measuring disturbs nobody. */
-function measuresCosts(plan: WorkerPlan, { workers }: Placement): boolean {
-  return plan.lane === 'batch' || !workers.some(({ lane }) => lane === 'batch');
+/** A batch worker does it where one has the model: its measuring disturbs nobody. */
+function measuresCosts(plan: WorkerPlan, { workers }: Placement, { name, version }: { name: string; version: string }): boolean {
+  if (plan.lane === 'batch') return true;
+  return !workers.some(({ lane, models }) => lane === 'batch' && models.some((model) => model.name === name && model.version === version));
 }
 
 function preferForOutOfMemory(log: Logger): void {
