@@ -18,7 +18,7 @@ const memorySize = z
 const partitionSchema = z.strictObject({
   id: z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'lower-case letters, digits and "-", at most 32'),
   /** Numbers, or the kernel's list format as in "0-3,8". */
-  cpus: z.union([z.array(z.number().int().nonnegative().max(CPU_MAX)).min(1), z.string().max(4096).regex(CPU_LIST)], 'expected CPU numbers as in [1, 2] or "0-3,8"'),
+  cpus: z.union([z.array(z.number().int().nonnegative().max(CPU_MAX)).min(1), z.string().max(4096).regex(CPU_LIST, 'expected a list as in "0-3,8"')]),
   class: z.enum(['reserved', 'burstable']).default('burstable'),
   /** Default: the real-time lane, and in a burstable partition the batch lane too. */
   lanes: z.array(z.enum(LANES)).min(1).optional(),

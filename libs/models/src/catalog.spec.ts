@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { InterleaveError, type ItemResult, type ModelReport, type ModelSignature } from '@app/contracts';
+import { InterleaveError, type ItemResult, type Lane, type ModelReport, type ModelSignature } from '@app/contracts';
 import { createLogger } from '@app/telemetry';
 import { modelPath, serveModels, type ServedModels } from '../../../test/fixtures/served-models';
 import { openModelCatalog, type ModelCatalog, type TextModel } from '.';
@@ -104,6 +104,13 @@ describe('the model catalog', () => {
       const catalog = await openModelCatalog(root, 'realtime', log);
       catalog.applyReports([report('encoder-tiny')]);
       expect(catalog.list()[0]).toMatchObject({ state: 'failed', reason: expect.stringMatching(/nonsense/) as string });
+    });
+
+    it('a model that model.yaml keeps to the other lane cannot be served in this one', async () => {
+      link('encoder-tiny', 'lanes: [batch]');
+      const states = async (lane: Lane) => (await openModelCatalog(root, lane, log)).list().map(({ state, reason }) => [state, reason]);
+      expect(await states('realtime')).toEqual([['failed', 'its model.yaml keeps it to the batch lane, and this is the realtime lane']]);
+      expect(await states('batch')).toEqual([['loading', null]]);
     });
 
     it('a tokenizer that cannot be used fails the model, not the catalog', async () => {

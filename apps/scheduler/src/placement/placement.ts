@@ -41,15 +41,17 @@ export function planPlacement({ topology, config, models, socketPathOf }: Placem
     queueItemsMax: config[lane].queueItemsMax,
     channelBytes: config[lane].channelBytes,
   });
+  const workers = partitions.flatMap((partition) => LANES.filter((lane) => partition.lanes.includes(lane)).map((lane) => workerOf(partition, lane)));
   return {
     placement: {
       formatVersion: 1,
       partitions: partitions.map(({ id, class: partitionClass, cpus, memoryBytes }) => ({ id, class: partitionClass, cpus, memoryBytes })),
-      workers: partitions.flatMap((partition) => LANES.filter((lane) => partition.lanes.includes(lane)).map((lane) => workerOf(partition, lane))),
+      workers,
     },
     systemCpus,
     warnings: [
       ...unservedLanes(partitions),
+      ...(models.length > 0 ? idleWorkers(workers) : []),
       ...unknownModels(models, partitions).map(({ partition, entry }) => `partition "${partition}": no model has the name or tag "${entry}"`),
       ...partitions.flatMap((partition) => [...withheldCpus(partition), ...spannedNodes(partition, topology)]),
       ...(systemCpus.length === 0 && topology.effective.length >= CPUS_WITH_SYSTEM_SHARE_MIN ? [NO_SYSTEM_CPU] : []),
@@ -76,6 +78,11 @@ function unservedLanes(partitions: readonly Partition[]): string[] {
     ...(isServed('batch') ? [] : ['no partition serves the batch lane, so batches will wait for ever']),
     ...(isServed('realtime') ? [] : ['no partition serves the real-time lane, so live requests will not be answered']),
   ];
+}
+
+function idleWorkers(workers: readonly WorkerPlan[]): string[] {
+  const idle = workers.filter(({ models }) => models.length === 0);
+  return idle.map(({ partitionId, lane }) => `partition "${partitionId}": no model runs in its ${lane} lane; take the lane out of its lanes, or add to its models`);
 }
 
 function withheldCpus({ id, lanes, cpus, executorCpus }: Partition): string[] {

@@ -38,6 +38,7 @@ B  shared: burstable, CPU 3-5, memory 2 GiB
    batch: 2 executors on 3-4: encoder 1
    system: CPU 0,6-7
 
+warning: partition "shared": no model runs in its realtime lane; take the lane out of its lanes, or add to its models
 warning: partition "shared": no batch executor on CPU 5, hyper-thread siblings of reserved cores; batchBesideReserved: true allows it`);
   });
 
