@@ -6,6 +6,7 @@ import { inspectRuntime, startWorker, type WorkerHandle } from '@app/native';
 import { createLogger, type Logger, observeEventLoop, serveProcessStatus } from '@app/telemetry';
 import { Registry } from 'prom-client';
 import { Calibrator } from './calibration/calibrator';
+import { measuresCosts } from './calibration/measuring-worker';
 import { logModelChanges } from './model-log';
 import { registerCalibrationState, registerWorkerMetrics } from './worker-metrics';
 import { workerStatus } from './worker-status';
@@ -74,12 +75,6 @@ function planOf(workerId: string, { workers }: Placement): WorkerPlan {
   const plan = workers.find(({ id }) => id === workerId);
   if (plan === undefined) throw new Error(`the placement has no worker ${workerId}; it has ${workers.map(({ id }) => id).join(', ') || 'none'}`);
   return plan;
-}
-
-/** A batch worker does it where one has the model: its measuring disturbs nobody. */
-function measuresCosts(plan: WorkerPlan, { workers }: Placement, { name, version }: { name: string; version: string }): boolean {
-  if (plan.lane === 'batch') return true;
-  return !workers.some(({ lane, models }) => lane === 'batch' && models.some((model) => model.name === name && model.version === version));
 }
 
 function preferForOutOfMemory(log: Logger): void {
