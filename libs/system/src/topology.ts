@@ -28,7 +28,7 @@ export interface Topology {
 
 const CPUS = '/sys/devices/system/cpu';
 const NODES = '/sys/devices/system/node';
-/** Below each cgroup there are at most this many; a path is climbed no further. */
+/** A path of cgroups is climbed no further. */
 const CGROUP_DEPTH_MAX = 64;
 
 /** Reads this machine's topology. Throws when /proc or /sys is not mounted. */

@@ -32,7 +32,7 @@ export function resolvePartitions(configured: readonly PartitionConfig[], topolo
   return partitions;
 }
 
-/** The CPUs of some of `places`, by the NUMA node that they are on; nodes ascend. */
+/** `cpus` by the NUMA node that they are on; nodes and CPUs ascend. */
 export function cpusByNode(cpus: readonly number[], { places }: Topology): Map<number, number[]> {
   const nodes = new Map<number, number[]>();
   for (const { cpu, nodeId } of [...places].sort((a, b) => a.nodeId - b.nodeId || a.cpu - b.cpu)) {
