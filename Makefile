@@ -51,6 +51,7 @@ typecheck: setup ## TypeScript, without output
 	@npm run --silent typecheck
 
 bench: build ## the benchmarks of bench/, results in bench/results
+	@cmake --build libs/native/build --target bare_runs -- -s --no-print-directory
 	@tools/bench.sh
 
 load: build ## the load tests, minutes each

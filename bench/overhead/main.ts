@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { Stack } from '../../test/support/stack';
 import { HttpConnection, postRequest } from '../support/http-connection';
+import { infer } from '../support/infer-request';
 import { quantile } from '../support/statistics';
 
 /**
@@ -20,15 +21,18 @@ const LOAD_MS = 10_000;
 const LOAD_CONNECTIONS = 32;
 const EVENT_LOOP_LIMIT_MS = 10;
 
-const ids = Array.from({ length: TOKENS }, (_, index) => 5 + index);
-const mask = ids.map(() => 1);
+/** Token ids that differ between callers: equal requests in flight would share a run. */
+const idsOf = (caller: number): number[] => Array.from({ length: TOKENS }, (_, index) => 5 + index + caller);
+const mask = idsOf(0).map(() => 1);
 
 async function main(): Promise<void> {
-  const stack = await Stack.start({ models: [MODEL] });
+  // Costs are not measured meanwhile, which would run beside the requests.
+  const stack = await Stack.start({ models: [MODEL], config: 'calibration: { budgetMs: 0 }' });
   try {
     const session = await InferenceSession.create(join(stack.dir, 'models', MODEL, 'model.onnx'), { intraOpNumThreads: 1, interOpNumThreads: 1 });
     const connection = await HttpConnection.open(stack.url);
-    const calls = { bare: () => bareRun(session), json: () => sendOk(connection, jsonRequest()), binary: () => sendOk(connection, binaryRequest()) };
+    const [json, binary] = [jsonRequest(idsOf(0)), binaryRequest(idsOf(0))];
+    const calls = { bare: () => bareRun(session), json: () => sendOk(connection, json), binary: () => sendOk(connection, binary) };
     const samplesMs = await measure(calls);
     connection.close();
     report(samplesMs, await eventLoopDelayUnderLoad(stack));
@@ -61,7 +65,7 @@ async function eventLoopDelayUnderLoad(stack: Stack): Promise<number> {
     while (performance.now() < endMs) await sendOk(connection, request);
     connection.close();
   };
-  await Promise.all(Array.from({ length: LOAD_CONNECTIONS }, (_, index) => caller(index % 2 === 0 ? jsonRequest() : binaryRequest())));
+  await Promise.all(Array.from({ length: LOAD_CONNECTIONS }, (_, index) => caller(index % 2 === 0 ? jsonRequest(idsOf(index)) : binaryRequest(idsOf(index)))));
   return eventLoopDelayMs(stack);
 }
 
@@ -73,7 +77,7 @@ async function eventLoopDelayMs(stack: Stack): Promise<number> {
 
 async function bareRun(session: InferenceSession): Promise<void> {
   const tensor = (values: number[]) => new Tensor('int64', BigInt64Array.from(values, BigInt), [1, TOKENS]);
-  await session.run({ input_ids: tensor(ids), attention_mask: tensor(mask) }, ['sentence_embedding']);
+  await session.run({ input_ids: tensor(idsOf(0)), attention_mask: tensor(mask) }, ['sentence_embedding']);
 }
 
 async function sendOk(connection: HttpConnection, request: Buffer): Promise<void> {
@@ -81,23 +85,13 @@ async function sendOk(connection: HttpConnection, request: Buffer): Promise<void
   if (status !== 200) throw new Error(`status ${status}: ${body.toString('utf8', 0, 500)}`);
 }
 
-function jsonRequest(): Buffer {
+function jsonRequest(ids: number[]): Buffer {
   const input = (name: string, data: number[]) => ({ name, datatype: 'INT64', shape: [1, TOKENS], data });
   const body = { inputs: [input('input_ids', ids), input('attention_mask', mask)], outputs: [{ name: 'sentence_embedding' }] };
   return postRequest(`/v2/models/${MODEL}/infer`, Buffer.from(JSON.stringify(body)), { 'content-type': 'application/json' });
 }
 
-function binaryRequest(): Buffer {
-  const bytes = (values: number[]) => Buffer.from(BigInt64Array.from(values, BigInt).buffer);
-  const input = (name: string) => ({ name, datatype: 'INT64', shape: [1, TOKENS], parameters: { binary_data_size: TOKENS * 8 } });
-  const head = Buffer.from(
-    JSON.stringify({ inputs: [input('input_ids'), input('attention_mask')], outputs: [{ name: 'sentence_embedding', parameters: { binary_data: true } }] }),
-  );
-  return postRequest(`/v2/models/${MODEL}/infer`, Buffer.concat([head, bytes(ids), bytes(mask)]), {
-    'content-type': 'application/octet-stream',
-    'inference-header-content-length': String(head.length),
-  });
-}
+const binaryRequest = (ids: number[]): Buffer => infer({ model: MODEL, ids, output: 'sentence_embedding', headers: {} });
 
 function report(samplesMs: Record<string, number[]>, eventLoopDelayP99Ms: number): void {
   const rows = Object.entries(samplesMs).map(([name, samples]) => ({ name, p50Ms: quantile(samples, 0.5), p99Ms: quantile(samples, 0.99), samples: samples.length }));

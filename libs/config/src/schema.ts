@@ -53,7 +53,7 @@ export const fileSchema = z.strictObject({
     .extend({
       chunkRows: positiveInt.max(8192).default(512),
       /** Chunks a runner works on at once, and chunks of one batch that wait in Redis. */
-      chunkConcurrency: positiveInt.max(64).default(4),
+      chunkConcurrency: positiveInt.max(64).default(8),
       chunksQueuedMax: positiveInt.max(1024).default(16),
       fileBytesMax: positiveInt.default(8 * 1024 * MiB),
       rowsMax: positiveInt.default(10_000_000),

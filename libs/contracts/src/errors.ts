@@ -40,7 +40,11 @@ export class InterleaveError extends Error {
     message: string,
     details: ErrorDetails = {},
   ) {
+    // A stack costs more than the rest of a refusal, and these say by themselves what is wrong.
+    const { stackTraceLimit } = Error;
+    if (code !== 'internal') Error.stackTraceLimit = 0;
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    Error.stackTraceLimit = stackTraceLimit;
     this.name = 'InterleaveError';
     this.param = details.param ?? null;
     this.retryAfterSeconds = details.retryAfterSeconds ?? null;

@@ -56,7 +56,7 @@ export interface InferenceBackend {
   onModelsChanged(listener: () => void): () => void;
   infer(request: InferenceRequest): Promise<(ItemResult | InterleaveError)[]>;
   /**
-   * The look before a body is read: throws `overloaded` when nothing sent now can be expected to be answered within
+   * The look before a body is read: throws `overloaded` when a typical request cannot be expected to be answered within
    * `timeoutMs`. Model null: not known yet.
    */
   checkAhead(model: string | null, timeoutMs: number): void;

@@ -43,6 +43,8 @@ export interface NativeAddon {
   costTableCreate(grid: CostGrid | null): CostTableHandle;
   /** Predicted cost of one run; `rows` and `length` are whole and count as at least 1. */
   costTableRunNs(table: CostTableHandle, rows: number, length: number): number;
+  /** Predicted cost of a row in the batch size that suits it best. */
+  costTableBestRowNs(table: CostTableHandle, length: number): number;
   /** As in src/coalesce/admission.h; whole ns. */
   admit(request: AdmissionRequest): NativeAdmission;
   /** Loads ONNX Runtime with the checks of a worker's start, and keeps it loaded. Throws. */

@@ -57,7 +57,7 @@ describe('ChannelClient', () => {
     folder = mkdtempSync(join(tmpdir(), 'channel-'));
     socketPath = join(folder, 'worker.sock');
     events = new Events();
-    client = new ChannelClient({ socketPath, channelBytes: 1 << 20, queueItemsMax: 16 }, events.listener);
+    client = new ChannelClient({ socketPath, channelBytes: 1 << 20, queueItemsMax: 16, gatherMs: 0 }, events.listener);
     worker = null;
   });
 
@@ -85,6 +85,22 @@ describe('ChannelClient', () => {
     worker = await EchoWorker.start(socketPath);
     await events.until('up');
     expect(await submit(textItem('hello'))).toMatchObject({ kind: 'completed', completion: { status: 0, outputs: [{ index: 0, shape: [5] }] } });
+  });
+
+  it('lets answers gather before it takes them, and hears of the end meanwhile', async () => {
+    const gatherMs = 60;
+    client = new ChannelClient({ socketPath, channelBytes: 1 << 20, queueItemsMax: 16, gatherMs }, events.listener);
+    worker = await EchoWorker.start(socketPath);
+    client.start();
+    await events.until('up');
+    const submittedMs = performance.now();
+    const answer = await new Promise<ChannelAnswer>((resolve) => client.submit([textItem('hello')], [resolve]));
+    expect(answer).toMatchObject({ kind: 'completed', completion: { status: 0 } });
+    expect(performance.now() - submittedMs).toBeGreaterThanOrEqual(gatherMs - 1);
+    const last = new Promise<ChannelAnswer>((resolve) => client.submit([holdItem()], [resolve]));
+    await worker.untilStarted(2);
+    await worker.kill();
+    expect(await last).toEqual({ kind: 'lost', wasRunning: true });
   });
 
   it('passes a new report on', async () => {
@@ -169,7 +185,7 @@ describe('ChannelClient', () => {
     const before = holdings();
     for (let round = 0; round < 20; round += 1) {
       const other = new Events();
-      const second = new ChannelClient({ socketPath, channelBytes: 1 << 20, queueItemsMax: 16 }, other.listener);
+      const second = new ChannelClient({ socketPath, channelBytes: 1 << 20, queueItemsMax: 16, gatherMs: 0 }, other.listener);
       second.start();
       await other.until('up');
       second.submit([textItem('left behind')], [() => undefined]);

@@ -7,6 +7,11 @@ export interface ChannelClientOptions {
   socketPath: string;
   channelBytes: number;
   queueItemsMax: number;
+  /**
+   * How long to let answers gather after the worker rang. It does not ring again before they are taken, so this bounds
+   * the wake-ups on both sides. 0: they are taken at once.
+   */
+  gatherMs: number;
 }
 
 /**
@@ -34,6 +39,8 @@ const READ_BUFFER_BYTES = 4096;
 interface Connection {
   channel: ChannelHandle;
   socket: Socket;
+  /** Came over the socket while answers gather; null: none gather. */
+  gathered: Uint8Array[] | null;
 }
 
 /**
@@ -150,7 +157,7 @@ export class ChannelClient {
       return;
     }
     const report = parseReport(text);
-    this.connection = { channel, socket };
+    this.connection = { channel, socket, gathered: null };
     this.connectionNumber += 1;
     this.backoffMs = BACKOFF_MIN_MS;
     this.state = 'up';
@@ -171,12 +178,30 @@ export class ChannelClient {
 
   private onBytes(channel: ChannelHandle, bytes: Uint8Array): boolean {
     if (this.connection?.channel !== channel) return true;
+    if (this.options.gatherMs === 0) this.receive(channel, bytes);
+    else this.gather(this.connection, Uint8Array.from(bytes));
+    return true;
+  }
+
+  private gather(connection: Connection, bytes: Uint8Array): void {
+    if (connection.gathered !== null) {
+      connection.gathered.push(bytes);
+      return;
+    }
+    connection.gathered = [bytes];
+    setTimeout(() => {
+      const gathered = connection.gathered ?? [];
+      connection.gathered = null;
+      if (this.connection === connection) this.receive(connection.channel, Buffer.concat(gathered));
+    }, this.options.gatherMs);
+  }
+
+  private receive(channel: ChannelHandle, bytes: Uint8Array): void {
     const received = loadAddon().channelReceive(channel, bytes);
     for (const completion of received.completions) this.answer(completion.itemId, { kind: 'completed', completion });
     const broken = received.broken ?? this.takeTexts(received.texts);
     if (broken !== null) this.connection?.socket.destroy(new Error(broken));
     else if (received.completions.length > 0) this.listener.room();
-    return true;
   }
 
   /** Returns what is wrong with them, or null. */

@@ -29,16 +29,18 @@ describe('predicted cost of items', () => {
 
   it('multiplies the table with the ratios', () => {
     const cost = CostEstimate.of({ grid: GRID, ratio: { median: 2, high: 3 } }, null);
-    expect(cost.expectedNs({ rows: 2, length: 20 })).toBeCloseTo(6000, -1);
+    expect(cost.expectedNs({ rows: 2, length: 20 }, false)).toBeCloseTo(6000, -1);
+    // Two rows share a run.
+    expect(cost.expectedNs({ rows: 1, length: 20 }, true)).toBeCloseTo(3000, -1);
     expect(cost.highNs({ rows: 1, length: 10 })).toBeCloseTo(3000, -1);
   });
 
   it('takes the table of the last report over while its grid is the same, and no other', () => {
     const first = CostEstimate.of({ grid: GRID, ratio: { median: 1, high: 1 } }, null);
     const same = CostEstimate.of({ grid: { ...GRID }, ratio: { median: 2, high: 2 } }, first);
-    expect(same.expectedNs({ rows: 1, length: 10 })).toBeCloseTo(2000, -1);
+    expect(same.expectedNs({ rows: 1, length: 10 }, false)).toBeCloseTo(2000, -1);
     const other = CostEstimate.of({ grid: { ...GRID, runNs: [[500, 750], [1000, 1500]] }, ratio: { median: 1, high: 1 } }, same);
-    expect(other.expectedNs({ rows: 1, length: 10 })).toBeCloseTo(500, -1);
+    expect(other.expectedNs({ rows: 1, length: 10 }, false)).toBeCloseTo(500, -1);
   });
 
   it('says what is wrong with a grid', () => {

@@ -6,12 +6,15 @@ import type { WorkerSlot } from './worker-slot';
 
 const NS_PER_MS = 1e6;
 const NS_PER_S = 1e9;
+/** Weight of the newest request in the moving average of what requests cost. */
+const TYPICAL_WEIGHT = 1 / 16;
 
 /** Predicts what each item costs, where the model's cost is known, so that it counts while it is in flight. */
 export function weighItems(items: PendingItem[], key: string, slot: WorkerSlot | undefined): void {
   const model = slot?.readyModel(key) ?? null;
   if (model === null || model.cost === null) return;
-  for (const item of items) item.expectedNs = model.cost.expectedNs(itemWeight(item.item, model.signature));
+  const sharesRuns = model.signature.coalesce !== 'alone';
+  for (const item of items) item.expectedNs = model.cost.expectedNs(itemWeight(item.item, model.signature), sharesRuns);
 }
 
 /**
@@ -24,13 +27,18 @@ export function refuseWhatComesTooLate(slots: WorkerSlot[], key: string, items: 
     const model = slot.readyModel(key);
     if (model === null || model.cost === null) return 0;
     const { cost, signature } = model;
-    return items.reduce((sum, { item }) => sum + cost.highNs(itemWeight(item, signature)), 0) / executorsOf(slot);
+    const highNs = items.reduce((sum, { item }) => sum + cost.highNs(itemWeight(item, signature)), 0) / executorsOf(slot);
+    model.typicalHighNs += (model.typicalHighNs === 0 ? 1 : TYPICAL_WEIGHT) * (highNs - model.typicalHighNs);
+    return highNs;
   });
 }
 
-/** As `refuseWhatComesTooLate`, for a request of which nothing but its deadline is known: not even its items. */
-export function refuseUnread(slots: WorkerSlot[], timeoutMs: number): void {
-  refuseUnlessAny(slots, timeoutMs, () => 0);
+/**
+ * As `refuseWhatComesTooLate`, for a request that has not been read: it is taken for a typical one of its model. `key`
+ * null: the model is not known either.
+ */
+export function refuseUnread(slots: WorkerSlot[], key: string | null, timeoutMs: number): void {
+  refuseUnlessAny(slots, timeoutMs, (slot) => (key === null ? 0 : (slot.readyModel(key)?.typicalHighNs ?? 0)));
 }
 
 const executorsOf = (slot: WorkerSlot): number => Math.max(1, slot.plan.cpus.length);

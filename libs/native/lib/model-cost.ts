@@ -22,12 +22,14 @@ export class CostEstimate {
     return new CostEstimate(table, gridText, cost.ratio);
   }
 
-  /** Of one run of the item by itself. */
-  expectedNs(weight: ItemWeight): number {
-    return Math.round(this.runNs(weight) * this.ratio.median);
+  /** What the item adds to the work of a worker: in the best batches where it may share runs, else by itself. */
+  expectedNs(weight: ItemWeight, sharesRuns: boolean): number {
+    const { rows, length } = weight;
+    const ns = sharesRuns ? loadAddon().costTableBestRowNs(this.table, length) * rows : this.runNs(weight);
+    return Math.round(ns * this.ratio.median);
   }
 
-  /** Exceeded by one run in twenty. */
+  /** Of one run of the item by itself; exceeded by one in twenty. */
   highNs(weight: ItemWeight): number {
     return Math.round(this.runNs(weight) * this.ratio.high);
   }

@@ -19,7 +19,7 @@ export class PendingItem {
   responseBytesMin = 0;
   /** Times a worker said that it cannot take it now. */
   refusals = 0;
-  /** Predicted cost by itself; 0: not known, or nobody waits for it. */
+  /** Predicted work that it adds, in ns; 0: not known, or nobody waits for it. */
   expectedNs = 0;
   /** Takes it out of the worker's queue; set while submitted. */
   cancel: (() => void) | null = null;

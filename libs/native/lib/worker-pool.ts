@@ -38,6 +38,7 @@ export class WorkerPool implements InferenceBackend {
   private readonly dispatcher = new Dispatcher(() => this.slots.values());
   private readonly watcher: PlacementWatcher;
   private reports = new Map<string, ModelReport>();
+  private soon: NodeJS.Immediate | null = null;
   private hasPlacement = false;
   private isClosed = false;
 
@@ -83,8 +84,9 @@ export class WorkerPool implements InferenceBackend {
 
   checkAhead(model: string | null, timeoutMs: number): void {
     const report = model === null ? null : resolveModel(this.reports, model, null);
+    const key = report === null ? null : modelKey(report.name, report.version);
     const slots = [...this.slots.values()];
-    refuseUnread(report === null ? slots : slots.filter((slot) => slot.readyModel(modelKey(report.name, report.version)) !== null), timeoutMs);
+    refuseUnread(key === null ? slots : slots.filter((slot) => slot.readyModel(key) !== null), key, timeoutMs);
   }
 
   /** Ends the connections; what is not answered yet fails with `worker_unavailable`. */
@@ -92,6 +94,7 @@ export class WorkerPool implements InferenceBackend {
     if (this.isClosed) return;
     this.isClosed = true;
     this.watcher.close();
+    if (this.soon !== null) clearImmediate(this.soon);
     this.dispatcher.close();
     for (const request of this.requests) request.abandon(new InterleaveError('worker_unavailable', 'this process is shutting down'));
     for (const slot of this.slots.values()) slot.close();
@@ -133,7 +136,15 @@ export class WorkerPool implements InferenceBackend {
     const parkedItemsMax = this.queueItemsMax() * (request.isLive ? 1 : PARKED_FACTOR);
     if (outcome === 'full' || this.dispatcher.parkedItems(key) + items.length > parkedItemsMax) throw overloaded();
     this.dispatcher.park(key, items);
-    if (!request.isLive) this.dispatcher.run();
+    if (!request.isLive) this.runSoon();
+  }
+
+  /** Hands over what came in the same turn of the event loop together: the worker wakes up once for all of it. */
+  private runSoon(): void {
+    this.soon ??= setImmediate(() => {
+      this.soon = null;
+      this.dispatcher.run();
+    });
   }
 
   private queueItemsMax(): number {

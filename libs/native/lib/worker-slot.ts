@@ -17,7 +17,15 @@ export interface ReadyModel {
   index: number;
   signature: ModelSignature;
   cost: CostEstimate | null;
+  /** What requests of late were predicted to cost at most, as a moving average in ns; 0: none came yet. */
+  typicalHighNs: number;
 }
+
+/**
+ * In the batch lane nobody waits for a single answer, while each wake-up interrupts an executor: about one run's answers at
+ * a time.
+ */
+const GATHER_MS = { realtime: 0, batch: 10 };
 
 /** One worker of the placement: its plan, its channel, and its last word about its models. */
 export class WorkerSlot {
@@ -38,7 +46,7 @@ export class WorkerSlot {
       this.ready = readyModels(report, this.ready);
       listener.changed();
     };
-    this.client = new ChannelClient(plan, {
+    this.client = new ChannelClient({ ...plan, gatherMs: GATHER_MS[plan.lane] }, {
       up: take,
       report: take,
       room: () => listener.room(),
@@ -97,7 +105,7 @@ function readyModels(report: WorkerReport, last: Map<string, ReadyModel>): Map<s
   report.models.forEach(({ name, version, state, signature, cost }, index) => {
     if (state !== 'ready' || signature === null) return;
     const key = modelKey(name, version);
-    ready.set(key, { index, signature, cost: cost === null ? null : CostEstimate.of(cost, last.get(key)?.cost ?? null) });
+    ready.set(key, { index, signature, cost: cost === null ? null : CostEstimate.of(cost, last.get(key)?.cost ?? null), typicalHighNs: last.get(key)?.typicalHighNs ?? 0 });
   });
   return ready;
 }

@@ -202,9 +202,9 @@ TEST(Simulator, RefusesATraceThatIsNone) {
 }
 
 TEST(Admission, AdmitsWhatFitsBehindTheBacklog) {
-  EXPECT_TRUE(Admit({.backlogNs = 100, .executors = 1, .costHighNs = 75, .timeoutNs = 200}).admitted);
-  EXPECT_FALSE(Admit({.backlogNs = 100, .executors = 1, .costHighNs = 76, .timeoutNs = 200}).admitted);
-  EXPECT_TRUE(Admit({.backlogNs = 200, .executors = 2, .costHighNs = 75, .timeoutNs = 200}).admitted);
+  EXPECT_TRUE(Admit({.backlogNs = 100, .executors = 1, .costHighNs = 25, .timeoutNs = 200}).admitted);
+  EXPECT_FALSE(Admit({.backlogNs = 100, .executors = 1, .costHighNs = 26, .timeoutNs = 200}).admitted);
+  EXPECT_TRUE(Admit({.backlogNs = 200, .executors = 2, .costHighNs = 25, .timeoutNs = 200}).admitted);
   EXPECT_TRUE(Admit({.backlogNs = 1000, .executors = 1, .costHighNs = 75, .timeoutNs = 0}).admitted);
 }
 

@@ -1,7 +1,8 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Gauge, type Registry } from 'prom-client';
 
-const SAMPLE_MS = 5;
+/** Each sample is a wake-up, of each process, which interrupts an executor where all CPUs have one. */
+const SAMPLE_MS = 20;
 
 /**
  * Registers `interleave_event_loop_delay_seconds{process,quantile}`: how late timers of this process fire since the last

@@ -86,9 +86,10 @@ export class ChunkProcessor {
     try {
       for await (const row of eachRow(task)) {
         const hold = await this.hold(row, task, stop.signal);
-        if (isPutBack(stop.signal)) break;
         if (hold !== null) held.add(hold);
+        if (isPutBack(stop.signal)) break;
         const answer = this.answer(row, task, stop.signal);
+        void answer.then(() => this.markAnswered(hold));
         written = written.then(() => this.write(answer, writer, task)).then(() => this.free(hold, held));
         // A row that cannot be written ends the chunk: what is in flight is of no use.
         written.catch(() => stop.abort('put_back' satisfies StopReason));
@@ -102,11 +103,18 @@ export class ChunkProcessor {
 
   private async hold(row: RowLine, task: ChunkTask, signal: AbortSignal): Promise<Hold | null> {
     const bytes = await this.budget.acquire(row.bytes.length * PARSED_FACTOR + task.size.expectedBytes, signal);
-    return bytes === null ? null : { bytes };
+    return bytes === null ? null : { bytes, isAnswered: false };
+  }
+
+  private markAnswered(hold: Hold | null): void {
+    if (hold === null || hold.isAnswered) return;
+    hold.isAnswered = true;
+    this.budget.answered();
   }
 
   private free(hold: Hold | null, held: Set<Hold>): void {
     if (hold === null || !held.delete(hold)) return;
+    this.markAnswered(hold);
     this.budget.release(hold.bytes);
   }
 
@@ -156,6 +164,7 @@ async function* eachRow(task: ChunkTask): AsyncGenerator<RowLine> {
 
 interface Hold {
   bytes: number;
+  isAnswered: boolean;
 }
 
 /** The lines of rows that were never started. */

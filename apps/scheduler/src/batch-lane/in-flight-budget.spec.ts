@@ -13,6 +13,8 @@ describe('InFlightBudget', () => {
     const asked = [1, 2, 3, 4].map((bytes) => budget.acquire(bytes, never));
     expect(await admitted(asked)).toEqual([1, 2, 'waits', 'waits']);
     budget.release(1);
+    expect(await admitted(asked)).toEqual([1, 2, 'waits', 'waits']);
+    budget.answered();
     expect(await admitted(asked)).toEqual([1, 2, 3, 'waits']);
     expect(budget.rowCount).toBe(2);
   });

@@ -9,8 +9,9 @@ interface Waiter {
 }
 
 /**
- * Bounds the rows between reading and writing, over all chunks, by number and by bytes. First come, first served, so that
- * chunks share it evenly.
+ * Bounds rows over all chunks: by number from reading to their answer, so that the workers' queue stays full while answers
+ * wait for their turn to be written; by bytes from reading to writing. First come, first served, so that chunks share it
+ * evenly.
  */
 export class InFlightBudget {
   private rows = 0;
@@ -23,7 +24,10 @@ export class InFlightBudget {
     return this.rows;
   }
 
-  /** Waits for room. The answer is what to give to `release`; null when `signal` was aborted first. */
+  /**
+   * Waits for room. The answer is what to give to `release` after the row was `answered`; null when `signal` was aborted
+   * first.
+   */
   async acquire(bytesWanted: number, signal: AbortSignal): Promise<number | null> {
     if (signal.aborted) return null;
     const bytes = Math.min(bytesWanted, this.limits.bytesMax);
@@ -34,8 +38,12 @@ export class InFlightBudget {
     return (await this.wait(bytes, signal)) ? bytes : null;
   }
 
-  release(bytes: number): void {
+  answered(): void {
     this.rows -= 1;
+    this.admitWaiters();
+  }
+
+  release(bytes: number): void {
     this.bytes -= bytes;
     this.admitWaiters();
   }

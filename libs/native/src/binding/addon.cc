@@ -32,6 +32,7 @@ constexpr struct {
     {"isolateFront", IsolateFront},
     {"costTableCreate", CostTableCreate},
     {"costTableRunNs", CostTableRunNs},
+    {"costTableBestRowNs", CostTableBestRowNs},
     {"admit", Admit},
     {"runtimeVersion", RuntimeVersion},
     {"simulate", Simulate},

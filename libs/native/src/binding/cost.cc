@@ -19,6 +19,11 @@ std::int64_t NsOf(const Napi::Object& object, const char* key) {
   return static_cast<std::int64_t>(IntegerOf(object, key));
 }
 
+const Table& TableOf(const Napi::CallbackInfo& info) {
+  if (!info[0].IsExternal()) ThrowExpected(info.Env(), "a cost table", "table");
+  return *info[0].As<Napi::External<Table>>().Data();
+}
+
 }  // namespace
 
 Napi::Value CostTableCreate(const Napi::CallbackInfo& info) {
@@ -33,11 +38,15 @@ Napi::Value CostTableCreate(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value CostTableRunNs(const Napi::CallbackInfo& info) {
-  if (!info[0].IsExternal()) ThrowExpected(info.Env(), "a cost table", "table");
-  const Table& table = *info[0].As<Napi::External<Table>>().Data();
+  const Table& table = TableOf(info);
   const auto rows = static_cast<std::int64_t>(IntegerOf(info[1], "rows", kIntegerMax));
   const auto length = static_cast<std::int64_t>(IntegerOf(info[2], "length", kIntegerMax));
   return Napi::Number::New(info.Env(), table->RunNs(std::max<std::int64_t>(1, rows), length));
+}
+
+Napi::Value CostTableBestRowNs(const Napi::CallbackInfo& info) {
+  const Table& table = TableOf(info);
+  return Napi::Number::New(info.Env(), table->BestRowNs(static_cast<std::int64_t>(IntegerOf(info[1], "length", kIntegerMax))));
 }
 
 Napi::Value Admit(const Napi::CallbackInfo& info) {

@@ -7,6 +7,7 @@ namespace interleave::binding {
 
 Napi::Value CostTableCreate(const Napi::CallbackInfo& info);
 Napi::Value CostTableRunNs(const Napi::CallbackInfo& info);
+Napi::Value CostTableBestRowNs(const Napi::CallbackInfo& info);
 Napi::Value Admit(const Napi::CallbackInfo& info);
 
 }  // namespace interleave::binding

@@ -6,7 +6,7 @@
 namespace interleave {
 
 struct AdmissionRequest {
-  // Predicted work that waits or runs, over all executors.
+  // Predicted work that waits or runs, over all executors: of items that share runs what they cost in the best batches.
   std::int64_t backlogNs = 0;
   // At least 1.
   std::int64_t executors = 1;
@@ -22,11 +22,11 @@ struct Admission {
   std::int64_t retryAfterNs = 0;
 };
 
-// Graham's bound for list scheduling (1966): the last of all waiting items starts at the latest when the work before
-// it, shared evenly among the executors, is done. A quarter of that is kept in reserve: shared runs and priorities let
-// later items overtake earlier ones. In simulation (table of scheduling.md §1, 1 and 4 executors, 1.2 to 10 times the
-// capacity) without a reserve up to 7 % of the admitted requests expired, with 10 % at the most 0.6 %, with 25 % none,
-// at the same goodput (± 3 %).
+// Graham's bound for list scheduling (1966): the last of all waiting items starts at the latest when the work before it,
+// shared evenly among the executors, is done. Three quarters of that are kept in reserve, since shared runs and priorities
+// let later items overtake earlier ones and since a machine slows down without notice: in simulation (1 and 4 executors,
+// 1.2 to 10 times the capacity) a quarter was enough for every deadline; on two CPUs of a virtual machine (bench/online)
+// one admitted request in four was late with that at ten times the capacity. Goodput does not need the longer queue.
 Admission Admit(const AdmissionRequest& request);
 
 }  // namespace interleave

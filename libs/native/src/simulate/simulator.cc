@@ -127,7 +127,9 @@ class Simulation {
     double waitingNs = 0;
     for (const QueueEntry& entry : queue_) {
       const ModelLimits& model = models_[entry.model];
-      waitingNs += model.cost->RunNs(entry.rows, TokensOfRow(entry.lengths)) * model.ratio.median;
+      const std::int64_t length = TokensOfRow(entry.lengths);
+      const double bestNs = model.cost->BestRowNs(length) * static_cast<double>(entry.rows);
+      waitingNs += (model.rowsMax > 1 ? bestNs : model.cost->RunNs(entry.rows, length)) * model.ratio.median;
     }
     return RunningNs() + static_cast<std::int64_t>(waitingNs);
   }

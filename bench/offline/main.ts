@@ -1,0 +1,121 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { SeededRandom } from '../../test/support/tensors';
+import { Stack } from '../../test/support/stack';
+import { BareRunner, type Run } from '../support/bare-runner';
+import { LENGTH_MIXES } from '../support/lengths';
+import { calibratedTable, runBatch, tokenCounts, type BatchTimes } from '../support/server-batch';
+import { median } from '../support/statistics';
+import { BASELINES } from './baselines';
+
+/**
+ * Rows per second of the running server's batch lane against bare session calls on as many pinned threads: the oracle,
+ * which knows all rows in advance and divides them best by the measured costs, and the usual ways to batch. In turns
+ * (half of the oracle's runs, server, the other half, baselines, …), so that drift of the machine meets all alike; ratios
+ * are medians over the rounds.
+ *   main.js [--rounds N] [MIX...]   of `LENGTH_MIXES`, by their first word; default: all
+ */
+const MODEL = 'encoder-small';
+const OUTPUT = 'sentence_embedding';
+const WORKER = 'default-batch';
+const ROWS = 2000;
+/** The baselines run this share of the rows each round, others in each: they take long. */
+const BASELINE_SHARE = 0.05;
+const ROUNDS_DEFAULT = 5;
+const SEED = 11;
+/** Of the oracle: what is measured, and what the server's runs are limited to by memory. */
+const ORACLE_LIMITS = { rowsMax: 32, tokensMax: 4096 };
+const ORACLE_SHARE_GOAL = 0.97;
+const ORACLE_SHARE_LIMIT = 0.92;
+const PADDED_SHARE_LIMIT = 0.03;
+const RESULTS = join('bench', 'results', 'offline.json');
+
+interface Mix {
+  mix: string;
+  table: { name: string; rowsPerSecond: number; ofOracle: number; rounds: number[] }[];
+  paddedShare: number;
+  /** Outside of the rows' own time, which the rates are of: medians. */
+  server: BatchTimes;
+}
+
+async function main(): Promise<void> {
+  const { values, positionals: chosen } = parseArgs({ allowPositionals: true, options: { rounds: { type: 'string', default: String(ROUNDS_DEFAULT) } } });
+  const rounds = Number(values.rounds);
+  const mixes = Object.keys(LENGTH_MIXES).filter((name) => chosen.length === 0 || chosen.some((word) => name.startsWith(word)));
+  const stack = await Stack.start({ models: [MODEL] });
+  const cpuNumbers = cpus().map((_, index) => index);
+  const bare = new BareRunner({ modelPath: join(stack.dir, 'models', MODEL, 'model.onnx'), output: OUTPUT, cpus: cpuNumbers });
+  try {
+    await bare.setTable(await calibratedTable(stack, WORKER));
+    console.log(`${MODEL}, ${ROWS} rows a mix, seed ${SEED}, ${rounds} rounds, executors and bare threads on CPUs ${cpuNumbers.join(', ')}`);
+    await runBatch(stack, MODEL, rowsOf(mixes[0] ?? '', SEED + 1).slice(0, 64));
+    for (const mix of mixes) report(await runMix(stack, bare, mix, rounds));
+  } finally {
+    await bare.close();
+    await stack.stop();
+  }
+}
+
+function rowsOf(mix: string, seed: number): number[][] {
+  const random = new SeededRandom(seed);
+  const lengthOf = LENGTH_MIXES[mix] ?? (() => 1);
+  return Array.from({ length: ROWS }, () => Array.from({ length: lengthOf(random) }, () => random.integer(1000, 30_000)));
+}
+
+async function runMix(stack: Stack, bare: BareRunner, mix: string, rounds: number): Promise<Mix> {
+  const rows = rowsOf(mix, SEED);
+  const lengths = rows.map(({ length }) => length);
+  const oracleRuns = longestFirst(await bare.partition(lengths, ORACLE_LIMITS));
+  const rates: Record<string, number[]> = {};
+  const times: BatchTimes[] = [];
+  const before = await tokenCounts(stack, WORKER);
+  for (let round = 0; round < rounds; round++) {
+    const halves = [0, 1].map((half) => oracleRuns.filter((_, index) => index % 2 === half));
+    const firstSeconds = await bare.seconds(halves[0] ?? []);
+    const server = await runBatch(stack, MODEL, rows);
+    const oracleSeconds = firstSeconds + (await bare.seconds(halves[1] ?? []));
+    times.push(server);
+    (rates['server'] ??= []).push(ROWS / server.runSeconds);
+    (rates['oracle'] ??= []).push(ROWS / oracleSeconds);
+    const partRows = ROWS * BASELINE_SHARE;
+    const part = lengths.slice(round * partRows, (round + 1) * partRows);
+    for (const [name, runsOf] of Object.entries(BASELINES)) (rates[name] ??= []).push(part.length / (await bare.seconds(runsOf(part))));
+  }
+  const after = await tokenCounts(stack, WORKER);
+  const padding = after.padding - before.padding;
+  const ofOracle = (samples: number[]): number => median(samples.map((rate, round) => rate / (rates['oracle']?.[round] ?? NaN)));
+  return {
+    mix,
+    table: Object.entries(rates).map(([name, samples]) => ({ name, rowsPerSecond: median(samples), ofOracle: ofOracle(samples), rounds: samples })),
+    paddedShare: padding / (after.real - before.real + padding),
+    server: {
+      beforeSeconds: median(times.map(({ beforeSeconds }) => beforeSeconds)),
+      runSeconds: median(times.map(({ runSeconds }) => runSeconds)),
+      afterSeconds: median(times.map(({ afterSeconds }) => afterSeconds)),
+    },
+  };
+}
+
+/** So that the threads end at about the same time. */
+function longestFirst(runs: Run[]): Run[] {
+  return [...runs].sort((a, b) => b.rows * b.length - a.rows * a.length);
+}
+
+function report(result: Mix): void {
+  const { mix, table, paddedShare, server } = result;
+  console.log(`\n${mix}`);
+  console.table(table.map(({ name, rowsPerSecond, ofOracle }) => ({ name, 'rows/s': rowsPerSecond.toFixed(1), 'of the oracle': ofOracle.toFixed(3) })));
+  console.log(`padded share ${(100 * paddedShare).toFixed(2)} %; limit ${100 * PADDED_SHARE_LIMIT} %`);
+  console.log(`server: limit ${ORACLE_SHARE_LIMIT} of the oracle, goal ${ORACLE_SHARE_GOAL}; upload and validation ${server.beforeSeconds.toFixed(2)} s, rows ${server.runSeconds.toFixed(2)} s, output file ${server.afterSeconds.toFixed(2)} s`);
+  const known = existsSync(RESULTS) ? (JSON.parse(readFileSync(RESULTS, 'utf8')) as { mixes: Mix[] }).mixes : [];
+  const mixes = [...known.filter((other) => other.mix !== mix), result];
+  mkdirSync(join('bench', 'results'), { recursive: true });
+  writeFileSync(RESULTS, `${JSON.stringify({ model: MODEL, rows: ROWS, seed: SEED, cpu: cpus()[0]?.model, cpus: cpus().length, mixes }, null, 2)}\n`);
+}
+
+main().catch((error: unknown) => {
+  console.error(error);
+  process.exitCode = 1;
+});
