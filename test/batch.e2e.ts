@@ -55,7 +55,7 @@ describe('batches through the official client', () => {
     await redis.start();
     const logger = createLogger('test', 'fatal');
     const backend = await OrtBackend.load([{ name: MODEL, version: '1', path: join(config.modelsDir, MODEL, 'model.onnx') }]);
-    const catalog = await openModelCatalog(config.modelsDir, logger);
+    const catalog = await openModelCatalog(config.modelsDir, 'batch', logger);
     catalog.applyReports(backend.models());
     parts = { config, logger, backend, catalog, batches: await openBatchService(config, logger), registry: new Registry() };
     app = await createServer(parts);

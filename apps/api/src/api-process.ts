@@ -25,7 +25,7 @@ export async function runApi(): Promise<void> {
   observeEventLoop(registry, PROCESS_ID);
   observeMemory(registry, PROCESS_ID);
   const backend = new WorkerPool({ lane: 'realtime', runDir: config.runDir });
-  const catalog = await openModelCatalog(config.modelsDir, logger);
+  const catalog = await openModelCatalog(config.modelsDir, 'realtime', logger);
   const adoptReports = () => catalog.applyReports(backend.models());
   backend.onModelsChanged(adoptReports);
   adoptReports();

@@ -3,6 +3,7 @@ import { addBatchCommands } from './commands/batch';
 import { addCalibrateCommand } from './commands/calibrate';
 import { addDoctorCommand } from './commands/doctor';
 import { addModelsCommand } from './commands/models';
+import { addPlanCommand } from './commands/plan';
 import { addSimulateCommand } from './commands/simulate';
 import { addUpCommand } from './commands/up';
 import { CliError } from './cli-error';
@@ -18,6 +19,7 @@ async function main(): Promise<void> {
   addBatchCommands(program);
   addCalibrateCommand(program);
   addSimulateCommand(program);
+  addPlanCommand(program);
   addDoctorCommand(program);
   await program.parseAsync();
 }

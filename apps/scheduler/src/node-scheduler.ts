@@ -3,9 +3,8 @@ import { Inject, Injectable } from '@nestjs/common';
 import { runPaths, type Config } from '@app/config';
 import type { Placement } from '@app/contracts';
 import { serveProcessStatus, type Logger, type ProcessStatusServer } from '@app/telemetry';
-import { autogroupEnabled, formatCpuList, readTopology } from '@app/system';
-import { laneModels } from './placement/lane-models';
-import { planPlacement } from './placement/placement';
+import { autogroupEnabled, formatCpuList } from '@app/system';
+import { planNode } from './placement/plan-node';
 import { writePlacement } from './placement/placement-file';
 import { processSpecs } from './processes';
 import { SchedulerMetrics } from './scheduler-metrics';
@@ -65,15 +64,12 @@ export class NodeScheduler {
   }
 
   private place(): Placement {
-    const topology = readTopology();
-    const paths = runPaths(this.config.runDir);
-    const models = laneModels(this.config, this.log);
-    const placement = planPlacement({ topology, config: this.config, models, socketPathOf: paths.workerSocket });
+    const { placement, topology, warnings } = planNode(this.config);
     for (const { id, class: partitionClass, cpus } of placement.partitions) {
       this.log.info({ partition: id, class: partitionClass, cpus }, `partition ${id}: ${partitionClass}, CPUs ${formatCpuList(cpus)} of ${formatCpuList(topology.effective)}`);
     }
-    if (!placement.workers.some(({ lane }) => lane === 'batch')) this.log.warn('no partition is burstable, so batches will wait for ever');
-    writePlacement(paths.placement, placement);
+    for (const warning of warnings) this.log.warn(warning);
+    writePlacement(runPaths(this.config.runDir).placement, placement);
     return placement;
   }
 

@@ -6,6 +6,7 @@ import { inspectRuntime, startWorker, type WorkerHandle } from '@app/native';
 import { createLogger, type Logger, observeEventLoop, serveProcessStatus } from '@app/telemetry';
 import { Registry } from 'prom-client';
 import { Calibrator } from './calibration/calibrator';
+import { measuresCosts } from './calibration/measuring-worker';
 import { logModelChanges } from './model-log';
 import { registerCalibrationState, registerWorkerMetrics } from './worker-metrics';
 import { workerStatus } from './worker-status';
@@ -34,7 +35,7 @@ async function main(): Promise<void> {
   observeEventLoop(registry, plan.id);
   const calibrator = new Calibrator({
     ...{ plan, worker, log, dataDir: config.dataDir, runtimeVersion: inspectRuntime(config.ortLibraryPath).version },
-    budgetMs: measuresCosts(plan, placement) ? config.calibration.budgetMs : 0,
+    ...{ budgetMs: config.calibration.budgetMs, measures: (model) => measuresCosts(plan, placement, model) },
   });
   registerWorkerMetrics(registry, { id: plan.id, lane: plan.lane }, () => worker.stats());
   registerCalibrationState(registry, { id: plan.id, lane: plan.lane }, () => calibrator.statuses());
@@ -74,11 +75,6 @@ function planOf(workerId: string, { workers }: Placement): WorkerPlan {
   const plan = workers.find(({ id }) => id === workerId);
   if (plan === undefined) throw new Error(`the placement has no worker ${workerId}; it has ${workers.map(({ id }) => id).join(', ') || 'none'}`);
   return plan;
-}
-
-/** A batch worker does it where there is one: its measuring disturbs nobody. */
-function measuresCosts(plan: WorkerPlan, { workers }: Placement): boolean {
-  return plan.lane === 'batch' || !workers.some(({ lane }) => lane === 'batch');
 }
 
 function preferForOutOfMemory(log: Logger): void {

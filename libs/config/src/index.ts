@@ -82,6 +82,11 @@ export function chooseProcesses(kinds: string): void {
   process.env['PROCESSES'] = kinds;
 }
 
+/** Replaces the CONFIG setting of this process before its configuration is loaded (`interleave plan --config`). */
+export function chooseConfig(path: string): void {
+  process.env['CONFIG'] = path;
+}
+
 /** Where the command line finds the server, unless it is told. */
 export function serverUrl(environment: NodeJS.ProcessEnv = process.env): string {
   return environment['INTERLEAVE_URL'] ?? 'http://127.0.0.1:8080';

@@ -1,12 +1,33 @@
+import { LANES } from '@app/contracts';
 import { z } from 'zod';
 
 const positiveInt = z.number().int().positive();
 const MiB = 1024 * 1024;
 
+/** Linux has at most 8192 CPUs. */
+const CPU_MAX = 8191;
+const CPU_LIST = /^\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?)*$/;
+const UNIT_BYTES: Record<string, number> = { MiB, GiB: 1024 * MiB };
+
+/** For example "512MiB" or "4GiB"; becomes bytes. */
+const memorySize = z
+  .string()
+  .regex(/^[1-9]\d{0,6}(MiB|GiB)$/, 'expected a whole number of MiB or GiB, as in "4GiB"')
+  .transform((text) => Number.parseInt(text, 10) * (UNIT_BYTES[text.slice(-3)] ?? 1));
+
 const partitionSchema = z.strictObject({
   id: z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'lower-case letters, digits and "-", at most 32'),
-  cpus: z.array(z.number().int().nonnegative()).min(1),
+  /** Numbers, or the kernel's list format as in "0-3,8". */
+  cpus: z.union([z.array(z.number().int().nonnegative().max(CPU_MAX)).min(1), z.string().max(4096).regex(CPU_LIST, 'expected a list as in "0-3,8"')]),
   class: z.enum(['reserved', 'burstable']).default('burstable'),
+  /** Default: the real-time lane, and in a burstable partition the batch lane too. */
+  lanes: z.array(z.enum(LANES)).min(1).optional(),
+  /** Of all workers of the partition together. */
+  memory: memorySize.optional(),
+  /** Names or tags of models; default: every model that no other partition with the lane lists. */
+  models: z.array(z.string().min(1)).min(1).max(1024).optional(),
+  /** Batch executors may run on the hyper-thread siblings of reserved cores. */
+  batchBesideReserved: z.boolean().default(false),
 });
 
 /** Limits of one lane's workers. The token cap is what memory allows: how much a run holds is decided by its measured cost. */

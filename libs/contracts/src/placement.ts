@@ -12,6 +12,8 @@ export interface PartitionPlan {
   id: string;
   class: 'reserved' | 'burstable';
   cpus: number[];
+  /** Of all its workers together; null: no limit. */
+  memoryBytes: number | null;
 }
 
 /** One worker process: the sessions of one lane on one partition. */

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { InterleaveError, type ItemResult, type ModelReport, type ModelSignature } from '@app/contracts';
+import { InterleaveError, type ItemResult, type Lane, type ModelReport, type ModelSignature } from '@app/contracts';
 import { createLogger } from '@app/telemetry';
 import { modelPath, serveModels, type ServedModels } from '../../../test/fixtures/served-models';
 import { openModelCatalog, type ModelCatalog, type TextModel } from '.';
@@ -44,7 +44,7 @@ describe('the model catalog', () => {
   });
   const openLinked = async (model: string, yaml: string): Promise<ModelCatalog> => {
     link(model, yaml);
-    const catalog = await openModelCatalog(root, log);
+    const catalog = await openModelCatalog(root, 'realtime', log);
     catalog.applyReports([report(model)]);
     return catalog;
   };
@@ -73,7 +73,7 @@ describe('the model catalog', () => {
   describe('states', () => {
     it('a model is loading until a worker is ready, and the newest ready version is taken', async () => {
       link('encoder-tiny', '', ['1', '2']);
-      const catalog = await openModelCatalog(root, log);
+      const catalog = await openModelCatalog(root, 'realtime', log);
       expect(catalog.list().map(({ version, state }) => [version, state])).toEqual([['1', 'loading'], ['2', 'loading']]);
       expect(fault(() => catalog.find('m', null))).toMatchObject({ code: 'worker_unavailable', retryAfterSeconds: 1 });
       catalog.applyReports([report('encoder-tiny', '1'), report('encoder-tiny', '2', 'loading')]);
@@ -101,16 +101,23 @@ describe('the model catalog', () => {
 
     it('a model whose files are bad stays failed whatever workers say', async () => {
       link('encoder-tiny', 'nonsense: 1');
-      const catalog = await openModelCatalog(root, log);
+      const catalog = await openModelCatalog(root, 'realtime', log);
       catalog.applyReports([report('encoder-tiny')]);
       expect(catalog.list()[0]).toMatchObject({ state: 'failed', reason: expect.stringMatching(/nonsense/) as string });
+    });
+
+    it('a model that model.yaml keeps to the other lane cannot be served in this one', async () => {
+      link('encoder-tiny', 'lanes: [batch]');
+      const states = async (lane: Lane) => (await openModelCatalog(root, lane, log)).list().map(({ state, reason }) => [state, reason]);
+      expect(await states('realtime')).toEqual([['failed', 'its model.yaml keeps it to the batch lane, and this is the realtime lane']]);
+      expect(await states('batch')).toEqual([['loading', null]]);
     });
 
     it('a tokenizer that cannot be used fails the model, not the catalog', async () => {
       link('encoder-tiny', '');
       rmSync(join(root, 'm/tokenizer.json'));
       writeFileSync(join(root, 'm/tokenizer.json'), '{}');
-      expect((await openModelCatalog(root, log)).list()[0]).toMatchObject({ state: 'failed', reason: expect.stringMatching(/tokenizer\.json/) as string });
+      expect((await openModelCatalog(root, 'realtime', log)).list()[0]).toMatchObject({ state: 'failed', reason: expect.stringMatching(/tokenizer\.json/) as string });
     });
 
     it.each(['nope', '__proto__', 'constructor', '../m', '', 'm/1', 'm\u0000'])('does not find %j', async (name) => {
@@ -127,7 +134,7 @@ describe('the model catalog', () => {
   describe('a task that does not fit the graph', () => {
     it('that was inferred: the model is served as tensors', async () => {
       link('encoder-tiny', '');
-      const catalog = await openModelCatalog(root, log);
+      const catalog = await openModelCatalog(root, 'realtime', log);
       catalog.applyReports([{ ...report('encoder-tiny'), signature: { ...signatureOf('encoder-tiny'), outputs: [] } }]);
       expect(catalog.find('m', null)).toMatchObject({ task: 'tensor', text: null });
     });
@@ -232,7 +239,7 @@ describe('the model catalog', () => {
       const signature = signatureOf('reranker');
       const inputs = signature.inputs.map((input) => ({ ...input, shape: [-1, 16] }));
       link('reranker', '');
-      const catalog = await openModelCatalog(root, log);
+      const catalog = await openModelCatalog(root, 'realtime', log);
       catalog.applyReports([{ ...report('reranker'), signature: { ...signature, inputs } }]);
       const pair = { text: 'war and peace', text_pair: 'a novel' };
       const [fixed, free] = [await run('reranker', textOf(catalog), pair), await run('reranker', textOf(served.catalog, 'reranker'), pair)];

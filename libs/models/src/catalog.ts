@@ -1,4 +1,4 @@
-import { InterleaveError, type ModelReport, type ModelSignature, type Task } from '@app/contracts';
+import { InterleaveError, type Lane, type ModelReport, type ModelSignature, type Task } from '@app/contracts';
 import type { Logger } from '@app/telemetry';
 import type { ModelManifest } from './manifest';
 import { scanRepository, type RepositoryEntry } from './repository';
@@ -9,13 +9,13 @@ import type { CatalogEntry, ModelCatalog, ServedModel, TextModel } from './types
 const RETRY_AFTER_SECONDS = 1;
 
 /**
- * Scans the repository, loads every tokenizer and returns the catalog of this process. Models start as `loading` (or
- * `failed`, when their files cannot be served) until `applyReports` says otherwise.
+ * Scans the repository, loads every tokenizer and returns the catalog of a process that answers in one lane. Models start
+ * as `loading` (or `failed`, when their files cannot be served or name other lanes only) until `applyReports` says otherwise.
  */
-export async function openModelCatalog(modelsDir: string, log: Logger): Promise<ModelCatalog> {
+export async function openModelCatalog(modelsDir: string, lane: Lane, log: Logger): Promise<ModelCatalog> {
   const records: ModelRecord[] = [];
   const tokenizers = new Map<string, Promise<TextTokenizer>>();
-  for (const entry of scanRepository(modelsDir)) records.push(await openRecord(entry, tokenizers));
+  for (const entry of scanRepository(modelsDir)) records.push(await openRecord(inLane(entry, lane), tokenizers));
   for (const { name, version, reason, tokenizer } of records) {
     if (reason !== null) log.error({ model: name, version, reason }, 'model cannot be served');
     else log.debug({ model: name, version, tokenizesShortTextsAtOnce: tokenizer?.hasFastPath ?? null }, 'model found');
@@ -28,6 +28,12 @@ interface ModelRecord extends CatalogEntry {
   manifest: ModelManifest | null;
   tokenizer: TextTokenizer | null;
   text: TextModel | null;
+}
+
+function inLane(entry: RepositoryEntry, lane: Lane): RepositoryEntry {
+  const lanes = entry.manifest?.lanes ?? null;
+  if (lanes === null || lanes.includes(lane)) return entry;
+  return { ...entry, manifest: null, reason: `its model.yaml keeps it to the ${lanes.join(' and ')} lane, and this is the ${lane} lane` };
 }
 
 /** Versions of a model that have one tokenizer file share it. */

@@ -1,4 +1,4 @@
-import { TASKS, TIMEOUT_MS_MAX, type Task, type WorkerModelPlan } from '@app/contracts';
+import { LANES, TASKS, TIMEOUT_MS_MAX, type Lane, type Task, type WorkerModelPlan } from '@app/contracts';
 import { z } from 'zod';
 
 export const POOLINGS = ['mean', 'cls', 'max', 'none'] as const;
@@ -31,6 +31,10 @@ export const modelFileSchema = z.strictObject({
   deduplicate: z.boolean().optional(),
   /** Time for a live answer where the caller names none, and the goal that shared runs are kept short for. */
   realtime: realtimeSchema.optional(),
+  /** Words by which partitions of interleave.yaml take this model, beside its name. */
+  tags: z.array(z.string().min(1).max(128)).max(64).optional(),
+  /** Default: every lane that a partition serves. */
+  lanes: z.array(z.enum(LANES)).min(1).optional(),
   /** Longest row in tokens, special tokens included. */
   maxTokens: positiveInt.max(1_048_576).optional(),
   pooling: z.enum(POOLINGS).optional(),
@@ -78,6 +82,9 @@ export interface ModelManifest {
   /** Time for a live answer where the caller names none; null: that of interleave.yaml. */
   timeoutMs: number | null;
   sloMs: number | null;
+  tags: string[];
+  /** Null: every lane that a partition serves. */
+  lanes: Lane[] | null;
   /** Null for plain tensor models. */
   text: TextManifest | null;
 }

@@ -158,12 +158,16 @@ pooling: max
 normalize: false
 embeddingOutput: e
 labels: [x, y]
+tags: [large]
+lanes: [batch]
 `;
     const manifest = manifestOf({ ...text({ architectures: ['BertModel'], pad_token_id: 1, id2label: { 0: 'a' } }), 'model.yaml': yaml });
     expect(manifest).toMatchObject({
       task: 'text-pair-scoring',
       taskIsExplicit: true,
       timeoutMs: 2000,
+      tags: ['large'],
+      lanes: ['batch'],
       text: { maxTokens: 7, pooling: 'max', normalize: false, embeddingOutput: 'e', labels: ['x', 'y'] },
     });
     expect(workerModelPlan(manifest, lane)).toEqual({
@@ -191,6 +195,9 @@ labels: [x, y]
     ['realtime: { timeoutMs: 50, sloMs: 80 }', 'realtime.sloMs: expected at most timeoutMs (50) but received 80'],
     ['realtime: { deadline: 5 }', 'realtime: '],
     ['deduplicate: sometimes', 'deduplicate: '],
+    ['lanes: []', 'lanes: '],
+    ['lanes: [live]', 'lanes.0: '],
+    ['tags: large', 'tags: '],
   ])('refuses "%s" and names the key', (yaml, message) => {
     write({ 'm/model.onnx': '', 'm/model.yaml': yaml });
     expect(scan()[0]?.reason).toContain(`model.yaml: ${message}`);

@@ -114,6 +114,8 @@ function readManifest(name: string, folder: string, candidate: Candidate): Model
     deduplicate: file.deduplicate ?? true,
     timeoutMs: file.realtime?.timeoutMs ?? null,
     sloMs: file.realtime?.sloMs ?? null,
+    tags: file.tags ?? [],
+    lanes: file.lanes ?? null,
     text,
   };
 }

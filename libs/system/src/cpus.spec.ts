@@ -1,4 +1,4 @@
-import { cpuModelOf, formatCpuList, parseCpuList, readTopology, topologyOf } from './cpus';
+import { cpuModelOf, formatCpuList, parseCpuList } from './cpus';
 
 describe('CPU lists', () => {
   it.each([
@@ -17,25 +17,6 @@ describe('CPU lists', () => {
 
   it('refuses what is no list', () => {
     expect(() => parseCpuList('0-x')).toThrow(/expected ranges/);
-  });
-});
-
-describe('topology', () => {
-  it('is never wider than affinity, cgroup and what is online', () => {
-    const { effective } = topologyOf({ processStatus: 'Cpus_allowed_list:\t0-5\n', cgroupCpus: '2-9\n', online: '0-3,5,6\n' });
-    expect(effective).toEqual([2, 3, 5]);
-  });
-
-  it('ignores a cgroup without a CPU set of its own', () => {
-    expect(topologyOf({ processStatus: 'Cpus_allowed_list:\t0-1\n', cgroupCpus: '\n', online: '0-1\n' }).effective).toEqual([0, 1]);
-  });
-
-  it('refuses sources without a CPU in common', () => {
-    expect(() => topologyOf({ processStatus: 'Cpus_allowed_list:\t4\n', cgroupCpus: null, online: '0-1\n' })).toThrow(/no CPU/);
-  });
-
-  it('reads this machine', () => {
-    expect(readTopology().effective.length).toBeGreaterThan(0);
   });
 });
 

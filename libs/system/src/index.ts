@@ -2,3 +2,4 @@ export * from './cpus';
 export * from './executables';
 export * from './kernel';
 export * from './kernel-lock';
+export * from './topology';

@@ -89,7 +89,7 @@ export async function partsOf(backend: EchoBackend, settings: { queueItemsMax?: 
   const queueItemsMax = settings.queueItemsMax ?? 1024;
   const placement: Placement = {
     formatVersion: 1,
-    partitions: [{ id: 'p0', class: 'burstable', cpus: [0] }],
+    partitions: [{ id: 'p0', class: 'burstable', cpus: [0], memoryBytes: null }],
     workers: [{ id: 'p0-realtime', partitionId: 'p0', lane: 'realtime', cpus: [0], socketPath: '', models, queueItemsMax, channelBytes: 0 }],
   };
   mkdirSync(config.runDir, { recursive: true });

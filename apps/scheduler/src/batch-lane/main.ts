@@ -22,7 +22,7 @@ async function main(): Promise<void> {
   mkdirSync(config.runDir, { recursive: true });
   const registry = new Registry();
   observeEventLoop(registry, PROCESS_ID);
-  const catalog = await openModelCatalog(config.modelsDir, log);
+  const catalog = await openModelCatalog(config.modelsDir, 'batch', log);
   const pool = new WorkerPool({ lane: 'batch', runDir: config.runDir });
   catalog.applyReports(pool.models());
   pool.onModelsChanged(() => catalog.applyReports(pool.models()));

@@ -1,21 +1,28 @@
 import { existsSync } from 'node:fs';
 import type { Config } from '@app/config';
-import type { Lane, WorkerModelPlan } from '@app/contracts';
 import { scanRepository, workerModelPlan } from '@app/models';
-import type { Logger } from '@app/telemetry';
+import type { PlaceableModel } from './model-assignment';
 
-/** What each lane's workers load: every model version of the repository whose files can be served. */
-export function laneModels(config: Pick<Config, 'modelsDir' | 'realtime' | 'batch'>, log: Logger): Record<Lane, WorkerModelPlan[]> {
+export interface LaneModels {
+  models: PlaceableModel[];
+  /** What cannot be served, and why; one sentence each. */
+  warnings: string[];
+}
+
+/** Every model version of the repository whose files can be served, as each lane's workers load it. */
+export function laneModels(config: Pick<Config, 'modelsDir' | 'realtime' | 'batch'>): LaneModels {
   if (!existsSync(config.modelsDir)) {
-    log.warn({ modelsDir: config.modelsDir }, `MODELS_DIR ${config.modelsDir} does not exist, so there is no model to serve`);
-    return { realtime: [], batch: [] };
+    return { models: [], warnings: [`MODELS_DIR ${config.modelsDir} does not exist, so there is no model to serve`] };
   }
-  const manifests = scanRepository(config.modelsDir).flatMap(({ name, version, manifest, reason }) => {
-    if (manifest === null) log.warn({ model: name, version, reason }, `model ${name} version ${version} cannot be served: ${reason}`);
-    return manifest === null ? [] : [manifest];
-  });
-  return {
-    realtime: manifests.map((manifest) => workerModelPlan(manifest, config.realtime)),
-    batch: manifests.map((manifest) => workerModelPlan(manifest, config.batch)),
-  };
+  const found: LaneModels = { models: [], warnings: [] };
+  for (const { name, version, manifest, reason } of scanRepository(config.modelsDir)) {
+    if (manifest === null) {
+      found.warnings.push(`model ${name} version ${version} cannot be served: ${reason}`);
+      continue;
+    }
+    const { tags, lanes } = manifest;
+    const plans = { realtime: workerModelPlan(manifest, config.realtime), batch: workerModelPlan(manifest, config.batch) };
+    found.models.push({ name, version, tags, lanes, plans });
+  }
+  return found;
 }

@@ -1,96 +1,99 @@
-import type { Lane, PartitionPlan, Placement, WorkerModelPlan, WorkerPlan } from '@app/contracts';
 import type { FileConfig } from '@app/config';
+import { LANES, type Lane, type Placement, type WorkerPlan } from '@app/contracts';
 import { formatCpuList, type Topology } from '@app/system';
+import { checkModels, partitionsOf, unknownModels, type PlaceableModel } from './model-assignment';
+import { CPUS_WITH_SYSTEM_SHARE_MIN, cpusByNode, PlacementError, resolvePartitions, type Partition } from './partition';
 
 export interface PlacementInput {
   topology: Topology;
   config: Pick<FileConfig, 'partitions' | 'realtime' | 'batch'>;
-  /** What each lane's workers load. */
-  models: Record<Lane, WorkerModelPlan[]>;
+  models: PlaceableModel[];
   socketPathOf: (workerId: string) => string;
 }
 
-/** A configuration that this machine cannot hold; the message says why and what is there. */
-export class PlacementError extends Error {
-  override readonly name = 'PlacementError';
+/** A plan that holds, and what its operator should know. */
+export interface PlacementPlan {
+  placement: Placement;
+  /** Usable CPUs without executors, for everything else that runs. */
+  systemCpus: number[];
+  /** What works, but hardly as it was meant; one sentence each. */
+  warnings: string[];
 }
-
-/** From this many CPUs on, some are left to the system's and our own other processes. */
-const CPUS_WITH_SYSTEM_SHARE_MIN = 4;
-const SYSTEM_SHARE = 1 / 8;
 
 /**
  * What runs where: pure, so that it can be tried on any recorded machine. Throws a `PlacementError` for a configuration
- * that cannot hold: a CPU that is not there or not allowed, a CPU in two partitions, an id twice.
+ * that cannot hold, with the reason: CPUs that are absent, forbidden or in two partitions, more memory than there is, a
+ * batch lane without CPUs, a model that a lane cannot reach.
  */
-export function planPlacement(input: PlacementInput): Placement {
-  const partitions = input.config.partitions.length > 0 ? input.config.partitions : [defaultPartition(input.topology)];
-  checkIds(partitions);
-  for (const partition of partitions) checkCpus(partition, input.topology);
-  checkOverlaps(partitions);
-  return {
-    formatVersion: 1,
-    partitions: partitions.map(({ id, class: partitionClass, cpus }) => ({ id, class: partitionClass, cpus: ascending(cpus) })),
-    workers: partitions.flatMap((partition) => lanesOf(partition).map((lane) => planWorker(partition, lane, input))),
-  };
-}
-
-/** Low CPU numbers, which get most of the machine's interrupts, are the ones left to the system. */
-function defaultPartition({ effective }: Topology): PartitionPlan {
-  const systemCpus = effective.length < CPUS_WITH_SYSTEM_SHARE_MIN ? 0 : Math.max(1, Math.floor(effective.length * SYSTEM_SHARE));
-  return { id: 'default', class: 'burstable', cpus: effective.slice(systemCpus) };
-}
-
-function lanesOf(partition: PartitionPlan): Lane[] {
-  return partition.class === 'reserved' ? ['realtime'] : ['realtime', 'batch'];
-}
-
-function planWorker(partition: PartitionPlan, lane: Lane, { config, models, socketPathOf }: PlacementInput): WorkerPlan {
-  const id = `${partition.id}-${lane}`;
-  return {
-    id,
+export function planPlacement({ topology, config, models, socketPathOf }: PlacementInput): PlacementPlan {
+  const partitions = resolvePartitions(config.partitions, topology);
+  checkMemory(partitions, topology);
+  checkModels(models, partitions);
+  const planned = new Set(partitions.flatMap(({ cpus }) => cpus));
+  const systemCpus = topology.effective.filter((cpu) => !planned.has(cpu));
+  const workerOf = (partition: Partition, lane: Lane): WorkerPlan => ({
+    id: `${partition.id}-${lane}`,
     partitionId: partition.id,
     lane,
-    cpus: ascending(partition.cpus),
-    socketPath: socketPathOf(id),
-    models: models[lane],
+    cpus: partition.executorCpus[lane],
+    socketPath: socketPathOf(`${partition.id}-${lane}`),
+    models: models.filter((model) => partitionsOf(model, lane, partitions).includes(partition)).map(({ plans }) => plans[lane]),
     queueItemsMax: config[lane].queueItemsMax,
     channelBytes: config[lane].channelBytes,
+  });
+  const workers = partitions.flatMap((partition) => LANES.filter((lane) => partition.lanes.includes(lane)).map((lane) => workerOf(partition, lane)));
+  return {
+    placement: {
+      formatVersion: 1,
+      partitions: partitions.map(({ id, class: partitionClass, cpus, memoryBytes }) => ({ id, class: partitionClass, cpus, memoryBytes })),
+      workers,
+    },
+    systemCpus,
+    warnings: [
+      ...unservedLanes(partitions),
+      ...(models.length > 0 ? idleWorkers(workers) : []),
+      ...unknownModels(models, partitions).map(({ partition, entry }) => `partition "${partition}": no model has the name or tag "${entry}"`),
+      ...partitions.flatMap((partition) => [...withheldCpus(partition), ...spannedNodes(partition, topology)]),
+      ...(systemCpus.length === 0 && topology.effective.length >= CPUS_WITH_SYSTEM_SHARE_MIN ? [NO_SYSTEM_CPU] : []),
+    ],
   };
 }
 
-function checkIds(partitions: readonly PartitionPlan[]): void {
-  for (const [index, { id }] of partitions.entries()) {
-    if (partitions.findIndex((other) => other.id === id) !== index) {
-      throw new PlacementError(`partitions[${index}].id: "${id}" is used twice; give each partition an id of its own`);
-    }
-  }
+const NO_SYSTEM_CPU = 'every CPU is in a partition, so api, runner, Redis and the system run beside the executors; leave one CPU out';
+
+function checkMemory(partitions: readonly Partition[], { memoryBytes }: Topology): void {
+  const plannedBytes = partitions.reduce((sum, partition) => sum + (partition.memoryBytes ?? 0), 0);
+  if (plannedBytes <= memoryBytes) return;
+  const parts = partitions.flatMap(({ id, memoryBytes: own }) => (own === null ? [] : [`"${id}" ${formatGib(own)}`]));
+  throw new PlacementError(
+    `memory of the partitions: ${parts.join(', ')}, in all ${formatGib(plannedBytes)}, but this process may use ${formatGib(memoryBytes)} (machine or cgroup limit); lower some`,
+  );
 }
 
-function checkCpus({ id, cpus }: PartitionPlan, { online, effective }: Topology): void {
-  const repeated = cpus.find((cpu, index) => cpus.indexOf(cpu) !== index);
-  if (repeated !== undefined) throw new PlacementError(`partition "${id}": CPU ${repeated} is named twice`);
-  const absent = cpus.filter((cpu) => !online.includes(cpu));
-  if (absent.length > 0) throw new PlacementError(`partition "${id}": no CPU ${absent.join(', ')} here; online are ${formatCpuList(online)}`);
-  const forbidden = cpus.filter((cpu) => !effective.includes(cpu));
-  if (forbidden.length > 0) {
-    throw new PlacementError(
-      `partition "${id}": CPU ${forbidden.join(', ')} is outside the set this process may use (${formatCpuList(effective)}, by CPU affinity or cgroup cpuset)`,
-    );
-  }
+export const formatGib = (bytes: number): string => `${Number((bytes / 2 ** 30).toFixed(1))} GiB`;
+
+function unservedLanes(partitions: readonly Partition[]): string[] {
+  const isServed = (lane: Lane): boolean => partitions.some(({ lanes }) => lanes.includes(lane));
+  return [
+    ...(isServed('batch') ? [] : ['no partition serves the batch lane, so batches will wait for ever']),
+    ...(isServed('realtime') ? [] : ['no partition serves the real-time lane, so live requests will not be answered']),
+  ];
 }
 
-function checkOverlaps(partitions: readonly PartitionPlan[]): void {
-  const ownerOf = new Map<number, string>();
-  for (const { id, cpus } of partitions) {
-    for (const cpu of cpus) {
-      const owner = ownerOf.get(cpu);
-      if (owner !== undefined) throw new PlacementError(`partitions "${owner}" and "${id}" both have CPU ${cpu}; each CPU belongs to one partition`);
-      ownerOf.set(cpu, id);
-    }
-  }
+function idleWorkers(workers: readonly WorkerPlan[]): string[] {
+  const idle = workers.filter(({ models }) => models.length === 0);
+  return idle.map(({ partitionId, lane }) => `partition "${partitionId}": no model runs in its ${lane} lane; take the lane out of its lanes, or add to its models`);
 }
 
-function ascending(cpus: readonly number[]): number[] {
-  return [...cpus].sort((a, b) => a - b);
+function withheldCpus({ id, lanes, cpus, executorCpus }: Partition): string[] {
+  const withheld = lanes.includes('batch') ? cpus.filter((cpu) => !executorCpus.batch.includes(cpu)) : [];
+  if (withheld.length === 0) return [];
+  return [`partition "${id}": no batch executor on CPU ${formatCpuList(withheld)}, hyper-thread siblings of reserved cores; batchBesideReserved: true allows it`];
+}
+
+function spannedNodes({ id, cpus }: Partition, topology: Topology): string[] {
+  const nodes = [...cpusByNode(cpus, topology)];
+  if (nodes.length === 1) return [];
+  const parts = nodes.map(([node, own]) => `${formatCpuList(own)} on node ${node}`).join(', ');
+  return [`partition "${id}" spans NUMA nodes (${parts}): most of its executors will read weights from another node's memory; make it one partition for each node`];
 }

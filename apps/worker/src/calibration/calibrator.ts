@@ -22,6 +22,8 @@ export interface CalibratorOptions {
   runtimeVersion: string;
   /** 0: only takes over what others measured. */
   budgetMs: number;
+  /** Whether this worker is the one to measure a model. */
+  measures: (model: { name: string; version: string }) => boolean;
   log: Logger;
 }
 
@@ -102,7 +104,7 @@ export class Calibrator {
   /** The first model that needs it and that no other process measures. */
   private async measureNext(): Promise<void> {
     for (const subject of this.subjects) {
-      if (!this.isWaiting(subject)) continue;
+      if (!this.isWaiting(subject) || !this.options.measures(subject)) continue;
       const lock = await this.store.lock(subject.costId.id);
       if (lock === null) continue;
       try {

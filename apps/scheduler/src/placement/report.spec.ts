@@ -1,0 +1,66 @@
+import { loadConfig, type FileConfig } from '@app/config';
+import type { WorkerModelPlan } from '@app/contracts';
+import { planPlacement } from './placement';
+import { planReport } from './report';
+import { MACHINES, topologyOfMachine, type MachineName } from './testing/machines';
+
+const file = loadConfig({ CONFIG: undefined, DATA_DIR: '/tmp/d' });
+const encoder = { name: 'encoder', version: '1' } as WorkerModelPlan;
+
+function report(machine: MachineName, partitions: (Partial<FileConfig['partitions'][number]> & { id: string; cpus: string })[] = [], colours = false): string {
+  const topology = topologyOfMachine(MACHINES[machine]);
+  const plan = planPlacement({
+    topology,
+    config: { ...file, partitions: partitions.map((partition) => ({ class: 'burstable', batchBesideReserved: false, ...partition })) },
+    models: [{ name: 'encoder', version: '1', tags: [], lanes: null, plans: { realtime: encoder, batch: encoder } }],
+    socketPathOf: (id) => id,
+  });
+  return planReport({ ...plan, topology }, colours);
+}
+
+describe('report of a plan', () => {
+  it('draws each CPU, hyper-threads below each other, and lists partitions, workers, models and warnings', () => {
+    const partitions = [
+      { id: 'front', class: 'reserved' as const, cpus: '1-2', models: ['encoder'] },
+      { id: 'shared', cpus: '3-5', memory: 2 ** 31 },
+    ];
+    expect(report('eightThreads', partitions)).toBe(`8 usable CPUs (0-7) of 8 online, 32 GiB of memory
+
+package 0, NUMA node 0
+  CPU 0-3  .. Ar Ar Bb
+  CPU 4-7  Bb Bl .. ..
+letter: partition; r reserved, b burstable, l burstable without a batch executor; .. left to the system; -- not for this process
+
+A  front: reserved, CPU 1-2
+   realtime: 2 executors on 1-2: encoder 1
+B  shared: burstable, CPU 3-5, memory 2 GiB
+   realtime: 3 executors on 3-5: no model
+   batch: 2 executors on 3-4: encoder 1
+   system: CPU 0,6-7
+
+warning: partition "shared": no model runs in its realtime lane; take the lane out of its lanes, or add to its models
+warning: partition "shared": no batch executor on CPU 5, hyper-thread siblings of reserved cores; batchBesideReserved: true allows it`);
+  });
+
+  it('groups by package and NUMA node, 16 cores a line', () => {
+    const lines = report('twoSockets').split('\n');
+    expect(lines.filter((line) => /^package/.test(line))).toEqual(['package 0, NUMA node 0', 'package 0, NUMA node 1', 'package 1, NUMA node 2', 'package 1, NUMA node 3']);
+    expect(lines.slice(2, 7)).toEqual([
+      'package 0, NUMA node 0',
+      `  CPU 0-15     ${Array(16).fill('..').join(' ')}`,
+      `  CPU 128-143  ${Array(16).fill('..').join(' ')}`,
+      `  CPU 16-31    ${Array(16).fill('Ab').join(' ')}`,
+      `  CPU 144-159  ${Array(16).fill('Ab').join(' ')}`,
+    ]);
+    expect(lines.filter((line) => line.startsWith('  CPU')).flatMap((line) => line.match(/[A-D]b|\.\./g))).toHaveLength(256);
+  });
+
+  it('shows what this process may not use', () => {
+    expect(report('oddContainer')).toContain('  CPU 0-15     -- -- -- .. -- Ab -- Ab Ab Ab -- -- -- -- -- --\n');
+  });
+
+  it('has escapes only where colours are wanted', () => {
+    expect(report('twoCpus')).not.toContain('\u001b');
+    expect(report('twoCpus', [], true)).toContain('\u001b[48;5;28mAb\u001b[0m');
+  });
+});

@@ -1,0 +1,33 @@
+import type { WorkerPlan } from '@app/contracts';
+import { formatCpuList } from '@app/system';
+import { drawCpus, LETTERS } from './drawing';
+import { formatGib } from './placement';
+import type { NodePlan } from './plan-node';
+
+/** The plan for people: the CPUs, then partitions with their workers and models, then warnings. */
+export function planReport(plan: NodePlan, colours: boolean): string {
+  const { topology, systemCpus } = plan;
+  const { online, effective, memoryBytes } = topology;
+  const machine = `${effective.length} usable CPUs (${formatCpuList(effective)}) of ${online.length} online, ${formatGib(memoryBytes)} of memory`;
+  return [
+    machine,
+    '',
+    drawCpus(plan, colours),
+    '',
+    ...partitionLines(plan),
+    `   system: ${systemCpus.length === 0 ? 'no CPU of its own' : `CPU ${formatCpuList(systemCpus)}`}`,
+    ...(plan.warnings.length === 0 ? [] : ['', ...plan.warnings.map((warning) => `warning: ${warning}`)]),
+  ].join('\n');
+}
+
+function partitionLines({ placement }: NodePlan): string[] {
+  return placement.partitions.flatMap(({ id, class: partitionClass, cpus, memoryBytes }, index) => [
+    `${LETTERS[index]}  ${id}: ${partitionClass}, CPU ${formatCpuList(cpus)}${memoryBytes === null ? '' : `, memory ${formatGib(memoryBytes)}`}`,
+    ...placement.workers.filter(({ partitionId }) => partitionId === id).map(workerLine),
+  ]);
+}
+
+function workerLine({ lane, cpus, models }: WorkerPlan): string {
+  const executors = `${cpus.length} ${cpus.length === 1 ? 'executor' : 'executors'} on ${formatCpuList(cpus)}`;
+  return `   ${lane}: ${executors}: ${models.map(({ name, version }) => `${name} ${version}`).join(', ') || 'no model'}`;
+}

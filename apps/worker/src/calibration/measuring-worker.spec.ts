@@ -1,0 +1,22 @@
+import type { Lane, WorkerModelPlan, WorkerPlan } from '@app/contracts';
+import { measuresCosts } from './measuring-worker';
+
+const worker = (lane: Lane, ...versions: string[]): WorkerPlan => ({
+  ...{ id: `p-${lane}`, partitionId: 'p', lane, cpus: [0], socketPath: '', queueItemsMax: 1, channelBytes: 0 },
+  models: versions.map((version) => ({ name: 'encoder', version }) as WorkerModelPlan),
+});
+
+describe('who measures the costs of a model', () => {
+  const realtime = worker('realtime', '1', '2');
+  const batch = worker('batch', '1');
+  const encoder = (version: string) => ({ name: 'encoder', version });
+
+  it.each<[string, WorkerPlan, WorkerPlan[], string, boolean]>([
+    ['a batch worker', batch, [realtime, batch], '1', true],
+    ['no real-time worker where a batch worker has the model', realtime, [realtime, batch], '1', false],
+    ['a real-time worker where batch workers have other versions only', realtime, [realtime, batch], '2', true],
+    ['a real-time worker where there is no batch worker', realtime, [realtime], '1', true],
+  ])('%s', (_name, own, workers, version, measures) => {
+    expect(measuresCosts(own, { workers }, encoder(version))).toBe(measures);
+  });
+});
