@@ -4,4 +4,5 @@ export function quantile(samples: number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? NaN;
 }
 
-export const median = (samples: number[]): number => quantile(samples, 0.5);
+/** The middle sample; of an even number the mean of the middle two, so that two rounds do not count as the better one. */
+export const median = (samples: number[]): number => (quantile(samples, 0.5) - quantile(samples.map((sample) => -sample), 0.5)) / 2;

@@ -59,7 +59,7 @@ export interface InferenceBackend {
    * The look before a body is read: throws `overloaded` when a typical request cannot be expected to be answered within
    * `timeoutMs`. Model null: not known yet.
    */
-  checkAhead(model: string | null, timeoutMs: number): void;
+  checkAhead(model: string | null, version: string | null, timeoutMs: number): void;
   /** Items handed to workers and not yet answered. */
   inFlightItems(): number;
   close(): Promise<void>;

@@ -8,6 +8,7 @@ const NS_PER_MS = 1e6;
 const NS_PER_S = 1e9;
 /** Weight of the newest request in the moving average of what requests cost. */
 const TYPICAL_WEIGHT = 1 / 16;
+const UNREAD_SHARE_MAX = 1 / 8;
 
 /** Predicts what each item costs, where the model's cost is known, so that it counts while it is in flight. */
 export function weighItems(items: PendingItem[], key: string, slot: WorkerSlot | undefined): void {
@@ -23,22 +24,28 @@ export function weighItems(items: PendingItem[], key: string, slot: WorkerSlot |
  * wrong, and only runs correct them.
  */
 export function refuseWhatComesTooLate(slots: WorkerSlot[], key: string, items: PendingItem[], timeoutMs: number): void {
-  refuseUnlessAny(slots, timeoutMs, (slot) => {
-    const model = slot.readyModel(key);
-    if (model === null || model.cost === null) return 0;
-    const { cost, signature } = model;
-    const highNs = items.reduce((sum, { item }) => sum + cost.highNs(itemWeight(item, signature)), 0) / executorsOf(slot);
-    model.typicalHighNs += (model.typicalHighNs === 0 ? 1 : TYPICAL_WEIGHT) * (highNs - model.typicalHighNs);
-    return highNs;
-  });
+  const highNs = new Map(slots.map((slot) => [slot, requestHighNs(slot, key, items)]));
+  refuseUnlessAny(slots, timeoutMs, (slot) => highNs.get(slot) ?? 0);
+}
+
+/** What the request costs at most on this worker; remembered as typical for its model. */
+function requestHighNs(slot: WorkerSlot, key: string, items: PendingItem[]): number {
+  const model = slot.readyModel(key);
+  if (model === null || model.cost === null) return 0;
+  const { cost, signature } = model;
+  const highNs = items.reduce((sum, { item }) => sum + cost.highNs(itemWeight(item, signature)), 0) / executorsOf(slot);
+  model.typicalHighNs += (model.typicalHighNs === 0 ? 1 : TYPICAL_WEIGHT) * (highNs - model.typicalHighNs);
+  return highNs;
 }
 
 /**
- * As `refuseWhatComesTooLate`, for a request that has not been read: it is taken for a typical one of its model. `key`
- * null: the model is not known either.
+ * As `refuseWhatComesTooLate`, for a request that has not been read: it is taken for a typical one of its model, but for
+ * no more than a share of its deadline, so that what large requests cost does not keep small ones out. `key` null: the
+ * model is not known either.
  */
 export function refuseUnread(slots: WorkerSlot[], key: string | null, timeoutMs: number): void {
-  refuseUnlessAny(slots, timeoutMs, (slot) => (key === null ? 0 : (slot.readyModel(key)?.typicalHighNs ?? 0)));
+  const highNsMax = timeoutMs * NS_PER_MS * UNREAD_SHARE_MAX;
+  refuseUnlessAny(slots, timeoutMs, (slot) => (key === null ? 0 : Math.min(highNsMax, slot.readyModel(key)?.typicalHighNs ?? 0)));
 }
 
 const executorsOf = (slot: WorkerSlot): number => Math.max(1, slot.plan.cpus.length);

@@ -1,6 +1,9 @@
 import type { Axis, CostRatio, InferenceItem, ModelCost, ModelSignature } from '@app/contracts';
 import { type CostTableHandle, loadAddon } from './addon';
 
+/** So that sums of predictions stay exact. */
+const NS_MAX = 1e12;
+
 /** What an item weighs in a run: its rows, and tokens of a row (the sum over its sequence axes; 1 where there is none). */
 export interface ItemWeight {
   rows: number;
@@ -26,12 +29,12 @@ export class CostEstimate {
   expectedNs(weight: ItemWeight, sharesRuns: boolean): number {
     const { rows, length } = weight;
     const ns = sharesRuns ? loadAddon().costTableBestRowNs(this.table, length) * rows : this.runNs(weight);
-    return Math.round(ns * this.ratio.median);
+    return Math.min(NS_MAX, Math.round(ns * this.ratio.median));
   }
 
   /** Of one run of the item by itself; exceeded by one in twenty. */
   highNs(weight: ItemWeight): number {
-    return Math.round(this.runNs(weight) * this.ratio.high);
+    return Math.min(NS_MAX, Math.round(this.runNs(weight) * this.ratio.high));
   }
 
   private runNs({ rows, length }: ItemWeight): number {

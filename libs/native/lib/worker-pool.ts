@@ -82,8 +82,8 @@ export class WorkerPool implements InferenceBackend {
     return pending.promise;
   }
 
-  checkAhead(model: string | null, timeoutMs: number): void {
-    const report = model === null ? null : resolveModel(this.reports, model, null);
+  checkAhead(model: string | null, version: string | null, timeoutMs: number): void {
+    const report = model === null ? null : resolveModel(this.reports, model, version);
     const key = report === null ? null : modelKey(report.name, report.version);
     const slots = [...this.slots.values()];
     refuseUnread(key === null ? slots : slots.filter((slot) => slot.readyModel(key) !== null), key, timeoutMs);

@@ -39,9 +39,9 @@ export function addLiveHooks(fastify: FastifyInstance, { admission, backend, met
     reply.raw.once('close', () => metrics.finished(live, reply.raw.writableFinished ? reply.statusCode : HUNG_UP));
     try {
       admission.checkRoom();
-      const { model } = request.params as { model?: string };
-      const modelTimeoutMs = model === undefined ? null : catalog.find(model, null).timeoutMs;
-      backend.checkAhead(model ?? null, callerOptions(request.headers).timeoutMs ?? modelTimeoutMs ?? timeoutMs);
+      const { model, version = null } = request.params as { model?: string; version?: string };
+      const modelTimeoutMs = model === undefined ? null : catalog.find(model, version).timeoutMs;
+      backend.checkAhead(model ?? null, version, callerOptions(request.headers).timeoutMs ?? modelTimeoutMs ?? timeoutMs);
     } catch (error) {
       return done(error as Error);
     }

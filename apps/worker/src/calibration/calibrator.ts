@@ -105,15 +105,16 @@ export class Calibrator {
   private async measureNext(): Promise<void> {
     for (const subject of this.subjects) {
       if (!this.isWaiting(subject) || !this.options.measures(subject)) continue;
-      const lock = await this.store.lock(subject.costId.id);
-      if (lock === null) continue;
+      let lock: Awaited<ReturnType<typeof this.store.lock>> = null;
       try {
+        lock = await this.store.lock(subject.costId.id);
+        if (lock === null) continue;
         this.takeOver(subject); // it may have been finished a moment ago
         if (this.isWaiting(subject)) return await this.measure(subject);
       } catch (error) {
         this.skip(subject, (error as Error).message);
       } finally {
-        lock.close();
+        lock?.close();
       }
     }
   }

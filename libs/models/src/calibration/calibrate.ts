@@ -41,17 +41,20 @@ export async function calibrate(run: CalibrationRun): Promise<CalibrationOutcome
     run.onTable(grid);
     store.write(id, { model: run.model, key: run.key, measuredAt: new Date().toISOString(), finished, grid });
   };
-  const { finished, error } = await measureTable({
-    ...run,
-    cells,
-    onCell: (cell) => {
-      store.writeMarker(id, { ...marker, cell: `${cell.rows} × ${cell.length}` });
-      run.onCell(cell);
-    },
-    onPhase: () => keep(false),
-  });
-  keep(finished);
-  store.removeMarker(id);
-  if (!finished) return { state: 'aborted' };
-  return cells.grid() === null ? { state: 'skipped', reason: error ?? 'there was no time for a single run' } : { state: 'measured' };
+  try {
+    const { finished, error } = await measureTable({
+      ...run,
+      cells,
+      onCell: (cell) => {
+        store.writeMarker(id, { ...marker, cell: `${cell.rows} × ${cell.length}` });
+        run.onCell(cell);
+      },
+      onPhase: () => keep(false),
+    });
+    keep(finished);
+    if (!finished) return { state: 'aborted' };
+    return cells.grid() === null ? { state: 'skipped', reason: error ?? 'there was no time for a single run' } : { state: 'measured' };
+  } finally {
+    store.removeMarker(id); // only a death leaves it
+  }
 }
