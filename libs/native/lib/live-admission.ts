@@ -8,6 +8,7 @@ const NS_PER_MS = 1e6;
 const NS_PER_S = 1e9;
 /** Weight of the newest request in the moving average of what requests cost. */
 const TYPICAL_WEIGHT = 1 / 16;
+/** Of the deadline: what an unread request is taken to cost at most. */
 const UNREAD_SHARE_MAX = 1 / 8;
 
 /** Predicts what each item costs, where the model's cost is known, so that it counts while it is in flight. */

@@ -85,7 +85,7 @@ TEST_P(Scenario, BurstyArrivals) {
   for (TraceItem& item : trace) item.arrivalNs -= item.arrivalNs % (500 * kMs);
   const SimulationReport report = Simulate(trace, PlanFor(load, seed_));
   ExpectPromisesKept(report, load);
-  // A burst is counted as if its rows ran one by one, which is more than they take together.
+  // A burst is counted at the best batches, but with the reserve that is more than its rows take together.
   EXPECT_LE(report.refused, report.items / 10);
   EXPECT_GE(report.rowsPerRun, 4);
   EXPECT_LE(report.regret, 1.12);
