@@ -84,9 +84,10 @@ describe.each(['realtime', 'batch'] as const)('a worker process of the %s lane',
 
   it('answers the others that shared a run which took too long', async () => {
     await start(['endless'], { runTimeoutMs: 300 });
-    const results = await infer('endless', ...[3, 4, -1, 5, 6].map((value) => int64Item(value)));
+    const results = await infer('endless', ...[3, 4, -1, 2, 5].map((value) => int64Item(value)));
     expect(results.map(outcomeOf)).toEqual(['ok', 'ok', 'inference_failed', 'ok', 'ok']);
-    expect(firstOf(results[3])).toBe(10n);
+    // The model adds the largest value of the run to each: only the largest of all is the same however they were grouped.
+    expect(firstOf(results[4])).toBe(10n);
   });
 
   it('dies of a poisonous item, and only that item fails', async () => {
