@@ -40,7 +40,14 @@ export interface InferenceRequest {
   /** 0 default, 1 highest, larger is lower. */
   priority: number;
   /** Aborting takes items that still wait out of the queue. */
-  signal: AbortSignal | null;
+  signal: CancelSignal | null;
+}
+
+/** The part of an AbortSignal that is needed here; a whole one costs a live request 20 us. */
+export interface CancelSignal {
+  readonly aborted: boolean;
+  addEventListener(type: 'abort', listener: () => void, options?: { once: boolean }): void;
+  removeEventListener(type: 'abort', listener: () => void): void;
 }
 
 /**

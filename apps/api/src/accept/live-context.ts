@@ -1,3 +1,4 @@
+import type { HangUp } from './hang-up';
 import type { LiveTiming } from './live-timing';
 import type { ErrorCode } from '@app/contracts';
 
@@ -12,6 +13,8 @@ export interface LiveContext {
   model: string;
   /** Code of the error that was answered; null when none was. */
   errorCode: ErrorCode | null;
+  /** Told when the connection closes while its items are in flight. */
+  hangUp: HangUp | null;
   /** Null until it was answered. */
   timing: LiveTiming | null;
 }

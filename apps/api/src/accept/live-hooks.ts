@@ -33,10 +33,13 @@ export function addLiveHooks(fastify: FastifyInstance, { admission, backend, met
   fastify.addHook('onRequest', (request, reply, done) => {
     const endpoint = request.routeOptions.config.live;
     if (endpoint === undefined) return done();
-    const live: LiveContext = { endpoint, arrivedMs: performance.now(), model: '', errorCode: null, timing: null };
+    const live: LiveContext = { endpoint, arrivedMs: performance.now(), model: '', errorCode: null, hangUp: null, timing: null };
     request.live = live;
     // Unlike Fastify's onResponse, `close` also comes when the caller hangs up.
-    reply.raw.once('close', () => metrics.finished(live, reply.raw.writableFinished ? reply.statusCode : HUNG_UP));
+    reply.raw.once('close', () => {
+      live.hangUp?.abort();
+      metrics.finished(live, reply.raw.writableFinished ? reply.statusCode : HUNG_UP);
+    });
     try {
       admission.checkRoom();
       const { model, version = null } = request.params as { model?: string; version?: string };

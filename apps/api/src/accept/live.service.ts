@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import type { Config } from '@app/config';
 import { InterleaveError, type InferenceBackend, type ItemResult } from '@app/contracts';
 import type { PreparedRequest, ResponseBody } from '@app/protocols';
@@ -6,6 +7,8 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Admission } from '../admission/admission';
 import { BACKEND, CONFIG } from '../parts';
 import { callerOptions } from './caller-options';
+import { HangUp } from './hang-up';
+import type { LiveContext } from './live-context';
 import { liveTiming, serverTiming } from './live-timing';
 
 /** The live path after accept: tokenize, admit, enqueue (the worker coalesces and runs), respond. Never touches Redis. */
@@ -21,31 +24,31 @@ export class LiveService {
    * Answers one request with what `prepare` made of its body, or throws what the error filter answers. Its items are
    * given up when the caller hangs up.
    */
-  async answer(request: FastifyRequest, reply: FastifyReply, prepare: () => Promise<PreparedRequest>): Promise<void> {
+  async answer(request: FastifyRequest, reply: FastifyReply, prepare: (body: Buffer) => Promise<PreparedRequest>): Promise<void> {
+    const live = liveContext(request);
+    const bytes = await request.readBody();
     const bodyReadMs = performance.now();
-    const arrivedMs = request.live?.arrivedMs ?? bodyReadMs;
-    const prepared = await prepare();
-    if (request.live) request.live.model = prepared.model;
+    const { arrivedMs } = live;
+    const prepared = await prepare(bytes);
+    live.model = prepared.model;
     const preparedMs = performance.now();
-    const results = await this.run(prepared, request, reply, preparedMs - arrivedMs);
+    const results = await this.run(prepared, request.headers, live, preparedMs - arrivedMs);
     const answeredMs = performance.now();
     const body = prepared.respond(results);
     const timing = liveTiming({ arrivedMs, bodyReadMs, preparedMs, answeredMs, respondedMs: performance.now() }, results);
     // Counted after the answer has left: see live-hooks.
-    if (request.live) request.live.timing = timing;
+    live.timing = timing;
     reply.header('server-timing', serverTiming(timing));
     send(reply, body);
   }
 
-  private async run(prepared: PreparedRequest, request: FastifyRequest, reply: FastifyReply, spentMs: number): Promise<ItemResult[]> {
-    const options = callerOptions(request.headers);
+  private async run(prepared: PreparedRequest, headers: IncomingHttpHeaders, live: LiveContext, spentMs: number): Promise<ItemResult[]> {
+    const options = callerOptions(headers);
     const timeoutMs = (options.timeoutMs ?? prepared.timeoutMs ?? this.config.realtime.timeoutMs) - spentMs;
     if (timeoutMs <= 0) throw new InterleaveError('deadline_exceeded', 'The time for the answer was over before the request could be queued');
     const items = prepared.items.length;
     this.admission.admit(items);
-    const hangUp = new AbortController();
-    const onClose = () => hangUp.abort();
-    reply.raw.once('close', onClose);
+    live.hangUp = new HangUp();
     let answered = false;
     try {
       const results = await this.backend.infer({
@@ -54,15 +57,20 @@ export class LiveService {
         items: prepared.items,
         timeoutMs,
         priority: options.priority ?? prepared.priority,
-        signal: hangUp.signal,
+        signal: live.hangUp,
       });
       answered = true;
       return results.map(resultOrThrow);
     } finally {
-      reply.raw.off('close', onClose);
+      live.hangUp = null;
       this.admission.release(items, answered);
     }
   }
+}
+
+function liveContext({ live }: FastifyRequest): LiveContext {
+  if (live === null) throw new Error('this route lacks its live setting');
+  return live;
 }
 
 /** A live request is answered as a whole: the first item that failed fails it. */

@@ -1,9 +1,8 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import type { Config } from '@app/config';
 import type { ModelCatalog } from '@app/models';
 import { parseJsonBody, prepare, splitInferBody, type Endpoint, type Limits, type PreparedRequest } from '@app/protocols';
 import { Inject, Injectable } from '@nestjs/common';
-import type { FastifyRequest } from 'fastify';
-import { bodyBytes } from '../http/body-bytes';
 import { unsupportedMediaType } from '../http/error-answer';
 import { CATALOG, CONFIG } from '../parts';
 
@@ -26,14 +25,13 @@ export class Preparer {
     };
   }
 
-  async prepare(endpoint: Endpoint, request: FastifyRequest): Promise<PreparedRequest> {
-    const bytes = bodyBytes(request);
+  async prepare(endpoint: Endpoint, bytes: Buffer, headers: IncomingHttpHeaders): Promise<PreparedRequest> {
     if (endpoint.kind === 'open-inference') {
-      const headerLength = request.headers['inference-header-content-length'];
+      const headerLength = headers['inference-header-content-length'];
       const { body, binary } = splitInferBody(bytes, headerLength === undefined ? null : String(headerLength));
       return prepare(endpoint, body, binary, this.catalog, this.limits);
     }
-    if (request.headers['content-type']?.startsWith('application/octet-stream')) throw unsupportedMediaType('application/octet-stream');
+    if (headers['content-type']?.startsWith('application/octet-stream')) throw unsupportedMediaType('application/octet-stream');
     return prepare(endpoint, parseJsonBody(bytes), null, this.catalog, this.limits);
   }
 }

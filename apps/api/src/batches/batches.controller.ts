@@ -3,7 +3,6 @@ import { isBatchId, type BatchView } from '@app/queues';
 import { parseJsonBody } from '@app/protocols';
 import type { FastifyRequest } from 'fastify';
 import { Documented, PAGE_QUERY } from '../docs/documented';
-import { bodyBytes } from '../http/body-bytes';
 import { parseBatchRequest, parsePage } from './batch-requests';
 import { BatchService } from './batch.service';
 import { toList, type List } from './list';
@@ -19,8 +18,8 @@ export class BatchesController {
   @Post()
   @HttpCode(200)
   @Documented({ tag: 'batches', summary: 'Start a batch over an uploaded file', body: 'BatchRequest', ok: 'Batch', errors: [400, 404, 413, 415, 507], errorSchema: 'OpenAiError' })
-  create(@Req() request: FastifyRequest): Promise<BatchView> {
-    return this.service.createBatch(parseBatchRequest(parseJsonBody(bodyBytes(request))));
+  async create(@Req() request: FastifyRequest): Promise<BatchView> {
+    return this.service.createBatch(parseBatchRequest(parseJsonBody(await request.readBody())));
   }
 
   @Get()

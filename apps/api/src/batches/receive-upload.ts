@@ -1,13 +1,14 @@
 import type { IncomingMessage } from 'node:http';
-import { Readable } from 'node:stream';
 import multipart from '@fastify/multipart';
 import { InterleaveError } from '@app/contracts';
 import { toFileObject, type Upload } from '@app/queues';
 import type { FileObject } from '@app/contracts';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { invalid, LIFE_SECONDS_MAX, parseExpiry } from './batch-requests';
+import { mediaType } from '../http/media-type';
 import type { BatchService } from './batch.service';
 
+const FORM = 'multipart/form-data';
 const NDJSON = ['application/x-ndjson', 'application/jsonl', 'application/jsonlines'];
 const FIELD_BYTES_MAX = 64 * 1024;
 const FIELDS_MAX = 16;
@@ -21,20 +22,21 @@ const DRAIN_MS_MAX = 5_000;
 export async function acceptUploads(fastify: FastifyInstance): Promise<void> {
   // The size is limited where the bytes are counted anyway; a limit here can leave the stream hanging.
   await fastify.register(multipart, { throwFileSizeLimit: false, limits: { fileSize: Infinity, files: 1, fields: FIELDS_MAX, parts: FIELDS_MAX + 1, fieldSize: FIELD_BYTES_MAX } });
-  for (const type of NDJSON) fastify.addContentTypeParser(type, (_request, payload, done) => done(null, payload));
 }
 
 /** Stores the file of `POST /v1/files`: a form with its fields in any order, or the rows themselves as the body. */
 export async function receiveUpload(service: BatchService, request: FastifyRequest): Promise<FileObject> {
   const upload = new Reception(service, Number(request.headers['content-length'] ?? 0));
   try {
-    if (request.isMultipart()) await receiveForm(upload, request);
-    else if (request.body instanceof Readable) await receiveRows(upload, request, request.body);
-    else throw new InterleaveError('unsupported_media_type', `Content-Type: expected multipart/form-data or ${NDJSON[0]}; send the file as a form with the fields "purpose" and "file"`);
+    const type = mediaType(request);
+    if (type === FORM) await receiveForm(upload, request);
+    else if (NDJSON.includes(type)) await receiveRows(upload, request);
+    else throw new InterleaveError('unsupported_media_type', `Content-Type: expected ${FORM} or ${NDJSON[0]}; send the file as a form with the fields "purpose" and "file"`);
     return await upload.finish();
   } catch (error) {
     await upload.discard();
     await drain(request.raw);
+    request.isBodyCutOff = !request.raw.readableEnded;
     throw asRefusal(error);
   }
 }
@@ -86,6 +88,8 @@ class Reception {
 }
 
 async function receiveForm(upload: Reception, request: FastifyRequest): Promise<void> {
+  // The plugin learns this from its content-type parser, and those do not run: see fastify-adapter.
+  request.isMultipart = () => true;
   for await (const part of request.parts()) {
     if (part.type === 'field') upload.setField(part.fieldname, String(part.value));
     else if (part.fieldname === 'file') await upload.storeFile(part.filename ?? '', part.file);
@@ -93,14 +97,14 @@ async function receiveForm(upload: Reception, request: FastifyRequest): Promise<
   }
 }
 
-async function receiveRows(upload: Reception, request: FastifyRequest, body: Readable): Promise<void> {
+async function receiveRows(upload: Reception, request: FastifyRequest): Promise<void> {
   const query = request.query as Record<string, unknown>;
   for (const name of ['purpose', 'expires_after[anchor]', 'expires_after[seconds]']) {
     const value = query[name];
     if (typeof value === 'string') upload.setField(name, value);
   }
   // A refusal must not destroy the request: its sender is still to read the answer.
-  const content = body.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>;
+  const content = request.raw.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>;
   await upload.storeFile(typeof query['filename'] === 'string' ? query['filename'] : '', content);
 }
 

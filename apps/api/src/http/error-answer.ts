@@ -11,8 +11,6 @@ interface ForeignError {
   status?: unknown;
 }
 
-/** Refusals after which the rest of a body may still be on its way: the connection is not used again. */
-const CLOSES_CONNECTION: ReadonlySet<ErrorCode> = new Set(['too_large', 'request_timeout']);
 const RETRY_AFTER_SECONDS = 1;
 
 /** Sends the error in the shape of the protocol that the path belongs to. */
@@ -23,7 +21,7 @@ export function answerError(error: InterleaveError, request: FastifyRequest, rep
     return;
   }
   if (error.status === 429 || error.status === 503) reply.header('retry-after', String(error.retryAfterSeconds ?? RETRY_AFTER_SECONDS));
-  if (CLOSES_CONNECTION.has(error.code)) reply.header('connection', 'close');
+  if (request.isBodyCutOff) reply.header('connection', 'close');
   reply
     .code(error.status)
     .header('content-type', 'application/json; charset=utf-8')

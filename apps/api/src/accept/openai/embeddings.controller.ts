@@ -23,6 +23,6 @@ export class EmbeddingsController {
     errorSchema: 'OpenAiError',
   })
   create(@Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
-    return this.live.answer(request, reply, () => this.preparer.prepare({ kind: 'embeddings', model: null, version: null }, request));
+    return this.live.answer(request, reply, (body) => this.preparer.prepare({ kind: 'embeddings', model: null, version: null }, body, request.headers));
   }
 }
