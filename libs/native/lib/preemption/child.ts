@@ -3,7 +3,7 @@ import { loadAddon } from '../addon';
 /** Longer than any proof takes: a child that nobody ends ends by itself. */
 const LIFE_MS = 10_000;
 const WAKEUPS = 200;
-const ATTEMPT_MS_MAX = 600;
+const ATTEMPT_MS_MAX = 400;
 
 /** `child.js spin|measure <cpu>`: one of the two processes of the proof; ends when its parent does. */
 function main([role, cpuText]: string[]): void {
