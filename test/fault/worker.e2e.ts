@@ -45,6 +45,7 @@ describe.each(['realtime', 'batch'] as const)('a worker process of the %s lane',
     const status = await statusOf(socket);
     expect(status).toMatchObject({ id: plan.id, lane, pid: worker.child.pid, state: 'serving', executors: [{ cpu: 0 }] });
     expect(status.models.map(({ name, state }) => [name, state])).toEqual([['crash', 'ready'], ['endless', 'ready']]);
+    expect(status.isolation.map(({ tool, state }) => `${tool} ${state}`)).toEqual(expect.arrayContaining(['process-affinity active', 'memory-limit off', `oom-score ${lane === 'batch' ? 'active' : 'off'}`]));
     expect(status.executors[0]?.isolation.map(({ tool }) => tool).sort()).toEqual(['cpu-affinity', 'nice', 'scheduling-class', 'scheduling-slice']);
     const metrics = await fetchProcessStatus<MetricsJson>(socket, '/metrics', 5000);
     const labels = { model: 'crash', version: '1', lane, worker: plan.id };

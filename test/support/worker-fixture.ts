@@ -24,7 +24,7 @@ export class WorkerFixture {
   plan(id: string, lane: Lane, modelNames: readonly string[]): WorkerPlan {
     buildModels(this.modelsDir, modelNames);
     return {
-      ...{ id, partitionId: 'all', lane, cpus: [0], socketPath: runPaths(this.runDir).workerSocket(id) },
+      ...{ id, partitionId: 'all', lane, cpus: [0], processCpus: [0], memoryBytes: null, socketPath: runPaths(this.runDir).workerSocket(id) },
       models: modelNames.map((name) => modelPlan(this.modelsDir, name)),
       ...{ queueItemsMax: 1024, channelBytes: 64 << 20 },
     };

@@ -1,11 +1,12 @@
 import { mkdirSync } from 'node:fs';
 import { Inject, Injectable } from '@nestjs/common';
 import { runPaths, type Config } from '@app/config';
-import type { Placement } from '@app/contracts';
+import type { Placement, PreemptionProof } from '@app/contracts';
 import { serveProcessStatus, type Logger, type ProcessStatusServer } from '@app/telemetry';
 import { autogroupEnabled, formatCpuList } from '@app/system';
 import { planNode } from './placement/plan-node';
 import { writePlacement } from './placement/placement-file';
+import { preemptionOf } from './preemption';
 import { processSpecs } from './processes';
 import { SchedulerMetrics } from './scheduler-metrics';
 import { schedulerStatus } from './scheduler-status';
@@ -35,9 +36,12 @@ export class NodeScheduler {
     mkdirSync(dataDir, { recursive: true });
     mkdirSync(runDir, { recursive: true, mode: 0o700 });
     lockDataDir(dataDir);
-    const placement = this.place();
-    const metrics = new SchedulerMetrics(() => supervisor.processes);
-    const supervisor = new Supervisor(processSpecs(this.config, placement), new PidFiles(runDir), {
+    const pidFiles = new PidFiles(runDir);
+    const preemption = await preemptionOf(planNode(this.config), runDir, pidFiles);
+    this.log[preemption.verdict === 'holds' ? 'info' : 'warn']({ preemption }, preemption.reason);
+    const placement = this.place(preemption);
+    const metrics = new SchedulerMetrics(() => supervisor.processes, preemption);
+    const supervisor = new Supervisor(processSpecs(this.config, placement), pidFiles, {
       log: this.log,
       timings: DEFAULT_TIMINGS,
       onRestart: ({ id }) => metrics.restarted(id),
@@ -46,7 +50,7 @@ export class NodeScheduler {
     this.statusServer = await serveProcessStatus({
       socketPath: runPaths(runDir).statusSocket('scheduler'),
       registry: metrics.registry,
-      status: () => schedulerStatus(placement, supervisor.processes),
+      status: () => schedulerStatus(placement, preemption, supervisor.processes),
     });
     await supervisor.start();
     this.warnOfOtherSessions(supervisor);
@@ -63,8 +67,8 @@ export class NodeScheduler {
     this.supervisor?.hurry();
   }
 
-  private place(): Placement {
-    const { placement, topology, warnings } = planNode(this.config);
+  private place(preemption: PreemptionProof): Placement {
+    const { placement, topology, warnings } = planNode(this.config, preemption);
     for (const { id, class: partitionClass, cpus } of placement.partitions) {
       this.log.info({ partition: id, class: partitionClass, cpus }, `partition ${id}: ${partitionClass}, CPUs ${formatCpuList(cpus)} of ${formatCpuList(topology.effective)}`);
     }

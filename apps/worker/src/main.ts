@@ -1,20 +1,19 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { type Config, loadConfig, runPaths } from '@app/config';
 import type { Placement, WorkerPlan } from '@app/contracts';
-import { inspectRuntime, startWorker, type WorkerHandle } from '@app/native';
+import { inspectRuntime, isolateProcess, startWorker, type WorkerHandle } from '@app/native';
 import { createLogger, type Logger, observeEventLoop, serveProcessStatus } from '@app/telemetry';
 import { Registry } from 'prom-client';
 import { Calibrator } from './calibration/calibrator';
 import { measuresCosts } from './calibration/measuring-worker';
+import { livePids } from './live-pids';
 import { logModelChanges } from './model-log';
-import { registerCalibrationState, registerWorkerMetrics } from './worker-metrics';
+import { registerCalibrationState, registerIsolation, registerWorkerMetrics } from './worker-metrics';
 import { workerStatus } from './worker-status';
 
 /** Shorter than the scheduler's patience for the whole node. */
 const DRAIN_MS = 20_000;
-/** Of 1000; among the kernel's first choices when memory runs out. */
-const BATCH_OOM_SCORE = 500;
 
 /**
  * One worker of the placement: native executors and their channel. JavaScript only reports and ends it, on threads of
@@ -26,9 +25,11 @@ async function main(): Promise<void> {
   const plan = planOf(workerIdOf(process.argv.slice(2)), placement);
   process.title = `interleave ${plan.id}`;
   const log = createLogger(plan.id, config.logLevel);
-  if (plan.lane === 'batch') preferForOutOfMemory(log);
   // Before clients can come: a signal that nobody handles would end the process with their items.
   const ended = signalToEnd(config.supervised);
+  // Before any thread of the worker starts: they inherit CPUs and memory nodes.
+  const isolation = isolateProcess(plan, plan.lane === 'batch' ? await livePids(config.runDir, placement) : []);
+  for (const { tool, state, reason } of isolation) if (state === 'unavailable') log.warn({ tool, reason }, `isolation: ${tool} is unavailable`);
 
   const worker = startWorker({ plan, ortLibraryPath: config.ortLibraryPath });
   const registry = new Registry();
@@ -38,12 +39,13 @@ async function main(): Promise<void> {
     ...{ budgetMs: config.calibration.budgetMs, measures: (model) => measuresCosts(plan, placement, model) },
   });
   registerWorkerMetrics(registry, { id: plan.id, lane: plan.lane }, () => worker.stats());
+  registerIsolation(registry, { id: plan.id, lane: plan.lane }, () => [...isolation, ...worker.executors().flatMap((executor) => executor.isolation)]);
   registerCalibrationState(registry, { id: plan.id, lane: plan.lane }, () => calibrator.statuses());
   let state: 'serving' | 'draining' = 'serving';
   const statusServer = await serveProcessStatus({
     socketPath: runPaths(config.runDir).statusSocket(plan.id),
     registry,
-    status: () => workerStatus(plan, state, worker, calibrator.statuses()),
+    status: () => workerStatus(plan, state, worker, { isolation, calibration: calibrator.statuses() }),
   });
   log.info({ cpus: plan.cpus, models: plan.models.length }, 'serving');
   const stopLogging = logModelChanges(worker, log);
@@ -75,14 +77,6 @@ function planOf(workerId: string, { workers }: Placement): WorkerPlan {
   const plan = workers.find(({ id }) => id === workerId);
   if (plan === undefined) throw new Error(`the placement has no worker ${workerId}; it has ${workers.map(({ id }) => id).join(', ') || 'none'}`);
   return plan;
-}
-
-function preferForOutOfMemory(log: Logger): void {
-  try {
-    writeFileSync('/proc/self/oom_score_adj', String(BATCH_OOM_SCORE));
-  } catch (error) {
-    log.warn({ err: error }, 'the out-of-memory score could not be raised; the kernel may choose another process first');
-  }
 }
 
 /** A terminal sends SIGINT and SIGHUP to all processes: under a scheduler only its SIGTERM counts. */

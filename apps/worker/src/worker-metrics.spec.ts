@@ -1,7 +1,7 @@
 import type { CalibrationStatus } from '@app/contracts';
 import type { WorkerModelStats } from '@app/native';
 import { Registry } from 'prom-client';
-import { registerCalibrationState, registerWorkerMetrics } from './worker-metrics';
+import { registerCalibrationState, registerIsolation, registerWorkerMetrics } from './worker-metrics';
 
 const STATS: WorkerModelStats = {
   name: 'encoder',
@@ -78,6 +78,17 @@ describe('metrics of a worker', () => {
         `interleave_calibration_state{${labels},state="measuring"} 0`,
         `interleave_calibration_state{${labels},state="measured"} 1`,
       ]),
+    );
+  });
+
+  it('count executors and the process by the state of each isolation tool', async () => {
+    const pinned = { tool: 'cpu-affinity', state: 'active', reason: null } as const;
+    registerIsolation(registry, { id: 'all-batch', lane: 'batch' }, () => [pinned, pinned, { tool: 'memory-limit', state: 'off', reason: 'none set' }]);
+    await registry.metrics();
+    const lines = (await registry.metrics()).split('\n');
+    const ofTool = (tool: string, state: string): string => `interleave_isolation_tools{lane="batch",worker="all-batch",tool="${tool}",state="${state}"}`;
+    expect(lines).toEqual(
+      expect.arrayContaining([`${ofTool('cpu-affinity', 'active')} 2`, `${ofTool('cpu-affinity', 'unavailable')} 0`, `${ofTool('memory-limit', 'off')} 1`]),
     );
   });
 

@@ -1,4 +1,4 @@
-import { CALIBRATION_STATES, type CalibrationStatus, type Lane } from '@app/contracts';
+import { CALIBRATION_STATES, type CalibrationStatus, ISOLATION_STATES, type IsolationTool, type Lane } from '@app/contracts';
 import type { WorkerModelStats } from '@app/native';
 import { Counter, Gauge, type Histogram, type Registry } from 'prom-client';
 
@@ -109,6 +109,22 @@ export function registerCalibrationState(registry: Registry, { id, lane }: Worke
     collect() {
       for (const { name, version, state } of statuses()) {
         for (const other of CALIBRATION_STATES) this.set({ model: name, version, lane, worker: id, state: other }, other === state ? 1 : 0);
+      }
+    },
+  });
+}
+
+/** How many of the worker's executors, or the worker itself, have each tool in each state. */
+export function registerIsolation(registry: Registry, { id, lane }: WorkerLabels, tools: () => IsolationTool[]): void {
+  new Gauge({
+    name: 'interleave_isolation_tools',
+    help: 'Executors (or worker processes, for tools of a whole process) by the state of an isolation tool',
+    labelNames: ['lane', 'worker', 'tool', 'state'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { tool, state } of tools()) {
+        for (const other of ISOLATION_STATES) this.inc({ lane, worker: id, tool, state: other }, other === state ? 1 : 0);
       }
     },
   });

@@ -1,8 +1,13 @@
-import type { CalibrationStatus, WorkerPlan, WorkerProcessStatus } from '@app/contracts';
+import type { WorkerPlan, WorkerProcessStatus } from '@app/contracts';
 import type { WorkerHandle } from '@app/native';
 
 /** What `GET /status` answers. */
-export function workerStatus(plan: WorkerPlan, state: WorkerProcessStatus['state'], worker: WorkerHandle, calibration: CalibrationStatus[]): WorkerProcessStatus {
+export function workerStatus(
+  plan: WorkerPlan,
+  state: WorkerProcessStatus['state'],
+  worker: WorkerHandle,
+  known: Pick<WorkerProcessStatus, 'isolation' | 'calibration'>,
+): WorkerProcessStatus {
   return {
     id: plan.id,
     lane: plan.lane,
@@ -15,6 +20,6 @@ export function workerStatus(plan: WorkerPlan, state: WorkerProcessStatus['state
       waitingItems: queueItems,
       oldestAgeSeconds: queueAgeSeconds,
     })),
-    calibration,
+    ...known,
   };
 }

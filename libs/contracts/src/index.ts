@@ -4,6 +4,7 @@ export * from './float16';
 export * from './inference';
 export * from './models';
 export * from './placement';
+export * from './preemption';
 export * from './stages';
 export * from './tensors';
 export * from './worker-status';

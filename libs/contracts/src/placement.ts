@@ -24,6 +24,10 @@ export interface WorkerPlan {
   lane: Lane;
   /** One executor per entry, pinned to that CPU. */
   cpus: number[];
+  /** Where the other threads of the process may run. */
+  processCpus: number[];
+  /** Its share of the partition's memory; null: no limit. */
+  memoryBytes: number | null;
   socketPath: string;
   models: WorkerModelPlan[];
   /** Rows that may wait and run per client at once; a submission past it is refused. */

@@ -1,12 +1,16 @@
 import type { ModelReport } from './models';
 import type { Lane } from './stages';
 
-/** What keeps one executor apart from the others. */
+export const ISOLATION_STATES = ['active', 'off', 'unavailable'] as const;
+
+/** What keeps an executor or a worker process apart from the others; the first four tools are of one executor. */
 export interface IsolationTool {
-  tool: 'cpu-affinity' | 'scheduling-class' | 'scheduling-slice' | 'nice';
-  /** `off`: not wanted in this lane. */
-  state: 'active' | 'unavailable' | 'off';
-  /** Why it is unavailable. */
+  tool:
+    | ('cpu-affinity' | 'scheduling-class' | 'scheduling-slice' | 'nice')
+    | ('process-affinity' | 'numa-binding' | 'memory-limit' | 'oom-score' | 'cpu-idle');
+  /** `off`: not wanted in this lane or on this machine. */
+  state: (typeof ISOLATION_STATES)[number];
+  /** Why it is unavailable; may say why it is off, or by what means it is active. */
   reason: string | null;
 }
 
@@ -47,6 +51,8 @@ export interface WorkerProcessStatus {
   pid: number;
   state: 'serving' | 'draining';
   models: ModelReport[];
+  /** Of the process as a whole. */
+  isolation: IsolationTool[];
   executors: ExecutorStatus[];
   queue: ModelQueueStatus[];
   calibration: CalibrationStatus[];

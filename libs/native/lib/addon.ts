@@ -39,6 +39,12 @@ export interface NativeAddon {
   workerClose(worker: NativeWorkerHandle): Promise<boolean>;
   /** Lets the calling thread, which stands between callers and live executors, wake up about as soon as they do. */
   isolateFront(): IsolationTool;
+  /** As in src/isolation/process_isolation.h. Call before `workerStart`. */
+  isolateProcess(options: NativeProcessIsolation): IsolationTool[];
+  /** As in src/isolation/wakeup_probe.h; blocks. */
+  measureWakeups(options: { cpu: number; count: number; limitMs: number }): NativeWakeups;
+  /** Keeps `cpu` busy as a batch executor would, for `limitMs`. Returns once it does. */
+  spinAsBatch(options: { cpu: number; limitMs: number }): IsolationTool[];
   /** Null: the analytic table. Throws a TypeError or RangeError that says what is wrong with the grid. */
   costTableCreate(grid: CostGrid | null): CostTableHandle;
   /** Predicted cost of one run; `rows` and `length` are whole and count as at least 1. */
@@ -51,6 +57,27 @@ export interface NativeAddon {
   runtimeVersion(options: { ortLibraryPath: string }): string;
   /** A worker in virtual time; blocks. Throws a TypeError or RangeError that says what is wrong with trace or costs. */
   simulate(options: SimulationOptions): SimulationReport;
+}
+
+export interface NativeProcessIsolation {
+  workerId: string;
+  lane: Lane;
+  /** Of all threads that are not executors. */
+  cpus: number[];
+  /** Of these CPUs; empty where the machine has one node. */
+  numaNodes: number[];
+  /** Resident; 0: no limit. */
+  memoryBytes: number;
+  executors: number;
+  /** Running workers of the real-time lane. */
+  livePids: number[];
+}
+
+export interface NativeWakeups {
+  /** Of the thread that was measured. */
+  tools: IsolationTool[];
+  /** How late it ran after each sleep; ascending. */
+  delaysNs: number[];
 }
 
 /** Opaque; freed by the garbage collector. */

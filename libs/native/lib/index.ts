@@ -1,5 +1,6 @@
 export { ChannelError, IllegalStateError } from './errors';
-export { isolateFront } from './isolation';
+export { isolateFront, isolateProcess } from './isolation';
+export { provePreemption, type ProofOptions } from './preemption/proof';
 export { inspectRuntime, type RuntimeReport } from './runtime';
 export { WorkerPool, type WorkerPoolOptions } from './worker-pool';
 export { startWorker, type StartWorkerOptions, type WorkerHandle, type WorkerModelStats } from './worker';

@@ -1,4 +1,5 @@
-import type { IsolationTool } from '@app/contracts';
+import type { IsolationTool, WorkerPlan } from '@app/contracts';
+import { readTopology, type Topology } from '@app/system';
 import { loadAddon } from './addon';
 
 /**
@@ -7,4 +8,21 @@ import { loadAddon } from './addon';
  */
 export function isolateFront(): IsolationTool {
   return loadAddon().isolateFront();
+}
+
+/**
+ * Isolates this process as the worker of a plan: CPUs of all its threads, NUMA nodes, memory limit, out-of-memory score and
+ * cpu.idle; call before `startWorker`. `livePids`: running workers of the real-time lane.
+ */
+export function isolateProcess({ id, lane, cpus, processCpus, memoryBytes }: WorkerPlan, livePids: number[]): IsolationTool[] {
+  return loadAddon().isolateProcess({
+    ...{ workerId: id, lane, cpus: processCpus, numaNodes: numaNodesOf(processCpus, readTopology()) },
+    ...{ memoryBytes: memoryBytes ?? 0, executors: cpus.length, livePids },
+  });
+}
+
+/** Empty where all CPUs of the machine are on one node. */
+function numaNodesOf(cpus: number[], { places }: Topology): number[] {
+  if (new Set(places.map(({ nodeId }) => nodeId)).size === 1) return [];
+  return [...new Set(places.filter(({ cpu }) => cpus.includes(cpu)).map(({ nodeId }) => nodeId))];
 }

@@ -41,6 +41,8 @@ describe('WorkerPool', () => {
     partitionId: 'all',
     lane: 'realtime',
     cpus: [0],
+    processCpus: [0],
+    memoryBytes: null,
     socketPath: join(folder, `${id}.sock`),
     models: [],
     queueItemsMax: 64,

@@ -5,7 +5,7 @@ import { bundledRuntime } from './runtime';
 const TELL_MS = 1000;
 
 export interface StartWorkerOptions {
-  plan: WorkerPlan;
+  plan: Omit<WorkerPlan, 'processCpus' | 'memoryBytes'>;
   /** Null: the library that comes with onnxruntime-node. */
   ortLibraryPath: string | null;
 }

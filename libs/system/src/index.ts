@@ -1,3 +1,4 @@
+export * from './cpu-group';
 export * from './cpus';
 export * from './executables';
 export * from './kernel';

@@ -41,6 +41,29 @@ export function endless(): ModelFiles {
   return { '1/model.onnx': b.encode() };
 }
 
+/**
+ * `result` [batch] = `value` [batch]; when one is negative it allocates 4 MiB, fills it and keeps it, again and again, for
+ * ever. For tests of containment only.
+ */
+export function hoard(): ModelFiles {
+  const b = new GraphBuilder('hoard');
+  const value = b.input('value', 'INT64', ['batch']);
+  const forEver = b.op('Less', [b.op('ReduceMin', [value], { axes: [0], keepdims: 0 }), b.int(0)]);
+  const kept = b.op('Loop', ['', forEver], { body: { graph: hoardingBody(forEver) } });
+  b.output('result', 'INT64', ['batch'], b.op('Add', [value, b.op('Size', [kept])]));
+  return { '1/model.onnx': b.encode() };
+}
+
+/** One step: 2^19 int64 that the loop collects, and go on while `forEver` (a value of the graph around it) holds. */
+function hoardingBody(forEver: string): ReturnType<GraphBuilder['graph']> {
+  const body = new GraphBuilder('body', 'FP32', 'body_');
+  const iteration = body.input('body_iteration', 'INT64', []);
+  body.input('body_condition', 'BOOL', []);
+  body.output('body_continue', 'BOOL', [], forEver);
+  body.output('body_kept', 'INT64', [2 ** 19], body.op('Expand', [iteration, body.ints(2 ** 19)]));
+  return body.graph();
+}
+
 /** One step: count + 1, and go on while it is less than `largest` or `forEver` holds (values of the graph around it). */
 function countingBody(largest: string, forEver: string): ReturnType<GraphBuilder['graph']> {
   const body = new GraphBuilder('body', 'FP32', 'body_');

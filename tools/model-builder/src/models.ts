@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { crash, crashAtZero, endless } from './bad-models';
+import { crash, crashAtZero, endless, hoard } from './bad-models';
 import { builderFingerprint, isUpToDate, writeModel, type ModelFiles } from './files';
 import { bfloat16, fixed, half, noBatch, noMask, strings, twoAxes, types } from './tensor-models';
 import { classifier, encoderSmall, encoderTiny, reranker, tokenClassifier } from './text-models';
@@ -22,6 +22,7 @@ const MODELS: Record<string, () => ModelFiles> = {
   crash,
   'crash-at-zero': crashAtZero,
   endless,
+  hoard,
 };
 export const MODEL_NAMES: readonly string[] = Object.keys(MODELS);
 

@@ -47,6 +47,8 @@ const show = (s) => {
     count(batch.total), count(batch.failed), batch.model ?? '–', batch.endpoint, new Date(batch.createdAtMs).toLocaleString()]), 'No batches yet');
   const parts = [s.notReady === null ? element('span', 'good', 'ready') : element('span', 'bad', 'not ready: ' + s.notReady)];
   if (s.redisIsReady === false) parts.push(', ', element('span', 'bad', 'Redis is away: batches wait'));
+  if (s.preemption !== null && s.preemption.verdict !== 'holds') parts.push(', ', element('span', s.preemption.verdict === 'fails' ? 'bad' : 'busy', s.preemption.reason));
+  if (s.preemption !== null && s.preemption.verdict === 'holds') parts.push(element('span', 'soft', ', ' + s.preemption.reason));
   if (s.eventLoopDelayMs !== null) parts.push(element('span', 'soft', ', event loop p99 ' + fixed(s.eventLoopDelayMs, 1, ' ms') + ', version ' + s.version));
   document.getElementById('summary').replaceChildren(...parts);
 };

@@ -1,4 +1,4 @@
-import type { BatchStatus, Lane, ModelState } from '@app/contracts';
+import type { BatchStatus, Lane, ModelState, PreemptionProof } from '@app/contracts';
 
 /** `GET /dashboard/state`. Null stands for what is not known (yet); rates and quantiles are over the last seconds. */
 export interface DashboardState {
@@ -11,6 +11,8 @@ export interface DashboardState {
   redisIsReady: boolean | null;
   /** How late the event loop of the API was, 99th percentile; the worst of its processes. */
   eventLoopDelayMs: number | null;
+  /** Whether batches give way to live requests; null while the scheduler does not answer. */
+  preemption: Pick<PreemptionProof, 'verdict' | 'reason'> | null;
   lanes: LaneState[];
   processes: ProcessState[];
   workers: WorkerState[];

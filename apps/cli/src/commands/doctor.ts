@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { ConfigError, loadConfig, type Config } from '@app/config';
 import { checkAutogroup, checkCpus, checkFlock, checkNode, checkRedis, checkSchedIdle } from '../doctor/machine-checks';
 import { checkConfig, checkDataDir, checkModels, checkPort, checkRuntime } from '../doctor/node-checks';
+import { checkPreemption } from '../doctor/preemption-check';
 import { broken, type Finding, type Verdict } from '../doctor/report';
 
 const MARKS: Record<Verdict, string> = { ok: 'ok      ', degraded: 'degraded', broken: 'BROKEN  ' };
@@ -27,6 +28,7 @@ async function examine(): Promise<Finding[]> {
     checkCpus(),
     checkSchedIdle(config.searchPath),
     checkAutogroup(),
+    await checkPreemption(config),
     checkFlock(config.searchPath),
     checkRedis(config.redisUrl, config.searchPath),
     checkDataDir(config),

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadConfig } from '@app/config';
 import { atLeast, checkCpus, checkNode, checkRedis } from './machine-checks';
+import { preemptionFinding } from './preemption-check';
 import { checkDataDir, checkModels, checkPort, checkRuntime } from './node-checks';
 
 let dir: string;
@@ -17,6 +18,17 @@ function program(name: string, output: string): void {
 }
 
 describe('doctor', () => {
+  it.each([
+    ['holds', 'ok'],
+    ['fails', 'degraded'],
+    ['unclear', 'degraded'],
+  ] as const)('takes preemption that "%s" for %s, and says why', (verdict, expected) => {
+    const finding = preemptionFinding({ verdict, cause: null, reason: 'p99 1 ms', cpu: 0, attempts: 1, p50Ms: 1, p99Ms: 1, aloneP99Ms: null });
+    expect(finding.verdict).toBe(expected);
+    expect(finding.detail).toContain('p99 1 ms');
+    expect(finding.remedy === null).toBe(expected === 'ok');
+  });
+
   it.each([
     ['20.19.0', true],
     ['20.18.3', false],

@@ -1,7 +1,7 @@
 import type { FileConfig } from '@app/config';
 import { loadConfig } from '@app/config';
-import { LANES, type WorkerModelPlan } from '@app/contracts';
-import { parseCpuList } from '@app/system';
+import { LANES, type PreemptionVerdict, type WorkerModelPlan } from '@app/contracts';
+import { formatCpuList, parseCpuList } from '@app/system';
 import type { PlaceableModel } from './model-assignment';
 import { PlacementError } from './partition';
 import { planPlacement, type PlacementPlan } from './placement';
@@ -12,12 +12,13 @@ type Settings = Partial<PartitionConfig> & Pick<PartitionConfig, 'id' | 'cpus'>;
 const file = loadConfig({ CONFIG: undefined, DATA_DIR: '/tmp/d' });
 const GIB = 2 ** 30;
 
-function plan(machine: MachineName, partitions: Settings[] = [], models: PlaceableModel[] = []): PlacementPlan {
+function plan(machine: MachineName, partitions: Settings[] = [], models: PlaceableModel[] = [], verdict: PreemptionVerdict = 'holds'): PlacementPlan {
   return planPlacement({
     topology: topologyOfMachine(MACHINES[machine]),
     config: { ...file, partitions: partitions.map((partition) => ({ class: 'burstable', batchBesideReserved: false, ...partition })) },
     models,
     socketPathOf: (id) => `/run/${id}.sock`,
+    preemption: { verdict },
   });
 }
 
@@ -119,6 +120,41 @@ describe('configured partitions', () => {
   ])('refuses %s, with the reason', (_name, machine, partitions, message) => {
     expect(() => plan(machine, partitions)).toThrow(PlacementError);
     expect(() => plan(machine, partitions)).toThrow(message);
+  });
+});
+
+describe('placement where the self-test found that batch executors do not give way', () => {
+  const strict = (machine: MachineName, partitions: Settings[] = []): PlacementPlan => plan(machine, partitions, [], 'fails');
+
+  it.each<[MachineName, Settings[], Record<string, string>]>([
+    ['twoCpus', [], { 'default-realtime': '0', 'default-batch': '1' }],
+    ['eightCpus', [], { 'default-realtime': '1-4', 'default-batch': '5-7' }],
+    // CPU n and n + 4 are one core.
+    ['eightThreads', [{ id: 'a', cpus: '0-7' }], { 'a-realtime': '0-1,4-5', 'a-batch': '2-3,6-7' }],
+    ['eightThreads', [{ id: 'front', class: 'reserved', cpus: '0' }, { id: 'a', cpus: '1-2,4-6' }], { 'front-realtime': '0', 'a-realtime': '1,4-5', 'a-batch': '2,6' }],
+    ['eightCpus', [{ id: 'a', lanes: ['batch'], cpus: '1-3' }, { id: 'b', lanes: ['realtime'], cpus: '4' }], { 'a-batch': '1-3', 'b-realtime': '4' }],
+  ])('%s: no CPU has executors of both lanes, nor other threads of the other lane', (machine, partitions, expected) => {
+    const { placement } = strict(machine, partitions);
+    expect(Object.fromEntries(placement.workers.map(({ id, cpus }) => [id, formatCpuList(cpus)]))).toEqual(expected);
+    for (const { cpus, processCpus } of placement.workers) expect(processCpus).toEqual(cpus);
+  });
+
+  it('keeps a partition of one CPU as it is, and warns', () => {
+    const { placement, warnings } = strict('oneCpu');
+    expect(placement.workers.map(({ cpus }) => cpus)).toEqual([[0], [0]]);
+    expect(warnings).toEqual([expect.stringMatching(/"default" has one CPU for both lanes, and batch executors do not give way/)]);
+  });
+
+  it.each<PreemptionVerdict>(['holds', 'unclear'])('is the usual one after "%s"', (verdict) => {
+    const { placement } = plan('eightCpus', [], [], verdict);
+    expect(placement.workers.map(({ cpus, processCpus }) => [cpus, processCpus])).toEqual(Array(2).fill([parseCpuList('1-7'), parseCpuList('1-7')]));
+  });
+});
+
+describe('memory of partitions', () => {
+  it('is shared evenly by the workers of a partition', () => {
+    const { workers } = plan('eightCpus', [{ id: 'a', cpus: '1', memory: 4 * GIB }, { id: 'b', cpus: '2', lanes: ['batch'], memory: GIB }, { id: 'c', cpus: '3' }]).placement;
+    expect(workers.map(({ id, memoryBytes }) => [id, memoryBytes])).toEqual([['a-realtime', 2 * GIB], ['a-batch', 2 * GIB], ['b-batch', GIB], ['c-realtime', null], ['c-batch', null]]);
   });
 });
 

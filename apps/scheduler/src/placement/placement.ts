@@ -1,14 +1,17 @@
 import type { FileConfig } from '@app/config';
-import { LANES, type Lane, type Placement, type WorkerPlan } from '@app/contracts';
+import { LANES, type Lane, type Placement, type PreemptionProof, type WorkerPlan } from '@app/contracts';
 import { formatCpuList, type Topology } from '@app/system';
 import { checkModels, partitionsOf, unknownModels, type PlaceableModel } from './model-assignment';
 import { CPUS_WITH_SYSTEM_SHARE_MIN, cpusByNode, PlacementError, resolvePartitions, type Partition } from './partition';
+import { lanesShareCpus, separateLanes } from './separate-lanes';
 
 export interface PlacementInput {
   topology: Topology;
   config: Pick<FileConfig, 'partitions' | 'realtime' | 'batch'>;
   models: PlaceableModel[];
   socketPathOf: (workerId: string) => string;
+  /** Without it preemption is expected to work. Where it fails, the lanes of a partition get CPUs of their own. */
+  preemption?: Pick<PreemptionProof, 'verdict'> | null;
 }
 
 /** A plan that holds, and what its operator should know. */
@@ -25,8 +28,10 @@ export interface PlacementPlan {
  * that cannot hold, with the reason: CPUs that are absent, forbidden or in two partitions, more memory than there is, a
  * batch lane without CPUs, a model that a lane cannot reach.
  */
-export function planPlacement({ topology, config, models, socketPathOf }: PlacementInput): PlacementPlan {
+export function planPlacement({ topology, config, models, socketPathOf, preemption }: PlacementInput): PlacementPlan {
   const partitions = resolvePartitions(config.partitions, topology);
+  const preempts = preemption?.verdict !== 'fails';
+  if (!preempts) separateLanes(partitions, topology);
   checkMemory(partitions, topology);
   checkModels(models, partitions);
   const planned = new Set(partitions.flatMap(({ cpus }) => cpus));
@@ -36,6 +41,8 @@ export function planPlacement({ topology, config, models, socketPathOf }: Placem
     partitionId: partition.id,
     lane,
     cpus: partition.executorCpus[lane],
+    processCpus: preempts ? partition.cpus : partition.executorCpus[lane],
+    memoryBytes: partition.memoryBytes === null ? null : Math.floor(partition.memoryBytes / partition.lanes.length),
     socketPath: socketPathOf(`${partition.id}-${lane}`),
     models: models.filter((model) => partitionsOf(model, lane, partitions).includes(partition)).map(({ plans }) => plans[lane]),
     queueItemsMax: config[lane].queueItemsMax,
@@ -51,6 +58,7 @@ export function planPlacement({ topology, config, models, socketPathOf }: Placem
     systemCpus,
     warnings: [
       ...unservedLanes(partitions),
+      ...(preempts ? [] : partitions.filter(lanesShareCpus).map(({ id }) => `partition "${id}" has one CPU for both lanes, and batch executors do not give way: batches will slow live requests`)),
       ...(models.length > 0 ? idleWorkers(workers) : []),
       ...unknownModels(models, partitions).map(({ partition, entry }) => `partition "${partition}": no model has the name or tag "${entry}"`),
       ...partitions.flatMap((partition) => [...withheldCpus(partition), ...spannedNodes(partition, topology)]),

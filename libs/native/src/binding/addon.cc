@@ -3,6 +3,7 @@
 
 #include "binding/client.h"
 #include "binding/cost.h"
+#include "binding/isolation.h"
 #include "binding/simulate.h"
 #include "binding/worker.h"
 
@@ -30,6 +31,9 @@ constexpr struct {
     {"workerDrain", WorkerDrain},
     {"workerClose", WorkerClose},
     {"isolateFront", IsolateFront},
+    {"isolateProcess", IsolateProcess},
+    {"measureWakeups", MeasureWakeups},
+    {"spinAsBatch", SpinAsBatch},
     {"costTableCreate", CostTableCreate},
     {"costTableRunNs", CostTableRunNs},
     {"costTableBestRowNs", CostTableBestRowNs},

@@ -137,8 +137,6 @@ Napi::Value WorkerClose(const Napi::CallbackInfo& info) {
   });
 }
 
-Napi::Value IsolateFront(const Napi::CallbackInfo& info) { return ToolToJs(info.Env(), IsolateFrontThread()); }
-
 Napi::Value RuntimeVersion(const Napi::CallbackInfo& info) {
   const Napi::Object options = ObjectOf(info[0], "options");
   try {

@@ -5,7 +5,6 @@
 namespace interleave::binding {
 namespace {
 
-constexpr double kCpuMax = 1 << 16;
 constexpr double kModelsMax = 1 << 16;
 constexpr double kRowsMax = 1 << 16;
 constexpr double kTokensMax = 1 << 24;
@@ -76,12 +75,6 @@ ModelPlan ModelPlanOf(const Napi::Object& model) {
           .sloNs = model.Get("sloMs").IsNull() ? 0 : LimitOf(model, "sloMs", INT32_MAX) * kNsPerMs};
 }
 
-Lane LaneOf(const Napi::Object& options) {
-  const std::string lane = StringOf(options, "lane");
-  if (lane != "realtime" && lane != "batch") ThrowExpected(options.Env(), "realtime or batch", "lane");
-  return lane == "batch" ? Lane::kBatch : Lane::kRealtime;
-}
-
 Napi::Number Number(Napi::Env env, std::uint64_t value) {
   return Napi::Number::New(env, static_cast<double>(value));
 }
@@ -138,13 +131,13 @@ const char* StateName(ToolState state) {
   return "";
 }
 
-Napi::Array ToolsToJs(Napi::Env env, const std::vector<IsolationTool>& tools) {
-  Napi::Array array = Napi::Array::New(env, tools.size());
-  for (std::uint32_t i = 0; i < tools.size(); ++i) array.Set(i, ToolToJs(env, tools[i]));
-  return array;
-}
-
 }  // namespace
+
+Lane LaneOf(const Napi::Object& options) {
+  const std::string lane = StringOf(options, "lane");
+  if (lane != "realtime" && lane != "batch") ThrowExpected(options.Env(), "realtime or batch", "lane");
+  return lane == "batch" ? Lane::kBatch : Lane::kRealtime;
+}
 
 WorkerOptions WorkerOptionsOf(const Napi::Object& options) {
   WorkerOptions worker{.id = StringOf(options, "id"),
@@ -201,6 +194,12 @@ Napi::Object ToolToJs(Napi::Env env, const IsolationTool& tool) {
   object.Set("state", StateName(tool.state));
   object.Set("reason", tool.reason.empty() ? env.Null() : Napi::String::New(env, tool.reason).As<Napi::Value>());
   return object;
+}
+
+Napi::Array ToolsToJs(Napi::Env env, const std::vector<IsolationTool>& tools) {
+  Napi::Array array = Napi::Array::New(env, tools.size());
+  for (std::uint32_t i = 0; i < tools.size(); ++i) array.Set(i, ToolToJs(env, tools[i]));
+  return array;
 }
 
 Napi::Array IsolationToJs(Napi::Env env, const Engine& engine) {

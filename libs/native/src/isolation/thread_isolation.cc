@@ -5,9 +5,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
 #include <vector>
+
+#include "isolation/cpu_set.h"
 
 namespace interleave {
 namespace {
@@ -32,42 +32,16 @@ struct SchedAttr {
 };
 static_assert(sizeof(SchedAttr) == 48);
 
-IsolationTool Active(const char* tool) { return {tool, ToolState::kActive, ""}; }
-IsolationTool Off(const char* tool) { return {tool, ToolState::kOff, ""}; }
-IsolationTool Unavailable(const char* tool, const std::string& reason) {
-  return {tool, ToolState::kUnavailable, reason};
-}
-std::string ErrnoText() { return std::strerror(errno); }
-
-// CPU sets of any size: the machine may have more CPUs than cpu_set_t holds.
-class CpuSet {
- public:
-  static constexpr int kCpusMax = 8192;
-
-  CpuSet() : set_(CPU_ALLOC(kCpusMax)), bytes_(CPU_ALLOC_SIZE(kCpusMax)) { CPU_ZERO_S(bytes_, set_); }
-  ~CpuSet() { CPU_FREE(set_); }
-  CpuSet(const CpuSet&) = delete;
-  CpuSet& operator=(const CpuSet&) = delete;
-  void Add(int cpu) { CPU_SET_S(static_cast<std::size_t>(cpu), bytes_, set_); }
-  bool Has(int cpu) const { return CPU_ISSET_S(static_cast<std::size_t>(cpu), bytes_, set_); }
-  bool ReadOwn() const { return sched_getaffinity(0, bytes_, set_) == 0; }
-  bool Apply() const { return sched_setaffinity(0, bytes_, set_) == 0; }
-
- private:
-  cpu_set_t* set_;
-  std::size_t bytes_;
-};
-
 // Does not leave the mask that the process was started with, though the kernel would let it.
 IsolationTool Pin(int cpu) {
   const std::string what = "CPU " + std::to_string(cpu);
   const CpuSet allowed;
-  if (cpu >= CpuSet::kCpusMax || !allowed.ReadOwn() || !allowed.Has(cpu)) {
+  if (cpu >= CpuSet::kCpusMax || !allowed.ReadOf(0) || !allowed.Has(cpu)) {
     return Unavailable("cpu-affinity", what + " is not among those that this process may use");
   }
   CpuSet own;
   own.Add(cpu);
-  return own.Apply() ? Active("cpu-affinity") : Unavailable("cpu-affinity", what + ": " + ErrnoText());
+  return own.ApplyTo(0) ? Active("cpu-affinity") : Unavailable("cpu-affinity", what + ": " + ErrnoText());
 }
 
 IsolationTool SetNice(int nice) {

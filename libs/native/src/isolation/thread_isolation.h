@@ -3,21 +3,12 @@
 // executor that wakes up run sooner.
 #pragma once
 
-#include <cstdint>
-#include <string>
 #include <vector>
 
 #include "coalesce/coalescer.h"
+#include "isolation/tool.h"
 
 namespace interleave {
-
-enum class ToolState : std::uint8_t { kActive, kUnavailable, kOff };
-
-struct IsolationTool {
-  std::string tool;  // cpu-affinity, scheduling-class, scheduling-slice, nice
-  ToolState state = ToolState::kOff;
-  std::string reason;  // why unavailable; empty otherwise
-};
 
 // Applies to the calling thread what an executor of `lane` on `cpu` should have, and says what worked. Never fails.
 std::vector<IsolationTool> IsolateExecutor(Lane lane, int cpu);

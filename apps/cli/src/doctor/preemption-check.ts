@@ -1,0 +1,28 @@
+import { runPaths, type Config } from '@app/config';
+import type { PreemptionProof } from '@app/contracts';
+import { provePreemption } from '@app/native';
+import { readTopology } from '@app/system';
+import { fetchProcessStatus } from '@app/telemetry';
+import { degraded, ok, type Finding } from './report';
+
+const ANSWER_MS_MAX = 2000;
+const SUBJECT = 'preemption';
+const REMEDY = 'correct what the line names and start the node again';
+
+/** What the running node measured at its start; without one, measured now. */
+export async function checkPreemption({ runDir }: Pick<Config, 'runDir'>): Promise<Finding> {
+  const status = fetchProcessStatus<{ preemption: PreemptionProof }>(runPaths(runDir).statusSocket('scheduler'), '/status', ANSWER_MS_MAX);
+  const ofNode = await status.then(({ preemption }) => preemption, () => null);
+  return preemptionFinding(ofNode ?? (await provePreemption({ cpu: readTopology().effective.at(-1) ?? 0 })));
+}
+
+export function preemptionFinding({ verdict, reason }: PreemptionProof): Finding {
+  switch (verdict) {
+    case 'holds':
+      return ok(SUBJECT, reason);
+    case 'fails':
+      return degraded(SUBJECT, `${reason}. The lanes get CPUs of their own where there are two`, REMEDY);
+    case 'unclear':
+      return degraded(SUBJECT, reason, 'run doctor again when the machine is idle');
+  }
+}

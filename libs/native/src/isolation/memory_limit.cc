@@ -1,0 +1,84 @@
+#include "isolation/memory_limit.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <thread>
+
+#include "isolation/cgroup.h"
+
+namespace interleave {
+namespace {
+
+constexpr const char* kTool = "memory-limit";
+constexpr auto kTick = std::chrono::milliseconds(10);
+constexpr std::int64_t kMib = 1 << 20;
+// Address space of threads that are still to start: a stack of 8 MiB, and what malloc sets aside.
+constexpr std::int64_t kThreadBytes = 16 * kMib;
+constexpr std::int64_t kOtherThreads = 8;
+
+struct MemoryUse {
+  std::int64_t residentBytes = 0;
+  std::int64_t dataBytes = 0;  // what RLIMIT_DATA counts: private writable mappings
+};
+
+// proc_pid_statm(5), in pages: size resident shared text lib data dt.
+MemoryUse ReadUse(int statm) {
+  char text[128] = {};
+  long long resident = 0;
+  long long data = 0;
+  if (pread(statm, text, sizeof(text) - 1, 0) <= 0) return {};
+  if (std::sscanf(text, "%*d %lld %*d %*d %*d %lld", &resident, &data) != 2) return {};
+  const std::int64_t pageBytes = sysconf(_SC_PAGESIZE);
+  return {resident * pageBytes, data * pageBytes};
+}
+
+[[noreturn]] void End(const MemoryLimit& limit, std::int64_t residentBytes) {
+  std::fprintf(stderr, "interleave worker %s: %lld MiB of memory are in use, more than the %lld MiB of its partition's memory; the process ends\n",
+               limit.workerId.c_str(), static_cast<long long>(residentBytes / kMib), static_cast<long long>(limit.bytes / kMib));
+  _exit(kMemoryLimitExitCode);
+}
+
+void Watch(const MemoryLimit& limit, int statm) {
+  pthread_setname_np(pthread_self(), "memory-limit");
+  while (true) {
+    const std::int64_t residentBytes = ReadUse(statm).residentBytes;
+    if (residentBytes > limit.bytes) End(limit, residentBytes);
+    std::this_thread::sleep_for(kTick);
+  }
+}
+
+// Above all that may be resident by as much as is mapped without being touched. Empty on success.
+std::string LimitData(const MemoryLimit& limit, std::int64_t dataBytes) {
+  const auto threads = static_cast<std::int64_t>(limit.executorsCount) + kOtherThreads;
+  rlimit data{};
+  if (getrlimit(RLIMIT_DATA, &data) != 0) return ErrnoText();
+  const auto wanted = static_cast<rlim_t>(dataBytes + limit.bytes + limit.bytes / 4 + threads * kThreadBytes);
+  if (data.rlim_max != RLIM_INFINITY && data.rlim_max <= wanted) return "";
+  data.rlim_cur = data.rlim_max = wanted;
+  return setrlimit(RLIMIT_DATA, &data) == 0 ? "" : ErrnoText();
+}
+
+}  // namespace
+
+IsolationTool LimitMemory(const MemoryLimit& limit) {
+  if (limit.bytes == 0) return Off(kTool, "the partition has no memory limit");
+  const std::optional<std::string> group = CgroupOf(getpid());
+  const std::string noGroup = !group ? "there is no cgroup v2"
+                                     : JoinMemoryGroup(kCgroupRoot, *group, "interleave-" + limit.workerId, limit.bytes);
+  if (noGroup.empty()) return Active(kTool, "memory.max of a cgroup");
+  const int statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+  if (statm < 0) return Unavailable(kTool, "/proc/self/statm: " + ErrnoText());
+  const MemoryUse use = ReadUse(statm);
+  if (use.residentBytes == 0) return Unavailable(kTool, "/proc/self/statm cannot be read");
+  std::thread([limit, statm] { Watch(limit, statm); }).detach();
+  const std::string noDataLimit = LimitData(limit, use.dataBytes);
+  return Active(kTool, "the resident set is watched" + (noDataLimit.empty() ? " and RLIMIT_DATA set" : ", without RLIMIT_DATA: " + noDataLimit) +
+                           "; no cgroup of its own: " + noGroup);
+}
+
+}  // namespace interleave
