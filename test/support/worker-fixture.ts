@@ -26,7 +26,7 @@ export class WorkerFixture {
     return {
       ...{ id, partitionId: 'all', lane, cpus: [0], processCpus: [0], memoryBytes: null, socketPath: runPaths(this.runDir).workerSocket(id) },
       models: modelNames.map((name) => modelPlan(this.modelsDir, name)),
-      ...{ queueItemsMax: 1024, channelBytes: 64 << 20 },
+      ...{ queueItemsMax: 1024, channelBytes: 64 << 20, awakeMs: 0 },
     };
   }
 

@@ -28,10 +28,10 @@ async function main(): Promise<void> {
   // Before clients can come: a signal that nobody handles would end the process with their items.
   const ended = signalToEnd(config.supervised);
   // Before any thread of the worker starts: they inherit CPUs and memory nodes.
-  const isolation = isolateProcess(plan, plan.lane === 'batch' ? await livePids(config.runDir, placement) : []);
-  for (const { tool, state, reason } of isolation) if (state === 'unavailable') log.warn({ tool, reason }, `isolation: ${tool} is unavailable`);
-
+  const tools = isolateProcess(plan, plan.lane === 'batch' ? await livePids(config.runDir, placement) : []);
   const worker = startWorker({ plan, ortLibraryPath: config.ortLibraryPath });
+  const isolation = [...tools, worker.idleLatency()];
+  for (const { tool, state, reason } of isolation) if (state === 'unavailable') log.warn({ tool, reason }, `isolation: ${tool} is unavailable`);
   const registry = new Registry();
   observeEventLoop(registry, plan.id);
   const calibrator = new Calibrator({

@@ -34,4 +34,6 @@ export interface WorkerPlan {
   queueItemsMax: number;
   /** Payload memory of one client's channel. */
   channelBytes: number;
+  /** The machine's idle CPUs are kept from sleeping for this long after a client's last message; 0: never. */
+  awakeMs: number;
 }

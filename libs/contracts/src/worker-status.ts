@@ -7,7 +7,7 @@ export const ISOLATION_STATES = ['active', 'off', 'unavailable'] as const;
 export interface IsolationTool {
   tool:
     | ('cpu-affinity' | 'scheduling-class' | 'scheduling-slice' | 'nice')
-    | ('process-affinity' | 'numa-binding' | 'memory-limit' | 'oom-score' | 'cpu-idle');
+    | ('process-affinity' | 'numa-binding' | 'memory-limit' | 'oom-score' | 'cpu-idle' | 'idle-latency');
   /** `off`: not wanted in this lane or on this machine. */
   state: (typeof ISOLATION_STATES)[number];
   /** Why it is unavailable; may say why it is off, or by what means it is active. */

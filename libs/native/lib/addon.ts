@@ -27,6 +27,7 @@ export interface NativeAddon {
   workerStats(worker: NativeWorkerHandle): NativeModelStats[];
   /** Per executor, in the order of the plan's CPUs; empty for one that has not started yet. */
   workerIsolation(worker: NativeWorkerHandle): IsolationTool[][];
+  workerIdleLatency(worker: NativeWorkerHandle): IsolationTool;
   /** CPU nanoseconds of one run of made-up inputs on an executor for which nothing waits. Rejects with why there is none. */
   workerMeasure(worker: NativeWorkerHandle, probe: NativeProbe): Promise<number>;
   /** Throws a TypeError or RangeError that says what is wrong with the grid. */

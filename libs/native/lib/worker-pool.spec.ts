@@ -46,6 +46,7 @@ describe('WorkerPool', () => {
     socketPath: join(folder, `${id}.sock`),
     models: [],
     queueItemsMax: 64,
+    awakeMs: 0,
     channelBytes: 4 << 20,
     ...overrides,
   });

@@ -19,7 +19,7 @@ describe('startWorker', () => {
 
   const plan = (overrides: Partial<WorkerPlan> = {}): WorkerPlan => ({
     ...{ id: 'all-realtime', partitionId: 'all', lane: 'realtime', cpus: [0] },
-    ...{ processCpus: [0], memoryBytes: null, socketPath: join(folder, 'worker.sock'), models: [], queueItemsMax: 16, channelBytes: 4 << 20 },
+    ...{ processCpus: [0], memoryBytes: null, socketPath: join(folder, 'worker.sock'), models: [], queueItemsMax: 16, channelBytes: 4 << 20, awakeMs: 0 },
     ...overrides,
   });
   const model = {

@@ -1,4 +1,4 @@
-import type { CostGrid, ExecutorStatus, ModelReport, WorkerPlan } from '@app/contracts';
+import type { CostGrid, ExecutorStatus, IsolationTool, ModelReport, WorkerPlan } from '@app/contracts';
 import { BATCH_ROWS_BOUNDS, COST_RATIO_BOUNDS, FORMATION_SECONDS_BOUNDS, ITEM_STATUSES, type ItemStatus, loadAddon, type NativeModelStats, type NativeProbe, type NativeWorkerHandle } from './addon';
 import { bundledRuntime } from './runtime';
 
@@ -41,6 +41,8 @@ export interface WorkerHandle {
   models(): ModelReport[];
   stats(): WorkerModelStats[];
   executors(): ExecutorStatus[];
+  /** Whether idle CPUs are kept awake between live requests. */
+  idleLatency(): IsolationTool;
   /**
    * Nanoseconds of CPU time of one run with made-up rows, made when no item waits. `model` is its position in the plan.
    * Rejects with why it cannot be measured: the run failed, the model is not ready or lacks such an axis, the worker stops.
@@ -61,9 +63,9 @@ export interface WorkerHandle {
 export function startWorker({ plan, ortLibraryPath }: StartWorkerOptions): WorkerHandle {
   if (plan.cpus.length === 0) throw new Error(`worker ${plan.id}: expected at least one CPU but received none`);
   const addon = loadAddon();
-  const { id, lane, cpus, socketPath, queueItemsMax, models } = plan;
+  const { id, lane, cpus, socketPath, queueItemsMax, awakeMs, models } = plan;
   const handle: NativeWorkerHandle = addon.workerStart({
-    ...{ id, lane, cpus, socketPath, queueItemsMax, models },
+    ...{ id, lane, cpus, socketPath, queueItemsMax, awakeMs, models },
     ortLibraryPath: ortLibraryPath ?? bundledRuntime(),
   });
   // It also keeps the process running: native threads do not count for node's event loop.
@@ -72,6 +74,7 @@ export function startWorker({ plan, ortLibraryPath }: StartWorkerOptions): Worke
     models: () => JSON.parse(addon.workerModels(handle)) as ModelReport[],
     stats: () => addon.workerStats(handle).map(toStats),
     executors: () => addon.workerIsolation(handle).map((isolation, i) => ({ cpu: cpus[i] ?? -1, isolation })),
+    idleLatency: () => addon.workerIdleLatency(handle),
     measure: (probe) => addon.workerMeasure(handle, probe),
     setCostTable: (model, grid) => addon.workerSetCostTable(handle, { model, grid }),
     drain: (timeoutMs) => addon.workerDrain(handle, timeoutMs),

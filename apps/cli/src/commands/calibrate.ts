@@ -41,7 +41,7 @@ async function calibrateModel(config: Config, plan: WorkerModelPlan): Promise<Co
   const worker = startWorker({
     plan: {
       ...{ id: 'calibrate', partitionId: 'calibrate', lane: 'batch', cpus: readTopology().effective.slice(-1) },
-      ...{ socketPath: join(folder, 'worker.sock'), models: [plan], queueItemsMax: 1, channelBytes: 4 << 20 },
+      ...{ socketPath: join(folder, 'worker.sock'), models: [plan], queueItemsMax: 1, channelBytes: 4 << 20, awakeMs: 0 },
     },
     ortLibraryPath: config.ortLibraryPath,
   });

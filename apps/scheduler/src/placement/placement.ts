@@ -47,6 +47,7 @@ export function planPlacement({ topology, config, models, socketPathOf, preempti
     models: models.filter((model) => partitionsOf(model, lane, partitions).includes(partition)).map(({ plans }) => plans[lane]),
     queueItemsMax: config[lane].queueItemsMax,
     channelBytes: config[lane].channelBytes,
+    awakeMs: lane === 'realtime' ? config.realtime.awakeMs : 0,
   });
   const workers = partitions.flatMap((partition) => LANES.filter((lane) => partition.lanes.includes(lane)).map((lane) => workerOf(partition, lane)));
   return {

@@ -25,6 +25,7 @@ constexpr struct {
     {"workerModels", WorkerModels},
     {"workerStats", WorkerStats},
     {"workerIsolation", WorkerIsolation},
+    {"workerIdleLatency", WorkerIdleLatency},
     {"workerMeasure", WorkerMeasure},
     {"workerSetCostTable", WorkerSetCostTable},
     {"workerTellRatioMoves", WorkerTellRatioMoves},

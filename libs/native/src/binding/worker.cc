@@ -86,6 +86,10 @@ Napi::Value WorkerIsolation(const Napi::CallbackInfo& info) {
   return IsolationToJs(info.Env(), HandleOf(info)->engine());
 }
 
+Napi::Value WorkerIdleLatency(const Napi::CallbackInfo& info) {
+  return ToolToJs(info.Env(), HandleOf(info)->idleLatency());
+}
+
 Napi::Value WorkerMeasure(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const Handle worker = HandleOf(info);

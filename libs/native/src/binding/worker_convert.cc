@@ -9,6 +9,7 @@ constexpr double kModelsMax = 1 << 16;
 constexpr double kRowsMax = 1 << 16;
 constexpr double kTokensMax = 1 << 24;
 constexpr double kItemsMax = 1 << 20;
+constexpr double kAwakeMsMax = 60'000;
 constexpr std::int64_t kNsPerMs = 1'000'000;
 
 std::string StringOrEmpty(const Napi::Object& object, const char* key) {
@@ -142,6 +143,7 @@ Lane LaneOf(const Napi::Object& options) {
 WorkerOptions WorkerOptionsOf(const Napi::Object& options) {
   WorkerOptions worker{.id = StringOf(options, "id"),
                        .socketPath = StringOf(options, "socketPath"),
+                       .awake = std::chrono::milliseconds(IntegerOf(options, "awakeMs", kAwakeMsMax)),
                        .plan = {.lane = LaneOf(options),
                                 .queueItemsMax = static_cast<std::size_t>(LimitOf(options, "queueItemsMax", kItemsMax))}};
   const Napi::Array cpus = ArrayOf(options.Get("cpus"), "cpus");

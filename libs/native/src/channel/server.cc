@@ -79,6 +79,7 @@ class ChannelServer::Loop {
     std::array<epoll_event, 64> events;
     while (!Finished()) {
       const int count = epoll_wait(epoll_.get(), events.data(), events.size(), TimeoutMs());
+      if (options_.onActivity) TellActivity(count > 0);
       for (int i = 0; i < count; ++i) Handle(events[static_cast<std::size_t>(i)]);
       ExpireHandshakes();
       DropBroken();
@@ -86,6 +87,14 @@ class ChannelServer::Loop {
     }
     while (!clients_.empty()) Drop(clients_.begin()->first, "");
     handshakes_.clear();
+  }
+
+  void TellActivity(bool hasCome) {
+    const std::int64_t nowNs = MonotonicNowNs();
+    const bool wasBusy = quietAtNs_ != 0;
+    if (hasCome) quietAtNs_ = nowNs + options_.quietAfter.count() * kNsPerMs;
+    else if (nowNs >= quietAtNs_) quietAtNs_ = 0;
+    if (const bool isBusy = quietAtNs_ != 0; isBusy != wasBusy) options_.onActivity(isBusy);
   }
 
   bool Finished() {
@@ -104,6 +113,7 @@ class ChannelServer::Loop {
     std::int64_t untilNs = INT64_MAX;
     for (const auto& [id, handshake] : handshakes_) untilNs = std::min(untilNs, handshake.deadlineNs());
     if (signals_->draining.load()) untilNs = std::min(untilNs, stopAtNs_.load());
+    if (quietAtNs_ != 0) untilNs = std::min(untilNs, quietAtNs_);
     if (untilNs == INT64_MAX) return -1;
     return static_cast<int>(std::clamp<std::int64_t>((untilNs - MonotonicNowNs()) / kNsPerMs + 1, 0, 60'000));
   }
@@ -316,6 +326,7 @@ class ChannelServer::Loop {
   Fd spare_;
   const std::shared_ptr<ServerSignals> signals_;
   std::uint64_t nextId_ = kFirstClientId;
+  std::int64_t quietAtNs_ = 0;  // 0: nothing has come for a while, or nobody wants to know
   std::map<std::uint64_t, Handshake> handshakes_;
   std::map<std::uint64_t, std::shared_ptr<ServerClient>> clients_;
   std::set<std::uint64_t> ready_;    // clients that may have submissions

@@ -19,6 +19,10 @@ struct ChannelServerOptions {
   std::function<void(std::string_view)> log;
   // Called on the I/O thread before anything else. May be empty.
   std::function<void()> prepareThread{};
+  // Called on the I/O thread: true when something came after a quiet time, false when nothing has come for `quietAfter`.
+  // May be empty.
+  std::function<void(bool isBusy)> onActivity{};
+  std::chrono::milliseconds quietAfter{};
 };
 
 struct ChannelServerStats {

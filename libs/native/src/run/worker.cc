@@ -22,13 +22,21 @@ std::function<void()> IoThreadOf(Lane lane) {
 Worker::Worker(WorkerOptions options, std::shared_ptr<const ort::OrtLibrary> library)
     : id_(std::move(options.id)),
       lane_(options.plan.lane),
+      awakeCpus_(options.awake.count() > 0),
       engine_(std::move(options.plan)),
-      server_({.socketPath = std::move(options.socketPath), .log = LogChannel, .prepareThread = IoThreadOf(lane_)}, engine_,
-              ReportJson()) {
+      server_(ServerOptions(std::move(options.socketPath), options.awake), engine_, ReportJson()) {
   engine_.LoadModels(std::move(library), [this] { server_.PublishText(ReportJson()); });
 }
 
 Worker::~Worker() { Close(); }
+
+ChannelServerOptions Worker::ServerOptions(std::string socketPath, std::chrono::milliseconds awake) {
+  ChannelServerOptions options{.socketPath = std::move(socketPath), .log = LogChannel, .prepareThread = IoThreadOf(lane_)};
+  if (awakeCpus_.tool().state != ToolState::kActive) return options;
+  options.onActivity = [this](bool isBusy) { isBusy ? awakeCpus_.Hold() : awakeCpus_.Release(); };
+  options.quietAfter = awake;
+  return options;
+}
 
 bool Worker::Drain(std::chrono::milliseconds timeout) {
   return engine_.Drain(std::chrono::nanoseconds(timeout).count());

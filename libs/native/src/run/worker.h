@@ -6,6 +6,7 @@
 #include <string>
 
 #include "channel/server.h"
+#include "isolation/awake_cpus.h"
 #include "run/engine.h"
 
 namespace interleave {
@@ -14,6 +15,8 @@ namespace interleave {
 struct WorkerOptions {
   std::string id;
   std::string socketPath;
+  // CPUs are kept awake for this long after the last message of a client; 0: never.
+  std::chrono::milliseconds awake{};
   EnginePlan plan;
 };
 
@@ -42,14 +45,19 @@ class Worker {
   // ModelReport[] of libs/contracts as JSON.
   std::string ModelsJson() const { return ReportsJson(engine_.models()); }
   const Engine& engine() const { return engine_; }
+  // Any thread.
+  const IsolationTool& idleLatency() const { return awakeCpus_.tool(); }
   ChannelServerStats channelStats() const { return server_.Stats(); }
 
  private:
   // WorkerReport of libs/contracts as JSON: what clients are told.
   std::string ReportJson() const;
 
+  ChannelServerOptions ServerOptions(std::string socketPath, std::chrono::milliseconds awake);
+
   const std::string id_;
   const Lane lane_;
+  AwakeCpus awakeCpus_;  // belongs to the server's I/O thread
   Engine engine_;
   ChannelServer server_;
 };
