@@ -2,6 +2,7 @@
 // run, so other load changes nothing about it.
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -37,6 +38,7 @@ std::int64_t CpuNs(clockid_t clock) {
 pid_t Spin(Lane lane, int cpu, bool inOwnSession) {
   const pid_t child = fork();
   if (child != 0) return child;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (inOwnSession) setsid();
   IsolateExecutor(lane, cpu);
   while (true) {
