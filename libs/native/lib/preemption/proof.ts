@@ -8,6 +8,10 @@ import type { NativeWakeups } from '../addon';
 import { ALONE_P99_MS_MAX, type Delays, delaysOf, judge, notMeasured, P99_MS_MAX, structuralCause } from './verdict';
 
 const LIMIT_MS = 5000;
+/** After the live executor's process is ready. Beside programs of ordinary priority a batch executor may get no CPU at all. */
+const BATCH_READY_MS_MAX = 500;
+/** For a process that was killed; where it gets no CPU to end with, it disturbs nobody either. */
+const EXIT_MS_MAX = 100;
 
 export interface ProofOptions {
   /** Where the two executors are. */
@@ -40,7 +44,11 @@ async function measure(options: ProofOptions, children: ChildProcess[]): Promise
   const { cpu } = options;
   const batch = start('spin', options, children);
   const live = start('measure', options, children);
-  const [batchTools] = await Promise.all([nextMessage<IsolationTool[]>(batch), nextMessage<null>(live)]);
+  const spinning = nextMessage<IsolationTool[]>(batch);
+  spinning.catch(() => undefined); // `within` tells; until then nobody listens
+  await nextMessage<null>(live);
+  const batchTools = await within(BATCH_READY_MS_MAX, spinning);
+  if (batchTools === null) throw new Error(`a batch executor got no time on CPU ${cpu} in ${BATCH_READY_MS_MAX} ms; other programs use it`);
   const cause = structuralCause(readCpuGroup(live.pid ?? 0), readCpuGroup(batch.pid ?? 0), batchTools);
   const attempts: Delays[] = [];
   const areLate = (): boolean => attempts.every(({ p99Ms }) => p99Ms > P99_MS_MAX);
@@ -53,7 +61,7 @@ async function measure(options: ProofOptions, children: ChildProcess[]): Promise
   const alone = await measureOnce(live);
   if (alone.p99Ms <= ALONE_P99_MS_MAX) {
     // Noise of other programs may have ended just now, so the batch executor comes back once more.
-    await nextMessage(start('spin', options, children));
+    await within(BATCH_READY_MS_MAX, nextMessage(start('spin', options, children)));
     attempts.push(await measureOnce(live));
   }
   return judge({ cpu, attempts, alone, cause });
@@ -90,7 +98,14 @@ async function end(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const exited = once(child, 'exit');
   child.kill('SIGKILL');
-  await exited;
+  await within(EXIT_MS_MAX, exited);
+}
+
+/** Null when it takes longer. */
+async function within<T>(limitMs: number, promise: Promise<T>): Promise<T | null> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<null>((resolve) => (timer = setTimeout(() => resolve(null), limitMs)));
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
 function endAll(children: ChildProcess[]): void {
