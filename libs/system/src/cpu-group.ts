@@ -4,7 +4,7 @@ import { autogroupEnabled } from './kernel';
 
 /** Within what the kernel shares out CPU time; priorities of threads hold among processes that agree in both. */
 export interface CpuGroup {
-  /** Null where autogroups are off. */
+  /** Null where there is none: switched off, or the process has a CPU cgroup, which takes the place of autogroups. */
   autogroup: string | null;
   cgroup: string;
 }
@@ -14,11 +14,18 @@ const CGROUP_ROOT = '/sys/fs/cgroup';
 /** Null when the process is gone. */
 export function readCpuGroup(pid: number): CpuGroup | null {
   try {
-    const autogroup = autogroupEnabled() ? (/^\S+/.exec(readFileSync(`/proc/${pid}/autogroup`, 'utf8'))?.[0] ?? null) : null;
-    return { autogroup, cgroup: cpuCgroupOf(readFileSync(`/proc/${pid}/cgroup`, 'utf8'), existsSync) };
+    const cgroup = cpuCgroupOf(readFileSync(`/proc/${pid}/cgroup`, 'utf8'), existsSync);
+    const isGrouped = autogroupEnabled() && isMachineRoot(cgroup, existsSync);
+    return { autogroup: isGrouped ? readFileSync(`/proc/${pid}/autogroup`, 'utf8').trim().split(' ')[0] ?? null : null, cgroup };
   } catch {
     return null;
   }
+}
+
+/** In a cgroup namespace `/` is some group of the machine; the files tell which. */
+export function isMachineRoot(cgroup: string, exists: (path: string) => boolean): boolean {
+  const version1 = ['cpu', 'cpu,cpuacct'].map((name) => join(CGROUP_ROOT, name)).find(exists);
+  return cgroup === '/' && (version1 === undefined ? !exists(join(CGROUP_ROOT, 'cpu.weight')) : exists(join(version1, 'release_agent')));
 }
 
 /**
