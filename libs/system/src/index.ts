@@ -1,5 +1,6 @@
 export * from './cpus';
 export * from './executables';
+export * from './gpus';
 export * from './kernel';
 export * from './kernel-lock';
 export * from './topology';
