@@ -5,6 +5,8 @@ import { loadAddon } from './addon';
 export interface RuntimeReport {
   path: string;
   version: string;
+  /** Execution providers that it was built with, by ONNX Runtime's names. */
+  providers: string[];
 }
 
 /**
@@ -13,7 +15,7 @@ export interface RuntimeReport {
  */
 export function inspectRuntime(ortLibraryPath: string | null): RuntimeReport {
   const path = ortLibraryPath ?? bundledRuntime();
-  return { path, version: loadAddon().runtimeVersion({ ortLibraryPath: path }) };
+  return { path, ...loadAddon().inspectRuntime({ ortLibraryPath: path }) };
 }
 
 /** The runtime inside the npm package, whose JavaScript is not loaded. */

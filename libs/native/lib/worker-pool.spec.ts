@@ -45,6 +45,8 @@ describe('WorkerPool', () => {
     models: [],
     queueItemsMax: 64,
     channelBytes: 4 << 20,
+    gpu: null,
+    gpuRefusal: null,
     ...overrides,
   });
 

@@ -19,11 +19,11 @@ describe('startWorker', () => {
 
   const plan = (overrides: Partial<WorkerPlan> = {}): WorkerPlan => ({
     ...{ id: 'all-realtime', partitionId: 'all', lane: 'realtime', cpus: [0] },
-    ...{ socketPath: join(folder, 'worker.sock'), models: [], queueItemsMax: 16, channelBytes: 4 << 20 },
+    ...{ socketPath: join(folder, 'worker.sock'), models: [], queueItemsMax: 16, channelBytes: 4 << 20, gpu: null, gpuRefusal: null },
     ...overrides,
   });
   const model = {
-    ...{ name: 'm', version: '1', modelPath: '/nowhere/model.onnx', batchAxisName: null, sequenceAxisNames: [], padValues: {} },
+    ...{ name: 'm', version: '1', device: 'cpu' as const, modelPath: '/nowhere/model.onnx', batchAxisName: null, sequenceAxisNames: [], padValues: {} },
     ...{ paddingIsSafe: null, batchInvariant: false, batchRowsMax: 8, batchTokensMax: 64, runTimeoutMs: 1000, deduplicate: true, sloMs: null, rowTokensMax: null },
   };
 

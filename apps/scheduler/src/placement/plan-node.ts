@@ -1,6 +1,7 @@
 import { runPaths, type Config } from '@app/config';
-import { readTopology, type Topology } from '@app/system';
+import { readGpus, readTopology, type GpuInventory, type Topology } from '@app/system';
 import { laneModels } from './lane-models';
+import { asksForGpu, type PlaceableModel } from './model-assignment';
 import { planPlacement, type PlacementPlan } from './placement';
 
 export interface NodePlan extends PlacementPlan {
@@ -11,6 +12,12 @@ export interface NodePlan extends PlacementPlan {
 export function planNode(config: Config): NodePlan {
   const topology = readTopology();
   const { models, warnings } = laneModels(config);
-  const plan = planPlacement({ topology, config, models, socketPathOf: runPaths(config.runDir).workerSocket });
+  const plan = planPlacement({ topology, gpus: gpusFor(config, models), config, models, socketPathOf: runPaths(config.runDir).workerSocket });
   return { ...plan, warnings: [...warnings, ...plan.warnings], topology };
+}
+
+/** Asking takes seconds on some machines, so only where the answer is wanted. */
+function gpusFor({ partitions, searchPath }: Config, models: readonly PlaceableModel[]): GpuInventory {
+  if (partitions.some(({ gpu }) => gpu !== undefined) || models.some(asksForGpu)) return readGpus(searchPath);
+  return { devices: [], driverVersion: null, problem: 'nothing asks for a GPU', mpsRuns: false };
 }

@@ -34,7 +34,7 @@ constexpr struct {
     {"costTableRunNs", CostTableRunNs},
     {"costTableBestRowNs", CostTableBestRowNs},
     {"admit", Admit},
-    {"runtimeVersion", RuntimeVersion},
+    {"inspectRuntime", InspectRuntime},
     {"simulate", Simulate},
 };
 

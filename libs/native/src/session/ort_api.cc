@@ -101,6 +101,15 @@ void OrtLibrary::Check(Status* status) const {
   throw OrtError(message);
 }
 
+std::vector<std::string> OrtLibrary::Providers() const {
+  char** names = nullptr;
+  int count = 0;
+  Check(api_.GetAvailableProviders(&names, &count));
+  std::vector<std::string> providers(names, names + count);
+  Check(api_.ReleaseAvailableProviders(names, count));
+  return providers;
+}
+
 Owned<Value> OrtLibrary::TensorOver(void* data, std::size_t bytes, const Shape& shape, ElementType type) const {
   Value* value = nullptr;
   Check(api_.CreateTensorWithDataAsOrtValue(cpuMemory_, data, bytes, shape.dims.data(), shape.rank,
