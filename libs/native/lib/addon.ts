@@ -223,7 +223,7 @@ export interface NativeWorkerHandle {
 
 export interface NativeRuntime {
   version: string;
-  /** Execution providers that it was built with, by ONNX Runtime's names. */
+  /** Execution providers that it offers, by ONNX Runtime's names. */
   providers: string[];
 }
 

@@ -5,7 +5,7 @@ import { loadAddon } from './addon';
 export interface RuntimeReport {
   path: string;
   version: string;
-  /** Execution providers that it was built with, by ONNX Runtime's names. */
+  /** Execution providers that it offers, by ONNX Runtime's names. */
   providers: string[];
 }
 

@@ -62,7 +62,8 @@ struct CudaStream::Driver {
   template <class Function>
   static void Find(void* handle, const char* name, Function& function) {
     function = reinterpret_cast<Function>(dlsym(handle, name));
-    if (function == nullptr) throw ort::OrtError(std::string("the CUDA driver has no ") + name + "; install 450 or newer");
+    if (function != nullptr) return;
+    throw ort::OrtError(std::string("the CUDA driver has no ") + name + "; install 450 or newer");
   }
 };
 

@@ -5,7 +5,7 @@
 
 namespace interleave {
 
-// On the first visible device, in its primary context, which the CUDA runtime inside ONNX Runtime uses too. Where several
+// On the first visible device, in its primary context, which the CUDA runtime inside ONNX Runtime uses too. Where
 // processes share a device under MPS, the hardware prefers its kernels to those of streams without priority (CUDA
 // programming guide, stream priorities). Created and destroyed on any thread.
 class CudaStream {

@@ -131,7 +131,8 @@ class OrtLibrary {
   // Throws OrtError with the runtime's message unless `status` is success; releases it.
   void Check(Status* status) const;
 
-  // The execution providers that it was built with, by the names that ONNX Runtime gives them.
+  // The execution providers that it offers, by ONNX Runtime's names: those that it was built with, less those whose own
+  // library is not beside it. (The library of onnxruntime-node is built with CUDA, but comes alone.)
   std::vector<std::string> Providers() const;
 
   // A tensor over the caller's memory, which must outlive it.
