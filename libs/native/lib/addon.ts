@@ -314,7 +314,8 @@ export function loadAddon(): NativeAddon {
   return loaded;
 }
 
-function findAddon(): string {
+/** Where the addon is. Throws with what to do when it is not built. */
+export function findAddon(): string {
   const candidates = BUILD_FOLDERS.map((folder) => join(folder, ADDON_FILE));
   const found = candidates.find((candidate) => existsSync(candidate));
   if (found === undefined) throw new Error(`the native addon is not built: expected ${candidates.join(' or ')}; run "npm run build:native"`);
