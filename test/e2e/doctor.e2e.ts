@@ -18,8 +18,8 @@ function doctor(args: string[], environment: Record<string, string> = {}) {
 }
 
 it('examines a running node: each finding with a remedy unless it is ok', () => {
-  const { status, stdout, stderr } = doctor(['--json']);
-  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  const { status, stdout } = doctor(['--json']);
+  expect(status).toBe(0);
   const { verdict, findings } = JSON.parse(stdout) as Report;
   const subjects = findings.map(({ subject }) => subject);
   expect(subjects).toEqual(expect.arrayContaining(['Node.js', 'CPUs', 'kernel', 'SCHED_IDLE', 'autogroup', 'cgroup', 'open files', 'Redis', 'DATA_DIR', 'addon', 'ONNX Runtime', 'GPU', 'models', 'tokenizers', 'processes', 'isolation']));
