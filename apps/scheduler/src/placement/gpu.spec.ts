@@ -1,5 +1,6 @@
+import * as fc from 'fast-check';
 import { loadConfig, type FileConfig } from '@app/config';
-import type { WorkerModelPlan } from '@app/contracts';
+import { LANES, type WorkerModelPlan } from '@app/contracts';
 import { gpusOf, type GpuMachine } from '../../../../test/fixtures/gpu-machines';
 import { PlacementError } from './partition';
 import { planPlacement, type PlacementPlan } from './placement';
@@ -113,6 +114,43 @@ describe('GPU of a partition', () => {
     expect(() => plan(machine, partitions)).toThrow(PlacementError);
     expect(() => plan(machine, partitions)).toThrow(message);
   });
+});
+
+describe('any configuration of GPUs', () => {
+  const SEED = 20261125;
+  const gpuSettings = fc.record({
+    device: fc.integer({ min: 0, max: 8 }).map((number) => (number < 4 ? 7 : number)), // half of them the one with MIG
+    instances: fc.option(fc.uniqueArray(fc.integer({ min: 0, max: 7 }), { minLength: 1, maxLength: 2 }), { nil: undefined, freq: 2 }),
+  });
+  const settings = fc.record({ lanes: fc.subarray([...LANES], { minLength: 1 }), gpu: fc.option(gpuSettings, { nil: undefined, freq: 6 }) });
+
+  it(`gives a device or instance to one worker, or is refused (seed ${SEED})`, () => {
+    let plans = 0;
+    const property = fc.property(fc.array(settings, { minLength: 1, maxLength: 5 }), (all) => {
+      const planned = planOrRefusal(all.map(({ gpu, lanes }, index) => ({ id: `p${index}`, lanes, gpu })));
+      if (planned === null) return;
+      plans++;
+      const workers = planned.placement.workers;
+      const uuids = workers.flatMap(({ gpu }) => gpu?.uuid ?? []);
+      expect(new Set(uuids).size).toBe(uuids.length);
+      for (const { partitionId, gpu, gpuRefusal } of workers) {
+        const wanted = all[Number(partitionId.slice(1))]?.gpu;
+        expect([partitionId, gpu !== null || gpuRefusal !== null]).toEqual([partitionId, wanted !== undefined]);
+        expect(gpu !== null && gpuRefusal !== null).toBe(false);
+      }
+    });
+    fc.assert(property, { numRuns: 500, seed: SEED });
+    expect(plans).toBeGreaterThan(100);
+  });
+
+  function planOrRefusal(partitions: Settings[]): PlacementPlan | null {
+    try {
+      return plan('eight-gpus-one-mig', partitions, []);
+    } catch (error) {
+      if (error instanceof PlacementError) return null;
+      throw error;
+    }
+  }
 });
 
 describe('models for a GPU', () => {

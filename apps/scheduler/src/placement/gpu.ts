@@ -24,10 +24,9 @@ export function assignGpus(partitions: readonly Partition[], inventory: GpuInven
   const assigned = new Map<string, LaneGpu>();
   const claims: Claim[] = [];
   for (const partition of partitions.filter(hasGpu)) {
-    const device = inventory.devices.find(({ index, uuid }) => partition.gpu.device === index || partition.gpu.device === uuid);
-    const problem = device === undefined ? absence(partition, inventory) : unusable(device);
-    for (const lane of partition.lanes) assigned.set(`${partition.id}-${lane}`, { gpu: null, refusal: problem ?? '' });
-    if (device !== undefined && problem === null) claims.push({ partition, device });
+    const claim = claimOf(partition, inventory);
+    if (typeof claim !== 'string') claims.push(claim);
+    else for (const lane of partition.lanes) assigned.set(`${partition.id}-${lane}`, { gpu: null, refusal: claim });
   }
   checkConflicts(claims);
   const taken = new Set(claims.flatMap(namedInstances).map(({ uuid }) => uuid));
@@ -48,8 +47,12 @@ function hasGpu(partition: Partition): partition is GpuPartition {
   return partition.gpu !== null;
 }
 
-function absence({ gpu }: GpuPartition, { devices, problem }: GpuInventory): string {
-  return problem ?? `no GPU ${gpu.device} here; there ${devices.length === 1 ? 'is' : 'are'} ${devices.map(({ index, uuid }) => `${index} (${uuid})`).join(', ')}`;
+/** What the partition claims, or why it cannot be had here. */
+function claimOf(partition: GpuPartition, { devices, problem }: GpuInventory): Claim | string {
+  const { device: wanted } = partition.gpu;
+  const device = devices.find(({ index, uuid }) => wanted === index || wanted === uuid);
+  if (device !== undefined) return unusable(device) ?? { partition, device };
+  return problem ?? `no GPU ${wanted} here; there ${devices.length === 1 ? 'is' : 'are'} ${devices.map(({ index, uuid }) => `${index} (${uuid})`).join(', ')}`;
 }
 
 function unusable({ index, computeMode, migEnabled, instances }: GpuDevice): string | null {
