@@ -8,6 +8,8 @@ interface Report {
 }
 
 const CLI = join(__dirname, '..', '..', 'bin', 'interleave.js');
+/** Whole nodes and programs start, on machines that may be slow. */
+jest.setTimeout(300_000);
 let stack: Stack;
 beforeAll(async () => (stack = await Stack.start({ models: ['encoder-tiny', 'langid'], modelFiles: { 'encoder-tiny': 'device: gpu\n' } })));
 afterAll(async () => stack?.stop());

@@ -12,6 +12,8 @@ const ON_GPU = { 'encoder-tiny': 'device: gpu\n' };
 const WAIT_MS = 30_000;
 const H100_UUID = 'GPU-4a1c7d0e-52b8-9f36-8d11-0c6e5b7f2a90';
 
+/** Whole nodes and programs start, on machines that may be slow. */
+jest.setTimeout(300_000);
 let stack: Stack | null = null;
 afterEach(async () => {
   await stack?.stop();
