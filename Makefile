@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help up build setup test lint typecheck bench load sanitize format clean
+.PHONY: help up build setup test lint typecheck bench load gpu-check sanitize format clean
 
 MODELS_DIR ?= models
 NATIVE_ADDON := libs/native/build/interleave_native.node
@@ -56,6 +56,10 @@ bench: build ## the benchmarks of bench/, results in bench/results
 
 load: build ## the load tests, minutes each
 	@node_modules/.bin/jest --config jest.config.cjs --selectProjects load --runInBand
+
+gpu-check: build ## what needs a GPU; fails with 77 where there is none, set ORT_LIBRARY to a GPU build
+	@node dist/tools/gpu-check/src/main.js
+	@node_modules/.bin/jest --config jest.config.cjs --selectProjects gpu --runInBand
 
 sanitize: ## C++ tests under ASan with UBSan, then under TSan
 	@tools/setup.sh --tests

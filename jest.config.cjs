@@ -18,12 +18,13 @@ const shared = {
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/data/'],
 };
 
-/** `unit`: specs beside the code. `e2e`: whole processes with real Redis, one after the other. `load`: minutes, `make load`. */
+/** `gpu`: `make gpu-check`. `unit`: specs beside the code. `e2e`: whole processes with real Redis, one after the other. `load`: minutes, `make load`. */
 module.exports = {
   testTimeout: 60_000,
   projects: [
     { ...shared, displayName: 'unit', testMatch: ['<rootDir>/{apps,deploy,libs,tools}/**/*.spec.ts'] },
     { ...shared, displayName: 'load', testMatch: ['<rootDir>/test/**/*.load.ts'] },
+    { ...shared, displayName: 'gpu', testMatch: ['<rootDir>/test/**/*.gpu.ts'] },
     { ...shared, displayName: 'e2e', testMatch: ['<rootDir>/test/**/*.e2e.ts'] },
   ],
 };

@@ -7,7 +7,7 @@ import { WorkerPool } from '@app/native';
 import { buildModels } from '../../tools/model-builder/src/models';
 
 export const modelPlan = (modelsDir: string, name: string, overrides: Partial<WorkerModelPlan> = {}): WorkerModelPlan => ({
-  ...{ name, version: '1', modelPath: modelFile(join(modelsDir, name)) },
+  ...{ name, version: '1', device: 'cpu' as const, modelPath: modelFile(join(modelsDir, name)) },
   ...{ batchAxisName: null, sequenceAxisNames: [], padValues: {}, paddingIsSafe: null, batchInvariant: false },
   ...{ batchRowsMax: 32, batchTokensMax: 512, runTimeoutMs: 60_000, deduplicate: true, sloMs: null, rowTokensMax: null },
   ...overrides,
@@ -26,7 +26,7 @@ export class WorkerFixture {
     return {
       ...{ id, partitionId: 'all', lane, cpus: [0], processCpus: [0], memoryBytes: null, socketPath: runPaths(this.runDir).workerSocket(id) },
       models: modelNames.map((name) => modelPlan(this.modelsDir, name)),
-      ...{ queueItemsMax: 1024, channelBytes: 64 << 20, awakeMs: 0 },
+      ...{ queueItemsMax: 1024, channelBytes: 64 << 20, awakeMs: 0, gpu: null, gpuRefusal: null },
     };
   }
 

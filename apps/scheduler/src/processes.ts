@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { runPaths, type Config } from '@app/config';
 import type { Placement, WorkerPlan } from '@app/contracts';
 import { findExecutable, REDIS_REMEDY, REDIS_SERVERS } from '@app/system';
+import { gpuEnvironment } from './gpu-environment';
 import { redisProbe, statusProbe } from './supervision/probes';
 import type { ProcessSpec } from './supervision/process-spec';
 
@@ -50,7 +51,7 @@ function workerSpec(config: Config, plan: WorkerPlan): ProcessSpec {
     kind: 'worker',
     main: 'worker/src/main.js',
     args: ['--worker', plan.id],
-    environment: { UV_THREADPOOL_SIZE: '2' },
+    environment: { UV_THREADPOOL_SIZE: '2', ...gpuEnvironment(plan.gpu, plan.lane) },
   });
   return { ...spec, fingerprint: `${spec.fingerprint}\n${JSON.stringify(plan)}` };
 }

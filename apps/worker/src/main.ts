@@ -35,7 +35,7 @@ async function main(): Promise<void> {
   const registry = new Registry();
   observeEventLoop(registry, plan.id);
   const calibrator = new Calibrator({
-    ...{ plan, worker, log, dataDir: config.dataDir, runtimeVersion: inspectRuntime(config.ortLibraryPath).version },
+    ...{ plan, worker, log, dataDir: config.dataDir, runtimeVersion: inspectRuntime(plan.gpu?.ortLibraryPath ?? config.ortLibraryPath).version },
     ...{ budgetMs: config.calibration.budgetMs, measures: (model) => measuresCosts(plan, placement, model) },
   });
   registerWorkerMetrics(registry, { id: plan.id, lane: plan.lane }, () => worker.stats());

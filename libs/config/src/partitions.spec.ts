@@ -21,6 +21,13 @@ describe('partitions of interleave.yaml', () => {
     expect(partitionsOf('{ id: a, cpus: [1], memory: 512MiB }')[0]?.memory).toBe(512 * 2 ** 20);
   });
 
+  it('have a GPU by number or UUID', () => {
+    expect(partitionsOf('{ id: a, cpus: [1], gpu: { device: 0 } }')[0]?.gpu).toEqual({ device: 0, batchPercent: 50 });
+    const uuid = 'GPU-4a1c7d0e-52b8-9f36-8d11-0c6e5b7f2a90';
+    const gpu = partitionsOf(`{ id: a, cpus: [1], gpu: { device: ${uuid}, instances: [3, 0], memory: 20GiB, batchPercent: 30, ortLibrary: /opt/ort.so } }`)[0]?.gpu;
+    expect(gpu).toEqual({ device: uuid, instances: [3, 0], memory: 20 * 2 ** 30, batchPercent: 30, ortLibrary: '/opt/ort.so' });
+  });
+
   it.each([
     ['{ id: a, cpus: [] }', /partitions\.0\.cpus: /],
     ['{ id: a, cpus: "0-" }', /partitions\.0\.cpus: expected a list as in "0-3,8"/],
@@ -29,7 +36,12 @@ describe('partitions of interleave.yaml', () => {
     ['{ id: a, cpus: [1], memory: 4GB }', /partitions\.0\.memory: expected a whole number of MiB or GiB, as in "4GiB"/],
     ['{ id: a, cpus: [1], lanes: [] }', /partitions\.0\.lanes: /],
     ['{ id: a, cpus: [1], models: [] }', /partitions\.0\.models: /],
-    ['{ id: a, cpus: [1], gpu: 0 }', /gpu/],
+    ['{ id: a, cpus: [1], gpu: 0 }', /partitions\.0\.gpu: /],
+    ['{ id: a, cpus: [1], gpu: {} }', /partitions\.0\.gpu\.device: /],
+    ['{ id: a, cpus: [1], gpu: { device: first } }', /partitions\.0\.gpu\.device: expected a number or a UUID/],
+    ['{ id: a, cpus: [1], gpu: { device: 0, instances: [0, 1, 2] } }', /partitions\.0\.gpu\.instances: /],
+    ['{ id: a, cpus: [1], gpu: { device: 0, batchPercent: 0 } }', /partitions\.0\.gpu\.batchPercent: /],
+    ['{ id: a, cpus: [1], gpu: { device: 0, ortLibrary: lib.so } }', /partitions\.0\.gpu\.ortLibrary: expected an absolute path/],
   ])('refuses %s and names the key', (yaml, message) => {
     expect(() => partitionsOf(yaml)).toThrow(ConfigError);
     expect(() => partitionsOf(yaml)).toThrow(message);

@@ -15,6 +15,20 @@ const memorySize = z
   .regex(/^[1-9]\d{0,6}(MiB|GiB)$/, 'expected a whole number of MiB or GiB, as in "4GiB"')
   .transform((text) => Number.parseInt(text, 10) * (UNIT_BYTES[text.slice(-3)] ?? 1));
 
+/** The GPU of a partition: one MIG instance for each lane where the device has them, else the device. */
+const gpuSchema = z.strictObject({
+  /** Number as nvidia-smi counts, or the device's UUID. */
+  device: z.union([z.number().int().nonnegative().max(1023), z.string().regex(/^GPU-[0-9a-f-]{36}$/, 'expected a number or a UUID as nvidia-smi -L shows, "GPU-…"')]),
+  /** MIG instances by position in `nvidia-smi -L`, one for each lane in the order realtime, batch; default: the first free ones. */
+  instances: z.array(z.number().int().nonnegative().max(15)).min(1).max(2).optional(),
+  /** Of the GPU's memory, for each worker; default where the lanes share a device: 45 % of it, else no limit. */
+  memory: memorySize.optional(),
+  /** Share of the multiprocessors that the batch lane may use under MPS. */
+  batchPercent: z.number().int().min(1).max(100).default(50),
+  /** A libonnxruntime.so with the CUDA provider; default: ORT_LIBRARY. */
+  ortLibrary: z.string().startsWith('/', 'expected an absolute path').optional(),
+});
+
 const partitionSchema = z.strictObject({
   id: z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'lower-case letters, digits and "-", at most 32'),
   /** Numbers, or the kernel's list format as in "0-3,8". */
@@ -26,6 +40,8 @@ const partitionSchema = z.strictObject({
   memory: memorySize.optional(),
   /** Names or tags of models; default: every model that no other partition with the lane lists. */
   models: z.array(z.string().min(1)).min(1).max(1024).optional(),
+  /** For models with `device: gpu`, and only those. */
+  gpu: gpuSchema.optional(),
   /** Batch executors may run on the hyper-thread siblings of reserved cores. */
   batchBesideReserved: z.boolean().default(false),
 });

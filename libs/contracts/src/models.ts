@@ -4,11 +4,16 @@ import type { ModelSignature } from './tensors';
 export const TASKS = ['embedding', 'sequence-classification', 'token-classification', 'text-pair-scoring', 'tensor'] as const;
 export type Task = (typeof TASKS)[number];
 
+export const DEVICES = ['cpu', 'gpu'] as const;
+export type Device = (typeof DEVICES)[number];
+
 /** What a worker needs to load and coalesce one model version; part of the placement. */
 export interface WorkerModelPlan {
   name: string;
   version: string;
   modelPath: string;
+  /** `model.yaml: device`; a model for a GPU is refused where there is none. */
+  device: Device;
   /** Name of the axis to stack rows over when the graph does not tell (`model.yaml: axes.batch`). */
   batchAxisName: string | null;
   /** Names of the axes to pad, in order (`model.yaml: axes.sequence`); empty: inferred from the graph. */

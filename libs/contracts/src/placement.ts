@@ -16,13 +16,29 @@ export interface PartitionPlan {
   memoryBytes: number | null;
 }
 
+/** What one worker has of a GPU. */
+export interface GpuPlan {
+  /** `mig`: an instance of a device. `mps`: a device together with the other lane's worker. `whole`: a device. */
+  sharing: 'mig' | 'mps' | 'whole';
+  /** Of the device or the instance. */
+  uuid: string;
+  /** For people, and to tell measured costs apart, as in "NVIDIA H100 80GB HBM3 MIG 1g.10gb". */
+  name: string;
+  /** Most of its memory that ONNX Runtime takes; null: no limit. */
+  memoryBytes: number | null;
+  /** Most of the device's multiprocessors that run this worker's kernels, in percent (MPS); null: all. */
+  threadPercent: number | null;
+  /** ONNX Runtime with the CUDA provider; null: the library that the node has for all. */
+  ortLibraryPath: string | null;
+}
+
 /** One worker process: the sessions of one lane on one partition. */
 export interface WorkerPlan {
   /** `<partition>-<lane>`, stable across restarts. */
   id: string;
   partitionId: string;
   lane: Lane;
-  /** One executor per entry, pinned to that CPU. */
+  /** One executor per entry, pinned to that CPU. One entry in a partition with a GPU: runs of one device take turns. */
   cpus: number[];
   /** Where the other threads of the process may run. */
   processCpus: number[];
@@ -36,4 +52,8 @@ export interface WorkerPlan {
   channelBytes: number;
   /** The machine's idle CPUs are kept from sleeping for this long after a client's last message; 0: never. */
   awakeMs: number;
+  /** Null: its models run on the CPUs. */
+  gpu: GpuPlan | null;
+  /** Why models that ask for a GPU are refused; null where there is a GPU, or no such model. */
+  gpuRefusal: string | null;
 }

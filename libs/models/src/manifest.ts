@@ -1,4 +1,4 @@
-import { LANES, TASKS, TIMEOUT_MS_MAX, type Lane, type Task, type WorkerModelPlan } from '@app/contracts';
+import { DEVICES, LANES, TASKS, TIMEOUT_MS_MAX, type Device, type Lane, type Task, type WorkerModelPlan } from '@app/contracts';
 import { z } from 'zod';
 
 export const POOLINGS = ['mean', 'cls', 'max', 'none'] as const;
@@ -19,6 +19,8 @@ const realtimeSchema = z
 /** `model.yaml`, beside the versions of a model: overrides what was inferred. Every key is optional, an unknown one is an error. */
 export const modelFileSchema = z.strictObject({
   task: z.enum(TASKS).optional(),
+  /** Where it runs; `gpu` needs a partition with a GPU. */
+  device: z.enum(DEVICES).optional(),
   /** Names of the graph's axes to stack rows over and to pad. */
   axes: z.strictObject({ batch: axisName.optional(), sequence: z.union([axisName, z.array(axisName).min(1).max(2)]).optional() }).optional(),
   /** Value of the padded part, by input name. */
@@ -70,6 +72,7 @@ export interface ModelManifest {
   task: Task;
   /** False: the task was inferred, so a graph that does not fit it is served as plain tensors. */
   taskIsExplicit: boolean;
+  device: Device;
   batchAxisName: string | null;
   sequenceAxisNames: string[];
   padValues: Record<string, number>;
@@ -102,6 +105,7 @@ export function workerModelPlan(manifest: ModelManifest, lane: LaneLimits): Work
     name: manifest.name,
     version: manifest.version,
     modelPath: manifest.modelPath,
+    device: manifest.device,
     batchAxisName: manifest.batchAxisName,
     sequenceAxisNames: manifest.sequenceAxisNames,
     padValues: manifest.padValues,

@@ -159,6 +159,7 @@ normalize: false
 embeddingOutput: e
 labels: [x, y]
 tags: [large]
+device: gpu
 lanes: [batch]
 `;
     const manifest = manifestOf({ ...text({ architectures: ['BertModel'], pad_token_id: 1, id2label: { 0: 'a' } }), 'model.yaml': yaml });
@@ -174,6 +175,7 @@ lanes: [batch]
       name: 'm',
       version: '1',
       modelPath: join(root, 'm/model.onnx'),
+      device: 'gpu',
       batchAxisName: 'n',
       sequenceAxisNames: ['s', 't'],
       padValues: { input_ids: 3 },
@@ -198,12 +200,13 @@ lanes: [batch]
     ['lanes: []', 'lanes: '],
     ['lanes: [live]', 'lanes.0: '],
     ['tags: large', 'tags: '],
+    ['device: tpu', 'device: '],
   ])('refuses "%s" and names the key', (yaml, message) => {
     write({ 'm/model.onnx': '', 'm/model.yaml': yaml });
     expect(scan()[0]?.reason).toContain(`model.yaml: ${message}`);
   });
 
   it("takes the lane's limits where model.yaml has none", () => {
-    expect(workerModelPlan(manifestOf({}), lane)).toMatchObject({ ...lane, batchAxisName: null, sequenceAxisNames: [], paddingIsSafe: null, batchInvariant: false, deduplicate: true, sloMs: null });
+    expect(workerModelPlan(manifestOf({}), lane)).toMatchObject({ ...lane, batchAxisName: null, sequenceAxisNames: [], paddingIsSafe: null, batchInvariant: false, deduplicate: true, sloMs: null, device: 'cpu' });
   });
 });

@@ -103,6 +103,7 @@ function readManifest(name: string, folder: string, candidate: Candidate): Model
     modelPath: candidate.modelPath,
     task,
     taskIsExplicit: file.task !== undefined,
+    device: file.device ?? 'cpu',
     batchAxisName: file.axes?.batch ?? null,
     sequenceAxisNames: typeof sequence === 'string' ? [sequence] : sequence,
     padValues: { ...(inferred.text?.padTokenId ? { input_ids: inferred.text.padTokenId } : {}), ...file.padValues },

@@ -55,7 +55,7 @@ export interface NativeAddon {
   /** As in src/coalesce/admission.h; whole ns. */
   admit(request: AdmissionRequest): NativeAdmission;
   /** Loads ONNX Runtime with the checks of a worker's start, and keeps it loaded. Throws. */
-  runtimeVersion(options: { ortLibraryPath: string }): string;
+  inspectRuntime(options: { ortLibraryPath: string }): NativeRuntime;
   /** A worker in virtual time; blocks. Throws a TypeError or RangeError that says what is wrong with trace or costs. */
   simulate(options: SimulationOptions): SimulationReport;
 }
@@ -249,6 +249,25 @@ export interface NativeWorkerHandle {
   readonly nativeWorker: unique symbol;
 }
 
+export interface NativeRuntime {
+  version: string;
+  /** Execution providers that it offers, by ONNX Runtime's names. */
+  providers: string[];
+}
+
+export interface NativeModelPlan extends WorkerModelPlan {
+  /** Why it is not loaded; null: it is. */
+  refusal: string | null;
+}
+
+/** How the models of a worker run on its GPU. */
+export interface NativeCuda {
+  /** As ONNX Runtime documents them for the CUDA provider. */
+  options: Record<string, string>;
+  /** All sessions compute on one stream of high priority; their runs must not overlap. */
+  priorityStream: boolean;
+}
+
 export interface WorkerStartOptions {
   id: string;
   lane: Lane;
@@ -256,8 +275,10 @@ export interface WorkerStartOptions {
   cpus: number[];
   socketPath: string;
   queueItemsMax: number;
-  models: WorkerModelPlan[];
+  models: NativeModelPlan[];
   ortLibraryPath: string;
+  /** Null: its models run on the CPUs. */
+  cuda: NativeCuda | null;
 }
 
 export interface NativeProbe {
@@ -321,7 +342,8 @@ export function loadAddon(): NativeAddon {
   return loaded;
 }
 
-function findAddon(): string {
+/** Where the addon is. Throws with what to do when it is not built. */
+export function findAddon(): string {
   const candidates = BUILD_FOLDERS.map((folder) => join(folder, ADDON_FILE));
   const found = candidates.find((candidate) => existsSync(candidate));
   if (found === undefined) throw new Error(`the native addon is not built: expected ${candidates.join(' or ')}; run "npm run build:native"`);

@@ -1,10 +1,29 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { loadAddon } from './addon';
+import { findAddon, loadAddon } from './addon';
 
 export interface RuntimeReport {
   path: string;
   version: string;
+  /** Execution providers that it offers, by ONNX Runtime's names. */
+  providers: string[];
+}
+
+export interface AddonReport {
+  path: string;
+  builtMs: number;
+  /** Of its newest source file; null where the sources are not there. */
+  changedMs: number | null;
+}
+
+/** The addon that is loaded here. Throws with what to do when it is missing or cannot be loaded. */
+export function inspectAddon(): AddonReport {
+  loadAddon();
+  const path = findAddon();
+  const sources = join(dirname(path), '..', 'src');
+  const files = existsSync(sources) ? readdirSync(sources, { recursive: true, encoding: 'utf8' }) : [];
+  const changes = files.map((file) => statSync(join(sources, file)).mtimeMs);
+  return { path, builtMs: statSync(path).mtimeMs, changedMs: changes.length === 0 ? null : Math.max(...changes) };
 }
 
 /**
@@ -13,7 +32,7 @@ export interface RuntimeReport {
  */
 export function inspectRuntime(ortLibraryPath: string | null): RuntimeReport {
   const path = ortLibraryPath ?? bundledRuntime();
-  return { path, version: loadAddon().runtimeVersion({ ortLibraryPath: path }) };
+  return { path, ...loadAddon().inspectRuntime({ ortLibraryPath: path }) };
 }
 
 /** The runtime inside the npm package, whose JavaScript is not loaded. */

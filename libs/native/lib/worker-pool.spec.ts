@@ -48,6 +48,8 @@ describe('WorkerPool', () => {
     queueItemsMax: 64,
     awakeMs: 0,
     channelBytes: 4 << 20,
+    gpu: null,
+    gpuRefusal: null,
     ...overrides,
   });
 

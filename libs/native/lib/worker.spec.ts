@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { WorkerPlan } from '@app/contracts';
+import type { ModelReport, WorkerPlan } from '@app/contracts';
 import { startWorker, type WorkerHandle } from './worker';
 
 describe('startWorker', () => {
@@ -19,11 +19,11 @@ describe('startWorker', () => {
 
   const plan = (overrides: Partial<WorkerPlan> = {}): WorkerPlan => ({
     ...{ id: 'all-realtime', partitionId: 'all', lane: 'realtime', cpus: [0] },
-    ...{ processCpus: [0], memoryBytes: null, socketPath: join(folder, 'worker.sock'), models: [], queueItemsMax: 16, channelBytes: 4 << 20, awakeMs: 0 },
+    ...{ processCpus: [0], memoryBytes: null, socketPath: join(folder, 'worker.sock'), models: [], queueItemsMax: 16, channelBytes: 4 << 20, awakeMs: 0, gpu: null, gpuRefusal: null },
     ...overrides,
   });
   const model = {
-    ...{ name: 'm', version: '1', modelPath: '/nowhere/model.onnx', batchAxisName: null, sequenceAxisNames: [], padValues: {} },
+    ...{ name: 'm', version: '1', device: 'cpu' as const, modelPath: '/nowhere/model.onnx', batchAxisName: null, sequenceAxisNames: [], padValues: {} },
     ...{ paddingIsSafe: null, batchInvariant: false, batchRowsMax: 8, batchTokensMax: 64, runTimeoutMs: 1000, deduplicate: true, sloMs: null, rowTokensMax: null },
   };
 
@@ -31,6 +31,11 @@ describe('startWorker', () => {
     const worker = startWorker({ plan: plan(overrides), ortLibraryPath });
     workers.push(worker);
     return worker;
+  };
+
+  const loaded = async (worker: WorkerHandle): Promise<ModelReport[]> => {
+    while (worker.models().some(({ state }) => state === 'loading')) await new Promise((resolve) => setTimeout(resolve, 5));
+    return worker.models();
   };
 
   it('names the library that cannot be used', () => {
@@ -50,9 +55,24 @@ describe('startWorker', () => {
   });
 
   it('reports a model that cannot be loaded, and starts all the same', async () => {
-    const worker = start({ models: [model] });
-    while (worker.models()[0]?.state === 'loading') await new Promise((resolve) => setTimeout(resolve, 5));
-    expect(worker.models()).toEqual([{ name: 'm', version: '1', state: 'failed', reason: expect.stringContaining('/nowhere/model.onnx'), signature: null, cost: null }]);
+    expect(await loaded(start({ models: [model] }))).toEqual([{ name: 'm', version: '1', state: 'failed', reason: expect.stringContaining('/nowhere/model.onnx'), signature: null, cost: null }]);
+  });
+
+  it('refuses a model that asks for a GPU where there is none, with the reason of the plan', async () => {
+    const worker = start({ models: [{ ...model, device: 'gpu' }, model], gpuRefusal: 'it asks for a GPU: there is none' });
+    expect((await loaded(worker)).map(({ reason }) => reason)).toEqual(['it asks for a GPU: there is none', expect.stringContaining('/nowhere/model.onnx')]);
+  });
+
+  it('refuses the models of a GPU whose library has no CUDA provider, and names another', async () => {
+    const gpu = { sharing: 'mps', uuid: 'GPU-1', name: 'NVIDIA H100', memoryBytes: 2 ** 30, threadPercent: 50, ortLibraryPath: null } as const;
+    const worker = start({ models: [{ ...model, device: 'gpu' }], gpu });
+    const reason = /^it asks for a GPU, but ONNX Runtime 1\.\d+\.\d+ at .*libonnxruntime\.so\.1 offers no CUDAExecutionProvider \(only .*CPUExecutionProvider\); set gpu\.ortLibrary/;
+    expect(await loaded(worker)).toMatchObject([{ state: 'failed', reason: expect.stringMatching(reason) as string }]);
+  });
+
+  it('takes the library of the GPU instead of the other', () => {
+    const gpu = { sharing: 'whole', uuid: 'GPU-1', name: 'NVIDIA H100', memoryBytes: null, threadPercent: null, ortLibraryPath: '/nowhere/gpu/libonnxruntime.so' } as const;
+    expect(() => start({ gpu })).toThrow('/nowhere/gpu/libonnxruntime.so');
   });
 
   it('starts counting from zero', () => {

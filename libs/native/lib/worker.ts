@@ -1,12 +1,13 @@
 import type { CostGrid, ExecutorStatus, IsolationTool, ModelReport, WorkerPlan } from '@app/contracts';
 import { BATCH_ROWS_BOUNDS, COST_RATIO_BOUNDS, FORMATION_SECONDS_BOUNDS, ITEM_STATUSES, type ItemStatus, loadAddon, type NativeModelStats, type NativeProbe, type NativeWorkerHandle } from './addon';
+import { cudaOf } from './cuda';
 import { bundledRuntime } from './runtime';
 
 const TELL_MS = 1000;
 
 export interface StartWorkerOptions {
   plan: Omit<WorkerPlan, 'processCpus' | 'memoryBytes'>;
-  /** Null: the library that comes with onnxruntime-node. */
+  /** Where the plan's GPU names none; null: the library that comes with onnxruntime-node. */
   ortLibraryPath: string | null;
 }
 
@@ -63,10 +64,12 @@ export interface WorkerHandle {
 export function startWorker({ plan, ortLibraryPath }: StartWorkerOptions): WorkerHandle {
   if (plan.cpus.length === 0) throw new Error(`worker ${plan.id}: expected at least one CPU but received none`);
   const addon = loadAddon();
-  const { id, lane, cpus, socketPath, queueItemsMax, awakeMs, models } = plan;
+  const { id, lane, cpus, socketPath, queueItemsMax, awakeMs, models, gpu, gpuRefusal } = plan;
   const handle: NativeWorkerHandle = addon.workerStart({
-    ...{ id, lane, cpus, socketPath, queueItemsMax, awakeMs, models },
-    ortLibraryPath: ortLibraryPath ?? bundledRuntime(),
+    ...{ id, lane, cpus, socketPath, queueItemsMax, awakeMs },
+    models: models.map((model) => ({ ...model, refusal: model.device === 'gpu' ? gpuRefusal : null })),
+    ortLibraryPath: gpu?.ortLibraryPath ?? ortLibraryPath ?? bundledRuntime(),
+    cuda: gpu === null ? null : cudaOf(gpu, lane),
   });
   // It also keeps the process running: native threads do not count for node's event loop.
   const telling = setInterval(() => addon.workerTellRatioMoves(handle), TELL_MS);

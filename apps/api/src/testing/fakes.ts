@@ -90,7 +90,7 @@ export async function partsOf(backend: EchoBackend, settings: { queueItemsMax?: 
   const placement: Placement = {
     formatVersion: 1,
     partitions: [{ id: 'p0', class: 'burstable', cpus: [0], memoryBytes: null }],
-    workers: [{ id: 'p0-realtime', partitionId: 'p0', lane: 'realtime', cpus: [0], processCpus: [0], memoryBytes: null, socketPath: '', models, queueItemsMax, channelBytes: 0, awakeMs: 0 }],
+    workers: [{ id: 'p0-realtime', partitionId: 'p0', lane: 'realtime', cpus: [0], processCpus: [0], memoryBytes: null, socketPath: '', models, queueItemsMax, channelBytes: 0, awakeMs: 0, gpu: null, gpuRefusal: null }],
   };
   mkdirSync(config.runDir, { recursive: true });
   writeFileSync(runPaths(config.runDir).placement, JSON.stringify(placement));

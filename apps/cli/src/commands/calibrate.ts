@@ -42,6 +42,7 @@ async function calibrateModel(config: Config, plan: WorkerModelPlan): Promise<Co
     plan: {
       ...{ id: 'calibrate', partitionId: 'calibrate', lane: 'batch', cpus: readTopology().effective.slice(-1) },
       ...{ socketPath: join(folder, 'worker.sock'), models: [plan], queueItemsMax: 1, channelBytes: 4 << 20, awakeMs: 0 },
+      ...{ gpu: null, gpuRefusal: 'this command measures on CPUs; what a run costs on a GPU is measured by the workers of its partition' },
     },
     ortLibraryPath: config.ortLibraryPath,
   });

@@ -1,9 +1,12 @@
 import type { Command } from 'commander';
 import { ConfigError, loadConfig, type Config } from '@app/config';
 import { checkAutogroup, checkCpus, checkFlock, checkNode, checkRedis, checkSchedIdle } from '../doctor/machine-checks';
-import { checkConfig, checkDataDir, checkModels, checkPort, checkRuntime } from '../doctor/node-checks';
+import { checkGpu } from '../doctor/gpu-check';
+import { checkCgroup, checkKernel, checkOpenFiles } from '../doctor/kernel-checks';
+import { checkAddon, checkConfig, checkDataDir, checkModels, checkPort, checkRuntime, checkTokenizers } from '../doctor/node-checks';
 import { checkPreemption } from '../doctor/preemption-check';
-import { broken, type Finding, type Verdict } from '../doctor/report';
+import { broken, worstOf, type Finding, type Verdict } from '../doctor/report';
+import { checkRunning } from '../doctor/running-checks';
 
 const MARKS: Record<Verdict, string> = { ok: 'ok      ', degraded: 'degraded', broken: 'BROKEN  ' };
 
@@ -11,10 +14,12 @@ export function addDoctorCommand(program: Command): void {
   program
     .command('doctor')
     .description('checks what a node needs: what was found, what is missing, how to get it; fails when something is broken')
-    .action(async () => {
+    .option('--json', 'as JSON: the worst verdict, and each finding')
+    .action(async ({ json = false }: { json?: boolean }) => {
       const findings = await examine();
-      for (const finding of findings) console.log(lineOf(finding));
-      if (findings.some(({ verdict }) => verdict === 'broken')) process.exitCode = 1;
+      const verdict = worstOf(findings);
+      console.log(json ? JSON.stringify({ verdict, findings }, null, 2) : findings.map(lineOf).join('\n'));
+      if (verdict === 'broken') process.exitCode = 1;
     });
 }
 
@@ -26,15 +31,22 @@ async function examine(): Promise<Finding[]> {
     node,
     checkConfig(config),
     checkCpus(),
+    checkKernel(),
     checkSchedIdle(config.searchPath),
     checkAutogroup(),
     await checkPreemption(config),
+    checkCgroup(config.partitions.some(({ memory }) => memory !== undefined)),
+    checkOpenFiles(),
     checkFlock(config.searchPath),
     checkRedis(config.redisUrl, config.searchPath),
     checkDataDir(config),
+    checkAddon(),
     checkRuntime(config),
+    checkGpu(config),
     checkModels(config),
+    await checkTokenizers(config),
     await checkPort(config),
+    ...(await checkRunning(config)),
   ];
 }
 

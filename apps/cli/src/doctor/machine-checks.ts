@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { autogroupEnabled, findExecutable, formatCpuList, readTopology, REDIS_REMEDY, REDIS_SERVERS } from '@app/system';
+import { autogroupEnabled, findExecutable, formatCpuList, readTopology, REDIS_REMEDY, REDIS_SERVERS, type Topology } from '@app/system';
 import { broken, degraded, ok, type Finding } from './report';
 
 const NODE_MIN = { major: 20, minor: 19 };
@@ -13,9 +13,15 @@ export function checkNode(version: string): Finding {
 }
 
 export function checkCpus(): Finding {
-  const { online, effective } = readTopology();
-  const detail = `${effective.length} usable (${formatCpuList(effective)}) of ${online.length} online`;
-  const quota = cpuQuota();
+  return judgeCpus(readTopology(), cpuQuota());
+}
+
+/** `quota`: CPUs' worth of time that the cgroup may use; null without a limit. */
+export function judgeCpus({ online, effective, places, memoryBytes }: Topology, quota: number | null): Finding {
+  const count = (values: number[], word: string): string => `${new Set(values).size} ${word}${new Set(values).size === 1 ? '' : 's'}`;
+  const cores = new Set(places.map(({ siblings }) => siblings[0])).size;
+  const machine = `${count(places.map(({ packageId }) => packageId), 'package')}, ${count(places.map(({ nodeId }) => nodeId), 'NUMA node')}, ${cores} ${cores === 1 ? 'core' : 'cores'}`;
+  const detail = `${effective.length} usable (${formatCpuList(effective)}) of ${online.length} online; ${machine}, ${(memoryBytes / 2 ** 30).toFixed(1)} GiB of memory`;
   return quota === null
     ? ok('CPUs', detail)
     : degraded('CPUs', `${detail}; a cgroup quota of ${quota} CPUs throttles live requests for up to 100 ms at a time`, 'remove the quota (cpu.max, docker --cpus) and give a CPU set instead (docker --cpuset-cpus)');

@@ -1,8 +1,8 @@
 import { accessSync, constants, existsSync, mkdirSync, statfsSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { Config } from '@app/config';
-import { scanRepository } from '@app/models';
-import { inspectRuntime } from '@app/native';
+import { inspectTokenizers, scanRepository, type TokenizerReport } from '@app/models';
+import { inspectAddon, inspectRuntime, type AddonReport } from '@app/native';
 import { broken, degraded, ok, type Finding } from './report';
 
 const ADD_MODELS = '`make up` builds a demo model; docs/quickstart.md tells how to add one';
@@ -54,11 +54,37 @@ export function checkModels({ modelsDir }: Pick<Config, 'modelsDir'>): Finding {
   return degraded('models', `${detail}; not served: ${refused.map(({ name, version, reason }) => `${name} ${version} (${reason})`).join('; ')}`, 'correct these folders (docs/quickstart.md)');
 }
 
+/** Loads the tokenizer of each text model. */
+export async function checkTokenizers({ modelsDir }: Pick<Config, 'modelsDir'>): Promise<Finding> {
+  return judgeTokenizers(existsSync(modelsDir) ? await inspectTokenizers(scanRepository(modelsDir)) : []);
+}
+
+export function judgeTokenizers(reports: readonly TokenizerReport[]): Finding {
+  const failed = reports.filter(({ error }) => error !== null);
+  const fast = reports.filter(({ hasFastPath }) => hasFastPath).length;
+  const detail = `${reports.length - failed.length} of ${reports.length} load, ${fast} of them with the fast path for short texts`;
+  if (failed.length === 0) return ok('tokenizers', detail);
+  return degraded('tokenizers', `${detail}; ${failed.map(({ model, error }) => `${model}: ${error}`).join('; ')}`, 'correct these tokenizer.json files, or set task: tensor in model.yaml');
+}
+
+export function checkAddon(): Finding {
+  try {
+    return judgeAddon(inspectAddon());
+  } catch (error) {
+    return broken('addon', (error as Error).message, 'run `make build`');
+  }
+}
+
+export function judgeAddon({ path, builtMs, changedMs }: AddonReport): Finding {
+  const built = `${path}, built ${new Date(builtMs).toISOString()}`;
+  return changedMs !== null && changedMs > builtMs ? degraded('addon', `${built}, older than its sources`, 'run `make build`') : ok('addon', built);
+}
+
 /** The addon and the library it loads, checked as a worker checks them. */
 export function checkRuntime({ ortLibraryPath }: Pick<Config, 'ortLibraryPath'>): Finding {
   try {
-    const { path, version } = inspectRuntime(ortLibraryPath);
-    return ok('ONNX Runtime', `${version}, ${path}`);
+    const { path, version, providers } = inspectRuntime(ortLibraryPath);
+    return ok('ONNX Runtime', `${version}, ${path}; ${providers.join(', ')}`);
   } catch (error) {
     return broken('ONNX Runtime', (error as Error).message, 'run `make build` again, or correct ORT_LIBRARY');
   }

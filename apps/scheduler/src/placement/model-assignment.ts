@@ -14,14 +14,21 @@ export interface PlaceableModel {
 
 /**
  * Where a model runs in one lane: in the partitions that list it, or where none of that lane does, in those that list
- * nothing. So a partition without a list takes what is left, lane by lane.
+ * nothing. So a partition without a list takes what is left, lane by lane; with a GPU the models that ask for one, without
+ * the others. A model for a GPU that no GPU can take goes to a partition without, whose worker says why it is refused.
  */
 export function partitionsOf(model: PlaceableModel, lane: Lane, partitions: readonly Partition[]): Partition[] {
   const serving = partitions.filter(({ lanes }) => lanes.includes(lane));
   if (!wantedLanes(model, partitions).includes(lane)) return [];
   const listing = serving.filter((partition) => lists(partition, model));
-  return listing.length > 0 ? listing : serving.filter(({ models }) => models === null);
+  if (listing.length > 0) return listing;
+  const unlisted = serving.filter(({ models }) => models === null);
+  const suiting = unlisted.filter(({ gpu }) => (gpu !== null) === asksForGpu(model));
+  if (suiting.length > 0 || !asksForGpu(model)) return suiting;
+  return unlisted.length > 0 ? unlisted : serving.slice(0, 1);
 }
+
+export const asksForGpu = ({ plans }: PlaceableModel): boolean => plans.realtime.device === 'gpu';
 
 /** Throws a `PlacementError` for a model that a lane it wants cannot reach, and for one listed where it cannot run. */
 export function checkModels(models: readonly PlaceableModel[], partitions: readonly Partition[]): void {
@@ -47,7 +54,11 @@ function lists({ models }: Partition, { name, tags }: PlaceableModel): boolean {
   return models !== null && [name, ...tags].some((word) => models.includes(word));
 }
 
-function checkListing({ name, version }: PlaceableModel, wanted: Lane[], { id, lanes }: Partition): void {
+function checkListing(model: PlaceableModel, wanted: Lane[], { id, lanes, gpu }: Partition): void {
+  const { name, version } = model;
+  if (gpu !== null && !asksForGpu(model)) {
+    throw new PlacementError(`partition "${id}" has a GPU and lists model "${name}" version ${version}, which does not ask for one; write device: gpu in its model.yaml or list it elsewhere`);
+  }
   if (lanes.some((lane) => wanted.includes(lane))) return;
   throw new PlacementError(
     `model "${name}" version ${version}: partition "${id}" lists it but serves the ${lanes.join(' and ')} lane only, and model.yaml says lanes: [${wanted.join(', ')}]; change one of them`,
@@ -58,7 +69,9 @@ function refuse(model: PlaceableModel, unreached: Lane[], partitions: readonly P
   const { name, version, tags } = model;
   const subject = `model "${name}" version ${version}`;
   const lane = unreached.join(' and ');
-  const serving = partitions.filter(({ lanes }) => lanes.some((each) => unreached.includes(each))).map(({ id }) => `"${id}"`);
+  const serves = partitions.filter(({ lanes }) => lanes.some((each) => unreached.includes(each)));
+  const serving = serves.filter(({ gpu }) => gpu === null || asksForGpu(model)).map(({ id }) => `"${id}"`);
+  if (serves.length > 0 && serving.length === 0) throw new PlacementError(`${subject} does not ask for a GPU, and every partition with the ${lane} lane has one; add a partition without, or write device: gpu in its model.yaml`);
   if (serving.length === 0) throw new PlacementError(`${subject}: model.yaml asks for the ${lane} lane, which no partition serves; add it to a partition's lanes or take it out of model.yaml`);
   const listing = partitions.filter((partition) => lists(partition, model)).map(({ id }) => `"${id}"`);
   const words = `its name${tags.length > 0 ? ` or a tag of it (${tags.join(', ')})` : ''}`;

@@ -1,8 +1,9 @@
 import type { FileConfig } from '@app/config';
-import type { Lane, PartitionPlan } from '@app/contracts';
+import { LANES, type Lane, type PartitionPlan } from '@app/contracts';
 import { formatCpuList, parseCpuList, type CpuPlace, type Topology } from '@app/system';
 
 type PartitionConfig = FileConfig['partitions'][number];
+export type GpuConfig = NonNullable<PartitionConfig['gpu']>;
 
 /** A configuration that this machine cannot hold; the message says why and what to do. */
 export class PlacementError extends Error {
@@ -13,6 +14,8 @@ export interface Partition extends PartitionPlan {
   lanes: Lane[];
   /** Names and tags of the models that it lists; null: it takes those that no partition lists. */
   models: string[] | null;
+  /** For the models that ask for one; null: none. */
+  gpu: GpuConfig | null;
   /** Where each lane's executors are; the batch lane may have fewer CPUs than the partition. */
   executorCpus: Record<Lane, number[]>;
 }
@@ -29,6 +32,7 @@ export function resolvePartitions(configured: readonly PartitionConfig[], topolo
   checkOverlaps(partitions);
   for (const partition of configured) checkLanes(partition);
   withholdBesideReserved(partitions, configured, topology);
+  for (const partition of partitions) if (partition.gpu !== null) partition.executorCpus = oneExecutorEach(partition);
   return partitions;
 }
 
@@ -47,13 +51,13 @@ export function coresOf(places: readonly CpuPlace[]): number[][] {
 }
 
 function configuredPartition(config: PartitionConfig): Partition {
-  const { id, class: partitionClass, memory = null, models = null } = config;
+  const { id, class: partitionClass, memory = null, models = null, gpu = null } = config;
   const named = typeof config.cpus === 'string' ? parseCpuList(config.cpus) : config.cpus;
   const repeated = named.find((cpu, index) => named.indexOf(cpu) !== index);
   if (repeated !== undefined) throw new PlacementError(`partition "${id}": CPU ${repeated} is named twice`);
   const cpus = [...named].sort((a, b) => a - b);
   const lanes = config.lanes ?? (partitionClass === 'reserved' ? ['realtime'] : ['realtime', 'batch']);
-  return { id, class: partitionClass, cpus, memoryBytes: memory, lanes, models, executorCpus: { realtime: cpus, batch: cpus } };
+  return { id, class: partitionClass, cpus, memoryBytes: memory, lanes: LANES.filter((lane) => lanes.includes(lane)), models, gpu, executorCpus: { realtime: cpus, batch: cpus } };
 }
 
 /**
@@ -68,7 +72,7 @@ function defaultPartitions(topology: Topology): Partition[] {
   const nodes = [...cpusByNode(byCore.slice(systemCount), topology)];
   return nodes.map(([node, cpus]) => ({
     ...{ id: nodes.length === 1 ? 'default' : `node${node}`, class: 'burstable', cpus, memoryBytes: null },
-    ...{ lanes: ['realtime', 'batch'], models: null, executorCpus: { realtime: cpus, batch: cpus } },
+    ...{ lanes: ['realtime', 'batch'], models: null, gpu: null, executorCpus: { realtime: cpus, batch: cpus } },
   }));
 }
 
@@ -85,6 +89,11 @@ function withholdBesideReserved(partitions: Partition[], configured: readonly Pa
         'give it other CPUs, take the batch lane from its lanes, or set batchBesideReserved: true',
     );
   }
+}
+
+/** Runs of one GPU take turns whatever their number; the lanes' executors stay out of each other's way where they can. */
+function oneExecutorEach({ executorCpus: { realtime, batch } }: Partition): Partition['executorCpus'] {
+  return { realtime: realtime.slice(0, 1), batch: batch.slice(-1) };
 }
 
 function checkIds(partitions: readonly Partition[]): void {

@@ -3,6 +3,7 @@ import { loadConfig, type FileConfig } from '@app/config';
 import { LANES, type WorkerModelPlan } from '@app/contracts';
 import { formatCpuList, parseCpuList, type Topology } from '@app/system';
 import type { PlaceableModel } from './model-assignment';
+import { gpusOf } from '../../../../test/fixtures/gpu-machines';
 import { PlacementError } from './partition';
 import { planPlacement, type PlacementPlan } from './placement';
 import { topologyOfMachine } from './testing/machines';
@@ -65,7 +66,7 @@ function configure({ stray, settings }: Wanted, { effective }: Topology): Partit
 
 function planOrRefusal(topology: Topology, configured: PartitionConfig[], placed: PlaceableModel[]): PlacementPlan | null {
   try {
-    return planPlacement({ topology, config: { ...file, partitions: configured }, models: placed, socketPathOf: (id) => id });
+    return planPlacement({ topology, gpus: gpusOf('no-tool'), config: { ...file, partitions: configured }, models: placed, socketPathOf: (id) => id });
   } catch (error) {
     if (error instanceof PlacementError) return null;
     throw error;

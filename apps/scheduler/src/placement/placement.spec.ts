@@ -3,6 +3,7 @@ import { loadConfig } from '@app/config';
 import { LANES, type PreemptionVerdict, type WorkerModelPlan } from '@app/contracts';
 import { formatCpuList, parseCpuList } from '@app/system';
 import type { PlaceableModel } from './model-assignment';
+import { gpusOf } from '../../../../test/fixtures/gpu-machines';
 import { PlacementError } from './partition';
 import { planPlacement, type PlacementPlan } from './placement';
 import { MACHINES, topologyOfMachine, type MachineName } from './testing/machines';
@@ -15,6 +16,7 @@ const GIB = 2 ** 30;
 function plan(machine: MachineName, partitions: Settings[] = [], models: PlaceableModel[] = [], verdict: PreemptionVerdict = 'holds'): PlacementPlan {
   return planPlacement({
     topology: topologyOfMachine(MACHINES[machine]),
+    gpus: gpusOf('no-tool'),
     config: { ...file, partitions: partitions.map((partition) => ({ class: 'burstable', batchBesideReserved: false, ...partition })) },
     models,
     socketPathOf: (id) => `/run/${id}.sock`,

@@ -1,12 +1,14 @@
 import type { FileConfig } from '@app/config';
 import { LANES, type Lane, type Placement, type PreemptionProof, type WorkerPlan } from '@app/contracts';
-import { formatCpuList, type Topology } from '@app/system';
-import { checkModels, partitionsOf, unknownModels, type PlaceableModel } from './model-assignment';
+import { formatCpuList, type GpuInventory, type Topology } from '@app/system';
+import { assignGpus, refusalWithoutGpu, type LaneGpu } from './gpu';
+import { asksForGpu, checkModels, partitionsOf, unknownModels, type PlaceableModel } from './model-assignment';
 import { CPUS_WITH_SYSTEM_SHARE_MIN, cpusByNode, PlacementError, resolvePartitions, type Partition } from './partition';
 import { lanesShareCpus, separateLanes } from './separate-lanes';
 
 export interface PlacementInput {
   topology: Topology;
+  gpus: GpuInventory;
   config: Pick<FileConfig, 'partitions' | 'realtime' | 'batch'>;
   models: PlaceableModel[];
   socketPathOf: (workerId: string) => string;
@@ -26,29 +28,33 @@ export interface PlacementPlan {
 /**
  * What runs where: pure, so that it can be tried on any recorded machine. Throws a `PlacementError` for a configuration
  * that cannot hold, with the reason: CPUs that are absent, forbidden or in two partitions, more memory than there is, a
- * batch lane without CPUs, a model that a lane cannot reach.
+ * batch lane without CPUs, a model that a lane cannot reach, a GPU in two partitions. A GPU that is not there is none: the
+ * models that ask for it are refused by their workers, all others run.
  */
-export function planPlacement({ topology, config, models, socketPathOf, preemption }: PlacementInput): PlacementPlan {
+export function planPlacement({ topology, gpus, config, models, socketPathOf, preemption }: PlacementInput): PlacementPlan {
   const partitions = resolvePartitions(config.partitions, topology);
   const preempts = preemption?.verdict !== 'fails';
   if (!preempts) separateLanes(partitions, topology);
   checkMemory(partitions, topology);
   checkModels(models, partitions);
+  const laneGpus = assignGpus(partitions, gpus);
   const planned = new Set(partitions.flatMap(({ cpus }) => cpus));
   const systemCpus = topology.effective.filter((cpu) => !planned.has(cpu));
-  const workerOf = (partition: Partition, lane: Lane): WorkerPlan => ({
-    id: `${partition.id}-${lane}`,
-    partitionId: partition.id,
-    lane,
-    cpus: partition.executorCpus[lane],
-    processCpus: preempts ? partition.cpus : partition.executorCpus[lane],
-    memoryBytes: partition.memoryBytes === null ? null : Math.floor(partition.memoryBytes / partition.lanes.length),
-    socketPath: socketPathOf(`${partition.id}-${lane}`),
-    models: models.filter((model) => partitionsOf(model, lane, partitions).includes(partition)).map(({ plans }) => plans[lane]),
-    queueItemsMax: config[lane].queueItemsMax,
-    channelBytes: config[lane].channelBytes,
-    awakeMs: lane === 'realtime' ? config.realtime.awakeMs : 0,
-  });
+  const workerOf = (partition: Partition, lane: Lane): WorkerPlan => {
+    const id = `${partition.id}-${lane}`;
+    const own = models.filter((model) => partitionsOf(model, lane, partitions).includes(partition));
+    const { gpu, refusal } = laneGpus.get(id) ?? withoutGpu(own, gpus);
+    return {
+      ...{ id, partitionId: partition.id, lane, cpus: partition.executorCpus[lane], socketPath: socketPathOf(id) },
+      processCpus: preempts ? partition.cpus : partition.executorCpus[lane],
+      memoryBytes: partition.memoryBytes === null ? null : Math.floor(partition.memoryBytes / partition.lanes.length),
+      models: own.map(({ plans }) => plans[lane]),
+      queueItemsMax: config[lane].queueItemsMax,
+      channelBytes: config[lane].channelBytes,
+      awakeMs: lane === 'realtime' ? config.realtime.awakeMs : 0,
+      ...{ gpu, gpuRefusal: refusal },
+    };
+  };
   const workers = partitions.flatMap((partition) => LANES.filter((lane) => partition.lanes.includes(lane)).map((lane) => workerOf(partition, lane)));
   return {
     placement: {
@@ -61,11 +67,22 @@ export function planPlacement({ topology, config, models, socketPathOf, preempti
       ...unservedLanes(partitions),
       ...(preempts ? [] : partitions.filter(lanesShareCpus).map(({ id }) => `partition "${id}" has one CPU for both lanes, and batch executors do not give way: batches will slow live requests`)),
       ...(models.length > 0 ? idleWorkers(workers) : []),
+      ...refusedModels(workers),
       ...unknownModels(models, partitions).map(({ partition, entry }) => `partition "${partition}": no model has the name or tag "${entry}"`),
       ...partitions.flatMap((partition) => [...withheldCpus(partition), ...spannedNodes(partition, topology)]),
       ...(systemCpus.length === 0 && topology.effective.length >= CPUS_WITH_SYSTEM_SHARE_MIN ? [NO_SYSTEM_CPU] : []),
     ],
   };
+}
+
+function withoutGpu(models: readonly PlaceableModel[], gpus: GpuInventory): LaneGpu | { gpu: null; refusal: null } {
+  return { gpu: null, refusal: models.some(asksForGpu) ? refusalWithoutGpu(gpus) : null };
+}
+
+function refusedModels(workers: readonly WorkerPlan[]): string[] {
+  return workers.flatMap(({ lane, models, gpuRefusal }) =>
+    models.filter(({ device }) => device === 'gpu' && gpuRefusal !== null).map(({ name, version }) => `model "${name}" version ${version} is not served in the ${lane} lane: ${gpuRefusal}`),
+  );
 }
 
 const NO_SYSTEM_CPU = 'every CPU is in a partition, so api, runner, Redis and the system run beside the executors; leave one CPU out';

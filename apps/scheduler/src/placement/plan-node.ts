@@ -1,7 +1,8 @@
 import { runPaths, type Config } from '@app/config';
 import type { PreemptionProof } from '@app/contracts';
-import { readTopology, type Topology } from '@app/system';
+import { readGpus, readTopology, type GpuInventory, type Topology } from '@app/system';
 import { laneModels } from './lane-models';
+import { asksForGpu, type PlaceableModel } from './model-assignment';
 import { planPlacement, type PlacementPlan } from './placement';
 
 export interface NodePlan extends PlacementPlan {
@@ -15,6 +16,12 @@ export interface NodePlan extends PlacementPlan {
 export function planNode(config: Config, preemption: PreemptionProof | null = null): NodePlan {
   const topology = readTopology();
   const { models, warnings } = laneModels(config);
-  const plan = planPlacement({ topology, config, models, socketPathOf: runPaths(config.runDir).workerSocket, preemption });
+  const plan = planPlacement({ topology, gpus: gpusFor(config, models), config, models, socketPathOf: runPaths(config.runDir).workerSocket, preemption });
   return { ...plan, warnings: [...warnings, ...plan.warnings], topology };
+}
+
+/** Asking takes seconds on some machines, so only where the answer is wanted. */
+function gpusFor({ partitions, searchPath }: Config, models: readonly PlaceableModel[]): GpuInventory {
+  if (partitions.some(({ gpu }) => gpu !== undefined) || models.some(asksForGpu)) return readGpus(searchPath);
+  return { devices: [], driverVersion: null, problem: 'nothing asks for a GPU', mpsRuns: false };
 }

@@ -1,5 +1,6 @@
 import { loadConfig, type FileConfig } from '@app/config';
 import type { WorkerModelPlan } from '@app/contracts';
+import { gpusOf, type GpuMachine } from '../../../../test/fixtures/gpu-machines';
 import { planPlacement } from './placement';
 import { planReport } from './report';
 import { MACHINES, topologyOfMachine, type MachineName } from './testing/machines';
@@ -7,10 +8,11 @@ import { MACHINES, topologyOfMachine, type MachineName } from './testing/machine
 const file = loadConfig({ CONFIG: undefined, DATA_DIR: '/tmp/d' });
 const encoder = { name: 'encoder', version: '1' } as WorkerModelPlan;
 
-function report(machine: MachineName, partitions: (Partial<FileConfig['partitions'][number]> & { id: string; cpus: string })[] = [], colours = false): string {
+function report(machine: MachineName, partitions: (Partial<FileConfig['partitions'][number]> & { id: string; cpus: string })[] = [], colours = false, gpus: GpuMachine = 'no-tool'): string {
   const topology = topologyOfMachine(MACHINES[machine]);
   const plan = planPlacement({
     topology,
+    gpus: gpusOf(gpus),
     config: { ...file, partitions: partitions.map((partition) => ({ class: 'burstable', batchBesideReserved: false, ...partition })) },
     models: [{ name: 'encoder', version: '1', tags: [], lanes: null, plans: { realtime: encoder, batch: encoder } }],
     socketPathOf: (id) => id,
@@ -57,6 +59,14 @@ warning: partition "shared": no batch executor on CPU 5, hyper-thread siblings o
 
   it('shows what this process may not use', () => {
     expect(report('oddContainer')).toContain('  CPU 0-15     -- -- -- .. -- Ab -- Ab Ab Ab -- -- -- -- -- --\n');
+  });
+
+  it('shows what each worker has of a GPU', () => {
+    const lines = report('eightCpus', [{ id: 'rest', cpus: '0' }, { id: 'g', cpus: '1-2', gpu: { device: 0, batchPercent: 30 } }], false, 'mps-running').split('\n');
+    expect(lines.filter((line) => line.includes('H100'))).toEqual([
+      '   realtime: 1 executor on 1, NVIDIA H100 80GB HBM3 (GPU-4a1c7d0e-52b8-9f36-8d11-0c6e5b7f2a90, MPS share 100 %, memory 35.8 GiB): no model',
+      '   batch: 1 executor on 2, NVIDIA H100 80GB HBM3 (GPU-4a1c7d0e-52b8-9f36-8d11-0c6e5b7f2a90, MPS share 30 %, memory 35.8 GiB): no model',
+    ]);
   });
 
   it('has escapes only where colours are wanted', () => {

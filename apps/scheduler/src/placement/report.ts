@@ -1,4 +1,4 @@
-import type { WorkerPlan } from '@app/contracts';
+import type { GpuPlan, WorkerPlan } from '@app/contracts';
 import { formatCpuList } from '@app/system';
 import { drawCpus, LETTERS } from './drawing';
 import { formatGib } from './placement';
@@ -27,7 +27,12 @@ function partitionLines({ placement }: NodePlan): string[] {
   ]);
 }
 
-function workerLine({ lane, cpus, models }: WorkerPlan): string {
-  const executors = `${cpus.length} ${cpus.length === 1 ? 'executor' : 'executors'} on ${formatCpuList(cpus)}`;
+function workerLine({ lane, cpus, models, gpu }: WorkerPlan): string {
+  const executors = `${cpus.length} ${cpus.length === 1 ? 'executor' : 'executors'} on ${formatCpuList(cpus)}${gpu === null ? '' : `, ${gpuWords(gpu)}`}`;
   return `   ${lane}: ${executors}: ${models.map(({ name, version }) => `${name} ${version}`).join(', ') || 'no model'}`;
+}
+
+function gpuWords({ sharing, name, uuid, memoryBytes, threadPercent }: GpuPlan): string {
+  const share = sharing === 'mps' ? `, MPS share ${threadPercent ?? 100} %` : '';
+  return `${name} (${uuid}${share}${memoryBytes === null ? '' : `, memory ${formatGib(memoryBytes)}`})`;
 }

@@ -15,6 +15,11 @@ const LIMITS: Record<WorkerPlan['lane'], RunLimits> = {
   batch: { singleRowMsMax: 5000, severalRowsMsMax: 200 },
 };
 
+/** What costs are filed under: on a GPU, the device or instance and the share of it. */
+function providerOf({ gpu }: WorkerPlan): string {
+  return gpu === null ? 'cpu' : `cuda ${gpu.name} ${gpu.threadPercent ?? 100} %`;
+}
+
 export interface CalibratorOptions {
   plan: WorkerPlan;
   worker: Pick<WorkerHandle, 'models' | 'measure' | 'setCostTable'>;
@@ -85,7 +90,7 @@ export class Calibrator {
   }
 
   private keyOf(modelSha256: string): CostKey {
-    return { modelSha256, provider: 'cpu', intraOpThreads: 1, cpu: this.cpu, runtimeVersion: this.options.runtimeVersion };
+    return { modelSha256, provider: providerOf(this.options.plan), intraOpThreads: 1, cpu: this.cpu, runtimeVersion: this.options.runtimeVersion };
   }
 
   /** A file that is new or has changed, unless it is our own that is being written. */

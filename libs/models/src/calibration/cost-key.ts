@@ -10,7 +10,8 @@ import type { CpuModel } from '@app/system';
 export interface CostKey {
   /** SHA-256 of the model file. Weights in files beside it change no cost. */
   modelSha256: string;
-  provider: 'cpu';
+  /** "cpu", or the GPU and what a worker has of it. */
+  provider: string;
   intraOpThreads: number;
   cpu: CpuModel;
   runtimeVersion: string;

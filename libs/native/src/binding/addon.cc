@@ -39,7 +39,7 @@ constexpr struct {
     {"costTableRunNs", CostTableRunNs},
     {"costTableBestRowNs", CostTableBestRowNs},
     {"admit", Admit},
-    {"runtimeVersion", RuntimeVersion},
+    {"inspectRuntime", InspectRuntime},
     {"simulate", Simulate},
 };
 

@@ -141,10 +141,17 @@ Napi::Value WorkerClose(const Napi::CallbackInfo& info) {
   });
 }
 
-Napi::Value RuntimeVersion(const Napi::CallbackInfo& info) {
+Napi::Value InspectRuntime(const Napi::CallbackInfo& info) {
   const Napi::Object options = ObjectOf(info[0], "options");
   try {
-    return Napi::String::New(info.Env(), ort::OrtLibrary::Load(StringOf(options, "ortLibraryPath"))->version());
+    const auto library = ort::OrtLibrary::Load(StringOf(options, "ortLibraryPath"));
+    const std::vector<std::string> names = library->Providers();
+    Napi::Array providers = Napi::Array::New(info.Env(), names.size());
+    for (std::uint32_t i = 0; i < names.size(); ++i) providers.Set(i, names[i]);
+    Napi::Object report = Napi::Object::New(info.Env());
+    report.Set("version", library->version());
+    report.Set("providers", providers);
+    return report;
   } catch (const ort::OrtError& error) {
     throw Napi::Error::New(info.Env(), error.what());
   }

@@ -16,6 +16,6 @@ Napi::Value WorkerSetCostTable(const Napi::CallbackInfo& info);
 Napi::Value WorkerTellRatioMoves(const Napi::CallbackInfo& info);
 Napi::Value WorkerDrain(const Napi::CallbackInfo& info);
 Napi::Value WorkerClose(const Napi::CallbackInfo& info);
-Napi::Value RuntimeVersion(const Napi::CallbackInfo& info);
+Napi::Value InspectRuntime(const Napi::CallbackInfo& info);
 
 }  // namespace interleave::binding

@@ -45,6 +45,17 @@ std::map<std::string, double> NumbersOf(const Napi::Object& object, const char* 
   return numbers;
 }
 
+std::map<std::string, std::string> TextsOf(const Napi::Object& object, const char* key) {
+  const Napi::Object record = ObjectOf(object.Get(key), key);
+  const Napi::Array names = record.GetPropertyNames();
+  std::map<std::string, std::string> texts;
+  for (std::uint32_t i = 0; i < names.Length(); ++i) {
+    const std::string name = names.Get(i).ToString().Utf8Value();
+    texts[name] = StringOf(record, name.c_str());
+  }
+  return texts;
+}
+
 std::vector<std::int64_t> IntegersOf(const Napi::Object& object, const char* key) {
   const Napi::Array array = ArrayOf(object.Get(key), key);
   std::vector<std::int64_t> integers;
@@ -69,11 +80,19 @@ ModelPlan ModelPlanOf(const Napi::Object& model) {
                                .paddingIsSafe = BooleanOrNull(model, "paddingIsSafe"),
                                .batchInvariant = BooleanOf(model, "batchInvariant")},
                       .padValues = NumbersOf(model, "padValues")},
+          .refusal = StringOrEmpty(model, "refusal"),
           .batchRowsMax = LimitOf(model, "batchRowsMax", kRowsMax),
           .batchTokensMax = LimitOf(model, "batchTokensMax", kTokensMax),
           .runTimeoutNs = LimitOf(model, "runTimeoutMs", INT32_MAX) * kNsPerMs,
           .deduplicate = BooleanOf(model, "deduplicate"),
           .sloNs = model.Get("sloMs").IsNull() ? 0 : LimitOf(model, "sloMs", INT32_MAX) * kNsPerMs};
+}
+
+// Null where the worker has no GPU.
+std::shared_ptr<CudaProvider> CudaOf(const Napi::Object& options) {
+  if (options.Get("cuda").IsNull()) return nullptr;
+  const Napi::Object cuda = ObjectOf(options.Get("cuda"), "cuda");
+  return std::make_shared<CudaProvider>(TextsOf(cuda, "options"), BooleanOf(cuda, "priorityStream"));
 }
 
 Napi::Number Number(Napi::Env env, std::uint64_t value) {
@@ -151,9 +170,12 @@ WorkerOptions WorkerOptionsOf(const Napi::Object& options) {
     worker.plan.cpus.push_back(static_cast<int>(IntegerOf(cpus.Get(i), "cpus", kCpuMax)));
   }
   if (worker.plan.cpus.empty()) ThrowExpected(options.Env(), "at least one CPU", "cpus");
+  const std::shared_ptr<CudaProvider> cuda = CudaOf(options);
+  worker.plan.onGpu = cuda != nullptr;
   const Napi::Array models = ArrayOf(options.Get("models"), "models");
   for (std::uint32_t i = 0; i < models.Length(); ++i) {
-    worker.plan.models.push_back(ModelPlanOf(ObjectOf(models.Get(i), "models")));
+    ModelPlan& model = worker.plan.models.emplace_back(ModelPlanOf(ObjectOf(models.Get(i), "models")));
+    model.options.cuda = cuda;
   }
   return worker;
 }

@@ -41,7 +41,7 @@ void BatchRunner::Run(std::vector<QueuedItem> batch) {
 void BatchRunner::Measure(const Probe& probe) {
   ProbeResult result;
   try {
-    result.cpuNs = MeasureCpuNs(*models_[probe.model], probe);
+    result.cpuNs = MeasureNs(*models_[probe.model], probe);
   } catch (const std::bad_alloc&) {
     result.error = "not enough memory for this run";
   } catch (const std::exception& error) {
@@ -51,20 +51,21 @@ void BatchRunner::Measure(const Probe& probe) {
   probe.done(result);
 }
 
-std::int64_t BatchRunner::MeasureCpuNs(const ServedModel& model, const Probe& probe) {
+std::int64_t BatchRunner::MeasureNs(const ServedModel& model, const Probe& probe) {
   Session& session = *model.session();
   ProbeItem made = MakeProbeItem(session.signature(), probe.rows, probe.length);
   LayOut({&made.shape, 1}, layout_);
   const auto options = session.library().NewRunOptions();
-  const Watchdog::Watch watch(watchdog_, executor_, session.library(), options.get(), model.label(),
+  const Watchdog::Watch watch(watchdog_, place_.executor, session.library(), options.get(), model.label(),
                               model.plan().runTimeoutNs);
-  const std::int64_t startedNs = ThreadCpuNs();
+  const auto now = place_.onGpu ? MonotonicNowNs : ThreadCpuNs;
+  const std::int64_t startedNs = now();
   try {
     session.RunForCost(made.item, layout_, made.strings, scratch_, options.get());
   } catch (const ort::OrtError& error) {
     throw std::runtime_error(Explain(watch, model, error.what()).message);
   }
-  return ThreadCpuNs() - startedNs;
+  return now() - startedNs;
 }
 
 void BatchRunner::RunMembers(ServedModel& model, Members members) {
@@ -142,13 +143,13 @@ void BatchRunner::CountRun(ServedModel& model, std::int64_t elapsedNs, std::int6
   model.stats().CountRun(layout_.rows, layout_.RealTokens(), layout_.PaddedTokens(), elapsedNs);
   const std::int64_t length = layout_.lengths[0] + layout_.lengths[1];
   model.stats().CountCostRatio(
-      model.costs().Observe(layout_.rows, length, lane_ == Lane::kBatch ? cpuNs : elapsedNs));
+      model.costs().Observe(layout_.rows, length, place_.lane == Lane::kBatch && !place_.onGpu ? cpuNs : elapsedNs));
 }
 
 std::vector<RunOutput> BatchRunner::RunSession(ServedModel& model, std::optional<Failure>& failure) {
   Session& session = *model.session();
   const auto options = session.library().NewRunOptions();
-  const Watchdog::Watch watch(watchdog_, executor_, session.library(), options.get(), model.label(),
+  const Watchdog::Watch watch(watchdog_, place_.executor, session.library(), options.get(), model.label(),
                               model.plan().runTimeoutNs);
   try {
     return session.Run(items_, layout_, strings_, scratch_, options.get());

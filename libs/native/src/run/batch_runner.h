@@ -15,9 +15,13 @@ namespace interleave {
 
 class BatchRunner {
  public:
-  // `executor` is the executor's number at the watchdog.
-  BatchRunner(Lane lane, const ServedModels& models, const Answers& answers, Watchdog& watchdog, std::size_t executor)
-      : lane_(lane), models_(models), answers_(answers), watchdog_(watchdog), executor_(executor) {}
+  struct Place {
+    Lane lane = Lane::kRealtime;
+    bool onGpu = false;
+    std::size_t executor = 0;  // its number at the watchdog
+  };
+  BatchRunner(Place place, const ServedModels& models, const Answers& answers, Watchdog& watchdog)
+      : place_(place), models_(models), answers_(answers), watchdog_(watchdog) {}
 
   // Items of one model that is ready; duplicates of an item are answered with it. When a shared run fails or takes too
   // long its items are run one by one, so that only the one at fault fails. Never throws; every item is answered when it
@@ -43,7 +47,8 @@ class BatchRunner {
   // Runs members together and answers them, or says why not; then none of them is answered.
   std::optional<Failure> TryRun(ServedModel& model, Members members);
   std::vector<RunOutput> RunSession(ServedModel& model, std::optional<Failure>& failure);
-  std::int64_t MeasureCpuNs(const ServedModel& model, const Probe& probe);
+  // CPU time of the thread; on a GPU the time on the wall.
+  std::int64_t MeasureNs(const ServedModel& model, const Probe& probe);
   void CountRun(ServedModel& model, std::int64_t elapsedNs, std::int64_t cpuNs) const;
   Failure Explain(const Watchdog::Watch& watch, const ServedModel& model, const std::string& message) const;
   void Respond(const Session& session, const std::vector<RunOutput>& outputs, Members members, const ItemTimes& times);
@@ -51,11 +56,10 @@ class BatchRunner {
   void RespondTo(QueuedItem& queued, const Session& session, const std::vector<RunOutput>& outputs, std::size_t part,
                  ItemTimes times);
 
-  const Lane lane_;
+  const Place place_;
   const ServedModels& models_;
   const Answers& answers_;
   Watchdog& watchdog_;
-  const std::size_t executor_;
 
   // Of the run under way; kept for their memory.
   Scratch scratch_;

@@ -34,7 +34,7 @@ Engine::Engine(EnginePlan plan)
       answers_(queue_, models_),
       isolation_(plan_.cpus.size()),
       watchdog_({.executorsCount = plan_.cpus.size(),
-                 .countsCpuTime = plan_.lane == Lane::kBatch,
+                 .countsCpuTime = plan_.lane == Lane::kBatch && !plan_.onGpu,
                  .onTick =
                      [this] {
                        answers_.FailAll(queue_.TakeExpired(MonotonicNowNs()), ItemStatus::kDeadlineExceeded,
@@ -143,7 +143,7 @@ void Engine::ExecutorLoop(std::size_t executor) {
     const std::scoped_lock lock(isolationMutex_);
     isolation_[executor] = std::move(tools);
   }
-  BatchRunner runner(plan_.lane, models_, answers_, watchdog_, executor);
+  BatchRunner runner({.lane = plan_.lane, .onGpu = plan_.onGpu, .executor = executor}, models_, answers_, watchdog_);
   while (true) {
     WorkQueue::Work work = queue_.Take(executor);
     if (work.IsNone()) return;

@@ -25,6 +25,8 @@ struct EnginePlan {
   std::vector<int> cpus{};  // one executor each, pinned to it
   std::vector<ModelPlan> models{};
   std::size_t queueItemsMax = 1024;  // per client
+  // Runs wait for another device: the CPU time of their threads says nothing about them.
+  bool onGpu = false;
 };
 
 // Serving -> Draining (Drain: new items are refused) -> Closed (Close: the same). OnItem, OnCancel and OnClientGone may

@@ -20,6 +20,8 @@ struct ModelPlan {
   std::string name;
   std::string version;
   ModelOptions options;
+  // Why this worker does not load it; empty: it does.
+  std::string refusal{};
   std::int64_t batchRowsMax = 1;
   std::int64_t batchTokensMax = 1;
   std::int64_t runTimeoutNs = 0;

@@ -23,7 +23,7 @@ namespace interleave {
 
 // What one run costs on made-up inputs; an empty error: measured.
 struct ProbeResult {
-  std::int64_t cpuNs = 0;  // of the executor's thread
+  std::int64_t cpuNs = 0;  // of the executor's thread; on a GPU time on the wall
   std::string error{};
 };
 

@@ -2,9 +2,12 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdlib>
+#include <filesystem>
+#include <utility>
 
 namespace interleave::ort {
 namespace {
@@ -14,6 +17,11 @@ struct ApiBase {
   const char* (*GetVersionString)();
 };
 
+// Providers in libraries of their own, which the runtime looks for in its own folder.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 2> kApart{{
+    {"CUDAExecutionProvider", "libonnxruntime_providers_cuda.so"},
+    {"TensorrtExecutionProvider", "libonnxruntime_providers_tensorrt.so"},
+}};
 constexpr int kVersionMajor = 1;
 constexpr int kVersionMinorMin = 17;
 constexpr int kLogFatal = 4;
@@ -99,6 +107,21 @@ void OrtLibrary::Check(Status* status) const {
   std::string message = api_.GetErrorMessage(status);
   api_.ReleaseStatus(status);
   throw OrtError(message);
+}
+
+std::vector<std::string> OrtLibrary::Providers() const {
+  char** names = nullptr;
+  int count = 0;
+  Check(api_.GetAvailableProviders(&names, &count));
+  std::vector<std::string> providers(names, names + count);
+  Check(api_.ReleaseAvailableProviders(names, count));
+  const std::filesystem::path folder = std::filesystem::path(path_).parent_path();
+  std::erase_if(providers, [&folder](const std::string& name) {
+    const auto isOwn = [&name](const auto& entry) { return entry.first == name; };
+    const auto apart = std::find_if(kApart.begin(), kApart.end(), isOwn);
+    return apart != kApart.end() && !std::filesystem::exists(folder / apart->second);
+  });
+  return providers;
 }
 
 Owned<Value> OrtLibrary::TensorOver(void* data, std::size_t bytes, const Shape& shape, ElementType type) const {

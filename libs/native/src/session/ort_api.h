@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "item.h"
 
@@ -24,6 +25,7 @@ struct Allocator;
 struct Value;
 struct TypeInfo;
 struct TensorInfo;
+struct CudaOptions;
 
 // X(slot in the table, result, name, parameters). Functions that return Status* answer nullptr for success.
 #define INTERLEAVE_ORT_FUNCTIONS(X)                                                                                  \
@@ -79,7 +81,14 @@ struct TensorInfo;
   X(98, void, ReleaseTypeInfo, (TypeInfo*))                                                                          \
   X(99, void, ReleaseTensorTypeAndShapeInfo, (TensorInfo*))                                                          \
   X(100, void, ReleaseSessionOptions, (SessionOptions*))                                                             \
+  X(125, Status*, GetAvailableProviders, (char***, int*))                                                            \
+  X(126, Status*, ReleaseAvailableProviders, (char**, int))                                                          \
   X(130, Status*, AddSessionConfigEntry, (SessionOptions*, const char* key, const char* value))                      \
+  X(204, Status*, SessionOptionsAppendExecutionProvider_CUDA_V2, (SessionOptions*, const CudaOptions*))              \
+  X(205, Status*, CreateCUDAProviderOptions, (CudaOptions**))                                                        \
+  X(206, Status*, UpdateCUDAProviderOptions,                                                                         \
+    (CudaOptions*, const char* const* keys, const char* const* values, std::size_t count))                           \
+  X(208, void, ReleaseCUDAProviderOptions, (CudaOptions*))                                                           \
   X(252, Status*, GetResizedStringTensorElementBuffer, (Value*, std::size_t index, std::size_t bytes, char**))
 
 // The entries above, copied out of the library's table once at load.
@@ -121,6 +130,10 @@ class OrtLibrary {
 
   // Throws OrtError with the runtime's message unless `status` is success; releases it.
   void Check(Status* status) const;
+
+  // The execution providers that it offers, by ONNX Runtime's names: those that it was built with, less those whose own
+  // library is not beside it. (The library of onnxruntime-node is built with CUDA, but comes alone.)
+  std::vector<std::string> Providers() const;
 
   // A tensor over the caller's memory, which must outlive it.
   Owned<Value> TensorOver(void* data, std::size_t bytes, const Shape& shape, ElementType type) const;

@@ -17,7 +17,7 @@ constexpr int kOnnxTensor = 1;
 
 // One thread per run, never spinning: executors are the threads, and each is pinned to a CPU of its own. No memory
 // patterns: the runtime keeps one per combination of input shapes, and ours differ from run to run.
-ort::Owned<ort::SessionHandle> Open(const ort::OrtLibrary& library, const std::string& path) {
+ort::Owned<ort::SessionHandle> Open(const ort::OrtLibrary& library, const ModelOptions& model) {
   const ort::Functions& api = library.api();
   ort::SessionOptions* raw = nullptr;
   library.Check(api.CreateSessionOptions(&raw));
@@ -31,8 +31,9 @@ ort::Owned<ort::SessionHandle> Open(const ort::OrtLibrary& library, const std::s
   library.Check(api.DisableMemPattern(raw));
   library.Check(api.AddSessionConfigEntry(raw, "session.intra_op.allow_spinning", "0"));
   library.Check(api.AddSessionConfigEntry(raw, "session.inter_op.allow_spinning", "0"));
+  if (model.cuda != nullptr) model.cuda->AppendTo(raw, library);
   ort::SessionHandle* handle = nullptr;
-  library.Check(api.CreateSession(library.env(), path.c_str(), raw, &handle));
+  library.Check(api.CreateSession(library.env(), model.modelPath.c_str(), raw, &handle));
   return {handle, api.ReleaseSession};
 }
 
@@ -116,7 +117,7 @@ std::unique_ptr<Session> Session::Load(std::shared_ptr<const ort::OrtLibrary> li
 
 Session::Session(std::shared_ptr<const ort::OrtLibrary> library, const ModelOptions& options)
     : library_(std::move(library)),
-      handle_(Open(*library_, options.modelPath)),
+      handle_(Open(*library_, options)),
       signature_(InferSignature(ReadDeclarations(false), ReadDeclarations(true), options.axes)),
       inputNames_(Names(signature_.inputs)),
       outputNames_(Names(signature_.outputs)),

@@ -12,6 +12,7 @@
 
 #include "item.h"
 #include "session/batch_layout.h"
+#include "session/cuda_provider.h"
 #include "session/ort_api.h"
 #include "session/output_axes.h"
 #include "session/pad_value.h"
@@ -25,6 +26,7 @@ struct ModelOptions {
   std::string modelPath{};
   SignatureOptions axes{};
   std::map<std::string, double> padValues{};  // by input name; others are padded with 0
+  std::shared_ptr<CudaProvider> cuda{};       // null: on the CPU
 };
 
 // The items of a run cannot share it after all; each must be run alone. Never thrown for a single item.

@@ -1,0 +1,58 @@
+import { runPaths, type Config } from '@app/config';
+import type { Placement, WorkerProcessStatus } from '@app/contracts';
+import { fetchProcessStatus } from '@app/telemetry';
+import { broken, degraded, ok, type Finding } from './report';
+
+const ANSWER_MS_MAX = 2000;
+
+/** What the scheduler's status says about one process. */
+interface RunningProcess {
+  id: string;
+  state: string;
+  restarts: number;
+  reason: string | null;
+}
+
+/** What a running node says about itself; null: none runs here. */
+export interface RunningNode {
+  processes: RunningProcess[];
+  /** Of the workers that answered. */
+  workers: Pick<WorkerProcessStatus, 'id' | 'lane' | 'isolation' | 'executors'>[];
+}
+
+/** No line without a node: a node that is not started is no fault. */
+export function judgeRunning(node: RunningNode | null): Finding[] {
+  if (node === null) return [];
+  return [judgeProcesses(node), judgeIsolation(node)];
+}
+
+function judgeProcesses({ processes }: RunningNode): Finding {
+  const restarts = processes.reduce((sum, process) => sum + process.restarts, 0);
+  const others = processes.filter(({ state }) => state !== 'ready');
+  const detail = `${processes.length} run, ${restarts} restarts`;
+  if (others.length === 0) return ok('processes', detail);
+  const words = others.map(({ id, state, reason }) => `${id} is ${state}${reason === null ? '' : ` (${reason})`}`).join(', ');
+  const remedy = 'look into the log of the node; a process that just started becomes ready by itself';
+  return others.length === processes.length ? broken('processes', words, remedy) : degraded('processes', `${detail}; ${words}`, remedy);
+}
+
+/** Each tool that some worker or executor lacks, once for each lane, with the reason. */
+function judgeIsolation({ workers }: RunningNode): Finding {
+  const lacking = new Set<string>();
+  for (const { lane, isolation, executors } of workers) {
+    for (const { tool, state, reason } of [...isolation, ...executors.flatMap((executor) => executor.isolation)]) {
+      if (state === 'unavailable') lacking.add(`${lane} ${tool}: ${reason ?? 'unknown reason'}`);
+    }
+  }
+  const executors = workers.reduce((sum, worker) => sum + worker.executors.length, 0);
+  if (lacking.size === 0) return ok('isolation', `all tools are active on ${executors} executors of ${workers.length} workers`);
+  return degraded('isolation', [...lacking].join('; '), 'permit these calls in the sandbox or container (seccomp profile, CAP_SYS_NICE)');
+}
+
+export async function checkRunning({ runDir }: Pick<Config, 'runDir'>): Promise<Finding[]> {
+  const ask = <T>(id: string): Promise<T | null> => fetchProcessStatus<T>(runPaths(runDir).statusSocket(id), '/status', ANSWER_MS_MAX).catch(() => null);
+  const scheduler = await ask<{ processes: RunningProcess[]; placement: Placement }>('scheduler');
+  if (scheduler === null) return judgeRunning(null);
+  const answers = await Promise.all(scheduler.placement.workers.map(({ id }) => ask<WorkerProcessStatus>(id)));
+  return judgeRunning({ processes: scheduler.processes, workers: answers.filter((answer) => answer !== null) });
+}
