@@ -76,7 +76,8 @@ bool AutogroupsAreOn() {
   if (value != '1' || access("/sys/fs/cgroup/cpu.weight", F_OK) == 0) return false;
   std::ifstream groups("/proc/self/cgroup");
   for (std::string line; std::getline(groups, line);) {
-    if (line.find(":cpu") != std::string::npos && line.find(":cpuset") == std::string::npos && !line.ends_with(":/")) return false;
+    const bool isCpu = line.find(":cpu") != std::string::npos && line.find(":cpuset") == std::string::npos;
+    if (isCpu && !line.ends_with(":/")) return false;
   }
   return CpuGroupOf(kCgroupRoot, CgroupOf(getpid()).value_or("")).empty();
 }

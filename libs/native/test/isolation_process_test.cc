@@ -120,7 +120,8 @@ bool IsByCgroup(const IsolationTool& tool) { return tool.reason.find("memory.max
 
 // By our thread, or by the kernel where the process has a cgroup of its own.
 bool EndedByTheLimit(int status) {
-  return (WIFEXITED(status) && WEXITSTATUS(status) == kMemoryLimitExitCode) || (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+  return (WIFEXITED(status) && WEXITSTATUS(status) == kMemoryLimitExitCode) ||
+         (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
 TEST(MemoryLimit, EndsAProcessThatTouchesMoreThanItMay) {
@@ -129,8 +130,9 @@ TEST(MemoryLimit, EndsAProcessThatTouchesMoreThanItMay) {
         constexpr std::size_t kStepBytes = 4 << 20;
         LimitMemory({.workerId = "greedy", .bytes = 256 << 20, .executorsCount = 1});
         while (true) {
-          void* memory = mmap(nullptr, kStepBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-          if (memory == MAP_FAILED) std::this_thread::sleep_for(std::chrono::seconds(1));  // by RLIMIT_DATA, above the limit
+          constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE;
+          void* memory = mmap(nullptr, kStepBytes, PROT_READ | PROT_WRITE, kFlags, -1, 0);
+          if (memory == MAP_FAILED) pause();  // RLIMIT_DATA, above the limit
         }
       },
       EndedByTheLimit, "(worker greedy: [0-9]+ MiB of memory are in use, more than the 256 MiB)?");
@@ -141,7 +143,8 @@ TEST(MemoryLimit, RefusesOneAllocationThatIsMuchLarger) {
       {
         const IsolationTool tool = LimitMemory({.workerId = "w", .bytes = 256 << 20, .executorsCount = 1});
         if (IsByCgroup(tool)) ExitWith(true, "");  // the kernel refuses nothing then, it ends the process
-        void* memory = mmap(nullptr, std::size_t{4} << 30, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+        void* memory = mmap(nullptr, std::size_t{4} << 30, PROT_READ | PROT_WRITE, kFlags, -1, 0);
         ExitWith(memory == MAP_FAILED, "4 GiB were granted");
       },
       testing::ExitedWithCode(0), "");

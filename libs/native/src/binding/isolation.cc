@@ -17,7 +17,9 @@ constexpr std::int64_t kNsPerMs = 1'000'000;
 std::vector<int> IntsOf(const Napi::Object& object, const char* key, double max) {
   const Napi::Array array = ArrayOf(object.Get(key), key);
   std::vector<int> values;
-  for (std::uint32_t i = 0; i < array.Length(); ++i) values.push_back(static_cast<int>(IntegerOf(array.Get(i), key, max)));
+  for (std::uint32_t i = 0; i < array.Length(); ++i) {
+    values.push_back(static_cast<int>(IntegerOf(array.Get(i), key, max)));
+  }
   return values;
 }
 

@@ -38,8 +38,11 @@ MemoryUse ReadUse(int statm) {
 }
 
 [[noreturn]] void End(const MemoryLimit& limit, std::int64_t residentBytes) {
-  std::fprintf(stderr, "interleave worker %s: %lld MiB of memory are in use, more than the %lld MiB of its partition's memory; the process ends\n",
-               limit.workerId.c_str(), static_cast<long long>(residentBytes / kMib), static_cast<long long>(limit.bytes / kMib));
+  std::fprintf(stderr,
+               "interleave worker %s: %lld MiB of memory are in use, more than the %lld MiB of its partition's memory; "
+               "the process ends\n",
+               limit.workerId.c_str(), static_cast<long long>(residentBytes / kMib),
+               static_cast<long long>(limit.bytes / kMib));
   _exit(kMemoryLimitExitCode);
 }
 
@@ -68,8 +71,8 @@ std::string LimitData(const MemoryLimit& limit, std::int64_t dataBytes) {
 IsolationTool LimitMemory(const MemoryLimit& limit) {
   if (limit.bytes == 0) return Off(kTool, "the partition has no memory limit");
   const std::optional<std::string> group = CgroupOf(getpid());
-  const std::string noGroup = !group ? "there is no cgroup v2"
-                                     : JoinMemoryGroup(kCgroupRoot, *group, "interleave-" + limit.workerId, limit.bytes);
+  const std::string noGroup =
+      group ? JoinMemoryGroup(kCgroupRoot, *group, "interleave-" + limit.workerId, limit.bytes) : "there is no cgroup v2";
   if (noGroup.empty()) return Active(kTool, "memory.max of a cgroup");
   const int statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
   if (statm < 0) return Unavailable(kTool, "/proc/self/statm: " + ErrnoText());
@@ -77,8 +80,8 @@ IsolationTool LimitMemory(const MemoryLimit& limit) {
   if (use.residentBytes == 0) return Unavailable(kTool, "/proc/self/statm cannot be read");
   std::thread([limit, statm] { Watch(limit, statm); }).detach();
   const std::string noDataLimit = LimitData(limit, use.dataBytes);
-  return Active(kTool, "the resident set is watched" + (noDataLimit.empty() ? " and RLIMIT_DATA set" : ", without RLIMIT_DATA: " + noDataLimit) +
-                           "; no cgroup of its own: " + noGroup);
+  const std::string backstop = noDataLimit.empty() ? " and RLIMIT_DATA set" : ", without RLIMIT_DATA: " + noDataLimit;
+  return Active(kTool, "the resident set is watched" + backstop + "; no cgroup of its own: " + noGroup);
 }
 
 }  // namespace interleave

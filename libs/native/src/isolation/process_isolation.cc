@@ -57,7 +57,10 @@ IsolationTool BindMemory(const std::vector<int>& nodes) {
   if (nodes.empty()) return Off(tool, "the machine has one NUMA node");
   constexpr std::size_t kBits = 8 * sizeof(unsigned long);
   unsigned long mask[kNumaNodesMax / kBits] = {};
-  for (const int node : nodes) mask[static_cast<std::size_t>(node) / kBits] |= 1UL << (static_cast<std::size_t>(node) % kBits);
+  for (const int node : nodes) {
+    const auto bit = static_cast<std::size_t>(node);
+    mask[bit / kBits] |= 1UL << (bit % kBits);
+  }
   if (syscall(SYS_set_mempolicy, kMpolBind, mask, kNumaNodesMax + 1) == 0) return Active(tool);
   return Unavailable(tool, "set_mempolicy: " + ErrnoText());
 }

@@ -35,7 +35,8 @@ void SpinUntil(std::int64_t endNs) {
 
 std::int64_t LatenessNs(std::int64_t sleepNs) {
   const std::int64_t dueNs = NowNs() + sleepNs;
-  const timespec due{.tv_sec = static_cast<time_t>(dueNs / kNsPerSecond), .tv_nsec = static_cast<long>(dueNs % kNsPerSecond)};
+  const timespec due{.tv_sec = static_cast<time_t>(dueNs / kNsPerSecond),
+                     .tv_nsec = static_cast<long>(dueNs % kNsPerSecond)};
   while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, nullptr) != 0) {
   }
   return NowNs() - dueNs;
