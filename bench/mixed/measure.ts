@@ -1,0 +1,71 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { BatchAnswer, BatchLoad } from './batch-load';
+import type { BenchNode } from './bench-node';
+import { minus, readCpu, type CpuCounters } from './cpu-usage';
+import type { LiveLoad, LiveSample } from './live-load';
+import { nowMs } from './rows';
+
+export interface Loads {
+  live: LiveLoad | null;
+  batch: BatchLoad | null;
+}
+
+export interface Measured {
+  seconds: number;
+  cpu: CpuCounters;
+  /** Sent within the time that was measured. */
+  live: LiveSample[];
+  /** Answered within it. */
+  batchRows: number;
+  batchTokens: number;
+}
+
+/** Added to the batch load's nice value, as the batch runner's. */
+const BATCH_NICE = '15';
+
+/** Runs the loads on the node for `warmMs`, then for `measureMs`, which counts. */
+export async function measure(node: BenchNode, loads: Loads, times: { warmMs: number; measureMs: number }, systemCpu: number): Promise<Measured> {
+  const live = loads.live === null ? null : await LoadProcess.start<LiveSample>('live-load.js', loads.live, ['taskset', '-c', String(systemCpu)]);
+  const batch = loads.batch === null ? null : await LoadProcess.start<BatchAnswer>('batch-load.js', loads.batch, ['nice', '-n', BATCH_NICE, 'taskset', '-c', String(systemCpu)]);
+  await sleep(times.warmMs);
+  const [beforeMs, before] = [nowMs(), readCpu(node)];
+  await sleep(times.measureMs);
+  const [afterMs, after] = [nowMs(), readCpu(node)];
+  const [samples = [], answers = []] = [await live?.end(), await batch?.end()];
+  const isInside = (atMs: number): boolean => atMs >= beforeMs && atMs < afterMs;
+  const answered = answers.filter(({ answeredMs }) => isInside(answeredMs));
+  return {
+    seconds: (afterMs - beforeMs) / 1000,
+    cpu: minus(after, before),
+    live: samples.filter(({ sentMs }) => isInside(sentMs)),
+    batchRows: answered.length,
+    batchTokens: answered.reduce((sum, { tokens }) => sum + tokens, 0),
+  };
+}
+
+/** A load generator in a process of its own, pinned by the command that it is started with. */
+class LoadProcess<Result> {
+  private constructor(private readonly child: ChildProcess) {}
+
+  static async start<Result>(script: string, load: object, [command = '', ...args]: string[]): Promise<LoadProcess<Result>> {
+    const child = spawn(command, [...args, process.execPath, join(__dirname, script)], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], serialization: 'advanced' });
+    child.send(load);
+    await messageOf(child, script);
+    return new LoadProcess<Result>(child);
+  }
+
+  async end(): Promise<Result[]> {
+    this.child.send('end');
+    return (await messageOf(this.child, 'load')) as Result[];
+  }
+}
+
+async function messageOf(child: ChildProcess, name: string): Promise<unknown> {
+  const ended = once(child, 'exit').then(([code]) => Promise.reject(new Error(`${name} ended with ${code}`)));
+  const [message] = (await Promise.race([once(child, 'message'), ended])) as [unknown];
+  ended.catch(() => undefined);
+  return message;
+}
