@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { WorkerPool } from '@app/native';
-import { nowMs, rowsOf, tokensOf, untilReady, type RowMix } from './rows';
+import { answer, nowMs, rowsOf, tokensOf, untilReady, type RowMix } from './rows';
 
 /** Comes as the first message; the second one, whatever it is, ends the load. */
 export interface BatchLoad {
@@ -35,7 +35,7 @@ async function main(): Promise<void> {
   const senders = Array.from({ length: load.rowsInFlight }, keepSending);
   process.send?.('ready');
   await Promise.all(senders);
-  process.send?.(answers);
+  await answer(answers);
   await pool.close();
   process.disconnect();
 }

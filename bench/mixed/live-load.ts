@@ -2,14 +2,15 @@ import { once } from 'node:events';
 import { InterleaveError, type InferenceItem } from '@app/contracts';
 import { isolateFront, WorkerPool } from '@app/native';
 import { SeededRandom } from '../../test/support/tensors';
-import { nowMs, rowsOf, untilReady, type RowMix } from './rows';
+import { answer, nowMs, rowsOf, untilReady, type RowMix } from './rows';
 
 /** Comes as the first message; the second one, whatever it is, ends the load. */
 export interface LiveLoad {
   runDir: string;
   model: string;
   rows: RowMix;
-  perSecond: number;
+  /** Null: a closed loop, each row when the one before is answered. */
+  perSecond: number | null;
   timeoutMs: number;
 }
 
@@ -38,16 +39,19 @@ async function main(): Promise<void> {
   let isEnded = false;
   process.once('message', () => (isEnded = true));
   process.send?.('ready');
-  for (let dueMs = nowMs(); !isEnded; dueMs += (-Math.log(1 - random.next()) * 1000) / load.perSecond) {
+  for (let dueMs = nowMs(); !isEnded; dueMs += gapMs(load, random)) {
     const waitMs = dueMs - nowMs();
     if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
     const item = items[answers.length % items.length];
     if (item !== undefined) answers.push(send(pool, load, item, dueMs));
+    if (load.perSecond === null) await answers.at(-1);
   }
-  process.send?.(await Promise.all(answers));
+  await answer(await Promise.all(answers));
   await pool.close();
   process.disconnect();
 }
+
+const gapMs = ({ perSecond }: LiveLoad, random: SeededRandom): number => (perSecond === null ? 0 : (-Math.log(1 - random.next()) * 1000) / perSecond);
 
 async function send(pool: WorkerPool, { model, timeoutMs }: LiveLoad, item: InferenceItem, dueMs: number): Promise<LiveSample> {
   const sentMs = nowMs();

@@ -64,7 +64,8 @@ class LoadProcess<Result> {
 }
 
 async function messageOf(child: ChildProcess, name: string): Promise<unknown> {
-  const ended = once(child, 'exit').then(([code]) => Promise.reject(new Error(`${name} ended with ${code}`)));
+  // After its last message, which `exit` may overtake.
+  const ended = once(child, 'disconnect').then(() => Promise.reject(new Error(`${name} ended before it answered`)));
   const [message] = (await Promise.race([once(child, 'message'), ended])) as [unknown];
   ended.catch(() => undefined);
   return message;

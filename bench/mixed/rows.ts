@@ -38,3 +38,8 @@ export async function untilReady(pool: WorkerPool, model: string): Promise<void>
 
 /** Comparable between processes: CLOCK_MONOTONIC. */
 export const nowMs = (): number => Number(process.hrtime.bigint()) / 1e6;
+
+/** To the parent process; resolves once the message is on its way, since a disconnect would drop it. */
+export async function answer(result: object[]): Promise<void> {
+  await new Promise<void>((resolve, reject) => process.send?.(result, undefined, undefined, (error) => (error === null ? resolve() : reject(error))));
+}
