@@ -5,7 +5,7 @@ export type BatchModel = string | null;
 
 /** One measured situation of a round. */
 export interface Cell {
-  name: 'live alone' | 'Interleave' | 'no priorities' | 'static split' | 'Interleave on all CPUs' | 'batch alone';
+  name: 'live alone' | 'live alone, awake' | 'Interleave' | 'no priorities' | 'static split' | 'Interleave on all CPUs' | 'batch alone';
   node: NodeSpec;
   batchModel: BatchModel;
 }
@@ -61,6 +61,7 @@ function nodesOf(layout: Layout): Record<'partition' | 'plain' | 'split' | 'whol
 export function cellsOf(layout: Layout, arrangements: readonly Arrangement[], batchModels: readonly string[]): Cell[] {
   const { partition, plain, split, whole } = nodesOf(layout);
   const alone: Cell = { name: 'live alone', node: partition, batchModel: null };
+  const awake: Cell = { ...alone, name: 'live alone, awake' };
   const beside = (batchModel: string): Cell[] => [
     ...(arrangements.includes('interleave') ? [{ name: 'Interleave', node: partition, batchModel } as const] : []),
     ...(arrangements.includes('no-priorities') ? [{ name: 'no priorities', node: plain, batchModel } as const] : []),
@@ -74,6 +75,7 @@ export function cellsOf(layout: Layout, arrangements: readonly Arrangement[], ba
     alone,
     ...batchModels.flatMap(beside),
     alone,
+    awake,
     ...(arrangements.includes('split') ? batchModels.slice(0, 1).flatMap(divided) : []),
     ...(needsBatchAlone ? batchModels.map((batchModel) => ({ name: 'batch alone', node: partition, batchModel }) as const) : []),
   ];

@@ -10,6 +10,7 @@ const PLOT_HEIGHT = PANEL_HEIGHT - 60;
 
 const COLOURS: Record<Figures['arrangement'], string> = {
   'live alone': '#8a8f98',
+  'live alone, awake': '#c5c8ce',
   'static split': '#4c78a8',
   'no priorities': '#e45756',
   'Interleave': '#2e8b57',

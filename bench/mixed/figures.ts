@@ -27,6 +27,8 @@ export interface Figures {
   inflation: number;
   /** The same within each round: the median of the rounds. */
   inflationOfRounds: number;
+  /** p99 against p99 alone on CPUs that are kept awake. */
+  inflationOfAwake: number;
   /** p99 alone, the second time of each round against the first. */
   noise: number;
   noiseOfRounds: number;
@@ -36,6 +38,8 @@ export interface Figures {
   liveCpuShare: number;
   batchCpuShare: number;
   busyShare: number;
+  /** Of the same CPUs, by anything but executors: more than a hundredth or two says that the machine was not quiet. */
+  othersShare: number;
   stealShare: number;
   /** Live executors: mean time between being runnable and running. */
   wakeDelayUs: number;
@@ -55,14 +59,23 @@ const summary = (samples: number[]): Latencies => ({
 
 const p99 = (rounds: Measured[]): number => quantile(latencies(rounds), 0.99);
 
-/** `alone`: the live lane alone, twice in each round. `batchAlone`: the same batch load on the same node without live load. */
-export function figuresOf(load: number, shared: CellRounds, alone: [CellRounds, CellRounds], batchAlone: CellRounds | null): Figures {
+/** The live lane without a batch load. */
+export interface Baselines {
+  /** Twice in each round. */
+  alone: [CellRounds, CellRounds];
+  awake: CellRounds;
+}
+
+/** `batchAlone`: the same batch load on the same node without live load. */
+export function figuresOf(load: number, shared: CellRounds, { alone, awake }: Baselines, batchAlone: CellRounds | null): Figures {
   const { rounds } = shared;
   const [first, second] = [alone[0].rounds, alone[1].rounds];
   const ratios = rounds.map((round, index) => p99([round]) / p99([first[index], second[index]].filter((one) => one !== undefined)));
   const noises = first.map((round, index) => p99([second[index] ?? round]) / p99([round]));
   const wallSeconds = sum(rounds, ({ cpu }) => cpu.wallSeconds);
   const liveCpuShare = sum(rounds, ({ cpu }) => cpu.live.cpuSeconds) / wallSeconds;
+  const batchCpuShare = sum(rounds, ({ cpu }) => cpu.batch.cpuSeconds) / wallSeconds;
+  const busyShare = 1 - sum(rounds, ({ cpu }) => cpu.idleSeconds) / wallSeconds;
   return {
     ...{ load, arrangement: shared.cell.name, batchModel: shared.cell.batchModel },
     samples: latencies(rounds).length,
@@ -71,13 +84,13 @@ export function figuresOf(load: number, shared: CellRounds, alone: [CellRounds, 
     alone: summary(latencies([...first, ...second])),
     inflation: p99(rounds) / p99([...first, ...second]),
     inflationOfRounds: median(ratios),
+    inflationOfAwake: p99(rounds) / p99(awake.rounds),
     noise: p99(second) / p99(first),
     noiseOfRounds: median(noises),
     batchRowsPerSecond: sum(rounds, ({ batchRows }) => batchRows) / sum(rounds, ({ seconds }) => seconds),
     harvest: batchAlone === null ? null : tokensPerSecond(rounds) / (tokensPerSecond(batchAlone.rounds) * (1 - liveCpuShare)),
     liveCpuShare,
-    batchCpuShare: sum(rounds, ({ cpu }) => cpu.batch.cpuSeconds) / wallSeconds,
-    busyShare: 1 - sum(rounds, ({ cpu }) => cpu.idleSeconds) / wallSeconds,
+    ...{ batchCpuShare, busyShare, othersShare: busyShare - liveCpuShare - batchCpuShare },
     stealShare: sum(rounds, ({ cpu }) => cpu.stealSeconds) / wallSeconds,
     wakeDelayUs: (sum(rounds, ({ cpu }) => cpu.live.waitSeconds) * 1e6) / sum(rounds, ({ cpu }) => cpu.live.slices),
     sendLateP99Ms: quantile(rounds.flatMap(({ live }) => live.map(({ lateMs }) => lateMs)), 0.99),

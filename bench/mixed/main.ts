@@ -23,7 +23,8 @@ const PILOT_MS = 5000;
 
 const USAGE = `Live p99 beside a saturating batch load, and what the batch load gets, in four arrangements:
 
-  live alone      the live lane on the partition's CPUs, nothing else
+  live alone      the live lane on the partition's CPUs, nothing else; "awake": beside an endless loop of the idle class, since a
+                  CPU that sleeps between rows wakes up late and cold, which no shared arrangement suffers: the harder comparison
   static split    half of the CPUs reserved for the live lane, the other half for the batch lane
   no priorities   both lanes on the partition's CPUs, executors as ordinary threads of nice 0
   Interleave      a burstable partition: the batch lane in the cycles that the live lane leaves
@@ -126,6 +127,7 @@ function loadsOf(node: BenchNode, { name, batchModel }: Cell, perSecond: number 
   return {
     live: name === 'batch alone' ? null : { runDir, model: LIVE_MODEL, rows: { mix: LIVE_MIX, seed, count: ROWS }, perSecond, timeoutMs: TIMEOUT_MS },
     batch: batchModel === null ? null : { runDir, model: batchModel, rows: { mix: BATCH_MIX, seed, count: ROWS }, rowsInFlight: ROWS_IN_FLIGHT },
+    awakeCpus: name === 'live alone, awake' ? node.cpus : [],
   };
 }
 
@@ -155,10 +157,11 @@ const progress = (latenciesMs: number[]): string => {
 
 function allFigures(load: number, measured: CellRounds[]): Figures[] {
   const [first, second] = measured.filter(({ cell }) => cell.name === 'live alone');
-  if (first === undefined || second === undefined) throw new Error('the live lane alone is measured twice a round');
+  const awake = measured.find(({ cell }) => cell.name === 'live alone, awake');
+  if (first === undefined || second === undefined || awake === undefined) throw new Error('a round has the live lane alone twice, and once with its CPUs awake');
   const batchAlone = (batchModel: string | null): CellRounds | null => measured.find(({ cell }) => cell.name === 'batch alone' && cell.batchModel === batchModel) ?? null;
   const shared = measured.filter(({ cell }) => cell.batchModel !== null && cell.name !== 'batch alone');
-  return [first, ...shared].map((one) => figuresOf(load, one, [first, second], isSplit(one.cell.node) ? null : batchAlone(one.cell.batchModel)));
+  return [first, awake, ...shared].map((one) => figuresOf(load, one, { alone: [first, second], awake }, isSplit(one.cell.node) ? null : batchAlone(one.cell.batchModel)));
 }
 
 function report(figures: Figures[]): void {

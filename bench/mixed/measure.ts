@@ -11,6 +11,8 @@ import { nowMs } from './rows';
 export interface Loads {
   live: LiveLoad | null;
   batch: BatchLoad | null;
+  /** CPUs that an endless loop of the idle class keeps awake: one that sleeps takes time to wake up, in a virtual machine most. */
+  awakeCpus: number[];
 }
 
 export interface Measured {
@@ -28,6 +30,7 @@ const BATCH_NICE = '15';
 
 /** Runs the loads on the node for `warmMs`, then for `measureMs`, which counts. */
 export async function measure(node: BenchNode, loads: Loads, times: { warmMs: number; measureMs: number }, systemCpu: number): Promise<Measured> {
+  const loops = loads.awakeCpus.map((cpu) => spawn('chrt', ['--idle', '0', 'taskset', '-c', String(cpu), 'sh', '-c', 'while :; do :; done'], { stdio: 'ignore' }));
   const live = loads.live === null ? null : await LoadProcess.start<LiveSample>('live-load.js', loads.live, ['taskset', '-c', String(systemCpu)]);
   const batch = loads.batch === null ? null : await LoadProcess.start<BatchAnswer>('batch-load.js', loads.batch, ['nice', '-n', BATCH_NICE, 'taskset', '-c', String(systemCpu)]);
   await sleep(times.warmMs);
@@ -35,6 +38,7 @@ export async function measure(node: BenchNode, loads: Loads, times: { warmMs: nu
   await sleep(times.measureMs);
   const [afterMs, after] = [nowMs(), readCpu(node)];
   const [samples = [], answers = []] = [await live?.end(), await batch?.end()];
+  for (const loop of loops) loop.kill('SIGKILL');
   const isInside = (atMs: number): boolean => atMs >= beforeMs && atMs < afterMs;
   const answered = answers.filter(({ answeredMs }) => isInside(answeredMs));
   return {
