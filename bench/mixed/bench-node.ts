@@ -25,6 +25,7 @@ export interface NodeFolders {
 const READY_MS_MAX = 60_000;
 const CALIBRATED_MS_MAX = 600_000;
 const EXIT_MS_MAX = 40_000;
+const OUTPUT_CHARACTERS_MAX = 20_000;
 
 /** Scheduler and workers of one node, started as a user starts them, without api, runner and Redis. */
 export class BenchNode {
@@ -36,7 +37,9 @@ export class BenchNode {
     private readonly dataDir: string,
     private readonly up: ChildProcess,
   ) {
-    for (const stream of [up.stdout, up.stderr]) stream?.on('data', (part: Buffer) => (this.output = (this.output + part.toString()).slice(-20_000)));
+    for (const stream of [up.stdout, up.stderr]) stream?.on('data', (part: Buffer) => (this.output = (this.output + part.toString()).slice(-OUTPUT_CHARACTERS_MAX)));
+    // A bench that is ended early leaves no node behind.
+    process.once('exit', () => up.kill('SIGTERM'));
   }
 
   static async start(spec: NodeSpec, { dir, modelsDir, costsFrom }: NodeFolders, systemCpu: number): Promise<BenchNode> {

@@ -28,9 +28,12 @@ export interface Measured {
 /** Added to the batch load's nice value, as the batch runner's. */
 const BATCH_NICE = '15';
 
+/** For the start of the load generators and the last answers. */
+const LOOP_SECONDS_SPARE = 60;
+
 /** Runs the loads on the node for `warmMs`, then for `measureMs`, which counts. */
 export async function measure(node: BenchNode, loads: Loads, times: { warmMs: number; measureMs: number }, systemCpu: number): Promise<Measured> {
-  const loops = loads.awakeCpus.map((cpu) => spawn('chrt', ['--idle', '0', 'taskset', '-c', String(cpu), 'sh', '-c', 'while :; do :; done'], { stdio: 'ignore' }));
+  const loops = loads.awakeCpus.map((cpu) => endlessLoop(cpu, (times.warmMs + times.measureMs) / 1000));
   const live = loads.live === null ? null : await LoadProcess.start<LiveSample>('live-load.js', loads.live, ['taskset', '-c', String(systemCpu)]);
   const batch = loads.batch === null ? null : await LoadProcess.start<BatchAnswer>('batch-load.js', loads.batch, ['nice', '-n', BATCH_NICE, 'taskset', '-c', String(systemCpu)]);
   await sleep(times.warmMs);
@@ -38,7 +41,7 @@ export async function measure(node: BenchNode, loads: Loads, times: { warmMs: nu
   await sleep(times.measureMs);
   const [afterMs, after] = [nowMs(), readCpu(node)];
   const [samples = [], answers = []] = [await live?.end(), await batch?.end()];
-  for (const loop of loops) loop.kill('SIGKILL');
+  for (const loop of loops) loop.kill('SIGTERM');
   const isInside = (atMs: number): boolean => atMs >= beforeMs && atMs < afterMs;
   const answered = answers.filter(({ answeredMs }) => isInside(answeredMs));
   return {
@@ -48,6 +51,12 @@ export async function measure(node: BenchNode, loads: Loads, times: { warmMs: nu
     batchRows: answered.length,
     batchTokens: answered.reduce((sum, { tokens }) => sum + tokens, 0),
   };
+}
+
+/** Of the idle class; ends by itself if nobody ends it. */
+function endlessLoop(cpu: number, seconds: number): ChildProcess {
+  const loop = ['sh', '-c', 'while :; do :; done'];
+  return spawn('chrt', ['--idle', '0', 'taskset', '-c', String(cpu), 'timeout', String(Math.ceil(seconds) + LOOP_SECONDS_SPARE), ...loop], { stdio: 'ignore' });
 }
 
 /** A load generator in a process of its own, pinned by the command that it is started with. */
