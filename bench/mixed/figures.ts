@@ -66,6 +66,9 @@ export interface Baselines {
   awake: CellRounds;
 }
 
+/** Of the node's CPUs, by anything but its executors. */
+export const othersShareOf = ({ cpu }: Measured): number => 1 - (cpu.idleSeconds + cpu.live.cpuSeconds + cpu.batch.cpuSeconds) / cpu.wallSeconds;
+
 /** `batchAlone`: the same batch load on the same node without live load. */
 export function figuresOf(load: number, shared: CellRounds, { alone, awake }: Baselines, batchAlone: CellRounds | null): Figures {
   const { rounds } = shared;
