@@ -22,7 +22,7 @@ const shared = {
 module.exports = {
   testTimeout: 60_000,
   projects: [
-    { ...shared, displayName: 'unit', testMatch: ['<rootDir>/{apps,deploy,libs,tools}/**/*.spec.ts'] },
+    { ...shared, displayName: 'unit', testMatch: ['<rootDir>/{apps,bench,deploy,libs,tools}/**/*.spec.ts'] },
     { ...shared, displayName: 'load', testMatch: ['<rootDir>/test/**/*.load.ts'] },
     { ...shared, displayName: 'gpu', testMatch: ['<rootDir>/test/**/*.gpu.ts'] },
     { ...shared, displayName: 'e2e', testMatch: ['<rootDir>/test/**/*.e2e.ts'] },

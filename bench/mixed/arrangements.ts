@@ -1,0 +1,82 @@
+import type { NodeSpec } from './bench-node';
+
+/** What the batch lane runs beside the live model; null: nothing. */
+export type BatchModel = string | null;
+
+/** One measured situation of a round. */
+export interface Cell {
+  name: 'live alone' | 'live alone, awake' | 'Interleave' | 'no priorities' | 'static split' | 'Interleave on all CPUs' | 'batch alone';
+  node: NodeSpec;
+  batchModel: BatchModel;
+}
+
+/** What `--arrangements` can name; the cells that a comparison needs besides are measured with it. */
+export const ARRANGEMENTS = ['interleave', 'no-priorities', 'split'] as const;
+export type Arrangement = (typeof ARRANGEMENTS)[number];
+
+export interface Layout {
+  /** Load generators, scheduler and, in the split layout, batch executors. */
+  systemCpu: number;
+  /** The executors' CPUs in every other layout. */
+  partitionCpus: number[];
+  /** Divided by the static split: half live, half batch. */
+  splitCpus: number[];
+}
+
+/** The first CPU is the system's. A partition of one CPU cannot be divided, so the split takes the system's CPU as well. */
+export function layoutOf(cpuCount: number): Layout {
+  if (cpuCount < 2) throw new Error(`expected at least 2 CPUs, one for the load generators and one for the executors, but received ${cpuCount}`);
+  const all = Array.from({ length: cpuCount }, (_, cpu) => cpu);
+  const partitionCpus = all.slice(1);
+  return { systemCpu: 0, partitionCpus, splitCpus: partitionCpus.length > 1 ? partitionCpus : all };
+}
+
+/** The live half of the static split: the later CPUs, which are not the system's. */
+export const liveHalf = ({ splitCpus }: Layout): number[] => splitCpus.slice(Math.floor(splitCpus.length / 2));
+
+/** Nodes of the comparison with a static split. */
+export const isSplit = ({ name }: NodeSpec): boolean => name === 'split' || name === 'whole';
+
+function nodesOf(layout: Layout): Record<'partition' | 'plain' | 'split' | 'whole', NodeSpec> {
+  const { partitionCpus, splitCpus } = layout;
+  const partition = [{ id: 'default', cpus: partitionCpus }];
+  const live = liveHalf(layout);
+  const batch = splitCpus.filter((cpu) => !live.includes(cpu));
+  return {
+    partition: { name: 'partition', partitions: partition, priorities: true },
+    plain: { name: 'plain', partitions: partition, priorities: false },
+    split: {
+      name: 'split',
+      partitions: [
+        { id: 'live', cpus: live, class: 'reserved' },
+        { id: 'batch', cpus: batch, lanes: ['batch'], batchBesideReserved: true },
+      ],
+      priorities: true,
+    },
+    whole: { name: 'whole', partitions: [{ id: 'default', cpus: splitCpus }], priorities: true },
+  };
+}
+
+/** The cells of one round, in the order A B … A, so that drift of the machine meets alone and shared alike. */
+export function cellsOf(layout: Layout, arrangements: readonly Arrangement[], batchModels: readonly string[]): Cell[] {
+  const { partition, plain, split, whole } = nodesOf(layout);
+  const alone: Cell = { name: 'live alone', node: partition, batchModel: null };
+  const awake: Cell = { ...alone, name: 'live alone, awake' };
+  const beside = (batchModel: string): Cell[] => [
+    ...(arrangements.includes('interleave') ? [{ name: 'Interleave', node: partition, batchModel } as const] : []),
+    ...(arrangements.includes('no-priorities') ? [{ name: 'no priorities', node: plain, batchModel } as const] : []),
+  ];
+  const needsBatchAlone = arrangements.some((name) => name !== 'split');
+  const divided = (batchModel: string): Cell[] => [
+    { name: 'static split', node: split, batchModel },
+    { name: 'Interleave on all CPUs', node: whole, batchModel },
+  ];
+  return [
+    alone,
+    ...batchModels.flatMap(beside),
+    alone,
+    awake,
+    ...(arrangements.includes('split') ? batchModels.slice(0, 1).flatMap(divided) : []),
+    ...(needsBatchAlone ? batchModels.map((batchModel) => ({ name: 'batch alone', node: partition, batchModel }) as const) : []),
+  ];
+}

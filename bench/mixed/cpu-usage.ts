@@ -1,0 +1,67 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { executorThreads, type BenchNode } from './bench-node';
+
+/** Counters since boot or since a thread's start, in seconds. */
+export interface CpuCounters {
+  /** Of the node's CPUs together. */
+  wallSeconds: number;
+  idleSeconds: number;
+  /** Taken by other virtual machines. */
+  stealSeconds: number;
+  /** Of the executors, by lane. */
+  live: ThreadCounters;
+  batch: ThreadCounters;
+}
+
+interface ThreadCounters {
+  cpuSeconds: number;
+  /** Runnable, but not running. */
+  waitSeconds: number;
+  /** Times that one was put on a CPU. */
+  slices: number;
+}
+
+/** The kernel's USER_HZ, which is 100 wherever Linux runs. */
+const TICKS_PER_SECOND = 100;
+const NS_PER_SECOND = 1e9;
+
+export function readCpu(node: BenchNode): CpuCounters {
+  const lines = readFileSync('/proc/stat', 'utf8').split('\n');
+  const sums = { wallSeconds: 0, idleSeconds: 0, stealSeconds: 0 };
+  for (const cpu of node.cpus) {
+    const [, ...ticks] = lines.find((line) => line.startsWith(`cpu${cpu} `))?.split(' ') ?? [];
+    const [user = 0, nice = 0, system = 0, idle = 0, iowait = 0, irq = 0, softirq = 0, steal = 0] = ticks.map(Number);
+    sums.idleSeconds += (idle + iowait) / TICKS_PER_SECOND;
+    sums.stealSeconds += steal / TICKS_PER_SECOND;
+    sums.wallSeconds += (user + nice + system + idle + iowait + irq + softirq + steal) / TICKS_PER_SECOND;
+  }
+  return { ...sums, live: readThreads(node.workerPids('realtime')), batch: readThreads(node.workerPids('batch')) };
+}
+
+/** Documentation/scheduler/sched-stats.rst: ns on a CPU, ns waiting for one, slices. */
+function readThreads(pids: number[]): ThreadCounters {
+  const sum = { cpuSeconds: 0, waitSeconds: 0, slices: 0 };
+  for (const thread of pids.flatMap(executorThreads)) {
+    const [cpuNs = 0, waitNs = 0, slices = 0] = readFileSync(join(thread, 'schedstat'), 'utf8').split(' ').map(Number);
+    sum.cpuSeconds += cpuNs / NS_PER_SECOND;
+    sum.waitSeconds += waitNs / NS_PER_SECOND;
+    sum.slices += slices;
+  }
+  return sum;
+}
+
+export function minus(after: CpuCounters, before: CpuCounters): CpuCounters {
+  const threads = (lane: 'live' | 'batch') => ({
+    cpuSeconds: after[lane].cpuSeconds - before[lane].cpuSeconds,
+    waitSeconds: after[lane].waitSeconds - before[lane].waitSeconds,
+    slices: after[lane].slices - before[lane].slices,
+  });
+  return {
+    wallSeconds: after.wallSeconds - before.wallSeconds,
+    idleSeconds: after.idleSeconds - before.idleSeconds,
+    stealSeconds: after.stealSeconds - before.stealSeconds,
+    live: threads('live'),
+    batch: threads('batch'),
+  };
+}
