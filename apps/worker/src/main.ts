@@ -23,14 +23,15 @@ const BATCH_OOM_SCORE = 500;
 async function main(): Promise<void> {
   const config = loadConfig();
   const placement = readPlacement(config);
-  const plan = planOf(workerIdOf(process.argv.slice(2)), placement);
+  const { workerId, heartbeatFd } = optionsOf(process.argv.slice(2));
+  const plan = planOf(workerId, placement);
   process.title = `interleave ${plan.id}`;
   const log = createLogger(plan.id, config.logLevel);
   if (plan.lane === 'batch') preferForOutOfMemory(log);
   // Before clients can come: a signal that nobody handles would end the process with their items.
   const ended = signalToEnd(config.supervised);
 
-  const worker = startWorker({ plan, ortLibraryPath: config.ortLibraryPath });
+  const worker = startWorker({ plan, ortLibraryPath: config.ortLibraryPath, quarantined: placement.quarantined, heartbeatFd });
   const registry = new Registry();
   observeEventLoop(registry, plan.id);
   const calibrator = new Calibrator({
@@ -61,10 +62,11 @@ async function drain(worker: WorkerHandle, log: Logger): Promise<void> {
   await worker.close();
 }
 
-function workerIdOf(args: string[]): string {
-  const { worker } = parseArgs({ args, options: { worker: { type: 'string' } } }).values;
-  if (worker === undefined) throw new Error('expected --worker <id>');
-  return worker;
+/** `--heartbeat-fd`: the open file that its scheduler reads; none without a scheduler. */
+function optionsOf(args: string[]): { workerId: string; heartbeatFd: number | null } {
+  const { values } = parseArgs({ args, options: { worker: { type: 'string' }, 'heartbeat-fd': { type: 'string' } } });
+  if (values.worker === undefined) throw new Error('expected --worker <id>');
+  return { workerId: values.worker, heartbeatFd: values['heartbeat-fd'] === undefined ? null : Number(values['heartbeat-fd']) };
 }
 
 function readPlacement(config: Config): Placement {

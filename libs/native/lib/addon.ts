@@ -228,8 +228,11 @@ export interface WorkerStartOptions {
   cpus: number[];
   socketPath: string;
   queueItemsMax: number;
-  models: WorkerModelPlan[];
+  /** `withheldReason`: why a model must not even be loaded, or null. */
+  models: (WorkerModelPlan & { withheldReason: string | null })[];
   ortLibraryPath: string;
+  /** The open file of the heartbeat, laid out as src/run/heartbeat.h says; null: nobody watches. */
+  heartbeatFd: number | null;
 }
 
 export interface NativeProbe {

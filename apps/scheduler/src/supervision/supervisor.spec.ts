@@ -18,6 +18,8 @@ const timings: SupervisionTimings = {
   probeTimeoutMs: 200,
   failedProbesMax: 3,
   failedStartingProbesMax: 100_000,
+  heartbeatLookMs: 10,
+  missedBeatsMax: 3,
   backoffMinMs: 10,
   backoffMaxMs: 100,
   healthyMs: 30_000,
@@ -29,11 +31,13 @@ const answering = (socketPath: string) =>
 let dir: string;
 let supervisors: Supervisor[];
 let restarted: string[];
+let culprits: { id: string; culprit: number; reason: string }[];
 
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'supervision-'));
   supervisors = [];
   restarted = [];
+  culprits = [];
 });
 afterEach(async () => {
   for (const supervisor of supervisors) {
@@ -52,6 +56,7 @@ function spec(id: string, overrides: Partial<ProcessSpec> & { script?: string; k
     command: () => process.execPath,
     args: ['-e', answering(socketPath) + (overrides.script ?? '')],
     ownSession: false,
+    heartbeatSlots: null,
     environment: {},
     fingerprint: 'v1',
     probe: statusProbe(socketPath),
@@ -64,6 +69,7 @@ async function supervise(specs: ProcessSpec[], changes: Partial<SupervisionTimin
     log: pino({ level: 'silent' }),
     timings: { ...timings, ...changes },
     onRestart: ({ id }) => restarted.push(id),
+    onCulprit: ({ id }, culprit, reason) => culprits.push({ id, culprit, reason }),
   });
   supervisors.push(supervisor);
   await supervisor.start();

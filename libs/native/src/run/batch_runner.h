@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "run/answers.h"
+#include "run/heartbeat.h"
 #include "run/served_model.h"
 #include "run/watchdog.h"
 #include "run/work_queue.h"
@@ -15,9 +16,15 @@ namespace interleave {
 
 class BatchRunner {
  public:
-  // `executor` is the executor's number at the watchdog.
-  BatchRunner(Lane lane, const ServedModels& models, const Answers& answers, Watchdog& watchdog, std::size_t executor)
-      : lane_(lane), models_(models), answers_(answers), watchdog_(watchdog), executor_(executor) {}
+  // `executor` is the executor's number at the watchdog and its slot of the heartbeat.
+  BatchRunner(Lane lane, const ServedModels& models, const Answers& answers, Watchdog& watchdog, Heartbeat& heartbeat,
+              std::size_t executor)
+      : lane_(lane),
+        models_(models),
+        answers_(answers),
+        watchdog_(watchdog),
+        heartbeat_(heartbeat),
+        executor_(executor) {}
 
   // Items of one model that is ready; duplicates of an item are answered with it. When a shared run fails or takes too
   // long its items are run one by one, so that only the one at fault fails. Never throws; every item is answered when it
@@ -44,6 +51,10 @@ class BatchRunner {
   std::optional<Failure> TryRun(ServedModel& model, Members members);
   std::vector<RunOutput> RunSession(ServedModel& model, std::optional<Failure>& failure);
   std::int64_t MeasureCpuNs(const ServedModel& model, const Probe& probe);
+  // The length of each row of the run, as cost tables count it.
+  std::int64_t RowLength() const { return layout_.lengths[0] + layout_.lengths[1]; }
+  // From how much CPU time on the run counts as hung.
+  std::int64_t HangNs(const ServedModel& model) const;
   void CountRun(ServedModel& model, std::int64_t elapsedNs, std::int64_t cpuNs) const;
   Failure Explain(const Watchdog::Watch& watch, const ServedModel& model, const std::string& message) const;
   void Respond(const Session& session, const std::vector<RunOutput>& outputs, Members members, const ItemTimes& times);
@@ -55,6 +66,7 @@ class BatchRunner {
   const ServedModels& models_;
   const Answers& answers_;
   Watchdog& watchdog_;
+  Heartbeat& heartbeat_;
   const std::size_t executor_;
 
   // Of the run under way; kept for their memory.

@@ -14,6 +14,7 @@
 #include "isolation/thread_isolation.h"
 #include "item.h"
 #include "run/answers.h"
+#include "run/heartbeat.h"
 #include "run/served_model.h"
 #include "run/watchdog.h"
 #include "run/work_queue.h"
@@ -25,6 +26,7 @@ struct EnginePlan {
   std::vector<int> cpus{};  // one executor each, pinned to it
   std::vector<ModelPlan> models{};
   std::size_t queueItemsMax = 1024;  // per client
+  int heartbeatFd = -1;              // the file of the Heartbeat; negative: none
 };
 
 // Serving -> Draining (Drain: new items are refused) -> Closed (Close: the same). OnItem, OnCancel and OnClientGone may
@@ -82,6 +84,7 @@ class Engine : public ItemSink {
   mutable std::mutex isolationMutex_;  // guards isolation_, written once by each executor
   std::vector<std::vector<IsolationTool>> isolation_;
   std::once_flag closed_;
+  Heartbeat heartbeat_;  // a slot for each executor, then one for the loader
   Watchdog watchdog_;
   std::vector<std::thread> executors_;
   std::thread loader_;

@@ -5,6 +5,7 @@
 namespace interleave {
 
 void ServedModel::Load(const std::shared_ptr<const ort::OrtLibrary>& library) {
+  if (!plan_.withheldReason.empty()) return Fail(plan_.withheldReason);
   try {
     session_ = Session::Load(library, plan_.options);
   } catch (const std::exception& error) {

@@ -23,10 +23,14 @@ struct ModelPlan {
   std::int64_t batchRowsMax = 1;
   std::int64_t batchTokensMax = 1;
   std::int64_t runTimeoutNs = 0;
+  // Runs far past their predicted cost are ended as well; not where it was said how long they may take.
+  bool endsByCost = true;
   // Equal items in flight run once.
   bool deduplicate = true;
   // Goal for the time of a live answer; 0: none.
   std::int64_t sloNs = 0;
+  // Why it must not even be loaded; empty: it is.
+  std::string withheldReason{};
 };
 
 enum class ModelState : std::uint8_t { kLoading, kReady, kFailed };
