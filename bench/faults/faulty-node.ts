@@ -43,12 +43,15 @@ export async function underLiveLoad<T>(stack: Stack, options: { perSecond: numbe
   }
 }
 
-export interface WorkerFault {
-  /** On the clock of `performance.now`. */
+/** On the clock of `performance.now`. */
+export interface Fault {
   atMs: number;
-  /** From then until the process was gone. */
-  goneMs: number;
-  /** From then until its successor was ready. */
+  /** A worker's: the process is gone. A scheduler's: the next one knows every process. */
+  endMs: number;
+}
+
+export interface WorkerFault extends Fault {
+  /** From `atMs` until its successor was ready. */
   readyMs: number;
 }
 
@@ -64,9 +67,9 @@ export async function faultWorkers(stack: Stack, options: { signal: 'SIGKILL' | 
     const atMs = performance.now();
     process.kill(pid, options.signal);
     while (isRunning(pid)) await sleep(5);
-    const goneMs = performance.now() - atMs;
+    const endMs = performance.now();
     await until(async () => (await stack.processes()).some((other) => other.id === id && other.pid !== pid && other.state === 'ready'), RECOVERY_MS_MAX, () => `${id} did not come back`);
-    faults.push({ atMs, goneMs, readyMs: performance.now() - atMs });
+    faults.push({ atMs, endMs, readyMs: performance.now() - atMs });
   }
   return faults;
 }
@@ -80,8 +83,7 @@ function isRunning(pid: number): boolean {
   }
 }
 
-export interface SchedulerFault {
-  atMs: number;
+export interface SchedulerFault extends Fault {
   /** From the start of the next one until it knew every process. */
   adoptedMs: number;
   /** Processes that did not outlive it. */
@@ -100,7 +102,8 @@ export async function faultScheduler(stack: Stack, rounds: number): Promise<Sche
     stack.startScheduler();
     const after = await allReady(stack);
     const pidAfter = (id: string): number | null | undefined => after.find((other) => other.id === id)?.pid;
-    faults.push({ atMs, adoptedMs: performance.now() - startedMs, replaced: before.filter(({ id, pid }) => pidAfter(id) !== pid).map(({ id }) => id) });
+    const endMs = performance.now();
+    faults.push({ atMs, endMs, adoptedMs: endMs - startedMs, replaced: before.filter(({ id, pid }) => pidAfter(id) !== pid).map(({ id }) => id) });
   }
   return faults;
 }
@@ -127,7 +130,7 @@ export function nextAnswerMs(outcomes: Outcome[], atMs: number): number {
   return Math.min(...outcomes.filter(({ status, dueMs }) => status === OK && dueMs >= atMs).map(({ dueMs, latencyMs }) => dueMs + latencyMs - atMs));
 }
 
-/** Latency of the slowest request that was in flight when the fault came; 0: there was none. */
-export function slowestInFlightMs(outcomes: Outcome[], atMs: number): number {
-  return Math.max(0, ...outcomes.filter(({ dueMs, latencyMs }) => dueMs < atMs && dueMs + latencyMs >= atMs).map(({ latencyMs }) => latencyMs));
+/** Latency of the slowest request that was in flight at any time of the fault. */
+export function slowestMs(outcomes: Outcome[], { atMs, endMs }: Fault): number {
+  return Math.max(...outcomes.filter(({ dueMs, latencyMs }) => dueMs < endMs && dueMs + latencyMs >= atMs).map(({ latencyMs }) => latencyMs));
 }

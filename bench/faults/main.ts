@@ -5,7 +5,7 @@ import { SeededRandom } from '../../test/support/tensors';
 import type { Stack } from '../../test/support/stack';
 import type { Outcome } from '../online/open-loop';
 import { quantile } from '../support/statistics';
-import { failed, faultScheduler, faultWorkers, MODEL, nextAnswerMs, realtimeWorkers, slowestInFlightMs, startFaultyNode, underLiveLoad } from './faulty-node';
+import { failed, type Fault, faultScheduler, faultWorkers, MODEL, nextAnswerMs, realtimeWorkers, slowestMs, startFaultyNode, underLiveLoad } from './faulty-node';
 
 /**
  * What live callers notice when parts of a node are killed or frozen under their load: an open loop with Poisson arrivals,
@@ -27,7 +27,8 @@ interface FaultRow {
   /** Until the first answer to a request that came after the fault. */
   nextAnswerP50Ms: number;
   nextAnswerP99Ms: number;
-  slowestInFlightMs: number;
+  /** Of the requests that were in flight at any time of a fault. */
+  slowestMs: number;
   answerP99Ms: number;
   /** SIGSTOP to the end of the process; null: not asked. */
   noticedMsMax: number | null;
@@ -55,7 +56,7 @@ async function workersRow(stack: Stack, signal: 'SIGKILL' | 'SIGSTOP', rounds: n
   const { result, outcomes } = await underLiveLoad(stack, { perSecond: PER_SECOND, seed: SEED }, () => faultWorkers(stack, { signal, rounds, random }));
   return {
     ...seenByCallers(`${signal} of a real-time worker`, result, outcomes),
-    noticedMsMax: signal === 'SIGSTOP' ? Math.max(...result.map(({ goneMs }) => goneMs)) : null,
+    noticedMsMax: signal === 'SIGSTOP' ? Math.max(...result.map(({ atMs, endMs }) => endMs - atMs)) : null,
     backP50Ms: quantile(result.map(({ readyMs }) => readyMs), 0.5),
     replaced: null,
   };
@@ -71,13 +72,13 @@ async function schedulerRow(stack: Stack): Promise<FaultRow> {
   };
 }
 
-function seenByCallers(fault: string, faults: { atMs: number }[], outcomes: Outcome[]): Omit<FaultRow, 'noticedMsMax' | 'backP50Ms' | 'replaced'> {
+function seenByCallers(fault: string, faults: Fault[], outcomes: Outcome[]): Omit<FaultRow, 'noticedMsMax' | 'backP50Ms' | 'replaced'> {
   const nextMs = faults.map(({ atMs }) => nextAnswerMs(outcomes, atMs));
   return {
     ...{ fault, times: faults.length, requests: outcomes.length, failed: failed(outcomes).length },
     nextAnswerP50Ms: quantile(nextMs, 0.5),
     nextAnswerP99Ms: quantile(nextMs, 0.99),
-    slowestInFlightMs: Math.max(...faults.map(({ atMs }) => slowestInFlightMs(outcomes, atMs))),
+    slowestMs: Math.max(...faults.map((fault) => slowestMs(outcomes, fault))),
     answerP99Ms: quantile(outcomes.map(({ latencyMs }) => latencyMs), 0.99),
   };
 }
@@ -92,7 +93,7 @@ function report(workers: number, rows: FaultRow[]): void {
       'failed': row.failed,
       'next answer p50 ms': ms(row.nextAnswerP50Ms),
       'next answer p99 ms': ms(row.nextAnswerP99Ms),
-      'slowest in flight ms': ms(row.slowestInFlightMs),
+      'slowest ms': ms(row.slowestMs),
       'answer p99 ms': ms(row.answerP99Ms),
       'noticed max ms': ms(row.noticedMsMax),
       'back p50 ms': ms(row.backP50Ms),

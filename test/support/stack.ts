@@ -98,6 +98,15 @@ export class Stack {
     this.up = this.startUp();
   }
 
+  /** The clean end of everything, and a new start of the same node. */
+  async restart(): Promise<void> {
+    const gone = once(this.up, 'exit');
+    this.up.kill('SIGTERM');
+    await gone;
+    this.startScheduler();
+    await this.ready();
+  }
+
   /** The processes of the node as the scheduler knows them. */
   async processes(): Promise<ProcessState[]> {
     const status = await fetchProcessStatus<{ processes: ProcessState[] }>(join(this.runDir, 'scheduler.status.sock'), '/status', 10_000);
