@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help up build setup test lint typecheck bench load gpu-check sanitize format clean
+.PHONY: help up build setup test lint typecheck bench faults load gpu-check sanitize format clean
 
 MODELS_DIR ?= models
 NATIVE_ADDON := libs/native/build/interleave_native.node
@@ -53,6 +53,9 @@ typecheck: setup ## TypeScript, without output
 bench: build ## the benchmarks of bench/, results in bench/results
 	@cmake --build libs/native/build --target bare_runs -- -s --no-print-directory
 	@tools/bench.sh
+
+faults: build ## kills and freezes parts of a node under live load, results in bench/results
+	@tools/bench.sh faults
 
 load: build ## the load tests, minutes each
 	@node_modules/.bin/jest --config jest.config.cjs --selectProjects load --runInBand

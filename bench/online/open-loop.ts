@@ -4,6 +4,8 @@ import type { SeededRandom } from '../../test/support/tensors';
 /** What became of one request. Latency in ms from when it was due, so that a late send counts against the server. */
 export interface Outcome {
   status: number;
+  /** On the clock of `performance.now`. */
+  dueMs: number;
   latencyMs: number;
 }
 
@@ -18,12 +20,12 @@ export class OpenLoop {
 
   constructor(private readonly url: string) {}
 
-  /** Resolves once every request is answered. `requests` are sent one after the other, over and over. */
-  async run(requests: Buffer[], options: { perSecond: number; durationMs: number; random: SeededRandom }): Promise<Outcome[]> {
+  /** Resolves once every request is answered, also after `signal`. `requests` are sent one after the other, over and over. */
+  async run(requests: Buffer[], options: { perSecond: number; durationMs: number; random: SeededRandom; signal?: AbortSignal }): Promise<Outcome[]> {
     const answers: Promise<Outcome>[] = [];
     const startMs = performance.now();
     let dueMs = startMs + gapMs(options);
-    while (dueMs < startMs + options.durationMs) {
+    while (dueMs < startMs + options.durationMs && options.signal?.aborted !== true) {
       while (dueMs <= performance.now()) {
         answers.push(this.send(requests[answers.length % requests.length] ?? Buffer.alloc(0), dueMs));
         dueMs += gapMs(options);
@@ -42,10 +44,10 @@ export class OpenLoop {
     try {
       const { status, head } = await connection.send(request);
       this.giveBack(/\r\nconnection: close/i.test(head) ? null : connection);
-      return { status, latencyMs: performance.now() - dueMs };
+      return { status, dueMs, latencyMs: performance.now() - dueMs };
     } catch {
       this.giveBack(null);
-      return { status: 0, latencyMs: performance.now() - dueMs };
+      return { status: 0, dueMs, latencyMs: performance.now() - dueMs };
     }
   }
 

@@ -83,6 +83,15 @@ describe.each(['realtime', 'batch'] as const)('a worker process of the %s lane',
     expect(firstOf((await infer('endless', int64Item(2)))[0])).toBe(4n);
   });
 
+  it('ends a run that costs far more than such runs cost, long before its time limit', async () => {
+    await start(['endless'], { runTimeoutMs: 3_600_000 });
+    await reportsWhen(pool, ([report]) => (report?.cost?.grid ?? null) !== null);
+    const [result] = await infer('endless', int64Item(-1));
+    expect(outcomeOf(result)).toBe('inference_failed');
+    expect((result as InterleaveError).message).toMatch(/ms of CPU time.* set runTimeoutMs in model.yaml/);
+    expect(firstOf((await infer('endless', int64Item(2)))[0])).toBe(4n);
+  });
+
   it('answers the others that shared a run which took too long', async () => {
     await start(['endless'], { runTimeoutMs: 300 });
     const results = await infer('endless', ...[3, 4, -1, 2, 5].map((value) => int64Item(value)));

@@ -1,4 +1,5 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -33,8 +34,9 @@ export class Stack {
   private constructor(
     readonly url: string,
     readonly dir: string,
-    private readonly up: ChildProcess,
+    private up: ChildProcess,
     private readonly output: string[],
+    private readonly startUp: () => ChildProcess,
   ) {}
 
   static async start(options: StackOptions): Promise<Stack> {
@@ -44,13 +46,16 @@ export class Stack {
     writeFileSync(join(dir, 'interleave.yaml'), options.config ?? '');
     const port = await freePort();
     const output: string[] = [];
-    const up = spawn(process.execPath, [join(root, 'bin', 'interleave.js'), 'up'], {
-      cwd: dir,
-      env: { ...process.env, DATA_DIR: join(dir, 'data'), MODELS_DIR: join(dir, 'models'), HOST: '127.0.0.1', PORT: String(port), ...options.environment },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    for (const stream of [up.stdout, up.stderr]) stream?.on('data', (part: Buffer) => output.push(part.toString('utf8')));
-    const stack = new Stack(`http://127.0.0.1:${port}`, dir, up, output);
+    const startUp = (): ChildProcess => {
+      const up = spawn(process.execPath, [join(root, 'bin', 'interleave.js'), 'up'], {
+        cwd: dir,
+        env: { ...process.env, DATA_DIR: join(dir, 'data'), MODELS_DIR: join(dir, 'models'), HOST: '127.0.0.1', PORT: String(port), ...options.environment },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
+      for (const stream of [up.stdout, up.stderr]) stream?.on('data', (part: Buffer) => output.push(part.toString('utf8')));
+      return up;
+    };
+    const stack = new Stack(`http://127.0.0.1:${port}`, dir, startUp(), output, startUp);
     try {
       await stack.ready();
     } catch (error) {
@@ -82,6 +87,27 @@ export class Stack {
       () => `not ready:\n${this.log().slice(-8000)}`,
     );
     if (this.up.exitCode !== null) throw new Error(`the stack ended with ${this.up.exitCode}:\n${this.log()}`);
+  }
+
+  /** SIGKILL; resolves when it is gone. What it looked after goes on. */
+  async killScheduler(): Promise<void> {
+    const gone = once(this.up, 'exit');
+    this.up.kill('SIGKILL');
+    await gone;
+  }
+
+  /** After `killScheduler`: another one, as its operator would start it. */
+  startScheduler(): void {
+    this.up = this.startUp();
+  }
+
+  /** The clean end of everything, and a new start of the same node. */
+  async restart(): Promise<void> {
+    const gone = once(this.up, 'exit');
+    this.up.kill('SIGTERM');
+    await gone;
+    this.startScheduler();
+    await this.ready();
   }
 
   /** The processes of the node as the scheduler knows them. */

@@ -5,12 +5,13 @@ import type { Placement, PreemptionProof } from '@app/contracts';
 import { serveProcessStatus, type Logger, type ProcessStatusServer } from '@app/telemetry';
 import { autogroupEnabled, formatCpuList } from '@app/system';
 import { planNode } from './placement/plan-node';
-import { writePlacement } from './placement/placement-file';
+import { readPlacement, writePlacement } from './placement/placement-file';
 import { preemptionOf } from './preemption';
 import { processSpecs } from './processes';
 import { SchedulerMetrics } from './scheduler-metrics';
 import { schedulerStatus } from './scheduler-status';
 import { lockDataDir } from './supervision/data-dir-lock';
+import { ModelQuarantine } from './supervision/model-quarantine';
 import { PidFiles } from './supervision/pid-files';
 import { DEFAULT_TIMINGS } from './supervision/process-spec';
 import { sessionOf } from './supervision/proc-fs';
@@ -19,10 +20,19 @@ import { Supervisor } from './supervision/supervisor';
 export const CONFIG = Symbol('Config');
 export const LOGGER = Symbol('Logger');
 
+interface WorkerDeath {
+  workerId: string;
+  /** Position in the worker's plan of the model that it died of. */
+  culprit: number;
+  reason: string;
+}
+
 /** The whole of one node's scheduler: plans, starts, watches, drains. */
 @Injectable()
 export class NodeScheduler {
   private supervisor: Supervisor | null = null;
+  private placement: Placement | null = null;
+  private quarantine = new ModelQuarantine();
   private statusServer: ProcessStatusServer | null = null;
 
   constructor(
@@ -39,13 +49,15 @@ export class NodeScheduler {
     const pidFiles = new PidFiles(runDir);
     const preemption = await preemptionOf(planNode(this.config), runDir, pidFiles);
     this.log[preemption.verdict === 'holds' ? 'info' : 'warn']({ preemption }, preemption.reason);
-    const placement = this.place(preemption);
-    const metrics = new SchedulerMetrics(() => supervisor.processes, preemption);
+    const placement = this.place(preemption, pidFiles);
+    const metrics = new SchedulerMetrics(() => supervisor.processes, placement, preemption);
     const supervisor = new Supervisor(processSpecs(this.config, placement), pidFiles, {
       log: this.log,
       timings: DEFAULT_TIMINGS,
       onRestart: ({ id }) => metrics.restarted(id),
+      onCulprit: ({ id }, culprit, reason) => this.workerDied(placement, metrics, { workerId: id, culprit, reason }),
     });
+    this.placement = placement;
     this.supervisor = supervisor;
     this.statusServer = await serveProcessStatus({
       socketPath: runPaths(runDir).statusSocket('scheduler'),
@@ -56,10 +68,11 @@ export class NodeScheduler {
     this.warnOfOtherSessions(supervisor);
   }
 
-  /** Drains in order: api, runner, workers, Redis. */
+  /** Drains in order: api, runner, workers, Redis. What was quarantined gets another chance at the next start. */
   async stop(deadlineMs: number): Promise<void> {
     await this.supervisor?.stop(deadlineMs);
     await this.statusServer?.close();
+    if (this.placement !== null) this.publish({ ...this.placement, quarantined: [] });
   }
 
   /** The operator will not wait: everything but Redis ends now. */
@@ -67,14 +80,41 @@ export class NodeScheduler {
     this.supervisor?.hurry();
   }
 
-  private place(preemption: PreemptionProof): Placement {
+  /** What an earlier scheduler quarantined stays so while anything that it started runs. */
+  private place(preemption: PreemptionProof, pidFiles: PidFiles): Placement {
     const { placement, topology, warnings } = planNode(this.config, preemption);
     for (const { id, class: partitionClass, cpus } of placement.partitions) {
       this.log.info({ partition: id, class: partitionClass, cpus }, `partition ${id}: ${partitionClass}, CPUs ${formatCpuList(cpus)} of ${formatCpuList(topology.effective)}`);
     }
     for (const warning of warnings) this.log.warn(warning);
-    writePlacement(runPaths(this.config.runDir).placement, placement);
-    return placement;
+    const kept = pidFiles.anyRuns() ? (readPlacement(this.placementPath)?.quarantined ?? []) : [];
+    this.quarantine = new ModelQuarantine(kept);
+    const published = { ...placement, quarantined: [...kept] };
+    this.publish(published);
+    return published;
+  }
+
+  /** Blames the model that a worker died of, and takes it out of service when it has killed too many. */
+  private workerDied(placement: Placement, metrics: SchedulerMetrics, { workerId, culprit, reason }: WorkerDeath): void {
+    const plan = placement.workers.find(({ id }) => id === workerId);
+    const model = plan?.models[culprit];
+    if (plan === undefined || model === undefined) return;
+    const blamed = { name: model.name, version: model.version, lane: plan.lane };
+    metrics.workerDied(blamed);
+    this.log.error({ child: workerId, model: blamed.name, version: blamed.version, reason }, `${workerId} died of model ${blamed.name} version ${blamed.version}: ${reason}`);
+    const quarantined = this.quarantine.workerDied(blamed, reason);
+    if (quarantined === null) return;
+    this.log.error(quarantined, `model ${blamed.name} version ${blamed.version} is ${quarantined.reason}`);
+    placement.quarantined = [...this.quarantine.models()];
+    this.publish(placement);
+  }
+
+  private publish(placement: Placement): void {
+    writePlacement(this.placementPath, placement);
+  }
+
+  private get placementPath(): string {
+    return runPaths(this.config.runDir).placement;
   }
 
   /** With autogroups, priorities hold within one session only; workers kept from an earlier scheduler may be in another. */

@@ -4,6 +4,7 @@ import { runPaths, type Config } from '@app/config';
 import type { Placement, WorkerPlan } from '@app/contracts';
 import { findExecutable, REDIS_REMEDY, REDIS_SERVERS } from '@app/system';
 import { gpuEnvironment } from './gpu-environment';
+import { HEARTBEAT_FD } from './supervision/heartbeat-file';
 import { redisProbe, statusProbe } from './supervision/probes';
 import type { ProcessSpec } from './supervision/process-spec';
 
@@ -50,10 +51,11 @@ function workerSpec(config: Config, plan: WorkerPlan): ProcessSpec {
     id: plan.id,
     kind: 'worker',
     main: 'worker/src/main.js',
-    args: ['--worker', plan.id],
+    args: ['--worker', plan.id, '--heartbeat-fd', String(HEARTBEAT_FD)],
     environment: { UV_THREADPOOL_SIZE: '2', ...gpuEnvironment(plan.gpu, plan.lane) },
   });
-  return { ...spec, fingerprint: `${spec.fingerprint}\n${JSON.stringify(plan)}` };
+  // A slot for each executor and one for the loader.
+  return { ...spec, heartbeatSlots: plan.cpus.length + 1, fingerprint: `${spec.fingerprint}\n${JSON.stringify(plan)}` };
 }
 
 interface NodeProcess {
@@ -80,6 +82,7 @@ function nodeSpec(config: Config, { id, kind, main, args = [], nodeOptions = [],
     command: () => command,
     args: rest,
     ownSession: false,
+    heartbeatSlots: null,
     environment: childSettings,
     fingerprint: JSON.stringify({ line, nice, environment, settings, built: builtAt(path) }),
     probe: statusProbe(runPaths(config.runDir).statusSocket(id)),
@@ -105,6 +108,7 @@ function redisSpec(config: Config): ProcessSpec {
     args,
     // Redis ends on the SIGINT of a Ctrl-C, while the runner still needs it.
     ownSession: true,
+    heartbeatSlots: null,
     environment: {},
     fingerprint: JSON.stringify(args),
     probe: redisProbe(config.privateRedisSocket),

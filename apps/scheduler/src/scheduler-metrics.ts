@@ -1,7 +1,11 @@
 import { Counter, Gauge, Registry } from 'prom-client';
-import { PREEMPTION_VERDICTS, type PreemptionProof } from '@app/contracts';
+import { PREEMPTION_VERDICTS, type Placement, type PreemptionProof } from '@app/contracts';
 import { observeEventLoop } from '@app/telemetry';
+import type { ModelOfLane } from './supervision/model-quarantine';
 import type { SupervisedProcess } from './supervision/supervised-process';
+
+const MODEL_LABELS = ['model', 'version', 'lane'];
+const NS_PER_S = 1e9;
 
 /** What the scheduler tells Prometheus about the processes it looks after. */
 export class SchedulerMetrics {
@@ -13,7 +17,33 @@ export class SchedulerMetrics {
     registers: [this.registry],
   });
 
-  constructor(processes: () => readonly SupervisedProcess[], preemption: PreemptionProof) {
+  private readonly deaths = new Counter({
+    name: 'interleave_model_worker_deaths_total',
+    help: 'Workers that died of a model: of a fault in a run or while loading it, or of a run that could not be ended',
+    labelNames: MODEL_LABELS,
+    registers: [this.registry],
+  });
+
+  constructor(processes: () => readonly SupervisedProcess[], placement: Placement, preemption: PreemptionProof) {
+    new Gauge({
+      name: 'interleave_model_quarantined',
+      help: '1 for a model that killed too many workers of a lane and is not run there any more',
+      labelNames: MODEL_LABELS,
+      registers: [this.registry],
+      collect() {
+        this.reset();
+        for (const { name, version, lane } of placement.quarantined ?? []) this.set({ model: name, version, lane }, 1);
+      },
+    });
+    new Gauge({
+      name: 'interleave_worker_oldest_run_seconds',
+      help: 'For how long a worker has been busy with what it began first: a run, or loading a model; 0 when it is idle',
+      labelNames: ['worker'],
+      registers: [this.registry],
+      collect() {
+        for (const worker of processes().filter(({ spec }) => spec.heartbeatSlots !== null)) this.set({ worker: worker.spec.id }, oldestRunSeconds(worker));
+      },
+    });
     new Gauge({
       name: 'interleave_process_up',
       help: '1 while the process answers, else 0',
@@ -46,7 +76,17 @@ export class SchedulerMetrics {
     if (p99Ms !== null) delays.set({ quantile: '0.99' }, p99Ms / 1000);
   }
 
+  workerDied({ name, version, lane }: ModelOfLane): void {
+    this.deaths.inc({ model: name, version, lane });
+  }
+
   restarted(processId: string): void {
     this.restarts.inc({ process: processId });
   }
+}
+
+function oldestRunSeconds({ activities }: SupervisedProcess): number {
+  const nowNs = process.hrtime.bigint();
+  const agesNs = activities.map(({ sinceNs }) => Number(nowNs - sinceNs));
+  return Math.max(0, ...agesNs) / NS_PER_S;
 }

@@ -22,14 +22,15 @@ const DRAIN_MS = 20_000;
 async function main(): Promise<void> {
   const config = loadConfig();
   const placement = readPlacement(config);
-  const plan = planOf(workerIdOf(process.argv.slice(2)), placement);
+  const { workerId, heartbeatFd } = optionsOf(process.argv.slice(2));
+  const plan = planOf(workerId, placement);
   process.title = `interleave ${plan.id}`;
   const log = createLogger(plan.id, config.logLevel);
   // Before clients can come: a signal that nobody handles would end the process with their items.
   const ended = signalToEnd(config.supervised);
   // Before any thread of the worker starts: they inherit CPUs and memory nodes.
   const tools = isolateProcess(plan, plan.lane === 'batch' ? await livePids(config.runDir, placement) : []);
-  const worker = startWorker({ plan, ortLibraryPath: config.ortLibraryPath });
+  const worker = startWorker({ plan, ortLibraryPath: config.ortLibraryPath, quarantined: placement.quarantined, heartbeatFd });
   const isolation = [...tools, worker.idleLatency()];
   for (const { tool, state, reason } of isolation) if (state === 'unavailable') log.warn({ tool, reason }, `isolation: ${tool} is unavailable`);
   const registry = new Registry();
@@ -63,10 +64,11 @@ async function drain(worker: WorkerHandle, log: Logger): Promise<void> {
   await worker.close();
 }
 
-function workerIdOf(args: string[]): string {
-  const { worker } = parseArgs({ args, options: { worker: { type: 'string' } } }).values;
-  if (worker === undefined) throw new Error('expected --worker <id>');
-  return worker;
+/** `--heartbeat-fd`: the open file that its scheduler reads; none without a scheduler. */
+function optionsOf(args: string[]): { workerId: string; heartbeatFd: number | null } {
+  const { values } = parseArgs({ args, options: { worker: { type: 'string' }, 'heartbeat-fd': { type: 'string' } } });
+  if (values.worker === undefined) throw new Error('expected --worker <id>');
+  return { workerId: values.worker, heartbeatFd: values['heartbeat-fd'] === undefined ? null : Number(values['heartbeat-fd']) };
 }
 
 function readPlacement(config: Config): Placement {

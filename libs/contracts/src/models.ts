@@ -29,6 +29,8 @@ export interface WorkerModelPlan {
   batchTokensMax: number;
   /** A run longer than this is ended and its rows fail. */
   runTimeoutMs: number;
+  /** A run far past its predicted cost is ended as well; false where `model.yaml` says how long runs may take. */
+  endsByCost: boolean;
   /** Equal requests in flight run once; false where equal inputs may give different outputs (`model.yaml: deduplicate`). */
   deduplicate: boolean;
   /** Goal for the time of a live answer, which shortens shared runs (`model.yaml: realtime.sloMs`); null: none. */

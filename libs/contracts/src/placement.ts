@@ -6,6 +6,17 @@ export interface Placement {
   formatVersion: 1;
   partitions: PartitionPlan[];
   workers: WorkerPlan[];
+  /** Models that are not run although they are planned. */
+  quarantined?: QuarantinedModel[];
+}
+
+/** A model version that killed workers of a lane again and again; no worker of the lane runs it. */
+export interface QuarantinedModel {
+  name: string;
+  version: string;
+  lane: Lane;
+  /** What it did, and how it is released. */
+  reason: string;
 }
 
 export interface PartitionPlan {

@@ -114,6 +114,7 @@ export function workerModelPlan(manifest: ModelManifest, lane: LaneLimits): Work
     batchRowsMax: manifest.batchRowsMax ?? lane.batchRowsMax,
     batchTokensMax: manifest.batchTokensMax ?? lane.batchTokensMax,
     runTimeoutMs: manifest.runTimeoutMs ?? lane.runTimeoutMs,
+    endsByCost: manifest.runTimeoutMs === null,
     deduplicate: manifest.deduplicate,
     sloMs: manifest.sloMs,
     rowTokensMax: manifest.text?.maxTokens ?? null,

@@ -184,6 +184,7 @@ lanes: [batch]
       batchRowsMax: 4,
       batchTokensMax: 100,
       runTimeoutMs: 50,
+      endsByCost: false,
       deduplicate: false,
       sloMs: 80,
       rowTokensMax: 7,

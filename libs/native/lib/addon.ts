@@ -279,6 +279,8 @@ export interface WorkerStartOptions {
   ortLibraryPath: string;
   /** Null: its models run on the CPUs. */
   cuda: NativeCuda | null;
+  /** The open file of the heartbeat, laid out as src/run/heartbeat.h says; null: nobody watches. */
+  heartbeatFd: number | null;
 }
 
 export interface NativeProbe {

@@ -1,4 +1,4 @@
-import type { ModelReport } from '@app/contracts';
+import type { ModelReport, QuarantinedModel } from '@app/contracts';
 
 /** The better state wins when several workers report the same model version. */
 const RANK: Record<ModelReport['state'], number> = { ready: 2, loading: 1, failed: 0 };
@@ -15,6 +15,14 @@ export function mergeReports(reports: Iterable<ModelReport>): Map<string, ModelR
     if (known === undefined || RANK[report.state] > RANK[known.state]) merged.set(key, report);
   }
   return merged;
+}
+
+/** Workers that were started before a model was quarantined still say that it is ready. */
+export function withhold(reports: Map<string, ModelReport>, quarantined: readonly QuarantinedModel[]): void {
+  for (const { name, version, reason } of quarantined) {
+    const report = reports.get(modelKey(name, version));
+    if (report !== undefined) reports.set(modelKey(name, version), { ...report, state: 'failed', reason });
+  }
 }
 
 /**

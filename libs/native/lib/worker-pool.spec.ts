@@ -53,8 +53,9 @@ describe('WorkerPool', () => {
     ...overrides,
   });
 
-  const place = (...plans: WorkerPlan[]): void => {
-    const placement: Placement = { formatVersion: 1, partitions: [], workers: plans };
+  const place = (...plans: WorkerPlan[]): void => publish({ formatVersion: 1, partitions: [], workers: plans });
+
+  const publish = (placement: Placement): void => {
     writeFileSync(join(folder, 'placement.tmp'), JSON.stringify(placement));
     renameSync(join(folder, 'placement.tmp'), join(folder, 'placement.json'));
   };
@@ -260,6 +261,32 @@ describe('WorkerPool', () => {
     expect(second.started.map(({ alone }) => alone)).toEqual([true, false]);
     await pool.close();
     expect((await held).map(codeOf)).toEqual(['worker_unavailable']);
+  });
+
+  it('lets requests wait for a model that the restarted worker loads again', async () => {
+    place(plan('w1'));
+    const first = await startWorker('w1');
+    await untilReady();
+    await first.kill();
+    const loading = ECHO_MODELS.map((model) => ({ ...model, state: 'loading' as const, signature: null }));
+    const connected = new Promise<void>((resolve) => pool.onModelsChanged(resolve));
+    const second = await startWorker('w1', { models: loading });
+    await connected;
+    expect(isReady()).toBe(true);
+    const results = infer([textItem('patient')]);
+    await second.publish(echoReport(ECHO_MODELS, 'w1'));
+    expect((await results).map(textOf)).toEqual(['patient']);
+  });
+
+  it('refuses a quarantined model that a worker still has, and serves the others', async () => {
+    const quarantined = { name: 'command', version: '1', lane: 'realtime' as const, reason: 'quarantined: it kills' };
+    place(plan('w1'));
+    await startWorker('w1');
+    await untilReady(() => isReady('command'));
+    publish({ formatVersion: 1, partitions: [], workers: [plan('w1')], quarantined: [quarantined, { ...quarantined, name: 'echo', lane: 'batch' }] });
+    await untilReady(() => !isReady('command'));
+    await expect(infer([commandItem(COMMANDS.output)], { model: 'command' })).rejects.toMatchObject({ code: 'worker_unavailable', message: expect.stringContaining('quarantined: it kills') as string });
+    expect((await infer([textItem('still here')])).map(textOf)).toEqual(['still here']);
   });
 
   it('does not blame an input for a second death, which may have come from outside', async () => {

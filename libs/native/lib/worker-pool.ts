@@ -8,11 +8,12 @@ import {
   type Lane,
   type ModelReport,
   type Placement,
+  type QuarantinedModel,
 } from '@app/contracts';
 import { Dispatcher, overloaded } from './dispatcher';
 import { refuseUnread, refuseWhatComesTooLate, weighItems } from './live-admission';
 import { IllegalStateError } from './errors';
-import { mergeReports, modelKey, resolveModel } from './model-directory';
+import { mergeReports, modelKey, resolveModel, withhold } from './model-directory';
 import { PendingRequest, tooLate } from './pending';
 import { PlacementWatcher } from './placement-watcher';
 import { WorkerSlot } from './worker-slot';
@@ -38,6 +39,7 @@ export class WorkerPool implements InferenceBackend {
   private readonly dispatcher = new Dispatcher(() => this.slots.values());
   private readonly watcher: PlacementWatcher;
   private reports = new Map<string, ModelReport>();
+  private quarantined: QuarantinedModel[] = [];
   private soon: NodeJS.Immediate | null = null;
   private hasPlacement = false;
   private isClosed = false;
@@ -161,6 +163,7 @@ export class WorkerPool implements InferenceBackend {
     }
     for (const plan of plans) if (!this.slots.has(plan.id)) this.addSlot(plan);
     this.hasPlacement = true;
+    this.quarantined = placement.quarantined?.filter(({ lane }) => lane === this.lane) ?? [];
     this.onChanged();
   }
 
@@ -191,6 +194,7 @@ export class WorkerPool implements InferenceBackend {
 
   private onChanged(): void {
     this.reports = mergeReports([...this.slots.values()].flatMap((slot) => slot.reports()));
+    withhold(this.reports, this.quarantined);
     this.dispatcher.failHopeless((key) => this.verdict(key));
     for (const listener of this.listeners) listener();
     this.dispatcher.run();

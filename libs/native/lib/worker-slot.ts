@@ -36,12 +36,14 @@ export class WorkerSlot {
   private readonly client: ChannelClient;
   private report: WorkerReport | null = null;
   private ready = new Map<string, ReadyModel>();
+  private readonly lastReady = new Map<string, ModelReport>();
 
   constructor(
     public plan: WorkerPlan,
     listener: SlotListener,
   ) {
     const take = (report: WorkerReport): void => {
+      for (const model of report.models) if (model.state === 'ready') this.lastReady.set(modelKey(model.name, model.version), model);
       this.report = report;
       this.ready = readyModels(report, this.ready);
       listener.changed();
@@ -55,9 +57,12 @@ export class WorkerSlot {
     this.client.start();
   }
 
-  /** What it says, or said before it went down; models that it was not heard about yet are loading. */
+  /**
+   * What it says, or said before it went down; models that it was not heard about yet are loading. One that a restarted
+   * worker loads again counts as ready all the time, so that requests wait for it instead of being refused.
+   */
   reports(): ModelReport[] {
-    const said = this.report?.models ?? [];
+    const said = (this.report?.models ?? []).map((model) => (model.state === 'loading' ? (this.lastReady.get(modelKey(model.name, model.version)) ?? model) : model));
     const unheard = this.plan.models.filter(({ name, version }) => !said.some((report) => report.name === name && report.version === version));
     return [...said, ...unheard.map(({ name, version }) => ({ name, version, state: 'loading' as const, reason: null, signature: null, cost: null }))];
   }

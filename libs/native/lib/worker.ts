@@ -1,4 +1,4 @@
-import type { CostGrid, ExecutorStatus, IsolationTool, ModelReport, WorkerPlan } from '@app/contracts';
+import type { CostGrid, ExecutorStatus, IsolationTool, ModelReport, QuarantinedModel, WorkerModelPlan, WorkerPlan } from '@app/contracts';
 import { BATCH_ROWS_BOUNDS, COST_RATIO_BOUNDS, FORMATION_SECONDS_BOUNDS, ITEM_STATUSES, type ItemStatus, loadAddon, type NativeModelStats, type NativeProbe, type NativeWorkerHandle } from './addon';
 import { cudaOf } from './cuda';
 import { bundledRuntime } from './runtime';
@@ -9,6 +9,10 @@ export interface StartWorkerOptions {
   plan: Omit<WorkerPlan, 'processCpus' | 'memoryBytes'>;
   /** Where the plan's GPU names none; null: the library that comes with onnxruntime-node. */
   ortLibraryPath: string | null;
+  /** Models that must not even be loaded, as far as they are of this lane. */
+  quarantined?: QuarantinedModel[];
+  /** Where it shows that it lives and what it runs; null: nowhere. */
+  heartbeatFd?: number | null;
 }
 
 /** Counts of one model since the worker's start. */
@@ -61,13 +65,15 @@ export interface WorkerHandle {
  * Starts the native worker of a plan in this process. Throws when the runtime cannot be used or the socket not be
  * opened; a model that cannot be loaded is reported by `models()`.
  */
-export function startWorker({ plan, ortLibraryPath }: StartWorkerOptions): WorkerHandle {
+export function startWorker({ plan, ortLibraryPath, quarantined = [], heartbeatFd = null }: StartWorkerOptions): WorkerHandle {
   if (plan.cpus.length === 0) throw new Error(`worker ${plan.id}: expected at least one CPU but received none`);
   const addon = loadAddon();
   const { id, lane, cpus, socketPath, queueItemsMax, awakeMs, models, gpu, gpuRefusal } = plan;
+  const quarantineReason = ({ name, version }: WorkerModelPlan): string | null =>
+    quarantined.find((other) => other.lane === lane && other.name === name && other.version === version)?.reason ?? null;
   const handle: NativeWorkerHandle = addon.workerStart({
-    ...{ id, lane, cpus, socketPath, queueItemsMax, awakeMs },
-    models: models.map((model) => ({ ...model, refusal: model.device === 'gpu' ? gpuRefusal : null })),
+    ...{ id, lane, cpus, socketPath, queueItemsMax, awakeMs, heartbeatFd },
+    models: models.map((model) => ({ ...model, refusal: (model.device === 'gpu' ? gpuRefusal : null) ?? quarantineReason(model) })),
     ortLibraryPath: gpu?.ortLibraryPath ?? ortLibraryPath ?? bundledRuntime(),
     cuda: gpu === null ? null : cudaOf(gpu, lane),
   });

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 #include <stdexcept>
 
 #include "run/model_costs.h"
@@ -38,6 +39,15 @@ TEST(ModelCosts, LearnFromRunsHowFarTheTableIsOff) {
   EXPECT_NEAR(costs.Now().ratio.median, 2, 0.1);
   costs.SetGrid(Grid(2e6));
   EXPECT_EQ(costs.Now().ratio.median, 1) << "the ratio was that of the old table";
+}
+
+TEST(ModelCosts, SayFromWhenOnARunHangs) {
+  ModelCosts costs;
+  EXPECT_EQ(costs.HangNs(1, 8), std::numeric_limits<std::int64_t>::max()) << "nothing was measured";
+  costs.SetGrid(Grid(1e6));
+  EXPECT_EQ(costs.HangNs(1, 8), ModelCosts::kHangNsMin) << "noise may lengthen a short run";
+  costs.SetGrid(Grid(1e9));
+  EXPECT_NEAR(static_cast<double>(costs.HangNs(1, 16)), 2e9 * costs.Now().ratio.high * ModelCosts::kHangFactor, 1e6);
 }
 
 TEST(ModelCosts, SayOnceThatTheRatioHasMoved) {

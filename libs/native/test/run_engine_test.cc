@@ -79,6 +79,36 @@ TEST_F(EngineTest, ReportsCostsAndComparesRunsWithThem) {
   EXPECT_THROW(engine->SetCostTable(1, {}), std::invalid_argument);
 }
 
+TEST_F(EngineTest, EndsARunFarPastItsPredictedCostLongBeforeItsTimeLimit) {
+  LoadedEngine engine(With({PlanOf(counting_, 3600 * kSecondNs)}));
+  engine->SetCostTable(0, {.lengths = {1}, .rows = {1}, .runNs = {{1e6}}});
+  engine->OnItem(Make(1, Count(kForever)));
+  EXPECT_EQ(AnswerTo(1).status, ItemStatus::kRunTimeout);
+  EXPECT_NE(AnswerTo(1).message.find("1000 ms of CPU time"), std::string::npos) << AnswerTo(1).message;
+  engine->OnItem(Make(2, Count(3)));
+  EXPECT_EQ(AnswerTo(2).status, ItemStatus::kOk);
+}
+
+TEST_F(EngineTest, LeavesTheTimeOfRunsToTheirLimitWhereOneWasSaid) {
+  ModelPlan plan = PlanOf(counting_, 2 * ModelCosts::kHangNsMin);
+  plan.endsByCost = false;
+  LoadedEngine engine(With({plan}));
+  engine->SetCostTable(0, {.lengths = {1}, .rows = {1}, .runNs = {{1e6}}});
+  engine->OnItem(Make(1, Count(kForever)));
+  EXPECT_NE(AnswerTo(1).message.find("longer than 2000 ms"), std::string::npos) << AnswerTo(1).message;
+}
+
+TEST_F(EngineTest, DoesNotEvenLoadAModelThatIsWithheld) {
+  ModelPlan plan = PlanOf(encoder_);
+  plan.refusal = "quarantined";
+  LoadedEngine engine(With({plan, PlanOf(encoder_)}));
+  engine->OnItem(Make(1, Text(5)));
+  engine->OnItem(Make(2, Text(5), 1));
+  EXPECT_EQ(AnswerTo(1).status, ItemStatus::kUnavailable);
+  EXPECT_NE(AnswerTo(1).message.find("quarantined"), std::string::npos) << AnswerTo(1).message;
+  EXPECT_EQ(AnswerTo(2).status, ItemStatus::kOk);
+}
+
 TEST_F(EngineTest, ShortensSharedRunsOfTheRealtimeLaneForTheGoalOfTheModel) {
   ModelPlan plan = PlanOf(encoder_);
   const auto runNsMax = [&](std::int64_t sloNs, Lane lane) {

@@ -41,7 +41,7 @@ TEST(Watchdog, AsksARunPastItsLimitToEnd) {
   Ticks ticks;
   Watchdog watchdog({.executorsCount = 2, .graceNs = kHourNs, .onTick = ticks.OnTick()});
   const auto run = test::Library()->NewRunOptions();
-  const Watch watch(watchdog, 1, *test::Library(), run.get(), "model", 1);
+  const Watch watch(watchdog, 1, *test::Library(), run.get(), "model", {.timeNs = 1});
   ticks.WaitForMore(2);
   EXPECT_EQ(watch.ended(), Watch::Ended::kTooLong);
 }
@@ -50,8 +50,8 @@ TEST(Watchdog, LeavesOtherRunsAlone) {
   Ticks ticks;
   Watchdog watchdog({.executorsCount = 1, .graceNs = 1, .onTick = ticks.OnTick()});
   const auto run = test::Library()->NewRunOptions();
-  { const Watch shortRun(watchdog, 0, *test::Library(), run.get(), "model", kHourNs); }
-  const Watch watch(watchdog, 0, *test::Library(), run.get(), "model", kHourNs);
+  { const Watch shortRun(watchdog, 0, *test::Library(), run.get(), "model", {.timeNs = kHourNs}); }
+  const Watch watch(watchdog, 0, *test::Library(), run.get(), "model", {.timeNs = kHourNs});
   ticks.WaitForMore(2);
   EXPECT_EQ(watch.ended(), Watch::Ended::kNo);
 }
@@ -60,7 +60,7 @@ TEST(Watchdog, CountsOnlyCpuTimeWhereAnExecutorMayBeHeldBack) {
   Ticks ticks;
   Watchdog watchdog({.executorsCount = 1, .countsCpuTime = true, .graceNs = kHourNs, .onTick = ticks.OnTick()});
   const auto run = test::Library()->NewRunOptions();
-  const Watch watch(watchdog, 0, *test::Library(), run.get(), "model", 20 * kMsNs);
+  const Watch watch(watchdog, 0, *test::Library(), run.get(), "model", {.timeNs = 20 * kMsNs});
   ticks.WaitForMore(5);  // 100 ms in which this thread does nothing
   EXPECT_EQ(watch.ended(), Watch::Ended::kNo);
   while (watch.ended() == Watch::Ended::kNo) {
@@ -68,15 +68,27 @@ TEST(Watchdog, CountsOnlyCpuTimeWhereAnExecutorMayBeHeldBack) {
   EXPECT_EQ(watch.ended(), Watch::Ended::kTooLong);
 }
 
+TEST(Watchdog, EndsARunThatCostsTooMuchCpuTime) {
+  Ticks ticks;
+  Watchdog watchdog({.executorsCount = 1, .graceNs = kHourNs, .onTick = ticks.OnTick()});
+  const auto run = test::Library()->NewRunOptions();
+  const Watch watch(watchdog, 0, *test::Library(), run.get(), "model", {.timeNs = kHourNs, .cpuNs = 20 * kMsNs});
+  ticks.WaitForMore(5);  // 100 ms in which this thread does nothing
+  EXPECT_EQ(watch.ended(), Watch::Ended::kNo);
+  while (watch.ended() == Watch::Ended::kNo) {
+  }
+  EXPECT_EQ(watch.ended(), Watch::Ended::kTooCostly);
+}
+
 TEST(Watchdog, EndsRunsThatStartAfterTheEnd) {
   Watchdog watchdog({.executorsCount = 1, .graceNs = kHourNs, .onTick = {}});
   const auto run = test::Library()->NewRunOptions();
   {
-    const Watch before(watchdog, 0, *test::Library(), run.get(), "model", kHourNs);
+    const Watch before(watchdog, 0, *test::Library(), run.get(), "model", {.timeNs = kHourNs});
     watchdog.EndAllRuns();
     EXPECT_EQ(before.ended(), Watch::Ended::kStopping);
   }
-  const Watch after(watchdog, 0, *test::Library(), run.get(), "model", kHourNs);
+  const Watch after(watchdog, 0, *test::Library(), run.get(), "model", {.timeNs = kHourNs});
   EXPECT_EQ(after.ended(), Watch::Ended::kStopping);
 }
 
@@ -84,12 +96,13 @@ TEST(WatchdogDeathTest, GivesUpTheProcessWhenARunDoesNotEnd) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_DEATH(
       {
-        Watchdog watchdog({.executorsCount = 1, .graceNs = kMsNs, .onTick = {}});
+        const auto onGiveUp = [](std::size_t executor) { std::fprintf(stderr, "executor %zu\n", executor); };
+        Watchdog watchdog({.executorsCount = 1, .graceNs = kMsNs, .onGiveUp = onGiveUp, .onTick = {}});
         const auto run = test::Library()->NewRunOptions();
-        const Watch watch(watchdog, 0, *test::Library(), run.get(), "stuck version 3", 1);
+        const Watch watch(watchdog, 0, *test::Library(), run.get(), "stuck version 3", {.timeNs = 1});
         pause();
       },
-      "a run of stuck version 3 does not end after its time limit");
+      "executor 0\n.*a run of stuck version 3 does not end after its time limit");
 }
 
 }  // namespace

@@ -1,5 +1,14 @@
-import { closeSync, fsyncSync, openSync, renameSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
 import type { Placement } from '@app/contracts';
+
+/** The placement as it was last written; null when there is none that can be read. */
+export function readPlacement(path: string): Placement | null {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as Placement;
+  } catch {
+    return null;
+  }
+}
 
 /** Replaces the placement at `path` in one step: a reader sees the old one or the new one, never a part. */
 export function writePlacement(path: string, placement: Placement): void {

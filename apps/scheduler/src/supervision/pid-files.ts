@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ProcessIdentity } from './proc-fs';
+import { isRunning, type ProcessIdentity } from './proc-fs';
 
 export interface PidRecord extends ProcessIdentity {
   /** Of the fingerprint of the spec that it was started with. */
@@ -40,6 +40,14 @@ export class PidFiles {
     return readdirSync(this.runDir)
       .filter((name) => name.endsWith(SUFFIX))
       .map((name) => name.slice(0, -SUFFIX.length));
+  }
+
+  /** Whether any process of an earlier scheduler still runs. */
+  anyRuns(): boolean {
+    return this.ids().some((id) => {
+      const record = this.read(id);
+      return record !== null && isRunning(record);
+    });
   }
 
   private path(id: string): string {

@@ -1,14 +1,25 @@
 import { spawn } from 'node:child_process';
+import { tmpdir } from 'node:os';
 import { childEnvironment } from '@app/config';
+import { HeartbeatFile } from './heartbeat-file';
 import { identityOf, isRunning, type ProcessIdentity } from './proc-fs';
 import type { ProcessSpec } from './process-spec';
+
+export interface ProcessExit {
+  /** In words. */
+  reason: string;
+  /** It ended by what it did itself, as far as that is known. */
+  isCrash: boolean;
+}
 
 /** One run of a program, from start to exit. */
 export interface ProcessHandle {
   /** Null when it could not be started at all; `exited` says why. */
   readonly identity: ProcessIdentity | null;
-  /** Resolves once, with the reason in words; never rejects. */
-  readonly exited: Promise<string>;
+  /** Null when the process has none; whoever watches it closes it. */
+  readonly heartbeat: HeartbeatFile | null;
+  /** Resolves once; never rejects. */
+  readonly exited: Promise<ProcessExit>;
   /** Does nothing when the process is gone. */
   signal(signal: NodeJS.Signals): void;
 }
@@ -18,36 +29,40 @@ const ADOPTED_POLL_MS = 200;
 /** Starts a process. Its output goes where ours goes, without passing through this process, so that it can outlive us. */
 export function launchProcess(spec: ProcessSpec): ProcessHandle {
   let command: string;
+  let heartbeat: HeartbeatFile | null = null;
   try {
     command = spec.command();
+    if (spec.heartbeatSlots !== null) heartbeat = HeartbeatFile.create(spec.heartbeatSlots, tmpdir());
   } catch (error) {
     return failedLaunch((error as Error).message);
   }
   const child = spawn(command, spec.args, {
-    stdio: ['ignore', 'inherit', 'inherit'],
+    stdio: ['ignore', 'inherit', 'inherit', ...(heartbeat === null ? [] : [heartbeat.fd])],
     env: childEnvironment(spec.environment),
     detached: spec.ownSession,
   });
-  const exited = new Promise<string>((resolve) => {
-    child.once('error', (error) => resolve(`could not be started: ${error.message}`));
-    child.once('exit', (code, signal) => resolve(signal === null ? `exit code ${code}` : `signal ${signal}`));
+  const exited = new Promise<ProcessExit>((resolve) => {
+    child.once('error', (error) => resolve({ reason: `could not be started: ${error.message}`, isCrash: false }));
+    child.once('exit', (code, signal) => resolve({ reason: signal === null ? `exit code ${code}` : `signal ${signal}`, isCrash: isCrash(code, signal) }));
   });
   return {
     identity: child.pid === undefined ? null : identityOf(child.pid),
+    heartbeat,
     exited,
     signal: (signal) => void child.kill(signal),
   };
 }
 
 /** Takes over a process that an earlier scheduler started; it is not our child, so its end is found by polling. */
-export function adoptProcess(identity: ProcessIdentity): ProcessHandle {
+export function adoptProcess(identity: ProcessIdentity, heartbeatSlots: number | null): ProcessHandle {
   return {
     identity,
+    heartbeat: heartbeatSlots === null ? null : HeartbeatFile.ofProcess(identity.pid, heartbeatSlots),
     exited: new Promise((resolve) => {
       const timer = setInterval(() => {
         if (isRunning(identity)) return;
         clearInterval(timer);
-        resolve('ended (started by an earlier scheduler, so its exit code is not known)');
+        resolve({ reason: 'ended (started by an earlier scheduler, so its exit code is not known)', isCrash: false });
       }, ADOPTED_POLL_MS);
     }),
     signal: (signal) => {
@@ -56,8 +71,14 @@ export function adoptProcess(identity: ProcessIdentity): ProcessHandle {
   };
 }
 
+/** How programs die of what they do themselves. */
+const CRASH_SIGNALS: ReadonlySet<NodeJS.Signals> = new Set<NodeJS.Signals>(['SIGSEGV', 'SIGBUS', 'SIGILL', 'SIGFPE', 'SIGABRT', 'SIGSYS', 'SIGTRAP']);
+
+/** Whether the process itself is to blame: a SIGKILL comes from outside and says nothing about what ran. */
+const isCrash = (code: number | null, signal: NodeJS.Signals | null): boolean => (signal === null ? code !== 0 : CRASH_SIGNALS.has(signal));
+
 function failedLaunch(reason: string): ProcessHandle {
-  return { identity: null, exited: Promise.resolve(reason), signal: () => undefined };
+  return { identity: null, heartbeat: null, exited: Promise.resolve({ reason, isCrash: false }), signal: () => undefined };
 }
 
 function kill(pid: number, signal: NodeJS.Signals): void {

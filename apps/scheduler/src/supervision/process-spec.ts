@@ -20,6 +20,8 @@ export interface ProcessSpec {
    * scheduler is replaced.
    */
   fingerprint: string;
+  /** Slots of the page in which the process shows what it does; null: it shows nothing. */
+  heartbeatSlots: number | null;
   /** Rejects while the process does not answer; an answer proves progress. Must take at most `timeoutMs`. */
   probe: (timeoutMs: number) => Promise<void>;
 }
@@ -33,19 +35,24 @@ export interface SupervisionTimings {
   failedProbesMax: number;
   /** The same for a process that has not answered since its start; loading may block it for a while. */
   failedStartingProbesMax: number;
+  heartbeatLookMs: number;
+  /** Looks in a row that find no new beat, after which the process counts as frozen, and is killed. */
+  missedBeatsMax: number;
   backoffMinMs: number;
   backoffMaxMs: number;
   /** Ready for this long: the next restart waits the shortest time again. */
   healthyMs: number;
 }
 
-/** 10 s of silence make a hung process; 2 min make a start that hangs. */
+/** 2 s without a heartbeat make a frozen process, 10 s of silence a hung one; 2 min make a start that hangs. */
 export const DEFAULT_TIMINGS: SupervisionTimings = {
   startingProbeIntervalMs: 50,
   probeIntervalMs: 1000,
   probeTimeoutMs: 1000,
   failedProbesMax: 10,
   failedStartingProbesMax: 2400,
+  heartbeatLookMs: 250,
+  missedBeatsMax: 8,
   backoffMinMs: 100,
   backoffMaxMs: 10_000,
   healthyMs: 30_000,

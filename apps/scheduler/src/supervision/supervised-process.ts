@@ -1,8 +1,11 @@
 import type { Logger } from '@app/telemetry';
-import { adoptProcess, launchProcess, type ProcessHandle } from './process-handle';
+import type { Activity, HeartbeatFile } from './heartbeat-file';
+import { HeartbeatWatch } from './heartbeat-watch';
+import { adoptProcess, launchProcess, type ProcessExit, type ProcessHandle } from './process-handle';
 import type { ProcessIdentity } from './proc-fs';
 import type { ProcessSpec, SupervisionTimings } from './process-spec';
 import { RestartPolicy } from './restart-policy';
+import { culpritOf } from './worker-death';
 
 export type ProcessState = 'stopped' | 'starting' | 'ready' | 'draining' | 'backoff';
 
@@ -13,6 +16,8 @@ export interface SupervisionContext {
   onLaunched(spec: ProcessSpec, identity: ProcessIdentity): void;
   onExited(spec: ProcessSpec): void;
   onRestart(spec: ProcessSpec): void;
+  /** The process died of what it did with item number `culprit` of its plan. */
+  onCulprit(spec: ProcessSpec, culprit: number, reason: string): void;
 }
 
 /**
@@ -26,13 +31,15 @@ export interface SupervisionContext {
  * | backoff  | no             | delay over → starting; stop → stopped                                        |
  * | draining | yes            | exit → stopped                                                               |
  *
- * A process that does not answer for too long while starting or ready is killed, and takes the way of any exit.
+ * A process that does not answer for too long while starting or ready is killed, and takes the way of any exit; so is one
+ * whose heart, once it has begun, stands still.
  */
 export class SupervisedProcess {
   private current: ProcessState = 'stopped';
   private handle: ProcessHandle | null = null;
   private readonly policy: RestartPolicy;
   private timer: NodeJS.Timeout | null = null;
+  private heartbeatTimer: NodeJS.Timeout | null = null;
   private failedProbes = 0;
   private restartCount = 0;
   private lastReason: string | null = null;
@@ -62,6 +69,11 @@ export class SupervisedProcess {
     return this.lastReason;
   }
 
+  /** What a process with a heartbeat is busy with. */
+  get activities(): Activity[] {
+    return this.handle?.heartbeat?.read().activities ?? [];
+  }
+
   start(): void {
     this.expect('stopped');
     this.launch();
@@ -70,7 +82,7 @@ export class SupervisedProcess {
   /** Looks after a process that runs already. */
   adopt(identity: ProcessIdentity): void {
     this.expect('stopped');
-    this.watch(adoptProcess(identity));
+    this.watch(adoptProcess(identity, this.spec.heartbeatSlots));
   }
 
   /** Asks it to finish; resolves when it has ended and will not be started again. Safe to call twice. */
@@ -100,13 +112,19 @@ export class SupervisedProcess {
     this.handle = handle;
     this.failedProbes = 0;
     this.enter('starting');
-    void handle.exited.then((reason) => this.exited(reason));
+    void handle.exited.then((exit) => this.exited(handle, exit));
+    if (handle.heartbeat !== null) this.watchHeartbeat(handle.heartbeat);
     if (handle.identity !== null) this.probeAfter(this.context.timings.startingProbeIntervalMs);
   }
 
-  private exited(reason: string): void {
+  private exited({ heartbeat }: ProcessHandle, exit: ProcessExit): void {
+    const { reason } = exit;
     this.handle = null;
     this.context.onExited(this.spec);
+    if (this.heartbeatTimer !== null) clearTimeout(this.heartbeatTimer);
+    const culprit = heartbeat === null ? null : culpritOf(exit, heartbeat.read());
+    heartbeat?.close();
+    if (culprit !== null) this.context.onCulprit(this.spec, culprit, reason);
     if (this.current === 'draining') {
       this.enter('stopped');
       return;
@@ -124,6 +142,22 @@ export class SupervisedProcess {
     this.restartCount++;
     this.context.onRestart(this.spec);
     this.launch();
+  }
+
+  /** Whatever the state: a frozen process does not drain either. */
+  private watchHeartbeat(heartbeat: HeartbeatFile): void {
+    const { heartbeatLookMs, missedBeatsMax } = this.context.timings;
+    const watch = new HeartbeatWatch();
+    const look = (): void => {
+      if (!watch.stoodStill(heartbeat.read().beats, missedBeatsMax)) return this.lookAfter(look, heartbeatLookMs);
+      this.context.log.error({ child: this.spec.id, childPid: this.pid }, `${this.spec.id} has had no heartbeat for ${missedBeatsMax * heartbeatLookMs} ms; it is killed`);
+      this.kill();
+    };
+    this.lookAfter(look, heartbeatLookMs);
+  }
+
+  private lookAfter(look: () => void, delayMs: number): void {
+    this.heartbeatTimer = setTimeout(look, delayMs);
   }
 
   private probeAfter(delayMs: number): void {

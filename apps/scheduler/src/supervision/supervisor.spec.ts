@@ -18,6 +18,8 @@ const timings: SupervisionTimings = {
   probeTimeoutMs: 200,
   failedProbesMax: 3,
   failedStartingProbesMax: 100_000,
+  heartbeatLookMs: 10,
+  missedBeatsMax: 3,
   backoffMinMs: 10,
   backoffMaxMs: 100,
   healthyMs: 30_000,
@@ -29,11 +31,13 @@ const answering = (socketPath: string) =>
 let dir: string;
 let supervisors: Supervisor[];
 let restarted: string[];
+let culprits: { id: string; culprit: number; reason: string }[];
 
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'supervision-'));
   supervisors = [];
   restarted = [];
+  culprits = [];
 });
 afterEach(async () => {
   for (const supervisor of supervisors) {
@@ -52,6 +56,7 @@ function spec(id: string, overrides: Partial<ProcessSpec> & { script?: string; k
     command: () => process.execPath,
     args: ['-e', answering(socketPath) + (overrides.script ?? '')],
     ownSession: false,
+    heartbeatSlots: null,
     environment: {},
     fingerprint: 'v1',
     probe: statusProbe(socketPath),
@@ -64,6 +69,7 @@ async function supervise(specs: ProcessSpec[], changes: Partial<SupervisionTimin
     log: pino({ level: 'silent' }),
     timings: { ...timings, ...changes },
     onRestart: ({ id }) => restarted.push(id),
+    onCulprit: ({ id }, culprit, reason) => culprits.push({ id, culprit, reason }),
   });
   supervisors.push(supervisor);
   await supervisor.start();
@@ -130,6 +136,38 @@ describe('supervision of real processes', () => {
     await reaches(() => child.state === 'ready' && child.pid !== hungPid);
     expect(child.reason).toBe('signal SIGKILL');
     expect(identityOf(hungPid)).toBeNull();
+  });
+
+  /** Writes words 0 and following of its heartbeat. */
+  const writing = (...words: number[]) => `fs.writeSync(3, Buffer.from(new BigUint64Array([${words.map((word) => `${word}n`).join()}]).buffer), 0, ${words.length * 8}, 0);`;
+  const beating = `let beats = 0n; setInterval(() => fs.writeSync(3, Buffer.from(new BigUint64Array([++beats]).buffer), 0, 8, 0), 2);`;
+  const neverProbed = { probeIntervalMs: 3_600_000, missedBeatsMax: 200 };
+
+  it('kills and replaces a process whose heart stands still, although nothing has asked it', async () => {
+    const child = only(await supervise([spec('a', { heartbeatSlots: 1, script: beating })], neverProbed));
+    await inState(child, 'ready');
+    const frozenPid = pidOf(child);
+    process.kill(frozenPid, 'SIGSTOP');
+    await reaches(() => child.state === 'ready' && child.pid !== frozenPid);
+    expect(child.reason).toBe('signal SIGKILL');
+    expect(culprits).toEqual([]);
+  });
+
+  it('watches the heart of a process that an earlier scheduler started', async () => {
+    const beats = spec('a', { heartbeatSlots: 1, script: beating });
+    const old = only(await supervise([beats], { ...neverProbed, heartbeatLookMs: 3_600_000, backoffMinMs: 3_600_000, backoffMaxMs: 3_600_000 }));
+    await inState(old, 'ready');
+    const frozenPid = pidOf(old);
+    const child = only(await supervise([beats], neverProbed));
+    process.kill(frozenPid, 'SIGSTOP');
+    await reaches(() => child.state === 'ready' && child.pid !== frozenPid);
+  });
+
+  it('says what a crashed process died of', async () => {
+    const crashing = spec('a', { heartbeatSlots: 2, args: ['-e', `const fs = require('fs'); ${writing(1, 0, 0, 0, 6, 1)} process.kill(process.pid, 'SIGSEGV');`] });
+    const child = only(await supervise([crashing], { backoffMinMs: 60_000, backoffMaxMs: 60_000 }));
+    await inState(child, 'backoff');
+    expect(culprits).toEqual([{ id: 'a', culprit: 5, reason: 'signal SIGSEGV' }]);
   });
 
   it('kills and replaces a process that never answers after its start', async () => {

@@ -20,7 +20,7 @@ export class Supervisor {
   constructor(
     private readonly specs: readonly ProcessSpec[],
     private readonly pidFiles: PidFiles,
-    private readonly context: Pick<SupervisionContext, 'log' | 'timings' | 'onRestart'>,
+    private readonly context: Pick<SupervisionContext, 'log' | 'timings' | 'onRestart' | 'onCulprit'>,
   ) {
     const childContext: SupervisionContext = {
       ...context,
@@ -89,7 +89,7 @@ export class Supervisor {
 }
 
 async function endProcess(identity: ProcessIdentity): Promise<void> {
-  const handle = adoptProcess(identity);
+  const handle = adoptProcess(identity, null);
   handle.signal('SIGTERM');
   const timer = setTimeout(() => handle.signal('SIGKILL'), LEFTOVER_EXIT_MS);
   await handle.exited;

@@ -84,8 +84,13 @@ ModelPlan ModelPlanOf(const Napi::Object& model) {
           .batchRowsMax = LimitOf(model, "batchRowsMax", kRowsMax),
           .batchTokensMax = LimitOf(model, "batchTokensMax", kTokensMax),
           .runTimeoutNs = LimitOf(model, "runTimeoutMs", INT32_MAX) * kNsPerMs,
+          .endsByCost = BooleanOf(model, "endsByCost"),
           .deduplicate = BooleanOf(model, "deduplicate"),
           .sloNs = model.Get("sloMs").IsNull() ? 0 : LimitOf(model, "sloMs", INT32_MAX) * kNsPerMs};
+}
+
+int FdOf(const Napi::Object& options) {
+  return options.Get("heartbeatFd").IsNull() ? -1 : static_cast<int>(IntegerOf(options, "heartbeatFd", INT32_MAX));
 }
 
 // Null where the worker has no GPU.
@@ -164,7 +169,8 @@ WorkerOptions WorkerOptionsOf(const Napi::Object& options) {
                        .socketPath = StringOf(options, "socketPath"),
                        .awake = std::chrono::milliseconds(IntegerOf(options, "awakeMs", kAwakeMsMax)),
                        .plan = {.lane = LaneOf(options),
-                                .queueItemsMax = static_cast<std::size_t>(LimitOf(options, "queueItemsMax", kItemsMax))}};
+                                .queueItemsMax = static_cast<std::size_t>(LimitOf(options, "queueItemsMax", kItemsMax)),
+                                .heartbeatFd = FdOf(options)}};
   const Napi::Array cpus = ArrayOf(options.Get("cpus"), "cpus");
   for (std::uint32_t i = 0; i < cpus.Length(); ++i) {
     worker.plan.cpus.push_back(static_cast<int>(IntegerOf(cpus.Get(i), "cpus", kCpuMax)));

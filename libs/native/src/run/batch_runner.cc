@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <limits>
 
 #include "session/probe_item.h"
 
@@ -22,6 +23,7 @@ bool HasStrings(const Signature& signature) {
 }  // namespace
 
 void BatchRunner::Run(std::vector<QueuedItem> batch) {
+  const Heartbeat::Activity activity(heartbeat_, place_.executor, batch[0].item.model);
   std::vector<QueuedItem*> members;
   try {
     members.reserve(batch.size());
@@ -39,6 +41,7 @@ void BatchRunner::Run(std::vector<QueuedItem> batch) {
 }
 
 void BatchRunner::Measure(const Probe& probe) {
+  const Heartbeat::Activity activity(heartbeat_, place_.executor, probe.model);
   ProbeResult result;
   try {
     result.cpuNs = MeasureNs(*models_[probe.model], probe);
@@ -57,7 +60,7 @@ std::int64_t BatchRunner::MeasureNs(const ServedModel& model, const Probe& probe
   LayOut({&made.shape, 1}, layout_);
   const auto options = session.library().NewRunOptions();
   const Watchdog::Watch watch(watchdog_, place_.executor, session.library(), options.get(), model.label(),
-                              model.plan().runTimeoutNs);
+                              {.timeNs = model.plan().runTimeoutNs});
   const auto now = place_.onGpu ? MonotonicNowNs : ThreadCpuNs;
   const std::int64_t startedNs = now();
   try {
@@ -141,16 +144,20 @@ std::optional<BatchRunner::Failure> BatchRunner::TryRun(ServedModel& model, Memb
 // In the batch lane the kernel holds executors back for live traffic: the time on the wall says nothing about the cost.
 void BatchRunner::CountRun(ServedModel& model, std::int64_t elapsedNs, std::int64_t cpuNs) const {
   model.stats().CountRun(layout_.rows, layout_.RealTokens(), layout_.PaddedTokens(), elapsedNs);
-  const std::int64_t length = layout_.lengths[0] + layout_.lengths[1];
   model.stats().CountCostRatio(
-      model.costs().Observe(layout_.rows, length, place_.lane == Lane::kBatch && !place_.onGpu ? cpuNs : elapsedNs));
+      model.costs().Observe(layout_.rows, RowLength(), place_.lane == Lane::kBatch && !place_.onGpu ? cpuNs : elapsedNs));
+}
+
+std::int64_t BatchRunner::HangNs(const ServedModel& model) const {
+  return model.plan().endsByCost && !place_.onGpu ? model.costs().HangNs(layout_.rows, RowLength())
+                                                  : std::numeric_limits<std::int64_t>::max();
 }
 
 std::vector<RunOutput> BatchRunner::RunSession(ServedModel& model, std::optional<Failure>& failure) {
   Session& session = *model.session();
   const auto options = session.library().NewRunOptions();
   const Watchdog::Watch watch(watchdog_, place_.executor, session.library(), options.get(), model.label(),
-                              model.plan().runTimeoutNs);
+                              {.timeNs = model.plan().runTimeoutNs, .cpuNs = HangNs(model)});
   try {
     return session.Run(items_, layout_, strings_, scratch_, options.get());
   } catch (const NotTogether& error) {
@@ -169,6 +176,11 @@ BatchRunner::Failure BatchRunner::Explain(const Watchdog::Watch& watch, const Se
     case Watchdog::Watch::Ended::kTooLong:
       return {ItemStatus::kRunTimeout,
               "the run took longer than " + std::to_string(model.plan().runTimeoutNs / 1'000'000) + " ms", true};
+    case Watchdog::Watch::Ended::kTooCostly:
+      return {ItemStatus::kRunTimeout,
+              "the run took " + std::to_string(HangNs(model) / 1'000'000) +
+                  " ms of CPU time, far more than such runs cost; where that may be right, set runTimeoutMs in model.yaml",
+              true};
     case Watchdog::Watch::Ended::kStopping:
       return {ItemStatus::kUnavailable, "the worker is stopping", false};
     case Watchdog::Watch::Ended::kNo:

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "run/answers.h"
+#include "run/heartbeat.h"
 #include "run/served_model.h"
 #include "run/watchdog.h"
 #include "run/work_queue.h"
@@ -18,10 +19,10 @@ class BatchRunner {
   struct Place {
     Lane lane = Lane::kRealtime;
     bool onGpu = false;
-    std::size_t executor = 0;  // its number at the watchdog
+    std::size_t executor = 0;  // its number at the watchdog and its slot of the heartbeat
   };
-  BatchRunner(Place place, const ServedModels& models, const Answers& answers, Watchdog& watchdog)
-      : place_(place), models_(models), answers_(answers), watchdog_(watchdog) {}
+  BatchRunner(Place place, const ServedModels& models, const Answers& answers, Watchdog& watchdog, Heartbeat& heartbeat)
+      : place_(place), models_(models), answers_(answers), watchdog_(watchdog), heartbeat_(heartbeat) {}
 
   // Items of one model that is ready; duplicates of an item are answered with it. When a shared run fails or takes too
   // long its items are run one by one, so that only the one at fault fails. Never throws; every item is answered when it
@@ -49,6 +50,10 @@ class BatchRunner {
   std::vector<RunOutput> RunSession(ServedModel& model, std::optional<Failure>& failure);
   // CPU time of the thread; on a GPU the time on the wall.
   std::int64_t MeasureNs(const ServedModel& model, const Probe& probe);
+  // The length of each row of the run, as cost tables count it.
+  std::int64_t RowLength() const { return layout_.lengths[0] + layout_.lengths[1]; }
+  // From how much CPU time on the run counts as hung.
+  std::int64_t HangNs(const ServedModel& model) const;
   void CountRun(ServedModel& model, std::int64_t elapsedNs, std::int64_t cpuNs) const;
   Failure Explain(const Watchdog::Watch& watch, const ServedModel& model, const std::string& message) const;
   void Respond(const Session& session, const std::vector<RunOutput>& outputs, Members members, const ItemTimes& times);
@@ -60,6 +65,7 @@ class BatchRunner {
   const ServedModels& models_;
   const Answers& answers_;
   Watchdog& watchdog_;
+  Heartbeat& heartbeat_;
 
   // Of the run under way; kept for their memory.
   Scratch scratch_;

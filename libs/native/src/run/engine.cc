@@ -33,8 +33,10 @@ Engine::Engine(EnginePlan plan)
                   }}),
       answers_(queue_, models_),
       isolation_(plan_.cpus.size()),
+      heartbeat_(plan_.heartbeatFd, plan_.cpus.size() + 1),
       watchdog_({.executorsCount = plan_.cpus.size(),
                  .countsCpuTime = plan_.lane == Lane::kBatch && !plan_.onGpu,
+                 .onGiveUp = [this](std::size_t executor) { heartbeat_.Blame(executor); },
                  .onTick =
                      [this] {
                        answers_.FailAll(queue_.TakeExpired(MonotonicNowNs()), ItemStatus::kDeadlineExceeded,
@@ -143,7 +145,8 @@ void Engine::ExecutorLoop(std::size_t executor) {
     const std::scoped_lock lock(isolationMutex_);
     isolation_[executor] = std::move(tools);
   }
-  BatchRunner runner({.lane = plan_.lane, .onGpu = plan_.onGpu, .executor = executor}, models_, answers_, watchdog_);
+  BatchRunner runner({.lane = plan_.lane, .onGpu = plan_.onGpu, .executor = executor}, models_, answers_, watchdog_,
+                     heartbeat_);
   while (true) {
     WorkQueue::Work work = queue_.Take(executor);
     if (work.IsNone()) return;
@@ -160,9 +163,12 @@ void Engine::LoadAll(const std::shared_ptr<const ort::OrtLibrary>& library,
                      const std::function<void()>& onModelsChanged) {
   pthread_setname_np(pthread_self(), "model-loader");
   IsolateHelper(plan_.lane);
-  for (const auto& model : models_) {
+  for (std::size_t i = 0; i < models_.size(); ++i) {
     if (stopsLoading_) return;
-    model->Load(library);
+    {
+      const Heartbeat::Activity activity(heartbeat_, plan_.cpus.size(), i);
+      models_[i]->Load(library);
+    }
     onModelsChanged();
   }
 }

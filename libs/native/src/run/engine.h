@@ -14,6 +14,7 @@
 #include "isolation/thread_isolation.h"
 #include "item.h"
 #include "run/answers.h"
+#include "run/heartbeat.h"
 #include "run/served_model.h"
 #include "run/watchdog.h"
 #include "run/work_queue.h"
@@ -27,6 +28,7 @@ struct EnginePlan {
   std::size_t queueItemsMax = 1024;  // per client
   // Runs wait for another device: the CPU time of their threads says nothing about them.
   bool onGpu = false;
+  int heartbeatFd = -1;              // the file of the Heartbeat; negative: none
 };
 
 // Serving -> Draining (Drain: new items are refused) -> Closed (Close: the same). OnItem, OnCancel and OnClientGone may
@@ -84,6 +86,7 @@ class Engine : public ItemSink {
   mutable std::mutex isolationMutex_;  // guards isolation_, written once by each executor
   std::vector<std::vector<IsolationTool>> isolation_;
   std::once_flag closed_;
+  Heartbeat heartbeat_;  // a slot for each executor, then one for the loader
   Watchdog watchdog_;
   std::vector<std::thread> executors_;
   std::thread loader_;

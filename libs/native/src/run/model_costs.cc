@@ -1,6 +1,8 @@
 #include "run/model_costs.h"
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace interleave {
 namespace {
@@ -32,6 +34,13 @@ double ModelCosts::Observe(std::int64_t rows, std::int64_t length, std::int64_t 
   const double expectedNs = tableNs * tracker_.ratio().median;
   tracker_.Observe(tableNs, static_cast<double>(measuredNs));
   return static_cast<double>(measuredNs) / expectedNs;
+}
+
+std::int64_t ModelCosts::HangNs(std::int64_t rows, std::int64_t length) const {
+  const std::scoped_lock lock(mutex_);
+  if (grid_ == nullptr) return std::numeric_limits<std::int64_t>::max();
+  const double highNs = table_->RunNs(rows, length) * tracker_.ratio().high;
+  return std::max(kHangNsMin, static_cast<std::int64_t>(kHangFactor * highNs));
 }
 
 bool ModelCosts::TakeRatioMove() {

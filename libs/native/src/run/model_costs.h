@@ -27,6 +27,12 @@ class ModelCosts {
   // divided by what was expected before.
   double Observe(std::int64_t rows, std::int64_t length, std::int64_t measuredNs);
 
+  // From how much CPU time on such a run counts as hung: kHangFactor times what one run in twenty exceeds, at least
+  // kHangNsMin, so that noise ends no short run. Unlimited until costs were measured.
+  std::int64_t HangNs(std::int64_t rows, std::int64_t length) const;
+  static constexpr double kHangFactor = 5;
+  static constexpr std::int64_t kHangNsMin = 1'000'000'000;
+
   // The ratio has moved by more than 5 % since this last returned true.
   bool TakeRatioMove();
 

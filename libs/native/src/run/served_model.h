@@ -25,6 +25,8 @@ struct ModelPlan {
   std::int64_t batchRowsMax = 1;
   std::int64_t batchTokensMax = 1;
   std::int64_t runTimeoutNs = 0;
+  // Runs far past their predicted cost are ended as well; not where it was said how long they may take.
+  bool endsByCost = true;
   // Equal items in flight run once.
   bool deduplicate = true;
   // Goal for the time of a live answer; 0: none.

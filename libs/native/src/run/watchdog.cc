@@ -19,10 +19,23 @@ std::int64_t ClockNs(clockid_t clock) {
 }
 
 // Falls back to the time on the wall where a thread has no clock of its own.
-clockid_t OwnClock(bool countsCpuTime) {
+clockid_t OwnCpuClock() {
   clockid_t clock = CLOCK_MONOTONIC;
-  if (countsCpuTime && pthread_getcpuclockid(pthread_self(), &clock) != 0) clock = CLOCK_MONOTONIC;
+  if (pthread_getcpuclockid(pthread_self(), &clock) != 0) clock = CLOCK_MONOTONIC;
   return clock;
+}
+
+const char* WhyEnded(Watchdog::Watch::Ended reason) {
+  switch (reason) {
+    case Watchdog::Watch::Ended::kTooLong:
+      return "after its time limit";
+    case Watchdog::Watch::Ended::kTooCostly:
+      return "long after what it should have cost";
+    case Watchdog::Watch::Ended::kStopping:
+    case Watchdog::Watch::Ended::kNo:
+      break;
+  }
+  return "when asked to stop";
 }
 
 }  // namespace
@@ -44,20 +57,23 @@ void Watchdog::Loop() {
   std::unique_lock lock(mutex_);
   while (!stop_.wait_for(lock, kTick, [this] { return isStopping_; })) {
     lock.unlock();
-    for (std::size_t i = 0; i < options_.executorsCount; ++i) Check(slots_[i]);
+    for (std::size_t i = 0; i < options_.executorsCount; ++i) Check(i);
     if (options_.onTick) options_.onTick();
     lock.lock();
   }
 }
 
-void Watchdog::Check(Slot& slot) const {
+void Watchdog::Check(std::size_t executor) const {
+  Slot& slot = slots_[executor];
   const std::scoped_lock lock(slot.mutex);
   if (slot.run == nullptr) return;
   const std::int64_t nowNs = ClockNs(slot.clock);
   if (slot.endedNs != 0) {
-    if (nowNs - slot.endedNs > options_.graceNs) GiveUp(slot);
-  } else if (nowNs - slot.startNs > slot.limitNs) {
+    if (nowNs - slot.endedNs > options_.graceNs) GiveUp(executor);
+  } else if (nowNs - slot.startNs > slot.limits.timeNs) {
     End(slot, Watch::Ended::kTooLong);
+  } else if (ClockNs(slot.cpuClock) - slot.startCpuNs > slot.limits.cpuNs) {
+    End(slot, Watch::Ended::kTooCostly);
   }
 }
 
@@ -68,9 +84,11 @@ void Watchdog::End(Slot& slot, Watch::Ended reason) {
   slot.library->Check(slot.library->api().RunOptionsSetTerminate(slot.run));
 }
 
-void Watchdog::GiveUp(const Slot& slot) {
+void Watchdog::GiveUp(std::size_t executor) const {
+  const Slot& slot = slots_[executor];
+  if (options_.onGiveUp) options_.onGiveUp(executor);
   std::fprintf(stderr, "interleave worker: a run of %s does not end %s; giving up the process\n", slot.what.c_str(),
-               slot.reason == Watch::Ended::kTooLong ? "after its time limit" : "when asked to stop");
+               WhyEnded(slot.reason));
   std::abort();
 }
 
@@ -84,16 +102,18 @@ void Watchdog::EndAllRuns() {
 }
 
 Watchdog::Watch::Watch(Watchdog& watchdog, std::size_t executor, const ort::OrtLibrary& library, ort::RunOptions* run,
-                       const std::string& what, std::int64_t limitNs)
+                       const std::string& what, const Limits& limits)
     : watchdog_(watchdog), executor_(executor) {
   Slot& slot = watchdog.slots_[executor];
   const std::scoped_lock lock(slot.mutex);
   slot.library = &library;
   slot.run = run;
   slot.what = what;
-  slot.clock = OwnClock(watchdog.options_.countsCpuTime);
-  slot.limitNs = limitNs;
+  slot.limits = limits;
+  slot.cpuClock = OwnCpuClock();
+  slot.clock = watchdog.options_.countsCpuTime ? slot.cpuClock : CLOCK_MONOTONIC;
   slot.startNs = ClockNs(slot.clock);
+  slot.startCpuNs = ClockNs(slot.cpuClock);
   slot.endedNs = 0;
   slot.reason = Ended::kNo;
   if (watchdog.endsAllRuns_.load()) End(slot, Ended::kStopping);

@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -22,6 +23,8 @@ struct WatchdogOptions {
   bool countsCpuTime = false;
   // After asking the runtime to end a run: how long until the process is given up.
   std::int64_t graceNs = 2'000'000'000;
+  // Called on the watchdog's thread with the executor whose run does not end, before the process is given up.
+  std::function<void(std::size_t)> onGiveUp = {};
   // Called once per tick on the watchdog's thread, for chores that need no executor.
   std::function<void()> onTick;
 };
@@ -33,16 +36,22 @@ class Watchdog {
   Watchdog(const Watchdog&) = delete;
   Watchdog& operator=(const Watchdog&) = delete;
 
+  struct Limits {
+    std::int64_t timeNs = 0;
+    // Of the executor's own CPU time, in both lanes.
+    std::int64_t cpuNs = std::numeric_limits<std::int64_t>::max();
+  };
+
   // Watches one run, from construction to destruction, on the executor's own thread. `run` outlives it.
   class Watch {
    public:
     Watch(Watchdog& watchdog, std::size_t executor, const ort::OrtLibrary& library, ort::RunOptions* run,
-          const std::string& what, std::int64_t limitNs);
+          const std::string& what, const Limits& limits);
     ~Watch();
     Watch(const Watch&) = delete;
     Watch& operator=(const Watch&) = delete;
 
-    enum class Ended { kNo, kTooLong, kStopping };
+    enum class Ended { kNo, kTooLong, kTooCostly, kStopping };
     // Why the watchdog asked the runtime to end this run, if it did.
     Ended ended() const;
 
@@ -60,17 +69,19 @@ class Watchdog {
     const ort::OrtLibrary* library = nullptr;
     ort::RunOptions* run = nullptr;  // null: no run
     std::string what;
+    Limits limits;
     clockid_t clock = 0;
-    std::int64_t limitNs = 0;
+    clockid_t cpuClock = 0;
     std::int64_t startNs = 0;
+    std::int64_t startCpuNs = 0;
     std::int64_t endedNs = 0;  // 0: not asked to end
     Watch::Ended reason = Watch::Ended::kNo;
   };
 
   void Loop();
-  void Check(Slot& slot) const;
+  void Check(std::size_t executor) const;
   static void End(Slot& slot, Watch::Ended reason);
-  [[noreturn]] static void GiveUp(const Slot& slot);
+  [[noreturn]] void GiveUp(std::size_t executor) const;
 
   const WatchdogOptions options_;
   std::unique_ptr<Slot[]> slots_;

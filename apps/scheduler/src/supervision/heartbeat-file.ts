@@ -1,0 +1,80 @@
+import { closeSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** What a slot of a worker is busy with: an executor, or the loader in the last slot. */
+export interface Activity {
+  /** Position of the model in the worker's plan. */
+  model: number;
+  /** On the clock of `process.hrtime`, which is the native side's too. */
+  sinceNs: bigint;
+}
+
+export interface HeartbeatReading {
+  /** Grows by 1 every 50 ms while the worker's threads get to run; 0: it has not begun. */
+  beats: bigint;
+  /** Position in the plan of the model that the process died of; null: not known. */
+  culprit: number | null;
+  activities: Activity[];
+}
+
+/** In memory, so that no write of a worker ever waits for a disk. */
+const MEMORY_FOLDER = '/dev/shm';
+/** The worker's own number for the file; it follows its standard streams. */
+export const HEARTBEAT_FD = 3;
+const WORD_BYTES = 8;
+
+/**
+ * The page in which a worker shows what it does, as libs/native/src/run/heartbeat.h lays it out. It has no name, so nothing
+ * is left behind; it outlives the worker for as long as it is open here.
+ */
+export class HeartbeatFile {
+  private constructor(
+    readonly fd: number,
+    private readonly buffer: Buffer,
+  ) {}
+
+  /** For a worker to be started with `slotsCount` slots; it inherits `fd`. Falls back to `folder` without memory files. */
+  static create(slotsCount: number, folder: string): HeartbeatFile {
+    const buffer = bufferOf(slotsCount);
+    const fd = createUnnamed(MEMORY_FOLDER) ?? createUnnamed(folder);
+    if (fd === null) throw new Error(`neither ${MEMORY_FOLDER} nor ${folder} takes a file for the worker's heartbeat`);
+    writeSync(fd, buffer); // so that the memory is there: a hole that cannot be filled later would kill the worker
+    return new HeartbeatFile(fd, buffer);
+  }
+
+  /** That of a process which runs already; null when it has none. */
+  static ofProcess(pid: number, slotsCount: number): HeartbeatFile | null {
+    try {
+      return new HeartbeatFile(openSync(`/proc/${pid}/fd/${HEARTBEAT_FD}`, 'r'), bufferOf(slotsCount));
+    } catch {
+      return null;
+    }
+  }
+
+  read(): HeartbeatReading {
+    readSync(this.fd, this.buffer, 0, this.buffer.length, 0);
+    const word = (index: number): bigint => this.buffer.readBigUInt64LE(index * WORD_BYTES);
+    const activities: Activity[] = [];
+    for (let index = 2; index * WORD_BYTES < this.buffer.length; index += 2) {
+      if (word(index) !== 0n) activities.push({ model: Number(word(index)) - 1, sinceNs: word(index + 1) });
+    }
+    return { beats: word(0), culprit: word(1) === 0n ? null : Number(word(1)) - 1, activities };
+  }
+
+  close(): void {
+    closeSync(this.fd);
+  }
+}
+
+const bufferOf = (slotsCount: number): Buffer => Buffer.alloc((2 + 2 * slotsCount) * WORD_BYTES);
+
+function createUnnamed(folder: string): number | null {
+  const path = join(folder, `interleave-${process.pid}.heartbeat`);
+  try {
+    const fd = openSync(path, 'wx+', 0o600);
+    unlinkSync(path);
+    return fd;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,107 @@
+#include "run/heartbeat.h"
+
+#include <pthread.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <system_error>
+
+#include "item.h"
+
+namespace interleave {
+namespace {
+
+using Word = std::atomic<std::uint64_t>;
+static_assert(Word::is_always_lock_free && sizeof(Word) == sizeof(std::uint64_t), "the scheduler reads plain words");
+
+constexpr auto kBeat = std::chrono::milliseconds(50);
+constexpr std::array kFatalSignals = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
+
+// Of the thread that has an Activity. In the initial-exec model, so that reading them in a signal handler cannot allocate.
+[[gnu::tls_model("initial-exec")]] thread_local constinit const Word* tModel = nullptr;
+[[gnu::tls_model("initial-exec")]] thread_local constinit Word* tCulprit = nullptr;
+
+struct sigaction previousActions[NSIG];
+
+// Notes the culprit and leaves the rest to who was here before: node handles faults of WebAssembly itself. The default
+// action is put back, so that the process dies of the signal: a fault comes again when the instruction is tried again,
+// a signal that was sent is sent again.
+void OnFatalSignal(int signal, siginfo_t* info, void* context) {
+  if (tModel != nullptr) tCulprit->store(tModel->load(std::memory_order_relaxed), std::memory_order_relaxed);
+  const struct sigaction& previous = previousActions[signal];
+  if ((previous.sa_flags & SA_SIGINFO) != 0) return previous.sa_sigaction(signal, info, context);
+  if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) return previous.sa_handler(signal);
+  struct sigaction byDefault {};
+  byDefault.sa_handler = SIG_DFL;
+  sigaction(signal, &byDefault, nullptr);
+  if (info->si_code <= 0) raise(signal);
+}
+
+void WatchFatalSignals() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    for (const int signal : kFatalSignals) {
+      struct sigaction action {};
+      action.sa_sigaction = OnFatalSignal;
+      action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+      sigemptyset(&action.sa_mask);
+      sigaction(signal, nullptr, &previousActions[signal]);
+      sigaction(signal, &action, nullptr);
+    }
+  });
+}
+
+Word* Map(int fd, std::size_t bytes) {
+  const int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
+  void* page = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, flags, std::max(fd, -1), 0);
+  if (page == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "the page of the heartbeat");
+  return static_cast<Word*>(page);
+}
+
+}  // namespace
+
+Heartbeat::Heartbeat(int fd, std::size_t slotsCount)
+    : bytes_((2 + 2 * slotsCount) * sizeof(Word)), words_(Map(fd, bytes_)), thread_([this] { Loop(); }) {
+  if (fd >= 0) WatchFatalSignals();
+}
+
+Heartbeat::~Heartbeat() {
+  {
+    const std::scoped_lock lock(mutex_);
+    isStopping_ = true;
+  }
+  stop_.notify_all();
+  thread_.join();
+  munmap(words_, bytes_);
+}
+
+void Heartbeat::Blame(std::size_t slot) {
+  words_[1].store(ModelOf(slot).load(std::memory_order_relaxed), std::memory_order_relaxed);
+}
+
+void Heartbeat::Loop() {
+  pthread_setname_np(pthread_self(), "heartbeat");
+  std::unique_lock lock(mutex_);
+  do {
+    words_[0].fetch_add(1, std::memory_order_relaxed);
+  } while (!stop_.wait_for(lock, kBeat, [this] { return isStopping_; }));
+}
+
+Heartbeat::Activity::Activity(Heartbeat& heartbeat, std::size_t slot, std::size_t model)
+    : model_(heartbeat.ModelOf(slot)) {
+  heartbeat.SinceOf(slot).store(static_cast<std::uint64_t>(MonotonicNowNs()), std::memory_order_relaxed);
+  model_.store(model + 1, std::memory_order_release);  // who reads a model reads its time as well
+  tCulprit = &heartbeat.words_[1];
+  tModel = &model_;
+}
+
+Heartbeat::Activity::~Activity() {
+  tModel = nullptr;
+  model_.store(0, std::memory_order_relaxed);
+}
+
+}  // namespace interleave

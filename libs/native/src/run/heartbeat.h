@@ -1,0 +1,62 @@
+// What a worker shows to whoever watches it from outside: that its threads get to run, what they run, and what killed it.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <thread>
+
+namespace interleave {
+
+// A page of 64-bit words in the byte order of the machine, shared with the scheduler, which reads it while the worker
+// lives and after its death (apps/scheduler/src/supervision/heartbeat-file.ts):
+//
+//   word 0        beats: grows by 1 every 50 ms, from 1 on
+//   word 1        culprit: number of the model that killed the process, plus 1; 0: not known
+//   word 2 + 2 i  what slot i is busy with: number of the model plus 1; 0: nothing
+//   word 3 + 2 i  since when, in ns of CLOCK_MONOTONIC
+//
+// The beats come from a thread of ordinary priority that shares no lock with any other: neither a busy event loop nor
+// executors that the kernel holds back keep it from beating.
+class Heartbeat {
+ public:
+  // `fd`: the page's file, of at least (2 + 2 slots) words, stays the caller's; negative: nobody watches. Throws
+  // std::system_error.
+  Heartbeat(int fd, std::size_t slotsCount);
+  ~Heartbeat();
+  Heartbeat(const Heartbeat&) = delete;
+  Heartbeat& operator=(const Heartbeat&) = delete;
+
+  // Slot `slot` is busy with `model` from construction to destruction, both on the thread that does the work: a fatal
+  // signal of that thread makes the model the culprit. Not nested.
+  class Activity {
+   public:
+    Activity(Heartbeat& heartbeat, std::size_t slot, std::size_t model);
+    ~Activity();
+    Activity(const Activity&) = delete;
+    Activity& operator=(const Activity&) = delete;
+
+   private:
+    std::atomic<std::uint64_t>& model_;
+  };
+
+  // What `slot` is busy with is about to cost the process its life. Any thread.
+  void Blame(std::size_t slot);
+
+ private:
+  using Word = std::atomic<std::uint64_t>;
+  Word& ModelOf(std::size_t slot) { return words_[2 + 2 * slot]; }
+  Word& SinceOf(std::size_t slot) { return words_[3 + 2 * slot]; }
+  void Loop();
+
+  const std::size_t bytes_;
+  Word* const words_;
+  std::mutex mutex_;  // guards isStopping_
+  std::condition_variable stop_;
+  bool isStopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace interleave

@@ -1,0 +1,137 @@
+#include "run/heartbeat.h"
+
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <functional>
+#include <thread>
+
+#include "item.h"
+
+namespace interleave {
+namespace {
+
+constexpr std::size_t kSlots = 3;
+
+// The page as the scheduler has it.
+class Page {
+ public:
+  Page() : fd_(memfd_create("heartbeat", 0)) {
+    if (ftruncate(fd_, kBytes) != 0) abort();
+    words_ = static_cast<volatile std::uint64_t*>(mmap(nullptr, kBytes, PROT_READ, MAP_SHARED, fd_, 0));
+  }
+  ~Page() {
+    munmap(const_cast<std::uint64_t*>(words_), kBytes);
+    close(fd_);
+  }
+  int fd() const { return fd_; }
+  std::uint64_t beats() const { return words_[0]; }
+  std::uint64_t culprit() const { return words_[1]; }
+  std::uint64_t model(std::size_t slot) const { return words_[2 + 2 * slot]; }
+  std::uint64_t since(std::size_t slot) const { return words_[3 + 2 * slot]; }
+
+ private:
+  static constexpr std::size_t kBytes = (2 + 2 * kSlots) * 8;
+  int fd_;
+  volatile std::uint64_t* words_;
+};
+
+// Their runtimes take fatal signals and forks of threaded processes for themselves.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SKIP_UNDER_SANITIZERS() GTEST_SKIP()
+#else
+#define SKIP_UNDER_SANITIZERS() static_cast<void>(0)
+#endif
+
+// Runs `body` in a process of its own; returns the signal that it died of, 0 for none.
+int SignalOf(const std::function<void()>& body) {
+  const pid_t pid = fork();
+  if (pid == 0) {
+    body();
+    _exit(0);
+  }
+  int status = 0;
+  waitpid(pid, &status, 0);
+  return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+TEST(Heartbeat, Beats) {
+  const Page page;
+  const Heartbeat heartbeat(page.fd(), kSlots);
+  while (page.beats() < 3) std::this_thread::yield();
+}
+
+TEST(Heartbeat, ShowsWhatEachSlotIsBusyWith) {
+  const Page page;
+  Heartbeat heartbeat(page.fd(), kSlots);
+  const std::int64_t beforeNs = MonotonicNowNs();
+  {
+    const Heartbeat::Activity activity(heartbeat, 1, 4);
+    EXPECT_EQ(page.model(1), 5u);
+    EXPECT_GE(static_cast<std::int64_t>(page.since(1)), beforeNs);
+    EXPECT_LE(static_cast<std::int64_t>(page.since(1)), MonotonicNowNs());
+    EXPECT_EQ(page.model(0), 0u);
+  }
+  EXPECT_EQ(page.model(1), 0u);
+}
+
+TEST(Heartbeat, NamesTheModelWhoseThreadDies) {
+  SKIP_UNDER_SANITIZERS();
+  for (const int signal : {SIGSEGV, SIGABRT, SIGFPE}) {
+    const Page page;
+    const int died = SignalOf([&page, signal] {
+      Heartbeat heartbeat(page.fd(), kSlots);
+      const Heartbeat::Activity innocent(heartbeat, 0, 7);
+      std::thread([&heartbeat, signal] {
+        const Heartbeat::Activity activity(heartbeat, 1, 4);
+        raise(signal);
+      }).join();
+    });
+    EXPECT_EQ(died, signal);
+    EXPECT_EQ(page.culprit(), 5u) << "signal " << signal;
+    EXPECT_EQ(page.model(0), 8u) << "what else ran stays visible";
+  }
+}
+
+TEST(Heartbeat, NamesNobodyWhenAThreadWithoutAModelDies) {
+  SKIP_UNDER_SANITIZERS();
+  const Page page;
+  const int died = SignalOf([&page] {
+    Heartbeat heartbeat(page.fd(), kSlots);
+    std::thread([&heartbeat] {
+      { const Heartbeat::Activity over(heartbeat, 1, 4); }
+      abort();
+    }).join();
+  });
+  EXPECT_EQ(died, SIGABRT);
+  EXPECT_EQ(page.culprit(), 0u);
+}
+
+TEST(Heartbeat, LeavesAFaultToTheHandlerThatWasThereBefore) {
+  SKIP_UNDER_SANITIZERS();
+  const Page page;
+  const int died = SignalOf([&page] {
+    struct sigaction before {};
+    before.sa_handler = [](int) { _exit(0); };
+    sigaction(SIGSEGV, &before, nullptr);
+    const Heartbeat heartbeat(page.fd(), kSlots);
+    raise(SIGSEGV);
+    abort();
+  });
+  EXPECT_EQ(died, 0);
+}
+
+TEST(Heartbeat, BlamesWhatASlotIsBusyWith) {
+  const Page page;
+  Heartbeat heartbeat(page.fd(), kSlots);
+  const Heartbeat::Activity activity(heartbeat, 2, 6);
+  heartbeat.Blame(2);
+  EXPECT_EQ(page.culprit(), 7u);
+}
+
+}  // namespace
+}  // namespace interleave

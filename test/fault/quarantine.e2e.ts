@@ -1,0 +1,57 @@
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { embed } from '../support/live-load';
+import { Stack, until } from '../support/stack';
+
+const CLI = join(__dirname, '..', '..', 'bin', 'interleave.js');
+const MINUTES_5 = 5 * 60_000;
+/** Kills whatever divides by it; costs three workers, until it is given up. */
+const POISON = -1;
+const HEALTHY = 10;
+
+describe('a model that kills its workers again and again', () => {
+  let stack: Stack;
+
+  beforeAll(async () => {
+    stack = await Stack.start({ models: ['encoder-tiny', 'crash'] });
+  });
+  afterAll(() => stack?.stop());
+
+  const divide = (value: number): Promise<Response> =>
+    fetch(`${stack.url}/v2/models/crash/infer`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'x-interleave-timeout-ms': '120000' },
+      body: JSON.stringify({ inputs: [{ name: 'value', shape: [1], datatype: 'INT64', data: [value] }] }),
+    });
+  const isAnswered = async (): Promise<boolean> => (await divide(HEALTHY)).status === 200;
+
+  it('stays in service after one input that kills', async () => {
+    await until(isAnswered, MINUTES_5, () => stack.log());
+    expect((await divide(POISON)).status).toBe(422);
+    expect((await divide(HEALTHY)).status).toBe(200);
+  }, MINUTES_5);
+
+  it('is quarantined after more of them, with a clear error, and the others are served', async () => {
+    await until(async () => (await divide(POISON)).status === 503, MINUTES_5, () => stack.log());
+    const { error } = (await (await divide(HEALTHY)).json()) as { error: string };
+    expect(error).toMatch(/^model "crash" version 1 cannot be served: quarantined: 6 realtime workers died of it.*signal SIGFPE; restart the node/);
+    expect((await embed(stack.url, 'encoder-tiny', 'still here')).status).toBe(200);
+  }, MINUTES_5);
+
+  it('is said to be quarantined by metrics and the command line', async () => {
+    const metrics = await (await fetch(`${stack.url}/metrics`)).text();
+    expect(metrics).toMatch(/^interleave_model_quarantined\{[^}]*model="crash"[^}]*\} 1$/m);
+    expect(metrics).toMatch(/^interleave_model_worker_deaths_total\{[^}]*model="crash"[^}]*\} 6$/m);
+    const { stdout } = spawnSync(process.execPath, [CLI, 'models', '--url', stack.url], { encoding: 'utf8' });
+    expect(stdout).toMatch(/crash\s+1\s+failed.*quarantined/s);
+  });
+
+  it('stays so when the scheduler is killed, and is released by a restart of the node', async () => {
+    await stack.killScheduler();
+    stack.startScheduler();
+    await until(async () => (await stack.processes()).every(({ state }) => state === 'ready'), MINUTES_5, () => stack.log());
+    expect((await divide(HEALTHY)).status).toBe(503);
+    await stack.restart();
+    await until(isAnswered, MINUTES_5, () => stack.log().slice(-4000));
+  }, MINUTES_5);
+});
