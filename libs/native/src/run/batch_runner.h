@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "lane/live_lane.h"
 #include "run/answers.h"
 #include "run/served_model.h"
 #include "run/watchdog.h"
@@ -15,9 +16,10 @@ namespace interleave {
 
 class BatchRunner {
  public:
-  // `executor` is the executor's number at the watchdog.
-  BatchRunner(Lane lane, const ServedModels& models, const Answers& answers, Watchdog& watchdog, std::size_t executor)
-      : lane_(lane), models_(models), answers_(answers), watchdog_(watchdog), executor_(executor) {}
+  // `executor` is the executor's number at the watchdog; `liveLane` is told what runs cost, unless it is null.
+  BatchRunner(Lane lane, const ServedModels& models, const Answers& answers, Watchdog& watchdog, LiveLane* liveLane,
+              std::size_t executor)
+      : lane_(lane), models_(models), answers_(answers), watchdog_(watchdog), liveLane_(liveLane), executor_(executor) {}
 
   // Items of one model that is ready; duplicates of an item are answered with it. When a shared run fails or takes too
   // long its items are run one by one, so that only the one at fault fails. Never throws; every item is answered when it
@@ -44,7 +46,7 @@ class BatchRunner {
   std::optional<Failure> TryRun(ServedModel& model, Members members);
   std::vector<RunOutput> RunSession(ServedModel& model, std::optional<Failure>& failure);
   std::int64_t MeasureCpuNs(const ServedModel& model, const Probe& probe);
-  void CountRun(ServedModel& model, std::int64_t elapsedNs, std::int64_t cpuNs) const;
+  void CountRun(std::size_t index, std::int64_t startedNs, std::int64_t elapsedNs, std::int64_t cpuNs) const;
   Failure Explain(const Watchdog::Watch& watch, const ServedModel& model, const std::string& message) const;
   void Respond(const Session& session, const std::vector<RunOutput>& outputs, Members members, const ItemTimes& times);
   // Answers one item with what the run computed for its member number `part`.
@@ -55,6 +57,7 @@ class BatchRunner {
   const ServedModels& models_;
   const Answers& answers_;
   Watchdog& watchdog_;
+  LiveLane* const liveLane_;
   const std::size_t executor_;
 
   // Of the run under way; kept for their memory.
