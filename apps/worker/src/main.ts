@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { type Config, loadConfig, runPaths } from '@app/config';
-import type { Placement, WorkerPlan } from '@app/contracts';
+import { workersBeside, type Placement, type WorkerPlan } from '@app/contracts';
 import { inspectRuntime, startWorker, type WorkerHandle } from '@app/native';
 import { createLogger, type Logger, observeEventLoop, serveProcessStatus } from '@app/telemetry';
 import { Registry } from 'prom-client';
@@ -30,7 +30,9 @@ async function main(): Promise<void> {
   // Before clients can come: a signal that nobody handles would end the process with their items.
   const ended = signalToEnd(config.supervised);
 
-  const worker = startWorker({ plan, ortLibraryPath: config.ortLibraryPath });
+  const { lanePage } = runPaths(config.runDir);
+  const lanePages = { own: lanePage(plan.id), others: workersBeside(plan, placement.workers).map(({ id }) => lanePage(id)) };
+  const worker = startWorker({ plan, ortLibraryPath: config.ortLibraryPath, lanePages });
   const registry = new Registry();
   observeEventLoop(registry, plan.id);
   const calibrator = new Calibrator({
@@ -44,6 +46,7 @@ async function main(): Promise<void> {
     socketPath: runPaths(config.runDir).statusSocket(plan.id),
     registry,
     status: () => workerStatus(plan, state, worker, calibrator.statuses()),
+    lane: () => ({ service: worker.service() }),
   });
   log.info({ cpus: plan.cpus, models: plan.models.length }, 'serving');
   const stopLogging = logModelChanges(worker, log);

@@ -1,7 +1,10 @@
 export { ChannelError, IllegalStateError } from './errors';
 export { isolateFront } from './isolation';
+export { LanePage } from './lane-page';
+export { bucketUpperMs, ServiceCounts } from './service-buckets';
 export { inspectRuntime, type RuntimeReport } from './runtime';
 export { WorkerPool, type WorkerPoolOptions } from './worker-pool';
 export { startWorker, type StartWorkerOptions, type WorkerHandle, type WorkerModelStats } from './worker';
 export { simulate } from './simulate';
+export type { LaneLimits, LanePageReading, NativeServiceTimes } from './addon';
 export type { SimulatedItem, SimulationOptions, SimulationReport } from './addon';

@@ -1,5 +1,5 @@
 import type { CostGrid, ExecutorStatus, ModelReport, WorkerPlan } from '@app/contracts';
-import { BATCH_ROWS_BOUNDS, COST_RATIO_BOUNDS, FORMATION_SECONDS_BOUNDS, ITEM_STATUSES, type ItemStatus, loadAddon, type NativeModelStats, type NativeProbe, type NativeWorkerHandle } from './addon';
+import { BATCH_ROWS_BOUNDS, COST_RATIO_BOUNDS, FORMATION_SECONDS_BOUNDS, ITEM_STATUSES, type ItemStatus, loadAddon, type NativeModelStats, type NativeProbe, type NativeServiceTimes, type NativeWorkerHandle } from './addon';
 import { bundledRuntime } from './runtime';
 
 const TELL_MS = 1000;
@@ -8,6 +8,8 @@ export interface StartWorkerOptions {
   plan: WorkerPlan;
   /** Null: the library that comes with onnxruntime-node. */
   ortLibraryPath: string | null;
+  /** Shared pages by which the lanes are kept apart at run time: the worker's own, and those of the workers of the other lane beside it. */
+  lanePages?: { own: string; others: string[] };
 }
 
 /** Counts of one model since the worker's start. */
@@ -41,6 +43,8 @@ export interface WorkerHandle {
   models(): ModelReport[];
   stats(): WorkerModelStats[];
   executors(): ExecutorStatus[];
+  /** How long live items took; empty without `lanePages`. */
+  service(): NativeServiceTimes[];
   /**
    * Nanoseconds of CPU time of one run with made-up rows, made when no item waits. `model` is its position in the plan.
    * Rejects with why it cannot be measured: the run failed, the model is not ready or lacks such an axis, the worker stops.
@@ -58,12 +62,13 @@ export interface WorkerHandle {
  * Starts the native worker of a plan in this process. Throws when the runtime cannot be used or the socket not be
  * opened; a model that cannot be loaded is reported by `models()`.
  */
-export function startWorker({ plan, ortLibraryPath }: StartWorkerOptions): WorkerHandle {
+export function startWorker({ plan, ortLibraryPath, lanePages }: StartWorkerOptions): WorkerHandle {
   if (plan.cpus.length === 0) throw new Error(`worker ${plan.id}: expected at least one CPU but received none`);
   const addon = loadAddon();
   const { id, lane, cpus, socketPath, queueItemsMax, models } = plan;
   const handle: NativeWorkerHandle = addon.workerStart({
     ...{ id, lane, cpus, socketPath, queueItemsMax, models },
+    ...{ lanePagePath: lanePages?.own ?? null, otherLanePagePaths: lanePages?.others ?? [] },
     ortLibraryPath: ortLibraryPath ?? bundledRuntime(),
   });
   // It also keeps the process running: native threads do not count for node's event loop.
@@ -72,6 +77,7 @@ export function startWorker({ plan, ortLibraryPath }: StartWorkerOptions): Worke
     models: () => JSON.parse(addon.workerModels(handle)) as ModelReport[],
     stats: () => addon.workerStats(handle).map(toStats),
     executors: () => addon.workerIsolation(handle).map((isolation, i) => ({ cpu: cpus[i] ?? -1, isolation })),
+    service: () => (lane === 'realtime' && lanePages ? addon.workerService(handle) : []),
     measure: (probe) => addon.workerMeasure(handle, probe),
     setCostTable: (model, grid) => addon.workerSetCostTable(handle, { model, grid }),
     drain: (timeoutMs) => addon.workerDrain(handle, timeoutMs),

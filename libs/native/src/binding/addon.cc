@@ -3,6 +3,7 @@
 
 #include "binding/client.h"
 #include "binding/cost.h"
+#include "binding/lane.h"
 #include "binding/simulate.h"
 #include "binding/worker.h"
 
@@ -24,12 +25,16 @@ constexpr struct {
     {"workerModels", WorkerModels},
     {"workerStats", WorkerStats},
     {"workerIsolation", WorkerIsolation},
+    {"workerService", WorkerService},
     {"workerMeasure", WorkerMeasure},
     {"workerSetCostTable", WorkerSetCostTable},
     {"workerTellRatioMoves", WorkerTellRatioMoves},
     {"workerDrain", WorkerDrain},
     {"workerClose", WorkerClose},
     {"isolateFront", IsolateFront},
+    {"lanePageOpen", LanePageOpen},
+    {"lanePageControl", LanePageControl},
+    {"lanePageRead", LanePageRead},
     {"costTableCreate", CostTableCreate},
     {"costTableRunNs", CostTableRunNs},
     {"costTableBestRowNs", CostTableBestRowNs},

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "binding/convert.h"
+#include "binding/lane.h"
 #include "binding/worker_convert.h"
 #include "run/worker.h"
 
@@ -84,6 +85,10 @@ Napi::Value WorkerStats(const Napi::CallbackInfo& info) { return StatsToJs(info.
 
 Napi::Value WorkerIsolation(const Napi::CallbackInfo& info) {
   return IsolationToJs(info.Env(), HandleOf(info)->engine());
+}
+
+Napi::Value WorkerService(const Napi::CallbackInfo& info) {
+  return ServiceToJs(info.Env(), HandleOf(info)->engine().models());
 }
 
 Napi::Value WorkerMeasure(const Napi::CallbackInfo& info) {
