@@ -4,6 +4,8 @@ import { runPaths, type Config } from '@app/config';
 import type { Placement } from '@app/contracts';
 import { serveProcessStatus, type Logger, type ProcessStatusServer } from '@app/telemetry';
 import { autogroupEnabled, formatCpuList } from '@app/system';
+import { LaneControl } from './lane-control/lane-control';
+import { registerLaneControl } from './lane-control/lane-control-metrics';
 import { planNode } from './placement/plan-node';
 import { writePlacement } from './placement/placement-file';
 import { processSpecs } from './processes';
@@ -23,6 +25,7 @@ export const LOGGER = Symbol('Logger');
 export class NodeScheduler {
   private supervisor: Supervisor | null = null;
   private statusServer: ProcessStatusServer | null = null;
+  private laneControl: LaneControl | null = null;
 
   constructor(
     @Inject(CONFIG) private readonly config: Config,
@@ -43,10 +46,11 @@ export class NodeScheduler {
       onRestart: ({ id }) => metrics.restarted(id),
     });
     this.supervisor = supervisor;
+    const laneControl = this.controlLanes(placement, metrics);
     this.statusServer = await serveProcessStatus({
       socketPath: runPaths(runDir).statusSocket('scheduler'),
       registry: metrics.registry,
-      status: () => schedulerStatus(placement, supervisor.processes),
+      status: () => schedulerStatus(placement, supervisor.processes, laneControl?.status() ?? null),
     });
     await supervisor.start();
     this.warnOfOtherSessions(supervisor);
@@ -54,6 +58,7 @@ export class NodeScheduler {
 
   /** Drains in order: api, runner, workers, Redis. */
   async stop(deadlineMs: number): Promise<void> {
+    await this.laneControl?.stop();
     await this.supervisor?.stop(deadlineMs);
     await this.statusServer?.close();
   }
@@ -71,6 +76,17 @@ export class NodeScheduler {
     for (const warning of warnings) this.log.warn(warning);
     writePlacement(runPaths(this.config.runDir).placement, placement);
     return placement;
+  }
+
+  /** Null: another scheduler looks after the workers. */
+  private controlLanes(placement: Placement, { registry }: SchedulerMetrics): LaneControl | null {
+    const { runDir, processes, batch } = this.config;
+    if (!processes.includes('worker')) return null;
+    const control = new LaneControl({ placement, runDir, floorShare: batch.floorShare, holdOffShare: batch.holdOffShare, log: this.log });
+    registerLaneControl(registry, () => control.status());
+    control.start();
+    this.laneControl = control;
+    return control;
   }
 
   /** With autogroups, priorities hold within one session only; workers kept from an earlier scheduler may be in another. */

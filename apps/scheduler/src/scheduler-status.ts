@@ -1,4 +1,4 @@
-import type { Lane, Placement } from '@app/contracts';
+import type { Lane, LaneControlStatus, Placement } from '@app/contracts';
 import type { ProcessState, SupervisedProcess } from './supervision/supervised-process';
 
 export interface ProcessStatus {
@@ -22,15 +22,18 @@ export interface SchedulerStatus {
   /** Null when Redis is somebody else's. */
   redis: ProcessStatus | null;
   placement: Placement;
+  /** Null: this scheduler looks after no workers. */
+  laneControl: LaneControlStatus | null;
 }
 
-export function schedulerStatus(placement: Placement, processes: readonly SupervisedProcess[]): SchedulerStatus {
+export function schedulerStatus(placement: Placement, processes: readonly SupervisedProcess[], laneControl: LaneControlStatus | null): SchedulerStatus {
   const statuses = processes.map(statusOf);
   return {
     processes: statuses,
     workers: placement.workers.flatMap(({ id, lane, cpus }) => statuses.filter((status) => status.id === id).map((status) => ({ ...status, lane, cpus }))),
     redis: statuses.find(({ id }) => id === 'redis') ?? null,
     placement,
+    laneControl,
   };
 }
 

@@ -1,7 +1,7 @@
 export { ChannelError, IllegalStateError } from './errors';
 export { isolateFront } from './isolation';
 export { LanePage } from './lane-page';
-export { bucketUpperMs, ServiceCounts } from './service-buckets';
+export { ServiceCounts } from './service-buckets';
 export { inspectRuntime, type RuntimeReport } from './runtime';
 export { WorkerPool, type WorkerPoolOptions } from './worker-pool';
 export { startWorker, type StartWorkerOptions, type WorkerHandle, type WorkerModelStats } from './worker';

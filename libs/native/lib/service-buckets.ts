@@ -2,13 +2,11 @@
 const BUCKETS_PER_OCTAVE = 32;
 
 /** Where a bucket begins, in ms; it ends where the next one begins. */
-export function bucketLowerMs(bucket: number): number {
+function lowerMs(bucket: number): number {
   if (bucket < BUCKETS_PER_OCTAVE) return bucket / 1000;
   const shift = Math.floor(bucket / BUCKETS_PER_OCTAVE) - 1;
   return ((BUCKETS_PER_OCTAVE + (bucket % BUCKETS_PER_OCTAVE)) * 2 ** shift) / 1000;
 }
-
-export const bucketUpperMs = (bucket: number): number => bucketLowerMs(bucket + 1);
 
 /** How many items took how long. */
 export class ServiceCounts {
@@ -51,7 +49,7 @@ export class ServiceCounts {
     const rank = q * this.total;
     let below = 0;
     for (const [bucket, count] of [...this.counts].sort(([a], [b]) => a - b)) {
-      if (below + count >= rank) return bucketLowerMs(bucket) + ((bucketUpperMs(bucket) - bucketLowerMs(bucket)) * (rank - below)) / count;
+      if (below + count >= rank) return lowerMs(bucket) + ((lowerMs(bucket + 1) - lowerMs(bucket)) * (rank - below)) / count;
       below += count;
     }
     return null;

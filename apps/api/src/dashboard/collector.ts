@@ -1,5 +1,5 @@
 import { runPaths, type Config } from '@app/config';
-import type { ModelReport, WorkerPlan } from '@app/contracts';
+import type { LaneControlStatus, ModelReport, WorkerPlan } from '@app/contracts';
 import type { BatchView } from '@app/queues';
 import { fetchProcessStatus, type MetricsJson } from '@app/telemetry';
 import { Inject, Injectable } from '@nestjs/common';
@@ -21,6 +21,7 @@ const BATCHES_SHOWN_MAX = 20;
 /** The parts of the other processes' status that are shown. */
 interface SchedulerStatus {
   processes: ProcessState[];
+  laneControl: LaneControlStatus | null;
 }
 interface WorkerStatus {
   pid: number;
@@ -76,6 +77,7 @@ export class DashboardCollector {
       lanes: this.rates.read(view, nowMs),
       processes: processes.filter(({ id }) => !plans.some((plan) => plan.id === id)),
       workers: await Promise.all(plans.map(async (plan) => workerState(plan, processes, await this.statusOf<WorkerStatus>(plan.id)))),
+      laneControl: scheduler?.laneControl ?? null,
       batches: page.data.map(batchState),
     };
   }
