@@ -13,6 +13,8 @@ const EXIT_MS_MAX = 40_000;
 export interface StackOptions {
   /** Names of models that the repository ships or that the model builder builds. */
   models: string[];
+  /** Content of `model.yaml` by the model's name. */
+  modelFiles?: Record<string, string>;
   /** Content of `interleave.yaml`. */
   config?: string;
   environment?: Record<string, string>;
@@ -38,6 +40,7 @@ export class Stack {
   static async start(options: StackOptions): Promise<Stack> {
     const dir = mkdtempSync(join(tmpdir(), 'il-'));
     provideModels(join(dir, 'models'), options.models);
+    for (const [model, content] of Object.entries(options.modelFiles ?? {})) writeFileSync(join(dir, 'models', model, 'model.yaml'), content);
     writeFileSync(join(dir, 'interleave.yaml'), options.config ?? '');
     const port = await freePort();
     const output: string[] = [];

@@ -1,0 +1,118 @@
+import { join } from 'node:path';
+import type { BatchControlStatus, LaneControlStatus } from '@app/contracts';
+import { fetchProcessStatus } from '@app/telemetry';
+import { fileLines, openaiClient, submitEmbeddings } from '../support/batch-job';
+import { embed, startLiveLoad } from '../support/live-load';
+import { Stack, until } from '../support/stack';
+
+/** A whole node under live load and one small batch after the other, so that the batch lane never rests for long. */
+const LIVE = 'encoder-tiny';
+const BATCH = 'encoder-small';
+const BATCH_ROWS = 100;
+const WAIT_MS = 150_000;
+
+interface Batches {
+  completed: number;
+  stop: () => Promise<void>;
+}
+
+let stack: Stack;
+let load: ReturnType<typeof startLiveLoad>;
+let batches: Batches;
+
+async function start(sloMs: number, config: string): Promise<void> {
+  stack = await Stack.start({ models: [LIVE, BATCH], modelFiles: { [LIVE]: `realtime: { sloMs: ${sloMs} }\n` }, config });
+  load = startLiveLoad({ concurrency: 4, send: (sequence) => embed(stack.url, LIVE, `live request ${sequence}`) });
+  batches = startBatches();
+}
+
+afterEach(async () => {
+  await batches?.stop();
+  await load?.stop();
+  await stack?.stop();
+});
+
+function startBatches(): Batches {
+  let isRunning = true;
+  const result: Batches = { completed: 0, stop: async () => undefined };
+  const submitted = (async () => {
+    while (isRunning) {
+      const round = result.completed;
+      await complete(await submitEmbeddings(stack, BATCH, Array.from({ length: BATCH_ROWS }, (_, row) => `row ${row} of batch ${round}`)));
+      result.completed++;
+    }
+  })();
+  // Failures come out of `stop`.
+  submitted.catch(() => undefined);
+  result.stop = () => {
+    isRunning = false;
+    return submitted;
+  };
+  return result;
+}
+
+async function complete(id: string): Promise<void> {
+  const client = openaiClient(stack);
+  await until(async () => (await client.batches.retrieve(id)).status === 'completed', WAIT_MS, () => `batch ${id} is not completed:\n${stack.log().slice(-4000)}`);
+  const batch = await client.batches.retrieve(id);
+  const lines = await fileLines(stack, batch.output_file_id);
+  expect(lines.map(({ custom_id: customId }) => customId)).toEqual(Array.from({ length: BATCH_ROWS }, (_, row) => `row-${row}`));
+}
+
+async function laneControl(): Promise<LaneControlStatus> {
+  const { laneControl: status } = await fetchProcessStatus<{ laneControl: LaneControlStatus }>(join(stack.runDir, 'scheduler.status.sock'), '/status', 10_000);
+  return status;
+}
+
+async function batchControl(): Promise<BatchControlStatus> {
+  const [worker] = (await laneControl()).batchWorkers;
+  if (worker === undefined) throw new Error('no batch worker is controlled');
+  return worker;
+}
+
+const untilStatus = async (condition: (status: LaneControlStatus) => boolean): Promise<void> => {
+  let last: LaneControlStatus | null = null;
+  await until(async () => condition((last = await laneControl())), WAIT_MS, () => `the lane control stays at ${JSON.stringify(last)}:\n${stack.log().slice(-4000)}`);
+};
+
+describe('the goal of a live model', () => {
+  it('that cannot be reached leaves the batch lane its floor, on which batches finish', async () => {
+    await start(0.01, 'batch: { floorShare: 0.1, holdOffShare: 0 }');
+    await untilStatus(({ batchWorkers }) => batchWorkers[0]?.state === 'unreachable');
+    expect(await batchControl()).toMatchObject({ executors: 0, reason: expect.stringMatching(/^encoder-tiny 1 in default-realtime: p99 .* ms of 0.01 ms even without batch executors/) as string });
+    const { floorRuns } = await batchControl();
+    // The first may have begun before.
+    const finished = batches.completed + 2;
+    await until(async () => batches.completed >= finished, WAIT_MS, () => `no batch finishes on the floor: ${stack.log().slice(-4000)}`);
+    const after = await batchControl();
+    expect(after).toMatchObject({ state: 'unreachable', executors: 0 });
+    expect(after.floorRuns).toBeGreaterThan(floorRuns);
+    expect(after.slack).toBeLessThan(0);
+    expect(load.report.failures).toEqual([]);
+    expect(stack.log()).toMatch(/even without batch executors: the batch lane keeps its floor/);
+    const metrics = await (await fetch(`${stack.url}/metrics`)).text();
+    expect(metrics).toMatch(/^interleave_batch_executors_allowed\{worker="default-batch"\} 0$/m);
+    expect(metrics).toMatch(/^interleave_batch_control_state\{worker="default-batch",state="unreachable"\} 1$/m);
+    expect(metrics).toMatch(/^interleave_slo_slack\{worker="default-batch"\} -/m);
+  }, 300_000);
+
+  it('that is far leaves the batch lane its full width; slots without it show what it costs', async () => {
+    await start(60_000, 'batch: { holdOffShare: 0.5 }');
+    await untilStatus(({ inflation }) => inflation.some(({ model, inflation: value }) => model === LIVE && value !== null));
+    const status = await laneControl();
+    expect(status.batchWorkers).toMatchObject([{ worker: 'default-batch', state: 'open', runMsMax: 100, floorRuns: 0, reason: null }]);
+    const [worker] = status.batchWorkers;
+    expect(worker?.executors).toBe(worker?.executorsMax);
+    expect(worker?.slack).toBeGreaterThan(0.3);
+    expect(status.heldOffSlots).toBeGreaterThan(0);
+    const metrics = await (await fetch(`${stack.url}/metrics`)).text();
+    expect(metrics).toMatch(/^interleave_inflation_ratio\{worker="default-realtime",model="encoder-tiny",version="1"\} \d/m);
+    expect(metrics).toMatch(/^interleave_held_off_slots_total [1-9]/m);
+    expect(metrics).toMatch(/^interleave_guard_withdrawals_total\{worker="default-realtime"\} \d/m);
+    const dashboard = (await (await fetch(`${stack.url}/dashboard/state`)).json()) as { laneControl: LaneControlStatus | null };
+    expect(dashboard.laneControl?.batchWorkers[0]?.worker).toBe('default-batch');
+    const before = batches.completed;
+    await until(async () => batches.completed > before, WAIT_MS, () => 'batches do not go on');
+    expect(load.report.failures).toEqual([]);
+  }, 300_000);
+});
