@@ -75,6 +75,16 @@ const untilStatus = async (condition: (status: LaneControlStatus) => boolean): P
   await until(async () => condition((last = await laneControl())), WAIT_MS, () => `the lane control stays at ${JSON.stringify(last)}:\n${stack.log().slice(-4000)}`);
 };
 
+/** A scrape goes on without a process that is slow to answer, so it may take some. */
+async function untilMetrics(...lines: RegExp[]): Promise<void> {
+  let text = '';
+  const hasAll = async (): Promise<boolean> => {
+    text = await (await fetch(`${stack.url}/metrics`)).text();
+    return lines.every((line) => line.test(text));
+  };
+  await until(hasAll, WAIT_MS, () => `${lines.join(', ')} not all in\n${text}`);
+}
+
 describe('the goal of a live model', () => {
   it('that cannot be reached leaves the batch lane its floor, on which batches finish', async () => {
     await start(0.01, 'batch: { floorShare: 0.1, holdOffShare: 0 }');
@@ -90,10 +100,11 @@ describe('the goal of a live model', () => {
     expect(after.slack).toBeLessThan(0);
     expect(load.report.failures).toEqual([]);
     expect(stack.log()).toMatch(/even without batch executors: the batch lane keeps its floor/);
-    const metrics = await (await fetch(`${stack.url}/metrics`)).text();
-    expect(metrics).toMatch(/^interleave_batch_executors_allowed\{worker="default-batch"\} 0$/m);
-    expect(metrics).toMatch(/^interleave_batch_control_state\{worker="default-batch",state="unreachable"\} 1$/m);
-    expect(metrics).toMatch(/^interleave_slo_slack\{worker="default-batch"\} -/m);
+    await untilMetrics(
+      /^interleave_batch_executors_allowed\{worker="default-batch"\} 0$/m,
+      /^interleave_batch_control_state\{worker="default-batch",state="unreachable"\} 1$/m,
+      /^interleave_slo_slack\{worker="default-batch"\} -/m,
+    );
   }, 300_000);
 
   it('that is far leaves the batch lane its full width; slots without it show what it costs', async () => {
@@ -105,12 +116,13 @@ describe('the goal of a live model', () => {
     expect(worker?.executors).toBe(worker?.executorsMax);
     expect(worker?.slack).toBeGreaterThan(0.3);
     expect(status.heldOffSlots).toBeGreaterThan(0);
-    const metrics = await (await fetch(`${stack.url}/metrics`)).text();
-    expect(metrics).toMatch(/^interleave_inflation_ratio\{worker="default-realtime",model="encoder-tiny",version="1"\} \d/m);
-    expect(metrics).toMatch(/^interleave_held_off_slots_total [1-9]/m);
-    expect(metrics).toMatch(/^interleave_guard_withdrawals_total\{worker="default-realtime"\} \d/m);
-    const dashboard = (await (await fetch(`${stack.url}/dashboard/state`)).json()) as { laneControl: LaneControlStatus | null };
-    expect(dashboard.laneControl?.batchWorkers[0]?.worker).toBe('default-batch');
+    await untilMetrics(
+      /^interleave_inflation_ratio\{worker="default-realtime",model="encoder-tiny",version="1"\} \d/m,
+      /^interleave_held_off_slots_total [1-9]/m,
+      /^interleave_guard_withdrawals_total\{worker="default-realtime"\} \d/m,
+    );
+    const dashboard = async () => (await (await fetch(`${stack.url}/dashboard/state`)).json()) as { laneControl: LaneControlStatus | null };
+    await until(async () => (await dashboard()).laneControl?.batchWorkers[0]?.worker === 'default-batch', WAIT_MS, () => 'the dashboard does not show the batch worker');
     const before = batches.completed;
     await until(async () => batches.completed > before, WAIT_MS, () => 'batches do not go on');
     expect(load.report.failures).toEqual([]);
