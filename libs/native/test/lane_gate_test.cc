@@ -107,14 +107,15 @@ class GatedQueueTest : public LaneGateTest {
     for (std::thread& executor : executors_) executor.join();
   }
   void StartExecutors() {
-    for (std::size_t i = 0; i < kExecutors; ++i) {
-      executors_.emplace_back([this, i] {
-        for (WorkQueue::Work work = queue_.Take(i); !work.IsNone(); work = queue_.Take(i)) {
-          ++runs_[i];
-          for (QueuedItem& queued : work.batch) answers_.Finish(queued, {});
-        }
-      });
-    }
+    for (std::size_t i = 0; i < kExecutors; ++i) StartExecutor(i);
+  }
+  void StartExecutor(std::size_t i) {
+    executors_.emplace_back([this, i] {
+      for (WorkQueue::Work work = queue_.Take(i); !work.IsNone(); work = queue_.Take(i)) {
+        ++runs_[i];
+        for (QueuedItem& queued : work.batch) answers_.Finish(queued, {});
+      }
+    });
   }
   void Push(std::uint64_t id) {
     QueuedItem queued{.item = test::MakeItem(inbox_, id, {}), .shape = {}, .enqueuedNs = MonotonicNowNs()};
@@ -137,6 +138,18 @@ TEST_F(GatedQueueTest, WorkComesToTheExecutorsThatMayHaveIt) {
   EXPECT_EQ(runs_[0], 200);
   EXPECT_EQ(runs_[1] + runs_[2], 0);
   EXPECT_EQ(control_->activity.runs, 200U);
+}
+
+TEST_F(GatedQueueTest, AnExecutorThatMayNotCallsOneThatMay) {
+  // Executor 0 waits first, so the others are called before it.
+  for (std::size_t i = 0; i < kExecutors; ++i) {
+    StartExecutor(i);
+    while (queue_.waitingExecutors() <= i) std::this_thread::yield();
+  }
+  Limit(kExecutors - 1);
+  Push(1);
+  ASSERT_TRUE(queue_.WaitUntilIdle(60'000 * kMs));
+  EXPECT_EQ(runs_[0], 1);
 }
 
 TEST_F(GatedQueueTest, NoWorkIsLostWhileTheGateMoves) {
