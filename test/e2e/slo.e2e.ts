@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { BatchControlStatus, LaneControlStatus } from '@app/contracts';
 import { fetchProcessStatus } from '@app/telemetry';
 import { fileLines, openaiClient, submitEmbeddings } from '../support/batch-job';
@@ -7,9 +8,18 @@ import { Stack, until } from '../support/stack';
 
 /** A whole node under live load and one small batch after the other, so that the batch lane never rests for long. */
 const LIVE = 'encoder-tiny';
-const BATCH = 'encoder-small';
-const BATCH_ROWS = 100;
+/** On a machine that is busy otherwise the batch lane's class gets little CPU: the floor has little to do. */
+const SHORT: BatchSize = { model: 'encoder-tiny', rows: 20 };
+/** Long enough that many live answers come beside it. */
+const LONG: BatchSize = { model: 'encoder-small', rows: 100 };
+/** Between two live requests of a caller, so that they leave some CPU. */
+const LIVE_PAUSE_MS = 10;
 const WAIT_MS = 150_000;
+
+interface BatchSize {
+  model: string;
+  rows: number;
+}
 
 interface Batches {
   completed: number;
@@ -20,10 +30,10 @@ let stack: Stack;
 let load: ReturnType<typeof startLiveLoad>;
 let batches: Batches;
 
-async function start(sloMs: number, config: string): Promise<void> {
-  stack = await Stack.start({ models: [LIVE, BATCH], modelFiles: { [LIVE]: `realtime: { sloMs: ${sloMs} }\n` }, config });
-  load = startLiveLoad({ concurrency: 4, send: (sequence) => embed(stack.url, LIVE, `live request ${sequence}`) });
-  batches = startBatches();
+async function start(sloMs: number, size: BatchSize, config: string): Promise<void> {
+  stack = await Stack.start({ models: [LIVE, LONG.model], modelFiles: { [LIVE]: `realtime: { sloMs: ${sloMs} }\n` }, config });
+  load = startLiveLoad({ concurrency: 4, send: (sequence) => sleep(LIVE_PAUSE_MS).then(() => embed(stack.url, LIVE, `live request ${sequence}`)) });
+  batches = startBatches(size);
 }
 
 afterEach(async () => {
@@ -32,13 +42,13 @@ afterEach(async () => {
   await stack?.stop();
 });
 
-function startBatches(): Batches {
+function startBatches({ model, rows }: BatchSize): Batches {
   let isRunning = true;
   const result: Batches = { completed: 0, stop: async () => undefined };
   const submitted = (async () => {
     while (isRunning) {
       const round = result.completed;
-      await complete(await submitEmbeddings(stack, BATCH, Array.from({ length: BATCH_ROWS }, (_, row) => `row ${row} of batch ${round}`)));
+      await complete(await submitEmbeddings(stack, model, Array.from({ length: rows }, (_, row) => `row ${row} of batch ${round}`)), rows);
       result.completed++;
     }
   })();
@@ -51,12 +61,12 @@ function startBatches(): Batches {
   return result;
 }
 
-async function complete(id: string): Promise<void> {
+async function complete(id: string, rows: number): Promise<void> {
   const client = openaiClient(stack);
   await until(async () => (await client.batches.retrieve(id)).status === 'completed', WAIT_MS, () => `batch ${id} is not completed:\n${stack.log().slice(-4000)}`);
   const batch = await client.batches.retrieve(id);
   const lines = await fileLines(stack, batch.output_file_id);
-  expect(lines.map(({ custom_id: customId }) => customId)).toEqual(Array.from({ length: BATCH_ROWS }, (_, row) => `row-${row}`));
+  expect(lines.map(({ custom_id: customId }) => customId)).toEqual(Array.from({ length: rows }, (_, row) => `row-${row}`));
 }
 
 async function laneControl(): Promise<LaneControlStatus> {
@@ -87,7 +97,7 @@ async function untilMetrics(...lines: RegExp[]): Promise<void> {
 
 describe('the goal of a live model', () => {
   it('that cannot be reached leaves the batch lane its floor, on which batches finish', async () => {
-    await start(0.01, 'batch: { floorShare: 0.1, holdOffShare: 0 }');
+    await start(0.01, SHORT, 'batch: { floorShare: 0.1, holdOffShare: 0 }');
     await untilStatus(({ batchWorkers }) => batchWorkers[0]?.state === 'unreachable');
     expect(await batchControl()).toMatchObject({ executors: 0, reason: expect.stringMatching(/^encoder-tiny 1 in default-realtime: p99 .* ms of 0.01 ms even without batch executors/) as string });
     const { floorRuns } = await batchControl();
@@ -108,7 +118,7 @@ describe('the goal of a live model', () => {
   }, 300_000);
 
   it('that is far leaves the batch lane its full width; slots without it show what it costs', async () => {
-    await start(60_000, 'batch: { holdOffShare: 0.5 }');
+    await start(60_000, LONG, 'batch: { holdOffShare: 0.5 }');
     await untilStatus(({ inflation }) => inflation.some(({ model, inflation: value }) => model === LIVE && value !== null));
     const status = await laneControl();
     expect(status.batchWorkers).toMatchObject([{ worker: 'default-batch', state: 'open', runMsMax: 100, floorRuns: 0, reason: null }]);
