@@ -14,10 +14,10 @@ const EXIT_MS_MAX = 40_000;
 export interface StackOptions {
   /** Names of models that the repository ships or that the model builder builds. */
   models: string[];
-  /** Content of `interleave.yaml`. */
-  config?: string;
   /** Content of `model.yaml` by the model's name. */
   modelFiles?: Record<string, string>;
+  /** Content of `interleave.yaml`. */
+  config?: string;
   environment?: Record<string, string>;
 }
 

@@ -4,6 +4,8 @@ import { runPaths, type Config } from '@app/config';
 import type { Placement, PreemptionProof } from '@app/contracts';
 import { serveProcessStatus, type Logger, type ProcessStatusServer } from '@app/telemetry';
 import { autogroupEnabled, formatCpuList } from '@app/system';
+import { LaneControl } from './lane-control/lane-control';
+import { registerLaneControl } from './lane-control/lane-control-metrics';
 import { planNode } from './placement/plan-node';
 import { readPlacement, writePlacement } from './placement/placement-file';
 import { preemptionOf } from './preemption';
@@ -34,6 +36,7 @@ export class NodeScheduler {
   private placement: Placement | null = null;
   private quarantine = new ModelQuarantine();
   private statusServer: ProcessStatusServer | null = null;
+  private laneControl: LaneControl | null = null;
 
   constructor(
     @Inject(CONFIG) private readonly config: Config,
@@ -59,10 +62,11 @@ export class NodeScheduler {
     });
     this.placement = placement;
     this.supervisor = supervisor;
+    const laneControl = this.controlLanes(placement, metrics);
     this.statusServer = await serveProcessStatus({
       socketPath: runPaths(runDir).statusSocket('scheduler'),
       registry: metrics.registry,
-      status: () => schedulerStatus(placement, preemption, supervisor.processes),
+      status: () => schedulerStatus(placement, { preemption, laneControl: laneControl?.status() ?? null }, supervisor.processes),
     });
     await supervisor.start();
     this.warnOfOtherSessions(supervisor);
@@ -70,6 +74,7 @@ export class NodeScheduler {
 
   /** Drains in order: api, runner, workers, Redis. What was quarantined gets another chance at the next start. */
   async stop(deadlineMs: number): Promise<void> {
+    await this.laneControl?.stop();
     await this.supervisor?.stop(deadlineMs);
     await this.statusServer?.close();
     if (this.placement !== null) this.publish({ ...this.placement, quarantined: [] });
@@ -115,6 +120,17 @@ export class NodeScheduler {
 
   private get placementPath(): string {
     return runPaths(this.config.runDir).placement;
+  }
+
+  /** Null: another scheduler looks after the workers. */
+  private controlLanes(placement: Placement, { registry }: SchedulerMetrics): LaneControl | null {
+    const { runDir, processes, batch } = this.config;
+    if (!processes.includes('worker')) return null;
+    const control = new LaneControl({ placement, runDir, floorShare: batch.floorShare, holdOffShare: batch.holdOffShare, log: this.log });
+    registerLaneControl(registry, () => control.status());
+    control.start();
+    this.laneControl = control;
+    return control;
   }
 
   /** With autogroups, priorities hold within one session only; workers kept from an earlier scheduler may be in another. */

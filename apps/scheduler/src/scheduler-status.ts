@@ -1,4 +1,4 @@
-import type { Lane, Placement, PreemptionProof } from '@app/contracts';
+import type { Lane, LaneControlStatus, Placement, PreemptionProof } from '@app/contracts';
 import type { ProcessState, SupervisedProcess } from './supervision/supervised-process';
 
 export interface ProcessStatus {
@@ -24,16 +24,22 @@ export interface SchedulerStatus {
   placement: Placement;
   /** Whether batch executors give way to live ones, measured before the workers were started. */
   preemption: PreemptionProof;
+  /** Null: this scheduler looks after no workers. */
+  laneControl: LaneControlStatus | null;
 }
 
-export function schedulerStatus(placement: Placement, preemption: PreemptionProof, processes: readonly SupervisedProcess[]): SchedulerStatus {
+export function schedulerStatus(
+  placement: Placement,
+  lanes: Pick<SchedulerStatus, 'preemption' | 'laneControl'>,
+  processes: readonly SupervisedProcess[],
+): SchedulerStatus {
   const statuses = processes.map(statusOf);
   return {
     processes: statuses,
     workers: placement.workers.flatMap(({ id, lane, cpus }) => statuses.filter((status) => status.id === id).map((status) => ({ ...status, lane, cpus }))),
     redis: statuses.find(({ id }) => id === 'redis') ?? null,
     placement,
-    preemption,
+    ...lanes,
   };
 }
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { type Config, loadConfig, runPaths } from '@app/config';
-import type { Placement, WorkerPlan } from '@app/contracts';
+import { workersBeside, type Placement, type WorkerPlan } from '@app/contracts';
 import { inspectRuntime, isolateProcess, startWorker, type WorkerHandle } from '@app/native';
 import { createLogger, type Logger, observeEventLoop, serveProcessStatus } from '@app/telemetry';
 import { Registry } from 'prom-client';
@@ -30,7 +30,9 @@ async function main(): Promise<void> {
   const ended = signalToEnd(config.supervised);
   // Before any thread of the worker starts: they inherit CPUs and memory nodes.
   const tools = isolateProcess(plan, plan.lane === 'batch' ? await livePids(config.runDir, placement) : []);
-  const worker = startWorker({ plan, ortLibraryPath: config.ortLibraryPath, quarantined: placement.quarantined, heartbeatFd });
+  const { lanePage } = runPaths(config.runDir);
+  const lanePages = { own: lanePage(plan.id), others: workersBeside(plan, placement.workers).map(({ id }) => lanePage(id)) };
+  const worker = startWorker({ plan, ortLibraryPath: config.ortLibraryPath, quarantined: placement.quarantined, heartbeatFd, lanePages });
   const isolation = [...tools, worker.idleLatency()];
   for (const { tool, state, reason } of isolation) if (state === 'unavailable') log.warn({ tool, reason }, `isolation: ${tool} is unavailable`);
   const registry = new Registry();
@@ -47,6 +49,7 @@ async function main(): Promise<void> {
     socketPath: runPaths(config.runDir).statusSocket(plan.id),
     registry,
     status: () => workerStatus(plan, state, worker, { isolation, calibration: calibrator.statuses() }),
+    lane: () => ({ service: worker.service() }),
   });
   log.info({ cpus: plan.cpus, models: plan.models.length }, 'serving');
   const stopLogging = logModelChanges(worker, log);

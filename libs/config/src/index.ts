@@ -96,6 +96,8 @@ export function serverUrl(environment: NodeJS.ProcessEnv = process.env): string 
 export const runPaths = (runDir: string) => ({
   placement: join(runDir, 'placement.json'),
   workerSocket: (workerId: string) => join(runDir, `${workerId}.sock`),
+  /** Shared memory by which the lanes are kept apart at run time. */
+  lanePage: (workerId: string) => join(runDir, `${workerId}.lane`),
   statusSocket: (processId: string) => join(runDir, `${processId}.status.sock`),
 });
 

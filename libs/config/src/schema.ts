@@ -76,6 +76,10 @@ export const fileSchema = z.strictObject({
       fileBytesMax: positiveInt.default(8 * 1024 * MiB),
       rowsMax: positiveInt.default(10_000_000),
       rowBytesMax: positiveInt.default(4 * MiB),
+      /** Of the time of its executors, however far live requests are from their goal. */
+      floorShare: z.number().min(0.001).max(1).default(0.02),
+      /** Of the one-second slots with both live and batch traffic, in which the batch lane is held off to see what it costs; 0: none. */
+      holdOffShare: z.number().min(0).max(0.5).default(0.02),
       /** Kept free on the disk of DATA_DIR: an upload is refused, a running batch pauses below it. */
       diskFreeBytesMin: z.number().int().nonnegative().default(256 * MiB),
     })

@@ -2,6 +2,7 @@ export * from './batches';
 export * from './errors';
 export * from './float16';
 export * from './inference';
+export * from './lane-control';
 export * from './models';
 export * from './placement';
 export * from './preemption';

@@ -33,7 +33,7 @@ export interface WorkerModelPlan {
   endsByCost: boolean;
   /** Equal requests in flight run once; false where equal inputs may give different outputs (`model.yaml: deduplicate`). */
   deduplicate: boolean;
-  /** Goal for the time of a live answer, which shortens shared runs (`model.yaml: realtime.sloMs`); null: none. */
+  /** Goal for the 99th percentile of live answers, for which shared runs and the batch lane are limited (`model.yaml: realtime.sloMs`); null: none. */
   sloMs: number | null;
   /** Longest row in tokens that callers can send; null: not known. Says how far costs are measured. */
   rowTokensMax: number | null;

@@ -43,6 +43,20 @@ export interface GpuPlan {
   ortLibraryPath: string | null;
 }
 
+/**
+ * The workers of the other lane that share CPUs with this one; those of a live worker without a batch lane beside it, as in
+ * a reserved partition, are all batch workers, with which it shares memory and caches.
+ */
+export function workersBeside({ lane, partitionId }: WorkerPlan, workers: readonly WorkerPlan[]): WorkerPlan[] {
+  const batchWorkers = workers.filter((worker) => worker.lane === 'batch');
+  const besideLive = (liveId: string): WorkerPlan[] => {
+    const own = batchWorkers.filter((worker) => worker.partitionId === liveId);
+    return own.length > 0 ? own : batchWorkers;
+  };
+  if (lane === 'realtime') return besideLive(partitionId);
+  return workers.filter((live) => live.lane === 'realtime' && besideLive(live.partitionId).some((batch) => batch.partitionId === partitionId));
+}
+
 /** One worker process: the sessions of one lane on one partition. */
 export interface WorkerPlan {
   /** `<partition>-<lane>`, stable across restarts. */

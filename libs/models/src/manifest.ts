@@ -10,7 +10,7 @@ const axisName = z.string().min(1);
 export type Activation = 'softmax' | 'sigmoid' | 'none';
 
 const realtimeSchema = z
-  .strictObject({ timeoutMs: positiveInt.max(TIMEOUT_MS_MAX).optional(), sloMs: positiveInt.max(TIMEOUT_MS_MAX).optional() })
+  .strictObject({ timeoutMs: positiveInt.max(TIMEOUT_MS_MAX).optional(), sloMs: z.number().positive().max(TIMEOUT_MS_MAX).optional() })
   .check(({ value: { timeoutMs, sloMs }, issues }) => {
     if (timeoutMs === undefined || sloMs === undefined || sloMs <= timeoutMs) return;
     issues.push({ code: 'custom', input: sloMs, path: ['sloMs'], message: `expected at most timeoutMs (${timeoutMs}) but received ${sloMs}` });

@@ -152,7 +152,7 @@ batchRowsMax: 4
 batchTokensMax: 100
 runTimeoutMs: 50
 deduplicate: false
-realtime: { timeoutMs: 2000, sloMs: 80 }
+realtime: { timeoutMs: 2000, sloMs: 7.5 }
 maxTokens: 7
 pooling: max
 normalize: false
@@ -186,7 +186,7 @@ lanes: [batch]
       runTimeoutMs: 50,
       endsByCost: false,
       deduplicate: false,
-      sloMs: 80,
+      sloMs: 7.5,
       rowTokensMax: 7,
     });
   });
@@ -195,6 +195,7 @@ lanes: [batch]
     ['realtime: { timeoutMs: 0 }', 'realtime.timeoutMs: '],
     ['realtime: { timeoutMs: 4000000 }', 'realtime.timeoutMs: '],
     ['realtime: { sloMs: fast }', 'realtime.sloMs: '],
+    ['realtime: { sloMs: 0 }', 'realtime.sloMs: '],
     ['realtime: { timeoutMs: 50, sloMs: 80 }', 'realtime.sloMs: expected at most timeoutMs (50) but received 80'],
     ['realtime: { deadline: 5 }', 'realtime: '],
     ['deduplicate: sometimes', 'deduplicate: '],

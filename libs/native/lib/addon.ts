@@ -28,6 +28,8 @@ export interface NativeAddon {
   /** Per executor, in the order of the plan's CPUs; empty for one that has not started yet. */
   workerIsolation(worker: NativeWorkerHandle): IsolationTool[][];
   workerIdleLatency(worker: NativeWorkerHandle): IsolationTool;
+  /** Live items since the start, by model. */
+  workerService(worker: NativeWorkerHandle): NativeServiceTimes[];
   /** CPU nanoseconds of one run of made-up inputs on an executor for which nothing waits. Rejects with why there is none. */
   workerMeasure(worker: NativeWorkerHandle, probe: NativeProbe): Promise<number>;
   /** Throws a TypeError or RangeError that says what is wrong with the grid. */
@@ -46,6 +48,11 @@ export interface NativeAddon {
   measureWakeups(options: { cpu: number; count: number; limitMs: number }): NativeWakeups;
   /** Keeps `cpu` busy as a batch executor would, for `limitMs`. Returns once it does. */
   spinAsBatch(options: { cpu: number; limitMs: number }): IsolationTool[];
+  /** Maps the page of one worker, and creates it first. Throws. */
+  lanePageOpen(options: { path: string }): LanePageHandle;
+  /** What holds for a batch worker from now on, for `validMs` at most. */
+  lanePageControl(page: LanePageHandle, limits: LaneLimits): void;
+  lanePageRead(page: LanePageHandle): LanePageReading;
   /** Null: the analytic table. Throws a TypeError or RangeError that says what is wrong with the grid. */
   costTableCreate(grid: CostGrid | null): CostTableHandle;
   /** Predicted cost of one run; `rows` and `length` are whole and count as at least 1. */
@@ -79,6 +86,52 @@ export interface NativeWakeups {
   tools: IsolationTool[];
   /** How late it ran after each sleep; ascending. */
   delaysNs: number[];
+}
+
+/** Opaque; unmapped by the garbage collector. */
+export interface LanePageHandle {
+  readonly nativeLanePage: unique symbol;
+}
+
+/** As in src/lane/lane_page.h. */
+export interface LaneLimits {
+  /** No run begins. */
+  isHeldOff: boolean;
+  /** Executors that begin no run. */
+  withheld: number;
+  /** How often the longest predicted run is halved. */
+  halvings: number;
+  /** Of the time of all executors, while all are withheld. */
+  floorPermille: number;
+  /** All of it is void after this time unless it is renewed. */
+  validMs: number;
+}
+
+/** Of a batch worker the activity, of a live worker its guard; zeros otherwise. */
+export interface LanePageReading {
+  /** Executors with a run under way. */
+  running: number;
+  /** Runs begun so far, and those of them that the floor allowed. */
+  runs: number;
+  floorRuns: number;
+  /** Executors of each batch worker that the guard withdraws now. */
+  guardWithdrawn: number;
+  guardWithdrawals: number;
+  /** Cost of a live run, as a ratio to one without batch runs beside it, above which the guard acts; 0: not known yet. */
+  guardLimit: number;
+  /** That ratio in the last window; 0: none yet. */
+  guardLatest: number;
+}
+
+/** Times of the live items of one model, as bucket, count, bucket, count; see lib/service-buckets.ts. */
+export interface NativeServiceTimes {
+  name: string;
+  version: string;
+  /** Batch runs were under way. */
+  shared: number[];
+  /** The batch lane was held off all the time, and no run was left over. */
+  alone: number[];
+  other: number[];
 }
 
 /** Opaque; freed by the garbage collector. */
@@ -276,6 +329,10 @@ export interface WorkerStartOptions {
   socketPath: string;
   queueItemsMax: number;
   models: NativeModelPlan[];
+  /** Null: no lane control. */
+  lanePagePath: string | null;
+  /** Of the workers of the other lane beside it. */
+  otherLanePagePaths: string[];
   ortLibraryPath: string;
   /** Null: its models run on the CPUs. */
   cuda: NativeCuda | null;

@@ -1,5 +1,5 @@
 import type { CostGrid, ExecutorStatus, IsolationTool, ModelReport, QuarantinedModel, WorkerModelPlan, WorkerPlan } from '@app/contracts';
-import { BATCH_ROWS_BOUNDS, COST_RATIO_BOUNDS, FORMATION_SECONDS_BOUNDS, ITEM_STATUSES, type ItemStatus, loadAddon, type NativeModelStats, type NativeProbe, type NativeWorkerHandle } from './addon';
+import { BATCH_ROWS_BOUNDS, COST_RATIO_BOUNDS, FORMATION_SECONDS_BOUNDS, ITEM_STATUSES, type ItemStatus, loadAddon, type NativeModelStats, type NativeProbe, type NativeServiceTimes, type NativeWorkerHandle } from './addon';
 import { cudaOf } from './cuda';
 import { bundledRuntime } from './runtime';
 
@@ -13,6 +13,8 @@ export interface StartWorkerOptions {
   quarantined?: QuarantinedModel[];
   /** Where it shows that it lives and what it runs; null: nowhere. */
   heartbeatFd?: number | null;
+  /** Shared pages by which the lanes are kept apart at run time: the worker's own, and those of the workers of the other lane beside it. */
+  lanePages?: { own: string; others: string[] };
 }
 
 /** Counts of one model since the worker's start. */
@@ -48,6 +50,8 @@ export interface WorkerHandle {
   executors(): ExecutorStatus[];
   /** Whether idle CPUs are kept awake between live requests. */
   idleLatency(): IsolationTool;
+  /** How long live items took; empty without `lanePages`. */
+  service(): NativeServiceTimes[];
   /**
    * Nanoseconds of CPU time of one run with made-up rows, made when no item waits. `model` is its position in the plan.
    * Rejects with why it cannot be measured: the run failed, the model is not ready or lacks such an axis, the worker stops.
@@ -65,7 +69,7 @@ export interface WorkerHandle {
  * Starts the native worker of a plan in this process. Throws when the runtime cannot be used or the socket not be
  * opened; a model that cannot be loaded is reported by `models()`.
  */
-export function startWorker({ plan, ortLibraryPath, quarantined = [], heartbeatFd = null }: StartWorkerOptions): WorkerHandle {
+export function startWorker({ plan, ortLibraryPath, quarantined = [], heartbeatFd = null, lanePages }: StartWorkerOptions): WorkerHandle {
   if (plan.cpus.length === 0) throw new Error(`worker ${plan.id}: expected at least one CPU but received none`);
   const addon = loadAddon();
   const { id, lane, cpus, socketPath, queueItemsMax, awakeMs, models, gpu, gpuRefusal } = plan;
@@ -73,6 +77,7 @@ export function startWorker({ plan, ortLibraryPath, quarantined = [], heartbeatF
     quarantined.find((other) => other.lane === lane && other.name === name && other.version === version)?.reason ?? null;
   const handle: NativeWorkerHandle = addon.workerStart({
     ...{ id, lane, cpus, socketPath, queueItemsMax, awakeMs, heartbeatFd },
+    ...{ lanePagePath: lanePages?.own ?? null, otherLanePagePaths: lanePages?.others ?? [] },
     models: models.map((model) => ({ ...model, refusal: (model.device === 'gpu' ? gpuRefusal : null) ?? quarantineReason(model) })),
     ortLibraryPath: gpu?.ortLibraryPath ?? ortLibraryPath ?? bundledRuntime(),
     cuda: gpu === null ? null : cudaOf(gpu, lane),
@@ -84,6 +89,7 @@ export function startWorker({ plan, ortLibraryPath, quarantined = [], heartbeatF
     stats: () => addon.workerStats(handle).map(toStats),
     executors: () => addon.workerIsolation(handle).map((isolation, i) => ({ cpu: cpus[i] ?? -1, isolation })),
     idleLatency: () => addon.workerIdleLatency(handle),
+    service: () => (lane === 'realtime' && lanePages ? addon.workerService(handle) : []),
     measure: (probe) => addon.workerMeasure(handle, probe),
     setCostTable: (model, grid) => addon.workerSetCostTable(handle, { model, grid }),
     drain: (timeoutMs) => addon.workerDrain(handle, timeoutMs),

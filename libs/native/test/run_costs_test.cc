@@ -33,9 +33,9 @@ TEST(ModelCosts, KeepTheTableWhenAGridDoesNotHoldTogether) {
 TEST(ModelCosts, LearnFromRunsHowFarTheTableIsOff) {
   ModelCosts costs;
   costs.SetGrid(Grid(1e6));
-  EXPECT_NEAR(costs.Observe(1, 8, 2'000'000), 2, 1e-5) << "against what was expected before";
+  EXPECT_NEAR(costs.Observe(1, 8, 2'000'000).ofExpected, 2, 1e-5) << "against what was expected before";
   for (int i = 0; i < 50; ++i) costs.Observe(1, 8, 2'000'000);
-  EXPECT_NEAR(costs.Observe(1, 8, 2'000'000), 1, 0.05);
+  EXPECT_NEAR(costs.Observe(1, 8, 2'000'000).ofExpected, 1, 0.05);
   EXPECT_NEAR(costs.Now().ratio.median, 2, 0.1);
   costs.SetGrid(Grid(2e6));
   EXPECT_EQ(costs.Now().ratio.median, 1) << "the ratio was that of the old table";

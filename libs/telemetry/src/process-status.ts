@@ -4,7 +4,7 @@ import type { MetricObjectWithValues, MetricValue, Registry } from 'prom-client'
 
 /**
  * What every process tells the others about itself, over HTTP on a Unix socket in the run directory:
- * `GET /status` (its own JSON) and `GET /metrics` (prom-client's JSON, merged by the API into one exposition).
+ * `GET /status` (its own JSON), `GET /lane` where it has live answers to count, and `GET /metrics` (prom-client's JSON, merged by the API into one exposition).
  */
 export interface ProcessStatusServer {
   close(): Promise<void>;
@@ -17,6 +17,7 @@ export async function serveProcessStatus(options: {
   socketPath: string;
   registry: Registry;
   status: () => object;
+  lane?: () => object;
 }): Promise<ProcessStatusServer> {
   rmSync(options.socketPath, { force: true });
   const server = createServer((incoming, response) => {
@@ -30,7 +31,7 @@ export async function serveProcessStatus(options: {
 }
 
 /** Asks another process. Rejects when it does not answer within `timeoutMs`. */
-export function fetchProcessStatus<T>(socketPath: string, path: '/status' | '/metrics', timeoutMs = 500): Promise<T> {
+export function fetchProcessStatus<T>(socketPath: string, path: '/status' | '/metrics' | '/lane', timeoutMs = 500): Promise<T> {
   return new Promise((resolve, reject) => {
     const outgoing = request({ socketPath, path, timeout: timeoutMs, agent: false }, (response) => {
       const parts: Buffer[] = [];
@@ -50,8 +51,9 @@ export function fetchProcessStatus<T>(socketPath: string, path: '/status' | '/me
   });
 }
 
-async function answer(path: string, options: { registry: Registry; status: () => object }): Promise<object | null> {
+async function answer(path: string, options: { registry: Registry; status: () => object; lane?: () => object }): Promise<object | null> {
   if (path === '/status') return options.status();
+  if (path === '/lane') return options.lane?.() ?? null;
   if (path === '/metrics') return options.registry.getMetricsAsJSON();
   return null;
 }

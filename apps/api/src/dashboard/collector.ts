@@ -1,5 +1,5 @@
 import { runPaths, type Config } from '@app/config';
-import type { ModelReport, PreemptionProof, WorkerPlan } from '@app/contracts';
+import type { LaneControlStatus, ModelReport, PreemptionProof, WorkerPlan } from '@app/contracts';
 import type { BatchView } from '@app/queues';
 import { fetchProcessStatus, type MetricsJson } from '@app/telemetry';
 import { Inject, Injectable } from '@nestjs/common';
@@ -22,6 +22,7 @@ const BATCHES_SHOWN_MAX = 20;
 interface SchedulerStatus {
   processes: ProcessState[];
   preemption: PreemptionProof;
+  laneControl: LaneControlStatus | null;
 }
 interface WorkerStatus {
   pid: number;
@@ -78,6 +79,7 @@ export class DashboardCollector {
       lanes: this.rates.read(view, nowMs),
       processes: processes.filter(({ id }) => !plans.some((plan) => plan.id === id)),
       workers: await Promise.all(plans.map(async (plan) => workerState(plan, processes, await this.statusOf<WorkerStatus>(plan.id)))),
+      laneControl: scheduler?.laneControl ?? null,
       batches: page.data.map(batchState),
     };
   }

@@ -6,7 +6,8 @@ export const PAGE_SCRIPT = `
 'use strict';
 const POLL_MS = 1000;
 const COLOURS = { serving: 'good', ready: 'good', running: 'good', completed: 'good', in_progress: 'busy', validating: 'busy', finalizing: 'busy',
-  cancelling: 'busy', starting: 'busy', loading: 'busy', draining: 'busy', failed: 'bad', expired: 'bad', 'no answer': 'bad', waiting: 'bad' };
+  cancelling: 'busy', starting: 'busy', loading: 'busy', draining: 'busy', failed: 'bad', expired: 'bad', 'no answer': 'bad', waiting: 'bad',
+  open: 'good', limited: 'busy', paused: 'busy', unreachable: 'bad', 'held off': 'busy' };
 const element = (name, className, ...children) => {
   const node = document.createElement(name);
   if (className) node.className = className;
@@ -40,6 +41,11 @@ const show = (s) => {
     ...(lane.lane === 'batch' ? ['', '', '', ''] : [rate(lane.requestsPerSecond), rate(lane.errorsPerSecond), fixed(lane.p50Ms, 1, ' ms'), fixed(lane.p99Ms, 1, ' ms')])]), '');
   fill('workers', s.workers.map((worker) => [[element('code', '', worker.id)], worker.lane, [state(worker.state), ...reason(worker.reason)], worker.pid ?? '–',
     worker.cpus.join(', '), count(worker.queueItems), count(worker.restarts), models(worker.models)]), 'No worker is placed yet');
+  const control = s.laneControl ?? { isHeldOff: false, batchWorkers: [], inflation: [] };
+  fill('control', control.batchWorkers.map((batch) => [[element('code', '', batch.worker)], [state(control.isHeldOff ? 'held off' : batch.state), ...reason(batch.reason)],
+    batch.executors + ' of ' + batch.executorsMax, fixed(batch.runMsMax, 1, ' ms'), batch.slack === null ? '–' : fixed(batch.slack * 100, 0, ' %'), count(batch.floorRuns)]), 'No batch worker is controlled');
+  fill('inflation', control.inflation.map((model) => [model.model + ' ' + model.version, [element('code', '', model.worker)], fixed(model.sharedP99Ms, 1, ' ms'),
+    fixed(model.aloneP99Ms, 1, ' ms'), fixed(model.inflation, 2)]), 'No live answers yet');
   fill('processes', s.processes.map((process) => [[element('code', '', process.id)], [state(process.state)], process.pid ?? '–', count(process.restarts), process.reason ?? '–']),
     'The scheduler does not answer');
   fill('batches', s.batches.map((batch) => [[element('code', '', batch.id)], [state(batch.status), ...reason(batch.paused)],

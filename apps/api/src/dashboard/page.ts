@@ -26,6 +26,8 @@ code { font-size: .86rem; }
 const TABLES: [id: string, title: string, columns: string[]][] = [
   ['lanes', 'Lanes', ['Lane', '#Waiting items', '#Rows/s', '#Rows per run', '#Padding', '#Requests/s', '#Errors/s', '#p50', '#p99']],
   ['workers', 'Workers', ['Worker', 'Lane', 'State', '#pid', 'CPUs', '#Waiting', '#Restarts', 'Models']],
+  ['control', 'Batch lane beside live requests', ['Batch worker', 'State', '#Executors', '#Longest run', '#Slack', '#Floor runs']],
+  ['inflation', 'What the batch lane costs live requests', ['Model', 'Worker', '#p99 shared', '#p99 alone', '#Inflation']],
   ['processes', 'Other processes', ['Process', 'State', '#pid', '#Restarts', 'Last end']],
   ['batches', 'Batches', ['Batch', 'Status', 'Progress', '#Rows', '#Failed', 'Model', 'Endpoint', 'Created']],
 ];

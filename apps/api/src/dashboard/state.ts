@@ -1,4 +1,4 @@
-import type { BatchStatus, Lane, ModelState, PreemptionProof } from '@app/contracts';
+import type { BatchStatus, Lane, LaneControlStatus, ModelState, PreemptionProof } from '@app/contracts';
 
 /** `GET /dashboard/state`. Null stands for what is not known (yet); rates and quantiles are over the last seconds. */
 export interface DashboardState {
@@ -16,6 +16,8 @@ export interface DashboardState {
   lanes: LaneState[];
   processes: ProcessState[];
   workers: WorkerState[];
+  /** How the batch lane is limited for live requests; null while the scheduler does not answer. */
+  laneControl: LaneControlStatus | null;
   batches: BatchState[];
 }
 

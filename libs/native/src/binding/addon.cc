@@ -4,6 +4,7 @@
 #include "binding/client.h"
 #include "binding/cost.h"
 #include "binding/isolation.h"
+#include "binding/lane.h"
 #include "binding/simulate.h"
 #include "binding/worker.h"
 
@@ -26,6 +27,7 @@ constexpr struct {
     {"workerStats", WorkerStats},
     {"workerIsolation", WorkerIsolation},
     {"workerIdleLatency", WorkerIdleLatency},
+    {"workerService", WorkerService},
     {"workerMeasure", WorkerMeasure},
     {"workerSetCostTable", WorkerSetCostTable},
     {"workerTellRatioMoves", WorkerTellRatioMoves},
@@ -35,6 +37,9 @@ constexpr struct {
     {"isolateProcess", IsolateProcess},
     {"measureWakeups", MeasureWakeups},
     {"spinAsBatch", SpinAsBatch},
+    {"lanePageOpen", LanePageOpen},
+    {"lanePageControl", LanePageControl},
+    {"lanePageRead", LanePageRead},
     {"costTableCreate", CostTableCreate},
     {"costTableRunNs", CostTableRunNs},
     {"costTableBestRowNs", CostTableBestRowNs},

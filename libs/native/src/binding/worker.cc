@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "binding/convert.h"
+#include "binding/lane.h"
 #include "binding/worker_convert.h"
 #include "run/worker.h"
 
@@ -88,6 +89,10 @@ Napi::Value WorkerIsolation(const Napi::CallbackInfo& info) {
 
 Napi::Value WorkerIdleLatency(const Napi::CallbackInfo& info) {
   return ToolToJs(info.Env(), HandleOf(info)->idleLatency());
+}
+
+Napi::Value WorkerService(const Napi::CallbackInfo& info) {
+  return ServiceToJs(info.Env(), HandleOf(info)->engine().models());
 }
 
 Napi::Value WorkerMeasure(const Napi::CallbackInfo& info) {

@@ -71,6 +71,15 @@ std::int64_t LimitOf(const Napi::Object& object, const char* key, double max) {
   return limit;
 }
 
+// 0: none.
+std::int64_t SloNsOf(const Napi::Object& model) {
+  const Napi::Value value = model.Get("sloMs");
+  if (value.IsNull()) return 0;
+  const double sloMs = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : 0;
+  if (!(sloMs > 0 && sloMs <= INT32_MAX)) ThrowExpected(model.Env(), "a positive number", "sloMs");
+  return std::max<std::int64_t>(1, static_cast<std::int64_t>(sloMs * kNsPerMs));
+}
+
 ModelPlan ModelPlanOf(const Napi::Object& model) {
   return {.name = StringOf(model, "name"),
           .version = StringOf(model, "version"),
@@ -86,7 +95,7 @@ ModelPlan ModelPlanOf(const Napi::Object& model) {
           .runTimeoutNs = LimitOf(model, "runTimeoutMs", INT32_MAX) * kNsPerMs,
           .endsByCost = BooleanOf(model, "endsByCost"),
           .deduplicate = BooleanOf(model, "deduplicate"),
-          .sloNs = model.Get("sloMs").IsNull() ? 0 : LimitOf(model, "sloMs", INT32_MAX) * kNsPerMs};
+          .sloNs = SloNsOf(model)};
 }
 
 int FdOf(const Napi::Object& options) {
@@ -171,6 +180,8 @@ WorkerOptions WorkerOptionsOf(const Napi::Object& options) {
                        .plan = {.lane = LaneOf(options),
                                 .queueItemsMax = static_cast<std::size_t>(LimitOf(options, "queueItemsMax", kItemsMax)),
                                 .heartbeatFd = FdOf(options)}};
+  worker.plan.lanePagePath = StringOrEmpty(options, "lanePagePath");
+  worker.plan.otherLanePagePaths = StringsOf(options, "otherLanePagePaths");
   const Napi::Array cpus = ArrayOf(options.Get("cpus"), "cpus");
   for (std::uint32_t i = 0; i < cpus.Length(); ++i) {
     worker.plan.cpus.push_back(static_cast<int>(IntegerOf(cpus.Get(i), "cpus", kCpuMax)));

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "lane/live_lane.h"
 #include "run/served_model.h"
 #include "run/work_queue.h"
 
@@ -13,7 +14,9 @@ namespace interleave {
 // An answered item has no responder any more. Whoever answers an item of a batch takes its duplicates first (flights.h).
 class Answers {
  public:
-  Answers(WorkQueue& queue, const ServedModels& models) : queue_(queue), models_(models) {}
+  // Times of live items are counted where there is a `liveLane`.
+  Answers(WorkQueue& queue, const ServedModels& models, const LiveLane* liveLane = nullptr)
+      : queue_(queue), models_(models), liveLane_(liveLane) {}
 
   // The duplicates of an item that is about to be finished, to be finished as well.
   std::vector<QueuedItem> TakeDuplicates(QueuedItem& leader) const { return queue_.TakeDuplicates(leader); }
@@ -23,6 +26,7 @@ class Answers {
 
   // Precondition: the item has no duplicates any more.
   void Finish(QueuedItem& queued, const ItemTimes& times) const {
+    CountService(queued, times.endedNs);
     Release(queued, ItemStatus::kOk);
     queued.item.responder->Finish(times);
     Settle(queued);
@@ -31,6 +35,7 @@ class Answers {
   // Fails the item, and its duplicates with it.
   void Fail(QueuedItem& queued, ItemStatus status, std::string_view message) const {
     std::vector<QueuedItem> duplicates = queue_.TakeDuplicates(queued);
+    if (status == ItemStatus::kDeadlineExceeded) CountService(queued, MonotonicNowNs());
     Release(queued, status);
     queued.item.responder->Fail(status, message);
     Settle(queued);
@@ -42,6 +47,11 @@ class Answers {
   }
 
  private:
+  void CountService(const QueuedItem& queued, std::int64_t endedNs) const {
+    if (liveLane_ == nullptr) return;
+    const Company company = liveLane_->neighbours().CompanySince(queued.enqueuedNs, endedNs);
+    models_[queued.item.model]->stats().service.Count(company, endedNs - queued.enqueuedNs);
+  }
   void Release(const QueuedItem& queued, ItemStatus status) const {
     models_[queued.item.model]->stats().CountItem(status);
     queue_.Release(queued.item.clientId);
@@ -53,6 +63,7 @@ class Answers {
 
   WorkQueue& queue_;
   const ServedModels& models_;
+  const LiveLane* const liveLane_;
 };
 
 }  // namespace interleave

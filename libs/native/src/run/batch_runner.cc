@@ -135,17 +135,20 @@ std::optional<BatchRunner::Failure> BatchRunner::TryRun(ServedModel& model, Memb
   const std::vector<RunOutput> outputs = RunSession(model, failure);
   if (failure) return failure;
   const std::int64_t endedNs = MonotonicNowNs();
-  CountRun(model, endedNs - startedNs, ThreadCpuNs() - startedCpuNs);
+  CountRun(items_[0]->model, startedNs, endedNs - startedNs, ThreadCpuNs() - startedCpuNs);
   Respond(*model.session(), outputs, members,
           {.startedNs = startedNs, .endedNs = endedNs, .batchRows = static_cast<std::uint32_t>(layout_.rows)});
   return std::nullopt;
 }
 
 // In the batch lane the kernel holds executors back for live traffic: the time on the wall says nothing about the cost.
-void BatchRunner::CountRun(ServedModel& model, std::int64_t elapsedNs, std::int64_t cpuNs) const {
+void BatchRunner::CountRun(std::size_t index, std::int64_t startedNs, std::int64_t elapsedNs, std::int64_t cpuNs) const {
+  ServedModel& model = *models_[index];
   model.stats().CountRun(layout_.rows, layout_.RealTokens(), layout_.PaddedTokens(), elapsedNs);
-  model.stats().CountCostRatio(
-      model.costs().Observe(layout_.rows, RowLength(), place_.lane == Lane::kBatch && !place_.onGpu ? cpuNs : elapsedNs));
+  const auto seen =
+      model.costs().Observe(layout_.rows, RowLength(), place_.lane == Lane::kBatch && !place_.onGpu ? cpuNs : elapsedNs);
+  model.stats().CountCostRatio(seen.ofExpected);
+  if (liveLane_ != nullptr && !place_.onGpu) liveLane_->CountRun(index, startedNs, cpuNs, seen.tableNs);
 }
 
 std::int64_t BatchRunner::HangNs(const ServedModel& model) const {

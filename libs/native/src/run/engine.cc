@@ -18,20 +18,42 @@ ServedModels MakeModels(const std::vector<ModelPlan>& plans) {
   return models;
 }
 
+std::vector<MappedLanePage> OpenPages(const std::vector<std::string>& paths) {
+  return {paths.begin(), paths.end()};
+}
+
+std::unique_ptr<LaneGate> MakeGate(const EnginePlan& plan) {
+  if (plan.lane != Lane::kBatch || plan.lanePagePath.empty()) return nullptr;
+  return std::make_unique<LaneGate>(MappedLanePage(plan.lanePagePath), OpenPages(plan.otherLanePagePaths),
+                                    plan.cpus.size());
+}
+
+std::unique_ptr<LiveLane> MakeLiveLane(const EnginePlan& plan) {
+  if (plan.lane != Lane::kRealtime || plan.lanePagePath.empty()) return nullptr;
+  return std::make_unique<LiveLane>(MappedLanePage(plan.lanePagePath), OpenPages(plan.otherLanePagePaths),
+                                    plan.models.size());
+}
+
 }  // namespace
 
 Engine::Engine(EnginePlan plan)
     : plan_(std::move(plan)),
       models_(MakeModels(plan_.models)),
+      gate_(MakeGate(plan_)),
+      liveLane_(MakeLiveLane(plan_)),
       queue_({.lane = plan_.lane,
               .modelsCount = models_.size(),
               .clientItemsMax = plan_.queueItemsMax,
               .cpus = plan_.cpus,
               .limits =
                   [this](std::vector<ModelLimits>& limits) {
-                    for (std::size_t i = 0; i < limits.size(); ++i) limits[i] = models_[i]->Limits(plan_.lane);
-                  }}),
-      answers_(queue_, models_),
+                    for (std::size_t i = 0; i < limits.size(); ++i) {
+                      limits[i] = models_[i]->Limits(plan_.lane);
+                      if (gate_ != nullptr) limits[i].runNsMax >>= gate_->halvings();
+                    }
+                  },
+              .gate = gate_.get()}),
+      answers_(queue_, models_, liveLane_.get()),
       isolation_(plan_.cpus.size()),
       heartbeat_(plan_.heartbeatFd, plan_.cpus.size() + 1),
       watchdog_({.executorsCount = plan_.cpus.size(),
@@ -39,8 +61,10 @@ Engine::Engine(EnginePlan plan)
                  .onGiveUp = [this](std::size_t executor) { heartbeat_.Blame(executor); },
                  .onTick =
                      [this] {
-                       answers_.FailAll(queue_.TakeExpired(MonotonicNowNs()), ItemStatus::kDeadlineExceeded,
+                       const std::int64_t nowNs = MonotonicNowNs();
+                       answers_.FailAll(queue_.TakeExpired(nowNs), ItemStatus::kDeadlineExceeded,
                                         "the deadline passed while waiting");
+                       if (liveLane_ != nullptr) liveLane_->OnTick(nowNs);
                      }}) {
   for (std::size_t i = 0; i < plan_.cpus.size(); ++i) executors_.emplace_back([this, i] { ExecutorLoop(i); });
 }
@@ -146,7 +170,7 @@ void Engine::ExecutorLoop(std::size_t executor) {
     isolation_[executor] = std::move(tools);
   }
   BatchRunner runner({.lane = plan_.lane, .onGpu = plan_.onGpu, .executor = executor}, models_, answers_, watchdog_,
-                     heartbeat_);
+                     heartbeat_, liveLane_.get());
   while (true) {
     WorkQueue::Work work = queue_.Take(executor);
     if (work.IsNone()) return;

@@ -13,6 +13,8 @@
 
 #include "isolation/thread_isolation.h"
 #include "item.h"
+#include "lane/lane_gate.h"
+#include "lane/live_lane.h"
 #include "run/answers.h"
 #include "run/heartbeat.h"
 #include "run/served_model.h"
@@ -28,14 +30,18 @@ struct EnginePlan {
   std::size_t queueItemsMax = 1024;  // per client
   // Runs wait for another device: the CPU time of their threads says nothing about them.
   bool onGpu = false;
-  int heartbeatFd = -1;              // the file of the Heartbeat; negative: none
+  int heartbeatFd = -1;  // the file of the Heartbeat; negative: none
+  // Pages of the lane control: this worker's own, empty for none, and those of the workers of the other lane beside it.
+  std::string lanePagePath{};
+  std::vector<std::string> otherLanePagePaths{};
 };
 
 // Serving -> Draining (Drain: new items are refused) -> Closed (Close: the same). OnItem, OnCancel and OnClientGone may
 // be called in every state, by one thread; everything else from any thread.
 class Engine : public ItemSink {
  public:
-  // Starts the executors. Every model is loading until LoadModels comes to it.
+  // Starts the executors. Every model is loading until LoadModels comes to it. Throws std::system_error when a page
+  // cannot be had.
   explicit Engine(EnginePlan plan);
   // As Close.
   ~Engine() override;
@@ -80,6 +86,8 @@ class Engine : public ItemSink {
 
   const EnginePlan plan_;
   ServedModels models_;
+  const std::unique_ptr<LaneGate> gate_;      // null in the realtime lane, or without lane control
+  const std::unique_ptr<LiveLane> liveLane_;  // null in the batch lane, or without lane control
   WorkQueue queue_;
   const Answers answers_;
   std::atomic<bool> stopsLoading_{false};

@@ -28,12 +28,12 @@ void ModelCosts::SetGrid(CostGrid grid) {
   told_ = tracker_.ratio();
 }
 
-double ModelCosts::Observe(std::int64_t rows, std::int64_t length, std::int64_t measuredNs) {
+ModelCosts::Observation ModelCosts::Observe(std::int64_t rows, std::int64_t length, std::int64_t measuredNs) {
   const std::scoped_lock lock(mutex_);
   const double tableNs = table_->RunNs(rows, length);
   const double expectedNs = tableNs * tracker_.ratio().median;
   tracker_.Observe(tableNs, static_cast<double>(measuredNs));
-  return static_cast<double>(measuredNs) / expectedNs;
+  return {.ofExpected = static_cast<double>(measuredNs) / expectedNs, .tableNs = tableNs};
 }
 
 std::int64_t ModelCosts::HangNs(std::int64_t rows, std::int64_t length) const {

@@ -23,9 +23,12 @@ class ModelCosts {
   // is wrong with the grid.
   void SetGrid(CostGrid grid);
 
-  // Learns from a run of `rows` rows padded to `length` tokens each; below 1 counts as 1. Returns the measured cost
-  // divided by what was expected before.
-  double Observe(std::int64_t rows, std::int64_t length, std::int64_t measuredNs);
+  struct Observation {
+    double ofExpected = 1;  // the measured cost, divided by what was expected before
+    double tableNs = 0;     // what the table says
+  };
+  // Learns from a run of `rows` rows padded to `length` tokens each; below 1 counts as 1.
+  Observation Observe(std::int64_t rows, std::int64_t length, std::int64_t measuredNs);
 
   // From how much CPU time on such a run counts as hung: kHangFactor times what one run in twenty exceeds, at least
   // kHangNsMin, so that noise ends no short run. Unlimited until costs were measured.

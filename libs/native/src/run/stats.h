@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "item.h"
+#include "lane/service_times.h"
 
 namespace interleave {
 
@@ -40,6 +41,7 @@ struct ModelStats {
   std::atomic<std::uint64_t> formationNs{0};
   std::atomic<std::uint64_t> duplicates{0};  // items that joined the run of an equal one
   std::array<std::atomic<std::uint64_t>, kItemStatuses> items{};                    // answered, by ItemStatus
+  ServiceTimes service;  // of live items that were answered or whose deadline passed
 
   void CountItem(ItemStatus status) { items[static_cast<std::size_t>(status)].fetch_add(1, std::memory_order_relaxed); }
 

@@ -13,6 +13,9 @@ namespace {
 
 // Whoever measures waits for each result; more would be a mistake.
 constexpr std::size_t kProbesMax = 16;
+// How late an executor notices that it may take runs again: no other process can wake it. A waiting executor looks this
+// often only while there is work.
+constexpr auto kGatePoll = std::chrono::milliseconds(10);
 
 // A run answers all of a flight, so it is as urgent as the most urgent of them.
 void MakeAsUrgent(QueueEntry& entry, const Item& item) {
@@ -143,18 +146,38 @@ WorkQueue::Waiter* WorkQueue::CallWaiter() {
 // Precondition: `lock` holds mutex_.
 void WorkQueue::WaitForWork(std::unique_lock<std::mutex>& lock, std::size_t executor) {
   Waiter& waiter = waiters_[executor];
-  while (items_.empty() && probes_.empty() && !isClosed_) {
-    waiter.isCalled = false;
-    waiting_.push_back(executor);
-    waiter.wake.wait(lock, [&] { return waiter.isCalled || isClosed_; });
-    std::erase(waiting_, executor);  // still there when nobody but Close called
+  while (!isClosed_) {
+    if (items_.empty() && probes_.empty()) {
+      waiter.isCalled = false;
+      waiting_.push_back(executor);
+      waiter.wake.wait(lock, [&] { return waiter.isCalled || isClosed_; });
+      std::erase(waiting_, executor);  // still there when nobody but Close called
+    } else if (options_.gate == nullptr || options_.gate->MayBegin(executor, MonotonicNowNs())) {
+      return;
+    } else {
+      WaitForGate(lock, executor);
+    }
   }
+}
+
+// Precondition: `lock` holds mutex_ and there is work. Calls another executor for it, which may have what this one has not.
+void WorkQueue::WaitForGate(std::unique_lock<std::mutex>& lock, std::size_t executor) {
+  if (Waiter* other = CallWaiter()) other->wake.notify_one();
+  waiters_[executor].wake.wait_for(lock, kGatePoll, [this] { return isClosed_; });
 }
 
 WorkQueue::Work WorkQueue::Take(std::size_t executor) {
   std::unique_lock lock(mutex_);
   predictedEndNs_[executor] = 0;
+  if (options_.gate != nullptr) options_.gate->Ended(executor, MonotonicNowNs());
   WaitForWork(lock, executor);
+  Work work = TakeWork(executor);
+  const bool runs = !work.batch.empty() || work.probe;
+  if (options_.gate != nullptr && runs) options_.gate->Began(executor);
+  return work;
+}
+
+WorkQueue::Work WorkQueue::TakeWork(std::size_t executor) {
   Work work;
   if (items_.empty() && !probes_.empty()) {
     work.probe = std::move(probes_.front());

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "coalesce/coalescer.h"
+#include "lane/lane_gate.h"
 #include "run/flights.h"
 #include "run/queued_item.h"
 #include "run/stats.h"
@@ -45,6 +46,8 @@ struct WorkQueueOptions {
   std::vector<int> cpus{};
   // Fills in the limits of every model, by index; called with the queue locked, must be quick.
   std::function<void(std::vector<ModelLimits>&)> limits;
+  // Null: every executor may take a run at any time. Outlives the queue.
+  LaneGate* gate = nullptr;
 };
 
 // Thread-safe. Never answers an item itself: what must be answered is handed to the caller, who does so without the
@@ -72,7 +75,7 @@ class WorkQueue {
     std::int64_t formationNs = 0;     // how long the policy took to choose the batch
     bool IsNone() const { return batch.empty() && expired.empty() && !probe; }
   };
-  // Waits for work; none exactly when the queue is closed and empty. `executor` is a position in `cpus`; each one calls
+  // Waits for work, and until the gate lets the executor have it; none exactly when the queue is closed and empty. `executor` is a position in `cpus`; each one calls
   // from its own thread, and whatever it ran is over.
   Work Take(std::size_t executor);
 
@@ -111,12 +114,14 @@ class WorkQueue {
 
   Waiter* CallWaiter();
   void WaitForWork(std::unique_lock<std::mutex>& lock, std::size_t executor);
+  void WaitForGate(std::unique_lock<std::mutex>& lock, std::size_t executor);
   template <class Predicate>
   std::vector<QueuedItem> RemoveIf(Predicate predicate);
   void Insert(QueuedItem queued);
   QueuedItem RemoveAt(std::size_t index);
   QueuedItem RemoveOrReplaceAt(std::size_t index);
   std::vector<QueuedItem> RemoveExpired(std::int64_t nowNs);
+  Work TakeWork(std::size_t executor);
   void RemoveBatch(std::size_t executor, std::int64_t nowNs, Work& work);
   // What the runs under way still have to do, by their predictions.
   std::int64_t RunningNs(std::int64_t nowNs) const;

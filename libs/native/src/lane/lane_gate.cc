@@ -1,0 +1,77 @@
+#include "lane/lane_gate.h"
+
+#include <algorithm>
+#include <ctime>
+#include <utility>
+
+namespace interleave {
+namespace {
+
+constexpr auto kRelaxed = std::memory_order_relaxed;
+// Of 100 ms; less than that only costs throughput.
+constexpr std::uint32_t kHalvingsMax = 6;
+
+std::int64_t ThreadCpuNs() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+}  // namespace
+
+LaneAllowance AllowanceOf(const LanePage::Control& control, const std::vector<MappedLanePage>& guards,
+                          std::size_t executorsCount, std::int64_t nowNs) {
+  LaneAllowance allowance{.executors = executorsCount};
+  for (const MappedLanePage& guard : guards) {
+    if (guard->guard.untilNs.load(kRelaxed) <= nowNs) continue;
+    const std::size_t withdrawn = std::min<std::size_t>(guard->guard.withdrawn.load(kRelaxed), executorsCount - 1);
+    allowance.executors = std::min(allowance.executors, executorsCount - withdrawn);
+  }
+  if (control.untilNs.load(kRelaxed) <= nowNs) return allowance;
+  const std::size_t withheld = std::min<std::size_t>(control.withheld.load(kRelaxed), executorsCount);
+  allowance.executors = std::min(allowance.executors, executorsCount - withheld);
+  allowance.isHeldOff = control.heldOffSinceNs.load(kRelaxed) != 0;
+  allowance.halvings = std::min(control.halvings.load(kRelaxed), kHalvingsMax);
+  allowance.floorShare = static_cast<double>(std::min(control.floorPermille.load(kRelaxed), 1000U)) / 1000;
+  return allowance;
+}
+
+void FloorCredit::Earn(std::int64_t nowNs, double rate) {
+  if (atNs_ != 0) creditNs_ = std::min(kDueNs, creditNs_ + rate * static_cast<double>(nowNs - atNs_));
+  atNs_ = nowNs;
+}
+
+LaneGate::LaneGate(MappedLanePage own, std::vector<MappedLanePage> guards, std::size_t executorsCount)
+    : own_(std::move(own)), guards_(std::move(guards)), runs_(executorsCount) {
+  own_->activity.running.store(0, kRelaxed);
+  own_->activity.executors.store(static_cast<std::uint32_t>(executorsCount), kRelaxed);
+  own_->activity.allowed.store(static_cast<std::uint32_t>(executorsCount), kRelaxed);
+}
+
+bool LaneGate::MayBegin(std::size_t executor, std::int64_t nowNs) {
+  const LaneAllowance allowance = AllowanceOf(own_->control, guards_, runs_.size(), nowNs);
+  own_->activity.allowed.store(static_cast<std::uint32_t>(allowance.executors), kRelaxed);
+  halvings_ = allowance.halvings;
+  floor_.Earn(nowNs, allowance.floorShare * static_cast<double>(runs_.size()));
+  isFloor_ = allowance.executors == 0;
+  if (allowance.isHeldOff) return false;
+  return isFloor_ ? executor == 0 && floor_.IsDue() : executor < allowance.executors;
+}
+
+void LaneGate::Began(std::size_t executor) {
+  runs_[executor] = {.isUnderWay = true, .floorCpuNs = isFloor_ ? ThreadCpuNs() : 0};
+  own_->activity.runs.fetch_add(1, kRelaxed);
+  if (isFloor_) own_->activity.floorRuns.fetch_add(1, kRelaxed);
+  own_->activity.running.fetch_add(1, kRelaxed);
+}
+
+void LaneGate::Ended(std::size_t executor, std::int64_t nowNs) {
+  Run& run = runs_[executor];
+  if (!run.isUnderWay) return;
+  if (run.floorCpuNs != 0) floor_.Spend(ThreadCpuNs() - run.floorCpuNs);
+  run = {};
+  own_->activity.lastEndNs.store(nowNs, kRelaxed);
+  own_->activity.running.fetch_sub(1, std::memory_order_release);  // pairs with Neighbours
+}
+
+}  // namespace interleave

@@ -1,0 +1,37 @@
+#include "lane/lane_page.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+#include "channel/fd.h"
+
+namespace interleave {
+
+MappedLanePage::MappedLanePage(const std::string& path) {
+  const Fd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  // Any other process that is first sets the same size.
+  if (!fd.valid() || ftruncate(fd.get(), kLanePageBytes) != 0) {
+    throw std::system_error(errno, std::generic_category(), path);
+  }
+  void* data = mmap(nullptr, kLanePageBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+  if (data == MAP_FAILED) throw std::system_error(errno, std::generic_category(), path);
+  page_ = static_cast<LanePage*>(data);
+}
+
+MappedLanePage::MappedLanePage(MappedLanePage&& other) noexcept : page_(std::exchange(other.page_, nullptr)) {}
+
+MappedLanePage& MappedLanePage::operator=(MappedLanePage&& other) noexcept {
+  std::swap(page_, other.page_);
+  return *this;
+}
+
+MappedLanePage::~MappedLanePage() {
+  if (page_ != nullptr) munmap(page_, kLanePageBytes);
+}
+
+}  // namespace interleave

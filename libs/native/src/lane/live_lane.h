@@ -1,0 +1,32 @@
+// A live worker's side of the lane control: who is beside its runs, how long its items take, and the bandwidth guard.
+#pragma once
+
+#include <cstdint>
+
+#include "lane/bandwidth_guard.h"
+#include "lane/lane_page.h"
+#include "lane/neighbours.h"
+#include "lane/run_samples.h"
+
+namespace interleave {
+
+class LiveLane {
+ public:
+  LiveLane(MappedLanePage own, std::vector<MappedLanePage> batchPages, std::size_t modelsCount);
+
+  // Any thread, without a lock.
+  const Neighbours& neighbours() const { return neighbours_; }
+  // A run from `startedNs` until now took `cpuNs` of its thread; the table says `tableNs`.
+  void CountRun(std::size_t model, std::int64_t startedNs, std::int64_t cpuNs, double tableNs);
+
+  // Every 20 ms, on one thread.
+  void OnTick(std::int64_t nowNs);
+
+ private:
+  const MappedLanePage own_;
+  const Neighbours neighbours_;
+  RunSamples samples_;
+  BandwidthGuard guard_;
+};
+
+}  // namespace interleave
