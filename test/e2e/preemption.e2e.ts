@@ -49,7 +49,7 @@ describe('the wake-up self-test', () => {
       together = await prove(false);
       apart = await prove(true);
       rounds += 1;
-    } while (apart.verdict !== 'fails' && rounds < ROUNDS_MAX);
+    } while ((apart.verdict !== 'fails' || together.attempts === 0) && rounds < ROUNDS_MAX);
     console.info(`same session: p99 ${together.p99Ms} ms, ${together.verdict}; own session: p99 ${apart.p99Ms} ms, ${apart.verdict}`);
     expect(apart).toMatchObject({ verdict: 'fails', cause: 'autogroup', reason: expect.stringContaining('sched_autogroup_enabled=0') as string });
     expect(together.cause).not.toBe('autogroup');

@@ -26,7 +26,7 @@ describe('faults of a node under live load', () => {
     const { outcomes } = await underLiveLoad(stack, load, workers('SIGSTOP'));
     expect(failed(outcomes)).toEqual([]);
     const after = await realtimeWorkers(stack);
-    expect(after.reduce((sum, { restarts }) => sum + restarts, 0)).toBe(before.reduce((sum, { restarts }) => sum + restarts, 0) + 2);
+    expect(after.reduce((sum, { restarts }) => sum + restarts, 0)).toBeGreaterThanOrEqual(before.reduce((sum, { restarts }) => sum + restarts, 0) + 2);
     expect(stack.log()).toContain('has had no heartbeat for 2000 ms; it is killed');
   }, MINUTES_5);
 

@@ -101,6 +101,11 @@ describe('the HTTP server', () => {
     if (status === 405) expect(response.headers.get('allow')).toMatch(/POST|GET/);
   });
 
+  it.each(['PUT', 'PATCH', 'DELETE'])('reads no body of %s, whatever its type', async (method) => {
+    const response = await fetch(`${url}/v1/batches`, { method, body: '{ broken', headers: { 'content-type': 'application/json' } });
+    expect(response.status).toBe(405);
+  });
+
   it('hides what it did not expect', async () => {
     backend.refusal = new TypeError('secret detail') as never;
     const response = await post(PREDICT, instances(1));

@@ -1,12 +1,12 @@
 import { mkdirSync } from 'node:fs';
 import { Inject, Injectable } from '@nestjs/common';
 import { runPaths, type Config } from '@app/config';
-import type { Placement, PreemptionProof } from '@app/contracts';
+import type { Placement } from '@app/contracts';
 import { serveProcessStatus, type Logger, type ProcessStatusServer } from '@app/telemetry';
 import { autogroupEnabled, formatCpuList } from '@app/system';
 import { LaneControl } from './lane-control/lane-control';
 import { registerLaneControl } from './lane-control/lane-control-metrics';
-import { planNode } from './placement/plan-node';
+import { planNode, readNodeFacts, type NodePlan } from './placement/plan-node';
 import { readPlacement, writePlacement } from './placement/placement-file';
 import { preemptionOf } from './preemption';
 import { processSpecs } from './processes';
@@ -50,9 +50,10 @@ export class NodeScheduler {
     mkdirSync(runDir, { recursive: true, mode: 0o700 });
     lockDataDir(dataDir);
     const pidFiles = new PidFiles(runDir);
-    const preemption = await preemptionOf(planNode(this.config), runDir, pidFiles);
+    const facts = readNodeFacts(this.config);
+    const preemption = await preemptionOf(planNode(this.config, facts), runDir, pidFiles);
     this.log[preemption.verdict === 'holds' ? 'info' : 'warn']({ preemption }, preemption.reason);
-    const placement = this.place(preemption, pidFiles);
+    const placement = this.place(planNode(this.config, facts, preemption), pidFiles);
     const metrics = new SchedulerMetrics(() => supervisor.processes, placement, preemption);
     const supervisor = new Supervisor(processSpecs(this.config, placement), pidFiles, {
       log: this.log,
@@ -86,8 +87,7 @@ export class NodeScheduler {
   }
 
   /** What an earlier scheduler quarantined stays so while anything that it started runs. */
-  private place(preemption: PreemptionProof, pidFiles: PidFiles): Placement {
-    const { placement, topology, warnings } = planNode(this.config, preemption);
+  private place({ placement, topology, warnings }: NodePlan, pidFiles: PidFiles): Placement {
     for (const { id, class: partitionClass, cpus } of placement.partitions) {
       this.log.info({ partition: id, class: partitionClass, cpus }, `partition ${id}: ${partitionClass}, CPUs ${formatCpuList(cpus)} of ${formatCpuList(topology.effective)}`);
     }
@@ -111,7 +111,11 @@ export class NodeScheduler {
     if (quarantined === null) return;
     this.log.error(quarantined, `model ${blamed.name} version ${blamed.version} is ${quarantined.reason}`);
     placement.quarantined = [...this.quarantine.models()];
-    this.publish(placement);
+    try {
+      this.publish(placement);
+    } catch (error) {
+      this.log.error({ err: error }, 'the quarantine could not be written, so it holds from the next change of the placement on');
+    }
   }
 
   private publish(placement: Placement): void {

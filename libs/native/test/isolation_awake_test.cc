@@ -38,7 +38,13 @@ TEST(AwakeCpus, AsksTheKernelWhileItIsHeldAndEitherWorksOrSaysWhyNot) {
   cpus.Hold();
   EXPECT_LE(LatencyLimitUs(), 2);
   cpus.Release();
-  EXPECT_GE(LatencyLimitUs(), beforeUs);
+  // Others may have a wish for a moment.
+  bool isBack = false;
+  for (int i = 0; i < 100 && !isBack; ++i) {
+    isBack = LatencyLimitUs() >= beforeUs;
+    if (!isBack) usleep(100'000);
+  }
+  EXPECT_TRUE(isBack);
 }
 
 TEST(ChannelActivity, IsToldWhenSomethingComesAndWhenNothingHasComeForAWhile) {

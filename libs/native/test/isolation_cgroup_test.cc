@@ -75,6 +75,9 @@ TEST_F(Cgroup, OnlyAGroupOfTheBatchWorkerAloneBecomesIdle) {
   EXPECT_EQ(Read("/batch/cpu.idle"), "1");
   EXPECT_NE(MakeGroupIdle(root_, "/mixed", 41).find("other processes"), std::string::npos);
   EXPECT_EQ(Read("/mixed/cpu.idle"), "0\n");
+  Write("/parent/cpu.idle", "0\n");
+  Write("/parent/cgroup.procs", "");
+  EXPECT_NE(MakeGroupIdle(root_, "/parent", 41).find("groups below"), std::string::npos);
   EXPECT_NE(MakeGroupIdle(root_, "/old", 41).find("no cpu.idle"), std::string::npos);
 }
 

@@ -191,12 +191,26 @@ TEST_F(GatedQueueTest, AClosedQueueIsEmptiedWhateverTheGateSays) {
   EXPECT_TRUE(queue_.WaitUntilIdle(60'000 * kMs));
 }
 
+TEST_F(LaneGateTest, TheFloorBeginsToEarnWhenTheGateClosesAndPaysForNoMeasurement) {
+  constexpr auto kRows = LaneGate::Wanted::kRows;
+  LaneGate gate(pages_.Open("batch"), {}, 2);
+  control_->control.floorPermille = 100;
+  control_->control.untilNs = kForever;
+  ASSERT_TRUE(gate.MayBegin(0, kRows, 1 * kMs));
+  ASSERT_TRUE(gate.MayBegin(0, kRows, 60'000 * kMs));
+  control_->control.withheld = 2;
+  EXPECT_FALSE(gate.MayBegin(0, kRows, 60'001 * kMs)) << "paid with what was earned while it was open";
+  EXPECT_FALSE(gate.MayBegin(0, LaneGate::Wanted::kMeasurement, 61'000 * kMs));
+  EXPECT_FALSE(gate.MayBegin(1, kRows, 61'000 * kMs));
+  EXPECT_TRUE(gate.MayBegin(0, kRows, 61'000 * kMs));
+}
+
 TEST_F(LaneGateTest, ARunIsSeenFromItsBeginningToItsEnd) {
   control_->activity.running = 7;  // left by a process that died
   LaneGate gate(pages_.Open("batch"), {}, 2);
   const Neighbours neighbours(pages_.OpenAll({"batch"}));
   EXPECT_FALSE(neighbours.HasRunSince(0));
-  ASSERT_TRUE(gate.MayBegin(1, 10));
+  ASSERT_TRUE(gate.MayBegin(1, LaneGate::Wanted::kRows, 10));
   gate.Began(1);
   EXPECT_TRUE(neighbours.HasRunSince(20));
   EXPECT_EQ(neighbours.CompanySince(20, 25), Company::kShared);

@@ -97,6 +97,16 @@ TEST_F(GuardTest, ToleratesTheNoiseOfItsMachine) {
   EXPECT_LT(withdrawnTicks_, 600 * 50 / 100) << "of the time, in ticks";
 }
 
+TEST_F(GuardTest, LearnsAnewWhenTheTableIsAnotherOne) {
+  Run(10, true, None);
+  for (int tick = 0; tick < 100; ++tick) {
+    nowNs_ += kTickNs;
+    for (int i = 0; i < 8; ++i) guard_.OnRun({.model = 0, .table = 1, .isQuiet = false, .ofTable = 3});
+    guard_.OnTick(nowNs_, kExecutors);
+  }
+  EXPECT_EQ(guard_.withdrawals(), 0U);
+}
+
 TEST_F(GuardTest, WithdrawsNothingFromASingleExecutor) {
   Run(10, true, None);
   for (int tick = 0; tick < 100; ++tick) {
@@ -126,9 +136,10 @@ TEST(RunSamplesTest, ComeBackAsTheyWere) {
     ++count;
   });
   EXPECT_EQ(count, 128);
-  samples.Put({.model = 65535, .isQuiet = true, .ofTable = 1.25F});
+  samples.Put({.model = 65535, .table = 255, .isQuiet = true, .ofTable = 1.25F});
   samples.TakeAll([&](const RunSample& sample) {
     EXPECT_EQ(sample.model, 65535);
+    EXPECT_EQ(sample.table, 255);
     EXPECT_TRUE(sample.isQuiet);
     EXPECT_EQ(sample.ofTable, 1.25F);
     ++count;

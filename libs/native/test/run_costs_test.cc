@@ -47,6 +47,7 @@ TEST(ModelCosts, SayFromWhenOnARunHangs) {
   costs.SetGrid(Grid(1e6));
   EXPECT_EQ(costs.HangNs(1, 8), ModelCosts::kHangNsMin) << "noise may lengthen a short run";
   costs.SetGrid(Grid(1e9));
+  EXPECT_EQ(costs.HangNs(1, 4096), std::numeric_limits<std::int64_t>::max()) << "longer than what was measured";
   EXPECT_NEAR(static_cast<double>(costs.HangNs(1, 16)), 2e9 * costs.Now().ratio.high * ModelCosts::kHangFactor, 1e6);
 }
 

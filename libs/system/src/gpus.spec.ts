@@ -54,7 +54,7 @@ describe('GPUs of a machine', () => {
   });
 
   it('are none where the tool does not end', () => {
-    expect(gpuInventoryOf({ query: { status: null, stdout: '', stderr: '' }, list: null, mpsControl: null }).problem).toMatch(/failed \(no answer in 30 s\): it said nothing/);
+    expect(gpuInventoryOf({ query: { status: null, stdout: '', stderr: '' }, list: null, mpsControl: null }).problem).toMatch(/failed \(no answer in 10 s\): it said nothing/);
   });
 
   it('every recorded machine has either devices or a problem', () => {

@@ -51,7 +51,7 @@ export interface GpuFacts {
 export const GPU_FIELDS = ['index', 'uuid', 'name', 'memory.total', 'compute_mode', 'mig.mode.current', 'driver_version'] as const;
 const NO_TOOL = 'nvidia-smi was not found, so this machine has no NVIDIA GPU or no driver for it; install the driver';
 /** Without persistence mode the driver is initialised by each call, which takes seconds. */
-const TIMEOUT_MS = 30_000;
+const TIMEOUT_MS = 10_000;
 const MIB = 1024 * 1024;
 
 /** Asks this machine's tools; blocks for as long as they take. `searchPath` has the form of PATH. */

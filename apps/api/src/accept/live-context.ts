@@ -13,8 +13,8 @@ export interface LiveContext {
   model: string;
   /** Code of the error that was answered; null when none was. */
   errorCode: ErrorCode | null;
-  /** Told when the connection closes while its items are in flight. */
-  hangUp: HangUp | null;
+  /** Told when the connection closes. */
+  readonly hangUp: HangUp;
   /** Null until it was answered. */
   timing: LiveTiming | null;
 }

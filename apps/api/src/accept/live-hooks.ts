@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Admission } from '../admission/admission';
 import type { LiveMetrics } from '../metrics/live-metrics';
 import { callerOptions } from './caller-options';
+import { HangUp } from './hang-up';
 import type { LiveContext, LiveEndpoint } from './live-context';
 
 declare module 'fastify' {
@@ -33,11 +34,11 @@ export function addLiveHooks(fastify: FastifyInstance, { admission, backend, met
   fastify.addHook('onRequest', (request, reply, done) => {
     const endpoint = request.routeOptions.config.live;
     if (endpoint === undefined) return done();
-    const live: LiveContext = { endpoint, arrivedMs: performance.now(), model: '', errorCode: null, hangUp: null, timing: null };
+    const live: LiveContext = { endpoint, arrivedMs: performance.now(), model: '', errorCode: null, hangUp: new HangUp(), timing: null };
     request.live = live;
     // Unlike Fastify's onResponse, `close` also comes when the caller hangs up.
     reply.raw.once('close', () => {
-      live.hangUp?.abort();
+      live.hangUp.abort();
       metrics.finished(live, reply.raw.writableFinished ? reply.statusCode : HUNG_UP);
     });
     try {

@@ -7,7 +7,6 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Admission } from '../admission/admission';
 import { BACKEND, CONFIG } from '../parts';
 import { callerOptions } from './caller-options';
-import { HangUp } from './hang-up';
 import type { LiveContext } from './live-context';
 import { liveTiming, serverTiming } from './live-timing';
 
@@ -48,7 +47,6 @@ export class LiveService {
     if (timeoutMs <= 0) throw new InterleaveError('deadline_exceeded', 'The time for the answer was over before the request could be queued');
     const items = prepared.items.length;
     this.admission.admit(items);
-    live.hangUp = new HangUp();
     let answered = false;
     try {
       const results = await this.backend.infer({
@@ -62,7 +60,6 @@ export class LiveService {
       answered = true;
       return results.map(resultOrThrow);
     } finally {
-      live.hangUp = null;
       this.admission.release(items, answered);
     }
   }

@@ -3,6 +3,7 @@ import type { Config } from '@app/config';
 import type { ModelCatalog } from '@app/models';
 import { parseJsonBody, prepare, splitInferBody, type Endpoint, type Limits, type PreparedRequest } from '@app/protocols';
 import { Inject, Injectable } from '@nestjs/common';
+import { mediaType } from '../http/media-type';
 import { unsupportedMediaType } from '../http/error-answer';
 import { CATALOG, CONFIG } from '../parts';
 
@@ -31,7 +32,7 @@ export class Preparer {
       const { body, binary } = splitInferBody(bytes, headerLength === undefined ? null : String(headerLength));
       return prepare(endpoint, body, binary, this.catalog, this.limits);
     }
-    if (headers['content-type']?.startsWith('application/octet-stream')) throw unsupportedMediaType('application/octet-stream');
+    if (mediaType(headers) === 'application/octet-stream') throw unsupportedMediaType('application/octet-stream');
     return prepare(endpoint, parseJsonBody(bytes), null, this.catalog, this.limits);
   }
 }

@@ -28,7 +28,7 @@ export async function acceptUploads(fastify: FastifyInstance): Promise<void> {
 export async function receiveUpload(service: BatchService, request: FastifyRequest): Promise<FileObject> {
   const upload = new Reception(service, Number(request.headers['content-length'] ?? 0));
   try {
-    const type = mediaType(request);
+    const type = mediaType(request.headers);
     if (type === FORM) await receiveForm(upload, request);
     else if (NDJSON.includes(type)) await receiveRows(upload, request);
     else throw new InterleaveError('unsupported_media_type', `Content-Type: expected ${FORM} or ${NDJSON[0]}; send the file as a form with the fields "purpose" and "file"`);

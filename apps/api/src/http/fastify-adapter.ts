@@ -52,7 +52,8 @@ export function createFastifyAdapter(config: Config): FastifyAdapter {
  * for a bound AsyncResource (Node 20).
  */
 function readBodiesRaw(fastify: FastifyInstance, bodies: BodyReader): void {
-  for (const method of ['POST', 'DELETE']) fastify.addHttpMethod(method, { hasBody: false, overrideExisting: true });
+  fastify.removeAllContentTypeParsers();
+  for (const method of fastify.supportedMethods) fastify.addHttpMethod(method, { hasBody: false, overrideExisting: true });
   fastify.decorateRequest('heldBodyBytes', 0);
   fastify.decorateRequest('isBodyCutOff', false);
   fastify.decorateRequest('readBody', async function (this: FastifyRequest): Promise<Buffer> {
@@ -70,7 +71,7 @@ function readBodiesRaw(fastify: FastifyInstance, bodies: BodyReader): void {
 
 /** Some Triton clients send no Content-Type. */
 function refuseUnreadable(request: FastifyRequest): void {
-  const type = mediaType(request);
+  const type = mediaType(request.headers);
   if (type !== '' && !READABLE.has(type)) throw unsupportedMediaType(type);
   const encoding = request.headers['content-encoding'];
   if (encoding === undefined || encoding === 'identity') return;

@@ -46,7 +46,7 @@ function judgeIsolation({ workers }: RunningNode): Finding {
   }
   const executors = workers.reduce((sum, worker) => sum + worker.executors.length, 0);
   if (lacking.size === 0) return ok('isolation', `all tools are active on ${executors} executors of ${workers.length} workers`);
-  return degraded('isolation', [...lacking].join('; '), 'permit these calls in the sandbox or container (seccomp profile, CAP_SYS_NICE)');
+  return degraded('isolation', [...lacking].join('; '), 'permit these calls in the sandbox or container (seccomp profile, CAP_SYS_NICE); idle-latency wants root and /dev/cpu_dma_latency, or realtime.awakeMs: 0');
 }
 
 export async function checkRunning({ runDir }: Pick<Config, 'runDir'>): Promise<Finding[]> {

@@ -9,15 +9,26 @@ export interface NodePlan extends PlacementPlan {
   topology: Topology;
 }
 
+/** What there is to plan with. */
+export interface NodeFacts {
+  topology: Topology;
+  gpus: GpuInventory;
+  models: PlaceableModel[];
+  warnings: string[];
+}
+
+export function readNodeFacts(config: Config): NodeFacts {
+  const { models, warnings } = laneModels(config);
+  return { topology: readTopology(), gpus: gpusFor(config, models), models, warnings };
+}
+
 /**
  * The plan for this machine and its models; without a proof, for a kernel that lets live executors preempt. Throws a
  * `PlacementError` for a configuration that cannot hold.
  */
-export function planNode(config: Config, preemption: PreemptionProof | null = null): NodePlan {
-  const topology = readTopology();
-  const { models, warnings } = laneModels(config);
-  const plan = planPlacement({ topology, gpus: gpusFor(config, models), config, models, socketPathOf: runPaths(config.runDir).workerSocket, preemption });
-  return { ...plan, warnings: [...warnings, ...plan.warnings], topology };
+export function planNode(config: Config, { warnings, ...facts }: NodeFacts, preemption: PreemptionProof | null = null): NodePlan {
+  const plan = planPlacement({ ...facts, config, socketPathOf: runPaths(config.runDir).workerSocket, preemption });
+  return { ...plan, warnings: [...warnings, ...plan.warnings], topology: facts.topology };
 }
 
 /** Asking takes seconds on some machines, so only where the answer is wanted. */

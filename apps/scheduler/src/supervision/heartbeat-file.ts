@@ -36,9 +36,8 @@ export class HeartbeatFile {
   /** For a worker to be started with `slotsCount` slots; it inherits `fd`. Falls back to `folder` without memory files. */
   static create(slotsCount: number, folder: string): HeartbeatFile {
     const buffer = bufferOf(slotsCount);
-    const fd = createUnnamed(MEMORY_FOLDER) ?? createUnnamed(folder);
+    const fd = createUnnamed(MEMORY_FOLDER, buffer) ?? createUnnamed(folder, buffer);
     if (fd === null) throw new Error(`neither ${MEMORY_FOLDER} nor ${folder} takes a file for the worker's heartbeat`);
-    writeSync(fd, buffer); // so that the memory is there: a hole that cannot be filled later would kill the worker
     return new HeartbeatFile(fd, buffer);
   }
 
@@ -68,13 +67,17 @@ export class HeartbeatFile {
 
 const bufferOf = (slotsCount: number): Buffer => Buffer.alloc((2 + 2 * slotsCount) * WORD_BYTES);
 
-function createUnnamed(folder: string): number | null {
+/** Filled at once, so that the memory is there: a hole that cannot be filled later would kill the worker. */
+function createUnnamed(folder: string, content: Buffer): number | null {
   const path = join(folder, `interleave-${process.pid}.heartbeat`);
+  let fd: number | null = null;
   try {
-    const fd = openSync(path, 'wx+', 0o600);
+    fd = openSync(path, 'wx+', 0o600);
     unlinkSync(path);
+    writeSync(fd, content);
     return fd;
   } catch {
+    if (fd !== null) closeSync(fd);
     return null;
   }
 }

@@ -33,6 +33,8 @@ class Chooser {
       : queue_(queue), nowNs_(nowNs), limits_(limits) {}
 
   Choice Realtime() {
+    aloneTableNs_.reserve(queue_.size());
+    for (const QueueEntry& entry : queue_) aloneTableNs_.push_back(AloneTableNs(entry));
     const std::vector<std::uint32_t> members = WithinReach();
     const double slackNs = SlackNs(members);
     PartitionRules rules{.nowNs = nowNs_, .keepsDeadlines = true, .waitingWeight = limits_.waitingWeight};
@@ -78,7 +80,7 @@ class Chooser {
     members.reserve(queue_.size());
     for (std::uint32_t i = 0; i < queue_.size(); ++i) {
       const QueueEntry& entry = queue_[i];
-      const double medianNs = AloneTableNs(entry) * limits_.models[entry.model].ratio.median;
+      const double medianNs = aloneTableNs_[i] * limits_.models[entry.model].ratio.median;
       if (entry.deadlineNs == 0 || medianNs <= static_cast<double>(entry.deadlineNs - nowNs_)) members.push_back(i);
     }
     if (members.empty()) {
@@ -96,7 +98,7 @@ class Chooser {
     for (const std::uint32_t index : members) {
       const QueueEntry& entry = queue_[index];
       if (entry.deadlineNs == 0) continue;
-      const double tableNs = AloneTableNs(entry);
+      const double tableNs = aloneTableNs_[index];
       const CostRatio ratio = limits_.models[entry.model].ratio;
       pending.push_back({static_cast<std::uint64_t>(std::max<std::int64_t>(0, entry.deadlineNs - nowNs_)) >> kSlackBits,
                          static_cast<double>(entry.deadlineNs - nowNs_) - tableNs * ratio.high,
@@ -164,6 +166,7 @@ class Chooser {
   const std::span<const QueueEntry> queue_;
   const std::int64_t nowNs_;
   const CoalesceLimits& limits_;
+  std::vector<double> aloneTableNs_;  // by position in the queue
   Groups groups_;
   std::vector<PlannedRun> runs_;
 };

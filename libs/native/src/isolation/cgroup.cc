@@ -70,9 +70,12 @@ std::string JoinMemoryGroup(const std::string& root, const std::string& ownGroup
 std::string MakeGroupIdle(const std::string& root, const std::string& group, pid_t pid) {
   const std::string folder = root + group;
   std::istringstream members(ReadText(folder + "/cgroup.procs"));
+  bool isMember = false;
   for (pid_t member = 0; members >> member;) {
     if (member != pid) return folder + " has other processes too";
+    isMember = true;
   }
+  if (!isMember) return folder + " has groups below it";
   if (access((folder + "/cpu.idle").c_str(), F_OK) != 0) return folder + " has no cpu.idle (Linux 5.15)";
   return WriteText(folder + "/cpu.idle", "1");
 }

@@ -30,11 +30,13 @@ struct MemoryUse {
 MemoryUse ReadUse(int statm) {
   char text[128] = {};
   long long resident = 0;
+  long long shared = 0;
   long long data = 0;
   if (pread(statm, text, sizeof(text) - 1, 0) <= 0) return {};
-  if (std::sscanf(text, "%*d %lld %*d %*d %*d %lld", &resident, &data) != 2) return {};
+  if (std::sscanf(text, "%*d %lld %lld %*d %*d %lld", &resident, &shared, &data) != 3) return {};
   const std::int64_t pageBytes = sysconf(_SC_PAGESIZE);
-  return {resident * pageBytes, data * pageBytes};
+  // Pages of files can be had back, and channels are their clients'.
+  return {(resident - shared) * pageBytes, data * pageBytes};
 }
 
 [[noreturn]] void End(const MemoryLimit& limit, std::int64_t residentBytes) {

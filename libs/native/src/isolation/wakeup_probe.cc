@@ -52,11 +52,11 @@ WakeupDelays MeasureWakeups(int cpu, std::size_t count, std::int64_t limitNs) {
     prctl(PR_SET_TIMERSLACK, 1UL);
     const std::int64_t endNs = NowNs() + limitNs;
     std::int64_t offsetNs = 0;
-    while (result.delaysNs.size() < count && NowNs() < endNs) {
+    do {
       offsetNs = (offsetNs + kSleepStepNs) % kSleepSpreadNs;
       result.delaysNs.push_back(LatenessNs(kSleepMinNs + offsetNs));
       SpinUntil(NowNs() + kWorkNs);
-    }
+    } while (result.delaysNs.size() < count && NowNs() < endNs);
   }).join();
   std::sort(result.delaysNs.begin(), result.delaysNs.end());
   return result;

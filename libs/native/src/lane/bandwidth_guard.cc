@@ -43,11 +43,13 @@ void QuantileTracker::Observe(double value) {
 }
 
 BandwidthGuard::BandwidthGuard(std::size_t modelsCount)
-    : quiet_(modelsCount, QuantileTracker(0.5, 0.002)), noise_(kNoiseQuantile, 0.004), silenceNs_(kSilenceNsMin) {}
+    : quiet_(modelsCount), noise_(kNoiseQuantile, 0.004), silenceNs_(kSilenceNsMin) {}
 
 void BandwidthGuard::OnRun(const RunSample& sample) {
   if (sample.model >= quiet_.size() || !(sample.ofTable > 0)) return;
-  QuantileTracker& quiet = quiet_[sample.model];
+  // Ratios to another table say nothing about this one.
+  if (quiet_[sample.model].table != sample.table) quiet_[sample.model] = {.table = sample.table};
+  QuantileTracker& quiet = quiet_[sample.model].logRatio;
   const double logRatio = std::log(static_cast<double>(sample.ofTable));
   if (sample.isQuiet) quiet.Observe(logRatio);
   if (quiet.count() < kQuietRunsMin) return;

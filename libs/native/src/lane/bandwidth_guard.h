@@ -48,6 +48,12 @@ class BandwidthGuard {
     std::int64_t openedNs = 0;
   };
 
+  // Of one model.
+  struct Quiet {
+    QuantileTracker logRatio{0.5, 0.002};  // to the table
+    std::uint8_t table = 0;
+  };
+
   bool Knows() const;
   double LogLimit() const;
   // The median of a window that is full; forgets one that has been open for too long.
@@ -56,7 +62,7 @@ class BandwidthGuard {
   void GiveBack(std::int64_t nowNs);
   void GiveUp(std::int64_t nowNs);
 
-  std::vector<QuantileTracker> quiet_;  // by model: log of the ratio to the table
+  std::vector<Quiet> quiet_;  // by model
   QuantileTracker noise_;               // of the medians of quiet windows
   Window quietWindow_;
   Window sharedWindow_;

@@ -45,17 +45,17 @@ LaneGate::LaneGate(MappedLanePage own, std::vector<MappedLanePage> guards, std::
     : own_(std::move(own)), guards_(std::move(guards)), runs_(executorsCount) {
   own_->activity.running.store(0, kRelaxed);
   own_->activity.executors.store(static_cast<std::uint32_t>(executorsCount), kRelaxed);
-  own_->activity.allowed.store(static_cast<std::uint32_t>(executorsCount), kRelaxed);
+  own_->activity.lastEndNs.store(0, kRelaxed);  // the clock may have begun anew since
 }
 
-bool LaneGate::MayBegin(std::size_t executor, std::int64_t nowNs) {
+bool LaneGate::MayBegin(std::size_t executor, Wanted wanted, std::int64_t nowNs) {
   const LaneAllowance allowance = AllowanceOf(own_->control, guards_, runs_.size(), nowNs);
-  own_->activity.allowed.store(static_cast<std::uint32_t>(allowance.executors), kRelaxed);
   halvings_ = allowance.halvings;
-  floor_.Earn(nowNs, allowance.floorShare * static_cast<double>(runs_.size()));
   isFloor_ = allowance.executors == 0;
+  floor_.Earn(nowNs, isFloor_ ? allowance.floorShare * static_cast<double>(runs_.size()) : 0);
   if (allowance.isHeldOff) return false;
-  return isFloor_ ? executor == 0 && floor_.IsDue() : executor < allowance.executors;
+  if (!isFloor_) return executor < allowance.executors;
+  return executor == 0 && wanted == Wanted::kRows && floor_.IsDue();
 }
 
 void LaneGate::Began(std::size_t executor) {

@@ -44,7 +44,9 @@ class LaneGate {
   // Resets what an earlier process left of the worker's own part of `own`.
   LaneGate(MappedLanePage own, std::vector<MappedLanePage> guards, std::size_t executorsCount);
 
-  bool MayBegin(std::size_t executor, std::int64_t nowNs);
+  // A measurement may cost seconds, for which the floor would be in debt for minutes: it waits.
+  enum class Wanted { kRows, kMeasurement };
+  bool MayBegin(std::size_t executor, Wanted wanted, std::int64_t nowNs);
   void Began(std::size_t executor);
   // Without effect for an executor that runs nothing.
   void Ended(std::size_t executor, std::int64_t nowNs);

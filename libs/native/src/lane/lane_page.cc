@@ -15,8 +15,10 @@ namespace interleave {
 MappedLanePage::MappedLanePage(const std::string& path) {
   const Fd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   // Any other process that is first sets the same size.
-  if (!fd.valid() || ftruncate(fd.get(), kLanePageBytes) != 0) {
-    throw std::system_error(errno, std::generic_category(), path);
+  if (!fd.valid()) throw std::system_error(errno, std::generic_category(), path);
+  // Not a hole: on a full disk the first write to it would end the process.
+  if (const int error = posix_fallocate(fd.get(), 0, kLanePageBytes); error != 0) {
+    throw std::system_error(error, std::generic_category(), path);
   }
   void* data = mmap(nullptr, kLanePageBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
   if (data == MAP_FAILED) throw std::system_error(errno, std::generic_category(), path);

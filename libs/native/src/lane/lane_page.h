@@ -27,7 +27,6 @@ struct LanePage {
     std::atomic<std::int64_t> lastEndNs;   // of a run
     std::atomic<std::uint64_t> runs;       // begun so far
     std::atomic<std::uint64_t> floorRuns;  // of those, begun while all executors were withheld
-    std::atomic<std::uint32_t> allowed;    // executors, as of the last look at the limits
   } activity;
   // In a live worker's page; written by its bandwidth guard.
   struct alignas(64) Guard {

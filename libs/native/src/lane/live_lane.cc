@@ -13,15 +13,17 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
 
 LiveLane::LiveLane(MappedLanePage own, std::vector<MappedLanePage> batchPages, std::size_t modelsCount)
     : own_(std::move(own)), neighbours_(std::move(batchPages)), guard_(modelsCount) {
+  own_->guard.untilNs.store(0, kRelaxed);
   own_->guard.withdrawn.store(0, kRelaxed);
   own_->guard.withdrawals.store(0, kRelaxed);
 }
 
-void LiveLane::CountRun(std::size_t model, std::int64_t startedNs, std::int64_t cpuNs, double tableNs) {
+void LiveLane::CountRun(std::size_t model, std::int64_t startedNs, double ofTable, std::uint8_t table) {
   if (neighbours_.IsEmpty()) return;
   samples_.Put({.model = static_cast<std::uint16_t>(model),
+                .table = table,
                 .isQuiet = !neighbours_.HasRunSince(startedNs),
-                .ofTable = static_cast<float>(static_cast<double>(cpuNs) / tableNs)});
+                .ofTable = static_cast<float>(ofTable)});
 }
 
 void LiveLane::OnTick(std::int64_t nowNs) {

@@ -16,8 +16,8 @@ class LiveLane {
 
   // Any thread, without a lock.
   const Neighbours& neighbours() const { return neighbours_; }
-  // A run from `startedNs` until now took `cpuNs` of its thread; the table says `tableNs`.
-  void CountRun(std::size_t model, std::int64_t startedNs, std::int64_t cpuNs, double tableNs);
+  // A run from `startedNs` until now took `ofTable` times the CPU time that table number `table` of its model says.
+  void CountRun(std::size_t model, std::int64_t startedNs, double ofTable, std::uint8_t table);
 
   // Every 20 ms, on one thread.
   void OnTick(std::int64_t nowNs);

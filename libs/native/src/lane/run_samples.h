@@ -11,6 +11,7 @@ namespace interleave {
 
 struct RunSample {
   std::uint16_t model = 0;
+  std::uint8_t table = 0;  // generation of the model's cost table
   bool isQuiet = false;   // no batch run was under way at any time of it
   float ofTable = 0;      // CPU time divided by what the cost table says
 };
@@ -20,7 +21,8 @@ class RunSamples {
  public:
   void Put(const RunSample& sample) {
     const std::uint64_t packed = std::uint64_t{std::bit_cast<std::uint32_t>(sample.ofTable)} |
-                                 std::uint64_t{sample.model} << 32 | std::uint64_t{sample.isQuiet} << 48 | kIsSet;
+                                 std::uint64_t{sample.model} << 32 | std::uint64_t{sample.isQuiet} << 48 |
+                                 std::uint64_t{sample.table} << 49 | kIsSet;
     cells_[next_.fetch_add(1, std::memory_order_relaxed) % kCells].store(packed, std::memory_order_relaxed);
   }
 
@@ -30,6 +32,7 @@ class RunSamples {
       if (cell.load(std::memory_order_relaxed) == 0) continue;
       const std::uint64_t packed = cell.exchange(0, std::memory_order_relaxed);
       use(RunSample{.model = static_cast<std::uint16_t>(packed >> 32),
+                    .table = static_cast<std::uint8_t>(packed >> 49),
                     .isQuiet = (packed >> 48 & 1) != 0,
                     .ofTable = std::bit_cast<float>(static_cast<std::uint32_t>(packed))});
     }

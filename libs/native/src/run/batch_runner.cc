@@ -148,7 +148,9 @@ void BatchRunner::CountRun(std::size_t index, std::int64_t startedNs, std::int64
   const auto seen =
       model.costs().Observe(layout_.rows, RowLength(), place_.lane == Lane::kBatch && !place_.onGpu ? cpuNs : elapsedNs);
   model.stats().CountCostRatio(seen.ofExpected);
-  if (liveLane_ != nullptr && !place_.onGpu) liveLane_->CountRun(index, startedNs, cpuNs, seen.tableNs);
+  if (liveLane_ != nullptr && !place_.onGpu) {
+    liveLane_->CountRun(index, startedNs, static_cast<double>(cpuNs) / seen.tableNs, seen.generation);
+  }
 }
 
 std::int64_t BatchRunner::HangNs(const ServedModel& model) const {

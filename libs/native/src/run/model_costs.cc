@@ -24,6 +24,7 @@ void ModelCosts::SetGrid(CostGrid grid) {
   const std::scoped_lock lock(mutex_);
   table_.swap(table);
   grid_.swap(kept);
+  ++generation_;
   tracker_ = {};
   told_ = tracker_.ratio();
 }
@@ -33,12 +34,12 @@ ModelCosts::Observation ModelCosts::Observe(std::int64_t rows, std::int64_t leng
   const double tableNs = table_->RunNs(rows, length);
   const double expectedNs = tableNs * tracker_.ratio().median;
   tracker_.Observe(tableNs, static_cast<double>(measuredNs));
-  return {.ofExpected = static_cast<double>(measuredNs) / expectedNs, .tableNs = tableNs};
+  return {.ofExpected = static_cast<double>(measuredNs) / expectedNs, .tableNs = tableNs, .generation = generation_};
 }
 
 std::int64_t ModelCosts::HangNs(std::int64_t rows, std::int64_t length) const {
   const std::scoped_lock lock(mutex_);
-  if (grid_ == nullptr) return std::numeric_limits<std::int64_t>::max();
+  if (grid_ == nullptr || length > grid_->lengths.back()) return std::numeric_limits<std::int64_t>::max();
   const double highNs = table_->RunNs(rows, length) * tracker_.ratio().high;
   return std::max(kHangNsMin, static_cast<std::int64_t>(kHangFactor * highNs));
 }

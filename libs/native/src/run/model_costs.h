@@ -26,12 +26,13 @@ class ModelCosts {
   struct Observation {
     double ofExpected = 1;  // the measured cost, divided by what was expected before
     double tableNs = 0;     // what the table says
+    std::uint8_t generation = 0;  // of the table: 0 is the analytic one
   };
   // Learns from a run of `rows` rows padded to `length` tokens each; below 1 counts as 1.
   Observation Observe(std::int64_t rows, std::int64_t length, std::int64_t measuredNs);
 
   // From how much CPU time on such a run counts as hung: kHangFactor times what one run in twenty exceeds, at least
-  // kHangNsMin, so that noise ends no short run. Unlimited until costs were measured.
+  // kHangNsMin, so that noise ends no short run. Unlimited until costs were measured, and beyond the lengths that were.
   std::int64_t HangNs(std::int64_t rows, std::int64_t length) const;
   static constexpr double kHangFactor = 5;
   static constexpr std::int64_t kHangNsMin = 1'000'000'000;
@@ -43,6 +44,7 @@ class ModelCosts {
   mutable std::mutex mutex_;  // guards the rest
   std::shared_ptr<const CostTable> table_ = CostTable::Analytic();
   std::shared_ptr<const CostGrid> grid_;
+  std::uint8_t generation_ = 0;
   RatioTracker tracker_;
   CostRatio told_;
 };

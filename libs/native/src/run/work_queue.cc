@@ -152,7 +152,9 @@ void WorkQueue::WaitForWork(std::unique_lock<std::mutex>& lock, std::size_t exec
       waiting_.push_back(executor);
       waiter.wake.wait(lock, [&] { return waiter.isCalled || isClosed_; });
       std::erase(waiting_, executor);  // still there when nobody but Close called
-    } else if (options_.gate == nullptr || options_.gate->MayBegin(executor, MonotonicNowNs())) {
+    } else if (options_.gate == nullptr ||
+               options_.gate->MayBegin(executor, items_.empty() ? LaneGate::Wanted::kMeasurement : LaneGate::Wanted::kRows,
+                                       MonotonicNowNs())) {
       return;
     } else {
       WaitForGate(lock, executor);
