@@ -17,8 +17,8 @@ const RUNNER_GC = '--single-threaded-gc';
 const API_HEAP_MIB = 1024;
 /** Half of the space for young objects: few collections while requests are answered, each about as long as a small one. */
 const API_YOUNG_MIB = 32;
-/** Added to the runner's nice value: tokenizing for the batch lane gives way to live requests, their executors (10) too. */
-const RUNNER_NICE = 15;
+/** Added to the nice value of what works for the batch lane: its tokenizing and channels give way to live executors (10) too. */
+const BATCH_NICE = 15;
 const TOKENIZER_THREADS_MAX = 4;
 
 /** The processes of this node in the order of starting, as far as this scheduler looks after them. */
@@ -32,7 +32,7 @@ export function processSpecs(config: Config, placement: Placement): ProcessSpec[
       kind: 'runner',
       main: 'scheduler/src/batch-lane/main.js',
       nodeOptions: [`--max-old-space-size=${RUNNER_HEAP_MIB}`, RUNNER_GC],
-      nice: RUNNER_NICE,
+      nice: BATCH_NICE,
       environment: { UV_THREADPOOL_SIZE: '4', RAYON_NUM_THREADS: tokenizerThreads },
     }),
     nodeSpec(config, {
@@ -51,6 +51,7 @@ function workerSpec(config: Config, plan: WorkerPlan): ProcessSpec {
     id: plan.id,
     kind: 'worker',
     main: 'worker/src/main.js',
+    nice: plan.lane === 'batch' ? BATCH_NICE : 0,
     args: ['--worker', plan.id, '--heartbeat-fd', String(HEARTBEAT_FD)],
     environment: { UV_THREADPOOL_SIZE: '2', ...gpuEnvironment(plan.gpu, plan.lane) },
   });
