@@ -93,7 +93,8 @@ class Chooser {
   // How long the executors may do something else and still keep every deadline, running the items one by one, the
   // earliest deadline first. Below 0: not every one can be kept. Infinite without deadlines.
   double SlackNs(std::span<const std::uint32_t> members) const {
-    std::vector<Pending> pending;
+    thread_local std::vector<Pending> pending;  // see radix_sort.h
+    pending.clear();
     pending.reserve(members.size());
     for (const std::uint32_t index : members) {
       const QueueEntry& entry = queue_[index];

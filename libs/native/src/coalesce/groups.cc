@@ -55,7 +55,8 @@ std::int64_t DueNs(const QueueEntry& entry, const CoalesceLimits& limits) {
 Groups GroupItems(std::span<const QueueEntry> queue, std::span<const std::uint32_t> members,
                   const CoalesceLimits& limits) {
   Groups groups;
-  std::vector<Sortable> items;
+  thread_local std::vector<Sortable> items;  // see radix_sort.h
+  items.clear();
   items.reserve(members.size());
   for (const std::uint32_t index : members) {
     if (IsAlone(queue[index], limits.models[queue[index].model])) {

@@ -10,10 +10,31 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
+struct LastRun {
+  std::size_t begin = 0;
+  double tableNs = 0;
+};
+
+// Of the group at hand.
+struct Memory {
+  std::vector<BatchShape> items;
+  std::vector<double> tableNsMax;  // what the lane and the item's deadline allow a shared run
+  // By the number of items: the least sum for the first so many, and the last run of that partition.
+  std::vector<double> sums;
+  std::vector<LastRun> lastRuns;
+};
+
 class Programme {
  public:
-  Programme(std::span<const QueueEntry> queue, std::span<const std::uint32_t> order, const PartitionRules& rules)
-      : queue_(queue), order_(order), rules_(rules) {}
+  Programme(std::span<const QueueEntry> queue, std::span<const std::uint32_t> order, const PartitionRules& rules,
+            Memory& memory)
+      : queue_(queue),
+        order_(order),
+        rules_(rules),
+        items_(memory.items),
+        tableNsMax_(memory.tableNsMax),
+        sums_(memory.sums),
+        lastRuns_(memory.lastRuns) {}
 
   // Appends the runs of one group, the shortest items first.
   void Solve(const Group& group, const ModelLimits& limits, std::vector<PlannedRun>& runs) {
@@ -36,11 +57,6 @@ class Programme {
   }
 
  private:
-  struct LastRun {
-    std::size_t begin = 0;
-    double tableNs = 0;
-  };
-
   void Gather(const Group& group, const ModelLimits& limits) {
     items_.clear();
     tableNsMax_.clear();
@@ -92,13 +108,12 @@ class Programme {
   const std::span<const QueueEntry> queue_;
   const std::span<const std::uint32_t> order_;
   const PartitionRules rules_;
-  // Of the group at hand; kept for their memory.
-  std::vector<BatchShape> items_;
-  std::vector<double> tableNsMax_;  // what the lane and the item's deadline allow a shared run
+  // See Memory.
+  std::vector<BatchShape>& items_;
+  std::vector<double>& tableNsMax_;
+  std::vector<double>& sums_;
+  std::vector<LastRun>& lastRuns_;
   bool isPlain_ = true;
-  // By the number of items: the least sum for the first so many, and the last run of that partition.
-  std::vector<double> sums_;
-  std::vector<LastRun> lastRuns_;
 };
 
 }  // namespace
@@ -106,7 +121,8 @@ class Programme {
 std::vector<PlannedRun> Partition(std::span<const QueueEntry> queue, const Groups& groups,
                                   std::span<const ModelLimits> models, const PartitionRules& rules) {
   std::vector<PlannedRun> runs;
-  Programme programme(queue, groups.order, rules);
+  thread_local Memory memory;  // see radix_sort.h
+  Programme programme(queue, groups.order, rules, memory);
   for (const Group& group : groups.groups) {
     programme.Solve(group, models[queue[groups.order[group.begin]].model], runs);
   }
