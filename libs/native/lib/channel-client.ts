@@ -52,8 +52,6 @@ interface Connection {
 export class ChannelClient {
   private state: 'idle' | 'connecting' | 'up' | 'waiting' | 'closed' = 'idle';
   private connection: Connection | null = null;
-  /** Distinguishes connections; an item that a worker refused need not be offered on the same connection again. */
-  private connectionNumber = 0;
   private backoffMs = BACKOFF_MIN_MS;
   private retryTimer: NodeJS.Timeout | null = null;
   private readonly receivers = new Map<number, AnswerReceiver>();
@@ -65,10 +63,6 @@ export class ChannelClient {
 
   get isUp(): boolean {
     return this.state === 'up';
-  }
-
-  get connectionId(): number {
-    return this.connectionNumber;
   }
 
   /** Items submitted and not yet answered. */
@@ -158,7 +152,6 @@ export class ChannelClient {
     }
     const report = parseReport(text);
     this.connection = { channel, socket, gathered: null };
-    this.connectionNumber += 1;
     this.backoffMs = BACKOFF_MIN_MS;
     this.state = 'up';
     socket.on('close', () => this.onClosed(socket, reason));

@@ -16,11 +16,6 @@ export function callerOptions(headers: IncomingHttpHeaders): CallerOptions {
   };
 }
 
-/** Bytes of the JSON part of a binary tensor request; null when the request is plain JSON. */
-export function inferenceHeaderBytes(headers: IncomingHttpHeaders): number | null {
-  return integerHeader(headers, 'inference-header-content-length', { min: 0, max: Number.MAX_SAFE_INTEGER });
-}
-
 function integerHeader(headers: IncomingHttpHeaders, name: string, range: { min: number; max: number }): number | null {
   const text = headers[name];
   if (text === undefined) return null;
