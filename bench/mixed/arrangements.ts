@@ -1,3 +1,4 @@
+import type { Layout } from '../support/layout';
 import type { NodeSpec } from './bench-node';
 
 /** What the batch lane runs beside the live model; null: nothing. */
@@ -13,23 +14,6 @@ export interface Cell {
 /** What `--arrangements` can name; the cells that a comparison needs besides are measured with it. */
 export const ARRANGEMENTS = ['interleave', 'no-priorities', 'split'] as const;
 export type Arrangement = (typeof ARRANGEMENTS)[number];
-
-export interface Layout {
-  /** Load generators, scheduler and, in the split layout, batch executors. */
-  systemCpu: number;
-  /** The executors' CPUs in every other layout. */
-  partitionCpus: number[];
-  /** Divided by the static split: half live, half batch. */
-  splitCpus: number[];
-}
-
-/** The first CPU is the system's. A partition of one CPU cannot be divided, so the split takes the system's CPU as well. */
-export function layoutOf(cpuCount: number): Layout {
-  if (cpuCount < 2) throw new Error(`expected at least 2 CPUs, one for the load generators and one for the executors, but received ${cpuCount}`);
-  const all = Array.from({ length: cpuCount }, (_, cpu) => cpu);
-  const partitionCpus = all.slice(1);
-  return { systemCpu: 0, partitionCpus, splitCpus: partitionCpus.length > 1 ? partitionCpus : all };
-}
 
 /** The live half of the static split: the later CPUs, which are not the system's. */
 export const liveHalf = ({ splitCpus }: Layout): number[] => splitCpus.slice(Math.floor(splitCpus.length / 2));

@@ -1,9 +1,10 @@
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { WorkerProcessStatus } from '@app/contracts';
 import { fetchProcessStatus } from '@app/telemetry';
 import { until, type ProcessState } from '../../test/support/stack';
+import { command, pinProcess } from '../support/layout';
 
 /** What distinguishes the nodes that are compared. */
 export interface NodeSpec {
@@ -55,7 +56,7 @@ export class BenchNode {
     const node = new BenchNode(spec, dataDir, up);
     try {
       await node.ready();
-      command('taskset', ['--all-tasks', '--cpu-list', '--pid', String(systemCpu), String(up.pid)]);
+      pinProcess(up.pid ?? 0, systemCpu);
       if (!spec.priorities) node.takePriorities();
     } catch (error) {
       await node.stop();
@@ -110,9 +111,4 @@ export function executorThreads(pid: number): string[] {
   const task = `/proc/${pid}/task`;
   if (!existsSync(task)) throw new Error(`worker ${pid} has ended`);
   return readdirSync(task).map((tid) => join(task, tid)).filter((dir) => readFileSync(join(dir, 'comm'), 'utf8').startsWith('executor-'));
-}
-
-function command(name: string, args: string[]): void {
-  const { status, stderr, error } = spawnSync(name, args, { encoding: 'utf8' });
-  if (status !== 0) throw new Error(`${name} ${args.join(' ')}: ${error?.message ?? stderr} (needs util-linux, and root to raise priorities)`);
 }

@@ -1,4 +1,5 @@
-import { cellsOf, layoutOf, liveHalf, type Cell } from './arrangements';
+import { layoutOf } from '../support/layout';
+import { cellsOf, liveHalf, type Cell } from './arrangements';
 import { chartOf } from './chart';
 import { figuresOf, type CellRounds } from './figures';
 import type { Measured } from './measure';

@@ -54,15 +54,16 @@ async function main(): Promise<void> {
   const mixes = Object.keys(LENGTH_MIXES).filter((name) => chosen.length === 0 || chosen.some((word) => name.startsWith(word)));
   const stack = await Stack.start({ models: [MODEL] });
   const cpuNumbers = cpus().map((_, index) => index);
-  const bare = new BareRunner({ modelPath: join(stack.dir, 'models', MODEL, 'model.onnx'), output: OUTPUT, cpus: cpuNumbers });
+  let bare: BareRunner | null = null;
   try {
+    bare = new BareRunner({ modelPath: join(stack.dir, 'models', MODEL, 'model.onnx'), output: OUTPUT, cpus: cpuNumbers });
     const transformers = await TransformersRunner.open(join(stack.dir, 'models', MODEL), cpuNumbers.length);
     await bare.setTable(await calibratedTable(stack, WORKER));
     console.log(`${MODEL}, ${ROWS} rows a mix, seed ${SEED}, ${rounds} rounds, executors and bare threads on CPUs ${cpuNumbers.join(', ')}`);
     await runBatch(stack, MODEL, rowsOf(mixes[0] ?? '', SEED + 1).slice(0, 64));
     for (const mix of mixes) report(await runMix({ stack, bare, transformers }, mix, rounds));
   } finally {
-    await bare.close();
+    await bare?.close();
     await stack.stop();
   }
 }

@@ -2,11 +2,11 @@ import { once } from 'node:events';
 import { infer } from '../support/infer-request';
 import { LENGTH_MIXES } from '../support/lengths';
 import { SeededRandom } from '../../test/support/tensors';
-import { summarize } from './load-steps';
+import { summarize, type StepTimes } from './load-steps';
 import { OpenLoop } from './open-loop';
 
 /** One load for the generator; the answer is a `Step`. */
-export interface Load {
+export interface Load extends StepTimes {
   url: string;
   model: string;
   output: string;
@@ -14,8 +14,6 @@ export interface Load {
   seed: number;
   load: number;
   perSecond: number;
-  durationMs: number;
-  deadlineMs: number;
 }
 
 const REQUESTS = 2000;
@@ -32,7 +30,7 @@ async function main(): Promise<void> {
   });
   const loop = new OpenLoop(load.url);
   const before = process.cpuUsage();
-  const outcomes = await loop.run(requests, { perSecond: load.perSecond, durationMs: load.durationMs, random });
+  const outcomes = await loop.run(requests, { perSecond: load.perSecond, durationMs: load.warmMs + load.durationMs, random });
   const { user, system } = process.cpuUsage(before);
   loop.close();
   process.send?.(summarize(load.load, outcomes, { ...load, generatorCpuMs: (user + system) / 1000 }));

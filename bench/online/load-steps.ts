@@ -1,7 +1,7 @@
 import { quantile } from '../support/statistics';
 import type { Outcome } from './open-loop';
 
-/** One offered load, as callers saw it. */
+/** One offered load, as callers saw it. Rates and times are those after the warm-up, during which the load generator compiles itself. */
 export interface Step {
   /** Of the capacity: bare session calls at the best batches. */
   load: number;
@@ -12,9 +12,9 @@ export interface Step {
   p99Ms: number;
   refused: number;
   refusalP99Ms: number;
-  /** Admitted, but answered after the deadline or not at all. */
+  /** Admitted, but answered after the deadline or not at all; warm-up included. */
   late: number;
-  /** Neither answered nor refused: must not happen. */
+  /** Neither answered nor refused, warm-up included: must not happen. */
   failed: number;
   /** CPU time of the load generator, of one CPU. */
   generatorCpuShare: number;
@@ -24,22 +24,32 @@ const OK = 200;
 const REFUSED = 429;
 const TOO_LATE = 504;
 
-export function summarize(load: number, outcomes: Outcome[], options: { durationMs: number; deadlineMs: number; generatorCpuMs: number }): Step {
-  const { durationMs, deadlineMs, generatorCpuMs } = options;
-  const answered = outcomes.filter(({ status }) => status === OK).map(({ latencyMs }) => latencyMs);
-  const refusals = outcomes.filter(({ status }) => status === REFUSED).map(({ latencyMs }) => latencyMs);
-  const expired = outcomes.filter(({ status }) => status === TOO_LATE).length;
-  const inTime = answered.filter((latencyMs) => latencyMs <= deadlineMs).length;
+export interface StepTimes {
+  /** From the first request on. */
+  warmMs: number;
+  durationMs: number;
+  deadlineMs: number;
+}
+
+export function summarize(load: number, outcomes: Outcome[], times: StepTimes & { generatorCpuMs: number }): Step {
+  const { warmMs, durationMs, deadlineMs, generatorCpuMs } = times;
+  const firstMs = (outcomes[0]?.dueMs ?? 0) + warmMs;
+  const steady = outcomes.filter(({ dueMs }) => dueMs >= firstMs);
+  const isInTime = ({ status, latencyMs }: Outcome): boolean => status === OK && latencyMs <= deadlineMs;
+  const answered = latencies(steady, OK);
+  const refusals = latencies(steady, REFUSED);
   return {
     load,
-    offeredPerSecond: (outcomes.length * 1000) / durationMs,
-    goodputPerSecond: (inTime * 1000) / durationMs,
+    offeredPerSecond: (steady.length * 1000) / durationMs,
+    goodputPerSecond: (steady.filter(isInTime).length * 1000) / durationMs,
     p50Ms: quantile(answered, 0.5),
     p99Ms: quantile(answered, 0.99),
     refused: refusals.length,
     refusalP99Ms: quantile(refusals, 0.99),
-    late: answered.length - inTime + expired,
-    failed: outcomes.length - answered.length - refusals.length - expired,
-    generatorCpuShare: generatorCpuMs / durationMs,
+    late: outcomes.filter((outcome) => outcome.status === TOO_LATE || (outcome.status === OK && !isInTime(outcome))).length,
+    failed: outcomes.filter(({ status }) => ![OK, REFUSED, TOO_LATE].includes(status)).length,
+    generatorCpuShare: generatorCpuMs / (warmMs + durationMs),
   };
 }
+
+const latencies = (outcomes: Outcome[], status: number): number[] => outcomes.filter((outcome) => outcome.status === status).map(({ latencyMs }) => latencyMs);

@@ -1,4 +1,5 @@
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { createInterface, type Interface } from 'node:readline';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
@@ -24,6 +25,7 @@ export class BareRunner {
   private readonly lines: Interface;
 
   constructor(options: { modelPath: string; output: string; cpus: number[] }) {
+    if (!existsSync(PROGRAM)) throw new Error(`${PROGRAM} is not built; start the benchmark with make bench, or build that target`);
     this.process = spawn(PROGRAM, [inspectRuntime(null).path, options.modelPath, options.output, ...options.cpus.map(String)], { stdio: ['pipe', 'pipe', 'inherit'] });
     this.lines = createInterface({ input: this.process.stdout });
     this.answers = this.lines[Symbol.asyncIterator]();

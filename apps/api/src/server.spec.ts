@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { InterleaveError } from '@app/contracts';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { Registry } from 'prom-client';
 import { Lifecycle } from './lifecycle';
 import type { Parts } from './parts';
 import { createServer } from './server';
@@ -40,6 +41,27 @@ describe('the HTTP server', () => {
     expect([response.status, await response.json()]).toEqual([200, { predictions: [[0, 0.5], [1, 0.5]] }]);
     expect(response.headers.get('x-request-id')).toBe('mine-1');
     expect(response.headers.get('server-timing')).toMatch(/^accept;dur=[\d.]+, tokenize;.*coalesce;dur=0.15, run;dur=2.5, respond;dur=[\d.]+, batch;desc="3 rows"$/);
+  });
+
+  it('closes connections past the limit, and takes others once there is room', async () => {
+    await app.close();
+    app = await createServer({ ...parts, registry: new Registry(), config: { ...parts.config, http: { ...parts.config.http, connectionsMax: 2 } } });
+    await app.listen(0, '127.0.0.1');
+    const address = Number(new URL(await app.getUrl()).port);
+    const open = (): Promise<Socket> => new Promise((resolve) => {
+      const socket = connect(address, '127.0.0.1', () => resolve(socket)).on('error', () => undefined);
+    });
+    const held = [await open(), await open()];
+    const third = await open();
+    await new Promise((resolve) => third.once('close', resolve));
+    held[0]?.destroy();
+    const answered = async (): Promise<boolean> => {
+      const socket = await open();
+      socket.write('GET /v2/health/live HTTP/1.1\r\nhost: x\r\n\r\n');
+      return new Promise((resolve) => socket.once('data', () => resolve(true)).once('close', () => resolve(false)));
+    };
+    while (!(await answered())) await new Promise((resolve) => setImmediate(resolve));
+    held[1]?.destroy();
   });
 
   it.each(['/v2/models/echo/infer', '/v2/models/echo/versions/1/infer'])('answers POST %s', async (path) => {

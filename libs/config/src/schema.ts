@@ -92,6 +92,8 @@ export const fileSchema = z.strictObject({
     .prefault({}),
   http: z
     .strictObject({
+      /** More are closed as they come. */
+      connectionsMax: positiveInt.max(1_000_000).default(8192),
       bodyBytesMax: positiveInt.default(64 * MiB),
       requestItemsMax: positiveInt.max(16_384).default(2048),
     })

@@ -61,6 +61,8 @@ export interface NativeAddon {
   costTableBestRowNs(table: CostTableHandle, length: number): number;
   /** As in src/coalesce/admission.h; whole ns. */
   admit(request: AdmissionRequest): NativeAdmission;
+  /** As in src/coalesce/admission.h: the wait factor for the next requests; whole ns. */
+  waitFactorAfter(sample: WaitSample): number;
   /** Loads ONNX Runtime with the checks of a worker's start, and keeps it loaded. Throws. */
   inspectRuntime(options: { ortLibraryPath: string }): NativeRuntime;
   /** A worker in virtual time; blocks. Throws a TypeError or RangeError that says what is wrong with trace or costs. */
@@ -145,6 +147,21 @@ export interface AdmissionRequest {
   executors: number;
   costHighNs: number;
   timeoutNs: number;
+  /** Of `waitFactorAfter`; 0: nothing was measured yet. */
+  waitFactor: number;
+}
+
+/** One admitted item that was answered, or that its deadline ended. */
+export interface WaitSample {
+  /** The backlog when it was admitted ÷ executors. */
+  waitNs: number;
+  costHighNs: number;
+  elapsedNs: number;
+  timeoutNs: number;
+  priority: number;
+  /** By which it was admitted, and before this call; 0: nothing was measured yet. */
+  admittedFactor: number;
+  waitFactor: number;
 }
 
 export interface NativeAdmission {

@@ -3,19 +3,19 @@ import { type ChannelItem, type Completion, ITEM_STATUSES } from './addon';
 import type { ChannelAnswer } from './channel-client';
 import { ChannelError } from './errors';
 import { decodeResult, encodeItem, responseBytesForPayload } from './item-codec';
+import { waitObserver } from './live-admission';
 import { ParkedItems, type PendingItem, tooLate } from './pending';
 import type { ReadyModel, WorkerSlot } from './worker-slot';
 
 /** Parked items are handed over in slices, so that one that does not fit costs little. */
 const SLICE_ITEMS_MAX = 64;
+const RAN_OR_EXPIRED: ReadonlySet<string | undefined> = new Set(['ok', 'deadline-exceeded']);
 const RETRY_MS = 50;
 const REFUSALS_MAX = 8;
 /** A suspect has a worker to itself for at most this long; then others may share it again. */
 const HOLD_MS_MAX = 2000;
 /** Among others, and twice alone: the first death alone may be chance, when someone kills workers or memory ran out. */
 const DEATHS_MAX = 3;
-/** The lowest priority that a channel can express. */
-const PRIORITY_MAX = 255;
 
 /** A worker that gets nothing new, so that it runs one suspect and nothing else of ours. */
 interface Hold {
@@ -59,10 +59,10 @@ export class Dispatcher {
     }
   }
 
-  /** Workers that can run this model version, the one with the fewest items in flight first. */
+  /** Workers that can run this model version, the one with the fewest items in flight for each executor first. */
   candidates(key: string): WorkerSlot[] {
     const ready = [...this.slots()].filter((slot) => slot.readyModel(key) !== null && !this.isHeld(slot));
-    return ready.sort((a, b) => a.inFlightItems - b.inFlightItems);
+    return ready.sort((a, b) => a.inFlightItems / a.executors - b.inFlightItems / b.executors);
   }
 
   /** Items of a model version that wait for a worker or for room. */
@@ -156,12 +156,14 @@ export class Dispatcher {
       const encoded = encode(item, model);
       return encoded === null ? [] : [{ item, encoded }];
     });
+    const observeWait = waitObserver(slot, model, items);
     while (batch.length > 0) {
       try {
         const itemIds = slot.submit(
           batch.map(({ encoded }) => encoded),
           batch.map(({ item }) => (answer) => {
             slot.backlogNs -= item.expectedNs;
+            observeWait(answer.kind === 'completed' && RAN_OR_EXPIRED.has(ITEM_STATUSES[answer.completion.status]));
             this.onAnswer(item, model.signature, answer);
           }),
         );
@@ -303,7 +305,7 @@ function encode(item: PendingItem, model: ReadyModel): ChannelItem | null {
     const { inputs, outputs, responseBytes } = encodeItem(item.item, model.signature);
     return {
       model: model.index,
-      priority: Math.min(item.request.priority, PRIORITY_MAX),
+      priority: item.request.priority,
       alone: item.deaths > 0,
       timeoutMs,
       outputs,

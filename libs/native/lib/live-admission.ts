@@ -2,7 +2,7 @@ import { InterleaveError } from '@app/contracts';
 import { loadAddon } from './addon';
 import { itemWeight } from './model-cost';
 import type { PendingItem } from './pending';
-import type { WorkerSlot } from './worker-slot';
+import type { ReadyModel, WorkerSlot } from './worker-slot';
 
 const NS_PER_MS = 1e6;
 const NS_PER_S = 1e9;
@@ -32,9 +32,8 @@ export function refuseWhatComesTooLate(slots: WorkerSlot[], key: string, items: 
 /** What the request costs at most on this worker; remembered as typical for its model. */
 function requestHighNs(slot: WorkerSlot, key: string, items: PendingItem[]): number {
   const model = slot.readyModel(key);
-  if (model === null || model.cost === null) return 0;
-  const { cost, signature } = model;
-  const highNs = items.reduce((sum, { item }) => sum + cost.highNs(itemWeight(item, signature)), 0) / executorsOf(slot);
+  if (model === null) return 0;
+  const highNs = highNsOf(slot, model, items);
   model.typicalHighNs += (model.typicalHighNs === 0 ? 1 : TYPICAL_WEIGHT) * (highNs - model.typicalHighNs);
   return highNs;
 }
@@ -49,16 +48,37 @@ export function refuseUnread(slots: WorkerSlot[], key: string | null, timeoutMs:
   refuseUnlessAny(slots, timeoutMs, (slot) => (key === null ? 0 : Math.min(highNsMax, slot.readyModel(key)?.typicalHighNs ?? 0)));
 }
 
-const executorsOf = (slot: WorkerSlot): number => Math.max(1, slot.plan.cpus.length);
+function highNsOf({ executors }: WorkerSlot, { cost, signature }: ReadyModel, items: PendingItem[]): number {
+  if (cost === null) return 0;
+  return items.reduce((sum, { item }) => sum + cost.highNs(itemWeight(item, signature)), 0) / executors;
+}
+
+/**
+ * Call before the items (of one request) join the backlog. Call the result whenever one of them leaves the worker, with
+ * whether by an answer or its deadline: the worker's next admissions then know how far predicted waits can be trusted.
+ */
+export function waitObserver(slot: WorkerSlot, model: ReadyModel, items: PendingItem[]): (hasEnded: boolean) => void {
+  const { timeoutMs, priority } = items[0]?.request ?? { timeoutMs: null, priority: 0 };
+  const waitNs = Math.round(slot.backlogNs / slot.executors);
+  if (timeoutMs === null || waitNs <= 0) return () => undefined;
+  const admittedMs = performance.now();
+  const admittedFactor = slot.waitFactor;
+  const costHighNs = Math.round(highNsOf(slot, model, items));
+  return (hasEnded) => {
+    const elapsedMs = performance.now() - admittedMs;
+    if (!hasEnded && elapsedMs < timeoutMs) return; // cancelled, or its worker died
+    const times = { waitNs, costHighNs, elapsedNs: Math.round(elapsedMs * NS_PER_MS), timeoutNs: Math.round(timeoutMs * NS_PER_MS) };
+    slot.waitFactor = loadAddon().waitFactorAfter({ ...times, priority, admittedFactor, waitFactor: slot.waitFactor });
+  };
+}
 
 function refuseUnlessAny(slots: WorkerSlot[], timeoutMs: number, costHighNs: (slot: WorkerSlot) => number): void {
   let retryAfterNs = Infinity;
   for (const slot of slots) {
-    const { backlogNs } = slot;
-    const executors = executorsOf(slot);
+    const { backlogNs, executors } = slot;
     if (backlogNs === 0) return;
     const timeoutNs = Math.max(1, Math.round(timeoutMs * NS_PER_MS));
-    const admission = loadAddon().admit({ backlogNs, executors, costHighNs: Math.round(costHighNs(slot)), timeoutNs });
+    const admission = loadAddon().admit({ backlogNs, executors, costHighNs: Math.round(costHighNs(slot)), timeoutNs, waitFactor: slot.waitFactor });
     if (admission.admitted) return;
     retryAfterNs = Math.min(retryAfterNs, admission.retryAfterNs < 0 ? backlogNs / executors : admission.retryAfterNs);
   }

@@ -38,6 +38,9 @@ export class PendingItem {
   }
 }
 
+/** The lowest priority that a channel can express. */
+const PRIORITY_MAX = 255;
+
 /** One call of `infer`: its items, its deadline, its promise. */
 export class PendingRequest {
   readonly items: PendingItem[];
@@ -65,8 +68,14 @@ export class PendingRequest {
     signal?.addEventListener('abort', this.onAbort, { once: true });
   }
 
+  /** As the worker takes it. */
   get priority(): number {
-    return this.request.priority;
+    return Math.min(this.request.priority, PRIORITY_MAX);
+  }
+
+  /** From the start on; null: no deadline. */
+  get timeoutMs(): number | null {
+    return this.request.timeoutMs;
   }
 
   /** A live caller would rather be refused than wait for room. */

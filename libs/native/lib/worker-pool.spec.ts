@@ -148,15 +148,49 @@ describe('WorkerPool', () => {
     await worker.shut();
     // Idle: taken although the prediction says that it cannot be done in time.
     const held = infer([textItem('x')], { timeoutMs: 2000 });
-    // 3 s in flight and three quarters in reserve, 4.5 s of its own.
+    // 3 s in flight that must fit 2.5 times, 4.5 s of its own.
     await expect(infer([textItem('y')], { timeoutMs: 5000 })).rejects.toMatchObject({ code: 'overloaded', retryAfterSeconds: 3 });
-    expect(() => pool.checkAhead('echo', null, 5900)).toThrow(expect.objectContaining({ code: 'overloaded' }) as Error);
+    expect(() => pool.checkAhead('echo', null, 8500)).toThrow(expect.objectContaining({ code: 'overloaded' }) as Error);
     // A typical request is taken to cost an eighth of the deadline at most.
-    expect(() => pool.checkAhead('echo', null, 6100)).not.toThrow();
+    expect(() => pool.checkAhead('echo', null, 8700)).not.toThrow();
     expect(() => pool.checkAhead(null, null, 3000)).not.toThrow(); // another worker is idle
     await worker.open();
     expect((await held).map(textOf)).toEqual(['x']);
     expect(() => pool.checkAhead('echo', null, 1)).not.toThrow();
+  });
+
+  it('trusts predicted waits as far as they were kept', async () => {
+    const grid = { lengths: [1], rows: [1], runNs: [[1e9]] };
+    const models = ECHO_MODELS.map((model) => ({ ...model, cost: { grid, ratio: { median: 1, high: 1 } } }));
+    place(plan('w1'));
+    const worker = await startWorker('w1', { models });
+    await untilReady();
+    await worker.shut();
+    const first = infer([textItem('x')], { timeoutMs: 4000 });
+    const second = infer([textItem('y')], { timeoutMs: 4000 });
+    // 2 s in flight that must fit 2.5 times, an eighth of the deadline for its own.
+    expect(() => pool.checkAhead('echo', null, 5700)).toThrow(expect.objectContaining({ code: 'overloaded' }) as Error);
+    await worker.open();
+    await Promise.all([first, second]);
+    await worker.shut();
+    const others = ['a', 'b'].map((text) => infer([textItem(text)], { timeoutMs: 9000 }));
+    // It took no time at all, so 2.5 becomes a little less.
+    expect(() => pool.checkAhead('echo', null, 5714)).not.toThrow();
+    await worker.open();
+    await Promise.all(others);
+  });
+
+  it('shares requests out by executors', async () => {
+    place(plan('w1'), plan('w2', { cpus: [0, 1, 2] }));
+    const models = (marker: string): ModelReport[] => ECHO_MODELS.map((model) => (model.name === 'echo' ? model : { ...model, name: marker }));
+    const small = await startWorker('w1', { models: models('small') });
+    const large = await startWorker('w2', { models: models('large') });
+    await untilReady(() => isReady('small') && isReady('large'));
+    await Promise.all([small.shut(), large.shut()]);
+    const answers = Array.from({ length: 8 }, (_, index) => infer([textItem(String(index))], { timeoutMs: 20_000 }));
+    await Promise.all([small.open(), large.open()]);
+    await Promise.all(answers);
+    expect([small.started.length, large.started.length]).toEqual([2, 6]);
   });
 
   it('does not let a hung worker hold a live caller', async () => {

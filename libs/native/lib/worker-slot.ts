@@ -33,6 +33,8 @@ export class WorkerSlot {
   sliceItems = 64;
   /** Predicted cost of the items in flight that were submitted with one, in ns over all executors. */
   backlogNs = 0;
+  /** How often the predicted wait must fit before a deadline; 0: nothing was measured yet. */
+  waitFactor = 0;
   private readonly client: ChannelClient;
   private report: WorkerReport | null = null;
   private ready = new Map<string, ReadyModel>();
@@ -74,6 +76,10 @@ export class WorkerSlot {
 
   get inFlightItems(): number {
     return this.client.inFlightItems;
+  }
+
+  get executors(): number {
+    return Math.max(1, this.plan.cpus.length);
   }
 
   get roomItems(): number {

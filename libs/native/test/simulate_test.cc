@@ -202,19 +202,58 @@ TEST(Simulator, RefusesATraceThatIsNone) {
 }
 
 TEST(Admission, AdmitsWhatFitsBehindTheBacklog) {
-  EXPECT_TRUE(Admit({.backlogNs = 100, .executors = 1, .costHighNs = 25, .timeoutNs = 200}).admitted);
-  EXPECT_FALSE(Admit({.backlogNs = 100, .executors = 1, .costHighNs = 26, .timeoutNs = 200}).admitted);
-  EXPECT_TRUE(Admit({.backlogNs = 200, .executors = 2, .costHighNs = 25, .timeoutNs = 200}).admitted);
-  EXPECT_TRUE(Admit({.backlogNs = 1000, .executors = 1, .costHighNs = 75, .timeoutNs = 0}).admitted);
+  const auto admits = [](AdmissionRequest request) {
+    request.waitFactor = 1.75;
+    return Admit(request).admitted;
+  };
+  EXPECT_TRUE(admits({.backlogNs = 100, .executors = 1, .costHighNs = 25, .timeoutNs = 200}));
+  EXPECT_FALSE(admits({.backlogNs = 100, .executors = 1, .costHighNs = 26, .timeoutNs = 200}));
+  EXPECT_TRUE(admits({.backlogNs = 200, .executors = 2, .costHighNs = 25, .timeoutNs = 200}));
+  EXPECT_TRUE(admits({.backlogNs = 1000, .executors = 1, .costHighNs = 75, .timeoutNs = 0}));
 }
 
 TEST(Admission, SaysWhenItWouldFit) {
-  const Admission refused = Admit({.backlogNs = 1000, .executors = 2, .costHighNs = 100, .timeoutNs = 300});
+  AdmissionRequest request{.backlogNs = 1000, .executors = 2, .costHighNs = 100, .timeoutNs = 300};
+  const Admission refused = Admit(request);
   EXPECT_FALSE(refused.admitted);
-  const std::int64_t laterNs = 1000 - 2 * refused.retryAfterNs;
-  EXPECT_TRUE(Admit({.backlogNs = laterNs, .executors = 2, .costHighNs = 100, .timeoutNs = 300}).admitted);
-  EXPECT_FALSE(Admit({.backlogNs = laterNs + 40, .executors = 2, .costHighNs = 100, .timeoutNs = 300}).admitted);
+  request.backlogNs = 1000 - 2 * refused.retryAfterNs;
+  EXPECT_TRUE(Admit(request).admitted);
+  request.backlogNs += 40;
+  EXPECT_FALSE(Admit(request).admitted);
   EXPECT_EQ(Admit({.backlogNs = 0, .executors = 1, .costHighNs = 301, .timeoutNs = 300}).retryAfterNs, -1);
+}
+
+TEST(WaitFactor, FollowsLongWaitsAtOnceAndForgetsThemSlowly) {
+  // 480 ms may be waited: all of it was, so next time a fifth stays free.
+  const WaitSample slow{.waitNs = 200, .costHighNs = 20, .elapsedNs = 500, .timeoutNs = 500, .waitFactor = 2};
+  EXPECT_DOUBLE_EQ(WaitFactorAfter(2, slow), 2.5);
+  EXPECT_DOUBLE_EQ(WaitFactorAfter(2.5, slow), 2.5);  // of the same queue
+  WaitSample hung = slow;
+  hung.elapsedNs = 5000;
+  EXPECT_DOUBLE_EQ(WaitFactorAfter(2, hung), kWaitFactorMax);
+  const WaitSample quick{.waitNs = 200, .costHighNs = 20, .elapsedNs = 212, .timeoutNs = 500, .waitFactor = 2};
+  double factor = kWaitFactorMax;
+  for (int i = 0; i < 1024; ++i) factor = WaitFactorAfter(factor, quick);
+  EXPECT_NEAR(factor, kWaitFactorMin + (kWaitFactorMax - kWaitFactorMin) / 2.718, 0.01);
+}
+
+TEST(WaitFactor, LeavesOutWhatSaysNothing) {
+  const WaitSample slow{.waitNs = 100, .costHighNs = 20, .elapsedNs = 480, .timeoutNs = 500};
+  const auto ignores = [](const WaitSample& sample) { return WaitFactorAfter(2, sample) == 2; };
+  EXPECT_FALSE(ignores(slow));
+  WaitSample sample = slow;
+  sample.waitNs = 62;
+  EXPECT_TRUE(ignores(sample));
+  sample = slow;
+  sample.timeoutNs = 0;
+  EXPECT_TRUE(ignores(sample));
+  sample = slow;
+  sample.priority = 129;
+  EXPECT_TRUE(ignores(sample));
+  sample.priority = 1;
+  EXPECT_FALSE(ignores(sample));
+  // Quick, but that the queue was half full says nothing about a full one.
+  EXPECT_TRUE(ignores({.waitNs = 100, .costHighNs = 20, .elapsedNs = 100, .timeoutNs = 500, .waitFactor = 2}));
 }
 
 }  // namespace

@@ -38,12 +38,14 @@ export function createFastifyAdapter(config: Config): FastifyAdapter {
   };
   // Middleware would cost every request a walk; there is none.
   const adapter = new FastifyAdapter({ ...options, skipMiddie: true });
+  const fastify = adapter.getInstance() as unknown as FastifyInstance;
+  fastify.server.maxConnections = config.http.connectionsMax;
   const bodies = new BodyReader({
     bodyBytesMax: config.http.bodyBytesMax,
     heldBytesMax: LARGEST_BODIES_MAX * config.http.bodyBytesMax,
     readMsMax: BODY_READ_MS_MAX,
   });
-  readBodiesRaw(adapter.getInstance() as unknown as FastifyInstance, bodies);
+  readBodiesRaw(fastify, bodies);
   return adapter;
 }
 

@@ -44,6 +44,7 @@ constexpr struct {
     {"costTableRunNs", CostTableRunNs},
     {"costTableBestRowNs", CostTableBestRowNs},
     {"admit", Admit},
+    {"waitFactorAfter", WaitFactorAfter},
     {"inspectRuntime", InspectRuntime},
     {"simulate", Simulate},
 };

@@ -1,6 +1,7 @@
 #include "binding/cost.h"
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <stdexcept>
 
@@ -22,6 +23,14 @@ std::int64_t NsOf(const Napi::Object& object, const char* key) {
 const Table& TableOf(const Napi::CallbackInfo& info) {
   if (!info[0].IsExternal()) ThrowExpected(info.Env(), "a cost table", "table");
   return *info[0].As<Napi::External<Table>>().Data();
+}
+
+double WaitFactorOf(const Napi::Object& object, const char* key = "waitFactor") {
+  const Napi::Value value = object.Get(key);
+  const double factor = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : NAN;
+  if (factor == 0) return kWaitFactorStart;
+  if (!(factor >= kWaitFactorMin && factor <= kWaitFactorMax)) ThrowExpected(object.Env(), "0 or 1.25 to 4", key);
+  return factor;
 }
 
 }  // namespace
@@ -55,11 +64,23 @@ Napi::Value Admit(const Napi::CallbackInfo& info) {
   const Admission admission = interleave::Admit({.backlogNs = NsOf(object, "backlogNs"),
                                                  .executors = std::max<std::int64_t>(1, executors),
                                                  .costHighNs = NsOf(object, "costHighNs"),
-                                                 .timeoutNs = NsOf(object, "timeoutNs")});
+                                                 .timeoutNs = NsOf(object, "timeoutNs"),
+                                                 .waitFactor = WaitFactorOf(object)});
   Napi::Object result = Napi::Object::New(info.Env());
   result.Set("admitted", admission.admitted);
   result.Set("retryAfterNs", static_cast<double>(admission.retryAfterNs));
   return result;
+}
+
+Napi::Value WaitFactorAfter(const Napi::CallbackInfo& info) {
+  const Napi::Object object = ObjectOf(info[0], "sample");
+  const WaitSample sample{.waitNs = NsOf(object, "waitNs"),
+                          .costHighNs = NsOf(object, "costHighNs"),
+                          .elapsedNs = NsOf(object, "elapsedNs"),
+                          .timeoutNs = NsOf(object, "timeoutNs"),
+                          .priority = static_cast<std::uint8_t>(IntegerOf(object, "priority", UINT8_MAX)),
+                          .waitFactor = WaitFactorOf(object, "admittedFactor")};
+  return Napi::Number::New(info.Env(), interleave::WaitFactorAfter(WaitFactorOf(object), sample));
 }
 
 }  // namespace interleave::binding

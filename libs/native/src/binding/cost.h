@@ -9,5 +9,6 @@ Napi::Value CostTableCreate(const Napi::CallbackInfo& info);
 Napi::Value CostTableRunNs(const Napi::CallbackInfo& info);
 Napi::Value CostTableBestRowNs(const Napi::CallbackInfo& info);
 Napi::Value Admit(const Napi::CallbackInfo& info);
+Napi::Value WaitFactorAfter(const Napi::CallbackInfo& info);
 
 }  // namespace interleave::binding

@@ -5,6 +5,11 @@
 
 namespace interleave {
 
+// How often the predicted wait has to fit: what is measured decides (WaitFactorAfter), between these.
+inline constexpr double kWaitFactorStart = 2.5;
+inline constexpr double kWaitFactorMin = 1.25;
+inline constexpr double kWaitFactorMax = 4;
+
 struct AdmissionRequest {
   // Predicted work that waits or runs, over all executors: of items that share runs what they cost in the best batches.
   std::int64_t backlogNs = 0;
@@ -14,6 +19,7 @@ struct AdmissionRequest {
   std::int64_t costHighNs = 0;
   // What is left until the deadline; 0: none.
   std::int64_t timeoutNs = 0;
+  double waitFactor = kWaitFactorStart;
 };
 
 struct Admission {
@@ -23,10 +29,30 @@ struct Admission {
 };
 
 // Graham's bound for list scheduling (1966): the last of all waiting items starts at the latest when the work before it,
-// shared evenly among the executors, is done. Three quarters of that are kept in reserve, since shared runs and priorities
-// let later items overtake earlier ones and since a machine slows down without notice: in simulation (1 and 4 executors,
-// 1.2 to 10 times the capacity) a quarter was enough for every deadline; on two CPUs of a virtual machine (bench/online)
-// one admitted request in four was late with that at ten times the capacity. Goodput does not need the longer queue.
+// shared evenly among the executors, is done. That wait must fit `waitFactor` times before the deadline.
 Admission Admit(const AdmissionRequest& request);
+
+// One admitted item that was answered, or that its deadline ended.
+struct WaitSample {
+  // The backlog when it was admitted ÷ executors, and the cost that was counted for its request.
+  std::int64_t waitNs = 0;
+  std::int64_t costHighNs = 0;
+  // From its admission to its end.
+  std::int64_t elapsedNs = 0;
+  std::int64_t timeoutNs = 0;
+  // As QueueEntry::priority.
+  std::uint8_t priority = 0;
+  // By which it was admitted.
+  double waitFactor = kWaitFactorStart;
+};
+
+// The wait factor after this item, so that the longest wait of the last thousand ends at four fifths of the time until
+// the deadline: raised at once when this one ended later, lowered by 1/1024 of the way when it ended earlier although
+// the queue was nearly as full as it may be. What shared runs that overtake and a machine that slows down add to a
+// prediction differs: simulated it is a quarter at the most; on two CPUs that executors, api and callers share
+// (bench/online) waits were 1.3 times the predicted in the median and 1.9 at worst, more while a process compiles its
+// code. Items that hardly waited, without a deadline or of a priority below the default say nothing: others may
+// overtake the last as they like.
+double WaitFactorAfter(double waitFactor, const WaitSample& sample);
 
 }  // namespace interleave

@@ -61,6 +61,11 @@ class Simulation {
   }
 
  private:
+  struct Member {
+    QueueEntry entry;
+    WaitSample sample;
+  };
+
   struct Executor {
     bool isRunning = false;
     std::int64_t endNs = 0;
@@ -68,7 +73,7 @@ class Simulation {
     std::uint32_t model = 0;
     double tableNs = 0;
     double measuredNs = 0;
-    std::vector<QueueEntry> members;
+    std::vector<Member> members;
   };
 
   bool IsRealtime() const { return plan_.lane == Lane::kRealtime; }
@@ -88,12 +93,18 @@ class Simulation {
       executor.isRunning = false;
       ratios_[executor.model].Observe(executor.tableNs, executor.measuredNs);
       models_[executor.model].ratio = ratios_[executor.model].ratio();
-      for (const QueueEntry& entry : executor.members) {
+      for (const auto& [entry, sample] : executor.members) {
         latenciesNs_.push_back(nowNs_ - entry.enqueuedNs);
         if (entry.deadlineNs != 0 && nowNs_ > entry.deadlineNs) ++report_.late;
+        Learn(entry, sample);
       }
       lastAnswerNs_ = nowNs_;
     }
+  }
+
+  void Learn(const QueueEntry& entry, WaitSample sample) {
+    sample.elapsedNs = nowNs_ - entry.enqueuedNs;
+    waitFactor_ = WaitFactorAfter(waitFactor_, sample);
   }
 
   void TakeArrivals() {
@@ -101,10 +112,12 @@ class Simulation {
       const TraceItem& item = trace_[arrived_];
       const bool isFull = queue_.size() >= plan_.queueItemsMax;
       if (isFull && !IsRealtime()) return;
-      if (isFull || (IsRealtime() && plan_.admits && !IsAdmitted(item))) {
+      const WaitSample sample = SampleOf(item);
+      if (isFull || (IsRealtime() && plan_.admits && !IsAdmitted(sample))) {
         ++report_.refused;
         continue;
       }
+      samples_.push_back(sample);
       queue_.push_back({.model = item.model,
                         .priority = item.priority,
                         .rows = item.rows,
@@ -114,12 +127,21 @@ class Simulation {
     }
   }
 
-  bool IsAdmitted(const TraceItem& item) const {
+  WaitSample SampleOf(const TraceItem& item) const {
+    if (!IsRealtime()) return {};
     const double aloneNs = models_[item.model].cost->RunNs(item.rows, TokensOfRow(item.lengths));
-    return Admit({.backlogNs = BacklogNs(),
-                  .executors = static_cast<std::int64_t>(plan_.executors),
-                  .costHighNs = static_cast<std::int64_t>(aloneNs * models_[item.model].ratio.high),
-                  .timeoutNs = item.timeoutNs})
+    return {.waitNs = BacklogNs() / static_cast<std::int64_t>(plan_.executors),
+            .costHighNs = static_cast<std::int64_t>(aloneNs * models_[item.model].ratio.high),
+            .timeoutNs = item.timeoutNs,
+            .priority = item.priority,
+            .waitFactor = waitFactor_};
+  }
+
+  bool IsAdmitted(const WaitSample& sample) const {
+    return Admit({.backlogNs = sample.waitNs,
+                  .costHighNs = sample.costHighNs,
+                  .timeoutNs = sample.timeoutNs,
+                  .waitFactor = sample.waitFactor})
         .admitted;
   }
 
@@ -161,36 +183,43 @@ class Simulation {
   }
 
   void Expire() {
-    std::erase_if(queue_, [this](const QueueEntry& entry) {
-      if (entry.deadlineNs == 0 || entry.deadlineNs > nowNs_) return false;
+    for (std::size_t i = queue_.size(); i-- > 0;) {
+      if (queue_[i].deadlineNs == 0 || queue_[i].deadlineNs > nowNs_) continue;
+      const auto [entry, sample] = TakeAt(i);
       ++report_.expired;
       waitsNs_.push_back(entry.deadlineNs - entry.enqueuedNs);
-      return true;
-    });
+      Learn(entry, sample);
+    }
   }
 
-  std::vector<QueueEntry> TakeOut(std::vector<std::size_t> indices) {
+  std::vector<Member> TakeOut(std::vector<std::size_t> indices) {
     std::sort(indices.begin(), indices.end(), std::greater<>());
-    std::vector<QueueEntry> taken;
-    for (const std::size_t index : indices) {
-      taken.push_back(queue_[index]);
-      queue_[index] = queue_.back();
-      queue_.pop_back();
-    }
+    std::vector<Member> taken;
+    for (const std::size_t index : indices) taken.push_back(TakeAt(index));
+    return taken;
+  }
+
+  // The last item takes its place.
+  Member TakeAt(std::size_t index) {
+    const Member taken{queue_[index], samples_[index]};
+    queue_[index] = queue_.back();
+    samples_[index] = samples_.back();
+    queue_.pop_back();
+    samples_.pop_back();
     return taken;
   }
 
   void Start(Executor& executor, std::int64_t predictedNs) {
     BatchShape shape;
-    const ModelLimits& model = models_[executor.members[0].model];
-    for (const QueueEntry& entry : executor.members) {
+    const ModelLimits& model = models_[executor.members[0].entry.model];
+    for (const auto& [entry, sample] : executor.members) {
       shape = shape.With({entry.rows, entry.lengths});
       realTokens_ += entry.rows * TokensOfRow(entry.lengths);
       leastNs_ += static_cast<double>(entry.rows) * model.cost->BestRowNs(TokensOfRow(entry.lengths));
       waitsNs_.push_back(nowNs_ - entry.enqueuedNs);
     }
     executor.isRunning = true;
-    executor.model = executor.members[0].model;
+    executor.model = executor.members[0].entry.model;
     executor.tableNs = model.cost->RunNs(shape.rows, TokensOfRow(shape.lengths));
     executor.measuredNs = executor.tableNs * (1 + plan_.noise * (2 * std::generate_canonical<double, 32>(random_) - 1));
     executor.endNs = nowNs_ + std::max<std::int64_t>(1, static_cast<std::int64_t>(executor.measuredNs));
@@ -227,6 +256,8 @@ class Simulation {
   std::int64_t nowNs_ = 0;
   std::size_t arrived_ = 0;
   std::vector<QueueEntry> queue_;
+  std::vector<WaitSample> samples_;  // of the items in queue_
+  double waitFactor_ = kWaitFactorStart;
   // Sums for the report.
   SimulationReport report_;
   std::vector<std::int64_t> latenciesNs_;
