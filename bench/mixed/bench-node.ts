@@ -106,9 +106,12 @@ export class BenchNode {
   }
 }
 
-/** Threads that form and run batches. */
-export function executorThreads(pid: number): string[] {
+/** Directories of a worker's threads below /proc. */
+export function threadsOf(pid: number): { directory: string; isExecutor: boolean }[] {
   const task = `/proc/${pid}/task`;
   if (!existsSync(task)) throw new Error(`worker ${pid} has ended`);
-  return readdirSync(task).map((tid) => join(task, tid)).filter((dir) => readFileSync(join(dir, 'comm'), 'utf8').startsWith('executor-'));
+  return readdirSync(task).map((tid) => {
+    const directory = join(task, tid);
+    return { directory, isExecutor: readFileSync(join(directory, 'comm'), 'utf8').startsWith('executor-') };
+  });
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { executorThreads, type BenchNode } from './bench-node';
+import { threadsOf, type BenchNode } from './bench-node';
 
 /** Counters since boot or since a thread's start, in seconds. */
 export interface CpuCounters {
@@ -9,14 +9,14 @@ export interface CpuCounters {
   idleSeconds: number;
   /** Taken by other virtual machines. */
   stealSeconds: number;
-  /** Of the executors, by lane. */
-  live: ThreadCounters;
-  batch: ThreadCounters;
+  live: LaneCounters;
+  batch: LaneCounters;
 }
 
-interface ThreadCounters {
+interface LaneCounters {
+  /** Of its worker processes: executors, channels and what looks after them. */
   cpuSeconds: number;
-  /** Runnable, but not running. */
+  /** Of its executors: runnable, but not running. */
   waitSeconds: number;
   /** Times that one was put on a CPU. */
   slices: number;
@@ -36,15 +36,16 @@ export function readCpu(node: BenchNode): CpuCounters {
     sums.stealSeconds += steal / TICKS_PER_SECOND;
     sums.wallSeconds += (user + nice + system + idle + iowait + irq + softirq + steal) / TICKS_PER_SECOND;
   }
-  return { ...sums, live: readThreads(node.workerPids('realtime')), batch: readThreads(node.workerPids('batch')) };
+  return { ...sums, live: readLane(node.workerPids('realtime')), batch: readLane(node.workerPids('batch')) };
 }
 
 /** Documentation/scheduler/sched-stats.rst: ns on a CPU, ns waiting for one, slices. */
-function readThreads(pids: number[]): ThreadCounters {
+function readLane(pids: number[]): LaneCounters {
   const sum = { cpuSeconds: 0, waitSeconds: 0, slices: 0 };
-  for (const thread of pids.flatMap(executorThreads)) {
-    const [cpuNs = 0, waitNs = 0, slices = 0] = readFileSync(join(thread, 'schedstat'), 'utf8').split(' ').map(Number);
+  for (const { directory, isExecutor } of pids.flatMap(threadsOf)) {
+    const [cpuNs = 0, waitNs = 0, slices = 0] = readFileSync(join(directory, 'schedstat'), 'utf8').split(' ').map(Number);
     sum.cpuSeconds += cpuNs / NS_PER_SECOND;
+    if (!isExecutor) continue;
     sum.waitSeconds += waitNs / NS_PER_SECOND;
     sum.slices += slices;
   }

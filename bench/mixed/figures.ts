@@ -38,7 +38,7 @@ export interface Figures {
   liveCpuShare: number;
   batchCpuShare: number;
   busyShare: number;
-  /** Of the same CPUs, by anything but executors: more than a hundredth or two says that the machine was not quiet (the loop of "awake" counts). */
+  /** Of the same CPUs, by anything but the node's workers: more than a hundredth or two says that the machine was not quiet (the loop of "awake" counts). */
   othersShare: number;
   stealShare: number;
   /** Live executors: mean time between being runnable and running. */

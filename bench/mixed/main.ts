@@ -21,11 +21,8 @@ const TIMEOUT_MS = 10_000;
 const WARM_MS = 2000;
 const BATCH_ALONE_MS = 8000;
 const PILOT_MS = 5000;
-/**
- * Of the node's CPUs by other threads than executors: above it a cell is measured again, so many times. The workers' own
- * channels and reports take 3 to 5 % of one CPU.
- */
-const OTHERS_SHARE_MAX = 0.08;
+/** Of the node's CPUs by others than its workers: above it a cell is measured again, so many times. */
+const OTHERS_SHARE_MAX = 0.05;
 const AGAIN_MAX = 3;
 
 const USAGE = `Live p99 beside a saturating batch load, and what the batch load gets, in four arrangements:

@@ -30,10 +30,11 @@ async function main(): Promise<void> {
   });
   const loop = new OpenLoop(load.url);
   const before = process.cpuUsage();
+  const startMs = performance.now();
   const outcomes = await loop.run(requests, { perSecond: load.perSecond, durationMs: load.warmMs + load.durationMs, random });
   const { user, system } = process.cpuUsage(before);
   loop.close();
-  process.send?.(summarize(load.load, outcomes, { ...load, generatorCpuMs: (user + system) / 1000 }));
+  process.send?.(summarize(load.load, outcomes, { ...load, startMs, generatorCpuMs: (user + system) / 1000 }));
   process.disconnect();
 }
 

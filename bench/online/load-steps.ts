@@ -16,7 +16,7 @@ export interface Step {
   late: number;
   /** Neither answered nor refused, warm-up included: must not happen. */
   failed: number;
-  /** CPU time of the load generator, of one CPU. */
+  /** CPU time of the load generator, of one CPU, warm-up included. */
   generatorCpuShare: number;
 }
 
@@ -25,16 +25,16 @@ const REFUSED = 429;
 const TOO_LATE = 504;
 
 export interface StepTimes {
-  /** From the first request on. */
+  /** From the begin on. */
   warmMs: number;
   durationMs: number;
   deadlineMs: number;
 }
 
-export function summarize(load: number, outcomes: Outcome[], times: StepTimes & { generatorCpuMs: number }): Step {
-  const { warmMs, durationMs, deadlineMs, generatorCpuMs } = times;
-  const firstMs = (outcomes[0]?.dueMs ?? 0) + warmMs;
-  const steady = outcomes.filter(({ dueMs }) => dueMs >= firstMs);
+/** `startMs`: when the load began, on the clock of `performance.now`. */
+export function summarize(load: number, outcomes: Outcome[], times: StepTimes & { startMs: number; generatorCpuMs: number }): Step {
+  const { startMs, warmMs, durationMs, deadlineMs, generatorCpuMs } = times;
+  const steady = outcomes.filter(({ dueMs }) => dueMs >= startMs + warmMs);
   const isInTime = ({ status, latencyMs }: Outcome): boolean => status === OK && latencyMs <= deadlineMs;
   const answered = latencies(steady, OK);
   const refusals = latencies(steady, REFUSED);

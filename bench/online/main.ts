@@ -48,19 +48,20 @@ interface Result extends Place {
 async function main(): Promise<void> {
   const { systemCpu, partitionCpus } = layoutOf(cpus().length);
   const results: Result[] = [];
-  for (const layout of [
+  const places: Place[] = [
     { name: 'callers and api on a CPU of their own', executorCpus: partitionCpus, systemCpu },
     { name: 'everything on every CPU', executorCpus: cpus().map((_, index) => index), systemCpu: null },
-  ]) {
-    const result = await measure(layout);
+  ];
+  for (const place of places) {
+    const result = await measure(place);
     report(result);
     results.push(result);
   }
   save(results);
 }
 
-async function measure(layout: Place): Promise<Result> {
-  const { executorCpus, systemCpu } = layout;
+async function measure(place: Place): Promise<Result> {
+  const { executorCpus, systemCpu } = place;
   const stack = await Stack.start({ models: [MODEL], config: JSON.stringify({ partitions: [{ id: 'default', cpus: executorCpus }] }) });
   let bare: BareRunner | null = null;
   try {
@@ -68,7 +69,7 @@ async function measure(layout: Place): Promise<Result> {
     await bare.setTable(await calibratedTable(stack, 'default-batch'));
     if (systemCpu !== null) for (const pid of await systemPids(stack)) pinProcess(pid, systemCpu);
     const runs = await bareRuns(bare);
-    console.log(`${layout.name}: ${MODEL}, ${MIX}, deadline ${DEADLINE_MS} ms, ${STEP_MS / 1000} s a step after ${WARM_MS / 1000} s of warm-up, seed ${SEED}, executors and bare threads on CPUs ${executorCpus.join(', ')}`);
+    console.log(`${place.name}: ${MODEL}, ${MIX}, deadline ${DEADLINE_MS} ms, ${STEP_MS / 1000} s a step after ${WARM_MS / 1000} s of warm-up, seed ${SEED}, executors and bare threads on CPUs ${executorCpus.join(', ')}`);
     const capacities: number[] = [BARE_ROWS / (await bare.seconds(runs))];
     await generate(loadOf(stack, 0.5, capacities), systemCpu);
     const steps: Step[] = [];
@@ -76,7 +77,7 @@ async function measure(layout: Place): Promise<Result> {
       capacities.push(BARE_ROWS / (await bare.seconds(runs)));
       steps.push(await generate(loadOf(stack, load, capacities), systemCpu));
     }
-    return { ...layout, capacityPerSecond: median(capacities), steps };
+    return { ...place, capacityPerSecond: median(capacities), steps };
   } finally {
     await bare?.close();
     await stack.stop();
@@ -131,10 +132,10 @@ function report({ capacityPerSecond, steps }: Result): void {
   console.log(`at ${last?.load} times the capacity: ${((last?.goodputPerSecond ?? NaN) / peak).toFixed(3)} of the peak, limit ${OVERLOAD_LIMIT}; refusal p99 limit ${REFUSAL_P99_LIMIT_MS} ms; late limit 0`);
 }
 
-function save(layouts: Result[]): void {
+function save(places: Result[]): void {
   mkdirSync(join('bench', 'results'), { recursive: true });
   const conditions = { model: MODEL, mix: MIX, deadlineMs: DEADLINE_MS, warmMs: WARM_MS, stepMs: STEP_MS, seed: SEED, cpu: cpus()[0]?.model, cpus: cpus().length };
-  writeFileSync(join('bench', 'results', 'online.json'), `${JSON.stringify({ ...conditions, layouts }, null, 2)}\n`);
+  writeFileSync(join('bench', 'results', 'online.json'), `${JSON.stringify({ ...conditions, places }, null, 2)}\n`);
 }
 
 main().catch((error: unknown) => {

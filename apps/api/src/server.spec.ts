@@ -47,9 +47,9 @@ describe('the HTTP server', () => {
     await app.close();
     app = await createServer({ ...parts, registry: new Registry(), config: { ...parts.config, http: { ...parts.config.http, connectionsMax: 2 } } });
     await app.listen(0, '127.0.0.1');
-    const address = Number(new URL(await app.getUrl()).port);
+    const limitedPort = Number(new URL(await app.getUrl()).port);
     const open = (): Promise<Socket> => new Promise((resolve) => {
-      const socket = connect(address, '127.0.0.1', () => resolve(socket)).on('error', () => undefined);
+      const socket = connect(limitedPort, '127.0.0.1', () => resolve(socket)).on('error', () => undefined);
     });
     const held = [await open(), await open()];
     const third = await open();
@@ -58,7 +58,9 @@ describe('the HTTP server', () => {
     const answered = async (): Promise<boolean> => {
       const socket = await open();
       socket.write('GET /v2/health/live HTTP/1.1\r\nhost: x\r\n\r\n');
-      return new Promise((resolve) => socket.once('data', () => resolve(true)).once('close', () => resolve(false)));
+      const hasData = await new Promise<boolean>((resolve) => socket.once('data', () => resolve(true)).once('close', () => resolve(false)));
+      socket.destroy();
+      return hasData;
     };
     while (!(await answered())) await new Promise((resolve) => setImmediate(resolve));
     held[1]?.destroy();

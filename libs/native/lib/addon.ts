@@ -151,7 +151,7 @@ export interface AdmissionRequest {
   waitFactor: number;
 }
 
-/** One admitted item that was answered, or that its deadline ended. */
+/** One admitted request that was answered, or that its deadline ended. */
 export interface WaitSample {
   /** The backlog when it was admitted ÷ executors. */
   waitNs: number;

@@ -3,7 +3,7 @@ import { type ChannelItem, type Completion, ITEM_STATUSES } from './addon';
 import type { ChannelAnswer } from './channel-client';
 import { ChannelError } from './errors';
 import { decodeResult, encodeItem, responseBytesForPayload } from './item-codec';
-import { waitObserver } from './live-admission';
+import { type InTime, waitObserver } from './live-admission';
 import { ParkedItems, type PendingItem, tooLate } from './pending';
 import type { ReadyModel, WorkerSlot } from './worker-slot';
 
@@ -44,15 +44,14 @@ export class Dispatcher {
   constructor(private readonly slots: () => Iterable<WorkerSlot>) {}
 
   /**
-   * Hands all items (of one request) to one worker, or none: `full` when no worker has room, `no-worker` when none is
-   * there. Throws `too_large` when they can never fit together.
+   * Hands all items (of one request) to one of these workers, or none: `full` when none has room, `no-worker` when there is
+   * none. Throws `too_large` when they can never fit together.
    */
-  offer(key: string, items: PendingItem[]): 'taken' | 'full' | 'no-worker' {
-    const candidates = this.candidates(key);
-    if (candidates.length === 0) return 'no-worker';
+  offer(key: string, items: PendingItem[], workers: InTime[]): 'taken' | 'full' | 'no-worker' {
+    if (workers.length === 0) return 'no-worker';
     if (this.parkedItems(key) > 0) return 'full';
     try {
-      return candidates.some((slot) => this.submit(slot, items)) ? 'taken' : 'full';
+      return workers.some((worker) => this.submit(worker.slot, items, waitObserver(worker, items))) ? 'taken' : 'full';
     } catch (error) {
       if (error instanceof ChannelError && error.code === 'TOO_LARGE') throw new InterleaveError('too_large', `${error.message}; send fewer at once`);
       throw error;
@@ -147,24 +146,24 @@ export class Dispatcher {
 
   /**
    * All or none of the items that can be run at all; the others are settled. False when there is no room. Throws
-   * TOO_LARGE when they can never fit together.
+   * TOO_LARGE when they can never fit together. `onLeft` is called for each that leaves the worker, with whether by an
+   * answer or its deadline.
    */
-  private submit(slot: WorkerSlot, items: PendingItem[]): boolean {
+  private submit(slot: WorkerSlot, items: PendingItem[], onLeft: (hasEnded: boolean) => void = () => undefined): boolean {
     const model = slot.readyModel(items[0]?.request.key ?? '');
     if (model === null) return items.length === 0;
     const batch = items.flatMap((item) => {
       const encoded = encode(item, model);
       return encoded === null ? [] : [{ item, encoded }];
     });
-    const observeWait = waitObserver(slot, model, items);
     while (batch.length > 0) {
       try {
         const itemIds = slot.submit(
           batch.map(({ encoded }) => encoded),
           batch.map(({ item }) => (answer) => {
             slot.backlogNs -= item.expectedNs;
-            observeWait(answer.kind === 'completed' && RAN_OR_EXPIRED.has(ITEM_STATUSES[answer.completion.status]));
             this.onAnswer(item, model.signature, answer);
+            onLeft(answer.kind === 'completed' && (RAN_OR_EXPIRED.has(ITEM_STATUSES[answer.completion.status]) || item.request.timeLeftMs() === 0));
           }),
         );
         itemIds?.forEach((itemId, position) => {

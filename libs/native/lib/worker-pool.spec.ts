@@ -160,22 +160,22 @@ describe('WorkerPool', () => {
   });
 
   it('trusts predicted waits as far as they were kept', async () => {
-    const grid = { lengths: [1], rows: [1], runNs: [[1e9]] };
+    const grid = { lengths: [1], rows: [1], runNs: [[10e9]] };
     const models = ECHO_MODELS.map((model) => ({ ...model, cost: { grid, ratio: { median: 1, high: 1 } } }));
     place(plan('w1'));
     const worker = await startWorker('w1', { models });
     await untilReady();
     await worker.shut();
-    const first = infer([textItem('x')], { timeoutMs: 4000 });
-    const second = infer([textItem('y')], { timeoutMs: 4000 });
-    // 2 s in flight that must fit 2.5 times, an eighth of the deadline for its own.
-    expect(() => pool.checkAhead('echo', null, 5700)).toThrow(expect.objectContaining({ code: 'overloaded' }) as Error);
+    const first = infer([textItem('x')], { timeoutMs: 40_000 });
+    const second = infer([textItem('y')], { timeoutMs: 40_000 });
+    // 20 s in flight that must fit 2.5 times, an eighth of the deadline for its own.
+    expect(() => pool.checkAhead('echo', null, 57_000)).toThrow(expect.objectContaining({ code: 'overloaded' }) as Error);
     await worker.open();
     await Promise.all([first, second]);
     await worker.shut();
-    const others = ['a', 'b'].map((text) => infer([textItem(text)], { timeoutMs: 9000 }));
+    const others = ['a', 'b'].map((text) => infer([textItem(text)], { timeoutMs: 90_000 }));
     // It took no time at all, so 2.5 becomes a little less.
-    expect(() => pool.checkAhead('echo', null, 5714)).not.toThrow();
+    expect(() => pool.checkAhead('echo', null, 57_140)).not.toThrow();
     await worker.open();
     await Promise.all(others);
   });
@@ -189,7 +189,7 @@ describe('WorkerPool', () => {
     await Promise.all([small.shut(), large.shut()]);
     const answers = Array.from({ length: 8 }, (_, index) => infer([textItem(String(index))], { timeoutMs: 20_000 }));
     await Promise.all([small.open(), large.open()]);
-    await Promise.all(answers);
+    await Promise.all([...answers, small.untilStarted(2), large.untilStarted(6)]);
     expect([small.started.length, large.started.length]).toEqual([2, 6]);
   });
 

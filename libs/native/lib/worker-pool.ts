@@ -11,7 +11,7 @@ import {
   type QuarantinedModel,
 } from '@app/contracts';
 import { Dispatcher, overloaded } from './dispatcher';
-import { refuseUnread, refuseWhatComesTooLate, weighItems } from './live-admission';
+import { refuseUnread, weighItems, workersInTime } from './live-admission';
 import { IllegalStateError } from './errors';
 import { mergeReports, modelKey, resolveModel, withhold } from './model-directory';
 import { PendingRequest, tooLate } from './pending';
@@ -128,17 +128,18 @@ export class WorkerPool implements InferenceBackend {
   private admit(request: PendingRequest): void {
     const { key, items } = request;
     const timeoutMs = request.timeLeftMs();
-    if (timeoutMs !== null) {
-      const candidates = this.dispatcher.candidates(key);
-      weighItems(items, key, candidates[0]);
-      refuseWhatComesTooLate(candidates, key, items, timeoutMs);
-    }
-    const outcome = request.isLive ? this.dispatcher.offer(key, items) : 'no-worker';
+    const outcome = timeoutMs === null ? 'no-worker' : this.offer(request, timeoutMs);
     if (outcome === 'taken') return;
     const parkedItemsMax = this.queueItemsMax() * (request.isLive ? 1 : PARKED_FACTOR);
     if (outcome === 'full' || this.dispatcher.parkedItems(key) + items.length > parkedItemsMax) throw overloaded();
     this.dispatcher.park(key, items);
     if (!request.isLive) this.runSoon();
+  }
+
+  private offer({ key, items }: PendingRequest, timeoutMs: number): 'taken' | 'full' | 'no-worker' {
+    const candidates = this.dispatcher.candidates(key);
+    weighItems(items, key, candidates[0]);
+    return this.dispatcher.offer(key, items, workersInTime(candidates, key, items, timeoutMs));
   }
 
   /** Hands over what came in the same turn of the event loop together: the worker wakes up once for all of it. */

@@ -11,10 +11,12 @@ namespace {
 // Of the time that the wait may take.
 constexpr double kUseWanted = 0.8;
 constexpr double kUseNearlyFull = 0.75;
-// Of the way from a higher factor to a lower one, for each item.
-constexpr double kDecay = 1.0 / 1024;
 // Of the timeout: shorter waits vary by more than by what they are made of.
-constexpr std::int64_t kWaitShareMin = 8;
+constexpr double kUseNoticed = 1.0 / 8;
+// Of the way from a higher factor to a lower one, for each request.
+constexpr double kDecay = 1.0 / 1024;
+
+double Towards(double lower, double waitFactor) { return waitFactor + std::min(0.0, lower - waitFactor) * kDecay; }
 
 }  // namespace
 
@@ -29,14 +31,16 @@ Admission Admit(const AdmissionRequest& request) {
 }
 
 double WaitFactorAfter(double waitFactor, const WaitSample& sample) {
-  if (sample.timeoutNs == 0 || sample.waitNs * kWaitShareMin < sample.timeoutNs) return waitFactor;
-  if (PriorityLevel(sample.priority) > PriorityLevel(0)) return waitFactor;
+  const auto waitNs = static_cast<double>(sample.waitNs);
+  const bool says = sample.timeoutNs > 0 && waitNs >= kUseNoticed * static_cast<double>(sample.timeoutNs) &&
+                    PriorityLevel(sample.priority) <= PriorityLevel(0);
+  if (!says) return Towards(kWaitFactorStart, waitFactor);
   const auto mayWaitNs = static_cast<double>(std::max<std::int64_t>(1, sample.timeoutNs - sample.costHighNs));
-  const double used = static_cast<double>(sample.elapsedNs - sample.costHighNs) / mayWaitNs;
+  const double used = std::min(1.0, static_cast<double>(sample.elapsedNs - sample.costHighNs) / mayWaitNs);
   const double wanted = std::clamp(sample.waitFactor * used / kUseWanted, kWaitFactorMin, kWaitFactorMax);
   if (wanted >= waitFactor) return wanted;
-  const bool wasNearlyFull = static_cast<double>(sample.waitNs) * sample.waitFactor >= kUseNearlyFull * mayWaitNs;
-  return wasNearlyFull ? waitFactor + (wanted - waitFactor) * kDecay : waitFactor;
+  const bool wasNearlyFull = waitNs * sample.waitFactor >= kUseNearlyFull * mayWaitNs;
+  return Towards(wasNearlyFull ? wanted : kWaitFactorStart, waitFactor);
 }
 
 }  // namespace interleave

@@ -32,7 +32,7 @@ struct Admission {
 // shared evenly among the executors, is done. That wait must fit `waitFactor` times before the deadline.
 Admission Admit(const AdmissionRequest& request);
 
-// One admitted item that was answered, or that its deadline ended.
+// One admitted request that was answered, or that its deadline ended.
 struct WaitSample {
   // The backlog when it was admitted ÷ executors, and the cost that was counted for its request.
   std::int64_t waitNs = 0;
@@ -46,12 +46,13 @@ struct WaitSample {
   double waitFactor = kWaitFactorStart;
 };
 
-// The wait factor after this item, so that the longest wait of the last thousand ends at four fifths of the time until
-// the deadline: raised at once when this one ended later, lowered by 1/1024 of the way when it ended earlier although
-// the queue was nearly as full as it may be. What shared runs that overtake and a machine that slows down add to a
-// prediction differs: simulated it is a quarter at the most; on two CPUs that executors, api and callers share
-// (bench/online) waits were 1.3 times the predicted in the median and 1.9 at worst, more while a process compiles its
-// code. Items that hardly waited, without a deadline or of a priority below the default say nothing: others may
+// The wait factor after this request, so that the longest waits end at four fifths of the time until the deadline:
+// raised at once, by a quarter at the most, when this one ended later; lowered by 1/1024 of the way when it ended
+// earlier although the queue was nearly as full as it may be. What shared runs that overtake and a machine that slows
+// down add to a prediction differs: simulated it is a quarter at the most; on two CPUs that executors, api and callers
+// share (bench/online) waits were 1.3 times the predicted in the median and 1.9 at worst, more while a process compiles
+// its code. Any other answer leads a factor above the start back to it by 1/1024, so that none stays high where nothing
+// fills the queue any more. Requests that hardly waited, or of a priority below the default, do not raise it: others may
 // overtake the last as they like.
 double WaitFactorAfter(double waitFactor, const WaitSample& sample);
 

@@ -112,8 +112,8 @@ class Simulation {
       const TraceItem& item = trace_[arrived_];
       const bool isFull = queue_.size() >= plan_.queueItemsMax;
       if (isFull && !IsRealtime()) return;
-      const WaitSample sample = SampleOf(item);
-      if (isFull || (IsRealtime() && plan_.admits && !IsAdmitted(sample))) {
+      const WaitSample sample = isFull ? WaitSample{} : SampleOf(item);
+      if (isFull || !IsAdmitted(sample)) {
         ++report_.refused;
         continue;
       }
@@ -128,7 +128,7 @@ class Simulation {
   }
 
   WaitSample SampleOf(const TraceItem& item) const {
-    if (!IsRealtime()) return {};
+    if (!IsRealtime() || !plan_.admits) return {};
     const double aloneNs = models_[item.model].cost->RunNs(item.rows, TokensOfRow(item.lengths));
     return {.waitNs = BacklogNs() / static_cast<std::int64_t>(plan_.executors),
             .costHighNs = static_cast<std::int64_t>(aloneNs * models_[item.model].ratio.high),
