@@ -163,7 +163,7 @@ export class Dispatcher {
           batch.map(({ item }) => (answer) => {
             slot.backlogNs -= item.expectedNs;
             this.onAnswer(item, model.signature, answer);
-            onLeft(answer.kind === 'completed' && (RAN_OR_EXPIRED.has(ITEM_STATUSES[answer.completion.status]) || item.request.timeLeftMs() === 0));
+            onLeft(answer.kind === 'completed' && RAN_OR_EXPIRED.has(ITEM_STATUSES[answer.completion.status]));
           }),
         );
         itemIds?.forEach((itemId, position) => {

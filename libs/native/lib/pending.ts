@@ -64,7 +64,7 @@ export class PendingRequest {
     const { timeoutMs, signal } = request;
     this.deadlineAtMs = timeoutMs === null ? null : performance.now() + timeoutMs;
     // A hung worker must not hold the caller, so the deadline is kept here as well as in the worker.
-    this.timer = timeoutMs === null ? null : setTimeout(() => this.abandon(tooLate()), Math.min(Math.ceil(timeoutMs), 0x7fffffff));
+    this.timer = timeoutMs === null ? null : setTimeout(() => this.expire(), Math.min(Math.ceil(timeoutMs), 0x7fffffff));
     signal?.addEventListener('abort', this.onAbort, { once: true });
   }
 
@@ -94,6 +94,11 @@ export class PendingRequest {
       item.cancel?.();
       item.settle(error);
     }
+  }
+
+  /** Answers at the deadline. The worker finds by itself that it has passed, and counts it so: nothing is taken back. */
+  private expire(): void {
+    for (const item of this.items) item.settle(tooLate());
   }
 
   /** Forgets a request that was refused as a whole. */

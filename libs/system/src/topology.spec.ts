@@ -1,4 +1,4 @@
-import { readTopology, topologyOf } from './topology';
+import { cpuQuotaOf, readTopology, topologyOf } from './topology';
 
 /** A VM with two CPUs, one thread each, as its kernel describes it. */
 const VM: Record<string, string> = {
@@ -37,6 +37,15 @@ describe('topology', () => {
       '/sys/fs/cgroup/a/cpuset.cpus.effective': '2-9\n',
     });
     expect(effective).toEqual([2, 3, 5]);
+  });
+
+  it.each([
+    ['max 100000\n', '150000 100000\n', 1.5],
+    ['50000 100000\n', '150000 100000\n', 0.5],
+    ['max 100000\n', 'max 100000\n', null],
+  ])('finds the least CPU quota of the cgroup (%j) and those above it (%j): %s', (own, above, quota) => {
+    const files: Record<string, string> = { '/proc/self/cgroup': '0::/a/b\n', '/sys/fs/cgroup/a/b/cpu.max': own, '/sys/fs/cgroup/a/cpu.max': above };
+    expect(cpuQuotaOf((path) => files[path] ?? null)).toBe(quota);
   });
 
   it('ignores a cgroup without a CPU set of its own', () => {

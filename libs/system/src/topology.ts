@@ -76,6 +76,20 @@ function memoryBytes(read: ReadKernelFile): number {
   return Math.min(Number(kib) * 1024, ...limits.map(Number).filter(Number.isFinite));
 }
 
+/** CPUs' worth of time that the cgroup of this process or one above it may use, by version 2; null without a limit. */
+export function readCpuQuota(): number | null {
+  return cpuQuotaOf(readText);
+}
+
+export function cpuQuotaOf(read: ReadKernelFile): number | null {
+  const quotas = upwards(read, '/sys/fs/cgroup', cgroupPath(read, ''), 'cpu.max').map((text) => {
+    const [quotaUs = 'max', periodUs = '100000'] = text.split(' ');
+    return quotaUs === 'max' ? Infinity : Number(quotaUs) / Number(periodUs);
+  });
+  const least = Math.min(Infinity, ...quotas);
+  return least === Infinity ? null : least;
+}
+
 /** This process's path below a hierarchy of version 1 (`controller`) or the one of version 2 (''); null without one. */
 function cgroupPath(read: ReadKernelFile, controller: string): string | null {
   const lines = (read('/proc/self/cgroup') ?? '').split('\n').map((line) => /^\d+:([^:]*):(\/.*)$/.exec(line));

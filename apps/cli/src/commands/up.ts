@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { Option, type Command } from 'commander';
-import { chooseProcesses, loadConfig, PROCESS_KINDS, runPaths, type Config } from '@app/config';
+import { chooseProcesses, loadConfig, PROCESS_KINDS, runPaths } from '@app/config';
 import { fetchProcessStatus } from '@app/telemetry';
+import { localUrl } from '../local-url';
 
 /** The scheduler's entry; found by its path, because no application imports another. */
 const SCHEDULER_MAIN = join(__dirname, '..', '..', '..', 'scheduler', 'src', 'main.js');
@@ -21,12 +22,8 @@ export function addUpCommand(program: Command): void {
       const config = loadConfig();
       // From here on this process is the scheduler.
       await import(SCHEDULER_MAIN);
-      if (config.processes.includes('api')) void greetWhenReady(urlOf(config), runPaths(config.runDir).statusSocket('api'), (text) => process.stdout.write(text));
+      if (config.processes.includes('api')) void greetWhenReady(localUrl(config), runPaths(config.runDir).statusSocket('api'), (text) => process.stdout.write(text));
     });
-}
-
-function urlOf({ host, port }: Config): string {
-  return `http://${host === '0.0.0.0' || host === '::' ? 'localhost' : host}:${port}`;
 }
 
 /**

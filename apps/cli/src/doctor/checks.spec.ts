@@ -23,7 +23,7 @@ describe('doctor', () => {
     ['fails', 'degraded'],
     ['unclear', 'degraded'],
   ] as const)('takes preemption that "%s" for %s, and says why', (verdict, expected) => {
-    const finding = preemptionFinding({ verdict, cause: null, reason: 'p99 1 ms', cpu: 0, attempts: 1, p50Ms: 1, p99Ms: 1, aloneP99Ms: null });
+    const finding = preemptionFinding({ verdict, cause: null, reason: 'p99 1 ms', cpu: 0, attempts: 1, p50Ms: 1, p99Ms: 1, aloneP99Ms: null }, 'again');
     expect(finding.verdict).toBe(expected);
     expect(finding.detail).toContain('p99 1 ms');
     expect(finding.remedy === null).toBe(expected === 'ok');

@@ -21,21 +21,23 @@ describe('kernel', () => {
 });
 
 describe('cgroup', () => {
-  const delegated = { path: '/user.slice/a', controllers: ['cpu', 'memory', 'pids'], isWritable: true, memoryLimited: true };
+  const delegated = { path: '/user.slice/a', controllers: ['memory', 'pids'], isWritable: true, memoryLimited: true };
   it.each([
-    ['delegated', delegated, 'ok', '/user.slice/a is delegated with cpu, memory, pids'],
+    ['delegated', delegated, 'ok', '/user.slice takes groups with memory.max'],
     ['of version 1', { ...delegated, path: null, controllers: [], isWritable: false }, 'degraded', 'version 2 is not mounted'],
-    ['of another user', { ...delegated, isWritable: false }, 'degraded', '/user.slice/a is not delegated to this user'],
-    ['without the memory controller', { ...delegated, controllers: ['cpu'] }, 'degraded', 'no controller memory'],
+    ['of another user', { ...delegated, isWritable: false }, 'degraded', '/user.slice is not delegated to this user'],
+    ['without the memory controller', { ...delegated, controllers: ['cpu'] }, 'degraded', 'no memory controller'],
+    ['with the cpu controller', { ...delegated, controllers: ['cpu', 'memory'] }, 'degraded', 'would void the priorities'],
+    ['at the root', { ...delegated, path: '/' }, 'degraded', 'the root group'],
     ['of another user, where no limit is wanted', { ...delegated, isWritable: false, memoryLimited: false }, 'ok', 'not needed'],
   ])('%s', (_what, facts, verdict, detail) => {
-    expect(judgeCgroup(facts)).toMatchObject({ verdict, detail: expect.stringContaining(detail) as string, remedy: verdict === 'ok' ? null : expect.stringContaining('Delegate=yes') as string });
+    expect(judgeCgroup(facts)).toMatchObject({ verdict, detail: expect.stringContaining(detail) as string, remedy: verdict === 'ok' ? null : expect.stringContaining('Delegate=memory') as string });
   });
 
   it('is read from the files of the kernel', () => {
-    const files: Record<string, string> = { '/proc/self/cgroup': '3:cpu:/\n0::/a/b\n', '/sys/fs/cgroup/a/b/cgroup.controllers': 'cpu memory\n' };
+    const files: Record<string, string> = { '/proc/self/cgroup': '3:cpu:/\n0::/a/b\n', '/sys/fs/cgroup/a/b/cgroup.controllers': 'memory\n', '/sys/fs/cgroup/a/cgroup.subtree_control': 'memory pids\n' };
     const read = (path: string): string | null => files[path] ?? null;
-    expect(cgroupOf(read, (path) => path.startsWith('/sys/fs/cgroup/a/b/'))).toEqual({ path: '/a/b', controllers: ['cpu', 'memory'], isWritable: true });
+    expect(cgroupOf(read, (path) => ['/sys/fs/cgroup/a', '/sys/fs/cgroup/a/cgroup.procs'].includes(path))).toEqual({ path: '/a/b', controllers: ['memory', 'pids'], isWritable: true });
     expect(cgroupOf(read, (path) => path.endsWith('cgroup.procs')).isWritable).toBe(false);
     expect(cgroupOf((path) => (path === '/proc/self/cgroup' ? '0::/\n' : null), () => true).path).toBeNull();
   });

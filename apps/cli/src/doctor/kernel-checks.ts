@@ -1,6 +1,6 @@
 import { accessSync, constants, readFileSync } from 'node:fs';
 import { release } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { ReadKernelFile } from '@app/system';
 import { atLeast } from './machine-checks';
 import { degraded, ok, type Finding } from './report';
@@ -27,20 +27,29 @@ export function judgeKernel(kernel: string): Finding {
 export interface CgroupFacts {
   /** Where this process is in the hierarchy of version 2; null where that is not mounted. */
   path: string | null;
-  /** Those that the group may use. */
+  /** Those that the group above it gives to its groups. */
   controllers: string[];
-  /** Groups can be made below it, and processes moved there. */
+  /** Groups can be made beside it, and processes moved there. */
   isWritable: boolean;
   /** A partition has a memory limit. */
   memoryLimited: boolean;
 }
 
 export function judgeCgroup({ path, controllers, isWritable, memoryLimited }: CgroupFacts): Finding {
-  const missing = ['cpu', 'memory'].filter((controller) => !controllers.includes(controller));
-  if (path !== null && isWritable && missing.length === 0) return ok('cgroup', `${path} is delegated with ${controllers.join(', ')}`);
-  const why = path === null ? 'version 2 is not mounted' : !isWritable ? `${path} is not delegated to this user` : `${path} has no controller ${missing.join(' and ')}`;
+  const why = withoutGroups({ path, controllers, isWritable });
+  if (why === null) return ok('cgroup', `${dirname(path ?? '')} takes groups with memory.max`);
   if (!memoryLimited) return ok('cgroup', `${why}; not needed, no partition has a memory limit`);
-  return degraded('cgroup', `${why}: memory limits hold by RLIMIT_DATA and a watchdog instead of memory.max`, 'start the node with: systemd-run --user --scope -p Delegate=yes node bin/interleave.js up');
+  return degraded('cgroup', `${why}: memory limits hold by RLIMIT_DATA and a watchdog instead of memory.max`, 'start the node with: systemd-run --user --scope -p Delegate=memory node bin/interleave.js up');
+}
+
+/** Why a worker cannot get a group with a memory limit (libs/native/src/isolation/cgroup.h); null: it can. */
+function withoutGroups({ path, controllers, isWritable }: Omit<CgroupFacts, 'memoryLimited'>): string | null {
+  if (path === null) return 'version 2 is not mounted';
+  if (path === '/') return 'this process is in the root group';
+  const above = dirname(path);
+  if (!controllers.includes('memory')) return `${above} gives its groups no memory controller`;
+  if (controllers.includes('cpu')) return `${above} gives its groups the cpu controller too, and a group for each worker would void the priorities between the lanes`;
+  return isWritable ? null : `${above} is not delegated to this user`;
 }
 
 /** `limits` as in /proc/self/limits. Node.js has raised the soft limit to the hard one. */
@@ -65,10 +74,10 @@ export function checkCgroup(memoryLimited: boolean): Finding {
 /** Pure but for what it is given. */
 export function cgroupOf(read: ReadKernelFile, writable: (path: string) => boolean): Omit<CgroupFacts, 'memoryLimited'> {
   const own = /^0::(\/.*)$/m.exec(read('/proc/self/cgroup') ?? '')?.[1];
-  const controllers = own === undefined ? null : read(join(CGROUP_ROOT, own, 'cgroup.controllers'));
-  if (own === undefined || controllers === null) return { path: null, controllers: [], isWritable: false };
-  const files = ['cgroup.procs', 'cgroup.subtree_control'].map((file) => join(CGROUP_ROOT, own, file));
-  return { path: own, controllers: controllers.split(/\s+/).filter(Boolean), isWritable: files.every(writable) };
+  if (own === undefined || read(join(CGROUP_ROOT, own, 'cgroup.controllers')) === null) return { path: null, controllers: [], isWritable: false };
+  const above = join(CGROUP_ROOT, dirname(own));
+  const controllers = read(join(above, 'cgroup.subtree_control')) ?? '';
+  return { path: own, controllers: controllers.split(/\s+/).filter(Boolean), isWritable: [above, join(above, 'cgroup.procs')].every(writable) };
 }
 
 function readText(path: string): string | null {

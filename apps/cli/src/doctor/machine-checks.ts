@@ -1,6 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { autogroupEnabled, findExecutable, formatCpuList, readTopology, REDIS_REMEDY, REDIS_SERVERS, type Topology } from '@app/system';
+import { autogroupEnabled, findExecutable, formatCpuList, readCpuQuota, readTopology, REDIS_REMEDY, REDIS_SERVERS, type Topology } from '@app/system';
 import { broken, degraded, ok, type Finding } from './report';
 
 const NODE_MIN = { major: 20, minor: 19 };
@@ -13,7 +12,7 @@ export function checkNode(version: string): Finding {
 }
 
 export function checkCpus(): Finding {
-  return judgeCpus(readTopology(), cpuQuota());
+  return judgeCpus(readTopology(), readCpuQuota());
 }
 
 /** `quota`: CPUs' worth of time that the cgroup may use; null without a limit. */
@@ -61,14 +60,4 @@ export function checkFlock(searchPath: string): Finding {
 export function atLeast(version: string, { major, minor }: { major: number; minor: number }): boolean {
   const [ownMajor = 0, ownMinor = 0] = version.split('.').map(Number);
   return ownMajor > major || (ownMajor === major && ownMinor >= minor);
-}
-
-/** CPUs' worth of time by the cgroup v2 bandwidth limit; null without one. */
-function cpuQuota(): number | null {
-  try {
-    const [quotaUs = 'max', periodUs = '100000'] = readFileSync('/sys/fs/cgroup/cpu.max', 'utf8').trim().split(' ');
-    return quotaUs === 'max' ? null : Number(quotaUs) / Number(periodUs);
-  } catch {
-    return null; // the root cgroup and version 1 have no such file
-  }
 }

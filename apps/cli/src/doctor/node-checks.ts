@@ -3,6 +3,7 @@ import { createServer } from 'node:net';
 import type { Config } from '@app/config';
 import { inspectTokenizers, scanRepository, type TokenizerReport } from '@app/models';
 import { inspectAddon, inspectRuntime, type AddonReport } from '@app/native';
+import { localUrl } from '../local-url';
 import { broken, degraded, ok, type Finding } from './report';
 
 const ADD_MODELS = '`make up` builds a demo model; docs/quickstart.md tells how to add one';
@@ -31,7 +32,7 @@ export function checkDataDir({ dataDir, batch }: Config): Finding {
 export async function checkPort({ host, port }: Pick<Config, 'host' | 'port'>): Promise<Finding> {
   const subject = `port ${port}`;
   if (await canListen(host, port)) return ok(subject, `free on ${host}`);
-  const answers = await fetch(`http://${host}:${port}/v2`, { signal: AbortSignal.timeout(1000) }).then(({ ok: fine }) => fine, () => false);
+  const answers = await fetch(`${localUrl({ host, port })}/v2`, { signal: AbortSignal.timeout(1000) }).then(({ ok: fine }) => fine, () => false);
   return answers ? ok(subject, 'a running server answers') : broken(subject, `taken on ${host} by another program`, 'stop that program or set PORT');
 }
 

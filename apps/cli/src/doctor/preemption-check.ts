@@ -13,16 +13,18 @@ const REMEDY = 'correct what the line names and start the node again';
 export async function checkPreemption({ runDir }: Pick<Config, 'runDir'>): Promise<Finding> {
   const status = fetchProcessStatus<{ preemption: PreemptionProof }>(runPaths(runDir).statusSocket('scheduler'), '/status', ANSWER_MS_MAX);
   const ofNode = await status.then(({ preemption }) => preemption, () => null);
-  return preemptionFinding(ofNode ?? (await provePreemption({ cpu: readTopology().effective.at(-1) ?? 0 })));
+  if (ofNode !== null) return preemptionFinding(ofNode, 'start the node again when the machine is idle');
+  return preemptionFinding(await provePreemption({ cpu: readTopology().effective.at(-1) ?? 0 }), 'run doctor again when the machine is idle');
 }
 
-export function preemptionFinding({ verdict, reason }: PreemptionProof): Finding {
+/** `again`: how to measure once more. */
+export function preemptionFinding({ verdict, reason }: PreemptionProof, again: string): Finding {
   switch (verdict) {
     case 'holds':
       return ok(SUBJECT, reason);
     case 'fails':
       return degraded(SUBJECT, `${reason}. The lanes get CPUs of their own where there are two`, REMEDY);
     case 'unclear':
-      return degraded(SUBJECT, reason, 'run doctor again when the machine is idle');
+      return degraded(SUBJECT, reason, again);
   }
 }

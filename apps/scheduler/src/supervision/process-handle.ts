@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { childEnvironment } from '@app/config';
 import { HeartbeatFile } from './heartbeat-file';
@@ -36,11 +36,17 @@ export function launchProcess(spec: ProcessSpec): ProcessHandle {
   } catch (error) {
     return failedLaunch((error as Error).message);
   }
-  const child = spawn(command, spec.args, {
-    stdio: ['ignore', 'inherit', 'inherit', ...(heartbeat === null ? [] : [heartbeat.fd])],
-    env: childEnvironment(spec.environment),
-    detached: spec.ownSession,
-  });
+  let child: ChildProcess;
+  try {
+    child = spawn(command, spec.args, {
+      stdio: ['ignore', 'inherit', 'inherit', ...(heartbeat === null ? [] : [heartbeat.fd])],
+      env: childEnvironment(spec.environment),
+      detached: spec.ownSession,
+    });
+  } catch (error) {
+    heartbeat?.close();
+    return failedLaunch(`could not be started: ${(error as Error).message}`);
+  }
   const exited = new Promise<ProcessExit>((resolve) => {
     child.once('error', (error) => resolve({ reason: `could not be started: ${error.message}`, isCrash: false }));
     child.once('exit', (code, signal) => resolve({ reason: signal === null ? `exit code ${code}` : `signal ${signal}`, isCrash: isCrash(code, signal) }));

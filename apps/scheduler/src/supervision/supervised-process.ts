@@ -163,18 +163,24 @@ export class SupervisedProcess {
   private probeAfter(delayMs: number): void {
     const handle = this.handle;
     this.timer = setTimeout(() => {
+      const begunMs = performance.now();
       void this.spec.probe(this.context.timings.probeTimeoutMs).then(
-        () => this.probed(handle, true),
-        () => this.probed(handle, false),
+        () => this.probed(handle, true, begunMs),
+        () => this.probed(handle, false, begunMs),
       );
     }, delayMs);
   }
 
-  /** Failures are counted, not timed: after a pause of the whole machine or of this process one probe has failed. */
-  private probed(handle: ProcessHandle | null, answered: boolean): void {
+  /**
+   * Failures are counted, not timed: after a pause of the whole machine or of this process one probe has failed. One that ran
+   * into its timeout counts as those that would have been sent meanwhile.
+   */
+  private probed(handle: ProcessHandle | null, answered: boolean, begunMs: number): void {
     if (this.handle !== handle || (this.current !== 'starting' && this.current !== 'ready')) return;
     const { timings, log } = this.context;
-    this.failedProbes = answered ? 0 : this.failedProbes + 1;
+    const intervalMs = this.current === 'starting' ? timings.startingProbeIntervalMs : timings.probeIntervalMs;
+    const tookMs = Math.min(performance.now() - begunMs, timings.probeTimeoutMs);
+    this.failedProbes = answered ? 0 : this.failedProbes + Math.max(1, tookMs / intervalMs);
     if (answered && this.current === 'starting') {
       log.info({ child: this.spec.id, childPid: this.pid }, `${this.spec.id} is ready`);
       this.enter('ready');
@@ -186,7 +192,7 @@ export class SupervisedProcess {
       this.kill();
       return;
     }
-    this.probeAfter(starting ? timings.startingProbeIntervalMs : timings.probeIntervalMs);
+    this.probeAfter(Math.max(0, intervalMs - tookMs));
   }
 
   /** The one setter of the state; a timer belongs to the state that set it. */

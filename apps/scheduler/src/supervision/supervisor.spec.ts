@@ -225,6 +225,18 @@ describe('stopping', () => {
     expect(identityOf(pid)).toBeNull();
   });
 
+  it('goes on where nothing can be written for a later scheduler', async () => {
+    const supervisor = new Supervisor([spec('a', { probe: () => Promise.resolve() })], new PidFiles(join(dir, 'missing', 'folder')), {
+      ...{ log: pino({ level: 'silent' }), timings, onRestart: ({ id }) => restarted.push(id), onCulprit: () => undefined },
+    });
+    supervisors.push(supervisor);
+    const child = only(supervisor);
+    child.start();
+    await inState(child, 'ready');
+    process.kill(pidOf(child), 'SIGKILL');
+    await reaches(() => child.state === 'ready' && child.restarts === 1);
+  });
+
   it('ends at once on a second request', async () => {
     const supervisor = await supervise([spec('a', { script: `process.on('SIGTERM', () => {});` })]);
     await inState(only(supervisor), 'ready');
@@ -250,6 +262,16 @@ describe('a new scheduler after the old one was killed', () => {
     expect(child.pid).toBe(pid);
     expect(child.restarts).toBe(0);
     process.kill(pidOf(child), 'SIGKILL');
+    await reaches(() => child.state === 'ready' && child.pid !== pid);
+    expect(child.restarts).toBe(1);
+  });
+
+  it('replaces one that hangs, as soon as one that hangs when it starts', async () => {
+    const script = `process.on('SIGUSR2', () => { for (;;); });`;
+    const [pid = 0] = await predecessor([spec('a', { script })]);
+    process.kill(pid, 'SIGUSR2');
+    // Four timeouts of 200 ms count as 80 probes.
+    const child = only(await supervise([spec('a', { script })], { failedStartingProbesMax: 80, backoffMinMs: 10 }));
     await reaches(() => child.state === 'ready' && child.pid !== pid);
     expect(child.restarts).toBe(1);
   });

@@ -10,6 +10,7 @@ const DRAIN_ORDER: readonly ProcessKind[] = ['api', 'runner', 'worker', 'redis']
 /** Redis is given this long to write its file, whatever time the others took. */
 const REDIS_EXIT_MS = 5000;
 const LEFTOVER_EXIT_MS = 10_000;
+const RECORD_AGAIN_MS = 5000;
 
 /** All processes of this node: starts or adopts them, stops them in order. */
 export class Supervisor {
@@ -24,7 +25,7 @@ export class Supervisor {
   ) {
     const childContext: SupervisionContext = {
       ...context,
-      onLaunched: (spec, identity) => pidFiles.write(spec.id, identity, spec.fingerprint),
+      onLaunched: (spec, identity) => this.record(spec, identity),
       onExited: (spec) => pidFiles.remove(spec.id),
     };
     this.processes = specs.map((spec) => new SupervisedProcess(spec, childContext));
@@ -45,6 +46,16 @@ export class Supervisor {
   /** During `stop`: ends at once what still drains; Redis still writes its file. */
   hurry(): void {
     for (const process of this.processes) if (process.spec.kind !== 'redis') process.kill();
+  }
+
+  /** For the next scheduler. A full disk is no reason to end: it is tried again for as long as the process runs. */
+  private record(spec: ProcessSpec, identity: ProcessIdentity): void {
+    try {
+      this.pidFiles.write(spec.id, identity, spec.fingerprint);
+    } catch (error) {
+      this.context.log.error({ child: spec.id, childPid: identity.pid }, `${spec.id} could not be recorded for a later scheduler, which is tried again every ${RECORD_AGAIN_MS / 1000} s: ${(error as Error).message}`);
+      setTimeout(() => isRunning(identity) && this.record(spec, identity), RECORD_AGAIN_MS).unref();
+    }
   }
 
   private async startOne(supervised: SupervisedProcess): Promise<void> {

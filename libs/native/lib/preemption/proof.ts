@@ -45,10 +45,9 @@ async function measure(options: ProofOptions, children: ChildProcess[]): Promise
   const batch = start('spin', options, children);
   const live = start('measure', options, children);
   const spinning = nextMessage<IsolationTool[]>(batch);
-  spinning.catch(() => undefined); // `within` tells; until then nobody listens
+  spinning.catch(() => undefined); // awaited below; until then nobody listens
   await nextMessage<null>(live);
-  const batchTools = await within(BATCH_READY_MS_MAX, spinning);
-  if (batchTools === null) throw new Error(`a batch executor got no time on CPU ${cpu} in ${BATCH_READY_MS_MAX} ms; other programs use it`);
+  const batchTools = await inTime(spinning, cpu);
   const cause = structuralCause(readCpuGroup(live.pid ?? 0), readCpuGroup(batch.pid ?? 0), batchTools);
   const attempts: Delays[] = [];
   const areLate = (): boolean => attempts.every(({ p99Ms }) => p99Ms > P99_MS_MAX);
@@ -61,10 +60,17 @@ async function measure(options: ProofOptions, children: ChildProcess[]): Promise
   const alone = await measureOnce(live);
   if (alone.p99Ms <= ALONE_P99_MS_MAX) {
     // Noise of other programs may have ended just now, so the batch executor comes back once more.
-    await within(BATCH_READY_MS_MAX, nextMessage(start('spin', options, children)));
+    await inTime(nextMessage<IsolationTool[]>(start('spin', options, children)), cpu);
     attempts.push(await measureOnce(live));
   }
   return judge({ cpu, attempts, alone, cause });
+}
+
+/** The batch executor's first word. Throws when it does not come: nothing would be measured then. */
+async function inTime(spinning: Promise<IsolationTool[]>, cpu: number): Promise<IsolationTool[]> {
+  const tools = await within(BATCH_READY_MS_MAX, spinning);
+  if (tools === null) throw new Error(`a batch executor got no time on CPU ${cpu} in ${BATCH_READY_MS_MAX} ms; other programs use it`);
+  return tools;
 }
 
 async function measureOnce(live: ChildProcess): Promise<Delays> {
