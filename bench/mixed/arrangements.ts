@@ -41,26 +41,26 @@ function nodesOf(layout: Layout): Record<'partition' | 'plain' | 'split' | 'whol
   };
 }
 
-/** The cells of one round, in the order A B … A, so that drift of the machine meets alone and shared alike. */
+/** The cells of one round, in the order A B … A, so that drift of the machine meets alone and shared alike; each node's in one piece. */
 export function cellsOf(layout: Layout, arrangements: readonly Arrangement[], batchModels: readonly string[]): Cell[] {
   const { partition, plain, split, whole } = nodesOf(layout);
   const alone: Cell = { name: 'live alone', node: partition, batchModel: null };
   const awake: Cell = { ...alone, name: 'live alone, awake' };
-  const beside = (batchModel: string): Cell[] => [
-    ...(arrangements.includes('interleave') ? [{ name: 'Interleave', node: partition, batchModel } as const] : []),
-    ...(arrangements.includes('no-priorities') ? [{ name: 'no priorities', node: plain, batchModel } as const] : []),
-  ];
-  const needsBatchAlone = arrangements.some((name) => name !== 'split');
-  const divided = (batchModel: string): Cell[] => [
-    { name: 'static split', node: split, batchModel },
-    { name: 'Interleave on all CPUs', node: whole, batchModel },
-  ];
+  const has = (name: Arrangement): boolean => arrangements.includes(name);
+  const beside = (name: Cell['name'], node: NodeSpec): Cell[] => batchModels.map((batchModel) => ({ name, node, batchModel }));
+  const [firstBatchModel = null] = batchModels;
   return [
     alone,
-    ...batchModels.flatMap(beside),
+    ...(has('interleave') ? beside('Interleave', partition) : []),
     alone,
     awake,
-    ...(arrangements.includes('split') ? batchModels.slice(0, 1).flatMap(divided) : []),
-    ...(needsBatchAlone ? batchModels.map((batchModel) => ({ name: 'batch alone', node: partition, batchModel }) as const) : []),
+    ...(has('interleave') || has('no-priorities') ? beside('batch alone', partition) : []),
+    ...(has('no-priorities') ? beside('no priorities', plain) : []),
+    ...(has('split')
+      ? [
+          { name: 'static split', node: split, batchModel: firstBatchModel } as const,
+          { name: 'Interleave on all CPUs', node: whole, batchModel: firstBatchModel } as const,
+        ]
+      : []),
   ];
 }

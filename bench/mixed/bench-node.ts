@@ -19,7 +19,7 @@ export interface NodeFolders {
   /** Holds one data directory for each node. */
   dir: string;
   modelsDir: string;
-  /** Of a node that has measured the models' costs; null: this one measures them. */
+  /** Another node that has measured the models' costs; null: this one measures them, if an earlier start has not. */
   costsFrom: BenchNode | null;
 }
 

@@ -6,9 +6,10 @@ import { buildModels } from '../../tools/model-builder/src/models';
 import { layoutOf, type Layout } from '../support/layout';
 import { quantile } from '../support/statistics';
 import { ARRANGEMENTS, cellsOf, isSplit, liveHalf, type Arrangement, type Cell } from './arrangements';
-import { BenchNode, type NodeSpec } from './bench-node';
+import type { BenchNode } from './bench-node';
 import { figuresOf, othersShareOf, type CellRounds, type Figures } from './figures';
 import { measure, type Loads, type Measured } from './measure';
+import { NodesInTurn } from './nodes-in-turn';
 import { saveFigures, splitLines, tableOf, TARGETS } from './report';
 
 const LIVE_MODEL = 'encoder-small';
@@ -33,8 +34,8 @@ const USAGE = `Live p99 beside a saturating batch load, and what the batch load 
   no priorities   both lanes on the partition's CPUs, executors as ordinary threads of nice 0
   Interleave      a burstable partition: the batch lane in the cycles that the live lane leaves
 
-One run; in each round every cell in turn, the live lane alone at its begin and in its middle (A B … A), backwards in every
-second round, with the same arrivals and rows. Open loop, Poisson, latency from the call to the client's library until
+One run; in each round every cell in turn, the live lane alone before and after the shared partition (A B … A), backwards in
+every second round, with the same arrivals and rows; only the node that is measured runs. Open loop, Poisson, latency from the call to the client's library until
 its answer (enqueue to respond); loads are sent straight into the workers' channels, the batch load with ${ROWS_IN_FLIGHT} rows in
 flight, so that the runner's work does not take part. CPU 0 has generators and schedulers, the executors have the others.
 A split needs at least 2 CPUs: with a partition of one it is measured on both CPUs, CPU 0 for the batch lane with the
@@ -60,7 +61,7 @@ interface Options {
 interface Bench {
   options: Options;
   layout: Layout;
-  nodes: Map<NodeSpec['name'], BenchNode>;
+  nodes: NodesInTurn;
   /** Live rows that keep one CPU busy. */
   rowsPerCpuSecond: number;
 }
@@ -98,32 +99,24 @@ async function main(): Promise<void> {
 async function run(options: Options): Promise<void> {
   const layout = layoutOf(cpus().length);
   const cells = cellsOf(layout, options.arrangements, options.batchModels);
-  const nodes = new Map<NodeSpec['name'], BenchNode>();
+  const modelsDir = join(options.dir, 'models');
+  buildModels(modelsDir, [...new Set([LIVE_MODEL, ...options.batchModels])]);
+  const nodes = new NodesInTurn({ dir: options.dir, modelsDir }, layout.systemCpu);
   try {
-    await startNodes(nodes, cells, options, layout);
     const bench: Bench = { options, layout, nodes, rowsPerCpuSecond: NaN };
+    console.log('starting the first node, which measures what runs cost');
     bench.rowsPerCpuSecond = await pilot(bench, cells[0] as Cell);
     console.log(`live: ${LIVE_MODEL}, ${LIVE_MIX}, ${(1000 / bench.rowsPerCpuSecond).toFixed(2)} ms a row run alone; batch: ${options.batchModels.join(' and ')}, ${BATCH_MIX}; seed ${SEED}; executors on CPUs ${layout.partitionCpus.join(',')}, generators on ${layout.systemCpu}, split over ${layout.splitCpus.join(',')}`);
     for (const load of options.loads) report(await measureLoad(bench, cells, load));
     console.log(TARGETS);
   } finally {
-    for (const node of nodes.values()) await node.stop();
-  }
-}
-
-async function startNodes(nodes: Map<string, BenchNode>, cells: Cell[], options: Options, { systemCpu }: Layout): Promise<void> {
-  const modelsDir = join(options.dir, 'models');
-  buildModels(modelsDir, [...new Set([LIVE_MODEL, ...options.batchModels])]);
-  for (const { node } of cells) {
-    if (nodes.has(node.name)) continue;
-    console.log(`starting node ${node.name}${nodes.size === 0 ? '; the first one measures what runs cost' : ''}`);
-    nodes.set(node.name, await BenchNode.start(node, { dir: options.dir, modelsDir, costsFrom: [...nodes.values()][0] ?? null }, systemCpu));
+    await nodes.stop();
   }
 }
 
 /** Live rows that one CPU can run in a second, one after the other. */
 async function pilot({ nodes, layout }: Bench, alone: Cell): Promise<number> {
-  const node = nodes.get(alone.node.name) as BenchNode;
+  const node = await nodes.use(alone.node);
   const { live } = await measure(node, loadsOf(node, alone, null, SEED), { warmMs: WARM_MS, measureMs: PILOT_MS }, layout.systemCpu);
   const runsMs = live.map(({ runMs }) => runMs).filter(Number.isFinite);
   return (1000 * runsMs.length) / runsMs.reduce((total, runMs) => total + runMs, 0);
@@ -144,7 +137,7 @@ async function measureLoad(bench: Bench, cells: Cell[], load: number): Promise<F
   for (let round = 0; round < options.rounds; round++) {
     for (const { cell, rounds } of round % 2 === 0 ? measured : [...measured].reverse()) {
       const perSecond = load * rowsPerCpuSecond * liveCpus(cell, layout);
-      const node = nodes.get(cell.node.name) as BenchNode;
+      const node = await nodes.use(cell.node);
       const measureMs = cell.name === 'batch alone' ? BATCH_ALONE_MS : (1000 * options.samples) / perSecond / options.rounds;
       const measureOnce = () => measure(node, loadsOf(node, cell, perSecond, SEED + round), { warmMs: WARM_MS, measureMs }, layout.systemCpu);
       const result = await undisturbed(cell, measureOnce);
