@@ -19,6 +19,7 @@ export interface BatchAnswer {
 /** Keeps so many rows in flight that the batch worker never wants for work. */
 async function main(): Promise<void> {
   const [load] = (await once(process, 'message')) as [BatchLoad];
+  process.once('disconnect', () => process.exit());
   const pool = new WorkerPool({ lane: 'batch', runDir: load.runDir });
   await untilReady(pool, load.model);
   const items = rowsOf(load.rows);

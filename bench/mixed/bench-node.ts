@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { WorkerProcessStatus } from '@app/contracts';
+import type { PreemptionProof, WorkerProcessStatus } from '@app/contracts';
 import { fetchProcessStatus } from '@app/telemetry';
 import { until, type ProcessState } from '../../test/support/stack';
 import { command, pinProcess } from '../support/layout';
@@ -92,6 +92,8 @@ export class BenchNode {
     const processes = async () => (await status<{ processes: ProcessState[] }>('scheduler')).processes;
     await until(async () => (await processes()).every(({ state }) => state === 'ready'), READY_MS_MAX, why);
     this.workers = await processes();
+    const { preemption } = await status<{ preemption: PreemptionProof }>('scheduler');
+    if (preemption.verdict !== 'holds') throw new Error(`node ${this.spec.name}: ${preemption.reason}`);
     const isMeasured = async ({ id }: ProcessState) => (await status<WorkerProcessStatus>(id)).calibration.every(({ state }) => state === 'measured');
     await until(async () => (await Promise.all(this.workers.map(isMeasured))).every(Boolean), CALIBRATED_MS_MAX, why);
   }

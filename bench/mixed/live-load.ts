@@ -30,6 +30,8 @@ export interface LiveSample {
 /** Open loop: rows are sent at the times of a Poisson process, whatever became of the earlier ones. */
 async function main(): Promise<void> {
   const [load] = (await once(process, 'message')) as [LiveLoad];
+  // A bench that is ended early leaves no load behind.
+  process.once('disconnect', () => process.exit());
   isolateFront();
   const pool = new WorkerPool({ lane: 'realtime', runDir: load.runDir });
   await untilReady(pool, load.model);

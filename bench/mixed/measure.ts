@@ -31,17 +31,34 @@ const BATCH_NICE = '15';
 /** For the start of the load generators and the last answers. */
 const LOOP_SECONDS_SPARE = 60;
 
-/** Runs the loads on the node for `warmMs`, then for `measureMs`, which counts. */
+/** Runs the loads on the node for `warmMs`, then for `measureMs`, which counts. None is left behind, whatever happens. */
 export async function measure(node: BenchNode, loads: Loads, times: { warmMs: number; measureMs: number }, systemCpu: number): Promise<Measured> {
-  const loops = loads.awakeCpus.map((cpu) => endlessLoop(cpu, (times.warmMs + times.measureMs) / 1000));
-  const live = loads.live === null ? null : await LoadProcess.start<LiveSample>('live-load.js', loads.live, ['taskset', '-c', String(systemCpu)]);
-  const batch = loads.batch === null ? null : await LoadProcess.start<BatchAnswer>('batch-load.js', loads.batch, ['nice', '-n', BATCH_NICE, 'taskset', '-c', String(systemCpu)]);
-  await sleep(times.warmMs);
+  const started: ChildProcess[] = [];
+  try {
+    return await measureWith(started, { node, loads, systemCpu, ...times });
+  } finally {
+    for (const child of started) child.kill('SIGTERM');
+  }
+}
+
+interface Measurement {
+  node: BenchNode;
+  loads: Loads;
+  systemCpu: number;
+  warmMs: number;
+  measureMs: number;
+}
+
+async function measureWith(started: ChildProcess[], { node, loads, systemCpu, warmMs, measureMs }: Measurement): Promise<Measured> {
+  for (const cpu of loads.awakeCpus) started.push(endlessLoop(cpu, (warmMs + measureMs) / 1000));
+  const pinned = ['taskset', '-c', String(systemCpu)];
+  const live = loads.live === null ? null : await startLoad<LiveSample>(started, 'live-load.js', loads.live, pinned);
+  const batch = loads.batch === null ? null : await startLoad<BatchAnswer>(started, 'batch-load.js', loads.batch, ['nice', '-n', BATCH_NICE, ...pinned]);
+  await sleep(warmMs);
   const [beforeMs, before] = [nowMs(), readCpu(node)];
-  await sleep(times.measureMs);
+  await sleep(measureMs);
   const [afterMs, after] = [nowMs(), readCpu(node)];
   const [samples = [], answers = []] = [await live?.end(), await batch?.end()];
-  for (const loop of loops) loop.kill('SIGTERM');
   const isInside = (atMs: number): boolean => atMs >= beforeMs && atMs < afterMs;
   const answered = answers.filter(({ answeredMs }) => isInside(answeredMs));
   return {
@@ -60,20 +77,17 @@ function endlessLoop(cpu: number, seconds: number): ChildProcess {
 }
 
 /** A load generator in a process of its own, pinned by the command that it is started with. */
-class LoadProcess<Result> {
-  private constructor(private readonly child: ChildProcess) {}
-
-  static async start<Result>(script: string, load: object, [command = '', ...args]: string[]): Promise<LoadProcess<Result>> {
-    const child = spawn(command, [...args, process.execPath, join(__dirname, script)], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], serialization: 'advanced' });
-    child.send(load);
-    await messageOf(child, script);
-    return new LoadProcess<Result>(child);
-  }
-
-  async end(): Promise<Result[]> {
-    this.child.send('end');
-    return (await messageOf(this.child, 'load')) as Result[];
-  }
+async function startLoad<Result>(started: ChildProcess[], script: string, load: object, [command = '', ...args]: string[]): Promise<{ end(): Promise<Result[]> }> {
+  const child = spawn(command, [...args, process.execPath, join(__dirname, script)], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], serialization: 'advanced' });
+  started.push(child);
+  child.send(load);
+  await messageOf(child, script);
+  return {
+    end: async () => {
+      child.send('end');
+      return (await messageOf(child, script)) as Result[];
+    },
+  };
 }
 
 async function messageOf(child: ChildProcess, name: string): Promise<unknown> {

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
+import { readTopology } from '@app/system';
 import { embed } from '../support/live-load';
 import { Stack, until } from '../support/stack';
 
@@ -11,6 +12,13 @@ const HEALTHY = 10;
 
 const SCRAPED = [/^interleave_model_quarantined\{[^}]*model="crash"[^}]*\} 1$/m, /^interleave_model_worker_deaths_total\{[^}]*model="crash"[^}]*\} 6$/m];
 
+const infer = ({ url }: Stack, model: string, value: number): Promise<Response> =>
+  fetch(`${url}/v2/models/${model}/infer`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', 'x-interleave-timeout-ms': '120000' },
+    body: JSON.stringify({ inputs: [{ name: 'value', shape: [1], datatype: 'INT64', data: [value] }] }),
+  });
+
 describe('a model that kills its workers again and again', () => {
   let stack: Stack;
 
@@ -19,12 +27,7 @@ describe('a model that kills its workers again and again', () => {
   });
   afterAll(() => stack?.stop());
 
-  const divide = (value: number): Promise<Response> =>
-    fetch(`${stack.url}/v2/models/crash/infer`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', 'x-interleave-timeout-ms': '120000' },
-      body: JSON.stringify({ inputs: [{ name: 'value', shape: [1], datatype: 'INT64', data: [value] }] }),
-    });
+  const divide = (value: number): Promise<Response> => infer(stack, 'crash', value);
   const isAnswered = async (): Promise<boolean> => (await divide(HEALTHY)).status === 200;
 
   it('stays in service after one input that kills', async () => {
@@ -59,5 +62,22 @@ describe('a model that kills its workers again and again', () => {
     expect((await divide(HEALTHY)).status).toBe(503);
     await stack.restart();
     await until(isAnswered, MINUTES_5, () => stack.log().slice(-4000));
+  }, MINUTES_5);
+});
+
+describe('a model that allocates without end again and again', () => {
+  let stack: Stack;
+
+  beforeAll(async () => {
+    stack = await Stack.start({ models: ['encoder-tiny', 'hoard'], config: `partitions: [{ id: main, cpus: [${readTopology().effective[0]}], memory: 1GiB }]` });
+  });
+  afterAll(() => stack?.stop());
+
+  it('is quarantined, and the other model of its worker is served', async () => {
+    await until(async () => (await infer(stack, 'hoard', 5)).status === 200, MINUTES_5, () => stack.log());
+    await until(async () => (await infer(stack, 'hoard', POISON)).status === 503, MINUTES_5, () => stack.log());
+    const { error } = (await (await infer(stack, 'hoard', 5)).json()) as { error: string };
+    expect(error).toMatch(/^model "hoard" version 1 cannot be served: quarantined: 6 realtime workers died of it.*exit code 12/);
+    expect((await embed(stack.url, 'encoder-tiny', 'still here')).status).toBe(200);
   }, MINUTES_5);
 });

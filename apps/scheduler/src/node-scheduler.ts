@@ -6,6 +6,7 @@ import { serveProcessStatus, type Logger, type ProcessStatusServer } from '@app/
 import { autogroupEnabled, formatCpuList } from '@app/system';
 import { LaneControl } from './lane-control/lane-control';
 import { registerLaneControl } from './lane-control/lane-control-metrics';
+import { gpusToPlan } from './gpu-inventory';
 import { planNode, readNodeFacts, type NodePlan } from './placement/plan-node';
 import { readPlacement, writePlacement } from './placement/placement-file';
 import { preemptionOf } from './preemption';
@@ -50,7 +51,8 @@ export class NodeScheduler {
     mkdirSync(runDir, { recursive: true, mode: 0o700 });
     lockDataDir(dataDir);
     const pidFiles = new PidFiles(runDir);
-    const facts = readNodeFacts(this.config);
+    const found = readNodeFacts(this.config);
+    const facts = { ...found, gpus: gpusToPlan(found.gpus, runDir, pidFiles) };
     const preemption = await preemptionOf(planNode(this.config, facts), runDir, pidFiles);
     this.log[preemption.verdict === 'holds' ? 'info' : 'warn']({ preemption }, preemption.reason);
     const placement = this.place(planNode(this.config, facts, preemption), pidFiles);

@@ -55,8 +55,9 @@ function workerSpec(config: Config, plan: WorkerPlan): ProcessSpec {
     args: ['--worker', plan.id, '--heartbeat-fd', String(HEARTBEAT_FD)],
     environment: { UV_THREADPOOL_SIZE: '2', ...gpuEnvironment(plan.gpu, plan.lane) },
   });
-  // A slot for each executor and one for the loader.
-  return { ...spec, heartbeatSlots: plan.cpus.length + 1, fingerprint: `${spec.fingerprint}\n${JSON.stringify(plan)}` };
+  // How a refusal is worded may change while workers run; a slot for each executor and one for the loader.
+  const told = JSON.stringify({ ...plan, gpuRefusal: plan.gpuRefusal !== null });
+  return { ...spec, heartbeatSlots: plan.cpus.length + 1, fingerprint: `${spec.fingerprint}\n${told}` };
 }
 
 interface NodeProcess {

@@ -5,12 +5,13 @@ const gpu = (overrides: Partial<GpuPlan>): GpuPlan => ({ sharing: 'whole', uuid:
 
 describe('CUDA options of a worker', () => {
   it('limit memory only where there is a limit', () => {
-    expect(cudaOf(gpu({}), 'realtime').options).not.toHaveProperty('gpu_mem_limit');
-    expect(cudaOf(gpu({ memoryBytes: 8 * 2 ** 30 }), 'batch').options).toMatchObject({ device_id: '0', gpu_mem_limit: '8589934592' });
+    expect(cudaOf(gpu({}), 'realtime', 1).options).not.toHaveProperty('gpu_mem_limit');
+    expect(cudaOf(gpu({ memoryBytes: 8 * 2 ** 30 }), 'batch', 1).options).toMatchObject({ device_id: '0', gpu_mem_limit: '8589934592' });
+    expect(cudaOf(gpu({ memoryBytes: 9 * 2 ** 30 }), 'batch', 3).options).toMatchObject({ gpu_mem_limit: String(3 * 2 ** 30) });
   });
 
   it('give the real-time lane a stream of high priority where the lanes share a device', () => {
-    const streams = (['mig', 'mps', 'whole'] as const).map((sharing) => [cudaOf(gpu({ sharing }), 'realtime').priorityStream, cudaOf(gpu({ sharing }), 'batch').priorityStream]);
+    const streams = (['mig', 'mps', 'whole'] as const).map((sharing) => [cudaOf(gpu({ sharing }), 'realtime', 1).priorityStream, cudaOf(gpu({ sharing }), 'batch', 1).priorityStream]);
     expect(streams).toEqual([[false, false], [true, false], [false, false]]);
   });
 });

@@ -80,7 +80,7 @@ export function startWorker({ plan, ortLibraryPath, quarantined = [], heartbeatF
     ...{ lanePagePath: lanePages?.own ?? null, otherLanePagePaths: lanePages?.others ?? [] },
     models: models.map((model) => ({ ...model, refusal: (model.device === 'gpu' ? gpuRefusal : null) ?? quarantineReason(model) })),
     ortLibraryPath: gpu?.ortLibraryPath ?? ortLibraryPath ?? bundledRuntime(),
-    cuda: gpu === null ? null : cudaOf(gpu, lane),
+    cuda: gpu === null ? null : cudaOf(gpu, lane, models.filter(({ device }) => device === 'gpu').length),
   });
   // It also keeps the process running: native threads do not count for node's event loop.
   const telling = setInterval(() => addon.workerTellRatioMoves(handle), TELL_MS);

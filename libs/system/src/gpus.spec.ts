@@ -26,6 +26,15 @@ describe('GPUs of a machine', () => {
     expect(devices[7]?.instances[6]).toEqual({ profile: '1g.10gb', uuid: 'MIG-10000006-9a8b-5c7d-8e6f-5a4b3c2d1e06' });
   });
 
+  it('have seven MIG instances on the recorded A100', () => {
+    const { devices, driverVersion } = gpusOf('a100-in-seven-slices');
+    expect(driverVersion).toBe('535.216.01');
+    expect(devices).toHaveLength(1);
+    expect(devices[0]).toMatchObject({ uuid: 'GPU-7fdaf0a5-179b-f636-d15d-daf243e3ff16', memoryBytes: 81920 * MIB, migEnabled: true });
+    expect(devices[0]?.instances).toHaveLength(7);
+    expect(devices[0]?.instances[6]).toEqual({ profile: '1g.10gb', uuid: 'MIG-1aae4990-b962-574e-8375-119d6d9b9687' });
+  });
+
   it('can be shared where the daemon of MPS answers, also before its first client', () => {
     expect(gpusOf('mps-running')).toMatchObject({ mpsRuns: true, devices: [{ computeMode: 'Exclusive_Process' }] });
     const silent = { ...gpuFactsOf('mps-running'), mpsControl: { status: 0, stdout: '', stderr: '' } };
@@ -53,11 +62,18 @@ describe('GPUs of a machine', () => {
     expect(gpuInventoryOf({ query: { status: 0, stdout, stderr: '' }, list: null, mpsControl: null }).problem).toMatch(problem);
   });
 
+  it('are those that answer, where one fell off the bus or the infoROM of one is corrupted', () => {
+    const { query, list } = gpuFactsOf('one-h100');
+    const lost = 'Unable to determine the device handle for GPU 0000:41:00.0: Unknown Error\n';
+    const warned = gpuInventoryOf({ query: { status: 14, stdout: `${lost}${query?.stdout}`, stderr: '' }, list, mpsControl: null });
+    expect(warned).toEqual(gpusOf('one-h100'));
+  });
+
   it('are none where the tool does not end', () => {
     expect(gpuInventoryOf({ query: { status: null, stdout: '', stderr: '' }, list: null, mpsControl: null }).problem).toMatch(/failed \(no answer in 10 s\): it said nothing/);
   });
 
-  it('every recorded machine has either devices or a problem', () => {
+  it('every machine of the fixtures has either devices or a problem', () => {
     for (const machine of GPU_MACHINES) {
       const { devices, problem } = gpusOf(machine);
       expect([machine, devices.length > 0]).toEqual([machine, problem === null]);

@@ -59,23 +59,27 @@ export function readGpus(searchPath: string): GpuInventory {
   return gpuInventoryOf(readFacts(searchPath));
 }
 
-/** Pure. Never throws: what cannot be understood is a `problem`. */
+/** Pure. Never throws: an answer without one device is a `problem`; lines beside those of devices, as of one that fell off the bus, are passed over. */
 export function gpuInventoryOf({ query, list, mpsControl }: GpuFacts): GpuInventory {
   const none = (problem: string): GpuInventory => ({ devices: [], driverVersion: null, problem, mpsRuns: false });
   if (query === null) return none(NO_TOOL);
-  if (query.status !== 0) return none(failureOf(query));
+  if (!hasAnswered(query)) return none(failureOf(query));
   const rows = query.stdout.split('\n').filter((line) => line.trim() !== '').map((line) => line.split(',').map((field) => field.trim()));
-  const odd = rows.find((row) => row.length !== GPU_FIELDS.length || !/^\d+$/.test(row[0] ?? ''));
-  if (odd !== undefined) return none(`nvidia-smi was not understood: expected ${GPU_FIELDS.join(', ')} but received ${JSON.stringify(odd.join(', '))}; is the driver newer than this version of Interleave?`);
-  if (rows.length === 0) return none('nvidia-smi lists no device; look with lspci and dmesg');
+  const known = rows.filter((row) => row.length === GPU_FIELDS.length && /^\d+$/.test(row[0] ?? ''));
+  const [odd] = rows;
+  if (known.length === 0 && odd !== undefined) return none(`nvidia-smi was not understood: expected ${GPU_FIELDS.join(', ')} but received ${JSON.stringify(odd.join(', '))}; is the driver newer than this version of Interleave?`);
+  if (known.length === 0) return none('nvidia-smi lists no device; look with lspci and dmesg');
   const instances = instancesByDevice(list?.stdout ?? '');
   return {
-    devices: rows.map((row) => deviceOf(row, instances)),
-    driverVersion: rows[0]?.[6] ?? null,
+    devices: known.map((row) => deviceOf(row, instances)),
+    driverVersion: known[0]?.[6] ?? null,
     problem: null,
     mpsRuns: mpsControl?.status === 0,
   };
 }
+
+/** 14 is a warning beside the answer: a corrupted infoROM (nvidia-smi's manual, RETURN VALUE), and the device works. */
+const hasAnswered = ({ status }: ProgramRun): boolean => status === 0 || status === 14;
 
 function deviceOf([index = '', uuid = '', name = '', memoryMib = '', computeMode = '', migMode = '']: string[], instances: Map<string, MigInstance[]>): GpuDevice {
   const migEnabled = migMode === 'Enabled';
@@ -110,6 +114,6 @@ function readFacts(searchPath: string): GpuFacts {
     return path === null ? null : spawnSync(path, args, { encoding: 'utf8', input, timeout: TIMEOUT_MS });
   };
   const query = ask(['nvidia-smi'], [`--query-gpu=${GPU_FIELDS.join(',')}`, '--format=csv,noheader,nounits']);
-  if (query?.status !== 0) return { query, list: null, mpsControl: null };
+  if (query === null || !hasAnswered(query)) return { query, list: null, mpsControl: null };
   return { query, list: ask(['nvidia-smi'], ['-L']), mpsControl: ask(['nvidia-cuda-mps-control'], [], 'get_server_list\n') };
 }

@@ -116,6 +116,15 @@ describe('the controller of the batch lane', () => {
     expect(node.pauses()).toEqual([]);
   });
 
+  it('does not judge a pause by the answers that waited when it began', () => {
+    const node = new Scenario(4, () => 150).run(TICK_MS);
+    node.run(SETTLE_MS - TICK_MS);
+    node.latencyMs = () => 50;
+    node.run(PAUSE_MS - SETTLE_MS + TICK_MS);
+    expect(node.command).toEqual({ executors: 2, halvings: 1 });
+    expect(stateOf(node.control)).toBe('limited');
+  });
+
   it('says so when the goal is missed even without batch runs, keeps to the floor, and comes back from it', () => {
     const node = new Scenario(4, () => 150).run(600_000);
     expect(node.command.executors).toBe(0);

@@ -73,7 +73,7 @@ export function stateOf(control: BatchControl): BatchControlState {
 
 /** One step of the SLO controller: pure. The reason differs from that of `before` exactly when something was changed. */
 export function stepBatchControl(before: BatchControl, observation: BatchObservation, nowMs: number): BatchControl {
-  const readings = keptReadings(before, observation, nowMs);
+  const readings = hasBacklog(before, nowMs) ? {} : keptReadings(before, observation, nowMs);
   const control = { ...before, readings, verdict: worstVerdict(observation.live, readings) };
   if (control.pausedUntilMs !== null) return nowMs < control.pausedUntilMs ? control : afterPause(control, nowMs);
   const slack = control.verdict?.slack ?? null;
@@ -81,6 +81,10 @@ export function stepBatchControl(before: BatchControl, observation: BatchObserva
   // Without answers there is nobody to make room for.
   return slack === null || slack > SLACK_AMPLE ? widened(control, nowMs) : { ...control, ampleSinceMs: null };
 }
+
+/** Answers at the begin of a pause waited behind batch runs, or ran beside the last of them. */
+const hasBacklog = ({ pausedUntilMs, isUnreachable, changedAtMs }: BatchControl, nowMs: number): boolean =>
+  pausedUntilMs !== null && !isUnreachable && nowMs - changedAtMs < SETTLE_MS;
 
 const isOpen = ({ executors, executorsMax, halvings }: BatchControl): boolean => executors === executorsMax && halvings === 0;
 
@@ -109,11 +113,11 @@ function widened(control: BatchControl, nowMs: number): BatchControl {
   return changed(step, nowMs, `room for ${RECOVERY_MS / 1000} s: ${widthText(step)}`);
 }
 
-/** All answers judged here came while only the floor ran. */
+/** All answers judged here came while only the floor ran, later than its first moments; another pause has answers of its own. */
 function afterPause(control: BatchControl, nowMs: number): BatchControl {
   const { verdict } = control;
   if (verdict !== null && verdict.slack < SLACK_MISSED) {
-    const again = { ...control, pausedUntilMs: nowMs + PAUSE_MS, isUnreachable: true };
+    const again = { ...control, pausedUntilMs: nowMs + PAUSE_MS, isUnreachable: true, readings: {} };
     if (control.isUnreachable) return again;
     return { ...again, reason: `${textOf(verdict)} even without batch executors: the batch lane keeps its floor` };
   }

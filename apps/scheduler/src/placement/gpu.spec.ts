@@ -45,6 +45,14 @@ describe('GPU of a partition', () => {
     expect(planned.warnings.filter((warning) => warning.includes('GPU'))).toEqual([]);
   });
 
+  it('is one of the seven slices of the recorded A100 for each lane', () => {
+    const planned = plan('a100-in-seven-slices', [{ id: 'g', gpu: { device: 0 } }]);
+    expect(planned.placement.workers.map(({ id, gpu }) => [id, gpu?.uuid])).toEqual([
+      ['g-realtime', 'MIG-feb88891-0321-5fef-9c87-d4af3b54259e'],
+      ['g-batch', 'MIG-a25704ba-3a06-5299-a795-fd7cf4d13973'],
+    ]);
+  });
+
   it('prefers MIG to MPS', () => {
     const withMps = { ...gpusOf('eight-gpus-one-mig'), mpsRuns: true };
     const planned = planPlacement({
@@ -62,6 +70,13 @@ describe('GPU of a partition', () => {
       ['b-realtime', migUuid(1)],
       ['b-batch', migUuid(0)],
       ['c-realtime', migUuid(4)],
+    ]);
+  });
+
+  it('is refused for the lane whose named instance is not there, and for it alone', () => {
+    expect(gpusByWorker(plan('eight-gpus-one-mig', [{ id: 'g', gpu: { device: 7, instances: [9, 1] } }]))).toEqual([
+      ['g-realtime', expect.stringMatching(/^GPU 7 has no MIG instance for the realtime lane/)],
+      ['g-batch', expect.objectContaining({ uuid: migUuid(1) })],
     ]);
   });
 

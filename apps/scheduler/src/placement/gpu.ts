@@ -85,7 +85,8 @@ function namedInstances({ partition: { id, gpu }, device }: Claim): MigInstance[
 /** Instances go to the lanes in their order, real-time first. Adds to `taken`. */
 function migInstances(claim: Claim, taken: Set<string>): [Lane, LaneGpu][] {
   const { partition, device } = claim;
-  const free = partition.gpu.instances === undefined ? device.instances.filter(({ uuid }) => !taken.has(uuid)) : namedInstances(claim);
+  const named = partition.gpu.instances?.map((position) => device.instances[position]);
+  const free = named ?? device.instances.filter(({ uuid }) => !taken.has(uuid));
   return partition.lanes.map((lane, position) => {
     const instance = free[position];
     if (instance === undefined) {

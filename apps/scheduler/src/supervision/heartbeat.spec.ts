@@ -40,12 +40,14 @@ describe('the watch over a heartbeat', () => {
 describe('who a worker died of', () => {
   const busyWith = (...models: number[]) => models.map((model) => ({ model, sinceNs: 1n }));
   const crash = { reason: 'signal SIGSEGV', isCrash: true };
+  const aboveMemoryLimit = { reason: 'exit code 12', isCrash: true };
   const killed = { reason: 'signal SIGKILL', isCrash: false };
 
   it.each([
     ['the model that it named, whatever else ran', crash, { culprit: 4, activities: busyWith(1, 4) }, 4],
     ['the model that it named, though how it ended is not known', killed, { culprit: 4, activities: busyWith(4) }, 4],
     ['the only model that ran when it crashed', crash, { culprit: null, activities: busyWith(2, 2) }, 2],
+    ['the only model that ran when the memory was above its limit', aboveMemoryLimit, { culprit: null, activities: busyWith(3) }, 3],
     ['nobody when several ran', crash, { culprit: null, activities: busyWith(1, 2) }, null],
     ['nobody when none ran', crash, { culprit: null, activities: [] }, null],
     ['nobody when it was killed from outside', killed, { culprit: null, activities: busyWith(2) }, null],
