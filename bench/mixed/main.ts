@@ -22,6 +22,8 @@ const TIMEOUT_MS = 10_000;
 const WARM_MS = 2000;
 const BATCH_ALONE_MS = 8000;
 const PILOT_MS = 5000;
+/** Arrivals are random: so many more than asked for are expected. */
+const SAMPLES_MARGIN = 1.03;
 /** Of the node's CPUs by others than its workers: above it a cell is measured again, so many times. */
 const OTHERS_SHARE_MAX = 0.05;
 const AGAIN_MAX = 3;
@@ -138,7 +140,7 @@ async function measureLoad(bench: Bench, cells: Cell[], load: number): Promise<F
     for (const { cell, rounds } of round % 2 === 0 ? measured : [...measured].reverse()) {
       const perSecond = load * rowsPerCpuSecond * liveCpus(cell, layout);
       const node = await nodes.use(cell.node);
-      const measureMs = cell.name === 'batch alone' ? BATCH_ALONE_MS : (1000 * options.samples) / perSecond / options.rounds;
+      const measureMs = cell.name === 'batch alone' ? BATCH_ALONE_MS : (1000 * SAMPLES_MARGIN * options.samples) / perSecond / options.rounds;
       const measureOnce = () => measure(node, loadsOf(node, cell, perSecond, SEED + round), { warmMs: WARM_MS, measureMs }, layout.systemCpu);
       const result = await undisturbed(cell, measureOnce);
       rounds.push(result);
