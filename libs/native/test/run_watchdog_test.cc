@@ -1,10 +1,14 @@
 #include "run/watchdog.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <condition_variable>
+#include <thread>
 
+#include "isolation/thread_isolation.h"
 #include "test_models.h"
 
 namespace interleave {
@@ -56,16 +60,44 @@ TEST(Watchdog, LeavesOtherRunsAlone) {
   EXPECT_EQ(watch.ended(), Watch::Ended::kNo);
 }
 
-TEST(Watchdog, CountsOnlyCpuTimeWhereAnExecutorMayBeHeldBack) {
+TEST(Watchdog, CountsCpuTimeAndSleepWhereAnExecutorMayBeHeldBack) {
   Ticks ticks;
-  Watchdog watchdog({.executorsCount = 1, .countsCpuTime = true, .graceNs = kHourNs, .onTick = ticks.OnTick()});
+  Watchdog watchdog({.executorsCount = 1, .mayBeHeldBack = true, .graceNs = kHourNs, .onTick = ticks.OnTick()});
   const auto run = test::Library()->NewRunOptions();
-  const Watch watch(watchdog, 0, *test::Library(), run.get(), "model", {.timeNs = 20 * kMsNs});
-  ticks.WaitForMore(5);  // 100 ms in which this thread does nothing
-  EXPECT_EQ(watch.ended(), Watch::Ended::kNo);
-  while (watch.ended() == Watch::Ended::kNo) {
+  {
+    const Watch computing(watchdog, 0, *test::Library(), run.get(), "model", {.timeNs = 20 * kMsNs});
+    while (computing.ended() == Watch::Ended::kNo) {
+    }
+    EXPECT_EQ(computing.ended(), Watch::Ended::kTooLong);
   }
-  EXPECT_EQ(watch.ended(), Watch::Ended::kTooLong);
+  const Watch sleeping(watchdog, 0, *test::Library(), run.get(), "model", {.timeNs = 50 * kMsNs});
+  ticks.WaitForMore(5);  // of 20 ms, in which this thread does nothing
+  EXPECT_EQ(sleeping.ended(), Watch::Ended::kTooLong);
+}
+
+// Both on one CPU, and the kernel gives a thread of the idle class hardly any of it.
+TEST(Watchdog, LeavesOutTheTimeInWhichAnExecutorIsHeldBack) {
+  std::atomic<int> ticks = 0;
+  std::atomic<bool> isOver = false;
+  Watchdog watchdog({.executorsCount = 1, .mayBeHeldBack = true, .graceNs = kHourNs, .onTick = [&] { ++ticks; }});
+  const int cpu = sched_getcpu();
+  std::thread other([&] {
+    IsolateExecutor(Lane::kRealtime, cpu);
+    while (!isOver) {
+    }
+  });
+  std::thread executor([&] {
+    IsolateExecutor(Lane::kBatch, cpu);
+    const auto run = test::Library()->NewRunOptions();
+    const Watch watch(watchdog, 0, *test::Library(), run.get(), "model", {.timeNs = 100 * kMsNs});
+    for (const int until = ticks + 15; ticks < until;) {  // 300 ms
+    }
+    EXPECT_EQ(watch.ended(), Watch::Ended::kNo);
+    isOver = true;
+  });
+  executor.join();
+  isOver = true;
+  other.join();
 }
 
 TEST(Watchdog, EndsARunThatCostsTooMuchCpuTime) {
@@ -94,15 +126,21 @@ TEST(Watchdog, EndsRunsThatStartAfterTheEnd) {
 
 TEST(WatchdogDeathTest, GivesUpTheProcessWhenARunDoesNotEnd) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
-  EXPECT_DEATH(
-      {
-        const auto onGiveUp = [](std::size_t executor) { std::fprintf(stderr, "executor %zu\n", executor); };
-        Watchdog watchdog({.executorsCount = 1, .graceNs = kMsNs, .onGiveUp = onGiveUp, .onTick = {}});
-        const auto run = test::Library()->NewRunOptions();
-        const Watch watch(watchdog, 0, *test::Library(), run.get(), "stuck version 3", {.timeNs = 1});
-        pause();
-      },
-      "executor 0\n.*a run of stuck version 3 does not end after its time limit");
+  for (const bool mayBeHeldBack : {false, true}) {
+    EXPECT_DEATH(
+        {
+          const auto onGiveUp = [](std::size_t executor) { std::fprintf(stderr, "executor %zu\n", executor); };
+          Watchdog watchdog({.executorsCount = 1,
+                             .mayBeHeldBack = mayBeHeldBack,
+                             .graceNs = kMsNs,
+                             .onGiveUp = onGiveUp,
+                             .onTick = {}});
+          const auto run = test::Library()->NewRunOptions();
+          const Watch watch(watchdog, 0, *test::Library(), run.get(), "stuck version 3", {.timeNs = 1});
+          pause();
+        },
+        "executor 0\n.*a run of stuck version 3 does not end after its time limit");
+  }
 }
 
 }  // namespace

@@ -57,7 +57,7 @@ Engine::Engine(EnginePlan plan)
       isolation_(plan_.cpus.size()),
       heartbeat_(plan_.heartbeatFd, plan_.cpus.size() + 1),
       watchdog_({.executorsCount = plan_.cpus.size(),
-                 .countsCpuTime = plan_.lane == Lane::kBatch && !plan_.onGpu,
+                 .mayBeHeldBack = plan_.lane == Lane::kBatch && !plan_.onGpu,
                  .onGiveUp = [this](std::size_t executor) { heartbeat_.Blame(executor); },
                  .onTick =
                      [this] {

@@ -1,11 +1,13 @@
 #include "run/watchdog.h"
 
 #include <pthread.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <fstream>
 
 namespace interleave {
 namespace {
@@ -23,6 +25,17 @@ clockid_t OwnCpuClock() {
   clockid_t clock = CLOCK_MONOTONIC;
   if (pthread_getcpuclockid(pthread_self(), &clock) != 0) clock = CLOCK_MONOTONIC;
   return clock;
+}
+
+// proc_pid_stat(5): the state follows the name, which may hold any character.
+bool IsSleeping(pid_t tid) {
+  std::ifstream file("/proc/self/task/" + std::to_string(tid) + "/stat");
+  std::string stat;
+  std::getline(file, stat);
+  const std::size_t nameEnd = stat.rfind(')');
+  if (nameEnd == std::string::npos || nameEnd + 2 >= stat.size()) return false;
+  const char state = stat[nameEnd + 2];
+  return state == 'S' || state == 'D';
 }
 
 const char* WhyEnded(Watchdog::Watch::Ended reason) {
@@ -67,7 +80,8 @@ void Watchdog::Check(std::size_t executor) const {
   Slot& slot = slots_[executor];
   const std::scoped_lock lock(slot.mutex);
   if (slot.run == nullptr) return;
-  const std::int64_t nowNs = ClockNs(slot.clock);
+  if (options_.mayBeHeldBack && IsSleeping(slot.tid)) slot.sleptNs += std::chrono::nanoseconds(kTick).count();
+  const std::int64_t nowNs = NowNs(slot);
   if (slot.endedNs != 0) {
     if (nowNs - slot.endedNs > options_.graceNs) GiveUp(executor);
   } else if (nowNs - slot.startNs > slot.limits.timeNs) {
@@ -77,9 +91,11 @@ void Watchdog::Check(std::size_t executor) const {
   }
 }
 
+std::int64_t Watchdog::NowNs(const Slot& slot) { return ClockNs(slot.clock) + slot.sleptNs; }
+
 // `slot.mutex` is held, so that the run options are alive. The runtime looks at the flag between graph nodes.
 void Watchdog::End(Slot& slot, Watch::Ended reason) {
-  slot.endedNs = ClockNs(slot.clock);
+  slot.endedNs = NowNs(slot);
   slot.reason = reason;
   slot.library->Check(slot.library->api().RunOptionsSetTerminate(slot.run));
 }
@@ -111,8 +127,10 @@ Watchdog::Watch::Watch(Watchdog& watchdog, std::size_t executor, const ort::OrtL
   slot.what = what;
   slot.limits = limits;
   slot.cpuClock = OwnCpuClock();
-  slot.clock = watchdog.options_.countsCpuTime ? slot.cpuClock : CLOCK_MONOTONIC;
-  slot.startNs = ClockNs(slot.clock);
+  slot.clock = watchdog.options_.mayBeHeldBack ? slot.cpuClock : CLOCK_MONOTONIC;
+  slot.tid = gettid();
+  slot.sleptNs = 0;
+  slot.startNs = NowNs(slot);
   slot.startCpuNs = ClockNs(slot.cpuClock);
   slot.endedNs = 0;
   slot.reason = Ended::kNo;

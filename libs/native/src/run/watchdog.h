@@ -18,9 +18,9 @@ namespace interleave {
 
 struct WatchdogOptions {
   std::size_t executorsCount = 0;
-  // Count an executor's own CPU time instead of the time on the wall: in the batch lane the kernel may hold an executor
-  // back for as long as live traffic wants the CPU, which says nothing about the run.
-  bool countsCpuTime = false;
+  // Leave out the time in which the kernel holds an executor back: in the batch lane that is for as long as live traffic
+  // wants the CPU, which says nothing about the run. What counts is its own CPU time, and each tick at which it sleeps.
+  bool mayBeHeldBack = false;
   // After asking the runtime to end a run: how long until the process is given up.
   std::int64_t graceNs = 2'000'000'000;
   // Called on the watchdog's thread with the executor whose run does not end, before the process is given up.
@@ -72,6 +72,8 @@ class Watchdog {
     Limits limits;
     clockid_t clock = 0;
     clockid_t cpuClock = 0;
+    pid_t tid = 0;
+    std::int64_t sleptNs = 0;  // where executors may be held back
     std::int64_t startNs = 0;
     std::int64_t startCpuNs = 0;
     std::int64_t endedNs = 0;  // 0: not asked to end
@@ -80,6 +82,8 @@ class Watchdog {
 
   void Loop();
   void Check(std::size_t executor) const;
+  // Time of the run, on the clock of its time limit.
+  static std::int64_t NowNs(const Slot& slot);
   static void End(Slot& slot, Watch::Ended reason);
   [[noreturn]] void GiveUp(std::size_t executor) const;
 
