@@ -65,7 +65,7 @@ class Watchdog {
 
  private:
   struct Slot {
-    std::mutex mutex;  // guards the rest; held for a few instructions
+    std::mutex mutex;  // guards the rest; held for a few instructions, with `mayBeHeldBack` for a small read of /proc once a tick
     const ort::OrtLibrary* library = nullptr;
     ort::RunOptions* run = nullptr;  // null: no run
     std::string what;
