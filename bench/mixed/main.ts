@@ -46,7 +46,7 @@ generators beside it, and compared with "Interleave on all CPUs" at the same liv
   main.js [--quick] [--loads 0.2,0.5,0.7] [--arrangements ${ARRANGEMENTS.join(',')}] [--batch encoder-tiny,encoder-small]
           [--samples 5000] [--rounds 4] [--data DIR]
 
-  The full form takes about 50 minutes on two CPUs. Needs util-linux, and root for "no priorities".
+  The full form takes about 55 minutes on two CPUs. Needs util-linux, and root for "no priorities".
 
   --loads     live load: share of the partition's (in the split: of the live half's) CPU time, rows run one by one
   --data DIR  keeps models and measured costs there for the next run`;

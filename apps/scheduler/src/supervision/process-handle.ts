@@ -83,7 +83,7 @@ const CRASH_SIGNALS: ReadonlySet<NodeJS.Signals> = new Set<NodeJS.Signals>(['SIG
 /** A worker's own exits: drained, could not start. Above its memory limit it ends with 12, of what runs (libs/native/src/isolation/memory_limit.h). */
 const OWN_EXIT_CODES: ReadonlySet<number | null> = new Set([0, 1]);
 
-/** Whether what ran is to blame: a SIGKILL comes from outside, and an exit of the worker's own says nothing about one model. */
+/** Whether what ran may be to blame: a SIGKILL comes from outside, and an exit of the worker's own says nothing about one model. */
 const isCrash = (code: number | null, signal: NodeJS.Signals | null): boolean => (signal === null ? !OWN_EXIT_CODES.has(code) : CRASH_SIGNALS.has(signal));
 
 function failedLaunch(reason: string): ProcessHandle {
