@@ -41,6 +41,8 @@ export interface InferenceRequest {
   priority: number;
   /** Aborting takes items that still wait out of the queue. */
   signal: CancelSignal | null;
+  /** True: no item of it shares a run with another one, so that its answer depends on its own content only. Default false. */
+  runAlone?: boolean;
 }
 
 /** The part of an AbortSignal that is needed here; a whole one costs a live request 20 us. */
