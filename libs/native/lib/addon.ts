@@ -48,6 +48,10 @@ export interface NativeAddon {
   measureWakeups(options: { cpu: number; count: number; limitMs: number }): NativeWakeups;
   /** Keeps `cpu` busy as a batch executor would, for `limitMs`. Returns once it does. */
   spinAsBatch(options: { cpu: number; limitMs: number }): IsolationTool[];
+  /** A descriptor that listens, as src/net/listening_socket.h says. Throws an error with the system's `errno`. */
+  listeningSocketOpen(options: { ip: string; port: number; backlog: number }): number;
+  /** A copy of a descriptor of another process. Throws an error with the system's `errno`. */
+  descriptorCopy(options: { pid: number; fd: number }): number;
   /** Maps the page of one worker, and creates it first. Throws. */
   lanePageOpen(options: { path: string }): LanePageHandle;
   /** What holds for a batch worker from now on, for `validMs` at most. */

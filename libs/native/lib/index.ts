@@ -1,6 +1,7 @@
 export { ChannelError, IllegalStateError } from './errors';
 export { isolateFront, isolateProcess } from './isolation';
 export { LanePage } from './lane-page';
+export { copyDescriptor, openListeningSocket, type SocketError } from './listening-socket';
 export { provePreemption, type ProofOptions } from './preemption/proof';
 export { inspectAddon, inspectRuntime, type AddonReport, type RuntimeReport } from './runtime';
 export { ServiceCounts } from './service-buckets';

@@ -5,6 +5,7 @@
 #include "binding/cost.h"
 #include "binding/isolation.h"
 #include "binding/lane.h"
+#include "binding/net.h"
 #include "binding/simulate.h"
 #include "binding/worker.h"
 
@@ -37,6 +38,8 @@ constexpr struct {
     {"isolateProcess", IsolateProcess},
     {"measureWakeups", MeasureWakeups},
     {"spinAsBatch", SpinAsBatch},
+    {"listeningSocketOpen", ListeningSocketOpen},
+    {"descriptorCopy", DescriptorCopy},
     {"lanePageOpen", LanePageOpen},
     {"lanePageControl", LanePageControl},
     {"lanePageRead", LanePageRead},
