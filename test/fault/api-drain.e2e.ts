@@ -32,18 +32,40 @@ describe('an API process that is told to end', () => {
 
     await until(async () => (await apiPid(stack).catch(() => pid)) !== pid, 30_000, () => `not replaced:\n${stack.log()}`);
     await stack.ready();
-    expect(await lastEnd(stack)).toBe('exit code 0');
+    await until(async () => (await apiEnds(stack)).length > 0, 30_000, () => `did not end:\n${stack.log()}`);
+    expect(await apiEnds(stack)).toEqual(['exit code 0']);
+  });
+
+  it('costs one request at most when it is killed, the one that it has in hand', async () => {
+    for (let kill = 0; kill < 3; kill++) {
+      await until(async () => (await stack.processes()).filter(({ id, state }) => id.startsWith('api-') && state === 'ready').length === 2, 30_000, () => `no second one:\n${stack.log()}`);
+      const killed = await apiPid(stack);
+      const answers: (number | string)[] = [];
+      const asking = askOneByOne(stack, answers, async () => (await apiPid(stack).catch(() => killed)) !== killed && answers.length > 20);
+      process.kill(killed, 'SIGKILL');
+      await asking;
+      expect(answers.filter((answer) => answer !== 200).length).toBeLessThanOrEqual(1);
+    }
   });
 });
+
+/** Asks on a new connection each time, until `isOver`. */
+async function askOneByOne(stack: Stack, answers: (number | string)[], isOver: () => Promise<boolean>): Promise<void> {
+  do {
+    const headers = { 'content-type': 'application/json', connection: 'close' };
+    const asked = fetch(`${stack.url}/v1/embeddings`, { method: 'POST', headers, body: BODY });
+    answers.push(await asked.then((answer) => answer.text().then(() => answer.status)).catch((error: Error) => error.message));
+  } while (!(await isOver()));
+}
 
 async function apiPid(stack: Stack): Promise<number> {
   return (await fetchProcessStatus<{ pid: number }>(join(stack.runDir, 'api.status.sock'), '/status', 2000)).pid;
 }
 
-/** How the scheduler saw the API end. */
-async function lastEnd(stack: Stack): Promise<string | null> {
+/** How the scheduler saw the API processes end that have. */
+async function apiEnds(stack: Stack): Promise<string[]> {
   const { processes } = await fetchProcessStatus<{ processes: { id: string; reason: string | null }[] }>(join(stack.runDir, 'scheduler.status.sock'), '/status', 2000);
-  return processes.find(({ id }) => id === 'api')?.reason ?? null;
+  return processes.flatMap(({ id, reason }) => (id.startsWith('api-') && reason !== null ? [reason] : []));
 }
 
 async function open(stack: Stack): Promise<Socket> {

@@ -1,29 +1,40 @@
 import { mkdirSync } from 'node:fs';
-import { loadConfig, runPaths, type Config } from '@app/config';
+import { runPaths, type Config } from '@app/config';
 import { openModelCatalog } from '@app/models';
 import { isolateFront, WorkerPool } from '@app/native';
-import { createLogger, observeEventLoop, observeMemory, serveProcessStatus, type Logger } from '@app/telemetry';
+import { createLogger, observeEventLoop, observeMemory, serveProcessStatus, type Logger, type ProcessStatusServer } from '@app/telemetry';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Registry } from 'prom-client';
 import { openBatchService } from './batches';
 import { Readiness } from './health/readiness';
 import { Lifecycle } from './lifecycle';
 import { createServer } from './server';
+import type { Turn } from './turn';
 
-const PROCESS_ID = 'api';
+/** The role: of the API processes of a node one has it at a time, and its name in metrics. */
+const ROLE = 'api';
 /** After the longest time a live request may take, what is still open is an upload or a caller that does not read. */
 const DRAIN_EXTRA_MS = 5_000;
 
-/** Opens everything, listens, and arranges the end: this process's whole life. */
-export async function runApi(): Promise<void> {
-  const config = loadConfig();
-  const logger = createLogger(PROCESS_ID, config.logLevel);
+export interface ApiOptions {
+  config: Config;
+  /** Its name at the scheduler; equal to the role where it is the only one. */
+  id: string;
+  /** An open socket that listens; null: it opens one. */
+  listenFd: number | null;
+  /** Null: it is the only API process. */
+  turn: Turn | null;
+}
+
+/** Opens everything, listens when its turn comes, and arranges the end: this process's whole life. */
+export async function runApi({ config, id, listenFd, turn }: ApiOptions): Promise<void> {
+  const logger = createLogger(id, config.logLevel);
   mkdirSync(config.runDir, { recursive: true });
   const isolation = isolateFront();
   if (isolation.state !== 'active') logger.info({ isolation }, 'live requests may wait for the CPU behind other processes');
   const registry = new Registry();
-  observeEventLoop(registry, PROCESS_ID);
-  observeMemory(registry, PROCESS_ID);
+  observeEventLoop(registry, ROLE);
+  observeMemory(registry, ROLE);
   const backend = new WorkerPool({ lane: 'realtime', runDir: config.runDir });
   const catalog = await openModelCatalog(config.modelsDir, 'realtime', logger);
   const adoptReports = () => catalog.applyReports(backend.models());
@@ -32,24 +43,38 @@ export async function runApi(): Promise<void> {
   const batches = await openBatchService(config, logger);
   const app = await createServer({ config, logger, backend, catalog, batches, registry });
   const readiness = app.get(Readiness);
-  const status = await serveProcessStatus({
-    socketPath: runPaths(config.runDir).statusSocket(PROCESS_ID),
-    registry,
-    status: () => ({ id: PROCESS_ID, pid: process.pid, url: urlOf(app), missing: readiness.missing(), inFlightItems: backend.inFlightItems() }),
-  });
-  await app.listen(config.port, config.host);
-  logger.info({ url: urlOf(app) }, 'listening');
-  // Refuse new work, let what runs finish, then close what it ran on.
+  const serveStatus = (name: string): Promise<ProcessStatusServer> =>
+    serveProcessStatus({
+      socketPath: runPaths(config.runDir).statusSocket(name),
+      registry,
+      status: () => ({ id, pid: process.pid, url: urlOf(app), missing: readiness.missing(), inFlightItems: backend.inFlightItems() }),
+    });
+  const ownStatus = await serveStatus(id);
+  let roleStatus: ProcessStatusServer | null = null;
+  // Refuse new work, let what runs finish, then close what it ran on. The role's socket goes before the turn: closing it
+  // removes the file, which the next process makes anew.
   const steps: Step[] = [
+    ['role', async () => roleStatus?.close()],
+    ['turn', async () => turn?.giveUp()],
     ['http', () => closeServer(app, config)],
     ['batches', () => batches.close()],
     ['workers', () => backend.close()],
-    ['status', () => status.close()],
+    ['status', () => ownStatus.close()],
   ];
   endOnSignals(config, logger, async () => {
     app.get(Lifecycle).drain();
     await closeAll(steps, logger);
   });
+  if (turn !== null) await turn.comes();
+  if (id !== ROLE) roleStatus = await serveStatus(ROLE);
+  await listen(app, config, listenFd);
+  logger.info({ url: urlOf(app) }, 'listening');
+}
+
+async function listen(app: NestFastifyApplication, { host, port }: Config, listenFd: number | null): Promise<void> {
+  if (listenFd === null) await app.listen(port, host);
+  // Fastify hands its options to node, which takes the descriptor before everything else.
+  else await app.listen({ fd: listenFd, host } as { host: string });
 }
 
 type Step = [name: string, close: () => Promise<void>];

@@ -14,7 +14,9 @@ export interface ListPage<T> {
 
 /** Adds `--url` to a command that talks to a server. */
 export function withUrl(command: Command): Command {
-  return command.option('--url <url>', 'address of the server (or INTERLEAVE_URL)', serverUrl());
+  return command
+    .option('--url <url>', 'address of the server (or INTERLEAVE_URL; default: HOST and PORT of this machine\'s node)')
+    .hook('preAction', (self) => void (self.getOptionValue('url') ?? self.setOptionValue('url', serverUrl())));
 }
 
 /** The server's HTTP interface, with errors as one clear line. */

@@ -6,6 +6,7 @@ import { addModelsCommand } from './commands/models';
 import { addPlanCommand } from './commands/plan';
 import { addSimulateCommand } from './commands/simulate';
 import { addUpCommand } from './commands/up';
+import { ConfigError } from '@app/config';
 import { CliError } from './cli-error';
 
 /** The command line. Exit codes: 0 done, 1 failed (or wrong usage), 2 a batch completed with failed rows. */
@@ -25,6 +26,6 @@ async function main(): Promise<void> {
 }
 
 main().catch((error: Error) => {
-  process.stderr.write(`interleave: ${error instanceof CliError ? error.message : (error.stack ?? error.message)}\n`);
+  process.stderr.write(`interleave: ${error instanceof CliError || error instanceof ConfigError ? error.message : (error.stack ?? error.message)}\n`);
   process.exitCode = 1;
 });

@@ -14,6 +14,7 @@ import { processSpecs } from './processes';
 import { SchedulerMetrics } from './scheduler-metrics';
 import { schedulerStatus } from './scheduler-status';
 import { lockDataDir } from './supervision/data-dir-lock';
+import { holdListeningSocket } from './supervision/listening-socket';
 import { ModelQuarantine } from './supervision/model-quarantine';
 import { PidFiles } from './supervision/pid-files';
 import { DEFAULT_TIMINGS } from './supervision/process-spec';
@@ -44,20 +45,21 @@ export class NodeScheduler {
     @Inject(LOGGER) private readonly log: Logger,
   ) {}
 
-  /** Throws for a data directory in use and for a configuration that this machine cannot hold, before starting anything. */
+  /** Throws for a data directory or port in use and for a configuration that this machine cannot hold, before starting anything. */
   async start(): Promise<void> {
     const { dataDir, runDir } = this.config;
     mkdirSync(dataDir, { recursive: true });
     mkdirSync(runDir, { recursive: true, mode: 0o700 });
     lockDataDir(dataDir);
     const pidFiles = new PidFiles(runDir);
+    const listenFd = this.config.processes.includes('api') ? await holdListeningSocket(this.config, pidFiles, this.log) : null;
     const found = readNodeFacts(this.config);
     const facts = { ...found, gpus: gpusToPlan(found.gpus, runDir, pidFiles) };
     const preemption = await preemptionOf(planNode(this.config, facts), runDir, pidFiles);
     this.log[preemption.verdict === 'holds' ? 'info' : 'warn']({ preemption }, preemption.reason);
     const placement = this.place(planNode(this.config, facts, preemption), pidFiles);
     const metrics = new SchedulerMetrics(() => supervisor.processes, placement, preemption);
-    const supervisor = new Supervisor(processSpecs(this.config, placement), pidFiles, {
+    const supervisor = new Supervisor(processSpecs(this.config, placement, listenFd), pidFiles, {
       log: this.log,
       timings: DEFAULT_TIMINGS,
       onRestart: ({ id }) => metrics.restarted(id),

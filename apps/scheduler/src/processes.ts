@@ -5,6 +5,7 @@ import type { Placement, WorkerPlan } from '@app/contracts';
 import { findExecutable, REDIS_REMEDY, REDIS_SERVERS } from '@app/system';
 import { gpuEnvironment } from './gpu-environment';
 import { HEARTBEAT_FD } from './supervision/heartbeat-file';
+import { LISTEN_FD } from './supervision/listening-socket';
 import { redisProbe, statusProbe } from './supervision/probes';
 import type { ProcessSpec } from './supervision/process-spec';
 
@@ -21,8 +22,14 @@ const API_YOUNG_MIB = 32;
 const BATCH_NICE = 15;
 const TOKENIZER_THREADS_MAX = 4;
 
-/** The processes of this node in the order of starting, as far as this scheduler looks after them. */
-export function processSpecs(config: Config, placement: Placement): ProcessSpec[] {
+/** The second one is loaded and waits: it answers within milliseconds when the first one dies. */
+const API_IDS = ['api-1', 'api-2'];
+
+/**
+ * The processes of this node in the order of starting, as far as this scheduler looks after them. The API processes accept
+ * on the open socket `listenFd`; null: this scheduler looks after none.
+ */
+export function processSpecs(config: Config, placement: Placement, listenFd: number | null): ProcessSpec[] {
   const tokenizerThreads = String(Math.min(TOKENIZER_THREADS_MAX, new Set(placement.partitions.flatMap(({ cpus }) => cpus)).size));
   const specs = [
     ...(config.redisUrl === null ? [redisSpec(config)] : []),
@@ -35,15 +42,21 @@ export function processSpecs(config: Config, placement: Placement): ProcessSpec[
       nice: BATCH_NICE,
       environment: { UV_THREADPOOL_SIZE: '4', RAYON_NUM_THREADS: tokenizerThreads },
     }),
-    nodeSpec(config, {
-      id: 'api',
-      kind: 'api',
-      main: 'api/src/main.js',
-      nodeOptions: [`--max-old-space-size=${API_HEAP_MIB}`, `--max-semi-space-size=${API_YOUNG_MIB}`],
-      environment: { UV_THREADPOOL_SIZE: '4', RAYON_NUM_THREADS: tokenizerThreads },
-    }),
+    ...(listenFd === null ? [] : API_IDS.map((id) => apiSpec(config, id, { listenFd, tokenizerThreads }))),
   ];
   return specs.filter(({ kind }) => config.processes.includes(kind));
+}
+
+function apiSpec(config: Config, id: string, { listenFd, tokenizerThreads }: { listenFd: number; tokenizerThreads: string }): ProcessSpec {
+  const spec = nodeSpec(config, {
+    id,
+    kind: 'api',
+    main: 'api/src/main.js',
+    args: ['--id', id, '--listen-fd', String(LISTEN_FD)],
+    nodeOptions: [`--max-old-space-size=${API_HEAP_MIB}`, `--max-semi-space-size=${API_YOUNG_MIB}`],
+    environment: { UV_THREADPOOL_SIZE: '4', RAYON_NUM_THREADS: tokenizerThreads },
+  });
+  return { ...spec, inheritedFd: listenFd };
 }
 
 function workerSpec(config: Config, plan: WorkerPlan): ProcessSpec {
@@ -85,6 +98,8 @@ function nodeSpec(config: Config, { id, kind, main, args = [], nodeOptions = [],
     args: rest,
     ownSession: false,
     heartbeatSlots: null,
+    inheritedFd: null,
+    inherits: { settings: true, redis: kind !== 'worker' },
     environment: childSettings,
     fingerprint: JSON.stringify({ line, nice, environment, settings, built: builtAt(path) }),
     probe: statusProbe(runPaths(config.runDir).statusSocket(id)),
@@ -111,6 +126,8 @@ function redisSpec(config: Config): ProcessSpec {
     // Redis ends on the SIGINT of a Ctrl-C, while the runner still needs it.
     ownSession: true,
     heartbeatSlots: null,
+    inheritedFd: null,
+    inherits: { settings: false, redis: false },
     environment: {},
     fingerprint: JSON.stringify(args),
     probe: redisProbe(config.privateRedisSocket),

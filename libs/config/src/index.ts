@@ -68,13 +68,29 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
   });
 }
 
+/** What a program needs of its surroundings, whatever it is: where things are, language, time zone, the C library. */
+const INHERITED = /^(PATH|HOME|USER|LANG|LC_[A-Z]+|TZ|TMPDIR|LD_LIBRARY_PATH|LD_PRELOAD|MALLOC_\w+|NODE_EXTRA_CA_CERTS|SSL_CERT_(FILE|DIR))$/;
+/** What ONNX Runtime and CUDA are steered by. */
+const RUNTIME = /^(ORT_\w+|OMP_\w+|CUDA_\w+|NVIDIA_\w+|NCCL_\w+)$/;
+/** Holds a password. */
+const REDIS_SETTING = 'REDIS_URL';
+
+/** What a child process is given of this process's environment. */
+export interface InheritedEnvironment {
+  /** The settings of a node. */
+  settings: boolean;
+  /** `REDIS_URL` among them. */
+  redis: boolean;
+}
+
 /**
- * The environment for a child process: this process's own, without what Node options were meant for this process alone,
- * with `overrides` on top.
+ * The environment for a child process: of this process's own only what the child needs, so that secrets of others are not
+ * handed on; `overrides` come on top.
  */
-export function childEnvironment(overrides: Record<string, string>): NodeJS.ProcessEnv {
-  const { NODE_OPTIONS: _own, ...inherited } = process.env;
-  return { ...inherited, ...overrides };
+export function childEnvironment({ settings, redis }: InheritedEnvironment, overrides: Record<string, string>): NodeJS.ProcessEnv {
+  const names = Object.keys(environmentSchema.shape).filter((name) => redis || name !== REDIS_SETTING);
+  const isInherited = (name: string): boolean => INHERITED.test(name) || (settings && (RUNTIME.test(name) || names.includes(name)));
+  return { ...Object.fromEntries(Object.entries(process.env).filter(([name]) => isInherited(name))), ...overrides };
 }
 
 /** Replaces the PROCESSES setting of this process before its configuration is loaded (`interleave up --only`). */
@@ -87,9 +103,16 @@ export function chooseConfig(path: string): void {
   process.env['CONFIG'] = path;
 }
 
-/** Where the command line finds the server, unless it is told. */
+/** Where this machine reaches an API that listens at `host`: a host of all addresses is no address to call. */
+export function localUrl({ host, port }: Pick<Config, 'host' | 'port'>): string {
+  if (host === '0.0.0.0' || host === '::') return `http://localhost:${port}`;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+/** Where the command line finds the server, unless it is told: the node that these settings would start. */
 export function serverUrl(environment: NodeJS.ProcessEnv = process.env): string {
-  return environment['INTERLEAVE_URL'] ?? 'http://127.0.0.1:8080';
+  const { HOST, PORT } = check(environmentSchema.pick({ HOST: true, PORT: true }), environment, 'environment');
+  return environment['INTERLEAVE_URL'] ?? localUrl({ host: HOST, port: PORT });
 }
 
 /** Where each process of a node meets the others. */

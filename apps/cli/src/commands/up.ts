@@ -1,8 +1,7 @@
 import { join } from 'node:path';
 import { Option, type Command } from 'commander';
-import { chooseProcesses, loadConfig, PROCESS_KINDS, runPaths } from '@app/config';
+import { chooseProcesses, loadConfig, localUrl, PROCESS_KINDS, runPaths } from '@app/config';
 import { fetchProcessStatus } from '@app/telemetry';
-import { localUrl } from '../local-url';
 
 /** The scheduler's entry; found by its path, because no application imports another. */
 const SCHEDULER_MAIN = join(__dirname, '..', '..', '..', 'scheduler', 'src', 'main.js');

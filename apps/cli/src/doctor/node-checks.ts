@@ -1,9 +1,8 @@
 import { accessSync, constants, existsSync, mkdirSync, statfsSync } from 'node:fs';
 import { createServer } from 'node:net';
-import type { Config } from '@app/config';
+import { localUrl, type Config } from '@app/config';
 import { inspectTokenizers, scanRepository, type TokenizerReport } from '@app/models';
 import { inspectAddon, inspectRuntime, type AddonReport } from '@app/native';
-import { localUrl } from '../local-url';
 import { broken, degraded, ok, type Finding } from './report';
 
 const ADD_MODELS = '`make up` builds a demo model; docs/quickstart.md tells how to add one';

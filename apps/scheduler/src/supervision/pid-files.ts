@@ -42,12 +42,16 @@ export class PidFiles {
       .map((name) => name.slice(0, -SUFFIX.length));
   }
 
-  /** Whether any process of an earlier scheduler still runs. */
-  anyRuns(): boolean {
-    return this.ids().some((id) => {
+  /** Those of an earlier scheduler that still run. */
+  running(): (PidRecord & { id: string })[] {
+    return this.ids().flatMap((id) => {
       const record = this.read(id);
-      return record !== null && isRunning(record);
+      return record !== null && isRunning(record) ? [{ ...record, id }] : [];
     });
+  }
+
+  anyRuns(): boolean {
+    return this.running().length > 0;
   }
 
   private path(id: string): string {

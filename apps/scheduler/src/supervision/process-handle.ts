@@ -25,6 +25,7 @@ export interface ProcessHandle {
 }
 
 const ADOPTED_POLL_MS = 200;
+const LEFTOVER_EXIT_MS = 10_000;
 
 /** Starts a process. Its output goes where ours goes, without passing through this process, so that it can outlive us. */
 export function launchProcess(spec: ProcessSpec): ProcessHandle {
@@ -36,11 +37,12 @@ export function launchProcess(spec: ProcessSpec): ProcessHandle {
   } catch (error) {
     return failedLaunch((error as Error).message);
   }
+  const inherited = [heartbeat?.fd ?? null, spec.inheritedFd].filter((fd) => fd !== null);
   let child: ChildProcess;
   try {
     child = spawn(command, spec.args, {
-      stdio: ['ignore', 'inherit', 'inherit', ...(heartbeat === null ? [] : [heartbeat.fd])],
-      env: childEnvironment(spec.environment),
+      stdio: ['ignore', 'inherit', 'inherit', ...inherited],
+      env: childEnvironment(spec.inherits, spec.environment),
       detached: spec.ownSession,
     });
   } catch (error) {
@@ -75,6 +77,15 @@ export function adoptProcess(identity: ProcessIdentity, heartbeatSlots: number |
       if (isRunning(identity)) kill(identity.pid, signal);
     },
   };
+}
+
+/** Ends a process of an earlier scheduler: kindly first. */
+export async function endProcess(identity: ProcessIdentity): Promise<void> {
+  const handle = adoptProcess(identity, null);
+  handle.signal('SIGTERM');
+  const timer = setTimeout(() => handle.signal('SIGKILL'), LEFTOVER_EXIT_MS);
+  await handle.exited;
+  clearTimeout(timer);
 }
 
 /** How programs die of what they do themselves. */

@@ -1,4 +1,4 @@
-import type { ProcessKind } from '@app/config';
+import type { InheritedEnvironment, ProcessKind } from '@app/config';
 
 /** How one process of this node is started and how one sees that it makes progress. */
 export interface ProcessSpec {
@@ -13,7 +13,9 @@ export interface ProcessSpec {
    * workers and runner: where the kernel groups by session, the lanes' priorities hold within one session only.
    */
   ownSession: boolean;
-  /** On top of the scheduler's own environment. */
+  /** What it gets of the scheduler's own environment. */
+  inherits: InheritedEnvironment;
+  /** On top of that. */
   environment: Record<string, string>;
   /**
    * What this process was started with, as text. A running process that was started with another text by an earlier
@@ -22,6 +24,8 @@ export interface ProcessSpec {
   fingerprint: string;
   /** Slots of the page in which the process shows what it does; null: it shows nothing. */
   heartbeatSlots: number | null;
+  /** An open file that it gets as the first one after the standard ones (after the heartbeat's, if it has one); null: none. */
+  inheritedFd: number | null;
   /** Rejects while the process does not answer; an answer proves progress. Must take at most `timeoutMs`. */
   probe: (timeoutMs: number) => Promise<void>;
 }

@@ -56,6 +56,8 @@ function spec(id: string, overrides: Partial<ProcessSpec> & { script?: string; k
     command: () => process.execPath,
     args: ['-e', answering(socketPath) + (overrides.script ?? '')],
     ownSession: false,
+    inheritedFd: null,
+    inherits: { settings: false, redis: false },
     heartbeatSlots: null,
     environment: {},
     fingerprint: 'v1',

@@ -1,5 +1,5 @@
 import type { ProcessKind } from '@app/config';
-import { adoptProcess } from './process-handle';
+import { endProcess } from './process-handle';
 import { matches, PidFiles } from './pid-files';
 import { isRunning, type ProcessIdentity } from './proc-fs';
 import type { ProcessSpec } from './process-spec';
@@ -9,7 +9,6 @@ import { SupervisedProcess, type SupervisionContext } from './supervised-process
 const DRAIN_ORDER: readonly ProcessKind[] = ['api', 'runner', 'worker', 'redis'];
 /** Redis is given this long to write its file, whatever time the others took. */
 const REDIS_EXIT_MS = 5000;
-const LEFTOVER_EXIT_MS = 10_000;
 const RECORD_AGAIN_MS = 5000;
 
 /** All processes of this node: starts or adopts them, stops them in order. */
@@ -97,12 +96,4 @@ export class Supervisor {
     await supervised.stop();
     clearTimeout(timer);
   }
-}
-
-async function endProcess(identity: ProcessIdentity): Promise<void> {
-  const handle = adoptProcess(identity, null);
-  handle.signal('SIGTERM');
-  const timer = setTimeout(() => handle.signal('SIGKILL'), LEFTOVER_EXIT_MS);
-  await handle.exited;
-  clearTimeout(timer);
 }

@@ -85,7 +85,7 @@ async function measureOnce(live: ChildProcess): Promise<Delays> {
 function start(role: 'spin' | 'measure', { cpu, batchInOwnSession = false, childArgs = [join(__dirname, 'child.js')] }: ProofOptions, children: ChildProcess[]): ChildProcess {
   const child = spawn(process.execPath, [...childArgs, role, String(cpu)], {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    env: childEnvironment({}),
+    env: childEnvironment({ settings: false, redis: false }, {}),
     detached: role === 'spin' && batchInOwnSession,
   });
   children.push(child);

@@ -1,0 +1,53 @@
+import type { Server } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { runPaths } from '@app/config';
+import { tryKernelLock } from '@app/system';
+import { fetchProcessStatus } from '@app/telemetry';
+
+/** How long callers wait in the kernel's queue, at most, before a waiting process notices that the answering one is gone. */
+const LOOK_MS = 20;
+const STARTED_LOOK_MS = 200;
+const ANSWER_MS_MAX = 1000;
+
+/**
+ * Of the API processes that share a listening socket one answers, the holder of a kernel lock; the others are loaded and
+ * wait. The kernel takes the lock back when its holder ends, however it ends.
+ */
+export class Turn {
+  private isOver = false;
+
+  private constructor(
+    private readonly runDir: string,
+    private lock: Server | null,
+  ) {}
+
+  /** Resolves at once for the first process; for another one when that has started, so that it starts with all CPUs. */
+  static async queue(runDir: string): Promise<Turn> {
+    const turn = new Turn(runDir, null);
+    while (!(await turn.tryTake()) && !(await otherListens(runDir))) await sleep(STARTED_LOOK_MS);
+    return turn;
+  }
+
+  /** Resolves when this process is to answer; never after `giveUp`. */
+  async comes(): Promise<void> {
+    while (this.isOver || !(await this.tryTake())) await sleep(LOOK_MS);
+  }
+
+  /** Lets the next process answer. Final. */
+  giveUp(): void {
+    this.isOver = true;
+    this.lock?.close();
+    this.lock = null;
+  }
+
+  private async tryTake(): Promise<boolean> {
+    this.lock ??= await tryKernelLock('api', this.runDir);
+    if (this.isOver) this.giveUp();
+    return this.lock !== null;
+  }
+}
+
+async function otherListens(runDir: string): Promise<boolean> {
+  const asked = fetchProcessStatus<{ url: string | null }>(runPaths(runDir).statusSocket('api'), '/status', ANSWER_MS_MAX);
+  return asked.then(({ url }) => url !== null, () => false);
+}
