@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help up build setup test lint typecheck bench faults load gpu-check sanitize format clean
+.PHONY: help up build setup test lint typecheck bench faults load check-onnx check-models check-hostile gpu-check sanitize format clean
 
 MODELS_DIR ?= models
 NATIVE_ADDON := libs/native/build/interleave_native.node
@@ -11,6 +11,7 @@ TS_BUILT := dist/.built
 TS_SOURCES := $(shell find apps libs tools bench test/fixtures test/support -name '*.ts' -not -name '*.spec.ts' 2>/dev/null) \
   tsconfig.json tsconfig.build.json nest-cli.json package.json
 DEMO_MODEL := $(MODELS_DIR)/encoder-tiny/model.onnx
+CHECKS := tools/checks/.venv/.installed
 
 help: ## lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +60,20 @@ faults: build ## kills and freezes parts of a node under live load, results in b
 
 load: build ## the load tests, minutes each
 	@node_modules/.bin/jest --config jest.config.cjs --selectProjects load --runInBand
+
+check-onnx: build $(CHECKS) ## the ONNX node suite against bare ONNX Runtime, some 15 minutes
+	@cd tools/checks && .venv/bin/python onnx_suite.py
+
+check-models: build $(CHECKS) ## real models out of packages against bare ONNX Runtime, 3 minutes
+	@cd tools/checks && .venv/bin/python real_models.py
+
+check-hostile: build $(CHECKS) $(DEMO_MODEL) ## a hostile client beside live requests, 3 minutes
+	@cd tools/checks && .venv/bin/python hostile.py
+
+$(CHECKS): tools/checks/requirements.txt
+	@python3 -m venv tools/checks/.venv
+	@tools/checks/.venv/bin/pip install --quiet -r tools/checks/requirements.txt
+	@touch $@
 
 gpu-check: build ## what needs a GPU; fails with 77 where there is none, set ORT_LIBRARY to a GPU build
 	@node dist/tools/gpu-check/src/main.js
