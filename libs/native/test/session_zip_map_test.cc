@@ -62,6 +62,17 @@ TEST_F(ZipMapTest, OutputsAreServedAsTheirTensors) {
   EXPECT_EQ(signature.outputs[1].shape.dims[1], 2);
 }
 
+TEST_F(ZipMapTest, OutputsHaveAColumnForEachLabelWhateverTheRuntimeInfers) {
+  Graph graph;
+  graph.Input("x", kFloat, {"N", 2})
+      .Input("shape", kInt64, {2})
+      .MapsOutput("scores")
+      .Node("Reshape", {"x", "shape"}, {"probabilities"})
+      .Node("ZipMap", {"probabilities"}, {"scores"}, {{"classlabels_int64s", std::vector<int>{5, 300, 70000}}}, kClassical);
+  const Shape shape = Load(graph)->signature().outputs[0].shape;
+  EXPECT_EQ(ShapeText(shape), "[-1,3]");
+}
+
 TEST_F(ZipMapTest, OutputsThatAreNoTensorsAreLeftOutWhereThereAreOthers) {
   Graph graph;
   graph.Input("x", kFloat, {"N", 2})

@@ -1,7 +1,9 @@
 #include "session/zip_map.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <set>
 #include <stdexcept>
 
@@ -19,11 +21,18 @@ constexpr std::uint64_t kNodeInput = 1;
 constexpr std::uint64_t kNodeOutput = 2;
 constexpr std::uint64_t kNodeName = 3;
 constexpr std::uint64_t kNodeOperator = 4;
+constexpr std::uint64_t kNodeAttribute = 5;
 constexpr std::uint64_t kNodeDomain = 7;
+constexpr std::uint64_t kAttributeName = 1;
+constexpr std::uint64_t kAttributeInts = 8;
+constexpr std::uint64_t kAttributeStrings = 9;
 constexpr std::uint64_t kValueName = 1;
 constexpr std::uint64_t kValueType = 2;
 constexpr std::uint64_t kTypeTensor = 1;
 constexpr std::uint64_t kTensorElementType = 1;
+constexpr std::uint64_t kTensorShape = 2;
+constexpr std::uint64_t kShapeDim = 1;
+constexpr std::uint64_t kDimSize = 1;
 constexpr std::uint64_t kFloat = 1;  // ZipMap takes nothing else
 // Has Identity, and is old enough for every runtime that is served.
 constexpr std::uint64_t kOpsetVersionAdded = 13;
@@ -116,9 +125,28 @@ bool IsZipMap(std::string_view node) {
   return ContentOf(node, kNodeOperator) == "ZipMap" && ContentOf(node, kNodeDomain) == "ai.onnx.ml";
 }
 
-// The graph's outputs that a ZipMap gives and no other node takes.
-std::set<std::string_view> ZippedOutputs(std::string_view model) {
-  std::set<std::string_view> zipped;
+// How many labels a ZipMap has: the columns of its tensor.
+std::uint64_t LabelsOf(std::string_view zipMap) {
+  std::uint64_t labels = 0;
+  ForEach(zipMap, [&](const Field& attribute) {
+    if (attribute.number != kNodeAttribute || !ContentOf(attribute.content, kAttributeName).starts_with("classlabels_")) return;
+    ForEach(attribute.content, [&](const Field& field) {
+      if (field.number == kAttributeStrings) ++labels;
+      if (field.number != kAttributeInts) return;
+      // One number, or several packed into one field, of which each ends with a byte below 0x80.
+      const auto ends = std::count_if(field.content.begin(), field.content.end(),
+                                      [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+      labels += field.content.empty() ? 1 : static_cast<std::uint64_t>(ends);
+    });
+  });
+  return labels;
+}
+
+// The graph's outputs that a ZipMap gives and no other node takes, with the number of its labels.
+using ZippedOutputs = std::map<std::string_view, std::uint64_t>;
+
+ZippedOutputs FindZipped(std::string_view model) {
+  ZippedOutputs zipped;
   std::set<std::string_view> outputs;
   std::set<std::string_view> taken;
   ForEach(model, [&](const Field& part) {
@@ -126,13 +154,13 @@ std::set<std::string_view> ZippedOutputs(std::string_view model) {
     ForEach(part.content, [&](const Field& field) {
       if (field.number == kGraphOutput) outputs.insert(ContentOf(field.content, kValueName));
       if (field.number != kGraphNode) return;
-      if (IsZipMap(field.content)) zipped.insert(ContentOf(field.content, kNodeOutput));
+      if (IsZipMap(field.content)) zipped.emplace(ContentOf(field.content, kNodeOutput), LabelsOf(field.content));
       ForEach(field.content, [&](const Field& input) {
         if (input.number == kNodeInput) taken.insert(input.content);
       });
     });
   });
-  std::erase_if(zipped, [&](std::string_view name) { return !outputs.contains(name) || taken.contains(name); });
+  std::erase_if(zipped, [&](const auto& entry) { return !outputs.contains(entry.first) || taken.contains(entry.first); });
   return zipped;
 }
 
@@ -144,22 +172,23 @@ std::string IdentityFor(std::string_view zipMap) {
   return EncodedString(kGraphNode, node + EncodedString(kNodeOperator, "Identity"));
 }
 
-// Its shape is left to the runtime's inference.
-std::string FloatOutput(std::string_view name) {
-  const std::string type = EncodedString(kTypeTensor, EncodedNumber(kTensorElementType, kFloat));
+// [rows, labels]
+std::string FloatOutput(std::string_view name, std::uint64_t labels) {
+  const std::string shape = EncodedString(kShapeDim, "") + EncodedString(kShapeDim, EncodedNumber(kDimSize, labels));
+  const std::string type =
+      EncodedString(kTypeTensor, EncodedNumber(kTensorElementType, kFloat) + EncodedString(kTensorShape, shape));
   return EncodedString(kGraphOutput, EncodedString(kValueName, name) + EncodedString(kValueType, type));
 }
 
-std::string GraphWithout(std::string_view graph, const std::set<std::string_view>& zipped) {
+std::string GraphWithout(std::string_view graph, const ZippedOutputs& zipped) {
   std::string edited;
   ForEach(graph, [&](const Field& field) {
     if (field.number == kGraphNode && IsZipMap(field.content) && zipped.contains(ContentOf(field.content, kNodeOutput))) {
       edited += IdentityFor(field.content);
-    } else if (field.number == kGraphOutput && zipped.contains(ContentOf(field.content, kValueName))) {
-      edited += FloatOutput(ContentOf(field.content, kValueName));
-    } else {
-      edited += field.all;
+      return;
     }
+    const auto output = field.number == kGraphOutput ? zipped.find(ContentOf(field.content, kValueName)) : zipped.end();
+    edited += output == zipped.end() ? std::string(field.all) : FloatOutput(output->first, output->second);
   });
   return EncodedString(kModelGraph, edited);
 }
@@ -168,7 +197,7 @@ std::string GraphWithout(std::string_view graph, const std::set<std::string_view
 
 std::optional<std::string> WithoutZipMaps(std::string_view model) {
   try {
-    const std::set<std::string_view> zipped = ZippedOutputs(model);
+    const ZippedOutputs zipped = FindZipped(model);
     if (zipped.empty()) return std::nullopt;
     std::string edited;
     bool hasMainOpset = false;
