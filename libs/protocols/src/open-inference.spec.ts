@@ -83,6 +83,27 @@ describe('POST /v2/models/{m}/infer', () => {
     expect([prepared.timeoutMs, prepared.priority]).toEqual([1.5, 2]);
   });
 
+  it('takes a size of 0 where the graph leaves it open, flat, nested or binary', async () => {
+    const image = { name: 'image', shape: [0, 3, 8, 8], datatype: 'FP32' };
+    const outputs = [{ name: 'logits', datatype: 'FP32', shape: [0, 5], data: [] }];
+    expect((await infer('fixed', { inputs: [{ ...image, data: [] }] })).outputs).toEqual(outputs);
+    const header = Buffer.from(JSON.stringify({ inputs: [{ ...image, parameters: { binary_data_size: 0 } }] }));
+    expect(((await runBytes('fixed', header, String(header.length))).body as Answer).outputs).toEqual(outputs);
+    const prepared = await prepareJson('encoder-tiny', { inputs: [{ ...ids, shape: [2, 0], data: [[], []] }, { ...mask, shape: [2, 0], data: [] }] });
+    expect(prepared.items[0]?.inputs.map(({ shape, data }) => [shape, data.length])).toEqual([[[2, 0], 0], [[2, 0], 0]]);
+  });
+
+  it('leaves it to the runtime whether sizes of one name may differ', async () => {
+    const prepared = await prepareJson('encoder-tiny', { inputs: [ids, { ...mask, shape: [1, 3], data: [1, 1, 1] }] });
+    expect(prepared.items[0]?.inputs.map(({ shape }) => shape)).toEqual([[2, 3], [1, 3]]);
+  });
+
+  it('names the setting behind a limit', async () => {
+    const image = { name: 'image', shape: [6, 3, 8, 8], datatype: 'FP32', data: [] };
+    const refused = prepare(parseEndpoint('/v2/models/fixed/infer') as Endpoint, { inputs: [image] }, null, served.catalog, { ...limits, tensorBytesKey: 'lane.bytes' });
+    await expect(Promise.resolve(refused)).rejects.toMatchObject({ code: 'too_large', message: expect.stringContaining('raise lane.bytes in interleave.yaml') as string });
+  });
+
   it('takes binary inputs, mixed with JSON ones, in any order', async () => {
     const header = Buffer.from(JSON.stringify({ inputs: [{ ...x, data: undefined, parameters: { binary_data_size: 24 } }, y] }));
     const response = await runBytes('no-batch', Buffer.concat([header, new Uint8Array(Float32Array.of(1, 2, 3, 4, 5, 6).buffer)]), String(header.length));
