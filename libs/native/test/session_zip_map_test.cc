@@ -100,6 +100,16 @@ TEST_F(ZipMapTest, SequencesAreRefusedWithWhatWouldWork) {
   EXPECT_NE(RefusalOf(input).find("SplitToSequence"), std::string::npos);
 }
 
+TEST_F(ZipMapTest, WhatTheRefusalsAdviseIsServed) {
+  Graph graph;
+  graph.Input("x", kFloat, {"N", 2})
+      .Output("y", kFloat, {"N", 2})
+      .Initializer<std::int64_t>("one", kInt64, {}, {1})
+      .Node("SplitToSequence", {"x", "one"}, {"parts"})
+      .Node("ConcatFromSequence", {"parts"}, {"y"}, {{"axis", 0}});
+  EXPECT_EQ(Load(graph)->signature().outputs[0].name, "y");
+}
+
 TEST_F(ZipMapTest, OtherModelsAndDamagedFilesStayAsTheyAre) {
   EXPECT_EQ(WithoutZipMaps(Content(test::Dense(dir_.File("dense.onnx")))), std::nullopt);
   const std::string model = Content(Classifier().Save(dir_.File("m.onnx")));
