@@ -79,6 +79,31 @@ describe('rows that share a run', () => {
     else expect(sharedRuns).toBeGreaterThan(0);
   });
 
+  it('leaves out items that are to run alone, whose bytes are then the same each time', async () => {
+    const items = randomItems(signatureOf('encoder-tiny'), new SeededRandom(7));
+    const [first, second] = [items.slice(0, 8), items.slice(8)];
+    const rounds = await Promise.all(
+      Array.from({ length: 3 }, async () => {
+        const gate = pool.infer(request('endless', [{ inputs: [int64('value', GATE_STEPS)], outputs: null }]));
+        const [alone, others] = await Promise.all([pool.infer({ ...request('encoder-tiny', first), runAlone: true }), pool.infer(request('encoder-tiny', second)), gate]);
+        expect(Math.max(...others.map((result) => resultOf(result).timing.batchRows))).toBeGreaterThan(3);
+        return alone.map(resultOf);
+      }),
+    );
+    for (const results of rounds) {
+      results.forEach(({ outputs, timing }, i) => {
+        expect(timing.batchRows).toBe(first[i]?.inputs[0]?.shape[0]);
+        expect(outputs).toEqual(rounds[0]?.[i]?.outputs);
+      });
+    }
+  });
+
+  it('run an item without rows as it is', async () => {
+    const empty: Tensor = { name: 'image', datatype: 'FP32', shape: [0, 3, 8, 8], data: new Uint8Array(0) };
+    const [result] = await inferTogether('fixed', [{ inputs: [empty], outputs: null }]);
+    expect(result).toMatchObject({ outputs: [{ shape: [0, 5], data: new Uint8Array(0) }], timing: { batchRows: 0 } });
+  });
+
   it('give bfloat16 back bit for bit', async () => {
     const items = randomItems(signatureOf('bfloat16'), new SeededRandom(1));
     const results = await inferTogether('bfloat16', items);

@@ -1,5 +1,6 @@
 import type { WorkerPlan, WorkerProcessStatus } from '@app/contracts';
 import type { WorkerHandle } from '@app/native';
+import { workerMemory } from './worker-memory';
 
 /** What `GET /status` answers. */
 export function workerStatus(
@@ -14,6 +15,7 @@ export function workerStatus(
     pid: process.pid,
     state,
     models: worker.models(),
+    memory: workerMemory(plan),
     executors: worker.executors(),
     queue: worker.stats().map(({ name, version, queueItems, queueAgeSeconds }) => ({
       ...{ name, version },

@@ -51,7 +51,8 @@ const laneSchema = z.strictObject({
   batchRowsMax: positiveInt.max(4096).default(32),
   batchTokensMax: positiveInt.max(1_048_576).default(4096),
   queueItemsMax: positiveInt.max(16_384).default(1024),
-  channelBytes: positiveInt.min(4 * MiB).max(4096 * MiB).default(64 * MiB),
+  /** Memory between a process and a worker; what no tensor has touched yet costs nothing. */
+  channelBytes: positiveInt.min(4 * MiB).max(4096 * MiB).default(256 * MiB),
   runTimeoutMs: positiveInt.default(30_000),
 });
 

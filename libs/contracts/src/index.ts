@@ -1,4 +1,5 @@
 export * from './batches';
+export * from './bytes';
 export * from './errors';
 export * from './float16';
 export * from './inference';

@@ -44,6 +44,16 @@ export interface CalibrationStatus {
   reason: string | null;
 }
 
+/** In bytes. */
+export interface WorkerMemory {
+  /** Now, without pages of files and channels: what the limit counts. */
+  resident: number;
+  /** Files of its models, with external data: about what they take at least. */
+  modelFiles: number;
+  /** Its share of the partition's `memory`; null: none. */
+  limit: number | null;
+}
+
 /** `GET /status` of a worker process. */
 export interface WorkerProcessStatus {
   id: string;
@@ -51,6 +61,7 @@ export interface WorkerProcessStatus {
   pid: number;
   state: 'serving' | 'draining';
   models: ModelReport[];
+  memory: WorkerMemory;
   /** Of the process as a whole. */
   isolation: IsolationTool[];
   executors: ExecutorStatus[];

@@ -367,6 +367,8 @@ export interface NativeProbe {
   rows: number;
   /** Tokens of each row; 1 where the model has no sequence axis. */
   length: number;
+  /** Afterwards the memory that runs of this model had grown to goes back to the system; a small run, as its time means nothing. */
+  trims: boolean;
 }
 
 export interface NativeCostTable {

@@ -1,4 +1,4 @@
-import { InterleaveError, type ModelSignature } from '@app/contracts';
+import { byteText, InterleaveError, type ModelSignature } from '@app/contracts';
 import { type ChannelItem, type Completion, ITEM_STATUSES } from './addon';
 import type { ChannelAnswer } from './channel-client';
 import { ChannelError } from './errors';
@@ -53,7 +53,7 @@ export class Dispatcher {
     try {
       return workers.some((worker) => this.submit(worker.slot, items, waitObserver(worker, items))) ? 'taken' : 'full';
     } catch (error) {
-      if (error instanceof ChannelError && error.code === 'TOO_LARGE') throw new InterleaveError('too_large', `${error.message}; send fewer at once`);
+      if (error instanceof ChannelError && error.code === 'TOO_LARGE') throw tooLarge(error, workers[0]?.slot);
       throw error;
     }
   }
@@ -176,7 +176,7 @@ export class Dispatcher {
       } catch (error) {
         if (!(error instanceof ChannelError) || error.item === null) throw error;
         const [refused] = batch.splice(error.item, 1);
-        refused?.item.settle(new InterleaveError(error.code === 'TOO_LARGE' ? 'too_large' : 'invalid_request', error.message));
+        refused?.item.settle(error.code === 'TOO_LARGE' ? tooLarge(error, slot) : new InterleaveError('invalid_request', error.message));
       }
     }
     return true;
@@ -233,7 +233,7 @@ export class Dispatcher {
     const payloadBytes = Number(neededBytes);
     item.enlargements += 1;
     if (item.enlargements > 1 || !Number.isSafeInteger(payloadBytes)) {
-      return item.settle(new InterleaveError('inference_failed', `the answer does not fit (${neededBytes} bytes)`));
+      return item.settle(new InterleaveError('inference_failed', `the answer does not fit: ${Number.isSafeInteger(payloadBytes) ? byteText(payloadBytes) : neededBytes} are needed, more than the ${byteText(item.responseBytesMin)} set aside; ask for fewer outputs or send fewer rows at once`));
     }
     item.responseBytesMin = responseBytesForPayload(payloadBytes, signature);
     this.requeue(item);
@@ -296,6 +296,12 @@ export class Dispatcher {
 export const overloaded = (): InterleaveError =>
   new InterleaveError('overloaded', 'the workers have as much to do as they may take; try again later', { retryAfterSeconds: 1 });
 
+/** Past what a worker's channel can ever hold. */
+function tooLarge(error: ChannelError, slot: WorkerSlot | undefined): InterleaveError {
+  const lane = slot?.plan.lane ?? 'realtime';
+  return new InterleaveError('too_large', `${error.message}; send less at once, or raise ${lane}.channelBytes or ${lane}.queueItemsMax in interleave.yaml`);
+}
+
 /** Null when the item had to be settled instead. */
 function encode(item: PendingItem, model: ReadyModel): ChannelItem | null {
   const timeoutMs = item.request.timeLeftMs();
@@ -305,7 +311,7 @@ function encode(item: PendingItem, model: ReadyModel): ChannelItem | null {
     return {
       model: model.index,
       priority: item.request.priority,
-      alone: item.deaths > 0,
+      alone: item.deaths > 0 || item.request.runAlone,
       timeoutMs,
       outputs,
       // Past the maximum it is refused as too large.

@@ -73,6 +73,11 @@ export class PendingRequest {
     return Math.min(this.request.priority, PRIORITY_MAX);
   }
 
+  /** No item of it shares a run. */
+  get runAlone(): boolean {
+    return this.request.runAlone ?? false;
+  }
+
   /** From the start on; null: no deadline. */
   get timeoutMs(): number | null {
     return this.request.timeoutMs;

@@ -229,6 +229,18 @@ describe('WorkerPool', () => {
     await untilReady();
     const results = await infer(['small', 'x'.repeat(100_000)].map(textItem));
     expect(results.map(codeOf)).toEqual(['ok', 'too_large']);
+    expect(String(results[1])).toContain('raise realtime.channelBytes');
+  });
+
+  it('marks the items of a request that is to run alone, and no others', async () => {
+    place(plan('w1'));
+    const worker = await startWorker('w1');
+    await untilReady();
+    await infer(['a', 'b'].map(textItem), { runAlone: true });
+    await infer([textItem('c')], { runAlone: false });
+    await infer([textItem('d')]);
+    await worker.untilStarted(4);
+    expect(worker.started.map(({ alone }) => alone)).toEqual([true, true, false, false]);
   });
 
   it('sets more memory aside when the answer does not fit', async () => {

@@ -1,6 +1,8 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <fstream>
+
 #include "channel_harness.h"
 
 namespace interleave {
@@ -72,6 +74,33 @@ TEST_F(ChannelServerTest, AFullArenaRefusesAndTakesAgainWhenAnswersWereRead) {
   sink.SetOpen(true);
   EXPECT_EQ(NextAnswer(*client).outputs.at(0), text);
   EXPECT_TRUE(client->Submit(std::vector{EchoRequest(text, 24 << 10)}, ids));
+}
+
+std::int64_t SharedBytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;) {
+    if (word != "RssShmem:") continue;
+    std::int64_t kib = 0;
+    status >> kib;
+    return kib * 1024;
+  }
+  return -1;
+}
+
+TEST_F(ChannelServerTest, MemoryCostsNothingBeforeALargeItemAndGoesBackAfterIt) {
+  constexpr std::size_t kBytes = 32U << 20;
+  Start(1);
+  const std::int64_t before = SharedBytes();
+  auto client = ConnectTo(dir_.socketPath(), 64, std::uint64_t{256} << 20);
+  EXPECT_LT(SharedBytes(), before + (1 << 20));
+  const std::string text(kBytes, 'y');
+  std::vector<std::uint64_t> ids;
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(client->Submit(std::vector{EchoRequest(text, kBytes + (64U << 10))}, ids));
+    EXPECT_GT(SharedBytes(), before + static_cast<std::int64_t>(kBytes) / 2);
+    EXPECT_EQ(NextAnswer(*client).outputs.at(0), text);
+    EXPECT_LT(SharedBytes(), before + (1 << 20));
+  }
 }
 
 TEST_F(ChannelServerTest, WhatCanNeverFitIsAnErrorThatNamesTheItem) {

@@ -58,6 +58,16 @@ class Graph {
 
   Graph& Input(const std::string& name, int type, const Dims& dims) { return ValueInfo(11, name, type, dims); }
   Graph& Output(const std::string& name, int type, const Dims& dims) { return ValueInfo(12, name, type, dims); }
+  // A sequence of maps from integers to floats, as ZipMap gives it.
+  Graph& MapsOutput(const std::string& name) {
+    const Message tensor = Message().Child(1, Message().Int(1, 1));
+    const Message map = Message().Child(5, Message().Int(1, 7).Child(2, tensor));
+    graph_.Child(12, Message().Bytes(1, name).Child(2, Message().Child(4, Message().Child(1, map))));
+    return *this;
+  }
+  // Sequences of float tensors.
+  Graph& SequenceInput(const std::string& name) { return Sequence(11, name); }
+  Graph& SequenceOutput(const std::string& name) { return Sequence(12, name); }
 
   template <class T>
   Graph& Initializer(const std::string& name, int type, const std::vector<std::int64_t>& dims,
@@ -71,12 +81,13 @@ class Graph {
   }
 
   Graph& Node(const std::string& op, const std::vector<std::string>& inputs, const std::vector<std::string>& outputs,
-              const std::vector<Attribute>& attributes = {}) {
+              const std::vector<Attribute>& attributes = {}, const std::string& domain = "") {
     Message node;
     for (const auto& input : inputs) node.Bytes(1, input);
     for (const auto& output : outputs) node.Bytes(2, output);
     node.Bytes(4, op);
     for (const auto& attribute : attributes) node.Child(5, Encode(attribute));
+    if (!domain.empty()) node.Bytes(7, domain);
     graph_.Child(1, node);
     return *this;
   }
@@ -88,12 +99,19 @@ class Graph {
     Message opset;
     opset.Bytes(1, "").Int(2, 17);
     Message model;
-    model.Int(1, 8).Child(7, graph_).Child(8, opset);
+    Message classical;
+    classical.Bytes(1, "ai.onnx.ml").Int(2, 2);
+    model.Int(1, 8).Child(7, graph_).Child(8, opset).Child(8, classical);
     std::ofstream(path, std::ios::binary) << model.bytes();
     return path;
   }
 
  private:
+  Graph& Sequence(int field, const std::string& name) {
+    const Message tensor = Message().Child(1, Message().Int(1, 1));
+    graph_.Child(field, Message().Bytes(1, name).Child(2, Message().Child(4, Message().Child(1, tensor))));
+    return *this;
+  }
   Graph& ValueInfo(int field, const std::string& name, int type, const Dims& dims) {
     Message shape;
     for (const Dim& dim : dims) {

@@ -14,6 +14,7 @@ using test::kForever;
 using test::kSecondNs;
 using test::LoadedEngine;
 using test::PlanOf;
+using test::TensorOf;
 using test::Text;
 using test::With;
 
@@ -35,6 +36,102 @@ TEST_F(EngineTest, RunsInTheBatchLaneAsWell) {
   LoadedEngine engine(With({PlanOf(encoder_)}, Lane::kBatch));
   for (std::uint64_t id = 1; id <= 20; ++id) engine->OnItem(Make(id, Text(static_cast<std::int64_t>(id))));
   for (const auto& [id, answer] : inbox_.Wait(20)) EXPECT_EQ(answer.status, ItemStatus::kOk) << answer.message;
+}
+
+TEST_F(EngineTest, SharesNoRunWithAnItemThatIsToRunAlone) {
+  for (const Lane lane : {Lane::kRealtime, Lane::kBatch}) {
+    test::Inbox inbox;
+    LoadedEngine engine(With({PlanOf(encoder_), PlanOf(counting_, kSecondNs / 4)}, lane));
+    const auto put = [&](std::uint64_t id, std::vector<test::Tensor> inputs, std::uint32_t model, bool alone) {
+      Item item = test::MakeItem(inbox, id, std::move(inputs));
+      item.model = model;
+      item.alone = alone;
+      engine->OnItem(std::move(item));
+    };
+    put(1, Count(kForever), 1, false);
+    inbox.WaitUntilRunning(1);
+    for (std::uint64_t id = 2; id < 62; ++id) put(id, Text(7, static_cast<std::int64_t>(id % 3)), 0, id % 3 == 0);
+    const auto answers = inbox.Wait(61);
+    std::uint32_t together = 0;
+    for (std::uint64_t id = 2; id < 62; ++id) {
+      ASSERT_EQ(answers.at(id).status, ItemStatus::kOk) << answers.at(id).message;
+      together = std::max(together, answers.at(id).times.batchRows);
+      if (id % 3 != 0) continue;
+      EXPECT_EQ(answers.at(id).times.batchRows, 1U) << id;
+      EXPECT_EQ(answers.at(id).outputs.at(0).bytes, answers.at(3).outputs.at(0).bytes) << id;
+    }
+    EXPECT_GT(together, 1U) << "there was nothing to share with";
+  }
+}
+
+TEST_F(EngineTest, RunsEmptyTensorsAndGraphsWithoutInputs) {
+  const std::string echo = test::Graph()
+                               .Input("x", test::kFloat, {"N", "M"})
+                               .Output("y", test::kFloat, {"N", "M"})
+                               .Node("Identity", {"x"}, {"y"})
+                               .Save(dir_.File("echo.onnx"));
+  const std::string constant = test::Graph()
+                                   .Output("y", test::kFloat, {2})
+                                   .Initializer("c", test::kFloat, {2}, std::vector<float>{3, 4})
+                                   .Node("Neg", {"c"}, {"y"})
+                                   .Save(dir_.File("constant.onnx"));
+  const std::string strings = test::Graph()
+                                  .Input("x", 8, {"N"})
+                                  .Output("y", 8, {"N"})
+                                  .Node("Identity", {"x"}, {"y"})
+                                  .Save(dir_.File("strings.onnx"));
+  for (const Lane lane : {Lane::kRealtime, Lane::kBatch}) {
+    test::Inbox inbox;
+    LoadedEngine engine(With({PlanOf(echo), PlanOf(constant), PlanOf(strings)}, lane));
+    const auto answerTo = [&](std::uint64_t id, std::vector<test::Tensor> inputs, std::uint32_t model) {
+      Item item = test::MakeItem(inbox, id, std::move(inputs));
+      item.model = model;
+      engine->OnItem(std::move(item));
+      return inbox.WaitFor(id);
+    };
+    std::uint64_t id = 0;
+    for (const auto& [dims, text] : std::vector<std::pair<std::vector<std::int64_t>, std::string>>{
+             {{0, 4}, "[0,4]"}, {{3, 0}, "[3,0]"}, {{0, 0}, "[0,0]"}}) {
+      const Answer answer = answerTo(++id, {TensorOf<float>(ElementType::kFloat32, dims, {})}, 0);
+      ASSERT_EQ(answer.status, ItemStatus::kOk) << answer.message;
+      EXPECT_EQ(ShapeText(answer.outputs.at(0).shape), text);
+      EXPECT_EQ(answer.outputs.at(0).bytes.size(), 0U);
+      EXPECT_EQ(answer.times.batchRows, static_cast<std::uint32_t>(dims[0]));
+    }
+    const Answer none = answerTo(++id, {}, 1);
+    ASSERT_EQ(none.status, ItemStatus::kOk) << none.message;
+    EXPECT_EQ(none.outputs.at(0).As<float>(), (std::vector<float>{-3, -4}));
+    const Answer noStrings = answerTo(++id, {TensorOf<char>(ElementType::kString, {0}, {})}, 2);
+    ASSERT_EQ(noStrings.status, ItemStatus::kOk) << noStrings.message;
+    EXPECT_EQ(ShapeText(noStrings.outputs.at(0).shape), "[0]");
+  }
+}
+
+// a [N, S], b [N, S] -> y = a + b: one name, but the runtime broadcasts.
+TEST_F(EngineTest, LeavesItToTheRuntimeWhetherSizesOfOneNameMayDiffer) {
+  const std::string sum = test::Graph()
+                              .Input("a", test::kFloat, {"N", "S"})
+                              .Input("b", test::kFloat, {"N", "S"})
+                              .Output("y", test::kFloat, {"N", "S"})
+                              .Node("Add", {"a", "b"}, {"y"})
+                              .Save(dir_.File("sum.onnx"));
+  LoadedEngine engine(With({PlanOf(sum)}));
+  const auto ones = [](std::int64_t rows, std::int64_t length) {
+    return TensorOf(ElementType::kFloat32, {rows, length}, std::vector<float>(static_cast<std::size_t>(rows * length), 1));
+  };
+  engine->OnItem(Make(1, {ones(2, 3), ones(1, 3)}));
+  Answer answer = AnswerTo(1);
+  ASSERT_EQ(answer.status, ItemStatus::kOk) << answer.message;
+  EXPECT_EQ(answer.outputs.at(0).As<float>(), std::vector<float>(6, 2));
+  engine->OnItem(Make(2, {ones(1, 3), ones(4, 1)}));
+  answer = AnswerTo(2);
+  ASSERT_EQ(answer.status, ItemStatus::kOk) << answer.message;
+  EXPECT_EQ(ShapeText(answer.outputs.at(0).shape), "[4,3]");
+  engine->OnItem(Make(3, {ones(2, 3), ones(2, 4)}));
+  answer = AnswerTo(3);
+  EXPECT_EQ(answer.status, ItemStatus::kInvalid);
+  EXPECT_NE(answer.message.find("expected 3 as sequence length as in input \"a\" but received 4"), std::string::npos)
+      << answer.message;
 }
 
 TEST_F(EngineTest, ReportsModelsThatDoNotLoadAndServesTheOthers) {

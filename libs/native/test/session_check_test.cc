@@ -65,7 +65,7 @@ TEST_F(CheckItemTest, AcceptsWhatFitsInAnyOrder) {
   EXPECT_EQ(Check(), "");
   EXPECT_EQ(shape_.rows, 2);
   EXPECT_EQ(shape_.lengths[0], 3);
-  EXPECT_FALSE(shape_.isEmpty);
+  EXPECT_FALSE(shape_.isOdd);
   EXPECT_EQ(item_.inputs[0].index, 0);
   EXPECT_EQ(item_.outputMask, 1U);
 }
@@ -108,19 +108,32 @@ TEST_F(CheckItemTest, NamesExpectedAndReceivedBytes) {
   ExpectWrong({"\"text\"", "at least 8", "7"});
 }
 
-TEST_F(CheckItemTest, NamesInputsWhoseRowsOrLengthsDisagree) {
+TEST_F(CheckItemTest, LeavesRowsAndLengthsThatDisagreeToTheRuntime) {
+  EXPECT_EQ(Disagreement(signature_, item_), "");
   item_.inputs[1] = View(1, ElementType::kInt64, {2, 4});
-  ExpectWrong({"\"mask\"", "\"ids\"", "3", "4", "length"});
+  EXPECT_EQ(Check(), "");
+  EXPECT_TRUE(shape_.isOdd);
+  EXPECT_EQ(shape_.lengths[0], 4);
+  EXPECT_EQ(Disagreement(signature_, item_),
+            "input \"mask\": expected 3 as sequence length as in input \"ids\" but received 4");
   item_.inputs[1] = View(1, ElementType::kInt64, {1, 3});
-  ExpectWrong({"\"mask\"", "\"ids\"", "2 rows", "1"});
+  EXPECT_EQ(Check(), "");
+  EXPECT_TRUE(shape_.isOdd);
+  EXPECT_EQ(shape_.rows, 2);
+  EXPECT_EQ(Disagreement(signature_, item_), "input \"mask\": expected 2 rows as in input \"ids\" but received 1");
 }
 
-TEST_F(CheckItemTest, RefusesNoRowsAndTooManyRows) {
-  for (const std::int64_t rows : {std::int64_t{0}, kItemRowsMax + 1}) {
+TEST_F(CheckItemTest, TakesNoRowsButNotTooMany) {
+  const auto withRows = [this](std::int64_t rows) {
     item_.inputs = {View(0, ElementType::kInt64, {rows, 3}), View(1, ElementType::kInt64, {rows, 3}),
                     View(2, ElementType::kFloat32, {rows, 2, 5}), View(3, ElementType::kString, {rows})};
-    ExpectWrong({"rows", std::to_string(rows)});
-  }
+  };
+  withRows(0);
+  EXPECT_EQ(Check(), "");
+  EXPECT_TRUE(shape_.isOdd);
+  EXPECT_EQ(shape_.rows, 0);
+  withRows(kItemRowsMax + 1);
+  ExpectWrong({"rows", std::to_string(kItemRowsMax + 1)});
 }
 
 TEST_F(CheckItemTest, RefusesOutputsThatDoNotExist) {
@@ -139,7 +152,7 @@ TEST_F(CheckItemTest, GivesDifferentKeysToDifferentFreeDimensions) {
 TEST_F(CheckItemTest, MarksEmptyDimensions) {
   item_.inputs[2] = View(2, ElementType::kFloat32, {2, 2, 0});
   EXPECT_EQ(Check(), "");
-  EXPECT_TRUE(shape_.isEmpty);
+  EXPECT_TRUE(shape_.isOdd);
 }
 
 TEST(ElementCount, RefusesWhatDoesNotFit) {

@@ -65,6 +65,37 @@ TEST(Signature, TakesACommonNameForTheBatch) {
       InferSignature({Declare("a", {"left"}), Declare("b", {"right"})}, {Declare("y", {"left"})}, {}).hasBatchAxis);
 }
 
+TEST(Signature, DoesNotTakePlaceholdersForOneAxis) {
+  for (const char* name : {"?", "", "-1", "None", "none", "unknown", "DYN", "*", "0"}) {
+    SCOPED_TRACE(name);
+    TensorDeclaration image{.name = "x", .elementType = 1, .dims = {-1, 3, -1, -1}, .symbols = {name, "", name, name}};
+    TensorDeclaration scores{.name = "y", .elementType = 1, .dims = {-1, 2}, .symbols = {name, ""}};
+    const Signature signature = InferSignature({image}, {scores}, {});
+    EXPECT_EQ(AxesOf(signature.inputs[0]), (Axes{B, Fixed, Free, Free}));
+    EXPECT_EQ(AxesOf(signature.outputs[0]), (Axes{B, Fixed}));
+    EXPECT_EQ(signature.coalesceReason, "");
+  }
+}
+
+TEST(Signature, DoesNotReadNumbersOfExportersAsDifferentAxes) {
+  for (const char* stem : {"unk__", "DynamicDimension.", "p2o.DynamicDimension.", "Transpose_1_dim_", "x_dynamic_axes_", "s"}) {
+    SCOPED_TRACE(stem);
+    const std::string name = stem;
+    EXPECT_TRUE(InferSignature({Declare("a", {name + "3", "4"}), Declare("b", {name + "17", "4"})},
+                               {Declare("y", {name + "21"})}, {})
+                    .hasBatchAxis);
+    EXPECT_FALSE(
+        InferSignature({Declare("a", {name + "3"}), Declare("b", {"time"})}, {Declare("y", {"time"})}, {}).hasBatchAxis);
+  }
+  EXPECT_TRUE(InferSignature({Declare("a", {"unk__1"}), Declare("b", {"batch"})}, {Declare("y", {"batch"})}, {}).hasBatchAxis);
+}
+
+TEST(Signature, ObeysNamesOfPlaceholdersInTheManifest) {
+  const Signature signature = InferSignature({Declare("x", {"?", "?"})}, {Declare("y", {"?"})}, {.batchAxisName = "?"});
+  EXPECT_TRUE(signature.hasBatchAxis);
+  EXPECT_EQ(signature.coalesce, CoalesceMode::kAlone);
+}
+
 TEST(Signature, WithoutBatchAxisRunsAlone) {
   const Signature fixed = InferSignature({Declare("x", {"1", "seq"})}, {Declare("y", {"1"})}, {});
   EXPECT_EQ(fixed.coalesce, CoalesceMode::kAlone);

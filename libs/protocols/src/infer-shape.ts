@@ -1,5 +1,6 @@
-import { DATATYPES, InterleaveError, type Axis, type Datatype, type ModelSignature, type TensorSpec } from '@app/contracts';
+import { DATATYPES, InterleaveError, type Datatype, type ModelSignature, type TensorSpec } from '@app/contracts';
 import { describe, invalid, mismatch } from './checks';
+import type { Limits } from './types';
 
 /** What one input of a request says about itself. */
 export interface DeclaredInput {
@@ -26,14 +27,14 @@ export function checkDatatype(spec: TensorSpec, received: unknown, path: string)
   return spec.datatype;
 }
 
-/** Refuses a shape of another rank or other fixed sizes than the model's, and one without elements. */
+/** Refuses a shape of another rank or other fixed sizes than the model's. */
 export function checkShape(spec: TensorSpec, received: unknown, path: string): number[] {
   const fits =
     Array.isArray(received) &&
     received.length === spec.shape.length &&
     received.every((size, axis) => isSize(size) && (spec.shape[axis] === -1 || spec.shape[axis] === size));
   if (fits) return received as number[];
-  const expected = spec.shape.map((size) => (size === -1 ? '1 or more' : size)).join(', ');
+  const expected = spec.shape.map((size) => (size === -1 ? '0 or more' : size)).join(', ');
   throw invalid(`expected the shape [${expected}] for ${path} but received ${showShape(received)}`, path);
 }
 
@@ -46,12 +47,17 @@ function showShape(received: unknown): string {
 export interface ByteBudget {
   bytesLeft: number;
   readonly bytesMax: number;
+  /** As in `Limits.tensorBytesKey`. */
+  readonly bytesKey: string | undefined;
 }
+
+export const byteBudget = ({ tensorBytesMax, tensorBytesKey }: Limits): ByteBudget => ({ bytesLeft: tensorBytesMax, bytesMax: tensorBytesMax, bytesKey: tensorBytesKey });
 
 /** Number of elements; refuses what takes more than is left, before anything is multiplied out of range. */
 export function countElements(shape: readonly number[], datatype: Datatype, budget: ByteBudget, path: string): number {
   const elementBytes = DATATYPES[datatype].bytes ?? STRING_HEADER_BYTES;
   let count = 1;
+  if (shape.includes(0)) return 0;
   for (const size of shape) {
     count *= size;
     if (count * elementBytes > budget.bytesLeft) throw tooLarge(budget, path);
@@ -65,28 +71,19 @@ export function spend(budget: ByteBudget, data: Uint8Array, path: string): void 
   if (budget.bytesLeft < 0) throw tooLarge(budget, path);
 }
 
-function tooLarge({ bytesMax }: ByteBudget, path: string): InterleaveError {
-  return new InterleaveError('too_large', `expected at most ${bytesMax} bytes of tensor data in all but ${path} takes more`, { param: path });
+function tooLarge({ bytesMax, bytesKey }: ByteBudget, path: string): InterleaveError {
+  const remedy = bytesKey === undefined ? '' : `; send less at once, or raise ${bytesKey} in interleave.yaml`;
+  return new InterleaveError('too_large', `expected at most ${bytesMax} bytes of tensor data in all but ${path} takes more${remedy}`, { param: path });
 }
 
-/** Refuses requests in which an input is missing, or inputs disagree on the size of an axis that they share. */
+/** Refuses requests in which an input is missing. Whether sizes that the graph gives one name agree is for the runtime to judge. */
 export function checkInputs(signature: ModelSignature, inputs: DeclaredInput[]): void {
   const missing = signature.inputs.find((spec) => !inputs.some((input) => input.spec === spec));
   if (missing !== undefined) {
     throw invalid(`expected the input "${missing.name}" (${missing.datatype} [${missing.shape.join(', ')}]) but it is missing`, 'inputs');
   }
-  const sizes = new Map<Axis, { size: number; path: string }>();
-  for (const { spec, shape, path } of inputs) {
-    spec.axes.forEach((axis, i) => {
-      if (axis === 'fixed' || axis === 'free') return;
-      const size = shape[i] as number;
-      const first = sizes.get(axis) ?? { size, path };
-      if (first.size !== size) throw invalid(`expected ${first.size} for dimension ${i} of ${path}, as in ${first.path}, but received ${size}`, path);
-      sizes.set(axis, first);
-    });
-  }
 }
 
 function isSize(size: unknown): size is number {
-  return typeof size === 'number' && Number.isInteger(size) && size >= 1 && size <= SIZE_MAX;
+  return typeof size === 'number' && Number.isInteger(size) && size >= 0 && size <= SIZE_MAX;
 }

@@ -1,7 +1,7 @@
 import { DATATYPES, type Datatype, type InferenceItem, type ModelSignature, type Tensor, type TensorSpec } from '@app/contracts';
 import type { ServedModel } from '@app/models';
 import { expectItems, expectObject, expectString, invalid, mismatch, optionalBoolean, optionalInteger, optionalString, quote, type JsonObject } from './checks';
-import { checkDatatype, checkInputs, checkShape, countElements, findInput, spend, type DeclaredInput } from './infer-shape';
+import { byteBudget, checkDatatype, checkInputs, checkShape, countElements, findInput, spend, type DeclaredInput } from './infer-shape';
 import { inferResponse, type WantedOutput } from './infer-response';
 import { parseJsonBody } from './json-body';
 import { writeTensor } from './tensor-write';
@@ -96,8 +96,8 @@ function wantedOutput(name: string, datatype: Datatype, binary: boolean, path: s
 function readInputs(request: JsonObject, binary: BinaryPart | null, signature: ModelSignature, limits: Limits): Tensor[] {
   const declared: DeclaredInput[] = [];
   const cursor = { offset: binary?.headerBytes ?? 0 };
-  const budget = { bytesLeft: limits.tensorBytesMax, bytesMax: limits.tensorBytesMax };
-  const tensors = expectItems(request.inputs, 'inputs', TENSORS_MAX).map((value, i) => {
+  const budget = byteBudget(limits);
+  const tensors = givenInputs(request, signature).map((value, i) => {
     const path = `inputs[${i}]`;
     const input = expectObject(value, path);
     const name = expectString(input.name, `${path}.name`);
@@ -116,6 +116,12 @@ function readInputs(request: JsonObject, binary: BinaryPart | null, signature: M
   }
   checkInputs(signature, declared);
   return tensors;
+}
+
+/** A graph may have no inputs; then none need be given. */
+function givenInputs({ inputs }: JsonObject, signature: ModelSignature): unknown[] {
+  const isNone = inputs === undefined || inputs === null || (Array.isArray(inputs) && inputs.length === 0);
+  return isNone && signature.inputs.length === 0 ? [] : expectItems(inputs, 'inputs', TENSORS_MAX);
 }
 
 interface ExpectedData {
@@ -164,7 +170,7 @@ function prepareRaw(data: Uint8Array, model: ServedModel, limits: Limits): Prepa
   if (spec === undefined || inputs.length !== 1) {
     throw invalid(`expected a model with one input for a raw binary request but "${model.name}" has ${inputs.length}; send a JSON header`, 'inputs');
   }
-  spend({ bytesLeft: limits.tensorBytesMax, bytesMax: limits.tensorBytesMax }, data, 'body');
+  spend(byteBudget(limits), data, 'body');
   const shape = rawShape(spec, data, 'body');
   checkBinary(data, spec.datatype, shape.reduce((product, size) => product * size, 1), 'body');
   const wanted = outputs.map(({ name }) => ({ name, binary: true }));

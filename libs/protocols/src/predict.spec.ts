@@ -92,7 +92,7 @@ describe('POST /v1/models/{m}:predict', () => {
     ['a text for a tensor model', 'fixed', { instances: ['a'] }, 'invalid_request', 'instances[0]', /expected an object/],
     ['a missing input', 'no-batch', { instances: [{ x: [[1, 2, 3], [4, 5, 6]] }] }, 'invalid_request', 'instances[0].y', /expected the input "y"/],
     ['an unknown input', 'no-batch', { instances: [{ x: [], z: [] }] }, 'invalid_request', 'instances[0]', /only x, y .* "z"/],
-    ['a wrong shape', 'fixed', { instances: [{ image: pixels(64) }] }, 'invalid_request', 'instances[0].image', /the shape \[1 or more, 3, 8, 8\]/],
+    ['a wrong shape', 'fixed', { instances: [{ image: pixels(64) }] }, 'invalid_request', 'instances[0].image', /the shape \[0 or more, 3, 8, 8\]/],
     ['a ragged list', 'no-batch', { instances: [{ x: [[1, 2, 3], [4, 5]], y: [1, 2, 3] }] }, 'invalid_request', 'instances[0].x[1]', /expected 3 elements/],
     ['a text among numbers', 'no-batch', { instances: [{ x: [[1, 2, 3], [4, 'a', 6]], y: [1, 2, 3] }] }, 'invalid_request', 'instances[0].x', /a number for element 4 .* "a"/],
     ['a number that is too large', 'no-batch', { instances: [{ x: [[1, 2, 3], [4, 1e39, 6]], y: [1, 2, 3] }] }, 'invalid_request', 'instances[0].x', /a number that FP32 holds for element 4/],

@@ -1,7 +1,7 @@
 import type { InferenceItem, ItemResult, Tensor, TensorSpec } from '@app/contracts';
 import type { EncodeOptions, ServedModel, TextInput, TextModel } from '@app/models';
 import { atPath, expectItems, expectObject, expectString, invalid, isObject, mismatch, optionalBoolean, optionalInteger, quote, type JsonObject } from './checks';
-import { checkInputs, checkShape, countElements, spend, type ByteBudget } from './infer-shape';
+import { byteBudget, checkInputs, checkShape, countElements, spend, type ByteBudget } from './infer-shape';
 import { nest, readTensor } from './tensor-read';
 import { writeTensor } from './tensor-write';
 import type { Limits, PreparedRequest } from './types';
@@ -77,7 +77,7 @@ function prepareTensors(instances: unknown[], parameters: JsonObject, model: Ser
 function toItem(instance: JsonObject, path: string, model: ServedModel, limits: Limits): InferenceItem {
   const { inputs } = model.signature;
   refuseOthers(instance, inputs.map(({ name }) => name), path);
-  const budget = { bytesLeft: limits.tensorBytesMax, bytesMax: limits.tensorBytesMax };
+  const budget = byteBudget(limits);
   const tensors = inputs.map((spec) => toTensor(spec, instance[spec.name], `${path}.${spec.name}`, budget));
   checkInputs(model.signature, tensors.map(({ shape }, i) => ({ spec: inputs[i] as TensorSpec, shape, path: `${path}.${inputs[i]?.name}` })));
   return { inputs: tensors, outputs: null };
@@ -110,7 +110,7 @@ function nestedShape(value: unknown, path: string): number[] {
 function toPrediction(result: ItemResult, model: ServedModel): unknown {
   const values = result.outputs.map((tensor) => {
     const axes = model.signature.outputs.find(({ name }) => name === tensor.name)?.axes ?? [];
-    const shape = tensor.shape.filter((_, i) => axes[i] !== 'batch');
+    const shape = tensor.shape.filter((size, i) => axes[i] !== 'batch' || size !== 1);
     return [tensor.name, nest(readTensor(tensor), shape)] as const;
   });
   const only = values[0];

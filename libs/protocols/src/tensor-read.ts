@@ -20,10 +20,12 @@ export function readTensor(tensor: Tensor): Element[] {
 /** Elements of a tensor arranged as nested arrays of its shape; a tensor without dimensions is one value. */
 export function nest(elements: Element[], shape: readonly number[]): unknown {
   let level: unknown[] = elements;
-  for (const size of [...shape].slice(1).reverse()) {
-    const rows: unknown[][] = [];
-    for (let start = 0; start < level.length; start += size) rows.push(level.slice(start, start + size));
-    level = rows;
+  for (let axis = shape.length - 1; axis > 0; axis -= 1) {
+    const size = shape[axis] as number;
+    // Counted by the shape: an empty dimension has no elements to count.
+    const length = shape.slice(0, axis).reduce((product, outer) => product * outer, 1);
+    const inner = level;
+    level = Array.from({ length }, (_, i) => inner.slice(i * size, (i + 1) * size));
   }
   return shape.length === 0 ? level[0] : level;
 }

@@ -25,7 +25,7 @@ const ELEMENTS: Record<Exclude<Datatype, 'FP16' | 'BF16'>, fc.Arbitrary<Element>
   BYTES: fc.string({ unit: 'grapheme' }),
 };
 const TYPES = Object.keys(ELEMENTS) as (keyof typeof ELEMENTS)[];
-const shapes = fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 1, maxLength: 4 });
+const shapes = fc.array(fc.integer({ min: 0, max: 4 }), { minLength: 1, maxLength: 4 });
 const size = (shape: number[]): number => shape.reduce((product, dim) => product * dim, 1);
 const tensor = (datatype: Datatype, shape: number[], data: Uint8Array): Tensor => ({ name: 't', datatype, shape, data });
 

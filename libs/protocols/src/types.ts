@@ -40,4 +40,6 @@ export interface Limits {
   itemsMax: number;
   /** Bytes of all input tensors of one item. */
   tensorBytesMax: number;
+  /** The setting that it follows from, for whoever meets it. */
+  tensorBytesKey?: string;
 }

@@ -1,5 +1,5 @@
 import { statfs } from 'node:fs/promises';
-import { InterleaveError } from '@app/contracts';
+import { byteText, InterleaveError } from '@app/contracts';
 import { isDiskFull } from './durable';
 
 /** Free bytes of the file system that holds `directory`, for this user. */
@@ -20,7 +20,7 @@ export class DiskGuard {
   async refusal(bytes: number): Promise<string | null> {
     const free = await this.measure(this.directory);
     if (free - bytes >= this.freeBytesMin) return null;
-    return `${megabytes(free)} free on the disk of ${this.directory}, ${megabytes(bytes)} needed and ${megabytes(this.freeBytesMin)} kept free`;
+    return `${byteText(free)} free on the disk of ${this.directory}, ${byteText(bytes)} needed and ${byteText(this.freeBytesMin)} kept free`;
   }
 
   /** Rejects with `storage_full` when `bytes` more may not be written now. */
@@ -40,8 +40,4 @@ function storageFull(reason: string, cause?: unknown): InterleaveError {
     retryAfterSeconds: 60,
     cause,
   });
-}
-
-function megabytes(bytes: number): string {
-  return `${(bytes / 2 ** 20).toFixed(0)} MiB`;
 }

@@ -23,6 +23,7 @@ export class Preparer {
       // A request is queued as a whole or not at all.
       itemsMax: Math.min(config.http.requestItemsMax, config.realtime.queueItemsMax),
       tensorBytesMax: Math.floor(config.realtime.channelBytes / ITEMS_IN_CHANNEL_MIN),
+      tensorBytesKey: 'realtime.channelBytes (four times as much)',
     };
   }
 

@@ -82,7 +82,7 @@ async function measure(worker: WorkerHandle, signature: ModelSignature, plan: Wo
   let grid: CostGrid | null = null;
   const outcome = await calibrate({
     ...{ store, id, key, known: null, model: plan.name, phases: [cells], signal: interrupted.signal, ...UNLIMITED },
-    measure: ({ rows, length }) => worker.measure({ model: 0, rows, length }),
+    measure: ({ rows, length }) => worker.measure({ model: 0, rows, length, trims: false }),
     onCell: ({ rows, length }) => bar.increment(1, { cell: `${rows} × ${length}` }),
     onTable: (table) => (grid = table),
   }).finally(() => {

@@ -106,7 +106,8 @@ describe('running node', () => {
   const process = { id: 'api', state: 'ready', restarts: 0, reason: null };
   const tool = (state: IsolationTool['state'], reason: string | null = null): IsolationTool => ({ tool: 'scheduling-class', state, reason });
   const executor = (...isolation: IsolationTool[]): ExecutorStatus => ({ cpu: 0, isolation });
-  const node = (changes: Partial<RunningNode>): RunningNode => ({ processes: [process], workers: [{ id: 'w', lane: 'batch', isolation: [], executors: [executor(tool('active'), tool('off'))] }], ...changes });
+  const memory = { resident: 300 * 2 ** 20, modelFiles: 228 * 2 ** 20, limit: null };
+  const node = (changes: Partial<RunningNode>): RunningNode => ({ processes: [process], workers: [{ id: 'w', lane: 'batch', memory, isolation: [], executors: [executor(tool('active'), tool('off'))] }], ...changes });
   const verdicts = (running: RunningNode | null) => judgeRunning(running).map(({ subject, verdict }) => [subject, verdict]);
 
   it('has no line when there is none', () => {
@@ -114,18 +115,27 @@ describe('running node', () => {
   });
 
   it.each([
-    ['all ready', node({}), [['processes', 'ok'], ['isolation', 'ok']]],
-    ['one not ready', node({ processes: [process, { ...process, id: 'redis', state: 'waiting', reason: 'exit code 1' }] }), [['processes', 'degraded'], ['isolation', 'ok']]],
-    ['none ready', node({ processes: [{ ...process, state: 'starting' }] }), [['processes', 'broken'], ['isolation', 'ok']]],
-    ['a tool refused', node({ workers: [{ id: 'w', lane: 'batch', isolation: [], executors: [executor(tool('unavailable', 'Operation not permitted'))] }] }), [['processes', 'ok'], ['isolation', 'degraded']]],
-    ['a tool refused to the whole worker', node({ workers: [{ id: 'w', lane: 'batch', isolation: [tool('unavailable', 'no root')], executors: [] }] }), [['processes', 'ok'], ['isolation', 'degraded']]],
+    ['all ready', node({}), [['processes', 'ok'], ['memory', 'ok'], ['isolation', 'ok']]],
+    ['one not ready', node({ processes: [process, { ...process, id: 'redis', state: 'waiting', reason: 'exit code 1' }] }), [['processes', 'degraded'], ['memory', 'ok'], ['isolation', 'ok']]],
+    ['none ready', node({ processes: [{ ...process, state: 'starting' }] }), [['processes', 'broken'], ['memory', 'ok'], ['isolation', 'ok']]],
+    ['a tool refused', node({ workers: [{ id: 'w', lane: 'batch', memory, isolation: [], executors: [executor(tool('unavailable', 'Operation not permitted'))] }] }), [['processes', 'ok'], ['memory', 'ok'], ['isolation', 'degraded']]],
+    ['a tool refused to the whole worker', node({ workers: [{ id: 'w', lane: 'batch', memory, isolation: [tool('unavailable', 'no root')], executors: [] }] }), [['processes', 'ok'], ['memory', 'ok'], ['isolation', 'degraded']]],
   ])('%s', (_what, running, expected) => {
     expect(verdicts(running)).toEqual(expected);
   });
 
+  it.each([
+    [null, 'ok', 'w has 300 MiB for 228 MiB of model files'],
+    [400 * 2 ** 20, 'ok', 'w has 300 MiB for 228 MiB of model files, limit 400 MiB'],
+    [320 * 2 ** 20, 'degraded', 'w has 300 MiB for 228 MiB of model files, limit 320 MiB'],
+  ])('compares memory with a limit of %s', (limit, verdict, detail) => {
+    const workers = [{ id: 'w', lane: 'batch' as const, memory: { ...memory, limit }, isolation: [], executors: [] }];
+    expect(judgeRunning(node({ workers }))[1]).toMatchObject({ subject: 'memory', verdict, detail });
+  });
+
   it('says each lack once', () => {
     const refused = executor(tool('unavailable', 'Operation not permitted'));
-    const isolation = judgeRunning(node({ workers: [{ id: 'w', lane: 'batch', isolation: [], executors: [refused, refused] }] }))[1];
+    const isolation = judgeRunning(node({ workers: [{ id: 'w', lane: 'batch', memory, isolation: [], executors: [refused, refused] }] }))[2];
     expect(isolation?.detail).toBe('batch scheduling-class: Operation not permitted');
   });
 });

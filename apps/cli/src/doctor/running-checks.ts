@@ -1,9 +1,11 @@
 import { runPaths, type Config } from '@app/config';
-import type { Placement, WorkerProcessStatus } from '@app/contracts';
+import { byteText, type Placement, type WorkerProcessStatus } from '@app/contracts';
 import { fetchProcessStatus } from '@app/telemetry';
 import { broken, degraded, ok, type Finding } from './report';
 
 const ANSWER_MS_MAX = 2000;
+/** Share of its limit from which a worker may soon end. */
+const NEAR_LIMIT = 0.9;
 
 /** What the scheduler's status says about one process. */
 interface RunningProcess {
@@ -17,13 +19,13 @@ interface RunningProcess {
 export interface RunningNode {
   processes: RunningProcess[];
   /** Of the workers that answered. */
-  workers: Pick<WorkerProcessStatus, 'id' | 'lane' | 'isolation' | 'executors'>[];
+  workers: Pick<WorkerProcessStatus, 'id' | 'lane' | 'isolation' | 'executors' | 'memory'>[];
 }
 
 /** No line without a node: a node that is not started is no fault. */
 export function judgeRunning(node: RunningNode | null): Finding[] {
   if (node === null) return [];
-  return [judgeProcesses(node), judgeIsolation(node)];
+  return [judgeProcesses(node), judgeMemory(node), judgeIsolation(node)];
 }
 
 function judgeProcesses({ processes }: RunningNode): Finding {
@@ -34,6 +36,17 @@ function judgeProcesses({ processes }: RunningNode): Finding {
   const words = others.map(({ id, state, reason }) => `${id} is ${state}${reason === null ? '' : ` (${reason})`}`).join(', ');
   const remedy = 'look into the log of the node; a process that just started becomes ready by itself';
   return others.length === processes.length ? broken('processes', words, remedy) : degraded('processes', `${detail}; ${words}`, remedy);
+}
+
+/** What each worker takes, next to the files of its models and its limit. */
+function judgeMemory({ workers }: RunningNode): Finding {
+  const detail = workers.map(({ id, memory: { resident, modelFiles, limit } }) => {
+    const words = `${id} has ${byteText(resident)} for ${byteText(modelFiles)} of model files`;
+    return limit === null ? words : `${words}, limit ${byteText(limit)}`;
+  });
+  const near = workers.filter(({ memory: { resident, limit } }) => limit !== null && resident > limit * NEAR_LIMIT);
+  if (near.length === 0) return ok('memory', detail.join('; ') || 'no workers');
+  return degraded('memory', detail.join('; '), `near the limit, above which a worker ends: ${near.map(({ id }) => id).join(', ')}; raise memory of the partition, lower batchTokensMax of the lane, or give it fewer models`);
 }
 
 /** Each tool that some worker or executor lacks, once for each lane, with the reason. */

@@ -26,7 +26,7 @@ async function main(): Promise<void> {
   const pool = new WorkerPool({ lane: 'batch', runDir: config.runDir });
   catalog.applyReports(pool.models());
   pool.onModelsChanged(() => catalog.applyReports(pool.models()));
-  const limits = { itemsMax: Math.min(config.http.requestItemsMax, config.batch.queueItemsMax), tensorBytesMax: config.batch.rowBytesMax };
+  const limits = { itemsMax: Math.min(config.http.requestItemsMax, config.batch.queueItemsMax), tensorBytesMax: config.batch.rowBytesMax, tensorBytesKey: 'batch.rowBytesMax' };
   const lane = await openLane(config, {
     engine: new ModelEngine(catalog, pool, limits),
     disk: new DiskGuard(config.dataDir, config.batch.diskFreeBytesMin),

@@ -134,18 +134,27 @@ export class Calibrator {
     const { id, modelSha256 } = subject.costId;
     subject.state = 'measuring';
     log.info({ model: name, version }, 'measuring what its runs cost');
+    const phases = planCells(signature, rowTokensMax);
     const outcome = await calibrate({
       ...{ store: this.store, id, key: this.keyOf(modelSha256), model: name },
-      ...{ phases: planCells(signature, rowTokensMax), limits: LIMITS[plan.lane], budgetMs, signal: this.stopping.signal },
+      ...{ phases, limits: LIMITS[plan.lane], budgetMs, signal: this.stopping.signal },
       known: this.store.read(id)?.grid ?? null,
-      measure: ({ rows, length }) => worker.measure({ model: index, rows, length }),
+      measure: ({ rows, length }) => worker.measure({ model: index, rows, length, trims: false }),
       onCell: () => undefined,
       onTable: (grid) => worker.setCostTable(index, grid),
     });
+    await this.trim(index, phases);
     subject.fileModifiedMs = this.store.modifiedMs(id);
     if (outcome.state === 'skipped') return this.skip(subject, outcome.reason);
     subject.state = outcome.state === 'measured' ? 'measured' : 'waiting';
     log.info({ model: name, version }, outcome.state === 'measured' ? 'costs are measured' : 'measuring was interrupted; it goes on at the next start');
+  }
+
+  /** What the longest runs needed would stay with the worker for good. */
+  private async trim(index: number, phases: ReturnType<typeof planCells>): Promise<void> {
+    const smallest = phases[0]?.[0];
+    if (smallest === undefined || this.stopping.signal.aborted) return;
+    await this.options.worker.measure({ model: index, ...smallest, trims: true }).catch(() => undefined); // the model may not run at all
   }
 
   private skip(subject: Subject, reason: string): void {

@@ -217,6 +217,7 @@ Probe ProbeOf(const Napi::Object& probe) {
   return {.model = static_cast<std::uint32_t>(ModelOf(probe)),
           .rows = LimitOf(probe, "rows", kRowsMax),
           .length = LimitOf(probe, "length", kTokensMax),
+          .trims = BooleanOf(probe, "trims"),
           .done = {}};
 }
 

@@ -1,6 +1,7 @@
 #include "channel/client.h"
 
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -61,6 +62,18 @@ std::string ReceiveWelcome(int socket, Clock::time_point deadline) {
   if (welcome.status != WelcomeStatus::kAccepted) Throw(ChannelErrorCode::kRefused, text);
   if (welcome.version != kChannelVersion) Throw(ChannelErrorCode::kProtocol, "the worker speaks another channel version");
   return text;
+}
+
+// Copying so much takes longer than to have its pages again.
+constexpr std::uint64_t kGivenBackBytesMin = 4U << 20;
+
+// Returns the pages of shared memory that lie wholly within to the system; they read as zeros afterwards.
+void GiveBack(std::byte* data, std::uint64_t bytes) {
+  const auto address = reinterpret_cast<std::uintptr_t>(data);
+  const std::uintptr_t begin = AlignUp(address, kPageBytes);
+  const std::uintptr_t end = (address + bytes) / kPageBytes * kPageBytes;
+  // Refused on a kernel or file system without it: then they stay, as those of small items do.
+  if (end > begin) static_cast<void>(madvise(data + (begin - address), end - begin, MADV_REMOVE));
 }
 
 std::uint64_t ResponseBlockBytes(const Request& request) {
@@ -235,7 +248,9 @@ ChannelClient::Completion ChannelClient::Complete(std::uint64_t itemId, Slot& sl
 
 void ChannelClient::FreeCompletion(std::uint64_t itemId) {
   const auto slot = slots_.find(itemId);
-  arena_.Free(slot->second.offset, slot->second.requestBytes + slot->second.responseBytes);
+  const std::uint64_t bytes = slot->second.requestBytes + slot->second.responseBytes;
+  if (bytes >= kGivenBackBytesMin) GiveBack(region_.arena() + slot->second.offset, bytes);
+  arena_.Free(slot->second.offset, bytes);
   slots_.erase(slot);
 }
 

@@ -1,5 +1,7 @@
 #include "run/batch_runner.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <ctime>
 #include <limits>
@@ -13,6 +15,20 @@ std::int64_t ThreadCpuNs() {
   timespec now{};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
   return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+// The runtime's arena keeps the largest that any run needed. With this one it gives back each piece in which nothing is used
+// at its end; its own outputs may lie in one.
+void ShrinkAfter(const ort::OrtLibrary& library, ort::RunOptions* options) {
+  library.Check(library.api().AddRunConfigEntry(options, "memory.enable_memory_arena_shrinkage", "cpu:0"));
+}
+
+std::size_t InputBytes(std::span<Item* const> items) {
+  std::size_t bytes = 0;
+  for (const Item* item : items) {
+    for (const TensorView& input : item->inputs) bytes += input.bytes;
+  }
+  return bytes;
 }
 
 bool HasStrings(const Signature& signature) {
@@ -45,6 +61,7 @@ void BatchRunner::Measure(const Probe& probe) {
   ProbeResult result;
   try {
     result.cpuNs = MeasureNs(*models_[probe.model], probe);
+    if (probe.trims) malloc_trim(0);
   } catch (const std::bad_alloc&) {
     result.error = "not enough memory for this run";
   } catch (const std::exception& error) {
@@ -59,6 +76,7 @@ std::int64_t BatchRunner::MeasureNs(const ServedModel& model, const Probe& probe
   ProbeItem made = MakeProbeItem(session.signature(), probe.rows, probe.length);
   LayOut({&made.shape, 1}, layout_);
   const auto options = session.library().NewRunOptions();
+  if (probe.trims && !place_.onGpu) ShrinkAfter(session.library(), options.get());
   const Watchdog::Watch watch(watchdog_, place_.executor, session.library(), options.get(), model.label(),
                               {.timeNs = model.plan().runTimeoutNs});
   const auto now = place_.onGpu ? MonotonicNowNs : ThreadCpuNs;
@@ -145,6 +163,7 @@ std::optional<BatchRunner::Failure> BatchRunner::TryRun(ServedModel& model, Memb
 void BatchRunner::CountRun(std::size_t index, std::int64_t startedNs, std::int64_t elapsedNs, std::int64_t cpuNs) const {
   ServedModel& model = *models_[index];
   model.stats().CountRun(layout_.rows, layout_.RealTokens(), layout_.PaddedTokens(), elapsedNs);
+  if (layout_.isOdd) return;  // rows and lengths say little about what it costs
   const auto seen =
       model.costs().Observe(layout_.rows, RowLength(), place_.lane == Lane::kBatch && !place_.onGpu ? cpuNs : elapsedNs);
   model.stats().CountCostRatio(seen.ofExpected);
@@ -154,13 +173,23 @@ void BatchRunner::CountRun(std::size_t index, std::int64_t startedNs, std::int64
 }
 
 std::int64_t BatchRunner::HangNs(const ServedModel& model) const {
-  return model.plan().endsByCost && !place_.onGpu ? model.costs().HangNs(layout_.rows, RowLength())
+  return model.plan().endsByCost && !place_.onGpu && !layout_.isOdd ? model.costs().HangNs(layout_.rows, RowLength())
                                                   : std::numeric_limits<std::int64_t>::max();
+}
+
+// Past what runs of several items may hold: so seldom, and so long, that memory need not be kept for the next one.
+bool BatchRunner::IsOutsized(const ServedModel& model) const {
+  const ModelPlan& plan = model.plan();
+  return !place_.onGpu && (layout_.rows > plan.batchRowsMax || layout_.PaddedTokens() > plan.batchTokensMax ||
+                           InputBytes(items_) > Scratch::kKeptBytesMax);
 }
 
 std::vector<RunOutput> BatchRunner::RunSession(ServedModel& model, std::optional<Failure>& failure) {
   Session& session = *model.session();
   const auto options = session.library().NewRunOptions();
+  const bool isOutsized = IsOutsized(model);
+  if (model.TakeOwedTrim() || isOutsized) ShrinkAfter(session.library(), options.get());
+  if (isOutsized) model.OweTrim();
   const Watchdog::Watch watch(watchdog_, place_.executor, session.library(), options.get(), model.label(),
                               {.timeNs = model.plan().runTimeoutNs, .cpuNs = HangNs(model)});
   try {
@@ -169,6 +198,10 @@ std::vector<RunOutput> BatchRunner::RunSession(ServedModel& model, std::optional
     failure = {ItemStatus::kFailed, error.what(), true};
   } catch (const ort::OrtError& error) {
     failure = Explain(watch, model, error.what());
+    const std::string difference = layout_.isOdd ? Disagreement(session.signature(), *items_[0]) : "";
+    if (failure->status == ItemStatus::kFailed && !difference.empty()) {
+      failure = {ItemStatus::kInvalid, difference + "; ONNX Runtime: " + error.what(), false};
+    }
   } catch (const std::bad_alloc&) {
     failure = {ItemStatus::kFailed, "not enough memory for this run", true};
   }

@@ -55,6 +55,7 @@ class BatchRunner {
   std::vector<QueuedItem*> DecodeInputs(const Signature& signature, Members members);
   // Runs members together and answers them, or says why not; then none of them is answered.
   std::optional<Failure> TryRun(ServedModel& model, Members members);
+  bool IsOutsized(const ServedModel& model) const;
   std::vector<RunOutput> RunSession(ServedModel& model, std::optional<Failure>& failure);
   // CPU time of the thread; on a GPU the time on the wall.
   std::int64_t MeasureNs(const ServedModel& model, const Probe& probe);

@@ -1,5 +1,6 @@
 #include "run/engine.h"
 
+#include <malloc.h>
 #include <pthread.h>
 
 #include <algorithm>
@@ -195,6 +196,7 @@ void Engine::LoadAll(const std::shared_ptr<const ort::OrtLibrary>& library,
     }
     onModelsChanged();
   }
+  malloc_trim(0);  // loading leaves much behind: files that were read, graphs before they were optimized
 }
 
 void Engine::Refuse(const Item& item, ItemStatus status, const std::string& message) {

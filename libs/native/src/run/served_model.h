@@ -54,6 +54,10 @@ class ServedModel {
   // Loads the session on the calling thread; never throws.
   void Load(const std::shared_ptr<const ort::OrtLibrary>& library);
 
+  // A run of outsized items was made, whose memory is given back with it as far as its outputs allow, and with the next.
+  void OweTrim() { owesTrim_.store(true, std::memory_order_relaxed); }
+  bool TakeOwedTrim() { return owesTrim_.load(std::memory_order_relaxed) && owesTrim_.exchange(false); }
+
   ModelState state() const;
   // Why it failed; empty otherwise.
   std::string reason() const;
@@ -72,6 +76,7 @@ class ServedModel {
   ModelCosts costs_;
   std::unique_ptr<Session> session_;
   std::atomic<Session*> ready_{nullptr};
+  std::atomic<bool> owesTrim_{false};
   mutable std::mutex mutex_;  // guards the two below
   ModelState state_ = ModelState::kLoading;
   std::string reason_;

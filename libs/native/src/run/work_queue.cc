@@ -28,8 +28,8 @@ void MakeAsUrgent(QueueEntry& entry, const Item& item) {
 QueueEntry EntryOf(const QueuedItem& queued) {
   QueueEntry entry{.model = queued.item.model,
                    .priority = queued.item.priority,
-                   .alone = queued.item.alone || queued.shape.isEmpty,
-                   .rows = queued.shape.rows,
+                   .alone = queued.item.alone || queued.shape.isOdd,
+                   .rows = std::max<std::int64_t>(1, queued.shape.rows),
                    .lengths = queued.shape.lengths,
                    .shapeKey = queued.shape.shapeKey,
                    .deadlineNs = queued.item.deadlineNs,

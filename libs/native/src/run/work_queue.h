@@ -33,6 +33,8 @@ struct Probe {
   std::uint32_t model = 0;
   std::int64_t rows = 1;
   std::int64_t length = 1;
+  // Gives back to the system what runs of this model have grown its memory to.
+  bool trims = false;
   // Called once, on an executor or on the thread that closes the queue; must be quick.
   std::function<void(const ProbeResult&)> done;
 };

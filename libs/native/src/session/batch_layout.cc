@@ -19,10 +19,12 @@ std::int64_t BatchLayout::PaddedTokens() const { return Tokens(rows, lengths); }
 void LayOut(std::span<const ItemShape> shapes, BatchLayout& layout) {
   layout.rows = 0;
   layout.lengths = {};
+  layout.isOdd = false;
   layout.parts.clear();
   for (const ItemShape& shape : shapes) {
     layout.parts.push_back({layout.rows, shape.rows, shape.lengths});
     layout.rows += shape.rows;
+    layout.isOdd = layout.isOdd || shape.isOdd;
     for (std::size_t k = 0; k < 2; ++k) layout.lengths[k] = std::max(layout.lengths[k], shape.lengths[k]);
   }
 }

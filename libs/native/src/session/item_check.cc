@@ -1,7 +1,7 @@
 #include "session/item_check.h"
 
 #include <algorithm>
-#include <optional>
+#include <array>
 
 #include "hash.h"
 
@@ -54,53 +54,74 @@ std::string CheckTensor(const TensorSpec& spec, const TensorView& view) {
   return "";
 }
 
-// The dimensions that the inputs of one item share: each is set by the first input that has it.
+// The dimensions that the inputs of one item share, by the names that the graph gives them. Names are a hint: exporters
+// give one name to axes that may differ, so a difference is for ONNX Runtime to judge.
 class SharedDimensions {
  public:
-  // Returns what is wrong; empty when `value` is what the item's other inputs say as well.
-  std::string Agree(Axis axis, std::int64_t value, const TensorSpec& spec) {
-    const char* const what = axis == Axis::kBatch ? "rows" : "as sequence length";
+  void Add(Axis axis, std::int64_t value, const TensorSpec& spec) {
     Slot& slot = slots_[axis == Axis::kBatch ? 2 : static_cast<std::size_t>(SequenceIndex(axis))];
-    if (!slot.value) slot = {value, &spec};
-    if (*slot.value == value) return "";
-    return Prefix(spec) + "expected " + std::to_string(*slot.value) + ' ' + what + " as in input \"" +
-           slot.from->name + "\" but received " + std::to_string(value);
+    if (slot.from == nullptr) slot = {value, value, &spec};
+    slot.largest = std::max(slot.largest, value);
+    if (slot.first == value || !difference_.empty()) return;
+    difference_ = Prefix(spec) + "expected " + std::to_string(slot.first) +
+                  (axis == Axis::kBatch ? " rows" : " as sequence length") + " as in input \"" + slot.from->name +
+                  "\" but received " + std::to_string(value);
   }
-  std::int64_t Length(std::size_t k) const { return slots_[k].value.value_or(0); }
-  std::int64_t Rows() const { return slots_[2].value.value_or(1); }
+  std::int64_t Length(std::size_t k) const { return slots_[k].largest; }
+  std::int64_t Rows() const { return slots_[2].from == nullptr ? 1 : slots_[2].largest; }
+  // The first one; empty: there is none.
+  const std::string& difference() const { return difference_; }
 
  private:
   struct Slot {
-    std::optional<std::int64_t> value;
+    std::int64_t first = 0;
+    std::int64_t largest = 0;
     const TensorSpec* from = nullptr;
   };
   std::array<Slot, 3> slots_;
+  std::string difference_;
 };
+
+SharedDimensions Share(const Signature& signature, const Item& item) {
+  SharedDimensions shared;
+  for (std::size_t i = 0; i < signature.inputs.size(); ++i) {
+    const TensorSpec& spec = signature.inputs[i];
+    for (std::size_t d = 0; d < spec.shape.rank; ++d) {
+      if (spec.axes[d] != Axis::kFixed && spec.axes[d] != Axis::kFree) {
+        shared.Add(spec.axes[d], item.inputs[i].shape.dims[d], spec);
+      }
+    }
+  }
+  return shared;
+}
+
+// Fills `shape` for inputs that each fit their declaration.
+void Measure(const Signature& signature, const Item& item, ItemShape& shape) {
+  const SharedDimensions shared = Share(signature, item);
+  shape.rows = shared.Rows();
+  shape.lengths = {shared.Length(0), shared.Length(1)};
+  shape.isOdd = !shared.difference().empty();
+  for (std::size_t i = 0; i < signature.inputs.size(); ++i) {
+    const TensorSpec& spec = signature.inputs[i];
+    for (std::size_t d = 0; d < spec.shape.rank; ++d) {
+      const std::int64_t value = item.inputs[i].shape.dims[d];
+      shape.isOdd = shape.isOdd || value == 0;
+      if (spec.axes[d] == Axis::kFree) shape.shapeKey = Mix(shape.shapeKey, static_cast<std::uint64_t>(value));
+    }
+  }
+}
 
 }  // namespace
 
 std::string CheckItem(const Signature& signature, Item& item, ItemShape& shape) {
   std::string wrong = CheckInputs(signature, item);
-  SharedDimensions shared;
   for (std::size_t i = 0; i < signature.inputs.size() && wrong.empty(); ++i) {
-    const TensorSpec& spec = signature.inputs[i];
-    const TensorView& view = item.inputs[i];
-    wrong = CheckTensor(spec, view);
-    for (std::size_t d = 0; d < spec.shape.rank && wrong.empty(); ++d) {
-      const std::int64_t value = view.shape.dims[d];
-      if (value == 0) shape.isEmpty = true;
-      if (spec.axes[d] == Axis::kFree) {
-        shape.shapeKey = Mix(shape.shapeKey, static_cast<std::uint64_t>(value));
-      } else if (spec.axes[d] != Axis::kFixed) {
-        wrong = shared.Agree(spec.axes[d], value, spec);
-      }
-    }
+    wrong = CheckTensor(signature.inputs[i], item.inputs[i]);
   }
   if (!wrong.empty()) return wrong;
-  shape.rows = shared.Rows();
-  shape.lengths = {shared.Length(0), shared.Length(1)};
-  if (shape.rows < 1 || shape.rows > kItemRowsMax) {
-    return Prefix(signature.inputs[0]) + "expected 1 to " + std::to_string(kItemRowsMax) + " rows but received " +
+  Measure(signature, item, shape);
+  if (shape.rows > kItemRowsMax) {
+    return Prefix(signature.inputs[0]) + "expected at most " + std::to_string(kItemRowsMax) + " rows but received " +
            std::to_string(shape.rows);
   }
   const std::size_t outputs = signature.outputs.size();
@@ -111,6 +132,8 @@ std::string CheckItem(const Signature& signature, Item& item, ItemShape& shape) 
   if (item.outputMask == 0) item.outputMask = known;
   return "";
 }
+
+std::string Disagreement(const Signature& signature, const Item& item) { return Share(signature, item).difference(); }
 
 std::string ShapeText(const Shape& shape) {
   std::string text = "[";

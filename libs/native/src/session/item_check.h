@@ -20,13 +20,17 @@ struct ItemShape {
   std::array<std::int64_t, 2> lengths{};
   // Items whose free dimensions agree have equal keys (a hash: equal keys are checked again when packing).
   std::uint64_t shapeKey = 0;
-  // Has an empty dimension: what padding does to nothing is not known, so it runs alone.
-  bool isEmpty = false;
+  // Has an empty dimension, or sizes that the graph calls one and the same differ: it runs alone and just as it is, `rows`
+  // and `lengths` are the largest, and nothing is learnt from its run. ONNX Runtime decides whether it can be run.
+  bool isOdd = false;
 };
 
 // Checks inputs, types, shapes and sizes of `item`, sorts its inputs by index and fills `shape`. Returns what is wrong,
 // naming the input, what was expected and what came; empty when nothing is.
 std::string CheckItem(const Signature& signature, Item& item, ItemShape& shape);
+
+// Which inputs of an item that passed CheckItem differ where the graph gives their dimensions one name; empty: none.
+std::string Disagreement(const Signature& signature, const Item& item);
 
 // "[2,16]".
 std::string ShapeText(const Shape& shape);

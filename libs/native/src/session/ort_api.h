@@ -34,6 +34,8 @@ struct CudaOptions;
   X(3, Status*, CreateEnv, (int level, const char* id, Env**))                                                       \
   X(6, Status*, DisableTelemetryEvents, (const Env*))                                                                \
   X(7, Status*, CreateSession, (const Env*, const char* path, const SessionOptions*, SessionHandle**))               \
+  X(8, Status*, CreateSessionFromArray,                                                                              \
+    (const Env*, const void* data, std::size_t bytes, const SessionOptions*, SessionHandle**))                       \
   X(9, Status*, Run,                                                                                                 \
     (SessionHandle*, const RunOptions*, const char* const* input_names, const Value* const* inputs,                  \
      std::size_t inputs_count, const char* const* output_names, std::size_t outputs_count, Value** outputs))         \
@@ -84,6 +86,7 @@ struct CudaOptions;
   X(125, Status*, GetAvailableProviders, (char***, int*))                                                            \
   X(126, Status*, ReleaseAvailableProviders, (char**, int))                                                          \
   X(130, Status*, AddSessionConfigEntry, (SessionOptions*, const char* key, const char* value))                      \
+  X(165, Status*, AddRunConfigEntry, (RunOptions*, const char* key, const char* value))                              \
   X(204, Status*, SessionOptionsAppendExecutionProvider_CUDA_V2, (SessionOptions*, const CudaOptions*))              \
   X(205, Status*, CreateCUDAProviderOptions, (CudaOptions**))                                                        \
   X(206, Status*, UpdateCUDAProviderOptions,                                                                         \

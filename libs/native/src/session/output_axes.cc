@@ -56,7 +56,7 @@ bool OutputAxes::Observe(std::size_t output, const Shape& shape, const BatchLayo
                          std::array<Axis, kRankMax>& axes) {
   const TensorSpec& spec = signature_.outputs[output];
   axes = spec.axes;
-  if (!unnamed_.empty()) LearnAndResolve(output, shape, layout, axes);
+  if (!unnamed_.empty() && !layout.isOdd) LearnAndResolve(output, shape, layout, axes);
   if (layout.parts.size() == 1) return true;
   if (shape.rank != spec.shape.rank || shape.rank == 0 || shape.dims[0] != layout.rows) {
     hasRows_ = false;

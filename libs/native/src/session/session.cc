@@ -4,43 +4,42 @@
 #include <array>
 #include <cstring>
 
+#include "session/open_session.h"
 #include "session/tensor_box.h"
 
 namespace interleave {
 namespace {
 
-constexpr int kSequential = 0;
-constexpr int kOptimizeAll = 99;
-// Errors come back as statuses and say which input was at fault: a client must not be able to fill the log.
-constexpr int kLogFatal = 4;
+// OnnxType of ONNX Runtime's C API.
 constexpr int kOnnxTensor = 1;
-
-// One thread per run, never spinning: executors are the threads, and each is pinned to a CPU of its own. No memory
-// patterns: the runtime keeps one per combination of input shapes, and ours differ from run to run.
-ort::Owned<ort::SessionHandle> Open(const ort::OrtLibrary& library, const ModelOptions& model) {
-  const ort::Functions& api = library.api();
-  ort::SessionOptions* raw = nullptr;
-  library.Check(api.CreateSessionOptions(&raw));
-  const ort::Owned<ort::SessionOptions> options(raw, api.ReleaseSessionOptions);
-  library.Check(api.SetSessionExecutionMode(raw, kSequential));
-  library.Check(api.SetIntraOpNumThreads(raw, 1));
-  library.Check(api.SetInterOpNumThreads(raw, 1));
-  library.Check(api.SetSessionGraphOptimizationLevel(raw, kOptimizeAll));
-  library.Check(api.SetSessionLogSeverityLevel(raw, kLogFatal));
-  library.Check(api.EnableCpuMemArena(raw));
-  library.Check(api.DisableMemPattern(raw));
-  library.Check(api.AddSessionConfigEntry(raw, "session.intra_op.allow_spinning", "0"));
-  library.Check(api.AddSessionConfigEntry(raw, "session.inter_op.allow_spinning", "0"));
-  if (model.cuda != nullptr) model.cuda->AppendTo(raw, library);
-  ort::SessionHandle* handle = nullptr;
-  library.Check(api.CreateSession(library.env(), model.modelPath.c_str(), raw, &handle));
-  return {handle, api.ReleaseSession};
-}
+constexpr int kOnnxSequence = 2;
+constexpr int kOnnxMap = 3;
+constexpr int kOnnxOptional = 6;
 
 std::vector<const char*> Names(const std::vector<TensorSpec>& specs) {
   std::vector<const char*> names;
   for (const TensorSpec& spec : specs) names.push_back(spec.name.c_str());
   return names;
+}
+
+// Why an input or output of this kind is not served, and what would work.
+std::string NotATensor(const std::string& name, int kind, bool isOutput) {
+  const std::string what = std::string(isOutput ? "output" : "input") + " \"" + name + "\" is ";
+  switch (kind) {
+    case kOnnxSequence:
+      return what + "a sequence, and only tensors are served; " +
+             (isOutput ? "convert the model so that it ends in tensors: without ZipMap (skl2onnx: options={id(model): "
+                         "{'zipmap': False}}; onnxmltools: zipmap=False), or with ConcatFromSequence as its last node"
+                       : "let the graph begin with a tensor and SplitToSequence");
+    case kOnnxMap:
+      return what + "a map, and only tensors are served; " +
+             (isOutput ? "convert the model without ZipMap (skl2onnx: options={id(model): {'zipmap': False}}; onnxmltools: zipmap=False)"
+                       : "convert the model for tensors, with dictionaries turned into columns by the caller");
+    case kOnnxOptional:
+      return what + "optional, and only tensors are served; declare it as a tensor" + (isOutput ? "" : ", or leave it out of the graph");
+    default:
+      return what + "no dense tensor, and only those are served; let the graph " + (isOutput ? "end" : "begin") + " with a dense one";
+  }
 }
 
 std::size_t TensorBytes(const Shape& shape, ElementType type) {
@@ -117,7 +116,7 @@ std::unique_ptr<Session> Session::Load(std::shared_ptr<const ort::OrtLibrary> li
 
 Session::Session(std::shared_ptr<const ort::OrtLibrary> library, const ModelOptions& options)
     : library_(std::move(library)),
-      handle_(Open(*library_, options)),
+      handle_(OpenSession(*library_, options)),
       signature_(InferSignature(ReadDeclarations(false), ReadDeclarations(true), options.axes)),
       inputNames_(Names(signature_.inputs)),
       outputNames_(Names(signature_.outputs)),
@@ -130,13 +129,20 @@ std::vector<TensorDeclaration> Session::ReadDeclarations(bool outputs) const {
   std::size_t count = 0;
   library_->Check((outputs ? api.SessionGetOutputCount : api.SessionGetInputCount)(handle_.get(), &count));
   std::vector<TensorDeclaration> declarations;
-  for (std::size_t i = 0; i < count; ++i) declarations.push_back(ReadDeclaration(i, outputs));
+  std::string refusal;
+  for (std::size_t i = 0; i < count; ++i) {
+    TensorDeclaration declaration;
+    const std::string wrong = ReadDeclaration(i, outputs, declaration);
+    if (wrong.empty()) declarations.push_back(std::move(declaration));
+    if (refusal.empty()) refusal = wrong;
+  }
+  // An output that is no tensor is left out where there are others; an input has to be given.
+  if (!refusal.empty() && (!outputs || declarations.empty())) throw SignatureError(refusal);
   return declarations;
 }
 
-TensorDeclaration Session::ReadDeclaration(std::size_t index, bool isOutput) const {
+std::string Session::ReadDeclaration(std::size_t index, bool isOutput, TensorDeclaration& declaration) const {
   const ort::Functions& api = library_->api();
-  TensorDeclaration declaration;
   char* name = nullptr;
   library_->Check((isOutput ? api.SessionGetOutputName : api.SessionGetInputName)(handle_.get(), index,
                                                                                   library_->allocator(), &name));
@@ -150,10 +156,7 @@ TensorDeclaration Session::ReadDeclaration(std::size_t index, bool isOutput) con
   library_->Check(api.GetOnnxTypeFromTypeInfo(type.get(), &kind));
   const ort::TensorInfo* tensor = nullptr;
   if (kind == kOnnxTensor) library_->Check(api.CastTypeInfoToTensorInfo(type.get(), &tensor));
-  if (tensor == nullptr) {
-    throw SignatureError(std::string(isOutput ? "output" : "input") + " \"" + declaration.name +
-                         "\" is not a tensor but a sequence, map or optional, which is not served");
-  }
+  if (tensor == nullptr) return NotATensor(declaration.name, kind, isOutput);
   const ort::OrtLibrary::TensorType read = library_->ReadType(tensor);
   std::vector<const char*> symbols(read.rank, "");
   declaration.elementType = read.elementType;
@@ -161,7 +164,7 @@ TensorDeclaration Session::ReadDeclaration(std::size_t index, bool isOutput) con
   library_->Check(api.GetDimensions(tensor, declaration.dims.data(), read.rank));
   library_->Check(api.GetSymbolicDimensions(tensor, symbols.data(), read.rank));
   declaration.symbols.assign(symbols.begin(), symbols.end());
-  return declaration;
+  return "";
 }
 
 void Session::SetPadValues(const std::map<std::string, double>& padValues) {
@@ -181,6 +184,7 @@ void Session::SetPadValues(const std::map<std::string, double>& padValues) {
 Shape Session::BatchShape(std::size_t input, std::span<Item* const> items, const BatchLayout& layout) const {
   const TensorSpec& spec = signature_.inputs[input];
   Shape shape = items[0]->inputs[input].shape;
+  if (items.size() == 1) return shape;
   for (std::size_t d = 0; d < shape.rank; ++d) {
     const int k = SequenceIndex(spec.axes[d]);
     if (spec.axes[d] == Axis::kBatch) {

@@ -79,7 +79,8 @@ class Session {
   Session(std::shared_ptr<const ort::OrtLibrary> library, const ModelOptions& options);
 
   std::vector<TensorDeclaration> ReadDeclarations(bool outputs) const;
-  TensorDeclaration ReadDeclaration(std::size_t index, bool isOutput) const;
+  // Returns why the input or output cannot be served, or "".
+  std::string ReadDeclaration(std::size_t index, bool isOutput, TensorDeclaration& declaration) const;
   void SetPadValues(const std::map<std::string, double>& padValues);
   Shape BatchShape(std::size_t input, std::span<Item* const> items, const BatchLayout& layout) const;
   ort::Owned<ort::Value> Pack(std::size_t input, const Shape& shape, std::span<Item* const> items,

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <cctype>
+#include <iterator>
 #include <set>
+
+#include "session/axis_names.h"
 
 namespace interleave {
 namespace {
@@ -117,9 +120,11 @@ BatchAxis InferBatchAxis(const std::vector<TensorDeclaration>& inputs, const Sig
     if (!input.symbols[0].empty()) names.insert(input.symbols[0]);
   }
   const Symbols symbols(names.begin(), names.end());
-  if (std::all_of(symbols.begin(), symbols.end(), LooksLikeBatch)) return {symbols, ""};
-  if (symbols.size() > 1) return {{}, "the inputs' first dimensions have different names: " + Listed(symbols)};
-  if (LooksLikeSequence(symbols[0])) return {{}, "the first dimension is " + Quoted(symbols[0]) + ", not a batch"};
+  Symbols telling;
+  std::remove_copy_if(symbols.begin(), symbols.end(), std::back_inserter(telling), IsNumberedByExporter);
+  if (std::all_of(telling.begin(), telling.end(), LooksLikeBatch)) return {symbols, ""};
+  if (telling.size() > 1) return {{}, "the inputs' first dimensions have different names: " + Listed(telling)};
+  if (LooksLikeSequence(telling[0])) return {{}, "the first dimension is " + Quoted(telling[0]) + ", not a batch"};
   return {symbols, ""};
 }
 
@@ -215,12 +220,25 @@ void CheckCount(const std::vector<TensorDeclaration>& tensors, const char* kind)
                        std::to_string(kTensorsMax) + " are served");
 }
 
+// Without the names that name nothing, unless model.yaml speaks of them.
+std::vector<TensorDeclaration> WithoutPlaceholders(std::vector<TensorDeclaration> tensors, const SignatureOptions& options) {
+  for (auto& tensor : tensors) {
+    for (auto& symbol : tensor.symbols) {
+      const bool isAsked = symbol == options.batchAxisName || Contains(options.sequenceAxisNames, symbol);
+      if (IsPlaceholder(symbol) && !isAsked) symbol.clear();
+    }
+  }
+  return tensors;
+}
+
 }  // namespace
 
-Signature InferSignature(const std::vector<TensorDeclaration>& inputs, const std::vector<TensorDeclaration>& outputs,
-                         const SignatureOptions& options) {
-  CheckCount(inputs, "inputs");
-  CheckCount(outputs, "outputs");
+Signature InferSignature(const std::vector<TensorDeclaration>& declaredInputs,
+                         const std::vector<TensorDeclaration>& declaredOutputs, const SignatureOptions& options) {
+  CheckCount(declaredInputs, "inputs");
+  CheckCount(declaredOutputs, "outputs");
+  const auto inputs = WithoutPlaceholders(declaredInputs, options);
+  const auto outputs = WithoutPlaceholders(declaredOutputs, options);
   BatchAxis batch = InferBatchAxis(inputs, options);
   const bool hasBatch = batch.missingReason.empty();
   const KnownAxes known{.hasBatch = hasBatch,
