@@ -62,7 +62,7 @@ export const fileSchema = z.strictObject({
     .extend({
       /** Twice the largest request by default. */
       queueItemsMax: positiveInt.max(16_384).default(4096),
-      timeoutMs: positiveInt.max(3_600_000).default(20_000),
+      timeoutMs: positiveInt.max(3_600_000).default(10_000),
       /** Idle CPUs poll instead of sleeping for this long after a live request; 0: they may always sleep. */
       awakeMs: z.int().min(0).max(60_000).default(50),
     })
