@@ -55,6 +55,7 @@ export const byteBudget = ({ tensorBytesMax, tensorBytesKey }: Limits): ByteBudg
 
 /** Number of elements; refuses what takes more than is left, before anything is multiplied out of range. */
 export function countElements(shape: readonly number[], datatype: Datatype, budget: ByteBudget, path: string): number {
+  if (shape.includes(0)) return 0;
   const elementBytes = DATATYPES[datatype].bytes ?? STRING_HEADER_BYTES;
   let count = 1;
   if (shape.includes(0)) return 0;
