@@ -51,9 +51,10 @@ async function openRecord(entry: RepositoryEntry, tokenizers: Map<string, Promis
     text: null,
   };
   if (manifest === null || manifest.text === null) return record;
-  const { tokenizerPath } = manifest.text;
-  const loading = tokenizers.get(tokenizerPath) ?? TextTokenizer.load(tokenizerPath);
-  tokenizers.set(tokenizerPath, loading);
+  const { tokenizerPath, lowerCase } = manifest.text;
+  const key = JSON.stringify([tokenizerPath, lowerCase]);
+  const loading = tokenizers.get(key) ?? TextTokenizer.load(tokenizerPath, { lowerCase });
+  tokenizers.set(key, loading);
   try {
     record.tokenizer = await loading;
     return record;
@@ -87,7 +88,7 @@ class Catalog implements ModelCatalog {
       throw notFound(`model "${name}" has no version ${quote(version ?? '')}; it has ${existing}`);
     }
     const ready = candidates.find((record) => record.state === 'ready');
-    if (ready?.signature) return { name, version: ready.version, task: ready.task, signature: ready.signature, text: ready.text, timeoutMs: ready.manifest?.timeoutMs ?? null };
+    if (ready?.signature) return served(ready, ready.signature);
     throw unavailable(candidates.find((record) => record.state === 'loading') ?? newest);
   }
 
@@ -114,10 +115,11 @@ class Catalog implements ModelCatalog {
   private becomeReady(record: ModelRecord, manifest: ModelManifest, signature: ModelSignature): void {
     if (record.state === 'ready' && JSON.stringify(record.signature) === JSON.stringify(signature)) return;
     try {
-      Object.assign(record, { state: 'ready', reason: null, signature, ...bindTask(record, manifest, signature) });
+      const reason = manifest.tensorsBecause === null ? null : `served as tensors: ${manifest.tensorsBecause}`;
+      Object.assign(record, { state: 'ready', reason, signature, ...bindTask(record, manifest, signature) });
     } catch (error) {
       const reason = (error as Error).message;
-      const asTensors = { state: 'ready', reason: null, signature, task: 'tensor', text: null } as const;
+      const asTensors = { state: 'ready', reason: `served as tensors: ${reason}`, signature, task: 'tensor', text: null } as const;
       Object.assign(record, manifest.taskIsExplicit ? { state: 'failed', reason, signature } : asTensors);
       this.log.warn({ model: record.name, version: record.version, reason, servedAs: record.task }, 'the task does not fit the graph');
     }
@@ -128,6 +130,11 @@ function bindTask(record: ModelRecord, manifest: ModelManifest, signature: Model
   const { tokenizer } = record;
   if (tokenizer === null || manifest.text === null) return { task: 'tensor', text: null };
   return { task: manifest.task, text: bindTextModel(manifest.task, manifest.text, tokenizer, signature) };
+}
+
+function served({ name, version, task, text, reason, manifest }: ModelRecord, signature: ModelSignature): ServedModel {
+  const tensorsBecause = text !== null ? null : (reason ?? 'it has no tokenizer.json, or its model.yaml says "task: tensor"');
+  return { name, version, task, signature, text, tensorsBecause, timeoutMs: manifest?.timeoutMs ?? null };
 }
 
 function unavailable({ name, version, state, reason }: ModelRecord): InterleaveError {

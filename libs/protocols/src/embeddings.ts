@@ -1,9 +1,8 @@
-import { InterleaveError, type ItemResult } from '@app/contracts';
-import type { ModelCatalog, ServedModel, TextModel, TextRow } from '@app/models';
-import { atPath, expectItems, expectObject, expectString, invalid, mismatch, optionalInteger, optionalString, type JsonObject } from './checks';
+import type { ItemResult } from '@app/contracts';
+import type { EncodeOptions, ModelCatalog, ServedModel, TextModel, TextRow } from '@app/models';
+import { answering, atPath, expectItems, expectObject, expectString, invalid, mismatch, optionalInteger, optionalString, type JsonObject } from './checks';
 import type { Limits, PreparedRequest, ResponseBody } from './types';
 
-const ENCODE_OPTIONS = { truncate: false, topK: null };
 const WIDTH_MAX = 65_536;
 
 /** Checks and tokenizes a `POST /v1/embeddings` body (wire.md §5). */
@@ -13,20 +12,22 @@ export async function prepareEmbeddings(body: unknown, catalog: ModelCatalog, li
   const text = embeddingModel(model);
   const encoding = encodingFormat(request);
   const dimensions = optionalInteger(request.dimensions, 'dimensions', { min: 1, max: text.embeddingWidth ?? WIDTH_MAX });
-  const rows = await encodeInput(request.input, text, limits);
+  const options = { truncate: false, topK: null, promptName: optionalString(request.prompt_name, 'prompt_name') };
+  const rows = await encodeInput(request.input, text, options, limits);
   const tokenCount = rows.reduce((sum, row) => sum + row.tokenCount, 0);
   const respond = (results: ItemResult[]): ResponseBody => {
     const data = rows.map((row, index) => {
-      const vector = shorten(row.decodeVector(results[index] as ItemResult), dimensions);
-      return { object: 'embedding', index, embedding: encoding === 'base64' ? toBase64(vector) : toNumbers(vector) };
+      const vector = answering(pathOf(request.input, `[${index}]`), () => shorten(row.decodeVector(results[index] as ItemResult), dimensions));
+      return { object: 'embedding', index, embedding: encoding === 'base64' ? toBase64(vector) : Array.from(vector) };
     });
     return { kind: 'json', body: { object: 'list', data, model: model.name, usage: { prompt_tokens: tokenCount, total_tokens: tokenCount } } };
   };
   return { model: model.name, version: model.version, items: rows.map((row) => row.item), tokenCount, timeoutMs: model.timeoutMs, priority: 0, respond };
 }
 
-function embeddingModel({ name, task, text }: ServedModel): TextModel {
+function embeddingModel({ name, task, text, tensorsBecause }: ServedModel): TextModel {
   if (task === 'embedding' && text !== null) return text;
+  if (tensorsBecause !== null) throw invalid(`expected an embedding model for model but "${name}" takes tensors only: ${tensorsBecause}`, 'model');
   throw invalid(`expected an embedding model for model but "${name}" does ${task}; use POST /v1/models/${name}:predict`, 'model');
 }
 
@@ -37,17 +38,19 @@ function encodingFormat(request: JsonObject): 'float' | 'base64' {
 }
 
 /** A text, texts, token ids, or lists of token ids. */
-async function encodeInput(input: unknown, text: TextModel, limits: Limits): Promise<TextRow[]> {
-  const isSingle = typeof input === 'string' || (Array.isArray(input) && typeof input[0] === 'number');
-  const inputs = isSingle ? [input] : expectItems(expectInput(input), 'input', limits.itemsMax);
-  const pathOf = (index: string): string => (isSingle ? 'input' : `input${index}`);
+async function encodeInput(input: unknown, text: TextModel, options: EncodeOptions, limits: Limits): Promise<TextRow[]> {
+  const inputs = isSingle(input) ? [input] : expectItems(expectInput(input), 'input', limits.itemsMax);
   try {
-    if (Array.isArray(inputs[0])) return text.encodeIds(inputs.map((item, i) => idsOf(item, pathOf(`[${i}]`))), ENCODE_OPTIONS);
-    return await text.encode(inputs.map((item, i) => nonEmpty(item, pathOf(`[${i}]`))), ENCODE_OPTIONS);
+    if (Array.isArray(inputs[0])) return text.encodeIds(inputs.map((item, i) => idsOf(item, pathOf(input, `[${i}]`))), options);
+    return await text.encode(inputs.map((item, i) => nonEmpty(item, pathOf(input, `[${i}]`))), options);
   } catch (error) {
-    throw atPath(error, pathOf);
+    throw atPath(error, (index) => pathOf(input, index));
   }
 }
+
+const isSingle = (input: unknown): boolean => typeof input === 'string' || (Array.isArray(input) && typeof input[0] === 'number');
+
+const pathOf = (input: unknown, index: string): string => (isSingle(input) ? 'input' : `input${index}`);
 
 function expectInput(input: unknown): unknown {
   if (!Array.isArray(input)) throw mismatch('a string, an array of strings, or token ids', 'input', input);
@@ -76,11 +79,4 @@ function shorten(vector: Float32Array, dimensions: number | null): Float32Array 
 /** Little-endian float32, straight from the vector's memory. */
 function toBase64(vector: Float32Array): string {
   return Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength).toString('base64');
-}
-
-function toNumbers(vector: Float32Array): number[] {
-  return Array.from(vector, (value) => {
-    if (!Number.isFinite(value)) throw new InterleaveError('inference_failed', `the model gave ${value} in the vector, which JSON cannot carry; ask for encoding_format "base64"`);
-    return value;
-  });
 }
