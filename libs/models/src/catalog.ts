@@ -7,6 +7,7 @@ import { TextTokenizer } from './tokenizer';
 import type { CatalogEntry, ModelCatalog, ServedModel, TextModel } from './types';
 
 const RETRY_AFTER_SECONDS = 1;
+const AS_TENSORS = 'served as tensors: ';
 
 /**
  * Scans the repository, loads every tokenizer and returns the catalog of a process that answers in one lane. Models start
@@ -115,11 +116,11 @@ class Catalog implements ModelCatalog {
   private becomeReady(record: ModelRecord, manifest: ModelManifest, signature: ModelSignature): void {
     if (record.state === 'ready' && JSON.stringify(record.signature) === JSON.stringify(signature)) return;
     try {
-      const reason = manifest.tensorsBecause === null ? null : `served as tensors: ${manifest.tensorsBecause}`;
+      const reason = manifest.tensorsAreFallback ? `${AS_TENSORS}${manifest.tensorsBecause}` : null;
       Object.assign(record, { state: 'ready', reason, signature, ...bindTask(record, manifest, signature) });
     } catch (error) {
       const reason = (error as Error).message;
-      const asTensors = { state: 'ready', reason: `served as tensors: ${reason}`, signature, task: 'tensor', text: null } as const;
+      const asTensors = { state: 'ready', reason: `${AS_TENSORS}${reason}`, signature, task: 'tensor', text: null } as const;
       Object.assign(record, manifest.taskIsExplicit ? { state: 'failed', reason, signature } : asTensors);
       this.log.warn({ model: record.name, version: record.version, reason, servedAs: record.task }, 'the task does not fit the graph');
     }
@@ -133,7 +134,7 @@ function bindTask(record: ModelRecord, manifest: ModelManifest, signature: Model
 }
 
 function served({ name, version, task, text, reason, manifest }: ModelRecord, signature: ModelSignature): ServedModel {
-  const tensorsBecause = text !== null ? null : (reason ?? 'it has no tokenizer.json, or its model.yaml says "task: tensor"');
+  const tensorsBecause = text !== null ? null : (reason?.slice(AS_TENSORS.length) ?? manifest?.tensorsBecause ?? null);
   return { name, version, task, signature, text, tensorsBecause, timeoutMs: manifest?.timeoutMs ?? null };
 }
 

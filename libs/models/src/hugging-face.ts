@@ -25,8 +25,10 @@ export interface InferredModel {
   task: Task;
   /** False when the task is a guess, which a graph may refute. */
   taskIsExplicit: boolean;
-  /** Why a model that has a tokenizer is no text model; null for others. */
+  /** Why it takes no text; null for text models. */
   tensorsBecause: string | null;
+  /** True when there are signs of a text model all the same. */
+  tensorsAreFallback: boolean;
   /** What padded tokens are, for graphs with `input_ids`; 0 when not known. */
   padTokenId: number;
   text: TextManifest | null;
@@ -46,7 +48,7 @@ export function readExport(folders: string[], file: ModelFile): InferredModel {
   const isSure = file.task !== undefined || modules !== null;
   if (task === 'tensor') return { ...asTensors(searched, tokenizerPath, file), tensorsBecause: because };
   const text = textManifest(parts, tokenizerPath, task);
-  return { task, taskIsExplicit: isSure, tensorsBecause: null, padTokenId: text.padTokenId, text };
+  return { task, taskIsExplicit: isSure, tensorsBecause: null, tensorsAreFallback: false, padTokenId: text.padTokenId, text };
 }
 
 interface ExportParts {
@@ -57,9 +59,19 @@ interface ExportParts {
   file: ModelFile;
 }
 
-function asTensors(folders: string[], tokenizerPath: string | null, file: ModelFile): InferredModel {
-  const isExplicit = file.task !== undefined;
-  return { task: file.task ?? 'tensor', taskIsExplicit: isExplicit, tensorsBecause: null, padTokenId: tokenizerPath === null ? 0 : padTokenIdIfKnown(folders), text: null };
+/** Files that only text models have. */
+const SIGNS_OF_TEXT = ['tokenizer.json', 'tokenizer_config.json', 'vocab.txt', 'sentencepiece.bpe.model', 'spiece.model', 'modules.json'];
+
+function asTensors(folders: string[], tokenizerPath: string | null, { task }: ModelFile): InferredModel {
+  const because = task === 'tensor' ? 'its model.yaml says "task: tensor"' : 'it has no tokenizer.json (a tokenizer of transformers saves one)';
+  return {
+    task: task ?? 'tensor',
+    taskIsExplicit: task !== undefined,
+    tensorsBecause: because,
+    tensorsAreFallback: task === undefined && SIGNS_OF_TEXT.some((name) => findFile(folders, name) !== null),
+    padTokenId: tokenizerPath === null ? 0 : padTokenIdIfKnown(folders),
+    text: null,
+  };
 }
 
 /** A broken config.json is no obstacle for a model of which only the tensors are wanted. */

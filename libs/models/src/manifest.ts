@@ -84,8 +84,10 @@ export interface ModelManifest {
   task: Task;
   /** False: the task was guessed from config.json, so a graph that does not fit it is served as plain tensors. */
   taskIsExplicit: boolean;
-  /** Why a model that has a tokenizer is served as tensors all the same; null for others. */
+  /** Why it takes no text; null for text models. */
   tensorsBecause: string | null;
+  /** True when its files look like those of a text model, so that the reason is worth telling. */
+  tensorsAreFallback: boolean;
   device: Device;
   batchAxisName: string | null;
   sequenceAxisNames: string[];

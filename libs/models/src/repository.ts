@@ -106,7 +106,7 @@ function versionsOf(folder: string): string[] {
 function readManifest(name: string, folder: string, candidate: Candidate): ModelManifest {
   const file = readModelFile(folder);
   const modelPath = chooseGraph(candidate.folder, file.file ?? null);
-  const { task, taskIsExplicit, tensorsBecause, padTokenId, text } = readExport([...new Set([candidate.folder, folder])], file);
+  const { task, taskIsExplicit, tensorsBecause, tensorsAreFallback, padTokenId, text } = readExport([...new Set([candidate.folder, folder])], file);
   if (task !== 'tensor' && text === null) {
     throw new ModelFileError(`task "${task}" needs a tokenizer.json in ${folder}; add it or set "task: tensor" in model.yaml`);
   }
@@ -118,6 +118,7 @@ function readManifest(name: string, folder: string, candidate: Candidate): Model
     task,
     taskIsExplicit,
     tensorsBecause,
+    tensorsAreFallback,
     device: file.device ?? 'cpu',
     batchAxisName: file.axes?.batch ?? null,
     sequenceAxisNames: typeof sequence === 'string' ? [sequence] : sequence,

@@ -58,7 +58,7 @@ function hiddenStates(values: Float32Array, result: ItemResult, row: RowContext,
 /** An output that is one vector a row: it has the modules behind it, which its width must not contradict. */
 function insideGraph(spec: TensorSpec, sentence: SentencePipeline): BoundLayers {
   const width = knownWidth(spec);
-  if (spec.name !== POOLED && sentence.layers.some(({ kind }) => kind !== 'normalize')) {
+  if (spec.name !== POOLED && sentence.layers.some(({ kind }) => kind !== 'Normalize')) {
     throw new ModelFileError(`modules.json has modules after the pooling, and the output "${spec.name}" does not tell whether they are in the graph; name it "${POOLED}" if they are`);
   }
   const expected = sentence.obstacle === null ? widthAfter(sentence) : null;
@@ -69,7 +69,7 @@ function insideGraph(spec: TensorSpec, sentence: SentencePipeline): BoundLayers 
 }
 
 function widthAfter(sentence: SentencePipeline): number | null {
-  const dense = sentence.layers.filter(({ kind }) => kind === 'dense').at(-1);
+  const dense = sentence.layers.filter(({ kind }) => kind === 'Dense').at(-1);
   if (dense !== undefined) return ModelJson.read([dense.folder], 'config.json')?.get('out_features', z.number()) ?? null;
   return sentence.hiddenWidth === null ? null : sentence.hiddenWidth * sentence.pooling.length;
 }
@@ -86,7 +86,7 @@ function outsideGraph(spec: TensorSpec, sentence: SentencePipeline): BoundLayers
   const layers = sentence.layers.map((layerSpec) => {
     const layer = loadLayer(layerSpec);
     if (layer.widthIn !== null && width !== null && layer.widthIn !== width) {
-      throw new ModelFileError(`${layerSpec.folder}: expected vectors of ${layer.widthIn} numbers but the modules before it give ${width}`);
+      throw new ModelFileError(`${layerSpec.kind} in modules.json (${layerSpec.folder}): expected vectors of ${layer.widthIn} numbers but the modules before it give ${width}`);
     }
     width = layer.widthOut ?? width;
     return layer;

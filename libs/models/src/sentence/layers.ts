@@ -22,12 +22,20 @@ const LAYER_NORM_EPSILON = 1e-5;
 const width = z.number().int().positive().max(65_536);
 const DENSE_KEYS = ['in_features', 'out_features', 'bias', 'activation_function', 'module_input_name', 'module_output_name', 'use_residual'];
 
-/** Reads the files of a module; throws a `ModelFileError` that names what is missing or cannot be done. */
-export function loadLayer({ kind, folder }: LayerSpec): Layer {
-  if (kind === 'normalize') return { widthIn: null, widthOut: null, apply: normalized };
+/** Reads the files of a module; throws a `ModelFileError` that names the module and what is missing or cannot be done. */
+export function loadLayer(spec: LayerSpec): Layer {
+  try {
+    return load(spec);
+  } catch (error) {
+    throw error instanceof ModelFileError ? new ModelFileError(`${spec.kind} in modules.json: ${error.message}`) : error;
+  }
+}
+
+function load({ kind, folder }: LayerSpec): Layer {
+  if (kind === 'Normalize') return { widthIn: null, widthOut: null, apply: normalized };
   const config = ModelJson.read([folder], 'config.json');
-  if (config === null) throw new ModelFileError(`expected a file ${join(folder, 'config.json')} for a module of modules.json but there is none`);
-  return kind === 'dense' ? loadDense(config, folder) : loadLayerNorm(config, folder);
+  if (config === null) throw new ModelFileError(`expected a file ${join(folder, 'config.json')} but there is none`);
+  return kind === 'Dense' ? loadDense(config, folder) : loadLayerNorm(config, folder);
 }
 
 function loadDense(config: ModelJson, folder: string): Layer {

@@ -23,7 +23,7 @@ const moduleSchema = z.strictObject({
 });
 const PACKAGE = 'sentence_transformers.';
 
-const LAYERS: Record<string, LayerSpec['kind']> = { Dense: 'dense', LayerNorm: 'layer-norm', Normalize: 'normalize' };
+const LAYERS: readonly LayerSpec['kind'][] = ['Dense', 'LayerNorm', 'Normalize'];
 /** Modules that change nothing outside of training. */
 const IDENTITIES = ['Dropout'];
 
@@ -79,14 +79,14 @@ function pipelineOf([transformer, pooling, ...rest]: SentenceModule[], overrides
   if (transformer?.kind !== 'Transformer') throw cannotDo(transformer, 'expected a Transformer as the first module');
   if (pooling?.kind !== 'Pooling') throw cannotDo(pooling, 'expected a Pooling as the second module');
   const layers = rest.filter(({ kind }) => !IDENTITIES.includes(kind)).map(toLayer);
-  layers.filter(({ kind }) => kind === 'normalize').forEach(checkNormalize);
-  const isLast = layers.at(-1)?.kind === 'normalize';
+  layers.filter(({ kind }) => kind === 'Normalize').forEach(checkNormalize);
+  const isLast = layers.at(-1)?.kind === 'Normalize';
   if (isLast) layers.pop();
   return { ...readPooling(pooling, overrides.pooling), layers, normalize: overrides.normalize ?? isLast };
 }
 
 function toLayer(module: SentenceModule): LayerSpec {
-  const kind = LAYERS[module.kind];
+  const kind = LAYERS.find((known) => known === module.kind);
   if (kind === undefined) throw cannotDo(module, 'expected Dense, LayerNorm, Normalize or Dropout after the Pooling');
   return { kind, folder: module.folder };
 }

@@ -4,7 +4,7 @@ export type PoolingMode = (typeof POOLING_MODES)[number];
 
 /** A module after the pooling. Its files are read when a graph turns out to need it. */
 export interface LayerSpec {
-  kind: 'dense' | 'layer-norm' | 'normalize';
+  kind: 'Dense' | 'LayerNorm' | 'Normalize';
   /** Absolute path of the module's files. */
   folder: string;
 }
