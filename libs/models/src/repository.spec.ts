@@ -53,6 +53,37 @@ describe('scanRepository', () => {
     expect(scan()[0]?.manifest?.modelPath).toBe(join(root, 'm', path));
   });
 
+  it.each([
+    ['onnx/model.onnx', { 'm/onnx/model.onnx': '', 'm/onnx/model_fp16.onnx': '', 'm/other.onnx': '' }],
+    ['model.onnx', { 'm/onnx/model.onnx': '', 'm/model.onnx': '' }],
+    ['onnx/model_quantized.onnx', { 'm/onnx/model_quantized.onnx': '', 'm/onnx/.model.onnx': '' }],
+    ['encoder.onnx', { 'm/encoder.onnx': '', 'm/onnx/readme.txt': '' }],
+    ['1/model_int8.onnx', { 'm/1/model_int8.onnx': '' }],
+    ['onnx/b.onnx', { 'm/onnx/a.onnx': '', 'm/onnx/b.onnx': '', 'm/model.yaml': 'file: onnx/b.onnx' }],
+    ['onnx/b.onnx', { 'm/model.onnx': '', 'm/onnx/b.onnx': '', 'm/model.yaml': 'file: ./onnx/../onnx/b.onnx' }],
+  ] as [string, Record<string, string>][])('serves the graph %s of %j', (path, files) => {
+    write(files);
+    expect(scan()).toEqual([expect.objectContaining({ version: '1', reason: null })]);
+    expect(scan()[0]?.manifest?.modelPath).toBe(join(root, 'm', path));
+  });
+
+  it('finds the models of an organisation under both parts of their name', () => {
+    write({ 'org/a/model.onnx': '', 'org/b/1/model.onnx': '', 'org/b/3/model.onnx': '', 'org/.cache/x': '', 'org/empty/x': '', 'org/c d/model.onnx': '', 'z/model.onnx': '' });
+    expect(scan().map(({ name, version, reason }) => [name, version, reason === null])).toEqual([
+      ['org/a', '1', true],
+      ['org/b', '1', true],
+      ['org/b', '3', true],
+      ['org/c d', '1', false],
+      ['org/empty', '1', false],
+      ['z', '1', true],
+    ]);
+  });
+
+  it('takes a folder with a graph as a model, whatever is below it, and looks no deeper than an organisation', () => {
+    write({ 'm/model.onnx': '', 'm/sub/model.onnx': '', 'deep/a/b/model.onnx': '' });
+    expect(scan().map(({ name, reason }) => [name, reason === null])).toEqual([['deep', false], ['m', true]]);
+  });
+
   it('follows links that lead out of the repository', () => {
     const elsewhere = mkdtempSync(join(tmpdir(), 'cache-'));
     writeFileSync(join(elsewhere, 'blob'), '');
@@ -116,6 +147,20 @@ describe('scanRepository', () => {
 
   it('says what to do when there is no repository', () => {
     expect(() => scanRepository(join(root, 'nowhere'))).toThrow(/MODELS_DIR cannot be read: .*nowhere.*; create the folder or set MODELS_DIR/);
+  });
+
+  it.each([
+    ['a broken config.json', { 'm/config.json': '{' }],
+    ['a config.json of 9 MiB', { 'm/config.json': ' '.repeat(9 * 1024 * 1024) }],
+    ['a broken config.json beside a tokenizer, as tensors', { 'm/config.json': '{', 'm/tokenizer.json': {}, 'm/model.yaml': 'task: tensor' }],
+    ['broken labels that nothing needs', { 'm/config.json': { architectures: ['BertModel'], id2label: { x: [] } }, 'm/tokenizer.json': {} }],
+    ['broken labels that model.yaml replaces', { 'm/config.json': { ...classifier, id2label: { x: [] } }, 'm/tokenizer.json': {}, 'm/model.yaml': 'labels: [a, b]' }],
+    ['a broken limit that model.yaml replaces', { 'm/config.json': { architectures: ['BertModel'], max_position_embeddings: 'many' }, 'm/tokenizer.json': {}, 'm/model.yaml': 'maxTokens: 9' }],
+    ['a pooling without modules.json that model.yaml replaces', { ...encoder, 'm/1_Pooling/config.json': {}, 'm/model.yaml': 'pooling: cls' }],
+    ['a tokenizer that agrees with its configuration', { ...encoder, 'm/tokenizer.json': bertTokenizer(true), 'm/tokenizer_config.json': { do_lower_case: true, strip_accents: null, tokenize_chinese_chars: true } }],
+  ] as [string, Record<string, string | object>][])('serves a model with %s', (_, files) => {
+    write({ 'm/model.onnx': '', ...files });
+    expect(scan()[0]?.reason).toBeNull();
   });
 
   it('goes on after a model that cannot be served', () => {

@@ -177,8 +177,8 @@ class BoundTextModel implements TextModel {
   }
 }
 
-/** Never cuts a pair of surrogates in two: half of one is no character. */
-function cutText(text: string, charactersMax: number, side: 'left' | 'right'): string {
+/** At most `charactersMax` UTF-16 units; never cuts a pair of surrogates in two, as half of one is no character. */
+export function cutText(text: string, charactersMax: number, side: 'left' | 'right'): string {
   const kept = side === 'right' ? text.slice(0, charactersMax) : text.slice(-charactersMax);
   return side === 'right' ? kept.replace(/[\ud800-\udbff]$/, '') : kept.replace(/^[\udc00-\udfff]/, '');
 }
