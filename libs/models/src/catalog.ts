@@ -29,7 +29,11 @@ interface ModelRecord extends CatalogEntry {
   manifest: ModelManifest | null;
   tokenizer: TextTokenizer | null;
   text: TextModel | null;
+  /** What came of binding the task to the signature `key`. */
+  bound: { key: string; outcome: BindOutcome } | null;
 }
+
+type BindOutcome = Pick<ModelRecord, 'state' | 'reason' | 'task' | 'text'>;
 
 function inLane(entry: RepositoryEntry, lane: Lane): RepositoryEntry {
   const lanes = entry.manifest?.lanes ?? null;
@@ -50,6 +54,7 @@ async function openRecord(entry: RepositoryEntry, tokenizers: Map<string, Promis
     manifest,
     tokenizer: null,
     text: null,
+    bound: null,
   };
   if (manifest === null || manifest.text === null) return record;
   const { tokenizerPath, lowerCase } = manifest.text;
@@ -113,16 +118,24 @@ class Catalog implements ModelCatalog {
     }
   }
 
+  /** Binding reads files, so it is done once for a signature. */
   private becomeReady(record: ModelRecord, manifest: ModelManifest, signature: ModelSignature): void {
-    if (record.state === 'ready' && JSON.stringify(record.signature) === JSON.stringify(signature)) return;
+    const key = JSON.stringify(signature);
+    if (record.bound?.key !== key) record.bound = { key, outcome: this.bind(record, manifest, signature) };
+    Object.assign(record, record.bound.outcome, { signature });
+  }
+
+  private bind(record: ModelRecord, manifest: ModelManifest, signature: ModelSignature): BindOutcome {
     try {
       const reason = manifest.tensorsAreFallback ? `${AS_TENSORS}${manifest.tensorsBecause}` : null;
-      Object.assign(record, { state: 'ready', reason, signature, ...bindTask(record, manifest, signature) });
+      return { state: 'ready', reason, ...bindTask(record, manifest, signature) };
     } catch (error) {
       const reason = (error as Error).message;
-      const asTensors = { state: 'ready', reason: `${AS_TENSORS}${reason}`, signature, task: 'tensor', text: null } as const;
-      Object.assign(record, manifest.taskIsExplicit ? { state: 'failed', reason, signature } : asTensors);
-      this.log.warn({ model: record.name, version: record.version, reason, servedAs: record.task }, 'the task does not fit the graph');
+      const outcome: BindOutcome = manifest.taskIsExplicit
+        ? { state: 'failed', reason, task: manifest.task, text: null }
+        : { state: 'ready', reason: `${AS_TENSORS}${reason}`, task: 'tensor', text: null };
+      this.log.warn({ model: record.name, version: record.version, reason, servedAs: outcome.task }, 'the task does not fit the graph');
+      return outcome;
     }
   }
 }

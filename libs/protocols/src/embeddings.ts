@@ -1,6 +1,7 @@
 import type { ItemResult } from '@app/contracts';
 import type { EncodeOptions, ModelCatalog, ServedModel, TextModel, TextRow } from '@app/models';
 import { answering, atPath, expectItems, expectObject, expectString, invalid, mismatch, optionalInteger, optionalString, type JsonObject } from './checks';
+import { mapInSlices } from './slices';
 import type { Limits, PreparedRequest, ResponseBody } from './types';
 
 const WIDTH_MAX = 65_536;
@@ -15,8 +16,8 @@ export async function prepareEmbeddings(body: unknown, catalog: ModelCatalog, li
   const options = { truncate: false, topK: null, promptName: optionalString(request.prompt_name, 'prompt_name') };
   const rows = await encodeInput(request.input, text, options, limits);
   const tokenCount = rows.reduce((sum, row) => sum + row.tokenCount, 0);
-  const respond = (results: ItemResult[]): ResponseBody => {
-    const data = rows.map((row, index) => {
+  const respond = async (results: ItemResult[]): Promise<ResponseBody> => {
+    const data = await mapInSlices(rows, (row, index) => {
       const vector = answering(pathOf(request.input, `[${index}]`), () => shorten(row.decodeVector(results[index] as ItemResult), dimensions));
       return { object: 'embedding', index, embedding: encoding === 'base64' ? toBase64(vector) : Array.from(vector) };
     });

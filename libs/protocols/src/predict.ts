@@ -2,6 +2,7 @@ import type { InferenceItem, ItemResult, Tensor, TensorSpec } from '@app/contrac
 import type { EncodeOptions, ServedModel, TextInput, TextModel } from '@app/models';
 import { answering, atPath, expectItems, expectObject, expectString, invalid, isObject, mismatch, optionalBoolean, optionalInteger, optionalString, quote, type JsonObject } from './checks';
 import { checkInputs, checkShape, countElements, spend, type ByteBudget } from './infer-shape';
+import { mapInSlices } from './slices';
 import { nest, readTensor } from './tensor-read';
 import { writeTensor } from './tensor-write';
 import type { Limits, PreparedRequest } from './types';
@@ -23,9 +24,9 @@ export async function preparePredict(body: unknown, model: ServedModel, limits: 
     tokenCount,
     timeoutMs: model.timeoutMs,
     priority: 0,
-    respond: (results) => ({
+    respond: async (results) => ({
       kind: 'json',
-      body: { predictions: results.map((result, i) => answering(`instances[${i}]`, () => decode(result, i))) },
+      body: { predictions: await mapInSlices(results, (result, i) => answering(`instances[${i}]`, () => decode(result, i))) },
     }),
   };
 }

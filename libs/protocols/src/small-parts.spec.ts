@@ -62,6 +62,11 @@ describe('checkBatchLine', () => {
     expect(checkBatchLine(line, '/v1/embeddings')).toEqual({ customId: 'a', body: { model: 'm' } });
   });
 
+  it('accepts an organisation with its slash plain or encoded', () => {
+    expect(checkBatchLine({ ...line, url: '/v1/models/org/a:predict' }, '/v1/models/org%2Fa:predict').customId).toBe('a');
+    expect(() => checkBatchLine({ ...line, url: '/v1/models/org/b:predict' }, '/v1/models/org%2Fa:predict')).toThrow(/the endpoint of the batch/);
+  });
+
   it.each([
     ['no object', 'x', 'line'],
     ['an array', [], 'line'],

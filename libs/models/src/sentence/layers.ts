@@ -123,9 +123,12 @@ function noSafetensors(folder: string, path: string): ModelFileError {
 /** `matrix` is [rows, vector.length], row-major. */
 function product(matrix: Float32Array, vector: Float32Array): Float32Array {
   const columns = vector.length;
-  return Float32Array.from({ length: matrix.length / columns }, (_, row) => {
+  const sums = new Float32Array(matrix.length / columns);
+  for (let row = 0; row < sums.length; row++) {
+    const start = row * columns;
     let sum = 0;
-    for (let i = 0; i < columns; i++) sum += (matrix[row * columns + i] as number) * (vector[i] as number);
-    return sum;
-  });
+    for (let i = 0; i < columns; i++) sum += (matrix[start + i] as number) * (vector[i] as number);
+    sums[row] = sum;
+  }
+  return sums;
 }

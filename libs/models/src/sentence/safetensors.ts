@@ -52,5 +52,7 @@ function readTensor(name: string, { dtype, shape, data_offsets: [start, end] }: 
   const count = shape.reduce((product, size) => product * size, 1);
   if (end > data.length || end - start !== count * reader.bytes) throw fail(`"${name}" [${shape.join(', ')}] does not fit its ${end - start} bytes of data`);
   const view = new DataView(data.buffer, data.byteOffset + start, end - start);
-  return { shape, values: Float32Array.from({ length: count }, (_, i) => reader.read(view, i * reader.bytes)) };
+  const values = new Float32Array(count);
+  for (let i = 0; i < count; i++) values[i] = reader.read(view, i * reader.bytes);
+  return { shape, values };
 }
