@@ -89,9 +89,10 @@ function padTokenIdOf(config: ModelJson | null): number {
 }
 
 function textManifest(parts: ExportParts, tokenizerPath: string, task: Task): TextManifest {
-  const { folders, config, sentence, file } = parts;
+  const { folders, config, modules, sentence, file } = parts;
   const transformer = readTransformerConfig(folders);
   const tokenizer = checkTokenizerConfig(folders, tokenizerPath);
+  if (modules !== null && task !== 'embedding') checkCrossEncoder(modules, sentence);
   const isClassifier = task === 'sequence-classification' || task === 'token-classification' || task === 'text-pair-scoring';
   return {
     tokenizerPath,
@@ -104,8 +105,14 @@ function textManifest(parts: ExportParts, tokenizerPath: string, task: Task): Te
     sentence: { ...pipelineOf(parts, transformer, task), truncateTo: sentence.truncateTo },
     embeddingOutput: file.embeddingOutput ?? null,
     labels: file.labels ?? (isClassifier ? labelsOf(config) : null),
-    activation: isClassifier ? activationOf(config) : null,
+    activation: isClassifier ? activationOf(config, sentence) : null,
   };
+}
+
+/** Modules after the transformer of a CrossEncoder make other scores of its logits. */
+function checkCrossEncoder([, next]: SentenceModule[], { modelType }: SentenceConfig): void {
+  if (next === undefined || modelType !== 'CrossEncoder') return;
+  throw new ModelFileError(`modules.json: expected a CrossEncoder of a Transformer alone but found "${next.type}"; set "task: tensor" in model.yaml to have the graph's own outputs`);
 }
 
 function inferTask({ config, modules, sentence, file }: ExportParts): { task: Task; because: string | null } {
@@ -160,14 +167,14 @@ function labelsOf(config: ModelJson | null): string[] | null {
 const ACTIVATIONS: Record<string, Activation> = { Identity: 'none', Sigmoid: 'sigmoid', Softmax: 'softmax' };
 const PROBLEMS: Record<string, Activation | null> = { regression: 'none', multi_label_classification: 'sigmoid', single_label_classification: null };
 
-function activationOf(config: ModelJson | null): Activation | null {
+function activationOf(config: ModelJson | null, sentence: SentenceConfig): Activation | null {
   const nested = config?.get('sentence_transformers', z.looseObject({ activation_fn: z.string().nullish() }))?.activation_fn ?? null;
-  const named = nested ?? config?.get('sbert_ce_default_activation_function', z.string()) ?? null;
+  const named = sentence.activation ?? nested ?? config?.get('sbert_ce_default_activation_function', z.string()) ?? null;
   const problem = config?.get('problem_type', z.string()) ?? null;
   if (named !== null) {
     const activation = named.startsWith('torch.') ? ACTIVATIONS[named.split('.').at(-1) as string] : undefined;
     if (activation !== undefined) return activation;
-    throw new ModelFileError(`${config?.path}: expected the activation function Identity, Sigmoid or Softmax of torch.nn but found "${named}"`);
+    throw new ModelFileError(`activation_fn: expected Identity, Sigmoid or Softmax of torch.nn but found "${named}"; set "task: tensor" in model.yaml to have the logits`);
   }
   if (problem === null) return null;
   const activation = Object.hasOwn(PROBLEMS, problem) ? PROBLEMS[problem] : undefined;

@@ -112,7 +112,7 @@ describe('scanRepository', () => {
     ['an architecture of another shape', { 'm/model.onnx': '', 'm/tokenizer.json': {}, 'm/config.json': { architectures: 5 } }, /config\.json: architectures: /],
     ['labels without numbers', { 'm/model.onnx': '', 'm/tokenizer.json': {}, 'm/config.json': { ...classifier, id2label: { x: 'a' } } }, /id2label: .* "x"/],
     ['labels of another shape', { 'm/model.onnx': '', 'm/tokenizer.json': {}, 'm/config.json': { ...classifier, id2label: { 0: ['a'] } } }, /id2label: /],
-    ['an activation that we do not do', { 'm/model.onnx': '', 'm/tokenizer.json': {}, 'm/config.json': { ...classifier, sentence_transformers: { activation_fn: 'torch.nn.modules.activation.Tanh' } } }, /activation function .* "torch\.nn\.modules\.activation\.Tanh"/],
+    ['an activation that we do not do', { 'm/model.onnx': '', 'm/tokenizer.json': {}, 'm/config.json': { ...classifier, sentence_transformers: { activation_fn: 'torch.nn.modules.activation.Tanh' } } }, /activation_fn: .* "torch\.nn\.modules\.activation\.Tanh"/],
     ['a problem type that nobody knows', { 'm/model.onnx': '', 'm/tokenizer.json': {}, 'm/config.json': { ...classifier, problem_type: 'guess' } }, /problem_type .* "guess"/],
     ['a broken model.yaml', { 'm/model.onnx': '', 'm/model.yaml': 'a: [' }, /model\.yaml: /],
     ['an unknown key in model.yaml', { 'm/model.onnx': '', 'm/model.yaml': 'taks: tensor' }, /model\.yaml: .*taks/],

@@ -58,8 +58,8 @@ function hiddenStates(values: Float32Array, result: ItemResult, row: RowContext,
 /** An output that is one vector a row: it has the modules behind it, which its width must not contradict. */
 function insideGraph(spec: TensorSpec, sentence: SentencePipeline): BoundLayers {
   const width = knownWidth(spec);
-  if (spec.name !== POOLED && sentence.layers.some(({ kind }) => kind !== 'Normalize')) {
-    throw new ModelFileError(`modules.json has modules after the pooling, and the output "${spec.name}" does not tell whether they are in the graph; name it "${POOLED}" if they are`);
+  if (spec.name !== POOLED && (sentence.obstacle !== null || sentence.layers.some(({ kind }) => kind !== 'Normalize'))) {
+    throw new ModelFileError(`${sentence.obstacle ?? 'modules.json has modules after the pooling'}, and the output "${spec.name}" does not tell whether they are in the graph; name it "${POOLED}" if they are`);
   }
   const expected = sentence.obstacle === null ? widthAfter(sentence) : null;
   if (width !== null && expected !== null && width !== expected) {

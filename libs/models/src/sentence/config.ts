@@ -17,6 +17,8 @@ export interface SentenceConfig {
   truncateTo: number | null;
   /** `SentenceTransformer`, `CrossEncoder`, … */
   modelType: string;
+  /** Path of the class that makes a CrossEncoder's scores of its logits; null: not said. */
+  activation: string | null;
 }
 
 /** Reads `config_sentence_transformers.json`; throws a `ModelFileError` that names the key. */
@@ -26,6 +28,7 @@ export function readSentenceConfig(folders: string[]): SentenceConfig {
     prompts: file === null ? NO_PROMPTS : promptsOf(file),
     truncateTo: file?.get('truncate_dim', z.number().int().positive()) ?? null,
     modelType: file?.get('model_type', z.string()) ?? 'SentenceTransformer',
+    activation: file?.get('activation_fn', z.string()) ?? null,
   };
 }
 

@@ -186,6 +186,34 @@ describe('files of an export', () => {
       expect(await decode(config('BertForSequenceClassification', { id2label }), logits(2, 2), [0, 0], [1, 2])).toEqual([{ label: '1', score: 0.5 }, { label: '2.5', score: 0.5 }]);
     });
 
+    const cross = (activation: string | null, more: object = {}): Files => ({
+      ...config('BertForSequenceClassification', { num_labels: 1, ...more }),
+      'modules.json': [moduleOf('Transformer', '')],
+      'sentence_bert_config.json': { transformer_task: 'sequence-classification', module_output_name: 'scores' },
+      'config_sentence_transformers.json': { model_type: 'CrossEncoder', ...(activation !== null && { activation_fn: `torch.nn.modules.${activation}` }) },
+    });
+    const legacy = { sbert_ce_default_activation_function: 'torch.nn.modules.linear.Identity' };
+
+    it.each([
+      ['Identity', cross('linear.Identity'), 2],
+      ['Sigmoid', cross('activation.Sigmoid'), 1 / (1 + Math.exp(-2))],
+      ['none that is named', cross(null), 1 / (1 + Math.exp(-2))],
+      ['Identity in config.json', cross(null, legacy), 2],
+      ['one that config.json does not know of', cross('activation.Sigmoid', legacy), 1 / (1 + Math.exp(-2))],
+    ] as [string, Files, number][])('of a CrossEncoder with the activation %s', async (_, files, score) => {
+      expect(await decode(files, logits(2, 1), [2], [1, 1])).toEqual({ score: expect.closeTo(score, 7) as number });
+    });
+
+    it.each([
+      ['Tanh', cross('activation.Tanh'), /activation_fn: .* "torch\.nn\.modules\.activation\.Tanh"/],
+      ['Softmax of one', cross('activation.Softmax'), /of which softmax makes 1/],
+      ['another module', { ...cross(null), 'modules.json': [moduleOf('Transformer', ''), moduleOf('LogitScore', '1')] }, /modules\.json: .* "sentence_transformers\.models\.LogitScore"/],
+      ['a wish for vectors', { ...cross(null), 'model.yaml': 'task: embedding' }, /CrossEncoder has no embeddings|Pooling as the second module/],
+    ] as [string, Files, RegExp][])('of a CrossEncoder with %s are refused', async (_, files, reason) => {
+      const entry = await entryOf(files, [logits(2, 1)]);
+      expect(entry?.reason).toMatch(reason);
+    });
+
     it('that are broken refuse no model without labels', async () => {
       expect(await entryOf(config('BertModel', { id2label: { x: [] }, problem_type: 7 }))).toMatchObject({ state: 'ready', task: 'embedding' });
     });
