@@ -39,10 +39,11 @@ export interface InferredModel {
  * taken from the first of `folders` that has it. Throws a `ModelFileError` for one that cannot be read.
  */
 export function readExport(folders: string[], file: ModelFile): InferredModel {
-  const tokenizerPath = findFile(folders, 'tokenizer.json');
-  if (tokenizerPath === null || file.task === 'tensor') return asTensors(folders, tokenizerPath, file);
+  if (file.task === 'tensor') return asTensors(folders, findFile(folders, 'tokenizer.json'), file);
   const modules = readModules(folders);
   const searched = modules?.[0]?.kind === 'Transformer' ? [...new Set([modules[0].folder, ...folders])] : folders;
+  const tokenizerPath = findFile(searched, 'tokenizer.json');
+  if (tokenizerPath === null) return asTensors(searched, null, file);
   const parts: ExportParts = { folders: searched, config: ModelJson.read(searched, 'config.json'), modules, sentence: readSentenceConfig(folders), file };
   const { task, because } = file.task === undefined ? inferTask(parts) : { task: file.task, because: null };
   const isSure = file.task !== undefined || modules !== null;

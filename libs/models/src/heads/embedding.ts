@@ -26,7 +26,7 @@ export function embeddingHead(signature: ModelSignature, text: TextManifest): Ta
     );
   }
   const isPooled = spec.shape.length === 2;
-  const { layers, width } = isPooled ? insideGraph(spec, text.sentence) : outsideGraph(spec, text.sentence);
+  const { layers, width } = isPooled ? insideGraph(spec, text) : outsideGraph(spec, text.sentence);
   const { truncateTo, normalize } = text.sentence;
   const normalizes = normalize ?? !isPooled;
   const decodeVector = (result: ItemResult, row: RowContext): Float32Array => {
@@ -56,8 +56,11 @@ function hiddenStates(values: Float32Array, result: ItemResult, row: RowContext,
 }
 
 /** An output that is one vector a row: it has the modules behind it, which its width must not contradict. */
-function insideGraph(spec: TensorSpec, sentence: SentencePipeline): BoundLayers {
+function insideGraph(spec: TensorSpec, { sentence, prompts }: TextManifest): BoundLayers {
   const width = knownWidth(spec);
+  if (!sentence.includePrompt && [...prompts.byName.values()].some((prompt) => prompt !== '')) {
+    throw new ModelFileError(`the Pooling in modules.json leaves prompts out (include_prompt), which the output "${spec.name}" cannot; set embeddingOutput in model.yaml to the output with the token vectors`);
+  }
   if (spec.name !== POOLED && (sentence.obstacle !== null || sentence.layers.some(({ kind }) => kind !== 'Normalize'))) {
     throw new ModelFileError(`${sentence.obstacle ?? 'modules.json has modules after the pooling'}, and the output "${spec.name}" does not tell whether they are in the graph; name it "${POOLED}" if they are`);
   }
@@ -71,7 +74,7 @@ function insideGraph(spec: TensorSpec, sentence: SentencePipeline): BoundLayers 
 function widthAfter(sentence: SentencePipeline): number | null {
   const dense = sentence.layers.filter(({ kind }) => kind === 'Dense').at(-1);
   if (dense !== undefined) return ModelJson.read([dense.folder], 'config.json')?.get('out_features', z.number()) ?? null;
-  return sentence.hiddenWidth === null ? null : sentence.hiddenWidth * sentence.pooling.length;
+  return sentence.hiddenWidth === null || sentence.pooling.length === 0 ? null : sentence.hiddenWidth * sentence.pooling.length;
 }
 
 /** An output of token vectors: everything after them is computed here. */

@@ -132,7 +132,17 @@ describe('files of an export', () => {
     expect(await entryOf({ ...files, 'model.yaml': 'task: tensor' })).toMatchObject({ state: 'ready', task: 'tensor', reason: null });
   });
 
+  it('refuses a pooled output where the prompt does not count, and takes one that model.yaml calls pooled', async () => {
+    const files = { ...MEAN, 'modules.json': POOLED, '1_Pooling/config.json': { embedding_dimension: 8, include_prompt: false } };
+    const prompts = { 'config_sentence_transformers.json': { prompts: { query: 'query : ' } } };
+    expect(await entryOf({ ...files, ...prompts }, [HIDDEN, pooled(8)])).toMatchObject({ state: 'failed', reason: expect.stringMatching(/include_prompt.* set embeddingOutput/) as string });
+    expect(await entryOf({ 'model.yaml': 'embeddingOutput: last_hidden_state' }, [HIDDEN, pooled(8)])).toMatchObject({ state: 'ready', reason: null });
+    expect(await entryOf({ 'model.yaml': 'pooling: none', 'config_sentence_transformers.json': {} }, [pooled(8)])).toMatchObject({ state: 'ready', reason: null });
+  });
+
   it('finds the files of a transformer in a folder of its own', async () => {
+    cpSync(join(root, 'm/tokenizer.json'), join(root, 'm/0_Transformer/tokenizer.json'));
+    rmSync(join(root, 'm/tokenizer.json'));
     const files = { ...MEAN, 'modules.json': [moduleOf('Transformer', '0_Transformer'), moduleOf('Pooling', '1_Pooling')], '0_Transformer/sentence_xlnet_config.json': { max_seq_length: 7 } };
     expect((await textOf(files)).maxTokens).toBe(7);
   });
