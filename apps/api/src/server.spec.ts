@@ -74,6 +74,24 @@ describe('the HTTP server', () => {
     ]);
   });
 
+  it.each(['/v1/models/org/echo:predict', '/v1/models/org%2Fecho:predict', '/v1/models/org/echo/versions/1:predict', '/v1/models/org%2Fecho/versions/1:predict'])(
+    'answers POST %s, a model of an organisation',
+    async (path) => {
+      backend.report(backend.reports.map((report) => ({ ...report, name: 'org/echo' })));
+      const response = await post(path, instances(1));
+      expect([response.status, await response.json()]).toEqual([200, { predictions: [[0, 0.5]] }]);
+    },
+  );
+
+  it.each(['/v1/models/org/echo', '/v1/models/org%2Fecho', '/v2/models/org/echo', '/v2/models/org%2Fecho/versions/1', '/v2/models/org/echo/ready', '/v2/models/org/echo/versions/1/ready?a=b/c'])(
+    'answers GET %s',
+    async (path) => {
+      backend.report(backend.reports.map((report) => ({ ...report, name: 'org/echo' })));
+      const response = await fetch(url + path);
+      expect([response.status, await response.json()]).toEqual([200, expect.objectContaining({ name: 'org/echo' })]);
+    },
+  );
+
   it.each([{ 'content-type': 'application/octet-stream' }, {}])('takes and gives binary tensors, with headers %j', async (headers) => {
     const tensor = Buffer.from(new Float32Array([1.5, -2]).buffer);
     const json = Buffer.from(

@@ -7,7 +7,7 @@ import { modelPath, serveModels, type ServedModels } from '../../../test/fixture
 import { openModelCatalog, type ModelCatalog, type TextModel } from '.';
 
 const log = createLogger('test', 'silent');
-const OPTIONS = { truncate: false, topK: null };
+const OPTIONS = { truncate: false, topK: null, promptName: null };
 
 describe('the model catalog', () => {
   let served: ServedModels;
@@ -154,7 +154,7 @@ describe('the model catalog', () => {
       const catalog = await openLinked('encoder-tiny', 'task: embedding');
       const inputs = signatureOf('encoder-tiny').inputs.map((input) => ({ ...input, name: `x_${input.name}` }));
       catalog.applyReports([{ ...report('encoder-tiny'), signature: { ...signatureOf('encoder-tiny'), inputs } }]);
-      expect(catalog.list()[0]).toMatchObject({ state: 'failed', reason: expect.stringMatching(/needs the inputs input_ids, attention_mask, token_type_ids .* x_input_ids INT64/) as string });
+      expect(catalog.list()[0]).toMatchObject({ state: 'failed', reason: expect.stringMatching(/needs the inputs input_ids, attention_mask, token_type_ids, position_ids .* x_input_ids INT64/) as string });
     });
   });
 

@@ -7,6 +7,7 @@ import { TextTokenizer } from './tokenizer';
 import type { CatalogEntry, ModelCatalog, ServedModel, TextModel } from './types';
 
 const RETRY_AFTER_SECONDS = 1;
+const AS_TENSORS = 'served as tensors: ';
 
 /**
  * Scans the repository, loads every tokenizer and returns the catalog of a process that answers in one lane. Models start
@@ -28,7 +29,11 @@ interface ModelRecord extends CatalogEntry {
   manifest: ModelManifest | null;
   tokenizer: TextTokenizer | null;
   text: TextModel | null;
+  /** What came of binding the task to the signature `key`. */
+  bound: { key: string; outcome: BindOutcome } | null;
 }
+
+type BindOutcome = Pick<ModelRecord, 'state' | 'reason' | 'task' | 'text'>;
 
 function inLane(entry: RepositoryEntry, lane: Lane): RepositoryEntry {
   const lanes = entry.manifest?.lanes ?? null;
@@ -49,11 +54,13 @@ async function openRecord(entry: RepositoryEntry, tokenizers: Map<string, Promis
     manifest,
     tokenizer: null,
     text: null,
+    bound: null,
   };
   if (manifest === null || manifest.text === null) return record;
-  const { tokenizerPath } = manifest.text;
-  const loading = tokenizers.get(tokenizerPath) ?? TextTokenizer.load(tokenizerPath);
-  tokenizers.set(tokenizerPath, loading);
+  const { tokenizerPath, lowerCase } = manifest.text;
+  const key = JSON.stringify([tokenizerPath, lowerCase]);
+  const loading = tokenizers.get(key) ?? TextTokenizer.load(tokenizerPath, { lowerCase });
+  tokenizers.set(key, loading);
   try {
     record.tokenizer = await loading;
     return record;
@@ -87,7 +94,7 @@ class Catalog implements ModelCatalog {
       throw notFound(`model "${name}" has no version ${quote(version ?? '')}; it has ${existing}`);
     }
     const ready = candidates.find((record) => record.state === 'ready');
-    if (ready?.signature) return { name, version: ready.version, task: ready.task, signature: ready.signature, text: ready.text, timeoutMs: ready.manifest?.timeoutMs ?? null };
+    if (ready?.signature) return served(ready, ready.signature);
     throw unavailable(candidates.find((record) => record.state === 'loading') ?? newest);
   }
 
@@ -111,15 +118,24 @@ class Catalog implements ModelCatalog {
     }
   }
 
+  /** Binding reads files, so it is done once for a signature. */
   private becomeReady(record: ModelRecord, manifest: ModelManifest, signature: ModelSignature): void {
-    if (record.state === 'ready' && JSON.stringify(record.signature) === JSON.stringify(signature)) return;
+    const key = JSON.stringify(signature);
+    if (record.bound?.key !== key) record.bound = { key, outcome: this.bind(record, manifest, signature) };
+    Object.assign(record, record.bound.outcome, { signature });
+  }
+
+  private bind(record: ModelRecord, manifest: ModelManifest, signature: ModelSignature): BindOutcome {
     try {
-      Object.assign(record, { state: 'ready', reason: null, signature, ...bindTask(record, manifest, signature) });
+      const reason = manifest.tensorsAreFallback ? `${AS_TENSORS}${manifest.tensorsBecause}` : null;
+      return { state: 'ready', reason, ...bindTask(record, manifest, signature) };
     } catch (error) {
       const reason = (error as Error).message;
-      const asTensors = { state: 'ready', reason: null, signature, task: 'tensor', text: null } as const;
-      Object.assign(record, manifest.taskIsExplicit ? { state: 'failed', reason, signature } : asTensors);
-      this.log.warn({ model: record.name, version: record.version, reason, servedAs: record.task }, 'the task does not fit the graph');
+      const outcome: BindOutcome = manifest.taskIsExplicit
+        ? { state: 'failed', reason, task: manifest.task, text: null }
+        : { state: 'ready', reason: `${AS_TENSORS}${reason}`, task: 'tensor', text: null };
+      this.log.warn({ model: record.name, version: record.version, reason, servedAs: outcome.task }, 'the task does not fit the graph');
+      return outcome;
     }
   }
 }
@@ -128,6 +144,11 @@ function bindTask(record: ModelRecord, manifest: ModelManifest, signature: Model
   const { tokenizer } = record;
   if (tokenizer === null || manifest.text === null) return { task: 'tensor', text: null };
   return { task: manifest.task, text: bindTextModel(manifest.task, manifest.text, tokenizer, signature) };
+}
+
+function served({ name, version, task, text, reason, manifest }: ModelRecord, signature: ModelSignature): ServedModel {
+  const tensorsBecause = text !== null ? null : (reason?.slice(AS_TENSORS.length) ?? manifest?.tensorsBecause ?? null);
+  return { name, version, task, signature, text, tensorsBecause, timeoutMs: manifest?.timeoutMs ?? null };
 }
 
 function unavailable({ name, version, state, reason }: ModelRecord): InterleaveError {

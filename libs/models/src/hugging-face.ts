@@ -1,146 +1,204 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { z } from 'zod';
 import type { Task } from '@app/contracts';
-import type { Activation, Pooling, TextManifest } from './manifest';
-
-/** Raised for a file of a model that cannot be used; the message names it. */
-export class ModelFileError extends Error {
-  override readonly name = 'ModelFileError';
-}
+import { z } from 'zod';
+import type { Activation, ModelFile, PositionRule, TextManifest } from './manifest';
+import { findFile, ModelFileError, ModelJson } from './model-files';
+import { readSentenceConfig, readTransformerConfig, type SentenceConfig, type TransformerConfig } from './sentence/config';
+import { plainPipeline, readModules, readPipeline, type SentenceModule } from './sentence/modules';
+import type { SentencePipeline } from './sentence/pipeline';
+import { checkTokenizerConfig } from './tokenizer-config';
 
 const count = z.number().int().nonnegative();
 
-/** The keys of `config.json` that we read. Exports hold many more. */
-const configSchema = z.looseObject({
-  architectures: z.array(z.string()).nullish(),
-  model_type: z.string().nullish(),
-  id2label: z.record(z.string(), z.string()).nullish(),
-  num_labels: count.nullish(),
-  problem_type: z.string().nullish(),
-  max_position_embeddings: count.nullish(),
-  pad_token_id: z.number().int().nullish(),
-  sentence_transformers: z.looseObject({ activation_fn: z.string().nullish() }).nullish(),
-});
-type HuggingFaceConfig = z.infer<typeof configSchema>;
-
-const tokenizerConfigSchema = z.looseObject({ model_max_length: z.number().nullish() });
-const sentenceConfigSchema = z.looseObject({ max_seq_length: count.nullish() });
-const modulesSchema = z.array(z.looseObject({ type: z.string() }));
-const poolingSchema = z.record(z.string(), z.unknown());
-
 /** Models whose position table starts after the padding id, so that a few of its rows cannot be used. */
-const OFFSET_POSITIONS = /roberta|camembert|mpnet|longformer/;
+const OFFSET_POSITIONS = /roberta|camembert|mpnet|longformer|data2vec-text|xmod|luke|ibert|lilt/;
+/** Models that count positions from 0. */
+const PLAIN_POSITIONS =
+  /^(albert|bert|big_bird|convbert|deberta(-v2)?|distilbert|electra|ernie|layoutlm|megatron-bert|mobilebert|modernbert|nezha|nomic_bert|roformer|splinter|squeezebert|codegen|cohere|falcon|gemma.*|gpt.*|granite|llama|mistral|mixtral|olmo.*|opt|phi.*|qwen.*|smollm.*|stablelm|starcoder2)$/;
 /** `model_max_length` of tokenizers that know no limit is an enormous number. */
 const LENGTH_UNLIMITED = 10_000_000;
+const LABELS_MAX = 100_000;
 const LABEL_ID = /^\d{1,5}$/;
 const MAX_TOKENS_DEFAULT = 512;
 
-/** What a Hugging Face or sentence-transformers export says, before `model.yaml` is applied. */
+/** What a Hugging Face or sentence-transformers export says, with what `model.yaml` overrides. */
 export interface InferredModel {
   task: Task;
+  /** False when the task is a guess, which a graph may refute. */
+  taskIsExplicit: boolean;
+  /** Why it takes no text; null for text models. */
+  tensorsBecause: string | null;
+  /** True when there are signs of a text model all the same. */
+  tensorsAreFallback: boolean;
+  /** What padded tokens are, for graphs with `input_ids`; 0 when not known. */
+  padTokenId: number;
   text: TextManifest | null;
 }
 
 /**
- * Reads config.json, tokenizer.json, tokenizer_config.json and the sentence-transformers files; each is taken from the
- * first of `folders` that has it. Throws a `ModelFileError` for one that cannot be read.
+ * Reads config.json, tokenizer_config.json and the sentence-transformers files as far as the model needs them; each is
+ * taken from the first of `folders` that has it. Throws a `ModelFileError` for one that cannot be read.
  */
-export function readExport(folders: string[]): InferredModel {
-  const config = readJson(folders, 'config.json', configSchema);
-  const tokenizerPath = findFile(folders, 'tokenizer.json');
-  if (tokenizerPath === null) return { task: 'tensor', text: null };
-  const modules = readJson(folders, 'modules.json', modulesSchema);
-  const labels = labelsOf(config);
-  const task = inferTask(config, modules !== null, labels?.length ?? config?.num_labels ?? null);
-  const text: TextManifest = {
-    tokenizerPath,
-    maxTokens: maxTokensOf(folders, config),
-    padTokenId: Math.max(config?.pad_token_id ?? 0, 0),
-    pooling: readPooling(folders),
-    normalize: modules === null ? null : modules.some((module) => module.type.endsWith('.Normalize')),
-    embeddingOutput: null,
-    labels,
-    activation: activationOf(config),
+export function readExport(folders: string[], file: ModelFile): InferredModel {
+  if (file.task === 'tensor') return asTensors(folders, findFile(folders, 'tokenizer.json'), file);
+  const modules = readModules(folders);
+  const searched = modules?.[0]?.kind === 'Transformer' ? [...new Set([modules[0].folder, ...folders])] : folders;
+  const tokenizerPath = findFile(searched, 'tokenizer.json');
+  if (tokenizerPath === null) return asTensors(searched, null, file);
+  const parts: ExportParts = { folders: searched, config: ModelJson.read(searched, 'config.json'), modules, sentence: readSentenceConfig(folders), file };
+  const { task, because } = file.task === undefined ? inferTask(parts) : { task: file.task, because: null };
+  const isSure = file.task !== undefined || modules !== null;
+  if (task === 'tensor') return { ...asTensors(searched, tokenizerPath, file), tensorsBecause: because };
+  const text = textManifest(parts, tokenizerPath, task);
+  return { task, taskIsExplicit: isSure, tensorsBecause: null, tensorsAreFallback: false, padTokenId: text.padTokenId, text };
+}
+
+interface ExportParts {
+  folders: string[];
+  config: ModelJson | null;
+  modules: SentenceModule[] | null;
+  sentence: SentenceConfig;
+  file: ModelFile;
+}
+
+/** Files that only text models have. */
+const SIGNS_OF_TEXT = ['tokenizer.json', 'tokenizer_config.json', 'vocab.txt', 'sentencepiece.bpe.model', 'spiece.model', 'modules.json'];
+
+function asTensors(folders: string[], tokenizerPath: string | null, { task }: ModelFile): InferredModel {
+  const because = task === 'tensor' ? 'its model.yaml says "task: tensor"' : 'it has no tokenizer.json (a tokenizer of transformers saves one)';
+  return {
+    task: task ?? 'tensor',
+    taskIsExplicit: task !== undefined,
+    tensorsBecause: because,
+    tensorsAreFallback: task === undefined && SIGNS_OF_TEXT.some((name) => findFile(folders, name) !== null),
+    padTokenId: tokenizerPath === null ? 0 : padTokenIdIfKnown(folders),
+    text: null,
   };
-  return { task, text };
 }
 
-/** Reads and checks a JSON file of the model; null when no folder has it. */
-function readJson<T extends z.ZodType>(folders: string[], name: string, schema: T): z.infer<T> | null {
-  const path = findFile(folders, name);
-  if (path === null) return null;
-  let value: unknown;
+/** A broken config.json is no obstacle for a model of which only the tensors are wanted. */
+function padTokenIdIfKnown(folders: string[]): number {
   try {
-    value = JSON.parse(readFileSync(path, 'utf8'));
+    return padTokenIdOf(ModelJson.read(folders, 'config.json'));
   } catch (error) {
-    throw new ModelFileError(`${path}: ${(error as Error).message}`);
+    if (error instanceof ModelFileError) return 0;
+    throw error;
   }
-  return checkFile(path, schema, value);
 }
 
-/** Checks the content of a model's file against a schema; throws a `ModelFileError` that names file and keys. */
-export function checkFile<T extends z.ZodType>(path: string, schema: T, value: unknown): z.infer<T> {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const issues = result.error.issues.map((issue) => `${issue.path.join('.') || 'content'}: ${issue.message}`);
-  throw new ModelFileError(`${path}: ${issues.join('; ')}`);
+function padTokenIdOf(config: ModelJson | null): number {
+  return Math.max(config?.get('pad_token_id', z.number().int()) ?? 0, 0);
 }
 
-/** Path of `name` in the first folder that has it, or null. */
-export function findFile(folders: string[], name: string): string | null {
-  return folders.map((folder) => join(folder, name)).find((path) => existsSync(path)) ?? null;
+function textManifest(parts: ExportParts, tokenizerPath: string, task: Task): TextManifest {
+  const { folders, config, modules, sentence, file } = parts;
+  const transformer = readTransformerConfig(folders);
+  const tokenizer = checkTokenizerConfig(folders, tokenizerPath);
+  if (modules !== null && task !== 'embedding') checkCrossEncoder(modules, sentence);
+  const isClassifier = task === 'sequence-classification' || task === 'token-classification' || task === 'text-pair-scoring';
+  return {
+    tokenizerPath,
+    maxTokens: file.maxTokens ?? maxTokensOf(config, transformer.maxTokens ?? tokenizer.maxTokens),
+    padTokenId: padTokenIdOf(config),
+    lowerCase: transformer.lowerCase,
+    truncationSide: tokenizer.truncationSide,
+    positions: positionsOf(config, file),
+    prompts: sentence.prompts,
+    sentence: { ...pipelineOf(parts, transformer, task), truncateTo: sentence.truncateTo },
+    embeddingOutput: file.embeddingOutput ?? null,
+    labels: file.labels ?? (isClassifier ? labelsOf(config) : null),
+    activation: isClassifier ? activationOf(config, sentence) : null,
+  };
 }
 
-function inferTask(config: HuggingFaceConfig | null, isSentenceTransformer: boolean, labelCount: number | null): Task {
-  if (isSentenceTransformer) return 'embedding';
-  const architecture = config?.architectures?.[0] ?? '';
-  if (architecture.endsWith('ForSequenceClassification')) return labelCount === 1 ? 'text-pair-scoring' : 'sequence-classification';
-  if (architecture.endsWith('ForTokenClassification')) return 'token-classification';
-  return architecture.endsWith('Model') ? 'embedding' : 'tensor';
+/** Modules after the transformer of a CrossEncoder make other scores of its logits. */
+function checkCrossEncoder([, next]: SentenceModule[], { modelType }: SentenceConfig): void {
+  if (next === undefined || modelType !== 'CrossEncoder') return;
+  throw new ModelFileError(`modules.json: expected a CrossEncoder of a Transformer alone but found "${next.type}"; set "task: tensor" in model.yaml to have the graph's own outputs`);
 }
 
-function labelsOf(config: HuggingFaceConfig | null): string[] | null {
-  const entries = Object.entries(config?.id2label ?? {});
+function inferTask({ config, modules, sentence, file }: ExportParts): { task: Task; because: string | null } {
+  const { modelType } = sentence;
+  if (modelType !== 'SentenceTransformer' && modelType !== 'CrossEncoder') {
+    throw new ModelFileError(`config_sentence_transformers.json: expected a SentenceTransformer or a CrossEncoder but found "${modelType}"; set "task: tensor" in model.yaml to serve its tensors`);
+  }
+  if (modules !== null && modelType !== 'CrossEncoder') return { task: 'embedding', because: null };
+  const architecture = config?.get('architectures', z.array(z.string()))?.[0] ?? '';
+  if (architecture.endsWith('ForSequenceClassification')) return { task: labelCountOf(config, file) === 1 ? 'text-pair-scoring' : 'sequence-classification', because: null };
+  if (architecture.endsWith('ForTokenClassification')) return { task: 'token-classification', because: null };
+  if (architecture.endsWith('Model')) return { task: 'embedding', because: null };
+  const found = config === null ? 'there is no config.json' : `config.json names the architecture "${architecture}"`;
+  return { task: 'tensor', because: `${found}, from which no text task can be told; set task in model.yaml` };
+}
+
+function labelCountOf(config: ModelJson | null, { labels }: ModelFile): number | null {
+  return labels?.length ?? labelsOf(config)?.length ?? config?.get('num_labels', count) ?? null;
+}
+
+function pipelineOf({ folders, modules, sentence, file }: ExportParts, transformer: TransformerConfig, task: Task): SentencePipeline {
+  const pooling = file.pooling === undefined ? null : file.pooling === 'none' ? [] : [file.pooling].flat();
+  const overrides = { pooling, normalize: file.normalize ?? null };
+  if (task !== 'embedding') return plainPipeline(overrides);
+  if (modules === null) {
+    const stray = findFile(folders, '1_Pooling/config.json');
+    if (stray === null || pooling !== null) return plainPipeline(overrides);
+    throw new ModelFileError(`${stray}: there is a pooling but no modules.json that says where it belongs; add modules.json or set pooling in model.yaml`);
+  }
+  const pipeline = readPipeline(modules, overrides);
+  const obstacle = sentence.modelType === 'CrossEncoder' ? 'config_sentence_transformers.json: a CrossEncoder has no embeddings' : transformer.obstacle;
+  return { ...pipeline, obstacle: pipeline.obstacle ?? obstacle };
+}
+
+const label = z.union([z.string(), z.number().transform(String)]);
+const labelsSchema = z.union([z.array(label).max(LABELS_MAX), z.record(z.string(), label)]);
+
+/** `id2label`, by number or as a list; labels that are numbers become their digits. */
+function labelsOf(config: ModelJson | null): string[] | null {
+  const found = config?.get('id2label', labelsSchema) ?? [];
+  const entries = Object.entries(found);
   if (entries.length === 0) return null;
   const labels: string[] = [];
-  for (const [id, label] of entries) {
-    if (!LABEL_ID.test(id)) throw new ModelFileError(`config.json: id2label: expected class numbers below 100000 as keys but found "${id}"`);
-    labels[Number(id)] = label;
+  for (const [id, name] of entries) {
+    if (!LABEL_ID.test(id)) throw new ModelFileError(`${config?.path}: id2label: expected class numbers below ${LABELS_MAX} as keys but found "${id}"`);
+    labels[Number(id)] = name;
   }
-  return Array.from(labels, (label, id) => label ?? `LABEL_${id}`);
+  return Array.from(labels, (name, id) => name ?? `LABEL_${id}`);
 }
 
-function activationOf(config: HuggingFaceConfig | null): Activation | null {
-  if (config?.problem_type === 'regression' || config?.sentence_transformers?.activation_fn?.endsWith('.Identity')) return 'none';
-  return config?.problem_type === 'multi_label_classification' ? 'sigmoid' : null;
+/** PyTorch's activations by the class name at the end of a path. */
+const ACTIVATIONS: Record<string, Activation> = { Identity: 'none', Sigmoid: 'sigmoid', Softmax: 'softmax' };
+const PROBLEMS: Record<string, Activation | null> = { regression: 'none', multi_label_classification: 'sigmoid', single_label_classification: null };
+
+function activationOf(config: ModelJson | null, sentence: SentenceConfig): Activation | null {
+  const nested = config?.get('sentence_transformers', z.looseObject({ activation_fn: z.string().nullish() }))?.activation_fn ?? null;
+  const named = sentence.activation ?? nested ?? config?.get('sbert_ce_default_activation_function', z.string()) ?? null;
+  const problem = config?.get('problem_type', z.string()) ?? null;
+  if (named !== null) {
+    const activation = named.startsWith('torch.') ? ACTIVATIONS[named.split('.').at(-1) as string] : undefined;
+    if (activation !== undefined) return activation;
+    throw new ModelFileError(`activation_fn: expected Identity, Sigmoid or Softmax of torch.nn but found "${named}"; set "task: tensor" in model.yaml to have the logits`);
+  }
+  if (problem === null) return null;
+  const activation = Object.hasOwn(PROBLEMS, problem) ? PROBLEMS[problem] : undefined;
+  if (activation !== undefined) return activation;
+  throw new ModelFileError(`${config?.path}: expected problem_type to be one of ${Object.keys(PROBLEMS).join(', ')} but found "${problem}"`);
 }
 
-/** The smallest of the limits that the files state. */
-function maxTokensOf(folders: string[], config: HuggingFaceConfig | null): number {
-  const tokenizer = readJson(folders, 'tokenizer_config.json', tokenizerConfigSchema);
-  const sentence = readJson(folders, 'sentence_bert_config.json', sentenceConfigSchema);
-  const offset = OFFSET_POSITIONS.test(config?.model_type ?? '') ? (config?.pad_token_id ?? 1) + 1 : 0;
-  const positions = config?.max_position_embeddings ? config.max_position_embeddings - offset : null;
-  const limits = [positions, tokenizer?.model_max_length, sentence?.max_seq_length].filter(
-    (limit): limit is number => typeof limit === 'number' && limit > 0 && limit < LENGTH_UNLIMITED,
-  );
+/** What the files state, but not more than the model has positions for. */
+function maxTokensOf(config: ModelJson | null, stated: number | null): number {
+  const table = config?.get('max_position_embeddings', z.number().int()) ?? null;
+  const positions = table === null || table <= 0 ? null : table - (isOffset(config) ? (config?.get('pad_token_id', z.number().int()) ?? 1) + 1 : 0);
+  const limits = [positions, stated].filter((limit): limit is number => limit !== null && limit > 0 && limit < LENGTH_UNLIMITED);
   return limits.length === 0 ? MAX_TOKENS_DEFAULT : Math.floor(Math.min(...limits));
 }
 
-/** Reads the pooling of a sentence-transformers export; mean when it has none. */
-function readPooling(folders: string[]): Pooling {
-  const file = readJson(folders, '1_Pooling/config.json', poolingSchema);
-  if (file === null) return 'mean';
-  const flags: Record<string, Pooling> = {
-    pooling_mode_mean_tokens: 'mean',
-    pooling_mode_cls_token: 'cls',
-    pooling_mode_max_tokens: 'max',
-  };
-  const on = Object.keys(file).filter((key) => key.startsWith('pooling_mode') && file[key] === true);
-  const named = typeof file.pooling_mode === 'string' ? `pooling_mode_${file.pooling_mode}_tokens`.replace('cls_tokens', 'cls_token') : null;
-  const mode = named ?? (on.length === 1 ? on[0] : undefined);
-  const pooling = mode === undefined ? undefined : flags[mode];
-  if (pooling !== undefined) return pooling;
-  throw new ModelFileError(`1_Pooling/config.json: expected mean, cls or max pooling but found ${named ?? (on.join(' + ') || 'none')}; set "pooling" in model.yaml`);
+function isOffset(config: ModelJson | null): boolean {
+  return OFFSET_POSITIONS.test(config?.get('model_type', z.string()) ?? '');
 }
+
+function positionsOf(config: ModelJson | null, { positionStart }: ModelFile): PositionRule | null {
+  if (positionStart !== undefined) return { kind: 'counted', start: positionStart };
+  if (isOffset(config)) return { kind: 'after-padding', padTokenId: config?.get('pad_token_id', count) ?? 1 };
+  return PLAIN_POSITIONS.test(config?.get('model_type', z.string()) ?? '') ? { kind: 'counted', start: 0 } : null;
+}
+
+export { ModelFileError } from './model-files';

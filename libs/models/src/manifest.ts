@@ -1,8 +1,7 @@
 import { DEVICES, LANES, TASKS, TIMEOUT_MS_MAX, type Device, type Lane, type Task, type WorkerModelPlan } from '@app/contracts';
 import { z } from 'zod';
-
-export const POOLINGS = ['mean', 'cls', 'max', 'none'] as const;
-export type Pooling = (typeof POOLINGS)[number];
+import type { Prompts } from './sentence/config';
+import { POOLING_MODES, type SentencePipeline } from './sentence/pipeline';
 
 const positiveInt = z.number().int().positive();
 const axisName = z.string().min(1);
@@ -19,6 +18,8 @@ const realtimeSchema = z
 /** `model.yaml`, beside the versions of a model: overrides what was inferred. Every key is optional, an unknown one is an error. */
 export const modelFileSchema = z.strictObject({
   task: z.enum(TASKS).optional(),
+  /** The graph, relative to the folder of the export or of the version. */
+  file: z.string().min(1).max(512).optional(),
   /** Where it runs; `gpu` needs a partition with a GPU. */
   device: z.enum(DEVICES).optional(),
   /** Names of the graph's axes to stack rows over and to pad. */
@@ -39,13 +40,19 @@ export const modelFileSchema = z.strictObject({
   lanes: z.array(z.enum(LANES)).min(1).optional(),
   /** Longest row in tokens, special tokens included. */
   maxTokens: positiveInt.max(1_048_576).optional(),
-  pooling: z.enum(POOLINGS).optional(),
+  /** One or several, concatenated; `none`: the graph pools. */
+  pooling: z.union([z.enum([...POOLING_MODES, 'none']), z.array(z.enum(POOLING_MODES)).min(1).max(POOLING_MODES.length)]).optional(),
   normalize: z.boolean().optional(),
   embeddingOutput: z.string().min(1).optional(),
+  /** Number of a row's first token in `position_ids`. */
+  positionStart: z.number().int().nonnegative().max(65_536).optional(),
   /** By class index. */
   labels: z.array(z.string()).min(1).optional(),
 });
 export type ModelFile = z.infer<typeof modelFileSchema>;
+
+/** What a graph's `position_ids` are: counted on from `start`, or as in RoBERTa from the padding id on, which padding itself keeps. */
+export type PositionRule = { kind: 'counted'; start: number } | { kind: 'after-padding'; padTokenId: number };
 
 /** How a text model's numbers become an answer, and its text becomes numbers. */
 export interface TextManifest {
@@ -53,9 +60,14 @@ export interface TextManifest {
   /** Longest row in tokens, special tokens included. */
   maxTokens: number;
   padTokenId: number;
-  pooling: Pooling;
-  /** Null: normalise what we pool, leave a pooled output of the graph as it is. */
-  normalize: boolean | null;
+  /** Texts are made lower case before the tokenizer's own normalisation. */
+  lowerCase: boolean;
+  /** Where tokens are taken away from a text that is cut. */
+  truncationSide: 'left' | 'right';
+  /** Null: not known. */
+  positions: PositionRule | null;
+  prompts: Prompts;
+  sentence: SentencePipeline;
   /** Null: `sentence_embedding`, or else the hidden states. */
   embeddingOutput: string | null;
   /** By class index; null: `LABEL_<index>`. */
@@ -70,8 +82,12 @@ export interface ModelManifest {
   version: string;
   modelPath: string;
   task: Task;
-  /** False: the task was inferred, so a graph that does not fit it is served as plain tensors. */
+  /** False: the task was guessed from config.json, so a graph that does not fit it is served as plain tensors. */
   taskIsExplicit: boolean;
+  /** Why it takes no text; null for text models. */
+  tensorsBecause: string | null;
+  /** True when its files look like those of a text model, so that the reason is worth telling. */
+  tensorsAreFallback: boolean;
   device: Device;
   batchAxisName: string | null;
   sequenceAxisNames: string[];

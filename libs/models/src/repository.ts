@@ -1,13 +1,16 @@
-import { readFileSync, readdirSync, statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
-import { checkFile, findFile, readExport, ModelFileError } from './hugging-face';
+import { chooseGraph, hasGraph } from './graph-file';
+import { readExport } from './hugging-face';
 import { modelFileSchema, type ModelFile, type ModelManifest } from './manifest';
+import { checkFile, findFile, ModelFileError, readBounded } from './model-files';
 
-/** Names of models: no path can be built from one. */
-export const MODEL_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+/** One part of a model's name: no path can be built from one. */
+const NAME_PART = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 const VERSION = /^[1-9][0-9]{0,8}$/;
-const MODEL_FILES = ['model.onnx', 'onnx/model.onnx'];
+/** Parsing takes up to a second at this length: keys are compared each with each. */
+const MODEL_FILE_BYTES_MAX = 32 * 1024;
 
 /** One model version that was found; exactly one of `manifest` and `reason` is null. */
 export interface RepositoryEntry {
@@ -18,42 +21,51 @@ export interface RepositoryEntry {
   reason: string | null;
 }
 
+/** A folder that holds one version. */
 interface Candidate {
   version: string;
   folder: string;
-  modelPath: string;
 }
 
 /**
  * Lists the model versions of a repository, ordered by name and version. A folder is either
- * `<model>/<version>/model.onnx` or a Hugging Face export (`<model>/model.onnx` or `<model>/onnx/model.onnx`), which is
- * version 1. Links may lead out of the repository: what they point to was chosen by whoever filled it, and requests only
- * look up names in the result. Reads files synchronously; never throws for a single bad model, only when `modelsDir`
- * cannot be read.
+ * `<model>/<version>/model.onnx`, or an export with its graph in `<model>` or `<model>/onnx`, which is version 1, or
+ * holds such folders, which are then called `<organisation>/<model>`. Links may lead out of the repository: what they
+ * point to was chosen by whoever filled it, and requests only look up names in the result. Reads files synchronously;
+ * never throws for a single bad model, only when `modelsDir` cannot be read.
  */
 export function scanRepository(modelsDir: string): RepositoryEntry[] {
-  return listFolder(modelsDir)
-    .filter((name) => !name.startsWith('.') && isFolder(join(modelsDir, name)))
-    .sort()
-    .flatMap((name) => {
-      try {
-        return scanModel(modelsDir, name);
-      } catch (error) {
-        return [failure(name, '1', (error as Error).message)];
-      }
-    });
+  return foldersOf(modelsDir, listFolder(modelsDir)).flatMap((name) => {
+    try {
+      return namesIn(modelsDir, name).flatMap((full) => scanModel(modelsDir, full));
+    } catch (error) {
+      return [failure(name, '1', (error as Error).message)];
+    }
+  });
+}
+
+/** A model's own name, or the names of the models of an organisation. */
+function namesIn(modelsDir: string, name: string): string[] {
+  const folder = join(modelsDir, name);
+  if (isModel(folder)) return [name];
+  const below = foldersOf(folder, readdirSync(folder));
+  return below.some((child) => isModel(join(folder, child))) ? below.map((child) => `${name}/${child}`) : [name];
+}
+
+function isModel(folder: string): boolean {
+  return hasGraph(folder) || versionsOf(folder).length > 0;
 }
 
 function scanModel(modelsDir: string, name: string): RepositoryEntry[] {
   const folder = join(modelsDir, name);
   const failed = (version: string, reason: string): RepositoryEntry => failure(name, version, reason);
-  if (!MODEL_NAME.test(name)) return [failed('1', 'expected a name of letters, digits, ".", "_" and "-", at most 128; rename the folder')];
+  if (!name.split('/').every((part) => NAME_PART.test(part))) return [failed('1', 'expected a name of letters, digits, ".", "_" and "-", at most 128; rename the folder')];
   const candidates = findVersions(folder);
   if (candidates.length === 0) {
     return [failed('1', `expected model.onnx in ${folder}, ${folder}/onnx or ${folder}/<version> but found none`)];
   }
   if (candidates.length > 1 && candidates[0]?.version === candidates[1]?.version) {
-    return [failed('1', `${folder} holds both model.onnx and the folder 1; move one of them away`)];
+    return [failed('1', `${folder} holds both a graph and the folder 1; move one of them away`)];
   }
   return candidates.map((candidate) => {
     try {
@@ -62,6 +74,10 @@ function scanModel(modelsDir: string, name: string): RepositoryEntry[] {
       return failed(candidate.version, (error as Error).message);
     }
   });
+}
+
+function foldersOf(folder: string, names: string[]): string[] {
+  return names.filter((name) => !name.startsWith('.') && isFolder(join(folder, name))).sort();
 }
 
 function listFolder(modelsDir: string): string[] {
@@ -77,36 +93,36 @@ function failure(name: string, version: string, reason: string): RepositoryEntry
 }
 
 function findVersions(folder: string): Candidate[] {
-  const numbered = readdirSync(folder)
+  const numbered = versionsOf(folder).map((version) => ({ version, folder: join(folder, version) }));
+  return hasGraph(folder) ? [{ version: '1', folder }, ...numbered] : numbered;
+}
+
+function versionsOf(folder: string): string[] {
+  return readdirSync(folder)
     .filter((name) => VERSION.test(name) && isFolder(join(folder, name)))
-    .sort((a, b) => Number(a) - Number(b))
-    .map((version) => ({ version, folder: join(folder, version), modelPath: join(folder, version, 'model.onnx') }));
-  const exported = findFile([folder], MODEL_FILES[0] as string) ?? findFile([folder], MODEL_FILES[1] as string);
-  return exported === null ? numbered : [{ version: '1', folder, modelPath: exported }, ...numbered];
+    .sort((a, b) => Number(a) - Number(b));
 }
 
 function readManifest(name: string, folder: string, candidate: Candidate): ModelManifest {
-  if (!statSync(candidate.modelPath, { throwIfNoEntry: false })?.isFile()) {
-    throw new ModelFileError(`expected a file ${candidate.modelPath} but there is none`);
-  }
   const file = readModelFile(folder);
-  const inferred = readExport([...new Set([candidate.folder, folder])]);
-  const task = file.task ?? inferred.task;
-  if (task !== 'tensor' && inferred.text === null) {
+  const modelPath = chooseGraph(candidate.folder, file.file ?? null);
+  const { task, taskIsExplicit, tensorsBecause, tensorsAreFallback, padTokenId, text } = readExport([...new Set([candidate.folder, folder])], file);
+  if (task !== 'tensor' && text === null) {
     throw new ModelFileError(`task "${task}" needs a tokenizer.json in ${folder}; add it or set "task: tensor" in model.yaml`);
   }
-  const text = task === 'tensor' || inferred.text === null ? null : { ...inferred.text, ...textOverrides(file) };
   const sequence = file.axes?.sequence ?? [];
   return {
     name,
     version: candidate.version,
-    modelPath: candidate.modelPath,
+    modelPath,
     task,
-    taskIsExplicit: file.task !== undefined,
+    taskIsExplicit,
+    tensorsBecause,
+    tensorsAreFallback,
     device: file.device ?? 'cpu',
     batchAxisName: file.axes?.batch ?? null,
     sequenceAxisNames: typeof sequence === 'string' ? [sequence] : sequence,
-    padValues: { ...(inferred.text?.padTokenId ? { input_ids: inferred.text.padTokenId } : {}), ...file.padValues },
+    padValues: { ...(padTokenId ? { input_ids: padTokenId } : {}), ...file.padValues },
     paddingIsSafe: file.paddingIsSafe ?? null,
     batchInvariant: file.batchInvariant ?? false,
     batchRowsMax: file.batchRowsMax ?? null,
@@ -124,20 +140,14 @@ function readManifest(name: string, folder: string, candidate: Candidate): Model
 function readModelFile(folder: string): ModelFile {
   const path = findFile([folder], 'model.yaml');
   if (path === null) return {};
+  const text = readBounded(path, MODEL_FILE_BYTES_MAX).toString('utf8');
   let content: unknown;
   try {
-    content = parse(readFileSync(path, 'utf8')) ?? {};
+    content = parse(text, { logLevel: 'error' }) ?? {};
   } catch (error) {
     throw new ModelFileError(`${path}: ${(error as Error).message}`);
   }
   return checkFile(path, modelFileSchema, content);
-}
-
-/** The keys of `model.yaml` that replace what was read from the export. */
-function textOverrides(file: ModelFile): object {
-  const { maxTokens, pooling, normalize, embeddingOutput, labels } = file;
-  const overrides = { maxTokens, pooling, normalize, embeddingOutput, labels };
-  return Object.fromEntries(Object.entries(overrides).filter(([, value]) => value !== undefined));
 }
 
 function isFolder(path: string): boolean {

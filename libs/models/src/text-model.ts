@@ -2,8 +2,8 @@ import { InterleaveError, type ItemResult, type ModelSignature, type Task, type 
 import { classificationHead, scoringHead, tokenClassificationHead } from './heads/classification';
 import { embeddingHead } from './heads/embedding';
 import { describeSpecs, type RowContext, type TaskHead } from './heads/head';
-import { ModelFileError } from './hugging-face';
-import type { TextManifest } from './manifest';
+import type { PositionRule, TextManifest } from './manifest';
+import { ModelFileError } from './model-files';
 import type { TextAndPair, TextTokenizer, TokenizedText } from './tokenizer';
 import type { EncodeOptions, TextInput, TextModel, TextRow } from './types';
 
@@ -15,18 +15,26 @@ const SHOWN_CHARACTERS_MAX = 64;
 const TEXTS_PER_TURN = 64;
 
 /** How each known input of a text model is filled; a row that is padded here is padded with these. */
-const INPUTS = new Map<string, (row: TokenizedText, padTokenId: number) => { values: number[]; pad: number }>([
-  ['input_ids', (row, padTokenId) => ({ values: row.ids, pad: padTokenId })],
+const INPUTS = new Map<string, (row: TokenizedText, text: TextManifest) => { values: number[]; pad: number }>([
+  ['input_ids', (row, text) => ({ values: row.ids, pad: text.padTokenId })],
   ['attention_mask', (row) => ({ values: new Array<number>(row.ids.length).fill(1), pad: 0 })],
   ['token_type_ids', (row) => ({ values: row.typeIds, pad: 0 })],
+  ['position_ids', (row, text) => ({ values: positionsOf(row.ids, text.positions), pad: 0 })],
 ]);
+
+function positionsOf(ids: number[], rule: PositionRule | null): number[] {
+  if (rule === null) throw new InterleaveError('internal', 'position_ids were not checked');
+  if (rule.kind === 'counted') return ids.map((_, i) => rule.start + i);
+  let position = rule.padTokenId;
+  return ids.map((id) => (id === rule.padTokenId ? rule.padTokenId : ++position));
+}
 
 /**
  * Binds a task to a loaded graph. Throws a `ModelFileError` when the graph's inputs or outputs do not fit the task.
  * Usable from one thread; holds no memory per row.
  */
 export function bindTextModel(task: Task, text: TextManifest, tokenizer: TextTokenizer, signature: ModelSignature): TextModel {
-  const length = checkInputs(signature.inputs);
+  const length = checkInputs(signature.inputs, text);
   return new BoundTextModel(text, tokenizer, signature.inputs, bindHead(task, text, tokenizer, signature), length);
 }
 
@@ -46,7 +54,10 @@ function bindHead(task: Task, text: TextManifest, tokenizer: TextTokenizer, sign
 }
 
 /** Returns the length that the graph fixes, or null when it takes any. */
-function checkInputs(inputs: TensorSpec[]): number | null {
+function checkInputs(inputs: TensorSpec[], text: TextManifest): number | null {
+  if (text.positions === null && inputs.some(({ name }) => name === 'position_ids')) {
+    throw new ModelFileError('the graph takes position_ids, and config.json does not tell where they start for its model_type; set positionStart in model.yaml (0 for most models)');
+  }
   const fits = ({ name, datatype, shape }: TensorSpec): boolean =>
     INPUTS.has(name) && shape.length === 2 && (datatype === 'INT64' || datatype === 'INT32');
   if (!inputs.every(fits) || !inputs.some(({ name }) => name === 'input_ids')) {
@@ -61,6 +72,8 @@ function checkInputs(inputs: TensorSpec[]): number | null {
 class BoundTextModel implements TextModel {
   readonly maxTokens: number;
   readonly embeddingWidth: number | null;
+  /** By prompt; the model's files name them all. */
+  private readonly promptLengths = new Map<string, number>();
 
   constructor(
     private readonly text: TextManifest,
@@ -74,19 +87,22 @@ class BoundTextModel implements TextModel {
   }
 
   async encode(inputs: TextInput[], options: EncodeOptions): Promise<TextRow[]> {
-    const texts = inputs.map((input, i) => this.checkText(input, i, options));
+    const prompt = this.promptOf(options);
+    const promptTokens = await this.promptTokensOf(prompt);
+    const texts = inputs.map((input, i) => this.checkText(input, prompt, i, options));
     const rows: TextRow[] = [];
     while (rows.length < texts.length) {
       const turn = texts.slice(rows.length, rows.length + TEXTS_PER_TURN);
       const tokenized = await this.tokenizer.encode(turn, { spans: this.head.needsSpans });
       const first = rows.length;
       const fitting = await Promise.all(tokenized.map((row, i) => this.fit(row, turn[i] as TextAndPair, first + i, options)));
-      rows.push(...fitting.map((row) => this.toRow(row, options)));
+      rows.push(...fitting.map((row) => this.toRow(row, options, promptTokens)));
     }
     return rows;
   }
 
   encodeIds(ids: number[][], options: EncodeOptions): TextRow[] {
+    if (options.promptName !== null) throw new InterleaveError('invalid_request', 'expected texts with prompt_name but received token ids; put the ids of the prompt before them', { param: 'prompt_name' });
     return ids.map((row, i) => {
       const kept = options.truncate ? row.slice(0, this.maxTokens) : row;
       if (kept.length === 0) throw refused(i, 'expected at least one token id but received none');
@@ -96,16 +112,39 @@ class BoundTextModel implements TextModel {
         const expected = `expected a token id from 0 to ${this.tokenizer.vocabularySize - 1} but received ${String(JSON.stringify(kept[bad])).slice(0, SHOWN_CHARACTERS_MAX)}`;
         throw new InterleaveError('invalid_request', expected, { param: `[${i}][${bad}]` });
       }
-      return this.toRow({ ids: kept, typeIds: new Array<number>(kept.length).fill(0), spans: null }, options);
+      return this.toRow({ ids: kept, typeIds: new Array<number>(kept.length).fill(0), spans: null }, options, 0);
     });
   }
 
-  private checkText(input: TextInput, index: number, options: EncodeOptions): TextAndPair {
-    const { text, text_pair: pair = null } = typeof input === 'string' ? { text: input } : input;
+  /** Empty when none goes before the texts. */
+  private promptOf({ promptName }: EncodeOptions): string {
+    const { byName, defaultName } = this.text.prompts;
+    const name = promptName ?? defaultName;
+    const prompt = name === null ? '' : byName.get(name);
+    if (prompt !== undefined) return prompt;
+    const known = byName.size === 0 ? 'no prompt_name, as the model has no prompts,' : `${[...byName.keys()].map((key) => JSON.stringify(key)).join(' or ')} for prompt_name`;
+    throw new InterleaveError('invalid_request', `expected ${known} but received ${JSON.stringify(name?.slice(0, SHOWN_CHARACTERS_MAX))}`, { param: 'prompt_name' });
+  }
+
+  /** Tokens of the prompt on its own, without a special one at its end, as sentence-transformers counts them. */
+  private async promptTokensOf(prompt: string): Promise<number> {
+    if (prompt === '' || this.text.sentence.includePrompt) return 0;
+    const known = this.promptLengths.get(prompt);
+    if (known !== undefined) return known;
+    const [tokens] = await this.tokenizer.encode([{ text: prompt, pair: null }], { spans: true });
+    const length = (tokens?.ids.length ?? 0) - (tokens?.spans?.at(-1)?.special === true ? 1 : 0);
+    this.promptLengths.set(prompt, length);
+    return length;
+  }
+
+  private checkText(input: TextInput, prompt: string, index: number, options: EncodeOptions): TextAndPair {
+    const { text: own, text_pair: pair = null } = typeof input === 'string' ? { text: input } : input;
+    const text = prompt + own;
     const charactersMax = this.maxTokens * CHARACTERS_PER_TOKEN_MAX;
     const characters = Math.max(text.length, pair?.length ?? 0);
     if (characters <= charactersMax) return { text, pair };
-    if (options.truncate) return { text: text.slice(0, charactersMax), pair: pair?.slice(0, charactersMax) ?? null };
+    const cut = (long: string): string => cutText(long, charactersMax, this.text.truncationSide);
+    if (options.truncate) return { text: cut(text), pair: pair === null ? null : cut(pair) };
     throw refused(index, `expected at most ${this.maxTokens} tokens, so at most ${charactersMax} characters, but received ${characters} characters; shorten the input`);
   }
 
@@ -113,12 +152,12 @@ class BoundTextModel implements TextModel {
     if (row.ids.length === 0) throw refused(index, 'expected a text with at least one token but received none');
     if (row.ids.length <= this.maxTokens) return row;
     if (!options.truncate) throw tooLong(index, row.ids.length, this.maxTokens);
-    return this.tokenizer.encodeTruncated(text, this.maxTokens, { spans: this.head.needsSpans });
+    return this.tokenizer.encodeTruncated(text, this.maxTokens, { spans: this.head.needsSpans }, this.text.truncationSide);
   }
 
-  private toRow(tokens: TokenizedText, options: EncodeOptions): TextRow {
+  private toRow(tokens: TokenizedText, options: EncodeOptions, promptTokens: number): TextRow {
     const tokenCount = tokens.ids.length;
-    const context: RowContext = { tokenCount, ids: tokens.ids, spans: tokens.spans, topK: options.topK };
+    const context: RowContext = { tokenCount, ids: tokens.ids, spans: tokens.spans, topK: options.topK, promptTokens };
     const inputs = this.inputs.map((spec) => this.toTensor(spec, tokens));
     return {
       item: { inputs, outputs: [this.head.output] },
@@ -131,11 +170,17 @@ class BoundTextModel implements TextModel {
   private toTensor(spec: TensorSpec, tokens: TokenizedText): Tensor {
     const fill = INPUTS.get(spec.name);
     if (fill === undefined) throw new InterleaveError('internal', `the input "${spec.name}" was not checked`);
-    const { values, pad } = fill(tokens, this.text.padTokenId);
+    const { values, pad } = fill(tokens, this.text);
     const length = this.fixedLength ?? values.length;
     const padded = length > values.length ? [...values, ...new Array<number>(length - values.length).fill(pad)] : values;
     return { name: spec.name, datatype: spec.datatype, shape: [1, length], data: toBytes(padded, spec.datatype === 'INT64') };
   }
+}
+
+/** At most `charactersMax` UTF-16 units; never cuts a pair of surrogates in two, as half of one is no character. */
+export function cutText(text: string, charactersMax: number, side: 'left' | 'right'): string {
+  const kept = side === 'right' ? text.slice(0, charactersMax) : text.slice(-charactersMax);
+  return side === 'right' ? kept.replace(/[\ud800-\udbff]$/, '') : kept.replace(/^[\udc00-\udfff]/, '');
 }
 
 /** Little-endian int32 or int64; token ids and flags are never negative and fit 31 bits. */

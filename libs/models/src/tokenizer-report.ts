@@ -14,7 +14,7 @@ export async function inspectTokenizers(entries: readonly RepositoryEntry[]): Pr
   const reports: TokenizerReport[] = [];
   for (const { name, version, manifest } of entries) {
     if (manifest === null || manifest.text === null) continue;
-    const loaded = await TextTokenizer.load(manifest.text.tokenizerPath).catch((error: unknown) => error as Error);
+    const loaded = await TextTokenizer.load(manifest.text.tokenizerPath, manifest.text).catch((error: unknown) => error as Error);
     const error = loaded instanceof Error ? loaded.message : null;
     reports.push({ model: `${name} ${version}`, hasFastPath: loaded instanceof TextTokenizer && loaded.hasFastPath, error });
   }

@@ -1,7 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { Tokenizer as JsTokenizer } from '@huggingface/tokenizers';
 import { Tokenizer as RustTokenizer, type JsEncoding } from 'tokenizers';
-import { ModelFileError } from './hugging-face';
+import { ModelFileError, readBounded } from './model-files';
+import { withLowercase } from './sentence/lower-case';
+import { TOKENIZER_BYTES_MAX } from './tokenizer-config';
 
 /**
  * Texts of a call up to this many characters altogether are tokenized at once by the JavaScript tokenizer, others on a
@@ -80,10 +81,11 @@ export class TextTokenizer {
     this.vocabularySize = rust.getVocabSize(true);
   }
 
-  /** Reads a `tokenizer.json`; throws a `ModelFileError` when it cannot be used. */
-  static async load(path: string): Promise<TextTokenizer> {
+  /** Reads a `tokenizer.json`, and has it make texts lower case first when asked; throws a `ModelFileError` when it cannot be used. */
+  static async load(path: string, { lowerCase } = { lowerCase: false }): Promise<TextTokenizer> {
+    const file = readBounded(path, TOKENIZER_BYTES_MAX).toString('utf8');
     try {
-      const content = readFileSync(path, 'utf8');
+      const content = lowerCase ? withLowercase(file) : file;
       const rust = RustTokenizer.fromString(content);
       rust.disableTruncation();
       rust.disablePadding();
@@ -107,17 +109,17 @@ export class TextTokenizer {
 
   /**
    * Tokenizes one text and cuts it to `tokensMax` tokens, special tokens included and kept; of a pair, tokens are taken
-   * from the end of whichever is longer.
+   * from whichever is longer, at its end or, with `side` left, at its start.
    */
-  async encodeTruncated(text: TextAndPair, tokensMax: number, options: { spans: boolean }): Promise<TokenizedText> {
+  async encodeTruncated(text: TextAndPair, tokensMax: number, options: { spans: boolean }, side: 'left' | 'right' = 'right'): Promise<TokenizedText> {
     const bare = { addSpecialTokens: false };
     const first = await this.rust.encode(text.text, null, bare);
     const second = text.pair === null ? null : await this.rust.encode(text.pair, null, bare);
     const lengths = [first.getLength(), second?.getLength() ?? 0] as const;
     const special = this.rust.postProcess(first, second, true).getLength() - lengths[0] - lengths[1];
     const [keepFirst, keepSecond] = shareLength(lengths, Math.max(tokensMax - special, 0));
-    first.truncate(keepFirst, 0, 'right');
-    second?.truncate(keepSecond, 0, 'right');
+    first.truncate(keepFirst, 0, side);
+    second?.truncate(keepSecond, 0, side);
     return toTokenizedText(this.rust.postProcess(first, second, true), options.spans);
   }
 

@@ -7,6 +7,7 @@ export interface CatalogEntry {
   task: Task;
   /** `failed` with the reason when the files cannot be served or no worker could load it. */
   state: ModelReport['state'];
+  /** Why it failed; of a model that is ready with task `tensor` although it has a tokenizer, why it takes no text. */
   reason: string | null;
   signature: ModelSignature | null;
 }
@@ -19,6 +20,8 @@ export interface ServedModel {
   signature: ModelSignature;
   /** Null for plain tensor models. */
   text: TextModel | null;
+  /** Why it takes no text; null for text models. */
+  tensorsBecause: string | null;
   /** Time for a live answer where the caller names none; null: the default of all models. */
   timeoutMs: number | null;
 }
@@ -32,8 +35,9 @@ export type Prediction = number[] | object;
 export interface TextRow {
   item: InferenceItem;
   tokenCount: number;
+  /** Throws `inference_failed` when the model gave NaN or an infinite number. */
   decode(result: ItemResult): Prediction;
-  /** Embedding models only: pooled and normalised vector, without going through JS number arrays. */
+  /** Embedding models only: the vector, without going through JS number arrays. Throws as `decode` does. */
   decodeVector(result: ItemResult): Float32Array;
 }
 
@@ -42,6 +46,8 @@ export interface EncodeOptions {
   truncate: boolean;
   /** Labels to return, best first; null: all. */
   topK: number | null;
+  /** Prompt that goes before the texts; null: the model's default, if it has one. Unknown: an `invalid_request` with path `prompt_name`. */
+  promptName: string | null;
 }
 
 export interface TextModel {
@@ -50,7 +56,7 @@ export interface TextModel {
   readonly embeddingWidth: number | null;
   /** Tokenizes. Rejects with an `InterleaveError` whose `param` is the index of the text at fault, as `[i]`. */
   encode(inputs: TextInput[], options: EncodeOptions): Promise<TextRow[]>;
-  /** Token ids from the caller, special tokens included as given; bounds-checked against the vocabulary. */
+  /** Token ids from the caller, special tokens included as given, without a prompt; bounds-checked against the vocabulary. */
   encodeIds(ids: number[][], options: EncodeOptions): TextRow[];
 }
 

@@ -1,4 +1,5 @@
 import { expectObject, expectString, mismatch, quote } from './checks';
+import { joinOrganisation } from './endpoint';
 
 const CUSTOM_ID_CHARACTERS_MAX = 512;
 
@@ -17,6 +18,11 @@ export function checkBatchLine(line: unknown, endpointUrl: string): BatchLine {
   const customId = expectString(object.custom_id, 'custom_id');
   if (customId === '' || customId.length > CUSTOM_ID_CHARACTERS_MAX) throw mismatch(`1 to ${CUSTOM_ID_CHARACTERS_MAX} characters`, 'custom_id', customId);
   if (object.method !== 'POST') throw mismatch('"POST"', 'method', object.method);
-  if (object.url !== endpointUrl) throw mismatch(`${quote(endpointUrl)}, the endpoint of the batch,`, 'url', object.url);
+  if (!isSameUrl(object.url, endpointUrl)) throw mismatch(`${quote(endpointUrl)}, the endpoint of the batch,`, 'url', object.url);
   return { customId, body: expectObject(object.body, 'body') };
+}
+
+/** An organisation's slash may be plain in one of the two and encoded in the other. */
+function isSameUrl(url: unknown, endpointUrl: string): boolean {
+  return url === endpointUrl || (typeof url === 'string' && joinOrganisation(url) === joinOrganisation(endpointUrl));
 }

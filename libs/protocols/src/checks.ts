@@ -75,3 +75,13 @@ export function atPath(error: unknown, pathOf: (index: string) => string): unkno
   const param = pathOf(match[1] as string) + match[2];
   return new InterleaveError('invalid_request', `${param}: ${(error as Error).message}`, { param, cause: error });
 }
+
+/** Runs `answer`; an error in what the model gave gets the path of the input that it gave it for. */
+export function answering<T>(path: string, answer: () => T): T {
+  try {
+    return answer();
+  } catch (error) {
+    if (!(error instanceof InterleaveError) || error.code !== 'inference_failed') throw error;
+    throw new InterleaveError('inference_failed', `${path}: ${error.message}`, { param: path, cause: error });
+  }
+}

@@ -50,7 +50,7 @@ describe('POST /v1/embeddings', () => {
   });
 
   it('token ids give the vector of the text they stand for', async () => {
-    const [row] = await served.catalog.find('encoder-tiny', null).text?.encode(['freedom'], { truncate: false, topK: null }) ?? [];
+    const [row] = await served.catalog.find('encoder-tiny', null).text?.encode(['freedom'], { truncate: false, topK: null, promptName: null }) ?? [];
     const ids = Array.from(new BigInt64Array(row?.item.inputs[0]?.data.slice().buffer as ArrayBuffer), Number);
     const [[text], [flat], [listed]] = await Promise.all([vectors({ input: 'freedom' }), vectors({ input: ids }), vectors({ input: [ids] })]);
     expect(flat).toEqual(text);
@@ -63,7 +63,7 @@ describe('POST /v1/embeddings', () => {
   });
 
   it('embeds the empty text as its special tokens, and ignores what changes nothing', async () => {
-    const [row] = await served.catalog.find('encoder-tiny', null).text?.encode([''], { truncate: false, topK: null }) ?? [];
+    const [row] = await served.catalog.find('encoder-tiny', null).text?.encode([''], { truncate: false, topK: null, promptName: null }) ?? [];
     const ids = Array.from(new BigInt64Array(row?.item.inputs[0]?.data.slice().buffer as ArrayBuffer), Number);
     expect(ids).toHaveLength(2);
     const [[empty, a], [special]] = await Promise.all([vectors({ input: ['', 'a'], user: 'u', late_chunking: false, task: null }), vectors({ input: [ids] })]);

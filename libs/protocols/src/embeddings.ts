@@ -1,6 +1,20 @@
-import { InterleaveError, type ItemResult } from '@app/contracts';
+import type { ItemResult } from '@app/contracts';
 import type { EncodeOptions, ModelCatalog, ServedModel, TextModel, TextRow } from '@app/models';
-import { atPath, expectItems, expectObject, expectString, invalid, mismatch, optionalBoolean, optionalInteger, optionalString, quote, type JsonObject } from './checks';
+import {
+  answering,
+  atPath,
+  expectItems,
+  expectObject,
+  expectString,
+  invalid,
+  mismatch,
+  optionalBoolean,
+  optionalInteger,
+  optionalString,
+  quote,
+  type JsonObject,
+} from './checks';
+import { mapInSlices } from './slices';
 import type { Limits, PreparedRequest, ResponseBody } from './types';
 
 /**
@@ -8,7 +22,7 @@ import type { Limits, PreparedRequest, ResponseBody } from './types';
  * they would give a plausible wrong answer.
  */
 const NOT_SUPPORTED = new Map<string, unknown>([
-  ...['input_type', 'task', 'task_type', 'prompt', 'prompt_name', 'instruction', 'normalize', 'output_dimension', 'truncation_direction'].map((field) => [field, null] as const),
+  ...['input_type', 'task', 'task_type', 'prompt', 'instruction', 'normalize', 'output_dimension', 'truncation_direction'].map((field) => [field, null] as const),
   ['late_chunking', false],
   ['add_special_tokens', true],
   ['output_dtype', 'float'],
@@ -24,11 +38,12 @@ export async function prepareEmbeddings(body: unknown, catalog: ModelCatalog, li
   const encoding = encodingFormat(request);
   const dimensions = optionalInteger(request.dimensions, 'dimensions', { min: 1, max: text.embeddingWidth ?? WIDTH_MAX });
   refuseNotSupported(request);
-  const rows = await encodeInput(request.input, text, { truncate: truncation(request, text), topK: null }, limits);
+  const options = { truncate: truncation(request, text), topK: null, promptName: optionalString(request.prompt_name, 'prompt_name') };
+  const rows = await encodeInput(request.input, text, options, limits);
   const tokenCount = rows.reduce((sum, row) => sum + row.tokenCount, 0);
-  const respond = (results: ItemResult[]): ResponseBody => {
-    const data = rows.map((row, index) => {
-      const vector = shorten(finite(row.decodeVector(results[index] as ItemResult), index), dimensions);
+  const respond = async (results: ItemResult[]): Promise<ResponseBody> => {
+    const data = await mapInSlices(rows, (row, index) => {
+      const vector = answering(pathOf(request.input, `[${index}]`), () => shorten(row.decodeVector(results[index] as ItemResult), dimensions));
       return { object: 'embedding', index, embedding: encoding === 'base64' ? toBase64(vector) : Array.from(vector) };
     });
     return { kind: 'json', body: { object: 'list', data, model: model.name, usage: { prompt_tokens: tokenCount, total_tokens: tokenCount } } };
@@ -36,8 +51,9 @@ export async function prepareEmbeddings(body: unknown, catalog: ModelCatalog, li
   return { model: model.name, version: model.version, items: rows.map((row) => row.item), tokenCount, timeoutMs: model.timeoutMs, priority: 0, respond };
 }
 
-function embeddingModel({ name, task, text }: ServedModel): TextModel {
+function embeddingModel({ name, task, text, tensorsBecause }: ServedModel): TextModel {
   if (task === 'embedding' && text !== null) return text;
+  if (tensorsBecause !== null) throw invalid(`expected an embedding model for model but "${name}" takes tensors only: ${tensorsBecause}`, 'model');
   throw invalid(`expected an embedding model for model but "${name}" does ${task}; use POST /v1/models/${name}:predict`, 'model');
 }
 
@@ -69,16 +85,18 @@ function truncation(request: JsonObject, text: TextModel): boolean {
 
 /** A text, texts, token ids, or lists of token ids. */
 async function encodeInput(input: unknown, text: TextModel, options: EncodeOptions, limits: Limits): Promise<TextRow[]> {
-  const isSingle = typeof input === 'string' || (Array.isArray(input) && typeof input[0] === 'number');
-  const inputs = isSingle ? [input] : expectItems(expectInput(input), 'input', limits.itemsMax);
-  const pathOf = (index: string): string => (isSingle ? 'input' : `input${index}`);
+  const inputs = isSingle(input) ? [input] : expectItems(expectInput(input), 'input', limits.itemsMax);
   try {
-    if (Array.isArray(inputs[0])) return text.encodeIds(inputs.map((item, i) => idsOf(item, pathOf(`[${i}]`))), options);
-    return await text.encode(inputs.map((item, i) => expectString(item, pathOf(`[${i}]`))), options);
+    if (Array.isArray(inputs[0])) return text.encodeIds(inputs.map((item, i) => idsOf(item, pathOf(input, `[${i}]`))), options);
+    return await text.encode(inputs.map((item, i) => expectString(item, pathOf(input, `[${i}]`))), options);
   } catch (error) {
-    throw atPath(error, pathOf);
+    throw atPath(error, (index) => pathOf(input, index));
   }
 }
+
+const isSingle = (input: unknown): boolean => typeof input === 'string' || (Array.isArray(input) && typeof input[0] === 'number');
+
+const pathOf = (input: unknown, index: string): string => (isSingle(input) ? 'input' : `input${index}`);
 
 function expectInput(input: unknown): unknown {
   if (!Array.isArray(input)) throw mismatch('a string, an array of strings, or token ids', 'input', input);
@@ -89,13 +107,6 @@ function idsOf(item: unknown, path: string): number[] {
   if (!Array.isArray(item)) throw mismatch('an array of token ids, like the first element,', path, item);
   // What a number cannot hold is no token id; the check that follows says so.
   return item.map((id: unknown) => (typeof id === 'bigint' ? Number(id) : id)) as number[];
-}
-
-/** Neither form carries a vector that is none. */
-function finite(vector: Float32Array, index: number): Float32Array {
-  const odd = vector.find((value) => !Number.isFinite(value));
-  if (odd === undefined) return vector;
-  throw new InterleaveError('inference_failed', `expected finite numbers for the vector of input[${index}] but the model gave ${odd}`, { param: `input[${index}]` });
 }
 
 /** The first `dimensions` numbers, normalised again; null: the vector as it is. */

@@ -3,12 +3,20 @@ import type { Endpoint } from './types';
 const PREDICT = /^\/v1\/models\/([^/]+?)(?:\/versions\/([^/:]+))?:predict$/;
 const INFER = /^\/v2\/models\/([^/]+)(?:\/versions\/([^/]+))?\/infer$/;
 
+/** The words that follow a model's name in paths; a second part of a name that is one of them has to be percent-encoded. */
+const ORGANISATION = /^(\/v[12]\/models\/[A-Za-z0-9][A-Za-z0-9._-]*)\/(?!(?:versions|infer|ready)(?:[/?]|$))(?=[A-Za-z0-9])/;
+
+/** The same URL with `<organisation>/<model>` as one part of the path, as `<organisation>%2F<model>`. */
+export function joinOrganisation(url: string): string {
+  return url.replace(ORGANISATION, '$1%2F');
+}
+
 /**
  * Recognises the three predict endpoints by path; a query string is ignored. Null for any other path. The model's name
  * is decoded but not checked: it is only ever looked up.
  */
 export function parseEndpoint(url: string): Endpoint | null {
-  const path = url.split('?', 1)[0] as string;
+  const path = joinOrganisation(url.split('?', 1)[0] as string);
   if (path === '/v1/embeddings') return { kind: 'embeddings', model: null, version: null };
   const predict = PREDICT.exec(path);
   if (predict !== null) return modelEndpoint('predict', predict);

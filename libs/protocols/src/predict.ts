@@ -1,7 +1,8 @@
 import type { InferenceItem, ItemResult, Tensor, TensorSpec } from '@app/contracts';
 import type { EncodeOptions, ServedModel, TextInput, TextModel } from '@app/models';
-import { atPath, expectItems, expectObject, expectString, invalid, isObject, mismatch, optionalBoolean, optionalInteger, quote, type JsonObject } from './checks';
+import { answering, atPath, expectItems, expectObject, expectString, invalid, isObject, mismatch, optionalBoolean, optionalInteger, optionalString, quote, type JsonObject } from './checks';
 import { byteBudget, checkInputs, checkShape, countElements, spend, type ByteBudget } from './infer-shape';
+import { mapInSlices } from './slices';
 import { nest, readTensor } from './tensor-read';
 import { writeTensor } from './tensor-write';
 import type { Limits, PreparedRequest } from './types';
@@ -24,7 +25,10 @@ export async function preparePredict(body: unknown, model: ServedModel, limits: 
     tokenCount,
     timeoutMs: model.timeoutMs,
     priority: 0,
-    respond: (results) => ({ kind: 'json', body: { predictions: results.map(decode) } }),
+    respond: async (results) => ({
+      kind: 'json',
+      body: { predictions: await mapInSlices(results, (result, i) => answering(`instances[${i}]`, () => decode(result, i))) },
+    }),
   };
 }
 
@@ -56,10 +60,11 @@ async function prepareTexts(instances: unknown[], parameters: JsonObject, text: 
 }
 
 function textOptions(parameters: JsonObject): EncodeOptions {
-  refuseOthers(parameters, ['top_k', 'truncate'], 'parameters');
+  refuseOthers(parameters, ['top_k', 'truncate', 'prompt_name'], 'parameters');
   return {
     topK: optionalInteger(parameters.top_k, 'parameters.top_k', { min: 1, max: TOP_K_MAX }),
     truncate: optionalBoolean(parameters.truncate, 'parameters.truncate') ?? false,
+    promptName: optionalString(parameters.prompt_name, 'parameters.prompt_name'),
   };
 }
 
@@ -80,6 +85,10 @@ function refuseOthers(object: JsonObject, known: string[], path: string): void {
 
 function prepareTensors(instances: unknown[], parameters: JsonObject, model: ServedModel, limits: Limits): PreparedInstances {
   refuseOthers(parameters, [], 'parameters');
+  const texts = model.signature.inputs.some(({ datatype }) => datatype === 'BYTES') ? -1 : instances.findIndex((instance) => typeof instance === 'string');
+  if (texts >= 0 && model.tensorsBecause !== null) {
+    throw invalid(`expected tensors for instances[${texts}] but received a text, and "${model.name}" takes no text: ${model.tensorsBecause}`, `instances[${texts}]`);
+  }
   const items = instances.map((instance, i) => toItem(instance, `instances[${i}]`, model, limits));
   return { items, tokenCount: 0, decode: (result) => toPrediction(result, model) };
 }

@@ -9,12 +9,18 @@ describe('parseEndpoint', () => {
     ['/v1/models/a.b-c_d/versions/3:predict', { kind: 'predict', model: 'a.b-c_d', version: '3' }],
     ['/v2/models/a/infer', { kind: 'open-inference', model: 'a', version: null }],
     ['/v2/models/a/versions/12/infer', { kind: 'open-inference', model: 'a', version: '12' }],
+    ['/v1/models/org/a.b:predict', { kind: 'predict', model: 'org/a.b', version: null }],
+    ['/v1/models/org%2Fa/versions/3:predict', { kind: 'predict', model: 'org/a', version: '3' }],
+    ['/v1/models/org/a/versions/3:predict', { kind: 'predict', model: 'org/a', version: '3' }],
+    ['/v2/models/org/a/infer', { kind: 'open-inference', model: 'org/a', version: null }],
+    ['/v2/models/org/versions/versions/2/infer', null],
+    ['/v2/models/org%2Fversions/versions/2/infer', { kind: 'open-inference', model: 'org/versions', version: '2' }],
     ['/v2/models/..%2f..%2fetc/infer', { kind: 'open-inference', model: '../../etc', version: null }],
   ])('recognises %s', (url, endpoint) => {
     expect(parseEndpoint(url)).toEqual(endpoint);
   });
 
-  it.each(['', '/', '/v1/embeddings/', '/v1/models/a', '/v1/models/:predict', '/v1/models/a/b:predict', '/v2/models//infer', '/v2/models/a/../infer', '/v2/models/%zz/infer', 'http://x/v1/embeddings', '/v1/chat/completions'])(
+  it.each(['', '/', '/v1/embeddings/', '/v1/models/a', '/v1/models/:predict', '/v1/models/a/b/c:predict', '/v1/models/a/.b:predict', '/v2/models//infer', '/v2/models/a/../infer', '/v2/models/%zz/infer', 'http://x/v1/embeddings', '/v1/chat/completions'])(
     'does not recognise "%s"',
     (url) => {
       expect(parseEndpoint(url)).toBeNull();
@@ -54,6 +60,11 @@ describe('checkBatchLine', () => {
 
   it('accepts a line for the endpoint', () => {
     expect(checkBatchLine(line, '/v1/embeddings')).toEqual({ customId: 'a', body: { model: 'm' } });
+  });
+
+  it('accepts an organisation with its slash plain or encoded', () => {
+    expect(checkBatchLine({ ...line, url: '/v1/models/org/a:predict' }, '/v1/models/org%2Fa:predict').customId).toBe('a');
+    expect(() => checkBatchLine({ ...line, url: '/v1/models/org/b:predict' }, '/v1/models/org%2Fa:predict')).toThrow(/the endpoint of the batch/);
   });
 
   it.each([

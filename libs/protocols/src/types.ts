@@ -19,7 +19,8 @@ export interface PreparedRequest {
   timeoutMs: number | null;
   /** 0 default, 1 highest. */
   priority: number;
-  respond(results: ItemResult[]): ResponseBody;
+  /** A promise where the answer takes computing. */
+  respond(results: ItemResult[]): ResponseBody | Promise<ResponseBody>;
 }
 
 /** JSON to serialise with `toJsonText`, or bytes with their headers (binary tensor extension). */

@@ -33,7 +33,7 @@ export class LiveService {
     const preparedMs = performance.now();
     const results = await this.run(prepared, request.headers, live, preparedMs - arrivedMs);
     const answeredMs = performance.now();
-    const body = prepared.respond(results);
+    const body = await prepared.respond(results);
     const timing = liveTiming({ arrivedMs, bodyReadMs, preparedMs, answeredMs, respondedMs: performance.now() }, results);
     // Counted after the answer has left: see live-hooks.
     live.timing = timing;

@@ -1,6 +1,8 @@
 import { BATCH_STATUSES, DATATYPES, TASKS } from '@app/contracts';
 import { Type, type TSchema } from '@sinclair/typebox';
 
+const PROMPT_NAME = 'Prompt of config_sentence_transformers.json that goes before the texts; without it the default one, if there is one';
+
 const text = (description: string) => Type.String({ description });
 const reference = (name: string) => Type.Unsafe({ $ref: `#/components/schemas/${name}` });
 const nullable = (schema: TSchema) => Type.Union([schema, Type.Null()]);
@@ -96,7 +98,12 @@ const predict = {
         ]),
         { minItems: 1 },
       ),
-      parameters: Type.Optional(Type.Object({ top_k: Type.Optional(Type.Integer({ minimum: 1 })) }, { additionalProperties: true })),
+      parameters: Type.Optional(
+        Type.Object(
+          { top_k: Type.Optional(Type.Integer({ minimum: 1 })), prompt_name: Type.Optional(Type.String({ description: PROMPT_NAME })) },
+          { additionalProperties: true },
+        ),
+      ),
     },
     { examples: [{ instances: ['All human beings are born free and equal in dignity and rights.'] }] },
   ),
@@ -118,6 +125,7 @@ const openAi = {
       ]),
       encoding_format: Type.Optional(Type.String({ enum: ['float', 'base64'], default: 'float', description: 'base64 (little-endian float32) is much cheaper for both sides' })),
       dimensions: Type.Optional(Type.Integer({ minimum: 1, description: 'The vector is cut to its first values and normalised again' })),
+      prompt_name: Type.Optional(Type.String({ description: PROMPT_NAME })),
       user: Type.Optional(Type.String()),
     },
     { examples: [{ model: 'encoder-tiny', input: 'All human beings are born free and equal in dignity and rights.', encoding_format: 'base64' }] },

@@ -3,6 +3,7 @@ import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { InterleaveError } from '@app/contracts';
 import type { Config } from '@app/config';
+import { joinOrganisation } from '@app/protocols';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { FastifyHttpOptions, FastifyInstance, FastifyRequest } from 'fastify';
 import { BodyReader } from './body-reader';
@@ -16,7 +17,8 @@ const UPLOAD_MS_MAX = 6 * 3600_000;
 const KEEP_ALIVE_MS = 72_000;
 const CONNECTIONS_CHECK_MS = 2_000;
 const HEADER_BYTES_MAX = 16 * 1024;
-const PATH_PARAMETER_CHARACTERS_MAX = 256;
+/** Room for an organisation and a model of 128 characters each. */
+const PATH_PARAMETER_CHARACTERS_MAX = 320;
 /** Bodies of the largest size that may be in memory at once. */
 const LARGEST_BODIES_MAX = 4;
 const READABLE: ReadonlySet<string> = new Set(['application/json', 'application/octet-stream']);
@@ -31,6 +33,7 @@ export function createFastifyAdapter(config: Config): FastifyAdapter {
     // While draining, requests on connections that are already open are still answered.
     return503OnClosing: false,
     routerOptions: { maxParamLength: PATH_PARAMETER_CHARACTERS_MAX },
+    rewriteUrl: ({ url = '' }) => joinOrganisation(url),
     genReqId: requestId,
     requestIdHeader: false,
     frameworkErrors: (error, request, reply) => answerError(asInterleaveError(error), request, reply),

@@ -75,7 +75,7 @@ export function catalogOf(backend: EchoBackend): ModelCatalog {
       const report = backend.reports.find((candidate) => candidate.name === name && (version === null || candidate.version === version));
       if (!report) throw new InterleaveError('model_not_found', `no model ${name}`);
       if (!report.signature) throw new InterleaveError('worker_unavailable', `model ${name} is loading`);
-      return { name, version: report.version, task: 'tensor', signature: report.signature, text: null, timeoutMs: backend.modelTimeoutMs };
+      return { name, version: report.version, task: 'tensor', signature: report.signature, text: null, tensorsBecause: null, timeoutMs: backend.modelTimeoutMs };
     },
     applyReports: () => undefined,
   };

@@ -1,8 +1,8 @@
 import { InterleaveError, type ModelSignature, type TensorSpec } from '@app/contracts';
-import { ModelFileError } from '../hugging-face';
+import { ModelFileError } from '../model-files';
 import type { TextManifest } from '../manifest';
 import { describeSpecs, pickOutput, type RowContext, type TaskHead } from './head';
-import { floatsOf, outputOf, sigmoid, softmax } from './numbers';
+import { checkFinite, floatsOf, outputOf, sigmoid, softmax } from './numbers';
 
 const noVector = (): never => {
   throw new InterleaveError('internal', 'this model gives no vectors');
@@ -16,7 +16,7 @@ export function classificationHead(signature: ModelSignature, text: TextManifest
     ...labelsOnly(spec.name),
     decode(result, row) {
       const logits = floatsOf(outputOf(result, spec.name));
-      const scored = activate(logits, text).map((score, i) => ({ label: labelAt(i), score }));
+      const scored = checkFinite(activate(logits, text), spec.name).map((score, i) => ({ label: labelAt(i), score }));
       scored.sort((a, b) => b.score - a.score);
       return row.topK === null ? scored : scored.slice(0, row.topK);
     },
@@ -27,12 +27,14 @@ export function classificationHead(signature: ModelSignature, text: TextManifest
 export function scoringHead(signature: ModelSignature, text: TextManifest): TaskHead {
   const spec = logitsOf(signature, 2, 'text-pair-scoring');
   const width = spec.shape[1] as number;
+  if (text.activation === 'softmax') throw new ModelFileError('task "text-pair-scoring" has one logit, of which softmax makes 1 whatever it is; set activation_fn to Sigmoid or Identity');
   if (width > 1) throw new ModelFileError(`task "text-pair-scoring" needs one logit but the output "${spec.name}" has ${width}`);
   return {
     ...labelsOnly(spec.name),
     decode(result) {
       const logit = floatsOf(outputOf(result, spec.name))[0] as number;
-      return { score: text.activation === 'none' ? logit : sigmoid(logit) };
+      const [score] = checkFinite([text.activation === 'none' ? logit : sigmoid(logit)], spec.name);
+      return { score };
     },
   };
 }
@@ -54,7 +56,7 @@ export function tokenClassificationHead(signature: ModelSignature, text: TextMan
       const width = tensor.shape[2] as number;
       return Array.from({ length: row.tokenCount }, (_, index) => index)
         .filter((index) => row.spans?.[index]?.special !== true)
-        .map((index) => ({ index, best: best(logits.subarray(index * width, (index + 1) * width)) }))
+        .map((index) => ({ index, best: best(logits.subarray(index * width, (index + 1) * width), spec.name) }))
         .filter(({ best }) => labelAt(best.label) !== 'O')
         .map(({ index, best }) => ({ entity: labelAt(best.label), score: best.score, index, ...origin(row, index, tokenOf) }));
     },
@@ -71,8 +73,8 @@ function origin(row: RowContext, index: number, tokenOf: (id: number) => string 
   return { word, start: span?.start ?? null, end: span?.end ?? null };
 }
 
-function best(logits: Float32Array): { label: number; score: number } {
-  const scores = softmax(logits);
+function best(logits: Float32Array, output: string): { label: number; score: number } {
+  const scores = checkFinite(softmax(logits), output);
   const score = Math.max(...scores);
   return { label: scores.indexOf(score), score };
 }

@@ -10,6 +10,8 @@ export interface RowContext {
   spans: TokenSpan[] | null;
   ids: number[];
   topK: number | null;
+  /** Leading tokens that a prompt gave, special ones included; 0 without one. */
+  promptTokens: number;
 }
 
 /** Turns the outputs of one row into the answer of one task. */

@@ -33,10 +33,26 @@ export function softmax(logits: Float32Array): number[] {
 
 export const sigmoid = (logit: number): number => 1 / (1 + Math.exp(-logit));
 
+/** PyTorch's least divisor of a vector that is normalised. */
+const LENGTH_MIN = 1e-12;
+
 /** Divides by the Euclidean length; a zero vector stays zero. */
 export function normalized(vector: Float32Array): Float32Array {
   let squares = 0;
   for (const value of vector) squares += value * value;
-  const length = Math.sqrt(squares);
-  return length === 0 ? vector.slice() : vector.map((value) => value / length);
+  const length = Math.max(Math.sqrt(squares), LENGTH_MIN);
+  return vector.map((value) => value / length);
+}
+
+/** The same values; throws `inference_failed` when one is NaN or infinite, which no vector and no score may be. */
+export function checkFinite<T extends Float32Array | number[]>(values: T, output: string): T {
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i] as number;
+    if (!Number.isFinite(value)) throw notFinite(value, i, output);
+  }
+  return values;
+}
+
+function notFinite(value: number, index: number, output: string): InterleaveError {
+  return new InterleaveError('inference_failed', `expected finite numbers from the output "${output}" but element ${index} of the answer is ${value}; the model cannot answer this input`);
 }
