@@ -57,6 +57,7 @@ export function readExport(folders: string[]): InferredModel {
     tokenizerPath,
     maxTokens: maxTokensOf(folders, config),
     padTokenId: Math.max(config?.pad_token_id ?? 0, 0),
+    tokenIds: false,
     pooling: readPooling(folders),
     normalize: modules === null ? null : modules.some((module) => module.type.endsWith('.Normalize')),
     embeddingOutput: null,

@@ -39,6 +39,8 @@ export const modelFileSchema = z.strictObject({
   lanes: z.array(z.enum(LANES)).min(1).optional(),
   /** Longest row in tokens, special tokens included. */
   maxTokens: positiveInt.max(1_048_576).optional(),
+  /** Callers may send token ids: all of them use the model's own tokenizer. */
+  tokenIds: z.boolean().optional(),
   pooling: z.enum(POOLINGS).optional(),
   normalize: z.boolean().optional(),
   embeddingOutput: z.string().min(1).optional(),
@@ -53,6 +55,8 @@ export interface TextManifest {
   /** Longest row in tokens, special tokens included. */
   maxTokens: number;
   padTokenId: number;
+  /** Token ids of callers are taken for the model's own; else only those that cannot be OpenAI's. */
+  tokenIds: boolean;
   pooling: Pooling;
   /** Null: normalise what we pool, leave a pooled output of the graph as it is. */
   normalize: boolean | null;

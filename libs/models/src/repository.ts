@@ -135,8 +135,8 @@ function readModelFile(folder: string): ModelFile {
 
 /** The keys of `model.yaml` that replace what was read from the export. */
 function textOverrides(file: ModelFile): object {
-  const { maxTokens, pooling, normalize, embeddingOutput, labels } = file;
-  const overrides = { maxTokens, pooling, normalize, embeddingOutput, labels };
+  const { maxTokens, tokenIds, pooling, normalize, embeddingOutput, labels } = file;
+  const overrides = { maxTokens, tokenIds, pooling, normalize, embeddingOutput, labels };
   return Object.fromEntries(Object.entries(overrides).filter(([, value]) => value !== undefined));
 }
 

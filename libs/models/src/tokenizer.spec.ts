@@ -33,6 +33,9 @@ describe('TextTokenizer', () => {
   const encode = async (tokenizer: TextTokenizer, text: string, pair: string | null = null): Promise<TokenizedText> =>
     (await tokenizer.encode([{ text, pair }], { spans: false }))[0] as TokenizedText;
 
+  const truncated = async (tokenizer: TextTokenizer, text: string, pair: string | null, tokensMax: number): Promise<TokenizedText> =>
+    (await tokenizer.encodeTruncated({ text, pair }, tokensMax, { spans: false })) as TokenizedText;
+
   it('gives the same ids on the fast and on the thorough path, for every language', async () => {
     const tokenizer = plain;
     expect(tokenizer.hasFastPath).toBe(true);
@@ -98,7 +101,7 @@ describe('TextTokenizer', () => {
   ])('cuts to %d tokens and keeps the special ones: %j, %j', async (tokensMax, text, pair) => {
     const tokenizer = plain;
     const whole = await encode(tokenizer, text, pair);
-    const cut = await tokenizer.encodeTruncated({ text, pair }, tokensMax, { spans: false });
+    const cut = await truncated(tokenizer, text, pair, tokensMax);
     expect(cut.ids).toHaveLength(Math.min(tokensMax, whole.ids.length));
     expect([cut.ids[0], cut.ids.at(-1)]).toEqual([2, 3]);
     expect(cut.ids.filter((id) => id === 3)).toHaveLength(pair === null ? 1 : 2);
@@ -109,7 +112,7 @@ describe('TextTokenizer', () => {
 
   it('cuts the longer text of a pair first', async () => {
     const tokenizer = plain;
-    const cut = await tokenizer.encodeTruncated({ text: 'a b c d e f', pair: 'x y' }, 8, { spans: false });
+    const cut = await truncated(tokenizer, 'a b c d e f', 'x y', 8);
     const [first, second] = [cut.typeIds.filter((id) => id === 0).length, cut.typeIds.filter((id) => id === 1).length];
     expect([first, second]).toEqual([5, 3]);
   });
