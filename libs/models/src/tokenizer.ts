@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { Tokenizer as RustTokenizer, type JsEncoding } from 'tokenizers';
 import { ModelFileError } from './hugging-face';
-import { checkMerges } from './tokenizer/check-merges';
+import { checkDefinition, type RawDefinition } from './tokenizer/check-definition';
 import { FastTokenizer, type TextAndPair, type TokenIds } from './tokenizer/fast-tokenizer';
 import { Frame } from './tokenizer/frame';
 
@@ -69,8 +69,8 @@ export class TextTokenizer {
   }
 
   private static async parse(content: string): Promise<TextTokenizer> {
-    const definition = JSON.parse(content) as { model?: unknown; truncation?: { direction?: string } | null };
-    checkMerges(definition.model);
+    const definition = JSON.parse(content) as RawDefinition;
+    checkDefinition(definition);
     const rust = RustTokenizer.fromString(content);
     rust.disableTruncation();
     rust.disablePadding();
