@@ -9,6 +9,8 @@ import { TextTokenizer } from './tokenizer';
 import type { TextModel, TextRow } from './types';
 
 const SIGNATURE: ModelSignature = {
+  coalesce: 'padded',
+  coalesceReason: null,
   inputs: ['input_ids', 'token_type_ids'].map((name) => ({ name, datatype: 'INT64', shape: [-1, -1], axes: [] })),
   outputs: [{ name: 'last_hidden_state', datatype: 'FP32', shape: [-1, -1, 4], axes: [] }],
 };

@@ -1,6 +1,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Tokenizer as RustTokenizer, TruncationDirection } from 'tokenizers';
 import { buildTokenizer } from '../../../tools/model-builder/src/tokenizer';
 import { TextTokenizer, type TokenizedText } from './tokenizer';
 
@@ -108,6 +109,23 @@ describe('TextTokenizer', () => {
     expect(cut.typeIds).toHaveLength(cut.ids.length);
     const firstPart = cut.ids.slice(0, cut.ids.indexOf(3));
     expect(whole.ids.slice(0, firstPart.length)).toEqual(firstPart);
+  });
+
+  it.each(['Left', 'Right'])('truncates as the Rust tokenizer truncates, single texts and pairs of any lengths: %s', async (direction) => {
+    const truncation = { direction, max_length: 4, strategy: 'LongestFirst', stride: 0 };
+    const definition = { ...buildTokenizer(VOCABULARY), truncation };
+    const tokenizer = await load({ truncation });
+    const rust = RustTokenizer.fromString(JSON.stringify(definition));
+    const words = (count: number): string => 'a b c d e f g'.slice(0, Math.max(0, 2 * count - 1));
+    for (const tokensMax of [3, 4, 5, 8, 9]) {
+      rust.setTruncation(tokensMax, { direction: direction === 'Left' ? TruncationDirection.Left : TruncationDirection.Right });
+      for (const [first, second] of [[7, null], [7, 7], [6, 7], [7, 6], [1, 7], [7, 1], [2, 3], [3, 2], [7, 0]] as [number, number | null][]) {
+        const pair = second === null ? null : words(second);
+        const expected = await rust.encode(words(first), pair);
+        const cut = await truncated(tokenizer, words(first), pair, tokensMax);
+        expect({ tokensMax, first, second, ids: cut.ids, typeIds: cut.typeIds }).toEqual({ tokensMax, first, second, ids: expected.getIds(), typeIds: expected.getTypeIds() });
+      }
+    }
   });
 
   it('cuts the longer text of a pair first', async () => {

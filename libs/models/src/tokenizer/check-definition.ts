@@ -44,6 +44,20 @@ function checkAddedTokens({ added_tokens: tokens, normalizer }: RawDefinition): 
   }
 }
 
+/** It takes each merge's result for a token of the vocabulary, and each right part for one that begins with the prefix of continuations. */
+function checkMerges({ vocab, merges, continuing_subword_prefix: prefix }: NonNullable<RawDefinition['model']>): void {
+  if (!Array.isArray(merges) || typeof vocab !== 'object' || vocab === null) return;
+  const start = typeof prefix === 'string' ? prefix : '';
+  for (const merge of merges as unknown[]) {
+    const parts: unknown[] = typeof merge === 'string' ? merge.split(' ') : Array.isArray(merge) ? merge : [];
+    const [left, right] = parts;
+    if (parts.length !== 2 || typeof left !== 'string' || typeof right !== 'string') continue; // it refuses these, or skips a comment
+    if (!right.startsWith(start) || !Object.hasOwn(vocab, left + right.slice(start.length))) {
+      throw new Error(`expected merges of tokens to tokens of the vocabulary but received ${JSON.stringify([left, right]).slice(0, 128)}`);
+    }
+  }
+}
+
 function flatten(processor: RawPostProcessor | null | undefined): RawPostProcessor[] {
   if (!processor) return [];
   return Array.isArray(processor.processors) ? processor.processors.flatMap(flatten) : [processor];
