@@ -1,7 +1,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Tokenizer as RustTokenizer, TruncationDirection } from 'tokenizers';
+import { Tokenizer as RustTokenizer, type TruncationDirection } from 'tokenizers';
 import { buildTokenizer } from '../../../tools/model-builder/src/tokenizer';
 import { TextTokenizer, type TokenizedText } from './tokenizer';
 
@@ -118,7 +118,7 @@ describe('TextTokenizer', () => {
     const rust = RustTokenizer.fromString(JSON.stringify(definition));
     const words = (count: number): string => 'a b c d e f g'.slice(0, Math.max(0, 2 * count - 1));
     for (const tokensMax of [3, 4, 5, 8, 9]) {
-      rust.setTruncation(tokensMax, { direction: direction === 'Left' ? TruncationDirection.Left : TruncationDirection.Right });
+      rust.setTruncation(tokensMax, { direction: direction.toLowerCase() as TruncationDirection });
       for (const [first, second] of [[7, null], [7, 7], [6, 7], [7, 6], [1, 7], [7, 1], [2, 3], [3, 2], [7, 0]] as [number, number | null][]) {
         const pair = second === null ? null : words(second);
         const expected = await rust.encode(words(first), pair);
