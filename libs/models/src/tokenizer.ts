@@ -100,7 +100,7 @@ export class TextTokenizer {
     const indexes = [0, 1].map((sequence) => sequences.flatMap((id, i) => (id === sequence ? [i] : []))) as [number[], number[]];
     const lengths = [indexes[0].length, indexes[1].length] as const;
     const specials = sequences.length - lengths[0] - lengths[1];
-    const shares = shareLength(lengths, Math.max(tokensMax - specials, 0));
+    const shares = shareLength(lengths, specials, tokensMax);
     const kept = indexes.map((of, i) => this.takeShare(of, shares[i] as number)) as [number[], number[]];
     const isExact = (text.isCut ?? []).every((isCut, i) => !isCut || this.isBeforeCut(encoding, indexes[i] as number[], kept[i] as number[]));
     return isExact ? select(toTokenizedText(encoding, options.spans), new Set(kept.flat()), sequences) : null;
@@ -133,11 +133,15 @@ export class TextTokenizer {
   }
 }
 
-/** How many tokens each of two texts keeps so that together they have at most `tokensMax`; the longer one is cut first. An odd token goes where the Rust tokenizer (0.23.2) gives it. */
-function shareLength([first, second]: readonly [number, number], tokensMax: number): [number, number] {
-  if (first + second <= tokensMax) return [first, second];
-  const shorter = Math.min(first, second, Math.floor(tokensMax / 2));
-  return first > second && second < tokensMax ? [tokensMax - shorter, shorter] : [shorter, tokensMax - shorter];
+/**
+ * How many tokens each of two texts keeps beside `specials`, so that all together they are at most `tokensMax`; the longer one is
+ * cut first. Who gets an odd token was found by trying the Rust tokenizer (0.23.2) with all lengths up to 14.
+ */
+function shareLength([first, second]: readonly [number, number], specials: number, tokensMax: number): [number, number] {
+  const room = Math.max(tokensMax - specials, 0);
+  if (first + second <= room) return [first, second];
+  const shorter = Math.min(first, second, Math.floor(room / 2));
+  return first > second && second < tokensMax ? [room - shorter, shorter] : [shorter, room - shorter];
 }
 
 /** The tokens in `kept` and those that belong to no text. */
