@@ -3,7 +3,7 @@ import type { InferenceBackend } from '@app/contracts';
 import type { ModelCatalog } from '@app/models';
 import type { Logger } from '@app/telemetry';
 import type { Registry } from 'prom-client';
-import type { BatchService } from './batches';
+import type { BatchService } from './batches/batch.service';
 
 /** What the process opened before the application was composed; its owner (main) closes it. */
 export interface Parts {

@@ -220,7 +220,7 @@ describe('the model catalog', () => {
     });
 
     it('token ids from the caller give entities without characters', async () => {
-      const text = textOf(served.catalog, 'token-classifier');
+      const text = textOf(await openLinked('token-classifier', 'tokenIds: true'));
       const [row] = text.encodeIds([[2, 300, 400, 3]], OPTIONS);
       const request = { model: 'token-classifier', version: '1', items: [row?.item ?? { inputs: [], outputs: null }], timeoutMs: null, priority: 0, signal: null };
       const [result] = (await served.backend.infer(request)) as [ItemResult];

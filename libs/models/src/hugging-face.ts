@@ -99,6 +99,7 @@ function textManifest(parts: ExportParts, tokenizerPath: string, task: Task): Te
     tokenizerPath,
     maxTokens: file.maxTokens ?? maxTokensOf(config, transformer.maxTokens ?? tokenizer.maxTokens),
     padTokenId: padTokenIdOf(config),
+    tokenIds: file.tokenIds ?? false,
     lowerCase: transformer.lowerCase,
     truncationSide: tokenizer.truncationSide,
     positions: positionsOf(config, file),

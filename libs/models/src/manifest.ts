@@ -2,6 +2,7 @@ import { DEVICES, LANES, TASKS, TIMEOUT_MS_MAX, type Device, type Lane, type Tas
 import { z } from 'zod';
 import type { Prompts } from './sentence/config';
 import { POOLING_MODES, type SentencePipeline } from './sentence/pipeline';
+import type { TruncationSide } from './tokenizer-config';
 
 const positiveInt = z.number().int().positive();
 const axisName = z.string().min(1);
@@ -40,6 +41,8 @@ export const modelFileSchema = z.strictObject({
   lanes: z.array(z.enum(LANES)).min(1).optional(),
   /** Longest row in tokens, special tokens included. */
   maxTokens: positiveInt.max(1_048_576).optional(),
+  /** Callers may send token ids: all of them use the model's own tokenizer. */
+  tokenIds: z.boolean().optional(),
   /** One or several, concatenated; `none`: the graph pools. */
   pooling: z.union([z.enum([...POOLING_MODES, 'none']), z.array(z.enum(POOLING_MODES)).min(1).max(POOLING_MODES.length)]).optional(),
   normalize: z.boolean().optional(),
@@ -60,10 +63,12 @@ export interface TextManifest {
   /** Longest row in tokens, special tokens included. */
   maxTokens: number;
   padTokenId: number;
+  /** Token ids of callers are taken for the model's own; else only those that cannot be OpenAI's. */
+  tokenIds: boolean;
   /** Texts are made lower case before the tokenizer's own normalisation. */
   lowerCase: boolean;
-  /** Where tokens are taken away from a text that is cut. */
-  truncationSide: 'left' | 'right';
+  /** Where tokens are taken away from a text that is cut; null: where its `tokenizer.json` says. */
+  truncationSide: TruncationSide | null;
   /** Null: not known. */
   positions: PositionRule | null;
   prompts: Prompts;

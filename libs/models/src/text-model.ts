@@ -1,10 +1,12 @@
+import { toUSVString } from 'node:util';
 import { InterleaveError, type ItemResult, type ModelSignature, type Task, type Tensor, type TensorSpec } from '@app/contracts';
 import { classificationHead, scoringHead, tokenClassificationHead } from './heads/classification';
 import { embeddingHead } from './heads/embedding';
 import { describeSpecs, type RowContext, type TaskHead } from './heads/head';
 import type { PositionRule, TextManifest } from './manifest';
 import { ModelFileError } from './model-files';
-import type { TextAndPair, TextTokenizer, TokenizedText } from './tokenizer';
+import type { CutText, TextTokenizer, TokenizedText } from './tokenizer';
+import type { TruncationSide } from './tokenizer-config';
 import type { EncodeOptions, TextInput, TextModel, TextRow } from './types';
 
 /** Longer texts are refused, or cut, before they are tokenized: tokenizing them would cost seconds. */
@@ -95,7 +97,7 @@ class BoundTextModel implements TextModel {
       const turn = texts.slice(rows.length, rows.length + TEXTS_PER_TURN);
       const tokenized = await this.tokenizer.encode(turn, { spans: this.head.needsSpans });
       const first = rows.length;
-      const fitting = await Promise.all(tokenized.map((row, i) => this.fit(row, turn[i] as TextAndPair, first + i, options)));
+      const fitting = await Promise.all(tokenized.map((row, i) => this.fit(row, turn[i] as CutText, first + i, options)));
       rows.push(...fitting.map((row) => this.toRow(row, options, promptTokens)));
     }
     return rows;
@@ -104,8 +106,9 @@ class BoundTextModel implements TextModel {
   encodeIds(ids: number[][], options: EncodeOptions): TextRow[] {
     if (options.promptName !== null) throw new InterleaveError('invalid_request', 'expected texts with prompt_name but received token ids; put the ids of the prompt before them', { param: 'prompt_name' });
     return ids.map((row, i) => {
-      const kept = options.truncate ? row.slice(0, this.maxTokens) : row;
-      if (kept.length === 0) throw refused(i, 'expected at least one token id but received none');
+      if (row.length === 0) throw refused(i, 'expected at least one token id but received none');
+      this.checkOwner(row, i);
+      const kept = options.truncate ? this.tokenizer.frame.truncate(row, this.maxTokens) : row;
       if (kept.length > this.maxTokens) throw tooLong(i, kept.length, this.maxTokens);
       const bad = kept.findIndex((id) => !this.tokenizer.knows(id));
       if (bad >= 0) {
@@ -137,22 +140,46 @@ class BoundTextModel implements TextModel {
     return length;
   }
 
-  private checkText(input: TextInput, prompt: string, index: number, options: EncodeOptions): TextAndPair {
+  /** OpenAI's clients may send ids of OpenAI's tokenizers: in another vocabulary they stand for another text. */
+  private checkOwner(row: readonly unknown[], index: number): void {
+    const { frame } = this.tokenizer;
+    if (this.text.tokenIds || (frame.isUnmistakable && frame.surrounds(row))) return;
+    const framed = frame.isUnmistakable ? `, ids that begin with ${frame.before.join(', ')} and end with ${frame.after.join(', ') || 'any'} as this model's tokenizer gives them` : '';
+    throw refused(
+      index,
+      `expected text${framed} but received token ids that may be of another tokenizer, such as OpenAI's; send the text (LangChain: check_embedding_ctx_length=False), or set "tokenIds: true" in the model.yaml of a model whose callers all use its own tokenizer`,
+    );
+  }
+
+  private checkText(input: TextInput, prompt: string, index: number, options: EncodeOptions): CutText {
     const { text: own, text_pair: pair = null } = typeof input === 'string' ? { text: input } : input;
     const text = prompt + own;
+    checkCharacters(text, 'the text', index);
+    checkCharacters(pair ?? '', 'text_pair', index);
     const charactersMax = this.maxTokens * CHARACTERS_PER_TOKEN_MAX;
+    const isCut = [text.length > charactersMax, (pair?.length ?? 0) > charactersMax] as const;
+    if (!isCut.includes(true)) return { text, pair };
+    const cut = (long: string): string => cutText(long, charactersMax, this.tokenizer.sideOf(this.text.truncationSide));
+    if (options.truncate) return { text: cut(text), pair: pair === null ? null : cut(pair), isCut };
     const characters = Math.max(text.length, pair?.length ?? 0);
-    if (characters <= charactersMax) return { text, pair };
-    const cut = (long: string): string => cutText(long, charactersMax, this.text.truncationSide);
-    if (options.truncate) return { text: cut(text), pair: pair === null ? null : cut(pair) };
     throw refused(index, `expected at most ${this.maxTokens} tokens, so at most ${charactersMax} characters, but received ${characters} characters; shorten the input`);
   }
 
-  private async fit(row: TokenizedText, text: TextAndPair, index: number, options: EncodeOptions): Promise<TokenizedText> {
-    if (row.ids.length === 0) throw refused(index, 'expected a text with at least one token but received none');
-    if (row.ids.length <= this.maxTokens) return row;
+  private async fit(row: TokenizedText, text: CutText, index: number, options: EncodeOptions): Promise<TokenizedText> {
+    if (row.ids.length <= this.maxTokens && text.isCut === undefined) {
+      if (row.ids.length === 0) throw refused(index, 'expected a text with at least one token but received none');
+      return row;
+    }
     if (!options.truncate) throw tooLong(index, row.ids.length, this.maxTokens);
-    return this.tokenizer.encodeTruncated(text, this.maxTokens, { spans: this.head.needsSpans }, this.text.truncationSide);
+    const truncated = await this.tokenizer.encodeTruncated(text, this.maxTokens, { spans: this.head.needsSpans, side: this.text.truncationSide });
+    if (truncated === null) {
+      const charactersMax = this.maxTokens * CHARACTERS_PER_TOKEN_MAX;
+      throw refused(index, `expected a text whose ${this.maxTokens} tokens that are kept lie in ${charactersMax} characters but received a longer one; shorten the input`);
+    }
+    if (truncated.ids.length > this.maxTokens) {
+      throw refused(index, `expected room for ${truncated.ids.length} special tokens but the model takes ${this.maxTokens} tokens; raise its maxTokens`);
+    }
+    return truncated;
   }
 
   private toRow(tokens: TokenizedText, options: EncodeOptions, promptTokens: number): TextRow {
@@ -178,7 +205,7 @@ class BoundTextModel implements TextModel {
 }
 
 /** At most `charactersMax` UTF-16 units; never cuts a pair of surrogates in two, as half of one is no character. */
-export function cutText(text: string, charactersMax: number, side: 'left' | 'right'): string {
+export function cutText(text: string, charactersMax: number, side: TruncationSide): string {
   const kept = side === 'right' ? text.slice(0, charactersMax) : text.slice(-charactersMax);
   return side === 'right' ? kept.replace(/[\ud800-\udbff]$/, '') : kept.replace(/^[\udc00-\udfff]/, '');
 }
@@ -189,6 +216,16 @@ function toBytes(values: number[], wide: boolean): Uint8Array {
   const stride = wide ? 2 : 1;
   for (let i = 0; i < values.length; i++) words[i * stride] = values[i] as number;
   return new Uint8Array(words.buffer);
+}
+
+/** Half of a surrogate pair is no character: tokenizers would take U+FFFD in its place. */
+function checkCharacters(text: string, what: string, index: number): void {
+  const wellFormed = toUSVString(text);
+  if (wellFormed === text) return;
+  let at = 0;
+  while (wellFormed[at] === text[at]) at += 1;
+  const received = `the lone surrogate U+${text.charCodeAt(at).toString(16).toUpperCase()}`;
+  throw refused(index, `expected Unicode characters in ${what} but received ${received} at character ${[...text.slice(0, at)].length}; send whole characters`);
 }
 
 function refused(index: number, message: string): InterleaveError {

@@ -1,10 +1,12 @@
 import { z } from 'zod';
 import { checkFile, ModelFileError, ModelJson, readBounded } from './model-files';
 
+export type TruncationSide = 'left' | 'right';
+
 export interface TokenizerConfig {
   /** `model_max_length`; null: not said. */
   maxTokens: number | null;
-  truncationSide: 'left' | 'right';
+  truncationSide: TruncationSide | null;
 }
 
 export const TOKENIZER_BYTES_MAX = 128 * 1024 * 1024;
@@ -23,12 +25,12 @@ const tokenSchema = z.union([z.string(), z.looseObject({ content: z.string() })]
  */
 export function checkTokenizerConfig(folders: string[], tokenizerPath: string): TokenizerConfig {
   const config = ModelJson.read(folders, 'tokenizer_config.json');
-  if (config === null) return { maxTokens: null, truncationSide: 'right' };
+  if (config === null) return { maxTokens: null, truncationSide: null };
   const changing = [...Object.keys(NORMALIZER_KEYS), ...Object.keys(ADDED_TOKENS)];
   if (config.keys().some((key) => changing.includes(key))) checkAgreement(config, tokenizerPath);
   return {
     maxTokens: config.get('model_max_length', z.number()),
-    truncationSide: config.get('truncation_side', z.enum(['left', 'right'])) ?? 'right',
+    truncationSide: config.get('truncation_side', z.enum(['left', 'right'])) ?? null,
   };
 }
 

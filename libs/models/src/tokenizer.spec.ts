@@ -1,6 +1,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Tokenizer as RustTokenizer, type TruncationDirection } from 'tokenizers';
 import { buildTokenizer } from '../../../tools/model-builder/src/tokenizer';
 import { TextTokenizer, type TokenizedText } from './tokenizer';
 
@@ -32,6 +33,9 @@ describe('TextTokenizer', () => {
   const alone = { text: '', pair: null };
   const encode = async (tokenizer: TextTokenizer, text: string, pair: string | null = null): Promise<TokenizedText> =>
     (await tokenizer.encode([{ text, pair }], { spans: false }))[0] as TokenizedText;
+
+  const truncated = async (tokenizer: TextTokenizer, text: string, pair: string | null, tokensMax: number): Promise<TokenizedText> =>
+    (await tokenizer.encodeTruncated({ text, pair }, tokensMax, { spans: false, side: null })) as TokenizedText;
 
   it('gives the same ids on the fast and on the thorough path, for every language', async () => {
     const tokenizer = plain;
@@ -98,7 +102,7 @@ describe('TextTokenizer', () => {
   ])('cuts to %d tokens and keeps the special ones: %j, %j', async (tokensMax, text, pair) => {
     const tokenizer = plain;
     const whole = await encode(tokenizer, text, pair);
-    const cut = await tokenizer.encodeTruncated({ text, pair }, tokensMax, { spans: false });
+    const cut = await truncated(tokenizer, text, pair, tokensMax);
     expect(cut.ids).toHaveLength(Math.min(tokensMax, whole.ids.length));
     expect([cut.ids[0], cut.ids.at(-1)]).toEqual([2, 3]);
     expect(cut.ids.filter((id) => id === 3)).toHaveLength(pair === null ? 1 : 2);
@@ -107,9 +111,26 @@ describe('TextTokenizer', () => {
     expect(whole.ids.slice(0, firstPart.length)).toEqual(firstPart);
   });
 
+  it.each(['Left', 'Right'])('truncates as the Rust tokenizer truncates, single texts and pairs of any lengths: %s', async (direction) => {
+    const truncation = { direction, max_length: 4, strategy: 'LongestFirst', stride: 0 };
+    const definition = { ...buildTokenizer(VOCABULARY), truncation };
+    const tokenizer = await load({ truncation });
+    const rust = RustTokenizer.fromString(JSON.stringify(definition));
+    const words = (count: number): string => 'a b c d e f g'.slice(0, Math.max(0, 2 * count - 1));
+    for (const tokensMax of [3, 4, 5, 8, 9]) {
+      rust.setTruncation(tokensMax, { direction: direction.toLowerCase() as TruncationDirection });
+      for (const [first, second] of [[7, null], [7, 7], [6, 7], [7, 6], [1, 7], [7, 1], [2, 3], [3, 2], [7, 0]] as [number, number | null][]) {
+        const pair = second === null ? null : words(second);
+        const expected = await rust.encode(words(first), pair);
+        const cut = await truncated(tokenizer, words(first), pair, tokensMax);
+        expect({ tokensMax, first, second, ids: cut.ids, typeIds: cut.typeIds }).toEqual({ tokensMax, first, second, ids: expected.getIds(), typeIds: expected.getTypeIds() });
+      }
+    }
+  });
+
   it('cuts the longer text of a pair first', async () => {
     const tokenizer = plain;
-    const cut = await tokenizer.encodeTruncated({ text: 'a b c d e f', pair: 'x y' }, 8, { spans: false });
+    const cut = await truncated(tokenizer, 'a b c d e f', 'x y', 8);
     const [first, second] = [cut.typeIds.filter((id) => id === 0).length, cut.typeIds.filter((id) => id === 1).length];
     expect([first, second]).toEqual([5, 3]);
   });

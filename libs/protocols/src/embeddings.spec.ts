@@ -78,7 +78,7 @@ describe('POST /v1/embeddings', () => {
     const data = results[1]?.outputs[0]?.data as Uint8Array;
     new DataView(data.buffer, data.byteOffset).setFloat32(data.byteLength - 4, NaN, true);
     const error = expect.objectContaining({ code: 'inference_failed', param: 'input[1]', message: expect.stringMatching(/NaN/) as string }) as Error;
-    expect(() => prepared.respond(results)).toThrow(error);
+    await expect(prepared.respond(results)).rejects.toThrow(error);
   });
 
   const refusals: [string, unknown, string, string | null, RegExp][] = [

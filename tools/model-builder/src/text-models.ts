@@ -16,14 +16,14 @@ const ENTITIES = ['O', 'B-PER', 'I-PER', 'B-LOC', 'I-LOC'];
 export const encoderTiny = (): ModelFiles => embeddingModel('encoder-tiny', TINY);
 export const encoderSmall = (): ModelFiles => embeddingModel('encoder-small', SMALL);
 
-/** `last_hidden_state` [batch, sequence, width] and `sentence_embedding` [batch, width], laid out as a Hugging Face export. */
+/** `last_hidden_state` [batch, sequence, width] and `sentence_embedding` [batch, width], laid out as a Hugging Face export; takes token ids. */
 function embeddingModel(name: string, shape: EncoderShape): ModelFiles {
   const b = new GraphBuilder(name);
   const inputs = addTextInputs(b, { mask: true, tokenTypes: false });
   const hidden = addEncoder(b, shape, inputs);
   b.output('last_hidden_state', 'FP32', ['batch', 'sequence', shape.width], hidden);
   b.output('sentence_embedding', 'FP32', ['batch', shape.width], addSentenceEmbedding(b, hidden, inputs.mask));
-  return { 'model.onnx': b.encode(), ...textFiles(shape, 'BertModel') };
+  return { 'model.onnx': b.encode(), 'model.yaml': Buffer.from('tokenIds: true\n'), ...textFiles(shape, 'BertModel') };
 }
 
 /** Sentence labels: `logits` [batch, 3] from the first token. */

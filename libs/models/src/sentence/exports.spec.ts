@@ -301,7 +301,7 @@ describe('files of an export', () => {
     });
 
     it('as token ids take no prompt', async () => {
-      const text = await textOf(PROMPTS);
+      const text = await textOf({ ...PROMPTS, 'model.yaml': 'tokenIds: true' });
       expect(text.encodeIds([[2, 5, 3]], OPTIONS)[0]?.tokenCount).toBe(3);
       expect(() => text.encodeIds([[2, 5, 3]], { ...OPTIONS, promptName: 'query' })).toThrow(/expected texts with prompt_name/);
     });
