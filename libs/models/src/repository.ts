@@ -7,6 +7,7 @@ import { modelFileSchema, type ModelFile, type ModelManifest } from './manifest'
 /** Names of models: no path can be built from one. */
 export const MODEL_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 const VERSION = /^[1-9][0-9]{0,8}$/;
+const OLD_MERGE_KEY = 'model.yaml: batchInvariant is now called mergeRows; write "mergeRows: never" for true and "mergeRows: auto" for false';
 const MODEL_FILES = ['model.onnx', 'onnx/model.onnx'];
 
 /** One model version that was found; exactly one of `manifest` and `reason` is null. */
@@ -108,7 +109,8 @@ function readManifest(name: string, folder: string, candidate: Candidate): Model
     sequenceAxisNames: typeof sequence === 'string' ? [sequence] : sequence,
     padValues: { ...(inferred.text?.padTokenId ? { input_ids: inferred.text.padTokenId } : {}), ...file.padValues },
     paddingIsSafe: file.paddingIsSafe ?? null,
-    batchInvariant: file.batchInvariant ?? false,
+    mergeRows: file.mergeRows ?? (file.batchInvariant === true ? 'never' : 'auto'),
+    warnings: file.batchInvariant === undefined ? [] : [OLD_MERGE_KEY],
     batchRowsMax: file.batchRowsMax ?? null,
     batchTokensMax: file.batchTokensMax ?? null,
     runTimeoutMs: file.runTimeoutMs ?? null,
