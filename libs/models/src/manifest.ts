@@ -49,10 +49,13 @@ const modelFileKeys = z.strictObject({
   labels: z.array(z.string()).min(1).optional(),
 });
 
+export const mergeRowsOf = ({ mergeRows, batchInvariant }: { mergeRows?: MergeRows; batchInvariant?: boolean }): MergeRows =>
+  mergeRows ?? (batchInvariant === true ? 'never' : 'auto');
+
 /** The former name of a key beside the present one must say the same. */
 export const modelFileSchema = modelFileKeys.check(({ value: { mergeRows, batchInvariant }, issues }) => {
-  if (mergeRows === undefined || batchInvariant === undefined || batchInvariant === (mergeRows === 'never')) return;
-  const message = `expected one of mergeRows and batchInvariant but received both, and they contradict; remove batchInvariant (true means "mergeRows: never")`;
+  if (mergeRows === undefined || batchInvariant === undefined || mergeRows === mergeRowsOf({ batchInvariant })) return;
+  const message = 'expected one of mergeRows and batchInvariant but received both, and they contradict; remove batchInvariant, the former name (true means never, false means auto)';
   issues.push({ code: 'custom', input: batchInvariant, path: ['batchInvariant'], message });
 });
 export type ModelFile = z.infer<typeof modelFileSchema>;

@@ -2,7 +2,7 @@ import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import { checkFile, findFile, readExport, ModelFileError } from './hugging-face';
-import { modelFileSchema, type ModelFile, type ModelManifest } from './manifest';
+import { mergeRowsOf, modelFileSchema, type ModelFile, type ModelManifest } from './manifest';
 
 /** Names of models: no path can be built from one. */
 export const MODEL_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
@@ -109,7 +109,7 @@ function readManifest(name: string, folder: string, candidate: Candidate): Model
     sequenceAxisNames: typeof sequence === 'string' ? [sequence] : sequence,
     padValues: { ...(inferred.text?.padTokenId ? { input_ids: inferred.text.padTokenId } : {}), ...file.padValues },
     paddingIsSafe: file.paddingIsSafe ?? null,
-    mergeRows: file.mergeRows ?? (file.batchInvariant === true ? 'never' : 'auto'),
+    mergeRows: mergeRowsOf(file),
     warnings: file.batchInvariant === undefined ? [] : [OLD_MERGE_KEY],
     batchRowsMax: file.batchRowsMax ?? null,
     batchTokensMax: file.batchTokensMax ?? null,

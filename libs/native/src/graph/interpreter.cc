@@ -5,7 +5,7 @@
 namespace interleave::graph {
 namespace {
 
-constexpr std::size_t kStepsMax = 200'000;
+constexpr std::size_t kStepsMax = 50'000;
 constexpr int kDepthMax = 32;
 constexpr int kOpsetDefault = 1;
 constexpr double kDimMax = 1e15;

@@ -12,7 +12,7 @@
 namespace interleave::graph {
 
 // Works out all values of a graph for given inputs. Throws NoProof with the first operator at which rows meet or that
-// cannot be followed. Bounded: 200 000 operators a run, subgraphs and functions included.
+// cannot be followed. Bounded: 50 000 operators a run, subgraphs and functions included.
 class Interpreter {
  public:
   explicit Interpreter(const Model& model) : model_(model) {}

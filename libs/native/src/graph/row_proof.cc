@@ -15,16 +15,19 @@ namespace interleave::graph {
 namespace {
 
 // Examples for the sizes of axes that vary, other than the batch: dimension number k is `first + k * step` long. Some
-// models want multiples of 32, some are short, some want two axes to be equal under different names. A proof holds when
-// it holds for both examples of a family.
+// models want multiples of 32, some are short, some want two axes to be equal under different names, some serve one size
+// of image only. A proof holds when it holds for both examples of a family.
 struct Example {
   double first, step;
 };
-constexpr std::array<std::array<Example, 2>, 4> kFamilies{{
+constexpr std::array<std::array<Example, 2>, 7> kFamilies{{
     {{{64, 32}, {160, 32}}},
     {{{11, 2}, {14, 3}}},
     {{{64, 0}, {96, 0}}},
     {{{11, 0}, {14, 0}}},
+    {{{48, 112}, {48, 272}}},
+    {{{224, 0}, {224, 0}}},
+    {{{640, 0}, {640, 0}}},
 }};
 
 std::unordered_map<std::string_view, Value> InputsOf(const Model& model, const Example& example) {
@@ -59,6 +62,7 @@ std::unordered_map<std::string_view, Value> InputsOf(const Model& model, const E
 
 void Prove(const Model& model, const Example& example) {
   const std::vector<Value> outputs = Interpreter(model).Run(InputsOf(model, example));
+  if (outputs.empty()) throw NoProof{false, "the file is damaged or no ONNX model"};
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     const std::string what = "output \"" + std::string(model.graph.outputs[i].name) + "\" ";
     const Value& value = outputs[i];

@@ -172,6 +172,19 @@ void GridSample(Call& call) {
   call.Out(Shaped(std::move(dims)));
 }
 
+// Windows of a signal [rows, samples, 1 or 2], each turned into frequencies.
+void Stft(Call& call) {
+  const Numbers& signal = call.In(0).dims;
+  call.RowsFirst(0, "takes the batch axis for time");
+  call.Constant(1, call.size());
+  const Number step = call.Sizes(1).at(0);
+  const Number length = call.Has(3) ? call.Sizes(3).at(0) : call.Has(2) ? call.In(2).dims.at(0) : Number{.opaque = true};
+  if (signal.size() != 3 || !step.IsFixed() || !length.IsFixed() || step.value < 1) call.Unproven("does not fit its input");
+  const Number frames{.value = std::floor((signal[1].value - length.value) / step.value) + 1, .varies = signal[1].varies};
+  const bool half = call.Int("onesided", 1) != 0;
+  call.Out(Shaped({signal[0], frames, {.value = half ? std::floor(length.value / 2) + 1 : length.value}, {.value = 2}}));
+}
+
 }  // namespace
 
 void AddImageRules(Rules& rules) {
@@ -184,6 +197,7 @@ void AddImageRules(Rules& rules) {
   rules["Resize"] = Resize;
   rules["Upsample"] = Resize;
   rules["GridSample"] = GridSample;
+  rules["STFT"] = Stft;
 }
 
 }  // namespace interleave::graph

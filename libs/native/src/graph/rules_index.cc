@@ -6,8 +6,8 @@
 namespace interleave::graph {
 namespace {
 
-// Ends of slices beyond every size.
-constexpr double kEndless = 2147483647.0;
+// No run has as many rows.
+constexpr double kRowsMax = 65536;
 
 Number Fixed(std::size_t value) { return {.value = static_cast<double>(value)}; }
 
@@ -42,7 +42,7 @@ Cut CutOf(Call& call) {
 }
 
 bool TakesAll(const Number& dim, const Number& start, const Number& end, std::int64_t step) {
-  const bool isEndless = (end.IsFixed() && end.value >= kEndless) || (end.rows && !end.varies && end.value >= dim.value);
+  const bool isEndless = (end.IsFixed() && end.value >= dim.value * kRowsMax) || (end.rows && !end.varies && end.value >= dim.value);
   return start.IsFixed() && start.value == 0 && isEndless && step == 1;
 }
 
