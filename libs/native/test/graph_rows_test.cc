@@ -328,6 +328,46 @@ std::vector<Case> OwnPlaces() {
   };
 }
 
+RowProof OfTokens(const std::function<void(Graph&)>& build) {
+  Graph graph;
+  graph.Input("x", kFloat, {"batch", "tokens"});
+  build(graph);
+  graph.Output("y", kFloat, {"batch"});
+  return ProveRows(graph.Model().bytes());
+}
+
+// What holds for the examples of sizes need not hold for all: a row of 48 tokens ends within an entry of 32.
+TEST(RowsOfAnyLength, DoNotShareEntries) {
+  const auto folded = [](std::int64_t width) {
+    return OfTokens([=](Graph& g) {
+      Numbers(g, "form", {-1, width});
+      g.Node("Reshape", {"x", "form"}, {"a"}).Node("Softmax", {"a"}, {"b"}).Node("Shape", {"x"}, {"s"}).Node("Reshape", {"b", "s"}, {"y"});
+    });
+  };
+  EXPECT_EQ(folded(1).verdict, kTogether) << folded(1).reason;
+  EXPECT_EQ(folded(32).verdict, kUnknown);
+  const RowProof turned = OfTokens([](Graph& g) {
+    Numbers(g, "form", {224, -1});
+    g.Node("Transpose", {"x"}, {"t"}).Node("Reshape", {"t", "form"}, {"a"}).Node("Transpose", {"a"}, {"y"});
+  });
+  EXPECT_EQ(turned.verdict, kUnknown);
+}
+
+// A list of 64 places from the start of each row reaches into the next one when rows are shorter.
+TEST(RowsOfAnyLength, LookUpTheirOwnPartOnly) {
+  const auto lookUp = [](bool wholeRow) {
+    return OfTokens([=](Graph& g) {
+      Numbers(Numbers(g, "flat", {-1}), "form", {-1, 1});
+      Number(Number(Number(Number(g, "0", 0), "1", 1), "16", 16), "64", 64);
+      g.Node("Reshape", {"x", "flat"}, {"list"}).Node("Shape", {"x"}, {"s"}).Node("Gather", {"s", "0"}, {"b"}).Node("Gather", {"s", "1"}, {"length"})
+          .Node("Range", {"0", "b", "1"}, {"n"}).Node("Reshape", {"n", "form"}, {"column"}).Node("Mul", {"column", "length"}, {"start"})
+          .Node("Range", {"0", wholeRow ? "length" : "16", "1"}, {"kv"}).Node("Add", {"start", "kv"}, {"i"}).Node("Gather", {"list", "i"}, {"y"});
+    });
+  };
+  EXPECT_EQ(lookUp(true).verdict, kTogether) << lookUp(true).reason;
+  EXPECT_EQ(lookUp(false).verdict, kAlone);
+}
+
 class Rows : public testing::TestWithParam<Case> {};
 
 TEST_P(Rows, AreFollowed) {

@@ -84,17 +84,22 @@ void MovePlace(Call& call, bool multiplies) {
   out.place = SamePlace(placed, out);
   if (!out.place || !other.numbers || other.numbers->empty()) return out.place.reset();
   double low = other.numbers->front().value, high = low;
+  bool varies = false, isFixed = false;
   for (const Number& number : *other.numbers) {
     if (number.rows || number.opaque) return out.place.reset();
     low = std::min(low, number.value);
     high = std::max(high, number.value);
+    varies = varies || number.varies;
+    isFixed = isFixed || (number.IsFixed() && number.value != 0);
   }
   Place& place = *out.place;
   if (!multiplies) {
     place.low += low;
     place.high += high;
+    place.shifted = place.shifted || isFixed;
   } else if (low == high && low > 0) {
-    place = {.stride = place.stride * low, .low = place.low * low, .high = place.high * low};
+    if (place.low != 0 || place.high != 0) return out.place.reset();
+    place = {.stride = place.stride * low, .varies = place.varies || varies};
   } else {
     out.place.reset();
   }

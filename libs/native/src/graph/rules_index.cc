@@ -97,7 +97,8 @@ void Slice(Call& call) {
 // The indices of row r lie in its own part of the axis.
 bool FindsOwn(const Number& axis, const Value& indices) {
   const auto& place = indices.place;
-  return place && !place->isFirst && place->stride == axis.value && place->low >= 0 && place->high < axis.value;
+  if (!place || place->isFirst || place->stride != axis.value || place->varies != axis.varies) return false;
+  return place->low >= 0 && place->high < axis.value && !(axis.varies && place->shifted);
 }
 
 void Gather(Call& call) {
@@ -147,7 +148,7 @@ void GatherND(Call& call) {
   const int rows = call.Rows(0);
   if (depth > data.dims.size() || shared > data.dims.size() - depth) call.Unproven("does not fit its input");
   const bool isShared = rows >= 0 && static_cast<std::size_t>(rows) < shared;
-  const bool findsOwn = rows == 0 && shared == 0 && data.dims[0].value == 1 && indices.place && indices.place->isFirst && indices.place->stride == 1;
+  const bool findsOwn = rows == 0 && shared == 0 && data.dims[0].value == 1 && indices.place && indices.place->isFirst && indices.place->stride == 1 && !indices.place->varies;
   if (findsOwn) call.TakeAsSize(1);
   else if (rows >= 0 && !isShared && static_cast<std::size_t>(rows) < shared + depth) call.Mixed("picks entries of the batch axis");
   if (isShared && call.Rows(1) != rows) call.Unproven("takes entries by places that belong to other rows");

@@ -93,6 +93,13 @@ void Range(Call& call) {
   call.Out(std::move(value));
 }
 
+// The part of a tensor's size that is the same for all inputs, but the number of rows.
+double FixedPart(const Numbers& dims) {
+  double part = 1;
+  for (const Number& dim : dims) part *= dim.varies ? 1 : dim.value;
+  return part;
+}
+
 // The sizes that Reshape asks for, its -1 and 0 filled in.
 Numbers Wanted(const Call& call, Numbers to, const Numbers& from, bool zeroIsZero) {
   std::size_t rest = to.size();
@@ -111,6 +118,10 @@ Numbers Wanted(const Call& call, Numbers to, const Numbers& from, bool zeroIsZer
   if (others.Is(0)) call.Unproven("leaves a size open beside one of 0");
   Number size = Divide(total, others, true);
   if (size.opaque || !SameSize(Multiply(size, others), total)) call.Unproven("gives a shape that does not fit for every number of rows");
+  // A row of another length could end within an entry, and the next row begin there.
+  if (size.rows && size.varies && std::fmod(FixedPart(from), FixedPart(to)) != 0) {
+    call.Unproven("folds rows into entries that fit for some sizes only");
+  }
   to[rest] = AsDim(size);
   return to;
 }

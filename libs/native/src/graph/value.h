@@ -34,6 +34,8 @@ struct Place {
   double stride = 1;
   double low = 0, high = 0;
   bool isFirst = false;
+  bool varies = false;   // the stride does
+  bool shifted = false;  // the range has a part that is the same for all sizes
 };
 
 // A dimension of `rows` holds the batch: entries [r * value, (r + 1) * value) of it belong to row r and depend on no
