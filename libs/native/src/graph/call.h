@@ -87,6 +87,8 @@ class Call {
 };
 
 Value ValueOf(const Tensor& tensor);
+// No floating point, as ONNX numbers element types.
+inline bool IsIntegerType(std::int64_t type) { return type != 1 && type != 10 && type != 11 && type != 16; }
 
 using Rule = void (*)(Call&);
 using Rules = std::unordered_map<std::string_view, Rule>;

@@ -12,8 +12,6 @@ constexpr double kDimMax = 1e15;
 
 using Names = std::unordered_set<std::string_view>;
 
-bool IsIntegerType(int type) { return type != 1 && type != 10 && type != 11 && type != 16; }
-
 void AddNames(const Graph& graph, Names& names) {
   for (const Declared& output : graph.outputs) names.insert(output.name);
   for (const Node& node : graph.nodes) {

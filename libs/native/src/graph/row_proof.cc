@@ -41,7 +41,7 @@ std::unordered_map<std::string_view, Value> InputsOf(const Model& model, const E
     if (!declared.hasShape || declared.dims.empty()) {
       throw NoProof{false, "input \"" + std::string(declared.name) + "\" has no batch axis"};
     }
-    Value value = Shaped({{.value = 1, .rows = true}}, declared.type != 1 && declared.type != 10 && declared.type != 11 && declared.type != 16);
+    Value value = Shaped({{.value = 1, .rows = true}}, IsIntegerType(declared.type));
     for (std::size_t i = 1; i < declared.dims.size(); ++i) {
       if (declared.dims[i] >= 0) {
         value.dims.push_back({.value = static_cast<double>(declared.dims[i])});

@@ -159,7 +159,9 @@ void FusedConv(Call& call) {
 }  // namespace
 
 void AddContribRules(Rules& rules) {
-  for (const char* op : {"BiasGelu", "FastGelu", "Gelu", "QuickGelu", "BiasAdd", "QLinearSigmoid", "QLinearLeakyRelu"}) rules[op] = SameAsFirst;
+  for (const char* op : {"BiasGelu", "FastGelu", "Gelu", "QuickGelu", "BiasAdd", "QLinearSigmoid", "QLinearLeakyRelu"}) {
+    rules[op] = SameAsFirst;
+  }
   rules["SkipLayerNormalization"] = SkipLayerNormalization;
   rules["SkipSimplifiedLayerNormalization"] = SkipLayerNormalization;
   rules["EmbedLayerNormalization"] = EmbedLayerNormalization;

@@ -6,9 +6,6 @@
 namespace interleave::graph {
 namespace {
 
-// As ONNX numbers element types.
-bool IsFloatType(std::int64_t type) { return type == 1 || type == 10 || type == 11 || type == 16; }
-
 std::vector<const Numbers*> ShapesOf(const Call& call) {
   std::vector<const Numbers*> shapes;
   for (std::size_t i = 0; i < call.size(); ++i) {
@@ -124,11 +121,11 @@ void Unary(Call& call) {
 void Cast(Call& call) {
   SameAsFirst(call);
   const std::int64_t to = call.Int("to", 0);
-  call.outputs()[0]->isInteger = !IsFloatType(to);
+  call.outputs()[0]->isInteger = IsIntegerType(to);
   call.outputs()[0]->place = SamePlace(call.In(0), *call.outputs()[0]);
   constexpr std::int64_t kBoolType = 9;
   if (to == kBoolType) MapNumbers(call, [](const Number& a) { return Not(Not(a)); });
-  else if (!IsFloatType(to)) MapNumbers(call, Truncated);
+  else if (IsIntegerType(to)) MapNumbers(call, Truncated);
   else MapNumbers(call, Same);
 }
 

@@ -148,7 +148,9 @@ void GatherND(Call& call) {
   const int rows = call.Rows(0);
   if (depth > data.dims.size() || shared > data.dims.size() - depth) call.Unproven("does not fit its input");
   const bool isShared = rows >= 0 && static_cast<std::size_t>(rows) < shared;
-  const bool findsOwn = rows == 0 && shared == 0 && data.dims[0].value == 1 && indices.place && indices.place->isFirst && indices.place->stride == 1 && !indices.place->varies;
+  const auto& place = indices.place;
+  const bool namesRows = place && place->isFirst && place->stride == 1 && !place->varies;
+  const bool findsOwn = rows == 0 && shared == 0 && data.dims[0].value == 1 && namesRows;
   if (findsOwn) call.TakeAsSize(1);
   else if (rows >= 0 && !isShared && static_cast<std::size_t>(rows) < shared + depth) call.Mixed("picks entries of the batch axis");
   if (isShared && call.Rows(1) != rows) call.Unproven("takes entries by places that belong to other rows");

@@ -132,7 +132,8 @@ void Reshape(Call& call) {
   if (call.size() > 1) {
     to = call.Sizes(1);
   } else {
-    for (const std::int64_t size : call.Ints("shape").value_or(std::vector<std::int64_t>())) to.push_back({.value = static_cast<double>(size)});
+    const auto sizes = call.Ints("shape").value_or(std::vector<std::int64_t>());
+    for (const std::int64_t size : sizes) to.push_back({.value = static_cast<double>(size)});
   }
   call.Out(Relaid(call, from, Wanted(call, std::move(to), from.dims, call.Int("allowzero", 0) != 0)));
 }
@@ -316,7 +317,8 @@ void Pad(Call& call) {
   if (call.Has(1)) {
     pads = call.Sizes(1);
   } else {
-    for (const std::int64_t pad : call.Ints("pads").value_or(std::vector<std::int64_t>())) pads.push_back({.value = static_cast<double>(pad)});
+    const auto given = call.Ints("pads").value_or(std::vector<std::int64_t>());
+    for (const std::int64_t pad : given) pads.push_back({.value = static_cast<double>(pad)});
   }
   std::vector<std::int64_t> axes;
   if (call.Has(3)) axes = call.Fixed(3);
