@@ -8,7 +8,7 @@ import { buildModels } from '../../tools/model-builder/src/models';
 
 export const modelPlan = (modelsDir: string, name: string, overrides: Partial<WorkerModelPlan> = {}): WorkerModelPlan => ({
   ...{ name, version: '1', device: 'cpu' as const, modelPath: modelFile(join(modelsDir, name)) },
-  ...{ batchAxisName: null, sequenceAxisNames: [], padValues: {}, paddingIsSafe: null, batchInvariant: false },
+  ...{ batchAxisName: null, sequenceAxisNames: [], padValues: {}, paddingIsSafe: null, mergeRows: 'auto' as const },
   ...{ batchRowsMax: 32, batchTokensMax: 512, runTimeoutMs: 60_000, endsByCost: true, deduplicate: true, sloMs: null, rowTokensMax: null },
   ...overrides,
 });

@@ -7,6 +7,13 @@ export type Task = (typeof TASKS)[number];
 export const DEVICES = ['cpu', 'gpu'] as const;
 export type Device = (typeof DEVICES)[number];
 
+/**
+ * Whether rows of several requests may share a run. `auto`: when it is proven that rows do not change each other's answers;
+ * `always`: the owner says so, without proof; `never`: every request runs alone.
+ */
+export const MERGE_ROWS = ['auto', 'never', 'always'] as const;
+export type MergeRows = (typeof MERGE_ROWS)[number];
+
 /** What a worker needs to load and coalesce one model version; part of the placement. */
 export interface WorkerModelPlan {
   name: string;
@@ -22,8 +29,8 @@ export interface WorkerModelPlan {
   padValues: Record<string, number>;
   /** `model.yaml: paddingIsSafe`; null: safe exactly when the graph has a mask input. */
   paddingIsSafe: boolean | null;
-  /** `model.yaml: batchInvariant: true` runs every request alone. */
-  batchInvariant: boolean;
+  /** `model.yaml: mergeRows`. */
+  mergeRows: MergeRows;
   /** Limits of one run. */
   batchRowsMax: number;
   batchTokensMax: number;

@@ -17,7 +17,8 @@ export async function openModelCatalog(modelsDir: string, lane: Lane, log: Logge
   const records: ModelRecord[] = [];
   const tokenizers = new Map<string, Promise<TextTokenizer>>();
   for (const entry of scanRepository(modelsDir)) records.push(await openRecord(inLane(entry, lane), tokenizers));
-  for (const { name, version, reason, tokenizer } of records) {
+  for (const { name, version, reason, tokenizer, manifest } of records) {
+    for (const warning of manifest?.warnings ?? []) log.warn({ model: name, version }, warning);
     if (reason !== null) log.error({ model: name, version, reason }, 'model cannot be served');
     else log.debug({ model: name, version, tokenizesShortTextsAtOnce: tokenizer?.hasFastPath ?? null }, 'model found');
   }

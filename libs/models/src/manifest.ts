@@ -1,4 +1,4 @@
-import { DEVICES, LANES, TASKS, TIMEOUT_MS_MAX, type Device, type Lane, type Task, type WorkerModelPlan } from '@app/contracts';
+import { DEVICES, LANES, MERGE_ROWS, TASKS, TIMEOUT_MS_MAX, type Device, type Lane, type MergeRows, type Task, type WorkerModelPlan } from '@app/contracts';
 import { z } from 'zod';
 import type { Prompts } from './sentence/config';
 import { POOLING_MODES, type SentencePipeline } from './sentence/pipeline';
@@ -17,7 +17,7 @@ const realtimeSchema = z
   });
 
 /** `model.yaml`, beside the versions of a model: overrides what was inferred. Every key is optional, an unknown one is an error. */
-export const modelFileSchema = z.strictObject({
+const modelFileKeys = z.strictObject({
   task: z.enum(TASKS).optional(),
   /** The graph, relative to the folder of the export or of the version. */
   file: z.string().min(1).max(512).optional(),
@@ -28,6 +28,9 @@ export const modelFileSchema = z.strictObject({
   /** Value of the padded part, by input name. */
   padValues: z.record(z.string(), z.number()).optional(),
   paddingIsSafe: z.boolean().optional(),
+  /** Whether rows of several requests share runs; see `MergeRows`. */
+  mergeRows: z.enum(MERGE_ROWS).optional(),
+  /** Former name of `mergeRows`: true is `never`, false is `auto`. */
   batchInvariant: z.boolean().optional(),
   batchRowsMax: positiveInt.max(4096).optional(),
   batchTokensMax: positiveInt.max(1_048_576).optional(),
@@ -51,6 +54,16 @@ export const modelFileSchema = z.strictObject({
   positionStart: z.number().int().nonnegative().max(65_536).optional(),
   /** By class index. */
   labels: z.array(z.string()).min(1).optional(),
+});
+
+export const mergeRowsOf = ({ mergeRows, batchInvariant }: { mergeRows?: MergeRows; batchInvariant?: boolean }): MergeRows =>
+  mergeRows ?? (batchInvariant === true ? 'never' : 'auto');
+
+/** The former name of a key beside the present one must say the same. */
+export const modelFileSchema = modelFileKeys.check(({ value: { mergeRows, batchInvariant }, issues }) => {
+  if (mergeRows === undefined || batchInvariant === undefined || mergeRows === mergeRowsOf({ batchInvariant })) return;
+  const message = 'expected one of mergeRows and batchInvariant but received both, and they contradict; remove batchInvariant, the former name (true means never, false means auto)';
+  issues.push({ code: 'custom', input: batchInvariant, path: ['batchInvariant'], message });
 });
 export type ModelFile = z.infer<typeof modelFileSchema>;
 
@@ -98,7 +111,7 @@ export interface ModelManifest {
   sequenceAxisNames: string[];
   padValues: Record<string, number>;
   paddingIsSafe: boolean | null;
-  batchInvariant: boolean;
+  mergeRows: MergeRows;
   batchRowsMax: number | null;
   batchTokensMax: number | null;
   runTimeoutMs: number | null;
@@ -106,6 +119,8 @@ export interface ModelManifest {
   /** Time for a live answer where the caller names none; null: that of interleave.yaml. */
   timeoutMs: number | null;
   sloMs: number | null;
+  /** For the owner of the model, to log. */
+  warnings: string[];
   tags: string[];
   /** Null: every lane that a partition serves. */
   lanes: Lane[] | null;
@@ -131,7 +146,7 @@ export function workerModelPlan(manifest: ModelManifest, lane: LaneLimits): Work
     sequenceAxisNames: manifest.sequenceAxisNames,
     padValues: manifest.padValues,
     paddingIsSafe: manifest.paddingIsSafe,
-    batchInvariant: manifest.batchInvariant,
+    mergeRows: manifest.mergeRows,
     batchRowsMax: manifest.batchRowsMax ?? lane.batchRowsMax,
     batchTokensMax: manifest.batchTokensMax ?? lane.batchTokensMax,
     runTimeoutMs: manifest.runTimeoutMs ?? lane.runTimeoutMs,

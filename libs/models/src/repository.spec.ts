@@ -222,7 +222,7 @@ task: text-pair-scoring
 axes: { batch: n, sequence: [s, t] }
 padValues: { input_ids: 3 }
 paddingIsSafe: true
-batchInvariant: true
+mergeRows: always
 batchRowsMax: 4
 batchTokensMax: 100
 runTimeoutMs: 50
@@ -256,7 +256,7 @@ lanes: [batch]
       sequenceAxisNames: ['s', 't'],
       padValues: { input_ids: 3 },
       paddingIsSafe: true,
-      batchInvariant: true,
+      mergeRows: 'always',
       batchRowsMax: 4,
       batchTokensMax: 100,
       runTimeoutMs: 50,
@@ -279,12 +279,28 @@ lanes: [batch]
     ['lanes: [live]', 'lanes.0: '],
     ['tags: large', 'tags: '],
     ['device: tpu', 'device: '],
+    ['mergeRows: maybe', 'mergeRows: '],
+    ['{ mergeRows: always, batchInvariant: true }', 'batchInvariant: expected one of mergeRows and batchInvariant'],
+    ['{ mergeRows: always, batchInvariant: false }', 'batchInvariant: expected one of mergeRows and batchInvariant'],
+    ['{ mergeRows: never, batchInvariant: false }', 'batchInvariant: expected one of mergeRows and batchInvariant'],
   ])('refuses "%s" and names the key', (yaml, message) => {
     write({ 'm/model.onnx': '', 'm/model.yaml': yaml });
     expect(scan()[0]?.reason).toContain(`model.yaml: ${message}`);
   });
 
+  it.each([
+    ['batchInvariant: true', 'never', 1],
+    ['batchInvariant: false', 'auto', 1],
+    ['{ batchInvariant: true, mergeRows: never }', 'never', 1],
+    ['mergeRows: never', 'never', 0],
+  ])('takes "%s" for mergeRows: %s, with %d warnings', (yaml, mergeRows, warnings) => {
+    const manifest = manifestOf({ 'model.yaml': yaml });
+    expect(workerModelPlan(manifest, lane).mergeRows).toBe(mergeRows);
+    expect(manifest.warnings).toHaveLength(warnings);
+    for (const warning of manifest.warnings) expect(warning).toContain('is now called mergeRows');
+  });
+
   it("takes the lane's limits where model.yaml has none", () => {
-    expect(workerModelPlan(manifestOf({}), lane)).toMatchObject({ ...lane, batchAxisName: null, sequenceAxisNames: [], paddingIsSafe: null, batchInvariant: false, deduplicate: true, sloMs: null, device: 'cpu' });
+    expect(workerModelPlan(manifestOf({}), lane)).toMatchObject({ ...lane, batchAxisName: null, sequenceAxisNames: [], paddingIsSafe: null, mergeRows: 'auto', deduplicate: true, sloMs: null, device: 'cpu' });
   });
 });

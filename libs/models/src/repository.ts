@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { parse } from 'yaml';
 import { chooseGraph, hasGraph } from './graph-file';
 import { readExport } from './hugging-face';
-import { modelFileSchema, type ModelFile, type ModelManifest } from './manifest';
+import { mergeRowsOf, modelFileSchema, type ModelFile, type ModelManifest } from './manifest';
 import { checkFile, findFile, ModelFileError, readBounded } from './model-files';
 
 /** One part of a model's name: no path can be built from one. */
@@ -11,6 +11,7 @@ const NAME_PART = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 const VERSION = /^[1-9][0-9]{0,8}$/;
 /** Parsing takes up to a second at this length: keys are compared each with each. */
 const MODEL_FILE_BYTES_MAX = 32 * 1024;
+const OLD_MERGE_KEY = 'model.yaml: batchInvariant is now called mergeRows; write "mergeRows: never" for true and "mergeRows: auto" for false';
 
 /** One model version that was found; exactly one of `manifest` and `reason` is null. */
 export interface RepositoryEntry {
@@ -124,7 +125,8 @@ function readManifest(name: string, folder: string, candidate: Candidate): Model
     sequenceAxisNames: typeof sequence === 'string' ? [sequence] : sequence,
     padValues: { ...(padTokenId ? { input_ids: padTokenId } : {}), ...file.padValues },
     paddingIsSafe: file.paddingIsSafe ?? null,
-    batchInvariant: file.batchInvariant ?? false,
+    mergeRows: mergeRowsOf(file),
+    warnings: file.batchInvariant === undefined ? [] : [OLD_MERGE_KEY],
     batchRowsMax: file.batchRowsMax ?? null,
     batchTokensMax: file.batchTokensMax ?? null,
     runTimeoutMs: file.runTimeoutMs ?? null,

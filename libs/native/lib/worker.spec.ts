@@ -24,7 +24,7 @@ describe('startWorker', () => {
   });
   const model = {
     ...{ name: 'm', version: '1', device: 'cpu' as const, modelPath: '/nowhere/model.onnx', batchAxisName: null, sequenceAxisNames: [], padValues: {} },
-    ...{ paddingIsSafe: null, batchInvariant: false, batchRowsMax: 8, batchTokensMax: 64, runTimeoutMs: 1000, endsByCost: true, deduplicate: true, sloMs: null, rowTokensMax: null },
+    ...{ paddingIsSafe: null, mergeRows: 'auto' as const, batchRowsMax: 8, batchTokensMax: 64, runTimeoutMs: 1000, endsByCost: true, deduplicate: true, sloMs: null, rowTokensMax: null },
   };
 
   const start = (overrides: Partial<WorkerPlan> = {}, ortLibraryPath: string | null = null): WorkerHandle => {

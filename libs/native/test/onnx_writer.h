@@ -46,10 +46,10 @@ class Message {
 using Dim = std::variant<int, std::string>;
 using Dims = std::vector<Dim>;
 
-// An attribute of a node: an integer, a list of integers, or a graph.
+// An attribute of a node: an integer, a list of integers, a graph, a text, or a number.
 struct Attribute {
   std::string name;
-  std::variant<int, std::vector<int>, Message> value;
+  std::variant<int, std::vector<int>, Message, std::string, float> value;
 };
 
 class Graph {
@@ -85,24 +85,26 @@ class Graph {
     Message node;
     for (const auto& input : inputs) node.Bytes(1, input);
     for (const auto& output : outputs) node.Bytes(2, output);
-    node.Bytes(4, op);
+    node.Bytes(4, op).Bytes(7, domain);
     for (const auto& attribute : attributes) node.Child(5, Encode(attribute));
-    if (!domain.empty()) node.Bytes(7, domain);
     graph_.Child(1, node);
     return *this;
   }
 
   const Message& message() const { return graph_; }
 
-  // Writes the model and returns `path`.
-  std::string Save(const std::string& path) const {
-    Message opset;
-    opset.Bytes(1, "").Int(2, 17);
-    Message model;
+  // The model of this graph.
+  Message Model(int opset = 17) const {
+    Message version;
+    version.Bytes(1, "").Int(2, opset);
     Message classical;
     classical.Bytes(1, "ai.onnx.ml").Int(2, 2);
-    model.Int(1, 8).Child(7, graph_).Child(8, opset).Child(8, classical);
-    std::ofstream(path, std::ios::binary) << model.bytes();
+    return Message().Int(1, 8).Child(7, graph_).Child(8, version).Child(8, classical);
+  }
+
+  // Writes the model and returns `path`.
+  std::string Save(const std::string& path) const {
+    std::ofstream(path, std::ios::binary) << Model().bytes();
     return path;
   }
 
@@ -133,6 +135,8 @@ class Graph {
     Message message;
     message.Bytes(1, attribute.name);
     if (const int* value = std::get_if<int>(&attribute.value)) return message.Int(3, *value).Int(20, 2);
+    if (const float* number = std::get_if<float>(&attribute.value)) return message.Float(2, *number).Int(20, 1);
+    if (const auto* text = std::get_if<std::string>(&attribute.value)) return message.Bytes(4, *text).Int(20, 3);
     if (const auto* graph = std::get_if<Message>(&attribute.value)) return message.Child(6, *graph).Int(20, 5);
     for (const int value : std::get<std::vector<int>>(attribute.value)) message.Int(8, value);
     return message.Int(20, 7);

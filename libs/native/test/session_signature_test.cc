@@ -112,7 +112,7 @@ TEST(Signature, RunsAloneWhenAnOutputHasNoRows) {
 }
 
 TEST(Signature, RunsAloneWhenToldTo) {
-  EXPECT_EQ(InferSignature(kText, kHidden, {.batchInvariant = true}).coalesce, CoalesceMode::kAlone);
+  EXPECT_EQ(InferSignature(kText, kHidden, {.mergeRows = MergeRows::kNever}).coalesce, CoalesceMode::kAlone);
 }
 
 TEST(Signature, HasUpToTwoSequenceAxes) {

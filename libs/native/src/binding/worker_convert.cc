@@ -71,6 +71,14 @@ std::int64_t LimitOf(const Napi::Object& object, const char* key, double max) {
   return limit;
 }
 
+MergeRows MergeRowsOf(const Napi::Object& model) {
+  const std::string value = StringOf(model, "mergeRows");
+  if (value == "auto") return MergeRows::kAuto;
+  if (value == "never") return MergeRows::kNever;
+  if (value != "always") ThrowExpected(model.Env(), "auto, never or always", "mergeRows");
+  return MergeRows::kAlways;
+}
+
 // 0: none.
 std::int64_t SloNsOf(const Napi::Object& model) {
   const Napi::Value value = model.Get("sloMs");
@@ -87,7 +95,7 @@ ModelPlan ModelPlanOf(const Napi::Object& model) {
                       .axes = {.batchAxisName = StringOrEmpty(model, "batchAxisName"),
                                .sequenceAxisNames = StringsOf(model, "sequenceAxisNames"),
                                .paddingIsSafe = BooleanOrNull(model, "paddingIsSafe"),
-                               .batchInvariant = BooleanOf(model, "batchInvariant")},
+                               .mergeRows = MergeRowsOf(model)},
                       .padValues = NumbersOf(model, "padValues")},
           .refusal = StringOrEmpty(model, "refusal"),
           .batchRowsMax = LimitOf(model, "batchRowsMax", kRowsMax),

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 
+#include "graph/row_proof.h"
 #include "session/open_session.h"
 #include "session/tensor_box.h"
 
@@ -15,6 +16,17 @@ constexpr int kOnnxTensor = 1;
 constexpr int kOnnxSequence = 2;
 constexpr int kOnnxMap = 3;
 constexpr int kOnnxOptional = 6;
+
+// Axis names prove nothing: rows are merged when the graph shows that they are independent, or when the owner says so.
+Signature Proven(Signature signature, const ModelOptions& options) {
+  if (signature.coalesce == CoalesceMode::kAlone || options.axes.mergeRows == MergeRows::kAlways) return signature;
+  const graph::RowProof proof = graph::ProveRowsOfFile(options.modelPath);
+  if (proof.verdict == graph::RowVerdict::kIndependent) return signature;
+  const bool isMixed = proof.verdict == graph::RowVerdict::kMixed;
+  signature.coalesce = CoalesceMode::kAlone;
+  signature.coalesceReason = (isMixed ? "rows are not independent: " : "rows are not proven independent: ") + proof.reason;
+  return signature;
+}
 
 std::vector<const char*> Names(const std::vector<TensorSpec>& specs) {
   std::vector<const char*> names;
@@ -117,7 +129,7 @@ std::unique_ptr<Session> Session::Load(std::shared_ptr<const ort::OrtLibrary> li
 Session::Session(std::shared_ptr<const ort::OrtLibrary> library, const ModelOptions& options)
     : library_(std::move(library)),
       handle_(OpenSession(*library_, options)),
-      signature_(InferSignature(ReadDeclarations(false), ReadDeclarations(true), options.axes)),
+      signature_(Proven(InferSignature(ReadDeclarations(false), ReadDeclarations(true), options.axes), options)),
       inputNames_(Names(signature_.inputs)),
       outputNames_(Names(signature_.outputs)),
       outputAxes_(signature_) {

@@ -252,8 +252,8 @@ Signature InferSignature(const std::vector<TensorDeclaration>& declaredInputs,
   signature.hasBatchAxis = hasBatch;
   signature.sequenceAxes = static_cast<int>(known.sequence.size());
   const bool hasMask = std::any_of(inputs.begin(), inputs.end(), IsMask);
-  if (options.batchInvariant) {
-    signature.coalesceReason = "model.yaml says batchInvariant";
+  if (options.mergeRows == MergeRows::kNever) {
+    signature.coalesceReason = "model.yaml says mergeRows: never";
   } else if (!batch.missingReason.empty()) {
     signature.coalesceReason = batch.missingReason;
   } else if (!known.sequence.empty() && !options.paddingIsSafe.value_or(hasMask)) {

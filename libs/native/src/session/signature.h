@@ -50,12 +50,15 @@ struct Signature {
   int sequenceAxes = 0;
 };
 
+// Whether rows of several requests may share a run: when that is proven, never, or because the owner says so.
+enum class MergeRows : std::uint8_t { kAuto, kNever, kAlways };
+
 // What model.yaml says about the axes; see WorkerModelPlan of libs/contracts.
 struct SignatureOptions {
   std::string batchAxisName{};  // empty: inferred
   std::vector<std::string> sequenceAxisNames{};
   std::optional<bool> paddingIsSafe{};
-  bool batchInvariant = false;
+  MergeRows mergeRows = MergeRows::kAuto;
 };
 
 // The model cannot be served, or its options do not fit the graph; the message is meant for the model's owner.

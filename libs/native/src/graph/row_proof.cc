@@ -1,0 +1,146 @@
+#include "graph/row_proof.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <unordered_set>
+
+#include "graph/interpreter.h"
+#include "graph/rules.h"
+
+namespace interleave::graph {
+namespace {
+
+// Examples for the sizes of axes that vary, other than the batch: dimension number k is `first + k * step` long. Some
+// models want multiples of 32, some are short, some want two axes to be equal under different names, some serve one size
+// of image only. A proof holds when it holds for both examples of a family.
+struct Example {
+  double first, step;
+};
+constexpr std::array<std::array<Example, 2>, 7> kFamilies{{
+    {{{64, 32}, {160, 32}}},
+    {{{11, 2}, {14, 3}}},
+    {{{64, 0}, {96, 0}}},
+    {{{11, 0}, {14, 0}}},
+    {{{48, 112}, {48, 272}}},
+    {{{224, 0}, {224, 0}}},
+    {{{640, 0}, {640, 0}}},
+}};
+
+std::unordered_map<std::string_view, Value> InputsOf(const Model& model, const Example& example) {
+  std::unordered_set<std::string_view> constants;
+  for (const Tensor& tensor : model.graph.initializers) constants.insert(tensor.name);
+  std::unordered_map<std::string_view, double> sizes;
+  double next = example.first;
+  std::unordered_map<std::string_view, Value> inputs;
+  for (const Declared& declared : model.graph.inputs) {
+    if (constants.contains(declared.name)) continue;
+    if (!declared.hasShape || declared.dims.empty()) {
+      throw NoProof{false, "input \"" + std::string(declared.name) + "\" has no batch axis"};
+    }
+    Value value = Shaped({{.value = 1, .rows = true}}, IsIntegerType(declared.type));
+    for (std::size_t i = 1; i < declared.dims.size(); ++i) {
+      if (declared.dims[i] >= 0) {
+        value.dims.push_back({.value = static_cast<double>(declared.dims[i])});
+        continue;
+      }
+      const std::string_view symbol = declared.symbols[i];
+      const auto found = sizes.find(symbol);
+      const bool isKnown = !symbol.empty() && found != sizes.end();
+      value.dims.push_back({.value = isKnown ? found->second : next, .varies = true});
+      if (isKnown) continue;
+      sizes.emplace(symbol, next);
+      next += example.step;
+    }
+    inputs.emplace(declared.name, std::move(value));
+  }
+  return inputs;
+}
+
+void Prove(const Model& model, const Example& example) {
+  const std::vector<Value> outputs = Interpreter(model).Run(InputsOf(model, example));
+  if (outputs.empty()) throw NoProof{false, "the file is damaged or no ONNX model"};
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    const std::string what = "output \"" + std::string(model.graph.outputs[i].name) + "\" ";
+    const Value& value = outputs[i];
+    if (value.unfollowed) throw NoProof{false, what + "depends on the rows in a way that is not followed"};
+    if (value.RowAxis() != 0 || value.dims[0].value != 1) throw NoProof{false, what + "does not have one entry for each row"};
+    if (value.IsCounted()) throw NoProof{true, what + "depends on the number of rows or a row's place among them"};
+  }
+}
+
+RowProof ProveModel(const Model& model) {
+  RowProof first;
+  for (const auto& family : kFamilies) {
+    try {
+      for (const Example& example : family) Prove(model, example);
+      return {.verdict = RowVerdict::kIndependent, .reason = ""};
+    } catch (NoProof& proof) {
+      if (proof.mixed) return {.verdict = RowVerdict::kMixed, .reason = std::move(proof.reason)};
+      if (first.reason.empty()) first.reason = std::move(proof.reason);
+    }
+  }
+  return first;
+}
+
+Rules Built(void (*add)(Rules&)) {
+  Rules rules;
+  add(rules);
+  return rules;
+}
+
+void AddAll(Rules& rules) {
+  AddElementwiseRules(rules);
+  AddShapeRules(rules);
+  AddIndexRules(rules);
+  AddReductionRules(rules);
+  AddLinearRules(rules);
+  AddImageRules(rules);
+  AddRecurrentRules(rules);
+}
+
+}  // namespace
+
+Rule FindRule(std::string_view domain, std::string_view op) {
+  static const Rules standard = Built(AddAll);
+  static const Rules tables = Built(AddTableRules);
+  if (domain.empty() || domain == "ai.onnx") {
+    const auto found = standard.find(op);
+    return found == standard.end() ? nullptr : found->second;
+  }
+  static const Rules contrib = Built(AddContribRules);
+  if (domain != "ai.onnx.ml" && domain != "com.microsoft") return nullptr;
+  const Rules& rules = domain == "com.microsoft" ? contrib : tables;
+  const auto found = rules.find(op);
+  return found == rules.end() ? nullptr : found->second;
+}
+
+RowProof ProveRows(std::string_view model) {
+  try {
+    return ProveModel(ReadModel(model));
+  } catch (const NoProof& proof) {
+    return {.verdict = RowVerdict::kNotProven, .reason = proof.reason};
+  } catch (const std::exception& error) {
+    return {.verdict = RowVerdict::kNotProven, .reason = error.what()};
+  }
+}
+
+RowProof ProveRowsOfFile(const std::string& path) {
+  const RowProof unread{.verdict = RowVerdict::kNotProven, .reason = "the file cannot be read for a proof"};
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return unread;
+  struct stat status {};
+  const bool isFile = fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0;
+  const auto size = static_cast<std::size_t>(isFile ? status.st_size : 0);
+  void* const bytes = isFile ? mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
+  close(fd);
+  if (bytes == MAP_FAILED) return unread;
+  RowProof proof = ProveRows({static_cast<const char*>(bytes), size});
+  munmap(bytes, size);
+  return proof;
+}
+
+}  // namespace interleave::graph

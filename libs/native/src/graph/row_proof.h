@@ -1,0 +1,27 @@
+// Proves from an ONNX file that the rows of its inputs do not depend on each other, so that rows of several callers may
+// share a run. Pure: knows no ONNX Runtime.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace interleave::graph {
+
+enum class RowVerdict : std::uint8_t {
+  kIndependent,  // whatever the number of rows: each row of every output depends on its own row of the inputs only
+  kMixed,        // an operator lets rows meet
+  kNotProven,    // an operator or the file cannot be followed
+};
+
+struct RowProof {
+  RowVerdict verdict = RowVerdict::kNotProven;
+  std::string reason;  // names the operator; empty when independent
+};
+
+// Of a model whose inputs all have the rows along axis 0. Never throws; takes milliseconds, since it skips weights.
+RowProof ProveRows(std::string_view model);
+// The same for a file. Weights in other files are not looked at.
+RowProof ProveRowsOfFile(const std::string& path);
+
+}  // namespace interleave::graph

@@ -1,0 +1,203 @@
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "graph/rules.h"
+
+namespace interleave::graph {
+namespace {
+
+// Windows that move over the axes after the first two; lists are empty where a node leaves them out.
+struct Windows {
+  std::vector<std::int64_t> kernel, strides, pads, dilations;
+  std::string_view autoPad;
+  bool ceils = false;
+};
+
+Windows WindowsOf(const Call& call, std::size_t spatial, const Numbers* weights) {
+  Windows windows{.kernel = call.Ints("kernel_shape").value_or(std::vector<std::int64_t>()),
+                  .strides = call.Ints("strides").value_or(std::vector<std::int64_t>()),
+                  .pads = call.Ints("pads").value_or(std::vector<std::int64_t>()),
+                  .dilations = call.Ints("dilations").value_or(std::vector<std::int64_t>()),
+                  .autoPad = call.Text("auto_pad", "NOTSET"),
+                  .ceils = call.Int("ceil_mode", 0) != 0};
+  for (std::size_t i = 2; windows.kernel.empty() && weights != nullptr && i < weights->size(); ++i) {
+    if (!(*weights)[i].IsFixed()) call.Unproven("has weights of unknown size");
+    windows.kernel.push_back(static_cast<std::int64_t>((*weights)[i].value));
+  }
+  if (windows.strides.empty()) windows.strides.resize(spatial, 1);
+  if (windows.dilations.empty()) windows.dilations.resize(spatial, 1);
+  if (windows.pads.empty()) windows.pads.resize(2 * spatial, 0);
+  const bool fits = windows.kernel.size() == spatial && windows.strides.size() == spatial &&
+                    windows.dilations.size() == spatial && windows.pads.size() == 2 * spatial;
+  if (!fits || std::any_of(windows.strides.begin(), windows.strides.end(), [](auto stride) { return stride < 1; })) {
+    call.Unproven("does not fit its input");
+  }
+  return windows;
+}
+
+Number Counted(const Number& dim, const Windows& windows, std::size_t i, std::size_t spatial) {
+  const auto stride = static_cast<double>(windows.strides[i]);
+  const double kernel = static_cast<double>((windows.kernel[i] - 1) * windows.dilations[i] + 1);
+  Number out{.value = 0, .varies = dim.varies};
+  if (windows.autoPad.starts_with("SAME")) {
+    out.value = std::ceil(dim.value / stride);
+  } else {
+    const bool valid = windows.autoPad == "VALID";
+    const double before = valid ? 0 : static_cast<double>(windows.pads[i]);
+    const double after = valid ? 0 : static_cast<double>(windows.pads[spatial + i]);
+    const double steps = (dim.value + before + after - kernel) / stride;
+    out.value = (windows.ceils ? std::ceil(steps) : std::floor(steps)) + 1;
+    // No window starts in the padding at the end.
+    if (windows.ceils && (out.value - 1) * stride >= dim.value + before) out.value -= 1;
+  }
+  return out;
+}
+
+const Numbers& Image(const Call& call) {
+  const Value& image = call.In(0);
+  if (image.dims.size() < 3) call.Unproven("does not fit its input");
+  call.RowsFirst(0, "takes the batch axis for channels or a side of the image");
+  return image.dims;
+}
+
+void Convolve(Call& call, std::size_t weights, bool isInteger) {
+  for (std::size_t i = 1; i < call.size(); ++i) call.Constant(i, i + 1);
+  const Numbers& image = Image(call);
+  const Numbers& kernel = call.In(weights).dims;
+  if (kernel.size() != image.size()) call.Unproven("does not fit its input");
+  const std::size_t spatial = image.size() - 2;
+  const Windows windows = WindowsOf(call, spatial, &kernel);
+  Numbers dims{image[0], kernel[0]};
+  for (std::size_t i = 0; i < spatial; ++i) dims.push_back(Counted(image[i + 2], windows, i, spatial));
+  call.Out(Shaped(std::move(dims), isInteger));
+}
+
+void Conv(Call& call) { Convolve(call, 1, false); }
+void ConvInteger(Call& call) { Convolve(call, 1, true); }
+void QLinearConv(Call& call) { Convolve(call, 3, true); }
+
+void ConvTranspose(Call& call) {
+  call.Constant(1, call.size());
+  const Numbers& image = Image(call);
+  const Numbers& kernel = call.In(1).dims;
+  if (kernel.size() != image.size()) call.Unproven("does not fit its input");
+  const std::size_t spatial = image.size() - 2;
+  const Windows windows = WindowsOf(call, spatial, &kernel);
+  const auto extra = call.Ints("output_padding").value_or(std::vector<std::int64_t>(spatial, 0));
+  const auto given = call.Ints("output_shape").value_or(std::vector<std::int64_t>());
+  if (extra.size() != spatial || (!given.empty() && given.size() < spatial)) call.Unproven("does not fit its input");
+  Numbers dims{image[0], Multiply(kernel[1], {.value = static_cast<double>(call.Int("group", 1))})};
+  for (std::size_t i = 0; i < spatial; ++i) {
+    Number dim = image[i + 2];
+    const auto stride = static_cast<double>(windows.strides[i]);
+    const double width = static_cast<double>((windows.kernel[i] - 1) * windows.dilations[i] + 1 + extra[i]);
+    if (windows.autoPad.starts_with("SAME")) dim.value *= stride;
+    else dim.value = stride * (dim.value - 1) + width - static_cast<double>(windows.pads[i] + windows.pads[spatial + i]);
+    if (!given.empty()) dim = {.value = static_cast<double>(given[given.size() - spatial + i])};
+    dims.push_back(dim);
+  }
+  call.Out(Shaped(std::move(dims)));
+}
+
+// Indices of MaxPool count through the whole batch: output 1 is not followed.
+void Pool(Call& call) {
+  call.Constant(1, call.size());
+  Numbers dims = Image(call);
+  const std::size_t spatial = dims.size() - 2;
+  const Windows windows = WindowsOf(call, spatial, nullptr);
+  for (std::size_t i = 0; i < spatial; ++i) dims[i + 2] = Counted(dims[i + 2], windows, i, spatial);
+  call.Out(Shaped(std::move(dims)));
+}
+
+void GlobalPool(Call& call) {
+  call.Constant(1, call.size());
+  Numbers dims = Image(call);
+  std::fill(dims.begin() + 2, dims.end(), Number{.value = 1});
+  call.Out(Shaped(std::move(dims)));
+}
+
+// Sizes and scales of Resize and Upsample for the axes that they name.
+struct Scaling {
+  Numbers scales, sizes;
+  std::vector<std::int64_t> axes;
+};
+
+Scaling ScalingOf(Call& call) {
+  Scaling scaling;
+  const std::size_t scales = call.node().op == "Resize" && call.opset() >= 11 ? 2 : 1;
+  const auto isGiven = [&](std::size_t i) { return call.Has(i) && !Product(call.In(i).dims).Is(0); };
+  if (isGiven(3)) scaling.sizes = call.Sizes(3);
+  else if (isGiven(scales)) scaling.scales = call.Sizes(scales);
+  if (const Attribute* list = call.Find("scales")) {
+    for (const double scale : list->floats) scaling.scales.push_back({.value = scale});
+  }
+  scaling.axes.resize(call.In(0).dims.size());
+  std::iota(scaling.axes.begin(), scaling.axes.end(), 0);
+  if (const auto axes = call.Ints("axes")) scaling.axes = *axes;
+  const std::size_t given = scaling.sizes.empty() ? scaling.scales.size() : scaling.sizes.size();
+  if (given != scaling.axes.size()) call.Unproven("does not fit its input");
+  return scaling;
+}
+
+void Resize(Call& call) {
+  Numbers dims = call.In(0).dims;
+  const Scaling scaling = ScalingOf(call);
+  if (call.Text("coordinate_transformation_mode") == "tf_crop_and_resize") call.Unproven("has a form that is not followed");
+  if (call.Text("keep_aspect_ratio_policy", "stretch") != "stretch") call.Unproven("has a form that is not followed");
+  for (std::size_t i = 0; i < scaling.axes.size(); ++i) {
+    Number& dim = dims[call.Axis(scaling.axes[i], dims.size())];
+    const bool isSame = scaling.sizes.empty() ? scaling.scales[i].IsFixed() && scaling.scales[i].Is(1)
+                                              : SameSize(scaling.sizes[i], dim) && !scaling.sizes[i].varies;
+    if (dim.rows && !isSame) call.Mixed("resizes along the batch axis");
+    if (isSame) continue;
+    if (!scaling.sizes.empty()) {
+      dim = scaling.sizes[i];
+      continue;
+    }
+    if (scaling.scales[i].rows) call.Mixed("resizes by the number of rows");
+    dim = {.value = std::floor(dim.value * scaling.scales[i].value), .varies = dim.varies || scaling.scales[i].varies};
+  }
+  call.Out(Shaped(std::move(dims)));
+}
+
+// Samples image r at the places of entry r of the grid.
+void GridSample(Call& call) {
+  const Numbers& image = Image(call);
+  const Numbers& grid = call.In(1).dims;
+  call.RowsFirst(1, "samples across the batch axis");
+  if (grid.size() != image.size() || !SameSize(grid[0], image[0])) call.Unproven("does not fit its input");
+  Numbers dims{image[0], image[1]};
+  dims.insert(dims.end(), grid.begin() + 1, grid.end() - 1);
+  call.Out(Shaped(std::move(dims)));
+}
+
+// Windows of a signal [rows, samples, 1 or 2], each turned into frequencies.
+void Stft(Call& call) {
+  const Numbers& signal = call.In(0).dims;
+  call.RowsFirst(0, "takes the batch axis for time");
+  call.Constant(1, call.size());
+  const Number step = call.Sizes(1).at(0);
+  const Number length = call.Has(3) ? call.Sizes(3).at(0) : call.Has(2) ? call.In(2).dims.at(0) : Number{.opaque = true};
+  if (signal.size() != 3 || !step.IsFixed() || !length.IsFixed() || step.value < 1) call.Unproven("does not fit its input");
+  const Number frames{.value = std::floor((signal[1].value - length.value) / step.value) + 1, .varies = signal[1].varies};
+  const bool half = call.Int("onesided", 1) != 0;
+  call.Out(Shaped({signal[0], frames, {.value = half ? std::floor(length.value / 2) + 1 : length.value}, {.value = 2}}));
+}
+
+}  // namespace
+
+void AddImageRules(Rules& rules) {
+  rules["Conv"] = Conv;
+  rules["ConvInteger"] = ConvInteger;
+  rules["QLinearConv"] = QLinearConv;
+  rules["ConvTranspose"] = ConvTranspose;
+  for (const char* op : {"MaxPool", "AveragePool", "LpPool"}) rules[op] = Pool;
+  for (const char* op : {"GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool"}) rules[op] = GlobalPool;
+  rules["Resize"] = Resize;
+  rules["Upsample"] = Resize;
+  rules["GridSample"] = GridSample;
+  rules["STFT"] = Stft;
+}
+
+}  // namespace interleave::graph

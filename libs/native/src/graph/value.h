@@ -1,0 +1,91 @@
+// What the proof knows about a tensor: where the rows lie in it, and the values of small ones that hold sizes.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+namespace interleave::graph {
+
+// A number that may stand for a size: `value`, or `value` times the number of rows. Any number of rows is meant, so what
+// holds here holds for all of them.
+struct Number {
+  double value = 0;
+  bool rows = false;
+  bool varies = false;  // depends on another dimension of the inputs, for which `value` takes an example
+  bool opaque = false;  // depends on sizes in a way that is not followed: `value` says nothing
+  bool small = false;   // varies, and may be 0 or less where `value` is not
+
+  // The same for every input.
+  bool IsFixed() const { return !rows && !varies && !opaque; }
+  bool Is(double number) const { return !rows && !opaque && value == number; }
+};
+
+// Same size whatever the number of rows; whether it varies plays no part.
+inline bool SameSize(const Number& a, const Number& b) {
+  return a.value == b.value && a.rows == b.rows && !a.opaque && !b.opaque;
+}
+
+using Numbers = std::vector<Number>;
+
+// Numbers from which each row can find its own entries in another tensor: those of row r are r * stride plus something
+// from `low` to `high`. `isFirst`: so is only the first entry along the last axis.
+struct Place {
+  double stride = 1;
+  double low = 0, high = 0;
+  bool isFirst = false;
+  bool varies = false;   // the stride does
+  bool shifted = false;  // the range has a part that is the same for all sizes
+};
+
+// A dimension of `rows` holds the batch: entries [r * value, (r + 1) * value) of it belong to row r and depend on no
+// other. A tensor without such a dimension is the same for all rows.
+struct Value {
+  bool hasShape = false;
+  Numbers dims;
+  // Depends on the number of rows, or on a row's place among the others.
+  bool counted = false;
+  // Depends on rows in a way that was not followed.
+  bool unfollowed = false;
+  bool isInteger = false;
+  std::optional<Numbers> numbers;
+  std::optional<Place> place;  // implies `counted`
+
+  int RowAxis() const {
+    for (std::size_t i = 0; i < dims.size(); ++i) {
+      if (dims[i].rows) return static_cast<int>(i);
+    }
+    return -1;
+  }
+  bool HasRows() const { return unfollowed || RowAxis() >= 0; }
+  bool IsCounted() const;
+};
+
+inline Value Shaped(Numbers dims, bool isInteger = false) {
+  Value value;
+  value.hasShape = true;
+  value.dims = std::move(dims);
+  value.isInteger = isInteger;
+  return value;
+}
+
+// Arithmetic on sizes, as ONNX does it; opaque where the result is no multiple of the number of rows.
+Number Add(const Number& a, const Number& b);
+Number Subtract(const Number& a, const Number& b);
+Number Multiply(const Number& a, const Number& b);
+Number Divide(const Number& a, const Number& b, bool isInteger);
+Number Modulo(const Number& a, const Number& b);
+Number Equal(const Number& a, const Number& b);
+Number Less(const Number& a, const Number& b);
+Number Choose(const Number& condition, const Number& yes, const Number& no);
+// For functions of one number that are not linear.
+Number Apply(const Number& a, double (*function)(double));
+
+// Product of dims[first, last).
+Number Product(const Numbers& dims, std::size_t first, std::size_t last);
+inline Number Product(const Numbers& dims) { return Product(dims, 0, dims.size()); }
+
+// The same place of rows and the same sizes.
+bool SameShape(const Value& a, const Value& b);
+
+}  // namespace interleave::graph
