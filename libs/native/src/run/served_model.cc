@@ -4,10 +4,30 @@
 
 namespace interleave {
 
-void ServedModel::Load(const std::shared_ptr<const ort::OrtLibrary>& library) {
+namespace {
+
+// Probing is as thorough as can be had in this time, or in the time that loading took.
+constexpr std::int64_t kThoroughNsMin = 20'000'000;
+
+}  // namespace
+
+std::unique_ptr<Session> ServedModel::MakeSession(const std::shared_ptr<const ort::OrtLibrary>& library,
+                                                  const Watched& watched) const {
+  const std::int64_t startedNs = MonotonicNowNs();
+  std::unique_ptr<Session> session = Session::Load(library, plan_.options);
+  const std::int64_t loadNs = MonotonicNowNs() - startedNs;
+  if (!plan_.options.axes.skipsMergeProbe) {
+    ProbeMerging(*session, {.watched = watched,
+                            .rowsMax = plan_.batchRowsMax,
+                            .thoroughNs = std::max(kThoroughNsMin, loadNs)});
+  }
+  return session;
+}
+
+void ServedModel::Load(const std::shared_ptr<const ort::OrtLibrary>& library, const Watched& watched) {
   if (!plan_.refusal.empty()) return Fail(plan_.refusal);
   try {
-    session_ = Session::Load(library, plan_.options);
+    session_ = MakeSession(library, watched);
   } catch (const std::exception& error) {
     return Fail(error.what());
   } catch (...) {

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -11,7 +12,7 @@
 #include "coalesce/coalescer.h"
 #include "run/model_costs.h"
 #include "run/stats.h"
-#include "session/session.h"
+#include "session/merge_probe.h"
 
 namespace interleave {
 
@@ -51,8 +52,11 @@ class ServedModel {
   // Null unless ready; lives as long as the model.
   Session* session() const { return ready_.load(std::memory_order_acquire); }  // pairs with Load
 
-  // Loads the session on the calling thread; never throws.
-  void Load(const std::shared_ptr<const ort::OrtLibrary>& library);
+  // Does a run with these options under the watchdog; throws ProbeEnded when it was ended.
+  using Watched = std::function<void(ort::RunOptions* options, const std::function<void()>& run)>;
+
+  // Loads the session and probes whether its rows may share runs, both on the calling thread; never throws.
+  void Load(const std::shared_ptr<const ort::OrtLibrary>& library, const Watched& watched);
 
   ModelState state() const;
   // Why it failed; empty otherwise.
@@ -62,6 +66,7 @@ class ServedModel {
   ModelLimits Limits(Lane lane) const;
 
  private:
+  std::unique_ptr<Session> MakeSession(const std::shared_ptr<const ort::OrtLibrary>& library, const Watched& watched) const;
   void Fail(const std::string& reason);
   // The longest shared run of a lane.
   std::int64_t RunNsMax(Lane lane) const;

@@ -84,6 +84,7 @@ struct CudaOptions;
   X(125, Status*, GetAvailableProviders, (char***, int*))                                                            \
   X(126, Status*, ReleaseAvailableProviders, (char**, int))                                                          \
   X(130, Status*, AddSessionConfigEntry, (SessionOptions*, const char* key, const char* value))                      \
+  X(165, Status*, AddRunConfigEntry, (RunOptions*, const char* key, const char* value))                              \
   X(204, Status*, SessionOptionsAppendExecutionProvider_CUDA_V2, (SessionOptions*, const CudaOptions*))              \
   X(205, Status*, CreateCUDAProviderOptions, (CudaOptions**))                                                        \
   X(206, Status*, UpdateCUDAProviderOptions,                                                                         \

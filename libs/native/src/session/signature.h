@@ -56,6 +56,8 @@ struct SignatureOptions {
   std::vector<std::string> sequenceAxisNames{};
   std::optional<bool> paddingIsSafe{};
   bool batchInvariant = false;
+  // The owner answers for it that rows are independent: they are merged without being probed.
+  bool skipsMergeProbe = false;
 };
 
 // The model cannot be served, or its options do not fit the graph; the message is meant for the model's owner.
