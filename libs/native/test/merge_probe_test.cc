@@ -348,6 +348,23 @@ TEST_F(LoadedModelTest, ProbesBeforeItIsReady) {
   }
 }
 
+// A record of a process that died while it probed; one that does not die leaves none.
+TEST_F(LoadedModelTest, StopsProbingAfterTwoDeaths) {
+  const std::string path = test::Dense(dir_.File("m.onnx"));
+  ModelPlan plan = test::PlanOf(path);
+  plan.probeRecordPath = dir_.File("record");
+  const auto modeAfter = [&](int deaths) {
+    std::ofstream(plan.probeRecordPath) << deaths;
+    test::LoadedEngine engine(test::With({plan}));
+    return engine->models()[0]->session()->signature();
+  };
+  EXPECT_EQ(modeAfter(1).coalesce, CoalesceMode::kPadded);
+  EXPECT_NE(access(plan.probeRecordPath.c_str(), F_OK), 0);
+  const Signature given = modeAfter(2);
+  EXPECT_EQ(given.coalesce, CoalesceMode::kAlone);
+  EXPECT_NE(given.coalesceReason.find("the worker died 2 times while it probed"), std::string::npos) << given.coalesceReason;
+}
+
 // x [batch, 1] -> x after a loop without end: every probe is ended by the watchdog.
 TEST_F(LoadedModelTest, EndsProbesThatHang) {
   const Graph body = Graph("body")

@@ -165,6 +165,11 @@ const char* StateName(ToolState state) {
   return "";
 }
 
+// Beside the worker's socket: it outlives the worker, and goes with the node's run directory.
+std::string ProbeRecordPath(const std::string& socketPath, const std::string& modelPath) {
+  return socketPath + '.' + std::to_string(std::hash<std::string>{}(modelPath)) + ".probing";
+}
+
 }  // namespace
 
 Lane LaneOf(const Napi::Object& options) {
@@ -193,6 +198,7 @@ WorkerOptions WorkerOptionsOf(const Napi::Object& options) {
   for (std::uint32_t i = 0; i < models.Length(); ++i) {
     ModelPlan& model = worker.plan.models.emplace_back(ModelPlanOf(ObjectOf(models.Get(i), "models")));
     model.options.cuda = cuda;
+    model.probeRecordPath = ProbeRecordPath(worker.socketPath, model.options.modelPath);
   }
   return worker;
 }

@@ -32,6 +32,8 @@ struct ModelPlan {
   bool deduplicate = true;
   // Goal for the time of a live answer; 0: none.
   std::int64_t sloNs = 0;
+  // File of its ProbeRecord; empty: none.
+  std::string probeRecordPath{};
 };
 
 enum class ModelState : std::uint8_t { kLoading, kReady, kFailed };
@@ -66,6 +68,8 @@ class ServedModel {
   ModelLimits Limits(Lane lane) const;
 
  private:
+  // Has the session's rows share runs as far as probes allow.
+  void Probe(Session& session, const Watched& watched, std::int64_t loadNs) const;
   std::unique_ptr<Session> MakeSession(const std::shared_ptr<const ort::OrtLibrary>& library, const Watched& watched) const;
   void Fail(const std::string& reason);
   // The longest shared run of a lane.
