@@ -104,6 +104,13 @@ describe('rows that share a run', () => {
     expect(result).toMatchObject({ outputs: [{ shape: [0, 5], data: new Uint8Array(0) }], timing: { batchRows: 0 } });
   });
 
+  // It counts to the largest value of the whole run.
+  it('are not merged where they change each other', () => {
+    const { coalesce, coalesceReason } = signatureOf('endless');
+    expect([coalesce, coalesceReason]).toEqual(['alone', expect.stringMatching(/^rows are not independent: /)]);
+    expect(['encoder-tiny', 'two-axes', 'half', 'fixed', 'no-mask'].map((name) => signatureOf(name).coalesce)).toEqual([...['padded', 'padded', 'padded', 'padded'], 'equal-length']);
+  });
+
   it('give bfloat16 back bit for bit', async () => {
     const items = randomItems(signatureOf('bfloat16'), new SeededRandom(1));
     const results = await inferTogether('bfloat16', items);

@@ -1,6 +1,7 @@
 import type { Config } from '@app/config';
 import { Module, type DynamicModule } from '@nestjs/common';
 import { Registry } from 'prom-client';
+import { LaneMerging } from './accept/lane-merging';
 import { LiveService } from './accept/live.service';
 import { InferController } from './accept/open-inference/infer.controller';
 import { MetadataController } from './accept/open-inference/metadata.controller';
@@ -43,6 +44,7 @@ export class AppModule {
         { provide: Admission, useValue: admission },
         { provide: LiveMetrics, useValue: new LiveMetrics(registry, admission) },
         { provide: MergedMetrics, useValue: metrics },
+        LaneMerging,
         Lifecycle,
         Readiness,
         DashboardCollector,

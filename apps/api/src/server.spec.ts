@@ -270,9 +270,13 @@ describe('the HTTP server', () => {
     expect(await json('/v2/models/echo/ready')).toEqual([200, { name: 'echo', ready: true }]);
     expect(await json('/v2/models/echo')).toEqual([
       200,
-      { name: 'echo', versions: ['1'], platform: 'onnx_onnxv1', inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, 2] }], outputs: [{ name: 'y', datatype: 'FP32', shape: [-1, 2] }] },
+      {
+        ...{ name: 'echo', versions: ['1'], platform: 'onnx_onnxv1', inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, 2] }], outputs: [{ name: 'y', datatype: 'FP32', shape: [-1, 2] }] },
+        parameters: { merging_realtime: 'merged (padded)' },
+      },
     ]);
-    expect(await json('/v1/models/echo')).toEqual([200, expect.objectContaining({ id: 'echo', object: 'model', name: 'echo', ready: true })]);
+    const versions = [{ version: '1', state: 'ready', reason: null, merging: 'merged (padded)' }];
+    expect(await json('/v1/models/echo')).toEqual([200, expect.objectContaining({ id: 'echo', object: 'model', name: 'echo', ready: true, versions })]);
   });
 
   it('is not ready while a model loads, when all have failed, and while draining', async () => {

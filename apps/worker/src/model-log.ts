@@ -1,3 +1,4 @@
+import { mergingText } from '@app/contracts';
 import type { WorkerHandle } from '@app/native';
 import type { Logger } from '@app/telemetry';
 
@@ -13,7 +14,7 @@ export function logModelChanges(worker: Pick<WorkerHandle, 'models'>, log: Logge
       if (state === 'loading' || logged.has(key)) continue;
       logged.add(key);
       if (state === 'failed') log.error({ model: name, version, reason }, 'model cannot be served');
-      else log.info({ model: name, version, coalesce: signature?.coalesce, reason: signature?.coalesceReason }, 'model is ready');
+      else log.info({ model: name, version, rows: signature === null ? undefined : mergingText(signature) }, 'model is ready');
     }
     if (logged.size === models.length) clearInterval(timer);
   }, POLL_MS);

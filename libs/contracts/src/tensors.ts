@@ -61,3 +61,9 @@ export interface ModelSignature {
   /** Why `coalesce` is not `padded`; null when it is. */
   coalesceReason: string | null;
 }
+
+/** Whether rows of different requests share runs, and why not, in plain words: `merged (padded)`, `alone: <why>`. */
+export function mergingText({ coalesce, coalesceReason }: Pick<ModelSignature, 'coalesce' | 'coalesceReason'>): string {
+  if (coalesce === 'padded') return 'merged (padded)';
+  return `${coalesce === 'alone' ? 'alone' : 'merged at equal length'}: ${coalesceReason ?? 'no reason given'}`;
+}

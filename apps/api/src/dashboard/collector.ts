@@ -1,5 +1,5 @@
 import { runPaths, type Config } from '@app/config';
-import type { LaneControlStatus, ModelReport, PreemptionProof, WorkerPlan } from '@app/contracts';
+import { mergingText, type LaneControlStatus, type ModelReport, type PreemptionProof, type WorkerPlan } from '@app/contracts';
 import type { BatchView } from '@app/queues';
 import { fetchProcessStatus, type MetricsJson } from '@app/telemetry';
 import { Inject, Injectable } from '@nestjs/common';
@@ -91,7 +91,7 @@ export class DashboardCollector {
 
 function workerState(plan: WorkerPlan, processes: ProcessState[], status: WorkerStatus | null): WorkerState {
   const supervised = processes.find(({ id }) => id === plan.id);
-  const planned = plan.models.map(({ name, version }) => ({ name, version, state: 'loading' as const, reason: null }));
+  const planned = plan.models.map(({ name, version }) => ({ name, version, state: 'loading' as const, reason: null, merging: null }));
   return {
     id: plan.id,
     lane: plan.lane,
@@ -102,9 +102,14 @@ function workerState(plan: WorkerPlan, processes: ProcessState[], status: Worker
     restarts: supervised?.restarts ?? 0,
     reason: supervised?.reason ?? null,
     queueItems: status?.queue.reduce((sum, { waitingItems }) => sum + waitingItems, 0) ?? null,
-    models: status?.models.map(({ name, version, state, reason }) => ({ name, version, state, reason })) ?? planned,
+    models: status?.models.map(modelState) ?? planned,
   };
 }
+
+const modelState = ({ name, version, state, reason, signature }: ModelReport): WorkerState['models'][number] => ({
+  ...{ name, version, state, reason },
+  merging: signature === null ? null : mergingText(signature),
+});
 
 function batchState(batch: BatchView): BatchState {
   const { id, endpoint, model = null, status, request_counts: counts } = batch;

@@ -34,7 +34,7 @@ const fill = (id, rows, none) => {
   empty.colSpan = heads.length;
   body.replaceChildren(...(rows.length ? rows.map((row) => element('tr', '', ...cells(row))) : [element('tr', '', empty)]));
 };
-const models = (list) => list.flatMap((model, i) => [...(i ? [element('br', '')] : []), model.name + ' ' + model.version + ' ', state(model.state), ...reason(model.reason)]);
+const models = (list) => list.flatMap((model, i) => [...(i ? [element('br', '')] : []), model.name + ' ' + model.version + ' ', state(model.state), ...reason(model.reason), ...reason(model.merging)]);
 const show = (s) => {
   fill('lanes', s.lanes.map((lane) => [lane.lane, count(lane.queueItems), rate(lane.rowsPerSecond), fixed(lane.rowsPerRun, 1),
     lane.paddingShare === null ? '–' : fixed(lane.paddingShare * 100, 0, ' %'),

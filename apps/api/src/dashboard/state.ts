@@ -49,7 +49,8 @@ export interface WorkerState extends ProcessState {
   lane: Lane;
   cpus: number[];
   queueItems: number | null;
-  models: { name: string; version: string; state: ModelState; reason: string | null }[];
+  /** `merging`: whether rows share runs, and why not; null until it is ready. */
+  models: { name: string; version: string; state: ModelState; reason: string | null; merging: string | null }[];
 }
 
 export interface BatchState {

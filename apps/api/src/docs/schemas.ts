@@ -10,6 +10,7 @@ const parameters = Type.Record(Type.String(), Type.Unknown(), {
   description: '`timeout` (µs), `priority` (0 default, 1 highest), `binary_data_output`, `binary_data`, `binary_data_size` are understood',
 });
 
+const merging = text('Whether rows of different requests share runs: `merged (padded)`, `merged at equal length: <why>` or `alone: <why>`');
 const modelTensor = Type.Object({
   name: Type.String(),
   datatype: Type.String({ enum: Object.keys(DATATYPES) }),
@@ -38,7 +39,10 @@ const openInference = {
     { examples: [{ name: 'encoder-tiny', ready: true }] },
   ),
   ModelMetadata: Type.Object(
-    { name: Type.String(), versions: Type.Array(Type.String()), platform: Type.String(), inputs: Type.Array(modelTensor), outputs: Type.Array(modelTensor) },
+    {
+      ...{ name: Type.String(), versions: Type.Array(Type.String()), platform: Type.String(), inputs: Type.Array(modelTensor), outputs: Type.Array(modelTensor) },
+      parameters: Type.Object({ merging_realtime: Type.Optional(merging), merging_batch: Type.Optional(merging) }),
+    },
     {
       examples: [
         {
@@ -47,6 +51,7 @@ const openInference = {
           platform: 'onnx_onnxv1',
           inputs: [{ name: 'input_ids', datatype: 'INT64', shape: [-1, -1] }],
           outputs: [{ name: 'sentence_embedding', datatype: 'FP32', shape: [-1, 128] }],
+          parameters: { merging_realtime: 'merged (padded)', merging_batch: 'merged (padded)' },
         },
       ],
     },
@@ -150,7 +155,9 @@ const openAi = {
       name: text('The same as `id`: the name in the predict protocol'),
       ready: Type.Boolean(),
       task: Type.String({ enum: [...TASKS] }),
-      versions: Type.Array(Type.Object({ version: Type.String(), state: Type.String({ enum: ['loading', 'ready', 'failed'] }), reason: nullable(Type.String()) })),
+      versions: Type.Array(
+        Type.Object({ version: Type.String(), state: Type.String({ enum: ['loading', 'ready', 'failed'] }), reason: nullable(Type.String()), merging: nullable(merging) }),
+      ),
     },
     {
       examples: [
@@ -162,7 +169,7 @@ const openAi = {
           name: 'encoder-tiny',
           ready: true,
           task: 'embedding',
-          versions: [{ version: '1', state: 'ready', reason: null }],
+          versions: [{ version: '1', state: 'ready', reason: null, merging: 'merged (padded)' }],
         },
       ],
     },

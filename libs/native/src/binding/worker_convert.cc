@@ -88,22 +88,25 @@ std::int64_t SloNsOf(const Napi::Object& model) {
   return std::max<std::int64_t>(1, static_cast<std::int64_t>(sloMs * kNsPerMs));
 }
 
+// Member by member: GCC destroys members twice when one of a braced list throws.
 ModelPlan ModelPlanOf(const Napi::Object& model) {
-  return {.name = StringOf(model, "name"),
-          .version = StringOf(model, "version"),
-          .options = {.modelPath = StringOf(model, "modelPath"),
-                      .axes = {.batchAxisName = StringOrEmpty(model, "batchAxisName"),
-                               .sequenceAxisNames = StringsOf(model, "sequenceAxisNames"),
-                               .paddingIsSafe = BooleanOrNull(model, "paddingIsSafe"),
-                               .mergeRows = MergeRowsOf(model)},
-                      .padValues = NumbersOf(model, "padValues")},
-          .refusal = StringOrEmpty(model, "refusal"),
-          .batchRowsMax = LimitOf(model, "batchRowsMax", kRowsMax),
-          .batchTokensMax = LimitOf(model, "batchTokensMax", kTokensMax),
-          .runTimeoutNs = LimitOf(model, "runTimeoutMs", INT32_MAX) * kNsPerMs,
-          .endsByCost = BooleanOf(model, "endsByCost"),
-          .deduplicate = BooleanOf(model, "deduplicate"),
-          .sloNs = SloNsOf(model)};
+  ModelPlan plan;
+  plan.name = StringOf(model, "name");
+  plan.version = StringOf(model, "version");
+  plan.options.modelPath = StringOf(model, "modelPath");
+  plan.options.axes.batchAxisName = StringOrEmpty(model, "batchAxisName");
+  plan.options.axes.sequenceAxisNames = StringsOf(model, "sequenceAxisNames");
+  plan.options.axes.paddingIsSafe = BooleanOrNull(model, "paddingIsSafe");
+  plan.options.axes.mergeRows = MergeRowsOf(model);
+  plan.options.padValues = NumbersOf(model, "padValues");
+  plan.refusal = StringOrEmpty(model, "refusal");
+  plan.batchRowsMax = LimitOf(model, "batchRowsMax", kRowsMax);
+  plan.batchTokensMax = LimitOf(model, "batchTokensMax", kTokensMax);
+  plan.runTimeoutNs = LimitOf(model, "runTimeoutMs", INT32_MAX) * kNsPerMs;
+  plan.endsByCost = BooleanOf(model, "endsByCost");
+  plan.deduplicate = BooleanOf(model, "deduplicate");
+  plan.sloNs = SloNsOf(model);
+  return plan;
 }
 
 int FdOf(const Napi::Object& options) {
@@ -173,6 +176,11 @@ const char* StateName(ToolState state) {
   return "";
 }
 
+// Beside the worker's socket: it outlives the worker, and goes with the node's run directory.
+std::string ProbeRecordPath(const std::string& socketPath, const std::string& modelPath) {
+  return socketPath + '.' + std::to_string(std::hash<std::string>{}(modelPath)) + ".probing";
+}
+
 }  // namespace
 
 Lane LaneOf(const Napi::Object& options) {
@@ -201,6 +209,7 @@ WorkerOptions WorkerOptionsOf(const Napi::Object& options) {
   for (std::uint32_t i = 0; i < models.Length(); ++i) {
     ModelPlan& model = worker.plan.models.emplace_back(ModelPlanOf(ObjectOf(models.Get(i), "models")));
     model.options.cuda = cuda;
+    model.probeRecordPath = ProbeRecordPath(worker.socketPath, model.options.modelPath);
   }
   return worker;
 }

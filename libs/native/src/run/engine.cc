@@ -11,6 +11,8 @@
 namespace interleave {
 namespace {
 
+// Probe rows are few and short.
+constexpr std::int64_t kProbeRunNsMax = 10'000'000'000;
 constexpr const char* kStopping = "the worker is stopping";
 
 ServedModels MakeModels(const std::vector<ModelPlan>& plans) {
@@ -57,7 +59,7 @@ Engine::Engine(EnginePlan plan)
       answers_(queue_, models_, liveLane_.get()),
       isolation_(plan_.cpus.size()),
       heartbeat_(plan_.heartbeatFd, plan_.cpus.size() + 1),
-      watchdog_({.executorsCount = plan_.cpus.size(),
+      watchdog_({.executorsCount = plan_.cpus.size() + 1,
                  .mayBeHeldBack = plan_.lane == Lane::kBatch && !plan_.onGpu,
                  .onGiveUp = [this](std::size_t executor) { heartbeat_.Blame(executor); },
                  .onTick =
@@ -192,11 +194,26 @@ void Engine::LoadAll(const std::shared_ptr<const ort::OrtLibrary>& library,
     if (stopsLoading_) return;
     {
       const Heartbeat::Activity activity(heartbeat_, plan_.cpus.size(), i);
-      models_[i]->Load(library);
+      models_[i]->Load(library, [&](ort::RunOptions* options, const std::function<void()>& run) {
+        RunProbe(*library, *models_[i], options, run);
+      });
     }
     onModelsChanged();
   }
   malloc_trim(0);  // loading leaves much behind: files that were read, graphs before they were optimized
+}
+
+void Engine::RunProbe(const ort::OrtLibrary& library, const ServedModel& model, ort::RunOptions* options,
+                      const std::function<void()>& run) {
+  const std::int64_t timeNs = std::min(model.plan().runTimeoutNs, kProbeRunNsMax);
+  const Watchdog::Watch watch(watchdog_, plan_.cpus.size(), library, options, model.label(), {.timeNs = timeNs});
+  try {
+    run();
+  } catch (const ort::OrtError&) {
+    if (watch.ended() == Watchdog::Watch::Ended::kNo) throw;
+    if (watch.ended() == Watchdog::Watch::Ended::kStopping) throw ProbeEnded(kStopping);
+    throw ProbeEnded("a run took longer than " + std::to_string(timeNs / 1'000'000) + " ms");
+  }
 }
 
 void Engine::Refuse(const Item& item, ItemStatus status, const std::string& message) {

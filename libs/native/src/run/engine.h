@@ -78,6 +78,9 @@ class Engine : public ItemSink {
  private:
   void ExecutorLoop(std::size_t executor);
   void LoadAll(const std::shared_ptr<const ort::OrtLibrary>& library, const std::function<void()>& onModelsChanged);
+  // Under the watchdog, on the loader's thread. Throws ProbeEnded when the run was ended.
+  void RunProbe(const ort::OrtLibrary& library, const ServedModel& model, ort::RunOptions* options,
+                const std::function<void()>& run);
   // No more items and probes are accepted; probes that wait are answered.
   void StopAccepting();
   void Refuse(const Item& item, ItemStatus status, const std::string& message);
@@ -95,7 +98,7 @@ class Engine : public ItemSink {
   std::vector<std::vector<IsolationTool>> isolation_;
   std::once_flag closed_;
   Heartbeat heartbeat_;  // a slot for each executor, then one for the loader
-  Watchdog watchdog_;
+  Watchdog watchdog_;    // the same slots
   std::vector<std::thread> executors_;
   std::thread loader_;
 };

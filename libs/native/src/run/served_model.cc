@@ -2,12 +2,44 @@
 
 #include <algorithm>
 
+#include "run/probe_record.h"
+
 namespace interleave {
 
-void ServedModel::Load(const std::shared_ptr<const ort::OrtLibrary>& library) {
+namespace {
+
+// Probing is as thorough as can be had in this time, or in the time that loading took.
+constexpr std::int64_t kThoroughNsMin = 20'000'000;
+
+}  // namespace
+
+void ServedModel::Probe(Session& session, const Watched& watched, std::int64_t loadNs) const {
+  const ProbeRecord record(plan_.probeRecordPath);
+  const int deaths = record.Deaths(plan_.options.modelPath);
+  if (deaths >= ProbeRecord::kDeathsMax && session.signature().coalesce != CoalesceMode::kAlone) {
+    return session.LimitMerging(CoalesceMode::kAlone, "the worker died " + std::to_string(deaths) +
+                                                          " times while it probed whether rows leave each other alone; " +
+                                                          "if they do, set mergeRows: always in model.yaml");
+  }
+  const ProbeRecord::Probing probing(record, deaths);
+  ProbeMerging(session, {.watched = watched,
+                         .rowsMax = plan_.batchRowsMax,
+                         .thoroughNs = std::max(kThoroughNsMin, loadNs)});
+}
+
+std::unique_ptr<Session> ServedModel::MakeSession(const std::shared_ptr<const ort::OrtLibrary>& library,
+                                                  const Watched& watched) const {
+  const std::int64_t startedNs = MonotonicNowNs();
+  std::unique_ptr<Session> session = Session::Load(library, plan_.options);
+  const std::int64_t loadNs = MonotonicNowNs() - startedNs;
+  if (plan_.options.axes.mergeRows != MergeRows::kAlways) Probe(*session, watched, loadNs);
+  return session;
+}
+
+void ServedModel::Load(const std::shared_ptr<const ort::OrtLibrary>& library, const Watched& watched) {
   if (!plan_.refusal.empty()) return Fail(plan_.refusal);
   try {
-    session_ = Session::Load(library, plan_.options);
+    session_ = MakeSession(library, watched);
   } catch (const std::exception& error) {
     return Fail(error.what());
   } catch (...) {

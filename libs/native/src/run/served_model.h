@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -11,7 +12,7 @@
 #include "coalesce/coalescer.h"
 #include "run/model_costs.h"
 #include "run/stats.h"
-#include "session/session.h"
+#include "session/merge_probe.h"
 
 namespace interleave {
 
@@ -31,6 +32,8 @@ struct ModelPlan {
   bool deduplicate = true;
   // Goal for the time of a live answer; 0: none.
   std::int64_t sloNs = 0;
+  // File of its ProbeRecord; empty: none.
+  std::string probeRecordPath{};
 };
 
 enum class ModelState : std::uint8_t { kLoading, kReady, kFailed };
@@ -51,8 +54,11 @@ class ServedModel {
   // Null unless ready; lives as long as the model.
   Session* session() const { return ready_.load(std::memory_order_acquire); }  // pairs with Load
 
-  // Loads the session on the calling thread; never throws.
-  void Load(const std::shared_ptr<const ort::OrtLibrary>& library);
+  // Does a run with these options under the watchdog; throws ProbeEnded when it was ended.
+  using Watched = std::function<void(ort::RunOptions* options, const std::function<void()>& run)>;
+
+  // Loads the session and probes whether its rows may share runs, both on the calling thread; never throws.
+  void Load(const std::shared_ptr<const ort::OrtLibrary>& library, const Watched& watched);
 
   // A run of outsized items was made, whose memory is given back with it as far as its outputs allow, and with the next.
   void OweTrim() { owesTrim_.store(true, std::memory_order_relaxed); }
@@ -66,6 +72,9 @@ class ServedModel {
   ModelLimits Limits(Lane lane) const;
 
  private:
+  // Has the session's rows share runs as far as probes allow.
+  void Probe(Session& session, const Watched& watched, std::int64_t loadNs) const;
+  std::unique_ptr<Session> MakeSession(const std::shared_ptr<const ort::OrtLibrary>& library, const Watched& watched) const;
   void Fail(const std::string& reason);
   // The longest shared run of a lane.
   std::int64_t RunNsMax(Lane lane) const;

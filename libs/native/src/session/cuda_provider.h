@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "session/cuda_stream.h"
@@ -10,7 +11,7 @@
 
 namespace interleave {
 
-// Outlives the sessions that it was appended to. Used by the thread that loads models only.
+// Outlives the sessions that it was appended to. Used by the thread that loads models only, but for TakeTurn.
 class CudaProvider {
  public:
   // `options` as ONNX Runtime documents them for CUDA; with `priorityStream` all sessions compute on one stream of high
@@ -21,10 +22,16 @@ class CudaProvider {
   // Has the session run on the first visible GPU. Throws ort::OrtError with the reason and what to do.
   void AppendTo(ort::SessionOptions* session, const ort::OrtLibrary& library);
 
+  // Held for a run where runs must not overlap; empty where they may. Any thread.
+  std::unique_lock<std::mutex> TakeTurn() {
+    return priorityStream_ ? std::unique_lock(turn_) : std::unique_lock<std::mutex>();
+  }
+
  private:
   std::map<std::string, std::string> options_;
   const bool priorityStream_;
   std::unique_ptr<CudaStream> stream_;
+  std::mutex turn_;
 };
 
 }  // namespace interleave

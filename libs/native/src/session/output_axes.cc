@@ -56,12 +56,13 @@ bool OutputAxes::Observe(std::size_t output, const Shape& shape, const BatchLayo
                          std::array<Axis, kRankMax>& axes) {
   const TensorSpec& spec = signature_.outputs[output];
   axes = spec.axes;
-  if (!unnamed_.empty() && !layout.isOdd) LearnAndResolve(output, shape, layout, axes);
-  if (layout.parts.size() == 1) return true;
+  if (layout.isOdd) return true;  // its sizes are its own
+  if (!unnamed_.empty()) LearnAndResolve(output, shape, layout, axes);
   if (shape.rank != spec.shape.rank || shape.rank == 0 || shape.dims[0] != layout.rows) {
     hasRows_ = false;
-    return false;
+    return layout.parts.size() == 1;
   }
+  if (layout.parts.size() == 1) return true;
   bool canBeCut = true;
   for (std::size_t d = 1; d < shape.rank; ++d) {
     const int k = SequenceIndex(axes[d]);

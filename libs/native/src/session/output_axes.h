@@ -23,7 +23,8 @@ class OutputAxes {
   // was learnt.
   bool IsSettled() const { return settled_.load(std::memory_order_relaxed); }
 
-  // False once a shared run gave an output without one part per row: such a model runs every item alone from then on.
+  // False once a run, shared or not, gave an output without one part per row: such a model runs every item alone from
+  // then on.
   bool HasRows() const { return hasRows_.load(std::memory_order_relaxed); }
 
   // Learns from the shape of output `output` of a run with this layout and fills `axes` with what its dimensions are.

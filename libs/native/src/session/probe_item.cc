@@ -50,31 +50,40 @@ std::vector<std::byte> Content(const TensorSpec& spec, std::int64_t count) {
 
 }  // namespace
 
-ProbeItem MakeProbeItem(const Signature& signature, std::int64_t rows, std::int64_t length) {
-  CheckAsked(signature, rows, length);
-  const std::size_t inputsCount = signature.inputs.size();
+ProbeItem AssembleProbe(const Signature& signature, const std::vector<Shape>& shapes,
+                        std::vector<std::vector<std::byte>> contents) {
   ProbeItem probe;
-  probe.bytes.resize(inputsCount);
-  probe.strings.resize(inputsCount);
-  for (std::size_t i = 0; i < inputsCount; ++i) {
+  probe.bytes = std::move(contents);
+  probe.strings.resize(signature.inputs.size());
+  for (std::size_t i = 0; i < signature.inputs.size(); ++i) {
     const TensorSpec& spec = signature.inputs[i];
-    const Shape shape = ProbeShape(spec, rows, length, signature.sequenceAxes);
-    const std::int64_t count = ElementCount(shape);
-    if (count < 0) throw SignatureError("input \"" + spec.name + "\" would be too large to address");
-    probe.bytes[i] = Content(spec, count);
     const std::vector<std::byte>& bytes = probe.bytes[i];
     probe.item.inputs.push_back({.index = static_cast<std::uint16_t>(i),
                                  .type = spec.type,
-                                 .shape = shape,
+                                 .shape = shapes[i],
                                  .data = bytes.data(),
                                  .bytes = bytes.size()});
     if (spec.type == ElementType::kString) {
-      DecodeStrings(bytes.data(), bytes.size(), static_cast<std::size_t>(count), probe.strings[i]);
+      const auto count = static_cast<std::size_t>(ElementCount(shapes[i]));
+      DecodeStrings(bytes.data(), bytes.size(), count, probe.strings[i]);
     }
   }
   const std::string wrong = CheckItem(signature, probe.item, probe.shape);
   if (!wrong.empty()) throw SignatureError(wrong);
   return probe;
+}
+
+ProbeItem MakeProbeItem(const Signature& signature, std::int64_t rows, std::int64_t length) {
+  CheckAsked(signature, rows, length);
+  std::vector<Shape> shapes;
+  std::vector<std::vector<std::byte>> contents;
+  for (const TensorSpec& spec : signature.inputs) {
+    shapes.push_back(ProbeShape(spec, rows, length, signature.sequenceAxes));
+    const std::int64_t count = ElementCount(shapes.back());
+    if (count < 0) throw SignatureError("input \"" + spec.name + "\" would be too large to address");
+    contents.push_back(Content(spec, count));
+  }
+  return AssembleProbe(signature, shapes, std::move(contents));
 }
 
 }  // namespace interleave

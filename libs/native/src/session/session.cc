@@ -128,6 +128,7 @@ std::unique_ptr<Session> Session::Load(std::shared_ptr<const ort::OrtLibrary> li
 
 Session::Session(std::shared_ptr<const ort::OrtLibrary> library, const ModelOptions& options)
     : library_(std::move(library)),
+      cuda_(options.cuda),
       handle_(OpenSession(*library_, options)),
       signature_(Proven(InferSignature(ReadDeclarations(false), ReadDeclarations(true), options.axes), options)),
       inputNames_(Names(signature_.inputs)),
@@ -283,6 +284,7 @@ std::vector<RunOutput> Session::Compute(std::span<Item* const> items, const Batc
   std::array<const char*, kTensorsMax> names{};
   std::array<ort::Value*, kTensorsMax> values{};
   for (std::size_t i = 0; i < wanted.size(); ++i) names[i] = outputNames_[wanted[i]];
+  const auto turn = cuda_ != nullptr ? cuda_->TakeTurn() : std::unique_lock<std::mutex>();
   library_->Check(library_->api().Run(handle_.get(), options, inputNames_.data(), inputValues.data(), inputsCount,
                                       names.data(), wanted.size(), values.data()));
   std::vector<RunOutput> outputs;
@@ -304,16 +306,26 @@ std::vector<RunOutput> Session::Run(std::span<Item* const> items, const BatchLay
                                     std::span<const std::vector<StringElements>> strings, Scratch& scratch,
                                     const ort::RunOptions* options) {
   std::vector<RunOutput> outputs = Compute(items, layout, strings, scratch, options);
-  bool separable = true;
+  std::string obstacle;
   for (RunOutput& output : outputs) {
     output.shape = library_->ReadShape(output.value.get(), &output.type);
     if (output.type != signature_.outputs[output.index].type) {
       throw ort::OrtError("output \"" + signature_.outputs[output.index].name + "\" came with another type than declared");
     }
-    separable = outputAxes_.Observe(output.index, output.shape, layout, output.axes) && separable;
+    if (!outputAxes_.Observe(output.index, output.shape, layout, output.axes)) obstacle = NotTogetherReason(output, layout);
   }
-  if (!separable) throw NotTogether("outputs that cannot be told apart by row");
+  if (!obstacle.empty()) throw NotTogether(obstacle);
   return outputs;
+}
+
+std::string Session::NotTogetherReason(const RunOutput& output, const BatchLayout& layout) const {
+  return "outputs cannot be told apart by row: output \"" + signature_.outputs[output.index].name + "\" came with shape " +
+         ShapeText(output.shape) + " for " + std::to_string(layout.rows) + " rows";
+}
+
+void Session::LimitMerging(CoalesceMode mode, std::string reason) {
+  signature_.coalesce = mode;
+  signature_.coalesceReason = std::move(reason);
 }
 
 std::size_t Session::Respond(const std::vector<RunOutput>& outputs, const BatchLayout& layout, std::size_t part,

@@ -44,7 +44,7 @@ struct RunOutput {
   ort::Owned<ort::Value> value{nullptr, nullptr};
 };
 
-// Thread-safe: executors run on one session at the same time, each with a Scratch of its own. One intra-op thread, so
+// Thread-safe: executors and the loader run on one session at the same time, each with a Scratch of its own. One intra-op thread, so
 // that a run computes on the calling thread only.
 class Session {
  public:
@@ -56,7 +56,11 @@ class Session {
 
   const ort::OrtLibrary& library() const { return *library_; }
   const Signature& signature() const { return signature_; }
+  bool isOnGpu() const { return cuda_ != nullptr; }
   const OutputAxes& outputAxes() const { return outputAxes_; }
+
+  // Rows share runs as `mode` says from now on, for this reason. Before other threads know the session.
+  void LimitMerging(CoalesceMode mode, std::string reason);
 
   // Runs items that passed CheckItem, laid out as `layout` says. `strings[i]` holds the decoded string inputs of item i,
   // by input; unused where there are none. Throws ort::OrtError when the runtime refuses or fails, NotTogether when
@@ -93,9 +97,11 @@ class Session {
   std::vector<RunOutput> Compute(std::span<Item* const> items, const BatchLayout& layout,
                                  std::span<const std::vector<StringElements>> strings, Scratch& scratch,
                                  const ort::RunOptions* options);
+  std::string NotTogetherReason(const RunOutput& output, const BatchLayout& layout) const;
   std::vector<std::size_t> WantedOutputs(std::span<Item* const> items) const;
 
   std::shared_ptr<const ort::OrtLibrary> library_;
+  std::shared_ptr<CudaProvider> cuda_;  // null: on the CPU
   ort::Owned<ort::SessionHandle> handle_;
   Signature signature_;
   std::vector<PadValue> padValues_;  // by input

@@ -4,12 +4,16 @@ import { Controller, Get, Inject, Param } from '@nestjs/common';
 import { Documented } from '../../docs/documented';
 import { CATALOG } from '../../parts';
 import { VERSION } from '../../version';
+import { LaneMerging } from '../lane-merging';
 import { entriesOf } from '../model-entries';
 
 /** Server and model metadata of the Open Inference Protocol. */
 @Controller('v2')
 export class MetadataController {
-  constructor(@Inject(CATALOG) private readonly catalog: ModelCatalog) {}
+  constructor(
+    @Inject(CATALOG) private readonly catalog: ModelCatalog,
+    private readonly merging: LaneMerging,
+  ) {}
 
   @Get()
   @Documented({ tag: 'models', summary: 'What this server is', ok: 'ServerMetadata' })
@@ -19,14 +23,18 @@ export class MetadataController {
 
   @Get(['models/:model', 'models/:model/versions/:version'])
   @Documented({ tag: 'models', summary: 'Inputs and outputs of a model', ok: 'ModelMetadata', errors: [404, 503] })
-  model(@Param('model') name: string, @Param('version') version: string | undefined): object {
-    const { signature } = this.catalog.find(name, version ?? null);
+  async model(@Param('model') name: string, @Param('version') version: string | undefined): Promise<object> {
+    const { signature, version: served } = this.catalog.find(name, version ?? null);
+    const entries = entriesOf(this.catalog, name, version);
+    const entry = entries.find((other) => other.version === served);
+    const { realtime, batch } = entry === undefined ? {} : await this.merging.of(entry);
     return {
       name,
-      versions: entriesOf(this.catalog, name, version).map((entry) => entry.version),
+      versions: entries.map((other) => other.version),
       platform: 'onnx_onnxv1',
       inputs: signature.inputs.map(tensorMetadata),
       outputs: signature.outputs.map(tensorMetadata),
+      parameters: { ...(realtime !== undefined && { merging_realtime: realtime }), ...(batch !== undefined && { merging_batch: batch }) },
     };
   }
 }

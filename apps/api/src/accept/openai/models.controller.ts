@@ -2,6 +2,7 @@ import type { CatalogEntry, ModelCatalog } from '@app/models';
 import { Controller, Get, Inject, Param } from '@nestjs/common';
 import { Documented } from '../../docs/documented';
 import { CATALOG } from '../../parts';
+import { bothLanesText, LaneMerging, type Merging } from '../lane-merging';
 import { entriesOf } from '../model-entries';
 
 const STARTED_UNIX_S = Math.floor(Date.now() / 1000);
@@ -12,23 +13,31 @@ const STARTED_UNIX_S = Math.floor(Date.now() / 1000);
  */
 @Controller('v1/models')
 export class ModelsController {
-  constructor(@Inject(CATALOG) private readonly catalog: ModelCatalog) {}
+  constructor(
+    @Inject(CATALOG) private readonly catalog: ModelCatalog,
+    private readonly merging: LaneMerging,
+  ) {}
 
   @Get()
   @Documented({ tag: 'models', summary: 'All models, with task and state', ok: 'ModelList' })
-  list(): object {
+  async list(): Promise<object> {
     const names = [...new Set(this.catalog.list().map(({ name }) => name))];
-    return { object: 'list', data: names.map((name) => modelObject(name, entriesOf(this.catalog, name, undefined))) };
+    return { object: 'list', data: await Promise.all(names.map((name) => this.modelObject(name))) };
   }
 
   @Get(':model')
   @Documented({ tag: 'models', summary: 'One model', ok: 'Model', errors: [404] })
-  one(@Param('model') name: string): object {
-    return modelObject(name, entriesOf(this.catalog, name, undefined));
+  one(@Param('model') name: string): Promise<object> {
+    return this.modelObject(name);
+  }
+
+  private async modelObject(name: string): Promise<object> {
+    const entries = entriesOf(this.catalog, name, undefined);
+    return modelObject(name, entries, await Promise.all(entries.map((entry) => this.merging.of(entry))));
   }
 }
 
-function modelObject(name: string, entries: CatalogEntry[]): object {
+function modelObject(name: string, entries: CatalogEntry[], merging: Merging[]): object {
   return {
     id: name,
     object: 'model',
@@ -37,6 +46,6 @@ function modelObject(name: string, entries: CatalogEntry[]): object {
     name,
     ready: entries.some(({ state }) => state === 'ready'),
     task: (entries.find(({ state }) => state === 'ready') ?? entries[0])?.task,
-    versions: entries.map(({ version, state, reason }) => ({ version, state, reason })),
+    versions: entries.map(({ version, state, reason }, i) => ({ version, state, reason, merging: bothLanesText(merging[i] ?? {}) })),
   };
 }
