@@ -25,7 +25,7 @@ export class LiveService {
    */
   async answer(request: FastifyRequest, reply: FastifyReply, prepare: (body: Buffer) => Promise<PreparedRequest>): Promise<void> {
     const live = liveContext(request);
-    const bytes = await request.readBody();
+    const bytes = await request.readBody(reply);
     const bodyReadMs = performance.now();
     const { arrivedMs } = live;
     const prepared = await prepare(bytes);

@@ -1,7 +1,7 @@
-import { Controller, Get, HttpCode, Param, Post, Query, Req } from '@nestjs/common';
+import { Controller, Get, HttpCode, Param, Post, Query, Req, Res } from '@nestjs/common';
 import { isBatchId, type BatchView } from '@app/queues';
 import { parseJsonBody } from '@app/protocols';
-import type { FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Documented, PAGE_QUERY } from '../docs/documented';
 import { parseBatchRequest, parsePage } from './batch-requests';
 import { BatchService } from './batch.service';
@@ -18,8 +18,8 @@ export class BatchesController {
   @Post()
   @HttpCode(200)
   @Documented({ tag: 'batches', summary: 'Start a batch over an uploaded file', body: 'BatchRequest', ok: 'Batch', errors: [400, 404, 413, 415, 507], errorSchema: 'OpenAiError' })
-  async create(@Req() request: FastifyRequest): Promise<BatchView> {
-    return this.service.createBatch(parseBatchRequest(parseJsonBody(await request.readBody())));
+  async create(@Req() request: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<BatchView> {
+    return this.service.createBatch(parseBatchRequest(parseJsonBody(await request.readBody(reply))));
   }
 
   @Get()

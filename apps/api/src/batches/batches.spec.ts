@@ -156,7 +156,7 @@ describe('/v1/files and /v1/batches, without Redis', () => {
       await open();
       const body = Buffer.alloc(8_000_000, 'x\n');
       const socket = connect(Number(new URL(url).port), '127.0.0.1');
-      const head = `POST /v1/files?purpose=batch HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-ndjson\r\ncontent-length: ${body.length}\r\n\r\n`;
+      const head = `POST /v1/files?purpose=batch HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\ncontent-length: ${body.length}\r\n\r\n`;
       await new Promise<void>((resolve, reject) => socket.once('error', reject).write(Buffer.concat([Buffer.from(head), body]), () => resolve()));
       let answer = '';
       for await (const part of socket.setEncoding('utf8')) {

@@ -1,15 +1,13 @@
 import { Readable } from 'node:stream';
 import { InterleaveError } from '@app/contracts';
-import type { FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 
 declare module 'fastify' {
   interface FastifyRequest {
     /** Bytes of this request's body that count against the memory for bodies; given back after the response. */
     heldBodyBytes: number;
-    /** Reading was given up: the rest of the body may still be on its way, so the connection is not used again. */
-    isBodyCutOff: boolean;
     /** The whole body as it came, empty without one. Once per request. Rejects as `BodyReader.read`, and with `unsupported_media_type`. */
-    readBody(): Promise<Buffer>;
+    readBody(reply: FastifyReply): Promise<Buffer>;
   }
 }
 
@@ -34,18 +32,18 @@ export class BodyReader {
   /** Rejects with `too_large`, `overloaded` (no memory for bodies), `request_timeout` or `invalid_request` (cut short). */
   read(request: FastifyRequest, payload: Readable): Promise<Buffer> {
     const announcedBytes = Number(request.headers['content-length'] ?? 0);
-    if (announcedBytes > this.limits.bodyBytesMax) {
-      request.isBodyCutOff = true;
-      return Promise.reject(this.tooLarge());
-    }
+    if (announcedBytes > this.limits.bodyBytesMax) return Promise.reject(this.tooLarge());
     return new Promise((resolve, reject) => {
       const parts: Buffer[] = [];
       const finish = (error: InterleaveError | null) => {
         clearTimeout(timer);
         payload.off('data', onData).off('end', onEnd).off('error', onError).off('close', onError);
-        request.isBodyCutOff = error !== null;
-        if (error) reject(error);
-        else resolve(parts.length === 1 && parts[0] ? parts[0] : Buffer.concat(parts));
+        if (error) {
+          this.release(request);
+          reject(error);
+          return;
+        }
+        resolve(parts.length === 1 && parts[0] ? parts[0] : Buffer.concat(parts));
       };
       const onData = (part: Buffer) => {
         parts.push(part);

@@ -1,6 +1,14 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import { InterleaveError } from '@app/contracts';
 
 /** The Content-Type without its parameters, in lower case; empty when there is none. */
 export function mediaType(headers: IncomingHttpHeaders): string {
   return (headers['content-type']?.split(';', 1)[0] ?? '').trim().toLowerCase();
+}
+
+/** Compressed bodies are not taken: their size says nothing about what they unpack to. */
+export function refuseEncoded(headers: IncomingHttpHeaders): void {
+  const encoding = headers['content-encoding']?.trim().toLowerCase();
+  if (encoding === undefined || encoding === '' || encoding === 'identity') return;
+  throw new InterleaveError('unsupported_media_type', `Content-Encoding: expected none, received ${encoding.slice(0, 64)}; send the body uncompressed`);
 }
