@@ -118,6 +118,8 @@ export const fileSchema = z.strictObject({
       jsonKeysMax: positiveInt.max(1_048_576).default(20_000),
       jsonDepthMax: positiveInt.max(512).default(64),
       requestItemsMax: positiveInt.max(16_384).default(2048),
+      /** Live requests that are parsed and tokenized at one moment. */
+      preparingRequestsMax: positiveInt.max(65_536).default(512),
       /** Names beside localhost and HOST that callers may use for this node; "*": any. */
       allowedHosts: z.array(hostName).max(256).default([]),
       /** Web sites whose pages may call this node from a browser, as in "https://app.example.com"; "*": any. */

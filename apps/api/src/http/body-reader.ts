@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import { InterleaveError } from '@app/contracts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { isJson } from './media-type';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -14,6 +15,8 @@ declare module 'fastify' {
 export interface BodyLimits {
   /** Of one body. */
   bodyBytesMax: number;
+  /** Of one that is nothing but JSON: parsing costs far more than reading. */
+  jsonBytesMax: number;
   /** Of all bodies that are held at one moment. */
   heldBytesMax: number;
   /** From the first header to the last byte of a body. */
@@ -32,7 +35,8 @@ export class BodyReader {
   /** Rejects with `too_large`, `overloaded` (no memory for bodies), `request_timeout` or `invalid_request` (cut short). */
   read(request: FastifyRequest, payload: Readable): Promise<Buffer> {
     const announcedBytes = Number(request.headers['content-length'] ?? 0);
-    if (announcedBytes > this.limits.bodyBytesMax) return Promise.reject(this.tooLarge());
+    const refusal = this.refusal(request, announcedBytes, this.heldBytes + announcedBytes);
+    if (refusal) return Promise.reject(refusal);
     return new Promise((resolve, reject) => {
       const parts: Buffer[] = [];
       const finish = (error: InterleaveError | null) => {
@@ -68,12 +72,18 @@ export class BodyReader {
   private hold(request: FastifyRequest, bytes: number): InterleaveError | null {
     request.heldBodyBytes += bytes;
     this.heldBytes += bytes;
-    if (request.heldBodyBytes > this.limits.bodyBytesMax) return this.tooLarge();
-    if (this.heldBytes <= this.limits.heldBytesMax) return null;
-    return new InterleaveError('overloaded', 'Too many large requests at once; try again', { retryAfterSeconds: 1 });
+    return this.refusal(request, request.heldBodyBytes, this.heldBytes);
   }
 
-  private tooLarge(): InterleaveError {
-    return new InterleaveError('too_large', `The body is over the limit of ${this.limits.bodyBytesMax} bytes; send fewer items per request, or a batch file`);
+  private refusal({ headers }: FastifyRequest, bodyBytes: number, heldBytes: number): InterleaveError | null {
+    const { bodyBytesMax, jsonBytesMax, heldBytesMax } = this.limits;
+    if (bodyBytes > bodyBytesMax) return tooLarge(bodyBytesMax, 'http.bodyBytesMax');
+    if (bodyBytes > jsonBytesMax && isJson(headers)) return tooLarge(jsonBytesMax, 'http.jsonBytesMax, for JSON');
+    if (heldBytes <= heldBytesMax) return null;
+    return new InterleaveError('overloaded', 'Too many large requests at once; try again', { retryAfterSeconds: 1 });
   }
+}
+
+function tooLarge(bytesMax: number, key: string): InterleaveError {
+  return new InterleaveError('too_large', `The body is over the limit of ${bytesMax} bytes (${key}); send fewer items per request, tensors as binary data, or a batch file`);
 }

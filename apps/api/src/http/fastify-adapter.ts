@@ -46,6 +46,7 @@ export function createFastifyAdapter(config: Config): FastifyAdapter {
   fastify.server.maxConnections = config.http.connectionsMax;
   const bodies = new BodyReader({
     bodyBytesMax: config.http.bodyBytesMax,
+    jsonBytesMax: config.http.jsonBytesMax,
     heldBytesMax: LARGEST_BODIES_MAX * config.http.bodyBytesMax,
     readMsMax: BODY_READ_MS_MAX,
   });

@@ -6,6 +6,11 @@ export function mediaType(headers: IncomingHttpHeaders): string {
   return (headers['content-type']?.split(';', 1)[0] ?? '').trim().toLowerCase();
 }
 
+/** Whether a live request's body has no binary tensors: Triton's extension names the length of its JSON part. */
+export function isJson(headers: IncomingHttpHeaders): boolean {
+  return headers['inference-header-content-length'] === undefined && mediaType(headers) !== 'application/octet-stream';
+}
+
 /** Compressed bodies are not taken: their size says nothing about what they unpack to. */
 export function refuseEncoded(headers: IncomingHttpHeaders): void {
   const encoding = headers['content-encoding']?.trim().toLowerCase();
