@@ -9,6 +9,7 @@ import { openBatchService } from './batches';
 import { Readiness } from './health/readiness';
 import { Lifecycle } from './lifecycle';
 import { createServer } from './server';
+import { lowerThreadPool } from './thread-pool';
 
 const PROCESS_ID = 'api';
 /** After the longest time a live request may take, what is still open is an upload or a caller that does not read. */
@@ -19,6 +20,7 @@ export async function runApi(): Promise<void> {
   const config = loadConfig();
   const logger = createLogger(PROCESS_ID, config.logLevel);
   mkdirSync(config.runDir, { recursive: true });
+  await lowerThreadPool();
   const isolation = isolateFront();
   if (isolation.state !== 'active') logger.info({ isolation }, 'live requests may wait for the CPU behind other processes');
   const registry = new Registry();

@@ -1,18 +1,25 @@
+import { availableParallelism } from 'node:os';
 import type { Config } from '@app/config';
 import { InterleaveError, type InferenceBackend, type ItemResult } from '@app/contracts';
 import type { PreparedRequest, ResponseBody } from '@app/protocols';
 import { Inject, Injectable } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Admission } from '../admission/admission';
+import { Turns } from '../admission/turns';
 import { BACKEND, CONFIG } from '../parts';
 import { callerOptions } from './caller-options';
 import type { LiveContext } from './live-context';
 import { LiveGate } from './live-gate';
 import { liveTiming, serverTiming } from './live-timing';
 
+/** Smaller ones take the event loop well under a millisecond. */
+const SMALL_BODY_BYTES = 8 * 1024;
+
 /** The live path after the look at the headers: tokenize, admit, enqueue (the worker coalesces and runs), respond. Never touches Redis. */
 @Injectable()
 export class LiveService {
+  private readonly largeBodies = new Turns(Math.max(2, availableParallelism()));
+
   constructor(
     @Inject(CONFIG) private readonly config: Config,
     @Inject(BACKEND) private readonly backend: InferenceBackend,
@@ -44,12 +51,16 @@ export class LiveService {
 
   private async prepared(request: FastifyRequest, bytes: Buffer, prepare: (body: Buffer) => Promise<PreparedRequest>): Promise<PreparedRequest> {
     const preparing = this.gate.enter(request, bytes.length);
+    const isLarge = bytes.length > SMALL_BODY_BYTES;
     let items: number | null = null;
     try {
+      if (isLarge) await this.largeBodies.begin();
+      if (liveContext(request).hangUp.aborted) throw new InterleaveError('client_closed', 'The caller hung up');
       const prepared = await prepare(bytes);
       items = prepared.items.length;
       return prepared;
     } finally {
+      if (isLarge) this.largeBodies.end();
       this.gate.leave(preparing, items);
     }
   }
