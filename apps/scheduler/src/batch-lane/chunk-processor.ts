@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { InterleaveError } from '@app/contracts';
 import { ChunkResultWriter, readRows, type Chunk, type ChunkResult, type RowLine } from '@app/queues';
-import { checkBatchLine, parseJsonBody, type Endpoint } from '@app/protocols';
+import { checkBatchLine, parseJsonBody, type Endpoint, type JsonLimits } from '@app/protocols';
 import type { InFlightBudget } from './in-flight-budget';
 import type { RowEngine } from './row-engine';
 import { answerPatiently } from './row-retries';
@@ -60,6 +60,7 @@ export class ChunkProcessor {
   constructor(
     private readonly engine: RowEngine,
     private readonly budget: InFlightBudget,
+    private readonly jsonLimits: JsonLimits,
   ) {}
 
   /**
@@ -127,7 +128,7 @@ export class ChunkProcessor {
 
   /** Reads `row.bytes` before its first `await`: they are gone afterwards. Never rejects. */
   private async answer(row: RowLine, task: ChunkTask, signal: AbortSignal): Promise<Answer> {
-    const { customId, body, refusal } = parseLine(row.bytes, task.url);
+    const { customId, body, refusal } = parseLine(row.bytes, task.url, this.jsonLimits);
     if (signal.aborted) return notRun(row, customId, task, signal);
     try {
       if (refusal !== null) throw refusal;
@@ -141,9 +142,9 @@ export class ChunkProcessor {
 }
 
 /** As strict as the live endpoints: what `JSON.parse` would silently change fails the row. */
-function parseLine(bytes: Buffer, url: string): { customId: string; body: unknown; refusal: InterleaveError | null } {
+function parseLine(bytes: Buffer, url: string, limits: JsonLimits): { customId: string; body: unknown; refusal: InterleaveError | null } {
   try {
-    return { ...checkBatchLine(parseJsonBody(bytes), url), refusal: null };
+    return { ...checkBatchLine(parseJsonBody(bytes, limits), url), refusal: null };
   } catch (error) {
     return { customId: readCustomId(bytes), body: null, refusal: asInterleaveError(error) };
   }

@@ -1,5 +1,6 @@
 import type { Config } from '@app/config';
 import { BatchQueues, BatchStore, FileStore, OutputAssembler, readInstanceId, redisAddress, storagePaths, uploadLimits, type DiskGuard } from '@app/queues';
+import { jsonLimits } from '@app/protocols';
 import type { Logger } from '@app/telemetry';
 import type { Registry } from 'prom-client';
 import { BatchLane } from './batch-lane';
@@ -42,7 +43,7 @@ export async function openLane(config: Config, parts: LaneParts): Promise<OpenLa
   const lane = new BatchLane({
     context: { batches: new BatchStore(config.dataDir), files, disk, assembler: new OutputAssembler(config.dataDir, disk), engine, log },
     batchesDirectory: storagePaths(config.dataDir).batches,
-    processor: new ChunkProcessor(engine, budget),
+    processor: new ChunkProcessor(engine, budget, { ...jsonLimits(config.http), bytesMax: config.batch.rowBytesMax }),
     queues,
     bull,
     metrics: new LaneMetrics(registry),

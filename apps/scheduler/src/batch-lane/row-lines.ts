@@ -1,5 +1,5 @@
 import type { InterleaveError } from '@app/contracts';
-import { errorBody, type Endpoint } from '@app/protocols';
+import { errorBody, toJsonText, type Endpoint } from '@app/protocols';
 
 /** Why a row has no answer although nothing was wrong with it. */
 export type NotRunReason = 'batch_cancelled' | 'batch_expired';
@@ -40,6 +40,6 @@ export class RowLines {
   }
 
   private line(row: number, customId: string, response: object | null, error: object | null): string {
-    return JSON.stringify({ id: `batch_req_${this.idPart}_${row}`, custom_id: customId, response, error });
+    return toJsonText({ id: `batch_req_${this.idPart}_${row}`, custom_id: customId, response, error });
   }
 }
