@@ -4,10 +4,12 @@ import type { ModelCatalog } from '@app/models';
 import { Inject, Injectable } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
 import { Admission } from '../admission/admission';
-import { Preparation, type Preparing } from '../admission/preparation';
+import { NOTHING, Preparation, type Preparing } from '../admission/preparation';
 import { isJson } from '../http/media-type';
 import { BACKEND, CATALOG, CONFIG } from '../parts';
 import { callerOptions } from './caller-options';
+
+const SMALL_BODY_BYTES = 8 * 1024;
 
 /**
  * Decides, from headers and length alone, whether a live request is read, and then whether it is parsed and tokenized:
@@ -43,10 +45,17 @@ export class LiveGate {
     const { model = null, version = null } = request.params as { model?: string; version?: string };
     const modelTimeoutMs = model === null ? null : this.catalog.find(model, version).timeoutMs;
     const timeoutMs = callerOptions(request.headers).timeoutMs ?? modelTimeoutMs ?? this.config.realtime.timeoutMs;
-    this.admission.checkRoom(this.preparation.items);
-    this.preparation.checkRoom(timeoutMs);
-    return this.backend.checkAhead({ model, version, timeoutMs, bodyBytes, aheadNs: this.preparation.workNs });
+    // Small ones pass the large ones that are being prepared.
+    const { waitMs, items, workNs } = bodyBytes !== null && isSmall(bodyBytes) ? NOTHING : this.preparation.ahead();
+    this.preparation.checkRoom(waitMs, timeoutMs);
+    this.admission.checkRoom(items);
+    return this.backend.checkAhead({ model, version, timeoutMs, bodyBytes, aheadNs: workNs });
   }
+}
+
+/** Preparing it takes the event loop well under a millisecond. */
+export function isSmall(bodyBytes: number): boolean {
+  return bodyBytes <= SMALL_BODY_BYTES;
 }
 
 /** JSON takes a thousand times longer for each byte than tensors as they are. */

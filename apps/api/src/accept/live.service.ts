@@ -9,11 +9,8 @@ import { Turns } from '../admission/turns';
 import { BACKEND, CONFIG } from '../parts';
 import { callerOptions } from './caller-options';
 import type { LiveContext } from './live-context';
-import { LiveGate } from './live-gate';
+import { isSmall, LiveGate } from './live-gate';
 import { liveTiming, serverTiming } from './live-timing';
-
-/** Smaller ones take the event loop well under a millisecond. */
-const SMALL_BODY_BYTES = 8 * 1024;
 
 /** The live path after the look at the headers: tokenize, admit, enqueue (the worker coalesces and runs), respond. Never touches Redis. */
 @Injectable()
@@ -51,7 +48,7 @@ export class LiveService {
 
   private async prepared(request: FastifyRequest, bytes: Buffer, prepare: (body: Buffer) => Promise<PreparedRequest>): Promise<PreparedRequest> {
     const preparing = this.gate.enter(request, bytes.length);
-    const isLarge = bytes.length > SMALL_BODY_BYTES;
+    const isLarge = !isSmall(bytes.length);
     let items: number | null = null;
     try {
       if (isLarge) await this.largeBodies.begin();

@@ -16,32 +16,33 @@ describe('Preparation', () => {
     const preparation = open(2);
     const first = preparation.enter('a', 1, 0);
     preparation.enter('a', 1, 0);
-    expect(() => preparation.checkRoom(10_000)).toThrow(overloaded(1));
+    expect(() => preparation.checkRoom(0, 10_000)).toThrow(overloaded(1));
     preparation.leave(first, null);
     preparation.leave(first, null);
-    expect(() => preparation.checkRoom(10_000)).not.toThrow();
+    expect(() => preparation.checkRoom(0, 10_000)).not.toThrow();
   });
 
   it('refuses when preparing takes longer than an eighth of the time for the answer, with the time to wait', () => {
     const preparation = open();
     teach(preparation, 'a');
     const requests = [preparation.enter('a', 2000, 0), preparation.enter('a', 500, 0)];
-    expect(() => preparation.checkRoom(40_000)).not.toThrow();
-    expect(() => preparation.checkRoom(16_000)).toThrow(overloaded(3));
+    const { waitMs } = preparation.ahead();
+    expect(waitMs).toBe(5000);
+    expect(() => preparation.checkRoom(waitMs, 40_000)).not.toThrow();
+    expect(() => preparation.checkRoom(waitMs, 16_000)).toThrow(overloaded(3));
     for (const request of requests) preparation.leave(request, null);
-    expect(() => preparation.checkRoom(1)).not.toThrow();
+    expect(preparation.ahead().waitMs).toBe(0);
   });
 
   it('predicts from requests of the same kind, and counts work and items until they have left', () => {
     const preparation = open();
     teach(preparation, 'a');
     const other = preparation.enter('b', 1_000_000, 7);
-    expect([preparation.items, preparation.workNs]).toEqual([0, 7]);
-    expect(() => preparation.checkRoom(1)).not.toThrow();
+    expect(preparation.ahead()).toEqual({ waitMs: 0, items: 0, workNs: 7 });
     const same = preparation.enter('a', 500, 5);
-    expect([preparation.items, preparation.workNs]).toEqual([2, 12]);
+    expect(preparation.ahead()).toEqual({ waitMs: 1000, items: 2, workNs: 12 });
     preparation.leave(other, null);
     preparation.leave(same, null);
-    expect([preparation.items, preparation.workNs]).toEqual([0, 0]);
+    expect(preparation.ahead()).toEqual({ waitMs: 0, items: 0, workNs: 0 });
   });
 });

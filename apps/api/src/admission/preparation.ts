@@ -6,15 +6,19 @@ const KEPT = 15 / 16;
 const WAIT_SHARE_MAX = 1 / 8;
 const RETRY_AFTER_SECONDS_MAX = 60;
 
-/** One request whose body is there and is being parsed and tokenized. */
-export interface Preparing {
-  /** Bodies of one kind take about as long for each byte. */
-  readonly kind: string;
-  readonly bytes: number;
-  /** Predicted from its bytes: how long preparing it keeps others waiting, its items, and the workers' work in ns. */
+/** Predicted from the bytes of bodies: how long preparing them keeps others waiting, their items, the workers' work in ns. */
+export interface Ahead {
   readonly waitMs: number;
   readonly items: number;
   readonly workNs: number;
+}
+export const NOTHING: Ahead = { waitMs: 0, items: 0, workNs: 0 };
+
+/** One request whose body is there and is being parsed and tokenized. */
+export interface Preparing extends Ahead {
+  /** Bodies of one kind take about as long for each byte. */
+  readonly kind: string;
+  readonly bytes: number;
 }
 
 /** Sums over requests of late. */
@@ -32,9 +36,7 @@ interface Experience {
 export class Preparation {
   private readonly preparing = new Set<Preparing>();
   private readonly experience = new Map<string, Experience>();
-  private waitMs = 0;
-  private itemCount = 0;
-  private work = 0;
+  private total: Ahead = NOTHING;
   private lastChangeMs = 0;
 
   constructor(
@@ -42,23 +44,18 @@ export class Preparation {
     private readonly nowMs: () => number = () => performance.now(),
   ) {}
 
-  /** Predicted items of what is prepared now. */
-  get items(): number {
-    return this.itemCount;
+  /** What is prepared now. */
+  ahead(): Ahead {
+    return this.total;
   }
 
-  /** Predicted work of what is prepared now, in ns over all workers. */
-  get workNs(): number {
-    return this.work;
-  }
-
-  /** Refuses one more request that may take so long, body included or not. */
-  checkRoom(timeoutMs: number): void {
+  /** Refuses a request with `timeoutMs` for its answer that has so much to wait for before it is prepared. */
+  checkRoom(waitMs: number, timeoutMs: number): void {
     const { size } = this.preparing;
-    const excessMs = this.waitMs - timeoutMs * WAIT_SHARE_MAX;
-    if (size < this.requestsMax && (size === 0 || excessMs <= 0)) return;
-    const waitMs = Math.max(excessMs, this.waitMs / Math.max(1, size));
-    const retryAfterSeconds = Math.min(RETRY_AFTER_SECONDS_MAX, Math.max(1, Math.ceil(waitMs / 1000)));
+    const excessMs = waitMs - timeoutMs * WAIT_SHARE_MAX;
+    if (size < this.requestsMax && excessMs <= 0) return;
+    const retryMs = Math.max(excessMs, this.total.waitMs / Math.max(1, size));
+    const retryAfterSeconds = Math.min(RETRY_AFTER_SECONDS_MAX, Math.max(1, Math.ceil(retryMs / 1000)));
     throw new InterleaveError('overloaded', `${size} requests are being read and tokenized before this one; try again in ${retryAfterSeconds} s`, { retryAfterSeconds });
   }
 
@@ -77,16 +74,15 @@ export class Preparation {
   leave(request: Preparing, items: number | null): void {
     if (!this.preparing.delete(request)) return;
     this.add(request, -1);
-    if (this.preparing.size === 0) Object.assign(this, { waitMs: 0, itemCount: 0, work: 0 }); // no rounding errors stay
+    if (this.preparing.size === 0) this.total = NOTHING; // no rounding errors stay
     const nowMs = this.nowMs();
     if (items !== null) this.learn(request, nowMs - this.lastChangeMs, items);
     this.lastChangeMs = nowMs;
   }
 
-  private add({ waitMs, items, workNs }: Preparing, sign: 1 | -1): void {
-    this.waitMs += sign * waitMs;
-    this.itemCount += sign * items;
-    this.work += sign * workNs;
+  private add({ waitMs, items, workNs }: Ahead, sign: 1 | -1): void {
+    const { total } = this;
+    this.total = { waitMs: total.waitMs + sign * waitMs, items: total.items + sign * items, workNs: total.workNs + sign * workNs };
   }
 
   private learn({ kind, bytes }: Preparing, ms: number, items: number): void {
