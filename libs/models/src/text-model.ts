@@ -13,6 +13,8 @@ const CHARACTERS_PER_TOKEN_MAX = 256;
 const SHOWN_CHARACTERS_MAX = 64;
 /** Taking over the tokens of a text costs the event loop some 25 µs: this many at a time keep its pauses near 2 ms. */
 const TEXTS_PER_TURN = 64;
+/** The same for long texts. */
+const CHARACTERS_PER_TURN = 16 * 1024;
 
 /** How each known input of a text model is filled; a row that is padded here is padded with these. */
 const INPUTS = new Map<string, (row: TokenizedText, padTokenId: number) => { values: number[]; pad: number }>([
@@ -77,7 +79,7 @@ class BoundTextModel implements TextModel {
     const texts = inputs.map((input, i) => this.checkText(input, i, options));
     const rows: TextRow[] = [];
     while (rows.length < texts.length) {
-      const turn = texts.slice(rows.length, rows.length + TEXTS_PER_TURN);
+      const turn = texts.slice(rows.length, endOfTurn(texts, rows.length));
       const tokenized = await this.tokenizer.encode(turn, { spans: this.head.needsSpans });
       const first = rows.length;
       const fitting = await Promise.all(tokenized.map((row, i) => this.fit(row, turn[i] as TextAndPair, first + i, options)));
@@ -136,6 +138,14 @@ class BoundTextModel implements TextModel {
     const padded = length > values.length ? [...values, ...new Array<number>(length - values.length).fill(pad)] : values;
     return { name: spec.name, datatype: spec.datatype, shape: [1, length], data: toBytes(padded, spec.datatype === 'INT64') };
   }
+}
+
+/** Where a turn ends that begins at `start`: after one text at least. */
+function endOfTurn(texts: TextAndPair[], start: number): number {
+  const last = Math.min(start + TEXTS_PER_TURN, texts.length);
+  let end = start;
+  for (let characters = 0; end < last && characters < CHARACTERS_PER_TURN; end++) characters += (texts[end]?.text.length ?? 0) + (texts[end]?.pair?.length ?? 0);
+  return end;
 }
 
 /** Little-endian int32 or int64; token ids and flags are never negative and fit 31 bits. */

@@ -162,6 +162,22 @@ describe('WorkerPool', () => {
     expect(() => look('echo', 1)).not.toThrow();
   });
 
+  it('predicts what a request costs from the bytes of its body, and counts what is ahead of it', async () => {
+    const grid = { lengths: [1], rows: [1], runNs: [[1e9]] };
+    const models = ECHO_MODELS.map((model) => ({ ...model, cost: { grid, ratio: { median: 1, high: 1 } } }));
+    place(plan('w1'));
+    await startWorker('w1', { models });
+    await untilReady();
+    expect(look('echo', 1000, { bodyBytes: 100 })).toBe(0);
+    await infer([textItem('x')], { timeoutMs: 60_000, bodyBytes: 1000 });
+    expect(look('echo', 60_000, { bodyBytes: 3000 })).toBeCloseTo(3e9, -6);
+    expect(look(null, 60_000, { bodyBytes: 500 })).toBeCloseTo(5e8, -6);
+    expect(look('echo', 60_000)).toBeCloseTo(1e9, -6);
+    // Nothing is in flight, but 10 s are on their way.
+    expect(() => look('echo', 20_000, { bodyBytes: 1000, aheadNs: 10e9 })).toThrow(expect.objectContaining({ code: 'overloaded' }) as Error);
+    expect(() => look('echo', 40_000, { bodyBytes: 1000, aheadNs: 10e9 })).not.toThrow();
+  });
+
   it('trusts predicted waits as far as they were kept', async () => {
     const grid = { lengths: [1], rows: [1], runNs: [[10e9]] };
     const models = ECHO_MODELS.map((model) => ({ ...model, cost: { grid, ratio: { median: 1, high: 1 } } }));
