@@ -170,7 +170,14 @@ describe('/v1/files and /v1/batches, without Redis', () => {
   describe('content', () => {
     beforeEach(() => open());
 
+    it('says how long the file is to a range past its end', async () => {
+      const { id } = await uploadRow();
+      const response = await fetch(`${url}/v1/files/${id}/content`, { headers: { range: `bytes=${ROW.length}-` } });
+      expect([response.status, response.headers.get('content-range')]).toEqual([416, `bytes */${ROW.length}`]);
+    });
+
     it.each([
+      ['bytes=10-5', 200, ROW],
       ['bytes=10-', 206, ROW.slice(10)],
       ['bytes=10-19', 206, ROW.slice(10, 20)],
       ['bytes=10-100000', 206, ROW.slice(10)],

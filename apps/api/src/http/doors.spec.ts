@@ -1,7 +1,9 @@
+import { once } from 'node:events';
 import { rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import type { Config } from '@app/config';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { Preparation } from '../admission/preparation';
 import type { Parts } from '../parts';
 import { createServer } from '../server';
 import { EchoBackend, partsOf } from '../testing/fakes';
@@ -152,6 +154,42 @@ describe('what may come in over HTTP', () => {
       socket.destroy();
       while (backend.requests[0]?.signal?.aborted !== true) await new Promise((resolve) => setTimeout(resolve, 5));
     });
+  });
+
+  it('counts what is being prepared before a large body is read, and again when it is there; small ones pass', async () => {
+    await open();
+    backend.unreadNs = 5e9;
+    const large = BODY.replace('{', `{${' '.repeat(10_000)}`);
+    expect(await statusOf('POST', PREDICT, {}, large)).toBe(200);
+    expect(backend.unread).toEqual(Array(2).fill({ model: 'echo', version: null, timeoutMs: parts.config.realtime.timeoutMs, bodyBytes: large.length, aheadNs: 0 }));
+    const preparation = app.get(Preparation);
+    const others = preparation.enter('other', 1, 3e9);
+    await statusOf('POST', PREDICT, {}, large);
+    await statusOf('POST', PREDICT, {}, BODY);
+    preparation.leave(others, null);
+    expect(backend.unread.slice(2).map(({ aheadNs }) => aheadNs)).toEqual([3e9, 3e9, 0, 0]);
+    expect(preparation.ahead()).toEqual({ waitMs: 0, items: 0, workNs: 0 });
+    expect(backend.requests.map(({ bodyBytes }) => bodyBytes)).toEqual([large.length, large.length, BODY.length]);
+  });
+
+  it('refuses without reading once as many as may be are prepared', async () => {
+    await open({ preparingRequestsMax: 1 });
+    const other = app.get(Preparation).enter('other', 1, 0);
+    const socket = connect(port, '127.0.0.1');
+    socket.write(head('POST', PREDICT, { 'content-type': 'application/json', 'content-length': '1000' }));
+    const [answer] = (await once(socket, 'data')) as [Buffer];
+    expect(answer.toString()).toMatch(/^HTTP\/1.1 429 [\s\S]*retry-after: 1/i);
+    socket.destroy();
+    app.get(Preparation).leave(other, null);
+    expect(await statusOf('POST', PREDICT, {}, BODY)).toBe(200);
+  });
+
+  it.each([
+    ['JSON', {}, 413],
+    ['binary tensors', { 'inference-header-content-length': '2' }, 400],
+  ])('limits the bytes of %s', async (_what, headers, status) => {
+    await open({ jsonBytesMax: 100 });
+    expect(await statusOf('POST', '/v2/models/echo/infer', headers as never, `{}${' '.repeat(200)}`)).toBe(status);
   });
 
   describe('a refusal before the body', () => {
