@@ -5,7 +5,7 @@ import { fetchProcessStatus } from '@app/telemetry';
 import { Stack, until } from '../support/stack';
 
 const BODY = JSON.stringify({ model: 'encoder-tiny', input: 'the rest comes later' });
-const HEAD = `POST /v1/embeddings HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${BODY.length}\r\n\r\n`;
+const HEAD = `POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${BODY.length}\r\n\r\n`;
 
 describe('an API process that is told to end', () => {
   let stack: Stack;
@@ -20,7 +20,7 @@ describe('an API process that is told to end', () => {
     begun.write(HEAD + BODY.slice(0, 10));
     // An answer on another connection: the process has read what was sent before.
     const idle = await open(stack);
-    idle.write('GET /v2/health/ready HTTP/1.1\r\nHost: x\r\n\r\n');
+    idle.write('GET /v2/health/ready HTTP/1.1\r\nHost: localhost\r\n\r\n');
     expect(await firstData(idle)).toMatch(/^HTTP\/1.1 200/);
     const idleClosed = once(idle, 'close');
 

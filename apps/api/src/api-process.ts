@@ -9,6 +9,7 @@ import { openBatchService } from './batches';
 import { Readiness } from './health/readiness';
 import { Lifecycle } from './lifecycle';
 import { createServer } from './server';
+import { lowerThreadPool } from './thread-pool';
 import type { Turn } from './turn';
 
 /** The role: of the API processes of a node one has it at a time, and its name in metrics. */
@@ -30,6 +31,7 @@ export interface ApiOptions {
 export async function runApi({ config, id, listenFd, turn }: ApiOptions): Promise<void> {
   const logger = createLogger(id, config.logLevel);
   mkdirSync(config.runDir, { recursive: true });
+  await lowerThreadPool();
   const isolation = isolateFront();
   if (isolation.state !== 'active') logger.info({ isolation }, 'live requests may wait for the CPU behind other processes');
   const registry = new Registry();

@@ -2,6 +2,7 @@ import type { Config } from '@app/config';
 import { Module, type DynamicModule } from '@nestjs/common';
 import { Registry } from 'prom-client';
 import { LaneMerging } from './accept/lane-merging';
+import { LiveGate } from './accept/live-gate';
 import { LiveService } from './accept/live.service';
 import { InferController } from './accept/open-inference/infer.controller';
 import { MetadataController } from './accept/open-inference/metadata.controller';
@@ -10,6 +11,7 @@ import { ModelsController } from './accept/openai/models.controller';
 import { PredictController } from './accept/predict/predict.controller';
 import { Preparer } from './accept/preparer';
 import { Admission } from './admission/admission';
+import { Preparation } from './admission/preparation';
 import { BatchesModule } from './batches';
 import { DashboardCollector } from './dashboard/collector';
 import { DashboardController } from './dashboard/dashboard.controller';
@@ -42,6 +44,7 @@ export class AppModule {
         { provide: CATALOG, useValue: parts.catalog },
         { provide: Registry, useValue: registry },
         { provide: Admission, useValue: admission },
+        { provide: Preparation, useValue: new Preparation(config.http.preparingRequestsMax) },
         { provide: LiveMetrics, useValue: new LiveMetrics(registry, admission) },
         { provide: MergedMetrics, useValue: metrics },
         LaneMerging,
@@ -49,6 +52,7 @@ export class AppModule {
         Readiness,
         DashboardCollector,
         Preparer,
+        LiveGate,
         LiveService,
       ],
     };

@@ -57,7 +57,7 @@ describe('the HTTP server', () => {
     held[0]?.destroy();
     const answered = async (): Promise<boolean> => {
       const socket = await open();
-      socket.write('GET /v2/health/live HTTP/1.1\r\nhost: x\r\n\r\n');
+      socket.write('GET /v2/health/live HTTP/1.1\r\nhost: localhost\r\n\r\n');
       const hasData = await new Promise<boolean>((resolve) => socket.once('data', () => resolve(true)).once('close', () => resolve(false)));
       socket.destroy();
       return hasData;
@@ -176,7 +176,7 @@ describe('the HTTP server', () => {
   it('answers 429 before it reads the body when the deadline is out of reach', async () => {
     backend.refusalAhead = new InterleaveError('overloaded', 'too late', { retryAfterSeconds: 7 });
     const socket = connect(port, '127.0.0.1');
-    socket.write(`POST ${PREDICT} HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n`);
+    socket.write(`POST ${PREDICT} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n`);
     expect(await firstData(socket)).toMatch(/^HTTP\/1.1 429 [\s\S]*retry-after: 7/i);
     socket.destroy();
     expect(backend.requests).toEqual([]);
@@ -210,7 +210,7 @@ describe('the HTTP server', () => {
     const waiting = post(PREDICT, instances(8));
     await until(() => backend.requests.length === 1);
     const socket = connect(port, '127.0.0.1');
-    socket.write('POST /v1/embeddings HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{');
+    socket.write('POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{');
     expect(await firstData(socket)).toMatch(/^HTTP\/1.1 429 [\s\S]*retry-after: \d+/i);
     socket.destroy();
     open();
@@ -237,7 +237,7 @@ describe('the HTTP server', () => {
 
   it('says 413 to an announced size over the limit without reading it', async () => {
     const socket = connect(port, '127.0.0.1');
-    socket.write('POST /v1/embeddings HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99999999999\r\n\r\n');
+    socket.write('POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 99999999999\r\n\r\n');
     expect(await firstData(socket)).toMatch(/^HTTP\/1.1 413 [\s\S]*"code":"too_large"/);
     socket.destroy();
   });
@@ -245,7 +245,7 @@ describe('the HTTP server', () => {
   it('says 413 to a chunked body that grows over the limit', async () => {
     const socket = connect(port, '127.0.0.1');
     const answer = firstData(socket);
-    socket.write('POST /v1/embeddings HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n');
+    socket.write('POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n');
     const chunk = Buffer.concat([Buffer.from('100000\r\n'), Buffer.alloc(0x100000, 'x'), Buffer.from('\r\n')]);
     for (let sent = 0; sent <= 64; sent++) await new Promise((resolve) => socket.write(chunk, resolve));
     expect(await answer).toMatch(/^HTTP\/1.1 413 [\s\S]*connection: close/i);
@@ -259,7 +259,7 @@ describe('the HTTP server', () => {
 
   it('answers 431 to headers over the limit', async () => {
     const socket = connect(port, '127.0.0.1');
-    socket.write(`GET /v2 HTTP/1.1\r\nHost: x\r\nX-Big: ${'x'.repeat(20_000)}\r\n\r\n`);
+    socket.write(`GET /v2 HTTP/1.1\r\nHost: localhost\r\nX-Big: ${'x'.repeat(20_000)}\r\n\r\n`);
     expect(await firstData(socket)).toMatch(/^HTTP\/1.1 431 /);
   });
 

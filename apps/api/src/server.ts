@@ -2,8 +2,8 @@ import type { Logger } from '@app/telemetry';
 import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyInstance } from 'fastify';
+import { LiveGate } from './accept/live-gate';
 import { addLiveHooks } from './accept/live-hooks';
-import { Admission } from './admission/admission';
 import { serveQueueBoard } from './admin/queue-board';
 import { AppModule } from './app.module';
 import { acceptUploads } from './batches';
@@ -29,13 +29,7 @@ export async function createServer(parts: Parts): Promise<NestFastifyApplication
     abortOnError: false,
   });
   app.useGlobalFilters(new ErrorFilter(parts.logger, routes));
-  addLiveHooks(fastify, {
-    admission: app.get(Admission),
-    backend: parts.backend,
-    metrics: app.get(LiveMetrics),
-    catalog: parts.catalog,
-    timeoutMs: parts.config.realtime.timeoutMs,
-  });
+  addLiveHooks(fastify, app.get(LiveGate), app.get(LiveMetrics));
   closeConnectionsWhileDraining(fastify, app.get(Lifecycle));
   if (parts.logger.isLevelEnabled('debug')) logRequests(fastify, parts.logger);
   serveDocs(app);

@@ -7,6 +7,11 @@ const MiB = 1024 * 1024;
 /** Linux has at most 8192 CPUs. */
 const CPU_MAX = 8191;
 const CPU_LIST = /^\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?)*$/;
+/** The scheme of a browser's extension is not http; its URL has no origin by the standard. */
+const ORIGIN = /^[a-z][a-z0-9+.-]*:\/\/[^/?#@\s]+$/i;
+const isOrigin = (text: string): boolean => ORIGIN.test(text) && URL.canParse(text);
+const originOf = (text: string): string => (/^https?:/i.test(text) ? new URL(text).origin : text.toLowerCase());
+
 const UNIT_BYTES: Record<string, number> = { MiB, GiB: 1024 * MiB };
 
 /** For example "512MiB" or "4GiB"; becomes bytes. */
@@ -14,6 +19,16 @@ const memorySize = z
   .string()
   .regex(/^[1-9]\d{0,6}(MiB|GiB)$/, 'expected a whole number of MiB or GiB, as in "4GiB"')
   .transform((text) => Number.parseInt(text, 10) * (UNIT_BYTES[text.slice(-3)] ?? 1));
+
+/** As a browser sends them: in lower case, a port in an origin only where it is not the usual one of its scheme. */
+const hostName = z
+  .string()
+  .toLowerCase()
+  .regex(/^(\*|[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9_])?|[0-9a-f]*:[0-9a-f:.]+)$/, 'expected a name or address without scheme and port, as in "models.example.com"');
+const webOrigin = z
+  .string()
+  .refine((text) => text === '*' || isOrigin(text), 'expected scheme, name and port only, as in "https://app.example.com" or "http://localhost:3000"')
+  .transform((text) => (text === '*' ? text : originOf(text)));
 
 /** The GPU of a partition: one MIG instance for each lane where the device has them, else the device. */
 const gpuSchema = z.strictObject({
@@ -104,6 +119,12 @@ export const fileSchema = z.strictObject({
       jsonKeysMax: positiveInt.max(1_048_576).default(10_000),
       jsonDepthMax: positiveInt.max(512).default(64),
       requestItemsMax: positiveInt.max(16_384).default(2048),
+      /** Live requests that are parsed and tokenized at one moment. */
+      preparingRequestsMax: positiveInt.max(65_536).default(512),
+      /** Names beside localhost and HOST that callers may use for this node; "*": any. */
+      allowedHosts: z.array(hostName).max(256).default([]),
+      /** Web sites whose pages may call this node from a browser, as in "https://app.example.com"; "*": any. */
+      allowedOrigins: z.array(webOrigin).max(256).default([]),
     })
     .prefault({}),
 });

@@ -43,6 +43,20 @@ export interface InferenceRequest {
   signal: CancelSignal | null;
   /** True: no item of it shares a run with another one, so that its answer depends on its own content only. Default false. */
   runAlone?: boolean;
+  /** Of the body that it came in, so that the cost of others can be predicted from theirs; default: not known. */
+  bodyBytes?: number;
+}
+
+/** What is known of a request before its body is read. */
+export interface UnreadRequest {
+  /** Null: not known yet. */
+  model: string | null;
+  version: string | null;
+  timeoutMs: number;
+  /** Announced; null: not. */
+  bodyBytes: number | null;
+  /** Predicted work of requests that came before and have not been handed over yet, in ns. */
+  aheadNs: number;
 }
 
 /** The part of an AbortSignal that is needed here; a whole one costs a live request 20 us. */
@@ -65,10 +79,10 @@ export interface InferenceBackend {
   onModelsChanged(listener: () => void): () => void;
   infer(request: InferenceRequest): Promise<(ItemResult | InterleaveError)[]>;
   /**
-   * The look before a body is read: throws `overloaded` when a typical request cannot be expected to be answered within
-   * `timeoutMs`. Model null: not known yet.
+   * The look before a body is read: throws `overloaded` when a request like this one cannot be expected to be answered
+   * within its time. Returns its predicted work in ns, to count it for those that come after; 0: not known.
    */
-  checkAhead(model: string | null, version: string | null, timeoutMs: number): void;
+  checkAhead(request: UnreadRequest): number;
   /** Items handed to workers and not yet answered. */
   inFlightItems(): number;
   close(): Promise<void>;

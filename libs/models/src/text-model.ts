@@ -15,6 +15,8 @@ const CHARACTERS_PER_TOKEN_MAX = 256;
 const SHOWN_CHARACTERS_MAX = 64;
 /** Taking over the tokens of a text costs the event loop some 25 µs: this many at a time keep its pauses near 2 ms. */
 const TEXTS_PER_TURN = 64;
+/** The same for long texts. */
+const CHARACTERS_PER_TURN = 16 * 1024;
 
 /** How each known input of a text model is filled; a row that is padded here is padded with these. */
 const INPUTS = new Map<string, (row: TokenizedText, text: TextManifest) => { values: number[]; pad: number }>([
@@ -94,7 +96,7 @@ class BoundTextModel implements TextModel {
     const texts = inputs.map((input, i) => this.checkText(input, prompt, i, options));
     const rows: TextRow[] = [];
     while (rows.length < texts.length) {
-      const turn = texts.slice(rows.length, rows.length + TEXTS_PER_TURN);
+      const turn = texts.slice(rows.length, endOfTurn(texts, rows.length));
       const tokenized = await this.tokenizer.encode(turn, { spans: this.head.needsSpans });
       const first = rows.length;
       const fitting = await Promise.all(tokenized.map((row, i) => this.fit(row, turn[i] as CutText, first + i, options)));
@@ -208,6 +210,14 @@ class BoundTextModel implements TextModel {
 export function cutText(text: string, charactersMax: number, side: TruncationSide): string {
   const kept = side === 'right' ? text.slice(0, charactersMax) : text.slice(-charactersMax);
   return side === 'right' ? kept.replace(/[\ud800-\udbff]$/, '') : kept.replace(/^[\udc00-\udfff]/, '');
+}
+
+/** Where a turn ends that begins at `start`: after one text at least. */
+function endOfTurn(texts: CutText[], start: number): number {
+  const last = Math.min(start + TEXTS_PER_TURN, texts.length);
+  let end = start;
+  for (let characters = 0; end < last && characters < CHARACTERS_PER_TURN; end++) characters += (texts[end]?.text.length ?? 0) + (texts[end]?.pair?.length ?? 0);
+  return end;
 }
 
 /** Little-endian int32 or int64; token ids and flags are never negative and fit 31 bits. */

@@ -1,13 +1,11 @@
-import { InterleaveError } from '@app/contracts';
+import { InterleaveError, type UnreadRequest } from '@app/contracts';
 import { loadAddon } from './addon';
 import { itemWeight } from './model-cost';
-import type { PendingItem } from './pending';
+import type { PendingItem, PendingRequest } from './pending';
 import type { WorkerSlot } from './worker-slot';
 
 const NS_PER_MS = 1e6;
 const NS_PER_S = 1e9;
-/** Weight of the newest request in the moving average of what requests cost. */
-const TYPICAL_WEIGHT = 1 / 16;
 /** Of the deadline: what an unread request is taken to cost at most. */
 const UNREAD_SHARE_MAX = 1 / 8;
 
@@ -31,35 +29,41 @@ export interface InTime {
  * already, in their order. Throws `overloaded` with a computed `Retry-After` when there are workers but none of these. A
  * worker that has nothing to do is always one: its predictions may be wrong, and only runs correct them.
  */
-export function workersInTime(slots: WorkerSlot[], key: string, items: PendingItem[], timeoutMs: number): InTime[] {
-  return inTimeOrRefuse(slots.map((slot) => ({ slot, costHighNs: requestHighNs(slot, key, items) })), timeoutMs);
+export function workersInTime(slots: WorkerSlot[], { key, items, bodyBytes }: PendingRequest, timeoutMs: number): InTime[] {
+  return inTimeOrRefuse(slots.map((slot) => ({ slot, costHighNs: requestHighNs(slot, key, items, bodyBytes) })), timeoutMs);
 }
 
-/** What the request costs at most on this worker; remembered as typical for its model. */
-function requestHighNs(slot: WorkerSlot, key: string, items: PendingItem[]): number {
+/** What the request costs at most on this worker; remembered for the bytes of its body. */
+function requestHighNs(slot: WorkerSlot, key: string, items: PendingItem[], bodyBytes: number): number {
   const model = slot.readyModel(key);
   if (model === null || model.cost === null) return 0;
   const { cost, signature } = model;
   const highNs = items.reduce((sum, { item }) => sum + cost.highNs(itemWeight(item, signature)), 0) / slot.executors;
-  model.typicalHighNs += (model.typicalHighNs === 0 ? 1 : TYPICAL_WEIGHT) * (highNs - model.typicalHighNs);
+  const expectedNs = items.reduce((sum, item) => sum + item.expectedNs, 0);
+  for (const costs of [model.byteCosts, slot.byteCosts]) costs.learn(bodyBytes, { expectedNs, highNs });
   return highNs;
 }
 
 /**
- * As `workersInTime`, for a request that has not been read: it is taken for a typical one of its model, but for no more
+ * As `workersInTime`, for a request that has not been read: it is taken to cost what the bytes of others did, but no more
  * than a share of its deadline, so that what large requests cost does not keep small ones out. `key` null: the model is
- * not known either.
+ * not known either. Returns its predicted work in ns.
  */
-export function refuseUnread(slots: WorkerSlot[], key: string | null, timeoutMs: number): void {
+export function checkUnread(slots: WorkerSlot[], key: string | null, { timeoutMs, bodyBytes, aheadNs }: Omit<UnreadRequest, 'model' | 'version'>): number {
   const highNsMax = timeoutMs * NS_PER_MS * UNREAD_SHARE_MAX;
-  inTimeOrRefuse(slots.map((slot) => ({ slot, costHighNs: key === null ? 0 : Math.min(highNsMax, slot.readyModel(key)?.typicalHighNs ?? 0) })), timeoutMs);
+  const costs = slots.map((slot) => (key === null ? slot.byteCosts : slot.readyModel(key)?.byteCosts)?.predict(bodyBytes) ?? { expectedNs: 0, highNs: 0 });
+  inTimeOrRefuse(slots.map((slot, i) => ({ slot, costHighNs: Math.min(highNsMax, costs[i]?.highNs ?? 0) })), timeoutMs, aheadNs);
+  return Math.max(0, ...costs.map(({ expectedNs }) => expectedNs));
 }
 
-function inTimeOrRefuse(candidates: InTime[], timeoutMs: number): InTime[] {
+/** `aheadNs`: work that is not in a backlog yet and that the workers will share. */
+function inTimeOrRefuse(candidates: InTime[], timeoutMs: number, aheadNs = 0): InTime[] {
+  const allExecutors = candidates.reduce((sum, { slot }) => sum + slot.executors, 0);
   let retryAfterNs = Infinity;
   const timeoutNs = Math.max(1, Math.round(timeoutMs * NS_PER_MS));
   const inTime = candidates.filter(({ slot, costHighNs }) => {
-    const { backlogNs, executors, waitFactor } = slot;
+    const { executors, waitFactor } = slot;
+    const backlogNs = Math.round(slot.backlogNs + (aheadNs * executors) / allExecutors);
     if (backlogNs === 0) return true;
     const admission = loadAddon().admit({ backlogNs, executors, costHighNs: Math.round(costHighNs), timeoutNs, waitFactor });
     retryAfterNs = Math.min(retryAfterNs, admission.retryAfterNs < 0 ? backlogNs / executors : admission.retryAfterNs);

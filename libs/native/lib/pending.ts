@@ -68,6 +68,11 @@ export class PendingRequest {
     signal?.addEventListener('abort', this.onAbort, { once: true });
   }
 
+  /** 0: not known. */
+  get bodyBytes(): number {
+    return this.request.bodyBytes ?? 0;
+  }
+
   /** As the worker takes it. */
   get priority(): number {
     return Math.min(this.request.priority, PRIORITY_MAX);

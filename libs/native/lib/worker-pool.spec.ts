@@ -139,6 +139,9 @@ describe('WorkerPool', () => {
     expect((await infer([textItem('late')], { timeoutMs: 20 })).map(codeOf)).toEqual(['deadline_exceeded']);
   });
 
+  const look = (model: string | null, timeoutMs: number, more: { bodyBytes?: number; aheadNs?: number } = {}): number =>
+    pool.checkAhead({ model, version: null, timeoutMs, bodyBytes: null, aheadNs: 0, ...more });
+
   it('refuses what would come too late behind the predicted work in flight, with the time to wait', async () => {
     const grid = { lengths: [1], rows: [1], runNs: [[3e9]] };
     const models = ECHO_MODELS.map((model) => ({ ...model, cost: { grid, ratio: { median: 1, high: 1.5 } } }));
@@ -150,13 +153,29 @@ describe('WorkerPool', () => {
     const held = infer([textItem('x')], { timeoutMs: 2000 });
     // 3 s in flight that must fit 2.5 times, 4.5 s of its own.
     await expect(infer([textItem('y')], { timeoutMs: 5000 })).rejects.toMatchObject({ code: 'overloaded', retryAfterSeconds: 3 });
-    expect(() => pool.checkAhead('echo', null, 8500)).toThrow(expect.objectContaining({ code: 'overloaded' }) as Error);
+    expect(() => look('echo', 8500)).toThrow(expect.objectContaining({ code: 'overloaded' }) as Error);
     // A typical request is taken to cost an eighth of the deadline at most.
-    expect(() => pool.checkAhead('echo', null, 8700)).not.toThrow();
-    expect(() => pool.checkAhead(null, null, 3000)).not.toThrow(); // another worker is idle
+    expect(() => look('echo', 8700)).not.toThrow();
+    expect(() => look(null, 3000)).not.toThrow(); // another worker is idle
     await worker.open();
     expect((await held).map(textOf)).toEqual(['x']);
-    expect(() => pool.checkAhead('echo', null, 1)).not.toThrow();
+    expect(() => look('echo', 1)).not.toThrow();
+  });
+
+  it('predicts what a request costs from the bytes of its body, and counts what is ahead of it', async () => {
+    const grid = { lengths: [1], rows: [1], runNs: [[1e9]] };
+    const models = ECHO_MODELS.map((model) => ({ ...model, cost: { grid, ratio: { median: 1, high: 1 } } }));
+    place(plan('w1'));
+    await startWorker('w1', { models });
+    await untilReady();
+    expect(look('echo', 1000, { bodyBytes: 100 })).toBe(0);
+    await infer([textItem('x')], { timeoutMs: 60_000, bodyBytes: 1000 });
+    expect(look('echo', 60_000, { bodyBytes: 3000 })).toBeCloseTo(3e9, -6);
+    expect(look(null, 60_000, { bodyBytes: 500 })).toBeCloseTo(5e8, -6);
+    expect(look('echo', 60_000)).toBeCloseTo(1e9, -6);
+    // Nothing is in flight, but 10 s are on their way.
+    expect(() => look('echo', 20_000, { bodyBytes: 1000, aheadNs: 10e9 })).toThrow(expect.objectContaining({ code: 'overloaded' }) as Error);
+    expect(() => look('echo', 40_000, { bodyBytes: 1000, aheadNs: 10e9 })).not.toThrow();
   });
 
   it('trusts predicted waits as far as they were kept', async () => {
@@ -169,13 +188,13 @@ describe('WorkerPool', () => {
     const first = infer([textItem('x')], { timeoutMs: 40_000 });
     const second = infer([textItem('y')], { timeoutMs: 40_000 });
     // 20 s in flight that must fit 2.5 times, an eighth of the deadline for its own.
-    expect(() => pool.checkAhead('echo', null, 57_000)).toThrow(expect.objectContaining({ code: 'overloaded' }) as Error);
+    expect(() => look('echo', 57_000)).toThrow(expect.objectContaining({ code: 'overloaded' }) as Error);
     await worker.open();
     await Promise.all([first, second]);
     await worker.shut();
     const others = ['a', 'b'].map((text) => infer([textItem(text)], { timeoutMs: 90_000 }));
     // It took no time at all, so 2.5 becomes a little less.
-    expect(() => pool.checkAhead('echo', null, 57_140)).not.toThrow();
+    expect(() => look('echo', 57_140)).not.toThrow();
     await worker.open();
     await Promise.all(others);
   });

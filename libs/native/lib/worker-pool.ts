@@ -9,9 +9,10 @@ import {
   type ModelReport,
   type Placement,
   type QuarantinedModel,
+  type UnreadRequest,
 } from '@app/contracts';
 import { Dispatcher, overloaded } from './dispatcher';
-import { refuseUnread, weighItems, workersInTime } from './live-admission';
+import { checkUnread, weighItems, workersInTime } from './live-admission';
 import { IllegalStateError } from './errors';
 import { mergeReports, modelKey, resolveModel, withhold } from './model-directory';
 import { PendingRequest, tooLate } from './pending';
@@ -84,11 +85,11 @@ export class WorkerPool implements InferenceBackend {
     return pending.promise;
   }
 
-  checkAhead(model: string | null, version: string | null, timeoutMs: number): void {
+  checkAhead({ model, version, ...request }: UnreadRequest): number {
     const report = model === null ? null : resolveModel(this.reports, model, version);
     const key = report === null ? null : modelKey(report.name, report.version);
     const slots = [...this.slots.values()];
-    refuseUnread(key === null ? slots : slots.filter((slot) => slot.readyModel(key) !== null), key, timeoutMs);
+    return checkUnread(key === null ? slots : slots.filter((slot) => slot.readyModel(key) !== null), key, request);
   }
 
   /** Ends the connections; what is not answered yet fails with `worker_unavailable`. */
@@ -136,10 +137,11 @@ export class WorkerPool implements InferenceBackend {
     if (!request.isLive) this.runSoon();
   }
 
-  private offer({ key, items }: PendingRequest, timeoutMs: number): 'taken' | 'full' | 'no-worker' {
+  private offer(request: PendingRequest, timeoutMs: number): 'taken' | 'full' | 'no-worker' {
+    const { key, items } = request;
     const candidates = this.dispatcher.candidates(key);
     weighItems(items, key, candidates[0]);
-    return this.dispatcher.offer(key, items, workersInTime(candidates, key, items, timeoutMs));
+    return this.dispatcher.offer(key, items, workersInTime(candidates, request, timeoutMs));
   }
 
   /** Hands over what came in the same turn of the event loop together: the worker wakes up once for all of it. */

@@ -1,5 +1,6 @@
 import type { ModelReport, ModelSignature, WorkerPlan, WorkerReport } from '@app/contracts';
 import type { ChannelItem } from './addon';
+import { ByteCosts } from './byte-costs';
 import { type AnswerReceiver, ChannelClient } from './channel-client';
 import { CostEstimate } from './model-cost';
 import { modelKey } from './model-directory';
@@ -17,8 +18,7 @@ export interface ReadyModel {
   index: number;
   signature: ModelSignature;
   cost: CostEstimate | null;
-  /** What requests of late were predicted to cost at most, as a moving average in ns; 0: none came yet. */
-  typicalHighNs: number;
+  byteCosts: ByteCosts;
 }
 
 /**
@@ -35,6 +35,8 @@ export class WorkerSlot {
   backlogNs = 0;
   /** How often the predicted wait must fit before a deadline; 0: nothing was measured yet. */
   waitFactor = 0;
+  /** Of requests to any model. */
+  readonly byteCosts = new ByteCosts();
   private readonly client: ChannelClient;
   private report: WorkerReport | null = null;
   private ready = new Map<string, ReadyModel>();
@@ -116,7 +118,7 @@ function readyModels(report: WorkerReport, last: Map<string, ReadyModel>): Map<s
   report.models.forEach(({ name, version, state, signature, cost }, index) => {
     if (state !== 'ready' || signature === null) return;
     const key = modelKey(name, version);
-    ready.set(key, { index, signature, cost: cost === null ? null : CostEstimate.of(cost, last.get(key)?.cost ?? null), typicalHighNs: last.get(key)?.typicalHighNs ?? 0 });
+    ready.set(key, { index, signature, cost: cost === null ? null : CostEstimate.of(cost, last.get(key)?.cost ?? null), byteCosts: last.get(key)?.byteCosts ?? new ByteCosts() });
   });
   return ready;
 }

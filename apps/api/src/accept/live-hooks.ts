@@ -1,11 +1,9 @@
-import { ERRORS, type InferenceBackend } from '@app/contracts';
-import type { ModelCatalog } from '@app/models';
+import { ERRORS } from '@app/contracts';
 import type { FastifyInstance } from 'fastify';
-import type { Admission } from '../admission/admission';
 import type { LiveMetrics } from '../metrics/live-metrics';
-import { callerOptions } from './caller-options';
 import { HangUp } from './hang-up';
 import type { LiveContext, LiveEndpoint } from './live-context';
+import type { LiveGate } from './live-gate';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -19,17 +17,8 @@ declare module 'fastify' {
 
 const HUNG_UP = ERRORS.client_closed.status;
 
-export interface LiveGate {
-  admission: Admission;
-  backend: InferenceBackend;
-  metrics: LiveMetrics;
-  catalog: ModelCatalog;
-  /** Of requests that do not say how long they may take, where their model does not either. */
-  timeoutMs: number;
-}
-
 /** Adds accept (arrival time, the look for room before the body) and the end of every live request. */
-export function addLiveHooks(fastify: FastifyInstance, { admission, backend, metrics, catalog, timeoutMs }: LiveGate): void {
+export function addLiveHooks(fastify: FastifyInstance, gate: LiveGate, metrics: LiveMetrics): void {
   fastify.decorateRequest('live', null);
   fastify.addHook('onRequest', (request, reply, done) => {
     const endpoint = request.routeOptions.config.live;
@@ -42,10 +31,7 @@ export function addLiveHooks(fastify: FastifyInstance, { admission, backend, met
       metrics.finished(live, reply.raw.writableFinished ? reply.statusCode : HUNG_UP);
     });
     try {
-      admission.checkRoom();
-      const { model, version = null } = request.params as { model?: string; version?: string };
-      const modelTimeoutMs = model === undefined ? null : catalog.find(model, version).timeoutMs;
-      backend.checkAhead(model ?? null, version, callerOptions(request.headers).timeoutMs ?? modelTimeoutMs ?? timeoutMs);
+      gate.checkHeaders(request);
     } catch (error) {
       return done(error as Error);
     }

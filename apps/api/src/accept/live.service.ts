@@ -1,22 +1,27 @@
-import type { IncomingHttpHeaders } from 'node:http';
+import { availableParallelism } from 'node:os';
 import type { Config } from '@app/config';
 import { InterleaveError, type InferenceBackend, type ItemResult } from '@app/contracts';
 import { toJsonText, type PreparedRequest, type ResponseBody } from '@app/protocols';
 import { Inject, Injectable } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Admission } from '../admission/admission';
+import { Turns } from '../admission/turns';
 import { BACKEND, CONFIG } from '../parts';
 import { callerOptions } from './caller-options';
 import type { LiveContext } from './live-context';
+import { isSmall, LiveGate } from './live-gate';
 import { liveTiming, serverTiming } from './live-timing';
 
-/** The live path after accept: tokenize, admit, enqueue (the worker coalesces and runs), respond. Never touches Redis. */
+/** The live path after the look at the headers: tokenize, admit, enqueue (the worker coalesces and runs), respond. Never touches Redis. */
 @Injectable()
 export class LiveService {
+  private readonly largeBodies = new Turns(Math.max(2, availableParallelism()));
+
   constructor(
     @Inject(CONFIG) private readonly config: Config,
     @Inject(BACKEND) private readonly backend: InferenceBackend,
     private readonly admission: Admission,
+    private readonly gate: LiveGate,
   ) {}
 
   /**
@@ -25,13 +30,13 @@ export class LiveService {
    */
   async answer(request: FastifyRequest, reply: FastifyReply, prepare: (body: Buffer) => Promise<PreparedRequest>): Promise<void> {
     const live = liveContext(request);
-    const bytes = await request.readBody();
+    const bytes = await request.readBody(reply);
     const bodyReadMs = performance.now();
     const { arrivedMs } = live;
-    const prepared = await prepare(bytes);
+    const prepared = await this.prepared(request, bytes, prepare);
     live.model = prepared.model;
     const preparedMs = performance.now();
-    const results = await this.run(prepared, request.headers, live, preparedMs - arrivedMs);
+    const results = await this.run(prepared, request, preparedMs - arrivedMs);
     const answeredMs = performance.now();
     const body = await prepared.respond(results);
     const timing = liveTiming({ arrivedMs, bodyReadMs, preparedMs, answeredMs, respondedMs: performance.now() }, results);
@@ -41,8 +46,24 @@ export class LiveService {
     send(reply, body);
   }
 
-  private async run(prepared: PreparedRequest, headers: IncomingHttpHeaders, live: LiveContext, spentMs: number): Promise<ItemResult[]> {
-    const options = callerOptions(headers);
+  private async prepared(request: FastifyRequest, bytes: Buffer, prepare: (body: Buffer) => Promise<PreparedRequest>): Promise<PreparedRequest> {
+    const preparing = this.gate.enter(request, bytes.length);
+    const isLarge = !isSmall(bytes.length);
+    let items: number | null = null;
+    try {
+      if (isLarge) await this.largeBodies.begin();
+      if (liveContext(request).hangUp.aborted) throw new InterleaveError('client_closed', 'The caller hung up');
+      const prepared = await prepare(bytes);
+      items = prepared.items.length;
+      return prepared;
+    } finally {
+      if (isLarge) this.largeBodies.end();
+      this.gate.leave(preparing, items);
+    }
+  }
+
+  private async run(prepared: PreparedRequest, request: FastifyRequest, spentMs: number): Promise<ItemResult[]> {
+    const options = callerOptions(request.headers);
     const timeoutMs = (options.timeoutMs ?? prepared.timeoutMs ?? this.config.realtime.timeoutMs) - spentMs;
     if (timeoutMs <= 0) throw new InterleaveError('deadline_exceeded', 'The time for the answer was over before the request could be queued');
     const items = prepared.items.length;
@@ -55,7 +76,8 @@ export class LiveService {
         items: prepared.items,
         timeoutMs,
         priority: options.priority ?? prepared.priority,
-        signal: live.hangUp,
+        signal: liveContext(request).hangUp,
+        bodyBytes: request.heldBodyBytes,
       });
       answered = true;
       return results.map(resultOrThrow);

@@ -8,6 +8,7 @@ import { answerError } from '../http/error-answer';
 import { protectPage } from '../http/page-headers';
 
 const PATH = '/admin/queues';
+const READING: ReadonlySet<string> = new Set(['GET', 'HEAD']);
 /** bull-board brings inline scripts and styles, and a base element; its web fonts stay out, the page works without. */
 const POLICY = "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; base-uri 'self'";
 
@@ -24,7 +25,8 @@ export async function serveQueueBoard(fastify: FastifyInstance, batches: BatchSe
     async (scope) => {
       scope.addHook('onRequest', (request, reply, done) => {
         protectPage(reply, POLICY);
-        if (batches.isRedisReady()) done();
+        if (!READING.has(request.method)) answerError(readOnly(), request, reply);
+        else if (batches.isRedisReady()) done();
         else answerError(redisAway(), request, reply);
       });
       await scope.register(board.registerPlugin());
@@ -32,6 +34,9 @@ export async function serveQueueBoard(fastify: FastifyInstance, batches: BatchSe
     { prefix: PATH },
   );
 }
+
+/** bull-board answers 200 to some writes and ignores them. */
+const readOnly = (): InterleaveError => new InterleaveError('forbidden', 'This board is to look at only; batches are stopped by POST /v1/batches/{id}/cancel');
 
 const redisAway = (): InterleaveError =>
   new InterleaveError('worker_unavailable', 'Redis is not connected; live requests do not need it, batches wait for it', { retryAfterSeconds: 1 });

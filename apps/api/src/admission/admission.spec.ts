@@ -38,9 +38,9 @@ describe('admission', () => {
   it('refuses before the body only when nothing more has room', () => {
     const admission = admissionOf(2);
     admission.admit(1);
-    expect(refusal(() => admission.checkRoom())).toBeNull();
+    expect(refusal(() => admission.checkRoom(0))).toBeNull();
     admission.admit(1);
-    expect(refusal(() => admission.checkRoom())?.code).toBe('overloaded');
+    expect(refusal(() => admission.checkRoom(0))?.code).toBe('overloaded');
   });
 
   it('says when there will be room, from how fast items were answered', () => {

@@ -28,9 +28,9 @@ export class Admission {
     return this.itemsInFlight;
   }
 
-  /** The look before a body is read: refuses when not even one item more has room. */
-  checkRoom(): void {
-    if (this.itemsInFlight >= this.itemsMax) throw this.full(1);
+  /** The look before a body is read: refuses when not even one item more has room behind those that are on their way. */
+  checkRoom(itemsAhead: number): void {
+    if (this.itemsInFlight + itemsAhead >= this.itemsMax) throw this.full(1 + Math.ceil(itemsAhead));
   }
 
   /** Takes room for the items of one request, all or none; give it back with `release`. */

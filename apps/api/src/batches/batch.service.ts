@@ -27,12 +27,18 @@ export interface BatchServiceParts {
   files: FileStore;
   batches: BatchStore;
   queues: BatchQueues;
+  /** Of an input file. */
+  fileBytesMax: number;
   log: Logger;
 }
 
 /** Files and batches as the API sees them: what is on disk. Accepting work needs the disk only; Redis may be away. */
 export class BatchService {
   constructor(private readonly parts: BatchServiceParts) {}
+
+  get fileBytesMax(): number {
+    return this.parts.fileBytesMax;
+  }
 
   /** Rejects with `storage_full` when `bytesExpected` (0: unknown) cannot fit. */
   beginUpload(bytesExpected: number): Promise<Upload> {

@@ -1,8 +1,8 @@
-import { Controller, Get, HttpCode, Inject, Param, Post, Query, Req } from '@nestjs/common';
+import { Controller, Get, HttpCode, Inject, Param, Post, Query, Req, Res } from '@nestjs/common';
 import type { Config } from '@app/config';
 import { isBatchId, type BatchView } from '@app/queues';
 import { jsonLimits, parseJsonBodyInSlices } from '@app/protocols';
-import type { FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Documented, PAGE_QUERY } from '../docs/documented';
 import { CONFIG } from '../parts';
 import { parseBatchRequest, parsePage } from './batch-requests';
@@ -23,8 +23,8 @@ export class BatchesController {
   @Post()
   @HttpCode(200)
   @Documented({ tag: 'batches', summary: 'Start a batch over an uploaded file', body: 'BatchRequest', ok: 'Batch', errors: [400, 404, 413, 415, 507], errorSchema: 'OpenAiError' })
-  async create(@Req() request: FastifyRequest): Promise<BatchView> {
-    const body = await parseJsonBodyInSlices(await request.readBody(), jsonLimits(this.config.http));
+  async create(@Req() request: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<BatchView> {
+    const body = await parseJsonBodyInSlices(await request.readBody(reply), jsonLimits(this.config.http));
     return this.service.createBatch(parseBatchRequest(body));
   }
 

@@ -156,7 +156,7 @@ describe('/v1/files and /v1/batches, without Redis', () => {
       await open();
       const body = Buffer.alloc(8_000_000, 'x\n');
       const socket = connect(Number(new URL(url).port), '127.0.0.1');
-      const head = `POST /v1/files?purpose=batch HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-ndjson\r\ncontent-length: ${body.length}\r\n\r\n`;
+      const head = `POST /v1/files?purpose=batch HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\ncontent-length: ${body.length}\r\n\r\n`;
       await new Promise<void>((resolve, reject) => socket.once('error', reject).write(Buffer.concat([Buffer.from(head), body]), () => resolve()));
       let answer = '';
       for await (const part of socket.setEncoding('utf8')) {
@@ -170,7 +170,14 @@ describe('/v1/files and /v1/batches, without Redis', () => {
   describe('content', () => {
     beforeEach(() => open());
 
+    it('says how long the file is to a range past its end', async () => {
+      const { id } = await uploadRow();
+      const response = await fetch(`${url}/v1/files/${id}/content`, { headers: { range: `bytes=${ROW.length}-` } });
+      expect([response.status, response.headers.get('content-range')]).toEqual([416, `bytes */${ROW.length}`]);
+    });
+
     it.each([
+      ['bytes=10-5', 200, ROW],
       ['bytes=10-', 206, ROW.slice(10)],
       ['bytes=10-19', 206, ROW.slice(10, 20)],
       ['bytes=10-100000', 206, ROW.slice(10)],

@@ -26,8 +26,8 @@ export class FilesController {
     errors: [400, 413, 415, 507],
     errorSchema: 'OpenAiError',
   })
-  create(@Req() request: FastifyRequest): Promise<FileObject> {
-    return receiveUpload(this.service, request);
+  create(@Req() request: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<FileObject> {
+    return receiveUpload(this.service, request, reply);
   }
 
   @Get()
@@ -52,10 +52,14 @@ export class FilesController {
 
   /** Streams the bytes; `Range: bytes=<from>-[<to>]` continues a download that broke off. */
   @Get(':id/content')
-  @Documented({ tag: 'files', summary: 'Content of a file', ok: { contentType: 'application/x-ndjson', description: 'JSON Lines' }, errors: [404], errorSchema: 'OpenAiError' })
+  @Documented({ tag: 'files', summary: 'Content of a file', ok: { contentType: 'application/x-ndjson', description: 'JSON Lines' }, errors: [404, 416], errorSchema: 'OpenAiError' })
   async content(@Param('id') id: string, @Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
     const { record, read } = await this.service.openContent(id);
     const range = parseRange(request.headers.range, record.bytes);
+    if (range === null) {
+      void reply.header('content-range', `bytes */${record.bytes}`);
+      throw new InterleaveError('range_not_satisfiable', `Range: expected a start below ${record.bytes}, the bytes of the file, but received ${request.headers.range ?? ''}`, { param: 'range' });
+    }
     void reply.headers({
       'content-type': 'application/x-ndjson',
       'content-disposition': `attachment; filename="${record.filename.replace(/[^\w.-]/g, '_')}"`,
@@ -73,12 +77,11 @@ function parsePurpose(value: unknown): FilePurpose | null {
   throw invalid('purpose', '"batch" or "batch_output"', value);
 }
 
-/** One range; anything else is answered with the whole file, as RFC 9110 allows. */
-function parseRange(header: string | undefined, bytes: number): { start: number; end: number; isPart: boolean } {
+/** One range, null when it starts past the end; anything else is answered with the whole file, as RFC 9110 allows. */
+function parseRange(header: string | undefined, bytes: number): { start: number; end: number; isPart: boolean } | null {
   const [match, from, to] = RANGE.exec(header ?? '') ?? [];
-  if (match === undefined) return { start: 0, end: bytes, isPart: false };
   const start = Number(from);
   const end = to === undefined ? bytes : Math.min(Number(to) + 1, bytes);
-  if (start >= end) throw new InterleaveError('invalid_request', `Range: expected a part of ${bytes} bytes but received ${header ?? ''}`, { param: 'range' });
-  return { start, end, isPart: true };
+  if (match === undefined || (to !== undefined && Number(to) < start)) return { start: 0, end: bytes, isPart: false };
+  return start < bytes ? { start, end, isPart: true } : null;
 }

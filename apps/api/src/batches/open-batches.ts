@@ -12,5 +12,5 @@ export async function openBatchService(config: Config, log: Logger): Promise<Bat
     instanceId: await readInstanceId(config.dataDir),
     onError: (error) => log.debug({ err: error }, 'Redis'),
   });
-  return new BatchService({ files, batches: new BatchStore(config.dataDir), queues, log });
+  return new BatchService({ files, batches: new BatchStore(config.dataDir), queues, fileBytesMax: config.batch.fileBytesMax, log });
 }

@@ -1,11 +1,11 @@
-import type { IncomingMessage } from 'node:http';
 import multipart from '@fastify/multipart';
 import { InterleaveError } from '@app/contracts';
 import { toFileObject, type Upload } from '@app/queues';
 import type { FileObject } from '@app/contracts';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { invalid, LIFE_SECONDS_MAX, parseExpiry } from './batch-requests';
-import { mediaType } from '../http/media-type';
+import { callForBody } from '../http/early-answer';
+import { mediaType, refuseEncoded } from '../http/media-type';
 import type { BatchService } from './batch.service';
 
 const FORM = 'multipart/form-data';
@@ -14,9 +14,8 @@ const FIELD_BYTES_MAX = 64 * 1024;
 const FIELDS_MAX = 16;
 const FILENAME_CHARS_MAX = 255;
 const DEFAULT_LIFE_SECONDS = LIFE_SECONDS_MAX;
-/** After a refusal, so much more is read and dropped so that the sender gets to read the answer. */
-const DRAIN_BYTES_MAX = 64 * 1024 * 1024;
-const DRAIN_MS_MAX = 5_000;
+/** What a form adds to its file, and more. */
+const FORM_BYTES_MAX = 2 * 1024 * 1024;
 
 /** Lets the application take uploads as streams. Call it before the application listens. */
 export async function acceptUploads(fastify: FastifyInstance): Promise<void> {
@@ -25,9 +24,12 @@ export async function acceptUploads(fastify: FastifyInstance): Promise<void> {
 }
 
 /** Stores the file of `POST /v1/files`: a form with its fields in any order, or the rows themselves as the body. */
-export async function receiveUpload(service: BatchService, request: FastifyRequest): Promise<FileObject> {
+export async function receiveUpload(service: BatchService, request: FastifyRequest, reply: FastifyReply): Promise<FileObject> {
   const upload = new Reception(service, Number(request.headers['content-length'] ?? 0));
+  request.refusedBytesMax = Math.max(request.refusedBytesMax, service.fileBytesMax + FORM_BYTES_MAX);
   try {
+    refuseEncoded(request.headers);
+    callForBody(request, reply.raw);
     const type = mediaType(request.headers);
     if (type === FORM) await receiveForm(upload, request);
     else if (NDJSON.includes(type)) await receiveRows(upload, request);
@@ -35,8 +37,6 @@ export async function receiveUpload(service: BatchService, request: FastifyReque
     return await upload.finish();
   } catch (error) {
     await upload.discard();
-    await drain(request.raw);
-    request.isBodyCutOff = !request.raw.readableEnded;
     throw asRefusal(error);
   }
 }
@@ -112,22 +112,4 @@ async function receiveRows(upload: Reception, request: FastifyRequest): Promise<
 function asRefusal(error: unknown): unknown {
   if (error instanceof InterleaveError || (error as NodeJS.ErrnoException).syscall !== undefined) return error;
   return new InterleaveError('invalid_request', `The upload could not be read: ${(error as Error).message}`, { cause: error });
-}
-
-function drain(request: IncomingMessage): Promise<void> {
-  if (request.readableEnded || request.destroyed) return Promise.resolve();
-  return new Promise((resolve) => {
-    let bytes = 0;
-    const finish = () => {
-      clearTimeout(timer);
-      request.off('data', onData).off('end', finish).off('close', finish).off('error', finish);
-      resolve();
-    };
-    const onData = (part: Buffer) => {
-      bytes += part.length;
-      if (bytes > DRAIN_BYTES_MAX) finish();
-    };
-    const timer = setTimeout(finish, DRAIN_MS_MAX);
-    request.on('data', onData).on('end', finish).on('close', finish).on('error', finish).resume();
-  });
 }

@@ -5,7 +5,7 @@ import { BodyReader } from './body-reader';
 const requestOf = (headers: Record<string, string> = {}): FastifyRequest => ({ headers, heldBodyBytes: 0 }) as unknown as FastifyRequest;
 
 describe('the body reader', () => {
-  const limits = { bodyBytesMax: 100, heldBytesMax: 150, readMsMax: 20 };
+  const limits = { bodyBytesMax: 100, jsonBytesMax: 100, heldBytesMax: 150, readMsMax: 20 };
 
   it('gives the bytes as they came, in one piece', async () => {
     const payload = new PassThrough();

@@ -1,21 +1,22 @@
 import { Readable } from 'node:stream';
 import { InterleaveError } from '@app/contracts';
-import type { FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { isJson } from './media-type';
 
 declare module 'fastify' {
   interface FastifyRequest {
     /** Bytes of this request's body that count against the memory for bodies; given back after the response. */
     heldBodyBytes: number;
-    /** Reading was given up: the rest of the body may still be on its way, so the connection is not used again. */
-    isBodyCutOff: boolean;
     /** The whole body as it came, empty without one. Once per request. Rejects as `BodyReader.read`, and with `unsupported_media_type`. */
-    readBody(): Promise<Buffer>;
+    readBody(reply: FastifyReply): Promise<Buffer>;
   }
 }
 
 export interface BodyLimits {
   /** Of one body. */
   bodyBytesMax: number;
+  /** Of one that is nothing but JSON: parsing costs far more than reading. */
+  jsonBytesMax: number;
   /** Of all bodies that are held at one moment. */
   heldBytesMax: number;
   /** From the first header to the last byte of a body. */
@@ -34,18 +35,19 @@ export class BodyReader {
   /** Rejects with `too_large`, `overloaded` (no memory for bodies), `request_timeout` or `invalid_request` (cut short). */
   read(request: FastifyRequest, payload: Readable): Promise<Buffer> {
     const announcedBytes = Number(request.headers['content-length'] ?? 0);
-    if (announcedBytes > this.limits.bodyBytesMax) {
-      request.isBodyCutOff = true;
-      return Promise.reject(this.tooLarge());
-    }
+    const refusal = this.refusal(request, announcedBytes, this.heldBytes + announcedBytes);
+    if (refusal) return Promise.reject(refusal);
     return new Promise((resolve, reject) => {
       const parts: Buffer[] = [];
       const finish = (error: InterleaveError | null) => {
         clearTimeout(timer);
         payload.off('data', onData).off('end', onEnd).off('error', onError).off('close', onError);
-        request.isBodyCutOff = error !== null;
-        if (error) reject(error);
-        else resolve(parts.length === 1 && parts[0] ? parts[0] : Buffer.concat(parts));
+        if (error) {
+          this.release(request);
+          reject(error);
+          return;
+        }
+        resolve(parts.length === 1 && parts[0] ? parts[0] : Buffer.concat(parts));
       };
       const onData = (part: Buffer) => {
         parts.push(part);
@@ -70,12 +72,18 @@ export class BodyReader {
   private hold(request: FastifyRequest, bytes: number): InterleaveError | null {
     request.heldBodyBytes += bytes;
     this.heldBytes += bytes;
-    if (request.heldBodyBytes > this.limits.bodyBytesMax) return this.tooLarge();
-    if (this.heldBytes <= this.limits.heldBytesMax) return null;
-    return new InterleaveError('overloaded', 'Too many large requests at once; try again', { retryAfterSeconds: 1 });
+    return this.refusal(request, request.heldBodyBytes, this.heldBytes);
   }
 
-  private tooLarge(): InterleaveError {
-    return new InterleaveError('too_large', `The body is over the limit of ${this.limits.bodyBytesMax} bytes; send fewer items per request, or a batch file`);
+  private refusal({ headers }: FastifyRequest, bodyBytes: number, heldBytes: number): InterleaveError | null {
+    const { bodyBytesMax, jsonBytesMax, heldBytesMax } = this.limits;
+    if (bodyBytes > bodyBytesMax) return tooLarge(bodyBytesMax, 'http.bodyBytesMax');
+    if (bodyBytes > jsonBytesMax && isJson(headers)) return tooLarge(jsonBytesMax, 'http.jsonBytesMax, for JSON');
+    if (heldBytes <= heldBytesMax) return null;
+    return new InterleaveError('overloaded', 'Too many large requests at once; try again', { retryAfterSeconds: 1 });
   }
+}
+
+function tooLarge(bytesMax: number, key: string): InterleaveError {
+  return new InterleaveError('too_large', `The body is over the limit of ${bytesMax} bytes (${key}); send fewer items per request, tensors as binary data, or a batch file`);
 }

@@ -1,6 +1,7 @@
 import { ERRORS, InterleaveError, type ErrorCode } from '@app/contracts';
 import { errorBody } from '@app/protocols';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { answerEarly, isBodyPending } from './early-answer';
 import { errorStyle } from './error-style';
 
 /** What a framework's error may carry. */
@@ -21,11 +22,10 @@ export function answerError(error: InterleaveError, request: FastifyRequest, rep
     return;
   }
   if (error.status === 429 || error.status === 503) reply.header('retry-after', String(error.retryAfterSeconds ?? RETRY_AFTER_SECONDS));
-  if (request.isBodyCutOff) reply.header('connection', 'close');
-  reply
-    .code(error.status)
-    .header('content-type', 'application/json; charset=utf-8')
-    .send(JSON.stringify(errorBody(errorStyle(request.url), error)));
+  reply.header('content-type', 'application/json; charset=utf-8');
+  const text = JSON.stringify(errorBody(errorStyle(request.url), error));
+  if (isBodyPending(request)) answerEarly(request, reply, error.status, text);
+  else reply.code(error.status).send(text);
 }
 
 /** Errors of Fastify and Nest in our terms; anything else is `internal` with the original as cause. */

@@ -1,13 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
-import { InterleaveError } from '@app/contracts';
 import type { Config } from '@app/config';
 import { joinOrganisation } from '@app/protocols';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
-import type { FastifyHttpOptions, FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyHttpOptions, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { BodyReader } from './body-reader';
-import { mediaType } from './media-type';
+import { guardAgainstBrowsers } from './browser-guard';
+import { callForBody, holdBackExpected } from './early-answer';
+import { answerHalfClosed } from './half-open';
+import { mediaType, refuseEncoded } from './media-type';
 import { answerError, asInterleaveError, unsupportedMediaType } from './error-answer';
 
 /** A connection must have sent its headers, and a live request its body, by then; uploads have as long as they need. */
@@ -22,6 +24,7 @@ const PATH_PARAMETER_CHARACTERS_MAX = 320;
 /** Bodies of the largest size that may be in memory at once. */
 const LARGEST_BODIES_MAX = 4;
 const READABLE: ReadonlySet<string> = new Set(['application/json', 'application/octet-stream']);
+const CURL_DEFAULT = 'application/x-www-form-urlencoded';
 const REQUEST_ID = /^[\x21-\x7e]{1,128}$/;
 
 /** Fastify with our limits, body handling, request ids and error shapes; nothing of it logs a request. */
@@ -33,9 +36,9 @@ export function createFastifyAdapter(config: Config): FastifyAdapter {
     // While draining, requests on connections that are already open are still answered.
     return503OnClosing: false,
     routerOptions: { maxParamLength: PATH_PARAMETER_CHARACTERS_MAX },
-    rewriteUrl: ({ url = '' }) => joinOrganisation(url),
     genReqId: requestId,
     requestIdHeader: false,
+    rewriteUrl: ({ url }) => joinOrganisation(plainPath(url ?? '/')),
     frameworkErrors: (error, request, reply) => answerError(asInterleaveError(error), request, reply),
     clientErrorHandler: answerUnreadable,
   };
@@ -45,10 +48,14 @@ export function createFastifyAdapter(config: Config): FastifyAdapter {
   fastify.server.maxConnections = config.http.connectionsMax;
   const bodies = new BodyReader({
     bodyBytesMax: config.http.bodyBytesMax,
+    jsonBytesMax: config.http.jsonBytesMax,
     heldBytesMax: LARGEST_BODIES_MAX * config.http.bodyBytesMax,
     readMsMax: BODY_READ_MS_MAX,
   });
-  readBodiesRaw(fastify, bodies);
+  readBodiesRaw(fastify, bodies, config.http.bodyBytesMax);
+  holdBackExpected(fastify);
+  answerHalfClosed(fastify);
+  guardAgainstBrowsers(fastify, config);
   return adapter;
 }
 
@@ -56,13 +63,14 @@ export function createFastifyAdapter(config: Config): FastifyAdapter {
  * Handlers read the body themselves, as bytes or as a stream: Fastify's parsers cost a live request 40 us more, most of it
  * for a bound AsyncResource (Node 20).
  */
-function readBodiesRaw(fastify: FastifyInstance, bodies: BodyReader): void {
+function readBodiesRaw(fastify: FastifyInstance, bodies: BodyReader, refusedBytesMax: number): void {
   fastify.removeAllContentTypeParsers();
   for (const method of fastify.supportedMethods) fastify.addHttpMethod(method, { hasBody: false, overrideExisting: true });
   fastify.decorateRequest('heldBodyBytes', 0);
-  fastify.decorateRequest('isBodyCutOff', false);
-  fastify.decorateRequest('readBody', async function (this: FastifyRequest): Promise<Buffer> {
+  fastify.decorateRequest('refusedBytesMax', refusedBytesMax);
+  fastify.decorateRequest('readBody', async function (this: FastifyRequest, reply: FastifyReply): Promise<Buffer> {
     refuseUnreadable(this);
+    callForBody(this, reply.raw);
     return bodies.read(this, this.raw);
   });
   fastify.addHook('onRequest', (request, reply, done) => {
@@ -74,13 +82,21 @@ function readBodiesRaw(fastify: FastifyInstance, bodies: BodyReader): void {
   });
 }
 
-/** Some Triton clients send no Content-Type. */
+/** Some Triton clients send no Content-Type, and curl that of a form where it is told nothing: `browser-guard` knows forms of other sites. */
 function refuseUnreadable(request: FastifyRequest): void {
   const type = mediaType(request.headers);
-  if (type !== '' && !READABLE.has(type)) throw unsupportedMediaType(type);
-  const encoding = request.headers['content-encoding'];
-  if (encoding === undefined || encoding === 'identity') return;
-  throw new InterleaveError('unsupported_media_type', `Content-Encoding: expected none, received ${encoding}; send the body uncompressed`);
+  const isReadable = type === '' || READABLE.has(type) || (type === CURL_DEFAULT && request.live !== null);
+  if (!isReadable) throw unsupportedMediaType(type);
+  refuseEncoded(request.headers);
+}
+
+/** A base URL that ends in a slash gives `//v1`, and collections are asked for with a slash at the end. */
+function plainPath(url: string): string {
+  const end = url.indexOf('?');
+  const path = end < 0 ? url : url.slice(0, end);
+  if (!path.startsWith('/') || (!path.includes('//') && !path.endsWith('/'))) return url;
+  const plain = path.replace(/\/{2,}/g, '/');
+  return (plain.length > 1 && plain.endsWith('/') ? plain.slice(0, -1) : plain) + url.slice(path.length);
 }
 
 function requestId(raw: { headers: IncomingMessage['headers'] }): string {

@@ -1,6 +1,19 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import { InterleaveError } from '@app/contracts';
 
 /** The Content-Type without its parameters, in lower case; empty when there is none. */
 export function mediaType(headers: IncomingHttpHeaders): string {
   return (headers['content-type']?.split(';', 1)[0] ?? '').trim().toLowerCase();
+}
+
+/** Whether a live request's body has no binary tensors: Triton's extension names the length of its JSON part. */
+export function isJson(headers: IncomingHttpHeaders): boolean {
+  return headers['inference-header-content-length'] === undefined && mediaType(headers) !== 'application/octet-stream';
+}
+
+/** Compressed bodies are not taken: their size says nothing about what they unpack to. */
+export function refuseEncoded(headers: IncomingHttpHeaders): void {
+  const encoding = headers['content-encoding']?.trim().toLowerCase();
+  if (encoding === undefined || encoding === '' || encoding === 'identity') return;
+  throw new InterleaveError('unsupported_media_type', `Content-Encoding: expected none, received ${encoding.slice(0, 64)}; send the body uncompressed`);
 }

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadConfig, runPaths } from '@app/config';
-import { InterleaveError, type InferenceBackend, type InferenceRequest, type ItemResult, type ModelReport, type ModelSignature, type Placement, type WorkerModelPlan } from '@app/contracts';
+import { InterleaveError, type InferenceBackend, type InferenceRequest, type ItemResult, type ModelReport, type ModelSignature, type Placement, type UnreadRequest, type WorkerModelPlan } from '@app/contracts';
 import type { ModelCatalog } from '@app/models';
 import { createLogger } from '@app/telemetry';
 import { Registry } from 'prom-client';
@@ -56,8 +56,15 @@ export class EchoBackend implements InferenceBackend {
   /** What `checkAhead` throws. */
   refusalAhead: InterleaveError | null = null;
 
-  checkAhead(): void {
+  /** What requests that are looked at before their bodies are read are taken to cost. */
+  unreadNs = 0;
+  /** The looks, in order. */
+  readonly unread: UnreadRequest[] = [];
+
+  checkAhead(request: UnreadRequest): number {
+    this.unread.push(request);
     if (this.refusalAhead) throw this.refusalAhead;
+    return this.unreadNs;
   }
 
   inFlightItems(): number {

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { Option, type Command } from 'commander';
 import { chooseProcesses, loadConfig, localUrl, PROCESS_KINDS, runPaths } from '@app/config';
 import { fetchProcessStatus } from '@app/telemetry';
+import { exampleCommands, type ExampleModel } from './examples';
 
 /** The scheduler's entry; found by its path, because no application imports another. */
 const SCHEDULER_MAIN = join(__dirname, '..', '..', '..', 'scheduler', 'src', 'main.js');
@@ -39,17 +40,21 @@ export async function greetWhenReady(url: string, statusSocket: string, write: (
   write(`${greeting(url, model)}\n`);
 }
 
-/** The model that comes with the project if it is served, else any, null if there is none; undefined while the API is not ready. */
-async function exampleModel(url: string, statusSocket: string): Promise<string | null | undefined> {
+/** The model that comes with the project if it is ready, else another one, null if there is none; undefined while the API is not ready. */
+async function exampleModel(url: string, statusSocket: string): Promise<ExampleModel | null | undefined> {
   // Not asked at the port, which another server may have.
   const api = await fetchProcessStatus<{ url: string | null; missing: string | null }>(statusSocket, '/status', STATUS_MS_MAX);
   if (api.url === null || api.missing !== null) return undefined;
-  const response = await fetch(`${url}/v1/models`);
-  const { data } = (await response.json()) as { data: { id: string }[] };
-  return (data.find(({ id }) => id === SHIPPED_MODEL) ?? data[0])?.id ?? null;
+  const { data } = (await (await fetch(`${url}/v1/models`)).json()) as { data: { id: string; task: string; ready: boolean }[] };
+  const ready = data.filter((model) => model.ready);
+  const model = ready.find(({ id }) => id === SHIPPED_MODEL) ?? ready[0];
+  if (model === undefined) return null;
+  const { id, task } = model;
+  if (task !== 'tensor') return { id, task, inputs: null };
+  return { id, task, ...((await (await fetch(`${url}/v2/models/${id}`)).json()) as Pick<ExampleModel, 'inputs'>) };
 }
 
-export function greeting(url: string, model: string | null): string {
+export function greeting(url: string, model: ExampleModel | null): string {
   const lines = [
     '',
     `Interleave is ready at ${url}`,
@@ -57,13 +62,10 @@ export function greeting(url: string, model: string | null): string {
     '',
   ];
   if (model === null) return [...lines, 'There is no model yet; put one below MODELS_DIR (docs/quickstart.md) and start again.', ''].join('\n');
-  const json = `-H 'content-type: application/json'`;
   return [
     ...lines,
-    `Three commands to try with the model ${model}${model === SHIPPED_MODEL ? ' (which language is a text in?)' : ''}:`,
-    `  curl -s ${url}/v1/models/${model}:predict ${json} -d '{"instances": ["Alle Menschen sind frei und gleich an Würde und Rechten geboren."]}'`,
-    `  printf 'Buenos días a todos\\nGod morgen alle sammen\\n' > rows.txt && node bin/interleave.js batch submit rows.txt --model ${model} --wait`,
-    `  node bin/interleave.js models`,
+    `Commands to try with the model ${model.id}${model.id === SHIPPED_MODEL ? ' (which language is a text in?)' : ''}:`,
+    ...exampleCommands(url, model).map((command) => `  ${command}`),
     '',
   ].join('\n');
 }
