@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { InterleaveError, type BatchValidationError } from '@app/contracts';
 import { checkBatchLine } from '@app/protocols';
-import { readRows, type ChunkTable, type RowLine } from '@app/queues';
+import { readRows, UTF16_REMEDY, UTF8_REMEDY, type ChunkTable, type RowLine } from '@app/queues';
 import { CustomIdSet } from './custom-id-set';
 
 const CODES: Record<string, string> = { custom_id: 'invalid_custom_id', method: 'invalid_method', url: 'mismatched_url' };
@@ -116,7 +116,8 @@ function checkLine(value: Record<string, unknown>, url: string): Fault | null {
 }
 
 function parseLine(bytes: Buffer): { value: Record<string, unknown> } | Fault {
-  if (!isUtf8(bytes)) return fault('invalid_json_line', null, 'The line is not valid UTF-8.');
+  if (!isUtf8(bytes)) return fault('invalid_json_line', null, `The line is not valid UTF-8; ${UTF8_REMEDY}.`);
+  if (bytes.includes(0)) return fault('invalid_json_line', null, `The line has a zero byte, as UTF-16 has; ${UTF16_REMEDY}.`);
   try {
     const value: unknown = JSON.parse(bytes.toString('utf8'));
     return isObject(value) ? { value } : fault('invalid_json_line', null, `Expected a JSON object but received ${shown(value)}.`);
