@@ -53,6 +53,7 @@ export interface NewBatch {
   outputFileId: string;
   errorFileId: string;
   metadata: Record<string, string> | null;
+  isDeterministic: boolean;
   outputExpiresAfterSeconds: number | null;
   /** Unix seconds. */
   createdAt: number;
@@ -83,6 +84,7 @@ export function newManifest(batch: NewBatch): Manifest {
       cancelled_at: null,
       request_counts: { total: 0, completed: 0, failed: 0 },
       metadata: batch.metadata,
+      ...(batch.isDeterministic ? { deterministic: true as const } : {}),
     },
     outputExpiresAfterSeconds: batch.outputExpiresAfterSeconds,
     outputFileId: batch.outputFileId,

@@ -71,6 +71,10 @@ export class BatchRun {
     return this.manifest.paused;
   }
 
+  private get isDeterministic(): boolean {
+    return this.manifest.batch.deterministic === true;
+  }
+
   get runningChunks(): number {
     return this.running.size;
   }
@@ -226,7 +230,7 @@ export class BatchRun {
     if (record === null) return null;
     const endpoint = parseEndpoint(this.manifest.batch.endpoint);
     if (endpoint === null) throw new Error(`batch ${this.id} was accepted for ${this.manifest.batch.endpoint}, which is no endpoint`);
-    this.input = { record, table: await this.context.files.readChunkTable(record), endpoint, lines: new RowLines(this.id, endpoint) };
+    this.input = { record, table: await this.context.files.readChunkTable(record), endpoint, lines: new RowLines(this.id, endpoint, this.isDeterministic) };
     return this.input;
   }
 
@@ -242,6 +246,7 @@ export class BatchRun {
       chunksDirectory: this.context.batches.chunksDirectory(this.id),
       endpoint: input.endpoint,
       url: this.manifest.batch.endpoint,
+      runAlone: this.isDeterministic,
       lines: input.lines,
       size: this.size,
       onRefused: (reason) => (this.trouble = reason),
