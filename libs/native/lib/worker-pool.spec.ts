@@ -313,13 +313,13 @@ describe('WorkerPool', () => {
   });
 
   it('refuses a quarantined model that a worker still has, and serves the others', async () => {
-    const quarantined = { name: 'command', version: '1', lane: 'realtime' as const, reason: 'quarantined: it kills' };
+    const quarantined = { name: 'command', version: '1', lane: 'realtime' as const, reason: 'quarantined: it kills', untilMs: Date.now() + 60_000, periodMs: 60_000, isUnloaded: false };
     place(plan('w1'));
     await startWorker('w1');
     await untilReady(() => isReady('command'));
     publish({ formatVersion: 1, partitions: [], workers: [plan('w1')], quarantined: [quarantined, { ...quarantined, name: 'echo', lane: 'batch' }] });
     await untilReady(() => !isReady('command'));
-    await expect(infer([commandItem(COMMANDS.output)], { model: 'command' })).rejects.toMatchObject({ code: 'worker_unavailable', message: expect.stringContaining('quarantined: it kills') as string });
+    await expect(infer([commandItem(COMMANDS.output)], { model: 'command' })).rejects.toMatchObject({ code: 'model_not_servable', retryAfterSeconds: expect.any(Number) as number, message: expect.stringContaining('quarantined: it kills') as string });
     expect((await infer([textItem('still here')])).map(textOf)).toEqual(['still here']);
   });
 

@@ -49,7 +49,7 @@ export interface WorkerState extends ProcessState {
   lane: Lane;
   cpus: number[];
   queueItems: number | null;
-  models: { name: string; version: string; state: ModelState; reason: string | null }[];
+  models: { name: string; version: string; state: ModelState | 'quarantined'; reason: string | null }[];
 }
 
 export interface BatchState {

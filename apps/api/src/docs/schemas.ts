@@ -142,7 +142,14 @@ const openAi = {
       name: text('The same as `id`: the name in the predict protocol'),
       ready: Type.Boolean(),
       task: Type.String({ enum: [...TASKS] }),
-      versions: Type.Array(Type.Object({ version: Type.String(), state: Type.String({ enum: ['loading', 'ready', 'failed'] }), reason: nullable(Type.String()) })),
+      versions: Type.Array(
+        Type.Object({
+          version: Type.String(),
+          state: Type.String({ enum: ['loading', 'ready', 'failed', 'quarantined'] }),
+          reason: nullable(Type.String()),
+          quarantined: Type.Optional(Type.Array(Type.Object({ lane: Type.String({ enum: ['realtime', 'batch'] }), until: Type.String({ format: 'date-time' }), reason: Type.String() }))),
+        }),
+      ),
     },
     {
       examples: [

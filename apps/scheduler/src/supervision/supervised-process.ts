@@ -5,7 +5,7 @@ import { adoptProcess, launchProcess, type ProcessExit, type ProcessHandle } fro
 import type { ProcessIdentity } from './proc-fs';
 import type { ProcessSpec, SupervisionTimings } from './process-spec';
 import { RestartPolicy } from './restart-policy';
-import { culpritOf } from './worker-death';
+import { culpritOf, type Culprit } from './worker-death';
 
 export type ProcessState = 'stopped' | 'starting' | 'ready' | 'draining' | 'backoff';
 
@@ -16,8 +16,8 @@ export interface SupervisionContext {
   onLaunched(spec: ProcessSpec, identity: ProcessIdentity): void;
   onExited(spec: ProcessSpec): void;
   onRestart(spec: ProcessSpec): void;
-  /** The process died of what it did with item number `culprit` of its plan. */
-  onCulprit(spec: ProcessSpec, culprit: number, reason: string): void;
+  /** The process died of what it did with a model of its plan. */
+  onCulprit(spec: ProcessSpec, culprit: Culprit, reason: string): void;
 }
 
 /**
@@ -102,6 +102,11 @@ export class SupervisedProcess {
     this.handle?.signal('SIGKILL');
   }
 
+  /** Lets it finish what it has and starts it again. */
+  renew(): void {
+    if (this.current === 'starting' || this.current === 'ready') this.handle?.signal('SIGTERM');
+  }
+
   private launch(): void {
     const handle = launchProcess(this.spec);
     if (handle.identity !== null) this.context.onLaunched(this.spec, handle.identity);
@@ -129,7 +134,7 @@ export class SupervisedProcess {
       this.enter('stopped');
       return;
     }
-    const { delayMs, stormBegins } = this.policy.ended();
+    const { delayMs, stormBegins } = this.policy.ended(culprit !== null);
     this.lastReason = reason;
     const fields = { child: this.spec.id, reason, restartInMs: delayMs };
     this.context.log.warn(fields, `${this.spec.id} ended: ${reason}`);

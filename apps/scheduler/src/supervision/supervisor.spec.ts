@@ -9,6 +9,7 @@ import { statusProbe } from './probes';
 import { identityOf, isRunning, sessionOf } from './proc-fs';
 import type { ProcessSpec, SupervisionTimings } from './process-spec';
 import type { ProcessState, SupervisedProcess } from './supervised-process';
+import type { Culprit } from './worker-death';
 import { Supervisor } from './supervisor';
 
 /** Real processes: node scripts that answer on a status socket and, when told, misbehave. */
@@ -31,7 +32,7 @@ const answering = (socketPath: string) =>
 let dir: string;
 let supervisors: Supervisor[];
 let restarted: string[];
-let culprits: { id: string; culprit: number; reason: string }[];
+let culprits: { id: string; culprit: Culprit; reason: string }[];
 
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'supervision-'));
@@ -167,7 +168,16 @@ describe('supervision of real processes', () => {
     const crashing = spec('a', { heartbeatSlots: 2, args: ['-e', `const fs = require('fs'); ${writing(1, 0, 0, 0, 6, 1)} process.kill(process.pid, 'SIGSEGV');`] });
     const child = only(await supervise([crashing], { backoffMinMs: 60_000, backoffMaxMs: 60_000 }));
     await inState(child, 'backoff');
-    expect(culprits).toEqual([{ id: 'a', culprit: 5, reason: 'signal SIGSEGV' }]);
+    expect(culprits).toEqual([{ id: 'a', culprit: { model: 5, whileLoading: true }, reason: 'signal SIGSEGV' }]);
+  });
+
+  it('lets a process finish and starts it again', async () => {
+    const child = only(await supervise([spec('a', {})]));
+    await inState(child, 'ready');
+    const { pid } = child;
+    child.renew();
+    await reaches(() => child.state === 'ready' && child.pid !== pid);
+    expect(child.restarts).toBe(1);
   });
 
   it('kills and replaces a process that never answers after its start', async () => {

@@ -2,6 +2,7 @@ import type { CatalogEntry, ModelCatalog } from '@app/models';
 import { Controller, Get, Inject, Param } from '@nestjs/common';
 import { Documented } from '../../docs/documented';
 import { CATALOG } from '../../parts';
+import { PlacementFile } from '../../placement-file';
 import { entriesOf } from '../model-entries';
 
 const STARTED_UNIX_S = Math.floor(Date.now() / 1000);
@@ -12,31 +13,46 @@ const STARTED_UNIX_S = Math.floor(Date.now() / 1000);
  */
 @Controller('v1/models')
 export class ModelsController {
-  constructor(@Inject(CATALOG) private readonly catalog: ModelCatalog) {}
+  constructor(
+    @Inject(CATALOG) private readonly catalog: ModelCatalog,
+    private readonly placement: PlacementFile,
+  ) {}
 
   @Get()
   @Documented({ tag: 'models', summary: 'All models, with task and state', ok: 'ModelList' })
   list(): object {
     const names = [...new Set(this.catalog.list().map(({ name }) => name))];
-    return { object: 'list', data: names.map((name) => modelObject(name, entriesOf(this.catalog, name, undefined))) };
+    return { object: 'list', data: names.map((name) => this.modelObject(name, entriesOf(this.catalog, name, undefined))) };
   }
 
   @Get(':model')
   @Documented({ tag: 'models', summary: 'One model', ok: 'Model', errors: [404] })
   one(@Param('model') name: string): object {
-    return modelObject(name, entriesOf(this.catalog, name, undefined));
+    return this.modelObject(name, entriesOf(this.catalog, name, undefined));
   }
-}
 
-function modelObject(name: string, entries: CatalogEntry[]): object {
-  return {
-    id: name,
-    object: 'model',
-    created: STARTED_UNIX_S,
-    owned_by: 'interleave',
-    name,
-    ready: entries.some(({ state }) => state === 'ready'),
-    task: (entries.find(({ state }) => state === 'ready') ?? entries[0])?.task,
-    versions: entries.map(({ version, state, reason }) => ({ version, state, reason })),
-  };
+  private modelObject(name: string, entries: CatalogEntry[]): object {
+    return {
+      id: name,
+      object: 'model',
+      created: STARTED_UNIX_S,
+      owned_by: 'interleave',
+      name,
+      ready: entries.some(({ state }) => state === 'ready'),
+      task: (entries.find(({ state }) => state === 'ready') ?? entries[0])?.task,
+      versions: entries.map((entry) => this.versionObject(entry)),
+    };
+  }
+
+  /** `state` is that of the live lane; what is quarantined in either lane is listed besides. */
+  private versionObject({ name, version, state, reason }: CatalogEntry): object {
+    const quarantined = this.placement.quarantined(name, version);
+    if (quarantined.length === 0) return { version, state, reason };
+    return {
+      version,
+      state: quarantined.some(({ lane }) => lane === 'realtime') ? 'quarantined' : state,
+      reason: reason ?? quarantined.map((model) => `${model.lane} lane: ${model.reason}`).join('; '),
+      quarantined: quarantined.map((model) => ({ lane: model.lane, until: new Date(model.untilMs).toISOString(), reason: model.reason })),
+    };
+  }
 }
