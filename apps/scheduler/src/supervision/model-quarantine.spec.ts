@@ -1,5 +1,5 @@
 import type { BlamedInput, ModelOfLane } from '@app/contracts';
-import { DEATHS_MAX, GRACE_MS, ModelQuarantine, PERIOD_MS_MAX, PERIOD_MS_MIN, TRIAL_DEATHS_MAX, WINDOW_MS } from './model-quarantine';
+import { DEATHS_MAX, GRACE_MS, IN_A_ROW_MAX, ModelQuarantine, PERIOD_MS_MAX, PERIOD_MS_MIN, TRIAL_DEATHS_MAX, WINDOW_MS } from './model-quarantine';
 
 const model: ModelOfLane = { name: 'm', version: '1', lane: 'realtime' };
 let nowMs: number;
@@ -79,6 +79,15 @@ describe('quarantine of models', () => {
       if (input < DEATHS_MAX - 1) expect(judgeLater()).toEqual([]);
     }
     expect(judgeLater()[0]?.reason).toMatch(/6 inputs killed realtime workers and 5 were answered/);
+  });
+
+  it('begins when many inputs kill in a row, however many were answered before', () => {
+    for (let input = 0; input < IN_A_ROW_MAX; input++) {
+      expect(judgeLater()).toEqual([]);
+      die(1);
+      blame({ answered: input === 0 ? 1e6 : 0 });
+    }
+    expect(judgeLater()).toHaveLength(1);
   });
 
   it('does not count inputs whose worker was killed from outside, nor one input twice', () => {

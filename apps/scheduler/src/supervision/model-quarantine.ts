@@ -4,6 +4,8 @@ import type { BlamedInput, Lane, ModelOfLane, QuarantinedModel } from '@app/cont
 export const DEATHS_MAX = 6;
 /** The same for a model that was quarantined before and is on trial. */
 export const TRIAL_DEATHS_MAX = 2;
+/** Inputs that kill one after the other with no answer between them, whatever was answered before. */
+export const IN_A_ROW_MAX = 20;
 export const WINDOW_MS = 600_000;
 /** The process that gave the input to the worker says a moment later whether it was to blame. */
 export const GRACE_MS = 1_000;
@@ -105,7 +107,8 @@ export class ModelQuarantine {
     const answered = history.inputs.reduce((sum, input) => sum + input.answered, 0);
     if (deaths >= max) return this.quarantine(history, `${deaths} ${history.model.lane} workers died of it`);
     const { length: inputs } = history.inputs;
-    if (inputs >= max && answered < inputs) return this.quarantine(history, `${inputs} inputs killed ${history.model.lane} workers and ${answered} were answered`);
+    const inARow = inputs - history.inputs.findLastIndex((input) => input.answered > 0);
+    if ((inputs >= max && answered < inputs) || inARow >= IN_A_ROW_MAX) return this.quarantine(history, `${inputs} inputs killed ${history.model.lane} workers and ${answered} were answered`);
     return null;
   }
 
