@@ -95,6 +95,13 @@ export const fileSchema = z.strictObject({
       /** More are closed as they come. */
       connectionsMax: positiveInt.max(1_000_000).default(8192),
       bodyBytesMax: positiveInt.default(64 * MiB),
+      /** Bounds on JSON before it is parsed, because that holds the event loop; libs/protocols/src/json-bounds.ts has the times. */
+      jsonBytesMax: positiveInt.max(64 * MiB).default(8 * MiB),
+      /** Numbers, strings, literals, arrays and objects. */
+      jsonValuesMax: positiveInt.max(4_194_304).default(262_144),
+      jsonStringsMax: positiveInt.max(1_048_576).default(65_536),
+      jsonKeysMax: positiveInt.max(1_048_576).default(20_000),
+      jsonDepthMax: positiveInt.max(512).default(64),
       requestItemsMax: positiveInt.max(16_384).default(2048),
     })
     .prefault({}),

@@ -1,0 +1,228 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { InterleaveError } from '@app/contracts';
+
+/** What a JSON text may contain; see `jsonLimits`. */
+export interface JsonLimits {
+  bytesMax: number;
+  /** Numbers, strings, literals, objects and arrays; keys do not count. */
+  valuesMax: number;
+  /** Strings that are values. */
+  stringsMax: number;
+  /** Keys of all objects together. */
+  keysMax: number;
+  /** Objects and arrays inside of each other. */
+  depthMax: number;
+  /** Characters of one number. */
+  numberCharactersMax: number;
+}
+
+/** The keys of the settings that hold the limits. */
+export type JsonSettings = Record<'jsonBytesMax' | 'jsonValuesMax' | 'jsonStringsMax' | 'jsonKeysMax' | 'jsonDepthMax', number>;
+
+/** What a scan found, for those who parse next. */
+export interface JsonCounts {
+  values: number;
+  strings: number;
+  /** Pairs of a key and a value, those with a repeated key included. */
+  keys: number;
+  /** Where integers of 16 to 20 digits are, as start and end by turns: 64 bits may hold them, but a double may not. */
+  longIntegers: number[];
+}
+
+/** Enough for every finite double written out without an exponent. */
+const NUMBER_CHARACTERS_MAX = 1100;
+/** Above 2^53 an integer has at least 16 digits, and 64 bits hold at most 20. */
+const LONG_INTEGER_DIGITS_MIN = 16;
+const LONG_INTEGER_DIGITS_MAX = 20;
+/** Strings longer than this are searched for their end by the runtime, not byte by byte. */
+const SHORT_STRING_BYTES = 64;
+/** Bytes between two looks at the clock: well under a millisecond. */
+const STRETCH_BYTES = 64 * 1024;
+const SLICE_MS = 2;
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const PLUS = 0x2b;
+const COLON = 0x3a;
+const MINUS = 0x2d;
+const OPEN_ARRAY = 0x5b;
+const CLOSE_ARRAY = 0x5d;
+const OPEN_OBJECT = 0x7b;
+const CLOSE_OBJECT = 0x7d;
+
+/** The limits of JSON bodies, from the settings under `http`. */
+export function jsonLimits(http: JsonSettings): JsonLimits {
+  return {
+    bytesMax: http.jsonBytesMax,
+    valuesMax: http.jsonValuesMax,
+    stringsMax: http.jsonStringsMax,
+    keysMax: http.jsonKeysMax,
+    depthMax: http.jsonDepthMax,
+    numberCharactersMax: NUMBER_CHARACTERS_MAX,
+  };
+}
+
+/**
+ * Refuses JSON that would be expensive to parse, by one pass over its bytes that allocates next to nothing and ends at
+ * the first limit: `too_large` for the bytes, else `invalid_request`. Does not check that the bytes are JSON. Takes up to
+ * a few milliseconds per MiB; `checkJsonBoundsInSlices` leaves the event loop turns in between.
+ */
+export function checkJsonBounds(bytes: Uint8Array, limits: JsonLimits): JsonCounts {
+  const scan = new JsonScan(bytes, limits);
+  while (!scan.isDone) scan.advance(STRETCH_BYTES);
+  return scan;
+}
+
+/** The same as `checkJsonBounds`, but never holds the event loop for more than about 2 ms at a time. */
+export async function checkJsonBoundsInSlices(bytes: Uint8Array, limits: JsonLimits): Promise<JsonCounts> {
+  const scan = new JsonScan(bytes, limits);
+  for (;;) {
+    const endMs = performance.now() + SLICE_MS;
+    while (!scan.isDone && performance.now() < endMs) scan.advance(STRETCH_BYTES);
+    if (scan.isDone) return scan;
+    await nextTurn();
+  }
+}
+
+/** One pass over the bytes, stretch by stretch; tokens may end beyond the stretch that they begin in. */
+class JsonScan implements JsonCounts {
+  values = 0;
+  strings = 0;
+  keys = 0;
+  readonly longIntegers: number[] = [];
+  private readonly bytes: Buffer;
+  private position = 0;
+  private depth = 0;
+
+  constructor(
+    bytes: Uint8Array,
+    private readonly limits: JsonLimits,
+  ) {
+    if (bytes.byteLength > limits.bytesMax) throw tooManyBytes(bytes.byteLength, limits.bytesMax);
+    this.bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  get isDone(): boolean {
+    return this.position >= this.bytes.length;
+  }
+
+  advance(stretchBytes: number): void {
+    const { bytes } = this;
+    const end = Math.min(this.position + stretchBytes, bytes.length);
+    let position = this.position;
+    while (position < end) {
+      const byte = bytes[position] as number;
+      if (byte === QUOTE) position = this.string(position);
+      else if (byte === MINUS || isDigit(byte)) position = this.number(position);
+      else if (isLetter(byte)) position = this.word(position);
+      else {
+        this.sign(byte);
+        position++;
+      }
+    }
+    this.position = position;
+  }
+
+  private sign(byte: number): void {
+    if (byte === OPEN_ARRAY || byte === OPEN_OBJECT) {
+      this.value();
+      if (++this.depth > this.limits.depthMax) throw tooMany(this.limits.depthMax, 'levels of nesting', 'http.jsonDepthMax');
+    } else if (byte === CLOSE_ARRAY || byte === CLOSE_OBJECT) this.depth--;
+  }
+
+  private value(): void {
+    if (++this.values > this.limits.valuesMax) throw tooMany(this.limits.valuesMax, 'values', 'http.jsonValuesMax', BINARY_HINT);
+  }
+
+  /** A string before a colon is a key. */
+  private string(start: number): number {
+    let position = endOfString(this.bytes, start);
+    while (isSpace(this.bytes[position])) position++;
+    if (this.bytes[position] === COLON) {
+      if (++this.keys > this.limits.keysMax) throw tooMany(this.limits.keysMax, 'keys', 'http.jsonKeysMax');
+      return position + 1;
+    }
+    this.value();
+    if (++this.strings > this.limits.stringsMax) throw tooMany(this.limits.stringsMax, 'strings', 'http.jsonStringsMax', BINARY_HINT);
+    return position;
+  }
+
+  private number(start: number): number {
+    this.value();
+    const { bytes } = this;
+    const digitsStart = bytes[start] === MINUS ? start + 1 : start;
+    const end = start + this.limits.numberCharactersMax;
+    let position = digitsStart;
+    while (position < end && isDigit(bytes[position])) position++;
+    const digits = position - digitsStart;
+    if (!isNumberPart(bytes[position])) {
+      if (digits >= LONG_INTEGER_DIGITS_MIN && digits <= LONG_INTEGER_DIGITS_MAX) this.longIntegers.push(start, position);
+      return position;
+    }
+    while (position < end && isNumberPart(bytes[position])) position++;
+    if (!isNumberPart(bytes[position])) return position;
+    throw new InterleaveError('invalid_request', `expected numbers of at most ${this.limits.numberCharactersMax} characters in JSON but the body has a longer one`);
+  }
+
+  private word(start: number): number {
+    this.value();
+    let position = start + 1;
+    while (position < this.bytes.length && isLetter(this.bytes[position] as number)) position++;
+    return position;
+  }
+}
+
+/** Index after the closing quote; the end of the bytes when there is none. */
+function endOfString(bytes: Buffer, start: number): number {
+  let position = start + 1;
+  for (;;) {
+    const near = Math.min(position + SHORT_STRING_BYTES, bytes.length);
+    while (position < near) {
+      const byte = bytes[position];
+      if (byte === QUOTE) return position + 1;
+      position += byte === BACKSLASH ? 2 : 1;
+    }
+    const quote = bytes.indexOf(QUOTE, position);
+    if (quote === -1) return bytes.length;
+    if (isEven(backslashesBefore(bytes, quote, position))) return quote + 1;
+    position = quote + 1;
+  }
+}
+
+/** Backslashes right before `quote` and not before `start`, where no escape is open. */
+function backslashesBefore(bytes: Buffer, quote: number, start: number): number {
+  let position = quote;
+  while (position > start && bytes[position - 1] === BACKSLASH) position--;
+  return quote - position;
+}
+
+function isEven(count: number): boolean {
+  return count % 2 === 0;
+}
+
+function isDigit(byte: number | undefined): boolean {
+  return byte !== undefined && byte >= 0x30 && byte <= 0x39;
+}
+
+/** Digits, point, exponent, signs. */
+function isNumberPart(byte: number | undefined): boolean {
+  return isDigit(byte) || byte === 0x2e || byte === 0x65 || byte === 0x45 || byte === PLUS || byte === MINUS;
+}
+
+function isSpace(byte: number | undefined): boolean {
+  return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
+}
+
+function isLetter(byte: number): boolean {
+  return (byte >= 0x61 && byte <= 0x7a) || (byte >= 0x41 && byte <= 0x5a);
+}
+
+const BINARY_HINT = '; send large tensors as binary data to POST /v2/models/{model}/infer';
+
+function tooMany(limit: number, what: string, key: string, hint = ''): InterleaveError {
+  return new InterleaveError('invalid_request', `expected at most ${limit} ${what} in JSON but the body has more (${key})${hint}`);
+}
+
+function tooManyBytes(received: number, bytesMax: number): InterleaveError {
+  return new InterleaveError('too_large', `expected at most ${bytesMax} bytes of JSON but received ${received} (http.jsonBytesMax)${BINARY_HINT}`);
+}
