@@ -13,10 +13,11 @@ import { preemptionOf } from './preemption';
 import { processSpecs } from './processes';
 import { SchedulerMetrics } from './scheduler-metrics';
 import { schedulerStatus } from './scheduler-status';
+import { addCrash } from './supervision/crash-count';
 import { lockDataDir } from './supervision/data-dir-lock';
 import { ModelQuarantine } from './supervision/model-quarantine';
 import { PidFiles } from './supervision/pid-files';
-import { DEFAULT_TIMINGS } from './supervision/process-spec';
+import { DEFAULT_TIMINGS, type ProcessSpec } from './supervision/process-spec';
 import { sessionOf } from './supervision/proc-fs';
 import type { Culprit } from './supervision/worker-death';
 import { Supervisor } from './supervision/supervisor';
@@ -65,6 +66,7 @@ export class NodeScheduler {
       log: this.log,
       timings: DEFAULT_TIMINGS,
       onRestart: ({ id }) => metrics.restarted(id),
+      onCrash: (spec) => this.crashed(spec),
       onCulprit: ({ id }, culprit, reason) => this.workerDied(placement, metrics, { workerId: id, culprit, reason }),
     });
     this.placement = placement;
@@ -109,6 +111,16 @@ export class NodeScheduler {
     const published = { ...placement, quarantined: [...kept] };
     this.publish(published);
     return published;
+  }
+
+  /** The runner wants to know: a batch that was in work at several crashes fails. */
+  private crashed({ id, kind }: ProcessSpec): void {
+    if (kind !== 'runner') return;
+    try {
+      addCrash(runPaths(this.config.runDir).crashCount(id));
+    } catch (error) {
+      this.log.error({ err: error }, `a crash of ${id} could not be noted`);
+    }
   }
 
   /** Notes which model a worker died of; `reviewQuarantine` says what follows. */

@@ -175,6 +175,39 @@ describe('the batch lane with a real Redis', () => {
     expect(idsOf(await workspace.readLines(batch.output_file_id))).toEqual(echoRows(100).map(({ custom_id: id }) => id));
   });
 
+  it('fails a batch at which runners crash again and again, keeps what it has, and goes on with the others', async () => {
+    engine.holdFrom(15);
+    const heavy = await workspace.submit(echoRows(30));
+    let healthy = '';
+    for (let crashes = 1; crashes <= 3; crashes++) {
+      await workspace.until(heavy, () => lane.status().batches.some(({ id, runningChunks }) => id === heavy && runningChunks > 0));
+      if (crashes === 1) await workspace.until(heavy, ({ request_counts: { completed } }) => completed === 10);
+      await lane.close(0);
+      if (crashes === 3) healthy = await workspace.submit(echoRows(10));
+      lane = await openTestLane(workspace.config, engine, { crashes });
+    }
+    const failed = await workspace.untilOver(heavy);
+    expect(failed).toMatchObject({ status: 'failed', request_counts: { total: 30, completed: 10 }, errors: { data: [{ code: 'runner_crashed' }] } });
+    expect(idsOf(await workspace.readLines(failed.output_file_id))).toEqual(echoRows(10).map(({ custom_id: id }) => id));
+    expect(await workspace.untilOver(healthy)).toMatchObject({ status: 'completed', request_counts: { completed: 10 } });
+  });
+
+  it('lets the others wait while a batch that may crash the runner has its turn', async () => {
+    const release = engine.holdFrom(15);
+    const suspect = await workspace.submit(echoRows(30).slice(20));
+    for (let crashes = 1; crashes <= 2; crashes++) {
+      await workspace.until(suspect, () => lane.status().batches.some(({ runningChunks }) => runningChunks > 0));
+      await lane.close(0);
+      lane = await openTestLane(workspace.config, engine, { crashes });
+    }
+    const other = await workspace.submit(echoRows(10));
+    await workspace.until(suspect, () => lane.status().batches.length === 2 && lane.status().batches.some(({ runningChunks }) => runningChunks > 0));
+    expect((await workspace.batches.get(other)).status).toBe('validating');
+    release();
+    await workspace.untilOver(suspect);
+    expect(await workspace.untilOver(other)).toMatchObject({ status: 'completed' });
+  });
+
   it('lets one process at a time work on a data directory', async () => {
     const opening = openTestLane(workspace.config, engine);
     const batchId = await workspace.submit(echoRows(10));

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pino from 'pino';
@@ -18,9 +18,11 @@ const timings: SupervisionTimings = {
   probeIntervalMs: 20,
   probeTimeoutMs: 200,
   failedProbesMax: 3,
+  busyMsMax: 60_000,
   failedStartingProbesMax: 100_000,
   heartbeatLookMs: 10,
   missedBeatsMax: 3,
+  missedBeatsStarvedMax: 100_000,
   backoffMinMs: 10,
   backoffMaxMs: 100,
   healthyMs: 30_000,
@@ -32,6 +34,7 @@ const answering = (socketPath: string) =>
 let dir: string;
 let supervisors: Supervisor[];
 let restarted: string[];
+let crashed: string[];
 let culprits: { id: string; culprit: Culprit; reason: string }[];
 
 beforeEach(() => {
@@ -39,6 +42,7 @@ beforeEach(() => {
   supervisors = [];
   restarted = [];
   culprits = [];
+  crashed = [];
 });
 afterEach(async () => {
   for (const supervisor of supervisors) {
@@ -71,6 +75,7 @@ async function supervise(specs: ProcessSpec[], changes: Partial<SupervisionTimin
     timings: { ...timings, ...changes },
     onRestart: ({ id }) => restarted.push(id),
     onCulprit: ({ id }, culprit, reason) => culprits.push({ id, culprit, reason }),
+    onCrash: ({ id }) => crashed.push(id),
   });
   supervisors.push(supervisor);
   await supervisor.start();
@@ -171,6 +176,36 @@ describe('supervision of real processes', () => {
     expect(culprits).toEqual([{ id: 'a', culprit: { model: 5, whileLoading: true }, reason: 'signal SIGSEGV' }]);
   });
 
+  /** Blocks its event loop for so long after a SIGUSR2, then makes the file. */
+  const blocking = (ms: number, path: string) =>
+    `process.on('SIGUSR2', () => { const endMs = Date.now() + ${ms}; while (Date.now() < endMs); require('fs').writeFileSync('${path}', ''); });`;
+
+  it('leaves a process alone that does not answer while it uses a CPU, or waits for one', async () => {
+    const path = join(dir, 'done');
+    const child = only(await supervise([spec('a', { script: blocking(2000, path) })]));
+    await inState(child, 'ready');
+    const { pid } = child;
+    process.kill(pidOf(child), 'SIGUSR2');
+    await reaches(() => existsSync(path));
+    expect([child.pid, child.restarts]).toEqual([pid, 0]);
+  });
+
+  it('kills one that is busy for too long, and says that it crashed', async () => {
+    const child = only(await supervise([spec('a', { script: blocking(3_600_000, join(dir, 'never')) })], { busyMsMax: 200 }));
+    await inState(child, 'ready');
+    process.kill(pidOf(child), 'SIGUSR2');
+    await reaches(() => child.restarts === 1);
+    expect(crashed).toEqual(['a']);
+  });
+
+  it('does not say so of one that was killed from outside', async () => {
+    const child = only(await supervise([spec('a', {})]));
+    await inState(child, 'ready');
+    process.kill(pidOf(child), 'SIGKILL');
+    await reaches(() => child.restarts === 1);
+    expect(crashed).toEqual([]);
+  });
+
   it('lets a process finish and starts it again', async () => {
     const child = only(await supervise([spec('a', {})]));
     await inState(child, 'ready');
@@ -237,7 +272,7 @@ describe('stopping', () => {
 
   it('goes on where nothing can be written for a later scheduler', async () => {
     const supervisor = new Supervisor([spec('a', { probe: () => Promise.resolve() })], new PidFiles(join(dir, 'missing', 'folder')), {
-      ...{ log: pino({ level: 'silent' }), timings, onRestart: ({ id }) => restarted.push(id), onCulprit: () => undefined },
+      ...{ log: pino({ level: 'silent' }), timings, onRestart: ({ id }) => restarted.push(id), onCulprit: () => undefined, onCrash: () => undefined },
     });
     supervisors.push(supervisor);
     const child = only(supervisor);
