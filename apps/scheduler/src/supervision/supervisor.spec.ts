@@ -316,7 +316,7 @@ describe('a new scheduler after the old one was killed', () => {
     const [pid = 0] = await predecessor([spec('a', { script })]);
     process.kill(pid, 'SIGUSR2');
     // Four timeouts of 200 ms count as 80 probes.
-    const child = only(await supervise([spec('a', { script })], { failedStartingProbesMax: 80, backoffMinMs: 10 }));
+    const child = only(await supervise([spec('a', { script })], { failedStartingProbesMax: 80, backoffMinMs: 10, busyMsMax: 100 }));
     await reaches(() => child.state === 'ready' && child.pid !== pid);
     expect(child.restarts).toBe(1);
   });
