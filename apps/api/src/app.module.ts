@@ -31,7 +31,7 @@ export class AppModule {
     const metrics = new MergedMetrics(registry, config.runDir, () => otherProcesses(placement));
     return {
       module: AppModule,
-      imports: [BatchesModule.of(parts.batches)],
+      imports: [BatchesModule.of(parts.batches, config)],
       controllers: [HealthController, MetadataController, InferController, PredictController, EmbeddingsController, ModelsController, MetricsController, DashboardController],
       providers: [
         { provide: CONFIG, useValue: config },

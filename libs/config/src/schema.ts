@@ -98,9 +98,9 @@ export const fileSchema = z.strictObject({
       /** Bounds on JSON before it is parsed, because that holds the event loop; libs/protocols/src/json-bounds.ts has the times. */
       jsonBytesMax: positiveInt.max(64 * MiB).default(8 * MiB),
       /** Numbers, strings, literals, arrays and objects. */
-      jsonValuesMax: positiveInt.max(4_194_304).default(262_144),
-      jsonStringsMax: positiveInt.max(1_048_576).default(65_536),
-      jsonKeysMax: positiveInt.max(1_048_576).default(20_000),
+      jsonValuesMax: positiveInt.max(4_194_304).default(200_000),
+      jsonStringsMax: positiveInt.max(1_048_576).default(32_768),
+      jsonKeysMax: positiveInt.max(1_048_576).default(10_000),
       jsonDepthMax: positiveInt.max(512).default(64),
       requestItemsMax: positiveInt.max(16_384).default(2048),
     })

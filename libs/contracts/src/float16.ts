@@ -1,4 +1,15 @@
-const view = new DataView(new ArrayBuffer(4));
+const view = new DataView(new ArrayBuffer(8));
+
+/** A binary floating point format of 16 bits. */
+interface Format {
+  mantissaBits: number;
+  /** Of normal numbers. */
+  exponentMin: number;
+  infinityBits: number;
+}
+
+const FLOAT16: Format = { mantissaBits: 10, exponentMin: -14, infinityBits: 0x7c00 };
+const BFLOAT16: Format = { mantissaBits: 7, exponentMin: -126, infinityBits: 0x7f80 };
 
 /** The value of IEEE 754 half precision bits. */
 export function float16ToNumber(bits: number): number {
@@ -18,20 +29,31 @@ export function bfloat16ToNumber(bits: number): number {
 
 /** Half precision bits of a value, rounded to nearest, ties to even; what is too large becomes infinity. */
 export function numberToFloat16(value: number): number {
-  view.setFloat32(0, value);
-  const bits = view.getUint32(0);
-  const sign = (bits >>> 16) & 0x8000;
-  const exponent = ((bits >>> 23) & 0xff) - 127 + 15;
-  const mantissa = bits & 0x7fffff;
-  if (exponent >= 31) return sign | (Number.isNaN(value) ? 0x7e00 : 0x7c00);
-  if (exponent >= 1) return sign | roundShift((exponent << 23) | mantissa, 13);
-  return exponent < -10 ? sign : sign | roundShift(mantissa | 0x800000, 14 - exponent);
+  return toBits(value, FLOAT16);
 }
 
-/** `bits >> shift`, rounded to nearest, ties to even. A carry runs into the exponent, which is what is wanted. */
-function roundShift(bits: number, shift: number): number {
-  const kept = bits >>> shift;
-  const rest = bits & ((1 << shift) - 1);
-  const half = 1 << (shift - 1);
-  return rest > half || (rest === half && (kept & 1) === 1) ? kept + 1 : kept;
+/** bfloat16 bits of a value, rounded to nearest, ties to even; what is too large becomes infinity. */
+export function numberToBfloat16(value: number): number {
+  return toBits(value, BFLOAT16);
+}
+
+/** Rounds once, from the double itself: by way of single precision some values would be rounded twice. */
+function toBits(value: number, { mantissaBits, exponentMin, infinityBits }: Format): number {
+  view.setFloat64(0, value);
+  const high = view.getUint32(0);
+  const sign = (high >>> 16) & 0x8000;
+  if (Number.isNaN(value)) return infinityBits | (1 << (mantissaBits - 1));
+  const exponent = Math.max(((high >>> 20) & 0x7ff) - 1023, exponentMin);
+  if (exponent > 127) return sign | infinityBits;
+  // In units of the last place: exact, because only the exponent changes.
+  const units = roundToEven(Math.abs(value) * 2 ** (mantissaBits - exponent));
+  // A carry runs into the exponent, which is what is wanted; below the normal numbers there is no hidden bit to add to it.
+  const bits = ((exponent - exponentMin) << mantissaBits) + units;
+  return sign | Math.min(bits, infinityBits);
+}
+
+function roundToEven(value: number): number {
+  const below = Math.floor(value);
+  const rest = value - below;
+  return rest > 0.5 || (rest === 0.5 && below % 2 === 1) ? below + 1 : below;
 }

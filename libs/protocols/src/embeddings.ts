@@ -1,9 +1,19 @@
 import { InterleaveError, type ItemResult } from '@app/contracts';
-import type { ModelCatalog, ServedModel, TextModel, TextRow } from '@app/models';
-import { atPath, expectItems, expectObject, expectString, invalid, mismatch, optionalInteger, optionalString, type JsonObject } from './checks';
+import type { EncodeOptions, ModelCatalog, ServedModel, TextModel, TextRow } from '@app/models';
+import { atPath, expectItems, expectObject, expectString, invalid, mismatch, optionalBoolean, optionalInteger, optionalString, quote, type JsonObject } from './checks';
 import type { Limits, PreparedRequest, ResponseBody } from './types';
 
-const ENCODE_OPTIONS = { truncate: false, topK: null };
+/**
+ * Fields of other servers that change the vectors and are not done here, with the value that changes nothing: ignored
+ * they would give a plausible wrong answer.
+ */
+const NOT_SUPPORTED = new Map<string, unknown>([
+  ...['input_type', 'task', 'task_type', 'prompt', 'prompt_name', 'instruction', 'normalize', 'output_dimension', 'truncation_direction'].map((field) => [field, null] as const),
+  ['late_chunking', false],
+  ['add_special_tokens', true],
+  ['output_dtype', 'float'],
+  ['embedding_type', 'float'],
+]);
 const WIDTH_MAX = 65_536;
 
 /** Checks and tokenizes a `POST /v1/embeddings` body (wire.md §5). */
@@ -13,12 +23,13 @@ export async function prepareEmbeddings(body: unknown, catalog: ModelCatalog, li
   const text = embeddingModel(model);
   const encoding = encodingFormat(request);
   const dimensions = optionalInteger(request.dimensions, 'dimensions', { min: 1, max: text.embeddingWidth ?? WIDTH_MAX });
-  const rows = await encodeInput(request.input, text, limits);
+  refuseNotSupported(request);
+  const rows = await encodeInput(request.input, text, { truncate: truncation(request, text), topK: null }, limits);
   const tokenCount = rows.reduce((sum, row) => sum + row.tokenCount, 0);
   const respond = (results: ItemResult[]): ResponseBody => {
     const data = rows.map((row, index) => {
-      const vector = shorten(row.decodeVector(results[index] as ItemResult), dimensions);
-      return { object: 'embedding', index, embedding: encoding === 'base64' ? toBase64(vector) : toNumbers(vector) };
+      const vector = shorten(finite(row.decodeVector(results[index] as ItemResult), index), dimensions);
+      return { object: 'embedding', index, embedding: encoding === 'base64' ? toBase64(vector) : Array.from(vector) };
     });
     return { kind: 'json', body: { object: 'list', data, model: model.name, usage: { prompt_tokens: tokenCount, total_tokens: tokenCount } } };
   };
@@ -36,14 +47,34 @@ function encodingFormat(request: JsonObject): 'float' | 'base64' {
   return format;
 }
 
+function refuseNotSupported(request: JsonObject): void {
+  for (const [field, harmless] of NOT_SUPPORTED) {
+    const value = request[field] ?? null;
+    if (value === null || value === harmless) continue;
+    throw invalid(`expected no ${field} because it would change the vectors and is not supported; write what the model wants into the text and leave ${field} out`, field);
+  }
+}
+
+/** Whether long texts are cut: `truncate` (TEI), `truncate_prompt_tokens` (vLLM) or `parameters.truncate` (`:predict`). */
+function truncation(request: JsonObject, text: TextModel): boolean {
+  const parameters = request.parameters === undefined || request.parameters === null ? {} : expectObject(request.parameters, 'parameters');
+  const other = Object.keys(parameters).find((name) => name !== 'truncate');
+  if (other !== undefined) throw invalid(`expected only truncate in parameters but received ${quote(other)}`, 'parameters');
+  const tokens = optionalInteger(request.truncate_prompt_tokens, 'truncate_prompt_tokens', { min: -1, max: Number.MAX_SAFE_INTEGER });
+  if (tokens !== null && tokens !== -1 && tokens < text.maxTokens) {
+    throw mismatch(`-1 or at least ${text.maxTokens}, the most that the model takes,`, 'truncate_prompt_tokens', tokens);
+  }
+  return tokens !== null || (optionalBoolean(request.truncate, 'truncate') ?? false) || (optionalBoolean(parameters.truncate, 'parameters.truncate') ?? false);
+}
+
 /** A text, texts, token ids, or lists of token ids. */
-async function encodeInput(input: unknown, text: TextModel, limits: Limits): Promise<TextRow[]> {
+async function encodeInput(input: unknown, text: TextModel, options: EncodeOptions, limits: Limits): Promise<TextRow[]> {
   const isSingle = typeof input === 'string' || (Array.isArray(input) && typeof input[0] === 'number');
   const inputs = isSingle ? [input] : expectItems(expectInput(input), 'input', limits.itemsMax);
   const pathOf = (index: string): string => (isSingle ? 'input' : `input${index}`);
   try {
-    if (Array.isArray(inputs[0])) return text.encodeIds(inputs.map((item, i) => idsOf(item, pathOf(`[${i}]`))), ENCODE_OPTIONS);
-    return await text.encode(inputs.map((item, i) => nonEmpty(item, pathOf(`[${i}]`))), ENCODE_OPTIONS);
+    if (Array.isArray(inputs[0])) return text.encodeIds(inputs.map((item, i) => idsOf(item, pathOf(`[${i}]`))), options);
+    return await text.encode(inputs.map((item, i) => expectString(item, pathOf(`[${i}]`))), options);
   } catch (error) {
     throw atPath(error, pathOf);
   }
@@ -56,13 +87,15 @@ function expectInput(input: unknown): unknown {
 
 function idsOf(item: unknown, path: string): number[] {
   if (!Array.isArray(item)) throw mismatch('an array of token ids, like the first element,', path, item);
-  return item as number[];
+  // What a number cannot hold is no token id; the check that follows says so.
+  return item.map((id: unknown) => (typeof id === 'bigint' ? Number(id) : id)) as number[];
 }
 
-function nonEmpty(value: unknown, path: string): string {
-  const text = expectString(value, path);
-  if (text === '') throw mismatch('a text that is not empty', path, value);
-  return text;
+/** Neither form carries a vector that is none. */
+function finite(vector: Float32Array, index: number): Float32Array {
+  const odd = vector.find((value) => !Number.isFinite(value));
+  if (odd === undefined) return vector;
+  throw new InterleaveError('inference_failed', `expected finite numbers for the vector of input[${index}] but the model gave ${odd}`, { param: `input[${index}]` });
 }
 
 /** The first `dimensions` numbers, normalised again; null: the vector as it is. */
@@ -76,11 +109,4 @@ function shorten(vector: Float32Array, dimensions: number | null): Float32Array 
 /** Little-endian float32, straight from the vector's memory. */
 function toBase64(vector: Float32Array): string {
   return Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength).toString('base64');
-}
-
-function toNumbers(vector: Float32Array): number[] {
-  return Array.from(vector, (value) => {
-    if (!Number.isFinite(value)) throw new InterleaveError('inference_failed', `the model gave ${value} in the vector, which JSON cannot carry; ask for encoding_format "base64"`);
-    return value;
-  });
 }

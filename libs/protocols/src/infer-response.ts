@@ -1,5 +1,6 @@
 import { InterleaveError, type ItemResult, type Tensor } from '@app/contracts';
 import type { ServedModel } from '@app/models';
+import { toJsonText } from './json-numbers';
 import { readTensor } from './tensor-read';
 import type { ResponseBody } from './types';
 
@@ -27,7 +28,7 @@ export function inferResponse(model: ServedModel, id: string | null, wanted: Wan
 }
 
 function binaryBody(header: object, tensors: Tensor[]): ResponseBody {
-  const json = Buffer.from(JSON.stringify(header));
+  const json = Buffer.from(toJsonText(header));
   const body = Buffer.concat([json, ...tensors.map(({ data }) => data)]);
   const headers = { 'content-type': 'application/octet-stream', 'inference-header-content-length': String(json.byteLength) };
   return { kind: 'bytes', body, headers };

@@ -26,14 +26,14 @@ export function checkDatatype(spec: TensorSpec, received: unknown, path: string)
   return spec.datatype;
 }
 
-/** Refuses a shape of another rank or other fixed sizes than the model's, and one without elements. */
+/** Refuses a shape of another rank or other fixed sizes than the model's. */
 export function checkShape(spec: TensorSpec, received: unknown, path: string): number[] {
   const fits =
     Array.isArray(received) &&
     received.length === spec.shape.length &&
     received.every((size, axis) => isSize(size) && (spec.shape[axis] === -1 || spec.shape[axis] === size));
   if (fits) return received as number[];
-  const expected = spec.shape.map((size) => (size === -1 ? '1 or more' : size)).join(', ');
+  const expected = spec.shape.map((size) => (size === -1 ? '0 or more' : size)).join(', ');
   throw invalid(`expected the shape [${expected}] for ${path} but received ${showShape(received)}`, path);
 }
 
@@ -50,6 +50,7 @@ export interface ByteBudget {
 
 /** Number of elements; refuses what takes more than is left, before anything is multiplied out of range. */
 export function countElements(shape: readonly number[], datatype: Datatype, budget: ByteBudget, path: string): number {
+  if (shape.includes(0)) return 0;
   const elementBytes = DATATYPES[datatype].bytes ?? STRING_HEADER_BYTES;
   let count = 1;
   for (const size of shape) {
@@ -88,5 +89,5 @@ export function checkInputs(signature: ModelSignature, inputs: DeclaredInput[]):
 }
 
 function isSize(size: unknown): size is number {
-  return typeof size === 'number' && Number.isInteger(size) && size >= 1 && size <= SIZE_MAX;
+  return typeof size === 'number' && Number.isInteger(size) && size >= 0 && size <= SIZE_MAX;
 }

@@ -5,9 +5,9 @@ import { checkJsonBounds, checkJsonBoundsInSlices, jsonLimits, type JsonLimits }
 
 const limits = jsonLimits(loadConfig({}).http);
 const none: JsonLimits = { bytesMax: 1e9, valuesMax: 1e9, stringsMax: 1e9, keysMax: 1e9, depthMax: 1e9, numberCharactersMax: 1e9 };
-const check = (text: string, changed: Partial<JsonLimits> = {}): { values: number; strings: number; keys: number; longIntegers: number[] } => {
-  const { values, strings, keys, longIntegers } = checkJsonBounds(Buffer.from(text), { ...none, ...changed });
-  return { values, strings, keys, longIntegers };
+const check = (text: string, changed: Partial<JsonLimits> = {}): { values: number; strings: number; keys: number; wideIntegers: number[] } => {
+  const { values, strings, keys, wideIntegers } = checkJsonBounds(Buffer.from(text), { ...none, ...changed });
+  return { values, strings, keys, wideIntegers };
 };
 const refusal = (text: string, changed: Partial<JsonLimits>): InterleaveError => {
   try {
@@ -47,7 +47,7 @@ const nastyString = fc.oneof(
   fc.tuple(fc.nat(200), fc.nat(200)).map(([letters, slashes]) => `${'a'.repeat(letters)}${'\\'.repeat(slashes)}`),
 );
 const nastyJson = fc.letrec((tie) => ({
-  value: fc.oneof({ maxDepth: 4 }, nastyString, fc.double({ noNaN: true, noDefaultInfinity: true }), fc.constantFrom(true, false, null), tie('list'), tie('record')),
+  value: fc.oneof({ maxDepth: 4 }, nastyString, fc.double({ min: -1e15, max: 1e15, noNaN: true }), fc.constantFrom(true, false, null), tie('list'), tie('record')),
   list: fc.array(tie('value'), { maxLength: 6 }),
   record: fc.dictionary(nastyString, tie('value'), { maxKeys: 6 }),
 })).value;
@@ -69,15 +69,16 @@ describe('checkJsonBounds', () => {
     );
   });
 
-  it('says where long integers are, and only those that 64 bits could hold', () => {
-    const text = '["9007199254740993", 9007199254740993, -18446744073709551615, 123456789012345678901, 1234567890123456.0, 12345678901234567e1, 123456789012345]';
-    expect(check(text).longIntegers).toEqual([21, 37, 39, 60]);
+  it('says where integers are that 64 bits could hold and a double could not', () => {
+    const text = '["9007199254740993", 9007199254740993, -18446744073709551615, 123456789012345678901, 1234567890123456.0, 12345678901234567e1, 1234567890123456]';
+    expect(check(text).wideIntegers).toEqual([21, 37, 39, 60]);
   });
 
   const refusals: [string, string, Partial<JsonLimits>, string, RegExp][] = [
     ['bytes', '[1]', { bytesMax: 2 }, 'too_large', /at most 2 bytes of JSON but received 3 \(http\.jsonBytesMax\)/],
     ['values', '[1,2]', { valuesMax: 2 }, 'invalid_request', /at most 2 values .*http\.jsonValuesMax/],
-    ['strings', '["a","b"]', { stringsMax: 1 }, 'invalid_request', /at most 1 strings .*http\.jsonStringsMax/],
+    ['strings', '["a","b"]', { stringsMax: 1 }, 'invalid_request', /at most 1 strings and integers beyond 2\^53 .*http\.jsonStringsMax/],
+    ['wide integers', '[9007199254740993,-9007199254740993]', { stringsMax: 1 }, 'invalid_request', /http\.jsonStringsMax/],
     ['keys', '[{"a":1},{"a" :2}]', { keysMax: 1 }, 'invalid_request', /at most 1 keys .*http\.jsonKeysMax/],
     ['levels', '[[{"a":[]}]]', { depthMax: 3 }, 'invalid_request', /at most 3 levels .*http\.jsonDepthMax/],
     ['digits', '[12345]', { numberCharactersMax: 4 }, 'invalid_request', /numbers of at most 4 characters/],
@@ -115,8 +116,8 @@ describe('checkJsonBounds', () => {
 
   it('finds the same in slices', async () => {
     const text = JSON.stringify(Array.from({ length: 20_000 }, (_, i) => ({ [`key ${i}\\`]: 'a"'.repeat(20), n: 9007199254740993n.toString() })));
-    const { values, strings, keys, longIntegers } = await checkJsonBoundsInSlices(Buffer.from(text), none);
-    expect({ values, strings, keys, longIntegers }).toEqual(check(text));
+    const { values, strings, keys, wideIntegers } = await checkJsonBoundsInSlices(Buffer.from(text), none);
+    expect({ values, strings, keys, wideIntegers }).toEqual(check(text));
     await expect(checkJsonBoundsInSlices(Buffer.from(text), limits)).rejects.toThrow(/http\.jsonKeysMax/);
   });
 });

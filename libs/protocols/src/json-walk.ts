@@ -1,9 +1,3 @@
-export interface JsonFault {
-  message: string;
-  /** Path of the value at fault, for example `inputs[0].data[7]`. */
-  path: string;
-}
-
 /** One open object (with the keys it had so far) or array. `key` is what the current value belongs to. */
 interface Level {
   keys: Set<string> | null;
@@ -11,83 +5,94 @@ interface Level {
   expectsKey: boolean;
 }
 
-const NUMBER = /-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
-const INTEGER = /^-?\d{16,}$/;
-const SHOWN_DIGITS_MAX = 40;
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const COMMA = 0x2c;
+const OPEN_ARRAY = 0x5b;
+const CLOSE_ARRAY = 0x5d;
+const OPEN_OBJECT = 0x7b;
+const CLOSE_OBJECT = 0x7d;
 
-/**
- * Walks a text that is known to be JSON of bounded depth and returns the first repeated key or rounded integer, or
- * null. Linear, but several times slower than `JSON.parse`: for bodies that look suspicious only.
- */
-export function findFault(text: string): JsonFault | null {
-  const levels: Level[] = [];
-  let position = 0;
-  while (position < text.length) {
-    const char = text[position] as string;
-    if (char === '"') {
-      const end = endOfString(text, position);
-      if (levels.at(-1)?.expectsKey && isRepeated(levels, JSON.parse(text.slice(position, end)) as string)) {
-        return { message: `expected each key once but ${pathOf(levels)} occurs twice`, path: pathOf(levels) };
-      }
-      position = end;
-    } else if (char === '-' || (char >= '0' && char <= '9')) {
-      const number = numberAt(text, position);
-      if (INTEGER.test(number) && isRounded(number)) return roundedInteger(number, pathOf(levels));
-      position += number.length;
-    } else {
-      step(levels, char);
-      position++;
-    }
+/** Path of the first key that occurs twice in its object, in a text that is JSON of bounded size; '' when there is none. */
+export function findRepeatedKey(text: string): string {
+  const walk = new Walk(text);
+  while (!walk.isDone) if (walk.step()) return walk.path();
+  return '';
+}
+
+/** Path of the value at the end of a text that is the beginning of JSON, for example `inputs[0].data[7]`. */
+export function pathAtEnd(text: string): string {
+  const walk = new Walk(text);
+  while (!walk.isDone) walk.step();
+  return walk.path();
+}
+
+/** Follows keys and indexes through a JSON text; what is between them is not looked at. For texts that are refused only. */
+class Walk {
+  private readonly levels: Level[] = [];
+  private position = 0;
+
+  constructor(private readonly text: string) {}
+
+  get isDone(): boolean {
+    return this.position >= this.text.length;
   }
-  return null;
-}
 
-/** True when a double cannot hold the integer that these digits write. */
-export function isRounded(integer: string): boolean {
-  const value = Number(integer);
-  return !Number.isFinite(value) || BigInt(value) !== BigInt(integer);
-}
+  path(): string {
+    return this.levels.map(({ key }) => (typeof key === 'number' ? `[${key}]` : `.${key}`)).join('').replace(/^\./, '');
+  }
 
-function step(levels: Level[], char: string): void {
-  const level = levels.at(-1);
-  if (char === '{') levels.push({ keys: new Set(), key: '', expectsKey: true });
-  else if (char === '[') levels.push({ keys: null, key: 0, expectsKey: false });
-  else if (char === '}' || char === ']') levels.pop();
-  else if (char === ',' && level !== undefined) {
+  /** Takes one character or string; true after a key that its object had before. */
+  step(): boolean {
+    const start = this.position;
+    const char = this.text.charCodeAt(start);
+    if (char !== QUOTE) {
+      this.sign(char);
+      this.position++;
+      return false;
+    }
+    this.position = endOfString(this.text, start);
+    const level = this.levels.at(-1);
+    return level?.expectsKey === true && takeKey(level, this.text.slice(start, this.position));
+  }
+
+  private sign(char: number): void {
+    if (char === OPEN_OBJECT) this.levels.push({ keys: new Set(), key: '', expectsKey: true });
+    else if (char === OPEN_ARRAY) this.levels.push({ keys: null, key: 0, expectsKey: false });
+    else if (char === CLOSE_OBJECT || char === CLOSE_ARRAY) this.levels.pop();
+    else if (char === COMMA) this.next(this.levels.at(-1));
+  }
+
+  private next(level: Level | undefined): void {
+    if (level === undefined) return;
     if (typeof level.key === 'number') level.key++;
     level.expectsKey = level.keys !== null;
   }
 }
 
-/** Takes a key of the innermost object; true when the object had it before. */
-function isRepeated(levels: Level[], key: string): boolean {
-  const level = levels.at(-1) as Level;
-  const repeated = level.keys?.has(key) ?? false;
+function takeKey(level: Level, quoted: string): boolean {
+  const key = keyOf(quoted);
+  const isRepeated = level.keys?.has(key) ?? false;
   level.keys?.add(key);
   level.key = key;
   level.expectsKey = false;
-  return repeated;
+  return isRepeated;
 }
 
-function endOfString(text: string, start: number): number {
-  for (let quote = text.indexOf('"', start + 1); ; quote = text.indexOf('"', quote + 1)) {
-    let backslashes = 0;
-    while (text[quote - 1 - backslashes] === '\\') backslashes++;
-    if (backslashes % 2 === 0) return quote + 1;
+/** The text may turn out not to be JSON; then the key is shown as it stands there. */
+function keyOf(quoted: string): string {
+  try {
+    return JSON.parse(quoted) as string;
+  } catch {
+    return quoted;
   }
 }
 
-function numberAt(text: string, position: number): string {
-  NUMBER.lastIndex = position;
-  return NUMBER.exec(text)?.[0] ?? (text[position] as string);
-}
-
-function roundedInteger(digits: string, path: string): JsonFault {
-  const shown = digits.length > SHOWN_DIGITS_MAX ? `${digits.slice(0, SHOWN_DIGITS_MAX)}…` : digits;
-  const message = `expected an integer that a JSON number can hold (up to 2^53) for ${path || 'the body'} but received ${shown}; send it as binary tensor data`;
-  return { message, path };
-}
-
-function pathOf(levels: Level[]): string {
-  return levels.map(({ key }) => (typeof key === 'number' ? `[${key}]` : `.${key}`)).join('').replace(/^\./, '');
+function endOfString(text: string, start: number): number {
+  for (let quote = text.indexOf('"', start + 1); quote !== -1; quote = text.indexOf('"', quote + 1)) {
+    let backslashes = 0;
+    while (text.charCodeAt(quote - 1 - backslashes) === BACKSLASH) backslashes++;
+    if (backslashes % 2 === 0) return quote + 1;
+  }
+  return text.length;
 }

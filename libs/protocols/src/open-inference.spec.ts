@@ -1,9 +1,11 @@
+import { loadConfig } from '@app/config';
 import { InterleaveError, numberToFloat16 } from '@app/contracts';
 import { joinStrings } from '../../../test/fixtures/ort-backend';
 import { serveModels, type ServedModels } from '../../../test/fixtures/served-models';
-import { parseEndpoint, prepare, runPrepared, splitInferBody, type Endpoint, type PreparedRequest, type ResponseBody } from '.';
+import { jsonLimits, parseEndpoint, prepare, runPrepared, splitInferBody, toJsonText, type Endpoint, type PreparedRequest, type ResponseBody } from '.';
 
 const limits = { itemsMax: 4, tensorBytesMax: 4096 };
+const jsonBounds = jsonLimits(loadConfig({}).http);
 
 interface Output {
   name: string;
@@ -27,7 +29,7 @@ describe('POST /v2/models/{m}/infer', () => {
   afterAll(() => served.close());
 
   const prepareBytes = async (model: string, bytes: Uint8Array, headerLength: string | null): Promise<PreparedRequest> => {
-    const { body, binary } = splitInferBody(bytes, headerLength);
+    const { body, binary } = await splitInferBody(bytes, headerLength, jsonBounds);
     return prepare(parseEndpoint(`/v2/models/${model}/infer`) as Endpoint, body, binary, served.catalog, limits);
   };
   const prepareJson = (model: string, body: unknown): Promise<PreparedRequest> => prepareBytes(model, Buffer.from(JSON.stringify(body)), null);
@@ -128,13 +130,36 @@ describe('POST /v2/models/{m}/infer', () => {
     expect(tokens.answer.outputs[0]?.shape).toEqual([1, 3, 32]);
   });
 
-  it('returns every datatype that JSON knows', async () => {
-    const datatypes = ['BOOL', 'UINT8', 'UINT16', 'UINT32', 'UINT64', 'INT8', 'INT16', 'INT32', 'INT64', 'FP32', 'FP64', 'BYTES'];
-    const values = (datatype: string): unknown[] => (datatype === 'BOOL' ? [true, false, true] : datatype === 'BYTES' ? ['', 'ä', '😀'] : [0, 1, 127]);
-    const inputs = datatypes.map((datatype) => ({ name: `in_${datatype.toLowerCase()}`, shape: [1, 3], datatype, data: values(datatype) }));
-    const header = Buffer.from(JSON.stringify({ inputs: [...inputs, { name: 'in_fp16', shape: [1, 3], datatype: 'FP16', parameters: { binary_data_size: 6 } }], outputs: datatypes.map((datatype) => ({ name: `out_${datatype.toLowerCase()}` })) }));
-    const response = await runBytes('types', Buffer.concat([header, new Uint8Array(6)]), String(header.length));
-    expect((response.body as Answer).outputs.map(({ datatype, data }) => [datatype, data])).toEqual(datatypes.map((datatype) => [datatype, values(datatype)]));
+  it('takes and gives float16 as numbers', async () => {
+    const features = { name: 'features', shape: [1, 2, 16], datatype: 'FP16', data: Array.from({ length: 32 }, (_, i) => i / 8) };
+    const attentionMask = { name: 'attention_mask', shape: [1, 2], datatype: 'INT64', data: [1, 1] };
+    const { outputs } = await infer('half', { inputs: [features, attentionMask] });
+    const { tensors } = takeApart(await runBytes('half', Buffer.from(JSON.stringify({ inputs: [features, attentionMask], parameters: { binary_data_output: true } })), null));
+    outputs.forEach(({ data }, i) => {
+      expect(data?.map((value) => numberToFloat16(value as number))).toEqual([...new Uint16Array(new Uint8Array(tensors[i] as Buffer).buffer)]);
+    });
+  });
+
+  it('returns every datatype, integers of 64 bits with all digits', async () => {
+    const rows: Record<string, string> = {
+      BOOL: '[true,false,true]',
+      UINT8: '[0,1,255]',
+      UINT16: '[0,1,65535]',
+      UINT32: '[0,1,4294967295]',
+      UINT64: '[9007199254740993,1152921504606846976,18446744073709551615]',
+      INT8: '[0,-128,127]',
+      INT16: '[0,-32768,32767]',
+      INT32: '[0,-2147483648,2147483647]',
+      INT64: '[9007199254740993,-9223372036854775808,9223372036854775807]',
+      FP16: '[-0.0,5.960464477539063e-8,65504]',
+      FP32: '[-0.0,1.401298464324817e-45,3.4028234663852886e+38]',
+      FP64: '[-0.0,5e-324,1.7976931348623157e+308]',
+      BYTES: '["","ä","😀"]',
+    };
+    const tensors = (prefix: string): string[] =>
+      Object.entries(rows).map(([datatype, data]) => `{"name":"${prefix}_${datatype.toLowerCase()}","datatype":"${datatype}","shape":[1,3],"data":${data}}`);
+    const response = await runBytes('types', Buffer.from(`{"inputs":[${tensors('in').join()}],"outputs":[${Object.keys(rows).map((type) => `{"name":"out_${type.toLowerCase()}"}`).join()}]}`), null);
+    expect(toJsonText(response.body)).toBe(`{"model_name":"types","model_version":"1","outputs":[${tensors('out').join()}]}`);
   });
 
   const long = (size: number): object => ({ ...ids, shape: [1, size], data: [] });
@@ -152,9 +177,9 @@ describe('POST /v2/models/{m}/infer', () => {
     ['no shape', 'no-batch', { inputs: [x, { ...y, shape: undefined }] }, 'invalid_request', 'inputs[1].shape', /the shape \[3\] .* nothing/],
     ['a wrong rank', 'no-batch', { inputs: [x, { ...y, shape: [1, 3] }] }, 'invalid_request', 'inputs[1].shape', /expected the shape \[3\] for inputs\[1\]\.shape but received \[1, 3\]/],
     ['a wrong size', 'no-batch', { inputs: [x, { ...y, shape: [4] }] }, 'invalid_request', 'inputs[1].shape', /the shape \[3\]/],
-    ['a negative size', 'encoder-tiny', { inputs: [{ ...ids, shape: [-1, 3] }, mask] }, 'invalid_request', 'inputs[0].shape', /1 or more/],
-    ['a size of 0', 'encoder-tiny', { inputs: [{ ...ids, shape: [2, 0] }, mask] }, 'invalid_request', 'inputs[0].shape', /1 or more/],
-    ['a fractional size', 'encoder-tiny', { inputs: [{ ...ids, shape: [1.5, 2] }, mask] }, 'invalid_request', 'inputs[0].shape', /1 or more/],
+    ['a negative size', 'encoder-tiny', { inputs: [{ ...ids, shape: [-1, 3] }, mask] }, 'invalid_request', 'inputs[0].shape', /0 or more/],
+    ['elements for a size of 0', 'encoder-tiny', { inputs: [{ ...ids, shape: [2, 0] }, mask] }, 'invalid_request', 'inputs[0].data[0]', /expected 0 elements, as the shape \[2, 0\] has/],
+    ['a fractional size', 'encoder-tiny', { inputs: [{ ...ids, shape: [1.5, 2] }, mask] }, 'invalid_request', 'inputs[0].shape', /0 or more/],
     ['a size as text', 'encoder-tiny', { inputs: [{ ...ids, shape: ['2', [3]] }, mask] }, 'invalid_request', 'inputs[0].shape', /received \[the string "2", an array of 1\]/],
     ['sizes whose product overflows', 'encoder-tiny', { inputs: [{ ...ids, shape: [2 ** 31 - 1, 2 ** 31 - 1] }, mask] }, 'too_large', 'inputs[0].shape', /at most 4096 bytes/],
     ['a tensor over the limit', 'encoder-tiny', { inputs: [long(513), mask] }, 'too_large', 'inputs[0].shape', /at most 4096 bytes/],
@@ -168,8 +193,7 @@ describe('POST /v2/models/{m}/infer', () => {
     ['an unknown output', 'no-batch', { inputs: [x, y], outputs: [{ name: 'z' }] }, 'invalid_request', 'outputs[0].name', /one of the outputs sum .* "z"/],
     ['an output twice', 'no-batch', { inputs: [x, y], outputs: [{ name: 'sum' }, { name: 'sum' }] }, 'invalid_request', 'outputs[1].name', /each output once/],
     ['no outputs', 'no-batch', { inputs: [x, y], outputs: [] }, 'invalid_request', 'outputs', /at least one/],
-    ['float16 in JSON', 'half', { inputs: [{ name: 'features', shape: [1, 1, 16], datatype: 'FP16', data: new Array(16).fill(0) }], parameters: { binary_data_output: true } }, 'invalid_request', 'inputs[0].data', /FP16 has no JSON form/],
-    ['float16 out in JSON', 'half', { inputs: [] }, 'invalid_request', 'outputs', /expected binary output for "hidden"/],
+    ['float16 out of range', 'half', { inputs: [{ name: 'features', shape: [1, 1, 16], datatype: 'FP16', data: [...new Array<number>(15).fill(0), 65_520] }] }, 'invalid_request', 'inputs[0].data', /a number that FP16 holds for element 15 .* 65520/],
     ['parameters that are no object', 'no-batch', { inputs: [x, y], parameters: 'x' }, 'invalid_request', 'parameters', /an object/],
     ['a parameter that is no scalar', 'no-batch', { inputs: [x, y], parameters: { a: [] } }, 'invalid_request', 'parameters.a', /a string, a number/],
     ['a negative timeout', 'no-batch', { inputs: [x, y], parameters: { timeout: -1 } }, 'invalid_request', 'parameters.timeout', /integer from 0/],

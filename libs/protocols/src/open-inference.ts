@@ -3,7 +3,8 @@ import type { ServedModel } from '@app/models';
 import { expectItems, expectObject, expectString, invalid, mismatch, optionalBoolean, optionalInteger, optionalString, quote, type JsonObject } from './checks';
 import { checkDatatype, checkInputs, checkShape, countElements, findInput, spend, type DeclaredInput } from './infer-shape';
 import { inferResponse, type WantedOutput } from './infer-response';
-import { parseJsonBody } from './json-body';
+import { parseJsonBodyInSlices } from './json-body';
+import type { JsonLimits } from './json-bounds';
 import { writeTensor } from './tensor-write';
 import type { BinaryPart, Limits, PreparedRequest } from './types';
 
@@ -18,13 +19,13 @@ const OUTPUT_FORMS_NOT_SUPPORTED = ['classification', 'shared_memory_region'];
  * Splits the body of an infer request at `Inference-Header-Content-Length` (the header's value, null without it).
  * With the length 0 the whole body is one raw tensor and the JSON part is undefined.
  */
-export function splitInferBody(bytes: Uint8Array, headerLength: string | null): { body: unknown; binary: BinaryPart | null } {
-  if (headerLength === null) return { body: parseJsonBody(bytes), binary: null };
+export async function splitInferBody(bytes: Uint8Array, headerLength: string | null, limits: JsonLimits): Promise<{ body: unknown; binary: BinaryPart | null }> {
+  if (headerLength === null) return { body: await parseJsonBodyInSlices(bytes, limits), binary: null };
   const headerBytes = /^\d{1,10}$/.test(headerLength) ? Number(headerLength) : -1;
   if (headerBytes < 0 || headerBytes > bytes.byteLength) {
     throw mismatch(`a number from 0 to the length of the body (${bytes.byteLength})`, 'Inference-Header-Content-Length', headerLength);
   }
-  const body = headerBytes === 0 ? undefined : parseJsonBody(bytes.subarray(0, headerBytes));
+  const body = headerBytes === 0 ? undefined : await parseJsonBodyInSlices(bytes.subarray(0, headerBytes), limits);
   return { body, binary: { headerBytes, body: bytes } };
 }
 
@@ -60,7 +61,7 @@ function checkParameters(value: unknown, path: string): JsonObject {
   if (value === undefined || value === null) return {};
   const parameters = expectObject(value, path);
   for (const [key, parameter] of Object.entries(parameters)) {
-    if (!['string', 'number', 'boolean'].includes(typeof parameter)) throw mismatch('a string, a number, true or false', `${path}.${key}`, parameter);
+    if (!['string', 'number', 'bigint', 'boolean'].includes(typeof parameter)) throw mismatch('a string, a number, true or false', `${path}.${key}`, parameter);
   }
   return parameters;
 }
@@ -68,36 +69,28 @@ function checkParameters(value: unknown, path: string): JsonObject {
 function wantedOutputs(request: JsonObject, signature: ModelSignature, parameters: JsonObject): WantedOutput[] {
   const binaryDefault = optionalBoolean(parameters.binary_data_output, 'parameters.binary_data_output') ?? false;
   if (request.outputs === undefined || request.outputs === null) {
-    return signature.outputs.map(({ name, datatype }) => wantedOutput(name, datatype, binaryDefault, 'outputs'));
+    return signature.outputs.map(({ name }) => ({ name, binary: binaryDefault }));
   }
   const names = new Set<string>();
   return expectItems(request.outputs, 'outputs', TENSORS_MAX).map((value, i) => {
     const path = `outputs[${i}]`;
     const output = expectObject(value, path);
     const name = expectString(output.name, `${path}.name`);
-    const spec = signature.outputs.find((candidate) => candidate.name === name);
-    if (spec === undefined) throw mismatch(`one of the outputs ${signature.outputs.map((candidate) => candidate.name).join(', ')}`, `${path}.name`, name);
+    if (!signature.outputs.some((candidate) => candidate.name === name)) throw mismatch(`one of the outputs ${signature.outputs.map((candidate) => candidate.name).join(', ')}`, `${path}.name`, name);
     if (names.has(name)) throw invalid(`expected each output once but ${path}.name ${quote(name)} was named before`, `${path}.name`);
     names.add(name);
     const own = checkParameters(output.parameters, `${path}.parameters`);
     const form = OUTPUT_FORMS_NOT_SUPPORTED.find((key) => own[key] !== undefined);
     if (form !== undefined) throw invalid(`expected no ${path}.parameters.${form} because outputs come as tensors in the response only; leave it out`, `${path}.parameters.${form}`);
-    return wantedOutput(name, spec.datatype, optionalBoolean(own.binary_data, `${path}.parameters.binary_data`) ?? binaryDefault, path);
+    return { name, binary: optionalBoolean(own.binary_data, `${path}.parameters.binary_data`) ?? binaryDefault };
   });
-}
-
-function wantedOutput(name: string, datatype: Datatype, binary: boolean, path: string): WantedOutput {
-  if (!binary && (datatype === 'FP16' || datatype === 'BF16')) {
-    throw invalid(`expected binary output for "${name}" because ${datatype} has no JSON form; set parameters.binary_data_output to true`, path);
-  }
-  return { name, binary };
 }
 
 function readInputs(request: JsonObject, binary: BinaryPart | null, signature: ModelSignature, limits: Limits): Tensor[] {
   const declared: DeclaredInput[] = [];
   const cursor = { offset: binary?.headerBytes ?? 0 };
   const budget = { bytesLeft: limits.tensorBytesMax, bytesMax: limits.tensorBytesMax };
-  const tensors = expectItems(request.inputs, 'inputs', TENSORS_MAX).map((value, i) => {
+  const tensors = givenInputs(request.inputs, signature).map((value, i) => {
     const path = `inputs[${i}]`;
     const input = expectObject(value, path);
     const name = expectString(input.name, `${path}.name`);
@@ -116,6 +109,13 @@ function readInputs(request: JsonObject, binary: BinaryPart | null, signature: M
   }
   checkInputs(signature, declared);
   return tensors;
+}
+
+/** A graph without inputs is asked with none. */
+function givenInputs(inputs: unknown, signature: ModelSignature): unknown[] {
+  if (signature.inputs.length > 0) return expectItems(inputs, 'inputs', TENSORS_MAX);
+  if (inputs === undefined || inputs === null || (Array.isArray(inputs) && inputs.length === 0)) return [];
+  throw mismatch('no inputs, because the model has none,', 'inputs', inputs);
 }
 
 interface ExpectedData {

@@ -67,6 +67,12 @@ describe('POST /v1/models/{m}:predict', () => {
     expect(await predict('no-batch', { instances: [{ x: [[1, 2, 3], [4, 5, 6]], y: [1, 1, 1] }] })).toEqual([[[2, 3, 4], [5, 6, 7]]]);
   });
 
+  it('takes instances without a name where the model has one input', async () => {
+    const image = Array.from({ length: 3 }, () => Array.from({ length: 8 }, () => new Array<number>(8).fill(0.5)));
+    expect(await predict('fixed', { instances: [image, image], signature_name: 'serving_default' })).toEqual(await predict('fixed', { instances: [{ image }, { image }] }));
+    expect(await predict('strings', { instances: ['yes', { text: 'grün' }] })).toEqual(await predict('strings', { instances: [{ text: 'yes' }, { text: 'grün' }] }));
+  });
+
   it('gives outputs by name when there are several, and scalars as values', async () => {
     expect(await predict('strings', { instances: [{ text: 'yes' }, { text: 'grün' }] })).toEqual([
       { echo: 'yes', label: 1 },
@@ -89,15 +95,18 @@ describe('POST /v1/models/{m}:predict', () => {
     ['top_k of 0', 'classifier', { instances: ['a'], parameters: { top_k: 0 } }, 'invalid_request', 'parameters.top_k', /integer from 1/],
     ['truncate as text', 'classifier', { instances: ['a'], parameters: { truncate: 'yes' } }, 'invalid_request', 'parameters.truncate', /true or false/],
     ['parameters that are no object', 'classifier', { instances: ['a'], parameters: 5 }, 'invalid_request', 'parameters', /an object/],
-    ['a text for a tensor model', 'fixed', { instances: ['a'] }, 'invalid_request', 'instances[0]', /expected an object/],
+    ['a text for a tensor model', 'fixed', { instances: ['a'] }, 'invalid_request', 'instances[0]', /the shape \[0 or more, 3, 8, 8\] for instances\[0\] but received \[1\]/],
+    ['a list for a model of several inputs', 'no-batch', { instances: [[1, 2]] }, 'invalid_request', 'instances[0]', /an object with the inputs x, y for instances\[0\] but received an array of 2/],
+    ['the columnar form', 'fixed', { inputs: { image: [] } }, 'invalid_request', 'inputs', /expected instances, one for each row, .*\/infer$/],
+    ['another signature', 'fixed', { instances: [], signature_name: 'classify' }, 'invalid_request', 'signature_name', /"serving_default"/],
     ['a missing input', 'no-batch', { instances: [{ x: [[1, 2, 3], [4, 5, 6]] }] }, 'invalid_request', 'instances[0].y', /expected the input "y"/],
     ['an unknown input', 'no-batch', { instances: [{ x: [], z: [] }] }, 'invalid_request', 'instances[0]', /only x, y .* "z"/],
-    ['a wrong shape', 'fixed', { instances: [{ image: pixels(64) }] }, 'invalid_request', 'instances[0].image', /the shape \[1 or more, 3, 8, 8\]/],
+    ['a wrong shape', 'fixed', { instances: [{ image: pixels(64) }] }, 'invalid_request', 'instances[0].image', /the shape \[0 or more, 3, 8, 8\]/],
     ['a ragged list', 'no-batch', { instances: [{ x: [[1, 2, 3], [4, 5]], y: [1, 2, 3] }] }, 'invalid_request', 'instances[0].x[1]', /expected 3 elements/],
     ['a text among numbers', 'no-batch', { instances: [{ x: [[1, 2, 3], [4, 'a', 6]], y: [1, 2, 3] }] }, 'invalid_request', 'instances[0].x', /a number for element 4 .* "a"/],
     ['a number that is too large', 'no-batch', { instances: [{ x: [[1, 2, 3], [4, 1e39, 6]], y: [1, 2, 3] }] }, 'invalid_request', 'instances[0].x', /a number that FP32 holds for element 4/],
     ['a list that is too deep', 'no-batch', { instances: [{ x: [[[[[[[[[1]]]]]]]]], y: [1, 2, 3] }] }, 'invalid_request', 'instances[0].x', /at most 8 levels/],
-    ['float16 in JSON', 'half', { instances: [{ features: [pixels(16)], attention_mask: [1] }] }, 'invalid_request', 'instances[0].features', /FP16 has no JSON form/],
+    ['float16 out of range', 'half', { instances: [{ features: [[...pixels(15), 7e4]], attention_mask: [1] }] }, 'invalid_request', 'instances[0].features', /a number that FP16 holds for element 15/],
     ['an unknown model', 'nope', { instances: ['a'] }, 'model_not_found', 'model', /no model "nope"/],
     ['an unknown version', 'encoder-tiny/versions/7', { instances: ['a'] }, 'model_not_found', 'model', /no version "7"; it has 1/],
   ];

@@ -12,6 +12,7 @@ const RANK_MAX = 8;
 /** Checks and tokenizes a `:predict` body (wire.md §8): one item and one prediction for each instance. */
 export async function preparePredict(body: unknown, model: ServedModel, limits: Limits): Promise<PreparedRequest> {
   const request = expectObject(body, 'body');
+  checkForm(request);
   const instances = expectItems(request.instances, 'instances', limits.itemsMax);
   const parameters = request.parameters === undefined || request.parameters === null ? {} : expectObject(request.parameters, 'parameters');
   const { items, tokenCount, decode } =
@@ -25,6 +26,15 @@ export async function preparePredict(body: unknown, model: ServedModel, limits: 
     priority: 0,
     respond: (results) => ({ kind: 'json', body: { predictions: results.map(decode) } }),
   };
+}
+
+/** TensorFlow Serving's other forms would give another answer than the one asked for. */
+function checkForm(request: JsonObject): void {
+  if (request.instances === undefined && request.inputs !== undefined) {
+    throw invalid('expected instances, one for each row, but received inputs; send whole tensors to POST /v2/models/{model}/infer', 'inputs');
+  }
+  const signature = request.signature_name ?? 'serving_default';
+  if (signature !== 'serving_default') throw mismatch('no signature but "serving_default"', 'signature_name', signature);
 }
 
 interface PreparedInstances {
@@ -70,17 +80,26 @@ function refuseOthers(object: JsonObject, known: string[], path: string): void {
 
 function prepareTensors(instances: unknown[], parameters: JsonObject, model: ServedModel, limits: Limits): PreparedInstances {
   refuseOthers(parameters, [], 'parameters');
-  const items = instances.map((instance, i) => toItem(expectObject(instance, `instances[${i}]`), `instances[${i}]`, model, limits));
+  const items = instances.map((instance, i) => toItem(instance, `instances[${i}]`, model, limits));
   return { items, tokenCount: 0, decode: (result) => toPrediction(result, model) };
 }
 
-function toItem(instance: JsonObject, path: string, model: ServedModel, limits: Limits): InferenceItem {
+function toItem(instance: unknown, path: string, model: ServedModel, limits: Limits): InferenceItem {
   const { inputs } = model.signature;
-  refuseOthers(instance, inputs.map(({ name }) => name), path);
+  const values = instanceValues(instance, inputs, path);
   const budget = { bytesLeft: limits.tensorBytesMax, bytesMax: limits.tensorBytesMax };
-  const tensors = inputs.map((spec) => toTensor(spec, instance[spec.name], `${path}.${spec.name}`, budget));
-  checkInputs(model.signature, tensors.map(({ shape }, i) => ({ spec: inputs[i] as TensorSpec, shape, path: `${path}.${inputs[i]?.name}` })));
+  const tensors = inputs.map((spec, i) => toTensor(spec, values[i]?.value, values[i]?.path ?? path, budget));
+  checkInputs(model.signature, tensors.map(({ shape }, i) => ({ spec: inputs[i] as TensorSpec, shape, path: values[i]?.path ?? path })));
   return { inputs: tensors, outputs: null };
+}
+
+/** The values by input name, or the value itself where there is one input. */
+function instanceValues(instance: unknown, inputs: TensorSpec[], path: string): { value: unknown; path: string }[] {
+  if (inputs.length === 1 && !isObject(instance)) return [{ value: instance, path }];
+  const names = inputs.map(({ name }) => name);
+  if (!isObject(instance)) throw mismatch(`an object with the inputs ${names.join(', ')}`, path, instance);
+  refuseOthers(instance, names, path);
+  return names.map((name) => ({ value: instance[name], path: `${path}.${name}` }));
 }
 
 /** A nested list without the batch dimension becomes a tensor with a batch of 1. */

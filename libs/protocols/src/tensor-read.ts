@@ -1,12 +1,14 @@
 import { bfloat16ToNumber, DATATYPES, float16ToNumber, InterleaveError, type Tensor } from '@app/contracts';
+import { ExactNumber } from './json-numbers';
 
-type Element = number | boolean | string;
+type Element = number | boolean | string | ExactNumber;
 
-const decoder = new TextDecoder('utf-8', { fatal: true });
+/** Without `ignoreBOM` it would take a byte order mark at the start of a string away. */
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
- * The elements of a tensor as JSON values, in row-major order. Throws `inference_failed` for what JSON cannot carry
- * without loss: NaN, infinities, integers beyond 2^53, bytes that are not UTF-8.
+ * The elements of a tensor as JSON values for `toJsonText`, in row-major order. Throws `inference_failed` for what JSON
+ * cannot carry without loss: NaN, infinities, bytes that are not UTF-8.
  */
 export function readTensor(tensor: Tensor): Element[] {
   const { datatype, data } = tensor;
@@ -20,10 +22,11 @@ export function readTensor(tensor: Tensor): Element[] {
 /** Elements of a tensor arranged as nested arrays of its shape; a tensor without dimensions is one value. */
 export function nest(elements: Element[], shape: readonly number[]): unknown {
   let level: unknown[] = elements;
-  for (const size of [...shape].slice(1).reverse()) {
-    const rows: unknown[][] = [];
-    for (let start = 0; start < level.length; start += size) rows.push(level.slice(start, start + size));
-    level = rows;
+  for (let axis = shape.length - 1; axis > 0; axis--) {
+    const size = shape[axis] as number;
+    const rowCount = shape.slice(0, axis).reduce((product, dimension) => product * dimension, 1);
+    const rows = level;
+    level = Array.from({ length: rowCount }, (_, i) => rows.slice(i * size, (i + 1) * size));
   }
   return shape.length === 0 ? level[0] : level;
 }
@@ -39,7 +42,7 @@ function elementReader(tensor: Tensor, view: DataView): (offset: number) => Elem
     case 'UINT32':
       return (offset) => view.getUint32(offset, true);
     case 'UINT64':
-      return (offset) => exact(view.getBigUint64(offset, true), tensor);
+      return (offset) => exact(view.getBigUint64(offset, true));
     case 'INT8':
       return (offset) => view.getInt8(offset);
     case 'INT16':
@@ -47,7 +50,7 @@ function elementReader(tensor: Tensor, view: DataView): (offset: number) => Elem
     case 'INT32':
       return (offset) => view.getInt32(offset, true);
     case 'INT64':
-      return (offset) => exact(view.getBigInt64(offset, true), tensor);
+      return (offset) => exact(view.getBigInt64(offset, true));
     case 'FP16':
       return (offset) => finite(float16ToNumber(view.getUint16(offset, true)), tensor);
     case 'BF16':
@@ -77,16 +80,19 @@ function readStrings(tensor: Tensor): string[] {
   return strings;
 }
 
-function finite(value: number, tensor: Tensor): number {
+/** `JSON.stringify` would write -0 without its sign. */
+function finite(value: number, tensor: Tensor): number | ExactNumber {
   if (!Number.isFinite(value)) throw notJson(tensor, String(value));
-  return value;
+  return value === 0 && Object.is(value, -0) ? new ExactNumber('-0.0') : value;
 }
 
-function exact(value: bigint, tensor: Tensor): number {
-  if (BigInt(Number(value)) !== value) throw notJson(tensor, String(value));
-  return Number(value);
+/** Beyond 2^53 `JSON.stringify` would write other digits, even of integers that a double holds. */
+function exact(value: bigint): number | ExactNumber {
+  const rounded = Number(value);
+  return Number.isSafeInteger(rounded) ? rounded : new ExactNumber(String(value));
 }
 
 function notJson(tensor: Tensor, what: string): InterleaveError {
-  return new InterleaveError('inference_failed', `the output "${tensor.name}" contains ${what}, which JSON cannot carry; ask for binary output`);
+  const binary = 'ask for binary output in a live POST /v2/models/{model}/infer, with parameters.binary_data_output';
+  return new InterleaveError('inference_failed', `the output "${tensor.name}" contains ${what}, which JSON cannot carry; ${binary}`);
 }

@@ -1,4 +1,4 @@
-import { DATATYPES, type Datatype } from '@app/contracts';
+import { DATATYPES, numberToBfloat16, numberToFloat16, type Datatype } from '@app/contracts';
 import { describe, invalid, mismatch } from './checks';
 
 /** Puts one JSON value at element `index`; throws when it is not exactly a value of the type. */
@@ -11,17 +11,22 @@ const INTEGER_RANGES: Partial<Record<Datatype, readonly [number, number]>> = {
   INT8: [-128, 127],
   INT16: [-32_768, 32_767],
   INT32: [-(2 ** 31), 2 ** 31 - 1],
-  INT64: [-(2 ** 63), 2 ** 63],
   UINT8: [0, 255],
   UINT16: [0, 65_535],
   UINT32: [0, TWO_32 - 1],
-  UINT64: [0, 2 ** 64],
 };
+const WIDE_RANGES = {
+  INT64: [-(2n ** 63n), 2n ** 63n - 1n],
+  UINT64: [0n, 2n ** 64n - 1n],
+} as const;
+const FLOAT16_INFINITY = 0x7c00;
+const BFLOAT16_INFINITY = 0x7f80;
 
 /**
  * Writes JSON tensor data, nested as `shape` says or flat, as the bytes of a tensor (row-major, little-endian).
  * `shape` was checked and has `count` elements. Refuses, with the path: a wrong number of elements, a nested array of
- * another shape, values that the type cannot hold. FP16 and BF16 have no JSON form.
+ * another shape, values that the type cannot hold. Numbers are rounded to floating point types (to nearest, ties to
+ * even), never to integers; those beyond 2^53 come as bigint (see `parseJsonBody`).
  */
 export function writeTensor(data: unknown, datatype: Datatype, shape: readonly number[], path: string): Uint8Array {
   if (!Array.isArray(data)) throw mismatch('an array', path, data);
@@ -77,8 +82,9 @@ function elementWriter(datatype: Exclude<Datatype, 'BYTES'>, buffer: ArrayBuffer
     case 'FP64':
       return floats(datatype, new Float64Array(buffer), path);
     case 'FP16':
+      return halves(datatype, new Uint16Array(buffer), { toBits: numberToFloat16, infinity: FLOAT16_INFINITY }, path);
     case 'BF16':
-      throw invalid(`expected binary data for ${path} because ${datatype} has no JSON form; use the binary tensor extension`, path);
+      return halves(datatype, new Uint16Array(buffer), { toBits: numberToBfloat16, infinity: BFLOAT16_INFINITY }, path);
   }
 }
 
@@ -100,24 +106,42 @@ function integers(datatype: Datatype, elements: Uint8Array | Uint16Array | Uint3
   };
 }
 
-/** Writes 64 bits as two halves, which is exact for every integer that a double holds; larger ones never get this far. */
-function wideIntegers(datatype: 'INT64' | 'UINT64', halves: Int32Array, path: string): Put {
-  const [min, end] = INTEGER_RANGES[datatype] as readonly [number, number];
+/** Writes 64 bits as two halves. A number beyond 2^53 was written with a fraction or an exponent and may have been rounded. */
+function wideIntegers(datatype: 'INT64' | 'UINT64', words: Int32Array, path: string): Put {
+  const [min, max] = WIDE_RANGES[datatype];
   return (value, index) => {
-    if (!Number.isInteger(value) || (value as number) < min || (value as number) >= end) {
-      throw badElement(`an integer that ${datatype} holds`, value, path, index);
+    if (typeof value === 'bigint' ? value < min || value > max : !Number.isSafeInteger(value) || (value as number) < min) {
+      throw badElement(`an integer from ${min} to ${max}, without fraction or exponent,`, value, path, index);
     }
-    halves[2 * index] = value as number;
-    halves[2 * index + 1] = Math.floor((value as number) / TWO_32);
+    if (typeof value === 'bigint') {
+      words[2 * index] = Number(BigInt.asIntN(32, value));
+      words[2 * index + 1] = Number(BigInt.asIntN(32, value >> 32n));
+    } else {
+      words[2 * index] = value as number;
+      words[2 * index + 1] = Math.floor((value as number) / TWO_32);
+    }
   };
 }
 
 function floats(datatype: Datatype, elements: Float32Array | Float64Array, path: string): Put {
   return (value, index) => {
-    if (typeof value !== 'number') throw badElement('a number', value, path, index);
-    elements[index] = value;
+    elements[index] = numberOf(value, path, index);
     if (!Number.isFinite(elements[index])) throw badElement(`a number that ${datatype} holds`, value, path, index);
   };
+}
+
+function halves(datatype: Datatype, elements: Uint16Array, form: { toBits(value: number): number; infinity: number }, path: string): Put {
+  return (value, index) => {
+    const bits = form.toBits(numberOf(value, path, index));
+    if ((bits & 0x7fff) >= form.infinity) throw badElement(`a number that ${datatype} holds`, value, path, index);
+    elements[index] = bits;
+  };
+}
+
+function numberOf(value: unknown, path: string, index: number): number {
+  if (typeof value === 'number') return value;
+  if (typeof value === 'bigint') return Number(value);
+  throw badElement('a number', value, path, index);
 }
 
 /** Each element as a uint32 length followed by its UTF-8 bytes. */

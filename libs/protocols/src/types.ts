@@ -24,7 +24,7 @@ export interface PreparedRequest {
   respond(results: ItemResult[]): ResponseBody;
 }
 
-/** JSON to serialise, or bytes with their headers (binary tensor extension). */
+/** JSON to serialise with `toJsonText`, or bytes with their headers (binary tensor extension). */
 export type ResponseBody =
   | { kind: 'json'; body: object }
   | { kind: 'bytes'; body: Uint8Array; headers: Record<string, string> };

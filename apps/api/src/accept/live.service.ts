@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Config } from '@app/config';
 import { InterleaveError, type InferenceBackend, type ItemResult } from '@app/contracts';
-import type { PreparedRequest, ResponseBody } from '@app/protocols';
+import { toJsonText, type PreparedRequest, type ResponseBody } from '@app/protocols';
 import { Inject, Injectable } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Admission } from '../admission/admission';
@@ -80,7 +80,7 @@ function send(reply: FastifyReply, response: ResponseBody): void {
   // Nest presets 201 for every POST.
   reply.code(200);
   if (response.kind === 'json') {
-    void reply.header('content-type', 'application/json; charset=utf-8').send(JSON.stringify(response.body));
+    void reply.header('content-type', 'application/json; charset=utf-8').send(toJsonText(response.body));
     return;
   }
   // A Buffer over the same memory: Fastify sends it without a copy.

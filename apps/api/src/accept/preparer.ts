@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Config } from '@app/config';
 import type { ModelCatalog } from '@app/models';
-import { parseJsonBody, prepare, splitInferBody, type Endpoint, type Limits, type PreparedRequest } from '@app/protocols';
+import { jsonLimits, parseJsonBodyInSlices, prepare, splitInferBody, type Endpoint, type JsonLimits, type Limits, type PreparedRequest } from '@app/protocols';
 import { Inject, Injectable } from '@nestjs/common';
 import { mediaType } from '../http/media-type';
 import { unsupportedMediaType } from '../http/error-answer';
@@ -14,11 +14,13 @@ const ITEMS_IN_CHANNEL_MIN = 4;
 @Injectable()
 export class Preparer {
   private readonly limits: Limits;
+  private readonly jsonLimits: JsonLimits;
 
   constructor(
     @Inject(CONFIG) config: Config,
     @Inject(CATALOG) private readonly catalog: ModelCatalog,
   ) {
+    this.jsonLimits = jsonLimits(config.http);
     this.limits = {
       // A request is queued as a whole or not at all.
       itemsMax: Math.min(config.http.requestItemsMax, config.realtime.queueItemsMax),
@@ -29,10 +31,10 @@ export class Preparer {
   async prepare(endpoint: Endpoint, bytes: Buffer, headers: IncomingHttpHeaders): Promise<PreparedRequest> {
     if (endpoint.kind === 'open-inference') {
       const headerLength = headers['inference-header-content-length'];
-      const { body, binary } = splitInferBody(bytes, headerLength === undefined ? null : String(headerLength));
+      const { body, binary } = await splitInferBody(bytes, headerLength === undefined ? null : String(headerLength), this.jsonLimits);
       return prepare(endpoint, body, binary, this.catalog, this.limits);
     }
     if (mediaType(headers) === 'application/octet-stream') throw unsupportedMediaType('application/octet-stream');
-    return prepare(endpoint, parseJsonBody(bytes), null, this.catalog, this.limits);
+    return prepare(endpoint, await parseJsonBodyInSlices(bytes, this.jsonLimits), null, this.catalog, this.limits);
   }
 }

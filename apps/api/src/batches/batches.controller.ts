@@ -1,8 +1,10 @@
-import { Controller, Get, HttpCode, Param, Post, Query, Req } from '@nestjs/common';
+import { Controller, Get, HttpCode, Inject, Param, Post, Query, Req } from '@nestjs/common';
+import type { Config } from '@app/config';
 import { isBatchId, type BatchView } from '@app/queues';
-import { parseJsonBody } from '@app/protocols';
+import { jsonLimits, parseJsonBodyInSlices } from '@app/protocols';
 import type { FastifyRequest } from 'fastify';
 import { Documented, PAGE_QUERY } from '../docs/documented';
+import { CONFIG } from '../parts';
 import { parseBatchRequest, parsePage } from './batch-requests';
 import { BatchService } from './batch.service';
 import { toList, type List } from './list';
@@ -13,13 +15,17 @@ const LIMIT_DEFAULT = 20;
 /** OpenAI's batches (wire.md §7). */
 @Controller('v1/batches')
 export class BatchesController {
-  constructor(private readonly service: BatchService) {}
+  constructor(
+    @Inject(CONFIG) private readonly config: Config,
+    private readonly service: BatchService,
+  ) {}
 
   @Post()
   @HttpCode(200)
   @Documented({ tag: 'batches', summary: 'Start a batch over an uploaded file', body: 'BatchRequest', ok: 'Batch', errors: [400, 404, 413, 415, 507], errorSchema: 'OpenAiError' })
   async create(@Req() request: FastifyRequest): Promise<BatchView> {
-    return this.service.createBatch(parseBatchRequest(parseJsonBody(await request.readBody())));
+    const body = await parseJsonBodyInSlices(await request.readBody(), jsonLimits(this.config.http));
+    return this.service.createBatch(parseBatchRequest(body));
   }
 
   @Get()

@@ -1,4 +1,6 @@
+import type { Config } from '@app/config';
 import { Module, type DynamicModule } from '@nestjs/common';
+import { CONFIG } from '../parts';
 import { BatchService } from './batch.service';
 import { BatchesController } from './batches.controller';
 import { FilesController } from './files.controller';
@@ -9,11 +11,11 @@ import { FilesController } from './files.controller';
  */
 @Module({})
 export class BatchesModule {
-  static of(service: BatchService): DynamicModule {
+  static of(service: BatchService, config: Config): DynamicModule {
     return {
       module: BatchesModule,
       controllers: [FilesController, BatchesController],
-      providers: [{ provide: BatchService, useValue: service }],
+      providers: [{ provide: BatchService, useValue: service }, { provide: CONFIG, useValue: config }],
       exports: [BatchService],
     };
   }

@@ -141,7 +141,7 @@ export class ChunkProcessor {
 
   /** Reads `row.bytes` before its first `await`: they are gone afterwards. Never rejects. */
   private async answer(row: RowLine, task: ChunkTask, signal: AbortSignal): Promise<Answer> {
-    const { customId, body, refusal } = parseLine(row.bytes, task.url);
+    const { customId, body, refusal } = parseLine(row.bytes, task.url, this.rowLimits);
     const name = { id: task.lines.idOf(row), customId };
     if (signal.aborted) return notRun(name, task, signal);
     try {
@@ -157,9 +157,9 @@ export class ChunkProcessor {
 }
 
 /** As strict as the live endpoints: what `JSON.parse` would silently change fails the row. */
-function parseLine(bytes: Buffer, url: string): { customId: string; body: unknown; refusal: InterleaveError | null } {
+function parseLine(bytes: Buffer, url: string, limits: JsonLimits): { customId: string; body: unknown; refusal: InterleaveError | null } {
   try {
-    const line = checkBatchLine(parseJsonBody(bytes), url);
+    const line = checkBatchLine(parseJsonBody(bytes, limits), url);
     const refusal = hasLoneSurrogate(bytes, line.body) ? new InterleaveError('invalid_request', 'body: expected whole characters but received half of a surrogate pair (\\ud800 to \\udfff)', { param: 'body' }) : null;
     return { ...line, refusal };
   } catch (error) {
@@ -170,7 +170,7 @@ function parseLine(bytes: Buffer, url: string): { customId: string; body: unknow
 /** UTF-8 has none, so one can only come from an escape; `stringify` escapes nothing else in that range. */
 function hasLoneSurrogate(bytes: Buffer, body: unknown): boolean {
   if (!bytes.includes('\\ud') && !bytes.includes('\\uD')) return false;
-  return /(?<!\\)(?:\\\\)*\\ud[89a-f]/.test(JSON.stringify(body));
+  return /(?<!\\)(?:\\\\)*\\ud[89a-f]/.test(JSON.stringify(body, (_, part: unknown) => (typeof part === 'bigint' ? 0 : part)));
 }
 
 /** Gives the event loop a turn after every few milliseconds of work, so that locks are renewed and answers come in. */

@@ -36,7 +36,7 @@ export interface LaneParts {
 /** Starts the batch lane of a data directory, once no other process works on it. Redis need not be there yet. */
 export async function openLane(config: Config, parts: LaneParts): Promise<OpenLane> {
   const { engine, disk, crashes, log, registry, reconcileMs } = parts;
-  const rowLimits = jsonLimits(config.http);
+  const rowLimits = { ...jsonLimits(config.http), bytesMax: config.batch.rowBytesMax };
   const instanceId = await readInstanceId(config.dataDir);
   const lock = await acquireRunnerLock(instanceId, () => log.info('another batch runner works on this data directory; waiting for its end'));
   const files = new FileStore(config.dataDir, disk, uploadLimits(config.batch));

@@ -1,0 +1,54 @@
+import { randomBytes } from 'node:crypto';
+
+/**
+ * `JSON.parse` and `JSON.stringify` know doubles only. Numbers that are none travel through them as strings that begin
+ * with this mark; nobody outside of the process can guess it, so no caller's string is taken for one.
+ */
+const MARK = `#${randomBytes(12).toString('base64url')}#`;
+const MARK_BYTES = Buffer.from(`"${MARK}`);
+const QUOTE = 0x22;
+const MARKED = new RegExp(`"${MARK}([^"]+)"`, 'g');
+
+/** A number that is written in JSON as these characters, by `toJsonText` only. */
+export class ExactNumber {
+  constructor(readonly text: string) {}
+
+  toJSON(): string {
+    return MARK + this.text;
+  }
+}
+
+/** JSON of a value that may hold `ExactNumber`s. */
+export function toJsonText(value: unknown): string {
+  const text = JSON.stringify(value);
+  return text.includes(MARK) ? text.replace(MARKED, '$1') : text;
+}
+
+/** The same JSON with the integers at these positions (start and end by turns) as marked strings. */
+export function markIntegers(bytes: Uint8Array, positions: readonly number[]): Uint8Array {
+  const marked = Buffer.allocUnsafe(bytes.byteLength + (positions.length / 2) * (MARK_BYTES.length + 1));
+  let from = 0;
+  let to = 0;
+  const copy = (end: number): void => {
+    marked.set(bytes.subarray(from, end), to);
+    to += end - from;
+    from = end;
+  };
+  for (let i = 0; i < positions.length; i += 2) {
+    copy(positions[i] as number);
+    marked.set(MARK_BYTES, to);
+    to += MARK_BYTES.length;
+    copy(positions[i + 1] as number);
+    marked[to++] = QUOTE;
+  }
+  copy(bytes.byteLength);
+  return marked;
+}
+
+/** The integer that a marked string stands for, as bigint beyond 2^53; any other string as it is. */
+export function unmarked(text: string): string | number | bigint {
+  if (!text.startsWith(MARK)) return text;
+  const digits = text.slice(MARK.length);
+  const value = Number(digits);
+  return Number.isSafeInteger(value) ? value : BigInt(digits);
+}
