@@ -115,7 +115,7 @@ describe('WorkerPool', () => {
     await untilReady();
     expect(textOf((await infer([textItem('nine')]))[0])).toBe('nine');
     await expect(infer([textItem('ten')], { version: '10' })).rejects.toMatchObject({
-      code: 'worker_unavailable',
+      code: 'model_not_servable',
       message: expect.stringContaining('broken file') as string,
     });
     // Model 1 of the worker answers text with `invalid`: version 10 is taken now.
