@@ -199,7 +199,7 @@ describe('supervision of real processes', () => {
   });
 
   it('does not say so of one that was killed from outside', async () => {
-    const child = only(await supervise([spec('a', {})]));
+    const child = only(await supervise([spec('a', {})], { probeIntervalMs: 3_600_000 }));
     await inState(child, 'ready');
     process.kill(pidOf(child), 'SIGKILL');
     await reaches(() => child.restarts === 1);
