@@ -61,7 +61,7 @@ describe('batches through the official client', () => {
     app = await createServer(parts);
     await app.listen(0, '127.0.0.1');
     const engine = new ModelEngine(catalog, backend, LIMITS);
-    lane = await openLane(config, { engine, disk: new DiskGuard(directory, 0), log: logger, registry: new Registry(), reconcileMs: 1000 });
+    lane = await openLane(config, { engine, disk: new DiskGuard(directory, 0), crashes: 0, log: logger, registry: new Registry(), reconcileMs: 1000 });
     client = new OpenAI({ baseURL: `${await app.getUrl()}/v1`, apiKey: 'none', maxRetries: 0 });
   });
 

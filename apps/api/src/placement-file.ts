@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import { runPaths } from '@app/config';
-import type { Placement, WorkerPlan } from '@app/contracts';
+import type { Placement, QuarantinedModel, WorkerPlan } from '@app/contracts';
 
 /** The live path asks for every request; looking that often at the file would cost more than the answer. */
 const LOOK_MS = 250;
@@ -20,6 +20,12 @@ export class PlacementFile {
   workers(): WorkerPlan[] {
     this.refresh();
     return this.placement?.workers ?? [];
+  }
+
+  /** Of both lanes, of this version of a model. */
+  quarantined(name: string, version: string): QuarantinedModel[] {
+    this.refresh();
+    return this.placement?.quarantined?.filter((model) => model.name === name && model.version === version) ?? [];
   }
 
   /** A file that is missing or unreadable leaves what was known before. */

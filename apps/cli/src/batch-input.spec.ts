@@ -8,7 +8,7 @@ let dir: string;
 beforeEach(() => (dir = mkdtempSync(join(tmpdir(), 'batch-input-'))));
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
-function file(content: string): string {
+function file(content: string | Uint8Array): string {
   const path = join(dir, 'input');
   writeFileSync(path, content);
   return path;
@@ -61,6 +61,22 @@ describe('the input of a batch', () => {
     ['an empty file', '\n \n', { model: 'm' }, /is empty/],
   ])('refuses %s', async (_name, content, options, message) => {
     await expect(openBatchInput(file(content), options)).rejects.toThrow(message);
+  });
+
+  it('ends lines at LF and CRLF alone, and drops a byte order mark', async () => {
+    const input = await openBatchInput(file('\ufeffone\rand\r\ntwo\u2028\u0085\n\ufeffthree'), { model: 'm' });
+    const lines = (await text(input.content)).split(/[\n\u2028\u0085]/).filter(Boolean);
+    expect(lines.map((line) => (JSON.parse(line) as { body: { instances: string[] } }).body.instances[0])).toEqual(['one\rand', 'two\u2028\u0085', '\ufeffthree']);
+  });
+
+  it.each<[string, Uint8Array, RegExp]>([
+    ['Latin-1', Buffer.from('ok\n\nh\u00e9\nok', 'latin1'), /line 3 is not valid UTF-8.*iconv/],
+    ['half a character at the end', Buffer.from('ok\nh\u00e9').subarray(0, 5), /line 2 is not valid UTF-8/],
+    ['UTF-16, low byte first', Buffer.from('\ufeffhello\n', 'utf16le'), /is UTF-16; convert it to UTF-8.*iconv -f UTF-16/],
+    ['UTF-16, high byte first', Buffer.from('\ufeffhello\n', 'utf16le').swap16(), /is UTF-16/],
+    ['UTF-16 without a mark', Buffer.from('hello\nhello\n', 'utf16le'), /line 1 has a zero byte, as UTF-16/],
+  ])('refuses %s, saying where', async (_name, content, message) => {
+    await expect(openBatchInput(file(content), { model: 'm' })).rejects.toThrow(message);
   });
 
   it('says which file cannot be read', async () => {

@@ -1,10 +1,13 @@
-import { createReadStream } from 'node:fs';
-import { open } from 'node:fs/promises';
-import { createInterface } from 'node:readline';
+import { isUtf8 } from 'node:buffer';
+import { open, stat } from 'node:fs/promises';
 import { Readable } from 'node:stream';
+import { jsonLine } from '@app/protocols';
+import { isUtf16, readRows, UTF16_REMEDY, UTF8_REMEDY, type RowLine } from '@app/queues';
 import { CliError } from './cli-error';
 
 const FIRST_LINE_BYTES_MAX = 4 * 1024 * 1024;
+/** Of a text file; longer ones are refused before they fill the memory. */
+const LINE_BYTES_MAX = 64 * 1024 * 1024;
 const EMBEDDINGS = '/v1/embeddings';
 
 /** A batch file as the server wants it. */
@@ -17,7 +20,8 @@ export interface BatchInput {
 
 /**
  * Opens a batch file. JSON Lines (the first line is an object with `custom_id`) go as they are; of any other file each
- * line that is not blank becomes one row, `custom_id` being `line-<number>`. Nothing is held in memory but a line.
+ * line that is not blank becomes one row, `custom_id` being `line-<number>`. Lines end at LF or CRLF. Nothing is held in
+ * memory but a line. Rejects with a `CliError` for text that is not UTF-8, naming the line, before anything is sent.
  */
 export async function openBatchInput(path: string, options: { model?: string; endpoint?: string }): Promise<BatchInput> {
   const first = await firstLine(path);
@@ -30,6 +34,7 @@ export async function openBatchInput(path: string, options: { model?: string; en
   const endpoint = options.endpoint ?? (options.model ? predictEndpoint(options.model) : undefined);
   if (!endpoint) throw new CliError(`${path} is a text file; name the model with --model`);
   const bodyOf = textBody(endpoint, options.model);
+  for await (const line of textLines(path)) checkText(path, line);
   return { content: Readable.from(textRows(path, endpoint, bodyOf), { objectMode: false }), endpoint, kind: 'text' };
 }
 
@@ -47,12 +52,20 @@ function textBody(endpoint: string, model: string | undefined): (text: string) =
 }
 
 async function* textRows(path: string, endpoint: string, bodyOf: (text: string) => object): AsyncGenerator<string> {
-  let number = 0;
-  for await (const line of createInterface({ input: createReadStream(path, 'utf8'), crlfDelay: Infinity })) {
-    number++;
-    if (line.trim() === '') continue;
-    yield `${JSON.stringify({ custom_id: `line-${number}`, method: 'POST', url: endpoint, body: bodyOf(line) })}\n`;
+  for await (const { line, bytes } of textLines(path)) {
+    const text = bytes.toString('utf8').replace(/\r$/, '');
+    if (text.trim() !== '') yield `${jsonLine({ custom_id: `line-${line}`, method: 'POST', url: endpoint, body: bodyOf(text) })}\n`;
   }
+}
+
+async function* textLines(path: string): AsyncGenerator<RowLine> {
+  const { size } = await stat(path);
+  for await (const rows of readRows(path, { offset: 0, end: size, firstRow: 0, firstLine: 1 }, LINE_BYTES_MAX)) yield* rows;
+}
+
+function checkText(path: string, { line, bytes }: RowLine): void {
+  if (!isUtf8(bytes)) throw new CliError(`${path}: line ${line} is not valid UTF-8; ${UTF8_REMEDY}`);
+  if (bytes.includes(0)) throw new CliError(`${path}: line ${line} has a zero byte, as UTF-16 and binary files do; ${UTF16_REMEDY}`);
 }
 
 function parseRow(line: string): { url?: string } | null {
@@ -72,6 +85,7 @@ async function firstLine(path: string): Promise<string> {
   });
   try {
     const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(FIRST_LINE_BYTES_MAX) });
+    if (isUtf16(buffer.subarray(0, bytesRead))) throw new CliError(`${path} is UTF-16; ${UTF16_REMEDY}`);
     const line = buffer.toString('utf8', 0, bytesRead).replace(/^\uFEFF/, '').split('\n').find((text) => text.trim() !== '');
     if (line === undefined) throw new CliError(`${path} is empty`);
     return line;

@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { Inject, Injectable } from '@nestjs/common';
 import { runPaths, type Config } from '@app/config';
-import type { Placement } from '@app/contracts';
+import type { BlamedInput, ModelOfLane, Placement, QuarantinedModel, ReleaseCommand } from '@app/contracts';
 import { serveProcessStatus, type Logger, type ProcessStatusServer } from '@app/telemetry';
 import { autogroupEnabled, formatCpuList } from '@app/system';
 import { LaneControl } from './lane-control/lane-control';
@@ -13,21 +13,25 @@ import { preemptionOf } from './preemption';
 import { processSpecs } from './processes';
 import { SchedulerMetrics } from './scheduler-metrics';
 import { schedulerStatus } from './scheduler-status';
+import { addCrash } from './supervision/crash-count';
 import { lockDataDir } from './supervision/data-dir-lock';
 import { holdListeningSocket } from './supervision/listening-socket';
 import { ModelQuarantine } from './supervision/model-quarantine';
 import { PidFiles } from './supervision/pid-files';
-import { DEFAULT_TIMINGS } from './supervision/process-spec';
+import { DEFAULT_TIMINGS, type ProcessSpec } from './supervision/process-spec';
 import { sessionOf } from './supervision/proc-fs';
+import type { Culprit } from './supervision/worker-death';
 import { Supervisor } from './supervision/supervisor';
 
 export const CONFIG = Symbol('Config');
 export const LOGGER = Symbol('Logger');
 
+/** How often models are judged and tried again. */
+const REVIEW_MS = 500;
+
 interface WorkerDeath {
   workerId: string;
-  /** Position in the worker's plan of the model that it died of. */
-  culprit: number;
+  culprit: Culprit;
   reason: string;
 }
 
@@ -39,6 +43,7 @@ export class NodeScheduler {
   private quarantine = new ModelQuarantine();
   private statusServer: ProcessStatusServer | null = null;
   private laneControl: LaneControl | null = null;
+  private reviewTimer: NodeJS.Timeout | null = null;
 
   constructor(
     @Inject(CONFIG) private readonly config: Config,
@@ -63,6 +68,7 @@ export class NodeScheduler {
       log: this.log,
       timings: DEFAULT_TIMINGS,
       onRestart: ({ id }) => metrics.restarted(id),
+      onCrash: (spec) => this.crashed(spec),
       onCulprit: ({ id }, culprit, reason) => this.workerDied(placement, metrics, { workerId: id, culprit, reason }),
     });
     this.placement = placement;
@@ -72,13 +78,19 @@ export class NodeScheduler {
       socketPath: runPaths(runDir).statusSocket('scheduler'),
       registry: metrics.registry,
       status: () => schedulerStatus(placement, { preemption, laneControl: laneControl?.status() ?? null }, supervisor.processes),
+      commands: {
+        '/blame-input': (body) => (this.quarantine.inputBlamed(body as BlamedInput), {}),
+        '/release': (body) => this.release(placement, body as ReleaseCommand),
+      },
     });
+    this.reviewTimer = setInterval(() => this.reviewQuarantine(placement), REVIEW_MS);
     await supervisor.start();
     this.warnOfOtherSessions(supervisor);
   }
 
   /** Drains in order: api, runner, workers, Redis. What was quarantined gets another chance at the next start. */
   async stop(deadlineMs: number): Promise<void> {
+    if (this.reviewTimer !== null) clearInterval(this.reviewTimer);
     await this.laneControl?.stop();
     await this.supervisor?.stop(deadlineMs);
     await this.statusServer?.close();
@@ -103,23 +115,57 @@ export class NodeScheduler {
     return published;
   }
 
-  /** Blames the model that a worker died of, and takes it out of service when it has killed too many. */
+  /** The runner wants to know: a batch that was in work at several crashes fails. */
+  private crashed({ id, kind }: ProcessSpec): void {
+    if (kind !== 'runner') return;
+    try {
+      addCrash(runPaths(this.config.runDir).crashCount(id));
+    } catch (error) {
+      this.log.error({ err: error }, `a crash of ${id} could not be noted`);
+    }
+  }
+
+  /** Notes which model a worker died of; `reviewQuarantine` says what follows. */
   private workerDied(placement: Placement, metrics: SchedulerMetrics, { workerId, culprit, reason }: WorkerDeath): void {
     const plan = placement.workers.find(({ id }) => id === workerId);
-    const model = plan?.models[culprit];
+    const model = plan?.models[culprit.model];
     if (plan === undefined || model === undefined) return;
     const blamed = { name: model.name, version: model.version, lane: plan.lane };
     metrics.workerDied(blamed);
     this.log.error({ child: workerId, model: blamed.name, version: blamed.version, reason }, `${workerId} died of model ${blamed.name} version ${blamed.version}: ${reason}`);
-    const quarantined = this.quarantine.workerDied(blamed, reason);
-    if (quarantined === null) return;
-    this.log.error(quarantined, `model ${blamed.name} version ${blamed.version} is ${quarantined.reason}`);
-    placement.quarantined = [...this.quarantine.models()];
+    this.quarantine.workerDied(blamed, reason, culprit.whileLoading);
+  }
+
+  private reviewQuarantine(placement: Placement): void {
+    const begun = this.quarantine.judge();
+    for (const model of begun) this.log.error(model, `model ${model.name} version ${model.version} is ${model.reason}`);
+    const due = this.quarantine.takeDue();
+    if (begun.length + due.length > 0) this.publishQuarantine(placement, due);
+  }
+
+  private release(placement: Placement, { model, version, lane }: ReleaseCommand): { released: ModelOfLane[] } {
+    const released = this.quarantine.release(model, version ?? null, lane ?? null);
+    if (released.length > 0) this.publishQuarantine(placement, released);
+    return { released };
+  }
+
+  /** `released`: what workers may load again, for which they have to be started again. */
+  private publishQuarantine(placement: Placement, released: QuarantinedModel[]): void {
+    placement.quarantined = this.quarantine.models();
     try {
       this.publish(placement);
     } catch (error) {
       this.log.error({ err: error }, 'the quarantine could not be written, so it holds from the next change of the placement on');
     }
+    for (const model of released) {
+      this.log.warn(model, `model ${model.name} version ${model.version} is tried again in the ${model.lane} lane`);
+      if (model.isUnloaded) this.renewWorkersOf(placement, model);
+    }
+  }
+
+  private renewWorkersOf({ workers }: Placement, { name, version, lane }: ModelOfLane): void {
+    const plans = workers.filter((plan) => plan.lane === lane && plan.models.some((model) => model.name === name && model.version === version));
+    for (const process of this.supervisor?.processes ?? []) if (plans.some(({ id }) => id === process.spec.id)) process.renew();
   }
 
   private publish(placement: Placement): void {

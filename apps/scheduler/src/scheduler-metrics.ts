@@ -1,7 +1,6 @@
 import { Counter, Gauge, Registry } from 'prom-client';
-import { PREEMPTION_VERDICTS, type Placement, type PreemptionProof } from '@app/contracts';
+import { PREEMPTION_VERDICTS, type ModelOfLane, type Placement, type PreemptionProof } from '@app/contracts';
 import { observeEventLoop } from '@app/telemetry';
-import type { ModelOfLane } from './supervision/model-quarantine';
 import type { SupervisedProcess } from './supervision/supervised-process';
 
 const MODEL_LABELS = ['model', 'version', 'lane'];

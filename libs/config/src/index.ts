@@ -121,6 +121,7 @@ export const runPaths = (runDir: string) => ({
   workerSocket: (workerId: string) => join(runDir, `${workerId}.sock`),
   /** Shared memory by which the lanes are kept apart at run time. */
   lanePage: (workerId: string) => join(runDir, `${workerId}.lane`),
+  crashCount: (processId: string) => join(runDir, `${processId}.crashes`),
   statusSocket: (processId: string) => join(runDir, `${processId}.status.sock`),
 });
 

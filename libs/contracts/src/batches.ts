@@ -46,6 +46,8 @@ export interface BatchObject {
   cancelled_at: number | null;
   request_counts: { total: number; completed: number; failed: number };
   metadata: Record<string, string> | null;
+  /** Ours: the same file, model and machine give the same bytes, because every input runs without neighbours. */
+  deterministic?: true;
 }
 
 export interface BatchValidationError {

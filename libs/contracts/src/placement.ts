@@ -10,13 +10,39 @@ export interface Placement {
   quarantined?: QuarantinedModel[];
 }
 
-/** A model version that killed workers of a lane again and again; no worker of the lane runs it. */
-export interface QuarantinedModel {
+export interface ModelOfLane {
   name: string;
   version: string;
   lane: Lane;
-  /** What it did, and how it is released. */
+}
+
+/** A model version that killed workers of a lane again and again; no worker of the lane runs it. */
+export interface QuarantinedModel extends ModelOfLane {
+  /** What it did, until when it is quarantined, and how it is released. */
   reason: string;
+  /** Unix milliseconds at which it is tried again. */
+  untilMs: number;
+  /** Length of this quarantine; the next one is twice as long. */
+  periodMs: number;
+  /** It killed while it was loaded, so workers do not load it. */
+  isUnloaded: boolean;
+}
+
+/** What the process that sent an input to workers knows about their deaths. */
+export interface BlamedInput extends ModelOfLane {
+  /** That the input is to blame for and that were not told before. */
+  deaths: number;
+  /** False: the input was blamed for others before. */
+  isNew: boolean;
+  /** Inputs of the model that were answered since the last new one. */
+  answered: number;
+}
+
+/** Told to the scheduler; no version, no lane: all. */
+export interface ReleaseCommand {
+  model: string;
+  version?: string;
+  lane?: Lane;
 }
 
 export interface PartitionPlan {

@@ -88,7 +88,7 @@ describe('the model catalog', () => {
       const catalog = await openLinked('encoder-tiny', '');
       catalog.applyReports([report('encoder-tiny', '1', 'failed')]);
       expect(catalog.list()[0]).toMatchObject({ state: 'failed', reason: 'out of memory' });
-      expect(fault(() => catalog.find('m', null))).toMatchObject({ code: 'worker_unavailable', message: expect.stringMatching(/cannot be served: out of memory/) as string });
+      expect(fault(() => catalog.find('m', null))).toMatchObject({ code: 'model_not_servable', message: expect.stringMatching(/cannot be served: out of memory/) as string });
       catalog.applyReports([report('encoder-tiny', '1')]);
       expect(catalog.list()[0]).toMatchObject({ state: 'ready', reason: null });
     });

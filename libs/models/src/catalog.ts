@@ -153,8 +153,9 @@ function served({ name, version, task, text, reason, manifest }: ModelRecord, si
 }
 
 function unavailable({ name, version, state, reason }: ModelRecord): InterleaveError {
-  const why = state === 'loading' ? 'is loading; try again' : `cannot be served: ${reason ?? 'unknown reason'}`;
-  return new InterleaveError('worker_unavailable', `model "${name}" version ${version} ${why}`, { retryAfterSeconds: RETRY_AFTER_SECONDS });
+  const what = `model "${name}" version ${version}`;
+  if (state !== 'loading') return new InterleaveError('model_not_servable', `${what} cannot be served: ${reason ?? 'unknown reason'}`);
+  return new InterleaveError('worker_unavailable', `${what} is loading; try again`, { retryAfterSeconds: RETRY_AFTER_SECONDS });
 }
 
 function notFound(message: string): InterleaveError {

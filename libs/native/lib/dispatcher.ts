@@ -2,6 +2,7 @@ import { byteText, InterleaveError, type ModelSignature } from '@app/contracts';
 import { type ChannelItem, type Completion, ITEM_STATUSES } from './addon';
 import type { ChannelAnswer } from './channel-client';
 import { ChannelError } from './errors';
+import type { InputBlame } from './input-blame';
 import { decodeResult, encodeItem, responseBytesForPayload } from './item-codec';
 import { type InTime, waitObserver } from './live-admission';
 import { ParkedItems, type PendingItem, tooLate } from './pending';
@@ -38,10 +39,15 @@ export class Dispatcher {
   private hold: Hold | null = null;
   /** Collected while a connection ends, so that they go back in their order. */
   private lost: PendingItem[] = [];
+  /** Of those, what was running. */
+  private fallen: PendingItem[] = [];
   private readonly retryTimers = new Set<NodeJS.Timeout>();
 
   /** `slots`: the workers there are now. */
-  constructor(private readonly slots: () => Iterable<WorkerSlot>) {}
+  constructor(
+    private readonly slots: () => Iterable<WorkerSlot>,
+    private readonly blame: InputBlame,
+  ) {}
 
   /**
    * Hands all items (of one request) to one of these workers, or none: `full` when none has room, `no-worker` when there is
@@ -94,8 +100,10 @@ export class Dispatcher {
 
   /** Call when a connection has ended and all of its items have been answered: puts the lost ones in front again. */
   takeBackLost(): void {
-    const lost = this.lost;
+    const { lost, fallen } = this;
     this.lost = [];
+    this.fallen = [];
+    this.blame.workerDied(fallen);
     for (const key of new Set(lost.map((item) => item.request.key))) {
       this.parkedOf(key).prepend(lost.filter((item) => item.request.key === key));
     }
@@ -192,7 +200,10 @@ export class Dispatcher {
   }
 
   private onLost(item: PendingItem, wasRunning: boolean): void {
-    if (wasRunning) item.deaths += 1;
+    if (wasRunning) {
+      item.deaths += 1;
+      this.fallen.push(item);
+    }
     if (item.deaths >= DEATHS_MAX) {
       item.settle(new InterleaveError('inference_failed', `${DEATHS_MAX} workers died while running this input`));
     } else if (item.deaths > 0) {
@@ -207,6 +218,7 @@ export class Dispatcher {
     const status = ITEM_STATUSES[completion.status] ?? 'failed';
     switch (status) {
       case 'ok':
+        this.blame.countAnswer(item.request.key);
         return item.settle(decodeResult(completion, signature) ?? new InterleaveError('internal', 'the worker answered with an unknown output'));
       case 'invalid':
         return item.settle(new InterleaveError('invalid_request', message));

@@ -6,6 +6,11 @@ const RANK: Record<ModelReport['state'], number> = { ready: 2, loading: 1, faile
 /** Names one model version in maps. */
 export const modelKey = (name: string, version: string): string => `${name}\n${version}`;
 
+export function splitModelKey(key: string): { name: string; version: string } {
+  const [name = '', version = ''] = key.split('\n');
+  return { name, version };
+}
+
 /** One report for each model version, the best there is, in the order of first appearance. */
 export function mergeReports(reports: Iterable<ModelReport>): Map<string, ModelReport> {
   const merged = new Map<string, ModelReport>();

@@ -1,5 +1,10 @@
 import { type InferenceItem, type InferenceRequest, InterleaveError, type ItemResult } from '@app/contracts';
 
+/** The end of one worker's connection, as the items that it was running share it. */
+export interface WorkerDeath {
+  isExplained: boolean;
+}
+
 /**
  * One item on its way to an answer.
  *
@@ -13,6 +18,10 @@ export class PendingItem {
   state: 'parked' | 'submitted' | 'settled' = 'parked';
   /** Workers that died while running it. */
   deaths = 0;
+  /** The same deaths, as whoever looks for the input to blame keeps them. */
+  readonly fatal: WorkerDeath[] = [];
+  /** It was found to kill its workers. */
+  isBlamed = false;
   /** Times a worker had no room for its answer. */
   enlargements = 0;
   /** Memory for the answer, when a worker asked for more than was computed; else 0. */

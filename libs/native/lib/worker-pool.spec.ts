@@ -115,7 +115,7 @@ describe('WorkerPool', () => {
     await untilReady();
     expect(textOf((await infer([textItem('nine')]))[0])).toBe('nine');
     await expect(infer([textItem('ten')], { version: '10' })).rejects.toMatchObject({
-      code: 'worker_unavailable',
+      code: 'model_not_servable',
       message: expect.stringContaining('broken file') as string,
     });
     // Model 1 of the worker answers text with `invalid`: version 10 is taken now.
@@ -344,13 +344,13 @@ describe('WorkerPool', () => {
   });
 
   it('refuses a quarantined model that a worker still has, and serves the others', async () => {
-    const quarantined = { name: 'command', version: '1', lane: 'realtime' as const, reason: 'quarantined: it kills' };
+    const quarantined = { name: 'command', version: '1', lane: 'realtime' as const, reason: 'quarantined: it kills', untilMs: Date.now() + 60_000, periodMs: 60_000, isUnloaded: false };
     place(plan('w1'));
     await startWorker('w1');
     await untilReady(() => isReady('command'));
     publish({ formatVersion: 1, partitions: [], workers: [plan('w1')], quarantined: [quarantined, { ...quarantined, name: 'echo', lane: 'batch' }] });
     await untilReady(() => !isReady('command'));
-    await expect(infer([commandItem(COMMANDS.output)], { model: 'command' })).rejects.toMatchObject({ code: 'worker_unavailable', message: expect.stringContaining('quarantined: it kills') as string });
+    await expect(infer([commandItem(COMMANDS.output)], { model: 'command' })).rejects.toMatchObject({ code: 'model_not_servable', retryAfterSeconds: expect.any(Number) as number, message: expect.stringContaining('quarantined: it kills') as string });
     expect((await infer([textItem('still here')])).map(textOf)).toEqual(['still here']);
   });
 

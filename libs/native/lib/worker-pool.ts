@@ -11,9 +11,11 @@ import {
   type QuarantinedModel,
   type UnreadRequest,
 } from '@app/contracts';
+import { commandProcess } from '@app/telemetry';
 import { Dispatcher, overloaded } from './dispatcher';
 import { checkUnread, weighItems, workersInTime } from './live-admission';
 import { IllegalStateError } from './errors';
+import { InputBlame } from './input-blame';
 import { mergeReports, modelKey, resolveModel, withhold } from './model-directory';
 import { PendingRequest, tooLate } from './pending';
 import { PlacementWatcher } from './placement-watcher';
@@ -37,7 +39,7 @@ export class WorkerPool implements InferenceBackend {
   private readonly slots = new Map<string, WorkerSlot>();
   private readonly requests = new Set<PendingRequest>();
   private readonly listeners = new Set<() => void>();
-  private readonly dispatcher = new Dispatcher(() => this.slots.values());
+  private readonly dispatcher: Dispatcher;
   private readonly watcher: PlacementWatcher;
   private reports = new Map<string, ModelReport>();
   private quarantined: QuarantinedModel[] = [];
@@ -47,6 +49,10 @@ export class WorkerPool implements InferenceBackend {
 
   constructor({ lane, runDir }: WorkerPoolOptions) {
     this.lane = lane;
+    const scheduler = runPaths(runDir).statusSocket('scheduler');
+    // Best effort: without a scheduler nobody counts deaths either.
+    const blame = new InputBlame(lane, (blamed) => void commandProcess(scheduler, '/blame-input', blamed).catch(() => undefined));
+    this.dispatcher = new Dispatcher(() => this.slots.values(), blame);
     this.watcher = new PlacementWatcher(runPaths(runDir).placement, {
       placement: (placement) => this.applyPlacement(placement),
       file: (name) => this.onFile(name),
@@ -123,7 +129,9 @@ export class WorkerPool implements InferenceBackend {
     const report = this.reports.get(key);
     if (report === undefined) return this.notFound(key.replace('\n', ' version '));
     if (report.state !== 'failed') return null;
-    return new InterleaveError('worker_unavailable', `model ${report.name} version ${report.version} cannot be served: ${report.reason ?? 'unknown'}`);
+    const quarantined = this.quarantined.find(({ name, version }) => name === report.name && version === report.version);
+    const retryAfterSeconds = quarantined === undefined ? {} : { retryAfterSeconds: Math.max(1, Math.ceil((quarantined.untilMs - Date.now()) / 1000)) };
+    return new InterleaveError('model_not_servable', `model ${report.name} version ${report.version} cannot be served: ${report.reason ?? 'unknown'}`, retryAfterSeconds);
   }
 
   private admit(request: PendingRequest): void {

@@ -9,7 +9,7 @@ export interface StartWorkerOptions {
   plan: Omit<WorkerPlan, 'processCpus' | 'memoryBytes'>;
   /** Where the plan's GPU names none; null: the library that comes with onnxruntime-node. */
   ortLibraryPath: string | null;
-  /** Models that must not even be loaded, as far as they are of this lane. */
+  /** Of this lane, those that killed while they were loaded must not even be loaded. */
   quarantined?: QuarantinedModel[];
   /** Where it shows that it lives and what it runs; null: nowhere. */
   heartbeatFd?: number | null;
@@ -74,7 +74,7 @@ export function startWorker({ plan, ortLibraryPath, quarantined = [], heartbeatF
   const addon = loadAddon();
   const { id, lane, cpus, socketPath, queueItemsMax, awakeMs, models, gpu, gpuRefusal } = plan;
   const quarantineReason = ({ name, version }: WorkerModelPlan): string | null =>
-    quarantined.find((other) => other.lane === lane && other.name === name && other.version === version)?.reason ?? null;
+    quarantined.find((other) => other.isUnloaded && other.lane === lane && other.name === name && other.version === version)?.reason ?? null;
   const handle: NativeWorkerHandle = addon.workerStart({
     ...{ id, lane, cpus, socketPath, queueItemsMax, awakeMs, heartbeatFd },
     ...{ lanePagePath: lanePages?.own ?? null, otherLanePagePaths: lanePages?.others ?? [] },

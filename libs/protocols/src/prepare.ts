@@ -27,8 +27,8 @@ export async function prepare(
  * refused or when any of its items fails: the answer is whole or there is none.
  */
 export async function runPrepared(backend: InferenceBackend, prepared: PreparedRequest, signal: AbortSignal | null): Promise<ResponseBody> {
-  const { model, version, items, timeoutMs, priority } = prepared;
-  const results = await backend.infer({ model, version, items, timeoutMs, priority, signal });
+  const { model, version, items, timeoutMs, priority, runAlone } = prepared;
+  const results = await backend.infer({ model, version, items, timeoutMs, priority, signal, runAlone });
   return prepared.respond(results.map(succeeded));
 }
 

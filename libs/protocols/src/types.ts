@@ -19,6 +19,8 @@ export interface PreparedRequest {
   timeoutMs: number | null;
   /** 0 default, 1 highest. */
   priority: number;
+  /** As `InferenceRequest.runAlone`. */
+  runAlone?: boolean;
   /** A promise where the answer takes computing. */
   respond(results: ItemResult[]): ResponseBody | Promise<ResponseBody>;
 }

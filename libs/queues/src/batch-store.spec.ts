@@ -14,6 +14,7 @@ function manifest(createdAtMs: number): Manifest {
     outputFileId: newFileId(),
     errorFileId: newFileId(),
     metadata: { team: 'search' },
+    isDeterministic: false,
     outputExpiresAfterSeconds: null,
     createdAt,
     expiresAt: createdAt + 86_400,

@@ -7,6 +7,13 @@ import { isBatchId } from './ids';
 import { toBatchView, type BatchView, type Manifest } from './manifest';
 import { storagePaths, type StoragePaths } from './storage-paths';
 
+export interface CrashMark {
+  /** Runners that crashed while this batch was in work and got no further. */
+  deaths: number;
+  /** How many runners had crashed when it came into work; null: it has not, since the runner was started. */
+  inWorkAt: number | null;
+}
+
 /** Manifests and cancel markers on disk. Stateless: any number of processes may have one over the same directory. */
 export class BatchStore {
   private readonly paths: StoragePaths;
@@ -87,6 +94,21 @@ export class BatchStore {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw explainWriteError(error);
     }
     await syncDirectory(this.paths.batch(batchId).directory);
+  }
+
+  /** Null when there is none, or none that can be read. */
+  async readCrashMark(batchId: string): Promise<CrashMark | null> {
+    const text = await orNullIfMissing(readFile(this.paths.batch(batchId).crashMark, 'utf8'));
+    try {
+      return text === null ? null : (JSON.parse(text) as CrashMark);
+    } catch {
+      return null;
+    }
+  }
+
+  /** Survives the end of this process, not that of the machine. Only the runner may call this. */
+  async writeCrashMark(batchId: string, mark: CrashMark): Promise<void> {
+    await writeFile(this.paths.batch(batchId).crashMark, JSON.stringify(mark), { mode: 0o600 });
   }
 
   /** Unix seconds at which somebody asked to cancel; null: nobody has. */

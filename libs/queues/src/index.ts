@@ -14,4 +14,5 @@ export type { Page, PageRequest } from './directory-page';
 export * from './redis-address';
 export { readRows, type RowLine } from './row-reader';
 export { storagePaths } from './storage-paths';
+export { isUtf16, UTF16_REMEDY, UTF8_REMEDY } from './text-encoding';
 export { uploadLimits, type Upload } from './upload';

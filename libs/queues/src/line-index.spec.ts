@@ -39,6 +39,15 @@ describe('the line index', () => {
     expect(table.chunk(0)).toMatchObject({ offset: 5, firstLine: 3, rowCount: 2 });
   });
 
+  it('does not count a byte order mark as a row, however it is cut', () => {
+    const bytes = Buffer.from('\ufeff\r\na\n');
+    for (const parts of [[bytes], [...bytes].map((byte) => Buffer.from([byte]))]) expect(indexOf(parts)).toMatchObject({ rowCount: 1, chunkCount: 1 });
+  });
+
+  it('refuses UTF-16, and says what to do', () => {
+    for (const bytes of [Buffer.from('\ufeff{}\n', 'utf16le'), Buffer.from('\ufeff{}\n', 'utf16le').swap16()]) expect(() => indexOf([bytes])).toThrow(/UTF-16.*iconv/);
+  });
+
   it.each([
     ['a row that is too long', { rowBytesMax: 3 }, 'Line 2 is longer than 3 bytes'],
     ['too many rows', { rowsMax: 1 }, 'more than 1 rows'],
@@ -48,7 +57,7 @@ describe('the line index', () => {
 
   it('agrees with the reader on every file, however it is cut into parts', async () => {
     const path = join(dataDir.path, 'any.jsonl');
-    const line = fc.oneof(fc.constantFrom('', ' ', '\t\r', '\r'), fc.string({ maxLength: 20 }).map((text) => text.replaceAll('\n', '')));
+    const line = fc.oneof(fc.constantFrom('', ' ', '\t\r', '\r', '\ufeff'), fc.string({ maxLength: 20 }).map((text) => text.replaceAll('\n', '')));
     const property = fc.asyncProperty(fc.array(line, { maxLength: 40 }), fc.integer({ min: 1, max: 9 }), fc.boolean(), async (lines, partBytes, endsWithNewline) => {
       const bytes = Buffer.from(lines.join('\n') + (endsWithNewline ? '\n' : ''));
       const parts = Array.from({ length: Math.ceil(bytes.length / partBytes) }, (_, i) => bytes.subarray(i * partBytes, (i + 1) * partBytes));
@@ -63,7 +72,7 @@ describe('the line index', () => {
         }
         expect(rowsOfChunk).toBe(chunk.rowCount);
       }
-      const expected = String(bytes).split('\n').map((text, index) => ({ line: index + 1, text })).filter(({ text }) => /[^ \t\r]/.test(text));
+      const expected = String(bytes).replace(/^\ufeff/, '').split('\n').map((text, index) => ({ line: index + 1, text })).filter(({ text }) => /[^ \t\r]/.test(text));
       expect(rows).toEqual(expected.map((row, index) => ({ row: index, ...row })));
     });
     await fc.assert(property, { numRuns: 150, seed: 20261121 });

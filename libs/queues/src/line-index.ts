@@ -1,4 +1,5 @@
 import { InterleaveError } from '@app/contracts';
+import { BYTE_ORDER_MARK, isUtf16, UTF16_REMEDY } from './text-encoding';
 
 /** Consecutive rows of a file: one unit of work. Offsets in bytes, `firstRow` from 0, `firstLine` from 1. */
 export interface Chunk {
@@ -44,10 +45,10 @@ export class LineIndexer {
     return this.rows;
   }
 
-  /** Throws `too_large`, naming the line, for a row over the limits. */
+  /** Throws `too_large`, naming the line, for a row over the limits, and `invalid_request` for UTF-16. */
   push(part: Uint8Array): void {
     const buffer = Buffer.from(part.buffer, part.byteOffset, part.byteLength);
-    let position = 0;
+    let position = this.skipMark(buffer);
     while (position < buffer.length) {
       const newline = buffer.indexOf(NEWLINE, position);
       const end = newline === -1 ? buffer.length : newline;
@@ -59,6 +60,14 @@ export class LineIndexer {
       position = newline + 1;
     }
     this.bytes += buffer.length;
+  }
+
+  /** Length of what this part has of a byte order mark at the start of the file. Throws for that of UTF-16. */
+  private skipMark(part: Buffer): number {
+    if (this.bytes === 0 && isUtf16(part)) throw new InterleaveError('invalid_request', `The file is UTF-16 but a batch file is UTF-8; ${UTF16_REMEDY}`, { param: 'file' });
+    let length = 0;
+    while (this.bytes + length < BYTE_ORDER_MARK.length && part[length] === BYTE_ORDER_MARK[this.bytes + length]) length += 1;
+    return length;
   }
 
   /** The index of everything pushed, in the form that `decodeLineIndex` reads. */

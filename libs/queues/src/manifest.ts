@@ -1,7 +1,7 @@
 import type { BatchObject, BatchStatus, BatchValidationError } from '@app/contracts';
 
 /** How a batch ends once its rows are settled. */
-export type BatchOutcome = 'completed' | 'expired' | 'cancelled';
+export type BatchOutcome = 'completed' | 'expired' | 'cancelled' | 'failed';
 
 /**
  * `manifest.json`: the truth about a batch. The API creates it; from then on only the batch runner writes it.
@@ -11,7 +11,7 @@ export type BatchOutcome = 'completed' | 'expired' | 'cancelled';
  * | validating | in_progress, failed, cancelled |
  * | in_progress | finalizing, cancelling |
  * | cancelling | cancelled |
- * | finalizing | completed, expired |
+ * | finalizing | completed, expired, failed |
  * | completed, failed, expired, cancelled | – |
  */
 export interface Manifest {
@@ -53,6 +53,7 @@ export interface NewBatch {
   outputFileId: string;
   errorFileId: string;
   metadata: Record<string, string> | null;
+  isDeterministic: boolean;
   outputExpiresAfterSeconds: number | null;
   /** Unix seconds. */
   createdAt: number;
@@ -83,6 +84,7 @@ export function newManifest(batch: NewBatch): Manifest {
       cancelled_at: null,
       request_counts: { total: 0, completed: 0, failed: 0 },
       metadata: batch.metadata,
+      ...(batch.isDeterministic ? { deterministic: true as const } : {}),
     },
     outputExpiresAfterSeconds: batch.outputExpiresAfterSeconds,
     outputFileId: batch.outputFileId,

@@ -1,5 +1,6 @@
 import { open } from 'node:fs/promises';
-import { isWhiteSpace } from './line-index';
+import { isWhiteSpace, type Chunk } from './line-index';
+import { BYTE_ORDER_MARK } from './text-encoding';
 
 /** One non-blank line. `bytes` is valid until the next group is asked for: it is a view of a buffer that is reused. */
 export interface RowLine {
@@ -12,14 +13,13 @@ export interface RowLine {
 
 const READ_BYTES = 256 * 1024;
 const NEWLINE = 0x0a;
-const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
 
 /**
  * Reads the rows of a byte range that starts at a line start, in groups of what one read brought, so that a caller who
  * works on a group synchronously holds the event loop for at most about 256 KiB of text (or one row). Memory: one read, or
- * twice the longest line.
+ * twice the longest line; throws when one is longer than `lineBytesMax`.
  */
-export async function* readRows(path: string, range: { offset: number; end: number; firstRow: number; firstLine: number }): AsyncGenerator<RowLine[], void, void> {
+export async function* readRows(path: string, range: Omit<Chunk, 'index' | 'rowCount'>, lineBytesMax = Infinity): AsyncGenerator<RowLine[], void, void> {
   const file = await open(path, 'r');
   try {
     let buffer = Buffer.allocUnsafe(READ_BYTES);
@@ -27,6 +27,7 @@ export async function* readRows(path: string, range: { offset: number; end: numb
     let position = range.offset;
     let next = { row: range.firstRow, line: range.firstLine };
     for (;;) {
+      if (filled > lineBytesMax) throw new Error(`${path}: line ${next.line} is longer than ${lineBytesMax} bytes`);
       if (filled === buffer.length) buffer = Buffer.concat([buffer], buffer.length * 2);
       const wanted = Math.min(buffer.length - filled, range.end - position);
       const { bytesRead } = wanted > 0 ? await file.read(buffer, filled, wanted, position) : { bytesRead: 0 };
@@ -53,9 +54,9 @@ function splitRows(text: Buffer, first: { row: number; line: number }, isLast: b
     const newline = text.indexOf(NEWLINE, start);
     if (newline === -1 && !isLast) break;
     const end = newline === -1 ? text.length : newline;
-    if (!isBlank(text.subarray(start, end))) {
-      const mark = isFileStart && start === 0 ? markBytes(text) : 0;
-      rows.push({ row, line, bytes: text.subarray(start + mark, end) });
+    const bytes = text.subarray(start + (isFileStart && start === 0 ? markBytes(text) : 0), end);
+    if (!isBlank(bytes)) {
+      rows.push({ row, line, bytes });
       row += 1;
     }
     line += 1;
@@ -64,7 +65,6 @@ function splitRows(text: Buffer, first: { row: number; line: number }, isLast: b
   return { rows, consumed: Math.min(start, text.length), after: { row, line } };
 }
 
-/** Editors of one large vendor put a byte order mark in front of UTF-8; JSON does not allow it. */
 function markBytes(text: Buffer): number {
   return text.subarray(0, BYTE_ORDER_MARK.length).equals(BYTE_ORDER_MARK) ? BYTE_ORDER_MARK.length : 0;
 }

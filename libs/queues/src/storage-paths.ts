@@ -29,5 +29,7 @@ const batchPaths = (directory: string) => ({
   manifest: join(directory, 'manifest.json'),
   /** Written by the API, read by the runner: somebody asked to cancel. */
   cancelMarker: join(directory, 'cancel'),
+  /** Written by the runner: what is known of crashes while this batch was in work. */
+  crashMark: join(directory, 'crashes.json'),
   chunks: join(directory, 'chunks'),
 });

@@ -1,10 +1,10 @@
 import { chmodSync, rmSync } from 'node:fs';
-import { createServer, request, type Server } from 'node:http';
+import { createServer, type IncomingMessage, request, type Server } from 'node:http';
 import type { MetricObjectWithValues, MetricValue, Registry } from 'prom-client';
 
 /**
  * What every process tells the others about itself, over HTTP on a Unix socket in the run directory:
- * `GET /status` (its own JSON), `GET /lane` where it has live answers to count, and `GET /metrics` (prom-client's JSON, merged by the API into one exposition).
+ * `POST` for what it can be told, `GET /status` (its own JSON), `GET /lane` where it has live answers to count, and `GET /metrics` (prom-client's JSON, merged by the API into one exposition).
  */
 export interface ProcessStatusServer {
   close(): Promise<void>;
@@ -18,10 +18,14 @@ export async function serveProcessStatus(options: {
   registry: Registry;
   status: () => object;
   lane?: () => object;
+  /** By path; what they throw is answered as an error. */
+  commands?: Record<string, Command>;
 }): Promise<ProcessStatusServer> {
   rmSync(options.socketPath, { force: true });
   const server = createServer((incoming, response) => {
-    answer(incoming.url ?? '/', options)
+    const url = incoming.url ?? '/';
+    const answering = incoming.method === 'POST' ? obey(options.commands?.[url], incoming) : answer(url, options);
+    answering
       .then((body) => response.writeHead(body ? 200 : 404, { 'content-type': 'application/json' }).end(JSON.stringify(body ?? {})))
       .catch((error: Error) => response.writeHead(500).end(JSON.stringify({ error: error.message })));
   });
@@ -30,16 +34,34 @@ export async function serveProcessStatus(options: {
   return { close: () => closeServer(server) };
 }
 
+/** A body of JSON in, JSON out; null: there is no such thing. */
+export type Command = (body: unknown) => object | null;
+
+const COMMAND_BYTES_MAX = 64 * 1024;
+
+/** Tells another process to do something. Rejects with its reason, or when it does not answer within `timeoutMs`. */
+export function commandProcess<T>(socketPath: string, path: string, body: object, timeoutMs = 2000): Promise<T> {
+  return exchange(socketPath, path, timeoutMs, JSON.stringify(body));
+}
+
 /** Asks another process. Rejects when it does not answer within `timeoutMs`. */
 export function fetchProcessStatus<T>(socketPath: string, path: '/status' | '/metrics' | '/lane', timeoutMs = 500): Promise<T> {
+  return exchange(socketPath, path, timeoutMs, null);
+}
+
+/** `body` null: GET, whatever the answer's status. */
+function exchange<T>(socketPath: string, path: string, timeoutMs: number, body: string | null): Promise<T> {
   return new Promise((resolve, reject) => {
-    const outgoing = request({ socketPath, path, timeout: timeoutMs, agent: false }, (response) => {
+    const method = body === null ? 'GET' : 'POST';
+    const outgoing = request({ socketPath, path, method, timeout: timeoutMs, agent: false }, (response) => {
       const parts: Buffer[] = [];
       response.on('data', (part: Buffer) => parts.push(part));
       response.on('error', reject);
       response.on('end', () => {
         try {
-          resolve(JSON.parse(Buffer.concat(parts).toString('utf8')) as T);
+          const answered = JSON.parse(Buffer.concat(parts).toString('utf8')) as T;
+          if (body !== null && response.statusCode !== 200) throw new Error((answered as { error?: string }).error ?? `no answer to ${path}`);
+          resolve(answered);
         } catch (error) {
           reject(error as Error);
         }
@@ -47,8 +69,19 @@ export function fetchProcessStatus<T>(socketPath: string, path: '/status' | '/me
     });
     outgoing.on('timeout', () => outgoing.destroy(new Error(`no answer from ${socketPath} within ${timeoutMs} ms`)));
     outgoing.on('error', reject);
-    outgoing.end();
+    outgoing.end(body ?? undefined);
   });
+}
+
+async function obey(command: Command | undefined, incoming: IncomingMessage): Promise<object | null> {
+  const parts: Buffer[] = [];
+  let bytes = 0;
+  for await (const part of incoming as AsyncIterable<Buffer>) {
+    bytes += part.length;
+    if (bytes > COMMAND_BYTES_MAX) throw new Error(`expected at most ${COMMAND_BYTES_MAX} bytes`);
+    parts.push(part);
+  }
+  return command?.(JSON.parse(Buffer.concat(parts).toString('utf8'))) ?? null;
 }
 
 async function answer(path: string, options: { registry: Registry; status: () => object; lane?: () => object }): Promise<object | null> {

@@ -7,7 +7,7 @@ export const LIFE_SECONDS_MAX = 2_592_000;
 const METADATA_PAIRS_MAX = 16;
 const METADATA_KEY_CHARS_MAX = 64;
 const METADATA_VALUE_CHARS_MAX = 512;
-const BATCH_FIELDS: ReadonlySet<string> = new Set(['input_file_id', 'endpoint', 'completion_window', 'metadata', 'output_expires_after']);
+const BATCH_FIELDS: ReadonlySet<string> = new Set(['input_file_id', 'endpoint', 'completion_window', 'metadata', 'output_expires_after', 'deterministic']);
 const SHOWN_CHARS_MAX = 80;
 
 /** The body of `POST /v1/batches`, checked as far as it can be without looking at files. */
@@ -15,6 +15,7 @@ export interface BatchRequest {
   inputFileId: string;
   endpoint: string;
   metadata: Record<string, string> | null;
+  isDeterministic: boolean;
   outputExpiresAfterSeconds: number | null;
 }
 
@@ -23,11 +24,13 @@ export function parseBatchRequest(body: unknown): BatchRequest {
   if (!isObject(body)) throw invalid(null, 'a JSON object as the body', body);
   const unknown = Object.keys(body).find((name) => !BATCH_FIELDS.has(name));
   if (unknown !== undefined) throw new InterleaveError('invalid_request', `Unknown field ${shown(unknown)}; expected ${[...BATCH_FIELDS].join(', ')}`, { param: unknown.slice(0, SHOWN_CHARS_MAX) });
-  const { input_file_id: inputFileId, endpoint, completion_window: window, metadata, output_expires_after: expires } = body;
+  const { input_file_id: inputFileId, endpoint, completion_window: window, metadata, output_expires_after: expires, deterministic } = body;
   if (typeof inputFileId !== 'string') throw invalid('input_file_id', 'the id of an uploaded file', inputFileId);
   if (typeof endpoint !== 'string') throw invalid('endpoint', 'the path of a predict endpoint', endpoint);
   if (window !== '24h') throw invalid('completion_window', '"24h"', window);
-  return { inputFileId, endpoint, metadata: parseMetadata(metadata), outputExpiresAfterSeconds: parseExpiry('output_expires_after', expires) };
+  const isDeterministic = deterministic ?? false;
+  if (typeof isDeterministic !== 'boolean') throw invalid('deterministic', 'true or false', deterministic);
+  return { inputFileId, endpoint, metadata: parseMetadata(metadata), isDeterministic, outputExpiresAfterSeconds: parseExpiry('output_expires_after', expires) };
 }
 
 /** `{"anchor": "created_at", "seconds": 3600..2592000}`; null when absent. */

@@ -80,6 +80,7 @@ export class BatchService {
       outputFileId: newFileId(),
       errorFileId: newFileId(),
       metadata: request.metadata,
+      isDeterministic: request.isDeterministic,
       outputExpiresAfterSeconds: request.outputExpiresAfterSeconds,
       createdAt,
       expiresAt: createdAt + COMPLETION_WINDOW_SECONDS,

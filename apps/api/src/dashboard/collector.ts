@@ -69,6 +69,7 @@ export class DashboardCollector {
     const processes = scheduler?.processes ?? [];
     const plans = this.placement.workers();
     const delaySeconds = view.max('interleave_event_loop_delay_seconds', { process: 'api', quantile: '0.99' });
+    const workers = plans.map(async (plan) => workerState(plan, processes, await this.statusOf<WorkerStatus>(plan.id), (name, version) => this.quarantineOf(plan, name, version)));
     return {
       atMs: Date.now(),
       version: VERSION,
@@ -78,10 +79,15 @@ export class DashboardCollector {
       preemption: scheduler?.preemption ? { verdict: scheduler.preemption.verdict, reason: scheduler.preemption.reason } : null,
       lanes: this.rates.read(view, nowMs),
       processes: processes.filter(({ id }) => !plans.some((plan) => plan.id === id)),
-      workers: await Promise.all(plans.map(async (plan) => workerState(plan, processes, await this.statusOf<WorkerStatus>(plan.id)))),
+      workers: await Promise.all(workers),
       laneControl: scheduler?.laneControl ?? null,
       batches: page.data.map(batchState),
     };
+  }
+
+  /** Its reason; null: it is not quarantined in the lane of this worker. */
+  private quarantineOf({ lane }: WorkerPlan, name: string, version: string): string | null {
+    return this.placement.quarantined(name, version).find((model) => model.lane === lane)?.reason ?? null;
   }
 
   private async statusOf<T>(processId: string): Promise<T | null> {
@@ -89,7 +95,7 @@ export class DashboardCollector {
   }
 }
 
-function workerState(plan: WorkerPlan, processes: ProcessState[], status: WorkerStatus | null): WorkerState {
+function workerState(plan: WorkerPlan, processes: ProcessState[], status: WorkerStatus | null, quarantineOf: (name: string, version: string) => string | null): WorkerState {
   const supervised = processes.find(({ id }) => id === plan.id);
   const planned = plan.models.map(({ name, version }) => ({ name, version, state: 'loading' as const, reason: null, merging: null }));
   return {
@@ -102,7 +108,10 @@ function workerState(plan: WorkerPlan, processes: ProcessState[], status: Worker
     restarts: supervised?.restarts ?? 0,
     reason: supervised?.reason ?? null,
     queueItems: status?.queue.reduce((sum, { waitingItems }) => sum + waitingItems, 0) ?? null,
-    models: status?.models.map(modelState) ?? planned,
+    models: (status?.models.map(modelState) ?? planned).map((model) => {
+      const quarantine = quarantineOf(model.name, model.version);
+      return quarantine === null ? model : { ...model, state: 'quarantined' as const, reason: quarantine };
+    }),
   };
 }
 

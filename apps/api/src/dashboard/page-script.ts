@@ -6,7 +6,7 @@ export const PAGE_SCRIPT = `
 'use strict';
 const POLL_MS = 1000;
 const COLOURS = { serving: 'good', ready: 'good', running: 'good', completed: 'good', in_progress: 'busy', validating: 'busy', finalizing: 'busy',
-  cancelling: 'busy', starting: 'busy', loading: 'busy', draining: 'busy', failed: 'bad', expired: 'bad', 'no answer': 'bad', waiting: 'bad',
+  cancelling: 'busy', starting: 'busy', loading: 'busy', draining: 'busy', failed: 'bad', quarantined: 'bad', expired: 'bad', 'no answer': 'bad', waiting: 'bad',
   open: 'good', limited: 'busy', paused: 'busy', unreachable: 'bad', 'held off': 'busy' };
 const element = (name, className, ...children) => {
   const node = document.createElement(name);

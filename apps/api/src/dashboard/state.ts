@@ -50,7 +50,7 @@ export interface WorkerState extends ProcessState {
   cpus: number[];
   queueItems: number | null;
   /** `merging`: whether rows share runs, and why not; null until it is ready. */
-  models: { name: string; version: string; state: ModelState; reason: string | null; merging: string | null }[];
+  models: { name: string; version: string; state: ModelState | 'quarantined'; reason: string | null; merging: string | null }[];
 }
 
 export interface BatchState {

@@ -156,7 +156,13 @@ const openAi = {
       ready: Type.Boolean(),
       task: Type.String({ enum: [...TASKS] }),
       versions: Type.Array(
-        Type.Object({ version: Type.String(), state: Type.String({ enum: ['loading', 'ready', 'failed'] }), reason: nullable(Type.String()), merging: nullable(merging) }),
+        Type.Object({
+          version: Type.String(),
+          state: Type.String({ enum: ['loading', 'ready', 'failed', 'quarantined'] }),
+          reason: nullable(Type.String()),
+          merging: nullable(merging),
+          quarantined: Type.Optional(Type.Array(Type.Object({ lane: Type.String({ enum: ['realtime', 'batch'] }), until: Type.String({ format: 'date-time' }), reason: Type.String() }))),
+        }),
       ),
     },
     {
@@ -225,6 +231,7 @@ const batches = {
       completion_window: Type.Literal('24h'),
       metadata: Type.Optional(metadata),
       output_expires_after: Type.Optional(expiry),
+      deterministic: Type.Optional(Type.Boolean({ description: 'true: the same file, model and machine give the same bytes; slower, because every input runs without neighbours' })),
     },
     { examples: [{ input_file_id: 'file-1', endpoint: '/v1/embeddings', completion_window: '24h' }] },
   ),
@@ -249,6 +256,7 @@ const batches = {
       ...Object.fromEntries(['in_progress', 'expires', 'finalizing', 'completed', 'failed', 'expired', 'cancelling', 'cancelled'].map((event) => [`${event}_at`, moment])),
       request_counts: Type.Object({ total: Type.Integer(), completed: Type.Integer(), failed: Type.Integer() }),
       metadata,
+      deterministic: Type.Optional(Type.Literal(true)),
       interleave: Type.Optional(Type.Object({ paused: Type.String({ description: 'Why the batch does not go on' }) })),
     },
     {

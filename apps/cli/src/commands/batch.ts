@@ -14,6 +14,7 @@ interface SubmitOptions {
   url: string;
   model?: string;
   endpoint?: string;
+  deterministic?: boolean;
   wait?: boolean;
   output?: string;
 }
@@ -25,6 +26,7 @@ export function addBatchCommands(program: Command): void {
     .argument('<file>', 'JSON Lines in the form of OpenAI batches, or a text file')
     .option('--model <model>', 'model for the rows of a text file')
     .option('--endpoint <path>', '/v1/embeddings, /v1/models/<model>:predict or /v2/models/<model>/infer (default: the url of the first line, or :predict of --model)')
+    .option('--deterministic', 'the same file, model and machine give the same bytes; slower, because every input runs without neighbours')
     .option('--wait', 'show progress, then download the output')
     .option('--output <file>', 'where the output goes with --wait; "-" is standard output (default: <file>.output.jsonl)')
     .action(submit);
@@ -55,7 +57,8 @@ async function submit(path: string, options: SubmitOptions): Promise<void> {
   const client = new ApiClient(options.url);
   const { content, endpoint } = await openBatchInput(path, options);
   const file = await client.upload(basename(path), content);
-  const created = await client.post<BatchObject>('/v1/batches', { input_file_id: file.id, endpoint, completion_window: '24h' });
+  const request = { input_file_id: file.id, endpoint, completion_window: '24h', ...(options.deterministic ? { deterministic: true } : {}) };
+  const created = await client.post<BatchObject>('/v1/batches', request);
   if (!options.wait) {
     console.log(created.id);
     console.error(`follow it with: interleave batch status ${created.id}`);

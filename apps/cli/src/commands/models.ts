@@ -1,22 +1,46 @@
 import type { Command } from 'commander';
-import type { ModelState, Task } from '@app/contracts';
+import { loadConfig, runPaths } from '@app/config';
+import type { Lane, ModelOfLane, ReleaseCommand, Task } from '@app/contracts';
+import { commandProcess } from '@app/telemetry';
+import { CliError } from '../cli-error';
 import { ApiClient, withUrl, type ListPage } from '../client';
 import { table } from '../table';
 
 interface ListedModel {
   id: string;
   task?: Task;
-  versions?: { version: string; state: ModelState; reason: string | null; merging: string | null }[];
+  versions?: { version: string; state: string; reason: string | null; merging: string | null; quarantined?: { lane: Lane }[] }[];
 }
 
 export function addModelsCommand(program: Command): void {
-  withUrl(program.command('models'))
+  const models = withUrl(program.command('models'));
+  models
     .description('lists the models of the server: state, task, versions, whether rows share runs, and why one cannot be served')
     .action(async ({ url }: { url: string }) => {
       const { data } = await new ApiClient(url).get<ListPage<ListedModel>>('/v1/models');
       const rows = data.flatMap(({ id, task, versions }) =>
-        (versions ?? []).map(({ version, state, reason, merging }) => [id, version, state, task ?? '', merging ?? '', reason ?? '']),
+        (versions ?? []).map(({ version, state, reason, merging, quarantined = [] }) => [id, version, stateOf(state, quarantined), task ?? '', merging ?? '', reason ?? '']),
       );
       console.log(rows.length === 0 ? 'no models' : table(['MODEL', 'VERSION', 'STATE', 'TASK', 'ROWS', 'REASON'], rows));
     });
+  models
+    .command('release <model>')
+    .description('tries a quarantined model again now; on the machine of the node, with its DATA_DIR')
+    .option('--model-version <version>', 'default: all')
+    .option('--lane <lane>', 'realtime or batch (default: both)')
+    .action(release);
+}
+
+const stateOf = (state: string, quarantined: { lane: Lane }[]): string =>
+  state === 'quarantined' || quarantined.length === 0 ? state : `${state}, quarantined: ${quarantined.map(({ lane }) => lane).join(', ')}`;
+
+async function release(model: string, { modelVersion: version, lane }: { modelVersion?: string; lane?: string }): Promise<void> {
+  if (lane !== undefined && lane !== 'realtime' && lane !== 'batch') throw new CliError(`--lane: expected realtime or batch but received ${lane}`);
+  const { runDir } = loadConfig();
+  const command: ReleaseCommand = { model, version, lane };
+  const { released } = await commandProcess<{ released: ModelOfLane[] }>(runPaths(runDir).statusSocket('scheduler'), '/release', command).catch((error: Error) => {
+    throw new CliError(`the scheduler in ${runDir} does not answer (${error.message}); run this where the node runs, with the DATA_DIR that it has`);
+  });
+  if (released.length === 0) throw new CliError(`${model} is not quarantined; see: interleave models`);
+  for (const { name, version: freed, lane: where } of released) console.log(`${name} version ${freed} is tried again in the ${where} lane`);
 }

@@ -55,6 +55,30 @@ describe('the batch lane with a real Redis', () => {
     expect(errors[1]).toMatchObject({ response: { status_code: 422 }, error: { code: 'inference_failed' } });
   });
 
+  it('writes lines that no reader splits, and fails a row with half a character', async () => {
+    const rows = [echoRow(0, 'a\u0085\u2028\u2029b'), { ...echoRow(1, 'bad'), custom_id: 'c\u2028d' }, echoRow(2, 'x\ud83dy'), echoRow(3, 'x\\ud83d \u{1F600}')];
+    const batch = await workspace.untilOver(await workspace.submit(rows));
+    const [output, errors] = await Promise.all([batch.output_file_id, batch.error_file_id].map((id) => workspace.readText(id)));
+    expect(output).not.toMatch(/[\u0085\u2028\u2029]/);
+    expect(errors).not.toMatch(/[\u0085\u2028\u2029]/);
+    expect((await workspace.readLines(batch.output_file_id)).map(({ response }) => response?.body.echo)).toEqual(['a\u0085\u2028\u2029b', 'x\\ud83d \u{1F600}']);
+    const failed = await workspace.readLines(batch.error_file_id);
+    expect(failed.map(({ custom_id: id, error }) => [id, error?.code])).toEqual([['c\u2028d', 'inference_failed'], ['row-2', 'invalid_request']]);
+  });
+
+  it('gives a deterministic batch over the same file the same bytes, and tells the engine to run each row alone', async () => {
+    const rows = echoRows(40).map((row, index) => (index % 9 === 4 ? echoRow(index, 'bad') : row));
+    const fileId = await workspace.upload(toJsonl(rows));
+    const contents: string[][] = [];
+    for (let times = 0; times < 2; times++) {
+      const batch = await workspace.untilOver(await workspace.createBatch(fileId, { deterministic: true }));
+      expect(batch.deterministic).toBe(true);
+      contents.push(await Promise.all([batch.output_file_id, batch.error_file_id].map((id) => workspace.readText(id))));
+    }
+    expect(contents[1]).toEqual(contents[0]);
+    expect(engine.ranAlone).toBe(80);
+  });
+
   it('has no output file when no row succeeds', async () => {
     const batch = await workspace.untilOver(await workspace.submit([echoRow(0, 'bad'), echoRow(1, 'bad')]));
     expect(batch).toMatchObject({ status: 'completed', output_file_id: null, request_counts: { total: 2, completed: 0, failed: 2 } });
@@ -149,6 +173,39 @@ describe('the batch lane with a real Redis', () => {
     lane = await openTestLane(workspace.config, engine);
     const batch = await workspace.untilOver(batchId);
     expect(idsOf(await workspace.readLines(batch.output_file_id))).toEqual(echoRows(100).map(({ custom_id: id }) => id));
+  });
+
+  it('fails a batch at which runners crash again and again, keeps what it has, and goes on with the others', async () => {
+    engine.holdFrom(15);
+    const heavy = await workspace.submit(echoRows(30));
+    let healthy = '';
+    for (let crashes = 1; crashes <= 3; crashes++) {
+      await workspace.until(heavy, () => lane.status().batches.some(({ id, runningChunks }) => id === heavy && runningChunks > 0));
+      if (crashes === 1) await workspace.until(heavy, ({ request_counts: { completed } }) => completed === 10);
+      await lane.close(0);
+      if (crashes === 3) healthy = await workspace.submit(echoRows(10));
+      lane = await openTestLane(workspace.config, engine, { crashes });
+    }
+    const failed = await workspace.untilOver(heavy);
+    expect(failed).toMatchObject({ status: 'failed', request_counts: { total: 30, completed: 10 }, errors: { data: [{ code: 'runner_crashed' }] } });
+    expect(idsOf(await workspace.readLines(failed.output_file_id))).toEqual(echoRows(10).map(({ custom_id: id }) => id));
+    expect(await workspace.untilOver(healthy)).toMatchObject({ status: 'completed', request_counts: { completed: 10 } });
+  });
+
+  it('lets the others wait while a batch that may crash the runner has its turn', async () => {
+    const release = engine.holdFrom(15);
+    const suspect = await workspace.submit(echoRows(30).slice(20));
+    for (let crashes = 1; crashes <= 2; crashes++) {
+      await workspace.until(suspect, () => lane.status().batches.some(({ runningChunks }) => runningChunks > 0));
+      await lane.close(0);
+      lane = await openTestLane(workspace.config, engine, { crashes });
+    }
+    const other = await workspace.submit(echoRows(10));
+    await workspace.until(suspect, () => lane.status().batches.length === 2 && lane.status().batches.some(({ runningChunks }) => runningChunks > 0));
+    expect((await workspace.batches.get(other)).status).toBe('validating');
+    release();
+    await workspace.untilOver(suspect);
+    expect(await workspace.untilOver(other)).toMatchObject({ status: 'completed' });
   });
 
   it('lets one process at a time work on a data directory', async () => {

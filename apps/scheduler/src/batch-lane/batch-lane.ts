@@ -9,7 +9,7 @@ import type { LaneStatus } from './lane-status';
 import { RowRate } from './row-rate';
 
 export interface BatchLaneOptions {
-  context: Omit<LaneContext, 'isStopping' | 'onFeedable' | 'onCommitted'>;
+  context: Omit<LaneContext, 'isStopping' | 'mayWork' | 'onFeedable' | 'onCommitted'>;
   batchesDirectory: string;
   processor: ChunkProcessor;
   queues: BatchQueues;
@@ -58,6 +58,7 @@ export class BatchLane {
     this.context = {
       ...options.context,
       isStopping: () => this.isStopping,
+      mayWork: (batchId) => this.mayWork(batchId),
       onFeedable: () => this.feedSoon(),
       onCommitted: (result) => this.countCommit(result),
     };
@@ -137,7 +138,13 @@ export class BatchLane {
     }
     const run = new BatchRun(this.context, this.options.processor, manifest);
     this.runs.set(batchId, run);
+    await run.load();
     void run.run().then(() => this.dismiss(run));
+  }
+
+  private mayWork(batchId: string): boolean {
+    const suspect = [...this.runs.values()].find(({ wantsTurn }) => wantsTurn);
+    return suspect === undefined || suspect.id === batchId;
   }
 
   private async dismiss(run: BatchRun): Promise<void> {
@@ -216,7 +223,7 @@ export class BatchLane {
     this.feeding = this.feeding.then(async () => {
       this.isFeedQueued = false;
       if (this.workers === null || this.pauseReason !== null || !this.options.queues.isReady()) return;
-      await this.attempt('feeding', () => this.pump.feed([...this.runs.values()]));
+      await this.attempt('feeding', () => this.pump.feed([...this.runs.values()].filter(({ id }) => this.mayWork(id))));
     });
   }
 

@@ -13,6 +13,7 @@ import {
 import { parseEndpoint, type Endpoint } from '@app/protocols';
 import { ChunkBacklog } from './chunk-backlog';
 import { AnswerSize, type ChunkProcessor, type ChunkTask, type StopReason } from './chunk-processor';
+import { CrashRecord, RUNNER_DEATHS_MAX } from './crash-record';
 import { finishBatch } from './finish-batch';
 import type { LaneContext } from './lane-context';
 import { RowLines } from './row-lines';
@@ -20,6 +21,13 @@ import { validateInput } from './validate-input';
 
 const RETRY_MS_MIN = 500;
 const RETRY_MS_MAX = 30_000;
+const TURN_POLL_MS = 200;
+const CRASHED = {
+  code: 'runner_crashed',
+  message: `The batch runner crashed ${RUNNER_DEATHS_MAX} times while it worked on this batch and got no further. Look for very large or deeply nested rows, and send the rest without them.`,
+  param: 'input_file_id',
+  line: null,
+};
 
 /** The input of a batch, once it has been found. */
 interface Input {
@@ -46,6 +54,7 @@ export class BatchRun {
   private countsAreStale = false;
   /** The API took the batch back before it answered its creation. */
   private isGone = false;
+  private readonly crashRecord: CrashRecord;
   private settle: () => void = () => undefined;
   private saving: Promise<boolean> = Promise.resolve(true);
 
@@ -53,7 +62,9 @@ export class BatchRun {
     private readonly context: LaneContext,
     private readonly processor: ChunkProcessor,
     private readonly manifest: Manifest,
-  ) {}
+  ) {
+    this.crashRecord = new CrashRecord(context.batches, this.id, context.crashes);
+  }
 
   get id(): string {
     return this.manifest.batch.id;
@@ -71,12 +82,27 @@ export class BatchRun {
     return this.manifest.paused;
   }
 
+  private get isDeterministic(): boolean {
+    return this.manifest.batch.deterministic === true;
+  }
+
   get runningChunks(): number {
     return this.running.size;
   }
 
+  /** It may be what runners crash of, so it works while no other batch does. */
+  get wantsTurn(): boolean {
+    return this.crashRecord.isSuspect && this.manifest.outcome === null && (this.status === 'validating' || this.status === 'in_progress');
+  }
+
+  /** Before `run`. */
+  async load(): Promise<void> {
+    await this.crashRecord.load();
+  }
+
   /** Resolves when the batch is over or the process ends. Never rejects. */
   async run(): Promise<void> {
+    while (!this.isOver() && !this.context.mayWork(this.id)) await sleep(TURN_POLL_MS);
     for (let failures = 0; !this.isOver(); ) {
       try {
         await this.step();
@@ -134,7 +160,9 @@ export class BatchRun {
     this.running.set(chunkIndex, stop);
     try {
       await this.context.disk.check(0);
+      await this.crashRecord.beginWork();
       this.commit(await this.processor.process(this.task(this.input, chunkIndex), stop));
+      await this.crashRecord.gotFurther();
       return 'committed';
     } catch (error) {
       this.trouble = (error as Error).message;
@@ -163,14 +191,17 @@ export class BatchRun {
   }
 
   private async validate(): Promise<void> {
+    if (this.crashRecord.isHopeless) return this.fail([CRASHED]);
+    await this.crashRecord.beginWork();
     const input = await this.openInput();
     if (input === null) return this.fail([{ code: 'file_not_found', message: 'The input file is gone.', param: 'input_file_id', line: null }]);
     const problem = input.endpoint.model === null ? null : this.modelProblem(input.endpoint.model, input.endpoint.version);
     if (problem !== null) return this.fail([problem]);
     const { errors, model } = await validateInput(
-      { contentPath: this.context.files.contentPath(input.record.id), table: input.table, url: this.manifest.batch.endpoint, modelInBody: input.endpoint.model === null },
+      { contentPath: this.context.files.contentPath(input.record.id), table: input.table, url: this.manifest.batch.endpoint, modelInBody: input.endpoint.model === null, rowLimits: this.context.rowLimits },
       this.validation.signal,
     );
+    await this.crashRecord.gotFurther();
     if (this.manifest.outcome !== null) return;
     const problems = errors.length > 0 || model === null ? errors : [this.modelProblem(model, null)].filter((error) => error !== null);
     if (problems.length > 0) return this.fail(problems);
@@ -190,6 +221,10 @@ export class BatchRun {
   /** Lets chunks be taken until all are committed, or the batch is ended early and nothing runs any more. */
   private async work(): Promise<void> {
     await this.recover();
+    if (this.crashRecord.isHopeless && this.manifest.outcome === null) {
+      this.manifest.batch.errors = validationErrors([CRASHED]);
+      this.manifest.outcome = 'failed';
+    }
     const settled = new Promise<void>((resolve) => (this.settle = resolve));
     this.isFeedable = this.manifest.outcome === null;
     this.settleWhenDone();
@@ -226,7 +261,7 @@ export class BatchRun {
     if (record === null) return null;
     const endpoint = parseEndpoint(this.manifest.batch.endpoint);
     if (endpoint === null) throw new Error(`batch ${this.id} was accepted for ${this.manifest.batch.endpoint}, which is no endpoint`);
-    this.input = { record, table: await this.context.files.readChunkTable(record), endpoint, lines: new RowLines(this.id, endpoint) };
+    this.input = { record, table: await this.context.files.readChunkTable(record), endpoint, lines: new RowLines(this.id, endpoint, this.isDeterministic) };
     return this.input;
   }
 
@@ -242,6 +277,7 @@ export class BatchRun {
       chunksDirectory: this.context.batches.chunksDirectory(this.id),
       endpoint: input.endpoint,
       url: this.manifest.batch.endpoint,
+      runAlone: this.isDeterministic,
       lines: input.lines,
       size: this.size,
       onRefused: (reason) => (this.trouble = reason),

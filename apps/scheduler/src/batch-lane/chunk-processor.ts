@@ -2,11 +2,11 @@ import { setMaxListeners } from 'node:events';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { InterleaveError } from '@app/contracts';
 import { ChunkResultWriter, readRows, type Chunk, type ChunkResult, type RowLine } from '@app/queues';
-import { checkBatchLine, parseJsonBody, type Endpoint, type JsonLimits } from '@app/protocols';
+import { checkBatchLine, checkJsonBounds, type JsonLimits, parseJsonBody, type Endpoint } from '@app/protocols';
 import type { InFlightBudget } from './in-flight-budget';
 import type { RowEngine } from './row-engine';
 import { answerPatiently } from './row-retries';
-import type { NotRunReason, RowLines } from './row-lines';
+import type { NotRunReason, RowLines, RowName } from './row-lines';
 
 /**
  * Why a chunk is stopped. `batch_cancelled`, `batch_expired`: what is answered is kept, the other rows are said not to
@@ -26,6 +26,8 @@ export interface ChunkTask {
   endpoint: Endpoint;
   /** The path that `endpoint` came from, which every line names. */
   url: string;
+  /** Each input runs without neighbours. */
+  runAlone: boolean;
   lines: RowLines;
   size: AnswerSize;
   /** Told why a row has to wait, each time it is refused. */
@@ -48,8 +50,8 @@ export class AnswerSize {
   }
 }
 
-/** A parsed row costs about this many times its text. */
-const PARSED_FACTOR = 4;
+/** Bytes of heap for each part of a parsed row, measured with V8; its text is there as bytes and, of two bytes a character, as a string. */
+const COSTS = { textByte: 3, value: 36, string: 42, key: 200 };
 /** Work between two turns of the event loop. */
 const SLICE_MS = 8;
 
@@ -60,7 +62,7 @@ export class ChunkProcessor {
   constructor(
     private readonly engine: RowEngine,
     private readonly budget: InFlightBudget,
-    private readonly jsonLimits: JsonLimits,
+    private readonly rowLimits: JsonLimits,
   ) {}
 
   /**
@@ -103,8 +105,19 @@ export class ChunkProcessor {
   }
 
   private async hold(row: RowLine, task: ChunkTask, signal: AbortSignal): Promise<Hold | null> {
-    const bytes = await this.budget.acquire(row.bytes.length * PARSED_FACTOR + task.size.expectedBytes, signal);
+    const bytes = await this.budget.acquire(this.parsedBytes(row) + task.size.expectedBytes, signal);
     return bytes === null ? null : { bytes, isAnswered: false };
+  }
+
+  /** What a row costs once it is parsed; one that is not parsed, because it is too complex, costs its text. */
+  private parsedBytes({ bytes }: RowLine): number {
+    const textBytes = bytes.length * COSTS.textByte;
+    try {
+      const { values, strings, keys } = checkJsonBounds(bytes, this.rowLimits);
+      return textBytes + values * COSTS.value + strings * COSTS.string + keys * COSTS.key;
+    } catch {
+      return textBytes;
+    }
   }
 
   private markAnswered(hold: Hold | null): void {
@@ -128,15 +141,17 @@ export class ChunkProcessor {
 
   /** Reads `row.bytes` before its first `await`: they are gone afterwards. Never rejects. */
   private async answer(row: RowLine, task: ChunkTask, signal: AbortSignal): Promise<Answer> {
-    const { customId, body, refusal } = parseLine(row.bytes, task.url, this.jsonLimits);
-    if (signal.aborted) return notRun(row, customId, task, signal);
+    const { customId, body, refusal } = parseLine(row.bytes, task.url, this.rowLimits);
+    const name = { id: task.lines.idOf(row), customId };
+    if (signal.aborted) return notRun(name, task, signal);
     try {
       if (refusal !== null) throw refusal;
-      const answer = await answerPatiently(this.engine, { endpoint: task.endpoint, body }, { signal, onRefused: task.onRefused });
-      return { kind: 'output', line: task.lines.success(row.row, customId, answer) };
+      const { endpoint, runAlone } = task;
+      const answer = await answerPatiently(this.engine, { endpoint, body, runAlone }, { signal, onRefused: task.onRefused });
+      return { kind: 'output', line: task.lines.success(name, answer) };
     } catch (error) {
-      if (signal.aborted) return notRun(row, customId, task, signal);
-      return { kind: 'error', line: task.lines.failure(row.row, customId, asInterleaveError(error)) };
+      if (signal.aborted) return notRun(name, task, signal);
+      return { kind: 'error', line: task.lines.failure(name, asInterleaveError(error)) };
     }
   }
 }
@@ -144,10 +159,18 @@ export class ChunkProcessor {
 /** As strict as the live endpoints: what `JSON.parse` would silently change fails the row. */
 function parseLine(bytes: Buffer, url: string, limits: JsonLimits): { customId: string; body: unknown; refusal: InterleaveError | null } {
   try {
-    return { ...checkBatchLine(parseJsonBody(bytes, limits), url), refusal: null };
+    const line = checkBatchLine(parseJsonBody(bytes, limits), url);
+    const refusal = hasLoneSurrogate(bytes, line.body) ? new InterleaveError('invalid_request', 'body: expected whole characters but received half of a surrogate pair (\\ud800 to \\udfff)', { param: 'body' }) : null;
+    return { ...line, refusal };
   } catch (error) {
     return { customId: readCustomId(bytes), body: null, refusal: asInterleaveError(error) };
   }
+}
+
+/** UTF-8 has none, so one can only come from an escape; `stringify` escapes nothing else in that range. */
+function hasLoneSurrogate(bytes: Buffer, body: unknown): boolean {
+  if (!bytes.includes('\\ud') && !bytes.includes('\\uD')) return false;
+  return /(?<!\\)(?:\\\\)*\\ud[89a-f]/.test(JSON.stringify(body, (_, part: unknown) => (typeof part === 'bigint' ? 0 : part)));
 }
 
 /** Gives the event loop a turn after every few milliseconds of work, so that locks are renewed and answers come in. */
@@ -171,13 +194,13 @@ interface Hold {
 /** The lines of rows that were never started. */
 export async function* notRunLines(task: Pick<ChunkTask, 'chunk' | 'contentPath' | 'lines'>, reason: NotRunReason): AsyncGenerator<Uint8Array> {
   for await (const rows of readRows(task.contentPath, task.chunk)) {
-    yield Buffer.from(rows.map((row) => `${task.lines.notRun(row.row, readCustomId(row.bytes), reason)}\n`).join(''));
+    yield Buffer.from(rows.map((row) => `${task.lines.notRun({ id: task.lines.idOf(row), customId: readCustomId(row.bytes) }, reason)}\n`).join(''));
   }
 }
 
-function notRun(row: RowLine, customId: string, task: ChunkTask, signal: AbortSignal): Answer {
+function notRun(name: RowName, task: ChunkTask, signal: AbortSignal): Answer {
   const reason: NotRunReason = signal.reason === 'batch_expired' ? 'batch_expired' : 'batch_cancelled';
-  return { kind: 'error', line: task.lines.notRun(row.row, customId, reason) };
+  return { kind: 'error', line: task.lines.notRun(name, reason) };
 }
 
 /** The file was validated: every line is an object with a custom_id. */

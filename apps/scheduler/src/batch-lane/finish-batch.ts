@@ -44,6 +44,8 @@ async function* errorsOf(context: LaneContext, ending: Ending): AsyncGenerator<U
   const contentPath = context.files.contentPath(manifest.batch.input_file_id);
   for (let index = 0; index < table.chunkCount; index++) {
     const result = ending.results.get(index);
+    // The rows of a batch that crashes the runner are not read again.
+    if (result === undefined && outcome === 'failed') continue;
     if (result === undefined) yield* notRunLines({ chunk: table.chunk(index), contentPath, lines }, notRunReason(outcome));
     else if (result.failed > 0) yield* readResult(directory, result, 'error');
   }

@@ -1,4 +1,5 @@
 import type { BatchStore, ChunkResult, DiskGuard, FileStore, OutputAssembler } from '@app/queues';
+import type { JsonLimits } from '@app/protocols';
 import type { Logger } from '@app/telemetry';
 import type { RowEngine } from './row-engine';
 
@@ -9,9 +10,14 @@ export interface LaneContext {
   readonly disk: DiskGuard;
   readonly assembler: OutputAssembler;
   readonly engine: RowEngine;
+  readonly rowLimits: JsonLimits;
+  /** Of runners, before this one. */
+  readonly crashes: number;
   readonly log: Logger;
   /** True once the process is about to end: nothing is begun any more. */
   isStopping(): boolean;
+  /** False while another batch has a turn of its own, because runners crashed while it was in work. */
+  mayWork(batchId: string): boolean;
   /** A batch has chunks to queue. */
   onFeedable(): void;
   onCommitted(result: ChunkResult): void;

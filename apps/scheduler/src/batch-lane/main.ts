@@ -5,6 +5,7 @@ import { WorkerPool } from '@app/native';
 import { DiskGuard } from '@app/queues';
 import { createLogger, observeEventLoop, serveProcessStatus, type Logger } from '@app/telemetry';
 import { Registry } from 'prom-client';
+import { readCrashCount } from '../supervision/crash-count';
 import { openLane } from './open-lane';
 import { ModelEngine } from './row-engine';
 
@@ -30,6 +31,7 @@ async function main(): Promise<void> {
   const lane = await openLane(config, {
     engine: new ModelEngine(catalog, pool, limits),
     disk: new DiskGuard(config.dataDir, config.batch.diskFreeBytesMin),
+    crashes: readCrashCount(runPaths(config.runDir).crashCount(PROCESS_ID)),
     log,
     registry,
     reconcileMs: RECONCILE_MS,

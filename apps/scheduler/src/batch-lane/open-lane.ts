@@ -13,6 +13,7 @@ import { acquireRunnerLock } from './runner-lock';
 
 /** Enough rows at once that a coalescer sees many lengths (256 of them bring its cost within 2 % of the best). */
 const ROWS_IN_FLIGHT_MAX = 512;
+/** Of the runner's heap (RUNNER_HEAP_MIB in processes.ts), which also holds a read for each chunk and what is garbage. */
 const BYTES_IN_FLIGHT_MAX = 64 * 1024 * 1024;
 
 export interface OpenLane {
@@ -24,6 +25,8 @@ export interface OpenLane {
 export interface LaneParts {
   engine: RowEngine;
   disk: DiskGuard;
+  /** How often runners of this data directory have crashed so far. */
+  crashes: number;
   log: Logger;
   registry: Registry;
   /** Time between two looks at the disk for what Redis did not tell. */
@@ -32,7 +35,8 @@ export interface LaneParts {
 
 /** Starts the batch lane of a data directory, once no other process works on it. Redis need not be there yet. */
 export async function openLane(config: Config, parts: LaneParts): Promise<OpenLane> {
-  const { engine, disk, log, registry, reconcileMs } = parts;
+  const { engine, disk, crashes, log, registry, reconcileMs } = parts;
+  const rowLimits = { ...jsonLimits(config.http), bytesMax: config.batch.rowBytesMax };
   const instanceId = await readInstanceId(config.dataDir);
   const lock = await acquireRunnerLock(instanceId, () => log.info('another batch runner works on this data directory; waiting for its end'));
   const files = new FileStore(config.dataDir, disk, uploadLimits(config.batch));
@@ -41,9 +45,9 @@ export async function openLane(config: Config, parts: LaneParts): Promise<OpenLa
   const queues = new BatchQueues(bull);
   const budget = new InFlightBudget({ rowsMax: Math.min(ROWS_IN_FLIGHT_MAX, config.batch.queueItemsMax), bytesMax: BYTES_IN_FLIGHT_MAX });
   const lane = new BatchLane({
-    context: { batches: new BatchStore(config.dataDir), files, disk, assembler: new OutputAssembler(config.dataDir, disk), engine, log },
+    context: { batches: new BatchStore(config.dataDir), files, disk, assembler: new OutputAssembler(config.dataDir, disk), engine, rowLimits, crashes, log },
     batchesDirectory: storagePaths(config.dataDir).batches,
-    processor: new ChunkProcessor(engine, budget, { ...jsonLimits(config.http), bytesMax: config.batch.rowBytesMax }),
+    processor: new ChunkProcessor(engine, budget, rowLimits),
     queues,
     bull,
     metrics: new LaneMetrics(registry),

@@ -7,6 +7,8 @@ export interface RowRequest {
   endpoint: Endpoint;
   /** The `body` of the line. */
   body: unknown;
+  /** As `InferenceRequest.runAlone`. */
+  runAlone: boolean;
 }
 
 /** Turns the body of a row into the body of its answer. */
@@ -28,10 +30,10 @@ export class ModelEngine implements RowEngine {
     private readonly limits: Limits,
   ) {}
 
-  async answer({ endpoint, body }: RowRequest, signal: AbortSignal): Promise<object> {
+  async answer({ endpoint, body, runAlone }: RowRequest, signal: AbortSignal): Promise<object> {
     const prepared = await prepare(endpoint, body, null, this.catalog, this.limits);
     // A row waits as long as it takes, whatever its body says: the deadline of a batch is its completion window.
-    const answer = await runPrepared(this.backend, { ...prepared, timeoutMs: null }, signal);
+    const answer = await runPrepared(this.backend, { ...prepared, timeoutMs: null, runAlone }, signal);
     if (answer.kind === 'json') return answer.body;
     throw new InterleaveError('invalid_request', 'expected JSON outputs for parameters.binary_data_output but the row asks for binary ones; a batch answers in JSON', { param: 'parameters' });
   }

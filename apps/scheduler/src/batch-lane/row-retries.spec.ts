@@ -2,7 +2,7 @@ import { InterleaveError, type ErrorCode } from '@app/contracts';
 import type { RowEngine, RowRequest } from './row-engine';
 import { answerPatiently } from './row-retries';
 
-const ROW: RowRequest = { endpoint: { kind: 'embeddings', model: null, version: null }, body: {} };
+const ROW: RowRequest = { endpoint: { kind: 'embeddings', model: null, version: null }, body: {}, runAlone: false };
 
 const patience = { signal: new AbortController().signal, onRefused: () => undefined };
 

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { echoRow, echoRows, toJsonl, Workspace } from './testing/workspace';
+import { jsonLimits } from '@app/protocols';
 import { validateInput, type ValidationResult } from './validate-input';
 
 const never = new AbortController().signal;
@@ -8,11 +9,11 @@ describe('validateInput', () => {
   const workspace = new Workspace({ chunkRows: 4 });
   afterAll(() => workspace.close());
 
-  async function validate(text: string, options: { url?: string; modelInBody?: boolean; signal?: AbortSignal } = {}): Promise<ValidationResult> {
-    const fileId = await workspace.upload(text);
+  async function validate(text: string, options: { url?: string; modelInBody?: boolean; signal?: AbortSignal; encoding?: BufferEncoding } = {}): Promise<ValidationResult> {
+    const fileId = await workspace.upload(Buffer.from(text, options.encoding));
     const table = await workspace.files.readChunkTable(await workspace.files.get(fileId));
     const { url = '/v1/embeddings', modelInBody = true, signal = never } = options;
-    return validateInput({ contentPath: workspace.files.contentPath(fileId), table, url, modelInBody }, signal);
+    return validateInput({ contentPath: workspace.files.contentPath(fileId), table, url, modelInBody, rowLimits: jsonLimits(workspace.config.http) }, signal);
   }
 
   const codes = ({ errors }: ValidationResult) => errors.map(({ code, line }) => [code, line]);
@@ -36,6 +37,26 @@ describe('validateInput', () => {
     ['two models', toJsonl([echoRow(0), { ...echoRow(1), body: { model: 'other' } }]), [['mismatched_model', 2]]],
   ])('refuses %s, with the line', async (_what, text, expected) => {
     expect(codes(await validate(text))).toEqual(expected);
+  });
+
+  it('refuses rows that would be expensive to parse, before it does', async () => {
+    const { jsonKeysMax, jsonValuesMax } = workspace.config.http;
+    const keys = Object.fromEntries(Array.from({ length: jsonKeysMax + 1 }, (_, index) => [`k${index}`, 0]));
+    const rows = [echoRow(0), { ...echoRow(1), unread: keys }, { ...echoRow(2), unread: Array(jsonValuesMax).fill(0) }];
+    const deep = toJsonl([{ ...echoRow(3), unread: null }]).replace('null', '['.repeat(100) + ']'.repeat(100));
+    const { errors } = await validate(toJsonl(rows) + deep);
+    expect(errors.map(({ code, line, message }) => [code, line, /http\.json\w+/.exec(message)?.[0]])).toEqual([
+      ['row_too_complex', 2, 'http.jsonKeysMax'],
+      ['row_too_complex', 3, 'http.jsonValuesMax'],
+      ['row_too_complex', 4, 'http.jsonDepthMax'],
+    ]);
+  });
+
+  it('says what to do with UTF-16 and Latin-1', async () => {
+    const utf16 = await validate(toJsonl([echoRow(0)]).split('').join('\0'));
+    expect(utf16.errors[0]).toMatchObject({ line: 1, message: expect.stringMatching(/zero byte.*iconv -f UTF-16/) as string });
+    const latin1 = await validate(toJsonl([echoRow(0), echoRow(1, 'h\u00e9')]), { encoding: 'latin1' });
+    expect(latin1.errors).toEqual([expect.objectContaining({ line: 2, message: expect.stringMatching(/not valid UTF-8.*iconv/) as string })]);
   });
 
   it('finds a custom_id again in any chunk, and says where it was', async () => {

@@ -1,8 +1,8 @@
 import { isUtf8 } from 'node:buffer';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { InterleaveError, type BatchValidationError } from '@app/contracts';
-import { checkBatchLine } from '@app/protocols';
-import { readRows, type ChunkTable, type RowLine } from '@app/queues';
+import { checkBatchLine, checkJsonBounds, type JsonLimits } from '@app/protocols';
+import { readRows, UTF16_REMEDY, UTF8_REMEDY, type ChunkTable, type RowLine } from '@app/queues';
 import { CustomIdSet } from './custom-id-set';
 
 const CODES: Record<string, string> = { custom_id: 'invalid_custom_id', method: 'invalid_method', url: 'mismatched_url' };
@@ -16,6 +16,8 @@ export interface InputFile {
   url: string;
   /** True when the model is in the body of each row instead of the endpoint. */
   modelInBody: boolean;
+  /** Checked before a row is parsed. */
+  rowLimits: JsonLimits;
 }
 
 export interface ValidationResult {
@@ -69,7 +71,7 @@ class Validation {
   }
 
   private async faultOf(row: RowLine): Promise<Fault | null> {
-    const parsed = parseLine(row.bytes);
+    const parsed = parseLine(row.bytes, this.file.rowLimits);
     if ('code' in parsed) return parsed;
     const { custom_id: customId, body } = parsed.value;
     return checkLine(parsed.value, this.file.url) ?? (this.file.modelInBody ? this.checkModel(body) : null) ?? (await this.checkUnique(String(customId), row));
@@ -96,7 +98,7 @@ class Validation {
     for await (const rows of readRows(this.file.contentPath, this.file.table.chunk(chunkIndex))) {
       for (const row of rows) {
         if (row.row >= beforeRow) return null;
-        const parsed = parseLine(row.bytes);
+        const parsed = parseLine(row.bytes, this.file.rowLimits);
         if (!('code' in parsed) && parsed.value['custom_id'] === customId) return row.line;
       }
     }
@@ -115,12 +117,15 @@ function checkLine(value: Record<string, unknown>, url: string): Fault | null {
   }
 }
 
-function parseLine(bytes: Buffer): { value: Record<string, unknown> } | Fault {
-  if (!isUtf8(bytes)) return fault('invalid_json_line', null, 'The line is not valid UTF-8.');
+function parseLine(bytes: Buffer, limits: JsonLimits): { value: Record<string, unknown> } | Fault {
+  if (!isUtf8(bytes)) return fault('invalid_json_line', null, `The line is not valid UTF-8; ${UTF8_REMEDY}.`);
+  if (bytes.includes(0)) return fault('invalid_json_line', null, `The line has a zero byte, as UTF-16 has; ${UTF16_REMEDY}.`);
   try {
+    checkJsonBounds(bytes, limits);
     const value: unknown = JSON.parse(bytes.toString('utf8'));
     return isObject(value) ? { value } : fault('invalid_json_line', null, `Expected a JSON object but received ${shown(value)}.`);
   } catch (error) {
+    if (error instanceof InterleaveError) return fault('row_too_complex', null, `${error.message}.`);
     return fault('invalid_json_line', null, `The line is not valid JSON: ${(error as Error).message.slice(0, 200)}`);
   }
 }

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 export interface Activity {
   /** Position of the model in the worker's plan. */
   model: number;
+  /** It is being loaded, not run. */
+  isLoading: boolean;
   /** On the clock of `process.hrtime`, which is the native side's too. */
   sinceNs: bigint;
 }
@@ -55,7 +57,7 @@ export class HeartbeatFile {
     const word = (index: number): bigint => this.buffer.readBigUInt64LE(index * WORD_BYTES);
     const activities: Activity[] = [];
     for (let index = 2; index * WORD_BYTES < this.buffer.length; index += 2) {
-      if (word(index) !== 0n) activities.push({ model: Number(word(index)) - 1, sinceNs: word(index + 1) });
+      if (word(index) !== 0n) activities.push({ model: Number(word(index)) - 1, isLoading: (index + 2) * WORD_BYTES === this.buffer.length, sinceNs: word(index + 1) });
     }
     return { beats: word(0), culprit: word(1) === 0n ? null : Number(word(1)) - 1, activities };
   }

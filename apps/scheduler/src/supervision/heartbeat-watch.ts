@@ -4,12 +4,12 @@ export class HeartbeatWatch {
   private missed = 0;
 
   /**
-   * True when the heart has stood still for `missedMax` looks. Looks are counted, not time: after a pause of the whole
-   * machine or of the one who looks, one look may find nothing new.
+   * Looks in a row that found the heart standing still. Looks are counted, not time: after a pause of the whole machine or of
+   * the one who looks, one look may find nothing new.
    */
-  stoodStill(beats: bigint, missedMax: number): boolean {
+  missedBeats(beats: bigint): number {
     this.missed = beats === 0n || beats !== this.beats ? 0 : this.missed + 1;
     this.beats = beats;
-    return this.missed >= missedMax;
+    return this.missed;
   }
 }

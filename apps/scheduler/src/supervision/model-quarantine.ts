@@ -1,46 +1,153 @@
-import type { Lane, QuarantinedModel } from '@app/contracts';
+import type { BlamedInput, Lane, ModelOfLane, QuarantinedModel } from '@app/contracts';
 
-/** Twice what one input that kills its worker costs (docs/decisions/0004): one such input leaves its model in service. */
+/** Deaths that no single input explains, or inputs that kill while fewer are answered. */
 export const DEATHS_MAX = 6;
+/** The same for a model that was quarantined before and is on trial. */
+export const TRIAL_DEATHS_MAX = 2;
+/** Inputs that kill one after the other with no answer between them, whatever was answered before. */
+export const IN_A_ROW_MAX = 20;
 export const WINDOW_MS = 600_000;
+/** The process that gave the input to the worker says a moment later whether it was to blame. */
+export const GRACE_MS = 1_000;
+/** A claim may also come before the death is noticed here. */
+const CLAIM_MS_MAX = 5_000;
+export const PERIOD_MS_MIN = 60_000;
+export const PERIOD_MS_MAX = 3_600_000;
 
-export interface ModelOfLane {
-  name: string;
-  version: string;
-  lane: Lane;
+interface Claim {
+  atMs: number;
+  deathsLeft: number;
+  /** Null once it was counted. */
+  answered: number | null;
 }
 
-/** Takes model versions out of service that kill workers of a lane again and again. */
-export class ModelQuarantine {
-  private readonly deathsMs = new Map<string, number[]>();
-  private readonly quarantined: QuarantinedModel[];
+interface History {
+  model: ModelOfLane;
+  /** Not explained by an input. */
+  deathsMs: number[];
+  claims: Claim[];
+  /** Inputs that were found to kill, with how many others were answered since the one before. */
+  inputs: { atMs: number; answered: number }[];
+  lastReason: string;
+  diesLoading: boolean;
+  quarantined: QuarantinedModel | null;
+  /** Of the last quarantine; 0: there was none. */
+  periodMs: number;
+  releasedMs: number;
+}
 
-  /** `kept`: those of an earlier scheduler. */
+/**
+ * Takes model versions out of service that kill workers of a lane again and again, for a minute at first and twice as long
+ * each time that a trial fails.
+ *
+ * | state | next |
+ * |---|---|
+ * | in service | `judge` → quarantined |
+ * | quarantined | `takeDue`, `release` → on trial |
+ * | on trial | `judge` → quarantined for longer; 10 minutes → in service |
+ */
+export class ModelQuarantine {
+  private readonly histories = new Map<string, History>();
+
+  /** `kept`: those of an earlier scheduler. `nowMs`: Unix milliseconds. */
   constructor(
     kept: readonly QuarantinedModel[] = [],
-    private readonly nowMs: () => number = () => performance.now(),
+    private readonly nowMs: () => number = Date.now,
   ) {
-    this.quarantined = [...kept];
+    for (const model of kept) Object.assign(this.historyOf(model), { quarantined: model, periodMs: model.periodMs });
   }
 
-  /** In the order in which they came. */
-  models(): readonly QuarantinedModel[] {
-    return this.quarantined;
+  models(): QuarantinedModel[] {
+    return [...this.histories.values()].flatMap(({ quarantined }) => quarantined ?? []);
   }
 
-  /** A worker of the lane died of this model, as `reason` says. Returns the quarantine when it begins with this death. */
-  workerDied({ name, version, lane }: ModelOfLane, reason: string): QuarantinedModel | null {
-    if (this.quarantined.some((model) => model.name === name && model.version === version && model.lane === lane)) return null;
-    const key = `${lane}\n${name}\n${version}`;
+  /** A worker of the lane died of this model, as `reason` says. */
+  workerDied(model: ModelOfLane, reason: string, whileLoading: boolean): void {
+    const history = this.historyOf(model);
     const nowMs = this.nowMs();
-    const recentMs = [...(this.deathsMs.get(key) ?? []).filter((atMs) => nowMs - atMs < WINDOW_MS), nowMs];
-    this.deathsMs.set(key, recentMs);
-    if (recentMs.length < DEATHS_MAX) return null;
-    const model = { name, version, lane, reason: explain(lane, reason) };
-    this.quarantined.push(model);
-    return model;
+    Object.assign(history, { lastReason: reason, diesLoading: whileLoading });
+    const claim = history.claims.find(({ atMs, deathsLeft }) => deathsLeft > 0 && nowMs - atMs < CLAIM_MS_MAX);
+    if (claim === undefined) history.deathsMs.push(nowMs);
+    else this.settle(history, claim, 1);
+  }
+
+  /** Deaths were the doing of one input: they are not held against the model. */
+  inputBlamed({ deaths, isNew, answered, ...model }: BlamedInput): void {
+    const history = this.historyOf(model);
+    const nowMs = this.nowMs();
+    const claim = { atMs: nowMs, deathsLeft: deaths, answered: isNew ? answered : null };
+    this.settle(history, claim, history.deathsMs.splice(0, deaths).length);
+    history.claims = [...history.claims.filter(({ atMs }) => nowMs - atMs < CLAIM_MS_MAX), claim];
+  }
+
+  /** The models that are quarantined from now on. */
+  judge(): QuarantinedModel[] {
+    return [...this.histories.values()].flatMap((history) => this.verdictOn(history) ?? []);
+  }
+
+  /** Releases those whose time is over. */
+  takeDue(): QuarantinedModel[] {
+    const nowMs = this.nowMs();
+    return this.releaseAll((model) => model.untilMs <= nowMs);
+  }
+
+  /** Version, lane null: any. */
+  release(name: string, version: string | null, lane: Lane | null): QuarantinedModel[] {
+    return this.releaseAll((model) => model.name === name && model.version === (version ?? model.version) && model.lane === (lane ?? model.lane));
+  }
+
+  private verdictOn(history: History): QuarantinedModel | null {
+    if (history.quarantined !== null) return null;
+    const nowMs = this.nowMs();
+    history.deathsMs = history.deathsMs.filter((atMs) => nowMs - atMs < WINDOW_MS);
+    history.inputs = history.inputs.filter(({ atMs }) => nowMs - atMs < WINDOW_MS);
+    if (nowMs - history.releasedMs > WINDOW_MS) history.periodMs = 0;
+    const max = history.periodMs === 0 ? DEATHS_MAX : TRIAL_DEATHS_MAX;
+    const deaths = history.deathsMs.filter((atMs) => nowMs - atMs >= GRACE_MS).length;
+    const answered = history.inputs.reduce((sum, input) => sum + input.answered, 0);
+    if (deaths >= max) return this.quarantine(history, `${deaths} ${history.model.lane} workers died of it`);
+    const { length: inputs } = history.inputs;
+    const inARow = inputs - history.inputs.findLastIndex((input) => input.answered > 0);
+    if ((inputs >= max && answered < inputs) || inARow >= IN_A_ROW_MAX) return this.quarantine(history, `${inputs} inputs killed ${history.model.lane} workers and ${answered} were answered`);
+    return null;
+  }
+
+  private quarantine(history: History, what: string): QuarantinedModel {
+    const { model, lastReason, diesLoading: isUnloaded } = history;
+    const periodMs = Math.min(Math.max(PERIOD_MS_MIN, history.periodMs * 2), PERIOD_MS_MAX);
+    const untilMs = this.nowMs() + periodMs;
+    const until = new Date(untilMs).toISOString().replace(/\.\d+Z$/, 'Z');
+    const reason = `quarantined until ${until}: ${what} within ${WINDOW_MS / 60_000} minutes, the last one with ${lastReason}; it is tried again then, or after: interleave models release ${model.name}`;
+    const quarantined = { ...model, reason, untilMs, periodMs, isUnloaded };
+    Object.assign(history, { quarantined, periodMs, deathsMs: [], inputs: [], claims: [] });
+    return quarantined;
+  }
+
+  private releaseAll(isMeant: (model: QuarantinedModel) => boolean): QuarantinedModel[] {
+    const released: QuarantinedModel[] = [];
+    for (const history of this.histories.values()) {
+      if (history.quarantined === null || !isMeant(history.quarantined)) continue;
+      released.push(history.quarantined);
+      Object.assign(history, { quarantined: null, releasedMs: this.nowMs() });
+    }
+    return released;
+  }
+
+  /** An input counts once one of its deaths was noticed here: what kills workers from outside is no input's fault. */
+  private settle(history: History, claim: Claim, deaths: number): void {
+    claim.deathsLeft -= deaths;
+    if (deaths === 0 || claim.answered === null) return;
+    history.inputs.push({ atMs: claim.atMs, answered: claim.answered });
+    claim.answered = null;
+  }
+
+  private historyOf({ name, version, lane }: ModelOfLane): History {
+    const key = `${lane}\n${name}\n${version}`;
+    const known = this.histories.get(key);
+    if (known !== undefined) return known;
+    const model = { name, version, lane };
+    const history: History = { model, deathsMs: [], claims: [], inputs: [], lastReason: '', diesLoading: false, quarantined: null, periodMs: 0, releasedMs: 0 };
+    this.histories.set(key, history);
+    return history;
   }
 }
-
-const explain = (lane: Lane, reason: string): string =>
-  `quarantined: ${DEATHS_MAX} ${lane} workers died of it within ${WINDOW_MS / 60_000} minutes, the last one with ${reason}; restart the node to try it again, or add a repaired version`;

@@ -35,28 +35,37 @@ export interface SupervisionTimings {
   startingProbeIntervalMs: number;
   probeIntervalMs: number;
   probeTimeoutMs: number;
-  /** Failed probes in a row after which a process that was ready counts as hung, and is killed. */
+  /** Failed probes in a row after which a process that was ready counts as hung, and is killed, unless it uses or waits for a CPU. */
   failedProbesMax: number;
   /** The same for a process that has not answered since its start; loading may block it for a while. */
   failedStartingProbesMax: number;
+  /** CPU time of a process that does not answer, after which it counts as hung all the same. */
+  busyMsMax: number;
   heartbeatLookMs: number;
   /** Looks in a row that find no new beat, after which the process counts as frozen, and is killed. */
   missedBeatsMax: number;
+  /** The same for a process that uses or waits for a CPU all the time. */
+  missedBeatsStarvedMax: number;
   backoffMinMs: number;
   backoffMaxMs: number;
   /** Ready for this long: the next restart waits the shortest time again. */
   healthyMs: number;
 }
 
-/** 2 s without a heartbeat make a frozen process, 10 s of silence a hung one; 2 min make a start that hangs. */
+/**
+ * 2 s without a heartbeat make a frozen process, 10 s of silence a hung one, 2 min a start that hangs. A process that is starved
+ * of CPUs is none of that: it gets 30 s for a heartbeat, and 60 s of CPU time for an answer.
+ */
 export const DEFAULT_TIMINGS: SupervisionTimings = {
   startingProbeIntervalMs: 50,
   probeIntervalMs: 1000,
   probeTimeoutMs: 1000,
   failedProbesMax: 10,
   failedStartingProbesMax: 2400,
+  busyMsMax: 60_000,
   heartbeatLookMs: 250,
   missedBeatsMax: 8,
+  missedBeatsStarvedMax: 120,
   backoffMinMs: 100,
   backoffMaxMs: 10_000,
   healthyMs: 30_000,

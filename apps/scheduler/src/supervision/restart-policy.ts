@@ -2,6 +2,7 @@ import type { SupervisionTimings } from './process-spec';
 
 const STORM_RESTARTS_MIN = 5;
 const STORM_WINDOW_MS = 60_000;
+const EXPLAINED_MS_MAX = 1_000;
 
 export interface RestartDecision {
   delayMs: number;
@@ -33,10 +34,11 @@ export class RestartPolicy {
     this.inStorm = false;
   }
 
-  ended(): RestartDecision {
+  /** `isExplained`: it died of one model, which has limits of its own; the others do not wait for long. */
+  ended(isExplained: boolean): RestartDecision {
     const nowMs = this.nowMs();
-    const delayMs = Math.min(this.timings.backoffMaxMs, this.timings.backoffMinMs * 2 ** this.exponent);
-    if (delayMs < this.timings.backoffMaxMs) this.exponent++;
+    const delayMs = Math.min(isExplained ? EXPLAINED_MS_MAX : this.timings.backoffMaxMs, this.timings.backoffMinMs * 2 ** this.exponent);
+    if (this.timings.backoffMinMs * 2 ** this.exponent < this.timings.backoffMaxMs) this.exponent++;
     this.recentMs = [...this.recentMs.filter((atMs) => nowMs - atMs < STORM_WINDOW_MS), nowMs];
     const stormBegins = !this.inStorm && this.recentMs.length >= STORM_RESTARTS_MIN;
     this.inStorm ||= stormBegins;

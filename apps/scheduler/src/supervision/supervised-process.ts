@@ -1,11 +1,12 @@
 import type { Logger } from '@app/telemetry';
+import { busyMs, readCpuUse, type CpuUse } from './cpu-use';
 import type { Activity, HeartbeatFile } from './heartbeat-file';
 import { HeartbeatWatch } from './heartbeat-watch';
 import { adoptProcess, launchProcess, type ProcessExit, type ProcessHandle } from './process-handle';
 import type { ProcessIdentity } from './proc-fs';
 import type { ProcessSpec, SupervisionTimings } from './process-spec';
 import { RestartPolicy } from './restart-policy';
-import { culpritOf } from './worker-death';
+import { culpritOf, type Culprit } from './worker-death';
 
 export type ProcessState = 'stopped' | 'starting' | 'ready' | 'draining' | 'backoff';
 
@@ -16,8 +17,10 @@ export interface SupervisionContext {
   onLaunched(spec: ProcessSpec, identity: ProcessIdentity): void;
   onExited(spec: ProcessSpec): void;
   onRestart(spec: ProcessSpec): void;
-  /** The process died of what it did with item number `culprit` of its plan. */
-  onCulprit(spec: ProcessSpec, culprit: number, reason: string): void;
+  /** The process died of what it did with a model of its plan. */
+  onCulprit(spec: ProcessSpec, culprit: Culprit, reason: string): void;
+  /** The process ended by what it did itself, or hung and was killed. */
+  onCrash(spec: ProcessSpec): void;
 }
 
 /**
@@ -41,6 +44,8 @@ export class SupervisedProcess {
   private timer: NodeJS.Timeout | null = null;
   private heartbeatTimer: NodeJS.Timeout | null = null;
   private failedProbes = 0;
+  private silence: { sinceMs: number; use: CpuUse | null; busyMs: number } = { sinceMs: 0, use: null, busyMs: 0 };
+  private wasHung = false;
   private restartCount = 0;
   private lastReason: string | null = null;
   private readonly stoppedWaiters: (() => void)[] = [];
@@ -102,6 +107,11 @@ export class SupervisedProcess {
     this.handle?.signal('SIGKILL');
   }
 
+  /** Lets it finish what it has and starts it again. */
+  renew(): void {
+    if (this.current === 'starting' || this.current === 'ready') this.handle?.signal('SIGTERM');
+  }
+
   private launch(): void {
     const handle = launchProcess(this.spec);
     if (handle.identity !== null) this.context.onLaunched(this.spec, handle.identity);
@@ -111,6 +121,8 @@ export class SupervisedProcess {
   private watch(handle: ProcessHandle): void {
     this.handle = handle;
     this.failedProbes = 0;
+    this.wasHung = false;
+    this.silence = { sinceMs: performance.now(), use: this.cpuUse('main'), busyMs: 0 };
     this.enter('starting');
     void handle.exited.then((exit) => this.exited(handle, exit));
     if (handle.heartbeat !== null) this.watchHeartbeat(handle.heartbeat);
@@ -125,11 +137,12 @@ export class SupervisedProcess {
     const culprit = heartbeat === null ? null : culpritOf(exit, heartbeat.read());
     heartbeat?.close();
     if (culprit !== null) this.context.onCulprit(this.spec, culprit, reason);
+    if (exit.isCrash || this.wasHung) this.context.onCrash(this.spec);
     if (this.current === 'draining') {
       this.enter('stopped');
       return;
     }
-    const { delayMs, stormBegins } = this.policy.ended();
+    const { delayMs, stormBegins } = this.policy.ended(culprit !== null);
     this.lastReason = reason;
     const fields = { child: this.spec.id, reason, restartInMs: delayMs };
     this.context.log.warn(fields, `${this.spec.id} ended: ${reason}`);
@@ -146,12 +159,16 @@ export class SupervisedProcess {
 
   /** Whatever the state: a frozen process does not drain either. */
   private watchHeartbeat(heartbeat: HeartbeatFile): void {
-    const { heartbeatLookMs, missedBeatsMax } = this.context.timings;
+    const { heartbeatLookMs, missedBeatsMax, missedBeatsStarvedMax } = this.context.timings;
     const watch = new HeartbeatWatch();
+    let use: CpuUse | null = null;
     const look = (): void => {
-      if (!watch.stoodStill(heartbeat.read().beats, missedBeatsMax)) return this.lookAfter(look, heartbeatLookMs);
-      this.context.log.error({ child: this.spec.id, childPid: this.pid }, `${this.spec.id} has had no heartbeat for ${missedBeatsMax * heartbeatLookMs} ms; it is killed`);
-      this.kill();
+      const missed = watch.missedBeats(heartbeat.read().beats);
+      if (missed === 1) use = this.cpuUse('all');
+      const isFrozen = missed >= missedBeatsMax && busyMs(use, this.cpuUse('all'), missed * heartbeatLookMs) === null;
+      if (!isFrozen && missed < missedBeatsStarvedMax) return this.lookAfter(look, heartbeatLookMs);
+      this.context.log.error({ child: this.spec.id, childPid: this.pid }, `${this.spec.id} has had no heartbeat for ${missed * heartbeatLookMs} ms; it is killed`);
+      this.killHung();
     };
     this.lookAfter(look, heartbeatLookMs);
   }
@@ -180,6 +197,7 @@ export class SupervisedProcess {
     const { timings, log } = this.context;
     const intervalMs = this.current === 'starting' ? timings.startingProbeIntervalMs : timings.probeIntervalMs;
     const tookMs = Math.min(performance.now() - begunMs, timings.probeTimeoutMs);
+    if (answered) this.silence = { sinceMs: performance.now(), use: this.cpuUse('main'), busyMs: 0 };
     this.failedProbes = answered ? 0 : this.failedProbes + Math.max(1, tookMs / intervalMs);
     if (answered && this.current === 'starting') {
       log.info({ child: this.spec.id, childPid: this.pid }, `${this.spec.id} is ready`);
@@ -188,11 +206,35 @@ export class SupervisedProcess {
     if (answered) this.policy.answered();
     const starting = this.current === 'starting';
     if (this.failedProbes >= (starting ? timings.failedStartingProbesMax : timings.failedProbesMax)) {
-      log.error({ child: this.spec.id, childPid: this.pid }, `${this.spec.id} does not answer; it is killed`);
-      this.kill();
-      return;
+      if (this.isHung()) {
+        log.error({ child: this.spec.id, childPid: this.pid }, `${this.spec.id} does not answer; it is killed`);
+        this.killHung();
+        return;
+      }
+      log.warn({ child: this.spec.id, childPid: this.pid, busyMs: this.silence.busyMs }, `${this.spec.id} does not answer, but uses or waits for a CPU; it is given more time`);
+      this.failedProbes = 0;
     }
     this.probeAfter(Math.max(0, intervalMs - tookMs));
+  }
+
+  /** Neither starved nor busy since the last answer, or the last time this was asked; or busy for too long. */
+  private isHung(): boolean {
+    const { sinceMs, use, busyMs: busyBeforeMs } = this.silence;
+    const nowMs = performance.now();
+    const now = this.cpuUse('main');
+    const newMs = busyMs(use, now, nowMs - sinceMs);
+    if (newMs === null) return true;
+    this.silence = { sinceMs: nowMs, use: now, busyMs: busyBeforeMs + newMs };
+    return this.silence.busyMs >= this.context.timings.busyMsMax;
+  }
+
+  private cpuUse(threads: 'main' | 'all'): CpuUse | null {
+    return this.pid === null ? null : readCpuUse(this.pid, threads);
+  }
+
+  private killHung(): void {
+    this.wasHung = true;
+    this.kill();
   }
 
   /** The one setter of the state; a timer belongs to the state that set it. */

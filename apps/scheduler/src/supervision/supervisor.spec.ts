@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pino from 'pino';
@@ -9,6 +9,7 @@ import { statusProbe } from './probes';
 import { identityOf, isRunning, sessionOf } from './proc-fs';
 import type { ProcessSpec, SupervisionTimings } from './process-spec';
 import type { ProcessState, SupervisedProcess } from './supervised-process';
+import type { Culprit } from './worker-death';
 import { Supervisor } from './supervisor';
 
 /** Real processes: node scripts that answer on a status socket and, when told, misbehave. */
@@ -17,9 +18,11 @@ const timings: SupervisionTimings = {
   probeIntervalMs: 20,
   probeTimeoutMs: 200,
   failedProbesMax: 3,
+  busyMsMax: 60_000,
   failedStartingProbesMax: 100_000,
   heartbeatLookMs: 10,
   missedBeatsMax: 3,
+  missedBeatsStarvedMax: 100_000,
   backoffMinMs: 10,
   backoffMaxMs: 100,
   healthyMs: 30_000,
@@ -31,13 +34,15 @@ const answering = (socketPath: string) =>
 let dir: string;
 let supervisors: Supervisor[];
 let restarted: string[];
-let culprits: { id: string; culprit: number; reason: string }[];
+let crashed: string[];
+let culprits: { id: string; culprit: Culprit; reason: string }[];
 
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'supervision-'));
   supervisors = [];
   restarted = [];
   culprits = [];
+  crashed = [];
 });
 afterEach(async () => {
   for (const supervisor of supervisors) {
@@ -72,6 +77,7 @@ async function supervise(specs: ProcessSpec[], changes: Partial<SupervisionTimin
     timings: { ...timings, ...changes },
     onRestart: ({ id }) => restarted.push(id),
     onCulprit: ({ id }, culprit, reason) => culprits.push({ id, culprit, reason }),
+    onCrash: ({ id }) => crashed.push(id),
   });
   supervisors.push(supervisor);
   await supervisor.start();
@@ -169,7 +175,46 @@ describe('supervision of real processes', () => {
     const crashing = spec('a', { heartbeatSlots: 2, args: ['-e', `const fs = require('fs'); ${writing(1, 0, 0, 0, 6, 1)} process.kill(process.pid, 'SIGSEGV');`] });
     const child = only(await supervise([crashing], { backoffMinMs: 60_000, backoffMaxMs: 60_000 }));
     await inState(child, 'backoff');
-    expect(culprits).toEqual([{ id: 'a', culprit: 5, reason: 'signal SIGSEGV' }]);
+    expect(culprits).toEqual([{ id: 'a', culprit: { model: 5, whileLoading: true }, reason: 'signal SIGSEGV' }]);
+  });
+
+  /** Blocks its event loop for so long after a SIGUSR2, then makes the file. */
+  const blocking = (ms: number, path: string) =>
+    `process.on('SIGUSR2', () => { const endMs = Date.now() + ${ms}; while (Date.now() < endMs); require('fs').writeFileSync('${path}', ''); });`;
+
+  it('leaves a process alone that does not answer while it uses a CPU, or waits for one', async () => {
+    const path = join(dir, 'done');
+    const child = only(await supervise([spec('a', { script: blocking(2000, path) })]));
+    await inState(child, 'ready');
+    const { pid } = child;
+    process.kill(pidOf(child), 'SIGUSR2');
+    await reaches(() => existsSync(path));
+    expect([child.pid, child.restarts]).toEqual([pid, 0]);
+  });
+
+  it('kills one that is busy for too long, and says that it crashed', async () => {
+    const child = only(await supervise([spec('a', { script: blocking(3_600_000, join(dir, 'never')) })], { busyMsMax: 200 }));
+    await inState(child, 'ready');
+    process.kill(pidOf(child), 'SIGUSR2');
+    await reaches(() => child.restarts === 1);
+    expect(crashed).toEqual(['a']);
+  });
+
+  it('does not say so of one that was killed from outside', async () => {
+    const child = only(await supervise([spec('a', {})], { probeIntervalMs: 3_600_000 }));
+    await inState(child, 'ready');
+    process.kill(pidOf(child), 'SIGKILL');
+    await reaches(() => child.restarts === 1);
+    expect(crashed).toEqual([]);
+  });
+
+  it('lets a process finish and starts it again', async () => {
+    const child = only(await supervise([spec('a', {})]));
+    await inState(child, 'ready');
+    const { pid } = child;
+    child.renew();
+    await reaches(() => child.state === 'ready' && child.pid !== pid);
+    expect(child.restarts).toBe(1);
   });
 
   it('kills and replaces a process that never answers after its start', async () => {
@@ -229,7 +274,7 @@ describe('stopping', () => {
 
   it('goes on where nothing can be written for a later scheduler', async () => {
     const supervisor = new Supervisor([spec('a', { probe: () => Promise.resolve() })], new PidFiles(join(dir, 'missing', 'folder')), {
-      ...{ log: pino({ level: 'silent' }), timings, onRestart: ({ id }) => restarted.push(id), onCulprit: () => undefined },
+      ...{ log: pino({ level: 'silent' }), timings, onRestart: ({ id }) => restarted.push(id), onCulprit: () => undefined, onCrash: () => undefined },
     });
     supervisors.push(supervisor);
     const child = only(supervisor);
@@ -273,7 +318,7 @@ describe('a new scheduler after the old one was killed', () => {
     const [pid = 0] = await predecessor([spec('a', { script })]);
     process.kill(pid, 'SIGUSR2');
     // Four timeouts of 200 ms count as 80 probes.
-    const child = only(await supervise([spec('a', { script })], { failedStartingProbesMax: 80, backoffMinMs: 10 }));
+    const child = only(await supervise([spec('a', { script })], { failedStartingProbesMax: 80, backoffMinMs: 10, busyMsMax: 100 }));
     await reaches(() => child.state === 'ready' && child.pid !== pid);
     expect(child.restarts).toBe(1);
   });

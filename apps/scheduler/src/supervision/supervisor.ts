@@ -20,7 +20,7 @@ export class Supervisor {
   constructor(
     private readonly specs: readonly ProcessSpec[],
     private readonly pidFiles: PidFiles,
-    private readonly context: Pick<SupervisionContext, 'log' | 'timings' | 'onRestart' | 'onCulprit'>,
+    private readonly context: Pick<SupervisionContext, 'log' | 'timings' | 'onRestart' | 'onCulprit' | 'onCrash'>,
   ) {
     const childContext: SupervisionContext = {
       ...context,

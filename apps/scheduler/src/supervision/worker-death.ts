@@ -1,13 +1,21 @@
 import type { HeartbeatReading } from './heartbeat-file';
 import type { ProcessExit } from './process-handle';
 
+/** What a worker died of. */
+export interface Culprit {
+  /** Position of the model in the worker's plan. */
+  model: number;
+  whileLoading: boolean;
+}
+
 /**
- * Position in the plan of the model that a worker died of: the one it named itself, else, after a crash, the only one
- * that ran. Null: nobody can be blamed.
+ * The model that the worker named itself, else, after a crash, the only one that ran. Null: nobody can be blamed.
  */
-export function culpritOf({ isCrash }: ProcessExit, { culprit, activities }: HeartbeatReading): number | null {
-  if (culprit !== null) return culprit;
+export function culpritOf({ isCrash }: ProcessExit, { culprit, activities }: HeartbeatReading): Culprit | null {
   const models = new Set(activities.map(({ model }) => model));
   const [only] = models;
-  return isCrash && models.size === 1 && only !== undefined ? only : null;
+  const model = culprit ?? (isCrash && models.size === 1 ? only : undefined);
+  if (model === undefined) return null;
+  const own = activities.filter((activity) => activity.model === model);
+  return { model, whileLoading: own.length > 0 && own.every(({ isLoading }) => isLoading) };
 }

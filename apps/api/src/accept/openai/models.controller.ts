@@ -2,7 +2,8 @@ import type { CatalogEntry, ModelCatalog } from '@app/models';
 import { Controller, Get, Inject, Param } from '@nestjs/common';
 import { Documented } from '../../docs/documented';
 import { CATALOG } from '../../parts';
-import { bothLanesText, LaneMerging, type Merging } from '../lane-merging';
+import { bothLanesText, LaneMerging } from '../lane-merging';
+import { PlacementFile } from '../../placement-file';
 import { entriesOf } from '../model-entries';
 
 const STARTED_UNIX_S = Math.floor(Date.now() / 1000);
@@ -16,6 +17,7 @@ export class ModelsController {
   constructor(
     @Inject(CATALOG) private readonly catalog: ModelCatalog,
     private readonly merging: LaneMerging,
+    private readonly placement: PlacementFile,
   ) {}
 
   @Get()
@@ -33,19 +35,30 @@ export class ModelsController {
 
   private async modelObject(name: string): Promise<object> {
     const entries = entriesOf(this.catalog, name, undefined);
-    return modelObject(name, entries, await Promise.all(entries.map((entry) => this.merging.of(entry))));
+    return {
+      id: name,
+      object: 'model',
+      created: STARTED_UNIX_S,
+      owned_by: 'interleave',
+      name,
+      ready: entries.some(({ state }) => state === 'ready'),
+      task: (entries.find(({ state }) => state === 'ready') ?? entries[0])?.task,
+      versions: await Promise.all(entries.map((entry) => this.versionObject(entry))),
+    };
   }
-}
 
-function modelObject(name: string, entries: CatalogEntry[], merging: Merging[]): object {
-  return {
-    id: name,
-    object: 'model',
-    created: STARTED_UNIX_S,
-    owned_by: 'interleave',
-    name,
-    ready: entries.some(({ state }) => state === 'ready'),
-    task: (entries.find(({ state }) => state === 'ready') ?? entries[0])?.task,
-    versions: entries.map(({ version, state, reason }, i) => ({ version, state, reason, merging: bothLanesText(merging[i] ?? {}) })),
-  };
+  /** `state` is that of the live lane; what is quarantined in either lane is listed besides. */
+  private async versionObject(entry: CatalogEntry): Promise<object> {
+    const { name, version, state, reason } = entry;
+    const merging = bothLanesText(await this.merging.of(entry));
+    const quarantined = this.placement.quarantined(name, version);
+    if (quarantined.length === 0) return { version, state, reason, merging };
+    return {
+      version,
+      state: quarantined.some(({ lane }) => lane === 'realtime') ? 'quarantined' : state,
+      reason: reason ?? quarantined.map((model) => `${model.lane} lane: ${model.reason}`).join('; '),
+      merging,
+      quarantined: quarantined.map((model) => ({ lane: model.lane, until: new Date(model.untilMs).toISOString(), reason: model.reason })),
+    };
+  }
 }

@@ -8,6 +8,8 @@ import type { RowEngine, RowRequest } from '../row-engine';
  */
 export class EchoEngine implements RowEngine {
   readonly seen = new Map<string, number>();
+  /** Rows that asked for a run without neighbours. */
+  ranAlone = 0;
   /** Called for each row that is answered. */
   onRow: (input: string) => void = () => undefined;
   private gate: Promise<void> = Promise.resolve();
@@ -27,6 +29,7 @@ export class EchoEngine implements RowEngine {
 
   async answer(request: RowRequest, signal: AbortSignal): Promise<object> {
     const { input } = request.body as { input: unknown };
+    if (request.runAlone) this.ranAlone += 1;
     this.delay = (this.delay * 7 + 3) % 5;
     await sleep(this.delay, undefined, { signal });
     if (Number(/\d+$/.exec(String(input))?.[0] ?? -1) >= this.heldFromRow) await Promise.race([this.gate, rejectOnAbort(signal)]);

@@ -8,5 +8,5 @@ import type { EchoEngine } from './echo-engine';
 /** The lane of `config` with a stand-in for the models. */
 export function openTestLane(config: Config, engine: EchoEngine, changes: Partial<LaneParts> = {}): Promise<OpenLane> {
   const disk = new DiskGuard(config.dataDir, 0);
-  return openLane(config, { engine, disk, log: createLogger('runner', config.logLevel), registry: new Registry(), reconcileMs: 100, ...changes });
+  return openLane(config, { engine, disk, crashes: 0, log: createLogger('runner', config.logLevel), registry: new Registry(), reconcileMs: 100, ...changes });
 }

@@ -38,15 +38,15 @@ export class Workspace {
     this.batches = new BatchStore(this.directory);
   }
 
-  async upload(text: string): Promise<string> {
+  async upload(content: string | Buffer): Promise<string> {
     await this.files.ensureDirectories();
     const upload = await this.files.beginUpload(0);
-    const bytes = Buffer.from(text);
+    const bytes = Buffer.from(content);
     for (let at = 0; at < bytes.length; at += 65_536) await upload.write(bytes.subarray(at, at + 65_536));
     return (await upload.commit({ filename: 'rows.jsonl', purpose: 'batch', expiresAfterSeconds: null })).id;
   }
 
-  async createBatch(inputFileId: string, changes: Partial<Pick<Manifest['batch'], 'expires_at' | 'endpoint'>> = {}): Promise<string> {
+  async createBatch(inputFileId: string, changes: Partial<Pick<Manifest['batch'], 'expires_at' | 'endpoint' | 'deterministic'>> = {}): Promise<string> {
     const createdAt = Math.floor(Date.now() / 1000);
     const batchId = newBatchId();
     const manifest = newManifest({
@@ -56,6 +56,7 @@ export class Workspace {
       outputFileId: newFileId(),
       errorFileId: newFileId(),
       metadata: null,
+      isDeterministic: false,
       outputExpiresAfterSeconds: null,
       createdAt,
       expiresAt: createdAt + 86_400,
@@ -84,11 +85,16 @@ export class Workspace {
   }
 
   async readLines(fileId: string | null): Promise<OutputLine[]> {
-    if (fileId === null) return [];
+    return (await this.readText(fileId)).split('\n').slice(0, -1).map((line) => JSON.parse(line) as OutputLine);
+  }
+
+  /** Empty when there is no file. */
+  async readText(fileId: string | null): Promise<string> {
+    if (fileId === null) return '';
     const record = await this.files.get(fileId);
     let text = '';
     for await (const part of this.files.openContent(fileId, { start: 0, end: record.bytes })) text += String(part);
-    return text.split('\n').slice(0, -1).map((line) => JSON.parse(line) as OutputLine);
+    return text;
   }
 
   async close(): Promise<void> {

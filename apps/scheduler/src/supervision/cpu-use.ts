@@ -1,0 +1,41 @@
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** What threads did with CPUs since they began. */
+export interface CpuUse {
+  runMs: number;
+  /** Ready to run, while others had the CPU; grows when the wait ends. */
+  waitMs: number;
+  /** One of them runs, or waits for a CPU, at this moment. */
+  isRunnable: boolean;
+}
+
+/** Less of the time than this on a CPU, or waiting for one, is sleep. */
+const ASLEEP_SHARE = 0.1;
+const NS_PER_MS = 1e6;
+
+/** Of the main thread, where an event loop runs, or of all threads; null when the kernel does not tell. */
+export function readCpuUse(pid: number, threads: 'main' | 'all'): CpuUse | null {
+  try {
+    const tasks = threads === 'main' ? [String(pid)] : readdirSync(`/proc/${pid}/task`);
+    const uses = tasks.map((task) => threadUse(`/proc/${pid}/task/${task}`));
+    const sum = (of: (use: CpuUse) => number): number => uses.reduce((total, use) => total + of(use), 0);
+    return { runMs: sum(({ runMs }) => runMs), waitMs: sum(({ waitMs }) => waitMs), isRunnable: uses.some(({ isRunnable }) => isRunnable) };
+  } catch {
+    return null;
+  }
+}
+
+/** CPU time of a process that does not answer, for `elapsedMs`; null: it sleeps, or nothing is known. */
+export function busyMs(before: CpuUse | null, now: CpuUse | null, elapsedMs: number): number | null {
+  if (before === null || now === null) return null;
+  const runMs = now.runMs - before.runMs;
+  const activeMs = runMs + now.waitMs - before.waitMs;
+  return now.isRunnable || activeMs >= ASLEEP_SHARE * elapsedMs ? runMs : null;
+}
+
+/** `schedstat`: ns on a CPU, ns in a run queue, time slices. */
+function threadUse(directory: string): CpuUse {
+  const [runNs = 0, waitNs = 0] = readFileSync(`${directory}/schedstat`, 'utf8').split(' ').map(Number);
+  const stat = readFileSync(`${directory}/stat`, 'utf8');
+  return { runMs: runNs / NS_PER_MS, waitMs: waitNs / NS_PER_MS, isRunnable: stat[stat.lastIndexOf(')') + 2] === 'R' };
+}

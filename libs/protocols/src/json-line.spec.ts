@@ -1,0 +1,13 @@
+import { jsonLine } from './json-line';
+
+/** What Python's `str.splitlines` splits at. */
+const LINE_ENDS = /[\n\v\f\r\u001c-\u001e\u0085\u2028\u2029]/;
+const TEXT = 'a\n\v\f\r\u001c\u001d\u001e\u0085\u2028\u2029b \u{1F600}\\u2028';
+
+describe('a line of JSON Lines', () => {
+  it('has no line end of any reader inside, in keys and values, and says the same', () => {
+    const line = jsonLine({ [TEXT]: [TEXT] });
+    expect(line).not.toMatch(LINE_ENDS);
+    expect(JSON.parse(line)).toEqual({ [TEXT]: [TEXT] });
+  });
+});
