@@ -114,7 +114,7 @@ describe('batches through the official client', () => {
   });
 
   it('gives every bad body an error line of its own, and completes the rest', async () => {
-    const bodies = [{ model: MODEL, input: 'good' }, { model: MODEL }, { model: MODEL, input: '' }, { model: MODEL, input: 'x', dimensions: 0 }, { input: 'no model' }, { model: MODEL, input: 'good too' }];
+    const bodies = [{ model: MODEL, input: 'good' }, { model: MODEL }, { model: MODEL, input: [] }, { model: MODEL, input: 'x', dimensions: 0 }, { input: 'no model' }, { model: MODEL, input: 'good too' }];
     const { batch, outputs, errors } = await run('/v1/embeddings', bodies);
     expect(batch).toMatchObject({ status: 'completed', request_counts: { total: 6, completed: 2, failed: 4 } });
     expect(outputs.map(({ custom_id: id }) => id)).toEqual(['row-0', 'row-5']);

@@ -55,7 +55,7 @@ describe('the official openai client', () => {
 
   it('raises its own errors, with the field at fault', async () => {
     await expect(client.embeddings.create({ model: 'nope', input: 'x' })).rejects.toMatchObject({ constructor: NotFoundError, code: 'model_not_found', param: 'model' });
-    await expect(client.embeddings.create({ model: MODEL, input: ['a', ''] })).rejects.toMatchObject({
+    await expect(client.embeddings.create({ model: MODEL, input: ['a', 'x '.repeat(5000)] })).rejects.toMatchObject({
       constructor: BadRequestError,
       type: 'invalid_request_error',
       param: 'input[1]',
