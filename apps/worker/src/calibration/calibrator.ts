@@ -143,9 +143,9 @@ export class Calibrator {
       onCell: () => undefined,
       onTable: (grid) => worker.setCostTable(index, grid),
     });
-    await this.trim(index, phases);
     subject.fileModifiedMs = this.store.modifiedMs(id);
-    if (outcome.state === 'skipped') return this.skip(subject, outcome.reason);
+    if (outcome.state === 'skipped') return this.skip(subject, outcome.reason); // a run may end the process
+    await this.trim(index, phases);
     subject.state = outcome.state === 'measured' ? 'measured' : 'waiting';
     log.info({ model: name, version }, outcome.state === 'measured' ? 'costs are measured' : 'measuring was interrupted; it goes on at the next start');
   }
