@@ -107,7 +107,7 @@ void AddAll(Rules& rules) {
 Rule FindRule(std::string_view domain, std::string_view op) {
   static const Rules standard = Built(AddAll);
   static const Rules tables = Built(AddTableRules);
-  if (domain.empty() || domain == "ai.onnx") {
+  if (domain.empty()) {
     const auto found = standard.find(op);
     return found == standard.end() ? nullptr : found->second;
   }

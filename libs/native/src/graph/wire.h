@@ -21,6 +21,7 @@ struct Field {
   WireType type = WireType::kVarint;
   std::uint64_t value = 0;   // of varints and fixed sizes
   std::string_view bytes{};  // of kBytes
+  std::string_view all{};    // with key and length
 
   std::string_view Bytes() const { return type == WireType::kBytes ? bytes : throw WireError(); }
   std::int64_t Int() const { return type == WireType::kVarint ? static_cast<std::int64_t>(value) : throw WireError(); }
@@ -40,25 +41,13 @@ class WireReader {
 
   bool Next(Field& field) {
     if (bytes_.empty()) return false;
+    const std::string_view start = bytes_;
     const std::uint64_t key = Varint();
-    field.type = static_cast<WireType>(key & 7U);
     if (key >> 3 == 0 || key >> 32 != 0) throw WireError();
-    field.number = static_cast<std::uint32_t>(key >> 3);
-    switch (field.type) {
-      case WireType::kVarint:
-        field.value = Varint();
-        return true;
-      case WireType::kFixed64:
-        field.value = Fixed(8);
-        return true;
-      case WireType::kFixed32:
-        field.value = Fixed(4);
-        return true;
-      case WireType::kBytes:
-        field.bytes = Take(Varint());
-        return true;
-    }
-    throw WireError();
+    field = {.number = static_cast<std::uint32_t>(key >> 3), .type = static_cast<WireType>(key & 7U)};
+    ReadContent(field);
+    field.all = start.substr(0, start.size() - bytes_.size());
+    return true;
   }
 
   // One element of a packed list of integers.
@@ -79,6 +68,23 @@ class WireReader {
   bool AtEnd() const { return bytes_.empty(); }
 
  private:
+  void ReadContent(Field& field) {
+    switch (field.type) {
+      case WireType::kVarint:
+        field.value = Varint();
+        return;
+      case WireType::kFixed64:
+        field.value = Fixed(8);
+        return;
+      case WireType::kFixed32:
+        field.value = Fixed(4);
+        return;
+      case WireType::kBytes:
+        field.bytes = Take(Varint());
+        return;
+    }
+    throw WireError();
+  }
   std::string_view Take(std::uint64_t size) {
     if (size > bytes_.size()) throw WireError();
     const std::string_view taken = bytes_.substr(0, size);

@@ -5,7 +5,8 @@
 #include <functional>
 #include <map>
 #include <set>
-#include <stdexcept>
+
+#include "graph/wire.h"
 
 namespace interleave {
 namespace {
@@ -37,68 +38,10 @@ constexpr std::uint64_t kFloat = 1;  // ZipMap takes nothing else
 // Has Identity, and is old enough for every runtime that is served.
 constexpr std::uint64_t kOpsetVersionAdded = 13;
 
-struct Malformed : std::runtime_error {
-  Malformed() : std::runtime_error("not a protobuf message") {}
-};
-
-struct Field {
-  std::uint64_t number = 0;
-  std::string_view all;      // with tag and length
-  std::string_view content;  // of a string or message; empty for numbers
-};
-
-// The fields of a protobuf message, one after the other.
-class Reader {
- public:
-  explicit Reader(std::string_view message) : left_(message) {}
-
-  bool Next(Field& field) {
-    if (left_.empty()) return false;
-    const std::string_view start = left_;
-    const std::uint64_t tag = Varint();
-    field = {.number = tag >> 3, .all = {}, .content = {}};
-    switch (tag & 7) {
-      case 0:
-        Varint();
-        break;
-      case 1:
-        Take(8);
-        break;
-      case 2:
-        field.content = Take(Varint());
-        break;
-      case 5:
-        Take(4);
-        break;
-      default:
-        throw Malformed();
-    }
-    field.all = start.substr(0, start.size() - left_.size());
-    return true;
-  }
-
- private:
-  std::uint64_t Varint() {
-    std::uint64_t value = 0;
-    for (int shift = 0; shift < 64; shift += 7) {
-      const auto byte = static_cast<unsigned char>(Take(1)[0]);
-      value |= std::uint64_t{byte & 0x7fU} << shift;
-      if (byte < 0x80) return value;
-    }
-    throw Malformed();
-  }
-  std::string_view Take(std::uint64_t bytes) {
-    if (bytes > left_.size()) throw Malformed();
-    const std::string_view taken = left_.substr(0, bytes);
-    left_.remove_prefix(bytes);
-    return taken;
-  }
-
-  std::string_view left_;
-};
+using graph::Field;
 
 void ForEach(std::string_view message, const std::function<void(const Field&)>& visit) {
-  Reader reader(message);
+  graph::WireReader reader(message);
   for (Field field; reader.Next(field);) visit(field);
 }
 
@@ -116,7 +59,7 @@ std::string EncodedString(std::uint64_t field, std::string_view content) {
 std::string_view ContentOf(std::string_view message, std::uint64_t number) {
   std::string_view content;
   ForEach(message, [&](const Field& field) {
-    if (field.number == number) content = field.content;
+    if (field.number == number) content = field.bytes;
   });
   return content;
 }
@@ -129,14 +72,14 @@ bool IsZipMap(std::string_view node) {
 std::uint64_t LabelsOf(std::string_view zipMap) {
   std::uint64_t labels = 0;
   ForEach(zipMap, [&](const Field& attribute) {
-    if (attribute.number != kNodeAttribute || !ContentOf(attribute.content, kAttributeName).starts_with("classlabels_")) return;
-    ForEach(attribute.content, [&](const Field& field) {
+    if (attribute.number != kNodeAttribute || !ContentOf(attribute.bytes, kAttributeName).starts_with("classlabels_")) return;
+    ForEach(attribute.bytes, [&](const Field& field) {
       if (field.number == kAttributeStrings) ++labels;
       if (field.number != kAttributeInts) return;
       // One number, or several packed into one field, of which each ends with a byte below 0x80.
-      const auto ends = std::count_if(field.content.begin(), field.content.end(),
+      const auto ends = std::count_if(field.bytes.begin(), field.bytes.end(),
                                       [](char c) { return static_cast<unsigned char>(c) < 0x80; });
-      labels += field.content.empty() ? 1 : static_cast<std::uint64_t>(ends);
+      labels += field.bytes.empty() ? 1 : static_cast<std::uint64_t>(ends);
     });
   });
   return labels;
@@ -151,12 +94,12 @@ ZippedOutputs FindZipped(std::string_view model) {
   std::set<std::string_view> taken;
   ForEach(model, [&](const Field& part) {
     if (part.number != kModelGraph) return;
-    ForEach(part.content, [&](const Field& field) {
-      if (field.number == kGraphOutput) outputs.insert(ContentOf(field.content, kValueName));
+    ForEach(part.bytes, [&](const Field& field) {
+      if (field.number == kGraphOutput) outputs.insert(ContentOf(field.bytes, kValueName));
       if (field.number != kGraphNode) return;
-      if (IsZipMap(field.content)) zipped.emplace(ContentOf(field.content, kNodeOutput), LabelsOf(field.content));
-      ForEach(field.content, [&](const Field& input) {
-        if (input.number == kNodeInput) taken.insert(input.content);
+      if (IsZipMap(field.bytes)) zipped.emplace(ContentOf(field.bytes, kNodeOutput), LabelsOf(field.bytes));
+      ForEach(field.bytes, [&](const Field& input) {
+        if (input.number == kNodeInput) taken.insert(input.bytes);
       });
     });
   });
@@ -183,11 +126,11 @@ std::string FloatOutput(std::string_view name, std::uint64_t labels) {
 std::string GraphWithout(std::string_view graph, const ZippedOutputs& zipped) {
   std::string edited;
   ForEach(graph, [&](const Field& field) {
-    if (field.number == kGraphNode && IsZipMap(field.content) && zipped.contains(ContentOf(field.content, kNodeOutput))) {
-      edited += IdentityFor(field.content);
+    if (field.number == kGraphNode && IsZipMap(field.bytes) && zipped.contains(ContentOf(field.bytes, kNodeOutput))) {
+      edited += IdentityFor(field.bytes);
       return;
     }
-    const auto output = field.number == kGraphOutput ? zipped.find(ContentOf(field.content, kValueName)) : zipped.end();
+    const auto output = field.number == kGraphOutput ? zipped.find(ContentOf(field.bytes, kValueName)) : zipped.end();
     edited += output == zipped.end() ? std::string(field.all) : FloatOutput(output->first, output->second);
   });
   return EncodedString(kModelGraph, edited);
@@ -202,13 +145,13 @@ std::optional<std::string> WithoutZipMaps(std::string_view model) {
     std::string edited;
     bool hasMainOpset = false;
     ForEach(model, [&](const Field& field) {
-      edited += field.number == kModelGraph ? GraphWithout(field.content, zipped) : std::string(field.all);
-      const std::string_view domain = field.number == kModelOpset ? ContentOf(field.content, kOpsetDomain) : "none";
+      edited += field.number == kModelGraph ? GraphWithout(field.bytes, zipped) : std::string(field.all);
+      const std::string_view domain = field.number == kModelOpset ? ContentOf(field.bytes, kOpsetDomain) : "none";
       hasMainOpset = hasMainOpset || domain.empty() || domain == "ai.onnx";
     });
     if (!hasMainOpset) edited += EncodedString(kModelOpset, EncodedNumber(kOpsetVersion, kOpsetVersionAdded));
     return edited;
-  } catch (const Malformed&) {
+  } catch (const graph::WireError&) {
     return std::nullopt;
   }
 }
