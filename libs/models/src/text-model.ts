@@ -11,6 +11,7 @@ import type { EncodeOptions, TextInput, TextModel, TextRow } from './types';
 
 /** Longer texts are refused, or cut, before they are tokenized: tokenizing them would cost seconds. */
 const CHARACTERS_PER_TOKEN_MAX = 256;
+const SHORTEN_OR_CUT = 'shorten the input, or have it cut by "parameters": {"truncate": true}';
 
 const SHOWN_CHARACTERS_MAX = 64;
 /** Taking over the tokens of a text costs the event loop some 25 µs: this many at a time keep its pauses near 2 ms. */
@@ -164,7 +165,7 @@ class BoundTextModel implements TextModel {
     const cut = (long: string): string => cutText(long, charactersMax, this.tokenizer.sideOf(this.text.truncationSide));
     if (options.truncate) return { text: cut(text), pair: pair === null ? null : cut(pair), isCut };
     const characters = Math.max(text.length, pair?.length ?? 0);
-    throw refused(index, `expected at most ${this.maxTokens} tokens, so at most ${charactersMax} characters, but received ${characters} characters; shorten the input`);
+    throw refused(index, `expected at most ${this.maxTokens} tokens, so at most ${charactersMax} characters, but received ${characters} characters; ${SHORTEN_OR_CUT}`);
   }
 
   private async fit(row: TokenizedText, text: CutText, index: number, options: EncodeOptions): Promise<TokenizedText> {
@@ -243,5 +244,5 @@ function refused(index: number, message: string): InterleaveError {
 }
 
 function tooLong(index: number, received: number, tokensMax: number): InterleaveError {
-  return refused(index, `expected at most ${tokensMax} tokens but received ${received}; shorten the input`);
+  return refused(index, `expected at most ${tokensMax} tokens but received ${received}; ${SHORTEN_OR_CUT}`);
 }

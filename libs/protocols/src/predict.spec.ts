@@ -90,7 +90,7 @@ describe('POST /v1/models/{m}:predict', () => {
     ['no text', 'encoder-tiny', { instances: [{}] }, 'invalid_request', 'instances[0].text', /expected a string/],
     ['an unknown key', 'encoder-tiny', { instances: [{ text: 'a', txt: 'b' }] }, 'invalid_request', 'instances[0]', /only text, text_pair .* "txt"/],
     ['a pair that is no text', 'reranker', { instances: [{ text: 'a', text_pair: [] }] }, 'invalid_request', 'instances[0].text_pair', /expected a string/],
-    ['an over-long text', 'encoder-tiny', { instances: ['a', 'x '.repeat(2100)] }, 'invalid_request', 'instances[1]', /at most 2048 tokens but received 2102/],
+    ['an over-long text', 'encoder-tiny', { instances: ['a', 'x '.repeat(2100)] }, 'invalid_request', 'instances[1]', /at most 2048 tokens but received 2102; shorten the input, or have it cut by "parameters": {"truncate": true}/],
     ['an unknown parameter', 'encoder-tiny', { instances: ['a'], parameters: { topk: 1 } }, 'invalid_request', 'parameters', /top_k, truncate, prompt_name in parameters but received "topk"/],
     ['top_k of 0', 'classifier', { instances: ['a'], parameters: { top_k: 0 } }, 'invalid_request', 'parameters.top_k', /integer from 1/],
     ['truncate as text', 'classifier', { instances: ['a'], parameters: { truncate: 'yes' } }, 'invalid_request', 'parameters.truncate', /true or false/],

@@ -119,8 +119,11 @@ Numbers Broadcast(const Call& call, const std::vector<const Numbers*>& shapes) {
       Number& to = result[skipped + i];
       if (dim.Is(1)) continue;
       if (to.Is(1)) to = dim;
-      else if (SameSize(to, dim)) to.varies = to.varies || dim.varies;
-      else if (to.rows || dim.rows) call.Mixed("sets the batch axis against another axis");
+      else if (SameSize(to, dim)) {
+        // Where they differ, one of them is 1, and it need not be this one.
+        if (!SameForAll(to, dim)) ForgetAxes(to);
+        to.varies = to.varies || dim.varies;
+      } else if (to.rows || dim.rows) call.Mixed("sets the batch axis against another axis");
       else call.Unproven("combines tensors of different sizes");
     }
   }
@@ -142,7 +145,7 @@ Value Relaid(const Call& call, const Value& from, Numbers to) {
     const Number aheadNow = Product(value.dims, 0, static_cast<std::size_t>(is));
     if (!SameSize(ahead, aheadNow)) call.Mixed("moves values between rows");
     // A size that is equal by chance of the example proves nothing.
-    if (ahead.varies != aheadNow.varies) call.Unproven("moves values between rows unless an axis has a certain size");
+    if (!SameForAll(ahead, aheadNow)) call.Unproven("moves values between rows unless an axis has a certain size");
   }
   value.numbers = from.numbers;
   value.place = SamePlace(from, value);

@@ -45,7 +45,23 @@ Names NamesOf(const std::vector<Declared>& outputs) {
 Value State(Value value) {
   value.counted = value.IsCounted();
   value.numbers.reset();
+  value.place.reset();
   return value;
+}
+
+// Sizes that are equal in the example alone are not the same in every turn or branch.
+void ForgetWhereOther(Value& value, const Value& other) {
+  for (std::size_t i = 0; i < value.dims.size() && i < other.dims.size(); ++i) {
+    if (SameForAll(value.dims[i], other.dims[i])) continue;
+    value.dims[i].varies = true;
+    ForgetAxes(value.dims[i]);
+  }
+}
+
+bool SameAxes(const Value& a, const Value& b) {
+  return std::equal(a.dims.begin(), a.dims.end(), b.dims.begin(), b.dims.end(), [](const Number& x, const Number& y) {
+    return SameForAll(x, y) || (x.varies && y.varies && x.factor == 0 && y.factor == 0);
+  });
 }
 
 Value Scalar() { return Shaped({}, true); }
@@ -132,7 +148,7 @@ void Interpreter::RunRule(Call& call, Rule rule) {
   }
 }
 
-void Interpreter::Keep(const Call& call, std::vector<std::optional<Value>>& outputs) const {
+void Interpreter::Keep(const Call& call, std::vector<std::optional<Value>>& outputs) {
   bool counted = false;
   bool takesCount = false;
   bool rows = false;
@@ -157,6 +173,12 @@ void Interpreter::Keep(const Call& call, std::vector<std::optional<Value>>& outp
     const auto isStrange = [](const Number& dim) { return dim.opaque || !(dim.value >= 0 && dim.value < kDimMax); };
     if (std::any_of(output->dims.begin(), output->dims.end(), isStrange)) {
       call.Unproven("has a shape that depends on the inputs' sizes in a way that is not followed");
+    }
+    for (Number& dim : output->dims) {
+      if (dim.varies && dim.factor == 0) {
+        dim.factor = 1;
+        dim.axes = {0, 0, 0, ++axesCount_};
+      }
     }
     if (rows && axes == 0 && !output->numbers) call.Unproven("loses the batch axis");
     if (!output->numbers) output->counted = output->counted || counted;
@@ -223,6 +245,7 @@ void Interpreter::RunIf(Call& call, Frame& frame) {
   for (std::size_t i = 0; i < yes.size(); ++i) {
     if (!SameShape(yes[i], no[i])) call.Unproven("has branches that give different shapes");
     Value either = State(yes[i]);
+    ForgetWhereOther(either, no[i]);
     either.counted = either.counted || no[i].IsCounted();
     call.Out(i, std::move(either));
   }
@@ -241,9 +264,11 @@ std::vector<Value> Interpreter::RunToRest(const Call& call, std::vector<Value> h
     bool rests = true;
     for (std::size_t i = 0; i < states.size(); ++i) {
       Value next = State(outputs[outputsBefore + i]);
-      rests = rests && SameShape(next, states[i]) && next.counted == states[i].counted;
+      ForgetWhereOther(next, states[i]);
+      rests = rests && SameShape(next, states[i]) && SameAxes(next, states[i]) && next.counted == states[i].counted;
       next.counted = next.counted || states[i].counted;
       states[i] = std::move(next);
+      outputs[outputsBefore + i] = states[i];
     }
     if (rests) return outputs;
   }

@@ -44,11 +44,13 @@ class Interpreter {
   // were; returns what it gave then.
   std::vector<Value> RunToRest(const Call& call, std::vector<Value> head, std::vector<Value> states,
                                const std::vector<Value>& tail, std::size_t outputsBefore, Frame& frame);
-  void Keep(const Call& call, std::vector<std::optional<Value>>& outputs) const;
+  void Keep(const Call& call, std::vector<std::optional<Value>>& outputs);
 
   const Model& model_;
   std::size_t steps_ = 0;
   int depth_ = 0;
+  // Numbers of axes whose sizes operators decide; those of the inputs' axes come first.
+  std::uint32_t axesCount_ = 1U << 20U;
 };
 
 }  // namespace interleave::graph

@@ -33,8 +33,9 @@ constexpr std::array<std::array<Example, 2>, 7> kFamilies{{
 std::unordered_map<std::string_view, Value> InputsOf(const Model& model, const Example& example) {
   std::unordered_set<std::string_view> constants;
   for (const Tensor& tensor : model.graph.initializers) constants.insert(tensor.name);
-  std::unordered_map<std::string_view, double> sizes;
+  std::unordered_map<std::string_view, Number> sizes;
   double next = example.first;
+  std::uint32_t axesCount = 0;
   std::unordered_map<std::string_view, Value> inputs;
   for (const Declared& declared : model.graph.inputs) {
     if (constants.contains(declared.name)) continue;
@@ -50,9 +51,12 @@ std::unordered_map<std::string_view, Value> InputsOf(const Model& model, const E
       const std::string_view symbol = declared.symbols[i];
       const auto found = sizes.find(symbol);
       const bool isKnown = !symbol.empty() && found != sizes.end();
-      value.dims.push_back({.value = isKnown ? found->second : next, .varies = true});
-      if (isKnown) continue;
-      sizes.emplace(symbol, next);
+      if (isKnown) {
+        value.dims.push_back(found->second);
+        continue;
+      }
+      value.dims.push_back(AxisSize(next, ++axesCount));
+      sizes.emplace(symbol, value.dims.back());
       next += example.step;
     }
     inputs.emplace(declared.name, std::move(value));

@@ -45,6 +45,7 @@ Number Extreme(const Number& a, const Number& b) {
     Number extreme = first(a.value, b.value) ? a : b;
     extreme.varies = a.varies || b.varies;
     extreme.small = extreme.varies;
+    if (!SameForAll(a, b)) ForgetAxes(extreme);
     return extreme;
   }
   const Number less = Less(a, b);
@@ -72,6 +73,29 @@ Number Root(const Number& a) {
   return Apply(Multiply(a, a), [](double x) { return std::sqrt(std::sqrt(x)); });
 }
 
+void Stretch(std::optional<Place>& place, const Numbers& by) {
+  const Number& factor = by.front();
+  const bool isOne = std::all_of(by.begin(), by.end(), [&](const Number& number) { return SameForAll(number, factor); });
+  if (!isOne || factor.rows || factor.value <= 0 || place->low != 0 || place->high != 0 || place->below != 0) return place.reset();
+  place->stride = Multiply(place->stride, factor);
+}
+
+void Shift(std::optional<Place>& place, const Numbers& by) {
+  const std::uint32_t below = by.front().below;
+  double low = by.front().value, high = low;
+  for (const Number& number : by) {
+    if (number.rows || number.opaque || number.below != below || (number.varies && below == 0)) return place.reset();
+    low = std::min(low, number.value);
+    high = std::max(high, number.value);
+  }
+  const bool isShifted = place->low != 0 || place->high != 0 || place->below != 0;
+  if (place->below != 0 || (below != 0 && isShifted)) return place.reset();
+  place->below = below;
+  if (below != 0) return;
+  place->low += low;
+  place->high += high;
+}
+
 // A row's place after arithmetic with a number that is the same for all rows.
 void MovePlace(Call& call, bool multiplies) {
   if (call.size() != 2) return;
@@ -80,26 +104,7 @@ void MovePlace(Call& call, bool multiplies) {
   Value& out = *call.outputs()[0];
   out.place = SamePlace(placed, out);
   if (!out.place || !other.numbers || other.numbers->empty()) return out.place.reset();
-  double low = other.numbers->front().value, high = low;
-  bool varies = false, isFixed = false;
-  for (const Number& number : *other.numbers) {
-    if (number.rows || number.opaque) return out.place.reset();
-    low = std::min(low, number.value);
-    high = std::max(high, number.value);
-    varies = varies || number.varies;
-    isFixed = isFixed || (number.IsFixed() && number.value != 0);
-  }
-  Place& place = *out.place;
-  if (!multiplies) {
-    place.low += low;
-    place.high += high;
-    place.shifted = place.shifted || isFixed;
-  } else if (low == high && low > 0) {
-    if (place.low != 0 || place.high != 0) return out.place.reset();
-    place = {.stride = place.stride * low, .varies = place.varies || varies};
-  } else {
-    out.place.reset();
-  }
+  multiplies ? Stretch(out.place, *other.numbers) : Shift(out.place, *other.numbers);
 }
 
 void Sum(Call& call) {
@@ -118,14 +123,23 @@ void Unary(Call& call) {
   MapNumbers(call, function);
 }
 
+// 8 and 16 bits cannot hold every size or place.
+bool IsNarrowType(std::int64_t type) { return (type >= 2 && type <= 5) || type == 10 || type >= 16; }
+Number Narrowed(const Number& a) {
+  constexpr double kHeldByAll = 7;
+  if (a.IsFixed() && a.value >= 0 && a.value <= kHeldByAll) return a;
+  return {.rows = a.rows, .varies = true, .opaque = true};
+}
+
 void Cast(Call& call) {
   SameAsFirst(call);
   const std::int64_t to = call.Int("to", 0);
   call.outputs()[0]->isInteger = IsIntegerType(to);
-  call.outputs()[0]->place = SamePlace(call.In(0), *call.outputs()[0]);
   constexpr std::int64_t kBoolType = 9;
-  if (to == kBoolType) MapNumbers(call, [](const Number& a) { return Not(Not(a)); });
-  else if (IsIntegerType(to)) MapNumbers(call, Truncated);
+  if (to == kBoolType) return MapNumbers(call, [](const Number& a) { return Not(Not(a)); });
+  if (IsNarrowType(to)) return MapNumbers(call, Narrowed);
+  call.outputs()[0]->place = SamePlace(call.In(0), *call.outputs()[0]);
+  if (IsIntegerType(to)) MapNumbers(call, Truncated);
   else MapNumbers(call, Same);
 }
 

@@ -152,6 +152,7 @@ void Resize(Call& call) {
     if (dim.rows && !isSame) call.Mixed("resizes along the batch axis");
     if (isSame) continue;
     if (!scaling.sizes.empty()) {
+      if (scaling.sizes[i].rows) call.Mixed("resizes by the number of rows");
       dim = scaling.sizes[i];
       continue;
     }

@@ -46,6 +46,12 @@ bool TakesAll(const Number& dim, const Number& start, const Number& end, std::in
   return start.IsFixed() && start.value == 0 && isEndless && step == 1;
 }
 
+bool KeepsAll(const Number& dim, const Number& start, const Number& end, std::int64_t step) {
+  constexpr double kEndless = 1e9;
+  const bool isEndless = (end.IsFixed() && end.value >= kEndless) || (end.varies && SameForAll(end, dim));
+  return start.IsFixed() && start.value == 0 && isEndless && step == 1;
+}
+
 // First index and number of entries of a slice, as numpy defines it.
 struct Span {
   double first = 0;
@@ -75,14 +81,15 @@ void Slice(Call& call) {
       call.Mixed("takes a part of the batch axis");
     }
     if (cut.starts[i].rows || cut.ends[i].rows) call.Mixed("cuts by the number of rows");
+    if (KeepsAll(dim, cut.starts[i], cut.ends[i], cut.steps[i])) continue;
     const Span span = SpanOf(call, dim, cut.starts[i], cut.ends[i], cut.steps[i]);
-    if (from.numbers && from.dims.size() == 1 && !span.count.varies && cut.axes.size() == 1) {
+    if (from.numbers && from.dims.size() == 1 && !from.dims[0].varies && !span.count.varies && cut.axes.size() == 1) {
       out.numbers = Picked(from, static_cast<std::size_t>(span.count.value), [&](std::size_t k) {
         return static_cast<std::size_t>(span.first + static_cast<double>(k) * static_cast<double>(cut.steps[i]));
       });
     }
     // The padding of PyTorch's exports: rows of a table of numbers in another order.
-    if (from.numbers && from.dims.size() == 2 && cut.axes == std::vector<std::int64_t>{0} && !span.count.varies) {
+    if (from.numbers && from.dims.size() == 2 && !from.dims[0].varies && !from.dims[1].varies && cut.axes == std::vector<std::int64_t>{0} && !span.count.varies) {
       const auto width = static_cast<std::size_t>(from.dims[1].value);
       out.numbers = Picked(from, static_cast<std::size_t>(span.count.value) * width, [&](std::size_t k) {
         const double row = span.first + static_cast<double>(k / width) * static_cast<double>(cut.steps[i]);
@@ -97,8 +104,10 @@ void Slice(Call& call) {
 // The indices of row r lie in its own part of the axis.
 bool FindsOwn(const Number& axis, const Value& indices) {
   const auto& place = indices.place;
-  if (!place || place->isFirst || place->stride != axis.value || place->varies != axis.varies) return false;
-  return place->low >= 0 && place->high < axis.value && !(axis.varies && place->shifted);
+  if (!place || place->isFirst || !SameForAll(place->stride, axis)) return false;
+  if (place->below != 0) return SameForAll(AxisSize(0, place->below), axis);
+  if (axis.varies) return place->low == 0 && place->high == 0;
+  return place->low >= 0 && place->high < axis.value;
 }
 
 void Gather(Call& call) {
@@ -109,7 +118,7 @@ void Gather(Call& call) {
   Value out = Shaped({data.dims.begin(), data.dims.begin() + static_cast<std::ptrdiff_t>(axis)}, data.isInteger);
   out.dims.insert(out.dims.end(), indices.dims.begin(), indices.dims.end());
   out.dims.insert(out.dims.end(), data.dims.begin() + static_cast<std::ptrdiff_t>(axis) + 1, data.dims.end());
-  if (data.numbers && data.dims.size() == 1 && indices.numbers) {
+  if (data.numbers && data.dims.size() == 1 && !data.dims[0].varies && indices.numbers) {
     const std::vector<std::int64_t> places = call.Fixed(1);
     out.numbers = Picked(data, places.size(), [&](std::size_t i) { return call.Axis(places[i], data.numbers->size()); });
   }
@@ -122,7 +131,7 @@ void RowsTogether(const Call& call, std::size_t axis, std::string_view mixedWhat
   for (std::size_t i = 0; i < call.size(); ++i) {
     call.NotAlong(i, axis, mixedWhat);
     if (call.Rows(i) != rows) call.Unproven("takes entries by places that belong to other rows");
-    if (rows >= 0 && !SameSize(call.In(i).dims[static_cast<std::size_t>(rows)], call.In(0).dims[static_cast<std::size_t>(rows)])) {
+    if (rows >= 0 && !SameForAll(call.In(i).dims[static_cast<std::size_t>(rows)], call.In(0).dims[static_cast<std::size_t>(rows)])) {
       call.Unproven("takes entries by places that belong to other rows");
     }
   }
@@ -149,7 +158,7 @@ void GatherND(Call& call) {
   if (depth > data.dims.size() || shared > data.dims.size() - depth) call.Unproven("does not fit its input");
   const bool isShared = rows >= 0 && static_cast<std::size_t>(rows) < shared;
   const auto& place = indices.place;
-  const bool namesRows = place && place->isFirst && place->stride == 1 && !place->varies;
+  const bool namesRows = place && place->isFirst && place->stride.IsFixed() && place->stride.Is(1);
   const bool findsOwn = rows == 0 && shared == 0 && data.dims[0].value == 1 && namesRows;
   if (findsOwn) call.TakeAsSize(1);
   else if (rows >= 0 && !isShared && static_cast<std::size_t>(rows) < shared + depth) call.Mixed("picks entries of the batch axis");
@@ -166,6 +175,7 @@ void TopK(Call& call) {
   call.NotAlong(0, axis, "picks the largest along the batch axis");
   Number k{.value = static_cast<double>(call.Int("k", 0))};
   if (call.Has(1)) k = call.Sizes(1).at(0);
+  if (k.rows) call.Mixed("picks as many entries as there are rows");
   dims[axis] = k;
   call.Out(0, Shaped(dims));
   call.Out(1, Shaped(std::move(dims), true));
@@ -175,6 +185,7 @@ void OneHot(Call& call) {
   const Value& indices = call.In(0);
   call.Constant(2, 3);
   const Number depth = call.Sizes(1).at(0);
+  if (depth.rows) call.Mixed("marks a row by its place in the batch");
   Value out = Shaped(indices.dims);
   const std::size_t axis = call.Axis(call.Int("axis", -1), indices.dims.size() + 1);
   out.dims.insert(out.dims.begin() + static_cast<std::ptrdiff_t>(axis), depth);
@@ -194,7 +205,7 @@ void NonZero(Call& call) {
   for (std::size_t i = 0; i < from.numbers->size(); ++i) {
     const Number& number = (*from.numbers)[i];
     if (number.rows || number.opaque) return;
-    if (number.value != 0) places.push_back(Fixed(i));
+    if (number.value != 0) places.push_back({.value = static_cast<double>(i), .varies = from.dims[0].varies});
   }
   Value out = Shaped({Fixed(1), {.value = static_cast<double>(places.size()), .varies = from.dims[0].varies}}, true);
   out.numbers = std::move(places);

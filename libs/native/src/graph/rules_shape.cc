@@ -88,16 +88,13 @@ void Range(Call& call) {
   if (!value.counted && HoldsNumbers(value.dims)) {
     value.numbers.emplace();
     for (double i = 0; i < count.value; ++i) value.numbers->push_back(Add(start, Multiply(delta, {.value = i})));
-    for (Number& number : *value.numbers) number.varies = number.varies || count.varies;
+    const bool isIndex = isPlain && SameForAll(limit, AxisSize(0, limit.axes.back()));
+    for (Number& number : *value.numbers) {
+      number.varies = number.varies || count.varies;
+      if (isIndex) number.below = limit.axes.back();
+    }
   }
   call.Out(std::move(value));
-}
-
-// The part of a tensor's size that is the same for all inputs, but the number of rows.
-double FixedPart(const Numbers& dims) {
-  double part = 1;
-  for (const Number& dim : dims) part *= dim.varies ? 1 : dim.value;
-  return part;
 }
 
 // The sizes that Reshape asks for, its -1 and 0 filled in.
@@ -119,7 +116,7 @@ Numbers Wanted(const Call& call, Numbers to, const Numbers& from, bool zeroIsZer
   Number size = Divide(total, others, true);
   if (size.opaque || !SameSize(Multiply(size, others), total)) call.Unproven("gives a shape that does not fit for every number of rows");
   // A row of another length could end within an entry, and the next row begin there.
-  if (size.rows && size.varies && std::fmod(FixedPart(from), FixedPart(to)) != 0) {
+  if (size.rows && size.varies && size.factor == 0) {
     call.Unproven("folds rows into entries that fit for some sizes only");
   }
   to[rest] = AsDim(size);
@@ -244,7 +241,10 @@ void Tile(Call& call) {
 // Joined to other coordinates, each row's own number is where GatherND looks.
 void FindPlaces(Call& call, Value& out) {
   const Value& first = call.In(0);
-  if (!first.place || first.place->isFirst || !first.dims.back().Is(1) || first.place->low != 0 || first.place->high != 0) return;
+  if (!first.place || first.place->isFirst || !first.dims.back().Is(1) || first.place->low != 0 || first.place->high != 0 ||
+      first.place->below != 0) {
+    return;
+  }
   for (std::size_t i = 1; i < call.size(); ++i) {
     if (call.In(i).IsCounted()) return;
   }
@@ -302,7 +302,8 @@ void Split(Call& call) {
     Value part = Shaped(from.dims, from.isInteger);
     part.dims[axis] = sizes[i];
     const auto size = static_cast<std::size_t>(std::max(0.0, sizes[i].value));
-    if (from.numbers && from.dims.size() == 1 && !sizes[i].rows && start + size <= from.numbers->size()) {
+    if (sizes[i].rows) call.Mixed("cuts by the number of rows");
+    if (from.numbers && from.dims.size() == 1 && !from.dims[0].varies && start + size <= from.numbers->size()) {
       part.numbers = Picked(from, size, [start](std::size_t k) { return start + k; });
     }
     start += size;

@@ -28,6 +28,38 @@ Number Truth(const Number& a, const Number& b, bool value) {
 
 bool IsNothing(const Number& a) { return a.IsFixed() && a.value == 0; }
 
+struct Monomial {
+  double factor = 0;
+  std::array<std::uint32_t, 4> axes{};
+};
+
+Monomial MonomialOf(const Number& a) { return a.varies ? Monomial{a.factor, a.axes} : Monomial{a.value}; }
+
+// The product of both, or the quotient where it leaves no rest for any size; else nothing is said.
+Number WithAxes(Number result, const Number& a, const Number& b, bool divides) {
+  const Monomial left = MonomialOf(a), right = MonomialOf(b);
+  if (!result.varies || left.factor == 0 || right.factor == 0) return result;
+  const double factor = divides ? left.factor / right.factor : left.factor * right.factor;
+  std::vector<std::uint32_t> axes(left.axes.begin(), left.axes.end());
+  for (const std::uint32_t axis : right.axes) {
+    if (axis == 0) continue;
+    if (!divides) {
+      axes.push_back(axis);
+      continue;
+    }
+    const auto found = std::find(axes.begin(), axes.end(), axis);
+    if (found == axes.end()) return result;
+    *found = 0;
+  }
+  std::sort(axes.begin(), axes.end());
+  const std::size_t surplus = axes.size() - result.axes.size();
+  const bool fits = std::all_of(axes.begin(), axes.begin() + static_cast<std::ptrdiff_t>(surplus), [](auto axis) { return axis == 0; });
+  if (!fits || factor != std::trunc(factor)) return result;
+  result.factor = factor;
+  std::copy(axes.begin() + static_cast<std::ptrdiff_t>(surplus), axes.end(), result.axes.begin());
+  return result;
+}
+
 // A number of rows or of an axis is positive, so it is above every number that is not.
 bool IsAboveFixed(const Number& a, const Number& b) {
   return (a.rows || a.varies) && !a.small && a.value > 0 && b.IsFixed() && b.value <= 0;
@@ -40,34 +72,41 @@ bool Value::IsCounted() const {
   return counted || std::any_of(numbers->begin(), numbers->end(), [](const Number& n) { return n.rows; });
 }
 
+bool SameForAll(const Number& a, const Number& b) {
+  const Monomial left = MonomialOf(a), right = MonomialOf(b);
+  return !a.opaque && !b.opaque && left.factor == right.factor && left.axes == right.axes && (left.factor != 0 || !(a.varies || b.varies));
+}
+
 Number Add(const Number& a, const Number& b) {
+  if (IsNothing(a)) return b;
+  if (IsNothing(b)) return a;
   if (a.rows == b.rows) {
     const Number sum = Result(a, b, a.value + b.value, a.rows);
     return a.value < 0 || b.value < 0 ? Small(sum) : sum;
   }
-  if (IsNothing(a) || IsNothing(b)) return Result(a, b, a.value + b.value, true);
   return Opaque(a, b);
 }
 
 Number Subtract(const Number& a, const Number& b) {
   Number negative = b;
   negative.value = -b.value;
+  ForgetAxes(negative);
   return Add(a, negative);
 }
 
 Number Multiply(const Number& a, const Number& b) {
   if (IsNothing(a) || IsNothing(b)) return {};
   if ((a.rows && b.rows) || a.value == 0 || b.value == 0) return a.rows || b.rows ? Opaque(a, b) : Result(a, b, 0, false);
-  return Result(a, b, a.value * b.value, a.rows || b.rows);
+  return WithAxes(Result(a, b, a.value * b.value, a.rows || b.rows), a, b, false);
 }
 
 Number Divide(const Number& a, const Number& b, bool isInteger) {
   if (b.value == 0 || (b.rows && !a.rows)) return Opaque(a, b);
   const double quotient = a.value / b.value;
   const bool rows = a.rows && !b.rows;
-  if (!isInteger) return Result(a, b, quotient, rows);
+  if (!isInteger) return WithAxes(Result(a, b, quotient, rows), a, b, true);
   if (rows && quotient != std::trunc(quotient)) return Opaque(a, b);
-  return Small(Result(a, b, std::trunc(quotient), rows));
+  return WithAxes(Small(Result(a, b, std::trunc(quotient), rows)), a, b, true);
 }
 
 Number Modulo(const Number& a, const Number& b) {
@@ -93,14 +132,18 @@ Number Less(const Number& a, const Number& b) {
 }
 
 Number Choose(const Number& condition, const Number& yes, const Number& no) {
-  if (SameSize(yes, no)) return Result(yes, no, yes.value, yes.rows);
+  if (SameSize(yes, no)) return SameForAll(yes, no) ? yes : Result(yes, no, yes.value, yes.rows);
   if (!condition.IsFixed()) return {.rows = condition.rows || yes.rows || no.rows, .varies = true, .opaque = true};
   return condition.value != 0 ? yes : no;
 }
 
 Number Apply(const Number& a, double (*function)(double)) {
   if (a.rows && function(a.value) != a.value) return Opaque(a, a);
-  return Small(Result(a, a, function(a.value), a.rows));
+  Number result = Small(Result(a, a, function(a.value), a.rows));
+  if (result.value != a.value) return result;
+  result.factor = a.factor;
+  result.axes = a.axes;
+  return result;
 }
 
 Number Product(const Numbers& dims, std::size_t first, std::size_t last) {

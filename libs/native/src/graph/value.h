@@ -1,6 +1,7 @@
 // What the proof knows about a tensor: where the rows lie in it, and the values of small ones that hold sizes.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -15,6 +16,11 @@ struct Number {
   bool varies = false;  // depends on another dimension of the inputs, for which `value` takes an example
   bool opaque = false;  // depends on sizes in a way that is not followed: `value` says nothing
   bool small = false;   // varies, and may be 0 or less where `value` is not
+  // Where it varies: it is `factor` times the sizes of these axes, whatever they are. Factor 0: only the example is known,
+  // and another number of the same value may differ from it for other inputs.
+  double factor = 0;
+  std::array<std::uint32_t, 4> axes{};  // sorted, 0: none
+  std::uint32_t below = 0;              // at least 0 and less than the size of this axis
 
   // The same for every input.
   bool IsFixed() const { return !rows && !varies && !opaque; }
@@ -26,16 +32,27 @@ inline bool SameSize(const Number& a, const Number& b) {
   return a.value == b.value && a.rows == b.rows && !a.opaque && !b.opaque;
 }
 
+// The same for all inputs, not for the examples alone; rows play no part.
+bool SameForAll(const Number& a, const Number& b);
+// The size of an axis that varies, `axis` being a number for it.
+inline Number AxisSize(double example, std::uint32_t axis) {
+  return {.value = example, .varies = true, .factor = 1, .axes = {0, 0, 0, axis}};
+}
+inline void ForgetAxes(Number& number) {
+  number.factor = 0;
+  number.axes = {};
+  number.below = 0;
+}
+
 using Numbers = std::vector<Number>;
 
 // Numbers from which each row can find its own entries in another tensor: those of row r are r * stride plus something
 // from `low` to `high`. `isFirst`: so is only the first entry along the last axis.
 struct Place {
-  double stride = 1;
+  Number stride{.value = 1};
   double low = 0, high = 0;
+  std::uint32_t below = 0;  // instead of `low` and `high`: from 0 to the size of this axis
   bool isFirst = false;
-  bool varies = false;   // the stride does
-  bool shifted = false;  // the range has a part that is the same for all sizes
 };
 
 // A dimension of `rows` holds the batch: entries [r * value, (r + 1) * value) of it belong to row r and depend on no
