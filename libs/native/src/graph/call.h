@@ -62,6 +62,8 @@ class Call {
   // 0 <= result < rank, counting negative axes from the end.
   std::size_t Axis(std::int64_t axis, std::size_t rank) const;
 
+  // The operator and its name, with a space behind.
+  std::string Who() const;
   [[noreturn]] void Mixed(std::string_view what) const;
   [[noreturn]] void Unproven(std::string_view what) const;
   // Rows along `axis` of an input end the proof.
@@ -76,8 +78,6 @@ class Call {
   void Constant(std::size_t from, std::size_t to) const;
 
  private:
-  std::string Who() const;
-
   const Node& node_;
   int opset_;
   std::vector<const Value*> inputs_;

@@ -152,20 +152,24 @@ void Interpreter::Keep(const Call& call, std::vector<std::optional<Value>>& outp
   bool counted = false;
   bool takesCount = false;
   bool rows = false;
+  bool lengthy = false;
   for (std::size_t i = 0; i < call.size(); ++i) {
     const Value* value = call.Raw(i);
     if (value == nullptr) continue;
     takesCount = takesCount || value->IsCounted();
     if (call.IsSize(i)) continue;
     counted = counted || value->IsCounted();
+    lengthy = lengthy || value->IsLengthy();
     rows = rows || (value->HasRows() && !value->IsCounted());
   }
+  if (lengthy && rows) UseLength(call);
   if (counted && rows) call.Mixed("computes with the number of rows or a row's place among them");
   for (auto& output : outputs) {
     if (!output) {
       output.emplace();
       output->unfollowed = rows;
       output->counted = takesCount;
+      output->lengthy = lengthy;
       continue;
     }
     const auto axes = std::count_if(output->dims.begin(), output->dims.end(), [](const Number& dim) { return dim.rows; });
@@ -181,8 +185,13 @@ void Interpreter::Keep(const Call& call, std::vector<std::optional<Value>>& outp
       }
     }
     if (rows && axes == 0 && !output->numbers) call.Unproven("loses the batch axis");
+    output->lengthy = output->lengthy || lengthy;
     if (!output->numbers) output->counted = output->counted || counted;
   }
+}
+
+void Interpreter::UseLength(const Call& call) {
+  if (lengthUse_.empty()) lengthUse_ = call.Who() + "computes with the length that rows are padded to";
 }
 
 std::vector<Value> Interpreter::RunFunction(const Function& function, const Call& call) {
@@ -239,6 +248,7 @@ void Interpreter::RunIf(Call& call, Frame& frame) {
     for (std::size_t i = 0; i < outputs.size(); ++i) call.Out(i, std::move(outputs[i]));
     return Keep(call, call.outputs());
   }
+  UseLength(call);
   std::vector<Value> yes = RunBody(call, "then_branch", {}, frame);
   const std::vector<Value> no = RunBody(call, "else_branch", {}, frame);
   if (yes.size() != no.size()) call.Unproven("has branches that do not fit each other");

@@ -19,6 +19,8 @@ class Interpreter {
 
   // By the order of the graph's outputs.
   std::vector<Value> Run(const std::unordered_map<std::string_view, Value>& inputs);
+  // Of the run, as in RowProof.
+  const std::string& lengthUse() const { return lengthUse_; }
 
  private:
   struct Frame {
@@ -45,10 +47,12 @@ class Interpreter {
   std::vector<Value> RunToRest(const Call& call, std::vector<Value> head, std::vector<Value> states,
                                const std::vector<Value>& tail, std::size_t outputsBefore, Frame& frame);
   void Keep(const Call& call, std::vector<std::optional<Value>>& outputs);
+  void UseLength(const Call& call);
 
   const Model& model_;
   std::size_t steps_ = 0;
   int depth_ = 0;
+  std::string lengthUse_;
   // Numbers of axes whose sizes operators decide; those of the inputs' axes come first.
   std::uint32_t axesCount_ = 1U << 20U;
 };

@@ -64,8 +64,10 @@ std::unordered_map<std::string_view, Value> InputsOf(const Model& model, const E
   return inputs;
 }
 
-void Prove(const Model& model, const Example& example) {
-  const std::vector<Value> outputs = Interpreter(model).Run(InputsOf(model, example));
+// Returns RowProof::lengthUse.
+std::string Prove(const Model& model, const Example& example) {
+  Interpreter interpreter(model);
+  const std::vector<Value> outputs = interpreter.Run(InputsOf(model, example));
   if (outputs.empty()) throw NoProof{false, "the file is damaged or no ONNX model"};
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     const std::string what = "output \"" + std::string(model.graph.outputs[i].name) + "\" ";
@@ -74,14 +76,19 @@ void Prove(const Model& model, const Example& example) {
     if (value.RowAxis() != 0 || value.dims[0].value != 1) throw NoProof{false, what + "does not have one entry for each row"};
     if (value.IsCounted()) throw NoProof{true, what + "depends on the number of rows or a row's place among them"};
   }
+  return interpreter.lengthUse();
 }
 
 RowProof ProveModel(const Model& model) {
   RowProof first;
   for (const auto& family : kFamilies) {
     try {
-      for (const Example& example : family) Prove(model, example);
-      return {.verdict = RowVerdict::kIndependent, .reason = ""};
+      RowProof proof{.verdict = RowVerdict::kIndependent, .reason = ""};
+      for (const Example& example : family) {
+        const std::string lengthUse = Prove(model, example);
+        if (!lengthUse.empty()) proof.lengthUse = lengthUse;
+      }
+      return proof;
     } catch (NoProof& proof) {
       if (proof.mixed) return {.verdict = RowVerdict::kMixed, .reason = std::move(proof.reason)};
       if (first.reason.empty()) first.reason = std::move(proof.reason);

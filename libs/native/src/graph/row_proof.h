@@ -17,6 +17,9 @@ enum class RowVerdict : std::uint8_t {
 struct RowProof {
   RowVerdict verdict = RowVerdict::kNotProven;
   std::string reason;  // names the operator; empty when independent
+  // Which operator makes an answer depend on the length that a row is padded to; empty: none that is known. Places
+  // along the padded axis do not count, and the proof says nothing about what is computed from padding.
+  std::string lengthUse{};
 };
 
 // Of a model whose inputs all have the rows along axis 0. Never throws; takes milliseconds, since it skips weights.

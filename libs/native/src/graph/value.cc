@@ -72,6 +72,13 @@ bool Value::IsCounted() const {
   return counted || std::any_of(numbers->begin(), numbers->end(), [](const Number& n) { return n.rows; });
 }
 
+// One number: the numbers of a range are places, which are the same for rows of every length.
+bool Value::IsLengthy() const {
+  if (!numbers || numbers->size() != 1) return lengthy;
+  const Number& number = numbers->front();
+  return lengthy || ((number.varies || number.opaque) && !number.rows && number.below == 0);
+}
+
 bool SameForAll(const Number& a, const Number& b) {
   const Monomial left = MonomialOf(a), right = MonomialOf(b);
   return !a.opaque && !b.opaque && left.factor == right.factor && left.axes == right.axes && (left.factor != 0 || !(a.varies || b.varies));

@@ -62,6 +62,8 @@ struct Value {
   Numbers dims;
   // Depends on the number of rows, or on a row's place among the others.
   bool counted = false;
+  // Depends on the length of an axis that varies, and by more than where it ends.
+  bool lengthy = false;
   // Depends on rows in a way that was not followed.
   bool unfollowed = false;
   bool isInteger = false;
@@ -76,6 +78,7 @@ struct Value {
   }
   bool HasRows() const { return unfollowed || RowAxis() >= 0; }
   bool IsCounted() const;
+  bool IsLengthy() const;
 };
 
 inline Value Shaped(Numbers dims, bool isInteger = false) {

@@ -130,7 +130,7 @@ Tolerance ToleranceOf(ElementType type) {
   switch (type) {
     case ElementType::kFloat32:
     case ElementType::kFloat64:
-      return {.ofColumn = 2e-5, .ofOutput = 2e-6};
+      return {.ofColumn = 2e-5, .ofOutput = 1e-5};
     case ElementType::kFloat16:
       return {.ofColumn = 5e-3, .ofOutput = 1e-3};
     case ElementType::kBfloat16:

@@ -21,7 +21,12 @@ constexpr int kOnnxOptional = 6;
 Signature Proven(Signature signature, const ModelOptions& options) {
   if (signature.coalesce == CoalesceMode::kAlone || options.axes.mergeRows == MergeRows::kAlways) return signature;
   const graph::RowProof proof = graph::ProveRowsOfFile(options.modelPath);
-  if (proof.verdict == graph::RowVerdict::kIndependent) return signature;
+  if (proof.verdict == graph::RowVerdict::kIndependent) {
+    if (signature.coalesce != CoalesceMode::kPadded || signature.sequenceAxes == 0 || proof.lengthUse.empty()) return signature;
+    signature.coalesce = CoalesceMode::kEqualLength;
+    signature.coalesceReason = "padding could change answers: " + proof.lengthUse;
+    return signature;
+  }
   const bool isMixed = proof.verdict == graph::RowVerdict::kMixed;
   signature.coalesce = CoalesceMode::kAlone;
   signature.coalesceReason = (isMixed ? "rows are not independent: " : "rows are not proven independent: ") + proof.reason;
