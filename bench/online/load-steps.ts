@@ -11,6 +11,10 @@ export interface Step {
   p50Ms: number;
   p99Ms: number;
   refused: number;
+  /** From when a request was due. */
+  refusalFromDueP99Ms: number;
+  /** From when it was sent. */
+  refusalP50Ms: number;
   refusalP99Ms: number;
   /** Admitted, but answered after the deadline or not at all; warm-up included. */
   late: number;
@@ -37,7 +41,8 @@ export function summarize(load: number, outcomes: Outcome[], times: StepTimes & 
   const steady = outcomes.filter(({ dueMs }) => dueMs >= startMs + warmMs);
   const isInTime = ({ status, latencyMs }: Outcome): boolean => status === OK && latencyMs <= deadlineMs;
   const answered = latencies(steady, OK);
-  const refusals = latencies(steady, REFUSED);
+  const refusals = steady.filter(({ status }) => status === REFUSED);
+  const refusalServiceMs = refusals.map(({ serviceMs }) => serviceMs);
   return {
     load,
     offeredPerSecond: (steady.length * 1000) / durationMs,
@@ -45,7 +50,9 @@ export function summarize(load: number, outcomes: Outcome[], times: StepTimes & 
     p50Ms: quantile(answered, 0.5),
     p99Ms: quantile(answered, 0.99),
     refused: refusals.length,
-    refusalP99Ms: quantile(refusals, 0.99),
+    refusalFromDueP99Ms: quantile(latencies(refusals, REFUSED), 0.99),
+    refusalP50Ms: quantile(refusalServiceMs, 0.5),
+    refusalP99Ms: quantile(refusalServiceMs, 0.99),
     late: outcomes.filter((outcome) => outcome.status === TOO_LATE || (outcome.status === OK && !isInTime(outcome))).length,
     failed: outcomes.filter(({ status }) => ![OK, REFUSED, TOO_LATE].includes(status)).length,
     generatorCpuShare: generatorCpuMs / (warmMs + durationMs),

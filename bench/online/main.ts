@@ -120,7 +120,7 @@ function report({ capacityPerSecond, steps }: Result): void {
       'p50 ms': step.p50Ms.toFixed(1),
       'p99 ms': step.p99Ms.toFixed(1),
       'refused': step.refused,
-      'refusal p99 ms': step.refusalP99Ms.toFixed(2),
+      'refusal p99 ms': step.refusalFromDueP99Ms.toFixed(2),
       'late': step.late,
       'failed': step.failed,
       'generator CPU': step.generatorCpuShare.toFixed(3),

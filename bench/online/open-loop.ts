@@ -7,6 +7,8 @@ export interface Outcome {
   /** On the clock of `performance.now`. */
   dueMs: number;
   latencyMs: number;
+  /** From when it was sent. */
+  serviceMs: number;
 }
 
 /** Idle connections are used again; more than this are never opened, then requests wait for one. */
@@ -41,13 +43,15 @@ export class OpenLoop {
 
   private async send(request: Buffer, dueMs: number): Promise<Outcome> {
     const connection = await this.connection();
+    const sentMs = performance.now();
+    const outcome = (status: number): Outcome => ({ status, dueMs, latencyMs: performance.now() - dueMs, serviceMs: performance.now() - sentMs });
     try {
       const { status, head } = await connection.send(request);
       this.giveBack(/\r\nconnection: close/i.test(head) ? null : connection);
-      return { status, dueMs, latencyMs: performance.now() - dueMs };
+      return outcome(status);
     } catch {
       this.giveBack(null);
-      return { status: 0, dueMs, latencyMs: performance.now() - dueMs };
+      return outcome(0);
     }
   }
 

@@ -169,7 +169,7 @@ export class Dispatcher {
         const itemIds = slot.submit(
           batch.map(({ encoded }) => encoded),
           batch.map(({ item }) => (answer) => {
-            slot.backlogNs -= item.expectedNs;
+            slot.backlog.remove(item);
             this.onAnswer(item, model.signature, answer);
             onLeft(answer.kind === 'completed' && RAN_OR_EXPIRED.has(ITEM_STATUSES[answer.completion.status]));
           }),
@@ -177,7 +177,7 @@ export class Dispatcher {
         itemIds?.forEach((itemId, position) => {
           const item = (batch[position] as { item: PendingItem }).item;
           item.state = 'submitted';
-          slot.backlogNs += item.expectedNs;
+          slot.backlog.add(item);
           item.cancel = () => slot.cancel(itemId);
         });
         return itemIds !== null;
@@ -202,6 +202,7 @@ export class Dispatcher {
   private onLost(item: PendingItem, wasRunning: boolean): void {
     if (wasRunning) {
       item.deaths += 1;
+      item.contentKey = null; // runs alone from now on
       this.fallen.push(item);
     }
     if (item.deaths >= DEATHS_MAX) {

@@ -1,5 +1,6 @@
 import { InterleaveError, type UnreadRequest } from '@app/contracts';
 import { loadAddon } from './addon';
+import { contentKey, distinct } from './backlog';
 import { itemWeight } from './model-cost';
 import type { PendingItem, PendingRequest } from './pending';
 import type { WorkerSlot } from './worker-slot';
@@ -8,13 +9,21 @@ const NS_PER_MS = 1e6;
 const NS_PER_S = 1e9;
 /** Of the deadline: what an unread request is taken to cost at most. */
 const UNREAD_SHARE_MAX = 1 / 8;
+/** Of the deadline: what a small request costs at most. */
+const SMALL_SHARE_MAX = 1 / 32;
+/** Of the deadline: what larger requests leave to small ones. */
+const ROOM_SHARE = 1 / 8;
 
 /** Predicts what each item costs, where the model's cost is known, so that it counts while it is in flight. */
 export function weighItems(items: PendingItem[], key: string, slot: WorkerSlot | undefined): void {
   const model = slot?.readyModel(key) ?? null;
   if (model === null || model.cost === null) return;
   const sharesRuns = model.signature.coalesce !== 'alone';
-  for (const item of items) item.expectedNs = model.cost.expectedNs(itemWeight(item.item, model.signature), sharesRuns);
+  const runsEqualOnce = slot?.runsEqualOnce(key) ?? false;
+  for (const item of items) {
+    item.expectedNs = model.cost.expectedNs(itemWeight(item.item, model.signature), sharesRuns);
+    item.contentKey = runsEqualOnce && !item.request.runAlone ? contentKey(key, item.item) : null;
+  }
 }
 
 /** A worker that can be expected to answer a request in time. */
@@ -38,8 +47,9 @@ function requestHighNs(slot: WorkerSlot, key: string, items: PendingItem[], body
   const model = slot.readyModel(key);
   if (model === null || model.cost === null) return 0;
   const { cost, signature } = model;
-  const highNs = items.reduce((sum, { item }) => sum + cost.highNs(itemWeight(item, signature)), 0) / slot.executors;
-  const expectedNs = items.reduce((sum, item) => sum + item.expectedNs, 0);
+  const toRun = distinct(items);
+  const highNs = toRun.reduce((sum, { item }) => sum + cost.highNs(itemWeight(item, signature)), 0) / slot.executors;
+  const expectedNs = toRun.reduce((sum, item) => sum + item.expectedNs, 0);
   for (const costs of [model.byteCosts, slot.byteCosts]) costs.learn(bodyBytes, { expectedNs, highNs });
   return highNs;
 }
@@ -60,11 +70,11 @@ export function checkUnread(slots: WorkerSlot[], key: string | null, { timeoutMs
 function inTimeOrRefuse(candidates: InTime[], timeoutMs: number, aheadNs = 0): InTime[] {
   const allExecutors = candidates.reduce((sum, { slot }) => sum + slot.executors, 0);
   let retryAfterNs = Infinity;
-  const timeoutNs = Math.max(1, Math.round(timeoutMs * NS_PER_MS));
   const inTime = candidates.filter(({ slot, costHighNs }) => {
     const { executors, waitFactor } = slot;
-    const backlogNs = Math.round(slot.backlogNs + (aheadNs * executors) / allExecutors);
+    const backlogNs = Math.round(slot.backlog.expectedNs + (aheadNs * executors) / allExecutors);
     if (backlogNs === 0) return true;
+    const timeoutNs = Math.max(1, Math.round(usableMs(timeoutMs, costHighNs) * NS_PER_MS));
     const admission = loadAddon().admit({ backlogNs, executors, costHighNs: Math.round(costHighNs), timeoutNs, waitFactor });
     retryAfterNs = Math.min(retryAfterNs, admission.retryAfterNs < 0 ? backlogNs / executors : admission.retryAfterNs);
     return admission.admitted;
@@ -76,6 +86,12 @@ function inTimeOrRefuse(candidates: InTime[], timeoutMs: number, aheadNs = 0): I
   });
 }
 
+/** Of the deadline, what may be filled by a request that costs so much: large ones would keep small ones out for as long as they come. */
+function usableMs(timeoutMs: number, costHighNs: number): number {
+  const isSmall = costHighNs <= timeoutMs * NS_PER_MS * SMALL_SHARE_MAX;
+  return isSmall ? timeoutMs : timeoutMs * (1 - ROOM_SHARE);
+}
+
 /**
  * Call before the items of an admitted request join the worker's backlog, and the result whenever one of them leaves the
  * worker, with whether by an answer or its deadline. When that is so for all of them, the worker's next admissions know
@@ -83,7 +99,7 @@ function inTimeOrRefuse(candidates: InTime[], timeoutMs: number, aheadNs = 0): I
  */
 export function waitObserver({ slot, costHighNs }: InTime, items: PendingItem[]): (hasEnded: boolean) => void {
   const { timeoutMs, priority } = items[0]?.request ?? { timeoutMs: null, priority: 0 };
-  const waitNs = Math.round(slot.backlogNs / slot.executors);
+  const waitNs = Math.round(slot.backlog.expectedNs / slot.executors);
   const admittedFactor = slot.waitFactor;
   const admittedMs = performance.now();
   let left = items.length;

@@ -30,6 +30,8 @@ export class PendingItem {
   refusals = 0;
   /** Predicted work that it adds, in ns; 0: not known, or nobody waits for it. */
   expectedNs = 0;
+  /** Items with the same one run once; null: it runs by itself, as far as is known. */
+  contentKey: string | null = null;
   /** Takes it out of the worker's queue; set while submitted. */
   cancel: (() => void) | null = null;
 

@@ -153,9 +153,9 @@ describe('WorkerPool', () => {
     const held = infer([textItem('x')], { timeoutMs: 2000 });
     // 3 s in flight that must fit 2.5 times, 4.5 s of its own.
     await expect(infer([textItem('y')], { timeoutMs: 5000 })).rejects.toMatchObject({ code: 'overloaded', retryAfterSeconds: 3 });
-    expect(() => look('echo', 8500)).toThrow(expect.objectContaining({ code: 'overloaded' }) as Error);
-    // A typical request is taken to cost an eighth of the deadline at most.
-    expect(() => look('echo', 8700)).not.toThrow();
+    expect(() => look('echo', 9_900)).toThrow(expect.objectContaining({ code: 'overloaded' }) as Error);
+    // A typical request is taken to cost an eighth of the deadline at most, and leaves an eighth to small ones.
+    expect(() => look('echo', 10_100)).not.toThrow();
     expect(() => look(null, 3000)).not.toThrow(); // another worker is idle
     await worker.open();
     expect((await held).map(textOf)).toEqual(['x']);
@@ -178,6 +178,45 @@ describe('WorkerPool', () => {
     expect(() => look('echo', 40_000, { bodyBytes: 1000, aheadNs: 10e9 })).not.toThrow();
   });
 
+  it('counts equal items once where the worker runs them once', async () => {
+    const grid = { lengths: [1], rows: [1], runNs: [[1e9]] };
+    const models = ECHO_MODELS.map((model) => ({ ...model, cost: { grid, ratio: { median: 1, high: 1 } } }));
+    const equals = (deduplicate: boolean) => plan('w1', { models: [{ name: 'echo', version: '1', deduplicate } as WorkerPlan['models'][number]] });
+    place(equals(true));
+    const worker = await startWorker('w1', { models });
+    await untilReady();
+    await worker.shut();
+    const held = [1, 2].map(() => infer(Array(20).fill(textItem('x')), { bodyBytes: 1000 }));
+    expect(look('echo', 60_000, { bodyBytes: 1000 })).toBeCloseTo(1e9, -6);
+    expect(() => look('echo', 5000)).not.toThrow(); // 1 s of 40 is in flight
+    await expect(infer([textItem('y')], { timeoutMs: 3000 })).rejects.toMatchObject({ code: 'overloaded' });
+    await worker.open();
+    await Promise.all(held);
+    place(equals(false));
+    await worker.shut();
+    const other = infer(Array(20).fill(textItem('x')));
+    expect(() => look('echo', 5000)).toThrow(expect.objectContaining({ code: 'overloaded' }) as Error);
+    await worker.open();
+    await other;
+  });
+
+  it('leaves room for small requests behind large ones', async () => {
+    const grid = { lengths: [1, 100], rows: [1], runNs: [[1e6], [4e8]] };
+    const models = ECHO_MODELS.map((model) => ({ ...model, cost: { grid, ratio: { median: 1, high: 1 } } }));
+    place(plan('w1'));
+    const worker = await startWorker('w1', { models });
+    await untilReady();
+    await worker.shut();
+    const large = [infer([textItem('x'.repeat(100))], { timeoutMs: 10_000 })];
+    for (let left = 9; left > 0; left--) large.push(infer([textItem('y'.repeat(100))], { timeoutMs: 10_000 }));
+    const outcomes = Promise.allSettled(large);
+    await expect(infer([textItem('z'.repeat(100))], { timeoutMs: 10_000 })).rejects.toMatchObject({ code: 'overloaded' });
+    const small = infer([textItem('a')], { timeoutMs: 10_000 });
+    await worker.open();
+    expect((await small).map(textOf)).toEqual(['a']);
+    await outcomes;
+  });
+
   it('trusts predicted waits as far as they were kept', async () => {
     const grid = { lengths: [1], rows: [1], runNs: [[10e9]] };
     const models = ECHO_MODELS.map((model) => ({ ...model, cost: { grid, ratio: { median: 1, high: 1 } } }));
@@ -185,16 +224,16 @@ describe('WorkerPool', () => {
     const worker = await startWorker('w1', { models });
     await untilReady();
     await worker.shut();
-    const first = infer([textItem('x')], { timeoutMs: 40_000 });
-    const second = infer([textItem('y')], { timeoutMs: 40_000 });
-    // 20 s in flight that must fit 2.5 times, an eighth of the deadline for its own.
-    expect(() => look('echo', 57_000)).toThrow(expect.objectContaining({ code: 'overloaded' }) as Error);
+    const first = infer([textItem('x')], { timeoutMs: 41_000 });
+    const second = infer([textItem('y')], { timeoutMs: 41_000 });
+    // 20 s in flight that must fit 2.5 times, an eighth of the deadline for its own, another is left to small ones.
+    expect(() => look('echo', 66_600)).toThrow(expect.objectContaining({ code: 'overloaded' }) as Error);
     await worker.open();
     await Promise.all([first, second]);
     await worker.shut();
     const others = ['a', 'b'].map((text) => infer([textItem(text)], { timeoutMs: 90_000 }));
     // It took no time at all, so 2.5 becomes a little less.
-    expect(() => look('echo', 57_140)).not.toThrow();
+    expect(() => look('echo', 66_650)).not.toThrow();
     await worker.open();
     await Promise.all(others);
   });

@@ -1,5 +1,6 @@
 import type { ModelReport, ModelSignature, WorkerPlan, WorkerReport } from '@app/contracts';
 import type { ChannelItem } from './addon';
+import { Backlog } from './backlog';
 import { ByteCosts } from './byte-costs';
 import { type AnswerReceiver, ChannelClient } from './channel-client';
 import { CostEstimate } from './model-cost';
@@ -31,8 +32,8 @@ const GATHER_MS = { realtime: 0, batch: 10 };
 export class WorkerSlot {
   /** How many parked items to offer at once; adapted to what it took. */
   sliceItems = 64;
-  /** Predicted cost of the items in flight that were submitted with one, in ns over all executors. */
-  backlogNs = 0;
+  /** Of the items in flight whose cost was predicted. */
+  readonly backlog = new Backlog();
   /** How often the predicted wait must fit before a deadline; 0: nothing was measured yet. */
   waitFactor = 0;
   /** Of requests to any model. */
@@ -74,6 +75,11 @@ export class WorkerSlot {
   /** The model version when it can be run here now, else null. */
   readyModel(key: string): ReadyModel | null {
     return this.client.isUp ? (this.ready.get(key) ?? null) : null;
+  }
+
+  /** Whether its worker runs equal items of a model version once. */
+  runsEqualOnce(key: string): boolean {
+    return this.plan.models.find(({ name, version }) => modelKey(name, version) === key)?.deduplicate ?? false;
   }
 
   get inFlightItems(): number {
