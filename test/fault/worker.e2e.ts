@@ -1,8 +1,11 @@
+import { join } from 'node:path';
 import { runPaths } from '@app/config';
 import { InterleaveError, type InferenceItem, type ItemResult, type Lane, type WorkerModelPlan, type WorkerPlan, type WorkerProcessStatus } from '@app/contracts';
 import { WorkerPool } from '@app/native';
 import { fetchProcessStatus, type MetricsJson } from '@app/telemetry';
-import { allLoaded, reportsWhen, WorkerFixture } from '../support/worker-fixture';
+import { slowToLoad } from '../../tools/model-builder/src/bad-models';
+import { writeModel } from '../../tools/model-builder/src/files';
+import { allLoaded, modelPlan, reportsWhen, WorkerFixture } from '../support/worker-fixture';
 import { WorkerProcess } from '../support/worker-process';
 
 const int64Item = (...values: number[]): InferenceItem => ({
@@ -75,6 +78,20 @@ describe.each(['realtime', 'batch'] as const)('a worker process of the %s lane',
     expect(await worker.end()).toBe('exit 0');
     worker = WorkerProcess.start(fixture, plan);
     expect(outcomeOf((await late)[0])).toBe('ok');
+  });
+
+  it('ends on SIGTERM while a model is being loaded', async () => {
+    fixture = new WorkerFixture();
+    const ready = fixture.plan(`all-${lane}`, lane, ['crash']);
+    writeModel(join(fixture.modelsDir, 'slow-to-load'), slowToLoad(), '');
+    plan = { ...ready, models: [...ready.models, modelPlan(fixture.modelsDir, 'slow-to-load')] };
+    fixture.place(plan);
+    worker = WorkerProcess.start(fixture, plan);
+    pool = new WorkerPool({ lane, runDir: fixture.runDir });
+    await reportsWhen(pool, ([first]) => first?.state === 'ready');
+    expect(firstOf((await infer('crash', int64Item(10)))[0])).toBe(100n);
+    worker.child.kill('SIGTERM');
+    expect(await worker.end()).toBe('SIGKILL');
   });
 
   it('ends a run that takes too long and goes on', async () => {

@@ -52,11 +52,15 @@ def row(index, **body):
     return json.dumps({'custom_id': f'r{index}', 'method': 'POST', 'url': '/v1/embeddings', 'body': {'model': MODEL, 'input': 'hello', **body}})
 
 
+def rows(count, make):
+    return '\n'.join(make(i) for i in range(count)).encode()
+
+
 FILES = {
-    '60 rows with a heavy field that nobody reads': lambda: '\n'.join(row(i, x=[{'a': 1}] * 350_000) for i in range(60)),
-    '40 rows of 300 000 keys': lambda: '\n'.join(row(i, x={str(k): 1 for k in range(300_000)}) for i in range(40)),
-    '60 rows of deep nesting': lambda: '\n'.join(row(i)[:-2] + ',"x":' + '[' * 100_000 + ']' * 100_000 + '}}' for i in range(60)),
-    '1000 rows, the answer to which is an error': lambda: '\n'.join(row(i, input=7) for i in range(1000)),
+    '60 rows with a heavy field that nobody reads': lambda: rows(60, lambda i: row(i, x=[{'a': 1}] * 350_000)),
+    '40 rows of 300 000 keys': lambda: rows(40, lambda i: row(i, x={str(k): 1 for k in range(300_000)})),
+    '60 rows of deep nesting': lambda: rows(60, lambda i: row(i)[:-2] + ',"x":' + '[' * 100_000 + ']' * 100_000 + '}}'),
+    '1000 rows, the answer to which is an error': lambda: rows(1000, lambda i: row(i, input=7)),
 }
 
 
@@ -101,7 +105,7 @@ def send(node, body):
 
 def submit(node, content):
     begun = time.time()
-    status, _, raw = node.call('POST', '/v1/files?purpose=batch&filename=rows.jsonl', content.encode(), {'content-type': 'application/x-ndjson'})
+    status, _, raw = node.call('POST', '/v1/files?purpose=batch&filename=rows.jsonl', content, {'content-type': 'application/x-ndjson'})
     if status != 200:
         return f'{status} {raw[:90].decode()}', time.time() - begun
     wanted = {'input_file_id': json.loads(raw)['id'], 'endpoint': '/v1/embeddings', 'completion_window': '24h'}
@@ -149,11 +153,13 @@ def main():
         print(f"quiet: {quiet['n']} live requests, p50 {quiet['p50']:.1f} ms, p99 {quiet['p99']:.1f} ms\n")
         print('| input | answer | after s | live failed | live p99 ms | max ms |\n|---|---|---|---|---|---|')
         held = slow_connections(node)
-        attacks = [(name, lambda make=make: send(node, make())) for name, make in BODIES.items()]
-        attacks += [(name, lambda make=make: submit(node, make())) for name, make in FILES.items()]
-        for name, attack in attacks:
+        attacks = [(name, make, send) for name, make in BODIES.items()] + [(name, make, submit) for name, make in FILES.items()]
+        for name, make, attack in attacks:
+            content = make()
+            # Building it held up the live callers, which are threads of this program.
+            time.sleep(1)
             start = time.time()
-            answer, took = attack()
+            answer, took = attack(node, content)
             time.sleep(AFTER_S)
             seen = live.between(start, time.time() - 1)
             bad += [f'{name}: live {s}' for s in seen['failed']]

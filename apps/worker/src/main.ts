@@ -14,6 +14,8 @@ import { workerStatus } from './worker-status';
 
 /** Shorter than the scheduler's patience for the whole node. */
 const DRAIN_MS = 20_000;
+/** Then nothing waits any more but perhaps the load of a model, which cannot be interrupted. */
+const CLOSE_MS_MAX = 2_000;
 
 /**
  * One worker of the placement: native executors and their channel. JavaScript only reports and ends it, on threads of
@@ -64,7 +66,11 @@ async function main(): Promise<void> {
 
 async function drain(worker: WorkerHandle, log: Logger): Promise<void> {
   if (!(await worker.drain(DRAIN_MS))) log.warn(`items were still unanswered after ${DRAIN_MS} ms; their clients will send them again`);
-  await worker.close();
+  const isClosed = await Promise.race([worker.close().then(() => true), new Promise<boolean>((resolve) => setTimeout(resolve, CLOSE_MS_MAX, false))]);
+  if (isClosed) return;
+  log.warn(`a model is still being loaded after ${CLOSE_MS_MAX} ms; the process ends without waiting for it`);
+  // An ordinary exit would take the runtime away from under the thread that loads.
+  process.kill(process.pid, 'SIGKILL');
 }
 
 /** `--heartbeat-fd`: the open file that its scheduler reads; none without a scheduler. */

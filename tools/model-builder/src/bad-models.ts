@@ -54,6 +54,20 @@ export function hoard(): ModelFiles {
   return { '1/model.onnx': b.encode() };
 }
 
+/**
+ * `result` [batch] = `value` [batch] + a constant for which the runtime multiplies matrices for minutes when it opens the
+ * model. For tests of containment only, and not among the models that are built by name.
+ */
+export function slowToLoad(): ModelFiles {
+  const b = new GraphBuilder('slow-to-load');
+  const value = b.input('value', 'FP32', ['batch']);
+  const factor = b.op('Expand', [b.scalar(1e-4), b.ints(3000, 3000)]);
+  let product = factor;
+  for (let i = 0; i < 400; i++) product = b.op('MatMul', [product, factor]);
+  b.output('result', 'FP32', ['batch'], b.op('Add', [value, b.op('ReduceMin', [product], { keepdims: 0 })]));
+  return { '1/model.onnx': b.encode() };
+}
+
 /** One step: 2^19 int64 that the loop collects, and go on while `forEver` (a value of the graph around it) holds. */
 function hoardingBody(forEver: string): ReturnType<GraphBuilder['graph']> {
   const body = new GraphBuilder('body', 'FP32', 'body_');
