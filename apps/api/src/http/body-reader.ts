@@ -32,11 +32,15 @@ export class BodyReader {
 
   constructor(private readonly limits: BodyLimits) {}
 
-  /** Rejects with `too_large`, `overloaded` (no memory for bodies), `request_timeout` or `invalid_request` (cut short). */
-  read(request: FastifyRequest, payload: Readable): Promise<Buffer> {
+  /**
+   * `callForBody`: called once the announced length is found to be acceptable. Rejects with `too_large`, `overloaded` (no
+   * memory for bodies), `request_timeout` or `invalid_request` (cut short).
+   */
+  read(request: FastifyRequest, payload: Readable, callForBody = (): void => undefined): Promise<Buffer> {
     const announcedBytes = Number(request.headers['content-length'] ?? 0);
     const refusal = this.refusal(request, announcedBytes, this.heldBytes + announcedBytes);
     if (refusal) return Promise.reject(refusal);
+    callForBody();
     return new Promise((resolve, reject) => {
       const parts: Buffer[] = [];
       const finish = (error: InterleaveError | null) => {

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { rmSync } from 'node:fs';
 import { connect } from 'node:net';
+import { promisify } from 'node:util';
 import type { Config } from '@app/config';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Preparation } from '../admission/preparation';
@@ -156,6 +157,31 @@ describe('what may come in over HTTP', () => {
     });
   });
 
+  describe('a caller that does not wait for answers', () => {
+    it('is cut off after 64 requests', async () => {
+      await open();
+      backend.gate = new Promise(() => undefined);
+      const keep = head('POST', PREDICT, { connection: 'keep-alive' }, BODY);
+      expect(await exchange(keep.repeat(100)).catch((error: NodeJS.ErrnoException) => error.code)).toMatch(/^$|ECONNRESET/);
+    });
+
+    it('leaves nothing behind when it goes', async () => {
+      await open({ bodyBytesMax: 1000 });
+      const large = BODY.replace('{', `{${' '.repeat(900)}`);
+      let release = (): void => undefined;
+      backend.gate = new Promise<void>((resolve) => (release = resolve));
+      for (let i = 0; i < 2; i++) {
+        const socket = connect(port, '127.0.0.1');
+        socket.write(head('POST', PREDICT, { connection: 'keep-alive' }, large).repeat(4));
+        while (backend.requests.length < 4 * (i + 1)) await new Promise((resolve) => setTimeout(resolve, 5));
+        socket.resetAndDestroy();
+        while ((await promisify(app.getHttpServer().getConnections.bind(app.getHttpServer()))()) > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+      release();
+      expect(await statusOf('POST', PREDICT, {}, large)).toBe(200);
+    });
+  });
+
   it('counts what is being prepared before a large body is read, and again when it is there; small ones pass', async () => {
     await open();
     backend.unreadNs = 5e9;
@@ -218,6 +244,7 @@ describe('what may come in over HTTP', () => {
       await open();
       const held = { expect: '100-continue', 'content-type': 'application/json', 'content-length': String(BODY.length) };
       expect(await exchange(head('POST', '/nowhere', held))).toMatch(/^HTTP\/1.1 404 /);
+      expect(await exchange(head('POST', PREDICT, { ...held, 'content-length': '9000000' }))).toMatch(/^HTTP\/1.1 413 /);
       expect(await exchange(head('POST', PREDICT, held) + BODY)).toMatch(/^HTTP\/1.1 100 Continue\r\n\r\nHTTP\/1.1 200 /);
     });
   });

@@ -10,6 +10,7 @@ import { guardAgainstBrowsers } from './browser-guard';
 import { callForBody, holdBackExpected } from './early-answer';
 import { answerHalfClosed } from './half-open';
 import { mediaType, refuseEncoded } from './media-type';
+import { boundPipelines } from './pipelines';
 import { answerError, asInterleaveError, unsupportedMediaType } from './error-answer';
 
 /** A connection must have sent its headers, and a live request its body, by then; uploads have as long as they need. */
@@ -52,6 +53,7 @@ export function createFastifyAdapter(config: Config): FastifyAdapter {
     heldBytesMax: LARGEST_BODIES_MAX * config.http.bodyBytesMax,
     readMsMax: BODY_READ_MS_MAX,
   });
+  boundPipelines(fastify);
   readBodiesRaw(fastify, bodies, config.http.bodyBytesMax);
   holdBackExpected(fastify);
   answerHalfClosed(fastify);
@@ -70,8 +72,7 @@ function readBodiesRaw(fastify: FastifyInstance, bodies: BodyReader, refusedByte
   fastify.decorateRequest('refusedBytesMax', refusedBytesMax);
   fastify.decorateRequest('readBody', async function (this: FastifyRequest, reply: FastifyReply): Promise<Buffer> {
     refuseUnreadable(this);
-    callForBody(this, reply.raw);
-    return bodies.read(this, this.raw);
+    return bodies.read(this, this.raw, () => callForBody(this, reply.raw));
   });
   fastify.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id);

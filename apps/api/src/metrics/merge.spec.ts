@@ -69,4 +69,11 @@ describe('merged metrics', () => {
     for (const id of ['gone', 'silent', 'words', 'object', 'list']) expect(text).toContain(`interleave_metrics_missed_total{process="${id}"} 2\n`);
     expect(text).not.toContain('process="good"');
   });
+
+  it('asks the processes once for all who want to know at one time', async () => {
+    await oddProcess('words', 'hello');
+    const merged = new MergedMetrics(new Registry(), runDir, () => ['words']);
+    await Promise.all(Array.from({ length: 100 }, () => merged.collect()));
+    expect(await (await merged.collect()).metrics()).toContain('interleave_metrics_missed_total{process="words"} 2\n');
+  });
 });

@@ -7,6 +7,7 @@ const ANSWER_MS_MAX = 200;
 /** The metrics of all processes of the node as one: counters and histograms add up over processes. */
 export class MergedMetrics {
   private readonly missed: Counter;
+  private collecting: Promise<Registry> | null = null;
 
   constructor(
     private readonly own: Registry,
@@ -22,8 +23,13 @@ export class MergedMetrics {
     });
   }
 
-  /** A registry with the metrics of this process and of every other that answers in time. */
-  async collect(): Promise<Registry> {
+  /** A registry with the metrics of this process and of every other that answers in time. Callers at one time share it. */
+  collect(): Promise<Registry> {
+    this.collecting ??= this.collectOnce().finally(() => (this.collecting = null));
+    return this.collecting;
+  }
+
+  private async collectOnce(): Promise<Registry> {
     const others = await Promise.all(this.processIds().map((id) => this.metricsOf(id)));
     const own = (await this.own.getMetricsAsJSON()) as MetricsJson;
     return AggregatorRegistry.aggregate([own, ...others.filter((metrics) => metrics !== null)]);
