@@ -20,7 +20,8 @@ export class DiskGuard {
   async refusal(bytes: number): Promise<string | null> {
     const free = await this.measure(this.directory);
     if (free - bytes >= this.freeBytesMin) return null;
-    return `${byteText(free)} free on the disk of ${this.directory}, ${byteText(bytes)} needed and ${byteText(this.freeBytesMin)} kept free`;
+    const needed = bytes === 0 ? '' : `${byteText(bytes)} needed and `;
+    return `${byteText(free)} free on the disk of ${this.directory}, ${needed}${byteText(this.freeBytesMin)} kept free`;
   }
 
   /** Rejects with `storage_full` when `bytes` more may not be written now. */

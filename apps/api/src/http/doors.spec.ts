@@ -234,6 +234,12 @@ describe('what may come in over HTTP', () => {
       expect(await exchange(Buffer.concat([Buffer.from(request), Buffer.alloc(bytes, ' ')]))).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
     });
 
+    it('comes for a body in an encoding within the chunks', async () => {
+      await open();
+      const request = head('POST', PREDICT, { 'content-type': 'application/json', 'transfer-encoding': 'gzip, chunked' });
+      expect(await exchange(`${request}${BODY.length.toString(16)}\r\n${BODY}\r\n0\r\n\r\n`)).toMatch(/^HTTP\/1.1 415 [\s\S]*Transfer-Encoding/);
+    });
+
     it('leaves the connection usable', async () => {
       await open();
       const first = head('POST', '/nowhere', { connection: 'keep-alive' }, BODY);

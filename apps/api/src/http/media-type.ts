@@ -13,7 +13,12 @@ export function isJson(headers: IncomingHttpHeaders): boolean {
 
 /** Compressed bodies are not taken: their size says nothing about what they unpack to. */
 export function refuseEncoded(headers: IncomingHttpHeaders): void {
-  const encoding = headers['content-encoding']?.trim().toLowerCase();
-  if (encoding === undefined || encoding === '' || encoding === 'identity') return;
-  throw new InterleaveError('unsupported_media_type', `Content-Encoding: expected none, received ${encoding.slice(0, 64)}; send the body uncompressed`);
+  refuseOtherThan('Content-Encoding', headers['content-encoding'], 'identity');
+  refuseOtherThan('Transfer-Encoding', headers['transfer-encoding'], 'chunked');
+}
+
+function refuseOtherThan(header: string, value: string | undefined, plain: string): void {
+  const encoding = value?.trim().toLowerCase() ?? '';
+  if (encoding === '' || encoding === plain) return;
+  throw new InterleaveError('unsupported_media_type', `${header}: expected none or ${plain}, received ${encoding.slice(0, 64)}; send the body uncompressed`);
 }
