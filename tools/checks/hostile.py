@@ -174,8 +174,6 @@ def main():
             limit = API_RESIDENT_MIB_MAX if name.startswith('api') else RUNNER_RESIDENT_MIB_MAX if name == 'runner' else None
             bad += [f'{name} holds {size} MiB'] if limit and size > limit else []
         bad += [f'{name} died' for name in before if before[name] != after.get(name)]
-        worst = live.between(start - 1e9, time.time())
-        print(f"live in all: {worst['n']}, failed {len(worst['failed'])}, p99 {worst['p99']:.1f} ms (quiet {quiet['p99']:.1f})")
     print('\n'.join(bad[:20]) or 'nothing failed')
     sys.exit(bool(bad))
 

@@ -19,7 +19,8 @@ export function weighItems(items: PendingItem[], key: string, slot: WorkerSlot |
   const model = slot?.readyModel(key) ?? null;
   if (model === null || model.cost === null) return;
   const sharesRuns = model.signature.coalesce !== 'alone';
-  const runsEqualOnce = slot?.runsEqualOnce(key) ?? false;
+  // A request of one item is not worth the 17 us of a hash: it counts as different from all others.
+  const runsEqualOnce = items.length > 1 && (slot?.runsEqualOnce(key) ?? false);
   for (const item of items) {
     item.expectedNs = model.cost.expectedNs(itemWeight(item.item, model.signature), sharesRuns);
     item.contentKey = runsEqualOnce && !item.request.runAlone ? contentKey(key, item.item) : null;
