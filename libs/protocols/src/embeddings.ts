@@ -67,7 +67,7 @@ function refuseNotSupported(request: JsonObject): void {
   for (const [field, harmless] of NOT_SUPPORTED) {
     const value = request[field] ?? null;
     if (value === null || value === harmless) continue;
-    throw invalid(`expected no ${field} because it would change the vectors and is not supported; write what the model wants into the text and leave ${field} out`, field);
+    throw invalid(`expected no ${field} because it would change the vectors and is not supported; leave ${field} out (a prompt of the model goes by prompt_name, any other into the text)`, field);
   }
 }
 
