@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runPaths } from '@app/config';
 import type { Lane, ModelReport, Placement, WorkerModelPlan, WorkerPlan } from '@app/contracts';
-import { WorkerPool } from '@app/native';
+import { WorkerPool } from '@app/worker-pool';
 import { buildModels } from '../../tools/model-builder/src/models';
 
 export const modelPlan = (modelsDir: string, name: string, overrides: Partial<WorkerModelPlan> = {}): WorkerModelPlan => ({

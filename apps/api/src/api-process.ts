@@ -1,8 +1,10 @@
 import { mkdirSync } from 'node:fs';
 import { runPaths, type Config } from '@app/config';
 import { openModelCatalog } from '@app/models';
-import { isolateFront, WorkerPool } from '@app/native';
-import { createLogger, observeEventLoop, observeMemory, serveProcessStatus, type Logger, type ProcessStatusServer } from '@app/telemetry';
+import { isolateFront } from '@app/native';
+import { WorkerPool } from '@app/worker-pool';
+import { serveProcessStatus, type ProcessStatusServer } from '@app/process';
+import { createLogger, observeEventLoop, observeMemory, type Logger } from '@app/telemetry';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Registry } from 'prom-client';
 import { openBatchService } from './batches';

@@ -37,7 +37,7 @@ export function processSpecs(config: Config, placement: Placement, listenFd: num
     nodeSpec(config, {
       id: 'runner',
       kind: 'runner',
-      main: 'scheduler/src/batch-lane/main.js',
+      main: 'runner/src/main.js',
       nodeOptions: [`--max-old-space-size=${RUNNER_HEAP_MIB}`, RUNNER_GC],
       nice: BATCH_NICE,
       environment: { UV_THREADPOOL_SIZE: '4', RAYON_NUM_THREADS: tokenizerThreads },

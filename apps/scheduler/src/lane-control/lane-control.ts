@@ -1,7 +1,8 @@
 import { runPaths } from '@app/config';
 import { workersBeside, type BatchControlStatus, type GuardStatus, type LaneControlStatus, type Placement, type WorkerLaneReport, type WorkerPlan } from '@app/contracts';
 import { LanePage } from '@app/native';
-import { fetchProcessStatus, type Logger } from '@app/telemetry';
+import { fetchLaneReport } from '@app/process';
+import { type Logger } from '@app/telemetry';
 import { commandOf, freeBatchLane, stateOf, stepBatchControl, type BatchControl, type LiveObservation } from './batch-controller';
 import { noHoldOff, stepHoldOff } from './hold-off-slots';
 import { LiveAnswers } from './live-answers';
@@ -130,7 +131,7 @@ export class LaneControl {
   }
 
   private reportOf(workerId: string): Promise<WorkerLaneReport | null> {
-    return fetchProcessStatus<WorkerLaneReport>(runPaths(this.options.runDir).statusSocket(workerId), '/lane').catch(() => null);
+    return fetchLaneReport(runPaths(this.options.runDir).statusSocket(workerId)).catch(() => null);
   }
 }
 

@@ -3,12 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pino from 'pino';
 import type { ProcessKind } from '@app/config';
+import type { ProcessState } from '@app/contracts';
 import { DataDirLockedError, lockDataDir } from './data-dir-lock';
 import { PidFiles } from './pid-files';
 import { statusProbe } from './probes';
 import { identityOf, isRunning, sessionOf } from './proc-fs';
 import type { ProcessSpec, SupervisionTimings } from './process-spec';
-import type { ProcessState, SupervisedProcess } from './supervised-process';
+import type { SupervisedProcess } from './supervised-process';
 import type { Culprit } from './worker-death';
 import { Supervisor } from './supervisor';
 

@@ -1,0 +1,2 @@
+export * from './crash-count';
+export * from './process-status';
