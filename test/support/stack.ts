@@ -82,9 +82,15 @@ export class Stack {
     if (this.up.exitCode !== null) throw new Error(`the stack ended with ${this.up.exitCode}:\n${this.log()}`);
   }
 
+  /** How the scheduler's process ends. */
+  async exited(): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
+    const [code, signal] = (await once(this.up, 'exit')) as [number | null, NodeJS.Signals | null];
+    return { code, signal };
+  }
+
   /** SIGKILL; resolves when it is gone. What it looked after goes on. */
   async killScheduler(): Promise<void> {
-    const gone = once(this.up, 'exit');
+    const gone = this.exited();
     this.up.kill('SIGKILL');
     await gone;
   }
@@ -96,7 +102,7 @@ export class Stack {
 
   /** The clean end of everything, and a new start of the same node. */
   async restart(): Promise<void> {
-    const gone = once(this.up, 'exit');
+    const gone = this.exited();
     this.up.kill('SIGTERM');
     await gone;
     this.startScheduler();
