@@ -1,6 +1,6 @@
 import type { BlamedInput, ModelOfLane } from '@app/contracts';
 import type { Phase } from './heartbeat-file';
-import { DEATHS_MAX, GRACE_MS, IN_A_ROW_MAX, ModelQuarantine, PERIOD_MS_MAX, PERIOD_MS_MIN, TRIAL_DEATHS_MAX, WINDOW_MS } from './model-quarantine';
+import { DEATHS_MAX, GRACE_MS, IN_A_ROW_MAX, LOAD_WINDOW_MS, ModelQuarantine, PERIOD_MS_MAX, PERIOD_MS_MIN, TRIAL_DEATHS_MAX, WINDOW_MS } from './model-quarantine';
 
 const model: ModelOfLane = { name: 'm', version: '1', lane: 'realtime' };
 let nowMs: number;
@@ -148,9 +148,24 @@ describe('quarantine of models', () => {
     expect(quarantine.suspects()).toEqual([]);
     quarantine.release('m', null, null);
     expect(quarantine.suspects()).toEqual([model]);
-    nowMs += WINDOW_MS + 1;
+    nowMs += LOAD_WINDOW_MS + 1;
     judgeLater();
     expect(quarantine.suspects()).toEqual([]);
+  });
+
+  it('counts loads that kill after minutes, and does not forget their trial meanwhile', () => {
+    for (let death = 1; death < DEATHS_MAX; death++) {
+      die(1, model, 'loading');
+      expect(judgeLater()).toEqual([]);
+      nowMs += WINDOW_MS;
+    }
+    die(1, model, 'loading');
+    expect(judgeLater()).toMatchObject([{ reason: expect.stringMatching(/6 realtime workers died of it within 60 minutes/) as string }]);
+    quarantine.release('m', null, null);
+    nowMs += WINDOW_MS + 60_000;
+    expect(judgeLater()).toEqual([]);
+    die(1, model, 'loading');
+    expect(judgeLater()).toMatchObject([{ periodMs: 2 * PERIOD_MS_MIN }]);
   });
 
   it('gives one that dies before it is ready a single load in each trial', () => {

@@ -10,6 +10,8 @@ export const TRIAL_LOAD_DEATHS_MAX = 1;
 /** Inputs that kill one after the other with no answer between them, whatever was answered before. */
 export const IN_A_ROW_MAX = 20;
 export const WINDOW_MS = 600_000;
+/** Of deaths before a model is ready: a load may take minutes until it kills. */
+export const LOAD_WINDOW_MS = 3_600_000;
 /** The process that gave the input to the worker says a moment later whether it was to blame. */
 export const GRACE_MS = 1_000;
 /** A claim may also come before the death is noticed here. */
@@ -46,6 +48,8 @@ interface History {
   releasedMs: number;
 }
 
+const windowMsOf = ({ diesLoading }: History): number => (diesLoading ? LOAD_WINDOW_MS : WINDOW_MS);
+
 /**
  * Takes model versions out of service that kill workers of a lane again and again, for a minute at first and twice as long
  * each time that a trial fails.
@@ -54,7 +58,7 @@ interface History {
  * |---|---|
  * | in service | `judge` → quarantined |
  * | quarantined | `takeDue`, `release` → on trial |
- * | on trial | `judge` → quarantined for longer; 10 minutes → in service |
+ * | on trial | `judge` → quarantined for longer; 10 minutes (an hour if it died before it was ready) → in service |
  */
 export class ModelQuarantine {
   private readonly histories = new Map<string, History>();
@@ -119,9 +123,10 @@ export class ModelQuarantine {
   private verdictOn(history: History): QuarantinedModel | null {
     if (history.quarantined !== null) return null;
     const nowMs = this.nowMs();
-    history.deaths = history.deaths.filter(({ atMs }) => nowMs - atMs < WINDOW_MS);
+    const windowMs = windowMsOf(history);
+    history.deaths = history.deaths.filter(({ atMs }) => nowMs - atMs < windowMs);
     history.inputs = history.inputs.filter(({ atMs }) => nowMs - atMs < WINDOW_MS);
-    if (nowMs - history.releasedMs > WINDOW_MS) history.periodMs = 0;
+    if (nowMs - history.releasedMs > windowMs) history.periodMs = 0;
     const trialMax = history.diesLoading ? TRIAL_LOAD_DEATHS_MAX : TRIAL_DEATHS_MAX;
     const max = history.periodMs === 0 ? DEATHS_MAX : trialMax;
     const deaths = history.deaths.filter(({ atMs }) => nowMs - atMs >= GRACE_MS).length;
@@ -138,7 +143,7 @@ export class ModelQuarantine {
     const periodMs = Math.min(Math.max(PERIOD_MS_MIN, history.periodMs * 2), PERIOD_MS_MAX);
     const untilMs = this.nowMs() + periodMs;
     const until = new Date(untilMs).toISOString().replace(/\.\d+Z$/, 'Z');
-    const reason = `quarantined until ${until}: ${what} within ${WINDOW_MS / 60_000} minutes, the last one with ${lastReason}; it is tried again then, or after: interleave models release ${model.name}`;
+    const reason = `quarantined until ${until}: ${what} within ${windowMsOf(history) / 60_000} minutes, the last one with ${lastReason}; it is tried again then, or after: interleave models release ${model.name}`;
     const quarantined = { ...model, reason, untilMs, periodMs, isUnloaded };
     Object.assign(history, { quarantined, periodMs, deaths: [], inputs: [], claims: [] });
     return quarantined;
