@@ -1,6 +1,7 @@
 // Models whose loads do not end, by files that are pipes: whoever reads one waits until somebody writes to it.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -87,6 +88,28 @@ TEST_F(LoadersTest, SaysForHowLongAModelHasBeenLoading) {
   WaitFor(engine, 0, ModelState::kFailed);
   EXPECT_FALSE(engine.IsLoadingForLong());
   EXPECT_EQ(engine.models()[0]->reason().find("loading for "), std::string::npos) << engine.models()[0]->reason();
+}
+
+TEST_F(LoadersTest, ShowsInTheHeartbeatWhatIsLoaded) {
+  const int fd = memfd_create("heartbeat", 0);
+  const std::size_t slot = 2 + 2;  // word of the first loader, after one executor
+  ASSERT_EQ(ftruncate(fd, 4096), 0);
+  const auto word = [&] {
+    std::uint64_t value = 0;
+    EXPECT_EQ(pread(fd, &value, sizeof(value), static_cast<off_t>(slot * sizeof(value))), 8);
+    return value;
+  };
+  const std::string pipe = Pipe("slow");
+  EnginePlan plan = With({PlanOf(encoder_), PlanOf(pipe)});
+  plan.heartbeatFd = fd;
+  Engine engine(plan);
+  engine.LoadModels(test::Library(), [] {});
+  WaitFor(engine, 0, ModelState::kReady);
+  while (word() != (2 | std::uint64_t{1} << 32)) std::this_thread::yield();  // model 1, loading
+  Release(pipe);
+  while (word() != 0) std::this_thread::yield();
+  engine.Close();
+  close(fd);
 }
 
 TEST_F(LoadersTest, LoadsThoseLastThatThePlanSaysSoOf) {

@@ -174,7 +174,7 @@ describe('quarantine of models', () => {
     nowMs += PERIOD_MS_MIN;
     quarantine.takeDue();
     die(1, model, 'loading');
-    expect(judgeLater()).toMatchObject([{ periodMs: 2 * PERIOD_MS_MIN }]);
+    expect(judgeLater()).toMatchObject([{ periodMs: 2 * PERIOD_MS_MIN, reason: expect.stringContaining('1 realtime worker died of it') as string }]);
   });
 
   it('keeps what an earlier scheduler found', () => {

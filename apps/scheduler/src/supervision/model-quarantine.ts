@@ -131,7 +131,7 @@ export class ModelQuarantine {
     const max = history.periodMs === 0 ? DEATHS_MAX : trialMax;
     const deaths = history.deaths.filter(({ atMs }) => nowMs - atMs >= GRACE_MS).length;
     const answered = history.inputs.reduce((sum, input) => sum + input.answered, 0);
-    if (deaths >= max) return this.quarantine(history, `${deaths} ${history.model.lane} workers died of it`);
+    if (deaths >= max) return this.quarantine(history, `${deaths} ${history.model.lane} ${deaths === 1 ? 'worker' : 'workers'} died of it`);
     const { length: inputs } = history.inputs;
     const inARow = inputs - history.inputs.findLastIndex((input) => input.answered > 0);
     if ((inputs >= max && answered < inputs) || inARow >= IN_A_ROW_MAX) return this.quarantine(history, `${inputs} inputs killed ${history.model.lane} workers and ${answered} were answered`);
