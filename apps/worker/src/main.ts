@@ -35,7 +35,7 @@ async function main(): Promise<void> {
   const tools = isolateProcess(plan, plan.lane === 'batch' ? await livePids(config.runDir, placement) : []);
   const { lanePage } = runPaths(config.runDir);
   const lanePages = { own: lanePage(plan.id), others: workersBeside(plan, placement.workers).map(({ id }) => lanePage(id)) };
-  const worker = startWorker({ plan, ortLibraryPath: config.ortLibraryPath, quarantined: placement.quarantined, heartbeatFd, lanePages });
+  const worker = startWorker({ plan, ortLibraryPath: config.ortLibraryPath, quarantined: placement.quarantined, loadLast: placement.loadLast, heartbeatFd, lanePages });
   shutdown.push(['worker', () => drain(worker, log)]);
   const isolation = [...tools, worker.idleLatency()];
   for (const { tool, state, reason } of isolation) if (state === 'unavailable') log.warn({ tool, reason }, `isolation: ${tool} is unavailable`);

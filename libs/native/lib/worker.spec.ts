@@ -1,4 +1,5 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ModelReport, WorkerPlan } from '@app/contracts';
@@ -52,6 +53,22 @@ describe('startWorker', () => {
 
   it('reports a socket that cannot be opened', () => {
     expect(() => start({ socketPath: join(folder, 'missing', 'worker.sock') })).toThrow(/No such file/);
+  });
+
+  it('loads a model last of which the scheduler says so', async () => {
+    const pipe = join(folder, 'pipe'); // what reads it waits until somebody writes
+    execFileSync('mkfifo', [pipe]);
+    const models = [{ ...model, name: 'last' }, { ...model, name: 'first' }, { ...model, name: 'hangs', modelPath: pipe }];
+    const last = { name: 'last', version: '1', lane: 'realtime' as const };
+    const worker = startWorker({ plan: plan({ models }), ortLibraryPath: null, loadLast: [last, { ...last, name: 'first', lane: 'batch' }] });
+    workers.push(worker);
+    const states = (): string[] => worker.models().map(({ state }) => state);
+    while (states()[1] === 'loading') await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(states()).toEqual(['loading', 'failed', 'loading']);
+    const fd = openSync(pipe, 'r+');
+    rmSync(pipe);
+    closeSync(fd);
+    await loaded(worker);
   });
 
   it('reports a model that cannot be loaded, and starts all the same', async () => {

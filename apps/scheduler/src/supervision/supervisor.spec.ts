@@ -173,10 +173,26 @@ describe('supervision of real processes', () => {
   });
 
   it('says what a crashed process died of', async () => {
-    const crashing = spec('a', { heartbeatSlots: 2, args: ['-e', `const fs = require('fs'); ${writing(1, 0, 0, 0, 6, 1)} process.kill(process.pid, 'SIGSEGV');`] });
+    const crashing = spec('a', { heartbeatSlots: 2, args: ['-e', `const fs = require('fs'); ${writing(1, 0, 0, 0, 2 ** 32 + 6, 1)} process.kill(process.pid, 'SIGSEGV');`] });
     const child = only(await supervise([crashing], { backoffMinMs: 60_000, backoffMaxMs: 60_000 }));
     await inState(child, 'backoff');
-    expect(culprits).toEqual([{ id: 'a', culprit: { model: 5, whileLoading: true }, reason: 'signal SIGSEGV' }]);
+    expect(culprits).toEqual([{ id: 'a', culprit: { model: 5, phase: 'loading' }, reason: 'signal SIGSEGV' }]);
+  });
+
+  const loading = (then: string) => spec('a', { heartbeatSlots: 2, args: ['-e', `const fs = require('fs'); ${writing(1, 0, 0, 0, 2 ** 32 + 6, 1)} ${then}`] });
+
+  it('blames what a process was loading when something else killed it', async () => {
+    const child = only(await supervise([loading('process.kill(process.pid, "SIGKILL");')], { backoffMinMs: 60_000, backoffMaxMs: 60_000 }));
+    await inState(child, 'backoff');
+    expect(culprits).toEqual([{ id: 'a', culprit: { model: 5, phase: 'loading' }, reason: 'signal SIGKILL' }]);
+  });
+
+  it('blames nothing that it was loading when it was killed here', async () => {
+    const child = only(await supervise([loading('setInterval(() => undefined, 1000);')], { ...neverProbed, backoffMinMs: 60_000, backoffMaxMs: 60_000 }));
+    await reaches(() => child.activities.length === 1);
+    child.kill();
+    await inState(child, 'backoff');
+    expect([child.reason, culprits]).toEqual(['signal SIGKILL', []]);
   });
 
   /** Blocks its event loop for so long after a SIGUSR2, then makes the file. */
