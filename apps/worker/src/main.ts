@@ -42,8 +42,8 @@ async function main(): Promise<void> {
   const registry = new Registry();
   observeEventLoop(registry, plan.id);
   const calibrator = new Calibrator({
-    ...{ plan, worker, log, dataDir: config.dataDir, runtimeVersion: inspectRuntime(plan.gpu?.ortLibraryPath ?? config.ortLibraryPath).version },
-    ...{ budgetMs: config.calibration.budgetMs, measures: (model) => measuresCosts(plan, placement, model) },
+    plan, worker, log, dataDir: config.dataDir, runtimeVersion: inspectRuntime(plan.gpu?.ortLibraryPath ?? config.ortLibraryPath).version,
+    budgetMs: config.calibration.budgetMs, measures: (model) => measuresCosts(plan, placement, model),
   });
   registerWorkerMetrics(registry, { id: plan.id, lane: plan.lane }, () => worker.stats());
   registerIsolation(registry, { id: plan.id, lane: plan.lane }, () => [...isolation, ...worker.executors().flatMap((executor) => executor.isolation)]);

@@ -351,6 +351,8 @@ export interface WorkerStartOptions {
   cpus: number[];
   socketPath: string;
   queueItemsMax: number;
+  /** For so long after a client's last message the machine's idle CPUs are kept from sleeping; 0: never. */
+  awakeMs: number;
   models: NativeModelPlan[];
   /** Null: no lane control. */
   lanePagePath: string | null;

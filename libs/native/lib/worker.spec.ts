@@ -19,13 +19,13 @@ describe('startWorker', () => {
   });
 
   const plan = (overrides: Partial<WorkerPlan> = {}): WorkerPlan => ({
-    ...{ id: 'all-realtime', partitionId: 'all', lane: 'realtime', cpus: [0] },
-    ...{ processCpus: [0], memoryBytes: null, socketPath: join(folder, 'worker.sock'), models: [], queueItemsMax: 16, channelBytes: 4 << 20, awakeMs: 0, gpu: null, gpuRefusal: null },
+    id: 'all-realtime', partitionId: 'all', lane: 'realtime', cpus: [0],
+    processCpus: [0], memoryBytes: null, socketPath: join(folder, 'worker.sock'), models: [], queueItemsMax: 16, channelBytes: 4 << 20, awakeMs: 0, gpu: null, gpuRefusal: null,
     ...overrides,
   });
   const model = {
-    ...{ name: 'm', version: '1', device: 'cpu' as const, modelPath: '/nowhere/model.onnx', batchAxisName: null, sequenceAxisNames: [], padValues: {} },
-    ...{ paddingIsSafe: null, mergeRows: 'auto' as const, batchRowsMax: 8, batchTokensMax: 64, runTimeoutMs: 1000, endsByCost: true, deduplicate: true, sloMs: null, rowTokensMax: null },
+    name: 'm', version: '1', device: 'cpu' as const, modelPath: '/nowhere/model.onnx', batchAxisName: null, sequenceAxisNames: [], padValues: {},
+    paddingIsSafe: null, mergeRows: 'auto' as const, batchRowsMax: 8, batchTokensMax: 64, runTimeoutMs: 1000, endsByCost: true, deduplicate: true, sloMs: null, rowTokensMax: null,
   };
 
   const start = (overrides: Partial<WorkerPlan> = {}, ortLibraryPath: string | null = null): WorkerHandle => {

@@ -82,8 +82,8 @@ export function startWorker({ plan, ortLibraryPath, quarantined = [], loadLast =
   const refusalOf = (model: WorkerModelPlan): string | null =>
     (model.device === 'gpu' ? gpuRefusal : null) ?? quarantined.filter(({ isUnloaded }) => isUnloaded).find(isMeant(model))?.reason ?? null;
   const handle: NativeWorkerHandle = addon.workerStart({
-    ...{ id, lane, cpus, socketPath, queueItemsMax, awakeMs, heartbeatFd },
-    ...{ lanePagePath: lanePages?.own ?? null, otherLanePagePaths: lanePages?.others ?? [] },
+    id, lane, cpus, socketPath, queueItemsMax, awakeMs, heartbeatFd,
+    lanePagePath: lanePages?.own ?? null, otherLanePagePaths: lanePages?.others ?? [],
     models: models.map((model) => ({ ...model, refusal: refusalOf(model), loadsLast: loadLast.some(isMeant(model)) })),
     ortLibraryPath: gpu?.ortLibraryPath ?? ortLibraryPath ?? bundledRuntime(),
     cuda: gpu === null ? null : cudaOf(gpu, lane, models.filter(({ device }) => device === 'gpu').length),
@@ -109,7 +109,7 @@ export function startWorker({ plan, ortLibraryPath, quarantined = [], loadLast =
 function toStats(native: NativeModelStats): WorkerModelStats {
   const { name, version, rows, realTokens, paddedTokens, runSeconds, queueItems, queueAgeSeconds } = native;
   return {
-    ...{ name, version, rows, realTokens, runSeconds, queueItems, queueAgeSeconds },
+    name, version, rows, realTokens, runSeconds, queueItems, queueAgeSeconds,
     paddingTokens: paddedTokens - realTokens,
     batchRows: cumulated(native.batchRows).map((batches, i) => ({ rowsMax: BATCH_ROWS_BOUNDS[i] ?? null, batches })),
     costRatios: cumulated(native.costRatios).map((runs, i) => ({ ratioMax: COST_RATIO_BOUNDS[i] ?? null, runs })),

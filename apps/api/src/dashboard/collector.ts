@@ -100,7 +100,7 @@ function workerState(plan: WorkerPlan, processes: SupervisedProcessStatus[], sta
 }
 
 const modelState = ({ name, version, state, reason, signature }: ModelReport): WorkerState['models'][number] => ({
-  ...{ name, version, state, reason },
+  name, version, state, reason,
   merging: signature === null ? null : mergingText(signature),
 });
 

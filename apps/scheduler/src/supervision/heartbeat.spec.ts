@@ -10,7 +10,7 @@ describe('the page of a heartbeat', () => {
     expect(file.read()).toEqual({ beats: 0n, culprit: null, activities: [] });
     writeSync(file.fd, Buffer.from(BigUint64Array.from([7n, (3n << 32n) | 3n, 0n, 0n, 1n, 5_000n, (1n << 32n) | 9n, 2n ** 40n]).buffer), 0, 64, 0);
     expect(file.read()).toEqual({
-      ...{ beats: 7n, culprit: { model: 2, phase: 'measuring' } },
+      beats: 7n, culprit: { model: 2, phase: 'measuring' },
       activities: [{ model: 0, phase: 'running', sinceNs: 5_000n }, { model: 8, phase: 'loading', sinceNs: 2n ** 40n }],
     });
     file.close();

@@ -291,7 +291,7 @@ describe('stopping', () => {
 
   it('goes on where nothing can be written for a later scheduler', async () => {
     const supervisor = new Supervisor([spec('a', { probe: () => Promise.resolve() })], new PidFiles(join(dir, 'missing', 'folder')), {
-      ...{ log: pino({ level: 'silent' }), timings, onRestart: ({ id }) => restarted.push(id), onCulprit: () => undefined, onCrash: () => undefined },
+      log: pino({ level: 'silent' }), timings, onRestart: ({ id }) => restarted.push(id), onCulprit: () => undefined, onCrash: () => undefined,
     });
     supervisors.push(supervisor);
     const child = only(supervisor);
