@@ -11,7 +11,13 @@ describe('signals to the processes of a node', () => {
     stack = await Stack.start({ models: ['encoder-tiny'] });
   });
   afterAll(() => stack?.stop());
-  beforeEach(() => until(async () => (await stack.processes()).every(({ state }) => state === 'ready'), WAIT_MS, () => stack.log()));
+  beforeEach(() =>
+    until(
+      async () => (await stack.processes()).every(({ state }) => state === 'ready'),
+      WAIT_MS,
+      () => stack.log(),
+    ),
+  );
 
   describe.each(['api-1', 'runner', 'default-realtime', 'default-batch'])('%s', (id) => {
     it.each(['SIGINT', 'SIGHUP'] as const)('leaves %s, which a terminal sends to all, to the scheduler', async (signal) => {
@@ -25,15 +31,27 @@ describe('signals to the processes of a node', () => {
       const pid = await stack.pidOf(id);
       process.kill(pid, 'SIGTERM');
       const process_ = async () => (await stack.processes()).find((other) => other.id === id);
-      await until(async () => (await process_())?.state === 'ready' && (await process_())?.pid !== pid, WAIT_MS, () => stack.log());
+      await until(
+        async () => (await process_())?.state === 'ready' && (await process_())?.pid !== pid,
+        WAIT_MS,
+        () => stack.log(),
+      );
       expect(await process_()).toMatchObject({ reason: 'exit code 0' });
     });
   });
 
   it.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)('loses nothing when the whole node gets %s', async (signal) => {
     const client = openaiClient(stack);
-    const id = await submitEmbeddings(stack, 'encoder-tiny', Array.from({ length: ROWS }, (_, row) => `row ${row}`));
-    await until(async () => ((await client.batches.retrieve(id)).request_counts?.completed ?? 0) > 0, WAIT_MS, () => stack.log());
+    const id = await submitEmbeddings(
+      stack,
+      'encoder-tiny',
+      Array.from({ length: ROWS }, (_, row) => `row ${row}`),
+    );
+    await until(
+      async () => ((await client.batches.retrieve(id)).request_counts?.completed ?? 0) > 0,
+      WAIT_MS,
+      () => stack.log(),
+    );
     const answers = liveAnswers(stack, 20);
     const pids = (await stack.processes()).flatMap(({ pid }) => pid ?? []);
     const exited = stack.exited();
@@ -43,7 +61,11 @@ describe('signals to the processes of a node', () => {
     expect(await exited).toEqual({ code: 0, signal: null });
     stack.startScheduler();
     await stack.ready();
-    await until(async () => (await client.batches.retrieve(id)).status === 'completed', WAIT_MS, () => stack.log());
+    await until(
+      async () => (await client.batches.retrieve(id)).status === 'completed',
+      WAIT_MS,
+      () => stack.log(),
+    );
     const lines = await fileLines(stack, (await client.batches.retrieve(id)).output_file_id);
     expect(lines.map(({ custom_id: customId }) => customId)).toEqual(Array.from({ length: ROWS }, (_, row) => `row-${row}`));
   });

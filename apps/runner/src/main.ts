@@ -29,7 +29,11 @@ async function main(): Promise<void> {
   const pool = new WorkerPool({ lane: 'batch', runDir: config.runDir });
   catalog.applyReports(pool.models());
   pool.onModelsChanged(() => catalog.applyReports(pool.models()));
-  const limits = { itemsMax: Math.min(config.http.requestItemsMax, config.batch.queueItemsMax), tensorBytesMax: config.batch.rowBytesMax, tensorBytesKey: 'batch.rowBytesMax' };
+  const limits = {
+    itemsMax: Math.min(config.http.requestItemsMax, config.batch.queueItemsMax),
+    tensorBytesMax: config.batch.rowBytesMax,
+    tensorBytesKey: 'batch.rowBytesMax',
+  };
   const runner = await openRunner(config, {
     engine: new ModelEngine(catalog, pool, limits),
     disk: new DiskGuard(config.dataDir, config.batch.diskFreeBytesMin),
@@ -38,7 +42,11 @@ async function main(): Promise<void> {
     registry,
     reconcileMs: RECONCILE_MS,
   });
-  const statusServer = await serveProcessStatus({ socketPath: runPaths(config.runDir).statusSocket(PROCESS_ID), registry, status: () => runner.status() });
+  const statusServer = await serveProcessStatus({
+    socketPath: runPaths(config.runDir).statusSocket(PROCESS_ID),
+    registry,
+    status: () => runner.status(),
+  });
   shutdown.push(['batches', () => runner.close(DRAIN_MS)], ['workers', () => pool.close()], ['status', () => statusServer.close()]);
 }
 

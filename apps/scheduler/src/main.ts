@@ -18,7 +18,10 @@ async function main(): Promise<void> {
   onShutdown({
     log,
     isSupervised: false,
-    steps: [['node', () => scheduler.stop(DRAIN_MS_MAX)], ['scheduler', () => app.close()]],
+    steps: [
+      ['node', () => scheduler.stop(DRAIN_MS_MAX)],
+      ['scheduler', () => app.close()],
+    ],
     onFurtherSignal: () => scheduler.hurry(),
   });
   await scheduler.start();

@@ -105,7 +105,10 @@ export class NodeScheduler {
   /** What an earlier scheduler quarantined stays so while anything that it started runs. */
   private place({ placement, topology, warnings }: NodePlan, pidFiles: PidFiles): Placement {
     for (const { id, class: partitionClass, cpus } of placement.partitions) {
-      this.log.info({ partition: id, class: partitionClass, cpus }, `partition ${id}: ${partitionClass}, CPUs ${formatCpuList(cpus)} of ${formatCpuList(topology.effective)}`);
+      this.log.info(
+        { partition: id, class: partitionClass, cpus },
+        `partition ${id}: ${partitionClass}, CPUs ${formatCpuList(cpus)} of ${formatCpuList(topology.effective)}`,
+      );
     }
     for (const warning of warnings) this.log.warn(warning);
     const kept = pidFiles.anyRuns() ? (readPlacement(this.placementPath)?.quarantined ?? []) : [];
@@ -132,7 +135,10 @@ export class NodeScheduler {
     if (plan === undefined || model === undefined) return;
     const blamed = { name: model.name, version: model.version, lane: plan.lane };
     metrics.workerDied(blamed);
-    this.log.error({ child: workerId, model: blamed.name, version: blamed.version, reason }, `${workerId} died of model ${blamed.name} version ${blamed.version}: ${reason}`);
+    this.log.error(
+      { child: workerId, model: blamed.name, version: blamed.version, reason },
+      `${workerId} died of model ${blamed.name} version ${blamed.version}: ${reason}`,
+    );
     this.quarantine.workerDied(blamed, reason, culprit.phase);
     if (isBeforeReady(culprit.phase)) this.publishQuarantine(placement, []); // the next worker loads it last
   }
@@ -166,7 +172,9 @@ export class NodeScheduler {
   }
 
   private renewWorkersOf({ workers }: Placement, { name, version, lane }: ModelOfLane): void {
-    const plans = workers.filter((plan) => plan.lane === lane && plan.models.some((model) => model.name === name && model.version === version));
+    const plans = workers.filter(
+      (plan) => plan.lane === lane && plan.models.some((model) => model.name === name && model.version === version),
+    );
     for (const process of this.supervisor?.processes ?? []) if (plans.some(({ id }) => id === process.spec.id)) process.renew();
   }
 
@@ -194,7 +202,10 @@ export class NodeScheduler {
     if (!autogroupEnabled()) return;
     const sessions = processes.filter(({ spec, pid }) => spec.kind === 'worker' && pid !== null).map(({ pid }) => sessionOf(pid ?? 0));
     if (new Set(sessions).size > 1) {
-      this.log.warn({ sessions }, 'the workers are in different sessions, so the batch lane does not give way to live requests; restart the node, or set kernel.sched_autogroup_enabled=0');
+      this.log.warn(
+        { sessions },
+        'the workers are in different sessions, so the batch lane does not give way to live requests; restart the node, or set kernel.sched_autogroup_enabled=0',
+      );
     }
   }
 }

@@ -119,7 +119,8 @@ function redisSpec(config: Config): ProcessSpec {
     command: () => {
       mkdirSync(dir, { recursive: true, mode: 0o700 });
       const path = findExecutable(REDIS_SERVERS, config.searchPath);
-      if (path === null) throw new Error(`neither ${REDIS_SERVERS.join(' nor ')} was found; batches wait until there is one: ${REDIS_REMEDY}`);
+      if (path === null)
+        throw new Error(`neither ${REDIS_SERVERS.join(' nor ')} was found; batches wait until there is one: ${REDIS_REMEDY}`);
       return path;
     },
     args,

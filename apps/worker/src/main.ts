@@ -35,18 +35,34 @@ async function main(): Promise<void> {
   const tools = isolateProcess(plan, plan.lane === 'batch' ? await livePids(config.runDir, placement) : []);
   const { lanePage } = runPaths(config.runDir);
   const lanePages = { own: lanePage(plan.id), others: workersBeside(plan, placement.workers).map(({ id }) => lanePage(id)) };
-  const worker = startWorker({ plan, ortLibraryPath: config.ortLibraryPath, quarantined: placement.quarantined, loadLast: placement.loadLast, heartbeatFd, lanePages });
+  const worker = startWorker({
+    plan,
+    ortLibraryPath: config.ortLibraryPath,
+    quarantined: placement.quarantined,
+    loadLast: placement.loadLast,
+    heartbeatFd,
+    lanePages,
+  });
   shutdown.push(['worker', () => drain(worker, log)]);
   const isolation = [...tools, worker.idleLatency()];
-  for (const { tool, state, reason } of isolation) if (state === 'unavailable') log.warn({ tool, reason }, `isolation: ${tool} is unavailable`);
+  for (const { tool, state, reason } of isolation)
+    if (state === 'unavailable') log.warn({ tool, reason }, `isolation: ${tool} is unavailable`);
   const registry = new Registry();
   observeEventLoop(registry, plan.id);
   const calibrator = new Calibrator({
-    plan, worker, log, dataDir: config.dataDir, runtimeVersion: inspectRuntime(plan.gpu?.ortLibraryPath ?? config.ortLibraryPath).version,
-    budgetMs: config.calibration.budgetMs, measures: (model) => measuresCosts(plan, placement, model),
+    plan,
+    worker,
+    log,
+    dataDir: config.dataDir,
+    runtimeVersion: inspectRuntime(plan.gpu?.ortLibraryPath ?? config.ortLibraryPath).version,
+    budgetMs: config.calibration.budgetMs,
+    measures: (model) => measuresCosts(plan, placement, model),
   });
   registerWorkerMetrics(registry, { id: plan.id, lane: plan.lane }, () => worker.stats());
-  registerIsolation(registry, { id: plan.id, lane: plan.lane }, () => [...isolation, ...worker.executors().flatMap((executor) => executor.isolation)]);
+  registerIsolation(registry, { id: plan.id, lane: plan.lane }, () => [
+    ...isolation,
+    ...worker.executors().flatMap((executor) => executor.isolation),
+  ]);
   registerCalibrationState(registry, { id: plan.id, lane: plan.lane }, () => calibrator.statuses());
   let state: 'serving' | 'draining' = 'serving';
   const statusServer = await serveProcessStatus({
@@ -68,7 +84,10 @@ async function main(): Promise<void> {
 
 async function drain(worker: WorkerHandle, log: Logger): Promise<void> {
   if (!(await worker.drain(DRAIN_MS))) log.warn(`items were still unanswered after ${DRAIN_MS} ms; their clients will send them again`);
-  const isClosed = await Promise.race([worker.close().then(() => true), new Promise<boolean>((resolve) => setTimeout(resolve, CLOSE_MS_MAX, false))]);
+  const isClosed = await Promise.race([
+    worker.close().then(() => true),
+    new Promise<boolean>((resolve) => setTimeout(resolve, CLOSE_MS_MAX, false)),
+  ]);
   if (isClosed) return;
   log.warn(`a model is still being loaded after ${CLOSE_MS_MAX} ms; the process ends without waiting for it`);
   // An ordinary exit would take the runtime away from under the thread that loads.
@@ -88,7 +107,8 @@ function readPlacement(config: Config): Placement {
 
 function planOf(workerId: string, { workers }: Placement): WorkerPlan {
   const plan = workers.find(({ id }) => id === workerId);
-  if (plan === undefined) throw new Error(`the placement has no worker ${workerId}; it has ${workers.map(({ id }) => id).join(', ') || 'none'}`);
+  if (plan === undefined)
+    throw new Error(`the placement has no worker ${workerId}; it has ${workers.map(({ id }) => id).join(', ') || 'none'}`);
   return plan;
 }
 

@@ -1,5 +1,25 @@
-import type { CostGrid, ExecutorStatus, IsolationTool, ModelOfLane, ModelReport, QuarantinedModel, WorkerModelPlan, WorkerPlan } from '@app/contracts';
-import { BATCH_ROWS_BOUNDS, COST_RATIO_BOUNDS, FORMATION_SECONDS_BOUNDS, ITEM_STATUSES, type ItemStatus, loadAddon, type NativeModelStats, type NativeProbe, type NativeServiceTimes, type NativeWorkerHandle } from './addon';
+import type {
+  CostGrid,
+  ExecutorStatus,
+  IsolationTool,
+  ModelOfLane,
+  ModelReport,
+  QuarantinedModel,
+  WorkerModelPlan,
+  WorkerPlan,
+} from '@app/contracts';
+import {
+  BATCH_ROWS_BOUNDS,
+  COST_RATIO_BOUNDS,
+  FORMATION_SECONDS_BOUNDS,
+  ITEM_STATUSES,
+  type ItemStatus,
+  loadAddon,
+  type NativeModelStats,
+  type NativeProbe,
+  type NativeServiceTimes,
+  type NativeWorkerHandle,
+} from './addon';
 import { cudaOf } from './cuda';
 import { bundledRuntime } from './runtime';
 
@@ -71,7 +91,14 @@ export interface WorkerHandle {
  * Starts the native worker of a plan in this process. Throws when the runtime cannot be used or the socket not be
  * opened; a model that cannot be loaded is reported by `models()`.
  */
-export function startWorker({ plan, ortLibraryPath, quarantined = [], loadLast = [], heartbeatFd = null, lanePages }: StartWorkerOptions): WorkerHandle {
+export function startWorker({
+  plan,
+  ortLibraryPath,
+  quarantined = [],
+  loadLast = [],
+  heartbeatFd = null,
+  lanePages,
+}: StartWorkerOptions): WorkerHandle {
   if (plan.cpus.length === 0) throw new Error(`worker ${plan.id}: expected at least one CPU but received none`);
   const addon = loadAddon();
   const { id, lane, cpus, socketPath, queueItemsMax, awakeMs, models, gpu, gpuRefusal } = plan;
@@ -82,8 +109,15 @@ export function startWorker({ plan, ortLibraryPath, quarantined = [], loadLast =
   const refusalOf = (model: WorkerModelPlan): string | null =>
     (model.device === 'gpu' ? gpuRefusal : null) ?? quarantined.filter(({ isUnloaded }) => isUnloaded).find(isMeant(model))?.reason ?? null;
   const handle: NativeWorkerHandle = addon.workerStart({
-    id, lane, cpus, socketPath, queueItemsMax, awakeMs, heartbeatFd,
-    lanePagePath: lanePages?.own ?? null, otherLanePagePaths: lanePages?.others ?? [],
+    id,
+    lane,
+    cpus,
+    socketPath,
+    queueItemsMax,
+    awakeMs,
+    heartbeatFd,
+    lanePagePath: lanePages?.own ?? null,
+    otherLanePagePaths: lanePages?.others ?? [],
     models: models.map((model) => ({ ...model, refusal: refusalOf(model), loadsLast: loadLast.some(isMeant(model)) })),
     ortLibraryPath: gpu?.ortLibraryPath ?? ortLibraryPath ?? bundledRuntime(),
     cuda: gpu === null ? null : cudaOf(gpu, lane, models.filter(({ device }) => device === 'gpu').length),
@@ -109,7 +143,13 @@ export function startWorker({ plan, ortLibraryPath, quarantined = [], loadLast =
 function toStats(native: NativeModelStats): WorkerModelStats {
   const { name, version, rows, realTokens, paddedTokens, runSeconds, queueItems, queueAgeSeconds } = native;
   return {
-    name, version, rows, realTokens, runSeconds, queueItems, queueAgeSeconds,
+    name,
+    version,
+    rows,
+    realTokens,
+    runSeconds,
+    queueItems,
+    queueAgeSeconds,
     paddingTokens: paddedTokens - realTokens,
     batchRows: cumulated(native.batchRows).map((batches, i) => ({ rowsMax: BATCH_ROWS_BOUNDS[i] ?? null, batches })),
     costRatios: cumulated(native.costRatios).map((runs, i) => ({ ratioMax: COST_RATIO_BOUNDS[i] ?? null, runs })),

@@ -46,7 +46,9 @@ describe('parseJsonBody', () => {
   it.each(['4503599627370497.5', '0.99999999999999999999999', '-1.00000000000000000001', '1e-400', '123456789012.00000000000001'])(
     'refuses %s, which a double takes for an integer',
     (text) => {
-      expect(fault(text).message).toMatch(/^expected a number that a double can hold but received .*, which would become -?\d+; send -?\d+, or fewer digits$/);
+      expect(fault(text).message).toMatch(
+        /^expected a number that a double can hold but received .*, which would become -?\d+; send -?\d+, or fewer digits$/,
+      );
     },
   );
 

@@ -185,7 +185,10 @@ class JsonScan implements JsonCounts {
       if (hasExponent || mayRound(bytes, digitsStart, point)) this.checkFraction(start, position);
       return position;
     }
-    throw new InterleaveError('invalid_request', `expected numbers of at most ${this.limits.numberCharactersMax} characters in JSON but the body has a longer one`);
+    throw new InterleaveError(
+      'invalid_request',
+      `expected numbers of at most ${this.limits.numberCharactersMax} characters in JSON but the body has a longer one`,
+    );
   }
 
   private checkFraction(start: number, end: number): void {
@@ -199,7 +202,8 @@ class JsonScan implements JsonCounts {
   }
 
   private countString(): void {
-    if (++this.strings > this.limits.stringsMax) throw tooMany(this.limits.stringsMax, 'strings and integers beyond 2^53', 'http.jsonStringsMax', BINARY_HINT);
+    if (++this.strings > this.limits.stringsMax)
+      throw tooMany(this.limits.stringsMax, 'strings and integers beyond 2^53', 'http.jsonStringsMax', BINARY_HINT);
   }
 
   private word(start: number): number {
@@ -282,7 +286,10 @@ function isLetter(byte: number): boolean {
 
 function fractionLost(text: string): InterleaveError {
   const shown = text.length > SHOWN_CHARACTERS_MAX ? `${text.slice(0, SHOWN_CHARACTERS_MAX)}…` : text;
-  return new InterleaveError('invalid_request', `expected a number that a double can hold but received ${shown}, which would become ${Number(text)}; send ${Number(text)}, or fewer digits`);
+  return new InterleaveError(
+    'invalid_request',
+    `expected a number that a double can hold but received ${shown}, which would become ${Number(text)}; send ${Number(text)}, or fewer digits`,
+  );
 }
 
 const BINARY_HINT = '; send large tensors as binary data to POST /v2/models/{model}/infer';
@@ -292,5 +299,8 @@ function tooMany(limit: number, what: string, key: string, hint = ''): Interleav
 }
 
 function tooManyBytes(received: number, bytesMax: number): InterleaveError {
-  return new InterleaveError('too_large', `expected at most ${bytesMax} bytes of JSON but received ${received} (http.jsonBytesMax)${BINARY_HINT}`);
+  return new InterleaveError(
+    'too_large',
+    `expected at most ${bytesMax} bytes of JSON but received ${received} (http.jsonBytesMax)${BINARY_HINT}`,
+  );
 }

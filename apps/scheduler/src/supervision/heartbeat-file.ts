@@ -75,7 +75,10 @@ export class HeartbeatFile {
   }
 }
 
-const modelInPhase = (word: bigint): ModelInPhase => ({ model: Number(word & 0xffff_ffffn) - 1, phase: PHASES[Number(word >> 32n)] ?? 'running' });
+const modelInPhase = (word: bigint): ModelInPhase => ({
+  model: Number(word & 0xffff_ffffn) - 1,
+  phase: PHASES[Number(word >> 32n)] ?? 'running',
+});
 
 const bufferOf = (slotsCount: number): Buffer => Buffer.alloc((2 + 2 * slotsCount) * WORD_BYTES);
 

@@ -8,10 +8,20 @@ describe('the page of a heartbeat', () => {
   it('is read as the native side lays it out', () => {
     const file = HeartbeatFile.create(3, tmpdir());
     expect(file.read()).toEqual({ beats: 0n, culprit: null, activities: [] });
-    writeSync(file.fd, Buffer.from(BigUint64Array.from([7n, (3n << 32n) | 3n, 0n, 0n, 1n, 5_000n, (1n << 32n) | 9n, 2n ** 40n]).buffer), 0, 64, 0);
+    writeSync(
+      file.fd,
+      Buffer.from(BigUint64Array.from([7n, (3n << 32n) | 3n, 0n, 0n, 1n, 5_000n, (1n << 32n) | 9n, 2n ** 40n]).buffer),
+      0,
+      64,
+      0,
+    );
     expect(file.read()).toEqual({
-      beats: 7n, culprit: { model: 2, phase: 'measuring' },
-      activities: [{ model: 0, phase: 'running', sinceNs: 5_000n }, { model: 8, phase: 'loading', sinceNs: 2n ** 40n }],
+      beats: 7n,
+      culprit: { model: 2, phase: 'measuring' },
+      activities: [
+        { model: 0, phase: 'running', sinceNs: 5_000n },
+        { model: 8, phase: 'loading', sinceNs: 2n ** 40n },
+      ],
     });
     file.close();
   });
@@ -51,18 +61,54 @@ describe('who a worker died of', () => {
 
   it.each<[string, typeof crash, Omit<HeartbeatReading, 'beats'>, number | null, Phase]>([
     ['the model that it named, whatever else ran', crash, { ...named(4), activities: busy('running', 1, 4) }, 4, 'running'],
-    ['the model that it named, though how it ended is not known', killedByUs, { ...named(4), activities: busy('running', 4) }, 4, 'running'],
-    ['the model that it named, whatever is loaded when the memory is short', aboveMemoryLimit, { ...named(4), activities: busy('loading', 1) }, 4, 'running'],
+    [
+      'the model that it named, though how it ended is not known',
+      killedByUs,
+      { ...named(4), activities: busy('running', 4) },
+      4,
+      'running',
+    ],
+    [
+      'the model that it named, whatever is loaded when the memory is short',
+      aboveMemoryLimit,
+      { ...named(4), activities: busy('loading', 1) },
+      4,
+      'running',
+    ],
     ['the only model that ran when it crashed', crash, { ...nobodyNamed, activities: busy('measuring', 2, 2) }, 2, 'measuring'],
-    ['the only model that ran when the memory was above its limit', aboveMemoryLimit, { ...nobodyNamed, activities: busy('running', 3) }, 3, 'running'],
+    [
+      'the only model that ran when the memory was above its limit',
+      aboveMemoryLimit,
+      { ...nobodyNamed, activities: busy('running', 3) },
+      3,
+      'running',
+    ],
     ['the model that was loaded when it was killed from outside', killed, { ...nobodyNamed, activities: busy('loading', 2) }, 2, 'loading'],
     ['the model that was probed then', killed, { ...nobodyNamed, activities: busy('probing', 2) }, 2, 'probing'],
-    ['the model that was loaded then, whatever ran beside it', killed, { ...nobodyNamed, activities: [...busy('running', 1, 5), ...busy('loading', 2)] }, 2, 'loading'],
-    ['the model that was loaded above the memory limit, whatever ran beside it', aboveMemoryLimit, { ...nobodyNamed, activities: [...busy('running', 1), ...busy('loading', 2)] }, 2, 'loading'],
+    [
+      'the model that was loaded then, whatever ran beside it',
+      killed,
+      { ...nobodyNamed, activities: [...busy('running', 1, 5), ...busy('loading', 2)] },
+      2,
+      'loading',
+    ],
+    [
+      'the model that was loaded above the memory limit, whatever ran beside it',
+      aboveMemoryLimit,
+      { ...nobodyNamed, activities: [...busy('running', 1), ...busy('loading', 2)] },
+      2,
+      'loading',
+    ],
     ['the one of several that had been loading for longest', killed, { ...nobodyNamed, activities: busy('loading', 7, 2) }, 7, 'loading'],
     ['nobody when several ran', crash, { ...nobodyNamed, activities: busy('running', 1, 2) }, null, 'running'],
     ['nobody when none ran', crash, { ...nobodyNamed, activities: [] }, null, 'running'],
-    ['nobody when it was killed from outside while models ran', killed, { ...nobodyNamed, activities: busy('running', 2) }, null, 'running'],
+    [
+      'nobody when it was killed from outside while models ran',
+      killed,
+      { ...nobodyNamed, activities: busy('running', 2) },
+      null,
+      'running',
+    ],
     ['nobody when it was killed by the scheduler', killedByUs, { ...nobodyNamed, activities: busy('loading', 2) }, null, 'loading'],
   ])('is %s', (_name, exit, reading, model, phase) => {
     expect(culpritOf(exit, { beats: 9n, ...reading })).toEqual(model === null ? null : { model, phase });

@@ -1,6 +1,16 @@
 import type { BlamedInput, ModelOfLane } from '@app/contracts';
 import type { Phase } from './heartbeat-file';
-import { DEATHS_MAX, GRACE_MS, IN_A_ROW_MAX, LOAD_WINDOW_MS, ModelQuarantine, PERIOD_MS_MAX, PERIOD_MS_MIN, TRIAL_DEATHS_MAX, WINDOW_MS } from './model-quarantine';
+import {
+  DEATHS_MAX,
+  GRACE_MS,
+  IN_A_ROW_MAX,
+  LOAD_WINDOW_MS,
+  ModelQuarantine,
+  PERIOD_MS_MAX,
+  PERIOD_MS_MIN,
+  TRIAL_DEATHS_MAX,
+  WINDOW_MS,
+} from './model-quarantine';
 
 const model: ModelOfLane = { name: 'm', version: '1', lane: 'realtime' };
 let nowMs: number;
@@ -9,7 +19,8 @@ let quarantine: ModelQuarantine;
 const die = (times: number, who = model, phase: Phase = 'running'): void => {
   for (let i = 0; i < times; i++) quarantine.workerDied(who, 'signal SIGFPE', phase);
 };
-const blame = (changes: Partial<BlamedInput> = {}): void => quarantine.inputBlamed({ ...model, deaths: 1, isNew: true, answered: 0, ...changes });
+const blame = (changes: Partial<BlamedInput> = {}): void =>
+  quarantine.inputBlamed({ ...model, deaths: 1, isNew: true, answered: 0, ...changes });
 const judgeLater = () => {
   nowMs += GRACE_MS;
   return quarantine.judge();
@@ -34,8 +45,12 @@ describe('quarantine of models', () => {
     expect(judgeLater()).toEqual([]);
     die(2);
     const said = judgeLater();
-    expect(said).toEqual([{ ...model, untilMs: nowMs + PERIOD_MS_MIN, periodMs: PERIOD_MS_MIN, isUnloaded: false, reason: expect.any(String) as string }]);
-    expect(said[0]?.reason).toMatch(/^quarantined until 2001-.*Z: 7 realtime workers died of it.* signal SIGFPE while it ran; .*interleave models release m$/);
+    expect(said).toEqual([
+      { ...model, untilMs: nowMs + PERIOD_MS_MIN, periodMs: PERIOD_MS_MIN, isUnloaded: false, reason: expect.any(String) as string },
+    ]);
+    expect(said[0]?.reason).toMatch(
+      /^quarantined until 2001-.*Z: 7 realtime workers died of it.* signal SIGFPE while it ran; .*interleave models release m$/,
+    );
     expect(judgeLater()).toEqual([]);
     expect(quarantine.models()).toEqual(said);
   });
@@ -55,7 +70,10 @@ describe('quarantine of models', () => {
     expect(judgeLater()).toEqual([]);
   });
 
-  it.each([['after', false], ['before', true]])('does not count deaths that inputs explain %s they are noticed, while others are answered', (_when, isClaimFirst) => {
+  it.each([
+    ['after', false],
+    ['before', true],
+  ])('does not count deaths that inputs explain %s they are noticed, while others are answered', (_when, isClaimFirst) => {
     for (let input = 0; input < 4 * DEATHS_MAX; input++) {
       if (isClaimFirst) blame({ deaths: 3, answered: 1 });
       die(3);
@@ -174,7 +192,9 @@ describe('quarantine of models', () => {
     nowMs += PERIOD_MS_MIN;
     quarantine.takeDue();
     die(1, model, 'loading');
-    expect(judgeLater()).toMatchObject([{ periodMs: 2 * PERIOD_MS_MIN, reason: expect.stringContaining('1 realtime worker died of it') as string }]);
+    expect(judgeLater()).toMatchObject([
+      { periodMs: 2 * PERIOD_MS_MIN, reason: expect.stringContaining('1 realtime worker died of it') as string },
+    ]);
   });
 
   it('keeps what an earlier scheduler found', () => {

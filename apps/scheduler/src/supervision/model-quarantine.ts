@@ -68,7 +68,8 @@ export class ModelQuarantine {
     kept: readonly QuarantinedModel[] = [],
     private readonly nowMs: () => number = Date.now,
   ) {
-    for (const model of kept) Object.assign(this.historyOf(model), { quarantined: model, periodMs: model.periodMs, diesLoading: model.isUnloaded });
+    for (const model of kept)
+      Object.assign(this.historyOf(model), { quarantined: model, periodMs: model.periodMs, diesLoading: model.isUnloaded });
   }
 
   models(): QuarantinedModel[] {
@@ -78,7 +79,9 @@ export class ModelQuarantine {
   /** Those that may be loaded but killed workers before they were ready, lately or before they were quarantined. */
   suspects(): ModelOfLane[] {
     return [...this.histories.values()]
-      .filter(({ quarantined, diesLoading, deaths, periodMs }) => quarantined === null && diesLoading && (deaths.length > 0 || periodMs > 0))
+      .filter(
+        ({ quarantined, diesLoading, deaths, periodMs }) => quarantined === null && diesLoading && (deaths.length > 0 || periodMs > 0),
+      )
       .map(({ model }) => model);
   }
 
@@ -117,7 +120,9 @@ export class ModelQuarantine {
 
   /** Version, lane null: any. */
   release(name: string, version: string | null, lane: Lane | null): QuarantinedModel[] {
-    return this.releaseAll((model) => model.name === name && model.version === (version ?? model.version) && model.lane === (lane ?? model.lane));
+    return this.releaseAll(
+      (model) => model.name === name && model.version === (version ?? model.version) && model.lane === (lane ?? model.lane),
+    );
   }
 
   private verdictOn(history: History): QuarantinedModel | null {
@@ -134,7 +139,8 @@ export class ModelQuarantine {
     if (deaths >= max) return this.quarantine(history, `${deaths} ${history.model.lane} ${deaths === 1 ? 'worker' : 'workers'} died of it`);
     const { length: inputs } = history.inputs;
     const inARow = inputs - history.inputs.findLastIndex((input) => input.answered > 0);
-    if ((inputs >= max && answered < inputs) || inARow >= IN_A_ROW_MAX) return this.quarantine(history, `${inputs} inputs killed ${history.model.lane} workers and ${answered} were answered`);
+    if ((inputs >= max && answered < inputs) || inARow >= IN_A_ROW_MAX)
+      return this.quarantine(history, `${inputs} inputs killed ${history.model.lane} workers and ${answered} were answered`);
     return null;
   }
 
@@ -172,7 +178,17 @@ export class ModelQuarantine {
     const known = this.histories.get(key);
     if (known !== undefined) return known;
     const model = { name, version, lane };
-    const history: History = { model, deaths: [], claims: [], inputs: [], lastReason: '', diesLoading: false, quarantined: null, periodMs: 0, releasedMs: 0 };
+    const history: History = {
+      model,
+      deaths: [],
+      claims: [],
+      inputs: [],
+      lastReason: '',
+      diesLoading: false,
+      quarantined: null,
+      periodMs: 0,
+      releasedMs: 0,
+    };
     this.histories.set(key, history);
     return history;
   }

@@ -101,7 +101,15 @@ export async function endProcess(identity: ProcessIdentity): Promise<void> {
 }
 
 /** How programs die of what they do themselves. */
-const CRASH_SIGNALS: ReadonlySet<NodeJS.Signals> = new Set<NodeJS.Signals>(['SIGSEGV', 'SIGBUS', 'SIGILL', 'SIGFPE', 'SIGABRT', 'SIGSYS', 'SIGTRAP']);
+const CRASH_SIGNALS: ReadonlySet<NodeJS.Signals> = new Set<NodeJS.Signals>([
+  'SIGSEGV',
+  'SIGBUS',
+  'SIGILL',
+  'SIGFPE',
+  'SIGABRT',
+  'SIGSYS',
+  'SIGTRAP',
+]);
 
 /** Of a worker above its memory limit (libs/native/src/isolation/memory_limit.h). */
 const MEMORY_EXIT_CODE = 12;
@@ -110,7 +118,8 @@ const MEMORY_EXIT_CODE = 12;
 const OWN_EXIT_CODES: ReadonlySet<number | null> = new Set([0, 1]);
 
 /** Whether what ran is to blame: a SIGKILL comes from outside, and an exit of the worker's own says nothing about one model. */
-const isCrash = (code: number | null, signal: NodeJS.Signals | null): boolean => (signal === null ? !OWN_EXIT_CODES.has(code) : CRASH_SIGNALS.has(signal));
+const isCrash = (code: number | null, signal: NodeJS.Signals | null): boolean =>
+  signal === null ? !OWN_EXIT_CODES.has(code) : CRASH_SIGNALS.has(signal);
 
 const noCrash = (reason: string): ProcessExit => ({ reason, isCrash: false, mayBeOutOfMemory: false });
 

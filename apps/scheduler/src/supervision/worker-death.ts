@@ -11,7 +11,10 @@ export const isBeforeReady = (phase: Phase): boolean => phase === 'loading' || p
  * The model that the worker named itself. Else, when memory ran out, the one that has been loading for longest, whatever runs
  * beside it: that is what takes memory in large pieces. Else, after a crash, the only one that ran. Null: nobody can be blamed.
  */
-export function culpritOf({ isCrash, mayBeOutOfMemory }: Pick<ProcessExit, 'isCrash' | 'mayBeOutOfMemory'>, { culprit, activities }: HeartbeatReading): Culprit | null {
+export function culpritOf(
+  { isCrash, mayBeOutOfMemory }: Pick<ProcessExit, 'isCrash' | 'mayBeOutOfMemory'>,
+  { culprit, activities }: HeartbeatReading,
+): Culprit | null {
   if (culprit !== null) return culprit;
   const [first] = activities;
   const oldestLoad = activities.filter(({ phase }) => isBeforeReady(phase)).sort((a, b) => Number(a.sinceNs - b.sinceNs))[0];
