@@ -67,7 +67,9 @@ TEST(DamagedModel, IsReadWithinItsBoundsWhateverBitsAreFlipped) {
   for (const std::string& model : TestModels()) {
     for (int round = 0; round < 400; ++round) {
       std::string bad = model;
-      for (std::size_t flips = 1 + chance.Below(4); flips > 0; --flips) bad[chance.Below(bad.size())] ^= static_cast<char>(1U << chance.Below(8));
+      for (std::size_t flips = 1 + chance.Below(4); flips > 0; --flips) {
+        bad[chance.Below(bad.size())] ^= static_cast<char>(1U << chance.Below(8));
+      }
       if (chance.OneIn(4)) bad.resize(chance.Below(bad.size()));
       Prove(bad);
     }
@@ -78,7 +80,8 @@ TEST(DamagedModel, IsReadWithinItsBoundsWhateverBitsAreFlipped) {
 class Nonsense {
  public:
   explicit Nonsense(unsigned seed) : chance_(seed) {
-    for (const auto add : {AddElementwiseRules, AddShapeRules, AddIndexRules, AddReductionRules, AddLinearRules, AddImageRules, AddRecurrentRules}) {
+    for (const auto add : {AddElementwiseRules, AddShapeRules, AddIndexRules, AddReductionRules, AddLinearRules, AddImageRules,
+                           AddRecurrentRules}) {
       Add("", add);
     }
     Add("ai.onnx.ml", AddTableRules);
@@ -111,7 +114,8 @@ class Nonsense {
     graph.Initializer<std::int64_t>("zero", kInt64, {}, {0}).Initializer<std::int64_t>("one", kInt64, {1}, {1});
     graph.Initializer<std::int64_t>("pair", kInt64, {2}, {Integer(), Integer()}).Initializer<std::int64_t>("none", kInt64, {0}, {});
     graph.Initializer<std::int64_t>("triple", kInt64, {3}, {Integer(), Integer(), Integer()});
-    graph.Initializer<std::int64_t>("square", kInt64, {2, 2}, {Integer(), Integer(), 1, 0}).Initializer("half", kFloat, {}, std::vector<float>{0.5F});
+    graph.Initializer<std::int64_t>("square", kInt64, {2, 2}, {Integer(), Integer(), 1, 0});
+    graph.Initializer("half", kFloat, {}, std::vector<float>{0.5F});
     graph.Initializer("halves", kFloat, {2}, std::vector<float>{0.5F, 2}).Initializer("far", 11, {2}, std::vector<double>{kFar, -kFar});
     graph.Initializer("odd", 11, {2}, std::vector<double>{std::nan(""), std::numeric_limits<double>::infinity()});
     for (std::size_t i = 0; i < outputs; ++i) graph.Output("y" + std::to_string(i), kFloat, {"batch"});
@@ -142,25 +146,27 @@ class Nonsense {
 
   Message Attribute() {
     static const std::vector<const char*> names{
-        "axis", "axes", "perm", "keepdims", "kernel_shape", "strides", "pads", "dilations", "group", "auto_pad", "ceil_mode", "output_padding",
-        "output_shape", "split", "to", "start", "end", "starts", "ends", "k", "depth", "blocksize", "batch_dims", "equation", "num_scan_inputs",
-        "scan_input_axes", "scan_output_axes", "shape", "value", "value_int", "value_ints", "value_float", "value_floats", "scales", "layout",
-        "transA", "transB", "N", "qkv_hidden_sizes", "time_axis", "batch_axis", "classlabels_ints", "cats_int64s", "targets", "allowzero",
-        "onesided", "channels_last", "noop_with_empty_axes", "direction", "training_mode", "spatial", "opset"};
+        "axis", "axes", "perm", "keepdims", "kernel_shape", "strides", "pads", "dilations", "group", "auto_pad", "ceil_mode",
+        "output_padding", "output_shape", "split", "to", "start", "end", "starts", "ends", "k", "depth", "blocksize", "batch_dims",
+        "equation", "num_scan_inputs", "scan_input_axes", "scan_output_axes", "shape", "value", "value_int", "value_ints", "value_float",
+        "value_floats", "scales", "layout", "transA", "transB", "N", "qkv_hidden_sizes", "time_axis", "batch_axis", "classlabels_ints",
+        "cats_int64s", "targets", "allowzero", "onesided", "channels_last", "noop_with_empty_axes", "direction", "training_mode",
+        "spatial", "opset"};
     Message attribute = Message().Bytes(1, chance_.Of(names));
     for (std::size_t integers = chance_.Below(5); integers > 0; --integers) attribute.Int(8, Integer());
     if (chance_.OneIn(2)) attribute.Int(3, Integer());
     if (chance_.OneIn(8)) attribute.Float(7, chance_.Of(std::vector<float>{0, 0.5F, -1, 1e30F, std::nanf("")}));
     if (chance_.OneIn(8)) attribute.Child(5, Message().Int(1, 1).Int(2, kInt64).Int(7, Integer()));
-    static const std::vector<const char*> texts{"SAME_UPPER", "VALID", "bidirectional", "ij,jk->ik", "bij->", ",->", "->", "bij,bkj->bik", "->z", "ii->i"};
+    static const std::vector<const char*> texts{"SAME_UPPER", "VALID", "bidirectional", "ij,jk->ik", "bij->", ",->", "->", "bij,bkj->bik",
+                                                "->z", "ii->i"};
     if (chance_.OneIn(2)) attribute.Bytes(4, chance_.Of(texts));
     return attribute;
   }
 
   // Small ones mostly: the rest is refused at once.
   std::int64_t Integer() {
-    static const std::vector<std::int64_t> extremes{INT64_MIN, INT64_MIN + 1, -(std::int64_t{1} << 32U), std::int64_t{1} << 32U, std::int64_t{1} << 53U,
-                                                    INT64_MAX - 1, INT64_MAX};
+    static const std::vector<std::int64_t> extremes{INT64_MIN, INT64_MIN + 1, -(std::int64_t{1} << 32U), std::int64_t{1} << 32U,
+                                                    std::int64_t{1} << 53U, INT64_MAX - 1, INT64_MAX};
     return chance_.OneIn(6) ? chance_.Of(extremes) : static_cast<std::int64_t>(chance_.Below(8)) - 2;
   }
 
