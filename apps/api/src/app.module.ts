@@ -6,6 +6,7 @@ import { LiveGate } from './accept/live-gate';
 import { LiveService } from './accept/live.service';
 import { InferController } from './accept/open-inference/infer.controller';
 import { MetadataController } from './accept/open-inference/metadata.controller';
+import { TritonController } from './accept/open-inference/triton.controller';
 import { EmbeddingsController } from './accept/openai/embeddings.controller';
 import { ModelsController } from './accept/openai/models.controller';
 import { PredictController } from './accept/predict/predict.controller';
@@ -35,7 +36,7 @@ export class AppModule {
     return {
       module: AppModule,
       imports: [BatchesModule.of(parts.batches, config)],
-      controllers: [HealthController, MetadataController, InferController, PredictController, EmbeddingsController, ModelsController, MetricsController, DashboardController],
+      controllers: [HealthController, MetadataController, InferController, TritonController, PredictController, EmbeddingsController, ModelsController, MetricsController, DashboardController],
       providers: [
         { provide: CONFIG, useValue: config },
         { provide: LOGGER, useValue: parts.logger },
