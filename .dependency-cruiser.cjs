@@ -1,6 +1,6 @@
 /**
- * The import rules of docs/decisions and the architecture: contracts <- config, telemetry, system <- models, queues,
- * native, protocols <- apps. Aliases are resolved through tsconfig.json.
+ * The import rules (docs/architecture.md): contracts <- config, telemetry, system <- process, models, native <- queues, protocols,
+ * batches, worker-pool <- apps. Aliases are resolved through tsconfig.json.
  */
 const foundation = ['contracts', 'config', 'telemetry', 'system'];
 const tests = '\\.spec\\.ts$|/testing/';
@@ -20,10 +20,28 @@ module.exports = {
       to: { path: '^libs/', pathNot: '^libs/(contracts|$1)/' },
     },
     {
-      name: 'models-and-native-import-the-foundation-only',
+      name: 'process-models-native-and-queues-import-the-foundation-only',
       severity: 'error',
-      from: { path: '^libs/(models|native)/' },
+      from: { path: '^libs/(process|models|native|queues)/' },
       to: { path: '^libs/', pathNot: `^libs/(${foundation.join('|')}|$1)/` },
+    },
+    {
+      name: 'batches-imports-the-foundation-only',
+      severity: 'error',
+      from: { path: lib(['batches']), pathNot: tests },
+      to: { path: '^libs/', pathNot: lib([...foundation, 'batches']) },
+    },
+    {
+      name: 'worker-pool-imports-native-and-the-foundation',
+      severity: 'error',
+      from: { path: lib(['worker-pool']), pathNot: tests },
+      to: { path: '^libs/', pathNot: lib([...foundation, 'native', 'process', 'worker-pool']) },
+    },
+    {
+      name: 'redis-is-reached-through-queues-only',
+      severity: 'error',
+      from: { path: '^(apps|libs)/', pathNot: `^libs/queues/|${tests}` },
+      to: { path: 'node_modules/(bullmq|ioredis)/' },
     },
     {
       name: 'the-product-does-not-import-tests-or-tools',

@@ -13,7 +13,7 @@ const shared = {
   transform: { '^.+\\.ts$': ['@swc/jest', swc] },
   moduleNameMapper: {
     '^@app/native$': '<rootDir>/libs/native/lib',
-    '^@app/([a-z]+)$': '<rootDir>/libs/$1/src',
+    '^@app/([a-z-]+)$': '<rootDir>/libs/$1/src',
   },
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/data/'],
 };

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig, runPaths, type Config } from '@app/config';
 import { openModelCatalog } from '@app/models';
-import { DiskGuard } from '@app/queues';
+import { DiskGuard } from '@app/batches';
 import { createLogger } from '@app/telemetry';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import OpenAI, { toFile } from 'openai';
@@ -13,9 +13,9 @@ import { Registry } from 'prom-client';
 import { openBatchService } from '../apps/api/src/batches';
 import type { Parts } from '../apps/api/src/parts';
 import { createServer } from '../apps/api/src/server';
-import { openLane, type OpenLane } from '../apps/scheduler/src/batch-lane/open-lane';
-import { ModelEngine } from '../apps/scheduler/src/batch-lane/row-engine';
-import { TestRedis } from '../apps/scheduler/src/batch-lane/testing/redis-server';
+import { openRunner, type OpenRunner } from '../apps/runner/src/open-runner';
+import { ModelEngine } from '../apps/runner/src/chunks/row-engine';
+import { TestRedis } from '../apps/runner/src/testing/redis-server';
 import { buildModels } from '../tools/model-builder/src/models';
 import { OrtBackend } from './fixtures/ort-backend';
 
@@ -42,7 +42,7 @@ describe('batches through the official client', () => {
   const redis = new TestRedis(directory);
   let config: Config;
   let parts: Parts;
-  let lane: OpenLane;
+  let lane: OpenRunner;
   let app: NestFastifyApplication;
   let client: OpenAI;
 
@@ -61,7 +61,7 @@ describe('batches through the official client', () => {
     app = await createServer(parts);
     await app.listen(0, '127.0.0.1');
     const engine = new ModelEngine(catalog, backend, LIMITS);
-    lane = await openLane(config, { engine, disk: new DiskGuard(directory, 0), crashes: 0, log: logger, registry: new Registry(), reconcileMs: 1000 });
+    lane = await openRunner(config, { engine, disk: new DiskGuard(directory, 0), crashes: 0, log: logger, registry: new Registry(), reconcileMs: 1000 });
     client = new OpenAI({ baseURL: `${await app.getUrl()}/v1`, apiKey: 'none', maxRetries: 0 });
   });
 

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { SupervisedProcessStatus } from '@app/contracts';
 import { readTopology } from '@app/system';
-import { type ProcessState, Stack, until } from '../../test/support/stack';
+import { Stack, until } from '../../test/support/stack';
 import { SeededRandom } from '../../test/support/tensors';
 import { OpenLoop, type Outcome } from '../online/open-loop';
 import { infer } from '../support/infer-request';
@@ -19,7 +20,7 @@ export function startFaultyNode(): Promise<Stack> {
   return Stack.start({ models: [MODEL], config: `partitions: [${partitions.join(', ')}]\n` });
 }
 
-export const realtimeWorkers = async (stack: Stack): Promise<ProcessState[]> => (await stack.processes()).filter(({ id }) => id.endsWith('-realtime'));
+export const realtimeWorkers = async (stack: Stack): Promise<SupervisedProcessStatus[]> => (await stack.processes()).filter(({ id }) => id.endsWith('-realtime'));
 
 /** Sends live requests, an open loop, while `faults` happen. */
 export async function underLiveLoad<T>(stack: Stack, options: { perSecond: number; seed: number }, faults: () => Promise<T>): Promise<{ result: T; outcomes: Outcome[] }> {
@@ -62,7 +63,7 @@ export async function faultWorkers(stack: Stack, options: { signal: 'SIGKILL' | 
     await allReady(stack);
     await sleep(200 + options.random.next() * 300);
     const workers = await realtimeWorkers(stack);
-    const { id, pid } = workers[round % workers.length] as ProcessState;
+    const { id, pid } = workers[round % workers.length] as SupervisedProcessStatus;
     if (pid === null) throw new Error(`${id} does not run`);
     const atMs = performance.now();
     process.kill(pid, options.signal);
@@ -108,8 +109,8 @@ export async function faultScheduler(stack: Stack, rounds: number): Promise<Sche
   return faults;
 }
 
-async function allReady(stack: Stack): Promise<ProcessState[]> {
-  let processes: ProcessState[] = [];
+async function allReady(stack: Stack): Promise<SupervisedProcessStatus[]> {
+  let processes: SupervisedProcessStatus[] = [];
   await until(
     async () => {
       processes = await stack.processes();

@@ -75,7 +75,7 @@ async function schedulerRow(stack: Stack): Promise<FaultRow> {
 function seenByCallers(fault: string, faults: Fault[], outcomes: Outcome[]): Omit<FaultRow, 'noticedMsMax' | 'backP50Ms' | 'replaced'> {
   const nextMs = faults.map(({ atMs }) => nextAnswerMs(outcomes, atMs));
   return {
-    ...{ fault, times: faults.length, requests: outcomes.length, failed: failed(outcomes).length },
+    fault, times: faults.length, requests: outcomes.length, failed: failed(outcomes).length,
     nextAnswerP50Ms: quantile(nextMs, 0.5),
     nextAnswerP99Ms: quantile(nextMs, 0.99),
     slowestMs: Math.max(...faults.map((fault) => slowestMs(outcomes, fault))),

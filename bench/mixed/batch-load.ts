@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { WorkerPool } from '@app/native';
+import { WorkerPool } from '@app/worker-pool';
 import { answer, nowMs, rowsOf, tokensOf, untilReady, type RowMix } from './rows';
 
 /** Comes as the first message; the second one, whatever it is, ends the load. */

@@ -1,9 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { PreemptionProof, WorkerProcessStatus } from '@app/contracts';
-import { fetchProcessStatus } from '@app/telemetry';
-import { until, type ProcessState } from '../../test/support/stack';
+import type { SupervisedProcessStatus } from '@app/contracts';
+import { fetchStatus } from '@app/process';
+import { until } from '../../test/support/stack';
 import { command, pinProcess } from '../support/layout';
 
 /** What distinguishes the nodes that are compared. */
@@ -30,7 +30,7 @@ const OUTPUT_CHARACTERS_MAX = 20_000;
 
 /** Scheduler and workers of one node, started as a user starts them, without api, runner and Redis. */
 export class BenchNode {
-  private workers: ProcessState[] = [];
+  private workers: SupervisedProcessStatus[] = [];
   private output = '';
 
   private constructor(
@@ -88,13 +88,13 @@ export class BenchNode {
   /** Every model of every worker is loaded, and what its runs cost is known. */
   private async ready(): Promise<void> {
     const why = () => `node ${this.spec.name} is not ready:\n${this.output}`;
-    const status = <T>(id: string) => fetchProcessStatus<T>(join(this.runDir, `${id}.status.sock`), '/status', 5000);
-    const processes = async () => (await status<{ processes: ProcessState[] }>('scheduler')).processes;
+    const socket = (id: string) => join(this.runDir, `${id}.status.sock`);
+    const processes = async () => (await fetchStatus('scheduler', socket('scheduler'), 5000)).processes;
     await until(async () => (await processes()).every(({ state }) => state === 'ready'), READY_MS_MAX, why);
     this.workers = await processes();
-    const { preemption } = await status<{ preemption: PreemptionProof }>('scheduler');
+    const { preemption } = await fetchStatus('scheduler', socket('scheduler'), 5000);
     if (preemption.verdict !== 'holds') throw new Error(`node ${this.spec.name}: ${preemption.reason}`);
-    const isMeasured = async ({ id }: ProcessState) => (await status<WorkerProcessStatus>(id)).calibration.every(({ state }) => state === 'measured');
+    const isMeasured = async ({ id }: SupervisedProcessStatus) => (await fetchStatus('worker', socket(id), 5000)).calibration.every(({ state }) => state === 'measured');
     await until(async () => (await Promise.all(this.workers.map(isMeasured))).every(Boolean), CALIBRATED_MS_MAX, why);
   }
 

@@ -80,7 +80,7 @@ export function figuresOf(load: number, shared: CellRounds, { alone, awake }: Ba
   const batchCpuShare = sum(rounds, ({ cpu }) => cpu.batch.cpuSeconds) / wallSeconds;
   const busyShare = 1 - sum(rounds, ({ cpu }) => cpu.idleSeconds) / wallSeconds;
   return {
-    ...{ load, arrangement: shared.cell.name, batchModel: shared.cell.batchModel },
+    load, arrangement: shared.cell.name, batchModel: shared.cell.batchModel,
     samples: latencies(rounds).length,
     errors: sum(rounds, ({ live }) => live.filter(({ error }) => error !== null).length),
     live: summary(latencies(rounds)),
@@ -93,7 +93,7 @@ export function figuresOf(load: number, shared: CellRounds, { alone, awake }: Ba
     batchRowsPerSecond: sum(rounds, ({ batchRows }) => batchRows) / sum(rounds, ({ seconds }) => seconds),
     harvest: batchAlone === null ? null : tokensPerSecond(rounds) / (tokensPerSecond(batchAlone.rounds) * (1 - liveCpuShare)),
     liveCpuShare,
-    ...{ batchCpuShare, busyShare, othersShare: busyShare - liveCpuShare - batchCpuShare },
+    batchCpuShare, busyShare, othersShare: busyShare - liveCpuShare - batchCpuShare,
     stealShare: sum(rounds, ({ cpu }) => cpu.stealSeconds) / wallSeconds,
     wakeDelayUs: (sum(rounds, ({ cpu }) => cpu.live.waitSeconds) * 1e6) / sum(rounds, ({ cpu }) => cpu.live.slices),
     sendLateP99Ms: quantile(rounds.flatMap(({ live }) => live.map(({ lateMs }) => lateMs)), 0.99),

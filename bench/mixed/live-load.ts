@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { InterleaveError, type InferenceItem } from '@app/contracts';
-import { isolateFront, WorkerPool } from '@app/native';
+import { isolateFront } from '@app/native';
+import { WorkerPool } from '@app/worker-pool';
 import { SeededRandom } from '../../test/support/tensors';
 import { answer, nowMs, rowsOf, untilReady, type RowMix } from './rows';
 

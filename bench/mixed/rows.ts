@@ -1,5 +1,5 @@
 import type { InferenceItem } from '@app/contracts';
-import type { WorkerPool } from '@app/native';
+import type { WorkerPool } from '@app/worker-pool';
 import { SeededRandom } from '../../test/support/tensors';
 import { LENGTH_MIXES } from '../support/lengths';
 

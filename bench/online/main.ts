@@ -98,7 +98,7 @@ async function bareRuns(bare: BareRunner): Promise<Run[]> {
 }
 
 const loadOf = ({ url }: Stack, load: number, capacities: number[]): Load => ({
-  ...{ url, model: MODEL, output: OUTPUT, mix: MIX, seed: SEED, load, warmMs: WARM_MS, durationMs: STEP_MS, deadlineMs: DEADLINE_MS },
+  url, model: MODEL, output: OUTPUT, mix: MIX, seed: SEED, load, warmMs: WARM_MS, durationMs: STEP_MS, deadlineMs: DEADLINE_MS,
   perSecond: load * median(capacities),
 });
 

@@ -113,8 +113,8 @@ async function pidsOf(stack: Stack): Promise<Pids> {
 }
 
 const loadOf = ({ url }: Stack, requests: LongTexts, perSecond: number): Load => ({
-  ...{ url, requests, perSecond, seed: SEED, smallPerSecond: SMALL_PER_SECOND },
-  ...{ warmMs: WARM_MS, durationMs: STEP_MS, deadlineMs: DEADLINE_MS },
+  url, requests, perSecond, seed: SEED, smallPerSecond: SMALL_PER_SECOND,
+  warmMs: WARM_MS, durationMs: STEP_MS, deadlineMs: DEADLINE_MS,
 });
 
 async function step(generator: ChildProcess, { api, workers }: Pids, load: Load): Promise<Measured> {

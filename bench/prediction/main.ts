@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fetchProcessStatus, type MetricsJson } from '@app/telemetry';
+import { fetchMetrics } from '@app/process';
 import { openaiClient, submitEmbeddings } from '../../test/support/batch-job';
 import { Stack, until } from '../../test/support/stack';
 import { SeededRandom } from '../../test/support/tensors';
@@ -80,7 +80,7 @@ async function ratios(stack: Stack): Promise<Ratios> {
 }
 
 async function seriesOf(stack: Stack, metric: string, labels: Record<string, string>) {
-  const metrics = await fetchProcessStatus<MetricsJson>(join(stack.runDir, `${WORKER}.status.sock`), '/metrics', 5000);
+  const metrics = await fetchMetrics(join(stack.runDir, `${WORKER}.status.sock`), 5000);
   const values = metrics.find(({ name }) => name === metric)?.values ?? [];
   return values.filter((value) => Object.entries(labels).every(([name, text]) => value.labels[name] === text));
 }

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BatchStatus, CostGrid, WorkerProcessStatus } from '@app/contracts';
-import { BatchStore, isTerminal } from '@app/queues';
-import { fetchProcessStatus, type MetricsJson } from '@app/telemetry';
+import { BatchStore, isTerminal } from '@app/batches';
+import { fetchMetrics, fetchStatus, type MetricsJson } from '@app/process';
 import { submitEmbeddings } from '../../test/support/batch-job';
 import { until, type Stack } from '../../test/support/stack';
 
@@ -27,7 +27,7 @@ export interface TokenCounts {
 
 /** Waits until the worker has measured what runs of its first model cost. */
 export async function calibratedTable(stack: Stack, worker: string): Promise<CostGrid> {
-  const status = (): Promise<WorkerProcessStatus> => fetchProcessStatus(join(stack.runDir, `${worker}.status.sock`), '/status', 5000);
+  const status = (): Promise<WorkerProcessStatus> => fetchStatus('worker', join(stack.runDir, `${worker}.status.sock`), 5000);
   const isMeasured = async () => (await status()).calibration[0]?.state === 'measured';
   await until(isMeasured, CALIBRATED_MS_MAX, () => `not calibrated:\n${stack.log().slice(-4000)}`);
   const grid = (await status()).models[0]?.cost?.grid;
@@ -60,7 +60,7 @@ export async function runBatch(stack: Stack, model: string, rows: number[][]): P
 /** Tokens that the lane's runs were made of since its start. */
 export async function tokenCounts(stack: Stack, worker: string): Promise<TokenCounts> {
   const of = (values: MetricsJson[number]['values'], kind: string): number => values.filter(({ labels }) => labels['kind'] === kind).reduce((sum, { value }) => sum + value, 0);
-  const metrics = await fetchProcessStatus<MetricsJson>(join(stack.runDir, `${worker}.status.sock`), '/metrics', 5000);
+  const metrics = await fetchMetrics(join(stack.runDir, `${worker}.status.sock`), 5000);
   const values = metrics.find(({ name }) => name === 'interleave_tokens_total')?.values ?? [];
   return { real: of(values, 'real'), padding: of(values, 'padded') };
 }

@@ -1,5 +1,6 @@
 import { InterleaveError, type InferenceItem, type ItemResult, type ModelReport, type ModelSignature, type Tensor } from '@app/contracts';
-import { startWorker, type WorkerHandle, WorkerPool } from '@app/native';
+import { startWorker, type WorkerHandle } from '@app/native';
+import { WorkerPool } from '@app/worker-pool';
 import { OrtBackend } from '../fixtures/ort-backend';
 import { floatsOf, randomItem, SeededRandom } from '../support/tensors';
 import { allLoaded, reportsWhen, WorkerFixture } from '../support/worker-fixture';

@@ -3,9 +3,9 @@ import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { runPaths } from '@app/config';
-import { InterleaveError, type CalibrationStatus, type Lane, type ModelReport, type WorkerPlan, type WorkerProcessStatus } from '@app/contracts';
-import { WorkerPool } from '@app/native';
-import { fetchProcessStatus } from '@app/telemetry';
+import { InterleaveError, type CalibrationStatus, type Lane, type ModelReport, type WorkerPlan } from '@app/contracts';
+import { WorkerPool } from '@app/worker-pool';
+import { fetchStatus } from '@app/process';
 import { until } from '../support/stack';
 import { randomItem, SeededRandom } from '../support/tensors';
 import { allLoaded, reportsWhen, WorkerFixture } from '../support/worker-fixture';
@@ -43,7 +43,7 @@ describe('measuring what runs cost', () => {
     worker = WorkerProcess.start(fixture, plan);
   };
   const statuses = async (): Promise<CalibrationStatus[]> =>
-    (await fetchProcessStatus<WorkerProcessStatus>(runPaths(fixture.runDir).statusSocket(plan.id), '/status', 5000)).calibration;
+    (await fetchStatus('worker', runPaths(fixture.runDir).statusSocket(plan.id), 5000)).calibration;
   const untilState = async (state: CalibrationStatus['state']): Promise<void> =>
     until(async () => (await statuses()).every((status) => status.state === state), MEASURED_MS_MAX, () => `not ${state}:\n${worker.errors}`);
   const files = (suffix: string): string[] => {

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BatchControlStatus, LaneControlStatus } from '@app/contracts';
-import { fetchProcessStatus } from '@app/telemetry';
+import { fetchStatus } from '@app/process';
 import { fileLines, openaiClient, submitEmbeddings } from '../support/batch-job';
 import { embed, startLiveLoad } from '../support/live-load';
 import { Stack, until } from '../support/stack';
@@ -70,7 +70,8 @@ async function complete(id: string, rows: number): Promise<void> {
 }
 
 async function laneControl(): Promise<LaneControlStatus> {
-  const { laneControl: status } = await fetchProcessStatus<{ laneControl: LaneControlStatus }>(join(stack.runDir, 'scheduler.status.sock'), '/status', 10_000);
+  const { laneControl: status } = await fetchStatus('scheduler', join(stack.runDir, 'scheduler.status.sock'), 10_000);
+  if (status === null) throw new Error('this scheduler looks after no workers');
   return status;
 }
 

@@ -2,7 +2,8 @@ import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Stack, until, type ProcessState } from '../support/stack';
+import type { SupervisedProcessStatus } from '@app/contracts';
+import { Stack, until } from '../support/stack';
 
 /** One node through its life: first requests by the command line, deaths of Redis and of the scheduler, Ctrl-C. */
 const MODEL = 'encoder-tiny';
@@ -51,8 +52,8 @@ async function predict(text: string): Promise<number> {
   return response.status;
 }
 
-async function allReady(): Promise<ProcessState[]> {
-  let processes: ProcessState[] = [];
+async function allReady(): Promise<SupervisedProcessStatus[]> {
+  let processes: SupervisedProcessStatus[] = [];
   await until(
     async () => {
       processes = await stack.processes().catch(() => []);
@@ -150,7 +151,7 @@ describe('a node', () => {
     expect(await predict('without a scheduler')).toBe(200);
     up = spawn(process.execPath, [CLI, 'up'], { cwd: stack.dir, env: environment(), stdio: 'ignore' });
     await until(async () => (await stack.processes().catch(() => [])).length === before.length, WAIT_MS, () => 'no new scheduler');
-    const pids = (processes: ProcessState[]) => processes.map(({ id, pid }) => ({ id, pid }));
+    const pids = (processes: SupervisedProcessStatus[]) => processes.map(({ id, pid }) => ({ id, pid }));
     expect(pids(await allReady())).toEqual(pids(before));
   });
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { fetchProcessStatus } from '@app/telemetry';
+import { fetchStatus } from '@app/process';
 import { Stack, until } from '../support/stack';
 
 const BODY = JSON.stringify({ model: 'encoder-tiny', input: 'the rest comes later' });
@@ -59,12 +59,12 @@ async function askOneByOne(stack: Stack, answers: (number | string)[], isOver: (
 }
 
 async function apiPid(stack: Stack): Promise<number> {
-  return (await fetchProcessStatus<{ pid: number }>(join(stack.runDir, 'api.status.sock'), '/status', 2000)).pid;
+  return (await fetchStatus('api', join(stack.runDir, 'api.status.sock'), 2000)).pid;
 }
 
 /** How the scheduler saw the API processes end that have. */
 async function apiEnds(stack: Stack): Promise<string[]> {
-  const { processes } = await fetchProcessStatus<{ processes: { id: string; reason: string | null }[] }>(join(stack.runDir, 'scheduler.status.sock'), '/status', 2000);
+  const { processes } = await fetchStatus('scheduler', join(stack.runDir, 'scheduler.status.sock'), 2000);
   return processes.flatMap(({ id, reason }) => (id.startsWith('api-') && reason !== null ? [reason] : []));
 }
 

@@ -1,5 +1,5 @@
 import { InterleaveError, type InferenceItem, type ItemResult, type WorkerPlan } from '@app/contracts';
-import { WorkerPool } from '@app/native';
+import { WorkerPool } from '@app/worker-pool';
 import { allLoaded, reportsWhen, WorkerFixture } from '../support/worker-fixture';
 import { WorkerProcess } from '../support/worker-process';
 

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { runPaths } from '@app/config';
 import { InterleaveError, type InferenceItem, type ItemResult, type Lane, type WorkerModelPlan, type WorkerPlan, type WorkerProcessStatus } from '@app/contracts';
-import { WorkerPool } from '@app/native';
-import { fetchProcessStatus, type MetricsJson } from '@app/telemetry';
+import { WorkerPool } from '@app/worker-pool';
+import { fetchMetrics, fetchStatus } from '@app/process';
 import { slowToLoad } from '../../tools/model-builder/src/bad-models';
 import { writeModel } from '../../tools/model-builder/src/files';
 import { allLoaded, modelPlan, reportsWhen, WorkerFixture } from '../support/worker-fixture';
@@ -50,7 +50,7 @@ describe.each(['realtime', 'batch'] as const)('a worker process of the %s lane',
     expect(status.models.map(({ name, state }) => [name, state])).toEqual([['crash', 'ready'], ['endless', 'ready']]);
     expect(status.isolation.map(({ tool, state }) => `${tool} ${state}`)).toEqual(expect.arrayContaining(['process-affinity active', 'memory-limit off', `oom-score ${lane === 'batch' ? 'active' : 'off'}`]));
     expect(status.executors[0]?.isolation.map(({ tool }) => tool).sort()).toEqual(['cpu-affinity', 'nice', 'scheduling-class', 'scheduling-slice']);
-    const metrics = await fetchProcessStatus<MetricsJson>(socket, '/metrics', 5000);
+    const metrics = await fetchMetrics(socket, 5000);
     const labels = { model: 'crash', version: '1', lane, worker: plan.id };
     const valueOf = (name: string, extra: object): number | undefined =>
       metrics.find((metric) => metric.name === name)?.values.find((value) => JSON.stringify(sorted(value.labels)) === JSON.stringify(sorted({ ...labels, ...extra })))?.value;
@@ -147,7 +147,7 @@ describe('a worker process that cannot start', () => {
 async function statusOf(socket: string): Promise<WorkerProcessStatus> {
   for (;;) {
     try {
-      return await fetchProcessStatus<WorkerProcessStatus>(socket, '/status', 5000);
+      return await fetchStatus('worker', socket, 5000);
     } catch {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }

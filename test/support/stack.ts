@@ -4,7 +4,8 @@ import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, wri
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fetchProcessStatus } from '@app/telemetry';
+import type { SupervisedProcessStatus } from '@app/contracts';
+import { fetchStatus } from '@app/process';
 
 /** The checkout: two folders up from the source, three from the compiled file. */
 const root = [join(__dirname, '..', '..'), join(__dirname, '..', '..', '..')].find((dir) => existsSync(join(dir, 'package.json'))) ?? '.';
@@ -19,14 +20,6 @@ export interface StackOptions {
   /** Content of `interleave.yaml`. */
   config?: string;
   environment?: Record<string, string>;
-}
-
-/** What the scheduler says about the processes that it looks after (its status socket). */
-export interface ProcessState {
-  id: string;
-  pid: number | null;
-  state: string;
-  restarts: number;
 }
 
 /** A whole node in a folder of its own: the built product, started as a user starts it. */
@@ -89,9 +82,15 @@ export class Stack {
     if (this.up.exitCode !== null) throw new Error(`the stack ended with ${this.up.exitCode}:\n${this.log()}`);
   }
 
+  /** How the scheduler's process ends. */
+  async exited(): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
+    const [code, signal] = (await once(this.up, 'exit')) as [number | null, NodeJS.Signals | null];
+    return { code, signal };
+  }
+
   /** SIGKILL; resolves when it is gone. What it looked after goes on. */
   async killScheduler(): Promise<void> {
-    const gone = once(this.up, 'exit');
+    const gone = this.exited();
     this.up.kill('SIGKILL');
     await gone;
   }
@@ -103,7 +102,7 @@ export class Stack {
 
   /** The clean end of everything, and a new start of the same node. */
   async restart(): Promise<void> {
-    const gone = once(this.up, 'exit');
+    const gone = this.exited();
     this.up.kill('SIGTERM');
     await gone;
     this.startScheduler();
@@ -111,8 +110,8 @@ export class Stack {
   }
 
   /** The processes of the node as the scheduler knows them. */
-  async processes(): Promise<ProcessState[]> {
-    const status = await fetchProcessStatus<{ processes: ProcessState[] }>(join(this.runDir, 'scheduler.status.sock'), '/status', 10_000);
+  async processes(): Promise<SupervisedProcessStatus[]> {
+    const status = await fetchStatus('scheduler', join(this.runDir, 'scheduler.status.sock'), 10_000);
     return status.processes;
   }
 

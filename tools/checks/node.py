@@ -16,10 +16,29 @@ READY_S_MAX = 300
 BATCH_S_MAX = 120
 
 
-class Node:
+class Client:
+    """Calls the node at a port of this machine."""
+
+    def __init__(self, port):
+        self.port = port
+
+    def call(self, method, path, body=None, headers=None, timeout=120):
+        """Returns status, headers and body."""
+        connection = http.client.HTTPConnection('127.0.0.1', self.port, timeout=timeout)
+        if isinstance(body, (dict, list)):
+            body, headers = json.dumps(body).encode(), {'content-type': 'application/json', **(headers or {})}
+        connection.request(method, path, body, headers or {})
+        answer = connection.getresponse()
+        raw = answer.read()
+        connection.close()
+        return answer.status, answer.headers, raw
+
+
+class Node(Client):
     """Use as a context manager: `models` is a folder that the caller fills before."""
 
     def __init__(self, models, config=''):
+        super().__init__(port=0)
         self.models = models
         self.config = config
 
@@ -44,17 +63,6 @@ class Node:
         self.process.wait(60)
         self.log.close()
         shutil.rmtree(self.folder, ignore_errors=True)
-
-    def call(self, method, path, body=None, headers=None, timeout=120):
-        """Returns status, headers and body."""
-        connection = http.client.HTTPConnection('127.0.0.1', self.port, timeout=timeout)
-        if isinstance(body, (dict, list)):
-            body, headers = json.dumps(body).encode(), {'content-type': 'application/json', **(headers or {})}
-        connection.request(method, path, body, headers or {})
-        answer = connection.getresponse()
-        raw = answer.read()
-        connection.close()
-        return answer.status, answer.headers, raw
 
     def states(self):
         """{name: (state, reason)}; None while nobody answers."""

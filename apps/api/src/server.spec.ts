@@ -296,7 +296,7 @@ describe('the HTTP server', () => {
     expect(await json('/v2/models/echo')).toEqual([
       200,
       {
-        ...{ name: 'echo', versions: ['1'], platform: 'onnx_onnxv1', inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, 2] }], outputs: [{ name: 'y', datatype: 'FP32', shape: [-1, 2] }] },
+        name: 'echo', versions: ['1'], platform: 'onnx_onnxv1', inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, 2] }], outputs: [{ name: 'y', datatype: 'FP32', shape: [-1, 2] }],
         parameters: { merging_realtime: 'merged (padded)' },
       },
     ]);

@@ -2,7 +2,7 @@ import type { Server } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runPaths } from '@app/config';
 import { tryKernelLock } from '@app/system';
-import { fetchProcessStatus } from '@app/telemetry';
+import { fetchStatus } from '@app/process';
 
 /** How long callers wait in the kernel's queue, at most, before a waiting process notices that the answering one is gone. */
 const LOOK_MS = 20;
@@ -48,6 +48,6 @@ export class Turn {
 }
 
 async function otherListens(runDir: string): Promise<boolean> {
-  const asked = fetchProcessStatus<{ url: string | null }>(runPaths(runDir).statusSocket('api'), '/status', ANSWER_MS_MAX);
+  const asked = fetchStatus('api', runPaths(runDir).statusSocket('api'), ANSWER_MS_MAX);
   return asked.then(({ url }) => url !== null, () => false);
 }

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { open, stat } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { jsonLine } from '@app/protocols';
-import { isUtf16, readRows, UTF16_REMEDY, UTF8_REMEDY, type RowLine } from '@app/queues';
+import { isUtf16, UTF16_REMEDY, UTF8_REMEDY, type RowLine, readRows } from '@app/batches';
 import { CliError } from './cli-error';
 
 const FIRST_LINE_BYTES_MAX = 4 * 1024 * 1024;

@@ -2,7 +2,8 @@ import { mkdirSync } from 'node:fs';
 import { Inject, Injectable } from '@nestjs/common';
 import { runPaths, type Config } from '@app/config';
 import type { BlamedInput, ModelOfLane, Placement, QuarantinedModel, ReleaseCommand } from '@app/contracts';
-import { serveProcessStatus, type Logger, type ProcessStatusServer } from '@app/telemetry';
+import { addCrash, serveProcessStatus, type ProcessStatusServer } from '@app/process';
+import { type Logger } from '@app/telemetry';
 import { autogroupEnabled, formatCpuList } from '@app/system';
 import { LaneControl } from './lane-control/lane-control';
 import { registerLaneControl } from './lane-control/lane-control-metrics';
@@ -13,14 +14,13 @@ import { preemptionOf } from './preemption';
 import { processSpecs } from './processes';
 import { SchedulerMetrics } from './scheduler-metrics';
 import { schedulerStatus } from './scheduler-status';
-import { addCrash } from './supervision/crash-count';
 import { lockDataDir } from './supervision/data-dir-lock';
 import { holdListeningSocket } from './supervision/listening-socket';
 import { ModelQuarantine } from './supervision/model-quarantine';
 import { PidFiles } from './supervision/pid-files';
 import { DEFAULT_TIMINGS, type ProcessSpec } from './supervision/process-spec';
 import { sessionOf } from './supervision/proc-fs';
-import type { Culprit } from './supervision/worker-death';
+import { isBeforeReady, type Culprit } from './supervision/worker-death';
 import { Supervisor } from './supervision/supervisor';
 
 export const CONFIG = Symbol('Config');
@@ -133,7 +133,8 @@ export class NodeScheduler {
     const blamed = { name: model.name, version: model.version, lane: plan.lane };
     metrics.workerDied(blamed);
     this.log.error({ child: workerId, model: blamed.name, version: blamed.version, reason }, `${workerId} died of model ${blamed.name} version ${blamed.version}: ${reason}`);
-    this.quarantine.workerDied(blamed, reason, culprit.whileLoading);
+    this.quarantine.workerDied(blamed, reason, culprit.phase);
+    if (isBeforeReady(culprit.phase)) this.publishQuarantine(placement, []); // the next worker loads it last
   }
 
   private reviewQuarantine(placement: Placement): void {
@@ -152,6 +153,7 @@ export class NodeScheduler {
   /** `released`: what workers may load again, for which they have to be started again. */
   private publishQuarantine(placement: Placement, released: QuarantinedModel[]): void {
     placement.quarantined = this.quarantine.models();
+    placement.loadLast = this.quarantine.suspects();
     try {
       this.publish(placement);
     } catch (error) {

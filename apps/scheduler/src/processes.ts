@@ -4,7 +4,7 @@ import { runPaths, type Config } from '@app/config';
 import type { Placement, WorkerPlan } from '@app/contracts';
 import { findExecutable, REDIS_REMEDY, REDIS_SERVERS } from '@app/system';
 import { gpuEnvironment } from './gpu-environment';
-import { HEARTBEAT_FD } from './supervision/heartbeat-file';
+import { HEARTBEAT_FD, LOADERS_MAX } from './supervision/heartbeat-file';
 import { LISTEN_FD } from './supervision/listening-socket';
 import { redisProbe, statusProbe } from './supervision/probes';
 import type { ProcessSpec } from './supervision/process-spec';
@@ -37,7 +37,7 @@ export function processSpecs(config: Config, placement: Placement, listenFd: num
     nodeSpec(config, {
       id: 'runner',
       kind: 'runner',
-      main: 'scheduler/src/batch-lane/main.js',
+      main: 'runner/src/main.js',
       nodeOptions: [`--max-old-space-size=${RUNNER_HEAP_MIB}`, RUNNER_GC],
       nice: BATCH_NICE,
       environment: { UV_THREADPOOL_SIZE: '4', RAYON_NUM_THREADS: tokenizerThreads },
@@ -68,9 +68,9 @@ function workerSpec(config: Config, plan: WorkerPlan): ProcessSpec {
     args: ['--worker', plan.id, '--heartbeat-fd', String(HEARTBEAT_FD)],
     environment: { UV_THREADPOOL_SIZE: '2', ...gpuEnvironment(plan.gpu, plan.lane) },
   });
-  // How a refusal is worded may change while workers run; a slot for each executor and one for the loader.
+  // How a refusal is worded may change while workers run; a slot for each executor and each loader.
   const told = JSON.stringify({ ...plan, gpuRefusal: plan.gpuRefusal !== null });
-  return { ...spec, heartbeatSlots: plan.cpus.length + 1, fingerprint: `${spec.fingerprint}\n${told}` };
+  return { ...spec, heartbeatSlots: plan.cpus.length + LOADERS_MAX, fingerprint: `${spec.fingerprint}\n${told}` };
 }
 
 interface NodeProcess {

@@ -1,38 +1,11 @@
-import type { Lane, LaneControlStatus, Placement, PreemptionProof } from '@app/contracts';
-import type { ProcessState, SupervisedProcess } from './supervision/supervised-process';
-
-export interface ProcessStatus {
-  id: string;
-  pid: number | null;
-  state: ProcessState;
-  restarts: number;
-  /** Why it last ended; null while it never did. */
-  reason: string | null;
-}
-
-export interface WorkerStatus extends ProcessStatus {
-  lane: Lane;
-  cpus: number[];
-}
-
-/** `GET /status` on the scheduler's status socket. */
-export interface SchedulerStatus {
-  processes: ProcessStatus[];
-  workers: WorkerStatus[];
-  /** Null when Redis is somebody else's. */
-  redis: ProcessStatus | null;
-  placement: Placement;
-  /** Whether batch executors give way to live ones, measured before the workers were started. */
-  preemption: PreemptionProof;
-  /** Null: this scheduler looks after no workers. */
-  laneControl: LaneControlStatus | null;
-}
+import type { Placement, SchedulerProcessStatus, SupervisedProcessStatus } from '@app/contracts';
+import type { SupervisedProcess } from './supervision/supervised-process';
 
 export function schedulerStatus(
   placement: Placement,
-  lanes: Pick<SchedulerStatus, 'preemption' | 'laneControl'>,
+  lanes: Pick<SchedulerProcessStatus, 'preemption' | 'laneControl'>,
   processes: readonly SupervisedProcess[],
-): SchedulerStatus {
+): SchedulerProcessStatus {
   const statuses = processes.map(statusOf);
   return {
     processes: statuses,
@@ -43,6 +16,6 @@ export function schedulerStatus(
   };
 }
 
-function statusOf({ spec, pid, state, restarts, reason }: SupervisedProcess): ProcessStatus {
+function statusOf({ spec, pid, state, restarts, reason }: SupervisedProcess): SupervisedProcessStatus {
   return { id: spec.id, pid, state, restarts, reason };
 }

@@ -1,6 +1,6 @@
 import { runPaths } from '@app/config';
 import type { Placement } from '@app/contracts';
-import { fetchProcessStatus } from '@app/telemetry';
+import { fetchStatus } from '@app/process';
 
 const ANSWER_MS_MAX = 500;
 
@@ -8,7 +8,7 @@ const ANSWER_MS_MAX = 500;
 export async function livePids(runDir: string, { workers }: Placement): Promise<number[]> {
   const live = workers.filter(({ lane }) => lane === 'realtime');
   const pids = await Promise.all(
-    live.map(({ id }) => fetchProcessStatus<{ pid: number }>(runPaths(runDir).statusSocket(id), '/status', ANSWER_MS_MAX).then(({ pid }) => [pid], () => [])),
+    live.map(({ id }) => fetchStatus('worker', runPaths(runDir).statusSocket(id), ANSWER_MS_MAX).then(({ pid }) => [pid], () => [])),
   );
   return pids.flat();
 }

@@ -3,7 +3,8 @@ import { parseArgs } from 'node:util';
 import { type Config, loadConfig, runPaths } from '@app/config';
 import { workersBeside, type Placement, type WorkerPlan } from '@app/contracts';
 import { inspectRuntime, isolateProcess, startWorker, type WorkerHandle } from '@app/native';
-import { createLogger, type Logger, observeEventLoop, serveProcessStatus } from '@app/telemetry';
+import { onShutdown, serveProcessStatus, type ShutdownStep } from '@app/process';
+import { createLogger, type Logger, observeEventLoop } from '@app/telemetry';
 import { Registry } from 'prom-client';
 import { Calibrator } from './calibration/calibrator';
 import { measuresCosts } from './calibration/measuring-worker';
@@ -28,20 +29,21 @@ async function main(): Promise<void> {
   const plan = planOf(workerId, placement);
   process.title = `interleave ${plan.id}`;
   const log = createLogger(plan.id, config.logLevel);
-  // Before clients can come: a signal that nobody handles would end the process with their items.
-  const ended = signalToEnd(config.supervised);
+  const shutdown: ShutdownStep[] = [];
+  onShutdown({ log, isSupervised: config.supervised, steps: shutdown });
   // Before any thread of the worker starts: they inherit CPUs and memory nodes.
   const tools = isolateProcess(plan, plan.lane === 'batch' ? await livePids(config.runDir, placement) : []);
   const { lanePage } = runPaths(config.runDir);
   const lanePages = { own: lanePage(plan.id), others: workersBeside(plan, placement.workers).map(({ id }) => lanePage(id)) };
-  const worker = startWorker({ plan, ortLibraryPath: config.ortLibraryPath, quarantined: placement.quarantined, heartbeatFd, lanePages });
+  const worker = startWorker({ plan, ortLibraryPath: config.ortLibraryPath, quarantined: placement.quarantined, loadLast: placement.loadLast, heartbeatFd, lanePages });
+  shutdown.push(['worker', () => drain(worker, log)]);
   const isolation = [...tools, worker.idleLatency()];
   for (const { tool, state, reason } of isolation) if (state === 'unavailable') log.warn({ tool, reason }, `isolation: ${tool} is unavailable`);
   const registry = new Registry();
   observeEventLoop(registry, plan.id);
   const calibrator = new Calibrator({
-    ...{ plan, worker, log, dataDir: config.dataDir, runtimeVersion: inspectRuntime(plan.gpu?.ortLibraryPath ?? config.ortLibraryPath).version },
-    ...{ budgetMs: config.calibration.budgetMs, measures: (model) => measuresCosts(plan, placement, model) },
+    plan, worker, log, dataDir: config.dataDir, runtimeVersion: inspectRuntime(plan.gpu?.ortLibraryPath ?? config.ortLibraryPath).version,
+    budgetMs: config.calibration.budgetMs, measures: (model) => measuresCosts(plan, placement, model),
   });
   registerWorkerMetrics(registry, { id: plan.id, lane: plan.lane }, () => worker.stats());
   registerIsolation(registry, { id: plan.id, lane: plan.lane }, () => [...isolation, ...worker.executors().flatMap((executor) => executor.isolation)]);
@@ -55,13 +57,13 @@ async function main(): Promise<void> {
   });
   log.info({ cpus: plan.cpus, models: plan.models.length }, 'serving');
   const stopLogging = logModelChanges(worker, log);
-  const signal = await ended;
-  state = 'draining';
-  log.info({ signal }, 'draining');
-  stopLogging();
-  await Promise.all([calibrator.stop(), drain(worker, log)]);
-  await statusServer.close();
-  process.exit(0);
+  const stopMeasuring = (): Promise<void> => {
+    state = 'draining';
+    stopLogging();
+    return calibrator.stop();
+  };
+  shutdown.unshift(['calibration', stopMeasuring]);
+  shutdown.push(['status', () => statusServer.close()]);
 }
 
 async function drain(worker: WorkerHandle, log: Logger): Promise<void> {
@@ -88,14 +90,6 @@ function planOf(workerId: string, { workers }: Placement): WorkerPlan {
   const plan = workers.find(({ id }) => id === workerId);
   if (plan === undefined) throw new Error(`the placement has no worker ${workerId}; it has ${workers.map(({ id }) => id).join(', ') || 'none'}`);
   return plan;
-}
-
-/** A terminal sends SIGINT and SIGHUP to all processes: under a scheduler only its SIGTERM counts. */
-function signalToEnd(isSupervised: boolean): Promise<NodeJS.Signals> {
-  return new Promise((resolve) => {
-    process.on('SIGTERM', resolve);
-    for (const signal of ['SIGINT', 'SIGHUP'] as const) process.on(signal, isSupervised ? () => undefined : resolve);
-  });
 }
 
 function fail(error: Error): void {

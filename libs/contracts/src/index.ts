@@ -7,6 +7,7 @@ export * from './lane-control';
 export * from './models';
 export * from './placement';
 export * from './preemption';
+export * from './process-status';
 export * from './stages';
 export * from './tensors';
 export * from './worker-status';

@@ -1,8 +1,8 @@
 import { workersBeside, type WorkerPlan } from './placement';
 
 const worker = (partitionId: string, lane: WorkerPlan['lane']): WorkerPlan => ({
-  ...{ id: `${partitionId}-${lane}`, partitionId, lane, cpus: [0], socketPath: '', models: [], queueItemsMax: 1, channelBytes: 1 },
-  ...{ awakeMs: 0, processCpus: [0], memoryBytes: null, gpu: null, gpuRefusal: null },
+  id: `${partitionId}-${lane}`, partitionId, lane, cpus: [0], socketPath: '', models: [], queueItemsMax: 1, channelBytes: 1,
+  awakeMs: 0, processCpus: [0], memoryBytes: null, gpu: null, gpuRefusal: null,
 });
 
 describe('workers beside each other', () => {

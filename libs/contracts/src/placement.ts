@@ -8,6 +8,8 @@ export interface Placement {
   workers: WorkerPlan[];
   /** Models that are not run although they are planned. */
   quarantined?: QuarantinedModel[];
+  /** Models that workers died of while they loaded them: workers load all others first. */
+  loadLast?: ModelOfLane[];
 }
 
 export interface ModelOfLane {

@@ -17,7 +17,7 @@ const SHOWN_CHARACTERS_MAX = 64;
 /** Taking over the tokens of a text costs the event loop some 25 µs: this many at a time keep its pauses near 2 ms. */
 const TEXTS_PER_TURN = 64;
 /** The same for long texts. */
-const CHARACTERS_PER_TURN = 16 * 1024;
+const CHARACTERS_PER_TURN = 4 * 1024;
 
 /** How each known input of a text model is filled; a row that is padded here is padded with these. */
 const INPUTS = new Map<string, (row: TokenizedText, text: TextManifest) => { values: number[]; pad: number }>([

@@ -35,7 +35,7 @@ export interface NativeAddon {
   /** Throws a TypeError or RangeError that says what is wrong with the grid. */
   workerSetCostTable(worker: NativeWorkerHandle, table: NativeCostTable): void;
   /** Tells clients about cost ratios that have moved by more than 5 % since they were told. */
-  workerTellRatioMoves(worker: NativeWorkerHandle): void;
+  workerTellChanges(worker: NativeWorkerHandle): void;
   /** Refuses new items; false when items were still unanswered after `timeoutMs`. */
   workerDrain(worker: NativeWorkerHandle, timeoutMs: number): Promise<boolean>;
   /** Answers what is left with `unavailable`, closes the channels and ends the threads. Idempotent. */
@@ -332,6 +332,8 @@ export interface NativeRuntime {
 export interface NativeModelPlan extends WorkerModelPlan {
   /** Why it is not loaded; null: it is. */
   refusal: string | null;
+  /** After all others. */
+  loadsLast: boolean;
 }
 
 /** How the models of a worker run on its GPU. */
@@ -349,6 +351,8 @@ export interface WorkerStartOptions {
   cpus: number[];
   socketPath: string;
   queueItemsMax: number;
+  /** For so long after a client's last message the machine's idle CPUs are kept from sleeping; 0: never. */
+  awakeMs: number;
   models: NativeModelPlan[];
   /** Null: no lane control. */
   lanePagePath: string | null;

@@ -1,12 +1,13 @@
-export { ChannelError, IllegalStateError } from './errors';
+export { ITEM_STATUSES, loadAddon } from './addon';
+export type { ChannelHandle, ChannelItem, ChannelTensor, Completion, ConnectedChannel, CostTableHandle } from './addon';
+export type { LaneLimits, LanePageReading, NativeServiceTimes } from './addon';
+export type { SimulatedItem, SimulationOptions, SimulationReport } from './addon';
+export { ChannelError, fromNative, IllegalStateError } from './errors';
 export { isolateFront, isolateProcess } from './isolation';
 export { LanePage } from './lane-page';
 export { copyDescriptor, openListeningSocket, type SocketError } from './listening-socket';
 export { provePreemption, type ProofOptions } from './preemption/proof';
 export { inspectAddon, inspectRuntime, type AddonReport, type RuntimeReport } from './runtime';
 export { ServiceCounts } from './service-buckets';
-export { WorkerPool, type WorkerPoolOptions } from './worker-pool';
-export { startWorker, type StartWorkerOptions, type WorkerHandle, type WorkerModelStats } from './worker';
 export { simulate } from './simulate';
-export type { LaneLimits, LanePageReading, NativeServiceTimes } from './addon';
-export type { SimulatedItem, SimulationOptions, SimulationReport } from './addon';
+export { startWorker, type StartWorkerOptions, type WorkerHandle, type WorkerModelStats } from './worker';

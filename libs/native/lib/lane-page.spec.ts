@@ -19,9 +19,9 @@ describe('a page of the lane control', () => {
   const pathOf = (lane: Lane): string => join(folder, `${lane}.lane`);
   function start(lane: Lane, other: Lane): WorkerHandle {
     const plan: WorkerPlan = {
-      ...{ id: `all-${lane}`, partitionId: 'all', lane, cpus: [0, 0], socketPath: join(folder, `${lane}.sock`) },
-      ...{ models: [], queueItemsMax: 16, channelBytes: 4 << 20 },
-      ...{ awakeMs: 0, processCpus: [0], memoryBytes: null, gpu: null, gpuRefusal: null },
+      id: `all-${lane}`, partitionId: 'all', lane, cpus: [0, 0], socketPath: join(folder, `${lane}.sock`),
+      models: [], queueItemsMax: 16, channelBytes: 4 << 20,
+      awakeMs: 0, processCpus: [0], memoryBytes: null, gpu: null, gpuRefusal: null,
     };
     return startWorker({ plan, ortLibraryPath: null, lanePages: { own: pathOf(lane), others: [pathOf(other)] } });
   }

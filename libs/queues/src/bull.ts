@@ -127,7 +127,7 @@ export class BatchQueues {
   }
 }
 
-export interface BatchWorkersOptions extends BullOptions {
+export interface BatchConsumersOptions extends BullOptions {
   chunkConcurrency: number;
   onControl: (payload: ControlPayload) => Promise<void>;
   /** Its text is the job's return value; keep it short, it travels in the event stream. */
@@ -135,30 +135,30 @@ export interface BatchWorkersOptions extends BullOptions {
 }
 
 /** The consuming side, one per node: in the batch runner. Reconnects by itself. */
-export class BatchWorkers {
-  private readonly workers: Worker[];
+export class BatchConsumers {
+  private readonly consumers: Worker[];
 
-  constructor(options: BatchWorkersOptions) {
+  constructor(options: BatchConsumersOptions) {
     const common = {
       connection: { ...options.address, maxRetriesPerRequest: null, retryStrategy, disconnectTimeout: DISCONNECT_MS },
       prefix: prefixOf(options),
       lockDuration: LOCK_MS,
       stalledInterval: STALL_CHECK_MS,
     };
-    this.workers = [
+    this.consumers = [
       new Worker<ControlPayload>(CONTROL_QUEUE, (job) => options.onControl(job.data), common),
       new Worker<ChunkPayload>(CHUNK_QUEUE, (job) => options.onChunk(job.data), { ...common, concurrency: options.chunkConcurrency }),
     ];
-    for (const worker of this.workers) worker.on('error', options.onError);
+    for (const consumer of this.consumers) consumer.on('error', options.onError);
   }
 
   /** Takes nothing new and waits for what runs, at most `timeoutMs`; then the connections are cut. */
   async close(timeoutMs: number): Promise<void> {
-    const closing = Promise.all(this.workers.map((worker) => worker.close()));
-    await withDeadline(closing, timeoutMs, 'closing the queue workers').catch(() => this.cut());
+    const closing = Promise.all(this.consumers.map((consumer) => consumer.close()));
+    await withDeadline(closing, timeoutMs, 'closing the consumers').catch(() => this.cut());
   }
 
   private async cut(): Promise<void> {
-    await withDeadline(Promise.allSettled(this.workers.map((worker) => worker.disconnect())), COMMAND_TIMEOUT_MS, 'disconnecting').catch(() => undefined);
+    await withDeadline(Promise.allSettled(this.consumers.map((consumer) => consumer.disconnect())), COMMAND_TIMEOUT_MS, 'disconnecting').catch(() => undefined);
   }
 }

@@ -1,18 +1,3 @@
-export * from './batch-store';
 export * from './bull';
-export * from './chunk-results';
 export * from './deadline';
-export { DiskGuard } from './disk-guard';
-export { toFileObject, type FileRecord } from './file-record';
-export { FileStore, type IsBatchOpen } from './file-store';
-export * from './ids';
-export * from './instance-id';
-export { type Chunk, ChunkTable } from './line-index';
-export * from './manifest';
-export { OutputAssembler } from './output-assembler';
-export type { Page, PageRequest } from './directory-page';
 export * from './redis-address';
-export { readRows, type RowLine } from './row-reader';
-export { storagePaths } from './storage-paths';
-export { isUtf16, UTF16_REMEDY, UTF8_REMEDY } from './text-encoding';
-export { uploadLimits, type Upload } from './upload';

@@ -11,11 +11,11 @@ describe('GPUs of a machine', () => {
     expect(gpusOf('one-h100')).toEqual({
       devices: [
         {
-          ...{ index: 0, uuid: 'GPU-4a1c7d0e-52b8-9f36-8d11-0c6e5b7f2a90', name: 'NVIDIA H100 80GB HBM3', memoryBytes: 81559 * MIB },
-          ...{ computeMode: 'Default', migEnabled: false, instances: [] },
+          index: 0, uuid: 'GPU-4a1c7d0e-52b8-9f36-8d11-0c6e5b7f2a90', name: 'NVIDIA H100 80GB HBM3', memoryBytes: 81559 * MIB,
+          computeMode: 'Default', migEnabled: false, instances: [],
         },
       ],
-      ...{ driverVersion: '550.127.05', problem: null, mpsRuns: false },
+      driverVersion: '550.127.05', problem: null, mpsRuns: false,
     });
   });
 

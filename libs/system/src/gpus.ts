@@ -84,7 +84,7 @@ const hasAnswered = ({ status }: ProgramRun): boolean => status === 0 || status 
 function deviceOf([index = '', uuid = '', name = '', memoryMib = '', computeMode = '', migMode = '']: string[], instances: Map<string, MigInstance[]>): GpuDevice {
   const migEnabled = migMode === 'Enabled';
   return {
-    ...{ index: Number(index), uuid, name, computeMode, migEnabled },
+    index: Number(index), uuid, name, computeMode, migEnabled,
     memoryBytes: /^\d+$/.test(memoryMib) ? Number(memoryMib) * MIB : null,
     instances: migEnabled ? (instances.get(uuid) ?? []) : [],
   };

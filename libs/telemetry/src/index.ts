@@ -1,4 +1,3 @@
 export * from './event-loop';
 export * from './logger';
 export * from './memory';
-export * from './process-status';

@@ -1,5 +1,5 @@
 import { InterleaveError } from '@app/contracts';
-import type { PageRequest } from '@app/queues';
+import type { PageRequest } from '@app/batches';
 
 export const LIFE_SECONDS_MIN = 3_600;
 export const LIFE_SECONDS_MAX = 2_592_000;

@@ -1,21 +1,6 @@
-import type { FileObject, FilePurpose } from '@app/contracts';
-import { InterleaveError } from '@app/contracts';
-import {
-  isTerminal,
-  newBatchId,
-  newFileId,
-  newManifest,
-  toBatchView,
-  toFileObject,
-  type BatchQueues,
-  type BatchStore,
-  type BatchView,
-  type FileRecord,
-  type FileStore,
-  type Page,
-  type PageRequest,
-  type Upload,
-} from '@app/queues';
+import { type FileObject, type FilePurpose, InterleaveError } from '@app/contracts';
+import { isTerminal, newBatchId, newFileId, newManifest, toBatchView, toFileObject, type BatchStore, type BatchView, type FileRecord, type FileStore, type Page, type PageRequest, type Upload } from '@app/batches';
+import { type BatchQueues } from '@app/queues';
 import { parseEndpoint } from '@app/protocols';
 import type { Logger } from '@app/telemetry';
 import { invalid, type BatchRequest } from './batch-requests';

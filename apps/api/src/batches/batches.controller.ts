@@ -1,6 +1,6 @@
 import { Controller, Get, HttpCode, Inject, Param, Post, Query, Req, Res } from '@nestjs/common';
 import type { Config } from '@app/config';
-import { isBatchId, type BatchView } from '@app/queues';
+import { isBatchId, type BatchView } from '@app/batches';
 import { jsonLimits, parseJsonBodyInSlices } from '@app/protocols';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Documented, PAGE_QUERY } from '../docs/documented';

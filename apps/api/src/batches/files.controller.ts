@@ -1,6 +1,6 @@
 import { Controller, Delete, Get, HttpCode, Param, Post, Query, Req, Res } from '@nestjs/common';
 import { InterleaveError, type FileObject, type FilePurpose } from '@app/contracts';
-import { isFileId } from '@app/queues';
+import { isFileId } from '@app/batches';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Documented, PAGE_QUERY } from '../docs/documented';
 import { invalid, parsePage } from './batch-requests';

@@ -1,4 +1,4 @@
-import type { Page } from '@app/queues';
+import type { Page } from '@app/batches';
 
 /** OpenAI's list shape. */
 export interface List<T> {

@@ -1,5 +1,6 @@
 import type { Config } from '@app/config';
-import { BatchQueues, BatchStore, DiskGuard, FileStore, readInstanceId, redisAddress, uploadLimits } from '@app/queues';
+import { BatchStore, DiskGuard, FileStore, readInstanceId, uploadLimits } from '@app/batches';
+import { BatchQueues, redisAddress } from '@app/queues';
 import type { Logger } from '@app/telemetry';
 import { BatchService } from './batch.service';
 

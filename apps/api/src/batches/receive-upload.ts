@@ -1,7 +1,6 @@
 import multipart from '@fastify/multipart';
-import { InterleaveError } from '@app/contracts';
-import { toFileObject, type Upload } from '@app/queues';
-import type { FileObject } from '@app/contracts';
+import { InterleaveError, type FileObject } from '@app/contracts';
+import { toFileObject, type Upload } from '@app/batches';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { invalid, LIFE_SECONDS_MAX, parseExpiry } from './batch-requests';
 import { callForBody } from '../http/early-answer';

@@ -1,7 +1,7 @@
 import { runPaths, type Config } from '@app/config';
-import { mergingText, type LaneControlStatus, type ModelReport, type PreemptionProof, type WorkerPlan } from '@app/contracts';
-import type { BatchView } from '@app/queues';
-import { fetchProcessStatus, type MetricsJson } from '@app/telemetry';
+import { mergingText, type ModelReport, type SupervisedProcessStatus, type WorkerPlan, type WorkerProcessStatus } from '@app/contracts';
+import type { BatchView } from '@app/batches';
+import { fetchStatus, type MetricsJson } from '@app/process';
 import { Inject, Injectable } from '@nestjs/common';
 import { BatchService } from '../batches';
 import { Readiness } from '../health/readiness';
@@ -11,28 +11,12 @@ import { PlacementFile } from '../placement-file';
 import { VERSION } from '../version';
 import { LaneRates } from './lane-rates';
 import { MetricsView } from './metrics-view';
-import type { BatchState, DashboardState, ProcessState, WorkerState } from './state';
+import type { BatchState, DashboardState, WorkerState } from './state';
 
 /** However many look at the page, the processes are asked this often at most. */
 const FRESH_MS = 800;
 const ANSWER_MS_MAX = 200;
 const BATCHES_SHOWN_MAX = 20;
-
-/** The parts of the other processes' status that are shown. */
-interface SchedulerStatus {
-  processes: ProcessState[];
-  preemption: PreemptionProof;
-  laneControl: LaneControlStatus | null;
-}
-interface WorkerStatus {
-  pid: number;
-  state: string;
-  models: ModelReport[];
-  queue: { waitingItems: number }[];
-}
-interface RunnerStatus {
-  redisIsReady: boolean;
-}
 
 /** Gathers what the dashboard shows. A process that does not answer in time leaves its part unknown. */
 @Injectable()
@@ -61,15 +45,15 @@ export class DashboardCollector {
   private async collect(nowMs: number): Promise<DashboardState> {
     const [registry, scheduler, runner, page] = await Promise.all([
       this.metrics.collect(),
-      this.statusOf<SchedulerStatus>('scheduler'),
-      this.statusOf<RunnerStatus>('runner'),
+      this.statusOf('scheduler', 'scheduler'),
+      this.statusOf('runner', 'runner'),
       this.batches.listBatches({ limit: BATCHES_SHOWN_MAX, order: 'desc', after: null }),
     ]);
     const view = new MetricsView((await registry.getMetricsAsJSON()) as MetricsJson);
     const processes = scheduler?.processes ?? [];
     const plans = this.placement.workers();
     const delaySeconds = view.max('interleave_event_loop_delay_seconds', { process: 'api', quantile: '0.99' });
-    const workers = plans.map(async (plan) => workerState(plan, processes, await this.statusOf<WorkerStatus>(plan.id), (name, version) => this.quarantineOf(plan, name, version)));
+    const workers = plans.map(async (plan) => workerState(plan, processes, await this.statusOf('worker', plan.id), (name, version) => this.quarantineOf(plan, name, version)));
     return {
       atMs: Date.now(),
       version: VERSION,
@@ -90,12 +74,12 @@ export class DashboardCollector {
     return this.placement.quarantined(name, version).find((model) => model.lane === lane)?.reason ?? null;
   }
 
-  private async statusOf<T>(processId: string): Promise<T | null> {
-    return fetchProcessStatus<T>(runPaths(this.config.runDir).statusSocket(processId), '/status', ANSWER_MS_MAX).catch(() => null);
+  private statusOf<Kind extends 'scheduler' | 'runner' | 'worker'>(kind: Kind, processId: string) {
+    return fetchStatus(kind, runPaths(this.config.runDir).statusSocket(processId), ANSWER_MS_MAX).catch(() => null);
   }
 }
 
-function workerState(plan: WorkerPlan, processes: ProcessState[], status: WorkerStatus | null, quarantineOf: (name: string, version: string) => string | null): WorkerState {
+function workerState(plan: WorkerPlan, processes: SupervisedProcessStatus[], status: WorkerProcessStatus | null, quarantineOf: (name: string, version: string) => string | null): WorkerState {
   const supervised = processes.find(({ id }) => id === plan.id);
   const planned = plan.models.map(({ name, version }) => ({ name, version, state: 'loading' as const, reason: null, merging: null }));
   return {
@@ -116,7 +100,7 @@ function workerState(plan: WorkerPlan, processes: ProcessState[], status: Worker
 }
 
 const modelState = ({ name, version, state, reason, signature }: ModelReport): WorkerState['models'][number] => ({
-  ...{ name, version, state, reason },
+  name, version, state, reason,
   merging: signature === null ? null : mergingText(signature),
 });
 

@@ -1,4 +1,4 @@
-import type { MetricsJson } from '@app/telemetry';
+import type { MetricsJson } from '@app/process';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { LaneRates } from './lane-rates';
 import { MetricsView } from './metrics-view';

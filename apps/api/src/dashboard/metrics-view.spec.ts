@@ -1,5 +1,5 @@
 import { Counter, Histogram, Registry } from 'prom-client';
-import type { MetricsJson } from '@app/telemetry';
+import type { MetricsJson } from '@app/process';
 import { MetricsView, quantileBetween } from './metrics-view';
 
 const infinite = (count: number) => ({ le: Infinity, count });

@@ -1,4 +1,4 @@
-import type { MetricsJson } from '@app/telemetry';
+import type { MetricsJson } from '@app/process';
 
 type Labels = Record<string, string>;
 

@@ -1,4 +1,4 @@
-import type { BatchStatus, Lane, LaneControlStatus, ModelState, PreemptionProof } from '@app/contracts';
+import type { BatchStatus, Lane, LaneControlStatus, ModelState, PreemptionProof, SupervisedProcessStatus } from '@app/contracts';
 
 /** `GET /dashboard/state`. Null stands for what is not known (yet); rates and quantiles are over the last seconds. */
 export interface DashboardState {
@@ -14,7 +14,7 @@ export interface DashboardState {
   /** Whether batches give way to live requests; null while the scheduler does not answer. */
   preemption: Pick<PreemptionProof, 'verdict' | 'reason'> | null;
   lanes: LaneState[];
-  processes: ProcessState[];
+  processes: SupervisedProcessStatus[];
   workers: WorkerState[];
   /** How the batch lane is limited for live requests; null while the scheduler does not answer. */
   laneControl: LaneControlStatus | null;
@@ -36,16 +36,9 @@ export interface LaneState {
   p99Ms: number | null;
 }
 
-/** As the scheduler sees it. */
-export interface ProcessState {
-  id: string;
-  pid: number | null;
+/** `state`: as the worker says, else as the scheduler does, else `no answer`. */
+export interface WorkerState extends Omit<SupervisedProcessStatus, 'state'> {
   state: string;
-  restarts: number;
-  reason: string | null;
-}
-
-export interface WorkerState extends ProcessState {
   lane: Lane;
   cpus: number[];
   queueItems: number | null;

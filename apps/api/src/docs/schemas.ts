@@ -40,7 +40,7 @@ const openInference = {
   ),
   ModelMetadata: Type.Object(
     {
-      ...{ name: Type.String(), versions: Type.Array(Type.String()), platform: Type.String(), inputs: Type.Array(modelTensor), outputs: Type.Array(modelTensor) },
+      name: Type.String(), versions: Type.Array(Type.String()), platform: Type.String(), inputs: Type.Array(modelTensor), outputs: Type.Array(modelTensor),
       parameters: Type.Object({ merging_realtime: Type.Optional(merging), merging_batch: Type.Optional(merging) }),
     },
     {

@@ -1,7 +1,7 @@
 import type { ModelCatalog } from '@app/models';
 import { Controller, Get, Inject, Param, Res } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
-import { entriesOf } from '../accept/model-entries';
+import { entriesOf } from '../live/model-entries';
 import { Documented } from '../docs/documented';
 import { CATALOG } from '../parts';
 import { Readiness } from './readiness';

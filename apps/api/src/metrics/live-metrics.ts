@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import type { LiveContext } from '../accept/live-context';
+import type { LiveContext } from '../live/live-context';
 import type { Admission } from '../admission/admission';
 
 const LANE = 'realtime';

@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runPaths } from '@app/config';
-import { serveProcessStatus, type ProcessStatusServer } from '@app/telemetry';
+import { serveProcessStatus, type ProcessStatusServer } from '@app/process';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { MergedMetrics } from './merge';
 

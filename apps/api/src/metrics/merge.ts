@@ -1,5 +1,5 @@
 import { runPaths } from '@app/config';
-import { fetchProcessStatus, type MetricsJson } from '@app/telemetry';
+import { fetchMetrics, type MetricsJson } from '@app/process';
 import { AggregatorRegistry, Counter, type Registry } from 'prom-client';
 
 const ANSWER_MS_MAX = 200;
@@ -37,7 +37,7 @@ export class MergedMetrics {
 
   private async metricsOf(processId: string): Promise<MetricsJson | null> {
     try {
-      const metrics = await fetchProcessStatus<unknown>(runPaths(this.runDir).statusSocket(processId), '/metrics', ANSWER_MS_MAX);
+      const metrics = await fetchMetrics(runPaths(this.runDir).statusSocket(processId), ANSWER_MS_MAX);
       if (isMetrics(metrics)) return metrics;
     } catch {
       // Not running or too slow: counted below.

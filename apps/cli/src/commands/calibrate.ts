@@ -40,9 +40,9 @@ async function calibrateModel(config: Config, plan: WorkerModelPlan): Promise<Co
   const folder = mkdtempSync(join(tmpdir(), 'interleave-calibrate-'));
   const worker = startWorker({
     plan: {
-      ...{ id: 'calibrate', partitionId: 'calibrate', lane: 'batch', cpus: readTopology().effective.slice(-1) },
-      ...{ socketPath: join(folder, 'worker.sock'), models: [plan], queueItemsMax: 1, channelBytes: 4 << 20, awakeMs: 0 },
-      ...{ gpu: null, gpuRefusal: 'this command measures on CPUs; what a run costs on a GPU is measured by the workers of its partition' },
+      id: 'calibrate', partitionId: 'calibrate', lane: 'batch', cpus: readTopology().effective.slice(-1),
+      socketPath: join(folder, 'worker.sock'), models: [plan], queueItemsMax: 1, channelBytes: 4 << 20, awakeMs: 0,
+      gpu: null, gpuRefusal: 'this command measures on CPUs; what a run costs on a GPU is measured by the workers of its partition',
     },
     ortLibraryPath: config.ortLibraryPath,
   });
@@ -67,8 +67,8 @@ async function signatureOf(worker: WorkerHandle): Promise<ModelSignature> {
 async function measure(worker: WorkerHandle, signature: ModelSignature, plan: WorkerModelPlan, config: Config): Promise<CostGrid> {
   const store = new CostStore(config.dataDir);
   const key: CostKey = {
-    ...{ modelSha256: await sha256OfFile(plan.modelPath), provider: 'cpu', intraOpThreads: 1 },
-    ...{ cpu: readCpuModel(), runtimeVersion: inspectRuntime(config.ortLibraryPath).version },
+    modelSha256: await sha256OfFile(plan.modelPath), provider: 'cpu', intraOpThreads: 1,
+    cpu: readCpuModel(), runtimeVersion: inspectRuntime(config.ortLibraryPath).version,
   };
   const id = costKeyId(key);
   const lock = await store.lock(id);
@@ -81,7 +81,7 @@ async function measure(worker: WorkerHandle, signature: ModelSignature, plan: Wo
   bar.start(cells.length, 0, { cell: '' });
   let grid: CostGrid | null = null;
   const outcome = await calibrate({
-    ...{ store, id, key, known: null, model: plan.name, phases: [cells], signal: interrupted.signal, ...UNLIMITED },
+    store, id, key, known: null, model: plan.name, phases: [cells], signal: interrupted.signal, ...UNLIMITED,
     measure: ({ rows, length }) => worker.measure({ model: 0, rows, length, trims: false }),
     onCell: ({ rows, length }) => bar.increment(1, { cell: `${rows} × ${length}` }),
     onTable: (table) => (grid = table),

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { loadConfig, runPaths } from '@app/config';
 import type { Lane, ModelOfLane, ReleaseCommand, Task } from '@app/contracts';
-import { commandProcess } from '@app/telemetry';
+import { commandProcess } from '@app/process';
 import { CliError } from '../cli-error';
 import { ApiClient, withUrl, type ListPage } from '../client';
 import { table } from '../table';

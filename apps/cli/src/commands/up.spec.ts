@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { serveProcessStatus } from '@app/telemetry';
+import { serveProcessStatus } from '@app/process';
 import { Registry } from 'prom-client';
 import { greetWhenReady } from './up';
 

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { Option, type Command } from 'commander';
 import { chooseProcesses, loadConfig, localUrl, PROCESS_KINDS, runPaths } from '@app/config';
-import { fetchProcessStatus } from '@app/telemetry';
+import { fetchStatus } from '@app/process';
 import { exampleCommands, type ExampleModel } from './examples';
 
 /** The scheduler's entry; found by its path, because no application imports another. */
@@ -43,7 +43,7 @@ export async function greetWhenReady(url: string, statusSocket: string, write: (
 /** The model that comes with the project if it is ready, else another one, null if there is none; undefined while the API is not ready. */
 async function exampleModel(url: string, statusSocket: string): Promise<ExampleModel | null | undefined> {
   // Not asked at the port, which another server may have.
-  const api = await fetchProcessStatus<{ url: string | null; missing: string | null }>(statusSocket, '/status', STATUS_MS_MAX);
+  const api = await fetchStatus('api', statusSocket, STATUS_MS_MAX);
   if (api.url === null || api.missing !== null) return undefined;
   const { data } = (await (await fetch(`${url}/v1/models`)).json()) as { data: { id: string; task: string; ready: boolean }[] };
   const ready = data.filter((model) => model.ready);

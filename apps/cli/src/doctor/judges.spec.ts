@@ -1,4 +1,4 @@
-import type { ExecutorStatus, IsolationTool } from '@app/contracts';
+import type { ExecutorStatus, IsolationTool, SupervisedProcessStatus } from '@app/contracts';
 import type { Topology } from '@app/system';
 import { gpusOf } from '../../../../test/fixtures/gpu-machines';
 import { judgeGpu } from './gpu-check';
@@ -103,7 +103,7 @@ describe('addon and tokenizers', () => {
 });
 
 describe('running node', () => {
-  const process = { id: 'api', state: 'ready', restarts: 0, reason: null };
+  const process: SupervisedProcessStatus = { id: 'api', pid: 7, state: 'ready', restarts: 0, reason: null };
   const tool = (state: IsolationTool['state'], reason: string | null = null): IsolationTool => ({ tool: 'scheduling-class', state, reason });
   const executor = (...isolation: IsolationTool[]): ExecutorStatus => ({ cpu: 0, isolation });
   const memory = { resident: 300 * 2 ** 20, modelFiles: 228 * 2 ** 20, limit: null };
@@ -116,7 +116,7 @@ describe('running node', () => {
 
   it.each([
     ['all ready', node({}), [['processes', 'ok'], ['memory', 'ok'], ['isolation', 'ok']]],
-    ['one not ready', node({ processes: [process, { ...process, id: 'redis', state: 'waiting', reason: 'exit code 1' }] }), [['processes', 'degraded'], ['memory', 'ok'], ['isolation', 'ok']]],
+    ['one not ready', node({ processes: [process, { ...process, id: 'redis', state: 'backoff', reason: 'exit code 1' }] }), [['processes', 'degraded'], ['memory', 'ok'], ['isolation', 'ok']]],
     ['none ready', node({ processes: [{ ...process, state: 'starting' }] }), [['processes', 'broken'], ['memory', 'ok'], ['isolation', 'ok']]],
     ['a tool refused', node({ workers: [{ id: 'w', lane: 'batch', memory, isolation: [], executors: [executor(tool('unavailable', 'Operation not permitted'))] }] }), [['processes', 'ok'], ['memory', 'ok'], ['isolation', 'degraded']]],
     ['a tool refused to the whole worker', node({ workers: [{ id: 'w', lane: 'batch', memory, isolation: [tool('unavailable', 'no root')], executors: [] }] }), [['processes', 'ok'], ['memory', 'ok'], ['isolation', 'degraded']]],

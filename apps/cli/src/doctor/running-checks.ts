@@ -1,23 +1,15 @@
 import { runPaths, type Config } from '@app/config';
-import { byteText, type Placement, type WorkerProcessStatus } from '@app/contracts';
-import { fetchProcessStatus } from '@app/telemetry';
+import { byteText, type SupervisedProcessStatus, type WorkerProcessStatus } from '@app/contracts';
+import { fetchStatus } from '@app/process';
 import { broken, degraded, ok, type Finding } from './report';
 
 const ANSWER_MS_MAX = 2000;
 /** Share of its limit from which a worker may soon end. */
 const NEAR_LIMIT = 0.9;
 
-/** What the scheduler's status says about one process. */
-interface RunningProcess {
-  id: string;
-  state: string;
-  restarts: number;
-  reason: string | null;
-}
-
 /** What a running node says about itself; null: none runs here. */
 export interface RunningNode {
-  processes: RunningProcess[];
+  processes: SupervisedProcessStatus[];
   /** Of the workers that answered. */
   workers: Pick<WorkerProcessStatus, 'id' | 'lane' | 'isolation' | 'executors' | 'memory'>[];
 }
@@ -63,9 +55,9 @@ function judgeIsolation({ workers }: RunningNode): Finding {
 }
 
 export async function checkRunning({ runDir }: Pick<Config, 'runDir'>): Promise<Finding[]> {
-  const ask = <T>(id: string): Promise<T | null> => fetchProcessStatus<T>(runPaths(runDir).statusSocket(id), '/status', ANSWER_MS_MAX).catch(() => null);
-  const scheduler = await ask<{ processes: RunningProcess[]; placement: Placement }>('scheduler');
+  const { statusSocket } = runPaths(runDir);
+  const scheduler = await fetchStatus('scheduler', statusSocket('scheduler'), ANSWER_MS_MAX).catch(() => null);
   if (scheduler === null) return judgeRunning(null);
-  const answers = await Promise.all(scheduler.placement.workers.map(({ id }) => ask<WorkerProcessStatus>(id)));
+  const answers = await Promise.all(scheduler.placement.workers.map(({ id }) => fetchStatus('worker', statusSocket(id), ANSWER_MS_MAX).catch(() => null)));
   return judgeRunning({ processes: scheduler.processes, workers: answers.filter((answer) => answer !== null) });
 }

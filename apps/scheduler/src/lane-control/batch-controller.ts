@@ -58,8 +58,8 @@ export interface BatchCommand {
 }
 
 export const freeBatchLane = (executorsMax: number, nowMs: number): BatchControl => ({
-  ...{ executorsMax, executors: executorsMax, halvings: 0, pausedUntilMs: null, nextPauseMs: PAUSE_MS, isUnreachable: false },
-  ...{ changedAtMs: nowMs, ampleSinceMs: null, readings: {}, verdict: null, reason: null },
+  executorsMax, executors: executorsMax, halvings: 0, pausedUntilMs: null, nextPauseMs: PAUSE_MS, isUnreachable: false,
+  changedAtMs: nowMs, ampleSinceMs: null, readings: {}, verdict: null, reason: null,
 });
 
 /** What the batch worker may do now. */

@@ -62,7 +62,7 @@ const secondsOf = (ms: number | null): number | null => (ms === null ? null : ms
 
 function gauges(registry: Registry, name: string, help: string, labelNames: string[], read: () => Series[]): void {
   new Gauge({
-    ...{ name, help, labelNames, registers: [registry] },
+    name, help, labelNames, registers: [registry],
     collect() {
       this.reset();
       for (const { labels, value } of read()) if (value !== null) this.set(labels, value);
@@ -72,7 +72,7 @@ function gauges(registry: Registry, name: string, help: string, labelNames: stri
 
 function counters(registry: Registry, name: string, help: string, labelNames: string[], read: () => Series[]): void {
   new Counter({
-    ...{ name, help, labelNames, registers: [registry] },
+    name, help, labelNames, registers: [registry],
     collect() {
       this.reset();
       for (const { labels, value } of read()) this.inc(labels, value ?? 0);

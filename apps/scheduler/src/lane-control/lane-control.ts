@@ -1,7 +1,8 @@
 import { runPaths } from '@app/config';
 import { workersBeside, type BatchControlStatus, type GuardStatus, type LaneControlStatus, type Placement, type WorkerLaneReport, type WorkerPlan } from '@app/contracts';
 import { LanePage } from '@app/native';
-import { fetchProcessStatus, type Logger } from '@app/telemetry';
+import { fetchLaneReport } from '@app/process';
+import { type Logger } from '@app/telemetry';
 import { commandOf, freeBatchLane, stateOf, stepBatchControl, type BatchControl, type LiveObservation } from './batch-controller';
 import { noHoldOff, stepHoldOff } from './hold-off-slots';
 import { LiveAnswers } from './live-answers';
@@ -49,7 +50,7 @@ export class LaneControl {
     const inLane = (lane: WorkerPlan['lane']): WorkerPlan[] => workers.filter((worker) => worker.lane === lane);
     this.live = inLane('realtime').map((plan) => ({ plan, page: pageOf(plan), answers: new LiveAnswers(plan), withdrawals: 0 }));
     this.batch = inLane('batch').map((plan) => ({
-      ...{ plan, page: pageOf(plan), besideIds: workersBeside(plan, workers).map(({ id }) => id), runs: 0, wasActive: false },
+      plan, page: pageOf(plan), besideIds: workersBeside(plan, workers).map(({ id }) => id), runs: 0, wasActive: false,
       control: freeBatchLane(plan.cpus.length, performance.now()),
     }));
   }
@@ -113,8 +114,8 @@ export class LaneControl {
   private limit({ page, control, plan }: BatchSide): void {
     const { executors, halvings } = commandOf(control);
     page.limit({
-      ...{ isHeldOff: this.slots.isHeldOff, withheld: plan.cpus.length - executors, halvings },
-      ...{ floorPermille: Math.max(1, Math.round(this.options.floorShare * 1000)), validMs: LIMITS_VALID_MS },
+      isHeldOff: this.slots.isHeldOff, withheld: plan.cpus.length - executors, halvings,
+      floorPermille: Math.max(1, Math.round(this.options.floorShare * 1000)), validMs: LIMITS_VALID_MS,
     });
   }
 
@@ -130,15 +131,15 @@ export class LaneControl {
   }
 
   private reportOf(workerId: string): Promise<WorkerLaneReport | null> {
-    return fetchProcessStatus<WorkerLaneReport>(runPaths(this.options.runDir).statusSocket(workerId), '/lane').catch(() => null);
+    return fetchLaneReport(runPaths(this.options.runDir).statusSocket(workerId)).catch(() => null);
   }
 }
 
 function batchStatus({ plan, page, control }: BatchSide): BatchControlStatus {
   const { executors, halvings } = commandOf(control);
   return {
-    ...{ worker: plan.id, state: stateOf(control), executors, executorsMax: control.executorsMax, runMsMax: BATCH_RUN_MS_MAX / 2 ** halvings },
-    ...{ slack: control.verdict?.slack ?? null, reason: control.reason, floorRuns: page.read().floorRuns },
+    worker: plan.id, state: stateOf(control), executors, executorsMax: control.executorsMax, runMsMax: BATCH_RUN_MS_MAX / 2 ** halvings,
+    slack: control.verdict?.slack ?? null, reason: control.reason, floorRuns: page.read().floorRuns,
   };
 }
 

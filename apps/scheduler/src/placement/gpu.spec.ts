@@ -56,7 +56,7 @@ describe('GPU of a partition', () => {
   it('prefers MIG to MPS', () => {
     const withMps = { ...gpusOf('eight-gpus-one-mig'), mpsRuns: true };
     const planned = planPlacement({
-      ...{ topology: topologyOfMachine(MACHINES.twoCpus), gpus: withMps, models: [], socketPathOf: (id) => id },
+      topology: topologyOfMachine(MACHINES.twoCpus), gpus: withMps, models: [], socketPathOf: (id) => id,
       config: { ...file, partitions: [{ id: 'g', class: 'burstable', cpus: [0], batchBesideReserved: false, gpu: { device: 7, batchPercent: 50 } }] },
     });
     expect(planned.placement.workers.map(({ gpu }) => gpu?.sharing)).toEqual(['mig', 'mig']);

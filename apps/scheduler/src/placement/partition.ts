@@ -71,8 +71,8 @@ function defaultPartitions(topology: Topology): Partition[] {
   const byCore = coresOf(places).flat().filter((cpu) => effective.includes(cpu));
   const nodes = [...cpusByNode(byCore.slice(systemCount), topology)];
   return nodes.map(([node, cpus]) => ({
-    ...{ id: nodes.length === 1 ? 'default' : `node${node}`, class: 'burstable', cpus, memoryBytes: null },
-    ...{ lanes: ['realtime', 'batch'], models: null, gpu: null, executorCpus: { realtime: cpus, batch: cpus } },
+    id: nodes.length === 1 ? 'default' : `node${node}`, class: 'burstable', cpus, memoryBytes: null,
+    lanes: ['realtime', 'batch'], models: null, gpu: null, executorCpus: { realtime: cpus, batch: cpus },
   }));
 }
 

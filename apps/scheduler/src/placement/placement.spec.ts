@@ -1,5 +1,4 @@
-import type { FileConfig } from '@app/config';
-import { loadConfig } from '@app/config';
+import { type FileConfig, loadConfig } from '@app/config';
 import { LANES, type PreemptionVerdict, type WorkerModelPlan } from '@app/contracts';
 import { formatCpuList, parseCpuList } from '@app/system';
 import type { PlaceableModel } from './model-assignment';

@@ -45,14 +45,14 @@ export function planPlacement({ topology, gpus, config, models, socketPathOf, pr
     const own = models.filter((model) => partitionsOf(model, lane, partitions).includes(partition));
     const { gpu, refusal } = laneGpus.get(id) ?? withoutGpu(own, gpus);
     return {
-      ...{ id, partitionId: partition.id, lane, cpus: partition.executorCpus[lane], socketPath: socketPathOf(id) },
+      id, partitionId: partition.id, lane, cpus: partition.executorCpus[lane], socketPath: socketPathOf(id),
       processCpus: preempts ? partition.cpus : partition.executorCpus[lane],
       memoryBytes: partition.memoryBytes === null ? null : Math.floor(partition.memoryBytes / partition.lanes.length),
       models: own.map(({ plans }) => plans[lane]),
       queueItemsMax: config[lane].queueItemsMax,
       channelBytes: config[lane].channelBytes,
       awakeMs: lane === 'realtime' ? config.realtime.awakeMs : 0,
-      ...{ gpu, gpuRefusal: refusal },
+      gpu, gpuRefusal: refusal,
     };
   };
   const workers = partitions.flatMap((partition) => LANES.filter((lane) => partition.lanes.includes(lane)).map((lane) => workerOf(partition, lane)));

@@ -1,10 +1,10 @@
 import { connect } from 'node:net';
-import { fetchProcessStatus } from '@app/telemetry';
+import { fetchStatus } from '@app/process';
 
 /** A process is making progress when its event loop answers on its status socket. */
 export function statusProbe(socketPath: string): (timeoutMs: number) => Promise<void> {
   return async (timeoutMs) => {
-    await fetchProcessStatus(socketPath, '/status', timeoutMs);
+    await fetchStatus('api', socketPath, timeoutMs);
   };
 }
 

@@ -1,3 +1,4 @@
+import type { ProcessState } from '@app/contracts';
 import type { Logger } from '@app/telemetry';
 import { busyMs, readCpuUse, type CpuUse } from './cpu-use';
 import type { Activity, HeartbeatFile } from './heartbeat-file';
@@ -7,8 +8,6 @@ import type { ProcessIdentity } from './proc-fs';
 import type { ProcessSpec, SupervisionTimings } from './process-spec';
 import { RestartPolicy } from './restart-policy';
 import { culpritOf, type Culprit } from './worker-death';
-
-export type ProcessState = 'stopped' | 'starting' | 'ready' | 'draining' | 'backoff';
 
 /** What a supervised process needs from its owner. */
 export interface SupervisionContext {

@@ -3,12 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pino from 'pino';
 import type { ProcessKind } from '@app/config';
+import type { ProcessState } from '@app/contracts';
 import { DataDirLockedError, lockDataDir } from './data-dir-lock';
 import { PidFiles } from './pid-files';
 import { statusProbe } from './probes';
 import { identityOf, isRunning, sessionOf } from './proc-fs';
 import type { ProcessSpec, SupervisionTimings } from './process-spec';
-import type { ProcessState, SupervisedProcess } from './supervised-process';
+import type { SupervisedProcess } from './supervised-process';
 import type { Culprit } from './worker-death';
 import { Supervisor } from './supervisor';
 
@@ -172,10 +173,26 @@ describe('supervision of real processes', () => {
   });
 
   it('says what a crashed process died of', async () => {
-    const crashing = spec('a', { heartbeatSlots: 2, args: ['-e', `const fs = require('fs'); ${writing(1, 0, 0, 0, 6, 1)} process.kill(process.pid, 'SIGSEGV');`] });
+    const crashing = spec('a', { heartbeatSlots: 2, args: ['-e', `const fs = require('fs'); ${writing(1, 0, 0, 0, 2 ** 32 + 6, 1)} process.kill(process.pid, 'SIGSEGV');`] });
     const child = only(await supervise([crashing], { backoffMinMs: 60_000, backoffMaxMs: 60_000 }));
     await inState(child, 'backoff');
-    expect(culprits).toEqual([{ id: 'a', culprit: { model: 5, whileLoading: true }, reason: 'signal SIGSEGV' }]);
+    expect(culprits).toEqual([{ id: 'a', culprit: { model: 5, phase: 'loading' }, reason: 'signal SIGSEGV' }]);
+  });
+
+  const loading = (then: string) => spec('a', { heartbeatSlots: 2, args: ['-e', `const fs = require('fs'); ${writing(1, 0, 0, 0, 2 ** 32 + 6, 1)} ${then}`] });
+
+  it('blames what a process was loading when something else killed it', async () => {
+    const child = only(await supervise([loading('process.kill(process.pid, "SIGKILL");')], { backoffMinMs: 60_000, backoffMaxMs: 60_000 }));
+    await inState(child, 'backoff');
+    expect(culprits).toEqual([{ id: 'a', culprit: { model: 5, phase: 'loading' }, reason: 'signal SIGKILL' }]);
+  });
+
+  it('blames nothing that it was loading when it was killed here', async () => {
+    const child = only(await supervise([loading('setInterval(() => undefined, 1000);')], { ...neverProbed, backoffMinMs: 60_000, backoffMaxMs: 60_000 }));
+    await reaches(() => child.activities.length === 1);
+    child.kill();
+    await inState(child, 'backoff');
+    expect([child.reason, culprits]).toEqual(['signal SIGKILL', []]);
   });
 
   /** Blocks its event loop for so long after a SIGUSR2, then makes the file. */
@@ -274,7 +291,7 @@ describe('stopping', () => {
 
   it('goes on where nothing can be written for a later scheduler', async () => {
     const supervisor = new Supervisor([spec('a', { probe: () => Promise.resolve() })], new PidFiles(join(dir, 'missing', 'folder')), {
-      ...{ log: pino({ level: 'silent' }), timings, onRestart: ({ id }) => restarted.push(id), onCulprit: () => undefined, onCrash: () => undefined },
+      log: pino({ level: 'silent' }), timings, onRestart: ({ id }) => restarted.push(id), onCulprit: () => undefined, onCrash: () => undefined,
     });
     supervisors.push(supervisor);
     const child = only(supervisor);

@@ -48,8 +48,8 @@ export class Calibrator {
   constructor(private readonly options: CalibratorOptions) {
     this.store = new CostStore(options.dataDir);
     this.subjects = options.plan.models.map(({ name, version, modelPath, rowTokensMax }, index) => ({
-      ...{ index, name, version, modelPath, rowTokensMax, signature: null, costId: null, fileModifiedMs: null },
-      ...{ state: 'waiting', reason: null },
+      index, name, version, modelPath, rowTokensMax, signature: null, costId: null, fileModifiedMs: null,
+      state: 'waiting', reason: null,
     }));
     this.timer = setInterval(() => {
       this.turn ??= this.takeTurn().finally(() => (this.turn = null));
@@ -136,8 +136,8 @@ export class Calibrator {
     log.info({ model: name, version }, 'measuring what its runs cost');
     const phases = planCells(signature, rowTokensMax);
     const outcome = await calibrate({
-      ...{ store: this.store, id, key: this.keyOf(modelSha256), model: name },
-      ...{ phases, limits: LIMITS[plan.lane], budgetMs, signal: this.stopping.signal },
+      store: this.store, id, key: this.keyOf(modelSha256), model: name,
+      phases, limits: LIMITS[plan.lane], budgetMs, signal: this.stopping.signal,
       known: this.store.read(id)?.grid ?? null,
       measure: ({ rows, length }) => worker.measure({ model: index, rows, length, trims: false }),
       onCell: () => undefined,

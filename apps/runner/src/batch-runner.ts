@@ -1,0 +1,243 @@
+import { stat } from 'node:fs/promises';
+import type { RunnerProcessStatus } from '@app/contracts';
+import { isTerminal, type ChunkResult } from '@app/batches';
+import { BatchConsumers, withDeadline, type BatchQueues, type BullOptions, type ChunkPayload } from '@app/queues';
+import { ActiveBatch } from './active-batch';
+import type { ChunkProcessor } from './chunks/chunk-processor';
+import { ChunkPump } from './chunks/chunk-pump';
+import type { RunnerContext } from './runner-context';
+import type { RunnerMetrics } from './runner-metrics';
+import { RowRate } from './chunks/row-rate';
+
+export interface BatchRunnerOptions {
+  context: Omit<RunnerContext, 'isStopping' | 'mayWork' | 'onFeedable' | 'onCommitted'>;
+  batchesDirectory: string;
+  processor: ChunkProcessor;
+  queues: BatchQueues;
+  bull: BullOptions;
+  metrics: RunnerMetrics;
+  chunkConcurrency: number;
+  chunksQueuedMax: number;
+  /** Time between two looks at the disk for what Redis did not tell. */
+  reconcileMs: number;
+}
+
+const REDIS_AWAY_MS = 5_000;
+/** Chunks wait, room is there, and nothing was taken for so long: the consumer's connection is beyond repair. */
+const CONSUMER_STUCK_MS = 30_000;
+const SWEEP_MS = 10 * 60 * 1000;
+const ABANDONED_MS = 60 * 60 * 1000;
+
+/**
+ * The batch lane: finds batches on disk, validates them, has BullMQ deal out their chunks, and finishes them. Redis may
+ * lose everything at any time; a look at the disk every `reconcileMs` brings it back.
+ *
+ * | state | next |
+ * |---|---|
+ * | new | `start` → running |
+ * | running | `stop` → stopping: nothing new is begun → stopped |
+ */
+export class BatchRunner {
+  private readonly context: RunnerContext;
+  private readonly runs = new Map<string, ActiveBatch>();
+  private readonly over = new Set<string>();
+  private readonly pump: ChunkPump;
+  private readonly rate = new RowRate();
+  private consumers: BatchConsumers | null = null;
+  private isStopping = false;
+  private timer: NodeJS.Timeout | null = null;
+  private reconciling: Promise<void> = Promise.resolve();
+  private feeding: Promise<void> = Promise.resolve();
+  private isFeedQueued = false;
+  private listedAtMtimeMs = 0;
+  private lastTakenMs = Date.now();
+  private redisSeenMs = Date.now();
+  private sweptMs = 0;
+  private pauseReason: string | null = null;
+
+  constructor(private readonly options: BatchRunnerOptions) {
+    this.context = {
+      ...options.context,
+      isStopping: () => this.isStopping,
+      mayWork: (batchId) => this.mayWork(batchId),
+      onFeedable: () => this.feedSoon(),
+      onCommitted: (result) => this.countCommit(result),
+    };
+    this.pump = new ChunkPump(options.queues, { waitingMax: options.chunkConcurrency * 2, chunksQueuedMax: options.chunksQueuedMax });
+  }
+
+  start(): void {
+    this.scheduleReconcile(0);
+  }
+
+  /**
+   * Begins nothing new, gives chunks that run `drainMs` to finish and puts back those that do not. Committed work is
+   * safe in any case; the process may exit when this resolves.
+   */
+  async stop(drainMs: number): Promise<void> {
+    if (this.isStopping) return;
+    this.isStopping = true;
+    if (this.timer !== null) clearTimeout(this.timer);
+    const abortAt = setTimeout(() => {
+      for (const run of this.runs.values()) run.abort('put_back');
+    }, drainMs);
+    await this.consumers?.close(drainMs + 1_000);
+    clearTimeout(abortAt);
+    for (const run of this.runs.values()) run.abort('put_back');
+    await withDeadline(this.reconciling, 1_000, 'reconciler').catch(() => undefined);
+  }
+
+  status(): RunnerProcessStatus {
+    const batches = [...this.runs.values()].map((run) => ({ id: run.id, status: run.status, ...run.counts, runningChunks: run.runningChunks, paused: run.paused }));
+    const running = batches.reduce((sum, { runningChunks }) => sum + runningChunks, 0);
+    return { batches, rowsPerSecond: this.rate.perSecond(), chunks: { running, waiting: this.pump.waitingChunks }, redisIsReady: this.options.queues.isReady() };
+  }
+
+  private scheduleReconcile(delayMs: number): void {
+    this.timer = setTimeout(() => {
+      this.reconciling = this.reconcile().then(() => {
+        if (!this.isStopping) this.scheduleReconcile(this.options.reconcileMs);
+      });
+    }, delayMs);
+  }
+
+  /** Never rejects: each part is tried again in the next round. */
+  private async reconcile(): Promise<void> {
+    await this.attempt('finding batches', () => this.findBatches());
+    await this.attempt('looking for pauses', () => this.updatePause());
+    for (const run of this.runs.values()) await this.attempt('batch', () => run.tick(this.pauseReason));
+    await this.attempt('queue', () => this.reconcileQueue());
+    if (Date.now() - this.sweptMs > SWEEP_MS) await this.attempt('sweeping', () => this.sweep());
+  }
+
+  private async attempt(what: string, work: () => Promise<void>): Promise<void> {
+    if (this.isStopping) return;
+    try {
+      await work();
+    } catch (error) {
+      this.context.log.warn({ err: error }, `${what}: tried again later`);
+    }
+  }
+
+  /** Lists the directory only when it changed; a change within the clock's grain of the last look counts as one. */
+  private async findBatches(): Promise<void> {
+    const { mtimeMs } = await stat(this.options.batchesDirectory);
+    if (mtimeMs === this.listedAtMtimeMs) return;
+    const isSettled = Date.now() - mtimeMs > 1_000;
+    for (const id of await this.context.batches.listIds()) await this.adopt(id);
+    if (isSettled) this.listedAtMtimeMs = mtimeMs;
+  }
+
+  private async adopt(batchId: string): Promise<void> {
+    if (this.over.has(batchId) || this.runs.has(batchId)) return;
+    const manifest = await this.context.batches.read(batchId);
+    if (manifest === null || this.runs.has(batchId)) return;
+    if (isTerminal(manifest.batch.status)) {
+      this.over.add(batchId);
+      await this.context.batches.removeChunks(batchId);
+      return;
+    }
+    const run = new ActiveBatch(this.context, this.options.processor, manifest);
+    this.runs.set(batchId, run);
+    await run.load();
+    void run.run().then(() => this.dismiss(run));
+  }
+
+  private mayWork(batchId: string): boolean {
+    const suspect = [...this.runs.values()].find(({ wantsTurn }) => wantsTurn);
+    return suspect === undefined || suspect.id === batchId;
+  }
+
+  private async dismiss(run: ActiveBatch): Promise<void> {
+    if (this.isStopping) return;
+    this.runs.delete(run.id);
+    if (isTerminal(run.status)) this.over.add(run.id);
+    this.options.metrics.batchEnded(run.status);
+    await this.attempt('forgetting chunks', () => this.pump.forget(run.id));
+    this.feedSoon();
+  }
+
+  private async updatePause(): Promise<void> {
+    if (this.options.queues.isReady()) this.redisSeenMs = Date.now();
+    const isRedisAway = Date.now() - this.redisSeenMs > REDIS_AWAY_MS;
+    this.pauseReason = (await this.context.disk.refusal(0)) ?? (isRedisAway ? 'Redis is not reachable' : null);
+  }
+
+  private async reconcileQueue(): Promise<void> {
+    if (!this.options.queues.isReady()) return;
+    if (this.consumers === null) {
+      await this.options.queues.clearChunks();
+      this.openConsumers();
+    }
+    await this.pump.verify();
+    await this.replaceStuckConsumers();
+    this.feedSoon();
+  }
+
+  private openConsumers(): void {
+    this.lastTakenMs = Date.now();
+    this.consumers = new BatchConsumers({
+      ...this.options.bull,
+      chunkConcurrency: this.options.chunkConcurrency,
+      onControl: ({ batchId }) => this.look(batchId),
+      onChunk: (payload) => this.processChunk(payload),
+    });
+  }
+
+  private async replaceStuckConsumers(): Promise<void> {
+    const isIdle = [...this.runs.values()].every((run) => run.runningChunks === 0);
+    if (this.pump.waitingChunks === 0 || !isIdle) this.lastTakenMs = Date.now();
+    if (Date.now() - this.lastTakenMs < CONSUMER_STUCK_MS) return;
+    this.context.log.error('chunks wait and none is taken: the consumers are replaced');
+    await this.consumers?.close(1_000);
+    this.openConsumers();
+  }
+
+  /** A batch was created or is to be cancelled. */
+  private async look(batchId: string): Promise<void> {
+    await this.adopt(batchId);
+    await this.runs.get(batchId)?.tick(this.pauseReason);
+  }
+
+  /** Does one chunk. Rejects for a chunk that is to be done again, so that the queue's board shows it as failed. */
+  private async processChunk(payload: ChunkPayload): Promise<string> {
+    this.lastTakenMs = Date.now();
+    const run = this.runs.get(payload.batchId);
+    if (this.isStopping || run === undefined || run.isRunning(payload.chunkIndex)) return 'skipped';
+    this.pump.started(payload);
+    try {
+      return await run.processChunk(payload.chunkIndex);
+    } catch (error) {
+      this.options.metrics.chunk('put_back');
+      this.context.log.warn({ batch: run.id, chunk: payload.chunkIndex, err: error }, 'chunk is done again');
+      throw error;
+    } finally {
+      this.pump.finished(payload);
+      this.feedSoon();
+    }
+  }
+
+  /** Feeds once after whatever asked for it in the meantime. */
+  private feedSoon(): void {
+    if (this.isFeedQueued) return;
+    this.isFeedQueued = true;
+    this.feeding = this.feeding.then(async () => {
+      this.isFeedQueued = false;
+      if (this.consumers === null || this.pauseReason !== null || !this.options.queues.isReady()) return;
+      await this.attempt('feeding', () => this.pump.feed([...this.runs.values()].filter(({ id }) => this.mayWork(id))));
+    });
+  }
+
+  private countCommit(result: ChunkResult): void {
+    this.rate.add(result.completed + result.failed);
+    this.options.metrics.chunk('committed');
+    this.options.metrics.rows(result);
+  }
+
+  private async sweep(): Promise<void> {
+    this.sweptMs = Date.now();
+    const expired = await this.context.files.sweep(async (batchId) => this.runs.has(batchId));
+    if (expired.length > 0) this.context.log.info({ files: expired }, 'expired files removed');
+    await this.context.batches.removeAbandoned(ABANDONED_MS);
+  }
+}

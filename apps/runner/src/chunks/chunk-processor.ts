@@ -1,0 +1,218 @@
+import { setMaxListeners } from 'node:events';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { InterleaveError } from '@app/contracts';
+import { ChunkResultWriter, type ChunkResult, type RowLine, readRows, type Chunk } from '@app/batches';
+import { checkBatchLine, checkJsonBounds, type JsonLimits, parseJsonBody, type Endpoint } from '@app/protocols';
+import type { InFlightBudget } from './in-flight-budget';
+import type { RowEngine } from './row-engine';
+import { answerPatiently } from './row-retries';
+import type { NotRunReason, RowLines, RowName } from '../output/row-lines';
+
+/**
+ * Why a chunk is stopped. `batch_cancelled`, `batch_expired`: what is answered is kept, the other rows are said not to
+ * have run, the chunk commits. `put_back`: nothing is kept, the chunk is done again later.
+ */
+export type StopReason = NotRunReason | 'put_back';
+
+/** Thrown by `ChunkProcessor.process` for a chunk that was put back. */
+export class ChunkPutBack extends Error {
+  override readonly name = 'ChunkPutBack';
+}
+
+export interface ChunkTask {
+  chunk: Chunk;
+  contentPath: string;
+  chunksDirectory: string;
+  endpoint: Endpoint;
+  /** The path that `endpoint` came from, which every line names. */
+  url: string;
+  /** Each input runs without neighbours. */
+  runAlone: boolean;
+  lines: RowLines;
+  size: AnswerSize;
+  /** Told why a row has to wait, each time it is refused. */
+  onRefused: (reason: string) => void;
+}
+
+/** Learns how long the answers of a batch are, to bound the memory of those that wait for their turn to be written. */
+export class AnswerSize {
+  /** Before the first answer is known: high, so that few rows start. */
+  private bytes = 2 * 1024 * 1024;
+  private isMeasured = false;
+
+  get expectedBytes(): number {
+    return this.bytes;
+  }
+
+  observe(bytes: number): void {
+    this.bytes = this.isMeasured ? Math.max(bytes, this.bytes * 0.99) : bytes;
+    this.isMeasured = true;
+  }
+}
+
+/** Bytes of heap for each part of a parsed row, measured with V8; its text is there as bytes and, of two bytes a character, as a string. */
+const COSTS = { textByte: 3, value: 36, string: 42, key: 200 };
+/** Work between two turns of the event loop. */
+const SLICE_MS = 8;
+
+type Answer = { kind: 'output' | 'error'; line: string };
+
+/** Runs the rows of chunks and writes their results in input order; many chunks at once. */
+export class ChunkProcessor {
+  constructor(
+    private readonly engine: RowEngine,
+    private readonly budget: InFlightBudget,
+    private readonly rowLimits: JsonLimits,
+  ) {}
+
+  /**
+   * When it resolves, the chunk is committed. Rejects with `ChunkPutBack` after an abort for that reason, with
+   * `storage_full`, or with what went wrong; nothing is committed then. Abort with a `StopReason` as the reason.
+   */
+  async process(task: ChunkTask, stop: AbortController): Promise<ChunkResult> {
+    setMaxListeners(0, stop.signal);
+    const writer = await ChunkResultWriter.open(task.chunksDirectory, task.chunk.index);
+    try {
+      await this.runRows(task, writer, stop);
+      if (isPutBack(stop.signal)) throw new ChunkPutBack(`chunk ${task.chunk.index} was put back`);
+      return await writer.commit();
+    } catch (error) {
+      await writer.discard();
+      throw error;
+    }
+  }
+
+  /** Rows are started in order as the budget allows, answered in any order, and written in order. */
+  private async runRows(task: ChunkTask, writer: ChunkResultWriter, stop: AbortController): Promise<void> {
+    const held = new Set<Hold>();
+    let written: Promise<void> = Promise.resolve();
+    try {
+      for await (const row of eachRow(task)) {
+        const hold = await this.hold(row, task, stop.signal);
+        if (hold !== null) held.add(hold);
+        if (isPutBack(stop.signal)) break;
+        const answer = this.answer(row, task, stop.signal);
+        void answer.then(() => this.markAnswered(hold));
+        written = written.then(() => this.write(answer, writer, task)).then(() => this.free(hold, held));
+        // A row that cannot be written ends the chunk: what is in flight is of no use.
+        written.catch(() => stop.abort('put_back' satisfies StopReason));
+      }
+      await written;
+    } finally {
+      await written.catch(() => undefined);
+      for (const hold of held) this.free(hold, held);
+    }
+  }
+
+  private async hold(row: RowLine, task: ChunkTask, signal: AbortSignal): Promise<Hold | null> {
+    const bytes = await this.budget.acquire(this.parsedBytes(row) + task.size.expectedBytes, signal);
+    return bytes === null ? null : { bytes, isAnswered: false };
+  }
+
+  /** What a row costs once it is parsed; one that is not parsed, because it is too complex, costs its text. */
+  private parsedBytes({ bytes }: RowLine): number {
+    const textBytes = bytes.length * COSTS.textByte;
+    try {
+      const { values, strings, keys } = checkJsonBounds(bytes, this.rowLimits);
+      return textBytes + values * COSTS.value + strings * COSTS.string + keys * COSTS.key;
+    } catch {
+      return textBytes;
+    }
+  }
+
+  private markAnswered(hold: Hold | null): void {
+    if (hold === null || hold.isAnswered) return;
+    hold.isAnswered = true;
+    this.budget.answered();
+  }
+
+  private free(hold: Hold | null, held: Set<Hold>): void {
+    if (hold === null || !held.delete(hold)) return;
+    this.markAnswered(hold);
+    this.budget.release(hold.bytes);
+  }
+
+  private async write(answer: Promise<Answer>, writer: ChunkResultWriter, task: ChunkTask): Promise<void> {
+    const { kind, line } = await answer;
+    if (kind === 'error') return writer.addError(line);
+    task.size.observe(line.length);
+    await writer.addOutput(line);
+  }
+
+  /** Reads `row.bytes` before its first `await`: they are gone afterwards. Never rejects. */
+  private async answer(row: RowLine, task: ChunkTask, signal: AbortSignal): Promise<Answer> {
+    const { customId, body, refusal } = parseLine(row.bytes, task.url, this.rowLimits);
+    const name = { id: task.lines.idOf(row), customId };
+    if (signal.aborted) return notRun(name, task, signal);
+    try {
+      if (refusal !== null) throw refusal;
+      const { endpoint, runAlone } = task;
+      const answer = await answerPatiently(this.engine, { endpoint, body, runAlone }, { signal, onRefused: task.onRefused });
+      return { kind: 'output', line: task.lines.success(name, answer) };
+    } catch (error) {
+      if (signal.aborted) return notRun(name, task, signal);
+      return { kind: 'error', line: task.lines.failure(name, asInterleaveError(error)) };
+    }
+  }
+}
+
+/** As strict as the live endpoints: what `JSON.parse` would silently change fails the row. */
+function parseLine(bytes: Buffer, url: string, limits: JsonLimits): { customId: string; body: unknown; refusal: InterleaveError | null } {
+  try {
+    const line = checkBatchLine(parseJsonBody(bytes, limits), url);
+    const refusal = hasLoneSurrogate(bytes, line.body) ? new InterleaveError('invalid_request', 'body: expected whole characters but received half of a surrogate pair (\\ud800 to \\udfff)', { param: 'body' }) : null;
+    return { ...line, refusal };
+  } catch (error) {
+    return { customId: readCustomId(bytes), body: null, refusal: asInterleaveError(error) };
+  }
+}
+
+/** UTF-8 has none, so one can only come from an escape; `stringify` escapes nothing else in that range. */
+function hasLoneSurrogate(bytes: Buffer, body: unknown): boolean {
+  if (!bytes.includes('\\ud') && !bytes.includes('\\uD')) return false;
+  return /(?<!\\)(?:\\\\)*\\ud[89a-f]/.test(JSON.stringify(body, (_, part: unknown) => (typeof part === 'bigint' ? 0 : part)));
+}
+
+/** Gives the event loop a turn after every few milliseconds of work, so that locks are renewed and answers come in. */
+async function* eachRow(task: ChunkTask): AsyncGenerator<RowLine> {
+  let sliceEnd = performance.now() + SLICE_MS;
+  for await (const rows of readRows(task.contentPath, task.chunk)) {
+    for (const row of rows) {
+      yield row;
+      if (performance.now() <= sliceEnd) continue;
+      await nextTurn();
+      sliceEnd = performance.now() + SLICE_MS;
+    }
+  }
+}
+
+interface Hold {
+  bytes: number;
+  isAnswered: boolean;
+}
+
+/** The lines of rows that were never started. */
+export async function* notRunLines(task: Pick<ChunkTask, 'chunk' | 'contentPath' | 'lines'>, reason: NotRunReason): AsyncGenerator<Uint8Array> {
+  for await (const rows of readRows(task.contentPath, task.chunk)) {
+    yield Buffer.from(rows.map((row) => `${task.lines.notRun({ id: task.lines.idOf(row), customId: readCustomId(row.bytes) }, reason)}\n`).join(''));
+  }
+}
+
+function notRun(name: RowName, task: ChunkTask, signal: AbortSignal): Answer {
+  const reason: NotRunReason = signal.reason === 'batch_expired' ? 'batch_expired' : 'batch_cancelled';
+  return { kind: 'error', line: task.lines.notRun(name, reason) };
+}
+
+/** The file was validated: every line is an object with a custom_id. */
+function readCustomId(bytes: Buffer): string {
+  return String((JSON.parse(bytes.toString('utf8')) as { custom_id: unknown }).custom_id);
+}
+
+function isPutBack(signal: AbortSignal): boolean {
+  return signal.aborted && signal.reason === ('put_back' satisfies StopReason);
+}
+
+function asInterleaveError(error: unknown): InterleaveError {
+  if (error instanceof InterleaveError) return error;
+  return new InterleaveError('internal', `The row could not be processed: ${(error as Error).message}`, { cause: error });
+}

@@ -1,0 +1,55 @@
+import type { BatchStore } from '@app/batches';
+
+/** Runners that may crash while a batch is in work and gets no further, before it fails. */
+export const RUNNER_DEATHS_MAX = 3;
+/** After one death less the batch gets a turn of its own, so that the next one is no neighbour's; for so long at most. */
+const TURN_MS_MAX = 60_000;
+
+/**
+ * Whether the runner crashes of one batch, again at each restart: remembered on disk before the batch comes into work, forgotten
+ * when it gets further. What kills the runner from outside is no crash.
+ */
+export class CrashRecord {
+  private deaths = 0;
+  private inWorkSinceMs: number | null = null;
+
+  constructor(
+    private readonly batches: BatchStore,
+    private readonly batchId: string,
+    private readonly crashes: number,
+  ) {}
+
+  get isHopeless(): boolean {
+    return this.deaths >= RUNNER_DEATHS_MAX;
+  }
+
+  get isSuspect(): boolean {
+    const isTurnOver = this.inWorkSinceMs !== null && performance.now() - this.inWorkSinceMs > TURN_MS_MAX;
+    return this.deaths === RUNNER_DEATHS_MAX - 1 && !isTurnOver;
+  }
+
+  /** Before anything else. */
+  async load(): Promise<void> {
+    const mark = await this.batches.readCrashMark(this.batchId);
+    if (mark === null) return;
+    const hasDied = mark.inWorkAt !== null && this.crashes > mark.inWorkAt;
+    this.deaths = mark.deaths + (hasDied ? 1 : 0);
+    await this.write(null);
+  }
+
+  async beginWork(): Promise<void> {
+    if (this.inWorkSinceMs !== null) return;
+    this.inWorkSinceMs = performance.now();
+    await this.write(this.crashes);
+  }
+
+  async gotFurther(): Promise<void> {
+    if (this.deaths === 0) return;
+    this.deaths = 0;
+    await this.write(this.crashes);
+  }
+
+  private write(inWorkAt: number | null): Promise<void> {
+    return this.batches.writeCrashMark(this.batchId, { deaths: this.deaths, inWorkAt });
+  }
+}

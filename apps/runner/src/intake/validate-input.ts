@@ -1,0 +1,144 @@
+import { isUtf8 } from 'node:buffer';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { InterleaveError, type BatchValidationError } from '@app/contracts';
+import { checkBatchLine, checkJsonBounds, type JsonLimits } from '@app/protocols';
+import { UTF16_REMEDY, UTF8_REMEDY, type RowLine, readRows, type ChunkTable } from '@app/batches';
+import { CustomIdSet } from './custom-id-set';
+
+const CODES: Record<string, string> = { custom_id: 'invalid_custom_id', method: 'invalid_method', url: 'mismatched_url' };
+const ERRORS_MAX = 100;
+const SHOWN_CHARS_MAX = 64;
+
+export interface InputFile {
+  contentPath: string;
+  table: ChunkTable;
+  /** The batch's endpoint, which every line must name. */
+  url: string;
+  /** True when the model is in the body of each row instead of the endpoint. */
+  modelInBody: boolean;
+  /** Checked before a row is parsed. */
+  rowLimits: JsonLimits;
+}
+
+export interface ValidationResult {
+  errors: BatchValidationError[];
+  /** The model that the rows name; null when it is not in their bodies. */
+  model: string | null;
+}
+
+type Fault = Omit<BatchValidationError, 'line'>;
+
+/**
+ * Checks what must hold for the file as a whole: JSON objects, unique ids, one url, one model. What is wrong with a
+ * single body is found when that row runs and fails that row alone. Stops after 100 errors. Memory: 10 bytes a row.
+ * Rejects when `signal` is aborted.
+ */
+export async function validateInput(file: InputFile, signal: AbortSignal): Promise<ValidationResult> {
+  if (file.table.rowCount === 0) return { errors: [{ code: 'empty_file', message: 'The file has no rows.', param: 'input_file_id', line: null }], model: null };
+  const validation = new Validation(file);
+  const everything = { ...file.table.chunk(0), end: file.table.chunk(file.table.chunkCount - 1).end };
+  for await (const rows of readRows(file.contentPath, everything)) {
+    signal.throwIfAborted();
+    for (const row of rows) {
+      await validation.check(row);
+      if (validation.errors.length === ERRORS_MAX) return validation.result();
+    }
+    await nextTurn();
+  }
+  return validation.result();
+}
+
+class Validation {
+  readonly errors: BatchValidationError[] = [];
+  private readonly ids: CustomIdSet;
+  private chunkIndex = 0;
+  private chunkEndRow: number;
+  private model: string | null = null;
+
+  constructor(private readonly file: InputFile) {
+    this.ids = new CustomIdSet(file.table.rowCount);
+    this.chunkEndRow = file.table.chunk(0).rowCount;
+  }
+
+  result(): ValidationResult {
+    return { errors: this.errors, model: this.model };
+  }
+
+  async check(row: RowLine): Promise<void> {
+    if (row.row === this.chunkEndRow) this.chunkEndRow += this.file.table.chunk(++this.chunkIndex).rowCount;
+    const fault = await this.faultOf(row);
+    if (fault !== null) this.errors.push({ ...fault, line: row.line });
+  }
+
+  private async faultOf(row: RowLine): Promise<Fault | null> {
+    const parsed = parseLine(row.bytes, this.file.rowLimits);
+    if ('code' in parsed) return parsed;
+    const { custom_id: customId, body } = parsed.value;
+    return checkLine(parsed.value, this.file.url) ?? (this.file.modelInBody ? this.checkModel(body) : null) ?? (await this.checkUnique(String(customId), row));
+  }
+
+  /** A row that names no model fails alone; rows that name two models mean that the file is two batches. */
+  private checkModel(body: unknown): Fault | null {
+    const model = isObject(body) ? body['model'] : undefined;
+    if (typeof model !== 'string') return null;
+    this.model ??= model;
+    if (model === this.model) return null;
+    return fault('mismatched_model', 'body.model', `Expected the model of the rows before, ${shown(this.model)}, but received ${shown(model)}; use one batch per model.`);
+  }
+
+  private async checkUnique(customId: string, row: RowLine): Promise<Fault | null> {
+    for (const suspect of this.ids.add(customId, this.chunkIndex)) {
+      const line = await this.findLine(customId, suspect, row.row);
+      if (line !== null) return fault('duplicate_custom_id', 'custom_id', `The custom_id ${shown(customId)} is already on line ${line}.`);
+    }
+    return null;
+  }
+
+  private async findLine(customId: string, chunkIndex: number, beforeRow: number): Promise<number | null> {
+    for await (const rows of readRows(this.file.contentPath, this.file.table.chunk(chunkIndex))) {
+      for (const row of rows) {
+        if (row.row >= beforeRow) return null;
+        const parsed = parseLine(row.bytes, this.file.rowLimits);
+        if (!('code' in parsed) && parsed.value['custom_id'] === customId) return row.line;
+      }
+    }
+    return null;
+  }
+}
+
+/** What is wrong with the line around its body; a body that is wrong fails that row alone when it runs. */
+function checkLine(value: Record<string, unknown>, url: string): Fault | null {
+  try {
+    checkBatchLine(value, url);
+    return null;
+  } catch (error) {
+    if (!(error instanceof InterleaveError)) throw error;
+    return error.param === 'body' ? null : fault(CODES[error.param ?? ''] ?? 'invalid_line', error.param, `${error.message}.`);
+  }
+}
+
+function parseLine(bytes: Buffer, limits: JsonLimits): { value: Record<string, unknown> } | Fault {
+  if (!isUtf8(bytes)) return fault('invalid_json_line', null, `The line is not valid UTF-8; ${UTF8_REMEDY}.`);
+  if (bytes.includes(0)) return fault('invalid_json_line', null, `The line has a zero byte, as UTF-16 has; ${UTF16_REMEDY}.`);
+  try {
+    checkJsonBounds(bytes, limits);
+    const value: unknown = JSON.parse(bytes.toString('utf8'));
+    return isObject(value) ? { value } : fault('invalid_json_line', null, `Expected a JSON object but received ${shown(value)}.`);
+  } catch (error) {
+    if (error instanceof InterleaveError) return fault('row_too_complex', null, `${error.message}.`);
+    return fault('invalid_json_line', null, `The line is not valid JSON: ${(error as Error).message.slice(0, 200)}`);
+  }
+}
+
+function fault(code: string, param: string | null, message: string): Fault {
+  return { code, message, param };
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function shown(value: unknown): string {
+  const text = value === undefined ? 'nothing' : JSON.stringify(value);
+  return text.length <= SHOWN_CHARS_MAX ? text : `${text.slice(0, SHOWN_CHARS_MAX)}…`;
+}

@@ -1,0 +1,48 @@
+import { mkdirSync } from 'node:fs';
+import { loadConfig, runPaths } from '@app/config';
+import { openModelCatalog } from '@app/models';
+import { WorkerPool } from '@app/worker-pool';
+import { DiskGuard } from '@app/batches';
+import { onShutdown, readCrashCount, serveProcessStatus, type ShutdownStep } from '@app/process';
+import { createLogger, observeEventLoop } from '@app/telemetry';
+import { Registry } from 'prom-client';
+import { openRunner } from './open-runner';
+import { ModelEngine } from './chunks/row-engine';
+
+const PROCESS_ID = 'runner';
+const DRAIN_MS = 10_000;
+const RECONCILE_MS = 1_000;
+
+/**
+ * The batch runner. The scheduler starts it with a low priority (every thread inherits it from the start) and ends it
+ * with SIGTERM, before the workers; it may be killed at any moment.
+ */
+async function main(): Promise<void> {
+  const config = loadConfig();
+  const log = createLogger(PROCESS_ID, config.logLevel);
+  const shutdown: ShutdownStep[] = [];
+  onShutdown({ log, isSupervised: config.supervised, steps: shutdown });
+  mkdirSync(config.runDir, { recursive: true });
+  const registry = new Registry();
+  observeEventLoop(registry, PROCESS_ID);
+  const catalog = await openModelCatalog(config.modelsDir, 'batch', log);
+  const pool = new WorkerPool({ lane: 'batch', runDir: config.runDir });
+  catalog.applyReports(pool.models());
+  pool.onModelsChanged(() => catalog.applyReports(pool.models()));
+  const limits = { itemsMax: Math.min(config.http.requestItemsMax, config.batch.queueItemsMax), tensorBytesMax: config.batch.rowBytesMax, tensorBytesKey: 'batch.rowBytesMax' };
+  const runner = await openRunner(config, {
+    engine: new ModelEngine(catalog, pool, limits),
+    disk: new DiskGuard(config.dataDir, config.batch.diskFreeBytesMin),
+    crashes: readCrashCount(runPaths(config.runDir).crashCount(PROCESS_ID)),
+    log,
+    registry,
+    reconcileMs: RECONCILE_MS,
+  });
+  const statusServer = await serveProcessStatus({ socketPath: runPaths(config.runDir).statusSocket(PROCESS_ID), registry, status: () => runner.status() });
+  shutdown.push(['batches', () => runner.close(DRAIN_MS)], ['workers', () => pool.close()], ['status', () => statusServer.close()]);
+}
+
+void main().catch((error: Error) => {
+  process.stderr.write(`${PROCESS_ID}: ${error.message}\n`);
+  process.exit(1);
+});

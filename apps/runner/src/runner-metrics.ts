@@ -1,0 +1,59 @@
+import type { BatchStatus, RunnerProcessStatus } from '@app/contracts';
+import type { ChunkResult } from '@app/batches';
+import { Counter, Gauge, type Registry } from 'prom-client';
+
+/** The batch lane's numbers for Prometheus. */
+export class RunnerMetrics {
+  private readonly rowsTotal: Counter;
+  private readonly chunksTotal: Counter;
+  private readonly batchesTotal: Counter;
+
+  constructor(registry: Registry) {
+    const registers = [registry];
+    this.rowsTotal = new Counter({ name: 'interleave_batch_rows_total', help: 'Rows with a line in a committed chunk', labelNames: ['outcome'], registers });
+    this.chunksTotal = new Counter({ name: 'interleave_batch_chunks_total', help: 'Chunks that were worked on', labelNames: ['outcome'], registers });
+    this.batchesTotal = new Counter({ name: 'interleave_batches_ended_total', help: 'Batches that are over', labelNames: ['status'], registers });
+  }
+
+  rows(result: ChunkResult): void {
+    this.rowsTotal.inc({ outcome: 'completed' }, result.completed);
+    this.rowsTotal.inc({ outcome: 'failed' }, result.failed);
+  }
+
+  chunk(outcome: 'committed' | 'put_back'): void {
+    this.chunksTotal.inc({ outcome });
+  }
+
+  batchEnded(status: BatchStatus): void {
+    this.batchesTotal.inc({ status });
+  }
+}
+
+const OPEN_STATUSES: readonly BatchStatus[] = ['validating', 'in_progress', 'finalizing', 'cancelling'];
+
+/** Gauges that are read off the lane's status at every scrape. */
+export function observeRunner(registry: Registry, status: () => RunnerProcessStatus): void {
+  const registers = [registry];
+  new Gauge({
+    name: 'interleave_batches',
+    help: 'Batches that are not over',
+    labelNames: ['status'],
+    registers,
+    collect() {
+      const { batches } = status();
+      for (const label of OPEN_STATUSES) this.set({ status: label }, batches.filter((batch) => batch.status === label).length);
+    },
+  });
+  new Gauge({
+    name: 'interleave_batch_chunks',
+    help: 'Chunks in Redis',
+    labelNames: ['state'],
+    registers,
+    collect() {
+      const { running, waiting } = status().chunks;
+      this.set({ state: 'running' }, running);
+      this.set({ state: 'waiting' }, waiting);
+    },
+  });
+  new Gauge({ name: 'interleave_batch_rows_per_second', help: 'Rows committed per second over the last 10 s', registers, collect() { this.set(status().rowsPerSecond); } });
+}

@@ -1,0 +1,50 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { InterleaveError } from '@app/contracts';
+import type { RowEngine, RowRequest } from '../chunks/row-engine';
+
+/**
+ * Answers a row with its own `input`, at times that have nothing to do with the order of the rows. `input: "bad"` fails;
+ * models are called `echo`.
+ */
+export class EchoEngine implements RowEngine {
+  readonly seen = new Map<string, number>();
+  /** Rows that asked for a run without neighbours. */
+  ranAlone = 0;
+  /** Called for each row that is answered. */
+  onRow: (input: string) => void = () => undefined;
+  private gate: Promise<void> = Promise.resolve();
+  private heldFromRow = Infinity;
+  private delay = 0;
+
+  /** Holds back the answers of rows from this one on (`text <row>`); the answer lets them go. */
+  holdFrom(row: number): () => void {
+    let open: () => void = () => undefined;
+    this.heldFromRow = row;
+    this.gate = new Promise((resolve) => (open = resolve));
+    return () => {
+      this.heldFromRow = Infinity;
+      open();
+    };
+  }
+
+  async answer(request: RowRequest, signal: AbortSignal): Promise<object> {
+    const { input } = request.body as { input: unknown };
+    if (request.runAlone) this.ranAlone += 1;
+    this.delay = (this.delay * 7 + 3) % 5;
+    await sleep(this.delay, undefined, { signal });
+    if (Number(/\d+$/.exec(String(input))?.[0] ?? -1) >= this.heldFromRow) await Promise.race([this.gate, rejectOnAbort(signal)]);
+    if (typeof input !== 'string') throw new InterleaveError('invalid_request', `input: expected a string but received ${JSON.stringify(input)}`, { param: 'input' });
+    this.onRow(input);
+    if (input === 'bad') throw new InterleaveError('inference_failed', 'the model refused it');
+    this.seen.set(input, (this.seen.get(input) ?? 0) + 1);
+    return { echo: input };
+  }
+
+  modelProblem(model: string): { code: string; message: string } | null {
+    return model === 'echo' ? null : { code: 'model_not_found', message: `No model named ${model}` };
+  }
+}
+
+function rejectOnAbort(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('aborted')), { once: true }));
+}

@@ -1,0 +1,119 @@
+import { mkdirSync, readdirSync, utimesSync } from 'node:fs';
+import { join } from 'node:path';
+import { DiskGuard } from '../storage/disk-guard';
+import { FileStore } from './file-store';
+import { isFileId, newFileId } from '../manifests/ids';
+import { makeDataDir } from '../storage/testing/data-dir';
+import { uploadLimits } from './upload';
+
+const LIMITS = uploadLimits({ chunkRows: 2, rowsMax: 100, rowBytesMax: 100, fileBytesMax: 1000 });
+const nobody = async () => false;
+
+describe('FileStore', () => {
+  let dataDir: ReturnType<typeof makeDataDir>;
+  let files: FileStore;
+  let freeBytes: number;
+
+  beforeEach(async () => {
+    dataDir = makeDataDir();
+    freeBytes = 1e9;
+    files = new FileStore(dataDir.path, new DiskGuard(dataDir.path, 1000, async () => freeBytes), LIMITS);
+    await files.ensureDirectories();
+  });
+  afterEach(() => dataDir.remove());
+
+  async function store(text: string, expiresAfterSeconds: number | null = null): Promise<string> {
+    const upload = await files.beginUpload(0);
+    await upload.write(Buffer.from(text));
+    return (await upload.commit({ filename: 'a.jsonl', purpose: 'batch', expiresAfterSeconds })).id;
+  }
+
+  const stored = () => readdirSync(join(dataDir.path, 'files'));
+
+  it('stores bytes, rows and chunks', async () => {
+    const id = await store('{"a":1}\n\n{"b":2}\n{"c":3}');
+    const record = await files.get(id);
+    let text = '';
+    for await (const part of files.openContent(id, { start: 8, end: 17 })) text += String(part);
+    expect(record).toMatchObject({ bytes: 24, rows: 3, filename: 'a.jsonl', purpose: 'batch', expiresAt: null });
+    expect((await files.readChunkTable(record)).chunkCount).toBe(2);
+    expect(text).toBe('\n{"b":2}\n');
+  });
+
+  it('shows nothing of an upload before it is committed, and leaves nothing of one that is discarded', async () => {
+    const upload = await files.beginUpload(0);
+    await upload.write(Buffer.from('{}'));
+    expect((await files.list({ limit: 10, order: 'asc', after: null }, null)).data).toEqual([]);
+    await upload.discard();
+    expect(stored()).toEqual([]);
+  });
+
+  it('refuses what is over the limits', async () => {
+    const upload = await files.beginUpload(0);
+    await expect(upload.write(Buffer.alloc(1001, '\n'))).rejects.toMatchObject({ code: 'too_large', message: expect.stringContaining('1000 bytes') });
+    await upload.discard();
+  });
+
+  it('refuses an upload that cannot fit, before and while it comes in', async () => {
+    freeBytes = 5000;
+    await expect(files.beginUpload(4001)).rejects.toMatchObject({ code: 'storage_full', status: 507 });
+    const upload = await files.beginUpload(4000);
+    freeBytes = 999;
+    await expect(upload.write(Buffer.from('{}'))).rejects.toMatchObject({ code: 'storage_full' });
+    await upload.discard();
+  });
+
+  it('lists by age in both directions, a page at a time', async () => {
+    const ids: string[] = [];
+    for (let i = 0; i < 5; i++) {
+      ids.push(await store('{}'));
+      // Ids sort by their millisecond.
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    const page = async (order: 'asc' | 'desc', after: string | null) => {
+      const { data, hasMore } = await files.list({ limit: 2, order, after }, 'batch');
+      return [data.map(({ id }) => ids.indexOf(id)), hasMore];
+    };
+    expect(await page('desc', null)).toEqual([[4, 3], true]);
+    expect(await page('desc', ids[3] ?? null)).toEqual([[2, 1], true]);
+    expect(await page('asc', ids[2] ?? null)).toEqual([[3, 4], false]);
+    expect((await files.list({ limit: 2, order: 'asc', after: null }, 'batch_output')).data).toEqual([]);
+  });
+
+  it.each(['../files', 'file-', 'file-../../etc/passwd', `file-${'A'.repeat(32)}`, `${newFileId()}/content`, ''])('finds nothing under %p', async (id) => {
+    expect(isFileId(id)).toBe(false);
+    await expect(files.get(id)).rejects.toMatchObject({ code: 'not_found', status: 404 });
+  });
+
+  it('keeps a file while a batch uses it, and deletes it afterwards', async () => {
+    const id = await store('{}');
+    await files.addUse(id, 'batch_1');
+    await expect(files.delete(id, async (batchId) => batchId === 'batch_1')).rejects.toMatchObject({ code: 'conflict', status: 409 });
+    await files.get(id);
+    await files.delete(id, nobody);
+    expect(stored()).toEqual([]);
+    await expect(files.addUse(id, 'batch_2')).rejects.toMatchObject({ code: 'not_found' });
+  });
+
+  it('gives a file back when a batch comes while it is being deleted', async () => {
+    const id = await store('{}');
+    let looks = 0;
+    await files.addUse(id, 'batch_1');
+    await expect(files.delete(id, async () => ++looks > 1)).rejects.toMatchObject({ code: 'conflict' });
+    expect((await files.get(id)).id).toBe(id);
+  });
+
+  it('sweeps what expired unless a batch uses it, and what killed uploads left', async () => {
+    const expired = await store('{}', -1);
+    const used = await store('{}', -1);
+    const kept = await store('{}', 3600);
+    await files.addUse(used, 'batch_1');
+    for (const [name, hoursAgo] of [['file-old.tmp', 2], ['file-new.tmp', 0]] as const) {
+      mkdirSync(join(dataDir.path, 'files', name));
+      utimesSync(join(dataDir.path, 'files', name), new Date(), new Date(Date.now() - hoursAgo * 3_600_000));
+    }
+    expect(await files.sweep(async (batchId) => batchId === 'batch_1')).toEqual([expired]);
+    expect(stored().sort()).toEqual([used, kept, 'file-new.tmp'].sort());
+    await expect(files.get(used)).rejects.toMatchObject({ code: 'not_found' });
+  });
+});

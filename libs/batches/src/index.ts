@@ -1,0 +1,15 @@
+export { toFileObject, type FileRecord } from './files/file-record';
+export { FileStore, type IsBatchOpen } from './files/file-store';
+export { type Chunk, ChunkTable } from './files/line-index';
+export { readRows, type RowLine } from './files/row-reader';
+export { isUtf16, UTF16_REMEDY, UTF8_REMEDY } from './files/text-encoding';
+export { uploadLimits, type Upload } from './files/upload';
+export * from './manifests/batch-store';
+export * from './manifests/ids';
+export * from './manifests/manifest';
+export * from './results/chunk-results';
+export { OutputAssembler } from './results/output-assembler';
+export type { Page, PageRequest } from './storage/directory-page';
+export { DiskGuard } from './storage/disk-guard';
+export * from './storage/instance-id';
+export { storagePaths } from './storage/storage-paths';

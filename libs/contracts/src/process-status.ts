@@ -1,0 +1,66 @@
+import type { BatchStatus } from './batches';
+import type { LaneControlStatus } from './lane-control';
+import type { Placement } from './placement';
+import type { PreemptionProof } from './preemption';
+import type { Lane } from './stages';
+
+/** Of a process that the scheduler keeps running; `backoff`: it ended and waits for its next start. */
+export type ProcessState = 'stopped' | 'starting' | 'ready' | 'draining' | 'backoff';
+
+export interface SupervisedProcessStatus {
+  id: string;
+  pid: number | null;
+  state: ProcessState;
+  restarts: number;
+  /** Why it last ended; null while it never did. */
+  reason: string | null;
+}
+
+export interface SupervisedWorkerStatus extends SupervisedProcessStatus {
+  lane: Lane;
+  cpus: number[];
+}
+
+/** `GET /status` of the scheduler. */
+export interface SchedulerProcessStatus {
+  processes: SupervisedProcessStatus[];
+  workers: SupervisedWorkerStatus[];
+  /** Null when the node uses a Redis that the scheduler did not start. */
+  redis: SupervisedProcessStatus | null;
+  placement: Placement;
+  /** Whether batch executors give way to live ones, measured before the workers were started. */
+  preemption: PreemptionProof;
+  /** Null: this scheduler looks after no workers. */
+  laneControl: LaneControlStatus | null;
+}
+
+/** `GET /status` of an API process. */
+export interface ApiProcessStatus {
+  id: string;
+  pid: number;
+  /** Null until it listens. */
+  url: string | null;
+  /** Why the node is not ready; null when it is. */
+  missing: string | null;
+  inFlightItems: number;
+}
+
+export interface ActiveBatchStatus {
+  id: string;
+  status: BatchStatus;
+  total: number;
+  completed: number;
+  failed: number;
+  runningChunks: number;
+  /** Why it does not go on; null: it does. */
+  paused: string | null;
+}
+
+/** `GET /status` of the runner. */
+export interface RunnerProcessStatus {
+  batches: ActiveBatchStatus[];
+  /** Committed rows, over the last seconds. */
+  rowsPerSecond: number;
+  chunks: { running: number; waiting: number };
+  redisIsReady: boolean;
+}

@@ -1,0 +1,116 @@
+import { chmodSync, rmSync } from 'node:fs';
+import { createServer, type IncomingMessage, request, type Server } from 'node:http';
+import type { ApiProcessStatus, RunnerProcessStatus, SchedulerProcessStatus, WorkerLaneReport, WorkerProcessStatus } from '@app/contracts';
+import type { MetricObjectWithValues, MetricValue, Registry } from 'prom-client';
+
+/**
+ * What every process tells the others about itself, over HTTP on a Unix socket in the run directory:
+ * `POST` for what it can be told, `GET /status` (its own JSON), `GET /lane` where it has live answers to count, and `GET /metrics` (prom-client's JSON, merged by the API into one exposition).
+ */
+export interface ProcessStatusServer {
+  close(): Promise<void>;
+}
+
+export type MetricsJson = MetricObjectWithValues<MetricValue<string>>[];
+
+/** Keeps the process alive until `close`. */
+export async function serveProcessStatus(options: {
+  socketPath: string;
+  registry: Registry;
+  status: () => object;
+  lane?: () => object;
+  /** By path; what they throw is answered as an error. */
+  commands?: Record<string, Command>;
+}): Promise<ProcessStatusServer> {
+  rmSync(options.socketPath, { force: true });
+  const server = createServer((incoming, response) => {
+    const url = incoming.url ?? '/';
+    const answering = incoming.method === 'POST' ? obey(options.commands?.[url], incoming) : answer(url, options);
+    answering
+      .then((body) => response.writeHead(body ? 200 : 404, { 'content-type': 'application/json' }).end(JSON.stringify(body ?? {})))
+      .catch((error: Error) => response.writeHead(500).end(JSON.stringify({ error: error.message })));
+  });
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(options.socketPath, resolve));
+  chmodSync(options.socketPath, 0o600);
+  return { close: () => closeServer(server) };
+}
+
+/** A body of JSON in, JSON out; null: there is no such thing. */
+export type Command = (body: unknown) => object | null;
+
+const COMMAND_BYTES_MAX = 64 * 1024;
+
+/** Tells another process to do something. Rejects with its reason, or when it does not answer within `timeoutMs`. */
+export function commandProcess<T>(socketPath: string, path: string, body: object, timeoutMs = 2000): Promise<T> {
+  return exchange(socketPath, path, timeoutMs, JSON.stringify(body));
+}
+
+/** What `GET /status` answers, by the kind of process. */
+interface Statuses {
+  api: ApiProcessStatus;
+  scheduler: SchedulerProcessStatus;
+  runner: RunnerProcessStatus;
+  worker: WorkerProcessStatus;
+}
+
+/** The status of another process. Rejects when it does not answer within `timeoutMs`. */
+export function fetchStatus<Kind extends keyof Statuses>(_kind: Kind, socketPath: string, timeoutMs = 500): Promise<Statuses[Kind]> {
+  return exchange(socketPath, '/status', timeoutMs, null);
+}
+
+/** The metrics of another process, in prom-client's JSON. Rejects when it does not answer within `timeoutMs`. */
+export function fetchMetrics(socketPath: string, timeoutMs = 500): Promise<MetricsJson> {
+  return exchange(socketPath, '/metrics', timeoutMs, null);
+}
+
+/** What a worker counts of live answers. Rejects when it does not answer within `timeoutMs`. */
+export function fetchLaneReport(socketPath: string, timeoutMs = 500): Promise<WorkerLaneReport> {
+  return exchange(socketPath, '/lane', timeoutMs, null);
+}
+
+/** `body` null: GET, whatever the answer's status. */
+function exchange<T>(socketPath: string, path: string, timeoutMs: number, body: string | null): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const method = body === null ? 'GET' : 'POST';
+    const outgoing = request({ socketPath, path, method, timeout: timeoutMs, agent: false }, (response) => {
+      const parts: Buffer[] = [];
+      response.on('data', (part: Buffer) => parts.push(part));
+      response.on('error', reject);
+      response.on('end', () => {
+        try {
+          const answered = JSON.parse(Buffer.concat(parts).toString('utf8')) as T;
+          if (body !== null && response.statusCode !== 200) throw new Error((answered as { error?: string }).error ?? `no answer to ${path}`);
+          resolve(answered);
+        } catch (error) {
+          reject(error as Error);
+        }
+      });
+    });
+    outgoing.on('timeout', () => outgoing.destroy(new Error(`no answer from ${socketPath} within ${timeoutMs} ms`)));
+    outgoing.on('error', reject);
+    outgoing.end(body ?? undefined);
+  });
+}
+
+async function obey(command: Command | undefined, incoming: IncomingMessage): Promise<object | null> {
+  const parts: Buffer[] = [];
+  let bytes = 0;
+  for await (const part of incoming as AsyncIterable<Buffer>) {
+    bytes += part.length;
+    if (bytes > COMMAND_BYTES_MAX) throw new Error(`expected at most ${COMMAND_BYTES_MAX} bytes`);
+    parts.push(part);
+  }
+  return command?.(JSON.parse(Buffer.concat(parts).toString('utf8'))) ?? null;
+}
+
+async function answer(path: string, options: { registry: Registry; status: () => object; lane?: () => object }): Promise<object | null> {
+  if (path === '/status') return options.status();
+  if (path === '/lane') return options.lane?.() ?? null;
+  if (path === '/metrics') return options.registry.getMetricsAsJSON();
+  return null;
+}
+
+function closeServer(server: Server): Promise<void> {
+  server.closeAllConnections();
+  return new Promise((resolve) => server.close(() => resolve()));
+}

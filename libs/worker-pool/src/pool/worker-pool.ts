@@ -1,0 +1,213 @@
+import { basename } from 'node:path';
+import { runPaths } from '@app/config';
+import {
+  type InferenceBackend,
+  type InferenceRequest,
+  InterleaveError,
+  type ItemResult,
+  type Lane,
+  type ModelReport,
+  type Placement,
+  type QuarantinedModel,
+  type UnreadRequest,
+} from '@app/contracts';
+import { commandProcess } from '@app/process';
+import { Dispatcher, overloaded } from './dispatcher';
+import { checkUnread, weighItems, workersInTime } from '../admission/live-admission';
+import { IllegalStateError } from '@app/native';
+import { InputBlame } from './input-blame';
+import { mergeReports, modelKey, resolveModel, withhold } from '../placement/model-directory';
+import { PendingRequest, tooLate } from './pending';
+import { PlacementWatcher } from '../placement/placement-watcher';
+import { WorkerSlot } from '../channel/worker-slot';
+
+export interface WorkerPoolOptions {
+  lane: Lane;
+  /** Where the scheduler writes the placement; neither it nor the folder need exist yet. */
+  runDir: string;
+}
+
+/** Items without a deadline that may wait for room, as a multiple of what one worker takes. */
+const PARKED_FACTOR = 64;
+
+/**
+ * Runs items on the workers of one lane, wherever the placement says that they are. Live requests (with a deadline) are
+ * refused when the workers are full, and wait only while no worker is there; requests without one wait for room.
+ */
+export class WorkerPool implements InferenceBackend {
+  readonly lane: Lane;
+  private readonly slots = new Map<string, WorkerSlot>();
+  private readonly requests = new Set<PendingRequest>();
+  private readonly listeners = new Set<() => void>();
+  private readonly dispatcher: Dispatcher;
+  private readonly watcher: PlacementWatcher;
+  private reports = new Map<string, ModelReport>();
+  private quarantined: QuarantinedModel[] = [];
+  private soon: NodeJS.Immediate | null = null;
+  private hasPlacement = false;
+  private isClosed = false;
+
+  constructor({ lane, runDir }: WorkerPoolOptions) {
+    this.lane = lane;
+    const scheduler = runPaths(runDir).statusSocket('scheduler');
+    // Best effort: without a scheduler nobody counts deaths either.
+    const blame = new InputBlame(lane, (blamed) => void commandProcess(scheduler, '/blame-input', blamed).catch(() => undefined));
+    this.dispatcher = new Dispatcher(() => this.slots.values(), blame);
+    this.watcher = new PlacementWatcher(runPaths(runDir).placement, {
+      placement: (placement) => this.applyPlacement(placement),
+      file: (name) => this.onFile(name),
+    });
+  }
+
+  models(): ModelReport[] {
+    return [...this.reports.values()];
+  }
+
+  onModelsChanged(listener: () => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  inFlightItems(): number {
+    let items = 0;
+    for (const slot of this.slots.values()) items += slot.inFlightItems;
+    return items;
+  }
+
+  async infer(request: InferenceRequest): Promise<(ItemResult | InterleaveError)[]> {
+    if (this.isClosed) throw new IllegalStateError('the worker pool is closed');
+    const key = this.resolve(request.model, request.version);
+    if (request.signal?.aborted === true) throw new InterleaveError('client_closed', 'the caller has gone');
+    if (request.timeoutMs !== null && request.timeoutMs <= 0) throw tooLate();
+    if (request.items.length === 0) return [];
+    const pending = new PendingRequest(key, request, () => this.requests.delete(pending));
+    this.requests.add(pending);
+    try {
+      this.admit(pending);
+    } catch (error) {
+      pending.discard();
+      throw error;
+    }
+    return pending.promise;
+  }
+
+  checkAhead({ model, version, ...request }: UnreadRequest): number {
+    const report = model === null ? null : resolveModel(this.reports, model, version);
+    const key = report === null ? null : modelKey(report.name, report.version);
+    const slots = [...this.slots.values()];
+    return checkUnread(key === null ? slots : slots.filter((slot) => slot.readyModel(key) !== null), key, request);
+  }
+
+  /** Ends the connections; what is not answered yet fails with `worker_unavailable`. */
+  async close(): Promise<void> {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.watcher.close();
+    if (this.soon !== null) clearImmediate(this.soon);
+    this.dispatcher.close();
+    for (const request of this.requests) request.abandon(new InterleaveError('worker_unavailable', 'this process is shutting down'));
+    for (const slot of this.slots.values()) slot.close();
+    this.listeners.clear();
+  }
+
+  private resolve(model: string, version: string | null): string {
+    if (!this.hasPlacement) throw new InterleaveError('worker_unavailable', 'no workers have been placed yet; is the scheduler running?');
+    const report = resolveModel(this.reports, model, version);
+    if (report === null) throw this.notFound(version === null ? model : `${model} version ${version}`);
+    const key = modelKey(report.name, report.version);
+    const error = this.verdict(key);
+    if (error !== null) throw error;
+    return key;
+  }
+
+  private notFound(what: string): InterleaveError {
+    return new InterleaveError('model_not_found', `no ${this.lane} worker has model ${what}`);
+  }
+
+  /** Why there is no use in waiting for this model version, or null. */
+  private verdict(key: string): InterleaveError | null {
+    const report = this.reports.get(key);
+    if (report === undefined) return this.notFound(key.replace('\n', ' version '));
+    if (report.state !== 'failed') return null;
+    const quarantined = this.quarantined.find(({ name, version }) => name === report.name && version === report.version);
+    const retryAfterSeconds = quarantined === undefined ? {} : { retryAfterSeconds: Math.max(1, Math.ceil((quarantined.untilMs - Date.now()) / 1000)) };
+    return new InterleaveError('model_not_servable', `model ${report.name} version ${report.version} cannot be served: ${report.reason ?? 'unknown'}`, retryAfterSeconds);
+  }
+
+  private admit(request: PendingRequest): void {
+    const { key, items } = request;
+    const timeoutMs = request.timeLeftMs();
+    const outcome = timeoutMs === null ? 'no-worker' : this.offer(request, timeoutMs);
+    if (outcome === 'taken') return;
+    const parkedItemsMax = this.queueItemsMax() * (request.isLive ? 1 : PARKED_FACTOR);
+    if (outcome === 'full' || this.dispatcher.parkedItems(key) + items.length > parkedItemsMax) throw overloaded();
+    this.dispatcher.park(key, items);
+    if (!request.isLive) this.runSoon();
+  }
+
+  private offer(request: PendingRequest, timeoutMs: number): 'taken' | 'full' | 'no-worker' {
+    const { key, items } = request;
+    const candidates = this.dispatcher.candidates(key);
+    weighItems(items, key, candidates[0]);
+    return this.dispatcher.offer(key, items, workersInTime(candidates, request, timeoutMs));
+  }
+
+  /** Hands over what came in the same turn of the event loop together: the worker wakes up once for all of it. */
+  private runSoon(): void {
+    this.soon ??= setImmediate(() => {
+      this.soon = null;
+      this.dispatcher.run();
+    });
+  }
+
+  private queueItemsMax(): number {
+    return Math.max(0, ...[...this.slots.values()].map((slot) => slot.plan.queueItemsMax));
+  }
+
+  private applyPlacement(placement: Placement): void {
+    const plans = placement.workers.filter((plan) => plan.lane === this.lane);
+    const planned = new Map(plans.map((plan) => [plan.id, plan]));
+    for (const [id, slot] of this.slots) {
+      const plan = planned.get(id);
+      if (plan !== undefined && slot.suits(plan)) slot.plan = plan;
+      else this.removeSlot(id, slot);
+    }
+    for (const plan of plans) if (!this.slots.has(plan.id)) this.addSlot(plan);
+    this.hasPlacement = true;
+    this.quarantined = placement.quarantined?.filter(({ lane }) => lane === this.lane) ?? [];
+    this.onChanged();
+  }
+
+  private addSlot(plan: WorkerSlot['plan']): void {
+    const slot = new WorkerSlot(plan, {
+      changed: () => this.onChanged(),
+      down: () => this.onDown(),
+      room: () => this.dispatcher.run(),
+    });
+    this.slots.set(plan.id, slot);
+  }
+
+  private removeSlot(id: string, slot: WorkerSlot): void {
+    this.slots.delete(id);
+    slot.close();
+    this.dispatcher.takeBackLost();
+  }
+
+  private onDown(): void {
+    this.dispatcher.takeBackLost();
+    this.dispatcher.run();
+  }
+
+  /** A worker's socket may have appeared: connect at once instead of after the backoff. */
+  private onFile(name: string): void {
+    for (const slot of this.slots.values()) if (basename(slot.plan.socketPath) === name) slot.retryNow();
+  }
+
+  private onChanged(): void {
+    this.reports = mergeReports([...this.slots.values()].flatMap((slot) => slot.reports()));
+    withhold(this.reports, this.quarantined);
+    this.dispatcher.failHopeless((key) => this.verdict(key));
+    for (const listener of this.listeners) listener();
+    this.dispatcher.run();
+  }
+}
