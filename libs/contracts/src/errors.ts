@@ -1,5 +1,5 @@
 /**
- * The one table of errors (wire.md §9): every refusal of every surface comes from here.
+ * The one table of errors (docs/protocols.md §2): every refusal of every surface comes from here.
  * `batchCode` is the code of the line in a batch's error file.
  */
 export const ERRORS = {

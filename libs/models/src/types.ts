@@ -28,7 +28,7 @@ export interface ServedModel {
 
 export type TextInput = string | { text: string; text_pair?: string };
 
-/** The task head's answer in the `:predict` shape of wire.md §8: a vector, labels with scores, entities, or a score. */
+/** The task head's answer in the `:predict` shape of docs/protocols.md §5: a vector, labels with scores, entities, or a score. */
 export type Prediction = number[] | object;
 
 /** One text turned into the tensors of one row, with the way back. */

@@ -32,7 +32,7 @@ const NOT_SUPPORTED = new Map<string, unknown>([
 ]);
 const WIDTH_MAX = 65_536;
 
-/** Checks and tokenizes a `POST /v1/embeddings` body (wire.md §5). */
+/** Checks and tokenizes a `POST /v1/embeddings` body (docs/protocols.md §6). */
 export async function prepareEmbeddings(body: unknown, catalog: ModelCatalog, limits: Limits): Promise<PreparedRequest> {
   const request = expectObject(body, 'body');
   const model = catalog.find(expectString(request.model, 'model'), null);
