@@ -1,4 +1,4 @@
-/** Shapes of the OpenAI-compatible files and batches API (wire.md §6, §7). Times are Unix seconds. */
+/** Shapes of the OpenAI-compatible files and batches API (docs/protocols.md §8, §9). Times are Unix seconds. */
 export type FilePurpose = 'batch' | 'batch_output';
 
 export interface FileObject {

@@ -67,7 +67,7 @@ export interface CancelSignal {
 }
 
 /**
- * Runs items on the workers of one lane. Implemented by `@app/native` (`WorkerPool`).
+ * Runs items on the workers of one lane. Implemented by `@app/worker-pool` (`WorkerPool`).
  * `infer` never rejects for one bad item: each item has a result or an error of its own. It rejects (with an
  * `InterleaveError`) when the request as a whole is refused: unknown model, full, no worker.
  */

@@ -22,7 +22,7 @@ struct Shape {
   std::array<std::int64_t, kRankMax> dims{};
 };
 
-// ONNX element types, numbered as ONNX Runtime's C ABI numbers them (ort-c-abi.md).
+// ONNX element types, numbered as ONNXTensorElementDataType of ONNX Runtime's C API.
 enum class ElementType : std::uint8_t {
   kFloat32 = 1, kUint8 = 2, kInt8 = 3, kUint16 = 4, kInt16 = 5, kInt32 = 6, kInt64 = 7, kString = 8, kBool = 9,
   kFloat16 = 10, kFloat64 = 11, kUint32 = 12, kUint64 = 13, kBfloat16 = 16,

@@ -94,7 +94,7 @@ TEST(CostTable, RefusesAGridThatIsNone) {
   EXPECT_NE(messageOf(grid).find("lengths"), std::string::npos);
 }
 
-// scheduling.md §1, milliseconds by rows 1, 2, 4, 8, 16.
+// docs/scheduling.md §1, milliseconds by rows 1, 2, 4, 8, 16.
 TEST(CostTable, StartsFromTheShapeOfAnEncoder) {
   const auto table = CostTable::Analytic();
   EXPECT_NEAR(table->RunNs(1, 8), 3.70e6, 0.15 * 3.70e6);

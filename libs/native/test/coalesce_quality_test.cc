@@ -1,5 +1,5 @@
 // How much work the batch lane's choices cost against the lower bound: every row in the batch size that suits its
-// length best, without padding. The mixes and the table are those of scheduling.md §1.
+// length best, without padding. The mixes and the table are those of docs/scheduling.md §1.
 #include <gtest/gtest.h>
 
 #include <cstdio>

@@ -13,7 +13,7 @@
 namespace interleave::test {
 
 // A 6-layer, 384-wide fp32 encoder with ONNX Runtime 1.30.0 on one core, median ms by length and rows 1, 2, ... 32
-// (scheduling.md §1).
+// (docs/scheduling.md §1).
 inline std::shared_ptr<const CostTable> EncoderCosts() {
   CostGrid grid{.lengths = {8, 16, 32, 64, 128, 256},
                 .rows = {1, 2, 4, 8, 16, 32},

@@ -3,7 +3,7 @@ import { joinOrganisation } from './endpoint';
 
 const CUSTOM_ID_CHARACTERS_MAX = 512;
 
-/** One line of a batch's input file (wire.md §7). */
+/** One line of a batch's input file (docs/protocols.md §9.3). */
 export interface BatchLine {
   customId: string;
   body: unknown;

@@ -4,7 +4,7 @@ import type { Endpoint } from './types';
 /** `openai` stands for the files and batches paths. */
 export type ErrorStyle = Endpoint['kind'] | 'openai';
 
-/** The body of an error in the shape of its protocol (wire.md §9). */
+/** The body of an error in the shape of its protocol (docs/protocols.md §2). */
 export function errorBody(style: ErrorStyle, error: InterleaveError): object {
   if (style === 'predict' || style === 'open-inference') return { error: error.message };
   return { error: { message: error.message, type: openAiType(error.status), param: error.param, code: error.code } };

@@ -44,7 +44,7 @@ export async function splitInferBody(
   return { body, binary: { headerBytes, body: bytes } };
 }
 
-/** Checks an infer request (wire.md §1, §2) and turns it into one item that holds the caller's whole arrays. */
+/** Checks an infer request (docs/protocols.md §4.2, §4.3) and turns it into one item that holds the caller's whole arrays. */
 export function prepareInfer(body: unknown, binary: BinaryPart | null, model: ServedModel, limits: Limits): PreparedRequest {
   if (binary !== null && binary.headerBytes === 0) return prepareRaw(binary.body, model, limits);
   const request = expectObject(body, 'body');

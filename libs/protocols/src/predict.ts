@@ -24,7 +24,7 @@ import type { Limits, PreparedRequest } from './types';
 const TOP_K_MAX = 100_000;
 const RANK_MAX = 8;
 
-/** Checks and tokenizes a `:predict` body (wire.md §8): one item and one prediction for each instance. */
+/** Checks and tokenizes a `:predict` body (docs/protocols.md §5): one item and one prediction for each instance. */
 export async function preparePredict(body: unknown, model: ServedModel, limits: Limits): Promise<PreparedRequest> {
   const request = expectObject(body, 'body');
   checkForm(request);

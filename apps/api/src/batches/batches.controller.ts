@@ -12,7 +12,7 @@ import { toList, type List } from './list';
 const LIMIT_MAX = 100;
 const LIMIT_DEFAULT = 20;
 
-/** OpenAI's batches (wire.md §7). */
+/** OpenAI's batches (docs/protocols.md §9). */
 @Controller('v1/batches')
 export class BatchesController {
   constructor(

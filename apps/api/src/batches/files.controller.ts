@@ -11,7 +11,7 @@ import { receiveUpload } from './receive-upload';
 const LIMIT_MAX = 10_000;
 const RANGE = /^bytes=(\d{1,15})-(\d{1,15})?$/;
 
-/** OpenAI's files (wire.md §6). */
+/** OpenAI's files (docs/protocols.md §8). */
 @Controller('v1/files')
 export class FilesController {
   constructor(private readonly service: BatchService) {}

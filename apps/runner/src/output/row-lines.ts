@@ -20,7 +20,7 @@ export interface RowName {
   customId: string;
 }
 
-/** The lines of output and error files (wire.md §7). */
+/** The lines of output and error files (docs/protocols.md §9.4). */
 export class RowLines {
   private readonly batchPart: string | null;
 
@@ -42,7 +42,7 @@ export class RowLines {
     return line(id, customId, { status_code: 200, request_id: `req_${id}`, body }, null);
   }
 
-  /** `response` is what the endpoint would have answered; `error` has the code of wire.md §9 in all shapes alike. */
+  /** `response` is what the endpoint would have answered; `error` has the code of docs/protocols.md §2 in all shapes. */
   failure({ id, customId }: RowName, error: InterleaveError): string {
     const message = error.message.slice(0, MESSAGE_CHARS_MAX);
     const response = { status_code: error.status, request_id: `req_${id}`, body: errorBody(this.endpoint.kind, error) };

@@ -15,7 +15,7 @@ namespace interleave {
 enum class Lane : std::uint8_t { kRealtime, kBatch };
 
 // Longest shared runs by lane: in the realtime lane what a new item may have to wait for an executor. Capping at 40 ms
-// costs 0 to 2 % of the throughput (scheduling.md §1).
+// costs 0 to 2 % of the throughput (docs/scheduling.md §1).
 inline constexpr std::int64_t kRealtimeRunNsMax = 40'000'000;
 inline constexpr std::int64_t kBatchRunNsMax = 100'000'000;
 
@@ -62,7 +62,7 @@ struct CoalesceLimits {
   // Batch lane: an item older than this is taken next, with what fits it.
   std::int64_t ageMaxNs = 5'000'000'000;
   // Realtime lane: a run of b rows counts as 1 + waitingWeight * b times its cost, for those who wait for its end.
-  // Simulated on the table of scheduling.md §1 with Poisson arrivals, 4 executors, short rows (median 14), p50 / p99 in
+  // Simulated on the table of docs/scheduling.md §1, Poisson arrivals, 4 executors, short rows (median 14), p50/p99 in
   // ms at 0.6 and 0.9 of the capacity: 0: 7.5 / 24.6, 36.9 / 103; 0.01: 7.4 / 23.2, 34.2 / 101; 0.03: 7.4 / 21.9, 38.0
   // / 114; 0.1: 7.3 / 20.4, 363 / 446; 0.3: 7.6 / 22.8, 470 / 486 and 15 % refused. More than 0.01 gives away the
   // capacity that keeps queues short; with longer rows (median 40) the differences are smaller and point the same way.

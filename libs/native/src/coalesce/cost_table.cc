@@ -101,7 +101,7 @@ CostTable::CostTable(const CostGrid& grid) {
 }
 
 std::shared_ptr<const CostTable> CostTable::Analytic() {
-  // Fitted to the table of a 6-layer, 384-wide fp32 encoder on one core (scheduling.md §1): 1.4 ms a run and 0.27 ms a
+  // Fitted to the table of a 6-layer, 384-wide fp32 encoder (docs/scheduling.md §1): 1.4 ms a run and 0.27 ms a
   // token, from 512 tokens on 8 % more with each doubling, where the activations leave the cache.
   constexpr double kRunNs = 1.4e6;
   constexpr double kTokenNs = 0.27e6;

@@ -6,7 +6,7 @@
 namespace interleave {
 namespace {
 
-// scheduling.md §3.
+// docs/scheduling.md §6.
 const double kLogLimit = std::log(1.05);
 constexpr int kBadWindowsMin = 3;
 constexpr std::int64_t kGiveBackNs = 500'000'000;

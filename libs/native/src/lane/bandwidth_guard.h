@@ -1,5 +1,5 @@
 // Withdraws batch executors while live runs cost more than they do alone: SCHED_IDLE protects neither memory bandwidth
-// nor the shared cache (scheduling.md §3). Pure but for its own memory: no clock, no thread. Why it compares with quiet
+// nor caches (docs/scheduling.md §6). Pure but for its own memory: no clock, no thread. Why it compares with quiet
 // runs: docs/decisions/0016.
 #pragma once
 
