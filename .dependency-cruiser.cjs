@@ -12,7 +12,12 @@ module.exports = {
     { name: 'unresolvable', severity: 'error', from: {}, to: { couldNotResolve: true, pathNot: '\\.node$' } },
     { name: 'libs-do-not-import-apps', severity: 'error', from: { path: '^libs/' }, to: { path: '^apps/' } },
     { name: 'apps-do-not-import-apps', severity: 'error', from: { path: '^apps/([^/]+)/' }, to: { path: '^apps/', pathNot: '^apps/$1/' } },
-    { name: 'contracts-import-nothing', severity: 'error', from: { path: lib(['contracts']) }, to: { path: '^(libs|apps)/', pathNot: lib(['contracts']) } },
+    {
+      name: 'contracts-import-nothing',
+      severity: 'error',
+      from: { path: lib(['contracts']) },
+      to: { path: '^(libs|apps)/', pathNot: lib(['contracts']) },
+    },
     {
       name: 'foundation-imports-contracts-only',
       severity: 'error',

@@ -15,7 +15,10 @@ interface Service {
 
 const root = join(__dirname, '..');
 const readYaml = <T>(path: string) => parse(readFileSync(join(root, path), 'utf8'), { merge: true }) as T;
-const compose = readYaml<{ services: Record<'redis' | 'api' | 'scheduler' | 'prometheus' | 'grafana', Service>; volumes: Record<string, unknown> }>('docker-compose.yml');
+const compose = readYaml<{
+  services: Record<'redis' | 'api' | 'scheduler' | 'prometheus' | 'grafana', Service>;
+  volumes: Record<string, unknown>;
+}>('docker-compose.yml');
 const services = Object.entries(compose.services);
 
 describe('docker-compose.yml', () => {
@@ -47,7 +50,13 @@ describe('docker-compose.yml', () => {
   it('gives every process of the node a configuration that is valid', () => {
     for (const name of ['api', 'scheduler'] as const) {
       const config = loadConfig({ ...imageEnvironment(), ...compose.services[name].environment, LOG_LEVEL: 'info' });
-      expect(config).toMatchObject({ redisUrl: 'redis://redis:6379', runDir: '/run/interleave', dataDir: '/data', modelsDir: '/models', host: '0.0.0.0' });
+      expect(config).toMatchObject({
+        redisUrl: 'redis://redis:6379',
+        runDir: '/run/interleave',
+        dataDir: '/data',
+        modelsDir: '/models',
+        host: '0.0.0.0',
+      });
     }
   });
 
@@ -64,8 +73,16 @@ describe('docker-compose.yml', () => {
   it('keeps from the image what is built on this machine, not the sources that it is built from', () => {
     const patterns = readFileSync(join(root, '.dockerignore'), 'utf8').trim().split('\n');
     // Docker's patterns, of which only * is used: it stops at a slash, and a folder's content goes with it.
-    const isIgnored = (path: string) => patterns.some((pattern) => new RegExp(`^${pattern.replaceAll('.', '\\.').replaceAll('*', '[^/]*')}(/|$)`).test(path));
-    const sources = ['package-lock.json', '.npmrc', 'nest-cli.json', 'libs/native/build.sh', 'libs/native/CMakeLists.txt', 'tools/model-builder/src/main.ts'];
+    const isIgnored = (path: string) =>
+      patterns.some((pattern) => new RegExp(`^${pattern.replaceAll('.', '\\.').replaceAll('*', '[^/]*')}(/|$)`).test(path));
+    const sources = [
+      'package-lock.json',
+      '.npmrc',
+      'nest-cli.json',
+      'libs/native/build.sh',
+      'libs/native/CMakeLists.txt',
+      'tools/model-builder/src/main.ts',
+    ];
     expect(sources.filter((path) => !existsSync(join(root, path)) || isIgnored(path))).toEqual([]);
     expect(['node_modules/x', 'dist/x', 'libs/native/build/x', 'libs/native/build-tsan/x'].filter((path) => !isIgnored(path))).toEqual([]);
   });

@@ -47,7 +47,14 @@ describe('batches through the official client', () => {
   let client: OpenAI;
 
   beforeAll(async () => {
-    const base = loadConfig({ DATA_DIR: directory, RUN_DIR: directory, MODELS_DIR: join(directory, 'models'), REDIS_URL: `unix://${redis.socketPath}`, LOG_LEVEL: 'fatal', PORT: '0' });
+    const base = loadConfig({
+      DATA_DIR: directory,
+      RUN_DIR: directory,
+      MODELS_DIR: join(directory, 'models'),
+      REDIS_URL: `unix://${redis.socketPath}`,
+      LOG_LEVEL: 'fatal',
+      PORT: '0',
+    });
     config = { ...base, batch: { ...base.batch, chunkRows: 16, diskFreeBytesMin: 0 } };
     mkdirSync(config.runDir, { recursive: true });
     writeFileSync(runPaths(config.runDir).placement, JSON.stringify({ formatVersion: 1, partitions: [], workers: [] }));
@@ -61,7 +68,14 @@ describe('batches through the official client', () => {
     app = await createServer(parts);
     await app.listen(0, '127.0.0.1');
     const engine = new ModelEngine(catalog, backend, LIMITS);
-    lane = await openRunner(config, { engine, disk: new DiskGuard(directory, 0), crashes: 0, log: logger, registry: new Registry(), reconcileMs: 1000 });
+    lane = await openRunner(config, {
+      engine,
+      disk: new DiskGuard(directory, 0),
+      crashes: 0,
+      log: logger,
+      registry: new Registry(),
+      reconcileMs: 1000,
+    });
     client = new OpenAI({ baseURL: `${await app.getUrl()}/v1`, apiKey: 'none', maxRetries: 0 });
   });
 
@@ -76,7 +90,10 @@ describe('batches through the official client', () => {
 
   async function run(endpoint: string, bodies: object[]): Promise<{ batch: OpenAI.Batch; outputs: Line[]; errors: Line[] }> {
     const rows = bodies.map((body, index) => ({ custom_id: `row-${index}`, method: 'POST', url: endpoint, body }));
-    const file = await client.files.create({ purpose: 'batch', file: await toFile(Buffer.from(rows.map((row) => JSON.stringify(row)).join('\n')), 'rows.jsonl') });
+    const file = await client.files.create({
+      purpose: 'batch',
+      file: await toFile(Buffer.from(rows.map((row) => JSON.stringify(row)).join('\n')), 'rows.jsonl'),
+    });
     let batch = await client.batches.create({ input_file_id: file.id, endpoint: endpoint as '/v1/embeddings', completion_window: '24h' });
     while (!TERMINAL.includes(batch.status)) {
       await sleep(50);
@@ -88,12 +105,21 @@ describe('batches through the official client', () => {
   async function linesOf(fileId: string | null | undefined): Promise<Line[]> {
     if (fileId === null || fileId === undefined) return [];
     const text = await (await client.files.content(fileId)).text();
-    return text.split('\n').slice(0, -1).map((line) => JSON.parse(line) as Line);
+    return text
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => JSON.parse(line) as Line);
   }
 
   it('embeds rows as the live endpoint does, in input order', async () => {
-    const texts = Array.from({ length: 100 }, (_, index) => `Article ${index}: all human beings are born free and equal in dignity. ${'Truly. '.repeat(index % 9)}`);
-    const { batch, outputs, errors } = await run('/v1/embeddings', texts.map((input) => ({ model: MODEL, input })));
+    const texts = Array.from(
+      { length: 100 },
+      (_, index) => `Article ${index}: all human beings are born free and equal in dignity. ${'Truly. '.repeat(index % 9)}`,
+    );
+    const { batch, outputs, errors } = await run(
+      '/v1/embeddings',
+      texts.map((input) => ({ model: MODEL, input })),
+    );
     expect(batch).toMatchObject({ status: 'completed', model: MODEL, request_counts: { total: 100, completed: 100, failed: 0 } });
     expect(errors).toEqual([]);
     expect(outputs.map(({ custom_id: id }) => id)).toEqual(texts.map((_, index) => `row-${index}`));
@@ -108,13 +134,27 @@ describe('batches through the official client', () => {
     expect(predicted.outputs[0]?.response?.body.predictions).toHaveLength(2);
     expect(predicted.errors[0]?.response).toMatchObject({ status_code: 400, body: { error: expect.stringContaining('instances') } });
     const inputs = ['input_ids', 'attention_mask'].map((name) => ({ name, datatype: 'INT64', shape: [1, 3], data: [1, 1, 1] }));
-    const inferred = await run(`/v2/models/${MODEL}/infer`, [{ id: 'mine', inputs, outputs: [{ name: 'sentence_embedding' }] }, { inputs, parameters: { binary_data_output: true } }]);
-    expect(inferred.outputs[0]?.response?.body).toMatchObject({ id: 'mine', model_name: MODEL, outputs: [{ name: 'sentence_embedding', shape: [1, 128] }] });
+    const inferred = await run(`/v2/models/${MODEL}/infer`, [
+      { id: 'mine', inputs, outputs: [{ name: 'sentence_embedding' }] },
+      { inputs, parameters: { binary_data_output: true } },
+    ]);
+    expect(inferred.outputs[0]?.response?.body).toMatchObject({
+      id: 'mine',
+      model_name: MODEL,
+      outputs: [{ name: 'sentence_embedding', shape: [1, 128] }],
+    });
     expect(inferred.errors[0]).toMatchObject({ custom_id: 'row-1', error: { code: 'invalid_request' } });
   });
 
   it('gives every bad body an error line of its own, and completes the rest', async () => {
-    const bodies = [{ model: MODEL, input: 'good' }, { model: MODEL }, { model: MODEL, input: [] }, { model: MODEL, input: 'x', dimensions: 0 }, { input: 'no model' }, { model: MODEL, input: 'good too' }];
+    const bodies = [
+      { model: MODEL, input: 'good' },
+      { model: MODEL },
+      { model: MODEL, input: [] },
+      { model: MODEL, input: 'x', dimensions: 0 },
+      { input: 'no model' },
+      { model: MODEL, input: 'good too' },
+    ];
     const { batch, outputs, errors } = await run('/v1/embeddings', bodies);
     expect(batch).toMatchObject({ status: 'completed', request_counts: { total: 6, completed: 2, failed: 4 } });
     expect(outputs.map(({ custom_id: id }) => id)).toEqual(['row-0', 'row-5']);

@@ -11,7 +11,9 @@ interface LockedPackage {
  */
 describe('package-lock.json', () => {
   it('has an entry for every optional dependency of every platform, as npm ci demands', () => {
-    const { packages } = JSON.parse(readFileSync(join(__dirname, '..', 'package-lock.json'), 'utf8')) as { packages: Record<string, LockedPackage> };
+    const { packages } = JSON.parse(readFileSync(join(__dirname, '..', 'package-lock.json'), 'utf8')) as {
+      packages: Record<string, LockedPackage>;
+    };
     const missing = Object.entries(packages).flatMap(([folder, { optionalDependencies = {} }]) =>
       Object.keys(optionalDependencies).filter((name) => !candidates(folder, name).some((path) => path in packages)),
     );
@@ -21,6 +23,9 @@ describe('package-lock.json', () => {
 
 /** Where Node looks for `name` from a package in `folder`, nearest first. */
 function candidates(folder: string, name: string): string[] {
-  const parents = folder === '' ? [] : folder.split('/node_modules/').map((_, index, parts) => `${parts.slice(0, parts.length - index).join('/node_modules/')}/`);
+  const parents =
+    folder === ''
+      ? []
+      : folder.split('/node_modules/').map((_, index, parts) => `${parts.slice(0, parts.length - index).join('/node_modules/')}/`);
   return [...parents, ''].map((parent) => `${parent}node_modules/${name}`);
 }

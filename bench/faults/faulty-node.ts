@@ -16,14 +16,21 @@ const RECOVERY_MS_MAX = 60_000;
 
 /** A node whose live requests have two workers to go to, as far as there are CPUs for two partitions. */
 export function startFaultyNode(): Promise<Stack> {
-  const partitions = readTopology().effective.slice(0, 2).map((cpu, index) => `{ id: part-${index}, cpus: [${cpu}] }`);
+  const partitions = readTopology()
+    .effective.slice(0, 2)
+    .map((cpu, index) => `{ id: part-${index}, cpus: [${cpu}] }`);
   return Stack.start({ models: [MODEL], config: `partitions: [${partitions.join(', ')}]\n` });
 }
 
-export const realtimeWorkers = async (stack: Stack): Promise<SupervisedProcessStatus[]> => (await stack.processes()).filter(({ id }) => id.endsWith('-realtime'));
+export const realtimeWorkers = async (stack: Stack): Promise<SupervisedProcessStatus[]> =>
+  (await stack.processes()).filter(({ id }) => id.endsWith('-realtime'));
 
 /** Sends live requests, an open loop, while `faults` happen. */
-export async function underLiveLoad<T>(stack: Stack, options: { perSecond: number; seed: number }, faults: () => Promise<T>): Promise<{ result: T; outcomes: Outcome[] }> {
+export async function underLiveLoad<T>(
+  stack: Stack,
+  options: { perSecond: number; seed: number },
+  faults: () => Promise<T>,
+): Promise<{ result: T; outcomes: Outcome[] }> {
   const random = new SeededRandom(options.seed);
   const loop = new OpenLoop(stack.url);
   const headers = { 'x-interleave-timeout-ms': String(DEADLINE_MS) };
@@ -57,7 +64,10 @@ export interface WorkerFault extends Fault {
 }
 
 /** Sends a signal to the real-time workers, in turn, `rounds` times, each time when all are ready. */
-export async function faultWorkers(stack: Stack, options: { signal: 'SIGKILL' | 'SIGSTOP'; rounds: number; random: SeededRandom }): Promise<WorkerFault[]> {
+export async function faultWorkers(
+  stack: Stack,
+  options: { signal: 'SIGKILL' | 'SIGSTOP'; rounds: number; random: SeededRandom },
+): Promise<WorkerFault[]> {
   const faults: WorkerFault[] = [];
   for (let round = 0; round < options.rounds; round++) {
     await allReady(stack);
@@ -69,7 +79,11 @@ export async function faultWorkers(stack: Stack, options: { signal: 'SIGKILL' | 
     process.kill(pid, options.signal);
     while (isRunning(pid)) await sleep(5);
     const endMs = performance.now();
-    await until(async () => (await stack.processes()).some((other) => other.id === id && other.pid !== pid && other.state === 'ready'), RECOVERY_MS_MAX, () => `${id} did not come back`);
+    await until(
+      async () => (await stack.processes()).some((other) => other.id === id && other.pid !== pid && other.state === 'ready'),
+      RECOVERY_MS_MAX,
+      () => `${id} did not come back`,
+    );
     faults.push({ atMs, endMs, readyMs: performance.now() - atMs });
   }
   return faults;
@@ -104,7 +118,12 @@ export async function faultScheduler(stack: Stack, rounds: number): Promise<Sche
     const after = await allReady(stack);
     const pidAfter = (id: string): number | null | undefined => after.find((other) => other.id === id)?.pid;
     const endMs = performance.now();
-    faults.push({ atMs, endMs, adoptedMs: endMs - startedMs, replaced: before.filter(({ id, pid }) => pidAfter(id) !== pid).map(({ id }) => id) });
+    faults.push({
+      atMs,
+      endMs,
+      adoptedMs: endMs - startedMs,
+      replaced: before.filter(({ id, pid }) => pidAfter(id) !== pid).map(({ id }) => id),
+    });
   }
   return faults;
 }
@@ -128,10 +147,14 @@ export const failed = (outcomes: Outcome[]): Outcome[] => outcomes.filter(({ sta
 
 /** From a fault until the first answer to a request that was due after it. */
 export function nextAnswerMs(outcomes: Outcome[], atMs: number): number {
-  return Math.min(...outcomes.filter(({ status, dueMs }) => status === OK && dueMs >= atMs).map(({ dueMs, latencyMs }) => dueMs + latencyMs - atMs));
+  return Math.min(
+    ...outcomes.filter(({ status, dueMs }) => status === OK && dueMs >= atMs).map(({ dueMs, latencyMs }) => dueMs + latencyMs - atMs),
+  );
 }
 
 /** Latency of the slowest request that was in flight at any time of the fault. */
 export function slowestMs(outcomes: Outcome[], { atMs, endMs }: Fault): number {
-  return Math.max(...outcomes.filter(({ dueMs, latencyMs }) => dueMs < endMs && dueMs + latencyMs >= atMs).map(({ latencyMs }) => latencyMs));
+  return Math.max(
+    ...outcomes.filter(({ dueMs, latencyMs }) => dueMs < endMs && dueMs + latencyMs >= atMs).map(({ latencyMs }) => latencyMs),
+  );
 }

@@ -5,7 +5,18 @@ import { SeededRandom } from '../../test/support/tensors';
 import type { Stack } from '../../test/support/stack';
 import type { Outcome } from '../online/open-loop';
 import { quantile } from '../support/statistics';
-import { failed, type Fault, faultScheduler, faultWorkers, MODEL, nextAnswerMs, realtimeWorkers, slowestMs, startFaultyNode, underLiveLoad } from './faulty-node';
+import {
+  failed,
+  type Fault,
+  faultScheduler,
+  faultWorkers,
+  MODEL,
+  nextAnswerMs,
+  realtimeWorkers,
+  slowestMs,
+  startFaultyNode,
+  underLiveLoad,
+} from './faulty-node';
 
 /**
  * What live callers notice when parts of a node are killed or frozen under their load: an open loop with Poisson arrivals,
@@ -43,7 +54,9 @@ async function main(): Promise<void> {
   try {
     const workers = (await realtimeWorkers(stack)).length;
     console.log(`${MODEL}, ${PER_SECOND} requests/s, ${workers} real-time workers, seed ${SEED}`);
-    await underLiveLoad(stack, { perSecond: PER_SECOND, seed: SEED }, () => faultWorkers(stack, { signal: 'SIGKILL', rounds: 1, random: new SeededRandom(SEED) }));
+    await underLiveLoad(stack, { perSecond: PER_SECOND, seed: SEED }, () =>
+      faultWorkers(stack, { signal: 'SIGKILL', rounds: 1, random: new SeededRandom(SEED) }),
+    );
     const rows = [await workersRow(stack, 'SIGKILL', KILLS), await workersRow(stack, 'SIGSTOP', STOPS), await schedulerRow(stack)];
     report(workers, rows);
   } finally {
@@ -53,11 +66,16 @@ async function main(): Promise<void> {
 
 async function workersRow(stack: Stack, signal: 'SIGKILL' | 'SIGSTOP', rounds: number): Promise<FaultRow> {
   const random = new SeededRandom(SEED);
-  const { result, outcomes } = await underLiveLoad(stack, { perSecond: PER_SECOND, seed: SEED }, () => faultWorkers(stack, { signal, rounds, random }));
+  const { result, outcomes } = await underLiveLoad(stack, { perSecond: PER_SECOND, seed: SEED }, () =>
+    faultWorkers(stack, { signal, rounds, random }),
+  );
   return {
     ...seenByCallers(`${signal} of a real-time worker`, result, outcomes),
     noticedMsMax: signal === 'SIGSTOP' ? Math.max(...result.map(({ atMs, endMs }) => endMs - atMs)) : null,
-    backP50Ms: quantile(result.map(({ readyMs }) => readyMs), 0.5),
+    backP50Ms: quantile(
+      result.map(({ readyMs }) => readyMs),
+      0.5,
+    ),
     replaced: null,
   };
 }
@@ -67,7 +85,10 @@ async function schedulerRow(stack: Stack): Promise<FaultRow> {
   return {
     ...seenByCallers('SIGKILL of the scheduler', result, outcomes),
     noticedMsMax: null,
-    backP50Ms: quantile(result.map(({ adoptedMs }) => adoptedMs), 0.5),
+    backP50Ms: quantile(
+      result.map(({ adoptedMs }) => adoptedMs),
+      0.5,
+    ),
     replaced: result.reduce((sum, { replaced }) => sum + replaced.length, 0),
   };
 }
@@ -75,11 +96,17 @@ async function schedulerRow(stack: Stack): Promise<FaultRow> {
 function seenByCallers(fault: string, faults: Fault[], outcomes: Outcome[]): Omit<FaultRow, 'noticedMsMax' | 'backP50Ms' | 'replaced'> {
   const nextMs = faults.map(({ atMs }) => nextAnswerMs(outcomes, atMs));
   return {
-    ...{ fault, times: faults.length, requests: outcomes.length, failed: failed(outcomes).length },
+    fault,
+    times: faults.length,
+    requests: outcomes.length,
+    failed: failed(outcomes).length,
     nextAnswerP50Ms: quantile(nextMs, 0.5),
     nextAnswerP99Ms: quantile(nextMs, 0.99),
     slowestMs: Math.max(...faults.map((fault) => slowestMs(outcomes, fault))),
-    answerP99Ms: quantile(outcomes.map(({ latencyMs }) => latencyMs), 0.99),
+    answerP99Ms: quantile(
+      outcomes.map(({ latencyMs }) => latencyMs),
+      0.99,
+    ),
   };
 }
 
@@ -87,17 +114,17 @@ function report(workers: number, rows: FaultRow[]): void {
   const ms = (value: number | null): string => (value === null ? '–' : value.toFixed(1));
   console.table(
     rows.map((row) => ({
-      'fault': row.fault,
-      'times': row.times,
-      'requests': row.requests,
-      'failed': row.failed,
+      fault: row.fault,
+      times: row.times,
+      requests: row.requests,
+      failed: row.failed,
       'next answer p50 ms': ms(row.nextAnswerP50Ms),
       'next answer p99 ms': ms(row.nextAnswerP99Ms),
       'slowest ms': ms(row.slowestMs),
       'answer p99 ms': ms(row.answerP99Ms),
       'noticed max ms': ms(row.noticedMsMax),
       'back p50 ms': ms(row.backP50Ms),
-      'replaced': row.replaced ?? '–',
+      replaced: row.replaced ?? '–',
     })),
   );
   console.log(`limits: failed 0; next answer p99 ${NEXT_ANSWER_LIMIT_MS} ms; noticed ${NOTICED_LIMIT_MS} ms; replaced 0`);

@@ -38,7 +38,8 @@ export class BenchNode {
     private readonly dataDir: string,
     private readonly up: ChildProcess,
   ) {
-    for (const stream of [up.stdout, up.stderr]) stream?.on('data', (part: Buffer) => (this.output = (this.output + part.toString()).slice(-OUTPUT_CHARACTERS_MAX)));
+    for (const stream of [up.stdout, up.stderr])
+      stream?.on('data', (part: Buffer) => (this.output = (this.output + part.toString()).slice(-OUTPUT_CHARACTERS_MAX)));
     // A bench that is ended early leaves no node behind.
     process.once('exit', () => up.kill('SIGTERM'));
   }
@@ -82,7 +83,11 @@ export class BenchNode {
   async stop(): Promise<void> {
     if (this.up.exitCode !== null || this.up.signalCode !== null) return;
     this.up.kill('SIGTERM');
-    await until(async () => this.up.exitCode !== null || this.up.signalCode !== null, EXIT_MS_MAX, () => `node ${this.spec.name} did not end`);
+    await until(
+      async () => this.up.exitCode !== null || this.up.signalCode !== null,
+      EXIT_MS_MAX,
+      () => `node ${this.spec.name} did not end`,
+    );
   }
 
   /** Every model of every worker is loaded, and what its runs cost is known. */
@@ -94,7 +99,8 @@ export class BenchNode {
     this.workers = await processes();
     const { preemption } = await fetchStatus('scheduler', socket('scheduler'), 5000);
     if (preemption.verdict !== 'holds') throw new Error(`node ${this.spec.name}: ${preemption.reason}`);
-    const isMeasured = async ({ id }: SupervisedProcessStatus) => (await fetchStatus('worker', socket(id), 5000)).calibration.every(({ state }) => state === 'measured');
+    const isMeasured = async ({ id }: SupervisedProcessStatus) =>
+      (await fetchStatus('worker', socket(id), 5000)).calibration.every(({ state }) => state === 'measured');
     await until(async () => (await Promise.all(this.workers.map(isMeasured))).every(Boolean), CALIBRATED_MS_MAX, why);
   }
 

@@ -13,7 +13,7 @@ const COLOURS: Record<Figures['arrangement'], string> = {
   'live alone, awake': '#c5c8ce',
   'static split': '#4c78a8',
   'no priorities': '#e45756',
-  'Interleave': '#2e8b57',
+  Interleave: '#2e8b57',
   'Interleave on all CPUs': '#8fce9f',
   'batch alone': '#000000',
 };
@@ -59,7 +59,10 @@ function groupsOf(all: Figures[]): { label: string; bars: Figures[] }[] {
 
 function legend(names: Figures['arrangement'][]): string {
   return names
-    .map((name, index) => `<rect x="${LEFT + index * 155}" y="14" width="12" height="12" fill="${COLOURS[name]}"/><text x="${LEFT + 17 + index * 155}" y="24">${name}</text>`)
+    .map(
+      (name, index) =>
+        `<rect x="${LEFT + index * 155}" y="14" width="12" height="12" fill="${COLOURS[name]}"/><text x="${LEFT + 17 + index * 155}" y="24">${name}</text>`,
+    )
     .join('\n');
 }
 
@@ -67,14 +70,23 @@ function panelOf({ title, of, log, format }: Panel, groups: ReturnType<typeof gr
   const height = (value: number): number => (log ? Math.log10(Math.max(1, value)) : value);
   const highest = Math.max(...groups.flatMap(({ bars }) => bars.map((bar) => height(of(bar)))), 1e-9);
   const base = top + PLOT_HEIGHT;
-  const parts = [`<text x="${LEFT}" y="${top - 6}" font-weight="bold">${title}</text>`, `<line x1="${LEFT}" x2="${WIDTH - 10}" y1="${base}" y2="${base}" stroke="#999"/>`];
+  const parts = [
+    `<text x="${LEFT}" y="${top - 6}" font-weight="bold">${title}</text>`,
+    `<line x1="${LEFT}" x2="${WIDTH - 10}" y1="${base}" y2="${base}" stroke="#999"/>`,
+  ];
   let x = LEFT + 6;
   for (const { label, bars } of groups) {
-    parts.push(`<text x="${x}" y="${base + 16}" font-size="10">${label.replace(', ', `</text><text x="${x}" y="${base + 29}" font-size="10">`)}</text>`);
+    parts.push(
+      `<text x="${x}" y="${base + 16}" font-size="10">${label.replace(', ', `</text><text x="${x}" y="${base + 29}" font-size="10">`)}</text>`,
+    );
     for (const bar of bars) {
       const barHeight = ((PLOT_HEIGHT - 20) * height(of(bar))) / highest;
-      parts.push(`<rect x="${x}" y="${(base - barHeight).toFixed(1)}" width="${BAR}" height="${barHeight.toFixed(1)}" fill="${COLOURS[bar.arrangement]}"/>`);
-      parts.push(`<text x="${x + BAR / 2}" y="${(base - barHeight - 3).toFixed(1)}" text-anchor="middle" font-size="9">${format(of(bar))}</text>`);
+      parts.push(
+        `<rect x="${x}" y="${(base - barHeight).toFixed(1)}" width="${BAR}" height="${barHeight.toFixed(1)}" fill="${COLOURS[bar.arrangement]}"/>`,
+      );
+      parts.push(
+        `<text x="${x + BAR / 2}" y="${(base - barHeight - 3).toFixed(1)}" text-anchor="middle" font-size="9">${format(of(bar))}</text>`,
+      );
       x += BAR + 4;
     }
     x += GROUP_GAP;

@@ -10,7 +10,14 @@ const cellOf = (name: Cell['name']): Cell => cells.find((cell) => cell.name === 
 
 /** 10 s on one CPU: 100 live rows of 1 to 100 times `ms`, the live executors half of the time. */
 function measured(ms: number, batchTokens: number): Measured {
-  const live = Array.from({ length: 100 }, (_, i) => ({ sentMs: i, lateMs: 0, latencyMs: (i + 1) * ms, queueMs: 0, runMs: 0, error: null }));
+  const live = Array.from({ length: 100 }, (_, i) => ({
+    sentMs: i,
+    lateMs: 0,
+    latencyMs: (i + 1) * ms,
+    queueMs: 0,
+    runMs: 0,
+    error: null,
+  }));
   const none = { cpuSeconds: 0, waitSeconds: 0, slices: 0 };
   const cpu = { wallSeconds: 10, idleSeconds: 1, stealSeconds: 0, live: { cpuSeconds: 5, waitSeconds: 0.1, slices: 1000 }, batch: none };
   return { seconds: 10, cpu, live, batchRows: batchTokens / 10, batchTokens };
@@ -29,14 +36,25 @@ describe('cells of the mixed bench', () => {
 
   it('have the live lane alone twice, and the batch load alone once for each model', () => {
     expect(cells.filter(({ name }) => name === 'live alone')).toHaveLength(2);
-    expect(cells.filter(({ name }) => name === 'batch alone').map(({ batchModel }) => batchModel)).toEqual(['encoder-tiny', 'encoder-small']);
+    expect(cells.filter(({ name }) => name === 'batch alone').map(({ batchModel }) => batchModel)).toEqual([
+      'encoder-tiny',
+      'encoder-small',
+    ]);
   });
 });
 
 describe('figures of the mixed bench', () => {
-  const alone: [CellRounds, CellRounds] = [rounds('live alone', measured(1, 0), measured(2, 0)), rounds('live alone', measured(1, 0), measured(2, 0))];
+  const alone: [CellRounds, CellRounds] = [
+    rounds('live alone', measured(1, 0), measured(2, 0)),
+    rounds('live alone', measured(1, 0), measured(2, 0)),
+  ];
   const shared = rounds('Interleave', measured(1.1, 4000), measured(2.2, 4000));
-  const figures = figuresOf(0.5, shared, { alone, awake: rounds('live alone, awake', measured(1, 0)) }, rounds('batch alone', measured(1, 10_000)));
+  const figures = figuresOf(
+    0.5,
+    shared,
+    { alone, awake: rounds('live alone, awake', measured(1, 0)) },
+    rounds('batch alone', measured(1, 10_000)),
+  );
 
   it('compare p99 within each round and over all samples', () => {
     expect(figures.samples).toBe(200);

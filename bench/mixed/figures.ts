@@ -47,7 +47,8 @@ export interface Figures {
   sendLateP99Ms: number;
 }
 
-const latencies = (rounds: Measured[]): number[] => rounds.flatMap(({ live }) => live.map(({ latencyMs }) => latencyMs).filter(Number.isFinite));
+const latencies = (rounds: Measured[]): number[] =>
+  rounds.flatMap(({ live }) => live.map(({ latencyMs }) => latencyMs).filter(Number.isFinite));
 
 const sum = (rounds: Measured[], of: (round: Measured) => number): number => rounds.reduce((total, round) => total + of(round), 0);
 
@@ -67,7 +68,8 @@ export interface Baselines {
 }
 
 /** Of the node's CPUs, by anything but its executors. */
-export const othersShareOf = ({ cpu }: Measured): number => 1 - (cpu.idleSeconds + cpu.live.cpuSeconds + cpu.batch.cpuSeconds) / cpu.wallSeconds;
+export const othersShareOf = ({ cpu }: Measured): number =>
+  1 - (cpu.idleSeconds + cpu.live.cpuSeconds + cpu.batch.cpuSeconds) / cpu.wallSeconds;
 
 /** `batchAlone`: the same batch load on the same node without live load. */
 export function figuresOf(load: number, shared: CellRounds, { alone, awake }: Baselines, batchAlone: CellRounds | null): Figures {
@@ -80,7 +82,9 @@ export function figuresOf(load: number, shared: CellRounds, { alone, awake }: Ba
   const batchCpuShare = sum(rounds, ({ cpu }) => cpu.batch.cpuSeconds) / wallSeconds;
   const busyShare = 1 - sum(rounds, ({ cpu }) => cpu.idleSeconds) / wallSeconds;
   return {
-    ...{ load, arrangement: shared.cell.name, batchModel: shared.cell.batchModel },
+    load,
+    arrangement: shared.cell.name,
+    batchModel: shared.cell.batchModel,
     samples: latencies(rounds).length,
     errors: sum(rounds, ({ live }) => live.filter(({ error }) => error !== null).length),
     live: summary(latencies(rounds)),
@@ -93,12 +97,18 @@ export function figuresOf(load: number, shared: CellRounds, { alone, awake }: Ba
     batchRowsPerSecond: sum(rounds, ({ batchRows }) => batchRows) / sum(rounds, ({ seconds }) => seconds),
     harvest: batchAlone === null ? null : tokensPerSecond(rounds) / (tokensPerSecond(batchAlone.rounds) * (1 - liveCpuShare)),
     liveCpuShare,
-    ...{ batchCpuShare, busyShare, othersShare: busyShare - liveCpuShare - batchCpuShare },
+    batchCpuShare,
+    busyShare,
+    othersShare: busyShare - liveCpuShare - batchCpuShare,
     stealShare: sum(rounds, ({ cpu }) => cpu.stealSeconds) / wallSeconds,
     wakeDelayUs: (sum(rounds, ({ cpu }) => cpu.live.waitSeconds) * 1e6) / sum(rounds, ({ cpu }) => cpu.live.slices),
-    sendLateP99Ms: quantile(rounds.flatMap(({ live }) => live.map(({ lateMs }) => lateMs)), 0.99),
+    sendLateP99Ms: quantile(
+      rounds.flatMap(({ live }) => live.map(({ lateMs }) => lateMs)),
+      0.99,
+    ),
   };
 }
 
 /** Tokens stand for rows of the mix's mean length: which lengths a round happened to have does not matter. */
-const tokensPerSecond = (rounds: Measured[]): number => sum(rounds, ({ batchTokens }) => batchTokens) / sum(rounds, ({ seconds }) => seconds);
+const tokensPerSecond = (rounds: Measured[]): number =>
+  sum(rounds, ({ batchTokens }) => batchTokens) / sum(rounds, ({ seconds }) => seconds);

@@ -54,7 +54,8 @@ async function main(): Promise<void> {
   process.disconnect();
 }
 
-const gapMs = ({ perSecond }: LiveLoad, random: SeededRandom): number => (perSecond === null ? 0 : (-Math.log(1 - random.next()) * 1000) / perSecond);
+const gapMs = ({ perSecond }: LiveLoad, random: SeededRandom): number =>
+  perSecond === null ? 0 : (-Math.log(1 - random.next()) * 1000) / perSecond;
 
 async function send(pool: WorkerPool, { model, timeoutMs }: LiveLoad, item: InferenceItem, dueMs: number): Promise<LiveSample> {
   const sentMs = nowMs();
@@ -62,7 +63,13 @@ async function send(pool: WorkerPool, { model, timeoutMs }: LiveLoad, item: Infe
   try {
     const [result] = await pool.infer({ model, version: null, items: [item], timeoutMs, priority: 0, signal: null });
     if (result === undefined || result instanceof InterleaveError) return { ...sample, error: result?.message ?? 'no result' };
-    return { ...sample, latencyMs: nowMs() - sentMs, queueMs: result.timing.queueUs / 1000, runMs: result.timing.runUs / 1000, error: null };
+    return {
+      ...sample,
+      latencyMs: nowMs() - sentMs,
+      queueMs: result.timing.queueUs / 1000,
+      runMs: result.timing.runUs / 1000,
+      error: null,
+    };
   } catch (error) {
     return { ...sample, error: (error as Error).message };
   }

@@ -108,7 +108,9 @@ async function run(options: Options): Promise<void> {
     const bench: Bench = { options, layout, nodes, rowsPerCpuSecond: NaN };
     console.log('starting the first node, which measures what runs cost');
     bench.rowsPerCpuSecond = await pilot(bench, cells[0] as Cell);
-    console.log(`live: ${LIVE_MODEL}, ${LIVE_MIX}, ${(1000 / bench.rowsPerCpuSecond).toFixed(2)} ms a row run alone; batch: ${options.batchModels.join(' and ')}, ${BATCH_MIX}; seed ${SEED}; executors on CPUs ${layout.partitionCpus.join(',')}, generators on ${layout.systemCpu}, split over ${layout.splitCpus.join(',')}`);
+    console.log(
+      `live: ${LIVE_MODEL}, ${LIVE_MIX}, ${(1000 / bench.rowsPerCpuSecond).toFixed(2)} ms a row run alone; batch: ${options.batchModels.join(' and ')}, ${BATCH_MIX}; seed ${SEED}; executors on CPUs ${layout.partitionCpus.join(',')}, generators on ${layout.systemCpu}, split over ${layout.splitCpus.join(',')}`,
+    );
     for (const load of options.loads) report(await measureLoad(bench, cells, load));
     console.log(TARGETS);
   } finally {
@@ -127,8 +129,12 @@ async function pilot({ nodes, layout }: Bench, alone: Cell): Promise<number> {
 function loadsOf(node: BenchNode, { name, batchModel }: Cell, perSecond: number | null, seed: number): Loads {
   const { runDir } = node;
   return {
-    live: name === 'batch alone' ? null : { runDir, model: LIVE_MODEL, rows: { mix: LIVE_MIX, seed, count: ROWS }, perSecond, timeoutMs: TIMEOUT_MS },
-    batch: batchModel === null ? null : { runDir, model: batchModel, rows: { mix: BATCH_MIX, seed, count: ROWS }, rowsInFlight: ROWS_IN_FLIGHT },
+    live:
+      name === 'batch alone'
+        ? null
+        : { runDir, model: LIVE_MODEL, rows: { mix: LIVE_MIX, seed, count: ROWS }, perSecond, timeoutMs: TIMEOUT_MS },
+    batch:
+      batchModel === null ? null : { runDir, model: batchModel, rows: { mix: BATCH_MIX, seed, count: ROWS }, rowsInFlight: ROWS_IN_FLIGHT },
     awakeCpus: name === 'live alone, awake' ? node.cpus : [],
   };
 }
@@ -140,11 +146,15 @@ async function measureLoad(bench: Bench, cells: Cell[], load: number): Promise<F
     for (const { cell, rounds } of round % 2 === 0 ? measured : [...measured].reverse()) {
       const perSecond = load * rowsPerCpuSecond * liveCpus(cell, layout);
       const node = await nodes.use(cell.node);
-      const measureMs = cell.name === 'batch alone' ? BATCH_ALONE_MS : (1000 * SAMPLES_MARGIN * options.samples) / perSecond / options.rounds;
-      const measureOnce = () => measure(node, loadsOf(node, cell, perSecond, SEED + round), { warmMs: WARM_MS, measureMs }, layout.systemCpu);
+      const measureMs =
+        cell.name === 'batch alone' ? BATCH_ALONE_MS : (1000 * SAMPLES_MARGIN * options.samples) / perSecond / options.rounds;
+      const measureOnce = () =>
+        measure(node, loadsOf(node, cell, perSecond, SEED + round), { warmMs: WARM_MS, measureMs }, layout.systemCpu);
       const result = await undisturbed(cell, measureOnce);
       rounds.push(result);
-      console.log(`load ${load}, round ${round + 1} of ${options.rounds}, ${cell.name}${cell.batchModel === null ? '' : ` beside ${cell.batchModel}`}: ${progress(result.live.map(({ latencyMs }) => latencyMs))}, ${(result.batchRows / result.seconds).toFixed(0)} batch rows/s`);
+      console.log(
+        `load ${load}, round ${round + 1} of ${options.rounds}, ${cell.name}${cell.batchModel === null ? '' : ` beside ${cell.batchModel}`}: ${progress(result.live.map(({ latencyMs }) => latencyMs))}, ${(result.batchRows / result.seconds).toFixed(0)} batch rows/s`,
+      );
     }
   }
   return allFigures(load, measured);
@@ -169,16 +179,22 @@ const liveCpus = ({ node }: Cell, layout: Layout): number => (isSplit(node) ? li
 
 const progress = (latenciesMs: number[]): string => {
   const answered = latenciesMs.filter(Number.isFinite);
-  return answered.length === 0 ? 'no live load' : `${answered.length} live rows, p50 ${quantile(answered, 0.5).toFixed(1)} ms, p99 ${quantile(answered, 0.99).toFixed(1)} ms`;
+  return answered.length === 0
+    ? 'no live load'
+    : `${answered.length} live rows, p50 ${quantile(answered, 0.5).toFixed(1)} ms, p99 ${quantile(answered, 0.99).toFixed(1)} ms`;
 };
 
 function allFigures(load: number, measured: CellRounds[]): Figures[] {
   const [first, second] = measured.filter(({ cell }) => cell.name === 'live alone');
   const awake = measured.find(({ cell }) => cell.name === 'live alone, awake');
-  if (first === undefined || second === undefined || awake === undefined) throw new Error('a round has the live lane alone twice, and once with its CPUs awake');
-  const batchAlone = (batchModel: string | null): CellRounds | null => measured.find(({ cell }) => cell.name === 'batch alone' && cell.batchModel === batchModel) ?? null;
+  if (first === undefined || second === undefined || awake === undefined)
+    throw new Error('a round has the live lane alone twice, and once with its CPUs awake');
+  const batchAlone = (batchModel: string | null): CellRounds | null =>
+    measured.find(({ cell }) => cell.name === 'batch alone' && cell.batchModel === batchModel) ?? null;
   const shared = measured.filter(({ cell }) => cell.batchModel !== null && cell.name !== 'batch alone');
-  return [first, awake, ...shared].map((one) => figuresOf(load, one, { alone: [first, second], awake }, isSplit(one.cell.node) ? null : batchAlone(one.cell.batchModel)));
+  return [first, awake, ...shared].map((one) =>
+    figuresOf(load, one, { alone: [first, second], awake }, isSplit(one.cell.node) ? null : batchAlone(one.cell.batchModel)),
+  );
 }
 
 function report(figures: Figures[]): void {

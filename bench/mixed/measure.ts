@@ -32,7 +32,12 @@ const BATCH_NICE = '15';
 const LOOP_SECONDS_SPARE = 60;
 
 /** Runs the loads on the node for `warmMs`, then for `measureMs`, which counts. None is left behind, whatever happens. */
-export async function measure(node: BenchNode, loads: Loads, times: { warmMs: number; measureMs: number }, systemCpu: number): Promise<Measured> {
+export async function measure(
+  node: BenchNode,
+  loads: Loads,
+  times: { warmMs: number; measureMs: number },
+  systemCpu: number,
+): Promise<Measured> {
   const started: ChildProcess[] = [];
   try {
     return await measureWith(started, { node, loads, systemCpu, ...times });
@@ -53,7 +58,10 @@ async function measureWith(started: ChildProcess[], { node, loads, systemCpu, wa
   for (const cpu of loads.awakeCpus) started.push(endlessLoop(cpu, (warmMs + measureMs) / 1000));
   const pinned = ['taskset', '-c', String(systemCpu)];
   const live = loads.live === null ? null : await startLoad<LiveSample>(started, 'live-load.js', loads.live, pinned);
-  const batch = loads.batch === null ? null : await startLoad<BatchAnswer>(started, 'batch-load.js', loads.batch, ['nice', '-n', BATCH_NICE, ...pinned]);
+  const batch =
+    loads.batch === null
+      ? null
+      : await startLoad<BatchAnswer>(started, 'batch-load.js', loads.batch, ['nice', '-n', BATCH_NICE, ...pinned]);
   await sleep(warmMs);
   const [beforeMs, before] = [nowMs(), readCpu(node)];
   await sleep(measureMs);
@@ -73,12 +81,22 @@ async function measureWith(started: ChildProcess[], { node, loads, systemCpu, wa
 /** Of the idle class; ends by itself if nobody ends it. */
 function endlessLoop(cpu: number, seconds: number): ChildProcess {
   const loop = ['sh', '-c', 'while :; do :; done'];
-  return spawn('chrt', ['--idle', '0', 'taskset', '-c', String(cpu), 'timeout', String(Math.ceil(seconds) + LOOP_SECONDS_SPARE), ...loop], { stdio: 'ignore' });
+  return spawn('chrt', ['--idle', '0', 'taskset', '-c', String(cpu), 'timeout', String(Math.ceil(seconds) + LOOP_SECONDS_SPARE), ...loop], {
+    stdio: 'ignore',
+  });
 }
 
 /** A load generator in a process of its own, pinned by the command that it is started with. */
-async function startLoad<Result>(started: ChildProcess[], script: string, load: object, [command = '', ...args]: string[]): Promise<{ end(): Promise<Result[]> }> {
-  const child = spawn(command, [...args, process.execPath, join(__dirname, script)], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], serialization: 'advanced' });
+async function startLoad<Result>(
+  started: ChildProcess[],
+  script: string,
+  load: object,
+  [command = '', ...args]: string[],
+): Promise<{ end(): Promise<Result[]> }> {
+  const child = spawn(command, [...args, process.execPath, join(__dirname, script)], {
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    serialization: 'advanced',
+  });
   started.push(child);
   child.send(load);
   await messageOf(child, script);

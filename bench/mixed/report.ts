@@ -6,26 +6,27 @@ import type { Figures } from './figures';
 
 const RESULTS = join('bench', 'results');
 
-export const TARGETS = 'targets: p99 inflation at most 1.10 at loads 0.2 and 0.5 (goal 1.05); harvest at least 0.90 (goal 0.97); CPU busy at least 92 % (goal 97 %)';
+export const TARGETS =
+  'targets: p99 inflation at most 1.10 at loads 0.2 and 0.5 (goal 1.05); harvest at least 0.90 (goal 0.97); CPU busy at least 92 % (goal 97 %)';
 const PUBLISHED = 'published for hybrid against static: mean latency 85 to 47 ms (0.55), utilisation 62 to 89 % (1.44)';
 
 export const tableOf = (figures: Figures[]): object[] =>
   figures.map((one) => ({
-    'load': one.load,
-    'arrangement': one.arrangement,
-    'batch': one.batchModel ?? '-',
-    'samples': one.samples,
+    load: one.load,
+    arrangement: one.arrangement,
+    batch: one.batchModel ?? '-',
+    samples: one.samples,
     'p50/p99/mean ms': [one.live.p50Ms, one.live.p99Ms, one.live.meanMs].map((value) => value.toFixed(1)).join(' '),
     'of alone (rounds)': `${one.inflation.toFixed(2)} (${one.inflationOfRounds.toFixed(2)})`,
     'of awake': one.inflationOfAwake.toFixed(2),
     'noise (rounds)': `${one.noise.toFixed(2)} (${one.noiseOfRounds.toFixed(2)})`,
     'batch rows/s': one.batchRowsPerSecond.toFixed(0),
-    'harvest': one.harvest?.toFixed(3) ?? '-',
+    harvest: one.harvest?.toFixed(3) ?? '-',
     'busy %': percent(one.busyShare),
     'live+batch %': `${percent(one.liveCpuShare)}+${percent(one.batchCpuShare)}`,
     'others+steal %': `${percent(one.othersShare)}+${percent(one.stealShare)}`,
     'wake us': one.wakeDelayUs.toFixed(0),
-    'errors': one.errors,
+    errors: one.errors,
   }));
 
 /** Interleave against the static split, at equal CPUs and live rows per second. */

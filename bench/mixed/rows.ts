@@ -16,8 +16,22 @@ export function rowsOf({ mix, seed, count }: RowMix): InferenceItem[] {
   if (lengthOf === undefined) throw new Error(`expected a length mix (${Object.keys(LENGTH_MIXES).join('; ')}) but received ${mix}`);
   return Array.from({ length: count }, () => {
     const ids = Array.from({ length: lengthOf(random) }, () => random.integer(1000, 30_000));
-    const tensor = (name: string, values: number[]) => ({ name, datatype: 'INT64' as const, shape: [1, values.length], data: new Uint8Array(BigInt64Array.from(values, BigInt).buffer) });
-    return { inputs: [tensor('input_ids', ids), tensor('attention_mask', ids.map(() => 1))], outputs: ['sentence_embedding'] };
+    const tensor = (name: string, values: number[]) => ({
+      name,
+      datatype: 'INT64' as const,
+      shape: [1, values.length],
+      data: new Uint8Array(BigInt64Array.from(values, BigInt).buffer),
+    });
+    return {
+      inputs: [
+        tensor('input_ids', ids),
+        tensor(
+          'attention_mask',
+          ids.map(() => 1),
+        ),
+      ],
+      outputs: ['sentence_embedding'],
+    };
   });
 }
 
@@ -41,5 +55,7 @@ export const nowMs = (): number => Number(process.hrtime.bigint()) / 1e6;
 
 /** To the parent process; resolves once the message is on its way, since a disconnect would drop it. */
 export async function answer(result: object[]): Promise<void> {
-  await new Promise<void>((resolve, reject) => process.send?.(result, undefined, undefined, (error) => (error === null ? resolve() : reject(error))));
+  await new Promise<void>((resolve, reject) =>
+    process.send?.(result, undefined, undefined, (error) => (error === null ? resolve() : reject(error))),
+  );
 }

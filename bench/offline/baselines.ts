@@ -19,5 +19,7 @@ function bucketRuns(lengths: number[]): Run[] {
     const bucket = 2 ** Math.ceil(Math.log2(length));
     buckets.set(bucket, [...(buckets.get(bucket) ?? []), bucket]);
   }
-  return [...buckets.values()].flatMap((rows) => fifoRuns(rows, (run) => run.rows <= BUCKET_ROWS_MAX && run.rows * run.length <= BUCKET_TOKENS_MAX));
+  return [...buckets.values()].flatMap((rows) =>
+    fifoRuns(rows, (run) => run.rows <= BUCKET_ROWS_MAX && run.rows * run.length <= BUCKET_TOKENS_MAX),
+  );
 }

@@ -49,7 +49,10 @@ interface Mix {
 }
 
 async function main(): Promise<void> {
-  const { values, positionals: chosen } = parseArgs({ allowPositionals: true, options: { rounds: { type: 'string', default: String(ROUNDS_DEFAULT) } } });
+  const { values, positionals: chosen } = parseArgs({
+    allowPositionals: true,
+    options: { rounds: { type: 'string', default: String(ROUNDS_DEFAULT) } },
+  });
   const rounds = Number(values.rounds);
   const mixes = Object.keys(LENGTH_MIXES).filter((name) => chosen.length === 0 || chosen.some((word) => name.startsWith(word)));
   const stack = await Stack.start({ models: [MODEL] });
@@ -59,7 +62,9 @@ async function main(): Promise<void> {
     bare = new BareRunner({ modelPath: join(stack.dir, 'models', MODEL, 'model.onnx'), output: OUTPUT, cpus: cpuNumbers });
     const transformers = await TransformersRunner.open(join(stack.dir, 'models', MODEL), cpuNumbers.length);
     await bare.setTable(await calibratedTable(stack, WORKER));
-    console.log(`${MODEL}, ${ROWS} rows a mix, seed ${SEED}, ${rounds} rounds, executors and bare threads on CPUs ${cpuNumbers.join(', ')}`);
+    console.log(
+      `${MODEL}, ${ROWS} rows a mix, seed ${SEED}, ${rounds} rounds, executors and bare threads on CPUs ${cpuNumbers.join(', ')}`,
+    );
     await runBatch(stack, MODEL, rowsOf(mixes[0] ?? '', SEED + 1).slice(0, 64));
     for (const mix of mixes) report(await runMix({ stack, bare, transformers }, mix, rounds));
   } finally {
@@ -101,7 +106,12 @@ async function runMix({ stack, bare, transformers }: Contenders, mix: string, ro
   const ofOracle = (samples: number[]): number => median(samples.map((rate, round) => rate / (rates['oracle']?.[round] ?? NaN)));
   return {
     mix,
-    table: Object.entries(rates).map(([name, samples]) => ({ name, rowsPerSecond: median(samples), ofOracle: ofOracle(samples), rounds: samples })),
+    table: Object.entries(rates).map(([name, samples]) => ({
+      name,
+      rowsPerSecond: median(samples),
+      ofOracle: ofOracle(samples),
+      rounds: samples,
+    })),
     paddedShare: padding / (after.real - before.real + padding),
     server: {
       beforeSeconds: median(times.map(({ beforeSeconds }) => beforeSeconds)),
@@ -121,13 +131,20 @@ function longestFirst(runs: Run[]): Run[] {
 function report(result: Mix): void {
   const { mix, table, paddedShare, server } = result;
   console.log(`\n${mix}`);
-  console.table(table.map(({ name, rowsPerSecond, ofOracle }) => ({ name, 'rows/s': rowsPerSecond.toFixed(1), 'of the oracle': ofOracle.toFixed(3) })));
+  console.table(
+    table.map(({ name, rowsPerSecond, ofOracle }) => ({ name, 'rows/s': rowsPerSecond.toFixed(1), 'of the oracle': ofOracle.toFixed(3) })),
+  );
   console.log(`padded share ${(100 * paddedShare).toFixed(2)} %; limit ${100 * PADDED_SHARE_LIMIT} %`);
-  console.log(`server: limit ${ORACLE_SHARE_LIMIT} of the oracle, goal ${ORACLE_SHARE_GOAL}; upload and validation ${server.beforeSeconds.toFixed(2)} s, rows ${server.runSeconds.toFixed(2)} s, output file ${server.afterSeconds.toFixed(2)} s`);
+  console.log(
+    `server: limit ${ORACLE_SHARE_LIMIT} of the oracle, goal ${ORACLE_SHARE_GOAL}; upload and validation ${server.beforeSeconds.toFixed(2)} s, rows ${server.runSeconds.toFixed(2)} s, output file ${server.afterSeconds.toFixed(2)} s`,
+  );
   const known = existsSync(RESULTS) ? (JSON.parse(readFileSync(RESULTS, 'utf8')) as { mixes: Mix[] }).mixes : [];
   const mixes = [...known.filter((other) => other.mix !== mix), result];
   mkdirSync(join('bench', 'results'), { recursive: true });
-  writeFileSync(RESULTS, `${JSON.stringify({ model: MODEL, rows: ROWS, seed: SEED, cpu: cpus()[0]?.model, cpus: cpus().length, mixes }, null, 2)}\n`);
+  writeFileSync(
+    RESULTS,
+    `${JSON.stringify({ model: MODEL, rows: ROWS, seed: SEED, cpu: cpus()[0]?.model, cpus: cpus().length, mixes }, null, 2)}\n`,
+  );
 }
 
 main().catch((error: unknown) => {

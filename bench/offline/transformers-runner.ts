@@ -27,9 +27,15 @@ export class TransformersRunner {
   private async run(rows: number[][]): Promise<void> {
     const length = Math.max(...rows.map((row) => row.length));
     const tensor = (valueOf: (row: number[], position: number) => number): Tensor =>
-      new Tensor('int64', BigInt64Array.from(rows.flatMap((row) => Array.from({ length }, (_, position) => BigInt(valueOf(row, position))))), [rows.length, length]);
+      new Tensor(
+        'int64',
+        BigInt64Array.from(rows.flatMap((row) => Array.from({ length }, (_, position) => BigInt(valueOf(row, position))))),
+        [rows.length, length],
+      );
     const mask = tensor((row, position) => (position < row.length ? 1 : 0));
-    const output = (await this.model({ input_ids: tensor((row, position) => row[position] ?? 0), attention_mask: mask })) as { last_hidden_state: Tensor };
+    const output = (await this.model({ input_ids: tensor((row, position) => row[position] ?? 0), attention_mask: mask })) as {
+      last_hidden_state: Tensor;
+    };
     mean_pooling(output.last_hidden_state, mask).normalize(2, -1);
   }
 }

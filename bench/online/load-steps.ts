@@ -59,4 +59,5 @@ export function summarize(load: number, outcomes: Outcome[], times: StepTimes & 
   };
 }
 
-const latencies = (outcomes: Outcome[], status: number): number[] => outcomes.filter((outcome) => outcome.status === status).map(({ latencyMs }) => latencyMs);
+const latencies = (outcomes: Outcome[], status: number): number[] =>
+  outcomes.filter((outcome) => outcome.status === status).map(({ latencyMs }) => latencyMs);

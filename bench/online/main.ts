@@ -69,7 +69,9 @@ async function measure(place: Place): Promise<Result> {
     await bare.setTable(await calibratedTable(stack, 'default-batch'));
     if (systemCpu !== null) for (const pid of await systemPids(stack)) pinProcess(pid, systemCpu);
     const runs = await bareRuns(bare);
-    console.log(`${place.name}: ${MODEL}, ${MIX}, deadline ${DEADLINE_MS} ms, ${STEP_MS / 1000} s a step after ${WARM_MS / 1000} s of warm-up, seed ${SEED}, executors and bare threads on CPUs ${executorCpus.join(', ')}`);
+    console.log(
+      `${place.name}: ${MODEL}, ${MIX}, deadline ${DEADLINE_MS} ms, ${STEP_MS / 1000} s a step after ${WARM_MS / 1000} s of warm-up, seed ${SEED}, executors and bare threads on CPUs ${executorCpus.join(', ')}`,
+    );
     const capacities: number[] = [BARE_ROWS / (await bare.seconds(runs))];
     await generate(loadOf(stack, 0.5, capacities), systemCpu);
     const steps: Step[] = [];
@@ -93,12 +95,23 @@ async function systemPids(stack: Stack): Promise<number[]> {
 async function bareRuns(bare: BareRunner): Promise<Run[]> {
   const random = new SeededRandom(SEED);
   const lengthOf = LENGTH_MIXES[MIX] ?? (() => 1);
-  const runs = await bare.partition(Array.from({ length: BARE_ROWS }, () => lengthOf(random)), { rowsMax: 32, tokensMax: 4096 });
+  const runs = await bare.partition(
+    Array.from({ length: BARE_ROWS }, () => lengthOf(random)),
+    { rowsMax: 32, tokensMax: 4096 },
+  );
   return runs.sort((a, b) => b.rows * b.length - a.rows * a.length);
 }
 
 const loadOf = ({ url }: Stack, load: number, capacities: number[]): Load => ({
-  ...{ url, model: MODEL, output: OUTPUT, mix: MIX, seed: SEED, load, warmMs: WARM_MS, durationMs: STEP_MS, deadlineMs: DEADLINE_MS },
+  url,
+  model: MODEL,
+  output: OUTPUT,
+  mix: MIX,
+  seed: SEED,
+  load,
+  warmMs: WARM_MS,
+  durationMs: STEP_MS,
+  deadlineMs: DEADLINE_MS,
   perSecond: load * median(capacities),
 });
 
@@ -113,28 +126,41 @@ async function generate(load: Load, cpu: number | null): Promise<Step> {
 function report({ capacityPerSecond, steps }: Result): void {
   console.table(
     steps.map((step) => ({
-      'load': step.load,
+      load: step.load,
       'offered/s': step.offeredPerSecond.toFixed(0),
       'goodput/s': step.goodputPerSecond.toFixed(1),
       'of bare': (step.goodputPerSecond / capacityPerSecond).toFixed(3),
       'p50 ms': step.p50Ms.toFixed(1),
       'p99 ms': step.p99Ms.toFixed(1),
-      'refused': step.refused,
+      refused: step.refused,
       'refusal p99 ms': step.refusalFromDueP99Ms.toFixed(2),
-      'late': step.late,
-      'failed': step.failed,
+      late: step.late,
+      failed: step.failed,
       'generator CPU': step.generatorCpuShare.toFixed(3),
     })),
   );
   const peak = Math.max(...steps.map(({ goodputPerSecond }) => goodputPerSecond));
   const last = steps.at(-1);
-  console.log(`bare best batches: ${capacityPerSecond.toFixed(1)} rows/s; peak goodput ${(peak / capacityPerSecond).toFixed(3)} of it, limit ${SATURATED_LIMIT}`);
-  console.log(`at ${last?.load} times the capacity: ${((last?.goodputPerSecond ?? NaN) / peak).toFixed(3)} of the peak, limit ${OVERLOAD_LIMIT}; refusal p99 limit ${REFUSAL_P99_LIMIT_MS} ms; late limit 0`);
+  console.log(
+    `bare best batches: ${capacityPerSecond.toFixed(1)} rows/s; peak goodput ${(peak / capacityPerSecond).toFixed(3)} of it, limit ${SATURATED_LIMIT}`,
+  );
+  console.log(
+    `at ${last?.load} times the capacity: ${((last?.goodputPerSecond ?? NaN) / peak).toFixed(3)} of the peak, limit ${OVERLOAD_LIMIT}; refusal p99 limit ${REFUSAL_P99_LIMIT_MS} ms; late limit 0`,
+  );
 }
 
 function save(places: Result[]): void {
   mkdirSync(join('bench', 'results'), { recursive: true });
-  const conditions = { model: MODEL, mix: MIX, deadlineMs: DEADLINE_MS, warmMs: WARM_MS, stepMs: STEP_MS, seed: SEED, cpu: cpus()[0]?.model, cpus: cpus().length };
+  const conditions = {
+    model: MODEL,
+    mix: MIX,
+    deadlineMs: DEADLINE_MS,
+    warmMs: WARM_MS,
+    stepMs: STEP_MS,
+    seed: SEED,
+    cpu: cpus()[0]?.model,
+    cpus: cpus().length,
+  };
   writeFileSync(join('bench', 'results', 'online.json'), `${JSON.stringify({ ...conditions, places }, null, 2)}\n`);
 }
 

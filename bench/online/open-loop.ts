@@ -23,7 +23,10 @@ export class OpenLoop {
   constructor(private readonly url: string) {}
 
   /** Resolves once every request is answered, also after `signal`. `requests` are sent one after the other, over and over. */
-  async run(requests: Buffer[], options: { perSecond: number; durationMs: number; random: SeededRandom; signal?: AbortSignal }): Promise<Outcome[]> {
+  async run(
+    requests: Buffer[],
+    options: { perSecond: number; durationMs: number; random: SeededRandom; signal?: AbortSignal },
+  ): Promise<Outcome[]> {
     const answers: Promise<Outcome>[] = [];
     const startMs = performance.now();
     let dueMs = startMs + gapMs(options);
@@ -44,7 +47,12 @@ export class OpenLoop {
   private async send(request: Buffer, dueMs: number): Promise<Outcome> {
     const connection = await this.connection();
     const sentMs = performance.now();
-    const outcome = (status: number): Outcome => ({ status, dueMs, latencyMs: performance.now() - dueMs, serviceMs: performance.now() - sentMs });
+    const outcome = (status: number): Outcome => ({
+      status,
+      dueMs,
+      latencyMs: performance.now() - dueMs,
+      serviceMs: performance.now() - sentMs,
+    });
     try {
       const { status, head } = await connection.send(request);
       this.giveBack(/\r\nconnection: close/i.test(head) ? null : connection);

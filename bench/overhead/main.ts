@@ -29,7 +29,10 @@ async function main(): Promise<void> {
   // Costs are not measured meanwhile, which would run beside the requests.
   const stack = await Stack.start({ models: [MODEL], config: 'calibration: { budgetMs: 0 }' });
   try {
-    const session = await InferenceSession.create(join(stack.dir, 'models', MODEL, 'model.onnx'), { intraOpNumThreads: 1, interOpNumThreads: 1 });
+    const session = await InferenceSession.create(join(stack.dir, 'models', MODEL, 'model.onnx'), {
+      intraOpNumThreads: 1,
+      interOpNumThreads: 1,
+    });
     const connection = await HttpConnection.open(stack.url);
     const [json, binary] = [jsonRequest(idsOf(0)), binaryRequest(idsOf(0))];
     const calls = { bare: () => bareRun(session), json: () => sendOk(connection, json), binary: () => sendOk(connection, binary) };
@@ -65,13 +68,22 @@ async function eventLoopDelayUnderLoad(stack: Stack): Promise<number> {
     while (performance.now() < endMs) await sendOk(connection, request);
     connection.close();
   };
-  await Promise.all(Array.from({ length: LOAD_CONNECTIONS }, (_, index) => caller(index % 2 === 0 ? jsonRequest(idsOf(index)) : binaryRequest(idsOf(index)))));
+  await Promise.all(
+    Array.from({ length: LOAD_CONNECTIONS }, (_, index) =>
+      caller(index % 2 === 0 ? jsonRequest(idsOf(index)) : binaryRequest(idsOf(index))),
+    ),
+  );
   return eventLoopDelayMs(stack);
 }
 
 async function eventLoopDelayMs(stack: Stack): Promise<number> {
   const metrics = await (await fetch(`${stack.url}/metrics`)).text();
-  const line = metrics.split('\n').find((text) => text.startsWith('interleave_event_loop_delay_seconds{') && text.includes('process="api"') && text.includes('quantile="0.99"'));
+  const line = metrics
+    .split('\n')
+    .find(
+      (text) =>
+        text.startsWith('interleave_event_loop_delay_seconds{') && text.includes('process="api"') && text.includes('quantile="0.99"'),
+    );
   return Number(line?.split(' ').at(-1)) * 1000;
 }
 
@@ -94,15 +106,25 @@ function jsonRequest(ids: number[]): Buffer {
 const binaryRequest = (ids: number[]): Buffer => infer({ model: MODEL, ids, output: 'sentence_embedding', headers: {} });
 
 function report(samplesMs: Record<string, number[]>, eventLoopDelayP99Ms: number): void {
-  const rows = Object.entries(samplesMs).map(([name, samples]) => ({ name, p50Ms: quantile(samples, 0.5), p99Ms: quantile(samples, 0.99), samples: samples.length }));
+  const rows = Object.entries(samplesMs).map(([name, samples]) => ({
+    name,
+    p50Ms: quantile(samples, 0.5),
+    p99Ms: quantile(samples, 0.99),
+    samples: samples.length,
+  }));
   const bareMs = rows.find(({ name }) => name === 'bare')?.p50Ms ?? NaN;
   const table = rows.map((row) => ({ ...row, overheadP50Ms: row.p50Ms - bareMs }));
   console.table(table);
   console.log(`overhead at p50: limit ${LIMIT_MS} ms, goal ${GOAL_MS} ms`);
-  console.log(`event-loop delay of the api, p99 under ${LOAD_CONNECTIONS} connections: ${eventLoopDelayP99Ms.toFixed(1)} ms; limit ${EVENT_LOOP_LIMIT_MS} ms`);
+  console.log(
+    `event-loop delay of the api, p99 under ${LOAD_CONNECTIONS} connections: ${eventLoopDelayP99Ms.toFixed(1)} ms; limit ${EVENT_LOOP_LIMIT_MS} ms`,
+  );
   const outDir = join(process.cwd(), 'bench', 'results');
   mkdirSync(outDir, { recursive: true });
-  writeFileSync(join(outDir, 'overhead.json'), `${JSON.stringify({ model: MODEL, tokens: TOKENS, table, eventLoopDelayP99Ms }, null, 2)}\n`);
+  writeFileSync(
+    join(outDir, 'overhead.json'),
+    `${JSON.stringify({ model: MODEL, tokens: TOKENS, table, eventLoopDelayP99Ms }, null, 2)}\n`,
+  );
 }
 
 main().catch((error: unknown) => {

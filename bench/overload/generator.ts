@@ -45,7 +45,9 @@ async function generate(loop: OpenLoop, load: Load, large: Buffer[]): Promise<St
   const { seed, warmMs, durationMs, deadlineMs, perSecond, smallPerSecond, requests } = load;
   const headers = { 'x-interleave-timeout-ms': String(deadlineMs) };
   const random = new SeededRandom(seed);
-  const small = Array.from({ length: 256 }, () => embeddings({ ...requests, texts: 1, charactersMin: 20, areEqual: false }, random, headers));
+  const small = Array.from({ length: 256 }, () =>
+    embeddings({ ...requests, texts: 1, charactersMin: 20, areEqual: false }, random, headers),
+  );
   const before = process.cpuUsage();
   const startMs = performance.now();
   const time = { durationMs: warmMs + durationMs, random };

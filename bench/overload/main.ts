@@ -68,11 +68,15 @@ async function main(): Promise<void> {
 }
 
 async function measure(place: Place, requests: LongTexts): Promise<Result> {
-  const stack = await Stack.start({ models: [MODEL], config: JSON.stringify({ partitions: [{ id: 'default', cpus: place.executorCpus }] }) });
+  const stack = await Stack.start({
+    models: [MODEL],
+    config: JSON.stringify({ partitions: [{ id: 'default', cpus: place.executorCpus }] }),
+  });
   const generator = fork(join(__dirname, 'generator.js'), { serialization: 'advanced' }); // keeps NaN
   try {
     const pids = await pidsOf(stack);
-    if (place.systemCpu !== null) for (const pid of [stack.schedulerPid, generator.pid ?? 0, ...pids.others]) pinProcess(pid, place.systemCpu);
+    if (place.systemCpu !== null)
+      for (const pid of [stack.schedulerPid, generator.pid ?? 0, ...pids.others]) pinProcess(pid, place.systemCpu);
     const at = (perSecond: number) => step(generator, pids, loadOf(stack, requests, perSecond));
     await at(FIRST_PER_SECOND * GROWTH ** 3); // compiles
     const sweep = await sweepRates(at);
@@ -108,13 +112,20 @@ interface Pids {
 
 async function pidsOf(stack: Stack): Promise<Pids> {
   const processes = await stack.processes();
-  const pids = (pattern: RegExp, matches = true) => processes.flatMap(({ id, pid }) => (pid !== null && pattern.test(id) === matches ? [pid] : []));
+  const pids = (pattern: RegExp, matches = true) =>
+    processes.flatMap(({ id, pid }) => (pid !== null && pattern.test(id) === matches ? [pid] : []));
   return { api: pids(/^api/), workers: pids(/-realtime$/), others: pids(/-(realtime|batch)$/, false) };
 }
 
 const loadOf = ({ url }: Stack, requests: LongTexts, perSecond: number): Load => ({
-  ...{ url, requests, perSecond, seed: SEED, smallPerSecond: SMALL_PER_SECOND },
-  ...{ warmMs: WARM_MS, durationMs: STEP_MS, deadlineMs: DEADLINE_MS },
+  url,
+  requests,
+  perSecond,
+  seed: SEED,
+  smallPerSecond: SMALL_PER_SECOND,
+  warmMs: WARM_MS,
+  durationMs: STEP_MS,
+  deadlineMs: DEADLINE_MS,
 });
 
 async function step(generator: ChildProcess, { api, workers }: Pids, load: Load): Promise<Measured> {
@@ -139,31 +150,43 @@ function cpuSeconds(pids: number[]): number {
 
 function report({ place, texts, peakPerSecond, sweep, overload }: Result): void {
   console.log(`${place}; ${DISTINCT.texts} ${texts} texts of ${DISTINCT.charactersMin} characters a request, deadline ${DEADLINE_MS} ms`);
-  console.table([...sweep, ...overload].map(({ large, small, apiCpus, workerCpus }) => ({
-    'offered/s': large.offeredPerSecond.toFixed(0),
-    'goodput/s': large.goodputPerSecond.toFixed(1),
-    'of peak': (large.goodputPerSecond / peakPerSecond).toFixed(3),
-    'p99 ms': large.p99Ms.toFixed(0),
-    'refused': large.refused,
-    'refusal p50 ms': large.refusalP50Ms.toFixed(1),
-    'refusal p99 ms': large.refusalP99Ms.toFixed(1),
-    'from due p99': large.refusalFromDueP99Ms.toFixed(1),
-    'late': large.late,
-    'failed': large.failed,
-    'small ok/s': small.goodputPerSecond.toFixed(1),
-    'small refused': small.refused,
-    'small p99 ms': small.p99Ms.toFixed(1),
-    'api CPU': apiCpus.toFixed(2),
-    'worker CPU': workerCpus.toFixed(2),
-    'generator CPU': large.generatorCpuShare.toFixed(2),
-  })));
+  console.table(
+    [...sweep, ...overload].map(({ large, small, apiCpus, workerCpus }) => ({
+      'offered/s': large.offeredPerSecond.toFixed(0),
+      'goodput/s': large.goodputPerSecond.toFixed(1),
+      'of peak': (large.goodputPerSecond / peakPerSecond).toFixed(3),
+      'p99 ms': large.p99Ms.toFixed(0),
+      refused: large.refused,
+      'refusal p50 ms': large.refusalP50Ms.toFixed(1),
+      'refusal p99 ms': large.refusalP99Ms.toFixed(1),
+      'from due p99': large.refusalFromDueP99Ms.toFixed(1),
+      late: large.late,
+      failed: large.failed,
+      'small ok/s': small.goodputPerSecond.toFixed(1),
+      'small refused': small.refused,
+      'small p99 ms': small.p99Ms.toFixed(1),
+      'api CPU': apiCpus.toFixed(2),
+      'worker CPU': workerCpus.toFixed(2),
+      'generator CPU': large.generatorCpuShare.toFixed(2),
+    })),
+  );
   const last = overload.at(-1)?.large;
-  console.log(`at ${OVERLOADS.at(-1)} times the peak of ${peakPerSecond.toFixed(1)}/s: ${((last?.goodputPerSecond ?? NaN) / peakPerSecond).toFixed(3)} of it, limit ${GOODPUT_LIMIT}; refusal p99 ${last?.refusalP99Ms.toFixed(1)} ms, limit ${REFUSAL_P99_LIMIT_MS} ms`);
+  console.log(
+    `at ${OVERLOADS.at(-1)} times the peak of ${peakPerSecond.toFixed(1)}/s: ${((last?.goodputPerSecond ?? NaN) / peakPerSecond).toFixed(3)} of it, limit ${GOODPUT_LIMIT}; refusal p99 ${last?.refusalP99Ms.toFixed(1)} ms, limit ${REFUSAL_P99_LIMIT_MS} ms`,
+  );
 }
 
 function save(results: Result[]): void {
   mkdirSync(join('bench', 'results'), { recursive: true });
-  const conditions = { ...DISTINCT, deadlineMs: DEADLINE_MS, warmMs: WARM_MS, stepMs: STEP_MS, seed: SEED, cpu: cpus()[0]?.model, cpus: cpus().length };
+  const conditions = {
+    ...DISTINCT,
+    deadlineMs: DEADLINE_MS,
+    warmMs: WARM_MS,
+    stepMs: STEP_MS,
+    seed: SEED,
+    cpu: cpus()[0]?.model,
+    cpus: cpus().length,
+  };
   writeFileSync(join('bench', 'results', 'overload.json'), `${JSON.stringify({ ...conditions, results }, null, 2)}\n`);
 }
 

@@ -38,7 +38,10 @@ async function main(): Promise<void> {
     console.log(`goal: error at most ${GOAL}`);
     const outDir = join(process.cwd(), 'bench', 'results');
     mkdirSync(outDir, { recursive: true });
-    writeFileSync(join(outDir, 'prediction.json'), `${JSON.stringify({ model: MODEL, rows: ROWS, seed: SEED, calibratedMs, mixes }, null, 2)}\n`);
+    writeFileSync(
+      join(outDir, 'prediction.json'),
+      `${JSON.stringify({ model: MODEL, rows: ROWS, seed: SEED, calibratedMs, mixes }, null, 2)}\n`,
+    );
   } finally {
     await stack.stop();
   }
@@ -58,14 +61,24 @@ async function runMix(stack: Stack, name: string): Promise<Mix> {
   const before = await ratios(stack);
   const id = await submitEmbeddings(stack, MODEL, rows);
   const client = openaiClient(stack);
-  await until(async () => (await client.batches.retrieve(id)).status === 'completed', BATCH_MS_MAX, () => `batch not completed:\n${stack.log().slice(-4000)}`);
+  await until(
+    async () => (await client.batches.retrieve(id)).status === 'completed',
+    BATCH_MS_MAX,
+    () => `batch not completed:\n${stack.log().slice(-4000)}`,
+  );
   const after = await ratios(stack);
   const counts = after.buckets.map(({ le, count }, i) => ({ le, count: count - (before.buckets[i]?.count ?? 0) }));
   const runs = counts.at(-1)?.count ?? 0;
   const shareWithin = (error: number): number => (countBelow(counts, 1 + error) - countBelow(counts, 1 - error)) / runs;
   let errorMedian = 0;
   while (shareWithin(errorMedian) < 0.5 && errorMedian < 1) errorMedian += 0.001;
-  return { name, runs, errorMedian: round(errorMedian), within10Percent: round(shareWithin(0.1)), meanRatio: round((after.sum - before.sum) / runs) };
+  return {
+    name,
+    runs,
+    errorMedian: round(errorMedian),
+    within10Percent: round(shareWithin(0.1)),
+    meanRatio: round((after.sum - before.sum) / runs),
+  };
 }
 
 interface Ratios {
@@ -75,7 +88,9 @@ interface Ratios {
 
 async function ratios(stack: Stack): Promise<Ratios> {
   const series = await seriesOf(stack, 'interleave_cost_ratio', {});
-  const buckets = series.filter(({ labels }) => labels['le'] !== undefined).map(({ labels, value }) => ({ le: labels['le'] === '+Inf' ? Infinity : Number(labels['le']), count: value }));
+  const buckets = series
+    .filter(({ labels }) => labels['le'] !== undefined)
+    .map(({ labels, value }) => ({ le: labels['le'] === '+Inf' ? Infinity : Number(labels['le']), count: value }));
   return { buckets, sum: series.find((value) => 'metricName' in value && value.metricName === 'interleave_cost_ratio_sum')?.value ?? 0 };
 }
 

@@ -26,7 +26,9 @@ export class BareRunner {
 
   constructor(options: { modelPath: string; output: string; cpus: number[] }) {
     if (!existsSync(PROGRAM)) throw new Error(`${PROGRAM} is not built; start the benchmark with make bench, or build that target`);
-    this.process = spawn(PROGRAM, [inspectRuntime(null).path, options.modelPath, options.output, ...options.cpus.map(String)], { stdio: ['pipe', 'pipe', 'inherit'] });
+    this.process = spawn(PROGRAM, [inspectRuntime(null).path, options.modelPath, options.output, ...options.cpus.map(String)], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
     this.lines = createInterface({ input: this.process.stdout });
     this.answers = this.lines[Symbol.asyncIterator]();
   }
@@ -39,10 +41,13 @@ export class BareRunner {
   /** How rows of these lengths divide into the runs that cost least together; limits as in `interleave.yaml`. */
   async partition(lengths: number[], limits: { rowsMax: number; tokensMax: number }): Promise<Run[]> {
     const answer = await this.ask(['partition', limits.rowsMax, limits.tokensMax, ...lengths].join(' '));
-    return answer.trim().split(' ').map((text) => {
-      const [rows = 0, length = 0] = text.split('x').map(Number);
-      return { rows, length };
-    });
+    return answer
+      .trim()
+      .split(' ')
+      .map((text) => {
+        const [rows = 0, length = 0] = text.split('x').map(Number);
+        return { rows, length };
+      });
   }
 
   /** Seconds from the first run's start to the last one's end; a free thread takes the next run. */

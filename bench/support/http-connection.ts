@@ -61,6 +61,8 @@ export class HttpConnection {
 
 /** The bytes of one POST request. */
 export function postRequest(path: string, body: Buffer, headers: Record<string, string>): Buffer {
-  const lines = Object.entries({ host: 'localhost', 'content-length': String(body.length), ...headers }).map(([name, value]) => `${name}: ${value}`);
+  const lines = Object.entries({ host: 'localhost', 'content-length': String(body.length), ...headers }).map(
+    ([name, value]) => `${name}: ${value}`,
+  );
   return Buffer.concat([Buffer.from(`POST ${path} HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`), body]);
 }

@@ -12,7 +12,8 @@ export interface Layout {
 
 /** The first CPU is the system's. A partition of one CPU cannot be divided, so the split takes the system's CPU as well. */
 export function layoutOf(cpuCount: number): Layout {
-  if (cpuCount < 2) throw new Error(`expected at least 2 CPUs, one for the load generators and one for the executors, but received ${cpuCount}`);
+  if (cpuCount < 2)
+    throw new Error(`expected at least 2 CPUs, one for the load generators and one for the executors, but received ${cpuCount}`);
   const all = Array.from({ length: cpuCount }, (_, cpu) => cpu);
   const partitionCpus = all.slice(1);
   return { systemCpu: 0, partitionCpus, splitCpus: partitionCpus.length > 1 ? partitionCpus : all };
@@ -26,5 +27,6 @@ export function pinProcess(pid: number, cpu: number): void {
 /** Runs a command of the system to its end; throws what it wrote when it fails. */
 export function command(name: string, args: string[]): void {
   const { status, stderr, error } = spawnSync(name, args, { encoding: 'utf8' });
-  if (status !== 0) throw new Error(`${name} ${args.join(' ')}: ${error?.message ?? stderr} (needs util-linux, and root to raise priorities)`);
+  if (status !== 0)
+    throw new Error(`${name} ${args.join(' ')}: ${error?.message ?? stderr} (needs util-linux, and root to raise priorities)`);
 }

@@ -46,7 +46,8 @@ export async function runBatch(stack: Stack, model: string, rows: number[][]): P
     const status = manifest?.batch.status ?? 'validating';
     if (!seenMs.has(status)) seenMs.set(status, performance.now());
     if (status === 'completed' && manifest?.batch.request_counts.completed === rows.length) break;
-    if (isTerminal(status) || performance.now() - startMs > BATCH_MS_MAX) throw new Error(`batch ${status}: ${JSON.stringify(manifest)}\n${stack.log().slice(-4000)}`);
+    if (isTerminal(status) || performance.now() - startMs > BATCH_MS_MAX)
+      throw new Error(`batch ${status}: ${JSON.stringify(manifest)}\n${stack.log().slice(-4000)}`);
     await sleep(LOOK_MS);
   }
   const at = (status: BatchStatus): number => seenMs.get(status) ?? seenMs.get('completed') ?? NaN;
@@ -59,7 +60,8 @@ export async function runBatch(stack: Stack, model: string, rows: number[][]): P
 
 /** Tokens that the lane's runs were made of since its start. */
 export async function tokenCounts(stack: Stack, worker: string): Promise<TokenCounts> {
-  const of = (values: MetricsJson[number]['values'], kind: string): number => values.filter(({ labels }) => labels['kind'] === kind).reduce((sum, { value }) => sum + value, 0);
+  const of = (values: MetricsJson[number]['values'], kind: string): number =>
+    values.filter(({ labels }) => labels['kind'] === kind).reduce((sum, { value }) => sum + value, 0);
   const metrics = await fetchMetrics(join(stack.runDir, `${worker}.status.sock`), 5000);
   const values = metrics.find(({ name }) => name === 'interleave_tokens_total')?.values ?? [];
   return { real: of(values, 'real'), padding: of(values, 'padded') };

@@ -5,4 +5,10 @@ export function quantile(samples: number[], share: number): number {
 }
 
 /** The middle sample; of an even number the mean of the middle two, so that two rounds do not count as the better one. */
-export const median = (samples: number[]): number => (quantile(samples, 0.5) - quantile(samples.map((sample) => -sample), 0.5)) / 2;
+export const median = (samples: number[]): number =>
+  (quantile(samples, 0.5) -
+    quantile(
+      samples.map((sample) => -sample),
+      0.5,
+    )) /
+  2;

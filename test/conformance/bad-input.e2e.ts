@@ -32,10 +32,25 @@ const INFER: Case[] = [
   ['fractions for integers', { inputs: [ids({ data: [1.5, 2, 3] }), mask()] }, 400, /1\.5/],
   ['null among the data', { inputs: [ids({ data: [null, 2, 3] }), mask()] }, 400, /null/],
   ['NaN', '{"inputs":[{"name":"input_ids","datatype":"INT64","shape":[1,1],"data":[NaN]}]}', 400, /JSON/],
-  ['an integer above 2^53', '{"inputs":[{"name":"input_ids","datatype":"INT64","shape":[1,1],"data":[9007199254740993]},{"name":"attention_mask","datatype":"INT64","shape":[1,1],"data":[1]}]}', 422, /9007199254740993/],
-  ['inputs of different lengths', { inputs: [ids(), mask({ shape: [1, 2], data: [1, 1] })] }, 400, /attention_mask.*expected 3 as sequence length/],
+  [
+    'an integer above 2^53',
+    '{"inputs":[{"name":"input_ids","datatype":"INT64","shape":[1,1],"data":[9007199254740993]},{"name":"attention_mask","datatype":"INT64","shape":[1,1],"data":[1]}]}',
+    422,
+    /9007199254740993/,
+  ],
+  [
+    'inputs of different lengths',
+    { inputs: [ids(), mask({ shape: [1, 2], data: [1, 1] })] },
+    400,
+    /attention_mask.*expected 3 as sequence length/,
+  ],
   ['an unknown output', { inputs: [ids(), mask()], outputs: [{ name: 'nope' }] }, 400, /nope/],
-  ['a binary size without binary data', { inputs: [{ name: 'input_ids', datatype: 'INT64', shape: [1, 3], parameters: { binary_data_size: 24 } }, mask()] }, 400, /binary/i],
+  [
+    'a binary size without binary data',
+    { inputs: [{ name: 'input_ids', datatype: 'INT64', shape: [1, 3], parameters: { binary_data_size: 24 } }, mask()] },
+    400,
+    /binary/i,
+  ],
   ['nesting 100 000 deep', deep, 400, /./],
   ['a negative timeout', { inputs: [ids(), mask()], parameters: { timeout: -1 } }, 400, /timeout/],
 ];
@@ -78,7 +93,12 @@ const BATCHES: Case[] = [
   ['a path as file', { input_file_id: '../../etc/passwd', endpoint: '/v1/embeddings', completion_window: '24h' }, 404, /file/],
   ['an unknown endpoint', { input_file_id: 'file-nope', endpoint: '/v1/chat/completions', completion_window: '24h' }, 400, /endpoint/],
   ['another window', { input_file_id: 'file-nope', endpoint: '/v1/embeddings', completion_window: '1h' }, 400, /completion_window/],
-  ['metadata that is too long', { input_file_id: 'file-nope', endpoint: '/v1/embeddings', completion_window: '24h', metadata: { k: 'x'.repeat(513) } }, 400, /metadata/],
+  [
+    'metadata that is too long',
+    { input_file_id: 'file-nope', endpoint: '/v1/embeddings', completion_window: '24h', metadata: { k: 'x'.repeat(513) } },
+    400,
+    /metadata/,
+  ],
 ];
 
 describe('bad input', () => {
@@ -102,13 +122,16 @@ describe('bad input', () => {
   table('/v1/embeddings', 'openai', EMBEDDINGS);
   table('/v1/batches', 'openai', BATCHES);
 
-  it.each(['/v2/models/nope/infer', '/v2/models/..%2F..%2Fetc/infer', '/v2/models/encoder-tiny/versions/99/infer', '/v2/models/encoder-tiny/versions/x/infer', '/v1/models/nope:predict'])(
-    'POST %s is 404',
-    async (path) => {
-      const response = await post(path, JSON.stringify({ inputs: [ids(), mask()], instances: ['x'] }));
-      expect([response.status, errorMessage(await response.text(), 'flat')]).toEqual([404, expect.stringMatching(/\S/)]);
-    },
-  );
+  it.each([
+    '/v2/models/nope/infer',
+    '/v2/models/..%2F..%2Fetc/infer',
+    '/v2/models/encoder-tiny/versions/99/infer',
+    '/v2/models/encoder-tiny/versions/x/infer',
+    '/v1/models/nope:predict',
+  ])('POST %s is 404', async (path) => {
+    const response = await post(path, JSON.stringify({ inputs: [ids(), mask()], instances: ['x'] }));
+    expect([response.status, errorMessage(await response.text(), 'flat')]).toEqual([404, expect.stringMatching(/\S/)]);
+  });
 
   it('refuses a body over the limit with 413', async () => {
     const response = await post('/v1/embeddings', Buffer.alloc(65 * 1024 * 1024, 'x').toString()).catch(() => null);
@@ -116,13 +139,14 @@ describe('bad input', () => {
     expect([413, undefined]).toContain(response?.status);
   });
 
-  it.each(['/v1/embeddings', '/v1/batches'].flatMap((path) => ['text/plain', 'application/x-ndjson', 'multipart/form-data; boundary=x'].map((type) => [path, type])))(
-    'POST %s refuses the content type %s with 415',
-    async (path = '', type = '') => {
-      const response = await fetch(`${stack.url}${path}`, { method: 'POST', headers: { 'content-type': type }, body: '{}' });
-      expect([response.status, errorMessage(await response.text(), 'openai')]).toEqual([415, expect.stringMatching(/application\/json/)]);
-    },
-  );
+  it.each(
+    ['/v1/embeddings', '/v1/batches'].flatMap((path) =>
+      ['text/plain', 'application/x-ndjson', 'multipart/form-data; boundary=x'].map((type) => [path, type]),
+    ),
+  )('POST %s refuses the content type %s with 415', async (path = '', type = '') => {
+    const response = await fetch(`${stack.url}${path}`, { method: 'POST', headers: { 'content-type': type }, body: '{}' });
+    expect([response.status, errorMessage(await response.text(), 'openai')]).toEqual([415, expect.stringMatching(/application\/json/)]);
+  });
 
   it.each(['/v1/embeddings', '/v1/batches'])('POST %s refuses to do without a body', async (path) => {
     const response = await fetch(`${stack.url}${path}`, { method: 'POST' });

@@ -35,7 +35,9 @@ describe('rows that share a run', () => {
     worker = startWorker({ plan, ortLibraryPath: null });
     pool = new WorkerPool({ lane: 'realtime', runDir: fixture.runDir });
     reports = await reportsWhen(pool, allLoaded(names.length));
-    reference = await OrtBackend.load(plan.models.filter(({ name }) => name in MODELS).map(({ name, version, modelPath }) => ({ name, version, path: modelPath })));
+    reference = await OrtBackend.load(
+      plan.models.filter(({ name }) => name in MODELS).map(({ name, version, modelPath }) => ({ name, version, path: modelPath })),
+    );
   });
 
   afterAll(async () => {
@@ -86,7 +88,11 @@ describe('rows that share a run', () => {
     const rounds = await Promise.all(
       Array.from({ length: 3 }, async () => {
         const gate = pool.infer(request('endless', [{ inputs: [int64('value', GATE_STEPS)], outputs: null }]));
-        const [alone, others] = await Promise.all([pool.infer({ ...request('encoder-tiny', first), runAlone: true }), pool.infer(request('encoder-tiny', second)), gate]);
+        const [alone, others] = await Promise.all([
+          pool.infer({ ...request('encoder-tiny', first), runAlone: true }),
+          pool.infer(request('encoder-tiny', second)),
+          gate,
+        ]);
         expect(Math.max(...others.map((result) => resultOf(result).timing.batchRows))).toBeGreaterThan(3);
         return alone.map(resultOf);
       }),
@@ -109,7 +115,10 @@ describe('rows that share a run', () => {
   it('are not merged where they change each other', () => {
     const { coalesce, coalesceReason } = signatureOf('endless');
     expect([coalesce, coalesceReason]).toEqual(['alone', expect.stringMatching(/^rows are not independent: /)]);
-    expect(['encoder-tiny', 'two-axes', 'half', 'fixed', 'no-mask'].map((name) => signatureOf(name).coalesce)).toEqual([...['padded', 'padded', 'padded', 'padded'], 'equal-length']);
+    expect(['encoder-tiny', 'two-axes', 'half', 'fixed', 'no-mask'].map((name) => signatureOf(name).coalesce)).toEqual([
+      ...['padded', 'padded', 'padded', 'padded'],
+      'equal-length',
+    ]);
   });
 
   it('give bfloat16 back bit for bit', async () => {
@@ -119,7 +128,12 @@ describe('rows that share a run', () => {
   });
 });
 
-const int64 = (name: string, value: number): Tensor => ({ name, datatype: 'INT64', shape: [1], data: new Uint8Array(BigInt64Array.of(BigInt(value)).buffer) });
+const int64 = (name: string, value: number): Tensor => ({
+  name,
+  datatype: 'INT64',
+  shape: [1],
+  data: new Uint8Array(BigInt64Array.of(BigInt(value)).buffer),
+});
 
 function resultOf(result: ItemResult | InterleaveError): ItemResult {
   if (result instanceof InterleaveError) throw result;
@@ -134,6 +148,7 @@ function expectSame(actual: Tensor[], expected: Tensor[], tolerance: number, wha
     const floats = floatsOf(tensor);
     if (floats === null) return expect(Buffer.from(tensor.data).equals(Buffer.from(other.data))).toBe(true);
     const difference = floatsOf(other)?.reduce((worst, value, k) => Math.max(worst, Math.abs(value - (floats[k] ?? NaN))), 0);
-    if (!(Number(difference) <= tolerance)) throw new Error(`${what}, output ${tensor.name}: differs by ${difference}, more than ${tolerance}`);
+    if (!(Number(difference) <= tolerance))
+      throw new Error(`${what}, output ${tensor.name}: differs by ${difference}, more than ${tolerance}`);
   });
 }

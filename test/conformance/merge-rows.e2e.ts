@@ -16,22 +16,46 @@ const GRAPHS = 48;
 const TOLERANCE = 1e-5;
 
 type Step = (b: GraphBuilder, x: string) => string;
-const PERMUTATIONS = [[0, 1, 2], [1, 0, 2], [1, 2, 0], [2, 1, 0], [0, 2, 1], [2, 0, 1]];
+const PERMUTATIONS = [
+  [0, 1, 2],
+  [1, 0, 2],
+  [1, 2, 0],
+  [2, 1, 0],
+  [0, 2, 1],
+  [2, 0, 1],
+];
 const inverse = (perm: number[]): number[] => perm.map((_, i) => perm.indexOf(i));
 
 /** `step` with the axes in another order, so that each of them comes to be the one that it works along. */
-const turned = (perm: number[], step: Step): Step => (b, x) => b.op('Transpose', [step(b, b.op('Transpose', [x], { perm }))], { perm: inverse(perm) });
-const simple = (type: string, attributes: Record<string, AttributeValue> = {}): Step => (b, x) => b.op(type, [x], attributes);
-const lessThe = (type: string, axes: number[]): Step => (b, x) => b.op('Sub', [x, b.op(type, [x], { axes, keepdims: 1 })]);
-const cumulated = (axis: number): Step => (b, x) => b.op('CumSum', [x, b.int(axis)]);
+const turned =
+  (perm: number[], step: Step): Step =>
+  (b, x) =>
+    b.op('Transpose', [step(b, b.op('Transpose', [x], { perm }))], { perm: inverse(perm) });
+const simple =
+  (type: string, attributes: Record<string, AttributeValue> = {}): Step =>
+  (b, x) =>
+    b.op(type, [x], attributes);
+const lessThe =
+  (type: string, axes: number[]): Step =>
+  (b, x) =>
+    b.op('Sub', [x, b.op(type, [x], { axes, keepdims: 1 })]);
+const cumulated =
+  (axis: number): Step =>
+  (b, x) =>
+    b.op('CumSum', [x, b.int(axis)]);
 const outerSum: Step = (b, x) => {
   const table = b.op('Flatten', [x]);
   const weights = b.op('Softmax', [b.op('MatMul', [table, b.op('Transpose', [table], { perm: [1, 0] })])], { axis: -1 });
   return b.op('Reshape', [b.op('MatMul', [weights, table]), b.ints(-1, WIDTH, DEPTH)]);
 };
-const folded = (step: Step): Step => (b, x) => b.op('Reshape', [step(b, b.op('Reshape', [x, b.ints(1, -1, DEPTH)])), b.ints(-1, WIDTH, DEPTH)]);
-const dividedBySize = (axis: number): Step => (b, x) =>
-  b.op('Div', [x, b.op('Cast', [b.op('Gather', [b.op('Shape', [x]), b.int(axis)])], { to: b.onnxFloatType })]);
+const folded =
+  (step: Step): Step =>
+  (b, x) =>
+    b.op('Reshape', [step(b, b.op('Reshape', [x, b.ints(1, -1, DEPTH)])), b.ints(-1, WIDTH, DEPTH)]);
+const dividedBySize =
+  (axis: number): Step =>
+  (b, x) =>
+    b.op('Div', [x, b.op('Cast', [b.op('Gather', [b.op('Shape', [x]), b.int(axis)])], { to: b.onnxFloatType })]);
 const rolled: Step = (b, x) => {
   const part = (start: number, end: number): string => b.op('Slice', [x, b.ints(start), b.ints(end), b.ints(0)]);
   return b.op('Concat', [part(1, 65_536), part(0, 1)], { axis: 0 });
@@ -58,7 +82,12 @@ const graphs = fc.array(step, { minLength: 1, maxLength: 2 });
 const build = (name: string, steps: Step[]): Uint8Array => {
   const b = new GraphBuilder(name);
   const x = b.input('x', 'FP32', ['batch', WIDTH, DEPTH]);
-  b.output('y', 'FP32', ['batch', WIDTH, DEPTH], steps.reduce((value, add) => add(b, value), x));
+  b.output(
+    'y',
+    'FP32',
+    ['batch', WIDTH, DEPTH],
+    steps.reduce((value, add) => add(b, value), x),
+  );
   return b.encode();
 };
 
@@ -111,12 +140,16 @@ describe.each(LANES)('alone = together, for any neighbours, in the %s lane', (la
     const alone = reports.filter(({ signature }) => signature?.coalesce === 'alone');
     expect(merged.length).toBeGreaterThan(GRAPHS / 8);
     expect(alone.length).toBeGreaterThan(GRAPHS / 8);
-    for (const { signature } of alone.filter(({ name }) => name !== 'endless')) expect(signature?.coalesceReason).toMatch(/^(rows are not (proven )?independent: \w+ "|all made-up rows got the same answer)/);
+    for (const { signature } of alone.filter(({ name }) => name !== 'endless'))
+      expect(signature?.coalesceReason).toMatch(/^(rows are not (proven )?independent: \w+ "|all made-up rows got the same answer)/);
   });
 });
 
 function item(values: number[]): InferenceItem {
-  return { inputs: [{ name: 'x', datatype: 'FP32', shape: [1, WIDTH, DEPTH], data: new Uint8Array(Float32Array.from(values).buffer) }], outputs: null };
+  return {
+    inputs: [{ name: 'x', datatype: 'FP32', shape: [1, WIDTH, DEPTH], data: new Uint8Array(Float32Array.from(values).buffer) }],
+    outputs: null,
+  };
 }
 
 function expectNear(actual: ItemResult['outputs'], expected: ItemResult['outputs']): void {

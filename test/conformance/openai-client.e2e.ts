@@ -19,7 +19,9 @@ describe('the official openai client', () => {
 
   it('lists and retrieves models', async () => {
     const page = await client.models.list();
-    expect(page.data).toEqual([expect.objectContaining({ id: MODEL, object: 'model', owned_by: 'interleave', task: 'embedding', ready: true })]);
+    expect(page.data).toEqual([
+      expect.objectContaining({ id: MODEL, object: 'model', owned_by: 'interleave', task: 'embedding', ready: true }),
+    ]);
     expect(await client.models.retrieve(MODEL)).toMatchObject({ id: MODEL, object: 'model' });
     await expect(client.models.retrieve('nope')).rejects.toBeInstanceOf(NotFoundError);
   });
@@ -44,7 +46,12 @@ describe('the official openai client', () => {
     const short = await vector({ input: 'dignity', dimensions: 16 });
     const norm = Math.hypot(...whole.slice(0, 16));
     expect(short).toHaveLength(16);
-    expect(maxDifference(short, whole.slice(0, 16).map((value) => value / norm))).toBeLessThanOrEqual(1e-5);
+    expect(
+      maxDifference(
+        short,
+        whole.slice(0, 16).map((value) => value / norm),
+      ),
+    ).toBeLessThanOrEqual(1e-5);
   });
 
   it('gets usage and the request id', async () => {
@@ -54,7 +61,11 @@ describe('the official openai client', () => {
   });
 
   it('raises its own errors, with the field at fault', async () => {
-    await expect(client.embeddings.create({ model: 'nope', input: 'x' })).rejects.toMatchObject({ constructor: NotFoundError, code: 'model_not_found', param: 'model' });
+    await expect(client.embeddings.create({ model: 'nope', input: 'x' })).rejects.toMatchObject({
+      constructor: NotFoundError,
+      code: 'model_not_found',
+      param: 'model',
+    });
     await expect(client.embeddings.create({ model: MODEL, input: ['a', 'x '.repeat(5000)] })).rejects.toMatchObject({
       constructor: BadRequestError,
       type: 'invalid_request_error',

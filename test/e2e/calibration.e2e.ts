@@ -45,10 +45,18 @@ describe('measuring what runs cost', () => {
   const statuses = async (): Promise<CalibrationStatus[]> =>
     (await fetchStatus('worker', runPaths(fixture.runDir).statusSocket(plan.id), 5000)).calibration;
   const untilState = async (state: CalibrationStatus['state']): Promise<void> =>
-    until(async () => (await statuses()).every((status) => status.state === state), MEASURED_MS_MAX, () => `not ${state}:\n${worker.errors}`);
+    until(
+      async () => (await statuses()).every((status) => status.state === state),
+      MEASURED_MS_MAX,
+      () => `not ${state}:\n${worker.errors}`,
+    );
   const files = (suffix: string): string[] => {
     const folder = join(fixture.runDir, 'calibration');
-    return existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith(suffix)).map((name) => join(folder, name)) : [];
+    return existsSync(folder)
+      ? readdirSync(folder)
+          .filter((name) => name.endsWith(suffix))
+          .map((name) => join(folder, name))
+      : [];
   };
   const hasCosts = (reports: ModelReport[]): boolean => reports.length > 0 && reports.every(({ cost }) => cost?.grid);
 
@@ -59,7 +67,9 @@ describe('measuring what runs cost', () => {
     if (!signature) throw new Error('the model is not ready');
     let answers = 0;
     while (!hasCosts(pool.models()) || (await statuses())[0]?.state !== 'measured') {
-      const items = Array.from({ length: 8 }, () => randomItem(signature, { rows: 1, sequence0: random.integer(1, 60), sequence1: 0 }, random));
+      const items = Array.from({ length: 8 }, () =>
+        randomItem(signature, { rows: 1, sequence0: random.integer(1, 60), sequence1: 0 }, random),
+      );
       const results = await pool.infer({ model: 'encoder-tiny', version: null, items, timeoutMs: null, priority: 0, signal: null });
       expect(results.filter((result) => result instanceof InterleaveError)).toEqual([]);
       answers += results.length;
@@ -82,7 +92,11 @@ describe('measuring what runs cost', () => {
 
   it('goes on after the process was killed in the middle of it', async () => {
     place(['encoder-small'], 'realtime', 1500);
-    await until(() => Promise.resolve(files('.measuring').length === 1), MEASURED_MS_MAX, () => `nothing is measured:\n${worker.errors}`);
+    await until(
+      () => Promise.resolve(files('.measuring').length === 1),
+      MEASURED_MS_MAX,
+      () => `nothing is measured:\n${worker.errors}`,
+    );
     await restart();
     await untilState('measured');
     expect(files('.measuring')).toEqual([]);
@@ -117,7 +131,11 @@ describe('measuring what runs cost', () => {
 
   it('does its best with every kind of model, and says why where it cannot', async () => {
     place(['fixed', 'two-axes', 'strings', 'no-batch', 'no-mask', 'half', 'crash'], 'realtime', 300);
-    await until(async () => (await statuses()).every(({ state }) => state === 'measured' || state === 'skipped'), MEASURED_MS_MAX, () => worker.errors);
+    await until(
+      async () => (await statuses()).every(({ state }) => state === 'measured' || state === 'skipped'),
+      MEASURED_MS_MAX,
+      () => worker.errors,
+    );
     const skipped = (await statuses()).filter(({ state }) => state === 'skipped');
     expect(skipped).toEqual([{ name: 'crash', version: '1', state: 'skipped', reason: expect.stringMatching(/division by zero/i) }]);
     const grids = Object.fromEntries(pool.models().map(({ name, cost }) => [name, cost?.grid]));
@@ -138,7 +156,14 @@ describe('measuring what runs cost', () => {
     await untilState('skipped');
     expect((await statuses())[0]?.reason).toMatch(/died 2 times.*interleave calibrate crash-at-zero/);
     const inputs = [{ name: 'value', datatype: 'INT64' as const, shape: [1], data: new Uint8Array(BigInt64Array.from([11n]).buffer) }];
-    const [result] = await pool.infer({ model: 'crash-at-zero', version: null, items: [{ inputs, outputs: null }], timeoutMs: 10_000, priority: 0, signal: null });
+    const [result] = await pool.infer({
+      model: 'crash-at-zero',
+      version: null,
+      items: [{ inputs, outputs: null }],
+      timeoutMs: 10_000,
+      priority: 0,
+      signal: null,
+    });
     expect(result).not.toBeInstanceOf(InterleaveError);
   });
 });

@@ -15,7 +15,13 @@ beforeAll(async () => (stack = await Stack.start({ models: ['encoder-tiny', 'lan
 afterAll(async () => stack?.stop());
 
 function doctor(args: string[], environment: Record<string, string> = {}) {
-  const env = { ...process.env, DATA_DIR: join(stack.dir, 'data'), MODELS_DIR: join(stack.dir, 'models'), PORT: new URL(stack.url).port, ...environment };
+  const env = {
+    ...process.env,
+    DATA_DIR: join(stack.dir, 'data'),
+    MODELS_DIR: join(stack.dir, 'models'),
+    PORT: new URL(stack.url).port,
+    ...environment,
+  };
   return spawnSync(process.execPath, [CLI, 'doctor', ...args], { cwd: stack.dir, env, encoding: 'utf8', timeout: 120_000 });
 }
 
@@ -24,11 +30,33 @@ it('examines a running node: each finding with a remedy unless it is ok', () => 
   expect(status).toBe(0);
   const { verdict, findings } = JSON.parse(stdout) as Report;
   const subjects = findings.map(({ subject }) => subject);
-  expect(subjects).toEqual(expect.arrayContaining(['Node.js', 'CPUs', 'kernel', 'SCHED_IDLE', 'autogroup', 'cgroup', 'open files', 'Redis', 'DATA_DIR', 'addon', 'ONNX Runtime', 'GPU', 'models', 'tokenizers', 'processes', 'isolation']));
+  expect(subjects).toEqual(
+    expect.arrayContaining([
+      'Node.js',
+      'CPUs',
+      'kernel',
+      'SCHED_IDLE',
+      'autogroup',
+      'cgroup',
+      'open files',
+      'Redis',
+      'DATA_DIR',
+      'addon',
+      'ONNX Runtime',
+      'GPU',
+      'models',
+      'tokenizers',
+      'processes',
+      'isolation',
+    ]),
+  );
   for (const finding of findings) expect([finding.subject, finding.remedy === null]).toEqual([finding.subject, finding.verdict === 'ok']);
   // The model asks for a GPU that is not there, or that no partition has.
   expect(verdict).toBe('degraded');
-  expect(findings.find(({ subject }) => subject === 'GPU')).toMatchObject({ verdict: 'degraded', detail: expect.stringContaining('model encoder-tiny 1') as string });
+  expect(findings.find(({ subject }) => subject === 'GPU')).toMatchObject({
+    verdict: 'degraded',
+    detail: expect.stringContaining('model encoder-tiny 1') as string,
+  });
   expect(findings.find(({ subject }) => subject === 'ONNX Runtime')?.detail).toContain('CPUExecutionProvider');
 });
 

@@ -25,20 +25,33 @@ async function statusOf(path: string): Promise<number> {
 }
 
 async function predict(model: string): Promise<{ status: number; body: string }> {
-  const response = await fetch(`${stack?.url}/v1/models/${model}:predict`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ instances: ['guten Morgen'] }) });
+  const response = await fetch(`${stack?.url}/v1/models/${model}:predict`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ instances: ['guten Morgen'] }),
+  });
   return { status: response.status, body: await response.text() };
 }
 
 /** The model is refused everywhere with this reason; the other one serves. */
 async function expectRefusal(reason: RegExp): Promise<void> {
-  await until(async () => (await predict('encoder-tiny')).body.includes('cannot be served') && (await statusOf('/v2/models/langid/ready')) === 200, WAIT_MS, () => `still loading:\n${stack?.log()}`);
+  await until(
+    async () => (await predict('encoder-tiny')).body.includes('cannot be served') && (await statusOf('/v2/models/langid/ready')) === 200,
+    WAIT_MS,
+    () => `still loading:\n${stack?.log()}`,
+  );
   expect((await predict('langid')).status).toBe(200);
   expect(await statusOf('/v2/models/encoder-tiny/ready')).toBe(503);
   expect(await predict('encoder-tiny')).toEqual({ status: 503, body: expect.stringMatching(reason) as string });
   const { stdout } = spawnSync(process.execPath, [CLI, 'models', '--url', stack?.url ?? ''], { encoding: 'utf8', timeout: 60_000 });
   expect(stdout.split('\n').find((line) => line.startsWith('encoder-tiny'))).toMatch(new RegExp(`failed .*${reason.source}`));
-  const logged = (): boolean => (stack?.log() ?? '').split('\n').some((line) => line.includes('model cannot be served') && reason.test(line));
-  await until(async () => logged(), WAIT_MS, () => `not in the log:\n${stack?.log()}`);
+  const logged = (): boolean =>
+    (stack?.log() ?? '').split('\n').some((line) => line.includes('model cannot be served') && reason.test(line));
+  await until(
+    async () => logged(),
+    WAIT_MS,
+    () => `not in the log:\n${stack?.log()}`,
+  );
 }
 
 it('refuses them without a GPU, and serves the others', async () => {
@@ -52,7 +65,12 @@ it('refuses them with a library without CUDA; their worker has the environment o
     provideTools(tools);
     const [first, second] = readTopology().effective;
     const config = `partitions:\n  - { id: cpu, cpus: [${first}] }\n  - { id: gpu, cpus: [${second}], gpu: { device: 0, batchPercent: 30 } }\n`;
-    stack = await Stack.start({ models: MODELS, modelFiles: ON_GPU, config, environment: { PATH: `${tools}:${process.env['PATH'] ?? ''}` } });
+    stack = await Stack.start({
+      models: MODELS,
+      modelFiles: ON_GPU,
+      config,
+      environment: { PATH: `${tools}:${process.env['PATH'] ?? ''}` },
+    });
     await expectRefusal(/it asks for a GPU, but ONNX Runtime .* offers no CUDAExecutionProvider .*; set gpu\.ortLibrary/);
     const settings = await Promise.all(['gpu-realtime', 'gpu-batch', 'cpu-realtime'].map(cudaSettings));
     expect(settings).toEqual([
@@ -70,12 +88,18 @@ function provideTools(dir: string): void {
   const recorded = join(__dirname, '..', 'fixtures', 'gpus', 'mps-running');
   mkdirSync(join(dir, 'recorded'));
   for (const file of ['query.csv', 'list.txt', 'mps-control.txt']) copyFileSync(join(recorded, file), join(dir, 'recorded', file));
-  writeFileSync(join(dir, 'nvidia-smi'), `#!/bin/sh\n[ "$1" = -L ] && exec cat ${dir}/recorded/list.txt\nexec cat ${dir}/recorded/query.csv\n`);
+  writeFileSync(
+    join(dir, 'nvidia-smi'),
+    `#!/bin/sh\n[ "$1" = -L ] && exec cat ${dir}/recorded/list.txt\nexec cat ${dir}/recorded/query.csv\n`,
+  );
   writeFileSync(join(dir, 'nvidia-cuda-mps-control'), `#!/bin/sh\nexec cat ${dir}/recorded/mps-control.txt\n`);
   for (const program of ['nvidia-smi', 'nvidia-cuda-mps-control']) chmodSync(join(dir, program), 0o755);
 }
 
 async function cudaSettings(processId: string): Promise<string[]> {
   const pid = await stack?.pidOf(processId);
-  return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').filter((setting) => setting.startsWith('CUDA_')).sort();
+  return readFileSync(`/proc/${pid}/environ`, 'utf8')
+    .split('\0')
+    .filter((setting) => setting.startsWith('CUDA_'))
+    .sort();
 }

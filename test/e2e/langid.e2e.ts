@@ -39,7 +39,12 @@ describe('langid, the model that comes with the project', () => {
   });
 
   it('answers the same 1 000 texts as a batch as Python does, in order', () => {
-    const rows = expected.map(({ text }, index) => ({ custom_id: `row-${index}`, method: 'POST', url: URL_PATH, body: { instances: [text], parameters: ONE_LABEL } }));
+    const rows = expected.map(({ text }, index) => ({
+      custom_id: `row-${index}`,
+      method: 'POST',
+      url: URL_PATH,
+      body: { instances: [text], parameters: ONE_LABEL },
+    }));
     const input = join(stack.dir, 'texts.jsonl');
     const output = join(stack.dir, 'predictions.jsonl');
     writeFileSync(input, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
@@ -52,7 +57,10 @@ describe('langid, the model that comes with the project', () => {
   it('takes a plain text file, one row per line', () => {
     const input = join(stack.dir, 'lines.txt');
     const output = join(stack.dir, 'lines.jsonl');
-    writeFileSync(input, 'Alle Menschen sind frei und gleich an Würde und Rechten geboren.\nTutti gli esseri umani nascono liberi ed eguali in dignità e diritti.\n');
+    writeFileSync(
+      input,
+      'Alle Menschen sind frei und gleich an Würde und Rechten geboren.\nTutti gli esseri umani nascono liberi ed eguali in dignità e diritti.\n',
+    );
     run('batch', 'submit', input, '--model', 'langid', '--wait', '--output', output);
     const lines = readLines<{ response: { body: { predictions: Prediction[] } } }>(output);
     expect(lines.map(({ response }) => response.body.predictions[0]?.[0]?.label)).toEqual(['deu', 'ita']);
@@ -67,12 +75,20 @@ describe('langid, the model that comes with the project', () => {
   });
 
   async function predict(body: object): Promise<{ status: number; body: { predictions?: Prediction[]; error?: string } }> {
-    const response = await fetch(stack.url + URL_PATH, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+    const response = await fetch(stack.url + URL_PATH, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
     return { status: response.status, body: (await response.json()) as { predictions?: Prediction[]; error?: string } };
   }
 
   function run(...args: string[]): void {
-    const done = spawnSync(process.execPath, [join(root, 'bin', 'interleave.js'), ...args, '--url', stack.url], { cwd: stack.dir, encoding: 'utf8', timeout: 120_000 });
+    const done = spawnSync(process.execPath, [join(root, 'bin', 'interleave.js'), ...args, '--url', stack.url], {
+      cwd: stack.dir,
+      encoding: 'utf8',
+      timeout: 120_000,
+    });
     if (done.status !== 0) throw new Error(`interleave ${args.join(' ')}: ${done.stderr}${done.stdout}\n${stack.log().slice(-2000)}`);
   }
 });
@@ -82,5 +98,8 @@ function expectSame(prediction: Prediction | undefined, row: Expected | undefine
 }
 
 function readLines<T>(path: string): T[] {
-  return readFileSync(path, 'utf8').trimEnd().split('\n').map((line) => JSON.parse(line) as T);
+  return readFileSync(path, 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as T);
 }

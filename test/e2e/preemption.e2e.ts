@@ -51,7 +51,11 @@ describe('the wake-up self-test', () => {
       rounds += 1;
     } while ((apart.verdict !== 'fails' || together.attempts === 0) && rounds < ROUNDS_MAX);
     console.info(`same session: p99 ${together.p99Ms} ms, ${together.verdict}; own session: p99 ${apart.p99Ms} ms, ${apart.verdict}`);
-    expect(apart).toMatchObject({ verdict: 'fails', cause: 'autogroup', reason: expect.stringContaining('sched_autogroup_enabled=0') as string });
+    expect(apart).toMatchObject({
+      verdict: 'fails',
+      cause: 'autogroup',
+      reason: expect.stringContaining('sched_autogroup_enabled=0') as string,
+    });
     expect(together.cause).not.toBe('autogroup');
     expect(together.attempts).toBeGreaterThan(0);
   }, 120_000);

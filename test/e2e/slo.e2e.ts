@@ -32,7 +32,10 @@ let batches: Batches;
 
 async function start(sloMs: number, size: BatchSize, config: string): Promise<void> {
   stack = await Stack.start({ models: [LIVE, LONG.model], modelFiles: { [LIVE]: `realtime: { sloMs: ${sloMs} }\n` }, config });
-  load = startLiveLoad({ concurrency: 4, send: (sequence) => sleep(LIVE_PAUSE_MS).then(() => embed(stack.url, LIVE, `live request ${sequence}`)) });
+  load = startLiveLoad({
+    concurrency: 4,
+    send: (sequence) => sleep(LIVE_PAUSE_MS).then(() => embed(stack.url, LIVE, `live request ${sequence}`)),
+  });
   batches = startBatches(size);
 }
 
@@ -48,7 +51,14 @@ function startBatches({ model, rows }: BatchSize): Batches {
   const submitted = (async () => {
     while (isRunning) {
       const round = result.completed;
-      await complete(await submitEmbeddings(stack, model, Array.from({ length: rows }, (_, row) => `row ${row} of batch ${round}`)), rows);
+      await complete(
+        await submitEmbeddings(
+          stack,
+          model,
+          Array.from({ length: rows }, (_, row) => `row ${row} of batch ${round}`),
+        ),
+        rows,
+      );
       result.completed++;
     }
   })();
@@ -63,7 +73,11 @@ function startBatches({ model, rows }: BatchSize): Batches {
 
 async function complete(id: string, rows: number): Promise<void> {
   const client = openaiClient(stack);
-  await until(async () => (await client.batches.retrieve(id)).status === 'completed', WAIT_MS, () => `batch ${id} is not completed:\n${stack.log().slice(-4000)}`);
+  await until(
+    async () => (await client.batches.retrieve(id)).status === 'completed',
+    WAIT_MS,
+    () => `batch ${id} is not completed:\n${stack.log().slice(-4000)}`,
+  );
   const batch = await client.batches.retrieve(id);
   const lines = await fileLines(stack, batch.output_file_id);
   expect(lines.map(({ custom_id: customId }) => customId)).toEqual(Array.from({ length: rows }, (_, row) => `row-${row}`));
@@ -83,7 +97,11 @@ async function batchControl(): Promise<BatchControlStatus> {
 
 const untilStatus = async (condition: (status: LaneControlStatus) => boolean): Promise<void> => {
   let last: LaneControlStatus | null = null;
-  await until(async () => condition((last = await laneControl())), WAIT_MS, () => `the lane control stays at ${JSON.stringify(last)}:\n${stack.log().slice(-4000)}`);
+  await until(
+    async () => condition((last = await laneControl())),
+    WAIT_MS,
+    () => `the lane control stays at ${JSON.stringify(last)}:\n${stack.log().slice(-4000)}`,
+  );
 };
 
 /** A scrape goes on without a process that is slow to answer, so it may take some. */
@@ -100,11 +118,18 @@ describe('the goal of a live model', () => {
   it('that cannot be reached leaves the batch lane its floor, on which batches finish', async () => {
     await start(0.01, SHORT, 'batch: { floorShare: 0.1, holdOffShare: 0 }');
     await untilStatus(({ batchWorkers }) => batchWorkers[0]?.state === 'unreachable');
-    expect(await batchControl()).toMatchObject({ executors: 0, reason: expect.stringMatching(/^encoder-tiny 1 in default-realtime: p99 .* ms of 0.01 ms even without batch executors/) as string });
+    expect(await batchControl()).toMatchObject({
+      executors: 0,
+      reason: expect.stringMatching(/^encoder-tiny 1 in default-realtime: p99 .* ms of 0.01 ms even without batch executors/) as string,
+    });
     const { floorRuns } = await batchControl();
     // The first may have begun before.
     const finished = batches.completed + 2;
-    await until(async () => batches.completed >= finished, WAIT_MS, () => `no batch finishes on the floor: ${stack.log().slice(-4000)}`);
+    await until(
+      async () => batches.completed >= finished,
+      WAIT_MS,
+      () => `no batch finishes on the floor: ${stack.log().slice(-4000)}`,
+    );
     const after = await batchControl();
     expect(after).toMatchObject({ state: 'unreachable', executors: 0 });
     expect(after.floorRuns).toBeGreaterThan(floorRuns);
@@ -133,9 +158,17 @@ describe('the goal of a live model', () => {
       /^interleave_guard_withdrawals_total\{worker="default-realtime"\} \d/m,
     );
     const dashboard = async () => (await (await fetch(`${stack.url}/dashboard/state`)).json()) as { laneControl: LaneControlStatus | null };
-    await until(async () => (await dashboard()).laneControl?.batchWorkers[0]?.worker === 'default-batch', WAIT_MS, () => 'the dashboard does not show the batch worker');
+    await until(
+      async () => (await dashboard()).laneControl?.batchWorkers[0]?.worker === 'default-batch',
+      WAIT_MS,
+      () => 'the dashboard does not show the batch worker',
+    );
     const before = batches.completed;
-    await until(async () => batches.completed > before, WAIT_MS, () => 'batches do not go on');
+    await until(
+      async () => batches.completed > before,
+      WAIT_MS,
+      () => 'batches do not go on',
+    );
     expect(load.report.failures).toEqual([]);
   }, 700_000);
 });

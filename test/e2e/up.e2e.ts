@@ -31,7 +31,11 @@ async function ended(): Promise<void> {
   const child = up;
   if (child === null || child.exitCode !== null) return;
   child.kill('SIGTERM');
-  await until(async () => child.exitCode !== null, WAIT_MS, () => 'the scheduler did not end');
+  await until(
+    async () => child.exitCode !== null,
+    WAIT_MS,
+    () => 'the scheduler did not end',
+  );
 }
 
 const environment = () => ({
@@ -41,7 +45,8 @@ const environment = () => ({
   PORT: new URL(stack.url).port,
   INTERLEAVE_URL: stack.url,
 });
-const cli = (...args: string[]) => spawnSync(process.execPath, [CLI, ...args], { cwd: stack.dir, env: environment(), encoding: 'utf8', timeout: WAIT_MS });
+const cli = (...args: string[]) =>
+  spawnSync(process.execPath, [CLI, ...args], { cwd: stack.dir, env: environment(), encoding: 'utf8', timeout: WAIT_MS });
 
 async function predict(text: string): Promise<number> {
   const response = await fetch(`${stack.url}/v1/models/${MODEL}:predict`, {
@@ -105,7 +110,10 @@ describe('a node', () => {
   });
 
   it('tells by its exit code that a batch failed', () => {
-    writeFileSync(join(stack.dir, 'bad.jsonl'), '{"custom_id":"a","method":"POST","url":"/v1/embeddings","body":{"model":"absent","input":"x"}}\n');
+    writeFileSync(
+      join(stack.dir, 'bad.jsonl'),
+      '{"custom_id":"a","method":"POST","url":"/v1/embeddings","body":{"model":"absent","input":"x"}}\n',
+    );
     const { status, stderr } = cli('batch', 'submit', 'bad.jsonl', '--wait');
     expect({ status, stderr }).toMatchObject({ status: expect.any(Number) as number });
     expect(status).not.toBe(0);
@@ -128,7 +136,11 @@ describe('a node', () => {
     const before = await redis();
     send('SIGKILL', before?.pid);
     expect(await predict('without Redis')).toBe(200);
-    await until(async () => (await redis())?.pid !== before?.pid, WAIT_MS, () => 'Redis was not started again');
+    await until(
+      async () => (await redis())?.pid !== before?.pid,
+      WAIT_MS,
+      () => 'Redis was not started again',
+    );
     expect(await redis()).toMatchObject({ restarts: 1 });
     expect(cli('batch', 'submit', 'rows.txt', '--model', MODEL, '--wait').status).toBe(0);
   });
@@ -147,18 +159,31 @@ describe('a node', () => {
   it('goes on when its scheduler is killed, and the next scheduler keeps what runs', async () => {
     const before = await allReady();
     send('SIGKILL', stack.schedulerPid);
-    await until(async () => !isRunning(stack.schedulerPid), WAIT_MS, () => 'the scheduler did not die');
+    await until(
+      async () => !isRunning(stack.schedulerPid),
+      WAIT_MS,
+      () => 'the scheduler did not die',
+    );
     expect(await predict('without a scheduler')).toBe(200);
     up = spawn(process.execPath, [CLI, 'up'], { cwd: stack.dir, env: environment(), stdio: 'ignore' });
-    await until(async () => (await stack.processes().catch(() => [])).length === before.length, WAIT_MS, () => 'no new scheduler');
+    await until(
+      async () => (await stack.processes().catch(() => [])).length === before.length,
+      WAIT_MS,
+      () => 'no new scheduler',
+    );
     const pids = (processes: SupervisedProcessStatus[]) => processes.map(({ id, pid }) => ({ id, pid }));
     expect(pids(await allReady())).toEqual(pids(before));
   });
 
   it('drains on Ctrl-C, which reaches every process, and leaves nothing behind', async () => {
     const processes = await allReady();
-    for (const pid of [up?.pid, ...processes.map(({ pid }) => pid).filter((pid) => sessionOf(pid ?? 0) === sessionOf(process.pid))]) send('SIGINT', pid);
-    await until(async () => up?.exitCode !== null, WAIT_MS, () => 'the scheduler did not end');
+    for (const pid of [up?.pid, ...processes.map(({ pid }) => pid).filter((pid) => sessionOf(pid ?? 0) === sessionOf(process.pid))])
+      send('SIGINT', pid);
+    await until(
+      async () => up?.exitCode !== null,
+      WAIT_MS,
+      () => 'the scheduler did not end',
+    );
     expect(up?.exitCode).toBe(0);
     expect(processes.filter(({ pid }) => isRunning(pid ?? 0))).toEqual([]);
     await expect(fetch(`${stack.url}/v2/health/live`)).rejects.toThrow();

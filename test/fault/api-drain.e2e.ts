@@ -30,15 +30,27 @@ describe('an API process that is told to end', () => {
     const answer = await firstData(begun);
     expect(answer).toMatch(/^HTTP\/1.1 200 [\s\S]*connection: close[\s\S]*"embedding"/i);
 
-    await until(async () => (await apiPid(stack).catch(() => pid)) !== pid, 30_000, () => `not replaced:\n${stack.log()}`);
+    await until(
+      async () => (await apiPid(stack).catch(() => pid)) !== pid,
+      30_000,
+      () => `not replaced:\n${stack.log()}`,
+    );
     await stack.ready();
-    await until(async () => (await apiEnds(stack)).length > 0, 30_000, () => `did not end:\n${stack.log()}`);
+    await until(
+      async () => (await apiEnds(stack)).length > 0,
+      30_000,
+      () => `did not end:\n${stack.log()}`,
+    );
     expect(await apiEnds(stack)).toEqual(['exit code 0']);
   });
 
   it('costs one request at most when it is killed, the one that it has in hand', async () => {
     for (let kill = 0; kill < 3; kill++) {
-      await until(async () => (await stack.processes()).filter(({ id, state }) => id.startsWith('api-') && state === 'ready').length === 2, 30_000, () => `no second one:\n${stack.log()}`);
+      await until(
+        async () => (await stack.processes()).filter(({ id, state }) => id.startsWith('api-') && state === 'ready').length === 2,
+        30_000,
+        () => `no second one:\n${stack.log()}`,
+      );
       const killed = await apiPid(stack);
       const answers: (number | string)[] = [];
       const asking = askOneByOne(stack, answers, async () => (await apiPid(stack).catch(() => killed)) !== killed && answers.length > 20);

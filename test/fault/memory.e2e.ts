@@ -55,7 +55,8 @@ describe('a model that allocates without end', () => {
       const end = await worker.end();
       // The kernel ends it where a cgroup is delegated.
       expect([`exit ${MEMORY_LIMIT_EXIT_CODE}`, 'SIGKILL']).toContain(end);
-      if (end !== 'SIGKILL') expect(worker.errors).toMatch(new RegExp(`worker greedy-realtime: \\d+ MiB of memory are in use, more than the ${LIMIT_MIB} MiB`));
+      if (end !== 'SIGKILL')
+        expect(worker.errors).toMatch(new RegExp(`worker greedy-realtime: \\d+ MiB of memory are in use, more than the ${LIMIT_MIB} MiB`));
       workers[0] = WorkerProcess.start(fixture, greedy);
     }
     expect(await poison).toMatchObject({ code: 'inference_failed', message: expect.stringContaining('3 workers died') as string });

@@ -15,27 +15,41 @@ describe('faults of a node under live load', () => {
   });
   afterAll(() => stack?.stop());
 
-  it('workers that are killed cost no live request', async () => {
-    const { outcomes } = await underLiveLoad(stack, load, workers('SIGKILL'));
-    expect(outcomes.length).toBeGreaterThan(0);
-    expect(failed(outcomes)).toEqual([]);
-  }, MINUTES_5);
+  it(
+    'workers that are killed cost no live request',
+    async () => {
+      const { outcomes } = await underLiveLoad(stack, load, workers('SIGKILL'));
+      expect(outcomes.length).toBeGreaterThan(0);
+      expect(failed(outcomes)).toEqual([]);
+    },
+    MINUTES_5,
+  );
 
-  it('workers that are frozen are noticed from outside, killed and replaced', async () => {
-    const before = await realtimeWorkers(stack);
-    const { outcomes } = await underLiveLoad(stack, load, workers('SIGSTOP'));
-    expect(failed(outcomes)).toEqual([]);
-    const after = await realtimeWorkers(stack);
-    expect(after.reduce((sum, { restarts }) => sum + restarts, 0)).toBeGreaterThanOrEqual(before.reduce((sum, { restarts }) => sum + restarts, 0) + 2);
-    expect(stack.log()).toContain('has had no heartbeat for 2000 ms; it is killed');
-  }, MINUTES_5);
+  it(
+    'workers that are frozen are noticed from outside, killed and replaced',
+    async () => {
+      const before = await realtimeWorkers(stack);
+      const { outcomes } = await underLiveLoad(stack, load, workers('SIGSTOP'));
+      expect(failed(outcomes)).toEqual([]);
+      const after = await realtimeWorkers(stack);
+      expect(after.reduce((sum, { restarts }) => sum + restarts, 0)).toBeGreaterThanOrEqual(
+        before.reduce((sum, { restarts }) => sum + restarts, 0) + 2,
+      );
+      expect(stack.log()).toContain('has had no heartbeat for 2000 ms; it is killed');
+    },
+    MINUTES_5,
+  );
 
-  it('a scheduler that is killed is felt by nobody, and the next one keeps every process', async () => {
-    const { result, outcomes } = await underLiveLoad(stack, load, () => faultScheduler(stack, 2));
-    expect(failed(outcomes)).toEqual([]);
-    expect(result.map(({ replaced }) => replaced)).toEqual([[], []]);
-    // The adopted ones are looked after as before.
-    const { outcomes: later } = await underLiveLoad(stack, load, workers('SIGKILL'));
-    expect(failed(later)).toEqual([]);
-  }, MINUTES_5);
+  it(
+    'a scheduler that is killed is felt by nobody, and the next one keeps every process',
+    async () => {
+      const { result, outcomes } = await underLiveLoad(stack, load, () => faultScheduler(stack, 2));
+      expect(failed(outcomes)).toEqual([]);
+      expect(result.map(({ replaced }) => replaced)).toEqual([[], []]);
+      // The adopted ones are looked after as before.
+      const { outcomes: later } = await underLiveLoad(stack, load, workers('SIGKILL'));
+      expect(failed(later)).toEqual([]);
+    },
+    MINUTES_5,
+  );
 });

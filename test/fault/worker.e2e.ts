@@ -1,6 +1,14 @@
 import { join } from 'node:path';
 import { runPaths } from '@app/config';
-import { InterleaveError, type InferenceItem, type ItemResult, type Lane, type WorkerModelPlan, type WorkerPlan, type WorkerProcessStatus } from '@app/contracts';
+import {
+  InterleaveError,
+  type InferenceItem,
+  type ItemResult,
+  type Lane,
+  type WorkerModelPlan,
+  type WorkerPlan,
+  type WorkerProcessStatus,
+} from '@app/contracts';
 import { WorkerPool } from '@app/worker-pool';
 import { fetchMetrics, fetchStatus } from '@app/process';
 import { slowToLoad } from '../../tools/model-builder/src/bad-models';
@@ -14,7 +22,9 @@ const int64Item = (...values: number[]): InferenceItem => ({
 });
 const outcomeOf = (result: ItemResult | InterleaveError | undefined): string => (result instanceof InterleaveError ? result.code : 'ok');
 const firstOf = (result: ItemResult | InterleaveError | undefined): bigint | undefined =>
-  result === undefined || result instanceof InterleaveError ? undefined : new BigInt64Array(Uint8Array.from(result.outputs[0]?.data ?? []).buffer)[0];
+  result === undefined || result instanceof InterleaveError
+    ? undefined
+    : new BigInt64Array(Uint8Array.from(result.outputs[0]?.data ?? []).buffer)[0];
 
 describe.each(['realtime', 'batch'] as const)('a worker process of the %s lane', (lane: Lane) => {
   let fixture: WorkerFixture;
@@ -47,13 +57,25 @@ describe.each(['realtime', 'batch'] as const)('a worker process of the %s lane',
     const socket = runPaths(fixture.runDir).statusSocket(plan.id);
     const status = await statusOf(socket);
     expect(status).toMatchObject({ id: plan.id, lane, pid: worker.child.pid, state: 'serving', executors: [{ cpu: 0 }] });
-    expect(status.models.map(({ name, state }) => [name, state])).toEqual([['crash', 'ready'], ['endless', 'ready']]);
-    expect(status.isolation.map(({ tool, state }) => `${tool} ${state}`)).toEqual(expect.arrayContaining(['process-affinity active', 'memory-limit off', `oom-score ${lane === 'batch' ? 'active' : 'off'}`]));
-    expect(status.executors[0]?.isolation.map(({ tool }) => tool).sort()).toEqual(['cpu-affinity', 'nice', 'scheduling-class', 'scheduling-slice']);
+    expect(status.models.map(({ name, state }) => [name, state])).toEqual([
+      ['crash', 'ready'],
+      ['endless', 'ready'],
+    ]);
+    expect(status.isolation.map(({ tool, state }) => `${tool} ${state}`)).toEqual(
+      expect.arrayContaining(['process-affinity active', 'memory-limit off', `oom-score ${lane === 'batch' ? 'active' : 'off'}`]),
+    );
+    expect(status.executors[0]?.isolation.map(({ tool }) => tool).sort()).toEqual([
+      'cpu-affinity',
+      'nice',
+      'scheduling-class',
+      'scheduling-slice',
+    ]);
     const metrics = await fetchMetrics(socket, 5000);
     const labels = { model: 'crash', version: '1', lane, worker: plan.id };
     const valueOf = (name: string, extra: object): number | undefined =>
-      metrics.find((metric) => metric.name === name)?.values.find((value) => JSON.stringify(sorted(value.labels)) === JSON.stringify(sorted({ ...labels, ...extra })))?.value;
+      metrics
+        .find((metric) => metric.name === name)
+        ?.values.find((value) => JSON.stringify(sorted(value.labels)) === JSON.stringify(sorted({ ...labels, ...extra })))?.value;
     expect(valueOf('interleave_items_total', { outcome: 'ok' })).toBe(2);
     expect(valueOf('interleave_queue_items', {})).toBe(0);
     expect(valueOf('interleave_tokens_total', { kind: 'real' })).toBe(2);

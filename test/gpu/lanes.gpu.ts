@@ -31,7 +31,12 @@ afterAll(async () => {
 });
 
 function mps(args: string[], input = '') {
-  return spawnSync('nvidia-cuda-mps-control', args, { env: { ...process.env, ...mpsEnvironment }, input, encoding: 'utf8', timeout: 60_000 });
+  return spawnSync('nvidia-cuda-mps-control', args, {
+    env: { ...process.env, ...mpsEnvironment },
+    input,
+    encoding: 'utf8',
+    timeout: 60_000,
+  });
 }
 
 async function start(options: { modelFiles?: Record<string, string>; config?: string }): Promise<Stack> {
@@ -46,7 +51,11 @@ async function vectorsOf(running: Stack): Promise<Float32Array[]> {
 async function batchVectors(running: Stack): Promise<Float32Array[]> {
   const client = openaiClient(running);
   const id = await submitEmbeddings(running, MODEL, TEXTS);
-  await until(async () => (await client.batches.retrieve(id)).status === 'completed', BATCH_MS_MAX, () => `the batch did not complete:\n${running.log().slice(-4000)}`);
+  await until(
+    async () => (await client.batches.retrieve(id)).status === 'completed',
+    BATCH_MS_MAX,
+    () => `the batch did not complete:\n${running.log().slice(-4000)}`,
+  );
   const lines = await fileLines(running, (await client.batches.retrieve(id)).output_file_id);
   return lines.map((line) => fromBase64(line.response?.body.data[0]?.embedding ?? ''));
 }
@@ -68,7 +77,10 @@ it('answers on the GPU as on the CPU, in both lanes on one device', async () => 
   await onCpu.stop();
 
   const cpus = readTopology().effective.slice(0, 2).join(',');
-  const onGpu = await start({ modelFiles: { [MODEL]: 'device: gpu\n' }, config: `partitions: [{ id: gpu, cpus: "${cpus}", gpu: { device: 0, batchPercent: 40 } }]` });
+  const onGpu = await start({
+    modelFiles: { [MODEL]: 'device: gpu\n' },
+    config: `partitions: [{ id: gpu, cpus: "${cpus}", gpu: { device: 0, batchPercent: 40 } }]`,
+  });
   expectAlike(await vectorsOf(onGpu), expected);
   expectAlike(await batchVectors(onGpu), expected);
 

@@ -15,30 +15,34 @@ describe('100 000 rows as one batch while live requests run', () => {
   });
   afterAll(() => stack?.stop());
 
-  it('keeps api and runner small and fails no live request', async () => {
-    const client = openaiClient(stack);
-    const load = startLiveLoad({ concurrency: 2, send: (sequence) => embed(stack.url, 'encoder-tiny', text(sequence)) });
-    const batchId = await submitEmbeddings(stack, 'encoder-tiny', texts());
-    const peakMiB: Record<string, number> = { api: 0, runner: 0 };
-    try {
-      await until(
-        async () => {
-          for (const id of Object.keys(peakMiB)) peakMiB[id] = Math.max(peakMiB[id] ?? 0, residentMiB(await stack.pidOf(id)));
-          return (await client.batches.retrieve(batchId)).status === 'completed';
-        },
-        MINUTES_30,
-        () => stack.log().slice(-4000),
-      );
-    } finally {
-      await load.stop();
-    }
-    const { report } = load;
-    const batch = await client.batches.retrieve(batchId);
-    console.log({ peakMiB, liveAnswered: report.answered, seconds: (batch.completed_at ?? 0) - batch.created_at });
-    expect(batch.request_counts).toEqual({ total: ROWS, completed: ROWS, failed: 0 });
-    expect(report.failures).toEqual([]);
-    for (const mib of Object.values(peakMiB)) expect(mib).toBeLessThan(RESIDENT_MIB_MAX);
-  }, MINUTES_30);
+  it(
+    'keeps api and runner small and fails no live request',
+    async () => {
+      const client = openaiClient(stack);
+      const load = startLiveLoad({ concurrency: 2, send: (sequence) => embed(stack.url, 'encoder-tiny', text(sequence)) });
+      const batchId = await submitEmbeddings(stack, 'encoder-tiny', texts());
+      const peakMiB: Record<string, number> = { api: 0, runner: 0 };
+      try {
+        await until(
+          async () => {
+            for (const id of Object.keys(peakMiB)) peakMiB[id] = Math.max(peakMiB[id] ?? 0, residentMiB(await stack.pidOf(id)));
+            return (await client.batches.retrieve(batchId)).status === 'completed';
+          },
+          MINUTES_30,
+          () => stack.log().slice(-4000),
+        );
+      } finally {
+        await load.stop();
+      }
+      const { report } = load;
+      const batch = await client.batches.retrieve(batchId);
+      console.log({ peakMiB, liveAnswered: report.answered, seconds: (batch.completed_at ?? 0) - batch.created_at });
+      expect(batch.request_counts).toEqual({ total: ROWS, completed: ROWS, failed: 0 });
+      expect(report.failures).toEqual([]);
+      for (const mib of Object.values(peakMiB)) expect(mib).toBeLessThan(RESIDENT_MIB_MAX);
+    },
+    MINUTES_30,
+  );
 });
 
 function* texts(): Generator<string> {

@@ -32,5 +32,9 @@ export async function submitEmbeddings(stack: Stack, model: string, inputs: Iter
 export async function fileLines(stack: Stack, fileId: string | null | undefined): Promise<OutputLine[]> {
   if (!fileId) return [];
   const text = await (await openaiClient(stack).files.content(fileId)).text();
-  return text.trimEnd().split('\n').filter(Boolean).map((line) => JSON.parse(line) as OutputLine);
+  return text
+    .trimEnd()
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as OutputLine);
 }

@@ -9,7 +9,10 @@ export interface LiveReport {
  * Sends live requests, `concurrency` at a time one after the other, until `stop` is called. Every answer that is not 200
  * is a failure and kept with its text.
  */
-export function startLiveLoad(options: { concurrency: number; send: (sequence: number) => Promise<Response> }): { stop: () => Promise<void>; report: LiveReport } {
+export function startLiveLoad(options: { concurrency: number; send: (sequence: number) => Promise<Response> }): {
+  stop: () => Promise<void>;
+  report: LiveReport;
+} {
   const report: LiveReport = { answered: 0, failures: [], latenciesMs: [] };
   let running = true;
   let sequence = 0;
@@ -17,7 +20,8 @@ export function startLiveLoad(options: { concurrency: number; send: (sequence: n
     while (running) {
       const startMs = performance.now();
       const failure = await options.send(sequence++).then(
-        async (response) => (response.status === 200 ? (await response.arrayBuffer(), null) : `${response.status} ${await response.text()}`),
+        async (response) =>
+          response.status === 200 ? (await response.arrayBuffer(), null) : `${response.status} ${await response.text()}`,
         (error: Error) => `${error.message} ${String(error.cause ?? '')}`,
       );
       report.latenciesMs.push(performance.now() - startMs);

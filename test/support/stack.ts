@@ -35,14 +35,22 @@ export class Stack {
   static async start(options: StackOptions): Promise<Stack> {
     const dir = mkdtempSync(join(tmpdir(), 'il-'));
     provideModels(join(dir, 'models'), options.models);
-    for (const [model, content] of Object.entries(options.modelFiles ?? {})) writeFileSync(join(dir, 'models', model, 'model.yaml'), content);
+    for (const [model, content] of Object.entries(options.modelFiles ?? {}))
+      writeFileSync(join(dir, 'models', model, 'model.yaml'), content);
     writeFileSync(join(dir, 'interleave.yaml'), options.config ?? '');
     const port = await freePort();
     const output: string[] = [];
     const startUp = (): ChildProcess => {
       const up = spawn(process.execPath, [join(root, 'bin', 'interleave.js'), 'up'], {
         cwd: dir,
-        env: { ...process.env, DATA_DIR: join(dir, 'data'), MODELS_DIR: join(dir, 'models'), HOST: '127.0.0.1', PORT: String(port), ...options.environment },
+        env: {
+          ...process.env,
+          DATA_DIR: join(dir, 'data'),
+          MODELS_DIR: join(dir, 'models'),
+          HOST: '127.0.0.1',
+          PORT: String(port),
+          ...options.environment,
+        },
         stdio: ['ignore', 'pipe', 'pipe'],
       });
       for (const stream of [up.stdout, up.stderr]) stream?.on('data', (part: Buffer) => output.push(part.toString('utf8')));
@@ -74,7 +82,13 @@ export class Stack {
   async ready(): Promise<void> {
     await until(
       async () => {
-        return this.up.exitCode !== null || fetch(`${this.url}/v2/health/ready`).then((response) => response.status === 200, () => false);
+        return (
+          this.up.exitCode !== null ||
+          fetch(`${this.url}/v2/health/ready`).then(
+            (response) => response.status === 200,
+            () => false,
+          )
+        );
       },
       READY_MS_MAX,
       () => `not ready:\n${this.log().slice(-8000)}`,
@@ -82,9 +96,15 @@ export class Stack {
     if (this.up.exitCode !== null) throw new Error(`the stack ended with ${this.up.exitCode}:\n${this.log()}`);
   }
 
+  /** How the scheduler's process ends. */
+  async exited(): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
+    const [code, signal] = (await once(this.up, 'exit')) as [number | null, NodeJS.Signals | null];
+    return { code, signal };
+  }
+
   /** SIGKILL; resolves when it is gone. What it looked after goes on. */
   async killScheduler(): Promise<void> {
-    const gone = once(this.up, 'exit');
+    const gone = this.exited();
     this.up.kill('SIGKILL');
     await gone;
   }
@@ -96,7 +116,7 @@ export class Stack {
 
   /** The clean end of everything, and a new start of the same node. */
   async restart(): Promise<void> {
-    const gone = once(this.up, 'exit');
+    const gone = this.exited();
     this.up.kill('SIGTERM');
     await gone;
     this.startScheduler();
@@ -119,7 +139,11 @@ export class Stack {
   async stop(): Promise<number | null> {
     if (this.up.exitCode === null && this.up.signalCode === null) {
       this.up.kill('SIGTERM');
-      await until(async () => this.up.exitCode !== null || this.up.signalCode !== null, EXIT_MS_MAX, () => 'did not end').catch(() => this.up.kill('SIGKILL'));
+      await until(
+        async () => this.up.exitCode !== null || this.up.signalCode !== null,
+        EXIT_MS_MAX,
+        () => 'did not end',
+      ).catch(() => this.up.kill('SIGKILL'));
     }
     this.endLeftovers();
     rmSync(this.dir, { recursive: true, force: true, maxRetries: 5 });

@@ -43,7 +43,8 @@ function randomTensor({ name, datatype, shape, axes }: TensorSpec, size: ItemSiz
 
 /** Integers as elements of any datatype; floating types get a thousandth of them, strings their decimal text. */
 function encode(datatype: Datatype, values: number[]): Uint8Array {
-  const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array => new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
+  const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array =>
+    new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
   switch (datatype) {
     case 'FP32':
       return bytesOf(Float32Array.from(values, (value) => value / 1000));

@@ -7,9 +7,22 @@ import { WorkerPool } from '@app/worker-pool';
 import { buildModels } from '../../tools/model-builder/src/models';
 
 export const modelPlan = (modelsDir: string, name: string, overrides: Partial<WorkerModelPlan> = {}): WorkerModelPlan => ({
-  ...{ name, version: '1', device: 'cpu' as const, modelPath: modelFile(join(modelsDir, name)) },
-  ...{ batchAxisName: null, sequenceAxisNames: [], padValues: {}, paddingIsSafe: null, mergeRows: 'auto' as const },
-  ...{ batchRowsMax: 32, batchTokensMax: 512, runTimeoutMs: 60_000, endsByCost: true, deduplicate: true, sloMs: null, rowTokensMax: null },
+  name,
+  version: '1',
+  device: 'cpu' as const,
+  modelPath: modelFile(join(modelsDir, name)),
+  batchAxisName: null,
+  sequenceAxisNames: [],
+  padValues: {},
+  paddingIsSafe: null,
+  mergeRows: 'auto' as const,
+  batchRowsMax: 32,
+  batchTokensMax: 512,
+  runTimeoutMs: 60_000,
+  endsByCost: true,
+  deduplicate: true,
+  sloMs: null,
+  rowTokensMax: null,
   ...overrides,
 });
 
@@ -24,9 +37,19 @@ export class WorkerFixture {
   plan(id: string, lane: Lane, modelNames: readonly string[]): WorkerPlan {
     buildModels(this.modelsDir, modelNames);
     return {
-      ...{ id, partitionId: 'all', lane, cpus: [0], processCpus: [0], memoryBytes: null, socketPath: runPaths(this.runDir).workerSocket(id) },
+      id,
+      partitionId: 'all',
+      lane,
+      cpus: [0],
+      processCpus: [0],
+      memoryBytes: null,
+      socketPath: runPaths(this.runDir).workerSocket(id),
       models: modelNames.map((name) => modelPlan(this.modelsDir, name)),
-      ...{ queueItemsMax: 1024, channelBytes: 64 << 20, awakeMs: 0, gpu: null, gpuRefusal: null },
+      queueItemsMax: 1024,
+      channelBytes: 64 << 20,
+      awakeMs: 0,
+      gpu: null,
+      gpuRefusal: null,
     };
   }
 
@@ -54,5 +77,7 @@ export async function reportsWhen(pool: WorkerPool, condition: (reports: ModelRe
   });
 }
 
-export const allLoaded = (count: number) => (reports: ModelReport[]): boolean =>
-  reports.length === count && reports.every(({ state }) => state !== 'loading');
+export const allLoaded =
+  (count: number) =>
+  (reports: ModelReport[]): boolean =>
+    reports.length === count && reports.every(({ state }) => state !== 'loading');

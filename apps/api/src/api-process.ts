@@ -3,8 +3,8 @@ import { runPaths, type Config } from '@app/config';
 import { openModelCatalog } from '@app/models';
 import { isolateFront } from '@app/native';
 import { WorkerPool } from '@app/worker-pool';
-import { serveProcessStatus, type ProcessStatusServer } from '@app/process';
-import { createLogger, observeEventLoop, observeMemory, type Logger } from '@app/telemetry';
+import { serveProcessStatus, type ProcessStatusServer, type ShutdownStep } from '@app/process';
+import { observeEventLoop, observeMemory, type Logger } from '@app/telemetry';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Registry } from 'prom-client';
 import { openBatchService } from './batches';
@@ -27,11 +27,13 @@ export interface ApiOptions {
   listenFd: number | null;
   /** Null: it is the only API process. */
   turn: Turn | null;
+  logger: Logger;
+  /** What is opened is added here. */
+  shutdown: ShutdownStep[];
 }
 
-/** Opens everything, listens when its turn comes, and arranges the end: this process's whole life. */
-export async function runApi({ config, id, listenFd, turn }: ApiOptions): Promise<void> {
-  const logger = createLogger(id, config.logLevel);
+/** Opens everything, and listens when its turn comes. */
+export async function runApi({ config, id, listenFd, turn, logger, shutdown }: ApiOptions): Promise<void> {
   mkdirSync(config.runDir, { recursive: true });
   await lowerThreadPool();
   const isolation = isolateFront();
@@ -57,18 +59,15 @@ export async function runApi({ config, id, listenFd, turn }: ApiOptions): Promis
   let roleStatus: ProcessStatusServer | null = null;
   // Refuse new work, let what runs finish, then close what it ran on. The role's socket goes before the turn: closing it
   // removes the file, which the next process makes anew.
-  const steps: Step[] = [
+  shutdown.push(
+    ['health', () => app.get(Lifecycle).drain()],
     ['role', async () => roleStatus?.close()],
-    ['turn', async () => turn?.giveUp()],
+    ['turn', () => turn?.giveUp()],
     ['http', () => closeServer(app, config)],
     ['batches', () => batches.close()],
     ['workers', () => backend.close()],
     ['status', () => ownStatus.close()],
-  ];
-  endOnSignals(config, logger, async () => {
-    app.get(Lifecycle).drain();
-    await closeAll(steps, logger);
-  });
+  );
   if (turn !== null) await turn.comes();
   if (id !== ROLE) roleStatus = await serveStatus(ROLE);
   await listen(app, config, listenFd);
@@ -81,31 +80,10 @@ async function listen(app: NestFastifyApplication, { host, port }: Config, liste
   else await app.listen({ fd: listenFd, host } as { host: string });
 }
 
-type Step = [name: string, close: () => Promise<void>];
-
-/** Runs every step in order, whatever the ones before it did. */
-async function closeAll(steps: Step[], logger: Logger): Promise<void> {
-  for (const [name, close] of steps) {
-    await close().catch((error: Error) => logger.error({ err: error, step: name }, 'closing failed'));
-  }
-}
-
 /** No new connections; waits for the answers in flight, but not for ever. */
 async function closeServer(app: NestFastifyApplication, config: Config): Promise<void> {
   const cut = setTimeout(() => app.getHttpServer().closeAllConnections(), config.realtime.timeoutMs + DRAIN_EXTRA_MS);
   await app.close().finally(() => clearTimeout(cut));
-}
-
-/** SIGTERM ends the process; so do the signals of a terminal, unless a scheduler looks after it and gets them too. */
-function endOnSignals(config: Config, logger: Logger, close: () => Promise<void>): void {
-  let ending = false;
-  const end = (signal: NodeJS.Signals) => {
-    if (ending || (signal !== 'SIGTERM' && config.supervised)) return;
-    ending = true;
-    logger.info({ signal }, 'draining');
-    void close().then(() => process.exit(0));
-  };
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, end);
 }
 
 function urlOf(app: NestFastifyApplication): string | null {

@@ -35,7 +35,16 @@ export class AppModule {
     return {
       module: AppModule,
       imports: [BatchesModule.of(parts.batches, config)],
-      controllers: [HealthController, MetadataController, InferController, PredictController, EmbeddingsController, ModelsController, MetricsController, DashboardController],
+      controllers: [
+        HealthController,
+        MetadataController,
+        InferController,
+        PredictController,
+        EmbeddingsController,
+        ModelsController,
+        MetricsController,
+        DashboardController,
+      ],
       providers: [
         { provide: CONFIG, useValue: config },
         { provide: LOGGER, useValue: parts.logger },

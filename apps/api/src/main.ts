@@ -1,5 +1,7 @@
 import { parseArgs } from 'node:util';
 import { loadConfig } from '@app/config';
+import { onShutdown, type ShutdownStep } from '@app/process';
+import { createLogger } from '@app/telemetry';
 import { Turn } from './turn';
 
 /**
@@ -10,12 +12,13 @@ async function main(): Promise<void> {
   const { values } = parseArgs({ options: { id: { type: 'string', default: 'api' }, 'listen-fd': { type: 'string' } } });
   const config = loadConfig();
   const listenFd = values['listen-fd'] === undefined ? null : Number(values['listen-fd']);
-  // A terminal sends these to all processes: under a scheduler only its SIGTERM counts.
-  if (config.supervised) for (const signal of ['SIGINT', 'SIGHUP'] as const) process.on(signal, () => undefined);
+  const logger = createLogger(values.id, config.logLevel);
+  const shutdown: ShutdownStep[] = [];
+  onShutdown({ log: logger, isSupervised: config.supervised, steps: shutdown });
   const turn = listenFd === null ? null : await Turn.queue(config.runDir);
   // Loading takes CPU time, which a process that waits for its turn leaves to the one that starts.
   const { runApi } = await import('./api-process');
-  await runApi({ config, id: values.id, listenFd, turn });
+  await runApi({ config, id: values.id, listenFd, turn, logger, shutdown });
 }
 
 main().catch((error: Error) => {

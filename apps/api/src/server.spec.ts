@@ -38,19 +38,34 @@ describe('the HTTP server', () => {
 
   it.each([PREDICT, '/v1/models/echo%3Apredict', '/v1/models/echo/versions/1:predict'])('answers POST %s', async (path) => {
     const response = await post(path, instances(2), { 'x-request-id': 'mine-1' });
-    expect([response.status, await response.json()]).toEqual([200, { predictions: [[0, 0.5], [1, 0.5]] }]);
+    expect([response.status, await response.json()]).toEqual([
+      200,
+      {
+        predictions: [
+          [0, 0.5],
+          [1, 0.5],
+        ],
+      },
+    ]);
     expect(response.headers.get('x-request-id')).toBe('mine-1');
-    expect(response.headers.get('server-timing')).toMatch(/^accept;dur=[\d.]+, tokenize;.*coalesce;dur=0.15, run;dur=2.5, respond;dur=[\d.]+, batch;desc="3 rows"$/);
+    expect(response.headers.get('server-timing')).toMatch(
+      /^accept;dur=[\d.]+, tokenize;.*coalesce;dur=0.15, run;dur=2.5, respond;dur=[\d.]+, batch;desc="3 rows"$/,
+    );
   });
 
   it('closes connections past the limit, and takes others once there is room', async () => {
     await app.close();
-    app = await createServer({ ...parts, registry: new Registry(), config: { ...parts.config, http: { ...parts.config.http, connectionsMax: 2 } } });
+    app = await createServer({
+      ...parts,
+      registry: new Registry(),
+      config: { ...parts.config, http: { ...parts.config.http, connectionsMax: 2 } },
+    });
     await app.listen(0, '127.0.0.1');
     const limitedPort = Number(new URL(await app.getUrl()).port);
-    const open = (): Promise<Socket> => new Promise((resolve) => {
-      const socket = connect(limitedPort, '127.0.0.1', () => resolve(socket)).on('error', () => undefined);
-    });
+    const open = (): Promise<Socket> =>
+      new Promise((resolve) => {
+        const socket = connect(limitedPort, '127.0.0.1', () => resolve(socket)).on('error', () => undefined);
+      });
     const held = [await open(), await open()];
     const third = await open();
     await new Promise((resolve) => third.once('close', resolve));
@@ -74,31 +89,44 @@ describe('the HTTP server', () => {
     ]);
   });
 
-  it.each(['/v1/models/org/echo:predict', '/v1/models/org%2Fecho:predict', '/v1/models/org/echo/versions/1:predict', '/v1/models/org%2Fecho/versions/1:predict'])(
-    'answers POST %s, a model of an organisation',
-    async (path) => {
-      backend.report(backend.reports.map((report) => ({ ...report, name: 'org/echo' })));
-      const response = await post(path, instances(1));
-      expect([response.status, await response.json()]).toEqual([200, { predictions: [[0, 0.5]] }]);
-    },
-  );
+  it.each([
+    '/v1/models/org/echo:predict',
+    '/v1/models/org%2Fecho:predict',
+    '/v1/models/org/echo/versions/1:predict',
+    '/v1/models/org%2Fecho/versions/1:predict',
+  ])('answers POST %s, a model of an organisation', async (path) => {
+    backend.report(backend.reports.map((report) => ({ ...report, name: 'org/echo' })));
+    const response = await post(path, instances(1));
+    expect([response.status, await response.json()]).toEqual([200, { predictions: [[0, 0.5]] }]);
+  });
 
-  it.each(['/v1/models/org/echo', '/v1/models/org%2Fecho', '/v2/models/org/echo', '/v2/models/org%2Fecho/versions/1', '/v2/models/org/echo/ready', '/v2/models/org/echo/versions/1/ready?a=b/c'])(
-    'answers GET %s',
-    async (path) => {
-      backend.report(backend.reports.map((report) => ({ ...report, name: 'org/echo' })));
-      const response = await fetch(url + path);
-      expect([response.status, await response.json()]).toEqual([200, expect.objectContaining({ name: 'org/echo' })]);
-    },
-  );
+  it.each([
+    '/v1/models/org/echo',
+    '/v1/models/org%2Fecho',
+    '/v2/models/org/echo',
+    '/v2/models/org%2Fecho/versions/1',
+    '/v2/models/org/echo/ready',
+    '/v2/models/org/echo/versions/1/ready?a=b/c',
+  ])('answers GET %s', async (path) => {
+    backend.report(backend.reports.map((report) => ({ ...report, name: 'org/echo' })));
+    const response = await fetch(url + path);
+    expect([response.status, await response.json()]).toEqual([200, expect.objectContaining({ name: 'org/echo' })]);
+  });
 
   it.each([{ 'content-type': 'application/octet-stream' }, {}])('takes and gives binary tensors, with headers %j', async (headers) => {
     const tensor = Buffer.from(new Float32Array([1.5, -2]).buffer);
     const json = Buffer.from(
-      JSON.stringify({ inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 2], parameters: { binary_data_size: 8 } }], parameters: { binary_data_output: true } }),
+      JSON.stringify({
+        inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 2], parameters: { binary_data_size: 8 } }],
+        parameters: { binary_data_output: true },
+      }),
     );
     const body = new Blob([json, tensor]);
-    const response = await fetch(`${url}/v2/models/echo/infer`, { method: 'POST', body, headers: { ...headers, 'inference-header-content-length': String(json.length) } as never });
+    const response = await fetch(`${url}/v2/models/echo/infer`, {
+      method: 'POST',
+      body,
+      headers: { ...headers, 'inference-header-content-length': String(json.length) } as never,
+    });
     const answer = Buffer.from(await response.arrayBuffer());
     expect([response.status, response.headers.get('content-type')]).toEqual([200, 'application/octet-stream']);
     expect(answer.subarray(Number(response.headers.get('inference-header-content-length')))).toEqual(tensor);
@@ -118,7 +146,13 @@ describe('the HTTP server', () => {
     expect(response.status).toBe(415);
     const { error } = (await response.json()) as { error: unknown };
     if (shape === 'flat') expect(error).toMatch(/application\/json/);
-    else expect(error).toEqual({ message: expect.stringMatching(/application\/json/), type: 'invalid_request_error', param: null, code: 'unsupported_media_type' });
+    else
+      expect(error).toEqual({
+        message: expect.stringMatching(/application\/json/),
+        type: 'invalid_request_error',
+        param: null,
+        code: 'unsupported_media_type',
+      });
   });
 
   it('refuses compressed bodies', async () => {
@@ -225,7 +259,12 @@ describe('the HTTP server', () => {
   it('gives up the items of a caller that hangs up', async () => {
     backend.gate = new Promise(() => undefined);
     const controller = new AbortController();
-    const given = fetch(url + PREDICT, { method: 'POST', body: instances(8), headers: { 'content-type': 'application/json' }, signal: controller.signal }).catch(() => 'gone');
+    const given = fetch(url + PREDICT, {
+      method: 'POST',
+      body: instances(8),
+      headers: { 'content-type': 'application/json' },
+      signal: controller.signal,
+    }).catch(() => 'gone');
     await until(() => backend.requests.length === 1);
     controller.abort();
     expect(await given).toBe('gone');
@@ -237,7 +276,9 @@ describe('the HTTP server', () => {
 
   it('says 413 to an announced size over the limit without reading it', async () => {
     const socket = connect(port, '127.0.0.1');
-    socket.write('POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 99999999999\r\n\r\n');
+    socket.write(
+      'POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 99999999999\r\n\r\n',
+    );
     expect(await firstData(socket)).toMatch(/^HTTP\/1.1 413 [\s\S]*"code":"too_large"/);
     socket.destroy();
   });
@@ -266,17 +307,27 @@ describe('the HTTP server', () => {
   it('answers health, metadata and models', async () => {
     expect(await json('/v2/health/live')).toEqual([200, { live: true }]);
     expect(await json('/v2/health/ready')).toEqual([200, { live: true, ready: true }]);
-    expect(await json('/v2')).toEqual([200, expect.objectContaining({ name: 'interleave', extensions: expect.arrayContaining(['binary_tensor_data']) as unknown })]);
+    expect(await json('/v2')).toEqual([
+      200,
+      expect.objectContaining({ name: 'interleave', extensions: expect.arrayContaining(['binary_tensor_data']) as unknown }),
+    ]);
     expect(await json('/v2/models/echo/ready')).toEqual([200, { name: 'echo', ready: true }]);
     expect(await json('/v2/models/echo')).toEqual([
       200,
       {
-        ...{ name: 'echo', versions: ['1'], platform: 'onnx_onnxv1', inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, 2] }], outputs: [{ name: 'y', datatype: 'FP32', shape: [-1, 2] }] },
+        name: 'echo',
+        versions: ['1'],
+        platform: 'onnx_onnxv1',
+        inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, 2] }],
+        outputs: [{ name: 'y', datatype: 'FP32', shape: [-1, 2] }],
         parameters: { merging_realtime: 'merged (padded)' },
       },
     ]);
     const versions = [{ version: '1', state: 'ready', reason: null, merging: 'merged (padded)' }];
-    expect(await json('/v1/models/echo')).toEqual([200, expect.objectContaining({ id: 'echo', object: 'model', name: 'echo', ready: true, versions })]);
+    expect(await json('/v1/models/echo')).toEqual([
+      200,
+      expect.objectContaining({ id: 'echo', object: 'model', name: 'echo', ready: true, versions }),
+    ]);
   });
 
   it('is not ready while a model loads, when all have failed, and while draining', async () => {

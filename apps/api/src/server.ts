@@ -52,7 +52,8 @@ function closeConnectionsWhileDraining(fastify: FastifyInstance, lifecycle: Life
 function protectDocs(fastify: FastifyInstance): void {
   fastify.addHook('onRequest', (request, reply, done) => {
     // Swagger UI sets styles of its own.
-    if (request.url.startsWith('/docs')) protectPage(reply, "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; base-uri 'none'");
+    if (request.url.startsWith('/docs'))
+      protectPage(reply, "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; base-uri 'none'");
     done();
   });
 }

@@ -17,7 +17,10 @@ const SCRIPT = `
 
 describe('lowerThreadPool', () => {
   it('lowers the threads of the pool, all of them, and no other', () => {
-    const { code } = transformFileSync(join(__dirname, 'thread-pool.ts'), { jsc: { parser: { syntax: 'typescript' }, target: 'es2022' }, module: { type: 'commonjs' } });
+    const { code } = transformFileSync(join(__dirname, 'thread-pool.ts'), {
+      jsc: { parser: { syntax: 'typescript' }, target: 'es2022' },
+      module: { type: 'commonjs' },
+    });
     const said = execFileSync(process.execPath, ['-e', SCRIPT, code], { encoding: 'utf8' });
     expect(JSON.parse(said)).toEqual({ threads: 4, lowered: 4, own: 0 });
   });

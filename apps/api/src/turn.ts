@@ -49,5 +49,8 @@ export class Turn {
 
 async function otherListens(runDir: string): Promise<boolean> {
   const asked = fetchStatus('api', runPaths(runDir).statusSocket('api'), ANSWER_MS_MAX);
-  return asked.then(({ url }) => url !== null, () => false);
+  return asked.then(
+    ({ url }) => url !== null,
+    () => false,
+  );
 }

@@ -14,7 +14,10 @@ function file(content: string | Uint8Array): string {
   return path;
 }
 const rowsOf = async (input: { content: Parameters<typeof text>[0] }) =>
-  (await text(input.content)).split('\n').filter(Boolean).map((line) => JSON.parse(line) as unknown);
+  (await text(input.content))
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as unknown);
 
 describe('the input of a batch', () => {
   it('passes JSON Lines on byte by byte, to the url of its first line', async () => {
@@ -39,13 +42,20 @@ describe('the input of a batch', () => {
   it('makes a row of each line of text that is not blank, numbered as in the file', async () => {
     const input = await openBatchInput(file('first "quoted"\r\n\n  \nfourth \u{1F600}'), { model: 'm' });
     expect(input).toMatchObject({ kind: 'text', endpoint: '/v1/models/m:predict' });
-    const row = (number: number, line: string) => ({ custom_id: `line-${number}`, method: 'POST', url: '/v1/models/m:predict', body: { instances: [line] } });
+    const row = (number: number, line: string) => ({
+      custom_id: `line-${number}`,
+      method: 'POST',
+      url: '/v1/models/m:predict',
+      body: { instances: [line] },
+    });
     expect(await rowsOf(input)).toEqual([row(1, 'first "quoted"'), row(4, 'fourth \u{1F600}')]);
   });
 
   it('shapes rows of text for embeddings when asked to', async () => {
     const input = await openBatchInput(file('hello\n'), { model: 'm', endpoint: '/v1/embeddings' });
-    expect(await rowsOf(input)).toEqual([{ custom_id: 'line-1', method: 'POST', url: '/v1/embeddings', body: { model: 'm', input: 'hello' } }]);
+    expect(await rowsOf(input)).toEqual([
+      { custom_id: 'line-1', method: 'POST', url: '/v1/embeddings', body: { model: 'm', input: 'hello' } },
+    ]);
   });
 
   it('takes a line of text that happens to be JSON for text', async () => {
@@ -66,7 +76,11 @@ describe('the input of a batch', () => {
   it('ends lines at LF and CRLF alone, and drops a byte order mark', async () => {
     const input = await openBatchInput(file('\ufeffone\rand\r\ntwo\u2028\u0085\n\ufeffthree'), { model: 'm' });
     const lines = (await text(input.content)).split(/[\n\u2028\u0085]/).filter(Boolean);
-    expect(lines.map((line) => (JSON.parse(line) as { body: { instances: string[] } }).body.instances[0])).toEqual(['one\rand', 'two\u2028\u0085', '\ufeffthree']);
+    expect(lines.map((line) => (JSON.parse(line) as { body: { instances: string[] } }).body.instances[0])).toEqual([
+      'one\rand',
+      'two\u2028\u0085',
+      '\ufeffthree',
+    ]);
   });
 
   it.each<[string, Uint8Array, RegExp]>([

@@ -86,7 +86,11 @@ async function firstLine(path: string): Promise<string> {
   try {
     const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(FIRST_LINE_BYTES_MAX) });
     if (isUtf16(buffer.subarray(0, bytesRead))) throw new CliError(`${path} is UTF-16; ${UTF16_REMEDY}`);
-    const line = buffer.toString('utf8', 0, bytesRead).replace(/^\uFEFF/, '').split('\n').find((text) => text.trim() !== '');
+    const line = buffer
+      .toString('utf8', 0, bytesRead)
+      .replace(/^\uFEFF/, '')
+      .split('\n')
+      .find((text) => text.trim() !== '');
     if (line === undefined) throw new CliError(`${path} is empty`);
     return line;
   } finally {

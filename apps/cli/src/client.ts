@@ -15,7 +15,7 @@ export interface ListPage<T> {
 /** Adds `--url` to a command that talks to a server. */
 export function withUrl(command: Command): Command {
   return command
-    .option('--url <url>', 'address of the server (or INTERLEAVE_URL; default: HOST and PORT of this machine\'s node)')
+    .option('--url <url>', "address of the server (or INTERLEAVE_URL; default: HOST and PORT of this machine's node)")
     .hook('preAction', (self) => void (self.getOptionValue('url') ?? self.setOptionValue('url', serverUrl())));
 }
 
@@ -66,7 +66,9 @@ export class ApiClient {
     try {
       response = await fetch(this.base + path, init);
     } catch (error) {
-      throw new CliError(`${this.base} cannot be reached (${reasonOf(error)}); start a server with \`interleave up\`, or name another with --url`);
+      throw new CliError(
+        `${this.base} cannot be reached (${reasonOf(error)}); start a server with \`interleave up\`, or name another with --url`,
+      );
     }
     if (!response.ok) throw new CliError(await refusal(response));
     return response;

@@ -1,7 +1,14 @@
 import { heatMap } from './heat-map';
 
 // ms per row: 10, 6, 5.1, 5 for 8 tokens, so three rows are the first within 5 % of the best; 100, 100, not measured.
-const GRID = { lengths: [8, 512], rows: [1, 2, 3, 4], runNs: [[10e6, 12e6, 15.3e6, 20e6], [100e6, 200e6, 0, 0]] };
+const GRID = {
+  lengths: [8, 512],
+  rows: [1, 2, 3, 4],
+  runNs: [
+    [10e6, 12e6, 15.3e6, 20e6],
+    [100e6, 200e6, 0, 0],
+  ],
+};
 
 describe('heat map of a cost table', () => {
   it('is plain digits with the knee marked', () => {

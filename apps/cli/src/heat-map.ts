@@ -17,7 +17,12 @@ const CORNER = 'tokens \\ rows';
 /** Milliseconds per row by length and rows of a run, with the knee of each length marked; shaded by how far from the best it is. */
 export function heatMap({ lengths, rows, runNs }: CostGrid, colours: boolean): string {
   const header = `${CORNER}${rows.map((count) => String(count).padStart(CELL_WIDTH)).join('')}`;
-  const lines = lengths.map((length, i) => `${String(length).padStart(CORNER.length)}${cellsOf(rows, runNs[i] ?? [], colours).join('').trimEnd()}`);
+  const lines = lengths.map(
+    (length, i) =>
+      `${String(length).padStart(CORNER.length)}${cellsOf(rows, runNs[i] ?? [], colours)
+        .join('')
+        .trimEnd()}`,
+  );
   return [header, ...lines, 'ms per row; * smallest batch within 5 % of the best for this length'].join('\n');
 }
 

@@ -26,6 +26,8 @@ async function main(): Promise<void> {
 }
 
 main().catch((error: Error) => {
-  process.stderr.write(`interleave: ${error instanceof CliError || error instanceof ConfigError ? error.message : (error.stack ?? error.message)}\n`);
+  process.stderr.write(
+    `interleave: ${error instanceof CliError || error instanceof ConfigError ? error.message : (error.stack ?? error.message)}\n`,
+  );
   process.exitCode = 1;
 });

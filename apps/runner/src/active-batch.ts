@@ -1,6 +1,15 @@
 import { InterleaveError, type BatchStatus, type BatchValidationError } from '@app/contracts';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isTerminal, recoverResults, validationErrors, type BatchOutcome, type ChunkResult, type FileRecord, type Manifest, type ChunkTable } from '@app/batches';
+import {
+  isTerminal,
+  recoverResults,
+  validationErrors,
+  type BatchOutcome,
+  type ChunkResult,
+  type FileRecord,
+  type Manifest,
+  type ChunkTable,
+} from '@app/batches';
 import { parseEndpoint, type Endpoint } from '@app/protocols';
 import { ChunkBacklog } from './chunks/chunk-backlog';
 import { AnswerSize, type ChunkProcessor, type ChunkTask, type StopReason } from './chunks/chunk-processor';
@@ -94,7 +103,7 @@ export class ActiveBatch {
   /** Resolves when the batch is over or the process ends. Never rejects. */
   async run(): Promise<void> {
     while (!this.isOver() && !this.context.mayWork(this.id)) await sleep(TURN_POLL_MS);
-    for (let failures = 0; !this.isOver(); ) {
+    for (let failures = 0; !this.isOver();) {
       try {
         await this.step();
         failures = 0;
@@ -185,11 +194,18 @@ export class ActiveBatch {
     if (this.crashRecord.isHopeless) return this.fail([CRASHED]);
     await this.crashRecord.beginWork();
     const input = await this.openInput();
-    if (input === null) return this.fail([{ code: 'file_not_found', message: 'The input file is gone.', param: 'input_file_id', line: null }]);
+    if (input === null)
+      return this.fail([{ code: 'file_not_found', message: 'The input file is gone.', param: 'input_file_id', line: null }]);
     const problem = input.endpoint.model === null ? null : this.modelProblem(input.endpoint.model, input.endpoint.version);
     if (problem !== null) return this.fail([problem]);
     const { errors, model } = await validateInput(
-      { contentPath: this.context.files.contentPath(input.record.id), table: input.table, url: this.manifest.batch.endpoint, modelInBody: input.endpoint.model === null, rowLimits: this.context.rowLimits },
+      {
+        contentPath: this.context.files.contentPath(input.record.id),
+        table: input.table,
+        url: this.manifest.batch.endpoint,
+        modelInBody: input.endpoint.model === null,
+        rowLimits: this.context.rowLimits,
+      },
       this.validation.signal,
     );
     await this.crashRecord.gotFurther();
@@ -233,7 +249,13 @@ export class ActiveBatch {
     await this.recover();
     const input = this.requireInput();
     const outcome = this.manifest.outcome ?? 'completed';
-    const ending = await finishBatch(this.context, { manifest: this.manifest, outcome, table: input.table, lines: input.lines, results: this.results });
+    const ending = await finishBatch(this.context, {
+      manifest: this.manifest,
+      outcome,
+      table: input.table,
+      lines: input.lines,
+      results: this.results,
+    });
     await this.advance(outcome, { ...ending, [`${outcome}_at`]: nowSeconds() });
     await this.context.batches.removeChunks(this.id);
   }
@@ -252,7 +274,12 @@ export class ActiveBatch {
     if (record === null) return null;
     const endpoint = parseEndpoint(this.manifest.batch.endpoint);
     if (endpoint === null) throw new Error(`batch ${this.id} was accepted for ${this.manifest.batch.endpoint}, which is no endpoint`);
-    this.input = { record, table: await this.context.files.readChunkTable(record), endpoint, lines: new RowLines(this.id, endpoint, this.isDeterministic) };
+    this.input = {
+      record,
+      table: await this.context.files.readChunkTable(record),
+      endpoint,
+      lines: new RowLines(this.id, endpoint, this.isDeterministic),
+    };
     return this.input;
   }
 

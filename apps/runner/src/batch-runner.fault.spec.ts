@@ -32,7 +32,9 @@ describe('the batch lane when things are killed', () => {
 
   function startRunner(): ChildProcess {
     const registerTs = join(__dirname, '../../../test/fixtures/register-ts.cjs');
-    const runner = fork(join(__dirname, 'testing', 'runner-process.ts'), [workspace.directory, JSON.stringify(SETTINGS)], { execArgv: ['--require', registerTs] });
+    const runner = fork(join(__dirname, 'testing', 'runner-process.ts'), [workspace.directory, JSON.stringify(SETTINGS)], {
+      execArgv: ['--require', registerTs],
+    });
     runners.push(runner);
     return runner;
   }
@@ -51,7 +53,9 @@ describe('the batch lane when things are killed', () => {
     const batch = await workspace.untilOver(batchId);
     const lines = await workspace.readLines(batch.output_file_id);
     expect(batch).toMatchObject({ status: 'completed', error_file_id: null, request_counts: { total: ROWS, completed: ROWS, failed: 0 } });
-    expect(lines.map(({ custom_id: id, response }) => [id, response?.body.echo])).toEqual(echoRows(ROWS).map(({ custom_id: id, body }) => [id, (body as { input: string }).input]));
+    expect(lines.map(({ custom_id: id, response }) => [id, response?.body.echo])).toEqual(
+      echoRows(ROWS).map(({ custom_id: id, body }) => [id, (body as { input: string }).input]),
+    );
   }
 
   async function killed(child: ChildProcess): Promise<void> {

@@ -35,7 +35,12 @@ describe('the batch lane with a real Redis', () => {
     const batchId = await workspace.submit(echoRows(257));
     const batch = await workspace.untilOver(batchId);
     const lines = await workspace.readLines(batch.output_file_id);
-    expect(batch).toMatchObject({ status: 'completed', model: 'echo', error_file_id: null, request_counts: { total: 257, completed: 257, failed: 0 } });
+    expect(batch).toMatchObject({
+      status: 'completed',
+      model: 'echo',
+      error_file_id: null,
+      request_counts: { total: 257, completed: 257, failed: 0 },
+    });
     expect(idsOf(lines)).toEqual(echoRows(257).map(({ custom_id: id }) => id));
     expect(lines[5]).toEqual({
       id: `batch_req_${batchId.slice(6)}_5`,
@@ -52,19 +57,33 @@ describe('the batch lane with a real Redis', () => {
     const errors = await workspace.readLines(batch.error_file_id);
     expect(batch).toMatchObject({ status: 'completed', request_counts: { total: 30, completed: 26, failed: 4 } });
     expect(idsOf(errors)).toEqual(['row-3', 'row-10', 'row-17', 'row-24']);
-    expect(errors[0]).toMatchObject({ response: { status_code: 400, body: { error: { code: 'invalid_request' } } }, error: { code: 'invalid_request' } });
+    expect(errors[0]).toMatchObject({
+      response: { status_code: 400, body: { error: { code: 'invalid_request' } } },
+      error: { code: 'invalid_request' },
+    });
     expect(errors[1]).toMatchObject({ response: { status_code: 422 }, error: { code: 'inference_failed' } });
   });
 
   it('writes lines that no reader splits, and fails a row with half a character', async () => {
-    const rows = [echoRow(0, 'a\u0085\u2028\u2029b'), { ...echoRow(1, 'bad'), custom_id: 'c\u2028d' }, echoRow(2, 'x\ud83dy'), echoRow(3, 'x\\ud83d \u{1F600}')];
+    const rows = [
+      echoRow(0, 'a\u0085\u2028\u2029b'),
+      { ...echoRow(1, 'bad'), custom_id: 'c\u2028d' },
+      echoRow(2, 'x\ud83dy'),
+      echoRow(3, 'x\\ud83d \u{1F600}'),
+    ];
     const batch = await workspace.untilOver(await workspace.submit(rows));
     const [output, errors] = await Promise.all([batch.output_file_id, batch.error_file_id].map((id) => workspace.readText(id)));
     expect(output).not.toMatch(/[\u0085\u2028\u2029]/);
     expect(errors).not.toMatch(/[\u0085\u2028\u2029]/);
-    expect((await workspace.readLines(batch.output_file_id)).map(({ response }) => response?.body.echo)).toEqual(['a\u0085\u2028\u2029b', 'x\\ud83d \u{1F600}']);
+    expect((await workspace.readLines(batch.output_file_id)).map(({ response }) => response?.body.echo)).toEqual([
+      'a\u0085\u2028\u2029b',
+      'x\\ud83d \u{1F600}',
+    ]);
     const failed = await workspace.readLines(batch.error_file_id);
-    expect(failed.map(({ custom_id: id, error }) => [id, error?.code])).toEqual([['c\u2028d', 'inference_failed'], ['row-2', 'invalid_request']]);
+    expect(failed.map(({ custom_id: id, error }) => [id, error?.code])).toEqual([
+      ['c\u2028d', 'inference_failed'],
+      ['row-2', 'invalid_request'],
+    ]);
   });
 
   it('gives a deterministic batch over the same file the same bytes, and tells the engine to run each row alone', async () => {
@@ -89,7 +108,11 @@ describe('the batch lane with a real Redis', () => {
     const text = `${toJsonl([echoRow(0)])}not json\n\n${toJsonl([echoRow(0), { ...echoRow(1), url: '/v1/other' }])}`;
     const batch = await workspace.untilOver(await workspace.createBatch(await workspace.upload(text)));
     expect(batch).toMatchObject({ status: 'failed', output_file_id: null, error_file_id: null });
-    expect(batch.errors?.data.map(({ code, line }) => [code, line])).toEqual([['invalid_json_line', 2], ['duplicate_custom_id', 4], ['mismatched_url', 5]]);
+    expect(batch.errors?.data.map(({ code, line }) => [code, line])).toEqual([
+      ['invalid_json_line', 2],
+      ['duplicate_custom_id', 4],
+      ['mismatched_url', 5],
+    ]);
   });
 
   it('fails a batch for a model that does not exist', async () => {
@@ -115,7 +138,9 @@ describe('the batch lane with a real Redis', () => {
 
   it('expires: rows that did not run within the window are said so', async () => {
     const release = engine.holdFrom(5);
-    const batchId = await workspace.createBatch(await workspace.upload(toJsonl(echoRows(40))), { expires_at: Math.floor(Date.now() / 1000) + 1 });
+    const batchId = await workspace.createBatch(await workspace.upload(toJsonl(echoRows(40))), {
+      expires_at: Math.floor(Date.now() / 1000) + 1,
+    });
     const batch = await workspace.untilOver(batchId);
     release();
     const errors = await workspace.readLines(batch.error_file_id);
@@ -152,7 +177,11 @@ describe('the batch lane with a real Redis', () => {
   });
 
   it('does a chunk once, however often the queue brings it', async () => {
-    const bull = { address: { path: workspace.redis.socketPath }, instanceId: await readInstanceId(workspace.directory), onError: () => undefined };
+    const bull = {
+      address: { path: workspace.redis.socketPath },
+      instanceId: await readInstanceId(workspace.directory),
+      onError: () => undefined,
+    };
     queues = new BatchQueues(bull);
     const release = engine.holdFrom(15);
     const batchId = await workspace.submit(echoRows(30));
@@ -188,7 +217,11 @@ describe('the batch lane with a real Redis', () => {
       lane = await openTestRunner(workspace.config, engine, { crashes });
     }
     const failed = await workspace.untilOver(heavy);
-    expect(failed).toMatchObject({ status: 'failed', request_counts: { total: 30, completed: 10 }, errors: { data: [{ code: 'runner_crashed' }] } });
+    expect(failed).toMatchObject({
+      status: 'failed',
+      request_counts: { total: 30, completed: 10 },
+      errors: { data: [{ code: 'runner_crashed' }] },
+    });
     expect(idsOf(await workspace.readLines(failed.output_file_id))).toEqual(echoRows(10).map(({ custom_id: id }) => id));
     expect(await workspace.untilOver(healthy)).toMatchObject({ status: 'completed', request_counts: { completed: 10 } });
   });
@@ -202,7 +235,10 @@ describe('the batch lane with a real Redis', () => {
       lane = await openTestRunner(workspace.config, engine, { crashes });
     }
     const other = await workspace.submit(echoRows(10));
-    await workspace.until(suspect, () => lane.status().batches.length === 2 && lane.status().batches.some(({ runningChunks }) => runningChunks > 0));
+    await workspace.until(
+      suspect,
+      () => lane.status().batches.length === 2 && lane.status().batches.some(({ runningChunks }) => runningChunks > 0),
+    );
     expect((await workspace.batches.get(other)).status).toBe('validating');
     release();
     await workspace.untilOver(suspect);

@@ -88,9 +88,20 @@ export class BatchRunner {
   }
 
   status(): RunnerProcessStatus {
-    const batches = [...this.runs.values()].map((run) => ({ id: run.id, status: run.status, ...run.counts, runningChunks: run.runningChunks, paused: run.paused }));
+    const batches = [...this.runs.values()].map((run) => ({
+      id: run.id,
+      status: run.status,
+      ...run.counts,
+      runningChunks: run.runningChunks,
+      paused: run.paused,
+    }));
     const running = batches.reduce((sum, { runningChunks }) => sum + runningChunks, 0);
-    return { batches, rowsPerSecond: this.rate.perSecond(), chunks: { running, waiting: this.pump.waitingChunks }, redisIsReady: this.options.queues.isReady() };
+    return {
+      batches,
+      rowsPerSecond: this.rate.perSecond(),
+      chunks: { running, waiting: this.pump.waitingChunks },
+      redisIsReady: this.options.queues.isReady(),
+    };
   }
 
   private scheduleReconcile(delayMs: number): void {

@@ -3,8 +3,8 @@ import { loadConfig, runPaths } from '@app/config';
 import { openModelCatalog } from '@app/models';
 import { WorkerPool } from '@app/worker-pool';
 import { DiskGuard } from '@app/batches';
-import { readCrashCount, serveProcessStatus } from '@app/process';
-import { createLogger, observeEventLoop, type Logger } from '@app/telemetry';
+import { onShutdown, readCrashCount, serveProcessStatus, type ShutdownStep } from '@app/process';
+import { createLogger, observeEventLoop } from '@app/telemetry';
 import { Registry } from 'prom-client';
 import { openRunner } from './open-runner';
 import { ModelEngine } from './chunks/row-engine';
@@ -20,6 +20,8 @@ const RECONCILE_MS = 1_000;
 async function main(): Promise<void> {
   const config = loadConfig();
   const log = createLogger(PROCESS_ID, config.logLevel);
+  const shutdown: ShutdownStep[] = [];
+  onShutdown({ log, isSupervised: config.supervised, steps: shutdown });
   mkdirSync(config.runDir, { recursive: true });
   const registry = new Registry();
   observeEventLoop(registry, PROCESS_ID);
@@ -27,8 +29,12 @@ async function main(): Promise<void> {
   const pool = new WorkerPool({ lane: 'batch', runDir: config.runDir });
   catalog.applyReports(pool.models());
   pool.onModelsChanged(() => catalog.applyReports(pool.models()));
-  const limits = { itemsMax: Math.min(config.http.requestItemsMax, config.batch.queueItemsMax), tensorBytesMax: config.batch.rowBytesMax, tensorBytesKey: 'batch.rowBytesMax' };
-  const lane = await openRunner(config, {
+  const limits = {
+    itemsMax: Math.min(config.http.requestItemsMax, config.batch.queueItemsMax),
+    tensorBytesMax: config.batch.rowBytesMax,
+    tensorBytesKey: 'batch.rowBytesMax',
+  };
+  const runner = await openRunner(config, {
     engine: new ModelEngine(catalog, pool, limits),
     disk: new DiskGuard(config.dataDir, config.batch.diskFreeBytesMin),
     crashes: readCrashCount(runPaths(config.runDir).crashCount(PROCESS_ID)),
@@ -36,27 +42,12 @@ async function main(): Promise<void> {
     registry,
     reconcileMs: RECONCILE_MS,
   });
-  const statusServer = await serveProcessStatus({ socketPath: runPaths(config.runDir).statusSocket(PROCESS_ID), registry, status: () => lane.status() });
-  endOnSignal(config.supervised, log, async () => {
-    await lane.close(DRAIN_MS);
-    await pool.close();
-    await statusServer.close();
+  const statusServer = await serveProcessStatus({
+    socketPath: runPaths(config.runDir).statusSocket(PROCESS_ID),
+    registry,
+    status: () => runner.status(),
   });
-}
-
-/** Started by a scheduler, only SIGTERM counts: the SIGINT of a terminal reaches all processes, and the scheduler decides. */
-function endOnSignal(isSupervised: boolean, log: Logger, close: () => Promise<void>): void {
-  let isEnding = false;
-  const end = (signal: NodeJS.Signals): void => {
-    if (isEnding) return;
-    isEnding = true;
-    log.info({ signal }, 'draining');
-    void close()
-      .catch((error: Error) => log.error({ err: error }, 'not closed in order; what was committed is safe'))
-      .finally(() => process.exit(0));
-  };
-  process.on('SIGTERM', end);
-  process.on('SIGINT', isSupervised ? () => undefined : end);
+  shutdown.push(['batches', () => runner.close(DRAIN_MS)], ['workers', () => pool.close()], ['status', () => statusServer.close()]);
 }
 
 void main().catch((error: Error) => {

@@ -39,14 +39,25 @@ export async function openRunner(config: Config, parts: RunnerDependencies): Pro
   const { engine, disk, crashes, log, registry, reconcileMs } = parts;
   const rowLimits = { ...jsonLimits(config.http), bytesMax: config.batch.rowBytesMax };
   const instanceId = await readInstanceId(config.dataDir);
-  const lock = await acquireRunnerLock(instanceId, () => log.info('another batch runner works on this data directory; waiting for its end'));
+  const lock = await acquireRunnerLock(instanceId, () =>
+    log.info('another batch runner works on this data directory; waiting for its end'),
+  );
   const files = new FileStore(config.dataDir, disk, uploadLimits(config.batch));
   await files.ensureDirectories();
   const bull = { address: redisAddress(config), instanceId, onError: (error: Error) => log.debug({ err: error }, 'Redis') };
   const queues = new BatchQueues(bull);
   const budget = new InFlightBudget({ rowsMax: Math.min(ROWS_IN_FLIGHT_MAX, config.batch.queueItemsMax), bytesMax: BYTES_IN_FLIGHT_MAX });
   const lane = new BatchRunner({
-    context: { batches: new BatchStore(config.dataDir), files, disk, assembler: new OutputAssembler(config.dataDir, disk), engine, rowLimits, crashes, log },
+    context: {
+      batches: new BatchStore(config.dataDir),
+      files,
+      disk,
+      assembler: new OutputAssembler(config.dataDir, disk),
+      engine,
+      rowLimits,
+      crashes,
+      log,
+    },
     batchesDirectory: storagePaths(config.dataDir).batches,
     processor: new ChunkProcessor(engine, budget, rowLimits),
     queues,

@@ -10,9 +10,24 @@ export class RunnerMetrics {
 
   constructor(registry: Registry) {
     const registers = [registry];
-    this.rowsTotal = new Counter({ name: 'interleave_batch_rows_total', help: 'Rows with a line in a committed chunk', labelNames: ['outcome'], registers });
-    this.chunksTotal = new Counter({ name: 'interleave_batch_chunks_total', help: 'Chunks that were worked on', labelNames: ['outcome'], registers });
-    this.batchesTotal = new Counter({ name: 'interleave_batches_ended_total', help: 'Batches that are over', labelNames: ['status'], registers });
+    this.rowsTotal = new Counter({
+      name: 'interleave_batch_rows_total',
+      help: 'Rows with a line in a committed chunk',
+      labelNames: ['outcome'],
+      registers,
+    });
+    this.chunksTotal = new Counter({
+      name: 'interleave_batch_chunks_total',
+      help: 'Chunks that were worked on',
+      labelNames: ['outcome'],
+      registers,
+    });
+    this.batchesTotal = new Counter({
+      name: 'interleave_batches_ended_total',
+      help: 'Batches that are over',
+      labelNames: ['status'],
+      registers,
+    });
   }
 
   rows(result: ChunkResult): void {
@@ -55,5 +70,12 @@ export function observeRunner(registry: Registry, status: () => RunnerProcessSta
       this.set({ state: 'waiting' }, waiting);
     },
   });
-  new Gauge({ name: 'interleave_batch_rows_per_second', help: 'Rows committed per second over the last 10 s', registers, collect() { this.set(status().rowsPerSecond); } });
+  new Gauge({
+    name: 'interleave_batch_rows_per_second',
+    help: 'Rows committed per second over the last 10 s',
+    registers,
+    collect() {
+      this.set(status().rowsPerSecond);
+    },
+  });
 }

@@ -11,5 +11,9 @@ export function gpuEnvironment(gpu: GpuPlan | null, lane: Lane): Record<string, 
   if (gpu === null) return {};
   const { uuid, sharing, threadPercent } = gpu;
   if (sharing !== 'mps') return { CUDA_VISIBLE_DEVICES: uuid };
-  return { CUDA_VISIBLE_DEVICES: uuid, CUDA_MPS_ACTIVE_THREAD_PERCENTAGE: String(threadPercent ?? 100), CUDA_MPS_CLIENT_PRIORITY: CLIENT_PRIORITY[lane] };
+  return {
+    CUDA_VISIBLE_DEVICES: uuid,
+    CUDA_MPS_ACTIVE_THREAD_PERCENTAGE: String(threadPercent ?? 100),
+    CUDA_MPS_CLIENT_PRIORITY: CLIENT_PRIORITY[lane],
+  };
 }

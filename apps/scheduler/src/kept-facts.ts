@@ -8,7 +8,11 @@ import { join } from 'node:path';
 export class KeptFact<T> {
   private readonly path: string;
 
-  constructor(runDir: string, name: string, private readonly isFact: (value: T) => boolean) {
+  constructor(
+    runDir: string,
+    name: string,
+    private readonly isFact: (value: T) => boolean,
+  ) {
     this.path = join(runDir, `${name}.json`);
   }
 

@@ -2,6 +2,7 @@ import 'reflect-metadata';
 import { NestFactory } from '@nestjs/core';
 import { LOGGER, NodeScheduler } from './node-scheduler';
 import { SchedulerModule } from './scheduler.module';
+import { onShutdown } from '@app/process';
 import type { Logger } from '@app/telemetry';
 
 const DRAIN_MS_MAX = 30_000;
@@ -14,17 +15,15 @@ async function main(): Promise<void> {
   const app = await NestFactory.createApplicationContext(SchedulerModule, { logger: false, abortOnError: false });
   const scheduler = app.get(NodeScheduler);
   const log = app.get<Logger>(LOGGER);
-  let signals = 0;
-  const onSignal = (signal: NodeJS.Signals): void => {
-    signals++;
-    log.info({ signal }, signals === 1 ? `${signal}: draining; a second signal hurries` : `${signal}: hurrying`);
-    if (signals > 1) return scheduler.hurry();
-    void scheduler
-      .stop(DRAIN_MS_MAX)
-      .then(() => app.close())
-      .then(() => process.exit(0), fail);
-  };
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, onSignal);
+  onShutdown({
+    log,
+    isSupervised: false,
+    steps: [
+      ['node', () => scheduler.stop(DRAIN_MS_MAX)],
+      ['scheduler', () => app.close()],
+    ],
+    onFurtherSignal: () => scheduler.hurry(),
+  });
   await scheduler.start();
 }
 

@@ -20,7 +20,7 @@ import { ModelQuarantine } from './supervision/model-quarantine';
 import { PidFiles } from './supervision/pid-files';
 import { DEFAULT_TIMINGS, type ProcessSpec } from './supervision/process-spec';
 import { sessionOf } from './supervision/proc-fs';
-import type { Culprit } from './supervision/worker-death';
+import { isBeforeReady, type Culprit } from './supervision/worker-death';
 import { Supervisor } from './supervision/supervisor';
 
 export const CONFIG = Symbol('Config');
@@ -105,7 +105,10 @@ export class NodeScheduler {
   /** What an earlier scheduler quarantined stays so while anything that it started runs. */
   private place({ placement, topology, warnings }: NodePlan, pidFiles: PidFiles): Placement {
     for (const { id, class: partitionClass, cpus } of placement.partitions) {
-      this.log.info({ partition: id, class: partitionClass, cpus }, `partition ${id}: ${partitionClass}, CPUs ${formatCpuList(cpus)} of ${formatCpuList(topology.effective)}`);
+      this.log.info(
+        { partition: id, class: partitionClass, cpus },
+        `partition ${id}: ${partitionClass}, CPUs ${formatCpuList(cpus)} of ${formatCpuList(topology.effective)}`,
+      );
     }
     for (const warning of warnings) this.log.warn(warning);
     const kept = pidFiles.anyRuns() ? (readPlacement(this.placementPath)?.quarantined ?? []) : [];
@@ -132,8 +135,12 @@ export class NodeScheduler {
     if (plan === undefined || model === undefined) return;
     const blamed = { name: model.name, version: model.version, lane: plan.lane };
     metrics.workerDied(blamed);
-    this.log.error({ child: workerId, model: blamed.name, version: blamed.version, reason }, `${workerId} died of model ${blamed.name} version ${blamed.version}: ${reason}`);
-    this.quarantine.workerDied(blamed, reason, culprit.whileLoading);
+    this.log.error(
+      { child: workerId, model: blamed.name, version: blamed.version, reason },
+      `${workerId} died of model ${blamed.name} version ${blamed.version}: ${reason}`,
+    );
+    this.quarantine.workerDied(blamed, reason, culprit.phase);
+    if (isBeforeReady(culprit.phase)) this.publishQuarantine(placement, []); // the next worker loads it last
   }
 
   private reviewQuarantine(placement: Placement): void {
@@ -152,6 +159,7 @@ export class NodeScheduler {
   /** `released`: what workers may load again, for which they have to be started again. */
   private publishQuarantine(placement: Placement, released: QuarantinedModel[]): void {
     placement.quarantined = this.quarantine.models();
+    placement.loadLast = this.quarantine.suspects();
     try {
       this.publish(placement);
     } catch (error) {
@@ -164,7 +172,9 @@ export class NodeScheduler {
   }
 
   private renewWorkersOf({ workers }: Placement, { name, version, lane }: ModelOfLane): void {
-    const plans = workers.filter((plan) => plan.lane === lane && plan.models.some((model) => model.name === name && model.version === version));
+    const plans = workers.filter(
+      (plan) => plan.lane === lane && plan.models.some((model) => model.name === name && model.version === version),
+    );
     for (const process of this.supervisor?.processes ?? []) if (plans.some(({ id }) => id === process.spec.id)) process.renew();
   }
 
@@ -192,7 +202,10 @@ export class NodeScheduler {
     if (!autogroupEnabled()) return;
     const sessions = processes.filter(({ spec, pid }) => spec.kind === 'worker' && pid !== null).map(({ pid }) => sessionOf(pid ?? 0));
     if (new Set(sessions).size > 1) {
-      this.log.warn({ sessions }, 'the workers are in different sessions, so the batch lane does not give way to live requests; restart the node, or set kernel.sched_autogroup_enabled=0');
+      this.log.warn(
+        { sessions },
+        'the workers are in different sessions, so the batch lane does not give way to live requests; restart the node, or set kernel.sched_autogroup_enabled=0',
+      );
     }
   }
 }

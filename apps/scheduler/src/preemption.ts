@@ -22,5 +22,9 @@ export async function preemptionOf({ placement, topology }: NodePlan, runDir: st
 function sharedCpu({ workers }: Placement): number | null {
   const cpusOf = (lane: string): number[] => workers.filter((worker) => worker.lane === lane).flatMap(({ cpus }) => cpus);
   const batch = new Set(cpusOf('batch'));
-  return cpusOf('realtime').filter((cpu) => batch.has(cpu)).at(-1) ?? null;
+  return (
+    cpusOf('realtime')
+      .filter((cpu) => batch.has(cpu))
+      .at(-1) ?? null
+  );
 }

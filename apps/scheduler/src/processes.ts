@@ -4,7 +4,7 @@ import { runPaths, type Config } from '@app/config';
 import type { Placement, WorkerPlan } from '@app/contracts';
 import { findExecutable, REDIS_REMEDY, REDIS_SERVERS } from '@app/system';
 import { gpuEnvironment } from './gpu-environment';
-import { HEARTBEAT_FD } from './supervision/heartbeat-file';
+import { HEARTBEAT_FD, LOADERS_MAX } from './supervision/heartbeat-file';
 import { LISTEN_FD } from './supervision/listening-socket';
 import { redisProbe, statusProbe } from './supervision/probes';
 import type { ProcessSpec } from './supervision/process-spec';
@@ -68,9 +68,9 @@ function workerSpec(config: Config, plan: WorkerPlan): ProcessSpec {
     args: ['--worker', plan.id, '--heartbeat-fd', String(HEARTBEAT_FD)],
     environment: { UV_THREADPOOL_SIZE: '2', ...gpuEnvironment(plan.gpu, plan.lane) },
   });
-  // How a refusal is worded may change while workers run; a slot for each executor and one for the loader.
+  // How a refusal is worded may change while workers run; a slot for each executor and each loader.
   const told = JSON.stringify({ ...plan, gpuRefusal: plan.gpuRefusal !== null });
-  return { ...spec, heartbeatSlots: plan.cpus.length + 1, fingerprint: `${spec.fingerprint}\n${told}` };
+  return { ...spec, heartbeatSlots: plan.cpus.length + LOADERS_MAX, fingerprint: `${spec.fingerprint}\n${told}` };
 }
 
 interface NodeProcess {
@@ -119,7 +119,8 @@ function redisSpec(config: Config): ProcessSpec {
     command: () => {
       mkdirSync(dir, { recursive: true, mode: 0o700 });
       const path = findExecutable(REDIS_SERVERS, config.searchPath);
-      if (path === null) throw new Error(`neither ${REDIS_SERVERS.join(' nor ')} was found; batches wait until there is one: ${REDIS_REMEDY}`);
+      if (path === null)
+        throw new Error(`neither ${REDIS_SERVERS.join(' nor ')} was found; batches wait until there is one: ${REDIS_REMEDY}`);
       return path;
     },
     args,

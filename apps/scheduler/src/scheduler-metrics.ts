@@ -40,7 +40,8 @@ export class SchedulerMetrics {
       labelNames: ['worker'],
       registers: [this.registry],
       collect() {
-        for (const worker of processes().filter(({ spec }) => spec.heartbeatSlots !== null)) this.set({ worker: worker.spec.id }, oldestRunSeconds(worker));
+        for (const worker of processes().filter(({ spec }) => spec.heartbeatSlots !== null))
+          this.set({ worker: worker.spec.id }, oldestRunSeconds(worker));
       },
     });
     new Gauge({

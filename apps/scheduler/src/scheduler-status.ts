@@ -9,7 +9,9 @@ export function schedulerStatus(
   const statuses = processes.map(statusOf);
   return {
     processes: statuses,
-    workers: placement.workers.flatMap(({ id, lane, cpus }) => statuses.filter((status) => status.id === id).map((status) => ({ ...status, lane, cpus }))),
+    workers: placement.workers.flatMap(({ id, lane, cpus }) =>
+      statuses.filter((status) => status.id === id).map((status) => ({ ...status, lane, cpus })),
+    ),
     redis: statuses.find(({ id }) => id === 'redis') ?? null,
     placement,
     ...lanes,

@@ -8,7 +8,12 @@ const ANSWER_MS_MAX = 500;
 export async function livePids(runDir: string, { workers }: Placement): Promise<number[]> {
   const live = workers.filter(({ lane }) => lane === 'realtime');
   const pids = await Promise.all(
-    live.map(({ id }) => fetchStatus('worker', runPaths(runDir).statusSocket(id), ANSWER_MS_MAX).then(({ pid }) => [pid], () => [])),
+    live.map(({ id }) =>
+      fetchStatus('worker', runPaths(runDir).statusSocket(id), ANSWER_MS_MAX).then(
+        ({ pid }) => [pid],
+        () => [],
+      ),
+    ),
   );
   return pids.flat();
 }

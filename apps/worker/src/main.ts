@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import { type Config, loadConfig, runPaths } from '@app/config';
 import { workersBeside, type Placement, type WorkerPlan } from '@app/contracts';
 import { inspectRuntime, isolateProcess, startWorker, type WorkerHandle } from '@app/native';
-import { serveProcessStatus } from '@app/process';
+import { onShutdown, serveProcessStatus, type ShutdownStep } from '@app/process';
 import { createLogger, type Logger, observeEventLoop } from '@app/telemetry';
 import { Registry } from 'prom-client';
 import { Calibrator } from './calibration/calibrator';
@@ -29,23 +29,40 @@ async function main(): Promise<void> {
   const plan = planOf(workerId, placement);
   process.title = `interleave ${plan.id}`;
   const log = createLogger(plan.id, config.logLevel);
-  // Before clients can come: a signal that nobody handles would end the process with their items.
-  const ended = signalToEnd(config.supervised);
+  const shutdown: ShutdownStep[] = [];
+  onShutdown({ log, isSupervised: config.supervised, steps: shutdown });
   // Before any thread of the worker starts: they inherit CPUs and memory nodes.
   const tools = isolateProcess(plan, plan.lane === 'batch' ? await livePids(config.runDir, placement) : []);
   const { lanePage } = runPaths(config.runDir);
   const lanePages = { own: lanePage(plan.id), others: workersBeside(plan, placement.workers).map(({ id }) => lanePage(id)) };
-  const worker = startWorker({ plan, ortLibraryPath: config.ortLibraryPath, quarantined: placement.quarantined, heartbeatFd, lanePages });
+  const worker = startWorker({
+    plan,
+    ortLibraryPath: config.ortLibraryPath,
+    quarantined: placement.quarantined,
+    loadLast: placement.loadLast,
+    heartbeatFd,
+    lanePages,
+  });
+  shutdown.push(['worker', () => drain(worker, log)]);
   const isolation = [...tools, worker.idleLatency()];
-  for (const { tool, state, reason } of isolation) if (state === 'unavailable') log.warn({ tool, reason }, `isolation: ${tool} is unavailable`);
+  for (const { tool, state, reason } of isolation)
+    if (state === 'unavailable') log.warn({ tool, reason }, `isolation: ${tool} is unavailable`);
   const registry = new Registry();
   observeEventLoop(registry, plan.id);
   const calibrator = new Calibrator({
-    ...{ plan, worker, log, dataDir: config.dataDir, runtimeVersion: inspectRuntime(plan.gpu?.ortLibraryPath ?? config.ortLibraryPath).version },
-    ...{ budgetMs: config.calibration.budgetMs, measures: (model) => measuresCosts(plan, placement, model) },
+    plan,
+    worker,
+    log,
+    dataDir: config.dataDir,
+    runtimeVersion: inspectRuntime(plan.gpu?.ortLibraryPath ?? config.ortLibraryPath).version,
+    budgetMs: config.calibration.budgetMs,
+    measures: (model) => measuresCosts(plan, placement, model),
   });
   registerWorkerMetrics(registry, { id: plan.id, lane: plan.lane }, () => worker.stats());
-  registerIsolation(registry, { id: plan.id, lane: plan.lane }, () => [...isolation, ...worker.executors().flatMap((executor) => executor.isolation)]);
+  registerIsolation(registry, { id: plan.id, lane: plan.lane }, () => [
+    ...isolation,
+    ...worker.executors().flatMap((executor) => executor.isolation),
+  ]);
   registerCalibrationState(registry, { id: plan.id, lane: plan.lane }, () => calibrator.statuses());
   let state: 'serving' | 'draining' = 'serving';
   const statusServer = await serveProcessStatus({
@@ -56,18 +73,21 @@ async function main(): Promise<void> {
   });
   log.info({ cpus: plan.cpus, models: plan.models.length }, 'serving');
   const stopLogging = logModelChanges(worker, log);
-  const signal = await ended;
-  state = 'draining';
-  log.info({ signal }, 'draining');
-  stopLogging();
-  await Promise.all([calibrator.stop(), drain(worker, log)]);
-  await statusServer.close();
-  process.exit(0);
+  const stopMeasuring = (): Promise<void> => {
+    state = 'draining';
+    stopLogging();
+    return calibrator.stop();
+  };
+  shutdown.unshift(['calibration', stopMeasuring]);
+  shutdown.push(['status', () => statusServer.close()]);
 }
 
 async function drain(worker: WorkerHandle, log: Logger): Promise<void> {
   if (!(await worker.drain(DRAIN_MS))) log.warn(`items were still unanswered after ${DRAIN_MS} ms; their clients will send them again`);
-  const isClosed = await Promise.race([worker.close().then(() => true), new Promise<boolean>((resolve) => setTimeout(resolve, CLOSE_MS_MAX, false))]);
+  const isClosed = await Promise.race([
+    worker.close().then(() => true),
+    new Promise<boolean>((resolve) => setTimeout(resolve, CLOSE_MS_MAX, false)),
+  ]);
   if (isClosed) return;
   log.warn(`a model is still being loaded after ${CLOSE_MS_MAX} ms; the process ends without waiting for it`);
   // An ordinary exit would take the runtime away from under the thread that loads.
@@ -87,16 +107,9 @@ function readPlacement(config: Config): Placement {
 
 function planOf(workerId: string, { workers }: Placement): WorkerPlan {
   const plan = workers.find(({ id }) => id === workerId);
-  if (plan === undefined) throw new Error(`the placement has no worker ${workerId}; it has ${workers.map(({ id }) => id).join(', ') || 'none'}`);
+  if (plan === undefined)
+    throw new Error(`the placement has no worker ${workerId}; it has ${workers.map(({ id }) => id).join(', ') || 'none'}`);
   return plan;
-}
-
-/** A terminal sends SIGINT and SIGHUP to all processes: under a scheduler only its SIGTERM counts. */
-function signalToEnd(isSupervised: boolean): Promise<NodeJS.Signals> {
-  return new Promise((resolve) => {
-    process.on('SIGTERM', resolve);
-    for (const signal of ['SIGINT', 'SIGHUP'] as const) process.on(signal, isSupervised ? () => undefined : resolve);
-  });
 }
 
 function fail(error: Error): void {

@@ -27,7 +27,11 @@ describe('memory of a worker', () => {
     expect(modelFileBytes(path)).toBe(1210);
     expect(modelFileBytes(join(folder, 'gone', 'model.onnx'))).toBe(0);
     const model = { modelPath: path } as WorkerModelPlan;
-    expect(workerMemory({ models: [model, model], memoryBytes: 7 })).toEqual({ resident: expect.any(Number) as number, modelFiles: 1210, limit: 7 });
+    expect(workerMemory({ models: [model, model], memoryBytes: 7 })).toEqual({
+      resident: expect.any(Number) as number,
+      modelFiles: 1210,
+      limit: 7,
+    });
     expect(workerMemory({ models: [], memoryBytes: null }).resident).toBeGreaterThan(0);
   });
 });

@@ -27,7 +27,17 @@ const STATS: WorkerModelStats = {
   ],
   formationSeconds: 0.0005,
   duplicates: 6,
-  items: { ok: 10, invalid: 1, failed: 0, 'deadline-exceeded': 0, cancelled: 0, 'response-too-large': 0, unavailable: 0, 'queue-full': 0, 'run-timeout': 0 },
+  items: {
+    ok: 10,
+    invalid: 1,
+    failed: 0,
+    'deadline-exceeded': 0,
+    cancelled: 0,
+    'response-too-large': 0,
+    unavailable: 0,
+    'queue-full': 0,
+    'run-timeout': 0,
+  },
   queueItems: 7,
   queueAgeSeconds: 0.25,
 };
@@ -83,12 +93,21 @@ describe('metrics of a worker', () => {
 
   it('count executors and the process by the state of each isolation tool', async () => {
     const pinned = { tool: 'cpu-affinity', state: 'active', reason: null } as const;
-    registerIsolation(registry, { id: 'all-batch', lane: 'batch' }, () => [pinned, pinned, { tool: 'memory-limit', state: 'off', reason: 'none set' }]);
+    registerIsolation(registry, { id: 'all-batch', lane: 'batch' }, () => [
+      pinned,
+      pinned,
+      { tool: 'memory-limit', state: 'off', reason: 'none set' },
+    ]);
     await registry.metrics();
     const lines = (await registry.metrics()).split('\n');
-    const ofTool = (tool: string, state: string): string => `interleave_isolation_tools{lane="batch",worker="all-batch",tool="${tool}",state="${state}"}`;
+    const ofTool = (tool: string, state: string): string =>
+      `interleave_isolation_tools{lane="batch",worker="all-batch",tool="${tool}",state="${state}"}`;
     expect(lines).toEqual(
-      expect.arrayContaining([`${ofTool('cpu-affinity', 'active')} 2`, `${ofTool('cpu-affinity', 'unavailable')} 0`, `${ofTool('memory-limit', 'off')} 1`]),
+      expect.arrayContaining([
+        `${ofTool('cpu-affinity', 'active')} 2`,
+        `${ofTool('cpu-affinity', 'unavailable')} 0`,
+        `${ofTool('memory-limit', 'off')} 1`,
+      ]),
     );
   });
 

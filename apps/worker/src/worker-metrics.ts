@@ -83,17 +83,20 @@ export function registerWorkerMetrics(registry: Registry, { id, lane }: WorkerLa
     },
   });
   registerHistogram(registry, stats, labelsOf, {
-    ...{ name: 'interleave_batch_rows', help: 'Rows of a run' },
+    name: 'interleave_batch_rows',
+    help: 'Rows of a run',
     buckets: (model) => model.batchRows.map(({ rowsMax, batches }) => ({ le: rowsMax, count: batches })),
     sum: (model) => model.rows,
   });
   registerHistogram(registry, stats, labelsOf, {
-    ...{ name: 'interleave_batch_formation_seconds', help: 'Time in which the items of a run were chosen' },
+    name: 'interleave_batch_formation_seconds',
+    help: 'Time in which the items of a run were chosen',
     buckets: (model) => model.formations.map(({ secondsMax, batches }) => ({ le: secondsMax, count: batches })),
     sum: (model) => model.formationSeconds,
   });
   registerHistogram(registry, stats, labelsOf, {
-    ...{ name: 'interleave_cost_ratio', help: 'Measured cost of a run, divided by the predicted' },
+    name: 'interleave_cost_ratio',
+    help: 'Measured cost of a run, divided by the predicted',
     buckets: (model) => model.costRatios.map(({ ratioMax, runs }) => ({ le: ratioMax, count: runs })),
     sum: (model) => model.costRatioSum,
   });
@@ -148,14 +151,21 @@ function registerHistogram(
   const { name, help } = histogram;
   const get = () =>
     Promise.resolve({
-      ...{ name, help, type: 'histogram', aggregator: 'sum' },
+      name,
+      help,
+      type: 'histogram',
+      aggregator: 'sum',
       values: stats().flatMap((model) => histogramValues(histogram, model, labelsOf(model))),
     });
   // All that a registry asks of a metric.
   registry.registerMetric({ name, get } as unknown as Histogram);
 }
 
-function histogramValues({ name, buckets, sum }: HistogramOfCounts, model: WorkerModelStats, labels: Record<string, string>): MetricValue[] {
+function histogramValues(
+  { name, buckets, sum }: HistogramOfCounts,
+  model: WorkerModelStats,
+  labels: Record<string, string>,
+): MetricValue[] {
   const counts = buckets(model);
   return [
     ...counts.map(({ le, count }) => ({ labels: { le: le ?? '+Inf', ...labels }, value: count, metricName: `${name}_bucket` })),

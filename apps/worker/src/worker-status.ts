@@ -18,7 +18,8 @@ export function workerStatus(
     memory: workerMemory(plan),
     executors: worker.executors(),
     queue: worker.stats().map(({ name, version, queueItems, queueAgeSeconds }) => ({
-      ...{ name, version },
+      name,
+      version,
       waitingItems: queueItems,
       oldestAgeSeconds: queueAgeSeconds,
     })),

@@ -3,7 +3,15 @@ import { childEnvironment, serverUrl } from './index';
 describe('the environment of a child process', () => {
   const own = { ...process.env };
   beforeEach(() => {
-    process.env = { PATH: '/bin', LANG: 'C', PORT: '1', REDIS_URL: 'redis://:secret@host', CUDA_VISIBLE_DEVICES: '0', AWS_SECRET_ACCESS_KEY: 'x', NODE_OPTIONS: '--inspect' };
+    process.env = {
+      PATH: '/bin',
+      LANG: 'C',
+      PORT: '1',
+      REDIS_URL: 'redis://:secret@host',
+      CUDA_VISIBLE_DEVICES: '0',
+      AWS_SECRET_ACCESS_KEY: 'x',
+      NODE_OPTIONS: '--inspect',
+    };
   });
   afterEach(() => {
     process.env = own;
@@ -12,7 +20,11 @@ describe('the environment of a child process', () => {
   it.each([
     ['a program', { settings: false, redis: false }, { PATH: '/bin', LANG: 'C', X: '1' }],
     ['a worker', { settings: true, redis: false }, { PATH: '/bin', LANG: 'C', PORT: '1', CUDA_VISIBLE_DEVICES: '0', X: '1' }],
-    ['an API', { settings: true, redis: true }, { PATH: '/bin', LANG: 'C', PORT: '1', CUDA_VISIBLE_DEVICES: '0', REDIS_URL: 'redis://:secret@host', X: '1' }],
+    [
+      'an API',
+      { settings: true, redis: true },
+      { PATH: '/bin', LANG: 'C', PORT: '1', CUDA_VISIBLE_DEVICES: '0', REDIS_URL: 'redis://:secret@host', X: '1' },
+    ],
   ])('%s gets what it needs and no secret of others', (_, inherits, expected) => {
     expect(childEnvironment(inherits, { X: '1' })).toEqual(expected);
   });

@@ -69,7 +69,8 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
 }
 
 /** What a program needs of its surroundings, whatever it is: where things are, language, time zone, the C library. */
-const INHERITED = /^(PATH|HOME|USER|LANG|LC_[A-Z]+|TZ|TMPDIR|LD_LIBRARY_PATH|LD_PRELOAD|MALLOC_\w+|NODE_EXTRA_CA_CERTS|SSL_CERT_(FILE|DIR))$/;
+const INHERITED =
+  /^(PATH|HOME|USER|LANG|LC_[A-Z]+|TZ|TMPDIR|LD_LIBRARY_PATH|LD_PRELOAD|MALLOC_\w+|NODE_EXTRA_CA_CERTS|SSL_CERT_(FILE|DIR))$/;
 /** What ONNX Runtime and CUDA are steered by. */
 const RUNTIME = /^(ORT_\w+|OMP_\w+|CUDA_\w+|NVIDIA_\w+|NCCL_\w+)$/;
 /** Holds a password. */

@@ -19,7 +19,10 @@ describe('shares of the batch lane', () => {
     expect(batchOf('{ floorShare: 0.5, holdOffShare: 0 }')).toMatchObject({ floorShare: 0.5, holdOffShare: 0 });
   });
 
-  it.each(['{ floorShare: 0 }', '{ floorShare: 1.1 }', '{ holdOffShare: -0.1 }', '{ holdOffShare: 0.6 }'])('refuse %s: the lane is never starved for ever', (yaml) => {
-    expect(() => batchOf(yaml)).toThrow(ConfigError);
-  });
+  it.each(['{ floorShare: 0 }', '{ floorShare: 1.1 }', '{ holdOffShare: -0.1 }', '{ holdOffShare: 0.6 }'])(
+    'refuse %s: the lane is never starved for ever',
+    (yaml) => {
+      expect(() => batchOf(yaml)).toThrow(ConfigError);
+    },
+  );
 });

@@ -24,7 +24,9 @@ describe('partitions of interleave.yaml', () => {
   it('have a GPU by number or UUID', () => {
     expect(partitionsOf('{ id: a, cpus: [1], gpu: { device: 0 } }')[0]?.gpu).toEqual({ device: 0, batchPercent: 50 });
     const uuid = 'GPU-4a1c7d0e-52b8-9f36-8d11-0c6e5b7f2a90';
-    const gpu = partitionsOf(`{ id: a, cpus: [1], gpu: { device: ${uuid}, instances: [3, 0], memory: 20GiB, batchPercent: 30, ortLibrary: /opt/ort.so } }`)[0]?.gpu;
+    const gpu = partitionsOf(
+      `{ id: a, cpus: [1], gpu: { device: ${uuid}, instances: [3, 0], memory: 20GiB, batchPercent: 30, ortLibrary: /opt/ort.so } }`,
+    )[0]?.gpu;
     expect(gpu).toEqual({ device: uuid, instances: [3, 0], memory: 20 * 2 ** 30, batchPercent: 30, ortLibrary: '/opt/ort.so' });
   });
 

@@ -24,16 +24,25 @@ const memorySize = z
 const hostName = z
   .string()
   .toLowerCase()
-  .regex(/^(\*|[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9_])?|[0-9a-f]*:[0-9a-f:.]+)$/, 'expected a name or address without scheme and port, as in "models.example.com"');
+  .regex(
+    /^(\*|[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9_])?|[0-9a-f]*:[0-9a-f:.]+)$/,
+    'expected a name or address without scheme and port, as in "models.example.com"',
+  );
 const webOrigin = z
   .string()
-  .refine((text) => text === '*' || isOrigin(text), 'expected scheme, name and port only, as in "https://app.example.com" or "http://localhost:3000"')
+  .refine(
+    (text) => text === '*' || isOrigin(text),
+    'expected scheme, name and port only, as in "https://app.example.com" or "http://localhost:3000"',
+  )
   .transform((text) => (text === '*' ? text : originOf(text)));
 
 /** The GPU of a partition: one MIG instance for each lane where the device has them, else the device. */
 const gpuSchema = z.strictObject({
   /** Number as nvidia-smi counts, or the device's UUID. */
-  device: z.union([z.number().int().nonnegative().max(1023), z.string().regex(/^GPU-[0-9a-f-]{36}$/, 'expected a number or a UUID as nvidia-smi -L shows, "GPU-…"')]),
+  device: z.union([
+    z.number().int().nonnegative().max(1023),
+    z.string().regex(/^GPU-[0-9a-f-]{36}$/, 'expected a number or a UUID as nvidia-smi -L shows, "GPU-…"'),
+  ]),
   /** MIG instances by position in `nvidia-smi -L`, one for each lane in the order realtime, batch; default: the first free ones. */
   instances: z.array(z.number().int().nonnegative().max(15)).min(1).max(2).optional(),
   /** Of the GPU's memory, for each worker; default where the lanes share a device: 45 % of it, else no limit. */
@@ -47,7 +56,10 @@ const gpuSchema = z.strictObject({
 const partitionSchema = z.strictObject({
   id: z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'lower-case letters, digits and "-", at most 32'),
   /** Numbers, or the kernel's list format as in "0-3,8". */
-  cpus: z.union([z.array(z.number().int().nonnegative().max(CPU_MAX)).min(1), z.string().max(4096).regex(CPU_LIST, 'expected a list as in "0-3,8"')]),
+  cpus: z.union([
+    z.array(z.number().int().nonnegative().max(CPU_MAX)).min(1),
+    z.string().max(4096).regex(CPU_LIST, 'expected a list as in "0-3,8"'),
+  ]),
   class: z.enum(['reserved', 'burstable']).default('burstable'),
   /** Default: the real-time lane, and in a burstable partition the batch lane too. */
   lanes: z.array(z.enum(LANES)).min(1).optional(),
@@ -67,7 +79,10 @@ const laneSchema = z.strictObject({
   batchTokensMax: positiveInt.max(1_048_576).default(4096),
   queueItemsMax: positiveInt.max(16_384).default(1024),
   /** Memory between a process and a worker; what no tensor has touched yet costs nothing. */
-  channelBytes: positiveInt.min(4 * MiB).max(4096 * MiB).default(256 * MiB),
+  channelBytes: positiveInt
+    .min(4 * MiB)
+    .max(4096 * MiB)
+    .default(256 * MiB),
   runTimeoutMs: positiveInt.default(30_000),
 });
 
@@ -97,7 +112,11 @@ export const fileSchema = z.strictObject({
       /** Of the one-second slots with both live and batch traffic, in which the batch lane is held off to see what it costs; 0: none. */
       holdOffShare: z.number().min(0).max(0.5).default(0.02),
       /** Kept free on the disk of DATA_DIR: an upload is refused, a running batch pauses below it. */
-      diskFreeBytesMin: z.number().int().nonnegative().default(256 * MiB),
+      diskFreeBytesMin: z
+        .number()
+        .int()
+        .nonnegative()
+        .default(256 * MiB),
     })
     .prefault({}),
   calibration: z
@@ -149,7 +168,10 @@ export const environmentSchema = z.object({
   MODELS_DIR: z.string().min(1).default('./models'),
   /** Sockets and the placement; short, because a Unix socket path has at most 107 bytes. */
   RUN_DIR: z.string().min(1).optional(),
-  REDIS_URL: z.string().regex(/^(rediss?|unix):\/\//, 'redis://, rediss:// or unix://').optional(),
+  REDIS_URL: z
+    .string()
+    .regex(/^(rediss?|unix):\/\//, 'redis://, rediss:// or unix://')
+    .optional(),
   CONFIG: z.string().min(1).optional(),
   ORT_LIBRARY: z.string().min(1).optional(),
   /** Comma-separated: what this node's scheduler starts; the others run elsewhere (containers of their own). */

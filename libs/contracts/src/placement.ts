@@ -8,6 +8,8 @@ export interface Placement {
   workers: WorkerPlan[];
   /** Models that are not run although they are planned. */
   quarantined?: QuarantinedModel[];
+  /** Models that workers died of while they loaded them: workers load all others first. */
+  loadLast?: ModelOfLane[];
 }
 
 export interface ModelOfLane {
@@ -80,7 +82,9 @@ export function workersBeside({ lane, partitionId }: WorkerPlan, workers: readon
     return own.length > 0 ? own : batchWorkers;
   };
   if (lane === 'realtime') return besideLive(partitionId);
-  return workers.filter((live) => live.lane === 'realtime' && besideLive(live.partitionId).some((batch) => batch.partitionId === partitionId));
+  return workers.filter(
+    (live) => live.lane === 'realtime' && besideLive(live.partitionId).some((batch) => batch.partitionId === partitionId),
+  );
 }
 
 /** One worker process: the sessions of one lane on one partition. */

@@ -93,6 +93,14 @@ describe('the model catalog', () => {
       expect(catalog.list()[0]).toMatchObject({ state: 'ready', reason: null });
     });
 
+    it('a model that loads says for how long, as its worker does', async () => {
+      const catalog = await openLinked('encoder-tiny', '');
+      catalog.applyReports([{ ...report('encoder-tiny', '1', 'loading'), reason: 'loading for 45 s' }]);
+      expect(catalog.list()[0]).toMatchObject({ state: 'loading', reason: 'loading for 45 s' });
+      catalog.applyReports([report('encoder-tiny', '1', 'loading')]);
+      expect(catalog.list()[0]).toMatchObject({ state: 'loading', reason: null });
+    });
+
     it('a model is ready when any worker has it', async () => {
       const catalog = await openLinked('encoder-tiny', '');
       catalog.applyReports([report('encoder-tiny', '1', 'failed'), report('encoder-tiny'), report('encoder-tiny', '1', 'loading')]);

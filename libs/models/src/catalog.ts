@@ -112,8 +112,11 @@ class Catalog implements ModelCatalog {
     const ready = reports.find((report) => report.state === 'ready' && report.signature !== null);
     if (ready?.signature) {
       this.becomeReady(record, manifest, ready.signature);
-    } else if (reports.some((report) => report.state === 'loading')) {
-      Object.assign(record, { state: 'loading', reason: null });
+      return;
+    }
+    const loading = reports.find((report) => report.state === 'loading');
+    if (loading !== undefined) {
+      Object.assign(record, { state: 'loading', reason: loading.reason });
     } else {
       Object.assign(record, { state: 'failed', reason: reports.find((report) => report.reason !== null)?.reason ?? 'no worker could load it' });
     }

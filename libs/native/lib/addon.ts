@@ -35,7 +35,7 @@ export interface NativeAddon {
   /** Throws a TypeError or RangeError that says what is wrong with the grid. */
   workerSetCostTable(worker: NativeWorkerHandle, table: NativeCostTable): void;
   /** Tells clients about cost ratios that have moved by more than 5 % since they were told. */
-  workerTellRatioMoves(worker: NativeWorkerHandle): void;
+  workerTellChanges(worker: NativeWorkerHandle): void;
   /** Refuses new items; false when items were still unanswered after `timeoutMs`. */
   workerDrain(worker: NativeWorkerHandle, timeoutMs: number): Promise<boolean>;
   /** Answers what is left with `unavailable`, closes the channels and ends the threads. Idempotent. */
@@ -332,6 +332,8 @@ export interface NativeRuntime {
 export interface NativeModelPlan extends WorkerModelPlan {
   /** Why it is not loaded; null: it is. */
   refusal: string | null;
+  /** After all others. */
+  loadsLast: boolean;
 }
 
 /** How the models of a worker run on its GPU. */
@@ -349,6 +351,8 @@ export interface WorkerStartOptions {
   cpus: number[];
   socketPath: string;
   queueItemsMax: number;
+  /** For so long after a client's last message the machine's idle CPUs are kept from sleeping; 0: never. */
+  awakeMs: number;
   models: NativeModelPlan[];
   /** Null: no lane control. */
   lanePagePath: string | null;
@@ -380,7 +384,9 @@ export interface NativeCostTable {
 export const BATCH_ROWS_BOUNDS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024] as const;
 
 /** Upper bounds of `NativeModelStats.costRatios`; its last count is for what is larger. As in src/run/stats.h. */
-export const COST_RATIO_BOUNDS = [0.5, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.975, 1, 1.025, 1.05, 1.075, 1.1, 1.15, 1.2, 1.3, 1.5, 2, 4] as const;
+export const COST_RATIO_BOUNDS = [
+  0.5, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.975, 1, 1.025, 1.05, 1.075, 1.1, 1.15, 1.2, 1.3, 1.5, 2, 4,
+] as const;
 
 /** Upper bounds of `NativeModelStats.formations` in seconds; its last count is for what is larger. As in src/run/stats.h. */
 export const FORMATION_SECONDS_BOUNDS = [1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2] as const;
@@ -428,6 +434,7 @@ export function loadAddon(): NativeAddon {
 export function findAddon(): string {
   const candidates = BUILD_FOLDERS.map((folder) => join(folder, ADDON_FILE));
   const found = candidates.find((candidate) => existsSync(candidate));
-  if (found === undefined) throw new Error(`the native addon is not built: expected ${candidates.join(' or ')}; run "npm run build:native"`);
+  if (found === undefined)
+    throw new Error(`the native addon is not built: expected ${candidates.join(' or ')}; run "npm run build:native"`);
   return found;
 }

@@ -1,7 +1,15 @@
 import type { GpuPlan } from '@app/contracts';
 import { cudaOf } from './cuda';
 
-const gpu = (overrides: Partial<GpuPlan>): GpuPlan => ({ sharing: 'whole', uuid: 'GPU-1', name: 'NVIDIA H100', memoryBytes: null, threadPercent: null, ortLibraryPath: null, ...overrides });
+const gpu = (overrides: Partial<GpuPlan>): GpuPlan => ({
+  sharing: 'whole',
+  uuid: 'GPU-1',
+  name: 'NVIDIA H100',
+  memoryBytes: null,
+  threadPercent: null,
+  ortLibraryPath: null,
+  ...overrides,
+});
 
 describe('CUDA options of a worker', () => {
   it('limit memory only where there is a limit', () => {
@@ -11,7 +19,14 @@ describe('CUDA options of a worker', () => {
   });
 
   it('give the real-time lane a stream of high priority where the lanes share a device', () => {
-    const streams = (['mig', 'mps', 'whole'] as const).map((sharing) => [cudaOf(gpu({ sharing }), 'realtime', 1).priorityStream, cudaOf(gpu({ sharing }), 'batch', 1).priorityStream]);
-    expect(streams).toEqual([[false, false], [true, false], [false, false]]);
+    const streams = (['mig', 'mps', 'whole'] as const).map((sharing) => [
+      cudaOf(gpu({ sharing }), 'realtime', 1).priorityStream,
+      cudaOf(gpu({ sharing }), 'batch', 1).priorityStream,
+    ]);
+    expect(streams).toEqual([
+      [false, false],
+      [true, false],
+      [false, false],
+    ]);
   });
 });

@@ -16,8 +16,13 @@ export function isolateFront(): IsolationTool {
  */
 export function isolateProcess({ id, lane, cpus, processCpus, memoryBytes }: WorkerPlan, livePids: number[]): IsolationTool[] {
   return loadAddon().isolateProcess({
-    ...{ workerId: id, lane, cpus: processCpus, numaNodes: numaNodesOf(processCpus, readTopology()) },
-    ...{ memoryBytes: memoryBytes ?? 0, executors: cpus.length, livePids },
+    workerId: id,
+    lane,
+    cpus: processCpus,
+    numaNodes: numaNodesOf(processCpus, readTopology()),
+    memoryBytes: memoryBytes ?? 0,
+    executors: cpus.length,
+    livePids,
   });
 }
 

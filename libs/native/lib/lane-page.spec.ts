@@ -19,15 +19,33 @@ describe('a page of the lane control', () => {
   const pathOf = (lane: Lane): string => join(folder, `${lane}.lane`);
   function start(lane: Lane, other: Lane): WorkerHandle {
     const plan: WorkerPlan = {
-      ...{ id: `all-${lane}`, partitionId: 'all', lane, cpus: [0, 0], socketPath: join(folder, `${lane}.sock`) },
-      ...{ models: [], queueItemsMax: 16, channelBytes: 4 << 20 },
-      ...{ awakeMs: 0, processCpus: [0], memoryBytes: null, gpu: null, gpuRefusal: null },
+      id: `all-${lane}`,
+      partitionId: 'all',
+      lane,
+      cpus: [0, 0],
+      socketPath: join(folder, `${lane}.sock`),
+      models: [],
+      queueItemsMax: 16,
+      channelBytes: 4 << 20,
+      awakeMs: 0,
+      processCpus: [0],
+      memoryBytes: null,
+      gpu: null,
+      gpuRefusal: null,
     };
     return startWorker({ plan, ortLibraryPath: null, lanePages: { own: pathOf(lane), others: [pathOf(other)] } });
   }
 
   it('exists from the first one on who opens it, for its owner only, and says nothing at first', () => {
-    expect(new LanePage(pathOf('batch')).read()).toEqual({ running: 0, runs: 0, floorRuns: 0, guardWithdrawn: 0, guardWithdrawals: 0, guardLimit: 0, guardLatest: 0 });
+    expect(new LanePage(pathOf('batch')).read()).toEqual({
+      running: 0,
+      runs: 0,
+      floorRuns: 0,
+      guardWithdrawn: 0,
+      guardWithdrawals: 0,
+      guardLimit: 0,
+      guardLatest: 0,
+    });
     expect(statSync(pathOf('batch')).mode & 0o777).toBe(0o600);
   });
 

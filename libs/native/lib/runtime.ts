@@ -40,7 +40,9 @@ export function bundledRuntime(): string {
   const folder = dirname(require.resolve('onnxruntime-node/package.json'));
   const path = join(folder, 'bin', 'napi-v6', process.platform, process.arch, 'libonnxruntime.so.1');
   if (!existsSync(path)) {
-    throw new Error(`onnxruntime-node has no runtime for ${process.platform}/${process.arch}: expected ${path}; set ORT_LIBRARY to a libonnxruntime.so`);
+    throw new Error(
+      `onnxruntime-node has no runtime for ${process.platform}/${process.arch}: expected ${path}; set ORT_LIBRARY to a libonnxruntime.so`,
+    );
   }
   return path;
 }

@@ -1,4 +1,5 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ModelReport, WorkerPlan } from '@app/contracts';
@@ -18,13 +19,38 @@ describe('startWorker', () => {
   });
 
   const plan = (overrides: Partial<WorkerPlan> = {}): WorkerPlan => ({
-    ...{ id: 'all-realtime', partitionId: 'all', lane: 'realtime', cpus: [0] },
-    ...{ processCpus: [0], memoryBytes: null, socketPath: join(folder, 'worker.sock'), models: [], queueItemsMax: 16, channelBytes: 4 << 20, awakeMs: 0, gpu: null, gpuRefusal: null },
+    id: 'all-realtime',
+    partitionId: 'all',
+    lane: 'realtime',
+    cpus: [0],
+    processCpus: [0],
+    memoryBytes: null,
+    socketPath: join(folder, 'worker.sock'),
+    models: [],
+    queueItemsMax: 16,
+    channelBytes: 4 << 20,
+    awakeMs: 0,
+    gpu: null,
+    gpuRefusal: null,
     ...overrides,
   });
   const model = {
-    ...{ name: 'm', version: '1', device: 'cpu' as const, modelPath: '/nowhere/model.onnx', batchAxisName: null, sequenceAxisNames: [], padValues: {} },
-    ...{ paddingIsSafe: null, mergeRows: 'auto' as const, batchRowsMax: 8, batchTokensMax: 64, runTimeoutMs: 1000, endsByCost: true, deduplicate: true, sloMs: null, rowTokensMax: null },
+    name: 'm',
+    version: '1',
+    device: 'cpu' as const,
+    modelPath: '/nowhere/model.onnx',
+    batchAxisName: null,
+    sequenceAxisNames: [],
+    padValues: {},
+    paddingIsSafe: null,
+    mergeRows: 'auto' as const,
+    batchRowsMax: 8,
+    batchTokensMax: 64,
+    runTimeoutMs: 1000,
+    endsByCost: true,
+    deduplicate: true,
+    sloMs: null,
+    rowTokensMax: null,
   };
 
   const start = (overrides: Partial<WorkerPlan> = {}, ortLibraryPath: string | null = null): WorkerHandle => {
@@ -54,24 +80,68 @@ describe('startWorker', () => {
     expect(() => start({ socketPath: join(folder, 'missing', 'worker.sock') })).toThrow(/No such file/);
   });
 
+  it('loads a model last of which the scheduler says so', async () => {
+    const pipe = join(folder, 'pipe'); // what reads it waits until somebody writes
+    execFileSync('mkfifo', [pipe]);
+    const models = [
+      { ...model, name: 'last' },
+      { ...model, name: 'first' },
+      { ...model, name: 'hangs', modelPath: pipe },
+    ];
+    const last = { name: 'last', version: '1', lane: 'realtime' as const };
+    const worker = startWorker({
+      plan: plan({ models }),
+      ortLibraryPath: null,
+      loadLast: [last, { ...last, name: 'first', lane: 'batch' }],
+    });
+    workers.push(worker);
+    const states = (): string[] => worker.models().map(({ state }) => state);
+    while (states()[1] === 'loading') await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(states()).toEqual(['loading', 'failed', 'loading']);
+    const fd = openSync(pipe, 'r+');
+    rmSync(pipe);
+    closeSync(fd);
+    await loaded(worker);
+  });
+
   it('reports a model that cannot be loaded, and starts all the same', async () => {
-    expect(await loaded(start({ models: [model] }))).toEqual([{ name: 'm', version: '1', state: 'failed', reason: expect.stringContaining('/nowhere/model.onnx'), signature: null, cost: null }]);
+    expect(await loaded(start({ models: [model] }))).toEqual([
+      { name: 'm', version: '1', state: 'failed', reason: expect.stringContaining('/nowhere/model.onnx'), signature: null, cost: null },
+    ]);
   });
 
   it('refuses a model that asks for a GPU where there is none, with the reason of the plan', async () => {
     const worker = start({ models: [{ ...model, device: 'gpu' }, model], gpuRefusal: 'it asks for a GPU: there is none' });
-    expect((await loaded(worker)).map(({ reason }) => reason)).toEqual(['it asks for a GPU: there is none', expect.stringContaining('/nowhere/model.onnx')]);
+    expect((await loaded(worker)).map(({ reason }) => reason)).toEqual([
+      'it asks for a GPU: there is none',
+      expect.stringContaining('/nowhere/model.onnx'),
+    ]);
   });
 
   it('refuses the models of a GPU whose library has no CUDA provider, and names another', async () => {
-    const gpu = { sharing: 'mps', uuid: 'GPU-1', name: 'NVIDIA H100', memoryBytes: 2 ** 30, threadPercent: 50, ortLibraryPath: null } as const;
+    const gpu = {
+      sharing: 'mps',
+      uuid: 'GPU-1',
+      name: 'NVIDIA H100',
+      memoryBytes: 2 ** 30,
+      threadPercent: 50,
+      ortLibraryPath: null,
+    } as const;
     const worker = start({ models: [{ ...model, device: 'gpu' }], gpu });
-    const reason = /^it asks for a GPU, but ONNX Runtime 1\.\d+\.\d+ at .*libonnxruntime\.so\.1 offers no CUDAExecutionProvider \(only .*CPUExecutionProvider\); set gpu\.ortLibrary/;
+    const reason =
+      /^it asks for a GPU, but ONNX Runtime 1\.\d+\.\d+ at .*libonnxruntime\.so\.1 offers no CUDAExecutionProvider \(only .*CPUExecutionProvider\); set gpu\.ortLibrary/;
     expect(await loaded(worker)).toMatchObject([{ state: 'failed', reason: expect.stringMatching(reason) as string }]);
   });
 
   it('takes the library of the GPU instead of the other', () => {
-    const gpu = { sharing: 'whole', uuid: 'GPU-1', name: 'NVIDIA H100', memoryBytes: null, threadPercent: null, ortLibraryPath: '/nowhere/gpu/libonnxruntime.so' } as const;
+    const gpu = {
+      sharing: 'whole',
+      uuid: 'GPU-1',
+      name: 'NVIDIA H100',
+      memoryBytes: null,
+      threadPercent: null,
+      ortLibraryPath: '/nowhere/gpu/libonnxruntime.so',
+    } as const;
     expect(() => start({ gpu })).toThrow('/nowhere/gpu/libonnxruntime.so');
   });
 

@@ -1,5 +1,25 @@
-import type { CostGrid, ExecutorStatus, IsolationTool, ModelReport, QuarantinedModel, WorkerModelPlan, WorkerPlan } from '@app/contracts';
-import { BATCH_ROWS_BOUNDS, COST_RATIO_BOUNDS, FORMATION_SECONDS_BOUNDS, ITEM_STATUSES, type ItemStatus, loadAddon, type NativeModelStats, type NativeProbe, type NativeServiceTimes, type NativeWorkerHandle } from './addon';
+import type {
+  CostGrid,
+  ExecutorStatus,
+  IsolationTool,
+  ModelOfLane,
+  ModelReport,
+  QuarantinedModel,
+  WorkerModelPlan,
+  WorkerPlan,
+} from '@app/contracts';
+import {
+  BATCH_ROWS_BOUNDS,
+  COST_RATIO_BOUNDS,
+  FORMATION_SECONDS_BOUNDS,
+  ITEM_STATUSES,
+  type ItemStatus,
+  loadAddon,
+  type NativeModelStats,
+  type NativeProbe,
+  type NativeServiceTimes,
+  type NativeWorkerHandle,
+} from './addon';
 import { cudaOf } from './cuda';
 import { bundledRuntime } from './runtime';
 
@@ -11,6 +31,8 @@ export interface StartWorkerOptions {
   ortLibraryPath: string | null;
   /** Of this lane, those that killed while they were loaded must not even be loaded. */
   quarantined?: QuarantinedModel[];
+  /** Of this lane, those that are loaded after all others. */
+  loadLast?: ModelOfLane[];
   /** Where it shows that it lives and what it runs; null: nowhere. */
   heartbeatFd?: number | null;
   /** Shared pages by which the lanes are kept apart at run time: the worker's own, and those of the workers of the other lane beside it. */
@@ -69,21 +91,39 @@ export interface WorkerHandle {
  * Starts the native worker of a plan in this process. Throws when the runtime cannot be used or the socket not be
  * opened; a model that cannot be loaded is reported by `models()`.
  */
-export function startWorker({ plan, ortLibraryPath, quarantined = [], heartbeatFd = null, lanePages }: StartWorkerOptions): WorkerHandle {
+export function startWorker({
+  plan,
+  ortLibraryPath,
+  quarantined = [],
+  loadLast = [],
+  heartbeatFd = null,
+  lanePages,
+}: StartWorkerOptions): WorkerHandle {
   if (plan.cpus.length === 0) throw new Error(`worker ${plan.id}: expected at least one CPU but received none`);
   const addon = loadAddon();
   const { id, lane, cpus, socketPath, queueItemsMax, awakeMs, models, gpu, gpuRefusal } = plan;
-  const quarantineReason = ({ name, version }: WorkerModelPlan): string | null =>
-    quarantined.find((other) => other.isUnloaded && other.lane === lane && other.name === name && other.version === version)?.reason ?? null;
+  const isMeant =
+    ({ name, version }: WorkerModelPlan) =>
+    (other: ModelOfLane): boolean =>
+      other.lane === lane && other.name === name && other.version === version;
+  const refusalOf = (model: WorkerModelPlan): string | null =>
+    (model.device === 'gpu' ? gpuRefusal : null) ?? quarantined.filter(({ isUnloaded }) => isUnloaded).find(isMeant(model))?.reason ?? null;
   const handle: NativeWorkerHandle = addon.workerStart({
-    ...{ id, lane, cpus, socketPath, queueItemsMax, awakeMs, heartbeatFd },
-    ...{ lanePagePath: lanePages?.own ?? null, otherLanePagePaths: lanePages?.others ?? [] },
-    models: models.map((model) => ({ ...model, refusal: (model.device === 'gpu' ? gpuRefusal : null) ?? quarantineReason(model) })),
+    id,
+    lane,
+    cpus,
+    socketPath,
+    queueItemsMax,
+    awakeMs,
+    heartbeatFd,
+    lanePagePath: lanePages?.own ?? null,
+    otherLanePagePaths: lanePages?.others ?? [],
+    models: models.map((model) => ({ ...model, refusal: refusalOf(model), loadsLast: loadLast.some(isMeant(model)) })),
     ortLibraryPath: gpu?.ortLibraryPath ?? ortLibraryPath ?? bundledRuntime(),
     cuda: gpu === null ? null : cudaOf(gpu, lane, models.filter(({ device }) => device === 'gpu').length),
   });
   // It also keeps the process running: native threads do not count for node's event loop.
-  const telling = setInterval(() => addon.workerTellRatioMoves(handle), TELL_MS);
+  const telling = setInterval(() => addon.workerTellChanges(handle), TELL_MS);
   return {
     models: () => JSON.parse(addon.workerModels(handle)) as ModelReport[],
     stats: () => addon.workerStats(handle).map(toStats),
@@ -103,7 +143,13 @@ export function startWorker({ plan, ortLibraryPath, quarantined = [], heartbeatF
 function toStats(native: NativeModelStats): WorkerModelStats {
   const { name, version, rows, realTokens, paddedTokens, runSeconds, queueItems, queueAgeSeconds } = native;
   return {
-    ...{ name, version, rows, realTokens, runSeconds, queueItems, queueAgeSeconds },
+    name,
+    version,
+    rows,
+    realTokens,
+    runSeconds,
+    queueItems,
+    queueAgeSeconds,
     paddingTokens: paddedTokens - realTokens,
     batchRows: cumulated(native.batchRows).map((batches, i) => ({ rowsMax: BATCH_ROWS_BOUNDS[i] ?? null, batches })),
     costRatios: cumulated(native.costRatios).map((runs, i) => ({ ratioMax: COST_RATIO_BOUNDS[i] ?? null, runs })),

@@ -74,6 +74,8 @@ TEST(Heartbeat, LeavesAFaultToTheHandlerThatWasThereBefore) {
   EXPECT_EQ(died, 0);
 }
 
+constexpr std::uint64_t In(Phase phase, std::uint64_t model) { return (model + 1) | static_cast<std::uint64_t>(phase) << 32; }
+
 TEST(Heartbeat, Beats) {
   const Page page;
   const Heartbeat heartbeat(page.fd(), kSlots);
@@ -85,8 +87,10 @@ TEST(Heartbeat, ShowsWhatEachSlotIsBusyWith) {
   Heartbeat heartbeat(page.fd(), kSlots);
   const std::int64_t beforeNs = MonotonicNowNs();
   {
-    const Heartbeat::Activity activity(heartbeat, 1, 4);
-    EXPECT_EQ(page.model(1), 5u);
+    Heartbeat::Activity activity(heartbeat, 1, 4, Phase::kLoading);
+    EXPECT_EQ(page.model(1), In(Phase::kLoading, 4));
+    activity.Enter(Phase::kProbing);
+    EXPECT_EQ(page.model(1), In(Phase::kProbing, 4));
     EXPECT_GE(static_cast<std::int64_t>(page.since(1)), beforeNs);
     EXPECT_LE(static_cast<std::int64_t>(page.since(1)), MonotonicNowNs());
     EXPECT_EQ(page.model(0), 0u);
@@ -100,9 +104,9 @@ TEST(Heartbeat, NamesTheModelWhoseThreadDies) {
     const Page page;
     const int died = SignalOf([&page, signal] {
       Heartbeat heartbeat(page.fd(), kSlots);
-      const Heartbeat::Activity innocent(heartbeat, 0, 7);
+      const Heartbeat::Activity innocent(heartbeat, 0, 7, Phase::kRunning);
       std::thread([&heartbeat, signal] {
-        const Heartbeat::Activity activity(heartbeat, 1, 4);
+        const Heartbeat::Activity activity(heartbeat, 1, 4, Phase::kRunning);
         raise(signal);
       }).join();
     });
@@ -118,7 +122,7 @@ TEST(Heartbeat, NamesNobodyWhenAThreadWithoutAModelDies) {
   const int died = SignalOf([&page] {
     Heartbeat heartbeat(page.fd(), kSlots);
     std::thread([&heartbeat] {
-      { const Heartbeat::Activity over(heartbeat, 1, 4); }
+      { const Heartbeat::Activity over(heartbeat, 1, 4, Phase::kRunning); }
       abort();
     }).join();
   });
@@ -129,9 +133,9 @@ TEST(Heartbeat, NamesNobodyWhenAThreadWithoutAModelDies) {
 TEST(Heartbeat, BlamesWhatASlotIsBusyWith) {
   const Page page;
   Heartbeat heartbeat(page.fd(), kSlots);
-  const Heartbeat::Activity activity(heartbeat, 2, 6);
+  const Heartbeat::Activity activity(heartbeat, 2, 6, Phase::kMeasuring);
   heartbeat.Blame(2);
-  EXPECT_EQ(page.culprit(), 7u);
+  EXPECT_EQ(page.culprit(), In(Phase::kMeasuring, 6));
 }
 
 }  // namespace

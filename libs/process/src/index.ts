@@ -1,2 +1,3 @@
 export * from './crash-count';
+export * from './on-shutdown';
 export * from './process-status';

@@ -79,7 +79,8 @@ function exchange<T>(socketPath: string, path: string, timeoutMs: number, body: 
       response.on('end', () => {
         try {
           const answered = JSON.parse(Buffer.concat(parts).toString('utf8')) as T;
-          if (body !== null && response.statusCode !== 200) throw new Error((answered as { error?: string }).error ?? `no answer to ${path}`);
+          if (body !== null && response.statusCode !== 200)
+            throw new Error((answered as { error?: string }).error ?? `no answer to ${path}`);
           resolve(answered);
         } catch (error) {
           reject(error as Error);

@@ -16,7 +16,8 @@ export interface BatchLine {
 export function checkBatchLine(line: unknown, endpointUrl: string): BatchLine {
   const object = expectObject(line, 'line');
   const customId = expectString(object.custom_id, 'custom_id');
-  if (customId === '' || customId.length > CUSTOM_ID_CHARACTERS_MAX) throw mismatch(`1 to ${CUSTOM_ID_CHARACTERS_MAX} characters`, 'custom_id', customId);
+  if (customId === '' || customId.length > CUSTOM_ID_CHARACTERS_MAX)
+    throw mismatch(`1 to ${CUSTOM_ID_CHARACTERS_MAX} characters`, 'custom_id', customId);
   if (object.method !== 'POST') throw mismatch('"POST"', 'method', object.method);
   if (!isSameUrl(object.url, endpointUrl)) throw mismatch(`${quote(endpointUrl)}, the endpoint of the batch,`, 'url', object.url);
   return { customId, body: expectObject(object.body, 'body') };

@@ -28,7 +28,14 @@ describe('POST /v1/embeddings', () => {
 
   it('answers in the OpenAI shape, with tokens counted', async () => {
     const body = await post({ model: 'encoder-tiny', input: ['Hello', 'All human beings are born free.'] });
-    expect(body).toMatchObject({ object: 'list', model: 'encoder-tiny', data: [{ object: 'embedding', index: 0 }, { object: 'embedding', index: 1 }] });
+    expect(body).toMatchObject({
+      object: 'list',
+      model: 'encoder-tiny',
+      data: [
+        { object: 'embedding', index: 0 },
+        { object: 'embedding', index: 1 },
+      ],
+    });
     expect(body.data[0]?.embedding).toHaveLength(128);
     const both = await Promise.all(['Hello', 'All human beings are born free.'].map((input) => post({ model: 'encoder-tiny', input })));
     expect(body.usage.total_tokens).toBe(both.reduce((sum, { usage }) => sum + usage.prompt_tokens, 0));
@@ -50,34 +57,56 @@ describe('POST /v1/embeddings', () => {
   });
 
   it('token ids give the vector of the text they stand for', async () => {
-    const [row] = await served.catalog.find('encoder-tiny', null).text?.encode(['freedom'], { truncate: false, topK: null, promptName: null }) ?? [];
+    const [row] =
+      (await served.catalog.find('encoder-tiny', null).text?.encode(['freedom'], { truncate: false, topK: null, promptName: null })) ?? [];
     const ids = Array.from(new BigInt64Array(row?.item.inputs[0]?.data.slice().buffer as ArrayBuffer), Number);
-    const [[text], [flat], [listed]] = await Promise.all([vectors({ input: 'freedom' }), vectors({ input: ids }), vectors({ input: [ids] })]);
+    const [[text], [flat], [listed]] = await Promise.all([
+      vectors({ input: 'freedom' }),
+      vectors({ input: ids }),
+      vectors({ input: [ids] }),
+    ]);
     expect(flat).toEqual(text);
     expect(listed).toEqual(text);
   });
 
-  it.each([{ truncate: true }, { truncate_prompt_tokens: -1 }, { truncate_prompt_tokens: 4096 }, { parameters: { truncate: true } }])('cuts an over-long text with %j', async (field) => {
-    const [[cut], [exact]] = await Promise.all([vectors({ input: 'x '.repeat(3000), ...field }), vectors({ input: 'x '.repeat(2046) })]);
-    expect(cut).toEqual(exact);
-  });
+  it.each([{ truncate: true }, { truncate_prompt_tokens: -1 }, { truncate_prompt_tokens: 4096 }, { parameters: { truncate: true } }])(
+    'cuts an over-long text with %j',
+    async (field) => {
+      const [[cut], [exact]] = await Promise.all([vectors({ input: 'x '.repeat(3000), ...field }), vectors({ input: 'x '.repeat(2046) })]);
+      expect(cut).toEqual(exact);
+    },
+  );
 
   it('embeds the empty text as its special tokens, and ignores what changes nothing', async () => {
-    const [row] = await served.catalog.find('encoder-tiny', null).text?.encode([''], { truncate: false, topK: null, promptName: null }) ?? [];
+    const [row] =
+      (await served.catalog.find('encoder-tiny', null).text?.encode([''], { truncate: false, topK: null, promptName: null })) ?? [];
     const ids = Array.from(new BigInt64Array(row?.item.inputs[0]?.data.slice().buffer as ArrayBuffer), Number);
     expect(ids).toHaveLength(2);
-    const [[empty, a], [special]] = await Promise.all([vectors({ input: ['', 'a'], user: 'u', late_chunking: false, task: null }), vectors({ input: [ids] })]);
+    const [[empty, a], [special]] = await Promise.all([
+      vectors({ input: ['', 'a'], user: 'u', late_chunking: false, task: null }),
+      vectors({ input: [ids] }),
+    ]);
     expect(empty).toEqual(special);
     expect(a).not.toEqual(empty);
   });
 
   it.each(['float', 'base64'])('fails in %s when a vector is not finite, also where dimensions cut it off', async (encoding) => {
-    const prepared = await prepare(endpoint, { model: 'encoder-tiny', input: ['a', 'b'], encoding_format: encoding, dimensions: 2 }, null, served.catalog, limits);
+    const prepared = await prepare(
+      endpoint,
+      { model: 'encoder-tiny', input: ['a', 'b'], encoding_format: encoding, dimensions: 2 },
+      null,
+      served.catalog,
+      limits,
+    );
     const { model, version, items, timeoutMs, priority } = prepared;
     const results = (await served.backend.infer({ model, version, items, timeoutMs, priority, signal: null })) as ItemResult[];
     const data = results[1]?.outputs[0]?.data as Uint8Array;
     new DataView(data.buffer, data.byteOffset).setFloat32(data.byteLength - 4, NaN, true);
-    const error = expect.objectContaining({ code: 'inference_failed', param: 'input[1]', message: expect.stringMatching(/NaN/) as string }) as Error;
+    const error = expect.objectContaining({
+      code: 'inference_failed',
+      param: 'input[1]',
+      message: expect.stringMatching(/NaN/) as string,
+    }) as Error;
     await expect(prepared.respond(results)).rejects.toThrow(error);
   });
 
@@ -92,34 +121,121 @@ describe('POST /v1/embeddings', () => {
     ['no input', { model: 'encoder-tiny' }, 'invalid_request', 'input', /expected a string, an array/],
     ['an object as input', { model: 'encoder-tiny', input: {} }, 'invalid_request', 'input', /received an object/],
     ['an empty array', { model: 'encoder-tiny', input: [] }, 'invalid_request', 'input', /at least one/],
-    ['too many texts', { model: 'encoder-tiny', input: ['a', 'b', 'c', 'd', 'e'] }, 'invalid_request', 'input', /at most 4 elements for input but received an array of 5/],
+    [
+      'too many texts',
+      { model: 'encoder-tiny', input: ['a', 'b', 'c', 'd', 'e'] },
+      'invalid_request',
+      'input',
+      /at most 4 elements for input but received an array of 5/,
+    ],
     ['a number among texts', { model: 'encoder-tiny', input: ['a', 1] }, 'invalid_request', 'input[1]', /expected a string/],
-    ['a text among token ids', { model: 'encoder-tiny', input: [1, 'a'] }, 'invalid_request', 'input[1]', /token id from 0 to 30521 but received "a"/],
+    [
+      'a text among token ids',
+      { model: 'encoder-tiny', input: [1, 'a'] },
+      'invalid_request',
+      'input[1]',
+      /token id from 0 to 30521 but received "a"/,
+    ],
     ['a text among lists of token ids', { model: 'encoder-tiny', input: [[1], 'a'] }, 'invalid_request', 'input[1]', /array of token ids/],
     ['an empty list of token ids', { model: 'encoder-tiny', input: [[1], []] }, 'invalid_request', 'input[1]', /at least one token id/],
     ['a negative token id', { model: 'encoder-tiny', input: [2, -1] }, 'invalid_request', 'input[1]', /received -1/],
     ['a token id out of the vocabulary', { model: 'encoder-tiny', input: [[30_522]] }, 'invalid_request', 'input[0][0]', /received 30522/],
     ['a fractional token id', { model: 'encoder-tiny', input: [[1.5]] }, 'invalid_request', 'input[0][0]', /received 1\.5/],
-    ['an over-long text', { model: 'encoder-tiny', input: ['a', 'x '.repeat(2100)] }, 'invalid_request', 'input[1]', /at most 2048 tokens but received 2102; .* "parameters": {"truncate": true}/],
-    ['an enormous text', { model: 'encoder-tiny', input: 'x'.repeat(600_000) }, 'invalid_request', 'input', /at most 524288 characters, but received 600000/],
-    ['too many token ids', { model: 'encoder-tiny', input: new Array(2049).fill(1) }, 'invalid_request', 'input', /at most 2048 tokens but received 2049/],
+    [
+      'an over-long text',
+      { model: 'encoder-tiny', input: ['a', 'x '.repeat(2100)] },
+      'invalid_request',
+      'input[1]',
+      /at most 2048 tokens but received 2102; .* "parameters": {"truncate": true}/,
+    ],
+    [
+      'an enormous text',
+      { model: 'encoder-tiny', input: 'x'.repeat(600_000) },
+      'invalid_request',
+      'input',
+      /at most 524288 characters, but received 600000/,
+    ],
+    [
+      'too many token ids',
+      { model: 'encoder-tiny', input: new Array(2049).fill(1) },
+      'invalid_request',
+      'input',
+      /at most 2048 tokens but received 2049/,
+    ],
     ['truncate as text', { model: 'encoder-tiny', input: 'a', truncate: 'END' }, 'invalid_request', 'truncate', /true or false/],
-    ['fewer tokens than the model takes', { model: 'encoder-tiny', input: 'a', truncate_prompt_tokens: 5 }, 'invalid_request', 'truncate_prompt_tokens', /-1 or at least 2048/],
-    ['tokens as text', { model: 'encoder-tiny', input: 'a', truncate_prompt_tokens: '5' }, 'invalid_request', 'truncate_prompt_tokens', /an integer from -1/],
-    ['an unknown parameter', { model: 'encoder-tiny', input: 'a', parameters: { top_k: 1 } }, 'invalid_request', 'parameters', /only truncate in parameters but received "top_k"/],
-    ['an over-long text with truncate off', { model: 'encoder-tiny', input: 'x '.repeat(2100), truncate: false }, 'invalid_request', 'input', /at most 2048 tokens/],
-    ['a kind of input', { model: 'encoder-tiny', input: 'a', input_type: 'query' }, 'invalid_request', 'input_type', /would change the vectors/],
+    [
+      'fewer tokens than the model takes',
+      { model: 'encoder-tiny', input: 'a', truncate_prompt_tokens: 5 },
+      'invalid_request',
+      'truncate_prompt_tokens',
+      /-1 or at least 2048/,
+    ],
+    [
+      'tokens as text',
+      { model: 'encoder-tiny', input: 'a', truncate_prompt_tokens: '5' },
+      'invalid_request',
+      'truncate_prompt_tokens',
+      /an integer from -1/,
+    ],
+    [
+      'an unknown parameter',
+      { model: 'encoder-tiny', input: 'a', parameters: { top_k: 1 } },
+      'invalid_request',
+      'parameters',
+      /only truncate in parameters but received "top_k"/,
+    ],
+    [
+      'an over-long text with truncate off',
+      { model: 'encoder-tiny', input: 'x '.repeat(2100), truncate: false },
+      'invalid_request',
+      'input',
+      /at most 2048 tokens/,
+    ],
+    [
+      'a kind of input',
+      { model: 'encoder-tiny', input: 'a', input_type: 'query' },
+      'invalid_request',
+      'input_type',
+      /would change the vectors/,
+    ],
     ['a task', { model: 'encoder-tiny', input: 'a', task: 'retrieval.query' }, 'invalid_request', 'task', /leave task out/],
     ['late chunking', { model: 'encoder-tiny', input: 'a', late_chunking: true }, 'invalid_request', 'late_chunking', /not supported/],
-    ['texts without special tokens', { model: 'encoder-tiny', input: 'a', add_special_tokens: false }, 'invalid_request', 'add_special_tokens', /not supported/],
-    ['a token id beyond 2^53', { model: 'encoder-tiny', input: [2, 2n ** 63n] }, 'invalid_request', 'input[1]', /received 9223372036854776000/],
-    ['an unknown encoding', { model: 'encoder-tiny', input: 'a', encoding_format: 'hex' }, 'invalid_request', 'encoding_format', /"float" or "base64"/],
+    [
+      'texts without special tokens',
+      { model: 'encoder-tiny', input: 'a', add_special_tokens: false },
+      'invalid_request',
+      'add_special_tokens',
+      /not supported/,
+    ],
+    [
+      'a token id beyond 2^53',
+      { model: 'encoder-tiny', input: [2, 2n ** 63n] },
+      'invalid_request',
+      'input[1]',
+      /received 9223372036854776000/,
+    ],
+    [
+      'an unknown encoding',
+      { model: 'encoder-tiny', input: 'a', encoding_format: 'hex' },
+      'invalid_request',
+      'encoding_format',
+      /"float" or "base64"/,
+    ],
     ['no dimensions', { model: 'encoder-tiny', input: 'a', dimensions: 0 }, 'invalid_request', 'dimensions', /from 1 to 128/],
-    ['more dimensions than there are', { model: 'encoder-tiny', input: 'a', dimensions: 129 }, 'invalid_request', 'dimensions', /from 1 to 128 for dimensions but received 129/],
+    [
+      'more dimensions than there are',
+      { model: 'encoder-tiny', input: 'a', dimensions: 129 },
+      'invalid_request',
+      'dimensions',
+      /from 1 to 128 for dimensions but received 129/,
+    ],
     ['fractional dimensions', { model: 'encoder-tiny', input: 'a', dimensions: 1.5 }, 'invalid_request', 'dimensions', /an integer/],
   ];
   it.each(refusals)('refuses %s', async (_, body, code, param, message) => {
-    const error = await post(body).then(() => null, (reason: unknown) => reason as InterleaveError);
+    const error = await post(body).then(
+      () => null,
+      (reason: unknown) => reason as InterleaveError,
+    );
     expect({ code: error?.code, param: error?.param }).toEqual({ code, param });
     expect(error?.message).toMatch(message);
   });

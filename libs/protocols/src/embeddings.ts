@@ -22,7 +22,9 @@ import type { Limits, PreparedRequest, ResponseBody } from './types';
  * they would give a plausible wrong answer.
  */
 const NOT_SUPPORTED = new Map<string, unknown>([
-  ...['input_type', 'task', 'task_type', 'prompt', 'instruction', 'normalize', 'output_dimension', 'truncation_direction'].map((field) => [field, null] as const),
+  ...['input_type', 'task', 'task_type', 'prompt', 'instruction', 'normalize', 'output_dimension', 'truncation_direction'].map(
+    (field) => [field, null] as const,
+  ),
   ['late_chunking', false],
   ['add_special_tokens', true],
   ['output_dtype', 'float'],
@@ -43,17 +45,31 @@ export async function prepareEmbeddings(body: unknown, catalog: ModelCatalog, li
   const tokenCount = rows.reduce((sum, row) => sum + row.tokenCount, 0);
   const respond = async (results: ItemResult[]): Promise<ResponseBody> => {
     const data = await mapInSlices(rows, (row, index) => {
-      const vector = answering(pathOf(request.input, `[${index}]`), () => shorten(row.decodeVector(results[index] as ItemResult), dimensions));
+      const vector = answering(pathOf(request.input, `[${index}]`), () =>
+        shorten(row.decodeVector(results[index] as ItemResult), dimensions),
+      );
       return { object: 'embedding', index, embedding: encoding === 'base64' ? toBase64(vector) : Array.from(vector) };
     });
-    return { kind: 'json', body: { object: 'list', data, model: model.name, usage: { prompt_tokens: tokenCount, total_tokens: tokenCount } } };
+    return {
+      kind: 'json',
+      body: { object: 'list', data, model: model.name, usage: { prompt_tokens: tokenCount, total_tokens: tokenCount } },
+    };
   };
-  return { model: model.name, version: model.version, items: rows.map((row) => row.item), tokenCount, timeoutMs: model.timeoutMs, priority: 0, respond };
+  return {
+    model: model.name,
+    version: model.version,
+    items: rows.map((row) => row.item),
+    tokenCount,
+    timeoutMs: model.timeoutMs,
+    priority: 0,
+    respond,
+  };
 }
 
 function embeddingModel({ name, task, text, tensorsBecause }: ServedModel): TextModel {
   if (task === 'embedding' && text !== null) return text;
-  if (tensorsBecause !== null) throw invalid(`expected an embedding model for model but "${name}" takes tensors only: ${tensorsBecause}`, 'model');
+  if (tensorsBecause !== null)
+    throw invalid(`expected an embedding model for model but "${name}" takes tensors only: ${tensorsBecause}`, 'model');
   throw invalid(`expected an embedding model for model but "${name}" does ${task}; use POST /v1/models/${name}:predict`, 'model');
 }
 
@@ -67,7 +83,10 @@ function refuseNotSupported(request: JsonObject): void {
   for (const [field, harmless] of NOT_SUPPORTED) {
     const value = request[field] ?? null;
     if (value === null || value === harmless) continue;
-    throw invalid(`expected no ${field} because it would change the vectors and is not supported; leave ${field} out (a prompt of the model goes by prompt_name, any other into the text)`, field);
+    throw invalid(
+      `expected no ${field} because it would change the vectors and is not supported; leave ${field} out (a prompt of the model goes by prompt_name, any other into the text)`,
+      field,
+    );
   }
 }
 
@@ -80,15 +99,26 @@ function truncation(request: JsonObject, text: TextModel): boolean {
   if (tokens !== null && tokens !== -1 && tokens < text.maxTokens) {
     throw mismatch(`-1 or at least ${text.maxTokens}, the most that the model takes,`, 'truncate_prompt_tokens', tokens);
   }
-  return tokens !== null || (optionalBoolean(request.truncate, 'truncate') ?? false) || (optionalBoolean(parameters.truncate, 'parameters.truncate') ?? false);
+  return (
+    tokens !== null ||
+    (optionalBoolean(request.truncate, 'truncate') ?? false) ||
+    (optionalBoolean(parameters.truncate, 'parameters.truncate') ?? false)
+  );
 }
 
 /** A text, texts, token ids, or lists of token ids. */
 async function encodeInput(input: unknown, text: TextModel, options: EncodeOptions, limits: Limits): Promise<TextRow[]> {
   const inputs = isSingle(input) ? [input] : expectItems(expectInput(input), 'input', limits.itemsMax);
   try {
-    if (Array.isArray(inputs[0])) return text.encodeIds(inputs.map((item, i) => idsOf(item, pathOf(input, `[${i}]`))), options);
-    return await text.encode(inputs.map((item, i) => expectString(item, pathOf(input, `[${i}]`))), options);
+    if (Array.isArray(inputs[0]))
+      return text.encodeIds(
+        inputs.map((item, i) => idsOf(item, pathOf(input, `[${i}]`))),
+        options,
+      );
+    return await text.encode(
+      inputs.map((item, i) => expectString(item, pathOf(input, `[${i}]`))),
+      options,
+    );
   } catch (error) {
     throw atPath(error, (index) => pathOf(input, index));
   }

@@ -24,7 +24,10 @@ export function inferResponse(model: ServedModel, id: string | null, wanted: Wan
     })),
   };
   if (!outputs.some(({ binary }) => binary)) return { kind: 'json', body: header };
-  return binaryBody(header, outputs.filter(({ binary }) => binary).map(({ tensor }) => tensor));
+  return binaryBody(
+    header,
+    outputs.filter(({ binary }) => binary).map(({ tensor }) => tensor),
+  );
 }
 
 function binaryBody(header: object, tensors: Tensor[]): ResponseBody {

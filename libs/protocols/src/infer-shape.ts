@@ -51,7 +51,11 @@ export interface ByteBudget {
   readonly bytesKey: string | undefined;
 }
 
-export const byteBudget = ({ tensorBytesMax, tensorBytesKey }: Limits): ByteBudget => ({ bytesLeft: tensorBytesMax, bytesMax: tensorBytesMax, bytesKey: tensorBytesKey });
+export const byteBudget = ({ tensorBytesMax, tensorBytesKey }: Limits): ByteBudget => ({
+  bytesLeft: tensorBytesMax,
+  bytesMax: tensorBytesMax,
+  bytesKey: tensorBytesKey,
+});
 
 /** Number of elements; refuses what takes more than is left, before anything is multiplied out of range. */
 export function countElements(shape: readonly number[], datatype: Datatype, budget: ByteBudget, path: string): number {
@@ -74,7 +78,9 @@ export function spend(budget: ByteBudget, data: Uint8Array, path: string): void 
 
 function tooLarge({ bytesMax, bytesKey }: ByteBudget, path: string): InterleaveError {
   const remedy = bytesKey === undefined ? '' : `; send less at once, or raise ${bytesKey} in interleave.yaml`;
-  return new InterleaveError('too_large', `expected at most ${bytesMax} bytes of tensor data in all but ${path} takes more${remedy}`, { param: path });
+  return new InterleaveError('too_large', `expected at most ${bytesMax} bytes of tensor data in all but ${path} takes more${remedy}`, {
+    param: path,
+  });
 }
 
 /** Refuses requests in which an input is missing. Whether sizes that the graph gives one name agree is for the runtime to judge. */

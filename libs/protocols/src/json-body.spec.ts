@@ -20,6 +20,7 @@ describe('parseJsonBody', () => {
     '{"a": [1, 2.5, -3e10, true, null, "x"]}',
     '[9007199254740991, 100000000000000000000000, -0]',
     '[0.10000000149011612, 1.2345678901234567e-5, 12345678901234567.0, 12345678901234567e3]', // not integers
+    '[1e23, 0e400, 0.000e-5, 1.000000, 10.50e1, 0.9999999999999999, 1.0000000000000002, 0.0000001, 4503599627370495.5, 1000e-3]',
     '"12345678901234567"',
     '{"id": "order 12345678901234567 of 99999999999999999"}',
     '{"a\\"b": 1, "c\\\\": 2, "d": "\\\\\\"12345678901234567\\": 1"}',
@@ -41,6 +42,15 @@ describe('parseJsonBody', () => {
     expect(parse(text)).toEqual(value);
     expect(parse(`\ufeff${text}`)).toEqual(value);
   });
+
+  it.each(['4503599627370497.5', '0.99999999999999999999999', '-1.00000000000000000001', '1e-400', '123456789012.00000000000001'])(
+    'refuses %s, which a double takes for an integer',
+    (text) => {
+      expect(fault(text).message).toMatch(
+        /^expected a number that a double can hold but received .*, which would become -?\d+; send -?\d+, or fewer digits$/,
+      );
+    },
+  );
 
   it.each([
     ['{"a": 1, "a": 2}', 'a'],

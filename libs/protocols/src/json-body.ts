@@ -65,7 +65,10 @@ function parseText(text: string, bytes: Uint8Array, { oddWordEnd }: JsonCounts):
 function oddWord(textBefore: string): InterleaveError {
   const path = pathAtEnd(textBefore);
   const word = quote(/-?[A-Za-z]+$/.exec(textBefore)?.[0] ?? '');
-  return refuse(`expected a value that JSON has for ${path || 'the body'} but received ${word}; numbers that are not finite can be sent as binary tensor data`, path);
+  return refuse(
+    `expected a value that JSON has for ${path || 'the body'} but received ${word}; numbers that are not finite can be sent as binary tensor data`,
+    path,
+  );
 }
 
 /** Puts bigints where marked strings are, and counts the keys of all objects. Depth is bounded by then. */

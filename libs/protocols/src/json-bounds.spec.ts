@@ -5,7 +5,10 @@ import { checkJsonBounds, checkJsonBoundsInSlices, jsonLimits, type JsonLimits }
 
 const limits = jsonLimits(loadConfig({}).http);
 const none: JsonLimits = { bytesMax: 1e9, valuesMax: 1e9, stringsMax: 1e9, keysMax: 1e9, depthMax: 1e9, numberCharactersMax: 1e9 };
-const check = (text: string, changed: Partial<JsonLimits> = {}): { values: number; strings: number; keys: number; wideIntegers: number[] } => {
+const check = (
+  text: string,
+  changed: Partial<JsonLimits> = {},
+): { values: number; strings: number; keys: number; wideIntegers: number[] } => {
   const { values, strings, keys, wideIntegers } = checkJsonBounds(Buffer.from(text), { ...none, ...changed });
   return { values, strings, keys, wideIntegers };
 };
@@ -47,7 +50,14 @@ const nastyString = fc.oneof(
   fc.tuple(fc.nat(200), fc.nat(200)).map(([letters, slashes]) => `${'a'.repeat(letters)}${'\\'.repeat(slashes)}`),
 );
 const nastyJson = fc.letrec((tie) => ({
-  value: fc.oneof({ maxDepth: 4 }, nastyString, fc.double({ min: -1e15, max: 1e15, noNaN: true }), fc.constantFrom(true, false, null), tie('list'), tie('record')),
+  value: fc.oneof(
+    { maxDepth: 4 },
+    nastyString,
+    fc.double({ min: -1e15, max: 1e15, noNaN: true }),
+    fc.constantFrom(true, false, null),
+    tie('list'),
+    tie('record'),
+  ),
   list: fc.array(tie('value'), { maxLength: 6 }),
   record: fc.dictionary(nastyString, tie('value'), { maxKeys: 6 }),
 })).value;
@@ -59,7 +69,14 @@ describe('checkJsonBounds', () => {
         const text = JSON.stringify(value, null, space);
         const { values, strings, keys, depth } = count(JSON.parse(text));
         expect(check(text)).toMatchObject({ values, strings, keys });
-        const exact = { bytesMax: Buffer.byteLength(text), valuesMax: values, stringsMax: strings, keysMax: keys, depthMax: depth, numberCharactersMax: 32 };
+        const exact = {
+          bytesMax: Buffer.byteLength(text),
+          valuesMax: values,
+          stringsMax: strings,
+          keysMax: keys,
+          depthMax: depth,
+          numberCharactersMax: 32,
+        };
         expect(check(text, exact)).toMatchObject({ values, strings, keys });
         for (const key of ['bytesMax', 'valuesMax', 'stringsMax', 'keysMax', 'depthMax'] as const) {
           if (exact[key] > 0) expect(() => check(text, { ...exact, [key]: exact[key] - 1 })).toThrow(InterleaveError);
@@ -70,7 +87,8 @@ describe('checkJsonBounds', () => {
   });
 
   it('says where integers are that 64 bits could hold and a double could not', () => {
-    const text = '["9007199254740993", 9007199254740993, -18446744073709551615, 123456789012345678901, 1234567890123456.0, 12345678901234567e1, 1234567890123456]';
+    const text =
+      '["9007199254740993", 9007199254740993, -18446744073709551615, 123456789012345678901, 1234567890123456.0, 12345678901234567e1, 1.5e300, 1234567890123456]';
     expect(check(text).wideIntegers).toEqual([21, 37, 39, 60]);
   });
 
@@ -105,17 +123,26 @@ describe('checkJsonBounds', () => {
   });
 
   it('lets large honest bodies pass', () => {
-    const image = JSON.stringify({ inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 3, 224, 224], data: Array.from({ length: 3 * 224 * 224 }, (_, i) => i / 7) }] });
-    const texts = JSON.stringify({ instances: Array.from({ length: 2048 }, () => ({ text: 'word '.repeat(300), text_pair: 'word '.repeat(300) })) });
+    const image = JSON.stringify({
+      inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 3, 224, 224], data: Array.from({ length: 3 * 224 * 224 }, (_, i) => i / 7) }],
+    });
+    const texts = JSON.stringify({
+      instances: Array.from({ length: 2048 }, () => ({ text: 'word '.repeat(300), text_pair: 'word '.repeat(300) })),
+    });
     for (const text of [image, texts]) expect(checkJsonBounds(Buffer.from(text), limits).values).toBeGreaterThan(0);
   });
 
-  it.each(['"', '"\\', '"a\\"', '{"a"', '[1', 'tru', '-', `"${'\\'.repeat(1001)}"`, ']]]', ':::', '\ufeff{}', '"a" "b" : 1'])('gets to the end of %s, which is no JSON', (text) => {
-    expect(() => check(text)).not.toThrow();
-  });
+  it.each(['"', '"\\', '"a\\"', '{"a"', '[1', 'tru', '-', `"${'\\'.repeat(1001)}"`, ']]]', ':::', '\ufeff{}', '"a" "b" : 1'])(
+    'gets to the end of %s, which is no JSON',
+    (text) => {
+      expect(() => check(text)).not.toThrow();
+    },
+  );
 
   it('finds the same in slices', async () => {
-    const text = JSON.stringify(Array.from({ length: 20_000 }, (_, i) => ({ [`key ${i}\\`]: 'a"'.repeat(20), n: 9007199254740993n.toString() })));
+    const text = JSON.stringify(
+      Array.from({ length: 20_000 }, (_, i) => ({ [`key ${i}\\`]: 'a"'.repeat(20), n: 9007199254740993n.toString() })),
+    );
     const { values, strings, keys, wideIntegers } = await checkJsonBoundsInSlices(Buffer.from(text), none);
     expect({ values, strings, keys, wideIntegers }).toEqual(check(text));
     await expect(checkJsonBoundsInSlices(Buffer.from(text), limits)).rejects.toThrow(/http\.jsonKeysMax/);

@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { InterleaveError } from '@app/contracts';
+import { losesFraction } from './json-numbers';
 
 /** What a JSON text may contain; see `jsonLimits`. */
 export interface JsonLimits {
@@ -33,9 +34,13 @@ export interface JsonCounts {
 
 /** Enough for every finite double written out without an exponent. */
 const NUMBER_CHARACTERS_MAX = 1100;
+const SHOWN_CHARACTERS_MAX = 40;
 /** 2^53 has 16 digits and begins with a 9; 64 bits hold at most 20 digits. */
 const WIDE_DIGITS_MIN = 16;
 const WIDE_DIGITS_MAX = 20;
+/** A double has 53 bits, 15 digits: with at most so many before the point it rounds only past so many zeros or nines. */
+const GLANCE_WHOLE_DIGITS = 9;
+const GLANCE_FRACTION_DIGITS = 6;
 /** Strings longer than this are searched for their end by the runtime, not byte by byte. */
 const SHORT_STRING_BYTES = 64;
 /** Bytes between two looks at the clock: well under a millisecond. */
@@ -45,6 +50,8 @@ const SLICE_MS = 2;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const PLUS = 0x2b;
+const POINT = 0x2e;
+const ZERO = 0x30;
 const NINE = 0x39;
 const COLON = 0x3a;
 const MINUS = 0x2d;
@@ -170,9 +177,23 @@ class JsonScan implements JsonCounts {
       if (isWide(bytes, digitsStart, position)) this.wideInteger(start, position);
       return position;
     }
+    const point = position++;
+    while (position < end && isDigit(bytes[position])) position++;
+    const hasExponent = !isPoint(bytes[point]) || isNumberPart(bytes[position]);
     while (position < end && isNumberPart(bytes[position])) position++;
-    if (!isNumberPart(bytes[position])) return position;
-    throw new InterleaveError('invalid_request', `expected numbers of at most ${this.limits.numberCharactersMax} characters in JSON but the body has a longer one`);
+    if (position <= end && !isNumberPart(bytes[position])) {
+      if (hasExponent || mayRound(bytes, digitsStart, point)) this.checkFraction(start, position);
+      return position;
+    }
+    throw new InterleaveError(
+      'invalid_request',
+      `expected numbers of at most ${this.limits.numberCharactersMax} characters in JSON but the body has a longer one`,
+    );
+  }
+
+  private checkFraction(start: number, end: number): void {
+    const text = this.bytes.toString('latin1', start, end);
+    if (losesFraction(text)) throw fractionLost(text);
   }
 
   private wideInteger(start: number, end: number): void {
@@ -181,7 +202,8 @@ class JsonScan implements JsonCounts {
   }
 
   private countString(): void {
-    if (++this.strings > this.limits.stringsMax) throw tooMany(this.limits.stringsMax, 'strings and integers beyond 2^53', 'http.jsonStringsMax', BINARY_HINT);
+    if (++this.strings > this.limits.stringsMax)
+      throw tooMany(this.limits.stringsMax, 'strings and integers beyond 2^53', 'http.jsonStringsMax', BINARY_HINT);
   }
 
   private word(start: number): number {
@@ -226,6 +248,15 @@ function isWide(bytes: Buffer, start: number, end: number): boolean {
   return digits >= WIDE_DIGITS_MIN && digits <= WIDE_DIGITS_MAX && (digits > WIDE_DIGITS_MIN || bytes[start] === NINE);
 }
 
+/** At a glance, whether a double may take a fraction for an integer: it is large, or the fraction begins with zeros or nines. */
+function mayRound(bytes: Buffer, start: number, point: number): boolean {
+  if (point - start > GLANCE_WHOLE_DIGITS) return true;
+  const first = bytes[point + 1];
+  if (first !== ZERO && first !== NINE) return false;
+  for (let i = 2; i <= GLANCE_FRACTION_DIGITS; i++) if (bytes[point + i] !== first) return false;
+  return true;
+}
+
 /** By length and first letter: enough to tell true, false and null from what clients write instead. */
 function isLiteral(bytes: Buffer, start: number, end: number): boolean {
   const first = bytes[start];
@@ -238,7 +269,11 @@ function isDigit(byte: number | undefined): boolean {
 
 /** Digits, point, exponent, signs. */
 function isNumberPart(byte: number | undefined): boolean {
-  return isDigit(byte) || byte === 0x2e || byte === 0x65 || byte === 0x45 || byte === PLUS || byte === MINUS;
+  return isDigit(byte) || byte === POINT || byte === 0x65 || byte === 0x45 || byte === PLUS || byte === MINUS;
+}
+
+function isPoint(byte: number | undefined): boolean {
+  return byte === POINT;
 }
 
 function isSpace(byte: number | undefined): boolean {
@@ -249,6 +284,14 @@ function isLetter(byte: number): boolean {
   return (byte >= 0x61 && byte <= 0x7a) || (byte >= 0x41 && byte <= 0x5a);
 }
 
+function fractionLost(text: string): InterleaveError {
+  const shown = text.length > SHOWN_CHARACTERS_MAX ? `${text.slice(0, SHOWN_CHARACTERS_MAX)}…` : text;
+  return new InterleaveError(
+    'invalid_request',
+    `expected a number that a double can hold but received ${shown}, which would become ${Number(text)}; send ${Number(text)}, or fewer digits`,
+  );
+}
+
 const BINARY_HINT = '; send large tensors as binary data to POST /v2/models/{model}/infer';
 
 function tooMany(limit: number, what: string, key: string, hint = ''): InterleaveError {
@@ -256,5 +299,8 @@ function tooMany(limit: number, what: string, key: string, hint = ''): Interleav
 }
 
 function tooManyBytes(received: number, bytesMax: number): InterleaveError {
-  return new InterleaveError('too_large', `expected at most ${bytesMax} bytes of JSON but received ${received} (http.jsonBytesMax)${BINARY_HINT}`);
+  return new InterleaveError(
+    'too_large',
+    `expected at most ${bytesMax} bytes of JSON but received ${received} (http.jsonBytesMax)${BINARY_HINT}`,
+  );
 }

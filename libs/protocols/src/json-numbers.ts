@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto';
 const MARK = `#${randomBytes(12).toString('base64url')}#`;
 const MARK_BYTES = Buffer.from(`"${MARK}`);
 const QUOTE = 0x22;
+const DECIMAL = /^-?(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/;
 const MARKED = new RegExp(`"${MARK}([^"]+)"`, 'g');
 
 /** A number that is written in JSON as these characters, by `toJsonText` only. */
@@ -51,4 +52,13 @@ export function unmarked(text: string): string | number | bigint {
   const digits = text.slice(MARK.length);
   const value = Number(digits);
   return Number.isSafeInteger(value) ? value : BigInt(digits);
+}
+
+/** Whether a double takes this JSON number for an integer, and it is none. */
+export function losesFraction(text: string): boolean {
+  if (!Number.isInteger(Number(text))) return false;
+  const [, whole = '', fraction = '', exponent = '0'] = DECIMAL.exec(text) ?? [];
+  const digits = whole + fraction;
+  const significant = digits.replace(/0+$/, '');
+  return significant !== '' && Number(exponent) - fraction.length + (digits.length - significant.length) < 0;
 }

@@ -39,7 +39,10 @@ class Walk {
   }
 
   path(): string {
-    return this.levels.map(({ key }) => (typeof key === 'number' ? `[${key}]` : `.${key}`)).join('').replace(/^\./, '');
+    return this.levels
+      .map(({ key }) => (typeof key === 'number' ? `[${key}]` : `.${key}`))
+      .join('')
+      .replace(/^\./, '');
   }
 
   /** Takes one character or string; true after a key that its object had before. */

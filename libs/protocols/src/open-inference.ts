@@ -1,6 +1,17 @@
 import { DATATYPES, type Datatype, type InferenceItem, type ModelSignature, type Tensor, type TensorSpec } from '@app/contracts';
 import type { ServedModel } from '@app/models';
-import { expectItems, expectObject, expectString, invalid, mismatch, optionalBoolean, optionalInteger, optionalString, quote, type JsonObject } from './checks';
+import {
+  expectItems,
+  expectObject,
+  expectString,
+  invalid,
+  mismatch,
+  optionalBoolean,
+  optionalInteger,
+  optionalString,
+  quote,
+  type JsonObject,
+} from './checks';
 import { byteBudget, checkDatatype, checkInputs, checkShape, countElements, findInput, spend, type DeclaredInput } from './infer-shape';
 import { inferResponse, type WantedOutput } from './infer-response';
 import { parseJsonBodyInSlices } from './json-body';
@@ -19,7 +30,11 @@ const OUTPUT_FORMS_NOT_SUPPORTED = ['classification', 'shared_memory_region'];
  * Splits the body of an infer request at `Inference-Header-Content-Length` (the header's value, null without it).
  * With the length 0 the whole body is one raw tensor and the JSON part is undefined.
  */
-export async function splitInferBody(bytes: Uint8Array, headerLength: string | null, limits: JsonLimits): Promise<{ body: unknown; binary: BinaryPart | null }> {
+export async function splitInferBody(
+  bytes: Uint8Array,
+  headerLength: string | null,
+  limits: JsonLimits,
+): Promise<{ body: unknown; binary: BinaryPart | null }> {
   if (headerLength === null) return { body: await parseJsonBodyInSlices(bytes, limits), binary: null };
   const headerBytes = /^\d{1,10}$/.test(headerLength) ? Number(headerLength) : -1;
   if (headerBytes < 0 || headerBytes > bytes.byteLength) {
@@ -40,11 +55,20 @@ export function prepareInfer(body: unknown, binary: BinaryPart | null, model: Se
   return prepared(model, inputs, wanted, id, parameters);
 }
 
-function prepared(model: ServedModel, inputs: Tensor[], wanted: WantedOutput[], id: string | null, parameters: JsonObject): PreparedRequest {
+function prepared(
+  model: ServedModel,
+  inputs: Tensor[],
+  wanted: WantedOutput[],
+  id: string | null,
+  parameters: JsonObject,
+): PreparedRequest {
   const item: InferenceItem = { inputs, outputs: wanted.map(({ name }) => name) };
   const timeoutUs = optionalInteger(parameters.timeout, 'parameters.timeout', { min: 0, max: TIMEOUT_US_MAX });
   if (parameters.sequence_id !== undefined && parameters.sequence_id !== 0 && parameters.sequence_id !== '') {
-    throw invalid('expected no parameters.sequence_id because models here keep no state between requests; leave it out', 'parameters.sequence_id');
+    throw invalid(
+      'expected no parameters.sequence_id because models here keep no state between requests; leave it out',
+      'parameters.sequence_id',
+    );
   }
   return {
     model: model.name,
@@ -61,7 +85,8 @@ function checkParameters(value: unknown, path: string): JsonObject {
   if (value === undefined || value === null) return {};
   const parameters = expectObject(value, path);
   for (const [key, parameter] of Object.entries(parameters)) {
-    if (!['string', 'number', 'bigint', 'boolean'].includes(typeof parameter)) throw mismatch('a string, a number, true or false', `${path}.${key}`, parameter);
+    if (!['string', 'number', 'bigint', 'boolean'].includes(typeof parameter))
+      throw mismatch('a string, a number, true or false', `${path}.${key}`, parameter);
   }
   return parameters;
 }
@@ -76,12 +101,17 @@ function wantedOutputs(request: JsonObject, signature: ModelSignature, parameter
     const path = `outputs[${i}]`;
     const output = expectObject(value, path);
     const name = expectString(output.name, `${path}.name`);
-    if (!signature.outputs.some((candidate) => candidate.name === name)) throw mismatch(`one of the outputs ${signature.outputs.map((candidate) => candidate.name).join(', ')}`, `${path}.name`, name);
+    if (!signature.outputs.some((candidate) => candidate.name === name))
+      throw mismatch(`one of the outputs ${signature.outputs.map((candidate) => candidate.name).join(', ')}`, `${path}.name`, name);
     if (names.has(name)) throw invalid(`expected each output once but ${path}.name ${quote(name)} was named before`, `${path}.name`);
     names.add(name);
     const own = checkParameters(output.parameters, `${path}.parameters`);
     const form = OUTPUT_FORMS_NOT_SUPPORTED.find((key) => own[key] !== undefined);
-    if (form !== undefined) throw invalid(`expected no ${path}.parameters.${form} because outputs come as tensors in the response only; leave it out`, `${path}.parameters.${form}`);
+    if (form !== undefined)
+      throw invalid(
+        `expected no ${path}.parameters.${form} because outputs come as tensors in the response only; leave it out`,
+        `${path}.parameters.${form}`,
+      );
     return { name, binary: optionalBoolean(own.binary_data, `${path}.parameters.binary_data`) ?? binaryDefault };
   });
 }
@@ -95,7 +125,8 @@ function readInputs(request: JsonObject, binary: BinaryPart | null, signature: M
     const input = expectObject(value, path);
     const name = expectString(input.name, `${path}.name`);
     const spec = findInput(signature, name, `${path}.name`);
-    if (declared.some((other) => other.spec === spec)) throw invalid(`expected each input once but ${path}.name ${quote(name)} was given before`, `${path}.name`);
+    if (declared.some((other) => other.spec === spec))
+      throw invalid(`expected each input once but ${path}.name ${quote(name)} was given before`, `${path}.name`);
     const datatype = checkDatatype(spec, input.datatype, `${path}.datatype`);
     const shape = checkShape(spec, input.shape, `${path}.shape`);
     declared.push({ spec, shape, path: `${path}.shape` });
@@ -105,7 +136,10 @@ function readInputs(request: JsonObject, binary: BinaryPart | null, signature: M
     return { name, datatype, shape, data };
   });
   if (binary !== null && cursor.offset !== binary.body.byteLength) {
-    throw invalid(`expected ${cursor.offset} bytes, as the binary_data_size of the inputs say, but the body has ${binary.body.byteLength}`, 'inputs');
+    throw invalid(
+      `expected ${cursor.offset} bytes, as the binary_data_size of the inputs say, but the body has ${binary.body.byteLength}`,
+      'inputs',
+    );
   }
   checkInputs(signature, declared);
   return tensors;
@@ -131,7 +165,8 @@ function readData(input: JsonObject, binary: BinaryPart | null, expected: Expect
   if (size === undefined) return writeTensor(input.data, datatype, shape, `${path}.data`);
   const sizePath = `${path}.parameters.binary_data_size`;
   if (input.data !== undefined) throw invalid(`expected either data or binary_data_size for ${path} but received both`, path);
-  if (binary === null) throw invalid(`expected the header Inference-Header-Content-Length because ${sizePath} is set but it is missing`, sizePath);
+  if (binary === null)
+    throw invalid(`expected the header Inference-Header-Content-Length because ${sizePath} is set but it is missing`, sizePath);
   const bytes = optionalInteger(size, sizePath, { min: 0, max: binary.body.byteLength - cursor.offset }) as number;
   const data = binary.body.subarray(cursor.offset, cursor.offset + bytes);
   cursor.offset += bytes;
@@ -143,7 +178,8 @@ function readData(input: JsonObject, binary: BinaryPart | null, expected: Expect
 function checkBinary(data: Uint8Array, datatype: Datatype, count: number, path: string): void {
   const elementBytes = DATATYPES[datatype].bytes;
   if (elementBytes === null) return checkStrings(data, count, path);
-  if (data.byteLength !== count * elementBytes) throw invalid(`expected ${count * elementBytes} bytes (${count} × ${datatype}) for ${path} but received ${data.byteLength}`, path);
+  if (data.byteLength !== count * elementBytes)
+    throw invalid(`expected ${count * elementBytes} bytes (${count} × ${datatype}) for ${path} but received ${data.byteLength}`, path);
   if (datatype === 'BOOL' && data.some((byte) => byte > 1)) throw invalid(`expected bytes 0 and 1 for ${path} but received another`, path);
 }
 
@@ -153,7 +189,10 @@ function checkStrings(data: Uint8Array, count: number, path: string): void {
   let found = 0;
   for (; offset + 4 <= data.byteLength; found++) offset += 4 + view.getUint32(offset, true);
   if (found !== count || offset !== data.byteLength) {
-    throw invalid(`expected ${count} elements of a 4-byte length and that many bytes for ${path} but received ${data.byteLength} bytes that do not divide so`, path);
+    throw invalid(
+      `expected ${count} elements of a 4-byte length and that many bytes for ${path} but received ${data.byteLength} bytes that do not divide so`,
+      path,
+    );
   }
 }
 
@@ -162,11 +201,19 @@ function prepareRaw(data: Uint8Array, model: ServedModel, limits: Limits): Prepa
   const { inputs, outputs } = model.signature;
   const spec = inputs[0];
   if (spec === undefined || inputs.length !== 1) {
-    throw invalid(`expected a model with one input for a raw binary request but "${model.name}" has ${inputs.length}; send a JSON header`, 'inputs');
+    throw invalid(
+      `expected a model with one input for a raw binary request but "${model.name}" has ${inputs.length}; send a JSON header`,
+      'inputs',
+    );
   }
   spend(byteBudget(limits), data, 'body');
   const shape = rawShape(spec, data, 'body');
-  checkBinary(data, spec.datatype, shape.reduce((product, size) => product * size, 1), 'body');
+  checkBinary(
+    data,
+    spec.datatype,
+    shape.reduce((product, size) => product * size, 1),
+    'body',
+  );
   const wanted = outputs.map(({ name }) => ({ name, binary: true }));
   return prepared(model, [{ name: spec.name, datatype: spec.datatype, shape, data }], wanted, null, {});
 }
@@ -184,4 +231,3 @@ function rawShape(spec: TensorSpec, data: Uint8Array, path: string): number[] {
   }
   return shape.map((size) => (size === -1 ? missing : size));
 }
-

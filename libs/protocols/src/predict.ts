@@ -1,6 +1,20 @@
 import type { InferenceItem, ItemResult, Tensor, TensorSpec } from '@app/contracts';
 import type { EncodeOptions, ServedModel, TextInput, TextModel } from '@app/models';
-import { answering, atPath, expectItems, expectObject, expectString, invalid, isObject, mismatch, optionalBoolean, optionalInteger, optionalString, quote, type JsonObject } from './checks';
+import {
+  answering,
+  atPath,
+  expectItems,
+  expectObject,
+  expectString,
+  invalid,
+  isObject,
+  mismatch,
+  optionalBoolean,
+  optionalInteger,
+  optionalString,
+  quote,
+  type JsonObject,
+} from './checks';
 import { byteBudget, checkInputs, checkShape, countElements, spend, type ByteBudget } from './infer-shape';
 import { mapInSlices } from './slices';
 import { nest, readTensor } from './tensor-read';
@@ -35,7 +49,10 @@ export async function preparePredict(body: unknown, model: ServedModel, limits: 
 /** TensorFlow Serving's other forms would give another answer than the one asked for. */
 function checkForm(request: JsonObject): void {
   if (request.instances === undefined && request.inputs !== undefined) {
-    throw invalid('expected instances, one for each row, but received inputs; send whole tensors to POST /v2/models/{model}/infer', 'inputs');
+    throw invalid(
+      'expected instances, one for each row, but received inputs; send whole tensors to POST /v2/models/{model}/infer',
+      'inputs',
+    );
   }
   const signature = request.signature_name ?? 'serving_default';
   if (signature !== 'serving_default') throw mismatch('no signature but "serving_default"', 'signature_name', signature);
@@ -85,9 +102,14 @@ function refuseOthers(object: JsonObject, known: string[], path: string): void {
 
 function prepareTensors(instances: unknown[], parameters: JsonObject, model: ServedModel, limits: Limits): PreparedInstances {
   refuseOthers(parameters, [], 'parameters');
-  const texts = model.signature.inputs.some(({ datatype }) => datatype === 'BYTES') ? -1 : instances.findIndex((instance) => typeof instance === 'string');
+  const texts = model.signature.inputs.some(({ datatype }) => datatype === 'BYTES')
+    ? -1
+    : instances.findIndex((instance) => typeof instance === 'string');
   if (texts >= 0 && model.tensorsBecause !== null) {
-    throw invalid(`expected tensors for instances[${texts}] but received a text, and "${model.name}" takes no text: ${model.tensorsBecause}`, `instances[${texts}]`);
+    throw invalid(
+      `expected tensors for instances[${texts}] but received a text, and "${model.name}" takes no text: ${model.tensorsBecause}`,
+      `instances[${texts}]`,
+    );
   }
   const items = instances.map((instance, i) => toItem(instance, `instances[${i}]`, model, limits));
   return { items, tokenCount: 0, decode: (result) => toPrediction(result, model) };
@@ -98,7 +120,10 @@ function toItem(instance: unknown, path: string, model: ServedModel, limits: Lim
   const values = instanceValues(instance, inputs, path);
   const budget = byteBudget(limits);
   const tensors = inputs.map((spec, i) => toTensor(spec, values[i]?.value, values[i]?.path ?? path, budget));
-  checkInputs(model.signature, tensors.map(({ shape }, i) => ({ spec: inputs[i] as TensorSpec, shape, path: values[i]?.path ?? path })));
+  checkInputs(
+    model.signature,
+    tensors.map(({ shape }, i) => ({ spec: inputs[i] as TensorSpec, shape, path: values[i]?.path ?? path })),
+  );
   return { inputs: tensors, outputs: null };
 }
 
@@ -113,7 +138,8 @@ function instanceValues(instance: unknown, inputs: TensorSpec[], path: string): 
 
 /** A nested list without the batch dimension becomes a tensor with a batch of 1. */
 function toTensor(spec: TensorSpec, value: unknown, path: string, budget: ByteBudget): Tensor {
-  if (value === undefined) throw invalid(`expected the input "${spec.name}" (${spec.datatype} [${spec.shape.join(', ')}]) in ${path} but it is missing`, path);
+  if (value === undefined)
+    throw invalid(`expected the input "${spec.name}" (${spec.datatype} [${spec.shape.join(', ')}]) in ${path} but it is missing`, path);
   const own = nestedShape(value, path);
   const batchAxis = spec.axes.indexOf('batch');
   const shape = batchAxis < 0 ? own : [...own.slice(0, batchAxis), 1, ...own.slice(batchAxis)];

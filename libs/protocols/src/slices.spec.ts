@@ -23,6 +23,10 @@ describe('mapInSlices', () => {
   });
 
   it('rejects with the first error', async () => {
-    await expect(mapInSlices([1, 2], (item) => { throw new Error(`${item}`); })).rejects.toThrow('1');
+    await expect(
+      mapInSlices([1, 2], (item) => {
+        throw new Error(`${item}`);
+      }),
+    ).rejects.toThrow('1');
   });
 });

@@ -20,12 +20,22 @@ describe('parseEndpoint', () => {
     expect(parseEndpoint(url)).toEqual(endpoint);
   });
 
-  it.each(['', '/', '/v1/embeddings/', '/v1/models/a', '/v1/models/:predict', '/v1/models/a/b/c:predict', '/v1/models/a/.b:predict', '/v2/models//infer', '/v2/models/a/../infer', '/v2/models/%zz/infer', 'http://x/v1/embeddings', '/v1/chat/completions'])(
-    'does not recognise "%s"',
-    (url) => {
-      expect(parseEndpoint(url)).toBeNull();
-    },
-  );
+  it.each([
+    '',
+    '/',
+    '/v1/embeddings/',
+    '/v1/models/a',
+    '/v1/models/:predict',
+    '/v1/models/a/b/c:predict',
+    '/v1/models/a/.b:predict',
+    '/v2/models//infer',
+    '/v2/models/a/../infer',
+    '/v2/models/%zz/infer',
+    'http://x/v1/embeddings',
+    '/v1/chat/completions',
+  ])('does not recognise "%s"', (url) => {
+    expect(parseEndpoint(url)).toBeNull();
+  });
 });
 
 describe('errorBody', () => {
@@ -64,7 +74,9 @@ describe('checkBatchLine', () => {
 
   it('accepts an organisation with its slash plain or encoded', () => {
     expect(checkBatchLine({ ...line, url: '/v1/models/org/a:predict' }, '/v1/models/org%2Fa:predict').customId).toBe('a');
-    expect(() => checkBatchLine({ ...line, url: '/v1/models/org/b:predict' }, '/v1/models/org%2Fa:predict')).toThrow(/the endpoint of the batch/);
+    expect(() => checkBatchLine({ ...line, url: '/v1/models/org/b:predict' }, '/v1/models/org%2Fa:predict')).toThrow(
+      /the endpoint of the batch/,
+    );
   });
 
   it.each([

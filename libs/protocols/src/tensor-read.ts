@@ -68,7 +68,7 @@ function readStrings(tensor: Tensor): string[] {
   const { data } = tensor;
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   const strings: string[] = [];
-  for (let offset = 0; offset < data.byteLength; ) {
+  for (let offset = 0; offset < data.byteLength;) {
     const end = offset + 4 + view.getUint32(offset, true);
     try {
       strings.push(decoder.decode(data.subarray(offset + 4, end)));

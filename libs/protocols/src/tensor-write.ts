@@ -40,7 +40,8 @@ export function writeTensor(data: unknown, datatype: Datatype, shape: readonly n
 /** Puts every element, in row-major order. */
 function fill(data: unknown[], shape: readonly number[], count: number, path: string, put: Put): void {
   if (!Array.isArray(data[0]) || shape.length === 0) {
-    if (data.length !== count) throw invalid(`expected ${count} elements, as the shape [${shape.join(', ')}] has, for ${path} but received ${data.length}`, path);
+    if (data.length !== count)
+      throw invalid(`expected ${count} elements, as the shape [${shape.join(', ')}] has, for ${path} but received ${data.length}`, path);
     for (let i = 0; i < count; i++) put(data[i], i);
     return;
   }

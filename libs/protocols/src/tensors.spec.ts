@@ -1,5 +1,13 @@
 import * as fc from 'fast-check';
-import { bfloat16ToNumber, DATATYPES, float16ToNumber, numberToBfloat16, numberToFloat16, type Datatype, type Tensor } from '@app/contracts';
+import {
+  bfloat16ToNumber,
+  DATATYPES,
+  float16ToNumber,
+  numberToBfloat16,
+  numberToFloat16,
+  type Datatype,
+  type Tensor,
+} from '@app/contracts';
 import { loadConfig } from '@app/config';
 import { jsonLimits, parseJsonBody, toJsonText } from '.';
 import { nest, readTensor } from './tensor-read';
@@ -15,7 +23,8 @@ const wide = (min: bigint, max: bigint): fc.Arbitrary<Element> =>
     .tuple(fc.bigInt({ min, max }), fc.bigInt({ min: 0n, max: 63n }))
     .map(([value, shift]) => value >> shift)
     .map((value) => (Number.isSafeInteger(Number(value)) ? Number(value) : value));
-const bits16 = (toNumber: (bits: number) => number): fc.Arbitrary<number> => fc.integer({ min: 0, max: 65_535 }).map(toNumber).filter(Number.isFinite);
+const bits16 = (toNumber: (bits: number) => number): fc.Arbitrary<number> =>
+  fc.integer({ min: 0, max: 65_535 }).map(toNumber).filter(Number.isFinite);
 
 const ELEMENTS: Record<Datatype, fc.Arbitrary<Element>> = {
   BOOL: fc.boolean(),
@@ -52,7 +61,9 @@ const parse = (text: string): unknown => parseJsonBody(Buffer.from(text), jsonBo
 
 describe('tensors in JSON', () => {
   it.each(TYPES)('%s comes back from bytes as it was written, flat or nested', (datatype) => {
-    const filled = shapes.chain((shape) => fc.tuple(fc.constant(shape), fc.array(ELEMENTS[datatype], { minLength: size(shape), maxLength: size(shape) })));
+    const filled = shapes.chain((shape) =>
+      fc.tuple(fc.constant(shape), fc.array(ELEMENTS[datatype], { minLength: size(shape), maxLength: size(shape) })),
+    );
     fc.assert(
       fc.property(filled, ([shape, elements]) => {
         const flat = `[${elements.map(elementText).join(',')}]`;
@@ -75,7 +86,9 @@ describe('tensors in JSON', () => {
   });
 
   it('writes int64 as two halves, little-endian', () => {
-    expect([...writeTensor([-2, 2 ** 40 + 5], 'INT64', [2], 'data')]).toEqual([254, 255, 255, 255, 255, 255, 255, 255, 5, 0, 0, 0, 0, 1, 0, 0]);
+    expect([...writeTensor([-2, 2 ** 40 + 5], 'INT64', [2], 'data')]).toEqual([
+      254, 255, 255, 255, 255, 255, 255, 255, 5, 0, 0, 0, 0, 1, 0, 0,
+    ]);
   });
 
   const refusals: [Datatype, unknown, number[], RegExp][] = [
@@ -91,7 +104,12 @@ describe('tensors in JSON', () => {
     ['INT32', [2 ** 31], [1], /received 2147483648/],
     ['UINT32', [2 ** 32], [1], /received 4294967296/],
     ['INT32', [2n ** 63n], [1], /received 9223372036854775808/],
-    ['INT64', [2n ** 63n], [1], /an integer from -9223372036854775808 to 9223372036854775807, .* element 0 of data but received 9223372036854775808/],
+    [
+      'INT64',
+      [2n ** 63n],
+      [1],
+      /an integer from -9223372036854775808 to 9223372036854775807, .* element 0 of data but received 9223372036854775808/,
+    ],
     ['INT64', [0, -(2n ** 63n) - 1n], [2], /element 1 of data but received -9223372036854775809/],
     ['INT64', [1.5], [1], /without fraction .* received 1\.5/],
     ['INT64', [2 ** 53], [1], /without fraction or exponent, for element 0 of data/],

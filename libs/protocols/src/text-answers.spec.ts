@@ -28,8 +28,10 @@ describe('answers to texts', () => {
     rmSync(root, { recursive: true, force: true });
   });
 
-  const post = async (endpoint: Endpoint, body: object): Promise<unknown> => (await runPrepared(backend, await prepare(endpoint, body, null, catalog, limits), null)).body;
-  const embeddings = async (body: object): Promise<unknown[]> => ((await post(EMBEDDINGS, { model: 'm', ...body })) as { data: { embedding: unknown }[] }).data.map(({ embedding }) => embedding);
+  const post = async (endpoint: Endpoint, body: object): Promise<unknown> =>
+    (await runPrepared(backend, await prepare(endpoint, body, null, catalog, limits), null)).body;
+  const embeddings = async (body: object): Promise<unknown[]> =>
+    ((await post(EMBEDDINGS, { model: 'm', ...body })) as { data: { embedding: unknown }[] }).data.map(({ embedding }) => embedding);
   const predictions = async (body: object): Promise<unknown[]> => ((await post(PREDICT, body)) as { predictions: unknown[] }).predictions;
 
   it('a prompt is chosen by name at both endpoints', async () => {
@@ -44,19 +46,30 @@ describe('answers to texts', () => {
   });
 
   it.each([
-    [EMBEDDINGS, { model: 'm', input: 'a', prompt_name: 'x' }, 'prompt_name', /expected "document" or "none" or "query" for prompt_name but received "x"/],
+    [
+      EMBEDDINGS,
+      { model: 'm', input: 'a', prompt_name: 'x' },
+      'prompt_name',
+      /expected "document" or "none" or "query" for prompt_name but received "x"/,
+    ],
     [EMBEDDINGS, { model: 'm', input: 'a', prompt_name: 7 }, 'prompt_name', /expected a string for prompt_name/],
     [EMBEDDINGS, { model: 'm', input: [2, 5, 3], prompt_name: 'query' }, 'prompt_name', /expected texts with prompt_name/],
     [PREDICT, { instances: ['a'], parameters: { prompt_name: 'x' } }, 'prompt_name', /received "x"/],
   ])('a prompt that there is not: %j %j', async (endpoint, body, param, message) => {
-    await expect(post(endpoint, body)).rejects.toMatchObject({ code: 'invalid_request', param, message: expect.stringMatching(message) as string });
+    await expect(post(endpoint, body)).rejects.toMatchObject({
+      code: 'invalid_request',
+      param,
+      message: expect.stringMatching(message) as string,
+    });
   });
 
   /** What the model gives, but NaN for the second text. */
   const withNan = async (items: InferenceItem[]): Promise<ItemResult[]> => {
     const results = (await backend.infer({ model: 'm', version: '1', items, timeoutMs: null, priority: 0, signal: null })) as ItemResult[];
     const spoil = (data: Uint8Array): Uint8Array => new Uint8Array(new Float32Array(data.length / 4).fill(NaN).buffer);
-    return results.map((result, i) => (i === 1 ? { ...result, outputs: result.outputs.map((output) => ({ ...output, data: spoil(output.data) })) } : result));
+    return results.map((result, i) =>
+      i === 1 ? { ...result, outputs: result.outputs.map((output) => ({ ...output, data: spoil(output.data) })) } : result,
+    );
   };
 
   it.each([
@@ -66,6 +79,10 @@ describe('answers to texts', () => {
   ])('NaN fails the request, with the text that it is for: %j %j', async (endpoint, body, param) => {
     const prepared = await prepare(endpoint, body, null, catalog, limits);
     const results = await withNan(prepared.items);
-    await expect(Promise.resolve(prepared.respond(results))).rejects.toMatchObject({ code: 'inference_failed', param, message: expect.stringContaining(`${param}: expected finite numbers from the output`) as string });
+    await expect(Promise.resolve(prepared.respond(results))).rejects.toMatchObject({
+      code: 'inference_failed',
+      param,
+      message: expect.stringContaining(`${param}: expected finite numbers from the output`) as string,
+    });
   });
 });

@@ -26,9 +26,7 @@ export interface PreparedRequest {
 }
 
 /** JSON to serialise with `toJsonText`, or bytes with their headers (binary tensor extension). */
-export type ResponseBody =
-  | { kind: 'json'; body: object }
-  | { kind: 'bytes'; body: Uint8Array; headers: Record<string, string> };
+export type ResponseBody = { kind: 'json'; body: object } | { kind: 'bytes'; body: Uint8Array; headers: Record<string, string> };
 
 /** What came with the body of an Open Inference request that is not plain JSON. */
 export interface BinaryPart {

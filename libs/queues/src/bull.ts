@@ -56,7 +56,13 @@ export class BatchQueues {
   private readonly chunks: Queue<ChunkPayload>;
 
   constructor(options: BullOptions) {
-    this.redis = new Redis({ ...options.address, maxRetriesPerRequest: 1, enableOfflineQueue: false, retryStrategy, disconnectTimeout: DISCONNECT_MS });
+    this.redis = new Redis({
+      ...options.address,
+      maxRetriesPerRequest: 1,
+      enableOfflineQueue: false,
+      retryStrategy,
+      disconnectTimeout: DISCONNECT_MS,
+    });
     this.redis.on('error', options.onError);
     const common = {
       connection: this.redis,
@@ -159,6 +165,10 @@ export class BatchConsumers {
   }
 
   private async cut(): Promise<void> {
-    await withDeadline(Promise.allSettled(this.consumers.map((consumer) => consumer.disconnect())), COMMAND_TIMEOUT_MS, 'disconnecting').catch(() => undefined);
+    await withDeadline(
+      Promise.allSettled(this.consumers.map((consumer) => consumer.disconnect())),
+      COMMAND_TIMEOUT_MS,
+      'disconnecting',
+    ).catch(() => undefined);
   }
 }

@@ -16,7 +16,7 @@ export function readCpuGroup(pid: number): CpuGroup | null {
   try {
     const cgroup = cpuCgroupOf(readFileSync(`/proc/${pid}/cgroup`, 'utf8'), existsSync);
     const isGrouped = autogroupEnabled() && isMachineRoot(cgroup, existsSync);
-    return { autogroup: isGrouped ? readFileSync(`/proc/${pid}/autogroup`, 'utf8').trim().split(' ')[0] ?? null : null, cgroup };
+    return { autogroup: isGrouped ? (readFileSync(`/proc/${pid}/autogroup`, 'utf8').trim().split(' ')[0] ?? null) : null, cgroup };
   } catch {
     return null;
   }

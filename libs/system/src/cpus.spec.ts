@@ -27,7 +27,8 @@ describe('CPU model', () => {
   });
 
   it('is put together for an ARM CPU, which has no name', () => {
-    const cpuInfo = 'processor\t: 0\nFeatures\t: fp asimd\nCPU implementer\t: 0x41\nCPU variant\t: 0x3\nCPU part\t: 0xd0c\nCPU revision\t: 1\n';
+    const cpuInfo =
+      'processor\t: 0\nFeatures\t: fp asimd\nCPU implementer\t: 0x41\nCPU variant\t: 0x3\nCPU part\t: 0xd0c\nCPU revision\t: 1\n';
     expect(cpuModelOf(cpuInfo)).toEqual({ name: '0x41 0xd0c 0x3 1', features: ['asimd', 'fp'] });
   });
 });

@@ -32,7 +32,7 @@ export function parseCpuList(text: string): number[] {
 /** The reverse of `parseCpuList`. */
 export function formatCpuList(cpus: readonly number[]): string {
   const ranges: string[] = [];
-  for (let first = 0; first < cpus.length; ) {
+  for (let first = 0; first < cpus.length;) {
     let last = first;
     while (cpus[last + 1] === (cpus[last] ?? 0) + 1) last++;
     ranges.push(first === last ? `${cpus[first]}` : `${cpus[first]}-${cpus[last]}`);

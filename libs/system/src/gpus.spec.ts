@@ -11,18 +11,34 @@ describe('GPUs of a machine', () => {
     expect(gpusOf('one-h100')).toEqual({
       devices: [
         {
-          ...{ index: 0, uuid: 'GPU-4a1c7d0e-52b8-9f36-8d11-0c6e5b7f2a90', name: 'NVIDIA H100 80GB HBM3', memoryBytes: 81559 * MIB },
-          ...{ computeMode: 'Default', migEnabled: false, instances: [] },
+          index: 0,
+          uuid: 'GPU-4a1c7d0e-52b8-9f36-8d11-0c6e5b7f2a90',
+          name: 'NVIDIA H100 80GB HBM3',
+          memoryBytes: 81559 * MIB,
+          computeMode: 'Default',
+          migEnabled: false,
+          instances: [],
         },
       ],
-      ...{ driverVersion: '550.127.05', problem: null, mpsRuns: false },
+      driverVersion: '550.127.05',
+      problem: null,
+      mpsRuns: false,
     });
   });
 
   it('have MIG instances where MIG is on', () => {
     const { devices, mpsRuns } = gpusOf('eight-gpus-one-mig');
     expect(mpsRuns).toBe(false);
-    expect(devices.map(({ index, instances }) => [index, instances.length])).toEqual([[0, 0], [1, 0], [2, 0], [3, 0], [4, 0], [5, 0], [6, 0], [7, 7]]);
+    expect(devices.map(({ index, instances }) => [index, instances.length])).toEqual([
+      [0, 0],
+      [1, 0],
+      [2, 0],
+      [3, 0],
+      [4, 0],
+      [5, 0],
+      [6, 0],
+      [7, 7],
+    ]);
     expect(devices[7]?.instances[6]).toEqual({ profile: '1g.10gb', uuid: 'MIG-10000006-9a8b-5c7d-8e6f-5a4b3c2d1e06' });
   });
 
@@ -43,15 +59,26 @@ describe('GPUs of a machine', () => {
 
   it('may not tell memory or MIG', () => {
     const { devices } = gpusOf('no-mig-support');
-    expect(devices.map(({ memoryBytes, migEnabled }) => [memoryBytes, migEnabled])).toEqual([[11264 * MIB, false], [null, false]]);
+    expect(devices.map(({ memoryBytes, migEnabled }) => [memoryBytes, migEnabled])).toEqual([
+      [11264 * MIB, false],
+      [null, false],
+    ]);
   });
 
   it.each([
     ['no-tool', /^nvidia-smi was not found, .*install the driver$/],
-    ['driver-broken', /^nvidia-smi failed \(exit code 9\): NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.*; repair the driver$/],
+    [
+      'driver-broken',
+      /^nvidia-smi failed \(exit code 9\): NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.*; repair the driver$/,
+    ],
     ['library-mismatch', /Driver\/library version mismatch NVML library version: 550\.127; repair/],
   ] as const)('are none, with the reason: %s', (machine, problem) => {
-    expect(gpusOf(machine)).toEqual({ devices: [], driverVersion: null, problem: expect.stringMatching(problem) as string, mpsRuns: false });
+    expect(gpusOf(machine)).toEqual({
+      devices: [],
+      driverVersion: null,
+      problem: expect.stringMatching(problem) as string,
+      mpsRuns: false,
+    });
   });
 
   it.each([
@@ -70,7 +97,9 @@ describe('GPUs of a machine', () => {
   });
 
   it('are none where the tool does not end', () => {
-    expect(gpuInventoryOf({ query: { status: null, stdout: '', stderr: '' }, list: null, mpsControl: null }).problem).toMatch(/failed \(no answer in 10 s\): it said nothing/);
+    expect(gpuInventoryOf({ query: { status: null, stdout: '', stderr: '' }, list: null, mpsControl: null }).problem).toMatch(
+      /failed \(no answer in 10 s\): it said nothing/,
+    );
   });
 
   it('every machine of the fixtures has either devices or a problem', () => {

@@ -64,10 +64,16 @@ export function gpuInventoryOf({ query, list, mpsControl }: GpuFacts): GpuInvent
   const none = (problem: string): GpuInventory => ({ devices: [], driverVersion: null, problem, mpsRuns: false });
   if (query === null) return none(NO_TOOL);
   if (!hasAnswered(query)) return none(failureOf(query));
-  const rows = query.stdout.split('\n').filter((line) => line.trim() !== '').map((line) => line.split(',').map((field) => field.trim()));
+  const rows = query.stdout
+    .split('\n')
+    .filter((line) => line.trim() !== '')
+    .map((line) => line.split(',').map((field) => field.trim()));
   const known = rows.filter((row) => row.length === GPU_FIELDS.length && /^\d+$/.test(row[0] ?? ''));
   const [odd] = rows;
-  if (known.length === 0 && odd !== undefined) return none(`nvidia-smi was not understood: expected ${GPU_FIELDS.join(', ')} but received ${JSON.stringify(odd.join(', '))}; is the driver newer than this version of Interleave?`);
+  if (known.length === 0 && odd !== undefined)
+    return none(
+      `nvidia-smi was not understood: expected ${GPU_FIELDS.join(', ')} but received ${JSON.stringify(odd.join(', '))}; is the driver newer than this version of Interleave?`,
+    );
   if (known.length === 0) return none('nvidia-smi lists no device; look with lspci and dmesg');
   const instances = instancesByDevice(list?.stdout ?? '');
   return {
@@ -81,10 +87,17 @@ export function gpuInventoryOf({ query, list, mpsControl }: GpuFacts): GpuInvent
 /** 14 is a warning beside the answer: a corrupted infoROM (nvidia-smi's manual, RETURN VALUE), and the device works. */
 const hasAnswered = ({ status }: ProgramRun): boolean => status === 0 || status === 14;
 
-function deviceOf([index = '', uuid = '', name = '', memoryMib = '', computeMode = '', migMode = '']: string[], instances: Map<string, MigInstance[]>): GpuDevice {
+function deviceOf(
+  [index = '', uuid = '', name = '', memoryMib = '', computeMode = '', migMode = '']: string[],
+  instances: Map<string, MigInstance[]>,
+): GpuDevice {
   const migEnabled = migMode === 'Enabled';
   return {
-    ...{ index: Number(index), uuid, name, computeMode, migEnabled },
+    index: Number(index),
+    uuid,
+    name,
+    computeMode,
+    migEnabled,
     memoryBytes: /^\d+$/.test(memoryMib) ? Number(memoryMib) * MIB : null,
     instances: migEnabled ? (instances.get(uuid) ?? []) : [],
   };
@@ -104,7 +117,12 @@ function instancesByDevice(list: string): Map<string, MigInstance[]> {
 }
 
 function failureOf({ status, stdout, stderr }: ProgramRun): string {
-  const said = `${stdout}\n${stderr}`.trim().split('\n').map((line) => line.trim()).filter(Boolean).join(' ');
+  const said = `${stdout}\n${stderr}`
+    .trim()
+    .split('\n')
+    .map((line) => line.trim())
+    .filter(Boolean)
+    .join(' ');
   return `nvidia-smi failed (${status === null ? `no answer in ${TIMEOUT_MS / 1000} s` : `exit code ${status}`}): ${said || 'it said nothing'}; repair the driver`;
 }
 

@@ -44,7 +44,11 @@ describe('topology', () => {
     ['50000 100000\n', '150000 100000\n', 0.5],
     ['max 100000\n', 'max 100000\n', null],
   ])('finds the least CPU quota of the cgroup (%j) and those above it (%j): %s', (own, above, quota) => {
-    const files: Record<string, string> = { '/proc/self/cgroup': '0::/a/b\n', '/sys/fs/cgroup/a/b/cpu.max': own, '/sys/fs/cgroup/a/cpu.max': above };
+    const files: Record<string, string> = {
+      '/proc/self/cgroup': '0::/a/b\n',
+      '/sys/fs/cgroup/a/b/cpu.max': own,
+      '/sys/fs/cgroup/a/cpu.max': above,
+    };
     expect(cpuQuotaOf((path) => files[path] ?? null)).toBe(quota);
   });
 
@@ -76,7 +80,11 @@ describe('topology', () => {
   it.each([
     ['version 1, above the own group', { '/sys/fs/cgroup/memory/jobs/memory.limit_in_bytes': '1048576\n' }, 1048576],
     ['version 1, without a limit', { '/sys/fs/cgroup/memory/jobs/a/memory.limit_in_bytes': '9223372036854771712\n' }, 24684084 * 1024],
-    ['version 2, the smallest of all groups above', { '/proc/self/cgroup': '0::/a/b\n', '/sys/fs/cgroup/a/b/memory.max': 'max\n', '/sys/fs/cgroup/a/memory.max': '2097152\n' }, 2097152],
+    [
+      'version 2, the smallest of all groups above',
+      { '/proc/self/cgroup': '0::/a/b\n', '/sys/fs/cgroup/a/b/memory.max': 'max\n', '/sys/fs/cgroup/a/memory.max': '2097152\n' },
+      2097152,
+    ],
   ])('takes the memory limit of cgroup %s', (_name, files, bytes) => {
     expect(topology(files).memoryBytes).toBe(bytes);
   });

@@ -14,5 +14,11 @@ export function createLogger(processId: string, level: string): Logger {
 function terminalStream(): DestinationStream {
   // Loaded only when needed: it takes 80 ms.
   const pretty = require('pino-pretty') as typeof import('pino-pretty');
-  return pretty({ sync: true, translateTime: 'SYS:HH:MM:ss.l', ignore: 'pid,process', messageFormat: '{process}: {msg}', singleLine: true });
+  return pretty({
+    sync: true,
+    translateTime: 'SYS:HH:MM:ss.l',
+    ignore: 'pid,process',
+    messageFormat: '{process}: {msg}',
+    singleLine: true,
+  });
 }

@@ -14,7 +14,8 @@ function main(): number {
     process.stderr.write(`gpu-check: skipped, nothing was checked: ${problem}\n`);
     return SKIPPED;
   }
-  for (const { index, name, uuid, instances } of devices) process.stdout.write(`GPU ${index}: ${name} (${uuid}), MIG instances: ${instances.length}\n`);
+  for (const { index, name, uuid, instances } of devices)
+    process.stdout.write(`GPU ${index}: ${name} (${uuid}), MIG instances: ${instances.length}\n`);
   process.stdout.write(`driver ${driverVersion ?? 'unknown'}, MPS ${mpsRuns ? 'runs' : 'does not run'}\n`);
   const { path, version, providers } = inspectRuntime(ortLibraryPath);
   process.stdout.write(`ONNX Runtime ${version} at ${path}: ${providers.join(', ')}\n`);

@@ -22,7 +22,10 @@ export interface EncoderInputs {
 const MASKED_SCORE = -10_000;
 const LAYER_NORM_EPSILON = 1e-12;
 
-export function addTextInputs(builder: GraphBuilder, options: { mask: boolean; tokenTypes: boolean; prefix?: string; axis?: string }): EncoderInputs {
+export function addTextInputs(
+  builder: GraphBuilder,
+  options: { mask: boolean; tokenTypes: boolean; prefix?: string; axis?: string },
+): EncoderInputs {
   const { prefix = '', axis = 'sequence' } = options;
   const input = (name: string): string => builder.input(`${prefix}${name}`, 'INT64', ['batch', axis]);
   return {

@@ -7,7 +7,12 @@ import { buildModels } from './models';
 const digests = (folder: string): string[] =>
   readdirSync(folder)
     .sort()
-    .map((name) => `${name} ${createHash('sha256').update(readFileSync(join(folder, name))).digest('hex')}`);
+    .map(
+      (name) =>
+        `${name} ${createHash('sha256')
+          .update(readFileSync(join(folder, name)))
+          .digest('hex')}`,
+    );
 
 describe('model builder', () => {
   const root = mkdtempSync(join(tmpdir(), 'model-builder-'));

@@ -14,7 +14,12 @@ const int64 = (name: string, shape: number[], values: number[]): Tensor => ({
   shape,
   data: bytesOf(BigInt64Array.from(values, BigInt)),
 });
-const float32 = (name: string, shape: number[], values: number[]): Tensor => ({ name, datatype: 'FP32', shape, data: bytesOf(Float32Array.from(values)) });
+const float32 = (name: string, shape: number[], values: number[]): Tensor => ({
+  name,
+  datatype: 'FP32',
+  shape,
+  data: bytesOf(Float32Array.from(values)),
+});
 const floats = (result: ItemResult, name: string): number[] => {
   const data = result.outputs.find((output) => output.name === name)?.data as Uint8Array;
   return Array.from(new Float32Array(Uint8Array.from(data).buffer));
@@ -96,8 +101,14 @@ describe('the models that were built', () => {
 
   it('half works in float16 throughout', async () => {
     const features = bytesOf(Uint16Array.from({ length: 48 }, (_, i) => numberToFloat16(i / 48)));
-    const result = await run('half', [{ name: 'features', datatype: 'FP16', shape: [1, 3, 16], data: features }, int64('attention_mask', [1, 3], [1, 1, 1])]);
-    expect(result.outputs.map(({ datatype, shape }) => [datatype, shape])).toEqual([['FP16', [1, 3, 16]], ['FP16', [1, 16]]]);
+    const result = await run('half', [
+      { name: 'features', datatype: 'FP16', shape: [1, 3, 16], data: features },
+      int64('attention_mask', [1, 3], [1, 1, 1]),
+    ]);
+    expect(result.outputs.map(({ datatype, shape }) => [datatype, shape])).toEqual([
+      ['FP16', [1, 3, 16]],
+      ['FP16', [1, 16]],
+    ]);
   });
 
   it('strings takes and returns strings', async () => {
@@ -141,7 +152,14 @@ describe('the models that were built', () => {
   it('crash divides, fails on 0 and kills its process on -1', async () => {
     const fragile = await OrtBackend.load([{ name: 'crash', version: '1', path: modelPath(root, 'crash') }]);
     const divide = (value: number): Promise<(ItemResult | InterleaveError)[]> =>
-      fragile.infer({ model: 'crash', version: '1', items: [{ inputs: [int64('value', [1], [value])], outputs: null }], timeoutMs: null, priority: 0, signal: null });
+      fragile.infer({
+        model: 'crash',
+        version: '1',
+        items: [{ inputs: [int64('value', [1], [value])], outputs: null }],
+        timeoutMs: null,
+        priority: 0,
+        signal: null,
+      });
     expect(int64s((await divide(-3))[0] as ItemResult, 'quotient')).toEqual([-333]);
     expect((await divide(0))[0]).toBeInstanceOf(InterleaveError);
     if (process.arch === 'x64') await expect(divide(-1)).rejects.toThrow('SIGFPE'); // other processors wrap

@@ -60,7 +60,21 @@ export function strings(): ModelFiles {
   return versioned(b);
 }
 
-const IDENTITY_TYPES: Datatype[] = ['BOOL', 'UINT8', 'UINT16', 'UINT32', 'UINT64', 'INT8', 'INT16', 'INT32', 'INT64', 'FP16', 'FP32', 'FP64', 'BYTES'];
+const IDENTITY_TYPES: Datatype[] = [
+  'BOOL',
+  'UINT8',
+  'UINT16',
+  'UINT32',
+  'UINT64',
+  'INT8',
+  'INT16',
+  'INT32',
+  'INT64',
+  'FP16',
+  'FP32',
+  'FP64',
+  'BYTES',
+];
 
 /** `in_<type>` [batch, 3] comes back as `out_<type>`, for every element type but bfloat16. */
 export function types(): ModelFiles {

@@ -28,12 +28,18 @@ function embeddingModel(name: string, shape: EncoderShape): ModelFiles {
 
 /** Sentence labels: `logits` [batch, 3] from the first token. */
 export function classifier(): ModelFiles {
-  return { 'model.onnx': firstTokenLogits('classifier', SENTIMENTS.length, false), ...textFiles(MINIMAL, 'BertForSequenceClassification', withLabels(SENTIMENTS)) };
+  return {
+    'model.onnx': firstTokenLogits('classifier', SENTIMENTS.length, false),
+    ...textFiles(MINIMAL, 'BertForSequenceClassification', withLabels(SENTIMENTS)),
+  };
 }
 
 /** Cross-encoder: `logits` [batch, 1] for a pair of texts, told apart by `token_type_ids`. */
 export function reranker(): ModelFiles {
-  return { 'model.onnx': firstTokenLogits('reranker', 1, true), ...textFiles(MINIMAL, 'BertForSequenceClassification', withLabels(['LABEL_0'])) };
+  return {
+    'model.onnx': firstTokenLogits('reranker', 1, true),
+    ...textFiles(MINIMAL, 'BertForSequenceClassification', withLabels(['LABEL_0'])),
+  };
 }
 
 /** Token labels: `logits` [batch, sequence, 5]. */

@@ -10,7 +10,8 @@ import { protectPage } from '../http/page-headers';
 const PATH = '/admin/queues';
 const READING: ReadonlySet<string> = new Set(['GET', 'HEAD']);
 /** bull-board brings inline scripts and styles, and a base element; its web fonts stay out, the page works without. */
-const POLICY = "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; base-uri 'self'";
+const POLICY =
+  "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; base-uri 'self'";
 
 /** bull-board at `/admin/queues`, to look at only. Answers 503 while Redis is away. */
 export async function serveQueueBoard(fastify: FastifyInstance, batches: BatchService): Promise<void> {
@@ -36,7 +37,10 @@ export async function serveQueueBoard(fastify: FastifyInstance, batches: BatchSe
 }
 
 /** bull-board answers 200 to some writes and ignores them. */
-const readOnly = (): InterleaveError => new InterleaveError('forbidden', 'This board is to look at only; batches are stopped by POST /v1/batches/{id}/cancel');
+const readOnly = (): InterleaveError =>
+  new InterleaveError('forbidden', 'This board is to look at only; batches are stopped by POST /v1/batches/{id}/cancel');
 
 const redisAway = (): InterleaveError =>
-  new InterleaveError('worker_unavailable', 'Redis is not connected; live requests do not need it, batches wait for it', { retryAfterSeconds: 1 });
+  new InterleaveError('worker_unavailable', 'Redis is not connected; live requests do not need it, batches wait for it', {
+    retryAfterSeconds: 1,
+  });

@@ -13,7 +13,11 @@ const refusal = (act: () => void): InterleaveError | null => {
 
 describe('admission', () => {
   let nowMs = 0;
-  const admissionOf = (itemsMax: number) => new Admission(() => itemsMax, () => nowMs);
+  const admissionOf = (itemsMax: number) =>
+    new Admission(
+      () => itemsMax,
+      () => nowMs,
+    );
 
   it('takes all items of a request or none, and never more than the limit', () => {
     fc.assert(
@@ -24,7 +28,9 @@ describe('admission', () => {
           const before = inFlight.reduce((sum, count) => sum + count, 0);
           if (arrives) {
             const refused = refusal(() => admission.admit(items));
-            expect(refused?.code ?? 'admitted').toBe(items > itemsMax ? 'too_large' : before + items > itemsMax ? 'overloaded' : 'admitted');
+            expect(refused?.code ?? 'admitted').toBe(
+              items > itemsMax ? 'too_large' : before + items > itemsMax ? 'overloaded' : 'admitted',
+            );
             if (refused === null) inFlight.push(items);
           } else {
             admission.release(inFlight.shift() ?? 0, true);

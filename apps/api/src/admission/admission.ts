@@ -36,7 +36,10 @@ export class Admission {
   /** Takes room for the items of one request, all or none; give it back with `release`. */
   admit(items: number): void {
     if (items > this.itemsMax) {
-      throw new InterleaveError('too_large', `The request has ${items} items, at most ${this.itemsMax} can be in flight at once; send fewer per request, or a batch`);
+      throw new InterleaveError(
+        'too_large',
+        `The request has ${items} items, at most ${this.itemsMax} can be in flight at once; send fewer per request, or a batch`,
+      );
     }
     if (this.itemsInFlight + items > this.itemsMax) throw this.full(items);
     if (this.itemsInFlight === 0) this.lastChangeMs = this.nowMs();
@@ -58,8 +61,12 @@ export class Admission {
     const excessItems = this.itemsInFlight + items - this.itemsMax;
     const waitSeconds = Math.ceil((excessItems * (this.msPerItem ?? 0)) / 1000);
     const retryAfterSeconds = Math.min(Math.max(waitSeconds, 1), RETRY_AFTER_SECONDS_MAX);
-    return new InterleaveError('overloaded', `The queue is full (${this.itemsInFlight} of ${this.itemsMax} items in flight); try again in ${retryAfterSeconds} s`, {
-      retryAfterSeconds,
-    });
+    return new InterleaveError(
+      'overloaded',
+      `The queue is full (${this.itemsInFlight} of ${this.itemsMax} items in flight); try again in ${retryAfterSeconds} s`,
+      {
+        retryAfterSeconds,
+      },
+    );
   }
 }

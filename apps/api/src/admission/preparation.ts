@@ -56,7 +56,11 @@ export class Preparation {
     if (size < this.requestsMax && excessMs <= 0) return;
     const retryMs = Math.max(excessMs, this.total.waitMs / Math.max(1, size));
     const retryAfterSeconds = Math.min(RETRY_AFTER_SECONDS_MAX, Math.max(1, Math.ceil(retryMs / 1000)));
-    throw new InterleaveError('overloaded', `${size} requests are being read and tokenized before this one; try again in ${retryAfterSeconds} s`, { retryAfterSeconds });
+    throw new InterleaveError(
+      'overloaded',
+      `${size} requests are being read and tokenized before this one; try again in ${retryAfterSeconds} s`,
+      { retryAfterSeconds },
+    );
   }
 
   /** Counts a request whose body has been read until `leave`. */

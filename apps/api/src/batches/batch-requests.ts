@@ -7,7 +7,14 @@ export const LIFE_SECONDS_MAX = 2_592_000;
 const METADATA_PAIRS_MAX = 16;
 const METADATA_KEY_CHARS_MAX = 64;
 const METADATA_VALUE_CHARS_MAX = 512;
-const BATCH_FIELDS: ReadonlySet<string> = new Set(['input_file_id', 'endpoint', 'completion_window', 'metadata', 'output_expires_after', 'deterministic']);
+const BATCH_FIELDS: ReadonlySet<string> = new Set([
+  'input_file_id',
+  'endpoint',
+  'completion_window',
+  'metadata',
+  'output_expires_after',
+  'deterministic',
+]);
 const SHOWN_CHARS_MAX = 80;
 
 /** The body of `POST /v1/batches`, checked as far as it can be without looking at files. */
@@ -23,20 +30,30 @@ export interface BatchRequest {
 export function parseBatchRequest(body: unknown): BatchRequest {
   if (!isObject(body)) throw invalid(null, 'a JSON object as the body', body);
   const unknown = Object.keys(body).find((name) => !BATCH_FIELDS.has(name));
-  if (unknown !== undefined) throw new InterleaveError('invalid_request', `Unknown field ${shown(unknown)}; expected ${[...BATCH_FIELDS].join(', ')}`, { param: unknown.slice(0, SHOWN_CHARS_MAX) });
+  if (unknown !== undefined)
+    throw new InterleaveError('invalid_request', `Unknown field ${shown(unknown)}; expected ${[...BATCH_FIELDS].join(', ')}`, {
+      param: unknown.slice(0, SHOWN_CHARS_MAX),
+    });
   const { input_file_id: inputFileId, endpoint, completion_window: window, metadata, output_expires_after: expires, deterministic } = body;
   if (typeof inputFileId !== 'string') throw invalid('input_file_id', 'the id of an uploaded file', inputFileId);
   if (typeof endpoint !== 'string') throw invalid('endpoint', 'the path of a predict endpoint', endpoint);
   if (window !== '24h') throw invalid('completion_window', '"24h"', window);
   const isDeterministic = deterministic ?? false;
   if (typeof isDeterministic !== 'boolean') throw invalid('deterministic', 'true or false', deterministic);
-  return { inputFileId, endpoint, metadata: parseMetadata(metadata), isDeterministic, outputExpiresAfterSeconds: parseExpiry('output_expires_after', expires) };
+  return {
+    inputFileId,
+    endpoint,
+    metadata: parseMetadata(metadata),
+    isDeterministic,
+    outputExpiresAfterSeconds: parseExpiry('output_expires_after', expires),
+  };
 }
 
 /** `{"anchor": "created_at", "seconds": 3600..2592000}`; null when absent. */
 export function parseExpiry(param: string, value: unknown): number | null {
   if (value === undefined || value === null) return null;
-  if (!isObject(value) || value['anchor'] !== 'created_at') throw invalid(`${param}.anchor`, '"created_at"', isObject(value) ? value['anchor'] : value);
+  if (!isObject(value) || value['anchor'] !== 'created_at')
+    throw invalid(`${param}.anchor`, '"created_at"', isObject(value) ? value['anchor'] : value);
   const { seconds } = value;
   if (typeof seconds !== 'number' || !Number.isInteger(seconds) || seconds < LIFE_SECONDS_MIN || seconds > LIFE_SECONDS_MAX) {
     throw invalid(`${param}.seconds`, `an integer from ${LIFE_SECONDS_MIN} to ${LIFE_SECONDS_MAX}`, seconds);
@@ -45,9 +62,13 @@ export function parseExpiry(param: string, value: unknown): number | null {
 }
 
 /** The paging parameters of a list. `isId` decides what may stand in `after`. */
-export function parsePage(query: Record<string, unknown>, options: { limitMax: number; limitDefault: number; isId: (value: string) => boolean }): PageRequest {
+export function parsePage(
+  query: Record<string, unknown>,
+  options: { limitMax: number; limitDefault: number; isId: (value: string) => boolean },
+): PageRequest {
   const { limit, order, after } = query;
-  const limitNumber = limit === undefined ? options.limitDefault : typeof limit === 'string' && /^\d{1,6}$/.test(limit) ? Number(limit) : NaN;
+  const limitNumber =
+    limit === undefined ? options.limitDefault : typeof limit === 'string' && /^\d{1,6}$/.test(limit) ? Number(limit) : NaN;
   if (!(limitNumber >= 1 && limitNumber <= options.limitMax)) throw invalid('limit', `an integer from 1 to ${options.limitMax}`, limit);
   if (order !== undefined && order !== 'asc' && order !== 'desc') throw invalid('order', '"asc" or "desc"', order);
   if (after !== undefined && !(typeof after === 'string' && options.isId(after))) throw invalid('after', 'an id of this list', after);
@@ -58,17 +79,25 @@ function parseMetadata(value: unknown): Record<string, string> | null {
   if (value === undefined || value === null) return null;
   if (!isObject(value)) throw invalid('metadata', 'an object of strings', value);
   const pairs = Object.entries(value);
-  if (pairs.length > METADATA_PAIRS_MAX) throw new InterleaveError('invalid_request', `metadata: expected at most ${METADATA_PAIRS_MAX} pairs but received ${pairs.length}`, { param: 'metadata' });
+  if (pairs.length > METADATA_PAIRS_MAX)
+    throw new InterleaveError('invalid_request', `metadata: expected at most ${METADATA_PAIRS_MAX} pairs but received ${pairs.length}`, {
+      param: 'metadata',
+    });
   for (const [key, text] of pairs) {
     const param = `metadata.${key.slice(0, METADATA_KEY_CHARS_MAX)}`;
     if (key.length > METADATA_KEY_CHARS_MAX) throw invalid(param, `a key of at most ${METADATA_KEY_CHARS_MAX} characters`, key);
-    if (typeof text !== 'string' || text.length > METADATA_VALUE_CHARS_MAX) throw invalid(param, `a string of at most ${METADATA_VALUE_CHARS_MAX} characters`, text);
+    if (typeof text !== 'string' || text.length > METADATA_VALUE_CHARS_MAX)
+      throw invalid(param, `a string of at most ${METADATA_VALUE_CHARS_MAX} characters`, text);
   }
   return Object.fromEntries(pairs.map(([key, text]) => [key, String(text)]));
 }
 
 export function invalid(param: string | null, expected: string, received: unknown): InterleaveError {
-  return new InterleaveError('invalid_request', `${param === null ? 'Body' : param}: expected ${expected} but received ${shown(received)}`, param === null ? {} : { param });
+  return new InterleaveError(
+    'invalid_request',
+    `${param === null ? 'Body' : param}: expected ${expected} but received ${shown(received)}`,
+    param === null ? {} : { param },
+  );
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
@@ -76,6 +105,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
 }
 
 function shown(value: unknown): string {
-  const text = value === undefined ? 'nothing' : JSON.stringify(value, (_, part: unknown) => (typeof part === 'bigint' ? String(part) : part));
+  const text =
+    value === undefined ? 'nothing' : JSON.stringify(value, (_, part: unknown) => (typeof part === 'bigint' ? String(part) : part));
   return text.length <= SHOWN_CHARS_MAX ? text : `${text.slice(0, SHOWN_CHARS_MAX)}…`;
 }

@@ -1,5 +1,19 @@
 import { type FileObject, type FilePurpose, InterleaveError } from '@app/contracts';
-import { isTerminal, newBatchId, newFileId, newManifest, toBatchView, toFileObject, type BatchStore, type BatchView, type FileRecord, type FileStore, type Page, type PageRequest, type Upload } from '@app/batches';
+import {
+  isTerminal,
+  newBatchId,
+  newFileId,
+  newManifest,
+  toBatchView,
+  toFileObject,
+  type BatchStore,
+  type BatchView,
+  type FileRecord,
+  type FileStore,
+  type Page,
+  type PageRequest,
+  type Upload,
+} from '@app/batches';
 import { type BatchQueues } from '@app/queues';
 import { parseEndpoint } from '@app/protocols';
 import type { Logger } from '@app/telemetry';
@@ -119,7 +133,11 @@ export class BatchService {
       throw error instanceof InterleaveError && error.code === 'not_found' ? unknownInputFile(fileId) : error;
     });
     if (file.purpose === 'batch') return file;
-    throw new InterleaveError('invalid_request', `input_file_id: expected a file with purpose "batch" but ${fileId} has "${file.purpose}"`, { param: 'input_file_id' });
+    throw new InterleaveError(
+      'invalid_request',
+      `input_file_id: expected a file with purpose "batch" but ${fileId} has "${file.purpose}"`,
+      { param: 'input_file_id' },
+    );
   }
 
   private async isOpen(batchId: string): Promise<boolean> {
@@ -129,10 +147,14 @@ export class BatchService {
 
   /** Only a hint: without it the runner finds the change within seconds. */
   private nudge(batchId: string): void {
-    this.parts.queues.nudge(batchId).catch((error: Error) => this.parts.log.debug({ batch: batchId, err: error }, 'runner not told; it will look by itself'));
+    this.parts.queues
+      .nudge(batchId)
+      .catch((error: Error) => this.parts.log.debug({ batch: batchId, err: error }, 'runner not told; it will look by itself'));
   }
 }
 
 function unknownInputFile(fileId: string): InterleaveError {
-  return new InterleaveError('not_found', `input_file_id: no file with id ${JSON.stringify(fileId.slice(0, 64))}; upload it first`, { param: 'input_file_id' });
+  return new InterleaveError('not_found', `input_file_id: no file with id ${JSON.stringify(fileId.slice(0, 64))}; upload it first`, {
+    param: 'input_file_id',
+  });
 }

@@ -22,14 +22,28 @@ export class BatchesController {
 
   @Post()
   @HttpCode(200)
-  @Documented({ tag: 'batches', summary: 'Start a batch over an uploaded file', body: 'BatchRequest', ok: 'Batch', errors: [400, 404, 413, 415, 507], errorSchema: 'OpenAiError' })
+  @Documented({
+    tag: 'batches',
+    summary: 'Start a batch over an uploaded file',
+    body: 'BatchRequest',
+    ok: 'Batch',
+    errors: [400, 404, 413, 415, 507],
+    errorSchema: 'OpenAiError',
+  })
   async create(@Req() request: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<BatchView> {
     const body = await parseJsonBodyInSlices(await request.readBody(reply), jsonLimits(this.config.http));
     return this.service.createBatch(parseBatchRequest(body));
   }
 
   @Get()
-  @Documented({ tag: 'batches', summary: 'Batches, newest first', query: PAGE_QUERY, ok: 'BatchList', errors: [400], errorSchema: 'OpenAiError' })
+  @Documented({
+    tag: 'batches',
+    summary: 'Batches, newest first',
+    query: PAGE_QUERY,
+    ok: 'BatchList',
+    errors: [400],
+    errorSchema: 'OpenAiError',
+  })
   async list(@Query() query: Record<string, unknown>): Promise<List<BatchView>> {
     return toList(await this.service.listBatches(parsePage(query, { limitMax: LIMIT_MAX, limitDefault: LIMIT_DEFAULT, isId: isBatchId })));
   }
@@ -42,7 +56,13 @@ export class BatchesController {
 
   @Post(':id/cancel')
   @HttpCode(200)
-  @Documented({ tag: 'batches', summary: 'Stop a batch; what is finished stays', ok: 'Batch', errors: [404, 409], errorSchema: 'OpenAiError' })
+  @Documented({
+    tag: 'batches',
+    summary: 'Stop a batch; what is finished stays',
+    ok: 'Batch',
+    errors: [404, 409],
+    errorSchema: 'OpenAiError',
+  })
   cancel(@Param('id') id: string): Promise<BatchView> {
     return this.service.cancelBatch(id);
   }

@@ -15,7 +15,10 @@ export class BatchesModule {
     return {
       module: BatchesModule,
       controllers: [FilesController, BatchesController],
-      providers: [{ provide: BatchService, useValue: service }, { provide: CONFIG, useValue: config }],
+      providers: [
+        { provide: BatchService, useValue: service },
+        { provide: CONFIG, useValue: config },
+      ],
       exports: [BatchService],
     };
   }

@@ -39,8 +39,14 @@ describe('/v1/files and /v1/batches, without Redis', () => {
 
   const stored = () => readdirSync(join(parts.config.dataDir, 'files'));
   const uploadRow = async () => client.files.create({ purpose: 'batch', file: await toFile(Buffer.from(ROW), 'rows.jsonl') });
-  const asJson = async (response: Response) => [response.status, (await response.json()) as { error: { message: string; param: string | null; code: string } }] as const;
-  const createBatch = (body: unknown) => fetch(`${url}/v1/batches`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: typeof body === 'string' ? body : JSON.stringify(body) });
+  const asJson = async (response: Response) =>
+    [response.status, (await response.json()) as { error: { message: string; param: string | null; code: string } }] as const;
+  const createBatch = (body: unknown) =>
+    fetch(`${url}/v1/batches`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: typeof body === 'string' ? body : JSON.stringify(body),
+    });
 
   function form(fields: [string, string | Blob][]): FormData {
     const data = new FormData();
@@ -55,8 +61,19 @@ describe('/v1/files and /v1/batches, without Redis', () => {
     beforeEach(() => open());
 
     it('stores, shows, lists, gives back and deletes a file', async () => {
-      const file = await client.files.create({ purpose: 'batch', file: await toFile(Buffer.from(ROW), 'rows.jsonl'), expires_after: { anchor: 'created_at', seconds: 3600 } });
-      expect(file).toMatchObject({ object: 'file', bytes: ROW.length, filename: 'rows.jsonl', purpose: 'batch', status: 'processed', expires_at: file.created_at + 3600 });
+      const file = await client.files.create({
+        purpose: 'batch',
+        file: await toFile(Buffer.from(ROW), 'rows.jsonl'),
+        expires_after: { anchor: 'created_at', seconds: 3600 },
+      });
+      expect(file).toMatchObject({
+        object: 'file',
+        bytes: ROW.length,
+        filename: 'rows.jsonl',
+        purpose: 'batch',
+        status: 'processed',
+        expires_at: file.created_at + 3600,
+      });
       expect(await client.files.waitForProcessing(file.id)).toEqual(file);
       expect(await (await client.files.content(file.id)).text()).toBe(ROW);
       expect((await client.files.list({ purpose: 'batch' })).data).toEqual([file]);
@@ -75,8 +92,20 @@ describe('/v1/files and /v1/batches, without Redis', () => {
 
     it('creates, shows, lists and cancels a batch', async () => {
       const file = await uploadRow();
-      const batch = await client.batches.create({ input_file_id: file.id, endpoint: '/v1/embeddings', completion_window: '24h', metadata: { team: 'search' } });
-      expect(batch).toMatchObject({ object: 'batch', status: 'validating', endpoint: '/v1/embeddings', input_file_id: file.id, expires_at: batch.created_at + 86_400, metadata: { team: 'search' } });
+      const batch = await client.batches.create({
+        input_file_id: file.id,
+        endpoint: '/v1/embeddings',
+        completion_window: '24h',
+        metadata: { team: 'search' },
+      });
+      expect(batch).toMatchObject({
+        object: 'batch',
+        status: 'validating',
+        endpoint: '/v1/embeddings',
+        input_file_id: file.id,
+        expires_at: batch.created_at + 86_400,
+        metadata: { team: 'search' },
+      });
       expect(await client.batches.retrieve(batch.id)).toEqual(batch);
       expect((await client.batches.list()).data).toEqual([batch]);
       await expect(client.files.delete(file.id)).rejects.toMatchObject({ status: 409 });
@@ -88,8 +117,20 @@ describe('/v1/files and /v1/batches, without Redis', () => {
 
   describe('uploads', () => {
     it.each([
-      ['the file first', [['file', new Blob([ROW])], ['purpose', 'batch']]],
-      ['the purpose first', [['purpose', 'batch'], ['file', new Blob([ROW])]]],
+      [
+        'the file first',
+        [
+          ['file', new Blob([ROW])],
+          ['purpose', 'batch'],
+        ],
+      ],
+      [
+        'the purpose first',
+        [
+          ['purpose', 'batch'],
+          ['file', new Blob([ROW])],
+        ],
+      ],
     ] as [string, [string, string | Blob][]][])('takes a form with %s', async (_what, fields) => {
       await open();
       const response = await fetch(`${url}/v1/files`, { method: 'POST', body: form(fields) });
@@ -100,7 +141,11 @@ describe('/v1/files and /v1/batches, without Redis', () => {
     it('takes the rows themselves as the body', async () => {
       await open();
       const query = 'purpose=batch&filename=mine.jsonl&expires_after[anchor]=created_at&expires_after[seconds]=7200';
-      const response = await fetch(`${url}/v1/files?${query}`, { method: 'POST', body: ROW, headers: { 'content-type': 'application/x-ndjson' } });
+      const response = await fetch(`${url}/v1/files?${query}`, {
+        method: 'POST',
+        body: ROW,
+        headers: { 'content-type': 'application/x-ndjson' },
+      });
       const file = (await response.json()) as { created_at: number };
       expect(file).toMatchObject({ filename: 'mine.jsonl', bytes: ROW.length, expires_at: file.created_at + 7200 });
     });
@@ -108,14 +153,73 @@ describe('/v1/files and /v1/batches, without Redis', () => {
     const blob = new Blob([ROW]);
     it.each([
       ['no purpose', [['file', blob]], 400, 'purpose'],
-      ['another purpose', [['purpose', 'fine-tune'], ['file', blob]], 400, 'purpose'],
+      [
+        'another purpose',
+        [
+          ['purpose', 'fine-tune'],
+          ['file', blob],
+        ],
+        400,
+        'purpose',
+      ],
       ['no file', [['purpose', 'batch']], 400, 'file'],
-      ['a file under another name', [['purpose', 'batch'], ['data', blob]], 400, 'file'],
-      ['a life that is too short', [['purpose', 'batch'], ['file', blob], ['expires_after[anchor]', 'created_at'], ['expires_after[seconds]', '10']], 400, 'expires_after.seconds'],
-      ['a life without an anchor', [['purpose', 'batch'], ['file', blob], ['expires_after[seconds]', '7200']], 400, 'expires_after.anchor'],
-      ['too many bytes', [['purpose', 'batch'], ['file', new Blob(['\n'.repeat(200_001)])]], 413, 'file'],
-      ['a row that is too long', [['purpose', 'batch'], ['file', new Blob(['x'.repeat(100_001)])]], 413, 'file'],
-      ['too many rows', [['purpose', 'batch'], ['file', new Blob(['{}\n'.repeat(51)])]], 413, 'file'],
+      [
+        'a file under another name',
+        [
+          ['purpose', 'batch'],
+          ['data', blob],
+        ],
+        400,
+        'file',
+      ],
+      [
+        'a life that is too short',
+        [
+          ['purpose', 'batch'],
+          ['file', blob],
+          ['expires_after[anchor]', 'created_at'],
+          ['expires_after[seconds]', '10'],
+        ],
+        400,
+        'expires_after.seconds',
+      ],
+      [
+        'a life without an anchor',
+        [
+          ['purpose', 'batch'],
+          ['file', blob],
+          ['expires_after[seconds]', '7200'],
+        ],
+        400,
+        'expires_after.anchor',
+      ],
+      [
+        'too many bytes',
+        [
+          ['purpose', 'batch'],
+          ['file', new Blob(['\n'.repeat(200_001)])],
+        ],
+        413,
+        'file',
+      ],
+      [
+        'a row that is too long',
+        [
+          ['purpose', 'batch'],
+          ['file', new Blob(['x'.repeat(100_001)])],
+        ],
+        413,
+        'file',
+      ],
+      [
+        'too many rows',
+        [
+          ['purpose', 'batch'],
+          ['file', new Blob(['{}\n'.repeat(51)])],
+        ],
+        413,
+        'file',
+      ],
     ] as [string, [string, string | Blob][], number, string][])('refuses %s and keeps nothing', async (_what, fields, status, param) => {
       await open();
       const [answered, { error }] = await asJson(await fetch(`${url}/v1/files`, { method: 'POST', body: form(fields) }));
@@ -126,12 +230,19 @@ describe('/v1/files and /v1/batches, without Redis', () => {
 
     it.each([
       ['JSON', 'application/json', '{}', 415],
-      ['a form that breaks off', 'multipart/form-data; boundary=x', '--x\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\n{}', 400],
+      [
+        'a form that breaks off',
+        'multipart/form-data; boundary=x',
+        '--x\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\n{}',
+        400,
+      ],
       ['a form without a boundary', 'multipart/form-data', 'x', 400],
       ['a form of garbage', 'multipart/form-data; boundary=x', 'garbage', 400],
     ])('refuses %s', async (_what, type, body, status) => {
       await open();
-      const [answered, { error }] = await asJson(await fetch(`${url}/v1/files?purpose=batch`, { method: 'POST', body, headers: { 'content-type': type } }));
+      const [answered, { error }] = await asJson(
+        await fetch(`${url}/v1/files?purpose=batch`, { method: 'POST', body, headers: { 'content-type': type } }),
+      );
       expect([answered, typeof error.message]).toEqual([status, 'string']);
       expect(stored()).toEqual([]);
     });
@@ -157,7 +268,9 @@ describe('/v1/files and /v1/batches, without Redis', () => {
       const body = Buffer.alloc(8_000_000, 'x\n');
       const socket = connect(Number(new URL(url).port), '127.0.0.1');
       const head = `POST /v1/files?purpose=batch HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\ncontent-length: ${body.length}\r\n\r\n`;
-      await new Promise<void>((resolve, reject) => socket.once('error', reject).write(Buffer.concat([Buffer.from(head), body]), () => resolve()));
+      await new Promise<void>((resolve, reject) =>
+        socket.once('error', reject).write(Buffer.concat([Buffer.from(head), body]), () => resolve()),
+      );
       let answer = '';
       for await (const part of socket.setEncoding('utf8')) {
         answer += String(part);
@@ -189,7 +302,8 @@ describe('/v1/files and /v1/batches, without Redis', () => {
     });
 
     it.each(['..%2F..%2Fetc%2Fpasswd', 'file-x', '%2e%2e', `file-${'a'.repeat(31)}%00`])('finds nothing under %s', async (id) => {
-      for (const path of [`files/${id}`, `files/${id}/content`, `batches/${id}`]) expect((await fetch(`${url}/v1/${path}`)).status).toBe(404);
+      for (const path of [`files/${id}`, `files/${id}/content`, `batches/${id}`])
+        expect((await fetch(`${url}/v1/${path}`)).status).toBe(404);
     });
 
     it('gives an empty file', async () => {
@@ -216,21 +330,30 @@ describe('/v1/files and /v1/batches, without Redis', () => {
       ['a metadata value that is too long', { metadata: { a: 'x'.repeat(513) } }, 400, 'metadata.a'],
       ['a metadata key that is too long', { metadata: { ['k'.repeat(65)]: 'x' } }, 400, `metadata.${'k'.repeat(64)}`],
       ['too much metadata', { metadata: Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`k${i}`, 'x'])) }, 400, 'metadata'],
-      ['an output life that is too long', { output_expires_after: { anchor: 'created_at', seconds: 3e6 } }, 400, 'output_expires_after.seconds'],
+      [
+        'an output life that is too long',
+        { output_expires_after: { anchor: 'created_at', seconds: 3e6 } },
+        400,
+        'output_expires_after.seconds',
+      ],
       ['an output life from another time', { output_expires_after: { anchor: 'now', seconds: 3600 } }, 400, 'output_expires_after.anchor'],
       ['a field that does not exist', { metdata: {} }, 400, 'metdata'],
     ])('refuses %s', async (_what, changes, status, param) => {
       const { id } = await uploadRow();
-      const body = typeof changes === 'string' ? changes : { input_file_id: id, endpoint: '/v1/embeddings', completion_window: '24h', ...changes };
+      const body =
+        typeof changes === 'string' ? changes : { input_file_id: id, endpoint: '/v1/embeddings', completion_window: '24h', ...changes };
       const [answered, { error }] = await asJson(await createBatch(body));
       expect([answered, error.param]).toEqual([status, param]);
       expect(readdirSync(join(parts.config.dataDir, 'batches'))).toEqual([]);
     });
 
-    it.each(['/v1/models/m:predict', '/v1/models/m/versions/2:predict', '/v2/models/m/infer', '/v2/models/m/versions/2/infer'])('accepts the endpoint %s', async (endpoint) => {
-      const { id } = await uploadRow();
-      expect((await createBatch({ input_file_id: id, endpoint, completion_window: '24h' })).status).toBe(200);
-    });
+    it.each(['/v1/models/m:predict', '/v1/models/m/versions/2:predict', '/v2/models/m/infer', '/v2/models/m/versions/2/infer'])(
+      'accepts the endpoint %s',
+      async (endpoint) => {
+        const { id } = await uploadRow();
+        expect((await createBatch({ input_file_id: id, endpoint, completion_window: '24h' })).status).toBe(200);
+      },
+    );
 
     it.each(['limit=0', 'limit=101', 'limit=x', 'after=nobody', 'order=up'])('refuses to list with %s', async (query) => {
       expect((await fetch(`${url}/v1/batches?${query}`)).status).toBe(400);

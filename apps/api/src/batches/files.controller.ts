@@ -31,7 +31,14 @@ export class FilesController {
   }
 
   @Get()
-  @Documented({ tag: 'files', summary: 'Files, newest first', query: [...PAGE_QUERY, 'purpose'], ok: 'FileList', errors: [400], errorSchema: 'OpenAiError' })
+  @Documented({
+    tag: 'files',
+    summary: 'Files, newest first',
+    query: [...PAGE_QUERY, 'purpose'],
+    ok: 'FileList',
+    errors: [400],
+    errorSchema: 'OpenAiError',
+  })
   async list(@Query() query: Record<string, unknown>): Promise<List<FileObject>> {
     const page = parsePage(query, { limitMax: LIMIT_MAX, limitDefault: LIMIT_MAX, isId: isFileId });
     return toList(await this.service.listFiles(page, parsePurpose(query['purpose'])));
@@ -52,13 +59,23 @@ export class FilesController {
 
   /** Streams the bytes; `Range: bytes=<from>-[<to>]` continues a download that broke off. */
   @Get(':id/content')
-  @Documented({ tag: 'files', summary: 'Content of a file', ok: { contentType: 'application/x-ndjson', description: 'JSON Lines' }, errors: [404, 416], errorSchema: 'OpenAiError' })
+  @Documented({
+    tag: 'files',
+    summary: 'Content of a file',
+    ok: { contentType: 'application/x-ndjson', description: 'JSON Lines' },
+    errors: [404, 416],
+    errorSchema: 'OpenAiError',
+  })
   async content(@Param('id') id: string, @Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
     const { record, read } = await this.service.openContent(id);
     const range = parseRange(request.headers.range, record.bytes);
     if (range === null) {
       void reply.header('content-range', `bytes */${record.bytes}`);
-      throw new InterleaveError('range_not_satisfiable', `Range: expected a start below ${record.bytes}, the bytes of the file, but received ${request.headers.range ?? ''}`, { param: 'range' });
+      throw new InterleaveError(
+        'range_not_satisfiable',
+        `Range: expected a start below ${record.bytes}, the bytes of the file, but received ${request.headers.range ?? ''}`,
+        { param: 'range' },
+      );
     }
     void reply.headers({
       'content-type': 'application/x-ndjson',

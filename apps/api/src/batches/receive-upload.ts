@@ -19,7 +19,10 @@ const FORM_BYTES_MAX = 2 * 1024 * 1024;
 /** Lets the application take uploads as streams. Call it before the application listens. */
 export async function acceptUploads(fastify: FastifyInstance): Promise<void> {
   // The size is limited where the bytes are counted anyway; a limit here can leave the stream hanging.
-  await fastify.register(multipart, { throwFileSizeLimit: false, limits: { fileSize: Infinity, files: 1, fields: FIELDS_MAX, parts: FIELDS_MAX + 1, fieldSize: FIELD_BYTES_MAX } });
+  await fastify.register(multipart, {
+    throwFileSizeLimit: false,
+    limits: { fileSize: Infinity, files: 1, fields: FIELDS_MAX, parts: FIELDS_MAX + 1, fieldSize: FIELD_BYTES_MAX },
+  });
 }
 
 /** Stores the file of `POST /v1/files`: a form with its fields in any order, or the rows themselves as the body. */
@@ -32,7 +35,11 @@ export async function receiveUpload(service: BatchService, request: FastifyReque
     const type = mediaType(request.headers);
     if (type === FORM) await receiveForm(upload, request);
     else if (NDJSON.includes(type)) await receiveRows(upload, request);
-    else throw new InterleaveError('unsupported_media_type', `Content-Type: expected ${FORM} or ${NDJSON[0]}; send the file as a form with the fields "purpose" and "file"`);
+    else
+      throw new InterleaveError(
+        'unsupported_media_type',
+        `Content-Type: expected ${FORM} or ${NDJSON[0]}; send the file as a form with the fields "purpose" and "file"`,
+      );
     return await upload.finish();
   } catch (error) {
     await upload.discard();
@@ -64,7 +71,8 @@ class Reception {
 
   async finish(): Promise<FileObject> {
     this.checkPurpose();
-    if (this.upload === null) throw new InterleaveError('invalid_request', 'file: expected a file but the form has none', { param: 'file' });
+    if (this.upload === null)
+      throw new InterleaveError('invalid_request', 'file: expected a file but the form has none', { param: 'file' });
     const expiresAfterSeconds = this.expiresAfterSeconds();
     return toFileObject(await this.upload.commit({ filename: this.filename || 'batch.jsonl', purpose: 'batch', expiresAfterSeconds }));
   }
@@ -92,7 +100,10 @@ async function receiveForm(upload: Reception, request: FastifyRequest): Promise<
   for await (const part of request.parts()) {
     if (part.type === 'field') upload.setField(part.fieldname, String(part.value));
     else if (part.fieldname === 'file') await upload.storeFile(part.filename ?? '', part.file);
-    else throw new InterleaveError('invalid_request', `Unknown file field ${JSON.stringify(part.fieldname.slice(0, 64))}; expected "file"`, { param: 'file' });
+    else
+      throw new InterleaveError('invalid_request', `Unknown file field ${JSON.stringify(part.fieldname.slice(0, 64))}; expected "file"`, {
+        param: 'file',
+      });
   }
 }
 

@@ -53,7 +53,9 @@ export class DashboardCollector {
     const processes = scheduler?.processes ?? [];
     const plans = this.placement.workers();
     const delaySeconds = view.max('interleave_event_loop_delay_seconds', { process: 'api', quantile: '0.99' });
-    const workers = plans.map(async (plan) => workerState(plan, processes, await this.statusOf('worker', plan.id), (name, version) => this.quarantineOf(plan, name, version)));
+    const workers = plans.map(async (plan) =>
+      workerState(plan, processes, await this.statusOf('worker', plan.id), (name, version) => this.quarantineOf(plan, name, version)),
+    );
     return {
       atMs: Date.now(),
       version: VERSION,
@@ -79,7 +81,12 @@ export class DashboardCollector {
   }
 }
 
-function workerState(plan: WorkerPlan, processes: SupervisedProcessStatus[], status: WorkerProcessStatus | null, quarantineOf: (name: string, version: string) => string | null): WorkerState {
+function workerState(
+  plan: WorkerPlan,
+  processes: SupervisedProcessStatus[],
+  status: WorkerProcessStatus | null,
+  quarantineOf: (name: string, version: string) => string | null,
+): WorkerState {
   const supervised = processes.find(({ id }) => id === plan.id);
   const planned = plan.models.map(({ name, version }) => ({ name, version, state: 'loading' as const, reason: null, merging: null }));
   return {
@@ -100,7 +107,10 @@ function workerState(plan: WorkerPlan, processes: SupervisedProcessStatus[], sta
 }
 
 const modelState = ({ name, version, state, reason, signature }: ModelReport): WorkerState['models'][number] => ({
-  ...{ name, version, state, reason },
+  name,
+  version,
+  state,
+  reason,
   merging: signature === null ? null : mergingText(signature),
 });
 

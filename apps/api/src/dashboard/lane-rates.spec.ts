@@ -5,10 +5,27 @@ import { MetricsView } from './metrics-view';
 
 class Node {
   private readonly registry = new Registry();
-  readonly rows = new Histogram({ name: 'interleave_batch_rows', help: 'r', labelNames: ['lane', 'worker'], buckets: [1, 8], registers: [this.registry] });
+  readonly rows = new Histogram({
+    name: 'interleave_batch_rows',
+    help: 'r',
+    labelNames: ['lane', 'worker'],
+    buckets: [1, 8],
+    registers: [this.registry],
+  });
   readonly tokens = new Counter({ name: 'interleave_tokens_total', help: 't', labelNames: ['lane', 'kind'], registers: [this.registry] });
-  readonly seconds = new Histogram({ name: 'interleave_request_seconds', help: 's', labelNames: ['lane', 'model'], buckets: [0.01, 0.1], registers: [this.registry] });
-  readonly requests = new Counter({ name: 'interleave_requests_total', help: 'r', labelNames: ['lane', 'status'], registers: [this.registry] });
+  readonly seconds = new Histogram({
+    name: 'interleave_request_seconds',
+    help: 's',
+    labelNames: ['lane', 'model'],
+    buckets: [0.01, 0.1],
+    registers: [this.registry],
+  });
+  readonly requests = new Counter({
+    name: 'interleave_requests_total',
+    help: 'r',
+    labelNames: ['lane', 'status'],
+    registers: [this.registry],
+  });
   readonly queue = new Gauge({ name: 'interleave_queue_items', help: 'q', labelNames: ['lane', 'model'], registers: [this.registry] });
 
   async view(): Promise<MetricsView> {
@@ -37,7 +54,14 @@ describe('rates of the lanes', () => {
     node.requests.inc({ lane: 'realtime', status: '200' }, 4);
     for (let i = 0; i < 4; i++) node.seconds.observe({ lane: 'realtime', model: 'm' }, 0.005);
     const [realtime] = rates.read(await node.view(), 2000);
-    expect(realtime).toMatchObject({ rowsPerSecond: 5, rowsPerRun: 5, paddingShare: 0.25, requestsPerSecond: 2, errorsPerSecond: 0, p50Ms: 5 });
+    expect(realtime).toMatchObject({
+      rowsPerSecond: 5,
+      rowsPerRun: 5,
+      paddingShare: 0.25,
+      requestsPerSecond: 2,
+      errorsPerSecond: 0,
+      p50Ms: 5,
+    });
   });
 
   it('forget what is older than their window', async () => {

@@ -52,7 +52,8 @@ function countersOf(metrics: MetricsView, lane: Lane): LaneCounters {
 
 /** A counter that went down belongs to a process that was restarted: nothing is known for that window. */
 function ratesBetween(before: LaneCounters, after: LaneCounters, seconds: number): Omit<LaneState, 'lane' | 'queueItems'> {
-  const grown = (key: Exclude<keyof LaneCounters, 'seconds'>): number | null => (seconds > 0 && after[key] >= before[key] ? after[key] - before[key] : null);
+  const grown = (key: Exclude<keyof LaneCounters, 'seconds'>): number | null =>
+    seconds > 0 && after[key] >= before[key] ? after[key] - before[key] : null;
   const perSecond = (count: number | null): number | null => (count === null ? null : count / seconds);
   const ratio = (part: number | null, whole: number | null): number | null => (part === null || !whole ? null : part / whole);
   const [rows, realTokens, padding] = [grown('rows'), grown('realTokens'), grown('padding')];

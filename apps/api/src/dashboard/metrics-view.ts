@@ -48,7 +48,11 @@ export class MetricsView {
   }
 
   private values(name: string, labels: Labels): { metricName?: string; labels: Partial<Record<string, string | number>>; value: number }[] {
-    const values = (this.byName.get(name)?.values ?? []) as { metricName?: string; labels: Partial<Record<string, string | number>>; value: number }[];
+    const values = (this.byName.get(name)?.values ?? []) as {
+      metricName?: string;
+      labels: Partial<Record<string, string | number>>;
+      value: number;
+    }[];
     return values.filter((value) => Object.entries(labels).every(([key, wanted]) => value.labels[key] === wanted));
   }
 }

@@ -66,7 +66,11 @@ describe('the OpenAPI document', () => {
   it('describes the answers of every operation, under an id of its own', () => {
     const operations = Object.values(document.paths).flatMap((item) => Object.values(item));
     expect(new Set(operations.map(({ operationId }) => operationId)).size).toBe(operations.length);
-    for (const { summary, responses } of operations) expect([summary, responses['200']]).toEqual([expect.stringMatching(/\w/), expect.objectContaining({ content: expect.anything() as unknown })]);
+    for (const { summary, responses } of operations)
+      expect([summary, responses['200']]).toEqual([
+        expect.stringMatching(/\w/),
+        expect.objectContaining({ content: expect.anything() as unknown }),
+      ]);
   });
 
   it('refers only to schemas that it has', () => {
@@ -75,12 +79,13 @@ describe('the OpenAPI document', () => {
     expect(references.filter((name) => !(name in document.components.schemas))).toEqual([]);
   });
 
-  it.each(Object.entries(SCHEMAS as Record<string, TSchema>).flatMap(([name, schema]) => ((schema.examples ?? []) as unknown[]).map((example) => [name, schema, example] as const)))(
-    'has an example of %s that fits its schema',
-    (_name, schema, example) => {
-      expect([...Value.Errors(schema, example)].map(({ path, message }) => `${path} ${message}`)).toEqual([]);
-    },
-  );
+  it.each(
+    Object.entries(SCHEMAS as Record<string, TSchema>).flatMap(([name, schema]) =>
+      ((schema.examples ?? []) as unknown[]).map((example) => [name, schema, example] as const),
+    ),
+  )('has an example of %s that fits its schema', (_name, schema, example) => {
+    expect([...Value.Errors(schema, example)].map(({ path, message }) => `${path} ${message}`)).toEqual([]);
+  });
 
   it('comes with a page that needs no other host', async () => {
     const page = await fetch(`${url}/docs`);

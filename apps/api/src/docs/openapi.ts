@@ -12,8 +12,20 @@ const PARAMETERS: Record<string, string> = {
 };
 
 const LIVE_HEADERS = [
-  { name: 'x-interleave-timeout-ms', in: 'header', required: false, description: 'Time for the answer; after it 504', schema: { type: 'integer', minimum: 1 } },
-  { name: 'x-interleave-priority', in: 'header', required: false, description: '0 default, 1 highest, larger is lower', schema: { type: 'integer', minimum: 0 } },
+  {
+    name: 'x-interleave-timeout-ms',
+    in: 'header',
+    required: false,
+    description: 'Time for the answer; after it 504',
+    schema: { type: 'integer', minimum: 1 },
+  },
+  {
+    name: 'x-interleave-priority',
+    in: 'header',
+    required: false,
+    description: '0 default, 1 highest, larger is lower',
+    schema: { type: 'integer', minimum: 0 },
+  },
 ];
 
 /** Serves the document at `/docs` (page) and `/docs-json`; it is made on first use. */
@@ -32,12 +44,21 @@ export function buildDocument(app: NestFastifyApplication): OpenAPIObject {
     .setOpenAPIVersion('3.1.0')
     .setTitle('Interleave')
     .setVersion(VERSION)
-    .setDescription('Live predictions and offline batches of ONNX models on the same machine. Errors keep the shape of the protocol that a path belongs to.')
+    .setDescription(
+      'Live predictions and offline batches of ONNX models on the same machine. Errors keep the shape of the protocol that a path belongs to.',
+    )
     .build();
   const document = SwaggerModule.createDocument(app, outline, { autoTagControllers: false });
-  const paths = Object.entries(document.paths).map(([path, item]) => [readablePath(path), withParameters(readablePath(path), item as Record<string, Operation>)]);
+  const paths = Object.entries(document.paths).map(([path, item]) => [
+    readablePath(path),
+    withParameters(readablePath(path), item as Record<string, Operation>),
+  ]);
   const schemas = { ...document.components?.schemas, ...JSON.parse(JSON.stringify(SCHEMAS)) } as Record<string, object>;
-  return { ...document, paths: Object.fromEntries(paths) as OpenAPIObject['paths'], components: { ...document.components, schemas } as OpenAPIObject['components'] };
+  return {
+    ...document,
+    paths: Object.fromEntries(paths) as OpenAPIObject['paths'],
+    components: { ...document.components, schemas } as OpenAPIObject['components'],
+  };
 }
 
 /** Fastify's escapes (`{model}(^[^:]+)::predict`) back to the path that callers use. */
@@ -57,7 +78,14 @@ function withParameters(path: string, item: Record<string, Operation>): object {
   return Object.fromEntries(
     Object.entries(item).map(([method, operation]) => {
       const others = (operation.parameters ?? []).filter((parameter) => (parameter as { in: string }).in !== 'path');
-      return [method, { ...operation, operationId: `${method}${path.replace(/\W+(\w)?/g, (_match, letter: string | undefined) => letter?.toUpperCase() ?? '')}`, parameters: [...inPath, ...live, ...others] }];
+      return [
+        method,
+        {
+          ...operation,
+          operationId: `${method}${path.replace(/\W+(\w)?/g, (_match, letter: string | undefined) => letter?.toUpperCase() ?? '')}`,
+          parameters: [...inPath, ...live, ...others],
+        },
+      ];
     }),
   );
 }

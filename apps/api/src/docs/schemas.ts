@@ -21,7 +21,9 @@ const tensor = Type.Object({
   datatype: Type.String({ enum: Object.keys(DATATYPES) }),
   shape: Type.Array(Type.Integer({ minimum: 0 })),
   parameters: Type.Optional(parameters),
-  data: Type.Optional(Type.Array(Type.Unknown(), { description: 'Row-major, flat or nested; absent when the tensor is in the binary part' })),
+  data: Type.Optional(
+    Type.Array(Type.Unknown(), { description: 'Row-major, flat or nested; absent when the tensor is in the binary part' }),
+  ),
 });
 
 const openInference = {
@@ -31,7 +33,11 @@ const openInference = {
   ),
   Live: Type.Object({ live: Type.Boolean() }, { examples: [{ live: true }] }),
   Ready: Type.Object(
-    { live: Type.Boolean({ description: 'The same as `ready`: the name in the specification' }), ready: Type.Boolean(), reason: Type.Optional(Type.String()) },
+    {
+      live: Type.Boolean({ description: 'The same as `ready`: the name in the specification' }),
+      ready: Type.Boolean(),
+      reason: Type.Optional(Type.String()),
+    },
     { examples: [{ live: true, ready: true }] },
   ),
   ModelReady: Type.Object(
@@ -40,7 +46,11 @@ const openInference = {
   ),
   ModelMetadata: Type.Object(
     {
-      ...{ name: Type.String(), versions: Type.Array(Type.String()), platform: Type.String(), inputs: Type.Array(modelTensor), outputs: Type.Array(modelTensor) },
+      name: Type.String(),
+      versions: Type.Array(Type.String()),
+      platform: Type.String(),
+      inputs: Type.Array(modelTensor),
+      outputs: Type.Array(modelTensor),
       parameters: Type.Object({ merging_realtime: Type.Optional(merging), merging_batch: Type.Optional(merging) }),
     },
     {
@@ -61,7 +71,9 @@ const openInference = {
       id: Type.Optional(text('Echoed in the answer')),
       parameters: Type.Optional(parameters),
       inputs: Type.Array(tensor, { minItems: 1 }),
-      outputs: Type.Optional(Type.Array(Type.Object({ name: Type.String(), parameters: Type.Optional(parameters) }), { description: 'Absent: all' })),
+      outputs: Type.Optional(
+        Type.Array(Type.Object({ name: Type.String(), parameters: Type.Optional(parameters) }), { description: 'Absent: all' }),
+      ),
     },
     {
       examples: [
@@ -83,7 +95,15 @@ const openInference = {
       parameters: Type.Optional(parameters),
       outputs: Type.Array(tensor),
     },
-    { examples: [{ model_name: 'encoder-tiny', model_version: '1', outputs: [{ name: 'sentence_embedding', datatype: 'FP32', shape: [1, 2], data: [0.6, 0.8] }] }] },
+    {
+      examples: [
+        {
+          model_name: 'encoder-tiny',
+          model_version: '1',
+          outputs: [{ name: 'sentence_embedding', datatype: 'FP32', shape: [1, 2], data: [0.6, 0.8] }],
+        },
+      ],
+    },
   ),
   BinaryTensors: Type.String({
     description:
@@ -113,7 +133,11 @@ const predict = {
     { examples: [{ instances: ['All human beings are born free and equal in dignity and rights.'] }] },
   ),
   PredictResponse: Type.Object(
-    { predictions: Type.Array(Type.Unknown(), { description: 'One per instance, in order: a vector, labels with scores, entities, or a score, as the task of the model is' }) },
+    {
+      predictions: Type.Array(Type.Unknown(), {
+        description: 'One per instance, in order: a vector, labels with scores, entities, or a score, as the task of the model is',
+      }),
+    },
     { examples: [{ predictions: [[0.6, 0.8]] }] },
   ),
 };
@@ -128,23 +152,46 @@ const openAi = {
         Type.Array(Type.Integer({ minimum: 0 }), { minItems: 1, description: 'Token ids of one text' }),
         Type.Array(Type.Array(Type.Integer({ minimum: 0 }), { minItems: 1 }), { minItems: 1, description: 'Token ids of several texts' }),
       ]),
-      encoding_format: Type.Optional(Type.String({ enum: ['float', 'base64'], default: 'float', description: 'base64 (little-endian float32) is much cheaper for both sides' })),
+      encoding_format: Type.Optional(
+        Type.String({
+          enum: ['float', 'base64'],
+          default: 'float',
+          description: 'base64 (little-endian float32) is much cheaper for both sides',
+        }),
+      ),
       dimensions: Type.Optional(Type.Integer({ minimum: 1, description: 'The vector is cut to its first values and normalised again' })),
       prompt_name: Type.Optional(Type.String({ description: PROMPT_NAME })),
       user: Type.Optional(Type.String()),
     },
-    { examples: [{ model: 'encoder-tiny', input: 'All human beings are born free and equal in dignity and rights.', encoding_format: 'base64' }] },
+    {
+      examples: [
+        { model: 'encoder-tiny', input: 'All human beings are born free and equal in dignity and rights.', encoding_format: 'base64' },
+      ],
+    },
   ),
   EmbeddingsResponse: Type.Object(
     {
       object: Type.Literal('list'),
       data: Type.Array(
-        Type.Object({ object: Type.Literal('embedding'), index: Type.Integer(), embedding: Type.Union([Type.Array(Type.Number()), Type.String({ description: 'base64 of little-endian float32' })]) }),
+        Type.Object({
+          object: Type.Literal('embedding'),
+          index: Type.Integer(),
+          embedding: Type.Union([Type.Array(Type.Number()), Type.String({ description: 'base64 of little-endian float32' })]),
+        }),
       ),
       model: Type.String(),
       usage: Type.Object({ prompt_tokens: Type.Integer(), total_tokens: Type.Integer() }),
     },
-    { examples: [{ object: 'list', data: [{ object: 'embedding', index: 0, embedding: 'mpkZP83MTD8=' }], model: 'encoder-tiny', usage: { prompt_tokens: 14, total_tokens: 14 } }] },
+    {
+      examples: [
+        {
+          object: 'list',
+          data: [{ object: 'embedding', index: 0, embedding: 'mpkZP83MTD8=' }],
+          model: 'encoder-tiny',
+          usage: { prompt_tokens: 14, total_tokens: 14 },
+        },
+      ],
+    },
   ),
   Model: Type.Object(
     {
@@ -161,7 +208,15 @@ const openAi = {
           state: Type.String({ enum: ['loading', 'ready', 'failed', 'quarantined'] }),
           reason: nullable(Type.String()),
           merging: nullable(merging),
-          quarantined: Type.Optional(Type.Array(Type.Object({ lane: Type.String({ enum: ['realtime', 'batch'] }), until: Type.String({ format: 'date-time' }), reason: Type.String() }))),
+          quarantined: Type.Optional(
+            Type.Array(
+              Type.Object({
+                lane: Type.String({ enum: ['realtime', 'batch'] }),
+                until: Type.String({ format: 'date-time' }),
+                reason: Type.String(),
+              }),
+            ),
+          ),
         }),
       ),
     },
@@ -183,7 +238,18 @@ const openAi = {
   ModelList: Type.Object({ object: Type.Literal('list'), data: Type.Array(reference('Model')) }),
   OpenAiError: Type.Object(
     { error: Type.Object({ message: Type.String(), type: Type.String(), param: nullable(Type.String()), code: nullable(Type.String()) }) },
-    { examples: [{ error: { message: 'input: expected a text, received nothing', type: 'invalid_request_error', param: 'input', code: 'invalid_request' } }] },
+    {
+      examples: [
+        {
+          error: {
+            message: 'input: expected a text, received nothing',
+            type: 'invalid_request_error',
+            param: 'input',
+            code: 'invalid_request',
+          },
+        },
+      ],
+    },
   ),
 };
 
@@ -199,7 +265,20 @@ const file = Type.Object(
     purpose: Type.String({ enum: ['batch', 'batch_output'] }),
     status: Type.String({ enum: ['uploaded', 'processed', 'error'] }),
   },
-  { examples: [{ id: 'file-1', object: 'file', bytes: 120, created_at: 1790000000, expires_at: 1792592000, filename: 'rows.jsonl', purpose: 'batch', status: 'processed' }] },
+  {
+    examples: [
+      {
+        id: 'file-1',
+        object: 'file',
+        bytes: 120,
+        created_at: 1790000000,
+        expires_at: 1792592000,
+        filename: 'rows.jsonl',
+        purpose: 'batch',
+        status: 'processed',
+      },
+    ],
+  },
 );
 const list = (name: string) =>
   Type.Object({
@@ -209,7 +288,9 @@ const list = (name: string) =>
     last_id: nullable(Type.String()),
     has_more: Type.Boolean({ description: 'Ask again with `after` set to `last_id`' }),
   });
-const metadata = nullable(Type.Record(Type.String({ maxLength: 64 }), Type.String({ maxLength: 512 }), { description: 'At most 16 pairs' }));
+const metadata = nullable(
+  Type.Record(Type.String({ maxLength: 64 }), Type.String({ maxLength: 512 }), { description: 'At most 16 pairs' }),
+);
 const expiry = Type.Object({ anchor: Type.Literal('created_at'), seconds: Type.Integer({ minimum: 3600, maximum: 2_592_000 }) });
 const moment = nullable(Type.Integer({ description: 'Unix seconds' }));
 
@@ -218,7 +299,10 @@ const batches = {
   FileList: list('File'),
   FileUpload: Type.Object({
     purpose: Type.Literal('batch'),
-    file: Type.String({ contentMediaType: 'application/octet-stream', description: 'JSON Lines: {"custom_id", "method": "POST", "url", "body"} on each' }),
+    file: Type.String({
+      contentMediaType: 'application/octet-stream',
+      description: 'JSON Lines: {"custom_id", "method": "POST", "url", "body"} on each',
+    }),
     'expires_after[anchor]': Type.Optional(Type.Literal('created_at')),
     'expires_after[seconds]': Type.Optional(Type.Integer({ minimum: 3600, maximum: 2_592_000 })),
   }),
@@ -231,7 +315,11 @@ const batches = {
       completion_window: Type.Literal('24h'),
       metadata: Type.Optional(metadata),
       output_expires_after: Type.Optional(expiry),
-      deterministic: Type.Optional(Type.Boolean({ description: 'true: the same file, model and machine give the same bytes; slower, because every input runs without neighbours' })),
+      deterministic: Type.Optional(
+        Type.Boolean({
+          description: 'true: the same file, model and machine give the same bytes; slower, because every input runs without neighbours',
+        }),
+      ),
     },
     { examples: [{ input_file_id: 'file-1', endpoint: '/v1/embeddings', completion_window: '24h' }] },
   ),
@@ -244,7 +332,9 @@ const batches = {
       errors: nullable(
         Type.Object({
           object: Type.Literal('list'),
-          data: Type.Array(Type.Object({ code: Type.String(), message: Type.String(), param: nullable(Type.String()), line: nullable(Type.Integer()) })),
+          data: Type.Array(
+            Type.Object({ code: Type.String(), message: Type.String(), param: nullable(Type.String()), line: nullable(Type.Integer()) }),
+          ),
         }),
       ),
       input_file_id: Type.String(),
@@ -253,7 +343,12 @@ const batches = {
       output_file_id: nullable(Type.String()),
       error_file_id: nullable(Type.String()),
       created_at: seconds('Acceptance'),
-      ...Object.fromEntries(['in_progress', 'expires', 'finalizing', 'completed', 'failed', 'expired', 'cancelling', 'cancelled'].map((event) => [`${event}_at`, moment])),
+      ...Object.fromEntries(
+        ['in_progress', 'expires', 'finalizing', 'completed', 'failed', 'expired', 'cancelling', 'cancelled'].map((event) => [
+          `${event}_at`,
+          moment,
+        ]),
+      ),
       request_counts: Type.Object({ total: Type.Integer(), completed: Type.Integer(), failed: Type.Integer() }),
       metadata,
       deterministic: Type.Optional(Type.Literal(true)),

@@ -24,7 +24,8 @@ export class HealthController {
   @Documented({
     tag: 'health',
     summary: 'Does the server answer inference requests',
-    description: 'All models were loaded or have failed, at least one is ready, and the server is not shutting down. 503 otherwise, with `reason`.',
+    description:
+      'All models were loaded or have failed, at least one is ready, and the server is not shutting down. 503 otherwise, with `reason`.',
     ok: 'Ready',
   })
   ready(@Res() reply: FastifyReply): void {
@@ -35,7 +36,13 @@ export class HealthController {
   }
 
   @Get(['models/:model/ready', 'models/:model/versions/:version/ready'])
-  @Documented({ tag: 'health', summary: 'Is this model ready', description: '503 while it is loading or when it has failed, with `reason`.', ok: 'ModelReady', errors: [404] })
+  @Documented({
+    tag: 'health',
+    summary: 'Is this model ready',
+    description: '503 while it is loading or when it has failed, with `reason`.',
+    ok: 'ModelReady',
+    errors: [404],
+  })
   modelReady(@Param('model') name: string, @Param('version') version: string | undefined, @Res() reply: FastifyReply): void {
     const entries = entriesOf(this.catalog, name, version);
     const ready = entries.some(({ state }) => state === 'ready');

@@ -20,7 +20,10 @@ export class Readiness {
   missing(): string | null {
     if (this.lifecycle.draining) return 'shutting down';
     const reports = new Map(this.backend.models().map((report) => [modelKey(report), report]));
-    const expected = this.placement.workers().filter(({ lane }) => lane === 'realtime').flatMap((worker) => worker.models.map(modelKey));
+    const expected = this.placement
+      .workers()
+      .filter(({ lane }) => lane === 'realtime')
+      .flatMap((worker) => worker.models.map(modelKey));
     if (expected.length === 0) return 'no model is placed on the real-time lane';
     const loading = [...new Set(expected)].filter((key) => isUnsettled(reports.get(key)));
     if (loading.length > 0) return `loading: ${loading.join(', ')}`;

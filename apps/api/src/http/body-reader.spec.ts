@@ -23,7 +23,9 @@ describe('the body reader', () => {
   });
 
   it('refuses an announced length over the limit without reading', async () => {
-    await expect(new BodyReader(limits).read(requestOf({ 'content-length': '101' }), new PassThrough())).rejects.toMatchObject({ code: 'too_large' });
+    await expect(new BodyReader(limits).read(requestOf({ 'content-length': '101' }), new PassThrough())).rejects.toMatchObject({
+      code: 'too_large',
+    });
   });
 
   it('refuses bodies while others fill the memory for bodies, and takes them again after', async () => {

@@ -89,5 +89,8 @@ export class BodyReader {
 }
 
 function tooLarge(bytesMax: number, key: string): InterleaveError {
-  return new InterleaveError('too_large', `The body is over the limit of ${bytesMax} bytes (${key}); send fewer items per request, tensors as binary data, or a batch file`);
+  return new InterleaveError(
+    'too_large',
+    `The body is over the limit of ${bytesMax} bytes (${key}); send fewer items per request, tensors as binary data, or a batch file`,
+  );
 }

@@ -62,12 +62,20 @@ function answerPreflight({ headers }: FastifyRequest, reply: FastifyReply): void
 }
 
 function unknownHost(host: string | undefined): InterleaveError {
-  return new InterleaveError('forbidden', `Host: this node does not go by the name ${shown(host)}; call it as localhost, or add its name to http.allowedHosts in interleave.yaml`, { param: 'host' });
+  return new InterleaveError(
+    'forbidden',
+    `Host: this node does not go by the name ${shown(host)}; call it as localhost, or add its name to http.allowedHosts in interleave.yaml`,
+    { param: 'host' },
+  );
 }
 
 function foreignOrigin(origin: string | undefined): InterleaveError {
   const page = origin === undefined ? 'another site' : shown(origin);
-  return new InterleaveError('forbidden', `Origin: pages of ${page} may not call this node; add the origin to http.allowedOrigins in interleave.yaml to allow it`, { param: 'origin' });
+  return new InterleaveError(
+    'forbidden',
+    `Origin: pages of ${page} may not call this node; add the origin to http.allowedOrigins in interleave.yaml to allow it`,
+    { param: 'origin' },
+  );
 }
 
 function shown(text: string | undefined): string {

@@ -45,20 +45,38 @@ describe('what may come in over HTTP', () => {
   }
 
   function head(method: string, path: string, headers: Record<string, string> = {}, body = ''): string {
-    const all = { host: 'localhost', connection: 'close', ...(body && { 'content-type': 'application/json', 'content-length': String(body.length) }), ...headers };
-    const lines = Object.entries(all).filter(([, value]) => value !== '').map(([name, value]) => `${name}: ${value}`);
+    const all = {
+      host: 'localhost',
+      connection: 'close',
+      ...(body && { 'content-type': 'application/json', 'content-length': String(body.length) }),
+      ...headers,
+    };
+    const lines = Object.entries(all)
+      .filter(([, value]) => value !== '')
+      .map(([name, value]) => `${name}: ${value}`);
     return `${[`${method} ${path} HTTP/1.1`, ...lines].join('\r\n')}\r\n\r\n${body}`;
   }
 
   const statusOf = async (...request: Parameters<typeof head>): Promise<number> => Number((await exchange(head(...request))).slice(9, 12));
 
   describe('by name', () => {
-    it.each(['localhost', 'LOCALHOST:8080', 'localhost.', '127.0.0.1:9', '127.0.0.1', '[::1]:8080', 'app.localhost', 'models.example.com'])('answers to %s', async (host) => {
-      await open({ allowedHosts: ['models.example.com'] });
-      expect(await statusOf('GET', '/v2/health/live', { host })).toBe(200);
-    });
+    it.each(['localhost', 'LOCALHOST:8080', 'localhost.', '127.0.0.1:9', '127.0.0.1', '[::1]:8080', 'app.localhost', 'models.example.com'])(
+      'answers to %s',
+      async (host) => {
+        await open({ allowedHosts: ['models.example.com'] });
+        expect(await statusOf('GET', '/v2/health/live', { host })).toBe(200);
+      },
+    );
 
-    it.each(['evil.example', 'evil.example:8080', 'localhost.evil.example', 'example.com', 'x@localhost', '127.0.0.1.evil.example', '10.0.0.1'])('refuses %s', async (host) => {
+    it.each([
+      'evil.example',
+      'evil.example:8080',
+      'localhost.evil.example',
+      'example.com',
+      'x@localhost',
+      '127.0.0.1.evil.example',
+      '10.0.0.1',
+    ])('refuses %s', async (host) => {
       await open({ allowedHosts: ['models.example.com'] });
       const answer = await exchange(head('GET', '/metrics', { host }));
       expect(answer).toMatch(/^HTTP\/1.1 403 [\s\S]*http\.allowedHosts/);
@@ -82,7 +100,8 @@ describe('what may come in over HTTP', () => {
       [{ origin: 'http://evil.example', 'content-type': '' }],
     ])('refuses a write with %j', async (headers) => {
       await open();
-      for (const path of [PREDICT, '/v1/files', '/v1/batches', '/admin/queues/api/queues/pause']) expect(await statusOf('POST', path, headers as never, BODY)).toBe(403);
+      for (const path of [PREDICT, '/v1/files', '/v1/batches', '/admin/queues/api/queues/pause'])
+        expect(await statusOf('POST', path, headers as never, BODY)).toBe(403);
       expect(await statusOf('DELETE', '/v1/files/file-1', headers as never)).toBe(403);
       expect(backend.requests).toEqual([]);
     });
@@ -100,9 +119,15 @@ describe('what may come in over HTTP', () => {
     it('lets pages of an allowed origin in, and their scripts read answers and refusals', async () => {
       await open({ allowedOrigins: [ORIGIN] });
       const asks = { origin: ORIGIN, 'access-control-request-method': 'POST', 'access-control-request-headers': 'content-type' };
-      expect(await exchange(head('OPTIONS', '/v1/embeddings', asks))).toMatch(/^HTTP\/1.1 204 [\s\S]*access-control-allow-origin: http:\/\/localhost:3000\r\n[\s\S]*access-control-allow-headers: content-type/i);
-      expect(await exchange(head('POST', PREDICT, { origin: ORIGIN, 'sec-fetch-site': 'same-site' }, BODY))).toMatch(/^HTTP\/1.1 200 [\s\S]*access-control-allow-origin: http:\/\/localhost:3000/i);
-      expect(await exchange(head('POST', PREDICT, { origin: ORIGIN }, '{'))).toMatch(/^HTTP\/1.1 400 [\s\S]*access-control-allow-origin: http:\/\/localhost:3000/i);
+      expect(await exchange(head('OPTIONS', '/v1/embeddings', asks))).toMatch(
+        /^HTTP\/1.1 204 [\s\S]*access-control-allow-origin: http:\/\/localhost:3000\r\n[\s\S]*access-control-allow-headers: content-type/i,
+      );
+      expect(await exchange(head('POST', PREDICT, { origin: ORIGIN, 'sec-fetch-site': 'same-site' }, BODY))).toMatch(
+        /^HTTP\/1.1 200 [\s\S]*access-control-allow-origin: http:\/\/localhost:3000/i,
+      );
+      expect(await exchange(head('POST', PREDICT, { origin: ORIGIN }, '{'))).toMatch(
+        /^HTTP\/1.1 400 [\s\S]*access-control-allow-origin: http:\/\/localhost:3000/i,
+      );
       expect(await statusOf('OPTIONS', '/v1/embeddings', { ...asks, origin: 'http://evil.example' })).toBe(403);
       expect(await exchange(head('GET', '/v1/models', { origin: 'http://evil.example' }))).not.toMatch(/access-control/i);
     });
@@ -116,10 +141,13 @@ describe('what may come in over HTTP', () => {
     });
   });
 
-  it.each(['//v1/models', '/v1/models/', '/v1//models//', '/v1/models/?a=//b', '/v2/models/echo/', '//v2/health/live/'])('answers GET %s', async (path) => {
-    await open();
-    expect(await statusOf('GET', path)).toBe(200);
-  });
+  it.each(['//v1/models', '/v1/models/', '/v1//models//', '/v1/models/?a=//b', '/v2/models/echo/', '//v2/health/live/'])(
+    'answers GET %s',
+    async (path) => {
+      await open();
+      expect(await statusOf('GET', path)).toBe(200);
+    },
+  );
 
   it('answers POST to a path with extra slashes', async () => {
     await open();
@@ -128,7 +156,8 @@ describe('what may come in over HTTP', () => {
 
   it('lets nobody change queues on the board', async () => {
     await open();
-    for (const path of ['/admin/queues/api/queues/pause', '/admin/queues/api/queues/q/clean/failed']) expect(await statusOf('PUT', path)).toBe(403);
+    for (const path of ['/admin/queues/api/queues/pause', '/admin/queues/api/queues/q/clean/failed'])
+      expect(await statusOf('PUT', path)).toBe(403);
   });
 
   describe('a caller that closes its side', () => {
@@ -175,7 +204,8 @@ describe('what may come in over HTTP', () => {
         socket.write(head('POST', PREDICT, { connection: 'keep-alive' }, large).repeat(4));
         while (backend.requests.length < 4 * (i + 1)) await new Promise((resolve) => setTimeout(resolve, 5));
         socket.resetAndDestroy();
-        while ((await promisify(app.getHttpServer().getConnections.bind(app.getHttpServer()))()) > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+        while ((await promisify(app.getHttpServer().getConnections.bind(app.getHttpServer()))()) > 0)
+          await new Promise((resolve) => setTimeout(resolve, 5));
       }
       release();
       expect(await statusOf('POST', PREDICT, {}, large)).toBe(200);
@@ -187,7 +217,9 @@ describe('what may come in over HTTP', () => {
     backend.unreadNs = 5e9;
     const large = BODY.replace('{', `{${' '.repeat(10_000)}`);
     expect(await statusOf('POST', PREDICT, {}, large)).toBe(200);
-    expect(backend.unread).toEqual(Array(2).fill({ model: 'echo', version: null, timeoutMs: parts.config.realtime.timeoutMs, bodyBytes: large.length, aheadNs: 0 }));
+    expect(backend.unread).toEqual(
+      Array(2).fill({ model: 'echo', version: null, timeoutMs: parts.config.realtime.timeoutMs, bodyBytes: large.length, aheadNs: 0 }),
+    );
     const preparation = app.get(Preparation);
     const others = preparation.enter('other', 1, 3e9);
     await statusOf('POST', PREDICT, {}, large);
@@ -237,7 +269,9 @@ describe('what may come in over HTTP', () => {
     it('comes for a body in an encoding within the chunks', async () => {
       await open();
       const request = head('POST', PREDICT, { 'content-type': 'application/json', 'transfer-encoding': 'gzip, chunked' });
-      expect(await exchange(`${request}${BODY.length.toString(16)}\r\n${BODY}\r\n0\r\n\r\n`)).toMatch(/^HTTP\/1.1 415 [\s\S]*Transfer-Encoding/);
+      expect(await exchange(`${request}${BODY.length.toString(16)}\r\n${BODY}\r\n0\r\n\r\n`)).toMatch(
+        /^HTTP\/1.1 415 [\s\S]*Transfer-Encoding/,
+      );
     });
 
     it('leaves the connection usable', async () => {

@@ -29,7 +29,9 @@ export function callForBody({ raw }: FastifyRequest, reply: ServerResponse): voi
 
 /** Whether some of the body is still to come. */
 export function isBodyPending({ raw }: FastifyRequest): boolean {
-  return !raw.complete && !raw.destroyed && (raw.headers['transfer-encoding'] !== undefined || Number(raw.headers['content-length'] ?? 0) > 0);
+  return (
+    !raw.complete && !raw.destroyed && (raw.headers['transfer-encoding'] !== undefined || Number(raw.headers['content-length'] ?? 0) > 0)
+  );
 }
 
 /**

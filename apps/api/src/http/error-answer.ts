@@ -33,14 +33,19 @@ export function asInterleaveError(error: unknown): InterleaveError {
   if (error instanceof InterleaveError) return error;
   const foreign = (typeof error === 'object' && error !== null ? error : {}) as ForeignError;
   const status = Number(foreign.statusCode ?? foreign.status);
-  if (!(status >= 400 && status < 500)) return new InterleaveError('internal', 'Internal error; its details are in the log of this server', { cause: error });
-  if (foreign.code === 'FST_ERR_MAX_PARAM_LENGTH') return new InterleaveError('not_found', 'A name in the path is longer than any name here');
+  if (!(status >= 400 && status < 500))
+    return new InterleaveError('internal', 'Internal error; its details are in the log of this server', { cause: error });
+  if (foreign.code === 'FST_ERR_MAX_PARAM_LENGTH')
+    return new InterleaveError('not_found', 'A name in the path is longer than any name here');
   if (status === 415) return unsupportedMediaType('something else');
   return new InterleaveError(codeOfStatus(status), String(foreign.message), { cause: error });
 }
 
 export function unsupportedMediaType(received: string): InterleaveError {
-  return new InterleaveError('unsupported_media_type', `Content-Type: expected application/json, or application/octet-stream for binary tensors, received ${received}`);
+  return new InterleaveError(
+    'unsupported_media_type',
+    `Content-Type: expected application/json, or application/octet-stream for binary tensors, received ${received}`,
+  );
 }
 
 function codeOfStatus(status: number): ErrorCode {

@@ -18,7 +18,8 @@ export class ErrorFilter implements ExceptionFilter {
     const request = http.getRequest<FastifyRequest>();
     const reply = http.getResponse<FastifyReply>();
     const error = thrown instanceof NotFoundException ? this.notFound(request, reply) : asInterleaveError(thrown);
-    if (error.code === 'internal') this.logger.error({ err: error.cause ?? error, requestId: request.id, method: request.method }, 'request failed');
+    if (error.code === 'internal')
+      this.logger.error({ err: error.cause ?? error, requestId: request.id, method: request.method }, 'request failed');
     answerError(error, request, reply);
   }
 

@@ -32,7 +32,8 @@ export class HostNames {
     const name = nameOf(host);
     if (name === null) return false;
     if (name === localAddress?.replace(/^::ffff:/, '')) return true;
-    const isAllowed = LOOPBACK.test(name) || this.known.has(name) || (this.isForAllInterfaces && (isIP(name) !== 0 || PRIVATE_NAME.test(name)));
+    const isAllowed =
+      LOOPBACK.test(name) || this.known.has(name) || (this.isForAllInterfaces && (isIP(name) !== 0 || PRIVATE_NAME.test(name)));
     if (isAllowed) this.lastAllowed = host;
     return isAllowed;
   }

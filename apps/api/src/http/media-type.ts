@@ -20,5 +20,8 @@ export function refuseEncoded(headers: IncomingHttpHeaders): void {
 function refuseOtherThan(header: string, value: string | undefined, plain: string): void {
   const encoding = value?.trim().toLowerCase() ?? '';
   if (encoding === '' || encoding === plain) return;
-  throw new InterleaveError('unsupported_media_type', `${header}: expected none or ${plain}, received ${encoding.slice(0, 64)}; send the body uncompressed`);
+  throw new InterleaveError(
+    'unsupported_media_type',
+    `${header}: expected none or ${plain}, received ${encoding.slice(0, 64)}; send the body uncompressed`,
+  );
 }

@@ -21,5 +21,9 @@ function integerHeader(headers: IncomingHttpHeaders, name: string, range: { min:
   if (text === undefined) return null;
   const value = typeof text === 'string' && /^\d{1,16}$/.test(text) ? Number(text) : NaN;
   if (value >= range.min && value <= range.max) return value;
-  throw new InterleaveError('invalid_request', `Header ${name}: expected an integer from ${range.min} to ${range.max}, received ${JSON.stringify(text)}`, { param: name });
+  throw new InterleaveError(
+    'invalid_request',
+    `Header ${name}: expected an integer from ${range.min} to ${range.max}, received ${JSON.stringify(text)}`,
+    { param: name },
+  );
 }

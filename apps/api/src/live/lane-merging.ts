@@ -44,7 +44,9 @@ export class LaneMerging {
   private async read(): Promise<void> {
     const workers = this.placement.workers().filter(({ lane }) => lane === 'batch');
     const statuses = await Promise.all(workers.map(({ id }) => this.statusOf(id)));
-    const said = statuses.flatMap((status) => status?.models ?? []).flatMap((model) => (model.signature === null ? [] : [[keyOf(model), mergingText(model.signature)] as const]));
+    const said = statuses
+      .flatMap((status) => status?.models ?? [])
+      .flatMap((model) => (model.signature === null ? [] : [[keyOf(model), mergingText(model.signature)] as const]));
     const placed = new Set(workers.flatMap(({ models }) => models.map(keyOf)));
     this.batch = new Map([...this.batch, ...said].filter(([key]) => placed.has(key)));
   }

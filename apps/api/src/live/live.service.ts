@@ -46,7 +46,11 @@ export class LiveService {
     send(reply, body);
   }
 
-  private async prepared(request: FastifyRequest, bytes: Buffer, prepare: (body: Buffer) => Promise<PreparedRequest>): Promise<PreparedRequest> {
+  private async prepared(
+    request: FastifyRequest,
+    bytes: Buffer,
+    prepare: (body: Buffer) => Promise<PreparedRequest>,
+  ): Promise<PreparedRequest> {
     const preparing = this.gate.enter(request, bytes.length);
     const isLarge = !isSmall(bytes.length);
     let items: number | null = null;
@@ -65,7 +69,8 @@ export class LiveService {
   private async run(prepared: PreparedRequest, request: FastifyRequest, spentMs: number): Promise<ItemResult[]> {
     const options = callerOptions(request.headers);
     const timeoutMs = (options.timeoutMs ?? prepared.timeoutMs ?? this.config.realtime.timeoutMs) - spentMs;
-    if (timeoutMs <= 0) throw new InterleaveError('deadline_exceeded', 'The time for the answer was over before the request could be queued');
+    if (timeoutMs <= 0)
+      throw new InterleaveError('deadline_exceeded', 'The time for the answer was over before the request could be queued');
     const items = prepared.items.length;
     this.admission.admit(items);
     let answered = false;

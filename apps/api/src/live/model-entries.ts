@@ -5,6 +5,7 @@ import type { CatalogEntry, ModelCatalog } from '@app/models';
 export function entriesOf(catalog: ModelCatalog, name: string, version: string | undefined): CatalogEntry[] {
   const entries = catalog.list().filter((entry) => entry.name === name && (version === undefined || entry.version === version));
   if (entries.length > 0) return entries;
-  const what = version === undefined ? `Model ${JSON.stringify(name)}` : `Version ${JSON.stringify(version)} of model ${JSON.stringify(name)}`;
+  const what =
+    version === undefined ? `Model ${JSON.stringify(name)}` : `Version ${JSON.stringify(version)} of model ${JSON.stringify(name)}`;
   throw new InterleaveError('model_not_found', `${what} is not in the repository; GET /v1/models lists what there is`, { param: 'model' });
 }

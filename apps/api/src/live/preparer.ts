@@ -1,7 +1,16 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Config } from '@app/config';
 import type { ModelCatalog } from '@app/models';
-import { jsonLimits, parseJsonBodyInSlices, prepare, splitInferBody, type Endpoint, type JsonLimits, type Limits, type PreparedRequest } from '@app/protocols';
+import {
+  jsonLimits,
+  parseJsonBodyInSlices,
+  prepare,
+  splitInferBody,
+  type Endpoint,
+  type JsonLimits,
+  type Limits,
+  type PreparedRequest,
+} from '@app/protocols';
 import { Inject, Injectable } from '@nestjs/common';
 import { mediaType } from '../http/media-type';
 import { unsupportedMediaType } from '../http/error-answer';

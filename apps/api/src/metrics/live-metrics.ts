@@ -16,7 +16,12 @@ export class LiveMetrics {
 
   constructor(registry: Registry, admission: Admission) {
     const registers = [registry];
-    this.requests = new Counter({ name: 'interleave_requests_total', help: 'Live requests answered', labelNames: ['lane', 'model', 'endpoint', 'status'], registers });
+    this.requests = new Counter({
+      name: 'interleave_requests_total',
+      help: 'Live requests answered',
+      labelNames: ['lane', 'model', 'endpoint', 'status'],
+      registers,
+    });
     this.seconds = new Histogram({
       name: 'interleave_request_seconds',
       help: 'Time from the headers of a request to the end of its answer',
@@ -24,8 +29,19 @@ export class LiveMetrics {
       buckets: REQUEST_BUCKETS,
       registers,
     });
-    this.stages = new Histogram({ name: 'interleave_stage_seconds', help: 'Time in each stage of a live request', labelNames: ['stage'], buckets: STAGE_BUCKETS, registers });
-    this.refused = new Counter({ name: 'interleave_refused_total', help: 'Live requests answered with an error, by its code', labelNames: ['lane', 'reason'], registers });
+    this.stages = new Histogram({
+      name: 'interleave_stage_seconds',
+      help: 'Time in each stage of a live request',
+      labelNames: ['stage'],
+      buckets: STAGE_BUCKETS,
+      registers,
+    });
+    this.refused = new Counter({
+      name: 'interleave_refused_total',
+      help: 'Live requests answered with an error, by its code',
+      labelNames: ['lane', 'reason'],
+      registers,
+    });
     new Gauge({
       name: 'interleave_items_in_flight',
       help: 'Live items admitted and not yet answered',

@@ -33,10 +33,12 @@ describe('merged metrics', () => {
     });
   }
 
-  const rows = (registry: Registry, count: number) => new Counter({ name: 'rows', help: 'rows', labelNames: ['lane'], registers: [registry] }).inc({ lane: 'batch' }, count);
+  const rows = (registry: Registry, count: number) =>
+    new Counter({ name: 'rows', help: 'rows', labelNames: ['lane'], registers: [registry] }).inc({ lane: 'batch' }, count);
 
   it('adds up counters and histograms of all processes and keeps labels apart', async () => {
-    const histogram = (registry: Registry, value: number) => new Histogram({ name: 'h', help: 'h', buckets: [1, 10], registers: [registry] }).observe(value);
+    const histogram = (registry: Registry, value: number) =>
+      new Histogram({ name: 'h', help: 'h', buckets: [1, 10], registers: [registry] }).observe(value);
     await processWith('a', (registry) => {
       rows(registry, 2);
       histogram(registry, 0.5);
@@ -66,7 +68,8 @@ describe('merged metrics', () => {
     const merged = new MergedMetrics(new Registry(), runDir, () => ['good', 'gone', 'silent', 'words', 'object', 'list']);
     expect(await (await merged.collect()).metrics()).toContain('rows{lane="batch"} 1\n');
     const text = await (await merged.collect()).metrics();
-    for (const id of ['gone', 'silent', 'words', 'object', 'list']) expect(text).toContain(`interleave_metrics_missed_total{process="${id}"} 2\n`);
+    for (const id of ['gone', 'silent', 'words', 'object', 'list'])
+      expect(text).toContain(`interleave_metrics_missed_total{process="${id}"} 2\n`);
     expect(text).not.toContain('process="good"');
   });
 

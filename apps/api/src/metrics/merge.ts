@@ -48,5 +48,16 @@ export class MergedMetrics {
 }
 
 function isMetrics(value: unknown): value is MetricsJson {
-  return Array.isArray(value) && value.every((metric: unknown) => typeof metric === 'object' && metric !== null && 'name' in metric && 'type' in metric && 'values' in metric && Array.isArray(metric.values));
+  return (
+    Array.isArray(value) &&
+    value.every(
+      (metric: unknown) =>
+        typeof metric === 'object' &&
+        metric !== null &&
+        'name' in metric &&
+        'type' in metric &&
+        'values' in metric &&
+        Array.isArray(metric.values),
+    )
+  );
 }

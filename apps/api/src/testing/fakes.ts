@@ -2,7 +2,17 @@ import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadConfig, runPaths } from '@app/config';
-import { InterleaveError, type InferenceBackend, type InferenceRequest, type ItemResult, type ModelReport, type ModelSignature, type Placement, type UnreadRequest, type WorkerModelPlan } from '@app/contracts';
+import {
+  InterleaveError,
+  type InferenceBackend,
+  type InferenceRequest,
+  type ItemResult,
+  type ModelReport,
+  type ModelSignature,
+  type Placement,
+  type UnreadRequest,
+  type WorkerModelPlan,
+} from '@app/contracts';
 import type { ModelCatalog } from '@app/models';
 import { createLogger } from '@app/telemetry';
 import { Registry } from 'prom-client';
@@ -50,7 +60,10 @@ export class EchoBackend implements InferenceBackend {
     });
     await Promise.race([this.gate, aborted]);
     if (this.refusal) throw this.refusal;
-    return request.items.map(({ inputs }) => ({ outputs: inputs.map((input) => ({ ...input, name: 'y' })), timing: { queueUs: 150, runUs: 2500, batchRows: 3 } }));
+    return request.items.map(({ inputs }) => ({
+      outputs: inputs.map((input) => ({ ...input, name: 'y' })),
+      timing: { queueUs: 150, runUs: 2500, batchRows: 3 },
+    }));
   }
 
   /** What `checkAhead` throws. */
@@ -77,12 +90,21 @@ export class EchoBackend implements InferenceBackend {
 /** A catalog of what the backend reports, all plain tensor models. */
 export function catalogOf(backend: EchoBackend): ModelCatalog {
   return {
-    list: () => backend.reports.map(({ name, version, state, reason, signature }) => ({ name, version, state, reason, signature, task: 'tensor' })),
+    list: () =>
+      backend.reports.map(({ name, version, state, reason, signature }) => ({ name, version, state, reason, signature, task: 'tensor' })),
     find: (name, version) => {
       const report = backend.reports.find((candidate) => candidate.name === name && (version === null || candidate.version === version));
       if (!report) throw new InterleaveError('model_not_found', `no model ${name}`);
       if (!report.signature) throw new InterleaveError('worker_unavailable', `model ${name} is loading`);
-      return { name, version: report.version, task: 'tensor', signature: report.signature, text: null, tensorsBecause: null, timeoutMs: backend.modelTimeoutMs };
+      return {
+        name,
+        version: report.version,
+        task: 'tensor',
+        signature: report.signature,
+        text: null,
+        tensorsBecause: null,
+        timeoutMs: backend.modelTimeoutMs,
+      };
     },
     applyReports: () => undefined,
   };
@@ -97,7 +119,23 @@ export async function partsOf(backend: EchoBackend, settings: { queueItemsMax?: 
   const placement: Placement = {
     formatVersion: 1,
     partitions: [{ id: 'p0', class: 'burstable', cpus: [0], memoryBytes: null }],
-    workers: [{ id: 'p0-realtime', partitionId: 'p0', lane: 'realtime', cpus: [0], processCpus: [0], memoryBytes: null, socketPath: '', models, queueItemsMax, channelBytes: 0, awakeMs: 0, gpu: null, gpuRefusal: null }],
+    workers: [
+      {
+        id: 'p0-realtime',
+        partitionId: 'p0',
+        lane: 'realtime',
+        cpus: [0],
+        processCpus: [0],
+        memoryBytes: null,
+        socketPath: '',
+        models,
+        queueItemsMax,
+        channelBytes: 0,
+        awakeMs: 0,
+        gpu: null,
+        gpuRefusal: null,
+      },
+    ],
   };
   mkdirSync(config.runDir, { recursive: true });
   writeFileSync(runPaths(config.runDir).placement, JSON.stringify(placement));

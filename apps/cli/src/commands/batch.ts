@@ -25,7 +25,10 @@ export function addBatchCommands(program: Command): void {
     .description('uploads a file (JSON Lines, or text with one row per line) and starts a batch')
     .argument('<file>', 'JSON Lines in the form of OpenAI batches, or a text file')
     .option('--model <model>', 'model for the rows of a text file')
-    .option('--endpoint <path>', '/v1/embeddings, /v1/models/<model>:predict or /v2/models/<model>/infer (default: the url of the first line, or :predict of --model)')
+    .option(
+      '--endpoint <path>',
+      '/v1/embeddings, /v1/models/<model>:predict or /v2/models/<model>/infer (default: the url of the first line, or :predict of --model)',
+    )
     .option('--deterministic', 'the same file, model and machine give the same bytes; slower, because every input runs without neighbours')
     .option('--wait', 'show progress, then download the output')
     .option('--output <file>', 'where the output goes with --wait; "-" is standard output (default: <file>.output.jsonl)')
@@ -48,9 +51,7 @@ export function addBatchCommands(program: Command): void {
       const client = new ApiClient(url);
       await download(client, await client.batch(id), output ?? `${id}.output.jsonl`);
     });
-  withUrl(batch.command('list'))
-    .description(`lists the last ${LIST_LIMIT} batches, newest first`)
-    .action(list);
+  withUrl(batch.command('list')).description(`lists the last ${LIST_LIMIT} batches, newest first`).action(list);
 }
 
 async function submit(path: string, options: SubmitOptions): Promise<void> {
@@ -106,6 +107,7 @@ function describe(batch: BatchObject): string {
   const lines = [`${batch.id}: ${batch.status}, ${completed} of ${total} rows completed, ${failed} failed`, `endpoint: ${batch.endpoint}`];
   if (batch.output_file_id) lines.push(`output file: ${batch.output_file_id}`);
   if (batch.error_file_id) lines.push(`error file: ${batch.error_file_id}`);
-  for (const { line, message } of batch.errors?.data ?? []) lines.push(line === null ? `error: ${message}` : `error in line ${line}: ${message}`);
+  for (const { line, message } of batch.errors?.data ?? [])
+    lines.push(line === null ? `error: ${message}` : `error in line ${line}: ${message}`);
   return lines.join('\n');
 }

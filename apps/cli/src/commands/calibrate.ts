@@ -18,7 +18,9 @@ const UNLIMITED = { budgetMs: Infinity, limits: { singleRowMsMax: Infinity, seve
 export function addCalibrateCommand(program: Command): void {
   program
     .command('calibrate <model>')
-    .description('measures in full what runs of a model cost and stores the table, which running workers take over; use it on an idle machine')
+    .description(
+      'measures in full what runs of a model cost and stores the table, which running workers take over; use it on an idle machine',
+    )
     .option('--model-version <version>', 'default: the newest')
     .action(async (model: string, { modelVersion }: { modelVersion?: string }) => {
       const config = loadConfig();
@@ -30,7 +32,8 @@ export function addCalibrateCommand(program: Command): void {
 function findPlan(config: Config, model: string, version: string | null): WorkerModelPlan {
   const entries = scanRepository(config.modelsDir).filter(({ name }) => name === model);
   const entry = version === null ? entries.at(-1) : entries.find((other) => other.version === version);
-  if (entry === undefined) throw new CliError(`${config.modelsDir} has no model ${model}${version === null ? '' : ` version ${version}`}; set MODELS_DIR`);
+  if (entry === undefined)
+    throw new CliError(`${config.modelsDir} has no model ${model}${version === null ? '' : ` version ${version}`}; set MODELS_DIR`);
   if (entry.manifest === null) throw new CliError(`model ${model} version ${entry.version} cannot be served: ${entry.reason ?? ''}`);
   return workerModelPlan(entry.manifest, config.batch);
 }
@@ -40,9 +43,17 @@ async function calibrateModel(config: Config, plan: WorkerModelPlan): Promise<Co
   const folder = mkdtempSync(join(tmpdir(), 'interleave-calibrate-'));
   const worker = startWorker({
     plan: {
-      ...{ id: 'calibrate', partitionId: 'calibrate', lane: 'batch', cpus: readTopology().effective.slice(-1) },
-      ...{ socketPath: join(folder, 'worker.sock'), models: [plan], queueItemsMax: 1, channelBytes: 4 << 20, awakeMs: 0 },
-      ...{ gpu: null, gpuRefusal: 'this command measures on CPUs; what a run costs on a GPU is measured by the workers of its partition' },
+      id: 'calibrate',
+      partitionId: 'calibrate',
+      lane: 'batch',
+      cpus: readTopology().effective.slice(-1),
+      socketPath: join(folder, 'worker.sock'),
+      models: [plan],
+      queueItemsMax: 1,
+      channelBytes: 4 << 20,
+      awakeMs: 0,
+      gpu: null,
+      gpuRefusal: 'this command measures on CPUs; what a run costs on a GPU is measured by the workers of its partition',
     },
     ortLibraryPath: config.ortLibraryPath,
   });
@@ -67,8 +78,11 @@ async function signatureOf(worker: WorkerHandle): Promise<ModelSignature> {
 async function measure(worker: WorkerHandle, signature: ModelSignature, plan: WorkerModelPlan, config: Config): Promise<CostGrid> {
   const store = new CostStore(config.dataDir);
   const key: CostKey = {
-    ...{ modelSha256: await sha256OfFile(plan.modelPath), provider: 'cpu', intraOpThreads: 1 },
-    ...{ cpu: readCpuModel(), runtimeVersion: inspectRuntime(config.ortLibraryPath).version },
+    modelSha256: await sha256OfFile(plan.modelPath),
+    provider: 'cpu',
+    intraOpThreads: 1,
+    cpu: readCpuModel(),
+    runtimeVersion: inspectRuntime(config.ortLibraryPath).version,
   };
   const id = costKeyId(key);
   const lock = await store.lock(id);
@@ -77,11 +91,21 @@ async function measure(worker: WorkerHandle, signature: ModelSignature, plan: Wo
   const interrupted = new AbortController();
   process.once('SIGINT', () => interrupted.abort());
   const cells = planCells(signature, plan.rowTokensMax).flat();
-  const bar = new SingleBar({ format: '{bar} {value}/{total} cells, {cell}', clearOnComplete: true, noTTYOutput: false }, Presets.shades_grey);
+  const bar = new SingleBar(
+    { format: '{bar} {value}/{total} cells, {cell}', clearOnComplete: true, noTTYOutput: false },
+    Presets.shades_grey,
+  );
   bar.start(cells.length, 0, { cell: '' });
   let grid: CostGrid | null = null;
   const outcome = await calibrate({
-    ...{ store, id, key, known: null, model: plan.name, phases: [cells], signal: interrupted.signal, ...UNLIMITED },
+    store,
+    id,
+    key,
+    known: null,
+    model: plan.name,
+    phases: [cells],
+    signal: interrupted.signal,
+    ...UNLIMITED,
     measure: ({ rows, length }) => worker.measure({ model: 0, rows, length, trims: false }),
     onCell: ({ rows, length }) => bar.increment(1, { cell: `${rows} × ${length}` }),
     onTable: (table) => (grid = table),

@@ -9,7 +9,11 @@ export interface ExampleModel {
 const SHELL_JSON = `-H 'content-type: application/json'`;
 /** More numbers than that are no example. */
 const ELEMENTS_MAX = 16;
-const TEXTS = ['Alle Menschen sind frei und gleich an Würde und Rechten geboren.', 'Buenos días a todos', 'God morgen alle sammen'] as const;
+const TEXTS = [
+  'Alle Menschen sind frei und gleich an Würde und Rechten geboren.',
+  'Buenos días a todos',
+  'God morgen alle sammen',
+] as const;
 
 /** Shell commands that work as they stand: a live request, a batch and a look at the models. */
 export function exampleCommands(url: string, model: ExampleModel): string[] {
@@ -19,9 +23,13 @@ export function exampleCommands(url: string, model: ExampleModel): string[] {
 function taskCommands(url: string, { id, task, inputs }: ExampleModel): string[] {
   if (task === 'tensor') return tensorCommands(url, id, inputs ?? []);
   const predict = `/v1/models/${id}:predict`;
-  if (task === 'text-pair-scoring') return both(url, predict, { instances: [{ text: 'How many people live in Berlin?', text_pair: 'Berlin has 3.7 million inhabitants.' }] });
+  if (task === 'text-pair-scoring')
+    return both(url, predict, {
+      instances: [{ text: 'How many people live in Berlin?', text_pair: 'Berlin has 3.7 million inhabitants.' }],
+    });
   const submit = `printf '${TEXTS[1]}\\n${TEXTS[2]}\\n' > rows.txt && node bin/interleave.js batch submit rows.txt --model ${id}`;
-  if (task === 'embedding') return [live(url, '/v1/embeddings', { model: id, input: TEXTS[0] }), `${submit} --endpoint /v1/embeddings --wait`];
+  if (task === 'embedding')
+    return [live(url, '/v1/embeddings', { model: id, input: TEXTS[0] }), `${submit} --endpoint /v1/embeddings --wait`];
   return [live(url, predict, { instances: [TEXTS[0]] }), `${submit} --wait`];
 }
 
@@ -32,7 +40,8 @@ function tensorCommands(url: string, id: string, inputs: NonNullable<ExampleMode
     return { name, datatype, shape: sizes, data: new Array<unknown>(Math.min(elements, ELEMENTS_MAX + 1)).fill(valueOf(datatype)) };
   });
   // What the model takes, where it takes too much for one line.
-  if (tensors.length === 0 || tensors.some(({ data, name }) => data.length > ELEMENTS_MAX || name.includes("'"))) return [`curl -s ${url}/v2/models/${id}`];
+  if (tensors.length === 0 || tensors.some(({ data, name }) => data.length > ELEMENTS_MAX || name.includes("'")))
+    return [`curl -s ${url}/v2/models/${id}`];
   return both(url, `/v2/models/${id}/infer`, { inputs: tensors });
 }
 

@@ -19,7 +19,14 @@ export function addModelsCommand(program: Command): void {
     .action(async ({ url }: { url: string }) => {
       const { data } = await new ApiClient(url).get<ListPage<ListedModel>>('/v1/models');
       const rows = data.flatMap(({ id, task, versions }) =>
-        (versions ?? []).map(({ version, state, reason, merging, quarantined = [] }) => [id, version, stateOf(state, quarantined), task ?? '', merging ?? '', reason ?? '']),
+        (versions ?? []).map(({ version, state, reason, merging, quarantined = [] }) => [
+          id,
+          version,
+          stateOf(state, quarantined),
+          task ?? '',
+          merging ?? '',
+          reason ?? '',
+        ]),
       );
       console.log(rows.length === 0 ? 'no models' : table(['MODEL', 'VERSION', 'STATE', 'TASK', 'ROWS', 'REASON'], rows));
     });
@@ -35,11 +42,18 @@ const stateOf = (state: string, quarantined: { lane: Lane }[]): string =>
   state === 'quarantined' || quarantined.length === 0 ? state : `${state}, quarantined: ${quarantined.map(({ lane }) => lane).join(', ')}`;
 
 async function release(model: string, { modelVersion: version, lane }: { modelVersion?: string; lane?: string }): Promise<void> {
-  if (lane !== undefined && lane !== 'realtime' && lane !== 'batch') throw new CliError(`--lane: expected realtime or batch but received ${lane}`);
+  if (lane !== undefined && lane !== 'realtime' && lane !== 'batch')
+    throw new CliError(`--lane: expected realtime or batch but received ${lane}`);
   const { runDir } = loadConfig();
   const command: ReleaseCommand = { model, version, lane };
-  const { released } = await commandProcess<{ released: ModelOfLane[] }>(runPaths(runDir).statusSocket('scheduler'), '/release', command).catch((error: Error) => {
-    throw new CliError(`the scheduler in ${runDir} does not answer (${error.message}); run this where the node runs, with the DATA_DIR that it has`);
+  const { released } = await commandProcess<{ released: ModelOfLane[] }>(
+    runPaths(runDir).statusSocket('scheduler'),
+    '/release',
+    command,
+  ).catch((error: Error) => {
+    throw new CliError(
+      `the scheduler in ${runDir} does not answer (${error.message}); run this where the node runs, with the DATA_DIR that it has`,
+    );
   });
   if (released.length === 0) throw new CliError(`${model} is not quarantined; see: interleave models`);
   for (const { name, version: freed, lane: where } of released) console.log(`${name} version ${freed} is tried again in the ${where} lane`);

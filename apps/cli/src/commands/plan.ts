@@ -8,7 +8,9 @@ const PLAN_MAIN = join(__dirname, '..', '..', '..', 'scheduler', 'src', 'placeme
 export function addPlanCommand(program: Command): void {
   program
     .command('plan')
-    .description('prints which CPUs each partition, lane and model would get on this machine, and starts nothing; fails with the reason for a configuration that cannot hold')
+    .description(
+      'prints which CPUs each partition, lane and model would get on this machine, and starts nothing; fails with the reason for a configuration that cannot hold',
+    )
     .option('--config <file>', 'instead of CONFIG or ./interleave.yaml')
     .action(async ({ config }: { config?: string }) => {
       if (config !== undefined) chooseConfig(config);

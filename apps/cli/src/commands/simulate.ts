@@ -26,8 +26,13 @@ interface SimulateOptions {
 export function addSimulateCommand(program: Command): void {
   program
     .command('simulate <trace>')
-    .description('plays a trace against the scheduler in virtual time; each line of it: arrivalMs, length, and optionally rows, timeoutMs, priority, model')
-    .requiredOption('--costs <file>', 'a cost table as `interleave calibrate` stores it (DATA_DIR/calibration/*.json); of every model in the trace')
+    .description(
+      'plays a trace against the scheduler in virtual time; each line of it: arrivalMs, length, and optionally rows, timeoutMs, priority, model',
+    )
+    .requiredOption(
+      '--costs <file>',
+      'a cost table as `interleave calibrate` stores it (DATA_DIR/calibration/*.json); of every model in the trace',
+    )
     .addOption(new Option('--lane <lane>').choices(['realtime', 'batch']).default('realtime'))
     .option('--executors <count>', 'CPUs that run the model', positiveInteger, 1)
     .option('--rows-max <count>', 'rows of one run', positiveInteger, 32)
@@ -89,7 +94,15 @@ function figures(report: SimulationReport, tookMs: number): string {
     '',
     table(
       ['RUNS', 'ROWS/RUN', 'PADDING', 'BUSY', 'COST/LOWER BOUND'],
-      [[String(report.runs), report.rowsPerRun.toFixed(2), percent(report.paddedShare), percent(report.busyShare), report.regret.toFixed(3)]],
+      [
+        [
+          String(report.runs),
+          report.rowsPerRun.toFixed(2),
+          percent(report.paddedShare),
+          percent(report.busyShare),
+          report.regret.toFixed(3),
+        ],
+      ],
     ),
   ].join('\n');
 }

@@ -22,12 +22,27 @@ describe('greetWhenReady', () => {
   beforeEach(async () => {
     server = createServer((request, response) => {
       if (++listings === 1) request.socket.destroy();
-      else response.end(JSON.stringify({ data: [{ id: 'first', task: 'embedding', ready: true }, { id: 'langid', task: 'sequence-classification', ready: true }] }));
+      else
+        response.end(
+          JSON.stringify({
+            data: [
+              { id: 'first', task: 'embedding', ready: true },
+              { id: 'langid', task: 'sequence-classification', ready: true },
+            ],
+          }),
+        );
     }).listen(0, '127.0.0.1');
     await once(server, 'listening');
     url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    states = [{ url: null, missing: null }, { url, missing: 'loading: langid/1' }];
-    status = await serveProcessStatus({ socketPath: statusSocket, registry: new Registry(), status: () => states.shift() ?? { url, missing: null } });
+    states = [
+      { url: null, missing: null },
+      { url, missing: 'loading: langid/1' },
+    ];
+    status = await serveProcessStatus({
+      socketPath: statusSocket,
+      registry: new Registry(),
+      status: () => states.shift() ?? { url, missing: null },
+    });
   });
   afterEach(async () => {
     server.close();

@@ -16,13 +16,17 @@ export function addUpCommand(program: Command): void {
     .command('up')
     .description('starts a node in the foreground: api, workers, batch runner and, without REDIS_URL, a private Redis')
     .addOption(new Option('--only <kinds>', `starts and watches these only, comma-separated: ${PROCESS_KINDS.join(', ')} (or PROCESSES)`))
-    .addHelpText('after', '\nSettings: HOST, PORT, DATA_DIR, MODELS_DIR, REDIS_URL, CONFIG; see docs/operating.md. Ctrl-C drains, a second one hurries.')
+    .addHelpText(
+      'after',
+      '\nSettings: HOST, PORT, DATA_DIR, MODELS_DIR, REDIS_URL, CONFIG; see docs/operating.md. Ctrl-C drains, a second one hurries.',
+    )
     .action(async ({ only }: { only?: string }) => {
       if (only !== undefined) chooseProcesses(only);
       const config = loadConfig();
       // From here on this process is the scheduler.
       await import(SCHEDULER_MAIN);
-      if (config.processes.includes('api')) void greetWhenReady(localUrl(config), runPaths(config.runDir).statusSocket('api'), (text) => process.stdout.write(text));
+      if (config.processes.includes('api'))
+        void greetWhenReady(localUrl(config), runPaths(config.runDir).statusSocket('api'), (text) => process.stdout.write(text));
     });
 }
 
@@ -61,7 +65,8 @@ export function greeting(url: string, model: ExampleModel | null): string {
     `  dashboard ${url}/dashboard   API ${url}/docs   queues ${url}/admin/queues   metrics ${url}/metrics`,
     '',
   ];
-  if (model === null) return [...lines, 'There is no model yet; put one below MODELS_DIR (docs/quickstart.md) and start again.', ''].join('\n');
+  if (model === null)
+    return [...lines, 'There is no model yet; put one below MODELS_DIR (docs/quickstart.md) and start again.', ''].join('\n');
   return [
     ...lines,
     `Commands to try with the model ${model.id}${model.id === SHIPPED_MODEL ? ' (which language is a text in?)' : ''}:`,

@@ -23,7 +23,10 @@ describe('doctor', () => {
     ['fails', 'degraded'],
     ['unclear', 'degraded'],
   ] as const)('takes preemption that "%s" for %s, and says why', (verdict, expected) => {
-    const finding = preemptionFinding({ verdict, cause: null, reason: 'p99 1 ms', cpu: 0, attempts: 1, p50Ms: 1, p99Ms: 1, aloneP99Ms: null }, 'again');
+    const finding = preemptionFinding(
+      { verdict, cause: null, reason: 'p99 1 ms', cpu: 0, attempts: 1, p50Ms: 1, p99Ms: 1, aloneP99Ms: null },
+      'again',
+    );
     expect(finding.verdict).toBe(expected);
     expect(finding.detail).toContain('p99 1 ms');
     expect(finding.remedy === null).toBe(expected === 'ok');
@@ -75,15 +78,24 @@ describe('doctor', () => {
   });
 
   it('loads ONNX Runtime as a worker does, and tells its version', () => {
-    expect(checkRuntime({ ortLibraryPath: null })).toMatchObject({ verdict: 'ok', detail: expect.stringMatching(/^1\.\d+\.\d+, .*libonnxruntime/) as string });
+    expect(checkRuntime({ ortLibraryPath: null })).toMatchObject({
+      verdict: 'ok',
+      detail: expect.stringMatching(/^1\.\d+\.\d+, .*libonnxruntime/) as string,
+    });
     writeFileSync(join(dir, 'libonnxruntime.so'), 'not a library');
-    expect(checkRuntime({ ortLibraryPath: join(dir, 'libonnxruntime.so') })).toMatchObject({ verdict: 'broken', detail: expect.stringContaining(dir) as string });
+    expect(checkRuntime({ ortLibraryPath: join(dir, 'libonnxruntime.so') })).toMatchObject({
+      verdict: 'broken',
+      detail: expect.stringContaining(dir) as string,
+    });
   });
 
   it('names the models that are not served, and why', () => {
     expect(checkModels({ modelsDir: join(dir, 'absent') }).verdict).toBe('degraded');
     mkdirSync(join(dir, 'bare'));
-    expect(checkModels({ modelsDir: dir })).toMatchObject({ verdict: 'degraded', detail: expect.stringMatching(/^0 in .*not served: bare 1 \(expected model\.onnx/) as string });
+    expect(checkModels({ modelsDir: dir })).toMatchObject({
+      verdict: 'degraded',
+      detail: expect.stringMatching(/^0 in .*not served: bare 1 \(expected model\.onnx/) as string,
+    });
   });
 
   it.each([

@@ -26,9 +26,18 @@ export function judgeGpu({ inventory, askers, partitions, librariesWithoutCuda }
   }
   const detail = `${devices.map(describe).join('; ')}; driver ${driverVersion ?? 'unknown'}, MPS ${mpsRuns ? 'runs' : 'does not run'}`;
   if (askers.length === 0) return ok(SUBJECT, `${detail}; nothing asks for one`);
-  if (partitions === 0) return degraded(SUBJECT, `${detail}; ${askers.join(', ')}: no partition has a GPU`, 'give a partition gpu: { device: 0 } in interleave.yaml');
+  if (partitions === 0)
+    return degraded(
+      SUBJECT,
+      `${detail}; ${askers.join(', ')}: no partition has a GPU`,
+      'give a partition gpu: { device: 0 } in interleave.yaml',
+    );
   if (librariesWithoutCuda.length === 0) return ok(SUBJECT, detail);
-  return degraded(SUBJECT, `${detail}; no ${PROVIDER} in ${librariesWithoutCuda.join(', ')}`, 'set gpu.ortLibrary of the partition, or ORT_LIBRARY, to the libonnxruntime.so of a GPU build');
+  return degraded(
+    SUBJECT,
+    `${detail}; no ${PROVIDER} in ${librariesWithoutCuda.join(', ')}`,
+    'set gpu.ortLibrary of the partition, or ORT_LIBRARY, to the libonnxruntime.so of a GPU build',
+  );
 }
 
 function describe({ index, name, migEnabled, instances, computeMode }: GpuDevice): string {

@@ -31,15 +31,32 @@ describe('cgroup', () => {
     ['at the root', { ...delegated, path: '/' }, 'degraded', 'the root group'],
     ['of another user, where no limit is wanted', { ...delegated, isWritable: false, memoryLimited: false }, 'ok', 'not needed'],
   ])('%s', (_what, facts, verdict, detail) => {
-    expect(judgeCgroup(facts)).toMatchObject({ verdict, detail: expect.stringContaining(detail) as string, remedy: verdict === 'ok' ? null : expect.stringContaining('Delegate=memory') as string });
+    expect(judgeCgroup(facts)).toMatchObject({
+      verdict,
+      detail: expect.stringContaining(detail) as string,
+      remedy: verdict === 'ok' ? null : (expect.stringContaining('Delegate=memory') as string),
+    });
   });
 
   it('is read from the files of the kernel', () => {
-    const files: Record<string, string> = { '/proc/self/cgroup': '3:cpu:/\n0::/a/b\n', '/sys/fs/cgroup/a/b/cgroup.controllers': 'memory\n', '/sys/fs/cgroup/a/cgroup.subtree_control': 'memory pids\n' };
+    const files: Record<string, string> = {
+      '/proc/self/cgroup': '3:cpu:/\n0::/a/b\n',
+      '/sys/fs/cgroup/a/b/cgroup.controllers': 'memory\n',
+      '/sys/fs/cgroup/a/cgroup.subtree_control': 'memory pids\n',
+    };
     const read = (path: string): string | null => files[path] ?? null;
-    expect(cgroupOf(read, (path) => ['/sys/fs/cgroup/a', '/sys/fs/cgroup/a/cgroup.procs'].includes(path))).toEqual({ path: '/a/b', controllers: ['memory', 'pids'], isWritable: true });
+    expect(cgroupOf(read, (path) => ['/sys/fs/cgroup/a', '/sys/fs/cgroup/a/cgroup.procs'].includes(path))).toEqual({
+      path: '/a/b',
+      controllers: ['memory', 'pids'],
+      isWritable: true,
+    });
     expect(cgroupOf(read, (path) => path.endsWith('cgroup.procs')).isWritable).toBe(false);
-    expect(cgroupOf((path) => (path === '/proc/self/cgroup' ? '0::/\n' : null), () => true).path).toBeNull();
+    expect(
+      cgroupOf(
+        (path) => (path === '/proc/self/cgroup' ? '0::/\n' : null),
+        () => true,
+      ).path,
+    ).toBeNull();
   });
 });
 
@@ -56,8 +73,14 @@ describe('limits and CPUs', () => {
   it('names packages, nodes and cores, and finds a quota', () => {
     const places = [0, 1, 2, 3].map((cpu) => ({ cpu, siblings: [cpu % 2, (cpu % 2) + 2], packageId: 0, nodeId: cpu % 2 }));
     const topology: Topology = { online: [0, 1, 2, 3], effective: [0, 1], places, memoryBytes: 8 * 2 ** 30 };
-    expect(judgeCpus(topology, null)).toMatchObject({ verdict: 'ok', detail: '2 usable (0-1) of 4 online; 1 package, 2 NUMA nodes, 2 cores, 8.0 GiB of memory' });
-    expect(judgeCpus(topology, 1.5)).toMatchObject({ verdict: 'degraded', detail: expect.stringContaining('a cgroup quota of 1.5 CPUs') as string });
+    expect(judgeCpus(topology, null)).toMatchObject({
+      verdict: 'ok',
+      detail: '2 usable (0-1) of 4 online; 1 package, 2 NUMA nodes, 2 cores, 8.0 GiB of memory',
+    });
+    expect(judgeCpus(topology, 1.5)).toMatchObject({
+      verdict: 'degraded',
+      detail: expect.stringContaining('a cgroup quota of 1.5 CPUs') as string,
+    });
   });
 });
 
@@ -70,7 +93,10 @@ describe('GPU', () => {
     ['driver-broken', 'ok', 'nothing asks for one'],
     ['one-h100', 'ok', '0 NVIDIA H100 80GB HBM3; driver 550.127.05, MPS does not run; nothing asks for one'],
   ] as const)('%s is %s where none is wanted', (machine, verdict, detail) => {
-    expect(judgeGpu({ inventory: gpusOf(machine), ...unwanted })).toMatchObject({ verdict, detail: expect.stringContaining(detail) as string });
+    expect(judgeGpu({ inventory: gpusOf(machine), ...unwanted })).toMatchObject({
+      verdict,
+      detail: expect.stringContaining(detail) as string,
+    });
   });
 
   it.each([
@@ -79,35 +105,64 @@ describe('GPU', () => {
     ['mps-running', 'ok', '0 NVIDIA H100 80GB HBM3, Exclusive_Process; driver 550.127.05, MPS runs'],
     ['eight-gpus-one-mig', 'ok', '7 NVIDIA H100 80GB HBM3, MIG with 7 instances'],
   ] as const)('%s is %s where one is wanted', (machine, verdict, detail) => {
-    expect(judgeGpu({ inventory: gpusOf(machine), ...wanted })).toMatchObject({ verdict, detail: expect.stringContaining(detail) as string });
+    expect(judgeGpu({ inventory: gpusOf(machine), ...wanted })).toMatchObject({
+      verdict,
+      detail: expect.stringContaining(detail) as string,
+    });
   });
 
   it('needs a library for it, and a partition', () => {
-    expect(judgeGpu({ inventory: gpusOf('one-h100'), ...wanted, librariesWithoutCuda: ['/opt/libonnxruntime.so'] })).toMatchObject({ verdict: 'degraded', detail: expect.stringContaining('no CUDAExecutionProvider in /opt/libonnxruntime.so') as string });
-    expect(judgeGpu({ inventory: gpusOf('one-h100'), askers: ['model vision 1'], partitions: 0, librariesWithoutCuda: [] })).toMatchObject({ verdict: 'degraded', detail: expect.stringContaining('model vision 1: no partition has a GPU') as string });
+    expect(judgeGpu({ inventory: gpusOf('one-h100'), ...wanted, librariesWithoutCuda: ['/opt/libonnxruntime.so'] })).toMatchObject({
+      verdict: 'degraded',
+      detail: expect.stringContaining('no CUDAExecutionProvider in /opt/libonnxruntime.so') as string,
+    });
+    expect(judgeGpu({ inventory: gpusOf('one-h100'), askers: ['model vision 1'], partitions: 0, librariesWithoutCuda: [] })).toMatchObject({
+      verdict: 'degraded',
+      detail: expect.stringContaining('model vision 1: no partition has a GPU') as string,
+    });
   });
 });
 
 describe('addon and tokenizers', () => {
   it('an addon is stale when its sources are newer', () => {
-    expect(judgeAddon({ path: '/a.node', builtMs: 2000, changedMs: 1000 })).toMatchObject({ verdict: 'ok', detail: '/a.node, built 1970-01-01T00:00:02.000Z' });
+    expect(judgeAddon({ path: '/a.node', builtMs: 2000, changedMs: 1000 })).toMatchObject({
+      verdict: 'ok',
+      detail: '/a.node, built 1970-01-01T00:00:02.000Z',
+    });
     expect(judgeAddon({ path: '/a.node', builtMs: 2000, changedMs: null }).verdict).toBe('ok');
-    expect(judgeAddon({ path: '/a.node', builtMs: 2000, changedMs: 3000 })).toMatchObject({ verdict: 'degraded', remedy: 'run `make build`' });
+    expect(judgeAddon({ path: '/a.node', builtMs: 2000, changedMs: 3000 })).toMatchObject({
+      verdict: 'degraded',
+      remedy: 'run `make build`',
+    });
   });
 
   it('names tokenizers that do not load', () => {
     const fine = { model: 'a 1', hasFastPath: true, error: null };
-    expect(judgeTokenizers([fine, { ...fine, hasFastPath: false }])).toMatchObject({ verdict: 'ok', detail: '2 of 2 load, 1 of them with the fast path for short texts' });
-    expect(judgeTokenizers([fine, { model: 'b 1', hasFastPath: false, error: 'not JSON' }])).toMatchObject({ verdict: 'degraded', detail: expect.stringContaining('1 of 2 load') as string });
+    expect(judgeTokenizers([fine, { ...fine, hasFastPath: false }])).toMatchObject({
+      verdict: 'ok',
+      detail: '2 of 2 load, 1 of them with the fast path for short texts',
+    });
+    expect(judgeTokenizers([fine, { model: 'b 1', hasFastPath: false, error: 'not JSON' }])).toMatchObject({
+      verdict: 'degraded',
+      detail: expect.stringContaining('1 of 2 load') as string,
+    });
   });
 });
 
 describe('running node', () => {
   const process: SupervisedProcessStatus = { id: 'api', pid: 7, state: 'ready', restarts: 0, reason: null };
-  const tool = (state: IsolationTool['state'], reason: string | null = null): IsolationTool => ({ tool: 'scheduling-class', state, reason });
+  const tool = (state: IsolationTool['state'], reason: string | null = null): IsolationTool => ({
+    tool: 'scheduling-class',
+    state,
+    reason,
+  });
   const executor = (...isolation: IsolationTool[]): ExecutorStatus => ({ cpu: 0, isolation });
   const memory = { resident: 300 * 2 ** 20, modelFiles: 228 * 2 ** 20, limit: null };
-  const node = (changes: Partial<RunningNode>): RunningNode => ({ processes: [process], workers: [{ id: 'w', lane: 'batch', memory, isolation: [], executors: [executor(tool('active'), tool('off'))] }], ...changes });
+  const node = (changes: Partial<RunningNode>): RunningNode => ({
+    processes: [process],
+    workers: [{ id: 'w', lane: 'batch', memory, isolation: [], executors: [executor(tool('active'), tool('off'))] }],
+    ...changes,
+  });
   const verdicts = (running: RunningNode | null) => judgeRunning(running).map(({ subject, verdict }) => [subject, verdict]);
 
   it('has no line when there is none', () => {
@@ -115,11 +170,53 @@ describe('running node', () => {
   });
 
   it.each([
-    ['all ready', node({}), [['processes', 'ok'], ['memory', 'ok'], ['isolation', 'ok']]],
-    ['one not ready', node({ processes: [process, { ...process, id: 'redis', state: 'backoff', reason: 'exit code 1' }] }), [['processes', 'degraded'], ['memory', 'ok'], ['isolation', 'ok']]],
-    ['none ready', node({ processes: [{ ...process, state: 'starting' }] }), [['processes', 'broken'], ['memory', 'ok'], ['isolation', 'ok']]],
-    ['a tool refused', node({ workers: [{ id: 'w', lane: 'batch', memory, isolation: [], executors: [executor(tool('unavailable', 'Operation not permitted'))] }] }), [['processes', 'ok'], ['memory', 'ok'], ['isolation', 'degraded']]],
-    ['a tool refused to the whole worker', node({ workers: [{ id: 'w', lane: 'batch', memory, isolation: [tool('unavailable', 'no root')], executors: [] }] }), [['processes', 'ok'], ['memory', 'ok'], ['isolation', 'degraded']]],
+    [
+      'all ready',
+      node({}),
+      [
+        ['processes', 'ok'],
+        ['memory', 'ok'],
+        ['isolation', 'ok'],
+      ],
+    ],
+    [
+      'one not ready',
+      node({ processes: [process, { ...process, id: 'redis', state: 'backoff', reason: 'exit code 1' }] }),
+      [
+        ['processes', 'degraded'],
+        ['memory', 'ok'],
+        ['isolation', 'ok'],
+      ],
+    ],
+    [
+      'none ready',
+      node({ processes: [{ ...process, state: 'starting' }] }),
+      [
+        ['processes', 'broken'],
+        ['memory', 'ok'],
+        ['isolation', 'ok'],
+      ],
+    ],
+    [
+      'a tool refused',
+      node({
+        workers: [{ id: 'w', lane: 'batch', memory, isolation: [], executors: [executor(tool('unavailable', 'Operation not permitted'))] }],
+      }),
+      [
+        ['processes', 'ok'],
+        ['memory', 'ok'],
+        ['isolation', 'degraded'],
+      ],
+    ],
+    [
+      'a tool refused to the whole worker',
+      node({ workers: [{ id: 'w', lane: 'batch', memory, isolation: [tool('unavailable', 'no root')], executors: [] }] }),
+      [
+        ['processes', 'ok'],
+        ['memory', 'ok'],
+        ['isolation', 'degraded'],
+      ],
+    ],
   ])('%s', (_what, running, expected) => {
     expect(verdicts(running)).toEqual(expected);
   });
@@ -135,7 +232,9 @@ describe('running node', () => {
 
   it('says each lack once', () => {
     const refused = executor(tool('unavailable', 'Operation not permitted'));
-    const isolation = judgeRunning(node({ workers: [{ id: 'w', lane: 'batch', memory, isolation: [], executors: [refused, refused] }] }))[2];
+    const isolation = judgeRunning(
+      node({ workers: [{ id: 'w', lane: 'batch', memory, isolation: [], executors: [refused, refused] }] }),
+    )[2];
     expect(isolation?.detail).toBe('batch scheduling-class: Operation not permitted');
   });
 });

@@ -39,7 +39,11 @@ export function judgeCgroup({ path, controllers, isWritable, memoryLimited }: Cg
   const why = withoutGroups({ path, controllers, isWritable });
   if (why === null) return ok('cgroup', `${dirname(path ?? '')} takes groups with memory.max`);
   if (!memoryLimited) return ok('cgroup', `${why}; not needed, no partition has a memory limit`);
-  return degraded('cgroup', `${why}: memory limits hold by RLIMIT_DATA and a watchdog instead of memory.max`, 'start the node with: systemd-run --user --scope -p Delegate=memory node bin/interleave.js up');
+  return degraded(
+    'cgroup',
+    `${why}: memory limits hold by RLIMIT_DATA and a watchdog instead of memory.max`,
+    'start the node with: systemd-run --user --scope -p Delegate=memory node bin/interleave.js up',
+  );
 }
 
 /** Why a worker cannot get a group with a memory limit (libs/native/src/isolation/cgroup.h); null: it can. */
@@ -48,7 +52,8 @@ function withoutGroups({ path, controllers, isWritable }: Omit<CgroupFacts, 'mem
   if (path === '/') return 'this process is in the root group';
   const above = dirname(path);
   if (!controllers.includes('memory')) return `${above} gives its groups no memory controller`;
-  if (controllers.includes('cpu')) return `${above} gives its groups the cpu controller too, and a group for each worker would void the priorities between the lanes`;
+  if (controllers.includes('cpu'))
+    return `${above} gives its groups the cpu controller too, and a group for each worker would void the priorities between the lanes`;
   return isWritable ? null : `${above} is not delegated to this user`;
 }
 
@@ -56,7 +61,11 @@ function withoutGroups({ path, controllers, isWritable }: Omit<CgroupFacts, 'mem
 export function judgeOpenFiles(limits: string): Finding {
   const soft = /^Max open files\s+(\S+)/m.exec(limits)?.[1] ?? 'unknown';
   if (soft === 'unlimited' || Number(soft) >= FILES_MIN) return ok('open files', `at most ${soft}`);
-  return degraded('open files', `at most ${soft}: connections may be refused`, `raise the limit to ${FILES_MIN} or more (ulimit -Hn, LimitNOFILE= of systemd, docker --ulimit nofile)`);
+  return degraded(
+    'open files',
+    `at most ${soft}: connections may be refused`,
+    `raise the limit to ${FILES_MIN} or more (ulimit -Hn, LimitNOFILE= of systemd, docker --ulimit nofile)`,
+  );
 }
 
 export function checkKernel(): Finding {
@@ -74,10 +83,15 @@ export function checkCgroup(memoryLimited: boolean): Finding {
 /** Pure but for what it is given. */
 export function cgroupOf(read: ReadKernelFile, writable: (path: string) => boolean): Omit<CgroupFacts, 'memoryLimited'> {
   const own = /^0::(\/.*)$/m.exec(read('/proc/self/cgroup') ?? '')?.[1];
-  if (own === undefined || read(join(CGROUP_ROOT, own, 'cgroup.controllers')) === null) return { path: null, controllers: [], isWritable: false };
+  if (own === undefined || read(join(CGROUP_ROOT, own, 'cgroup.controllers')) === null)
+    return { path: null, controllers: [], isWritable: false };
   const above = join(CGROUP_ROOT, dirname(own));
   const controllers = read(join(above, 'cgroup.subtree_control')) ?? '';
-  return { path: own, controllers: controllers.split(/\s+/).filter(Boolean), isWritable: [above, join(above, 'cgroup.procs')].every(writable) };
+  return {
+    path: own,
+    controllers: controllers.split(/\s+/).filter(Boolean),
+    isWritable: [above, join(above, 'cgroup.procs')].every(writable),
+  };
 }
 
 function readText(path: string): string | null {

@@ -17,22 +17,35 @@ export function checkDataDir({ dataDir, batch }: Config): Finding {
     mkdirSync(dataDir, { recursive: true });
     accessSync(dataDir, constants.W_OK);
   } catch (error) {
-    return broken('DATA_DIR', `${dataDir} is not writable: ${(error as Error).message}`, 'change its owner or set DATA_DIR to another folder');
+    return broken(
+      'DATA_DIR',
+      `${dataDir} is not writable: ${(error as Error).message}`,
+      'change its owner or set DATA_DIR to another folder',
+    );
   }
   const { bavail, bsize } = statfsSync(dataDir);
   const freeBytes = bavail * bsize;
   const detail = `${dataDir}, ${(freeBytes / GIB).toFixed(1)} GiB free`;
   return freeBytes >= batch.diskFreeBytesMin
     ? ok('DATA_DIR', detail)
-    : degraded('DATA_DIR', `${detail}, below batch.diskFreeBytesMin: uploads are refused and batches pause`, 'free some space, or lower batch.diskFreeBytesMin');
+    : degraded(
+        'DATA_DIR',
+        `${detail}, below batch.diskFreeBytesMin: uploads are refused and batches pause`,
+        'free some space, or lower batch.diskFreeBytesMin',
+      );
 }
 
 /** A port that is taken is fine when it is Interleave that answers there. */
 export async function checkPort({ host, port }: Pick<Config, 'host' | 'port'>): Promise<Finding> {
   const subject = `port ${port}`;
   if (await canListen(host, port)) return ok(subject, `free on ${host}`);
-  const answers = await fetch(`${localUrl({ host, port })}/v2`, { signal: AbortSignal.timeout(1000) }).then(({ ok: fine }) => fine, () => false);
-  return answers ? ok(subject, 'a running server answers') : broken(subject, `taken on ${host} by another program`, 'stop that program or set PORT');
+  const answers = await fetch(`${localUrl({ host, port })}/v2`, { signal: AbortSignal.timeout(1000) }).then(
+    ({ ok: fine }) => fine,
+    () => false,
+  );
+  return answers
+    ? ok(subject, 'a running server answers')
+    : broken(subject, `taken on ${host} by another program`, 'stop that program or set PORT');
 }
 
 function canListen(host: string, port: number): Promise<boolean> {
@@ -51,7 +64,11 @@ export function checkModels({ modelsDir }: Pick<Config, 'modelsDir'>): Finding {
   const detail = `${entries.length - refused.length} in ${modelsDir}`;
   if (entries.length === 0) return degraded('models', detail, ADD_MODELS);
   if (refused.length === 0) return ok('models', detail);
-  return degraded('models', `${detail}; not served: ${refused.map(({ name, version, reason }) => `${name} ${version} (${reason})`).join('; ')}`, 'correct these folders (docs/quickstart.md)');
+  return degraded(
+    'models',
+    `${detail}; not served: ${refused.map(({ name, version, reason }) => `${name} ${version} (${reason})`).join('; ')}`,
+    'correct these folders (docs/quickstart.md)',
+  );
 }
 
 /** Loads the tokenizer of each text model. */
@@ -64,7 +81,11 @@ export function judgeTokenizers(reports: readonly TokenizerReport[]): Finding {
   const fast = reports.filter(({ hasFastPath }) => hasFastPath).length;
   const detail = `${reports.length - failed.length} of ${reports.length} load, ${fast} of them with the fast path for short texts`;
   if (failed.length === 0) return ok('tokenizers', detail);
-  return degraded('tokenizers', `${detail}; ${failed.map(({ model, error }) => `${model}: ${error}`).join('; ')}`, 'correct these tokenizer.json files, or set task: tensor in model.yaml');
+  return degraded(
+    'tokenizers',
+    `${detail}; ${failed.map(({ model, error }) => `${model}: ${error}`).join('; ')}`,
+    'correct these tokenizer.json files, or set task: tensor in model.yaml',
+  );
 }
 
 export function checkAddon(): Finding {
@@ -77,7 +98,9 @@ export function checkAddon(): Finding {
 
 export function judgeAddon({ path, builtMs, changedMs }: AddonReport): Finding {
   const built = `${path}, built ${new Date(builtMs).toISOString()}`;
-  return changedMs !== null && changedMs > builtMs ? degraded('addon', `${built}, older than its sources`, 'run `make build`') : ok('addon', built);
+  return changedMs !== null && changedMs > builtMs
+    ? degraded('addon', `${built}, older than its sources`, 'run `make build`')
+    : ok('addon', built);
 }
 
 /** The addon and the library it loads, checked as a worker checks them. */

@@ -12,9 +12,15 @@ const REMEDY = 'correct what the line names and start the node again';
 /** What the running node measured at its start; without one, measured now. */
 export async function checkPreemption({ runDir }: Pick<Config, 'runDir'>): Promise<Finding> {
   const status = fetchStatus('scheduler', runPaths(runDir).statusSocket('scheduler'), ANSWER_MS_MAX);
-  const ofNode = await status.then(({ preemption }) => preemption, () => null);
+  const ofNode = await status.then(
+    ({ preemption }) => preemption,
+    () => null,
+  );
   if (ofNode !== null) return preemptionFinding(ofNode, 'start the node again when the machine is idle');
-  return preemptionFinding(await provePreemption({ cpu: readTopology().effective.at(-1) ?? 0 }), 'run doctor again when the machine is idle');
+  return preemptionFinding(
+    await provePreemption({ cpu: readTopology().effective.at(-1) ?? 0 }),
+    'run doctor again when the machine is idle',
+  );
 }
 
 /** `again`: how to measure once more. */

@@ -16,4 +16,5 @@ export const broken = (subject: string, detail: string, remedy: string): Finding
 
 const BY_SEVERITY: readonly Verdict[] = ['broken', 'degraded', 'ok'];
 
-export const worstOf = (findings: readonly Finding[]): Verdict => BY_SEVERITY.find((verdict) => findings.some((finding) => finding.verdict === verdict)) ?? 'ok';
+export const worstOf = (findings: readonly Finding[]): Verdict =>
+  BY_SEVERITY.find((verdict) => findings.some((finding) => finding.verdict === verdict)) ?? 'ok';

@@ -38,7 +38,11 @@ function judgeMemory({ workers }: RunningNode): Finding {
   });
   const near = workers.filter(({ memory: { resident, limit } }) => limit !== null && resident > limit * NEAR_LIMIT);
   if (near.length === 0) return ok('memory', detail.join('; ') || 'no workers');
-  return degraded('memory', detail.join('; '), `near the limit, above which a worker ends: ${near.map(({ id }) => id).join(', ')}; raise memory of the partition, lower batchTokensMax of the lane, or give it fewer models`);
+  return degraded(
+    'memory',
+    detail.join('; '),
+    `near the limit, above which a worker ends: ${near.map(({ id }) => id).join(', ')}; raise memory of the partition, lower batchTokensMax of the lane, or give it fewer models`,
+  );
 }
 
 /** Each tool that some worker or executor lacks, once for each lane, with the reason. */
@@ -51,13 +55,19 @@ function judgeIsolation({ workers }: RunningNode): Finding {
   }
   const executors = workers.reduce((sum, worker) => sum + worker.executors.length, 0);
   if (lacking.size === 0) return ok('isolation', `all tools are active on ${executors} executors of ${workers.length} workers`);
-  return degraded('isolation', [...lacking].join('; '), 'permit these calls in the sandbox or container (seccomp profile, CAP_SYS_NICE); idle-latency wants root and /dev/cpu_dma_latency, or realtime.awakeMs: 0');
+  return degraded(
+    'isolation',
+    [...lacking].join('; '),
+    'permit these calls in the sandbox or container (seccomp profile, CAP_SYS_NICE); idle-latency wants root and /dev/cpu_dma_latency, or realtime.awakeMs: 0',
+  );
 }
 
 export async function checkRunning({ runDir }: Pick<Config, 'runDir'>): Promise<Finding[]> {
   const { statusSocket } = runPaths(runDir);
   const scheduler = await fetchStatus('scheduler', statusSocket('scheduler'), ANSWER_MS_MAX).catch(() => null);
   if (scheduler === null) return judgeRunning(null);
-  const answers = await Promise.all(scheduler.placement.workers.map(({ id }) => fetchStatus('worker', statusSocket(id), ANSWER_MS_MAX).catch(() => null)));
+  const answers = await Promise.all(
+    scheduler.placement.workers.map(({ id }) => fetchStatus('worker', statusSocket(id), ANSWER_MS_MAX).catch(() => null)),
+  );
   return judgeRunning({ processes: scheduler.processes, workers: answers.filter((answer) => answer !== null) });
 }

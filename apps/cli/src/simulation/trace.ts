@@ -57,7 +57,9 @@ function parseLine(line: string, place: string): z.infer<typeof lineSchema> {
   const parsed = lineSchema.safeParse(value);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
-  throw new CliError(`${place}: ${issue?.path.join('.') ?? ''} ${issue?.message ?? 'not a request'}; expected a line like {"arrivalMs":0,"length":40,"timeoutMs":500}`);
+  throw new CliError(
+    `${place}: ${issue?.path.join('.') ?? ''} ${issue?.message ?? 'not a request'}; expected a line like {"arrivalMs":0,"length":40,"timeoutMs":500}`,
+  );
 }
 
 function itemOf(line: z.infer<typeof lineSchema>, models: Map<string, number>): SimulatedItem {

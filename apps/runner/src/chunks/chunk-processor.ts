@@ -160,7 +160,13 @@ export class ChunkProcessor {
 function parseLine(bytes: Buffer, url: string, limits: JsonLimits): { customId: string; body: unknown; refusal: InterleaveError | null } {
   try {
     const line = checkBatchLine(parseJsonBody(bytes, limits), url);
-    const refusal = hasLoneSurrogate(bytes, line.body) ? new InterleaveError('invalid_request', 'body: expected whole characters but received half of a surrogate pair (\\ud800 to \\udfff)', { param: 'body' }) : null;
+    const refusal = hasLoneSurrogate(bytes, line.body)
+      ? new InterleaveError(
+          'invalid_request',
+          'body: expected whole characters but received half of a surrogate pair (\\ud800 to \\udfff)',
+          { param: 'body' },
+        )
+      : null;
     return { ...line, refusal };
   } catch (error) {
     return { customId: readCustomId(bytes), body: null, refusal: asInterleaveError(error) };
@@ -192,9 +198,14 @@ interface Hold {
 }
 
 /** The lines of rows that were never started. */
-export async function* notRunLines(task: Pick<ChunkTask, 'chunk' | 'contentPath' | 'lines'>, reason: NotRunReason): AsyncGenerator<Uint8Array> {
+export async function* notRunLines(
+  task: Pick<ChunkTask, 'chunk' | 'contentPath' | 'lines'>,
+  reason: NotRunReason,
+): AsyncGenerator<Uint8Array> {
   for await (const rows of readRows(task.contentPath, task.chunk)) {
-    yield Buffer.from(rows.map((row) => `${task.lines.notRun({ id: task.lines.idOf(row), customId: readCustomId(row.bytes) }, reason)}\n`).join(''));
+    yield Buffer.from(
+      rows.map((row) => `${task.lines.notRun({ id: task.lines.idOf(row), customId: readCustomId(row.bytes) }, reason)}\n`).join(''),
+    );
   }
 }
 

@@ -35,13 +35,19 @@ export class ModelEngine implements RowEngine {
     // A row waits as long as it takes, whatever its body says: the deadline of a batch is its completion window.
     const answer = await runPrepared(this.backend, { ...prepared, timeoutMs: null, runAlone }, signal);
     if (answer.kind === 'json') return answer.body;
-    throw new InterleaveError('invalid_request', 'expected JSON outputs for parameters.binary_data_output but the row asks for binary ones; a batch answers in JSON', { param: 'parameters' });
+    throw new InterleaveError(
+      'invalid_request',
+      'expected JSON outputs for parameters.binary_data_output but the row asks for binary ones; a batch answers in JSON',
+      { param: 'parameters' },
+    );
   }
 
   modelProblem(model: string, version: string | null): { code: string; message: string } | null {
     const entries = this.catalog.list().filter((entry) => entry.name === model && (version === null || entry.version === version));
-    const named = version === null ? JSON.stringify(model.slice(0, 128)) : `${JSON.stringify(model.slice(0, 128))} version ${version.slice(0, 32)}`;
-    if (entries.length === 0) return { code: 'model_not_found', message: `There is no model ${named}; GET /v1/models lists those that exist.` };
+    const named =
+      version === null ? JSON.stringify(model.slice(0, 128)) : `${JSON.stringify(model.slice(0, 128))} version ${version.slice(0, 32)}`;
+    if (entries.length === 0)
+      return { code: 'model_not_found', message: `There is no model ${named}; GET /v1/models lists those that exist.` };
     if (entries.some(({ state }) => state !== 'failed')) return null;
     return { code: 'model_not_servable', message: `Model ${named} cannot be served: ${entries[0]?.reason ?? 'unknown reason'}` };
   }

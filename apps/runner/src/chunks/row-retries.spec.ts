@@ -27,11 +27,14 @@ describe('answerPatiently', () => {
     expect(engine.calls).toBe(4);
   });
 
-  it.each<ErrorCode>(['invalid_request', 'model_not_found', 'inference_failed', 'deadline_exceeded'])('does not try again after %s', async (code) => {
-    const engine = engineThatFails([code]);
-    await expect(answerPatiently(engine, ROW, patience)).rejects.toMatchObject({ code });
-    expect(engine.calls).toBe(1);
-  });
+  it.each<ErrorCode>(['invalid_request', 'model_not_found', 'inference_failed', 'deadline_exceeded'])(
+    'does not try again after %s',
+    async (code) => {
+      const engine = engineThatFails([code]);
+      await expect(answerPatiently(engine, ROW, patience)).rejects.toMatchObject({ code });
+      expect(engine.calls).toBe(1);
+    },
+  );
 
   it('gives up when it is aborted while it waits', async () => {
     const stop = new AbortController();

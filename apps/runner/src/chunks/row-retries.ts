@@ -12,7 +12,11 @@ const BACKOFF_MS_MAX = 5_000;
 const PASSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['worker_unavailable', 'overloaded']);
 
 /** Answers a row, however long workers are away or busy; `onRefused` hears why it waits. Rejects with what the row itself is to blame for, or on abort. */
-export async function answerPatiently(engine: RowEngine, request: RowRequest, options: { signal: AbortSignal; onRefused: (reason: string) => void }): Promise<object> {
+export async function answerPatiently(
+  engine: RowEngine,
+  request: RowRequest,
+  options: { signal: AbortSignal; onRefused: (reason: string) => void },
+): Promise<object> {
   const { signal, onRefused } = options;
   for (let attempt = 0; ; attempt++) {
     try {

@@ -9,11 +9,17 @@ describe('validateInput', () => {
   const workspace = new Workspace({ chunkRows: 4 });
   afterAll(() => workspace.close());
 
-  async function validate(text: string, options: { url?: string; modelInBody?: boolean; signal?: AbortSignal; encoding?: BufferEncoding } = {}): Promise<ValidationResult> {
+  async function validate(
+    text: string,
+    options: { url?: string; modelInBody?: boolean; signal?: AbortSignal; encoding?: BufferEncoding } = {},
+  ): Promise<ValidationResult> {
     const fileId = await workspace.upload(Buffer.from(text, options.encoding));
     const table = await workspace.files.readChunkTable(await workspace.files.get(fileId));
     const { url = '/v1/embeddings', modelInBody = true, signal = never } = options;
-    return validateInput({ contentPath: workspace.files.contentPath(fileId), table, url, modelInBody, rowLimits: jsonLimits(workspace.config.http) }, signal);
+    return validateInput(
+      { contentPath: workspace.files.contentPath(fileId), table, url, modelInBody, rowLimits: jsonLimits(workspace.config.http) },
+      signal,
+    );
   }
 
   const codes = ({ errors }: ValidationResult) => errors.map(({ code, line }) => [code, line]);
@@ -23,13 +29,28 @@ describe('validateInput', () => {
   });
 
   it('accepts a row whose body alone is wrong: it fails when it runs', async () => {
-    expect(await validate(toJsonl([{ ...echoRow(0), body: 'no object' }, { ...echoRow(1), body: undefined }, { ...echoRow(2), body: {} }]))).toEqual({ errors: [], model: null });
+    expect(
+      await validate(
+        toJsonl([
+          { ...echoRow(0), body: 'no object' },
+          { ...echoRow(1), body: undefined },
+          { ...echoRow(2), body: {} },
+        ]),
+      ),
+    ).toEqual({ errors: [], model: null });
   });
 
   it.each([
     ['no rows', '\n \n', [['empty_file', null]]],
     ['what is not JSON', '{"custom_id":', [['invalid_json_line', 1]]],
-    ['what is not UTF-8', '\u0000\n"text"', [['invalid_json_line', 1], ['invalid_json_line', 2]]],
+    [
+      'what is not UTF-8',
+      '\u0000\n"text"',
+      [
+        ['invalid_json_line', 1],
+        ['invalid_json_line', 2],
+      ],
+    ],
     ['no custom_id', toJsonl([{ ...echoRow(0), custom_id: undefined }]), [['invalid_custom_id', 1]]],
     ['a custom_id that is no string', toJsonl([{ ...echoRow(0), custom_id: 7 }]), [['invalid_custom_id', 1]]],
     ['another method', toJsonl([{ ...echoRow(0), method: 'GET' }]), [['invalid_method', 1]]],
@@ -53,17 +74,29 @@ describe('validateInput', () => {
   });
 
   it('says what to do with UTF-16 and Latin-1', async () => {
-    const utf16 = await validate(toJsonl([echoRow(0)]).split('').join('\0'));
+    const utf16 = await validate(
+      toJsonl([echoRow(0)])
+        .split('')
+        .join('\0'),
+    );
     expect(utf16.errors[0]).toMatchObject({ line: 1, message: expect.stringMatching(/zero byte.*iconv -f UTF-16/) as string });
     const latin1 = await validate(toJsonl([echoRow(0), echoRow(1, 'h\u00e9')]), { encoding: 'latin1' });
-    expect(latin1.errors).toEqual([expect.objectContaining({ line: 2, message: expect.stringMatching(/not valid UTF-8.*iconv/) as string })]);
+    expect(latin1.errors).toEqual([
+      expect.objectContaining({ line: 2, message: expect.stringMatching(/not valid UTF-8.*iconv/) as string }),
+    ]);
   });
 
   it('finds a custom_id again in any chunk, and says where it was', async () => {
     const rows = echoRows(20);
     const result = await validate(toJsonl([...rows, echoRow(2), echoRow(20), echoRow(20)]));
-    expect(codes(result)).toEqual([['duplicate_custom_id', 21], ['duplicate_custom_id', 23]]);
-    expect(result.errors.map(({ message }) => message)).toEqual(['The custom_id "row-2" is already on line 3.', 'The custom_id "row-20" is already on line 22.']);
+    expect(codes(result)).toEqual([
+      ['duplicate_custom_id', 21],
+      ['duplicate_custom_id', 23],
+    ]);
+    expect(result.errors.map(({ message }) => message)).toEqual([
+      'The custom_id "row-2" is already on line 3.',
+      'The custom_id "row-20" is already on line 22.',
+    ]);
   });
 
   it('lists at most 100 errors', async () => {
@@ -75,7 +108,11 @@ describe('validateInput', () => {
   });
 
   it('answers any garbage with errors for lines that exist', async () => {
-    const line = fc.oneof(fc.string({ maxLength: 30 }), fc.json({ maxDepth: 2 }), fc.constantFrom(JSON.stringify(echoRow(1)), JSON.stringify(echoRow(2)), '{}', '[]', 'null', '{"custom_id":"a"'));
+    const line = fc.oneof(
+      fc.string({ maxLength: 30 }),
+      fc.json({ maxDepth: 2 }),
+      fc.constantFrom(JSON.stringify(echoRow(1)), JSON.stringify(echoRow(2)), '{}', '[]', 'null', '{"custom_id":"a"'),
+    );
     const property = fc.asyncProperty(fc.array(line, { maxLength: 12 }), async (lines) => {
       const text = lines.join('\n');
       const { errors } = await validate(text);

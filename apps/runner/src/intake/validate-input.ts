@@ -34,7 +34,8 @@ type Fault = Omit<BatchValidationError, 'line'>;
  * Rejects when `signal` is aborted.
  */
 export async function validateInput(file: InputFile, signal: AbortSignal): Promise<ValidationResult> {
-  if (file.table.rowCount === 0) return { errors: [{ code: 'empty_file', message: 'The file has no rows.', param: 'input_file_id', line: null }], model: null };
+  if (file.table.rowCount === 0)
+    return { errors: [{ code: 'empty_file', message: 'The file has no rows.', param: 'input_file_id', line: null }], model: null };
   const validation = new Validation(file);
   const everything = { ...file.table.chunk(0), end: file.table.chunk(file.table.chunkCount - 1).end };
   for await (const rows of readRows(file.contentPath, everything)) {
@@ -74,7 +75,11 @@ class Validation {
     const parsed = parseLine(row.bytes, this.file.rowLimits);
     if ('code' in parsed) return parsed;
     const { custom_id: customId, body } = parsed.value;
-    return checkLine(parsed.value, this.file.url) ?? (this.file.modelInBody ? this.checkModel(body) : null) ?? (await this.checkUnique(String(customId), row));
+    return (
+      checkLine(parsed.value, this.file.url) ??
+      (this.file.modelInBody ? this.checkModel(body) : null) ??
+      (await this.checkUnique(String(customId), row))
+    );
   }
 
   /** A row that names no model fails alone; rows that name two models mean that the file is two batches. */
@@ -83,7 +88,11 @@ class Validation {
     if (typeof model !== 'string') return null;
     this.model ??= model;
     if (model === this.model) return null;
-    return fault('mismatched_model', 'body.model', `Expected the model of the rows before, ${shown(this.model)}, but received ${shown(model)}; use one batch per model.`);
+    return fault(
+      'mismatched_model',
+      'body.model',
+      `Expected the model of the rows before, ${shown(this.model)}, but received ${shown(model)}; use one batch per model.`,
+    );
   }
 
   private async checkUnique(customId: string, row: RowLine): Promise<Fault | null> {

@@ -16,12 +16,21 @@ interface Ending {
  * Makes the output and the error file of a batch: the results of its chunks one after the other; rows of chunks that
  * never ran are said so in the error file. Durable when it resolves; done again after a kill it gives the same.
  */
-export async function finishBatch(context: RunnerContext, ending: Ending): Promise<Pick<BatchObject, 'output_file_id' | 'error_file_id' | 'request_counts'>> {
+export async function finishBatch(
+  context: RunnerContext,
+  ending: Ending,
+): Promise<Pick<BatchObject, 'output_file_id' | 'error_file_id' | 'request_counts'>> {
   const { manifest, table } = ending;
   const expiresAfterSeconds = manifest.outputExpiresAfterSeconds;
   const name = manifest.batch.id;
-  const output = await context.assembler.assemble({ fileId: manifest.outputFileId, filename: `${name}_output.jsonl`, expiresAfterSeconds }, outputs(context, ending));
-  const errors = await context.assembler.assemble({ fileId: manifest.errorFileId, filename: `${name}_error.jsonl`, expiresAfterSeconds }, errorsOf(context, ending));
+  const output = await context.assembler.assemble(
+    { fileId: manifest.outputFileId, filename: `${name}_output.jsonl`, expiresAfterSeconds },
+    outputs(context, ending),
+  );
+  const errors = await context.assembler.assemble(
+    { fileId: manifest.errorFileId, filename: `${name}_error.jsonl`, expiresAfterSeconds },
+    errorsOf(context, ending),
+  );
   const completed = output?.rows ?? 0;
   return {
     output_file_id: output?.id ?? null,

@@ -33,7 +33,8 @@ export class EchoEngine implements RowEngine {
     this.delay = (this.delay * 7 + 3) % 5;
     await sleep(this.delay, undefined, { signal });
     if (Number(/\d+$/.exec(String(input))?.[0] ?? -1) >= this.heldFromRow) await Promise.race([this.gate, rejectOnAbort(signal)]);
-    if (typeof input !== 'string') throw new InterleaveError('invalid_request', `input: expected a string but received ${JSON.stringify(input)}`, { param: 'input' });
+    if (typeof input !== 'string')
+      throw new InterleaveError('invalid_request', `input: expected a string but received ${JSON.stringify(input)}`, { param: 'input' });
     this.onRow(input);
     if (input === 'bad') throw new InterleaveError('inference_failed', 'the model refused it');
     this.seen.set(input, (this.seen.get(input) ?? 0) + 1);

@@ -8,5 +8,13 @@ import type { EchoEngine } from './echo-engine';
 /** The lane of `config` with a stand-in for the models. */
 export function openTestRunner(config: Config, engine: EchoEngine, changes: Partial<RunnerDependencies> = {}): Promise<OpenRunner> {
   const disk = new DiskGuard(config.dataDir, 0);
-  return openRunner(config, { engine, disk, crashes: 0, log: createLogger('runner', config.logLevel), registry: new Registry(), reconcileMs: 100, ...changes });
+  return openRunner(config, {
+    engine,
+    disk,
+    crashes: 0,
+    log: createLogger('runner', config.logLevel),
+    registry: new Registry(),
+    reconcileMs: 100,
+    ...changes,
+  });
 }

@@ -15,7 +15,20 @@ export class TestRedis {
   }
 
   async start(): Promise<void> {
-    const settings = ['--port', '0', '--unixsocket', this.socketPath, '--dir', this.directory, '--appendonly', 'yes', '--maxmemory-policy', 'noeviction', '--save', ''];
+    const settings = [
+      '--port',
+      '0',
+      '--unixsocket',
+      this.socketPath,
+      '--dir',
+      this.directory,
+      '--appendonly',
+      'yes',
+      '--maxmemory-policy',
+      'noeviction',
+      '--save',
+      '',
+    ];
     this.child = spawn('redis-server', settings, { stdio: 'ignore' });
     while (!existsSync(this.socketPath)) await sleep(10);
     await this.command((redis) => redis.ping());

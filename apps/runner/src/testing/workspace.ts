@@ -3,7 +3,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig, type Config, type FileConfig } from '@app/config';
-import { BatchStore, DiskGuard, FileStore, newBatchId, newFileId, newManifest, uploadLimits, type BatchView, type Manifest } from '@app/batches';
+import {
+  BatchStore,
+  DiskGuard,
+  FileStore,
+  newBatchId,
+  newFileId,
+  newManifest,
+  uploadLimits,
+  type BatchView,
+  type Manifest,
+} from '@app/batches';
 import { TestRedis } from './redis-server';
 
 export interface TestRow {
@@ -13,7 +23,12 @@ export interface TestRow {
   body: unknown;
 }
 
-export const echoRow = (index: number, input: unknown = `text ${index}`): TestRow => ({ custom_id: `row-${index}`, method: 'POST', url: '/v1/embeddings', body: { model: 'echo', input } });
+export const echoRow = (index: number, input: unknown = `text ${index}`): TestRow => ({
+  custom_id: `row-${index}`,
+  method: 'POST',
+  url: '/v1/embeddings',
+  body: { model: 'echo', input },
+});
 
 export const echoRows = (count: number): TestRow[] => Array.from({ length: count }, (_, index) => echoRow(index));
 
@@ -46,7 +61,10 @@ export class Workspace {
     return (await upload.commit({ filename: 'rows.jsonl', purpose: 'batch', expiresAfterSeconds: null })).id;
   }
 
-  async createBatch(inputFileId: string, changes: Partial<Pick<Manifest['batch'], 'expires_at' | 'endpoint' | 'deterministic'>> = {}): Promise<string> {
+  async createBatch(
+    inputFileId: string,
+    changes: Partial<Pick<Manifest['batch'], 'expires_at' | 'endpoint' | 'deterministic'>> = {},
+  ): Promise<string> {
     const createdAt = Math.floor(Date.now() / 1000);
     const batchId = newBatchId();
     const manifest = newManifest({
@@ -85,7 +103,10 @@ export class Workspace {
   }
 
   async readLines(fileId: string | null): Promise<OutputLine[]> {
-    return (await this.readText(fileId)).split('\n').slice(0, -1).map((line) => JSON.parse(line) as OutputLine);
+    return (await this.readText(fileId))
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => JSON.parse(line) as OutputLine);
   }
 
   /** Empty when there is no file. */

@@ -27,7 +27,7 @@ class Scenario {
   }
 
   run(forMs: number): this {
-    for (const endMs = this.nowMs + forMs; this.nowMs < endMs; ) {
+    for (const endMs = this.nowMs + forMs; this.nowMs < endMs;) {
       this.nowMs += TICK_MS;
       const fresh = new ServiceCounts();
       if (this.answersPerTick > 0) fresh.add(bucketOf(this.latencyMs(commandOf(this.control))), this.answersPerTick);

@@ -1,7 +1,17 @@
 import type { BatchControlState } from '@app/contracts';
 import { ServiceCounts } from '@app/native';
 import {
-  HALVINGS_MAX, JUDGED_ANSWERS_MAX, JUDGED_ANSWERS_MIN, JUDGED_MS_MAX, PAUSE_MS, PAUSE_MS_MAX, RECOVERY_MS, SETTLE_MS, SLACK_AMPLE, SLACK_MISSED, SLACK_TIGHT,
+  HALVINGS_MAX,
+  JUDGED_ANSWERS_MAX,
+  JUDGED_ANSWERS_MIN,
+  JUDGED_MS_MAX,
+  PAUSE_MS,
+  PAUSE_MS_MAX,
+  RECOVERY_MS,
+  SETTLE_MS,
+  SLACK_AMPLE,
+  SLACK_MISSED,
+  SLACK_TIGHT,
 } from './thresholds';
 
 /** Live answers of one model in one live worker since the last step. */
@@ -58,12 +68,24 @@ export interface BatchCommand {
 }
 
 export const freeBatchLane = (executorsMax: number, nowMs: number): BatchControl => ({
-  ...{ executorsMax, executors: executorsMax, halvings: 0, pausedUntilMs: null, nextPauseMs: PAUSE_MS, isUnreachable: false },
-  ...{ changedAtMs: nowMs, ampleSinceMs: null, readings: {}, verdict: null, reason: null },
+  executorsMax,
+  executors: executorsMax,
+  halvings: 0,
+  pausedUntilMs: null,
+  nextPauseMs: PAUSE_MS,
+  isUnreachable: false,
+  changedAtMs: nowMs,
+  ampleSinceMs: null,
+  readings: {},
+  verdict: null,
+  reason: null,
 });
 
 /** What the batch worker may do now. */
-export const commandOf = ({ executors, halvings, pausedUntilMs }: BatchControl): BatchCommand => ({ executors: pausedUntilMs === null ? executors : 0, halvings });
+export const commandOf = ({ executors, halvings, pausedUntilMs }: BatchControl): BatchCommand => ({
+  executors: pausedUntilMs === null ? executors : 0,
+  halvings,
+});
 
 export function stateOf(control: BatchControl): BatchControlState {
   if (control.isUnreachable) return 'unreachable';
@@ -139,7 +161,9 @@ function changed(control: BatchControl, nowMs: number, reason: string): BatchCon
 
 function keptReadings({ readings }: BatchControl, { live }: BatchObservation, nowMs: number): BatchControl['readings'] {
   return Object.fromEntries(
-    live.filter(({ sloMs }) => sloMs !== null).map(({ model, fresh }) => [model, newest([{ atMs: nowMs, counts: fresh }, ...(readings[model] ?? [])], nowMs)]),
+    live
+      .filter(({ sloMs }) => sloMs !== null)
+      .map(({ model, fresh }) => [model, newest([{ atMs: nowMs, counts: fresh }, ...(readings[model] ?? [])], nowMs)]),
   );
 }
 
@@ -158,10 +182,13 @@ function worstVerdict(live: readonly LiveObservation[], readings: BatchControl['
     const counts = new ServiceCounts();
     for (const reading of readings[model] ?? []) counts.addAll(reading.counts);
     const p99Ms = counts.quantileMs(0.99);
-    return sloMs === null || p99Ms === null || counts.total < JUDGED_ANSWERS_MIN ? [] : [{ model, sloMs, p99Ms, slack: (sloMs - p99Ms) / sloMs }];
+    return sloMs === null || p99Ms === null || counts.total < JUDGED_ANSWERS_MIN
+      ? []
+      : [{ model, sloMs, p99Ms, slack: (sloMs - p99Ms) / sloMs }];
   });
   return verdicts.sort((a, b) => a.slack - b.slack)[0] ?? null;
 }
 
 const textOf = ({ model, p99Ms, sloMs }: Verdict): string => `${model}: p99 ${Number(p99Ms.toPrecision(3))} ms of ${sloMs} ms`;
-const widthText = ({ executors, executorsMax, halvings }: BatchControl): string => `${executors} of ${executorsMax} batch executors, runs of 1/${2 ** halvings} of the longest`;
+const widthText = ({ executors, executorsMax, halvings }: BatchControl): string =>
+  `${executors} of ${executorsMax} batch executors, runs of 1/${2 ** halvings} of the longest`;

@@ -14,7 +14,14 @@ export interface HoldOffSlots {
   readonly random: number;
 }
 
-export const noHoldOff = (seed: number): HoldOffSlots => ({ isHeldOff: false, heldOffSlots: 0, slotEndsMs: 0, leftInBlock: 0, chosen: 0, random: seed >>> 0 });
+export const noHoldOff = (seed: number): HoldOffSlots => ({
+  isHeldOff: false,
+  heldOffSlots: 0,
+  slotEndsMs: 0,
+  leftInBlock: 0,
+  chosen: 0,
+  random: seed >>> 0,
+});
 
 /** Pure. `hasBoth`: live and batch traffic since the last step; without both a slot would say nothing and is not counted. */
 export function stepHoldOff(before: HoldOffSlots, hasBoth: boolean, share: number, nowMs: number): HoldOffSlots {

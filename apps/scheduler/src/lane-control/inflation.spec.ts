@@ -20,7 +20,12 @@ describe('inflation', () => {
   it('is not known with too few answers of one kind', () => {
     const window = new InflationWindow();
     window.add(counts(128, 10_000), counts(96, INFLATION_ANSWERS_MIN - 1), 0);
-    expect(window.read()).toMatchObject({ inflation: null, aloneP99Ms: null, sharedAnswers: 10_000, aloneAnswers: INFLATION_ANSWERS_MIN - 1 });
+    expect(window.read()).toMatchObject({
+      inflation: null,
+      aloneP99Ms: null,
+      sharedAnswers: 10_000,
+      aloneAnswers: INFLATION_ANSWERS_MIN - 1,
+    });
     window.add(new ServiceCounts(), counts(96, 1), 1000);
     expect(window.read().inflation).toBeGreaterThan(1.9);
   });
@@ -35,7 +40,9 @@ describe('inflation', () => {
 
 describe('answers of a live worker', () => {
   const plan = { id: 'w', models: [{ name: 'm', version: '1', sloMs: 5 }] } as WorkerPlan;
-  const report = (shared: number, alone: number, other: number) => ({ service: [{ name: 'm', version: '1', shared: [40, shared], alone: [40, alone], other: [50, other] }] });
+  const report = (shared: number, alone: number, other: number) => ({
+    service: [{ name: 'm', version: '1', shared: [40, shared], alone: [40, alone], other: [50, other] }],
+  });
   const total = (answers: LiveAnswers, from: ReturnType<typeof report> | null): number | undefined => answers.read(from, 0)[0]?.all.total;
 
   it('are what is new since the last reading, and of a new process everything', () => {

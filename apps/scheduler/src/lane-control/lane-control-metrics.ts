@@ -6,18 +6,31 @@ export function registerLaneControl(registry: Registry, status: () => LaneContro
   registerBatchWorkers(registry, () => status().batchWorkers);
   registerGuards(registry, () => status().guards);
   const inflation = ['worker', 'model', 'version'];
-  gauges(registry, 'interleave_inflation_ratio', 'p99 of live answers beside batch runs, divided by that in slots without any', inflation, () =>
-    status().inflation.map(({ worker, model, version, inflation: value }) => ({ labels: { worker, model, version }, value })),
+  gauges(
+    registry,
+    'interleave_inflation_ratio',
+    'p99 of live answers beside batch runs, divided by that in slots without any',
+    inflation,
+    () => status().inflation.map(({ worker, model, version, inflation: value }) => ({ labels: { worker, model, version }, value })),
   );
-  gauges(registry, 'interleave_service_p99_seconds', 'p99 from enqueue to answer beside batch runs (shared) and in slots without any (alone)', [...inflation, 'company'], () =>
-    status().inflation.flatMap(({ worker, model, version, sharedP99Ms, aloneP99Ms }) => [
-      { labels: { worker, model, version, company: 'shared' }, value: secondsOf(sharedP99Ms) },
-      { labels: { worker, model, version, company: 'alone' }, value: secondsOf(aloneP99Ms) },
-    ]),
+  gauges(
+    registry,
+    'interleave_service_p99_seconds',
+    'p99 from enqueue to answer beside batch runs (shared) and in slots without any (alone)',
+    [...inflation, 'company'],
+    () =>
+      status().inflation.flatMap(({ worker, model, version, sharedP99Ms, aloneP99Ms }) => [
+        { labels: { worker, model, version, company: 'shared' }, value: secondsOf(sharedP99Ms) },
+        { labels: { worker, model, version, company: 'alone' }, value: secondsOf(aloneP99Ms) },
+      ]),
   );
-  counters(registry, 'interleave_held_off_slots_total', 'One-second slots in which the batch lane was held off to see what it costs', [], () => [
-    { labels: {}, value: status().heldOffSlots },
-  ]);
+  counters(
+    registry,
+    'interleave_held_off_slots_total',
+    'One-second slots in which the batch lane was held off to see what it costs',
+    [],
+    () => [{ labels: {}, value: status().heldOffSlots }],
+  );
 }
 
 function registerBatchWorkers(registry: Registry, workers: () => LaneControlStatus['batchWorkers']): void {
@@ -30,8 +43,15 @@ function registerBatchWorkers(registry: Registry, workers: () => LaneControlStat
   gauges(registry, 'interleave_batch_run_seconds_max', 'Longest predicted batch run', ['worker'], () =>
     workers().map(({ worker, runMsMax }) => ({ labels: { worker }, value: runMsMax / 1000 })),
   );
-  gauges(registry, 'interleave_batch_control_state', 'How far the batch lane is limited: 1 for the state that holds', ['worker', 'state'], () =>
-    workers().flatMap(({ worker, state }) => BATCH_CONTROL_STATES.map((other) => ({ labels: { worker, state: other }, value: other === state ? 1 : 0 }))),
+  gauges(
+    registry,
+    'interleave_batch_control_state',
+    'How far the batch lane is limited: 1 for the state that holds',
+    ['worker', 'state'],
+    () =>
+      workers().flatMap(({ worker, state }) =>
+        BATCH_CONTROL_STATES.map((other) => ({ labels: { worker, state: other }, value: other === state ? 1 : 0 })),
+      ),
   );
   counters(registry, 'interleave_batch_floor_runs_total', 'Batch runs that the floor allowed', ['worker'], () =>
     workers().map(({ worker, floorRuns }) => ({ labels: { worker }, value: floorRuns })),
@@ -39,17 +59,26 @@ function registerBatchWorkers(registry: Registry, workers: () => LaneControlStat
 }
 
 function registerGuards(registry: Registry, guards: () => LaneControlStatus['guards']): void {
-  gauges(registry, 'interleave_guard_executors_withdrawn', 'Executors of each batch worker that the bandwidth guard of a live worker withdraws', ['worker'], () =>
-    guards().map(({ worker, withdrawn }) => ({ labels: { worker }, value: withdrawn })),
+  gauges(
+    registry,
+    'interleave_guard_executors_withdrawn',
+    'Executors of each batch worker that the bandwidth guard of a live worker withdraws',
+    ['worker'],
+    () => guards().map(({ worker, withdrawn }) => ({ labels: { worker }, value: withdrawn })),
   );
   counters(registry, 'interleave_guard_withdrawals_total', 'Times the bandwidth guard withdrew a batch executor', ['worker'], () =>
     guards().map(({ worker, withdrawals }) => ({ labels: { worker }, value: withdrawals })),
   );
-  gauges(registry, 'interleave_guard_cost_ratio', 'Cost of live runs beside batch runs, divided by that of quiet ones (latest), and where the guard acts (limit)', ['worker', 'kind'], () =>
-    guards().flatMap(({ worker, ratio, limit }) => [
-      { labels: { worker, kind: 'latest' }, value: ratio },
-      { labels: { worker, kind: 'limit' }, value: limit },
-    ]),
+  gauges(
+    registry,
+    'interleave_guard_cost_ratio',
+    'Cost of live runs beside batch runs, divided by that of quiet ones (latest), and where the guard acts (limit)',
+    ['worker', 'kind'],
+    () =>
+      guards().flatMap(({ worker, ratio, limit }) => [
+        { labels: { worker, kind: 'latest' }, value: ratio },
+        { labels: { worker, kind: 'limit' }, value: limit },
+      ]),
   );
 }
 
@@ -62,7 +91,10 @@ const secondsOf = (ms: number | null): number | null => (ms === null ? null : ms
 
 function gauges(registry: Registry, name: string, help: string, labelNames: string[], read: () => Series[]): void {
   new Gauge({
-    ...{ name, help, labelNames, registers: [registry] },
+    name,
+    help,
+    labelNames,
+    registers: [registry],
     collect() {
       this.reset();
       for (const { labels, value } of read()) if (value !== null) this.set(labels, value);
@@ -72,7 +104,10 @@ function gauges(registry: Registry, name: string, help: string, labelNames: stri
 
 function counters(registry: Registry, name: string, help: string, labelNames: string[], read: () => Series[]): void {
   new Counter({
-    ...{ name, help, labelNames, registers: [registry] },
+    name,
+    help,
+    labelNames,
+    registers: [registry],
     collect() {
       this.reset();
       for (const { labels, value } of read()) this.inc(labels, value ?? 0);

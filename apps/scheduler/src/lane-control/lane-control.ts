@@ -1,5 +1,13 @@
 import { runPaths } from '@app/config';
-import { workersBeside, type BatchControlStatus, type GuardStatus, type LaneControlStatus, type Placement, type WorkerLaneReport, type WorkerPlan } from '@app/contracts';
+import {
+  workersBeside,
+  type BatchControlStatus,
+  type GuardStatus,
+  type LaneControlStatus,
+  type Placement,
+  type WorkerLaneReport,
+  type WorkerPlan,
+} from '@app/contracts';
 import { LanePage } from '@app/native';
 import { fetchLaneReport } from '@app/process';
 import { type Logger } from '@app/telemetry';
@@ -50,7 +58,11 @@ export class LaneControl {
     const inLane = (lane: WorkerPlan['lane']): WorkerPlan[] => workers.filter((worker) => worker.lane === lane);
     this.live = inLane('realtime').map((plan) => ({ plan, page: pageOf(plan), answers: new LiveAnswers(plan), withdrawals: 0 }));
     this.batch = inLane('batch').map((plan) => ({
-      ...{ plan, page: pageOf(plan), besideIds: workersBeside(plan, workers).map(({ id }) => id), runs: 0, wasActive: false },
+      plan,
+      page: pageOf(plan),
+      besideIds: workersBeside(plan, workers).map(({ id }) => id),
+      runs: 0,
+      wasActive: false,
       control: freeBatchLane(plan.cpus.length, performance.now()),
     }));
   }
@@ -86,7 +98,10 @@ export class LaneControl {
     const observed = new Map<string, LiveObservation[]>();
     for (const [index, { plan, answers }] of this.live.entries()) {
       const fresh = answers.read(reports[index] ?? null, nowMs);
-      observed.set(plan.id, fresh.map(({ model, version, sloMs, all }) => ({ model: `${model} ${version} in ${plan.id}`, sloMs, fresh: all })));
+      observed.set(
+        plan.id,
+        fresh.map(({ model, version, sloMs, all }) => ({ model: `${model} ${version} in ${plan.id}`, sloMs, fresh: all })),
+      );
     }
     const hasLive = [...observed.values()].flat().some(({ fresh }) => fresh.total > 0);
     for (const side of this.batch) this.stepBatch(side, observed, nowMs);
@@ -114,8 +129,11 @@ export class LaneControl {
   private limit({ page, control, plan }: BatchSide): void {
     const { executors, halvings } = commandOf(control);
     page.limit({
-      ...{ isHeldOff: this.slots.isHeldOff, withheld: plan.cpus.length - executors, halvings },
-      ...{ floorPermille: Math.max(1, Math.round(this.options.floorShare * 1000)), validMs: LIMITS_VALID_MS },
+      isHeldOff: this.slots.isHeldOff,
+      withheld: plan.cpus.length - executors,
+      halvings,
+      floorPermille: Math.max(1, Math.round(this.options.floorShare * 1000)),
+      validMs: LIMITS_VALID_MS,
     });
   }
 
@@ -138,12 +156,24 @@ export class LaneControl {
 function batchStatus({ plan, page, control }: BatchSide): BatchControlStatus {
   const { executors, halvings } = commandOf(control);
   return {
-    ...{ worker: plan.id, state: stateOf(control), executors, executorsMax: control.executorsMax, runMsMax: BATCH_RUN_MS_MAX / 2 ** halvings },
-    ...{ slack: control.verdict?.slack ?? null, reason: control.reason, floorRuns: page.read().floorRuns },
+    worker: plan.id,
+    state: stateOf(control),
+    executors,
+    executorsMax: control.executorsMax,
+    runMsMax: BATCH_RUN_MS_MAX / 2 ** halvings,
+    slack: control.verdict?.slack ?? null,
+    reason: control.reason,
+    floorRuns: page.read().floorRuns,
   };
 }
 
 function guardStatus({ plan, page }: LiveSide): GuardStatus {
   const { guardWithdrawn, guardWithdrawals, guardLatest, guardLimit } = page.read();
-  return { worker: plan.id, withdrawn: guardWithdrawn, withdrawals: guardWithdrawals, ratio: guardLatest || null, limit: guardLimit || null };
+  return {
+    worker: plan.id,
+    withdrawn: guardWithdrawn,
+    withdrawals: guardWithdrawals,
+    ratio: guardLatest || null,
+    limit: guardLimit || null,
+  };
 }

@@ -15,7 +15,8 @@ const SYSTEM: Cell = { text: '..', colour: 240 };
 const FORBIDDEN: Cell = { text: '--', colour: 234 };
 const COLOURS = { reserved: 124, burstable: 28, live: 100 };
 
-const LEGEND = 'letter: partition; r reserved, b burstable, l burstable without a batch executor; .. left to the system; -- not for this process';
+const LEGEND =
+  'letter: partition; r reserved, b burstable, l burstable without a batch executor; .. left to the system; -- not for this process';
 
 /**
  * The CPUs of the machine, a cell each, by package and NUMA node; hyper-threads of a core stand below each other. Plain

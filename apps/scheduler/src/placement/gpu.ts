@@ -39,7 +39,9 @@ export function assignGpus(partitions: readonly Partition[], inventory: GpuInven
 
 /** Why a model with `device: gpu` is refused in a partition without a GPU. */
 export function refusalWithoutGpu({ devices, problem }: GpuInventory): string {
-  const why = problem ?? `this partition has no GPU, though the machine has ${devices.length}; give a partition gpu: { device: 0 } in interleave.yaml`;
+  const why =
+    problem ??
+    `this partition has no GPU, though the machine has ${devices.length}; give a partition gpu: { device: 0 } in interleave.yaml`;
   return `it asks for a GPU: ${why}, or write device: cpu in its model.yaml`;
 }
 
@@ -52,12 +54,16 @@ function claimOf(partition: GpuPartition, { devices, problem }: GpuInventory): C
   const { device: wanted } = partition.gpu;
   const device = devices.find(({ index, uuid }) => wanted === index || wanted === uuid);
   if (device !== undefined) return unusable(device) ?? { partition, device };
-  return problem ?? `no GPU ${wanted} here; there ${devices.length === 1 ? 'is' : 'are'} ${devices.map(({ index, uuid }) => `${index} (${uuid})`).join(', ')}`;
+  return (
+    problem ??
+    `no GPU ${wanted} here; there ${devices.length === 1 ? 'is' : 'are'} ${devices.map(({ index, uuid }) => `${index} (${uuid})`).join(', ')}`
+  );
 }
 
 function unusable({ index, computeMode, migEnabled, instances }: GpuDevice): string | null {
   if (computeMode === 'Prohibited') return `GPU ${index} is in compute mode Prohibited; run: sudo nvidia-smi -i ${index} -c DEFAULT`;
-  if (migEnabled && instances.length === 0) return `GPU ${index} is in MIG mode without an instance; make some with: sudo nvidia-smi mig -i ${index} -cgi <profiles> -C`;
+  if (migEnabled && instances.length === 0)
+    return `GPU ${index} is in MIG mode without an instance; make some with: sudo nvidia-smi mig -i ${index} -cgi <profiles> -C`;
   return null;
 }
 
@@ -68,17 +74,27 @@ function checkConflicts(claims: readonly Claim[]): void {
     for (const other of claims.slice(position + 1)) {
       if (other.device !== device) continue;
       const both = `partitions "${partition.id}" and "${other.partition.id}" both have`;
-      if (!device.migEnabled) throw new PlacementError(`${both} GPU ${device.index}: their workers would take turns on it; give each a GPU, or divide it into MIG instances`);
+      if (!device.migEnabled)
+        throw new PlacementError(
+          `${both} GPU ${device.index}: their workers would take turns on it; give each a GPU, or divide it into MIG instances`,
+        );
       const shared = namedInstances(other).find((instance) => named.includes(instance));
-      if (shared !== undefined) throw new PlacementError(`${both} MIG instance ${device.instances.indexOf(shared)} of GPU ${device.index}; each instance belongs to one lane of one partition`);
+      if (shared !== undefined)
+        throw new PlacementError(
+          `${both} MIG instance ${device.instances.indexOf(shared)} of GPU ${device.index}; each instance belongs to one lane of one partition`,
+        );
     }
   }
 }
 
 function namedInstances({ partition: { id, gpu }, device }: Claim): MigInstance[] {
   const positions = gpu.instances ?? [];
-  if (new Set(positions).size < positions.length) throw new PlacementError(`partition "${id}": gpu.instances names an instance twice; each belongs to one lane`);
-  if (positions.length > 0 && !device.migEnabled) throw new PlacementError(`partition "${id}": gpu.instances, but GPU ${device.index} is not in MIG mode; take it out, or run: sudo nvidia-smi -i ${device.index} -mig 1`);
+  if (new Set(positions).size < positions.length)
+    throw new PlacementError(`partition "${id}": gpu.instances names an instance twice; each belongs to one lane`);
+  if (positions.length > 0 && !device.migEnabled)
+    throw new PlacementError(
+      `partition "${id}": gpu.instances, but GPU ${device.index} is not in MIG mode; take it out, or run: sudo nvidia-smi -i ${device.index} -mig 1`,
+    );
   return positions.flatMap((position) => device.instances[position] ?? []);
 }
 
@@ -105,18 +121,29 @@ function deviceShares({ partition, device }: Claim, mpsRuns: boolean): [Lane, La
   if (lanes.length > 1 && mpsRuns) {
     checkSharedMemory(partition, device);
     const memoryBytes = device.memoryBytes === null ? null : Math.floor(device.memoryBytes * SHARED_MEMORY_SHARE);
-    return lanes.map((lane) => [lane, { gpu: planOf(gpu, { sharing: 'mps', uuid, name, memoryBytes, threadPercent: lane === 'batch' ? gpu.batchPercent : null }), refusal: null }]);
+    return lanes.map((lane) => [
+      lane,
+      {
+        gpu: planOf(gpu, { sharing: 'mps', uuid, name, memoryBytes, threadPercent: lane === 'batch' ? gpu.batchPercent : null }),
+        refusal: null,
+      },
+    ]);
   }
   const refusal =
     `GPU ${device.index} is neither divided into MIG instances nor shared by MPS, so batches would take turns with live requests; ` +
     'start MPS (nvidia-cuda-mps-control -d), make MIG instances, or take the batch lane out of the partition';
-  return lanes.map((lane, position) => [lane, position === 0 ? { gpu: planOf(gpu, { sharing: 'whole', uuid, name }), refusal: null } : { gpu: null, refusal }]);
+  return lanes.map((lane, position) => [
+    lane,
+    position === 0 ? { gpu: planOf(gpu, { sharing: 'whole', uuid, name }), refusal: null } : { gpu: null, refusal },
+  ]);
 }
 
 function checkSharedMemory({ id, gpu, lanes }: GpuPartition, { index, memoryBytes }: GpuDevice): void {
   if (gpu.memory === undefined || memoryBytes === null || gpu.memory * lanes.length <= memoryBytes) return;
   const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
-  throw new PlacementError(`partition "${id}": gpu.memory ${gib(gpu.memory)} for each of ${lanes.length} workers, but GPU ${index} has ${gib(memoryBytes)}; lower it`);
+  throw new PlacementError(
+    `partition "${id}": gpu.memory ${gib(gpu.memory)} for each of ${lanes.length} workers, but GPU ${index} has ${gib(memoryBytes)}; lower it`,
+  );
 }
 
 type Given = Pick<GpuPlan, 'sharing' | 'uuid' | 'name'> & Partial<Pick<GpuPlan, 'memoryBytes' | 'threadPercent'>>;

@@ -43,7 +43,9 @@ export function checkModels(models: readonly PlaceableModel[], partitions: reado
 /** Entries of the lists that no model answers to. */
 export function unknownModels(models: readonly PlaceableModel[], partitions: readonly Partition[]): { partition: string; entry: string }[] {
   const known = new Set(models.flatMap(({ name, tags }) => [name, ...tags]));
-  return partitions.flatMap(({ id, models: entries }) => (entries ?? []).filter((entry) => !known.has(entry)).map((entry) => ({ partition: id, entry })));
+  return partitions.flatMap(({ id, models: entries }) =>
+    (entries ?? []).filter((entry) => !known.has(entry)).map((entry) => ({ partition: id, entry })),
+  );
 }
 
 function wantedLanes({ lanes }: PlaceableModel, partitions: readonly Partition[]): Lane[] {
@@ -57,7 +59,9 @@ function lists({ models }: Partition, { name, tags }: PlaceableModel): boolean {
 function checkListing(model: PlaceableModel, wanted: Lane[], { id, lanes, gpu }: Partition): void {
   const { name, version } = model;
   if (gpu !== null && !asksForGpu(model)) {
-    throw new PlacementError(`partition "${id}" has a GPU and lists model "${name}" version ${version}, which does not ask for one; write device: gpu in its model.yaml or list it elsewhere`);
+    throw new PlacementError(
+      `partition "${id}" has a GPU and lists model "${name}" version ${version}, which does not ask for one; write device: gpu in its model.yaml or list it elsewhere`,
+    );
   }
   if (lanes.some((lane) => wanted.includes(lane))) return;
   throw new PlacementError(
@@ -71,11 +75,18 @@ function refuse(model: PlaceableModel, unreached: Lane[], partitions: readonly P
   const lane = unreached.join(' and ');
   const serves = partitions.filter(({ lanes }) => lanes.some((each) => unreached.includes(each)));
   const serving = serves.filter(({ gpu }) => gpu === null || asksForGpu(model)).map(({ id }) => `"${id}"`);
-  if (serves.length > 0 && serving.length === 0) throw new PlacementError(`${subject} does not ask for a GPU, and every partition with the ${lane} lane has one; add a partition without, or write device: gpu in its model.yaml`);
-  if (serving.length === 0) throw new PlacementError(`${subject}: model.yaml asks for the ${lane} lane, which no partition serves; add it to a partition's lanes or take it out of model.yaml`);
+  if (serves.length > 0 && serving.length === 0)
+    throw new PlacementError(
+      `${subject} does not ask for a GPU, and every partition with the ${lane} lane has one; add a partition without, or write device: gpu in its model.yaml`,
+    );
+  if (serving.length === 0)
+    throw new PlacementError(
+      `${subject}: model.yaml asks for the ${lane} lane, which no partition serves; add it to a partition's lanes or take it out of model.yaml`,
+    );
   const listing = partitions.filter((partition) => lists(partition, model)).map(({ id }) => `"${id}"`);
   const words = `its name${tags.length > 0 ? ` or a tag of it (${tags.join(', ')})` : ''}`;
-  if (listing.length === 0) throw new PlacementError(`${subject} is in no partition for the ${lane} lane; add ${words} to the models of ${serving.join(' or ')}`);
+  if (listing.length === 0)
+    throw new PlacementError(`${subject} is in no partition for the ${lane} lane; add ${words} to the models of ${serving.join(' or ')}`);
   const reached = wantedLanes(model, partitions).filter((each) => !unreached.includes(each));
   throw new PlacementError(
     `${subject} is listed by ${listing.join(', ')}, which ${listing.length === 1 ? 'does' : 'do'} not serve the ${lane} lane; ` +

@@ -57,7 +57,16 @@ function configuredPartition(config: PartitionConfig): Partition {
   if (repeated !== undefined) throw new PlacementError(`partition "${id}": CPU ${repeated} is named twice`);
   const cpus = [...named].sort((a, b) => a - b);
   const lanes = config.lanes ?? (partitionClass === 'reserved' ? ['realtime'] : ['realtime', 'batch']);
-  return { id, class: partitionClass, cpus, memoryBytes: memory, lanes: LANES.filter((lane) => lanes.includes(lane)), models, gpu, executorCpus: { realtime: cpus, batch: cpus } };
+  return {
+    id,
+    class: partitionClass,
+    cpus,
+    memoryBytes: memory,
+    lanes: LANES.filter((lane) => lanes.includes(lane)),
+    models,
+    gpu,
+    executorCpus: { realtime: cpus, batch: cpus },
+  };
 }
 
 /**
@@ -68,11 +77,19 @@ function configuredPartition(config: PartitionConfig): Partition {
 function defaultPartitions(topology: Topology): Partition[] {
   const { effective, places } = topology;
   const systemCount = effective.length < CPUS_WITH_SYSTEM_SHARE_MIN ? 0 : Math.max(1, Math.floor(effective.length * SYSTEM_SHARE));
-  const byCore = coresOf(places).flat().filter((cpu) => effective.includes(cpu));
+  const byCore = coresOf(places)
+    .flat()
+    .filter((cpu) => effective.includes(cpu));
   const nodes = [...cpusByNode(byCore.slice(systemCount), topology)];
   return nodes.map(([node, cpus]) => ({
-    ...{ id: nodes.length === 1 ? 'default' : `node${node}`, class: 'burstable', cpus, memoryBytes: null },
-    ...{ lanes: ['realtime', 'batch'], models: null, gpu: null, executorCpus: { realtime: cpus, batch: cpus } },
+    id: nodes.length === 1 ? 'default' : `node${node}`,
+    class: 'burstable',
+    cpus,
+    memoryBytes: null,
+    lanes: ['realtime', 'batch'],
+    models: null,
+    gpu: null,
+    executorCpus: { realtime: cpus, batch: cpus },
   }));
 }
 
@@ -106,14 +123,18 @@ function checkIds(partitions: readonly Partition[]): void {
 
 function checkLanes({ id, class: partitionClass, lanes = [] }: PartitionConfig): void {
   if (partitionClass === 'reserved' && lanes.includes('batch')) {
-    throw new PlacementError(`partition "${id}": class reserved serves the real-time lane alone, but its lanes have batch; take it out or make the class burstable`);
+    throw new PlacementError(
+      `partition "${id}": class reserved serves the real-time lane alone, but its lanes have batch; take it out or make the class burstable`,
+    );
   }
 }
 
 function checkCpus({ id, cpus }: Partition, { online, effective }: Topology): void {
-  if (cpus.length === 0) throw new PlacementError(`partition "${id}": its list names no CPU; write the lower number of a range first, as in "0-3"`);
+  if (cpus.length === 0)
+    throw new PlacementError(`partition "${id}": its list names no CPU; write the lower number of a range first, as in "0-3"`);
   const absent = cpus.filter((cpu) => !online.includes(cpu));
-  if (absent.length > 0) throw new PlacementError(`partition "${id}": no CPU ${absent.join(', ')} here; online are ${formatCpuList(online)}`);
+  if (absent.length > 0)
+    throw new PlacementError(`partition "${id}": no CPU ${absent.join(', ')} here; online are ${formatCpuList(online)}`);
   const forbidden = cpus.filter((cpu) => !effective.includes(cpu));
   if (forbidden.length > 0) {
     throw new PlacementError(
@@ -129,7 +150,9 @@ function checkOverlaps(partitions: readonly Partition[]): void {
       if (shared.length === 0) continue;
       const both = `partitions "${one.id}" and "${other.id}" both have CPU ${formatCpuList(shared)}`;
       const reserver = [one, other].find((partition) => partition.class === 'reserved');
-      const why = reserver ? `"${reserver.id}" reserves it` : 'two workers of one lane on it would take turns, and predicted times would not hold';
+      const why = reserver
+        ? `"${reserver.id}" reserves it`
+        : 'two workers of one lane on it would take turns, and predicted times would not hold';
       throw new PlacementError(`${both}: ${why}; each CPU belongs to one partition`);
     }
   }

@@ -16,7 +16,13 @@ const WORDS = ['a', 'b', 'c'];
 
 const lanes = fc.subarray([...LANES], { minLength: 1 });
 const machines = fc
-  .record({ packages: fc.constantFrom(1, 2), coresPerPackage: fc.constantFrom(1, 2, 4), threadsPerCore: fc.constantFrom(1, 2), nodesPerPackage: fc.constant(1), memoryGib: fc.constant(8) })
+  .record({
+    packages: fc.constantFrom(1, 2),
+    coresPerPackage: fc.constantFrom(1, 2, 4),
+    threadsPerCore: fc.constantFrom(1, 2),
+    nodesPerPackage: fc.constant(1),
+    memoryGib: fc.constant(8),
+  })
   .chain((machine) => {
     const cpus = Array.from({ length: machine.packages * machine.coresPerPackage * machine.threadsPerCore }, (_, cpu) => cpu);
     const some = fc.subarray(cpus, { minLength: Math.ceil(cpus.length / 2) }).map(formatCpuList);
@@ -38,12 +44,22 @@ const partitions = fc
         lanes: fc.option(lanes, { nil: undefined, freq: 1 }),
         models: fc.option(fc.subarray([...WORDS, 'x', 'y'], { minLength: 1 }), { nil: undefined, freq: 1 }),
         batchBesideReserved: fc.boolean(),
-        memory: fc.option(fc.integer({ min: 1, max: 4 }).map((gib) => gib * 2 ** 30), { nil: undefined }),
+        memory: fc.option(
+          fc.integer({ min: 1, max: 4 }).map((gib) => gib * 2 ** 30),
+          { nil: undefined },
+        ),
       }),
       { maxLength: 3 },
     ),
   })
-  .map(({ owners, stray, settings }) => ({ stray, settings: settings.map((setting, id) => ({ ...setting, id: `p${id}`, wanted: owners.flatMap((owner, cpu) => (owner === id ? [cpu] : [])) })) }));
+  .map(({ owners, stray, settings }) => ({
+    stray,
+    settings: settings.map((setting, id) => ({
+      ...setting,
+      id: `p${id}`,
+      wanted: owners.flatMap((owner, cpu) => (owner === id ? [cpu] : [])),
+    })),
+  }));
 
 function modelNamed(name: string): Pick<PlaceableModel, 'name' | 'version' | 'plans'> {
   const loaded = { name, version: '1' } as WorkerModelPlan;
@@ -66,7 +82,13 @@ function configure({ stray, settings }: Wanted, { effective }: Topology): Partit
 
 function planOrRefusal(topology: Topology, configured: PartitionConfig[], placed: PlaceableModel[]): PlacementPlan | null {
   try {
-    return planPlacement({ topology, gpus: gpusOf('no-tool'), config: { ...file, partitions: configured }, models: placed, socketPathOf: (id) => id });
+    return planPlacement({
+      topology,
+      gpus: gpusOf('no-tool'),
+      config: { ...file, partitions: configured },
+      models: placed,
+      socketPathOf: (id) => id,
+    });
   } catch (error) {
     if (error instanceof PlacementError) return null;
     throw error;
@@ -96,7 +118,9 @@ function checkReserved({ placement }: PlacementPlan, configured: PartitionConfig
 function checkReach({ placement }: PlacementPlan, placed: PlaceableModel[]): void {
   const served = LANES.filter((lane) => placement.workers.some((worker) => worker.lane === lane));
   for (const { name, lanes: own } of placed) {
-    const reached = LANES.filter((lane) => placement.workers.some((worker) => worker.lane === lane && worker.models.some((model) => model.name === name)));
+    const reached = LANES.filter((lane) =>
+      placement.workers.some((worker) => worker.lane === lane && worker.models.some((model) => model.name === name)),
+    );
     expect(reached).toEqual(LANES.filter((lane) => (own ?? served).includes(lane)));
   }
 }

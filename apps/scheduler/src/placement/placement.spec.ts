@@ -12,7 +12,12 @@ type Settings = Partial<PartitionConfig> & Pick<PartitionConfig, 'id' | 'cpus'>;
 const file = loadConfig({ CONFIG: undefined, DATA_DIR: '/tmp/d' });
 const GIB = 2 ** 30;
 
-function plan(machine: MachineName, partitions: Settings[] = [], models: PlaceableModel[] = [], verdict: PreemptionVerdict = 'holds'): PlacementPlan {
+function plan(
+  machine: MachineName,
+  partitions: Settings[] = [],
+  models: PlaceableModel[] = [],
+  verdict: PreemptionVerdict = 'holds',
+): PlacementPlan {
   return planPlacement({
     topology: topologyOfMachine(MACHINES[machine]),
     gpus: gpusOf('no-tool'),
@@ -43,7 +48,12 @@ describe('placement without configuration', () => {
     ['cpusOffline', { default: '1-2,5' }, '0'],
   ])('%s: a burstable partition for each NUMA node, a worker for each lane', (machine, partitions, systemCpus) => {
     const { placement, systemCpus: system, warnings } = plan(machine);
-    const expected = Object.entries(partitions).map(([id, list]) => ({ id, class: 'burstable', cpus: parseCpuList(list), memoryBytes: null }));
+    const expected = Object.entries(partitions).map(([id, list]) => ({
+      id,
+      class: 'burstable',
+      cpus: parseCpuList(list),
+      memoryBytes: null,
+    }));
     expect(placement.partitions).toEqual(expected);
     expect(cpusByWorker(plan(machine))).toEqual(expected.flatMap(({ id, cpus }) => LANES.map((lane) => [`${id}-${lane}`, cpus])));
     expect(system).toEqual(parseCpuList(systemCpus));
@@ -52,7 +62,11 @@ describe('placement without configuration', () => {
 
   it('takes the limits of each worker from its lane', () => {
     const [realtime, batch] = plan('twoCpus').placement.workers;
-    expect(realtime).toMatchObject({ queueItemsMax: file.realtime.queueItemsMax, channelBytes: file.realtime.channelBytes, socketPath: '/run/default-realtime.sock' });
+    expect(realtime).toMatchObject({
+      queueItemsMax: file.realtime.queueItemsMax,
+      channelBytes: file.realtime.channelBytes,
+      socketPath: '/run/default-realtime.sock',
+    });
     expect(batch).toMatchObject({ queueItemsMax: file.batch.queueItemsMax, socketPath: '/run/default-batch.sock' });
   });
 });
@@ -94,11 +108,21 @@ describe('configured partitions', () => {
   });
 
   it.each<[string, MachineName, Settings[], RegExp[]]>([
-    ['a partition across NUMA nodes', 'oddContainer', [{ id: 'a', cpus: '5,7-9,40' }], [/"a" spans NUMA nodes \(5,7-9 on node 0, 40 on node 1\)/]],
+    [
+      'a partition across NUMA nodes',
+      'oddContainer',
+      [{ id: 'a', cpus: '5,7-9,40' }],
+      [/"a" spans NUMA nodes \(5,7-9 on node 0, 40 on node 1\)/],
+    ],
     ['no CPU left for the system', 'eightCpus', [{ id: 'a', cpus: '0-7' }], [/every CPU is in a partition/]],
     ['nothing for batches', 'twoCpus', [{ id: 'a', class: 'reserved', cpus: '0-1' }], [/no partition serves the batch lane/]],
     ['nothing for live requests', 'twoCpus', [{ id: 'a', lanes: ['batch'], cpus: '0-1' }], [/no partition serves the real-time lane/]],
-    ['a list without such a model', 'twoCpus', [{ id: 'a', models: ['absent'], cpus: '0-1' }], [/"a": no model has the name or tag "absent"/]],
+    [
+      'a list without such a model',
+      'twoCpus',
+      [{ id: 'a', models: ['absent'], cpus: '0-1' }],
+      [/"a": no model has the name or tag "absent"/],
+    ],
   ])('warns of %s', (_name, machine, partitions, warnings) => {
     expect(plan(machine, partitions).warnings).toEqual(warnings.map((warning) => expect.stringMatching(warning) as string));
   });
@@ -110,14 +134,72 @@ describe('configured partitions', () => {
     ['an offline CPU', 'cpusOffline', [{ id: 'a', class: 'reserved', cpus: [4] }], /no CPU 4/],
     ['a CPU twice in one partition', 'twoCpus', [{ id: 'a', cpus: [1, 1] }], /"a": CPU 1 is named twice/],
     ['a range that is upside down', 'eightCpus', [{ id: 'a', cpus: '5-3' }], /"a": its list names no CPU/],
-    ['overlapping reserved sets', 'eightCpus', [{ id: 'a', class: 'reserved', cpus: '1-3' }, { id: 'b', class: 'reserved', cpus: '2-4' }], /"a" and "b" both have CPU 2-3: "a" reserves it/],
-    ['a burstable set within a reserved one', 'eightCpus', [{ id: 'a', cpus: '2' }, { id: 'b', class: 'reserved', cpus: '1-3' }], /"a" and "b" both have CPU 2: "b" reserves it/],
-    ['CPUs that two burstable partitions use', 'eightCpus', [{ id: 'a', cpus: '1-2' }, { id: 'b', cpus: '2-3' }], /both have CPU 2: two workers of one lane/],
-    ['batches in a reserved partition', 'eightCpus', [{ id: 'a', class: 'reserved', lanes: ['realtime', 'batch'], cpus: '1' }], /"a": class reserved serves the real-time lane alone/],
-    ['a batch lane on siblings of reserved cores only', 'eightThreads', [{ id: 'a', class: 'reserved', cpus: '0-1' }, { id: 'b', cpus: '4-5' }], /"b": its batch lane has no CPU, since each of 4-5 is the hyper-thread sibling/],
-    ['more memory than the machine has', 'twoCpus', [{ id: 'a', cpus: '0', memory: 9 * GIB }], /"a" 9 GiB, in all 9 GiB, but this process may use 8 GiB/],
-    ['more memory than the cgroup may use, in all', 'oddContainer', [{ id: 'a', cpus: '5', memory: 8 * GIB }, { id: 'b', cpus: '7', memory: 5 * GIB }], /"a" 8 GiB, "b" 5 GiB, in all 13 GiB, .* 12 GiB/],
-    ['one id twice', 'eightCpus', [{ id: 'a', class: 'reserved', cpus: [1] }, { id: 'a', cpus: [2] }], /partitions\[1\]\.id: "a" is used twice/],
+    [
+      'overlapping reserved sets',
+      'eightCpus',
+      [
+        { id: 'a', class: 'reserved', cpus: '1-3' },
+        { id: 'b', class: 'reserved', cpus: '2-4' },
+      ],
+      /"a" and "b" both have CPU 2-3: "a" reserves it/,
+    ],
+    [
+      'a burstable set within a reserved one',
+      'eightCpus',
+      [
+        { id: 'a', cpus: '2' },
+        { id: 'b', class: 'reserved', cpus: '1-3' },
+      ],
+      /"a" and "b" both have CPU 2: "b" reserves it/,
+    ],
+    [
+      'CPUs that two burstable partitions use',
+      'eightCpus',
+      [
+        { id: 'a', cpus: '1-2' },
+        { id: 'b', cpus: '2-3' },
+      ],
+      /both have CPU 2: two workers of one lane/,
+    ],
+    [
+      'batches in a reserved partition',
+      'eightCpus',
+      [{ id: 'a', class: 'reserved', lanes: ['realtime', 'batch'], cpus: '1' }],
+      /"a": class reserved serves the real-time lane alone/,
+    ],
+    [
+      'a batch lane on siblings of reserved cores only',
+      'eightThreads',
+      [
+        { id: 'a', class: 'reserved', cpus: '0-1' },
+        { id: 'b', cpus: '4-5' },
+      ],
+      /"b": its batch lane has no CPU, since each of 4-5 is the hyper-thread sibling/,
+    ],
+    [
+      'more memory than the machine has',
+      'twoCpus',
+      [{ id: 'a', cpus: '0', memory: 9 * GIB }],
+      /"a" 9 GiB, in all 9 GiB, but this process may use 8 GiB/,
+    ],
+    [
+      'more memory than the cgroup may use, in all',
+      'oddContainer',
+      [
+        { id: 'a', cpus: '5', memory: 8 * GIB },
+        { id: 'b', cpus: '7', memory: 5 * GIB },
+      ],
+      /"a" 8 GiB, "b" 5 GiB, in all 13 GiB, .* 12 GiB/,
+    ],
+    [
+      'one id twice',
+      'eightCpus',
+      [
+        { id: 'a', class: 'reserved', cpus: [1] },
+        { id: 'a', cpus: [2] },
+      ],
+      /partitions\[1\]\.id: "a" is used twice/,
+    ],
   ])('refuses %s, with the reason', (_name, machine, partitions, message) => {
     expect(() => plan(machine, partitions)).toThrow(PlacementError);
     expect(() => plan(machine, partitions)).toThrow(message);
@@ -132,8 +214,22 @@ describe('placement where the self-test found that batch executors do not give w
     ['eightCpus', [], { 'default-realtime': '1-4', 'default-batch': '5-7' }],
     // CPU n and n + 4 are one core.
     ['eightThreads', [{ id: 'a', cpus: '0-7' }], { 'a-realtime': '0-1,4-5', 'a-batch': '2-3,6-7' }],
-    ['eightThreads', [{ id: 'front', class: 'reserved', cpus: '0' }, { id: 'a', cpus: '1-2,4-6' }], { 'front-realtime': '0', 'a-realtime': '1,4-5', 'a-batch': '2,6' }],
-    ['eightCpus', [{ id: 'a', lanes: ['batch'], cpus: '1-3' }, { id: 'b', lanes: ['realtime'], cpus: '4' }], { 'a-batch': '1-3', 'b-realtime': '4' }],
+    [
+      'eightThreads',
+      [
+        { id: 'front', class: 'reserved', cpus: '0' },
+        { id: 'a', cpus: '1-2,4-6' },
+      ],
+      { 'front-realtime': '0', 'a-realtime': '1,4-5', 'a-batch': '2,6' },
+    ],
+    [
+      'eightCpus',
+      [
+        { id: 'a', lanes: ['batch'], cpus: '1-3' },
+        { id: 'b', lanes: ['realtime'], cpus: '4' },
+      ],
+      { 'a-batch': '1-3', 'b-realtime': '4' },
+    ],
   ])('%s: no CPU has executors of both lanes, nor other threads of the other lane', (machine, partitions, expected) => {
     const { placement } = strict(machine, partitions);
     expect(Object.fromEntries(placement.workers.map(({ id, cpus }) => [id, formatCpuList(cpus)]))).toEqual(expected);
@@ -148,14 +244,26 @@ describe('placement where the self-test found that batch executors do not give w
 
   it.each<PreemptionVerdict>(['holds', 'unclear'])('is the usual one after "%s"', (verdict) => {
     const { placement } = plan('eightCpus', [], [], verdict);
-    expect(placement.workers.map(({ cpus, processCpus }) => [cpus, processCpus])).toEqual(Array(2).fill([parseCpuList('1-7'), parseCpuList('1-7')]));
+    expect(placement.workers.map(({ cpus, processCpus }) => [cpus, processCpus])).toEqual(
+      Array(2).fill([parseCpuList('1-7'), parseCpuList('1-7')]),
+    );
   });
 });
 
 describe('memory of partitions', () => {
   it('is shared evenly by the workers of a partition', () => {
-    const { workers } = plan('eightCpus', [{ id: 'a', cpus: '1', memory: 4 * GIB }, { id: 'b', cpus: '2', lanes: ['batch'], memory: GIB }, { id: 'c', cpus: '3' }]).placement;
-    expect(workers.map(({ id, memoryBytes }) => [id, memoryBytes])).toEqual([['a-realtime', 2 * GIB], ['a-batch', 2 * GIB], ['b-batch', GIB], ['c-realtime', null], ['c-batch', null]]);
+    const { workers } = plan('eightCpus', [
+      { id: 'a', cpus: '1', memory: 4 * GIB },
+      { id: 'b', cpus: '2', lanes: ['batch'], memory: GIB },
+      { id: 'c', cpus: '3' },
+    ]).placement;
+    expect(workers.map(({ id, memoryBytes }) => [id, memoryBytes])).toEqual([
+      ['a-realtime', 2 * GIB],
+      ['a-batch', 2 * GIB],
+      ['b-batch', GIB],
+      ['c-realtime', null],
+      ['c-batch', null],
+    ]);
   });
 });
 
@@ -194,10 +302,30 @@ describe('models of partitions', () => {
   });
 
   it.each<[string, Settings[], PlaceableModel, RegExp]>([
-    ['in no partition', [heavy], model('stray', { tags: ['x', 'y'] }), /"stray" version 1 is in no partition for the realtime and batch lane; add its name or a tag of it \(x, y\) to the models of "heavy"/],
-    ['pinned where one of its lanes is not served', [front, heavy], model('fast'), /"fast" version 1 is listed by "front", which does not serve the batch lane; add its name to the models of "heavy", or write lanes: \[realtime\]/],
-    ['pinned where none of its lanes is served', [front, shared], model('fast', { lanes: ['batch'] }), /partition "front" lists it but serves the realtime lane only, and model.yaml says lanes: \[batch\]/],
-    ['with a lane that no partition serves', [front], model('other', { lanes: ['batch'] }), /model.yaml asks for the batch lane, which no partition serves/],
+    [
+      'in no partition',
+      [heavy],
+      model('stray', { tags: ['x', 'y'] }),
+      /"stray" version 1 is in no partition for the realtime and batch lane; add its name or a tag of it \(x, y\) to the models of "heavy"/,
+    ],
+    [
+      'pinned where one of its lanes is not served',
+      [front, heavy],
+      model('fast'),
+      /"fast" version 1 is listed by "front", which does not serve the batch lane; add its name to the models of "heavy", or write lanes: \[realtime\]/,
+    ],
+    [
+      'pinned where none of its lanes is served',
+      [front, shared],
+      model('fast', { lanes: ['batch'] }),
+      /partition "front" lists it but serves the realtime lane only, and model.yaml says lanes: \[batch\]/,
+    ],
+    [
+      'with a lane that no partition serves',
+      [front],
+      model('other', { lanes: ['batch'] }),
+      /model.yaml asks for the batch lane, which no partition serves/,
+    ],
   ])('refuses a model %s, with the reason', (_name, partitions, placed, message) => {
     expect(() => plan('eightCpus', partitions, [placed])).toThrow(PlacementError);
     expect(() => plan('eightCpus', partitions, [placed])).toThrow(message);

@@ -45,17 +45,24 @@ export function planPlacement({ topology, gpus, config, models, socketPathOf, pr
     const own = models.filter((model) => partitionsOf(model, lane, partitions).includes(partition));
     const { gpu, refusal } = laneGpus.get(id) ?? withoutGpu(own, gpus);
     return {
-      ...{ id, partitionId: partition.id, lane, cpus: partition.executorCpus[lane], socketPath: socketPathOf(id) },
+      id,
+      partitionId: partition.id,
+      lane,
+      cpus: partition.executorCpus[lane],
+      socketPath: socketPathOf(id),
       processCpus: preempts ? partition.cpus : partition.executorCpus[lane],
       memoryBytes: partition.memoryBytes === null ? null : Math.floor(partition.memoryBytes / partition.lanes.length),
       models: own.map(({ plans }) => plans[lane]),
       queueItemsMax: config[lane].queueItemsMax,
       channelBytes: config[lane].channelBytes,
       awakeMs: lane === 'realtime' ? config.realtime.awakeMs : 0,
-      ...{ gpu, gpuRefusal: refusal },
+      gpu,
+      gpuRefusal: refusal,
     };
   };
-  const workers = partitions.flatMap((partition) => LANES.filter((lane) => partition.lanes.includes(lane)).map((lane) => workerOf(partition, lane)));
+  const workers = partitions.flatMap((partition) =>
+    LANES.filter((lane) => partition.lanes.includes(lane)).map((lane) => workerOf(partition, lane)),
+  );
   return {
     placement: {
       formatVersion: 1,
@@ -65,10 +72,19 @@ export function planPlacement({ topology, gpus, config, models, socketPathOf, pr
     systemCpus,
     warnings: [
       ...unservedLanes(partitions),
-      ...(preempts ? [] : partitions.filter(lanesShareCpus).map(({ id }) => `partition "${id}" has one CPU for both lanes, and batch executors do not give way: batches will slow live requests`)),
+      ...(preempts
+        ? []
+        : partitions
+            .filter(lanesShareCpus)
+            .map(
+              ({ id }) =>
+                `partition "${id}" has one CPU for both lanes, and batch executors do not give way: batches will slow live requests`,
+            )),
       ...(models.length > 0 ? idleWorkers(workers) : []),
       ...refusedModels(workers),
-      ...unknownModels(models, partitions).map(({ partition, entry }) => `partition "${partition}": no model has the name or tag "${entry}"`),
+      ...unknownModels(models, partitions).map(
+        ({ partition, entry }) => `partition "${partition}": no model has the name or tag "${entry}"`,
+      ),
       ...partitions.flatMap((partition) => [...withheldCpus(partition), ...spannedNodes(partition, topology)]),
       ...(systemCpus.length === 0 && topology.effective.length >= CPUS_WITH_SYSTEM_SHARE_MIN ? [NO_SYSTEM_CPU] : []),
     ],
@@ -81,7 +97,9 @@ function withoutGpu(models: readonly PlaceableModel[], gpus: GpuInventory): Lane
 
 function refusedModels(workers: readonly WorkerPlan[]): string[] {
   return workers.flatMap(({ lane, models, gpuRefusal }) =>
-    models.filter(({ device }) => device === 'gpu' && gpuRefusal !== null).map(({ name, version }) => `model "${name}" version ${version} is not served in the ${lane} lane: ${gpuRefusal}`),
+    models
+      .filter(({ device }) => device === 'gpu' && gpuRefusal !== null)
+      .map(({ name, version }) => `model "${name}" version ${version} is not served in the ${lane} lane: ${gpuRefusal}`),
   );
 }
 
@@ -108,18 +126,25 @@ function unservedLanes(partitions: readonly Partition[]): string[] {
 
 function idleWorkers(workers: readonly WorkerPlan[]): string[] {
   const idle = workers.filter(({ models }) => models.length === 0);
-  return idle.map(({ partitionId, lane }) => `partition "${partitionId}": no model runs in its ${lane} lane; take the lane out of its lanes, or add to its models`);
+  return idle.map(
+    ({ partitionId, lane }) =>
+      `partition "${partitionId}": no model runs in its ${lane} lane; take the lane out of its lanes, or add to its models`,
+  );
 }
 
 function withheldCpus({ id, lanes, cpus, executorCpus }: Partition): string[] {
   const withheld = lanes.includes('batch') ? cpus.filter((cpu) => !executorCpus.batch.includes(cpu)) : [];
   if (withheld.length === 0) return [];
-  return [`partition "${id}": no batch executor on CPU ${formatCpuList(withheld)}, hyper-thread siblings of reserved cores; batchBesideReserved: true allows it`];
+  return [
+    `partition "${id}": no batch executor on CPU ${formatCpuList(withheld)}, hyper-thread siblings of reserved cores; batchBesideReserved: true allows it`,
+  ];
 }
 
 function spannedNodes({ id, cpus }: Partition, topology: Topology): string[] {
   const nodes = [...cpusByNode(cpus, topology)];
   if (nodes.length === 1) return [];
   const parts = nodes.map(([node, own]) => `${formatCpuList(own)} on node ${node}`).join(', ');
-  return [`partition "${id}" spans NUMA nodes (${parts}): most of its executors will read weights from another node's memory; make it one partition for each node`];
+  return [
+    `partition "${id}" spans NUMA nodes (${parts}): most of its executors will read weights from another node's memory; make it one partition for each node`,
+  ];
 }

@@ -8,7 +8,12 @@ import { MACHINES, topologyOfMachine, type MachineName } from './testing/machine
 const file = loadConfig({ CONFIG: undefined, DATA_DIR: '/tmp/d' });
 const encoder = { name: 'encoder', version: '1' } as WorkerModelPlan;
 
-function report(machine: MachineName, partitions: (Partial<FileConfig['partitions'][number]> & { id: string; cpus: string })[] = [], colours = false, gpus: GpuMachine = 'no-tool'): string {
+function report(
+  machine: MachineName,
+  partitions: (Partial<FileConfig['partitions'][number]> & { id: string; cpus: string })[] = [],
+  colours = false,
+  gpus: GpuMachine = 'no-tool',
+): string {
   const topology = topologyOfMachine(MACHINES[machine]);
   const plan = planPlacement({
     topology,
@@ -46,7 +51,12 @@ warning: partition "shared": no batch executor on CPU 5, hyper-thread siblings o
 
   it('groups by package and NUMA node, 16 cores a line', () => {
     const lines = report('twoSockets').split('\n');
-    expect(lines.filter((line) => /^package/.test(line))).toEqual(['package 0, NUMA node 0', 'package 0, NUMA node 1', 'package 1, NUMA node 2', 'package 1, NUMA node 3']);
+    expect(lines.filter((line) => /^package/.test(line))).toEqual([
+      'package 0, NUMA node 0',
+      'package 0, NUMA node 1',
+      'package 1, NUMA node 2',
+      'package 1, NUMA node 3',
+    ]);
     expect(lines.slice(2, 7)).toEqual([
       'package 0, NUMA node 0',
       `  CPU 0-15     ${Array(16).fill('..').join(' ')}`,
@@ -62,7 +72,15 @@ warning: partition "shared": no batch executor on CPU 5, hyper-thread siblings o
   });
 
   it('shows what each worker has of a GPU', () => {
-    const lines = report('eightCpus', [{ id: 'rest', cpus: '0' }, { id: 'g', cpus: '1-2', gpu: { device: 0, batchPercent: 30 } }], false, 'mps-running').split('\n');
+    const lines = report(
+      'eightCpus',
+      [
+        { id: 'rest', cpus: '0' },
+        { id: 'g', cpus: '1-2', gpu: { device: 0, batchPercent: 30 } },
+      ],
+      false,
+      'mps-running',
+    ).split('\n');
     expect(lines.filter((line) => line.includes('H100'))).toEqual([
       '   realtime: 1 executor on 1, NVIDIA H100 80GB HBM3 (GPU-4a1c7d0e-52b8-9f36-8d11-0c6e5b7f2a90, MPS share 100 %, memory 35.8 GiB): no model',
       '   batch: 1 executor on 2, NVIDIA H100 80GB HBM3 (GPU-4a1c7d0e-52b8-9f36-8d11-0c6e5b7f2a90, MPS share 30 %, memory 35.8 GiB): no model',

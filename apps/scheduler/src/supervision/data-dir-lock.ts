@@ -21,7 +21,9 @@ export function lockDataDir(dataDir: string): void {
   if (error !== undefined) throw new Error(`flock (package util-linux) could not be run: ${error.message}`);
   if (status !== 0) {
     const owner = readFileSync(path, 'utf8').trim();
-    throw new DataDirLockedError(`${dataDir} is in use by another scheduler${owner ? ` (pid ${owner})` : ''}; stop it first or set DATA_DIR to another folder`);
+    throw new DataDirLockedError(
+      `${dataDir} is in use by another scheduler${owner ? ` (pid ${owner})` : ''}; stop it first or set DATA_DIR to another folder`,
+    );
   }
   ftruncateSync(file, 0);
   writeSync(file, `${process.pid}\n`);

@@ -1,12 +1,18 @@
 import { closeSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** What a slot of a worker is busy with: an executor, or the loader in the last slot. */
-export interface Activity {
+/** What a thread of a worker does with a model, by the numbers that libs/native/src/run/heartbeat.h gives them. */
+const PHASES = ['running', 'loading', 'probing', 'measuring'] as const;
+export type Phase = (typeof PHASES)[number];
+
+export interface ModelInPhase {
   /** Position of the model in the worker's plan. */
   model: number;
-  /** It is being loaded, not run. */
-  isLoading: boolean;
+  phase: Phase;
+}
+
+/** What a slot of a worker is busy with: an executor or a loader. */
+export interface Activity extends ModelInPhase {
   /** On the clock of `process.hrtime`, which is the native side's too. */
   sinceNs: bigint;
 }
@@ -14,8 +20,8 @@ export interface Activity {
 export interface HeartbeatReading {
   /** Grows by 1 every 50 ms while the worker's threads get to run; 0: it has not begun. */
   beats: bigint;
-  /** Position in the plan of the model that the process died of; null: not known. */
-  culprit: number | null;
+  /** What the process died of; null: not known. */
+  culprit: ModelInPhase | null;
   activities: Activity[];
 }
 
@@ -23,6 +29,8 @@ export interface HeartbeatReading {
 const MEMORY_FOLDER = '/dev/shm';
 /** The worker's own number for the file; it follows its standard streams. */
 export const HEARTBEAT_FD = 3;
+/** Threads that load models in one worker: kLoadersMax of libs/native/src/run/loaders.h. */
+export const LOADERS_MAX = 4;
 const WORD_BYTES = 8;
 
 /**
@@ -57,15 +65,20 @@ export class HeartbeatFile {
     const word = (index: number): bigint => this.buffer.readBigUInt64LE(index * WORD_BYTES);
     const activities: Activity[] = [];
     for (let index = 2; index * WORD_BYTES < this.buffer.length; index += 2) {
-      if (word(index) !== 0n) activities.push({ model: Number(word(index)) - 1, isLoading: (index + 2) * WORD_BYTES === this.buffer.length, sinceNs: word(index + 1) });
+      if (word(index) !== 0n) activities.push({ ...modelInPhase(word(index)), sinceNs: word(index + 1) });
     }
-    return { beats: word(0), culprit: word(1) === 0n ? null : Number(word(1)) - 1, activities };
+    return { beats: word(0), culprit: word(1) === 0n ? null : modelInPhase(word(1)), activities };
   }
 
   close(): void {
     closeSync(this.fd);
   }
 }
+
+const modelInPhase = (word: bigint): ModelInPhase => ({
+  model: Number(word & 0xffff_ffffn) - 1,
+  phase: PHASES[Number(word >> 32n)] ?? 'running',
+});
 
 const bufferOf = (slotsCount: number): Buffer => Buffer.alloc((2 + 2 * slotsCount) * WORD_BYTES);
 

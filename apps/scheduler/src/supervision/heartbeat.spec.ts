@@ -1,6 +1,6 @@
 import { tmpdir } from 'node:os';
 import { writeSync } from 'node:fs';
-import { HeartbeatFile } from './heartbeat-file';
+import { HeartbeatFile, type HeartbeatReading, type Phase } from './heartbeat-file';
 import { HeartbeatWatch } from './heartbeat-watch';
 import { culpritOf } from './worker-death';
 
@@ -8,8 +8,21 @@ describe('the page of a heartbeat', () => {
   it('is read as the native side lays it out', () => {
     const file = HeartbeatFile.create(3, tmpdir());
     expect(file.read()).toEqual({ beats: 0n, culprit: null, activities: [] });
-    writeSync(file.fd, Buffer.from(BigUint64Array.from([7n, 3n, 0n, 0n, 1n, 5_000n, 9n, 2n ** 40n]).buffer), 0, 64, 0);
-    expect(file.read()).toEqual({ beats: 7n, culprit: 2, activities: [{ model: 0, isLoading: false, sinceNs: 5_000n }, { model: 8, isLoading: true, sinceNs: 2n ** 40n }] });
+    writeSync(
+      file.fd,
+      Buffer.from(BigUint64Array.from([7n, (3n << 32n) | 3n, 0n, 0n, 1n, 5_000n, (1n << 32n) | 9n, 2n ** 40n]).buffer),
+      0,
+      64,
+      0,
+    );
+    expect(file.read()).toEqual({
+      beats: 7n,
+      culprit: { model: 2, phase: 'measuring' },
+      activities: [
+        { model: 0, phase: 'running', sinceNs: 5_000n },
+        { model: 8, phase: 'loading', sinceNs: 2n ** 40n },
+      ],
+    });
     file.close();
   });
 
@@ -38,26 +51,66 @@ describe('the watch over a heartbeat', () => {
 });
 
 describe('who a worker died of', () => {
-  const busyWith = (...models: number[]) => models.map((model) => ({ model, isLoading: false, sinceNs: 1n }));
-  const crash = { reason: 'signal SIGSEGV', isCrash: true };
-  const aboveMemoryLimit = { reason: 'exit code 12', isCrash: true };
-  const killed = { reason: 'signal SIGKILL', isCrash: false };
+  const busy = (phase: Phase, ...models: number[]) => models.map((model, i) => ({ model, phase, sinceNs: BigInt(i) }));
+  const named = (model: number) => ({ culprit: { model, phase: 'running' as const } });
+  const nobodyNamed = { culprit: null };
+  const crash = { isCrash: true, mayBeOutOfMemory: false };
+  const aboveMemoryLimit = { isCrash: true, mayBeOutOfMemory: true };
+  const killedByUs = { isCrash: false, mayBeOutOfMemory: false };
+  const killed = { isCrash: false, mayBeOutOfMemory: true };
 
-  it.each([
-    ['the model that it named, whatever else ran', crash, { culprit: 4, activities: busyWith(1, 4) }, 4],
-    ['the model that it named, though how it ended is not known', killed, { culprit: 4, activities: busyWith(4) }, 4],
-    ['the only model that ran when it crashed', crash, { culprit: null, activities: busyWith(2, 2) }, 2],
-    ['the only model that ran when the memory was above its limit', aboveMemoryLimit, { culprit: null, activities: busyWith(3) }, 3],
-    ['nobody when several ran', crash, { culprit: null, activities: busyWith(1, 2) }, null],
-    ['nobody when none ran', crash, { culprit: null, activities: [] }, null],
-    ['nobody when it was killed from outside', killed, { culprit: null, activities: busyWith(2) }, null],
-  ])('is %s', (_name, exit, reading, culprit) => {
-    expect(culpritOf(exit, { beats: 9n, ...reading })).toEqual(culprit === null ? null : { model: culprit, whileLoading: false });
-  });
-
-  it('is known to have been loaded only', () => {
-    const loading = busyWith(1).map((activity) => ({ ...activity, isLoading: true }));
-    expect(culpritOf(crash, { beats: 9n, culprit: null, activities: loading })).toEqual({ model: 1, whileLoading: true });
-    expect(culpritOf(crash, { beats: 9n, culprit: 1, activities: [...loading, ...busyWith(1)] })).toEqual({ model: 1, whileLoading: false });
+  it.each<[string, typeof crash, Omit<HeartbeatReading, 'beats'>, number | null, Phase]>([
+    ['the model that it named, whatever else ran', crash, { ...named(4), activities: busy('running', 1, 4) }, 4, 'running'],
+    [
+      'the model that it named, though how it ended is not known',
+      killedByUs,
+      { ...named(4), activities: busy('running', 4) },
+      4,
+      'running',
+    ],
+    [
+      'the model that it named, whatever is loaded when the memory is short',
+      aboveMemoryLimit,
+      { ...named(4), activities: busy('loading', 1) },
+      4,
+      'running',
+    ],
+    ['the only model that ran when it crashed', crash, { ...nobodyNamed, activities: busy('measuring', 2, 2) }, 2, 'measuring'],
+    [
+      'the only model that ran when the memory was above its limit',
+      aboveMemoryLimit,
+      { ...nobodyNamed, activities: busy('running', 3) },
+      3,
+      'running',
+    ],
+    ['the model that was loaded when it was killed from outside', killed, { ...nobodyNamed, activities: busy('loading', 2) }, 2, 'loading'],
+    ['the model that was probed then', killed, { ...nobodyNamed, activities: busy('probing', 2) }, 2, 'probing'],
+    [
+      'the model that was loaded then, whatever ran beside it',
+      killed,
+      { ...nobodyNamed, activities: [...busy('running', 1, 5), ...busy('loading', 2)] },
+      2,
+      'loading',
+    ],
+    [
+      'the model that was loaded above the memory limit, whatever ran beside it',
+      aboveMemoryLimit,
+      { ...nobodyNamed, activities: [...busy('running', 1), ...busy('loading', 2)] },
+      2,
+      'loading',
+    ],
+    ['the one of several that had been loading for longest', killed, { ...nobodyNamed, activities: busy('loading', 7, 2) }, 7, 'loading'],
+    ['nobody when several ran', crash, { ...nobodyNamed, activities: busy('running', 1, 2) }, null, 'running'],
+    ['nobody when none ran', crash, { ...nobodyNamed, activities: [] }, null, 'running'],
+    [
+      'nobody when it was killed from outside while models ran',
+      killed,
+      { ...nobodyNamed, activities: busy('running', 2) },
+      null,
+      'running',
+    ],
+    ['nobody when it was killed by the scheduler', killedByUs, { ...nobodyNamed, activities: busy('loading', 2) }, null, 'loading'],
+  ])('is %s', (_name, exit, reading, model, phase) => {
+    expect(culpritOf(exit, { beats: 9n, ...reading })).toEqual(model === null ? null : { model, phase });
   });
 });

@@ -21,7 +21,8 @@ export async function holdListeningSocket({ host, port }: Pick<Config, 'host' | 
     if (code !== 'EADDRINUSE') throw new Error(`HOST ${host}, PORT ${port}: ${REMEDIES[code] ?? message}`, { cause: error });
   }
   const holder = portHolder(port);
-  if (holder === null || !isOurs(holder, pidFiles)) throw new Error(`PORT ${port} is in use${nameOf(holder)}; end it, or set PORT to another one`);
+  if (holder === null || !isOurs(holder, pidFiles))
+    throw new Error(`PORT ${port} is in use${nameOf(holder)}; end it, or set PORT to another one`);
   try {
     return copyDescriptor(holder.pid, holder.fd);
   } catch (error) {
@@ -45,7 +46,12 @@ function isOurs({ pid }: PortHolder, pidFiles: PidFiles): boolean {
 }
 
 async function endAll(pidFiles: PidFiles): Promise<void> {
-  await Promise.all(pidFiles.running().filter(({ id }) => isApi(id)).map((record) => endProcess(record)));
+  await Promise.all(
+    pidFiles
+      .running()
+      .filter(({ id }) => isApi(id))
+      .map((record) => endProcess(record)),
+  );
 }
 
 function nameOf(holder: PortHolder | null): string {

@@ -10,6 +10,8 @@ export interface ProcessExit {
   reason: string;
   /** It ended by what it did itself, as far as that is known. */
   isCrash: boolean;
+  /** It was killed by nobody here, as the kernel does when memory is short, or ended at its own limit. */
+  mayBeOutOfMemory: boolean;
 }
 
 /** One run of a program, from start to exit. */
@@ -49,15 +51,25 @@ export function launchProcess(spec: ProcessSpec): ProcessHandle {
     heartbeat?.close();
     return failedLaunch(`could not be started: ${(error as Error).message}`);
   }
+  let wasSignalled = false;
   const exited = new Promise<ProcessExit>((resolve) => {
-    child.once('error', (error) => resolve({ reason: `could not be started: ${error.message}`, isCrash: false }));
-    child.once('exit', (code, signal) => resolve({ reason: signal === null ? `exit code ${code}` : `signal ${signal}`, isCrash: isCrash(code, signal) }));
+    child.once('error', (error) => resolve(noCrash(`could not be started: ${error.message}`)));
+    child.once('exit', (code, signal) =>
+      resolve({
+        reason: signal === null ? `exit code ${code}` : `signal ${signal}`,
+        isCrash: isCrash(code, signal),
+        mayBeOutOfMemory: code === MEMORY_EXIT_CODE || (signal === 'SIGKILL' && !wasSignalled),
+      }),
+    );
   });
   return {
     identity: child.pid === undefined ? null : identityOf(child.pid),
     heartbeat,
     exited,
-    signal: (signal) => void child.kill(signal),
+    signal: (signal) => {
+      wasSignalled = true;
+      child.kill(signal);
+    },
   };
 }
 
@@ -70,7 +82,7 @@ export function adoptProcess(identity: ProcessIdentity, heartbeatSlots: number |
       const timer = setInterval(() => {
         if (isRunning(identity)) return;
         clearInterval(timer);
-        resolve({ reason: 'ended (started by an earlier scheduler, so its exit code is not known)', isCrash: false });
+        resolve(noCrash('ended (started by an earlier scheduler, so its exit code is not known)'));
       }, ADOPTED_POLL_MS);
     }),
     signal: (signal) => {
@@ -89,16 +101,30 @@ export async function endProcess(identity: ProcessIdentity): Promise<void> {
 }
 
 /** How programs die of what they do themselves. */
-const CRASH_SIGNALS: ReadonlySet<NodeJS.Signals> = new Set<NodeJS.Signals>(['SIGSEGV', 'SIGBUS', 'SIGILL', 'SIGFPE', 'SIGABRT', 'SIGSYS', 'SIGTRAP']);
+const CRASH_SIGNALS: ReadonlySet<NodeJS.Signals> = new Set<NodeJS.Signals>([
+  'SIGSEGV',
+  'SIGBUS',
+  'SIGILL',
+  'SIGFPE',
+  'SIGABRT',
+  'SIGSYS',
+  'SIGTRAP',
+]);
 
-/** A worker's own exits: drained, could not start. Above its memory limit it ends with 12, of what runs (libs/native/src/isolation/memory_limit.h). */
+/** Of a worker above its memory limit (libs/native/src/isolation/memory_limit.h). */
+const MEMORY_EXIT_CODE = 12;
+
+/** A worker's own exits: drained, could not start. */
 const OWN_EXIT_CODES: ReadonlySet<number | null> = new Set([0, 1]);
 
-/** Whether what ran may be to blame: a SIGKILL comes from outside, and an exit of the worker's own says nothing about one model. */
-const isCrash = (code: number | null, signal: NodeJS.Signals | null): boolean => (signal === null ? !OWN_EXIT_CODES.has(code) : CRASH_SIGNALS.has(signal));
+/** Whether what ran is to blame: a SIGKILL comes from outside, and an exit of the worker's own says nothing about one model. */
+const isCrash = (code: number | null, signal: NodeJS.Signals | null): boolean =>
+  signal === null ? !OWN_EXIT_CODES.has(code) : CRASH_SIGNALS.has(signal);
+
+const noCrash = (reason: string): ProcessExit => ({ reason, isCrash: false, mayBeOutOfMemory: false });
 
 function failedLaunch(reason: string): ProcessHandle {
-  return { identity: null, heartbeat: null, exited: Promise.resolve({ reason, isCrash: false }), signal: () => undefined };
+  return { identity: null, heartbeat: null, exited: Promise.resolve(noCrash(reason)), signal: () => undefined };
 }
 
 function kill(pid: number, signal: NodeJS.Signals): void {

@@ -145,7 +145,11 @@ export class SupervisedProcess {
     this.lastReason = reason;
     const fields = { child: this.spec.id, reason, restartInMs: delayMs };
     this.context.log.warn(fields, `${this.spec.id} ended: ${reason}`);
-    if (stormBegins) this.context.log.error(fields, `${this.spec.id} ends again and again; restarts now come at most every ${this.context.timings.backoffMaxMs} ms`);
+    if (stormBegins)
+      this.context.log.error(
+        fields,
+        `${this.spec.id} ends again and again; restarts now come at most every ${this.context.timings.backoffMaxMs} ms`,
+      );
     this.enter('backoff');
     this.timer = setTimeout(() => this.restart(), delayMs);
   }
@@ -166,7 +170,10 @@ export class SupervisedProcess {
       if (missed === 1) use = this.cpuUse('all');
       const isFrozen = missed >= missedBeatsMax && busyMs(use, this.cpuUse('all'), missed * heartbeatLookMs) === null;
       if (!isFrozen && missed < missedBeatsStarvedMax) return this.lookAfter(look, heartbeatLookMs);
-      this.context.log.error({ child: this.spec.id, childPid: this.pid }, `${this.spec.id} has had no heartbeat for ${missed * heartbeatLookMs} ms; it is killed`);
+      this.context.log.error(
+        { child: this.spec.id, childPid: this.pid },
+        `${this.spec.id} has had no heartbeat for ${missed * heartbeatLookMs} ms; it is killed`,
+      );
       this.killHung();
     };
     this.lookAfter(look, heartbeatLookMs);
@@ -210,7 +217,10 @@ export class SupervisedProcess {
         this.killHung();
         return;
       }
-      log.warn({ child: this.spec.id, childPid: this.pid, busyMs: this.silence.busyMs }, `${this.spec.id} does not answer, but uses or waits for a CPU; it is given more time`);
+      log.warn(
+        { child: this.spec.id, childPid: this.pid, busyMs: this.silence.busyMs },
+        `${this.spec.id} does not answer, but uses or waits for a CPU; it is given more time`,
+      );
       this.failedProbes = 0;
     }
     this.probeAfter(Math.max(0, intervalMs - tookMs));

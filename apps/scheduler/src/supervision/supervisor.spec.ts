@@ -148,7 +148,8 @@ describe('supervision of real processes', () => {
   });
 
   /** Writes words 0 and following of its heartbeat. */
-  const writing = (...words: number[]) => `fs.writeSync(3, Buffer.from(new BigUint64Array([${words.map((word) => `${word}n`).join()}]).buffer), 0, ${words.length * 8}, 0);`;
+  const writing = (...words: number[]) =>
+    `fs.writeSync(3, Buffer.from(new BigUint64Array([${words.map((word) => `${word}n`).join()}]).buffer), 0, ${words.length * 8}, 0);`;
   const beating = `let beats = 0n; setInterval(() => fs.writeSync(3, Buffer.from(new BigUint64Array([++beats]).buffer), 0, 8, 0), 2);`;
   const neverProbed = { probeIntervalMs: 3_600_000, missedBeatsMax: 200 };
 
@@ -164,7 +165,9 @@ describe('supervision of real processes', () => {
 
   it('watches the heart of a process that an earlier scheduler started', async () => {
     const beats = spec('a', { heartbeatSlots: 1, script: beating });
-    const old = only(await supervise([beats], { ...neverProbed, heartbeatLookMs: 3_600_000, backoffMinMs: 3_600_000, backoffMaxMs: 3_600_000 }));
+    const old = only(
+      await supervise([beats], { ...neverProbed, heartbeatLookMs: 3_600_000, backoffMinMs: 3_600_000, backoffMaxMs: 3_600_000 }),
+    );
     await inState(old, 'ready');
     const frozenPid = pidOf(old);
     const child = only(await supervise([beats], neverProbed));
@@ -173,10 +176,32 @@ describe('supervision of real processes', () => {
   });
 
   it('says what a crashed process died of', async () => {
-    const crashing = spec('a', { heartbeatSlots: 2, args: ['-e', `const fs = require('fs'); ${writing(1, 0, 0, 0, 6, 1)} process.kill(process.pid, 'SIGSEGV');`] });
+    const crashing = spec('a', {
+      heartbeatSlots: 2,
+      args: ['-e', `const fs = require('fs'); ${writing(1, 0, 0, 0, 2 ** 32 + 6, 1)} process.kill(process.pid, 'SIGSEGV');`],
+    });
     const child = only(await supervise([crashing], { backoffMinMs: 60_000, backoffMaxMs: 60_000 }));
     await inState(child, 'backoff');
-    expect(culprits).toEqual([{ id: 'a', culprit: { model: 5, whileLoading: true }, reason: 'signal SIGSEGV' }]);
+    expect(culprits).toEqual([{ id: 'a', culprit: { model: 5, phase: 'loading' }, reason: 'signal SIGSEGV' }]);
+  });
+
+  const loading = (then: string) =>
+    spec('a', { heartbeatSlots: 2, args: ['-e', `const fs = require('fs'); ${writing(1, 0, 0, 0, 2 ** 32 + 6, 1)} ${then}`] });
+
+  it('blames what a process was loading when something else killed it', async () => {
+    const child = only(await supervise([loading('process.kill(process.pid, "SIGKILL");')], { backoffMinMs: 60_000, backoffMaxMs: 60_000 }));
+    await inState(child, 'backoff');
+    expect(culprits).toEqual([{ id: 'a', culprit: { model: 5, phase: 'loading' }, reason: 'signal SIGKILL' }]);
+  });
+
+  it('blames nothing that it was loading when it was killed here', async () => {
+    const child = only(
+      await supervise([loading('setInterval(() => undefined, 1000);')], { ...neverProbed, backoffMinMs: 60_000, backoffMaxMs: 60_000 }),
+    );
+    await reaches(() => child.activities.length === 1);
+    child.kill();
+    await inState(child, 'backoff');
+    expect([child.reason, culprits]).toEqual(['signal SIGKILL', []]);
   });
 
   /** Blocks its event loop for so long after a SIGUSR2, then makes the file. */
@@ -255,8 +280,16 @@ describe('stopping', () => {
   it('drains api, runner, workers, Redis, one after the other', async () => {
     const record = join(dir, 'order');
     const noting = (id: string, kind: ProcessKind) =>
-      spec(id, { kind, script: `process.on('SIGTERM', () => setTimeout(() => { fs.appendFileSync('${record}', '${id} '); process.exit(0); }, 20));` });
-    const supervisor = await supervise([noting('redis', 'redis'), noting('worker', 'worker'), noting('runner', 'runner'), noting('api', 'api')]);
+      spec(id, {
+        kind,
+        script: `process.on('SIGTERM', () => setTimeout(() => { fs.appendFileSync('${record}', '${id} '); process.exit(0); }, 20));`,
+      });
+    const supervisor = await supervise([
+      noting('redis', 'redis'),
+      noting('worker', 'worker'),
+      noting('runner', 'runner'),
+      noting('api', 'api'),
+    ]);
     await reaches(() => supervisor.processes.every(({ state }) => state === 'ready'));
     await supervisor.stop(10_000);
     expect(readFileSync(record, 'utf8')).toBe('api runner worker redis ');
@@ -275,7 +308,11 @@ describe('stopping', () => {
 
   it('goes on where nothing can be written for a later scheduler', async () => {
     const supervisor = new Supervisor([spec('a', { probe: () => Promise.resolve() })], new PidFiles(join(dir, 'missing', 'folder')), {
-      ...{ log: pino({ level: 'silent' }), timings, onRestart: ({ id }) => restarted.push(id), onCulprit: () => undefined, onCrash: () => undefined },
+      log: pino({ level: 'silent' }),
+      timings,
+      onRestart: ({ id }) => restarted.push(id),
+      onCulprit: () => undefined,
+      onCrash: () => undefined,
     });
     supervisors.push(supervisor);
     const child = only(supervisor);

@@ -52,7 +52,10 @@ export class Supervisor {
     try {
       this.pidFiles.write(spec.id, identity, spec.fingerprint);
     } catch (error) {
-      this.context.log.error({ child: spec.id, childPid: identity.pid }, `${spec.id} could not be recorded for a later scheduler, which is tried again every ${RECORD_AGAIN_MS / 1000} s: ${(error as Error).message}`);
+      this.context.log.error(
+        { child: spec.id, childPid: identity.pid },
+        `${spec.id} could not be recorded for a later scheduler, which is tried again every ${RECORD_AGAIN_MS / 1000} s: ${(error as Error).message}`,
+      );
       setTimeout(() => isRunning(identity) && this.record(spec, identity), RECORD_AGAIN_MS).unref();
     }
   }

@@ -48,8 +48,16 @@ export class Calibrator {
   constructor(private readonly options: CalibratorOptions) {
     this.store = new CostStore(options.dataDir);
     this.subjects = options.plan.models.map(({ name, version, modelPath, rowTokensMax }, index) => ({
-      ...{ index, name, version, modelPath, rowTokensMax, signature: null, costId: null, fileModifiedMs: null },
-      ...{ state: 'waiting', reason: null },
+      index,
+      name,
+      version,
+      modelPath,
+      rowTokensMax,
+      signature: null,
+      costId: null,
+      fileModifiedMs: null,
+      state: 'waiting',
+      reason: null,
     }));
     this.timer = setInterval(() => {
       this.turn ??= this.takeTurn().finally(() => (this.turn = null));
@@ -81,7 +89,8 @@ export class Calibrator {
         this.skip(subject, (error as Error).message);
       }
     }
-    if (this.options.budgetMs > 0 && !this.stopping.signal.aborted) this.measuring ??= this.measureNext().finally(() => (this.measuring = null));
+    if (this.options.budgetMs > 0 && !this.stopping.signal.aborted)
+      this.measuring ??= this.measureNext().finally(() => (this.measuring = null));
   }
 
   private async identify({ modelPath }: Subject): Promise<Subject['costId']> {
@@ -90,7 +99,13 @@ export class Calibrator {
   }
 
   private keyOf(modelSha256: string): CostKey {
-    return { modelSha256, provider: providerOf(this.options.plan), intraOpThreads: 1, cpu: this.cpu, runtimeVersion: this.options.runtimeVersion };
+    return {
+      modelSha256,
+      provider: providerOf(this.options.plan),
+      intraOpThreads: 1,
+      cpu: this.cpu,
+      runtimeVersion: this.options.runtimeVersion,
+    };
   }
 
   /** A file that is new or has changed, unless it is our own that is being written. */
@@ -103,7 +118,10 @@ export class Calibrator {
     if (file === null) return;
     this.options.worker.setCostTable(subject.index, file.grid);
     Object.assign(subject, { state: file.finished ? 'measured' : 'waiting', reason: null });
-    this.options.log.info({ model: subject.name, version: subject.version, finished: file.finished }, 'measured costs taken from the cache');
+    this.options.log.info(
+      { model: subject.name, version: subject.version, finished: file.finished },
+      'measured costs taken from the cache',
+    );
   }
 
   /** The first model that needs it and that no other process measures. */
@@ -136,8 +154,14 @@ export class Calibrator {
     log.info({ model: name, version }, 'measuring what its runs cost');
     const phases = planCells(signature, rowTokensMax);
     const outcome = await calibrate({
-      ...{ store: this.store, id, key: this.keyOf(modelSha256), model: name },
-      ...{ phases, limits: LIMITS[plan.lane], budgetMs, signal: this.stopping.signal },
+      store: this.store,
+      id,
+      key: this.keyOf(modelSha256),
+      model: name,
+      phases,
+      limits: LIMITS[plan.lane],
+      budgetMs,
+      signal: this.stopping.signal,
       known: this.store.read(id)?.grid ?? null,
       measure: ({ rows, length }) => worker.measure({ model: index, rows, length, trims: false }),
       onCell: () => undefined,
@@ -147,7 +171,10 @@ export class Calibrator {
     if (outcome.state === 'skipped') return this.skip(subject, outcome.reason); // a run may end the process
     await this.trim(index, phases);
     subject.state = outcome.state === 'measured' ? 'measured' : 'waiting';
-    log.info({ model: name, version }, outcome.state === 'measured' ? 'costs are measured' : 'measuring was interrupted; it goes on at the next start');
+    log.info(
+      { model: name, version },
+      outcome.state === 'measured' ? 'costs are measured' : 'measuring was interrupted; it goes on at the next start',
+    );
   }
 
   /** What the longest runs needed would stay with the worker for good. */

@@ -2,7 +2,18 @@ import type { Lane, WorkerModelPlan, WorkerPlan } from '@app/contracts';
 import { measuresCosts } from './measuring-worker';
 
 const worker = (lane: Lane, ...versions: string[]): WorkerPlan => ({
-  ...{ id: `p-${lane}`, partitionId: 'p', lane, cpus: [0], processCpus: [0], memoryBytes: null, socketPath: '', queueItemsMax: 1, channelBytes: 0, awakeMs: 0, gpu: null, gpuRefusal: null },
+  id: `p-${lane}`,
+  partitionId: 'p',
+  lane,
+  cpus: [0],
+  processCpus: [0],
+  memoryBytes: null,
+  socketPath: '',
+  queueItemsMax: 1,
+  channelBytes: 0,
+  awakeMs: 0,
+  gpu: null,
+  gpuRefusal: null,
   models: versions.map((version) => ({ name: 'encoder', version }) as WorkerModelPlan),
 });
 

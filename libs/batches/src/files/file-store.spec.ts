@@ -50,7 +50,10 @@ describe('FileStore', () => {
 
   it('refuses what is over the limits', async () => {
     const upload = await files.beginUpload(0);
-    await expect(upload.write(Buffer.alloc(1001, '\n'))).rejects.toMatchObject({ code: 'too_large', message: expect.stringContaining('1000 bytes') });
+    await expect(upload.write(Buffer.alloc(1001, '\n'))).rejects.toMatchObject({
+      code: 'too_large',
+      message: expect.stringContaining('1000 bytes'),
+    });
     await upload.discard();
   });
 
@@ -80,10 +83,13 @@ describe('FileStore', () => {
     expect((await files.list({ limit: 2, order: 'asc', after: null }, 'batch_output')).data).toEqual([]);
   });
 
-  it.each(['../files', 'file-', 'file-../../etc/passwd', `file-${'A'.repeat(32)}`, `${newFileId()}/content`, ''])('finds nothing under %p', async (id) => {
-    expect(isFileId(id)).toBe(false);
-    await expect(files.get(id)).rejects.toMatchObject({ code: 'not_found', status: 404 });
-  });
+  it.each(['../files', 'file-', 'file-../../etc/passwd', `file-${'A'.repeat(32)}`, `${newFileId()}/content`, ''])(
+    'finds nothing under %p',
+    async (id) => {
+      expect(isFileId(id)).toBe(false);
+      await expect(files.get(id)).rejects.toMatchObject({ code: 'not_found', status: 404 });
+    },
+  );
 
   it('keeps a file while a batch uses it, and deletes it afterwards', async () => {
     const id = await store('{}');
@@ -108,7 +114,10 @@ describe('FileStore', () => {
     const used = await store('{}', -1);
     const kept = await store('{}', 3600);
     await files.addUse(used, 'batch_1');
-    for (const [name, hoursAgo] of [['file-old.tmp', 2], ['file-new.tmp', 0]] as const) {
+    for (const [name, hoursAgo] of [
+      ['file-old.tmp', 2],
+      ['file-new.tmp', 0],
+    ] as const) {
       mkdirSync(join(dataDir.path, 'files', name));
       utimesSync(join(dataDir.path, 'files', name), new Date(), new Date(Date.now() - hoursAgo * 3_600_000));
     }

@@ -136,7 +136,10 @@ export class FileStore {
 
   private async refuseInUse(fileId: string, directory: string, isOpen: IsBatchOpen): Promise<void> {
     for (const batchId of (await orNullIfMissing(readdir(filePaths(directory).uses))) ?? []) {
-      if (await isOpen(batchId)) throw new InterleaveError('conflict', `File ${fileId} is used by ${batchId}; cancel that batch or wait for its end`, { param: 'file_id' });
+      if (await isOpen(batchId))
+        throw new InterleaveError('conflict', `File ${fileId} is used by ${batchId}; cancel that batch or wait for its end`, {
+          param: 'file_id',
+        });
     }
   }
 }

@@ -64,7 +64,8 @@ export class LineIndexer {
 
   /** Length of what this part has of a byte order mark at the start of the file. Throws for that of UTF-16. */
   private skipMark(part: Buffer): number {
-    if (this.bytes === 0 && isUtf16(part)) throw new InterleaveError('invalid_request', `The file is UTF-16 but a batch file is UTF-8; ${UTF16_REMEDY}`, { param: 'file' });
+    if (this.bytes === 0 && isUtf16(part))
+      throw new InterleaveError('invalid_request', `The file is UTF-16 but a batch file is UTF-8; ${UTF16_REMEDY}`, { param: 'file' });
     let length = 0;
     while (this.bytes + length < BYTE_ORDER_MARK.length && part[length] === BYTE_ORDER_MARK[this.bytes + length]) length += 1;
     return length;
@@ -84,7 +85,11 @@ export class LineIndexer {
       }
     }
     if (this.bytes + end - this.lineStart > this.limits.rowBytesMax) {
-      throw new InterleaveError('too_large', `Line ${this.line} is longer than ${this.limits.rowBytesMax} bytes; split the row or raise batch.rowBytesMax`, { param: 'file' });
+      throw new InterleaveError(
+        'too_large',
+        `Line ${this.line} is longer than ${this.limits.rowBytesMax} bytes; split the row or raise batch.rowBytesMax`,
+        { param: 'file' },
+      );
     }
   }
 
@@ -100,7 +105,9 @@ export class LineIndexer {
     if (isNewChunk) this.starts.push(this.lineStart, this.rows, this.line);
     this.rows += 1;
     if (this.rows > this.limits.rowsMax) {
-      throw new InterleaveError('too_large', `The file has more than ${this.limits.rowsMax} rows; split it or raise batch.rowsMax`, { param: 'file' });
+      throw new InterleaveError('too_large', `The file has more than ${this.limits.rowsMax} rows; split it or raise batch.rowsMax`, {
+        param: 'file',
+      });
     }
   }
 }

@@ -19,7 +19,11 @@ const NEWLINE = 0x0a;
  * works on a group synchronously holds the event loop for at most about 256 KiB of text (or one row). Memory: one read, or
  * twice the longest line; throws when one is longer than `lineBytesMax`.
  */
-export async function* readRows(path: string, range: Omit<Chunk, 'index' | 'rowCount'>, lineBytesMax = Infinity): AsyncGenerator<RowLine[], void, void> {
+export async function* readRows(
+  path: string,
+  range: Omit<Chunk, 'index' | 'rowCount'>,
+  lineBytesMax = Infinity,
+): AsyncGenerator<RowLine[], void, void> {
   const file = await open(path, 'r');
   try {
     let buffer = Buffer.allocUnsafe(READ_BYTES);

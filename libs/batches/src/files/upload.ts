@@ -52,7 +52,11 @@ export class Upload {
   /** Appends. Rejects with `too_large` or `storage_full`; the caller must then `discard`. */
   async write(part: Uint8Array): Promise<void> {
     if (this.indexer.byteCount + part.length > this.limits.fileBytesMax) {
-      throw new InterleaveError('too_large', `The file is longer than ${this.limits.fileBytesMax} bytes; split it or raise batch.fileBytesMax`, { param: 'file' });
+      throw new InterleaveError(
+        'too_large',
+        `The file is longer than ${this.limits.fileBytesMax} bytes; split it or raise batch.fileBytesMax`,
+        { param: 'file' },
+      );
     }
     this.indexer.push(part);
     this.bytesUntilDiskCheck -= part.length;

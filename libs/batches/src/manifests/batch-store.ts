@@ -69,7 +69,8 @@ export class BatchStore {
   /** Throws `not_found`. */
   async get(batchId: string): Promise<BatchView> {
     const view = await this.view(batchId);
-    if (view === null) throw new InterleaveError('not_found', `No batch with id ${JSON.stringify(batchId.slice(0, 64))}`, { param: 'batch_id' });
+    if (view === null)
+      throw new InterleaveError('not_found', `No batch with id ${JSON.stringify(batchId.slice(0, 64))}`, { param: 'batch_id' });
     return view;
   }
 

@@ -125,7 +125,6 @@ export function readResult(chunksDirectory: string, result: ChunkResult, part: '
   return createReadStream(path, { end: result.outputBytes - 1, highWaterMark: FLUSH_CHARS });
 }
 
-
 async function* emptyStream(): AsyncGenerator<Uint8Array> {
   // Nothing: `createReadStream` cannot read an empty range.
 }

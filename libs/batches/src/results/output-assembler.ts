@@ -23,7 +23,10 @@ export class OutputAssembler {
    * file. Doing it again after a kill gives the same file and reads nothing when it is there already.
    * Rejects with `storage_full` when the disk has no room, leaving nothing.
    */
-  async assemble(target: { fileId: string; filename: string; expiresAfterSeconds: number | null }, lines: AsyncIterable<Uint8Array>): Promise<FileRecord | null> {
+  async assemble(
+    target: { fileId: string; filename: string; expiresAfterSeconds: number | null },
+    lines: AsyncIterable<Uint8Array>,
+  ): Promise<FileRecord | null> {
     const existing = await readFileRecord(this.paths.file(target.fileId));
     if (existing !== null) return existing;
     const staged = await StagedFile.begin(this.paths, target.fileId);

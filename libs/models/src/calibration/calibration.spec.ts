@@ -9,8 +9,8 @@ import { MeasuredCells } from './measured-cells';
 import { planCells, type Cell } from './plan';
 
 const signatureWith = (...axes: Axis[]): ModelSignature => ({
-  ...{ inputs: [{ name: 'x', datatype: 'INT64', shape: axes.map(() => -1), axes }] },
-  ...{ outputs: [], coalesce: 'padded', coalesceReason: null },
+  inputs: [{ name: 'x', datatype: 'INT64', shape: axes.map(() => -1), axes }],
+  outputs: [], coalesce: 'padded', coalesceReason: null,
 });
 const KEY: CostKey = { modelSha256: 'a', provider: 'cpu', intraOpThreads: 1, cpu: { name: 'c', features: ['f'] }, runtimeVersion: '1' };
 
@@ -57,9 +57,9 @@ describe('calibrate', () => {
   /** 1 ms a run and 0.1 ms a token. */
   const cost = ({ rows, length }: Cell): Promise<number> => Promise.resolve(1e6 + 1e5 * rows * length);
   const run = (overrides: Partial<CalibrationRun> = {}): CalibrationRun => ({
-    ...{ store, id, key: KEY, known: null, model: 'm', phases: planCells(signatureWith('batch', 'sequence0'), 64), measure: cost, budgetMs: 1e9 },
-    ...{ limits: { singleRowMsMax: Infinity, severalRowsMsMax: Infinity }, signal: new AbortController().signal },
-    ...{ onCell: () => undefined, onTable: (grid) => tables.push(grid) },
+    store, id, key: KEY, known: null, model: 'm', phases: planCells(signatureWith('batch', 'sequence0'), 64), measure: cost, budgetMs: 1e9,
+    limits: { singleRowMsMax: Infinity, severalRowsMsMax: Infinity }, signal: new AbortController().signal,
+    onCell: () => undefined, onTable: (grid) => tables.push(grid),
     ...overrides,
   });
 

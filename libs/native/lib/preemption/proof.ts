@@ -82,7 +82,11 @@ async function measureOnce(live: ChildProcess): Promise<Delays> {
   return delaysOf(delaysNs);
 }
 
-function start(role: 'spin' | 'measure', { cpu, batchInOwnSession = false, childArgs = [join(__dirname, 'child.js')] }: ProofOptions, children: ChildProcess[]): ChildProcess {
+function start(
+  role: 'spin' | 'measure',
+  { cpu, batchInOwnSession = false, childArgs = [join(__dirname, 'child.js')] }: ProofOptions,
+  children: ChildProcess[],
+): ChildProcess {
   const child = spawn(process.execPath, [...childArgs, role, String(cpu)], {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     env: childEnvironment({ settings: false, redis: false }, {}),

@@ -17,11 +17,19 @@ describe('the verdict about preemption', () => {
     ['late wake-ups without the batch executor as well', [BUSY, LATE, BUSY], LATE, null, 'unclear', null],
   ])('of %s', (_name, attempts, alone, cause, verdict, expectedCause) => {
     const proof = judge({ cpu: 3, attempts, alone, cause });
-    expect(proof).toMatchObject({ verdict, cause: expectedCause, attempts: attempts.length, cpu: 3, p99Ms: Math.min(...attempts.map(({ p99Ms }) => p99Ms)) });
+    expect(proof).toMatchObject({
+      verdict,
+      cause: expectedCause,
+      attempts: attempts.length,
+      cpu: 3,
+      p99Ms: Math.min(...attempts.map(({ p99Ms }) => p99Ms)),
+    });
   });
 
   it('names the remedy', () => {
-    expect(judge({ cpu: 1, attempts: [LATE], alone: null, cause: 'autogroup' }).reason).toMatch(/p99 4\.00 ms.*kernel\.sched_autogroup_enabled=0/);
+    expect(judge({ cpu: 1, attempts: [LATE], alone: null, cause: 'autogroup' }).reason).toMatch(
+      /p99 4\.00 ms.*kernel\.sched_autogroup_enabled=0/,
+    );
     expect(judge({ cpu: 1, attempts: [LATE], alone: null, cause: 'cpu-cgroup' }).reason).toContain('cpu.idle=1');
   });
 

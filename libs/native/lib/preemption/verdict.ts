@@ -40,10 +40,20 @@ export function judge({ cpu, attempts, alone, cause }: PreemptionEvidence): Pree
   const measured = { cpu, attempts: attempts.length, ...best, aloneP99Ms: alone?.p99Ms ?? null };
   const late = `with a batch executor on CPU ${cpu} a live one wakes up late (p50 ${ms(best.p50Ms)}, p99 ${ms(best.p99Ms)}, expected at most ${ms(P99_MS_MAX)})`;
   if (best.p99Ms <= P99_MS_MAX) {
-    return { verdict: 'holds', cause: null, reason: `live executors preempt batch executors: wake-up p99 ${ms(best.p99Ms)} on CPU ${cpu}`, ...measured };
+    return {
+      verdict: 'holds',
+      cause: null,
+      reason: `live executors preempt batch executors: wake-up p99 ${ms(best.p99Ms)} on CPU ${cpu}`,
+      ...measured,
+    };
   }
   if (cause === null && alone !== null && alone.p99Ms > ALONE_P99_MS_MAX) {
-    return { verdict: 'unclear', cause: null, reason: `${late}, but without it as well (p99 ${ms(alone.p99Ms)}): other programs use the CPU`, ...measured };
+    return {
+      verdict: 'unclear',
+      cause: null,
+      reason: `${late}, but without it as well (p99 ${ms(alone.p99Ms)}): other programs use the CPU`,
+      ...measured,
+    };
   }
   const known = cause ?? 'unknown';
   return { verdict: 'fails', cause: known, reason: `${late}: ${WHY[known]}`, ...measured };
@@ -55,7 +65,8 @@ export function notMeasured(cpu: number, error: Error): PreemptionProof {
 }
 
 const WHY: Record<PreemptionCause, string> = {
-  autogroup: 'the kernel groups processes by session, and the two are in different ones; set kernel.sched_autogroup_enabled=0, or start all workers in one session',
+  autogroup:
+    'the kernel groups processes by session, and the two are in different ones; set kernel.sched_autogroup_enabled=0, or start all workers in one session',
   'cpu-cgroup': 'the two are in different CPU cgroups; put them into one, or set cpu.idle=1 on the group of the batch workers',
   'class-refused': 'SCHED_IDLE is refused; allow sched_setscheduler in the sandbox or seccomp profile',
   unknown: 'the reason is not known; a kernel without preemption or a hypervisor that takes the CPU away can be one',

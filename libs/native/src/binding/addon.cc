@@ -31,7 +31,7 @@ constexpr struct {
     {"workerService", WorkerService},
     {"workerMeasure", WorkerMeasure},
     {"workerSetCostTable", WorkerSetCostTable},
-    {"workerTellRatioMoves", WorkerTellRatioMoves},
+    {"workerTellChanges", WorkerTellChanges},
     {"workerDrain", WorkerDrain},
     {"workerClose", WorkerClose},
     {"isolateFront", IsolateFront},

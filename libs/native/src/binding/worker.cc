@@ -127,8 +127,8 @@ Napi::Value WorkerSetCostTable(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-Napi::Value WorkerTellRatioMoves(const Napi::CallbackInfo& info) {
-  HandleOf(info)->TellRatioMoves();
+Napi::Value WorkerTellChanges(const Napi::CallbackInfo& info) {
+  HandleOf(info)->TellChanges();
   return info.Env().Undefined();
 }
 

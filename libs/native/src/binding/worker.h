@@ -14,7 +14,7 @@ Napi::Value WorkerIdleLatency(const Napi::CallbackInfo& info);
 Napi::Value WorkerService(const Napi::CallbackInfo& info);
 Napi::Value WorkerMeasure(const Napi::CallbackInfo& info);
 Napi::Value WorkerSetCostTable(const Napi::CallbackInfo& info);
-Napi::Value WorkerTellRatioMoves(const Napi::CallbackInfo& info);
+Napi::Value WorkerTellChanges(const Napi::CallbackInfo& info);
 Napi::Value WorkerDrain(const Napi::CallbackInfo& info);
 Napi::Value WorkerClose(const Napi::CallbackInfo& info);
 Napi::Value InspectRuntime(const Napi::CallbackInfo& info);

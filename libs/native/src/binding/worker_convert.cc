@@ -100,6 +100,7 @@ ModelPlan ModelPlanOf(const Napi::Object& model) {
   plan.options.axes.mergeRows = MergeRowsOf(model);
   plan.options.padValues = NumbersOf(model, "padValues");
   plan.refusal = StringOrEmpty(model, "refusal");
+  plan.loadsLast = BooleanOf(model, "loadsLast");
   plan.batchRowsMax = LimitOf(model, "batchRowsMax", kRowsMax);
   plan.batchTokensMax = LimitOf(model, "batchTokensMax", kTokensMax);
   plan.runTimeoutNs = LimitOf(model, "runTimeoutMs", INT32_MAX) * kNsPerMs;

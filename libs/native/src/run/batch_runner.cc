@@ -39,7 +39,7 @@ bool HasStrings(const Signature& signature) {
 }  // namespace
 
 void BatchRunner::Run(std::vector<QueuedItem> batch) {
-  const Heartbeat::Activity activity(heartbeat_, place_.executor, batch[0].item.model);
+  const Heartbeat::Activity activity(heartbeat_, place_.executor, batch[0].item.model, Phase::kRunning);
   std::vector<QueuedItem*> members;
   try {
     members.reserve(batch.size());
@@ -57,7 +57,7 @@ void BatchRunner::Run(std::vector<QueuedItem> batch) {
 }
 
 void BatchRunner::Measure(const Probe& probe) {
-  const Heartbeat::Activity activity(heartbeat_, place_.executor, probe.model);
+  const Heartbeat::Activity activity(heartbeat_, place_.executor, probe.model, Phase::kMeasuring);
   ProbeResult result;
   try {
     result.cpuNs = MeasureNs(*models_[probe.model], probe);

@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <numeric>
 #include <stdexcept>
 
 #include "run/batch_runner.h"
@@ -58,8 +59,17 @@ Engine::Engine(EnginePlan plan)
               .gate = gate_.get()}),
       answers_(queue_, models_, liveLane_.get()),
       isolation_(plan_.cpus.size()),
-      heartbeat_(plan_.heartbeatFd, plan_.cpus.size() + 1),
-      watchdog_({.executorsCount = plan_.cpus.size() + 1,
+      loaders_({.slowNs = plan_.slowLoadNs,
+                .load = [this](std::size_t loader, std::size_t model) { LoadOne(loader, model); },
+                .onStart =
+                    [this] {
+                      pthread_setname_np(pthread_self(), "model-loader");
+                      IsolateHelper(plan_.lane);
+                    },
+                // Loading leaves much behind: files that were read, graphs before they were optimized.
+                .onIdle = [] { malloc_trim(0); }}),
+      heartbeat_(plan_.heartbeatFd, plan_.cpus.size() + kLoadersMax),
+      watchdog_({.executorsCount = plan_.cpus.size() + kLoadersMax,
                  .mayBeHeldBack = plan_.lane == Lane::kBatch && !plan_.onGpu,
                  .onGiveUp = [this](std::size_t executor) { heartbeat_.Blame(executor); },
                  .onTick =
@@ -68,6 +78,7 @@ Engine::Engine(EnginePlan plan)
                        answers_.FailAll(queue_.TakeExpired(nowNs), ItemStatus::kDeadlineExceeded,
                                         "the deadline passed while waiting");
                        if (liveLane_ != nullptr) liveLane_->OnTick(nowNs);
+                       loaders_.OnTick(nowNs);
                      }}) {
   for (std::size_t i = 0; i < plan_.cpus.size(); ++i) executors_.emplace_back([this, i] { ExecutorLoop(i); });
 }
@@ -75,9 +86,12 @@ Engine::Engine(EnginePlan plan)
 Engine::~Engine() { Close(); }
 
 void Engine::LoadModels(std::shared_ptr<const ort::OrtLibrary> library, std::function<void()> onModelsChanged) {
-  loader_ = std::thread([this, library = std::move(library), onModelsChanged = std::move(onModelsChanged)] {
-    LoadAll(library, onModelsChanged);
-  });
+  library_ = std::move(library);
+  onModelsChanged_ = std::move(onModelsChanged);
+  std::vector<std::size_t> order(models_.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::ranges::stable_partition(order, [this](std::size_t model) { return !plan_.models[model].loadsLast; });
+  loaders_.Add(order);
 }
 
 void Engine::OnItem(Item item) {
@@ -138,6 +152,10 @@ bool Engine::TakeRatioMoves() {
   return hasMoved;
 }
 
+bool Engine::IsLoadingForLong() const {
+  return std::ranges::any_of(models_, [](const auto& model) { return model->loadingS() > 0; });
+}
+
 void Engine::StopAccepting() {
   queue_.Close();
   for (const Probe& probe : queue_.TakeProbes()) probe.done({.error = kStopping});
@@ -153,9 +171,8 @@ void Engine::Close() {
     StopAccepting();
     answers_.FailAll(queue_.TakeAll(), ItemStatus::kUnavailable, kStopping);
     watchdog_.EndAllRuns();
-    stopsLoading_ = true;
+    loaders_.Stop();
     for (std::thread& executor : executors_) executor.join();
-    if (loader_.joinable()) loader_.join();
   });
 }
 
@@ -186,27 +203,22 @@ void Engine::ExecutorLoop(std::size_t executor) {
   }
 }
 
-void Engine::LoadAll(const std::shared_ptr<const ort::OrtLibrary>& library,
-                     const std::function<void()>& onModelsChanged) {
-  pthread_setname_np(pthread_self(), "model-loader");
-  IsolateHelper(plan_.lane);
-  for (std::size_t i = 0; i < models_.size(); ++i) {
-    if (stopsLoading_) return;
-    {
-      const Heartbeat::Activity activity(heartbeat_, plan_.cpus.size(), i);
-      models_[i]->Load(library, [&](ort::RunOptions* options, const std::function<void()>& run) {
-        RunProbe(*library, *models_[i], options, run);
-      });
-    }
-    onModelsChanged();
+void Engine::LoadOne(std::size_t loader, std::size_t model) {
+  const std::size_t slot = plan_.cpus.size() + loader;
+  {
+    Heartbeat::Activity activity(heartbeat_, slot, model, Phase::kLoading);
+    models_[model]->Load(library_, [&](ort::RunOptions* options, const std::function<void()>& run) {
+      activity.Enter(Phase::kProbing);
+      RunProbe(slot, *models_[model], options, run);
+    });
   }
-  malloc_trim(0);  // loading leaves much behind: files that were read, graphs before they were optimized
+  onModelsChanged_();
 }
 
-void Engine::RunProbe(const ort::OrtLibrary& library, const ServedModel& model, ort::RunOptions* options,
+void Engine::RunProbe(std::size_t slot, const ServedModel& model, ort::RunOptions* options,
                       const std::function<void()>& run) {
   const std::int64_t timeNs = std::min(model.plan().runTimeoutNs, kProbeRunNsMax);
-  const Watchdog::Watch watch(watchdog_, plan_.cpus.size(), library, options, model.label(), {.timeNs = timeNs});
+  const Watchdog::Watch watch(watchdog_, slot, *library_, options, model.label(), {.timeNs = timeNs});
   try {
     run();
   } catch (const ort::OrtError&) {
@@ -222,8 +234,8 @@ void Engine::Refuse(const Item& item, ItemStatus status, const std::string& mess
 }
 
 std::string Engine::NotReady(const ServedModel& model) {
-  const std::string reason = model.reason();
-  return reason.empty() ? model.label() + " is still loading" : model.label() + " cannot be served: " + reason;
+  if (model.state() == ModelState::kFailed) return model.label() + " cannot be served: " + model.reason();
+  return model.label() + " is still loading";
 }
 
 }  // namespace interleave

@@ -17,6 +17,7 @@
 #include "lane/live_lane.h"
 #include "run/answers.h"
 #include "run/heartbeat.h"
+#include "run/loaders.h"
 #include "run/served_model.h"
 #include "run/watchdog.h"
 #include "run/work_queue.h"
@@ -30,6 +31,8 @@ struct EnginePlan {
   std::size_t queueItemsMax = 1024;  // per client
   // Runs wait for another device: the CPU time of their threads says nothing about them.
   bool onGpu = false;
+  // A load that takes longer holds up no other model.
+  std::int64_t slowLoadNs = LoadersOptions{}.slowNs;
   int heartbeatFd = -1;  // the file of the Heartbeat; negative: none
   // Pages of the lane control: this worker's own, empty for none, and those of the workers of the other lane beside it.
   std::string lanePagePath{};
@@ -46,8 +49,8 @@ class Engine : public ItemSink {
   // As Close.
   ~Engine() override;
 
-  // Loads the models one after the other on a thread of its own; `onModelsChanged` is called on that thread after each.
-  // Called once, before Close.
+  // Loads the models on threads of its own, in the order of the plan but those last that it says so of; `onModelsChanged`
+  // is called on these threads after each. Called once, before Close.
   void LoadModels(std::shared_ptr<const ort::OrtLibrary> library, std::function<void()> onModelsChanged);
 
   void OnItem(Item item) override;
@@ -62,11 +65,13 @@ class Engine : public ItemSink {
   void SetCostTable(std::size_t model, CostGrid grid);
   // The cost ratio of a model has moved by more than 5 % since this last returned true.
   bool TakeRatioMoves();
+  // A model has been loading for long enough for its reason to say so.
+  bool IsLoadingForLong() const;
 
   // Refuses new items and waits until every accepted one is answered; false when `timeoutNs` did not suffice.
   bool Drain(std::int64_t timeoutNs);
 
-  // Answers what waits with kUnavailable, ends what runs, joins every thread. Waits for the model that is being loaded.
+  // Answers what waits with kUnavailable, ends what runs, joins every thread. Waits for the models that are being loaded.
   // Idempotent.
   void Close();
 
@@ -77,10 +82,9 @@ class Engine : public ItemSink {
 
  private:
   void ExecutorLoop(std::size_t executor);
-  void LoadAll(const std::shared_ptr<const ort::OrtLibrary>& library, const std::function<void()>& onModelsChanged);
+  void LoadOne(std::size_t loader, std::size_t model);
   // Under the watchdog, on the loader's thread. Throws ProbeEnded when the run was ended.
-  void RunProbe(const ort::OrtLibrary& library, const ServedModel& model, ort::RunOptions* options,
-                const std::function<void()>& run);
+  void RunProbe(std::size_t slot, const ServedModel& model, ort::RunOptions* options, const std::function<void()>& run);
   // No more items and probes are accepted; probes that wait are answered.
   void StopAccepting();
   void Refuse(const Item& item, ItemStatus status, const std::string& message);
@@ -93,14 +97,15 @@ class Engine : public ItemSink {
   const std::unique_ptr<LiveLane> liveLane_;  // null in the batch lane, or without lane control
   WorkQueue queue_;
   const Answers answers_;
-  std::atomic<bool> stopsLoading_{false};
+  std::shared_ptr<const ort::OrtLibrary> library_;  // these two: set before the first load
+  std::function<void()> onModelsChanged_;
   mutable std::mutex isolationMutex_;  // guards isolation_, written once by each executor
   std::vector<std::vector<IsolationTool>> isolation_;
   std::once_flag closed_;
-  Heartbeat heartbeat_;  // a slot for each executor, then one for the loader
+  Loaders loaders_;
+  Heartbeat heartbeat_;  // a slot for each executor, then one for each loader
   Watchdog watchdog_;    // the same slots
   std::vector<std::thread> executors_;
-  std::thread loader_;
 };
 
 }  // namespace interleave

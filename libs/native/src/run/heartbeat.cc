@@ -22,7 +22,7 @@ constexpr auto kBeat = std::chrono::milliseconds(50);
 constexpr std::array kFatalSignals = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
 
 // Of the thread that has an Activity. In the initial-exec model, so that reading them in a signal handler cannot allocate.
-[[gnu::tls_model("initial-exec")]] thread_local constinit const Word* tModel = nullptr;
+[[gnu::tls_model("initial-exec")]] thread_local constinit const Word* tActivity = nullptr;
 [[gnu::tls_model("initial-exec")]] thread_local constinit Word* tCulprit = nullptr;
 
 struct sigaction previousActions[NSIG];
@@ -31,7 +31,7 @@ struct sigaction previousActions[NSIG];
 // action is put back, so that the process dies of the signal: a fault comes again when the instruction is tried again,
 // a signal that was sent is sent again.
 void OnFatalSignal(int signal, siginfo_t* info, void* context) {
-  if (tModel != nullptr) tCulprit->store(tModel->load(std::memory_order_relaxed), std::memory_order_relaxed);
+  if (tActivity != nullptr) tCulprit->store(tActivity->load(std::memory_order_relaxed), std::memory_order_relaxed);
   const struct sigaction& previous = previousActions[signal];
   if ((previous.sa_flags & SA_SIGINFO) != 0) return previous.sa_sigaction(signal, info, context);
   if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) return previous.sa_handler(signal);
@@ -80,7 +80,7 @@ Heartbeat::~Heartbeat() {
 }
 
 void Heartbeat::Blame(std::size_t slot) {
-  words_[1].store(ModelOf(slot).load(std::memory_order_relaxed), std::memory_order_relaxed);
+  words_[1].store(ActivityOf(slot).load(std::memory_order_relaxed), std::memory_order_relaxed);
 }
 
 void Heartbeat::Loop() {
@@ -91,17 +91,22 @@ void Heartbeat::Loop() {
   } while (!stop_.wait_for(lock, kBeat, [this] { return isStopping_; }));
 }
 
-Heartbeat::Activity::Activity(Heartbeat& heartbeat, std::size_t slot, std::size_t model)
-    : model_(heartbeat.ModelOf(slot)) {
+Heartbeat::Activity::Activity(Heartbeat& heartbeat, std::size_t slot, std::size_t model, Phase phase)
+    : number_(model), word_(heartbeat.ActivityOf(slot)) {
   heartbeat.SinceOf(slot).store(static_cast<std::uint64_t>(MonotonicNowNs()), std::memory_order_relaxed);
-  model_.store(model + 1, std::memory_order_release);  // who reads a model reads its time as well
+  Enter(phase);
   tCulprit = &heartbeat.words_[1];
-  tModel = &model_;
+  tActivity = &word_;
+}
+
+void Heartbeat::Activity::Enter(Phase phase) {
+  // Who reads it reads its time as well.
+  word_.store((number_ + 1) | static_cast<std::uint64_t>(phase) << 32, std::memory_order_release);
 }
 
 Heartbeat::Activity::~Activity() {
-  tModel = nullptr;
-  model_.store(0, std::memory_order_relaxed);
+  tActivity = nullptr;
+  word_.store(0, std::memory_order_relaxed);
 }
 
 }  // namespace interleave

@@ -10,12 +10,15 @@
 
 namespace interleave {
 
+// What a thread does with a model. Numbers of apps/scheduler/src/supervision/heartbeat-file.ts.
+enum class Phase : std::uint8_t { kRunning, kLoading, kProbing, kMeasuring };
+
 // A page of 64-bit words in the byte order of the machine, shared with the scheduler, which reads it while the worker
 // lives and after its death (apps/scheduler/src/supervision/heartbeat-file.ts):
 //
 //   word 0        beats: grows by 1 every 50 ms, from 1 on
-//   word 1        culprit: number of the model that killed the process, plus 1; 0: not known
-//   word 2 + 2 i  what slot i is busy with: number of the model plus 1; 0: nothing
+//   word 1        culprit: what killed the process, as below; 0: not known
+//   word 2 + 2 i  what slot i is busy with: number of the model plus 1, from bit 32 on the Phase; 0: nothing
 //   word 3 + 2 i  since when, in ns of CLOCK_MONOTONIC
 //
 // The beats come from a thread of ordinary priority that shares no lock with any other: neither a busy event loop nor
@@ -33,13 +36,17 @@ class Heartbeat {
   // signal of that thread makes the model the culprit. Not nested.
   class Activity {
    public:
-    Activity(Heartbeat& heartbeat, std::size_t slot, std::size_t model);
+    Activity(Heartbeat& heartbeat, std::size_t slot, std::size_t model, Phase phase);
     ~Activity();
     Activity(const Activity&) = delete;
     Activity& operator=(const Activity&) = delete;
 
+    // Goes on with the same model.
+    void Enter(Phase phase);
+
    private:
-    std::atomic<std::uint64_t>& model_;
+    const std::size_t number_;
+    std::atomic<std::uint64_t>& word_;
   };
 
   // What `slot` is busy with is about to cost the process its life. Any thread.
@@ -47,7 +54,7 @@ class Heartbeat {
 
  private:
   using Word = std::atomic<std::uint64_t>;
-  Word& ModelOf(std::size_t slot) { return words_[2 + 2 * slot]; }
+  Word& ActivityOf(std::size_t slot) { return words_[2 + 2 * slot]; }
   Word& SinceOf(std::size_t slot) { return words_[3 + 2 * slot]; }
   void Loop();
 

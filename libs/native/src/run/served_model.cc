@@ -38,6 +38,7 @@ std::unique_ptr<Session> ServedModel::MakeSession(const std::shared_ptr<const or
 
 void ServedModel::Load(const std::shared_ptr<const ort::OrtLibrary>& library, const Watched& watched) {
   if (!plan_.refusal.empty()) return Fail(plan_.refusal);
+  loadSinceNs_ = MonotonicNowNs();
   try {
     session_ = MakeSession(library, watched);
   } catch (const std::exception& error) {
@@ -46,12 +47,14 @@ void ServedModel::Load(const std::shared_ptr<const ort::OrtLibrary>& library, co
     return Fail("unknown error while loading");
   }
   const std::scoped_lock lock(mutex_);
+  loadSinceNs_ = 0;
   state_ = ModelState::kReady;
   ready_.store(session_.get(), std::memory_order_release);  // pairs with session()
 }
 
 void ServedModel::Fail(const std::string& reason) {
   const std::scoped_lock lock(mutex_);
+  loadSinceNs_ = 0;
   state_ = ModelState::kFailed;
   reason_ = reason;
 }
@@ -62,8 +65,15 @@ ModelState ServedModel::state() const {
 }
 
 std::string ServedModel::reason() const {
+  const std::int64_t seconds = loadingS();
+  if (seconds > 0) return "loading for " + std::to_string(seconds) + " s";
   const std::scoped_lock lock(mutex_);
   return reason_;
+}
+
+std::int64_t ServedModel::loadingS() const {
+  const std::int64_t sinceNs = loadSinceNs_;
+  return sinceNs == 0 ? 0 : (MonotonicNowNs() - sinceNs) / 1'000'000'000;
 }
 
 std::int64_t ServedModel::RunNsMax(Lane lane) const {

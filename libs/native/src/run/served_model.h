@@ -23,6 +23,8 @@ struct ModelPlan {
   ModelOptions options;
   // Why this worker does not load it; empty: it does.
   std::string refusal{};
+  // It killed workers while it was loaded: the others come first.
+  bool loadsLast = false;
   std::int64_t batchRowsMax = 1;
   std::int64_t batchTokensMax = 1;
   std::int64_t runTimeoutNs = 0;
@@ -65,8 +67,10 @@ class ServedModel {
   bool TakeOwedTrim() { return owesTrim_.load(std::memory_order_relaxed) && owesTrim_.exchange(false); }
 
   ModelState state() const;
-  // Why it failed; empty otherwise.
+  // Why it failed, or for how long it has been loading; empty otherwise.
   std::string reason() const;
+  // Whole seconds since its load began; 0 when it is not being loaded.
+  std::int64_t loadingS() const;
 
   // What a run of this model may hold and costs, as of now.
   ModelLimits Limits(Lane lane) const;
@@ -86,6 +90,7 @@ class ServedModel {
   std::unique_ptr<Session> session_;
   std::atomic<Session*> ready_{nullptr};
   std::atomic<bool> owesTrim_{false};
+  std::atomic<std::int64_t> loadSinceNs_{0};  // 0: it is not being loaded
   mutable std::mutex mutex_;  // guards the two below
   ModelState state_ = ModelState::kLoading;
   std::string reason_;

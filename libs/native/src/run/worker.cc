@@ -25,7 +25,7 @@ Worker::Worker(WorkerOptions options, std::shared_ptr<const ort::OrtLibrary> lib
       awakeCpus_(options.awake.count() > 0),
       engine_(std::move(options.plan)),
       server_(ServerOptions(std::move(options.socketPath), options.awake), engine_, ReportJson()) {
-  engine_.LoadModels(std::move(library), [this] { server_.PublishText(ReportJson()); });
+  engine_.LoadModels(std::move(library), [this] { Publish(); });
 }
 
 Worker::~Worker() { Close(); }
@@ -49,11 +49,17 @@ void Worker::Close() {
 
 void Worker::SetCostTable(std::size_t model, CostGrid grid) {
   engine_.SetCostTable(model, std::move(grid));
-  server_.PublishText(ReportJson());
+  Publish();
 }
 
-void Worker::TellRatioMoves() {
-  if (engine_.TakeRatioMoves()) server_.PublishText(ReportJson());
+void Worker::TellChanges() {
+  const bool hasMoved = engine_.TakeRatioMoves();
+  if (hasMoved || engine_.IsLoadingForLong()) Publish();
+}
+
+void Worker::Publish() {
+  const std::scoped_lock lock(publishMutex_);
+  server_.PublishText(ReportJson());
 }
 
 std::string Worker::ReportJson() const {

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "channel/server.h"
@@ -39,8 +40,8 @@ class Worker {
 
   // As Engine::SetCostTable; clients are told.
   void SetCostTable(std::size_t model, CostGrid grid);
-  // Tells clients about cost ratios that have moved since they were told.
-  void TellRatioMoves();
+  // Tells clients about cost ratios that have moved since they were told, and for how long models have been loading.
+  void TellChanges();
 
   // ModelReport[] of libs/contracts as JSON.
   std::string ModelsJson() const { return ReportsJson(engine_.models()); }
@@ -50,6 +51,8 @@ class Worker {
   ChannelServerStats channelStats() const { return server_.Stats(); }
 
  private:
+  // Any thread: the last report that clients get is the newest.
+  void Publish();
   // WorkerReport of libs/contracts as JSON: what clients are told.
   std::string ReportJson() const;
 
@@ -60,6 +63,7 @@ class Worker {
   AwakeCpus awakeCpus_;  // belongs to the server's I/O thread
   Engine engine_;
   ChannelServer server_;
+  std::mutex publishMutex_;
 };
 
 }  // namespace interleave

@@ -7,7 +7,9 @@ const HASHED_BYTES_MAX = 64 * 1024;
 /** Equal for items of one model version that a worker answers by one run. Null: not looked at. */
 export function contentKey(key: string, { inputs, outputs }: InferenceItem): string | null {
   if (inputs.reduce((sum, { data }) => sum + data.byteLength, 0) > HASHED_BYTES_MAX) return null;
-  const hash = createHash('sha1').update(JSON.stringify([key, outputs, inputs.map(({ name, datatype, shape }) => [name, datatype, shape])]));
+  const hash = createHash('sha1').update(
+    JSON.stringify([key, outputs, inputs.map(({ name, datatype, shape }) => [name, datatype, shape])]),
+  );
   for (const { data } of inputs) hash.update(data);
   return hash.digest('base64');
 }

@@ -10,7 +10,14 @@ const SIGNATURE: ModelSignature = {
   coalesce: 'padded',
   coalesceReason: null,
 };
-const GRID: CostGrid = { lengths: [10, 20], rows: [1, 2], runNs: [[1000, 1500], [2000, 3000]] };
+const GRID: CostGrid = {
+  lengths: [10, 20],
+  rows: [1, 2],
+  runNs: [
+    [1000, 1500],
+    [2000, 3000],
+  ],
+};
 
 const item = (rows: number, length: number, other: number): InferenceItem => ({
   inputs: [
@@ -39,7 +46,19 @@ describe('predicted cost of items', () => {
     const first = CostEstimate.of({ grid: GRID, ratio: { median: 1, high: 1 } }, null);
     const same = CostEstimate.of({ grid: { ...GRID }, ratio: { median: 2, high: 2 } }, first);
     expect(same.expectedNs({ rows: 1, length: 10 }, false)).toBeCloseTo(2000, -1);
-    const other = CostEstimate.of({ grid: { ...GRID, runNs: [[500, 750], [1000, 1500]] }, ratio: { median: 1, high: 1 } }, same);
+    const other = CostEstimate.of(
+      {
+        grid: {
+          ...GRID,
+          runNs: [
+            [500, 750],
+            [1000, 1500],
+          ],
+        },
+        ratio: { median: 1, high: 1 },
+      },
+      same,
+    );
     expect(other.expectedNs({ rows: 1, length: 10 }, false)).toBeCloseTo(500, -1);
   });
 

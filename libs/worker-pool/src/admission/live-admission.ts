@@ -40,7 +40,10 @@ export interface InTime {
  * worker that has nothing to do is always one: its predictions may be wrong, and only runs correct them.
  */
 export function workersInTime(slots: WorkerSlot[], { key, items, bodyBytes }: PendingRequest, timeoutMs: number): InTime[] {
-  return inTimeOrRefuse(slots.map((slot) => ({ slot, costHighNs: requestHighNs(slot, key, items, bodyBytes) })), timeoutMs);
+  return inTimeOrRefuse(
+    slots.map((slot) => ({ slot, costHighNs: requestHighNs(slot, key, items, bodyBytes) })),
+    timeoutMs,
+  );
 }
 
 /** What the request costs at most on this worker; remembered for the bytes of its body. */
@@ -60,10 +63,20 @@ function requestHighNs(slot: WorkerSlot, key: string, items: PendingItem[], body
  * than a share of its deadline, so that what large requests cost does not keep small ones out. `key` null: the model is
  * not known either. Returns its predicted work in ns.
  */
-export function checkUnread(slots: WorkerSlot[], key: string | null, { timeoutMs, bodyBytes, aheadNs }: Omit<UnreadRequest, 'model' | 'version'>): number {
+export function checkUnread(
+  slots: WorkerSlot[],
+  key: string | null,
+  { timeoutMs, bodyBytes, aheadNs }: Omit<UnreadRequest, 'model' | 'version'>,
+): number {
   const highNsMax = timeoutMs * NS_PER_MS * UNREAD_SHARE_MAX;
-  const costs = slots.map((slot) => (key === null ? slot.byteCosts : slot.readyModel(key)?.byteCosts)?.predict(bodyBytes) ?? { expectedNs: 0, highNs: 0 });
-  inTimeOrRefuse(slots.map((slot, i) => ({ slot, costHighNs: Math.min(highNsMax, costs[i]?.highNs ?? 0) })), timeoutMs, aheadNs);
+  const costs = slots.map(
+    (slot) => (key === null ? slot.byteCosts : slot.readyModel(key)?.byteCosts)?.predict(bodyBytes) ?? { expectedNs: 0, highNs: 0 },
+  );
+  inTimeOrRefuse(
+    slots.map((slot, i) => ({ slot, costHighNs: Math.min(highNsMax, costs[i]?.highNs ?? 0) })),
+    timeoutMs,
+    aheadNs,
+  );
   return Math.max(0, ...costs.map(({ expectedNs }) => expectedNs));
 }
 
@@ -82,9 +95,13 @@ function inTimeOrRefuse(candidates: InTime[], timeoutMs: number, aheadNs = 0): I
   });
   if (inTime.length > 0 || candidates.length === 0) return inTime;
   const retryAfterSeconds = Math.max(1, Math.ceil(retryAfterNs / NS_PER_S));
-  throw new InterleaveError('overloaded', `The answer would come after the deadline of ${Math.round(timeoutMs)} ms, behind what waits already; try again in ${retryAfterSeconds} s, or allow more time`, {
-    retryAfterSeconds,
-  });
+  throw new InterleaveError(
+    'overloaded',
+    `The answer would come after the deadline of ${Math.round(timeoutMs)} ms, behind what waits already; try again in ${retryAfterSeconds} s, or allow more time`,
+    {
+      retryAfterSeconds,
+    },
+  );
 }
 
 /** Of the deadline, what may be filled by a request that costs so much: large ones would keep small ones out for as long as they come. */
@@ -108,7 +125,14 @@ export function waitObserver({ slot, costHighNs }: InTime, items: PendingItem[])
     if (hasEnded) left -= 1;
     if (left > 0 || timeoutMs === null) return;
     const elapsedNs = Math.round((performance.now() - admittedMs) * NS_PER_MS);
-    const sample = { waitNs, costHighNs: Math.round(costHighNs), elapsedNs, timeoutNs: Math.round(timeoutMs * NS_PER_MS), priority, admittedFactor };
+    const sample = {
+      waitNs,
+      costHighNs: Math.round(costHighNs),
+      elapsedNs,
+      timeoutNs: Math.round(timeoutMs * NS_PER_MS),
+      priority,
+      admittedFactor,
+    };
     slot.waitFactor = loadAddon().waitFactorAfter({ ...sample, waitFactor: slot.waitFactor });
   };
 }

@@ -83,7 +83,10 @@ describe('ChannelClient', () => {
     expect(client.submit([textItem('early')], [() => undefined])).toBeNull();
     worker = await EchoWorker.start(socketPath);
     await events.until('up');
-    expect(await submit(textItem('hello'))).toMatchObject({ kind: 'completed', completion: { status: 0, outputs: [{ index: 0, shape: [5] }] } });
+    expect(await submit(textItem('hello'))).toMatchObject({
+      kind: 'completed',
+      completion: { status: 0, outputs: [{ index: 0, shape: [5] }] },
+    });
   });
 
   it('lets answers gather before it takes them, and hears of the end meanwhile', async () => {
@@ -130,9 +133,7 @@ describe('ChannelClient', () => {
     const running = await connect();
     const receivers: ((answer: ChannelAnswer) => void)[] = [];
     const texts = ['a', 'b', 'c'];
-    const answers = Promise.all(
-      texts.map((_text, position) => new Promise<ChannelAnswer>((resolve) => (receivers[position] = resolve))),
-    );
+    const answers = Promise.all(texts.map((_text, position) => new Promise<ChannelAnswer>((resolve) => (receivers[position] = resolve))));
     await running.shut();
     client.submit(texts.map(textItem), receivers);
     await running.open();
@@ -155,7 +156,9 @@ describe('ChannelClient', () => {
     await connect();
     const wrong: ChannelItem = { ...textItem('abc'), inputs: [{ index: 0, type: 2, shape: [4], data: Buffer.from('abc') }] };
     const receivers = [(): void => undefined, (): void => undefined];
-    expect(() => client.submit([textItem('ok'), wrong], receivers)).toThrow(expect.objectContaining({ name: 'ChannelError', code: 'INVALID', item: 1 }) as Error);
+    expect(() => client.submit([textItem('ok'), wrong], receivers)).toThrow(
+      expect.objectContaining({ name: 'ChannelError', code: 'INVALID', item: 1 }) as Error,
+    );
     const large: ChannelItem = { ...textItem(''), responseBytes: 2 ** 50 };
     expect(() => client.submit([large], receivers)).toThrow(expect.objectContaining({ code: 'TOO_LARGE', item: 0 }) as Error);
     expect(client.inFlightItems).toBe(0);

@@ -1,6 +1,15 @@
 import { type ConnectOpts, Socket, type SocketConstructorOpts } from 'node:net';
 import type { WorkerReport } from '@app/contracts';
-import { type ChannelHandle, type ChannelItem, type Completion, type ConnectedChannel, loadAddon, ChannelError, fromNative, IllegalStateError } from '@app/native';
+import {
+  type ChannelHandle,
+  type ChannelItem,
+  type Completion,
+  type ConnectedChannel,
+  loadAddon,
+  ChannelError,
+  fromNative,
+  IllegalStateError,
+} from '@app/native';
 
 export interface ChannelClientOptions {
   socketPath: string;

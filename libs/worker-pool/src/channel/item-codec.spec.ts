@@ -1,7 +1,12 @@
 import type { InferenceItem, ModelSignature, TensorSpec } from '@app/contracts';
 import { decodeResult, encodeItem } from './item-codec';
 
-const spec = (name: string, axes: TensorSpec['axes'], shape: number[], datatype: TensorSpec['datatype'] = 'INT64'): TensorSpec => ({ name, datatype, shape, axes });
+const spec = (name: string, axes: TensorSpec['axes'], shape: number[], datatype: TensorSpec['datatype'] = 'INT64'): TensorSpec => ({
+  name,
+  datatype,
+  shape,
+  axes,
+});
 
 const ENCODER: ModelSignature = {
   inputs: [spec('input_ids', ['batch', 'sequence0'], [-1, -1]), spec('attention_mask', ['batch', 'sequence0'], [-1, -1])],
@@ -14,7 +19,12 @@ const ENCODER: ModelSignature = {
 };
 
 const tokens = (rows: number, length: number, outputs: string[] | null = null): InferenceItem => ({
-  inputs: ['attention_mask', 'input_ids'].map((name) => ({ name, datatype: 'INT64', shape: [rows, length], data: new Uint8Array(rows * length * 8) })),
+  inputs: ['attention_mask', 'input_ids'].map((name) => ({
+    name,
+    datatype: 'INT64',
+    shape: [rows, length],
+    data: new Uint8Array(rows * length * 8),
+  })),
   outputs,
 });
 
@@ -53,7 +63,10 @@ describe('encodeItem', () => {
   });
 
   it('sets 64 KiB aside for what it cannot know', () => {
-    const free: ModelSignature = { ...ENCODER, outputs: [spec('entities', ['free', 'fixed'], [-1, 4], 'FP32'), spec('text', ['batch'], [-1], 'BYTES')] };
+    const free: ModelSignature = {
+      ...ENCODER,
+      outputs: [spec('entities', ['free', 'fixed'], [-1, 4], 'FP32'), spec('text', ['batch'], [-1], 'BYTES')],
+    };
     expect(encodeItem(tokens(1, 1), free).responseBytes).toBeGreaterThanOrEqual(2 * 65_536);
   });
 
@@ -79,9 +92,18 @@ describe('encodeItem', () => {
 
   it('checks the lengths inside BYTES', () => {
     const signature: ModelSignature = { ...ENCODER, inputs: [spec('text', ['batch'], [-1], 'BYTES')], outputs: [] };
-    const strings = (data: number[], count: number): InferenceItem => ({ inputs: [{ name: 'text', datatype: 'BYTES', shape: [count], data: Uint8Array.from(data) }], outputs: null });
+    const strings = (data: number[], count: number): InferenceItem => ({
+      inputs: [{ name: 'text', datatype: 'BYTES', shape: [count], data: Uint8Array.from(data) }],
+      outputs: null,
+    });
     expect(thrown(strings([1, 0, 0, 0, 65, 0, 0, 0, 0], 2), signature)).toMatchObject({ outputs: null });
-    for (const bad of [strings([1, 0, 0, 0], 1), strings([1, 0, 0, 0, 65, 66], 1), strings([255, 255, 255, 255, 65], 1), strings([0, 0, 0], 1), strings([], 2 ** 40)]) {
+    for (const bad of [
+      strings([1, 0, 0, 0], 1),
+      strings([1, 0, 0, 0, 65, 66], 1),
+      strings([255, 255, 255, 255, 65], 1),
+      strings([0, 0, 0], 1),
+      strings([], 2 ** 40),
+    ]) {
       expect(thrown(bad, signature)).toMatchObject({ code: 'invalid_request', param: 'inputs[0]' });
     }
   });

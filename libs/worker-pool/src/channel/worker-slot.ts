@@ -53,12 +53,15 @@ export class WorkerSlot {
       this.ready = readyModels(report, this.ready);
       listener.changed();
     };
-    this.client = new ChannelClient({ ...plan, gatherMs: GATHER_MS[plan.lane] }, {
-      up: take,
-      report: take,
-      room: () => listener.room(),
-      down: () => listener.down(this),
-    });
+    this.client = new ChannelClient(
+      { ...plan, gatherMs: GATHER_MS[plan.lane] },
+      {
+        up: take,
+        report: take,
+        room: () => listener.room(),
+        down: () => listener.down(this),
+      },
+    );
     this.client.start();
   }
 
@@ -67,9 +70,16 @@ export class WorkerSlot {
    * worker loads again counts as ready all the time, so that requests wait for it instead of being refused.
    */
   reports(): ModelReport[] {
-    const said = (this.report?.models ?? []).map((model) => (model.state === 'loading' ? (this.lastReady.get(modelKey(model.name, model.version)) ?? model) : model));
-    const unheard = this.plan.models.filter(({ name, version }) => !said.some((report) => report.name === name && report.version === version));
-    return [...said, ...unheard.map(({ name, version }) => ({ name, version, state: 'loading' as const, reason: null, signature: null, cost: null }))];
+    const said = (this.report?.models ?? []).map((model) =>
+      model.state === 'loading' ? (this.lastReady.get(modelKey(model.name, model.version)) ?? model) : model,
+    );
+    const unheard = this.plan.models.filter(
+      ({ name, version }) => !said.some((report) => report.name === name && report.version === version),
+    );
+    return [
+      ...said,
+      ...unheard.map(({ name, version }) => ({ name, version, state: 'loading' as const, reason: null, signature: null, cost: null })),
+    ];
   }
 
   /** The model version when it can be run here now, else null. */
@@ -124,7 +134,12 @@ function readyModels(report: WorkerReport, last: Map<string, ReadyModel>): Map<s
   report.models.forEach(({ name, version, state, signature, cost }, index) => {
     if (state !== 'ready' || signature === null) return;
     const key = modelKey(name, version);
-    ready.set(key, { index, signature, cost: cost === null ? null : CostEstimate.of(cost, last.get(key)?.cost ?? null), byteCosts: last.get(key)?.byteCosts ?? new ByteCosts() });
+    ready.set(key, {
+      index,
+      signature,
+      cost: cost === null ? null : CostEstimate.of(cost, last.get(key)?.cost ?? null),
+      byteCosts: last.get(key)?.byteCosts ?? new ByteCosts(),
+    });
   });
   return ready;
 }

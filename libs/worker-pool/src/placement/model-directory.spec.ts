@@ -1,9 +1,17 @@
 import type { ModelReport } from '@app/contracts';
 import { mergeReports, resolveModel } from './model-directory';
 
-const report = (version: string, state: ModelReport['state'], name = 'm'): ModelReport => ({ name, version, state, reason: null, signature: null, cost: null });
+const report = (version: string, state: ModelReport['state'], name = 'm'): ModelReport => ({
+  name,
+  version,
+  state,
+  reason: null,
+  signature: null,
+  cost: null,
+});
 
-const resolved = (reports: ModelReport[], version: string | null = null): string | undefined => resolveModel(mergeReports(reports), 'm', version)?.version;
+const resolved = (reports: ModelReport[], version: string | null = null): string | undefined =>
+  resolveModel(mergeReports(reports), 'm', version)?.version;
 
 describe('model directory', () => {
   it('takes the best word about a version that several workers have', () => {

@@ -219,7 +219,9 @@ export class Dispatcher {
     switch (status) {
       case 'ok':
         this.blame.countAnswer(item.request.key);
-        return item.settle(decodeResult(completion, signature) ?? new InterleaveError('internal', 'the worker answered with an unknown output'));
+        return item.settle(
+          decodeResult(completion, signature) ?? new InterleaveError('internal', 'the worker answered with an unknown output'),
+        );
       case 'invalid':
         return item.settle(new InterleaveError('invalid_request', message));
       case 'failed':
@@ -245,7 +247,12 @@ export class Dispatcher {
     const payloadBytes = Number(neededBytes);
     item.enlargements += 1;
     if (item.enlargements > 1 || !Number.isSafeInteger(payloadBytes)) {
-      return item.settle(new InterleaveError('inference_failed', `the answer does not fit: ${Number.isSafeInteger(payloadBytes) ? byteText(payloadBytes) : neededBytes} are needed, more than the ${byteText(item.responseBytesMin)} set aside; ask for fewer outputs or send fewer rows at once`));
+      return item.settle(
+        new InterleaveError(
+          'inference_failed',
+          `the answer does not fit: ${Number.isSafeInteger(payloadBytes) ? byteText(payloadBytes) : neededBytes} are needed, more than the ${byteText(item.responseBytesMin)} set aside; ask for fewer outputs or send fewer rows at once`,
+        ),
+      );
     }
     item.responseBytesMin = responseBytesForPayload(payloadBytes, signature);
     this.requeue(item);
@@ -311,7 +318,10 @@ export const overloaded = (): InterleaveError =>
 /** Past what a worker's channel can ever hold. */
 function tooLarge(error: ChannelError, slot: WorkerSlot | undefined): InterleaveError {
   const lane = slot?.plan.lane ?? 'realtime';
-  return new InterleaveError('too_large', `${error.message}; send less at once, or raise ${lane}.channelBytes or ${lane}.queueItemsMax in interleave.yaml`);
+  return new InterleaveError(
+    'too_large',
+    `${error.message}; send less at once, or raise ${lane}.channelBytes or ${lane}.queueItemsMax in interleave.yaml`,
+  );
 }
 
 /** Null when the item had to be settled instead. */

@@ -8,7 +8,11 @@ let blame: InputBlame;
 
 function items(count: number): PendingItem[] {
   const inputs = Array.from({ length: count }, () => ({ inputs: [], outputs: null }));
-  return new PendingRequest(modelKey('m', '1'), { model: 'm', version: '1', items: inputs, timeoutMs: null, priority: 0, signal: null }, () => undefined).items;
+  return new PendingRequest(
+    modelKey('m', '1'),
+    { model: 'm', version: '1', items: inputs, timeoutMs: null, priority: 0, signal: null },
+    () => undefined,
+  ).items;
 }
 
 function die(...running: PendingItem[]): void {
@@ -30,7 +34,10 @@ describe('the blame for a death', () => {
     blame.countAnswer(modelKey('m', '1'));
     die(item);
     die(item);
-    expect(told).toEqual([{ deaths: 1, isNew: true, answered: 1 }, { deaths: 1, isNew: false, answered: 0 }]);
+    expect(told).toEqual([
+      { deaths: 1, isNew: true, answered: 1 },
+      { deaths: 1, isNew: false, answered: 0 },
+    ]);
   });
 
   it('is on the only one that had been running at an earlier death, for that one too', () => {
@@ -48,7 +55,10 @@ describe('the blame for a death', () => {
     expect(told).toEqual([]);
     die(one);
     die(other);
-    expect(told).toEqual([{ deaths: 3, isNew: true, answered: 0 }, { deaths: 1, isNew: true, answered: 0 }]);
+    expect(told).toEqual([
+      { deaths: 3, isNew: true, answered: 0 },
+      { deaths: 1, isNew: true, answered: 0 },
+    ]);
     die();
     expect(told).toHaveLength(2);
   });

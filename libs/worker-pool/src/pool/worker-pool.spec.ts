@@ -174,14 +174,17 @@ describe('WorkerPool', () => {
     expect(look(null, 60_000, { bodyBytes: 500 })).toBeCloseTo(5e8, -6);
     expect(look('echo', 60_000)).toBeCloseTo(1e9, -6);
     // Nothing is in flight, but 10 s are on their way.
-    expect(() => look('echo', 20_000, { bodyBytes: 1000, aheadNs: 10e9 })).toThrow(expect.objectContaining({ code: 'overloaded' }) as Error);
+    expect(() => look('echo', 20_000, { bodyBytes: 1000, aheadNs: 10e9 })).toThrow(
+      expect.objectContaining({ code: 'overloaded' }) as Error,
+    );
     expect(() => look('echo', 40_000, { bodyBytes: 1000, aheadNs: 10e9 })).not.toThrow();
   });
 
   it('counts equal items once where the worker runs them once', async () => {
     const grid = { lengths: [1], rows: [1], runNs: [[1e9]] };
     const models = ECHO_MODELS.map((model) => ({ ...model, cost: { grid, ratio: { median: 1, high: 1 } } }));
-    const equals = (deduplicate: boolean) => plan('w1', { models: [{ name: 'echo', version: '1', deduplicate } as WorkerPlan['models'][number]] });
+    const equals = (deduplicate: boolean) =>
+      plan('w1', { models: [{ name: 'echo', version: '1', deduplicate } as WorkerPlan['models'][number]] });
     place(equals(true));
     const worker = await startWorker('w1', { models });
     await untilReady();
@@ -240,7 +243,8 @@ describe('WorkerPool', () => {
 
   it('shares requests out by executors', async () => {
     place(plan('w1'), plan('w2', { cpus: [0, 1, 2] }));
-    const models = (marker: string): ModelReport[] => ECHO_MODELS.map((model) => (model.name === 'echo' ? model : { ...model, name: marker }));
+    const models = (marker: string): ModelReport[] =>
+      ECHO_MODELS.map((model) => (model.name === 'echo' ? model : { ...model, name: marker }));
     const small = await startWorker('w1', { models: models('small') });
     const large = await startWorker('w2', { models: models('large') });
     await untilReady(() => isReady('small') && isReady('large'));
@@ -383,13 +387,30 @@ describe('WorkerPool', () => {
   });
 
   it('refuses a quarantined model that a worker still has, and serves the others', async () => {
-    const quarantined = { name: 'command', version: '1', lane: 'realtime' as const, reason: 'quarantined: it kills', untilMs: Date.now() + 60_000, periodMs: 60_000, isUnloaded: false };
+    const quarantined = {
+      name: 'command',
+      version: '1',
+      lane: 'realtime' as const,
+      reason: 'quarantined: it kills',
+      untilMs: Date.now() + 60_000,
+      periodMs: 60_000,
+      isUnloaded: false,
+    };
     place(plan('w1'));
     await startWorker('w1');
     await untilReady(() => isReady('command'));
-    publish({ formatVersion: 1, partitions: [], workers: [plan('w1')], quarantined: [quarantined, { ...quarantined, name: 'echo', lane: 'batch' }] });
+    publish({
+      formatVersion: 1,
+      partitions: [],
+      workers: [plan('w1')],
+      quarantined: [quarantined, { ...quarantined, name: 'echo', lane: 'batch' }],
+    });
     await untilReady(() => !isReady('command'));
-    await expect(infer([commandItem(COMMANDS.output)], { model: 'command' })).rejects.toMatchObject({ code: 'model_not_servable', retryAfterSeconds: expect.any(Number) as number, message: expect.stringContaining('quarantined: it kills') as string });
+    await expect(infer([commandItem(COMMANDS.output)], { model: 'command' })).rejects.toMatchObject({
+      code: 'model_not_servable',
+      retryAfterSeconds: expect.any(Number) as number,
+      message: expect.stringContaining('quarantined: it kills') as string,
+    });
     expect((await infer([textItem('still here')])).map(textOf)).toEqual(['still here']);
   });
 

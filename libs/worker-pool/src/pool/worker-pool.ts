@@ -130,8 +130,13 @@ export class WorkerPool implements InferenceBackend {
     if (report === undefined) return this.notFound(key.replace('\n', ' version '));
     if (report.state !== 'failed') return null;
     const quarantined = this.quarantined.find(({ name, version }) => name === report.name && version === report.version);
-    const retryAfterSeconds = quarantined === undefined ? {} : { retryAfterSeconds: Math.max(1, Math.ceil((quarantined.untilMs - Date.now()) / 1000)) };
-    return new InterleaveError('model_not_servable', `model ${report.name} version ${report.version} cannot be served: ${report.reason ?? 'unknown'}`, retryAfterSeconds);
+    const retryAfterSeconds =
+      quarantined === undefined ? {} : { retryAfterSeconds: Math.max(1, Math.ceil((quarantined.untilMs - Date.now()) / 1000)) };
+    return new InterleaveError(
+      'model_not_servable',
+      `model ${report.name} version ${report.version} cannot be served: ${report.reason ?? 'unknown'}`,
+      retryAfterSeconds,
+    );
   }
 
   private admit(request: PendingRequest): void {

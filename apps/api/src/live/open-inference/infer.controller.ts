@@ -26,6 +26,8 @@ export class InferController {
   })
   infer(@Req() request: FastifyRequest<ModelPath>, @Res() reply: FastifyReply): Promise<void> {
     const { model, version } = request.params;
-    return this.live.answer(request, reply, (body) => this.preparer.prepare({ kind: 'open-inference', model, version: version ?? null }, body, request.headers));
+    return this.live.answer(request, reply, (body) =>
+      this.preparer.prepare({ kind: 'open-inference', model, version: version ?? null }, body, request.headers),
+    );
   }
 }

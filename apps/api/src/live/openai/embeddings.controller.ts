@@ -23,6 +23,8 @@ export class EmbeddingsController {
     errorSchema: 'OpenAiError',
   })
   create(@Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
-    return this.live.answer(request, reply, (body) => this.preparer.prepare({ kind: 'embeddings', model: null, version: null }, body, request.headers));
+    return this.live.answer(request, reply, (body) =>
+      this.preparer.prepare({ kind: 'embeddings', model: null, version: null }, body, request.headers),
+    );
   }
 }

@@ -26,6 +26,8 @@ export class PredictController {
   })
   predict(@Req() request: FastifyRequest<ModelPath>, @Res() reply: FastifyReply): Promise<void> {
     const { model, version } = request.params;
-    return this.live.answer(request, reply, (body) => this.preparer.prepare({ kind: 'predict', model, version: version ?? null }, body, request.headers));
+    return this.live.answer(request, reply, (body) =>
+      this.preparer.prepare({ kind: 'predict', model, version: version ?? null }, body, request.headers),
+    );
   }
 }

@@ -29,7 +29,16 @@ export const MACHINES = {
   /** CPU n and n + 128 are siblings; node 0 is 0-31 and 128-159. */
   twoSockets: { packages: 2, coresPerPackage: 64, threadsPerCore: 2, nodesPerPackage: 2, memoryGib: 512 },
   /** On a machine of 2 packages: 3, 5 and 7-9 on node 0, 40 on node 1; none of their siblings (67 and so on) is allowed. */
-  oddContainer: { packages: 2, coresPerPackage: 32, threadsPerCore: 2, nodesPerPackage: 1, memoryGib: 256, allowed: '3,5,7-9,40', cgroup: '3,5,7-9,40\n', cgroupMemory: '12884901888\n' },
+  oddContainer: {
+    packages: 2,
+    coresPerPackage: 32,
+    threadsPerCore: 2,
+    nodesPerPackage: 1,
+    memoryGib: 256,
+    allowed: '3,5,7-9,40',
+    cgroup: '3,5,7-9,40\n',
+    cgroupMemory: '12884901888\n',
+  },
   cgroupSmallerThanAffinity: { ...EIGHT_CPUS, cgroup: '2-3\n' },
   cpusOffline: { ...EIGHT_CPUS, online: '0-2,5', allowed: '0-7' },
 } satisfies Record<string, Machine>;
