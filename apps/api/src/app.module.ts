@@ -6,6 +6,7 @@ import { LiveGate } from './live/live-gate';
 import { LiveService } from './live/live.service';
 import { InferController } from './live/open-inference/infer.controller';
 import { MetadataController } from './live/open-inference/metadata.controller';
+import { TritonController } from './live/open-inference/triton.controller';
 import { EmbeddingsController } from './live/openai/embeddings.controller';
 import { ModelsController } from './live/openai/models.controller';
 import { PredictController } from './live/predict/predict.controller';
@@ -39,6 +40,7 @@ export class AppModule {
         HealthController,
         MetadataController,
         InferController,
+        TritonController,
         PredictController,
         EmbeddingsController,
         ModelsController,

@@ -90,6 +90,34 @@ describe('the HTTP server', () => {
   });
 
   it.each([
+    ['GET', '/v2/models/stats'],
+    ['GET', '/v2/models/echo/stats'],
+    ['GET', '/v2/models/none/versions/1/stats'],
+    ['GET', '/v2/models/echo/config'],
+    ['GET', '/v2/models/org/echo/versions/1/config'],
+    ['POST', '/v2/models/echo/trace/setting'],
+    ['POST', '/v2/models/echo/generate_stream'],
+    ['POST', '/v2/repository/index'],
+    ['POST', '/v2/repository/models/echo/load'],
+    ['GET', '/v2/systemsharedmemory/status'],
+    ['POST', '/v2/cudasharedmemory/region/r/register'],
+    ['GET', '/v2/trace/setting'],
+    ['POST', '/v2/logging'],
+  ])("says that %s %s, of Triton's extensions, is not there", async (method, path) => {
+    const response = await fetch(url + path, { method, ...(method === 'POST' && { body: '{}' }) });
+    expect([response.status, await response.json()]).toEqual([
+      501,
+      { error: expect.stringMatching(/is an extension of Triton that this version does not have/) as string },
+    ]);
+  });
+
+  it('has a model that is called as an extension is', async () => {
+    backend.report(backend.reports.map((report) => ({ ...report, name: 'stats' })));
+    const response = await fetch(`${url}/v2/models/stats`);
+    expect([response.status, await response.json()]).toEqual([200, expect.objectContaining({ name: 'stats' })]);
+  });
+
+  it.each([
     '/v1/models/org/echo:predict',
     '/v1/models/org%2Fecho:predict',
     '/v1/models/org/echo/versions/1:predict',

@@ -18,6 +18,7 @@ export const ERRORS = {
   overloaded: { status: 429, retryable: true, batchCode: 'overloaded' },
   client_closed: { status: 499, retryable: false, batchCode: 'batch_cancelled' },
   internal: { status: 500, retryable: false, batchCode: 'internal' },
+  not_supported: { status: 501, retryable: false, batchCode: 'invalid_request' },
   model_not_servable: { status: 503, retryable: true, batchCode: 'model_not_servable' },
   worker_unavailable: { status: 503, retryable: true, batchCode: 'worker_unavailable' },
   deadline_exceeded: { status: 504, retryable: false, batchCode: 'request_timeout' },

@@ -111,7 +111,7 @@ class BoundTextModel implements TextModel {
     return ids.map((row, i) => {
       if (row.length === 0) throw refused(i, 'expected at least one token id but received none');
       this.checkOwner(row, i);
-      const kept = options.truncate ? this.tokenizer.frame.truncate(row, this.maxTokens) : row;
+      const kept = options.truncate ? this.tokenizer.frame.truncate(row, this.tokensMaxOf(options)) : row;
       if (kept.length > this.maxTokens) throw tooLong(i, kept.length, this.maxTokens);
       const bad = kept.findIndex((id) => !this.tokenizer.knows(id));
       if (bad >= 0) {
@@ -169,20 +169,26 @@ class BoundTextModel implements TextModel {
   }
 
   private async fit(row: TokenizedText, text: CutText, index: number, options: EncodeOptions): Promise<TokenizedText> {
-    if (row.ids.length <= this.maxTokens && text.isCut === undefined) {
+    const tokensMax = this.tokensMaxOf(options);
+    if (row.ids.length <= tokensMax && text.isCut === undefined) {
       if (row.ids.length === 0) throw refused(index, 'expected a text with at least one token but received none');
       return row;
     }
     if (!options.truncate) throw tooLong(index, row.ids.length, this.maxTokens);
-    const truncated = await this.tokenizer.encodeTruncated(text, this.maxTokens, { spans: this.head.needsSpans, side: this.text.truncationSide });
+    const truncated = await this.tokenizer.encodeTruncated(text, tokensMax, { spans: this.head.needsSpans, side: this.text.truncationSide });
     if (truncated === null) {
       const charactersMax = this.maxTokens * CHARACTERS_PER_TOKEN_MAX;
-      throw refused(index, `expected a text whose ${this.maxTokens} tokens that are kept lie in ${charactersMax} characters but received a longer one; shorten the input`);
+      throw refused(index, `expected a text whose ${tokensMax} tokens that are kept lie in ${charactersMax} characters but received a longer one; shorten the input`);
     }
-    if (truncated.ids.length > this.maxTokens) {
-      throw refused(index, `expected room for ${truncated.ids.length} special tokens but the model takes ${this.maxTokens} tokens; raise its maxTokens`);
+    if (truncated.ids.length > tokensMax) {
+      const [limit, raised] = tokensMax < this.maxTokens ? ['the text is cut to', 'the number of tokens'] : ['the model takes', 'its maxTokens'];
+      throw refused(index, `expected room for ${truncated.ids.length} special tokens but ${limit} ${tokensMax} tokens; raise ${raised}`);
     }
     return truncated;
+  }
+
+  private tokensMaxOf({ tokensMax = Infinity }: EncodeOptions): number {
+    return Math.min(this.maxTokens, tokensMax);
   }
 
   private toRow(tokens: TokenizedText, options: EncodeOptions, promptTokens: number): TextRow {

@@ -6,6 +6,8 @@ import { TOKENIZER_BYTES_MAX, type TruncationSide } from './tokenizer-config';
 import { checkDefinition, type RawDefinition } from './tokenizer/check-definition';
 import { FastTokenizer, type TextAndPair, type TokenIds } from './tokenizer/fast-tokenizer';
 import { Frame } from './tokenizer/frame';
+import { runTrials } from './tokenizer/trial';
+import { trialsOf } from './tokenizer/trial-texts';
 
 export type { TextAndPair };
 
@@ -82,6 +84,7 @@ export class TextTokenizer {
   private static async parse(content: string): Promise<TextTokenizer> {
     const definition = JSON.parse(content) as RawDefinition;
     checkDefinition(definition);
+    await runTrials(trialsOf(definition, content));
     const rust = RustTokenizer.fromString(content);
     rust.disableTruncation();
     rust.disablePadding();

@@ -44,6 +44,8 @@ export interface TextRow {
 export interface EncodeOptions {
   /** False: a text over the model's maximum length is an `invalid_request` that says both lengths. */
   truncate: boolean;
+  /** Texts are cut to so many tokens, special ones included, where that is fewer than the model takes; needs `truncate`. */
+  tokensMax?: number;
   /** Labels to return, best first; null: all. */
   topK: number | null;
   /** Prompt that goes before the texts; null: the model's default, if it has one. Unknown: an `invalid_request` with path `prompt_name`. */

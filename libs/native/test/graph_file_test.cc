@@ -108,6 +108,49 @@ TEST(OnnxFile, EndsAtFunctionsThatMultiply) {
   EXPECT_EQ(ProveRows(model.bytes()).verdict, RowVerdict::kNotProven);
 }
 
+// Each operator keeps 1024 numbers until the end.
+TEST(OnnxFile, EndsAtMoreNumbersThanAreKept) {
+  Graph graph;
+  graph.Input("x", kFloat, {"n", 1024}).Output("y", kFloat, {"n"}).Initializer("c0", kFloat, {1024}, test::Weights(1024));
+  constexpr int kNodes = 9'000;
+  for (int i = 0; i < kNodes; ++i) graph.Node("Neg", {"c" + std::to_string(i)}, {"c" + std::to_string(i + 1)});
+  graph.Node("Add", {"x", "c" + std::to_string(kNodes)}, {"y"});
+  const RowProof proof = ProveRows(graph.Model().bytes());
+  EXPECT_EQ(proof.verdict, RowVerdict::kNotProven);
+  EXPECT_NE(proof.reason.find("more than is looked at"), std::string::npos) << proof.reason;
+}
+
+// A shape of 65 axes, which thousands of outputs would each get a copy of.
+TEST(OnnxFile, EndsAtTensorsOfTooManyAxes) {
+  std::vector<test::Dim> dims{"n"};
+  dims.resize(65, 1);
+  const RowProof proof = ProveRows(Graph().Input("x", kFloat, dims).Output("y", kFloat, {"n"}).Node("Neg", {"x"}, {"y"}).Model().bytes());
+  EXPECT_EQ(proof.verdict, RowVerdict::kNotProven);
+  EXPECT_NE(proof.reason.find("more axes"), std::string::npos) << proof.reason;
+}
+
+TEST(OnnxFile, GivesNoShapeToOperatorsWithoutInputs) {
+  for (const char* op : {"Shape", "Size", "EyeLike", "Gather", "Concat"}) {
+    const RowProof proof = ProveRows(Graph().Input("x", kFloat, {"n", 4}).Output("y", kFloat, {"n"}).Node(op, {}, {"y"}).Model().bytes());
+    EXPECT_EQ(proof.verdict, RowVerdict::kNotProven) << op;
+  }
+}
+
+// A size of a half times one of 2 is as many entries as there are, and no tensor has it.
+TEST(OnnxFile, KnowsNoHalfEntries) {
+  const RowProof proof = ProveRows(Graph()
+                                       .Input("x", kFloat, {"n", 1})
+                                       .Output("y", kFloat, {"n"})
+                                       .Initializer("one", kFloat, {1}, std::vector<float>{1})
+                                       .Initializer("sizes", kFloat, {2}, std::vector<float>{0.5F, 2})
+                                       .Node("Reshape", {"one", "sizes"}, {"a"})
+                                       .Node("Transpose", {"a"}, {"b"})
+                                       .Node("Add", {"x", "b"}, {"y"})
+                                       .Model()
+                                       .bytes());
+  EXPECT_EQ(proof.verdict, RowVerdict::kNotProven);
+}
+
 TEST(OnnxFile, IsFollowedIntoFunctions) {
   const Message mean = Message().Bytes(1, "x").Bytes(2, "y").Bytes(3, "inner").Bytes(4, "ReduceMean")
                            .Child(5, Message().Bytes(1, "axes").Bytes(21, "over"));

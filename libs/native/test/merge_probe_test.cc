@@ -301,6 +301,9 @@ TEST_F(MergeProbeTest, KeepsTheModelsThatAreSafe) {
 
 // Sizes that the declaration leaves open: channels of 3 for a convolution, a vocabulary of 3 with segments of 2.
 TEST_F(MergeProbeTest, FindsSizesAndValuesThatTheGraphAccepts) {
+#ifdef __SANITIZE_THREAD__
+  GTEST_SKIP() << "ONNX Runtime takes so long to refuse an input under TSan that the search, which has a limit of time, ends before";
+#endif
   Graph images;
   images.Input("x", kFloat, {"batch", "c", "h", "w"})
       .Output("y", kFloat, {"batch", 2, "", ""})

@@ -77,6 +77,30 @@ describe('POST /v1/embeddings', () => {
     },
   );
 
+  it.each([2, 3, 5, 7, 8, 2047])('cuts texts to %d tokens, special ones included, as their ids are cut', async (tokensMax) => {
+    const text = 'x '.repeat(2100);
+    const body = await post({ model: 'encoder-tiny', input: [text, 'x'], truncate_prompt_tokens: tokensMax });
+    const [[exact], [short]] = await Promise.all([
+      vectors({ input: 'x '.repeat(tokensMax - 2) }),
+      vectors({ input: tokensMax === 2 ? '' : 'x' }),
+    ]);
+    expect(body.data.map(({ embedding }) => embedding)).toEqual([exact, short]);
+    expect(body.usage.prompt_tokens).toBe(tokensMax + Math.min(3, tokensMax));
+  });
+
+  it('cuts token ids to the number of tokens, and keeps those around the text', async () => {
+    const idsOf = async (text: string): Promise<number[]> => {
+      const [row] =
+        (await served.catalog.find('encoder-tiny', null).text?.encode([text], { truncate: false, topK: null, promptName: null })) ?? [];
+      return Array.from(new BigInt64Array(row?.item.inputs[0]?.data.slice().buffer as ArrayBuffer), Number);
+    };
+    const [[cut], [exact]] = await Promise.all([
+      vectors({ input: await idsOf('x x x x'), truncate_prompt_tokens: 4 }),
+      vectors({ input: 'x x' }),
+    ]);
+    expect(cut).toEqual(exact);
+  });
+
   it('embeds the empty text as its special tokens, and ignores what changes nothing', async () => {
     const [row] =
       (await served.catalog.find('encoder-tiny', null).text?.encode([''], { truncate: false, topK: null, promptName: null })) ?? [];
@@ -164,11 +188,18 @@ describe('POST /v1/embeddings', () => {
     ],
     ['truncate as text', { model: 'encoder-tiny', input: 'a', truncate: 'END' }, 'invalid_request', 'truncate', /true or false/],
     [
-      'fewer tokens than the model takes',
-      { model: 'encoder-tiny', input: 'a', truncate_prompt_tokens: 5 },
+      'no tokens',
+      { model: 'encoder-tiny', input: 'a', truncate_prompt_tokens: 0 },
       'invalid_request',
       'truncate_prompt_tokens',
-      /-1 or at least 2048/,
+      /at least 1 for truncate_prompt_tokens but received 0/,
+    ],
+    [
+      'fewer tokens than the special ones',
+      { model: 'encoder-tiny', input: ['a', 'b'], truncate_prompt_tokens: 1 },
+      'invalid_request',
+      'input[0]',
+      /room for 2 special tokens but the text is cut to 1 tokens; raise the number/,
     ],
     [
       'tokens as text',

@@ -40,7 +40,7 @@ export async function prepareEmbeddings(body: unknown, catalog: ModelCatalog, li
   const encoding = encodingFormat(request);
   const dimensions = optionalInteger(request.dimensions, 'dimensions', { min: 1, max: text.embeddingWidth ?? WIDTH_MAX });
   refuseNotSupported(request);
-  const options = { truncate: truncation(request, text), topK: null, promptName: optionalString(request.prompt_name, 'prompt_name') };
+  const options = { ...truncation(request), topK: null, promptName: optionalString(request.prompt_name, 'prompt_name') };
   const rows = await encodeInput(request.input, text, options, limits);
   const tokenCount = rows.reduce((sum, row) => sum + row.tokenCount, 0);
   const respond = async (results: ItemResult[]): Promise<ResponseBody> => {
@@ -90,20 +90,17 @@ function refuseNotSupported(request: JsonObject): void {
   }
 }
 
-/** Whether long texts are cut: `truncate` (TEI), `truncate_prompt_tokens` (vLLM) or `parameters.truncate` (`:predict`). */
-function truncation(request: JsonObject, text: TextModel): boolean {
+/** Whether and where texts are cut: `truncate` (TEI), `truncate_prompt_tokens` (vLLM) or `parameters.truncate` (`:predict`). */
+function truncation(request: JsonObject): Pick<EncodeOptions, 'truncate' | 'tokensMax'> {
   const parameters = request.parameters === undefined || request.parameters === null ? {} : expectObject(request.parameters, 'parameters');
   const other = Object.keys(parameters).find((name) => name !== 'truncate');
   if (other !== undefined) throw invalid(`expected only truncate in parameters but received ${quote(other)}`, 'parameters');
   const tokens = optionalInteger(request.truncate_prompt_tokens, 'truncate_prompt_tokens', { min: -1, max: Number.MAX_SAFE_INTEGER });
-  if (tokens !== null && tokens !== -1 && tokens < text.maxTokens) {
-    throw mismatch(`-1 or at least ${text.maxTokens}, the most that the model takes,`, 'truncate_prompt_tokens', tokens);
-  }
-  return (
-    tokens !== null ||
-    (optionalBoolean(request.truncate, 'truncate') ?? false) ||
-    (optionalBoolean(parameters.truncate, 'parameters.truncate') ?? false)
-  );
+  if (tokens === 0) throw mismatch('-1, for as many as the model takes, or at least 1', 'truncate_prompt_tokens', tokens);
+  if (tokens !== null) return { truncate: true, ...(tokens > 0 && { tokensMax: tokens }) };
+  const truncate =
+    (optionalBoolean(request.truncate, 'truncate') ?? false) || (optionalBoolean(parameters.truncate, 'parameters.truncate') ?? false);
+  return { truncate };
 }
 
 /** A text, texts, token ids, or lists of token ids. */

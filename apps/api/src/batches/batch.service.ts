@@ -39,6 +39,11 @@ export class BatchService {
     return this.parts.fileBytesMax;
   }
 
+  /** Rejects with `too_large` or `storage_full` when a file of at least so many bytes cannot be taken. */
+  checkAnnounced(bytesMin: number): Promise<void> {
+    return this.parts.files.checkAnnounced(Math.max(0, bytesMin));
+  }
+
   /** Rejects with `storage_full` when `bytesExpected` (0: unknown) cannot fit. */
   beginUpload(bytesExpected: number): Promise<Upload> {
     return this.parts.files.beginUpload(bytesExpected);

@@ -253,6 +253,38 @@ describe('/v1/files and /v1/batches, without Redis', () => {
       expect(stored()).toEqual([]);
     });
 
+    describe('of a body that is held back (Expect: 100-continue)', () => {
+      const firstLine = (path: string, headers: Record<string, string>): Promise<string> =>
+        new Promise((resolve, reject) => {
+          const socket = connect(Number(new URL(url).port), '127.0.0.1');
+          socket.once('error', reject).once('data', (part) => {
+            resolve(String(part).split('\r\n', 1)[0] as string);
+            socket.destroy();
+          });
+          const lines = Object.entries({ host: 'localhost', expect: '100-continue', ...headers }).map(
+            ([name, value]) => `${name}: ${value}\r\n`,
+          );
+          socket.write(`POST ${path} HTTP/1.1\r\n${lines.join('')}\r\n`);
+        });
+      const ROWS = { 'content-type': 'application/x-ndjson', 'content-length': '100' };
+      const FORM = { 'content-type': 'multipart/form-data; boundary=x', 'content-length': '100' };
+      const TEXT = { 'content-type': 'text/plain', 'content-length': '100' };
+
+      it.each([
+        ['rows that are too many bytes', {}, '/v1/files?purpose=batch', { ...ROWS, 'content-length': '200001' }, 413],
+        ['a form that is too many bytes', {}, '/v1/files', { ...FORM, 'content-length': '2500000' }, 413],
+        ['rows without room', { diskFreeBytesMin: Number.MAX_SAFE_INTEGER }, '/v1/files?purpose=batch', ROWS, 507],
+        ['a form without room', { diskFreeBytesMin: Number.MAX_SAFE_INTEGER }, '/v1/files', FORM, 507],
+        ['rows for another purpose', {}, '/v1/files?purpose=x', ROWS, 400],
+        ['another media type', {}, '/v1/files', TEXT, 415],
+        ['rows', {}, '/v1/files?purpose=batch', ROWS, 100],
+        ['a form', {}, '/v1/files', FORM, 100],
+      ])('answers %s at once', async (_, limits, path, headers, status) => {
+        await open(limits);
+        expect(await firstLine(path, headers)).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+      });
+    });
+
     it('leaves nothing of an upload whose sender goes away', async () => {
       await open();
       const upload = httpRequest(`${url}/v1/files?purpose=batch`, { method: 'POST', headers: { 'content-type': 'application/x-ndjson' } });

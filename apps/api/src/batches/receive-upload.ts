@@ -27,19 +27,22 @@ export async function acceptUploads(fastify: FastifyInstance): Promise<void> {
 
 /** Stores the file of `POST /v1/files`: a form with its fields in any order, or the rows themselves as the body. */
 export async function receiveUpload(service: BatchService, request: FastifyRequest, reply: FastifyReply): Promise<FileObject> {
-  const upload = new Reception(service, Number(request.headers['content-length'] ?? 0));
+  const bytesExpected = Number(request.headers['content-length'] ?? 0);
+  const upload = new Reception(service, bytesExpected);
   request.refusedBytesMax = Math.max(request.refusedBytesMax, service.fileBytesMax + FORM_BYTES_MAX);
   try {
     refuseEncoded(request.headers);
-    callForBody(request, reply.raw);
     const type = mediaType(request.headers);
-    if (type === FORM) await receiveForm(upload, request);
-    else if (NDJSON.includes(type)) await receiveRows(upload, request);
-    else
+    const isForm = type === FORM;
+    if (!isForm && !NDJSON.includes(type))
       throw new InterleaveError(
         'unsupported_media_type',
         `Content-Type: expected ${FORM} or ${NDJSON[0]}; send the file as a form with the fields "purpose" and "file"`,
       );
+    await service.checkAnnounced(isForm ? bytesExpected - FORM_BYTES_MAX : bytesExpected);
+    if (!isForm) setQueryFields(upload, request);
+    callForBody(request, reply.raw);
+    await (isForm ? receiveForm(upload, request) : receiveRows(upload, request));
     return await upload.finish();
   } catch (error) {
     await upload.discard();
@@ -81,7 +84,7 @@ class Reception {
     await this.upload?.discard();
   }
 
-  private checkPurpose(): void {
+  checkPurpose(): void {
     const purpose = this.fields.get('purpose');
     if (purpose !== 'batch') throw invalid('purpose', '"batch"', purpose);
   }
@@ -107,15 +110,20 @@ async function receiveForm(upload: Reception, request: FastifyRequest): Promise<
   }
 }
 
-async function receiveRows(upload: Reception, request: FastifyRequest): Promise<void> {
-  const query = request.query as Record<string, unknown>;
+/** An upload that is no form has its fields in the query. */
+function setQueryFields(upload: Reception, { query }: FastifyRequest): void {
   for (const name of ['purpose', 'expires_after[anchor]', 'expires_after[seconds]']) {
-    const value = query[name];
+    const value = (query as Record<string, unknown>)[name];
     if (typeof value === 'string') upload.setField(name, value);
   }
+  upload.checkPurpose();
+}
+
+async function receiveRows(upload: Reception, request: FastifyRequest): Promise<void> {
+  const { filename } = request.query as Record<string, unknown>;
   // A refusal must not destroy the request: its sender is still to read the answer.
   const content = request.raw.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>;
-  await upload.storeFile(typeof query['filename'] === 'string' ? query['filename'] : '', content);
+  await upload.storeFile(typeof filename === 'string' ? filename : '', content);
 }
 
 /** What a form parser or a broken connection throws is the sender's doing; what has a system call is ours. */

@@ -29,7 +29,12 @@ export class FileStore {
     this.paths = storagePaths(dataDir);
   }
 
-  /** Rejects with `storage_full` when `bytesExpected` cannot fit. */
+  /** Rejects with `too_large` or `storage_full` when a file of at least so many bytes cannot be taken. */
+  checkAnnounced(bytesMin: number): Promise<void> {
+    return Upload.check({ limits: this.limits, disk: this.disk, bytesMin });
+  }
+
+  /** Rejects with `storage_full` when `bytesExpected` (0: unknown) cannot fit. */
   beginUpload(bytesExpected: number): Promise<Upload> {
     return Upload.begin({ paths: this.paths, limits: this.limits, disk: this.disk, bytesExpected });
   }

@@ -42,6 +42,12 @@ export class Upload {
     this.indexer = new LineIndexer(limits);
   }
 
+  /** Rejects with `too_large` or `storage_full` when a file of at least so many bytes cannot be taken. */
+  static async check({ limits, disk, bytesMin }: { limits: UploadLimits; disk: DiskGuard; bytesMin: number }): Promise<void> {
+    if (bytesMin > limits.fileBytesMax) throw tooLarge(limits);
+    await disk.check(bytesMin);
+  }
+
   /** `bytesExpected`: what the sender announced, 0 when unknown; refused at once when it cannot fit. */
   static async begin(options: { paths: StoragePaths; limits: UploadLimits; disk: DiskGuard; bytesExpected: number }): Promise<Upload> {
     await options.disk.check(options.bytesExpected);
@@ -51,13 +57,7 @@ export class Upload {
 
   /** Appends. Rejects with `too_large` or `storage_full`; the caller must then `discard`. */
   async write(part: Uint8Array): Promise<void> {
-    if (this.indexer.byteCount + part.length > this.limits.fileBytesMax) {
-      throw new InterleaveError(
-        'too_large',
-        `The file is longer than ${this.limits.fileBytesMax} bytes; split it or raise batch.fileBytesMax`,
-        { param: 'file' },
-      );
-    }
+    if (this.indexer.byteCount + part.length > this.limits.fileBytesMax) throw tooLarge(this.limits);
     this.indexer.push(part);
     this.bytesUntilDiskCheck -= part.length;
     if (this.bytesUntilDiskCheck < 0) {
@@ -88,3 +88,8 @@ export class Upload {
     return this.staged.discard();
   }
 }
+
+const tooLarge = ({ fileBytesMax }: UploadLimits): InterleaveError =>
+  new InterleaveError('too_large', `The file is longer than ${fileBytesMax} bytes; split it or raise batch.fileBytesMax`, {
+    param: 'file',
+  });

@@ -1,7 +1,11 @@
+import { checkCharsmap } from './charsmap';
+import { checkRegexes } from './regexes';
+
 /** What is read here of a `tokenizer.json`; the Rust tokenizer checks all else itself. */
 export interface RawDefinition {
   added_tokens?: { content?: unknown; normalized?: unknown; rstrip?: unknown }[];
   normalizer?: unknown;
+  pre_tokenizer?: unknown;
   model?: { vocab?: unknown; merges?: unknown; continuing_subword_prefix?: unknown };
   post_processor?: RawPostProcessor | null;
   truncation?: { direction?: unknown } | null;
@@ -27,6 +31,8 @@ const REMOVED = /^[\s\p{Cc}\p{Cf}\p{M}]+$/u;
 export function checkDefinition(definition: RawDefinition): void {
   checkMerges(definition.model ?? {});
   checkAddedTokens(definition);
+  checkCharsmaps(definition.normalizer);
+  checkRegexes(definition);
   const processors = flatten(definition.post_processor);
   if (processors.filter(({ type }) => type !== 'ByteLevel').length > 1) throw new Error('expected one post-processor beside ByteLevel but received several');
   processors.forEach(checkTemplate);
@@ -42,6 +48,13 @@ function checkAddedTokens({ added_tokens: tokens, normalizer }: RawDefinition): 
     if (isRemoving && normalized === true && REMOVED.test(content)) throw new Error(`expected added tokens that a normalizer does not remove but received ${JSON.stringify(content)}`);
     if (takesSpaces && /^\s/.test(content)) throw new Error(`expected no added token that begins with a space beside one with rstrip but received ${JSON.stringify(content)}`);
   }
+}
+
+function checkCharsmaps(normalizer: unknown): void {
+  if (typeof normalizer !== 'object' || normalizer === null) return;
+  const { type, precompiled_charsmap: charsmap, normalizers } = normalizer as { type?: unknown; precompiled_charsmap?: unknown; normalizers?: unknown };
+  if (type === 'Precompiled') checkCharsmap(charsmap);
+  if (Array.isArray(normalizers)) normalizers.forEach(checkCharsmaps);
 }
 
 /** It takes each merge's result for a token of the vocabulary, and each right part for one that begins with the prefix of continuations. */

@@ -1,7 +1,7 @@
 import { BYTE_ALPHABET, type FastDefinition } from './fast-definition';
 
 /** Texts for any tokenizer. The first two are also a pair. */
-const COMMON = [
+export const COMMON_TEXTS = [
   'Everyone has the right to life, liberty and the security of person.',
   "It's $12.50 (50% off)!  e-mail: a.b@c-d.org #1 -- don't",
   'Grüße, Ångström, naïve façade, Tiếng Việt, İstanbul όλοι οι άνθρωποι',
@@ -15,7 +15,7 @@ const COMMON = [
   '   ',
 ];
 /** Each letter and sign of the scripts that the fast tokenizer takes, but Han and Hangul: inside, alone and at the end of a word. */
-const LETTERS = [[0x01, 0x58f], [0x2000, 0x206f], [0x20a0, 0x20bf], [0x3000, 0x30ff]].flatMap(([first, last]) => lettersOf(first as number, last as number));
+export const LETTER_TEXTS = [[0x01, 0x58f], [0x2000, 0x206f], [0x20a0, 0x20bf], [0x3000, 0x30ff]].flatMap(([first, last]) => lettersOf(first as number, last as number));
 
 const TOKENS_MAX = 96;
 const PIECES_PER_TEXT = 4;
@@ -26,7 +26,7 @@ export function probesOf(definition: FastDefinition): string[] {
   const pieces = piecesOf(definition);
   const groups = Array.from({ length: Math.ceil(pieces.length / PIECES_PER_TEXT) }, (_, i) => pieces.slice(i * PIECES_PER_TEXT, (i + 1) * PIECES_PER_TEXT));
   const joined = groups.map((group, i) => joinedText(group, i));
-  return [...COMMON, ...LETTERS, ...joined, ...nearMisses(definition), ...longWords(definition, pieces)];
+  return [...COMMON_TEXTS, ...LETTER_TEXTS, ...joined, ...nearMisses(definition), ...longWords(definition, pieces)];
 }
 
 function lettersOf(first: number, last: number): string[] {

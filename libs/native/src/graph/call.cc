@@ -4,6 +4,12 @@
 #include <cmath>
 
 namespace interleave::graph {
+namespace {
+
+// Of one tensor: operators copy the shapes of their inputs to each of their outputs.
+constexpr std::size_t kAxesMax = 64;
+
+}  // namespace
 
 std::string Call::Who() const {
   const std::string_view name = !node_.name.empty() ? node_.name : node_.outputs.empty() ? std::string_view() : node_.outputs[0];
@@ -18,6 +24,7 @@ const Value& Call::In(std::size_t input) const {
   if (!Has(input)) Unproven("lacks an input");
   const Value& value = *inputs_[input];
   if (!value.hasShape) Unproven("takes a tensor of unknown shape");
+  if (value.dims.size() > kAxesMax) Unproven("takes a tensor of more axes than are followed");
   return value;
 }
 
@@ -104,7 +111,7 @@ std::optional<Place> SamePlace(const Value& from, const Value& to) {
 }
 
 bool HoldsNumbers(const Numbers& dims) {
-  const bool isPlain = std::all_of(dims.begin(), dims.end(), [](const Number& dim) { return !dim.rows && !dim.opaque && dim.value >= 0; });
+  const bool isPlain = std::all_of(dims.begin(), dims.end(), [](const Number& dim) { return !dim.rows && CanBeDim(dim); });
   return isPlain && Product(dims).value <= static_cast<double>(kNumbersMax);
 }
 

@@ -45,7 +45,10 @@ class Call {
   // The same for numbers that must not depend on the inputs' sizes: axes, indices.
   std::vector<std::int64_t> Fixed(std::size_t input);
   bool IsSize(std::size_t input) const { return isSize_[input]; }
-  void TakeAsSize(std::size_t input) { isSize_[input] = true; }
+  void TakeAsSize(std::size_t input) {
+    if (!Has(input)) Unproven("lacks an input");
+    isSize_[input] = true;
+  }
 
   const Attribute* Find(std::string_view name) const;
   std::int64_t Int(std::string_view name, std::int64_t otherwise) const;

@@ -8,7 +8,8 @@ namespace {
 constexpr std::size_t kStepsMax = 50'000;
 constexpr int kDepthMax = 32;
 constexpr int kOpsetDefault = 1;
-constexpr double kDimMax = 1e15;
+// Operators looked at, values kept, and the axes and numbers of these: a body's are kept anew each time that it runs.
+constexpr std::size_t kWorkMax = 8'000'000;
 
 using Names = std::unordered_set<std::string_view>;
 
@@ -90,11 +91,22 @@ std::vector<Value> Interpreter::Run(const std::unordered_map<std::string_view, V
   return outputs;
 }
 
-void Interpreter::AddInitializers(const Graph& graph, Frame& frame) const {
-  for (const Tensor& tensor : graph.initializers) frame.values[tensor.name] = ValueOf(tensor);
+void Interpreter::Spend(std::size_t work) {
+  work_ += work;
+  if (work_ > kWorkMax) throw NoProof{false, "the model holds more than is looked at"};
+}
+
+void Interpreter::Store(std::string_view name, Value value, Frame& frame) {
+  Spend(1 + value.dims.size() + (value.numbers ? value.numbers->size() : 0));
+  frame.values[name] = std::move(value);
+}
+
+void Interpreter::AddInitializers(const Graph& graph, Frame& frame) {
+  for (const Tensor& tensor : graph.initializers) Store(tensor.name, ValueOf(tensor), frame);
 }
 
 void Interpreter::RunNodes(const std::vector<Node>& nodes, const Names& wanted, Frame& frame) {
+  Spend(nodes.size());
   for (const Node& node : nodes) {
     const bool isWanted = std::any_of(node.outputs.begin(), node.outputs.end(),
                                       [&](auto name) { return !name.empty() && wanted.contains(name); });
@@ -114,7 +126,7 @@ void Interpreter::RunNode(const Node& node, Frame& frame) {
   }
   Apply(call, frame);
   for (std::size_t i = 0; i < node.outputs.size(); ++i) {
-    if (!node.outputs[i].empty()) frame.values[node.outputs[i]] = std::move(*call.outputs()[i]);
+    if (!node.outputs[i].empty()) Store(node.outputs[i], std::move(*call.outputs()[i]), frame);
   }
 }
 
@@ -174,8 +186,7 @@ void Interpreter::Keep(const Call& call, std::vector<std::optional<Value>>& outp
     }
     const auto axes = std::count_if(output->dims.begin(), output->dims.end(), [](const Number& dim) { return dim.rows; });
     if (axes > 1) call.Mixed("spreads the batch axis over two axes");
-    const auto isStrange = [](const Number& dim) { return dim.opaque || !(dim.value >= 0 && dim.value < kDimMax); };
-    if (std::any_of(output->dims.begin(), output->dims.end(), isStrange)) {
+    if (!std::all_of(output->dims.begin(), output->dims.end(), CanBeDim)) {
       call.Unproven("has a shape that depends on the inputs' sizes in a way that is not followed");
     }
     for (Number& dim : output->dims) {

@@ -12,7 +12,7 @@
 namespace interleave::graph {
 
 // Works out all values of a graph for given inputs. Throws NoProof with the first operator at which rows meet or that
-// cannot be followed. Bounded: 50 000 operators a run, subgraphs and functions included.
+// cannot be followed. Bounded: 50 000 operators a run, subgraphs and functions included, and 8 million numbers kept.
 class Interpreter {
  public:
   explicit Interpreter(const Model& model) : model_(model) {}
@@ -32,7 +32,10 @@ class Interpreter {
     const Value* Find(std::string_view name) const;
   };
 
-  void AddInitializers(const Graph& graph, Frame& frame) const;
+  // Ends the proof when it has taken too much.
+  void Spend(std::size_t work);
+  void Store(std::string_view name, Value value, Frame& frame);
+  void AddInitializers(const Graph& graph, Frame& frame);
   void RunNodes(const std::vector<Node>& nodes, const std::unordered_set<std::string_view>& wanted, Frame& frame);
   void RunNode(const Node& node, Frame& frame);
   void Apply(Call& call, Frame& frame);
@@ -51,6 +54,7 @@ class Interpreter {
 
   const Model& model_;
   std::size_t steps_ = 0;
+  std::size_t work_ = 0;
   int depth_ = 0;
   std::string lengthUse_;
   // Numbers of axes whose sizes operators decide; those of the inputs' axes come first.

@@ -1,5 +1,6 @@
 #include "graph/onnx_file.h"
 
+#include <algorithm>
 #include <limits>
 
 namespace interleave::graph {
@@ -57,7 +58,7 @@ void DecodeLists(const Tensor& tensor, const TensorData& data, std::vector<doubl
     if (field.number == 4) {
       AppendFloats(numbers, field);
     } else if (field.number == 10) {
-      if (field.type == WireType::kBytes) DecodeRaw<double>(field.bytes, numbers);
+      if (field.type == WireType::kBytes) DecodeRaw<double>(field.bytes.substr(0, (kNumbersMax + 1) * sizeof(double)), numbers);
       else numbers.push_back(std::numeric_limits<double>::quiet_NaN());  // counted, and never taken for a size
     } else {
       AppendIntegers(integers, field);
@@ -269,6 +270,7 @@ class Reader {
         sparse.type = values.type;
       }
     }
+    if (std::any_of(sparse.dims.begin(), sparse.dims.end(), [](std::int64_t dim) { return dim < 0; })) throw WireError();
     return sparse;
   }
 

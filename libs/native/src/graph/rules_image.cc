@@ -9,21 +9,26 @@ namespace {
 
 // Windows that move over the axes after the first two; lists are empty where a node leaves them out.
 struct Windows {
-  std::vector<std::int64_t> kernel, strides, pads, dilations;
+  std::vector<double> kernel, strides, pads, dilations;  // a file may hold any 64 bits: no sum or product of them overflows
   std::string_view autoPad;
   bool ceils = false;
 };
 
+std::vector<double> DoublesOf(const Call& call, std::string_view name) {
+  const auto integers = call.Ints(name).value_or(std::vector<std::int64_t>());
+  return {integers.begin(), integers.end()};
+}
+
 Windows WindowsOf(const Call& call, std::size_t spatial, const Numbers* weights) {
-  Windows windows{.kernel = call.Ints("kernel_shape").value_or(std::vector<std::int64_t>()),
-                  .strides = call.Ints("strides").value_or(std::vector<std::int64_t>()),
-                  .pads = call.Ints("pads").value_or(std::vector<std::int64_t>()),
-                  .dilations = call.Ints("dilations").value_or(std::vector<std::int64_t>()),
+  Windows windows{.kernel = DoublesOf(call, "kernel_shape"),
+                  .strides = DoublesOf(call, "strides"),
+                  .pads = DoublesOf(call, "pads"),
+                  .dilations = DoublesOf(call, "dilations"),
                   .autoPad = call.Text("auto_pad", "NOTSET"),
                   .ceils = call.Int("ceil_mode", 0) != 0};
   for (std::size_t i = 2; windows.kernel.empty() && weights != nullptr && i < weights->size(); ++i) {
     if (!(*weights)[i].IsFixed()) call.Unproven("has weights of unknown size");
-    windows.kernel.push_back(static_cast<std::int64_t>((*weights)[i].value));
+    windows.kernel.push_back((*weights)[i].value);
   }
   if (windows.strides.empty()) windows.strides.resize(spatial, 1);
   if (windows.dilations.empty()) windows.dilations.resize(spatial, 1);
@@ -37,15 +42,15 @@ Windows WindowsOf(const Call& call, std::size_t spatial, const Numbers* weights)
 }
 
 Number Counted(const Number& dim, const Windows& windows, std::size_t i, std::size_t spatial) {
-  const auto stride = static_cast<double>(windows.strides[i]);
-  const double kernel = static_cast<double>((windows.kernel[i] - 1) * windows.dilations[i] + 1);
+  const double stride = windows.strides[i];
+  const double kernel = (windows.kernel[i] - 1) * windows.dilations[i] + 1;
   Number out{.value = 0, .varies = dim.varies};
   if (windows.autoPad.starts_with("SAME")) {
     out.value = std::ceil(dim.value / stride);
   } else {
     const bool valid = windows.autoPad == "VALID";
-    const double before = valid ? 0 : static_cast<double>(windows.pads[i]);
-    const double after = valid ? 0 : static_cast<double>(windows.pads[spatial + i]);
+    const double before = valid ? 0 : windows.pads[i];
+    const double after = valid ? 0 : windows.pads[spatial + i];
     const double steps = (dim.value + before + after - kernel) / stride;
     out.value = (windows.ceils ? std::ceil(steps) : std::floor(steps)) + 1;
     // No window starts in the padding at the end.
@@ -90,10 +95,10 @@ void ConvTranspose(Call& call) {
   Numbers dims{image[0], Multiply(kernel[1], {.value = static_cast<double>(call.Int("group", 1))})};
   for (std::size_t i = 0; i < spatial; ++i) {
     Number dim = image[i + 2];
-    const auto stride = static_cast<double>(windows.strides[i]);
-    const double width = static_cast<double>((windows.kernel[i] - 1) * windows.dilations[i] + 1 + extra[i]);
+    const double stride = windows.strides[i];
+    const double width = (windows.kernel[i] - 1) * windows.dilations[i] + 1 + static_cast<double>(extra[i]);
     if (windows.autoPad.starts_with("SAME")) dim.value *= stride;
-    else dim.value = stride * (dim.value - 1) + width - static_cast<double>(windows.pads[i] + windows.pads[spatial + i]);
+    else dim.value = stride * (dim.value - 1) + width - windows.pads[i] - windows.pads[spatial + i];
     if (!given.empty()) dim = {.value = static_cast<double>(given[given.size() - spatial + i])};
     dims.push_back(dim);
   }

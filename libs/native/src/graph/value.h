@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -42,6 +43,12 @@ inline void ForgetAxes(Number& number) {
   number.factor = 0;
   number.axes = {};
   number.below = 0;
+}
+
+// A tensor can have as many entries along an axis. Numbers that a graph computes need not be whole.
+inline bool CanBeDim(const Number& number) {
+  constexpr double kDimMax = 1e15;
+  return !number.opaque && number.value >= 0 && number.value < kDimMax && number.value == std::trunc(number.value);
 }
 
 using Numbers = std::vector<Number>;
