@@ -39,9 +39,7 @@ export async function openRunner(config: Config, parts: RunnerDependencies): Pro
   const { engine, disk, crashes, log, registry, reconcileMs } = parts;
   const rowLimits = { ...jsonLimits(config.http), bytesMax: config.batch.rowBytesMax };
   const instanceId = await readInstanceId(config.dataDir);
-  const lock = await acquireRunnerLock(instanceId, () =>
-    log.info('another batch runner works on this data directory; waiting for its end'),
-  );
+  const lock = await acquireRunnerLock(instanceId, () => log.info('another batch runner uses this data directory; waiting for it to exit'));
   const files = new FileStore(config.dataDir, disk, uploadLimits(config.batch));
   await files.ensureDirectories();
   const bull = { address: redisAddress(config), instanceId, onError: (error: Error) => log.debug({ err: error }, 'Redis') };

@@ -82,7 +82,7 @@ export function readTransformerConfig(folders: string[]): TransformerConfig {
 const isEmpty = (value: unknown): boolean => value === null || (typeof value === 'object' && Object.keys(value).length === 0);
 
 function notDone(file: ModelJson, key: string): ModelFileError {
-  return new ModelFileError(`${file.path}: ${key} changes how texts are tokenized, which is not done here; save the tokenizer so that it needs no such key`);
+  return new ModelFileError(`${file.path}: ${key} changes how texts are tokenized, which is not supported; save the tokenizer without that key`);
 }
 
 function obstacleOf(file: ModelJson): string | null {

@@ -97,7 +97,7 @@ function inTimeOrRefuse(candidates: InTime[], timeoutMs: number, aheadNs = 0): I
   const retryAfterSeconds = Math.max(1, Math.ceil(retryAfterNs / NS_PER_S));
   throw new InterleaveError(
     'overloaded',
-    `The answer would come after the deadline of ${Math.round(timeoutMs)} ms, behind what waits already; try again in ${retryAfterSeconds} s, or allow more time`,
+    `The deadline of ${Math.round(timeoutMs)} ms cannot be met behind the requests that already wait; try again in ${retryAfterSeconds} s, or allow more time`,
     {
       retryAfterSeconds,
     },
