@@ -14,7 +14,7 @@ import { acquireRunnerLock } from './runner-lock';
 
 /** Enough rows at once that a coalescer sees many lengths (256 of them bring its cost within 2 % of the best). */
 const ROWS_IN_FLIGHT_MAX = 512;
-/** Of the runner's heap (RUNNER_HEAP_MIB in processes.ts), which also holds a read for each chunk and what is garbage. */
+/** Part of the runner's heap (RUNNER_HEAP_MIB in processes.ts), which also holds a read for each chunk and garbage. */
 const BYTES_IN_FLIGHT_MAX = 64 * 1024 * 1024;
 
 export interface OpenRunner {

@@ -23,7 +23,7 @@ import type { BinaryPart, Limits, PreparedRequest } from './types';
 const TENSORS_MAX = 64;
 const PRIORITY_MAX = 255;
 const TIMEOUT_US_MAX = 3_600_000_000;
-/** Of a requested output, by Triton's extensions; ignored they would give the caller something else than was asked for. */
+/** Forms of a requested output in Triton's extensions; ignored, they would give the caller something else than was asked for. */
 const OUTPUT_FORMS_NOT_SUPPORTED = ['classification', 'shared_memory_region'];
 
 /**

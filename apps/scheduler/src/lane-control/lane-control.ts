@@ -19,9 +19,9 @@ import { BATCH_RUN_MS_MAX, LIMITS_VALID_MS, TICK_MS } from './thresholds';
 export interface LaneControlOptions {
   placement: Placement;
   runDir: string;
-  /** Of executor time, while the controller allows no batch executors. */
+  /** Share of executor time, while the controller allows no batch executors. */
   floorShare: number;
-  /** Of the slots with both live and batch traffic. */
+  /** Share of the slots with both live and batch traffic. */
   holdOffShare: number;
   log: Logger;
 }

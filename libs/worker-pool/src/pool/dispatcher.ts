@@ -38,7 +38,7 @@ export class Dispatcher {
   private hold: Hold | null = null;
   /** Collected while a connection ends, so that they go back in their order. */
   private lost: PendingItem[] = [];
-  /** Of those, what was running. */
+  /** Those of them that were running. */
   private fallen: PendingItem[] = [];
   private readonly retryTimers = new Set<NodeJS.Timeout>();
 
