@@ -38,7 +38,7 @@ interface FaultRow {
   /** Until the first answer to a request that came after the fault. */
   nextAnswerP50Ms: number;
   nextAnswerP99Ms: number;
-  /** Of the requests that were in flight at any time of a fault. */
+  /** Slowest request that was in flight at any time of a fault. */
   slowestMs: number;
   answerP99Ms: number;
   /** SIGSTOP to the end of the process; null: not asked. */

@@ -9,7 +9,7 @@ import { command, pinProcess } from '../support/layout';
 /** What distinguishes the nodes that are compared. */
 export interface NodeSpec {
   name: string;
-  /** Of `interleave.yaml`. */
+  /** Partitions of `interleave.yaml`. */
   partitions: object[];
   /** False: every executor is an ordinary thread of nice 0. The product has no such setting: it is taken from the threads. */
   priorities: boolean;

@@ -21,7 +21,7 @@ const COLOURS: Record<Figures['arrangement'], string> = {
 interface Panel {
   title: string;
   of: (figures: Figures) => number;
-  /** Of the axis; values are drawn as their logarithm where it is set. */
+  /** Logarithmic axis. */
   log: boolean;
   format: (value: number) => string;
 }

@@ -4,7 +4,7 @@ import { threadsOf, type BenchNode } from './bench-node';
 
 /** Counters since boot or since a thread's start, in seconds. */
 export interface CpuCounters {
-  /** Of the node's CPUs together. */
+  /** Time of the node's CPUs together. */
   wallSeconds: number;
   idleSeconds: number;
   /** Taken by other virtual machines. */
@@ -14,9 +14,9 @@ export interface CpuCounters {
 }
 
 interface LaneCounters {
-  /** Of its worker processes: executors, channels and what looks after them. */
+  /** CPU time of its worker processes: executors, channels and what looks after them. */
   cpuSeconds: number;
-  /** Of its executors: runnable, but not running. */
+  /** Time in which its executors were runnable but not running. */
   waitSeconds: number;
   /** Times that one was put on a CPU. */
   slices: number;

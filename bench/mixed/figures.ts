@@ -38,7 +38,7 @@ export interface Figures {
   liveCpuShare: number;
   batchCpuShare: number;
   busyShare: number;
-  /** Of the same CPUs, by anything but the node's workers: more than a hundredth or two says that the machine was not quiet (the loop of "awake" counts). */
+  /** Share of the same CPUs taken by anything but the node's workers: more than a hundredth or two says that the machine was not quiet (the loop of "awake" counts). */
   othersShare: number;
   stealShare: number;
   /** Live executors: mean time between being runnable and running. */
@@ -67,7 +67,7 @@ export interface Baselines {
   awake: CellRounds;
 }
 
-/** Of the node's CPUs, by anything but its executors. */
+/** Share of the node's CPUs taken by anything but its executors. */
 export const othersShareOf = ({ cpu }: Measured): number =>
   1 - (cpu.idleSeconds + cpu.live.cpuSeconds + cpu.batch.cpuSeconds) / cpu.wallSeconds;
 

@@ -18,7 +18,7 @@ export interface LiveLoad {
 export interface LiveSample {
   /** When the row was sent, on the clock of `nowMs`. */
   sentMs: number;
-  /** Of the send, against the time of the Poisson process. */
+  /** How much later than the time of the Poisson process it was sent. */
   lateMs: number;
   /** From the call to the client's library until its answer; NaN: refused or failed. */
   latencyMs: number;

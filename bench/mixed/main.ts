@@ -24,7 +24,7 @@ const BATCH_ALONE_MS = 8000;
 const PILOT_MS = 5000;
 /** Arrivals are random: so many more than asked for are expected. */
 const SAMPLES_MARGIN = 1.03;
-/** Of the node's CPUs by others than its workers: above it a cell is measured again, so many times. */
+/** Share of the node's CPUs taken by others than its workers; above it a cell is measured again, so many times. */
 const OTHERS_SHARE_MAX = 0.05;
 const AGAIN_MAX = 3;
 

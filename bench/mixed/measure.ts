@@ -78,7 +78,7 @@ async function measureWith(started: ChildProcess[], { node, loads, systemCpu, wa
   };
 }
 
-/** Of the idle class; ends by itself if nobody ends it. */
+/** A loop of the idle class; ends by itself if nobody ends it. */
 function endlessLoop(cpu: number, seconds: number): ChildProcess {
   const loop = ['sh', '-c', 'while :; do :; done'];
   return spawn('chrt', ['--idle', '0', 'taskset', '-c', String(cpu), 'timeout', String(Math.ceil(seconds) + LOOP_SECONDS_SPARE), ...loop], {

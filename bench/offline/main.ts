@@ -26,7 +26,7 @@ const ROWS = 2000;
 const BASELINE_SHARE = 0.05;
 const ROUNDS_DEFAULT = 5;
 const SEED = 11;
-/** Of the oracle: what is measured, and what the server's runs are limited to by memory. */
+/** Limits of the oracle: what is measured, and what the server's runs are limited to by memory. */
 const ORACLE_LIMITS = { rowsMax: 32, tokensMax: 4096 };
 const ORACLE_SHARE_GOAL = 0.97;
 const ORACLE_SHARE_LIMIT = 0.92;

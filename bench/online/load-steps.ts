@@ -3,7 +3,7 @@ import type { Outcome } from './open-loop';
 
 /** One offered load, as callers saw it. Rates and times are those after the warm-up, during which the load generator compiles itself. */
 export interface Step {
-  /** Of the capacity: bare session calls at the best batches. */
+  /** Share of the capacity, which is that of bare session calls at the best batches. */
   load: number;
   offeredPerSecond: number;
   /** Answers within the deadline. */

@@ -32,7 +32,7 @@ const REFUSAL_P99_LIMIT_MS = 20;
 interface Place {
   name: string;
   executorCpus: number[];
-  /** Of callers, api and scheduler; null: they run where the kernel puts them. */
+  /** CPU of callers, api and scheduler; null: they run where the kernel puts them. */
   systemCpu: number | null;
 }
 

@@ -12,7 +12,7 @@ export interface Run {
   length: number;
 }
 
-/** Of the checkout that the benchmark is started in. */
+/** Path in the checkout that the benchmark is started in. */
 const PROGRAM = join('libs', 'native', 'build', 'bare_runs');
 
 /**

@@ -4,7 +4,7 @@ import { allLoaded, reportsWhen, WorkerFixture } from '../support/worker-fixture
 import { WorkerProcess } from '../support/worker-process';
 
 const LIMIT_MIB = 512;
-/** Of libs/native/src/isolation/memory_limit.h. */
+/** As in libs/native/src/isolation/memory_limit.h. */
 const MEMORY_LIMIT_EXIT_CODE = 12;
 /** As often as the pool lets workers die of one input before it gives the input up. */
 const DEATHS = 3;

@@ -22,7 +22,7 @@ export class PlacementFile {
     return this.placement?.workers ?? [];
   }
 
-  /** Of both lanes, of this version of a model. */
+  /** Quarantines of this version of a model, in both lanes. */
   quarantined(name: string, version: string): QuarantinedModel[] {
     this.refresh();
     return this.placement?.quarantined?.filter((model) => model.name === name && model.version === version) ?? [];

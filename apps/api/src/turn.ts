@@ -10,7 +10,7 @@ const STARTED_LOOK_MS = 200;
 const ANSWER_MS_MAX = 1000;
 
 /**
- * Of the API processes that share a listening socket one answers, the holder of a kernel lock; the others are loaded and
+ * One of the API processes that share a listening socket answers, the holder of a kernel lock; the others are loaded and
  * wait. The kernel takes the lock back when its holder ends, however it ends.
  */
 export class Turn {

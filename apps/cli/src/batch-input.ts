@@ -6,7 +6,7 @@ import { isUtf16, UTF16_REMEDY, UTF8_REMEDY, type RowLine, readRows } from '@app
 import { CliError } from './cli-error';
 
 const FIRST_LINE_BYTES_MAX = 4 * 1024 * 1024;
-/** Of a text file; longer ones are refused before they fill the memory. */
+/** Longest line of a text file; longer ones are refused before they fill the memory. */
 const LINE_BYTES_MAX = 64 * 1024 * 1024;
 const EMBEDDINGS = '/v1/embeddings';
 

@@ -273,7 +273,7 @@ export class ActiveBatch {
     const record = await this.context.files.find(this.manifest.batch.input_file_id);
     if (record === null) return null;
     const endpoint = parseEndpoint(this.manifest.batch.endpoint);
-    if (endpoint === null) throw new Error(`batch ${this.id} was accepted for ${this.manifest.batch.endpoint}, which is no endpoint`);
+    if (endpoint === null) throw new Error(`batch ${this.id} was accepted for ${this.manifest.batch.endpoint}, which is not an endpoint`);
     this.input = {
       record,
       table: await this.context.files.readChunkTable(record),

@@ -199,7 +199,7 @@ export class BatchRunner {
     const isIdle = [...this.runs.values()].every((run) => run.runningChunks === 0);
     if (this.pump.waitingChunks === 0 || !isIdle) this.lastTakenMs = Date.now();
     if (Date.now() - this.lastTakenMs < CONSUMER_STUCK_MS) return;
-    this.context.log.error('chunks wait and none is taken: the consumers are replaced');
+    this.context.log.error('chunks are waiting but none is taken; replacing the consumers');
     await this.consumers?.close(1_000);
     this.openConsumers();
   }
@@ -220,7 +220,7 @@ export class BatchRunner {
       return await run.processChunk(payload.chunkIndex);
     } catch (error) {
       this.options.metrics.chunk('put_back');
-      this.context.log.warn({ batch: run.id, chunk: payload.chunkIndex, err: error }, 'chunk is done again');
+      this.context.log.warn({ batch: run.id, chunk: payload.chunkIndex, err: error }, 'chunk put back; it will be retried');
       throw error;
     } finally {
       this.pump.finished(payload);

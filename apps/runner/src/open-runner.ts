@@ -14,7 +14,7 @@ import { acquireRunnerLock } from './runner-lock';
 
 /** Enough rows at once that a coalescer sees many lengths (256 of them bring its cost within 2 % of the best). */
 const ROWS_IN_FLIGHT_MAX = 512;
-/** Of the runner's heap (RUNNER_HEAP_MIB in processes.ts), which also holds a read for each chunk and what is garbage. */
+/** Part of the runner's heap (RUNNER_HEAP_MIB in processes.ts), which also holds a read for each chunk and garbage. */
 const BYTES_IN_FLIGHT_MAX = 64 * 1024 * 1024;
 
 export interface OpenRunner {
@@ -39,9 +39,7 @@ export async function openRunner(config: Config, parts: RunnerDependencies): Pro
   const { engine, disk, crashes, log, registry, reconcileMs } = parts;
   const rowLimits = { ...jsonLimits(config.http), bytesMax: config.batch.rowBytesMax };
   const instanceId = await readInstanceId(config.dataDir);
-  const lock = await acquireRunnerLock(instanceId, () =>
-    log.info('another batch runner works on this data directory; waiting for its end'),
-  );
+  const lock = await acquireRunnerLock(instanceId, () => log.info('another batch runner uses this data directory; waiting for it to exit'));
   const files = new FileStore(config.dataDir, disk, uploadLimits(config.batch));
   await files.ensureDirectories();
   const bull = { address: redisAddress(config), instanceId, onError: (error: Error) => log.debug({ err: error }, 'Redis') };

@@ -11,7 +11,7 @@ export interface RunnerContext {
   readonly assembler: OutputAssembler;
   readonly engine: RowEngine;
   readonly rowLimits: JsonLimits;
-  /** Of runners, before this one. */
+  /** Crashes of runners before this one. */
   readonly crashes: number;
   readonly log: Logger;
   /** True once the process is about to end: nothing is begun any more. */

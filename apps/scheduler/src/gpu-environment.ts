@@ -1,6 +1,6 @@
 import type { GpuPlan, Lane } from '@app/contracts';
 
-/** Of an MPS client: kernels of below-normal priority give way to those of normal priority (MPS guide, client priority). */
+/** Priority of an MPS client: kernels of below-normal priority give way to those of normal priority (MPS guide, client priority). */
 const CLIENT_PRIORITY: Record<Lane, string> = { realtime: '0', batch: '1' };
 
 /**

@@ -124,7 +124,7 @@ export class NodeScheduler {
     try {
       addCrash(runPaths(this.config.runDir).crashCount(id));
     } catch (error) {
-      this.log.error({ err: error }, `a crash of ${id} could not be noted`);
+      this.log.error({ err: error }, `cannot record a crash of ${id}`);
     }
   }
 
@@ -163,7 +163,7 @@ export class NodeScheduler {
     try {
       this.publish(placement);
     } catch (error) {
-      this.log.error({ err: error }, 'the quarantine could not be written, so it holds from the next change of the placement on');
+      this.log.error({ err: error }, 'cannot write the quarantine; it takes effect with the next change of the placement');
     }
     for (const model of released) {
       this.log.warn(model, `model ${model.name} version ${model.version} is tried again in the ${model.lane} lane`);

@@ -83,7 +83,7 @@ async function main(): Promise<void> {
 }
 
 async function drain(worker: WorkerHandle, log: Logger): Promise<void> {
-  if (!(await worker.drain(DRAIN_MS))) log.warn(`items were still unanswered after ${DRAIN_MS} ms; their clients will send them again`);
+  if (!(await worker.drain(DRAIN_MS))) log.warn(`items still unanswered after ${DRAIN_MS} ms; clients will resend them`);
   const isClosed = await Promise.race([
     worker.close().then(() => true),
     new Promise<boolean>((resolve) => setTimeout(resolve, CLOSE_MS_MAX, false)),

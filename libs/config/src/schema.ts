@@ -45,7 +45,7 @@ const gpuSchema = z.strictObject({
   ]),
   /** MIG instances by position in `nvidia-smi -L`, one for each lane in the order realtime, batch; default: the first free ones. */
   instances: z.array(z.number().int().nonnegative().max(15)).min(1).max(2).optional(),
-  /** Of the GPU's memory, for each worker; default where the lanes share a device: 45 % of it, else no limit. */
+  /** GPU memory for each worker; default where the lanes share a device: 45 % of it, else no limit. */
   memory: memorySize.optional(),
   /** Share of the multiprocessors that the batch lane may use under MPS. */
   batchPercent: z.number().int().min(1).max(100).default(50),
@@ -63,7 +63,7 @@ const partitionSchema = z.strictObject({
   class: z.enum(['reserved', 'burstable']).default('burstable'),
   /** Default: the real-time lane, and in a burstable partition the batch lane too. */
   lanes: z.array(z.enum(LANES)).min(1).optional(),
-  /** Of all workers of the partition together. */
+  /** Memory of all workers of the partition together. */
   memory: memorySize.optional(),
   /** Names or tags of models; default: every model that no other partition with the lane lists. */
   models: z.array(z.string().min(1)).min(1).max(1024).optional(),
@@ -107,9 +107,9 @@ export const fileSchema = z.strictObject({
       fileBytesMax: positiveInt.default(8 * 1024 * MiB),
       rowsMax: positiveInt.default(10_000_000),
       rowBytesMax: positiveInt.default(4 * MiB),
-      /** Of the time of its executors, however far live requests are from their goal. */
+      /** Share of its executors' time that the batch lane keeps, however far live requests are from their goal. */
       floorShare: z.number().min(0.001).max(1).default(0.02),
-      /** Of the one-second slots with both live and batch traffic, in which the batch lane is held off to see what it costs; 0: none. */
+      /** Share of the one-second slots with live and batch traffic in which the batch lane is held off, to see what it costs; 0: none. */
       holdOffShare: z.number().min(0).max(0.5).default(0.02),
       /** Kept free on the disk of DATA_DIR: an upload is refused, a running batch pauses below it. */
       diskFreeBytesMin: z

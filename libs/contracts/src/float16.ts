@@ -3,7 +3,7 @@ const view = new DataView(new ArrayBuffer(8));
 /** A binary floating point format of 16 bits. */
 interface Format {
   mantissaBits: number;
-  /** Of normal numbers. */
+  /** Smallest exponent of normal numbers. */
   exponentMin: number;
   infinityBits: number;
 }

@@ -43,7 +43,7 @@ export interface InferenceRequest {
   signal: CancelSignal | null;
   /** True: no item of it shares a run with another one, so that its answer depends on its own content only. Default false. */
   runAlone?: boolean;
-  /** Of the body that it came in, so that the cost of others can be predicted from theirs; default: not known. */
+  /** Length of the body that it came in, so that the cost of others can be predicted from theirs; default: not known. */
   bodyBytes?: number;
 }
 

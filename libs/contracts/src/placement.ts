@@ -51,7 +51,7 @@ export interface PartitionPlan {
   id: string;
   class: 'reserved' | 'burstable';
   cpus: number[];
-  /** Of all its workers together; null: no limit. */
+  /** Memory limit of all its workers together; null: no limit. */
   memoryBytes: number | null;
 }
 
@@ -59,7 +59,7 @@ export interface PartitionPlan {
 export interface GpuPlan {
   /** `mig`: an instance of a device. `mps`: a device together with the other lane's worker. `whole`: a device. */
   sharing: 'mig' | 'mps' | 'whole';
-  /** Of the device or the instance. */
+  /** UUID of the device or the instance. */
   uuid: string;
   /** For people, and to tell measured costs apart, as in "NVIDIA H100 80GB HBM3 MIG 1g.10gb". */
   name: string;

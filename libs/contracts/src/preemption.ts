@@ -17,7 +17,7 @@ export interface PreemptionProof {
   reason: string;
   cpu: number;
   attempts: number;
-  /** Of the best attempt; null when nothing was measured. */
+  /** Quantiles of the best attempt; null when nothing was measured. */
   p50Ms: number | null;
   p99Ms: number | null;
   /** The same without the batch executor; null when there was no need to look. */

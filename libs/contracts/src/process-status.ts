@@ -4,7 +4,7 @@ import type { Placement } from './placement';
 import type { PreemptionProof } from './preemption';
 import type { Lane } from './stages';
 
-/** Of a process that the scheduler keeps running; `backoff`: it ended and waits for its next start. */
+/** State of a process that the scheduler keeps running; `backoff`: it ended and waits for its next start. */
 export type ProcessState = 'stopped' | 'starting' | 'ready' | 'draining' | 'backoff';
 
 export interface SupervisedProcessStatus {

@@ -62,7 +62,7 @@ export interface WorkerProcessStatus {
   state: 'serving' | 'draining';
   models: ModelReport[];
   memory: WorkerMemory;
-  /** Of the process as a whole. */
+  /** Tools of the process as a whole. */
   isolation: IsolationTool[];
   executors: ExecutorStatus[];
   queue: ModelQueueStatus[];

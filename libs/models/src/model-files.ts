@@ -82,6 +82,6 @@ export class ModelJson {
   /** Throws a `ModelFileError` that names the first key which is not known: it could change the result. */
   refuseOthers(known: readonly string[]): void {
     const other = this.keys().find((key) => !known.includes(key));
-    if (other !== undefined) throw new ModelFileError(`${this.path}: the key "${other}" is not known, so the result could be another`);
+    if (other !== undefined) throw new ModelFileError(`${this.path}: the key "${other}" is unknown and could change the result`);
   }
 }

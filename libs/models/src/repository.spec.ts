@@ -126,7 +126,7 @@ describe('scanRepository', () => {
     ['a sparse encoder', { ...encoder, 'm/config_sentence_transformers.json': { model_type: 'SparseEncoder' } }, /"SparseEncoder"/],
     ['a change of the tokens', { ...encoder, 'm/sentence_bert_config.json': { processing_kwargs: { text: { add_special_tokens: false } } } }, /sentence_bert_config\.json: processing_kwargs\.text/],
     ['arguments of the tokenizer', { ...encoder, 'm/sentence_roberta_config.json': { tokenizer_args: { use_fast: false } } }, /sentence_roberta_config\.json: tokenizer_args/],
-    ['a key of the transformer that nobody knows', { ...encoder, 'm/sentence_bert_config.json': { reverse: true } }, /the key "reverse" is not known/],
+    ['a key of the transformer that nobody knows', { ...encoder, 'm/sentence_bert_config.json': { reverse: true } }, /the key "reverse" is unknown/],
     ['a tokenizer that is told to make lower case and does not', { ...encoder, 'm/tokenizer.json': bertTokenizer(false), 'm/tokenizer_config.json': { do_lower_case: true } }, /do_lower_case is true, which .*tokenizer\.json does not do/],
     ['a tokenizer that is told to end texts and does not', { ...encoder, 'm/tokenizer.json': bertTokenizer(true), 'm/tokenizer_config.json': { add_eos_token: true, eos_token: '</s>' } }, /add_eos_token is true/],
     ['two graphs without the usual name', { 'm/onnx/model_fp16.onnx': '', 'm/onnx/model_int8.onnx': '' }, /holds onnx\/model_fp16\.onnx, onnx\/model_int8\.onnx; .* "file: onnx\/model_fp16\.onnx"/],

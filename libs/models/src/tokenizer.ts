@@ -39,7 +39,7 @@ export interface TruncationOptions {
 
 /** Far too long texts lose their end, or their start, before they are tokenized. */
 export interface CutText extends TextAndPair {
-  /** Of the text, of the pair. */
+  /** Whether the text, and the pair, were cut. */
   isCut?: readonly [boolean, boolean];
 }
 

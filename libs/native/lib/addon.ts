@@ -76,9 +76,9 @@ export interface NativeAddon {
 export interface NativeProcessIsolation {
   workerId: string;
   lane: Lane;
-  /** Of all threads that are not executors. */
+  /** CPUs of all threads that are not executors. */
   cpus: number[];
-  /** Of these CPUs; empty where the machine has one node. */
+  /** Nodes of these CPUs; empty where the machine has one node. */
   numaNodes: number[];
   /** Resident; 0: no limit. */
   memoryBytes: number;
@@ -88,7 +88,7 @@ export interface NativeProcessIsolation {
 }
 
 export interface NativeWakeups {
-  /** Of the thread that was measured. */
+  /** Tools of the thread that was measured. */
   tools: IsolationTool[];
   /** How late it ran after each sleep; ascending. */
   delaysNs: number[];
@@ -107,13 +107,13 @@ export interface LaneLimits {
   withheld: number;
   /** How often the longest predicted run is halved. */
   halvings: number;
-  /** Of the time of all executors, while all are withheld. */
+  /** Share of the time of all executors, while all are withheld. */
   floorPermille: number;
   /** All of it is void after this time unless it is renewed. */
   validMs: number;
 }
 
-/** Of a batch worker the activity, of a live worker its guard; zeros otherwise. */
+/** The activity of a batch worker, the guard of a live worker; zeros otherwise. */
 export interface LanePageReading {
   /** Executors with a run under way. */
   running: number;
@@ -151,7 +151,7 @@ export interface AdmissionRequest {
   executors: number;
   costHighNs: number;
   timeoutNs: number;
-  /** Of `waitFactorAfter`; 0: nothing was measured yet. */
+  /** Result of `waitFactorAfter`; 0: nothing was measured yet. */
   waitFactor: number;
 }
 
@@ -177,14 +177,14 @@ export interface NativeAdmission {
 export interface SimulationOptions {
   lane: Lane;
   executors: number;
-  /** Of every model. */
+  /** Costs of every model. */
   costs: CostGrid;
   rowsMax: number;
   tokensMax: number;
   modelsCount: number;
   /** Waiting items; more are refused (realtime) or come when there is room (batch). */
   queueItemsMax: number;
-  /** Of the noise in the run times: ± 5 %. */
+  /** Seed of the noise in the run times: ± 5 %. */
   seed: number;
   /** Ascends by arrival. */
   trace: SimulatedItem[];
@@ -356,7 +356,7 @@ export interface WorkerStartOptions {
   models: NativeModelPlan[];
   /** Null: no lane control. */
   lanePagePath: string | null;
-  /** Of the workers of the other lane beside it. */
+  /** Pages of the workers of the other lane beside it. */
   otherLanePagePaths: string[];
   ortLibraryPath: string;
   /** Null: its models run on the CPUs. */
@@ -414,7 +414,7 @@ export interface NativeModelStats {
   /** Answered items by the position of their status in `ITEM_STATUSES`. */
   items: number[];
   queueItems: number;
-  /** Of the item that waits longest. */
+  /** Age of the item that waits longest. */
   queueAgeSeconds: number;
 }
 

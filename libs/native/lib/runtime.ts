@@ -12,7 +12,7 @@ export interface RuntimeReport {
 export interface AddonReport {
   path: string;
   builtMs: number;
-  /** Of its newest source file; null where the sources are not there. */
+  /** Modification time of its newest source file; null where the sources are not there. */
   changedMs: number | null;
 }
 

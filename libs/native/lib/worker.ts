@@ -29,9 +29,9 @@ export interface StartWorkerOptions {
   plan: Omit<WorkerPlan, 'processCpus' | 'memoryBytes'>;
   /** Where the plan's GPU names none; null: the library that comes with onnxruntime-node. */
   ortLibraryPath: string | null;
-  /** Of this lane, those that killed while they were loaded must not even be loaded. */
+  /** Models of this lane; those that killed while they were loaded must not even be loaded. */
   quarantined?: QuarantinedModel[];
-  /** Of this lane, those that are loaded after all others. */
+  /** Models of this lane that are loaded after all others. */
   loadLast?: ModelOfLane[];
   /** Where it shows that it lives and what it runs; null: nowhere. */
   heartbeatFd?: number | null;

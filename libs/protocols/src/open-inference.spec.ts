@@ -490,7 +490,7 @@ describe('POST /v2/models/{m}/infer', () => {
       { inputs: [{ name: 'text', shape: [1], datatype: 'BYTES', parameters: { binary_data_size: 6 } }] },
       6,
       'inputs[0].parameters.binary_data_size',
-      /1 elements of a 4-byte length/,
+      /1 strings for .*, each a 4-byte length/,
     ],
   ];
   it.each(binaryRefusals)('refuses a binary part with %s', async (_, model, body, bytes, param, message) => {

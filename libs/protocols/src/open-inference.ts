@@ -23,7 +23,7 @@ import type { BinaryPart, Limits, PreparedRequest } from './types';
 const TENSORS_MAX = 64;
 const PRIORITY_MAX = 255;
 const TIMEOUT_US_MAX = 3_600_000_000;
-/** Of a requested output, by Triton's extensions; ignored they would give the caller something else than was asked for. */
+/** Forms of a requested output in Triton's extensions; ignored, they would give the caller something else than was asked for. */
 const OUTPUT_FORMS_NOT_SUPPORTED = ['classification', 'shared_memory_region'];
 
 /**
@@ -190,7 +190,7 @@ function checkStrings(data: Uint8Array, count: number, path: string): void {
   for (; offset + 4 <= data.byteLength; found++) offset += 4 + view.getUint32(offset, true);
   if (found !== count || offset !== data.byteLength) {
     throw invalid(
-      `expected ${count} elements of a 4-byte length and that many bytes for ${path} but received ${data.byteLength} bytes that do not divide so`,
+      `expected ${count} strings for ${path}, each a 4-byte length and its bytes, but received ${data.byteLength} bytes, which do not split into that many strings`,
       path,
     );
   }

@@ -11,7 +11,7 @@ export function readCpuModel(): CpuModel {
   return cpuModelOf(readFileSync('/proc/cpuinfo', 'utf8'));
 }
 
-/** Of the first CPU that `/proc/cpuinfo` lists. ARM has no model name: implementer, part and revision stand for it. */
+/** Model of the first CPU that `/proc/cpuinfo` lists. ARM has no model name: implementer, part and revision stand for it. */
 export function cpuModelOf(cpuInfo: string): CpuModel {
   const field = (name: string): string => new RegExp(`^${name}\\s*:[ \\t]*(.*)$`, 'm').exec(cpuInfo)?.[1]?.trim() ?? '';
   const arm = ['CPU implementer', 'CPU part', 'CPU variant', 'CPU revision'].map(field).filter(Boolean).join(' ');

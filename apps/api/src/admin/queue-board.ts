@@ -38,7 +38,7 @@ export async function serveQueueBoard(fastify: FastifyInstance, batches: BatchSe
 
 /** bull-board answers 200 to some writes and ignores them. */
 const readOnly = (): InterleaveError =>
-  new InterleaveError('forbidden', 'This board is to look at only; batches are stopped by POST /v1/batches/{id}/cancel');
+  new InterleaveError('forbidden', 'This board is read-only; cancel a batch with POST /v1/batches/{id}/cancel');
 
 const redisAway = (): InterleaveError =>
   new InterleaveError('worker_unavailable', 'Redis is not connected; live requests do not need it, batches wait for it', {

@@ -10,7 +10,7 @@ const RETRY_AFTER_SECONDS_MAX = 60;
  */
 export class Admission {
   private itemsInFlight = 0;
-  /** Of the whole node while it had work; null before the first item was answered. */
+  /** Milliseconds per item of the whole node while it had work; null before the first item was answered. */
   private msPerItem: number | null = null;
   private lastChangeMs = 0;
 

@@ -2,7 +2,7 @@ import { InterleaveError } from '@app/contracts';
 
 /** What is kept of the sums with each request: those of late weigh most. */
 const KEPT = 15 / 16;
-/** Of the time for its answer: what a request may be expected to wait before it is tokenized. */
+/** Share of the time for its answer that a request may be expected to wait before it is tokenized. */
 const WAIT_SHARE_MAX = 1 / 8;
 const RETRY_AFTER_SECONDS_MAX = 60;
 

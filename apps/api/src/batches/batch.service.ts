@@ -26,7 +26,7 @@ export interface BatchServiceParts {
   files: FileStore;
   batches: BatchStore;
   queues: BatchQueues;
-  /** Of an input file. */
+  /** Largest input file. */
   fileBytesMax: number;
   log: Logger;
 }

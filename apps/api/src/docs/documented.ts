@@ -26,7 +26,7 @@ const QUERY = {
   purpose: { type: 'string', enum: ['batch', 'batch_output'] },
 } as const;
 type QueryParameter = keyof typeof QUERY;
-/** Of every list. */
+/** Query parameters of every list. */
 export const PAGE_QUERY: readonly QueryParameter[] = ['limit', 'order', 'after'];
 
 export interface Documentation {
@@ -36,7 +36,7 @@ export interface Documentation {
   /** By content type; a plain name means `application/json`. */
   body?: SchemaName | Record<string, SchemaName>;
   query?: readonly QueryParameter[];
-  /** Of the answer 200. */
+  /** Body of the answer 200. */
   ok: SchemaName | { contentType: string; description: string };
   errors?: ErrorStatus[];
   /** The error shape of the route's protocol. */

@@ -13,11 +13,11 @@ declare module 'fastify' {
 }
 
 export interface BodyLimits {
-  /** Of one body. */
+  /** Largest body. */
   bodyBytesMax: number;
-  /** Of one that is nothing but JSON: parsing costs far more than reading. */
+  /** Largest body that is nothing but JSON: parsing costs far more than reading. */
   jsonBytesMax: number;
-  /** Of all bodies that are held at one moment. */
+  /** All bodies that are held at one moment. */
   heldBytesMax: number;
   /** From the first header to the last byte of a body. */
   readMsMax: number;

@@ -64,7 +64,7 @@ function answerPreflight({ headers }: FastifyRequest, reply: FastifyReply): void
 function unknownHost(host: string | undefined): InterleaveError {
   return new InterleaveError(
     'forbidden',
-    `Host: this node does not go by the name ${shown(host)}; call it as localhost, or add its name to http.allowedHosts in interleave.yaml`,
+    `Host: expected a name of this node but received ${shown(host)}; call it as localhost, or add the name to http.allowedHosts in interleave.yaml`,
     { param: 'host' },
   );
 }

@@ -35,8 +35,7 @@ export function asInterleaveError(error: unknown): InterleaveError {
   const status = Number(foreign.statusCode ?? foreign.status);
   if (!(status >= 400 && status < 500))
     return new InterleaveError('internal', 'Internal error; its details are in the log of this server', { cause: error });
-  if (foreign.code === 'FST_ERR_MAX_PARAM_LENGTH')
-    return new InterleaveError('not_found', 'A name in the path is longer than any name here');
+  if (foreign.code === 'FST_ERR_MAX_PARAM_LENGTH') return new InterleaveError('not_found', 'A name in the path is too long');
   if (status === 415) return unsupportedMediaType('something else');
   return new InterleaveError(codeOfStatus(status), String(foreign.message), { cause: error });
 }

@@ -13,7 +13,7 @@ const PROBES = 2;
  * client of HTTP/1.1 skips, finds out; their response then closes, as it does for others that hang up.
  */
 export function answerHalfClosed(fastify: FastifyInstance): void {
-  // Of Node since 0.5, without a place in its documentation.
+  // Node has had this property since 0.5, undocumented.
   (fastify.server as Server & { httpAllowHalfOpen: boolean }).httpAllowHalfOpen = true;
   const answering = new WeakMap<Socket, ServerResponse>();
   fastify.server.on('connection', (socket: Socket) => {

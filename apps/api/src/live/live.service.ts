@@ -70,7 +70,7 @@ export class LiveService {
     const options = callerOptions(request.headers);
     const timeoutMs = (options.timeoutMs ?? prepared.timeoutMs ?? this.config.realtime.timeoutMs) - spentMs;
     if (timeoutMs <= 0)
-      throw new InterleaveError('deadline_exceeded', 'The time for the answer was over before the request could be queued');
+      throw new InterleaveError('deadline_exceeded', 'Deadline exceeded before the request was queued; allow more time, or try again');
     const items = prepared.items.length;
     this.admission.admit(items);
     let answered = false;

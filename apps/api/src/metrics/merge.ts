@@ -12,7 +12,7 @@ export class MergedMetrics {
   constructor(
     private readonly own: Registry,
     private readonly runDir: string,
-    /** Of all processes but this one. */
+    /** Ids of the other processes. */
     private readonly processIds: () => readonly string[],
   ) {
     this.missed = new Counter({

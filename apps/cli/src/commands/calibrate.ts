@@ -114,6 +114,6 @@ async function measure(worker: WorkerHandle, signature: ModelSignature, plan: Wo
     lock.close();
   });
   if (outcome.state === 'skipped') throw new CliError(`${plan.name} cannot be measured: ${outcome.reason}`);
-  if (outcome.state === 'aborted' || grid === null) throw new CliError('interrupted; what was stored before stays');
+  if (outcome.state === 'aborted' || grid === null) throw new CliError('interrupted; results stored so far are kept');
   return grid;
 }

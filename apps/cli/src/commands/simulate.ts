@@ -62,7 +62,7 @@ function readCosts(path: string): CostGrid {
   try {
     return costFileSchema.parse(JSON.parse(readFileSync(path, 'utf8'))).grid;
   } catch (error) {
-    throw new CliError(`${path} is no cost table: ${(error as Error).message}; make one with \`interleave calibrate\``);
+    throw new CliError(`${path} is not a cost table: ${(error as Error).message}; make one with \`interleave calibrate\``);
   }
 }
 

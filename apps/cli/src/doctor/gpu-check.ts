@@ -14,7 +14,7 @@ export interface GpuFacts {
   askers: string[];
   /** Partitions with a GPU. */
   partitions: number;
-  /** Of the runtime libraries that GPU workers load: those without the CUDA provider, or unusable. */
+  /** Runtime libraries of GPU workers that lack the CUDA provider, or are unusable. */
   librariesWithoutCuda: string[];
 }
 

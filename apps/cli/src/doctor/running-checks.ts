@@ -10,7 +10,7 @@ const NEAR_LIMIT = 0.9;
 /** What a running node says about itself; null: none runs here. */
 export interface RunningNode {
   processes: SupervisedProcessStatus[];
-  /** Of the workers that answered. */
+  /** Status of the workers that answered. */
   workers: Pick<WorkerProcessStatus, 'id' | 'lane' | 'isolation' | 'executors' | 'memory'>[];
 }
 

@@ -31,7 +31,7 @@ describe('readTrace', () => {
   it('names the line at fault', async () => {
     await expect(readTrace(write('{"arrivalMs":1}', '{"arrivalMs":-1}'))).rejects.toThrow(/trace\.jsonl:2: arrivalMs/);
     await expect(readTrace(write('{"arrivalMs":1,"lenght":4}'))).rejects.toThrow(/trace\.jsonl:1: .*lenght/);
-    await expect(readTrace(write('hello'))).rejects.toThrow(/trace\.jsonl:1: no JSON/);
+    await expect(readTrace(write('hello'))).rejects.toThrow(/trace\.jsonl:1: not JSON/);
   });
 
   it('says that a file is empty or missing', async () => {

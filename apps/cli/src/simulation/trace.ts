@@ -52,7 +52,7 @@ function parseLine(line: string, place: string): z.infer<typeof lineSchema> {
   try {
     value = JSON.parse(line);
   } catch (error) {
-    throw new CliError(`${place}: no JSON: ${(error as Error).message}`);
+    throw new CliError(`${place}: not JSON: ${(error as Error).message}`);
   }
   const parsed = lineSchema.safeParse(value);
   if (parsed.success) return parsed.data;

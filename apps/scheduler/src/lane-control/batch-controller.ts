@@ -41,7 +41,7 @@ export interface Verdict {
   slack: number;
 }
 
-/** Of one batch worker. */
+/** State of the controller for one batch worker. */
 export interface BatchControl {
   readonly executorsMax: number;
   /** Executors and halvings of the longest run while it is not paused. */
@@ -56,7 +56,7 @@ export interface BatchControl {
   /** Since when slack is ample; null: it is not. */
   readonly ampleSinceMs: number | null;
   readonly readings: Readonly<Record<string, readonly Reading[]>>;
-  /** Of the model that is nearest to its goal; null: no goal, or too few answers. */
+  /** Verdict on the model that is nearest to its goal; null: no goal, or too few answers. */
   readonly verdict: Verdict | null;
   /** Why it was last changed. */
   readonly reason: string | null;

@@ -19,9 +19,9 @@ import { BATCH_RUN_MS_MAX, LIMITS_VALID_MS, TICK_MS } from './thresholds';
 export interface LaneControlOptions {
   placement: Placement;
   runDir: string;
-  /** Of executor time, while the controller allows no batch executors. */
+  /** Share of executor time, while the controller allows no batch executors. */
   floorShare: number;
-  /** Of the slots with both live and batch traffic. */
+  /** Share of the slots with both live and batch traffic. */
   holdOffShare: number;
   log: Logger;
 }
@@ -70,7 +70,7 @@ export class LaneControl {
   start(): void {
     this.timer = setInterval(() => {
       this.turn ??= this.takeTurn()
-        .catch((error: Error) => this.options.log.error({ err: error }, 'the lanes could not be controlled'))
+        .catch((error: Error) => this.options.log.error({ err: error }, 'lane control failed'))
         .finally(() => (this.turn = null));
     }, TICK_MS);
   }
@@ -142,7 +142,10 @@ export class LaneControl {
       const { guardWithdrawals, guardWithdrawn, guardLatest, guardLimit } = side.page.read();
       if (guardWithdrawals > side.withdrawals) {
         const fields = { child: side.plan.id, withdrawn: guardWithdrawn, ratio: guardLatest, limit: guardLimit };
-        this.options.log.info(fields, `${side.plan.id}: live runs cost more beside batch runs than alone, batch executors were withdrawn`);
+        this.options.log.info(
+          fields,
+          `${side.plan.id}: batch executors withdrawn, because live runs cost more beside batch runs than alone`,
+        );
       }
       side.withdrawals = guardWithdrawals;
     }

@@ -1,4 +1,4 @@
-/** Of the SLO controller; see docs/decisions/0016. Slack is (goal − p99) ÷ goal. */
+/** Thresholds of the SLO controller; see docs/decisions/0016. Slack is (goal − p99) ÷ goal. */
 
 /** Below it the goal is missed: no batch executors for a while. */
 export const SLACK_MISSED = 0;
@@ -15,7 +15,7 @@ export const PAUSE_MS_MAX = 40_000;
 export const SETTLE_MS = 2000;
 /** 100 ms ÷ 2⁴: shorter runs cost throughput and no longer help those who wait. */
 export const HALVINGS_MAX = 4;
-/** Of src/coalesce/coalescer.h: the longest predicted run of the batch lane. */
+/** Longest predicted run of the batch lane, as in src/coalesce/coalescer.h. */
 export const BATCH_RUN_MS_MAX = 100;
 
 /** The newest answers that are judged: so many, and none older than that. */

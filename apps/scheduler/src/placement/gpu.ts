@@ -5,7 +5,7 @@ import { PlacementError, type GpuConfig, type Partition } from './partition';
 /** What a lane of a partition gets: a GPU, or the reason why not. */
 export type LaneGpu = { gpu: GpuPlan; refusal: null } | { gpu: null; refusal: string };
 
-/** Of a device that both lanes share, for each lane; the rest is for CUDA's own contexts. */
+/** Memory share of each lane on a device that both use; the rest is for CUDA's own contexts. */
 const SHARED_MEMORY_SHARE = 0.45;
 
 type GpuPartition = Partition & { gpu: GpuConfig };

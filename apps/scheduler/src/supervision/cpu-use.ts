@@ -13,7 +13,7 @@ export interface CpuUse {
 const ASLEEP_SHARE = 0.1;
 const NS_PER_MS = 1e6;
 
-/** Of the main thread, where an event loop runs, or of all threads; null when the kernel does not tell. */
+/** CPU use of the main thread, where an event loop runs, or of all threads; null when the kernel does not tell. */
 export function readCpuUse(pid: number, threads: 'main' | 'all'): CpuUse | null {
   try {
     const tasks = threads === 'main' ? [String(pid)] : readdirSync(`/proc/${pid}/task`);

@@ -26,7 +26,7 @@ export async function holdListeningSocket({ host, port }: Pick<Config, 'host' | 
   try {
     return copyDescriptor(holder.pid, holder.fd);
   } catch (error) {
-    log.warn({ err: error }, 'the socket of the running API cannot be taken over here, so the API is started anew');
+    log.warn({ err: error }, 'cannot take over the socket of the running API; restarting the API');
   }
   await endAll(pidFiles);
   return openListeningSocket(host, port);

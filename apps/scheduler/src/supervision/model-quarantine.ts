@@ -10,7 +10,7 @@ export const TRIAL_LOAD_DEATHS_MAX = 1;
 /** Inputs that kill one after the other with no answer between them, whatever was answered before. */
 export const IN_A_ROW_MAX = 20;
 export const WINDOW_MS = 600_000;
-/** Of deaths before a model is ready: a load may take minutes until it kills. */
+/** Window for deaths before a model is ready: a load may take minutes until it kills. */
 export const LOAD_WINDOW_MS = 3_600_000;
 /** The process that gave the input to the worker says a moment later whether it was to blame. */
 export const GRACE_MS = 1_000;
@@ -43,7 +43,7 @@ interface History {
   lastReason: string;
   diesLoading: boolean;
   quarantined: QuarantinedModel | null;
-  /** Of the last quarantine; 0: there was none. */
+  /** Length of the last quarantine; 0: there was none. */
   periodMs: number;
   releasedMs: number;
 }

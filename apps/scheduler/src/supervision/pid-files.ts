@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { isRunning, type ProcessIdentity } from './proc-fs';
 
 export interface PidRecord extends ProcessIdentity {
-  /** Of the fingerprint of the spec that it was started with. */
+  /** Hash of the fingerprint of the spec that it was started with. */
   fingerprintHash: string;
 }
 

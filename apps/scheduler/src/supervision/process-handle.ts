@@ -111,7 +111,7 @@ const CRASH_SIGNALS: ReadonlySet<NodeJS.Signals> = new Set<NodeJS.Signals>([
   'SIGTRAP',
 ]);
 
-/** Of a worker above its memory limit (libs/native/src/isolation/memory_limit.h). */
+/** Exit code of a worker above its memory limit (libs/native/src/isolation/memory_limit.h). */
 const MEMORY_EXIT_CODE = 12;
 
 /** A worker's own exits: drained, could not start. */

@@ -148,7 +148,7 @@ export class SupervisedProcess {
     if (stormBegins)
       this.context.log.error(
         fields,
-        `${this.spec.id} ends again and again; restarts now come at most every ${this.context.timings.backoffMaxMs} ms`,
+        `${this.spec.id} is crash-looping; it is now restarted at most every ${this.context.timings.backoffMaxMs} ms`,
       );
     this.enter('backoff');
     this.timer = setTimeout(() => this.restart(), delayMs);
@@ -172,7 +172,7 @@ export class SupervisedProcess {
       if (!isFrozen && missed < missedBeatsStarvedMax) return this.lookAfter(look, heartbeatLookMs);
       this.context.log.error(
         { child: this.spec.id, childPid: this.pid },
-        `${this.spec.id} has had no heartbeat for ${missed * heartbeatLookMs} ms; it is killed`,
+        `${this.spec.id} has had no heartbeat for ${missed * heartbeatLookMs} ms; killing it`,
       );
       this.killHung();
     };
@@ -213,13 +213,13 @@ export class SupervisedProcess {
     const starting = this.current === 'starting';
     if (this.failedProbes >= (starting ? timings.failedStartingProbesMax : timings.failedProbesMax)) {
       if (this.isHung()) {
-        log.error({ child: this.spec.id, childPid: this.pid }, `${this.spec.id} does not answer; it is killed`);
+        log.error({ child: this.spec.id, childPid: this.pid }, `${this.spec.id} does not answer; killing it`);
         this.killHung();
         return;
       }
       log.warn(
         { child: this.spec.id, childPid: this.pid, busyMs: this.silence.busyMs },
-        `${this.spec.id} does not answer, but uses or waits for a CPU; it is given more time`,
+        `${this.spec.id} does not answer, but uses or waits for a CPU; giving it more time`,
       );
       this.failedProbes = 0;
     }

@@ -54,7 +54,7 @@ export class Supervisor {
     } catch (error) {
       this.context.log.error(
         { child: spec.id, childPid: identity.pid },
-        `${spec.id} could not be recorded for a later scheduler, which is tried again every ${RECORD_AGAIN_MS / 1000} s: ${(error as Error).message}`,
+        `cannot write the pid file of ${spec.id}, trying again every ${RECORD_AGAIN_MS / 1000} s: ${(error as Error).message}`,
       );
       setTimeout(() => isRunning(identity) && this.record(spec, identity), RECORD_AGAIN_MS).unref();
     }
@@ -93,7 +93,7 @@ export class Supervisor {
 
   private async stopOne(supervised: SupervisedProcess, deadlineMs: number): Promise<void> {
     const timer = setTimeout(() => {
-      this.context.log.error({ child: supervised.spec.id }, `${supervised.spec.id} did not finish in time; it is killed`);
+      this.context.log.error({ child: supervised.spec.id }, `${supervised.spec.id} did not drain in time; killing it`);
       supervised.kill();
     }, deadlineMs);
     await supervised.stop();

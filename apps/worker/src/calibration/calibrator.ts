@@ -118,10 +118,7 @@ export class Calibrator {
     if (file === null) return;
     this.options.worker.setCostTable(subject.index, file.grid);
     Object.assign(subject, { state: file.finished ? 'measured' : 'waiting', reason: null });
-    this.options.log.info(
-      { model: subject.name, version: subject.version, finished: file.finished },
-      'measured costs taken from the cache',
-    );
+    this.options.log.info({ model: subject.name, version: subject.version, finished: file.finished }, 'run costs loaded from the cache');
   }
 
   /** The first model that needs it and that no other process measures. */
@@ -151,7 +148,7 @@ export class Calibrator {
     const { index, name, version, signature, rowTokensMax } = subject;
     const { id, modelSha256 } = subject.costId;
     subject.state = 'measuring';
-    log.info({ model: name, version }, 'measuring what its runs cost');
+    log.info({ model: name, version }, 'measuring run costs');
     const phases = planCells(signature, rowTokensMax);
     const outcome = await calibrate({
       store: this.store,
@@ -173,7 +170,7 @@ export class Calibrator {
     subject.state = outcome.state === 'measured' ? 'measured' : 'waiting';
     log.info(
       { model: name, version },
-      outcome.state === 'measured' ? 'costs are measured' : 'measuring was interrupted; it goes on at the next start',
+      outcome.state === 'measured' ? 'run costs measured' : 'measuring was interrupted; it continues at the next start',
     );
   }
 
@@ -186,7 +183,7 @@ export class Calibrator {
 
   private skip(subject: Subject, reason: string): void {
     const { name, version } = subject;
-    if (subject.reason !== reason) this.options.log.warn({ model: name, version, reason }, 'costs are not measured; built-in values hold');
+    if (subject.reason !== reason) this.options.log.warn({ model: name, version, reason }, 'run costs not measured; using built-in values');
     Object.assign(subject, { state: 'skipped', reason });
   }
 }

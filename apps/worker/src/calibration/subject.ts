@@ -12,7 +12,7 @@ export interface Subject {
   signature: ModelSignature | null;
   /** Null until the model file was read. */
   costId: CostId | null;
-  /** Of the file whose table is in use; null: none. */
+  /** Modification time of the file whose table is in use; null: none. */
   fileModifiedMs: number | null;
   state: CalibrationState;
   reason: string | null;

@@ -25,7 +25,7 @@ export interface RunLimits {
 export interface MeasureOutcome {
   /** False: aborted before the plan or the budget ended. */
   finished: boolean;
-  /** Of the first cell that could not be run; null when all could. */
+  /** Why the first cell that failed could not be run; null when all could. */
   error: string | null;
 }
 

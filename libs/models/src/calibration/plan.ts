@@ -14,7 +14,7 @@ const LENGTHS = [1, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 102
 const ROWS = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32];
 const COARSE_LENGTHS = [1, 16, 64, 256, 1024, 4096];
 const COARSE_ROWS = [1, 4, 16];
-/** Of a cell with several rows; far past what a run of any lane may hold. */
+/** Most tokens of a cell with several rows; far past what a run of any lane may hold. */
 const CELL_TOKENS_MAX = 4096;
 /** Longest row that is measured where callers' lengths are not known. */
 const ROW_TOKENS_DEFAULT = 512;

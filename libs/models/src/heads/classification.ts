@@ -27,7 +27,7 @@ export function classificationHead(signature: ModelSignature, text: TextManifest
 export function scoringHead(signature: ModelSignature, text: TextManifest): TaskHead {
   const spec = logitsOf(signature, 2, 'text-pair-scoring');
   const width = spec.shape[1] as number;
-  if (text.activation === 'softmax') throw new ModelFileError('task "text-pair-scoring" has one logit, of which softmax makes 1 whatever it is; set activation_fn to Sigmoid or Identity');
+  if (text.activation === 'softmax') throw new ModelFileError('task "text-pair-scoring" has one logit, and the softmax of one number is always 1; set activation_fn to Sigmoid or Identity');
   if (width > 1) throw new ModelFileError(`task "text-pair-scoring" needs one logit but the output "${spec.name}" has ${width}`);
   return {
     ...labelsOnly(spec.name),

@@ -46,7 +46,7 @@ export function embeddingHead(signature: ModelSignature, text: TextManifest): Ta
 
 interface BoundLayers {
   layers: Layer[];
-  /** Of the vector; null: not known. */
+  /** Length of the vector; null: not known. */
   width: number | null;
 }
 

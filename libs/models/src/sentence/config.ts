@@ -4,7 +4,7 @@ import { ModelFileError, ModelJson } from '../model-files';
 /** Texts that go before a caller's, by name. */
 export interface Prompts {
   byName: ReadonlyMap<string, string>;
-  /** Of requests that name none; null: none goes before. */
+  /** Prompt of requests that name none; null: no prompt. */
   defaultName: string | null;
 }
 
@@ -54,7 +54,7 @@ export interface TransformerConfig {
 
 /** In the order in which sentence-transformers looks for them. */
 const FILES = ['bert', 'roberta', 'distilbert', 'camembert', 'albert', 'xlm-roberta', 'xlnet'].map((kind) => `sentence_${kind}_config.json`);
-/** Of how the graph was made, of its speed, or of calls other than `encode()`. */
+/** Keys about how the graph was made, about its speed, or about calls other than `encode()`. */
 const WITHOUT_EFFECT = ['unpad_inputs', 'model_args', 'model_kwargs', 'config_args', 'config_kwargs', 'cache_dir', 'query_length', 'document_length'];
 const KEYS = ['max_seq_length', 'do_lower_case', 'transformer_task', 'modality_config', 'module_output_name', 'processing_kwargs', 'tokenizer_args', 'processor_kwargs'];
 
@@ -82,7 +82,7 @@ export function readTransformerConfig(folders: string[]): TransformerConfig {
 const isEmpty = (value: unknown): boolean => value === null || (typeof value === 'object' && Object.keys(value).length === 0);
 
 function notDone(file: ModelJson, key: string): ModelFileError {
-  return new ModelFileError(`${file.path}: ${key} changes how texts are tokenized, which is not done here; save the tokenizer so that it needs no such key`);
+  return new ModelFileError(`${file.path}: ${key} changes how texts are tokenized, which is not supported; save the tokenizer without that key`);
 }
 
 function obstacleOf(file: ModelJson): string | null {

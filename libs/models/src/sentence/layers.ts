@@ -117,7 +117,7 @@ function weightsOf(path: string, name: string, shape: number[], found: Weights |
 function noSafetensors(folder: string, path: string): ModelFileError {
   const isTorch = existsSync(join(folder, 'pytorch_model.bin'));
   const advice = 'load the model in sentence-transformers and save it again with model.save_pretrained(path, safe_serialization=True)';
-  return new ModelFileError(`expected the weights ${path} but ${isTorch ? 'found pytorch_model.bin, which is code to run' : 'there are none'}; ${advice}`);
+  return new ModelFileError(`expected the weights ${path} but ${isTorch ? 'found pytorch_model.bin, which can run code' : 'there are none'}; ${advice}`);
 }
 
 /** `matrix` is [rows, vector.length], row-major. */

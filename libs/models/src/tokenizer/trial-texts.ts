@@ -3,7 +3,7 @@ import { COMMON_TEXTS, LETTER_TEXTS } from './probes';
 import { isLinear, regexesOf } from './regexes';
 import type { Trial } from './trial';
 
-/** Of a definition, tried beside each other. */
+/** Most added tokens and tokens of a definition that are tried beside each other. */
 const ADDED_TOKENS_MAX = 64;
 const TOKENS_MAX = 64;
 const LONG = [101, 2_000].flatMap((length) => ['a', ' ', 'Ab1 ', '人', '\u0301'].map((part) => part.repeat(length)));

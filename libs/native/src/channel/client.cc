@@ -60,7 +60,7 @@ std::string ReceiveWelcome(int socket, Clock::time_point deadline) {
   std::string text = message.substr(sizeof welcome);
   if (welcome.magic != kMessageMagic) Throw(ChannelErrorCode::kProtocol, "not a worker at the other end of the socket");
   if (welcome.status != WelcomeStatus::kAccepted) Throw(ChannelErrorCode::kRefused, text);
-  if (welcome.version != kChannelVersion) Throw(ChannelErrorCode::kProtocol, "the worker speaks another channel version");
+  if (welcome.version != kChannelVersion) Throw(ChannelErrorCode::kProtocol, "the worker uses another channel version");
   return text;
 }
 

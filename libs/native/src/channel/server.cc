@@ -143,7 +143,7 @@ class ChannelServer::Loop {
       }
       if (!socket.valid()) return;
       if (clients_.size() + handshakes_.size() >= options_.clientsMax) {
-        RefuseOn(socket.get(), 0, "the worker has as many clients as it may have");
+        RefuseOn(socket.get(), 0, "the worker has no room for another client");
         continue;
       }
       const std::uint64_t id = nextId_++;
@@ -235,7 +235,7 @@ class ChannelServer::Loop {
     for (const auto& [id, client] : clients_) {
       if (client->broken()) broken.push_back(id);
     }
-    for (const std::uint64_t id : broken) Drop(id, "it does not take its answers");
+    for (const std::uint64_t id : broken) Drop(id, "it does not read its answers");
   }
 
   // One turn for each client that has submissions.

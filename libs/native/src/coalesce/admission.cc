@@ -8,12 +8,12 @@
 namespace interleave {
 namespace {
 
-// Of the time that the wait may take.
+// Shares of the time that the wait may take.
 constexpr double kUseWanted = 0.8;
 constexpr double kUseNearlyFull = 0.75;
-// Of the timeout: shorter waits vary by more than by what they are made of.
+// Share of the timeout: shorter waits vary by more than by what they are made of.
 constexpr double kUseNoticed = 1.0 / 8;
-// Of the way from a higher factor to a lower one, for each request.
+// Share of the way from a higher factor to a lower one, for each request.
 constexpr double kDecay = 1.0 / 1024;
 
 double Towards(double lower, double waitFactor) { return waitFactor + std::min(0.0, lower - waitFactor) * kDecay; }

@@ -15,7 +15,7 @@ struct AdmissionRequest {
   std::int64_t backlogNs = 0;
   // At least 1.
   std::int64_t executors = 1;
-  // Of the request by itself, by the high ratio.
+  // Cost of the request by itself, by the high ratio.
   std::int64_t costHighNs = 0;
   // What is left until the deadline; 0: none.
   std::int64_t timeoutNs = 0;

@@ -74,7 +74,7 @@ struct CoalesceLimits {
 struct Choice {
   // Into the queue: the items to run together next, all of one model; empty exactly when the queue is.
   std::vector<std::size_t> indices;
-  // Of the run, by the table and the median ratio.
+  // Cost of the run, by the table and the median ratio.
   std::int64_t predictedNs = 0;
 };
 

@@ -15,7 +15,7 @@ struct LastRun {
   double tableNs = 0;
 };
 
-// Of the group at hand.
+// Memory for the group at hand.
 struct Memory {
   std::vector<BatchShape> items;
   std::vector<double> tableNsMax;  // what the lane and the item's deadline allow a shared run

@@ -6,7 +6,7 @@
 namespace interleave::graph {
 namespace {
 
-// Of one tensor: operators copy the shapes of their inputs to each of their outputs.
+// Axes of one tensor: operators copy the shapes of their inputs to each of their outputs.
 constexpr std::size_t kAxesMax = 64;
 
 }  // namespace

@@ -19,7 +19,7 @@ class Interpreter {
 
   // By the order of the graph's outputs.
   std::vector<Value> Run(const std::unordered_map<std::string_view, Value>& inputs);
-  // Of the run, as in RowProof.
+  // How the run uses lengths, as in RowProof.
   const std::string& lengthUse() const { return lengthUse_; }
 
  private:

@@ -22,7 +22,7 @@ struct RowProof {
   std::string lengthUse{};
 };
 
-// Of a model whose inputs all have the rows along axis 0. Never throws; takes milliseconds, since it skips weights.
+// For a model whose inputs all have the rows along axis 0. Never throws; takes milliseconds, since it skips weights.
 RowProof ProveRows(std::string_view model);
 // The same for a file. Weights in other files are not looked at.
 RowProof ProveRowsOfFile(const std::string& path);

@@ -12,9 +12,9 @@ void AddReductionRules(Rules& rules);
 void AddLinearRules(Rules& rules);
 void AddImageRules(Rules& rules);
 void AddRecurrentRules(Rules& rules);
-// Of the domain ai.onnx.ml.
+// Rules of the domain ai.onnx.ml.
 void AddTableRules(Rules& rules);
-// Of the domain com.microsoft, where ONNX's own domain has no operator of the name.
+// Rules of the domain com.microsoft, where ONNX's own domain has no operator of the name.
 void AddContribRules(Rules& rules);
 
 // Rules that several kinds share.

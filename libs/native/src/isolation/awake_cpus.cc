@@ -34,7 +34,7 @@ AwakeCpus::AwakeCpus(bool isWanted) {
   }
   const std::string driver = IdleDriver();
   if (driver.empty() || driver == "none") {
-    tool_ = Off(kTool, "the kernel has no idle driver that would obey");
+    tool_ = Off(kTool, "the kernel has no idle driver that supports it");
     return;
   }
   device_ = Fd(open(kDevice, O_WRONLY | O_CLOEXEC));

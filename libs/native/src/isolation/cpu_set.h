@@ -24,7 +24,7 @@ class CpuSet {
   void Add(int cpu) { CPU_SET_S(static_cast<std::size_t>(cpu), bytes_, set_); }
   bool Has(int cpu) const { return CPU_ISSET_S(static_cast<std::size_t>(cpu), bytes_, set_); }
   bool Equals(const CpuSet& other) const { return CPU_EQUAL_S(bytes_, set_, other.set_); }
-  // Of a thread by its id, 0: the calling thread. False with errno.
+  // Reads the set of a thread by its id, 0: the calling thread. False with errno.
   bool ReadOf(pid_t thread) const { return sched_getaffinity(thread, bytes_, set_) == 0; }
   bool ApplyTo(pid_t thread) const { return sched_setaffinity(thread, bytes_, set_) == 0; }
 

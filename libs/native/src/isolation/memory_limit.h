@@ -9,7 +9,7 @@
 
 namespace interleave {
 
-// Of a process that ended because its resident set was above its limit (ENOMEM).
+// Exit code of a process that ended because its resident set was above its limit (ENOMEM).
 inline constexpr int kMemoryLimitExitCode = 12;
 
 struct MemoryLimit {

@@ -17,7 +17,7 @@ namespace {
 
 constexpr int kPassesMax = 16;
 constexpr int kOomScoreMax = 1000;
-// Of 1000, on top of what the process inherits: batch workers are among the kernel's first choices.
+// Points of 1000, on top of what the process inherits: batch workers are among the kernel's first choices.
 constexpr int kBatchOomScore = 500;
 // linux/mempolicy.h; its C library wrapper is in libnuma.
 constexpr int kMpolBind = 2;

@@ -13,9 +13,9 @@ namespace interleave {
 namespace {
 
 constexpr int kLowestNice = 19;
-// Of live executors: the threads that admit, refuse and answer requests come first, or an overload would keep them from
-// refusing it. With 32 connections on 2 CPUs nice 10 gave 1.25 times the requests per second of nice 0 and 9 instead of
-// 17 ms of event-loop delay (p99); nice 5 lay between.
+// Nice of live executors: the threads that admit, refuse and answer requests come first, or an overload would keep them
+// from refusing it. With 32 connections on 2 CPUs nice 10 gave 1.25 times the requests per second of nice 0 and 9
+// instead of 17 ms of event-loop delay (p99); nice 5 lay between.
 constexpr int kLiveNice = 10;
 constexpr std::uint64_t kLiveSliceNs = 100'000;
 

@@ -38,7 +38,7 @@ class BandwidthGuard {
   std::uint64_t withdrawals() const { return withdrawals_; }
   // Ratio to a quiet run above which it acts; 0: too few quiet runs were seen.
   double Limit() const;
-  // Of the last window of runs beside the batch lane; 0: none yet.
+  // Ratio of the last window of runs beside the batch lane; 0: none yet.
   double Latest() const;
 
  private:
@@ -48,7 +48,7 @@ class BandwidthGuard {
     std::int64_t openedNs = 0;
   };
 
-  // Of one model.
+  // Quiet runs of one model.
   struct Quiet {
     QuantileTracker logRatio{0.5, 0.002};  // to the table
     std::uint8_t table = 0;

@@ -8,7 +8,7 @@ namespace interleave {
 namespace {
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
-// Of 100 ms; less than that only costs throughput.
+// Halvings of 100 ms; more only cost throughput.
 constexpr std::uint32_t kHalvingsMax = 6;
 
 std::int64_t ThreadCpuNs() {

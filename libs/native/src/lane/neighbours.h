@@ -28,7 +28,7 @@ class Neighbours {
     });
   }
 
-  // Of the time from `fromNs` to `nowNs`.
+  // Company in the time from `fromNs` to `nowNs`.
   Company CompanySince(std::int64_t fromNs, std::int64_t nowNs) const {
     if (IsEmpty()) return Company::kOther;
     const bool hasRun = HasRunSince(fromNs);
@@ -43,7 +43,7 @@ class Neighbours {
     return wasHeldOff && !hasRun ? Company::kAlone : Company::kOther;
   }
 
-  // Of the batch worker with the most.
+  // Executors of the batch worker with the most.
   std::uint32_t ExecutorsMax() const {
     std::uint32_t executors = 0;
     for (const MappedLanePage& page : pages_) {

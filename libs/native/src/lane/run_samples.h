@@ -39,7 +39,7 @@ class RunSamples {
   }
 
  private:
-  // Of 20 ms.
+  // Room for the samples of 20 ms.
   static constexpr std::size_t kCells = 128;
   static constexpr std::uint64_t kIsSet = std::uint64_t{1} << 63;
   std::atomic<std::uint64_t> next_{0};

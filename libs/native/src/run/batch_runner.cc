@@ -124,7 +124,7 @@ std::vector<QueuedItem*> BatchRunner::DecodeInputs(const Signature& signature, M
       if (!DecodeStrings(view.data, view.bytes, count, strings[i])) {
         wrong = "input \"" + signature.inputs[i].name + "\": expected " + std::to_string(count) +
                 " strings, each a uint32 length and its bytes, but received " + std::to_string(view.bytes) +
-                " bytes that do not divide so";
+                " bytes, which do not split into them";
       }
     }
     if (wrong.empty()) {

@@ -77,7 +77,7 @@ class BatchRunner {
   Heartbeat& heartbeat_;
   LiveLane* const liveLane_;
 
-  // Of the run under way; kept for their memory.
+  // Buffers of the run under way; kept for their memory.
   Scratch scratch_;
   BatchLayout layout_;
   std::vector<ItemShape> shapes_;

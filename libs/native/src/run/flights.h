@@ -23,14 +23,14 @@ std::uint64_t ContentKey(const Item& item);
 // An item that runs, and those that wait for its answer.
 struct Flight {
   std::uint64_t key = 0;
-  // Of the leader; `inputs` lie in its Item, whose memory stays where it is when the item is moved.
+  // Content of the leader; `inputs` lie in its Item, whose memory stays where it is when the item is moved.
   std::uint64_t clientId = 0;
   std::uint32_t model = 0;
   std::uint64_t outputMask = 0;
   std::span<const TensorView> inputs;
   // The leader has left the queue in a batch.
   bool isRunning = false;
-  // Of the leader among the items that wait, while it does.
+  // Place of the leader among the items that wait, while it does.
   std::size_t position = 0;
   std::vector<QueuedItem> followers;  // in order of arrival
 };

@@ -18,8 +18,8 @@ void ServedModel::Probe(Session& session, const Watched& watched, std::int64_t l
   const int deaths = record.Deaths(plan_.options.modelPath);
   if (deaths >= ProbeRecord::kDeathsMax && session.signature().coalesce != CoalesceMode::kAlone) {
     return session.LimitMerging(CoalesceMode::kAlone, "the worker died " + std::to_string(deaths) +
-                                                          " times while it probed whether rows leave each other alone; " +
-                                                          "if they do, set mergeRows: always in model.yaml");
+                                                          " times while it probed whether rows are independent; " +
+                                                          "if they are, set mergeRows: always in model.yaml");
   }
   const ProbeRecord::Probing probing(record, deaths);
   ProbeMerging(session, {.watched = watched,

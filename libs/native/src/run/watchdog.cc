@@ -43,7 +43,7 @@ const char* WhyEnded(Watchdog::Watch::Ended reason) {
     case Watchdog::Watch::Ended::kTooLong:
       return "after its time limit";
     case Watchdog::Watch::Ended::kTooCostly:
-      return "long after what it should have cost";
+      return "long past its predicted cost";
     case Watchdog::Watch::Ended::kStopping:
     case Watchdog::Watch::Ended::kNo:
       break;

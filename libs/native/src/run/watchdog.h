@@ -38,7 +38,7 @@ class Watchdog {
 
   struct Limits {
     std::int64_t timeNs = 0;
-    // Of the executor's own CPU time, in both lanes.
+    // Limit of the executor's own CPU time, in both lanes.
     std::int64_t cpuNs = std::numeric_limits<std::int64_t>::max();
   };
 

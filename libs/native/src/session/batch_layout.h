@@ -20,7 +20,7 @@ struct BatchLayout {
   std::int64_t rows = 0;
   std::array<std::int64_t, 2> lengths{};  // of the longest item
   std::vector<Part> parts;                // one per item, in order
-  // Of one item that is odd (item_check.h): its tensors are run as they are.
+  // One item that is odd (item_check.h): its tensors are run as they are.
   bool isOdd = false;
 
   bool IsPadded() const;

@@ -122,7 +122,7 @@ class MergeProbe {
     } catch (const NotIndependent& reason) {
       session_.LimitMerging(otherwise, reason.what());
     } catch (const ProbeEnded& ended) {
-      session_.LimitMerging(otherwise, std::string("whether rows leave each other alone could not be found out: ") +
+      session_.LimitMerging(otherwise, std::string("could not find out whether rows are independent: ") +
                                            ended.what() + kAdvice);
     }
     return false;

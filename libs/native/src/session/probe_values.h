@@ -36,7 +36,7 @@ struct IntegerRange {
 
 // What the graph accepts where its declaration leaves it open.
 struct ProbeDomain {
-  // Of free dimensions: dimension 1 of tensors of three and more dimensions, and every other one.
+  // Sizes of free dimensions: dimension 1 of tensors of three and more dimensions, and every other one.
   std::int64_t channels = 1;
   std::int64_t free = 1;
   std::vector<IntegerRange> integers{};  // by input; unused for masks and what is no integer

@@ -62,9 +62,9 @@ struct SimulationReport {
   Percentiles wait;
   std::int64_t runs = 0;
   double rowsPerRun = 0;
-  // Of the tokens that ran.
+  // Share of the tokens that ran.
   double paddedShare = 0;
-  // Of the executors' time.
+  // Share of the executors' time.
   double busyShare = 0;
   // Predicted cost of all runs ÷ that of their rows in the batches that suit them best, without padding.
   double regret = 0;

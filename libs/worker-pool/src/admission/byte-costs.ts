@@ -22,7 +22,7 @@ export class ByteCosts {
     this.highNs = this.highNs * KEPT + highNs;
   }
 
-  /** Of a body of so many bytes; null, not announced: of a typical one. Zero before the first was learned. */
+  /** Cost of a body of so many bytes; null, not announced: of a typical one. Zero before the first was learned. */
   predict(bytes: number | null): RequestCost {
     const share = bytes === null || this.bytes === 0 ? 1 / Math.max(1, this.requests) : bytes / this.bytes;
     return { expectedNs: this.expectedNs * share, highNs: this.highNs * share };

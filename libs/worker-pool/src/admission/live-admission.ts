@@ -7,11 +7,11 @@ import type { WorkerSlot } from '../channel/worker-slot';
 
 const NS_PER_MS = 1e6;
 const NS_PER_S = 1e9;
-/** Of the deadline: what an unread request is taken to cost at most. */
+/** Share of the deadline that an unread request is taken to cost at most. */
 const UNREAD_SHARE_MAX = 1 / 8;
-/** Of the deadline: what a small request costs at most. */
+/** Share of the deadline that a small request costs at most. */
 const SMALL_SHARE_MAX = 1 / 32;
-/** Of the deadline: what larger requests leave to small ones. */
+/** Share of the deadline that larger requests leave to small ones. */
 const ROOM_SHARE = 1 / 8;
 
 /** Predicts what each item costs, where the model's cost is known, so that it counts while it is in flight. */
@@ -35,7 +35,7 @@ export interface InTime {
 }
 
 /**
- * Of these workers those that can be expected to answer these items (of one request) in time behind what they have to do
+ * The workers among these that can be expected to answer these items (of one request) in time behind what they have to do
  * already, in their order. Throws `overloaded` with a computed `Retry-After` when there are workers but none of these. A
  * worker that has nothing to do is always one: its predictions may be wrong, and only runs correct them.
  */
@@ -97,14 +97,14 @@ function inTimeOrRefuse(candidates: InTime[], timeoutMs: number, aheadNs = 0): I
   const retryAfterSeconds = Math.max(1, Math.ceil(retryAfterNs / NS_PER_S));
   throw new InterleaveError(
     'overloaded',
-    `The answer would come after the deadline of ${Math.round(timeoutMs)} ms, behind what waits already; try again in ${retryAfterSeconds} s, or allow more time`,
+    `The deadline of ${Math.round(timeoutMs)} ms cannot be met behind the requests that already wait; try again in ${retryAfterSeconds} s, or allow more time`,
     {
       retryAfterSeconds,
     },
   );
 }
 
-/** Of the deadline, what may be filled by a request that costs so much: large ones would keep small ones out for as long as they come. */
+/** Part of the deadline that a request of this cost may fill: large ones would keep small ones out for as long as they come. */
 function usableMs(timeoutMs: number, costHighNs: number): number {
   const isSmall = costHighNs <= timeoutMs * NS_PER_MS * SMALL_SHARE_MAX;
   return isSmall ? timeoutMs : timeoutMs * (1 - ROOM_SHARE);

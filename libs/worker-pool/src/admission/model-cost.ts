@@ -32,7 +32,7 @@ export class CostEstimate {
     return Math.min(NS_MAX, Math.round(ns * this.ratio.median));
   }
 
-  /** Of one run of the item by itself; exceeded by one in twenty. */
+  /** Cost of one run of the item by itself; exceeded by one in twenty. */
   highNs(weight: ItemWeight): number {
     return Math.min(NS_MAX, Math.round(this.runNs(weight) * this.ratio.high));
   }

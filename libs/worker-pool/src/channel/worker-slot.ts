@@ -32,11 +32,11 @@ const GATHER_MS = { realtime: 0, batch: 10 };
 export class WorkerSlot {
   /** How many parked items to offer at once; adapted to what it took. */
   sliceItems = 64;
-  /** Of the items in flight whose cost was predicted. */
+  /** The items in flight whose cost was predicted. */
   readonly backlog = new Backlog();
   /** How often the predicted wait must fit before a deadline; 0: nothing was measured yet. */
   waitFactor = 0;
-  /** Of requests to any model. */
+  /** Costs of requests to any model. */
   readonly byteCosts = new ByteCosts();
   private readonly client: ChannelClient;
   private report: WorkerReport | null = null;

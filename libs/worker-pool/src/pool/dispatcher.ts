@@ -38,7 +38,7 @@ export class Dispatcher {
   private hold: Hold | null = null;
   /** Collected while a connection ends, so that they go back in their order. */
   private lost: PendingItem[] = [];
-  /** Of those, what was running. */
+  /** Those of them that were running. */
   private fallen: PendingItem[] = [];
   private readonly retryTimers = new Set<NodeJS.Timeout>();
 
@@ -313,7 +313,7 @@ export class Dispatcher {
 }
 
 export const overloaded = (): InterleaveError =>
-  new InterleaveError('overloaded', 'the workers have as much to do as they may take; try again later', { retryAfterSeconds: 1 });
+  new InterleaveError('overloaded', 'All workers are at capacity; try again later', { retryAfterSeconds: 1 });
 
 /** Past what a worker's channel can ever hold. */
 function tooLarge(error: ChannelError, slot: WorkerSlot | undefined): InterleaveError {
