@@ -20,7 +20,7 @@ function measured(ms: number, batchTokens: number): Measured {
   }));
   const none = { cpuSeconds: 0, waitSeconds: 0, slices: 0 };
   const cpu = { wallSeconds: 10, idleSeconds: 1, stealSeconds: 0, live: { cpuSeconds: 5, waitSeconds: 0.1, slices: 1000 }, batch: none };
-  return { seconds: 10, cpu, live, batchRows: batchTokens / 10, batchTokens };
+  return { seconds: 10, cpu, live, runRows: batchTokens / 10, batchTokens };
 }
 
 const rounds = (name: Cell['name'], ...each: Measured[]): CellRounds => ({ cell: cellOf(name), rounds: each });

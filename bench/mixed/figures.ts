@@ -94,7 +94,7 @@ export function figuresOf(load: number, shared: CellRounds, { alone, awake }: Ba
     inflationOfAwake: p99(rounds) / p99(awake.rounds),
     noise: p99(second) / p99(first),
     noiseOfRounds: median(noises),
-    batchRowsPerSecond: sum(rounds, ({ batchRows }) => batchRows) / sum(rounds, ({ seconds }) => seconds),
+    batchRowsPerSecond: sum(rounds, ({ runRows }) => runRows) / sum(rounds, ({ seconds }) => seconds),
     harvest: batchAlone === null ? null : tokensPerSecond(rounds) / (tokensPerSecond(batchAlone.rounds) * (1 - liveCpuShare)),
     liveCpuShare,
     batchCpuShare,

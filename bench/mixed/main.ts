@@ -153,7 +153,7 @@ async function measureLoad(bench: Bench, cells: Cell[], load: number): Promise<F
       const result = await undisturbed(cell, measureOnce);
       rounds.push(result);
       console.log(
-        `load ${load}, round ${round + 1} of ${options.rounds}, ${cell.name}${cell.batchModel === null ? '' : ` beside ${cell.batchModel}`}: ${progress(result.live.map(({ latencyMs }) => latencyMs))}, ${(result.batchRows / result.seconds).toFixed(0)} batch rows/s`,
+        `load ${load}, round ${round + 1} of ${options.rounds}, ${cell.name}${cell.batchModel === null ? '' : ` beside ${cell.batchModel}`}: ${progress(result.live.map(({ latencyMs }) => latencyMs))}, ${(result.runRows / result.seconds).toFixed(0)} batch rows/s`,
       );
     }
   }

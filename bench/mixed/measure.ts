@@ -21,7 +21,7 @@ export interface Measured {
   /** Sent within the time that was measured. */
   live: LiveSample[];
   /** Answered within it. */
-  batchRows: number;
+  runRows: number;
   batchTokens: number;
 }
 
@@ -73,7 +73,7 @@ async function measureWith(started: ChildProcess[], { node, loads, systemCpu, wa
     seconds: (afterMs - beforeMs) / 1000,
     cpu: minus(after, before),
     live: samples.filter(({ sentMs }) => isInside(sentMs)),
-    batchRows: answered.length,
+    runRows: answered.length,
     batchTokens: answered.reduce((sum, { tokens }) => sum + tokens, 0),
   };
 }

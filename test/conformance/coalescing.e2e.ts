@@ -76,7 +76,7 @@ describe('rows that share a run', () => {
       const together = await inferTogether(model, items);
       const alone = (await reference.infer(request(model, items))).map(resultOf);
       together.forEach((result, i) => expectSame(result.outputs, alone[i]?.outputs ?? [], tolerance, `${model}, seed ${seed}, item ${i}`));
-      sharedRuns += together.filter(({ timing }, i) => timing.batchRows > (items[i]?.inputs[0]?.shape[0] ?? 0)).length;
+      sharedRuns += together.filter(({ timing }, i) => timing.runRows > (items[i]?.inputs[0]?.shape[0] ?? 0)).length;
     }
     if (signature.coalesce === 'alone') expect(sharedRuns).toBe(0);
     else expect(sharedRuns).toBeGreaterThan(0);
@@ -93,13 +93,13 @@ describe('rows that share a run', () => {
           pool.infer(request('encoder-tiny', second)),
           gate,
         ]);
-        expect(Math.max(...others.map((result) => resultOf(result).timing.batchRows))).toBeGreaterThan(3);
+        expect(Math.max(...others.map((result) => resultOf(result).timing.runRows))).toBeGreaterThan(3);
         return alone.map(resultOf);
       }),
     );
     for (const results of rounds) {
       results.forEach(({ outputs, timing }, i) => {
-        expect(timing.batchRows).toBe(first[i]?.inputs[0]?.shape[0]);
+        expect(timing.runRows).toBe(first[i]?.inputs[0]?.shape[0]);
         expect(outputs).toEqual(rounds[0]?.[i]?.outputs);
       });
     }
@@ -108,7 +108,7 @@ describe('rows that share a run', () => {
   it('run an item without rows as it is', async () => {
     const empty: Tensor = { name: 'image', datatype: 'FP32', shape: [0, 3, 8, 8], data: new Uint8Array(0) };
     const [result] = await inferTogether('fixed', [{ inputs: [empty], outputs: null }]);
-    expect(result).toMatchObject({ outputs: [{ shape: [0, 5], data: new Uint8Array(0) }], timing: { batchRows: 0 } });
+    expect(result).toMatchObject({ outputs: [{ shape: [0, 5], data: new Uint8Array(0) }], timing: { runRows: 0 } });
   });
 
   // It counts to the largest value of the whole run.

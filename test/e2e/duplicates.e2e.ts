@@ -37,7 +37,7 @@ describe('identical requests in flight', () => {
   it('run once and are answered each, and are counted', async () => {
     const gate = post('/v2/models/endless/infer', { inputs: [{ name: 'value', shape: [1], datatype: 'INT64', data: [-1] }] });
     await until(
-      async () => (await metric('interleave_batch_formation_seconds_count', 'endless')) === 1,
+      async () => (await metric('interleave_run_formation_seconds_count', 'endless')) === 1,
       WAIT_MS,
       () => 'the executor is not held',
     );
@@ -50,7 +50,7 @@ describe('identical requests in flight', () => {
     expect(new Set(answers).size).toBe(1);
     expect(answers[0]).toMatch(/"predictions":\[\[-?\d/);
     const [rows, duplicates] = [
-      await metric('interleave_batch_rows_sum', 'encoder-tiny'),
+      await metric('interleave_run_rows_sum', 'encoder-tiny'),
       await metric('interleave_duplicates_total', 'encoder-tiny'),
     ];
     expect(duplicates).toBeGreaterThan(0);

@@ -79,7 +79,7 @@ describe.each(['realtime', 'batch'] as const)('a worker process of the %s lane',
     expect(valueOf('interleave_items_total', { outcome: 'ok' })).toBe(2);
     expect(valueOf('interleave_queue_items', {})).toBe(0);
     expect(valueOf('interleave_tokens_total', { kind: 'real' })).toBe(2);
-    expect(valueOf('interleave_batch_rows', { le: '+Inf' })).toBeGreaterThan(0);
+    expect(valueOf('interleave_run_rows', { le: '+Inf' })).toBeGreaterThan(0);
   });
 
   it('fails only the item at fault', async () => {

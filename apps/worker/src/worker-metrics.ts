@@ -82,18 +82,26 @@ export function registerWorkerMetrics(registry: Registry, { id, lane }: WorkerLa
       for (const model of stats()) this.set(labelsOf(model), model.queueAgeSeconds);
     },
   });
-  registerHistogram(registry, stats, labelsOf, {
-    name: 'interleave_batch_rows',
+  const runRows: HistogramOfCounts = {
+    name: 'interleave_run_rows',
     help: 'Rows of a run',
-    buckets: (model) => model.batchRows.map(({ rowsMax, batches }) => ({ le: rowsMax, count: batches })),
+    buckets: (model) => model.runRows.map(({ rowsMax, runs }) => ({ le: rowsMax, count: runs })),
     sum: (model) => model.rows,
-  });
-  registerHistogram(registry, stats, labelsOf, {
-    name: 'interleave_batch_formation_seconds',
+  };
+  const formations: HistogramOfCounts = {
+    name: 'interleave_run_formation_seconds',
     help: 'Time in which the items of a run were chosen',
-    buckets: (model) => model.formations.map(({ secondsMax, batches }) => ({ le: secondsMax, count: batches })),
+    buckets: (model) => model.formations.map(({ secondsMax, runs }) => ({ le: secondsMax, count: runs })),
     sum: (model) => model.formationSeconds,
-  });
+  };
+  for (const histogram of [
+    runRows,
+    formations,
+    formerly('interleave_batch_rows', runRows),
+    formerly('interleave_batch_formation_seconds', formations),
+  ]) {
+    registerHistogram(registry, stats, labelsOf, histogram);
+  }
   registerHistogram(registry, stats, labelsOf, {
     name: 'interleave_cost_ratio',
     help: 'Measured cost of a run, divided by the predicted',
@@ -140,6 +148,13 @@ interface HistogramOfCounts {
   buckets: (model: WorkerModelStats) => { le: number | null; count: number }[];
   sum: (model: WorkerModelStats) => number;
 }
+
+/** The same histogram under the name that it had; until version 0.3. */
+const formerly = (name: string, histogram: HistogramOfCounts): HistogramOfCounts => ({
+  ...histogram,
+  name,
+  help: `Former name of ${histogram.name}, until version 0.3`,
+});
 
 /** prom-client can only observe one by one; the native side has counted already. */
 function registerHistogram(

@@ -2,8 +2,11 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
+import { LANES } from '@app/contracts';
+import { withPresentNames, type PresentNames } from './former-names';
 import { environmentSchema, fileSchema, type FileConfig, type ProcessKind } from './schema';
 
+export { withPresentNames } from './former-names';
 export { PROCESS_KINDS, type FileConfig, type ProcessKind } from './schema';
 
 /** Everything a process may know about how it was configured; frozen. Paths are absolute. */
@@ -13,7 +16,7 @@ export interface Config extends FileConfig {
   readonly dataDir: string;
   readonly modelsDir: string;
   readonly runDir: string;
-  /** Null: the scheduler runs a private Redis; its address is `privateRedisUrl`. */
+  /** Null: the scheduler runs a private Redis; its socket is `privateRedisSocket`. */
   readonly redisUrl: string | null;
   readonly privateRedisSocket: string;
   /** Null: the library that comes with onnxruntime-node. */
@@ -27,6 +30,8 @@ export interface Config extends FileConfig {
   readonly supervised: boolean;
   /** The file that was read, or null when there is none. */
   readonly configPath: string | null;
+  /** What an operator should change although it works. */
+  readonly warnings: readonly string[];
 }
 
 /** Raised for a setting that is not acceptable; the message lists every one of them. */
@@ -44,7 +49,8 @@ const LONGEST_SOCKET_NAME = `/${'x'.repeat(32)}-realtime.status.sock`;
 export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config {
   const env = check(environmentSchema, environment, 'environment');
   const configPath = env.CONFIG ? resolve(env.CONFIG) : existsSync('interleave.yaml') ? resolve('interleave.yaml') : null;
-  const file = check(fileSchema, configPath ? readYaml(configPath) : {}, configPath ?? 'configuration');
+  const { settings, warnings } = presentLanes(configPath ? readYaml(configPath) : {});
+  const file = check(fileSchema, settings, configPath ?? 'configuration');
   const dataDir = resolve(env.DATA_DIR);
   const runDir = resolve(env.RUN_DIR ?? join(dataDir, 'run'));
   if (Buffer.byteLength(runDir + LONGEST_SOCKET_NAME) > SOCKET_PATH_BYTES_MAX) {
@@ -65,6 +71,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
     searchPath: env.PATH,
     supervised: env.INTERLEAVE_SUPERVISED === '1',
     configPath,
+    warnings: warnings.map((warning) => `${configPath ?? 'configuration'}: ${warning}`),
   });
 }
 
@@ -132,6 +139,17 @@ function readYaml(path: string): unknown {
   } catch (error) {
     throw new ConfigError(`${path}: ${(error as Error).message}`);
   }
+}
+
+/** The former names are settings of a lane. */
+function presentLanes(file: unknown): PresentNames {
+  if (typeof file !== 'object' || file === null || Array.isArray(file)) return { settings: file, warnings: [] };
+  const lanes = LANES.filter((lane) => lane in file).map((lane) => ({
+    lane,
+    ...withPresentNames((file as Record<string, unknown>)[lane], `${lane}.`),
+  }));
+  const present = Object.fromEntries(lanes.map(({ lane, settings }) => [lane, settings]));
+  return { settings: { ...file, ...present }, warnings: lanes.flatMap(({ warnings }) => warnings) };
 }
 
 function check<T extends z.ZodType>(schema: T, value: unknown, source: string): z.infer<T> {

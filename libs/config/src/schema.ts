@@ -75,8 +75,8 @@ const partitionSchema = z.strictObject({
 
 /** Limits of one lane's workers. The token cap is what memory allows: how much a run holds is decided by its measured cost. */
 const laneSchema = z.strictObject({
-  batchRowsMax: positiveInt.max(4096).default(32),
-  batchTokensMax: positiveInt.max(1_048_576).default(4096),
+  runRowsMax: positiveInt.max(4096).default(32),
+  runTokensMax: positiveInt.max(1_048_576).default(4096),
   queueItemsMax: positiveInt.max(16_384).default(1024),
   /** Memory between a process and a worker; what no tensor has touched yet costs nothing. */
   channelBytes: positiveInt

@@ -18,7 +18,7 @@ export interface ItemTiming {
   queueUs: number;
   runUs: number;
   /** Rows of the batch it ran in, its own included. */
-  batchRows: number;
+  runRows: number;
 }
 
 export interface ItemResult {

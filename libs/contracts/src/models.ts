@@ -32,8 +32,8 @@ export interface WorkerModelPlan {
   /** `model.yaml: mergeRows`. */
   mergeRows: MergeRows;
   /** Limits of one run. */
-  batchRowsMax: number;
-  batchTokensMax: number;
+  runRowsMax: number;
+  runTokensMax: number;
   /** A run longer than this is ended and its rows fail. */
   runTimeoutMs: number;
   /** A run far past its predicted cost is ended as well; false where `model.yaml` says how long runs may take. */

@@ -32,8 +32,8 @@ const modelFileKeys = z.strictObject({
   mergeRows: z.enum(MERGE_ROWS).optional(),
   /** Former name of `mergeRows`: true is `never`, false is `auto`. */
   batchInvariant: z.boolean().optional(),
-  batchRowsMax: positiveInt.max(4096).optional(),
-  batchTokensMax: positiveInt.max(1_048_576).optional(),
+  runRowsMax: positiveInt.max(4096).optional(),
+  runTokensMax: positiveInt.max(1_048_576).optional(),
   runTimeoutMs: positiveInt.optional(),
   deduplicate: z.boolean().optional(),
   /** Time for a live answer where the caller names none, and the goal that shared runs are kept short for. */
@@ -112,8 +112,8 @@ export interface ModelManifest {
   padValues: Record<string, number>;
   paddingIsSafe: boolean | null;
   mergeRows: MergeRows;
-  batchRowsMax: number | null;
-  batchTokensMax: number | null;
+  runRowsMax: number | null;
+  runTokensMax: number | null;
   runTimeoutMs: number | null;
   deduplicate: boolean;
   /** Time for a live answer where the caller names none; null: that of interleave.yaml. */
@@ -130,8 +130,8 @@ export interface ModelManifest {
 
 /** Limits of a lane's workers; `model.yaml` overrides each. */
 export interface LaneLimits {
-  batchRowsMax: number;
-  batchTokensMax: number;
+  runRowsMax: number;
+  runTokensMax: number;
   runTimeoutMs: number;
 }
 
@@ -147,8 +147,8 @@ export function workerModelPlan(manifest: ModelManifest, lane: LaneLimits): Work
     padValues: manifest.padValues,
     paddingIsSafe: manifest.paddingIsSafe,
     mergeRows: manifest.mergeRows,
-    batchRowsMax: manifest.batchRowsMax ?? lane.batchRowsMax,
-    batchTokensMax: manifest.batchTokensMax ?? lane.batchTokensMax,
+    runRowsMax: manifest.runRowsMax ?? lane.runRowsMax,
+    runTokensMax: manifest.runTokensMax ?? lane.runTokensMax,
     runTimeoutMs: manifest.runTimeoutMs ?? lane.runTimeoutMs,
     endsByCost: manifest.runTimeoutMs === null,
     deduplicate: manifest.deduplicate,

@@ -9,7 +9,7 @@ const bertTokenizer = (lowercase: boolean): object => ({ normalizer: { type: 'Be
 /** Nine levels of nine references to the level before. */
 const aliases = ['a0: &a0 [x]', ...Array.from({ length: 9 }, (_, i) => `a${i + 1}: &a${i + 1} [${new Array(9).fill(`*a${i}`).join(', ')}]`)].join('\n');
 
-const lane = { batchRowsMax: 32, batchTokensMax: 512, runTimeoutMs: 30_000 };
+const lane = { runRowsMax: 32, runTokensMax: 512, runTimeoutMs: 30_000 };
 
 describe('scanRepository', () => {
   let root: string;
@@ -116,7 +116,7 @@ describe('scanRepository', () => {
     ['a problem type that nobody knows', { 'm/model.onnx': '', 'm/tokenizer.json': {}, 'm/config.json': { ...classifier, problem_type: 'guess' } }, /problem_type .* "guess"/],
     ['a broken model.yaml', { 'm/model.onnx': '', 'm/model.yaml': 'a: [' }, /model\.yaml: /],
     ['an unknown key in model.yaml', { 'm/model.onnx': '', 'm/model.yaml': 'taks: tensor' }, /model\.yaml: .*taks/],
-    ['a bad value in model.yaml', { 'm/model.onnx': '', 'm/model.yaml': 'batchRowsMax: 0' }, /batchRowsMax: /],
+    ['a bad value in model.yaml', { 'm/model.onnx': '', 'm/model.yaml': 'runRowsMax: 0' }, /runRowsMax: /],
     ['a task in model.yaml without tokenizer', { 'm/model.onnx': '', 'm/model.yaml': 'task: embedding' }, /needs a tokenizer\.json/],
     ['a pooling without modules.json', { ...encoder, 'm/1_Pooling/config.json': { pooling_mode_lasttoken: true } }, /1_Pooling\/config\.json: .* no modules\.json .* set pooling in model\.yaml/],
     ['modules without path', { ...encoder, 'm/modules.json': [{ type: 'sentence_transformers.models.Transformer' }] }, /modules\.json: 0\.path: /],
@@ -223,8 +223,8 @@ axes: { batch: n, sequence: [s, t] }
 padValues: { input_ids: 3 }
 paddingIsSafe: true
 mergeRows: always
-batchRowsMax: 4
-batchTokensMax: 100
+runRowsMax: 4
+runTokensMax: 100
 runTimeoutMs: 50
 deduplicate: false
 realtime: { timeoutMs: 2000, sloMs: 7.5 }
@@ -257,8 +257,8 @@ lanes: [batch]
       padValues: { input_ids: 3 },
       paddingIsSafe: true,
       mergeRows: 'always',
-      batchRowsMax: 4,
-      batchTokensMax: 100,
+      runRowsMax: 4,
+      runTokensMax: 100,
       runTimeoutMs: 50,
       endsByCost: false,
       deduplicate: false,
@@ -286,6 +286,16 @@ lanes: [batch]
   ])('refuses "%s" and names the key', (yaml, message) => {
     write({ 'm/model.onnx': '', 'm/model.yaml': yaml });
     expect(scan()[0]?.reason).toContain(`model.yaml: ${message}`);
+  });
+
+  it('takes keys under their former names, with a warning', () => {
+    write({ 'm/model.onnx': '', 'm/model.yaml': '{ batchRowsMax: 3, batchTokensMax: 70 }' });
+    const { manifest } = scan()[0] ?? {};
+    expect(manifest).toMatchObject({ runRowsMax: 3, runTokensMax: 70 });
+    expect(manifest?.warnings).toEqual([
+      expect.stringMatching(/^model\.yaml: batchRowsMax is now called runRowsMax; /),
+      expect.stringMatching(/^model\.yaml: batchTokensMax is now called runTokensMax; /),
+    ]);
   });
 
   it.each([

@@ -1,5 +1,6 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { withPresentNames } from '@app/config';
 import { parse } from 'yaml';
 import { chooseGraph, hasGraph } from './graph-file';
 import { readExport } from './hugging-face';
@@ -105,7 +106,7 @@ function versionsOf(folder: string): string[] {
 }
 
 function readManifest(name: string, folder: string, candidate: Candidate): ModelManifest {
-  const file = readModelFile(folder);
+  const { file, warnings } = readModelFile(folder);
   const modelPath = chooseGraph(candidate.folder, file.file ?? null);
   const { task, taskIsExplicit, tensorsBecause, tensorsAreFallback, padTokenId, text } = readExport([...new Set([candidate.folder, folder])], file);
   if (task !== 'tensor' && text === null) {
@@ -126,9 +127,9 @@ function readManifest(name: string, folder: string, candidate: Candidate): Model
     padValues: { ...(padTokenId ? { input_ids: padTokenId } : {}), ...file.padValues },
     paddingIsSafe: file.paddingIsSafe ?? null,
     mergeRows: mergeRowsOf(file),
-    warnings: file.batchInvariant === undefined ? [] : [OLD_MERGE_KEY],
-    batchRowsMax: file.batchRowsMax ?? null,
-    batchTokensMax: file.batchTokensMax ?? null,
+    warnings,
+    runRowsMax: file.runRowsMax ?? null,
+    runTokensMax: file.runTokensMax ?? null,
     runTimeoutMs: file.runTimeoutMs ?? null,
     deduplicate: file.deduplicate ?? true,
     timeoutMs: file.realtime?.timeoutMs ?? null,
@@ -139,9 +140,9 @@ function readManifest(name: string, folder: string, candidate: Candidate): Model
   };
 }
 
-function readModelFile(folder: string): ModelFile {
+function readModelFile(folder: string): { file: ModelFile; warnings: string[] } {
   const path = findFile([folder], 'model.yaml');
-  if (path === null) return {};
+  if (path === null) return { file: {}, warnings: [] };
   const text = readBounded(path, MODEL_FILE_BYTES_MAX).toString('utf8');
   let content: unknown;
   try {
@@ -149,7 +150,9 @@ function readModelFile(folder: string): ModelFile {
   } catch (error) {
     throw new ModelFileError(`${path}: ${(error as Error).message}`);
   }
-  return checkFile(path, modelFileSchema, content);
+  const { settings, warnings } = withPresentNames(content);
+  const file = checkFile(path, modelFileSchema, settings);
+  return { file, warnings: [...warnings.map((warning) => `model.yaml: ${warning}`), ...(file.batchInvariant === undefined ? [] : [OLD_MERGE_KEY])] };
 }
 
 function isFolder(path: string): boolean {

@@ -301,7 +301,7 @@ export interface Completion {
   outputs: ChannelTensor[];
   queueUs: number;
   runUs: number;
-  batchRows: number;
+  runRows: number;
 }
 
 export interface ReceivedFromChannel {
@@ -380,8 +380,8 @@ export interface NativeCostTable {
   grid: CostGrid;
 }
 
-/** Upper bounds of `NativeModelStats.batchRows`; its last count is for what is larger. As in src/run/stats.h. */
-export const BATCH_ROWS_BOUNDS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024] as const;
+/** Upper bounds of `NativeModelStats.runRows`; its last count is for what is larger. As in src/run/stats.h. */
+export const RUN_ROWS_BOUNDS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024] as const;
 
 /** Upper bounds of `NativeModelStats.costRatios`; its last count is for what is larger. As in src/run/stats.h. */
 export const COST_RATIO_BOUNDS = [
@@ -395,14 +395,14 @@ export const FORMATION_SECONDS_BOUNDS = [1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-
 export interface NativeModelStats {
   name: string;
   version: string;
-  batches: number;
+  runs: number;
   rows: number;
   realTokens: number;
   /** What was run: real tokens and padding. */
   paddedTokens: number;
   runSeconds: number;
   /** Runs by their rows; not cumulative. */
-  batchRows: number[];
+  runRows: number[];
   /** Runs by measured cost ÷ predicted cost; not cumulative. */
   costRatios: number[];
   costRatioSum: number;

@@ -44,8 +44,8 @@ describe('startWorker', () => {
     padValues: {},
     paddingIsSafe: null,
     mergeRows: 'auto' as const,
-    batchRowsMax: 8,
-    batchTokensMax: 64,
+    runRowsMax: 8,
+    runTokensMax: 64,
     runTimeoutMs: 1000,
     endsByCost: true,
     deduplicate: true,
@@ -72,7 +72,7 @@ describe('startWorker', () => {
     expect(() => start({ cpus: [] })).toThrow('expected at least one CPU');
     expect(() => start({ cpus: [-1] })).toThrow('cpus');
     expect(() => start({ queueItemsMax: 0 })).toThrow('queueItemsMax');
-    expect(() => start({ models: [{ ...model, batchRowsMax: 0.5 }] })).toThrow('batchRowsMax');
+    expect(() => start({ models: [{ ...model, runRowsMax: 0.5 }] })).toThrow('runRowsMax');
     expect(() => start({ models: [{ ...model, padValues: { ids: 'x' as unknown as number } }] })).toThrow('padValues');
   });
 
@@ -148,7 +148,7 @@ describe('startWorker', () => {
   it('starts counting from zero', () => {
     const [stats] = start({ models: [model] }).stats();
     expect(stats).toMatchObject({ name: 'm', version: '1', rows: 0, realTokens: 0, paddingTokens: 0, queueItems: 0, queueAgeSeconds: 0 });
-    expect(stats?.batchRows.at(-1)).toEqual({ rowsMax: null, batches: 0 });
+    expect(stats?.runRows.at(-1)).toEqual({ rowsMax: null, runs: 0 });
     expect(stats?.items['run-timeout']).toBe(0);
   });
 

@@ -9,7 +9,7 @@ import type {
   WorkerPlan,
 } from '@app/contracts';
 import {
-  BATCH_ROWS_BOUNDS,
+  RUN_ROWS_BOUNDS,
   COST_RATIO_BOUNDS,
   FORMATION_SECONDS_BOUNDS,
   ITEM_STATUSES,
@@ -49,13 +49,13 @@ export interface WorkerModelStats {
   paddingTokens: number;
   runSeconds: number;
   /** Runs with at most `rowsMax` rows; cumulative, the last one without a bound. */
-  batchRows: { rowsMax: number | null; batches: number }[];
+  runRows: { rowsMax: number | null; runs: number }[];
   /** Runs whose measured cost was at most `ratioMax` times the predicted; cumulative, the last one without a bound. */
   costRatios: { ratioMax: number | null; runs: number }[];
   /** Sum of those ratios. */
   costRatioSum: number;
   /** Batches that were chosen in at most `secondsMax`; cumulative, the last one without a bound. */
-  formations: { secondsMax: number | null; batches: number }[];
+  formations: { secondsMax: number | null; runs: number }[];
   formationSeconds: number;
   /** Items that joined an equal one in flight. */
   duplicates: number;
@@ -151,10 +151,10 @@ function toStats(native: NativeModelStats): WorkerModelStats {
     queueItems,
     queueAgeSeconds,
     paddingTokens: paddedTokens - realTokens,
-    batchRows: cumulated(native.batchRows).map((batches, i) => ({ rowsMax: BATCH_ROWS_BOUNDS[i] ?? null, batches })),
+    runRows: cumulated(native.runRows).map((runs, i) => ({ rowsMax: RUN_ROWS_BOUNDS[i] ?? null, runs })),
     costRatios: cumulated(native.costRatios).map((runs, i) => ({ ratioMax: COST_RATIO_BOUNDS[i] ?? null, runs })),
     costRatioSum: native.costRatioSum,
-    formations: cumulated(native.formations).map((batches, i) => ({ secondsMax: FORMATION_SECONDS_BOUNDS[i] ?? null, batches })),
+    formations: cumulated(native.formations).map((runs, i) => ({ secondsMax: FORMATION_SECONDS_BOUNDS[i] ?? null, runs })),
     formationSeconds: native.formationSeconds,
     duplicates: native.duplicates,
     items: Object.fromEntries(ITEM_STATUSES.map((status, i) => [status, native.items[i] ?? 0])) as Record<ItemStatus, number>,

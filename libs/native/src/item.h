@@ -57,7 +57,7 @@ struct ItemTimes {
   std::int64_t enqueuedNs = 0;  // CLOCK_MONOTONIC
   std::int64_t startedNs = 0;
   std::int64_t endedNs = 0;
-  std::uint32_t batchRows = 0;
+  std::uint32_t runRows = 0;
 };
 
 // Where the answer of one item goes. Owned by the item; exactly one of Finish and Fail is called, from any one thread.

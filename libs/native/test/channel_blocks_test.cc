@@ -140,7 +140,7 @@ TEST(Blocks, AResponseIsReadAsItWasWritten) {
     ASSERT_TRUE(response.has_value());
     EXPECT_EQ(response->status, ItemStatus::kOk);
     EXPECT_EQ(response->times.endedNs, 40);
-    EXPECT_EQ(response->times.batchRows, 3u);
+    EXPECT_EQ(response->times.runRows, 3u);
     ASSERT_EQ(response->outputs.size(), sizes.size());
     for (std::size_t i = 0; i < sizes.size(); ++i) {
       ASSERT_EQ(response->outputs[i].bytes, sizes[i]);

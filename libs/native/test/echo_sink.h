@@ -190,7 +190,7 @@ class EchoSink final : public ItemSink {
   void Finish(Item& item) {
     ItemTimes times;
     times.enqueuedNs = times.startedNs = times.endedNs = MonotonicNowNs();
-    times.batchRows = 1;
+    times.runRows = 1;
     item.responder->Finish(times);
   }
 

@@ -20,8 +20,8 @@ inline ModelPlan PlanOf(const std::string& path, std::int64_t runTimeoutNs = 60 
   return {.name = "model",
           .version = "1",
           .options = {.modelPath = path},
-          .batchRowsMax = 16,
-          .batchTokensMax = 512,
+          .runRowsMax = 16,
+          .runTokensMax = 512,
           .runTimeoutNs = runTimeoutNs};
 }
 

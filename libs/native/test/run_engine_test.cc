@@ -27,7 +27,7 @@ TEST_F(EngineTest, AnswersWithOutputsAndTimes) {
   EXPECT_EQ(answer.status, ItemStatus::kOk) << answer.message;
   EXPECT_EQ(ShapeText(answer.outputs.at(0).shape), "[1,5,4]");
   EXPECT_EQ(answer.timesMarkedRunning, 1);
-  EXPECT_EQ(answer.times.batchRows, 1U);
+  EXPECT_EQ(answer.times.runRows, 1U);
   EXPECT_LE(answer.times.enqueuedNs, answer.times.startedNs);
   EXPECT_LE(answer.times.startedNs, answer.times.endedNs);
 }
@@ -55,9 +55,9 @@ TEST_F(EngineTest, SharesNoRunWithAnItemThatIsToRunAlone) {
     std::uint32_t together = 0;
     for (std::uint64_t id = 2; id < 62; ++id) {
       ASSERT_EQ(answers.at(id).status, ItemStatus::kOk) << answers.at(id).message;
-      together = std::max(together, answers.at(id).times.batchRows);
+      together = std::max(together, answers.at(id).times.runRows);
       if (id % 3 != 0) continue;
-      EXPECT_EQ(answers.at(id).times.batchRows, 1U) << id;
+      EXPECT_EQ(answers.at(id).times.runRows, 1U) << id;
       EXPECT_EQ(answers.at(id).outputs.at(0).bytes, answers.at(3).outputs.at(0).bytes) << id;
     }
     EXPECT_GT(together, 1U) << "there was nothing to share with";
@@ -96,7 +96,7 @@ TEST_F(EngineTest, RunsEmptyTensorsAndGraphsWithoutInputs) {
       ASSERT_EQ(answer.status, ItemStatus::kOk) << answer.message;
       EXPECT_EQ(ShapeText(answer.outputs.at(0).shape), text);
       EXPECT_EQ(answer.outputs.at(0).bytes.size(), 0U);
-      EXPECT_EQ(answer.times.batchRows, static_cast<std::uint32_t>(dims[0]));
+      EXPECT_EQ(answer.times.runRows, static_cast<std::uint32_t>(dims[0]));
     }
     const Answer none = answerTo(++id, {}, 1);
     ASSERT_EQ(none.status, ItemStatus::kOk) << none.message;
@@ -265,7 +265,7 @@ TEST_F(EngineTest, CountsRowsAndPadding) {
   const ModelStats& stats = engine->models()[1]->stats();
   EXPECT_EQ(stats.rows, 2U);
   EXPECT_EQ(stats.realTokens, 18U);
-  EXPECT_EQ(stats.paddedTokens, stats.batches == 1 ? 20U : 18U);
+  EXPECT_EQ(stats.paddedTokens, stats.runs == 1 ? 20U : 18U);
   EXPECT_GT(stats.runNs, 0U);
 }
 
@@ -357,7 +357,7 @@ TEST_F(EngineTest, MeasuresWhatARunCostsAndCountsNothing) {
   const ProbeResult large = Measured(engine, 64, 4096);
   EXPECT_EQ(large.error, "");
   EXPECT_GT(large.cpuNs, small.cpuNs);
-  EXPECT_EQ(engine->models()[0]->stats().batches, 0U);
+  EXPECT_EQ(engine->models()[0]->stats().runs, 0U);
 }
 
 TEST_F(EngineTest, SaysWhyThereIsNoMeasurement) {

@@ -74,8 +74,8 @@ TEST_F(MemoryTest, OfRunsPastTheLimitOfSharedRunsGoesBack) {
   for (const Lane lane : {Lane::kRealtime, Lane::kBatch}) {
     ModelPlan plan = PlanOf(Wide(dir_.File("wide.onnx")));
     LoadedEngine outsized(With({plan}, lane));
-    plan.batchRowsMax = kLargeRows;
-    plan.batchTokensMax = kLargeRows;
+    plan.runRowsMax = kLargeRows;
+    plan.runTokensMax = kLargeRows;
     LoadedEngine ordinary(With({plan}, lane));
     std::uint64_t id = lane == Lane::kBatch ? 10 : 1;
     // The runtime never gives back the first piece of an arena, which is as large as the first run.

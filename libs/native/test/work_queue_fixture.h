@@ -21,7 +21,7 @@ inline ServedModels MakeModels() {
   ServedModels models;
   for (int i = 0; i < 2; ++i) {
     models.push_back(std::make_unique<ServedModel>(
-        ModelPlan{.name = "m", .version = "1", .options = {}, .batchRowsMax = 4, .batchTokensMax = 100}));
+        ModelPlan{.name = "m", .version = "1", .options = {}, .runRowsMax = 4, .runTokensMax = 100}));
   }
   return models;
 }

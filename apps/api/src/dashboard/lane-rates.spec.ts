@@ -6,7 +6,7 @@ import { MetricsView } from './metrics-view';
 class Node {
   private readonly registry = new Registry();
   readonly rows = new Histogram({
-    name: 'interleave_batch_rows',
+    name: 'interleave_run_rows',
     help: 'r',
     labelNames: ['lane', 'worker'],
     buckets: [1, 8],

@@ -40,8 +40,8 @@ export class LaneRates {
 
 function countersOf(metrics: MetricsView, lane: Lane): LaneCounters {
   return {
-    rows: metrics.histogramSum('interleave_batch_rows', { lane }),
-    runs: metrics.sum('interleave_batch_rows', { lane }),
+    rows: metrics.histogramSum('interleave_run_rows', { lane }),
+    runs: metrics.sum('interleave_run_rows', { lane }),
     realTokens: metrics.sum('interleave_tokens_total', { lane, kind: 'real' }),
     padding: metrics.sum('interleave_tokens_total', { lane, kind: 'padded' }),
     requests: metrics.sum('interleave_requests_total', { lane }),

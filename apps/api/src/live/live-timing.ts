@@ -3,7 +3,7 @@ import type { ItemResult, Stage } from '@app/contracts';
 /** Where the time of one live request went, in milliseconds, by stage; and the largest batch it ran in. */
 export interface LiveTiming {
   stages: [Stage, number][];
-  batchRows: number;
+  runRows: number;
 }
 
 /** The moments of a request on this process's clock (`performance.now()`), in order. */
@@ -19,14 +19,14 @@ export interface LiveMoments {
 export function liveTiming(moments: LiveMoments, results: ItemResult[]): LiveTiming {
   let queueUs = 0;
   let runUs = 0;
-  let batchRows = 0;
+  let runRows = 0;
   for (const { timing } of results) {
     if (timing.queueUs + timing.runUs > queueUs + runUs) ({ queueUs, runUs } = timing);
-    batchRows = Math.max(batchRows, timing.batchRows);
+    runRows = Math.max(runRows, timing.runRows);
   }
   const waitMs = moments.answeredMs - moments.preparedMs;
   return {
-    batchRows,
+    runRows,
     stages: [
       ['accept', moments.bodyReadMs - moments.arrivedMs],
       ['tokenize', moments.preparedMs - moments.bodyReadMs],
@@ -38,9 +38,11 @@ export function liveTiming(moments: LiveMoments, results: ItemResult[]): LiveTim
   };
 }
 
-/** Value of the `Server-Timing` header: milliseconds by stage, and the rows of the batch. */
-export function serverTiming(timing: LiveTiming): string {
-  let text = '';
-  for (const [stage, ms] of timing.stages) text += `${stage};dur=${Math.round(ms * 1000) / 1000}, `;
-  return `${text}batch;desc="${timing.batchRows} rows"`;
+/** Value of the `Server-Timing` header: milliseconds by stage, and the rows of the run. */
+export function serverTiming({ stages, runRows }: LiveTiming): string {
+  const entry = ([stage, ms]: LiveTiming['stages'][number]): string => {
+    const rows = stage === 'run' ? `;desc="${runRows} rows"` : '';
+    return `${stage};dur=${Math.round(ms * 1000) / 1000}${rows}`;
+  };
+  return stages.map(entry).join(', ');
 }

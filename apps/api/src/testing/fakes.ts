@@ -62,7 +62,7 @@ export class EchoBackend implements InferenceBackend {
     if (this.refusal) throw this.refusal;
     return request.items.map(({ inputs }) => ({
       outputs: inputs.map((input) => ({ ...input, name: 'y' })),
-      timing: { queueUs: 150, runUs: 2500, batchRows: 3 },
+      timing: { queueUs: 150, runUs: 2500, runRows: 3 },
     }));
   }
 

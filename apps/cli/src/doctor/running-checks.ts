@@ -41,7 +41,7 @@ function judgeMemory({ workers }: RunningNode): Finding {
   return degraded(
     'memory',
     detail.join('; '),
-    `near the limit, above which a worker ends: ${near.map(({ id }) => id).join(', ')}; raise memory of the partition, lower batchTokensMax of the lane, or give it fewer models`,
+    `near the limit, above which a worker ends: ${near.map(({ id }) => id).join(', ')}; raise memory of the partition, lower runTokensMax of the lane, or give it fewer models`,
   );
 }
 

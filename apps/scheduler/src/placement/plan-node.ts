@@ -19,7 +19,7 @@ export interface NodeFacts {
 
 export function readNodeFacts(config: Config): NodeFacts {
   const { models, warnings } = laneModels(config);
-  return { topology: readTopology(), gpus: gpusFor(config, models), models, warnings };
+  return { topology: readTopology(), gpus: gpusFor(config, models), models, warnings: [...config.warnings, ...warnings] };
 }
 
 /**

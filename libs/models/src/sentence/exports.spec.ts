@@ -152,7 +152,7 @@ describe('files of an export', () => {
     const [row] = await text.encode(['hello'], OPTIONS);
     const answer = (values: number[]): ItemResult => {
       const data = new Uint8Array(Float32Array.from({ length: 24 }, (_, i) => values[i % values.length] as number).buffer);
-      return { outputs: [{ name: 'last_hidden_state', datatype: 'FP32', shape: [1, 3, 8], data }], timing: { queueUs: 0, runUs: 0, batchRows: 1 } };
+      return { outputs: [{ name: 'last_hidden_state', datatype: 'FP32', shape: [1, 3, 8], data }], timing: { queueUs: 0, runUs: 0, runRows: 1 } };
     };
     expect(row?.decode(answer([1]))).toEqual(new Array(8).fill(1));
     for (const bad of [NaN, Infinity, -Infinity]) {
@@ -164,7 +164,7 @@ describe('files of an export', () => {
   describe('labels and scores', () => {
     const result = (values: number[], shape: number[]): ItemResult => ({
       outputs: [{ name: 'logits', datatype: 'FP32', shape, data: new Uint8Array(Float32Array.from(values).buffer) }],
-      timing: { queueUs: 0, runUs: 0, batchRows: 1 },
+      timing: { queueUs: 0, runUs: 0, runRows: 1 },
     });
     const config = (architecture: string, more: object = {}): Files => ({ 'config.json': { architectures: [architecture], model_type: 'bert', ...more } });
     const decode = async (files: Files, output: TensorSpec, values: number[], shape: number[]): Promise<unknown> => {

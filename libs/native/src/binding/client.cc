@@ -207,7 +207,7 @@ Napi::Object ToJs(Napi::Env env, const ChannelClient::Completion& completion) {
   object.Set("outputs", outputs);
   object.Set("queueUs", Napi::Number::New(env, Microseconds(response.times.enqueuedNs, response.times.startedNs)));
   object.Set("runUs", Napi::Number::New(env, Microseconds(response.times.startedNs, response.times.endedNs)));
-  object.Set("batchRows", Napi::Number::New(env, response.times.batchRows));
+  object.Set("runRows", Napi::Number::New(env, response.times.runRows));
   return object;
 }
 

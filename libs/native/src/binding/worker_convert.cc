@@ -101,8 +101,8 @@ ModelPlan ModelPlanOf(const Napi::Object& model) {
   plan.options.padValues = NumbersOf(model, "padValues");
   plan.refusal = StringOrEmpty(model, "refusal");
   plan.loadsLast = BooleanOf(model, "loadsLast");
-  plan.batchRowsMax = LimitOf(model, "batchRowsMax", kRowsMax);
-  plan.batchTokensMax = LimitOf(model, "batchTokensMax", kTokensMax);
+  plan.runRowsMax = LimitOf(model, "runRowsMax", kRowsMax);
+  plan.runTokensMax = LimitOf(model, "runTokensMax", kTokensMax);
   plan.runTimeoutNs = LimitOf(model, "runTimeoutMs", INT32_MAX) * kNsPerMs;
   plan.endsByCost = BooleanOf(model, "endsByCost");
   plan.deduplicate = BooleanOf(model, "deduplicate");
@@ -148,12 +148,12 @@ Napi::Object ModelStatsToJs(Napi::Env env, const ServedModel& model, const Queue
   Napi::Object object = Napi::Object::New(env);
   object.Set("name", model.plan().name);
   object.Set("version", model.plan().version);
-  object.Set("batches", count(stats.batches));
+  object.Set("runs", count(stats.runs));
   object.Set("rows", count(stats.rows));
   object.Set("realTokens", count(stats.realTokens));
   object.Set("paddedTokens", count(stats.paddedTokens));
   object.Set("runSeconds", Seconds(env, stats.runNs));
-  object.Set("batchRows", CountsToJs(env, stats.batchRows));
+  object.Set("runRows", CountsToJs(env, stats.runRows));
   object.Set("formations", CountsToJs(env, stats.formations));
   object.Set("formationSeconds", Seconds(env, stats.formationNs));
   object.Set("duplicates", count(stats.duplicates));

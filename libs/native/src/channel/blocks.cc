@@ -132,7 +132,7 @@ void ResponseWriter::Finish(const ItemTimes& times) {
   header.enqueuedNs = times.enqueuedNs;
   header.startedNs = times.startedNs;
   header.endedNs = times.endedNs;
-  header.batchRows = times.batchRows;
+  header.runRows = times.runRows;
   End(header);
 }
 
@@ -176,7 +176,7 @@ std::optional<Response> ReadResponse(const Block& block) {
   if (header.messageBytes > block.bytes - kResponseDataOffset) return std::nullopt;
   Response response;
   response.status = static_cast<ItemStatus>(header.status);
-  response.times = {header.enqueuedNs, header.startedNs, header.endedNs, header.batchRows};
+  response.times = {header.enqueuedNs, header.startedNs, header.endedNs, header.runRows};
   response.message.assign(reinterpret_cast<const char*>(block.data + kResponseDataOffset), header.messageBytes);
   for (std::uint32_t i = 0; i < header.outputCount; ++i) {
     const auto descriptor = CopyIn<TensorDescriptor>(block.data + block.bytes - (i + 1) * sizeof(TensorDescriptor));

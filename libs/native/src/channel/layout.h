@@ -112,7 +112,7 @@ struct ResponseHeader {
   std::int64_t enqueuedNs;
   std::int64_t startedNs;
   std::int64_t endedNs;
-  std::uint32_t batchRows;
+  std::uint32_t runRows;
   std::uint32_t reserved;
 };
 static_assert(sizeof(ResponseHeader) == 48);

@@ -155,7 +155,7 @@ std::optional<BatchRunner::Failure> BatchRunner::TryRun(ServedModel& model, Memb
   const std::int64_t endedNs = MonotonicNowNs();
   CountRun(items_[0]->model, startedNs, endedNs - startedNs, ThreadCpuNs() - startedCpuNs);
   Respond(*model.session(), outputs, members,
-          {.startedNs = startedNs, .endedNs = endedNs, .batchRows = static_cast<std::uint32_t>(layout_.rows)});
+          {.startedNs = startedNs, .endedNs = endedNs, .runRows = static_cast<std::uint32_t>(layout_.rows)});
   return std::nullopt;
 }
 
@@ -180,7 +180,7 @@ std::int64_t BatchRunner::HangNs(const ServedModel& model) const {
 // Past what runs of several items may hold: so seldom, and so long, that memory need not be kept for the next one.
 bool BatchRunner::IsOutsized(const ServedModel& model) const {
   const ModelPlan& plan = model.plan();
-  return !place_.onGpu && (layout_.rows > plan.batchRowsMax || layout_.PaddedTokens() > plan.batchTokensMax ||
+  return !place_.onGpu && (layout_.rows > plan.runRowsMax || layout_.PaddedTokens() > plan.runTokensMax ||
                            InputBytes(items_) > Scratch::kKeptBytesMax);
 }
 

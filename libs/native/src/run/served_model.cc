@@ -23,7 +23,7 @@ void ServedModel::Probe(Session& session, const Watched& watched, std::int64_t l
   }
   const ProbeRecord::Probing probing(record, deaths);
   ProbeMerging(session, {.watched = watched,
-                         .rowsMax = plan_.batchRowsMax,
+                         .rowsMax = plan_.runRowsMax,
                          .thoroughNs = std::max(kThoroughNsMin, loadNs)});
 }
 
@@ -85,8 +85,8 @@ std::int64_t ServedModel::RunNsMax(Lane lane) const {
 ModelLimits ServedModel::Limits(Lane lane) const {
   const Session* session = this->session();
   ModelCosts::Snapshot costs = costs_.Now();
-  ModelLimits limits{.rowsMax = plan_.batchRowsMax,
-                     .tokensMax = plan_.batchTokensMax,
+  ModelLimits limits{.rowsMax = plan_.runRowsMax,
+                     .tokensMax = plan_.runTokensMax,
                      .cost = std::move(costs.table),
                      .ratio = costs.ratio,
                      .runNsMax = RunNsMax(lane)};

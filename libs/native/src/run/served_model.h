@@ -25,8 +25,8 @@ struct ModelPlan {
   std::string refusal{};
   // It killed workers while it was loaded: the others come first.
   bool loadsLast = false;
-  std::int64_t batchRowsMax = 1;
-  std::int64_t batchTokensMax = 1;
+  std::int64_t runRowsMax = 1;
+  std::int64_t runTokensMax = 1;
   std::int64_t runTimeoutNs = 0;
   // Runs far past their predicted cost are ended as well; not where it was said how long they may take.
   bool endsByCost = true;

@@ -17,7 +17,7 @@ inline constexpr std::size_t kItemStatuses = 9;
 static_assert(static_cast<std::size_t>(ItemStatus::kRunTimeout) + 1 == kItemStatuses);
 
 // Rows of a run, upper bounds of the buckets; one more for what is larger.
-inline constexpr std::array<std::int64_t, 11> kBatchRowsBounds{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024};
+inline constexpr std::array<std::int64_t, 11> kRunRowsBounds{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024};
 
 // Measured cost of a run ÷ the predicted, upper bounds of the buckets; one more for what is larger. Fine around 1, so that
 // the share of runs that were predicted within 10 % can be read off.
@@ -29,12 +29,12 @@ inline constexpr std::array<std::int64_t, 13> kFormationNsBounds{
     1'000, 2'000, 5'000, 10'000, 20'000, 50'000, 100'000, 200'000, 500'000, 1'000'000, 2'000'000, 5'000'000, 10'000'000};
 
 struct ModelStats {
-  std::atomic<std::uint64_t> batches{0};
+  std::atomic<std::uint64_t> runs{0};
   std::atomic<std::uint64_t> rows{0};
   std::atomic<std::uint64_t> realTokens{0};
   std::atomic<std::uint64_t> paddedTokens{0};  // what was run: real tokens and padding
   std::atomic<std::uint64_t> runNs{0};
-  std::array<std::atomic<std::uint64_t>, kBatchRowsBounds.size() + 1> batchRows{};  // not cumulative
+  std::array<std::atomic<std::uint64_t>, kRunRowsBounds.size() + 1> runRows{};  // not cumulative
   std::array<std::atomic<std::uint64_t>, kCostRatioBounds.size() + 1> costRatios{};  // not cumulative
   std::atomic<double> costRatioSum{0};
   std::array<std::atomic<std::uint64_t>, kFormationNsBounds.size() + 1> formations{};  // not cumulative
@@ -60,14 +60,14 @@ struct ModelStats {
   }
 
   void CountRun(std::int64_t rowsRun, std::int64_t real, std::int64_t padded, std::int64_t elapsedNs) {
-    batches.fetch_add(1, std::memory_order_relaxed);
+    runs.fetch_add(1, std::memory_order_relaxed);
     rows.fetch_add(static_cast<std::uint64_t>(rowsRun), std::memory_order_relaxed);
     realTokens.fetch_add(static_cast<std::uint64_t>(real), std::memory_order_relaxed);
     paddedTokens.fetch_add(static_cast<std::uint64_t>(padded), std::memory_order_relaxed);
     runNs.fetch_add(static_cast<std::uint64_t>(elapsedNs), std::memory_order_relaxed);
     std::size_t bucket = 0;
-    while (bucket < kBatchRowsBounds.size() && rowsRun > kBatchRowsBounds[bucket]) ++bucket;
-    batchRows[bucket].fetch_add(1, std::memory_order_relaxed);
+    while (bucket < kRunRowsBounds.size() && rowsRun > kRunRowsBounds[bucket]) ++bucket;
+    runRows[bucket].fetch_add(1, std::memory_order_relaxed);
   }
 };
 

@@ -117,13 +117,13 @@ describe('decodeResult', () => {
     outputs: [{ index, type, shape: [1, 384], data: new Uint8Array(1536) }],
     queueUs: 1,
     runUs: 2,
-    batchRows: 3,
+    runRows: 3,
   });
 
   it('names outputs as the signature does', () => {
     expect(decodeResult(completion(1, 1), ENCODER)).toMatchObject({
       outputs: [{ name: 'sentence_embedding', datatype: 'FP32', shape: [1, 384] }],
-      timing: { queueUs: 1, runUs: 2, batchRows: 3 },
+      timing: { queueUs: 1, runUs: 2, runRows: 3 },
     });
   });
 

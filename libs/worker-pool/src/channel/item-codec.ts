@@ -56,8 +56,8 @@ export function decodeResult(completion: Completion, signature: ModelSignature):
     if (name === undefined || datatype === undefined) return null;
     outputs.push({ name, datatype, shape: output.shape, data: output.data });
   }
-  const { queueUs, runUs, batchRows } = completion;
-  return { outputs, timing: { queueUs, runUs, batchRows } };
+  const { queueUs, runUs, runRows } = completion;
+  return { outputs, timing: { queueUs, runUs, runRows } };
 }
 
 function encodeInput(tensor: Tensor, position: number, specs: TensorSpec[]): ChannelTensor {
