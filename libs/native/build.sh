@@ -9,6 +9,8 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 build_addon() {
+  # A folder that cmake-js did not configure to the end is of no use to it.
+  if [[ -e build ]] && ! { [[ -f build/Makefile ]] && grep -q '^CMAKE_JS_INC' build/CMakeCache.txt; }; then rm -rf build; fi
   ../../node_modules/.bin/cmake-js build --directory . --config RelWithDebInfo --prefer-make --parallel "${JOBS:-2}" --log-level warn
 }
 
