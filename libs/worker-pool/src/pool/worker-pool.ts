@@ -7,24 +7,24 @@ import {
   type ItemResult,
   type Lane,
   type ModelReport,
-  type Placement,
   type QuarantinedModel,
   type UnreadRequest,
 } from '@app/contracts';
-import { commandProcess } from '@app/process';
+import { commandProcess, PlacementReader } from '@app/process';
 import { Dispatcher, overloaded } from './dispatcher';
 import { checkUnread, weighItems, workersInTime } from '../admission/live-admission';
 import { IllegalStateError } from '@app/native';
 import { InputBlame } from './input-blame';
 import { mergeReports, modelKey, resolveModel, withhold } from '../placement/model-directory';
 import { PendingRequest, tooLate } from './pending';
-import { PlacementWatcher } from '../placement/placement-watcher';
 import { WorkerSlot } from '../channel/worker-slot';
 
 export interface WorkerPoolOptions {
   lane: Lane;
   /** Where the scheduler writes the placement; neither it nor the folder need exist yet. */
   runDir: string;
+  /** Shared with others of this process, who close it; default: one of its own. */
+  placement?: PlacementReader;
 }
 
 /** Items without a deadline that may wait for room, as a multiple of what one worker takes. */
@@ -40,23 +40,26 @@ export class WorkerPool implements InferenceBackend {
   private readonly requests = new Set<PendingRequest>();
   private readonly listeners = new Set<() => void>();
   private readonly dispatcher: Dispatcher;
-  private readonly watcher: PlacementWatcher;
+  private readonly placement: PlacementReader;
+  private readonly unsubscribe: () => void;
   private reports = new Map<string, ModelReport>();
   private quarantined: QuarantinedModel[] = [];
   private soon: NodeJS.Immediate | null = null;
-  private hasPlacement = false;
   private isClosed = false;
 
-  constructor({ lane, runDir }: WorkerPoolOptions) {
+  constructor({ lane, runDir, placement }: WorkerPoolOptions) {
     this.lane = lane;
     const scheduler = runPaths(runDir).statusSocket('scheduler');
     // Best effort: without a scheduler nobody counts deaths either.
     const blame = new InputBlame(lane, (blamed) => void commandProcess(scheduler, '/blame-input', blamed).catch(() => undefined));
     this.dispatcher = new Dispatcher(() => this.slots.values(), blame);
-    this.watcher = new PlacementWatcher(runPaths(runDir).placement, {
-      placement: (placement) => this.applyPlacement(placement),
-      file: (name) => this.onFile(name),
-    });
+    this.placement = placement ?? new PlacementReader(runDir);
+    const subscriptions = [this.placement.onChange(() => this.applyPlacement()), this.placement.onFile((name) => this.onFile(name))];
+    this.unsubscribe = () => {
+      for (const unsubscribe of subscriptions) unsubscribe();
+      if (placement === undefined) this.placement.close();
+    };
+    this.applyPlacement();
   }
 
   models(): ModelReport[] {
@@ -102,7 +105,7 @@ export class WorkerPool implements InferenceBackend {
   async close(): Promise<void> {
     if (this.isClosed) return;
     this.isClosed = true;
-    this.watcher.close();
+    this.unsubscribe();
     if (this.soon !== null) clearImmediate(this.soon);
     this.dispatcher.close();
     for (const request of this.requests) request.abandon(new InterleaveError('worker_unavailable', 'this process is shutting down'));
@@ -111,7 +114,11 @@ export class WorkerPool implements InferenceBackend {
   }
 
   private resolve(model: string, version: string | null): string {
-    if (!this.hasPlacement) throw new InterleaveError('worker_unavailable', 'no workers have been placed yet; is the scheduler running?');
+    if (this.placement.placement === null)
+      throw new InterleaveError(
+        'worker_unavailable',
+        this.placement.problem ?? 'no workers have been placed yet; is the scheduler running?',
+      );
     const report = resolveModel(this.reports, model, version);
     if (report === null) throw this.notFound(version === null ? model : `${model} version ${version}`);
     const key = modelKey(report.name, report.version);
@@ -169,7 +176,9 @@ export class WorkerPool implements InferenceBackend {
     return Math.max(0, ...[...this.slots.values()].map((slot) => slot.plan.queueItemsMax));
   }
 
-  private applyPlacement(placement: Placement): void {
+  private applyPlacement(): void {
+    const { placement } = this.placement;
+    if (placement === null) return;
     const plans = placement.workers.filter((plan) => plan.lane === this.lane);
     const planned = new Map(plans.map((plan) => [plan.id, plan]));
     for (const [id, slot] of this.slots) {
@@ -178,7 +187,6 @@ export class WorkerPool implements InferenceBackend {
       else this.removeSlot(id, slot);
     }
     for (const plan of plans) if (!this.slots.has(plan.id)) this.addSlot(plan);
-    this.hasPlacement = true;
     this.quarantined = placement.quarantined?.filter(({ lane }) => lane === this.lane) ?? [];
     this.onChanged();
   }
