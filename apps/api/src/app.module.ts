@@ -1,4 +1,5 @@
 import type { Config } from '@app/config';
+import { PlacementReader } from '@app/process';
 import { Module, type DynamicModule } from '@nestjs/common';
 import { Registry } from 'prom-client';
 import { LaneMerging } from './live/lane-merging';
@@ -23,14 +24,12 @@ import { LiveMetrics } from './metrics/live-metrics';
 import { MergedMetrics } from './metrics/merge';
 import { MetricsController } from './metrics/metrics.controller';
 import { BACKEND, CATALOG, CONFIG, LOGGER, type Parts } from './parts';
-import { PlacementFile } from './placement-file';
 
 /** The composition root of the API. */
 @Module({})
 export class AppModule {
   static of(parts: Parts): DynamicModule {
-    const { config, registry } = parts;
-    const placement = new PlacementFile(config.runDir);
+    const { config, placement, registry } = parts;
     const admission = new Admission(() => itemsMax(placement, config));
     const metrics = new MergedMetrics(registry, config.runDir, () => otherProcesses(placement));
     return {
@@ -50,7 +49,7 @@ export class AppModule {
       providers: [
         { provide: CONFIG, useValue: config },
         { provide: LOGGER, useValue: parts.logger },
-        { provide: PlacementFile, useValue: placement },
+        { provide: PlacementReader, useValue: placement },
         { provide: BACKEND, useValue: parts.backend },
         { provide: CATALOG, useValue: parts.catalog },
         { provide: Registry, useValue: registry },
@@ -71,11 +70,11 @@ export class AppModule {
 }
 
 /** What the queues of all real-time workers hold; a worker refuses more by itself. */
-function itemsMax(placement: PlacementFile, config: Config): number {
+function itemsMax(placement: PlacementReader, config: Config): number {
   const realtime = placement.workers().filter(({ lane }) => lane === 'realtime');
   return realtime.reduce((sum, { queueItemsMax }) => sum + queueItemsMax, 0) || config.realtime.queueItemsMax;
 }
 
-function otherProcesses(placement: PlacementFile): string[] {
+function otherProcesses(placement: PlacementReader): string[] {
   return [...placement.workers().map(({ id }) => id), 'runner', 'scheduler'];
 }

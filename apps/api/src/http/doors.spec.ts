@@ -30,6 +30,7 @@ describe('what may come in over HTTP', () => {
   afterEach(async () => {
     await app.close();
     await parts.batches.close();
+    parts.placement.close();
     rmSync(parts.config.dataDir, { recursive: true });
   });
 

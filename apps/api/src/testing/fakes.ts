@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadConfig, runPaths } from '@app/config';
@@ -14,6 +14,7 @@ import {
   type WorkerModelPlan,
 } from '@app/contracts';
 import type { ModelCatalog } from '@app/models';
+import { PlacementReader, writePlacement } from '@app/process';
 import { createLogger } from '@app/telemetry';
 import { Registry } from 'prom-client';
 import { openBatchService } from '../batches';
@@ -110,7 +111,7 @@ export function catalogOf(backend: EchoBackend): ModelCatalog {
   };
 }
 
-/** Parts around the backend, in folders of their own; no Redis answers. Close `batches` when done. */
+/** Parts around the backend, in folders of their own; no Redis answers. Close `batches` and `placement` when done. */
 export async function partsOf(backend: EchoBackend, settings: { queueItemsMax?: number } = {}): Promise<Parts> {
   const dir = mkdtempSync(join(tmpdir(), 'il-api-'));
   const config = loadConfig({ DATA_DIR: dir, LOG_LEVEL: 'fatal', PORT: '0', REDIS_URL: `unix://${join(dir, 'no-redis.sock')}` });
@@ -138,8 +139,16 @@ export async function partsOf(backend: EchoBackend, settings: { queueItemsMax?: 
     ],
   };
   mkdirSync(config.runDir, { recursive: true });
-  writeFileSync(runPaths(config.runDir).placement, JSON.stringify(placement));
+  writePlacement(runPaths(config.runDir).placement, placement);
   const logger = createLogger('api', config.logLevel);
   const batches = await openBatchService(config, logger);
-  return { config, logger, backend, catalog: catalogOf(backend), batches, registry: new Registry() };
+  return {
+    config,
+    logger,
+    placement: new PlacementReader(config.runDir),
+    backend,
+    catalog: catalogOf(backend),
+    batches,
+    registry: new Registry(),
+  };
 }
