@@ -1,4 +1,3 @@
-import type { Config } from '@app/config';
 import { PlacementReader } from '@app/process';
 import { Module, type DynamicModule } from '@nestjs/common';
 import { Registry } from 'prom-client';
@@ -12,7 +11,6 @@ import { EmbeddingsController } from './live/openai/embeddings.controller';
 import { ModelsController } from './live/openai/models.controller';
 import { PredictController } from './live/predict/predict.controller';
 import { Preparer } from './live/preparer';
-import { Admission } from './admission/admission';
 import { Preparation } from './admission/preparation';
 import { BatchesModule } from './batches';
 import { DashboardCollector } from './dashboard/collector';
@@ -30,7 +28,6 @@ import { BACKEND, CATALOG, CONFIG, LOGGER, type Parts } from './parts';
 export class AppModule {
   static of(parts: Parts): DynamicModule {
     const { config, placement, registry } = parts;
-    const admission = new Admission(() => itemsMax(placement, config));
     const metrics = new MergedMetrics(registry, config.runDir, () => otherProcesses(placement));
     return {
       module: AppModule,
@@ -53,9 +50,8 @@ export class AppModule {
         { provide: BACKEND, useValue: parts.backend },
         { provide: CATALOG, useValue: parts.catalog },
         { provide: Registry, useValue: registry },
-        { provide: Admission, useValue: admission },
         { provide: Preparation, useValue: new Preparation(config.http.preparingRequestsMax) },
-        { provide: LiveMetrics, useValue: new LiveMetrics(registry, admission) },
+        { provide: LiveMetrics, useValue: new LiveMetrics(registry, parts.backend) },
         { provide: MergedMetrics, useValue: metrics },
         LaneMerging,
         Lifecycle,
@@ -67,12 +63,6 @@ export class AppModule {
       ],
     };
   }
-}
-
-/** What the queues of all real-time workers hold; a worker refuses more by itself. */
-function itemsMax(placement: PlacementReader, config: Config): number {
-  const realtime = placement.workers().filter(({ lane }) => lane === 'realtime');
-  return realtime.reduce((sum, { queueItemsMax }) => sum + queueItemsMax, 0) || config.realtime.queueItemsMax;
 }
 
 function otherProcesses(placement: PlacementReader): string[] {

@@ -57,6 +57,8 @@ export interface UnreadRequest {
   bodyBytes: number | null;
   /** Predicted work of requests that came before and have not been handed over yet, in ns. */
   aheadNs: number;
+  /** Predicted items of these requests. */
+  itemsAhead: number;
 }
 
 /** The part of an AbortSignal that is needed here; a whole one costs a live request 20 us. */
@@ -67,7 +69,7 @@ export interface CancelSignal {
 }
 
 /**
- * Runs items on the workers of one lane. Implemented by `@app/native` (`WorkerPool`).
+ * Runs items on the workers of one lane. Implemented by `@app/worker-pool` (`WorkerPool`).
  * `infer` never rejects for one bad item: each item has a result or an error of its own. It rejects (with an
  * `InterleaveError`) when the request as a whole is refused: unknown model, full, no worker.
  */
@@ -83,6 +85,8 @@ export interface InferenceBackend {
    * within its time. Returns its predicted work in ns, to count it for those that come after; 0: not known.
    */
   checkAhead(request: UnreadRequest): number;
+  /** Live items that were admitted and are not answered yet, handed to workers or not. */
+  admittedItems(): number;
   /** Items handed to workers and not yet answered. */
   inFlightItems(): number;
   close(): Promise<void>;

@@ -16,6 +16,7 @@ import {
 import type { ModelCatalog } from '@app/models';
 import { PlacementReader, writePlacement } from '@app/process';
 import { createLogger } from '@app/telemetry';
+import { ItemCount } from '@app/worker-pool';
 import { Registry } from 'prom-client';
 import { openBatchService } from '../batches';
 import type { Parts } from '../parts';
@@ -38,6 +39,9 @@ export class EchoBackend implements InferenceBackend {
   /** What `infer` rejects with. */
   refusal: InterleaveError | null = null;
   readonly requests: InferenceRequest[] = [];
+  /** Of all workers' queues. */
+  itemsMax = 1024;
+  private readonly count = new ItemCount({ itemsMax: () => this.itemsMax });
   private readonly listeners = new Set<() => void>();
 
   models(): ModelReport[] {
@@ -55,11 +59,12 @@ export class EchoBackend implements InferenceBackend {
   }
 
   async infer(request: InferenceRequest): Promise<(ItemResult | InterleaveError)[]> {
+    this.count.admit(request.items.length);
     this.requests.push(request);
     const aborted = new Promise((_resolve, reject) => {
       request.signal?.addEventListener('abort', () => reject(new InterleaveError('client_closed', 'The caller hung up')));
     });
-    await Promise.race([this.gate, aborted]);
+    await Promise.race([this.gate, aborted]).finally(() => this.count.release(request.items.length, false));
     if (this.refusal) throw this.refusal;
     return request.items.map(({ inputs }) => ({
       outputs: inputs.map((input) => ({ ...input, name: 'y' })),
@@ -78,7 +83,12 @@ export class EchoBackend implements InferenceBackend {
   checkAhead(request: UnreadRequest): number {
     this.unread.push(request);
     if (this.refusalAhead) throw this.refusalAhead;
+    this.count.checkRoom(request.itemsAhead);
     return this.unreadNs;
+  }
+
+  admittedItems(): number {
+    return this.count.inFlight;
   }
 
   inFlightItems(): number {
@@ -117,6 +127,7 @@ export async function partsOf(backend: EchoBackend, settings: { queueItemsMax?: 
   const config = loadConfig({ DATA_DIR: dir, LOG_LEVEL: 'fatal', PORT: '0', REDIS_URL: `unix://${join(dir, 'no-redis.sock')}` });
   const models = backend.reports.map(({ name, version }) => ({ name, version }) as WorkerModelPlan);
   const queueItemsMax = settings.queueItemsMax ?? 1024;
+  backend.itemsMax = queueItemsMax;
   const placement: Placement = {
     formatVersion: 1,
     partitions: [{ id: 'p0', class: 'burstable', cpus: [0], memoryBytes: null }],

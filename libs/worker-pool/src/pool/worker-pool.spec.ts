@@ -150,8 +150,11 @@ describe('WorkerPool', () => {
     expect((await infer([textItem('late')], { timeoutMs: 20 })).map(codeOf)).toEqual(['deadline_exceeded']);
   });
 
-  const look = (model: string | null, timeoutMs: number, more: { bodyBytes?: number; aheadNs?: number } = {}): number =>
-    pool.checkAhead({ model, version: null, timeoutMs, bodyBytes: null, aheadNs: 0, ...more });
+  const look = (
+    model: string | null,
+    timeoutMs: number,
+    more: { bodyBytes?: number; aheadNs?: number; itemsAhead?: number } = {},
+  ): number => pool.checkAhead({ model, version: null, timeoutMs, bodyBytes: null, aheadNs: 0, itemsAhead: 0, ...more });
 
   it('refuses what would come too late behind the predicted work in flight, with the time to wait', async () => {
     const grid = { lengths: [1], rows: [1], runNs: [[3e9]] };
@@ -286,6 +289,48 @@ describe('WorkerPool', () => {
     await worker.open();
     expect((await first).map(textOf)).toEqual(['1', '2', '3']);
     expect((await infer([textItem('6')])).map(textOf)).toEqual(['6']);
+  });
+
+  it('says when there will be room by the predicted work in flight, whether the lane or a worker is full', async () => {
+    const cost = { grid: { lengths: [1], rows: [1], runNs: [[3e9]] }, ratio: { median: 1, high: 1 } };
+    const [echo, command] = ECHO_MODELS.map((model) => ({ ...model, cost })) as [ModelReport, ModelReport];
+    await place(plan('w1', { queueItemsMax: 4 }));
+    const worker = await startWorker('w1', { models: [echo, command] });
+    await untilReady();
+    await worker.shut();
+    const held = infer(['1', '2', '3'].map(textItem), { timeoutMs: 600_000 });
+    // 9 s for three items. One of them must leave, then (the other worker has no such model) room for two is awaited.
+    const refused = (): Promise<unknown> => infer(['4', '5'].map(textItem), { timeoutMs: 600_000 }).catch((error: unknown) => error);
+    const inFlight = (text: string): unknown => expect.stringContaining(text);
+    expect(await refused()).toMatchObject({ code: 'overloaded', retryAfterSeconds: 3, message: inFlight('(3 of 4 items in flight)') });
+    await place(plan('w1', { queueItemsMax: 4 }), plan('w2', { queueItemsMax: 4 }));
+    const other = await startWorker('w2', { models: [{ ...echo, name: 'other' }] });
+    await untilReady(() => isReady('other'));
+    expect(await refused()).toMatchObject({ code: 'overloaded', retryAfterSeconds: 6, message: inFlight('All workers are at capacity') });
+    expect(pool.admittedItems()).toBe(3);
+    await Promise.all([worker.open(), other.open()]);
+    await held;
+    expect(pool.admittedItems()).toBe(0);
+  });
+
+  it('looks at the number of items before a body is read, those on their way included', async () => {
+    expect(() => look(null, 5000)).not.toThrow(); // nothing is placed: that is said when it is read
+    await place(plan('w1', { queueItemsMax: 4 }));
+    const worker = await startWorker('w1');
+    await untilReady();
+    await worker.shut();
+    const abort = new AbortController();
+    const held = infer(['1', '2', '3'].map(textItem), { signal: abort.signal });
+    expect(() => look('echo', 5000)).not.toThrow();
+    expect(() => look('echo', 5000, { itemsAhead: 1 })).toThrow(expect.objectContaining({ code: 'overloaded' }) as Error);
+    // Items without a deadline wait for room and take none away.
+    const patient = infer(['a', 'b'].map(textItem), { timeoutMs: null });
+    expect(pool.admittedItems()).toBe(3);
+    abort.abort();
+    await held;
+    expect(pool.admittedItems()).toBe(0);
+    await worker.open();
+    await patient;
   });
 
   it('lets a request without a deadline wait for room', async () => {

@@ -11,8 +11,8 @@ import {
   type UnreadRequest,
 } from '@app/contracts';
 import { commandProcess, PlacementReader } from '@app/process';
-import { Dispatcher, overloaded } from './dispatcher';
-import { checkUnread, weighItems, workersInTime } from '../admission/live-admission';
+import { Dispatcher } from './dispatcher';
+import { LiveAdmission } from '../admission/live-admission';
 import { IllegalStateError } from '@app/native';
 import { InputBlame } from './input-blame';
 import { mergeReports, modelKey, resolveModel, withhold } from '../placement/model-directory';
@@ -39,6 +39,7 @@ export class WorkerPool implements InferenceBackend {
   private readonly slots = new Map<string, WorkerSlot>();
   private readonly requests = new Set<PendingRequest>();
   private readonly listeners = new Set<() => void>();
+  private readonly admission = new LiveAdmission(() => [...this.slots.values()]);
   private readonly dispatcher: Dispatcher;
   private readonly placement: PlacementReader;
   private readonly unsubscribe: () => void;
@@ -52,7 +53,11 @@ export class WorkerPool implements InferenceBackend {
     const scheduler = runPaths(runDir).statusSocket('scheduler');
     // Best effort: without a scheduler nobody counts deaths either.
     const blame = new InputBlame(lane, (blamed) => void commandProcess(scheduler, '/blame-input', blamed).catch(() => undefined));
-    this.dispatcher = new Dispatcher(() => this.slots.values(), blame);
+    this.dispatcher = new Dispatcher(
+      () => this.slots.values(),
+      blame,
+      (items) => this.admission.full(items),
+    );
     this.placement = placement ?? new PlacementReader(runDir);
     const subscriptions = [this.placement.onChange(() => this.applyPlacement()), this.placement.onFile((name) => this.onFile(name))];
     this.unsubscribe = () => {
@@ -77,13 +82,17 @@ export class WorkerPool implements InferenceBackend {
     return items;
   }
 
+  admittedItems(): number {
+    return this.admission.inFlight;
+  }
+
   async infer(request: InferenceRequest): Promise<(ItemResult | InterleaveError)[]> {
     if (this.isClosed) throw new IllegalStateError('the worker pool is closed');
     const key = this.resolve(request.model, request.version);
     if (request.signal?.aborted === true) throw new InterleaveError('client_closed', 'the caller has gone');
     if (request.timeoutMs !== null && request.timeoutMs <= 0) throw tooLate();
     if (request.items.length === 0) return [];
-    const pending = new PendingRequest(key, request, () => this.requests.delete(pending));
+    const pending = new PendingRequest(key, request, () => this.forget(pending));
     this.requests.add(pending);
     try {
       this.admit(pending);
@@ -98,7 +107,7 @@ export class WorkerPool implements InferenceBackend {
     const report = model === null ? null : resolveModel(this.reports, model, version);
     const key = report === null ? null : modelKey(report.name, report.version);
     const slots = [...this.slots.values()];
-    return checkUnread(key === null ? slots : slots.filter((slot) => slot.readyModel(key) !== null), key, request);
+    return this.admission.checkUnread(key === null ? slots : slots.filter((slot) => slot.readyModel(key) !== null), key, request);
   }
 
   /** Ends the connections; what is not answered yet fails with `worker_unavailable`. */
@@ -111,6 +120,11 @@ export class WorkerPool implements InferenceBackend {
     for (const request of this.requests) request.abandon(new InterleaveError('worker_unavailable', 'this process is shutting down'));
     for (const slot of this.slots.values()) slot.close();
     this.listeners.clear();
+  }
+
+  private forget(request: PendingRequest): void {
+    this.requests.delete(request);
+    this.admission.leave(request);
   }
 
   private resolve(model: string, version: string | null): string {
@@ -152,16 +166,14 @@ export class WorkerPool implements InferenceBackend {
     const outcome = timeoutMs === null ? 'no-worker' : this.offer(request, timeoutMs);
     if (outcome === 'taken') return;
     const parkedItemsMax = this.queueItemsMax() * (request.isLive ? 1 : PARKED_FACTOR);
-    if (outcome === 'full' || this.dispatcher.parkedItems(key) + items.length > parkedItemsMax) throw overloaded();
+    if (outcome === 'full' || this.dispatcher.parkedItems(key) + items.length > parkedItemsMax) throw this.admission.full(items.length);
     this.dispatcher.park(key, items);
     if (!request.isLive) this.runSoon();
   }
 
   private offer(request: PendingRequest, timeoutMs: number): 'taken' | 'full' | 'no-worker' {
     const { key, items } = request;
-    const candidates = this.dispatcher.candidates(key);
-    weighItems(items, key, candidates[0]);
-    return this.dispatcher.offer(key, items, workersInTime(candidates, request, timeoutMs));
+    return this.dispatcher.offer(key, items, this.admission.admit(request, this.dispatcher.candidates(key), timeoutMs));
   }
 
   /** Hands over what came in the same turn of the event loop together: the worker wakes up once for all of it. */
