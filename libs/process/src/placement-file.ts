@@ -11,7 +11,7 @@ export class PlacementError extends Error {
 /** The placement at `path`; null where there is no such file. Throws a PlacementError for one that cannot be used. */
 export function readPlacement(path: string): Placement | null {
   const text = readText(path);
-  return text === null ? null : parsePlacement(text, path);
+  return text === null ? null : parsePlacement(text);
 }
 
 /** Replaces the placement at `path` in one step: a reader sees the old one or the new one, never a part. */
@@ -37,26 +37,28 @@ export function readText(path: string): string | null {
   }
 }
 
-/** Throws a PlacementError. `path` is for its message. */
-export function parsePlacement(text: string, path: string): Placement {
-  const content = parseJson(text, path);
+/** Throws a PlacementError, whose message callers of the API may see. */
+export function parsePlacement(text: string): Placement {
+  const content = parseJson(text);
   const { formatVersion, partitions, workers } = (content ?? {}) as Partial<Record<keyof Placement, unknown>>;
   if (formatVersion !== FORMAT_VERSION) {
     throw new PlacementError(
-      `expected formatVersion ${FORMAT_VERSION} in ${path} but received ${JSON.stringify(formatVersion) ?? 'none'}; ` +
+      `expected formatVersion ${FORMAT_VERSION} in placement.json but received ${JSON.stringify(formatVersion) ?? 'none'}; ` +
         'start the scheduler of this version of Interleave, which writes the file anew',
     );
   }
   if (!Array.isArray(workers) || !Array.isArray(partitions))
-    throw new PlacementError(`expected lists of partitions and workers in ${path}; start the scheduler again, which writes the file anew`);
+    throw new PlacementError(
+      'expected lists of partitions and workers in placement.json; start the scheduler again, which writes the file anew',
+    );
   return content as Placement;
 }
 
-function parseJson(text: string, path: string): unknown {
+function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
-    throw new PlacementError(`expected JSON in ${path}: ${error.message}; start the scheduler again, which writes the file anew`);
+    throw new PlacementError(`expected JSON in placement.json: ${error.message}; start the scheduler again, which writes the file anew`);
   }
 }

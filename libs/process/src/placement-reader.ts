@@ -98,7 +98,7 @@ export class PlacementReader {
     if (text === null || text === this.text) return;
     this.text = text;
     try {
-      this.latest = parsePlacement(text, this.path);
+      this.latest = parsePlacement(text);
       this.reason = null;
     } catch (error) {
       if (!(error instanceof PlacementError)) throw error;

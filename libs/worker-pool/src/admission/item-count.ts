@@ -47,7 +47,7 @@ export class ItemCount {
     if (items <= itemsMax) return;
     throw new InterleaveError(
       'too_large',
-      `The request has ${items} items, at most ${itemsMax} can be in flight at once; send fewer per request, or a batch`,
+      `The request has ${items} items, at most ${itemsMax} can be in flight at once; send fewer per request, or a batch, or raise realtime.queueItemsMax in interleave.yaml`,
     );
   }
 
