@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runPaths } from '@app/config';
 import {
@@ -161,6 +162,22 @@ describe('a worker process that cannot start', () => {
     const worker = WorkerProcess.start(fixture, { id: 'all-realtime' });
     expect(await worker.end()).toBe('exit 1');
     expect(worker.errors).toContain('no worker all-realtime');
+    fixture.remove();
+  });
+
+  it.each([
+    ['there is none', null, 'there is no placement at'],
+    [
+      'it is of another version',
+      { formatVersion: 2, partitions: [], workers: [] },
+      'expected formatVersion 1 in placement.json but received 2',
+    ],
+  ])('says what is wrong with the placement: %s', async (_what, placement, reason) => {
+    const fixture = new WorkerFixture();
+    if (placement !== null) writeFileSync(runPaths(fixture.runDir).placement, JSON.stringify(placement));
+    const worker = WorkerProcess.start(fixture, { id: 'all-realtime' });
+    expect(await worker.end()).toBe('exit 1');
+    expect(worker.errors).toContain(reason);
     fixture.remove();
   });
 });

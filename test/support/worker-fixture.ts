@@ -1,8 +1,9 @@
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runPaths } from '@app/config';
 import type { Lane, ModelReport, Placement, WorkerModelPlan, WorkerPlan } from '@app/contracts';
+import { writePlacement } from '@app/process';
 import { WorkerPool } from '@app/worker-pool';
 import { buildModels } from '../../tools/model-builder/src/models';
 
@@ -55,7 +56,7 @@ export class WorkerFixture {
 
   place(...workers: WorkerPlan[]): void {
     const placement: Placement = { formatVersion: 1, partitions: [], workers };
-    writeFileSync(runPaths(this.runDir).placement, JSON.stringify(placement));
+    writePlacement(runPaths(this.runDir).placement, placement);
   }
 
   remove(): void {

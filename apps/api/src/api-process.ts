@@ -3,7 +3,7 @@ import { runPaths, type Config } from '@app/config';
 import { openModelCatalog } from '@app/models';
 import { isolateFront } from '@app/native';
 import { WorkerPool } from '@app/worker-pool';
-import { serveProcessStatus, type ProcessStatusServer, type ShutdownStep } from '@app/process';
+import { PlacementReader, serveProcessStatus, type ProcessStatusServer, type ShutdownStep } from '@app/process';
 import { observeEventLoop, observeMemory, type Logger } from '@app/telemetry';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Registry } from 'prom-client';
@@ -41,13 +41,17 @@ export async function runApi({ config, id, listenFd, turn, logger, shutdown }: A
   const registry = new Registry();
   observeEventLoop(registry, ROLE);
   observeMemory(registry, ROLE);
-  const backend = new WorkerPool({ lane: 'realtime', runDir: config.runDir });
+  const placement = new PlacementReader(config.runDir);
+  placement.onChange(() => {
+    if (placement.problem !== null) logger.warn({ reason: placement.problem }, 'the placement cannot be used; what was known before holds');
+  });
+  const backend = new WorkerPool({ lane: 'realtime', runDir: config.runDir, placement });
   const catalog = await openModelCatalog(config.modelsDir, 'realtime', logger);
   const adoptReports = () => catalog.applyReports(backend.models());
   backend.onModelsChanged(adoptReports);
   adoptReports();
   const batches = await openBatchService(config, logger);
-  const app = await createServer({ config, logger, backend, catalog, batches, registry });
+  const app = await createServer({ config, logger, placement, backend, catalog, batches, registry });
   const readiness = app.get(Readiness);
   const serveStatus = (name: string): Promise<ProcessStatusServer> =>
     serveProcessStatus({
@@ -66,6 +70,7 @@ export async function runApi({ config, id, listenFd, turn, logger, shutdown }: A
     ['http', () => closeServer(app, config)],
     ['batches', () => batches.close()],
     ['workers', () => backend.close()],
+    ['placement', () => placement.close()],
     ['status', () => ownStatus.close()],
   );
   if (turn !== null) await turn.comes();

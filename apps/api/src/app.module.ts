@@ -1,4 +1,4 @@
-import type { Config } from '@app/config';
+import { PlacementReader } from '@app/process';
 import { Module, type DynamicModule } from '@nestjs/common';
 import { Registry } from 'prom-client';
 import { LaneMerging } from './live/lane-merging';
@@ -11,7 +11,6 @@ import { EmbeddingsController } from './live/openai/embeddings.controller';
 import { ModelsController } from './live/openai/models.controller';
 import { PredictController } from './live/predict/predict.controller';
 import { Preparer } from './live/preparer';
-import { Admission } from './admission/admission';
 import { Preparation } from './admission/preparation';
 import { BatchesModule } from './batches';
 import { DashboardCollector } from './dashboard/collector';
@@ -23,15 +22,12 @@ import { LiveMetrics } from './metrics/live-metrics';
 import { MergedMetrics } from './metrics/merge';
 import { MetricsController } from './metrics/metrics.controller';
 import { BACKEND, CATALOG, CONFIG, LOGGER, type Parts } from './parts';
-import { PlacementFile } from './placement-file';
 
 /** The composition root of the API. */
 @Module({})
 export class AppModule {
   static of(parts: Parts): DynamicModule {
-    const { config, registry } = parts;
-    const placement = new PlacementFile(config.runDir);
-    const admission = new Admission(() => itemsMax(placement, config));
+    const { config, placement, registry } = parts;
     const metrics = new MergedMetrics(registry, config.runDir, () => otherProcesses(placement));
     return {
       module: AppModule,
@@ -50,13 +46,12 @@ export class AppModule {
       providers: [
         { provide: CONFIG, useValue: config },
         { provide: LOGGER, useValue: parts.logger },
-        { provide: PlacementFile, useValue: placement },
+        { provide: PlacementReader, useValue: placement },
         { provide: BACKEND, useValue: parts.backend },
         { provide: CATALOG, useValue: parts.catalog },
         { provide: Registry, useValue: registry },
-        { provide: Admission, useValue: admission },
         { provide: Preparation, useValue: new Preparation(config.http.preparingRequestsMax) },
-        { provide: LiveMetrics, useValue: new LiveMetrics(registry, admission) },
+        { provide: LiveMetrics, useValue: new LiveMetrics(registry, parts.backend) },
         { provide: MergedMetrics, useValue: metrics },
         LaneMerging,
         Lifecycle,
@@ -70,12 +65,6 @@ export class AppModule {
   }
 }
 
-/** What the queues of all real-time workers hold; a worker refuses more by itself. */
-function itemsMax(placement: PlacementFile, config: Config): number {
-  const realtime = placement.workers().filter(({ lane }) => lane === 'realtime');
-  return realtime.reduce((sum, { queueItemsMax }) => sum + queueItemsMax, 0) || config.realtime.queueItemsMax;
-}
-
-function otherProcesses(placement: PlacementFile): string[] {
+function otherProcesses(placement: PlacementReader): string[] {
   return [...placement.workers().map(({ id }) => id), 'runner', 'scheduler'];
 }

@@ -1,6 +1,7 @@
 import type { Config } from '@app/config';
 import type { InferenceBackend } from '@app/contracts';
 import type { ModelCatalog } from '@app/models';
+import type { PlacementReader } from '@app/process';
 import type { Logger } from '@app/telemetry';
 import type { Registry } from 'prom-client';
 import type { BatchService } from './batches/batch.service';
@@ -9,6 +10,8 @@ import type { BatchService } from './batches/batch.service';
 export interface Parts {
   config: Config;
   logger: Logger;
+  /** The only one of this process: all see the same placement. */
+  placement: PlacementReader;
   /** The real-time lane. */
   backend: InferenceBackend;
   catalog: ModelCatalog;

@@ -30,6 +30,7 @@ describe('the HTTP server', () => {
   afterEach(async () => {
     await app.close();
     await parts.batches.close();
+    parts.placement.close();
     rmSync(parts.config.dataDir, { recursive: true });
   });
 

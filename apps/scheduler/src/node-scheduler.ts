@@ -2,14 +2,13 @@ import { mkdirSync } from 'node:fs';
 import { Inject, Injectable } from '@nestjs/common';
 import { runPaths, type Config } from '@app/config';
 import type { BlamedInput, ModelOfLane, Placement, QuarantinedModel, ReleaseCommand } from '@app/contracts';
-import { addCrash, serveProcessStatus, type ProcessStatusServer } from '@app/process';
+import { addCrash, PlacementError, readPlacement, serveProcessStatus, writePlacement, type ProcessStatusServer } from '@app/process';
 import { type Logger } from '@app/telemetry';
 import { autogroupEnabled, formatCpuList } from '@app/system';
 import { LaneControl } from './lane-control/lane-control';
 import { registerLaneControl } from './lane-control/lane-control-metrics';
 import { gpusToPlan } from './gpu-inventory';
 import { planNode, readNodeFacts, type NodePlan } from './placement/plan-node';
-import { readPlacement, writePlacement } from './placement/placement-file';
 import { preemptionOf } from './preemption';
 import { processSpecs } from './processes';
 import { SchedulerMetrics } from './scheduler-metrics';
@@ -111,11 +110,22 @@ export class NodeScheduler {
       );
     }
     for (const warning of warnings) this.log.warn(warning);
-    const kept = pidFiles.anyRuns() ? (readPlacement(this.placementPath)?.quarantined ?? []) : [];
+    const kept = pidFiles.anyRuns() ? this.quarantinedBefore() : [];
     this.quarantine = new ModelQuarantine(kept);
     const published = { ...placement, quarantined: [...kept] };
     this.publish(published);
     return published;
+  }
+
+  /** None where the file cannot be used: this scheduler writes it anew in any case. */
+  private quarantinedBefore(): QuarantinedModel[] {
+    try {
+      return readPlacement(this.placementPath)?.quarantined ?? [];
+    } catch (error) {
+      if (!(error instanceof PlacementError)) throw error;
+      this.log.warn({ reason: error.message }, 'what an earlier scheduler quarantined is not known');
+      return [];
+    }
   }
 
   /** The runner wants to know: a batch that was in work at several crashes fails. */

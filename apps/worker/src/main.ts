@@ -1,9 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { type Config, loadConfig, runPaths } from '@app/config';
+import { loadConfig, runPaths } from '@app/config';
 import { workersBeside, type Placement, type WorkerPlan } from '@app/contracts';
 import { inspectRuntime, isolateProcess, startWorker, type WorkerHandle } from '@app/native';
-import { onShutdown, serveProcessStatus, type ShutdownStep } from '@app/process';
+import { onShutdown, readPlacement, serveProcessStatus, type ShutdownStep } from '@app/process';
 import { createLogger, type Logger, observeEventLoop } from '@app/telemetry';
 import { Registry } from 'prom-client';
 import { Calibrator } from './calibration/calibrator';
@@ -24,7 +23,7 @@ const CLOSE_MS_MAX = 2_000;
  */
 async function main(): Promise<void> {
   const config = loadConfig();
-  const placement = readPlacement(config);
+  const placement = placementOf(runPaths(config.runDir).placement);
   const { workerId, heartbeatFd } = optionsOf(process.argv.slice(2));
   const plan = planOf(workerId, placement);
   process.title = `interleave ${plan.id}`;
@@ -101,8 +100,11 @@ function optionsOf(args: string[]): { workerId: string; heartbeatFd: number | nu
   return { workerId: values.worker, heartbeatFd: values['heartbeat-fd'] === undefined ? null : Number(values['heartbeat-fd']) };
 }
 
-function readPlacement(config: Config): Placement {
-  return JSON.parse(readFileSync(runPaths(config.runDir).placement, 'utf8')) as Placement;
+/** Throws where there is none, or one that this version cannot use. */
+function placementOf(path: string): Placement {
+  const placement = readPlacement(path);
+  if (placement === null) throw new Error(`there is no placement at ${path}; workers are started by the scheduler: interleave up`);
+  return placement;
 }
 
 function planOf(workerId: string, { workers }: Placement): WorkerPlan {

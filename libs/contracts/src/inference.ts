@@ -57,6 +57,8 @@ export interface UnreadRequest {
   bodyBytes: number | null;
   /** Predicted work of requests that came before and have not been handed over yet, in ns. */
   aheadNs: number;
+  /** Predicted items of these requests. */
+  itemsAhead: number;
 }
 
 /** The part of an AbortSignal that is needed here; a whole one costs a live request 20 us. */
@@ -83,6 +85,8 @@ export interface InferenceBackend {
    * within its time. Returns its predicted work in ns, to count it for those that come after; 0: not known.
    */
   checkAhead(request: UnreadRequest): number;
+  /** Live items that were admitted and are not answered yet, handed to workers or not. */
+  admittedItems(): number;
   /** Items handed to workers and not yet answered. */
   inFlightItems(): number;
   close(): Promise<void>;

@@ -1,5 +1,5 @@
 /** As in src/lane/service_times.h: whole microseconds up to 31; above, 32 buckets to each power of two. */
-const BUCKETS_PER_OCTAVE = 32;
+export const BUCKETS_PER_OCTAVE = 32;
 
 /** Where a bucket begins, in ms; it ends where the next one begins. */
 function lowerMs(bucket: number): number {

@@ -1,10 +1,9 @@
-import { InterleaveError } from '@app/contracts';
+import { overloaded } from '@app/worker-pool';
 
 /** What is kept of the sums with each request: those of late weigh most. */
 const KEPT = 15 / 16;
 /** Share of the time for its answer that a request may be expected to wait before it is tokenized. */
 const WAIT_SHARE_MAX = 1 / 8;
-const RETRY_AFTER_SECONDS_MAX = 60;
 
 /** Predicted from the bytes of bodies: how long preparing them keeps others waiting, their items, the workers' work in ns. */
 export interface Ahead {
@@ -55,12 +54,7 @@ export class Preparation {
     const excessMs = waitMs - timeoutMs * WAIT_SHARE_MAX;
     if (size < this.requestsMax && excessMs <= 0) return;
     const retryMs = Math.max(excessMs, this.total.waitMs / Math.max(1, size));
-    const retryAfterSeconds = Math.min(RETRY_AFTER_SECONDS_MAX, Math.max(1, Math.ceil(retryMs / 1000)));
-    throw new InterleaveError(
-      'overloaded',
-      `${size} requests are being read and tokenized before this one; try again in ${retryAfterSeconds} s`,
-      { retryAfterSeconds },
-    );
+    throw overloaded(`${size} requests are being read and tokenized before this one`, retryMs);
   }
 
   /** Counts a request whose body has been read until `leave`. */

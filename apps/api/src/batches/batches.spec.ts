@@ -23,6 +23,7 @@ describe('/v1/files and /v1/batches, without Redis', () => {
   afterEach(async () => {
     await app.close();
     await parts.batches.close();
+    parts.placement.close();
     rmSync(parts.config.dataDir, { recursive: true });
   });
 

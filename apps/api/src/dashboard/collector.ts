@@ -1,13 +1,12 @@
 import { runPaths, type Config } from '@app/config';
 import { mergingText, type ModelReport, type SupervisedProcessStatus, type WorkerPlan, type WorkerProcessStatus } from '@app/contracts';
 import type { BatchView } from '@app/batches';
-import { fetchStatus, type MetricsJson } from '@app/process';
+import { fetchStatus, PlacementReader, type MetricsJson } from '@app/process';
 import { Inject, Injectable } from '@nestjs/common';
 import { BatchService } from '../batches';
 import { Readiness } from '../health/readiness';
 import { MergedMetrics } from '../metrics/merge';
 import { CONFIG } from '../parts';
-import { PlacementFile } from '../placement-file';
 import { VERSION } from '../version';
 import { LaneRates } from './lane-rates';
 import { MetricsView } from './metrics-view';
@@ -27,7 +26,7 @@ export class DashboardCollector {
 
   constructor(
     @Inject(CONFIG) private readonly config: Config,
-    private readonly placement: PlacementFile,
+    private readonly placement: PlacementReader,
     private readonly metrics: MergedMetrics,
     private readonly readiness: Readiness,
     private readonly batches: BatchService,

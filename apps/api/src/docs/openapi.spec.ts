@@ -34,6 +34,7 @@ describe('the OpenAPI document', () => {
   afterAll(async () => {
     await app.close();
     await parts.batches.close();
+    parts.placement.close();
     rmSync(parts.config.dataDir, { recursive: true });
   });
 

@@ -1,8 +1,8 @@
 import type { InferenceBackend, ModelReport } from '@app/contracts';
+import { PlacementReader } from '@app/process';
 import { Inject, Injectable } from '@nestjs/common';
 import { Lifecycle } from '../lifecycle';
 import { BACKEND } from '../parts';
-import { PlacementFile } from '../placement-file';
 
 /**
  * Ready: every model that the placement gives to the real-time lane was loaded or has failed for good, at least one
@@ -11,7 +11,7 @@ import { PlacementFile } from '../placement-file';
 @Injectable()
 export class Readiness {
   constructor(
-    private readonly placement: PlacementFile,
+    private readonly placement: PlacementReader,
     @Inject(BACKEND) private readonly backend: InferenceBackend,
     private readonly lifecycle: Lifecycle,
   ) {}
@@ -24,7 +24,7 @@ export class Readiness {
       .workers()
       .filter(({ lane }) => lane === 'realtime')
       .flatMap((worker) => worker.models.map(modelKey));
-    if (expected.length === 0) return 'no model is placed on the real-time lane';
+    if (expected.length === 0) return this.placement.problem ?? 'no model is placed on the real-time lane';
     const loading = [...new Set(expected)].filter((key) => isUnsettled(reports.get(key)));
     if (loading.length > 0) return `loading: ${loading.join(', ')}`;
     if (![...reports.values()].some(({ state }) => state === 'ready')) return 'no model is ready';

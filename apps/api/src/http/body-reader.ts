@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import { InterleaveError } from '@app/contracts';
+import { overloaded } from '@app/worker-pool';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { isJson } from './media-type';
 
@@ -84,7 +85,7 @@ export class BodyReader {
     if (bodyBytes > bodyBytesMax) return tooLarge(bodyBytesMax, 'http.bodyBytesMax');
     if (bodyBytes > jsonBytesMax && isJson(headers)) return tooLarge(jsonBytesMax, 'http.jsonBytesMax, for JSON');
     if (heldBytes <= heldBytesMax) return null;
-    return new InterleaveError('overloaded', 'Too many large requests at once; try again', { retryAfterSeconds: 1 });
+    return overloaded('Too many large requests at once', 0);
   }
 }
 

@@ -30,6 +30,7 @@ describe('what may come in over HTTP', () => {
   afterEach(async () => {
     await app.close();
     await parts.batches.close();
+    parts.placement.close();
     rmSync(parts.config.dataDir, { recursive: true });
   });
 
@@ -218,7 +219,14 @@ describe('what may come in over HTTP', () => {
     const large = BODY.replace('{', `{${' '.repeat(10_000)}`);
     expect(await statusOf('POST', PREDICT, {}, large)).toBe(200);
     expect(backend.unread).toEqual(
-      Array(2).fill({ model: 'echo', version: null, timeoutMs: parts.config.realtime.timeoutMs, bodyBytes: large.length, aheadNs: 0 }),
+      Array(2).fill({
+        model: 'echo',
+        version: null,
+        timeoutMs: parts.config.realtime.timeoutMs,
+        bodyBytes: large.length,
+        aheadNs: 0,
+        itemsAhead: 0,
+      }),
     );
     const preparation = app.get(Preparation);
     const others = preparation.enter('other', 1, 3e9);

@@ -1,10 +1,9 @@
 import { runPaths, type Config } from '@app/config';
 import { mergingText, type Lane, type WorkerProcessStatus } from '@app/contracts';
 import type { CatalogEntry } from '@app/models';
-import { fetchStatus } from '@app/process';
+import { fetchStatus, PlacementReader } from '@app/process';
 import { Inject, Injectable } from '@nestjs/common';
 import { CONFIG } from '../parts';
-import { PlacementFile } from '../placement-file';
 
 /** Workers are asked this often at most, however many ask for models. */
 const FRESH_MS = 1000;
@@ -22,7 +21,7 @@ export class LaneMerging {
 
   constructor(
     @Inject(CONFIG) private readonly config: Config,
-    private readonly placement: PlacementFile,
+    private readonly placement: PlacementReader,
   ) {}
 
   /** What a batch worker said last stands while it does not answer. */

@@ -3,7 +3,6 @@ import type { InferenceBackend } from '@app/contracts';
 import type { ModelCatalog } from '@app/models';
 import { Inject, Injectable } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
-import { Admission } from '../admission/admission';
 import { NOTHING, Preparation, type Preparing } from '../admission/preparation';
 import { isJson } from '../http/media-type';
 import { BACKEND, CATALOG, CONFIG } from '../parts';
@@ -21,7 +20,6 @@ export class LiveGate {
     @Inject(CONFIG) private readonly config: Config,
     @Inject(BACKEND) private readonly backend: InferenceBackend,
     @Inject(CATALOG) private readonly catalog: ModelCatalog,
-    private readonly admission: Admission,
     private readonly preparation: Preparation,
   ) {}
 
@@ -48,8 +46,7 @@ export class LiveGate {
     // Small ones pass the large ones that are being prepared.
     const { waitMs, items, workNs } = bodyBytes !== null && isSmall(bodyBytes) ? NOTHING : this.preparation.ahead();
     this.preparation.checkRoom(waitMs, timeoutMs);
-    this.admission.checkRoom(items);
-    return this.backend.checkAhead({ model, version, timeoutMs, bodyBytes, aheadNs: workNs });
+    return this.backend.checkAhead({ model, version, timeoutMs, bodyBytes, aheadNs: workNs, itemsAhead: items });
   }
 }
 

@@ -4,7 +4,6 @@ import { InterleaveError, type InferenceBackend, type ItemResult } from '@app/co
 import { toJsonText, type PreparedRequest, type ResponseBody } from '@app/protocols';
 import { Inject, Injectable } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { Admission } from '../admission/admission';
 import { Turns } from '../admission/turns';
 import { BACKEND, CONFIG } from '../parts';
 import { callerOptions } from './caller-options';
@@ -20,7 +19,6 @@ export class LiveService {
   constructor(
     @Inject(CONFIG) private readonly config: Config,
     @Inject(BACKEND) private readonly backend: InferenceBackend,
-    private readonly admission: Admission,
     private readonly gate: LiveGate,
   ) {}
 
@@ -71,24 +69,16 @@ export class LiveService {
     const timeoutMs = (options.timeoutMs ?? prepared.timeoutMs ?? this.config.realtime.timeoutMs) - spentMs;
     if (timeoutMs <= 0)
       throw new InterleaveError('deadline_exceeded', 'Deadline exceeded before the request was queued; allow more time, or try again');
-    const items = prepared.items.length;
-    this.admission.admit(items);
-    let answered = false;
-    try {
-      const results = await this.backend.infer({
-        model: prepared.model,
-        version: prepared.version,
-        items: prepared.items,
-        timeoutMs,
-        priority: options.priority ?? prepared.priority,
-        signal: liveContext(request).hangUp,
-        bodyBytes: request.heldBodyBytes,
-      });
-      answered = true;
-      return results.map(resultOrThrow);
-    } finally {
-      this.admission.release(items, answered);
-    }
+    const results = await this.backend.infer({
+      model: prepared.model,
+      version: prepared.version,
+      items: prepared.items,
+      timeoutMs,
+      priority: options.priority ?? prepared.priority,
+      signal: liveContext(request).hangUp,
+      bodyBytes: request.heldBodyBytes,
+    });
+    return results.map(resultOrThrow);
   }
 }
 

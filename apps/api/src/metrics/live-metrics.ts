@@ -1,6 +1,6 @@
+import type { InferenceBackend } from '@app/contracts';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { LiveContext } from '../live/live-context';
-import type { Admission } from '../admission/admission';
 
 const LANE = 'realtime';
 /** Seconds. Fine where live answers are; the last are timeouts. */
@@ -14,7 +14,7 @@ export class LiveMetrics {
   private readonly stages: Histogram;
   private readonly refused: Counter;
 
-  constructor(registry: Registry, admission: Admission) {
+  constructor(registry: Registry, backend: InferenceBackend) {
     const registers = [registry];
     this.requests = new Counter({
       name: 'interleave_requests_total',
@@ -48,7 +48,7 @@ export class LiveMetrics {
       labelNames: ['lane'],
       registers,
       collect() {
-        this.set({ lane: LANE }, admission.inFlight);
+        this.set({ lane: LANE }, backend.admittedItems());
       },
     });
   }

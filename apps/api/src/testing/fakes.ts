@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadConfig, runPaths } from '@app/config';
@@ -14,7 +14,9 @@ import {
   type WorkerModelPlan,
 } from '@app/contracts';
 import type { ModelCatalog } from '@app/models';
+import { PlacementReader, writePlacement } from '@app/process';
 import { createLogger } from '@app/telemetry';
+import { ItemCount } from '@app/worker-pool';
 import { Registry } from 'prom-client';
 import { openBatchService } from '../batches';
 import type { Parts } from '../parts';
@@ -37,6 +39,9 @@ export class EchoBackend implements InferenceBackend {
   /** What `infer` rejects with. */
   refusal: InterleaveError | null = null;
   readonly requests: InferenceRequest[] = [];
+  /** Of all workers' queues. */
+  itemsMax = 1024;
+  private readonly count = new ItemCount({ itemsMax: () => this.itemsMax });
   private readonly listeners = new Set<() => void>();
 
   models(): ModelReport[] {
@@ -54,11 +59,12 @@ export class EchoBackend implements InferenceBackend {
   }
 
   async infer(request: InferenceRequest): Promise<(ItemResult | InterleaveError)[]> {
+    this.count.admit(request.items.length);
     this.requests.push(request);
     const aborted = new Promise((_resolve, reject) => {
       request.signal?.addEventListener('abort', () => reject(new InterleaveError('client_closed', 'The caller hung up')));
     });
-    await Promise.race([this.gate, aborted]);
+    await Promise.race([this.gate, aborted]).finally(() => this.count.release(request.items.length, false));
     if (this.refusal) throw this.refusal;
     return request.items.map(({ inputs }) => ({
       outputs: inputs.map((input) => ({ ...input, name: 'y' })),
@@ -77,7 +83,12 @@ export class EchoBackend implements InferenceBackend {
   checkAhead(request: UnreadRequest): number {
     this.unread.push(request);
     if (this.refusalAhead) throw this.refusalAhead;
+    this.count.checkRoom(request.itemsAhead);
     return this.unreadNs;
+  }
+
+  admittedItems(): number {
+    return this.count.inFlight;
   }
 
   inFlightItems(): number {
@@ -110,12 +121,13 @@ export function catalogOf(backend: EchoBackend): ModelCatalog {
   };
 }
 
-/** Parts around the backend, in folders of their own; no Redis answers. Close `batches` when done. */
+/** Parts around the backend, in folders of their own; no Redis answers. Close `batches` and `placement` when done. */
 export async function partsOf(backend: EchoBackend, settings: { queueItemsMax?: number } = {}): Promise<Parts> {
   const dir = mkdtempSync(join(tmpdir(), 'il-api-'));
   const config = loadConfig({ DATA_DIR: dir, LOG_LEVEL: 'fatal', PORT: '0', REDIS_URL: `unix://${join(dir, 'no-redis.sock')}` });
   const models = backend.reports.map(({ name, version }) => ({ name, version }) as WorkerModelPlan);
   const queueItemsMax = settings.queueItemsMax ?? 1024;
+  backend.itemsMax = queueItemsMax;
   const placement: Placement = {
     formatVersion: 1,
     partitions: [{ id: 'p0', class: 'burstable', cpus: [0], memoryBytes: null }],
@@ -138,8 +150,16 @@ export async function partsOf(backend: EchoBackend, settings: { queueItemsMax?: 
     ],
   };
   mkdirSync(config.runDir, { recursive: true });
-  writeFileSync(runPaths(config.runDir).placement, JSON.stringify(placement));
+  writePlacement(runPaths(config.runDir).placement, placement);
   const logger = createLogger('api', config.logLevel);
   const batches = await openBatchService(config, logger);
-  return { config, logger, backend, catalog: catalogOf(backend), batches, registry: new Registry() };
+  return {
+    config,
+    logger,
+    placement: new PlacementReader(config.runDir),
+    backend,
+    catalog: catalogOf(backend),
+    batches,
+    registry: new Registry(),
+  };
 }

@@ -3,7 +3,7 @@ import { type ChannelItem, type Completion, ITEM_STATUSES, ChannelError } from '
 import type { ChannelAnswer } from '../channel/channel-client';
 import type { InputBlame } from './input-blame';
 import { decodeResult, encodeItem, responseBytesForPayload } from '../channel/item-codec';
-import { type InTime, waitObserver } from '../admission/live-admission';
+import { type InTime, waitObserver } from '../admission/predicted-time';
 import { ParkedItems, type PendingItem, tooLate } from './pending';
 import type { ReadyModel, WorkerSlot } from '../channel/worker-slot';
 
@@ -38,14 +38,15 @@ export class Dispatcher {
   private hold: Hold | null = null;
   /** Collected while a connection ends, so that they go back in their order. */
   private lost: PendingItem[] = [];
-  /** Those of them that were running. */
+  /** Of those, what was running. */
   private fallen: PendingItem[] = [];
   private readonly retryTimers = new Set<NodeJS.Timeout>();
 
-  /** `slots`: the workers there are now. */
+  /** `slots`: the workers there are now. `full`: what to answer when they have no room for so many items. */
   constructor(
     private readonly slots: () => Iterable<WorkerSlot>,
     private readonly blame: InputBlame,
+    private readonly full: (items: number) => InterleaveError,
   ) {}
 
   /**
@@ -234,7 +235,7 @@ export class Dispatcher {
       case 'response-too-large':
         return this.enlarge(item, signature, message);
       case 'queue-full':
-        if (item.request.isLive) return item.settle(overloaded());
+        if (item.request.isLive) return item.settle(this.full(1));
         return this.retryLater(item, RETRY_MS);
       case 'unavailable':
         item.refusals += 1;
@@ -311,9 +312,6 @@ export class Dispatcher {
     this.hold = null;
   }
 }
-
-export const overloaded = (): InterleaveError =>
-  new InterleaveError('overloaded', 'All workers are at capacity; try again later', { retryAfterSeconds: 1 });
 
 /** Past what a worker's channel can ever hold. */
 function tooLarge(error: ChannelError, slot: WorkerSlot | undefined): InterleaveError {

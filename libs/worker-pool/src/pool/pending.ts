@@ -99,6 +99,11 @@ export class PendingRequest {
     return this.request.timeoutMs;
   }
 
+  /** At least one of its items was answered with a result. */
+  get hasResult(): boolean {
+    return this.results.some((result) => !(result instanceof InterleaveError));
+  }
+
   /** A live caller would rather be refused than wait for room. */
   get isLive(): boolean {
     return this.deadlineAtMs !== null;

@@ -1,7 +1,10 @@
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { runPaths } from '@app/config';
 import { type InferenceItem, InterleaveError, type ItemResult, type ModelReport, type Placement, type WorkerPlan } from '@app/contracts';
+import { PlacementReader, writePlacement } from '@app/process';
 import { COMMANDS, ECHO_MODELS, echoReport, EchoWorker } from '../testing/echo-worker';
 import { WorkerPool } from './worker-pool';
 
@@ -22,16 +25,19 @@ const codeOf = (result: ItemResult | InterleaveError | undefined): string => (re
 
 describe('WorkerPool', () => {
   let folder: string;
+  let placement: PlacementReader;
   let pool: WorkerPool;
   const workers: EchoWorker[] = [];
 
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'pool-'));
-    pool = new WorkerPool({ lane: 'realtime', runDir: folder });
+    placement = new PlacementReader(folder);
+    pool = new WorkerPool({ lane: 'realtime', runDir: folder, placement });
   });
 
   afterEach(async () => {
     await pool.close();
+    placement.close();
     await Promise.all(workers.splice(0).map((worker) => worker.kill()));
     rmSync(folder, { recursive: true });
   });
@@ -53,12 +59,17 @@ describe('WorkerPool', () => {
     ...overrides,
   });
 
-  const place = (...plans: WorkerPlan[]): void => publish({ formatVersion: 1, partitions: [], workers: plans });
+  const place = (...plans: WorkerPlan[]): Promise<void> => publish({ formatVersion: 1, partitions: [], workers: plans });
 
-  const publish = (placement: Placement): void => {
-    writeFileSync(join(folder, 'placement.tmp'), JSON.stringify(placement));
-    renameSync(join(folder, 'placement.tmp'), join(folder, 'placement.json'));
-  };
+  /** Resolves when the pool has it: its listener came first. */
+  const publish = (next: Placement): Promise<void> =>
+    new Promise((resolve) => {
+      const unsubscribe = placement.onChange(() => {
+        unsubscribe();
+        resolve();
+      });
+      writePlacement(runPaths(folder).placement, next);
+    });
 
   const startWorker = async (id: string, options: { executors?: number; models?: ModelReport[] } = {}): Promise<EchoWorker> => {
     const report = echoReport(options.models ?? ECHO_MODELS, id);
@@ -77,7 +88,7 @@ describe('WorkerPool', () => {
     pool.infer({ model: 'echo', version: null, items, timeoutMs: 30_000, priority: 0, signal: null, ...overrides });
 
   it('answers in the order of the items', async () => {
-    place(plan('w1'));
+    await place(plan('w1'));
     await startWorker('w1');
     await untilReady();
     const results = await infer(['a', 'bb', 'ccc'].map(textItem));
@@ -86,7 +97,7 @@ describe('WorkerPool', () => {
   });
 
   it('gives one bad item an error of its own', async () => {
-    place(plan('w1'));
+    await place(plan('w1'));
     await startWorker('w1');
     await untilReady();
     const wrongName = { ...textItem('x'), inputs: [{ ...textItem('x').inputs[0]!, name: 'txet' }] };
@@ -97,7 +108,7 @@ describe('WorkerPool', () => {
 
   it('rejects before there is a placement, and for a model that no worker has', async () => {
     await expect(infer([textItem('a')])).rejects.toMatchObject({ code: 'worker_unavailable' });
-    place(plan('w1'));
+    await place(plan('w1'));
     await startWorker('w1');
     await untilReady();
     await expect(infer([textItem('a')], { model: 'other' })).rejects.toMatchObject({ code: 'model_not_found' });
@@ -110,7 +121,7 @@ describe('WorkerPool', () => {
       { ...echo, version: '9' },
       { ...echo, version: '10', state: 'failed' as const, reason: 'broken file', signature: null },
     ];
-    place(plan('w1'));
+    await place(plan('w1'));
     const worker = await startWorker('w1', { models });
     await untilReady();
     expect(textOf((await infer([textItem('nine')]))[0])).toBe('nine');
@@ -125,7 +136,7 @@ describe('WorkerPool', () => {
   });
 
   it('lets a live request wait while its worker is not there yet', async () => {
-    place(plan('w1', { models: [{ name: 'echo', version: '1' } as WorkerPlan['models'][number]] }));
+    await place(plan('w1', { models: [{ name: 'echo', version: '1' } as WorkerPlan['models'][number]] }));
     await untilReady(() => pool.models().length > 0);
     expect(pool.models()).toMatchObject([{ name: 'echo', state: 'loading' }]);
     const answer = infer([textItem('patience')]);
@@ -134,18 +145,21 @@ describe('WorkerPool', () => {
   });
 
   it('answers deadline_exceeded when no worker comes in time', async () => {
-    place(plan('w1', { models: [{ name: 'echo', version: '1' } as WorkerPlan['models'][number]] }));
+    await place(plan('w1', { models: [{ name: 'echo', version: '1' } as WorkerPlan['models'][number]] }));
     await untilReady(() => pool.models().length > 0);
     expect((await infer([textItem('late')], { timeoutMs: 20 })).map(codeOf)).toEqual(['deadline_exceeded']);
   });
 
-  const look = (model: string | null, timeoutMs: number, more: { bodyBytes?: number; aheadNs?: number } = {}): number =>
-    pool.checkAhead({ model, version: null, timeoutMs, bodyBytes: null, aheadNs: 0, ...more });
+  const look = (
+    model: string | null,
+    timeoutMs: number,
+    more: { bodyBytes?: number; aheadNs?: number; itemsAhead?: number } = {},
+  ): number => pool.checkAhead({ model, version: null, timeoutMs, bodyBytes: null, aheadNs: 0, itemsAhead: 0, ...more });
 
   it('refuses what would come too late behind the predicted work in flight, with the time to wait', async () => {
     const grid = { lengths: [1], rows: [1], runNs: [[3e9]] };
     const models = ECHO_MODELS.map((model) => ({ ...model, cost: { grid, ratio: { median: 1, high: 1.5 } } }));
-    place(plan('w1'), plan('w2', { models: [] }));
+    await place(plan('w1'), plan('w2', { models: [] }));
     const worker = await startWorker('w1', { models });
     await untilReady();
     await worker.shut();
@@ -165,7 +179,7 @@ describe('WorkerPool', () => {
   it('predicts what a request costs from the bytes of its body, and counts what is ahead of it', async () => {
     const grid = { lengths: [1], rows: [1], runNs: [[1e9]] };
     const models = ECHO_MODELS.map((model) => ({ ...model, cost: { grid, ratio: { median: 1, high: 1 } } }));
-    place(plan('w1'));
+    await place(plan('w1'));
     await startWorker('w1', { models });
     await untilReady();
     expect(look('echo', 1000, { bodyBytes: 100 })).toBe(0);
@@ -185,7 +199,7 @@ describe('WorkerPool', () => {
     const models = ECHO_MODELS.map((model) => ({ ...model, cost: { grid, ratio: { median: 1, high: 1 } } }));
     const equals = (deduplicate: boolean) =>
       plan('w1', { models: [{ name: 'echo', version: '1', deduplicate } as WorkerPlan['models'][number]] });
-    place(equals(true));
+    await place(equals(true));
     const worker = await startWorker('w1', { models });
     await untilReady();
     await worker.shut();
@@ -195,7 +209,7 @@ describe('WorkerPool', () => {
     await expect(infer([textItem('y')], { timeoutMs: 3000 })).rejects.toMatchObject({ code: 'overloaded' });
     await worker.open();
     await Promise.all(held);
-    place(equals(false));
+    await place(equals(false));
     await worker.shut();
     const other = infer(Array(20).fill(textItem('x')));
     expect(() => look('echo', 5000)).toThrow(expect.objectContaining({ code: 'overloaded' }) as Error);
@@ -206,7 +220,7 @@ describe('WorkerPool', () => {
   it('leaves room for small requests behind large ones', async () => {
     const grid = { lengths: [1, 100], rows: [1], runNs: [[1e6], [4e8]] };
     const models = ECHO_MODELS.map((model) => ({ ...model, cost: { grid, ratio: { median: 1, high: 1 } } }));
-    place(plan('w1'));
+    await place(plan('w1'));
     const worker = await startWorker('w1', { models });
     await untilReady();
     await worker.shut();
@@ -223,7 +237,7 @@ describe('WorkerPool', () => {
   it('trusts predicted waits as far as they were kept', async () => {
     const grid = { lengths: [1], rows: [1], runNs: [[10e9]] };
     const models = ECHO_MODELS.map((model) => ({ ...model, cost: { grid, ratio: { median: 1, high: 1 } } }));
-    place(plan('w1'));
+    await place(plan('w1'));
     const worker = await startWorker('w1', { models });
     await untilReady();
     await worker.shut();
@@ -242,7 +256,7 @@ describe('WorkerPool', () => {
   });
 
   it('shares requests out by executors', async () => {
-    place(plan('w1'), plan('w2', { cpus: [0, 1, 2] }));
+    await place(plan('w1'), plan('w2', { cpus: [0, 1, 2] }));
     const models = (marker: string): ModelReport[] =>
       ECHO_MODELS.map((model) => (model.name === 'echo' ? model : { ...model, name: marker }));
     const small = await startWorker('w1', { models: models('small') });
@@ -256,7 +270,7 @@ describe('WorkerPool', () => {
   });
 
   it('does not let a hung worker hold a live caller', async () => {
-    place(plan('w1'));
+    await place(plan('w1'));
     const worker = await startWorker('w1');
     await untilReady();
     const hung = infer([commandItem(COMMANDS.hold)], { model: 'command', timeoutMs: 150 });
@@ -265,7 +279,7 @@ describe('WorkerPool', () => {
   });
 
   it('refuses a live request when the worker is full, and takes it again afterwards', async () => {
-    place(plan('w1', { queueItemsMax: 4 }));
+    await place(plan('w1', { queueItemsMax: 4 }));
     const worker = await startWorker('w1');
     await untilReady();
     await worker.shut();
@@ -277,8 +291,50 @@ describe('WorkerPool', () => {
     expect((await infer([textItem('6')])).map(textOf)).toEqual(['6']);
   });
 
+  it('says when there will be room by the predicted work in flight, whether the lane or a worker is full', async () => {
+    const cost = { grid: { lengths: [1], rows: [1], runNs: [[3e9]] }, ratio: { median: 1, high: 1 } };
+    const [echo, command] = ECHO_MODELS.map((model) => ({ ...model, cost })) as [ModelReport, ModelReport];
+    await place(plan('w1', { queueItemsMax: 4 }));
+    const worker = await startWorker('w1', { models: [echo, command] });
+    await untilReady();
+    await worker.shut();
+    const held = infer(['1', '2', '3'].map(textItem), { timeoutMs: 600_000 });
+    // 9 s for three items. One of them must leave, then (the other worker has no such model) room for two is awaited.
+    const refused = (): Promise<unknown> => infer(['4', '5'].map(textItem), { timeoutMs: 600_000 }).catch((error: unknown) => error);
+    const inFlight = (text: string): unknown => expect.stringContaining(text);
+    expect(await refused()).toMatchObject({ code: 'overloaded', retryAfterSeconds: 3, message: inFlight('(3 of 4 items in flight)') });
+    await place(plan('w1', { queueItemsMax: 4 }), plan('w2', { queueItemsMax: 4 }));
+    const other = await startWorker('w2', { models: [{ ...echo, name: 'other' }] });
+    await untilReady(() => isReady('other'));
+    expect(await refused()).toMatchObject({ code: 'overloaded', retryAfterSeconds: 6, message: inFlight('All workers are at capacity') });
+    expect(pool.admittedItems()).toBe(3);
+    await Promise.all([worker.open(), other.open()]);
+    await held;
+    expect(pool.admittedItems()).toBe(0);
+  });
+
+  it('looks at the number of items before a body is read, those on their way included', async () => {
+    expect(() => look(null, 5000)).not.toThrow(); // nothing is placed: that is said when it is read
+    await place(plan('w1', { queueItemsMax: 4 }));
+    const worker = await startWorker('w1');
+    await untilReady();
+    await worker.shut();
+    const abort = new AbortController();
+    const held = infer(['1', '2', '3'].map(textItem), { signal: abort.signal });
+    expect(() => look('echo', 5000)).not.toThrow();
+    expect(() => look('echo', 5000, { itemsAhead: 1 })).toThrow(expect.objectContaining({ code: 'overloaded' }) as Error);
+    // Items without a deadline wait for room and take none away.
+    const patient = infer(['a', 'b'].map(textItem), { timeoutMs: null });
+    expect(pool.admittedItems()).toBe(3);
+    abort.abort();
+    await held;
+    expect(pool.admittedItems()).toBe(0);
+    await worker.open();
+    await patient;
+  });
+
   it('lets a request without a deadline wait for room', async () => {
-    place(plan('w1', { queueItemsMax: 8, channelBytes: 64 << 10 }));
+    await place(plan('w1', { queueItemsMax: 8, channelBytes: 64 << 10 }));
     await startWorker('w1');
     await untilReady();
     const texts = Array.from({ length: 300 }, (_, i) => `row ${i} ${'x'.repeat((i * 37) % 3000)}`);
@@ -286,7 +342,7 @@ describe('WorkerPool', () => {
   });
 
   it('fails an item that can never fit the channel, and only that', async () => {
-    place(plan('w1', { channelBytes: 64 << 10 }));
+    await place(plan('w1', { channelBytes: 64 << 10 }));
     await startWorker('w1');
     await untilReady();
     const results = await infer(['small', 'x'.repeat(100_000)].map(textItem));
@@ -295,7 +351,7 @@ describe('WorkerPool', () => {
   });
 
   it('marks the items of a request that is to run alone, and no others', async () => {
-    place(plan('w1'));
+    await place(plan('w1'));
     const worker = await startWorker('w1');
     await untilReady();
     await infer(['a', 'b'].map(textItem), { runAlone: true });
@@ -306,7 +362,7 @@ describe('WorkerPool', () => {
   });
 
   it('sets more memory aside when the answer does not fit', async () => {
-    place(plan('w1'));
+    await place(plan('w1'));
     await startWorker('w1');
     await untilReady();
     const results = await infer([commandItem(COMMANDS.output, 300_000n)], { model: 'command' });
@@ -314,7 +370,7 @@ describe('WorkerPool', () => {
   });
 
   it('maps what the worker answers to the error table', async () => {
-    place(plan('w1'));
+    await place(plan('w1'));
     await startWorker('w1');
     await untilReady();
     const statuses = [1n, 2n, 3n, 4n, 7n, 8n].map((status) => commandItem(COMMANDS.fail, status));
@@ -329,7 +385,7 @@ describe('WorkerPool', () => {
   });
 
   it('takes items of an aborted request out of the queue', async () => {
-    place(plan('w1'));
+    await place(plan('w1'));
     const worker = await startWorker('w1');
     await untilReady();
     await worker.shut();
@@ -338,6 +394,8 @@ describe('WorkerPool', () => {
     const other = infer([textItem('c')]);
     abort.abort();
     expect((await aborted).map(codeOf)).toEqual(['client_closed', 'client_closed']);
+    // The worker hears of it by the channel, of `open` by its input: only its answers say that it took them out.
+    while (pool.inFlightItems() > 1) await nextTurn();
     await worker.open();
     expect((await other).map(textOf)).toEqual(['c']);
     await worker.untilStarted(1);
@@ -345,7 +403,7 @@ describe('WorkerPool', () => {
   });
 
   it('resubmits what a dead worker left to another one', async () => {
-    place(plan('w1'), plan('w2'));
+    await place(plan('w1'), plan('w2'));
     const first = await startWorker('w1');
     await untilReady();
     await first.shut();
@@ -356,7 +414,7 @@ describe('WorkerPool', () => {
   });
 
   it('resubmits to the restarted worker, alone only what was running', async () => {
-    place(plan('w1'));
+    await place(plan('w1'));
     const first = await startWorker('w1');
     await untilReady();
     const held = infer([commandItem(COMMANDS.hold)], { model: 'command', timeoutMs: 5000 });
@@ -372,7 +430,7 @@ describe('WorkerPool', () => {
   });
 
   it('lets requests wait for a model that the restarted worker loads again', async () => {
-    place(plan('w1'));
+    await place(plan('w1'));
     const first = await startWorker('w1');
     await untilReady();
     await first.kill();
@@ -396,10 +454,10 @@ describe('WorkerPool', () => {
       periodMs: 60_000,
       isUnloaded: false,
     };
-    place(plan('w1'));
+    await place(plan('w1'));
     await startWorker('w1');
     await untilReady(() => isReady('command'));
-    publish({
+    await publish({
       formatVersion: 1,
       partitions: [],
       workers: [plan('w1')],
@@ -415,7 +473,7 @@ describe('WorkerPool', () => {
   });
 
   it('does not blame an input for a second death, which may have come from outside', async () => {
-    place(plan('w1'));
+    await place(plan('w1'));
     const first = await startWorker('w1');
     await untilReady();
     const held = infer([commandItem(COMMANDS.hold)], { model: 'command', timeoutMs: null });
@@ -432,7 +490,7 @@ describe('WorkerPool', () => {
   });
 
   it('fails an input that killed three workers, and nothing that ran beside it', async () => {
-    place(plan('w1'));
+    await place(plan('w1'));
     const first = await startWorker('w1', { executors: 4 });
     await untilReady();
     await first.shut();
@@ -447,7 +505,7 @@ describe('WorkerPool', () => {
   });
 
   it('loses nothing and answers nothing twice while workers are killed in mid traffic', async () => {
-    place(plan('w1', { queueItemsMax: 32 }), plan('w2', { queueItemsMax: 32 }));
+    await place(plan('w1', { queueItemsMax: 32 }), plan('w2', { queueItemsMax: 32 }));
     await startWorker('w1', { executors: 2 });
     await startWorker('w2', { executors: 2 });
     await untilReady();
@@ -472,11 +530,11 @@ describe('WorkerPool', () => {
   });
 
   it('follows the placement when workers move', async () => {
-    place(plan('w1'));
+    await place(plan('w1'));
     await startWorker('w1');
     await untilReady();
     await startWorker('w2');
-    place(plan('w2'));
+    await place(plan('w2'));
     await untilReady(() => !isReady());
     await untilReady();
     expect((await infer([textItem('moved')])).map(textOf)).toEqual(['moved']);

@@ -7,24 +7,24 @@ import {
   type ItemResult,
   type Lane,
   type ModelReport,
-  type Placement,
   type QuarantinedModel,
   type UnreadRequest,
 } from '@app/contracts';
-import { commandProcess } from '@app/process';
-import { Dispatcher, overloaded } from './dispatcher';
-import { checkUnread, weighItems, workersInTime } from '../admission/live-admission';
+import { commandProcess, PlacementReader } from '@app/process';
+import { Dispatcher } from './dispatcher';
+import { LiveAdmission } from '../admission/live-admission';
 import { IllegalStateError } from '@app/native';
 import { InputBlame } from './input-blame';
 import { mergeReports, modelKey, resolveModel, withhold } from '../placement/model-directory';
 import { PendingRequest, tooLate } from './pending';
-import { PlacementWatcher } from '../placement/placement-watcher';
 import { WorkerSlot } from '../channel/worker-slot';
 
 export interface WorkerPoolOptions {
   lane: Lane;
   /** Where the scheduler writes the placement; neither it nor the folder need exist yet. */
   runDir: string;
+  /** Shared with others of this process, who close it; default: one of its own. */
+  placement?: PlacementReader;
 }
 
 /** Items without a deadline that may wait for room, as a multiple of what one worker takes. */
@@ -39,24 +39,32 @@ export class WorkerPool implements InferenceBackend {
   private readonly slots = new Map<string, WorkerSlot>();
   private readonly requests = new Set<PendingRequest>();
   private readonly listeners = new Set<() => void>();
+  private readonly admission = new LiveAdmission(() => [...this.slots.values()]);
   private readonly dispatcher: Dispatcher;
-  private readonly watcher: PlacementWatcher;
+  private readonly placement: PlacementReader;
+  private readonly unsubscribe: () => void;
   private reports = new Map<string, ModelReport>();
   private quarantined: QuarantinedModel[] = [];
   private soon: NodeJS.Immediate | null = null;
-  private hasPlacement = false;
   private isClosed = false;
 
-  constructor({ lane, runDir }: WorkerPoolOptions) {
+  constructor({ lane, runDir, placement }: WorkerPoolOptions) {
     this.lane = lane;
     const scheduler = runPaths(runDir).statusSocket('scheduler');
     // Best effort: without a scheduler nobody counts deaths either.
     const blame = new InputBlame(lane, (blamed) => void commandProcess(scheduler, '/blame-input', blamed).catch(() => undefined));
-    this.dispatcher = new Dispatcher(() => this.slots.values(), blame);
-    this.watcher = new PlacementWatcher(runPaths(runDir).placement, {
-      placement: (placement) => this.applyPlacement(placement),
-      file: (name) => this.onFile(name),
-    });
+    this.dispatcher = new Dispatcher(
+      () => this.slots.values(),
+      blame,
+      (items) => this.admission.full(items),
+    );
+    this.placement = placement ?? new PlacementReader(runDir);
+    const subscriptions = [this.placement.onChange(() => this.applyPlacement()), this.placement.onFile((name) => this.onFile(name))];
+    this.unsubscribe = () => {
+      for (const unsubscribe of subscriptions) unsubscribe();
+      if (placement === undefined) this.placement.close();
+    };
+    this.applyPlacement();
   }
 
   models(): ModelReport[] {
@@ -74,13 +82,17 @@ export class WorkerPool implements InferenceBackend {
     return items;
   }
 
+  admittedItems(): number {
+    return this.admission.inFlight;
+  }
+
   async infer(request: InferenceRequest): Promise<(ItemResult | InterleaveError)[]> {
     if (this.isClosed) throw new IllegalStateError('the worker pool is closed');
     const key = this.resolve(request.model, request.version);
     if (request.signal?.aborted === true) throw new InterleaveError('client_closed', 'the caller has gone');
     if (request.timeoutMs !== null && request.timeoutMs <= 0) throw tooLate();
     if (request.items.length === 0) return [];
-    const pending = new PendingRequest(key, request, () => this.requests.delete(pending));
+    const pending = new PendingRequest(key, request, () => this.forget(pending));
     this.requests.add(pending);
     try {
       this.admit(pending);
@@ -95,14 +107,14 @@ export class WorkerPool implements InferenceBackend {
     const report = model === null ? null : resolveModel(this.reports, model, version);
     const key = report === null ? null : modelKey(report.name, report.version);
     const slots = [...this.slots.values()];
-    return checkUnread(key === null ? slots : slots.filter((slot) => slot.readyModel(key) !== null), key, request);
+    return this.admission.checkUnread(key === null ? slots : slots.filter((slot) => slot.readyModel(key) !== null), key, request);
   }
 
   /** Ends the connections; what is not answered yet fails with `worker_unavailable`. */
   async close(): Promise<void> {
     if (this.isClosed) return;
     this.isClosed = true;
-    this.watcher.close();
+    this.unsubscribe();
     if (this.soon !== null) clearImmediate(this.soon);
     this.dispatcher.close();
     for (const request of this.requests) request.abandon(new InterleaveError('worker_unavailable', 'this process is shutting down'));
@@ -110,8 +122,17 @@ export class WorkerPool implements InferenceBackend {
     this.listeners.clear();
   }
 
+  private forget(request: PendingRequest): void {
+    this.requests.delete(request);
+    this.admission.leave(request);
+  }
+
   private resolve(model: string, version: string | null): string {
-    if (!this.hasPlacement) throw new InterleaveError('worker_unavailable', 'no workers have been placed yet; is the scheduler running?');
+    if (this.placement.placement === null)
+      throw new InterleaveError(
+        'worker_unavailable',
+        this.placement.problem ?? 'no workers have been placed yet; is the scheduler running?',
+      );
     const report = resolveModel(this.reports, model, version);
     if (report === null) throw this.notFound(version === null ? model : `${model} version ${version}`);
     const key = modelKey(report.name, report.version);
@@ -145,16 +166,14 @@ export class WorkerPool implements InferenceBackend {
     const outcome = timeoutMs === null ? 'no-worker' : this.offer(request, timeoutMs);
     if (outcome === 'taken') return;
     const parkedItemsMax = this.queueItemsMax() * (request.isLive ? 1 : PARKED_FACTOR);
-    if (outcome === 'full' || this.dispatcher.parkedItems(key) + items.length > parkedItemsMax) throw overloaded();
+    if (outcome === 'full' || this.dispatcher.parkedItems(key) + items.length > parkedItemsMax) throw this.admission.full(items.length);
     this.dispatcher.park(key, items);
     if (!request.isLive) this.runSoon();
   }
 
   private offer(request: PendingRequest, timeoutMs: number): 'taken' | 'full' | 'no-worker' {
     const { key, items } = request;
-    const candidates = this.dispatcher.candidates(key);
-    weighItems(items, key, candidates[0]);
-    return this.dispatcher.offer(key, items, workersInTime(candidates, request, timeoutMs));
+    return this.dispatcher.offer(key, items, this.admission.admit(request, this.dispatcher.candidates(key), timeoutMs));
   }
 
   /** Hands over what came in the same turn of the event loop together: the worker wakes up once for all of it. */
@@ -169,7 +188,9 @@ export class WorkerPool implements InferenceBackend {
     return Math.max(0, ...[...this.slots.values()].map((slot) => slot.plan.queueItemsMax));
   }
 
-  private applyPlacement(placement: Placement): void {
+  private applyPlacement(): void {
+    const { placement } = this.placement;
+    if (placement === null) return;
     const plans = placement.workers.filter((plan) => plan.lane === this.lane);
     const planned = new Map(plans.map((plan) => [plan.id, plan]));
     for (const [id, slot] of this.slots) {
@@ -178,7 +199,6 @@ export class WorkerPool implements InferenceBackend {
       else this.removeSlot(id, slot);
     }
     for (const plan of plans) if (!this.slots.has(plan.id)) this.addSlot(plan);
-    this.hasPlacement = true;
     this.quarantined = placement.quarantined?.filter(({ lane }) => lane === this.lane) ?? [];
     this.onChanged();
   }

@@ -1,9 +1,9 @@
 import type { CatalogEntry, ModelCatalog } from '@app/models';
+import { PlacementReader } from '@app/process';
 import { Controller, Get, Inject, Param } from '@nestjs/common';
 import { Documented } from '../../docs/documented';
 import { CATALOG } from '../../parts';
 import { bothLanesText, LaneMerging } from '../lane-merging';
-import { PlacementFile } from '../../placement-file';
 import { entriesOf } from '../model-entries';
 
 const STARTED_UNIX_S = Math.floor(Date.now() / 1000);
@@ -17,7 +17,7 @@ export class ModelsController {
   constructor(
     @Inject(CATALOG) private readonly catalog: ModelCatalog,
     private readonly merging: LaneMerging,
-    private readonly placement: PlacementFile,
+    private readonly placement: PlacementReader,
   ) {}
 
   @Get()

@@ -1,6 +1,6 @@
 import { InterleaveError } from '@app/contracts';
 import fc from 'fast-check';
-import { Admission } from './admission';
+import { ItemCount } from './item-count';
 
 const refusal = (act: () => void): InterleaveError | null => {
   try {
@@ -11,13 +11,9 @@ const refusal = (act: () => void): InterleaveError | null => {
   }
 };
 
-describe('admission', () => {
+describe('ItemCount', () => {
   let nowMs = 0;
-  const admissionOf = (itemsMax: number) =>
-    new Admission(
-      () => itemsMax,
-      () => nowMs,
-    );
+  const admissionOf = (itemsMax: number) => new ItemCount({ itemsMax: () => itemsMax, nowMs: () => nowMs });
 
   it('takes all items of a request or none, and never more than the limit', () => {
     fc.assert(

@@ -1,0 +1,132 @@
+import type { UnreadRequest } from '@app/contracts';
+import { loadAddon } from '@app/native';
+import { contentKey, distinct } from './backlog';
+import { itemWeight } from './model-cost';
+import { overloaded } from './retry-after';
+import type { PendingItem, PendingRequest } from '../pool/pending';
+import type { WorkerSlot } from '../channel/worker-slot';
+
+const NS_PER_MS = 1e6;
+/** Of the deadline: what an unread request is taken to cost at most. */
+const UNREAD_SHARE_MAX = 1 / 8;
+/** Of the deadline: what a small request costs at most. */
+const SMALL_SHARE_MAX = 1 / 32;
+/** Of the deadline: what larger requests leave to small ones. */
+const ROOM_SHARE = 1 / 8;
+
+/** Predicts what each item costs, where the model's cost is known, so that it counts while it is in flight. */
+export function weighItems(items: PendingItem[], key: string, slot: WorkerSlot | undefined): void {
+  const model = slot?.readyModel(key) ?? null;
+  if (model === null || model.cost === null) return;
+  const sharesRuns = model.signature.coalesce !== 'alone';
+  // A request of one item is not worth the 17 us of a hash: it counts as different from all others.
+  const runsEqualOnce = items.length > 1 && (slot?.runsEqualOnce(key) ?? false);
+  for (const item of items) {
+    item.expectedNs = model.cost.expectedNs(itemWeight(item.item, model.signature), sharesRuns);
+    item.contentKey = runsEqualOnce && !item.request.runAlone ? contentKey(key, item.item) : null;
+  }
+}
+
+/** A worker that can be expected to answer a request in time. */
+export interface InTime {
+  slot: WorkerSlot;
+  /** What the request costs at most by itself, in ns over all executors. */
+  costHighNs: number;
+}
+
+/**
+ * Of these workers those that can be expected to answer these items (of one request) in time behind what they have to do
+ * already, in their order. Throws `overloaded` with a computed `Retry-After` when there are workers but none of these. A
+ * worker that has nothing to do is always one: its predictions may be wrong, and only runs correct them.
+ */
+export function workersInTime(slots: WorkerSlot[], { key, items, bodyBytes }: PendingRequest, timeoutMs: number): InTime[] {
+  return inTimeOrRefuse(
+    slots.map((slot) => ({ slot, costHighNs: requestHighNs(slot, key, items, bodyBytes) })),
+    timeoutMs,
+  );
+}
+
+/** What the request costs at most on this worker; remembered for the bytes of its body. */
+function requestHighNs(slot: WorkerSlot, key: string, items: PendingItem[], bodyBytes: number): number {
+  const model = slot.readyModel(key);
+  if (model === null || model.cost === null) return 0;
+  const { cost, signature } = model;
+  const toRun = distinct(items);
+  const highNs = toRun.reduce((sum, { item }) => sum + cost.highNs(itemWeight(item, signature)), 0) / slot.executors;
+  const expectedNs = toRun.reduce((sum, item) => sum + item.expectedNs, 0);
+  for (const costs of [model.byteCosts, slot.byteCosts]) costs.learn(bodyBytes, { expectedNs, highNs });
+  return highNs;
+}
+
+/**
+ * As `workersInTime`, for a request that has not been read: it is taken to cost what the bytes of others did, but no more
+ * than a share of its deadline, so that what large requests cost does not keep small ones out. `key` null: the model is
+ * not known either. Returns its predicted work in ns.
+ */
+export function checkUnread(
+  slots: WorkerSlot[],
+  key: string | null,
+  { timeoutMs, bodyBytes, aheadNs }: Pick<UnreadRequest, 'timeoutMs' | 'bodyBytes' | 'aheadNs'>,
+): number {
+  const highNsMax = timeoutMs * NS_PER_MS * UNREAD_SHARE_MAX;
+  const costs = slots.map(
+    (slot) => (key === null ? slot.byteCosts : slot.readyModel(key)?.byteCosts)?.predict(bodyBytes) ?? { expectedNs: 0, highNs: 0 },
+  );
+  inTimeOrRefuse(
+    slots.map((slot, i) => ({ slot, costHighNs: Math.min(highNsMax, costs[i]?.highNs ?? 0) })),
+    timeoutMs,
+    aheadNs,
+  );
+  return Math.max(0, ...costs.map(({ expectedNs }) => expectedNs));
+}
+
+/** `aheadNs`: work that is not in a backlog yet and that the workers will share. */
+function inTimeOrRefuse(candidates: InTime[], timeoutMs: number, aheadNs = 0): InTime[] {
+  const allExecutors = candidates.reduce((sum, { slot }) => sum + slot.executors, 0);
+  let retryAfterNs = Infinity;
+  const inTime = candidates.filter(({ slot, costHighNs }) => {
+    const { executors, waitFactor } = slot;
+    const backlogNs = Math.round(slot.backlog.expectedNs + (aheadNs * executors) / allExecutors);
+    if (backlogNs === 0) return true;
+    const timeoutNs = Math.max(1, Math.round(usableMs(timeoutMs, costHighNs) * NS_PER_MS));
+    const admission = loadAddon().admit({ backlogNs, executors, costHighNs: Math.round(costHighNs), timeoutNs, waitFactor });
+    retryAfterNs = Math.min(retryAfterNs, admission.retryAfterNs < 0 ? backlogNs / executors : admission.retryAfterNs);
+    return admission.admitted;
+  });
+  if (inTime.length > 0 || candidates.length === 0) return inTime;
+  const reason = `The deadline of ${Math.round(timeoutMs)} ms cannot be met behind the requests that already wait`;
+  throw overloaded(reason, retryAfterNs / NS_PER_MS, ', or allow more time');
+}
+
+/** Of the deadline, what may be filled by a request that costs so much: large ones would keep small ones out for as long as they come. */
+function usableMs(timeoutMs: number, costHighNs: number): number {
+  const isSmall = costHighNs <= timeoutMs * NS_PER_MS * SMALL_SHARE_MAX;
+  return isSmall ? timeoutMs : timeoutMs * (1 - ROOM_SHARE);
+}
+
+/**
+ * Call before the items of an admitted request join the worker's backlog, and the result whenever one of them leaves the
+ * worker, with whether by an answer or its deadline. When that is so for all of them, the worker's next admissions know
+ * how far its predictions can be trusted.
+ */
+export function waitObserver({ slot, costHighNs }: InTime, items: PendingItem[]): (hasEnded: boolean) => void {
+  const { timeoutMs, priority } = items[0]?.request ?? { timeoutMs: null, priority: 0 };
+  const waitNs = Math.round(slot.backlog.expectedNs / slot.executors);
+  const admittedFactor = slot.waitFactor;
+  const admittedMs = performance.now();
+  let left = items.length;
+  return (hasEnded) => {
+    if (hasEnded) left -= 1;
+    if (left > 0 || timeoutMs === null) return;
+    const elapsedNs = Math.round((performance.now() - admittedMs) * NS_PER_MS);
+    const sample = {
+      waitNs,
+      costHighNs: Math.round(costHighNs),
+      elapsedNs,
+      timeoutNs: Math.round(timeoutMs * NS_PER_MS),
+      priority,
+      admittedFactor,
+    };
+    slot.waitFactor = loadAddon().waitFactorAfter({ ...sample, waitFactor: slot.waitFactor });
+  };
+}
