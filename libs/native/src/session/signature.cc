@@ -230,20 +230,19 @@ bool IsWhole(int elementType) {
 // Why padding is not even tried; empty: masks say where it is, and what it is put beside are token ids. Of other numbers the
 // tried ones show nothing: a model that fills masked places with -10 is right for all that are above.
 std::string PaddingObstacle(const std::vector<TensorDeclaration>& inputs, const KnownAxes& known, const SignatureOptions& options) {
-  constexpr const char* kAdvice = "; if padding leaves its answers alone, set paddingIsSafe: true in model.yaml";
   if (known.sequence.empty() || options.paddingIsSafe == true) return "";
   if (options.paddingIsSafe == false) return "model.yaml says that padding is not safe";
   const Symbols masked = VaryingSymbols(inputs, known.hasBatch, true);
   for (const auto& symbol : known.sequence) {
     if (Contains(masked, symbol)) continue;
     return "the model has no mask input" + (masked.empty() ? "" : " for axis " + Quoted(symbol)) +
-           ", so padding could change its answers" + kAdvice;
+           ", so padding could change its answers" + kPaddingAdvice;
   }
   if (options.mergeRows == MergeRows::kAlways) return "";
   for (const auto& input : inputs) {
     if (!HasSymbol(input, known.sequence) || IsWhole(input.elementType)) continue;
     return "input " + Quoted(input.name) + " along the sequence axis is " +
-           (IsMask(input) ? "a mask that does not hold integers" : "not of token ids") + ", so padding could change answers" + kAdvice;
+           (IsMask(input) ? "a mask that does not hold integers" : "not of token ids") + ", so padding could change answers" + kPaddingAdvice;
   }
   return "";
 }

@@ -71,6 +71,9 @@ class SignatureError : public std::runtime_error {
 Signature InferSignature(const std::vector<TensorDeclaration>& inputs, const std::vector<TensorDeclaration>& outputs,
                          const SignatureOptions& options);
 
+// What an owner can say who knows better.
+inline constexpr const char* kPaddingAdvice = "; if padding leaves its answers alone, set paddingIsSafe: true in model.yaml";
+
 // An input of this name is a mask: 1 where a row has content, 0 where it is padded.
 bool IsMaskName(std::string_view inputName);
 
