@@ -165,8 +165,8 @@ void Interpreter::RunRule(Call& call, Rule rule) {
     for (auto& output : call.outputs()) output.reset();
     Keep(call, call.outputs());
   }
-  if (TakesData(call)) FollowPadding(call, paddingUse_);
-  else FindEnds(call);
+  FollowPadding(call, paddingUse_);
+  if (!TakesData(call)) FindEnds(call);
 }
 
 void Interpreter::Keep(const Call& call, std::vector<std::optional<Value>>& outputs) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "graph/call.h"
+#include "graph/padding.h"
 
 namespace interleave::graph {
 
@@ -21,7 +22,7 @@ class Interpreter {
   std::vector<Value> Run(const std::unordered_map<std::string_view, Value>& inputs);
   // Of the run, as in RowProof.
   const std::string& lengthUse() const { return lengthUse_; }
-  const std::string& paddingUse() const { return paddingUse_; }
+  const PaddingUse& paddingUse() const { return paddingUse_; }
 
  private:
   struct Frame {
@@ -56,7 +57,7 @@ class Interpreter {
   std::size_t steps_ = 0;
   int depth_ = 0;
   std::string lengthUse_;
-  std::string paddingUse_;
+  PaddingUse paddingUse_;
   // Numbers of axes whose sizes operators decide; those of the inputs' axes come first.
   std::uint32_t axesCount_ = 1U << 20U;
 };

@@ -12,6 +12,7 @@ using Kind = Padding::Kind;
 
 // Scores of real tokens are smaller; BERT's own masks take -10 000.
 constexpr double kFillMin = 1e4;
+constexpr std::size_t kLookupsMax = 16;
 
 Interval Hull(const Interval& a, const Interval& b) { return {std::min(a.low, b.low), std::max(a.high, b.high)}; }
 bool IsAlong(Kind kind) { return kind == Kind::kMask || kind == Kind::kIds; }
@@ -89,10 +90,10 @@ std::ptrdiff_t LongAxes(const Value& value) {
 // One operator.
 class Follower {
  public:
-  explicit Follower(Call& call) : call_(call), op_(call.node().op), isStandard_(call.node().domain.empty()) {}
+  Follower(Call& call, PaddingUse& use) : call_(call), use_(use), op_(call.node().op), isStandard_(call.node().domain.empty()) {}
 
-  // Of its outputs; `use()` says what is wrong, if anything.
   Padding Follow() {
+    if (!HasAny() || (isStandard_ && (op_ == "Shape" || op_ == "Size"))) return OfNumbers();
     if (!isStandard_) return OfContrib();
     if (op_ == "Where") return Where();
     if (op_ == "Gather" || op_ == "GatherElements" || op_ == "GatherND") return Gather();
@@ -102,7 +103,6 @@ class Follower {
     if (const auto combination = Combinations().find(op_); combination != Combinations().end() && call_.size() == 2) return Combined(combination->second);
     return AlongOnly();
   }
-  const std::string& use() const { return use_; }
 
  private:
   const Padding& Of(std::size_t i) const {
@@ -115,6 +115,7 @@ class Follower {
     }
     return false;
   }
+  bool HasAny() const { return HasAlong() || Has(Kind::kCount) || Has(Kind::kData); }
   bool HasAlong() const { return Has(Kind::kMask) || Has(Kind::kIds); }
   bool IsOfIds() const {
     for (std::size_t i = 0; i < call_.size(); ++i) {
@@ -123,7 +124,7 @@ class Follower {
     return false;
   }
   Padding Wrong(std::string_view what) {
-    if (use_.empty()) use_ = call_.Who() + std::string(what);
+    if (use_.reason.empty()) use_.reason = call_.Who() + std::string(what);
     return {.kind = Kind::kData};
   }
   Padding Data(bool isZeroFilled = false) const { return {.kind = Kind::kData, .isZeroFilled = isZeroFilled}; }
@@ -133,12 +134,11 @@ class Follower {
 
   // Numbers of the graph are the same everywhere.
   Interval Shown(std::size_t i) const {
-    if (Of(i).kind != Kind::kNothing) return Of(i).shown;
     const Value* value = call_.Raw(i);
-    if (value == nullptr || !value->numbers || value->numbers->empty()) return {};
+    if (Of(i).kind != Kind::kNothing || value == nullptr || !value->numbers || value->numbers->empty()) return Of(i).shown;
     Interval all{value->numbers->front().value, value->numbers->front().value};
     for (const Number& number : *value->numbers) {
-      if (!number.IsFixed()) return {};
+      if (!number.IsFixed()) return Of(i).shown;
       all = Hull(all, {number.value, number.value});
     }
     return all;
@@ -155,13 +155,19 @@ class Follower {
     return padding;
   }
 
+  // Numbers that are known before they get a type or shape in which they are not followed.
+  Padding OfNumbers() const {
+    const bool isKept = isStandard_ && (IsRelaying(op_) || (op_ == "Cast" && !IsIntegerType(call_.Int("to", 0))));
+    return isKept ? Padding{.shown = Shown(0)} : Padding{};
+  }
+
   // Masks and ids alone.
   Padding AlongOnly() {
     const Padding& from = Of(0);
     if (op_ == "Cast") return Cast();
     if (IsRelaying(op_)) return IsAlong(from.kind) ? from : Mask();
     if (op_ == "Not") return Mask(Negated(from.hidden), Negated(from.shown));
-    if (op_ == "Neg") return IsAlong(from.kind) ? Padding{from.kind, from.isOfIds, false, {-from.hidden.high, -from.hidden.low}, {-from.shown.high, -from.shown.low}} : Mask();
+    if (op_ == "Neg") return IsAlong(from.kind) ? Padding{from.kind, from.isOfIds, false, {}, {-from.hidden.high, -from.hidden.low}, {-from.shown.high, -from.shown.low}} : Mask();
     if (op_ == "Slice") return Slice();
     if (op_ == "CumSum" && (call_.Int("reverse", 0) == 0 || from.hidden.Is(0)) && from.kind == Kind::kMask) return Mask();
     if (op_.starts_with("Reduce") || op_ == "ArgMax" || op_ == "ArgMin") return Reduce();
@@ -230,6 +236,9 @@ class Follower {
 
   Padding Gather() {
     const Padding &data = Of(0), &places = Of(1);
+    if (data.kind == Kind::kNothing && places.kind == Kind::kIds && use_.lookups.size() < kLookupsMax) {
+      use_.lookups.emplace(places.input, call_.node().inputs[0]);
+    }
     if (data.kind == Kind::kNothing) return places.kind == Kind::kNothing ? Padding{} : places.kind == Kind::kCount ? Count() : Data();
     if (IsAlong(places.kind)) return Wrong("takes entries by a mask or token ids");
     if (!IsAlong(data.kind)) return data.kind == Kind::kCount ? Count() : Data();
@@ -320,9 +329,9 @@ class Follower {
   }
 
   Call& call_;
+  PaddingUse& use_;
   const std::string_view op_;
   const bool isStandard_;
-  std::string use_;
 };
 
 }  // namespace
@@ -337,10 +346,9 @@ Padding EitherPadding(const Padding& a, const Padding& b) {
           .shown = Hull(a.shown, b.shown)};
 }
 
-void FollowPadding(Call& call, std::string& use) {
-  Follower follower(call);
+void FollowPadding(Call& call, PaddingUse& use) {
+  Follower follower(call, use);
   const Padding padding = follower.Follow();
-  if (use.empty()) use = follower.use();
   for (auto& output : call.outputs()) output->padding = padding;
 }
 

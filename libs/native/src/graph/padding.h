@@ -2,15 +2,23 @@
 // made-up rows need not show.
 #pragma once
 
+#include <set>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "graph/call.h"
 
 namespace interleave::graph {
 
-// Fills Value::padding of the outputs of an operator that takes data, once its rule has given them; `use` becomes the first
-// reason found, see RowProof::paddingUse.
-void FollowPadding(Call& call, std::string& use);
+struct PaddingUse {
+  std::string reason;  // the first found, see RowProof::paddingUse
+  // Inputs of token ids, and by what name the tables are known that they are looked up in.
+  std::set<std::pair<std::string_view, std::string_view>> lookups;
+};
+
+// Fills Value::padding of the outputs of an operator once its rule has given them.
+void FollowPadding(Call& call, PaddingUse& use);
 
 // Of a value that is one or the other.
 Padding EitherPadding(const Padding& a, const Padding& b);

@@ -5,7 +5,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <cstring>
+#include <limits>
 #include <unordered_set>
 
 #include "graph/interpreter.h"
@@ -35,7 +38,7 @@ Padding PaddingOf(std::string_view name, const PaddedInputs& padded) {
     return {.kind = Padding::Kind::kMask, .hidden = {mask->second, mask->second}, .shown = {1, 1}};
   }
   if (const auto ids = padded.ids.find(name); ids != padded.ids.end()) {
-    return {.kind = Padding::Kind::kIds, .hidden = {ids->second, ids->second}};
+    return {.kind = Padding::Kind::kIds, .input = ids->first, .hidden = {ids->second, ids->second}};
   }
   return {.kind = Padding::Kind::kData};
 }
@@ -75,6 +78,32 @@ std::unordered_map<std::string_view, Value> InputsOf(const Model& model, const E
   return inputs;
 }
 
+void AddExtremeRows(const Tensor& table, std::vector<std::int64_t>& ids) {
+  constexpr int kFloatType = 1;
+  if (table.type != kFloatType || table.dims.size() != 2 || table.dims[0] < 1 || table.dims[1] < 1) return;
+  const auto width = static_cast<std::size_t>(table.dims[1]);
+  const std::size_t count = table.raw.size() / sizeof(float);
+  if (count / width != static_cast<std::size_t>(table.dims[0])) return;
+  std::size_t largest = 0, smallest = 0;
+  float high = -std::numeric_limits<float>::infinity(), low = -high;
+  for (std::size_t i = 0; i < count; ++i) {
+    float value = 0;
+    std::memcpy(&value, table.raw.data() + i * sizeof(value), sizeof(value));
+    if (value > high) high = value, largest = i / width;
+    if (value < low) low = value, smallest = i / width;
+  }
+  ids.push_back(static_cast<std::int64_t>(largest));
+  ids.push_back(static_cast<std::int64_t>(smallest));
+}
+
+void FindExtremeIds(const Model& model, const PaddingUse& use, RowProof& proof) {
+  for (const auto& [input, table] : use.lookups) {
+    const auto found = std::find_if(model.graph.initializers.begin(), model.graph.initializers.end(),
+                                    [&table = table](const Tensor& tensor) { return tensor.name == table; });
+    if (found != model.graph.initializers.end()) AddExtremeRows(*found, proof.extremeIds[std::string(input)]);
+  }
+}
+
 // Fills RowProof::lengthUse and RowProof::paddingUse.
 void Prove(const Model& model, const Example& example, const PaddedInputs& padded, RowProof& proof) {
   Interpreter interpreter(model);
@@ -88,7 +117,8 @@ void Prove(const Model& model, const Example& example, const PaddedInputs& padde
     if (value.IsCounted()) throw NoProof{true, what + "depends on the number of rows or a row's place among them"};
   }
   if (!interpreter.lengthUse().empty()) proof.lengthUse = interpreter.lengthUse();
-  if (!interpreter.paddingUse().empty()) proof.paddingUse = interpreter.paddingUse();
+  if (!interpreter.paddingUse().reason.empty()) proof.paddingUse = interpreter.paddingUse().reason;
+  if (proof.extremeIds.empty()) FindExtremeIds(model, interpreter.paddingUse(), proof);
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     if (outputs[i].IsLengthy()) proof.lengthUse = "output \"" + std::string(model.graph.outputs[i].name) + "\" depends on the length that rows are padded to";
   }

@@ -33,6 +33,10 @@ Signature Proven(Signature signature, const ModelOptions& options) {
   if (signature.coalesce == CoalesceMode::kAlone || options.axes.mergeRows == MergeRows::kAlways) return signature;
   const graph::RowProof proof = graph::ProveRowsOfFile(options.modelPath, PaddedInputsOf(signature, options.padValues));
   if (proof.verdict == graph::RowVerdict::kIndependent) {
+    for (const TensorSpec& spec : signature.inputs) {
+      const auto ids = proof.extremeIds.find(spec.name);
+      signature.extremeIds.push_back(ids == proof.extremeIds.end() ? std::vector<std::int64_t>() : ids->second);
+    }
     const bool trusts = options.axes.paddingIsSafe == true;
     const std::string use = !proof.lengthUse.empty() ? proof.lengthUse : trusts || proof.paddingUse.empty() ? "" : proof.paddingUse + kPaddingAdvice;
     if (signature.coalesce != CoalesceMode::kPadded || signature.sequenceAxes == 0 || use.empty()) return signature;

@@ -46,6 +46,8 @@ struct Signature {
   std::string coalesceReason;  // empty when kPadded
   // Dimension 0 of every input is the batch axis.
   bool hasBatchAxis = false;
+  // By input: token ids of the most unusual rows of the tables that they are looked up in; empty where none are known.
+  std::vector<std::vector<std::int64_t>> extremeIds;
   // 0, 1 or 2 axes along which rows differ in length.
   int sequenceAxes = 0;
 };
