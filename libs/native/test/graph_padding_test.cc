@@ -27,20 +27,25 @@ struct Case {
 RowProof OfMasked(const Case& made) {
   Graph graph;
   graph.Input("ids", kInt64, {"batch", "tokens"}).Input("mask", kInt64, {"batch", "tokens"}).Output("y", kFloat, {"batch", "", ""});
-  for (const auto& [name, number] : {std::pair("-1e9", -1e9F), {"-1e4", -1e4F}, {"-1000", -1000.0F}, {"-10", -10.0F}, {"0", 0.0F}, {"0.5", 0.5F}, {"1", 1.0F}, {"100", 100.0F}}) {
+  for (const auto& [name, number] : {std::pair("-1e9", -1e9F), {"-1e4", -1e4F}, {"-1000", -1000.0F}, {"-10", -10.0F}, {"0", 0.0F},
+      {"0.5", 0.5F}, {"1", 1.0F}, {"100", 100.0F}}) {
     graph.Initializer(name, kFloat, {}, std::vector<float>{number});
   }
   graph.Initializer("table", kFloat, {50, 4}, test::Weights(200)).Initializer<std::int64_t>("axis1", kInt64, {1}, {1});
-  graph.Initializer<std::int64_t>("axis2", kInt64, {1}, {2}).Initializer<std::int64_t>("end", kInt64, {1}, {-1}).Initializer<std::int64_t>("first", kInt64, {1}, {0});
-  graph.Initializer<std::int64_t>("far", kInt64, {1}, {1 << 30}).Initializer<std::int64_t>("one", kInt64, {}, {1}).Initializer<std::int64_t>("nought", kInt64, {}, {0});
-  graph.Node("Gather", {"table", "ids"}, {"x"}).Node("Unsqueeze", {"mask", "axis2"}, {"column"}).Node("Cast", {"column"}, {"m"}, {{"to", kFloat}});
+  graph.Initializer<std::int64_t>("axis2", kInt64, {1}, {2}).Initializer<std::int64_t>("end", kInt64, {1}, {-1})
+      .Initializer<std::int64_t>("first", kInt64, {1}, {0});
+  graph.Initializer<std::int64_t>("far", kInt64, {1}, {1 << 30}).Initializer<std::int64_t>("one", kInt64, {}, {1})
+      .Initializer<std::int64_t>("nought", kInt64, {}, {0});
+  graph.Node("Gather", {"table", "ids"}, {"x"}).Node("Unsqueeze", {"mask", "axis2"}, {"column"})
+      .Node("Cast", {"column"}, {"m"}, {{"to", kFloat}});
   graph.Node("Cast", {"column"}, {"visible"}, {{"to", kBool}}).Node("Sub", {"1", "m"}, {"hidden"});
   made.build(graph);
   return ProveRows(graph.Model().bytes(), {.masks = {{"mask", 0}}, .ids = {{"ids", 0}}});
 }
 
 const auto kSummed = [](Graph& g, const char* from) { g.Node("ReduceSum", {from, "axis1"}, {"y"}, {{"keepdims", 1}}); };
-const auto kLargest = [](Graph& g, const char* from) { g.Node("ReduceMax", {from}, {"y"}, {{"axes", std::vector<int>{1}}, {"keepdims", 1}}); };
+const auto kLargest = [](Graph& g, const char* from) { g.Node("ReduceMax", {from}, {"y"}, {{"axes", std::vector<int>{1}}, {"keepdims",
+    1}}); };
 
 TEST(PaddedPlaces, AreSeenWhereAnAnswerMayDependOnThem) {
   const std::vector<Case> cases{
@@ -55,22 +60,27 @@ TEST(PaddedPlaces, AreSeenWhereAnAnswerMayDependOnThem) {
       {"a fill behind Not", [](Graph& g) { g.Node("Not", {"visible"}, {"n"}).Node("Where", {"n", "-10", "x"}, {"w"}); kLargest(g, "w"); }},
       {"a fill behind a comparison",
        [](Graph& g) { g.Node("Equal", {"m", "0"}, {"n"}).Node("Where", {"n", "-10", "x"}, {"w"}); kLargest(g, "w"); }},
-      {"a bias that is too small", [](Graph& g) { g.Node("Mul", {"hidden", "-10"}, {"bias"}).Node("Add", {"x", "bias"}, {"w"}); kLargest(g, "w"); }},
+      {"a bias that is too small", [](Graph& g) { g.Node("Mul", {"hidden", "-10"}, {"bias"}).Node("Add", {"x", "bias"}, {"w"});
+      kLargest(g, "w"); }},
       {"a bias of the mask itself", [](Graph& g) { g.Node("Add", {"x", "m"}, {"y"}); }},
       {"zeros that are picked among", [](Graph& g) { g.Node("Mul", {"x", "m"}, {"w"}); kLargest(g, "w"); }},
       {"zeros that are picked among after all",
-       [](Graph& g) { g.Node("Where", {"visible", "x", "0"}, {"w"}).Node("Add", {"w", "100"}, {"v"}).Node("Softmax", {"v"}, {"y"}, {{"axis", 1}}); }},
+       [](Graph& g) { g.Node("Where", {"visible", "x", "0"}, {"w"}).Node("Add", {"w", "100"}, {"v"})
+           .Node("Softmax", {"v"}, {"y"}, {{"axis", 1}}); }},
       {"the number of hidden places",
        [](Graph& g) { g.Node("ReduceSum", {"hidden", "axis1"}, {"n"}, {{"keepdims", 1}}).Node("Mul", {"x", "n"}, {"y"}); }},
       {"whether any place is hidden",
-       [](Graph& g) { g.Node("ReduceMin", {"m"}, {"n"}, {{"axes", std::vector<int>{1}}, {"keepdims", 1}}).Node("Mul", {"x", "n"}, {"y"}); }},
+       [](Graph& g) { g.Node("ReduceMin", {"m"}, {"n"}, {{"axes", std::vector<int>{1}}, {"keepdims", 1}}).Node("Mul", {"x", "n"}, {"y"});
+       }},
       {"the mean of the mask",
-       [](Graph& g) { g.Node("ReduceMean", {"m"}, {"n"}, {{"axes", std::vector<int>{1}}, {"keepdims", 1}}).Node("Mul", {"x", "n"}, {"y"}); }},
+       [](Graph& g) { g.Node("ReduceMean", {"m"}, {"n"}, {{"axes", std::vector<int>{1}}, {"keepdims", 1}})
+           .Node("Mul", {"x", "n"}, {"y"}); }},
       {"the last place of the mask",
        [](Graph& g) { g.Node("Slice", {"m", "end", "far", "axis1"}, {"n"}).Node("Mul", {"x", "n"}, {"y"}); }},
       {"a mask of half the weight", [](Graph& g) { g.Node("Max", {"m", "0.5"}, {"n"}).Node("Mul", {"x", "n"}, {"w"}); kSummed(g, "w"); }},
       {"ids as numbers",
-       [](Graph& g) { g.Node("Cast", {"ids"}, {"n"}, {{"to", kFloat}}).Node("Unsqueeze", {"n", "axis2"}, {"c"}).Node("Mul", {"x", "c"}, {"y"}); }},
+       [](Graph& g) { g.Node("Cast", {"ids"}, {"n"}, {{"to", kFloat}}).Node("Unsqueeze", {"n", "axis2"}, {"c"})
+           .Node("Mul", {"x", "c"}, {"y"}); }},
       {"the largest id",
        [](Graph& g) {
          g.Node("ReduceMax", {"ids"}, {"n"}, {{"axes", std::vector<int>{1}}, {"keepdims", 1}}).Node("Gather", {"table", "n"}, {"y"});
@@ -93,7 +103,8 @@ TEST(PaddedPlaces, AreLeftAloneWhereTheyAreHidden) {
       {"the mean of real tokens",
        [](Graph& g) {
          g.Node("Mul", {"x", "m"}, {"w"}).Node("ReduceSum", {"w", "axis1"}, {"s"}, {{"keepdims", 1}});
-         g.Node("ReduceSum", {"m", "axis1"}, {"n"}, {{"keepdims", 1}}).Node("Max", {"n", "1"}, {"count"}).Node("Div", {"s", "count"}, {"y"});
+         g.Node("ReduceSum", {"m", "axis1"}, {"n"}, {{"keepdims", 1}}).Node("Max", {"n", "1"}, {"count"})
+             .Node("Div", {"s", "count"}, {"y"});
        }},
       {"BERT's bias",
        [](Graph& g) {
@@ -101,14 +112,17 @@ TEST(PaddedPlaces, AreLeftAloneWhereTheyAreHidden) {
          g.Node("Mul", {"p", "x"}, {"px"});
          kSummed(g, "px");
        }},
-      {"the largest of real tokens", [](Graph& g) { g.Node("Equal", {"m", "0"}, {"n"}).Node("Where", {"n", "-1e9", "x"}, {"w"}); kLargest(g, "w"); }},
+      {"the largest of real tokens", [](Graph& g) { g.Node("Equal", {"m", "0"}, {"n"}).Node("Where", {"n", "-1e9", "x"}, {"w"});
+      kLargest(g, "w"); }},
       {"positions after the mask",
        [](Graph& g) {
-         g.Node("CumSum", {"mask", "one"}, {"c"}).Node("Mul", {"c", "mask"}, {"p"}).Node("Gather", {"table", "p"}, {"e"}).Node("Add", {"x", "e"}, {"y"});
+         g.Node("CumSum", {"mask", "one"}, {"c"}).Node("Mul", {"c", "mask"}, {"p"}).Node("Gather", {"table", "p"}, {"e"})
+             .Node("Add", {"x", "e"}, {"y"});
        }},
       {"the last real token",
        [](Graph& g) {
-         g.Node("ReduceSum", {"mask", "axis1"}, {"n"}, {{"keepdims", 1}}).Node("Sub", {"n", "one"}, {"at"}).Node("Unsqueeze", {"at", "axis2"}, {"c"});
+         g.Node("ReduceSum", {"mask", "axis1"}, {"n"}, {{"keepdims", 1}}).Node("Sub", {"n", "one"}, {"at"})
+             .Node("Unsqueeze", {"at", "axis2"}, {"c"});
          g.Initializer<std::int64_t>("wide", kInt64, {3}, {1, 1, 4}).Node("Expand", {"c", "wide"}, {"places"});
          g.Node("GatherElements", {"x", "places"}, {"y"}, {{"axis", 1}});
        }},

@@ -73,7 +73,8 @@ TEST_F(CheckItemTest, AcceptsWhatFitsInAnyOrder) {
 TEST_F(CheckItemTest, LetsRowsBePaddedWhoseMasksAreAllOnes) {
   signature_.coalesce = CoalesceMode::kPadded;
   signature_.sequenceAxes = 1;
-  for (const auto& [type, one] : {std::pair{ElementType::kInt64, 1.0}, {ElementType::kInt32, 1.0}, {ElementType::kBool, 1.0}, {ElementType::kFloat32, 1.0}}) {
+  for (const auto& [type, one] : {std::pair{ElementType::kInt64, 1.0}, {ElementType::kInt32, 1.0}, {ElementType::kBool, 1.0},
+      {ElementType::kFloat32, 1.0}}) {
     signature_.inputs[1].type = type;
     std::vector<std::byte> bytes;
     item_.inputs[1] = View(1, type, {2, 3});

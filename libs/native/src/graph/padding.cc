@@ -67,18 +67,21 @@ bool IsComparison(std::string_view op) {
 
 // The numbers are the same in another shape, or some of them from the start on.
 bool IsRelaying(std::string_view op) {
-  static const std::unordered_set<std::string_view> relaying{"Identity", "Reshape", "Unsqueeze", "Squeeze", "Transpose", "Flatten", "Expand", "Dropout"};
+  static const std::unordered_set<std::string_view> relaying{"Identity", "Reshape", "Unsqueeze", "Squeeze", "Transpose", "Flatten",
+      "Expand", "Dropout"};
   return relaying.contains(op);
 }
 
 // Data that keep the fill of their hidden places, or make another one of it.
 bool KeepsFill(std::string_view op) {
-  static const std::unordered_set<std::string_view> keeping{"Cast", "Abs", "Neg", "Relu", "Exp", "Tanh", "Sigmoid", "Add", "Sub", "Mul", "Div", "Sqrt",
+  static const std::unordered_set<std::string_view> keeping{"Cast", "Abs", "Neg", "Relu", "Exp", "Tanh", "Sigmoid", "Add", "Sub", "Mul",
+      "Div", "Sqrt",
                                                             "Clip", "Slice", "Pow", "Erf", "Gelu", "LeakyRelu", "Concat", "Split", "Tile"};
   return IsRelaying(op) || keeping.contains(op);
 }
 bool PicksExtremes(std::string_view op) {
-  static const std::unordered_set<std::string_view> picking{"ReduceMax", "ReduceMin", "ArgMax", "ArgMin", "TopK", "MaxPool", "GlobalMaxPool",
+  static const std::unordered_set<std::string_view> picking{"ReduceMax", "ReduceMin", "ArgMax", "ArgMin", "TopK", "MaxPool",
+      "GlobalMaxPool",
                                                             "Hardmax", "Softmax", "LogSoftmax", "ReduceLogSumExp", "ReduceProd"};
   return picking.contains(op);
 }
@@ -100,7 +103,8 @@ class Follower {
     if (op_ == "OneHot") return OneHot();
     if (Has(Kind::kData)) return Meet();
     if (!Has(Kind::kMask) && !Has(Kind::kIds)) return Count();
-    if (const auto combination = Combinations().find(op_); combination != Combinations().end() && call_.size() == 2) return Combined(combination->second);
+    const auto combination = Combinations().find(op_);
+    if (combination != Combinations().end() && call_.size() == 2) return Combined(combination->second);
     return AlongOnly();
   }
 
@@ -167,15 +171,23 @@ class Follower {
     if (op_ == "Cast") return Cast();
     if (IsRelaying(op_)) return IsAlong(from.kind) ? from : Mask();
     if (op_ == "Not") return Mask(Negated(from.hidden), Negated(from.shown));
-    if (op_ == "Neg") return IsAlong(from.kind) ? Padding{from.kind, from.isOfIds, false, {}, {-from.hidden.high, -from.hidden.low}, {-from.shown.high, -from.shown.low}} : Mask();
+    if (op_ == "Neg") return Negative();
     if (op_ == "Slice") return Slice();
     if (op_ == "CumSum" && (call_.Int("reverse", 0) == 0 || from.hidden.Is(0)) && from.kind == Kind::kMask) return Mask();
     if (op_.starts_with("Reduce") || op_ == "ArgMax" || op_ == "ArgMin") return Reduce();
     if (op_ == "Concat" && AllAlong()) return Joined();
-    if (op_ == "Clip" || op_ == "Abs" || op_ == "Sign" || op_ == "Xor" || op_ == "Mod" || op_ == "Exp" || op_ == "Log" || op_ == "Trilu" || op_ == "Pow") {
+    if (op_ == "Clip" || op_ == "Abs" || op_ == "Sign" || op_ == "Xor" || op_ == "Mod" || op_ == "Exp" || op_ == "Log" ||
+        op_ == "Trilu" || op_ == "Pow") {
       return Has(Kind::kIds) ? Padding{.kind = Kind::kIds} : Mask();
     }
     return Wrong("works on a mask or token ids in a way that is not followed");
+  }
+
+  Padding Negative() const {
+    Padding negative = Of(0);
+    negative.hidden = {-Of(0).hidden.high, -Of(0).hidden.low};
+    negative.shown = {-Of(0).shown.high, -Of(0).shown.low};
+    return negative;
   }
 
   Padding Cast() {
@@ -221,7 +233,8 @@ class Follower {
     const bool isSum = op_ == "ReduceSum" || op_ == "ReduceL1" || op_ == "ReduceL2" || op_ == "ReduceSumSquare";
     const bool isMax = op_ == "ReduceMax" || (op_ == "ArgMax" && call_.Int("select_last_index", 0) == 0);
     const bool isMin = op_ == "ReduceMin" || (op_ == "ArgMin" && call_.Int("select_last_index", 0) == 0);
-    const bool isSame = (isSum && from.hidden.Is(0)) || (isMax && from.hidden.high <= from.shown.low) || (isMin && from.hidden.low >= from.shown.high);
+    const bool isSame = (isSum && from.hidden.Is(0)) || (isMax && from.hidden.high <= from.shown.low) ||
+                        (isMin && from.hidden.low >= from.shown.high);
     if (!isSame) return Wrong("counts places that rows are padded with");
     if (LongAxes(*out) > 0) return Mask();
     return {.kind = Kind::kCount, .isOfIds = from.isOfIds};
@@ -251,7 +264,10 @@ class Follower {
   }
 
   // A row of a table as well.
-  Padding OneHot() { return Of(0).kind == Kind::kIds || Of(0).kind == Kind::kData ? Data() : Wrong("works on a mask in a way that is not followed"); }
+  Padding OneHot() {
+    const bool isLookedUp = Of(0).kind == Kind::kIds || Of(0).kind == Kind::kData;
+    return isLookedUp ? Data() : Wrong("works on a mask in a way that is not followed");
+  }
 
   Padding Where() {
     const Kind condition = Of(0).kind;
@@ -272,7 +288,8 @@ class Follower {
     }
     const bool fillsRight = (!mayBeYes || FillsRight(1)) && (!mayBeNo || FillsRight(2));
     if (!fillsRight) return Wrong("puts a number that real ones may pass where rows are masked");
-    const bool isZero = (mayBeYes && Of(1).kind != Kind::kData && Hidden(1).Is(0)) || (mayBeNo && Of(2).kind != Kind::kData && Hidden(2).Is(0));
+    const bool isZero = (mayBeYes && Of(1).kind != Kind::kData && Hidden(1).Is(0)) || 
+                        (mayBeNo && Of(2).kind != Kind::kData && Hidden(2).Is(0));
     if (!isZero && Of(0).isOfIds) return Wrong("masks places by their token ids");
     return Data(isZero);
   }
@@ -319,7 +336,9 @@ class Follower {
     if (op_ == "EmbedLayerNormalization") return Data();
     if (!attentions.contains(op_) || Has(Kind::kIds)) return Wrong("works on a mask or token ids in a way that is not followed");
     const Attribute* fill = call_.Find("mask_filter_value");
-    if (fill != nullptr && !IsOutOfReach({fill->number, fill->number})) return Wrong("puts a number that real ones may pass where rows are masked");
+    if (fill != nullptr && !IsOutOfReach({fill->number, fill->number})) {
+      return Wrong("puts a number that real ones may pass where rows are masked");
+    }
     for (std::size_t i = 0; i < call_.size(); ++i) {
       if (Of(i).kind != Kind::kMask) continue;
       if (Of(i).isOfIds) return Wrong("masks places by their token ids");

@@ -7,10 +7,10 @@ namespace interleave::graph {
 namespace {
 
 bool IsLong(const Number& dim) { return dim.varies && !dim.rows; }
-bool IsLong(const Value& value) { return !value.hasShape || std::any_of(value.dims.begin(), value.dims.end(), [](const Number& dim) { return IsLong(dim); }); }
 std::ptrdiff_t LongAxes(const Value& value) {
   return std::count_if(value.dims.begin(), value.dims.end(), [](const Number& dim) { return IsLong(dim); });
 }
+bool IsLong(const Value& value) { return !value.hasShape || LongAxes(value) > 0; }
 
 bool IsFixedAndNotNegative(const Number& number) { return number.IsFixed() && number.value >= 0; }
 

@@ -120,7 +120,8 @@ void Prove(const Model& model, const Example& example, const PaddedInputs& padde
   if (!interpreter.paddingUse().reason.empty()) proof.paddingUse = interpreter.paddingUse().reason;
   if (proof.extremeIds.empty()) FindExtremeIds(model, interpreter.paddingUse(), proof);
   for (std::size_t i = 0; i < outputs.size(); ++i) {
-    if (outputs[i].IsLengthy()) proof.lengthUse = "output \"" + std::string(model.graph.outputs[i].name) + "\" depends on the length that rows are padded to";
+    if (!outputs[i].IsLengthy()) continue;
+    proof.lengthUse = "output \"" + std::string(model.graph.outputs[i].name) + "\" depends on the length that rows are padded to";
   }
 }
 

@@ -87,7 +87,8 @@ Shape SizedShape(const TensorSpec& spec, const ProbeDomain& domain, const ProbeR
 // Fills one input, element by element.
 class Filler {
  public:
-  Filler(const TensorSpec& spec, const IntegerRange& range, std::span<const std::int64_t> extremeIds, const ProbeRecipe& recipe, std::uint64_t seed)
+  Filler(const TensorSpec& spec, const IntegerRange& range, std::span<const std::int64_t> extremeIds, const ProbeRecipe& recipe,
+      std::uint64_t seed)
       : spec_(spec), range_(range), extremeIds_(extremeIds), recipe_(recipe), random_(seed) {}
 
   double NumberAt(std::int64_t element, std::int64_t lastDim) {
@@ -150,7 +151,8 @@ ProbeItem MixProbeItem(const Signature& signature, const ProbeDomain& domain, co
   std::vector<std::vector<std::byte>> contents;
   for (std::size_t i = 0; i < shapes.size(); ++i) {
     const TensorSpec& spec = signature.inputs[i];
-    const std::span<const std::int64_t> extremeIds = i < signature.extremeIds.size() ? std::span(signature.extremeIds[i]) : std::span<const std::int64_t>();
+    std::span<const std::int64_t> extremeIds;
+    if (i < signature.extremeIds.size()) extremeIds = signature.extremeIds[i];
     Filler filler(spec, domain.integers[i], extremeIds, recipe, recipe.seed * kTensorsMax + i);
     contents.push_back(spec.type == ElementType::kString ? Texts(filler, ElementCount(shapes[i]), domain.hasNumerals)
                                                          : Numbers(filler, spec, shapes[i]));

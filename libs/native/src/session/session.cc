@@ -38,7 +38,8 @@ Signature Proven(Signature signature, const ModelOptions& options) {
       signature.extremeIds.push_back(ids == proof.extremeIds.end() ? std::vector<std::int64_t>() : ids->second);
     }
     const bool trusts = options.axes.paddingIsSafe == true;
-    const std::string use = !proof.lengthUse.empty() ? proof.lengthUse : trusts || proof.paddingUse.empty() ? "" : proof.paddingUse + kPaddingAdvice;
+    std::string use = proof.lengthUse;
+    if (use.empty() && !trusts && !proof.paddingUse.empty()) use = proof.paddingUse + kPaddingAdvice;
     if (signature.coalesce != CoalesceMode::kPadded || signature.sequenceAxes == 0 || use.empty()) return signature;
     signature.coalesce = CoalesceMode::kEqualLength;
     signature.coalesceReason = "padding could change answers: " + use;

@@ -242,7 +242,8 @@ std::string PaddingObstacle(const std::vector<TensorDeclaration>& inputs, const 
   for (const auto& input : inputs) {
     if (!HasSymbol(input, known.sequence) || IsWhole(input.elementType)) continue;
     return "input " + Quoted(input.name) + " along the sequence axis is " +
-           (IsMask(input) ? "a mask that does not hold integers" : "not of token ids") + ", so padding could change answers" + kPaddingAdvice;
+           (IsMask(input) ? "a mask that does not hold integers" : "not of token ids") +
+           ", so padding could change answers" + kPaddingAdvice;
   }
   return "";
 }
