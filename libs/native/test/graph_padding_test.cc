@@ -55,6 +55,13 @@ TEST(PaddedPlaces, AreSeenWhereAnAnswerMayDependOnThem) {
        [](Graph& g) {
          g.Node("Where", {"visible", "x", "100"}, {"w"}).Node("ReduceMin", {"w"}, {"y"}, {{"axes", std::vector<int>{1}}, {"keepdims", 1}});
        }},
+      {"a small fill of half precision",
+       [](Graph& g) {
+         constexpr int kHalf = 10;
+         g.Initializer<std::uint16_t>("small", kHalf, {}, {0xC900}).Node("Cast", {"x"}, {"h"}, {{"to", kHalf}});
+         g.Node("Where", {"visible", "h", "small"}, {"w"}).Node("Cast", {"w"}, {"f"}, {{"to", kFloat}});
+         kLargest(g, "f");
+       }},
       {"a fill that is computed",
        [](Graph& g) { g.Node("Mul", {"-10", "100"}, {"fill"}).Node("Where", {"visible", "x", "fill"}, {"w"}); kLargest(g, "w"); }},
       {"a fill behind Not", [](Graph& g) { g.Node("Not", {"visible"}, {"n"}).Node("Where", {"n", "-10", "x"}, {"w"}); kLargest(g, "w"); }},
@@ -114,6 +121,13 @@ TEST(PaddedPlaces, AreLeftAloneWhereTheyAreHidden) {
        }},
       {"the largest of real tokens", [](Graph& g) { g.Node("Equal", {"m", "0"}, {"n"}).Node("Where", {"n", "-1e9", "x"}, {"w"});
       kLargest(g, "w"); }},
+      {"a fill of half precision",
+       [](Graph& g) {
+         constexpr int kHalf = 10;
+         g.Initializer<std::uint16_t>("lowest", kHalf, {}, {0xFBFF}).Node("Cast", {"x"}, {"h"}, {{"to", kHalf}});
+         g.Node("Where", {"visible", "h", "lowest"}, {"w"}).Node("Cast", {"w"}, {"f"}, {{"to", kFloat}});
+         kLargest(g, "f");
+       }},
       {"positions after the mask",
        [](Graph& g) {
          g.Node("CumSum", {"mask", "one"}, {"c"}).Node("Mul", {"c", "mask"}, {"p"}).Node("Gather", {"table", "p"}, {"e"})

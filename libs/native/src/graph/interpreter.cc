@@ -387,7 +387,10 @@ Value ValueOf(const Tensor& tensor) {
   value.hasShape = true;
   value.isInteger = IsIntegerType(tensor.type);
   for (const std::int64_t dim : tensor.dims) value.dims.push_back({.value = static_cast<double>(dim)});
-  if (!tensor.numbers) return value;
+  if (!tensor.numbers) {
+    value.padding.hidden = value.padding.shown = RangeOfHalves(tensor);
+    return value;
+  }
   value.numbers.emplace();
   for (const double number : *tensor.numbers) value.numbers->push_back({.value = number});
   return value;
