@@ -58,6 +58,7 @@ class RandomQueue : public testing::TestWithParam<unsigned> {
             .alone = Pick(0, 20) == 0,
             .rows = Pick(0, 4) == 0 ? Pick(1, 20) : 1,
             .lengths = {Pick(0, 128), Pick(0, 3) == 0 ? Pick(0, 64) : 0},
+            .mayBePadded = Pick(0, 3) != 0,
             .shapeKey = static_cast<std::uint64_t>(Pick(0, 2)),
             .deadlineNs = Pick(0, 1) * (nowNs + Pick(1, 500) * kMs),
             .enqueuedNs = nowNs - Pick(0, 8000) * kMs};
@@ -66,7 +67,9 @@ class RandomQueue : public testing::TestWithParam<unsigned> {
 
 BatchShape ShapeOf(const Queue& queue, const std::vector<std::size_t>& chosen) {
   BatchShape shape;
-  for (const std::size_t index : chosen) shape = shape.With({queue[index].rows, queue[index].lengths});
+  for (const std::size_t index : chosen) {
+    shape = shape.With({.rows = queue[index].rows, .lengths = queue[index].lengths, .mayBePadded = queue[index].mayBePadded});
+  }
   return shape;
 }
 
@@ -83,6 +86,7 @@ void ExpectRulesHold(const Queue& queue, const Choice& choice, std::int64_t nowN
   for (const std::size_t index : choice.indices) {
     const QueueEntry& entry = queue[index];
     EXPECT_FALSE(entry.alone);
+    EXPECT_TRUE(entry.mayBePadded || entry.lengths == shape.lengths);
     EXPECT_TRUE(AreCompatible(entry, first, model));
     if (limits.lane == Lane::kRealtime && entry.deadlineNs != 0) {
       EXPECT_LE(tableNs * model.ratio.high, static_cast<double>(entry.deadlineNs - nowNs));

@@ -296,7 +296,8 @@ TEST_F(MergeProbeTest, KeepsTheModelsThatAreSafe) {
   }
   const Outcome noMask = ProbeFile(test::NoMask(dir_.File("6.onnx")));
   EXPECT_EQ(noMask.mode, CoalesceMode::kEqualLength);
-  EXPECT_EQ(noMask.reason, "the model has no mask input, so padding could change its answers");
+  EXPECT_EQ(noMask.reason, "the model has no mask input, so padding could change its answers; if padding leaves its answers alone, "
+                           "set paddingIsSafe: true in model.yaml");
 }
 
 // Sizes that the declaration leaves open: channels of 3 for a convolution, a vocabulary of 3 with segments of 2.
@@ -348,6 +349,7 @@ TEST_F(LoadedModelTest, ProbesBeforeItIsReady) {
   const std::string path = graph.Save(dir_.File("m.onnx"));
   for (const Lane lane : {Lane::kRealtime, Lane::kBatch}) {
     ModelPlan probed = test::PlanOf(path);
+    probed.options.axes.paddingIsSafe = true;
     ModelPlan trusted = test::PlanOf(path);
     trusted.options.axes.mergeRows = MergeRows::kAlways;
     test::LoadedEngine engine(test::With({probed, trusted}, lane));

@@ -70,6 +70,34 @@ TEST_F(CheckItemTest, AcceptsWhatFitsInAnyOrder) {
   EXPECT_EQ(item_.outputMask, 1U);
 }
 
+TEST_F(CheckItemTest, LetsRowsBePaddedWhoseMasksAreAllOnes) {
+  signature_.coalesce = CoalesceMode::kPadded;
+  signature_.sequenceAxes = 1;
+  for (const auto& [type, one] : {std::pair{ElementType::kInt64, 1.0}, {ElementType::kInt32, 1.0}, {ElementType::kBool, 1.0},
+      {ElementType::kFloat32, 1.0}}) {
+    signature_.inputs[1].type = type;
+    std::vector<std::byte> bytes;
+    item_.inputs[1] = View(1, type, {2, 3});
+    const auto mayBePadded = [&](double last) {
+      bytes.clear();
+      for (int i = 0; i < 6; ++i) {
+        const PadValue value = EncodePadValue(type, i == 5 ? last : one);
+        bytes.insert(bytes.end(), value.bytes.begin(), value.bytes.begin() + static_cast<std::ptrdiff_t>(ElementBytes(type)));
+      }
+      item_.inputs[1].data = bytes.data();
+      EXPECT_EQ(Check(), "");
+      return shape_.mayBePadded;
+    };
+    EXPECT_TRUE(mayBePadded(1));
+    EXPECT_FALSE(mayBePadded(0));
+    EXPECT_TRUE(type == ElementType::kBool || !mayBePadded(2));
+    EXPECT_TRUE(type != ElementType::kFloat32 || !mayBePadded(0.5));
+    signature_.coalesce = CoalesceMode::kEqualLength;
+    EXPECT_TRUE(mayBePadded(0));
+    signature_.coalesce = CoalesceMode::kPadded;
+  }
+}
+
 TEST_F(CheckItemTest, NamesMissingRepeatedAndUnknownInputs) {
   item_.inputs.pop_back();
   ExpectWrong({"\"text\"", "missing"});

@@ -46,6 +46,27 @@ TEST(Signature, WithoutMaskNeedsEqualLengths) {
   EXPECT_EQ(InferSignature(kText, kHidden, {.paddingIsSafe = false}).coalesce, CoalesceMode::kEqualLength);
 }
 
+TEST(Signature, PadsWhatHasMasksAndIsNotNumbersOfTheCallers) {
+  const auto reasonOf = [](const Declarations& inputs, const SignatureOptions& options = {}) {
+    const Signature signature = InferSignature(inputs, kHidden, options);
+    EXPECT_EQ(signature.coalesce == CoalesceMode::kPadded, signature.coalesceReason.empty());
+    return signature.coalesceReason;
+  };
+  const TensorDeclaration mask = Declare("mask", {"batch", "seq"}, 7);
+  const std::string advice = ", so padding could change answers; if padding leaves its answers alone, set paddingIsSafe: true in model.yaml";
+  for (const int type : {1, 8, 10, 11, 16}) {
+    const Declarations features{Declare("x", {"batch", "seq", "80"}, type), mask};
+    EXPECT_EQ(reasonOf(features), "input \"x\" along the sequence axis is not of token ids" + advice) << type;
+    EXPECT_EQ(reasonOf(features, {.paddingIsSafe = true}), "");
+    EXPECT_EQ(reasonOf(features, {.mergeRows = MergeRows::kAlways}), "");
+  }
+  for (const int type : {2, 3, 4, 5, 6, 7, 9, 12, 13}) EXPECT_EQ(reasonOf({Declare("x", {"batch", "seq"}, type), mask}), "") << type;
+  EXPECT_EQ(reasonOf({Declare("scale", {"batch", "4"}), Declare("ids", {"batch", "seq"}, 7), mask}), "");
+  EXPECT_EQ(reasonOf({Declare("ids", {"batch", "seq"}, 7), Declare("mask", {"batch", "seq"})}),
+            "input \"mask\" along the sequence axis is a mask that does not hold integers" + advice);
+  EXPECT_NE(reasonOf({Declare("ids", {"batch", "seq"}, 7), Declare("mask", {"batch", "4"}, 7)}).find("no mask input"), std::string::npos);
+}
+
 TEST(Signature, WithoutSequenceAxisIsPaddedWithNothingToPad) {
   const Signature signature = InferSignature({Declare("x", {"N", "4"})}, {Declare("y", {"N", "2"})}, {});
   EXPECT_EQ(signature.coalesce, CoalesceMode::kPadded);
@@ -131,7 +152,7 @@ TEST(Signature, DoesNotPadAnAxisThatNoMaskCovers) {
 }
 
 TEST(Signature, ObeysNamesFromTheManifest) {
-  const Declarations inputs{Declare("x", {"time", "chars"}), Declare("x_mask", {"time", "chars"})};
+  const Declarations inputs{Declare("x", {"time", "chars"}, 7), Declare("x_mask", {"time", "chars"}, 7)};
   const Declarations outputs{Declare("y", {"time", "chars"})};
   EXPECT_FALSE(InferSignature(inputs, outputs, {}).hasBatchAxis);
   const Signature signature = InferSignature(inputs, outputs, {.batchAxisName = "time", .sequenceAxisNames = {"chars"}});

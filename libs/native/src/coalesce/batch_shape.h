@@ -15,18 +15,26 @@ inline std::int64_t TokensOfRow(const std::array<std::int64_t, 2>& lengths) {
 struct BatchShape {
   std::int64_t rows = 0;
   std::array<std::int64_t, 2> lengths{};
+  bool mayBePadded = true;
+  bool padsWhatMayNotBe = false;
 
   BatchShape With(const BatchShape& other) const {
-    return {rows + other.rows, {std::max(lengths[0], other.lengths[0]), std::max(lengths[1], other.lengths[1])}};
+    BatchShape both{.rows = rows + other.rows,
+                    .lengths = {std::max(lengths[0], other.lengths[0]), std::max(lengths[1], other.lengths[1])},
+                    .mayBePadded = mayBePadded && other.mayBePadded};
+    both.padsWhatMayNotBe = padsWhatMayNotBe || other.padsWhatMayNotBe || (!mayBePadded && both.lengths != lengths) ||
+                            (!other.mayBePadded && both.lengths != other.lengths);
+    return both;
   }
+  // What does not fit, does not with one more item either.
   bool Fits(const ModelLimits& limits) const {
-    return rows <= limits.rowsMax && rows * TokensOfRow(lengths) <= limits.tokensMax;
+    return !padsWhatMayNotBe && rows <= limits.rowsMax && rows * TokensOfRow(lengths) <= limits.tokensMax;
   }
 };
 
 // Runs by itself: asked to, or too large to share.
 inline bool IsAlone(const QueueEntry& entry, const ModelLimits& limits) {
-  return entry.alone || !BatchShape{entry.rows, entry.lengths}.Fits(limits);
+  return entry.alone || !BatchShape{.rows = entry.rows, .lengths = entry.lengths}.Fits(limits);
 }
 
 // The two may share a run as far as model, shapes and equal lengths go.

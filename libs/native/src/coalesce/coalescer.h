@@ -32,6 +32,8 @@ struct QueueEntry {
   std::int64_t rows = 1;
   // Along both sequence axes; 0 where the model has none.
   std::array<std::int64_t, 2> lengths{};
+  // Otherwise no row of its runs is longer.
+  bool mayBePadded = true;
   // Only items with equal keys may share a run.
   std::uint64_t shapeKey = 0;
   std::int64_t deadlineNs = 0;  // 0: none

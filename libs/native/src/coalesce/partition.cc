@@ -64,16 +64,16 @@ class Programme {
     const double laneNsMax = static_cast<double>(limits.runNsMax) / limits.ratio.median;
     for (std::size_t position = group.begin; position < group.end; ++position) {
       const QueueEntry& entry = queue_[order_[position]];
-      isPlain_ = isPlain_ && entry.rows == 1 && entry.lengths[1] == 0;
-      items_.push_back({entry.rows, entry.lengths});
+      isPlain_ = isPlain_ && entry.rows == 1 && entry.lengths[1] == 0 && entry.mayBePadded;
+      items_.push_back({.rows = entry.rows, .lengths = entry.lengths, .mayBePadded = entry.mayBePadded});
       const bool isBound = rules_.keepsDeadlines && entry.deadlineNs != 0;
       const auto leftNs = static_cast<double>(entry.deadlineNs - rules_.nowNs);
       tableNsMax_.push_back(isBound ? std::min(laneNsMax, leftNs / limits.ratio.high) : laneNsMax);
     }
   }
 
-  // Finds the best partition of the items before `end`. kIsPlain: every item is one row with one length, so that the
-  // last item alone says what a run is padded to; this is the usual case and has to be quick.
+  // Finds the best partition of the items before `end`. kIsPlain: every item is one row with one length and may be padded,
+  // so that the last item alone says what a run is padded to; this is the usual case and has to be quick.
   template <bool kIsPlain>
   void FindRunUntil(std::size_t end, const ModelLimits& limits) {
     const BatchShape last = items_[end - 1];

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "graph/padding.h"
+#include "graph/place_keeping.h"
+
 namespace interleave::graph {
 namespace {
 
@@ -45,8 +48,10 @@ Names NamesOf(const std::vector<Declared>& outputs) {
 // A state of a loop: its numbers are another turn's.
 Value State(Value value) {
   value.counted = value.IsCounted();
+  value.lengthy = value.IsLengthy();
   value.numbers.reset();
   value.place.reset();
+  value.padding.hidden = value.padding.shown = {};
   return value;
 }
 
@@ -63,6 +68,20 @@ bool SameAxes(const Value& a, const Value& b) {
   return std::equal(a.dims.begin(), a.dims.end(), b.dims.begin(), b.dims.end(), [](const Number& x, const Number& y) {
     return SameForAll(x, y) || (x.varies && y.varies && x.factor == 0 && y.factor == 0);
   });
+}
+
+bool DependsOnLength(const Value& value) {
+  const auto varies = [](const Number& number) { return (number.varies || number.opaque) && !number.rows; };
+  return std::any_of(value.dims.begin(), value.dims.end(), varies) ||
+         (value.numbers && std::any_of(value.numbers->begin(), value.numbers->end(), varies));
+}
+
+bool TakesData(const Call& call) {
+  if (call.node().domain.empty() && (call.node().op == "Shape" || call.node().op == "Size")) return false;
+  for (std::size_t i = 0; i < call.size(); ++i) {
+    if (call.Has(i) && call.Raw(i)->IsData()) return true;
+  }
+  return false;
 }
 
 Value Scalar() { return Shaped({}, true); }
@@ -158,6 +177,8 @@ void Interpreter::RunRule(Call& call, Rule rule) {
     for (auto& output : call.outputs()) output.reset();
     Keep(call, call.outputs());
   }
+  FollowPadding(call, paddingUse_);
+  if (!TakesData(call)) FindEnds(call);
 }
 
 void Interpreter::Keep(const Call& call, std::vector<std::optional<Value>>& outputs) {
@@ -165,6 +186,8 @@ void Interpreter::Keep(const Call& call, std::vector<std::optional<Value>>& outp
   bool takesCount = false;
   bool rows = false;
   bool lengthy = false;
+  bool isMarked = false;
+  bool isData = false;
   for (std::size_t i = 0; i < call.size(); ++i) {
     const Value* value = call.Raw(i);
     if (value == nullptr) continue;
@@ -172,9 +195,11 @@ void Interpreter::Keep(const Call& call, std::vector<std::optional<Value>>& outp
     if (call.IsSize(i)) continue;
     counted = counted || value->IsCounted();
     lengthy = lengthy || value->IsLengthy();
+    isMarked = isMarked || value->lengthy;
+    isData = isData || value->IsData();
     rows = rows || (value->HasRows() && !value->IsCounted());
   }
-  if (lengthy && rows) UseLength(call);
+  if (lengthy && isData) UseLength(call);
   if (counted && rows) call.Mixed("computes with the number of rows or a row's place among them");
   for (auto& output : outputs) {
     if (!output) {
@@ -196,9 +221,17 @@ void Interpreter::Keep(const Call& call, std::vector<std::optional<Value>>& outp
       }
     }
     if (rows && axes == 0 && !output->numbers) call.Unproven("loses the batch axis");
-    output->lengthy = output->lengthy || lengthy;
+    // Of a list of numbers that are followed, each says itself whether it is a length.
+    output->lengthy = output->lengthy || (output->numbers ? isMarked : lengthy);
     if (!output->numbers) output->counted = output->counted || counted;
   }
+}
+
+void Interpreter::FindEnds(Call& call) {
+  bool depends = false;
+  for (std::size_t i = 0; i < call.size(); ++i) depends = depends || (call.Has(i) && DependsOnLength(*call.Raw(i)));
+  if (!depends || KeepsPlaces(call)) return;
+  for (auto& output : call.outputs()) output->lengthy = true;
 }
 
 void Interpreter::UseLength(const Call& call) {
@@ -268,6 +301,8 @@ void Interpreter::RunIf(Call& call, Frame& frame) {
     Value either = State(yes[i]);
     ForgetWhereOther(either, no[i]);
     either.counted = either.counted || no[i].IsCounted();
+    either.lengthy = either.lengthy || no[i].lengthy;
+    either.padding = EitherPadding(either.padding, no[i].padding);
     call.Out(i, std::move(either));
   }
   Keep(call, call.outputs());
@@ -286,7 +321,10 @@ std::vector<Value> Interpreter::RunToRest(const Call& call, std::vector<Value> h
     for (std::size_t i = 0; i < states.size(); ++i) {
       Value next = State(outputs[outputsBefore + i]);
       ForgetWhereOther(next, states[i]);
-      rests = rests && SameShape(next, states[i]) && SameAxes(next, states[i]) && next.counted == states[i].counted;
+      next.lengthy = next.lengthy || states[i].lengthy;
+      next.padding = EitherPadding(next.padding, states[i].padding);
+      rests = rests && SameShape(next, states[i]) && SameAxes(next, states[i]) && next.counted == states[i].counted &&
+              next.lengthy == states[i].lengthy && next.padding.kind == states[i].padding.kind;
       next.counted = next.counted || states[i].counted;
       states[i] = std::move(next);
       outputs[outputsBefore + i] = states[i];
@@ -302,6 +340,7 @@ void Interpreter::RunLoop(Call& call, Frame& frame) {
     if (i < 2 && call.Has(i) && (call.Raw(i)->HasRows() || call.Raw(i)->IsCounted())) {
       call.Mixed("takes as many turns as the rows say together");
     }
+    if (i < 2 && call.Has(i) && (call.Raw(i)->IsLengthy() || DependsOnLength(*call.Raw(i)))) UseLength(call);
     if (i >= 2) states.push_back(call.Raw(i) == nullptr ? Value{} : *call.Raw(i));
   }
   const std::size_t statesCount = states.size();
@@ -359,7 +398,10 @@ Value ValueOf(const Tensor& tensor) {
   value.hasShape = true;
   value.isInteger = IsIntegerType(tensor.type);
   for (const std::int64_t dim : tensor.dims) value.dims.push_back({.value = static_cast<double>(dim)});
-  if (!tensor.numbers) return value;
+  if (!tensor.numbers) {
+    value.padding.hidden = value.padding.shown = RangeOfHalves(tensor);
+    return value;
+  }
   value.numbers.emplace();
   for (const double number : *tensor.numbers) value.numbers->push_back({.value = number});
   return value;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "graph/call.h"
+#include "graph/padding.h"
 
 namespace interleave::graph {
 
@@ -21,6 +22,7 @@ class Interpreter {
   std::vector<Value> Run(const std::unordered_map<std::string_view, Value>& inputs);
   // How the run uses lengths, as in RowProof.
   const std::string& lengthUse() const { return lengthUse_; }
+  const PaddingUse& paddingUse() const { return paddingUse_; }
 
  private:
   struct Frame {
@@ -50,6 +52,8 @@ class Interpreter {
   std::vector<Value> RunToRest(const Call& call, std::vector<Value> head, std::vector<Value> states,
                                const std::vector<Value>& tail, std::size_t outputsBefore, Frame& frame);
   void Keep(const Call& call, std::vector<std::optional<Value>>& outputs);
+  // Marks what an operator on values without rows may have made of the length of an axis.
+  void FindEnds(Call& call);
   void UseLength(const Call& call);
 
   const Model& model_;
@@ -57,6 +61,7 @@ class Interpreter {
   std::size_t work_ = 0;
   int depth_ = 0;
   std::string lengthUse_;
+  PaddingUse paddingUse_;
   // Numbers of axes whose sizes operators decide; those of the inputs' axes come first.
   std::uint32_t axesCount_ = 1U << 20U;
 };

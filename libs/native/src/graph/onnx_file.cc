@@ -256,6 +256,7 @@ class Reader {
       if (isList && data.lists.size() <= kNumbersMax) data.lists.push_back(field);
     }
     DecodeNumbers(tensor, data);
+    if (!data.isElsewhere) tensor.raw = data.raw;
     return tensor;
   }
 

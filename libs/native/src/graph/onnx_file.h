@@ -23,6 +23,7 @@ struct Tensor {
   std::vector<std::int64_t> dims;
   // Absent where the tensor is larger than kNumbersMax, lies in another file, or is no plain number.
   std::optional<std::vector<double>> numbers;
+  std::string_view raw;  // its values as they lie in the file; empty: not in that form, or in another file
 };
 
 struct Graph;

@@ -5,7 +5,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <cstring>
+#include <limits>
 #include <unordered_set>
 
 #include "graph/interpreter.h"
@@ -30,7 +33,17 @@ constexpr std::array<std::array<Example, 2>, 7> kFamilies{{
     {{{640, 0}, {640, 0}}},
 }};
 
-std::unordered_map<std::string_view, Value> InputsOf(const Model& model, const Example& example) {
+Padding PaddingOf(std::string_view name, const PaddedInputs& padded) {
+  if (const auto mask = padded.masks.find(name); mask != padded.masks.end()) {
+    return {.kind = Padding::Kind::kMask, .hidden = {mask->second, mask->second}, .shown = {1, 1}};
+  }
+  if (const auto ids = padded.ids.find(name); ids != padded.ids.end()) {
+    return {.kind = Padding::Kind::kIds, .input = ids->first, .hidden = {ids->second, ids->second}};
+  }
+  return {.kind = Padding::Kind::kData};
+}
+
+std::unordered_map<std::string_view, Value> InputsOf(const Model& model, const Example& example, const PaddedInputs& padded) {
   std::unordered_set<std::string_view> constants;
   for (const Tensor& tensor : model.graph.initializers) constants.insert(tensor.name);
   std::unordered_map<std::string_view, Number> sizes;
@@ -59,15 +72,42 @@ std::unordered_map<std::string_view, Value> InputsOf(const Model& model, const E
       sizes.emplace(symbol, value.dims.back());
       next += example.step;
     }
+    value.padding = PaddingOf(declared.name, padded);
     inputs.emplace(declared.name, std::move(value));
   }
   return inputs;
 }
 
-// Returns RowProof::lengthUse.
-std::string Prove(const Model& model, const Example& example) {
+void AddExtremeRows(const Tensor& table, std::vector<std::int64_t>& ids) {
+  constexpr int kFloatType = 1;
+  if (table.type != kFloatType || table.dims.size() != 2 || table.dims[0] < 1 || table.dims[1] < 1) return;
+  const auto width = static_cast<std::size_t>(table.dims[1]);
+  const std::size_t count = table.raw.size() / sizeof(float);
+  if (count / width != static_cast<std::size_t>(table.dims[0])) return;
+  std::size_t largest = 0, smallest = 0;
+  float high = -std::numeric_limits<float>::infinity(), low = -high;
+  for (std::size_t i = 0; i < count; ++i) {
+    float value = 0;
+    std::memcpy(&value, table.raw.data() + i * sizeof(value), sizeof(value));
+    if (value > high) high = value, largest = i / width;
+    if (value < low) low = value, smallest = i / width;
+  }
+  ids.push_back(static_cast<std::int64_t>(largest));
+  ids.push_back(static_cast<std::int64_t>(smallest));
+}
+
+void FindExtremeIds(const Model& model, const PaddingUse& use, RowProof& proof) {
+  for (const auto& [input, table] : use.lookups) {
+    const auto found = std::find_if(model.graph.initializers.begin(), model.graph.initializers.end(),
+                                    [&table = table](const Tensor& tensor) { return tensor.name == table; });
+    if (found != model.graph.initializers.end()) AddExtremeRows(*found, proof.extremeIds[std::string(input)]);
+  }
+}
+
+// Fills RowProof::lengthUse and RowProof::paddingUse.
+void Prove(const Model& model, const Example& example, const PaddedInputs& padded, RowProof& proof) {
   Interpreter interpreter(model);
-  const std::vector<Value> outputs = interpreter.Run(InputsOf(model, example));
+  const std::vector<Value> outputs = interpreter.Run(InputsOf(model, example, padded));
   if (outputs.empty()) throw NoProof{false, "the file is damaged or no ONNX model"};
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     const std::string what = "output \"" + std::string(model.graph.outputs[i].name) + "\" ";
@@ -76,18 +116,21 @@ std::string Prove(const Model& model, const Example& example) {
     if (value.RowAxis() != 0 || value.dims[0].value != 1) throw NoProof{false, what + "does not have one entry for each row"};
     if (value.IsCounted()) throw NoProof{true, what + "depends on the number of rows or a row's place among them"};
   }
-  return interpreter.lengthUse();
+  if (!interpreter.lengthUse().empty()) proof.lengthUse = interpreter.lengthUse();
+  if (!interpreter.paddingUse().reason.empty()) proof.paddingUse = interpreter.paddingUse().reason;
+  if (proof.extremeIds.empty()) FindExtremeIds(model, interpreter.paddingUse(), proof);
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    if (!outputs[i].IsLengthy()) continue;
+    proof.lengthUse = "output \"" + std::string(model.graph.outputs[i].name) + "\" depends on the length that rows are padded to";
+  }
 }
 
-RowProof ProveModel(const Model& model) {
+RowProof ProveModel(const Model& model, const PaddedInputs& padded) {
   RowProof first;
   for (const auto& family : kFamilies) {
     try {
       RowProof proof{.verdict = RowVerdict::kIndependent, .reason = ""};
-      for (const Example& example : family) {
-        const std::string lengthUse = Prove(model, example);
-        if (!lengthUse.empty()) proof.lengthUse = lengthUse;
-      }
+      for (const Example& example : family) Prove(model, example, padded, proof);
       return proof;
     } catch (NoProof& proof) {
       if (proof.mixed) return {.verdict = RowVerdict::kMixed, .reason = std::move(proof.reason)};
@@ -129,9 +172,9 @@ Rule FindRule(std::string_view domain, std::string_view op) {
   return found == rules.end() ? nullptr : found->second;
 }
 
-RowProof ProveRows(std::string_view model) {
+RowProof ProveRows(std::string_view model, const PaddedInputs& padded) {
   try {
-    return ProveModel(ReadModel(model));
+    return ProveModel(ReadModel(model), padded);
   } catch (const NoProof& proof) {
     return {.verdict = RowVerdict::kNotProven, .reason = proof.reason};
   } catch (const std::exception& error) {
@@ -139,7 +182,7 @@ RowProof ProveRows(std::string_view model) {
   }
 }
 
-RowProof ProveRowsOfFile(const std::string& path) {
+RowProof ProveRowsOfFile(const std::string& path, const PaddedInputs& padded) {
   const RowProof unread{.verdict = RowVerdict::kNotProven, .reason = "the file cannot be read for a proof"};
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return unread;
@@ -149,7 +192,7 @@ RowProof ProveRowsOfFile(const std::string& path) {
   void* const bytes = isFile ? mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
   close(fd);
   if (bytes == MAP_FAILED) return unread;
-  RowProof proof = ProveRows({static_cast<const char*>(bytes), size});
+  RowProof proof = ProveRows({static_cast<const char*>(bytes), size}, padded);
   munmap(bytes, size);
   return proof;
 }

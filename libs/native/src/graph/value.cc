@@ -72,11 +72,13 @@ bool Value::IsCounted() const {
   return counted || std::any_of(numbers->begin(), numbers->end(), [](const Number& n) { return n.rows; });
 }
 
-// One number: the numbers of a range are places, which are the same for rows of every length.
+// The numbers along an axis that varies are places, which are the same for rows of every length.
 bool Value::IsLengthy() const {
-  if (!numbers || numbers->size() != 1) return lengthy;
-  const Number& number = numbers->front();
-  return lengthy || ((number.varies || number.opaque) && !number.rows && number.below == 0);
+  const bool isLong = std::any_of(dims.begin(), dims.end(), [](const Number& dim) { return dim.varies && !dim.rows; });
+  if (lengthy || !numbers || isLong) return lengthy;
+  return std::any_of(numbers->begin(), numbers->end(), [](const Number& number) {
+    return (number.varies || number.opaque) && !number.rows && number.below == 0;
+  });
 }
 
 bool SameForAll(const Number& a, const Number& b) {

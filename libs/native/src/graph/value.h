@@ -4,7 +4,9 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 namespace interleave::graph {
@@ -62,6 +64,30 @@ struct Place {
   bool isFirst = false;
 };
 
+struct Interval {
+  double low = -std::numeric_limits<double>::infinity();
+  double high = std::numeric_limits<double>::infinity();
+
+  bool Is(double value) const { return low == value && high == value; }
+};
+
+// What is known of a value about places that rows are padded with. `kNothing`: it does not depend on what the inputs hold.
+struct Padding {
+  enum class Kind : std::uint8_t {
+    kNothing,
+    kMask,   // of masks, and comparisons of token ids
+    kIds,    // token ids: numbers that mean nothing until they are looked up
+    kCount,  // of a mask as a whole: what padding does not change
+    kData,
+  };
+  Kind kind = Kind::kNothing;
+  bool isOfIds = false;       // a mask that real tokens may hide by themselves
+  bool isZeroFilled = false;  // data that are 0, or a number of the graph's, where they are hidden
+  std::string_view input{};   // of ids: which they are
+  Interval hidden{};          // values of masks and ids at places that are padding
+  Interval shown{};           // and at all others
+};
+
 // A dimension of `rows` holds the batch: entries [r * value, (r + 1) * value) of it belong to row r and depend on no
 // other. A tensor without such a dimension is the same for all rows.
 struct Value {
@@ -71,6 +97,7 @@ struct Value {
   bool counted = false;
   // Depends on the length of an axis that varies, and by more than where it ends.
   bool lengthy = false;
+  Padding padding;
   // Depends on rows in a way that was not followed.
   bool unfollowed = false;
   bool isInteger = false;
@@ -86,6 +113,7 @@ struct Value {
   bool HasRows() const { return unfollowed || RowAxis() >= 0; }
   bool IsCounted() const;
   bool IsLengthy() const;
+  bool IsData() const { return padding.kind != Padding::Kind::kNothing; }
 };
 
 inline Value Shaped(Numbers dims, bool isInteger = false) {

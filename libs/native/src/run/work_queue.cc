@@ -31,6 +31,7 @@ QueueEntry EntryOf(const QueuedItem& queued) {
                    .alone = queued.item.alone || queued.shape.isOdd,
                    .rows = std::max<std::int64_t>(1, queued.shape.rows),
                    .lengths = queued.shape.lengths,
+                   .mayBePadded = queued.shape.mayBePadded,
                    .shapeKey = queued.shape.shapeKey,
                    .deadlineNs = queued.item.deadlineNs,
                    .enqueuedNs = queued.enqueuedNs};

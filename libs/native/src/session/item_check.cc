@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 #include "hash.h"
+#include "session/pad_value.h"
 
 namespace interleave {
 namespace {
@@ -95,11 +97,28 @@ SharedDimensions Share(const Signature& signature, const Item& item) {
   return shared;
 }
 
+bool IsAllOnes(const TensorView& view) {
+  const PadValue one = EncodePadValue(view.type, 1);
+  const std::size_t elementBytes = ElementBytes(view.type);
+  for (std::size_t at = 0; at < view.bytes; at += elementBytes) {
+    if (std::memcmp(view.data + at, one.bytes.data(), elementBytes) != 0) return false;
+  }
+  return true;
+}
+
+bool MayBePadded(const Signature& signature, const Item& item) {
+  if (signature.coalesce != CoalesceMode::kPadded || signature.sequenceAxes == 0) return true;  // asked of no other
+  return std::all_of(item.inputs.begin(), item.inputs.end(), [&](const TensorView& view) {
+    return !IsMaskName(signature.inputs[view.index].name) || (view.type != ElementType::kString && IsAllOnes(view));
+  });
+}
+
 // Fills `shape` for inputs that each fit their declaration.
 void Measure(const Signature& signature, const Item& item, ItemShape& shape) {
   const SharedDimensions shared = Share(signature, item);
   shape.rows = shared.Rows();
   shape.lengths = {shared.Length(0), shared.Length(1)};
+  shape.mayBePadded = MayBePadded(signature, item);
   shape.isOdd = !shared.difference().empty();
   for (std::size_t i = 0; i < signature.inputs.size(); ++i) {
     const TensorSpec& spec = signature.inputs[i];

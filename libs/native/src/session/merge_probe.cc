@@ -14,6 +14,9 @@ namespace {
 constexpr std::int64_t kWideRowsMax = 33;
 // Rounding of numbers far out grows with what they are computed from.
 constexpr double kExtremeLooseness = 50;
+// Where short rows are accepted, one that is longer than those that models have a rule of their own for.
+constexpr std::int64_t kShortMax = 16;
+constexpr std::int64_t kFarLength = 40;
 constexpr const char* kAdvice = "; if its rows are independent, set mergeRows: always in model.yaml";
 
 // Rows cannot share runs in the way that is being probed.
@@ -34,9 +37,12 @@ struct Lineup {
   const char* failure;
 };
 
-// Rows of equal lengths, of every kind, at each place of a run. The last two are of another size.
+// Rows of equal lengths, of every kind, at each place of a run. The last six are of other sizes.
 Lineup Neighbours(const std::array<std::int64_t, 2>& lengths) {
   const std::array<std::int64_t, 2> longer{2 * lengths[0], 2 * lengths[1]};
+  const auto shorter = [&lengths](std::int64_t length) {
+    return std::array<std::int64_t, 2>{std::min(lengths[0], length), std::min(lengths[1], length)};
+  };
   return {.recipes = {{.values = ProbeValues::kMild, .rows = 1, .lengths = lengths, .seed = 2},
                       {.values = ProbeValues::kMild, .rows = 1, .lengths = lengths, .seed = 3},
                       {.values = ProbeValues::kHuge, .rows = 1, .lengths = lengths, .seed = 4},
@@ -45,9 +51,13 @@ Lineup Neighbours(const std::array<std::int64_t, 2>& lengths) {
                       {.values = ProbeValues::kNotFinite, .rows = 1, .lengths = lengths, .seed = 7},
                       {.values = ProbeValues::kPositive, .rows = 3, .lengths = lengths, .endsMasked = true, .seed = 8},
                       {.values = ProbeValues::kMild, .rows = 1, .lengths = longer, .seed = 9},
-                      {.values = ProbeValues::kPositive, .rows = 2, .lengths = longer, .seed = 10}},
+                      {.values = ProbeValues::kPositive, .rows = 2, .lengths = longer, .seed = 10},
+                      {.values = ProbeValues::kMild, .rows = 1, .lengths = shorter(1), .seed = 21},
+                      {.values = ProbeValues::kPositive, .rows = 2, .lengths = shorter(1), .seed = 22},
+                      {.values = ProbeValues::kMild, .rows = 1, .lengths = shorter(3), .seed = 23},
+                      {.values = ProbeValues::kNegative, .rows = 1, .lengths = shorter(3), .seed = 24}},
           .needed = {{0, 1}, {1, 2, 0}, {3, 0}},
-          .thorough = {{3, 0, 4}, {6, 0}, {5, 0}, {4, 1, 3, 2, 0}, {7, 8}, {0, 5, 1}, {0, 6}, {8, 7}, {2, 0}},
+          .thorough = {{9, 10}, {12, 11}, {3, 0, 4}, {6, 0}, {5, 0}, {4, 1, 3, 2, 0}, {7, 8}, {0, 5, 1}, {0, 6}, {8, 7}, {2, 0}},
           .wide = {0, 1, 3, 4, 6},
           .difference = "answers change beside other rows: ",
           .failure = "rows cannot share a run: "};
@@ -59,15 +69,19 @@ Lineup Padding(const std::array<std::int64_t, 2>& base) {
     const auto scaled = [](std::int64_t length, std::int64_t of6) { return length == 0 ? 0 : std::max<std::int64_t>(1, length * of6 / 6); };
     return std::array<std::int64_t, 2>{scaled(base[0], first), scaled(base[1], second)};
   };
+  const auto far = [](std::int64_t length) { return length == 0 ? 0 : length <= kShortMax ? kFarLength : length; };
   return {.recipes = {{.values = ProbeValues::kMild, .rows = 1, .lengths = at(6, 6), .seed = 11},
                       {.values = ProbeValues::kNegative, .rows = 1, .lengths = at(2, 9), .seed = 12},
                       {.values = ProbeValues::kMild, .rows = 1, .lengths = at(9, 1), .seed = 13},
                       {.values = ProbeValues::kPositive, .rows = 1, .lengths = at(1, 3), .seed = 14},
                       {.values = ProbeValues::kMild, .rows = 2, .lengths = at(13, 2), .endsMasked = true, .seed = 15},
                       {.values = ProbeValues::kHuge, .rows = 1, .lengths = at(4, 12), .seed = 16},
-                      {.values = ProbeValues::kNegative, .rows = 3, .lengths = at(12, 12), .seed = 17}},
-          .needed = {{0, 1}, {2, 1, 0}, {3, 2}},
-          .thorough = {{3, 0, 6}, {1, 4}, {2, 3, 1, 4, 0}, {5, 0}, {6, 5, 3}, {0, 4}},
+                      {.values = ProbeValues::kNegative, .rows = 3, .lengths = at(12, 12), .seed = 17},
+                      {.values = ProbeValues::kLargestIds, .rows = 1, .lengths = at(2, 5), .seed = 18},
+                      {.values = ProbeValues::kSmallestIds, .rows = 1, .lengths = at(2, 5), .seed = 19},
+                      {.values = ProbeValues::kMild, .rows = 1, .lengths = {far(base[0]), far(base[1])}, .seed = 20}},
+          .needed = {{0, 1}, {2, 1, 0}, {3, 2}, {7, 8, 0}},
+          .thorough = {{9, 1, 3}, {3, 0, 6}, {1, 4}, {2, 3, 1, 4, 0}, {5, 0}, {6, 5, 3}, {0, 4}},
           .wide = {3, 0, 1, 2, 4, 6},
           .difference = "padding changes answers: ",
           .failure = "padded rows cannot share a run: "};

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <span>
 #include <string_view>
 
 #include "session/pad_value.h"
@@ -44,6 +45,8 @@ double FloatOf(ProbeValues values, Random& random) {
   const double normal = random.Normal();
   switch (values) {
     case ProbeValues::kMild:
+    case ProbeValues::kLargestIds:
+    case ProbeValues::kSmallestIds:
       return normal;
     case ProbeValues::kNegative:
       return -0.1 - std::abs(normal);
@@ -84,13 +87,17 @@ Shape SizedShape(const TensorSpec& spec, const ProbeDomain& domain, const ProbeR
 // Fills one input, element by element.
 class Filler {
  public:
-  Filler(const TensorSpec& spec, const IntegerRange& range, const ProbeRecipe& recipe, std::uint64_t seed)
-      : spec_(spec), range_(range), recipe_(recipe), random_(seed) {}
+  Filler(const TensorSpec& spec, const IntegerRange& range, std::span<const std::int64_t> extremeIds, const ProbeRecipe& recipe,
+      std::uint64_t seed)
+      : spec_(spec), range_(range), extremeIds_(extremeIds), recipe_(recipe), random_(seed) {}
 
   double NumberAt(std::int64_t element, std::int64_t lastDim) {
     if (IsMaskName(spec_.name)) return recipe_.endsMasked && lastDim > 1 && element % lastDim == lastDim - 1 ? 0 : 1;
     if (IsFloat(spec_.type)) return FloatOf(recipe_.values, random_);
     if (spec_.type == ElementType::kBool) return static_cast<double>(random_.Next() & 1U);
+    if (AreExtremeIds(recipe_.values) && extremeIds_.size() > 1) {
+      return static_cast<double>(extremeIds_[recipe_.values == ProbeValues::kLargestIds ? 0 : 1]);
+    }
     if (range_.isLength) return static_cast<double>(recipe_.lengths[0]);
     if (recipe_.showsRange && element < 2) return static_cast<double>(element == 0 ? range_.high : range_.low);
     return static_cast<double>(random_.Between(range_.low, range_.high));
@@ -100,6 +107,7 @@ class Filler {
  private:
   const TensorSpec& spec_;
   const IntegerRange& range_;
+  const std::span<const std::int64_t> extremeIds_;
   const ProbeRecipe& recipe_;
   Random random_;
 };
@@ -143,7 +151,9 @@ ProbeItem MixProbeItem(const Signature& signature, const ProbeDomain& domain, co
   std::vector<std::vector<std::byte>> contents;
   for (std::size_t i = 0; i < shapes.size(); ++i) {
     const TensorSpec& spec = signature.inputs[i];
-    Filler filler(spec, domain.integers[i], recipe, recipe.seed * kTensorsMax + i);
+    std::span<const std::int64_t> extremeIds;
+    if (i < signature.extremeIds.size()) extremeIds = signature.extremeIds[i];
+    Filler filler(spec, domain.integers[i], extremeIds, recipe, recipe.seed * kTensorsMax + i);
     contents.push_back(spec.type == ElementType::kString ? Texts(filler, ElementCount(shapes[i]), domain.hasNumerals)
                                                          : Numbers(filler, spec, shapes[i]));
   }

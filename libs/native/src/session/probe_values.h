@@ -10,11 +10,15 @@
 
 namespace interleave {
 
-// What the floating-point inputs of an item are like. Mild and signed ones are of everyday size; the last two are there
-// for what they do to their neighbours, and rounding weighs more in their own answers.
-enum class ProbeValues : std::uint8_t { kMild, kNegative, kPositive, kTiny, kHuge, kNotFinite };
+// What the floating-point inputs of an item are like. Mild and signed ones are of everyday size; huge and not finite ones are
+// there for what they do to their neighbours, and rounding weighs more in their own answers. The last two are mild, and have
+// one token id all over, of Signature::extremeIds.
+enum class ProbeValues : std::uint8_t { kMild, kNegative, kPositive, kTiny, kHuge, kNotFinite, kLargestIds, kSmallestIds };
 
-constexpr bool IsExtreme(ProbeValues values) { return values == ProbeValues::kHuge || values == ProbeValues::kNotFinite; }
+constexpr bool AreExtremeIds(ProbeValues values) { return values == ProbeValues::kLargestIds || values == ProbeValues::kSmallestIds; }
+constexpr bool IsExtreme(ProbeValues values) {
+  return values == ProbeValues::kHuge || values == ProbeValues::kNotFinite || AreExtremeIds(values);
+}
 
 struct ProbeRecipe {
   ProbeValues values = ProbeValues::kMild;

@@ -17,14 +17,32 @@ constexpr int kOnnxSequence = 2;
 constexpr int kOnnxMap = 3;
 constexpr int kOnnxOptional = 6;
 
+graph::PaddedInputs PaddedInputsOf(const Signature& signature, const std::map<std::string, double>& padValues) {
+  graph::PaddedInputs padded;
+  for (const TensorSpec& spec : signature.inputs) {
+    const auto isSequence = [](Axis axis) { return SequenceIndex(axis) >= 0; };
+    if (std::none_of(spec.axes.begin(), spec.axes.begin() + spec.shape.rank, isSequence)) continue;
+    const auto given = padValues.find(spec.name);
+    (IsMaskName(spec.name) ? padded.masks : padded.ids)[spec.name] = given == padValues.end() ? 0 : given->second;
+  }
+  return padded;
+}
+
 // Axis names prove nothing: rows are merged when the graph shows that they are independent, or when the owner says so.
 Signature Proven(Signature signature, const ModelOptions& options) {
   if (signature.coalesce == CoalesceMode::kAlone || options.axes.mergeRows == MergeRows::kAlways) return signature;
-  const graph::RowProof proof = graph::ProveRowsOfFile(options.modelPath);
+  const graph::RowProof proof = graph::ProveRowsOfFile(options.modelPath, PaddedInputsOf(signature, options.padValues));
   if (proof.verdict == graph::RowVerdict::kIndependent) {
-    if (signature.coalesce != CoalesceMode::kPadded || signature.sequenceAxes == 0 || proof.lengthUse.empty()) return signature;
+    for (const TensorSpec& spec : signature.inputs) {
+      const auto ids = proof.extremeIds.find(spec.name);
+      signature.extremeIds.push_back(ids == proof.extremeIds.end() ? std::vector<std::int64_t>() : ids->second);
+    }
+    const bool trusts = options.axes.paddingIsSafe == true;
+    std::string use = proof.lengthUse;
+    if (use.empty() && !trusts && !proof.paddingUse.empty()) use = proof.paddingUse + kPaddingAdvice;
+    if (signature.coalesce != CoalesceMode::kPadded || signature.sequenceAxes == 0 || use.empty()) return signature;
     signature.coalesce = CoalesceMode::kEqualLength;
-    signature.coalesceReason = "padding could change answers: " + proof.lengthUse;
+    signature.coalesceReason = "padding could change answers: " + use;
     return signature;
   }
   const bool isMixed = proof.verdict == graph::RowVerdict::kMixed;

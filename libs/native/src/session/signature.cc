@@ -214,6 +214,40 @@ std::vector<TensorSpec> Specs(const std::vector<TensorDeclaration>& tensors, con
   return specs;
 }
 
+bool HasSymbol(const TensorDeclaration& input, const Symbols& symbols) {
+  for (std::size_t i = 0; i < input.dims.size(); ++i) {
+    if (input.dims[i] < 0 && !input.symbols[i].empty() && Contains(symbols, input.symbols[i])) return true;
+  }
+  return false;
+}
+
+bool IsWhole(int elementType) {
+  const auto type = static_cast<ElementType>(elementType);
+  return type != ElementType::kFloat32 && type != ElementType::kFloat64 && type != ElementType::kFloat16 &&
+         type != ElementType::kBfloat16 && type != ElementType::kString;
+}
+
+// Why padding is not even tried; empty: masks say where it is, and what it is put beside are token ids. Of other numbers the
+// tried ones show nothing: a model that fills masked places with -10 is right for all that are above.
+std::string PaddingObstacle(const std::vector<TensorDeclaration>& inputs, const KnownAxes& known, const SignatureOptions& options) {
+  if (known.sequence.empty() || options.paddingIsSafe == true) return "";
+  if (options.paddingIsSafe == false) return "model.yaml says that padding is not safe";
+  const Symbols masked = VaryingSymbols(inputs, known.hasBatch, true);
+  for (const auto& symbol : known.sequence) {
+    if (Contains(masked, symbol)) continue;
+    return "the model has no mask input" + (masked.empty() ? "" : " for axis " + Quoted(symbol)) +
+           ", so padding could change its answers" + kPaddingAdvice;
+  }
+  if (options.mergeRows == MergeRows::kAlways) return "";
+  for (const auto& input : inputs) {
+    if (!HasSymbol(input, known.sequence) || IsWhole(input.elementType)) continue;
+    return "input " + Quoted(input.name) + " along the sequence axis is " +
+           (IsMask(input) ? "a mask that does not hold integers" : "not of token ids") +
+           ", so padding could change answers" + kPaddingAdvice;
+  }
+  return "";
+}
+
 void CheckCount(const std::vector<TensorDeclaration>& tensors, const char* kind) {
   if (tensors.size() <= kTensorsMax) return;
   throw SignatureError("the model has " + std::to_string(tensors.size()) + ' ' + kind + "; at most " +
@@ -251,17 +285,13 @@ Signature InferSignature(const std::vector<TensorDeclaration>& declaredInputs,
   signature.outputs = Specs(outputs, known, true);
   signature.hasBatchAxis = hasBatch;
   signature.sequenceAxes = static_cast<int>(known.sequence.size());
-  const bool hasMask = std::any_of(inputs.begin(), inputs.end(), IsMask);
   if (options.mergeRows == MergeRows::kNever) {
     signature.coalesceReason = "model.yaml says mergeRows: never";
   } else if (!batch.missingReason.empty()) {
     signature.coalesceReason = batch.missingReason;
-  } else if (!known.sequence.empty() && !options.paddingIsSafe.value_or(hasMask)) {
-    signature.coalesce = CoalesceMode::kEqualLength;
-    signature.coalesceReason = hasMask ? "model.yaml says that padding is not safe"
-                                       : "the model has no mask input, so padding could change its answers";
   } else {
-    signature.coalesce = CoalesceMode::kPadded;
+    signature.coalesceReason = PaddingObstacle(inputs, known, options);
+    signature.coalesce = signature.coalesceReason.empty() ? CoalesceMode::kPadded : CoalesceMode::kEqualLength;
   }
   return signature;
 }

@@ -46,6 +46,8 @@ struct Signature {
   std::string coalesceReason;  // empty when kPadded
   // Dimension 0 of every input is the batch axis.
   bool hasBatchAxis = false;
+  // By input: token ids of the most unusual rows of the tables that they are looked up in; empty where none are known.
+  std::vector<std::vector<std::int64_t>> extremeIds;
   // 0, 1 or 2 axes along which rows differ in length.
   int sequenceAxes = 0;
 };
@@ -70,6 +72,9 @@ class SignatureError : public std::runtime_error {
 // Throws SignatureError for element types and ranks that are not served and for options that name unknown axes.
 Signature InferSignature(const std::vector<TensorDeclaration>& inputs, const std::vector<TensorDeclaration>& outputs,
                          const SignatureOptions& options);
+
+// What an owner can say who knows better.
+inline constexpr const char* kPaddingAdvice = "; if padding leaves its answers alone, set paddingIsSafe: true in model.yaml";
 
 // An input of this name is a mask: 1 where a row has content, 0 where it is padded.
 bool IsMaskName(std::string_view inputName);

@@ -213,7 +213,7 @@ class Simulation {
     BatchShape shape;
     const ModelLimits& model = models_[executor.members[0].entry.model];
     for (const auto& [entry, sample] : executor.members) {
-      shape = shape.With({entry.rows, entry.lengths});
+      shape = shape.With({.rows = entry.rows, .lengths = entry.lengths});
       realTokens_ += entry.rows * TokensOfRow(entry.lengths);
       leastNs_ += static_cast<double>(entry.rows) * model.cost->BestRowNs(TokensOfRow(entry.lengths));
       waitsNs_.push_back(nowNs_ - entry.enqueuedNs);
