@@ -53,6 +53,7 @@ Value State(Value value) {
 void ForgetWhereOther(Value& value, const Value& other) {
   for (std::size_t i = 0; i < value.dims.size() && i < other.dims.size(); ++i) {
     if (SameForAll(value.dims[i], other.dims[i])) continue;
+    value.dims[i].least = std::min(value.dims[i].Least(), other.dims[i].Least());
     value.dims[i].varies = true;
     ForgetAxes(value.dims[i]);
   }
@@ -64,7 +65,7 @@ bool SameAxes(const Value& a, const Value& b) {
   });
 }
 
-Value Scalar() { return Shaped({}, true); }
+Value Scalar() { return Shaped({}, kInt64); }
 
 }  // namespace
 
@@ -179,6 +180,8 @@ void Interpreter::Keep(const Call& call, std::vector<std::optional<Value>>& outp
       call.Unproven("has a shape that depends on the inputs' sizes in a way that is not followed");
     }
     for (Number& dim : output->dims) {
+      // A size is never negative, but a part or a window may well be 0.
+      if (dim.varies) dim.least = std::max(dim.least, 0.0);
       if (dim.varies && dim.factor == 0) {
         dim.factor = 1;
         dim.axes = {0, 0, 0, ++axesCount_};
@@ -241,7 +244,8 @@ void Interpreter::RunIf(Call& call, Frame& frame) {
   if (condition == nullptr) call.Unproven("lacks its condition");
   if (condition->HasRows()) call.Mixed("decides for all rows at once by their values");
   if (condition->IsCounted()) call.Mixed("decides by the number of rows");
-  const bool isKnown = condition->numbers && condition->numbers->size() == 1 && condition->numbers->front().IsFixed();
+  const bool isOne = condition->numbers && condition->numbers->size() == 1 && Product(condition->dims).IsFixed();
+  const bool isKnown = isOne && Held(condition->numbers->front(), kBool).IsFixed();
   if (isKnown) {
     const char* branch = condition->numbers->front().value != 0 ? "then_branch" : "else_branch";
     std::vector<Value> outputs = RunBody(call, branch, {}, frame);
@@ -346,7 +350,7 @@ void Interpreter::RunScan(Call& call, Frame& frame) {
 Value ValueOf(const Tensor& tensor) {
   Value value;
   value.hasShape = true;
-  value.isInteger = IsIntegerType(tensor.type);
+  value.type = tensor.type;
   for (const std::int64_t dim : tensor.dims) value.dims.push_back({.value = static_cast<double>(dim)});
   if (!tensor.numbers) return value;
   value.numbers.emplace();

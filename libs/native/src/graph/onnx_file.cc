@@ -2,6 +2,8 @@
 
 #include <limits>
 
+#include "graph/element_type.h"
+
 namespace interleave::graph {
 namespace {
 
@@ -9,9 +11,6 @@ constexpr int kDepthMax = 16;
 constexpr std::size_t kPartsMax = 500'000;
 constexpr std::size_t kListMax = 1 << 16;
 constexpr int kExternal = 1;
-
-// Element types whose values are read.
-enum Type { kFloat = 1, kUint8, kInt8, kUint16, kInt16, kInt32, kInt64, kBool = 9, kDouble = 11, kUint32, kUint64 };
 
 std::string_view Domain(std::string_view domain) { return domain == "ai.onnx" ? std::string_view() : domain; }
 

@@ -30,8 +30,9 @@ const Numbers& Table(const Call& call) {
 void Classifier(Call& call) {
   const Number rows = Table(call)[0];
   const std::size_t classes = ListSize(call, {"classlabels_int64s", "classlabels_ints", "classlabels_strings"});
-  call.Out(0, Shaped({rows}, true));
-  call.Out(1, Shaped({rows, Counted(classes)}));
+  call.Out(0, Shaped({rows}, kInt64));
+  // Where there are two classes, some models list or give one.
+  call.Out(1, Shaped({rows, {.value = static_cast<double>(classes), .varies = true}}));
 }
 
 void Regressor(Call& call) {
