@@ -5,7 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <map>
 #include <unordered_set>
 
 #include "graph/interpreter.h"
@@ -30,10 +32,16 @@ constexpr std::array<std::array<Example, 2>, 7> kFamilies{{
     {{{640, 0}, {640, 0}}},
 }};
 
-std::unordered_map<std::string_view, Value> InputsOf(const Model& model, const Example& example) {
+// The number of EqualAxis; absent: the axis may have any size.
+std::optional<int> NumberOf(const EqualAxes& equal, std::string_view input, std::size_t axis) {
+  const auto found = std::find_if(equal.begin(), equal.end(), [&](const EqualAxis& e) { return e.axis == axis && e.input == input; });
+  return found == equal.end() ? std::nullopt : std::optional(found->number);
+}
+
+std::unordered_map<std::string_view, Value> InputsOf(const Model& model, const EqualAxes& equal, const Example& example) {
   std::unordered_set<std::string_view> constants;
   for (const Tensor& tensor : model.graph.initializers) constants.insert(tensor.name);
-  std::unordered_map<std::string_view, Number> sizes;
+  std::map<int, Number> sizes;
   double next = example.first;
   std::uint32_t axesCount = 0;
   std::unordered_map<std::string_view, Value> inputs;
@@ -42,21 +50,19 @@ std::unordered_map<std::string_view, Value> InputsOf(const Model& model, const E
     if (!declared.hasShape || declared.dims.empty()) {
       throw NoProof{false, "input \"" + std::string(declared.name) + "\" has no batch axis"};
     }
-    Value value = Shaped({{.value = 1, .rows = true}}, IsIntegerType(declared.type));
+    Value value = Shaped({{.value = 1, .rows = true}}, declared.type);
     for (std::size_t i = 1; i < declared.dims.size(); ++i) {
       if (declared.dims[i] >= 0) {
         value.dims.push_back({.value = static_cast<double>(declared.dims[i])});
         continue;
       }
-      const std::string_view symbol = declared.symbols[i];
-      const auto found = sizes.find(symbol);
-      const bool isKnown = !symbol.empty() && found != sizes.end();
-      if (isKnown) {
-        value.dims.push_back(found->second);
+      const std::optional<int> number = NumberOf(equal, declared.name, i);
+      if (number && sizes.contains(*number)) {
+        value.dims.push_back(sizes[*number]);
         continue;
       }
       value.dims.push_back(AxisSize(next, ++axesCount));
-      sizes.emplace(symbol, value.dims.back());
+      if (number) sizes[*number] = value.dims.back();
       next += example.step;
     }
     inputs.emplace(declared.name, std::move(value));
@@ -65,27 +71,27 @@ std::unordered_map<std::string_view, Value> InputsOf(const Model& model, const E
 }
 
 // Returns RowProof::lengthUse.
-std::string Prove(const Model& model, const Example& example) {
+std::string Prove(const Model& model, const EqualAxes& equal, const Example& example) {
   Interpreter interpreter(model);
-  const std::vector<Value> outputs = interpreter.Run(InputsOf(model, example));
+  const std::vector<Value> outputs = interpreter.Run(InputsOf(model, equal, example));
   if (outputs.empty()) throw NoProof{false, "the file is damaged or no ONNX model"};
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     const std::string what = "output \"" + std::string(model.graph.outputs[i].name) + "\" ";
     const Value& value = outputs[i];
     if (value.unfollowed) throw NoProof{false, what + "depends on the rows in a way that is not followed"};
-    if (value.RowAxis() != 0 || value.dims[0].value != 1) throw NoProof{false, what + "does not have one entry for each row"};
+    if (value.RowAxis() != 0 || !IsOne(value.dims[0])) throw NoProof{false, what + "does not have one entry for each row"};
     if (value.IsCounted()) throw NoProof{true, what + "depends on the number of rows or a row's place among them"};
   }
   return interpreter.lengthUse();
 }
 
-RowProof ProveModel(const Model& model) {
+RowProof ProveModel(const Model& model, const EqualAxes& equal) {
   RowProof first;
   for (const auto& family : kFamilies) {
     try {
       RowProof proof{.verdict = RowVerdict::kIndependent, .reason = ""};
       for (const Example& example : family) {
-        const std::string lengthUse = Prove(model, example);
+        const std::string lengthUse = Prove(model, equal, example);
         if (!lengthUse.empty()) proof.lengthUse = lengthUse;
       }
       return proof;
@@ -129,9 +135,9 @@ Rule FindRule(std::string_view domain, std::string_view op) {
   return found == rules.end() ? nullptr : found->second;
 }
 
-RowProof ProveRows(std::string_view model) {
+RowProof ProveRows(std::string_view model, const EqualAxes& equal) {
   try {
-    return ProveModel(ReadModel(model));
+    return ProveModel(ReadModel(model), equal);
   } catch (const NoProof& proof) {
     return {.verdict = RowVerdict::kNotProven, .reason = proof.reason};
   } catch (const std::exception& error) {
@@ -139,7 +145,7 @@ RowProof ProveRows(std::string_view model) {
   }
 }
 
-RowProof ProveRowsOfFile(const std::string& path) {
+RowProof ProveRowsOfFile(const std::string& path, const EqualAxes& equal) {
   const RowProof unread{.verdict = RowVerdict::kNotProven, .reason = "the file cannot be read for a proof"};
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return unread;
@@ -149,7 +155,7 @@ RowProof ProveRowsOfFile(const std::string& path) {
   void* const bytes = isFile ? mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
   close(fd);
   if (bytes == MAP_FAILED) return unread;
-  RowProof proof = ProveRows({static_cast<const char*>(bytes), size});
+  RowProof proof = ProveRows({static_cast<const char*>(bytes), size}, equal);
   munmap(bytes, size);
   return proof;
 }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace interleave::graph {
 
@@ -22,9 +23,18 @@ struct RowProof {
   std::string lengthUse{};
 };
 
+// An axis of an input that is as long as every other one of the same number, in each run that holds several rows. Names in
+// the graph say no such thing: only what is checked before a run does.
+struct EqualAxis {
+  std::string input;
+  std::size_t axis = 0;
+  int number = 0;
+};
+using EqualAxes = std::vector<EqualAxis>;
+
 // Of a model whose inputs all have the rows along axis 0. Never throws; takes milliseconds, since it skips weights.
-RowProof ProveRows(std::string_view model);
+RowProof ProveRows(std::string_view model, const EqualAxes& equal = {});
 // The same for a file. Weights in other files are not looked at.
-RowProof ProveRowsOfFile(const std::string& path);
+RowProof ProveRowsOfFile(const std::string& path, const EqualAxes& equal = {});
 
 }  // namespace interleave::graph

@@ -17,10 +17,22 @@ constexpr int kOnnxSequence = 2;
 constexpr int kOnnxMap = 3;
 constexpr int kOnnxOptional = 6;
 
+// Axes that item_check.h compares before a run of several rows. Free axes of one name may differ.
+graph::EqualAxes EqualAxesOf(const Signature& signature) {
+  graph::EqualAxes equal;
+  for (const TensorSpec& input : signature.inputs) {
+    for (std::size_t d = 0; d < input.shape.rank; ++d) {
+      const int index = SequenceIndex(input.axes[d]);
+      if (index >= 0) equal.push_back({.input = input.name, .axis = d, .number = index});
+    }
+  }
+  return equal;
+}
+
 // Axis names prove nothing: rows are merged when the graph shows that they are independent, or when the owner says so.
 Signature Proven(Signature signature, const ModelOptions& options) {
   if (signature.coalesce == CoalesceMode::kAlone || options.axes.mergeRows == MergeRows::kAlways) return signature;
-  const graph::RowProof proof = graph::ProveRowsOfFile(options.modelPath);
+  const graph::RowProof proof = graph::ProveRowsOfFile(options.modelPath, EqualAxesOf(signature));
   if (proof.verdict == graph::RowVerdict::kIndependent) {
     if (signature.coalesce != CoalesceMode::kPadded || signature.sequenceAxes == 0 || proof.lengthUse.empty()) return signature;
     signature.coalesce = CoalesceMode::kEqualLength;
