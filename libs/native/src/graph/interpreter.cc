@@ -1,6 +1,7 @@
 #include "graph/interpreter.h"
 
 #include <algorithm>
+#include <array>
 
 namespace interleave::graph {
 namespace {
@@ -123,6 +124,7 @@ void Interpreter::Apply(Call& call, Frame& frame) {
   const Node& node = call.node();
   const auto function = model_.functions.find({node.domain, node.op});
   if (function != model_.functions.end()) {
+    CheckFunction(function->second, call);
     std::vector<Value> outputs = RunFunction(function->second, call);
     for (std::size_t i = 0; i < call.outputsCount() && i < outputs.size(); ++i) call.Out(i, std::move(outputs[i]));
     return Keep(call, call.outputs());
@@ -131,6 +133,19 @@ void Interpreter::Apply(Call& call, Frame& frame) {
   if (node.domain.empty() && node.op == "Loop") return RunLoop(call, frame);
   if (node.domain.empty() && node.op == "Scan") return RunScan(call, frame);
   RunRule(call, FindRule(node.domain, node.op));
+}
+
+void Interpreter::CheckFunction(const Function& function, const Call& call) const {
+  // Where the runtime has an operator of the name, it runs that one.
+  constexpr std::array<std::string_view, 4> kOfRuntime{"ai.onnx", "com.microsoft", "com.ms", "org.pytorch.aten"};
+  const auto isStart = [&](std::string_view domain) { return function.domain.starts_with(domain); };
+  const bool isOfRuntime = std::any_of(kOfRuntime.begin(), kOfRuntime.end(), isStart);
+  if (function.domain.empty() || isOfRuntime) call.Unproven("is a function in a domain of the runtime's own operators");
+  // The runtime runs its operators in the versions of the model.
+  for (const auto& [domain, version] : function.opsets) {
+    const auto known = model_.opsets.find(domain);
+    if (known == model_.opsets.end() || known->second != version) call.Unproven("is a function of another operator set than the model");
+  }
 }
 
 void Interpreter::RunRule(Call& call, Rule rule) {
