@@ -198,5 +198,21 @@ TEST(RowsInEntries, AreNotDividedWithARest) {
   EXPECT_EQ(ofRow.verdict, RowVerdict::kIndependent) << ofRow.reason;
 }
 
+// The reader stops at 65 536 entries of a list.
+TEST(LongLists, AreNotJudgedByTheirStart) {
+  std::vector<int> axes(70'000, 2);
+  axes.back() = 0;
+  Graph graph;
+  graph.Input("x", kFloat, {"batch", 3, 4}).Output("y", kFloat, {"batch", 3, 4}).Node("MeanVarianceNormalization", {"x"}, {"y"}, {{"axes", axes}});
+  const RowProof proof = ProveRows(graph.Model().bytes());
+  EXPECT_EQ(proof.verdict, RowVerdict::kNotProven);
+  EXPECT_NE(proof.reason.find("longer than is looked at"), std::string::npos) << proof.reason;
+  const Build counted = [](Graph& g) {
+    g.Initializer<std::int64_t>("66000", kInt64, {}, {66'000}).Node("Constant", {}, {"list"}, {{"value_ints", std::vector<int>(70'000, 1)}});
+    g.Node("Size", {"list"}, {"count"}).Node("Greater", {"count", "66000"}, {"condition"});
+  };
+  EXPECT_NE(VerdictOf(counted, true), RowVerdict::kIndependent);
+}
+
 }  // namespace
 }  // namespace interleave

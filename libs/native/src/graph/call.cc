@@ -59,6 +59,12 @@ const Attribute* Call::Find(std::string_view name) const {
   return nullptr;
 }
 
+const Attribute* Call::FindList(std::string_view name) const {
+  const Attribute* list = Find(name);
+  if (list != nullptr && list->isCut) Unproven("has a list that is longer than is looked at");
+  return list;
+}
+
 std::int64_t Call::Int(std::string_view name, std::int64_t otherwise) const {
   const Attribute* attribute = Find(name);
   if (attribute == nullptr || !(std::fabs(attribute->number) < 1e18)) return otherwise;
@@ -66,7 +72,7 @@ std::int64_t Call::Int(std::string_view name, std::int64_t otherwise) const {
 }
 
 std::optional<std::vector<std::int64_t>> Call::Ints(std::string_view name) const {
-  const Attribute* attribute = Find(name);
+  const Attribute* attribute = FindList(name);
   if (attribute == nullptr) return std::nullopt;
   return attribute->integers;
 }

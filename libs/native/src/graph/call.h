@@ -49,6 +49,8 @@ class Call {
   void TakeAsSize(std::size_t input) { isSize_[input] = true; }
 
   const Attribute* Find(std::string_view name) const;
+  // The same for a list, which must have been read in full.
+  const Attribute* FindList(std::string_view name) const;
   std::int64_t Int(std::string_view name, std::int64_t otherwise) const;
   std::optional<std::vector<std::int64_t>> Ints(std::string_view name) const;
   std::string_view Text(std::string_view name, std::string_view otherwise = "") const;

@@ -216,9 +216,9 @@ class Reader {
         if (!attribute.graph) attribute.graph = std::make_unique<Graph>();
         return AddToGraph(*attribute.graph, field.Bytes(), depth + 1);
       case 7:
-        return AddWide(attribute.floats, field);
+        return AddWide(attribute.floats, field, AppendFloats, attribute.isCut);
       case 8:
-        return AddWide(attribute.integers, field);
+        return AddWide(attribute.integers, field, AppendIntegers, attribute.isCut);
       case 9:
         ++attribute.stringsCount;
         return;
@@ -230,13 +230,11 @@ class Reader {
     }
   }
 
-  // Tree ensembles have lists of millions; nothing here needs more of a list than its start and no list is cut short
-  // that a rule reads, since sizes of tensors have a few entries.
-  static void AddWide(std::vector<double>& list, const Field& field) {
-    if (list.size() < kListMax && (field.type != WireType::kBytes || field.bytes.size() / 4 < kListMax)) AppendFloats(list, field);
-  }
-  static void AddWide(std::vector<std::int64_t>& list, const Field& field) {
-    if (list.size() < kListMax && (field.type != WireType::kBytes || field.bytes.size() < kListMax)) AppendIntegers(list, field);
+  // Tree ensembles have lists of millions, which no rule reads.
+  template <class T>
+  static void AddWide(std::vector<T>& list, const Field& field, void (*append)(std::vector<T>&, const Field&), bool& isCut) {
+    isCut = isCut || list.size() >= kListMax || (field.type == WireType::kBytes && field.bytes.size() >= kListMax);
+    if (!isCut) append(list, field);
   }
 
   Tensor ReadTensor(std::string_view bytes) {

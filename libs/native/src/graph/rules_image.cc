@@ -131,7 +131,7 @@ Scaling ScalingOf(Call& call) {
   const auto isGiven = [&](std::size_t i) { return call.Has(i) && !Product(call.In(i).dims).Is(0); };
   if (isGiven(3)) scaling.sizes = call.Sizes(3);
   else if (isGiven(scales)) scaling.scales = call.Sizes(scales);
-  if (const Attribute* list = call.Find("scales")) {
+  if (const Attribute* list = call.FindList("scales")) {
     for (const double scale : list->floats) scaling.scales.push_back({.value = scale});
   }
   scaling.axes.resize(call.In(0).dims.size());

@@ -44,8 +44,8 @@ void Constant(Call& call) {
   if (const Attribute* tensor = call.Find("value"); tensor != nullptr && tensor->tensor) return call.Out(ValueOf(*tensor->tensor));
   if (const Attribute* one = call.Find("value_int")) return call.Out(ValueOfNumbers({one->number}, true, kInt64));
   if (const Attribute* one = call.Find("value_float")) return call.Out(ValueOfNumbers({one->number}, true, kFloat));
-  if (const Attribute* list = call.Find("value_floats")) return call.Out(ValueOfNumbers(list->floats, false, kFloat));
-  if (const Attribute* list = call.Find("value_ints")) {
+  if (const Attribute* list = call.FindList("value_floats")) return call.Out(ValueOfNumbers(list->floats, false, kFloat));
+  if (const Attribute* list = call.FindList("value_ints")) {
     return call.Out(ValueOfNumbers({list->integers.begin(), list->integers.end()}, false, kInt64));
   }
   if (call.Find("value_string") != nullptr) return call.Out(Shaped({}));

@@ -13,7 +13,7 @@ Number Counted(std::size_t count) { return {.value = static_cast<double>(count)}
 std::size_t ListSize(const Call& call, std::initializer_list<std::string_view> names) {
   std::size_t size = 0;
   for (const std::string_view name : names) {
-    if (const Attribute* list = call.Find(name)) size = std::max({size, list->integers.size(), list->floats.size(), list->stringsCount});
+    if (const Attribute* list = call.FindList(name)) size = std::max({size, list->integers.size(), list->floats.size(), list->stringsCount});
   }
   return size;
 }
