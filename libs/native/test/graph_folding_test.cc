@@ -67,7 +67,8 @@ TEST(FoldedNumbers, AreNotKnownWhereTheTypeMayNotHoldThem) {
       {"0.1 + 0.2", Folded<float>("Add", kFloat, .1F, .2F, .3F)},
       {"2^24 + 1", Folded<float>("Add", kFloat, 16777216, 1, 16777216)},
       {"1 / 3 of 3", [](Graph& g) {
-         Float(Float(g, "a", 1), "b", 3).Node("Div", {"a", "b"}, {"q"}).Node("Mul", {"q", "b"}, {"r"}).Node("Equal", {"r", "a"}, {"condition"});
+         Float(Float(g, "a", 1), "b", 3).Node("Div", {"a", "b"}, {"q"}).Node("Mul", {"q", "b"}, {"r"})
+             .Node("Equal", {"r", "a"}, {"condition"});
        }},
       {"a double", Folded<double>("Add", kDouble, .1, .2, .3)},
       {"a double too large", Folded<double>("Add", kDouble, 9007199254740992., 1., 9007199254740992.)},
@@ -76,16 +77,19 @@ TEST(FoldedNumbers, AreNotKnownWhereTheTypeMayNotHoldThem) {
       {"equal up to the last digit", Compared<std::int64_t>("Equal", kInt64, (1LL << 60) + 1, 1LL << 60)},
       {"2^16 * 2^16 in 32 bits", Folded<std::int32_t>("Mul", kInt32, 65536, 65536, 0)},
       {"lowest - 1", Folded<std::int32_t>("Sub", kInt32, kLowest, 1, std::numeric_limits<std::int32_t>::max())},
-      {"the lowest, negated", [](Graph& g) { Constant(g, "a", kInt32, kLowest).Node("Neg", {"a"}, {"r"}).Node("Equal", {"r", "a"}, {"condition"}); }},
+      {"the lowest, negated", [](Graph& g) { Constant(g, "a", kInt32, kLowest).Node("Neg", {"a"}, {"r"})
+          .Node("Equal", {"r", "a"}, {"condition"}); }},
       {"1 - 2 without a sign", Folded<std::uint32_t>("Sub", kUint32, 1, 2, 4294967295U)},
       {"200 + 100 in 8 bits", Folded<std::uint8_t>("Add", kUint8, 200, 100, 44)},
-      {"NaN is not less", [](Graph& g) { Float(Float(g, "a", kNan), "b", 0).Node("Less", {"a", "b"}, {"l"}).Node("Not", {"l"}, {"condition"}); }},
+      {"NaN is not less", [](Graph& g) { Float(Float(g, "a", kNan), "b", 0).Node("Less", {"a", "b"}, {"l"})
+          .Node("Not", {"l"}, {"condition"}); }},
       {"NaN at least 0", Compared<float>("GreaterOrEqual", kFloat, kNan, 0)},
       {"NaN is itself", Compared<float>("Equal", kFloat, kNan, kNan)},
       {"the larger of NaN and 1", Folded<float>("Max", kFloat, kNan, 1, 1)},
       {"infinity - infinity", Folded<float>("Sub", kFloat, kInf, kInf, 0)},
       {"infinity * 0", Folded<float>("Mul", kFloat, 0, kInf, 0)},
-      {"the root of -4", [](Graph& g) { Float(Float(g, "a", -4), "b", 0).Node("Sqrt", {"a"}, {"r"}).Node("GreaterOrEqual", {"r", "b"}, {"condition"}); }},
+      {"the root of -4", [](Graph& g) { Float(Float(g, "a", -4), "b", 0).Node("Sqrt", {"a"}, {"r"})
+          .Node("GreaterOrEqual", {"r", "b"}, {"condition"}); }},
       {"the root of 2", [](Graph& g) {
          Float(g, "a", 2).Node("Sqrt", {"a"}, {"r"}).Node("Mul", {"r", "r"}, {"q"}).Node("Equal", {"q", "a"}, {"condition"});
        }},
@@ -115,7 +119,8 @@ TEST(FoldedNumbers, AreKnownWhereTheyAreExact) {
       {"32 bits without a sign", Folded<std::uint32_t>("Sub", kUint32, 7, 2, 5)},
       {"a root", [](Graph& g) { Float(Float(g, "a", 64), "b", 8).Node("Sqrt", {"a"}, {"r"}).Node("Equal", {"r", "b"}, {"condition"}); }},
       {"a sum", [](Graph& g) {
-         g.Initializer<std::int64_t>("a", kInt64, {3}, {1, 2, 2}).Node("ReduceSum", {"a"}, {"r"}, {{"keepdims", 0}}).Node("Equal", {"r", "5"}, {"condition"});
+         g.Initializer<std::int64_t>("a", kInt64, {3}, {1, 2, 2}).Node("ReduceSum", {"a"}, {"r"}, {{"keepdims", 0}})
+             .Node("Equal", {"r", "5"}, {"condition"});
        }},
       {"there are rows", [](Graph& g) { g.Node("Greater", {"n", "0"}, {"condition"}); }},
       {"rows have tokens", [](Graph& g) { g.Node("Greater", {"length", "0"}, {"condition"}); }},
@@ -133,7 +138,8 @@ TEST(FoldedNumbers, AreKnownWhereTheyAreExact) {
 TEST(FoldedNumbers, OfTheRowsKeepTheirMark) {
   const auto thereAndBack = [](int type, auto factor) {
     return [=](Graph& g) {
-      Constant(g, "k", type, factor).Node("Cast", {"n"}, {"c"}, {{"to", type}}).Node("Mul", {"c", "k"}, {"p"}).Node("Div", {"p", "k"}, {"q"});
+      Constant(g, "k", type, factor).Node("Cast", {"n"}, {"c"}, {{"to", type}}).Node("Mul", {"c", "k"}, {"p"})
+          .Node("Div", {"p", "k"}, {"q"});
       g.Node("Equal", {"q", "c"}, {"condition"});
     };
   };
@@ -149,7 +155,8 @@ TEST(FoldedNumbers, OfTheRowsKeepTheirMark) {
          g.Node("Equal", {"r", "c"}, {"condition"});
        }},
       {"2^31 - n without a sign", [](Graph& g) {
-         Constant(Constant(g, "k", kUint32, 1U), "z", kUint32, 0U).Node("Cast", {"n"}, {"c"}, {{"to", kUint32}}).Node("Sub", {"k", "c"}, {"d"});
+         Constant(Constant(g, "k", kUint32, 1U), "z", kUint32, 0U).Node("Cast", {"n"}, {"c"}, {{"to", kUint32}})
+             .Node("Sub", {"k", "c"}, {"d"});
          g.Node("Greater", {"d", "z"}, {"condition"});
        }},
   });
@@ -171,7 +178,8 @@ TEST(FoldedNumbers, OverAnAxisThatVariesAreNotCounted) {
   ExpectBothAreRead({
       {"a number, repeated", counted([](Graph& g) { g.Node("Expand", {"1", "L"}, {"ones"}); })},
       {"twos, multiplied", counted([](Graph& g) { g.Node("Expand", {"2", "L"}, {"ones"}); }, "ReduceProd")},
-      {"of a shape", counted([](Graph& g) { g.Node("ConstantOfShape", {"L"}, {"z"}).Node("Cast", {"z"}, {"i"}, {{"to", kInt64}}).Node("Add", {"i", "1"}, {"ones"}); })},
+      {"of a shape", counted([](Graph& g) { g.Node("ConstantOfShape", {"L"}, {"z"}).Node("Cast", {"z"}, {"i"}, {{"to", kInt64}})
+          .Node("Add", {"i", "1"}, {"ones"}); })},
       {"places that are themselves", counted([](Graph& g) {
          g.Node("Range", {"0", "length", "1"}, {"p"}).Node("Mul", {"p", "0"}, {"z"}).Node("Equal", {"z", "0"}, {"e"});
          g.Node("Cast", {"e"}, {"ones"}, {{"to", kInt64}});

@@ -22,7 +22,8 @@ RowVerdict OfFunction(const std::string& domain, const std::string& op, const st
                          .Child(7, Message().Bytes(1, "x").Bytes(2, "y").Bytes(4, inner));
   for (const Message& opset : opsets) function.Child(9, opset);
   Message model = Message().Int(1, 9);
-  model.Child(7, Graph().Input("x", kFloat, {"batch", 3, 4}).Output("y", kFloat, {"batch", 3, 4}).Node(op, {"x"}, {"y"}, {}, domain).message());
+  model.Child(7, Graph().Input("x", kFloat, {"batch", 3, 4}).Output("y", kFloat, {"batch", 3, 4})
+      .Node(op, {"x"}, {"y"}, {}, domain).message());
   for (const Message& opset : modelOpsets) model.Child(8, opset);
   return ProveRows(model.Child(25, function).bytes()).verdict;
 }
@@ -50,10 +51,12 @@ TEST(FunctionsOfAModel, DoNotStandForOperatorsOfTheRuntime) {
 // The runtime reads the body in the model's version: before 13, Softmax goes over all axes from the first one on.
 TEST(FunctionsOfAModel, AreNotReadInAnotherOperatorSet) {
   for (const auto& [function, model] : std::vector<std::pair<int, int>>{{17, 12}, {12, 17}, {13, 11}, {18, 17}}) {
-    EXPECT_NE(OfFunction("own", "F", "Softmax", {OpsetOf("", function)}, {OpsetOf("", model), OpsetOf("own", 1)}), RowVerdict::kIndependent);
+    EXPECT_NE(OfFunction("own", "F", "Softmax", {OpsetOf("", function)}, {OpsetOf("", model), OpsetOf("own", 1)}),
+        RowVerdict::kIndependent);
   }
   EXPECT_NE(OfFunction("own", "F", "Softmax", {OpsetOf("", 17)}, {OpsetOf("own", 1)}), RowVerdict::kIndependent);
-  EXPECT_NE(OfFunction("own", "F", "Softmax", {OpsetOf("", 17), OpsetOf("com.microsoft", 2)}, {OpsetOf("", 17), OpsetOf("com.microsoft", 1)}),
+  EXPECT_NE(OfFunction("own", "F", "Softmax", {OpsetOf("", 17), OpsetOf("com.microsoft", 2)}, {OpsetOf("", 17),
+      OpsetOf("com.microsoft", 1)}),
             RowVerdict::kIndependent);
 }
 

@@ -32,7 +32,8 @@ RowProof OfSwapped(const std::string& a, const std::string& b, const EqualAxes& 
   Graph graph;
   graph.Input("x", kFloat, {"batch", 3, a, b}).Output("y", kFloat, {"batch", 3, "", ""});
   Numbers(graph, "order", {3, 0, 1, 2});
-  graph.Node("Transpose", {"x"}, {"t"}, {{"perm", std::vector<int>{2, 0, 1, 3}}}).Node("Shape", {"x"}, {"s"}).Node("Gather", {"s", "order"}, {"form"})
+  graph.Node("Transpose", {"x"}, {"t"}, {{"perm", std::vector<int>{2, 0, 1, 3}}}).Node("Shape", {"x"}, {"s"})
+      .Node("Gather", {"s", "order"}, {"form"})
       .Node("Reshape", {"t", "form"}, {"r"}).Node("Transpose", {"r"}, {"y"}, {{"perm", std::vector<int>{1, 2, 0, 3}}});
   return ProveRows(graph.Model().bytes(), equal);
 }
@@ -55,7 +56,8 @@ TEST(SizesOfOneName, OfTwoInputsAreEqualOnlyWhereARunRequiresIt) {
     graph.Input("x", kFloat, {"batch", "tokens"}).Input("z", kFloat, {"batch", "tokens"}).Output("y", kFloat, {"batch", ""});
     Numbers(Numbers(graph, "flat", {-1}), "at", {1});
     graph.Node("Shape", {"z"}, {"s"}).Node("Gather", {"s", "at"}, {"length"}).Node("Concat", {"flat", "length"}, {"form"}, {{"axis", 0}})
-        .Node("Reshape", {"x", "form"}, {"r"}).Node("Softmax", {"r"}, {"p"}).Node("Shape", {"x"}, {"back"}).Node("Reshape", {"p", "back"}, {"y"});
+        .Node("Reshape", {"x", "form"}, {"r"}).Node("Softmax", {"r"}, {"p"}).Node("Shape", {"x"}, {"back"})
+            .Node("Reshape", {"p", "back"}, {"y"});
     return ProveRows(graph.Model().bytes(), equal).verdict;
   };
   EXPECT_NE(proof({}), RowVerdict::kIndependent);
@@ -67,7 +69,8 @@ Build HasEntries(int axis, const Build& part) {
   return [=](Graph& g) {
     Numbers(Numbers(Numbers(g, "from5", {5}), "end", {INT32_MAX}), "along", {1});
     part(g);
-    g.Node("Shape", {"part"}, {"sizes"}).Node("Gather", {"sizes", std::to_string(axis)}, {"size"}).Node("Greater", {"size", "0"}, {"condition"});
+    g.Node("Shape", {"part"}, {"sizes"}).Node("Gather", {"sizes", std::to_string(axis)}, {"size"})
+        .Node("Greater", {"size", "0"}, {"condition"});
   };
 }
 
@@ -80,7 +83,8 @@ TEST(SizesOfParts, MayBeNothing) {
       {"but for the last five", HasEntries(1, [](Graph& g) {
          Numbers(Numbers(g, "from0", {0}), "to-5", {-5}).Node("Slice", {"x", "from0", "to-5", "along"}, {"part"});
        })},
-      {"padded by less than nothing", HasEntries(1, [](Graph& g) { Numbers(g, "pads", {0, 0, 0, 0, -4, 0}).Node("Pad", {"x", "pads"}, {"part"}); })},
+      {"padded by less than nothing", HasEntries(1, [](Graph& g) { Numbers(g, "pads", {0, 0, 0, 0, -4, 0})
+          .Node("Pad", {"x", "pads"}, {"part"}); })},
       {"places from the third on", HasEntries(0, [](Graph& g) { g.Node("Range", {"3", "length", "1"}, {"part"}); })},
       {"windows of five", HasEntries(2, [](Graph& g) {
          g.Initializer("w", kFloat, {1, 4, 5}, test::Weights(20)).Node("Transpose", {"x"}, {"t"}, {{"perm", std::vector<int>{0, 2, 1}}})
@@ -94,7 +98,8 @@ TEST(SizesOfParts, MayBeNothing) {
       {"what five leave over", [](Graph& g) { g.Node("Mod", {"length", "5"}, {"rest"}).Node("Greater", {"rest", "0"}, {"condition"}); }},
       {"ones of a part of one", [](Graph& g) {
          Numbers(Numbers(Numbers(Numbers(g, "from5", {5}), "to6", {6}), "along", {1}), "unit", {1});
-         g.Node("Slice", {"x", "from5", "to6", "along"}, {"part"}).Node("Shape", {"part"}, {"sizes"}).Node("Gather", {"sizes", "unit"}, {"size"})
+         g.Node("Slice", {"x", "from5", "to6", "along"}, {"part"}).Node("Shape", {"part"}, {"sizes"})
+             .Node("Gather", {"sizes", "unit"}, {"size"})
              .Node("ConstantOfShape", {"size"}, {"z"}).Node("Cast", {"z"}, {"i"}, {{"to", kInt64}}).Node("Add", {"i", "unit"}, {"ones"})
              .Node("ReduceSum", {"ones"}, {"count"}, {{"keepdims", 0}}).Node("Greater", {"count", "0"}, {"condition"});
        }},
@@ -139,12 +144,14 @@ TEST(NumbersOfRows, KeepTheirMark) {
       {"the larger one, less the other", [](Graph& g) { g.Node("Max", {"xs", "zs"}, {"l"}).Node("Sub", {"l", "zs"}, {"k"}); }},
       {"whether they are the same", [](Graph& g) { g.Node("Equal", {"xs", "zs"}, {"k"}); }},
       {"one of two, by their number", [](Graph& g) {
-         Numbers(g, "100", {100}).Node("Less", {"xs", "100"}, {"few"}).Node("Shape", {"x"}, {"s"}, {{"start", 1}}).Node("Shape", {"z"}, {"t"}, {{"start", 1}})
+         Numbers(g, "100", {100}).Node("Less", {"xs", "100"}, {"few"}).Node("Shape", {"x"}, {"s"}, {{"start", 1}})
+             .Node("Shape", {"z"}, {"t"}, {{"start", 1}})
              .Node("Where", {"few", "s", "t"}, {"k"});
        }},
       {"a half", [](Graph& g) { Numbers(g, "2", {2}).Node("Div", {"xs", "2"}, {"k"}); }},
       {"a part cut off at 64 for each row", [](Graph& g) {
-         Numbers(Numbers(Numbers(g, "from", {0}), "64", {64}), "flat", {-1}).Node("Shape", {"x"}, {"n"}, {{"end", 1}}).Node("Mul", {"n", "64"}, {"to"})
+         Numbers(Numbers(Numbers(g, "from", {0}), "64", {64}), "flat", {-1}).Node("Shape", {"x"}, {"n"}, {{"end", 1}})
+             .Node("Mul", {"n", "64"}, {"to"})
              .Node("Reshape", {"x", "flat"}, {"list"}).Node("Slice", {"list", "from", "to"}, {"part"}).Node("Size", {"part"}, {"k"});
        }},
   };
@@ -177,18 +184,23 @@ TEST(RowsInEntries, AreNotDividedWithARest) {
              .Node("Concat", {"v", "32"}, {"form"}, {{"axis", 0}});
        }},
       {"by a float", [](Graph& g) {
-         g.Initializer("part", kFloat, {1}, std::vector<float>{1 / 32.F}).Node("ReduceProd", {"s"}, {"all"}).Node("Cast", {"all"}, {"f"}, {{"to", kFloat}})
-             .Node("Mul", {"f", "part"}, {"q"}).Node("Cast", {"q"}, {"m"}, {{"to", kInt64}}).Node("Concat", {"m", "32"}, {"form"}, {{"axis", 0}});
+         g.Initializer("part", kFloat, {1}, std::vector<float>{1 / 32.F}).Node("ReduceProd", {"s"}, {"all"})
+             .Node("Cast", {"all"}, {"f"}, {{"to", kFloat}})
+             .Node("Mul", {"f", "part"}, {"q"}).Node("Cast", {"q"}, {"m"}, {{"to", kInt64}})
+                 .Node("Concat", {"m", "32"}, {"form"}, {{"axis", 0}});
        }},
       {"by a float, rounded down", [](Graph& g) {
-         g.Initializer("k", kFloat, {1}, std::vector<float>{32}).Node("ReduceProd", {"s"}, {"all"}).Node("Cast", {"all"}, {"f"}, {{"to", kFloat}})
+         g.Initializer("k", kFloat, {1}, std::vector<float>{32}).Node("ReduceProd", {"s"}, {"all"})
+             .Node("Cast", {"all"}, {"f"}, {{"to", kFloat}})
              .Node("Div", {"f", "k"}, {"q"}).Node("Floor", {"q"}, {"d"}).Node("Cast", {"d"}, {"m"}, {{"to", kInt64}})
              .Node("Concat", {"m", "32"}, {"form"}, {{"axis", 0}});
        }},
       {"in 32 bits that may overflow", [](Graph& g) {
          const int kInt32 = 6;
-         g.Initializer("32i", kInt32, {1}, std::vector<std::int32_t>{32}).Node("ReduceProd", {"s"}, {"all"}).Node("Cast", {"all"}, {"i"}, {{"to", kInt32}})
-             .Node("Div", {"i", "32i"}, {"q"}).Node("Cast", {"q"}, {"m"}, {{"to", kInt64}}).Node("Concat", {"m", "32"}, {"form"}, {{"axis", 0}});
+         g.Initializer("32i", kInt32, {1}, std::vector<std::int32_t>{32}).Node("ReduceProd", {"s"}, {"all"})
+             .Node("Cast", {"all"}, {"i"}, {{"to", kInt32}})
+             .Node("Div", {"i", "32i"}, {"q"}).Node("Cast", {"q"}, {"m"}, {{"to", kInt64}})
+                 .Node("Concat", {"m", "32"}, {"form"}, {{"axis", 0}});
        }},
   };
   for (const auto& [name, build] : rows) EXPECT_NE(OfEntries(build).verdict, RowVerdict::kIndependent) << name;
@@ -203,12 +215,14 @@ TEST(LongLists, AreNotJudgedByTheirStart) {
   std::vector<int> axes(70'000, 2);
   axes.back() = 0;
   Graph graph;
-  graph.Input("x", kFloat, {"batch", 3, 4}).Output("y", kFloat, {"batch", 3, 4}).Node("MeanVarianceNormalization", {"x"}, {"y"}, {{"axes", axes}});
+  graph.Input("x", kFloat, {"batch", 3, 4}).Output("y", kFloat, {"batch", 3, 4})
+      .Node("MeanVarianceNormalization", {"x"}, {"y"}, {{"axes", axes}});
   const RowProof proof = ProveRows(graph.Model().bytes());
   EXPECT_EQ(proof.verdict, RowVerdict::kNotProven);
   EXPECT_NE(proof.reason.find("longer than is looked at"), std::string::npos) << proof.reason;
   const Build counted = [](Graph& g) {
-    g.Initializer<std::int64_t>("66000", kInt64, {}, {66'000}).Node("Constant", {}, {"list"}, {{"value_ints", std::vector<int>(70'000, 1)}});
+    g.Initializer<std::int64_t>("66000", kInt64, {}, {66'000})
+        .Node("Constant", {}, {"list"}, {{"value_ints", std::vector<int>(70'000, 1)}});
     g.Node("Size", {"list"}, {"count"}).Node("Greater", {"count", "66000"}, {"condition"});
   };
   EXPECT_NE(VerdictOf(counted, true), RowVerdict::kIndependent);

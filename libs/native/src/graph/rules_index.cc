@@ -97,7 +97,8 @@ void Slice(Call& call) {
       });
     }
     // The padding of PyTorch's exports: rows of a table of numbers in another order.
-    if (from.numbers && from.dims.size() == 2 && !from.dims[0].varies && !from.dims[1].varies && cut.axes == std::vector<std::int64_t>{0} && !span.count.varies) {
+    if (from.numbers && from.dims.size() == 2 && !from.dims[0].varies && !from.dims[1].varies &&
+        cut.axes == std::vector<std::int64_t>{0} && !span.count.varies) {
       const auto width = static_cast<std::size_t>(from.dims[1].value);
       out.numbers = Picked(from, static_cast<std::size_t>(span.count.value) * width, [&](std::size_t k) {
         const double row = span.first + static_cast<double>(k / width) * static_cast<double>(cut.steps[i]);
