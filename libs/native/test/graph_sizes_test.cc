@@ -210,6 +210,20 @@ TEST(RowsInEntries, AreNotDividedWithARest) {
   EXPECT_EQ(ofRow.verdict, RowVerdict::kIndependent) << ofRow.reason;
 }
 
+// ONNX Runtime makes [-1, 7, 32] of it, which 7 rows of 32 tokens fill as one.
+TEST(RowsInEntries, FitForEveryLength) {
+  const auto verdict = [](const Ints& rest, bool copies) {
+    return OfEntries([=](Graph& g) {
+      Numbers(Numbers(g, "rest", rest), "0", {0}).Node("Concat", {copies ? "0" : "n", "rest"}, {"form"}, {{"axis", 0}});
+    }).verdict;
+  };
+  for (const Ints& rest : {Ints{7, 32}, Ints{224}, Ints{20, 32}}) {
+    EXPECT_NE(verdict(rest, false), RowVerdict::kIndependent);
+    EXPECT_EQ(verdict(rest, true), RowVerdict::kIndependent);
+  }
+  EXPECT_EQ(verdict({32, -1}, false), RowVerdict::kIndependent);
+}
+
 // The reader stops at 65 536 entries of a list.
 TEST(LongLists, AreNotJudgedByTheirStart) {
   std::vector<int> axes(70'000, 2);

@@ -120,6 +120,20 @@ Numbers Wanted(const Call& call, Numbers to, const Numbers& from, bool zeroIsZer
   return to;
 }
 
+// The runtime takes the only size that it does not know beforehand as open (-1), the number of rows too. Then the sizes of a
+// row must fit for all lengths, not for those alone that the other sizes ask for: several shorter rows would fill one entry.
+void CheckFits(const Call& call, const Numbers& from, const Numbers& asked, const Numbers& to) {
+  int unknown = 0;
+  for (std::size_t i = 0; i < to.size(); ++i) {
+    const bool isOpen = asked[i].IsFixed() && asked[i].value == -1;
+    const bool isCopied = asked[i].IsFixed() && asked[i].value == 0;
+    if (isOpen || (isCopied && to[i].rows)) return;
+    const bool isKept = i < from.size() && !to[i].rows && SameForAll(to[i], from[i]);
+    if (!asked[i].IsFixed() && !isKept) ++unknown;
+  }
+  if (unknown < 2 && !SameForAll(Product(from), Product(to))) call.Unproven("gives a shape that fits rows of one length only");
+}
+
 void Reshape(Call& call) {
   const Value& from = call.In(0);
   Numbers to;
@@ -129,7 +143,9 @@ void Reshape(Call& call) {
     const auto sizes = call.Ints("shape").value_or(std::vector<std::int64_t>());
     for (const std::int64_t size : sizes) to.push_back({.value = static_cast<double>(size)});
   }
-  call.Out(Relaid(call, from, Wanted(call, std::move(to), from.dims, call.Int("allowzero", 0) != 0)));
+  const Numbers wanted = Wanted(call, to, from.dims, call.Int("allowzero", 0) != 0);
+  if (from.RowAxis() >= 0) CheckFits(call, from.dims, to, wanted);
+  call.Out(Relaid(call, from, wanted));
 }
 
 void Flatten(Call& call) {
