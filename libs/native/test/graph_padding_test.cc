@@ -40,7 +40,7 @@ RowProof OfMasked(const Case& made) {
       .Node("Cast", {"column"}, {"m"}, {{"to", kFloat}});
   graph.Node("Cast", {"column"}, {"visible"}, {{"to", kBool}}).Node("Sub", {"1", "m"}, {"hidden"});
   made.build(graph);
-  return ProveRows(graph.Model().bytes(), {.masks = {{"mask", 0}}, .ids = {{"ids", 0}}});
+  return ProveRows(graph.Model().bytes(), {}, {.masks = {{"mask", 0}}, .ids = {{"ids", 0}}});
 }
 
 const auto kSummed = [](Graph& g, const char* from) { g.Node("ReduceSum", {from, "axis1"}, {"y"}, {{"keepdims", 1}}); };

@@ -66,6 +66,12 @@ const Attribute* Call::Find(std::string_view name) const {
   return nullptr;
 }
 
+const Attribute* Call::FindList(std::string_view name) const {
+  const Attribute* list = Find(name);
+  if (list != nullptr && list->isCut) Unproven("has a list that is longer than is looked at");
+  return list;
+}
+
 std::int64_t Call::Int(std::string_view name, std::int64_t otherwise) const {
   const Attribute* attribute = Find(name);
   if (attribute == nullptr || !(std::fabs(attribute->number) < 1e18)) return otherwise;
@@ -73,7 +79,7 @@ std::int64_t Call::Int(std::string_view name, std::int64_t otherwise) const {
 }
 
 std::optional<std::vector<std::int64_t>> Call::Ints(std::string_view name) const {
-  const Attribute* attribute = Find(name);
+  const Attribute* attribute = FindList(name);
   if (attribute == nullptr) return std::nullopt;
   return attribute->integers;
 }
@@ -106,7 +112,7 @@ void Call::Constant(std::size_t from, std::size_t to) const {
 
 std::optional<Place> SamePlace(const Value& from, const Value& to) {
   const int axis = to.RowAxis();
-  if (!from.place || from.place->isFirst || axis < 0 || to.dims[static_cast<std::size_t>(axis)].value != 1) return std::nullopt;
+  if (!from.place || from.place->isFirst || axis < 0 || !IsOne(to.dims[static_cast<std::size_t>(axis)])) return std::nullopt;
   return from.place;
 }
 
@@ -124,12 +130,17 @@ Numbers Broadcast(const Call& call, const std::vector<const Numbers*>& shapes) {
     for (std::size_t i = 0; i < shape->size(); ++i) {
       const Number& dim = (*shape)[i];
       Number& to = result[skipped + i];
-      if (dim.Is(1)) continue;
-      if (to.Is(1)) to = dim;
-      else if (SameSize(to, dim)) {
+      if (dim.Is(1) && dim.IsFixed()) continue;
+      if (to.Is(1) && to.IsFixed()) {
+        to = dim;
+      } else if (SameSize(to, dim) || (!to.rows && !dim.rows && (to.Is(1) || dim.Is(1)))) {
+        if (SameForAll(to, dim)) continue;
         // Where they differ, one of them is 1, and it need not be this one.
-        if (!SameForAll(to, dim)) ForgetAxes(to);
-        to.varies = to.varies || dim.varies;
+        if (to.rows) call.Unproven("sets several entries of each row against others, whose number may differ");
+        if (to.Is(1)) to.value = dim.value;
+        to.varies = true;
+        to.least = std::min(to.Least(), dim.Least());
+        ForgetAxes(to);
       } else if (to.rows || dim.rows) call.Mixed("sets the batch axis against another axis");
       else call.Unproven("combines tensors of different sizes");
     }
@@ -143,7 +154,7 @@ Value Relaid(const Call& call, const Value& from, Numbers to) {
   if (before.opaque || after.opaque || !SameSize(before, after)) {
     call.Unproven("gives a shape that does not fit for every number of rows");
   }
-  Value value = Shaped(std::move(to), from.isInteger);
+  Value value = Shaped(std::move(to), from.type);
   const int was = from.RowAxis();
   const int is = value.RowAxis();
   if (was >= 0 && is < 0) call.Mixed("folds the batch axis into another axis");

@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "graph/held.h"
 #include "graph/onnx_file.h"
 #include "graph/value.h"
 
@@ -51,6 +52,8 @@ class Call {
   }
 
   const Attribute* Find(std::string_view name) const;
+  // The same for a list, which must have been read in full.
+  const Attribute* FindList(std::string_view name) const;
   std::int64_t Int(std::string_view name, std::int64_t otherwise) const;
   std::optional<std::vector<std::int64_t>> Ints(std::string_view name) const;
   std::string_view Text(std::string_view name, std::string_view otherwise = "") const;
@@ -90,9 +93,6 @@ class Call {
 };
 
 Value ValueOf(const Tensor& tensor);
-// No floating point, as ONNX numbers element types.
-inline bool IsIntegerType(std::int64_t type) { return type != 1 && type != 10 && type != 11 && type != 16; }
-
 using Rule = void (*)(Call&);
 using Rules = std::unordered_map<std::string_view, Rule>;
 
@@ -105,6 +105,8 @@ Numbers Broadcast(const Call& call, const std::vector<const Numbers*>& shapes);
 Value Relaid(const Call& call, const Value& from, Numbers to);
 // What `from` says of places, for a tensor that holds the same numbers in another shape.
 std::optional<Place> SamePlace(const Value& from, const Value& to);
+// A dimension of one entry for each row.
+inline bool IsOne(const Number& rows) { return rows.value == 1 && !rows.varies; }
 // A tensor of this shape is small enough for its numbers to be kept.
 bool HoldsNumbers(const Numbers& dims);
 // The numbers of `from` rearranged to the shape `dims`: element i is number `source(i)` of it. Absent where it has none.

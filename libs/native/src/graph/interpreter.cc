@@ -1,6 +1,7 @@
 #include "graph/interpreter.h"
 
 #include <algorithm>
+#include <array>
 
 #include "graph/padding.h"
 #include "graph/place_keeping.h"
@@ -59,6 +60,7 @@ Value State(Value value) {
 void ForgetWhereOther(Value& value, const Value& other) {
   for (std::size_t i = 0; i < value.dims.size() && i < other.dims.size(); ++i) {
     if (SameForAll(value.dims[i], other.dims[i])) continue;
+    value.dims[i].least = std::min(value.dims[i].Least(), other.dims[i].Least());
     value.dims[i].varies = true;
     ForgetAxes(value.dims[i]);
   }
@@ -71,7 +73,7 @@ bool SameAxes(const Value& a, const Value& b) {
 }
 
 bool DependsOnLength(const Value& value) {
-  const auto varies = [](const Number& number) { return (number.varies || number.opaque) && !number.rows; };
+  const auto varies = [](const Number& number) { return number.varies && !number.rows; };
   return std::any_of(value.dims.begin(), value.dims.end(), varies) ||
          (value.numbers && std::any_of(value.numbers->begin(), value.numbers->end(), varies));
 }
@@ -84,7 +86,7 @@ bool TakesData(const Call& call) {
   return false;
 }
 
-Value Scalar() { return Shaped({}, true); }
+Value Scalar() { return Shaped({}, kInt64); }
 
 }  // namespace
 
@@ -153,6 +155,7 @@ void Interpreter::Apply(Call& call, Frame& frame) {
   const Node& node = call.node();
   const auto function = model_.functions.find({node.domain, node.op});
   if (function != model_.functions.end()) {
+    CheckFunction(function->second, call);
     std::vector<Value> outputs = RunFunction(function->second, call);
     for (std::size_t i = 0; i < call.outputsCount() && i < outputs.size(); ++i) call.Out(i, std::move(outputs[i]));
     return Keep(call, call.outputs());
@@ -161,6 +164,19 @@ void Interpreter::Apply(Call& call, Frame& frame) {
   if (node.domain.empty() && node.op == "Loop") return RunLoop(call, frame);
   if (node.domain.empty() && node.op == "Scan") return RunScan(call, frame);
   RunRule(call, FindRule(node.domain, node.op));
+}
+
+void Interpreter::CheckFunction(const Function& function, const Call& call) const {
+  // Where the runtime has an operator of the name, it runs that one.
+  constexpr std::array<std::string_view, 4> kOfRuntime{"ai.onnx", "com.microsoft", "com.ms", "org.pytorch.aten"};
+  const auto isStart = [&](std::string_view domain) { return function.domain.starts_with(domain); };
+  const bool isOfRuntime = std::any_of(kOfRuntime.begin(), kOfRuntime.end(), isStart);
+  if (function.domain.empty() || isOfRuntime) call.Unproven("is a function in a domain of the runtime's own operators");
+  // The runtime runs its operators in the versions of the model.
+  for (const auto& [domain, version] : function.opsets) {
+    const auto known = model_.opsets.find(domain);
+    if (known == model_.opsets.end() || known->second != version) call.Unproven("is a function of another operator set than the model");
+  }
 }
 
 void Interpreter::RunRule(Call& call, Rule rule) {
@@ -215,6 +231,8 @@ void Interpreter::Keep(const Call& call, std::vector<std::optional<Value>>& outp
       call.Unproven("has a shape that depends on the inputs' sizes in a way that is not followed");
     }
     for (Number& dim : output->dims) {
+      // A size is never negative, but a part or a window may well be 0.
+      if (dim.varies) dim.least = std::max(dim.least, 0.0);
       if (dim.varies && dim.factor == 0) {
         dim.factor = 1;
         dim.axes = {0, 0, 0, ++axesCount_};
@@ -285,7 +303,8 @@ void Interpreter::RunIf(Call& call, Frame& frame) {
   if (condition == nullptr) call.Unproven("lacks its condition");
   if (condition->HasRows()) call.Mixed("decides for all rows at once by their values");
   if (condition->IsCounted()) call.Mixed("decides by the number of rows");
-  const bool isKnown = condition->numbers && condition->numbers->size() == 1 && condition->numbers->front().IsFixed();
+  const bool isOne = condition->numbers && condition->numbers->size() == 1 && Product(condition->dims).IsFixed();
+  const bool isKnown = isOne && Held(condition->numbers->front(), kBool).IsFixed();
   if (isKnown) {
     const char* branch = condition->numbers->front().value != 0 ? "then_branch" : "else_branch";
     std::vector<Value> outputs = RunBody(call, branch, {}, frame);
@@ -396,7 +415,7 @@ void Interpreter::RunScan(Call& call, Frame& frame) {
 Value ValueOf(const Tensor& tensor) {
   Value value;
   value.hasShape = true;
-  value.isInteger = IsIntegerType(tensor.type);
+  value.type = tensor.type;
   for (const std::int64_t dim : tensor.dims) value.dims.push_back({.value = static_cast<double>(dim)});
   if (!tensor.numbers) {
     value.padding.hidden = value.padding.shown = RangeOfHalves(tensor);

@@ -42,6 +42,8 @@ class Interpreter {
   void RunNode(const Node& node, Frame& frame);
   void Apply(Call& call, Frame& frame);
   void RunRule(Call& call, Rule rule);
+  // Throws NoProof for functions that the runtime may not run as they are written.
+  void CheckFunction(const Function& function, const Call& call) const;
   std::vector<Value> RunFunction(const Function& function, const Call& call);
   std::vector<Value> RunBody(const Call& call, std::string_view attribute, std::vector<Value> inputs, Frame& outer);
   void RunIf(Call& call, Frame& frame);

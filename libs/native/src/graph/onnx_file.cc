@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "graph/element_type.h"
+
 namespace interleave::graph {
 namespace {
 
@@ -10,9 +12,6 @@ constexpr int kDepthMax = 16;
 constexpr std::size_t kPartsMax = 500'000;
 constexpr std::size_t kListMax = 1 << 16;
 constexpr int kExternal = 1;
-
-// Element types whose values are read.
-enum Type { kFloat = 1, kUint8, kInt8, kUint16, kInt16, kInt32, kInt64, kBool = 9, kDouble = 11, kUint32, kUint64 };
 
 std::string_view Domain(std::string_view domain) { return domain == "ai.onnx" ? std::string_view() : domain; }
 
@@ -218,9 +217,9 @@ class Reader {
         if (!attribute.graph) attribute.graph = std::make_unique<Graph>();
         return AddToGraph(*attribute.graph, field.Bytes(), depth + 1);
       case 7:
-        return AddWide(attribute.floats, field);
+        return AddWide(attribute.floats, field, AppendFloats, attribute.isCut);
       case 8:
-        return AddWide(attribute.integers, field);
+        return AddWide(attribute.integers, field, AppendIntegers, attribute.isCut);
       case 9:
         ++attribute.stringsCount;
         return;
@@ -232,13 +231,11 @@ class Reader {
     }
   }
 
-  // Tree ensembles have lists of millions; nothing here needs more of a list than its start and no list is cut short
-  // that a rule reads, since sizes of tensors have a few entries.
-  static void AddWide(std::vector<double>& list, const Field& field) {
-    if (list.size() < kListMax && (field.type != WireType::kBytes || field.bytes.size() / 4 < kListMax)) AppendFloats(list, field);
-  }
-  static void AddWide(std::vector<std::int64_t>& list, const Field& field) {
-    if (list.size() < kListMax && (field.type != WireType::kBytes || field.bytes.size() < kListMax)) AppendIntegers(list, field);
+  // Tree ensembles have lists of millions, which no rule reads.
+  template <class T>
+  static void AddWide(std::vector<T>& list, const Field& field, void (*append)(std::vector<T>&, const Field&), bool& isCut) {
+    isCut = isCut || list.size() >= kListMax || (field.type == WireType::kBytes && field.bytes.size() >= kListMax);
+    if (!isCut) append(list, field);
   }
 
   Tensor ReadTensor(std::string_view bytes) {

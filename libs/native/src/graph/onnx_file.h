@@ -35,6 +35,7 @@ struct Attribute {
   std::string_view text;
   std::vector<std::int64_t> integers;
   std::vector<double> floats;
+  bool isCut = false;  // a list was too long to be read in full
   std::size_t stringsCount = 0;
   std::optional<Tensor> tensor;
   std::unique_ptr<Graph> graph;

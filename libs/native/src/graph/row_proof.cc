@@ -9,6 +9,7 @@
 #include <array>
 #include <cstring>
 #include <limits>
+#include <map>
 #include <unordered_set>
 
 #include "graph/interpreter.h"
@@ -33,6 +34,12 @@ constexpr std::array<std::array<Example, 2>, 7> kFamilies{{
     {{{640, 0}, {640, 0}}},
 }};
 
+// What is known of the inputs beside the file.
+struct Facts {
+  const EqualAxes& equal;
+  const PaddedInputs& padded;
+};
+
 Padding PaddingOf(std::string_view name, const PaddedInputs& padded) {
   if (const auto mask = padded.masks.find(name); mask != padded.masks.end()) {
     return {.kind = Padding::Kind::kMask, .hidden = {mask->second, mask->second}, .shown = {1, 1}};
@@ -43,10 +50,16 @@ Padding PaddingOf(std::string_view name, const PaddedInputs& padded) {
   return {.kind = Padding::Kind::kData};
 }
 
-std::unordered_map<std::string_view, Value> InputsOf(const Model& model, const Example& example, const PaddedInputs& padded) {
+// The number of EqualAxis; absent: the axis may have any size.
+std::optional<int> NumberOf(const EqualAxes& equal, std::string_view input, std::size_t axis) {
+  const auto found = std::find_if(equal.begin(), equal.end(), [&](const EqualAxis& e) { return e.axis == axis && e.input == input; });
+  return found == equal.end() ? std::nullopt : std::optional(found->number);
+}
+
+std::unordered_map<std::string_view, Value> InputsOf(const Model& model, const Facts& facts, const Example& example) {
   std::unordered_set<std::string_view> constants;
   for (const Tensor& tensor : model.graph.initializers) constants.insert(tensor.name);
-  std::unordered_map<std::string_view, Number> sizes;
+  std::map<int, Number> sizes;
   double next = example.first;
   std::uint32_t axesCount = 0;
   std::unordered_map<std::string_view, Value> inputs;
@@ -55,24 +68,22 @@ std::unordered_map<std::string_view, Value> InputsOf(const Model& model, const E
     if (!declared.hasShape || declared.dims.empty()) {
       throw NoProof{false, "input \"" + std::string(declared.name) + "\" has no batch axis"};
     }
-    Value value = Shaped({{.value = 1, .rows = true}}, IsIntegerType(declared.type));
+    Value value = Shaped({{.value = 1, .rows = true}}, declared.type);
     for (std::size_t i = 1; i < declared.dims.size(); ++i) {
       if (declared.dims[i] >= 0) {
         value.dims.push_back({.value = static_cast<double>(declared.dims[i])});
         continue;
       }
-      const std::string_view symbol = declared.symbols[i];
-      const auto found = sizes.find(symbol);
-      const bool isKnown = !symbol.empty() && found != sizes.end();
-      if (isKnown) {
-        value.dims.push_back(found->second);
+      const std::optional<int> number = NumberOf(facts.equal, declared.name, i);
+      if (number && sizes.contains(*number)) {
+        value.dims.push_back(sizes[*number]);
         continue;
       }
       value.dims.push_back(AxisSize(next, ++axesCount));
-      sizes.emplace(symbol, value.dims.back());
+      if (number) sizes[*number] = value.dims.back();
       next += example.step;
     }
-    value.padding = PaddingOf(declared.name, padded);
+    value.padding = PaddingOf(declared.name, facts.padded);
     inputs.emplace(declared.name, std::move(value));
   }
   return inputs;
@@ -105,15 +116,15 @@ void FindExtremeIds(const Model& model, const PaddingUse& use, RowProof& proof) 
 }
 
 // Fills RowProof::lengthUse and RowProof::paddingUse.
-void Prove(const Model& model, const Example& example, const PaddedInputs& padded, RowProof& proof) {
+void Prove(const Model& model, const Facts& facts, const Example& example, RowProof& proof) {
   Interpreter interpreter(model);
-  const std::vector<Value> outputs = interpreter.Run(InputsOf(model, example, padded));
+  const std::vector<Value> outputs = interpreter.Run(InputsOf(model, facts, example));
   if (outputs.empty()) throw NoProof{false, "the file is damaged or no ONNX model"};
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     const std::string what = "output \"" + std::string(model.graph.outputs[i].name) + "\" ";
     const Value& value = outputs[i];
     if (value.unfollowed) throw NoProof{false, what + "depends on the rows in a way that is not followed"};
-    if (value.RowAxis() != 0 || value.dims[0].value != 1) throw NoProof{false, what + "does not have one entry for each row"};
+    if (value.RowAxis() != 0 || !IsOne(value.dims[0])) throw NoProof{false, what + "does not have one entry for each row"};
     if (value.IsCounted()) throw NoProof{true, what + "depends on the number of rows or a row's place among them"};
   }
   if (!interpreter.lengthUse().empty()) proof.lengthUse = interpreter.lengthUse();
@@ -125,12 +136,12 @@ void Prove(const Model& model, const Example& example, const PaddedInputs& padde
   }
 }
 
-RowProof ProveModel(const Model& model, const PaddedInputs& padded) {
+RowProof ProveModel(const Model& model, const Facts& facts) {
   RowProof first;
   for (const auto& family : kFamilies) {
     try {
       RowProof proof{.verdict = RowVerdict::kIndependent, .reason = ""};
-      for (const Example& example : family) Prove(model, example, padded, proof);
+      for (const Example& example : family) Prove(model, facts, example, proof);
       return proof;
     } catch (NoProof& proof) {
       if (proof.mixed) return {.verdict = RowVerdict::kMixed, .reason = std::move(proof.reason)};
@@ -172,9 +183,9 @@ Rule FindRule(std::string_view domain, std::string_view op) {
   return found == rules.end() ? nullptr : found->second;
 }
 
-RowProof ProveRows(std::string_view model, const PaddedInputs& padded) {
+RowProof ProveRows(std::string_view model, const EqualAxes& equal, const PaddedInputs& padded) {
   try {
-    return ProveModel(ReadModel(model), padded);
+    return ProveModel(ReadModel(model), {.equal = equal, .padded = padded});
   } catch (const NoProof& proof) {
     return {.verdict = RowVerdict::kNotProven, .reason = proof.reason};
   } catch (const std::exception& error) {
@@ -182,7 +193,7 @@ RowProof ProveRows(std::string_view model, const PaddedInputs& padded) {
   }
 }
 
-RowProof ProveRowsOfFile(const std::string& path, const PaddedInputs& padded) {
+RowProof ProveRowsOfFile(const std::string& path, const EqualAxes& equal, const PaddedInputs& padded) {
   const RowProof unread{.verdict = RowVerdict::kNotProven, .reason = "the file cannot be read for a proof"};
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return unread;
@@ -192,7 +203,7 @@ RowProof ProveRowsOfFile(const std::string& path, const PaddedInputs& padded) {
   void* const bytes = isFile ? mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
   close(fd);
   if (bytes == MAP_FAILED) return unread;
-  RowProof proof = ProveRows({static_cast<const char*>(bytes), size}, padded);
+  RowProof proof = ProveRows({static_cast<const char*>(bytes), size}, equal, padded);
   munmap(bytes, size);
   return proof;
 }

@@ -36,9 +36,18 @@ struct PaddedInputs {
   std::map<std::string, double, std::less<>> ids;    // integers
 };
 
+// An axis of an input that is as long as every other one of the same number, in each run that holds several rows. Names in
+// the graph say no such thing: only what is checked before a run does.
+struct EqualAxis {
+  std::string input;
+  std::size_t axis = 0;
+  int number = 0;
+};
+using EqualAxes = std::vector<EqualAxis>;
+
 // For a model whose inputs all have the rows along axis 0. Never throws; takes milliseconds, since it skips weights.
-RowProof ProveRows(std::string_view model, const PaddedInputs& padded = {});
+RowProof ProveRows(std::string_view model, const EqualAxes& equal = {}, const PaddedInputs& padded = {});
 // The same for a file. Weights in other files are not looked at.
-RowProof ProveRowsOfFile(const std::string& path, const PaddedInputs& padded = {});
+RowProof ProveRowsOfFile(const std::string& path, const EqualAxes& equal = {}, const PaddedInputs& padded = {});
 
 }  // namespace interleave::graph

@@ -12,7 +12,7 @@ void RowsFirstEach(const Call& call) {
   for (std::size_t i = 0; i < call.size(); ++i) {
     if (!call.Has(i) || !call.In(i).HasRows()) continue;
     call.RowsFirst(i, "takes the batch axis for another one");
-    if (!call.In(i).dims[0].Is(1) && call.In(i).dims[0].value != 1) call.Unproven("takes several entries of each row as one batch");
+    if (!IsOne(call.In(i).dims[0])) call.Unproven("takes several entries of each row as one batch");
   }
 }
 
@@ -31,7 +31,7 @@ void EmbedLayerNormalization(Call& call) {
   call.Constant(2, 7);
   Numbers dims = call.In(0).dims;
   if (dims.size() != 2 || call.In(2).dims.size() != 2) call.Unproven(kNoFit);
-  call.Out(1, Shaped({dims[0]}, true));
+  call.Out(1, Shaped({dims[0]}, kInt32));
   dims.push_back(call.In(2).dims[1]);
   call.Out(0, Shaped(dims));
   call.Out(2, Shaped(std::move(dims)));

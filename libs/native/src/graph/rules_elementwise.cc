@@ -14,29 +14,47 @@ std::vector<const Numbers*> ShapesOf(const Call& call) {
   return shapes;
 }
 
-template <Number (*function)(const Number&, const Number&)>
+using Function = Number (*)(const Number&, const Number&);
+
+// As the element type computes it; only a product may be right as a size alone.
+Number Computed(Function function, const Number& a, const Number& b, int type, int outType) {
+  const Number left = Held(a, type), right = Held(b, type);
+  if ((left.rough || right.rough) && function != Multiply) return Opaque(a, b);
+  return Held(function(left, right), outType);
+}
+
+template <Function function, int resultType = 0>
 void Binary(Call& call) {
   Elementwise(call);
   if (call.size() != 2 || !call.In(0).numbers || !call.In(1).numbers || !call.outputs()[0]) return;
   Value& out = *call.outputs()[0];
+  const int type = call.In(0).type;
+  out.type = resultType != 0 ? resultType : type;
   if (!HoldsNumbers(out.dims)) return;
   const auto left = BroadcastSources(out.dims, call.In(0).dims);
   const auto right = BroadcastSources(out.dims, call.In(1).dims);
   out.numbers.emplace();
   for (std::size_t i = 0; i < left.size(); ++i) {
-    out.numbers->push_back(function((*call.In(0).numbers)[left[i]], (*call.In(1).numbers)[right[i]]));
+    out.numbers->push_back(Computed(function, (*call.In(0).numbers)[left[i]], (*call.In(1).numbers)[right[i]], type, out.type));
   }
 }
 
 Number DivideIntegers(const Number& a, const Number& b) { return Divide(a, b, true); }
 Number DivideFloats(const Number& a, const Number& b) { return Divide(a, b, false); }
-void Div(Call& call) { call.In(0).isInteger ? Binary<DivideIntegers>(call) : Binary<DivideFloats>(call); }
+void Div(Call& call) { IsIntegerType(call.In(0).type) ? Binary<DivideIntegers>(call) : Binary<DivideFloats>(call); }
+
+Number FloorRest(const Number& a, const Number& b) { return Modulo(a, b, false); }
+Number TruncatedRest(const Number& a, const Number& b) { return Modulo(a, b, true); }
+void Mod(Call& call) { call.Int("fmod", 0) == 0 ? Binary<FloorRest>(call) : Binary<TruncatedRest>(call); }
 
 Number Not(const Number& a) { return Equal(a, {.value = 0}); }
 Number Greater(const Number& a, const Number& b) { return Less(b, a); }
 Number GreaterOrEqual(const Number& a, const Number& b) { return Not(Less(a, b)); }
 Number LessOrEqual(const Number& a, const Number& b) { return Not(Less(b, a)); }
-Number And(const Number& a, const Number& b) { return Not(Equal(Multiply(a, b), {.value = 0})); }
+Number And(const Number& a, const Number& b) {
+  const bool isFalse = (a.IsFixed() && a.value == 0) || (b.IsFixed() && b.value == 0);
+  return isFalse ? Number{} : a.IsFixed() && b.IsFixed() ? Number{.value = 1} : Opaque(a, b);
+}
 Number Or(const Number& a, const Number& b) { return Not(And(Not(a), Not(b))); }
 
 template <bool (*first)(double, double)>
@@ -44,46 +62,53 @@ Number Extreme(const Number& a, const Number& b) {
   if (a.rows == b.rows && !a.opaque && !b.opaque) {
     Number extreme = first(a.value, b.value) ? a : b;
     extreme.varies = a.varies || b.varies;
-    extreme.small = extreme.varies;
+    extreme.least = first(a.Least(), b.Least()) ? a.Least() : b.Least();
     if (!SameForAll(a, b)) ForgetAxes(extreme);
     return extreme;
   }
   const Number less = Less(a, b);
-  if (less.opaque) return less;
+  if (less.opaque) return Opaque(a, b);
   return first(0, 1) == (less.value != 0) ? a : b;
 }
 bool IsBelow(double a, double b) { return a < b; }
 bool IsAbove(double a, double b) { return a > b; }
 
-void MapNumbers(Call& call, Number (*function)(const Number&)) {
+// A change of type may keep what is right as a size alone.
+void MapNumbers(Call& call, Number (*function)(const Number&), bool keepsRough = false) {
   if (!call.In(0).numbers || !call.outputs()[0]) return;
+  Value& out = *call.outputs()[0];
   Numbers numbers;
-  for (const Number& number : *call.In(0).numbers) numbers.push_back(function(number));
-  call.outputs()[0]->numbers = std::move(numbers);
+  for (const Number& number : *call.In(0).numbers) {
+    const Number held = Held(number, call.In(0).type);
+    numbers.push_back(held.rough && !keepsRough ? Opaque(held, held) : Held(function(held), out.type));
+  }
+  out.numbers = std::move(numbers);
 }
 
 Number Same(const Number& a) { return a; }
 Number Negated(const Number& a) { return Multiply(a, {.value = -1}); }
-Number Absolute(const Number& a) { return Apply(a, [](double x) { return std::fabs(x); }); }
-Number Floored(const Number& a) { return Apply(a, [](double x) { return std::floor(x); }); }
-Number Ceiled(const Number& a) { return Apply(a, [](double x) { return std::ceil(x); }); }
-Number Truncated(const Number& a) { return Apply(a, [](double x) { return std::trunc(x); }); }
-// The root of a number of rows is no multiple of it: its square is opaque, and so is what comes of it.
-Number Root(const Number& a) {
-  return Apply(Multiply(a, a), [](double x) { return std::sqrt(std::sqrt(x)); });
+Number Absolute(const Number& a) {
+  if (a.Least() >= 0) return a;
+  return a.IsFixed() ? Number{.value = std::fabs(a.value)} : Opaque(a, a);
 }
+Number Floored(const Number& a) { return Rounded(a, [](double x) { return std::floor(x); }); }
+Number Ceiled(const Number& a) { return Rounded(a, [](double x) { return std::ceil(x); }); }
+Number Truncated(const Number& a) { return Rounded(a, [](double x) { return std::trunc(x); }); }
+Number Root(const Number& a) { return a.IsFixed() && a.value >= 0 ? Number{.value = std::sqrt(a.value)} : Opaque(a, a); }
 
 void Stretch(std::optional<Place>& place, const Numbers& by) {
-  const Number& factor = by.front();
+  const Number factor = Held(by.front(), kInt64);
   const bool isOne = std::all_of(by.begin(), by.end(), [&](const Number& number) { return SameForAll(number, factor); });
-  if (!isOne || factor.rows || factor.value <= 0 || place->low != 0 || place->high != 0 || place->below != 0) return place.reset();
+  const bool isStep = isOne && !factor.rows && !factor.opaque && !factor.rough && factor.Least() >= 0 && factor.value > 0;
+  if (!isStep || place->low != 0 || place->high != 0 || place->below != 0) return place.reset();
   place->stride = Multiply(place->stride, factor);
 }
 
 void Shift(std::optional<Place>& place, const Numbers& by) {
   const std::uint32_t below = by.front().below;
   double low = by.front().value, high = low;
-  for (const Number& number : by) {
+  for (const Number& given : by) {
+    const Number number = Held(given, kInt64);
     if (number.rows || number.opaque || number.below != below || (number.varies && below == 0)) return place.reset();
     low = std::min(low, number.value);
     high = std::max(high, number.value);
@@ -117,34 +142,30 @@ void Mul(Call& call) {
   MovePlace(call, true);
 }
 
+void Identity(Call& call) {
+  SameAsFirst(call);
+  call.outputs()[0]->numbers = call.In(0).numbers;
+}
+
 template <Number (*function)(const Number&)>
 void Unary(Call& call) {
   SameAsFirst(call);
   MapNumbers(call, function);
 }
 
-// 8 and 16 bits cannot hold every size or place.
-bool IsNarrowType(std::int64_t type) { return (type >= 2 && type <= 5) || type == 10 || type >= 16; }
-Number Narrowed(const Number& a) {
-  constexpr double kHeldByAll = 7;
-  if (a.IsFixed() && a.value >= 0 && a.value <= kHeldByAll) return a;
-  return {.rows = a.rows, .varies = true, .opaque = true};
-}
-
 void Cast(Call& call) {
   SameAsFirst(call);
-  const std::int64_t to = call.Int("to", 0);
-  call.outputs()[0]->isInteger = IsIntegerType(to);
-  constexpr std::int64_t kBoolType = 9;
-  if (to == kBoolType) return MapNumbers(call, [](const Number& a) { return Not(Not(a)); });
-  if (IsNarrowType(to)) return MapNumbers(call, Narrowed);
-  call.outputs()[0]->place = SamePlace(call.In(0), *call.outputs()[0]);
-  if (IsIntegerType(to)) MapNumbers(call, Truncated);
-  else MapNumbers(call, Same);
+  const int to = static_cast<int>(call.Int("to", 0));
+  Value& out = *call.outputs()[0];
+  out.type = to;
+  if (to == kBool) return MapNumbers(call, [](const Number& a) { return Not(Not(a)); });
+  // Other types cannot hold every place, or not exactly.
+  if (to == kInt32 || to == kInt64) out.place = SamePlace(call.In(0), out);
+  MapNumbers(call, IsIntegerType(to) ? Truncated : Same, true);
 }
 
 void Where(Call& call) {
-  Value out = Shaped(Broadcast(call, ShapesOf(call)), call.In(1).isInteger);
+  Value out = Shaped(Broadcast(call, ShapesOf(call)), call.In(1).type);
   const Value &condition = call.In(0), &yes = call.In(1), &no = call.In(2);
   if (condition.numbers && yes.numbers && no.numbers && HoldsNumbers(out.dims)) {
     const auto c = BroadcastSources(out.dims, condition.dims);
@@ -189,7 +210,7 @@ void Trilu(Call& call) {
   const int rank = static_cast<int>(call.In(0).dims.size());
   if (call.Rows(0) >= rank - 2 && call.Rows(0) >= 0) call.Mixed("depends on a row's place in the batch");
   if (call.Has(1)) call.Sizes(1);
-  call.Out(Shaped(call.In(0).dims, call.In(0).isInteger));
+  call.Out(Shaped(call.In(0).dims, call.In(0).type));
 }
 
 }  // namespace
@@ -212,12 +233,12 @@ std::vector<std::size_t> BroadcastSources(const Numbers& dims, const Numbers& fr
 
 void SameAsFirst(Call& call) {
   call.Constant(1, call.size());
-  call.Out(Shaped(call.In(0).dims, call.In(0).isInteger));
+  call.Out(Shaped(call.In(0).dims, call.In(0).type));
 }
 
 void Elementwise(Call& call) {
   if (call.Find("broadcast") != nullptr) call.Unproven("is of an operator set that is no longer followed");
-  call.Out(Shaped(Broadcast(call, ShapesOf(call)), call.In(0).isInteger));
+  call.Out(Shaped(Broadcast(call, ShapesOf(call)), call.In(0).type));
 }
 
 void AddElementwiseRules(Rules& rules) {
@@ -238,17 +259,17 @@ void AddElementwiseRules(Rules& rules) {
   rules["Sub"] = Binary<Subtract>;
   rules["Mul"] = Mul;
   rules["Div"] = Div;
-  rules["Mod"] = Binary<Modulo>;
-  rules["Equal"] = Binary<Equal>;
-  rules["Less"] = Binary<Less>;
-  rules["Greater"] = Binary<Greater>;
-  rules["GreaterOrEqual"] = Binary<GreaterOrEqual>;
-  rules["LessOrEqual"] = Binary<LessOrEqual>;
-  rules["And"] = Binary<And>;
-  rules["Or"] = Binary<Or>;
+  rules["Mod"] = Mod;
+  rules["Equal"] = Binary<Equal, kBool>;
+  rules["Less"] = Binary<Less, kBool>;
+  rules["Greater"] = Binary<Greater, kBool>;
+  rules["GreaterOrEqual"] = Binary<GreaterOrEqual, kBool>;
+  rules["LessOrEqual"] = Binary<LessOrEqual, kBool>;
+  rules["And"] = Binary<And, kBool>;
+  rules["Or"] = Binary<Or, kBool>;
   rules["Max"] = Binary<Extreme<IsAbove>>;
   rules["Min"] = Binary<Extreme<IsBelow>>;
-  rules["Identity"] = Unary<Same>;
+  rules["Identity"] = Identity;
   rules["Neg"] = Unary<Negated>;
   rules["Not"] = Unary<Not>;
   rules["Abs"] = Unary<Absolute>;

@@ -55,6 +55,8 @@ Number Counted(const Number& dim, const Windows& windows, std::size_t i, std::si
     out.value = (windows.ceils ? std::ceil(steps) : std::floor(steps)) + 1;
     // No window starts in the padding at the end.
     if (windows.ceils && (out.value - 1) * stride >= dim.value + before) out.value -= 1;
+    // Versions of the runtime differ in the last window.
+    out.varies = out.varies || (windows.ceils && steps != std::floor(steps));
   }
   return out;
 }
@@ -66,7 +68,7 @@ const Numbers& Image(const Call& call) {
   return image.dims;
 }
 
-void Convolve(Call& call, std::size_t weights, bool isInteger) {
+void Convolve(Call& call, std::size_t weights, int type) {
   for (std::size_t i = 1; i < call.size(); ++i) call.Constant(i, i + 1);
   const Numbers& image = Image(call);
   const Numbers& kernel = call.In(weights).dims;
@@ -75,12 +77,12 @@ void Convolve(Call& call, std::size_t weights, bool isInteger) {
   const Windows windows = WindowsOf(call, spatial, &kernel);
   Numbers dims{image[0], kernel[0]};
   for (std::size_t i = 0; i < spatial; ++i) dims.push_back(Counted(image[i + 2], windows, i, spatial));
-  call.Out(Shaped(std::move(dims), isInteger));
+  call.Out(Shaped(std::move(dims), type));
 }
 
-void Conv(Call& call) { Convolve(call, 1, false); }
-void ConvInteger(Call& call) { Convolve(call, 1, true); }
-void QLinearConv(Call& call) { Convolve(call, 3, true); }
+void Conv(Call& call) { Convolve(call, 1, kFloat); }
+void ConvInteger(Call& call) { Convolve(call, 1, kInt32); }
+void QLinearConv(Call& call) { Convolve(call, 3, kUint8); }
 
 void ConvTranspose(Call& call) {
   call.Constant(1, call.size());
@@ -94,7 +96,7 @@ void ConvTranspose(Call& call) {
   if (extra.size() != spatial || (!given.empty() && given.size() < spatial)) call.Unproven("does not fit its input");
   Numbers dims{image[0], Multiply(kernel[1], {.value = static_cast<double>(call.Int("group", 1))})};
   for (std::size_t i = 0; i < spatial; ++i) {
-    Number dim = image[i + 2];
+    Number dim{.value = image[i + 2].value, .varies = image[i + 2].varies};
     const double stride = windows.strides[i];
     const double width = (windows.kernel[i] - 1) * windows.dilations[i] + 1 + static_cast<double>(extra[i]);
     if (windows.autoPad.starts_with("SAME")) dim.value *= stride;
@@ -134,7 +136,7 @@ Scaling ScalingOf(Call& call) {
   const auto isGiven = [&](std::size_t i) { return call.Has(i) && !Product(call.In(i).dims).Is(0); };
   if (isGiven(3)) scaling.sizes = call.Sizes(3);
   else if (isGiven(scales)) scaling.scales = call.Sizes(scales);
-  if (const Attribute* list = call.Find("scales")) {
+  if (const Attribute* list = call.FindList("scales")) {
     for (const double scale : list->floats) scaling.scales.push_back({.value = scale});
   }
   scaling.axes.resize(call.In(0).dims.size());
@@ -162,7 +164,10 @@ void Resize(Call& call) {
       continue;
     }
     if (scaling.scales[i].rows) call.Mixed("resizes by the number of rows");
-    dim = {.value = std::floor(dim.value * scaling.scales[i].value), .varies = dim.varies || scaling.scales[i].varies};
+    // A product that is no whole number may be rounded otherwise by the runtime.
+    const double scaled = dim.value * scaling.scales[i].value;
+    const bool isExact = dim.IsFixed() && Held(scaling.scales[i], kFloat).IsFixed() && scaled == std::trunc(scaled);
+    dim = {.value = std::floor(scaled), .varies = !isExact};
   }
   call.Out(Shaped(std::move(dims)));
 }

@@ -6,8 +6,9 @@
 namespace interleave::graph {
 namespace {
 
-// No run has as many rows.
+// No run has as many rows, and no axis as many entries.
 constexpr double kRowsMax = 65536;
+constexpr double kEndless = 1e9;
 
 Number Fixed(std::size_t value) { return {.value = static_cast<double>(value)}; }
 
@@ -42,13 +43,13 @@ Cut CutOf(Call& call) {
 }
 
 bool TakesAll(const Number& dim, const Number& start, const Number& end, std::int64_t step) {
-  const bool isEndless = (end.IsFixed() && end.value >= dim.value * kRowsMax) || (end.rows && !end.varies && end.value >= dim.value);
+  const bool isEndless = (end.IsFixed() && end.value >= (dim.varies ? kEndless : dim.value * kRowsMax)) ||
+                         (end.rows && !end.rough && SameForAll(end, dim));
   return start.IsFixed() && start.value == 0 && isEndless && step == 1;
 }
 
 bool KeepsAll(const Number& dim, const Number& start, const Number& end, std::int64_t step) {
-  constexpr double kEndless = 1e9;
-  const bool isEndless = (end.IsFixed() && end.value >= kEndless) || (end.varies && SameForAll(end, dim));
+  const bool isEndless = (end.IsFixed() && end.value >= kEndless) || (end.varies && !end.rough && SameForAll(end, dim));
   return start.IsFixed() && start.value == 0 && isEndless && step == 1;
 }
 
@@ -57,6 +58,12 @@ struct Span {
   double first = 0;
   Number count{};
 };
+
+// A part at the start, or from the end to the end, of an axis that is never shorter.
+bool IsWithin(double least, const Number& start, const Number& end, std::int64_t step) {
+  if (!start.IsFixed() || !end.IsFixed() || step < 1) return false;
+  return start.value >= 0 ? end.value >= 0 && end.value <= least : -start.value <= least && (end.value >= kEndless || end.value < 0);
+}
 
 Span SpanOf(const Call& call, const Number& dim, const Number& start, const Number& end, std::int64_t step) {
   if (step == 0) call.Unproven("has a step of 0");
@@ -67,13 +74,14 @@ Span SpanOf(const Call& call, const Number& dim, const Number& start, const Numb
   const double first = place(start.value);
   const double last = place(end.value);
   const double count = std::max(0.0, std::ceil((last - first) / static_cast<double>(step)));
+  if (dim.varies && IsWithin(dim.least, start, end, step)) return {first, {.value = count}};
   return {first, {.value = count, .varies = dim.varies || start.varies || end.varies}};
 }
 
 void Slice(Call& call) {
   const Value& from = call.In(0);
   const Cut cut = CutOf(call);
-  Value out = Shaped(from.dims, from.isInteger);
+  Value out = Shaped(from.dims, from.type);
   for (std::size_t i = 0; i < cut.axes.size(); ++i) {
     Number& dim = out.dims[call.Axis(cut.axes[i], from.dims.size())];
     if (dim.rows) {
@@ -89,7 +97,8 @@ void Slice(Call& call) {
       });
     }
     // The padding of PyTorch's exports: rows of a table of numbers in another order.
-    if (from.numbers && from.dims.size() == 2 && !from.dims[0].varies && !from.dims[1].varies && cut.axes == std::vector<std::int64_t>{0} && !span.count.varies) {
+    if (from.numbers && from.dims.size() == 2 && !from.dims[0].varies && !from.dims[1].varies &&
+        cut.axes == std::vector<std::int64_t>{0} && !span.count.varies) {
       const auto width = static_cast<std::size_t>(from.dims[1].value);
       out.numbers = Picked(from, static_cast<std::size_t>(span.count.value) * width, [&](std::size_t k) {
         const double row = span.first + static_cast<double>(k / width) * static_cast<double>(cut.steps[i]);
@@ -115,7 +124,7 @@ void Gather(Call& call) {
   const std::size_t axis = call.Axis(call.Int("axis", 0), data.dims.size());
   if (call.Rows(0) == static_cast<int>(axis) && !FindsOwn(data.dims[axis], indices)) call.Mixed("picks entries of the batch axis");
   if (call.Rows(0) == static_cast<int>(axis)) call.TakeAsSize(1);
-  Value out = Shaped({data.dims.begin(), data.dims.begin() + static_cast<std::ptrdiff_t>(axis)}, data.isInteger);
+  Value out = Shaped({data.dims.begin(), data.dims.begin() + static_cast<std::ptrdiff_t>(axis)}, data.type);
   out.dims.insert(out.dims.end(), indices.dims.begin(), indices.dims.end());
   out.dims.insert(out.dims.end(), data.dims.begin() + static_cast<std::ptrdiff_t>(axis) + 1, data.dims.end());
   if (data.numbers && data.dims.size() == 1 && !data.dims[0].varies && indices.numbers) {
@@ -140,13 +149,13 @@ void RowsTogether(const Call& call, std::size_t axis, std::string_view mixedWhat
 void GatherElements(Call& call) {
   const std::size_t axis = call.Axis(call.Int("axis", 0), call.In(0).dims.size());
   RowsTogether(call, axis, "picks entries of the batch axis");
-  call.Out(Shaped(call.In(1).dims, call.In(0).isInteger));
+  call.Out(Shaped(call.In(1).dims, call.In(0).type));
 }
 
 void ScatterElements(Call& call) {
   const std::size_t axis = call.Axis(call.Int("axis", 0), call.In(0).dims.size());
   RowsTogether(call, axis, "writes entries along the batch axis");
-  call.Out(Shaped(call.In(0).dims, call.In(0).isInteger));
+  call.Out(Shaped(call.In(0).dims, call.In(0).type));
 }
 
 void GatherND(Call& call) {
@@ -159,12 +168,12 @@ void GatherND(Call& call) {
   const bool isShared = rows >= 0 && static_cast<std::size_t>(rows) < shared;
   const auto& place = indices.place;
   const bool namesRows = place && place->isFirst && place->stride.IsFixed() && place->stride.Is(1);
-  const bool findsOwn = rows == 0 && shared == 0 && data.dims[0].value == 1 && namesRows;
+  const bool findsOwn = rows == 0 && shared == 0 && IsOne(data.dims[0]) && namesRows;
   if (findsOwn) call.TakeAsSize(1);
   else if (rows >= 0 && !isShared && static_cast<std::size_t>(rows) < shared + depth) call.Mixed("picks entries of the batch axis");
   if (isShared && call.Rows(1) != rows) call.Unproven("takes entries by places that belong to other rows");
   if (call.Rows(1) == static_cast<int>(indices.dims.size()) - 1) call.Mixed("takes places from several rows");
-  Value out = Shaped({indices.dims.begin(), indices.dims.end() - 1}, data.isInteger);
+  Value out = Shaped({indices.dims.begin(), indices.dims.end() - 1}, data.type);
   out.dims.insert(out.dims.end(), data.dims.begin() + static_cast<std::ptrdiff_t>(shared + depth), data.dims.end());
   call.Out(std::move(out));
 }
@@ -178,7 +187,7 @@ void TopK(Call& call) {
   if (k.rows) call.Mixed("picks as many entries as there are rows");
   dims[axis] = k;
   call.Out(0, Shaped(dims));
-  call.Out(1, Shaped(std::move(dims), true));
+  call.Out(1, Shaped(std::move(dims), kInt64));
 }
 
 void OneHot(Call& call) {
@@ -204,10 +213,10 @@ void NonZero(Call& call) {
   Numbers places;
   for (std::size_t i = 0; i < from.numbers->size(); ++i) {
     const Number& number = (*from.numbers)[i];
-    if (number.rows || number.opaque) return;
+    if (!number.IsFixed()) return;
     if (number.value != 0) places.push_back({.value = static_cast<double>(i), .varies = from.dims[0].varies});
   }
-  Value out = Shaped({Fixed(1), {.value = static_cast<double>(places.size()), .varies = from.dims[0].varies}}, true);
+  Value out = Shaped({Fixed(1), {.value = static_cast<double>(places.size()), .varies = from.dims[0].varies}}, kInt64);
   out.numbers = std::move(places);
   call.Out(std::move(out));
 }
@@ -218,7 +227,7 @@ void ReverseSequence(Call& call) {
   call.NotAlong(0, time, "goes along the batch axis as time");
   if (call.Rows(1) >= 0 && call.Rows(0) != batch) call.Unproven("takes lengths that belong to other rows");
   if (call.Rows(0) == batch && call.Rows(1) < 0) call.Unproven("takes lengths that do not follow the rows");
-  call.Out(Shaped(call.In(0).dims, call.In(0).isInteger));
+  call.Out(Shaped(call.In(0).dims, call.In(0).type));
 }
 
 void CumSum(Call& call) {
@@ -226,7 +235,7 @@ void CumSum(Call& call) {
   const std::vector<std::int64_t> axes = call.Fixed(1);
   if (axes.size() != 1) call.Unproven("does not fit its input");
   call.NotAlong(0, call.Axis(axes[0], from.dims.size()), "sums up along the batch axis");
-  call.Out(Shaped(from.dims, from.isInteger));
+  call.Out(Shaped(from.dims, from.type));
 }
 
 }  // namespace

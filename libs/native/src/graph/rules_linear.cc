@@ -25,12 +25,12 @@ void Gemm(Call& call) {
 
 void MatMulInteger(Call& call) {
   call.Constant(2, 4);
-  call.Out(Shaped(MatMulShape(call, call.In(0).dims, call.In(1).dims), true));
+  call.Out(Shaped(MatMulShape(call, call.In(0).dims, call.In(1).dims), kInt32));
 }
 
 void QLinearMatMul(Call& call) {
   for (const std::size_t i : {1, 2, 4, 5, 6, 7}) call.Constant(i, i + 1);
-  call.Out(Shaped(MatMulShape(call, call.In(0).dims, call.In(3).dims), true));
+  call.Out(Shaped(MatMulShape(call, call.In(0).dims, call.In(3).dims), kUint8));
 }
 
 struct Term {
@@ -60,7 +60,13 @@ void Einsum(Call& call) {
       const bool isDiagonal = letters.find(letters[d], d + 1) != std::string_view::npos;
       if (isDiagonal && dims[d].rows) call.Mixed("takes a diagonal of the batch axis");
       const auto [known, isNew] = sizes.emplace(letters[d], dims[d]);
-      if (isNew || SameSize(known->second, dims[d])) continue;
+      const bool isSame = SameSize(known->second, dims[d]);
+      if (isNew || (isSame && SameForAll(known->second, dims[d]))) continue;
+      if (isSame && !dims[d].rows) {
+        // Where they differ, one of them is 1, and it need not be this one.
+        known->second = {.value = dims[d].value, .varies = true};
+        continue;
+      }
       if (known->second.rows || dims[d].rows) call.Mixed("sets the batch axis against another axis");
       if (known->second.Is(1)) known->second = dims[d];
       else if (!dims[d].Is(1)) call.Unproven("does not fit its input");

@@ -5,14 +5,20 @@
 namespace interleave::graph {
 namespace {
 
-Number Multiplied(const Numbers& numbers) { return Product(numbers); }
-
-std::optional<Number> Reduced(std::string_view op, const Numbers& numbers) {
-  if (op == "ReduceProd") return Multiplied(numbers);
-  if (op != "ReduceSum") return std::nullopt;
-  Number sum;
-  for (const Number& number : numbers) sum = Add(sum, number);
-  return sum;
+// All numbers of `from` in one, as its element type computes it.
+std::optional<Number> Reduced(std::string_view op, const Value& from) {
+  const bool multiplies = op == "ReduceProd";
+  if (!multiplies && op != "ReduceSum") return std::nullopt;
+  Number all{.value = multiplies ? 1.0 : 0.0};
+  for (const Number& number : *from.numbers) {
+    const Number held = Held(number, from.type);
+    if (held.rough && !multiplies) return Opaque(all, held);
+    all = Held(multiplies ? Multiply(all, held) : Add(all, held), from.type);
+  }
+  // For another size of an axis there are more numbers, or fewer.
+  const bool isCounted = std::all_of(from.dims.begin(), from.dims.end(), [](const Number& dim) { return dim.IsFixed(); });
+  if (!isCounted) all = {.rows = all.rows, .varies = true, .opaque = true};
+  return all;
 }
 
 // Absent: over all axes. Operators take their axes as an attribute or as input 1.
@@ -28,7 +34,7 @@ void Reduce(Call& call) {
   const Value& from = call.In(0);
   const std::vector<bool> reduced = ReducedAxes(call, from.dims.size());
   const bool keeps = call.Int("keepdims", 1) != 0;
-  Value out = Shaped({}, from.isInteger);
+  Value out = Shaped({}, from.type);
   for (std::size_t i = 0; i < reduced.size(); ++i) {
     if (!reduced[i]) {
       out.dims.push_back(from.dims[i]);
@@ -38,13 +44,13 @@ void Reduce(Call& call) {
     if (keeps) out.dims.push_back({.value = 1});
   }
   if (from.numbers && Product(out.dims).Is(1)) {
-    if (const auto number = Reduced(call.node().op, *from.numbers)) out.numbers = Numbers{*number};
+    if (const auto number = Reduced(call.node().op, from)) out.numbers = Numbers{*number};
   }
   call.Out(std::move(out));
 }
 
 void ArgReduce(Call& call) {
-  Value out = Shaped(call.In(0).dims, true);
+  Value out = Shaped(call.In(0).dims, kInt64);
   const std::size_t axis = call.Axis(call.Int("axis", 0), out.dims.size());
   call.NotAlong(0, axis, "picks a row of the batch axis");
   if (call.Int("keepdims", 1) != 0) out.dims[axis] = {.value = 1};

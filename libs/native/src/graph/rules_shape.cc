@@ -9,15 +9,9 @@ namespace {
 Number Fixed(std::size_t value) { return {.value = static_cast<double>(value)}; }
 
 Value Vector(Numbers numbers) {
-  Value value = Shaped({Fixed(numbers.size())}, true);
+  Value value = Shaped({Fixed(numbers.size())}, kInt64);
   value.numbers = std::move(numbers);
   return value;
-}
-
-// A size as the dimension of a tensor is one: it is never negative.
-Number AsDim(Number number) {
-  number.small = false;
-  return number;
 }
 
 void Shape(Call& call) {
@@ -28,19 +22,18 @@ void Shape(Call& call) {
   const std::int64_t start = place(call.Int("start", 0));
   const std::int64_t end = std::max(start, place(call.Int("end", rank)));
   Numbers numbers(dims.begin() + start, dims.begin() + end);
-  for (Number& number : numbers) number = AsDim(number);
   call.Out(Vector(std::move(numbers)));
 }
 
 void Size(Call& call) {
   call.TakeAsSize(0);
-  Value value = Shaped({}, true);
+  Value value = Shaped({}, kInt64);
   value.numbers = Numbers{Product(call.In(0).dims)};
   call.Out(std::move(value));
 }
 
-Value ValueOfNumbers(std::vector<double> numbers, bool isScalar, bool isInteger) {
-  Value value = Shaped(isScalar ? Numbers() : Numbers{Fixed(numbers.size())}, isInteger);
+Value ValueOfNumbers(std::vector<double> numbers, bool isScalar, int type) {
+  Value value = Shaped(isScalar ? Numbers() : Numbers{Fixed(numbers.size())}, type);
   if (numbers.size() > kNumbersMax) return value;
   value.numbers.emplace();
   for (const double number : numbers) value.numbers->push_back({.value = number});
@@ -49,11 +42,11 @@ Value ValueOfNumbers(std::vector<double> numbers, bool isScalar, bool isInteger)
 
 void Constant(Call& call) {
   if (const Attribute* tensor = call.Find("value"); tensor != nullptr && tensor->tensor) return call.Out(ValueOf(*tensor->tensor));
-  if (const Attribute* one = call.Find("value_int")) return call.Out(ValueOfNumbers({one->number}, true, true));
-  if (const Attribute* one = call.Find("value_float")) return call.Out(ValueOfNumbers({one->number}, true, false));
-  if (const Attribute* list = call.Find("value_floats")) return call.Out(ValueOfNumbers(list->floats, false, false));
-  if (const Attribute* list = call.Find("value_ints")) {
-    return call.Out(ValueOfNumbers({list->integers.begin(), list->integers.end()}, false, true));
+  if (const Attribute* one = call.Find("value_int")) return call.Out(ValueOfNumbers({one->number}, true, kInt64));
+  if (const Attribute* one = call.Find("value_float")) return call.Out(ValueOfNumbers({one->number}, true, kFloat));
+  if (const Attribute* list = call.FindList("value_floats")) return call.Out(ValueOfNumbers(list->floats, false, kFloat));
+  if (const Attribute* list = call.FindList("value_ints")) {
+    return call.Out(ValueOfNumbers({list->integers.begin(), list->integers.end()}, false, kInt64));
   }
   if (call.Find("value_string") != nullptr) return call.Out(Shaped({}));
   if (const Attribute* list = call.Find("value_strings")) call.Out(Shaped({Fixed(list->stringsCount)}));
@@ -63,28 +56,34 @@ void ConstantOfShape(Call& call) {
   Numbers dims = call.Sizes(0);
   const Attribute* attribute = call.Find("value");
   Number fill;
-  bool isInteger = false;
+  int type = kFloat;
   if (attribute != nullptr && attribute->tensor) {
     const Value of = ValueOf(*attribute->tensor);
-    isInteger = of.isInteger;
+    type = of.type;
     fill = of.numbers && of.numbers->size() == 1 ? of.numbers->front() : Number{.opaque = true};
   }
-  Value value = Shaped(std::move(dims), isInteger);
+  Value value = Shaped(std::move(dims), type);
   if (!fill.opaque && HoldsNumbers(value.dims)) {
     value.numbers = Numbers(static_cast<std::size_t>(Product(value.dims).value), fill);
   }
   call.Out(std::move(value));
 }
 
+Number Limit(Call& call, std::size_t input) {
+  const Number number = Held(call.Sizes(input).at(0), call.In(0).type);
+  if (number.opaque || number.rough) call.Unproven("counts by a number that its type may not hold");
+  return number;
+}
+
 void Range(Call& call) {
-  const Number start = call.Sizes(0).at(0), limit = call.Sizes(1).at(0), delta = call.Sizes(2).at(0);
+  const Number start = Limit(call, 0), limit = Limit(call, 1), delta = Limit(call, 2);
   Number count = Divide(Subtract(limit, start), delta, false);
   if (count.opaque || (count.rows && count.value != std::trunc(count.value))) call.Unproven("counts to a number that is not followed");
-  count.value = std::max(0.0, std::ceil(count.value));
-  Value value = Shaped({count}, call.In(0).isInteger);
+  count = Rounded(count, [](double x) { return std::max(0.0, std::ceil(x)); });
+  Value value = Shaped({count}, call.In(0).type);
   value.counted = start.rows || limit.rows || delta.rows;
   const bool isPlain = start.IsFixed() && start.value == 0 && delta.IsFixed() && delta.value == 1;
-  if (isPlain && limit.rows && limit.value == 1) value.place = Place{};
+  if (isPlain && limit.rows && IsOne(limit)) value.place = Place{};
   if (!value.counted && HoldsNumbers(value.dims)) {
     value.numbers.emplace();
     for (double i = 0; i < count.value; ++i) value.numbers->push_back(Add(start, Multiply(delta, {.value = i})));
@@ -101,6 +100,8 @@ void Range(Call& call) {
 Numbers Wanted(const Call& call, Numbers to, const Numbers& from, bool zeroIsZero) {
   std::size_t rest = to.size();
   for (std::size_t i = 0; i < to.size(); ++i) {
+    // It could be 0 or -1 for other sizes, which would mean something else.
+    if (!to[i].IsFixed() && (to[i].Least() < 0 || to[i].value <= 0)) call.Unproven("gives a size that may not be positive");
     if (to[i].Is(-1)) {
       rest = i;
       to[i] = {.value = 1};
@@ -115,12 +116,22 @@ Numbers Wanted(const Call& call, Numbers to, const Numbers& from, bool zeroIsZer
   if (others.Is(0)) call.Unproven("leaves a size open beside one of 0");
   Number size = Divide(total, others, true);
   if (size.opaque || !SameSize(Multiply(size, others), total)) call.Unproven("gives a shape that does not fit for every number of rows");
-  // A row of another length could end within an entry, and the next row begin there.
-  if (size.rows && size.varies && size.factor == 0) {
-    call.Unproven("folds rows into entries that fit for some sizes only");
-  }
-  to[rest] = AsDim(size);
+  to[rest] = size;
   return to;
+}
+
+// The runtime takes the only size that it does not know beforehand as open (-1), the number of rows too. Then the sizes of a
+// row must fit for all lengths, not for those alone that the other sizes ask for: several shorter rows would fill one entry.
+void CheckFits(const Call& call, const Numbers& from, const Numbers& asked, const Numbers& to) {
+  int unknown = 0;
+  for (std::size_t i = 0; i < to.size(); ++i) {
+    const bool isOpen = asked[i].IsFixed() && asked[i].value == -1;
+    const bool isCopied = asked[i].IsFixed() && asked[i].value == 0;
+    if (isOpen || (isCopied && to[i].rows)) return;
+    const bool isKept = i < from.size() && !to[i].rows && SameForAll(to[i], from[i]);
+    if (!asked[i].IsFixed() && !isKept) ++unknown;
+  }
+  if (unknown < 2 && !SameForAll(Product(from), Product(to))) call.Unproven("gives a shape that fits rows of one length only");
 }
 
 void Reshape(Call& call) {
@@ -132,7 +143,9 @@ void Reshape(Call& call) {
     const auto sizes = call.Ints("shape").value_or(std::vector<std::int64_t>());
     for (const std::int64_t size : sizes) to.push_back({.value = static_cast<double>(size)});
   }
-  call.Out(Relaid(call, from, Wanted(call, std::move(to), from.dims, call.Int("allowzero", 0) != 0)));
+  const Numbers wanted = Wanted(call, to, from.dims, call.Int("allowzero", 0) != 0);
+  if (from.RowAxis() >= 0) CheckFits(call, from.dims, to, wanted);
+  call.Out(Relaid(call, from, wanted));
 }
 
 void Flatten(Call& call) {
@@ -158,7 +171,7 @@ void Squeeze(Call& call) {
     if (!from.dims[i].Is(1)) call.Unproven("leaves out an axis that is longer than 1");
     leaves[i] = true;
   }
-  Value out = Shaped({}, from.isInteger);
+  Value out = Shaped({}, from.type);
   for (std::size_t i = 0; i < leaves.size(); ++i) {
     if (!leaves[i]) out.dims.push_back(from.dims[i]);
   }
@@ -173,7 +186,7 @@ void Unsqueeze(Call& call) {
   const std::size_t rank = from.dims.size() + axes.size();
   std::vector<bool> isNew(rank);
   for (const std::int64_t axis : axes) isNew[call.Axis(axis, rank)] = true;
-  Value out = Shaped({}, from.isInteger);
+  Value out = Shaped({}, from.type);
   std::size_t next = 0;
   for (std::size_t i = 0; i < rank; ++i) {
     if (!isNew[i] && next == from.dims.size()) call.Unproven("names an axis twice");
@@ -197,7 +210,7 @@ void Transpose(Call& call) {
   std::vector<std::int64_t> perm = call.Ints("perm").value_or(std::vector<std::int64_t>());
   for (std::size_t i = rank; call.Find("perm") == nullptr && i > 0; --i) perm.push_back(static_cast<std::int64_t>(i - 1));
   if (perm.size() != rank) call.Unproven("does not fit its input");
-  Value out = Shaped({}, from.isInteger);
+  Value out = Shaped({}, from.type);
   for (const std::int64_t axis : perm) out.dims.push_back(from.dims[call.Axis(axis, rank)]);
   if (from.numbers) {
     const auto inStrides = Strides(from.dims);
@@ -217,7 +230,7 @@ void Transpose(Call& call) {
 void Expand(Call& call) {
   const Value& from = call.In(0);
   const Numbers& to = call.Sizes(1);
-  Value out = Shaped(Broadcast(call, {&from.dims, &to}), from.isInteger);
+  Value out = Shaped(Broadcast(call, {&from.dims, &to}), from.type);
   out.place = SamePlace(from, out);
   if (from.numbers && HoldsNumbers(out.dims)) {
     const auto sources = BroadcastSources(out.dims, from.dims);
@@ -230,7 +243,7 @@ void Tile(Call& call) {
   const Value& from = call.In(0);
   const Numbers& times = call.Sizes(1);
   if (times.size() != from.dims.size()) call.Unproven("does not fit its input");
-  Value out = Shaped(from.dims, from.isInteger);
+  Value out = Shaped(from.dims, from.type);
   for (std::size_t i = 0; i < times.size(); ++i) {
     if (from.dims[i].rows && !(times[i].IsFixed() && times[i].Is(1))) call.Mixed("repeats the batch along its own axis");
     out.dims[i] = Multiply(from.dims[i], times[i]);
@@ -256,7 +269,7 @@ void FindPlaces(Call& call, Value& out) {
 void Concat(Call& call) {
   const std::size_t rank = call.In(0).dims.size();
   const std::size_t axis = call.Axis(call.Int("axis", 1), rank);
-  Value out = Shaped(call.In(0).dims, call.In(0).isInteger);
+  Value out = Shaped(call.In(0).dims, call.In(0).type);
   Numbers numbers;
   bool known = rank == 1;
   out.dims[axis] = {};
@@ -298,12 +311,14 @@ void Split(Call& call) {
   const Numbers sizes = SplitSizes(call, from.dims[axis]);
   if (sizes.size() < call.outputsCount()) call.Unproven("does not fit its input");
   std::size_t start = 0;
+  bool isKnown = from.numbers && from.dims.size() == 1 && from.dims[0].IsFixed();
   for (std::size_t i = 0; i < call.outputsCount(); ++i) {
-    Value part = Shaped(from.dims, from.isInteger);
+    Value part = Shaped(from.dims, from.type);
     part.dims[axis] = sizes[i];
     const auto size = static_cast<std::size_t>(std::max(0.0, sizes[i].value));
     if (sizes[i].rows) call.Mixed("cuts by the number of rows");
-    if (from.numbers && from.dims.size() == 1 && !from.dims[0].varies && start + size <= from.numbers->size()) {
+    isKnown = isKnown && sizes[i].IsFixed() && start + size <= from.numbers->size();
+    if (isKnown) {
       part.numbers = Picked(from, size, [start](std::size_t k) { return start + k; });
     }
     start += size;
@@ -326,13 +341,13 @@ void Pad(Call& call) {
   else for (std::size_t i = 0; i < rank; ++i) axes.push_back(static_cast<std::int64_t>(i));
   if (pads.size() != 2 * axes.size()) call.Unproven("does not fit its input");
   call.Constant(2, 3);
-  Value out = Shaped(from.dims, from.isInteger);
+  Value out = Shaped(from.dims, from.type);
   for (std::size_t i = 0; i < axes.size(); ++i) {
     Number& dim = out.dims[call.Axis(axes[i], rank)];
     const Number &before = pads[i], &after = pads[axes.size() + i];
     if (dim.rows && !(before.IsFixed() && before.Is(0) && after.IsFixed() && after.Is(0))) call.Mixed("pads the batch axis");
     if (before.rows || after.rows) call.Mixed("pads by the number of rows");
-    if (!dim.rows) dim = AsDim(Add(Add(dim, before), after));
+    if (!dim.rows) dim = Add(Add(dim, before), after);
   }
   call.Out(std::move(out));
 }

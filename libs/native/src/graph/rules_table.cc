@@ -13,7 +13,7 @@ Number Counted(std::size_t count) { return {.value = static_cast<double>(count)}
 std::size_t ListSize(const Call& call, std::initializer_list<std::string_view> names) {
   std::size_t size = 0;
   for (const std::string_view name : names) {
-    if (const Attribute* list = call.Find(name)) size = std::max({size, list->integers.size(), list->floats.size(), list->stringsCount});
+    if (const Attribute* list = call.FindList(name)) size = std::max({size, list->integers.size(), list->floats.size(), list->stringsCount});
   }
   return size;
 }
@@ -30,8 +30,9 @@ const Numbers& Table(const Call& call) {
 void Classifier(Call& call) {
   const Number rows = Table(call)[0];
   const std::size_t classes = ListSize(call, {"classlabels_int64s", "classlabels_ints", "classlabels_strings"});
-  call.Out(0, Shaped({rows}, true));
-  call.Out(1, Shaped({rows, Counted(classes)}));
+  call.Out(0, Shaped({rows}, kInt64));
+  // Where there are two classes, some models list or give one.
+  call.Out(1, Shaped({rows, {.value = static_cast<double>(classes), .varies = true}}));
 }
 
 void Regressor(Call& call) {

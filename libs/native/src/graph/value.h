@@ -17,8 +17,10 @@ struct Number {
   double value = 0;
   bool rows = false;
   bool varies = false;  // depends on another dimension of the inputs, for which `value` takes an example
-  bool opaque = false;  // depends on sizes in a way that is not followed: `value` says nothing
-  bool small = false;   // varies, and may be 0 or less where `value` is not
+  bool opaque = false;  // is not followed: `value` says nothing
+  bool rough = false;   // right as a size alone: the element type may not hold so large a product
+  // Where it varies, the least that it may be for other sizes than those of the example.
+  double least = -std::numeric_limits<double>::infinity();
   // Where it varies: it is `factor` times the sizes of these axes, whatever they are. Factor 0: only the example is known,
   // and another number of the same value may differ from it for other inputs.
   double factor = 0;
@@ -28,6 +30,8 @@ struct Number {
   // The same for every input.
   bool IsFixed() const { return !rows && !varies && !opaque; }
   bool Is(double number) const { return !rows && !opaque && value == number; }
+  // Of the number, or of what the number of rows is multiplied with.
+  double Least() const { return varies ? least : value; }
 };
 
 // Same size whatever the number of rows; whether it varies plays no part.
@@ -39,7 +43,7 @@ inline bool SameSize(const Number& a, const Number& b) {
 bool SameForAll(const Number& a, const Number& b);
 // The size of an axis that varies, `axis` being a number for it.
 inline Number AxisSize(double example, std::uint32_t axis) {
-  return {.value = example, .varies = true, .factor = 1, .axes = {0, 0, 0, axis}};
+  return {.value = example, .varies = true, .least = 1, .factor = 1, .axes = {0, 0, 0, axis}};
 }
 inline void ForgetAxes(Number& number) {
   number.factor = 0;
@@ -100,7 +104,7 @@ struct Value {
   Padding padding;
   // Depends on rows in a way that was not followed.
   bool unfollowed = false;
-  bool isInteger = false;
+  int type = 0;  // of the elements: kFloat and so on; 0: not known
   std::optional<Numbers> numbers;
   std::optional<Place> place;  // implies `counted`
 
@@ -116,25 +120,29 @@ struct Value {
   bool IsData() const { return padding.kind != Padding::Kind::kNothing; }
 };
 
-inline Value Shaped(Numbers dims, bool isInteger = false) {
+inline Value Shaped(Numbers dims, int type = 0) {
   Value value;
   value.hasShape = true;
   value.dims = std::move(dims);
-  value.isInteger = isInteger;
+  value.type = type;
   return value;
 }
 
-// Arithmetic on sizes, as ONNX does it; opaque where the result is no multiple of the number of rows.
+// Arithmetic on sizes without any limit of an element type; opaque where the result is no multiple of the number of rows
+// for every size of the axes. `Held` says what an element type keeps of a result.
 Number Add(const Number& a, const Number& b);
 Number Subtract(const Number& a, const Number& b);
 Number Multiply(const Number& a, const Number& b);
 Number Divide(const Number& a, const Number& b, bool isInteger);
-Number Modulo(const Number& a, const Number& b);
+// The sign is that of `b`, or that of `a` (`truncates`).
+Number Modulo(const Number& a, const Number& b, bool truncates);
 Number Equal(const Number& a, const Number& b);
 Number Less(const Number& a, const Number& b);
 Number Choose(const Number& condition, const Number& yes, const Number& no);
-// For functions of one number that are not linear.
-Number Apply(const Number& a, double (*function)(double));
+// For functions of one number that never fall and leave whole numbers as they are.
+Number Rounded(const Number& a, double (*function)(double));
+// A number that says nothing, and depends on what these depend on.
+Number Opaque(const Number& a, const Number& b);
 
 // Product of dims[first, last).
 Number Product(const Numbers& dims, std::size_t first, std::size_t last);

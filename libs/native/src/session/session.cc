@@ -28,10 +28,22 @@ graph::PaddedInputs PaddedInputsOf(const Signature& signature, const std::map<st
   return padded;
 }
 
+// Axes that item_check.h compares before a run of several rows. Free axes of one name may differ.
+graph::EqualAxes EqualAxesOf(const Signature& signature) {
+  graph::EqualAxes equal;
+  for (const TensorSpec& input : signature.inputs) {
+    for (std::size_t d = 0; d < input.shape.rank; ++d) {
+      const int index = SequenceIndex(input.axes[d]);
+      if (index >= 0) equal.push_back({.input = input.name, .axis = d, .number = index});
+    }
+  }
+  return equal;
+}
+
 // Axis names prove nothing: rows are merged when the graph shows that they are independent, or when the owner says so.
 Signature Proven(Signature signature, const ModelOptions& options) {
   if (signature.coalesce == CoalesceMode::kAlone || options.axes.mergeRows == MergeRows::kAlways) return signature;
-  const graph::RowProof proof = graph::ProveRowsOfFile(options.modelPath, PaddedInputsOf(signature, options.padValues));
+  const graph::RowProof proof = graph::ProveRowsOfFile(options.modelPath, EqualAxesOf(signature), PaddedInputsOf(signature, options.padValues));
   if (proof.verdict == graph::RowVerdict::kIndependent) {
     for (const TensorSpec& spec : signature.inputs) {
       const auto ids = proof.extremeIds.find(spec.name);
