@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help up build setup test lint typecheck bench faults load check-onnx check-models check-hostile gpu-check sanitize format clean
+.PHONY: help up build setup test lint typecheck bench faults load nightly check-onnx check-models check-hostile gpu-check sanitize format clean
 
 MODELS_DIR ?= models
 NATIVE_ADDON := libs/native/build/interleave_native.node
@@ -57,6 +57,9 @@ bench: build ## the benchmarks of bench/, results in bench/results
 
 faults: build ## kills and freezes parts of a node under live load, results in bench/results
 	@tools/bench.sh faults
+
+nightly: build ## the tests that take too long for `make test`, load tests included
+	@node_modules/.bin/jest --config jest.config.cjs --selectProjects nightly load --runInBand
 
 load: build ## the load tests, minutes each
 	@node_modules/.bin/jest --config jest.config.cjs --selectProjects load --runInBand

@@ -53,7 +53,7 @@ describe('a model that kills its workers again and again', () => {
       );
       const { error } = (await (await divide(HEALTHY)).json()) as { error: string };
       expect(error).toMatch(
-        /^model "crash" version 1 cannot be served: quarantined until .*: \d+ inputs killed realtime workers.*signal SIGFPE;.*interleave models release crash/,
+        /^model "crash" version 1 cannot be served: quarantined until .*: \d+ inputs killed realtime workers.*signal SIGFPE while it ran;.*interleave models release crash/,
       );
       expect((await embed(stack.url, 'encoder-tiny', 'still here')).status).toBe(200);
     },
