@@ -45,7 +45,7 @@ test: ## every test: C++, types, lint, unit, end to end
 	@$(MAKE) --no-print-directory build
 	@tools/test.sh
 
-lint: setup ## ESLint and the import rules
+lint: setup ## ESLint, the import rules, formatting, dead exports
 	@npm run --silent lint
 
 typecheck: setup ## TypeScript, without output
@@ -87,8 +87,9 @@ sanitize: ## C++ tests under ASan with UBSan, then under TSan
 	@bash libs/native/build.sh --sanitize=address && ctest --test-dir libs/native/build-asan --output-on-failure
 	@bash libs/native/build.sh --sanitize=thread && ctest --test-dir libs/native/build-tsan --output-on-failure
 
-format: ## formats the C++ sources (needs clang-format)
-	@find libs/native/src libs/native/test -name '*.cc' -o -name '*.h' | xargs clang-format -i
+format: setup ## formats TypeScript and C++
+	@node_modules/.bin/prettier --write --log-level warn .
+	@tools/clang-format.sh
 
 clean: ## removes what was built; data/, models/ and node_modules/ stay
 	rm -rf dist libs/native/build libs/native/build-asan libs/native/build-tsan

@@ -67,6 +67,7 @@ number_before() {
 
 step 'types' count_step npm run --silent typecheck
 step 'lint' count_step npm run --silent lint
+step 'C++ formatting' count_step tools/clang-format.sh --check
 step 'C++ build' count_step bash libs/native/build.sh --tests
 rm -f "$ctest_results"
 step 'C++ tests' count_ctest ctest --test-dir libs/native/build --output-on-failure -j "$(nproc)"

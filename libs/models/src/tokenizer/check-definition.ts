@@ -1,27 +1,6 @@
 import { checkCharsmap } from './charsmap';
+import type { RawDefinition, RawPiece, RawPostProcessor } from './raw-definition';
 import { checkRegexes } from './regexes';
-
-/** What is read here of a `tokenizer.json`; the Rust tokenizer checks all else itself. */
-export interface RawDefinition {
-  added_tokens?: { content?: unknown; normalized?: unknown; rstrip?: unknown }[];
-  normalizer?: unknown;
-  pre_tokenizer?: unknown;
-  model?: { vocab?: unknown; merges?: unknown; continuing_subword_prefix?: unknown };
-  post_processor?: RawPostProcessor | null;
-  truncation?: { direction?: unknown } | null;
-}
-interface RawPostProcessor {
-  type?: unknown;
-  single?: RawPiece[];
-  pair?: RawPiece[];
-  special_tokens?: Record<string, unknown>;
-  processors?: RawPostProcessor[];
-}
-
-interface RawPiece {
-  SpecialToken?: { id?: unknown };
-  Sequence?: { id?: unknown };
-}
 
 /** Normalizers that may leave nothing of a text, and what they may remove. */
 const REMOVING = /"(?:BertNormalizer|StripAccents|Nmt|Precompiled|Strip|Replace)"/;

@@ -1,4 +1,4 @@
-import type { RawDefinition } from './check-definition';
+import type { RawDefinition } from './raw-definition';
 
 const QUANTIFIERS_MAX = 6;
 /** A group that is repeated, other than by `?`. */

@@ -1,4 +1,4 @@
-import type { RawDefinition } from './check-definition';
+import type { RawDefinition } from './raw-definition';
 import { COMMON_TEXTS, LETTER_TEXTS } from './probes';
 import { isLinear, regexesOf } from './regexes';
 import type { Trial } from './trial';
