@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help up build setup test lint typecheck bench faults load nightly check-onnx check-models check-hostile gpu-check sanitize format clean
+.PHONY: help up build setup test lint typecheck bench faults load nightly coverage check-onnx check-models check-hostile gpu-check sanitize format clean
 
 MODELS_DIR ?= models
 NATIVE_ADDON := libs/native/build/interleave_native.node
@@ -61,6 +61,9 @@ faults: build ## kills and freezes parts of a node under live load, results in b
 nightly: build ## the tests that take too long for `make test`, load tests included
 	@node_modules/.bin/jest --config jest.config.cjs --selectProjects nightly load --runInBand
 
+coverage: build ## what of apps and libs the unit tests run, one line
+	@tools/coverage.sh
+
 load: build ## the load tests, minutes each
 	@node_modules/.bin/jest --config jest.config.cjs --selectProjects load --runInBand
 
@@ -92,4 +95,4 @@ format: setup ## formats TypeScript and C++
 	@tools/clang-format.sh
 
 clean: ## removes what was built; data/, models/ and node_modules/ stay
-	rm -rf dist libs/native/build libs/native/build-asan libs/native/build-tsan
+	rm -rf dist coverage libs/native/build libs/native/build-asan libs/native/build-tsan

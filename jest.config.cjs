@@ -24,6 +24,11 @@ const shared = {
  */
 module.exports = {
   testTimeout: 60_000,
+  // With --coverage only, `make coverage`. End-to-end tests run in processes of their own and do not count.
+  coverageProvider: 'v8',
+  coverageReporters: ['json-summary'],
+  coverageDirectory: '<rootDir>/coverage',
+  collectCoverageFrom: ['{apps,libs}/**/*.ts', '!**/*.{spec,fixture}.ts', '!**/testing/**'],
   projects: [
     { ...shared, displayName: 'unit', testMatch: ['<rootDir>/{apps,bench,deploy,libs,tools}/**/*.spec.ts'] },
     { ...shared, displayName: 'load', testMatch: ['<rootDir>/test/**/*.load.ts'] },
