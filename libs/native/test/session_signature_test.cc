@@ -78,18 +78,16 @@ TEST(Signature, DoesNotTakePlaceholdersForOneAxis) {
 }
 
 TEST(Signature, DoesNotReadNumbersOfExportersAsDifferentAxes) {
-  for (const char* stem :
-       {"unk__", "DynamicDimension.", "p2o.DynamicDimension.", "Transpose_1_dim_", "x_dynamic_axes_", "s"}) {
+  for (const char* stem : {"unk__", "DynamicDimension.", "p2o.DynamicDimension.", "Transpose_1_dim_", "x_dynamic_axes_", "s"}) {
     SCOPED_TRACE(stem);
     const std::string name = stem;
     EXPECT_TRUE(InferSignature({Declare("a", {name + "3", "4"}), Declare("b", {name + "17", "4"})},
                                {Declare("y", {name + "21"})}, {})
                     .hasBatchAxis);
-    EXPECT_FALSE(InferSignature({Declare("a", {name + "3"}), Declare("b", {"time"})}, {Declare("y", {"time"})}, {})
-                     .hasBatchAxis);
+    EXPECT_FALSE(
+        InferSignature({Declare("a", {name + "3"}), Declare("b", {"time"})}, {Declare("y", {"time"})}, {}).hasBatchAxis);
   }
-  EXPECT_TRUE(
-      InferSignature({Declare("a", {"unk__1"}), Declare("b", {"batch"})}, {Declare("y", {"batch"})}, {}).hasBatchAxis);
+  EXPECT_TRUE(InferSignature({Declare("a", {"unk__1"}), Declare("b", {"batch"})}, {Declare("y", {"batch"})}, {}).hasBatchAxis);
 }
 
 TEST(Signature, ObeysNamesOfPlaceholdersInTheManifest) {
@@ -136,8 +134,7 @@ TEST(Signature, ObeysNamesFromTheManifest) {
   const Declarations inputs{Declare("x", {"time", "chars"}), Declare("x_mask", {"time", "chars"})};
   const Declarations outputs{Declare("y", {"time", "chars"})};
   EXPECT_FALSE(InferSignature(inputs, outputs, {}).hasBatchAxis);
-  const Signature signature =
-      InferSignature(inputs, outputs, {.batchAxisName = "time", .sequenceAxisNames = {"chars"}});
+  const Signature signature = InferSignature(inputs, outputs, {.batchAxisName = "time", .sequenceAxisNames = {"chars"}});
   EXPECT_EQ(AxesOf(signature.inputs[0]), (Axes{B, S0}));
   EXPECT_EQ(signature.coalesce, CoalesceMode::kPadded);
 }

@@ -121,7 +121,9 @@ std::shared_ptr<CudaProvider> CudaOf(const Napi::Object& options) {
   return std::make_shared<CudaProvider>(TextsOf(cuda, "options"), BooleanOf(cuda, "priorityStream"));
 }
 
-Napi::Number Number(Napi::Env env, std::uint64_t value) { return Napi::Number::New(env, static_cast<double>(value)); }
+Napi::Number Number(Napi::Env env, std::uint64_t value) {
+  return Napi::Number::New(env, static_cast<double>(value));
+}
 
 Napi::Number Seconds(Napi::Env env, const std::atomic<std::uint64_t>& ns) {
   return Napi::Number::New(env, static_cast<double>(ns.load(std::memory_order_relaxed)) / 1e9);

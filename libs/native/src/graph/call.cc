@@ -12,9 +12,7 @@ constexpr std::size_t kAxesMax = 64;
 }  // namespace
 
 std::string Call::Who() const {
-  const std::string_view name = !node_.name.empty()     ? node_.name
-                                : node_.outputs.empty() ? std::string_view()
-                                                        : node_.outputs[0];
+  const std::string_view name = !node_.name.empty() ? node_.name : node_.outputs.empty() ? std::string_view() : node_.outputs[0];
   return std::string(node_.op.substr(0, 64)) + " \"" + std::string(name.substr(0, 128)) + "\" ";
 }
 
@@ -41,8 +39,7 @@ const Numbers& Call::Sizes(std::size_t input) {
   if (!value.numbers) Unproven("takes a size or place that is not known before the run");
   for (const Number& number : *value.numbers) {
     if (!(std::fabs(number.value) < 1e19)) Unproven("takes a size or place that is no number");
-    if (number.opaque)
-      Unproven("takes a size or place that depends on the inputs' sizes in a way that is not followed");
+    if (number.opaque) Unproven("takes a size or place that depends on the inputs' sizes in a way that is not followed");
   }
   isSize_[input] = true;
   return *value.numbers;
@@ -109,14 +106,12 @@ void Call::Constant(std::size_t from, std::size_t to) const {
 
 std::optional<Place> SamePlace(const Value& from, const Value& to) {
   const int axis = to.RowAxis();
-  if (!from.place || from.place->isFirst || axis < 0 || to.dims[static_cast<std::size_t>(axis)].value != 1)
-    return std::nullopt;
+  if (!from.place || from.place->isFirst || axis < 0 || to.dims[static_cast<std::size_t>(axis)].value != 1) return std::nullopt;
   return from.place;
 }
 
 bool HoldsNumbers(const Numbers& dims) {
-  const bool isPlain =
-      std::all_of(dims.begin(), dims.end(), [](const Number& dim) { return !dim.rows && CanBeDim(dim); });
+  const bool isPlain = std::all_of(dims.begin(), dims.end(), [](const Number& dim) { return !dim.rows && CanBeDim(dim); });
   return isPlain && Product(dims).value <= static_cast<double>(kNumbersMax);
 }
 
@@ -130,16 +125,13 @@ Numbers Broadcast(const Call& call, const std::vector<const Numbers*>& shapes) {
       const Number& dim = (*shape)[i];
       Number& to = result[skipped + i];
       if (dim.Is(1)) continue;
-      if (to.Is(1))
-        to = dim;
+      if (to.Is(1)) to = dim;
       else if (SameSize(to, dim)) {
         // Where they differ, one of them is 1, and it need not be this one.
         if (!SameForAll(to, dim)) ForgetAxes(to);
         to.varies = to.varies || dim.varies;
-      } else if (to.rows || dim.rows)
-        call.Mixed("sets the batch axis against another axis");
-      else
-        call.Unproven("combines tensors of different sizes");
+      } else if (to.rows || dim.rows) call.Mixed("sets the batch axis against another axis");
+      else call.Unproven("combines tensors of different sizes");
     }
   }
   return result;

@@ -15,8 +15,8 @@ namespace interleave::graph {
 namespace {
 
 // Examples for the sizes of axes that vary, other than the batch: dimension number k is `first + k * step` long. Some
-// models want multiples of 32, some are short, some want two axes to be equal under different names, some serve one
-// size of image only. A proof holds when it holds for both examples of a family.
+// models want multiples of 32, some are short, some want two axes to be equal under different names, some serve one size
+// of image only. A proof holds when it holds for both examples of a family.
 struct Example {
   double first, step;
 };
@@ -73,8 +73,7 @@ std::string Prove(const Model& model, const Example& example) {
     const std::string what = "output \"" + std::string(model.graph.outputs[i].name) + "\" ";
     const Value& value = outputs[i];
     if (value.unfollowed) throw NoProof{false, what + "depends on the rows in a way that is not followed"};
-    if (value.RowAxis() != 0 || value.dims[0].value != 1)
-      throw NoProof{false, what + "does not have one entry for each row"};
+    if (value.RowAxis() != 0 || value.dims[0].value != 1) throw NoProof{false, what + "does not have one entry for each row"};
     if (value.IsCounted()) throw NoProof{true, what + "depends on the number of rows or a row's place among them"};
   }
   return interpreter.lengthUse();

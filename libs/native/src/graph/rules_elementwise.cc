@@ -64,18 +64,10 @@ void MapNumbers(Call& call, Number (*function)(const Number&)) {
 
 Number Same(const Number& a) { return a; }
 Number Negated(const Number& a) { return Multiply(a, {.value = -1}); }
-Number Absolute(const Number& a) {
-  return Apply(a, [](double x) { return std::fabs(x); });
-}
-Number Floored(const Number& a) {
-  return Apply(a, [](double x) { return std::floor(x); });
-}
-Number Ceiled(const Number& a) {
-  return Apply(a, [](double x) { return std::ceil(x); });
-}
-Number Truncated(const Number& a) {
-  return Apply(a, [](double x) { return std::trunc(x); });
-}
+Number Absolute(const Number& a) { return Apply(a, [](double x) { return std::fabs(x); }); }
+Number Floored(const Number& a) { return Apply(a, [](double x) { return std::floor(x); }); }
+Number Ceiled(const Number& a) { return Apply(a, [](double x) { return std::ceil(x); }); }
+Number Truncated(const Number& a) { return Apply(a, [](double x) { return std::trunc(x); }); }
 // The root of a number of rows is no multiple of it: its square is opaque, and so is what comes of it.
 Number Root(const Number& a) {
   return Apply(Multiply(a, a), [](double x) { return std::sqrt(std::sqrt(x)); });
@@ -83,10 +75,8 @@ Number Root(const Number& a) {
 
 void Stretch(std::optional<Place>& place, const Numbers& by) {
   const Number& factor = by.front();
-  const bool isOne =
-      std::all_of(by.begin(), by.end(), [&](const Number& number) { return SameForAll(number, factor); });
-  if (!isOne || factor.rows || factor.value <= 0 || place->low != 0 || place->high != 0 || place->below != 0)
-    return place.reset();
+  const bool isOne = std::all_of(by.begin(), by.end(), [&](const Number& number) { return SameForAll(number, factor); });
+  if (!isOne || factor.rows || factor.value <= 0 || place->low != 0 || place->high != 0 || place->below != 0) return place.reset();
   place->stride = Multiply(place->stride, factor);
 }
 
@@ -149,10 +139,8 @@ void Cast(Call& call) {
   if (to == kBoolType) return MapNumbers(call, [](const Number& a) { return Not(Not(a)); });
   if (IsNarrowType(to)) return MapNumbers(call, Narrowed);
   call.outputs()[0]->place = SamePlace(call.In(0), *call.outputs()[0]);
-  if (IsIntegerType(to))
-    MapNumbers(call, Truncated);
-  else
-    MapNumbers(call, Same);
+  if (IsIntegerType(to)) MapNumbers(call, Truncated);
+  else MapNumbers(call, Same);
 }
 
 void Where(Call& call) {
@@ -171,8 +159,7 @@ void Where(Call& call) {
 }
 
 void Dropout(Call& call) {
-  const bool trains = call.Has(2) && !(call.Raw(2)->numbers && call.Raw(2)->numbers->size() == 1 &&
-                                       call.Raw(2)->numbers->front().Is(0));
+  const bool trains = call.Has(2) && !(call.Raw(2)->numbers && call.Raw(2)->numbers->size() == 1 && call.Raw(2)->numbers->front().Is(0));
   if (trains || (call.opset() < 7 && call.Int("is_test", 0) == 0)) call.Mixed("draws random numbers");
   call.Out(0, Shaped(call.In(0).dims));
   call.Out(1, Shaped(call.In(0).dims));
@@ -234,36 +221,17 @@ void Elementwise(Call& call) {
 }
 
 void AddElementwiseRules(Rules& rules) {
-  for (const char* op : {"Acos",        "Acosh",
-                         "Asin",        "Asinh",
-                         "Atan",        "Atanh",
-                         "BitwiseNot",  "Celu",
-                         "Cos",         "Cosh",
-                         "Elu",         "Erf",
-                         "Exp",         "Gelu",
-                         "HardSigmoid", "HardSwish",
-                         "IsInf",       "IsNaN",
-                         "LeakyRelu",   "Log",
-                         "Mish",        "Reciprocal",
-                         "Relu",        "Round",
-                         "Selu",        "Shrink",
-                         "Sigmoid",     "Sign",
-                         "Sin",         "Sinh",
-                         "Softplus",    "Softsign",
-                         "Swish",       "Tan",
-                         "Tanh",        "ThresholdedRelu",
-                         "CastLike",    "RegexFullMatch",
-                         "Clip",        "ImageScaler",
-                         "Affine",      "ParametricSoftplus",
-                         "ScaledTanh"}) {
+  for (const char* op :
+       {"Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "BitwiseNot", "Celu", "Cos", "Cosh", "Elu", "Erf", "Exp", "Gelu",
+        "HardSigmoid", "HardSwish", "IsInf", "IsNaN", "LeakyRelu", "Log", "Mish", "Reciprocal", "Relu", "Round", "Selu", "Shrink",
+        "Sigmoid", "Sign", "Sin", "Sinh", "Softplus", "Softsign", "Swish", "Tan", "Tanh", "ThresholdedRelu", "CastLike",
+        "RegexFullMatch", "Clip", "ImageScaler", "Affine", "ParametricSoftplus", "ScaledTanh"}) {
     rules[op] = SameAsFirst;
   }
-  for (const char* op :
-       {"BitShift", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Mean", "Pow", "PRelu", "Sum", "Xor", "StringConcat"}) {
+  for (const char* op : {"BitShift", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Mean", "Pow", "PRelu", "Sum", "Xor", "StringConcat"}) {
     rules[op] = Elementwise;
   }
-  for (const char* op :
-       {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"}) {
+  for (const char* op : {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"}) {
     rules[op] = Random;
   }
   rules["Add"] = Sum;

@@ -37,14 +37,12 @@ Cut CutOf(Call& call) {
   }
   for (std::size_t i = cut.axes.size(); i < cut.starts.size(); ++i) cut.axes.push_back(static_cast<std::int64_t>(i));
   cut.steps.resize(cut.axes.size(), 1);
-  if (cut.ends.size() != cut.axes.size() || cut.starts.size() != cut.axes.size())
-    call.Unproven("does not fit its input");
+  if (cut.ends.size() != cut.axes.size() || cut.starts.size() != cut.axes.size()) call.Unproven("does not fit its input");
   return cut;
 }
 
 bool TakesAll(const Number& dim, const Number& start, const Number& end, std::int64_t step) {
-  const bool isEndless =
-      (end.IsFixed() && end.value >= dim.value * kRowsMax) || (end.rows && !end.varies && end.value >= dim.value);
+  const bool isEndless = (end.IsFixed() && end.value >= dim.value * kRowsMax) || (end.rows && !end.varies && end.value >= dim.value);
   return start.IsFixed() && start.value == 0 && isEndless && step == 1;
 }
 
@@ -91,8 +89,7 @@ void Slice(Call& call) {
       });
     }
     // The padding of PyTorch's exports: rows of a table of numbers in another order.
-    if (from.numbers && from.dims.size() == 2 && !from.dims[0].varies && !from.dims[1].varies &&
-        cut.axes == std::vector<std::int64_t>{0} && !span.count.varies) {
+    if (from.numbers && from.dims.size() == 2 && !from.dims[0].varies && !from.dims[1].varies && cut.axes == std::vector<std::int64_t>{0} && !span.count.varies) {
       const auto width = static_cast<std::size_t>(from.dims[1].value);
       out.numbers = Picked(from, static_cast<std::size_t>(span.count.value) * width, [&](std::size_t k) {
         const double row = span.first + static_cast<double>(k / width) * static_cast<double>(cut.steps[i]);
@@ -116,16 +113,14 @@ bool FindsOwn(const Number& axis, const Value& indices) {
 void Gather(Call& call) {
   const Value &data = call.In(0), &indices = call.In(1);
   const std::size_t axis = call.Axis(call.Int("axis", 0), data.dims.size());
-  if (call.Rows(0) == static_cast<int>(axis) && !FindsOwn(data.dims[axis], indices))
-    call.Mixed("picks entries of the batch axis");
+  if (call.Rows(0) == static_cast<int>(axis) && !FindsOwn(data.dims[axis], indices)) call.Mixed("picks entries of the batch axis");
   if (call.Rows(0) == static_cast<int>(axis)) call.TakeAsSize(1);
   Value out = Shaped({data.dims.begin(), data.dims.begin() + static_cast<std::ptrdiff_t>(axis)}, data.isInteger);
   out.dims.insert(out.dims.end(), indices.dims.begin(), indices.dims.end());
   out.dims.insert(out.dims.end(), data.dims.begin() + static_cast<std::ptrdiff_t>(axis) + 1, data.dims.end());
   if (data.numbers && data.dims.size() == 1 && !data.dims[0].varies && indices.numbers) {
     const std::vector<std::int64_t> places = call.Fixed(1);
-    out.numbers =
-        Picked(data, places.size(), [&](std::size_t i) { return call.Axis(places[i], data.numbers->size()); });
+    out.numbers = Picked(data, places.size(), [&](std::size_t i) { return call.Axis(places[i], data.numbers->size()); });
   }
   call.Out(std::move(out));
 }
@@ -136,8 +131,7 @@ void RowsTogether(const Call& call, std::size_t axis, std::string_view mixedWhat
   for (std::size_t i = 0; i < call.size(); ++i) {
     call.NotAlong(i, axis, mixedWhat);
     if (call.Rows(i) != rows) call.Unproven("takes entries by places that belong to other rows");
-    if (rows >= 0 &&
-        !SameForAll(call.In(i).dims[static_cast<std::size_t>(rows)], call.In(0).dims[static_cast<std::size_t>(rows)])) {
+    if (rows >= 0 && !SameForAll(call.In(i).dims[static_cast<std::size_t>(rows)], call.In(0).dims[static_cast<std::size_t>(rows)])) {
       call.Unproven("takes entries by places that belong to other rows");
     }
   }
@@ -166,10 +160,8 @@ void GatherND(Call& call) {
   const auto& place = indices.place;
   const bool namesRows = place && place->isFirst && place->stride.IsFixed() && place->stride.Is(1);
   const bool findsOwn = rows == 0 && shared == 0 && data.dims[0].value == 1 && namesRows;
-  if (findsOwn)
-    call.TakeAsSize(1);
-  else if (rows >= 0 && !isShared && static_cast<std::size_t>(rows) < shared + depth)
-    call.Mixed("picks entries of the batch axis");
+  if (findsOwn) call.TakeAsSize(1);
+  else if (rows >= 0 && !isShared && static_cast<std::size_t>(rows) < shared + depth) call.Mixed("picks entries of the batch axis");
   if (isShared && call.Rows(1) != rows) call.Unproven("takes entries by places that belong to other rows");
   if (call.Rows(1) == static_cast<int>(indices.dims.size()) - 1) call.Mixed("takes places from several rows");
   Value out = Shaped({indices.dims.begin(), indices.dims.end() - 1}, data.isInteger);

@@ -9,9 +9,7 @@ namespace {
 // Whole numbers up to here are exact.
 constexpr double kExactMax = 9007199254740992.0;
 
-Number Opaque(const Number& a, const Number& b) {
-  return {.rows = a.rows || b.rows, .varies = a.varies || b.varies, .opaque = true};
-}
+Number Opaque(const Number& a, const Number& b) { return {.rows = a.rows || b.rows, .varies = a.varies || b.varies, .opaque = true}; }
 
 Number Result(const Number& a, const Number& b, double value, bool rows) {
   if (a.opaque || b.opaque) return Opaque(a, b);
@@ -55,8 +53,7 @@ Number WithAxes(Number result, const Number& a, const Number& b, bool divides) {
   }
   std::sort(axes.begin(), axes.end());
   const std::size_t surplus = axes.size() - result.axes.size();
-  const bool fits = std::all_of(axes.begin(), axes.begin() + static_cast<std::ptrdiff_t>(surplus),
-                                [](auto axis) { return axis == 0; });
+  const bool fits = std::all_of(axes.begin(), axes.begin() + static_cast<std::ptrdiff_t>(surplus), [](auto axis) { return axis == 0; });
   if (!fits || factor != std::trunc(factor)) return result;
   result.factor = factor;
   std::copy(axes.begin() + static_cast<std::ptrdiff_t>(surplus), axes.end(), result.axes.begin());
@@ -84,8 +81,7 @@ bool Value::IsLengthy() const {
 
 bool SameForAll(const Number& a, const Number& b) {
   const Monomial left = MonomialOf(a), right = MonomialOf(b);
-  return !a.opaque && !b.opaque && left.factor == right.factor && left.axes == right.axes &&
-         (left.factor != 0 || !(a.varies || b.varies));
+  return !a.opaque && !b.opaque && left.factor == right.factor && left.axes == right.axes && (left.factor != 0 || !(a.varies || b.varies));
 }
 
 Number Add(const Number& a, const Number& b) {
@@ -107,8 +103,7 @@ Number Subtract(const Number& a, const Number& b) {
 
 Number Multiply(const Number& a, const Number& b) {
   if (IsNothing(a) || IsNothing(b)) return {};
-  if ((a.rows && b.rows) || a.value == 0 || b.value == 0)
-    return a.rows || b.rows ? Opaque(a, b) : Result(a, b, 0, false);
+  if ((a.rows && b.rows) || a.value == 0 || b.value == 0) return a.rows || b.rows ? Opaque(a, b) : Result(a, b, 0, false);
   return WithAxes(Result(a, b, a.value * b.value, a.rows || b.rows), a, b, false);
 }
 
@@ -130,8 +125,7 @@ Number Modulo(const Number& a, const Number& b) {
 
 Number Equal(const Number& a, const Number& b) {
   if (!a.opaque && !b.opaque && (IsAboveFixed(a, b) || IsAboveFixed(b, a))) return {.value = 0};
-  if (a.rows && b.rows && !a.varies && !b.varies && !a.opaque && !b.opaque)
-    return {.value = a.value == b.value ? 1.0 : 0.0};
+  if (a.rows && b.rows && !a.varies && !b.varies && !a.opaque && !b.opaque) return {.value = a.value == b.value ? 1.0 : 0.0};
   return Truth(a, b, a.value == b.value);
 }
 
@@ -140,8 +134,7 @@ Number Less(const Number& a, const Number& b) {
     if (IsAboveFixed(a, b)) return {.value = 0};
     if (IsAboveFixed(b, a)) return {.value = 1};
   }
-  if (a.rows && b.rows && !a.varies && !b.varies && !a.opaque && !b.opaque)
-    return {.value = a.value < b.value ? 1.0 : 0.0};
+  if (a.rows && b.rows && !a.varies && !b.varies && !a.opaque && !b.opaque) return {.value = a.value < b.value ? 1.0 : 0.0};
   return Truth(a, b, a.value < b.value);
 }
 

@@ -9,16 +9,16 @@
 
 namespace interleave::graph {
 
-// A number that may stand for a size: `value`, or `value` times the number of rows. Any number of rows is meant, so
-// what holds here holds for all of them.
+// A number that may stand for a size: `value`, or `value` times the number of rows. Any number of rows is meant, so what
+// holds here holds for all of them.
 struct Number {
   double value = 0;
   bool rows = false;
   bool varies = false;  // depends on another dimension of the inputs, for which `value` takes an example
   bool opaque = false;  // depends on sizes in a way that is not followed: `value` says nothing
   bool small = false;   // varies, and may be 0 or less where `value` is not
-  // Where it varies: it is `factor` times the sizes of these axes, whatever they are. Factor 0: only the example is
-  // known, and another number of the same value may differ from it for other inputs.
+  // Where it varies: it is `factor` times the sizes of these axes, whatever they are. Factor 0: only the example is known,
+  // and another number of the same value may differ from it for other inputs.
   double factor = 0;
   std::array<std::uint32_t, 4> axes{};  // sorted, 0: none
   std::uint32_t below = 0;              // at least 0 and less than the size of this axis

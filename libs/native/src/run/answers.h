@@ -11,8 +11,7 @@
 namespace interleave {
 
 // Answers items that were taken out of the queue, each exactly once, and keeps the books. Any thread, without a lock.
-// An answered item has no responder any more. Whoever answers an item of a batch takes its duplicates first
-// (flights.h).
+// An answered item has no responder any more. Whoever answers an item of a batch takes its duplicates first (flights.h).
 class Answers {
  public:
   // Times of live items are counted where there is a `liveLane`.

@@ -22,7 +22,9 @@ ServedModels MakeModels(const std::vector<ModelPlan>& plans) {
   return models;
 }
 
-std::vector<MappedLanePage> OpenPages(const std::vector<std::string>& paths) { return {paths.begin(), paths.end()}; }
+std::vector<MappedLanePage> OpenPages(const std::vector<std::string>& paths) {
+  return {paths.begin(), paths.end()};
+}
 
 std::unique_ptr<LaneGate> MakeGate(const EnginePlan& plan) {
   if (plan.lane != Lane::kBatch || plan.lanePagePath.empty()) return nullptr;

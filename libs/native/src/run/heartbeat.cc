@@ -21,8 +21,7 @@ static_assert(Word::is_always_lock_free && sizeof(Word) == sizeof(std::uint64_t)
 constexpr auto kBeat = std::chrono::milliseconds(50);
 constexpr std::array kFatalSignals = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
 
-// Of the thread that has an Activity. In the initial-exec model, so that reading them in a signal handler cannot
-// allocate.
+// Of the thread that has an Activity. In the initial-exec model, so that reading them in a signal handler cannot allocate.
 [[gnu::tls_model("initial-exec")]] thread_local constinit const Word* tActivity = nullptr;
 [[gnu::tls_model("initial-exec")]] thread_local constinit Word* tCulprit = nullptr;
 

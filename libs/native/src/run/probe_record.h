@@ -1,5 +1,4 @@
-// Remembers past the death of the process that a model was being probed: made-up inputs may kill it where real ones do
-// not.
+// Remembers past the death of the process that a model was being probed: made-up inputs may kill it where real ones do not.
 #pragma once
 
 #include <string>

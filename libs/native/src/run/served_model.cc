@@ -17,14 +17,14 @@ void ServedModel::Probe(Session& session, const Watched& watched, std::int64_t l
   const ProbeRecord record(plan_.probeRecordPath);
   const int deaths = record.Deaths(plan_.options.modelPath);
   if (deaths >= ProbeRecord::kDeathsMax && session.signature().coalesce != CoalesceMode::kAlone) {
-    return session.LimitMerging(CoalesceMode::kAlone,
-                                "the worker died " + std::to_string(deaths) +
-                                    " times while it probed whether rows leave each other alone; " +
-                                    "if they do, set mergeRows: always in model.yaml");
+    return session.LimitMerging(CoalesceMode::kAlone, "the worker died " + std::to_string(deaths) +
+                                                          " times while it probed whether rows leave each other alone; " +
+                                                          "if they do, set mergeRows: always in model.yaml");
   }
   const ProbeRecord::Probing probing(record, deaths);
-  ProbeMerging(session,
-               {.watched = watched, .rowsMax = plan_.batchRowsMax, .thoroughNs = std::max(kThoroughNsMin, loadNs)});
+  ProbeMerging(session, {.watched = watched,
+                         .rowsMax = plan_.batchRowsMax,
+                         .thoroughNs = std::max(kThoroughNsMin, loadNs)});
 }
 
 std::unique_ptr<Session> ServedModel::MakeSession(const std::shared_ptr<const ort::OrtLibrary>& library,

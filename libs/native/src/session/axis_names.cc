@@ -9,9 +9,7 @@ namespace interleave {
 namespace {
 
 // Of any script: what is not ASCII counts.
-bool IsLetter(char c) {
-  return static_cast<unsigned char>(c) >= 0x80 || std::isalpha(static_cast<unsigned char>(c)) != 0;
-}
+bool IsLetter(char c) { return static_cast<unsigned char>(c) >= 0x80 || std::isalpha(static_cast<unsigned char>(c)) != 0; }
 
 std::string Lower(std::string_view text) {
   std::string lower(text);

@@ -20,9 +20,8 @@ struct ItemShape {
   std::array<std::int64_t, 2> lengths{};
   // Items whose free dimensions agree have equal keys (a hash: equal keys are checked again when packing).
   std::uint64_t shapeKey = 0;
-  // Has an empty dimension, or sizes that the graph calls one and the same differ: it runs alone and just as it is,
-  // `rows` and `lengths` are the largest, and nothing is learnt from its run. ONNX Runtime decides whether it can be
-  // run.
+  // Has an empty dimension, or sizes that the graph calls one and the same differ: it runs alone and just as it is, `rows`
+  // and `lengths` are the largest, and nothing is learnt from its run. ONNX Runtime decides whether it can be run.
   bool isOdd = false;
 };
 

@@ -56,9 +56,7 @@ Lineup Neighbours(const std::array<std::int64_t, 2>& lengths) {
 // Rows of different lengths: very short ones beside long ones, with values on one side of the padding's 0 as well.
 Lineup Padding(const std::array<std::int64_t, 2>& base) {
   const auto at = [&base](std::int64_t first, std::int64_t second) {
-    const auto scaled = [](std::int64_t length, std::int64_t of6) {
-      return length == 0 ? 0 : std::max<std::int64_t>(1, length * of6 / 6);
-    };
+    const auto scaled = [](std::int64_t length, std::int64_t of6) { return length == 0 ? 0 : std::max<std::int64_t>(1, length * of6 / 6); };
     return std::array<std::int64_t, 2>{scaled(base[0], first), scaled(base[1], second)};
   };
   return {.recipes = {{.values = ProbeValues::kMild, .rows = 1, .lengths = at(6, 6), .seed = 11},
@@ -98,13 +96,7 @@ class MergeProbe {
       : session_(session), options_(options), runs_(session, options) {}
 
   void Run() {
-    if (!Try(
-            [this] {
-              FindDomain();
-              Check(Neighbours(accepted_.lengths));
-            },
-            CoalesceMode::kAlone))
-      return;
+    if (!Try([this] { FindDomain(); Check(Neighbours(accepted_.lengths)); }, CoalesceMode::kAlone)) return;
     if (session_.signature().coalesce != CoalesceMode::kPadded || session_.signature().sequenceAxes == 0) return;
     Try([this] { Check(Padding(accepted_.lengths)); }, CoalesceMode::kEqualLength);
   }
@@ -179,9 +171,7 @@ class MergeProbe {
       if (isShown && runs_.SpentNs() > options_.thoroughNs && HaveAnswersVaried(candidates)) break;
       isShown = RunTogether(lineup, candidates, company) || isShown;
     }
-    if (!isShown)
-      throw NotIndependent(std::string(lineup.failure) + "no two made-up rows were accepted (" + refusal_ + ")" +
-                           kAdvice);
+    if (!isShown) throw NotIndependent(std::string(lineup.failure) + "no two made-up rows were accepted (" + refusal_ + ")" + kAdvice);
     if (!HaveAnswersVaried(candidates)) {
       throw NotIndependent(std::string("all made-up rows got the same answer, which shows nothing") + kAdvice);
     }
@@ -216,7 +206,8 @@ class MergeProbe {
   void RepeatFirst(Candidate& first) {
     if (!IsAccepted(first)) return;
     ProbeItem* const alone[] = {&*first.item};
-    const Difference difference = DifferenceOf(first.answer, runs_.Run(alone)[0], scale_, 1, session_.signature());
+    const Difference difference =
+        DifferenceOf(first.answer, runs_.Run(alone)[0], scale_, 1, session_.signature());
     if (difference.by > 0) throw NotIndependent("answers change from run to run: " + difference.text);
   }
 
@@ -247,8 +238,7 @@ class MergeProbe {
     }
   }
 
-  void Compare(const Lineup& lineup, const std::vector<Candidate*>& members,
-               const std::vector<ProbeAnswer>& answers) const {
+  void Compare(const Lineup& lineup, const std::vector<Candidate*>& members, const std::vector<ProbeAnswer>& answers) const {
     Difference worst;
     for (std::size_t i = 0; i < members.size(); ++i) {
       Difference difference = Compare(*members[i], answers[i]);
@@ -260,8 +250,7 @@ class MergeProbe {
   Difference Compare(const Candidate& candidate, const ProbeAnswer& answer) const {
     // What is not finite spreads within its row as the kernels like.
     if (candidate.recipe.values == ProbeValues::kNotFinite) return {};
-    if (!IsExtreme(candidate.recipe.values))
-      return DifferenceOf(candidate.answer, answer, scale_, 1, session_.signature());
+    if (!IsExtreme(candidate.recipe.values)) return DifferenceOf(candidate.answer, answer, scale_, 1, session_.signature());
     AnswerScale own;
     own.Add(candidate.answer);
     return DifferenceOf(candidate.answer, answer, own, kExtremeLooseness, session_.signature());

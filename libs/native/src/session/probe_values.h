@@ -1,5 +1,5 @@
-// Made-up items whose answers show whether rows that share a run change each other. The same recipe always gives the
-// same item.
+// Made-up items whose answers show whether rows that share a run change each other. The same recipe always gives the same
+// item.
 #pragma once
 
 #include <array>
@@ -14,9 +14,7 @@ namespace interleave {
 // for what they do to their neighbours, and rounding weighs more in their own answers.
 enum class ProbeValues : std::uint8_t { kMild, kNegative, kPositive, kTiny, kHuge, kNotFinite };
 
-constexpr bool IsExtreme(ProbeValues values) {
-  return values == ProbeValues::kHuge || values == ProbeValues::kNotFinite;
-}
+constexpr bool IsExtreme(ProbeValues values) { return values == ProbeValues::kHuge || values == ProbeValues::kNotFinite; }
 
 struct ProbeRecipe {
   ProbeValues values = ProbeValues::kMild;

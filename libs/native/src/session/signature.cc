@@ -70,8 +70,7 @@ TensorSpec CheckedSpec(const TensorDeclaration& declaration, const char* kind) {
   const std::string what = std::string(kind) + ' ' + Quoted(declaration.name);
   const auto type = static_cast<ElementType>(declaration.elementType);
   if (DatatypeName(type).empty()) {
-    throw SignatureError(what + " has element type " + ElementTypeText(declaration.elementType) +
-                         ", which is not served");
+    throw SignatureError(what + " has element type " + ElementTypeText(declaration.elementType) + ", which is not served");
   }
   if (declaration.dims.size() > kRankMax) {
     throw SignatureError(what + " has " + std::to_string(declaration.dims.size()) + " dimensions; at most " +
@@ -137,8 +136,8 @@ bool HasSecondBatchAxis(const TensorDeclaration& tensor, const Symbols& batch) {
 }
 
 // Why rows cannot be stacked and given back one by one; empty when they can.
-std::string RowObstacle(const std::vector<TensorDeclaration>& inputs, const std::vector<TensorDeclaration>& outputs,
-                        const Symbols& batch, const Symbols& others) {
+std::string RowObstacle(const std::vector<TensorDeclaration>& inputs,
+                        const std::vector<TensorDeclaration>& outputs, const Symbols& batch, const Symbols& others) {
   for (const auto& input : inputs) {
     if (HasSecondBatchAxis(input, batch)) return "input " + Quoted(input.name) + " has a second batch axis";
   }
@@ -166,8 +165,7 @@ Symbols VaryingSymbols(const std::vector<TensorDeclaration>& inputs, bool hasBat
 }
 
 // An axis without a mask of its own is not padded when the model has masks for others: nothing says that it may be.
-Symbols InferSequenceAxes(const std::vector<TensorDeclaration>& inputs, bool hasBatch,
-                          const SignatureOptions& options) {
+Symbols InferSequenceAxes(const std::vector<TensorDeclaration>& inputs, bool hasBatch, const SignatureOptions& options) {
   const Symbols varying = VaryingSymbols(inputs, hasBatch, false);
   if (!options.sequenceAxisNames.empty()) {
     if (options.sequenceAxisNames.size() > kSequenceAxesMax) {
@@ -223,8 +221,7 @@ void CheckCount(const std::vector<TensorDeclaration>& tensors, const char* kind)
 }
 
 // Without the names that name nothing, unless model.yaml speaks of them.
-std::vector<TensorDeclaration> WithoutPlaceholders(std::vector<TensorDeclaration> tensors,
-                                                   const SignatureOptions& options) {
+std::vector<TensorDeclaration> WithoutPlaceholders(std::vector<TensorDeclaration> tensors, const SignatureOptions& options) {
   for (auto& tensor : tensors) {
     for (auto& symbol : tensor.symbols) {
       const bool isAsked = symbol == options.batchAxisName || Contains(options.sequenceAxisNames, symbol);

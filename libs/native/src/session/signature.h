@@ -18,7 +18,9 @@ namespace interleave {
 enum class Axis : std::uint8_t { kBatch, kSequence0, kSequence1, kFixed, kFree, kUnknown };
 
 // Dimension k of a batch or an item: 0 for kSequence0, 1 for kSequence1, -1 for every other axis.
-constexpr int SequenceIndex(Axis axis) { return axis == Axis::kSequence0 ? 0 : axis == Axis::kSequence1 ? 1 : -1; }
+constexpr int SequenceIndex(Axis axis) {
+  return axis == Axis::kSequence0 ? 0 : axis == Axis::kSequence1 ? 1 : -1;
+}
 
 enum class CoalesceMode : std::uint8_t { kPadded, kEqualLength, kAlone };
 

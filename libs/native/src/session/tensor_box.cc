@@ -66,8 +66,8 @@ struct Padder {
       std::memcpy(to, from, box.BlockBytes(d));
     } else {
       for (std::int64_t i = 0; i < box.item.dims[d]; ++i) {
-        Copy(to + static_cast<std::size_t>(i) * box.batchBytes[d],
-             from + static_cast<std::size_t>(i) * box.itemBytes[d], d + 1);
+        Copy(to + static_cast<std::size_t>(i) * box.batchBytes[d], from + static_cast<std::size_t>(i) * box.itemBytes[d],
+             d + 1);
       }
     }
     if (d == 0) return;
@@ -83,8 +83,8 @@ void Cut(std::byte* to, const std::byte* from, const Box& box, std::size_t d) {
     return;
   }
   for (std::int64_t i = 0; i < box.item.dims[d]; ++i) {
-    Cut(to + static_cast<std::size_t>(i) * box.itemBytes[d], from + static_cast<std::size_t>(i) * box.batchBytes[d],
-        box, d + 1);
+    Cut(to + static_cast<std::size_t>(i) * box.itemBytes[d], from + static_cast<std::size_t>(i) * box.batchBytes[d], box,
+        d + 1);
   }
 }
 
