@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help up build setup test lint typecheck bench faults load check-onnx check-models check-hostile gpu-check sanitize format clean
+.PHONY: help up build setup test lint typecheck bench faults load nightly coverage check-onnx check-models check-hostile gpu-check sanitize format clean
 
 MODELS_DIR ?= models
 NATIVE_ADDON := libs/native/build/interleave_native.node
@@ -45,7 +45,7 @@ test: ## every test: C++, types, lint, unit, end to end
 	@$(MAKE) --no-print-directory build
 	@tools/test.sh
 
-lint: setup ## ESLint and the import rules
+lint: setup ## ESLint, the import rules, formatting, dead exports
 	@npm run --silent lint
 
 typecheck: setup ## TypeScript, without output
@@ -57,6 +57,12 @@ bench: build ## the benchmarks of bench/, results in bench/results
 
 faults: build ## kills and freezes parts of a node under live load, results in bench/results
 	@tools/bench.sh faults
+
+nightly: build ## the tests that take too long for `make test`, load tests included
+	@node_modules/.bin/jest --config jest.config.cjs --selectProjects nightly load --runInBand
+
+coverage: build ## what of apps and libs the unit tests run, one line
+	@tools/coverage.sh
 
 load: build ## the load tests, minutes each
 	@node_modules/.bin/jest --config jest.config.cjs --selectProjects load --runInBand
@@ -84,8 +90,9 @@ sanitize: ## C++ tests under ASan with UBSan, then under TSan
 	@bash libs/native/build.sh --sanitize=address && ctest --test-dir libs/native/build-asan --output-on-failure
 	@bash libs/native/build.sh --sanitize=thread && ctest --test-dir libs/native/build-tsan --output-on-failure
 
-format: ## formats the C++ sources (needs clang-format)
-	@find libs/native/src libs/native/test -name '*.cc' -o -name '*.h' | xargs clang-format -i
+format: setup ## formats TypeScript and C++
+	@node_modules/.bin/prettier --write --log-level warn .
+	@tools/clang-format.sh
 
 clean: ## removes what was built; data/, models/ and node_modules/ stay
-	rm -rf dist libs/native/build libs/native/build-asan libs/native/build-tsan
+	rm -rf dist coverage libs/native/build libs/native/build-asan libs/native/build-tsan

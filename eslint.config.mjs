@@ -2,7 +2,7 @@ import tseslint from 'typescript-eslint';
 
 // The rules that find bugs; layout is not a rule here.
 export default tseslint.config(
-  { ignores: ['dist/', 'node_modules/', 'data/', 'models/', 'libs/native/build*/', '**/*.js', '**/*.cjs', '**/*.mjs'] },
+  { ignores: ['dist/', 'coverage/', 'node_modules/', 'data/', 'models/', 'libs/native/build*/', '**/*.js', '**/*.cjs', '**/*.mjs'] },
   {
     files: ['**/*.ts'],
     extends: [tseslint.configs.base],

@@ -18,13 +18,22 @@ const shared = {
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/data/'],
 };
 
-/** `gpu`: `make gpu-check`. `unit`: specs beside the code. `e2e`: whole processes with real Redis, one after the other. `load`: minutes, `make load`. */
+/**
+ * `unit`: specs beside the code. `e2e`: whole processes with real Redis, one after the other. `nightly`: the same, but a file takes
+ * longer than 25 s, `make nightly`. `load`: minutes each, `make load`. `gpu`: `make gpu-check`.
+ */
 module.exports = {
   testTimeout: 60_000,
+  // With --coverage only, `make coverage`. End-to-end tests run in processes of their own and do not count.
+  coverageProvider: 'v8',
+  coverageReporters: ['json-summary'],
+  coverageDirectory: '<rootDir>/coverage',
+  collectCoverageFrom: ['{apps,libs}/**/*.ts', '!**/*.{spec,fixture}.ts', '!**/testing/**'],
   projects: [
     { ...shared, displayName: 'unit', testMatch: ['<rootDir>/{apps,bench,deploy,libs,tools}/**/*.spec.ts'] },
     { ...shared, displayName: 'load', testMatch: ['<rootDir>/test/**/*.load.ts'] },
     { ...shared, displayName: 'gpu', testMatch: ['<rootDir>/test/**/*.gpu.ts'] },
     { ...shared, displayName: 'e2e', testMatch: ['<rootDir>/test/**/*.e2e.ts'] },
+    { ...shared, displayName: 'nightly', testMatch: ['<rootDir>/test/**/*.nightly.ts'] },
   ],
 };

@@ -70,6 +70,11 @@ describe('docker-compose.yml', () => {
     expect(existsSync(join(root, compose.services.api.build?.dockerfile ?? ''))).toBe(true);
   });
 
+  it('has no benches, tools or tests in the image', () => {
+    const dockerfile = readFileSync(join(root, 'deploy/Dockerfile'), 'utf8');
+    expect([...dockerfile.matchAll(/^COPY --from=build \/app\/dist(\S*) /gm)].map(([, folder]) => folder)).toEqual(['/apps', '/libs']);
+  });
+
   it('keeps from the image what is built on this machine, not the sources that it is built from', () => {
     const patterns = readFileSync(join(root, '.dockerignore'), 'utf8').trim().split('\n');
     // Docker's patterns, of which only * is used: it stops at a slash, and a folder's content goes with it.

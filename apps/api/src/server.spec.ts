@@ -6,6 +6,7 @@ import { Registry } from 'prom-client';
 import { Lifecycle } from './lifecycle';
 import type { Parts } from './parts';
 import { createServer } from './server';
+import { DocumentedAnswers } from './testing/documented-answers';
 import { EchoBackend, partsOf } from './testing/fakes';
 
 /** A body for the model `echo` with so many instances. */
@@ -13,6 +14,7 @@ const instances = (count: number): string => JSON.stringify({ instances: Array.f
 const PREDICT = '/v1/models/echo:predict';
 
 describe('the HTTP server', () => {
+  const answers = new DocumentedAnswers();
   let backend: EchoBackend;
   let parts: Parts;
   let app: NestFastifyApplication;
@@ -26,6 +28,10 @@ describe('the HTTP server', () => {
     await app.listen(0, '127.0.0.1');
     url = await app.getUrl();
     port = Number(new URL(url).port);
+    answers.watch();
+  });
+  afterEach(async () => {
+    expect(await answers.faults()).toEqual([]);
   });
   afterEach(async () => {
     await app.close();

@@ -38,7 +38,7 @@ export async function openBatchInput(path: string, options: { model?: string; en
   return { content: Readable.from(textRows(path, endpoint, bodyOf), { objectMode: false }), endpoint, kind: 'text' };
 }
 
-export function predictEndpoint(model: string): string {
+function predictEndpoint(model: string): string {
   return `/v1/models/${model}:predict`;
 }
 

@@ -4,5 +4,5 @@
 export const LANES = ['realtime', 'batch'] as const;
 export type Lane = (typeof LANES)[number];
 
-export const STAGES = ['accept', 'admit', 'tokenize', 'enqueue', 'coalesce', 'run', 'respond'] as const;
+const STAGES = ['accept', 'admit', 'tokenize', 'enqueue', 'coalesce', 'run', 'respond'] as const;
 export type Stage = (typeof STAGES)[number];

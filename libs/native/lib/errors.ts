@@ -1,4 +1,4 @@
-export const CHANNEL_ERROR_CODES = ['INVALID', 'UNREACHABLE', 'TIMEOUT', 'REFUSED', 'PROTOCOL', 'TOO_LARGE', 'CLOSED', 'INTERNAL'] as const;
+const CHANNEL_ERROR_CODES = ['INVALID', 'UNREACHABLE', 'TIMEOUT', 'REFUSED', 'PROTOCOL', 'TOO_LARGE', 'CLOSED', 'INTERNAL'] as const;
 export type ChannelErrorCode = (typeof CHANNEL_ERROR_CODES)[number];
 
 /** What went wrong in a channel, as the native side said it. */

@@ -5,8 +5,8 @@ import type { RedisAddress } from './redis-address';
 
 /** Every BullMQ object and Redis connection of Interleave is made in this file. */
 
-export const CONTROL_QUEUE = 'batch-control';
-export const CHUNK_QUEUE = 'batch-chunks';
+const CONTROL_QUEUE = 'batch-control';
+const CHUNK_QUEUE = 'batch-chunks';
 
 /** "Look at this batch now": it was created, or somebody asked to cancel it. */
 export interface ControlPayload {

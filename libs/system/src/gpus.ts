@@ -48,7 +48,7 @@ export interface GpuFacts {
 }
 
 /** Columns of the query. Without units, memory is in MiB. */
-export const GPU_FIELDS = ['index', 'uuid', 'name', 'memory.total', 'compute_mode', 'mig.mode.current', 'driver_version'] as const;
+const GPU_FIELDS = ['index', 'uuid', 'name', 'memory.total', 'compute_mode', 'mig.mode.current', 'driver_version'] as const;
 const NO_TOOL = 'nvidia-smi was not found, so this machine has no NVIDIA GPU or no driver for it; install the driver';
 /** Without persistence mode the driver is initialised by each call, which takes seconds. */
 const TIMEOUT_MS = 10_000;

@@ -1,7 +1,7 @@
 import { InterleaveError } from '@app/contracts';
 import type { PageRequest } from '@app/batches';
 
-export const LIFE_SECONDS_MIN = 3_600;
+const LIFE_SECONDS_MIN = 3_600;
 export const LIFE_SECONDS_MAX = 2_592_000;
 
 const METADATA_PAIRS_MAX = 16;

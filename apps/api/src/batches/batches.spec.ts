@@ -8,6 +8,7 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import OpenAI, { toFile } from 'openai';
 import type { Parts } from '../parts';
 import { createServer } from '../server';
+import { DocumentedAnswers } from '../testing/documented-answers';
 import { EchoBackend, partsOf } from '../testing/fakes';
 import { openBatchService } from './open-batches';
 
@@ -15,11 +16,16 @@ const ROW = '{"custom_id":"a","method":"POST","url":"/v1/embeddings","body":{"mo
 const LIMITS = { fileBytesMax: 200_000, rowsMax: 50, rowBytesMax: 100_000, diskFreeBytesMin: 0 };
 
 describe('/v1/files and /v1/batches, without Redis', () => {
+  const answers = new DocumentedAnswers();
   let parts: Parts;
   let app: NestFastifyApplication;
   let url: string;
   let client: OpenAI;
 
+  beforeEach(() => answers.watch());
+  afterEach(async () => {
+    expect(await answers.faults()).toEqual([]);
+  });
   afterEach(async () => {
     await app.close();
     await parts.batches.close();

@@ -38,6 +38,8 @@ export interface Documentation {
   query?: readonly QueryParameter[];
   /** Body of the answer 200. */
   ok: SchemaName | { contentType: string; description: string };
+  /** Of the answer 503, where that is no error. */
+  notReady?: SchemaName;
   errors?: ErrorStatus[];
   /** The error shape of the route's protocol. */
   errorSchema?: 'Error' | 'OpenAiError';
@@ -45,7 +47,7 @@ export interface Documentation {
 
 /** Puts a route into the OpenAPI document. Path parameters come from the path. */
 export function Documented(documentation: Documentation): MethodDecorator {
-  const { ok, errors = [], errorSchema = 'Error' } = documentation;
+  const { ok, notReady, errors = [], errorSchema = 'Error' } = documentation;
   return applyDecorators(
     ApiTags(documentation.tag),
     ApiOperation({
@@ -57,6 +59,8 @@ export function Documented(documentation: Documentation): MethodDecorator {
     typeof ok === 'string'
       ? ApiResponse({ status: 200, description: 'The answer', content: contentOf(ok) })
       : ApiResponse({ status: 200, description: ok.description, content: { [ok.contentType]: { schema: { type: 'string' } } } }),
+    ...(notReady ? [ApiResponse({ status: 503, description: 'Not ready, with the reason', content: contentOf(notReady) })] : []),
+    ApiResponse({ status: 'default', description: 'Any other error', content: contentOf(errorSchema) }),
     ...errors.map((status) => ApiResponse({ status, description: ERROR_MEANING[status], content: contentOf(errorSchema) })),
   );
 }

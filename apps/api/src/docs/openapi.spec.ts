@@ -1,9 +1,10 @@
-import { rmSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { Value } from '@sinclair/typebox/value';
 import type { TSchema } from '@sinclair/typebox';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { Parts } from '../parts';
 import { createServer } from '../server';
+import { OPENAPI_FILE } from '../testing/documented-answers';
 import { EchoBackend, partsOf } from '../testing/fakes';
 import { SCHEMAS } from './schemas';
 
@@ -36,6 +37,11 @@ describe('the OpenAPI document', () => {
     await parts.batches.close();
     parts.placement.close();
     rmSync(parts.config.dataDir, { recursive: true });
+  });
+
+  it('is the committed docs/openapi.json; to write it anew: npm run openapi', () => {
+    if (process.env['WRITE_OPENAPI'] === '1') writeFileSync(OPENAPI_FILE, `${JSON.stringify(document, null, 2)}\n`);
+    expect(JSON.parse(readFileSync(OPENAPI_FILE, 'utf8'))).toEqual(document);
   });
 
   it('has every path that callers use, written as they use it', () => {

@@ -39,7 +39,7 @@ export function serveDocs(app: NestFastifyApplication): void {
 }
 
 /** The OpenAPI 3.1 document of every route that is part of the API. */
-export function buildDocument(app: NestFastifyApplication): OpenAPIObject {
+function buildDocument(app: NestFastifyApplication): OpenAPIObject {
   const outline = new DocumentBuilder()
     .setOpenAPIVersion('3.1.0')
     .setTitle('Interleave')

@@ -27,6 +27,7 @@ export class HealthController {
     description:
       'All models were loaded or have failed, at least one is ready, and the server is not shutting down. 503 otherwise, with `reason`.',
     ok: 'Ready',
+    notReady: 'Ready',
   })
   ready(@Res() reply: FastifyReply): void {
     const reason = this.readiness.missing();
@@ -41,6 +42,7 @@ export class HealthController {
     summary: 'Is this model ready',
     description: '503 while it is loading or when it has failed, with `reason`.',
     ok: 'ModelReady',
+    notReady: 'ModelReady',
     errors: [404],
   })
   modelReady(@Param('model') name: string, @Param('version') version: string | undefined, @Res() reply: FastifyReply): void {

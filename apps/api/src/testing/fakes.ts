@@ -99,7 +99,7 @@ export class EchoBackend implements InferenceBackend {
 }
 
 /** A catalog of what the backend reports, all plain tensor models. */
-export function catalogOf(backend: EchoBackend): ModelCatalog {
+function catalogOf(backend: EchoBackend): ModelCatalog {
   return {
     list: () =>
       backend.reports.map(({ name, version, state, reason, signature }) => ({ name, version, state, reason, signature, task: 'tensor' })),

@@ -58,7 +58,7 @@ async function exampleModel(url: string, statusSocket: string): Promise<ExampleM
   return { id, task, ...((await (await fetch(`${url}/v2/models/${id}`)).json()) as Pick<ExampleModel, 'inputs'>) };
 }
 
-export function greeting(url: string, model: ExampleModel | null): string {
+function greeting(url: string, model: ExampleModel | null): string {
   const lines = [
     '',
     `Interleave is ready at ${url}`,

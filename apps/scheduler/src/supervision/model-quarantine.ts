@@ -6,7 +6,7 @@ import { isBeforeReady } from './worker-death';
 export const DEATHS_MAX = 6;
 /** The same for a model that was quarantined before and is on trial, and for one that dies before it is ready: its load does the same each time. */
 export const TRIAL_DEATHS_MAX = 2;
-export const TRIAL_LOAD_DEATHS_MAX = 1;
+const TRIAL_LOAD_DEATHS_MAX = 1;
 /** Inputs that kill one after the other with no answer between them, whatever was answered before. */
 export const IN_A_ROW_MAX = 20;
 export const WINDOW_MS = 600_000;

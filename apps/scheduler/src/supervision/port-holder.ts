@@ -1,9 +1,10 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { basename } from 'node:path';
 
 /** The process that listens at a port. */
 export interface PortHolder {
   pid: number;
-  /** Its program's name, as the kernel has it. */
+  /** Its program's name, without the folder. */
   command: string;
   /** The descriptor of the socket in that process. */
   fd: number;
@@ -32,8 +33,10 @@ function listeningSockets(table: string, port: number): string[] {
     .map((fields) => `socket:[${fields[9]}]`);
 }
 
+/** Not from `comm`, the name of the main thread: Node 24 calls that "MainThread". */
 function commandOf(pid: string): string {
-  return readOrEmpty(`/proc/${pid}/comm`).trim();
+  const [program = ''] = readOrEmpty(`/proc/${pid}/cmdline`).split(/[\0 ]/);
+  return basename(program);
 }
 
 /** Empty for a process that has ended, and for one of another user. */

@@ -3,7 +3,7 @@ import { byteText, InterleaveError } from '@app/contracts';
 import { isDiskFull } from './durable';
 
 /** Free bytes of the file system that holds `directory`, for this user. */
-export async function freeBytes(directory: string): Promise<number> {
+async function freeBytes(directory: string): Promise<number> {
   const { bavail, bsize } = await statfs(directory);
   return bavail * bsize;
 }

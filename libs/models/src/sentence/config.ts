@@ -8,7 +8,7 @@ export interface Prompts {
   defaultName: string | null;
 }
 
-export const NO_PROMPTS: Prompts = { byName: new Map(), defaultName: null };
+const NO_PROMPTS: Prompts = { byName: new Map(), defaultName: null };
 
 /** `config_sentence_transformers.json`. */
 export interface SentenceConfig {

@@ -19,7 +19,7 @@ const ADDED_TOKENS_MAX = 512;
  * these: by their Unicode versions in other scripts, on U+0085, on U+FEFF, on a final sigma made lower case, and above
  * U+FFFF, where JavaScript's units are not characters.
  */
-export const FAST_TEXT = /^[\u0000-\u0084\u0086-\u03a2\u03a4-\u058f\u2000-\u206f\u20a0-\u20bf\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7a3]*$/;
+const FAST_TEXT = /^[\u0000-\u0084\u0086-\u03a2\u03a4-\u058f\u2000-\u206f\u20a0-\u20bf\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7a3]*$/;
 
 export interface TextAndPair {
   text: string;
