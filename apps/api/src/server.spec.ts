@@ -49,7 +49,7 @@ describe('the HTTP server', () => {
     ]);
     expect(response.headers.get('x-request-id')).toBe('mine-1');
     expect(response.headers.get('server-timing')).toMatch(
-      /^accept;dur=[\d.]+, tokenize;.*coalesce;dur=0.15, run;dur=2.5, respond;dur=[\d.]+, batch;desc="3 rows"$/,
+      /^accept;dur=[\d.]+, admit;dur=[\d.]+, tokenize;.*coalesce;dur=0.15, run;dur=2.5, respond;dur=[\d.]+, batch;desc="3 rows"$/,
     );
   });
 

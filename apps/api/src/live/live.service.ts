@@ -44,7 +44,8 @@ export class LiveService {
     const results = await this.run(prepared, request, preparedMs - arrivedMs);
     const answeredMs = performance.now();
     const body = await prepared.respond(results);
-    const timing = liveTiming({ arrivedMs, bodyReadMs, preparedMs, answeredMs, respondedMs: performance.now() }, results);
+    const { admittedMs } = live;
+    const timing = liveTiming({ arrivedMs, bodyReadMs, admittedMs, preparedMs, answeredMs, respondedMs: performance.now() }, results);
     // Counted after the answer has left: see live-hooks.
     live.timing = timing;
     reply.header('server-timing', serverTiming(timing));
@@ -52,15 +53,16 @@ export class LiveService {
   }
 
   private async prepare(request: FastifyRequest<ModelPath>, bytes: Buffer): Promise<PreparedRequest> {
-    const { endpoint, hangUp } = liveContext(request);
+    const live = liveContext(request);
     const preparing = this.gate.enter(request, bytes.length);
     const isLarge = !isSmall(bytes.length);
     let items: number | null = null;
     try {
       if (isLarge) await this.largeBodies.begin();
-      if (hangUp.aborted) throw new InterleaveError('client_closed', 'The caller hung up');
+      if (live.hangUp.aborted) throw new InterleaveError('client_closed', 'The caller hung up');
+      live.admittedMs = performance.now();
       const { model = null, version = null } = request.params;
-      const prepared = await this.preparer.prepare({ kind: KIND[endpoint], model, version }, bytes, request.headers);
+      const prepared = await this.preparer.prepare({ kind: KIND[live.endpoint], model, version }, bytes, request.headers);
       items = prepared.items.length;
       return prepared;
     } finally {
