@@ -2,11 +2,9 @@ import { rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { InterleaveError } from '@app/contracts';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
-import { Registry } from 'prom-client';
 import { Lifecycle } from './lifecycle';
-import type { Parts } from './parts';
-import { createServer } from './server';
-import { EchoBackend, partsOf } from './testing/fakes';
+import { createServer, type ApiOptions } from './server';
+import { apiOn, EchoBackend } from './testing/fakes';
 
 /** A body for the model `echo` with so many instances. */
 const instances = (count: number): string => JSON.stringify({ instances: Array.from({ length: count }, (_, i) => ({ x: [i, 0.5] })) });
@@ -14,23 +12,22 @@ const PREDICT = '/v1/models/echo:predict';
 
 describe('the HTTP server', () => {
   let backend: EchoBackend;
-  let parts: Parts;
+  let options: ApiOptions;
   let app: NestFastifyApplication;
   let url: string;
   let port: number;
 
   beforeEach(async () => {
     backend = new EchoBackend();
-    parts = await partsOf(backend, { queueItemsMax: 8 });
-    app = await createServer(parts);
+    options = apiOn(backend, { queueItemsMax: 8 });
+    app = await createServer(options);
     await app.listen(0, '127.0.0.1');
     url = await app.getUrl();
     port = Number(new URL(url).port);
   });
   afterEach(async () => {
     await app.close();
-    await parts.batches.close();
-    rmSync(parts.config.dataDir, { recursive: true });
+    rmSync(options.config.dataDir, { recursive: true });
   });
 
   const post = (path: string, body: string, headers: Record<string, string> = {}): Promise<Response> =>
@@ -56,9 +53,8 @@ describe('the HTTP server', () => {
   it('closes connections past the limit, and takes others once there is room', async () => {
     await app.close();
     app = await createServer({
-      ...parts,
-      registry: new Registry(),
-      config: { ...parts.config, http: { ...parts.config.http, connectionsMax: 2 } },
+      ...options,
+      config: { ...options.config, http: { ...options.config.http, connectionsMax: 2 } },
     });
     await app.listen(0, '127.0.0.1');
     const limitedPort = Number(new URL(await app.getUrl()).port);
@@ -263,7 +259,7 @@ describe('the HTTP server', () => {
     backend.modelTimeoutMs = null;
     await post(PREDICT, instances(1));
     const timeouts = backend.requests.map(({ timeoutMs }) => Math.ceil((timeoutMs ?? 0) / 1000));
-    expect(timeouts).toEqual([3, parts.config.realtime.timeoutMs / 1000]);
+    expect(timeouts).toEqual([3, options.config.realtime.timeoutMs / 1000]);
   });
 
   it('answers 429 with Retry-After while the queue is full, before it reads the body, and recovers', async () => {

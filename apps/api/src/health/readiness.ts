@@ -1,7 +1,7 @@
 import type { InferenceBackend, ModelReport } from '@app/contracts';
 import { Inject, Injectable } from '@nestjs/common';
 import { Lifecycle } from '../lifecycle';
-import { BACKEND } from '../parts';
+import { BACKEND } from '../tokens';
 import { PlacementFile } from '../placement-file';
 
 /**

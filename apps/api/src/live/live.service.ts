@@ -6,7 +6,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Admission } from '../admission/admission';
 import { Turns } from '../admission/turns';
-import { BACKEND, CONFIG } from '../parts';
+import { BACKEND, CONFIG } from '../tokens';
 import { callerOptions } from './caller-options';
 import type { LiveContext, LiveEndpoint } from './live-context';
 import { isSmall, LiveGate } from './live-gate';

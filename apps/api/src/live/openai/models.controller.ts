@@ -1,7 +1,7 @@
 import type { CatalogEntry, ModelCatalog } from '@app/models';
 import { Controller, Get, Inject, Param } from '@nestjs/common';
 import { Documented } from '../../docs/documented';
-import { CATALOG } from '../../parts';
+import { CATALOG } from '../../tokens';
 import { bothLanesText, LaneMerging } from '../lane-merging';
 import { PlacementFile } from '../../placement-file';
 import { entriesOf } from '../model-entries';
