@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { loadConfig, type Config } from '@app/config';
+import type { Config } from '@app/config';
 import { onShutdown, type ShutdownStep } from '@app/process';
 import { createLogger } from '@app/telemetry';
 import { NestFactory } from '@nestjs/core';
@@ -11,7 +11,7 @@ import { SchedulerModule } from './scheduler.module';
  * drain, 1 when the node could not be started. When this process is killed its children go on, and the next scheduler takes
  * them over. Resolves when everything was started, and not yet ready.
  */
-async function runNode(config: Config): Promise<void> {
+export async function runNode(config: Config): Promise<void> {
   const log = createLogger('scheduler', config.logLevel);
   const steps: ShutdownStep[] = [];
   let hurry = (): void => undefined;
@@ -27,5 +27,3 @@ async function runNode(config: Config): Promise<void> {
     process.exit(1);
   }
 }
-
-void runNode(loadConfig());
