@@ -11,8 +11,7 @@ import { createLogger } from '@app/telemetry';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import OpenAI, { toFile } from 'openai';
 import { Registry } from 'prom-client';
-import { openBatchService } from '../apps/api/src/batches';
-import type { Parts } from '../apps/api/src/parts';
+import { LaneModule } from '../apps/api/src/lane/lane.module';
 import { createServer } from '../apps/api/src/server';
 import { openRunner, type OpenRunner } from '../apps/runner/src/open-runner';
 import { ModelEngine } from '../apps/runner/src/chunks/row-engine';
@@ -42,7 +41,6 @@ describe('batches through the official client', () => {
   const directory = mkdtempSync(join(tmpdir(), 'il-e2e-batch-'));
   const redis = new TestRedis(directory);
   let config: Config;
-  let parts: Parts;
   let lane: OpenRunner;
   let app: NestFastifyApplication;
   let client: OpenAI;
@@ -65,9 +63,7 @@ describe('batches through the official client', () => {
     const backend = await OrtBackend.load([{ name: MODEL, version: '1', path: join(config.modelsDir, MODEL, 'model.onnx') }]);
     const catalog = await openModelCatalog(config.modelsDir, 'batch', logger);
     catalog.applyReports(backend.models());
-    const placement = new PlacementReader(config.runDir);
-    parts = { config, logger, placement, backend, catalog, batches: await openBatchService(config, logger), registry: new Registry() };
-    app = await createServer(parts);
+    app = await createServer({ config, id: 'api', turn: null, logger, lane: LaneModule.of(backend, catalog) });
     await app.listen(0, '127.0.0.1');
     const engine = new ModelEngine(catalog, backend, LIMITS);
     lane = await openRunner(config, {
@@ -84,9 +80,6 @@ describe('batches through the official client', () => {
   afterAll(async () => {
     await lane.close(0);
     await app.close();
-    await parts.batches.close();
-    parts.placement.close();
-    await parts.backend.close();
     await redis.kill();
     rmSync(directory, { recursive: true });
   });

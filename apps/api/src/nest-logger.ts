@@ -1,16 +1,42 @@
 import type { Logger } from '@app/telemetry';
-import { Logger as PinoNestLogger, PinoLogger } from 'nestjs-pino';
+import type { LoggerService } from '@nestjs/common';
 
-/**
- * Nest's own messages in our log; what it tells about its start is for debugging only. Without nestjs-pino's module,
- * whose middleware would run for every request.
- */
-export class NestLogger extends PinoNestLogger {
-  constructor(logger: Logger) {
-    super(new PinoLogger({ pinoHttp: { logger } }), {});
+type Level = 'fatal' | 'error' | 'warn' | 'debug' | 'trace';
+
+/** Nest's own messages in our log; what it tells about its start is for debugging only. */
+export class NestLogger implements LoggerService {
+  constructor(private readonly logger: Logger) {}
+
+  log(message: unknown, ...parameters: unknown[]): void {
+    this.write('debug', message, parameters);
   }
 
-  override log(message: unknown, ...parameters: unknown[]): void {
-    this.debug(message, ...parameters);
+  fatal(message: unknown, ...parameters: unknown[]): void {
+    this.write('fatal', message, parameters);
+  }
+
+  error(message: unknown, ...parameters: unknown[]): void {
+    this.write('error', message, parameters);
+  }
+
+  warn(message: unknown, ...parameters: unknown[]): void {
+    this.write('warn', message, parameters);
+  }
+
+  debug(message: unknown, ...parameters: unknown[]): void {
+    this.write('debug', message, parameters);
+  }
+
+  verbose(message: unknown, ...parameters: unknown[]): void {
+    this.write('trace', message, parameters);
+  }
+
+  /** Nest puts the name of the speaker last, and before it the stack of an error or more of what is said. */
+  private write(level: Level, message: unknown, parameters: unknown[]): void {
+    const context = parameters.at(-1);
+    const details = parameters.slice(0, -1);
+    const fields = { context, ...(details.length > 0 && { details }) };
+    if (message instanceof Error) this.logger[level]({ ...fields, err: message }, message.message);
+    else this.logger[level](fields, typeof message === 'string' ? message : JSON.stringify(message));
   }
 }

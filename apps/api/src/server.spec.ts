@@ -2,12 +2,10 @@ import { rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { InterleaveError } from '@app/contracts';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
-import { Registry } from 'prom-client';
 import { Lifecycle } from './lifecycle';
-import type { Parts } from './parts';
-import { createServer } from './server';
+import { createServer, type ApiOptions } from './server';
 import { DocumentedAnswers } from './testing/documented-answers';
-import { EchoBackend, partsOf } from './testing/fakes';
+import { apiOn, EchoBackend } from './testing/fakes';
 
 /** A body for the model `echo` with so many instances. */
 const instances = (count: number): string => JSON.stringify({ instances: Array.from({ length: count }, (_, i) => ({ x: [i, 0.5] })) });
@@ -16,15 +14,15 @@ const PREDICT = '/v1/models/echo:predict';
 describe('the HTTP server', () => {
   const answers = new DocumentedAnswers();
   let backend: EchoBackend;
-  let parts: Parts;
+  let options: ApiOptions;
   let app: NestFastifyApplication;
   let url: string;
   let port: number;
 
   beforeEach(async () => {
     backend = new EchoBackend();
-    parts = await partsOf(backend, { queueItemsMax: 8 });
-    app = await createServer(parts);
+    options = apiOn(backend, { queueItemsMax: 8 });
+    app = await createServer(options);
     await app.listen(0, '127.0.0.1');
     url = await app.getUrl();
     port = Number(new URL(url).port);
@@ -35,9 +33,7 @@ describe('the HTTP server', () => {
   });
   afterEach(async () => {
     await app.close();
-    await parts.batches.close();
-    parts.placement.close();
-    rmSync(parts.config.dataDir, { recursive: true });
+    rmSync(options.config.dataDir, { recursive: true });
   });
 
   const post = (path: string, body: string, headers: Record<string, string> = {}): Promise<Response> =>
@@ -56,16 +52,15 @@ describe('the HTTP server', () => {
     ]);
     expect(response.headers.get('x-request-id')).toBe('mine-1');
     expect(response.headers.get('server-timing')).toMatch(
-      /^accept;dur=[\d.]+, tokenize;.*coalesce;dur=0.15, run;dur=2.5;desc="3 rows", respond;dur=[\d.]+$/,
+      /^accept;dur=[\d.]+, admit;dur=[\d.]+, tokenize;.*coalesce;dur=0.15, run;dur=2.5;desc="3 rows", respond;dur=[\d.]+$/,
     );
   });
 
   it('closes connections past the limit, and takes others once there is room', async () => {
     await app.close();
     app = await createServer({
-      ...parts,
-      registry: new Registry(),
-      config: { ...parts.config, http: { ...parts.config.http, connectionsMax: 2 } },
+      ...options,
+      config: { ...options.config, http: { ...options.config.http, connectionsMax: 2 } },
     });
     await app.listen(0, '127.0.0.1');
     const limitedPort = Number(new URL(await app.getUrl()).port);
@@ -270,7 +265,7 @@ describe('the HTTP server', () => {
     backend.modelTimeoutMs = null;
     await post(PREDICT, instances(1));
     const timeouts = backend.requests.map(({ timeoutMs }) => Math.ceil((timeoutMs ?? 0) / 1000));
-    expect(timeouts).toEqual([3, parts.config.realtime.timeoutMs / 1000]);
+    expect(timeouts).toEqual([3, options.config.realtime.timeoutMs / 1000]);
   });
 
   it('answers 429 with Retry-After while the queue is full, before it reads the body, and recovers', async () => {

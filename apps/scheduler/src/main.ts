@@ -1,35 +1,29 @@
 import 'reflect-metadata';
+import type { Config } from '@app/config';
+import { onShutdown, type ShutdownStep } from '@app/process';
+import { createLogger } from '@app/telemetry';
 import { NestFactory } from '@nestjs/core';
-import { LOGGER, NodeScheduler } from './node-scheduler';
+import { NodeScheduler } from './node-scheduler';
 import { SchedulerModule } from './scheduler.module';
-import { onShutdown } from '@app/process';
-import type { Logger } from '@app/telemetry';
-
-const DRAIN_MS_MAX = 30_000;
 
 /**
- * Runs a node until SIGTERM, SIGINT or SIGHUP; a second signal hurries. Exit code 0 after a clean drain, 1 when the node
- * could not be started. When this process is killed its children go on, and the next scheduler takes them over.
+ * Runs a node until SIGTERM, SIGINT or SIGHUP; a second signal hurries. Ends this process with exit code 0 after a clean
+ * drain, 1 when the node could not be started. When this process is killed its children go on, and the next scheduler takes
+ * them over. Resolves when everything was started, and not yet ready.
  */
-async function main(): Promise<void> {
-  const app = await NestFactory.createApplicationContext(SchedulerModule, { logger: false, abortOnError: false });
-  const scheduler = app.get(NodeScheduler);
-  const log = app.get<Logger>(LOGGER);
-  onShutdown({
-    log,
-    isSupervised: false,
-    steps: [
-      ['node', () => scheduler.stop(DRAIN_MS_MAX)],
-      ['scheduler', () => app.close()],
-    ],
-    onFurtherSignal: () => scheduler.hurry(),
-  });
-  await scheduler.start();
+export async function runNode(config: Config): Promise<void> {
+  const log = createLogger('scheduler', config.logLevel);
+  const steps: ShutdownStep[] = [];
+  let hurry = (): void => undefined;
+  onShutdown({ log, isSupervised: false, steps, onFurtherSignal: () => hurry() });
+  try {
+    const app = await NestFactory.createApplicationContext(SchedulerModule.of(config, log), { logger: false, abortOnError: false });
+    const scheduler = app.get(NodeScheduler);
+    hurry = () => scheduler.hurry();
+    steps.push(['node', () => app.close()]);
+    await scheduler.start();
+  } catch (error) {
+    process.stderr.write(`interleave: ${(error as Error).message}\n`);
+    process.exit(1);
+  }
 }
-
-function fail(error: Error): void {
-  process.stderr.write(`interleave: ${error.message}\n`);
-  process.exit(1);
-}
-
-void main().catch(fail);

@@ -2,6 +2,7 @@ import { Counter, Gauge, Registry } from 'prom-client';
 import { PREEMPTION_VERDICTS, type ModelOfLane, type Placement, type PreemptionProof } from '@app/contracts';
 import { observeEventLoop } from '@app/telemetry';
 import type { SupervisedProcess } from './supervision/supervised-process';
+import type { SupervisorEvents } from './supervision/supervisor-events';
 
 const MODEL_LABELS = ['model', 'version', 'lane'];
 const NS_PER_S = 1e9;
@@ -23,7 +24,8 @@ export class SchedulerMetrics {
     registers: [this.registry],
   });
 
-  constructor(processes: () => readonly SupervisedProcess[], placement: Placement, preemption: PreemptionProof) {
+  constructor(processes: readonly SupervisedProcess[], placement: Placement, preemption: PreemptionProof, events: SupervisorEvents) {
+    events.on('restart', ({ id }) => this.restarts.inc({ process: id }));
     new Gauge({
       name: 'interleave_model_quarantined',
       help: '1 for a model that killed too many workers of a lane and is not run there any more',
@@ -40,7 +42,7 @@ export class SchedulerMetrics {
       labelNames: ['worker'],
       registers: [this.registry],
       collect() {
-        for (const worker of processes().filter(({ spec }) => spec.heartbeatSlots !== null))
+        for (const worker of processes.filter(({ spec }) => spec.heartbeatSlots !== null))
           this.set({ worker: worker.spec.id }, oldestRunSeconds(worker));
       },
     });
@@ -50,7 +52,7 @@ export class SchedulerMetrics {
       labelNames: ['process'],
       registers: [this.registry],
       collect() {
-        for (const { spec, state } of processes()) this.set({ process: spec.id }, state === 'ready' ? 1 : 0);
+        for (const { spec, state } of processes) this.set({ process: spec.id }, state === 'ready' ? 1 : 0);
       },
     });
     observeEventLoop(this.registry, 'scheduler');
@@ -78,10 +80,6 @@ export class SchedulerMetrics {
 
   workerDied({ name, version, lane }: ModelOfLane): void {
     this.deaths.inc({ model: name, version, lane });
-  }
-
-  restarted(processId: string): void {
-    this.restarts.inc({ process: processId });
   }
 }
 

@@ -1,21 +1,60 @@
-import type { Placement, SchedulerProcessStatus, SupervisedProcessStatus } from '@app/contracts';
+import { runPaths, type Config } from '@app/config';
+import type { BlamedInput, PreemptionProof, ReleaseCommand, SchedulerProcessStatus, SupervisedProcessStatus } from '@app/contracts';
+import { serveProcessStatus, type ProcessStatusServer } from '@app/process';
+import { Inject, Injectable } from '@nestjs/common';
+import type { LaneControl } from './lane-control/lane-control';
+import { PublishedPlacement } from './placement/published-placement';
+import { SchedulerMetrics } from './scheduler-metrics';
+import { QuarantineKeeper } from './supervision/quarantine-keeper';
 import type { SupervisedProcess } from './supervision/supervised-process';
+import { Supervisor } from './supervision/supervisor';
+import { CONFIG, LANE_CONTROL, PREEMPTION } from './tokens';
 
-export function schedulerStatus(
-  placement: Placement,
-  lanes: Pick<SchedulerProcessStatus, 'preemption' | 'laneControl'>,
-  processes: readonly SupervisedProcess[],
-): SchedulerProcessStatus {
-  const statuses = processes.map(statusOf);
-  return {
-    processes: statuses,
-    workers: placement.workers.flatMap(({ id, lane, cpus }) =>
-      statuses.filter((status) => status.id === id).map((status) => ({ ...status, lane, cpus })),
-    ),
-    redis: statuses.find(({ id }) => id === 'redis') ?? null,
-    placement,
-    ...lanes,
-  };
+/** What this scheduler tells the other processes, and takes from them. */
+@Injectable()
+export class SchedulerStatus {
+  private server: ProcessStatusServer | null = null;
+
+  constructor(
+    @Inject(CONFIG) private readonly config: Config,
+    @Inject(PREEMPTION) private readonly preemption: PreemptionProof,
+    @Inject(LANE_CONTROL) private readonly laneControl: LaneControl | null,
+    private readonly placement: PublishedPlacement,
+    private readonly supervisor: Supervisor,
+    private readonly quarantine: QuarantineKeeper,
+    private readonly metrics: SchedulerMetrics,
+  ) {}
+
+  async open(): Promise<void> {
+    this.server = await serveProcessStatus({
+      socketPath: runPaths(this.config.runDir).statusSocket('scheduler'),
+      registry: this.metrics.registry,
+      status: () => this.status(),
+      commands: {
+        '/blame-input': (body) => (this.quarantine.inputBlamed(body as BlamedInput), {}),
+        '/release': (body) => this.quarantine.release(body as ReleaseCommand),
+      },
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.server?.close();
+  }
+
+  private status(): SchedulerProcessStatus {
+    const processes = this.supervisor.processes.map(statusOf);
+    const placement = this.placement.current;
+    return {
+      processes,
+      workers: placement.workers.flatMap(({ id, lane, cpus }) =>
+        processes.filter((status) => status.id === id).map((status) => ({ ...status, lane, cpus })),
+      ),
+      redis: processes.find(({ id }) => id === 'redis') ?? null,
+      placement,
+      preemption: this.preemption,
+      laneControl: this.laneControl?.status() ?? null,
+    };
+  }
 }
 
 function statusOf({ spec, pid, state, restarts, reason }: SupervisedProcess): SupervisedProcessStatus {

@@ -1,14 +1,21 @@
-import { Module } from '@nestjs/common';
-import { loadConfig, type Config } from '@app/config';
-import { createLogger } from '@app/telemetry';
-import { CONFIG, LOGGER, NodeScheduler } from './node-scheduler';
+import type { Config } from '@app/config';
+import type { Logger } from '@app/telemetry';
+import { Module, type DynamicModule } from '@nestjs/common';
+import { LaneControlModule } from './lane-control/lane-control.module';
+import { NodeScheduler } from './node-scheduler';
+import { PlacementModule } from './placement/placement.module';
+import { ProcessModule } from './process.module';
+import { SchedulerStatus } from './scheduler-status';
+import { SupervisionModule } from './supervision/supervision.module';
 
-/** The composition root of the scheduler process. */
-@Module({
-  providers: [
-    { provide: CONFIG, useFactory: () => loadConfig() },
-    { provide: LOGGER, useFactory: ({ logLevel }: Config) => createLogger('scheduler', logLevel), inject: [CONFIG] },
-    NodeScheduler,
-  ],
-})
-export class SchedulerModule {}
+/** The composition root of the scheduler process. Composing plans the node; `NodeScheduler.start` starts it. */
+@Module({})
+export class SchedulerModule {
+  static of(config: Config, log: Logger): DynamicModule {
+    return {
+      module: SchedulerModule,
+      imports: [ProcessModule.of(config, log), PlacementModule, SupervisionModule, LaneControlModule],
+      providers: [SchedulerStatus, NodeScheduler],
+    };
+  }
+}

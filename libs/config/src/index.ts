@@ -16,7 +16,7 @@ export interface Config extends FileConfig {
   readonly dataDir: string;
   readonly modelsDir: string;
   readonly runDir: string;
-  /** Null: the scheduler runs a private Redis; its socket is `privateRedisSocket`. */
+  /** Null: the scheduler runs a private Redis; it listens at `privateRedisSocket`. */
   readonly redisUrl: string | null;
   readonly privateRedisSocket: string;
   /** Null: the library that comes with onnxruntime-node. */
@@ -41,6 +41,12 @@ export class ConfigError extends Error {
 
 const SOCKET_PATH_BYTES_MAX = 107;
 const LONGEST_SOCKET_NAME = `/${'x'.repeat(32)}-realtime.status.sock`;
+
+/** As `loadConfig`, with options of the command line in place of the environment; an undefined one leaves it as it is. */
+export function loadConfigWith(options: { PROCESSES?: string; CONFIG?: string }): Config {
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  return loadConfig({ ...process.env, ...Object.fromEntries(given) });
+}
 
 /**
  * Reads `CONFIG` (default `./interleave.yaml` when it exists) and the environment, validates both and freezes the
@@ -99,16 +105,6 @@ export function childEnvironment({ settings, redis }: InheritedEnvironment, over
   const names = Object.keys(environmentSchema.shape).filter((name) => redis || name !== REDIS_SETTING);
   const isInherited = (name: string): boolean => INHERITED.test(name) || (settings && (RUNTIME.test(name) || names.includes(name)));
   return { ...Object.fromEntries(Object.entries(process.env).filter(([name]) => isInherited(name))), ...overrides };
-}
-
-/** Replaces the PROCESSES setting of this process before its configuration is loaded (`interleave up --only`). */
-export function chooseProcesses(kinds: string): void {
-  process.env['PROCESSES'] = kinds;
-}
-
-/** Replaces the CONFIG setting of this process before its configuration is loaded (`interleave plan --config`). */
-export function chooseConfig(path: string): void {
-  process.env['CONFIG'] = path;
 }
 
 /** Where this machine reaches an API that listens at `host`: a host of all addresses is no address to call. */

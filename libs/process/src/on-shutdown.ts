@@ -26,21 +26,22 @@ export function onShutdown({ log, isSupervised, steps, onFurtherSignal }: Shutdo
     log.info({ signal }, isEnding ? `${signal} again` : 'draining');
     if (isEnding) return onFurtherSignal?.();
     isEnding = true;
-    void takeAll(log, steps).then((exitCode) => process.exit(exitCode));
+    void takeSteps(log, steps).then((allEnded) => process.exit(allEnded ? 0 : 1));
   };
   process.on('SIGTERM', onSignal);
   for (const signal of ['SIGINT', 'SIGHUP'] as const) process.on(signal, isSupervised ? () => undefined : onSignal);
 }
 
-async function takeAll(log: Logger, steps: ShutdownStep[]): Promise<0 | 1> {
-  let exitCode: 0 | 1 = 0;
+/** Takes one step after the other, whatever became of those before; true when all are done. What fails is logged. */
+export async function takeSteps(log: Logger, steps: readonly ShutdownStep[]): Promise<boolean> {
+  let allEnded = true;
   for (const [step, end] of steps) {
     try {
       await end();
     } catch (error) {
-      exitCode = 1;
+      allEnded = false;
       log.error({ err: error, step }, 'closing failed');
     }
   }
-  return exitCode;
+  return allEnded;
 }

@@ -6,5 +6,5 @@ export { parseJsonBody, parseJsonBodyInSlices } from './json-body';
 export { jsonLine } from './json-line';
 export { toJsonText } from './json-numbers';
 export { splitInferBody } from './open-inference';
-export { prepare, runPrepared } from './prepare';
+export { allSucceeded, prepare, runItems, runPrepared } from './prepare';
 export * from './types';

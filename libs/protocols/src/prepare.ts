@@ -1,9 +1,12 @@
-import { InterleaveError, type InferenceBackend, type ItemResult } from '@app/contracts';
+import { InterleaveError, type CancelSignal, type InferenceBackend, type InferenceRequest, type ItemResult } from '@app/contracts';
 import type { ModelCatalog } from '@app/models';
 import { prepareEmbeddings } from './embeddings';
 import { prepareInfer } from './open-inference';
 import { preparePredict } from './predict';
 import type { BinaryPart, Endpoint, Limits, PreparedRequest, ResponseBody } from './types';
+
+/** What the lane decides about a run. */
+type RunOptions = Pick<InferenceRequest, 'timeoutMs' | 'priority' | 'signal' | 'bodyBytes'>;
 
 /**
  * Checks and tokenizes the body of any predict endpoint. `body` is parsed JSON (`parseJsonBody`, or `splitInferBody`
@@ -26,10 +29,27 @@ export async function prepare(
  * Runs a prepared request on one lane's workers and answers it. Rejects with an `InterleaveError` when the request is
  * refused or when any of its items fails: the answer is whole or there is none.
  */
-export async function runPrepared(backend: InferenceBackend, prepared: PreparedRequest, signal: AbortSignal | null): Promise<ResponseBody> {
-  const { model, version, items, timeoutMs, priority, runAlone } = prepared;
-  const results = await backend.infer({ model, version, items, timeoutMs, priority, signal, runAlone });
-  return prepared.respond(results.map(succeeded));
+export async function runPrepared(
+  backend: InferenceBackend,
+  prepared: PreparedRequest,
+  signal: CancelSignal | null,
+): Promise<ResponseBody> {
+  const { timeoutMs, priority } = prepared;
+  return prepared.respond(allSucceeded(await runItems(backend, prepared, { timeoutMs, priority, signal })));
+}
+
+/** The first half of `runPrepared`, for a lane that times the parts: what the workers made of each item. Rejects when they refuse all. */
+export function runItems(
+  backend: InferenceBackend,
+  { model, version, items, runAlone }: PreparedRequest,
+  { timeoutMs, priority, signal, bodyBytes }: RunOptions,
+): Promise<(ItemResult | InterleaveError)[]> {
+  return backend.infer({ model, version, items, timeoutMs, priority, signal, runAlone, bodyBytes });
+}
+
+/** What `PreparedRequest.respond` takes; throws the error of the first item that failed. */
+export function allSucceeded(results: (ItemResult | InterleaveError)[]): ItemResult[] {
+  return results.map(succeeded);
 }
 
 function succeeded(result: ItemResult | InterleaveError): ItemResult {

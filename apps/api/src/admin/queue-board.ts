@@ -3,7 +3,7 @@ import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
 import { FastifyAdapter } from '@bull-board/fastify';
 import { InterleaveError } from '@app/contracts';
 import type { FastifyInstance } from 'fastify';
-import type { BatchService } from '../batches';
+import type { BatchService } from '../batches/batch.service';
 import { answerError } from '../http/error-answer';
 import { protectPage } from '../http/page-headers';
 
@@ -14,7 +14,7 @@ const POLICY =
   "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; base-uri 'self'";
 
 /** bull-board at `/admin/queues`, to look at only. Answers 503 while Redis is away. */
-export async function serveQueueBoard(fastify: FastifyInstance, batches: BatchService): Promise<void> {
+export function serveQueueBoard(fastify: FastifyInstance, batches: BatchService): void {
   const board = new FastifyAdapter();
   board.setBasePath(PATH);
   createBullBoard({
@@ -22,7 +22,7 @@ export async function serveQueueBoard(fastify: FastifyInstance, batches: BatchSe
     serverAdapter: board,
     options: { uiConfig: { boardTitle: 'Interleave queues' } },
   });
-  await fastify.register(
+  void fastify.register(
     async (scope) => {
       scope.addHook('onRequest', (request, reply, done) => {
         protectPage(reply, POLICY);

@@ -4,7 +4,7 @@ import { isBatchId, type BatchView } from '@app/batches';
 import { jsonLimits, parseJsonBodyInSlices } from '@app/protocols';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Documented, PAGE_QUERY } from '../docs/documented';
-import { CONFIG } from '../parts';
+import { CONFIG } from '../tokens';
 import { parseBatchRequest, parsePage } from './batch-requests';
 import { BatchService } from './batch.service';
 import { toList, type List } from './list';

@@ -1,25 +1,23 @@
-import type { Config } from '@app/config';
-import { Module, type DynamicModule } from '@nestjs/common';
-import { CONFIG } from '../parts';
+import { Module, type OnModuleInit } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+import { fastifyOf } from '../http/fastify-adapter';
+import { CONFIG, LOGGER } from '../tokens';
 import { BatchService } from './batch.service';
 import { BatchesController } from './batches.controller';
 import { FilesController } from './files.controller';
+import { openBatchService } from './open-batches';
+import { acceptUploads } from './receive-upload';
 
-/**
- * `/v1/files` and `/v1/batches`. Who composes the application opens the service (`openBatchService`), calls
- * `acceptUploads` on Fastify, and closes the service in its shutdown list.
- */
-@Module({})
-export class BatchesModule {
-  static of(service: BatchService, config: Config): DynamicModule {
-    return {
-      module: BatchesModule,
-      controllers: [FilesController, BatchesController],
-      providers: [
-        { provide: BatchService, useValue: service },
-        { provide: CONFIG, useValue: config },
-      ],
-      exports: [BatchService],
-    };
+/** `/v1/files` and `/v1/batches`. */
+@Module({
+  controllers: [FilesController, BatchesController],
+  providers: [{ provide: BatchService, useFactory: openBatchService, inject: [CONFIG, LOGGER] }],
+  exports: [BatchService],
+})
+export class BatchesModule implements OnModuleInit {
+  constructor(private readonly http: HttpAdapterHost) {}
+
+  onModuleInit(): void {
+    acceptUploads(fastifyOf(this.http));
   }
 }

@@ -6,18 +6,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '@app/config';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import OpenAI, { toFile } from 'openai';
-import type { Parts } from '../parts';
-import { createServer } from '../server';
+import { createServer, type ApiOptions } from '../server';
 import { DocumentedAnswers } from '../testing/documented-answers';
-import { EchoBackend, partsOf } from '../testing/fakes';
-import { openBatchService } from './open-batches';
+import { apiOn, EchoBackend } from '../testing/fakes';
 
 const ROW = '{"custom_id":"a","method":"POST","url":"/v1/embeddings","body":{"model":"m","input":"x"}}\n';
 const LIMITS = { fileBytesMax: 200_000, rowsMax: 50, rowBytesMax: 100_000, diskFreeBytesMin: 0 };
 
 describe('/v1/files and /v1/batches, without Redis', () => {
   const answers = new DocumentedAnswers();
-  let parts: Parts;
+  let options: ApiOptions;
   let app: NestFastifyApplication;
   let url: string;
   let client: OpenAI;
@@ -28,23 +26,20 @@ describe('/v1/files and /v1/batches, without Redis', () => {
   });
   afterEach(async () => {
     await app.close();
-    await parts.batches.close();
-    parts.placement.close();
-    rmSync(parts.config.dataDir, { recursive: true });
+    rmSync(options.config.dataDir, { recursive: true });
   });
 
   async function open(limits: Partial<Config['batch']> = {}): Promise<void> {
-    const base = await partsOf(new EchoBackend());
-    await base.batches.close();
+    const base = apiOn(new EchoBackend());
     const config = { ...base.config, batch: { ...base.config.batch, ...LIMITS, ...limits } };
-    parts = { ...base, config, batches: await openBatchService(config, base.logger) };
-    app = await createServer(parts);
+    options = { ...base, config };
+    app = await createServer(options);
     await app.listen(0, '127.0.0.1');
     url = await app.getUrl();
     client = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'none', maxRetries: 0 });
   }
 
-  const stored = () => readdirSync(join(parts.config.dataDir, 'files'));
+  const stored = () => readdirSync(join(options.config.dataDir, 'files'));
   const uploadRow = async () => client.files.create({ purpose: 'batch', file: await toFile(Buffer.from(ROW), 'rows.jsonl') });
   const asJson = async (response: Response) =>
     [response.status, (await response.json()) as { error: { message: string; param: string | null; code: string } }] as const;
@@ -383,7 +378,7 @@ describe('/v1/files and /v1/batches, without Redis', () => {
         typeof changes === 'string' ? changes : { input_file_id: id, endpoint: '/v1/embeddings', completion_window: '24h', ...changes };
       const [answered, { error }] = await asJson(await createBatch(body));
       expect([answered, error.param]).toEqual([status, param]);
-      expect(readdirSync(join(parts.config.dataDir, 'batches'))).toEqual([]);
+      expect(readdirSync(join(options.config.dataDir, 'batches'))).toEqual([]);
     });
 
     it.each(['/v1/models/m:predict', '/v1/models/m/versions/2:predict', '/v2/models/m/infer', '/v2/models/m/versions/2/infer'])(

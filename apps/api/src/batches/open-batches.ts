@@ -4,7 +4,7 @@ import { BatchQueues, redisAddress } from '@app/queues';
 import type { Logger } from '@app/telemetry';
 import { BatchService } from './batch.service';
 
-/** Opens files, batches and queues for the API. Redis need not be there. Close the service when the process ends. */
+/** Opens files, batches and queues for the API. Redis need not be there. */
 export async function openBatchService(config: Config, log: Logger): Promise<BatchService> {
   const files = new FileStore(config.dataDir, new DiskGuard(config.dataDir, config.batch.diskFreeBytesMin), uploadLimits(config.batch));
   await files.ensureDirectories();

@@ -16,10 +16,10 @@ const DEFAULT_LIFE_SECONDS = LIFE_SECONDS_MAX;
 /** What a form adds to its file, and more. */
 const FORM_BYTES_MAX = 2 * 1024 * 1024;
 
-/** Lets the application take uploads as streams. Call it before the application listens. */
-export async function acceptUploads(fastify: FastifyInstance): Promise<void> {
+/** Lets the application take uploads as streams. Call it before the application is ready. */
+export function acceptUploads(fastify: FastifyInstance): void {
   // The size is limited where the bytes are counted anyway; a limit here can leave the stream hanging.
-  await fastify.register(multipart, {
+  void fastify.register(multipart, {
     throwFileSizeLimit: false,
     limits: { fileSize: Infinity, files: 1, fields: FIELDS_MAX, parts: FIELDS_MAX + 1, fieldSize: FIELD_BYTES_MAX },
   });

@@ -3,10 +3,10 @@ import { mergingText, type ModelReport, type SupervisedProcessStatus, type Worke
 import type { BatchView } from '@app/batches';
 import { fetchStatus, PlacementReader, type MetricsJson } from '@app/process';
 import { Inject, Injectable } from '@nestjs/common';
-import { BatchService } from '../batches';
+import { BatchService } from '../batches/batch.service';
 import { Readiness } from '../health/readiness';
 import { MergedMetrics } from '../metrics/merge';
-import { CONFIG } from '../parts';
+import { CONFIG } from '../tokens';
 import { VERSION } from '../version';
 import { LaneRates } from './lane-rates';
 import { MetricsView } from './metrics-view';

@@ -2,10 +2,9 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { Value } from '@sinclair/typebox/value';
 import type { TSchema } from '@sinclair/typebox';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
-import type { Parts } from '../parts';
-import { createServer } from '../server';
+import { createServer, type ApiOptions } from '../server';
 import { OPENAPI_FILE } from '../testing/documented-answers';
-import { EchoBackend, partsOf } from '../testing/fakes';
+import { apiOn, EchoBackend } from '../testing/fakes';
 import { SCHEMAS } from './schemas';
 
 interface Operation {
@@ -20,23 +19,21 @@ interface Document {
 }
 
 describe('the OpenAPI document', () => {
-  let parts: Parts;
+  let options: ApiOptions;
   let app: NestFastifyApplication;
   let url: string;
   let document: Document;
 
   beforeAll(async () => {
-    parts = await partsOf(new EchoBackend());
-    app = await createServer(parts);
+    options = apiOn(new EchoBackend());
+    app = await createServer(options);
     await app.listen(0, '127.0.0.1');
     url = await app.getUrl();
     document = (await (await fetch(`${url}/docs-json`)).json()) as Document;
   });
   afterAll(async () => {
     await app.close();
-    await parts.batches.close();
-    parts.placement.close();
-    rmSync(parts.config.dataDir, { recursive: true });
+    rmSync(options.config.dataDir, { recursive: true });
   });
 
   it('is the committed docs/openapi.json; to write it anew: npm run openapi', () => {

@@ -3,7 +3,7 @@ import { Controller, Get, Inject, Param, Res } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
 import { entriesOf } from '../live/model-entries';
 import { Documented } from '../docs/documented';
-import { CATALOG } from '../parts';
+import { CATALOG } from '../tokens';
 import { Readiness } from './readiness';
 
 /** Server and model health of the Open Inference Protocol. 503 is "not now"; an unknown model is 404. */

@@ -2,7 +2,7 @@ import type { InferenceBackend, ModelReport } from '@app/contracts';
 import { PlacementReader } from '@app/process';
 import { Inject, Injectable } from '@nestjs/common';
 import { Lifecycle } from '../lifecycle';
-import { BACKEND } from '../parts';
+import { BACKEND } from '../tokens';
 
 /**
  * Ready: every model that the placement gives to the real-time lane was loaded or has failed for good, at least one

@@ -5,9 +5,8 @@ import { promisify } from 'node:util';
 import type { Config } from '@app/config';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Preparation } from '../admission/preparation';
-import type { Parts } from '../parts';
-import { createServer } from '../server';
-import { EchoBackend, partsOf } from '../testing/fakes';
+import { createServer, type ApiOptions } from '../server';
+import { apiOn, EchoBackend } from '../testing/fakes';
 
 const PREDICT = '/v1/models/echo:predict';
 const BODY = '{"instances":[{"x":[1,2]}]}';
@@ -15,23 +14,21 @@ const ORIGIN = 'http://localhost:3000';
 
 describe('what may come in over HTTP', () => {
   let backend: EchoBackend;
-  let parts: Parts;
+  let options: ApiOptions;
   let app: NestFastifyApplication;
   let port: number;
 
   async function open(http: Partial<Config['http']> = {}): Promise<void> {
     backend = new EchoBackend();
-    const base = await partsOf(backend, { queueItemsMax: 8 });
-    parts = { ...base, config: { ...base.config, http: { ...base.config.http, ...http } } };
-    app = await createServer(parts);
+    const base = apiOn(backend, { queueItemsMax: 8 });
+    options = { ...base, config: { ...base.config, http: { ...base.config.http, ...http } } };
+    app = await createServer(options);
     await app.listen(0, '127.0.0.1');
     port = Number(new URL(await app.getUrl()).port);
   }
   afterEach(async () => {
     await app.close();
-    await parts.batches.close();
-    parts.placement.close();
-    rmSync(parts.config.dataDir, { recursive: true });
+    rmSync(options.config.dataDir, { recursive: true });
   });
 
   /** Sends the bytes, and only then reads until the other side ends the connection. `halfClose`: says that nothing more comes. */
@@ -222,7 +219,7 @@ describe('what may come in over HTTP', () => {
       Array(2).fill({
         model: 'echo',
         version: null,
-        timeoutMs: parts.config.realtime.timeoutMs,
+        timeoutMs: options.config.realtime.timeoutMs,
         bodyBytes: large.length,
         aheadNs: 0,
         itemsAhead: 0,

@@ -1,15 +1,16 @@
 import { InterleaveError } from '@app/contracts';
 import type { Logger } from '@app/telemetry';
-import { Catch, NotFoundException, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
+import { Catch, Inject, NotFoundException, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { answerError, asInterleaveError } from './error-answer';
-import type { RouteTable } from './route-table';
+import { LOGGER } from '../tokens';
+import { RouteTable } from './route-table';
 
 /** The one place where errors become answers. What nobody expected is logged with its stack and answered without it. */
 @Catch()
 export class ErrorFilter implements ExceptionFilter {
   constructor(
-    private readonly logger: Logger,
+    @Inject(LOGGER) private readonly logger: Logger,
     private readonly routes: RouteTable,
   ) {}
 

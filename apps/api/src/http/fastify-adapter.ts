@@ -3,6 +3,7 @@ import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Config } from '@app/config';
 import { joinOrganisation } from '@app/protocols';
+import type { HttpAdapterHost } from '@nestjs/core';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { FastifyHttpOptions, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { BodyReader } from './body-reader';
@@ -59,6 +60,14 @@ export function createFastifyAdapter(config: Config): FastifyAdapter {
   answerHalfClosed(fastify);
   guardAgainstBrowsers(fastify, config);
   return adapter;
+}
+
+/**
+ * Fastify below the application that a module is part of. A module may add hooks and plugins in `onModuleInit`, but must not
+ * wait for a plugin: that would fix the error handler of all routes before Nest has set it.
+ */
+export function fastifyOf({ httpAdapter }: HttpAdapterHost): FastifyInstance {
+  return (httpAdapter as FastifyAdapter).getInstance() as unknown as FastifyInstance;
 }
 
 /**

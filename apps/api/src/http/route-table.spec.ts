@@ -2,9 +2,8 @@ import { fastify } from 'fastify';
 import { RouteTable } from './route-table';
 
 describe('the route table', () => {
-  const table = new RouteTable();
   const server = fastify({ exposeHeadRoutes: false });
-  table.collectFrom(server);
+  const table = RouteTable.of(server);
   server.get('/a.b', () => '');
   server.get('/models/:model', () => '');
   server.delete('/models/:model', () => '');

@@ -4,11 +4,13 @@ import type { FastifyInstance } from 'fastify';
 export class RouteTable {
   private readonly routes: { methods: string[]; path: RegExp }[] = [];
 
-  /** Call before routes are added. */
-  collectFrom(fastify: FastifyInstance): void {
+  /** Of the routes that are added from now on. */
+  static of(fastify: FastifyInstance): RouteTable {
+    const table = new RouteTable();
     fastify.addHook('onRoute', ({ method, url }) => {
-      if (!url.includes('*')) this.routes.push({ methods: [method].flat(), path: pathPattern(url) });
+      if (!url.includes('*')) table.routes.push({ methods: [method].flat(), path: pathPattern(url) });
     });
+    return table;
   }
 
   methodsOf(path: string): string[] {

@@ -3,7 +3,7 @@ import { mergingText, type Lane, type WorkerProcessStatus } from '@app/contracts
 import type { CatalogEntry } from '@app/models';
 import { fetchStatus, PlacementReader } from '@app/process';
 import { Inject, Injectable } from '@nestjs/common';
-import { CONFIG } from '../parts';
+import { CONFIG } from '../tokens';
 
 /** Workers are asked this often at most, however many ask for models. */
 const FRESH_MS = 1000;

@@ -13,6 +13,8 @@ export interface LiveContext {
   model: string;
   /** Code of the error that was answered; null when none was. */
   errorCode: ErrorCode | null;
+  /** When its body began to be parsed, on the same clock; equal to `arrivedMs` until then. */
+  admittedMs: number;
   /** Told when the connection closes. */
   readonly hangUp: HangUp;
   /** Null until it was answered. */

@@ -5,7 +5,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
 import { NOTHING, Preparation, type Preparing } from '../admission/preparation';
 import { isJson } from '../http/media-type';
-import { BACKEND, CATALOG, CONFIG } from '../parts';
+import { BACKEND, CATALOG, CONFIG } from '../tokens';
 import { callerOptions } from './caller-options';
 
 const SMALL_BODY_BYTES = 8 * 1024;

@@ -23,7 +23,16 @@ export function addLiveHooks(fastify: FastifyInstance, gate: LiveGate, metrics: 
   fastify.addHook('onRequest', (request, reply, done) => {
     const endpoint = request.routeOptions.config.live;
     if (endpoint === undefined) return done();
-    const live: LiveContext = { endpoint, arrivedMs: performance.now(), model: '', errorCode: null, hangUp: new HangUp(), timing: null };
+    const arrivedMs = performance.now();
+    const live: LiveContext = {
+      endpoint,
+      arrivedMs,
+      admittedMs: arrivedMs,
+      model: '',
+      errorCode: null,
+      hangUp: new HangUp(),
+      timing: null,
+    };
     request.live = live;
     // Unlike Fastify's onResponse, `close` also comes when the caller hangs up.
     reply.raw.once('close', () => {

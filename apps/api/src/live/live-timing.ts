@@ -10,6 +10,7 @@ export interface LiveTiming {
 export interface LiveMoments {
   arrivedMs: number;
   bodyReadMs: number;
+  admittedMs: number;
   preparedMs: number;
   answeredMs: number;
   respondedMs: number;
@@ -29,7 +30,8 @@ export function liveTiming(moments: LiveMoments, results: ItemResult[]): LiveTim
     runRows,
     stages: [
       ['accept', moments.bodyReadMs - moments.arrivedMs],
-      ['tokenize', moments.preparedMs - moments.bodyReadMs],
+      ['admit', moments.admittedMs - moments.bodyReadMs],
+      ['tokenize', moments.preparedMs - moments.admittedMs],
       ['enqueue', Math.max(0, waitMs - (queueUs + runUs) / 1000)],
       ['coalesce', queueUs / 1000],
       ['run', runUs / 1000],

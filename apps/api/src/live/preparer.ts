@@ -14,7 +14,7 @@ import {
 import { Inject, Injectable } from '@nestjs/common';
 import { mediaType } from '../http/media-type';
 import { unsupportedMediaType } from '../http/error-answer';
-import { CATALOG, CONFIG } from '../parts';
+import { CATALOG, CONFIG } from '../tokens';
 
 /** Requests that a channel's memory must be able to hold at once, each with inputs and outputs. */
 const ITEMS_IN_CHANNEL_MIN = 4;

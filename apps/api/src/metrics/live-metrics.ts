@@ -1,11 +1,22 @@
-import type { InferenceBackend } from '@app/contracts';
+import type { ErrorCode, InferenceBackend, Stage } from '@app/contracts';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import type { LiveContext } from '../live/live-context';
 
 const LANE = 'realtime';
 /** Seconds. Fine where live answers are; the last are timeouts. */
 const REQUEST_BUCKETS = [0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1, 2, 5, 10];
 const STAGE_BUCKETS = [0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5];
+
+/** What is counted of a live request. */
+export interface FinishedRequest {
+  readonly endpoint: string;
+  /** On the clock of `performance.now()`. */
+  readonly arrivedMs: number;
+  readonly model: string;
+  /** Null: it was answered. */
+  readonly errorCode: ErrorCode | null;
+  /** Milliseconds by stage; null: not answered. */
+  readonly timing: { readonly stages: readonly (readonly [Stage, number])[] } | null;
+}
 
 /** Metrics of the live requests of this process. Model labels are names of the repository, or empty. */
 export class LiveMetrics {
@@ -54,10 +65,10 @@ export class LiveMetrics {
   }
 
   /** Once per live request, after its answer; status 499: the caller hung up. */
-  finished(context: LiveContext, status: number): void {
-    for (const [stage, ms] of context.timing?.stages ?? []) this.stages.observe({ stage }, ms / 1000);
-    this.requests.inc({ lane: LANE, model: context.model, endpoint: context.endpoint, status: String(status) });
-    if (context.errorCode !== null) this.refused.inc({ lane: LANE, reason: context.errorCode });
-    this.seconds.observe({ lane: LANE, model: context.model }, (performance.now() - context.arrivedMs) / 1000);
+  finished(request: FinishedRequest, status: number): void {
+    for (const [stage, ms] of request.timing?.stages ?? []) this.stages.observe({ stage }, ms / 1000);
+    this.requests.inc({ lane: LANE, model: request.model, endpoint: request.endpoint, status: String(status) });
+    if (request.errorCode !== null) this.refused.inc({ lane: LANE, reason: request.errorCode });
+    this.seconds.observe({ lane: LANE, model: request.model }, (performance.now() - request.arrivedMs) / 1000);
   }
 }

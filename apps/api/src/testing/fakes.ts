@@ -17,9 +17,8 @@ import type { ModelCatalog } from '@app/models';
 import { PlacementReader, writePlacement } from '@app/process';
 import { createLogger } from '@app/telemetry';
 import { ItemCount } from '@app/worker-pool';
-import { Registry } from 'prom-client';
-import { openBatchService } from '../batches';
-import type { Parts } from '../parts';
+import { LaneModule } from '../lane/lane.module';
+import type { ApiOptions } from '../server';
 
 const SIGNATURE: ModelSignature = {
   inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, 2], axes: ['batch', 'fixed'] }],
@@ -121,8 +120,8 @@ function catalogOf(backend: EchoBackend): ModelCatalog {
   };
 }
 
-/** Parts around the backend, in folders of their own; no Redis answers. Close `batches` and `placement` when done. */
-export async function partsOf(backend: EchoBackend, settings: { queueItemsMax?: number } = {}): Promise<Parts> {
+/** An API on the backend, with folders of its own; no Redis answers. */
+export function apiOn(backend: EchoBackend, settings: { queueItemsMax?: number } = {}): ApiOptions {
   const dir = mkdtempSync(join(tmpdir(), 'il-api-'));
   const config = loadConfig({ DATA_DIR: dir, LOG_LEVEL: 'fatal', PORT: '0', REDIS_URL: `unix://${join(dir, 'no-redis.sock')}` });
   const models = backend.reports.map(({ name, version }) => ({ name, version }) as WorkerModelPlan);
@@ -152,14 +151,5 @@ export async function partsOf(backend: EchoBackend, settings: { queueItemsMax?: 
   mkdirSync(config.runDir, { recursive: true });
   writePlacement(runPaths(config.runDir).placement, placement);
   const logger = createLogger('api', config.logLevel);
-  const batches = await openBatchService(config, logger);
-  return {
-    config,
-    logger,
-    placement: new PlacementReader(config.runDir),
-    backend,
-    catalog: catalogOf(backend),
-    batches,
-    registry: new Registry(),
-  };
+  return { config, id: 'api', turn: null, logger, lane: LaneModule.of(backend, catalogOf(backend)) };
 }

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { chooseConfig } from '@app/config';
+import { loadConfigWith, type Config } from '@app/config';
 
 /** The scheduler's planner; found by its path, because no application imports another. */
 const PLAN_MAIN = join(__dirname, '..', '..', '..', 'scheduler', 'src', 'placement', 'main.js');
@@ -13,7 +13,7 @@ export function addPlanCommand(program: Command): void {
     )
     .option('--config <file>', 'instead of CONFIG or ./interleave.yaml')
     .action(async ({ config }: { config?: string }) => {
-      if (config !== undefined) chooseConfig(config);
-      await import(PLAN_MAIN);
+      const { printPlan } = (await import(PLAN_MAIN)) as { printPlan(config: Config): void };
+      printPlan(loadConfigWith({ CONFIG: config }));
     });
 }

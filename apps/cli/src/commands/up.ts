@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { Option, type Command } from 'commander';
-import { chooseProcesses, loadConfig, localUrl, PROCESS_KINDS, runPaths } from '@app/config';
+import { loadConfigWith, localUrl, PROCESS_KINDS, runPaths, type Config } from '@app/config';
 import { fetchStatus } from '@app/process';
 import { exampleCommands, type ExampleModel } from './examples';
 
@@ -21,12 +21,13 @@ export function addUpCommand(program: Command): void {
       '\nSettings: HOST, PORT, DATA_DIR, MODELS_DIR, REDIS_URL, CONFIG; see docs/operating.md. Ctrl-C drains, a second one hurries.',
     )
     .action(async ({ only }: { only?: string }) => {
-      if (only !== undefined) chooseProcesses(only);
-      const config = loadConfig();
+      const config = loadConfigWith({ PROCESSES: only });
+      const { runNode } = (await import(SCHEDULER_MAIN)) as { runNode(config: Config): Promise<void> };
       // From here on this process is the scheduler.
-      await import(SCHEDULER_MAIN);
+      const started = runNode(config);
       if (config.processes.includes('api'))
         void greetWhenReady(localUrl(config), runPaths(config.runDir).statusSocket('api'), (text) => process.stdout.write(text));
+      await started;
     });
 }
 

@@ -2,7 +2,7 @@ import { type TensorSpec } from '@app/contracts';
 import type { ModelCatalog } from '@app/models';
 import { Controller, Get, Inject, Param } from '@nestjs/common';
 import { Documented } from '../../docs/documented';
-import { CATALOG } from '../../parts';
+import { CATALOG } from '../../tokens';
 import { VERSION } from '../../version';
 import { LaneMerging } from '../lane-merging';
 import { entriesOf } from '../model-entries';

@@ -2,7 +2,7 @@ import type { CatalogEntry, ModelCatalog } from '@app/models';
 import { PlacementReader } from '@app/process';
 import { Controller, Get, Inject, Param } from '@nestjs/common';
 import { Documented } from '../../docs/documented';
-import { CATALOG } from '../../parts';
+import { CATALOG } from '../../tokens';
 import { bothLanesText, LaneMerging } from '../lane-merging';
 import { entriesOf } from '../model-entries';
 

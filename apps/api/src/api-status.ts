@@ -1,0 +1,64 @@
+import { runPaths, type Config } from '@app/config';
+import type { ApiProcessStatus, InferenceBackend } from '@app/contracts';
+import { serveProcessStatus, type ProcessStatusServer } from '@app/process';
+import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+import { Registry } from 'prom-client';
+import { Readiness } from './health/readiness';
+import { fastifyOf } from './http/fastify-adapter';
+import { ROLE } from './process.module';
+import { BACKEND, CONFIG, PROCESS_ID } from './tokens';
+
+/** What other processes read of this one: on a socket of its own from the start, on that of the role while it has its turn. */
+@Injectable()
+export class ApiStatus implements OnApplicationBootstrap {
+  private own: ProcessStatusServer | null = null;
+  private role: ProcessStatusServer | null = null;
+
+  constructor(
+    @Inject(CONFIG) private readonly config: Config,
+    @Inject(PROCESS_ID) private readonly id: string,
+    @Inject(BACKEND) private readonly backend: InferenceBackend,
+    private readonly registry: Registry,
+    private readonly readiness: Readiness,
+    private readonly http: HttpAdapterHost,
+  ) {}
+
+  async onApplicationBootstrap(): Promise<void> {
+    this.own = await this.serve(this.id);
+  }
+
+  async openRole(): Promise<void> {
+    if (this.id !== ROLE) this.role = await this.serve(ROLE);
+  }
+
+  async closeRole(): Promise<void> {
+    await this.role?.close();
+  }
+
+  async close(): Promise<void> {
+    await this.own?.close();
+  }
+
+  /** Where it listens; null: not yet. */
+  url(): string | null {
+    const address = fastifyOf(this.http).server.address();
+    if (address === null || typeof address === 'string') return null;
+    return `http://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`;
+  }
+
+  private serve(name: string): Promise<ProcessStatusServer> {
+    const socketPath = runPaths(this.config.runDir).statusSocket(name);
+    return serveProcessStatus({ socketPath, registry: this.registry, status: () => this.status() });
+  }
+
+  private status(): ApiProcessStatus {
+    return {
+      id: this.id,
+      pid: process.pid,
+      url: this.url(),
+      missing: this.readiness.missing(),
+      inFlightItems: this.backend.inFlightItems(),
+    };
+  }
+}

@@ -1,0 +1,47 @@
+import type { Logger } from '@app/telemetry';
+import { Inject, Module, type OnModuleInit } from '@nestjs/common';
+import { APP_FILTER, HttpAdapterHost } from '@nestjs/core';
+import type { FastifyInstance } from 'fastify';
+import { Lifecycle } from '../lifecycle';
+import { LOGGER } from '../tokens';
+import { ErrorFilter } from './error-filter';
+import { fastifyOf } from './fastify-adapter';
+import { RouteTable } from './route-table';
+
+/** What holds for every route. */
+@Module({
+  providers: [
+    { provide: RouteTable, useFactory: (http: HttpAdapterHost) => RouteTable.of(fastifyOf(http)), inject: [HttpAdapterHost] },
+    { provide: APP_FILTER, useClass: ErrorFilter },
+  ],
+})
+export class HttpModule implements OnModuleInit {
+  constructor(
+    private readonly http: HttpAdapterHost,
+    private readonly lifecycle: Lifecycle,
+    @Inject(LOGGER) private readonly logger: Logger,
+  ) {}
+
+  onModuleInit(): void {
+    const fastify = fastifyOf(this.http);
+    closeConnectionsWhileDraining(fastify, this.lifecycle);
+    if (this.logger.isLevelEnabled('debug')) logRequests(fastify, this.logger);
+  }
+}
+
+/** Callers with a connection of their own learn that it ends before it does. */
+function closeConnectionsWhileDraining(fastify: FastifyInstance, lifecycle: Lifecycle): void {
+  fastify.addHook('onSend', (_request, reply, _payload, done) => {
+    if (lifecycle.draining) reply.header('connection', 'close');
+    done();
+  });
+}
+
+function logRequests(fastify: FastifyInstance, logger: Logger): void {
+  fastify.addHook('onResponse', (request, reply, done) => {
+    // The path without its query: a query may carry what is nobody's business.
+    const path = request.url.split('?', 1)[0];
+    logger.debug({ requestId: request.id, method: request.method, path, status: reply.statusCode, ms: reply.elapsedTime }, 'request');
+    done();
+  });
+}

@@ -1,0 +1,33 @@
+import type { Config } from '@app/config';
+import type { InferenceBackend } from '@app/contracts';
+import { PlacementReader } from '@app/process';
+import { Module } from '@nestjs/common';
+import { Registry } from 'prom-client';
+import { BACKEND, CONFIG } from '../tokens';
+import { LiveMetrics } from './live-metrics';
+import { MergedMetrics } from './merge';
+import { MetricsController } from './metrics.controller';
+
+/** `/metrics`: those of all processes, and what is counted of live requests here. */
+@Module({
+  controllers: [MetricsController],
+  providers: [
+    {
+      provide: LiveMetrics,
+      useFactory: (registry: Registry, backend: InferenceBackend) => new LiveMetrics(registry, backend),
+      inject: [Registry, BACKEND],
+    },
+    {
+      provide: MergedMetrics,
+      useFactory: (registry: Registry, { runDir }: Config, placement: PlacementReader) =>
+        new MergedMetrics(registry, runDir, () => otherProcesses(placement)),
+      inject: [Registry, CONFIG, PlacementReader],
+    },
+  ],
+  exports: [LiveMetrics, MergedMetrics],
+})
+export class MetricsModule {}
+
+function otherProcesses(placement: PlacementReader): string[] {
+  return [...placement.workers().map(({ id }) => id), 'runner', 'scheduler'];
+}

@@ -1,0 +1,60 @@
+import type { Config } from '@app/config';
+import { PlacementReader } from '@app/process';
+import { observeEventLoop, observeMemory, type Logger } from '@app/telemetry';
+import { Global, Module, type DynamicModule } from '@nestjs/common';
+import { Registry } from 'prom-client';
+import { Lifecycle } from './lifecycle';
+import { CONFIG, LOGGER, PROCESS_ID, TURN } from './tokens';
+import type { Turn } from './turn';
+
+/** Of the API processes of a node one answers at a time: the name of its status socket, and of all of them in metrics. */
+export const ROLE = 'api';
+
+/** What a process is told when it starts. */
+export interface ApiProcess {
+  config: Config;
+  /** Its name at the scheduler; equal to the role where it is the only one. */
+  id: string;
+  /** Null: it is the only API process. */
+  turn: Turn | null;
+  logger: Logger;
+}
+
+/** What every module of the process may use: its settings, log and metrics, the plan of the node. */
+@Global()
+@Module({})
+export class ProcessModule {
+  static of({ config, id, turn, logger }: ApiProcess): DynamicModule {
+    return {
+      module: ProcessModule,
+      providers: [
+        { provide: CONFIG, useValue: config },
+        { provide: LOGGER, useValue: logger },
+        { provide: PROCESS_ID, useValue: id },
+        { provide: TURN, useValue: turn },
+        { provide: PlacementReader, useFactory: () => openPlacement(config, logger) },
+        { provide: Registry, useFactory: openRegistry },
+        Lifecycle,
+      ],
+      exports: [CONFIG, LOGGER, PROCESS_ID, TURN, PlacementReader, Registry, Lifecycle],
+    };
+  }
+}
+
+/** The only one of this process: all see the same placement. */
+function openPlacement({ runDir }: Config, logger: Logger): PlacementReader {
+  const placement = new PlacementReader(runDir);
+  placement.onChange(() => {
+    const { problem } = placement;
+    if (problem !== null) logger.warn({ reason: problem }, 'the placement cannot be used; what was known before holds');
+  });
+  return placement;
+}
+
+/** The metrics of this process. */
+function openRegistry(): Registry {
+  const registry = new Registry();
+  observeEventLoop(registry, ROLE);
+  observeMemory(registry, ROLE);
+  return registry;
+}

@@ -1,0 +1,10 @@
+/** Injection tokens of what is no class of this application. */
+export const CONFIG = Symbol('config');
+export const LOGGER = Symbol('logger');
+/** The name of this process at the scheduler. */
+export const PROCESS_ID = Symbol('process id');
+/** `Turn`, or null: it is the only API process. */
+export const TURN = Symbol('turn');
+/** The real-time lane (`InferenceBackend`). */
+export const BACKEND = Symbol('backend');
+export const CATALOG = Symbol('catalog');

@@ -1,0 +1,53 @@
+import type { Config } from '@app/config';
+import type { PreemptionProof } from '@app/contracts';
+import type { Logger } from '@app/telemetry';
+import { Module } from '@nestjs/common';
+import { PlacementModule } from '../placement/placement.module';
+import { PublishedPlacement } from '../placement/published-placement';
+import { processSpecs } from '../processes';
+import { SchedulerMetrics } from '../scheduler-metrics';
+import { CONFIG, LISTEN_SOCKET, LOGGER, PREEMPTION } from '../tokens';
+import { PidFiles } from './pid-files';
+import { DEFAULT_TIMINGS } from './process-spec';
+import { QuarantineKeeper } from './quarantine-keeper';
+import { Supervisor } from './supervisor';
+import { SupervisorEvents } from './supervisor-events';
+
+/** The processes of this node, what is counted of them, and which models they may not run. */
+@Module({
+  imports: [PlacementModule],
+  providers: [
+    SupervisorEvents,
+    {
+      provide: Supervisor,
+      useFactory: openSupervisor,
+      inject: [CONFIG, LOGGER, PublishedPlacement, LISTEN_SOCKET, PidFiles, SupervisorEvents],
+    },
+    {
+      provide: SchedulerMetrics,
+      useFactory: (supervisor: Supervisor, { current }: PublishedPlacement, preemption: PreemptionProof, events: SupervisorEvents) =>
+        new SchedulerMetrics(supervisor.processes, current, preemption, events),
+      inject: [Supervisor, PublishedPlacement, PREEMPTION, SupervisorEvents],
+    },
+    QuarantineKeeper,
+  ],
+  exports: [SupervisorEvents, Supervisor, SchedulerMetrics, QuarantineKeeper],
+})
+export class SupervisionModule {}
+
+function openSupervisor(
+  config: Config,
+  log: Logger,
+  { current }: PublishedPlacement,
+  listenFd: number | null,
+  pidFiles: PidFiles,
+  events: SupervisorEvents,
+): Supervisor {
+  return new Supervisor(processSpecs(config, current, listenFd), pidFiles, {
+    log,
+    timings: DEFAULT_TIMINGS,
+    onRestart: (spec) => events.emit('restart', spec),
+    onCrash: (spec) => events.emit('crash', spec),
+    onCulprit: (spec, culprit, reason) => events.emit('culprit', spec, culprit, reason),
+  });
+}
