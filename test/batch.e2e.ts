@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig, runPaths, type Config } from '@app/config';
 import { openModelCatalog } from '@app/models';
 import { DiskGuard } from '@app/batches';
-import { PlacementReader, writePlacement } from '@app/process';
+import { writePlacement } from '@app/process';
 import { createLogger } from '@app/telemetry';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import OpenAI, { toFile } from 'openai';

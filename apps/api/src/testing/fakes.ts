@@ -14,7 +14,7 @@ import {
   type WorkerModelPlan,
 } from '@app/contracts';
 import type { ModelCatalog } from '@app/models';
-import { PlacementReader, writePlacement } from '@app/process';
+import { writePlacement } from '@app/process';
 import { createLogger } from '@app/telemetry';
 import { ItemCount } from '@app/worker-pool';
 import { LaneModule } from '../lane/lane.module';
