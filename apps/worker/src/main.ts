@@ -32,15 +32,15 @@ async function main(): Promise<void> {
   onShutdown({ log, isSupervised: config.supervised, steps: shutdown });
   // Before any thread of the worker starts: they inherit CPUs and memory nodes.
   const tools = isolateProcess(plan, plan.lane === 'batch' ? await livePids(config.runDir, placement) : []);
-  const { lanePage } = runPaths(config.runDir);
-  const lanePages = { own: lanePage(plan.id), others: workersBeside(plan, placement.workers).map(({ id }) => lanePage(id)) };
+  const { controlPage } = runPaths(config.runDir);
+  const controlPages = { own: controlPage(plan.id), others: workersBeside(plan, placement.workers).map(({ id }) => controlPage(id)) };
   const worker = startWorker({
     plan,
     ortLibraryPath: config.ortLibraryPath,
     quarantined: placement.quarantined,
     loadLast: placement.loadLast,
     heartbeatFd,
-    lanePages,
+    controlPages,
   });
   shutdown.push(['worker', () => drain(worker, log)]);
   const isolation = [...tools, worker.idleLatency()];

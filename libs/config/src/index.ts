@@ -124,7 +124,7 @@ export const runPaths = (runDir: string) => ({
   placement: join(runDir, 'placement.json'),
   workerSocket: (workerId: string) => join(runDir, `${workerId}.sock`),
   /** Shared memory by which the lanes are kept apart at run time. */
-  lanePage: (workerId: string) => join(runDir, `${workerId}.lane`),
+  controlPage: (workerId: string) => join(runDir, `${workerId}.lane`),
   crashCount: (processId: string) => join(runDir, `${processId}.crashes`),
   statusSocket: (processId: string) => join(runDir, `${processId}.status.sock`),
 });

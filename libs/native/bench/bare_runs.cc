@@ -89,7 +89,7 @@ class BareRunner {
       threads.emplace_back([&, cpu] {
         IsolateExecutor(Lane::kBatch, cpu);
         Scratch scratch;
-        BatchLayout layout;
+        RunLayout layout;
         for (std::size_t i = next++; i < probes.size(); i = next++) {
           LayOut({&probes[i].shape, 1}, layout);
           probes[i].item.outputMask = outputMask_;

@@ -53,10 +53,10 @@ export interface NativeAddon {
   /** A copy of a descriptor of another process. Throws an error with the system's `errno`. */
   descriptorCopy(options: { pid: number; fd: number }): number;
   /** Maps the page of one worker, and creates it first. Throws. */
-  lanePageOpen(options: { path: string }): LanePageHandle;
+  controlPageOpen(options: { path: string }): ControlPageHandle;
   /** What holds for a batch worker from now on, for `validMs` at most. */
-  lanePageControl(page: LanePageHandle, limits: LaneLimits): void;
-  lanePageRead(page: LanePageHandle): LanePageReading;
+  controlPageControl(page: ControlPageHandle, limits: LaneLimits): void;
+  controlPageRead(page: ControlPageHandle): ControlPageReading;
   /** Null: the analytic table. Throws a TypeError or RangeError that says what is wrong with the grid. */
   costTableCreate(grid: CostGrid | null): CostTableHandle;
   /** Predicted cost of one run; `rows` and `length` are whole and count as at least 1. */
@@ -95,11 +95,11 @@ export interface NativeWakeups {
 }
 
 /** Opaque; unmapped by the garbage collector. */
-export interface LanePageHandle {
+export interface ControlPageHandle {
   readonly nativeLanePage: unique symbol;
 }
 
-/** As in src/lane/lane_page.h. */
+/** As in src/control/control_page.h. */
 export interface LaneLimits {
   /** No run begins. */
   isHeldOff: boolean;
@@ -114,7 +114,7 @@ export interface LaneLimits {
 }
 
 /** The activity of a batch worker, the guard of a live worker; zeros otherwise. */
-export interface LanePageReading {
+export interface ControlPageReading {
   /** Executors with a run under way. */
   running: number;
   /** Runs begun so far, and those of them that the floor allowed. */
@@ -355,9 +355,9 @@ export interface WorkerStartOptions {
   awakeMs: number;
   models: NativeModelPlan[];
   /** Null: no lane control. */
-  lanePagePath: string | null;
+  controlPagePath: string | null;
   /** Pages of the workers of the other lane beside it. */
-  otherLanePagePaths: string[];
+  otherControlPagePaths: string[];
   ortLibraryPath: string;
   /** Null: its models run on the CPUs. */
   cuda: NativeCuda | null;

@@ -1,10 +1,10 @@
 export { ITEM_STATUSES, loadAddon } from './addon';
 export type { ChannelHandle, ChannelItem, ChannelTensor, Completion, ConnectedChannel, CostTableHandle } from './addon';
-export type { LaneLimits, LanePageReading, NativeServiceTimes } from './addon';
+export type { LaneLimits, ControlPageReading, NativeServiceTimes } from './addon';
 export type { SimulatedItem, SimulationOptions, SimulationReport } from './addon';
 export { ChannelError, fromNative, IllegalStateError } from './errors';
 export { isolateFront, isolateProcess } from './isolation';
-export { LanePage } from './lane-page';
+export { ControlPage } from './control-page';
 export { copyDescriptor, openListeningSocket, type SocketError } from './listening-socket';
 export { provePreemption, type ProofOptions } from './preemption/proof';
 export { inspectAddon, inspectRuntime, type AddonReport, type RuntimeReport } from './runtime';

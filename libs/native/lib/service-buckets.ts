@@ -1,4 +1,4 @@
-/** As in src/lane/service_times.h: whole microseconds up to 31; above, 32 buckets to each power of two. */
+/** As in src/control/service_times.h: whole microseconds up to 31; above, 32 buckets to each power of two. */
 export const BUCKETS_PER_OCTAVE = 32;
 
 /** Where a bucket begins, in ms; it ends where the next one begins. */

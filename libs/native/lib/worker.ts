@@ -36,7 +36,7 @@ export interface StartWorkerOptions {
   /** Where it shows that it lives and what it runs; null: nowhere. */
   heartbeatFd?: number | null;
   /** Shared pages by which the lanes are kept apart at run time: the worker's own, and those of the workers of the other lane beside it. */
-  lanePages?: { own: string; others: string[] };
+  controlPages?: { own: string; others: string[] };
 }
 
 /** Counts of one model since the worker's start. */
@@ -72,7 +72,7 @@ export interface WorkerHandle {
   executors(): ExecutorStatus[];
   /** Whether idle CPUs are kept awake between live requests. */
   idleLatency(): IsolationTool;
-  /** How long live items took; empty without `lanePages`. */
+  /** How long live items took; empty without `controlPages`. */
   service(): NativeServiceTimes[];
   /**
    * Nanoseconds of CPU time of one run with made-up rows, made when no item waits. `model` is its position in the plan.
@@ -97,7 +97,7 @@ export function startWorker({
   quarantined = [],
   loadLast = [],
   heartbeatFd = null,
-  lanePages,
+  controlPages,
 }: StartWorkerOptions): WorkerHandle {
   if (plan.cpus.length === 0) throw new Error(`worker ${plan.id}: expected at least one CPU but received none`);
   const addon = loadAddon();
@@ -116,8 +116,8 @@ export function startWorker({
     queueItemsMax,
     awakeMs,
     heartbeatFd,
-    lanePagePath: lanePages?.own ?? null,
-    otherLanePagePaths: lanePages?.others ?? [],
+    controlPagePath: controlPages?.own ?? null,
+    otherControlPagePaths: controlPages?.others ?? [],
     models: models.map((model) => ({ ...model, refusal: refusalOf(model), loadsLast: loadLast.some(isMeant(model)) })),
     ortLibraryPath: gpu?.ortLibraryPath ?? ortLibraryPath ?? bundledRuntime(),
     cuda: gpu === null ? null : cudaOf(gpu, lane, models.filter(({ device }) => device === 'gpu').length),
@@ -129,7 +129,7 @@ export function startWorker({
     stats: () => addon.workerStats(handle).map(toStats),
     executors: () => addon.workerIsolation(handle).map((isolation, i) => ({ cpu: cpus[i] ?? -1, isolation })),
     idleLatency: () => addon.workerIdleLatency(handle),
-    service: () => (lane === 'realtime' && lanePages ? addon.workerService(handle) : []),
+    service: () => (lane === 'realtime' && controlPages ? addon.workerService(handle) : []),
     measure: (probe) => addon.workerMeasure(handle, probe),
     setCostTable: (model, grid) => addon.workerSetCostTable(handle, { model, grid }),
     drain: (timeoutMs) => addon.workerDrain(handle, timeoutMs),

@@ -29,10 +29,4 @@ std::size_t ElementBytes(ElementType type) {
   return 0;
 }
 
-std::int64_t MonotonicNowNs() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-}
-
 }  // namespace interleave

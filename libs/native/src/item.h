@@ -103,7 +103,4 @@ class ItemSink {
   virtual void OnClientGone(std::uint64_t clientId) = 0;
 };
 
-// CLOCK_MONOTONIC in nanoseconds; the same clock in every process of the machine.
-std::int64_t MonotonicNowNs();
-
 }  // namespace interleave

@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "clock.h"
 #include "channel/client.h"
 #include "channel/server.h"
 #include "echo_sink.h"

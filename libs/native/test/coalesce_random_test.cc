@@ -4,7 +4,7 @@
 #include <random>
 #include <set>
 
-#include "coalesce/batch_shape.h"
+#include "coalesce/run_shape.h"
 #include "coalesce/coalescer.h"
 #include "coalesce/partition.h"
 #include "queue_tools.h"
@@ -65,8 +65,8 @@ class RandomQueue : public testing::TestWithParam<unsigned> {
   }
 };
 
-BatchShape ShapeOf(const Queue& queue, const std::vector<std::size_t>& chosen) {
-  BatchShape shape;
+RunShape ShapeOf(const Queue& queue, const std::vector<std::size_t>& chosen) {
+  RunShape shape;
   for (const std::size_t index : chosen) {
     shape = shape.With({.rows = queue[index].rows, .lengths = queue[index].lengths, .mayBePadded = queue[index].mayBePadded});
   }
@@ -77,7 +77,7 @@ void ExpectRulesHold(const Queue& queue, const Choice& choice, std::int64_t nowN
   ASSERT_FALSE(choice.indices.empty());
   const QueueEntry& first = queue[choice.indices[0]];
   const ModelLimits& model = limits.models[first.model];
-  const BatchShape shape = ShapeOf(queue, choice.indices);
+  const RunShape shape = ShapeOf(queue, choice.indices);
   const double tableNs = model.cost->RunNs(shape.rows, TokensOfRow(shape.lengths));
   EXPECT_EQ(choice.predictedNs, static_cast<std::int64_t>(tableNs * model.ratio.median));
   if (choice.indices.size() == 1) return;
@@ -158,7 +158,7 @@ class Exhaustive {
     for (std::size_t i = 0; i < queue_.size(); ++i) {
       if ((members >> i & 1U) != 0) indices.push_back(i);
     }
-    const BatchShape shape = ShapeOf(queue_, indices);
+    const RunShape shape = ShapeOf(queue_, indices);
     const double tableNs = limits_.cost->RunNs(shape.rows, TokensOfRow(shape.lengths));
     const bool isTooLong = tableNs * limits_.ratio.median > static_cast<double>(limits_.runNsMax);
     if (indices.size() > 1 && (!shape.Fits(limits_) || isTooLong)) return INFINITY;

@@ -2,7 +2,7 @@
 
 #include <set>
 
-#include "coalesce/batch_shape.h"
+#include "coalesce/run_shape.h"
 #include "coalesce/coalescer.h"
 #include "queue_tools.h"
 

@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "clock.h"
 #include "item.h"
 
 namespace interleave {

@@ -1,3 +1,4 @@
+#include "clock.h"
 #include "item.h"
 
 #include <gtest/gtest.h>

@@ -4,17 +4,17 @@
 #include <string>
 #include <vector>
 
-#include "lane/lane_page.h"
+#include "control/control_page.h"
 #include "test_models.h"
 
 namespace interleave::test {
 
-class LanePages {
+class ControlPages {
  public:
   std::string PathOf(const std::string& worker) { return dir_.File(worker + ".lane"); }
-  MappedLanePage Open(const std::string& worker) { return MappedLanePage(PathOf(worker)); }
-  std::vector<MappedLanePage> OpenAll(const std::vector<std::string>& workers) {
-    std::vector<MappedLanePage> pages;
+  MappedControlPage Open(const std::string& worker) { return MappedControlPage(PathOf(worker)); }
+  std::vector<MappedControlPage> OpenAll(const std::vector<std::string>& workers) {
+    std::vector<MappedControlPage> pages;
     for (const std::string& worker : workers) pages.push_back(Open(worker));
     return pages;
   }

@@ -3,6 +3,7 @@
 
 #include <future>
 
+#include "clock.h"
 #include "engine_fixture.h"
 
 namespace interleave {

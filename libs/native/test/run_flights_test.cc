@@ -6,6 +6,7 @@
 #include <random>
 #include <thread>
 
+#include "clock.h"
 #include "work_queue_fixture.h"
 
 namespace interleave {
@@ -47,8 +48,8 @@ class FlightsTest : public test::WorkQueueTest {
   // The only item of the next batch.
   QueuedItem TakeOne() {
     WorkQueue::Work work = queue_.Take(0);
-    EXPECT_EQ(work.batch.size(), 1U);
-    return std::move(work.batch.at(0));
+    EXPECT_EQ(work.items.size(), 1U);
+    return std::move(work.items.at(0));
   }
   void FinishWithDuplicates(QueuedItem& leader) {
     std::vector<QueuedItem> duplicates = answers_.TakeDuplicates(leader);
@@ -221,7 +222,7 @@ TEST_F(FlightsTest, AnswerEveryItemOnceWhateverComesTogether) {
         WorkQueue::Work work = queue_.Take(i);
         if (work.IsNone()) return;
         answers_.FailAll(std::move(work.expired), ItemStatus::kDeadlineExceeded, "");
-        for (QueuedItem& queued : work.batch) {
+        for (QueuedItem& queued : work.items) {
           if (random() % 2 == 0) std::this_thread::yield();
           const unsigned way = random() % 8;
           if (way == 0) answers_.RequeueDuplicates(queued);

@@ -1,3 +1,4 @@
+#include "clock.h"
 #include "run/heartbeat.h"
 
 #include <gtest/gtest.h>

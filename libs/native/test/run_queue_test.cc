@@ -5,6 +5,7 @@
 #include <random>
 #include <thread>
 
+#include "clock.h"
 #include "work_queue_fixture.h"
 
 namespace interleave {
@@ -20,7 +21,7 @@ TEST_F(WorkQueueTest, HandsOutWhatBelongsTogether) {
   Push(Make(3, 1, 0, 1));
   EXPECT_EQ(queue_.gauge(0).items, 2);
   WorkQueue::Work work = queue_.Take(0);
-  EXPECT_EQ(work.batch.size(), 2U);
+  EXPECT_EQ(work.items.size(), 2U);
   EXPECT_EQ(queue_.gauge(0).items, 0);
   EXPECT_EQ(queue_.gauge(0).oldestNs, 0);
   EXPECT_EQ(queue_.gauge(1).items, 1);
@@ -33,7 +34,7 @@ TEST_F(WorkQueueTest, CountsWaitingAndRunningItemsOfAClient) {
   EXPECT_EQ(Push(Make(5, 2)), Pushed::kAccepted);
   WorkQueue::Work work = queue_.Take(0);
   EXPECT_EQ(Push(Make(6)), Pushed::kFull) << "what runs still counts";
-  for (QueuedItem& queued : work.batch) answers_.Finish(queued, {});
+  for (QueuedItem& queued : work.items) answers_.Finish(queued, {});
   EXPECT_EQ(Push(Make(7)), Pushed::kAccepted);
 }
 
@@ -50,7 +51,7 @@ TEST_F(WorkQueueTest, GivesExpiredItemsNoPlaceInABatch) {
   WorkQueue::Work work = queue_.Take(0);
   ASSERT_EQ(work.expired.size(), 1U);
   EXPECT_EQ(work.expired[0].item.itemId, 1U);
-  ASSERT_EQ(work.batch.size(), 1U);
+  ASSERT_EQ(work.items.size(), 1U);
   Push(Make(3, 1, 50));
   EXPECT_TRUE(queue_.TakeExpired(49).empty());
   EXPECT_EQ(queue_.TakeExpired(50).size(), 1U);
@@ -63,8 +64,8 @@ TEST_F(WorkQueueTest, RemovesCancelledItemsAndGoneClients) {
   EXPECT_TRUE(queue_.Cancel(1, 2).empty());
   EXPECT_EQ(queue_.DropClient(1).size(), 2U);
   WorkQueue::Work work = queue_.Take(0);
-  ASSERT_EQ(work.batch.size(), 1U);
-  EXPECT_EQ(work.batch[0].item.clientId, 2U);
+  ASSERT_EQ(work.items.size(), 1U);
+  EXPECT_EQ(work.items[0].item.clientId, 2U);
 }
 
 TEST_F(WorkQueueTest, IsIdleOnceEveryAcceptedItemIsAnswered) {
@@ -73,16 +74,16 @@ TEST_F(WorkQueueTest, IsIdleOnceEveryAcceptedItemIsAnswered) {
   EXPECT_FALSE(queue_.WaitUntilIdle(0));
   WorkQueue::Work work = queue_.Take(0);
   EXPECT_FALSE(queue_.WaitUntilIdle(0));
-  answers_.Fail(work.batch[0], ItemStatus::kFailed, "no");
+  answers_.Fail(work.items[0], ItemStatus::kFailed, "no");
   EXPECT_TRUE(queue_.WaitUntilIdle(0));
 }
 
 TEST_F(WorkQueueTest, EndsTakeWhenClosedAndEmpty) {
   Push(Make(1));
   queue_.Close();
-  EXPECT_EQ(queue_.Take(0).batch.size(), 1U);
+  EXPECT_EQ(queue_.Take(0).items.size(), 1U);
   WorkQueue::Work end = queue_.Take(0);
-  EXPECT_TRUE(end.batch.empty() && end.expired.empty());
+  EXPECT_TRUE(end.items.empty() && end.expired.empty());
 }
 
 TEST_F(WorkQueueTest, WakesTheExecutorThatBeganToWaitLast) {
@@ -96,7 +97,7 @@ TEST_F(WorkQueueTest, WakesTheExecutorThatBeganToWaitLast) {
         const std::scoped_lock lock(mutex);
         woken.push_back(i);
       }
-      answers_.FailAll(std::move(work.batch), ItemStatus::kFailed, "");
+      answers_.FailAll(std::move(work.items), ItemStatus::kFailed, "");
     });
     while (queue_.waitingExecutors() <= i) std::this_thread::yield();
   }
@@ -113,7 +114,7 @@ TEST_F(WorkQueueTest, HandsOutProbesLast) {
   EXPECT_EQ(queue_.PushProbe(probe), Pushed::kAccepted);
   Push(Make(1));
   WorkQueue::Work first = queue_.Take(0);
-  EXPECT_EQ(first.batch.size(), 1U);
+  EXPECT_EQ(first.items.size(), 1U);
   EXPECT_FALSE(first.probe);
   EXPECT_TRUE(queue_.Take(0).probe);
   Probe other{.done = [](const ProbeResult&) {}};
@@ -134,7 +135,7 @@ TEST_F(WorkQueueTest, AnswersEveryItemOnceWhateverComesTogether) {
         WorkQueue::Work work = queue_.Take(i);
         if (work.IsNone()) return;
         answers_.FailAll(std::move(work.expired), ItemStatus::kDeadlineExceeded, "");
-        for (QueuedItem& queued : work.batch) {
+        for (QueuedItem& queued : work.items) {
           queued.item.responder->MarkRunning();
           answers_.Finish(queued, {});
         }

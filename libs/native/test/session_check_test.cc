@@ -6,7 +6,7 @@
 #include <limits>
 #include <numeric>
 
-#include "session/batch_layout.h"
+#include "session/run_layout.h"
 #include "session/item_check.h"
 #include "session/pad_value.h"
 #include "session/strings.h"
@@ -191,38 +191,38 @@ TEST(ElementCount, RefusesWhatDoesNotFit) {
 }
 
 TEST(Box, PadsEveryDimensionAndCutsItOutAgain) {
-  const Shape batchShape = ShapeOf({3, 4, 5, 2});
+  const Shape runShape = ShapeOf({3, 4, 5, 2});
   const Shape itemShape = ShapeOf({2, 3, 5, 1});
   std::vector<std::int32_t> item(30);
   std::iota(item.begin(), item.end(), 1);
   std::vector<std::int32_t> batch(120, -1);
   auto* const batchBytes = reinterpret_cast<std::byte*>(batch.data());
-  CopyIntoBatch(batchBytes, batchShape, 1, reinterpret_cast<const std::byte*>(item.data()), itemShape, 4,
+  CopyIntoRun(batchBytes, runShape, 1, reinterpret_cast<const std::byte*>(item.data()), itemShape, 4,
                 EncodePadValue(ElementType::kInt32, 7));
 
   EXPECT_EQ(std::count(batch.begin(), batch.begin() + 40, -1), 40) << "another item's row was touched";
   EXPECT_EQ(std::count(batch.begin() + 40, batch.end(), 7), 80 - 30 + 1);  // 7 is among the values
-  BoxWalk walk(batchShape, itemShape, 1);
+  BoxWalk walk(runShape, itemShape, 1);
   for (const std::int32_t value : item) EXPECT_EQ(batch[static_cast<std::size_t>(walk.Next())], value);
   EXPECT_EQ(walk.Next(), -1);
 
   std::vector<std::int32_t> cut(30);
-  CutFromBatch(reinterpret_cast<std::byte*>(cut.data()), itemShape, batchBytes, batchShape, 1, 4);
+  CutFromRun(reinterpret_cast<std::byte*>(cut.data()), itemShape, batchBytes, runShape, 1, 4);
   EXPECT_EQ(cut, item);
 }
 
 TEST(Box, MovesScalars) {
   const std::int64_t value = 5;
   std::int64_t copy = 0;
-  CopyIntoBatch(reinterpret_cast<std::byte*>(&copy), {}, 0, reinterpret_cast<const std::byte*>(&value), {}, 8, {});
+  CopyIntoRun(reinterpret_cast<std::byte*>(&copy), {}, 0, reinterpret_cast<const std::byte*>(&value), {}, 8, {});
   EXPECT_EQ(copy, 5);
   BoxWalk walk({}, {}, 0);
   EXPECT_EQ(walk.Next(), 0);
   EXPECT_EQ(walk.Next(), -1);
 }
 
-TEST(BatchLayout, StacksRowsAndTakesTheLongest) {
-  BatchLayout layout;
+TEST(RunLayout, StacksRowsAndTakesTheLongest) {
+  RunLayout layout;
   const std::vector<ItemShape> shapes{{.rows = 2, .lengths = {3, 0}}, {.rows = 1, .lengths = {5, 0}}};
   LayOut(shapes, layout);
   EXPECT_EQ(layout.rows, 3);

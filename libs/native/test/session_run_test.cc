@@ -7,7 +7,7 @@
 #include <random>
 
 #include "memory_responder.h"
-#include "session/batch_layout.h"
+#include "session/run_layout.h"
 #include "session/session.h"
 #include "test_models.h"
 
@@ -49,7 +49,7 @@ std::vector<Answer> RunTogether(Session& session, const std::vector<Inputs>& req
       EXPECT_TRUE(DecodeStrings(view.data, view.bytes, static_cast<std::size_t>(ElementCount(view.shape)), strings[i][k]));
     }
   }
-  BatchLayout layout;
+  RunLayout layout;
   LayOut(shapes, layout);
   Scratch scratch;
   const auto outputs = session.Run(members, layout, strings, scratch, nullptr);

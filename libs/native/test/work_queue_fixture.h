@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "clock.h"
 #include "memory_responder.h"
 #include "run/answers.h"
 #include "run/work_queue.h"

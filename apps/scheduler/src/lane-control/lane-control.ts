@@ -8,7 +8,7 @@ import {
   type WorkerLaneReport,
   type WorkerPlan,
 } from '@app/contracts';
-import { LanePage } from '@app/native';
+import { ControlPage } from '@app/native';
 import { fetchLaneReport } from '@app/process';
 import { type Logger } from '@app/telemetry';
 import { commandOf, freeBatchLane, stateOf, stepBatchControl, type BatchControl, type LiveObservation } from './batch-controller';
@@ -28,14 +28,14 @@ export interface LaneControlOptions {
 
 interface LiveSide {
   plan: WorkerPlan;
-  page: LanePage;
+  page: ControlPage;
   answers: LiveAnswers;
   withdrawals: number;
 }
 
 interface BatchSide {
   plan: WorkerPlan;
-  page: LanePage;
+  page: ControlPage;
   /** Live workers that it can disturb. */
   besideIds: string[];
   control: BatchControl;
@@ -54,7 +54,7 @@ export class LaneControl {
   /** Throws when the shared pages cannot be mapped. */
   constructor(private readonly options: LaneControlOptions) {
     const { workers } = options.placement;
-    const pageOf = ({ id }: WorkerPlan): LanePage => new LanePage(runPaths(options.runDir).lanePage(id));
+    const pageOf = ({ id }: WorkerPlan): ControlPage => new ControlPage(runPaths(options.runDir).controlPage(id));
     const inLane = (lane: WorkerPlan['lane']): WorkerPlan[] => workers.filter((worker) => worker.lane === lane);
     this.live = inLane('realtime').map((plan) => ({ plan, page: pageOf(plan), answers: new LiveAnswers(plan), withdrawals: 0 }));
     this.batch = inLane('batch').map((plan) => ({

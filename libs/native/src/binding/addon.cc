@@ -4,7 +4,7 @@
 #include "binding/client.h"
 #include "binding/cost.h"
 #include "binding/isolation.h"
-#include "binding/lane.h"
+#include "binding/control.h"
 #include "binding/net.h"
 #include "binding/simulate.h"
 #include "binding/worker.h"
@@ -40,9 +40,9 @@ constexpr struct {
     {"spinAsBatch", SpinAsBatch},
     {"listeningSocketOpen", ListeningSocketOpen},
     {"descriptorCopy", DescriptorCopy},
-    {"lanePageOpen", LanePageOpen},
-    {"lanePageControl", LanePageControl},
-    {"lanePageRead", LanePageRead},
+    {"controlPageOpen", ControlPageOpen},
+    {"controlPageControl", ControlPageControl},
+    {"controlPageRead", ControlPageRead},
     {"costTableCreate", CostTableCreate},
     {"costTableRunNs", CostTableRunNs},
     {"costTableBestRowNs", CostTableBestRowNs},

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "clock.h"
 #include "binding/convert.h"
 #include "channel/client.h"
 

@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "binding/convert.h"
-#include "binding/lane.h"
+#include "binding/control.h"
 #include "binding/worker_convert.h"
 #include "run/worker.h"
 

@@ -1,5 +1,6 @@
 #include "binding/worker_convert.h"
 
+#include "clock.h"
 #include "binding/convert.h"
 
 namespace interleave::binding {
@@ -197,8 +198,8 @@ WorkerOptions WorkerOptionsOf(const Napi::Object& options) {
                        .plan = {.lane = LaneOf(options),
                                 .queueItemsMax = static_cast<std::size_t>(LimitOf(options, "queueItemsMax", kItemsMax)),
                                 .heartbeatFd = FdOf(options)}};
-  worker.plan.lanePagePath = StringOrEmpty(options, "lanePagePath");
-  worker.plan.otherLanePagePaths = StringsOf(options, "otherLanePagePaths");
+  worker.plan.controlPagePath = StringOrEmpty(options, "controlPagePath");
+  worker.plan.otherControlPagePaths = StringsOf(options, "otherControlPagePaths");
   const Napi::Array cpus = ArrayOf(options.Get("cpus"), "cpus");
   for (std::uint32_t i = 0; i < cpus.Length(); ++i) {
     worker.plan.cpus.push_back(static_cast<int>(IntegerOf(cpus.Get(i), "cpus", kCpuMax)));

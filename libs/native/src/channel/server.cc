@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "clock.h"
 #include "channel/blocks.h"
 #include "channel/listener.h"
 #include "channel/messages.h"

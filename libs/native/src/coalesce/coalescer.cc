@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "coalesce/batch_shape.h"
+#include "coalesce/run_shape.h"
 #include "coalesce/groups.h"
 #include "coalesce/partition.h"
 #include "coalesce/radix_sort.h"

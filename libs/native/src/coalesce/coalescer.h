@@ -9,10 +9,9 @@
 #include <vector>
 
 #include "coalesce/cost_table.h"
+#include "lane.h"
 
 namespace interleave {
-
-enum class Lane : std::uint8_t { kRealtime, kBatch };
 
 // Longest shared runs by lane: in the realtime lane what a new item may have to wait for an executor. Capping at 40 ms
 // costs 0 to 2 % of the throughput (docs/scheduling.md §1).

@@ -57,7 +57,7 @@ class CostTable {
   }
   double RunNs(std::int64_t rows, std::int64_t length) const { return At(length).RunNs(rows); }
 
-  // What a row of this length costs at the least: in the batch size that suits it best.
+  // What a row of this length costs at the least: in a run of the number of rows that suits it best.
   double BestRowNs(std::int64_t length) const {
     return static_cast<double>(bestRowNs_[Index(length)]) * Beyond(length);
   }

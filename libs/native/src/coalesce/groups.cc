@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "coalesce/batch_shape.h"
+#include "coalesce/run_shape.h"
 #include "coalesce/radix_sort.h"
 
 namespace interleave {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "coalesce/batch_shape.h"
+#include "coalesce/run_shape.h"
 
 namespace interleave {
 namespace {
@@ -17,7 +17,7 @@ struct LastRun {
 
 // Memory for the group at hand.
 struct Memory {
-  std::vector<BatchShape> items;
+  std::vector<RunShape> items;
   std::vector<double> tableNsMax;  // what the lane and the item's deadline allow a shared run
   // By the number of items: the least sum for the first so many, and the last run of that partition.
   std::vector<double> sums;
@@ -76,9 +76,9 @@ class Programme {
   // so that the last item alone says what a run is padded to; this is the usual case and has to be quick.
   template <bool kIsPlain>
   void FindRunUntil(std::size_t end, const ModelLimits& limits) {
-    const BatchShape last = items_[end - 1];
+    const RunShape last = items_[end - 1];
     CostTable::Curve curve = limits.cost->At(TokensOfRow(last.lengths));
-    BatchShape shape;
+    RunShape shape;
     double tableNsMax = rules_.runHighNsMax / limits.ratio.high;
     double sum = kInfinity;
     LastRun best;
@@ -109,7 +109,7 @@ class Programme {
   const std::span<const std::uint32_t> order_;
   const PartitionRules rules_;
   // See Memory.
-  std::vector<BatchShape>& items_;
+  std::vector<RunShape>& items_;
   std::vector<double>& tableNsMax_;
   std::vector<double>& sums_;
   std::vector<LastRun>& lastRuns_;

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "coalesce/coalescer.h"
+#include "lane.h"
 #include "isolation/tool.h"
 
 namespace interleave {

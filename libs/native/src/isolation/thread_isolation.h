@@ -5,7 +5,7 @@
 
 #include <vector>
 
-#include "coalesce/coalescer.h"
+#include "lane.h"
 #include "isolation/tool.h"
 
 namespace interleave {

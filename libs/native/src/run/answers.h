@@ -4,14 +4,15 @@
 #include <utility>
 #include <vector>
 
-#include "lane/live_lane.h"
+#include "clock.h"
+#include "control/live_lane.h"
 #include "run/served_model.h"
 #include "run/work_queue.h"
 
 namespace interleave {
 
 // Answers items that were taken out of the queue, each exactly once, and keeps the books. Any thread, without a lock.
-// An answered item has no responder any more. Whoever answers an item of a batch takes its duplicates first (flights.h).
+// An answered item has no responder any more. Whoever answers an item of a run takes its duplicates first (flights.h).
 class Answers {
  public:
   // Times of live items are counted where there is a `liveLane`.

@@ -7,7 +7,8 @@
 #include <numeric>
 #include <stdexcept>
 
-#include "run/batch_runner.h"
+#include "clock.h"
+#include "run/run_executor.h"
 
 namespace interleave {
 namespace {
@@ -22,19 +23,19 @@ ServedModels MakeModels(const std::vector<ModelPlan>& plans) {
   return models;
 }
 
-std::vector<MappedLanePage> OpenPages(const std::vector<std::string>& paths) {
+std::vector<MappedControlPage> OpenPages(const std::vector<std::string>& paths) {
   return {paths.begin(), paths.end()};
 }
 
-std::unique_ptr<LaneGate> MakeGate(const EnginePlan& plan) {
-  if (plan.lane != Lane::kBatch || plan.lanePagePath.empty()) return nullptr;
-  return std::make_unique<LaneGate>(MappedLanePage(plan.lanePagePath), OpenPages(plan.otherLanePagePaths),
+std::unique_ptr<RunGate> MakeGate(const EnginePlan& plan) {
+  if (plan.lane != Lane::kBatch || plan.controlPagePath.empty()) return nullptr;
+  return std::make_unique<RunGate>(MappedControlPage(plan.controlPagePath), OpenPages(plan.otherControlPagePaths),
                                     plan.cpus.size());
 }
 
 std::unique_ptr<LiveLane> MakeLiveLane(const EnginePlan& plan) {
-  if (plan.lane != Lane::kRealtime || plan.lanePagePath.empty()) return nullptr;
-  return std::make_unique<LiveLane>(MappedLanePage(plan.lanePagePath), OpenPages(plan.otherLanePagePaths),
+  if (plan.lane != Lane::kRealtime || plan.controlPagePath.empty()) return nullptr;
+  return std::make_unique<LiveLane>(MappedControlPage(plan.controlPagePath), OpenPages(plan.otherControlPagePaths),
                                     plan.models.size());
 }
 
@@ -189,15 +190,15 @@ void Engine::ExecutorLoop(std::size_t executor) {
     const std::scoped_lock lock(isolationMutex_);
     isolation_[executor] = std::move(tools);
   }
-  BatchRunner runner({.lane = plan_.lane, .onGpu = plan_.onGpu, .executor = executor}, models_, answers_, watchdog_,
+  RunExecutor runner({.lane = plan_.lane, .onGpu = plan_.onGpu, .executor = executor}, models_, answers_, watchdog_,
                      heartbeat_, liveLane_.get());
   while (true) {
     WorkQueue::Work work = queue_.Take(executor);
     if (work.IsNone()) return;
     answers_.FailAll(std::move(work.expired), ItemStatus::kDeadlineExceeded, "the deadline passed while waiting");
-    if (!work.batch.empty()) {
-      models_[work.batch[0].item.model]->stats().CountFormation(work.formationNs);
-      runner.Run(std::move(work.batch));
+    if (!work.items.empty()) {
+      models_[work.items[0].item.model]->stats().CountFormation(work.formationNs);
+      runner.Run(std::move(work.items));
     }
     if (work.probe) runner.Measure(*work.probe);
   }

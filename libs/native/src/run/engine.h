@@ -13,8 +13,8 @@
 
 #include "isolation/thread_isolation.h"
 #include "item.h"
-#include "lane/lane_gate.h"
-#include "lane/live_lane.h"
+#include "control/run_gate.h"
+#include "control/live_lane.h"
 #include "run/answers.h"
 #include "run/heartbeat.h"
 #include "run/loaders.h"
@@ -35,8 +35,8 @@ struct EnginePlan {
   std::int64_t slowLoadNs = LoadersOptions{}.slowNs;
   int heartbeatFd = -1;  // the file of the Heartbeat; negative: none
   // Pages of the lane control: this worker's own, empty for none, and those of the workers of the other lane beside it.
-  std::string lanePagePath{};
-  std::vector<std::string> otherLanePagePaths{};
+  std::string controlPagePath{};
+  std::vector<std::string> otherControlPagePaths{};
 };
 
 // Serving -> Draining (Drain: new items are refused) -> Closed (Close: the same). OnItem, OnCancel and OnClientGone may
@@ -93,7 +93,7 @@ class Engine : public ItemSink {
 
   const EnginePlan plan_;
   ServedModels models_;
-  const std::unique_ptr<LaneGate> gate_;      // null in the realtime lane, or without lane control
+  const std::unique_ptr<RunGate> gate_;      // null in the realtime lane, or without lane control
   const std::unique_ptr<LiveLane> liveLane_;  // null in the batch lane, or without lane control
   WorkQueue queue_;
   const Answers answers_;

@@ -28,7 +28,7 @@ struct Flight {
   std::uint32_t model = 0;
   std::uint64_t outputMask = 0;
   std::span<const TensorView> inputs;
-  // The leader has left the queue in a batch.
+  // The leader has left the queue in a run.
   bool isRunning = false;
   // Place of the leader among the items that wait, while it does.
   std::size_t position = 0;

@@ -10,6 +10,7 @@
 #include <csignal>
 #include <system_error>
 
+#include "clock.h"
 #include "item.h"
 
 namespace interleave {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <system_error>
 
+#include "clock.h"
 #include "item.h"
 
 namespace interleave {

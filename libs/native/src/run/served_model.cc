@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "clock.h"
 #include "run/probe_record.h"
 
 namespace interleave {

@@ -9,7 +9,7 @@
 #include <cstdint>
 
 #include "item.h"
-#include "lane/service_times.h"
+#include "control/service_times.h"
 
 namespace interleave {
 
@@ -24,7 +24,7 @@ inline constexpr std::array<std::int64_t, 11> kRunRowsBounds{1, 2, 4, 8, 16, 32,
 inline constexpr std::array<double, 19> kCostRatioBounds{0.5,  0.7,   0.8,  0.85,  0.9, 0.925, 0.95, 0.975, 1, 1.025,
                                                          1.05, 1.075, 1.1,  1.15,  1.2, 1.3,   1.5,  2,     4};
 
-// Time in which the policy chose a batch, upper bounds of the buckets; one more for what is larger.
+// Time in which the policy chose a run, upper bounds of the buckets; one more for what is larger.
 inline constexpr std::array<std::int64_t, 13> kFormationNsBounds{
     1'000, 2'000, 5'000, 10'000, 20'000, 50'000, 100'000, 200'000, 500'000, 1'000'000, 2'000'000, 5'000'000, 10'000'000};
 

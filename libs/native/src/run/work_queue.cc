@@ -1,5 +1,7 @@
 #include "run/work_queue.h"
 
+#include "clock.h"
+
 #include <sched.h>
 
 #include <algorithm>
@@ -154,7 +156,7 @@ void WorkQueue::WaitForWork(std::unique_lock<std::mutex>& lock, std::size_t exec
       waiter.wake.wait(lock, [&] { return waiter.isCalled || isClosed_; });
       std::erase(waiting_, executor);  // still there when nobody but Close called
     } else if (options_.gate == nullptr ||
-               options_.gate->MayBegin(executor, items_.empty() ? LaneGate::Wanted::kMeasurement : LaneGate::Wanted::kRows,
+               options_.gate->MayBegin(executor, items_.empty() ? RunGate::Wanted::kMeasurement : RunGate::Wanted::kRows,
                                        MonotonicNowNs())) {
       return;
     } else {
@@ -175,7 +177,7 @@ WorkQueue::Work WorkQueue::Take(std::size_t executor) {
   if (options_.gate != nullptr) options_.gate->Ended(executor, MonotonicNowNs());
   WaitForWork(lock, executor);
   Work work = TakeWork(executor);
-  const bool runs = !work.batch.empty() || work.probe;
+  const bool runs = !work.items.empty() || work.probe;
   if (options_.gate != nullptr && runs) options_.gate->Began(executor);
   return work;
 }
@@ -189,7 +191,7 @@ WorkQueue::Work WorkQueue::TakeWork(std::size_t executor) {
   }
   const std::int64_t nowNs = MonotonicNowNs();
   work.expired = RemoveExpired(nowNs);
-  RemoveBatch(executor, nowNs, work);
+  RemoveRun(executor, nowNs, work);
   return work;
 }
 
@@ -277,7 +279,7 @@ std::vector<QueuedItem> WorkQueue::RemoveExpired(std::int64_t nowNs) {
   });
 }
 
-void WorkQueue::RemoveBatch(std::size_t executor, std::int64_t nowNs, Work& work) {
+void WorkQueue::RemoveRun(std::size_t executor, std::int64_t nowNs, Work& work) {
   if (items_.empty()) return;
   options_.limits(limits_);
   const std::int64_t startedNs = MonotonicNowNs();
@@ -291,10 +293,10 @@ void WorkQueue::RemoveBatch(std::size_t executor, std::int64_t nowNs, Work& work
   std::vector<std::size_t>& chosen = choice.indices;
   // From the back, so that the indices still to be removed stay valid.
   std::sort(chosen.begin(), chosen.end(), std::greater<>());
-  work.batch.reserve(chosen.size());
+  work.items.reserve(chosen.size());
   for (const std::size_t index : chosen) {
-    work.batch.push_back(RemoveAt(index));
-    flights_.Start(work.batch.back());
+    work.items.push_back(RemoveAt(index));
+    flights_.Start(work.items.back());
   }
   UpdateGauges();
 }

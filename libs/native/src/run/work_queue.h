@@ -1,4 +1,4 @@
-// The items that wait for an executor. Bounded per client; every item leaves it exactly once: in a batch, or as dead.
+// The items that wait for an executor. Bounded per client; every item leaves it exactly once: in a run, or as dead.
 #pragma once
 
 #include <array>
@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "coalesce/coalescer.h"
-#include "lane/lane_gate.h"
+#include "control/run_gate.h"
 #include "run/flights.h"
 #include "run/queued_item.h"
 #include "run/stats.h"
@@ -49,7 +49,7 @@ struct WorkQueueOptions {
   // Fills in the limits of every model, by index; called with the queue locked, must be quick.
   std::function<void(std::vector<ModelLimits>&)> limits;
   // Null: every executor may take a run at any time. Outlives the queue.
-  LaneGate* gate = nullptr;
+  RunGate* gate = nullptr;
 };
 
 // Thread-safe. Never answers an item itself: what must be answered is handed to the caller, who does so without the
@@ -71,11 +71,11 @@ class WorkQueue {
   std::vector<QueuedItem> DropClient(std::uint64_t clientId);
 
   struct Work {
-    std::vector<QueuedItem> batch;    // of one model
+    std::vector<QueuedItem> items;    // of one model
     std::vector<QueuedItem> expired;  // their deadline has passed
     std::optional<Probe> probe;       // only when there is nothing else
-    std::int64_t formationNs = 0;     // how long the policy took to choose the batch
-    bool IsNone() const { return batch.empty() && expired.empty() && !probe; }
+    std::int64_t formationNs = 0;     // how long the policy took to choose the run
+    bool IsNone() const { return items.empty() && expired.empty() && !probe; }
   };
   // Waits for work, and until the gate lets the executor have it; none exactly when the queue is closed and empty. `executor` is a position in `cpus`; each one calls
   // from its own thread, and whatever it ran is over.
@@ -84,9 +84,9 @@ class WorkQueue {
   // Items whose deadline has passed, for a caller that comes by when no executor does.
   std::vector<QueuedItem> TakeExpired(std::int64_t nowNs);
 
-  // The duplicates of an item of a batch that is about to be answered, to be answered like it.
+  // The duplicates of an item of a run that is about to be answered, to be answered like it.
   std::vector<QueuedItem> TakeDuplicates(QueuedItem& leader);
-  // The item of a batch is about to be answered without a run: its duplicates wait again.
+  // The item of a run is about to be answered without a run: its duplicates wait again.
   void RequeueDuplicates(QueuedItem& leader);
 
   // An item of this client that was taken out is about to be answered: it no longer counts against the client.
@@ -124,7 +124,7 @@ class WorkQueue {
   QueuedItem RemoveOrReplaceAt(std::size_t index);
   std::vector<QueuedItem> RemoveExpired(std::int64_t nowNs);
   Work TakeWork(std::size_t executor);
-  void RemoveBatch(std::size_t executor, std::int64_t nowNs, Work& work);
+  void RemoveRun(std::size_t executor, std::int64_t nowNs, Work& work);
   // What the runs under way still have to do, by their predictions.
   std::int64_t RunningNs(std::int64_t nowNs) const;
   void UpdateGauges();

@@ -27,7 +27,7 @@ bool OutputAxes::IsKnown(const Dimension& dimension) const {
   return true;
 }
 
-void OutputAxes::Learn(Dimension& dimension, std::int64_t value, const BatchLayout& layout) {
+void OutputAxes::Learn(Dimension& dimension, std::int64_t value, const RunLayout& layout) {
   for (std::size_t k = 0; k < static_cast<std::size_t>(signature_.sequenceAxes); ++k) {
     if (value != layout.lengths[k]) dimension.candidates &= ~(1U << k);
     if (dimension.firstLengths[k] < 0) dimension.firstLengths[k] = layout.lengths[k];
@@ -37,7 +37,7 @@ void OutputAxes::Learn(Dimension& dimension, std::int64_t value, const BatchLayo
   if (dimension.constant != value) dimension.candidates &= ~kConstant;
 }
 
-void OutputAxes::LearnAndResolve(std::size_t output, const Shape& shape, const BatchLayout& layout,
+void OutputAxes::LearnAndResolve(std::size_t output, const Shape& shape, const RunLayout& layout,
                                  std::array<Axis, kRankMax>& axes) {
   const std::scoped_lock lock(mutex_);
   for (Dimension& dimension : unnamed_) {
@@ -52,7 +52,7 @@ void OutputAxes::LearnAndResolve(std::size_t output, const Shape& shape, const B
   settled_ = isKnown && !isContradicted_;
 }
 
-bool OutputAxes::Observe(std::size_t output, const Shape& shape, const BatchLayout& layout,
+bool OutputAxes::Observe(std::size_t output, const Shape& shape, const RunLayout& layout,
                          std::array<Axis, kRankMax>& axes) {
   const TensorSpec& spec = signature_.outputs[output];
   axes = spec.axes;
@@ -76,8 +76,8 @@ bool OutputAxes::Observe(std::size_t output, const Shape& shape, const BatchLayo
   return canBeCut || !layout.IsPadded();
 }
 
-Shape PartShape(const Shape& shape, const std::array<Axis, kRankMax>& axes, const BatchLayout& layout,
-                const BatchLayout::Part& part) {
+Shape PartShape(const Shape& shape, const std::array<Axis, kRankMax>& axes, const RunLayout& layout,
+                const RunLayout::Part& part) {
   if (layout.parts.size() == 1) return shape;
   Shape cut = shape;
   cut.dims[0] = part.rows;

@@ -1,6 +1,6 @@
 // Finds out, from the runs themselves, what the output dimensions depend on that the graph leaves unnamed. Until every
 // one is known, rows of unequal lengths do not share a run: cutting a dimension back that only happens to be as long as
-// the padded batch would falsify answers.
+// the padded run would falsify answers.
 #pragma once
 
 #include <array>
@@ -9,7 +9,7 @@
 #include <mutex>
 #include <vector>
 
-#include "session/batch_layout.h"
+#include "session/run_layout.h"
 #include "session/signature.h"
 
 namespace interleave {
@@ -30,7 +30,7 @@ class OutputAxes {
   // Learns from the shape of output `output` of a run with this layout and fills `axes` with what its dimensions are.
   // Returns false when the output cannot be given back item by item; the run's items must then be run one by one (a run
   // of one item never needs cutting).
-  bool Observe(std::size_t output, const Shape& shape, const BatchLayout& layout,
+  bool Observe(std::size_t output, const Shape& shape, const RunLayout& layout,
                std::array<Axis, kRankMax>& axes);
 
  private:
@@ -45,10 +45,10 @@ class OutputAxes {
     bool lengthsVaried[2] = {false, false};
   };
 
-  void Learn(Dimension& dimension, std::int64_t value, const BatchLayout& layout);
+  void Learn(Dimension& dimension, std::int64_t value, const RunLayout& layout);
   bool IsKnown(const Dimension& dimension) const;
   // Replaces kUnknown in `axes` by what was learnt, if anything, after learning from `shape`.
-  void LearnAndResolve(std::size_t output, const Shape& shape, const BatchLayout& layout,
+  void LearnAndResolve(std::size_t output, const Shape& shape, const RunLayout& layout,
                        std::array<Axis, kRankMax>& axes);
 
   const Signature& signature_;
@@ -61,7 +61,7 @@ class OutputAxes {
 };
 
 // The shape of one item's part of an output of `shape` whose dimensions are `axes`; all of it when the run was its own.
-Shape PartShape(const Shape& shape, const std::array<Axis, kRankMax>& axes, const BatchLayout& layout,
-                const BatchLayout::Part& part);
+Shape PartShape(const Shape& shape, const std::array<Axis, kRankMax>& axes, const RunLayout& layout,
+                const RunLayout::Part& part);
 
 }  // namespace interleave

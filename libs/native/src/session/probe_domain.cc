@@ -1,5 +1,7 @@
 #include "session/probe_domain.h"
 
+#include "clock.h"
+
 #include <algorithm>
 #include <span>
 

@@ -51,7 +51,7 @@ void ProbeRuns::RunWith(ort::RunOptions* options, std::span<ProbeItem* const> it
     shapes.push_back(probe->shape);
     strings.push_back(probe->strings);
   }
-  BatchLayout layout;
+  RunLayout layout;
   LayOut(shapes, layout);
   std::vector<RunOutput> outputs;
   options_.watched(options, [&] { outputs = session_.Run(members, layout, strings, scratch_, options); });

@@ -149,7 +149,7 @@ std::size_t WriteNumbers(const ort::OrtLibrary& library, const OutputPart& part,
   std::byte* const to = fits ? part.Reserve(bytes) : nullptr;
   fits = to != nullptr;
   if (fits) {
-    CutFromBatch(to, part.shape, static_cast<const std::byte*>(data), part.output.shape, part.rowStart,
+    CutFromRun(to, part.shape, static_cast<const std::byte*>(data), part.output.shape, part.rowStart,
                  ElementBytes(part.output.type));
   }
   return bytes;
@@ -229,7 +229,7 @@ void Session::SetPadValues(const std::map<std::string, double>& padValues) {
   }
 }
 
-Shape Session::BatchShape(std::size_t input, std::span<Item* const> items, const BatchLayout& layout) const {
+Shape Session::RunShape(std::size_t input, std::span<Item* const> items, const RunLayout& layout) const {
   const TensorSpec& spec = signature_.inputs[input];
   Shape shape = items[0]->inputs[input].shape;
   if (items.size() == 1) return shape;
@@ -251,14 +251,14 @@ Shape Session::BatchShape(std::size_t input, std::span<Item* const> items, const
 }
 
 ort::Owned<ort::Value> Session::Pack(std::size_t input, const Shape& shape, std::span<Item* const> items,
-                                     const BatchLayout& layout, std::span<const std::vector<StringElements>> strings,
+                                     const RunLayout& layout, std::span<const std::vector<StringElements>> strings,
                                      std::byte* buffer) const {
   const TensorSpec& spec = signature_.inputs[input];
   if (spec.type == ElementType::kString) return PackStrings(input, shape, items, layout, strings);
   const std::size_t elementBytes = ElementBytes(spec.type);
   for (std::size_t i = 0; i < items.size(); ++i) {
     const TensorView& view = items[i]->inputs[input];
-    CopyIntoBatch(buffer, shape, layout.parts[i].rowStart, view.data, view.shape, elementBytes, padValues_[input]);
+    CopyIntoRun(buffer, shape, layout.parts[i].rowStart, view.data, view.shape, elementBytes, padValues_[input]);
   }
   const std::size_t bytes = TensorBytes(shape, spec.type);
   if (spec.type == ElementType::kBool) NormalizeBools(buffer, bytes);
@@ -266,7 +266,7 @@ ort::Owned<ort::Value> Session::Pack(std::size_t input, const Shape& shape, std:
 }
 
 ort::Owned<ort::Value> Session::PackStrings(std::size_t input, const Shape& shape, std::span<Item* const> items,
-                                            const BatchLayout& layout,
+                                            const RunLayout& layout,
                                             std::span<const std::vector<StringElements>> strings) const {
   auto tensor = library_->StringTensor(shape);
   for (std::size_t i = 0; i < items.size(); ++i) {
@@ -294,7 +294,7 @@ std::vector<std::size_t> Session::WantedOutputs(std::span<Item* const> items) co
   return wanted;
 }
 
-std::vector<RunOutput> Session::Compute(std::span<Item* const> items, const BatchLayout& layout,
+std::vector<RunOutput> Session::Compute(std::span<Item* const> items, const RunLayout& layout,
                                         std::span<const std::vector<StringElements>> strings, Scratch& scratch,
                                         const ort::RunOptions* options) {
   const std::size_t inputsCount = signature_.inputs.size();
@@ -302,8 +302,8 @@ std::vector<RunOutput> Session::Compute(std::span<Item* const> items, const Batc
   std::array<std::size_t, kTensorsMax> offsets;
   std::size_t bytes = 0;
   for (std::size_t i = 0; i < inputsCount; ++i) {
-    shapes[i] = BatchShape(i, items, layout);
-    if (ElementCount(shapes[i]) < 0) throw NotTogether("a batch tensor too large to address");
+    shapes[i] = RunShape(i, items, layout);
+    if (ElementCount(shapes[i]) < 0) throw NotTogether("a tensor of the run too large to address");
     offsets[i] = bytes;
     bytes += Scratch::Aligned(TensorBytes(shapes[i], signature_.inputs[i].type));
   }
@@ -331,13 +331,13 @@ std::vector<RunOutput> Session::Compute(std::span<Item* const> items, const Batc
   return outputs;
 }
 
-void Session::RunForCost(Item& item, const BatchLayout& layout, const std::vector<StringElements>& strings,
+void Session::RunForCost(Item& item, const RunLayout& layout, const std::vector<StringElements>& strings,
                          Scratch& scratch, const ort::RunOptions* options) {
   Item* const items[] = {&item};
   Compute(items, layout, {&strings, 1}, scratch, options);
 }
 
-std::vector<RunOutput> Session::Run(std::span<Item* const> items, const BatchLayout& layout,
+std::vector<RunOutput> Session::Run(std::span<Item* const> items, const RunLayout& layout,
                                     std::span<const std::vector<StringElements>> strings, Scratch& scratch,
                                     const ort::RunOptions* options) {
   std::vector<RunOutput> outputs = Compute(items, layout, strings, scratch, options);
@@ -353,7 +353,7 @@ std::vector<RunOutput> Session::Run(std::span<Item* const> items, const BatchLay
   return outputs;
 }
 
-std::string Session::NotTogetherReason(const RunOutput& output, const BatchLayout& layout) const {
+std::string Session::NotTogetherReason(const RunOutput& output, const RunLayout& layout) const {
   return "outputs cannot be told apart by row: output \"" + signature_.outputs[output.index].name + "\" came with shape " +
          ShapeText(output.shape) + " for " + std::to_string(layout.rows) + " rows";
 }
@@ -363,13 +363,13 @@ void Session::LimitMerging(CoalesceMode mode, std::string reason) {
   signature_.coalesceReason = std::move(reason);
 }
 
-std::size_t Session::Respond(const std::vector<RunOutput>& outputs, const BatchLayout& layout, std::size_t part,
+std::size_t Session::Respond(const std::vector<RunOutput>& outputs, const RunLayout& layout, std::size_t part,
                              const Item& item) const {
   std::size_t needed = 0;
   bool fits = true;
   for (const RunOutput& output : outputs) {
     if (((item.outputMask >> output.index) & 1U) == 0) continue;
-    const BatchLayout::Part& rows = layout.parts[part];
+    const RunLayout::Part& rows = layout.parts[part];
     const OutputPart to{.output = output,
                         .shape = PartShape(output.shape, output.axes, layout, rows),
                         .rowStart = rows.rowStart,

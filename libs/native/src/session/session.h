@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "item.h"
-#include "session/batch_layout.h"
+#include "session/run_layout.h"
 #include "session/cuda_provider.h"
 #include "session/ort_api.h"
 #include "session/output_axes.h"
@@ -65,18 +65,18 @@ class Session {
   // Runs items that passed CheckItem, laid out as `layout` says. `strings[i]` holds the decoded string inputs of item i,
   // by input; unused where there are none. Throws ort::OrtError when the runtime refuses or fails, NotTogether when
   // the outputs cannot be told apart.
-  std::vector<RunOutput> Run(std::span<Item* const> items, const BatchLayout& layout,
+  std::vector<RunOutput> Run(std::span<Item* const> items, const RunLayout& layout,
                              std::span<const std::vector<StringElements>> strings, Scratch& scratch,
                              const ort::RunOptions* options);
 
   // Runs one item for its cost only: the outputs are thrown away unseen, since made-up inputs teach nothing about what
   // output dimensions depend on. Throws ort::OrtError.
-  void RunForCost(Item& item, const BatchLayout& layout, const std::vector<StringElements>& strings, Scratch& scratch,
+  void RunForCost(Item& item, const RunLayout& layout, const std::vector<StringElements>& strings, Scratch& scratch,
                   const ort::RunOptions* options);
 
   // Cuts the outputs that item number `part` asked for out of a run and writes them into its response. Returns the
   // bytes that they need when they do not fit, 0 when all is written.
-  std::size_t Respond(const std::vector<RunOutput>& outputs, const BatchLayout& layout, std::size_t part,
+  std::size_t Respond(const std::vector<RunOutput>& outputs, const RunLayout& layout, std::size_t part,
                       const Item& item) const;
 
  private:
@@ -86,18 +86,18 @@ class Session {
   // Returns why the input or output cannot be served, or "".
   std::string ReadDeclaration(std::size_t index, bool isOutput, TensorDeclaration& declaration) const;
   void SetPadValues(const std::map<std::string, double>& padValues);
-  Shape BatchShape(std::size_t input, std::span<Item* const> items, const BatchLayout& layout) const;
+  Shape RunShape(std::size_t input, std::span<Item* const> items, const RunLayout& layout) const;
   ort::Owned<ort::Value> Pack(std::size_t input, const Shape& shape, std::span<Item* const> items,
-                              const BatchLayout& layout, std::span<const std::vector<StringElements>> strings,
+                              const RunLayout& layout, std::span<const std::vector<StringElements>> strings,
                               std::byte* buffer) const;
   ort::Owned<ort::Value> PackStrings(std::size_t input, const Shape& shape, std::span<Item* const> items,
-                                     const BatchLayout& layout,
+                                     const RunLayout& layout,
                                      std::span<const std::vector<StringElements>> strings) const;
   // The outputs wanted of a run, without their shapes.
-  std::vector<RunOutput> Compute(std::span<Item* const> items, const BatchLayout& layout,
+  std::vector<RunOutput> Compute(std::span<Item* const> items, const RunLayout& layout,
                                  std::span<const std::vector<StringElements>> strings, Scratch& scratch,
                                  const ort::RunOptions* options);
-  std::string NotTogetherReason(const RunOutput& output, const BatchLayout& layout) const;
+  std::string NotTogetherReason(const RunOutput& output, const RunLayout& layout) const;
   std::vector<std::size_t> WantedOutputs(std::span<Item* const> items) const;
 
   std::shared_ptr<const ort::OrtLibrary> library_;

@@ -17,7 +17,7 @@ namespace interleave {
 // the dimension depends on, `OutputAxes` finds out while running.
 enum class Axis : std::uint8_t { kBatch, kSequence0, kSequence1, kFixed, kFree, kUnknown };
 
-// Dimension k of a batch or an item: 0 for kSequence0, 1 for kSequence1, -1 for every other axis.
+// Dimension k of a run or an item: 0 for kSequence0, 1 for kSequence1, -1 for every other axis.
 constexpr int SequenceIndex(Axis axis) {
   return axis == Axis::kSequence0 ? 0 : axis == Axis::kSequence1 ? 1 : -1;
 }

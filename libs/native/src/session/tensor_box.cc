@@ -8,19 +8,19 @@
 namespace interleave {
 namespace {
 
-// Bytes of one index of each dimension, and the first dimension from which batch and item are laid out alike.
+// Bytes of one index of each dimension, and the first dimension from which run and item are laid out alike.
 struct Box {
-  Box(const Shape& batchShape, const Shape& itemShape, std::size_t elementBytes) : item(itemShape), batch(batchShape) {
-    std::size_t batchStride = elementBytes;
+  Box(const Shape& runShape, const Shape& itemShape, std::size_t elementBytes) : item(itemShape), run(runShape) {
+    std::size_t runStride = elementBytes;
     std::size_t itemStride = elementBytes;
     for (std::size_t d = item.rank; d-- > 0;) {
-      batchBytes[d] = batchStride;
+      runBytes[d] = runStride;
       itemBytes[d] = itemStride;
-      batchStride *= static_cast<std::size_t>(batch.dims[d]);
+      runStride *= static_cast<std::size_t>(run.dims[d]);
       itemStride *= static_cast<std::size_t>(item.dims[d]);
     }
     alikeFrom = item.rank;
-    while (alikeFrom > 0 && batch.dims[alikeFrom - 1] == item.dims[alikeFrom - 1]) --alikeFrom;
+    while (alikeFrom > 0 && run.dims[alikeFrom - 1] == item.dims[alikeFrom - 1]) --alikeFrom;
   }
 
   // Whether indexes of dimension `d` are contiguous blocks of both; their bytes.
@@ -28,8 +28,8 @@ struct Box {
   std::size_t BlockBytes(std::size_t d) const { return itemBytes[d] * static_cast<std::size_t>(item.dims[d]); }
 
   const Shape& item;
-  const Shape& batch;
-  std::array<std::size_t, kRankMax> batchBytes{};
+  const Shape& run;
+  std::array<std::size_t, kRankMax> runBytes{};
   std::array<std::size_t, kRankMax> itemBytes{};
   std::size_t alikeFrom = 0;
 };
@@ -59,20 +59,20 @@ struct Padder {
   std::size_t elementBytes;
   const PadValue& pad;
 
-  // Copies dimension `d` and everything below; then fills the batch's part of it that the item does not reach. The
-  // batch's dimension 0 belongs to other items, too, and is not filled.
+  // Copies dimension `d` and everything below; then fills the run's part of it that the item does not reach. The
+  // run's dimension 0 belongs to other items, too, and is not filled.
   void Copy(std::byte* to, const std::byte* from, std::size_t d) const {
     if (box.IsBlock(d)) {
       std::memcpy(to, from, box.BlockBytes(d));
     } else {
       for (std::int64_t i = 0; i < box.item.dims[d]; ++i) {
-        Copy(to + static_cast<std::size_t>(i) * box.batchBytes[d], from + static_cast<std::size_t>(i) * box.itemBytes[d],
+        Copy(to + static_cast<std::size_t>(i) * box.runBytes[d], from + static_cast<std::size_t>(i) * box.itemBytes[d],
              d + 1);
       }
     }
     if (d == 0) return;
-    const auto used = static_cast<std::size_t>(box.item.dims[d]) * box.batchBytes[d];
-    const auto all = static_cast<std::size_t>(box.batch.dims[d]) * box.batchBytes[d];
+    const auto used = static_cast<std::size_t>(box.item.dims[d]) * box.runBytes[d];
+    const auto all = static_cast<std::size_t>(box.run.dims[d]) * box.runBytes[d];
     Fill(to + used, all - used, elementBytes, pad);
   }
 };
@@ -83,41 +83,41 @@ void Cut(std::byte* to, const std::byte* from, const Box& box, std::size_t d) {
     return;
   }
   for (std::int64_t i = 0; i < box.item.dims[d]; ++i) {
-    Cut(to + static_cast<std::size_t>(i) * box.itemBytes[d], from + static_cast<std::size_t>(i) * box.batchBytes[d], box,
+    Cut(to + static_cast<std::size_t>(i) * box.itemBytes[d], from + static_cast<std::size_t>(i) * box.runBytes[d], box,
         d + 1);
   }
 }
 
 }  // namespace
 
-void CopyIntoBatch(std::byte* batch, const Shape& batchShape, std::int64_t rowStart, const std::byte* item,
+void CopyIntoRun(std::byte* run, const Shape& runShape, std::int64_t rowStart, const std::byte* item,
                    const Shape& itemShape, std::size_t elementBytes, const PadValue& pad) {
   if (itemShape.rank == 0) {
-    std::memcpy(batch, item, elementBytes);
+    std::memcpy(run, item, elementBytes);
     return;
   }
-  if (ElementCount(batchShape) == 0) return;
-  const Box box(batchShape, itemShape, elementBytes);
-  Padder{box, elementBytes, pad}.Copy(batch + static_cast<std::size_t>(rowStart) * box.batchBytes[0], item, 0);
+  if (ElementCount(runShape) == 0) return;
+  const Box box(runShape, itemShape, elementBytes);
+  Padder{box, elementBytes, pad}.Copy(run + static_cast<std::size_t>(rowStart) * box.runBytes[0], item, 0);
 }
 
-void CutFromBatch(std::byte* item, const Shape& itemShape, const std::byte* batch, const Shape& batchShape,
+void CutFromRun(std::byte* item, const Shape& itemShape, const std::byte* run, const Shape& runShape,
                   std::int64_t rowStart, std::size_t elementBytes) {
   if (itemShape.rank == 0) {
-    std::memcpy(item, batch, elementBytes);
+    std::memcpy(item, run, elementBytes);
     return;
   }
   if (ElementCount(itemShape) == 0) return;
-  const Box box(batchShape, itemShape, elementBytes);
-  Cut(item, batch + static_cast<std::size_t>(rowStart) * box.batchBytes[0], box, 0);
+  const Box box(runShape, itemShape, elementBytes);
+  Cut(item, run + static_cast<std::size_t>(rowStart) * box.runBytes[0], box, 0);
 }
 
-BoxWalk::BoxWalk(const Shape& batchShape, const Shape& itemShape, std::int64_t rowStart)
+BoxWalk::BoxWalk(const Shape& runShape, const Shape& itemShape, std::int64_t rowStart)
     : item_(itemShape), left_(ElementCount(itemShape)) {
   std::int64_t stride = 1;
   for (std::size_t d = item_.rank; d-- > 0;) {
     strides_[d] = stride;
-    stride *= batchShape.dims[d];
+    stride *= runShape.dims[d];
   }
   if (item_.rank > 0) offset_ = rowStart * strides_[0];
 }

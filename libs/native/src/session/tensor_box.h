@@ -1,5 +1,5 @@
-// Moving the rows of one item into and out of a batch tensor. Both are row-major; the item's dimensions are at most the
-// batch's in every dimension, and its rows start at `rowStart` of dimension 0.
+// Moving the rows of one item into and out of a tensor of a run. Both are row-major; the item's dimensions are at most the
+// run's in every dimension, and its rows start at `rowStart` of dimension 0.
 #pragma once
 
 #include <cstddef>
@@ -11,17 +11,17 @@
 namespace interleave {
 
 // Writes the item's `item.dims[0]` rows (all of a scalar) and fills what they leave free with `pad`.
-void CopyIntoBatch(std::byte* batch, const Shape& batchShape, std::int64_t rowStart, const std::byte* item,
+void CopyIntoRun(std::byte* run, const Shape& runShape, std::int64_t rowStart, const std::byte* item,
                    const Shape& itemShape, std::size_t elementBytes, const PadValue& pad);
 
-// The reverse: cuts the item's rows and lengths out of the batch.
-void CutFromBatch(std::byte* item, const Shape& itemShape, const std::byte* batch, const Shape& batchShape,
+// The reverse: cuts the item's rows and lengths out of the run.
+void CutFromRun(std::byte* item, const Shape& itemShape, const std::byte* run, const Shape& runShape,
                   std::int64_t rowStart, std::size_t elementBytes);
 
-// Walks the elements of the item in row-major order; Next gives the position of each in the batch tensor.
+// Walks the elements of the item in row-major order; Next gives the position of each in the tensor of the run.
 class BoxWalk {
  public:
-  BoxWalk(const Shape& batchShape, const Shape& itemShape, std::int64_t rowStart);
+  BoxWalk(const Shape& runShape, const Shape& itemShape, std::int64_t rowStart);
   // -1 after the last element.
   std::int64_t Next();
 

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "coalesce/admission.h"
-#include "coalesce/batch_shape.h"
+#include "coalesce/run_shape.h"
 
 namespace interleave {
 namespace {
@@ -210,7 +210,7 @@ class Simulation {
   }
 
   void Start(Executor& executor, std::int64_t predictedNs) {
-    BatchShape shape;
+    RunShape shape;
     const ModelLimits& model = models_[executor.members[0].entry.model];
     for (const auto& [entry, sample] : executor.members) {
       shape = shape.With({.rows = entry.rows, .lengths = entry.lengths});

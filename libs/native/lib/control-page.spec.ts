@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Lane, WorkerPlan } from '@app/contracts';
-import { LanePage } from './lane-page';
+import { ControlPage } from './control-page';
 import { ServiceCounts } from './service-buckets';
 import { startWorker, type WorkerHandle } from './worker';
 
@@ -33,11 +33,11 @@ describe('a page of the lane control', () => {
       gpu: null,
       gpuRefusal: null,
     };
-    return startWorker({ plan, ortLibraryPath: null, lanePages: { own: pathOf(lane), others: [pathOf(other)] } });
+    return startWorker({ plan, ortLibraryPath: null, controlPages: { own: pathOf(lane), others: [pathOf(other)] } });
   }
 
   it('exists from the first one on who opens it, for its owner only, and says nothing at first', () => {
-    expect(new LanePage(pathOf('batch')).read()).toEqual({
+    expect(new ControlPage(pathOf('batch')).read()).toEqual({
       running: 0,
       runs: 0,
       floorRuns: 0,
@@ -50,12 +50,12 @@ describe('a page of the lane control', () => {
   });
 
   it('says where it could not be had', () => {
-    expect(() => new LanePage(join(folder, 'missing', 'x.lane'))).toThrow(/missing\/x\.lane/);
+    expect(() => new ControlPage(join(folder, 'missing', 'x.lane'))).toThrow(/missing\/x\.lane/);
   });
 
   it('names the limit that is none', () => {
     const limits = { isHeldOff: false, withheld: 1, halvings: 1, floorPermille: 20, validMs: 1000 };
-    const page = new LanePage(pathOf('batch'));
+    const page = new ControlPage(pathOf('batch'));
     page.limit(limits);
     expect(() => page.limit({ ...limits, withheld: -1 })).toThrow('withheld');
     expect(() => page.limit({ ...limits, halvings: 0.5 })).toThrow('halvings');

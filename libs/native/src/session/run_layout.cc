@@ -1,22 +1,22 @@
-#include "session/batch_layout.h"
+#include "session/run_layout.h"
 
 #include <algorithm>
 
 namespace interleave {
 
-bool BatchLayout::IsPadded() const {
+bool RunLayout::IsPadded() const {
   return std::any_of(parts.begin(), parts.end(), [this](const Part& part) { return part.lengths != lengths; });
 }
 
-std::int64_t BatchLayout::RealTokens() const {
+std::int64_t RunLayout::RealTokens() const {
   std::int64_t tokens = 0;
   for (const Part& part : parts) tokens += Tokens(part.rows, part.lengths);
   return tokens;
 }
 
-std::int64_t BatchLayout::PaddedTokens() const { return Tokens(rows, lengths); }
+std::int64_t RunLayout::PaddedTokens() const { return Tokens(rows, lengths); }
 
-void LayOut(std::span<const ItemShape> shapes, BatchLayout& layout) {
+void LayOut(std::span<const ItemShape> shapes, RunLayout& layout) {
   layout.rows = 0;
   layout.lengths = {};
   layout.isOdd = false;

@@ -1,4 +1,4 @@
-#include "run/batch_runner.h"
+#include "run/run_executor.h"
 
 #include <malloc.h>
 
@@ -6,16 +6,11 @@
 #include <ctime>
 #include <limits>
 
+#include "clock.h"
 #include "session/probe_item.h"
 
 namespace interleave {
 namespace {
-
-std::int64_t ThreadCpuNs() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-}
 
 // The runtime's arena keeps the largest that any run needed. With this one it gives back each piece in which nothing is used
 // at its end; its own outputs may lie in one.
@@ -38,25 +33,25 @@ bool HasStrings(const Signature& signature) {
 
 }  // namespace
 
-void BatchRunner::Run(std::vector<QueuedItem> batch) {
-  const Heartbeat::Activity activity(heartbeat_, place_.executor, batch[0].item.model, Phase::kRunning);
+void RunExecutor::Run(std::vector<QueuedItem> items) {
+  const Heartbeat::Activity activity(heartbeat_, place_.executor, items[0].item.model, Phase::kRunning);
   std::vector<QueuedItem*> members;
   try {
-    members.reserve(batch.size());
-    for (QueuedItem& queued : batch) {
+    members.reserve(items.size());
+    for (QueuedItem& queued : items) {
       queued.item.responder->MarkRunning();
       members.push_back(&queued);
     }
-    RunMembers(*models_[batch[0].item.model], members);
+    RunMembers(*models_[items[0].item.model], members);
   } catch (const std::exception& error) {
-    for (QueuedItem& queued : batch) {
+    for (QueuedItem& queued : items) {
       if (queued.item.responder) answers_.Fail(queued, ItemStatus::kFailed, error.what());
     }
   }
   scratch_.Trim();
 }
 
-void BatchRunner::Measure(const Probe& probe) {
+void RunExecutor::Measure(const Probe& probe) {
   const Heartbeat::Activity activity(heartbeat_, place_.executor, probe.model, Phase::kMeasuring);
   ProbeResult result;
   try {
@@ -71,7 +66,7 @@ void BatchRunner::Measure(const Probe& probe) {
   probe.done(result);
 }
 
-std::int64_t BatchRunner::MeasureNs(const ServedModel& model, const Probe& probe) {
+std::int64_t RunExecutor::MeasureNs(const ServedModel& model, const Probe& probe) {
   Session& session = *model.session();
   ProbeItem made = MakeProbeItem(session.signature(), probe.rows, probe.length);
   LayOut({&made.shape, 1}, layout_);
@@ -89,7 +84,7 @@ std::int64_t BatchRunner::MeasureNs(const ServedModel& model, const Probe& probe
   return now() - startedNs;
 }
 
-void BatchRunner::RunMembers(ServedModel& model, Members members) {
+void RunExecutor::RunMembers(ServedModel& model, Members members) {
   const std::optional<Failure> failure = TryRun(model, members);
   if (!failure) return;
   const bool runAlone = failure->mayRunAlone && members.size() > 1;
@@ -100,7 +95,7 @@ void BatchRunner::RunMembers(ServedModel& model, Members members) {
   }
 }
 
-std::optional<BatchRunner::Failure> BatchRunner::TryAlone(ServedModel& model, QueuedItem* member) {
+std::optional<RunExecutor::Failure> RunExecutor::TryAlone(ServedModel& model, QueuedItem* member) {
   const std::int64_t deadlineNs = member->item.deadlineNs;
   if (deadlineNs != 0 && deadlineNs <= MonotonicNowNs()) {
     answers_.RequeueDuplicates(*member);
@@ -109,7 +104,7 @@ std::optional<BatchRunner::Failure> BatchRunner::TryAlone(ServedModel& model, Qu
   return TryRun(model, {&member, 1});
 }
 
-std::vector<QueuedItem*> BatchRunner::DecodeInputs(const Signature& signature, Members members) {
+std::vector<QueuedItem*> RunExecutor::DecodeInputs(const Signature& signature, Members members) {
   std::vector<QueuedItem*> decoded;
   const bool hasStrings = HasStrings(signature);
   strings_.resize(std::max(strings_.size(), hasStrings ? members.size() : 0));
@@ -136,7 +131,7 @@ std::vector<QueuedItem*> BatchRunner::DecodeInputs(const Signature& signature, M
   return decoded;
 }
 
-std::optional<BatchRunner::Failure> BatchRunner::TryRun(ServedModel& model, Members all) {
+std::optional<RunExecutor::Failure> RunExecutor::TryRun(ServedModel& model, Members all) {
   const std::vector<QueuedItem*> members = DecodeInputs(model.session()->signature(), all);
   if (members.empty()) return std::nullopt;
   shapes_.clear();
@@ -160,7 +155,7 @@ std::optional<BatchRunner::Failure> BatchRunner::TryRun(ServedModel& model, Memb
 }
 
 // In the batch lane the kernel holds executors back for live traffic: the time on the wall says nothing about the cost.
-void BatchRunner::CountRun(std::size_t index, std::int64_t startedNs, std::int64_t elapsedNs, std::int64_t cpuNs) const {
+void RunExecutor::CountRun(std::size_t index, std::int64_t startedNs, std::int64_t elapsedNs, std::int64_t cpuNs) const {
   ServedModel& model = *models_[index];
   model.stats().CountRun(layout_.rows, layout_.RealTokens(), layout_.PaddedTokens(), elapsedNs);
   if (layout_.isOdd) return;  // rows and lengths say little about what it costs
@@ -172,19 +167,19 @@ void BatchRunner::CountRun(std::size_t index, std::int64_t startedNs, std::int64
   }
 }
 
-std::int64_t BatchRunner::HangNs(const ServedModel& model) const {
+std::int64_t RunExecutor::HangNs(const ServedModel& model) const {
   return model.plan().endsByCost && !place_.onGpu && !layout_.isOdd ? model.costs().HangNs(layout_.rows, RowLength())
                                                   : std::numeric_limits<std::int64_t>::max();
 }
 
 // Past what runs of several items may hold: so seldom, and so long, that memory need not be kept for the next one.
-bool BatchRunner::IsOutsized(const ServedModel& model) const {
+bool RunExecutor::IsOutsized(const ServedModel& model) const {
   const ModelPlan& plan = model.plan();
   return !place_.onGpu && (layout_.rows > plan.runRowsMax || layout_.PaddedTokens() > plan.runTokensMax ||
                            InputBytes(items_) > Scratch::kKeptBytesMax);
 }
 
-std::vector<RunOutput> BatchRunner::RunSession(ServedModel& model, std::optional<Failure>& failure) {
+std::vector<RunOutput> RunExecutor::RunSession(ServedModel& model, std::optional<Failure>& failure) {
   Session& session = *model.session();
   const auto options = session.library().NewRunOptions();
   const bool isOutsized = IsOutsized(model);
@@ -208,7 +203,7 @@ std::vector<RunOutput> BatchRunner::RunSession(ServedModel& model, std::optional
   return {};
 }
 
-BatchRunner::Failure BatchRunner::Explain(const Watchdog::Watch& watch, const ServedModel& model,
+RunExecutor::Failure RunExecutor::Explain(const Watchdog::Watch& watch, const ServedModel& model,
                                           const std::string& message) const {
   switch (watch.ended()) {
     case Watchdog::Watch::Ended::kTooLong:
@@ -227,7 +222,7 @@ BatchRunner::Failure BatchRunner::Explain(const Watchdog::Watch& watch, const Se
   return {ItemStatus::kFailed, message, true};
 }
 
-void BatchRunner::Respond(const Session& session, const std::vector<RunOutput>& outputs, Members members,
+void RunExecutor::Respond(const Session& session, const std::vector<RunOutput>& outputs, Members members,
                           const ItemTimes& times) {
   for (std::size_t i = 0; i < members.size(); ++i) {
     std::vector<QueuedItem> duplicates = answers_.TakeDuplicates(*members[i]);
@@ -236,7 +231,7 @@ void BatchRunner::Respond(const Session& session, const std::vector<RunOutput>& 
   }
 }
 
-void BatchRunner::RespondTo(QueuedItem& queued, const Session& session, const std::vector<RunOutput>& outputs,
+void RunExecutor::RespondTo(QueuedItem& queued, const Session& session, const std::vector<RunOutput>& outputs,
                             std::size_t part, ItemTimes times) {
   times.enqueuedNs = queued.enqueuedNs;
   // It may have joined the run under way: then it did not wait.

@@ -4,9 +4,10 @@
 #include <atomic>
 #include <thread>
 
-#include "lane/lane_gate.h"
-#include "lane/neighbours.h"
-#include "lane/service_times.h"
+#include "clock.h"
+#include "control/run_gate.h"
+#include "control/neighbours.h"
+#include "control/service_times.h"
 #include "lane_fixture.h"
 #include "work_queue_fixture.h"
 
@@ -19,24 +20,24 @@ using test::kNoCpu;
 constexpr std::int64_t kMs = 1'000'000;
 constexpr std::int64_t kForever = INT64_MAX;
 
-class LaneGateTest : public ::testing::Test {
+class RunGateTest : public ::testing::Test {
  protected:
-  test::LanePages pages_;
-  MappedLanePage control_ = pages_.Open("batch");
-  MappedLanePage guard_ = pages_.Open("live");
+  test::ControlPages pages_;
+  MappedControlPage control_ = pages_.Open("batch");
+  MappedControlPage guard_ = pages_.Open("live");
 
   LaneAllowance AllowanceAt(std::int64_t nowNs, std::size_t executors = 4) {
     return AllowanceOf(control_->control, pages_.OpenAll({"live"}), executors, nowNs);
   }
 };
 
-TEST_F(LaneGateTest, AllowsAllWhenNobodyHasSaidAnything) {
+TEST_F(RunGateTest, AllowsAllWhenNobodyHasSaidAnything) {
   EXPECT_EQ(AllowanceAt(1).executors, 4U);
   EXPECT_FALSE(AllowanceAt(1).isHeldOff);
   EXPECT_EQ(AllowanceAt(1).halvings, 0U);
 }
 
-TEST_F(LaneGateTest, HoldsLimitsOnlyForTheirTime) {
+TEST_F(RunGateTest, HoldsLimitsOnlyForTheirTime) {
   control_->control.withheld = 3;
   control_->control.halvings = 2;
   control_->control.heldOffSinceNs = 5;
@@ -48,7 +49,7 @@ TEST_F(LaneGateTest, HoldsLimitsOnlyForTheirTime) {
   EXPECT_FALSE(AllowanceAt(100).isHeldOff);
 }
 
-TEST_F(LaneGateTest, LeavesOneExecutorToTheGuardAndNoneToTheScheduler) {
+TEST_F(RunGateTest, LeavesOneExecutorToTheGuardAndNoneToTheScheduler) {
   guard_->guard.withdrawn = 9;
   guard_->guard.untilNs = 100;
   EXPECT_EQ(AllowanceAt(99).executors, 1U);
@@ -84,10 +85,10 @@ TEST(FloorCreditTest, DoesNotHoardWhileNothingWaits) {
   EXPECT_FALSE(floor.IsDue());
 }
 
-class GatedQueueTest : public LaneGateTest {
+class GatedQueueTest : public RunGateTest {
  protected:
   ServedModels models_ = test::MakeModels();
-  LaneGate gate_{pages_.Open("batch"), pages_.OpenAll({"live"}), kExecutors};
+  RunGate gate_{pages_.Open("batch"), pages_.OpenAll({"live"}), kExecutors};
   WorkQueue queue_{{.lane = Lane::kBatch,
                     .modelsCount = 2,
                     .clientItemsMax = 1000,
@@ -113,7 +114,7 @@ class GatedQueueTest : public LaneGateTest {
     executors_.emplace_back([this, i] {
       for (WorkQueue::Work work = queue_.Take(i); !work.IsNone(); work = queue_.Take(i)) {
         ++runs_[i];
-        for (QueuedItem& queued : work.batch) answers_.Finish(queued, {});
+        for (QueuedItem& queued : work.items) answers_.Finish(queued, {});
       }
     });
   }
@@ -191,26 +192,26 @@ TEST_F(GatedQueueTest, AClosedQueueIsEmptiedWhateverTheGateSays) {
   EXPECT_TRUE(queue_.WaitUntilIdle(60'000 * kMs));
 }
 
-TEST_F(LaneGateTest, TheFloorBeginsToEarnWhenTheGateClosesAndPaysForNoMeasurement) {
-  constexpr auto kRows = LaneGate::Wanted::kRows;
-  LaneGate gate(pages_.Open("batch"), {}, 2);
+TEST_F(RunGateTest, TheFloorBeginsToEarnWhenTheGateClosesAndPaysForNoMeasurement) {
+  constexpr auto kRows = RunGate::Wanted::kRows;
+  RunGate gate(pages_.Open("batch"), {}, 2);
   control_->control.floorPermille = 100;
   control_->control.untilNs = kForever;
   ASSERT_TRUE(gate.MayBegin(0, kRows, 1 * kMs));
   ASSERT_TRUE(gate.MayBegin(0, kRows, 60'000 * kMs));
   control_->control.withheld = 2;
   EXPECT_FALSE(gate.MayBegin(0, kRows, 60'001 * kMs)) << "paid with what was earned while it was open";
-  EXPECT_FALSE(gate.MayBegin(0, LaneGate::Wanted::kMeasurement, 61'000 * kMs));
+  EXPECT_FALSE(gate.MayBegin(0, RunGate::Wanted::kMeasurement, 61'000 * kMs));
   EXPECT_FALSE(gate.MayBegin(1, kRows, 61'000 * kMs));
   EXPECT_TRUE(gate.MayBegin(0, kRows, 61'000 * kMs));
 }
 
-TEST_F(LaneGateTest, ARunIsSeenFromItsBeginningToItsEnd) {
+TEST_F(RunGateTest, ARunIsSeenFromItsBeginningToItsEnd) {
   control_->activity.running = 7;  // left by a process that died
-  LaneGate gate(pages_.Open("batch"), {}, 2);
+  RunGate gate(pages_.Open("batch"), {}, 2);
   const Neighbours neighbours(pages_.OpenAll({"batch"}));
   EXPECT_FALSE(neighbours.HasRunSince(0));
-  ASSERT_TRUE(gate.MayBegin(1, LaneGate::Wanted::kRows, 10));
+  ASSERT_TRUE(gate.MayBegin(1, RunGate::Wanted::kRows, 10));
   gate.Began(1);
   EXPECT_TRUE(neighbours.HasRunSince(20));
   EXPECT_EQ(neighbours.CompanySince(20, 25), Company::kShared);
@@ -221,8 +222,8 @@ TEST_F(LaneGateTest, ARunIsSeenFromItsBeginningToItsEnd) {
   EXPECT_EQ(neighbours.CompanySince(30, 40), Company::kOther) << "nothing to run";
 }
 
-TEST_F(LaneGateTest, AnItemIsAloneOnlyWhenAllOfItsTimeWas) {
-  LaneGate gate(pages_.Open("batch"), {}, 2);
+TEST_F(RunGateTest, AnItemIsAloneOnlyWhenAllOfItsTimeWas) {
+  RunGate gate(pages_.Open("batch"), {}, 2);
   const Neighbours neighbours(pages_.OpenAll({"batch"}));
   gate.Began(0);
   control_->control.heldOffSinceNs = 100;

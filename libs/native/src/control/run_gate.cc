@@ -1,4 +1,6 @@
-#include "lane/lane_gate.h"
+#include "control/run_gate.h"
+
+#include "clock.h"
 
 #include <algorithm>
 #include <ctime>
@@ -11,18 +13,12 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
 // Halvings of 100 ms; more only cost throughput.
 constexpr std::uint32_t kHalvingsMax = 6;
 
-std::int64_t ThreadCpuNs() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-}
-
 }  // namespace
 
-LaneAllowance AllowanceOf(const LanePage::Control& control, const std::vector<MappedLanePage>& guards,
+LaneAllowance AllowanceOf(const ControlPage::Control& control, const std::vector<MappedControlPage>& guards,
                           std::size_t executorsCount, std::int64_t nowNs) {
   LaneAllowance allowance{.executors = executorsCount};
-  for (const MappedLanePage& guard : guards) {
+  for (const MappedControlPage& guard : guards) {
     if (guard->guard.untilNs.load(kRelaxed) <= nowNs) continue;
     const std::size_t withdrawn = std::min<std::size_t>(guard->guard.withdrawn.load(kRelaxed), executorsCount - 1);
     allowance.executors = std::min(allowance.executors, executorsCount - withdrawn);
@@ -41,14 +37,14 @@ void FloorCredit::Earn(std::int64_t nowNs, double rate) {
   atNs_ = nowNs;
 }
 
-LaneGate::LaneGate(MappedLanePage own, std::vector<MappedLanePage> guards, std::size_t executorsCount)
+RunGate::RunGate(MappedControlPage own, std::vector<MappedControlPage> guards, std::size_t executorsCount)
     : own_(std::move(own)), guards_(std::move(guards)), runs_(executorsCount) {
   own_->activity.running.store(0, kRelaxed);
   own_->activity.executors.store(static_cast<std::uint32_t>(executorsCount), kRelaxed);
   own_->activity.lastEndNs.store(0, kRelaxed);  // the clock may have begun anew since
 }
 
-bool LaneGate::MayBegin(std::size_t executor, Wanted wanted, std::int64_t nowNs) {
+bool RunGate::MayBegin(std::size_t executor, Wanted wanted, std::int64_t nowNs) {
   const LaneAllowance allowance = AllowanceOf(own_->control, guards_, runs_.size(), nowNs);
   halvings_ = allowance.halvings;
   isFloor_ = allowance.executors == 0;
@@ -58,14 +54,14 @@ bool LaneGate::MayBegin(std::size_t executor, Wanted wanted, std::int64_t nowNs)
   return executor == 0 && wanted == Wanted::kRows && floor_.IsDue();
 }
 
-void LaneGate::Began(std::size_t executor) {
+void RunGate::Began(std::size_t executor) {
   runs_[executor] = {.isUnderWay = true, .floorCpuNs = isFloor_ ? ThreadCpuNs() : 0};
   own_->activity.runs.fetch_add(1, kRelaxed);
   if (isFloor_) own_->activity.floorRuns.fetch_add(1, kRelaxed);
   own_->activity.running.fetch_add(1, kRelaxed);
 }
 
-void LaneGate::Ended(std::size_t executor, std::int64_t nowNs) {
+void RunGate::Ended(std::size_t executor, std::int64_t nowNs) {
   Run& run = runs_[executor];
   if (!run.isUnderWay) return;
   if (run.floorCpuNs != 0) floor_.Spend(ThreadCpuNs() - run.floorCpuNs);

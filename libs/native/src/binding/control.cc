@@ -1,9 +1,10 @@
-#include "binding/lane.h"
+#include "binding/control.h"
 
 #include <system_error>
 
+#include "clock.h"
 #include "binding/convert.h"
-#include "lane/lane_page.h"
+#include "control/control_page.h"
 
 namespace interleave::binding {
 namespace {
@@ -12,9 +13,9 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
 constexpr double kExecutorsMax = 1 << 16;
 constexpr std::int64_t kNsPerMs = 1'000'000;
 
-LanePage& PageOf(const Napi::CallbackInfo& info) {
+ControlPage& PageOf(const Napi::CallbackInfo& info) {
   if (!info[0].IsExternal()) ThrowExpected(info.Env(), "a page of the lane control", "page");
-  return **info[0].As<Napi::External<MappedLanePage>>().Data();
+  return **info[0].As<Napi::External<MappedControlPage>>().Data();
 }
 
 std::uint32_t CountOf(const Napi::Object& object, const char* key, double max) {
@@ -36,18 +37,18 @@ Napi::Array CountsToJs(Napi::Env env, const ServiceTimes::Counts& counts) {
 
 }  // namespace
 
-Napi::Value LanePageOpen(const Napi::CallbackInfo& info) {
+Napi::Value ControlPageOpen(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   try {
-    auto* page = new MappedLanePage(StringOf(ObjectOf(info[0], "options"), "path"));
-    return Napi::External<MappedLanePage>::New(env, page, [](Napi::Env, MappedLanePage* owned) { delete owned; });
+    auto* page = new MappedControlPage(StringOf(ObjectOf(info[0], "options"), "path"));
+    return Napi::External<MappedControlPage>::New(env, page, [](Napi::Env, MappedControlPage* owned) { delete owned; });
   } catch (const std::system_error& error) {
     throw Napi::Error::New(env, error.what());
   }
 }
 
-Napi::Value LanePageControl(const Napi::CallbackInfo& info) {
-  LanePage::Control& control = PageOf(info).control;
+Napi::Value ControlPageControl(const Napi::CallbackInfo& info) {
+  ControlPage::Control& control = PageOf(info).control;
   const Napi::Object limits = ObjectOf(info[1], "limits");
   const std::int64_t nowNs = MonotonicNowNs();
   control.withheld.store(CountOf(limits, "withheld", kExecutorsMax), kRelaxed);
@@ -62,8 +63,8 @@ Napi::Value LanePageControl(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-Napi::Value LanePageRead(const Napi::CallbackInfo& info) {
-  const LanePage& page = PageOf(info);
+Napi::Value ControlPageRead(const Napi::CallbackInfo& info) {
+  const ControlPage& page = PageOf(info);
   const Napi::Env env = info.Env();
   const auto number = [env](double value) { return Napi::Number::New(env, value); };
   const bool guards = page.guard.untilNs.load(kRelaxed) > MonotonicNowNs();

@@ -11,7 +11,7 @@ namespace interleave {
 
 // All zero, as a new file is: nothing is withheld and nothing runs. What limits the batch lane has a time until which it
 // holds, so that a writer that died limits nothing. Times are CLOCK_MONOTONIC. Each part has one writing process.
-struct LanePage {
+struct ControlPage {
   // In a batch worker's page; written by the scheduler.
   struct alignas(64) Control {
     std::atomic<std::int64_t> untilNs;
@@ -39,23 +39,23 @@ struct LanePage {
 };
 static_assert(std::atomic<std::int64_t>::is_always_lock_free && std::atomic<double>::is_always_lock_free);
 
-inline constexpr std::size_t kLanePageBytes = 4096;
-static_assert(sizeof(LanePage) <= kLanePageBytes);
+inline constexpr std::size_t kControlPageBytes = 4096;
+static_assert(sizeof(ControlPage) <= kControlPageBytes);
 
 // A mapping of a page, unmapped on destruction.
-class MappedLanePage {
+class MappedControlPage {
  public:
   // Creates the file when there is none. Throws std::system_error.
-  explicit MappedLanePage(const std::string& path);
-  MappedLanePage(MappedLanePage&& other) noexcept;
-  MappedLanePage& operator=(MappedLanePage&& other) noexcept;
-  ~MappedLanePage();
+  explicit MappedControlPage(const std::string& path);
+  MappedControlPage(MappedControlPage&& other) noexcept;
+  MappedControlPage& operator=(MappedControlPage&& other) noexcept;
+  ~MappedControlPage();
 
-  LanePage& operator*() const { return *page_; }
-  LanePage* operator->() const { return page_; }
+  ControlPage& operator*() const { return *page_; }
+  ControlPage* operator->() const { return page_; }
 
  private:
-  LanePage* page_ = nullptr;
+  ControlPage* page_ = nullptr;
 };
 
 }  // namespace interleave

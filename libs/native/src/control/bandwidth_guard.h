@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "lane/run_samples.h"
+#include "control/run_samples.h"
 
 namespace interleave {
 

@@ -1,5 +1,5 @@
 // The bandwidth guard in virtual time.
-#include "lane/bandwidth_guard.h"
+#include "control/bandwidth_guard.h"
 
 #include <gtest/gtest.h>
 

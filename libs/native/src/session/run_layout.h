@@ -11,7 +11,7 @@
 
 namespace interleave {
 
-struct BatchLayout {
+struct RunLayout {
   struct Part {
     std::int64_t rowStart = 0;
     std::int64_t rows = 0;
@@ -30,7 +30,7 @@ struct BatchLayout {
 };
 
 // Fills `layout` (its memory is reused) for items of these shapes.
-void LayOut(std::span<const ItemShape> shapes, BatchLayout& layout);
+void LayOut(std::span<const ItemShape> shapes, RunLayout& layout);
 
 // Tokens of `rows` rows: what the token cap of a run counts. A model without sequence axis has one token a row.
 std::int64_t Tokens(std::int64_t rows, const std::array<std::int64_t, 2>& lengths);

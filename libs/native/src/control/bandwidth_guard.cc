@@ -1,4 +1,4 @@
-#include "lane/bandwidth_guard.h"
+#include "control/bandwidth_guard.h"
 
 #include <algorithm>
 #include <cmath>

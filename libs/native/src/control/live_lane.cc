@@ -1,4 +1,4 @@
-#include "lane/live_lane.h"
+#include "control/live_lane.h"
 
 #include <utility>
 
@@ -11,7 +11,7 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
 
 }  // namespace
 
-LiveLane::LiveLane(MappedLanePage own, std::vector<MappedLanePage> batchPages, std::size_t modelsCount)
+LiveLane::LiveLane(MappedControlPage own, std::vector<MappedControlPage> batchPages, std::size_t modelsCount)
     : own_(std::move(own)), neighbours_(std::move(batchPages)), guard_(modelsCount) {
   own_->guard.untilNs.store(0, kRelaxed);
   own_->guard.withdrawn.store(0, kRelaxed);
@@ -30,7 +30,7 @@ void LiveLane::OnTick(std::int64_t nowNs) {
   if (neighbours_.IsEmpty()) return;
   samples_.TakeAll([this](const RunSample& sample) { guard_.OnRun(sample); });
   guard_.OnTick(nowNs, neighbours_.ExecutorsMax());
-  LanePage::Guard& page = own_->guard;
+  ControlPage::Guard& page = own_->guard;
   page.withdrawn.store(guard_.withdrawn(), kRelaxed);
   page.withdrawals.store(guard_.withdrawals(), kRelaxed);
   page.limit.store(guard_.Limit(), kRelaxed);

@@ -3,16 +3,16 @@
 
 #include <cstdint>
 
-#include "lane/bandwidth_guard.h"
-#include "lane/lane_page.h"
-#include "lane/neighbours.h"
-#include "lane/run_samples.h"
+#include "control/bandwidth_guard.h"
+#include "control/control_page.h"
+#include "control/neighbours.h"
+#include "control/run_samples.h"
 
 namespace interleave {
 
 class LiveLane {
  public:
-  LiveLane(MappedLanePage own, std::vector<MappedLanePage> batchPages, std::size_t modelsCount);
+  LiveLane(MappedControlPage own, std::vector<MappedControlPage> batchPages, std::size_t modelsCount);
 
   // Any thread, without a lock.
   const Neighbours& neighbours() const { return neighbours_; }
@@ -23,7 +23,7 @@ class LiveLane {
   void OnTick(std::int64_t nowNs);
 
  private:
-  const MappedLanePage own_;
+  const MappedControlPage own_;
   const Neighbours neighbours_;
   RunSamples samples_;
   BandwidthGuard guard_;

@@ -12,14 +12,14 @@ inline std::int64_t TokensOfRow(const std::array<std::int64_t, 2>& lengths) {
   return std::max<std::int64_t>(1, lengths[0] + lengths[1]);
 }
 
-struct BatchShape {
+struct RunShape {
   std::int64_t rows = 0;
   std::array<std::int64_t, 2> lengths{};
   bool mayBePadded = true;
   bool padsWhatMayNotBe = false;
 
-  BatchShape With(const BatchShape& other) const {
-    BatchShape both{.rows = rows + other.rows,
+  RunShape With(const RunShape& other) const {
+    RunShape both{.rows = rows + other.rows,
                     .lengths = {std::max(lengths[0], other.lengths[0]), std::max(lengths[1], other.lengths[1])},
                     .mayBePadded = mayBePadded && other.mayBePadded};
     both.padsWhatMayNotBe = padsWhatMayNotBe || other.padsWhatMayNotBe || (!mayBePadded && both.lengths != lengths) ||
@@ -34,7 +34,7 @@ struct BatchShape {
 
 // Runs by itself: asked to, or too large to share.
 inline bool IsAlone(const QueueEntry& entry, const ModelLimits& limits) {
-  return entry.alone || !BatchShape{.rows = entry.rows, .lengths = entry.lengths}.Fits(limits);
+  return entry.alone || !RunShape{.rows = entry.rows, .lengths = entry.lengths}.Fits(limits);
 }
 
 // The two may share a run as far as model, shapes and equal lengths go.

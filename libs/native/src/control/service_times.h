@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "lane/neighbours.h"
+#include "control/neighbours.h"
 
 namespace interleave {
 

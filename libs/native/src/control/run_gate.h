@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "lane/lane_page.h"
+#include "control/control_page.h"
 
 namespace interleave {
 
@@ -20,7 +20,7 @@ struct LaneAllowance {
 };
 
 // `guards` are pages of the live workers beside the batch worker, which leave it one executor.
-LaneAllowance AllowanceOf(const LanePage::Control& control, const std::vector<MappedLanePage>& guards,
+LaneAllowance AllowanceOf(const ControlPage::Control& control, const std::vector<MappedControlPage>& guards,
                           std::size_t executorsCount, std::int64_t nowNs);
 
 // Lets a share of executor time through as whole runs, each of which is paid for afterwards.
@@ -39,10 +39,10 @@ class FloorCredit {
 };
 
 // Owned by the queue's worker; every call is made with the queue locked, those that name an executor on its thread.
-class LaneGate {
+class RunGate {
  public:
   // Resets what an earlier process left of the worker's own part of `own`.
-  LaneGate(MappedLanePage own, std::vector<MappedLanePage> guards, std::size_t executorsCount);
+  RunGate(MappedControlPage own, std::vector<MappedControlPage> guards, std::size_t executorsCount);
 
   // A measurement may cost seconds, for which the floor would be in debt for minutes: it waits.
   enum class Wanted { kRows, kMeasurement };
@@ -58,8 +58,8 @@ class LaneGate {
     std::int64_t floorCpuNs = 0;  // CPU time of the thread when it began; 0: not a run of the floor
   };
 
-  const MappedLanePage own_;
-  const std::vector<MappedLanePage> guards_;
+  const MappedControlPage own_;
+  const std::vector<MappedControlPage> guards_;
   std::vector<Run> runs_;  // by executor
   FloorCredit floor_;
   bool isFloor_ = false;  // of the last MayBegin

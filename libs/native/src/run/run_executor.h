@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "lane/live_lane.h"
+#include "control/live_lane.h"
 #include "run/answers.h"
 #include "run/heartbeat.h"
 #include "run/served_model.h"
@@ -15,7 +15,7 @@
 
 namespace interleave {
 
-class BatchRunner {
+class RunExecutor {
  public:
   struct Place {
     Lane lane = Lane::kRealtime;
@@ -23,7 +23,7 @@ class BatchRunner {
     std::size_t executor = 0;  // its number at the watchdog and its slot of the heartbeat
   };
   // `liveLane` is told what runs cost, unless it is null.
-  BatchRunner(Place place, const ServedModels& models, const Answers& answers, Watchdog& watchdog, Heartbeat& heartbeat,
+  RunExecutor(Place place, const ServedModels& models, const Answers& answers, Watchdog& watchdog, Heartbeat& heartbeat,
               LiveLane* liveLane)
       : place_(place),
         models_(models),
@@ -35,7 +35,7 @@ class BatchRunner {
   // Items of one model that is ready; duplicates of an item are answered with it. When a shared run fails or takes too
   // long its items are run one by one, so that only the one at fault fails. Never throws; every item is answered when it
   // returns.
-  void Run(std::vector<QueuedItem> batch);
+  void Run(std::vector<QueuedItem> items);
 
   // Runs a probe and answers it. Never throws.
   void Measure(const Probe& probe);
@@ -79,7 +79,7 @@ class BatchRunner {
 
   // Buffers of the run under way; kept for their memory.
   Scratch scratch_;
-  BatchLayout layout_;
+  RunLayout layout_;
   std::vector<ItemShape> shapes_;
   std::vector<Item*> items_;
   std::vector<std::vector<StringElements>> strings_;

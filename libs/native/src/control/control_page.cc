@@ -1,4 +1,4 @@
-#include "lane/lane_page.h"
+#include "control/control_page.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -12,28 +12,28 @@
 
 namespace interleave {
 
-MappedLanePage::MappedLanePage(const std::string& path) {
+MappedControlPage::MappedControlPage(const std::string& path) {
   const Fd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   // Any other process that is first sets the same size.
   if (!fd.valid()) throw std::system_error(errno, std::generic_category(), path);
   // Not a hole: on a full disk the first write to it would end the process.
-  if (const int error = posix_fallocate(fd.get(), 0, kLanePageBytes); error != 0) {
+  if (const int error = posix_fallocate(fd.get(), 0, kControlPageBytes); error != 0) {
     throw std::system_error(error, std::generic_category(), path);
   }
-  void* data = mmap(nullptr, kLanePageBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+  void* data = mmap(nullptr, kControlPageBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
   if (data == MAP_FAILED) throw std::system_error(errno, std::generic_category(), path);
-  page_ = static_cast<LanePage*>(data);
+  page_ = static_cast<ControlPage*>(data);
 }
 
-MappedLanePage::MappedLanePage(MappedLanePage&& other) noexcept : page_(std::exchange(other.page_, nullptr)) {}
+MappedControlPage::MappedControlPage(MappedControlPage&& other) noexcept : page_(std::exchange(other.page_, nullptr)) {}
 
-MappedLanePage& MappedLanePage::operator=(MappedLanePage&& other) noexcept {
+MappedControlPage& MappedControlPage::operator=(MappedControlPage&& other) noexcept {
   std::swap(page_, other.page_);
   return *this;
 }
 
-MappedLanePage::~MappedLanePage() {
-  if (page_ != nullptr) munmap(page_, kLanePageBytes);
+MappedControlPage::~MappedControlPage() {
+  if (page_ != nullptr) munmap(page_, kControlPageBytes);
 }
 
 }  // namespace interleave

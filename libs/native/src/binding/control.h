@@ -8,9 +8,9 @@
 
 namespace interleave::binding {
 
-Napi::Value LanePageOpen(const Napi::CallbackInfo& info);
-Napi::Value LanePageControl(const Napi::CallbackInfo& info);
-Napi::Value LanePageRead(const Napi::CallbackInfo& info);
+Napi::Value ControlPageOpen(const Napi::CallbackInfo& info);
+Napi::Value ControlPageControl(const Napi::CallbackInfo& info);
+Napi::Value ControlPageRead(const Napi::CallbackInfo& info);
 
 // NativeServiceTimes[] of lib/addon.ts.
 Napi::Array ServiceToJs(Napi::Env env, const ServedModels& models);
