@@ -1,9 +1,18 @@
 import { stat } from 'node:fs/promises';
 import type { RunnerProcessStatus } from '@app/contracts';
 import { isTerminal, type ChunkResult } from '@app/batches';
-import { BatchConsumers, withDeadline, type BatchQueues, type BullOptions, type ChunkPayload } from '@app/queues';
+import {
+  BatchConsumers,
+  CHUNK_RETRY_MS_MAX,
+  UnrecoverableError,
+  withDeadline,
+  type BatchQueues,
+  type BullOptions,
+  type ChunkPayload,
+} from '@app/queues';
 import { ActiveBatch } from './active-batch';
-import type { ChunkProcessor } from './chunks/chunk-processor';
+import { ChunkNotWanted } from './chunks/chunk-ledger';
+import { ChunkPutBack, type ChunkProcessor } from './chunks/chunk-processor';
 import { ChunkPump } from './chunks/chunk-pump';
 import type { RunnerContext } from './runner-context';
 import type { RunnerMetrics } from './runner-metrics';
@@ -23,8 +32,8 @@ export interface BatchRunnerOptions {
 }
 
 const REDIS_AWAY_MS = 5_000;
-/** Chunks wait, room is there, and nothing was taken for so long: the consumer's connection is beyond repair. */
-const CONSUMER_STUCK_MS = 30_000;
+/** Chunks wait, room is there, and nothing was taken for longer than any chunk waits: the consumer's connection is beyond repair. */
+const CONSUMER_STUCK_MS = CHUNK_RETRY_MS_MAX + 15_000;
 const SWEEP_MS = 10 * 60 * 1000;
 const ABANDONED_MS = 60 * 60 * 1000;
 
@@ -63,7 +72,10 @@ export class BatchRunner {
       onFeedable: () => this.feedSoon(),
       onCommitted: (result) => this.countCommit(result),
     };
-    this.pump = new ChunkPump(options.queues, { waitingMax: options.chunkConcurrency * 2, chunksQueuedMax: options.chunksQueuedMax });
+    this.pump = new ChunkPump(options.queues, () => [...this.runs.values()].flatMap(({ ledger }) => ledger ?? []), {
+      waitingMax: options.chunkConcurrency * 2,
+      chunksQueuedMax: options.chunksQueuedMax,
+    });
   }
 
   start(): void {
@@ -164,7 +176,8 @@ export class BatchRunner {
     this.runs.delete(run.id);
     if (isTerminal(run.status)) this.over.add(run.id);
     this.options.metrics.batchEnded(run.status);
-    await this.attempt('forgetting chunks', () => this.pump.forget(run.id));
+    const { ledger } = run;
+    if (ledger !== null) await this.attempt('forgetting chunks', () => this.pump.forget(ledger));
     this.feedSoon();
   }
 
@@ -191,7 +204,7 @@ export class BatchRunner {
       ...this.options.bull,
       chunkConcurrency: this.options.chunkConcurrency,
       onControl: ({ batchId }) => this.look(batchId),
-      onChunk: (payload) => this.processChunk(payload),
+      onChunk: (payload, jobId) => this.processChunk(payload, jobId),
     });
   }
 
@@ -210,20 +223,20 @@ export class BatchRunner {
     await this.runs.get(batchId)?.tick(this.pauseReason);
   }
 
-  /** Does one chunk. Rejects for a chunk that is to be done again, so that the queue's board shows it as failed. */
-  private async processChunk(payload: ChunkPayload): Promise<string> {
+  /** Does one chunk. Rejects for a chunk that is to be done again, and with `UnrecoverableError` for one that nobody wants. */
+  private async processChunk({ batchId, chunkIndex }: ChunkPayload, jobId: string): Promise<string> {
     this.lastTakenMs = Date.now();
-    const run = this.runs.get(payload.batchId);
-    if (this.isStopping || run === undefined || run.isRunning(payload.chunkIndex)) return 'skipped';
-    this.pump.started(payload);
+    if (this.isStopping) throw new ChunkPutBack('the runner ends');
     try {
-      return await run.processChunk(payload.chunkIndex);
+      const run = this.runs.get(batchId);
+      if (run === undefined) throw new ChunkNotWanted(`batch ${batchId} is over or unknown`);
+      return await run.processChunk(chunkIndex, jobId);
     } catch (error) {
+      if (error instanceof ChunkNotWanted) throw new UnrecoverableError(error.message);
       this.options.metrics.chunk('put_back');
-      this.context.log.warn({ batch: run.id, chunk: payload.chunkIndex, err: error }, 'chunk is done again');
+      this.context.log.warn({ batch: batchId, chunk: chunkIndex, err: error }, 'chunk is done again');
       throw error;
     } finally {
-      this.pump.finished(payload);
       this.feedSoon();
     }
   }
@@ -235,7 +248,7 @@ export class BatchRunner {
     this.feeding = this.feeding.then(async () => {
       this.isFeedQueued = false;
       if (this.consumers === null || this.pauseReason !== null || !this.options.queues.isReady()) return;
-      await this.attempt('feeding', () => this.pump.feed([...this.runs.values()].filter(({ id }) => this.mayWork(id))));
+      await this.attempt('feeding', () => this.pump.feed(({ batchId }) => this.mayWork(batchId)));
     });
   }
 

@@ -1,7 +1,10 @@
-import { Queue, Worker } from 'bullmq';
+import { Queue, Worker, type JobsOptions } from 'bullmq';
 import { Redis } from 'ioredis';
 import { withDeadline } from './deadline';
 import type { RedisAddress } from './redis-address';
+
+/** Thrown for a job that must not be tried again. */
+export { UnrecoverableError } from 'bullmq';
 
 /** Every BullMQ object and Redis connection of Interleave is made in this file. */
 
@@ -20,7 +23,7 @@ export interface ChunkPayload {
 }
 
 export interface ChunkJob {
-  /** `<batch>-<chunk>`, with `-r<n>` when it had to be queued again. */
+  /** New for each hand-over: BullMQ takes no second job with an id that it remembers. */
   jobId: string;
   payload: ChunkPayload;
 }
@@ -33,6 +36,23 @@ const LOCK_MS = 60_000;
 const STALL_CHECK_MS = 15_000;
 const KEPT_JOBS = { count: 1_000, age: 24 * 3600 };
 const EVENTS_MAX = 1_000;
+const CHUNK_RETRY_MS_MIN = 1_000;
+/** The longest time that a chunk that failed waits before it is tried again. */
+export const CHUNK_RETRY_MS_MAX = 30_000;
+
+/** A chunk that fails is tried again until its batch ends; its job keeps the last stack trace only. */
+const CHUNK_JOB: JobsOptions = {
+  removeOnComplete: KEPT_JOBS,
+  removeOnFail: KEPT_JOBS,
+  attempts: Number.MAX_SAFE_INTEGER,
+  backoff: { type: 'doubling' },
+  stackTraceLimit: 1,
+};
+
+/** `attemptsMade`: 1 after the first failure. */
+export function chunkRetryDelayMs(attemptsMade: number): number {
+  return Math.min(CHUNK_RETRY_MS_MIN * 2 ** (attemptsMade - 1), CHUNK_RETRY_MS_MAX);
+}
 
 const retryStrategy = (attempt: number): number => Math.min(50 * 2 ** Math.min(attempt, 10), RECONNECT_MS_MAX);
 
@@ -71,7 +91,7 @@ export class BatchQueues {
       defaultJobOptions: { removeOnComplete: KEPT_JOBS, removeOnFail: KEPT_JOBS },
     };
     this.control = new Queue<ControlPayload>(CONTROL_QUEUE, common);
-    this.chunks = new Queue<ChunkPayload>(CHUNK_QUEUE, common);
+    this.chunks = new Queue<ChunkPayload>(CHUNK_QUEUE, { ...common, defaultJobOptions: CHUNK_JOB });
     for (const queue of [this.control, this.chunks]) queue.on('error', options.onError);
   }
 
@@ -137,7 +157,7 @@ export interface BatchConsumersOptions extends BullOptions {
   chunkConcurrency: number;
   onControl: (payload: ControlPayload) => Promise<void>;
   /** Its text is the job's return value; keep it short, it travels in the event stream. */
-  onChunk: (payload: ChunkPayload) => Promise<string>;
+  onChunk: (payload: ChunkPayload, jobId: string) => Promise<string>;
 }
 
 /** The consuming side, one per node: in the batch runner. Reconnects by itself. */
@@ -153,7 +173,11 @@ export class BatchConsumers {
     };
     this.consumers = [
       new Worker<ControlPayload>(CONTROL_QUEUE, (job) => options.onControl(job.data), common),
-      new Worker<ChunkPayload>(CHUNK_QUEUE, (job) => options.onChunk(job.data), { ...common, concurrency: options.chunkConcurrency }),
+      new Worker<ChunkPayload>(CHUNK_QUEUE, (job) => options.onChunk(job.data, String(job.id)), {
+        ...common,
+        concurrency: options.chunkConcurrency,
+        settings: { backoffStrategy: chunkRetryDelayMs },
+      }),
     ];
     for (const consumer of this.consumers) consumer.on('error', options.onError);
   }
