@@ -17,12 +17,15 @@ const TURN_POLL_MS = 200;
  * One batch that is not over, in the runner. `run` takes it through the states of `Manifest`; its chunks are in the ledger,
  * which is open while the batch wants them.
  *
- * | status | ledger | left by |
- * |---|---|---|
- * | validating | none | a good file → in_progress; a bad one → failed; `tick` sees a cancel → cancelled |
- * | in_progress | open | all chunks committed → finalizing; `tick` sees the end of the window, or too many crashes: closed, and once nothing runs → finalizing; `tick` sees a cancel → cancelling |
- * | cancelling | closed | the files are written → cancelled |
- * | finalizing | closed | the files are written → completed, expired or failed |
+ * | status      | ledger | left by                                                                                   |
+ * |-------------|--------|-------------------------------------------------------------------------------------------|
+ * | validating  | none   | a good file → in_progress; a bad one → failed; cancel → cancelled                         |
+ * | in_progress | open   | all chunks committed → finalizing; expiry, too many crashes: closed, and once nothing     |
+ * |             |        | runs → finalizing; cancel: closed → cancelling                                            |
+ * | cancelling  | closed | nothing runs and the files are written → cancelled                                        |
+ * | finalizing  | closed | the files are written → completed, expired or failed                                      |
+ *
+ * `tick` sees a cancel and the expiry.
  */
 export class ActiveBatch {
   private input: BatchInput | null = null;
