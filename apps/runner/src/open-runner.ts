@@ -67,7 +67,8 @@ export async function openRunner(config: Config, parts: RunnerDependencies): Pro
   };
 }
 
-function runnerOptions(config: Config, parts: RunnerDependencies, files: FileStore): Omit<BatchRunnerOptions, 'queues'> {
+/** All but the queues, which `RunnerModule` provides. */
+export function runnerOptions(config: Config, parts: RunnerDependencies, files: FileStore): Omit<BatchRunnerOptions, 'queues'> {
   const { engine, disk, crashes, log, registry, reconcileMs } = parts;
   const { batch, dataDir } = config;
   const rowLimits = { ...jsonLimits(config.http), bytesMax: batch.rowBytesMax };
