@@ -107,18 +107,4 @@ describe('the batch lane when things are killed', () => {
     await workspace.redis.start();
     await expectEveryRowOnce(batchId);
   });
-
-  it('drains and closes while Redis is away', async () => {
-    const engine = new EchoEngine();
-    const release = engine.holdFrom(0);
-    await openRunner(engine);
-    const batchId = await workspace.submit(echoRows(ROWS));
-    await workspace.until(batchId, () => (lanes[0]?.status().chunks.running ?? 0) > 0);
-    await workspace.redis.kill();
-    await lanes.pop()?.close(0);
-    release();
-    await workspace.redis.start();
-    await openRunner(new EchoEngine());
-    await expectEveryRowOnce(batchId);
-  });
 });
