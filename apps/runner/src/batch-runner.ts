@@ -1,9 +1,10 @@
 import { stat } from 'node:fs/promises';
 import type { RunnerProcessStatus } from '@app/contracts';
 import { isTerminal, type ChunkResult } from '@app/batches';
-import { BatchConsumers, withDeadline, type BatchQueues, type BullOptions, type ChunkPayload } from '@app/queues';
+import { CHUNK_RETRY_MS_MAX, withDeadline, type BatchQueues, type ChunkPayload } from '@app/queues';
 import { ActiveBatch } from './active-batch';
-import type { ChunkProcessor } from './chunks/chunk-processor';
+import { ChunkNotWanted } from './chunks/chunk-ledger';
+import { ChunkPutBack, type ChunkProcessor } from './chunks/chunk-processor';
 import { ChunkPump } from './chunks/chunk-pump';
 import type { RunnerContext } from './runner-context';
 import type { RunnerMetrics } from './runner-metrics';
@@ -14,7 +15,6 @@ export interface BatchRunnerOptions {
   batchesDirectory: string;
   processor: ChunkProcessor;
   queues: BatchQueues;
-  bull: BullOptions;
   metrics: RunnerMetrics;
   chunkConcurrency: number;
   chunksQueuedMax: number;
@@ -22,9 +22,19 @@ export interface BatchRunnerOptions {
   reconcileMs: number;
 }
 
+/** What brings control messages and chunks to the runner, by `look` and `processChunk`. */
+export interface Consumers {
+  readonly isOpen: boolean;
+  open(): void;
+  /** Takes nothing new and waits for what runs, at most `timeoutMs`. */
+  close(timeoutMs: number): Promise<void>;
+}
+
+type RunnerState = 'new' | 'running' | 'stopping' | 'stopped';
+
 const REDIS_AWAY_MS = 5_000;
-/** Chunks wait, room is there, and nothing was taken for so long: the consumer's connection is beyond repair. */
-const CONSUMER_STUCK_MS = 30_000;
+/** Chunks wait, room is there, and nothing was taken for longer than any chunk waits: the consumer's connection is beyond repair. */
+const CONSUMER_STUCK_MS = CHUNK_RETRY_MS_MAX + 15_000;
 const SWEEP_MS = 10 * 60 * 1000;
 const ABANDONED_MS = 60 * 60 * 1000;
 
@@ -32,10 +42,12 @@ const ABANDONED_MS = 60 * 60 * 1000;
  * The batch lane: finds batches on disk, validates them, has BullMQ deal out their chunks, and finishes them. Redis may
  * lose everything at any time; a look at the disk every `reconcileMs` brings it back.
  *
- * | state | next |
- * |---|---|
- * | new | `start` → running |
- * | running | `stop` → stopping: nothing new is begun → stopped |
+ * | state    | chunks and control messages         | left by                              |
+ * |----------|-------------------------------------|--------------------------------------|
+ * | new      | chunks are put back, messages lost  | start → running; stop → stopping     |
+ * | running  | are taken                           | stop → stopping                      |
+ * | stopping | as new; chunks that run are drained | drained, or the time is up → stopped |
+ * | stopped  | as new                              | –                                    |
  */
 export class BatchRunner {
   private readonly context: RunnerContext;
@@ -43,8 +55,9 @@ export class BatchRunner {
   private readonly over = new Set<string>();
   private readonly pump: ChunkPump;
   private readonly rate = new RowRate();
-  private consumers: BatchConsumers | null = null;
-  private isStopping = false;
+  private consumers: Consumers | null = null;
+  private current: RunnerState = 'new';
+  private stopped: Promise<void> | null = null;
   private timer: NodeJS.Timeout | null = null;
   private reconciling: Promise<void> = Promise.resolve();
   private feeding: Promise<void> = Promise.resolve();
@@ -58,33 +71,36 @@ export class BatchRunner {
   constructor(private readonly options: BatchRunnerOptions) {
     this.context = {
       ...options.context,
-      isStopping: () => this.isStopping,
+      isStopping: () => !this.isRunning,
       mayWork: (batchId) => this.mayWork(batchId),
       onFeedable: () => this.feedSoon(),
       onCommitted: (result) => this.countCommit(result),
     };
-    this.pump = new ChunkPump(options.queues, { waitingMax: options.chunkConcurrency * 2, chunksQueuedMax: options.chunksQueuedMax });
+    this.pump = new ChunkPump(options.queues, () => [...this.runs.values()].flatMap(({ ledger }) => ledger ?? []), {
+      waitingMax: options.chunkConcurrency * 2,
+      chunksQueuedMax: options.chunksQueuedMax,
+    });
   }
 
-  start(): void {
+  get state(): RunnerState {
+    return this.current;
+  }
+
+  /** Works with what the consumers bring; they are opened once Redis is there. Throws unless it is new. */
+  start(consumers: Consumers): void {
+    if (this.current !== 'new') throw new Error(`batch runner: expected state new but it is ${this.current}`);
+    this.consumers = consumers;
+    this.enter('running');
     this.scheduleReconcile(0);
   }
 
   /**
    * Begins nothing new, gives chunks that run `drainMs` to finish and puts back those that do not. Committed work is
-   * safe in any case; the process may exit when this resolves.
+   * safe in any case; the process may exit when this resolves. Safe to call twice; the first call's time counts.
    */
-  async stop(drainMs: number): Promise<void> {
-    if (this.isStopping) return;
-    this.isStopping = true;
-    if (this.timer !== null) clearTimeout(this.timer);
-    const abortAt = setTimeout(() => {
-      for (const run of this.runs.values()) run.abort('put_back');
-    }, drainMs);
-    await this.consumers?.close(drainMs + 1_000);
-    clearTimeout(abortAt);
-    for (const run of this.runs.values()) run.abort('put_back');
-    await withDeadline(this.reconciling, 1_000, 'reconciler').catch(() => undefined);
+  stop(drainMs: number): Promise<void> {
+    this.stopped ??= this.drain(drainMs);
+    return this.stopped;
   }
 
   status(): RunnerProcessStatus {
@@ -104,10 +120,34 @@ export class BatchRunner {
     };
   }
 
+  private async drain(drainMs: number): Promise<void> {
+    this.enter('stopping');
+    if (this.timer !== null) clearTimeout(this.timer);
+    const abortAt = setTimeout(() => this.putBackRunning(), drainMs);
+    await this.consumers?.close(drainMs + 1_000);
+    clearTimeout(abortAt);
+    this.putBackRunning();
+    await withDeadline(this.reconciling, 1_000, 'reconciler').catch(() => undefined);
+    this.enter('stopped');
+  }
+
+  private putBackRunning(): void {
+    for (const run of this.runs.values()) run.abort('put_back');
+  }
+
+  private get isRunning(): boolean {
+    return this.current === 'running';
+  }
+
+  /** The one setter of the state. */
+  private enter(state: RunnerState): void {
+    this.current = state;
+  }
+
   private scheduleReconcile(delayMs: number): void {
     this.timer = setTimeout(() => {
       this.reconciling = this.reconcile().then(() => {
-        if (!this.isStopping) this.scheduleReconcile(this.options.reconcileMs);
+        if (this.isRunning) this.scheduleReconcile(this.options.reconcileMs);
       });
     }, delayMs);
   }
@@ -122,7 +162,7 @@ export class BatchRunner {
   }
 
   private async attempt(what: string, work: () => Promise<void>): Promise<void> {
-    if (this.isStopping) return;
+    if (!this.isRunning) return;
     try {
       await work();
     } catch (error) {
@@ -160,11 +200,12 @@ export class BatchRunner {
   }
 
   private async dismiss(run: ActiveBatch): Promise<void> {
-    if (this.isStopping) return;
+    if (!this.isRunning) return;
     this.runs.delete(run.id);
     if (isTerminal(run.status)) this.over.add(run.id);
     this.options.metrics.batchEnded(run.status);
-    await this.attempt('forgetting chunks', () => this.pump.forget(run.id));
+    const { ledger } = run;
+    if (ledger !== null) await this.attempt('forgetting chunks', () => this.pump.forget(ledger));
     this.feedSoon();
   }
 
@@ -175,57 +216,58 @@ export class BatchRunner {
   }
 
   private async reconcileQueue(): Promise<void> {
-    if (!this.options.queues.isReady()) return;
-    if (this.consumers === null) {
+    const { consumers } = this;
+    if (consumers === null || !this.options.queues.isReady()) return;
+    if (!consumers.isOpen) {
       await this.options.queues.clearChunks();
-      this.openConsumers();
+      this.openConsumers(consumers);
     }
     await this.pump.verify();
-    await this.replaceStuckConsumers();
+    await this.replaceIfStuck(consumers);
     this.feedSoon();
   }
 
-  private openConsumers(): void {
+  /** Not once the runner stops: `drain` has closed them. */
+  private openConsumers(consumers: Consumers): void {
     this.lastTakenMs = Date.now();
-    this.consumers = new BatchConsumers({
-      ...this.options.bull,
-      chunkConcurrency: this.options.chunkConcurrency,
-      onControl: ({ batchId }) => this.look(batchId),
-      onChunk: (payload) => this.processChunk(payload),
-    });
+    if (this.isRunning) consumers.open();
   }
 
-  private async replaceStuckConsumers(): Promise<void> {
+  private async replaceIfStuck(consumers: Consumers): Promise<void> {
     const isIdle = [...this.runs.values()].every((run) => run.runningChunks === 0);
     if (this.pump.waitingChunks === 0 || !isIdle) this.lastTakenMs = Date.now();
     if (Date.now() - this.lastTakenMs < CONSUMER_STUCK_MS) return;
     this.context.log.error('chunks are waiting but none is taken; replacing the consumers');
-    await this.consumers?.close(1_000);
-    this.openConsumers();
+    await consumers.close(1_000);
+    this.openConsumers(consumers);
   }
 
   /** A batch was created or is to be cancelled. */
-  private async look(batchId: string): Promise<void> {
+  async look(batchId: string): Promise<void> {
+    if (!this.isRunning) return;
     await this.adopt(batchId);
     await this.runs.get(batchId)?.tick(this.pauseReason);
   }
 
-  /** Does one chunk. Rejects for a chunk that is to be done again, so that the queue's board shows it as failed. */
-  private async processChunk(payload: ChunkPayload): Promise<string> {
+  /** Does one chunk. Rejects for a chunk that is to be done again, and with `ChunkNotWanted`. */
+  async processChunk({ batchId, chunkIndex }: ChunkPayload, jobId: string): Promise<'committed' | 'skipped'> {
     this.lastTakenMs = Date.now();
-    const run = this.runs.get(payload.batchId);
-    if (this.isStopping || run === undefined || run.isRunning(payload.chunkIndex)) return 'skipped';
-    this.pump.started(payload);
+    if (!this.isRunning) throw new ChunkPutBack(`the batch runner is ${this.current}`);
+    const run = this.runs.get(batchId);
+    if (run === undefined) throw new ChunkNotWanted(`batch ${batchId} is over or unknown`);
     try {
-      return await run.processChunk(payload.chunkIndex);
+      return await run.processChunk(chunkIndex, jobId);
     } catch (error) {
-      this.options.metrics.chunk('put_back');
-      this.context.log.warn({ batch: run.id, chunk: payload.chunkIndex, err: error }, 'chunk put back; it will be retried');
+      if (!(error instanceof ChunkNotWanted)) this.explainPutBack(run, chunkIndex, error as Error);
       throw error;
     } finally {
-      this.pump.finished(payload);
       this.feedSoon();
     }
+  }
+
+  private explainPutBack(run: ActiveBatch, chunkIndex: number, error: Error): void {
+    this.options.metrics.chunk('put_back');
+    this.context.log.warn({ batch: run.id, chunk: chunkIndex, err: error }, 'chunk put back; it will be retried');
   }
 
   /** Feeds once after whatever asked for it in the meantime. */
@@ -234,8 +276,8 @@ export class BatchRunner {
     this.isFeedQueued = true;
     this.feeding = this.feeding.then(async () => {
       this.isFeedQueued = false;
-      if (this.consumers === null || this.pauseReason !== null || !this.options.queues.isReady()) return;
-      await this.attempt('feeding', () => this.pump.feed([...this.runs.values()].filter(({ id }) => this.mayWork(id))));
+      if (this.consumers?.isOpen !== true || this.pauseReason !== null || !this.options.queues.isReady()) return;
+      await this.attempt('feeding', () => this.pump.feed(({ batchId }) => this.mayWork(batchId)));
     });
   }
 

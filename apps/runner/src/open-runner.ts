@@ -1,13 +1,17 @@
+import 'reflect-metadata';
+import { NestFactory } from '@nestjs/core';
 import type { Config } from '@app/config';
 import type { RunnerProcessStatus } from '@app/contracts';
 import { BatchStore, FileStore, OutputAssembler, readInstanceId, storagePaths, uploadLimits, type DiskGuard } from '@app/batches';
-import { BatchQueues, redisAddress } from '@app/queues';
+import { redisAddress, withDeadline } from '@app/queues';
 import { jsonLimits } from '@app/protocols';
 import type { Logger } from '@app/telemetry';
 import type { Registry } from 'prom-client';
-import { BatchRunner } from './batch-runner';
+import { BatchRunner, type BatchRunnerOptions } from './batch-runner';
 import { ChunkProcessor } from './chunks/chunk-processor';
 import { InFlightBudget } from './chunks/in-flight-budget';
+import { BullConsumers } from './consumers/bull-consumers';
+import { RunnerModule } from './runner.module';
 import { RunnerMetrics, observeRunner } from './runner-metrics';
 import type { RowEngine } from './chunks/row-engine';
 import { acquireRunnerLock } from './runner-lock';
@@ -16,6 +20,8 @@ import { acquireRunnerLock } from './runner-lock';
 const ROWS_IN_FLIGHT_MAX = 512;
 /** Part of the runner's heap (RUNNER_HEAP_MIB in processes.ts), which also holds a read for each chunk and garbage. */
 const BYTES_IN_FLIGHT_MAX = 64 * 1024 * 1024;
+/** More than the queues need to close while Redis answers. */
+const CLOSE_MS = 3_000;
 
 export interface OpenRunner {
   status(): RunnerProcessStatus;
@@ -36,43 +42,51 @@ export interface RunnerDependencies {
 
 /** Starts the batch lane of a data directory, once no other process works on it. Redis need not be there yet. */
 export async function openRunner(config: Config, parts: RunnerDependencies): Promise<OpenRunner> {
-  const { engine, disk, crashes, log, registry, reconcileMs } = parts;
-  const rowLimits = { ...jsonLimits(config.http), bytesMax: config.batch.rowBytesMax };
-  const instanceId = await readInstanceId(config.dataDir);
+  const { dataDir } = config;
+  const { log, registry } = parts;
+  const instanceId = await readInstanceId(dataDir);
   const lock = await acquireRunnerLock(instanceId, () => log.info('another batch runner uses this data directory; waiting for it to exit'));
-  const files = new FileStore(config.dataDir, disk, uploadLimits(config.batch));
+  const files = new FileStore(dataDir, parts.disk, uploadLimits(config.batch));
   await files.ensureDirectories();
   const bull = { address: redisAddress(config), instanceId, onError: (error: Error) => log.debug({ err: error }, 'Redis') };
-  const queues = new BatchQueues(bull);
-  const budget = new InFlightBudget({ rowsMax: Math.min(ROWS_IN_FLIGHT_MAX, config.batch.queueItemsMax), bytesMax: BYTES_IN_FLIGHT_MAX });
-  const lane = new BatchRunner({
+  const module = RunnerModule.of(runnerOptions(config, parts, files), bull);
+  const app = await NestFactory.createApplicationContext(module, { logger: false, abortOnError: false });
+  const runner = app.get(BatchRunner);
+  observeRunner(registry, () => runner.status());
+  runner.start(app.get(BullConsumers));
+  return {
+    status: () => runner.status(),
+    close: async (drainMs) => {
+      await runner.stop(drainMs);
+      // The framework closes the queues and consumers once more, and would wait for ever while Redis is away.
+      await withDeadline(app.close(), CLOSE_MS, 'closing the queues').catch((error: Error) => log.debug({ err: error }, 'Redis'));
+      lock.close();
+    },
+  };
+}
+
+/** All but the queues, which `RunnerModule` provides. */
+export function runnerOptions(config: Config, parts: RunnerDependencies, files: FileStore): Omit<BatchRunnerOptions, 'queues'> {
+  const { engine, disk, crashes, log, registry, reconcileMs } = parts;
+  const { batch, dataDir } = config;
+  const rowLimits = { ...jsonLimits(config.http), bytesMax: batch.rowBytesMax };
+  const budget = new InFlightBudget({ rowsMax: Math.min(ROWS_IN_FLIGHT_MAX, batch.queueItemsMax), bytesMax: BYTES_IN_FLIGHT_MAX });
+  return {
     context: {
-      batches: new BatchStore(config.dataDir),
+      batches: new BatchStore(dataDir),
       files,
       disk,
-      assembler: new OutputAssembler(config.dataDir, disk),
+      assembler: new OutputAssembler(dataDir, disk),
       engine,
       rowLimits,
       crashes,
       log,
     },
-    batchesDirectory: storagePaths(config.dataDir).batches,
+    batchesDirectory: storagePaths(dataDir).batches,
     processor: new ChunkProcessor(engine, budget, rowLimits),
-    queues,
-    bull,
     metrics: new RunnerMetrics(registry),
-    chunkConcurrency: config.batch.chunkConcurrency,
-    chunksQueuedMax: config.batch.chunksQueuedMax,
+    chunkConcurrency: batch.chunkConcurrency,
+    chunksQueuedMax: batch.chunksQueuedMax,
     reconcileMs,
-  });
-  observeRunner(registry, () => lane.status());
-  lane.start();
-  return {
-    status: () => lane.status(),
-    close: async (drainMs) => {
-      await lane.stop(drainMs);
-      await queues.close();
-      lock.close();
-    },
   };
 }

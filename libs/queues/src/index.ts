@@ -1,3 +1,15 @@
-export * from './bull';
+export * from './batch-queues';
+export {
+  CHUNK_QUEUE,
+  CHUNK_RETRY_MS_MAX,
+  CONSUMER_OPTIONS,
+  CONTROL_QUEUE,
+  UnrecoverableError,
+  type BullOptions,
+  type ChunkPayload,
+  type ControlPayload,
+  type Job,
+} from './bull';
 export * from './deadline';
+export * from './queues.module';
 export * from './redis-address';

@@ -15,7 +15,7 @@ import type { NotRunReason, RowLines, RowName } from '../output/row-lines';
 export type StopReason = NotRunReason | 'put_back';
 
 /** Thrown by `ChunkProcessor.process` for a chunk that was put back. */
-class ChunkPutBack extends Error {
+export class ChunkPutBack extends Error {
   override readonly name = 'ChunkPutBack';
 }
 

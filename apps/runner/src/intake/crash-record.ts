@@ -2,6 +2,13 @@ import type { BatchStore } from '@app/batches';
 
 /** Runners that may crash while a batch is in work and gets no further, before it fails. */
 export const RUNNER_DEATHS_MAX = 3;
+/** What such a batch is told. */
+export const CRASHED = {
+  code: 'runner_crashed',
+  message: `The batch runner crashed ${RUNNER_DEATHS_MAX} times while it worked on this batch and got no further. Look for very large or deeply nested rows, and send the rest without them.`,
+  param: 'input_file_id',
+  line: null,
+};
 /** After one death less the batch gets a turn of its own, so that the next one is no neighbour's; for so long at most. */
 const TURN_MS_MAX = 60_000;
 

@@ -1,5 +1,6 @@
-import { readResult, type BatchOutcome, type ChunkResult, type Manifest, type ChunkTable } from '@app/batches';
+import { readResult, type BatchOutcome, type Manifest, type ChunkTable } from '@app/batches';
 import type { BatchObject } from '@app/contracts';
+import type { ChunkLedger } from '../chunks/chunk-ledger';
 import { notRunLines } from '../chunks/chunk-processor';
 import type { RunnerContext } from '../runner-context';
 import type { NotRunReason, RowLines } from './row-lines';
@@ -9,7 +10,7 @@ interface Ending {
   outcome: BatchOutcome;
   table: ChunkTable;
   lines: RowLines;
-  results: ReadonlyMap<number, ChunkResult>;
+  chunks: ChunkLedger;
 }
 
 /**
@@ -42,8 +43,8 @@ export async function finishBatch(
 async function* outputs(context: RunnerContext, ending: Ending): AsyncGenerator<Uint8Array> {
   const directory = context.batches.chunksDirectory(ending.manifest.batch.id);
   for (let index = 0; index < ending.table.chunkCount; index++) {
-    const result = ending.results.get(index);
-    if (result !== undefined) yield* readResult(directory, result, 'output');
+    const result = ending.chunks.resultOf(index);
+    if (result !== null) yield* readResult(directory, result, 'output');
   }
 }
 
@@ -52,10 +53,10 @@ async function* errorsOf(context: RunnerContext, ending: Ending): AsyncGenerator
   const directory = context.batches.chunksDirectory(manifest.batch.id);
   const contentPath = context.files.contentPath(manifest.batch.input_file_id);
   for (let index = 0; index < table.chunkCount; index++) {
-    const result = ending.results.get(index);
+    const result = ending.chunks.resultOf(index);
     // The rows of a batch that crashes the runner are not read again.
-    if (result === undefined && outcome === 'failed') continue;
-    if (result === undefined) yield* notRunLines({ chunk: table.chunk(index), contentPath, lines }, notRunReason(outcome));
+    if (result === null && outcome === 'failed') continue;
+    if (result === null) yield* notRunLines({ chunk: table.chunk(index), contentPath, lines }, notRunReason(outcome));
     else if (result.failed > 0) yield* readResult(directory, result, 'error');
   }
 }

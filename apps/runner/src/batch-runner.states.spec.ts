@@ -1,0 +1,106 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { INestApplicationContext } from '@nestjs/common';
+import { BatchRunner } from './batch-runner';
+import { BullConsumers } from './consumers/bull-consumers';
+import { EchoEngine } from './testing/echo-engine';
+import { openRunnerApp } from './testing/runner-app';
+import { echoRows, Workspace } from './testing/workspace';
+
+type State = BatchRunner['state'];
+type Operation = 'start' | 'stop' | 'processChunk' | 'look';
+
+const STATES: State[] = ['new', 'running', 'stopping', 'stopped'];
+const HOUR_MS = 3_600_000;
+
+/** What an operation makes of each state: the next state, and what it answers. */
+const MATRIX: Record<Operation, Record<State, [State, unknown]>> = {
+  start: {
+    new: ['running', 'done'],
+    running: ['running', 'Error'],
+    stopping: ['stopping', 'Error'],
+    stopped: ['stopped', 'Error'],
+  },
+  stop: { new: ['stopped', 'done'], running: ['stopped', 'done'], stopping: ['stopped', 'done'], stopped: ['stopped', 'done'] },
+  processChunk: {
+    new: ['new', 'ChunkPutBack'],
+    running: ['running', 'committed'],
+    stopping: ['stopping', 'ChunkPutBack'],
+    stopped: ['stopped', 'ChunkPutBack'],
+  },
+  look: { new: ['new', 'unknown'], running: ['running', 'known'], stopping: ['stopping', 'unknown'], stopped: ['stopped', 'unknown'] },
+};
+
+describe('BatchRunner', () => {
+  let workspace: Workspace;
+  let engine: EchoEngine;
+  let app: INestApplicationContext;
+  let runner: BatchRunner;
+  let release: () => void = () => undefined;
+  let batchId: string;
+
+  beforeEach(async () => {
+    workspace = new Workspace({ chunkRows: 10, chunkConcurrency: 1 });
+    engine = new EchoEngine();
+    await workspace.redis.start();
+    app = await openRunnerApp(workspace, engine);
+    runner = app.get(BatchRunner);
+  });
+
+  afterEach(async () => {
+    release();
+    await runner.stop(0);
+    await app.close();
+    await workspace.close();
+  });
+
+  /** From `running` on, a batch of two chunks is there, whose first one runs and is held. */
+  async function enter(state: State): Promise<void> {
+    if (state === 'new') return;
+    release = engine.holdFrom(0);
+    batchId = await workspace.submit(echoRows(20));
+    runner.start(app.get(BullConsumers));
+    while (runner.status().chunks.running === 0) await sleep(10);
+    if (state === 'running') return;
+    const stopped = runner.stop(state === 'stopping' ? HOUR_MS : 0);
+    if (state === 'stopped') await stopped;
+  }
+
+  async function apply(operation: Operation): Promise<unknown> {
+    if (operation === 'start') {
+      runner.start(app.get(BullConsumers));
+      return 'done';
+    }
+    if (operation === 'stop') {
+      release();
+      await runner.stop(0);
+      return 'done';
+    }
+    if (operation === 'look') {
+      const other = await workspace.submit(echoRows(10));
+      await runner.look(other);
+      return runner.status().batches.some(({ id }) => id === other) ? 'known' : 'unknown';
+    }
+    const answer = runner.processChunk({ batchId, chunkIndex: 1 }, 'job');
+    void Promise.resolve().then(() => runner.state === 'running' && release());
+    return answer;
+  }
+
+  const cases = (Object.keys(MATRIX) as Operation[]).flatMap((operation) => STATES.map((state) => [operation, state] as const));
+
+  it.each(cases)('%s when %s', async (operation, state) => {
+    await enter(state);
+    expect(runner.state).toBe(state);
+    const answer = await apply(operation).catch((error: Error) => error.name);
+    expect([runner.state, answer]).toEqual(MATRIX[operation][state]);
+  });
+
+  it('drains what runs, and stops for both who asked when it is done', async () => {
+    await enter('stopping');
+    const again = runner.stop(0);
+    expect(await Promise.race([again, sleep(50, 'draining')])).toBe('draining');
+    release();
+    await again;
+    expect(runner.state).toBe('stopped');
+    expect(engine.seen.size).toBe(10);
+  });
+});

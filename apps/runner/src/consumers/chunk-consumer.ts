@@ -1,0 +1,39 @@
+import { OnWorkerEvent, Processor, WorkerHost } from '@nestjs/bullmq';
+import { Inject } from '@nestjs/common';
+import {
+  BULL_OPTIONS,
+  CHUNK_QUEUE,
+  CONSUMER_OPTIONS,
+  UnrecoverableError,
+  type BullOptions,
+  type ChunkPayload,
+  type Job,
+} from '@app/queues';
+import { BatchRunner } from '../batch-runner';
+import { ChunkNotWanted } from '../chunks/chunk-ledger';
+
+/** Takes chunks. A job that fails is brought again by BullMQ, unless nobody wants its chunk. */
+@Processor(CHUNK_QUEUE, CONSUMER_OPTIONS)
+export class ChunkConsumer extends WorkerHost {
+  constructor(
+    @Inject(BatchRunner) private readonly runner: BatchRunner,
+    @Inject(BULL_OPTIONS) private readonly options: BullOptions,
+  ) {
+    super();
+  }
+
+  /** The value is short: it travels in the event stream. */
+  override async process(job: Job<ChunkPayload>): Promise<'committed' | 'skipped'> {
+    try {
+      return await this.runner.processChunk(job.data, String(job.id));
+    } catch (error) {
+      throw error instanceof ChunkNotWanted ? new UnrecoverableError(error.message) : error;
+    }
+  }
+
+  /** An `error` event that nobody listens to ends the process. */
+  @OnWorkerEvent('error')
+  onError(error: Error): void {
+    this.options.onError(error);
+  }
+}

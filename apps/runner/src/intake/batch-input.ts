@@ -1,0 +1,51 @@
+import type { BatchValidationError } from '@app/contracts';
+import type { ChunkTable, Manifest } from '@app/batches';
+import { parseEndpoint, type Endpoint } from '@app/protocols';
+import type { RowEngine } from '../chunks/row-engine';
+import { RowLines } from '../output/row-lines';
+import type { RunnerContext } from '../runner-context';
+import { validateInput } from './validate-input';
+
+/** The input of a batch, once its file has been found. */
+export interface BatchInput {
+  contentPath: string;
+  table: ChunkTable;
+  endpoint: Endpoint;
+  /** The path that `endpoint` came from, which every line names. */
+  url: string;
+  lines: RowLines;
+}
+
+/** Null: the file is gone. */
+export async function openInput({ files }: RunnerContext, { batch }: Manifest): Promise<BatchInput | null> {
+  const record = await files.find(batch.input_file_id);
+  if (record === null) return null;
+  const endpoint = parseEndpoint(batch.endpoint);
+  if (endpoint === null) throw new Error(`batch ${batch.id} was accepted for ${batch.endpoint}, which is not an endpoint`);
+  return {
+    contentPath: files.contentPath(record.id),
+    table: await files.readChunkTable(record),
+    endpoint,
+    url: batch.endpoint,
+    lines: new RowLines(batch.id, endpoint, batch.deterministic === true),
+  };
+}
+
+/** Whether the file is one batch for one model that can be served. Rejects when `signal` is aborted. */
+export async function judgeInput(
+  { engine, rowLimits }: RunnerContext,
+  input: BatchInput,
+  signal: AbortSignal,
+): Promise<{ problems: BatchValidationError[]; model: string | null }> {
+  const { model, version } = input.endpoint;
+  const early = modelProblems(engine, model, version);
+  if (early.length > 0) return { problems: early, model };
+  const found = await validateInput({ ...input, modelInBody: model === null, rowLimits }, signal);
+  const problems = found.errors.length > 0 ? found.errors : modelProblems(engine, found.model, null);
+  return { problems, model: model ?? found.model };
+}
+
+function modelProblems(engine: RowEngine, model: string | null, version: string | null): BatchValidationError[] {
+  const problem = model === null ? null : engine.modelProblem(model, version);
+  return problem === null ? [] : [{ ...problem, param: 'model', line: null }];
+}

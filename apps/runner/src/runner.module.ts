@@ -1,0 +1,24 @@
+import { Module, type DynamicModule } from '@nestjs/common';
+import { BatchQueues, QueuesModule, type BullOptions } from '@app/queues';
+import { BatchRunner, type BatchRunnerOptions } from './batch-runner';
+import { BullConsumers, CHUNK_CONCURRENCY } from './consumers/bull-consumers';
+import { ChunkConsumer } from './consumers/chunk-consumer';
+import { ControlConsumer } from './consumers/control-consumer';
+
+/** The batch runner with its queues and consumers. Nothing starts by itself: see `openRunner`. */
+@Module({})
+export class RunnerModule {
+  static of(options: Omit<BatchRunnerOptions, 'queues'>, bull: BullOptions): DynamicModule {
+    return {
+      module: RunnerModule,
+      imports: [QueuesModule.forRootAsync({ useFactory: () => bull })],
+      providers: [
+        { provide: BatchRunner, inject: [BatchQueues], useFactory: (queues: BatchQueues) => new BatchRunner({ ...options, queues }) },
+        { provide: CHUNK_CONCURRENCY, useValue: options.chunkConcurrency },
+        ControlConsumer,
+        ChunkConsumer,
+        BullConsumers,
+      ],
+    };
+  }
+}

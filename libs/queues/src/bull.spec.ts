@@ -1,0 +1,16 @@
+import { CHUNK_RETRY_MS_MAX, chunkRetryDelayMs, PatientWorker } from './bull';
+
+describe('chunkRetryDelayMs', () => {
+  it('doubles from one second to its cap', () => {
+    expect([1, 2, 3, 4, 5, 6, 7, 2000].map(chunkRetryDelayMs)).toEqual([1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]);
+    expect(CHUNK_RETRY_MS_MAX).toBe(30_000);
+  });
+});
+
+describe('PatientWorker', () => {
+  it('takes the connection of the producers only', () => {
+    expect(() => new PatientWorker('queue', null, { connection: { path: '/nowhere' } })).toThrow(
+      'expected the connection of the producers',
+    );
+  });
+});
