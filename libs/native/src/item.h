@@ -24,15 +24,27 @@ struct Shape {
 
 // ONNX element types, numbered as ONNXTensorElementDataType of ONNX Runtime's C API.
 enum class ElementType : std::uint8_t {
-  kFloat32 = 1, kUint8 = 2, kInt8 = 3, kUint16 = 4, kInt16 = 5, kInt32 = 6, kInt64 = 7, kString = 8, kBool = 9,
-  kFloat16 = 10, kFloat64 = 11, kUint32 = 12, kUint64 = 13, kBfloat16 = 16,
+  kFloat32 = 1,
+  kUint8 = 2,
+  kInt8 = 3,
+  kUint16 = 4,
+  kInt16 = 5,
+  kInt32 = 6,
+  kInt64 = 7,
+  kString = 8,
+  kBool = 9,
+  kFloat16 = 10,
+  kFloat64 = 11,
+  kUint32 = 12,
+  kUint64 = 13,
+  kBfloat16 = 16,
 };
 
 // Bytes of one element; 0 for strings, whose elements are a uint32 length followed by the bytes.
 std::size_t ElementBytes(ElementType type);
 
-// One tensor of a request. `data` points into the client's region: stable until the item is answered, but the client may
-// write to it at any time, so nothing that is read from it may be trusted as a size or an index.
+// One tensor of a request. `data` points into the client's region: stable until the item is answered, but the client
+// may write to it at any time, so nothing that is read from it may be trusted as a size or an index.
 struct TensorView {
   std::uint16_t index = 0;  // position among the model's inputs
   ElementType type = ElementType::kFloat32;
@@ -43,14 +55,14 @@ struct TensorView {
 
 enum class ItemStatus : std::uint8_t {
   kOk = 0,
-  kInvalid = 1,            // the request does not fit the model's signature
-  kFailed = 2,             // ONNX Runtime refused or failed on this input
-  kDeadlineExceeded = 3,   // passed while waiting
-  kCancelled = 4,          // by the client, while waiting
-  kResponseTooLarge = 5,   // message is the number of bytes needed, in decimal
-  kUnavailable = 6,        // model not ready, or the worker is draining
+  kInvalid = 1,           // the request does not fit the model's signature
+  kFailed = 2,            // ONNX Runtime refused or failed on this input
+  kDeadlineExceeded = 3,  // passed while waiting
+  kCancelled = 4,         // by the client, while waiting
+  kResponseTooLarge = 5,  // message is the number of bytes needed, in decimal
+  kUnavailable = 6,       // model not ready, or the worker is draining
   kQueueFull = 7,
-  kRunTimeout = 8,         // the run was ended by the watchdog
+  kRunTimeout = 8,  // the run was ended by the watchdog
 };
 
 struct ItemTimes {
@@ -81,13 +93,13 @@ class Responder {
 // One queued request. Moved, never copied.
 struct Item {
   std::uint64_t clientId = 0;
-  std::uint64_t itemId = 0;    // unique within the client
-  std::uint32_t model = 0;     // index into `models` of the text the worker publishes (its order never changes while the
-                               // worker lives); validated by the receiver of the item
-  std::uint8_t priority = 0;   // 0 default, 1 highest, larger lower
-  bool alone = false;          // never share a run (a suspect)
-  std::int64_t deadlineNs = 0; // CLOCK_MONOTONIC; 0: none
-  std::uint64_t outputMask = 0;// bit i: output i is wanted; 0: all
+  std::uint64_t itemId = 0;   // unique within the client
+  std::uint32_t model = 0;    // index into `models` of the text the worker publishes (its order never changes while the
+                              // worker lives); validated by the receiver of the item
+  std::uint8_t priority = 0;  // 0 default, 1 highest, larger lower
+  bool alone = false;         // never share a run (a suspect)
+  std::int64_t deadlineNs = 0;   // CLOCK_MONOTONIC; 0: none
+  std::uint64_t outputMask = 0;  // bit i: output i is wanted; 0: all
   std::vector<TensorView> inputs;
   std::unique_ptr<Responder> responder;
 };

@@ -27,7 +27,8 @@ class Memory {
 };
 
 Request SomeRequest(std::mt19937_64& random, std::vector<std::string>& data) {
-  static const ElementType kTypes[] = {ElementType::kFloat32, ElementType::kInt64, ElementType::kUint8, ElementType::kFloat16};
+  static const ElementType kTypes[] = {ElementType::kFloat32, ElementType::kInt64, ElementType::kUint8,
+                                       ElementType::kFloat16};
   Request request;
   request.model = static_cast<std::uint32_t>(random());
   request.priority = static_cast<std::uint8_t>(random());
@@ -38,8 +39,10 @@ Request SomeRequest(std::mt19937_64& random, std::vector<std::string>& data) {
   data.resize(inputs);
   for (std::size_t i = 0; i < inputs; ++i) {
     const ElementType type = kTypes[random() % 4];
-    const std::vector<std::int64_t> dims{static_cast<std::int64_t>(random() % 4), static_cast<std::int64_t>(1 + random() % 7)};
-    data[i] = std::string(static_cast<std::size_t>(dims[0] * dims[1]) * ElementBytes(type), static_cast<char>(random()));
+    const std::vector<std::int64_t> dims{static_cast<std::int64_t>(random() % 4),
+                                         static_cast<std::int64_t>(1 + random() % 7)};
+    data[i] =
+        std::string(static_cast<std::size_t>(dims[0] * dims[1]) * ElementBytes(type), static_cast<char>(random()));
     request.inputs.push_back(MakeTensor(static_cast<std::uint16_t>(i), type, dims, data[i].data(), data[i].size()));
   }
   return request;
@@ -74,7 +77,8 @@ TEST(Blocks, ARequestIsReadAsItWasWritten) {
   }
 }
 
-// Whatever a hostile client writes into a request block, no tensor leaves the block and none has a size its shape denies.
+// Whatever a hostile client writes into a request block, no tensor leaves the block and none has a size its shape
+// denies.
 TEST(Blocks, ACorruptRequestNeverYieldsMemoryOutsideTheBlock) {
   std::mt19937_64 random(TestSeed());
   std::size_t accepted = 0;
@@ -83,7 +87,8 @@ TEST(Blocks, ACorruptRequestNeverYieldsMemoryOutsideTheBlock) {
     const Request request = SomeRequest(random, data);
     const Memory memory(RequestBytes(request));
     WriteRequest(memory.block(), 7, request);
-    const std::size_t header = std::min<std::size_t>(memory.block().bytes, sizeof(RequestHeader) + 4 * sizeof(TensorDescriptor));
+    const std::size_t header =
+        std::min<std::size_t>(memory.block().bytes, sizeof(RequestHeader) + 4 * sizeof(TensorDescriptor));
     for (std::uint64_t flips = 1 + random() % 3; flips > 0; --flips) {
       // Past the item id, which would only make it be refused.
       memory.block().data[8 + random() % (header - 8)] = static_cast<std::byte>(random());
@@ -100,7 +105,9 @@ TEST(Blocks, ACorruptRequestNeverYieldsMemoryOutsideTheBlock) {
 }
 
 TEST(Blocks, ATensorSizeIsCheckedWithoutOverflow) {
-  const auto shape = [](std::vector<std::int64_t> dims) { return MakeTensor(0, ElementType::kUint8, std::move(dims), nullptr, 0).shape; };
+  const auto shape = [](std::vector<std::int64_t> dims) {
+    return MakeTensor(0, ElementType::kUint8, std::move(dims), nullptr, 0).shape;
+  };
   EXPECT_TRUE(IsTensorSize(ElementType::kFloat32, shape({2, 3}), 24));
   EXPECT_FALSE(IsTensorSize(ElementType::kFloat32, shape({2, 3}), 23));
   EXPECT_TRUE(IsTensorSize(ElementType::kFloat32, shape({}), 4));
@@ -157,7 +164,8 @@ TEST(Blocks, ResponseBytesForIsEnough) {
     Shape shape;
     shape.rank = 1;
     shape.dims[0] = kBytes;
-    for (std::uint16_t i = 0; i < outputs; ++i) EXPECT_NE(writer.AddOutput(i, ElementType::kUint8, shape, kBytes), nullptr);
+    for (std::uint16_t i = 0; i < outputs; ++i)
+      EXPECT_NE(writer.AddOutput(i, ElementType::kUint8, shape, kBytes), nullptr);
   }
 }
 

@@ -14,9 +14,9 @@
 #include <thread>
 #include <vector>
 
-#include "clock.h"
 #include "channel/client.h"
 #include "channel/server.h"
+#include "clock.h"
 #include "echo_sink.h"
 
 namespace interleave {
@@ -50,15 +50,18 @@ inline Fd RawConnect(const std::string& path) {
   return fd;
 }
 
-// The seed of a random test, printed: CHANNEL_TEST_SEED, or a new one. `--gtest_repeat=20` runs a test with 20 new seeds.
+// The seed of a random test, printed: CHANNEL_TEST_SEED, or a new one. `--gtest_repeat=20` runs a test with 20 new
+// seeds.
 inline std::uint64_t TestSeed() {
   const char* given = std::getenv("CHANNEL_TEST_SEED");
-  const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 10) : static_cast<std::uint64_t>(MonotonicNowNs());
+  const std::uint64_t seed =
+      given != nullptr ? std::strtoull(given, nullptr, 10) : static_cast<std::uint64_t>(MonotonicNowNs());
   std::printf("CHANNEL_TEST_SEED=%llu\n", static_cast<unsigned long long>(seed));
   return seed;
 }
 
-inline TensorView MakeTensor(std::uint16_t index, ElementType type, std::vector<std::int64_t> dims, const void* data, std::size_t bytes) {
+inline TensorView MakeTensor(std::uint16_t index, ElementType type, std::vector<std::int64_t> dims, const void* data,
+                             std::size_t bytes) {
   TensorView tensor;
   tensor.index = index;
   tensor.type = type;
@@ -73,7 +76,8 @@ inline TensorView MakeTensor(std::uint16_t index, ElementType type, std::vector<
 inline Request EchoRequest(const std::string& text, std::uint64_t responseBytes = 4096) {
   Request request;
   request.responseBytes = responseBytes;
-  request.inputs.push_back(MakeTensor(0, ElementType::kUint8, {static_cast<std::int64_t>(text.size())}, text.data(), text.size()));
+  request.inputs.push_back(
+      MakeTensor(0, ElementType::kUint8, {static_cast<std::int64_t>(text.size())}, text.data(), text.size()));
   return request;
 }
 
@@ -140,9 +144,11 @@ struct Holdings {
 
 inline Holdings CountHoldings() {
   Holdings holdings;
-  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) ++holdings.descriptors;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd"))
+    ++holdings.descriptors;
   std::ifstream maps("/proc/self/maps");
-  for (std::string line; std::getline(maps, line);) holdings.regions += line.find("memfd:interleave-channel") != std::string::npos ? 1 : 0;
+  for (std::string line; std::getline(maps, line);)
+    holdings.regions += line.find("memfd:interleave-channel") != std::string::npos ? 1 : 0;
   return holdings;
 }
 

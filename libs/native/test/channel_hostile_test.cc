@@ -45,7 +45,8 @@ class ChannelHostileTest : public ::testing::Test {
  protected:
   ChannelHostileTest()
       : sink_(2),
-        server_({dir_.socketPath(), 64, milliseconds(200), [this](std::string_view line) { Log(line); }}, sink_, "hello"),
+        server_({dir_.socketPath(), 64, milliseconds(200), [this](std::string_view line) { Log(line); }}, sink_,
+                "hello"),
         before_(CountHoldings()) {}
 
   // The worker still serves, and nothing of the hostile client is left.
@@ -207,7 +208,8 @@ TEST_F(ChannelHostileTest, ARegionThatCannotBeWritten) {
   const RegionSize size{LayoutFor(kCapacity).arenaOffset + kArenaBytes, kCapacity};
   ASSERT_EQ(ftruncate(memory.get(), static_cast<off_t>(size.regionBytes)), 0);
   ASSERT_EQ(fcntl(memory.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE), 0);
-  ExpectRefused(Bytes({kMessageMagic, kChannelVersion, 1, size.ringCapacity, size.regionBytes}), memory, "cannot be mapped");
+  ExpectRefused(Bytes({kMessageMagic, kChannelVersion, 1, size.ringCapacity, size.regionBytes}), memory,
+                "cannot be mapped");
 }
 
 TEST_F(ChannelHostileTest, MoreDescriptorsThanAsked) {
@@ -278,7 +280,8 @@ TEST_F(ChannelHostileTest, CellsThatAreWrong) {
     reinterpret_cast<RequestHeader*>(intruder.region.arena())->inputCount = 0xffff;
   });
   expect(malformed, [](const Intruder& intruder, SubmissionCell&) {
-    reinterpret_cast<TensorDescriptor*>(intruder.region.arena() + sizeof(RequestHeader))->dataOffset = std::uint64_t{1} << 40;
+    reinterpret_cast<TensorDescriptor*>(intruder.region.arena() + sizeof(RequestHeader))->dataOffset = std::uint64_t{1}
+                                                                                                       << 40;
   });
   ExpectUnharmed();
 }
@@ -357,7 +360,8 @@ TEST_F(ChannelHostileTest, ARegionThatIsScribbledOver) {
     for (int step = 0; step < 30; ++step) {
       for (std::uint64_t i = 1 + random() % 3; i > 0; --i, ++tail) intruder.WriteCell(tail, GoodCell(intruder, tail));
       intruder.Publish(tail);
-      const std::uint64_t range = random() % 3 == 0 ? intruder.region.size().regionBytes : LayoutFor(kCapacity).arenaOffset + 512;
+      const std::uint64_t range =
+          random() % 3 == 0 ? intruder.region.size().regionBytes : LayoutFor(kCapacity).arenaOffset + 512;
       for (int i = 0; i < 4; ++i) {
         auto* words = reinterpret_cast<std::uint64_t*>(intruder.region.header());
         std::atomic_ref(words[random() % (range / 8)]).store(random() >> (random() % 64), std::memory_order_relaxed);

@@ -1,5 +1,5 @@
-// Random clients against a model: every item is answered exactly once, with its own content, or as cancelled if that was
-// asked for; a submission is refused only when there is no room; at the end all memory is free again.
+// Random clients against a model: every item is answered exactly once, with its own content, or as cancelled if that
+// was asked for; a submission is refused only when there is no room; at the end all memory is free again.
 #include <gtest/gtest.h>
 
 #include <map>
@@ -13,7 +13,10 @@ namespace {
 class RandomClient {
  public:
   RandomClient(const std::string& socketPath, std::uint64_t seed)
-      : random_(seed), cancels_(random_() % 2 == 0), itemsMax_(static_cast<std::uint32_t>(1 + random_() % 24)), client_(ConnectTo(socketPath, itemsMax_, 128 << 10)) {}
+      : random_(seed),
+        cancels_(random_() % 2 == 0),
+        itemsMax_(static_cast<std::uint32_t>(1 + random_() % 24)),
+        client_(ConnectTo(socketPath, itemsMax_, 128 << 10)) {}
 
   void Run(int steps) {
     for (int step = 0; step < steps && !::testing::Test::HasFatalFailure(); ++step) {
@@ -110,7 +113,8 @@ TEST(ChannelRandom, ItemsAreAnsweredOnceAndMemoryComesBack) {
   std::vector<std::thread> threads;
   for (std::uint64_t number = 0; number < 4; ++number) {
     threads.emplace_back([&, number] {
-      for (std::uint64_t round = 0; round < 5; ++round) RandomClient(dir.socketPath(), seed + number * 100 + round).Run(2000);
+      for (std::uint64_t round = 0; round < 5; ++round)
+        RandomClient(dir.socketPath(), seed + number * 100 + round).Run(2000);
     });
   }
   for (std::thread& thread : threads) thread.join();

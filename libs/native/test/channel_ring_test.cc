@@ -16,7 +16,8 @@ namespace {
 
 // The shared words of one ring, as the region has them.
 struct SharedRing {
-  explicit SharedRing(std::uint32_t capacity) : cells(capacity * sizeof(CompletionCell) / sizeof(std::uint64_t)), capacity(capacity) {}
+  explicit SharedRing(std::uint32_t capacity)
+      : cells(capacity * sizeof(CompletionCell) / sizeof(std::uint64_t)), capacity(capacity) {}
   std::byte* data() { return reinterpret_cast<std::byte*>(cells.data()); }
   RingProducer<CompletionCell> producer() { return {data(), capacity, &head.word, &tail.word}; }
   RingConsumer<CompletionCell> consumer() { return {data(), capacity, &head.word, &tail.word}; }
@@ -90,8 +91,8 @@ TEST(Ring, AnImpossiblePositionOfThePeerIsNoticed) {
   }
 }
 
-// Two threads, one mapping (so that TSan sees every access): every cell arrives once and in order, and no wake-up is lost
-// although the doorbell is only rung for a consumer that sleeps.
+// Two threads, one mapping (so that TSan sees every access): every cell arrives once and in order, and no wake-up is
+// lost although the doorbell is only rung for a consumer that sleeps.
 TEST(Ring, NoWakeUpIsLostBetweenTwoThreads) {
   constexpr std::uint64_t kCells = 200'000;
   SharedRing shared(64);
@@ -112,7 +113,8 @@ TEST(Ring, NoWakeUpIsLostBetweenTwoThreads) {
       sleep.Sleep();
       if (consumer.Available() == 0u) {
         std::unique_lock lock(mutex);
-        ASSERT_TRUE(rung.wait_for(lock, std::chrono::seconds(30), [&] { return doorbells > answered; })) << "lost wake-up";
+        ASSERT_TRUE(rung.wait_for(lock, std::chrono::seconds(30), [&] { return doorbells > answered; }))
+            << "lost wake-up";
         answered = doorbells;
       }
       sleep.Wake();

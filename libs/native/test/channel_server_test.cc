@@ -14,7 +14,8 @@ class ChannelServerTest : public ::testing::Test {
  protected:
   EchoSink& Start(int executors, bool open = true, std::uint32_t clientsMax = 64) {
     sink_ = std::make_unique<EchoSink>(executors, open);
-    server_ = std::make_unique<ChannelServer>(ChannelServerOptions{dir_.socketPath(), clientsMax, milliseconds(5000), {}}, *sink_, "hello");
+    server_ = std::make_unique<ChannelServer>(
+        ChannelServerOptions{dir_.socketPath(), clientsMax, milliseconds(5000), {}}, *sink_, "hello");
     return *sink_;
   }
 

@@ -4,9 +4,9 @@
 #include <random>
 #include <set>
 
-#include "coalesce/run_shape.h"
 #include "coalesce/coalescer.h"
 #include "coalesce/partition.h"
+#include "coalesce/run_shape.h"
 #include "queue_tools.h"
 
 namespace interleave {
@@ -68,7 +68,8 @@ class RandomQueue : public testing::TestWithParam<unsigned> {
 RunShape ShapeOf(const Queue& queue, const std::vector<std::size_t>& chosen) {
   RunShape shape;
   for (const std::size_t index : chosen) {
-    shape = shape.With({.rows = queue[index].rows, .lengths = queue[index].lengths, .mayBePadded = queue[index].mayBePadded});
+    shape = shape.With(
+        {.rows = queue[index].rows, .lengths = queue[index].lengths, .mayBePadded = queue[index].mayBePadded});
   }
   return shape;
 }

@@ -2,8 +2,8 @@
 
 #include <set>
 
-#include "coalesce/run_shape.h"
 #include "coalesce/coalescer.h"
+#include "coalesce/run_shape.h"
 #include "queue_tools.h"
 
 namespace interleave {

@@ -5,8 +5,8 @@
 #include <thread>
 
 #include "clock.h"
-#include "control/run_gate.h"
 #include "control/neighbours.h"
+#include "control/run_gate.h"
 #include "control/service_times.h"
 #include "lane_fixture.h"
 #include "work_queue_fixture.h"

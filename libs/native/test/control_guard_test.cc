@@ -88,9 +88,7 @@ TEST_F(GuardTest, GivesUpWhenWithdrawingHelpsNothing) {
 }
 
 TEST_F(GuardTest, ToleratesTheNoiseOfItsMachine) {
-  const auto wandering = [this](std::uint32_t) {
-    return std::uniform_real_distribution<double>(0.85, 1.3)(random_);
-  };
+  const auto wandering = [this](std::uint32_t) { return std::uniform_real_distribution<double>(0.85, 1.3)(random_); };
   Run(60, true, wandering, 0.1);
   Run(600, false, wandering, 0.1);
   EXPECT_GT(guard_.Limit(), 1.05);

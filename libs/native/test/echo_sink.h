@@ -20,11 +20,11 @@ namespace interleave {
 
 // Model 0 answers with its inputs. Model 1 obeys its first input, int64 [command, argument].
 enum class EchoCommand : std::int64_t {
-  kAbort = 1,     // kills the process
-  kHold = 2,      // does not answer before the client is gone or the sink is closed
-  kFail = 3,      // answers with ItemStatus `argument`
-  kOutput = 4,    // answers with `argument` bytes of uint8
-  kDrop = 5,      // destroys the responder
+  kAbort = 1,   // kills the process
+  kHold = 2,    // does not answer before the client is gone or the sink is closed
+  kFail = 3,    // answers with ItemStatus `argument`
+  kOutput = 4,  // answers with `argument` bytes of uint8
+  kDrop = 5,    // destroys the responder
 };
 
 class EchoSink final : public ItemSink {

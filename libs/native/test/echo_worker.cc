@@ -3,8 +3,8 @@
 //   echo_worker SOCKET EXECUTORS TEXT
 //
 // Writes "listening", and "run ITEM ALONE PRIORITY" for each item that starts. Reads commands, one a line:
-// "shut" and "open" (the gate before the executors), "text TEXT" (publish), each answered with "done"; "stop" (drain and
-// exit). Ends with stdin.
+// "shut" and "open" (the gate before the executors), "text TEXT" (publish), each answered with "done"; "stop" (drain
+// and exit). Ends with stdin.
 #include <iostream>
 #include <mutex>
 #include <string>

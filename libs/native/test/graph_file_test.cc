@@ -22,7 +22,8 @@ Message Sample() {
       .Output("y", kFloat, {"batch", 4, "", 6})
       .Initializer<std::int64_t>("sizes", kInt64, {2}, {7, -1})
       .Initializer("weights", kFloat, {64, 64}, test::Weights(64 * 64))
-      .Node("Scale", {"x", "", "weights"}, {"y"}, {{"by", 2.5F}, {"axes", std::vector<int>{1, -1}}, {"mode", std::string("plain")}}, "example.org")
+      .Node("Scale", {"x", "", "weights"}, {"y"},
+            {{"by", 2.5F}, {"axes", std::vector<int>{1, -1}}, {"mode", std::string("plain")}}, "example.org")
       .Model(15);
 }
 
@@ -52,8 +53,10 @@ Tensor ReadTensorOf(const Message& tensor) {
 }
 
 TEST(OnnxFile, ReadsNumbersInEveryEncoding) {
-  EXPECT_EQ(NumbersOf(ReadTensorOf(Message().Int(1, 2).Int(2, kInt64).Int(7, 5).Int(7, -5))), (std::vector<double>{5, -5}));
-  EXPECT_EQ(NumbersOf(ReadTensorOf(Message().Bytes(1, "\x02").Int(2, kInt64).Bytes(7, "\x05\x06"))), (std::vector<double>{5, 6}));
+  EXPECT_EQ(NumbersOf(ReadTensorOf(Message().Int(1, 2).Int(2, kInt64).Int(7, 5).Int(7, -5))),
+            (std::vector<double>{5, -5}));
+  EXPECT_EQ(NumbersOf(ReadTensorOf(Message().Bytes(1, "\x02").Int(2, kInt64).Bytes(7, "\x05\x06"))),
+            (std::vector<double>{5, 6}));
   EXPECT_EQ(NumbersOf(ReadTensorOf(Message().Int(2, kFloat).Float(4, 0.5F))), (std::vector<double>{0.5}));
   const float half = 0.5F;
   const std::string_view raw(reinterpret_cast<const char*>(&half), sizeof(half));
@@ -62,7 +65,8 @@ TEST(OnnxFile, ReadsNumbersInEveryEncoding) {
 }
 
 TEST(OnnxFile, LeavesDataInOtherFilesAlone) {
-  const Tensor tensor = ReadTensorOf(Message().Int(1, 2).Int(2, kInt64).Child(13, Message().Bytes(1, "location")).Int(14, 1));
+  const Tensor tensor =
+      ReadTensorOf(Message().Int(1, 2).Int(2, kInt64).Child(13, Message().Bytes(1, "location")).Int(14, 1));
   EXPECT_EQ(tensor.dims, (std::vector<std::int64_t>{2}));
   EXPECT_FALSE(tensor.numbers.has_value());
 }
@@ -70,7 +74,8 @@ TEST(OnnxFile, LeavesDataInOtherFilesAlone) {
 TEST(OnnxFile, RefusesWhatContradictsItself) {
   EXPECT_THROW(ReadTensorOf(Message().Int(1, 3).Int(2, kInt64).Int(7, 1)), WireError);
   EXPECT_THROW(ReadTensorOf(Message().Int(1, -3).Int(2, kInt64)), WireError);
-  EXPECT_THROW(ReadTensorOf(Message().Int(1, std::int64_t{1} << 40).Int(1, std::int64_t{1} << 40).Int(2, kInt64)), WireError);
+  EXPECT_THROW(ReadTensorOf(Message().Int(1, std::int64_t{1} << 40).Int(1, std::int64_t{1} << 40).Int(2, kInt64)),
+               WireError);
   const Message versions = Message().Child(8, Message().Int(2, 11)).Child(8, Message().Int(2, 13));
   EXPECT_THROW(ReadModel(versions.bytes()), WireError);
 }
@@ -78,7 +83,8 @@ TEST(OnnxFile, RefusesWhatContradictsItself) {
 TEST(OnnxFile, EndsAtGraphsNestedTooDeep) {
   Message graph;
   for (int depth = 0; depth < 10'000; ++depth) {
-    Message outer = Message().Child(1, Message().Bytes(2, "y").Bytes(4, "If").Child(5, Message().Bytes(1, "then_branch").Child(6, graph)));
+    Message outer = Message().Child(
+        1, Message().Bytes(2, "y").Bytes(4, "If").Child(5, Message().Bytes(1, "then_branch").Child(6, graph)));
     graph = std::move(outer);
     if (graph.bytes().size() > 1 << 16) break;
   }
@@ -88,7 +94,8 @@ TEST(OnnxFile, EndsAtGraphsNestedTooDeep) {
 TEST(OnnxFile, EndsAtFunctionsThatCallThemselves) {
   const Message call = Message().Bytes(1, "x").Bytes(2, "y").Bytes(4, "again").Bytes(7, "own");
   const Message function = Message().Bytes(1, "again").Bytes(4, "x").Bytes(5, "y").Child(7, call).Bytes(10, "own");
-  const Message graph = Graph().Input("x", kFloat, {"n"}).Output("y", kFloat, {"n"}).Node("again", {"x"}, {"y"}, {}, "own").message();
+  const Message graph =
+      Graph().Input("x", kFloat, {"n"}).Output("y", kFloat, {"n"}).Node("again", {"x"}, {"y"}, {}, "own").message();
   const RowProof proof = ProveRows(Message().Child(7, graph).Child(25, function).bytes());
   EXPECT_EQ(proof.verdict, RowVerdict::kNotProven);
   EXPECT_NE(proof.reason.find("nested too deep"), std::string::npos) << proof.reason;
@@ -100,18 +107,28 @@ TEST(OnnxFile, EndsAtFunctionsThatMultiply) {
   for (int i = 0; i < 30; ++i) {
     const std::string next = i == 29 ? "Neg" : "f" + std::to_string(i + 1);
     const std::string domain = i == 29 ? "" : "own";
-    const auto node = [&](const char* from, const char* to) { return Message().Bytes(1, from).Bytes(2, to).Bytes(4, next).Bytes(7, domain); };
-    model.Child(25, Message().Bytes(1, "f" + std::to_string(i)).Bytes(4, "x").Bytes(5, "y").Child(7, node("x", "a")).Child(7, node("a", "y"))
+    const auto node = [&](const char* from, const char* to) {
+      return Message().Bytes(1, from).Bytes(2, to).Bytes(4, next).Bytes(7, domain);
+    };
+    model.Child(25, Message()
+                        .Bytes(1, "f" + std::to_string(i))
+                        .Bytes(4, "x")
+                        .Bytes(5, "y")
+                        .Child(7, node("x", "a"))
+                        .Child(7, node("a", "y"))
                         .Bytes(10, "own"));
   }
-  model.Child(7, Graph().Input("x", kFloat, {"n"}).Output("y", kFloat, {"n"}).Node("f0", {"x"}, {"y"}, {}, "own").message());
+  model.Child(
+      7, Graph().Input("x", kFloat, {"n"}).Output("y", kFloat, {"n"}).Node("f0", {"x"}, {"y"}, {}, "own").message());
   EXPECT_EQ(ProveRows(model.bytes()).verdict, RowVerdict::kNotProven);
 }
 
 // Each operator keeps 1024 numbers until the end.
 TEST(OnnxFile, EndsAtMoreNumbersThanAreKept) {
   Graph graph;
-  graph.Input("x", kFloat, {"n", 1024}).Output("y", kFloat, {"n"}).Initializer("c0", kFloat, {1024}, test::Weights(1024));
+  graph.Input("x", kFloat, {"n", 1024})
+      .Output("y", kFloat, {"n"})
+      .Initializer("c0", kFloat, {1024}, test::Weights(1024));
   constexpr int kNodes = 9'000;
   for (int i = 0; i < kNodes; ++i) graph.Node("Neg", {"c" + std::to_string(i)}, {"c" + std::to_string(i + 1)});
   graph.Node("Add", {"x", "c" + std::to_string(kNodes)}, {"y"});
@@ -124,14 +141,16 @@ TEST(OnnxFile, EndsAtMoreNumbersThanAreKept) {
 TEST(OnnxFile, EndsAtTensorsOfTooManyAxes) {
   std::vector<test::Dim> dims{"n"};
   dims.resize(65, 1);
-  const RowProof proof = ProveRows(Graph().Input("x", kFloat, dims).Output("y", kFloat, {"n"}).Node("Neg", {"x"}, {"y"}).Model().bytes());
+  const RowProof proof =
+      ProveRows(Graph().Input("x", kFloat, dims).Output("y", kFloat, {"n"}).Node("Neg", {"x"}, {"y"}).Model().bytes());
   EXPECT_EQ(proof.verdict, RowVerdict::kNotProven);
   EXPECT_NE(proof.reason.find("more axes"), std::string::npos) << proof.reason;
 }
 
 TEST(OnnxFile, GivesNoShapeToOperatorsWithoutInputs) {
   for (const char* op : {"Shape", "Size", "EyeLike", "Gather", "Concat"}) {
-    const RowProof proof = ProveRows(Graph().Input("x", kFloat, {"n", 4}).Output("y", kFloat, {"n"}).Node(op, {}, {"y"}).Model().bytes());
+    const RowProof proof =
+        ProveRows(Graph().Input("x", kFloat, {"n", 4}).Output("y", kFloat, {"n"}).Node(op, {}, {"y"}).Model().bytes());
     EXPECT_EQ(proof.verdict, RowVerdict::kNotProven) << op;
   }
 }
@@ -152,12 +171,19 @@ TEST(OnnxFile, KnowsNoHalfEntries) {
 }
 
 TEST(OnnxFile, IsFollowedIntoFunctions) {
-  const Message mean = Message().Bytes(1, "x").Bytes(2, "y").Bytes(3, "inner").Bytes(4, "ReduceMean")
+  const Message mean = Message()
+                           .Bytes(1, "x")
+                           .Bytes(2, "y")
+                           .Bytes(3, "inner")
+                           .Bytes(4, "ReduceMean")
                            .Child(5, Message().Bytes(1, "axes").Bytes(21, "over"));
   const Message function = Message().Bytes(1, "mean").Bytes(4, "x").Bytes(5, "y").Child(7, mean).Bytes(10, "own");
   for (const int axis : {0, 1}) {
-    const Message graph = Graph().Input("x", kFloat, {"n", 3, 4}).Output("y", kFloat, {"n"})
-                              .Node("mean", {"x"}, {"y"}, {{"over", std::vector<int>{axis}}}, "own").message();
+    const Message graph = Graph()
+                              .Input("x", kFloat, {"n", 3, 4})
+                              .Output("y", kFloat, {"n"})
+                              .Node("mean", {"x"}, {"y"}, {{"over", std::vector<int>{axis}}}, "own")
+                              .message();
     const RowProof proof = ProveRows(Message().Child(7, graph).Child(25, function).bytes());
     EXPECT_EQ(proof.verdict, axis == 0 ? RowVerdict::kMixed : RowVerdict::kIndependent) << proof.reason;
   }
@@ -181,7 +207,8 @@ TEST(OnnxFile, NeverThrowsOutOfAProof) {
   std::mt19937 random(1);
   for (int round = 0; round < 20'000; ++round) {
     std::string bad = good;
-    for (int flips = 1 + static_cast<int>(random() % 4); flips > 0; --flips) bad[random() % bad.size()] = static_cast<char>(random());
+    for (int flips = 1 + static_cast<int>(random() % 4); flips > 0; --flips)
+      bad[random() % bad.size()] = static_cast<char>(random());
     ProveRows(bad);
   }
   EXPECT_EQ(ProveRows("").verdict, RowVerdict::kNotProven);

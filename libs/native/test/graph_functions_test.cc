@@ -16,14 +16,21 @@ using test::Message;
 Message OpsetOf(const std::string& domain, int version) { return Message().Bytes(1, domain).Int(2, version); }
 
 // y = op(x) with x [batch, 3, 4], `op` being a function around `inner`.
-RowVerdict OfFunction(const std::string& domain, const std::string& op, const std::string& inner, const std::vector<Message>& opsets,
-                      const std::vector<Message>& modelOpsets) {
-  Message function = Message().Bytes(1, op).Bytes(4, "x").Bytes(5, "y").Bytes(10, domain)
+RowVerdict OfFunction(const std::string& domain, const std::string& op, const std::string& inner,
+                      const std::vector<Message>& opsets, const std::vector<Message>& modelOpsets) {
+  Message function = Message()
+                         .Bytes(1, op)
+                         .Bytes(4, "x")
+                         .Bytes(5, "y")
+                         .Bytes(10, domain)
                          .Child(7, Message().Bytes(1, "x").Bytes(2, "y").Bytes(4, inner));
   for (const Message& opset : opsets) function.Child(9, opset);
   Message model = Message().Int(1, 9);
-  model.Child(7, Graph().Input("x", kFloat, {"batch", 3, 4}).Output("y", kFloat, {"batch", 3, 4})
-      .Node(op, {"x"}, {"y"}, {}, domain).message());
+  model.Child(7, Graph()
+                     .Input("x", kFloat, {"batch", 3, 4})
+                     .Output("y", kFloat, {"batch", 3, 4})
+                     .Node(op, {"x"}, {"y"}, {}, domain)
+                     .message());
   for (const Message& opset : modelOpsets) model.Child(8, opset);
   return ProveRows(model.Child(25, function).bytes()).verdict;
 }
@@ -43,7 +50,8 @@ TEST(FunctionsOfAModel, DoNotStandForOperatorsOfTheRuntime) {
   for (const char* domain : {"", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.ms.internal.nhwc"}) {
     for (const char* op : {"ReduceMax", "DynamicQuantizeLinear", "Softmax"}) {
       const std::vector<Message> opsets{OpsetOf("", 17), OpsetOf("ai.onnx.ml", 3), OpsetOf("com.microsoft", 1)};
-      EXPECT_NE(OfFunction(domain, op, "Relu", {OpsetOf("", 17)}, opsets), RowVerdict::kIndependent) << domain << ' ' << op;
+      EXPECT_NE(OfFunction(domain, op, "Relu", {OpsetOf("", 17)}, opsets), RowVerdict::kIndependent)
+          << domain << ' ' << op;
     }
   }
 }
@@ -52,11 +60,11 @@ TEST(FunctionsOfAModel, DoNotStandForOperatorsOfTheRuntime) {
 TEST(FunctionsOfAModel, AreNotReadInAnotherOperatorSet) {
   for (const auto& [function, model] : std::vector<std::pair<int, int>>{{17, 12}, {12, 17}, {13, 11}, {18, 17}}) {
     EXPECT_NE(OfFunction("own", "F", "Softmax", {OpsetOf("", function)}, {OpsetOf("", model), OpsetOf("own", 1)}),
-        RowVerdict::kIndependent);
+              RowVerdict::kIndependent);
   }
   EXPECT_NE(OfFunction("own", "F", "Softmax", {OpsetOf("", 17)}, {OpsetOf("own", 1)}), RowVerdict::kIndependent);
-  EXPECT_NE(OfFunction("own", "F", "Softmax", {OpsetOf("", 17), OpsetOf("com.microsoft", 2)}, {OpsetOf("", 17),
-      OpsetOf("com.microsoft", 1)}),
+  EXPECT_NE(OfFunction("own", "F", "Softmax", {OpsetOf("", 17), OpsetOf("com.microsoft", 2)},
+                       {OpsetOf("", 17), OpsetOf("com.microsoft", 1)}),
             RowVerdict::kIndependent);
 }
 

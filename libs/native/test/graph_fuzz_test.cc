@@ -1,5 +1,5 @@
-// The reader of ONNX files and the proof on damaged files and on graphs that make no sense, drawn by chance. A reader that
-// leaves its bounds shows under `make sanitize`; seeds are fixed, so every run draws the same.
+// The reader of ONNX files and the proof on damaged files and on graphs that make no sense, drawn by chance. A reader
+// that leaves its bounds shows under `make sanitize`; seeds are fixed, so every run draws the same.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -35,7 +35,9 @@ class Chance {
   std::size_t Below(std::size_t limit) { return random_() % limit; }
   bool OneIn(std::size_t count) { return Below(count) == 0; }
   template <class List>
-  const auto& Of(const List& list) { return *std::next(std::begin(list), static_cast<std::ptrdiff_t>(Below(std::size(list)))); }
+  const auto& Of(const List& list) {
+    return *std::next(std::begin(list), static_cast<std::ptrdiff_t>(Below(std::size(list))));
+  }
 
  private:
   std::mt19937 random_;
@@ -44,7 +46,8 @@ class Chance {
 std::vector<std::string> TestModels() {
   test::TempDir directory;
   std::vector<std::string> models;
-  for (std::string (*write)(const std::string&) : {test::TwoAxes, test::NoMask, test::Dense, test::FreeAxis, test::Counting}) {
+  for (std::string (*write)(const std::string&) :
+       {test::TwoAxes, test::NoMask, test::Dense, test::FreeAxis, test::Counting}) {
     models.push_back(write(directory.File(std::to_string(models.size()))));
   }
   models.push_back(test::MaskedEncoder(directory.File("encoder")));
@@ -80,8 +83,8 @@ TEST(DamagedModel, IsReadWithinItsBoundsWhateverBitsAreFlipped) {
 class Nonsense {
  public:
   explicit Nonsense(unsigned seed) : chance_(seed) {
-    for (const auto add : {AddElementwiseRules, AddShapeRules, AddIndexRules, AddReductionRules, AddLinearRules, AddImageRules,
-                           AddRecurrentRules}) {
+    for (const auto add : {AddElementwiseRules, AddShapeRules, AddIndexRules, AddReductionRules, AddLinearRules,
+                           AddImageRules, AddRecurrentRules}) {
       Add("", add);
     }
     Add("ai.onnx.ml", AddTableRules);
@@ -95,7 +98,8 @@ class Nonsense {
     const std::size_t nodes = 1 + chance_.Below(4);
     Message graph = Start(nodes);
     for (std::size_t i = 0; i < nodes; ++i) graph.Child(1, Node("y" + std::to_string(i)));
-    const Message function = Message().Bytes(1, "function").Bytes(4, "x").Bytes(5, "inner").Child(7, Node("inner")).Bytes(10, "own");
+    const Message function =
+        Message().Bytes(1, "function").Bytes(4, "x").Bytes(5, "inner").Child(7, Node("inner")).Bytes(10, "own");
     const int opset = chance_.Of(std::vector<int>{6, 9, 11, 13, 17, 21});
     return Message().Child(7, graph).Child(8, Message().Int(2, opset)).Child(25, function).bytes();
   }
@@ -112,11 +116,13 @@ class Nonsense {
     test::Graph graph;
     graph.Input("x", kFloat, {"batch", 4, 6}).Input("ids", kInt64, {"batch", "tokens"});
     graph.Initializer<std::int64_t>("zero", kInt64, {}, {0}).Initializer<std::int64_t>("one", kInt64, {1}, {1});
-    graph.Initializer<std::int64_t>("pair", kInt64, {2}, {Integer(), Integer()}).Initializer<std::int64_t>("none", kInt64, {0}, {});
+    graph.Initializer<std::int64_t>("pair", kInt64, {2}, {Integer(), Integer()})
+        .Initializer<std::int64_t>("none", kInt64, {0}, {});
     graph.Initializer<std::int64_t>("triple", kInt64, {3}, {Integer(), Integer(), Integer()});
     graph.Initializer<std::int64_t>("square", kInt64, {2, 2}, {Integer(), Integer(), 1, 0});
     graph.Initializer("half", kFloat, {}, std::vector<float>{0.5F});
-    graph.Initializer("halves", kFloat, {2}, std::vector<float>{0.5F, 2}).Initializer("far", 11, {2}, std::vector<double>{kFar, -kFar});
+    graph.Initializer("halves", kFloat, {2}, std::vector<float>{0.5F, 2})
+        .Initializer("far", 11, {2}, std::vector<double>{kFar, -kFar});
     graph.Initializer("odd", 11, {2}, std::vector<double>{std::nan(""), std::numeric_limits<double>::infinity()});
     for (std::size_t i = 0; i < outputs; ++i) graph.Output("y" + std::to_string(i), kFloat, {"batch"});
     return graph.message();
@@ -129,7 +135,8 @@ class Nonsense {
     if (chance_.OneIn(4)) node.Bytes(2, output + "more");
     for (std::size_t attributes = chance_.Below(5); attributes > 0; --attributes) node.Child(5, Attribute());
     if (domain.empty() && (op == "If" || op == "Loop" || op == "Scan")) {
-      for (const char* name : {"then_branch", "else_branch", "body"}) node.Child(5, Message().Bytes(1, name).Child(6, Body()));
+      for (const char* name : {"then_branch", "else_branch", "body"})
+        node.Child(5, Message().Bytes(1, name).Child(6, Body()));
     }
     values_.push_back(output);
     return node;
@@ -137,7 +144,8 @@ class Nonsense {
 
   Message Body() {
     test::Graph body("body");
-    for (std::size_t inputs = chance_.Below(4); inputs > 0; --inputs) body.Input("in" + std::to_string(inputs), kFloat, {});
+    for (std::size_t inputs = chance_.Below(4); inputs > 0; --inputs)
+      body.Input("in" + std::to_string(inputs), kFloat, {});
     const std::string op = chance_.Of(std::vector<const char*>{"Identity", "Shape", "Neg", "Softmax"});
     body.Node(op, {chance_.OneIn(2) ? "in1" : chance_.Of(values_)}, {"out"});
     for (std::size_t outputs = chance_.Below(4); outputs > 0; --outputs) body.Output("out", kFloat, {});
@@ -145,28 +153,74 @@ class Nonsense {
   }
 
   Message Attribute() {
-    static const std::vector<const char*> names{
-        "axis", "axes", "perm", "keepdims", "kernel_shape", "strides", "pads", "dilations", "group", "auto_pad", "ceil_mode",
-        "output_padding", "output_shape", "split", "to", "start", "end", "starts", "ends", "k", "depth", "blocksize", "batch_dims",
-        "equation", "num_scan_inputs", "scan_input_axes", "scan_output_axes", "shape", "value", "value_int", "value_ints", "value_float",
-        "value_floats", "scales", "layout", "transA", "transB", "N", "qkv_hidden_sizes", "time_axis", "batch_axis", "classlabels_ints",
-        "cats_int64s", "targets", "allowzero", "onesided", "channels_last", "noop_with_empty_axes", "direction", "training_mode",
-        "spatial", "opset"};
+    static const std::vector<const char*> names{"axis",
+                                                "axes",
+                                                "perm",
+                                                "keepdims",
+                                                "kernel_shape",
+                                                "strides",
+                                                "pads",
+                                                "dilations",
+                                                "group",
+                                                "auto_pad",
+                                                "ceil_mode",
+                                                "output_padding",
+                                                "output_shape",
+                                                "split",
+                                                "to",
+                                                "start",
+                                                "end",
+                                                "starts",
+                                                "ends",
+                                                "k",
+                                                "depth",
+                                                "blocksize",
+                                                "batch_dims",
+                                                "equation",
+                                                "num_scan_inputs",
+                                                "scan_input_axes",
+                                                "scan_output_axes",
+                                                "shape",
+                                                "value",
+                                                "value_int",
+                                                "value_ints",
+                                                "value_float",
+                                                "value_floats",
+                                                "scales",
+                                                "layout",
+                                                "transA",
+                                                "transB",
+                                                "N",
+                                                "qkv_hidden_sizes",
+                                                "time_axis",
+                                                "batch_axis",
+                                                "classlabels_ints",
+                                                "cats_int64s",
+                                                "targets",
+                                                "allowzero",
+                                                "onesided",
+                                                "channels_last",
+                                                "noop_with_empty_axes",
+                                                "direction",
+                                                "training_mode",
+                                                "spatial",
+                                                "opset"};
     Message attribute = Message().Bytes(1, chance_.Of(names));
     for (std::size_t integers = chance_.Below(5); integers > 0; --integers) attribute.Int(8, Integer());
     if (chance_.OneIn(2)) attribute.Int(3, Integer());
     if (chance_.OneIn(8)) attribute.Float(7, chance_.Of(std::vector<float>{0, 0.5F, -1, 1e30F, std::nanf("")}));
     if (chance_.OneIn(8)) attribute.Child(5, Message().Int(1, 1).Int(2, kInt64).Int(7, Integer()));
-    static const std::vector<const char*> texts{"SAME_UPPER", "VALID", "bidirectional", "ij,jk->ik", "bij->", ",->", "->", "bij,bkj->bik",
-                                                "->z", "ii->i"};
+    static const std::vector<const char*> texts{"SAME_UPPER", "VALID", "bidirectional", "ij,jk->ik", "bij->",
+                                                ",->",        "->",    "bij,bkj->bik",  "->z",       "ii->i"};
     if (chance_.OneIn(2)) attribute.Bytes(4, chance_.Of(texts));
     return attribute;
   }
 
   // Small ones mostly: the rest is refused at once.
   std::int64_t Integer() {
-    static const std::vector<std::int64_t> extremes{INT64_MIN, INT64_MIN + 1, -(std::int64_t{1} << 32U), std::int64_t{1} << 32U,
-                                                    std::int64_t{1} << 53U, INT64_MAX - 1, INT64_MAX};
+    static const std::vector<std::int64_t> extremes{
+        INT64_MIN,     INT64_MIN + 1, -(std::int64_t{1} << 32U), std::int64_t{1} << 32U, std::int64_t{1} << 53U,
+        INT64_MAX - 1, INT64_MAX};
     return chance_.OneIn(6) ? chance_.Of(extremes) : static_cast<std::int64_t>(chance_.Below(8)) - 2;
   }
 

@@ -22,21 +22,32 @@ struct Case {
   std::function<void(Graph&)> build;
 };
 
-// ids, mask [batch, tokens] -> y [batch, tokens, 4] or what `build` makes of "x", a row of a table for each token; "m" is the
-// mask as floats, "visible" as booleans, both [batch, tokens, 1]; "hidden" is 1 less "m". Numbers by name.
+// ids, mask [batch, tokens] -> y [batch, tokens, 4] or what `build` makes of "x", a row of a table for each token; "m"
+// is the mask as floats, "visible" as booleans, both [batch, tokens, 1]; "hidden" is 1 less "m". Numbers by name.
 RowProof OfMasked(const Case& made) {
   Graph graph;
-  graph.Input("ids", kInt64, {"batch", "tokens"}).Input("mask", kInt64, {"batch", "tokens"}).Output("y", kFloat, {"batch", "", ""});
-  for (const auto& [name, number] : {std::pair("-1e9", -1e9F), {"-1e4", -1e4F}, {"-1000", -1000.0F}, {"-10", -10.0F}, {"0", 0.0F},
-      {"0.5", 0.5F}, {"1", 1.0F}, {"100", 100.0F}}) {
+  graph.Input("ids", kInt64, {"batch", "tokens"})
+      .Input("mask", kInt64, {"batch", "tokens"})
+      .Output("y", kFloat, {"batch", "", ""});
+  for (const auto& [name, number] : {std::pair("-1e9", -1e9F),
+                                     {"-1e4", -1e4F},
+                                     {"-1000", -1000.0F},
+                                     {"-10", -10.0F},
+                                     {"0", 0.0F},
+                                     {"0.5", 0.5F},
+                                     {"1", 1.0F},
+                                     {"100", 100.0F}}) {
     graph.Initializer(name, kFloat, {}, std::vector<float>{number});
   }
   graph.Initializer("table", kFloat, {50, 4}, test::Weights(200)).Initializer<std::int64_t>("axis1", kInt64, {1}, {1});
-  graph.Initializer<std::int64_t>("axis2", kInt64, {1}, {2}).Initializer<std::int64_t>("end", kInt64, {1}, {-1})
+  graph.Initializer<std::int64_t>("axis2", kInt64, {1}, {2})
+      .Initializer<std::int64_t>("end", kInt64, {1}, {-1})
       .Initializer<std::int64_t>("first", kInt64, {1}, {0});
-  graph.Initializer<std::int64_t>("far", kInt64, {1}, {1 << 30}).Initializer<std::int64_t>("one", kInt64, {}, {1})
+  graph.Initializer<std::int64_t>("far", kInt64, {1}, {1 << 30})
+      .Initializer<std::int64_t>("one", kInt64, {}, {1})
       .Initializer<std::int64_t>("nought", kInt64, {}, {0});
-  graph.Node("Gather", {"table", "ids"}, {"x"}).Node("Unsqueeze", {"mask", "axis2"}, {"column"})
+  graph.Node("Gather", {"table", "ids"}, {"x"})
+      .Node("Unsqueeze", {"mask", "axis2"}, {"column"})
       .Node("Cast", {"column"}, {"m"}, {{"to", kFloat}});
   graph.Node("Cast", {"column"}, {"visible"}, {{"to", kBool}}).Node("Sub", {"1", "m"}, {"hidden"});
   made.build(graph);
@@ -44,16 +55,26 @@ RowProof OfMasked(const Case& made) {
 }
 
 const auto kSummed = [](Graph& g, const char* from) { g.Node("ReduceSum", {from, "axis1"}, {"y"}, {{"keepdims", 1}}); };
-const auto kLargest = [](Graph& g, const char* from) { g.Node("ReduceMax", {from}, {"y"}, {{"axes", std::vector<int>{1}}, {"keepdims",
-    1}}); };
+const auto kLargest = [](Graph& g, const char* from) {
+  g.Node("ReduceMax", {from}, {"y"}, {{"axes", std::vector<int>{1}}, {"keepdims", 1}});
+};
 
 TEST(PaddedPlaces, AreSeenWhereAnAnswerMayDependOnThem) {
   const std::vector<Case> cases{
-      {"a fill that real ones pass", [](Graph& g) { g.Node("Where", {"visible", "x", "-10"}, {"w"}); kLargest(g, "w"); }},
-      {"a larger one", [](Graph& g) { g.Node("Where", {"visible", "x", "-1000"}, {"w"}); kLargest(g, "w"); }},
+      {"a fill that real ones pass",
+       [](Graph& g) {
+         g.Node("Where", {"visible", "x", "-10"}, {"w"});
+         kLargest(g, "w");
+       }},
+      {"a larger one",
+       [](Graph& g) {
+         g.Node("Where", {"visible", "x", "-1000"}, {"w"});
+         kLargest(g, "w");
+       }},
       {"the least of positive fills",
        [](Graph& g) {
-         g.Node("Where", {"visible", "x", "100"}, {"w"}).Node("ReduceMin", {"w"}, {"y"}, {{"axes", std::vector<int>{1}}, {"keepdims", 1}});
+         g.Node("Where", {"visible", "x", "100"}, {"w"})
+             .Node("ReduceMin", {"w"}, {"y"}, {{"axes", std::vector<int>{1}}, {"keepdims", 1}});
        }},
       {"a small fill of half precision",
        [](Graph& g) {
@@ -63,38 +84,79 @@ TEST(PaddedPlaces, AreSeenWhereAnAnswerMayDependOnThem) {
          kLargest(g, "f");
        }},
       {"a fill that is computed",
-       [](Graph& g) { g.Node("Mul", {"-10", "100"}, {"fill"}).Node("Where", {"visible", "x", "fill"}, {"w"}); kLargest(g, "w"); }},
-      {"a fill behind Not", [](Graph& g) { g.Node("Not", {"visible"}, {"n"}).Node("Where", {"n", "-10", "x"}, {"w"}); kLargest(g, "w"); }},
+       [](Graph& g) {
+         g.Node("Mul", {"-10", "100"}, {"fill"}).Node("Where", {"visible", "x", "fill"}, {"w"});
+         kLargest(g, "w");
+       }},
+      {"a fill behind Not",
+       [](Graph& g) {
+         g.Node("Not", {"visible"}, {"n"}).Node("Where", {"n", "-10", "x"}, {"w"});
+         kLargest(g, "w");
+       }},
       {"a fill behind a comparison",
-       [](Graph& g) { g.Node("Equal", {"m", "0"}, {"n"}).Node("Where", {"n", "-10", "x"}, {"w"}); kLargest(g, "w"); }},
-      {"a bias that is too small", [](Graph& g) { g.Node("Mul", {"hidden", "-10"}, {"bias"}).Node("Add", {"x", "bias"}, {"w"});
-      kLargest(g, "w"); }},
-      {"a bias of the mask itself", [](Graph& g) { g.Node("Add", {"x", "m"}, {"y"}); }},
-      {"zeros that are picked among", [](Graph& g) { g.Node("Mul", {"x", "m"}, {"w"}); kLargest(g, "w"); }},
+       [](Graph& g) {
+         g.Node("Equal", {"m", "0"}, {"n"}).Node("Where", {"n", "-10", "x"}, {"w"});
+         kLargest(g, "w");
+       }},
+      {"a bias that is too small",
+       [](Graph& g) {
+         g.Node("Mul", {"hidden", "-10"}, {"bias"}).Node("Add", {"x", "bias"}, {"w"});
+         kLargest(g, "w");
+       }},
+      {"a bias of the mask itself",
+       [](Graph& g) {
+         g.Node("Add", {"x", "m"}, {"y"});
+       }},
+      {"zeros that are picked among",
+       [](Graph& g) {
+         g.Node("Mul", {"x", "m"}, {"w"});
+         kLargest(g, "w");
+       }},
       {"zeros that are picked among after all",
-       [](Graph& g) { g.Node("Where", {"visible", "x", "0"}, {"w"}).Node("Add", {"w", "100"}, {"v"})
-           .Node("Softmax", {"v"}, {"y"}, {{"axis", 1}}); }},
+       [](Graph& g) {
+         g.Node("Where", {"visible", "x", "0"}, {"w"})
+             .Node("Add", {"w", "100"}, {"v"})
+             .Node("Softmax", {"v"}, {"y"}, {{"axis", 1}});
+       }},
       {"the number of hidden places",
-       [](Graph& g) { g.Node("ReduceSum", {"hidden", "axis1"}, {"n"}, {{"keepdims", 1}}).Node("Mul", {"x", "n"}, {"y"}); }},
+       [](Graph& g) {
+         g.Node("ReduceSum", {"hidden", "axis1"}, {"n"}, {{"keepdims", 1}}).Node("Mul", {"x", "n"}, {"y"});
+       }},
       {"whether any place is hidden",
-       [](Graph& g) { g.Node("ReduceMin", {"m"}, {"n"}, {{"axes", std::vector<int>{1}}, {"keepdims", 1}}).Node("Mul", {"x", "n"}, {"y"});
+       [](Graph& g) {
+         g.Node("ReduceMin", {"m"}, {"n"}, {{"axes", std::vector<int>{1}}, {"keepdims", 1}})
+             .Node("Mul", {"x", "n"}, {"y"});
        }},
       {"the mean of the mask",
-       [](Graph& g) { g.Node("ReduceMean", {"m"}, {"n"}, {{"axes", std::vector<int>{1}}, {"keepdims", 1}})
-           .Node("Mul", {"x", "n"}, {"y"}); }},
+       [](Graph& g) {
+         g.Node("ReduceMean", {"m"}, {"n"}, {{"axes", std::vector<int>{1}}, {"keepdims", 1}})
+             .Node("Mul", {"x", "n"}, {"y"});
+       }},
       {"the last place of the mask",
-       [](Graph& g) { g.Node("Slice", {"m", "end", "far", "axis1"}, {"n"}).Node("Mul", {"x", "n"}, {"y"}); }},
-      {"a mask of half the weight", [](Graph& g) { g.Node("Max", {"m", "0.5"}, {"n"}).Node("Mul", {"x", "n"}, {"w"}); kSummed(g, "w"); }},
+       [](Graph& g) {
+         g.Node("Slice", {"m", "end", "far", "axis1"}, {"n"}).Node("Mul", {"x", "n"}, {"y"});
+       }},
+      {"a mask of half the weight",
+       [](Graph& g) {
+         g.Node("Max", {"m", "0.5"}, {"n"}).Node("Mul", {"x", "n"}, {"w"});
+         kSummed(g, "w");
+       }},
       {"ids as numbers",
-       [](Graph& g) { g.Node("Cast", {"ids"}, {"n"}, {{"to", kFloat}}).Node("Unsqueeze", {"n", "axis2"}, {"c"})
-           .Node("Mul", {"x", "c"}, {"y"}); }},
+       [](Graph& g) {
+         g.Node("Cast", {"ids"}, {"n"}, {{"to", kFloat}})
+             .Node("Unsqueeze", {"n", "axis2"}, {"c"})
+             .Node("Mul", {"x", "c"}, {"y"});
+       }},
       {"the largest id",
        [](Graph& g) {
-         g.Node("ReduceMax", {"ids"}, {"n"}, {{"axes", std::vector<int>{1}}, {"keepdims", 1}}).Node("Gather", {"table", "n"}, {"y"});
+         g.Node("ReduceMax", {"ids"}, {"n"}, {{"axes", std::vector<int>{1}}, {"keepdims", 1}})
+             .Node("Gather", {"table", "n"}, {"y"});
        }},
       {"places masked by their ids",
        [](Graph& g) {
-         g.Node("Equal", {"ids", "nought"}, {"n"}).Node("Unsqueeze", {"n", "axis2"}, {"c"}).Node("Where", {"c", "-1e9", "x"}, {"w"});
+         g.Node("Equal", {"ids", "nought"}, {"n"})
+             .Node("Unsqueeze", {"n", "axis2"}, {"c"})
+             .Node("Where", {"c", "-1e9", "x"}, {"w"});
          kLargest(g, "w");
        }},
   };
@@ -110,17 +172,23 @@ TEST(PaddedPlaces, AreLeftAloneWhereTheyAreHidden) {
       {"the mean of real tokens",
        [](Graph& g) {
          g.Node("Mul", {"x", "m"}, {"w"}).Node("ReduceSum", {"w", "axis1"}, {"s"}, {{"keepdims", 1}});
-         g.Node("ReduceSum", {"m", "axis1"}, {"n"}, {{"keepdims", 1}}).Node("Max", {"n", "1"}, {"count"})
+         g.Node("ReduceSum", {"m", "axis1"}, {"n"}, {{"keepdims", 1}})
+             .Node("Max", {"n", "1"}, {"count"})
              .Node("Div", {"s", "count"}, {"y"});
        }},
       {"BERT's bias",
        [](Graph& g) {
-         g.Node("Mul", {"hidden", "-1e4"}, {"bias"}).Node("Add", {"x", "bias"}, {"w"}).Node("Softmax", {"w"}, {"p"}, {{"axis", 1}});
+         g.Node("Mul", {"hidden", "-1e4"}, {"bias"})
+             .Node("Add", {"x", "bias"}, {"w"})
+             .Node("Softmax", {"w"}, {"p"}, {{"axis", 1}});
          g.Node("Mul", {"p", "x"}, {"px"});
          kSummed(g, "px");
        }},
-      {"the largest of real tokens", [](Graph& g) { g.Node("Equal", {"m", "0"}, {"n"}).Node("Where", {"n", "-1e9", "x"}, {"w"});
-      kLargest(g, "w"); }},
+      {"the largest of real tokens",
+       [](Graph& g) {
+         g.Node("Equal", {"m", "0"}, {"n"}).Node("Where", {"n", "-1e9", "x"}, {"w"});
+         kLargest(g, "w");
+       }},
       {"a fill of half precision",
        [](Graph& g) {
          constexpr int kHalf = 10;
@@ -130,20 +198,30 @@ TEST(PaddedPlaces, AreLeftAloneWhereTheyAreHidden) {
        }},
       {"positions after the mask",
        [](Graph& g) {
-         g.Node("CumSum", {"mask", "one"}, {"c"}).Node("Mul", {"c", "mask"}, {"p"}).Node("Gather", {"table", "p"}, {"e"})
+         g.Node("CumSum", {"mask", "one"}, {"c"})
+             .Node("Mul", {"c", "mask"}, {"p"})
+             .Node("Gather", {"table", "p"}, {"e"})
              .Node("Add", {"x", "e"}, {"y"});
        }},
       {"the last real token",
        [](Graph& g) {
-         g.Node("ReduceSum", {"mask", "axis1"}, {"n"}, {{"keepdims", 1}}).Node("Sub", {"n", "one"}, {"at"})
+         g.Node("ReduceSum", {"mask", "axis1"}, {"n"}, {{"keepdims", 1}})
+             .Node("Sub", {"n", "one"}, {"at"})
              .Node("Unsqueeze", {"at", "axis2"}, {"c"});
          g.Initializer<std::int64_t>("wide", kInt64, {3}, {1, 1, 4}).Node("Expand", {"c", "wide"}, {"places"});
          g.Node("GatherElements", {"x", "places"}, {"y"}, {{"axis", 1}});
        }},
       {"a table of another table",
-       [](Graph& g) { g.Node("Add", {"ids", "one"}, {"next"}).Node("Gather", {"table", "next"}, {"e"}).Node("Add", {"x", "e"}, {"y"}); }},
+       [](Graph& g) {
+         g.Node("Add", {"ids", "one"}, {"next"})
+             .Node("Gather", {"table", "next"}, {"e"})
+             .Node("Add", {"x", "e"}, {"y"});
+       }},
       {"the first place of the mask",
-       [](Graph& g) { g.Node("Slice", {"m", "first", "axis1", "axis1"}, {"n"}).Node("Mul", {"x", "m"}, {"w"}); kSummed(g, "w"); }},
+       [](Graph& g) {
+         g.Node("Slice", {"m", "first", "axis1", "axis1"}, {"n"}).Node("Mul", {"x", "m"}, {"w"});
+         kSummed(g, "w");
+       }},
   };
   for (const Case& made : cases) {
     const RowProof proof = OfMasked(made);

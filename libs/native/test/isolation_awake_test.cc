@@ -64,7 +64,8 @@ TEST(ChannelActivity, IsToldWhenSomethingComesAndWhenNothingHasComeForAWhile) {
   for (std::size_t round = 1; round <= 3; ++round) {
     const auto client = ConnectTo(dir.socketPath());
     std::unique_lock lock(mutex);
-    ASSERT_TRUE(told.wait_for(lock, std::chrono::seconds(60), [&] { return tellings.size() >= 2 * round && !tellings.back(); }));
+    ASSERT_TRUE(told.wait_for(lock, std::chrono::seconds(60),
+                              [&] { return tellings.size() >= 2 * round && !tellings.back(); }));
   }
   const std::scoped_lock lock(mutex);
   for (std::size_t i = 0; i < tellings.size(); ++i) EXPECT_EQ(tellings[i], i % 2 == 0) << i;

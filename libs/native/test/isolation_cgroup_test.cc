@@ -59,7 +59,8 @@ TEST_F(Cgroup, AWorkerJoinsAGroupBesideItsOwn) {
 TEST_F(Cgroup, NoGroupWhereNoneIsDelegatedOrItWouldSeparateTheLanes) {
   Write("/app/cgroup.subtree_control", "pids\n");
   Write("/both/cgroup.subtree_control", "cpu memory\n");
-  EXPECT_NE(JoinMemoryGroup(root_, "/app/main", "w", 1 << 20).find("delegates no memory controller"), std::string::npos);
+  EXPECT_NE(JoinMemoryGroup(root_, "/app/main", "w", 1 << 20).find("delegates no memory controller"),
+            std::string::npos);
   EXPECT_NE(JoinMemoryGroup(root_, "/both/main", "w", 1 << 20).find("would group CPU time"), std::string::npos);
   EXPECT_NE(JoinMemoryGroup(root_, "", "w", 1 << 20).find("root group"), std::string::npos);
   EXPECT_FALSE(std::filesystem::exists(root_ + "/both/w"));

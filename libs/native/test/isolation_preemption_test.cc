@@ -1,5 +1,5 @@
-// What the kernel makes of the executors' settings when both lanes want one CPU without end. CPU time is compared within a
-// run, so other load changes nothing about it.
+// What the kernel makes of the executors' settings when both lanes want one CPU without end. CPU time is compared
+// within a run, so other load changes nothing about it.
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <sys/prctl.h>

@@ -1,5 +1,5 @@
-#include "clock.h"
 #include "item.h"
+#include "clock.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
-// Models whose rows change each other, in every way we know of, are found before they are ready; their independent twins go
-// on sharing runs.
+// Models whose rows change each other, in every way we know of, are found before they are ready; their independent
+// twins go on sharing runs.
 #include <gtest/gtest.h>
 
 #include "engine_fixture.h"
@@ -55,7 +55,8 @@ class MergeProbeTest : public testing::Test {
   Outcome Probe(const Graph& graph, const SignatureOptions& axes = {}, std::int64_t thoroughNs = test::kSecondNs) {
     return ProbeFile(graph.Save(dir_.File("m" + std::to_string(models_++) + ".onnx")), axes, thoroughNs);
   }
-  Outcome ProbeFile(const std::string& path, const SignatureOptions& axes = {}, std::int64_t thoroughNs = test::kSecondNs) {
+  Outcome ProbeFile(const std::string& path, const SignatureOptions& axes = {},
+                    std::int64_t thoroughNs = test::kSecondNs) {
     const auto session = Load(path, axes);
     MergeProbeOptions options = Options();
     options.thoroughNs = thoroughNs;
@@ -96,8 +97,14 @@ const std::vector<Mixing>& Mixings() {
       {"max", [](Graph& graph, int axis) { Reduce(graph, "ReduceMax", axis); }},
       {"min", [](Graph& graph, int axis) { Reduce(graph, "ReduceMin", axis); }},
       {"l2", [](Graph& graph, int axis) { Reduce(graph, "ReduceL2", axis); }},
-      {"softmax", [](Graph& graph, int axis) { graph.Node("Softmax", {"x"}, {"y"}, {{"axis", axis}}); }},
-      {"cumsum", [](Graph& graph, int axis) { graph.Node("CumSum", {"x", axis == 0 ? "axis0" : "axis1"}, {"y"}); }},
+      {"softmax",
+       [](Graph& graph, int axis) {
+         graph.Node("Softmax", {"x"}, {"y"}, {{"axis", axis}});
+       }},
+      {"cumsum",
+       [](Graph& graph, int axis) {
+         graph.Node("CumSum", {"x", axis == 0 ? "axis0" : "axis1"}, {"y"});
+       }},
       {"sort",
        [](Graph& graph, int axis) {
          graph.Node("Shape", {"x"}, {"shape"})
@@ -187,7 +194,9 @@ TEST_F(MergeProbeTest, FindsIntegersStringsAndHalvesThatChange) {
   ExpectMerged(twin);
   Graph strings;
   strings.Input("x", 8, {"batch", 2}).Output("y", 8, {"batch", 2});
-  WithAxes(strings).Initializer<std::int64_t>("back", kInt64, {1}, {-1}).Initializer<std::int64_t>("least", kInt64, {1}, {INT64_MIN});
+  WithAxes(strings)
+      .Initializer<std::int64_t>("back", kInt64, {1}, {-1})
+      .Initializer<std::int64_t>("least", kInt64, {1}, {INT64_MIN});
   ExpectMerged(Graph(strings).Node("Identity", {"x"}, {"y"}));
   ExpectAlone(strings.Node("Slice", {"x", "back", "least", "axis0", "back"}, {"y"}), "holds other strings");
 }
@@ -246,7 +255,9 @@ TEST_F(MergeProbeTest, FindsRandomAnswers) {
 // x, mask [batch, length] -> y [batch, 1], a reduction over the length that heeds the mask or not.
 Graph OverLength(const char* op, bool heedsMask) {
   Graph graph;
-  graph.Input("x", kFloat, {"batch", "length"}).Input("mask", kFloat, {"batch", "length"}).Output("y", kFloat, {"batch", 1});
+  graph.Input("x", kFloat, {"batch", "length"})
+      .Input("mask", kFloat, {"batch", "length"})
+      .Output("y", kFloat, {"batch", 1});
   graph.Initializer("big", kFloat, {}, std::vector<float>{1e30F})
       .Initializer("unit", kFloat, {}, std::vector<float>{1})
       .Node("Sub", {"unit", "mask"}, {"free"})
@@ -272,7 +283,8 @@ TEST_F(MergeProbeTest, FallsBackToEqualLengthsWherePaddingChangesAnswers) {
       EXPECT_EQ(Probe(OverLength(op, true), {}, thoroughNs).mode, CoalesceMode::kPadded);
       const Outcome outcome = Probe(OverLength(op, false), {}, thoroughNs);
       EXPECT_EQ(outcome.mode, CoalesceMode::kEqualLength);
-      EXPECT_NE(outcome.reason.find("padding changes answers: output \"y\" differs by "), std::string::npos) << outcome.reason;
+      EXPECT_NE(outcome.reason.find("padding changes answers: output \"y\" differs by "), std::string::npos)
+          << outcome.reason;
     }
   }
 }
@@ -296,14 +308,16 @@ TEST_F(MergeProbeTest, KeepsTheModelsThatAreSafe) {
   }
   const Outcome noMask = ProbeFile(test::NoMask(dir_.File("6.onnx")));
   EXPECT_EQ(noMask.mode, CoalesceMode::kEqualLength);
-  EXPECT_EQ(noMask.reason, "the model has no mask input, so padding could change its answers; if padding leaves its answers alone, "
-                           "set paddingIsSafe: true in model.yaml");
+  EXPECT_EQ(noMask.reason,
+            "the model has no mask input, so padding could change its answers; if padding leaves its answers alone, "
+            "set paddingIsSafe: true in model.yaml");
 }
 
 // Sizes that the declaration leaves open: channels of 3 for a convolution, a vocabulary of 3 with segments of 2.
 TEST_F(MergeProbeTest, FindsSizesAndValuesThatTheGraphAccepts) {
 #ifdef __SANITIZE_THREAD__
-  GTEST_SKIP() << "ONNX Runtime takes so long to refuse an input under TSan that the search, which has a limit of time, ends before";
+  GTEST_SKIP() << "ONNX Runtime takes so long to refuse an input under TSan that the search, which has a limit of "
+                  "time, ends before";
 #endif
   Graph images;
   images.Input("x", kFloat, {"batch", "c", "h", "w"})
@@ -332,7 +346,9 @@ TEST_F(MergeProbeTest, SaysWhyNothingIsKnown) {
   EXPECT_NE(outcome.reason.find("no made-up input was accepted ("), std::string::npos) << outcome.reason;
   EXPECT_NE(outcome.reason.find("set mergeRows: always"), std::string::npos) << outcome.reason;
   Graph constant = Rows();
-  constant.Initializer("none", kFloat, {}, std::vector<float>{0}).Node("Mul", {"x", "none"}, {"nothing"}).Node("Exp", {"nothing"}, {"y"});
+  constant.Initializer("none", kFloat, {}, std::vector<float>{0})
+      .Node("Mul", {"x", "none"}, {"nothing"})
+      .Node("Exp", {"nothing"}, {"y"});
   ExpectAlone(constant, "all made-up rows got the same answer");
 }
 
@@ -381,7 +397,8 @@ TEST_F(LoadedModelTest, StopsProbingAfterTwoDeaths) {
   EXPECT_NE(access(plan.probeRecordPath.c_str(), F_OK), 0);
   const Signature given = modeAfter(2);
   EXPECT_EQ(given.coalesce, CoalesceMode::kAlone);
-  EXPECT_NE(given.coalesceReason.find("the worker died 2 times while it probed"), std::string::npos) << given.coalesceReason;
+  EXPECT_NE(given.coalesceReason.find("the worker died 2 times while it probed"), std::string::npos)
+      << given.coalesceReason;
 }
 
 // x [batch, 1] -> x after a loop without end: every probe is ended by the watchdog.
@@ -403,7 +420,8 @@ TEST_F(LoadedModelTest, EndsProbesThatHang) {
   test::LoadedEngine engine(test::With({test::PlanOf(graph.Save(dir_.File("m.onnx")), test::kSecondNs / 5)}));
   const Signature& signature = engine->models()[0]->session()->signature();
   EXPECT_EQ(signature.coalesce, CoalesceMode::kAlone);
-  EXPECT_NE(signature.coalesceReason.find("a run took longer than 200 ms"), std::string::npos) << signature.coalesceReason;
+  EXPECT_NE(signature.coalesceReason.find("a run took longer than 200 ms"), std::string::npos)
+      << signature.coalesceReason;
 }
 
 }  // namespace

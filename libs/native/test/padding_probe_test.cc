@@ -27,9 +27,12 @@ Graph LargestEntry(float fill, int odd, int vocabulary = 900) {
   std::vector<float> table = test::Weights(static_cast<std::size_t>(vocabulary) * 4);
   for (int i = 0; i < 4 && odd >= 0; ++i) table[static_cast<std::size_t>(odd * 4 + i)] = -50'000;
   Graph graph;
-  graph.Input("ids", kInt64, {"batch", "tokens"}).Input("mask", kInt64, {"batch", "tokens"}).Output("y", kFloat, {"batch", 4});
+  graph.Input("ids", kInt64, {"batch", "tokens"})
+      .Input("mask", kInt64, {"batch", "tokens"})
+      .Output("y", kFloat, {"batch", 4});
   graph.Initializer("table", kFloat, {vocabulary, 4}, table).Initializer<std::int64_t>("axis2", kInt64, {1}, {2});
-  graph.Initializer("fill", kFloat, {}, std::vector<float>{fill}).Node("Gather", {"table", "ids"}, {"x"})
+  graph.Initializer("fill", kFloat, {}, std::vector<float>{fill})
+      .Node("Gather", {"table", "ids"}, {"x"})
       .Node("Unsqueeze", {"mask", "axis2"}, {"column"});
   graph.Node("Cast", {"column"}, {"visible"}, {{"to", kBool}}).Node("Where", {"visible", "x", "fill"}, {"w"});
   return graph.Node("ReduceMax", {"w"}, {"y"}, {{"axes", std::vector<int>{1}}, {"keepdims", 0}});
@@ -47,7 +50,8 @@ TEST_F(PaddingProbeTest, SaysWhichFillIsNotAndObeysTheOwner) {
   const Signature small = Loaded(LargestEntry(-100, -1));
   EXPECT_EQ(small.coalesce, CoalesceMode::kEqualLength);
   EXPECT_EQ(small.coalesceReason,
-            "padding could change answers: Where \"w\" puts a number that real ones may pass where rows are masked; if padding leaves its answers "
+            "padding could change answers: Where \"w\" puts a number that real ones may pass where rows are masked; if "
+            "padding leaves its answers "
             "alone, set paddingIsSafe: true in model.yaml");
   EXPECT_EQ(Loaded(LargestEntry(-100, -1), {.paddingIsSafe = true}).coalesce, CoalesceMode::kPadded);
 }
@@ -63,17 +67,23 @@ TEST_F(PaddingProbeTest, TriesTheMostUnusualTokens) {
 TEST_F(PaddingProbeTest, TriesShortRowsTogether) {
   Graph graph;
   graph.Input("x", kFloat, {"batch", "tokens"}).Output("y", kFloat, {"batch", "tokens"});
-  graph.Initializer<std::int64_t>("five", kInt64, {1}, {5}).Initializer<std::int64_t>("far", kInt64, {1}, {1 << 30})
+  graph.Initializer<std::int64_t>("five", kInt64, {1}, {5})
+      .Initializer<std::int64_t>("far", kInt64, {1}, {1 << 30})
       .Initializer<std::int64_t>("axis1", kInt64, {1}, {1});
-  graph.Initializer<std::int64_t>("axis0", kInt64, {1}, {0}).Initializer("none", kFloat, {}, std::vector<float>{0})
+  graph.Initializer<std::int64_t>("axis0", kInt64, {1}, {0})
+      .Initializer("none", kFloat, {}, std::vector<float>{0})
       .Node("Slice", {"x", "five", "far", "axis1"}, {"rest"});
-  graph.Node("Mul", {"rest", "none"}, {"zeros"}).Node("Exp", {"zeros"}, {"ones"})
+  graph.Node("Mul", {"rest", "none"}, {"zeros"})
+      .Node("Exp", {"zeros"}, {"ones"})
       .Node("ReduceMax", {"ones"}, {"any"}, {{"axes", std::vector<int>{1}}, {"keepdims", 1}});
-  graph.Node("IsInf", {"any"}, {"short"}).Node("ReduceSum", {"x", "axis0"}, {"sum"}).Node("Where", {"short", "sum", "x"}, {"y"});
-  const auto session = Session::Load(test::Library(), {.modelPath = graph.Save(dir_.File("short.onnx")),
-      .axes = {.mergeRows = MergeRows::kAlways}});
-  ProbeMerging(*session, {.watched = [](ort::RunOptions*, const std::function<void()>& run) { run();
-  }, .rowsMax = 32, .thoroughNs = test::kSecondNs});
+  graph.Node("IsInf", {"any"}, {"short"})
+      .Node("ReduceSum", {"x", "axis0"}, {"sum"})
+      .Node("Where", {"short", "sum", "x"}, {"y"});
+  const auto session = Session::Load(
+      test::Library(), {.modelPath = graph.Save(dir_.File("short.onnx")), .axes = {.mergeRows = MergeRows::kAlways}});
+  ProbeMerging(*session, {.watched = [](ort::RunOptions*, const std::function<void()>& run) { run(); },
+                          .rowsMax = 32,
+                          .thoroughNs = test::kSecondNs});
   EXPECT_EQ(session->signature().coalesce, CoalesceMode::kAlone) << session->signature().coalesceReason;
 }
 

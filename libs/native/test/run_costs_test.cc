@@ -10,7 +10,9 @@
 namespace interleave {
 namespace {
 
-CostGrid Grid(double oneNs) { return {.lengths = {8, 16}, .rows = {1, 2}, .runNs = {{oneNs, 1.5 * oneNs}, {2 * oneNs, 0}}}; }
+CostGrid Grid(double oneNs) {
+  return {.lengths = {8, 16}, .rows = {1, 2}, .runNs = {{oneNs, 1.5 * oneNs}, {2 * oneNs, 0}}};
+}
 
 TEST(ModelCosts, HoldAnalyticValuesUntilThereAreMeasuredOnes) {
   ModelCosts costs;

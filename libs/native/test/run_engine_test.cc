@@ -118,7 +118,8 @@ TEST_F(EngineTest, LeavesItToTheRuntimeWhetherSizesOfOneNameMayDiffer) {
                               .Save(dir_.File("sum.onnx"));
   LoadedEngine engine(With({PlanOf(sum)}));
   const auto ones = [](std::int64_t rows, std::int64_t length) {
-    return TensorOf(ElementType::kFloat32, {rows, length}, std::vector<float>(static_cast<std::size_t>(rows * length), 1));
+    return TensorOf(ElementType::kFloat32, {rows, length},
+                    std::vector<float>(static_cast<std::size_t>(rows * length), 1));
   };
   engine->OnItem(Make(1, {ones(2, 3), ones(1, 3)}));
   Answer answer = AnswerTo(1);
@@ -346,7 +347,8 @@ TEST_F(EngineTest, ClosesWhileARunIsUnderWay) {
 // What a probe of model 0 came to.
 ProbeResult Measured(LoadedEngine& engine, std::int64_t rows, std::int64_t length) {
   std::promise<ProbeResult> result;
-  engine->Measure({.model = 0, .rows = rows, .length = length, .done = [&](const ProbeResult& r) { result.set_value(r); }});
+  engine->Measure(
+      {.model = 0, .rows = rows, .length = length, .done = [&](const ProbeResult& r) { result.set_value(r); }});
   return result.get_future().get();
 }
 

@@ -75,7 +75,9 @@ TEST(Heartbeat, LeavesAFaultToTheHandlerThatWasThereBefore) {
   EXPECT_EQ(died, 0);
 }
 
-constexpr std::uint64_t In(Phase phase, std::uint64_t model) { return (model + 1) | static_cast<std::uint64_t>(phase) << 32; }
+constexpr std::uint64_t In(Phase phase, std::uint64_t model) {
+  return (model + 1) | static_cast<std::uint64_t>(phase) << 32;
+}
 
 TEST(Heartbeat, Beats) {
   const Page page;

@@ -6,9 +6,9 @@
 #include <limits>
 #include <numeric>
 
-#include "session/run_layout.h"
 #include "session/item_check.h"
 #include "session/pad_value.h"
+#include "session/run_layout.h"
 #include "session/strings.h"
 #include "session/tensor_box.h"
 
@@ -73,8 +73,10 @@ TEST_F(CheckItemTest, AcceptsWhatFitsInAnyOrder) {
 TEST_F(CheckItemTest, LetsRowsBePaddedWhoseMasksAreAllOnes) {
   signature_.coalesce = CoalesceMode::kPadded;
   signature_.sequenceAxes = 1;
-  for (const auto& [type, one] : {std::pair{ElementType::kInt64, 1.0}, {ElementType::kInt32, 1.0}, {ElementType::kBool, 1.0},
-      {ElementType::kFloat32, 1.0}}) {
+  for (const auto& [type, one] : {std::pair{ElementType::kInt64, 1.0},
+                                  {ElementType::kInt32, 1.0},
+                                  {ElementType::kBool, 1.0},
+                                  {ElementType::kFloat32, 1.0}}) {
     signature_.inputs[1].type = type;
     std::vector<std::byte> bytes;
     item_.inputs[1] = View(1, type, {2, 3});
@@ -82,7 +84,8 @@ TEST_F(CheckItemTest, LetsRowsBePaddedWhoseMasksAreAllOnes) {
       bytes.clear();
       for (int i = 0; i < 6; ++i) {
         const PadValue value = EncodePadValue(type, i == 5 ? last : one);
-        bytes.insert(bytes.end(), value.bytes.begin(), value.bytes.begin() + static_cast<std::ptrdiff_t>(ElementBytes(type)));
+        bytes.insert(bytes.end(), value.bytes.begin(),
+                     value.bytes.begin() + static_cast<std::ptrdiff_t>(ElementBytes(type)));
       }
       item_.inputs[1].data = bytes.data();
       EXPECT_EQ(Check(), "");
@@ -198,7 +201,7 @@ TEST(Box, PadsEveryDimensionAndCutsItOutAgain) {
   std::vector<std::int32_t> batch(120, -1);
   auto* const batchBytes = reinterpret_cast<std::byte*>(batch.data());
   CopyIntoRun(batchBytes, runShape, 1, reinterpret_cast<const std::byte*>(item.data()), itemShape, 4,
-                EncodePadValue(ElementType::kInt32, 7));
+              EncodePadValue(ElementType::kInt32, 7));
 
   EXPECT_EQ(std::count(batch.begin(), batch.begin() + 40, -1), 40) << "another item's row was touched";
   EXPECT_EQ(std::count(batch.begin() + 40, batch.end(), 7), 80 - 30 + 1);  // 7 is among the values

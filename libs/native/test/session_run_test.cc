@@ -46,7 +46,8 @@ std::vector<Answer> RunTogether(Session& session, const std::vector<Inputs>& req
     for (std::size_t k = 0; k < items[i].inputs.size(); ++k) {
       const TensorView& view = items[i].inputs[k];
       if (view.type != ElementType::kString) continue;
-      EXPECT_TRUE(DecodeStrings(view.data, view.bytes, static_cast<std::size_t>(ElementCount(view.shape)), strings[i][k]));
+      EXPECT_TRUE(
+          DecodeStrings(view.data, view.bytes, static_cast<std::size_t>(ElementCount(view.shape)), strings[i][k]));
     }
   }
   RunLayout layout;
@@ -168,8 +169,7 @@ TEST_F(SessionTest, GivesOnlyTheOutputsAskedFor) {
 }
 
 TEST_F(SessionTest, PadsWithTheGivenValues) {
-  const auto session = Load(test::MaskedEncoder(dir_.File("m.onnx")),
-                            {.padValues = {{"ids", test::kVocabulary + 1}}});
+  const auto session = Load(test::MaskedEncoder(dir_.File("m.onnx")), {.padValues = {{"ids", test::kVocabulary + 1}}});
   // The pad value is out of the vocabulary: only a padded run sees it.
   EXPECT_NO_THROW(RunTogether(*session, {Text(1, 4), Text(1, 4)}));
   EXPECT_THROW(RunTogether(*session, {Text(1, 4), Text(1, 5)}), ort::OrtError);
@@ -276,7 +276,6 @@ TEST_F(SessionTest, CarriesStringsWithAnyBytes) {
   EXPECT_EQ(together[0].outputs.at(0).bytes, requests[0][0].bytes);
   EXPECT_EQ(together[1].outputs.at(0).bytes, requests[1][0].bytes);
 }
-
 
 class SessionProperty : public SessionTest, public testing::WithParamInterface<unsigned> {
  protected:

@@ -53,18 +53,21 @@ TEST(Signature, PadsWhatHasMasksAndIsNotNumbersOfTheCallers) {
     return signature.coalesceReason;
   };
   const TensorDeclaration mask = Declare("mask", {"batch", "seq"}, 7);
-  const std::string advice = ", so padding could change answers; if padding leaves its answers alone, set paddingIsSafe: true in model.yaml";
+  const std::string advice =
+      ", so padding could change answers; if padding leaves its answers alone, set paddingIsSafe: true in model.yaml";
   for (const int type : {1, 8, 10, 11, 16}) {
     const Declarations features{Declare("x", {"batch", "seq", "80"}, type), mask};
     EXPECT_EQ(reasonOf(features), "input \"x\" along the sequence axis is not of token ids" + advice) << type;
     EXPECT_EQ(reasonOf(features, {.paddingIsSafe = true}), "");
     EXPECT_EQ(reasonOf(features, {.mergeRows = MergeRows::kAlways}), "");
   }
-  for (const int type : {2, 3, 4, 5, 6, 7, 9, 12, 13}) EXPECT_EQ(reasonOf({Declare("x", {"batch", "seq"}, type), mask}), "") << type;
+  for (const int type : {2, 3, 4, 5, 6, 7, 9, 12, 13})
+    EXPECT_EQ(reasonOf({Declare("x", {"batch", "seq"}, type), mask}), "") << type;
   EXPECT_EQ(reasonOf({Declare("scale", {"batch", "4"}), Declare("ids", {"batch", "seq"}, 7), mask}), "");
   EXPECT_EQ(reasonOf({Declare("ids", {"batch", "seq"}, 7), Declare("mask", {"batch", "seq"})}),
             "input \"mask\" along the sequence axis is a mask that does not hold integers" + advice);
-  EXPECT_NE(reasonOf({Declare("ids", {"batch", "seq"}, 7), Declare("mask", {"batch", "4"}, 7)}).find("no mask input"), std::string::npos);
+  EXPECT_NE(reasonOf({Declare("ids", {"batch", "seq"}, 7), Declare("mask", {"batch", "4"}, 7)}).find("no mask input"),
+            std::string::npos);
 }
 
 TEST(Signature, WithoutSequenceAxisIsPaddedWithNothingToPad) {
@@ -99,16 +102,18 @@ TEST(Signature, DoesNotTakePlaceholdersForOneAxis) {
 }
 
 TEST(Signature, DoesNotReadNumbersOfExportersAsDifferentAxes) {
-  for (const char* stem : {"unk__", "DynamicDimension.", "p2o.DynamicDimension.", "Transpose_1_dim_", "x_dynamic_axes_", "s"}) {
+  for (const char* stem :
+       {"unk__", "DynamicDimension.", "p2o.DynamicDimension.", "Transpose_1_dim_", "x_dynamic_axes_", "s"}) {
     SCOPED_TRACE(stem);
     const std::string name = stem;
     EXPECT_TRUE(InferSignature({Declare("a", {name + "3", "4"}), Declare("b", {name + "17", "4"})},
                                {Declare("y", {name + "21"})}, {})
                     .hasBatchAxis);
-    EXPECT_FALSE(
-        InferSignature({Declare("a", {name + "3"}), Declare("b", {"time"})}, {Declare("y", {"time"})}, {}).hasBatchAxis);
+    EXPECT_FALSE(InferSignature({Declare("a", {name + "3"}), Declare("b", {"time"})}, {Declare("y", {"time"})}, {})
+                     .hasBatchAxis);
   }
-  EXPECT_TRUE(InferSignature({Declare("a", {"unk__1"}), Declare("b", {"batch"})}, {Declare("y", {"batch"})}, {}).hasBatchAxis);
+  EXPECT_TRUE(
+      InferSignature({Declare("a", {"unk__1"}), Declare("b", {"batch"})}, {Declare("y", {"batch"})}, {}).hasBatchAxis);
 }
 
 TEST(Signature, ObeysNamesOfPlaceholdersInTheManifest) {
@@ -155,7 +160,8 @@ TEST(Signature, ObeysNamesFromTheManifest) {
   const Declarations inputs{Declare("x", {"time", "chars"}, 7), Declare("x_mask", {"time", "chars"}, 7)};
   const Declarations outputs{Declare("y", {"time", "chars"})};
   EXPECT_FALSE(InferSignature(inputs, outputs, {}).hasBatchAxis);
-  const Signature signature = InferSignature(inputs, outputs, {.batchAxisName = "time", .sequenceAxisNames = {"chars"}});
+  const Signature signature =
+      InferSignature(inputs, outputs, {.batchAxisName = "time", .sequenceAxisNames = {"chars"}});
   EXPECT_EQ(AxesOf(signature.inputs[0]), (Axes{B, S0}));
   EXPECT_EQ(signature.coalesce, CoalesceMode::kPadded);
 }

@@ -27,7 +27,8 @@ Graph Classifier() {
       .MapsOutput("output_probability")
       .Node("Mul", {"x", "x"}, {"probabilities"})
       .Node("ArgMax", {"x"}, {"label"}, {{"axis", 1}, {"keepdims", 0}})
-      .Node("ZipMap", {"probabilities"}, {"output_probability"}, {{"classlabels_int64s", std::vector<int>{0, 1}}}, kClassical);
+      .Node("ZipMap", {"probabilities"}, {"output_probability"}, {{"classlabels_int64s", std::vector<int>{0, 1}}},
+            kClassical);
   return graph;
 }
 
@@ -68,7 +69,8 @@ TEST_F(ZipMapTest, OutputsHaveAColumnForEachLabelWhateverTheRuntimeInfers) {
       .Input("shape", kInt64, {2})
       .MapsOutput("scores")
       .Node("Reshape", {"x", "shape"}, {"probabilities"})
-      .Node("ZipMap", {"probabilities"}, {"scores"}, {{"classlabels_int64s", std::vector<int>{5, 300, 70000}}}, kClassical);
+      .Node("ZipMap", {"probabilities"}, {"scores"}, {{"classlabels_int64s", std::vector<int>{5, 300, 70000}}},
+            kClassical);
   const Shape shape = Load(graph)->signature().outputs[0].shape;
   EXPECT_EQ(ShapeText(shape), "[-1,3]");
 }
@@ -88,7 +90,9 @@ TEST_F(ZipMapTest, OutputsThatAreNoTensorsAreLeftOutWhereThereAreOthers) {
 
 TEST_F(ZipMapTest, SequencesAreRefusedWithWhatWouldWork) {
   Graph output;
-  output.Input("x", kFloat, {"N", 2}).Initializer<std::int64_t>("one", kInt64, {}, {1}).Node("SplitToSequence", {"x", "one"}, {"s"});
+  output.Input("x", kFloat, {"N", 2})
+      .Initializer<std::int64_t>("one", kInt64, {}, {1})
+      .Node("SplitToSequence", {"x", "one"}, {"s"});
   output.SequenceOutput("s");
   const std::string refusal = RefusalOf(output);
   for (const char* word : {"output \"s\"", "sequence", "ConcatFromSequence", "zipmap=False"}) {

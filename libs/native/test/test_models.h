@@ -43,8 +43,7 @@ inline std::string MaskedEncoder(const std::string& path, bool outputDims = true
   const std::string sequence = outputDims ? "sequence" : "";
   const Dim width = outputDims ? Dim(kWidth) : Dim("");
   Graph graph;
-  graph
-      .Input("ids", kInt64, {"batch", "sequence"})
+  graph.Input("ids", kInt64, {"batch", "sequence"})
       .Input("attention_mask", kInt64, {"batch", "sequence"})
       .Output("hidden", kFloat, {batch, sequence, width})
       .Output("pooled", kFloat, {batch, width})

@@ -37,10 +37,9 @@ class WorkQueueTest : public ::testing::Test {
                     .modelsCount = 2,
                     .clientItemsMax = clientItemsMax_,
                     .cpus = std::vector<int>(kExecutors, kNoCpu),
-                    .limits =
-                        [this](std::vector<ModelLimits>& limits) {
-                          for (std::size_t i = 0; i < limits.size(); ++i) limits[i] = models_[i]->Limits(Lane::kRealtime);
-                        }}};
+                    .limits = [this](std::vector<ModelLimits>& limits) {
+                      for (std::size_t i = 0; i < limits.size(); ++i) limits[i] = models_[i]->Limits(Lane::kRealtime);
+                    }}};
   Answers answers_{queue_, models_};
   Inbox inbox_;
 

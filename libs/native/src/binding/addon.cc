@@ -2,9 +2,9 @@
 #include <napi.h>
 
 #include "binding/client.h"
+#include "binding/control.h"
 #include "binding/cost.h"
 #include "binding/isolation.h"
-#include "binding/control.h"
 #include "binding/net.h"
 #include "binding/simulate.h"
 #include "binding/worker.h"

@@ -7,9 +7,9 @@
 #include <utility>
 #include <vector>
 
-#include "clock.h"
 #include "binding/convert.h"
 #include "channel/client.h"
+#include "clock.h"
 
 namespace interleave::binding {
 namespace {
@@ -175,7 +175,8 @@ Request RequestOf(const Napi::Object& object) {
   request.responseBytes = IntegerOf(object, "responseBytes");
   const Napi::Array inputs = ArrayOf(object.Get("inputs"), "inputs");
   request.inputs.reserve(inputs.Length());
-  for (std::uint32_t i = 0; i < inputs.Length(); ++i) request.inputs.push_back(TensorOf(ObjectOf(inputs.Get(i), "inputs")));
+  for (std::uint32_t i = 0; i < inputs.Length(); ++i)
+    request.inputs.push_back(TensorOf(ObjectOf(inputs.Get(i), "inputs")));
   return request;
 }
 

@@ -1,5 +1,5 @@
-// The client's end of a channel for JavaScript. All functions run on the JS thread; connecting alone works on a thread of
-// the pool. Declared for TypeScript in lib/addon.ts.
+// The client's end of a channel for JavaScript. All functions run on the JS thread; connecting alone works on a thread
+// of the pool. Declared for TypeScript in lib/addon.ts.
 #pragma once
 
 #include <napi.h>

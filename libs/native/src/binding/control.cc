@@ -2,8 +2,8 @@
 
 #include <system_error>
 
-#include "clock.h"
 #include "binding/convert.h"
+#include "clock.h"
 #include "control/control_page.h"
 
 namespace interleave::binding {

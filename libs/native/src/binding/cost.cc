@@ -55,7 +55,8 @@ Napi::Value CostTableRunNs(const Napi::CallbackInfo& info) {
 
 Napi::Value CostTableBestRowNs(const Napi::CallbackInfo& info) {
   const Table& table = TableOf(info);
-  return Napi::Number::New(info.Env(), table->BestRowNs(static_cast<std::int64_t>(IntegerOf(info[1], "length", kIntegerMax))));
+  return Napi::Number::New(info.Env(),
+                           table->BestRowNs(static_cast<std::int64_t>(IntegerOf(info[1], "length", kIntegerMax))));
 }
 
 Napi::Value Admit(const Napi::CallbackInfo& info) {

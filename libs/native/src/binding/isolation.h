@@ -1,5 +1,5 @@
-// Isolation of whole processes and threads for JavaScript. All functions run on the JS thread. Declared for TypeScript in
-// lib/addon.ts.
+// Isolation of whole processes and threads for JavaScript. All functions run on the JS thread. Declared for TypeScript
+// in lib/addon.ts.
 #pragma once
 
 #include <napi.h>

@@ -39,7 +39,8 @@ Napi::Value ListeningSocketOpen(const Napi::CallbackInfo& info) {
 Napi::Value DescriptorCopy(const Napi::CallbackInfo& info) {
   const Napi::Object options = ObjectOf(info[0], "options");
   try {
-    return Napi::Number::New(info.Env(), CopyDescriptor(IntOf(options, "pid", INT32_MAX), IntOf(options, "fd", INT32_MAX)));
+    return Napi::Number::New(info.Env(),
+                             CopyDescriptor(IntOf(options, "pid", INT32_MAX), IntOf(options, "fd", INT32_MAX)));
   } catch (const std::system_error& error) {
     throw SystemError(info.Env(), error);
   }

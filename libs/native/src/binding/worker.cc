@@ -3,8 +3,8 @@
 #include <functional>
 #include <memory>
 
-#include "binding/convert.h"
 #include "binding/control.h"
+#include "binding/convert.h"
 #include "binding/worker_convert.h"
 #include "run/worker.h"
 

@@ -1,5 +1,5 @@
-// A worker for JavaScript. All functions run on the JS thread; draining and closing work on a thread of the pool. Declared
-// for TypeScript in lib/addon.ts.
+// A worker for JavaScript. All functions run on the JS thread; draining and closing work on a thread of the pool.
+// Declared for TypeScript in lib/addon.ts.
 #pragma once
 
 #include <napi.h>

@@ -1,7 +1,7 @@
 #include "binding/worker_convert.h"
 
-#include "clock.h"
 #include "binding/convert.h"
+#include "clock.h"
 
 namespace interleave::binding {
 namespace {
@@ -122,9 +122,7 @@ std::shared_ptr<CudaProvider> CudaOf(const Napi::Object& options) {
   return std::make_shared<CudaProvider>(TextsOf(cuda, "options"), BooleanOf(cuda, "priorityStream"));
 }
 
-Napi::Number Number(Napi::Env env, std::uint64_t value) {
-  return Napi::Number::New(env, static_cast<double>(value));
-}
+Napi::Number Number(Napi::Env env, std::uint64_t value) { return Napi::Number::New(env, static_cast<double>(value)); }
 
 Napi::Number Seconds(Napi::Env env, const std::atomic<std::uint64_t>& ns) {
   return Napi::Number::New(env, static_cast<double>(ns.load(std::memory_order_relaxed)) / 1e9);

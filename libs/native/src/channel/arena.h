@@ -8,8 +8,8 @@
 
 namespace interleave {
 
-// Hands out the payload memory of one channel. Lives in the client's private memory and deals in offsets only: nothing in
-// the shared region can corrupt it. Best fit, neighbours merged on Free, O(log blocks). One thread.
+// Hands out the payload memory of one channel. Lives in the client's private memory and deals in offsets only: nothing
+// in the shared region can corrupt it. Best fit, neighbours merged on Free, O(log blocks). One thread.
 class Arena {
  public:
   static constexpr std::uint64_t kAlignment = 64;
@@ -33,8 +33,8 @@ class Arena {
 
   std::uint64_t totalBytes_;
   std::uint64_t freeBytes_ = 0;
-  std::map<std::uint64_t, std::uint64_t> byOffset_;               // offset -> bytes
-  std::set<std::pair<std::uint64_t, std::uint64_t>> bySize_;      // (bytes, offset): the same blocks
+  std::map<std::uint64_t, std::uint64_t> byOffset_;           // offset -> bytes
+  std::set<std::pair<std::uint64_t, std::uint64_t>> bySize_;  // (bytes, offset): the same blocks
 };
 
 }  // namespace interleave

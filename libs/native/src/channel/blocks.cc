@@ -86,7 +86,8 @@ void WriteRequest(const Block& block, std::uint64_t itemId, const Request& reque
 std::optional<Item> ReadRequest(const Block& block, std::uint64_t itemId) {
   if (block.bytes < sizeof(RequestHeader)) return std::nullopt;
   const auto header = CopyIn<RequestHeader>(block.data);
-  if (header.itemId != itemId || header.inputCount > kTensorsMax || (header.flags & ~kFlagAlone) != 0) return std::nullopt;
+  if (header.itemId != itemId || header.inputCount > kTensorsMax || (header.flags & ~kFlagAlone) != 0)
+    return std::nullopt;
   const std::uint64_t dataStart = InputDataOffset(header.inputCount);
   if (block.bytes < dataStart) return std::nullopt;
   Item item;
@@ -110,7 +111,8 @@ std::optional<Item> ReadRequest(const Block& block, std::uint64_t itemId) {
 }
 
 void ResponseWriter::MarkRunning() {
-  std::atomic_ref(*StateWord(block_)).store(static_cast<std::uint32_t>(ResponseState::kRunning), std::memory_order_relaxed);
+  std::atomic_ref(*StateWord(block_))
+      .store(static_cast<std::uint32_t>(ResponseState::kRunning), std::memory_order_relaxed);
 }
 
 std::byte* ResponseWriter::AddOutput(std::uint16_t index, ElementType type, const Shape& shape, std::size_t bytes) {
@@ -137,7 +139,8 @@ void ResponseWriter::Finish(const ItemTimes& times) {
 }
 
 void ResponseWriter::Fail(ItemStatus status, std::string_view message) {
-  const std::size_t bytes = std::min({message.size(), kMessageBytesMax, std::size_t{block_.bytes - kResponseDataOffset}});
+  const std::size_t bytes =
+      std::min({message.size(), kMessageBytesMax, std::size_t{block_.bytes - kResponseDataOffset}});
   std::memcpy(block_.data + kResponseDataOffset, message.data(), bytes);
   ResponseHeader header{};
   header.status = static_cast<std::uint32_t>(status);
@@ -146,8 +149,8 @@ void ResponseWriter::Fail(ItemStatus status, std::string_view message) {
 }
 
 void ResponseWriter::End(ResponseHeader header) {
-  // Everything but the state first. The word that holds the state is written by the release store below alone, because a
-  // client that finds this process dead may read the state at any moment.
+  // Everything but the state first. The word that holds the state is written by the release store below alone, because
+  // a client that finds this process dead may read the state at any moment.
   auto* fields = reinterpret_cast<std::byte*>(block_.data);
   struct Rest {
     std::uint64_t words[(sizeof(ResponseHeader) - sizeof(std::uint64_t)) / sizeof(std::uint64_t)];
@@ -156,7 +159,8 @@ void ResponseWriter::End(ResponseHeader header) {
   CopyOut(fields + sizeof(std::uint64_t), rest);
   std::atomic_ref(reinterpret_cast<ResponseHeader*>(fields)->status).store(header.status, std::memory_order_relaxed);
   // Release: pairs with the acquire load in ReadResponseState.
-  std::atomic_ref(*StateWord(block_)).store(static_cast<std::uint32_t>(ResponseState::kDone), std::memory_order_release);
+  std::atomic_ref(*StateWord(block_))
+      .store(static_cast<std::uint32_t>(ResponseState::kDone), std::memory_order_release);
 }
 
 void InitResponse(const Block& block) { CopyOut(block.data, ResponseHeader{}); }
@@ -165,7 +169,8 @@ ResponseState ReadResponseState(const Block& block) {
   // Acquire: pairs with the release store in ResponseWriter::End.
   const std::uint32_t state = std::atomic_ref(*StateWord(block)).load(std::memory_order_acquire);
   if (state == static_cast<std::uint32_t>(ResponseState::kDone)) return ResponseState::kDone;
-  return state == static_cast<std::uint32_t>(ResponseState::kWaiting) ? ResponseState::kWaiting : ResponseState::kRunning;
+  return state == static_cast<std::uint32_t>(ResponseState::kWaiting) ? ResponseState::kWaiting
+                                                                      : ResponseState::kRunning;
 }
 
 std::optional<Response> ReadResponse(const Block& block) {

@@ -1,5 +1,5 @@
-// Reading and writing request and response blocks. The readers take nothing from the other side on trust: they copy, check
-// the copy, and hand out only positions inside the block.
+// Reading and writing request and response blocks. The readers take nothing from the other side on trust: they copy,
+// check the copy, and hand out only positions inside the block.
 #pragma once
 
 #include <cstddef>
@@ -24,7 +24,8 @@ struct Block {
 // The block [offset, offset + bytes) of an arena, or nullopt when it is not wholly inside or not aligned.
 std::optional<Block> BlockAt(std::byte* arena, std::uint64_t arenaBytes, std::uint64_t offset, std::uint64_t bytes);
 
-// True when `bytes` is what a tensor of this type and shape takes: exactly, or for strings at least one length per element.
+// True when `bytes` is what a tensor of this type and shape takes: exactly, or for strings at least one length per
+// element.
 bool IsTensorSize(ElementType type, const Shape& shape, std::uint64_t bytes);
 
 // What a client wants to run.
@@ -32,10 +33,10 @@ struct Request {
   std::uint32_t model = 0;
   std::uint8_t priority = 0;
   bool alone = false;
-  std::int64_t deadlineNs = 0;     // CLOCK_MONOTONIC; 0: none
-  std::uint64_t outputMask = 0;    // bit i: output i; 0: all
-  std::uint64_t responseBytes = 0; // size of the response block
-  std::vector<TensorView> inputs;  // their data is copied on submission
+  std::int64_t deadlineNs = 0;      // CLOCK_MONOTONIC; 0: none
+  std::uint64_t outputMask = 0;     // bit i: output i; 0: all
+  std::uint64_t responseBytes = 0;  // size of the response block
+  std::vector<TensorView> inputs;   // their data is copied on submission
 };
 
 // Bytes of the request block of `request`.

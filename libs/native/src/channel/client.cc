@@ -82,7 +82,8 @@ std::uint64_t ResponseBlockBytes(const Request& request) {
 
 std::uint64_t SlotBytes(const Request& request, int item) {
   if (request.responseBytes > kArenaBytesMax) {
-    throw ChannelError(ChannelErrorCode::kTooLarge, "a response of " + std::to_string(request.responseBytes) + " bytes", item);
+    throw ChannelError(ChannelErrorCode::kTooLarge, "a response of " + std::to_string(request.responseBytes) + " bytes",
+                       item);
   }
   return RequestBytes(request) + ResponseBlockBytes(request);
 }
@@ -135,29 +136,36 @@ void ChannelClient::Check(std::span<const Request> requests) const {
     const Request& request = requests[i];
     const int item = static_cast<int>(i);
     if (request.inputs.size() > kTensorsMax) {
-      throw ChannelError(ChannelErrorCode::kInvalid, "expected at most " + std::to_string(kTensorsMax) + " inputs", item);
+      throw ChannelError(ChannelErrorCode::kInvalid, "expected at most " + std::to_string(kTensorsMax) + " inputs",
+                         item);
     }
     std::uint64_t seen = 0;
     for (const TensorView& input : request.inputs) {
       if (input.index >= kTensorsMax || (seen >> input.index & 1) != 0) {
-        throw ChannelError(ChannelErrorCode::kInvalid, "input " + std::to_string(input.index) + " is out of range or twice there", item);
+        throw ChannelError(ChannelErrorCode::kInvalid,
+                           "input " + std::to_string(input.index) + " is out of range or twice there", item);
       }
       seen |= std::uint64_t{1} << input.index;
       if (IsTensorSize(input.type, input.shape, input.bytes)) continue;
       throw ChannelError(ChannelErrorCode::kInvalid,
-                         "input " + std::to_string(input.index) + ": " + std::to_string(input.bytes) + " bytes do not match its type and shape", item);
+                         "input " + std::to_string(input.index) + ": " + std::to_string(input.bytes) +
+                             " bytes do not match its type and shape",
+                         item);
     }
     const std::uint64_t bytes = SlotBytes(request, item);
     if (bytes > arena_.totalBytes()) {
-      throw ChannelError(ChannelErrorCode::kTooLarge, "the item needs " + std::to_string(bytes) + " bytes but the channel has " +
-                                                          std::to_string(arena_.totalBytes()), item);
+      throw ChannelError(ChannelErrorCode::kTooLarge,
+                         "the item needs " + std::to_string(bytes) + " bytes but the channel has " +
+                             std::to_string(arena_.totalBytes()),
+                         item);
     }
     total += bytes;
   }
   if (total > arena_.totalBytes() || requests.size() > itemsMax_) {
-    throw ChannelError(ChannelErrorCode::kTooLarge,
-                       std::to_string(requests.size()) + " items with " + std::to_string(total) + " bytes do not fit a channel of " +
-                           std::to_string(itemsMax_) + " items and " + std::to_string(arena_.totalBytes()) + " bytes");
+    throw ChannelError(ChannelErrorCode::kTooLarge, std::to_string(requests.size()) + " items with " +
+                                                        std::to_string(total) + " bytes do not fit a channel of " +
+                                                        std::to_string(itemsMax_) + " items and " +
+                                                        std::to_string(arena_.totalBytes()) + " bytes");
   }
 }
 
@@ -202,7 +210,8 @@ bool ChannelClient::Submit(std::span<const Request> requests, std::vector<std::u
 void ChannelClient::Cancel(std::uint64_t itemId) {
   const auto slot = slots_.find(itemId);
   if (slot == slots_.end() || slot->second.cancelled) return;
-  // Without room the item simply runs: half of the ring is for cancels, so this takes a worker that has stopped reading.
+  // Without room the item simply runs: half of the ring is for cancels, so this takes a worker that has stopped
+  // reading.
   if (submissions_.Room(1).value_or(0) == 0) return;
   slot->second.cancelled = true;
   submissions_.Write({itemId, 0, 0, 0, 0, CellKind::kCancel, 0});
@@ -234,7 +243,8 @@ std::optional<ChannelClient::Completion> ChannelClient::NextCompletion() {
   const std::uint64_t itemId = completions_.Read().itemId;
   completions_.Release();
   const auto slot = slots_.find(itemId);
-  if (slot == slots_.end() || slot->second.taken) Throw(ChannelErrorCode::kProtocol, "the worker completed an unknown item");
+  if (slot == slots_.end() || slot->second.taken)
+    Throw(ChannelErrorCode::kProtocol, "the worker completed an unknown item");
   return Complete(itemId, slot->second);
 }
 

@@ -24,9 +24,9 @@ enum class ChannelErrorCode {
   kInvalid,      // the caller's mistake
   kUnreachable,  // nobody listens
   kTimeout,
-  kRefused,      // the worker said no
-  kProtocol,     // the worker broke the protocol: close the channel
-  kTooLarge,     // can never fit the arena
+  kRefused,   // the worker said no
+  kProtocol,  // the worker broke the protocol: close the channel
+  kTooLarge,  // can never fit the arena
   kClosed,
 };
 
@@ -69,15 +69,15 @@ class ChannelClient {
   // The connected socket; still owned by the channel.
   int socket() const { return socket_.get(); }
 
-  // Copies the requests into the arena and submits them, all or none. Returns false when there is no room now for all of
-  // them. `itemIds` receives one id for each. Throws kInvalid, kTooLarge, kProtocol.
+  // Copies the requests into the arena and submits them, all or none. Returns false when there is no room now for all
+  // of them. `itemIds` receives one id for each. Throws kInvalid, kTooLarge, kProtocol.
   bool Submit(std::span<const Request> requests, std::vector<std::uint64_t>& itemIds);
 
   // Asks the worker to forget an item that still waits. It is answered in any case.
   void Cancel(std::uint64_t itemId);
 
-  // Takes what came over the socket; appends texts. Call NextCompletion afterwards until it gives none: the worker does not
-  // ring before. Throws kProtocol.
+  // Takes what came over the socket; appends texts. Call NextCompletion afterwards until it gives none: the worker does
+  // not ring before. Throws kProtocol.
   void Receive(std::string_view bytes, std::vector<std::string>& texts);
 
   struct Completion {

@@ -3,9 +3,9 @@
 //
 //   RegionHeader | submission cells | completion cells | arena
 //
-// Either process may be corrupted or hostile. Hence: no pointers; every position is computed from sizes that were agreed
-// in the handshake, never read from the region; what is read from the region is copied first (CopyIn) and the copy is
-// checked; every cache line has one writer.
+// Either process may be corrupted or hostile. Hence: no pointers; every position is computed from sizes that were
+// agreed in the handshake, never read from the region; what is read from the region is copied first (CopyIn) and the
+// copy is checked; every cache line has one writer.
 #pragma once
 
 #include <array>
@@ -101,9 +101,9 @@ static_assert(sizeof(RequestHeader) == 32);
 
 enum class ResponseState : std::uint32_t { kWaiting = 0, kRunning = 1, kDone = 2 };
 
-// A response block: ResponseHeader | message or data of each output, aligned ... TensorDescriptor[outputCount], the first
-// one at the end of the block and the others downwards. Written by the worker, but for `state`, which the client sets to
-// kWaiting before it submits. `state` can be read after the worker has died.
+// A response block: ResponseHeader | message or data of each output, aligned ... TensorDescriptor[outputCount], the
+// first one at the end of the block and the others downwards. Written by the worker, but for `state`, which the client
+// sets to kWaiting before it submits. `state` can be read after the worker has died.
 struct ResponseHeader {
   std::uint32_t state;
   std::uint32_t status;
@@ -141,7 +141,8 @@ constexpr RegionLayout LayoutFor(std::uint32_t ringCapacity) {
   layout.completionCapacity = ringCapacity;
   layout.submissionOffset = sizeof(RegionHeader);
   layout.completionOffset = layout.submissionOffset + std::uint64_t{layout.submissionCapacity} * sizeof(SubmissionCell);
-  layout.arenaOffset = AlignUp(layout.completionOffset + std::uint64_t{ringCapacity} * sizeof(CompletionCell), kPageBytes);
+  layout.arenaOffset =
+      AlignUp(layout.completionOffset + std::uint64_t{ringCapacity} * sizeof(CompletionCell), kPageBytes);
   return layout;
 }
 

@@ -32,7 +32,8 @@ Fd ListenAt(const std::string& path) {
   if (unlink(path.c_str()) != 0 && errno != ENOENT) ThrowErrno("unlink " + path);
   // The mode of the file comes from that of the unbound socket, so it is never open to others, not even for a moment.
   if (fchmod(listener.get(), 0600) != 0) ThrowErrno("fchmod");
-  if (bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) ThrowErrno("bind " + path);
+  if (bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+    ThrowErrno("bind " + path);
   if (chmod(path.c_str(), 0600) != 0) ThrowErrno("chmod " + path);
   if (listen(listener.get(), kBacklog) != 0) ThrowErrno("listen " + path);
   return listener;

@@ -38,7 +38,8 @@ std::string EncodeTextFrame(std::string_view text) {
 
 bool FrameParser::Push(std::string_view bytes, std::vector<std::string>& texts) {
   // The common case: nothing but doorbells.
-  while (pending_.empty() && !bytes.empty() && bytes.front() == static_cast<char>(kFrameDoorbell)) bytes.remove_prefix(1);
+  while (pending_.empty() && !bytes.empty() && bytes.front() == static_cast<char>(kFrameDoorbell))
+    bytes.remove_prefix(1);
   pending_.append(bytes);
   while (!pending_.empty()) {
     const auto kind = static_cast<std::uint8_t>(pending_.front());

@@ -3,7 +3,8 @@
 //   client -> worker   u32 bytes, Hello with the region's descriptor (SCM_RIGHTS); then doorbells
 //   worker -> client   u32 bytes, Welcome, text; then frames: doorbells and texts
 //
-// After the handshake each frame starts with its kind, so that a doorbell can come between two texts but never inside one.
+// After the handshake each frame starts with its kind, so that a doorbell can come between two texts but never inside
+// one.
 #pragma once
 
 #include <cstddef>
@@ -56,8 +57,8 @@ class FrameParser {
   std::string pending_;  // an incomplete frame
 };
 
-// recv() that also takes descriptors. The result is recv's; every descriptor that came is in `fds`, and `truncated` is set
-// when more came than this process was willing to take.
+// recv() that also takes descriptors. The result is recv's; every descriptor that came is in `fds`, and `truncated` is
+// set when more came than this process was willing to take.
 long ReceiveWithFds(int socket, void* buffer, std::size_t bytes, std::vector<Fd>& fds, bool& truncated);
 
 // Sends `message` with its length in front and, when valid, a descriptor. Blocking; false when the peer is gone.

@@ -33,7 +33,8 @@ static_assert(sizeof(Constants) == offsetof(RegionHeader, unused));
 
 Constants ConstantsFor(const RegionSize& size) {
   const std::uint64_t arenaOffset = LayoutFor(size.ringCapacity).arenaOffset;
-  return {kRegionMagic, kChannelVersion, size.ringCapacity, size.regionBytes, arenaOffset, size.regionBytes - arenaOffset};
+  return {kRegionMagic,     kChannelVersion, size.ringCapacity,
+          size.regionBytes, arenaOffset,     size.regionBytes - arenaOffset};
 }
 
 }  // namespace
@@ -73,7 +74,8 @@ Region Region::Open(const Fd& fd, const RegionSize& size, std::string& error) {
   }
   struct stat status {};
   if (fstat(fd.get(), &status) != 0 || static_cast<std::uint64_t>(status.st_size) != size.regionBytes) {
-    error = "expected a region of " + std::to_string(size.regionBytes) + " bytes but received " + std::to_string(status.st_size);
+    error = "expected a region of " + std::to_string(size.regionBytes) + " bytes but received " +
+            std::to_string(status.st_size);
     return {};
   }
   Region region(Map(fd.get(), size.regionBytes), size);

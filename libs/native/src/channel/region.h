@@ -18,8 +18,8 @@ struct RegionSize {
 // A mapping of the shared region, unmapped on destruction.
 class Region {
  public:
-  // The client's side: a new sealed memfd of the given size with its header written. `fd` receives it, to be sent to the
-  // worker. Throws std::system_error.
+  // The client's side: a new sealed memfd of the given size with its header written. `fd` receives it, to be sent to
+  // the worker. Throws std::system_error.
   static Region Create(std::uint32_t ringCapacity, std::uint64_t arenaBytes, Fd& fd);
 
   // The worker's side: maps a descriptor that a stranger sent. Refuses one that is not a memfd sealed against resizing

@@ -35,8 +35,8 @@ class ChannelResponder final : public Responder {
   }
 
  private:
-  // The block belongs to the client again from here on. (When the client has gone, its memory is still mapped: writing to
-  // it harms nobody.)
+  // The block belongs to the client again from here on. (When the client has gone, its memory is still mapped: writing
+  // to it harms nobody.)
   void Complete() {
     answered_ = true;
     if (!client_->gone()) client_->Complete(itemId_);
@@ -52,7 +52,8 @@ class ChannelResponder final : public Responder {
 
 }  // namespace
 
-std::unique_ptr<Responder> MakeResponder(std::shared_ptr<ServerClient> client, std::uint64_t itemId, const Block& response) {
+std::unique_ptr<Responder> MakeResponder(std::shared_ptr<ServerClient> client, std::uint64_t itemId,
+                                         const Block& response) {
   return std::make_unique<ChannelResponder>(std::move(client), itemId, response);
 }
 

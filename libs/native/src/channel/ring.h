@@ -84,15 +84,16 @@ class RingConsumer {
   std::uint64_t next_ = 0;
 };
 
-// Whether the consumer of a ring sleeps: odd = asleep. Written by the consumer only; each sleep has a number of its own,
-// so that one sleep costs at most one doorbell.
+// Whether the consumer of a ring sleeps: odd = asleep. Written by the consumer only; each sleep has a number of its
+// own, so that one sleep costs at most one doorbell.
 //
 // No wake-up is lost, because four operations are sequentially consistent: the producer stores the tail (1), then loads
 // this word (2); the consumer stores this word (3), then loads the tail (4). If (4) does not see the new tail, then
 // (3) < (4) < (1) < (2) in their single total order, so (2) sees the consumer asleep and the producer rings.
 //
-// (2) may also see a sleep that began after the consumer had taken the cells of (1): that doorbell finds nothing. It was
-// the only one for that sleep, so whoever takes a doorbell wakes (Rung) and, if it finds nothing, begins a new sleep.
+// (2) may also see a sleep that began after the consumer had taken the cells of (1): that doorbell finds nothing. It
+// was the only one for that sleep, so whoever takes a doorbell wakes (Rung) and, if it finds nothing, begins a new
+// sleep.
 class SleepWord {
  public:
   explicit SleepWord(std::uint64_t* word) : word_(word) {}

@@ -16,12 +16,12 @@
 #include <utility>
 #include <vector>
 
-#include "clock.h"
 #include "channel/blocks.h"
 #include "channel/listener.h"
 #include "channel/messages.h"
 #include "channel/responder.h"
 #include "channel/server_client.h"
+#include "clock.h"
 
 namespace interleave {
 namespace {
@@ -93,8 +93,10 @@ class ChannelServer::Loop {
   void TellActivity(bool hasCome) {
     const std::int64_t nowNs = MonotonicNowNs();
     const bool wasBusy = quietAtNs_ != 0;
-    if (hasCome) quietAtNs_ = nowNs + options_.quietAfter.count() * kNsPerMs;
-    else if (nowNs >= quietAtNs_) quietAtNs_ = 0;
+    if (hasCome)
+      quietAtNs_ = nowNs + options_.quietAfter.count() * kNsPerMs;
+    else if (nowNs >= quietAtNs_)
+      quietAtNs_ = 0;
     if (const bool isBusy = quietAtNs_ != 0; isBusy != wasBusy) options_.onActivity(isBusy);
   }
 
@@ -149,8 +151,9 @@ class ChannelServer::Loop {
       }
       const std::uint64_t id = nextId_++;
       Watch(socket.get(), id, EPOLLIN);
-      handshakes_.emplace(std::piecewise_construct, std::forward_as_tuple(id),
-                          std::forward_as_tuple(std::move(socket), MonotonicNowNs() + options_.handshakeMax.count() * kNsPerMs));
+      handshakes_.emplace(
+          std::piecewise_construct, std::forward_as_tuple(id),
+          std::forward_as_tuple(std::move(socket), MonotonicNowNs() + options_.handshakeMax.count() * kNsPerMs));
     }
   }
 
@@ -177,7 +180,8 @@ class ChannelServer::Loop {
       handshakes_.erase(id);
       return;
     }
-    auto client = std::make_shared<ServerClient>(id, handshake.pid(), handshake.TakeSocket(), std::move(region), signals_);
+    auto client =
+        std::make_shared<ServerClient>(id, handshake.pid(), handshake.TakeSocket(), std::move(region), signals_);
     handshakes_.erase(id);
     {
       const std::lock_guard lock(mutex_);

@@ -12,15 +12,15 @@
 namespace interleave {
 
 struct ChannelServerOptions {
-  std::string socketPath;        // at most 107 bytes; a stale file of this name is replaced
-  std::uint32_t clientsMax = 64; // handshakes under way included; more are refused
+  std::string socketPath;         // at most 107 bytes; a stale file of this name is replaced
+  std::uint32_t clientsMax = 64;  // handshakes under way included; more are refused
   std::chrono::milliseconds handshakeMax{5000};
   // Told why a client was refused or dropped; called on the I/O thread. May be empty.
   std::function<void(std::string_view)> log;
   // Called on the I/O thread before anything else. May be empty.
   std::function<void()> prepareThread{};
-  // Called on the I/O thread: true when something came after a quiet time, false when nothing has come for `quietAfter`.
-  // May be empty.
+  // Called on the I/O thread: true when something came after a quiet time, false when nothing has come for
+  // `quietAfter`. May be empty.
   std::function<void(bool isBusy)> onActivity{};
   std::chrono::milliseconds quietAfter{};
 };
@@ -35,8 +35,8 @@ struct ChannelServerStats {
 // Opened -> Draining (Stop called: no new clients, new items are answered kUnavailable) -> Stopped.
 class ChannelServer {
  public:
-  // Listens from the moment it returns. `text` is what new clients are told (opaque here; JSON in practice; at most 16 MiB).
-  // `sink` outlives the server and is called on the I/O thread only. Throws std::system_error.
+  // Listens from the moment it returns. `text` is what new clients are told (opaque here; JSON in practice; at most 16
+  // MiB). `sink` outlives the server and is called on the I/O thread only. Throws std::system_error.
   ChannelServer(ChannelServerOptions options, ItemSink& sink, std::string text);
   // As Stop(0).
   ~ChannelServer();

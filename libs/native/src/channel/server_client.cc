@@ -71,7 +71,8 @@ bool ServerClient::AdmitItem() {
   const std::uint64_t taken = std::atomic_ref(region_.header()->completionHead.word).load(std::memory_order_acquire);
   // Acquire: pairs with RingProducer::Publish in Complete. The client may give us a block again whose response it has
   // taken: what an executor wrote there comes before what is written now.
-  const std::uint64_t completed = std::atomic_ref(region_.header()->completionTail.word).load(std::memory_order_acquire);
+  const std::uint64_t completed =
+      std::atomic_ref(region_.header()->completionTail.word).load(std::memory_order_acquire);
   ++itemsTaken_;
   return taken <= completed && itemsTaken_ - taken <= region_.size().ringCapacity;
 }

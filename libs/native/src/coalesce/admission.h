@@ -28,8 +28,8 @@ struct Admission {
   std::int64_t retryAfterNs = 0;
 };
 
-// Graham's bound for list scheduling (1966): the last of all waiting items starts at the latest when the work before it,
-// shared evenly among the executors, is done. That wait must fit `waitFactor` times before the deadline.
+// Graham's bound for list scheduling (1966): the last of all waiting items starts at the latest when the work before
+// it, shared evenly among the executors, is done. That wait must fit `waitFactor` times before the deadline.
 Admission Admit(const AdmissionRequest& request);
 
 // One admitted request that was answered, or that its deadline ended.
@@ -52,8 +52,8 @@ struct WaitSample {
 // down add to a prediction differs: simulated it is a quarter at the most; on two CPUs that executors, api and callers
 // share (bench/online) waits were 1.3 times the predicted in the median and 1.9 at worst, more while a process compiles
 // its code. Any other answer leads a factor above the start back to it by 1/1024, so that none stays high where nothing
-// fills the queue any more. Requests that hardly waited, or of a priority below the default, do not raise it: others may
-// overtake the last as they like.
+// fills the queue any more. Requests that hardly waited, or of a priority below the default, do not raise it: others
+// may overtake the last as they like.
 double WaitFactorAfter(double waitFactor, const WaitSample& sample);
 
 }  // namespace interleave

@@ -6,10 +6,10 @@
 #include <utility>
 #include <vector>
 
-#include "coalesce/run_shape.h"
 #include "coalesce/groups.h"
 #include "coalesce/partition.h"
 #include "coalesce/radix_sort.h"
+#include "coalesce/run_shape.h"
 
 namespace interleave {
 namespace {

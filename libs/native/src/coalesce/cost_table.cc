@@ -32,18 +32,20 @@ void Check(const CostGrid& grid) {
   CheckAxis(grid.rows, "rows", CostTable::kRowsMax);
   Require(grid.rows[0] == 1, "rows[0]: expected 1 but received " + std::to_string(grid.rows[0]));
   Require(grid.runNs.size() == grid.lengths.size(), "runNs: expected one list for each of the " +
-                                                        std::to_string(grid.lengths.size()) +
-                                                        " lengths but received " + std::to_string(grid.runNs.size()));
+                                                        std::to_string(grid.lengths.size()) + " lengths but received " +
+                                                        std::to_string(grid.runNs.size()));
   for (std::size_t i = 0; i < grid.lengths.size(); ++i) {
     const std::string at = "runNs[" + std::to_string(i) + "]";
-    Require(grid.runNs[i].size() == grid.rows.size(),
-            at + ": expected " + std::to_string(grid.rows.size()) +
-                " values, one for each entry of rows, but received " + std::to_string(grid.runNs[i].size()));
-    Require(grid.runNs[i][0] > 0, at + "[0]: expected the measured ns of one row but received " +
-                                      std::to_string(grid.runNs[i][0]));
+    Require(grid.runNs[i].size() == grid.rows.size(), at + ": expected " + std::to_string(grid.rows.size()) +
+                                                          " values, one for each entry of rows, but received " +
+                                                          std::to_string(grid.runNs[i].size()));
+    Require(grid.runNs[i][0] > 0,
+            at + "[0]: expected the measured ns of one row but received " + std::to_string(grid.runNs[i][0]));
     for (const double ns : grid.runNs[i]) {
-      Require(ns == 0 || (ns >= 1 && ns <= kRunNsMax), at + ": expected 1 to 1e15 ns, or 0 for what is not measured, "
-                                                            "but received " + std::to_string(ns));
+      Require(ns == 0 || (ns >= 1 && ns <= kRunNsMax), at +
+                                                           ": expected 1 to 1e15 ns, or 0 for what is not measured, "
+                                                           "but received " +
+                                                           std::to_string(ns));
     }
   }
 }

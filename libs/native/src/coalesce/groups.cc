@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "coalesce/run_shape.h"
 #include "coalesce/radix_sort.h"
+#include "coalesce/run_shape.h"
 
 namespace interleave {
 namespace {

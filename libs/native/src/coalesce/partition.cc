@@ -72,8 +72,8 @@ class Programme {
     }
   }
 
-  // Finds the best partition of the items before `end`. kIsPlain: every item is one row with one length and may be padded,
-  // so that the last item alone says what a run is padded to; this is the usual case and has to be quick.
+  // Finds the best partition of the items before `end`. kIsPlain: every item is one row with one length and may be
+  // padded, so that the last item alone says what a run is padded to; this is the usual case and has to be quick.
   template <bool kIsPlain>
   void FindRunUntil(std::size_t end, const ModelLimits& limits) {
     const RunShape last = items_[end - 1];

@@ -14,7 +14,8 @@ void RadixSort(std::vector<Item>& items, KeyOf keyOf) {
   using Key = decltype(keyOf(items[0]));
   Key differing = 0;
   for (const Item& item : items) differing |= keyOf(item) ^ keyOf(items[0]);
-  // Kept by each thread: for 10 000 items the kernel takes longer to hand out fresh pages than a pass of the sort takes.
+  // Kept by each thread: for 10 000 items the kernel takes longer to hand out fresh pages than a pass of the sort
+  // takes.
   thread_local std::vector<Item> sorted;
   sorted.resize(items.size());
   for (std::size_t shift = 0; shift < 8 * sizeof(Key); shift += 8) {

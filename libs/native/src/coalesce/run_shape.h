@@ -20,8 +20,8 @@ struct RunShape {
 
   RunShape With(const RunShape& other) const {
     RunShape both{.rows = rows + other.rows,
-                    .lengths = {std::max(lengths[0], other.lengths[0]), std::max(lengths[1], other.lengths[1])},
-                    .mayBePadded = mayBePadded && other.mayBePadded};
+                  .lengths = {std::max(lengths[0], other.lengths[0]), std::max(lengths[1], other.lengths[1])},
+                  .mayBePadded = mayBePadded && other.mayBePadded};
     both.padsWhatMayNotBe = padsWhatMayNotBe || other.padsWhatMayNotBe || (!mayBePadded && both.lengths != lengths) ||
                             (!other.mayBePadded && both.lengths != other.lengths);
     return both;

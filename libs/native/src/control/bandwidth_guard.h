@@ -63,7 +63,7 @@ class BandwidthGuard {
   void GiveUp(std::int64_t nowNs);
 
   std::vector<Quiet> quiet_;  // by model
-  QuantileTracker noise_;               // of the medians of quiet windows
+  QuantileTracker noise_;     // of the medians of quiet windows
   Window quietWindow_;
   Window sharedWindow_;
   int badWindows_ = 0;

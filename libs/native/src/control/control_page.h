@@ -9,8 +9,8 @@
 
 namespace interleave {
 
-// All zero, as a new file is: nothing is withheld and nothing runs. What limits the batch lane has a time until which it
-// holds, so that a writer that died limits nothing. Times are CLOCK_MONOTONIC. Each part has one writing process.
+// All zero, as a new file is: nothing is withheld and nothing runs. What limits the batch lane has a time until which
+// it holds, so that a writer that died limits nothing. Times are CLOCK_MONOTONIC. Each part has one writing process.
 struct ControlPage {
   // In a batch worker's page; written by the scheduler.
   struct alignas(64) Control {

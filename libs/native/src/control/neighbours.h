@@ -10,8 +10,8 @@
 
 namespace interleave {
 
-// How a stretch of time was spent beside the batch lane. kAlone: held off for all of it, and no run was left over. kOther:
-// the batch lane had nothing to run, or the stretch only lies partly in a time in which it was held off.
+// How a stretch of time was spent beside the batch lane. kAlone: held off for all of it, and no run was left over.
+// kOther: the batch lane had nothing to run, or the stretch only lies partly in a time in which it was held off.
 enum class Company : std::uint8_t { kShared, kAlone, kOther };
 
 class Neighbours {
@@ -32,9 +32,8 @@ class Neighbours {
   Company CompanySince(std::int64_t fromNs, std::int64_t nowNs) const {
     if (IsEmpty()) return Company::kOther;
     const bool hasRun = HasRunSince(fromNs);
-    const bool isHeldOff = std::any_of(pages_.begin(), pages_.end(), [=](const MappedControlPage& page) {
-      return HeldOffSinceNs(*page, nowNs) != 0;
-    });
+    const bool isHeldOff = std::any_of(
+        pages_.begin(), pages_.end(), [=](const MappedControlPage& page) { return HeldOffSinceNs(*page, nowNs) != 0; });
     if (!isHeldOff) return hasRun ? Company::kShared : Company::kOther;
     const bool wasHeldOff = std::all_of(pages_.begin(), pages_.end(), [=](const MappedControlPage& page) {
       const std::int64_t sinceNs = HeldOffSinceNs(*page, nowNs);

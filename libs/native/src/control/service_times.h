@@ -20,7 +20,8 @@ constexpr std::size_t ServiceBucketOf(std::int64_t ns) {
   const auto us = static_cast<std::uint64_t>(std::max<std::int64_t>(0, ns)) / 1000;
   if (us < kBucketsPerOctave) return us;
   const int shift = std::bit_width(us) - 6;
-  const std::size_t bucket = kBucketsPerOctave * static_cast<std::size_t>(shift + 1) + (us >> shift) - kBucketsPerOctave;
+  const std::size_t bucket =
+      kBucketsPerOctave * static_cast<std::size_t>(shift + 1) + (us >> shift) - kBucketsPerOctave;
   return std::min(bucket, kServiceBuckets - 1);
 }
 

@@ -12,7 +12,9 @@ constexpr std::size_t kAxesMax = 64;
 }  // namespace
 
 std::string Call::Who() const {
-  const std::string_view name = !node_.name.empty() ? node_.name : node_.outputs.empty() ? std::string_view() : node_.outputs[0];
+  const std::string_view name = !node_.name.empty()     ? node_.name
+                                : node_.outputs.empty() ? std::string_view()
+                                                        : node_.outputs[0];
   return std::string(node_.op.substr(0, 64)) + " \"" + std::string(name.substr(0, 128)) + "\" ";
 }
 
@@ -39,7 +41,8 @@ const Numbers& Call::Sizes(std::size_t input) {
   if (!value.numbers) Unproven("takes a size or place that is not known before the run");
   for (const Number& number : *value.numbers) {
     if (!(std::fabs(number.value) < 1e19)) Unproven("takes a size or place that is no number");
-    if (number.opaque) Unproven("takes a size or place that depends on the inputs' sizes in a way that is not followed");
+    if (number.opaque)
+      Unproven("takes a size or place that depends on the inputs' sizes in a way that is not followed");
   }
   isSize_[input] = true;
   return *value.numbers;
@@ -112,12 +115,14 @@ void Call::Constant(std::size_t from, std::size_t to) const {
 
 std::optional<Place> SamePlace(const Value& from, const Value& to) {
   const int axis = to.RowAxis();
-  if (!from.place || from.place->isFirst || axis < 0 || !IsOne(to.dims[static_cast<std::size_t>(axis)])) return std::nullopt;
+  if (!from.place || from.place->isFirst || axis < 0 || !IsOne(to.dims[static_cast<std::size_t>(axis)]))
+    return std::nullopt;
   return from.place;
 }
 
 bool HoldsNumbers(const Numbers& dims) {
-  const bool isPlain = std::all_of(dims.begin(), dims.end(), [](const Number& dim) { return !dim.rows && CanBeDim(dim); });
+  const bool isPlain =
+      std::all_of(dims.begin(), dims.end(), [](const Number& dim) { return !dim.rows && CanBeDim(dim); });
   return isPlain && Product(dims).value <= static_cast<double>(kNumbersMax);
 }
 
@@ -141,8 +146,10 @@ Numbers Broadcast(const Call& call, const std::vector<const Numbers*>& shapes) {
         to.varies = true;
         to.least = std::min(to.Least(), dim.Least());
         ForgetAxes(to);
-      } else if (to.rows || dim.rows) call.Mixed("sets the batch axis against another axis");
-      else call.Unproven("combines tensors of different sizes");
+      } else if (to.rows || dim.rows)
+        call.Mixed("sets the batch axis against another axis");
+      else
+        call.Unproven("combines tensors of different sizes");
     }
   }
   return result;

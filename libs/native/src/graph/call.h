@@ -26,7 +26,11 @@ using CallAttributes = std::unordered_map<std::string_view, const Attribute*>;
 class Call {
  public:
   Call(const Node& node, int opset, std::vector<const Value*> inputs, const CallAttributes* callAttributes)
-      : node_(node), opset_(opset), inputs_(std::move(inputs)), callAttributes_(callAttributes), outputs_(node.outputs.size()),
+      : node_(node),
+        opset_(opset),
+        inputs_(std::move(inputs)),
+        callAttributes_(callAttributes),
+        outputs_(node.outputs.size()),
         isSize_(inputs_.size()) {}
 
   const Node& node() const { return node_; }
@@ -109,7 +113,8 @@ std::optional<Place> SamePlace(const Value& from, const Value& to);
 inline bool IsOne(const Number& rows) { return rows.value == 1 && !rows.varies; }
 // A tensor of this shape is small enough for its numbers to be kept.
 bool HoldsNumbers(const Numbers& dims);
-// The numbers of `from` rearranged to the shape `dims`: element i is number `source(i)` of it. Absent where it has none.
+// The numbers of `from` rearranged to the shape `dims`: element i is number `source(i)` of it. Absent where it has
+// none.
 template <class Source>
 std::optional<Numbers> Picked(const Value& from, std::size_t count, Source source) {
   if (!from.numbers || count > kNumbersMax) return std::nullopt;

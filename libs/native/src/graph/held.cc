@@ -42,7 +42,9 @@ double LimitOf(int type) {
   }
 }
 
-bool IsUnsigned(int type) { return type == kBool || type == kUint8 || type == kUint16 || type == kUint32 || type == kUint64; }
+bool IsUnsigned(int type) {
+  return type == kBool || type == kUint8 || type == kUint16 || type == kUint32 || type == kUint64;
+}
 
 // The part of a float that takes up its digits: powers of two do not.
 double Digits(double value) {
@@ -69,10 +71,12 @@ Number Held(const Number& number, int type) {
   if (IsUnsigned(type) && number.Least() < 0) return Opaque(number, number);
   const auto axes = std::count_if(number.axes.begin(), number.axes.end(), [](auto axis) { return axis != 0; });
   const double sizes = number.varies ? std::pow(kAxisMax, static_cast<double>(std::max<std::ptrdiff_t>(1, axes))) : 1;
-  const double largest = (IsFloatType(type) ? Digits(multiple) : std::fabs(multiple)) * sizes * (number.rows ? kRowsMax : 1);
+  const double largest =
+      (IsFloatType(type) ? Digits(multiple) : std::fabs(multiple)) * sizes * (number.rows ? kRowsMax : 1);
   if (largest <= LimitOf(type)) return number;
   // A multiple that is large by itself may be wrong for sizes that occur.
-  if (LimitOf(type) < LimitOf(kFloat) || std::fabs(multiple) * kRowsMax > LimitOf(type) * (IsFloatType(type) ? 64 : 1)) {
+  if (LimitOf(type) < LimitOf(kFloat) ||
+      std::fabs(multiple) * kRowsMax > LimitOf(type) * (IsFloatType(type) ? 64 : 1)) {
     return Opaque(number, number);
   }
   Number rough = number;

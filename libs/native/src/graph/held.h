@@ -6,9 +6,9 @@
 
 namespace interleave::graph {
 
-// The number as a tensor of this type (kFloat and so on) holds it: opaque where it could be rounded or wrap around, rough
-// where a product of sizes could. Fixed numbers are known only as whole ones below 2^31, or in floats as small multiples
-// of 1/65536. For as many as 65 536 rows and axes of 4 194 304 entries.
+// The number as a tensor of this type (kFloat and so on) holds it: opaque where it could be rounded or wrap around,
+// rough where a product of sizes could. Fixed numbers are known only as whole ones below 2^31, or in floats as small
+// multiples of 1/65536. For as many as 65 536 rows and axes of 4 194 304 entries.
 Number Held(const Number& number, int type);
 
 }  // namespace interleave::graph

@@ -30,7 +30,8 @@ void AddNames(const Graph& graph, Names& names) {
 // The names that `outputs` depend on: what else a graph computes, the runtime leaves out.
 Names Wanted(const std::vector<Node>& nodes, Names wanted) {
   for (auto node = nodes.rbegin(); node != nodes.rend(); ++node) {
-    const bool isWanted = std::any_of(node->outputs.begin(), node->outputs.end(), [&](auto name) { return wanted.contains(name); });
+    const bool isWanted =
+        std::any_of(node->outputs.begin(), node->outputs.end(), [&](auto name) { return wanted.contains(name); });
     if (!isWanted) continue;
     wanted.insert(node->inputs.begin(), node->inputs.end());
     for (const Attribute& attribute : node->attributes) {
@@ -139,11 +140,13 @@ void Interpreter::RunNode(const Node& node, Frame& frame) {
   const auto version = frame.opsets->find(node.domain);
   std::vector<const Value*> inputs;
   for (const std::string_view name : node.inputs) inputs.push_back(name.empty() ? nullptr : frame.Find(name));
-  Call call(node, version == frame.opsets->end() ? kOpsetDefault : version->second, std::move(inputs), frame.attributes);
+  Call call(node, version == frame.opsets->end() ? kOpsetDefault : version->second, std::move(inputs),
+            frame.attributes);
   if (++steps_ > kStepsMax) call.Unproven("comes after more operators than are looked at");
   for (std::size_t i = 0; i < call.size(); ++i) {
     if (!node.inputs[i].empty() && !call.Has(i)) call.Unproven("uses a value that nothing gives");
-    if (call.Has(i) && call.Raw(i)->unfollowed) call.Unproven("uses a value that depends on rows in a way that is not followed");
+    if (call.Has(i) && call.Raw(i)->unfollowed)
+      call.Unproven("uses a value that depends on rows in a way that is not followed");
   }
   Apply(call, frame);
   for (std::size_t i = 0; i < node.outputs.size(); ++i) {
@@ -175,7 +178,8 @@ void Interpreter::CheckFunction(const Function& function, const Call& call) cons
   // The runtime runs its operators in the versions of the model.
   for (const auto& [domain, version] : function.opsets) {
     const auto known = model_.opsets.find(domain);
-    if (known == model_.opsets.end() || known->second != version) call.Unproven("is a function of another operator set than the model");
+    if (known == model_.opsets.end() || known->second != version)
+      call.Unproven("is a function of another operator set than the model");
   }
 }
 
@@ -225,7 +229,8 @@ void Interpreter::Keep(const Call& call, std::vector<std::optional<Value>>& outp
       output->lengthy = lengthy;
       continue;
     }
-    const auto axes = std::count_if(output->dims.begin(), output->dims.end(), [](const Number& dim) { return dim.rows; });
+    const auto axes =
+        std::count_if(output->dims.begin(), output->dims.end(), [](const Number& dim) { return dim.rows; });
     if (axes > 1) call.Mixed("spreads the batch axis over two axes");
     if (!std::all_of(output->dims.begin(), output->dims.end(), CanBeDim)) {
       call.Unproven("has a shape that depends on the inputs' sizes in a way that is not followed");
@@ -278,7 +283,8 @@ std::vector<Value> Interpreter::RunFunction(const Function& function, const Call
   return outputs;
 }
 
-std::vector<Value> Interpreter::RunBody(const Call& call, std::string_view name, std::vector<Value> inputs, Frame& outer) {
+std::vector<Value> Interpreter::RunBody(const Call& call, std::string_view name, std::vector<Value> inputs,
+                                        Frame& outer) {
   const Attribute* attribute = call.Find(name);
   if (attribute == nullptr || !attribute->graph) call.Unproven("lacks its graph");
   if (++depth_ > kDepthMax) call.Unproven("is nested too deep");
@@ -379,7 +385,8 @@ void Interpreter::RunLoop(Call& call, Frame& frame) {
 
 void Interpreter::RunScan(Call& call, Frame& frame) {
   const std::int64_t scans = call.Int("num_scan_inputs", 0);
-  if (call.opset() < 9 || scans < 1 || scans > static_cast<std::int64_t>(call.size())) call.Unproven("has a form that is not followed");
+  if (call.opset() < 9 || scans < 1 || scans > static_cast<std::int64_t>(call.size()))
+    call.Unproven("has a form that is not followed");
   const std::size_t statesCount = call.size() - static_cast<std::size_t>(scans);
   const auto inputAxes = call.Ints("scan_input_axes").value_or(std::vector<std::int64_t>());
   const auto outputAxes = call.Ints("scan_output_axes").value_or(std::vector<std::int64_t>());

@@ -57,14 +57,17 @@ void DecodeLists(const Tensor& tensor, const TensorData& data, std::vector<doubl
     if (field.number == 4) {
       AppendFloats(numbers, field);
     } else if (field.number == 10) {
-      if (field.type == WireType::kBytes) DecodeRaw<double>(field.bytes.substr(0, (kNumbersMax + 1) * sizeof(double)), numbers);
-      else numbers.push_back(std::numeric_limits<double>::quiet_NaN());  // counted, and never taken for a size
+      if (field.type == WireType::kBytes)
+        DecodeRaw<double>(field.bytes.substr(0, (kNumbersMax + 1) * sizeof(double)), numbers);
+      else
+        numbers.push_back(std::numeric_limits<double>::quiet_NaN());  // counted, and never taken for a size
     } else {
       AppendIntegers(integers, field);
     }
   }
   for (const std::int64_t value : integers) {
-    numbers.push_back(tensor.type == kUint64 ? static_cast<double>(static_cast<std::uint64_t>(value)) : static_cast<double>(value));
+    numbers.push_back(tensor.type == kUint64 ? static_cast<double>(static_cast<std::uint64_t>(value))
+                                             : static_cast<double>(value));
   }
 }
 
@@ -105,8 +108,10 @@ void DecodeNumbers(Tensor& tensor, const TensorData& data) {
                        (tensor.type >= kDouble && tensor.type <= kUint64);
   if (data.isElsewhere || !isPlain || count > static_cast<std::int64_t>(kNumbersMax)) return;
   std::vector<double> numbers;
-  if (!data.raw.empty()) DecodeTyped(tensor.type, data.raw.substr(0, kNumbersMax * sizeof(double)), numbers);
-  else DecodeLists(tensor, data, numbers);
+  if (!data.raw.empty())
+    DecodeTyped(tensor.type, data.raw.substr(0, kNumbersMax * sizeof(double)), numbers);
+  else
+    DecodeLists(tensor, data, numbers);
   if (numbers.size() != static_cast<std::size_t>(count)) throw WireError();
   tensor.numbers = std::move(numbers);
 }
@@ -233,7 +238,8 @@ class Reader {
 
   // Tree ensembles have lists of millions, which no rule reads.
   template <class T>
-  static void AddWide(std::vector<T>& list, const Field& field, void (*append)(std::vector<T>&, const Field&), bool& isCut) {
+  static void AddWide(std::vector<T>& list, const Field& field, void (*append)(std::vector<T>&, const Field&),
+                      bool& isCut) {
     isCut = isCut || list.size() >= kListMax || (field.type == WireType::kBytes && field.bytes.size() >= kListMax);
     if (!isCut) append(list, field);
   }
@@ -249,7 +255,8 @@ class Reader {
       if (field.number == 8) tensor.name = field.Bytes();
       if (field.number == 9) data.raw = field.Bytes();
       if (field.number == 14) data.isElsewhere = field.Int() == kExternal;
-      const bool isList = field.number == 4 || field.number == 5 || field.number == 7 || field.number == 10 || field.number == 11;
+      const bool isList =
+          field.number == 4 || field.number == 5 || field.number == 7 || field.number == 10 || field.number == 11;
       if (isList && data.lists.size() <= kNumbersMax) data.lists.push_back(field);
     }
     DecodeNumbers(tensor, data);
@@ -268,7 +275,8 @@ class Reader {
         sparse.type = values.type;
       }
     }
-    if (std::any_of(sparse.dims.begin(), sparse.dims.end(), [](std::int64_t dim) { return dim < 0; })) throw WireError();
+    if (std::any_of(sparse.dims.begin(), sparse.dims.end(), [](std::int64_t dim) { return dim < 0; }))
+      throw WireError();
     return sparse;
   }
 

@@ -21,12 +21,15 @@ bool IsOutOfReach(const Interval& fill) { return fill.low >= kFillMin || fill.hi
 
 template <class Function>
 Interval AtCorners(const Interval& a, const Interval& b, Function function) {
-  const std::array<double, 4> corners{function(a.low, b.low), function(a.low, b.high), function(a.high, b.low), function(a.high, b.high)};
+  const std::array<double, 4> corners{function(a.low, b.low), function(a.low, b.high), function(a.high, b.low),
+                                      function(a.high, b.high)};
   if (std::any_of(corners.begin(), corners.end(), [](double corner) { return std::isnan(corner); })) return {};
   return {*std::min_element(corners.begin(), corners.end()), *std::max_element(corners.begin(), corners.end())};
 }
 
-Interval Truth(bool isTrue, bool isFalse) { return isTrue ? Interval{1, 1} : isFalse ? Interval{0, 0} : Interval{0, 1}; }
+Interval Truth(bool isTrue, bool isFalse) {
+  return isTrue ? Interval{1, 1} : isFalse ? Interval{0, 0} : Interval{0, 1};
+}
 Interval IsLess(const Interval& a, const Interval& b) { return Truth(a.high < b.low, a.low >= b.high); }
 Interval IsEqual(const Interval& a, const Interval& b) {
   return Truth(a.low == a.high && b.Is(a.low), a.high < b.low || b.high < a.low);
@@ -36,8 +39,14 @@ Interval Negated(const Interval& a) { return IsEqual(a, {0, 0}); }
 using Combine = Interval (*)(const Interval&, const Interval&);
 const std::unordered_map<std::string_view, Combine>& Combinations() {
   static const std::unordered_map<std::string_view, Combine> combinations{
-      {"Add", [](const Interval& a, const Interval& b) { return Interval{a.low + b.low, a.high + b.high}; }},
-      {"Sub", [](const Interval& a, const Interval& b) { return Interval{a.low - b.high, a.high - b.low}; }},
+      {"Add",
+       [](const Interval& a, const Interval& b) {
+         return Interval{a.low + b.low, a.high + b.high};
+       }},
+      {"Sub",
+       [](const Interval& a, const Interval& b) {
+         return Interval{a.low - b.high, a.high - b.low};
+       }},
       {"Mul",
        [](const Interval& a, const Interval& b) {
          if (a.Is(0) || b.Is(0)) return Interval{0, 0};
@@ -48,12 +57,22 @@ const std::unordered_map<std::string_view, Combine>& Combinations() {
          if (b.low <= 0 && b.high >= 0) return Interval{};
          return AtCorners(a, b, [](double x, double y) { return x / y; });
        }},
-      {"Max", [](const Interval& a, const Interval& b) { return Interval{std::max(a.low, b.low), std::max(a.high, b.high)}; }},
-      {"Min", [](const Interval& a, const Interval& b) { return Interval{std::min(a.low, b.low), std::min(a.high, b.high)}; }},
+      {"Max",
+       [](const Interval& a, const Interval& b) {
+         return Interval{std::max(a.low, b.low), std::max(a.high, b.high)};
+       }},
+      {"Min",
+       [](const Interval& a, const Interval& b) {
+         return Interval{std::min(a.low, b.low), std::min(a.high, b.high)};
+       }},
       {"And",
-       [](const Interval& a, const Interval& b) { return Interval{a.low != 0 && b.low != 0 ? 1.0 : 0.0, a.Is(0) || b.Is(0) ? 0.0 : 1.0}; }},
+       [](const Interval& a, const Interval& b) {
+         return Interval{a.low != 0 && b.low != 0 ? 1.0 : 0.0, a.Is(0) || b.Is(0) ? 0.0 : 1.0};
+       }},
       {"Or",
-       [](const Interval& a, const Interval& b) { return Interval{a.low > 0 || b.low > 0 ? 1.0 : 0.0, a.Is(0) && b.Is(0) ? 0.0 : 1.0}; }},
+       [](const Interval& a, const Interval& b) {
+         return Interval{a.low > 0 || b.low > 0 ? 1.0 : 0.0, a.Is(0) && b.Is(0) ? 0.0 : 1.0};
+       }},
       {"Equal", IsEqual},
       {"Less", IsLess},
       {"Greater", [](const Interval& a, const Interval& b) { return IsLess(b, a); }},
@@ -68,22 +87,22 @@ bool IsComparison(std::string_view op) {
 
 // The numbers are the same in another shape, or some of them from the start on.
 bool IsRelaying(std::string_view op) {
-  static const std::unordered_set<std::string_view> relaying{"Identity", "Reshape", "Unsqueeze", "Squeeze", "Transpose", "Flatten",
-      "Expand", "Dropout"};
+  static const std::unordered_set<std::string_view> relaying{"Identity",  "Reshape", "Unsqueeze", "Squeeze",
+                                                             "Transpose", "Flatten", "Expand",    "Dropout"};
   return relaying.contains(op);
 }
 
 // Data that keep the fill of their hidden places, or make another one of it.
 bool KeepsFill(std::string_view op) {
-  static const std::unordered_set<std::string_view> keeping{"Cast", "Abs", "Neg", "Relu", "Exp", "Tanh", "Sigmoid", "Add", "Sub", "Mul",
-      "Div", "Sqrt",
-                                                            "Clip", "Slice", "Pow", "Erf", "Gelu", "LeakyRelu", "Concat", "Split", "Tile"};
+  static const std::unordered_set<std::string_view> keeping{
+      "Cast", "Abs",  "Neg",   "Relu", "Exp", "Tanh", "Sigmoid",   "Add",    "Sub",   "Mul", "Div",
+      "Sqrt", "Clip", "Slice", "Pow",  "Erf", "Gelu", "LeakyRelu", "Concat", "Split", "Tile"};
   return IsRelaying(op) || keeping.contains(op);
 }
 bool PicksExtremes(std::string_view op) {
-  static const std::unordered_set<std::string_view> picking{"ReduceMax", "ReduceMin", "ArgMax", "ArgMin", "TopK", "MaxPool",
-      "GlobalMaxPool",
-                                                            "Hardmax", "Softmax", "LogSoftmax", "ReduceLogSumExp", "ReduceProd"};
+  static const std::unordered_set<std::string_view> picking{"ReduceMax", "ReduceMin",  "ArgMax",          "ArgMin",
+                                                            "TopK",      "MaxPool",    "GlobalMaxPool",   "Hardmax",
+                                                            "Softmax",   "LogSoftmax", "ReduceLogSumExp", "ReduceProd"};
   return picking.contains(op);
 }
 
@@ -94,7 +113,8 @@ std::ptrdiff_t LongAxes(const Value& value) {
 // One operator.
 class Follower {
  public:
-  Follower(Call& call, PaddingUse& use) : call_(call), use_(use), op_(call.node().op), isStandard_(call.node().domain.empty()) {}
+  Follower(Call& call, PaddingUse& use)
+      : call_(call), use_(use), op_(call.node().op), isStandard_(call.node().domain.empty()) {}
 
   Padding Follow() {
     if (!HasAny() || (isStandard_ && (op_ == "Shape" || op_ == "Size"))) return OfNumbers();
@@ -140,7 +160,8 @@ class Follower {
   // Numbers of the graph are the same everywhere.
   Interval Shown(std::size_t i) const {
     const Value* value = call_.Raw(i);
-    if (Of(i).kind != Kind::kNothing || value == nullptr || !value->numbers || value->numbers->empty()) return Of(i).shown;
+    if (Of(i).kind != Kind::kNothing || value == nullptr || !value->numbers || value->numbers->empty())
+      return Of(i).shown;
     Interval all{value->numbers->front().value, value->numbers->front().value};
     for (const Number& number : *value->numbers) {
       if (!number.IsFixed()) return Of(i).shown;
@@ -174,11 +195,12 @@ class Follower {
     if (op_ == "Not") return Mask(Negated(from.hidden), Negated(from.shown));
     if (op_ == "Neg") return Negative();
     if (op_ == "Slice") return Slice();
-    if (op_ == "CumSum" && (call_.Int("reverse", 0) == 0 || from.hidden.Is(0)) && from.kind == Kind::kMask) return Mask();
+    if (op_ == "CumSum" && (call_.Int("reverse", 0) == 0 || from.hidden.Is(0)) && from.kind == Kind::kMask)
+      return Mask();
     if (op_.starts_with("Reduce") || op_ == "ArgMax" || op_ == "ArgMin") return Reduce();
     if (op_ == "Concat" && AllAlong()) return Joined();
-    if (op_ == "Clip" || op_ == "Abs" || op_ == "Sign" || op_ == "Xor" || op_ == "Mod" || op_ == "Exp" || op_ == "Log" ||
-        op_ == "Trilu" || op_ == "Pow") {
+    if (op_ == "Clip" || op_ == "Abs" || op_ == "Sign" || op_ == "Xor" || op_ == "Mod" || op_ == "Exp" ||
+        op_ == "Log" || op_ == "Trilu" || op_ == "Pow") {
       return Has(Kind::kIds) ? Padding{.kind = Kind::kIds} : Mask();
     }
     return Wrong("works on a mask or token ids in a way that is not followed");
@@ -229,7 +251,8 @@ class Follower {
   Padding Reduce() {
     const Padding& from = Of(0);
     const Value* out = call_.outputs()[0] ? &*call_.outputs()[0] : nullptr;
-    if (from.kind != Kind::kMask || out == nullptr || !out->hasShape) return Wrong("computes with token ids as numbers");
+    if (from.kind != Kind::kMask || out == nullptr || !out->hasShape)
+      return Wrong("computes with token ids as numbers");
     if (LongAxes(*out) == LongAxes(call_.In(0))) return Mask();
     const bool isSum = op_ == "ReduceSum" || op_ == "ReduceL1" || op_ == "ReduceL2" || op_ == "ReduceSumSquare";
     const bool isMax = op_ == "ReduceMax" || (op_ == "ArgMax" && call_.Int("select_last_index", 0) == 0);
@@ -243,8 +266,9 @@ class Follower {
 
   // Counts, and numbers of the graph.
   Padding Count() const {
-    const bool hasLong = std::any_of(call_.outputs().begin(), call_.outputs().end(),
-                                     [](const auto& output) { return !output || !output->hasShape || LongAxes(*output) > 0; });
+    const bool hasLong = std::any_of(call_.outputs().begin(), call_.outputs().end(), [](const auto& output) {
+      return !output || !output->hasShape || LongAxes(*output) > 0;
+    });
     return hasLong ? Mask() : Padding{.kind = Kind::kCount, .isOfIds = IsOfIds()};
   }
 
@@ -253,7 +277,8 @@ class Follower {
     if (data.kind == Kind::kNothing && places.kind == Kind::kIds && use_.lookups.size() < kLookupsMax) {
       use_.lookups.emplace(places.input, call_.node().inputs[0]);
     }
-    if (data.kind == Kind::kNothing) return places.kind == Kind::kNothing ? Padding{} : places.kind == Kind::kCount ? Count() : Data();
+    if (data.kind == Kind::kNothing)
+      return places.kind == Kind::kNothing ? Padding{} : places.kind == Kind::kCount ? Count() : Data();
     if (IsAlong(places.kind)) return Wrong("takes entries by a mask or token ids");
     if (!IsAlong(data.kind)) return data.kind == Kind::kCount ? Count() : Data();
     if (places.kind == Kind::kData) return Wrong("takes entries of a mask or token ids by values of the rows");
@@ -280,7 +305,9 @@ class Follower {
     }
     const bool mayBeYes = !Hidden(0).Is(0), mayBeNo = !Hidden(0).Is(1);
     if (!Has(Kind::kData)) {
-      const auto either = [](bool yes, bool no, const Interval& a, const Interval& b) { return yes && no ? Hull(a, b) : yes ? a : b; };
+      const auto either = [](bool yes, bool no, const Interval& a, const Interval& b) {
+        return yes && no ? Hull(a, b) : yes ? a : b;
+      };
       const Interval shown = either(!Shown(0).Is(0), !Shown(0).Is(1), Shown(1), Shown(2));
       const auto all = [this](std::size_t i) { return IsAlong(Of(i).kind) ? Hull(Hidden(i), Shown(i)) : Shown(i); };
       Padding padding = Mask(either(mayBeYes, mayBeNo, all(1), all(2)), shown);
@@ -289,7 +316,7 @@ class Follower {
     }
     const bool fillsRight = (!mayBeYes || FillsRight(1)) && (!mayBeNo || FillsRight(2));
     if (!fillsRight) return Wrong("puts a number that real ones may pass where rows are masked");
-    const bool isZero = (mayBeYes && Of(1).kind != Kind::kData && Hidden(1).Is(0)) || 
+    const bool isZero = (mayBeYes && Of(1).kind != Kind::kData && Hidden(1).Is(0)) ||
                         (mayBeNo && Of(2).kind != Kind::kData && Hidden(2).Is(0));
     if (!isZero && Of(0).isOfIds) return Wrong("masks places by their token ids");
     return Data(isZero);
@@ -326,7 +353,8 @@ class Follower {
       isFilled = isFilled || Of(i).isZeroFilled;
       others += Of(i).kind == Kind::kData && !Of(i).isZeroFilled ? 1 : 0;
     }
-    if (isFilled && PicksExtremes(op_)) return Wrong("picks among values of which masked ones are set to a number that real ones may pass");
+    if (isFilled && PicksExtremes(op_))
+      return Wrong("picks among values of which masked ones are set to a number that real ones may pass");
     return Data(isFilled && others == 0 && KeepsFill(op_));
   }
 
@@ -335,7 +363,8 @@ class Follower {
     static const std::unordered_set<std::string_view> attentions{"Attention", "QAttention", "MultiHeadAttention"};
     if (!HasAlong()) return Has(Kind::kData) ? Data() : Count();
     if (op_ == "EmbedLayerNormalization") return Data();
-    if (!attentions.contains(op_) || Has(Kind::kIds)) return Wrong("works on a mask or token ids in a way that is not followed");
+    if (!attentions.contains(op_) || Has(Kind::kIds))
+      return Wrong("works on a mask or token ids in a way that is not followed");
     const Attribute* fill = call_.Find("mask_filter_value");
     if (fill != nullptr && !IsOutOfReach({fill->number, fill->number})) {
       return Wrong("puts a number that real ones may pass where rows are masked");
@@ -343,7 +372,8 @@ class Follower {
     for (std::size_t i = 0; i < call_.size(); ++i) {
       if (Of(i).kind != Kind::kMask) continue;
       if (Of(i).isOfIds) return Wrong("masks places by their token ids");
-      if (!Hidden(i).Is(0) && !IsOutOfReach(Hidden(i))) return Wrong("puts a number that real ones may pass where rows are masked");
+      if (!Hidden(i).Is(0) && !IsOutOfReach(Hidden(i)))
+        return Wrong("puts a number that real ones may pass where rows are masked");
     }
     return Data();
   }

@@ -1,5 +1,5 @@
-// Follows masks and token ids to where they meet data: whether an answer could depend on what rows are padded with, in a way that
-// made-up rows need not show.
+// Follows masks and token ids to where they meet data: whether an answer could depend on what rows are padded with, in
+// a way that made-up rows need not show.
 #pragma once
 
 #include <set>
@@ -20,7 +20,8 @@ struct PaddingUse {
 // Fills Value::padding of the outputs of an operator once its rule has given them.
 void FollowPadding(Call& call, PaddingUse& use);
 
-// Of the numbers of a tensor of half precision, which are not followed one by one. Everything for another or a large one.
+// Of the numbers of a tensor of half precision, which are not followed one by one. Everything for another or a large
+// one.
 Interval RangeOfHalves(const Tensor& tensor);
 
 // Of a value that is one or the other.

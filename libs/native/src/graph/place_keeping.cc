@@ -16,13 +16,85 @@ bool IsFixedAndNotNegative(const Number& number) { return number.IsFixed() && nu
 
 // Entry by entry, or in another order of axes.
 bool IsPlain(const Node& node) {
-  static const std::unordered_set<std::string_view> plain{
-      "Abs", "Acos", "Acosh", "Add", "And", "Asin", "Asinh", "Atan", "Atanh", "BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr",
-      "BitwiseXor", "Cast", "CastLike", "Ceil", "Celu", "Clip", "Constant", "ConstantOfShape", "Cos", "Cosh", "DequantizeLinear", "Div", "Dropout",
-      "Elu", "Equal", "Erf", "Exp", "Expand", "Floor", "Gelu", "Greater", "GreaterOrEqual", "HardSigmoid", "HardSwish", "Identity",
-      "IsInf", "IsNaN", "LeakyRelu", "Less", "LessOrEqual", "Log", "Max", "Mean", "Min", "Mish", "Mod", "Mul", "Neg", "NonZero", "Not", "Or",
-      "PRelu", "Pow", "QuantizeLinear", "Reciprocal", "Relu", "Round", "Selu", "Shape", "Sigmoid", "Sign", "Sin", "Sinh", "Size", "Softplus",
-      "Softsign", "Sqrt", "Squeeze", "Sub", "Sum", "Tan", "Tanh", "Transpose", "Unsqueeze", "Where", "Xor"};
+  static const std::unordered_set<std::string_view> plain{"Abs",
+                                                          "Acos",
+                                                          "Acosh",
+                                                          "Add",
+                                                          "And",
+                                                          "Asin",
+                                                          "Asinh",
+                                                          "Atan",
+                                                          "Atanh",
+                                                          "BitShift",
+                                                          "BitwiseAnd",
+                                                          "BitwiseNot",
+                                                          "BitwiseOr",
+                                                          "BitwiseXor",
+                                                          "Cast",
+                                                          "CastLike",
+                                                          "Ceil",
+                                                          "Celu",
+                                                          "Clip",
+                                                          "Constant",
+                                                          "ConstantOfShape",
+                                                          "Cos",
+                                                          "Cosh",
+                                                          "DequantizeLinear",
+                                                          "Div",
+                                                          "Dropout",
+                                                          "Elu",
+                                                          "Equal",
+                                                          "Erf",
+                                                          "Exp",
+                                                          "Expand",
+                                                          "Floor",
+                                                          "Gelu",
+                                                          "Greater",
+                                                          "GreaterOrEqual",
+                                                          "HardSigmoid",
+                                                          "HardSwish",
+                                                          "Identity",
+                                                          "IsInf",
+                                                          "IsNaN",
+                                                          "LeakyRelu",
+                                                          "Less",
+                                                          "LessOrEqual",
+                                                          "Log",
+                                                          "Max",
+                                                          "Mean",
+                                                          "Min",
+                                                          "Mish",
+                                                          "Mod",
+                                                          "Mul",
+                                                          "Neg",
+                                                          "NonZero",
+                                                          "Not",
+                                                          "Or",
+                                                          "PRelu",
+                                                          "Pow",
+                                                          "QuantizeLinear",
+                                                          "Reciprocal",
+                                                          "Relu",
+                                                          "Round",
+                                                          "Selu",
+                                                          "Shape",
+                                                          "Sigmoid",
+                                                          "Sign",
+                                                          "Sin",
+                                                          "Sinh",
+                                                          "Size",
+                                                          "Softplus",
+                                                          "Softsign",
+                                                          "Sqrt",
+                                                          "Squeeze",
+                                                          "Sub",
+                                                          "Sum",
+                                                          "Tan",
+                                                          "Tanh",
+                                                          "Transpose",
+                                                          "Unsqueeze",
+                                                          "Where",
+                                                          "Xor"};
   return node.domain.empty() && plain.contains(node.op);
 }
 
@@ -45,7 +117,8 @@ bool SlicesFromStart(const Call& call) {
     const auto starts = call.Ints("starts");
     return starts && std::all_of(starts->begin(), starts->end(), [](std::int64_t start) { return start >= 0; });
   }
-  if (call.Has(4) && !AllNumbers(call.Raw(4), [](const Number& step) { return step.IsFixed() && step.value > 0; })) return false;
+  if (call.Has(4) && !AllNumbers(call.Raw(4), [](const Number& step) { return step.IsFixed() && step.value > 0; }))
+    return false;
   const auto isFixed = [](const Number& start) { return start.IsFixed(); };
   return AllNumbers(call.Raw(1), IsLong(call.In(0)) ? IsFixedAndNotNegative : +isFixed);
 }
@@ -69,7 +142,8 @@ bool GrowsAtEnd(const Call& call) {
 bool KeepsAxes(const Call& call, const Value& out) {
   const auto axesOf = [](const Value& value) {
     Numbers axes;
-    std::copy_if(value.dims.begin(), value.dims.end(), std::back_inserter(axes), [](const Number& dim) { return !dim.Is(1); });
+    std::copy_if(value.dims.begin(), value.dims.end(), std::back_inserter(axes),
+                 [](const Number& dim) { return !dim.Is(1); });
     return axes;
   };
   const Numbers from = axesOf(call.In(0)), to = axesOf(out);

@@ -5,8 +5,8 @@
 
 namespace interleave::graph {
 
-// Whether each entry of the outputs would be the same if the axes that vary in length were longer. Of an operator whose inputs
-// have no rows; false where that is not known.
+// Whether each entry of the outputs would be the same if the axes that vary in length were longer. Of an operator whose
+// inputs have no rows; false where that is not known.
 bool KeepsPlaces(Call& call);
 
 }  // namespace interleave::graph

@@ -19,8 +19,8 @@ namespace interleave::graph {
 namespace {
 
 // Examples for the sizes of axes that vary, other than the batch: dimension number k is `first + k * step` long. Some
-// models want multiples of 32, some are short, some want two axes to be equal under different names, some serve one size
-// of image only. A proof holds when it holds for both examples of a family.
+// models want multiples of 32, some are short, some want two axes to be equal under different names, some serve one
+// size of image only. A proof holds when it holds for both examples of a family.
 struct Example {
   double first, step;
 };
@@ -52,7 +52,8 @@ Padding PaddingOf(std::string_view name, const PaddedInputs& padded) {
 
 // The number of EqualAxis; absent: the axis may have any size.
 std::optional<int> NumberOf(const EqualAxes& equal, std::string_view input, std::size_t axis) {
-  const auto found = std::find_if(equal.begin(), equal.end(), [&](const EqualAxis& e) { return e.axis == axis && e.input == input; });
+  const auto found =
+      std::find_if(equal.begin(), equal.end(), [&](const EqualAxis& e) { return e.axis == axis && e.input == input; });
   return found == equal.end() ? std::nullopt : std::optional(found->number);
 }
 
@@ -124,7 +125,8 @@ void Prove(const Model& model, const Facts& facts, const Example& example, RowPr
     const std::string what = "output \"" + std::string(model.graph.outputs[i].name) + "\" ";
     const Value& value = outputs[i];
     if (value.unfollowed) throw NoProof{false, what + "depends on the rows in a way that is not followed"};
-    if (value.RowAxis() != 0 || !IsOne(value.dims[0])) throw NoProof{false, what + "does not have one entry for each row"};
+    if (value.RowAxis() != 0 || !IsOne(value.dims[0]))
+      throw NoProof{false, what + "does not have one entry for each row"};
     if (value.IsCounted()) throw NoProof{true, what + "depends on the number of rows or a row's place among them"};
   }
   if (!interpreter.lengthUse().empty()) proof.lengthUse = interpreter.lengthUse();
@@ -132,7 +134,8 @@ void Prove(const Model& model, const Facts& facts, const Example& example, RowPr
   if (proof.extremeIds.empty()) FindExtremeIds(model, interpreter.paddingUse(), proof);
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     if (!outputs[i].IsLengthy()) continue;
-    proof.lengthUse = "output \"" + std::string(model.graph.outputs[i].name) + "\" depends on the length that rows are padded to";
+    proof.lengthUse =
+        "output \"" + std::string(model.graph.outputs[i].name) + "\" depends on the length that rows are padded to";
   }
 }
 

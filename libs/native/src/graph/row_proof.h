@@ -23,8 +23,9 @@ struct RowProof {
   // Which operator makes an answer depend on the length that a row is padded to; empty: none that is known. Places
   // along the padded axis do not count, and the proof says nothing about what is computed from padding.
   std::string lengthUse{};
-  // Which operator lets masks or token ids into an answer in a way that padding may change unseen: masked places are filled
-  // with a number that real ones may pass, places of the padding are counted, ids are computed with. Empty: none.
+  // Which operator lets masks or token ids into an answer in a way that padding may change unseen: masked places are
+  // filled with a number that real ones may pass, places of the padding are counted, ids are computed with. Empty:
+  // none.
   std::string paddingUse{};
   // Token ids, by input, whose entries in a table of FP32 are the largest and the smallest, in turn.
   std::map<std::string, std::vector<std::int64_t>, std::less<>> extremeIds{};
@@ -36,8 +37,8 @@ struct PaddedInputs {
   std::map<std::string, double, std::less<>> ids;    // integers
 };
 
-// An axis of an input that is as long as every other one of the same number, in each run that holds several rows. Names in
-// the graph say no such thing: only what is checked before a run does.
+// An axis of an input that is as long as every other one of the same number, in each run that holds several rows. Names
+// in the graph say no such thing: only what is checked before a run does.
 struct EqualAxis {
   std::string input;
   std::size_t axis = 0;

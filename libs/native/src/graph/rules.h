@@ -18,8 +18,8 @@ void AddTableRules(Rules& rules);
 void AddContribRules(Rules& rules);
 
 // Rules that several kinds share.
-void SameAsFirst(Call& call);   // element by element; further inputs are parameters that are the same for all rows
-void Elementwise(Call& call);   // element by element over all inputs
+void SameAsFirst(Call& call);  // element by element; further inputs are parameters that are the same for all rows
+void Elementwise(Call& call);  // element by element over all inputs
 void MatMul(Call& call);
 void Softmax(Call& call);
 // Shape of a product of matrices, as numpy defines it.

@@ -44,7 +44,8 @@ void AttentionOf(Call& call, std::size_t past) {
   const Numbers& weights = call.In(1).dims;
   if (dims.size() != 3 || weights.size() != 2 || call.Has(past)) call.Unproven("has a form that is not followed");
   dims[2] = Divide(weights[1], {.value = 3}, true);
-  if (const auto sizes = call.Ints("qkv_hidden_sizes"); sizes && sizes->size() == 3) dims[2] = {.value = static_cast<double>((*sizes)[2])};
+  if (const auto sizes = call.Ints("qkv_hidden_sizes"); sizes && sizes->size() == 3)
+    dims[2] = {.value = static_cast<double>((*sizes)[2])};
   call.Out(0, Shaped(std::move(dims)));
 }
 
@@ -59,12 +60,16 @@ void MultiHeadAttention(Call& call) {
   RowsFirstEach(call);
   call.Constant(3, 4);
   Numbers dims = call.In(0).dims;
-  if (call.Has(6) || call.Has(7) || !call.Has(1) || !call.Has(2) || dims.size() != 3) call.Unproven("has a form that is not followed");
+  if (call.Has(6) || call.Has(7) || !call.Has(1) || !call.Has(2) || dims.size() != 3)
+    call.Unproven("has a form that is not followed");
   const Numbers& value = call.In(2).dims;
   if (!SameSize(dims[0], call.In(1).dims.at(0)) || !SameSize(dims[0], value.at(0))) call.Unproven(kNoFit);
-  if (value.size() == 3) dims[2] = value[2];
-  else if (value.size() == 4) dims[2] = Multiply(value[1], value[3]);
-  else call.Unproven(kNoFit);
+  if (value.size() == 3)
+    dims[2] = value[2];
+  else if (value.size() == 4)
+    dims[2] = Multiply(value[1], value[3]);
+  else
+    call.Unproven(kNoFit);
   call.Out(0, Shaped(std::move(dims)));
 }
 
@@ -77,7 +82,8 @@ void RotaryEmbedding(Call& call) {
 
 void FusedMatMul(Call& call) {
   Numbers a = call.In(0).dims, b = call.In(1).dims;
-  if (call.Int("transBatchA", 0) != 0 || call.Int("transBatchB", 0) != 0) call.Unproven("has a form that is not followed");
+  if (call.Int("transBatchA", 0) != 0 || call.Int("transBatchB", 0) != 0)
+    call.Unproven("has a form that is not followed");
   if (call.Int("transA", 0) != 0 && a.size() > 1) std::swap(a[a.size() - 1], a[a.size() - 2]);
   if (call.Int("transB", 0) != 0 && b.size() > 1) std::swap(b[b.size() - 1], b[b.size() - 2]);
   call.Out(Shaped(MatMulShape(call, a, b)));
@@ -159,7 +165,8 @@ void FusedConv(Call& call) {
 }  // namespace
 
 void AddContribRules(Rules& rules) {
-  for (const char* op : {"BiasGelu", "FastGelu", "Gelu", "QuickGelu", "BiasAdd", "QLinearSigmoid", "QLinearLeakyRelu"}) {
+  for (const char* op :
+       {"BiasGelu", "FastGelu", "Gelu", "QuickGelu", "BiasAdd", "QLinearSigmoid", "QLinearLeakyRelu"}) {
     rules[op] = SameAsFirst;
   }
   rules["SkipLayerNormalization"] = SkipLayerNormalization;

@@ -35,7 +35,8 @@ void Binary(Call& call) {
   const auto right = BroadcastSources(out.dims, call.In(1).dims);
   out.numbers.emplace();
   for (std::size_t i = 0; i < left.size(); ++i) {
-    out.numbers->push_back(Computed(function, (*call.In(0).numbers)[left[i]], (*call.In(1).numbers)[right[i]], type, out.type));
+    out.numbers->push_back(
+        Computed(function, (*call.In(0).numbers)[left[i]], (*call.In(1).numbers)[right[i]], type, out.type));
   }
 }
 
@@ -91,15 +92,25 @@ Number Absolute(const Number& a) {
   if (a.Least() >= 0) return a;
   return a.IsFixed() ? Number{.value = std::fabs(a.value)} : Opaque(a, a);
 }
-Number Floored(const Number& a) { return Rounded(a, [](double x) { return std::floor(x); }); }
-Number Ceiled(const Number& a) { return Rounded(a, [](double x) { return std::ceil(x); }); }
-Number Truncated(const Number& a) { return Rounded(a, [](double x) { return std::trunc(x); }); }
-Number Root(const Number& a) { return a.IsFixed() && a.value >= 0 ? Number{.value = std::sqrt(a.value)} : Opaque(a, a); }
+Number Floored(const Number& a) {
+  return Rounded(a, [](double x) { return std::floor(x); });
+}
+Number Ceiled(const Number& a) {
+  return Rounded(a, [](double x) { return std::ceil(x); });
+}
+Number Truncated(const Number& a) {
+  return Rounded(a, [](double x) { return std::trunc(x); });
+}
+Number Root(const Number& a) {
+  return a.IsFixed() && a.value >= 0 ? Number{.value = std::sqrt(a.value)} : Opaque(a, a);
+}
 
 void Stretch(std::optional<Place>& place, const Numbers& by) {
   const Number factor = Held(by.front(), kInt64);
-  const bool isOne = std::all_of(by.begin(), by.end(), [&](const Number& number) { return SameForAll(number, factor); });
-  const bool isStep = isOne && !factor.rows && !factor.opaque && !factor.rough && factor.Least() >= 0 && factor.value > 0;
+  const bool isOne =
+      std::all_of(by.begin(), by.end(), [&](const Number& number) { return SameForAll(number, factor); });
+  const bool isStep =
+      isOne && !factor.rows && !factor.opaque && !factor.rough && factor.Least() >= 0 && factor.value > 0;
   if (!isStep || place->low != 0 || place->high != 0 || place->below != 0) return place.reset();
   place->stride = Multiply(place->stride, factor);
 }
@@ -180,7 +191,8 @@ void Where(Call& call) {
 }
 
 void Dropout(Call& call) {
-  const bool trains = call.Has(2) && !(call.Raw(2)->numbers && call.Raw(2)->numbers->size() == 1 && call.Raw(2)->numbers->front().Is(0));
+  const bool trains = call.Has(2) && !(call.Raw(2)->numbers && call.Raw(2)->numbers->size() == 1 &&
+                                       call.Raw(2)->numbers->front().Is(0));
   if (trains || (call.opset() < 7 && call.Int("is_test", 0) == 0)) call.Mixed("draws random numbers");
   call.Out(0, Shaped(call.In(0).dims));
   call.Out(1, Shaped(call.In(0).dims));
@@ -242,17 +254,36 @@ void Elementwise(Call& call) {
 }
 
 void AddElementwiseRules(Rules& rules) {
-  for (const char* op :
-       {"Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "BitwiseNot", "Celu", "Cos", "Cosh", "Elu", "Erf", "Exp", "Gelu",
-        "HardSigmoid", "HardSwish", "IsInf", "IsNaN", "LeakyRelu", "Log", "Mish", "Reciprocal", "Relu", "Round", "Selu", "Shrink",
-        "Sigmoid", "Sign", "Sin", "Sinh", "Softplus", "Softsign", "Swish", "Tan", "Tanh", "ThresholdedRelu", "CastLike",
-        "RegexFullMatch", "Clip", "ImageScaler", "Affine", "ParametricSoftplus", "ScaledTanh"}) {
+  for (const char* op : {"Acos",        "Acosh",
+                         "Asin",        "Asinh",
+                         "Atan",        "Atanh",
+                         "BitwiseNot",  "Celu",
+                         "Cos",         "Cosh",
+                         "Elu",         "Erf",
+                         "Exp",         "Gelu",
+                         "HardSigmoid", "HardSwish",
+                         "IsInf",       "IsNaN",
+                         "LeakyRelu",   "Log",
+                         "Mish",        "Reciprocal",
+                         "Relu",        "Round",
+                         "Selu",        "Shrink",
+                         "Sigmoid",     "Sign",
+                         "Sin",         "Sinh",
+                         "Softplus",    "Softsign",
+                         "Swish",       "Tan",
+                         "Tanh",        "ThresholdedRelu",
+                         "CastLike",    "RegexFullMatch",
+                         "Clip",        "ImageScaler",
+                         "Affine",      "ParametricSoftplus",
+                         "ScaledTanh"}) {
     rules[op] = SameAsFirst;
   }
-  for (const char* op : {"BitShift", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Mean", "Pow", "PRelu", "Sum", "Xor", "StringConcat"}) {
+  for (const char* op :
+       {"BitShift", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Mean", "Pow", "PRelu", "Sum", "Xor", "StringConcat"}) {
     rules[op] = Elementwise;
   }
-  for (const char* op : {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"}) {
+  for (const char* op :
+       {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"}) {
     rules[op] = Random;
   }
   rules["Add"] = Sum;

@@ -9,7 +9,8 @@ namespace {
 
 // Windows that move over the axes after the first two; lists are empty where a node leaves them out.
 struct Windows {
-  std::vector<double> kernel, strides, pads, dilations;  // a file may hold any 64 bits: no sum or product of them overflows
+  std::vector<double> kernel, strides, pads,
+      dilations;  // a file may hold any 64 bits: no sum or product of them overflows
   std::string_view autoPad;
   bool ceils = false;
 };
@@ -99,8 +100,10 @@ void ConvTranspose(Call& call) {
     Number dim{.value = image[i + 2].value, .varies = image[i + 2].varies};
     const double stride = windows.strides[i];
     const double width = (windows.kernel[i] - 1) * windows.dilations[i] + 1 + static_cast<double>(extra[i]);
-    if (windows.autoPad.starts_with("SAME")) dim.value *= stride;
-    else dim.value = stride * (dim.value - 1) + width - windows.pads[i] - windows.pads[spatial + i];
+    if (windows.autoPad.starts_with("SAME"))
+      dim.value *= stride;
+    else
+      dim.value = stride * (dim.value - 1) + width - windows.pads[i] - windows.pads[spatial + i];
     if (!given.empty()) dim = {.value = static_cast<double>(given[given.size() - spatial + i])};
     dims.push_back(dim);
   }
@@ -134,8 +137,10 @@ Scaling ScalingOf(Call& call) {
   Scaling scaling;
   const std::size_t scales = call.node().op == "Resize" && call.opset() >= 11 ? 2 : 1;
   const auto isGiven = [&](std::size_t i) { return call.Has(i) && !Product(call.In(i).dims).Is(0); };
-  if (isGiven(3)) scaling.sizes = call.Sizes(3);
-  else if (isGiven(scales)) scaling.scales = call.Sizes(scales);
+  if (isGiven(3))
+    scaling.sizes = call.Sizes(3);
+  else if (isGiven(scales))
+    scaling.scales = call.Sizes(scales);
   if (const Attribute* list = call.FindList("scales")) {
     for (const double scale : list->floats) scaling.scales.push_back({.value = scale});
   }
@@ -150,7 +155,8 @@ Scaling ScalingOf(Call& call) {
 void Resize(Call& call) {
   Numbers dims = call.In(0).dims;
   const Scaling scaling = ScalingOf(call);
-  if (call.Text("coordinate_transformation_mode") == "tf_crop_and_resize") call.Unproven("has a form that is not followed");
+  if (call.Text("coordinate_transformation_mode") == "tf_crop_and_resize")
+    call.Unproven("has a form that is not followed");
   if (call.Text("keep_aspect_ratio_policy", "stretch") != "stretch") call.Unproven("has a form that is not followed");
   for (std::size_t i = 0; i < scaling.axes.size(); ++i) {
     Number& dim = dims[call.Axis(scaling.axes[i], dims.size())];
@@ -189,11 +195,16 @@ void Stft(Call& call) {
   call.RowsFirst(0, "takes the batch axis for time");
   call.Constant(1, call.size());
   const Number step = call.Sizes(1).at(0);
-  const Number length = call.Has(3) ? call.Sizes(3).at(0) : call.Has(2) ? call.In(2).dims.at(0) : Number{.opaque = true};
-  if (signal.size() != 3 || !step.IsFixed() || !length.IsFixed() || step.value < 1) call.Unproven("does not fit its input");
-  const Number frames{.value = std::floor((signal[1].value - length.value) / step.value) + 1, .varies = signal[1].varies};
+  const Number length = call.Has(3)   ? call.Sizes(3).at(0)
+                        : call.Has(2) ? call.In(2).dims.at(0)
+                                      : Number{.opaque = true};
+  if (signal.size() != 3 || !step.IsFixed() || !length.IsFixed() || step.value < 1)
+    call.Unproven("does not fit its input");
+  const Number frames{.value = std::floor((signal[1].value - length.value) / step.value) + 1,
+                      .varies = signal[1].varies};
   const bool half = call.Int("onesided", 1) != 0;
-  call.Out(Shaped({signal[0], frames, {.value = half ? std::floor(length.value / 2) + 1 : length.value}, {.value = 2}}));
+  call.Out(
+      Shaped({signal[0], frames, {.value = half ? std::floor(length.value / 2) + 1 : length.value}, {.value = 2}}));
 }
 
 }  // namespace

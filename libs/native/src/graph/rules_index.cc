@@ -38,7 +38,8 @@ Cut CutOf(Call& call) {
   }
   for (std::size_t i = cut.axes.size(); i < cut.starts.size(); ++i) cut.axes.push_back(static_cast<std::int64_t>(i));
   cut.steps.resize(cut.axes.size(), 1);
-  if (cut.ends.size() != cut.axes.size() || cut.starts.size() != cut.axes.size()) call.Unproven("does not fit its input");
+  if (cut.ends.size() != cut.axes.size() || cut.starts.size() != cut.axes.size())
+    call.Unproven("does not fit its input");
   return cut;
 }
 
@@ -62,7 +63,8 @@ struct Span {
 // A part at the start, or from the end to the end, of an axis that is never shorter.
 bool IsWithin(double least, const Number& start, const Number& end, std::int64_t step) {
   if (!start.IsFixed() || !end.IsFixed() || step < 1) return false;
-  return start.value >= 0 ? end.value >= 0 && end.value <= least : -start.value <= least && (end.value >= kEndless || end.value < 0);
+  return start.value >= 0 ? end.value >= 0 && end.value <= least
+                          : -start.value <= least && (end.value >= kEndless || end.value < 0);
 }
 
 Span SpanOf(const Call& call, const Number& dim, const Number& start, const Number& end, std::int64_t step) {
@@ -122,14 +124,16 @@ bool FindsOwn(const Number& axis, const Value& indices) {
 void Gather(Call& call) {
   const Value &data = call.In(0), &indices = call.In(1);
   const std::size_t axis = call.Axis(call.Int("axis", 0), data.dims.size());
-  if (call.Rows(0) == static_cast<int>(axis) && !FindsOwn(data.dims[axis], indices)) call.Mixed("picks entries of the batch axis");
+  if (call.Rows(0) == static_cast<int>(axis) && !FindsOwn(data.dims[axis], indices))
+    call.Mixed("picks entries of the batch axis");
   if (call.Rows(0) == static_cast<int>(axis)) call.TakeAsSize(1);
   Value out = Shaped({data.dims.begin(), data.dims.begin() + static_cast<std::ptrdiff_t>(axis)}, data.type);
   out.dims.insert(out.dims.end(), indices.dims.begin(), indices.dims.end());
   out.dims.insert(out.dims.end(), data.dims.begin() + static_cast<std::ptrdiff_t>(axis) + 1, data.dims.end());
   if (data.numbers && data.dims.size() == 1 && !data.dims[0].varies && indices.numbers) {
     const std::vector<std::int64_t> places = call.Fixed(1);
-    out.numbers = Picked(data, places.size(), [&](std::size_t i) { return call.Axis(places[i], data.numbers->size()); });
+    out.numbers =
+        Picked(data, places.size(), [&](std::size_t i) { return call.Axis(places[i], data.numbers->size()); });
   }
   call.Out(std::move(out));
 }
@@ -140,7 +144,8 @@ void RowsTogether(const Call& call, std::size_t axis, std::string_view mixedWhat
   for (std::size_t i = 0; i < call.size(); ++i) {
     call.NotAlong(i, axis, mixedWhat);
     if (call.Rows(i) != rows) call.Unproven("takes entries by places that belong to other rows");
-    if (rows >= 0 && !SameForAll(call.In(i).dims[static_cast<std::size_t>(rows)], call.In(0).dims[static_cast<std::size_t>(rows)])) {
+    if (rows >= 0 &&
+        !SameForAll(call.In(i).dims[static_cast<std::size_t>(rows)], call.In(0).dims[static_cast<std::size_t>(rows)])) {
       call.Unproven("takes entries by places that belong to other rows");
     }
   }
@@ -169,8 +174,10 @@ void GatherND(Call& call) {
   const auto& place = indices.place;
   const bool namesRows = place && place->isFirst && place->stride.IsFixed() && place->stride.Is(1);
   const bool findsOwn = rows == 0 && shared == 0 && IsOne(data.dims[0]) && namesRows;
-  if (findsOwn) call.TakeAsSize(1);
-  else if (rows >= 0 && !isShared && static_cast<std::size_t>(rows) < shared + depth) call.Mixed("picks entries of the batch axis");
+  if (findsOwn)
+    call.TakeAsSize(1);
+  else if (rows >= 0 && !isShared && static_cast<std::size_t>(rows) < shared + depth)
+    call.Mixed("picks entries of the batch axis");
   if (isShared && call.Rows(1) != rows) call.Unproven("takes entries by places that belong to other rows");
   if (call.Rows(1) == static_cast<int>(indices.dims.size()) - 1) call.Mixed("takes places from several rows");
   Value out = Shaped({indices.dims.begin(), indices.dims.end() - 1}, data.type);

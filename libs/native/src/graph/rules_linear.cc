@@ -41,7 +41,8 @@ struct Term {
 Term TermOf(const Call& call, std::string& equation) {
   std::erase(equation, ' ');
   const std::size_t arrow = equation.find("->");
-  if (arrow == std::string::npos || equation.find('.') != std::string::npos) call.Unproven("has a form that is not followed");
+  if (arrow == std::string::npos || equation.find('.') != std::string::npos)
+    call.Unproven("has a form that is not followed");
   const std::string_view all = equation;
   return {all.substr(0, arrow), all.substr(arrow + 2)};
 }
@@ -68,8 +69,10 @@ void Einsum(Call& call) {
         continue;
       }
       if (known->second.rows || dims[d].rows) call.Mixed("sets the batch axis against another axis");
-      if (known->second.Is(1)) known->second = dims[d];
-      else if (!dims[d].Is(1)) call.Unproven("does not fit its input");
+      if (known->second.Is(1))
+        known->second = dims[d];
+      else if (!dims[d].Is(1))
+        call.Unproven("does not fit its input");
     }
   }
   Value out = Shaped({});

@@ -16,7 +16,8 @@ std::optional<Number> Reduced(std::string_view op, const Value& from) {
     all = Held(multiplies ? Multiply(all, held) : Add(all, held), from.type);
   }
   // For another size of an axis there are more numbers, or fewer.
-  const bool isCounted = std::all_of(from.dims.begin(), from.dims.end(), [](const Number& dim) { return dim.IsFixed(); });
+  const bool isCounted =
+      std::all_of(from.dims.begin(), from.dims.end(), [](const Number& dim) { return dim.IsFixed(); });
   if (!isCounted) all = {.rows = all.rows, .varies = true, .opaque = true};
   return all;
 }
@@ -53,8 +54,10 @@ void ArgReduce(Call& call) {
   Value out = Shaped(call.In(0).dims, kInt64);
   const std::size_t axis = call.Axis(call.Int("axis", 0), out.dims.size());
   call.NotAlong(0, axis, "picks a row of the batch axis");
-  if (call.Int("keepdims", 1) != 0) out.dims[axis] = {.value = 1};
-  else out.dims.erase(out.dims.begin() + static_cast<std::ptrdiff_t>(axis));
+  if (call.Int("keepdims", 1) != 0)
+    out.dims[axis] = {.value = 1};
+  else
+    out.dims.erase(out.dims.begin() + static_cast<std::ptrdiff_t>(axis));
   call.Out(std::move(out));
 }
 
@@ -111,13 +114,14 @@ void Softmax(Call& call) {
   const bool flattens = call.opset() < 13 && call.node().domain.empty();
   const std::size_t axis = call.Axis(call.Int("axis", flattens ? 1 : -1), from.dims.size());
   const int rows = call.Rows(0);
-  if (rows == static_cast<int>(axis) || (flattens && rows > static_cast<int>(axis))) call.Mixed("weighs rows against each other");
+  if (rows == static_cast<int>(axis) || (flattens && rows > static_cast<int>(axis)))
+    call.Mixed("weighs rows against each other");
   call.Out(Shaped(from.dims));
 }
 
 void AddReductionRules(Rules& rules) {
-  for (const char* op : {"ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin",
-                         "ReduceProd", "ReduceSum", "ReduceSumSquare"}) {
+  for (const char* op : {"ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean",
+                         "ReduceMin", "ReduceProd", "ReduceSum", "ReduceSumSquare"}) {
     rules[op] = Reduce;
   }
   for (const char* op : {"Softmax", "LogSoftmax", "Hardmax"}) rules[op] = Softmax;

@@ -41,10 +41,12 @@ Value ValueOfNumbers(std::vector<double> numbers, bool isScalar, int type) {
 }
 
 void Constant(Call& call) {
-  if (const Attribute* tensor = call.Find("value"); tensor != nullptr && tensor->tensor) return call.Out(ValueOf(*tensor->tensor));
+  if (const Attribute* tensor = call.Find("value"); tensor != nullptr && tensor->tensor)
+    return call.Out(ValueOf(*tensor->tensor));
   if (const Attribute* one = call.Find("value_int")) return call.Out(ValueOfNumbers({one->number}, true, kInt64));
   if (const Attribute* one = call.Find("value_float")) return call.Out(ValueOfNumbers({one->number}, true, kFloat));
-  if (const Attribute* list = call.FindList("value_floats")) return call.Out(ValueOfNumbers(list->floats, false, kFloat));
+  if (const Attribute* list = call.FindList("value_floats"))
+    return call.Out(ValueOfNumbers(list->floats, false, kFloat));
   if (const Attribute* list = call.FindList("value_ints")) {
     return call.Out(ValueOfNumbers({list->integers.begin(), list->integers.end()}, false, kInt64));
   }
@@ -78,7 +80,8 @@ Number Limit(Call& call, std::size_t input) {
 void Range(Call& call) {
   const Number start = Limit(call, 0), limit = Limit(call, 1), delta = Limit(call, 2);
   Number count = Divide(Subtract(limit, start), delta, false);
-  if (count.opaque || (count.rows && count.value != std::trunc(count.value))) call.Unproven("counts to a number that is not followed");
+  if (count.opaque || (count.rows && count.value != std::trunc(count.value)))
+    call.Unproven("counts to a number that is not followed");
   count = Rounded(count, [](double x) { return std::max(0.0, std::ceil(x)); });
   Value value = Shaped({count}, call.In(0).type);
   value.counted = start.rows || limit.rows || delta.rows;
@@ -101,7 +104,8 @@ Numbers Wanted(const Call& call, Numbers to, const Numbers& from, bool zeroIsZer
   std::size_t rest = to.size();
   for (std::size_t i = 0; i < to.size(); ++i) {
     // It could be 0 or -1 for other sizes, which would mean something else.
-    if (!to[i].IsFixed() && (to[i].Least() < 0 || to[i].value <= 0)) call.Unproven("gives a size that may not be positive");
+    if (!to[i].IsFixed() && (to[i].Least() < 0 || to[i].value <= 0))
+      call.Unproven("gives a size that may not be positive");
     if (to[i].Is(-1)) {
       rest = i;
       to[i] = {.value = 1};
@@ -115,13 +119,15 @@ Numbers Wanted(const Call& call, Numbers to, const Numbers& from, bool zeroIsZer
   const Number others = Product(to);
   if (others.Is(0)) call.Unproven("leaves a size open beside one of 0");
   Number size = Divide(total, others, true);
-  if (size.opaque || !SameSize(Multiply(size, others), total)) call.Unproven("gives a shape that does not fit for every number of rows");
+  if (size.opaque || !SameSize(Multiply(size, others), total))
+    call.Unproven("gives a shape that does not fit for every number of rows");
   to[rest] = size;
   return to;
 }
 
-// The runtime takes the only size that it does not know beforehand as open (-1), the number of rows too. Then the sizes of a
-// row must fit for all lengths, not for those alone that the other sizes ask for: several shorter rows would fill one entry.
+// The runtime takes the only size that it does not know beforehand as open (-1), the number of rows too. Then the sizes
+// of a row must fit for all lengths, not for those alone that the other sizes ask for: several shorter rows would fill
+// one entry.
 void CheckFits(const Call& call, const Numbers& from, const Numbers& asked, const Numbers& to) {
   int unknown = 0;
   for (std::size_t i = 0; i < to.size(); ++i) {
@@ -131,7 +137,8 @@ void CheckFits(const Call& call, const Numbers& from, const Numbers& asked, cons
     const bool isKept = i < from.size() && !to[i].rows && SameForAll(to[i], from[i]);
     if (!asked[i].IsFixed() && !isKept) ++unknown;
   }
-  if (unknown < 2 && !SameForAll(Product(from), Product(to))) call.Unproven("gives a shape that fits rows of one length only");
+  if (unknown < 2 && !SameForAll(Product(from), Product(to)))
+    call.Unproven("gives a shape that fits rows of one length only");
 }
 
 void Reshape(Call& call) {
@@ -200,7 +207,8 @@ void Unsqueeze(Call& call) {
 // Elements of a tensor of `dims` by their index in each axis.
 std::vector<std::size_t> Strides(const Numbers& dims) {
   std::vector<std::size_t> strides(dims.size(), 1);
-  for (std::size_t i = dims.size(); i > 1; --i) strides[i - 2] = strides[i - 1] * static_cast<std::size_t>(dims[i - 1].value);
+  for (std::size_t i = dims.size(); i > 1; --i)
+    strides[i - 2] = strides[i - 1] * static_cast<std::size_t>(dims[i - 1].value);
   return strides;
 }
 
@@ -208,7 +216,8 @@ void Transpose(Call& call) {
   const Value& from = call.In(0);
   const std::size_t rank = from.dims.size();
   std::vector<std::int64_t> perm = call.Ints("perm").value_or(std::vector<std::int64_t>());
-  for (std::size_t i = rank; call.Find("perm") == nullptr && i > 0; --i) perm.push_back(static_cast<std::int64_t>(i - 1));
+  for (std::size_t i = rank; call.Find("perm") == nullptr && i > 0; --i)
+    perm.push_back(static_cast<std::int64_t>(i - 1));
   if (perm.size() != rank) call.Unproven("does not fit its input");
   Value out = Shaped({}, from.type);
   for (const std::int64_t axis : perm) out.dims.push_back(from.dims[call.Axis(axis, rank)]);
@@ -245,7 +254,8 @@ void Tile(Call& call) {
   if (times.size() != from.dims.size()) call.Unproven("does not fit its input");
   Value out = Shaped(from.dims, from.type);
   for (std::size_t i = 0; i < times.size(); ++i) {
-    if (from.dims[i].rows && !(times[i].IsFixed() && times[i].Is(1))) call.Mixed("repeats the batch along its own axis");
+    if (from.dims[i].rows && !(times[i].IsFixed() && times[i].Is(1)))
+      call.Mixed("repeats the batch along its own axis");
     out.dims[i] = Multiply(from.dims[i], times[i]);
   }
   call.Out(std::move(out));
@@ -254,8 +264,8 @@ void Tile(Call& call) {
 // Joined to other coordinates, each row's own number is where GatherND looks.
 void FindPlaces(Call& call, Value& out) {
   const Value& first = call.In(0);
-  if (!first.place || first.place->isFirst || !first.dims.back().Is(1) || first.place->low != 0 || first.place->high != 0 ||
-      first.place->below != 0) {
+  if (!first.place || first.place->isFirst || !first.dims.back().Is(1) || first.place->low != 0 ||
+      first.place->high != 0 || first.place->below != 0) {
     return;
   }
   for (std::size_t i = 1; i < call.size(); ++i) {
@@ -300,7 +310,8 @@ Numbers SplitSizes(Call& call, const Number& whole) {
   }
   const auto parts = static_cast<double>(std::max<std::size_t>(1, call.outputsCount()));
   const double size = std::ceil(whole.value / parts);
-  for (double i = 0; i < parts; ++i) sizes.push_back({.value = std::min(size, whole.value - i * size), .varies = whole.varies});
+  for (double i = 0; i < parts; ++i)
+    sizes.push_back({.value = std::min(size, whole.value - i * size), .varies = whole.varies});
   return sizes;
 }
 
@@ -337,15 +348,18 @@ void Pad(Call& call) {
     for (const std::int64_t pad : given) pads.push_back({.value = static_cast<double>(pad)});
   }
   std::vector<std::int64_t> axes;
-  if (call.Has(3)) axes = call.Fixed(3);
-  else for (std::size_t i = 0; i < rank; ++i) axes.push_back(static_cast<std::int64_t>(i));
+  if (call.Has(3))
+    axes = call.Fixed(3);
+  else
+    for (std::size_t i = 0; i < rank; ++i) axes.push_back(static_cast<std::int64_t>(i));
   if (pads.size() != 2 * axes.size()) call.Unproven("does not fit its input");
   call.Constant(2, 3);
   Value out = Shaped(from.dims, from.type);
   for (std::size_t i = 0; i < axes.size(); ++i) {
     Number& dim = out.dims[call.Axis(axes[i], rank)];
     const Number &before = pads[i], &after = pads[axes.size() + i];
-    if (dim.rows && !(before.IsFixed() && before.Is(0) && after.IsFixed() && after.Is(0))) call.Mixed("pads the batch axis");
+    if (dim.rows && !(before.IsFixed() && before.Is(0) && after.IsFixed() && after.Is(0)))
+      call.Mixed("pads the batch axis");
     if (before.rows || after.rows) call.Mixed("pads by the number of rows");
     if (!dim.rows) dim = Add(Add(dim, before), after);
   }

@@ -13,7 +13,8 @@ Number Counted(std::size_t count) { return {.value = static_cast<double>(count)}
 std::size_t ListSize(const Call& call, std::initializer_list<std::string_view> names) {
   std::size_t size = 0;
   for (const std::string_view name : names) {
-    if (const Attribute* list = call.FindList(name)) size = std::max({size, list->integers.size(), list->floats.size(), list->stringsCount});
+    if (const Attribute* list = call.FindList(name))
+      size = std::max({size, list->integers.size(), list->floats.size(), list->stringsCount});
   }
   return size;
 }
@@ -61,7 +62,8 @@ void ArrayFeatureExtractor(Call& call) {
   call.NotAlong(0, dims.size() - 1, "picks entries of the batch axis");
   if (call.Rows(0) >= 0 && places.RowAxis() >= 0) call.Mixed("picks places of other rows");
   const int rows = places.RowAxis();
-  if (rows > 0 && !Product(places.dims, 0, static_cast<std::size_t>(rows)).Is(1)) call.Mixed("moves values between rows");
+  if (rows > 0 && !Product(places.dims, 0, static_cast<std::size_t>(rows)).Is(1))
+    call.Mixed("moves values between rows");
   dims.back() = Product(places.dims);
   if (dims.size() == 1) dims.insert(dims.begin(), Counted(1));
   call.Out(Shaped(std::move(dims)));
@@ -81,7 +83,8 @@ void FeatureVectorizer(Call& call) {
 
 void AddTableRules(Rules& rules) {
   for (const char* op : {"LinearClassifier", "SVMClassifier", "TreeEnsembleClassifier"}) rules[op] = Classifier;
-  for (const char* op : {"LinearRegressor", "SVMRegressor", "TreeEnsembleRegressor", "TreeEnsemble"}) rules[op] = Regressor;
+  for (const char* op : {"LinearRegressor", "SVMRegressor", "TreeEnsembleRegressor", "TreeEnsemble"})
+    rules[op] = Regressor;
   for (const char* op : {"Scaler", "Normalizer", "Imputer"}) rules[op] = PerFeature;
   for (const char* op : {"LabelEncoder", "CategoryMapper", "Binarizer"}) rules[op] = PerElement;
   // Its tensor is served in its place; see session/zip_map.h.

@@ -53,7 +53,8 @@ Number WithAxes(Number result, const Number& a, const Number& b, bool divides) {
   }
   std::sort(axes.begin(), axes.end());
   const std::size_t surplus = axes.size() - result.axes.size();
-  const bool fits = std::all_of(axes.begin(), axes.begin() + static_cast<std::ptrdiff_t>(surplus), [](auto axis) { return axis == 0; });
+  const bool fits = std::all_of(axes.begin(), axes.begin() + static_cast<std::ptrdiff_t>(surplus),
+                                [](auto axis) { return axis == 0; });
   if (!fits || factor != std::trunc(factor)) return result;
   result.factor = factor;
   std::copy(axes.begin() + static_cast<std::ptrdiff_t>(surplus), axes.end(), result.axes.begin());
@@ -79,17 +80,19 @@ bool Value::IsCounted() const {
 bool Value::IsLengthy() const {
   const bool isLong = std::any_of(dims.begin(), dims.end(), [](const Number& dim) { return dim.varies && !dim.rows; });
   if (lengthy || !numbers || isLong) return lengthy;
-  return std::any_of(numbers->begin(), numbers->end(), [](const Number& number) {
-    return number.varies && !number.rows && number.below == 0;
-  });
+  return std::any_of(numbers->begin(), numbers->end(),
+                     [](const Number& number) { return number.varies && !number.rows && number.below == 0; });
 }
 
 bool SameForAll(const Number& a, const Number& b) {
   const Monomial left = MonomialOf(a), right = MonomialOf(b);
-  return !a.opaque && !b.opaque && left.factor == right.factor && left.axes == right.axes && (left.factor != 0 || !(a.varies || b.varies));
+  return !a.opaque && !b.opaque && left.factor == right.factor && left.axes == right.axes &&
+         (left.factor != 0 || !(a.varies || b.varies));
 }
 
-Number Opaque(const Number& a, const Number& b) { return {.rows = a.rows || b.rows, .varies = a.varies || b.varies, .opaque = true}; }
+Number Opaque(const Number& a, const Number& b) {
+  return {.rows = a.rows || b.rows, .varies = a.varies || b.varies, .opaque = true};
+}
 
 Number Add(const Number& a, const Number& b) {
   if (IsNothing(a)) return b;
@@ -111,9 +114,11 @@ Number Subtract(const Number& a, const Number& b) {
 Number Multiply(const Number& a, const Number& b) {
   if (a.opaque || b.opaque) return Opaque(a, b);
   if (IsNothing(a) || IsNothing(b)) return {};
-  if ((a.rows && b.rows) || a.value == 0 || b.value == 0) return a.rows || b.rows ? Opaque(a, b) : Result(a, b, 0, false);
+  if ((a.rows && b.rows) || a.value == 0 || b.value == 0)
+    return a.rows || b.rows ? Opaque(a, b) : Result(a, b, 0, false);
   const bool isPositive = a.Least() >= 0 && b.Least() >= 0;
-  const Number product = AtLeast(Result(a, b, a.value * b.value, a.rows || b.rows), isPositive ? a.Least() * b.Least() : -kEndless);
+  const Number product =
+      AtLeast(Result(a, b, a.value * b.value, a.rows || b.rows), isPositive ? a.Least() * b.Least() : -kEndless);
   return WithAxes(product, a, b, false);
 }
 
@@ -122,7 +127,8 @@ Number Divide(const Number& a, const Number& b, bool isInteger) {
   const bool rows = a.rows && !b.rows;
   const double quotient = isInteger ? std::trunc(a.value / b.value) : a.value / b.value;
   const double least = a.Least() >= 0 && b.Least() >= 0 ? (b.IsFixed() ? a.Least() / b.value : 0) : -kEndless;
-  const Number result = WithAxes(AtLeast(Result(a, b, quotient, rows), isInteger ? std::trunc(least) : least), a, b, true);
+  const Number result =
+      WithAxes(AtLeast(Result(a, b, quotient, rows), isInteger ? std::trunc(least) : least), a, b, true);
   // A rest for some size would be lost for each row apart, and for all of them together.
   const bool isExact = result.varies ? result.factor != 0 : quotient == a.value / b.value;
   return rows && isInteger && !isExact ? Opaque(a, b) : result;
@@ -143,7 +149,8 @@ Number Modulo(const Number& a, const Number& b, bool truncates) {
 Number Equal(const Number& a, const Number& b) {
   if (a.rough || b.rough) return Opaque(a, b);
   if (IsAbove(a, b) || IsAbove(b, a)) return {.value = 0};
-  if (a.rows && b.rows && !a.varies && !b.varies && !a.opaque && !b.opaque) return {.value = a.value == b.value ? 1.0 : 0.0};
+  if (a.rows && b.rows && !a.varies && !b.varies && !a.opaque && !b.opaque)
+    return {.value = a.value == b.value ? 1.0 : 0.0};
   return Truth(a, b, a.value == b.value);
 }
 
@@ -151,7 +158,8 @@ Number Less(const Number& a, const Number& b) {
   if (a.rough || b.rough) return Opaque(a, b);
   if (b.IsFixed() && LeastOf(a) >= b.value) return {.value = 0};
   if (IsAbove(b, a)) return {.value = 1};
-  if (a.rows && b.rows && !a.varies && !b.varies && !a.opaque && !b.opaque) return {.value = a.value < b.value ? 1.0 : 0.0};
+  if (a.rows && b.rows && !a.varies && !b.varies && !a.opaque && !b.opaque)
+    return {.value = a.value < b.value ? 1.0 : 0.0};
   return Truth(a, b, a.value < b.value);
 }
 

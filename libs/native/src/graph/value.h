@@ -11,8 +11,8 @@
 
 namespace interleave::graph {
 
-// A number that may stand for a size: `value`, or `value` times the number of rows. Any number of rows is meant, so what
-// holds here holds for all of them.
+// A number that may stand for a size: `value`, or `value` times the number of rows. Any number of rows is meant, so
+// what holds here holds for all of them.
 struct Number {
   double value = 0;
   bool rows = false;
@@ -21,8 +21,8 @@ struct Number {
   bool rough = false;   // right as a size alone: the element type may not hold so large a product
   // Where it varies, the least that it may be for other sizes than those of the example.
   double least = -std::numeric_limits<double>::infinity();
-  // Where it varies: it is `factor` times the sizes of these axes, whatever they are. Factor 0: only the example is known,
-  // and another number of the same value may differ from it for other inputs.
+  // Where it varies: it is `factor` times the sizes of these axes, whatever they are. Factor 0: only the example is
+  // known, and another number of the same value may differ from it for other inputs.
   double factor = 0;
   std::array<std::uint32_t, 4> axes{};  // sorted, 0: none
   std::uint32_t below = 0;              // at least 0 and less than the size of this axis
@@ -75,7 +75,8 @@ struct Interval {
   bool Is(double value) const { return low == value && high == value; }
 };
 
-// What is known of a value about places that rows are padded with. `kNothing`: it does not depend on what the inputs hold.
+// What is known of a value about places that rows are padded with. `kNothing`: it does not depend on what the inputs
+// hold.
 struct Padding {
   enum class Kind : std::uint8_t {
     kNothing,
@@ -128,8 +129,8 @@ inline Value Shaped(Numbers dims, int type = 0) {
   return value;
 }
 
-// Arithmetic on sizes without any limit of an element type; opaque where the result is no multiple of the number of rows
-// for every size of the axes. `Held` says what an element type keeps of a result.
+// Arithmetic on sizes without any limit of an element type; opaque where the result is no multiple of the number of
+// rows for every size of the axes. `Held` says what an element type keeps of a result.
 Number Add(const Number& a, const Number& b);
 Number Subtract(const Number& a, const Number& b);
 Number Multiply(const Number& a, const Number& b);

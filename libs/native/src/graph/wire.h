@@ -1,4 +1,5 @@
-// Reads protobuf messages in place: what is skipped is never touched, so a file of gigabytes costs its field headers only.
+// Reads protobuf messages in place: what is skipped is never touched, so a file of gigabytes costs its field headers
+// only.
 #pragma once
 
 #include <cstdint>

@@ -14,8 +14,8 @@ constexpr const char* kDriverFile = "/sys/devices/system/cpu/cpuidle/current_dri
 
 // The kernel's PM_QOS_CPU_LATENCY_DEFAULT_VALUE: no wish.
 constexpr std::int32_t kAnyLatencyUs = 2'000'000'000;
-// In a virtual machine every sleep leaves the machine, whatever the driver says it costs: poll. On hardware the first sleep
-// state takes 1 to 2 us (the kernel's tables of Intel CPUs) and spares most of the power.
+// In a virtual machine every sleep leaves the machine, whatever the driver says it costs: poll. On hardware the first
+// sleep state takes 1 to 2 us (the kernel's tables of Intel CPUs) and spares most of the power.
 constexpr std::int32_t kVirtualLatencyUs = 0;
 constexpr std::int32_t kHardwareLatencyUs = 2;
 

@@ -1,5 +1,5 @@
-// Keeps idle CPUs from sleeping while live requests follow each other. To wake a sleeping CPU took 43 us here, four times on
-// the way of a request; a CPU that polls takes a few.
+// Keeps idle CPUs from sleeping while live requests follow each other. To wake a sleeping CPU took 43 us here, four
+// times on the way of a request; a CPU that polls takes a few.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,8 @@
 
 namespace interleave {
 
-// A request to the kernel's power management (PM QoS) for the whole machine, while it is held; the kernel drops it when the
-// process ends. Nothing is asked of CPUs that have work, of either lane. One thread after construction.
+// A request to the kernel's power management (PM QoS) for the whole machine, while it is held; the kernel drops it when
+// the process ends. Nothing is asked of CPUs that have work, of either lane. One thread after construction.
 class AwakeCpus {
  public:
   // `isWanted` false: switched off by the operator.

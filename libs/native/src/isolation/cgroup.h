@@ -1,11 +1,11 @@
-// The few files of cgroup v2 that workers read and write. Groups are named by their path below `root`, the mount point of
-// the hierarchy. Source: Linux, Documentation/admin-guide/cgroup-v2.rst.
+// The few files of cgroup v2 that workers read and write. Groups are named by their path below `root`, the mount point
+// of the hierarchy. Source: Linux, Documentation/admin-guide/cgroup-v2.rst.
 #pragma once
 
+#include <sys/types.h>
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <sys/types.h>
 
 namespace interleave {
 

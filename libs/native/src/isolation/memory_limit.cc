@@ -73,8 +73,8 @@ std::string LimitData(const MemoryLimit& limit, std::int64_t dataBytes) {
 IsolationTool LimitMemory(const MemoryLimit& limit) {
   if (limit.bytes == 0) return Off(kTool, "the partition has no memory limit");
   const std::optional<std::string> group = CgroupOf(getpid());
-  const std::string noGroup =
-      group ? JoinMemoryGroup(kCgroupRoot, *group, "interleave-" + limit.workerId, limit.bytes) : "there is no cgroup v2";
+  const std::string noGroup = group ? JoinMemoryGroup(kCgroupRoot, *group, "interleave-" + limit.workerId, limit.bytes)
+                                    : "there is no cgroup v2";
   if (noGroup.empty()) return Active(kTool, "memory.max of a cgroup");
   const int statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
   if (statm < 0) return Unavailable(kTool, "/proc/self/statm: " + ErrnoText());

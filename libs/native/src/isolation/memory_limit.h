@@ -1,5 +1,5 @@
-// Keeps a process within an amount of memory, so that a model that allocates without end ends its own worker and nothing
-// else.
+// Keeps a process within an amount of memory, so that a model that allocates without end ends its own worker and
+// nothing else.
 #pragma once
 
 #include <cstdint>
@@ -18,9 +18,9 @@ struct MemoryLimit {
   std::size_t executorsCount = 0;
 };
 
-// Limits the calling process, for good. By a cgroup where one is delegated. Otherwise by a thread that reads the resident
-// set every 10 ms and ends the process above the limit, with a message on standard error; between two readings RLIMIT_DATA
-// refuses what is much larger. RLIMIT_AS is of no use: V8 reserves far more addresses than it ever touches.
+// Limits the calling process, for good. By a cgroup where one is delegated. Otherwise by a thread that reads the
+// resident set every 10 ms and ends the process above the limit, with a message on standard error; between two readings
+// RLIMIT_DATA refuses what is much larger. RLIMIT_AS is of no use: V8 reserves far more addresses than it ever touches.
 IsolationTool LimitMemory(const MemoryLimit& limit);
 
 }  // namespace interleave

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "lane.h"
 #include "isolation/tool.h"
+#include "lane.h"
 
 namespace interleave {
 

@@ -5,16 +5,16 @@
 
 #include <vector>
 
-#include "lane.h"
 #include "isolation/tool.h"
+#include "lane.h"
 
 namespace interleave {
 
 // Applies to the calling thread what an executor of `lane` on `cpu` should have, and says what worked. Never fails.
 std::vector<IsolationTool> IsolateExecutor(Lane lane, int cpu);
 
-// Applies to the calling thread what a thread between callers and live executors should have: it wakes up about as soon as
-// they do. Never fails.
+// Applies to the calling thread what a thread between callers and live executors should have: it wakes up about as soon
+// as they do. Never fails.
 IsolationTool IsolateFrontThread();
 
 // Lets a helper thread of the batch lane (model loading) yield to live traffic; nothing in the realtime lane.

@@ -23,14 +23,12 @@ ServedModels MakeModels(const std::vector<ModelPlan>& plans) {
   return models;
 }
 
-std::vector<MappedControlPage> OpenPages(const std::vector<std::string>& paths) {
-  return {paths.begin(), paths.end()};
-}
+std::vector<MappedControlPage> OpenPages(const std::vector<std::string>& paths) { return {paths.begin(), paths.end()}; }
 
 std::unique_ptr<RunGate> MakeGate(const EnginePlan& plan) {
   if (plan.lane != Lane::kBatch || plan.controlPagePath.empty()) return nullptr;
   return std::make_unique<RunGate>(MappedControlPage(plan.controlPagePath), OpenPages(plan.otherControlPagePaths),
-                                    plan.cpus.size());
+                                   plan.cpus.size());
 }
 
 std::unique_ptr<LiveLane> MakeLiveLane(const EnginePlan& plan) {

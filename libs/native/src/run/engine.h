@@ -11,10 +11,10 @@
 #include <thread>
 #include <vector>
 
+#include "control/live_lane.h"
+#include "control/run_gate.h"
 #include "isolation/thread_isolation.h"
 #include "item.h"
-#include "control/run_gate.h"
-#include "control/live_lane.h"
 #include "run/answers.h"
 #include "run/heartbeat.h"
 #include "run/loaders.h"
@@ -49,8 +49,8 @@ class Engine : public ItemSink {
   // As Close.
   ~Engine() override;
 
-  // Loads the models on threads of its own, in the order of the plan but those last that it says so of; `onModelsChanged`
-  // is called on these threads after each. Called once, before Close.
+  // Loads the models on threads of its own, in the order of the plan but those last that it says so of;
+  // `onModelsChanged` is called on these threads after each. Called once, before Close.
   void LoadModels(std::shared_ptr<const ort::OrtLibrary> library, std::function<void()> onModelsChanged);
 
   void OnItem(Item item) override;
@@ -61,7 +61,8 @@ class Engine : public ItemSink {
   // `done` is called exactly once, from any thread, with the thread's CPU time or why there is none.
   void Measure(Probe probe);
 
-  // Gives model number `model` a measured cost table. Throws std::invalid_argument that says what is wrong with the grid.
+  // Gives model number `model` a measured cost table. Throws std::invalid_argument that says what is wrong with the
+  // grid.
   void SetCostTable(std::size_t model, CostGrid grid);
   // The cost ratio of a model has moved by more than 5 % since this last returned true.
   bool TakeRatioMoves();
@@ -71,8 +72,8 @@ class Engine : public ItemSink {
   // Refuses new items and waits until every accepted one is answered; false when `timeoutNs` did not suffice.
   bool Drain(std::int64_t timeoutNs);
 
-  // Answers what waits with kUnavailable, ends what runs, joins every thread. Waits for the models that are being loaded.
-  // Idempotent.
+  // Answers what waits with kUnavailable, ends what runs, joins every thread. Waits for the models that are being
+  // loaded. Idempotent.
   void Close();
 
   const ServedModels& models() const { return models_; }
@@ -93,7 +94,7 @@ class Engine : public ItemSink {
 
   const EnginePlan plan_;
   ServedModels models_;
-  const std::unique_ptr<RunGate> gate_;      // null in the realtime lane, or without lane control
+  const std::unique_ptr<RunGate> gate_;       // null in the realtime lane, or without lane control
   const std::unique_ptr<LiveLane> liveLane_;  // null in the batch lane, or without lane control
   WorkQueue queue_;
   const Answers answers_;

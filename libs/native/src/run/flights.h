@@ -35,25 +35,27 @@ struct Flight {
   std::vector<QueuedItem> followers;  // in order of arrival
 };
 
-// The flights of a queue, guarded by its mutex. Bounded by the items that the queue accepts: at most one flight for each.
+// The flights of a queue, guarded by its mutex. Bounded by the items that the queue accepts: at most one flight for
+// each.
 //
 // State of a flight:   Lead -> Waiting -- Start --> Running -- Close --> (closed)
 //  - Waiting or Running, it is open: an equal item joins it. Its leader points to it, and only its leader does.
 //  - Waiting, the leader is in the queue. When it is answered without a run (cancelled, expired, its client gone; or it
 //    was taken out but not run), the first follower takes its place and waits (Succeed); without one the flight closes.
-//  - Running, whoever runs the leader closes the flight before the leader is answered, since the answer gives the memory
+//  - Running, whoever runs the leader closes the flight before the leader is answered, since the answer gives the
+//  memory
 //    that duplicates are compared with back to the client. What Close returns must be answered.
 //  - A follower leaves by Close, by Succeed, or by TakeFollowersIf (cancelled, expired, its client gone), in any state.
-// Only items of one client are duplicates: it can change its memory after the check, so nobody else may be answered from
-// it. Followers of a running leader are marked as running: if the process dies they are suspects as well.
+// Only items of one client are duplicates: it can change its memory after the check, so nobody else may be answered
+// from it. Followers of a running leader are marked as running: if the process dies they are suspects as well.
 class Flights {
  public:
   // Makes `queued` a follower of the open flight of an equal item and returns that flight; null when there is none, and
   // `queued` is as it was.
   Flight* Join(QueuedItem& queued);
 
-  // Opens a flight led by `queued`, which waits at `position`; one that leads already goes on with its own. Does nothing
-  // for an item without a key, or whose key is taken by an item that is not equal: it runs without.
+  // Opens a flight led by `queued`, which waits at `position`; one that leads already goes on with its own. Does
+  // nothing for an item without a key, or whose key is taken by an item that is not equal: it runs without.
   void Lead(QueuedItem& queued, std::size_t position);
 
   // The leader runs from now on.

@@ -1,4 +1,5 @@
-// What a worker shows to whoever watches it from outside: that its threads get to run, what they run, and what killed it.
+// What a worker shows to whoever watches it from outside: that its threads get to run, what they run, and what killed
+// it.
 #pragma once
 
 #include <atomic>

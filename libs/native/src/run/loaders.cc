@@ -18,7 +18,9 @@ void Loaders::Add(const std::vector<std::size_t>& models) {
 void Loaders::OnTick(std::int64_t nowNs) {
   const std::scoped_lock lock(mutex_);
   if (isStopping_ || waiting_.empty()) return;
-  const auto isQuick = [&](const Loader& loader) { return loader.isRunning && nowNs - loader.sinceNs < options_.slowNs; };
+  const auto isQuick = [&](const Loader& loader) {
+    return loader.isRunning && nowNs - loader.sinceNs < options_.slowNs;
+  };
   if (std::ranges::any_of(loaders_, isQuick)) return;
   const auto free = std::ranges::find(loaders_, false, &Loader::isRunning);
   if (free == loaders_.end()) return;

@@ -35,7 +35,8 @@ class Loaders {
   Loaders(const Loaders&) = delete;
   Loaders& operator=(const Loaders&) = delete;
 
-  // Loads the models in this order, after those that wait already. Throws std::system_error when there can be no thread.
+  // Loads the models in this order, after those that wait already. Throws std::system_error when there can be no
+  // thread.
   void Add(const std::vector<std::size_t>& models);
 
   // Starts another thread where models wait and every load under way is slow.

@@ -19,13 +19,13 @@ class ModelCosts {
   };
   Snapshot Now() const;
 
-  // Replaces the table and forgets the ratio, which was that of the old one. Throws std::invalid_argument that says what
-  // is wrong with the grid.
+  // Replaces the table and forgets the ratio, which was that of the old one. Throws std::invalid_argument that says
+  // what is wrong with the grid.
   void SetGrid(CostGrid grid);
 
   struct Observation {
-    double ofExpected = 1;  // the measured cost, divided by what was expected before
-    double tableNs = 0;     // what the table says
+    double ofExpected = 1;        // the measured cost, divided by what was expected before
+    double tableNs = 0;           // what the table says
     std::uint8_t generation = 0;  // of the table: 0 is the analytic one
   };
   // Learns from a run of `rows` rows padded to `length` tokens each; below 1 counts as 1.

@@ -1,4 +1,5 @@
-// Remembers past the death of the process that a model was being probed: made-up inputs may kill it where real ones do not.
+// Remembers past the death of the process that a model was being probed: made-up inputs may kill it where real ones do
+// not.
 #pragma once
 
 #include <string>

@@ -85,8 +85,7 @@ std::string WholeJson(double value) { return std::to_string(static_cast<std::int
 
 std::string GridJson(const CostGrid& grid) {
   const auto whole = [](std::int64_t value) { return std::to_string(value); };
-  return "{\"lengths\":" + JsonArray(grid.lengths, whole) + ",\"rows\":" + JsonArray(grid.rows, whole) +
-         ",\"runNs\":" +
+  return "{\"lengths\":" + JsonArray(grid.lengths, whole) + ",\"rows\":" + JsonArray(grid.rows, whole) + ",\"runNs\":" +
          JsonArray(grid.runNs, [](const std::vector<double>& runNs) { return JsonArray(runNs, WholeJson); }) + '}';
 }
 

@@ -12,8 +12,8 @@
 namespace interleave {
 namespace {
 
-// The runtime's arena keeps the largest that any run needed. With this one it gives back each piece in which nothing is used
-// at its end; its own outputs may lie in one.
+// The runtime's arena keeps the largest that any run needed. With this one it gives back each piece in which nothing is
+// used at its end; its own outputs may lie in one.
 void ShrinkAfter(const ort::OrtLibrary& library, ort::RunOptions* options) {
   library.Check(library.api().AddRunConfigEntry(options, "memory.enable_memory_arena_shrinkage", "cpu:0"));
 }
@@ -155,12 +155,13 @@ std::optional<RunExecutor::Failure> RunExecutor::TryRun(ServedModel& model, Memb
 }
 
 // In the batch lane the kernel holds executors back for live traffic: the time on the wall says nothing about the cost.
-void RunExecutor::CountRun(std::size_t index, std::int64_t startedNs, std::int64_t elapsedNs, std::int64_t cpuNs) const {
+void RunExecutor::CountRun(std::size_t index, std::int64_t startedNs, std::int64_t elapsedNs,
+                           std::int64_t cpuNs) const {
   ServedModel& model = *models_[index];
   model.stats().CountRun(layout_.rows, layout_.RealTokens(), layout_.PaddedTokens(), elapsedNs);
   if (layout_.isOdd) return;  // rows and lengths say little about what it costs
-  const auto seen =
-      model.costs().Observe(layout_.rows, RowLength(), place_.lane == Lane::kBatch && !place_.onGpu ? cpuNs : elapsedNs);
+  const auto seen = model.costs().Observe(layout_.rows, RowLength(),
+                                          place_.lane == Lane::kBatch && !place_.onGpu ? cpuNs : elapsedNs);
   model.stats().CountCostRatio(seen.ofExpected);
   if (liveLane_ != nullptr && !place_.onGpu) {
     liveLane_->CountRun(index, startedNs, static_cast<double>(cpuNs) / seen.tableNs, seen.generation);
@@ -169,7 +170,7 @@ void RunExecutor::CountRun(std::size_t index, std::int64_t startedNs, std::int64
 
 std::int64_t RunExecutor::HangNs(const ServedModel& model) const {
   return model.plan().endsByCost && !place_.onGpu && !layout_.isOdd ? model.costs().HangNs(layout_.rows, RowLength())
-                                                  : std::numeric_limits<std::int64_t>::max();
+                                                                    : std::numeric_limits<std::int64_t>::max();
 }
 
 // Past what runs of several items may hold: so seldom, and so long, that memory need not be kept for the next one.
@@ -210,10 +211,11 @@ RunExecutor::Failure RunExecutor::Explain(const Watchdog::Watch& watch, const Se
       return {ItemStatus::kRunTimeout,
               "the run took longer than " + std::to_string(model.plan().runTimeoutNs / 1'000'000) + " ms", true};
     case Watchdog::Watch::Ended::kTooCostly:
-      return {ItemStatus::kRunTimeout,
-              "the run took " + std::to_string(HangNs(model) / 1'000'000) +
-                  " ms of CPU time, far more than such runs cost; where that may be right, set runTimeoutMs in model.yaml",
-              true};
+      return {
+          ItemStatus::kRunTimeout,
+          "the run took " + std::to_string(HangNs(model) / 1'000'000) +
+              " ms of CPU time, far more than such runs cost; where that may be right, set runTimeoutMs in model.yaml",
+          true};
     case Watchdog::Watch::Ended::kStopping:
       return {ItemStatus::kUnavailable, "the worker is stopping", false};
     case Watchdog::Watch::Ended::kNo:

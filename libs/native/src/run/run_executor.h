@@ -33,8 +33,8 @@ class RunExecutor {
         liveLane_(liveLane) {}
 
   // Items of one model that is ready; duplicates of an item are answered with it. When a shared run fails or takes too
-  // long its items are run one by one, so that only the one at fault fails. Never throws; every item is answered when it
-  // returns.
+  // long its items are run one by one, so that only the one at fault fails. Never throws; every item is answered when
+  // it returns.
   void Run(std::vector<QueuedItem> items);
 
   // Runs a probe and answers it. Never throws.

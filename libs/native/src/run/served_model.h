@@ -62,7 +62,8 @@ class ServedModel {
   // Loads the session and probes whether its rows may share runs, both on the calling thread; never throws.
   void Load(const std::shared_ptr<const ort::OrtLibrary>& library, const Watched& watched);
 
-  // A run of outsized items was made, whose memory is given back with it as far as its outputs allow, and with the next.
+  // A run of outsized items was made, whose memory is given back with it as far as its outputs allow, and with the
+  // next.
   void OweTrim() { owesTrim_.store(true, std::memory_order_relaxed); }
   bool TakeOwedTrim() { return owesTrim_.load(std::memory_order_relaxed) && owesTrim_.exchange(false); }
 
@@ -78,7 +79,8 @@ class ServedModel {
  private:
   // Has the session's rows share runs as far as probes allow.
   void Probe(Session& session, const Watched& watched, std::int64_t loadNs) const;
-  std::unique_ptr<Session> MakeSession(const std::shared_ptr<const ort::OrtLibrary>& library, const Watched& watched) const;
+  std::unique_ptr<Session> MakeSession(const std::shared_ptr<const ort::OrtLibrary>& library,
+                                       const Watched& watched) const;
   void Fail(const std::string& reason);
   // The longest shared run of a lane.
   std::int64_t RunNsMax(Lane lane) const;
@@ -91,7 +93,7 @@ class ServedModel {
   std::atomic<Session*> ready_{nullptr};
   std::atomic<bool> owesTrim_{false};
   std::atomic<std::int64_t> loadSinceNs_{0};  // 0: it is not being loaded
-  mutable std::mutex mutex_;  // guards the two below
+  mutable std::mutex mutex_;                  // guards the two below
   ModelState state_ = ModelState::kLoading;
   std::string reason_;
 };

@@ -1,5 +1,5 @@
-// Counters of one model in one worker. Written by executors and the I/O thread, read at any time without a lock, so that
-// a reader never waits for an executor that the kernel holds back.
+// Counters of one model in one worker. Written by executors and the I/O thread, read at any time without a lock, so
+// that a reader never waits for an executor that the kernel holds back.
 #pragma once
 
 #include <algorithm>
@@ -8,8 +8,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "item.h"
 #include "control/service_times.h"
+#include "item.h"
 
 namespace interleave {
 
@@ -19,14 +19,15 @@ static_assert(static_cast<std::size_t>(ItemStatus::kRunTimeout) + 1 == kItemStat
 // Rows of a run, upper bounds of the buckets; one more for what is larger.
 inline constexpr std::array<std::int64_t, 11> kRunRowsBounds{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024};
 
-// Measured cost of a run ÷ the predicted, upper bounds of the buckets; one more for what is larger. Fine around 1, so that
-// the share of runs that were predicted within 10 % can be read off.
-inline constexpr std::array<double, 19> kCostRatioBounds{0.5,  0.7,   0.8,  0.85,  0.9, 0.925, 0.95, 0.975, 1, 1.025,
-                                                         1.05, 1.075, 1.1,  1.15,  1.2, 1.3,   1.5,  2,     4};
+// Measured cost of a run ÷ the predicted, upper bounds of the buckets; one more for what is larger. Fine around 1, so
+// that the share of runs that were predicted within 10 % can be read off.
+inline constexpr std::array<double, 19> kCostRatioBounds{0.5,  0.7,   0.8, 0.85, 0.9, 0.925, 0.95, 0.975, 1, 1.025,
+                                                         1.05, 1.075, 1.1, 1.15, 1.2, 1.3,   1.5,  2,     4};
 
 // Time in which the policy chose a run, upper bounds of the buckets; one more for what is larger.
-inline constexpr std::array<std::int64_t, 13> kFormationNsBounds{
-    1'000, 2'000, 5'000, 10'000, 20'000, 50'000, 100'000, 200'000, 500'000, 1'000'000, 2'000'000, 5'000'000, 10'000'000};
+inline constexpr std::array<std::int64_t, 13> kFormationNsBounds{1'000,     2'000,     5'000,     10'000,  20'000,
+                                                                 50'000,    100'000,   200'000,   500'000, 1'000'000,
+                                                                 2'000'000, 5'000'000, 10'000'000};
 
 struct ModelStats {
   std::atomic<std::uint64_t> runs{0};
@@ -34,13 +35,13 @@ struct ModelStats {
   std::atomic<std::uint64_t> realTokens{0};
   std::atomic<std::uint64_t> paddedTokens{0};  // what was run: real tokens and padding
   std::atomic<std::uint64_t> runNs{0};
-  std::array<std::atomic<std::uint64_t>, kRunRowsBounds.size() + 1> runRows{};  // not cumulative
+  std::array<std::atomic<std::uint64_t>, kRunRowsBounds.size() + 1> runRows{};       // not cumulative
   std::array<std::atomic<std::uint64_t>, kCostRatioBounds.size() + 1> costRatios{};  // not cumulative
   std::atomic<double> costRatioSum{0};
   std::array<std::atomic<std::uint64_t>, kFormationNsBounds.size() + 1> formations{};  // not cumulative
   std::atomic<std::uint64_t> formationNs{0};
-  std::atomic<std::uint64_t> duplicates{0};  // items that joined the run of an equal one
-  std::array<std::atomic<std::uint64_t>, kItemStatuses> items{};                    // answered, by ItemStatus
+  std::atomic<std::uint64_t> duplicates{0};                       // items that joined the run of an equal one
+  std::array<std::atomic<std::uint64_t>, kItemStatuses> items{};  // answered, by ItemStatus
   ServiceTimes service;  // of live items that were answered or whose deadline passed
 
   void CountItem(ItemStatus status) { items[static_cast<std::size_t>(status)].fetch_add(1, std::memory_order_relaxed); }

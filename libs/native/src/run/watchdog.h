@@ -18,8 +18,9 @@ namespace interleave {
 
 struct WatchdogOptions {
   std::size_t executorsCount = 0;
-  // Leave out the time in which the kernel holds an executor back: in the batch lane that is for as long as live traffic
-  // wants the CPU, which says nothing about the run. What counts is its own CPU time, and each tick at which it sleeps.
+  // Leave out the time in which the kernel holds an executor back: in the batch lane that is for as long as live
+  // traffic wants the CPU, which says nothing about the run. What counts is its own CPU time, and each tick at which it
+  // sleeps.
   bool mayBeHeldBack = false;
   // After asking the runtime to end a run: how long until the process is given up.
   std::int64_t graceNs = 2'000'000'000;
@@ -65,7 +66,8 @@ class Watchdog {
 
  private:
   struct Slot {
-    std::mutex mutex;  // guards the rest; held for a few instructions, with `mayBeHeldBack` for a small read of /proc once a tick
+    std::mutex mutex;  // guards the rest; held for a few instructions, with `mayBeHeldBack` for a small read of /proc
+                       // once a tick
     const ort::OrtLibrary* library = nullptr;
     ort::RunOptions* run = nullptr;  // null: no run
     std::string what;

@@ -87,9 +87,8 @@ WorkQueue::Pushed WorkQueue::PushProbe(Probe& probe) {
 
 std::vector<QueuedItem> WorkQueue::Cancel(std::uint64_t clientId, std::uint64_t itemId) {
   const std::scoped_lock lock(mutex_);
-  return RemoveIf([=](const QueuedItem& queued) {
-    return queued.item.clientId == clientId && queued.item.itemId == itemId;
-  });
+  return RemoveIf(
+      [=](const QueuedItem& queued) { return queued.item.clientId == clientId && queued.item.itemId == itemId; });
 }
 
 std::vector<QueuedItem> WorkQueue::DropClient(std::uint64_t clientId) {
@@ -132,13 +131,14 @@ std::vector<Probe> WorkQueue::TakeProbes() {
   return probes;
 }
 
-// Precondition: mutex_ is held. Picks the executor on the caller's CPU, which the caller is about to leave: waking it there
-// took 9 us, on the other CPU of a virtual machine 43 us. Else the one that began to wait last: its caches still hold
-// the model. Null when none waits.
+// Precondition: mutex_ is held. Picks the executor on the caller's CPU, which the caller is about to leave: waking it
+// there took 9 us, on the other CPU of a virtual machine 43 us. Else the one that began to wait last: its caches still
+// hold the model. Null when none waits.
 WorkQueue::Waiter* WorkQueue::CallWaiter() {
   if (waiting_.empty()) return nullptr;
   const int cpu = sched_getcpu();
-  const auto near = std::find_if(waiting_.begin(), waiting_.end(), [&](std::size_t i) { return options_.cpus[i] == cpu; });
+  const auto near =
+      std::find_if(waiting_.begin(), waiting_.end(), [&](std::size_t i) { return options_.cpus[i] == cpu; });
   const auto chosen = near == waiting_.end() ? std::prev(waiting_.end()) : near;
   Waiter& waiter = waiters_[*chosen];
   waiting_.erase(chosen);
@@ -156,7 +156,8 @@ void WorkQueue::WaitForWork(std::unique_lock<std::mutex>& lock, std::size_t exec
       waiter.wake.wait(lock, [&] { return waiter.isCalled || isClosed_; });
       std::erase(waiting_, executor);  // still there when nobody but Close called
     } else if (options_.gate == nullptr ||
-               options_.gate->MayBegin(executor, items_.empty() ? RunGate::Wanted::kMeasurement : RunGate::Wanted::kRows,
+               options_.gate->MayBegin(executor,
+                                       items_.empty() ? RunGate::Wanted::kMeasurement : RunGate::Wanted::kRows,
                                        MonotonicNowNs())) {
       return;
     } else {
@@ -165,7 +166,8 @@ void WorkQueue::WaitForWork(std::unique_lock<std::mutex>& lock, std::size_t exec
   }
 }
 
-// Precondition: `lock` holds mutex_ and there is work. Calls another executor for it, which may have what this one has not.
+// Precondition: `lock` holds mutex_ and there is work. Calls another executor for it, which may have what this one has
+// not.
 void WorkQueue::WaitForGate(std::unique_lock<std::mutex>& lock, std::size_t executor) {
   if (Waiter* other = CallWaiter()) other->wake.notify_one();
   waiters_[executor].wake.wait_for(lock, kGatePoll, [this] { return isClosed_; });
@@ -274,20 +276,17 @@ QueuedItem WorkQueue::RemoveAt(std::size_t index) {
 }
 
 std::vector<QueuedItem> WorkQueue::RemoveExpired(std::int64_t nowNs) {
-  return RemoveIf([nowNs](const QueuedItem& queued) {
-    return queued.item.deadlineNs != 0 && queued.item.deadlineNs <= nowNs;
-  });
+  return RemoveIf(
+      [nowNs](const QueuedItem& queued) { return queued.item.deadlineNs != 0 && queued.item.deadlineNs <= nowNs; });
 }
 
 void WorkQueue::RemoveRun(std::size_t executor, std::int64_t nowNs, Work& work) {
   if (items_.empty()) return;
   options_.limits(limits_);
   const std::int64_t startedNs = MonotonicNowNs();
-  Choice choice = ChooseNext(entries_, nowNs,
-                             {.lane = options_.lane,
-                              .models = limits_,
-                              .executors = options_.cpus.size(),
-                              .runningNs = RunningNs(nowNs)});
+  Choice choice = ChooseNext(
+      entries_, nowNs,
+      {.lane = options_.lane, .models = limits_, .executors = options_.cpus.size(), .runningNs = RunningNs(nowNs)});
   work.formationNs = MonotonicNowNs() - startedNs;
   predictedEndNs_[executor] = nowNs + choice.predictedNs;
   std::vector<std::size_t>& chosen = choice.indices;

@@ -77,8 +77,8 @@ class WorkQueue {
     std::int64_t formationNs = 0;     // how long the policy took to choose the run
     bool IsNone() const { return items.empty() && expired.empty() && !probe; }
   };
-  // Waits for work, and until the gate lets the executor have it; none exactly when the queue is closed and empty. `executor` is a position in `cpus`; each one calls
-  // from its own thread, and whatever it ran is over.
+  // Waits for work, and until the gate lets the executor have it; none exactly when the queue is closed and empty.
+  // `executor` is a position in `cpus`; each one calls from its own thread, and whatever it ran is over.
   Work Take(std::size_t executor);
 
   // Items whose deadline has passed, for a caller that comes by when no executor does.

@@ -31,7 +31,8 @@ Worker::Worker(WorkerOptions options, std::shared_ptr<const ort::OrtLibrary> lib
 Worker::~Worker() { Close(); }
 
 ChannelServerOptions Worker::ServerOptions(std::string socketPath, std::chrono::milliseconds awake) {
-  ChannelServerOptions options{.socketPath = std::move(socketPath), .log = LogChannel, .prepareThread = IoThreadOf(lane_)};
+  ChannelServerOptions options{
+      .socketPath = std::move(socketPath), .log = LogChannel, .prepareThread = IoThreadOf(lane_)};
   if (awakeCpus_.tool().state != ToolState::kActive) return options;
   options.onActivity = [this](bool isBusy) { isBusy ? awakeCpus_.Hold() : awakeCpus_.Release(); };
   options.quietAfter = awake;
@@ -62,8 +63,6 @@ void Worker::Publish() {
   server_.PublishText(ReportJson());
 }
 
-std::string Worker::ReportJson() const {
-  return WorkerReportJson(id_, lane_, engine_.models());
-}
+std::string Worker::ReportJson() const { return WorkerReportJson(id_, lane_, engine_.models()); }
 
 }  // namespace interleave

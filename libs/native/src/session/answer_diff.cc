@@ -106,7 +106,8 @@ void AnswerScale::Add(const ProbeAnswer& answer) {
     if (tensor.type == ElementType::kString) continue;
     const std::size_t count = ColumnsOf(tensor.shape);
     std::vector<double>& columns = columns_.try_emplace(output, count).first->second;
-    if (columns.size() != count) columns.assign(1, columns.empty() ? 0 : *std::max_element(columns.begin(), columns.end()));
+    if (columns.size() != count)
+      columns.assign(1, columns.empty() ? 0 : *std::max_element(columns.begin(), columns.end()));
     for (std::size_t i = 0; i < CountOf(tensor); ++i) {
       const double size = std::abs(NumberAt(tensor, i));
       double& column = columns[i % columns.size()];

@@ -33,8 +33,8 @@ class AnswerScale {
   std::map<std::size_t, std::vector<double>> columns_;
 };
 
-// Rounding differs with the number of rows in a run, because other kernels are chosen: by at most these shares of what the
-// column and the whole output hold. FP64 as FP32: what gives it has often computed in FP32.
+// Rounding differs with the number of rows in a run, because other kernels are chosen: by at most these shares of what
+// the column and the whole output hold. FP64 as FP32: what gives it has often computed in FP32.
 struct Tolerance {
   double ofColumn = 0;
   double ofOutput = 0;
@@ -46,8 +46,8 @@ struct Difference {
   std::string text;  // which output differs most and by how much: `output "y" differs by 0.42 at most`
 };
 
-// Floating-point numbers are compared within the tolerance times `looseness`, all others exactly. NaN equals NaN, infinity
-// the same infinity.
+// Floating-point numbers are compared within the tolerance times `looseness`, all others exactly. NaN equals NaN,
+// infinity the same infinity.
 Difference DifferenceOf(const ProbeAnswer& expected, const ProbeAnswer& actual, const AnswerScale& scale,
                         double looseness, const Signature& signature);
 

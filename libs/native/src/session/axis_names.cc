@@ -9,7 +9,9 @@ namespace interleave {
 namespace {
 
 // Letters of any script: what is not ASCII counts.
-bool IsLetter(char c) { return static_cast<unsigned char>(c) >= 0x80 || std::isalpha(static_cast<unsigned char>(c)) != 0; }
+bool IsLetter(char c) {
+  return static_cast<unsigned char>(c) >= 0x80 || std::isalpha(static_cast<unsigned char>(c)) != 0;
+}
 
 std::string Lower(std::string_view text) {
   std::string lower(text);

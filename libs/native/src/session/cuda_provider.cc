@@ -13,10 +13,11 @@ void CheckOffered(const ort::OrtLibrary& library) {
   if (std::find(providers.begin(), providers.end(), kProvider) != providers.end()) return;
   std::string names;
   for (const std::string& name : providers) names += (names.empty() ? "" : ", ") + name;
-  throw ort::OrtError("it asks for a GPU, but ONNX Runtime " + library.version() + " at " + library.path() +
-                      " offers no " + kProvider + " (only " + names +
-                      "); set gpu.ortLibrary of its partition, or ORT_LIBRARY, to the libonnxruntime.so of a GPU build " +
-                      "with libonnxruntime_providers_cuda.so beside it");
+  throw ort::OrtError(
+      "it asks for a GPU, but ONNX Runtime " + library.version() + " at " + library.path() + " offers no " + kProvider +
+      " (only " + names +
+      "); set gpu.ortLibrary of its partition, or ORT_LIBRARY, to the libonnxruntime.so of a GPU build " +
+      "with libonnxruntime_providers_cuda.so beside it");
 }
 
 }  // namespace

@@ -50,8 +50,8 @@ std::string CheckTensor(const TensorSpec& spec, const TensorView& view) {
   const bool isString = spec.type == ElementType::kString;
   const std::int64_t expected = elements * (isString ? std::int64_t{sizeof(std::uint32_t)} : bytesPerElement);
   if (isString ? bytes < expected : bytes != expected) {
-    return Prefix(spec) + "expected " + (isString ? "at least " : "") + std::to_string(expected) +
-           " bytes for shape " + ShapeText(view.shape) + " but received " + std::to_string(bytes);
+    return Prefix(spec) + "expected " + (isString ? "at least " : "") + std::to_string(expected) + " bytes for shape " +
+           ShapeText(view.shape) + " but received " + std::to_string(bytes);
   }
   return "";
 }

@@ -20,11 +20,12 @@ struct ItemShape {
   std::array<std::int64_t, 2> lengths{};
   // Items whose free dimensions agree have equal keys (a hash: equal keys are checked again when packing).
   std::uint64_t shapeKey = 0;
-  // Every mask is all ones, so that rows can be padded with masked places. With anything else in a mask, nobody knows what
-  // padding would do.
+  // Every mask is all ones, so that rows can be padded with masked places. With anything else in a mask, nobody knows
+  // what padding would do.
   bool mayBePadded = true;
-  // Has an empty dimension, or sizes that the graph calls one and the same differ: it runs alone and just as it is, `rows`
-  // and `lengths` are the largest, and nothing is learnt from its run. ONNX Runtime decides whether it can be run.
+  // Has an empty dimension, or sizes that the graph calls one and the same differ: it runs alone and just as it is,
+  // `rows` and `lengths` are the largest, and nothing is learnt from its run. ONNX Runtime decides whether it can be
+  // run.
   bool isOdd = false;
 };
 

@@ -43,30 +43,34 @@ Lineup Neighbours(const std::array<std::int64_t, 2>& lengths) {
   const auto shorter = [&lengths](std::int64_t length) {
     return std::array<std::int64_t, 2>{std::min(lengths[0], length), std::min(lengths[1], length)};
   };
-  return {.recipes = {{.values = ProbeValues::kMild, .rows = 1, .lengths = lengths, .seed = 2},
-                      {.values = ProbeValues::kMild, .rows = 1, .lengths = lengths, .seed = 3},
-                      {.values = ProbeValues::kHuge, .rows = 1, .lengths = lengths, .seed = 4},
-                      {.values = ProbeValues::kNegative, .rows = 2, .lengths = lengths, .seed = 5},
-                      {.values = ProbeValues::kTiny, .rows = 1, .lengths = lengths, .seed = 6},
-                      {.values = ProbeValues::kNotFinite, .rows = 1, .lengths = lengths, .seed = 7},
-                      {.values = ProbeValues::kPositive, .rows = 3, .lengths = lengths, .endsMasked = true, .seed = 8},
-                      {.values = ProbeValues::kMild, .rows = 1, .lengths = longer, .seed = 9},
-                      {.values = ProbeValues::kPositive, .rows = 2, .lengths = longer, .seed = 10},
-                      {.values = ProbeValues::kMild, .rows = 1, .lengths = shorter(1), .seed = 21},
-                      {.values = ProbeValues::kPositive, .rows = 2, .lengths = shorter(1), .seed = 22},
-                      {.values = ProbeValues::kMild, .rows = 1, .lengths = shorter(3), .seed = 23},
-                      {.values = ProbeValues::kNegative, .rows = 1, .lengths = shorter(3), .seed = 24}},
-          .needed = {{0, 1}, {1, 2, 0}, {3, 0}},
-          .thorough = {{9, 10}, {12, 11}, {3, 0, 4}, {6, 0}, {5, 0}, {4, 1, 3, 2, 0}, {7, 8}, {0, 5, 1}, {0, 6}, {8, 7}, {2, 0}},
-          .wide = {0, 1, 3, 4, 6},
-          .difference = "answers change beside other rows: ",
-          .failure = "rows cannot share a run: "};
+  return {
+      .recipes = {{.values = ProbeValues::kMild, .rows = 1, .lengths = lengths, .seed = 2},
+                  {.values = ProbeValues::kMild, .rows = 1, .lengths = lengths, .seed = 3},
+                  {.values = ProbeValues::kHuge, .rows = 1, .lengths = lengths, .seed = 4},
+                  {.values = ProbeValues::kNegative, .rows = 2, .lengths = lengths, .seed = 5},
+                  {.values = ProbeValues::kTiny, .rows = 1, .lengths = lengths, .seed = 6},
+                  {.values = ProbeValues::kNotFinite, .rows = 1, .lengths = lengths, .seed = 7},
+                  {.values = ProbeValues::kPositive, .rows = 3, .lengths = lengths, .endsMasked = true, .seed = 8},
+                  {.values = ProbeValues::kMild, .rows = 1, .lengths = longer, .seed = 9},
+                  {.values = ProbeValues::kPositive, .rows = 2, .lengths = longer, .seed = 10},
+                  {.values = ProbeValues::kMild, .rows = 1, .lengths = shorter(1), .seed = 21},
+                  {.values = ProbeValues::kPositive, .rows = 2, .lengths = shorter(1), .seed = 22},
+                  {.values = ProbeValues::kMild, .rows = 1, .lengths = shorter(3), .seed = 23},
+                  {.values = ProbeValues::kNegative, .rows = 1, .lengths = shorter(3), .seed = 24}},
+      .needed = {{0, 1}, {1, 2, 0}, {3, 0}},
+      .thorough =
+          {{9, 10}, {12, 11}, {3, 0, 4}, {6, 0}, {5, 0}, {4, 1, 3, 2, 0}, {7, 8}, {0, 5, 1}, {0, 6}, {8, 7}, {2, 0}},
+      .wide = {0, 1, 3, 4, 6},
+      .difference = "answers change beside other rows: ",
+      .failure = "rows cannot share a run: "};
 }
 
 // Rows of different lengths: very short ones beside long ones, with values on one side of the padding's 0 as well.
 Lineup Padding(const std::array<std::int64_t, 2>& base) {
   const auto at = [&base](std::int64_t first, std::int64_t second) {
-    const auto scaled = [](std::int64_t length, std::int64_t of6) { return length == 0 ? 0 : std::max<std::int64_t>(1, length * of6 / 6); };
+    const auto scaled = [](std::int64_t length, std::int64_t of6) {
+      return length == 0 ? 0 : std::max<std::int64_t>(1, length * of6 / 6);
+    };
     return std::array<std::int64_t, 2>{scaled(base[0], first), scaled(base[1], second)};
   };
   const auto far = [](std::int64_t length) { return length == 0 ? 0 : length <= kShortMax ? kFarLength : length; };
@@ -110,7 +114,13 @@ class MergeProbe {
       : session_(session), options_(options), runs_(session, options) {}
 
   void Run() {
-    if (!Try([this] { FindDomain(); Check(Neighbours(accepted_.lengths)); }, CoalesceMode::kAlone)) return;
+    if (!Try(
+            [this] {
+              FindDomain();
+              Check(Neighbours(accepted_.lengths));
+            },
+            CoalesceMode::kAlone))
+      return;
     if (session_.signature().coalesce != CoalesceMode::kPadded || session_.signature().sequenceAxes == 0) return;
     Try([this] { Check(Padding(accepted_.lengths)); }, CoalesceMode::kEqualLength);
   }
@@ -136,8 +146,8 @@ class MergeProbe {
     } catch (const NotIndependent& reason) {
       session_.LimitMerging(otherwise, reason.what());
     } catch (const ProbeEnded& ended) {
-      session_.LimitMerging(otherwise, std::string("could not find out whether rows are independent: ") +
-                                           ended.what() + kAdvice);
+      session_.LimitMerging(otherwise,
+                            std::string("could not find out whether rows are independent: ") + ended.what() + kAdvice);
     }
     return false;
   }
@@ -185,7 +195,9 @@ class MergeProbe {
       if (isShown && runs_.SpentNs() > options_.thoroughNs && HaveAnswersVaried(candidates)) break;
       isShown = RunTogether(lineup, candidates, company) || isShown;
     }
-    if (!isShown) throw NotIndependent(std::string(lineup.failure) + "no two made-up rows were accepted (" + refusal_ + ")" + kAdvice);
+    if (!isShown)
+      throw NotIndependent(std::string(lineup.failure) + "no two made-up rows were accepted (" + refusal_ + ")" +
+                           kAdvice);
     if (!HaveAnswersVaried(candidates)) {
       throw NotIndependent(std::string("all made-up rows got the same answer, which shows nothing") + kAdvice);
     }
@@ -220,8 +232,7 @@ class MergeProbe {
   void RepeatFirst(Candidate& first) {
     if (!IsAccepted(first)) return;
     ProbeItem* const alone[] = {&*first.item};
-    const Difference difference =
-        DifferenceOf(first.answer, runs_.Run(alone)[0], scale_, 1, session_.signature());
+    const Difference difference = DifferenceOf(first.answer, runs_.Run(alone)[0], scale_, 1, session_.signature());
     if (difference.by > 0) throw NotIndependent("answers change from run to run: " + difference.text);
   }
 
@@ -252,7 +263,8 @@ class MergeProbe {
     }
   }
 
-  void Compare(const Lineup& lineup, const std::vector<Candidate*>& members, const std::vector<ProbeAnswer>& answers) const {
+  void Compare(const Lineup& lineup, const std::vector<Candidate*>& members,
+               const std::vector<ProbeAnswer>& answers) const {
     Difference worst;
     for (std::size_t i = 0; i < members.size(); ++i) {
       Difference difference = Compare(*members[i], answers[i]);
@@ -264,7 +276,8 @@ class MergeProbe {
   Difference Compare(const Candidate& candidate, const ProbeAnswer& answer) const {
     // What is not finite spreads within its row as the kernels like.
     if (candidate.recipe.values == ProbeValues::kNotFinite) return {};
-    if (!IsExtreme(candidate.recipe.values)) return DifferenceOf(candidate.answer, answer, scale_, 1, session_.signature());
+    if (!IsExtreme(candidate.recipe.values))
+      return DifferenceOf(candidate.answer, answer, scale_, 1, session_.signature());
     AnswerScale own;
     own.Add(candidate.answer);
     return DifferenceOf(candidate.answer, answer, own, kExtremeLooseness, session_.signature());

@@ -1,5 +1,5 @@
-// Shows, before a model answers anybody, whether rows that share a run leave each other's answers alone: made-up items are
-// run alone, then together in several company and order, and the answers compared.
+// Shows, before a model answers anybody, whether rows that share a run leave each other's answers alone: made-up items
+// are run alone, then together in several company and order, and the answers compared.
 #pragma once
 
 #include <cstdint>
@@ -18,12 +18,13 @@ class ProbeEnded : public std::runtime_error {
 };
 
 struct MergeProbeOptions {
-  // Does a run with these options under whatever ends runs that take too long; throws ProbeEnded for one that was ended.
+  // Does a run with these options under whatever ends runs that take too long; throws ProbeEnded for one that was
+  // ended.
   std::function<void(ort::RunOptions* options, const std::function<void()>& run)> watched;
   // A shared run of the model has at most as many rows.
   std::int64_t rowsMax = 1;
-  // What is not needed for a verdict is left out after this, and without a verdict after kProbeNsMax rows stay alone; in
-  // CPU time of the thread, on a GPU in time on the wall.
+  // What is not needed for a verdict is left out after this, and without a verdict after kProbeNsMax rows stay alone;
+  // in CPU time of the thread, on a GPU in time on the wall.
   std::int64_t thoroughNs = 0;
 };
 

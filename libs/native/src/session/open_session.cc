@@ -72,7 +72,8 @@ ort::Owned<ort::SessionHandle> OpenSession(const ort::OrtLibrary& library, const
   session.reset();
   // Where its external data lie, which a model in memory does not tell.
   const std::string folder = std::filesystem::path(model.modelPath).parent_path();
-  library.Check(api.AddSessionConfigEntry(options.get(), "session.model_external_initializers_file_folder_path", folder.c_str()));
+  library.Check(
+      api.AddSessionConfigEntry(options.get(), "session.model_external_initializers_file_folder_path", folder.c_str()));
   library.Check(api.CreateSessionFromArray(library.env(), edited->data(), edited->size(), options.get(), &raw));
   return {raw, api.ReleaseSession};
 }

@@ -5,8 +5,8 @@
 
 namespace interleave {
 
-// Opens the model file as all sessions of a worker are: see the options in the .cc. Outputs of ZipMap nodes are replaced by
-// their tensors (zip_map.h). Throws ort::OrtError with the runtime's reason.
+// Opens the model file as all sessions of a worker are: see the options in the .cc. Outputs of ZipMap nodes are
+// replaced by their tensors (zip_map.h). Throws ort::OrtError with the runtime's reason.
 ort::Owned<ort::SessionHandle> OpenSession(const ort::OrtLibrary& library, const ModelOptions& model);
 
 }  // namespace interleave

@@ -28,70 +28,69 @@ struct TensorInfo;
 struct CudaOptions;
 
 // X(slot in the table, result, name, parameters). Functions that return Status* answer nullptr for success.
-#define INTERLEAVE_ORT_FUNCTIONS(X)                                                                                  \
-  X(1, int, GetErrorCode, (const Status*))                                                                           \
-  X(2, const char*, GetErrorMessage, (const Status*))                                                                \
-  X(3, Status*, CreateEnv, (int level, const char* id, Env**))                                                       \
-  X(6, Status*, DisableTelemetryEvents, (const Env*))                                                                \
-  X(7, Status*, CreateSession, (const Env*, const char* path, const SessionOptions*, SessionHandle**))               \
-  X(8, Status*, CreateSessionFromArray,                                                                              \
-    (const Env*, const void* data, std::size_t bytes, const SessionOptions*, SessionHandle**))                       \
-  X(9, Status*, Run,                                                                                                 \
-    (SessionHandle*, const RunOptions*, const char* const* input_names, const Value* const* inputs,                  \
-     std::size_t inputs_count, const char* const* output_names, std::size_t outputs_count, Value** outputs))         \
-  X(10, Status*, CreateSessionOptions, (SessionOptions**))                                                           \
-  X(13, Status*, SetSessionExecutionMode, (SessionOptions*, int mode))                                               \
-  X(17, Status*, DisableMemPattern, (SessionOptions*))                                                               \
-  X(18, Status*, EnableCpuMemArena, (SessionOptions*))                                                               \
-  X(22, Status*, SetSessionLogSeverityLevel, (SessionOptions*, int level))                                           \
-  X(23, Status*, SetSessionGraphOptimizationLevel, (SessionOptions*, int level))                                     \
-  X(24, Status*, SetIntraOpNumThreads, (SessionOptions*, int))                                                       \
-  X(25, Status*, SetInterOpNumThreads, (SessionOptions*, int))                                                       \
-  X(30, Status*, SessionGetInputCount, (const SessionHandle*, std::size_t*))                                         \
-  X(31, Status*, SessionGetOutputCount, (const SessionHandle*, std::size_t*))                                        \
-  X(33, Status*, SessionGetInputTypeInfo, (const SessionHandle*, std::size_t, TypeInfo**))                           \
-  X(34, Status*, SessionGetOutputTypeInfo, (const SessionHandle*, std::size_t, TypeInfo**))                          \
-  X(36, Status*, SessionGetInputName, (const SessionHandle*, std::size_t, Allocator*, char**))                       \
-  X(37, Status*, SessionGetOutputName, (const SessionHandle*, std::size_t, Allocator*, char**))                      \
-  X(39, Status*, CreateRunOptions, (RunOptions**))                                                                   \
-  X(46, Status*, RunOptionsSetTerminate, (RunOptions*))                                                              \
-  X(48, Status*, CreateTensorAsOrtValue, (Allocator*, const std::int64_t* dims, std::size_t rank, int type, Value**)) \
-  X(49, Status*, CreateTensorWithDataAsOrtValue,                                                                     \
-    (const MemoryInfo*, void* data, std::size_t bytes, const std::int64_t* dims, std::size_t rank, int type,         \
-     Value**))                                                                                                       \
-  X(50, Status*, IsTensor, (const Value*, int*))                                                                     \
-  X(51, Status*, GetTensorMutableData, (Value*, void**))                                                             \
-  X(53, Status*, GetStringTensorDataLength, (const Value*, std::size_t*))                                            \
-  X(54, Status*, GetStringTensorContent,                                                                             \
-    (const Value*, void* buffer, std::size_t bytes, std::size_t* offsets, std::size_t count))                        \
-  X(55, Status*, CastTypeInfoToTensorInfo, (const TypeInfo*, const TensorInfo**))                                    \
-  X(56, Status*, GetOnnxTypeFromTypeInfo, (const TypeInfo*, int*))                                                   \
-  X(60, Status*, GetTensorElementType, (const TensorInfo*, int*))                                                    \
-  X(61, Status*, GetDimensionsCount, (const TensorInfo*, std::size_t*))                                              \
-  X(62, Status*, GetDimensions, (const TensorInfo*, std::int64_t*, std::size_t))                                     \
-  X(63, Status*, GetSymbolicDimensions, (const TensorInfo*, const char**, std::size_t))                              \
-  X(65, Status*, GetTensorTypeAndShape, (const Value*, TensorInfo**))                                                \
-  X(69, Status*, CreateCpuMemoryInfo, (int allocator, int memory_type, MemoryInfo**))                                \
-  X(76, Status*, AllocatorFree, (Allocator*, void*))                                                                 \
-  X(78, Status*, GetAllocatorWithDefaultOptions, (Allocator**))                                                      \
-  X(92, void, ReleaseEnv, (Env*))                                                                                    \
-  X(93, void, ReleaseStatus, (Status*))                                                                              \
-  X(94, void, ReleaseMemoryInfo, (MemoryInfo*))                                                                      \
-  X(95, void, ReleaseSession, (SessionHandle*))                                                                      \
-  X(96, void, ReleaseValue, (Value*))                                                                                \
-  X(97, void, ReleaseRunOptions, (RunOptions*))                                                                      \
-  X(98, void, ReleaseTypeInfo, (TypeInfo*))                                                                          \
-  X(99, void, ReleaseTensorTypeAndShapeInfo, (TensorInfo*))                                                          \
-  X(100, void, ReleaseSessionOptions, (SessionOptions*))                                                             \
-  X(125, Status*, GetAvailableProviders, (char***, int*))                                                            \
-  X(126, Status*, ReleaseAvailableProviders, (char**, int))                                                          \
-  X(130, Status*, AddSessionConfigEntry, (SessionOptions*, const char* key, const char* value))                      \
-  X(165, Status*, AddRunConfigEntry, (RunOptions*, const char* key, const char* value))                              \
-  X(204, Status*, SessionOptionsAppendExecutionProvider_CUDA_V2, (SessionOptions*, const CudaOptions*))              \
-  X(205, Status*, CreateCUDAProviderOptions, (CudaOptions**))                                                        \
-  X(206, Status*, UpdateCUDAProviderOptions,                                                                         \
-    (CudaOptions*, const char* const* keys, const char* const* values, std::size_t count))                           \
-  X(208, void, ReleaseCUDAProviderOptions, (CudaOptions*))                                                           \
+#define INTERLEAVE_ORT_FUNCTIONS(X)                                                                                    \
+  X(1, int, GetErrorCode, (const Status*))                                                                             \
+  X(2, const char*, GetErrorMessage, (const Status*))                                                                  \
+  X(3, Status*, CreateEnv, (int level, const char* id, Env**))                                                         \
+  X(6, Status*, DisableTelemetryEvents, (const Env*))                                                                  \
+  X(7, Status*, CreateSession, (const Env*, const char* path, const SessionOptions*, SessionHandle**))                 \
+  X(8, Status*, CreateSessionFromArray,                                                                                \
+    (const Env*, const void* data, std::size_t bytes, const SessionOptions*, SessionHandle**))                         \
+  X(9, Status*, Run,                                                                                                   \
+    (SessionHandle*, const RunOptions*, const char* const* input_names, const Value* const* inputs,                    \
+     std::size_t inputs_count, const char* const* output_names, std::size_t outputs_count, Value** outputs))           \
+  X(10, Status*, CreateSessionOptions, (SessionOptions**))                                                             \
+  X(13, Status*, SetSessionExecutionMode, (SessionOptions*, int mode))                                                 \
+  X(17, Status*, DisableMemPattern, (SessionOptions*))                                                                 \
+  X(18, Status*, EnableCpuMemArena, (SessionOptions*))                                                                 \
+  X(22, Status*, SetSessionLogSeverityLevel, (SessionOptions*, int level))                                             \
+  X(23, Status*, SetSessionGraphOptimizationLevel, (SessionOptions*, int level))                                       \
+  X(24, Status*, SetIntraOpNumThreads, (SessionOptions*, int))                                                         \
+  X(25, Status*, SetInterOpNumThreads, (SessionOptions*, int))                                                         \
+  X(30, Status*, SessionGetInputCount, (const SessionHandle*, std::size_t*))                                           \
+  X(31, Status*, SessionGetOutputCount, (const SessionHandle*, std::size_t*))                                          \
+  X(33, Status*, SessionGetInputTypeInfo, (const SessionHandle*, std::size_t, TypeInfo**))                             \
+  X(34, Status*, SessionGetOutputTypeInfo, (const SessionHandle*, std::size_t, TypeInfo**))                            \
+  X(36, Status*, SessionGetInputName, (const SessionHandle*, std::size_t, Allocator*, char**))                         \
+  X(37, Status*, SessionGetOutputName, (const SessionHandle*, std::size_t, Allocator*, char**))                        \
+  X(39, Status*, CreateRunOptions, (RunOptions**))                                                                     \
+  X(46, Status*, RunOptionsSetTerminate, (RunOptions*))                                                                \
+  X(48, Status*, CreateTensorAsOrtValue, (Allocator*, const std::int64_t* dims, std::size_t rank, int type, Value**))  \
+  X(49, Status*, CreateTensorWithDataAsOrtValue,                                                                       \
+    (const MemoryInfo*, void* data, std::size_t bytes, const std::int64_t* dims, std::size_t rank, int type, Value**)) \
+  X(50, Status*, IsTensor, (const Value*, int*))                                                                       \
+  X(51, Status*, GetTensorMutableData, (Value*, void**))                                                               \
+  X(53, Status*, GetStringTensorDataLength, (const Value*, std::size_t*))                                              \
+  X(54, Status*, GetStringTensorContent,                                                                               \
+    (const Value*, void* buffer, std::size_t bytes, std::size_t* offsets, std::size_t count))                          \
+  X(55, Status*, CastTypeInfoToTensorInfo, (const TypeInfo*, const TensorInfo**))                                      \
+  X(56, Status*, GetOnnxTypeFromTypeInfo, (const TypeInfo*, int*))                                                     \
+  X(60, Status*, GetTensorElementType, (const TensorInfo*, int*))                                                      \
+  X(61, Status*, GetDimensionsCount, (const TensorInfo*, std::size_t*))                                                \
+  X(62, Status*, GetDimensions, (const TensorInfo*, std::int64_t*, std::size_t))                                       \
+  X(63, Status*, GetSymbolicDimensions, (const TensorInfo*, const char**, std::size_t))                                \
+  X(65, Status*, GetTensorTypeAndShape, (const Value*, TensorInfo**))                                                  \
+  X(69, Status*, CreateCpuMemoryInfo, (int allocator, int memory_type, MemoryInfo**))                                  \
+  X(76, Status*, AllocatorFree, (Allocator*, void*))                                                                   \
+  X(78, Status*, GetAllocatorWithDefaultOptions, (Allocator**))                                                        \
+  X(92, void, ReleaseEnv, (Env*))                                                                                      \
+  X(93, void, ReleaseStatus, (Status*))                                                                                \
+  X(94, void, ReleaseMemoryInfo, (MemoryInfo*))                                                                        \
+  X(95, void, ReleaseSession, (SessionHandle*))                                                                        \
+  X(96, void, ReleaseValue, (Value*))                                                                                  \
+  X(97, void, ReleaseRunOptions, (RunOptions*))                                                                        \
+  X(98, void, ReleaseTypeInfo, (TypeInfo*))                                                                            \
+  X(99, void, ReleaseTensorTypeAndShapeInfo, (TensorInfo*))                                                            \
+  X(100, void, ReleaseSessionOptions, (SessionOptions*))                                                               \
+  X(125, Status*, GetAvailableProviders, (char***, int*))                                                              \
+  X(126, Status*, ReleaseAvailableProviders, (char**, int))                                                            \
+  X(130, Status*, AddSessionConfigEntry, (SessionOptions*, const char* key, const char* value))                        \
+  X(165, Status*, AddRunConfigEntry, (RunOptions*, const char* key, const char* value))                                \
+  X(204, Status*, SessionOptionsAppendExecutionProvider_CUDA_V2, (SessionOptions*, const CudaOptions*))                \
+  X(205, Status*, CreateCUDAProviderOptions, (CudaOptions**))                                                          \
+  X(206, Status*, UpdateCUDAProviderOptions,                                                                           \
+    (CudaOptions*, const char* const* keys, const char* const* values, std::size_t count))                             \
+  X(208, void, ReleaseCUDAProviderOptions, (CudaOptions*))                                                             \
   X(252, Status*, GetResizedStringTensorElementBuffer, (Value*, std::size_t index, std::size_t bytes, char**))
 
 // The entries above, copied out of the library's table once at load.

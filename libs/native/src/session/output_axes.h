@@ -30,8 +30,7 @@ class OutputAxes {
   // Learns from the shape of output `output` of a run with this layout and fills `axes` with what its dimensions are.
   // Returns false when the output cannot be given back item by item; the run's items must then be run one by one (a run
   // of one item never needs cutting).
-  bool Observe(std::size_t output, const Shape& shape, const RunLayout& layout,
-               std::array<Axis, kRankMax>& axes);
+  bool Observe(std::size_t output, const Shape& shape, const RunLayout& layout, std::array<Axis, kRankMax>& axes);
 
  private:
   // What an unnamed dimension may still be; one bit of `candidates` each.

@@ -21,7 +21,8 @@ PadValue Stored(T value) {
 }
 
 [[noreturn]] void Refuse(ElementType type, double value) {
-  throw std::invalid_argument("pad value " + std::to_string(value) + " does not fit " + std::string(DatatypeName(type)));
+  throw std::invalid_argument("pad value " + std::to_string(value) + " does not fit " +
+                              std::string(DatatypeName(type)));
 }
 
 template <class T>

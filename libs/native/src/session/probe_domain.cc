@@ -28,7 +28,8 @@ void AddFree(std::vector<Sizes>& all, const std::array<std::int64_t, 2>& lengths
   if (last == 0) {
     for (const std::int64_t channels : kImageChannels) all.push_back({lengths, channels, 32});
   } else {
-    for (const std::int64_t channels : {last, kImageChannels[0], kImageChannels[1]}) all.push_back({lengths, channels, last});
+    for (const std::int64_t channels : {last, kImageChannels[0], kImageChannels[1]})
+      all.push_back({lengths, channels, last});
   }
   for (const std::int64_t features : kFeatures) all.push_back({lengths, features, features});
 }
@@ -92,7 +93,8 @@ class DomainSearch {
 
   bool Accepts(const AcceptedDomain& candidate) {
     if (++tries_ > kProbeTriesMax) return false;
-    const std::string wrong = tryProbe_(candidate.domain, {.lengths = candidate.lengths, .showsRange = true, .seed = 1});
+    const std::string wrong =
+        tryProbe_(candidate.domain, {.lengths = candidate.lengths, .showsRange = true, .seed = 1});
     if (refusal_.empty()) refusal_ = wrong;
     return wrong.empty();
   }
@@ -129,7 +131,8 @@ class DomainSearch {
 
 }  // namespace
 
-std::optional<AcceptedDomain> FindProbeDomain(const Signature& signature, const TryProbe& tryProbe, std::string& refusal) {
+std::optional<AcceptedDomain> FindProbeDomain(const Signature& signature, const TryProbe& tryProbe,
+                                              std::string& refusal) {
   DomainSearch search(signature, tryProbe);
   std::optional<AcceptedDomain> found = search.Find();
   refusal = search.refusal();

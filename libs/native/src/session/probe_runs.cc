@@ -42,7 +42,8 @@ void ProbeRuns::ShrinkArena(ProbeItem& item) {
   RunWith(options.get(), items, answers);
 }
 
-void ProbeRuns::RunWith(ort::RunOptions* options, std::span<ProbeItem* const> items, std::vector<ProbeAnswer>& answers) {
+void ProbeRuns::RunWith(ort::RunOptions* options, std::span<ProbeItem* const> items,
+                        std::vector<ProbeAnswer>& answers) {
   std::vector<Item*> members;
   std::vector<ItemShape> shapes;
   std::vector<std::vector<StringElements>> strings;

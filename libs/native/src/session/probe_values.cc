@@ -11,7 +11,8 @@ namespace interleave {
 namespace {
 
 constexpr std::array<std::string_view, 8> kTexts{
-    "", "hello", "World", "a longer text, with several words in it", "Z\xc3\xbcrich", "x", "\xe4\xb8\xad\xe6\x96\x87", "42"};
+    "",  "hello", "World", "a longer text, with several words in it", "Z\xc3\xbcrich", "x", "\xe4\xb8\xad\xe6\x96\x87",
+    "42"};
 constexpr std::array<std::string_view, 8> kNumerals{"0", "1", "2", "3.5", "-4", "17", "1000", "0.25"};
 constexpr double kHugeFactor = 1e4;  // stays finite in half precision
 constexpr double kTinyFactor = 1e-2;
@@ -87,8 +88,8 @@ Shape SizedShape(const TensorSpec& spec, const ProbeDomain& domain, const ProbeR
 // Fills one input, element by element.
 class Filler {
  public:
-  Filler(const TensorSpec& spec, const IntegerRange& range, std::span<const std::int64_t> extremeIds, const ProbeRecipe& recipe,
-      std::uint64_t seed)
+  Filler(const TensorSpec& spec, const IntegerRange& range, std::span<const std::int64_t> extremeIds,
+         const ProbeRecipe& recipe, std::uint64_t seed)
       : spec_(spec), range_(range), extremeIds_(extremeIds), recipe_(recipe), random_(seed) {}
 
   double NumberAt(std::int64_t element, std::int64_t lastDim) {
@@ -146,7 +147,8 @@ ProbeItem MixProbeItem(const Signature& signature, const ProbeDomain& domain, co
   for (const TensorSpec& spec : signature.inputs) {
     shapes.push_back(SizedShape(spec, domain, recipe));
     const std::int64_t count = ElementCount(shapes.back());
-    if (count < 0 || count > kProbeElementsMax) throw SignatureError("input \"" + spec.name + "\" is too large to make up");
+    if (count < 0 || count > kProbeElementsMax)
+      throw SignatureError("input \"" + spec.name + "\" is too large to make up");
   }
   std::vector<std::vector<std::byte>> contents;
   for (std::size_t i = 0; i < shapes.size(); ++i) {

@@ -1,5 +1,5 @@
-// Made-up items whose answers show whether rows that share a run change each other. The same recipe always gives the same
-// item.
+// Made-up items whose answers show whether rows that share a run change each other. The same recipe always gives the
+// same item.
 #pragma once
 
 #include <array>
@@ -10,12 +10,23 @@
 
 namespace interleave {
 
-// What the floating-point inputs of an item are like. Mild and signed ones are of everyday size; huge and not finite ones are
-// there for what they do to their neighbours, and rounding weighs more in their own answers. The last two are mild, and have
-// one token id all over, of Signature::extremeIds.
-enum class ProbeValues : std::uint8_t { kMild, kNegative, kPositive, kTiny, kHuge, kNotFinite, kLargestIds, kSmallestIds };
+// What the floating-point inputs of an item are like. Mild and signed ones are of everyday size; huge and not finite
+// ones are there for what they do to their neighbours, and rounding weighs more in their own answers. The last two are
+// mild, and have one token id all over, of Signature::extremeIds.
+enum class ProbeValues : std::uint8_t {
+  kMild,
+  kNegative,
+  kPositive,
+  kTiny,
+  kHuge,
+  kNotFinite,
+  kLargestIds,
+  kSmallestIds
+};
 
-constexpr bool AreExtremeIds(ProbeValues values) { return values == ProbeValues::kLargestIds || values == ProbeValues::kSmallestIds; }
+constexpr bool AreExtremeIds(ProbeValues values) {
+  return values == ProbeValues::kLargestIds || values == ProbeValues::kSmallestIds;
+}
 constexpr bool IsExtreme(ProbeValues values) {
   return values == ProbeValues::kHuge || values == ProbeValues::kNotFinite || AreExtremeIds(values);
 }

@@ -20,7 +20,7 @@ class Scratch {
     if (bytes > size_ || !buffer_) {
       buffer_.reset();
       size_ = Aligned(bytes + bytes / 4 + kAlignment);
-      buffer_.reset(static_cast<std::byte*>(::operator new(size_, std::align_val_t{kAlignment})));
+      buffer_.reset(static_cast<std::byte*>(::operator new (size_, std::align_val_t{kAlignment})));
     }
     return buffer_.get();
   }
@@ -34,7 +34,7 @@ class Scratch {
 
  private:
   struct Free {
-    void operator()(std::byte* memory) const { ::operator delete(memory, std::align_val_t{kAlignment}); }
+    void operator()(std::byte* memory) const { ::operator delete (memory, std::align_val_t{kAlignment}); }
   };
   std::unique_ptr<std::byte, Free> buffer_;
   std::size_t size_ = 0;

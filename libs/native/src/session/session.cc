@@ -43,7 +43,8 @@ graph::EqualAxes EqualAxesOf(const Signature& signature) {
 // Axis names prove nothing: rows are merged when the graph shows that they are independent, or when the owner says so.
 Signature Proven(Signature signature, const ModelOptions& options) {
   if (signature.coalesce == CoalesceMode::kAlone || options.axes.mergeRows == MergeRows::kAlways) return signature;
-  const graph::RowProof proof = graph::ProveRowsOfFile(options.modelPath, EqualAxesOf(signature), PaddedInputsOf(signature, options.padValues));
+  const graph::RowProof proof =
+      graph::ProveRowsOfFile(options.modelPath, EqualAxesOf(signature), PaddedInputsOf(signature, options.padValues));
   if (proof.verdict == graph::RowVerdict::kIndependent) {
     for (const TensorSpec& spec : signature.inputs) {
       const auto ids = proof.extremeIds.find(spec.name);
@@ -59,7 +60,8 @@ Signature Proven(Signature signature, const ModelOptions& options) {
   }
   const bool isMixed = proof.verdict == graph::RowVerdict::kMixed;
   signature.coalesce = CoalesceMode::kAlone;
-  signature.coalesceReason = (isMixed ? "rows are not independent: " : "rows are not proven independent: ") + proof.reason;
+  signature.coalesceReason =
+      (isMixed ? "rows are not independent: " : "rows are not proven independent: ") + proof.reason;
   return signature;
 }
 
@@ -80,12 +82,15 @@ std::string NotATensor(const std::string& name, int kind, bool isOutput) {
                        : "let the graph begin with a tensor and SplitToSequence");
     case kOnnxMap:
       return what + "a map, and only tensors are served; " +
-             (isOutput ? "convert the model without ZipMap (skl2onnx: options={id(model): {'zipmap': False}}; onnxmltools: zipmap=False)"
+             (isOutput ? "convert the model without ZipMap (skl2onnx: options={id(model): {'zipmap': False}}; "
+                         "onnxmltools: zipmap=False)"
                        : "convert the model for tensors, with dictionaries turned into columns by the caller");
     case kOnnxOptional:
-      return what + "optional, and only tensors are served; declare it as a tensor" + (isOutput ? "" : ", or leave it out of the graph");
+      return what + "optional, and only tensors are served; declare it as a tensor" +
+             (isOutput ? "" : ", or leave it out of the graph");
     default:
-      return what + "no dense tensor, and only those are served; let the graph " + (isOutput ? "end" : "begin") + " with a dense one";
+      return what + "no dense tensor, and only those are served; let the graph " + (isOutput ? "end" : "begin") +
+             " with a dense one";
   }
 }
 
@@ -150,7 +155,7 @@ std::size_t WriteNumbers(const ort::OrtLibrary& library, const OutputPart& part,
   fits = to != nullptr;
   if (fits) {
     CutFromRun(to, part.shape, static_cast<const std::byte*>(data), part.output.shape, part.rowStart,
-                 ElementBytes(part.output.type));
+               ElementBytes(part.output.type));
   }
   return bytes;
 }
@@ -345,17 +350,19 @@ std::vector<RunOutput> Session::Run(std::span<Item* const> items, const RunLayou
   for (RunOutput& output : outputs) {
     output.shape = library_->ReadShape(output.value.get(), &output.type);
     if (output.type != signature_.outputs[output.index].type) {
-      throw ort::OrtError("output \"" + signature_.outputs[output.index].name + "\" came with another type than declared");
+      throw ort::OrtError("output \"" + signature_.outputs[output.index].name +
+                          "\" came with another type than declared");
     }
-    if (!outputAxes_.Observe(output.index, output.shape, layout, output.axes)) obstacle = NotTogetherReason(output, layout);
+    if (!outputAxes_.Observe(output.index, output.shape, layout, output.axes))
+      obstacle = NotTogetherReason(output, layout);
   }
   if (!obstacle.empty()) throw NotTogether(obstacle);
   return outputs;
 }
 
 std::string Session::NotTogetherReason(const RunOutput& output, const RunLayout& layout) const {
-  return "outputs cannot be told apart by row: output \"" + signature_.outputs[output.index].name + "\" came with shape " +
-         ShapeText(output.shape) + " for " + std::to_string(layout.rows) + " rows";
+  return "outputs cannot be told apart by row: output \"" + signature_.outputs[output.index].name +
+         "\" came with shape " + ShapeText(output.shape) + " for " + std::to_string(layout.rows) + " rows";
 }
 
 void Session::LimitMerging(CoalesceMode mode, std::string reason) {

@@ -11,11 +11,11 @@
 #include <vector>
 
 #include "item.h"
-#include "session/run_layout.h"
 #include "session/cuda_provider.h"
 #include "session/ort_api.h"
 #include "session/output_axes.h"
 #include "session/pad_value.h"
+#include "session/run_layout.h"
 #include "session/scratch.h"
 #include "session/signature.h"
 #include "session/strings.h"
@@ -44,8 +44,8 @@ struct RunOutput {
   ort::Owned<ort::Value> value{nullptr, nullptr};
 };
 
-// Thread-safe: executors and the loader run on one session at the same time, each with a Scratch of its own. One intra-op thread, so
-// that a run computes on the calling thread only.
+// Thread-safe: executors and the loader run on one session at the same time, each with a Scratch of its own. One
+// intra-op thread, so that a run computes on the calling thread only.
 class Session {
  public:
   // Throws ort::OrtError or SignatureError with the reason why the model cannot be served.
@@ -62,8 +62,8 @@ class Session {
   // Rows share runs as `mode` says from now on, for this reason. Before other threads know the session.
   void LimitMerging(CoalesceMode mode, std::string reason);
 
-  // Runs items that passed CheckItem, laid out as `layout` says. `strings[i]` holds the decoded string inputs of item i,
-  // by input; unused where there are none. Throws ort::OrtError when the runtime refuses or fails, NotTogether when
+  // Runs items that passed CheckItem, laid out as `layout` says. `strings[i]` holds the decoded string inputs of item
+  // i, by input; unused where there are none. Throws ort::OrtError when the runtime refuses or fails, NotTogether when
   // the outputs cannot be told apart.
   std::vector<RunOutput> Run(std::span<Item* const> items, const RunLayout& layout,
                              std::span<const std::vector<StringElements>> strings, Scratch& scratch,

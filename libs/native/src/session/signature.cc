@@ -70,7 +70,8 @@ TensorSpec CheckedSpec(const TensorDeclaration& declaration, const char* kind) {
   const std::string what = std::string(kind) + ' ' + Quoted(declaration.name);
   const auto type = static_cast<ElementType>(declaration.elementType);
   if (DatatypeName(type).empty()) {
-    throw SignatureError(what + " has element type " + ElementTypeText(declaration.elementType) + ", which is not served");
+    throw SignatureError(what + " has element type " + ElementTypeText(declaration.elementType) +
+                         ", which is not served");
   }
   if (declaration.dims.size() > kRankMax) {
     throw SignatureError(what + " has " + std::to_string(declaration.dims.size()) + " dimensions; at most " +
@@ -136,8 +137,8 @@ bool HasSecondBatchAxis(const TensorDeclaration& tensor, const Symbols& batch) {
 }
 
 // Why rows cannot be stacked and given back one by one; empty when they can.
-std::string RowObstacle(const std::vector<TensorDeclaration>& inputs,
-                        const std::vector<TensorDeclaration>& outputs, const Symbols& batch, const Symbols& others) {
+std::string RowObstacle(const std::vector<TensorDeclaration>& inputs, const std::vector<TensorDeclaration>& outputs,
+                        const Symbols& batch, const Symbols& others) {
   for (const auto& input : inputs) {
     if (HasSecondBatchAxis(input, batch)) return "input " + Quoted(input.name) + " has a second batch axis";
   }
@@ -165,7 +166,8 @@ Symbols VaryingSymbols(const std::vector<TensorDeclaration>& inputs, bool hasBat
 }
 
 // An axis without a mask of its own is not padded when the model has masks for others: nothing says that it may be.
-Symbols InferSequenceAxes(const std::vector<TensorDeclaration>& inputs, bool hasBatch, const SignatureOptions& options) {
+Symbols InferSequenceAxes(const std::vector<TensorDeclaration>& inputs, bool hasBatch,
+                          const SignatureOptions& options) {
   const Symbols varying = VaryingSymbols(inputs, hasBatch, false);
   if (!options.sequenceAxisNames.empty()) {
     if (options.sequenceAxisNames.size() > kSequenceAxesMax) {
@@ -227,9 +229,10 @@ bool IsWhole(int elementType) {
          type != ElementType::kBfloat16 && type != ElementType::kString;
 }
 
-// Why padding is not even tried; empty: masks say where it is, and what it is put beside are token ids. Of other numbers the
-// tried ones show nothing: a model that fills masked places with -10 is right for all that are above.
-std::string PaddingObstacle(const std::vector<TensorDeclaration>& inputs, const KnownAxes& known, const SignatureOptions& options) {
+// Why padding is not even tried; empty: masks say where it is, and what it is put beside are token ids. Of other
+// numbers the tried ones show nothing: a model that fills masked places with -10 is right for all that are above.
+std::string PaddingObstacle(const std::vector<TensorDeclaration>& inputs, const KnownAxes& known,
+                            const SignatureOptions& options) {
   if (known.sequence.empty() || options.paddingIsSafe == true) return "";
   if (options.paddingIsSafe == false) return "model.yaml says that padding is not safe";
   const Symbols masked = VaryingSymbols(inputs, known.hasBatch, true);
@@ -255,7 +258,8 @@ void CheckCount(const std::vector<TensorDeclaration>& tensors, const char* kind)
 }
 
 // Without the names that name nothing, unless model.yaml speaks of them.
-std::vector<TensorDeclaration> WithoutPlaceholders(std::vector<TensorDeclaration> tensors, const SignatureOptions& options) {
+std::vector<TensorDeclaration> WithoutPlaceholders(std::vector<TensorDeclaration> tensors,
+                                                   const SignatureOptions& options) {
   for (auto& tensor : tensors) {
     for (auto& symbol : tensor.symbols) {
       const bool isAsked = symbol == options.batchAxisName || Contains(options.sequenceAxisNames, symbol);

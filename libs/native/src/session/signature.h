@@ -18,9 +18,7 @@ namespace interleave {
 enum class Axis : std::uint8_t { kBatch, kSequence0, kSequence1, kFixed, kFree, kUnknown };
 
 // Dimension k of a run or an item: 0 for kSequence0, 1 for kSequence1, -1 for every other axis.
-constexpr int SequenceIndex(Axis axis) {
-  return axis == Axis::kSequence0 ? 0 : axis == Axis::kSequence1 ? 1 : -1;
-}
+constexpr int SequenceIndex(Axis axis) { return axis == Axis::kSequence0 ? 0 : axis == Axis::kSequence1 ? 1 : -1; }
 
 enum class CoalesceMode : std::uint8_t { kPadded, kEqualLength, kAlone };
 
@@ -74,7 +72,8 @@ Signature InferSignature(const std::vector<TensorDeclaration>& inputs, const std
                          const SignatureOptions& options);
 
 // What an owner can say who knows better.
-inline constexpr const char* kPaddingAdvice = "; if padding leaves its answers alone, set paddingIsSafe: true in model.yaml";
+inline constexpr const char* kPaddingAdvice =
+    "; if padding leaves its answers alone, set paddingIsSafe: true in model.yaml";
 
 // An input of this name is a mask: 1 where a row has content, 0 where it is padded.
 bool IsMaskName(std::string_view inputName);

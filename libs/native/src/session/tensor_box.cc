@@ -91,7 +91,7 @@ void Cut(std::byte* to, const std::byte* from, const Box& box, std::size_t d) {
 }  // namespace
 
 void CopyIntoRun(std::byte* run, const Shape& runShape, std::int64_t rowStart, const std::byte* item,
-                   const Shape& itemShape, std::size_t elementBytes, const PadValue& pad) {
+                 const Shape& itemShape, std::size_t elementBytes, const PadValue& pad) {
   if (itemShape.rank == 0) {
     std::memcpy(run, item, elementBytes);
     return;
@@ -102,7 +102,7 @@ void CopyIntoRun(std::byte* run, const Shape& runShape, std::int64_t rowStart, c
 }
 
 void CutFromRun(std::byte* item, const Shape& itemShape, const std::byte* run, const Shape& runShape,
-                  std::int64_t rowStart, std::size_t elementBytes) {
+                std::int64_t rowStart, std::size_t elementBytes) {
   if (itemShape.rank == 0) {
     std::memcpy(item, run, elementBytes);
     return;

@@ -1,5 +1,5 @@
-// Moving the rows of one item into and out of a tensor of a run. Both are row-major; the item's dimensions are at most the
-// run's in every dimension, and its rows start at `rowStart` of dimension 0.
+// Moving the rows of one item into and out of a tensor of a run. Both are row-major; the item's dimensions are at most
+// the run's in every dimension, and its rows start at `rowStart` of dimension 0.
 #pragma once
 
 #include <cstddef>
@@ -12,11 +12,11 @@ namespace interleave {
 
 // Writes the item's `item.dims[0]` rows (all of a scalar) and fills what they leave free with `pad`.
 void CopyIntoRun(std::byte* run, const Shape& runShape, std::int64_t rowStart, const std::byte* item,
-                   const Shape& itemShape, std::size_t elementBytes, const PadValue& pad);
+                 const Shape& itemShape, std::size_t elementBytes, const PadValue& pad);
 
 // The reverse: cuts the item's rows and lengths out of the run.
 void CutFromRun(std::byte* item, const Shape& itemShape, const std::byte* run, const Shape& runShape,
-                  std::int64_t rowStart, std::size_t elementBytes);
+                std::int64_t rowStart, std::size_t elementBytes);
 
 // Walks the elements of the item in row-major order; Next gives the position of each in the tensor of the run.
 class BoxWalk {

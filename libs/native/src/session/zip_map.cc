@@ -50,7 +50,9 @@ std::string EncodedVarint(std::uint64_t value) {
   for (; value >= 0x80; value >>= 7) bytes += static_cast<char>(value | 0x80);
   return bytes + static_cast<char>(value);
 }
-std::string EncodedNumber(std::uint64_t field, std::uint64_t value) { return EncodedVarint(field << 3) + EncodedVarint(value); }
+std::string EncodedNumber(std::uint64_t field, std::uint64_t value) {
+  return EncodedVarint(field << 3) + EncodedVarint(value);
+}
 std::string EncodedString(std::uint64_t field, std::string_view content) {
   return EncodedVarint(field << 3 | 2) + EncodedVarint(content.size()) + std::string(content);
 }
@@ -72,7 +74,8 @@ bool IsZipMap(std::string_view node) {
 std::uint64_t LabelsOf(std::string_view zipMap) {
   std::uint64_t labels = 0;
   ForEach(zipMap, [&](const Field& attribute) {
-    if (attribute.number != kNodeAttribute || !ContentOf(attribute.bytes, kAttributeName).starts_with("classlabels_")) return;
+    if (attribute.number != kNodeAttribute || !ContentOf(attribute.bytes, kAttributeName).starts_with("classlabels_"))
+      return;
     ForEach(attribute.bytes, [&](const Field& field) {
       if (field.number == kAttributeStrings) ++labels;
       if (field.number != kAttributeInts) return;
@@ -103,7 +106,8 @@ ZippedOutputs FindZipped(std::string_view model) {
       });
     });
   });
-  std::erase_if(zipped, [&](const auto& entry) { return !outputs.contains(entry.first) || taken.contains(entry.first); });
+  std::erase_if(zipped,
+                [&](const auto& entry) { return !outputs.contains(entry.first) || taken.contains(entry.first); });
   return zipped;
 }
 
