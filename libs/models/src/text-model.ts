@@ -100,7 +100,7 @@ class BoundTextModel implements TextModel {
       const turn = texts.slice(rows.length, endOfTurn(texts, rows.length));
       const tokenized = await this.tokenizer.encode(turn, { spans: this.head.needsSpans });
       const first = rows.length;
-      const fitting = await Promise.all(tokenized.map((row, i) => this.fit(row, turn[i] as CutText, first + i, options)));
+      const fitting = await allInOrder(tokenized.map((row, i) => this.fit(row, turn[i] as CutText, first + i, options)));
       rows.push(...fitting.map((row) => this.toRow(row, options, promptTokens)));
     }
     return rows;
@@ -211,6 +211,14 @@ class BoundTextModel implements TextModel {
     const padded = length > values.length ? [...values, ...new Array<number>(length - values.length).fill(pad)] : values;
     return { name: spec.name, datatype: spec.datatype, shape: [1, length], data: toBytes(padded, spec.datatype === 'INT64') };
   }
+}
+
+/** As `Promise.all`, but rejects with the first refusal in the order of the inputs, not of time: a caller is told the same each time. */
+async function allInOrder<T>(promises: Promise<T>[]): Promise<T[]> {
+  await Promise.allSettled(promises);
+  const values: T[] = [];
+  for (const promise of promises) values.push(await promise);
+  return values;
 }
 
 /** At most `charactersMax` UTF-16 units; never cuts a pair of surrogates in two, as half of one is no character. */
