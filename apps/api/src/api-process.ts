@@ -4,6 +4,7 @@ import { isolateFront } from '@app/native';
 import type { ShutdownStep } from '@app/process';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { ApiStatus } from './api-status';
+import { Lifecycle } from './lifecycle';
 import { LaneModule } from './lane/lane.module';
 import type { ApiProcess } from './process.module';
 import { createServer } from './server';
@@ -31,6 +32,7 @@ export async function runApi({ listenFd, shutdown, ...process }: ApiProcessOptio
   shutdown.push(['api', () => closeInTime(app, config)]);
   if (turn !== null) await turn.comes();
   await status.openRole();
+  if (app.get(Lifecycle).draining) return;
   await listen(app, config, listenFd);
   logger.info({ url: status.url() }, 'listening');
 }

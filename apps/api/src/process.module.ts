@@ -44,10 +44,12 @@ export class ProcessModule {
 /** The only one of this process: all see the same placement. */
 function openPlacement({ runDir }: Config, logger: Logger): PlacementReader {
   const placement = new PlacementReader(runDir);
-  placement.onChange(() => {
+  const tellProblem = (): void => {
     const { problem } = placement;
     if (problem !== null) logger.warn({ reason: problem }, 'the placement cannot be used; what was known before holds');
-  });
+  };
+  placement.onChange(tellProblem);
+  tellProblem();
   return placement;
 }
 

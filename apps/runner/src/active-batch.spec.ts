@@ -97,4 +97,11 @@ describe('ActiveBatch', () => {
     const [end, answered] = ENDS[operation][status] ?? [status, operation === 'processChunk' ? ChunkNotWanted.name : undefined];
     expect([batch.status, answer]).toEqual([end, answered]);
   });
+
+  it('is cancelled once, however many look at it at the same time', async () => {
+    await enter('validating');
+    await workspace.batches.requestCancel(batch.id);
+    await Promise.all([batch.tick(null), batch.tick(null), batch.tick(null)]);
+    expect(batch.status).toBe('cancelled');
+  });
 });

@@ -100,8 +100,9 @@ export class ActiveBatch {
 
   /** Looks for a cancel marker and the end of the completion window, and publishes progress and pauses. */
   async tick(pauseReason: string | null): Promise<void> {
-    if (isTerminal(this.status) || this.manifest.outcome !== null) return;
+    if (this.isDecided()) return;
     const cancelRequestedAt = await this.context.batches.cancelRequestedAt(this.id);
+    if (this.isDecided()) return; // by another tick, or by the batch itself, in the meantime
     if (cancelRequestedAt !== null) return this.end('cancelled', cancelRequestedAt);
     if (this.chunks?.isOpen === true) {
       const { expires_at: expiresAt } = this.manifest.batch;
@@ -140,6 +141,11 @@ export class ActiveBatch {
     if (reason === 'put_back') this.validation.abort();
   }
 
+  /** How the batch ends is known, if not yet done. */
+  private isDecided(): boolean {
+    return isTerminal(this.status) || this.manifest.outcome !== null;
+  }
+
   private isOver(): boolean {
     return isTerminal(this.status) || this.file.state === 'gone' || this.context.isStopping();
   }
@@ -155,11 +161,12 @@ export class ActiveBatch {
     await this.crashRecord.beginWork();
     this.input ??= await openInput(this.context, this.manifest);
     const { input } = this;
+    if (this.isDecided()) return;
     if (input === null)
       return this.fail([{ code: 'file_not_found', message: 'The input file is gone.', param: 'input_file_id', line: null }]);
     const { problems, model } = await judgeInput(this.context, input, this.validation.signal);
     await this.crashRecord.gotFurther();
-    if (this.manifest.outcome !== null) return;
+    if (this.isDecided()) return;
     if (problems.length > 0) return this.fail(problems);
     await this.advance('in_progress', {
       in_progress_at: nowSeconds(),

@@ -1,3 +1,5 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DiskGuard, newBatchId, readInstanceId } from '@app/batches';
 import { BatchQueues } from '@app/queues';
@@ -49,6 +51,14 @@ describe('the batch lane with a real Redis', () => {
       error: null,
     });
     expect([...engine.seen.values()].every((times) => times === 1)).toBe(true);
+  });
+
+  it('finds batches beside one that cannot be read', async () => {
+    const inputs = await workspace.upload(toJsonl(echoRows(3)));
+    const folder = join(workspace.directory, 'batches', newBatchId());
+    mkdirSync(folder);
+    writeFileSync(join(folder, 'manifest.json'), '{');
+    expect((await workspace.untilOver(await workspace.createBatch(inputs))).status).toBe('completed');
   });
 
   it('puts rows that fail into the error file and completes the others', async () => {

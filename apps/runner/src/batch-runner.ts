@@ -175,8 +175,14 @@ export class BatchRunner {
     const { mtimeMs } = await stat(this.options.batchesDirectory);
     if (mtimeMs === this.listedAtMtimeMs) return;
     const isSettled = Date.now() - mtimeMs > 1_000;
-    for (const id of await this.context.batches.listIds()) await this.adopt(id);
-    if (isSettled) this.listedAtMtimeMs = mtimeMs;
+    let allRead = true;
+    for (const id of await this.context.batches.listIds()) {
+      await this.adopt(id).catch((error: Error) => {
+        allRead = false;
+        this.context.log.warn({ batch: id, err: error }, 'the batch cannot be read; tried again later');
+      });
+    }
+    if (isSettled && allRead) this.listedAtMtimeMs = mtimeMs;
   }
 
   private async adopt(batchId: string): Promise<void> {
@@ -190,7 +196,12 @@ export class BatchRunner {
     }
     const run = new ActiveBatch(this.context, this.options.processor, manifest);
     this.runs.set(batchId, run);
-    await run.load();
+    try {
+      await run.load();
+    } catch (error) {
+      this.runs.delete(batchId); // or it would count as taken up
+      throw error;
+    }
     void run.run().then(() => this.dismiss(run));
   }
 

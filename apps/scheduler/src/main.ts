@@ -1,7 +1,8 @@
 import 'reflect-metadata';
 import type { Config } from '@app/config';
 import { onShutdown, type ShutdownStep } from '@app/process';
-import { createLogger } from '@app/telemetry';
+import { createLogger, type Logger } from '@app/telemetry';
+import type { INestApplicationContext } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { NodeScheduler } from './node-scheduler';
 import { SchedulerModule } from './scheduler.module';
@@ -16,14 +17,21 @@ export async function runNode(config: Config): Promise<void> {
   const steps: ShutdownStep[] = [];
   let hurry = (): void => undefined;
   onShutdown({ log, isSupervised: false, steps, onFurtherSignal: () => hurry() });
+  const starting = start(config, log, (scheduler) => (hurry = () => scheduler.hurry()));
+  // A signal that comes meanwhile drains what was started, and what an earlier scheduler left running.
+  steps.push(['node', async () => (await starting).close()]);
   try {
-    const app = await NestFactory.createApplicationContext(SchedulerModule.of(config, log), { logger: false, abortOnError: false });
-    const scheduler = app.get(NodeScheduler);
-    hurry = () => scheduler.hurry();
-    steps.push(['node', () => app.close()]);
-    await scheduler.start();
+    await starting;
   } catch (error) {
     process.stderr.write(`interleave: ${(error as Error).message}\n`);
     process.exit(1);
   }
+}
+
+async function start(config: Config, log: Logger, onComposed: (scheduler: NodeScheduler) => void): Promise<INestApplicationContext> {
+  const app = await NestFactory.createApplicationContext(SchedulerModule.of(config, log), { logger: false, abortOnError: false });
+  const scheduler = app.get(NodeScheduler);
+  onComposed(scheduler);
+  await scheduler.start();
+  return app;
 }

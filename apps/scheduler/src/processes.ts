@@ -89,7 +89,7 @@ function nodeSpec(config: Config, { id, kind, main, args = [], nodeOptions = [],
   const line = [process.execPath, ...nodeOptions, path, ...args];
   // `nice` replaces itself by the program, so the pid is the program's; every thread inherits the value.
   const childSettings = { ...environment, INTERLEAVE_SUPERVISED: '1' };
-  const { searchPath: _path, processes: _kinds, ...settings } = config;
+  const { searchPath: _path, processes: _kinds, warnings: _warnings, ...settings } = config;
   const [command = '', ...rest] = nice > 0 ? ['nice', '-n', String(nice), ...line] : line;
   return {
     id,

@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import type { Placement } from '@app/contracts';
 
 const FORMAT_VERSION: Placement['formatVersion'] = 1;
@@ -19,7 +19,7 @@ export function writePlacement(path: string, placement: Placement): void {
   const temporary = `${path}.${process.pid}.tmp`;
   const file = openSync(temporary, 'w', 0o600);
   try {
-    writeSync(file, JSON.stringify(placement, null, 2));
+    writeFileSync(file, JSON.stringify(placement, null, 2)); // all of it, or it throws
     fsyncSync(file);
   } finally {
     closeSync(file);

@@ -61,6 +61,7 @@ export class Supervisor {
   }
 
   private async startOne(supervised: SupervisedProcess): Promise<void> {
+    if (this.stopping !== null) return;
     const { spec } = supervised;
     const record = this.pidFiles.read(spec.id);
     if (record !== null && isRunning(record)) {

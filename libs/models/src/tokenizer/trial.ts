@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
+import { childEnvironment } from '@app/config';
 
 /** A definition and texts that are tokenized with it. The first two are also tried as a pair. */
 export interface Trial {
@@ -8,6 +9,8 @@ export interface Trial {
 }
 
 const TRIAL_MS_MAX = 60_000;
+/** Of the process for many tokenizers; it ends one that outlives this process. */
+const CPU_S_MAX = 600;
 const MEMORY_KIB_MAX = 2 * 1024 * 1024;
 /** The process is kept for the next tokenizer for so long: starting one costs as much as most trials. */
 const IDLE_MS = 1_000;
@@ -17,6 +20,8 @@ const PANIC = /panicked at [^\n]*\n([^\n]*)/;
 /** What the process of the trials runs; its argument is where the Rust tokenizer is. */
 const PROGRAM = `
 const { Tokenizer } = require(process.argv[1]);
+// An ordinary exit would wait for a tokenizer that hangs.
+process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
 process.on('message', async (trials) => {
   try {
     for (const { content, texts } of trials) {
@@ -58,11 +63,11 @@ class TrialProcess {
 
   constructor() {
     // Rust's memory is no heap of node: the kernel limits it.
-    const limited = `ulimit -d ${MEMORY_KIB_MAX} && ulimit -c 0 && exec "$0" "$@"`;
+    const limited = `ulimit -d ${MEMORY_KIB_MAX} && ulimit -t ${CPU_S_MAX} && ulimit -c 0 && exec "$0" "$@"`;
     this.child = spawn('/bin/sh', ['-c', limited, process.execPath, '-e', PROGRAM, require.resolve('tokenizers')], {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       serialization: 'advanced',
-      env: {},
+      env: childEnvironment({ settings: false, redis: false }, {}),
     });
     this.child.stderr?.on('data', (part: Buffer) => {
       this.stderr = (this.stderr + part.toString()).slice(0, STDERR_BYTES_MAX);
@@ -102,6 +107,8 @@ class TrialProcess {
         finish(`the Rust tokenizer did not come to an end within ${TRIAL_MS_MAX / 1000} s when it was tried`);
       }, TRIAL_MS_MAX);
       child.on('message', onMessage).on('close', onClose).on('error', onError);
+      // Without descriptors for it there is no channel.
+      if (child.send === undefined) return finish('it could not be tried: no process could be started for it');
       child.send(trials, (error) => {
         if (error !== null && child.exitCode === null && child.signalCode === null) onError(error);
       });
