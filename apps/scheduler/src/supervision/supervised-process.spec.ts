@@ -65,8 +65,9 @@ describe('SupervisedProcess', () => {
 
   /** It ends on SIGTERM, unless a file `deaf` is there; its probes say what `isAnswering` says, and by default it stays in backoff. */
   function supervised(backoffMs = HOUR_MS): SupervisedProcess {
-    const script = `const fs = require('fs'); fs.writeFileSync('${directory}/up', ''); setInterval(() => undefined, 1000);
-      process.on('SIGTERM', () => fs.existsSync('${directory}/deaf') ? fs.writeFileSync('${directory}/asked', '') : process.exit(0));`;
+    const script = `const fs = require('fs'); setInterval(() => undefined, 1000);
+      process.on('SIGTERM', () => fs.existsSync('${directory}/deaf') ? fs.writeFileSync('${directory}/asked', '') : process.exit(0));
+      fs.writeFileSync('${directory}/up', '');`;
     const spec = {
       id: 'child',
       kind: 'worker' as const,
