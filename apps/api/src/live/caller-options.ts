@@ -9,6 +9,8 @@ export interface CallerOptions {
   priority: number | null;
 }
 
+export const NO_OPTIONS: CallerOptions = { timeoutMs: null, priority: null };
+
 export function callerOptions(headers: IncomingHttpHeaders): CallerOptions {
   return {
     timeoutMs: integerHeader(headers, 'x-interleave-timeout-ms', { min: 1, max: TIMEOUT_MS_MAX }),

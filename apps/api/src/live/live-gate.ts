@@ -2,13 +2,22 @@ import type { Config } from '@app/config';
 import type { InferenceBackend } from '@app/contracts';
 import type { ModelCatalog } from '@app/models';
 import { Inject, Injectable } from '@nestjs/common';
-import type { FastifyRequest } from 'fastify';
 import { NOTHING, Preparation, type Preparing } from '../admission/preparation';
-import { isJson } from '../http/media-type';
 import { BACKEND, CATALOG, CONFIG } from '../tokens';
-import { callerOptions } from './caller-options';
+import type { LiveCall } from './live-call';
 
 const SMALL_BODY_BYTES = 8 * 1024;
+
+/** What is known of a request before its body is parsed. */
+export interface UnpreparedBody<Bytes extends number | null = number> {
+  /** From the path; null: the body names it. */
+  model: string | null;
+  version: string | null;
+  /** Bodies of one kind take about as long for each byte: JSON a thousand times longer than tensors as they are. */
+  kind: string;
+  /** Length; null: not known yet. */
+  bytes: Bytes;
+}
 
 /**
  * Decides, from headers and length alone, whether a live request is read, and then whether it is parsed and tokenized:
@@ -23,39 +32,31 @@ export class LiveGate {
     private readonly preparation: Preparation,
   ) {}
 
-  /** Before the body. Throws `overloaded`, what is wrong with the headers, and what is to be said about the model. */
-  checkHeaders(request: FastifyRequest): void {
-    const { 'content-length': length } = request.headers;
-    this.look(request, length === undefined ? null : Number(length));
+  /**
+   * Before the body is read, and again before it is parsed: others may have come in the meantime. Throws `overloaded`, and
+   * what is to be said about the model. Returns the predicted work in ns.
+   */
+  look({ options }: LiveCall, { model, version, bytes }: UnpreparedBody<number | null>): number {
+    const modelTimeoutMs = model === null ? null : this.catalog.find(model, version).timeoutMs;
+    const timeoutMs = options.timeoutMs ?? modelTimeoutMs ?? this.config.realtime.timeoutMs;
+    // Small ones pass the large ones that are being prepared.
+    const { waitMs, items, workNs } = bytes !== null && isSmall(bytes) ? NOTHING : this.preparation.ahead();
+    this.preparation.checkRoom(waitMs, timeoutMs);
+    return this.backend.checkAhead({ model, version, timeoutMs, bodyBytes: bytes, aheadNs: workNs, itemsAhead: items });
   }
 
-  /** After the body, before it is parsed: others may have come in the meantime. Give the result to `leave`. */
-  enter(request: FastifyRequest, bodyBytes: number): Preparing {
-    const workNs = this.look(request, bodyBytes);
-    return this.preparation.enter(kindOf(request), bodyBytes, workNs);
+  /** When its body begins to be parsed. Give the result to `leave`. */
+  enter(call: LiveCall, body: UnpreparedBody): Preparing {
+    const workNs = this.look(call, body);
+    return this.preparation.enter(body.kind, body.bytes, workNs);
   }
 
   leave(preparing: Preparing, items: number | null): void {
     this.preparation.leave(preparing, items);
-  }
-
-  private look(request: FastifyRequest, bodyBytes: number | null): number {
-    const { model = null, version = null } = request.params as { model?: string; version?: string };
-    const modelTimeoutMs = model === null ? null : this.catalog.find(model, version).timeoutMs;
-    const timeoutMs = callerOptions(request.headers).timeoutMs ?? modelTimeoutMs ?? this.config.realtime.timeoutMs;
-    // Small ones pass the large ones that are being prepared.
-    const { waitMs, items, workNs } = bodyBytes !== null && isSmall(bodyBytes) ? NOTHING : this.preparation.ahead();
-    this.preparation.checkRoom(waitMs, timeoutMs);
-    return this.backend.checkAhead({ model, version, timeoutMs, bodyBytes, aheadNs: workNs, itemsAhead: items });
   }
 }
 
 /** Preparing it takes the event loop well under a millisecond. */
 export function isSmall(bodyBytes: number): boolean {
   return bodyBytes <= SMALL_BODY_BYTES;
-}
-
-/** JSON takes a thousand times longer for each byte than tensors as they are. */
-function kindOf({ headers, live }: FastifyRequest): string {
-  return isJson(headers) ? (live?.endpoint ?? '') : 'binary';
 }

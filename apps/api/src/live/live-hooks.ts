@@ -1,14 +1,17 @@
 import { ERRORS } from '@app/contracts';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { callerOf } from '../access/caller';
+import { isJson } from '../http/media-type';
 import type { LiveMetrics } from '../metrics/live-metrics';
-import { HangUp } from './hang-up';
-import type { LiveContext, LiveEndpoint } from './live-context';
-import type { LiveGate } from './live-gate';
+import { callerOptions } from './caller-options';
+import { newCall, type LiveCall, type LiveEndpoint } from './live-call';
+import type { LiveGate, UnpreparedBody } from './live-gate';
+import type { ModelPath } from './model-path';
 
 declare module 'fastify' {
   interface FastifyRequest {
     /** Null on routes that are not live. */
-    live: LiveContext | null;
+    live: LiveCall | null;
   }
   interface FastifyContextConfig {
     live?: LiveEndpoint;
@@ -23,16 +26,7 @@ export function addLiveHooks(fastify: FastifyInstance, gate: LiveGate, metrics: 
   fastify.addHook('onRequest', (request, reply, done) => {
     const endpoint = request.routeOptions.config.live;
     if (endpoint === undefined) return done();
-    const arrivedMs = performance.now();
-    const live: LiveContext = {
-      endpoint,
-      arrivedMs,
-      admittedMs: arrivedMs,
-      model: '',
-      errorCode: null,
-      hangUp: new HangUp(),
-      timing: null,
-    };
+    const live = newCall(endpoint, callerOf(request));
     request.live = live;
     // Unlike Fastify's onResponse, `close` also comes when the caller hangs up.
     reply.raw.once('close', () => {
@@ -40,10 +34,22 @@ export function addLiveHooks(fastify: FastifyInstance, gate: LiveGate, metrics: 
       metrics.finished(live, reply.raw.writableFinished ? reply.statusCode : HUNG_UP);
     });
     try {
-      gate.checkHeaders(request);
+      live.options = callerOptions(request.headers);
+      const { 'content-length': length } = request.headers;
+      gate.look(live, unprepared(request, live, length === undefined ? null : Number(length)));
     } catch (error) {
       return done(error as Error);
     }
     return done();
   });
+}
+
+/** `bytes`: of its body; null: not announced. */
+export function unprepared<Bytes extends number | null>(
+  { params, headers }: FastifyRequest,
+  { endpoint }: LiveCall,
+  bytes: Bytes,
+): UnpreparedBody<Bytes> {
+  const { model = null, version = null } = params as ModelPath['Params'];
+  return { model, version, kind: isJson(headers) ? endpoint : 'binary', bytes };
 }

@@ -1,7 +1,7 @@
 import { applyDecorators, Post } from '@nestjs/common';
 import { RouteConfig } from '@nestjs/platform-fastify';
 import { Documented, type Documentation } from '../docs/documented';
-import type { LiveEndpoint } from './live-context';
+import type { LiveEndpoint } from './live-call';
 
 /** What any live request may be answered with besides the answer. */
 const ERRORS = [400, 404, 413, 415, 422, 429, 503, 504] as const;

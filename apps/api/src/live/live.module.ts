@@ -7,6 +7,7 @@ import { MetricsModule } from '../metrics/metrics.module';
 import { LaneMerging } from './lane-merging';
 import { LiveGate } from './live-gate';
 import { addLiveHooks } from './live-hooks';
+import { LiveRunner } from './live-runner';
 import { LiveService } from './live.service';
 import { InferController } from './open-inference/infer.controller';
 import { MetadataController } from './open-inference/metadata.controller';
@@ -20,7 +21,7 @@ import { Preparer } from './preparer';
 @Module({
   imports: [AdmissionModule, MetricsModule],
   controllers: [MetadataController, InferController, TritonController, PredictController, EmbeddingsController, ModelsController],
-  providers: [LaneMerging, Preparer, LiveGate, LiveService],
+  providers: [LaneMerging, Preparer, LiveGate, LiveRunner, LiveService],
 })
 export class LiveModule implements OnModuleInit {
   constructor(

@@ -1,0 +1,47 @@
+import type { ErrorCode } from '@app/contracts';
+import type { Caller } from '../access/caller';
+import { NO_OPTIONS, type CallerOptions } from './caller-options';
+import { HangUp } from './hang-up';
+import type { LiveTiming } from './live-timing';
+
+/** Endpoint label of a live route in metrics. */
+export type LiveEndpoint = 'predict' | 'infer' | 'embeddings';
+
+/** What is remembered of a live request from accept to respond, over whatever protocol it came. */
+export interface LiveCall {
+  readonly endpoint: LiveEndpoint;
+  readonly caller: Caller;
+  /** Nothing asked for until the headers have been read. */
+  options: CallerOptions;
+  /** On the clock of `performance.now()`, as all moments here. */
+  readonly arrivedMs: number;
+  /** When its body began to be parsed; equal to `arrivedMs` until then. */
+  admittedMs: number;
+  /** Empty until the model is known to exist, so that callers cannot invent metric labels. */
+  model: string;
+  /** Code of the error that was answered; null when none was. */
+  errorCode: ErrorCode | null;
+  /** Told when the connection closes. */
+  readonly hangUp: HangUp;
+  /** Null until it was answered. */
+  timing: LiveTiming | null;
+  /** What is said about the answer beside its body, by lower-case name: headers in HTTP, metadata in gRPC. */
+  readonly notes: Record<string, string>;
+}
+
+/** One that has just come. */
+export function newCall(endpoint: LiveEndpoint, caller: Caller): LiveCall {
+  const arrivedMs = performance.now();
+  return {
+    endpoint,
+    caller,
+    options: NO_OPTIONS,
+    arrivedMs,
+    admittedMs: arrivedMs,
+    model: '',
+    errorCode: null,
+    hangUp: new HangUp(),
+    timing: null,
+    notes: {},
+  };
+}
