@@ -19,7 +19,7 @@ const shared = {
 };
 
 /**
- * `unit`: specs beside the code. `e2e`: whole processes with real Redis, one after the other. `nightly`: the same, but a file takes
+ * `unit`: specs beside the code. `e2e`: whole processes with real Redis, two files at a time. `nightly`: the same, but a file takes
  * longer than 25 s, `make nightly`. `load`: minutes each, `make load`. `gpu`: `make gpu-check`.
  */
 module.exports = {

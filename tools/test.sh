@@ -72,7 +72,7 @@ step 'C++ build' count_step bash libs/native/build.sh --tests
 rm -f "$ctest_results"
 step 'C++ tests' count_ctest ctest --test-dir libs/native/build --output-on-failure -j "$(nproc)"
 step 'unit tests' count_jest node_modules/.bin/jest --config jest.config.cjs --selectProjects unit
-step 'end-to-end tests' count_jest node_modules/.bin/jest --config jest.config.cjs --selectProjects e2e --runInBand
+step 'end-to-end tests' count_jest node_modules/.bin/jest --config jest.config.cjs --selectProjects e2e --maxWorkers 2
 
 printf '\n'
 printf '%s\n' "${summary[@]}"
