@@ -16,7 +16,7 @@ export interface Caller {
 }
 
 /** Every caller, where no keys are asked for. */
-export const ANONYMOUS: Caller = {
+const ANONYMOUS: Caller = {
   tenant: 'default',
   keyId: null,
   models: null,
