@@ -1,5 +1,5 @@
 import type { Config } from '@app/config';
-import { PlacementReader } from '@app/process';
+import { openPlacement, PlacementReader } from '@app/process';
 import { observeEventLoop, observeMemory, type Logger } from '@app/telemetry';
 import { Global, Module, type DynamicModule } from '@nestjs/common';
 import { Registry } from 'prom-client';
@@ -32,25 +32,14 @@ export class ProcessModule {
         { provide: LOGGER, useValue: logger },
         { provide: PROCESS_ID, useValue: id },
         { provide: TURN, useValue: turn },
-        { provide: PlacementReader, useFactory: () => openPlacement(config, logger) },
+        // The only one of this process: all see the same placement.
+        { provide: PlacementReader, useFactory: () => openPlacement(config.runDir, logger) },
         { provide: Registry, useFactory: openRegistry },
         Lifecycle,
       ],
       exports: [CONFIG, LOGGER, PROCESS_ID, TURN, PlacementReader, Registry, Lifecycle],
     };
   }
-}
-
-/** The only one of this process: all see the same placement. */
-function openPlacement({ runDir }: Config, logger: Logger): PlacementReader {
-  const placement = new PlacementReader(runDir);
-  const tellProblem = (): void => {
-    const { problem } = placement;
-    if (problem !== null) logger.warn({ reason: problem }, 'the placement cannot be used; what was known before holds');
-  };
-  placement.onChange(tellProblem);
-  tellProblem();
-  return placement;
 }
 
 /** The metrics of this process. */

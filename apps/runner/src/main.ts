@@ -3,7 +3,7 @@ import { loadConfig, runPaths } from '@app/config';
 import { openModelCatalog } from '@app/models';
 import { WorkerPool } from '@app/worker-pool';
 import { DiskGuard } from '@app/batches';
-import { onShutdown, readCrashCount, serveProcessStatus, type ShutdownStep } from '@app/process';
+import { onShutdown, openPlacement, readCrashCount, serveProcessStatus, type ShutdownStep } from '@app/process';
 import { createLogger, observeEventLoop } from '@app/telemetry';
 import { Registry } from 'prom-client';
 import { openRunner } from './open-runner';
@@ -26,7 +26,8 @@ async function main(): Promise<void> {
   const registry = new Registry();
   observeEventLoop(registry, PROCESS_ID);
   const catalog = await openModelCatalog(config.modelsDir, 'batch', log);
-  const pool = new WorkerPool({ lane: 'batch', runDir: config.runDir });
+  const placement = openPlacement(config.runDir, log);
+  const pool = new WorkerPool({ lane: 'batch', runDir: config.runDir, placement });
   catalog.applyReports(pool.models());
   pool.onModelsChanged(() => catalog.applyReports(pool.models()));
   const limits = {
@@ -47,7 +48,12 @@ async function main(): Promise<void> {
     registry,
     status: () => runner.status(),
   });
-  shutdown.push(['batches', () => runner.close(DRAIN_MS)], ['workers', () => pool.close()], ['status', () => statusServer.close()]);
+  shutdown.push(
+    ['batches', () => runner.close(DRAIN_MS)],
+    ['workers', () => pool.close()],
+    ['placement', () => placement.close()],
+    ['status', () => statusServer.close()],
+  );
 }
 
 void main().catch((error: Error) => {

@@ -1,5 +1,5 @@
 export * from './crash-count';
 export * from './on-shutdown';
 export { PlacementError, readPlacement, writePlacement } from './placement-file';
-export { PlacementReader } from './placement-reader';
+export { openPlacement, PlacementReader } from './placement-reader';
 export * from './process-status';

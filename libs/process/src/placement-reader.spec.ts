@@ -2,9 +2,10 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runPaths } from '@app/config';
+import pino from 'pino';
 import type { Placement, QuarantinedModel, WorkerPlan } from '@app/contracts';
 import { PlacementError, readPlacement, writePlacement } from './placement-file';
-import { PlacementReader } from './placement-reader';
+import { openPlacement, PlacementReader } from './placement-reader';
 
 const placementOf = (...ids: string[]): Placement => ({
   formatVersion: 1,
@@ -108,6 +109,23 @@ describe('the placement file', () => {
       writePlacement(path, placementOf('b'));
       await repaired;
       expect([ids(), reader.problem]).toEqual([['b'], null]);
+    });
+
+    it('logs once what cannot be used, as it starts and later', async () => {
+      const lines: string[] = [];
+      const log = pino({ level: 'warn' }, { write: (line: string) => lines.push(line) });
+      writeFileSync(path, '{');
+      reader = openPlacement(folder, log);
+      expect(lines).toHaveLength(1);
+      const repaired = changed();
+      writePlacement(path, placementOf('a'));
+      await repaired;
+      const broken = changed();
+      writeFileSync(`${path}.tmp`, '{}');
+      renameSync(`${path}.tmp`, path);
+      await broken;
+      expect(lines).toHaveLength(2);
+      expect(lines[1]).toContain('the placement cannot be used');
     });
 
     it('knows the lanes in which a version is quarantined', () => {

@@ -2,6 +2,7 @@ import { watch, type FSWatcher } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { runPaths } from '@app/config';
 import type { Placement, QuarantinedModel, WorkerPlan } from '@app/contracts';
+import type { Logger } from '@app/telemetry';
 import { parsePlacement, PlacementError, readText } from './placement-file';
 
 /** For file systems without notifications, and for a folder that does not exist yet. */
@@ -106,4 +107,16 @@ export class PlacementReader {
     }
     for (const listener of this.changeListeners) listener();
   }
+}
+
+/** A reader for a process that serves: what cannot be used is in its log. */
+export function openPlacement(runDir: string, log: Logger): PlacementReader {
+  const placement = new PlacementReader(runDir);
+  const tellProblem = (): void => {
+    const { problem } = placement;
+    if (problem !== null) log.warn({ reason: problem }, 'the placement cannot be used; what was known before holds');
+  };
+  placement.onChange(tellProblem);
+  tellProblem();
+  return placement;
 }
