@@ -54,7 +54,7 @@ export interface WorkerModelStats {
   costRatios: { ratioMax: number | null; runs: number }[];
   /** Sum of those ratios. */
   costRatioSum: number;
-  /** Batches that were chosen in at most `secondsMax`; cumulative, the last one without a bound. */
+  /** Runs that were chosen in at most `secondsMax`; cumulative, the last one without a bound. */
   formations: { secondsMax: number | null; runs: number }[];
   formationSeconds: number;
   /** Items that joined an equal one in flight. */

@@ -85,7 +85,7 @@ export const CONSUMER_OPTIONS = {
 } satisfies Partial<WorkerOptions>;
 
 /** A consumer waits for Redis as long as it takes, on connections of its own, where the producers' fails fast. */
-export class PatientWorker extends Worker {
+export class PatientConsumer extends Worker {
   constructor(name: string, processor?: string | URL | null | Processor, options?: WorkerOptions) {
     if (!(options?.connection instanceof Redis)) throw new Error(`queue ${name}: expected the connection of the producers`);
     const connection = { ...options.connection.options, maxRetriesPerRequest: null, enableOfflineQueue: true } as ConnectionOptions;

@@ -160,22 +160,22 @@ export class Dispatcher {
   private submit(slot: WorkerSlot, items: PendingItem[], onLeft: (hasEnded: boolean) => void = () => undefined): boolean {
     const model = slot.readyModel(items[0]?.request.key ?? '');
     if (model === null) return items.length === 0;
-    const batch = items.flatMap((item) => {
+    const toSubmit = items.flatMap((item) => {
       const encoded = encode(item, model);
       return encoded === null ? [] : [{ item, encoded }];
     });
-    while (batch.length > 0) {
+    while (toSubmit.length > 0) {
       try {
         const itemIds = slot.submit(
-          batch.map(({ encoded }) => encoded),
-          batch.map(({ item }) => (answer) => {
+          toSubmit.map(({ encoded }) => encoded),
+          toSubmit.map(({ item }) => (answer) => {
             slot.backlog.remove(item);
             this.onAnswer(item, model.signature, answer);
             onLeft(answer.kind === 'completed' && RAN_OR_EXPIRED.has(ITEM_STATUSES[answer.completion.status]));
           }),
         );
         itemIds?.forEach((itemId, position) => {
-          const item = (batch[position] as { item: PendingItem }).item;
+          const item = (toSubmit[position] as { item: PendingItem }).item;
           item.state = 'submitted';
           slot.backlog.add(item);
           item.cancel = () => slot.cancel(itemId);
@@ -183,7 +183,7 @@ export class Dispatcher {
         return itemIds !== null;
       } catch (error) {
         if (!(error instanceof ChannelError) || error.item === null) throw error;
-        const [refused] = batch.splice(error.item, 1);
+        const [refused] = toSubmit.splice(error.item, 1);
         refused?.item.settle(error.code === 'TOO_LARGE' ? tooLarge(error, slot) : new InterleaveError('invalid_request', error.message));
       }
     }
