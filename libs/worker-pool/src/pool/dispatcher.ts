@@ -3,7 +3,7 @@ import { type ChannelItem, type Completion, ITEM_STATUSES, ChannelError } from '
 import type { ChannelAnswer } from '../channel/channel-client';
 import type { InputBlame } from './input-blame';
 import { decodeResult, encodeItem, responseBytesForPayload } from '../channel/item-codec';
-import { type InTime, waitObserver } from '../admission/predicted-time';
+import { type WorkerInTime, waitObserver } from '../admission/predicted-time';
 import { ParkedItems, type PendingItem, tooLate } from './pending';
 import type { ReadyModel, WorkerSlot } from '../channel/worker-slot';
 
@@ -53,7 +53,7 @@ export class Dispatcher {
    * Hands all items (of one request) to one of these workers, or none: `full` when none has room, `no-worker` when there is
    * none. Throws `too_large` when they can never fit together.
    */
-  offer(key: string, items: PendingItem[], workers: InTime[]): 'taken' | 'full' | 'no-worker' {
+  offer(key: string, items: PendingItem[], workers: WorkerInTime[]): 'taken' | 'full' | 'no-worker' {
     if (workers.length === 0) return 'no-worker';
     if (this.parkedItems(key) > 0) return 'full';
     try {
