@@ -123,7 +123,7 @@ function failureOf({ status, stdout, stderr }: ProgramRun): string {
     .map((line) => line.trim())
     .filter(Boolean)
     .join(' ');
-  return `nvidia-smi failed (${status === null ? `no answer in ${TIMEOUT_MS / 1000} s` : `exit code ${status}`}): ${output || 'it said nothing'}; repair the driver`;
+  return `nvidia-smi failed (${status === null ? `no answer in ${TIMEOUT_MS / 1000} s` : `exit code ${status}`}): ${output || 'no output'}; repair the driver`;
 }
 
 function readFacts(searchPath: string): GpuFacts {

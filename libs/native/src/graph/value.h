@@ -30,7 +30,7 @@ struct Number {
   // The same for every input.
   bool IsFixed() const { return !rows && !varies && !opaque; }
   bool Is(double number) const { return !rows && !opaque && value == number; }
-  // Of the number, or of what the number of rows is multiplied with.
+  // The least that the number, or the factor of the number of rows, can be.
   double Least() const { return varies ? least : value; }
 };
 

@@ -7,11 +7,11 @@ import type { PendingItem, PendingRequest } from '../pool/pending';
 import type { WorkerSlot } from '../channel/worker-slot';
 
 const NS_PER_MS = 1e6;
-/** Of the deadline: what an unread request is taken to cost at most. */
+/** Share of the deadline that an unread request is taken to cost at most. */
 const UNREAD_SHARE_MAX = 1 / 8;
-/** Of the deadline: what a small request costs at most. */
+/** Share of the deadline that a small request costs at most. */
 const SMALL_SHARE_MAX = 1 / 32;
-/** Of the deadline: what larger requests leave to small ones. */
+/** Share of the deadline that larger requests leave to small ones. */
 const ROOM_SHARE = 1 / 8;
 
 /** Predicts what each item costs, where the model's cost is known, so that it counts while it is in flight. */
@@ -98,7 +98,7 @@ function inTimeOrRefuse(candidates: WorkerInTime[], timeoutMs: number, aheadNs =
   throw overloaded(reason, retryAfterNs / NS_PER_MS, ', or allow more time');
 }
 
-/** Of the deadline, what may be filled by a request that costs so much: large ones would keep small ones out for as long as they come. */
+/** Part of the deadline that a request of this cost may fill. Without the rest, large requests would keep small ones out. */
 function usableMs(timeoutMs: number, costHighNs: number): number {
   const isSmall = costHighNs <= timeoutMs * NS_PER_MS * SMALL_SHARE_MAX;
   return isSmall ? timeoutMs : timeoutMs * (1 - ROOM_SHARE);

@@ -38,7 +38,7 @@ export class Dispatcher {
   private hold: Hold | null = null;
   /** Collected while a connection ends, so that they go back in their order. */
   private lost: PendingItem[] = [];
-  /** Of those, what was running. */
+  /** The lost items that were running. */
   private fallen: PendingItem[] = [];
   private readonly retryTimers = new Set<NodeJS.Timeout>();
 
@@ -251,7 +251,7 @@ export class Dispatcher {
       return item.settle(
         new InterleaveError(
           'inference_failed',
-          `the answer does not fit: ${Number.isSafeInteger(payloadBytes) ? byteText(payloadBytes) : neededBytes} are needed, more than the ${byteText(item.responseBytesMin)} set aside; ask for fewer outputs or send fewer rows at once`,
+          `the answer needs ${Number.isSafeInteger(payloadBytes) ? byteText(payloadBytes) : neededBytes}, more than the ${byteText(item.responseBytesMin)} set aside for it; ask for fewer outputs or send fewer rows at once`,
         ),
       );
     }
