@@ -351,7 +351,7 @@ export interface WorkerStartOptions {
   cpus: number[];
   socketPath: string;
   queueItemsMax: number;
-  /** For so long after a client's last message the machine's idle CPUs are kept from sleeping; 0: never. */
+  /** Idle CPUs of the machine are kept from sleeping for this long after a client's last message; 0: never. */
   awakeMs: number;
   models: NativeModelPlan[];
   /** Null: no lane control. */

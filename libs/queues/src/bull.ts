@@ -29,7 +29,7 @@ export interface BullOptions {
 }
 
 const RECONNECT_MS_MAX = 1_000;
-/** ioredis waits so long for a connection to end, also for one that has ended. */
+/** ioredis waits this long for a connection to end, even if it has ended already. */
 const DISCONNECT_MS = 100;
 const LOCK_MS = 60_000;
 const STALL_CHECK_MS = 15_000;

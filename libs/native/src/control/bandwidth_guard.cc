@@ -15,7 +15,7 @@ constexpr std::int64_t kGiveBackNs = 500'000'000;
 constexpr std::size_t kWindowRunsMin = 5;
 constexpr std::size_t kWindowRunsMax = 256;
 constexpr std::int64_t kWindowNsMax = 200'000'000;
-// What quiet runs cost is believed after so many of a model, their noise after so many windows.
+// The cost of a model's quiet runs counts from this many runs on, their noise from this many windows on.
 constexpr std::size_t kQuietRunsMin = 50;
 constexpr std::size_t kQuietWindowsMin = 20;
 constexpr double kNoiseQuantile = 0.95;
