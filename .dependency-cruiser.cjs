@@ -1,6 +1,6 @@
 /**
- * The import rules (docs/architecture.md): contracts <- config, telemetry, system <- process, models, native <- queues, protocols,
- * batches, worker-pool <- apps. Aliases are resolved through tsconfig.json.
+ * The import rules (docs/architecture.md §4): contracts <- config, telemetry, system <- process, models, native, queues, batches
+ * <- protocols, worker-pool <- apps. Aliases are resolved through tsconfig.json.
  */
 const foundation = ['contracts', 'config', 'telemetry', 'system'];
 const tests = '\\.spec\\.ts$|/testing/';

@@ -9,7 +9,7 @@ import { fastifyOf } from './http/fastify-adapter';
 import { ROLE } from './process.module';
 import { BACKEND, CONFIG, PROCESS_ID } from './tokens';
 
-/** What other processes read of this one: on a socket of its own from the start, on that of the role while it has its turn. */
+/** Serves this process's status: on its own socket from the start, on the socket `api` while it is the one that answers. */
 @Injectable()
 export class ApiStatus implements OnApplicationBootstrap {
   private own: ProcessStatusServer | null = null;

@@ -31,7 +31,7 @@ export class NestLogger implements LoggerService {
     this.write('trace', message, parameters);
   }
 
-  /** Nest puts the name of the speaker last, and before it the stack of an error or more of what is said. */
+  /** Nest puts the name of the logger last; before it may come the stack of an error or further values. */
   private write(level: Level, message: unknown, parameters: unknown[]): void {
     const context = parameters.at(-1);
     const details = parameters.slice(0, -1);

@@ -7,7 +7,7 @@ import { Lifecycle } from './lifecycle';
 import { CONFIG, LOGGER, PROCESS_ID, TURN } from './tokens';
 import type { Turn } from './turn';
 
-/** Of the API processes of a node one answers at a time: the name of its status socket, and of all of them in metrics. */
+/** Name of the status socket of the API process that answers, and of all API processes in metrics. */
 export const ROLE = 'api';
 
 /** What a process is told when it starts. */

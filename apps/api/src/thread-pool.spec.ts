@@ -21,7 +21,7 @@ describe('lowerThreadPool', () => {
       jsc: { parser: { syntax: 'typescript' }, target: 'es2022' },
       module: { type: 'commonjs' },
     });
-    const said = execFileSync(process.execPath, ['-e', SCRIPT, code], { encoding: 'utf8' });
-    expect(JSON.parse(said)).toEqual({ threads: 4, lowered: 4, own: 0 });
+    const printed = execFileSync(process.execPath, ['-e', SCRIPT, code], { encoding: 'utf8' });
+    expect(JSON.parse(printed)).toEqual({ threads: 4, lowered: 4, own: 0 });
   });
 });

@@ -12,7 +12,7 @@ import { CliError } from './cli-error';
 /** The command line. Exit codes: 0 done, 1 failed (or wrong usage), 2 a batch completed with failed rows. */
 async function main(): Promise<void> {
   const program = new Command('interleave')
-    .description('Serves ONNX models to live callers and grinds through offline batches on the same machine')
+    .description('Serves ONNX models to live callers and runs offline batches on the same CPUs')
     .showHelpAfterError()
     .configureHelp({ showGlobalOptions: true });
   addUpCommand(program);

@@ -36,7 +36,7 @@ export class ActiveBatch {
   /** Why the last chunk that was tried is not done; null: it is. */
   private trouble: string | null = null;
   private readonly crashRecord: CrashRecord;
-  private settle: () => void = () => undefined;
+  private onAllDone: () => void = () => undefined;
 
   constructor(
     private readonly context: RunnerContext,
@@ -182,7 +182,7 @@ export class ActiveBatch {
       this.manifest.batch.errors = validationErrors([CRASHED]);
       this.manifest.outcome = 'failed';
     }
-    const settled = new Promise<void>((resolve) => (this.settle = resolve));
+    const settled = new Promise<void>((resolve) => (this.onAllDone = resolve));
     if (this.manifest.outcome === null) chunks.open();
     this.settleWhenDone();
     this.context.onFeedable();
@@ -246,7 +246,7 @@ export class ActiveBatch {
 
   private settleWhenDone(): void {
     const isEnded = this.chunks?.isComplete === true || this.manifest.outcome !== null;
-    if (isEnded && this.runningChunks === 0) this.settle();
+    if (isEnded && this.runningChunks === 0) this.onAllDone();
   }
 
   private async end(outcome: Exclude<BatchOutcome, 'completed'>, requestedAt: number | null): Promise<void> {

@@ -8,9 +8,9 @@ import { NodeScheduler } from './node-scheduler';
 import { SchedulerModule } from './scheduler.module';
 
 /**
- * Runs a node until SIGTERM, SIGINT or SIGHUP; a second signal hurries. Ends this process with exit code 0 after a clean
- * drain, 1 when the node could not be started. When this process is killed its children go on, and the next scheduler takes
- * them over. Resolves when everything was started, and not yet ready.
+ * Runs a node until SIGTERM, SIGINT or SIGHUP; a second signal kills everything but Redis. Ends this process with exit code
+ * 0 after a clean drain, 1 when the node could not be started. When this process is killed its children go on, and the next
+ * scheduler takes them over. Resolves when everything was started, and not yet ready.
  */
 export async function runNode(config: Config): Promise<void> {
   const log = createLogger('scheduler', config.logLevel);

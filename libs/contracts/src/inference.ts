@@ -17,7 +17,7 @@ export interface ItemTiming {
   /** From enqueue in the worker to the start of the run. */
   queueUs: number;
   runUs: number;
-  /** Rows of the batch it ran in, its own included. */
+  /** Rows of the run it was in, its own included. */
   runRows: number;
 }
 

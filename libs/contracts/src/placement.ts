@@ -72,8 +72,8 @@ export interface GpuPlan {
 }
 
 /**
- * The workers of the other lane that share CPUs with this one; those of a live worker without a batch lane beside it, as in
- * a reserved partition, are all batch workers, with which it shares memory and caches.
+ * The workers of the other lane that share CPUs with this one. For a live worker without a batch lane beside it, as in a
+ * reserved partition, these are all batch workers: it shares memory and caches with them.
  */
 export function workersBeside({ lane, partitionId }: WorkerPlan, workers: readonly WorkerPlan[]): WorkerPlan[] {
   const batchWorkers = workers.filter((worker) => worker.lane === 'batch');

@@ -43,7 +43,7 @@ export interface TensorSpec {
 }
 
 /**
- * `batch`: rows are stacked here. `sequence0`, `sequence1`: padded to the longest row of the batch (a model may have two
+ * `batch`: rows are stacked here. `sequence0`, `sequence1`: padded to the longest row of the run (a model may have two
  * independent sequence axes). `fixed`: a constant of the model. `free`: varies and is not understood, so rows must agree.
  */
 export type Axis = 'batch' | 'sequence0' | 'sequence1' | 'fixed' | 'free';

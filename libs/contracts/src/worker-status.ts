@@ -14,7 +14,7 @@ export interface IsolationTool {
   reason: string | null;
 }
 
-/** One native thread that forms and runs batches. */
+/** One native thread that takes and does runs. */
 export interface ExecutorStatus {
   cpu: number;
   /** Empty until it has started. */

@@ -117,7 +117,7 @@ describe('the model catalog', () => {
     it('a model that model.yaml keeps to the other lane cannot be served in this one', async () => {
       link('encoder-tiny', 'lanes: [batch]');
       const states = async (lane: Lane) => (await openModelCatalog(root, lane, log)).list().map(({ state, reason }) => [state, reason]);
-      expect(await states('realtime')).toEqual([['failed', 'its model.yaml keeps it to the batch lane, and this is the realtime lane']]);
+      expect(await states('realtime')).toEqual([['failed', 'its model.yaml limits it to the batch lane; this is the realtime lane']]);
       expect(await states('batch')).toEqual([['loading', null]]);
     });
 

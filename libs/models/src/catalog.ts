@@ -39,7 +39,7 @@ type BindOutcome = Pick<ModelRecord, 'state' | 'reason' | 'task' | 'text'>;
 function inLane(entry: RepositoryEntry, lane: Lane): RepositoryEntry {
   const lanes = entry.manifest?.lanes ?? null;
   if (lanes === null || lanes.includes(lane)) return entry;
-  return { ...entry, manifest: null, reason: `its model.yaml keeps it to the ${lanes.join(' and ')} lane, and this is the ${lane} lane` };
+  return { ...entry, manifest: null, reason: `its model.yaml limits it to the ${lanes.join(' and ')} lane; this is the ${lane} lane` };
 }
 
 /** Versions of a model that have one tokenizer file share it. */

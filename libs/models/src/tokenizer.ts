@@ -46,7 +46,7 @@ export interface CutText extends TextAndPair {
 
 /**
  * A model's `tokenizer.json`. Truncation and padding that it may ask for are switched off: they are decided per request
- * and per batch; only the side on which it truncates is kept.
+ * and per run; only the side on which it truncates is kept.
  */
 export class TextTokenizer {
   readonly vocabularySize: number;

@@ -1,4 +1,4 @@
-// Time to form one batch: median and 99th percentile over many queues, by queue length, lane and mix of lengths.
+// Time to choose one run: median and 99th percentile over many queues, by queue length, lane and mix of lengths.
 //   cmake --build libs/native/build --target coalesce_bench && libs/native/build/coalesce_bench
 // Exits with 1 when a figure is over its target: 256 rows in 20 µs (p99 100 µs), 10 000 rows in 1 ms.
 #include <chrono>

@@ -61,7 +61,7 @@ export interface NativeAddon {
   costTableCreate(grid: CostGrid | null): CostTableHandle;
   /** Predicted cost of one run; `rows` and `length` are whole and count as at least 1. */
   costTableRunNs(table: CostTableHandle, rows: number, length: number): number;
-  /** Predicted cost of a row in the batch size that suits it best. */
+  /** Predicted cost of a row in a run of the size that suits it best. */
   costTableBestRowNs(table: CostTableHandle, length: number): number;
   /** As in src/coalesce/admission.h; whole ns. */
   admit(request: AdmissionRequest): NativeAdmission;
@@ -96,7 +96,7 @@ export interface NativeWakeups {
 
 /** Opaque; unmapped by the garbage collector. */
 export interface ControlPageHandle {
-  readonly nativeLanePage: unique symbol;
+  readonly nativeControlPage: unique symbol;
 }
 
 /** As in src/control/control_page.h. */
@@ -351,7 +351,7 @@ export interface WorkerStartOptions {
   cpus: number[];
   socketPath: string;
   queueItemsMax: number;
-  /** For so long after a client's last message the machine's idle CPUs are kept from sleeping; 0: never. */
+  /** Idle CPUs of the machine are kept from sleeping for this long after a client's last message; 0: never. */
   awakeMs: number;
   models: NativeModelPlan[];
   /** Null: no lane control. */
@@ -406,7 +406,7 @@ export interface NativeModelStats {
   /** Runs by measured cost ÷ predicted cost; not cumulative. */
   costRatios: number[];
   costRatioSum: number;
-  /** Batches by the time in which they were chosen; not cumulative. */
+  /** Runs by the time in which they were chosen; not cumulative. */
   formations: number[];
   formationSeconds: number;
   /** Items that were answered by the run of an equal one. */

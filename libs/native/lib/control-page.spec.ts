@@ -6,7 +6,7 @@ import { ControlPage } from './control-page';
 import { ServiceCounts } from './service-buckets';
 import { startWorker, type WorkerHandle } from './worker';
 
-describe('a page of the lane control', () => {
+describe('a control page', () => {
   let folder: string;
   let worker: WorkerHandle | null = null;
   beforeEach(() => (folder = mkdtempSync(join(tmpdir(), 'lane-'))));

@@ -54,7 +54,7 @@ export interface WorkerModelStats {
   costRatios: { ratioMax: number | null; runs: number }[];
   /** Sum of those ratios. */
   costRatioSum: number;
-  /** Batches that were chosen in at most `secondsMax`; cumulative, the last one without a bound. */
+  /** Runs that were chosen in at most `secondsMax`; cumulative, the last one without a bound. */
   formations: { secondsMax: number | null; runs: number }[];
   formationSeconds: number;
   /** Items that joined an equal one in flight. */
@@ -79,7 +79,7 @@ export interface WorkerHandle {
    * Rejects with why it cannot be measured: the run failed, the model is not ready or lacks such an axis, the worker stops.
    */
   measure(probe: NativeProbe): Promise<number>;
-  /** Takes effect with the next batch. Throws when the grid does not hold together. */
+  /** Takes effect with the next run. Throws when the grid does not hold together. */
   setCostTable(model: number, grid: CostGrid): void;
   /** Refuses new items and waits for those it has; false when that took longer than `timeoutMs`. Channels stay open. */
   drain(timeoutMs: number): Promise<boolean>;

@@ -45,7 +45,7 @@ class FlightsTest : public test::WorkQueueTest {
   Pushed PushFor(std::uint64_t id, const Ask& ask) { return Push(MakeFor(id, ask)); }
   Pushed PushFor(std::uint64_t id) { return PushFor(id, {}); }
 
-  // The only item of the next batch.
+  // The only item of the next run.
   QueuedItem TakeOne() {
     WorkQueue::Work work = queue_.Take(0);
     EXPECT_EQ(work.items.size(), 1U);

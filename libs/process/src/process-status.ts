@@ -4,8 +4,9 @@ import type { ApiProcessStatus, RunnerProcessStatus, SchedulerProcessStatus, Wor
 import type { MetricObjectWithValues, MetricValue, Registry } from 'prom-client';
 
 /**
- * What every process tells the others about itself, over HTTP on a Unix socket in the run directory:
- * `POST` for what it can be told, `GET /status` (its own JSON), `GET /lane` where it has live answers to count, and `GET /metrics` (prom-client's JSON, merged by the API into one exposition).
+ * What every process tells the others about itself, over HTTP on a Unix socket in the run directory: `GET /status` (its own
+ * JSON), `GET /metrics` (prom-client's JSON, merged by the API into one exposition), `GET /lane` where it has live answers to
+ * count, and `POST` for what it can be told.
  */
 export interface ProcessStatusServer {
   close(): Promise<void>;

@@ -1,4 +1,4 @@
-import { CHUNK_RETRY_MS_MAX, chunkRetryDelayMs, PatientWorker } from './bull';
+import { CHUNK_RETRY_MS_MAX, chunkRetryDelayMs, PatientConsumer } from './bull';
 
 describe('chunkRetryDelayMs', () => {
   it('doubles from one second to its cap', () => {
@@ -7,9 +7,9 @@ describe('chunkRetryDelayMs', () => {
   });
 });
 
-describe('PatientWorker', () => {
+describe('PatientConsumer', () => {
   it('takes the connection of the producers only', () => {
-    expect(() => new PatientWorker('queue', null, { connection: { path: '/nowhere' } })).toThrow(
+    expect(() => new PatientConsumer('queue', null, { connection: { path: '/nowhere' } })).toThrow(
       'expected the connection of the producers',
     );
   });

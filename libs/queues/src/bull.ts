@@ -29,7 +29,7 @@ export interface BullOptions {
 }
 
 const RECONNECT_MS_MAX = 1_000;
-/** ioredis waits so long for a connection to end, also for one that has ended. */
+/** ioredis waits this long for a connection to end, even if it has ended already. */
 const DISCONNECT_MS = 100;
 const LOCK_MS = 60_000;
 const STALL_CHECK_MS = 15_000;
@@ -85,7 +85,7 @@ export const CONSUMER_OPTIONS = {
 } satisfies Partial<WorkerOptions>;
 
 /** A consumer waits for Redis as long as it takes, on connections of its own, where the producers' fails fast. */
-export class PatientWorker extends Worker {
+export class PatientConsumer extends Worker {
   constructor(name: string, processor?: string | URL | null | Processor, options?: WorkerOptions) {
     if (!(options?.connection instanceof Redis)) throw new Error(`queue ${name}: expected the connection of the producers`);
     const connection = { ...options.connection.options, maxRetriesPerRequest: null, enableOfflineQueue: true } as ConnectionOptions;

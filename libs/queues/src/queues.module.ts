@@ -2,7 +2,7 @@ import { BullModule } from '@nestjs/bullmq';
 import { Module, type DynamicModule, type FactoryProvider, type ModuleMetadata } from '@nestjs/common';
 import { Redis } from 'ioredis';
 import { BatchQueues, BULL_OPTIONS } from './batch-queues';
-import { CHUNK_JOB, CHUNK_QUEUE, CONTROL_QUEUE, openRedis, PatientWorker, queueOptions, type BullOptions } from './bull';
+import { CHUNK_JOB, CHUNK_QUEUE, CONTROL_QUEUE, openRedis, PatientConsumer, queueOptions, type BullOptions } from './bull';
 
 /** Where the options come from. */
 export type BullOptionsSource = Pick<ModuleMetadata, 'imports'> & Pick<FactoryProvider<BullOptions>, 'inject' | 'useFactory'>;
@@ -29,7 +29,7 @@ class RedisModule {
 @Module({})
 export class QueuesModule {
   static forRootAsync(source: BullOptionsSource): DynamicModule {
-    BullModule.workerClass = PatientWorker;
+    BullModule.workerClass = PatientConsumer;
     const redis = RedisModule.forRootAsync(source);
     return {
       module: QueuesModule,

@@ -98,7 +98,7 @@ describe('GPUs of a machine', () => {
 
   it('are none where the tool does not end', () => {
     expect(gpuInventoryOf({ query: { status: null, stdout: '', stderr: '' }, list: null, mpsControl: null }).problem).toMatch(
-      /failed \(no answer in 10 s\): it said nothing/,
+      /failed \(no answer in 10 s\): no output/,
     );
   });
 

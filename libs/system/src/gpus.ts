@@ -117,13 +117,13 @@ function instancesByDevice(list: string): Map<string, MigInstance[]> {
 }
 
 function failureOf({ status, stdout, stderr }: ProgramRun): string {
-  const said = `${stdout}\n${stderr}`
+  const output = `${stdout}\n${stderr}`
     .trim()
     .split('\n')
     .map((line) => line.trim())
     .filter(Boolean)
     .join(' ');
-  return `nvidia-smi failed (${status === null ? `no answer in ${TIMEOUT_MS / 1000} s` : `exit code ${status}`}): ${said || 'it said nothing'}; repair the driver`;
+  return `nvidia-smi failed (${status === null ? `no answer in ${TIMEOUT_MS / 1000} s` : `exit code ${status}`}): ${output || 'no output'}; repair the driver`;
 }
 
 function readFacts(searchPath: string): GpuFacts {

@@ -4,7 +4,7 @@ import type { FastifyRequest } from 'fastify';
 /** Who sends a request. Files, batches, shares and limits belong to the tenant. */
 export interface Caller {
   readonly tenant: string;
-  /** Of the key that was shown; null: none was needed. */
+  /** Id of the key that was shown; null: none was needed. */
   readonly keyId: string | null;
   /** Names of models that may be called; null: all. */
   readonly models: readonly string[] | null;

@@ -1,6 +1,6 @@
 import { overloaded } from '@app/worker-pool';
 
-/** What is kept of the sums with each request: those of late weigh most. */
+/** Share of the sums that stays when a request is added, so that recent requests weigh most. */
 const KEPT = 15 / 16;
 /** Share of the time for its answer that a request may be expected to wait before it is tokenized. */
 const WAIT_SHARE_MAX = 1 / 8;
@@ -20,7 +20,7 @@ export interface Preparing extends Ahead {
   readonly bytes: number;
 }
 
-/** Sums over requests of late. */
+/** Sums over recent requests. */
 interface Experience {
   ms: number;
   bytes: number;
@@ -48,7 +48,7 @@ export class Preparation {
     return this.total;
   }
 
-  /** Refuses a request with `timeoutMs` for its answer that has so much to wait for before it is prepared. */
+  /** Refuses a request with `timeoutMs` for its answer that would wait `waitMs` before it is prepared. */
   checkRoom(waitMs: number, timeoutMs: number): void {
     const { size } = this.preparing;
     const excessMs = waitMs - timeoutMs * WAIT_SHARE_MAX;

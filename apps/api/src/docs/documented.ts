@@ -38,7 +38,7 @@ export interface Documentation {
   query?: readonly QueryParameter[];
   /** Body of the answer 200. */
   ok: SchemaName | { contentType: string; description: string };
-  /** Of the answer 503, where that is no error. */
+  /** Schema of the answer 503, where that is no error. */
   notReady?: SchemaName;
   errors?: ErrorStatus[];
   /** The error shape of the route's protocol. */

@@ -38,7 +38,7 @@ export class EchoBackend implements InferenceBackend {
   /** What `infer` rejects with. */
   refusal: InterleaveError | null = null;
   readonly requests: InferenceRequest[] = [];
-  /** Of all workers' queues. */
+  /** Items that the queues of all workers hold. */
   itemsMax = 1024;
   private readonly count = new ItemCount({ itemsMax: () => this.itemsMax });
   private readonly listeners = new Set<() => void>();

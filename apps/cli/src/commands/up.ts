@@ -18,7 +18,7 @@ export function addUpCommand(program: Command): void {
     .addOption(new Option('--only <kinds>', `starts and watches these only, comma-separated: ${PROCESS_KINDS.join(', ')} (or PROCESSES)`))
     .addHelpText(
       'after',
-      '\nSettings: HOST, PORT, DATA_DIR, MODELS_DIR, REDIS_URL, CONFIG; see docs/operating.md. Ctrl-C drains, a second one hurries.',
+      '\nSettings: HOST, PORT, DATA_DIR, MODELS_DIR, REDIS_URL, CONFIG; see docs/operating.md. Ctrl-C drains; a second one kills all but Redis.',
     )
     .action(async ({ only }: { only?: string }) => {
       const config = loadConfigWith({ PROCESSES: only });

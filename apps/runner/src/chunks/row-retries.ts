@@ -6,12 +6,12 @@ const BACKOFF_MS_MIN = 50;
 const BACKOFF_MS_MAX = 5_000;
 
 /**
- * What a live caller would be told to try again, a row tries again by itself. Not for a model that failed or is quarantined: its
- * rows fail with the reason, for nobody knows when it comes back.
+ * Errors after which a live caller would be told to try again; rows do so by themselves. Not those of a model that failed or is
+ * quarantined: its rows fail with the reason, because nobody knows when it comes back.
  */
 const PASSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['worker_unavailable', 'overloaded']);
 
-/** Answers a row, however long workers are away or busy; `onRefused` hears why it waits. Rejects with what the row itself is to blame for, or on abort. */
+/** Answers a row, however long workers are away or busy; `onRefused` is told why it waits. Rejects on abort, or when the row itself is at fault. */
 export async function answerPatiently(
   engine: RowEngine,
   request: RowRequest,

@@ -37,11 +37,11 @@ export class BullConsumers implements Consumers {
   async close(timeoutMs: number): Promise<void> {
     if (!this.areOpen) return;
     this.areOpen = false;
-    const workers = [this.control.worker, this.chunks.worker];
+    const consumers = [this.control.worker, this.chunks.worker];
     try {
-      await withDeadline(Promise.all(workers.map((worker) => worker.close())), timeoutMs, 'closing the consumers');
+      await withDeadline(Promise.all(consumers.map((consumer) => consumer.close())), timeoutMs, 'closing the consumers');
     } catch {
-      const cut = Promise.allSettled(workers.map((worker) => worker.disconnect()));
+      const cut = Promise.allSettled(consumers.map((consumer) => consumer.disconnect()));
       await withDeadline(cut, CUT_MS, 'disconnecting').catch(() => undefined);
     }
   }

@@ -9,7 +9,7 @@ export const CRASHED = {
   param: 'input_file_id',
   line: null,
 };
-/** After one death less the batch gets a turn of its own, so that the next one is no neighbour's; for so long at most. */
+/** One death before that, the batch runs alone for at most this long, so that the next death cannot be a neighbour's fault. */
 const TURN_MS_MAX = 60_000;
 
 /**

@@ -8,7 +8,7 @@ export interface HoldOffSlots {
   readonly slotEndsMs: number;
   /** Slots with both lanes that are left of this block; one slot of each block is held off. */
   readonly leftInBlock: number;
-  /** The held-off slot of this block is where so many are left; chosen at random, so that no traffic beats with it. */
+  /** The slot of this block that is held off, as a value of `leftInBlock`; random, so that no regular traffic falls in step with it. */
   readonly chosen: number;
   /** State of the random numbers. */
   readonly random: number;

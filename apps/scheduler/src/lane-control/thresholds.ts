@@ -18,7 +18,7 @@ export const HALVINGS_MAX = 4;
 /** Longest predicted run of the batch lane, as in src/coalesce/coalescer.h. */
 export const BATCH_RUN_MS_MAX = 100;
 
-/** The newest answers that are judged: so many, and none older than that. */
+/** Only the newest answers are judged: at most this many, and none older than this. */
 export const JUDGED_ANSWERS_MAX = 1000;
 export const JUDGED_MS_MAX = 30_000;
 /** Fewer say nothing about a p99. */
@@ -30,5 +30,5 @@ export const INFLATION_WINDOW_MS = 600_000;
 export const INFLATION_ANSWERS_MIN = 200;
 
 export const TICK_MS = 500;
-/** Limits are void when the scheduler has not renewed them for so long: without it the batch lane is free. */
+/** Limits that the scheduler has not renewed for this long are void: without it the batch lane is free. */
 export const LIMITS_VALID_MS = 3000;

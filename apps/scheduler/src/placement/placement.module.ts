@@ -68,7 +68,7 @@ function quarantinedBefore(path: string, log: Logger): QuarantinedModel[] {
     return readPlacement(path)?.quarantined ?? [];
   } catch (error) {
     if (!(error instanceof PlacementError)) throw error;
-    log.warn({ reason: error.message }, 'what an earlier scheduler quarantined is not known');
+    log.warn({ reason: error.message }, 'cannot read which models an earlier scheduler quarantined');
     return [];
   }
 }

@@ -51,7 +51,7 @@ export class HeartbeatFile {
     return new HeartbeatFile(fd, buffer);
   }
 
-  /** That of a process which runs already; null when it has none. */
+  /** The heartbeat of a process that runs already; null when it has none. */
   static ofProcess(pid: number, slotsCount: number): HeartbeatFile | null {
     try {
       return new HeartbeatFile(openSync(`/proc/${pid}/fd/${HEARTBEAT_FD}`, 'r'), bufferOf(slotsCount));

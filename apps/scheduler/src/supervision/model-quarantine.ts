@@ -63,7 +63,7 @@ const windowMsOf = ({ diesLoading }: History): number => (diesLoading ? LOAD_WIN
 export class ModelQuarantine {
   private readonly histories = new Map<string, History>();
 
-  /** `kept`: those of an earlier scheduler. `nowMs`: Unix milliseconds. */
+  /** `kept`: models that an earlier scheduler quarantined. `nowMs`: Unix milliseconds. */
   constructor(
     kept: readonly QuarantinedModel[] = [],
     private readonly nowMs: () => number = Date.now,

@@ -10,7 +10,7 @@ export interface ProcessExit {
   reason: string;
   /** It ended by what it did itself, as far as that is known. */
   isCrash: boolean;
-  /** It was killed by nobody here, as the kernel does when memory is short, or ended at its own limit. */
+  /** It was killed, and not by this scheduler (the kernel kills when memory is short), or it ended at its own limit. */
   mayBeOutOfMemory: boolean;
 }
 

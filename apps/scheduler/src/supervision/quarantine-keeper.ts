@@ -74,7 +74,7 @@ export class QuarantineKeeper {
     try {
       this.placement.change({ quarantined: this.quarantine.models(), loadLast: this.quarantine.suspects() });
     } catch (error) {
-      this.log.error({ err: error }, 'the quarantine could not be written, so it holds from the next change of the placement on');
+      this.log.error({ err: error }, 'cannot write the quarantine; it takes effect at the next change of the placement');
     }
     for (const model of released) {
       this.log.warn(model, `model ${model.name} version ${model.version} is tried again in the ${model.lane} lane`);

@@ -62,7 +62,7 @@ export class LineIndexer {
     this.bytes += buffer.length;
   }
 
-  /** Length of what this part has of a byte order mark at the start of the file. Throws for that of UTF-16. */
+  /** Length of the piece of the file's byte order mark that this part holds. Throws for the mark of UTF-16. */
   private skipMark(part: Buffer): number {
     if (this.bytes === 0 && isUtf16(part))
       throw new InterleaveError('invalid_request', `The file is UTF-16 but a batch file is UTF-8; ${UTF16_REMEDY}`, { param: 'file' });

@@ -24,8 +24,9 @@ export interface CalibrationRun extends Pick<MeasureOptions, 'phases' | 'measure
 export type CalibrationOutcome = { state: 'measured' } | { state: 'skipped'; reason: string } | { state: 'aborted' };
 
 /**
- * Measures the table of one model and stores it. The caller holds the lock of the key. While it runs a marker lies beside the table: a process that finds one knows that the one before died
- * here, and after two deaths nobody tries again until the marker is removed. Throws when files cannot be written.
+ * Measures the table of one model and stores it. The caller holds the lock of the key. While it runs, a marker lies beside the
+ * table: a process that finds one knows that the one before died here. After two deaths nobody tries again until the marker is
+ * removed. Throws when files cannot be written.
  */
 export async function calibrate(run: CalibrationRun): Promise<CalibrationOutcome> {
   const { store, id } = run;

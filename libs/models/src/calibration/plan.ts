@@ -7,7 +7,7 @@ export interface Cell {
 }
 
 /**
- * Dense where batching pays most and lengths matter most. Rows up to 32: beyond that a run of even the shortest rows is
+ * Dense where sharing a run pays most and lengths matter most. Rows up to 32: beyond that a run of even the shortest rows is
  * past the knee (docs/scheduling.md §1).
  */
 const LENGTHS = [1, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192];

@@ -1,4 +1,4 @@
-/** A unit is that of a byte when these of its bits are the byte. */
+/** These bits of a unit equal the byte that it stands for. */
 const LABEL_MASK = 0x800000ff;
 
 /**

@@ -9,10 +9,10 @@ export interface Trial {
 }
 
 const TRIAL_MS_MAX = 60_000;
-/** Of the process for many tokenizers; it ends one that outlives this process. */
+/** CPU seconds of a trial process, which tries many tokenizers; the limit ends one that outlives this process. */
 const CPU_S_MAX = 600;
 const MEMORY_KIB_MAX = 2 * 1024 * 1024;
-/** The process is kept for the next tokenizer for so long: starting one costs as much as most trials. */
+/** The process waits this long for another tokenizer: starting one costs as much as most trials. */
 const IDLE_MS = 1_000;
 const STDERR_BYTES_MAX = 16 * 1024;
 const PANIC = /panicked at [^\n]*\n([^\n]*)/;

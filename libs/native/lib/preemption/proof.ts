@@ -10,7 +10,7 @@ import { ALONE_P99_MS_MAX, type Delays, delaysOf, judge, notMeasured, P99_MS_MAX
 const LIMIT_MS = 5000;
 /** After the live executor's process is ready. Beside programs of ordinary priority a batch executor may get no CPU at all. */
 const BATCH_READY_MS_MAX = 500;
-/** For a process that was killed; where it gets no CPU to end with, it disturbs nobody either. */
+/** Time for a killed process to end. One that gets no CPU to end with disturbs nobody either. */
 const EXIT_MS_MAX = 100;
 
 export interface ProofOptions {

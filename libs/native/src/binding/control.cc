@@ -14,7 +14,7 @@ constexpr double kExecutorsMax = 1 << 16;
 constexpr std::int64_t kNsPerMs = 1'000'000;
 
 ControlPage& PageOf(const Napi::CallbackInfo& info) {
-  if (!info[0].IsExternal()) ThrowExpected(info.Env(), "a page of the lane control", "page");
+  if (!info[0].IsExternal()) ThrowExpected(info.Env(), "a control page", "page");
   return **info[0].As<Napi::External<MappedControlPage>>().Data();
 }
 

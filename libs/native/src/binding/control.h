@@ -1,4 +1,4 @@
-// Pages of the lane control for the scheduler, and what a worker says about its live items. Declared for TypeScript in
+// Control pages for the scheduler, and what a worker says about its live items. Declared for TypeScript in
 // lib/addon.ts.
 #pragma once
 

@@ -64,7 +64,7 @@ std::string ReceiveWelcome(int socket, Clock::time_point deadline) {
   return text;
 }
 
-// Copying so much takes longer than to have its pages again.
+// Copying this much takes longer than getting its pages again.
 constexpr std::uint64_t kGivenBackBytesMin = 4U << 20;
 
 // Returns the pages of shared memory that lie wholly within to the system; they read as zeros afterwards.

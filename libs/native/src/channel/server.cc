@@ -90,10 +90,10 @@ class ChannelServer::Loop {
     handshakes_.clear();
   }
 
-  void TellActivity(bool hasCome) {
+  void TellActivity(bool hasInput) {
     const std::int64_t nowNs = MonotonicNowNs();
     const bool wasBusy = quietAtNs_ != 0;
-    if (hasCome)
+    if (hasInput)
       quietAtNs_ = nowNs + options_.quietAfter.count() * kNsPerMs;
     else if (nowNs >= quietAtNs_)
       quietAtNs_ = 0;

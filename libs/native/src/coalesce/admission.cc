@@ -16,7 +16,7 @@ constexpr double kUseNoticed = 1.0 / 8;
 // Share of the way from a higher factor to a lower one, for each request.
 constexpr double kDecay = 1.0 / 1024;
 
-double Towards(double lower, double waitFactor) { return waitFactor + std::min(0.0, lower - waitFactor) * kDecay; }
+double Approach(double lower, double waitFactor) { return waitFactor + std::min(0.0, lower - waitFactor) * kDecay; }
 
 }  // namespace
 
@@ -32,15 +32,15 @@ Admission Admit(const AdmissionRequest& request) {
 
 double WaitFactorAfter(double waitFactor, const WaitSample& sample) {
   const auto waitNs = static_cast<double>(sample.waitNs);
-  const bool says = sample.timeoutNs > 0 && waitNs >= kUseNoticed * static_cast<double>(sample.timeoutNs) &&
-                    PriorityLevel(sample.priority) <= PriorityLevel(0);
-  if (!says) return Towards(kWaitFactorStart, waitFactor);
-  const auto mayWaitNs = static_cast<double>(std::max<std::int64_t>(1, sample.timeoutNs - sample.costHighNs));
-  const double used = std::min(1.0, static_cast<double>(sample.elapsedNs - sample.costHighNs) / mayWaitNs);
+  const bool isEvidence = sample.timeoutNs > 0 && waitNs >= kUseNoticed * static_cast<double>(sample.timeoutNs) &&
+                          PriorityLevel(sample.priority) <= PriorityLevel(0);
+  if (!isEvidence) return Approach(kWaitFactorStart, waitFactor);
+  const auto waitBudgetNs = static_cast<double>(std::max<std::int64_t>(1, sample.timeoutNs - sample.costHighNs));
+  const double used = std::min(1.0, static_cast<double>(sample.elapsedNs - sample.costHighNs) / waitBudgetNs);
   const double wanted = std::clamp(sample.waitFactor * used / kUseWanted, kWaitFactorMin, kWaitFactorMax);
   if (wanted >= waitFactor) return wanted;
-  const bool wasNearlyFull = waitNs * sample.waitFactor >= kUseNearlyFull * mayWaitNs;
-  return Towards(wasNearlyFull ? wanted : kWaitFactorStart, waitFactor);
+  const bool wasNearlyFull = waitNs * sample.waitFactor >= kUseNearlyFull * waitBudgetNs;
+  return Approach(wasNearlyFull ? wanted : kWaitFactorStart, waitFactor);
 }
 
 }  // namespace interleave

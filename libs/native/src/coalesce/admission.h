@@ -11,7 +11,7 @@ inline constexpr double kWaitFactorMin = 1.25;
 inline constexpr double kWaitFactorMax = 4;
 
 struct AdmissionRequest {
-  // Predicted work that waits or runs, over all executors: of items that share runs what they cost in the best batches.
+  // Predicted work that waits or runs, over all executors: items that share runs count as in the best runs.
   std::int64_t backlogNs = 0;
   // At least 1.
   std::int64_t executors = 1;

@@ -154,7 +154,7 @@ class Chooser {
     return nowNs_ - oldestNs > limits_.ageMaxNs ? *oldest : *best;
   }
 
-  // Cost of the run against what its rows cost in the batches that suit them best.
+  // Cost of the run against what its rows cost in the runs that suit them best.
   double Regret(const PlannedRun& run) const {
     const CostTable& table = *ModelOf(run).cost;
     double leastNs = 0;

@@ -24,10 +24,10 @@ struct Memory {
   std::vector<LastRun> lastRuns;
 };
 
-class Programme {
+class PartitionSolver {
  public:
-  Programme(std::span<const QueueEntry> queue, std::span<const std::uint32_t> order, const PartitionRules& rules,
-            Memory& memory)
+  PartitionSolver(std::span<const QueueEntry> queue, std::span<const std::uint32_t> order, const PartitionRules& rules,
+                  Memory& memory)
       : queue_(queue),
         order_(order),
         rules_(rules),
@@ -122,9 +122,9 @@ std::vector<PlannedRun> Partition(std::span<const QueueEntry> queue, const Group
                                   std::span<const ModelLimits> models, const PartitionRules& rules) {
   std::vector<PlannedRun> runs;
   thread_local Memory memory;  // see radix_sort.h
-  Programme programme(queue, groups.order, rules, memory);
+  PartitionSolver solver(queue, groups.order, rules, memory);
   for (const Group& group : groups.groups) {
-    programme.Solve(group, models[queue[groups.order[group.begin]].model], runs);
+    solver.Solve(group, models[queue[groups.order[group.begin]].model], runs);
   }
   return runs;
 }

@@ -15,7 +15,7 @@ constexpr std::int64_t kGiveBackNs = 500'000'000;
 constexpr std::size_t kWindowRunsMin = 5;
 constexpr std::size_t kWindowRunsMax = 256;
 constexpr std::int64_t kWindowNsMax = 200'000'000;
-// What quiet runs cost is believed after so many of a model, their noise after so many windows.
+// The cost of a model's quiet runs counts from this many runs on, their noise from this many windows on.
 constexpr std::size_t kQuietRunsMin = 50;
 constexpr std::size_t kQuietWindowsMin = 20;
 constexpr double kNoiseQuantile = 0.95;
@@ -86,7 +86,7 @@ void BandwidthGuard::Judge(std::int64_t nowNs, double logMedian, std::uint32_t w
   hasLatest_ = true;
   judgedNs_ = nowNs;
   badWindows_ = logMedian > LogLimit() ? badWindows_ + 1 : 0;
-  if (badWindows_ < kBadWindowsMin || !Knows() || nowNs < silentUntilNs_ || withdrawnMax == 0) return;
+  if (badWindows_ < kBadWindowsMin || !HasBaseline() || nowNs < silentUntilNs_ || withdrawnMax == 0) return;
   if (withdrawn_ < withdrawnMax) {
     ++withdrawn_;
     ++withdrawals_;
@@ -110,11 +110,11 @@ void BandwidthGuard::GiveUp(std::int64_t nowNs) {
   silenceNs_ = std::min(kSilenceNsMax, 2 * silenceNs_);
 }
 
-bool BandwidthGuard::Knows() const { return noise_.count() >= kQuietWindowsMin; }
+bool BandwidthGuard::HasBaseline() const { return noise_.count() >= kQuietWindowsMin; }
 
 double BandwidthGuard::LogLimit() const { return std::max(kLogLimit, noise_.value()); }
 
-double BandwidthGuard::Limit() const { return Knows() ? std::exp(LogLimit()) : 0; }
+double BandwidthGuard::Limit() const { return HasBaseline() ? std::exp(LogLimit()) : 0; }
 
 double BandwidthGuard::Latest() const { return hasLatest_ ? std::exp(logLatest_) : 0; }
 

@@ -54,7 +54,7 @@ class BandwidthGuard {
     std::uint8_t table = 0;
   };
 
-  bool Knows() const;
+  bool HasBaseline() const;
   double LogLimit() const;
   // The median of a window that is full; forgets one that has been open for too long.
   bool TakeMedian(Window& window, std::int64_t nowNs, double& logMedian) const;

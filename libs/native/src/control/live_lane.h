@@ -1,4 +1,4 @@
-// A live worker's side of the lane control: who is beside its runs, how long its items take, and the bandwidth guard.
+// A live worker's side of the control pages: who is beside its runs, how long its items take, and the bandwidth guard.
 #pragma once
 
 #include <cstdint>

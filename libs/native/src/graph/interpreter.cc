@@ -244,7 +244,7 @@ void Interpreter::Keep(const Call& call, std::vector<std::optional<Value>>& outp
       }
     }
     if (rows && axes == 0 && !output->numbers) call.Unproven("loses the batch axis");
-    // Of a list of numbers that are followed, each says itself whether it is a length.
+    // In a list of followed numbers each says for itself whether it is a length.
     output->lengthy = output->lengthy || (output->numbers ? isMarked : lengthy);
     if (!output->numbers) output->counted = output->counted || counted;
   }

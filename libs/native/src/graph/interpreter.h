@@ -1,4 +1,4 @@
-// Follows the rows of a batch through a graph.
+// Follows the rows of a run through a graph.
 #pragma once
 
 #include <string>

@@ -20,11 +20,11 @@ struct PaddingUse {
 // Fills Value::padding of the outputs of an operator once its rule has given them.
 void FollowPadding(Call& call, PaddingUse& use);
 
-// Of the numbers of a tensor of half precision, which are not followed one by one. Everything for another or a large
-// one.
+// Range of the numbers of a tensor of half precision, which are not followed one by one. Everything for another type or
+// a large tensor.
 Interval RangeOfHalves(const Tensor& tensor);
 
-// Of a value that is one or the other.
+// Padding of a value that is one or the other.
 Padding EitherPadding(const Padding& a, const Padding& b);
 
 }  // namespace interleave::graph

@@ -110,7 +110,7 @@ void ConvTranspose(Call& call) {
   call.Out(Shaped(std::move(dims)));
 }
 
-// Indices of MaxPool count through the whole batch: output 1 is not followed.
+// Indices of MaxPool count through the whole run: output 1 is not followed.
 void Pool(Call& call) {
   call.Constant(1, call.size());
   Numbers dims = Image(call);

@@ -19,7 +19,7 @@ struct Number {
   bool varies = false;  // depends on another dimension of the inputs, for which `value` takes an example
   bool opaque = false;  // is not followed: `value` says nothing
   bool rough = false;   // right as a size alone: the element type may not hold so large a product
-  // Where it varies, the least that it may be for other sizes than those of the example.
+  // Where it varies: its least value for any other sizes than the example's.
   double least = -std::numeric_limits<double>::infinity();
   // Where it varies: it is `factor` times the sizes of these axes, whatever they are. Factor 0: only the example is
   // known, and another number of the same value may differ from it for other inputs.
@@ -30,7 +30,7 @@ struct Number {
   // The same for every input.
   bool IsFixed() const { return !rows && !varies && !opaque; }
   bool Is(double number) const { return !rows && !opaque && value == number; }
-  // Of the number, or of what the number of rows is multiplied with.
+  // The least that the number, or the factor of the number of rows, can be.
   double Least() const { return varies ? least : value; }
 };
 

@@ -34,7 +34,7 @@ struct EnginePlan {
   // A load that takes longer holds up no other model.
   std::int64_t slowLoadNs = LoadersOptions{}.slowNs;
   int heartbeatFd = -1;  // the file of the Heartbeat; negative: none
-  // Pages of the lane control: this worker's own, empty for none, and those of the workers of the other lane beside it.
+  // Control pages: this worker's own, empty for none, and those of the workers of the other lane beside it.
   std::string controlPagePath{};
   std::vector<std::string> otherControlPagePaths{};
 };

@@ -18,7 +18,7 @@ namespace interleave {
 inline constexpr std::size_t kLoadersMax = 4;
 
 struct LoadersOptions {
-  // A load that takes longer, on the wall, gets another thread beside it for the models that wait.
+  // A load that takes longer (wall-clock time) gets another thread beside it for the models that wait.
   std::int64_t slowNs = 30'000'000'000;
   // Called on a loader's thread, with its number below kLoadersMax; throws nothing.
   std::function<void(std::size_t loader, std::size_t model)> load;

@@ -154,7 +154,7 @@ std::optional<RunExecutor::Failure> RunExecutor::TryRun(ServedModel& model, Memb
   return std::nullopt;
 }
 
-// In the batch lane the kernel holds executors back for live traffic: the time on the wall says nothing about the cost.
+// In the batch lane the kernel holds executors back for live traffic: wall-clock time says nothing about the cost.
 void RunExecutor::CountRun(std::size_t index, std::int64_t startedNs, std::int64_t elapsedNs,
                            std::int64_t cpuNs) const {
   ServedModel& model = *models_[index];

@@ -57,7 +57,7 @@ class RunExecutor {
   std::optional<Failure> TryRun(ServedModel& model, Members members);
   bool IsOutsized(const ServedModel& model) const;
   std::vector<RunOutput> RunSession(ServedModel& model, std::optional<Failure>& failure);
-  // CPU time of the thread; on a GPU the time on the wall.
+  // CPU time of the thread; on a GPU wall-clock time.
   std::int64_t MeasureNs(const ServedModel& model, const Probe& probe);
   // The length of each row of the run, as cost tables count it.
   std::int64_t RowLength() const { return layout_.lengths[0] + layout_.lengths[1]; }

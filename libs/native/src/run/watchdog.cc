@@ -20,7 +20,7 @@ std::int64_t ClockNs(clockid_t clock) {
   return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
 }
 
-// Falls back to the time on the wall where a thread has no clock of its own.
+// Falls back to wall-clock time where a thread has no clock of its own.
 clockid_t OwnCpuClock() {
   clockid_t clock = CLOCK_MONOTONIC;
   if (pthread_getcpuclockid(pthread_self(), &clock) != 0) clock = CLOCK_MONOTONIC;
@@ -103,7 +103,7 @@ void Watchdog::End(Slot& slot, Watch::Ended reason) {
 void Watchdog::GiveUp(std::size_t executor) const {
   const Slot& slot = slots_[executor];
   if (options_.onGiveUp) options_.onGiveUp(executor);
-  std::fprintf(stderr, "interleave worker: a run of %s does not end %s; giving up the process\n", slot.what.c_str(),
+  std::fprintf(stderr, "interleave worker: a run of %s does not end %s; aborting the process\n", slot.what.c_str(),
                WhyEnded(slot.reason));
   std::abort();
 }

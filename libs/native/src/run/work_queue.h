@@ -24,7 +24,7 @@ namespace interleave {
 
 // What one run costs on made-up inputs; an empty error: measured.
 struct ProbeResult {
-  std::int64_t cpuNs = 0;  // of the executor's thread; on a GPU time on the wall
+  std::int64_t cpuNs = 0;  // of the executor's thread; on a GPU wall-clock time
   std::string error{};
 };
 

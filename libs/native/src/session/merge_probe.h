@@ -24,7 +24,7 @@ struct MergeProbeOptions {
   // A shared run of the model has at most as many rows.
   std::int64_t rowsMax = 1;
   // What is not needed for a verdict is left out after this, and without a verdict after kProbeNsMax rows stay alone;
-  // in CPU time of the thread, on a GPU in time on the wall.
+  // in CPU time of the thread, on a GPU in wall-clock time.
   std::int64_t thoroughNs = 0;
 };
 

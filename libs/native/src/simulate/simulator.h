@@ -66,7 +66,7 @@ struct SimulationReport {
   double paddedShare = 0;
   // Share of the executors' time.
   double busyShare = 0;
-  // Predicted cost of all runs ÷ that of their rows in the batches that suit them best, without padding.
+  // Predicted cost of all runs ÷ that of their rows in the runs that suit them best, without padding.
   double regret = 0;
 };
 

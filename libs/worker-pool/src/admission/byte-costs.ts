@@ -1,7 +1,7 @@
-/** What is kept of the sums with each request: those of late weigh most. */
+/** Share of the sums that stays when a request is added, so that recent requests weigh most. */
 const KEPT = 15 / 16;
 
-/** Predicted work of one request, in ns: of its items where they run best, and of the request by itself at most. */
+/** Predicted work of one request, in ns: expected, with each item in its best run, and at most, with the request alone. */
 export interface RequestCost {
   expectedNs: number;
   highNs: number;

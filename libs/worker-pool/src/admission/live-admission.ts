@@ -2,7 +2,7 @@ import type { InterleaveError, UnreadRequest } from '@app/contracts';
 import type { WorkerSlot } from '../channel/worker-slot';
 import type { PendingRequest } from '../pool/pending';
 import { ItemCount } from './item-count';
-import { checkUnread, weighItems, workersInTime, type InTime } from './predicted-time';
+import { checkUnread, weighItems, workersInTime, type WorkerInTime } from './predicted-time';
 import { overloaded } from './retry-after';
 
 const NS_PER_MS = 1e6;
@@ -33,7 +33,7 @@ export class LiveAdmission {
    * Takes a request, to be given back by `leave`; returns those of the workers that can be expected to answer it in time. Throws
    * `overloaded`, and `too_large` for one that never has room.
    */
-  admit(request: PendingRequest, workers: WorkerSlot[], timeoutMs: number): InTime[] {
+  admit(request: PendingRequest, workers: WorkerSlot[], timeoutMs: number): WorkerInTime[] {
     const { key, items } = request;
     this.count.checkFits(items.length);
     weighItems(items, key, workers[0]);

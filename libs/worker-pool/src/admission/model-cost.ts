@@ -25,7 +25,7 @@ export class CostEstimate {
     return new CostEstimate(table, gridText, cost.ratio);
   }
 
-  /** What the item adds to the work of a worker: in the best batches where it may share runs, else by itself. */
+  /** What the item adds to the work of a worker: in the best runs where it may share them, else by itself. */
   expectedNs(weight: ItemWeight, sharesRuns: boolean): number {
     const { rows, length } = weight;
     const ns = sharesRuns ? loadAddon().costTableBestRowNs(this.table, length) * rows : this.runNs(weight);

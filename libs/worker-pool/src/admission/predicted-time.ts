@@ -7,11 +7,11 @@ import type { PendingItem, PendingRequest } from '../pool/pending';
 import type { WorkerSlot } from '../channel/worker-slot';
 
 const NS_PER_MS = 1e6;
-/** Of the deadline: what an unread request is taken to cost at most. */
+/** Share of the deadline that an unread request is taken to cost at most. */
 const UNREAD_SHARE_MAX = 1 / 8;
-/** Of the deadline: what a small request costs at most. */
+/** Share of the deadline that a small request costs at most. */
 const SMALL_SHARE_MAX = 1 / 32;
-/** Of the deadline: what larger requests leave to small ones. */
+/** Share of the deadline that larger requests leave to small ones. */
 const ROOM_SHARE = 1 / 8;
 
 /** Predicts what each item costs, where the model's cost is known, so that it counts while it is in flight. */
@@ -28,7 +28,7 @@ export function weighItems(items: PendingItem[], key: string, slot: WorkerSlot |
 }
 
 /** A worker that can be expected to answer a request in time. */
-export interface InTime {
+export interface WorkerInTime {
   slot: WorkerSlot;
   /** What the request costs at most by itself, in ns over all executors. */
   costHighNs: number;
@@ -39,7 +39,7 @@ export interface InTime {
  * already, in their order. Throws `overloaded` with a computed `Retry-After` when there are workers but none of these. A
  * worker that has nothing to do is always one: its predictions may be wrong, and only runs correct them.
  */
-export function workersInTime(slots: WorkerSlot[], { key, items, bodyBytes }: PendingRequest, timeoutMs: number): InTime[] {
+export function workersInTime(slots: WorkerSlot[], { key, items, bodyBytes }: PendingRequest, timeoutMs: number): WorkerInTime[] {
   return inTimeOrRefuse(
     slots.map((slot) => ({ slot, costHighNs: requestHighNs(slot, key, items, bodyBytes) })),
     timeoutMs,
@@ -81,7 +81,7 @@ export function checkUnread(
 }
 
 /** `aheadNs`: work that is not in a backlog yet and that the workers will share. */
-function inTimeOrRefuse(candidates: InTime[], timeoutMs: number, aheadNs = 0): InTime[] {
+function inTimeOrRefuse(candidates: WorkerInTime[], timeoutMs: number, aheadNs = 0): WorkerInTime[] {
   const allExecutors = candidates.reduce((sum, { slot }) => sum + slot.executors, 0);
   let retryAfterNs = Infinity;
   const inTime = candidates.filter(({ slot, costHighNs }) => {
@@ -98,7 +98,7 @@ function inTimeOrRefuse(candidates: InTime[], timeoutMs: number, aheadNs = 0): I
   throw overloaded(reason, retryAfterNs / NS_PER_MS, ', or allow more time');
 }
 
-/** Of the deadline, what may be filled by a request that costs so much: large ones would keep small ones out for as long as they come. */
+/** Part of the deadline that a request of this cost may fill. Without the rest, large requests would keep small ones out. */
 function usableMs(timeoutMs: number, costHighNs: number): number {
   const isSmall = costHighNs <= timeoutMs * NS_PER_MS * SMALL_SHARE_MAX;
   return isSmall ? timeoutMs : timeoutMs * (1 - ROOM_SHARE);
@@ -109,7 +109,7 @@ function usableMs(timeoutMs: number, costHighNs: number): number {
  * worker, with whether by an answer or its deadline. When that is so for all of them, the worker's next admissions know
  * how far its predictions can be trusted.
  */
-export function waitObserver({ slot, costHighNs }: InTime, items: PendingItem[]): (hasEnded: boolean) => void {
+export function waitObserver({ slot, costHighNs }: WorkerInTime, items: PendingItem[]): (hasEnded: boolean) => void {
   const { timeoutMs, priority } = items[0]?.request ?? { timeoutMs: null, priority: 0 };
   const waitNs = Math.round(slot.backlog.expectedNs / slot.executors);
   const admittedFactor = slot.waitFactor;

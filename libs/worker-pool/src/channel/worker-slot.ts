@@ -7,7 +7,7 @@ import { CostEstimate } from '../admission/model-cost';
 import { modelKey } from '../placement/model-directory';
 
 export interface SlotListener {
-  /** The worker connected or said something new about its models. */
+  /** The worker connected or reported something new about its models. */
   changed(): void;
   /** Its connection ended; each of its items has had its answer. */
   down(slot: WorkerSlot): void;
@@ -66,19 +66,19 @@ export class WorkerSlot {
   }
 
   /**
-   * What it says, or said before it went down; models that it was not heard about yet are loading. One that a restarted
-   * worker loads again counts as ready all the time, so that requests wait for it instead of being refused.
+   * The worker's report, or its last one while it is down. Models that it has not reported yet are loading. One that a
+   * restarted worker loads again counts as ready all the time, so that requests wait for it instead of being refused.
    */
   reports(): ModelReport[] {
-    const said = (this.report?.models ?? []).map((model) =>
+    const reported = (this.report?.models ?? []).map((model) =>
       model.state === 'loading' ? (this.lastReady.get(modelKey(model.name, model.version)) ?? model) : model,
     );
-    const unheard = this.plan.models.filter(
-      ({ name, version }) => !said.some((report) => report.name === name && report.version === version),
+    const unreported = this.plan.models.filter(
+      ({ name, version }) => !reported.some((report) => report.name === name && report.version === version),
     );
     return [
-      ...said,
-      ...unheard.map(({ name, version }) => ({ name, version, state: 'loading' as const, reason: null, signature: null, cost: null })),
+      ...reported,
+      ...unreported.map(({ name, version }) => ({ name, version, state: 'loading' as const, reason: null, signature: null, cost: null })),
     ];
   }
 

@@ -3,7 +3,7 @@ import { type ChannelItem, type Completion, ITEM_STATUSES, ChannelError } from '
 import type { ChannelAnswer } from '../channel/channel-client';
 import type { InputBlame } from './input-blame';
 import { decodeResult, encodeItem, responseBytesForPayload } from '../channel/item-codec';
-import { type InTime, waitObserver } from '../admission/predicted-time';
+import { type WorkerInTime, waitObserver } from '../admission/predicted-time';
 import { ParkedItems, type PendingItem, tooLate } from './pending';
 import type { ReadyModel, WorkerSlot } from '../channel/worker-slot';
 
@@ -38,7 +38,7 @@ export class Dispatcher {
   private hold: Hold | null = null;
   /** Collected while a connection ends, so that they go back in their order. */
   private lost: PendingItem[] = [];
-  /** Of those, what was running. */
+  /** The lost items that were running. */
   private fallen: PendingItem[] = [];
   private readonly retryTimers = new Set<NodeJS.Timeout>();
 
@@ -53,7 +53,7 @@ export class Dispatcher {
    * Hands all items (of one request) to one of these workers, or none: `full` when none has room, `no-worker` when there is
    * none. Throws `too_large` when they can never fit together.
    */
-  offer(key: string, items: PendingItem[], workers: InTime[]): 'taken' | 'full' | 'no-worker' {
+  offer(key: string, items: PendingItem[], workers: WorkerInTime[]): 'taken' | 'full' | 'no-worker' {
     if (workers.length === 0) return 'no-worker';
     if (this.parkedItems(key) > 0) return 'full';
     try {
@@ -160,22 +160,22 @@ export class Dispatcher {
   private submit(slot: WorkerSlot, items: PendingItem[], onLeft: (hasEnded: boolean) => void = () => undefined): boolean {
     const model = slot.readyModel(items[0]?.request.key ?? '');
     if (model === null) return items.length === 0;
-    const batch = items.flatMap((item) => {
+    const toSubmit = items.flatMap((item) => {
       const encoded = encode(item, model);
       return encoded === null ? [] : [{ item, encoded }];
     });
-    while (batch.length > 0) {
+    while (toSubmit.length > 0) {
       try {
         const itemIds = slot.submit(
-          batch.map(({ encoded }) => encoded),
-          batch.map(({ item }) => (answer) => {
+          toSubmit.map(({ encoded }) => encoded),
+          toSubmit.map(({ item }) => (answer) => {
             slot.backlog.remove(item);
             this.onAnswer(item, model.signature, answer);
             onLeft(answer.kind === 'completed' && RAN_OR_EXPIRED.has(ITEM_STATUSES[answer.completion.status]));
           }),
         );
         itemIds?.forEach((itemId, position) => {
-          const item = (batch[position] as { item: PendingItem }).item;
+          const item = (toSubmit[position] as { item: PendingItem }).item;
           item.state = 'submitted';
           slot.backlog.add(item);
           item.cancel = () => slot.cancel(itemId);
@@ -183,7 +183,7 @@ export class Dispatcher {
         return itemIds !== null;
       } catch (error) {
         if (!(error instanceof ChannelError) || error.item === null) throw error;
-        const [refused] = batch.splice(error.item, 1);
+        const [refused] = toSubmit.splice(error.item, 1);
         refused?.item.settle(error.code === 'TOO_LARGE' ? tooLarge(error, slot) : new InterleaveError('invalid_request', error.message));
       }
     }
@@ -251,7 +251,7 @@ export class Dispatcher {
       return item.settle(
         new InterleaveError(
           'inference_failed',
-          `the answer does not fit: ${Number.isSafeInteger(payloadBytes) ? byteText(payloadBytes) : neededBytes} are needed, more than the ${byteText(item.responseBytesMin)} set aside; ask for fewer outputs or send fewer rows at once`,
+          `the answer needs ${Number.isSafeInteger(payloadBytes) ? byteText(payloadBytes) : neededBytes}, more than the ${byteText(item.responseBytesMin)} set aside for it; ask for fewer outputs or send fewer rows at once`,
         ),
       );
     }
