@@ -13,11 +13,12 @@ export type Activation = 'softmax' | 'sigmoid' | 'none';
 
 const MiB = 1024 * 1024;
 const cacheSchema = z.strictObject({
-  bytesMax: z.union([positiveInt, memorySize]).default(64 * MiB),
+  bytesMax: z.union([positiveInt, memorySize], 'expected a number of bytes, or MiB or GiB as in "64MiB"').default(64 * MiB),
   ttlSeconds: positiveInt.max(31_536_000).default(300),
   /** The owner says that equal inputs have equal answers, although the graph holds an operator that may draw random numbers. */
   deterministic: z.boolean().default(false),
 });
+const DEGRADE_FORM = 'expected "cached", "refuse" or the name of another model, as in { model: smaller }, with version and sameSpace as needed';
 const otherModelSchema = z.strictObject({
   model: z.string().min(1).max(512),
   version: z.string().min(1).max(32).optional(),
@@ -73,7 +74,7 @@ const modelFileKeys = z.strictObject({
   /** Live answers are kept and given again to equal inputs; default: they are not. */
   cache: cacheSchema.optional(),
   /** What to try, in order, where a live request would be refused because the node or the model is in trouble. */
-  degrade: z.array(z.union([z.enum(['cached', 'refuse']), otherModelSchema])).min(1).max(8).optional(),
+  degrade: z.array(z.union([z.enum(['cached', 'refuse']), otherModelSchema], DEGRADE_FORM)).min(1).max(8).optional(),
 });
 
 export const mergeRowsOf = ({ mergeRows, batchInvariant }: { mergeRows?: MergeRows; batchInvariant?: boolean }): MergeRows =>

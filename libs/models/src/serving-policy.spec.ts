@@ -11,13 +11,23 @@ describe('readPolicy', () => {
 
   const cache = { bytesMax: 1024, ttlSeconds: 1, deterministic: false };
   const read = async (over: Partial<ModelManifest>): Promise<{ cache: unknown; warnings: string[] }> => {
-    const manifest = { modelPath, cache, degrade: [], text: null, warnings: [], ...over } as unknown as ModelManifest;
+    const manifest = { modelPath, cache, deduplicate: true, degrade: [], text: null, warnings: [], ...over } as unknown as ModelManifest;
     return { cache: (await readPolicy(manifest, { comparesTokenizers: false })).cache, warnings: manifest.warnings };
   };
 
   it('keeps the cache of a graph without operators that draw random numbers', async () => {
     writeFileSync(modelPath, 'MatMul dropout_1 Softmax');
     expect(await read({})).toEqual({ cache, warnings: [] });
+  });
+
+  it('turns it off where the owner says that equal inputs have other answers', async () => {
+    writeFileSync(modelPath, 'MatMul');
+    expect(await read({ deduplicate: false })).toEqual({ cache: null, warnings: [expect.stringMatching(/because deduplicate is false/)] });
+  });
+
+  it('warns of a step that is never taken', async () => {
+    const { warnings } = await read({ cache: null, degrade: [{ kind: 'cached' }] });
+    expect(warnings).toEqual([expect.stringMatching(/"cached" of degrade/)]);
   });
 
   it.each(['RandomNormalLike', 'Multinomial', 'Bernoulli', 'Dropout', 'Sampling'])('turns it off for %s, also across parts of the file', async (name) => {

@@ -17,13 +17,14 @@ export async function readPolicy(manifest: ModelManifest, options: { comparesTok
   };
 }
 
-async function checkedCache({ cache, modelPath, warnings }: ModelManifest): Promise<ServingPolicy['cache']> {
+async function checkedCache({ cache, deduplicate, degrade, modelPath, warnings }: ModelManifest): Promise<ServingPolicy['cache']> {
+  if (cache === null && degrade.some(({ kind }) => kind === 'cached')) warnings.push('model.yaml: "cached" of degrade is never taken without cache');
   if (cache === null || cache.deterministic) return cache;
-  const operator = await findRandomOperator(modelPath);
-  if (operator === null) return cache;
+  const operator = deduplicate ? await findRandomOperator(modelPath) : null;
+  if (deduplicate && operator === null) return cache;
+  const because = operator === null ? 'deduplicate is false' : `the graph names ${operator}, which may draw random numbers`;
   warnings.push(
-    `model.yaml: cache is off because the graph names ${operator}, which may draw random numbers; ` +
-      'if equal inputs have equal answers all the same, set cache.deterministic: true',
+    `model.yaml: cache is off because ${because}; if equal inputs have equal answers all the same, set cache.deterministic: true`,
   );
   return null;
 }

@@ -146,6 +146,7 @@ export class Degradation {
   }
 
   private problemOf(own: Candidate, step: ModelStep): string | null {
+    if (step.model === own.model.name && step.version === null) return 'it names the model itself';
     if (this.catalog.policyOf(step.model, step.version) === null) return `there is no model "${step.model}"`;
     const other = this.candidateOf(step.model, step.version);
     const problem = other === null ? null : standInProblem(own, other, step);

@@ -19,6 +19,9 @@ export interface CachedAnswer {
   cache: CacheUse | null;
 }
 
+/** Keys are hashed on the event loop, about a millisecond for so much. */
+const REQUEST_BYTES_MAX = 2 * 1024 * 1024;
+
 /** Puts the cache before the runs of the models that have one. */
 @Injectable()
 export class CachedRuns {
@@ -93,7 +96,10 @@ export class CachedRuns {
     return { results: found.map(({ result }) => result), ageMs: Math.max(0, ...found.map(({ ageMs }) => ageMs)) };
   }
 
-  private boundsOf({ model, version }: PreparedRequest): CacheBounds | null {
+  /** Null: no cache for it. */
+  private boundsOf({ model, version, items }: PreparedRequest): CacheBounds | null {
+    const bytes = items.reduce((sum, { inputs }) => inputs.reduce((all, { data }) => all + data.byteLength, sum), 0);
+    if (bytes > REQUEST_BYTES_MAX) return null;
     return this.catalog.policyOf(model, version)?.cache ?? null;
   }
 
