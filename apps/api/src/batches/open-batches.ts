@@ -6,8 +6,8 @@ import type { Breakers } from '../resilience/breakers';
 import { StorageGuard, storageVerdict } from '../resilience/storage-guard';
 import { BatchService } from './batch.service';
 
-/** A disk or Redis that failed so many times will fail again. */
-const CALLS_MIN = 3;
+/** A disk or Redis that failed three times of the last five will fail again. */
+const WINDOW = { callsMax: 5, callsMin: 3 };
 
 /** Opens files, batches and queues for the API. Redis need not be there. */
 export async function openBatchService(config: Config, log: Logger, breakers: Breakers): Promise<BatchService> {
@@ -22,8 +22,8 @@ export async function openBatchService(config: Config, log: Logger, breakers: Br
     files,
     batches: new BatchStore(config.dataDir),
     queues,
-    storage: new StorageGuard(breakers.of('storage', storageVerdict, { callsMin: CALLS_MIN }), () => files.tryWrite()),
-    redis: breakers.of('redis', () => 'fault', { callsMin: CALLS_MIN }),
+    storage: new StorageGuard(breakers.of('storage', storageVerdict, WINDOW), () => files.tryWrite()),
+    redis: breakers.of('redis', () => 'fault', WINDOW),
     fileBytesMax: config.batch.fileBytesMax,
     log,
   });

@@ -33,11 +33,11 @@ export class Breakers {
     });
   }
 
-  /** The one with this name, made when it is first asked for. `callsMin`: where fewer faults than usual say enough. */
-  of(name: string, verdictOf: (error: unknown) => Verdict, { callsMin = this.settings.callsMin } = {}): Breaker {
+  /** The one with this name, made when it is first asked for; `window` in place of the settings'. */
+  of(name: string, verdictOf: (error: unknown) => Verdict, window: Partial<Pick<BreakerSettings, 'callsMax' | 'callsMin'>> = {}): Breaker {
     const known = this.byName.get(name);
     if (known !== undefined) return known;
-    const created = new Breaker(name, { ...this.settings, callsMin: Math.min(callsMin, this.settings.callsMin) }, verdictOf);
+    const created = new Breaker(name, { ...this.settings, ...window }, verdictOf);
     this.byName.set(name, created);
     return created;
   }

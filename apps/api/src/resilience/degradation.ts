@@ -1,4 +1,4 @@
-import { InterleaveError, type ErrorCode, type InferenceBackend, type ItemResult } from '@app/contracts';
+import { InterleaveError, type ErrorCode, type InferenceBackend } from '@app/contracts';
 import type { DegradeStep, ModelCatalog, ServedModel } from '@app/models';
 import type { PreparedRequest } from '@app/protocols';
 import type { Logger } from '@app/telemetry';
