@@ -11,7 +11,7 @@ import { standInProblem, tensorProblem, type Candidate } from './stand-in';
 
 /** What a model that cannot answer now, or a node that is busy, is refused with. */
 const TROUBLE: ReadonlySet<ErrorCode> = new Set(['overloaded', 'worker_unavailable', 'model_not_servable']);
-export const DEGRADED_NOTE = 'x-interleave-degraded';
+const DEGRADED_NOTE = 'x-interleave-degraded';
 
 type ModelStep = Extract<DegradeStep, { kind: 'model' }>;
 
