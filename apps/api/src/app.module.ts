@@ -9,6 +9,7 @@ import { HttpModule } from './http/http.module';
 import { LiveModule } from './live/live.module';
 import { MetricsModule } from './metrics/metrics.module';
 import { ProcessModule, type ApiProcess } from './process.module';
+import { ResilienceModule } from './resilience/resilience.module';
 import { Shutdown } from './shutdown';
 
 /** The composition root of the API. */
@@ -21,6 +22,7 @@ export class AppModule {
       imports: [
         ProcessModule.of(process),
         lane,
+        ResilienceModule,
         HttpModule,
         HealthModule,
         LiveModule,

@@ -7,7 +7,7 @@ import { withPresentNames, type PresentNames } from './former-names';
 import { environmentSchema, fileSchema, type FileConfig, type ProcessKind } from './schema';
 
 export { withPresentNames } from './former-names';
-export { PROCESS_KINDS, type FileConfig, type ProcessKind } from './schema';
+export { memorySize, PROCESS_KINDS, type FileConfig, type ProcessKind } from './schema';
 
 /** Everything a process may know about how it was configured; frozen. Paths are absolute. */
 export interface Config extends FileConfig {

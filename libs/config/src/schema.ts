@@ -15,7 +15,7 @@ const originOf = (text: string): string => (/^https?:/i.test(text) ? new URL(tex
 const UNIT_BYTES: Record<string, number> = { MiB, GiB: 1024 * MiB };
 
 /** For example "512MiB" or "4GiB"; becomes bytes. */
-const memorySize = z
+export const memorySize = z
   .string()
   .regex(/^[1-9]\d{0,6}(MiB|GiB)$/, 'expected a whole number of MiB or GiB, as in "4GiB"')
   .transform((text) => Number.parseInt(text, 10) * (UNIT_BYTES[text.slice(-3)] ?? 1));
@@ -146,6 +146,24 @@ export const fileSchema = z.strictObject({
       allowedOrigins: z.array(webOrigin).max(256).default([]),
     })
     .prefault({}),
+  /** When live requests to a model version are refused at once because the last ones failed for no fault of theirs. */
+  breaker: z
+    .strictObject({
+      /** Requests of a model version that are looked at: the last so many. */
+      callsMax: positiveInt.max(1000).default(20),
+      /** With fewer it stays closed. */
+      callsMin: positiveInt.max(1000).default(10),
+      /** It opens when more than this share of them failed. */
+      failureShare: z.number().min(0.01).max(0.99).default(0.5),
+      /** Until one request is let through to try; doubled each time that fails, up to `openMsMax`. */
+      openMs: positiveInt.max(3_600_000).default(1000),
+      openMsMax: positiveInt.max(3_600_000).default(30_000),
+    })
+    .refine(({ callsMin, callsMax }) => callsMin <= callsMax, 'expected callsMin of at most callsMax')
+    .refine(({ openMs, openMsMax }) => openMs <= openMsMax, 'expected openMs of at most openMsMax')
+    .prefault({}),
+  /** Of all models with `cache` in their model.yaml. */
+  responseCache: z.strictObject({ bytesMax: memorySize.prefault('256MiB') }).prefault({}),
 });
 export type FileConfig = z.infer<typeof fileSchema>;
 

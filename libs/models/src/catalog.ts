@@ -4,7 +4,8 @@ import type { ModelManifest } from './manifest';
 import { scanRepository, type RepositoryEntry } from './repository';
 import { bindTextModel } from './text-model';
 import { TextTokenizer } from './tokenizer';
-import type { CatalogEntry, ModelCatalog, ServedModel, TextModel } from './types';
+import { readPolicy, NO_POLICY } from './serving-policy';
+import type { CatalogEntry, ModelCatalog, ServedModel, ServingPolicy, TextModel } from './types';
 
 const RETRY_AFTER_SECONDS = 1;
 const AS_TENSORS = 'served as tensors: ';
@@ -16,7 +17,12 @@ const AS_TENSORS = 'served as tensors: ';
 export async function openModelCatalog(modelsDir: string, lane: Lane, log: Logger): Promise<ModelCatalog> {
   const records: ModelRecord[] = [];
   const tokenizers = new Map<string, Promise<TextTokenizer>>();
-  for (const entry of scanRepository(modelsDir)) records.push(await openRecord(inLane(entry, lane), tokenizers));
+  const entries = scanRepository(modelsDir).map((entry) => inLane(entry, lane));
+  const comparesTokenizers = entries.some(({ manifest }) => (manifest?.degrade.length ?? 0) > 0);
+  for (const entry of entries) {
+    const policy = entry.manifest === null ? NO_POLICY : await readPolicy(entry.manifest, { comparesTokenizers });
+    records.push(await openRecord(entry, policy, tokenizers));
+  }
   for (const { name, version, reason, tokenizer, manifest } of records) {
     for (const warning of manifest?.warnings ?? []) log.warn({ model: name, version }, warning);
     if (reason !== null) log.error({ model: name, version, reason }, 'model cannot be served');
@@ -29,6 +35,7 @@ export async function openModelCatalog(modelsDir: string, lane: Lane, log: Logge
 interface ModelRecord extends CatalogEntry {
   manifest: ModelManifest | null;
   tokenizer: TextTokenizer | null;
+  policy: ServingPolicy;
   text: TextModel | null;
   /** What came of binding the task to the signature `key`. */
   bound: { key: string; outcome: BindOutcome } | null;
@@ -43,7 +50,7 @@ function inLane(entry: RepositoryEntry, lane: Lane): RepositoryEntry {
 }
 
 /** Versions of a model that have one tokenizer file share it. */
-async function openRecord(entry: RepositoryEntry, tokenizers: Map<string, Promise<TextTokenizer>>): Promise<ModelRecord> {
+async function openRecord(entry: RepositoryEntry, policy: ServingPolicy, tokenizers: Map<string, Promise<TextTokenizer>>): Promise<ModelRecord> {
   const { name, version, manifest, reason } = entry;
   const record: ModelRecord = {
     name,
@@ -54,6 +61,7 @@ async function openRecord(entry: RepositoryEntry, tokenizers: Map<string, Promis
     signature: null,
     manifest,
     tokenizer: null,
+    policy,
     text: null,
     bound: null,
   };
@@ -97,6 +105,11 @@ class Catalog implements ModelCatalog {
     const ready = candidates.find((record) => record.state === 'ready');
     if (ready?.signature) return served(ready, ready.signature);
     throw unavailable(candidates.find((record) => record.state === 'loading') ?? newest);
+  }
+
+  policyOf(name: string, version: string | null): ServingPolicy | null {
+    const candidates = (this.byName.get(name) ?? []).filter((record) => version === null || record.version === version);
+    return (candidates.find(({ state }) => state === 'ready') ?? candidates[0])?.policy ?? null;
   }
 
   applyReports(reports: ModelReport[]): void {

@@ -1,13 +1,30 @@
 import { DEVICES, LANES, MERGE_ROWS, TASKS, TIMEOUT_MS_MAX, type Device, type Lane, type MergeRows, type Task, type WorkerModelPlan } from '@app/contracts';
+import { memorySize } from '@app/config';
 import { z } from 'zod';
 import type { Prompts } from './sentence/config';
 import { POOLING_MODES, type SentencePipeline } from './sentence/pipeline';
 import type { TruncationSide } from './tokenizer-config';
+import type { CacheBounds, DegradeStep } from './types';
 
 const positiveInt = z.number().int().positive();
 const axisName = z.string().min(1);
 
 export type Activation = 'softmax' | 'sigmoid' | 'none';
+
+const MiB = 1024 * 1024;
+const cacheSchema = z.strictObject({
+  bytesMax: z.union([positiveInt, memorySize], 'expected a number of bytes, or MiB or GiB as in "64MiB"').default(64 * MiB),
+  ttlSeconds: positiveInt.max(31_536_000).default(300),
+  /** The owner says that equal inputs have equal answers, although the graph holds an operator that may draw random numbers. */
+  deterministic: z.boolean().default(false),
+});
+const DEGRADE_FORM = 'expected "cached", "refuse" or the name of another model, as in { model: smaller }, with version and sameSpace as needed';
+const otherModelSchema = z.strictObject({
+  model: z.string().min(1).max(512),
+  version: z.string().min(1).max(32).optional(),
+  /** Embeddings: the owner says that vectors of both models can be compared. */
+  sameSpace: z.boolean().default(false),
+});
 
 const realtimeSchema = z
   .strictObject({ timeoutMs: positiveInt.max(TIMEOUT_MS_MAX).optional(), sloMs: z.number().positive().max(TIMEOUT_MS_MAX).optional() })
@@ -54,6 +71,10 @@ const modelFileKeys = z.strictObject({
   positionStart: z.number().int().nonnegative().max(65_536).optional(),
   /** By class index. */
   labels: z.array(z.string()).min(1).optional(),
+  /** Live answers are kept and given again to equal inputs; default: they are not. */
+  cache: cacheSchema.optional(),
+  /** What to try, in order, where a live request would be refused because the node or the model is in trouble. */
+  degrade: z.array(z.union([z.enum(['cached', 'refuse']), otherModelSchema], DEGRADE_FORM)).min(1).max(8).optional(),
 });
 
 export const mergeRowsOf = ({ mergeRows, batchInvariant }: { mergeRows?: MergeRows; batchInvariant?: boolean }): MergeRows =>
@@ -124,6 +145,9 @@ export interface ModelManifest {
   tags: string[];
   /** Null: every lane that a partition serves. */
   lanes: Lane[] | null;
+  /** Null: live answers are not kept. */
+  cache: CacheBounds | null;
+  degrade: DegradeStep[];
   /** Null for plain tensor models. */
   text: TextManifest | null;
 }

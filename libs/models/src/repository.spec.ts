@@ -275,6 +275,12 @@ lanes: [batch]
     ['realtime: { timeoutMs: 50, sloMs: 80 }', 'realtime.sloMs: expected at most timeoutMs (50) but received 80'],
     ['realtime: { deadline: 5 }', 'realtime: '],
     ['deduplicate: sometimes', 'deduplicate: '],
+    ['cache: { bytesMax: 64MB }', 'cache.bytesMax: expected a number of bytes, or MiB or GiB'],
+    ['cache: { ttlSeconds: 0 }', 'cache.ttlSeconds: '],
+    ['cache: { ttl: 1 }', 'cache: Unrecognized key: "ttl"'],
+    ['degrade: []', 'degrade: '],
+    ['degrade: [smaller]', 'degrade.0: expected "cached", "refuse" or the name of another model'],
+    ['degrade: [{ version: "2" }]', 'degrade.0'],
     ['lanes: []', 'lanes: '],
     ['lanes: [live]', 'lanes.0: '],
     ['tags: large', 'tags: '],
@@ -286,6 +292,18 @@ lanes: [batch]
   ])('refuses "%s" and names the key', (yaml, message) => {
     write({ 'm/model.onnx': '', 'm/model.yaml': yaml });
     expect(scan()[0]?.reason).toContain(`model.yaml: ${message}`);
+  });
+
+  it('reads what may be kept and what may stand in, up to the refusal', () => {
+    const manifest = manifestOf({ 'model.yaml': 'cache: {}\ndegrade: [{ model: a/b, sameSpace: true }, { model: c, version: "2" }, cached, refuse, { model: d }]' });
+    expect(manifest.cache).toEqual({ bytesMax: 64 * 1024 * 1024, ttlSeconds: 300, deterministic: false });
+    expect(manifest.degrade).toEqual([
+      { kind: 'model', model: 'a/b', version: null, sameSpace: true },
+      { kind: 'model', model: 'c', version: '2', sameSpace: false },
+      { kind: 'cached' },
+    ]);
+    expect(manifestOf({ 'model.yaml': 'cache: { bytesMax: 2MiB }' }).cache?.bytesMax).toBe(2 * 1024 * 1024);
+    expect(manifestOf({ 'model.yaml': '' })).toMatchObject({ cache: null, degrade: [] });
   });
 
   it('takes keys under their former names, with a warning', () => {

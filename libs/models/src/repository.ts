@@ -5,6 +5,7 @@ import { parse } from 'yaml';
 import { chooseGraph, hasGraph } from './graph-file';
 import { readExport } from './hugging-face';
 import { mergeRowsOf, modelFileSchema, type ModelFile, type ModelManifest } from './manifest';
+import type { DegradeStep } from './types';
 import { checkFile, findFile, ModelFileError, readBounded } from './model-files';
 
 /** One part of a model's name: no path can be built from one. */
@@ -136,8 +137,20 @@ function readManifest(name: string, folder: string, candidate: Candidate): Model
     sloMs: file.realtime?.sloMs ?? null,
     tags: file.tags ?? [],
     lanes: file.lanes ?? null,
+    cache: file.cache ?? null,
+    degrade: degradeSteps(file.degrade),
     text,
   };
+}
+
+/** Nothing comes after `refuse`. */
+function degradeSteps(steps: ModelFile['degrade'] = []): DegradeStep[] {
+  const end = steps.indexOf('refuse');
+  return steps.slice(0, end < 0 ? steps.length : end).flatMap((step): DegradeStep[] => {
+    if (step === 'refuse') return [];
+    if (step === 'cached') return [{ kind: 'cached' }];
+    return [{ kind: 'model', model: step.model, version: step.version ?? null, sameSpace: step.sameSpace }];
+  });
 }
 
 function readModelFile(folder: string): { file: ModelFile; warnings: string[] } {

@@ -12,6 +12,27 @@ export interface CatalogEntry {
   signature: ModelSignature | null;
 }
 
+/** Bounds of the live answers that are kept of a model. */
+export interface CacheBounds {
+  bytesMax: number;
+  ttlSeconds: number;
+  deterministic: boolean;
+}
+
+/** Another model answers, or a kept answer does although its time is over. */
+export type DegradeStep = { kind: 'model'; model: string; version: string | null; sameSpace: boolean } | { kind: 'cached' };
+
+/** What the owner of a model version allows besides running it, and what must be equal in a model that stands in for it. */
+export interface ServingPolicy {
+  /** Null: off, or refused with a warning. */
+  cache: CacheBounds | null;
+  degrade: readonly DegradeStep[];
+  /** How numbers become an answer: labels and activation; null for plain tensor models. */
+  head: string | null;
+  /** SHA-256 of the tokenizer's file; null: it has none, or no model of the repository has `degrade`. Equal: token ids mean the same. */
+  tokenizerDigest: string | null;
+}
+
 /** A model version that is ready to answer. */
 export interface ServedModel {
   name: string;
@@ -67,6 +88,8 @@ export interface ModelCatalog {
   list(): CatalogEntry[];
   /** Throws `model_not_found`, or `worker_unavailable` while it is loading. Version null: the newest that is ready. */
   find(name: string, version: string | null): ServedModel;
+  /** Of the version that `find` would choose, or of the newest while none is ready; null: there is none. */
+  policyOf(name: string, version: string | null): ServingPolicy | null;
   /** Takes over what workers say (state, signature); called whenever `WorkerPool` reports a change. */
   applyReports(reports: ModelReport[]): void;
 }

@@ -17,6 +17,8 @@ import {
 import { type BatchQueues } from '@app/queues';
 import { parseEndpoint } from '@app/protocols';
 import type { Logger } from '@app/telemetry';
+import type { Breaker } from '../resilience/breaker';
+import type { StorageGuard } from '../resilience/storage-guard';
 import { invalid, type BatchRequest } from './batch-requests';
 
 const ENDPOINTS = '"/v1/embeddings", "/v1/models/<model>:predict" or "/v2/models/<model>/infer"';
@@ -26,6 +28,9 @@ export interface BatchServiceParts {
   files: FileStore;
   batches: BatchStore;
   queues: BatchQueues;
+  storage: StorageGuard;
+  /** Before the hints to the runner. */
+  redis: Breaker;
   /** Largest input file. */
   fileBytesMax: number;
   log: Logger;
@@ -49,6 +54,11 @@ export class BatchService {
     return this.parts.files.beginUpload(bytesExpected);
   }
 
+  /** For whatever writes to DATA_DIR: rejects with `storage_full`, without trying `work`, while writes fail. */
+  store<T>(work: () => Promise<T>): Promise<T> {
+    return this.parts.storage.write(work);
+  }
+
   async getFile(fileId: string): Promise<FileObject> {
     return toFileObject(await this.parts.files.get(fileId));
   }
@@ -60,7 +70,7 @@ export class BatchService {
 
   /** Throws `conflict` while a batch uses the file. */
   deleteFile(fileId: string): Promise<void> {
-    return this.parts.files.delete(fileId, (batchId) => this.isOpen(batchId));
+    return this.store(() => this.parts.files.delete(fileId, (batchId) => this.isOpen(batchId)));
   }
 
   async openContent(fileId: string): Promise<{ record: FileRecord; read: (start: number, end: number) => NodeJS.ReadableStream }> {
@@ -90,8 +100,10 @@ export class BatchService {
       expiresAt: createdAt + COMPLETION_WINDOW_SECONDS,
     });
     const batchId = manifest.batch.id;
-    await this.parts.files.addUse(file.id, batchId);
-    await this.parts.batches.create(manifest);
+    await this.store(async () => {
+      await this.parts.files.addUse(file.id, batchId);
+      await this.parts.batches.create(manifest);
+    });
     if ((await this.parts.files.find(file.id)) === null) {
       await this.parts.batches.remove(batchId);
       throw unknownInputFile(file.id);
@@ -112,7 +124,7 @@ export class BatchService {
   async cancelBatch(batchId: string): Promise<BatchView> {
     const { status } = await this.getBatch(batchId);
     if (status === 'validating' || status === 'in_progress') {
-      await this.parts.batches.requestCancel(batchId);
+      await this.store(() => this.parts.batches.requestCancel(batchId));
       this.nudge(batchId);
     } else if (status !== 'cancelling' && status !== 'cancelled') {
       throw new InterleaveError('conflict', `A batch with status '${status}' cannot be cancelled`, { param: 'batch_id' });
@@ -152,8 +164,8 @@ export class BatchService {
 
   /** Only a hint: without it the runner finds the change within seconds. */
   private nudge(batchId: string): void {
-    this.parts.queues
-      .nudge(batchId)
+    this.parts.redis
+      .run(() => this.parts.queues.nudge(batchId))
       .catch((error: Error) => this.parts.log.debug({ batch: batchId, err: error }, 'runner not told; it will look by itself'));
   }
 }

@@ -60,7 +60,7 @@ export class BatchesController {
     tag: 'batches',
     summary: 'Stop a batch; what is finished stays',
     ok: 'Batch',
-    errors: [404, 409],
+    errors: [404, 409, 507],
     errorSchema: 'OpenAiError',
   })
   cancel(@Param('id') id: string): Promise<BatchView> {

@@ -1,6 +1,7 @@
 import { Module, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { fastifyOf } from '../http/fastify-adapter';
+import { Breakers } from '../resilience/breakers';
 import { CONFIG, LOGGER } from '../tokens';
 import { BatchService } from './batch.service';
 import { BatchesController } from './batches.controller';
@@ -11,7 +12,7 @@ import { acceptUploads } from './receive-upload';
 /** `/v1/files` and `/v1/batches`. */
 @Module({
   controllers: [FilesController, BatchesController],
-  providers: [{ provide: BatchService, useFactory: openBatchService, inject: [CONFIG, LOGGER] }],
+  providers: [{ provide: BatchService, useFactory: openBatchService, inject: [CONFIG, LOGGER, Breakers] }],
   exports: [BatchService],
 })
 export class BatchesModule implements OnModuleInit {

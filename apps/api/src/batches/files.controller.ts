@@ -51,7 +51,7 @@ export class FilesController {
   }
 
   @Delete(':id')
-  @Documented({ tag: 'files', summary: 'Delete a file', ok: 'FileDeleted', errors: [404, 409], errorSchema: 'OpenAiError' })
+  @Documented({ tag: 'files', summary: 'Delete a file', ok: 'FileDeleted', errors: [404, 409, 507], errorSchema: 'OpenAiError' })
   async delete(@Param('id') id: string): Promise<{ id: string; object: 'file'; deleted: true }> {
     await this.service.deleteFile(id);
     return { id, object: 'file', deleted: true };

@@ -2,10 +2,15 @@ import type { Config } from '@app/config';
 import { BatchStore, DiskGuard, FileStore, readInstanceId, uploadLimits } from '@app/batches';
 import { BatchQueues, redisAddress } from '@app/queues';
 import type { Logger } from '@app/telemetry';
+import type { Breakers } from '../resilience/breakers';
+import { StorageGuard, storageVerdict } from '../resilience/storage-guard';
 import { BatchService } from './batch.service';
 
+/** A disk or Redis that failed three times of the last five will fail again. */
+const WINDOW = { callsMax: 5, callsMin: 3 };
+
 /** Opens files, batches and queues for the API. Redis need not be there. */
-export async function openBatchService(config: Config, log: Logger): Promise<BatchService> {
+export async function openBatchService(config: Config, log: Logger, breakers: Breakers): Promise<BatchService> {
   const files = new FileStore(config.dataDir, new DiskGuard(config.dataDir, config.batch.diskFreeBytesMin), uploadLimits(config.batch));
   await files.ensureDirectories();
   const queues = new BatchQueues({
@@ -13,5 +18,13 @@ export async function openBatchService(config: Config, log: Logger): Promise<Bat
     instanceId: await readInstanceId(config.dataDir),
     onError: (error) => log.debug({ err: error }, 'Redis'),
   });
-  return new BatchService({ files, batches: new BatchStore(config.dataDir), queues, fileBytesMax: config.batch.fileBytesMax, log });
+  return new BatchService({
+    files,
+    batches: new BatchStore(config.dataDir),
+    queues,
+    storage: new StorageGuard(breakers.of('storage', storageVerdict, WINDOW), () => files.tryWrite()),
+    redis: breakers.of('redis', () => 'fault', WINDOW),
+    fileBytesMax: config.batch.fileBytesMax,
+    log,
+  });
 }

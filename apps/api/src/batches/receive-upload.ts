@@ -26,10 +26,14 @@ export function acceptUploads(fastify: FastifyInstance): void {
 }
 
 /** Stores the file of `POST /v1/files`: a form with its fields in any order, or the rows themselves as the body. */
-export async function receiveUpload(service: BatchService, request: FastifyRequest, reply: FastifyReply): Promise<FileObject> {
+export function receiveUpload(service: BatchService, request: FastifyRequest, reply: FastifyReply): Promise<FileObject> {
+  request.refusedBytesMax = Math.max(request.refusedBytesMax, service.fileBytesMax + FORM_BYTES_MAX);
+  return service.store(() => receive(service, request, reply));
+}
+
+async function receive(service: BatchService, request: FastifyRequest, reply: FastifyReply): Promise<FileObject> {
   const bytesExpected = Number(request.headers['content-length'] ?? 0);
   const upload = new Reception(service, bytesExpected);
-  request.refusedBytesMax = Math.max(request.refusedBytesMax, service.fileBytesMax + FORM_BYTES_MAX);
   try {
     refuseEncoded(request.headers);
     const type = mediaType(request.headers);

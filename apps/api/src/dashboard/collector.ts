@@ -6,6 +6,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { BatchService } from '../batches/batch.service';
 import { Readiness } from '../health/readiness';
 import { MergedMetrics } from '../metrics/merge';
+import { Breakers } from '../resilience/breakers';
 import { CONFIG } from '../tokens';
 import { VERSION } from '../version';
 import { LaneRates } from './lane-rates';
@@ -30,6 +31,7 @@ export class DashboardCollector {
     private readonly metrics: MergedMetrics,
     private readonly readiness: Readiness,
     private readonly batches: BatchService,
+    private readonly breakers: Breakers,
   ) {}
 
   state(): Promise<DashboardState> {
@@ -67,6 +69,7 @@ export class DashboardCollector {
       workers: await Promise.all(workers),
       laneControl: scheduler?.laneControl ?? null,
       batches: page.data.map(batchState),
+      breakers: this.breakers.list(),
     };
   }
 

@@ -8,6 +8,8 @@ const POLL_MS = 1000;
 const COLOURS = { serving: 'good', ready: 'good', running: 'good', completed: 'good', in_progress: 'busy', validating: 'busy', finalizing: 'busy',
   cancelling: 'busy', starting: 'busy', loading: 'busy', draining: 'busy', failed: 'bad', quarantined: 'bad', expired: 'bad', 'no answer': 'bad', waiting: 'bad',
   open: 'good', limited: 'busy', paused: 'busy', unreachable: 'bad', 'held off': 'busy' };
+/* Of a breaker "open" is bad; of the batch lane it is good. */
+const BREAKER_COLOURS = { closed: 'good', 'half-open': 'busy', open: 'bad' };
 const element = (name, className, ...children) => {
   const node = document.createElement(name);
   if (className) node.className = className;
@@ -48,6 +50,8 @@ const show = (s) => {
     fixed(model.aloneP99Ms, 1, ' ms'), fixed(model.inflation, 2)]), 'No live answers yet');
   fill('processes', s.processes.map((process) => [[element('code', '', process.id)], [state(process.state)], process.pid ?? '–', count(process.restarts), process.reason ?? '–']),
     'The scheduler does not answer');
+  fill('breakers', s.breakers.map((breaker) => [breaker.name, [element('span', BREAKER_COLOURS[breaker.state], breaker.state), ...reason(breaker.reason)],
+    count(breaker.opened), new Date(breaker.sinceMs).toLocaleString()]), 'Nothing was called yet');
   fill('batches', s.batches.map((batch) => [[element('code', '', batch.id)], [state(batch.status), ...reason(batch.paused)],
     [progress(batch.completed + batch.failed, batch.total), batch.total ? ' ' + Math.floor(100 * (batch.completed + batch.failed) / batch.total) + ' %' : ''],
     count(batch.total), count(batch.failed), batch.model ?? '–', batch.endpoint, new Date(batch.createdAtMs).toLocaleString()]), 'No batches yet');

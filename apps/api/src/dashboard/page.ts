@@ -29,6 +29,7 @@ const TABLES: [id: string, title: string, columns: string[]][] = [
   ['control', 'Batch lane beside live requests', ['Batch worker', 'State', '#Executors', '#Longest run', '#Slack', '#Floor runs']],
   ['inflation', 'What the batch lane costs live requests', ['Model', 'Worker', '#p99 shared', '#p99 alone', '#Inflation']],
   ['processes', 'Other processes', ['Process', 'State', '#pid', '#Restarts', 'Last end']],
+  ['breakers', 'Circuit breakers', ['Before', 'State', '#Opened', 'Since']],
   ['batches', 'Batches', ['Batch', 'Status', 'Progress', '#Rows', '#Failed', 'Model', 'Endpoint', 'Created']],
 ];
 

@@ -1,4 +1,5 @@
 import type { BatchStatus, Lane, LaneControlStatus, ModelState, PreemptionProof, SupervisedProcessStatus } from '@app/contracts';
+import type { BreakerStatus } from '../resilience/breaker';
 
 /** `GET /dashboard/state`. Null stands for what is not known (yet); rates and quantiles are over the last seconds. */
 export interface DashboardState {
@@ -19,6 +20,8 @@ export interface DashboardState {
   /** How the batch lane is limited for live requests; null while the scheduler does not answer. */
   laneControl: LaneControlStatus | null;
   batches: BatchState[];
+  /** Of this API process. */
+  breakers: BreakerStatus[];
 }
 
 export interface LaneState {

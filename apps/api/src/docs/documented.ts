@@ -16,7 +16,7 @@ const ERROR_MEANING: Record<ErrorStatus, string> = {
   429: 'Queue full; `Retry-After` says when to try again (seconds)',
   503: 'Not running now; `Retry-After` says when to try again (seconds)',
   504: 'The deadline passed',
-  507: 'The disk is full',
+  507: 'The disk is full or cannot be written to',
 };
 
 const QUERY = {

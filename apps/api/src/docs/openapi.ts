@@ -26,6 +26,13 @@ const LIVE_HEADERS = [
     description: '0 default, 1 highest, larger is lower',
     schema: { type: 'integer', minimum: 0 },
   },
+  {
+    name: 'x-interleave-degrade',
+    in: 'header',
+    required: false,
+    description: '`never`: no other model and no old answer in place of the model',
+    schema: { type: 'string', enum: ['never'] },
+  },
 ];
 
 /** Serves the document at `/docs` (page) and `/docs-json`; it is made on first use. */

@@ -10,6 +10,10 @@ const parameters = Type.Record(Type.String(), Type.Unknown(), {
   description: '`timeout` (µs), `priority` (0 default, 1 highest), `binary_data_output`, `binary_data`, `binary_data_size` are understood',
 });
 
+const breaker = Type.Object(
+  { state: Type.String({ enum: ['open', 'half-open'] }), since: Type.String({ format: 'date-time' }), reason: Type.String() },
+  { description: 'While live requests are refused because the last ones failed; `half-open`: one is let through to try' },
+);
 const merging = text('Whether rows of different requests share runs: `merged (padded)`, `merged at equal length: <why>` or `alone: <why>`');
 const modelTensor = Type.Object({
   name: Type.String(),
@@ -208,6 +212,7 @@ const openAi = {
           state: Type.String({ enum: ['loading', 'ready', 'failed', 'quarantined'] }),
           reason: nullable(Type.String()),
           merging: nullable(merging),
+          breaker: Type.Optional(breaker),
           quarantined: Type.Optional(
             Type.Array(
               Type.Object({

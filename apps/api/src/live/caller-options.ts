@@ -7,15 +7,27 @@ const PRIORITY_MAX = 255;
 export interface CallerOptions {
   timeoutMs: number | null;
   priority: number | null;
+  /** Something else than the model may answer, where its owner allows it. */
+  mayDegrade: boolean;
 }
 
-export const NO_OPTIONS: CallerOptions = { timeoutMs: null, priority: null };
+export const NO_OPTIONS: CallerOptions = { timeoutMs: null, priority: null, mayDegrade: true };
 
 export function callerOptions(headers: IncomingHttpHeaders): CallerOptions {
   return {
     timeoutMs: integerHeader(headers, 'x-interleave-timeout-ms', { min: 1, max: TIMEOUT_MS_MAX }),
     priority: integerHeader(headers, 'x-interleave-priority', { min: 0, max: PRIORITY_MAX }),
+    mayDegrade: mayDegrade(headers['x-interleave-degrade']),
   };
+}
+
+function mayDegrade(text: string | string[] | undefined): boolean {
+  if (text === undefined) return true;
+  if (text === 'never') return false;
+  const received = JSON.stringify(text);
+  throw new InterleaveError('invalid_request', `Header x-interleave-degrade: expected never, or no such header, received ${received}`, {
+    param: 'x-interleave-degrade',
+  });
 }
 
 function integerHeader(headers: IncomingHttpHeaders, name: string, range: { min: number; max: number }): number | null {

@@ -2,7 +2,8 @@ import type { Config } from '@app/config';
 import type { InferenceBackend } from '@app/contracts';
 import type { ModelCatalog } from '@app/models';
 import { Inject, Injectable } from '@nestjs/common';
-import { NOTHING, Preparation, type Preparing } from '../admission/preparation';
+import { NOTHING, Preparation, type Ahead, type Preparing } from '../admission/preparation';
+import { Degradation } from '../resilience/degradation';
 import { BACKEND, CATALOG, CONFIG } from '../tokens';
 import type { LiveCall } from './live-call';
 
@@ -30,19 +31,39 @@ export class LiveGate {
     @Inject(BACKEND) private readonly backend: InferenceBackend,
     @Inject(CATALOG) private readonly catalog: ModelCatalog,
     private readonly preparation: Preparation,
+    private readonly degradation: Degradation,
   ) {}
 
   /**
    * Before the body is read, and again before it is parsed: others may have come in the meantime. Throws `overloaded`, and
    * what is to be said about the model. Returns the predicted work in ns.
    */
-  look({ options }: LiveCall, { model, version, bytes }: UnpreparedBody<number | null>): number {
+  look(call: LiveCall, body: UnpreparedBody<number | null>): number {
+    try {
+      return this.lookAt(call, body);
+    } catch (error) {
+      const isHelped = this.degradation.mayHelp(call, body.model, error, ({ model, version }) =>
+        this.lookAt(call, { ...body, model, version }),
+      );
+      if (!isHelped) throw error;
+      // It may have been that there is no room.
+      this.checkRoom(body, this.config.realtime.timeoutMs);
+      return 0;
+    }
+  }
+
+  private lookAt({ options }: LiveCall, { model, version, bytes }: UnpreparedBody<number | null>): number {
     const modelTimeoutMs = model === null ? null : this.catalog.find(model, version).timeoutMs;
     const timeoutMs = options.timeoutMs ?? modelTimeoutMs ?? this.config.realtime.timeoutMs;
-    // Small ones pass the large ones that are being prepared.
-    const { waitMs, items, workNs } = bytes !== null && isSmall(bytes) ? NOTHING : this.preparation.ahead();
-    this.preparation.checkRoom(waitMs, timeoutMs);
+    const { items, workNs } = this.checkRoom({ bytes }, timeoutMs);
     return this.backend.checkAhead({ model, version, timeoutMs, bodyBytes: bytes, aheadNs: workNs, itemsAhead: items });
+  }
+
+  /** Small ones pass the large ones that are being prepared. */
+  private checkRoom({ bytes }: Pick<UnpreparedBody<number | null>, 'bytes'>, timeoutMs: number): Ahead {
+    const ahead = bytes !== null && isSmall(bytes) ? NOTHING : this.preparation.ahead();
+    this.preparation.checkRoom(ahead.waitMs, timeoutMs);
+    return ahead;
   }
 
   /** When its body begins to be parsed. Give the result to `leave`. */

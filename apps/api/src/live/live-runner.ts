@@ -1,10 +1,14 @@
 import { availableParallelism } from 'node:os';
 import type { Config } from '@app/config';
-import { InterleaveError, type InferenceBackend, type ItemResult } from '@app/contracts';
-import { allSucceeded, runItems, type PreparedRequest, type ResponseBody } from '@app/protocols';
+import { InterleaveError } from '@app/contracts';
+import type { ModelCatalog } from '@app/models';
+import type { PreparedRequest, ResponseBody } from '@app/protocols';
 import { Inject, Injectable } from '@nestjs/common';
 import { Turns } from '../admission/turns';
-import { BACKEND, CONFIG } from '../tokens';
+import { Degradation } from '../resilience/degradation';
+import { GuardedRuns } from '../resilience/guarded-runs';
+import { CachedRuns, type CachedAnswer } from '../response-cache/cached-runs';
+import { CONFIG } from '../tokens';
 import type { LiveCall } from './live-call';
 import { isSmall, LiveGate, type UnpreparedBody } from './live-gate';
 import { liveTiming, serverTiming } from './live-timing';
@@ -13,8 +17,8 @@ import { liveTiming, serverTiming } from './live-timing';
 export interface ReadBody extends UnpreparedBody {
   /** Bytes that are held until the answer is sent. */
   heldBytes: number;
-  /** Parses, checks and tokenizes it. */
-  prepare(): Promise<PreparedRequest>;
+  /** Parses, checks and tokenizes it, for a model of this catalog. May be called again with another one. */
+  prepare(catalog: ModelCatalog): Promise<PreparedRequest>;
 }
 
 /**
@@ -27,8 +31,10 @@ export class LiveRunner {
 
   constructor(
     @Inject(CONFIG) private readonly config: Config,
-    @Inject(BACKEND) private readonly backend: InferenceBackend,
     private readonly gate: LiveGate,
+    private readonly runs: GuardedRuns,
+    private readonly cached: CachedRuns,
+    private readonly degradation: Degradation,
   ) {}
 
   /**
@@ -38,20 +44,27 @@ export class LiveRunner {
   async answer(call: LiveCall, body: ReadBody): Promise<ResponseBody> {
     const bodyReadMs = performance.now();
     const { arrivedMs } = call;
-    const prepared = await this.prepare(call, body);
-    call.model = prepared.model;
-    const preparedMs = performance.now();
-    const results = await this.run(prepared, call, body.heldBytes, preparedMs - arrivedMs);
+    let preparedMs = bodyReadMs;
+    const { prepared, results, cache } = await this.degradation.answer(call, {
+      prepare: async (catalog, instead) => {
+        const own = instead === null ? body : { ...body, model: instead.name, version: instead.version };
+        const made = await this.prepare(call, own, catalog);
+        call.model = made.model;
+        preparedMs = performance.now();
+        return made;
+      },
+      run: (made) => this.run(made, call, body.heldBytes, preparedMs - arrivedMs),
+    });
     const answeredMs = performance.now();
     const response = await prepared.respond(results);
     const { admittedMs } = call;
     // Counted after the answer has left.
-    call.timing = liveTiming({ arrivedMs, bodyReadMs, admittedMs, preparedMs, answeredMs, respondedMs: performance.now() }, results);
+    call.timing = liveTiming({ arrivedMs, bodyReadMs, admittedMs, preparedMs, answeredMs, respondedMs: performance.now() }, results, cache);
     call.notes['server-timing'] = serverTiming(call.timing);
     return response;
   }
 
-  private async prepare(call: LiveCall, body: ReadBody): Promise<PreparedRequest> {
+  private async prepare(call: LiveCall, body: ReadBody, catalog: ModelCatalog): Promise<PreparedRequest> {
     const preparing = this.gate.enter(call, body);
     const isLarge = !isSmall(body.bytes);
     let items: number | null = null;
@@ -59,7 +72,7 @@ export class LiveRunner {
       if (isLarge) await this.largeBodies.begin();
       if (call.hangUp.aborted) throw new InterleaveError('client_closed', 'The caller hung up');
       call.admittedMs = performance.now();
-      const prepared = await body.prepare();
+      const prepared = await body.prepare(catalog);
       items = prepared.items.length;
       return prepared;
     } finally {
@@ -68,16 +81,19 @@ export class LiveRunner {
     }
   }
 
-  private async run(prepared: PreparedRequest, { options, hangUp }: LiveCall, heldBytes: number, spentMs: number): Promise<ItemResult[]> {
+  private async run(
+    prepared: PreparedRequest,
+    { caller, options, hangUp }: LiveCall,
+    heldBytes: number,
+    spentMs: number,
+  ): Promise<CachedAnswer> {
     const timeoutMs = (options.timeoutMs ?? prepared.timeoutMs ?? this.config.realtime.timeoutMs) - spentMs;
     if (timeoutMs <= 0)
       throw new InterleaveError('deadline_exceeded', 'Deadline exceeded before the request was queued; allow more time, or try again');
-    const results = await runItems(this.backend, prepared, {
-      timeoutMs,
-      priority: options.priority ?? prepared.priority,
-      signal: hangUp,
-      bodyBytes: heldBytes,
-    });
-    return allSucceeded(results);
+    const priority = options.priority ?? prepared.priority;
+    return this.cached.run(prepared, caller.tenant, (missing) =>
+      // What the whole body costs says nothing about a part of its items.
+      this.runs.run(missing, { timeoutMs, priority, signal: hangUp, bodyBytes: missing === prepared ? heldBytes : undefined }),
+    );
   }
 }

@@ -1,9 +1,12 @@
 import type { ItemResult, Stage } from '@app/contracts';
+import type { CacheUse } from '../response-cache/cached-runs';
 
 /** Where the time of one live request went, in milliseconds, by stage; and the largest batch it ran in. */
 export interface LiveTiming {
   stages: [Stage, number][];
   runRows: number;
+  /** Items that were kept answers; null: the model has no cache. */
+  cache: CacheUse | null;
 }
 
 /** The moments of a request on this process's clock (`performance.now()`), in order. */
@@ -17,7 +20,7 @@ export interface LiveMoments {
 }
 
 /** The slowest item decides what is reported for coalesce and run; what is left of the wait is the channel: enqueue. */
-export function liveTiming(moments: LiveMoments, results: ItemResult[]): LiveTiming {
+export function liveTiming(moments: LiveMoments, results: ItemResult[], cache: CacheUse | null): LiveTiming {
   let queueUs = 0;
   let runUs = 0;
   let runRows = 0;
@@ -28,6 +31,7 @@ export function liveTiming(moments: LiveMoments, results: ItemResult[]): LiveTim
   const waitMs = moments.answeredMs - moments.preparedMs;
   return {
     runRows,
+    cache,
     stages: [
       ['accept', moments.bodyReadMs - moments.arrivedMs],
       ['admit', moments.admittedMs - moments.bodyReadMs],
@@ -40,11 +44,16 @@ export function liveTiming(moments: LiveMoments, results: ItemResult[]): LiveTim
   };
 }
 
-/** Value of the `Server-Timing` header: milliseconds by stage, and the rows of the run. */
-export function serverTiming({ stages, runRows }: LiveTiming): string {
+/** Value of the `Server-Timing` header: milliseconds by stage, the rows of the run, and whether answers were kept ones. */
+export function serverTiming({ stages, runRows, cache }: LiveTiming): string {
   const entry = ([stage, ms]: LiveTiming['stages'][number]): string => {
     const rows = stage === 'run' ? `;desc="${runRows} rows"` : '';
     return `${stage};dur=${Math.round(ms * 1000) / 1000}${rows}`;
   };
-  return stages.map(entry).join(', ');
+  return [...stages.map(entry), ...(cache === null ? [] : [`cache;desc=${cacheText(cache)}`])].join(', ');
+}
+
+function cacheText({ hits, misses }: CacheUse): string {
+  if (hits === 0) return 'miss';
+  return misses === 0 ? 'hit' : `"${hits} of ${hits + misses} hit"`;
 }

@@ -2,6 +2,9 @@ import { Module, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { AdmissionModule } from '../admission/admission.module';
 import { fastifyOf } from '../http/fastify-adapter';
+import { Degradation } from '../resilience/degradation';
+import { GuardedRuns } from '../resilience/guarded-runs';
+import { ResponseCacheModule } from '../response-cache/response-cache.module';
 import { LiveMetrics } from '../metrics/live-metrics';
 import { MetricsModule } from '../metrics/metrics.module';
 import { LaneMerging } from './lane-merging';
@@ -19,9 +22,9 @@ import { Preparer } from './preparer';
 
 /** The live path, and what callers of it may ask about models. */
 @Module({
-  imports: [AdmissionModule, MetricsModule],
+  imports: [AdmissionModule, MetricsModule, ResponseCacheModule],
   controllers: [MetadataController, InferController, TritonController, PredictController, EmbeddingsController, ModelsController],
-  providers: [LaneMerging, Preparer, LiveGate, LiveRunner, LiveService],
+  providers: [LaneMerging, Preparer, GuardedRuns, Degradation, LiveGate, LiveRunner, LiveService],
 })
 export class LiveModule implements OnModuleInit {
   constructor(

@@ -14,7 +14,7 @@ import {
 import { Inject, Injectable } from '@nestjs/common';
 import { mediaType } from '../http/media-type';
 import { unsupportedMediaType } from '../http/error-answer';
-import { CATALOG, CONFIG } from '../tokens';
+import { CONFIG } from '../tokens';
 
 /** Requests that a channel's memory must be able to hold at once, each with inputs and outputs. */
 const ITEMS_IN_CHANNEL_MIN = 4;
@@ -25,10 +25,7 @@ export class Preparer {
   private readonly limits: Limits;
   private readonly jsonLimits: JsonLimits;
 
-  constructor(
-    @Inject(CONFIG) config: Config,
-    @Inject(CATALOG) private readonly catalog: ModelCatalog,
-  ) {
+  constructor(@Inject(CONFIG) config: Config) {
     this.jsonLimits = jsonLimits(config.http);
     this.limits = {
       // A request is queued as a whole or not at all.
@@ -38,13 +35,13 @@ export class Preparer {
     };
   }
 
-  async prepare(endpoint: Endpoint, bytes: Buffer, headers: IncomingHttpHeaders): Promise<PreparedRequest> {
+  async prepare(endpoint: Endpoint, bytes: Buffer, headers: IncomingHttpHeaders, catalog: ModelCatalog): Promise<PreparedRequest> {
     if (endpoint.kind === 'open-inference') {
       const headerLength = headers['inference-header-content-length'];
       const { body, binary } = await splitInferBody(bytes, headerLength === undefined ? null : String(headerLength), this.jsonLimits);
-      return prepare(endpoint, body, binary, this.catalog, this.limits);
+      return prepare(endpoint, body, binary, catalog, this.limits);
     }
     if (mediaType(headers) === 'application/octet-stream') throw unsupportedMediaType('application/octet-stream');
-    return prepare(endpoint, await parseJsonBodyInSlices(bytes, this.jsonLimits), null, this.catalog, this.limits);
+    return prepare(endpoint, await parseJsonBodyInSlices(bytes, this.jsonLimits), null, catalog, this.limits);
   }
 }

@@ -13,7 +13,7 @@ import {
   type UnreadRequest,
   type WorkerModelPlan,
 } from '@app/contracts';
-import type { ModelCatalog } from '@app/models';
+import type { ModelCatalog, ServingPolicy } from '@app/models';
 import { writePlacement } from '@app/process';
 import { createLogger } from '@app/telemetry';
 import { ItemCount } from '@app/worker-pool';
@@ -33,6 +33,8 @@ export class EchoBackend implements InferenceBackend {
   reports: ModelReport[] = [{ name: 'echo', version: '1', state: 'ready', cost: null, reason: null, signature: SIGNATURE }];
   /** `realtime.timeoutMs` of the model's files. */
   modelTimeoutMs: number | null = null;
+  /** Of the files of each model, by its name. */
+  readonly policies: Record<string, Partial<ServingPolicy>> = {};
   /** What `infer` waits for. */
   gate: Promise<unknown> = Promise.resolve();
   /** What `infer` rejects with. */
@@ -116,6 +118,10 @@ function catalogOf(backend: EchoBackend): ModelCatalog {
         timeoutMs: backend.modelTimeoutMs,
       };
     },
+    policyOf: (name) =>
+      backend.reports.some((report) => report.name === name)
+        ? { cache: null, degrade: [], head: null, tokenizerDigest: null, ...backend.policies[name] }
+        : null,
     applyReports: () => undefined,
   };
 }

@@ -6,10 +6,22 @@ import { CliError } from '../cli-error';
 import { ApiClient, withUrl, type ListPage } from '../client';
 import { table } from '../table';
 
+interface Breaker {
+  state: string;
+  reason: string;
+}
+
 interface ListedModel {
   id: string;
   task?: Task;
-  versions?: { version: string; state: string; reason: string | null; merging: string | null; quarantined?: { lane: Lane }[] }[];
+  versions?: {
+    version: string;
+    state: string;
+    reason: string | null;
+    merging: string | null;
+    breaker?: Breaker;
+    quarantined?: { lane: Lane }[];
+  }[];
 }
 
 export function addModelsCommand(program: Command): void {
@@ -19,13 +31,13 @@ export function addModelsCommand(program: Command): void {
     .action(async ({ url }: { url: string }) => {
       const { data } = await new ApiClient(url).get<ListPage<ListedModel>>('/v1/models');
       const rows = data.flatMap(({ id, task, versions }) =>
-        (versions ?? []).map(({ version, state, reason, merging, quarantined = [] }) => [
+        (versions ?? []).map(({ version, state, reason, merging, breaker, quarantined = [] }) => [
           id,
           version,
-          stateOf(state, quarantined),
+          stateOf(state, quarantined, breaker),
           task ?? '',
           merging ?? '',
-          reason ?? '',
+          reason ?? breaker?.reason ?? '',
         ]),
       );
       console.log(rows.length === 0 ? 'no models' : table(['MODEL', 'VERSION', 'STATE', 'TASK', 'ROWS', 'REASON'], rows));
@@ -38,8 +50,14 @@ export function addModelsCommand(program: Command): void {
     .action(release);
 }
 
-const stateOf = (state: string, quarantined: { lane: Lane }[]): string =>
-  state === 'quarantined' || quarantined.length === 0 ? state : `${state}, quarantined: ${quarantined.map(({ lane }) => lane).join(', ')}`;
+function stateOf(state: string, quarantined: { lane: Lane }[], breaker: Breaker | undefined): string {
+  const isPartly = state !== 'quarantined' && quarantined.length > 0;
+  return [
+    state,
+    ...(isPartly ? [`quarantined: ${quarantined.map(({ lane }) => lane).join(', ')}`] : []),
+    ...(breaker === undefined ? [] : [`breaker ${breaker.state}`]),
+  ].join(', ');
+}
 
 async function release(model: string, { modelVersion: version, lane }: { modelVersion?: string; lane?: string }): Promise<void> {
   if (lane !== undefined && lane !== 'realtime' && lane !== 'batch')

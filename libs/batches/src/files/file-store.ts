@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { InterleaveError, type FilePurpose } from '@app/contracts';
 import { listIds, readPage, type Page, type PageRequest } from '../storage/directory-page';
 import { DiskGuard } from '../storage/disk-guard';
-import { isMissing, orNullIfMissing, syncDirectory, TEMPORARY_SUFFIX } from '../storage/durable';
+import { isMissing, orNullIfMissing, syncDirectory, TEMPORARY_SUFFIX, writeFileDurably } from '../storage/durable';
 import { nowSeconds, readFileRecord, type FileRecord } from './file-record';
 import { isFileId } from '../manifests/ids';
 import { decodeLineIndex, type ChunkTable } from './line-index';
@@ -13,6 +13,8 @@ import { Upload, type UploadLimits } from './upload';
 
 /** An upload whose bytes stopped coming this long ago belongs to a process that is gone. */
 const ABANDONED_MS = 60 * 60 * 1000;
+/** Takes a block of its own. */
+const TRIAL_BYTES = 4096;
 
 /** True while a batch still needs the files it uses. */
 export type IsBatchOpen = (batchId: string) => Promise<boolean>;
@@ -37,6 +39,13 @@ export class FileStore {
   /** Rejects with `storage_full` when `bytesExpected` (0: unknown) cannot fit. */
   beginUpload(bytesExpected: number): Promise<Upload> {
     return Upload.begin({ paths: this.paths, limits: this.limits, disk: this.disk, bytesExpected });
+  }
+
+  /** Rejects with the system's error when the disk cannot be written to. */
+  async tryWrite(): Promise<void> {
+    const path = join(this.paths.files, `trial-${process.pid}${TEMPORARY_SUFFIX}`);
+    await writeFileDurably(path, Buffer.alloc(TRIAL_BYTES), { syncParent: false });
+    await rm(path, { force: true });
   }
 
   /** Null when there is no such file. One that expired is found until it is swept: a batch may be reading it. */

@@ -5,6 +5,8 @@ import { Documented } from '../../docs/documented';
 import { CATALOG } from '../../tokens';
 import { bothLanesText, LaneMerging } from '../lane-merging';
 import { entriesOf } from '../model-entries';
+import { Breakers } from '../../resilience/breakers';
+import { modelBreakerName } from '../../resilience/guarded-runs';
 
 const STARTED_UNIX_S = Math.floor(Date.now() / 1000);
 
@@ -18,6 +20,7 @@ export class ModelsController {
     @Inject(CATALOG) private readonly catalog: ModelCatalog,
     private readonly merging: LaneMerging,
     private readonly placement: PlacementReader,
+    private readonly breakers: Breakers,
   ) {}
 
   @Get()
@@ -52,13 +55,22 @@ export class ModelsController {
     const { name, version, state, reason } = entry;
     const merging = bothLanesText(await this.merging.of(entry));
     const quarantined = this.placement.quarantined(name, version);
-    if (quarantined.length === 0) return { version, state, reason, merging };
+    const breaker = this.breakerOf(name, version);
+    if (quarantined.length === 0) return { version, state, reason, merging, ...breaker };
     return {
       version,
       state: quarantined.some(({ lane }) => lane === 'realtime') ? 'quarantined' : state,
       reason: reason ?? quarantined.map((model) => `${model.lane} lane: ${model.reason}`).join('; '),
       merging,
+      ...breaker,
       quarantined: quarantined.map((model) => ({ lane: model.lane, until: new Date(model.untilMs).toISOString(), reason: model.reason })),
     };
+  }
+
+  /** While live requests to it are refused, or one is let through to try. */
+  private breakerOf(model: string, version: string): object {
+    const status = this.breakers.find(modelBreakerName(model, version));
+    if (status === null || status.state === 'closed') return {};
+    return { breaker: { state: status.state, since: new Date(status.sinceMs).toISOString(), reason: status.reason } };
   }
 }

@@ -1,0 +1,214 @@
+import { InterleaveError, type ErrorCode, type InferenceBackend } from '@app/contracts';
+import type { DegradeStep, ModelCatalog, ServedModel } from '@app/models';
+import type { PreparedRequest } from '@app/protocols';
+import type { Logger } from '@app/telemetry';
+import { Inject, Injectable } from '@nestjs/common';
+import { Counter, Registry } from 'prom-client';
+import type { LiveCall } from '../live/live-call';
+import { CachedRuns, type CachedAnswer } from '../response-cache/cached-runs';
+import { BACKEND, CATALOG, LOGGER } from '../tokens';
+import { standInProblem, tensorProblem, type Candidate } from './stand-in';
+
+/** What a model that cannot answer now, or a node that is busy, is refused with. */
+const TROUBLE: ReadonlySet<ErrorCode> = new Set(['overloaded', 'worker_unavailable', 'model_not_servable']);
+const DEGRADED_NOTE = 'x-interleave-degraded';
+
+type ModelStep = Extract<DegradeStep, { kind: 'model' }>;
+
+/** The two halves of answering a request; both reject with what the caller is told. */
+export interface Work {
+  /** `catalog` has what there is to choose from. `instead`: the model that the body is prepared for, whatever it names. */
+  prepare(catalog: ModelCatalog, instead: ServedModel | null): Promise<PreparedRequest>;
+  run(prepared: PreparedRequest): Promise<CachedAnswer>;
+}
+
+export interface Answered extends CachedAnswer {
+  prepared: PreparedRequest;
+}
+
+/** Answers as the owner of a model allows (`degrade` in model.yaml) where it would be refused for trouble of ours. */
+@Injectable()
+export class Degradation {
+  private readonly degraded: Counter;
+  /** The last version that was ready, by model name; of models with steps only. */
+  private readonly lastReady = new Map<string, Candidate>();
+  private readonly warned = new Set<string>();
+
+  constructor(
+    registry: Registry,
+    @Inject(CATALOG) private readonly catalog: ModelCatalog,
+    @Inject(BACKEND) backend: InferenceBackend,
+    @Inject(LOGGER) private readonly log: Logger,
+    private readonly cached: CachedRuns,
+  ) {
+    this.degraded = new Counter({
+      name: 'interleave_degraded_total',
+      help: 'Live requests answered by something else than their model',
+      labelNames: ['model', 'by'],
+      registers: [registry],
+    });
+    backend.onModelsChanged(() => this.look());
+    this.look();
+  }
+
+  /** As `work` does; in trouble the steps of the model are tried in order, and the answer says so in `call.notes`. */
+  async answer(call: LiveCall, work: Work): Promise<Answered> {
+    const asked = new AskedCatalog(this.catalog);
+    let prepared: PreparedRequest | null = null;
+    try {
+      prepared = await work.prepare(asked, null);
+      return { prepared, ...(await work.run(prepared)) };
+    } catch (error) {
+      const { name, version } = prepared === null ? asked : { name: prepared.model, version: prepared.version };
+      if (name === null || !isTrouble(error) || !call.options.mayDegrade) throw error;
+      for (const step of this.catalog.policyOf(name, version)?.degrade ?? []) {
+        const answered = step.kind === 'cached' ? this.fromCache(call, prepared) : await this.byOther(call, work, { name, version }, step);
+        if (answered === null) continue;
+        call.model = name;
+        this.degraded.inc({ model: name, by: step.kind === 'cached' ? 'cached' : step.model });
+        return answered;
+      }
+      throw error;
+    }
+  }
+
+  /**
+   * Whether a request that is refused with `error` before its body is read may be answered all the same. `model` null: its
+   * body names it. `look` throws where another model would refuse it too.
+   */
+  mayHelp({ options, caller }: LiveCall, model: string | null, error: unknown, look: (other: ModelStep) => unknown): boolean {
+    if (!isTrouble(error)) return false;
+    const names = model === null ? [...new Set(this.catalog.list().map(({ name }) => name))] : [model];
+    return names.some((name) => {
+      const policy = this.catalog.policyOf(name, null);
+      if (policy === null) return false;
+      if (policy.cache !== null) return true;
+      if (!options.mayDegrade) return false;
+      return policy.degrade.some((step) => step.kind === 'model' && allows(caller, step.model) && succeeds(() => look(step)));
+    });
+  }
+
+  private fromCache(call: LiveCall, prepared: PreparedRequest | null): Answered | null {
+    const stale = prepared === null ? null : this.cached.stale(prepared, call.caller.tenant);
+    if (prepared === null || stale === null) return null;
+    call.notes[DEGRADED_NOTE] = `cached; age=${Math.floor(stale.ageMs / 1000)}`;
+    return { prepared, results: stale.results, cache: { hits: stale.results.length, misses: 0 } };
+  }
+
+  private async byOther(
+    call: LiveCall,
+    work: Work,
+    asked: { name: string; version: string | null },
+    step: ModelStep,
+  ): Promise<Answered | null> {
+    const own = this.ownOf(asked.name, asked.version);
+    const other = this.candidateOf(step.model, step.version);
+    if (own === null || other === null || !allows(call.caller, step.model) || standInProblem(own, other, step) !== null) return null;
+    const takesTexts = call.endpoint === 'predict' && own.model.text !== null;
+    if (!takesTexts && tensorProblem(own, other) !== null) return null;
+    try {
+      const prepared = await work.prepare(new InsteadCatalog(this.catalog, other.model), other.model);
+      if (prepared.model !== other.model.name || prepared.version !== other.model.version) return null;
+      const answer = await work.run(prepared);
+      call.notes[DEGRADED_NOTE] = `model=${prepared.model}`;
+      return { prepared, ...answer };
+    } catch {
+      return null; // the caller is told of the model that was asked for
+    }
+  }
+
+  private ownOf(name: string, version: string | null): Candidate | null {
+    const last = this.lastReady.get(name) ?? null;
+    return this.candidateOf(name, version) ?? (version === null || last?.model.version === version ? last : null);
+  }
+
+  private candidateOf(name: string, version: string | null): Candidate | null {
+    const model = attempt(() => this.catalog.find(name, version));
+    const policy = this.catalog.policyOf(name, version);
+    return model === null || policy === null ? null : { model, policy };
+  }
+
+  /** Tells the owners of steps that will not be taken, once each. */
+  private look(): void {
+    for (const { name, version } of this.catalog.list()) {
+      const steps = this.catalog.policyOf(name, version)?.degrade ?? [];
+      const own = steps.length === 0 ? null : this.candidateOf(name, version);
+      if (own === null) continue;
+      this.lastReady.set(name, own);
+      for (const step of steps) {
+        const problem = step.kind === 'model' ? this.problemOf(own, step) : null;
+        const warning = `${name} ${version}: ${problem}`;
+        if (problem === null || this.warned.has(warning)) continue;
+        this.warned.add(warning);
+        this.log.warn({ model: name, version, reason: problem }, 'model.yaml: a step of degrade is never taken');
+      }
+    }
+  }
+
+  private problemOf(own: Candidate, step: ModelStep): string | null {
+    if (step.model === own.model.name && step.version === null) return 'it names the model itself';
+    if (this.catalog.policyOf(step.model, step.version) === null) return `there is no model "${step.model}"`;
+    const other = this.candidateOf(step.model, step.version);
+    const problem = other === null ? null : standInProblem(own, other, step);
+    return problem === null ? null : `"${step.model}" cannot stand in: ${problem}`;
+  }
+}
+
+const isTrouble = (error: unknown): boolean => error instanceof InterleaveError && TROUBLE.has(error.code);
+const allows = ({ models }: LiveCall['caller'], name: string): boolean => models === null || models.includes(name);
+const succeeds = (work: () => unknown): boolean => attempt(() => (work(), true)) ?? false;
+
+/** Null: it threw. */
+function attempt<T>(work: () => T): T | null {
+  try {
+    return work();
+  } catch {
+    return null;
+  }
+}
+
+/** A catalog with some of its methods replaced. */
+class OtherCatalog implements ModelCatalog {
+  constructor(protected readonly catalog: ModelCatalog) {}
+
+  list(): ReturnType<ModelCatalog['list']> {
+    return this.catalog.list();
+  }
+
+  find(name: string, version: string | null): ServedModel {
+    return this.catalog.find(name, version);
+  }
+
+  policyOf(name: string, version: string | null): ReturnType<ModelCatalog['policyOf']> {
+    return this.catalog.policyOf(name, version);
+  }
+
+  applyReports(reports: Parameters<ModelCatalog['applyReports']>[0]): void {
+    this.catalog.applyReports(reports);
+  }
+}
+
+/** Remembers which model a request asked for, also where it cannot be served. */
+class AskedCatalog extends OtherCatalog {
+  name: string | null = null;
+  version: string | null = null;
+
+  override find(name: string, version: string | null): ServedModel {
+    Object.assign(this, { name, version });
+    return super.find(name, version);
+  }
+}
+
+/** Has one model, whatever is asked for. */
+class InsteadCatalog extends OtherCatalog {
+  constructor(
+    catalog: ModelCatalog,
+    private readonly instead: ServedModel,
+  ) {
+    super(catalog);
+  }
+
+  override find(): ServedModel {
+    return this.instead;
+  }
+}

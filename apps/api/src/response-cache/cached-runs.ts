@@ -1,0 +1,112 @@
+import type { InferenceBackend, ItemResult } from '@app/contracts';
+import type { CacheBounds, ModelCatalog } from '@app/models';
+import type { PreparedRequest } from '@app/protocols';
+import { Inject, Injectable } from '@nestjs/common';
+import { Counter, Gauge, Registry } from 'prom-client';
+import { BACKEND, CATALOG } from '../tokens';
+import { itemKey } from './item-key';
+import { ResponseCache } from './response-cache';
+
+/** Of one request: items that were answered from the cache, and that were looked for in vain. */
+export interface CacheUse {
+  hits: number;
+  misses: number;
+}
+
+export interface CachedAnswer {
+  results: ItemResult[];
+  /** Null: the model has no cache. */
+  cache: CacheUse | null;
+}
+
+/** Keys are hashed on the event loop, about a millisecond for so much. */
+const REQUEST_BYTES_MAX = 2 * 1024 * 1024;
+
+/** Puts the cache before the runs of the models that have one. */
+@Injectable()
+export class CachedRuns {
+  private readonly hits: Counter;
+  private readonly misses: Counter;
+
+  constructor(
+    registry: Registry,
+    @Inject(CATALOG) private readonly catalog: ModelCatalog,
+    @Inject(BACKEND) backend: InferenceBackend,
+    private readonly cache: ResponseCache,
+  ) {
+    const registers = [registry];
+    const labelNames = ['model'];
+    this.hits = new Counter({
+      name: 'interleave_response_cache_hits_total',
+      help: 'Live items answered from the cache',
+      labelNames,
+      registers,
+    });
+    this.misses = new Counter({
+      name: 'interleave_response_cache_misses_total',
+      help: 'Live items not found in the cache',
+      labelNames,
+      registers,
+    });
+    new Gauge({
+      name: 'interleave_response_cache_bytes',
+      help: 'Bytes of kept answers',
+      registers,
+      collect() {
+        this.set(cache.bytes);
+      },
+    });
+    // A worker that loads the model again may read another file.
+    backend.onModelsChanged(() => {
+      for (const { name, version, state } of backend.models()) if (state !== 'ready') cache.forget(keyOf(name, version));
+    });
+  }
+
+  /** `run` gets the items that are not kept; what it answers is kept. Rejects as `run` does. */
+  async run(prepared: PreparedRequest, tenant: string, run: (missing: PreparedRequest) => Promise<ItemResult[]>): Promise<CachedAnswer> {
+    const bounds = this.boundsOf(prepared);
+    if (bounds === null) return { results: await run(prepared), cache: null };
+    const model = keyOf(prepared.model, prepared.version);
+    const keys = this.keysOf(prepared, tenant);
+    const found = keys.map((key) => this.cache.get(model, key, { ttlSeconds: bounds.ttlSeconds, evenStale: false })?.result ?? null);
+    const misses = found.filter((result) => result === null).length;
+    const cache = { hits: keys.length - misses, misses };
+    this.hits.inc({ model: prepared.model }, cache.hits);
+    this.misses.inc({ model: prepared.model }, misses);
+    if (misses === 0) return { results: found as ItemResult[], cache };
+    const fresh = await run(cache.hits === 0 ? prepared : { ...prepared, items: prepared.items.filter((_, i) => found[i] === null) });
+    let next = 0;
+    const results = found.map((kept, i) => {
+      if (kept !== null) return kept;
+      const result = fresh[next++] as ItemResult;
+      this.cache.set(model, keys[i] as string, result, bounds);
+      return result;
+    });
+    return { results, cache };
+  }
+
+  /** The answer as it was once, however old; null where an item is not kept. */
+  stale(prepared: PreparedRequest, tenant: string): { results: ItemResult[]; ageMs: number } | null {
+    const bounds = this.boundsOf(prepared);
+    if (bounds === null) return null;
+    const model = keyOf(prepared.model, prepared.version);
+    const options = { ttlSeconds: bounds.ttlSeconds, evenStale: true };
+    const found = this.keysOf(prepared, tenant).flatMap((key) => this.cache.get(model, key, options) ?? []);
+    if (found.length < prepared.items.length) return null;
+    return { results: found.map(({ result }) => result), ageMs: Math.max(0, ...found.map(({ ageMs }) => ageMs)) };
+  }
+
+  /** Null: no cache for it. */
+  private boundsOf({ model, version, items }: PreparedRequest): CacheBounds | null {
+    const bytes = items.reduce((sum, { inputs }) => inputs.reduce((all, { data }) => all + data.byteLength, sum), 0);
+    if (bytes > REQUEST_BYTES_MAX) return null;
+    return this.catalog.policyOf(model, version)?.cache ?? null;
+  }
+
+  private keysOf({ model, version, items, runAlone = false }: PreparedRequest, tenant: string): string[] {
+    const outputs = this.catalog.find(model, version).signature.outputs.map(({ name }) => name);
+    return items.map((item) => itemKey({ tenant, model, version, runAlone }, item, outputs));
+  }
+}
+
+const keyOf = (model: string, version: string): string => `${model}\n${version}`;
