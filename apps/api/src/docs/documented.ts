@@ -35,6 +35,8 @@ export interface Documentation {
   description?: string;
   /** By content type; a plain name means `application/json`. */
   body?: SchemaName | Record<string, SchemaName>;
+  /** An empty body is an empty object. */
+  isBodyOptional?: boolean;
   query?: readonly QueryParameter[];
   /** Body of the answer 200. */
   ok: SchemaName | { contentType: string; description: string };
@@ -53,7 +55,9 @@ export function Documented(documentation: Documentation): MethodDecorator {
     ApiOperation({
       summary: documentation.summary,
       ...(documentation.description && { description: documentation.description }),
-      ...(documentation.body && { requestBody: { required: true, content: contentOf(documentation.body) } }),
+      ...(documentation.body && {
+        requestBody: { required: documentation.isBodyOptional !== true, content: contentOf(documentation.body) },
+      }),
     }),
     ...(documentation.query ?? []).map((name) => ApiQuery({ name, required: false, schema: { ...QUERY[name] } as SchemaObject })),
     typeof ok === 'string'

@@ -8,6 +8,7 @@ import { BACKEND, CONFIG } from '../tokens';
 import type { LiveCall } from './live-call';
 import { isSmall, LiveGate, type UnpreparedBody } from './live-gate';
 import { liveTiming, serverTiming } from './live-timing';
+import { LiveStatistics } from './open-inference/model-statistics';
 
 /** A body that is in memory. */
 export interface ReadBody extends UnpreparedBody {
@@ -29,6 +30,7 @@ export class LiveRunner {
     @Inject(CONFIG) private readonly config: Config,
     @Inject(BACKEND) private readonly backend: InferenceBackend,
     private readonly gate: LiveGate,
+    private readonly statistics: LiveStatistics,
   ) {}
 
   /**
@@ -37,17 +39,27 @@ export class LiveRunner {
    */
   async answer(call: LiveCall, body: ReadBody): Promise<ResponseBody> {
     const bodyReadMs = performance.now();
-    const { arrivedMs } = call;
     const prepared = await this.prepare(call, body);
     call.model = prepared.model;
+    try {
+      return await this.answerPrepared(call, prepared, body.heldBytes, bodyReadMs);
+    } catch (error) {
+      this.statistics.failed(prepared, performance.now() - call.arrivedMs);
+      throw error;
+    }
+  }
+
+  private async answerPrepared(call: LiveCall, prepared: PreparedRequest, heldBytes: number, bodyReadMs: number): Promise<ResponseBody> {
+    const { arrivedMs } = call;
     const preparedMs = performance.now();
-    const results = await this.run(prepared, call, body.heldBytes, preparedMs - arrivedMs);
+    const results = await this.run(prepared, call, heldBytes, preparedMs - arrivedMs);
     const answeredMs = performance.now();
     const response = await prepared.respond(results);
     const { admittedMs } = call;
     // Counted after the answer has left.
     call.timing = liveTiming({ arrivedMs, bodyReadMs, admittedMs, preparedMs, answeredMs, respondedMs: performance.now() }, results);
     call.notes['server-timing'] = serverTiming(call.timing);
+    this.statistics.succeeded(prepared, call.timing, results);
     return response;
   }
 

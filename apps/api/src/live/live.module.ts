@@ -11,6 +11,10 @@ import { LiveRunner } from './live-runner';
 import { LiveService } from './live.service';
 import { InferController } from './open-inference/infer.controller';
 import { MetadataController } from './open-inference/metadata.controller';
+import { JsonBody } from './open-inference/json-body';
+import { ModelConfigs } from './open-inference/model-config';
+import { LiveStatistics } from './open-inference/model-statistics';
+import { NotSupportedController } from './open-inference/not-supported.controller';
 import { TritonController } from './open-inference/triton.controller';
 import { EmbeddingsController } from './openai/embeddings.controller';
 import { ModelsController } from './openai/models.controller';
@@ -20,8 +24,9 @@ import { Preparer } from './preparer';
 /** The live path, and what callers of it may ask about models. */
 @Module({
   imports: [AdmissionModule, MetricsModule],
-  controllers: [MetadataController, InferController, TritonController, PredictController, EmbeddingsController, ModelsController],
-  providers: [LaneMerging, Preparer, LiveGate, LiveRunner, LiveService],
+  controllers: [MetadataController, InferController, TritonController, NotSupportedController, PredictController, EmbeddingsController, ModelsController],
+  providers: [LaneMerging, Preparer, LiveGate, LiveRunner, LiveService, LiveStatistics, ModelConfigs, JsonBody],
+  exports: [LiveStatistics, ModelConfigs],
 })
 export class LiveModule implements OnModuleInit {
   constructor(
