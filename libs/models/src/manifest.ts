@@ -124,6 +124,8 @@ export interface ModelManifest {
   tags: string[];
   /** Null: every lane that a partition serves. */
   lanes: Lane[] | null;
+  /** By class index, of a tensor model too (`model.yaml: labels`); null: none. */
+  labels: string[] | null;
   /** Null for plain tensor models. */
   text: TextManifest | null;
 }

@@ -136,6 +136,7 @@ function readManifest(name: string, folder: string, candidate: Candidate): Model
     sloMs: file.realtime?.sloMs ?? null,
     tags: file.tags ?? [],
     lanes: file.lanes ?? null,
+    labels: file.labels ?? text?.labels ?? null,
     text,
   };
 }

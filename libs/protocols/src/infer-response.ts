@@ -1,5 +1,6 @@
 import { InterleaveError, type ItemResult, type Tensor } from '@app/contracts';
 import type { ServedModel } from '@app/models';
+import { classificationOutput } from './classification-output';
 import { toJsonText } from './json-numbers';
 import { readTensor } from './tensor-read';
 import type { ResponseBody } from './types';
@@ -7,11 +8,16 @@ import type { ResponseBody } from './types';
 export interface WantedOutput {
   name: string;
   binary: boolean;
+  /** So many classes in place of the tensor; null or absent: the tensor. */
+  classes?: number | null;
 }
 
 /** The answer to an infer request: plain JSON, or with the binary tensor extension when any output is wanted in binary. */
 export function inferResponse(model: ServedModel, id: string | null, wanted: WantedOutput[], results: ItemResult[]): ResponseBody {
-  const outputs = wanted.map(({ name, binary }) => ({ tensor: outputOf(results, name), binary }));
+  const outputs = wanted.map(({ name, binary, classes = null }) => {
+    const tensor = outputOf(results, name);
+    return { tensor: classes === null ? tensor : classificationOutput(tensor, classes, model), binary };
+  });
   const header = {
     model_name: model.name,
     model_version: model.version,

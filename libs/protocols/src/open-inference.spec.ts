@@ -420,14 +420,6 @@ describe('POST /v2/models/{m}/infer', () => {
     ],
     ['a sequence', 'no-batch', { inputs: [x, y], parameters: { sequence_id: 3 } }, 'invalid_request', 'parameters.sequence_id', /no state/],
     [
-      'an output as classes',
-      'no-batch',
-      { inputs: [x, y], outputs: [{ name: 'sum', parameters: { classification: 2 } }] },
-      'invalid_request',
-      'outputs[0].parameters.classification',
-      /tensors in the response/,
-    ],
-    [
       'an output in shared memory',
       'no-batch',
       { inputs: [x, y], outputs: [{ name: 'sum', parameters: { shared_memory_region: 'r' } }] },

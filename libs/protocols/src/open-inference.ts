@@ -1,5 +1,6 @@
 import { DATATYPES, type Datatype, type InferenceItem, type ModelSignature, type Tensor, type TensorSpec } from '@app/contracts';
 import type { ServedModel } from '@app/models';
+import { wantedClasses } from './classification-output';
 import {
   expectItems,
   expectObject,
@@ -24,7 +25,7 @@ const TENSORS_MAX = 64;
 const PRIORITY_MAX = 255;
 const TIMEOUT_US_MAX = 3_600_000_000;
 /** Forms of a requested output in Triton's extensions; ignored, they would give the caller something else than was asked for. */
-const OUTPUT_FORMS_NOT_SUPPORTED = ['classification', 'shared_memory_region'];
+const OUTPUT_FORMS_NOT_SUPPORTED = ['shared_memory_region'];
 
 /**
  * Splits the body of an infer request at `Inference-Header-Content-Length` (the header's value, null without it).
@@ -101,7 +102,8 @@ function wantedOutputs(request: JsonObject, signature: ModelSignature, parameter
     const path = `outputs[${i}]`;
     const output = expectObject(value, path);
     const name = expectString(output.name, `${path}.name`);
-    if (!signature.outputs.some((candidate) => candidate.name === name))
+    const spec = signature.outputs.find((candidate) => candidate.name === name);
+    if (spec === undefined)
       throw mismatch(`one of the outputs ${signature.outputs.map((candidate) => candidate.name).join(', ')}`, `${path}.name`, name);
     if (names.has(name)) throw invalid(`expected each output once but ${path}.name ${quote(name)} was named before`, `${path}.name`);
     names.add(name);
@@ -112,7 +114,8 @@ function wantedOutputs(request: JsonObject, signature: ModelSignature, parameter
         `expected no ${path}.parameters.${form} because outputs come as tensors in the response only; leave it out`,
         `${path}.parameters.${form}`,
       );
-    return { name, binary: optionalBoolean(own.binary_data, `${path}.parameters.binary_data`) ?? binaryDefault };
+    const binary = optionalBoolean(own.binary_data, `${path}.parameters.binary_data`) ?? binaryDefault;
+    return { name, binary, classes: wantedClasses(own, spec, path) };
   });
 }
 
