@@ -95,7 +95,6 @@ describe('the HTTP server', () => {
     ['POST', '/v2/models/echo/trace/setting'],
     ['POST', '/v2/models/echo/generate_stream'],
     ['POST', '/v2/repository/models/echo/load'],
-    ['GET', '/v2/systemsharedmemory/status'],
     ['POST', '/v2/cudasharedmemory/region/r/register'],
     ['GET', '/v2/trace/setting'],
     ['POST', '/v2/logging'],

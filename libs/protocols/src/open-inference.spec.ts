@@ -425,7 +425,7 @@ describe('POST /v2/models/{m}/infer', () => {
       { inputs: [x, y], outputs: [{ name: 'sum', parameters: { shared_memory_region: 'r' } }] },
       'invalid_request',
       'outputs[0].parameters.shared_memory_region',
-      /tensors in the response/,
+      /shared_memory_byte_size/,
     ],
     [
       'binary size without binary part',

@@ -70,6 +70,11 @@ describe('the OpenAPI document', () => {
       '/v2/models/{model}/versions/{version}/ready',
       '/v2/models/{model}/versions/{version}/stats',
       '/v2/repository/index',
+      '/v2/systemsharedmemory/region/{region}/register',
+      '/v2/systemsharedmemory/region/{region}/status',
+      '/v2/systemsharedmemory/region/{region}/unregister',
+      '/v2/systemsharedmemory/status',
+      '/v2/systemsharedmemory/unregister',
     ]);
   });
 

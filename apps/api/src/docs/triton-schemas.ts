@@ -56,6 +56,17 @@ export const TRITON_SCHEMAS = {
       ),
     ),
   }),
+  SharedMemoryStatus: Type.Array(Type.Object({ name: Type.String(), key: Type.String(), offset: whole(), byte_size: whole() }), {
+    examples: [[{ name: 'inputs', key: '/inputs', offset: 0, byte_size: 4096 }]],
+  }),
+  SharedMemoryRequest: Type.Object(
+    {
+      key: text('Name of the object in /dev/shm'),
+      offset: Type.Optional(whole('Where the region starts in the object')),
+      byte_size: Type.Integer({ minimum: 1 }),
+    },
+    { examples: [{ key: '/inputs', offset: 0, byte_size: 4096 }] },
+  ),
   RepositoryIndexRequest: Type.Object(
     { ready: Type.Optional(Type.Boolean({ description: 'true: only versions that answer' })) },
     { examples: [{ ready: true }] },

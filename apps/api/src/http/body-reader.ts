@@ -12,6 +12,8 @@ declare module 'fastify' {
     heldBodyBytes: number;
     /** The whole body, unpacked; empty without one. Once per request. Rejects as `BodyReader`, and with `unsupported_media_type`. */
     readBody(reply: FastifyReply): Promise<Buffer>;
+    /** Counts what a request holds beside its body, in the same way. Throws `overloaded`, and `client_closed` once the caller has gone. */
+    holdBytes(bytes: number): void;
   }
 }
 
@@ -92,6 +94,11 @@ export class BodyReader {
       this.release(request);
       throw error;
     }
+  }
+
+  /** What a request holds beside its body; returns why it must not. */
+  holdMore(request: FastifyRequest, bytes: number): InterleaveError | null {
+    return this.hold(request, bytes, 0);
   }
 
   release(request: FastifyRequest): void {

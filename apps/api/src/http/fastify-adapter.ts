@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Config } from '@app/config';
+import { InterleaveError } from '@app/contracts';
 import { joinOrganisation } from '@app/protocols';
 import type { HttpAdapterHost } from '@nestjs/core';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
@@ -85,6 +86,11 @@ function readBodiesRaw(fastify: FastifyInstance, bodies: BodyReader, refusedByte
     const encoding = refuseUnreadable(this);
     const bytes = bodies.read(this, this.raw, () => callForBody(this, reply.raw));
     return encoding === null ? bytes : bodies.unpack(this, await bytes, encoding, () => reply.raw.destroyed);
+  });
+  fastify.decorateRequest('holdBytes', function (this: FastifyRequest, bytes: number): void {
+    const isGone = this.live?.hangUp.aborted === true;
+    const refusal = isGone ? new InterleaveError('client_closed', 'The caller hung up') : bodies.holdMore(this, bytes);
+    if (refusal) throw refusal;
   });
   fastify.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id);

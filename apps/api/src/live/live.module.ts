@@ -4,6 +4,8 @@ import { AdmissionModule } from '../admission/admission.module';
 import { fastifyOf } from '../http/fastify-adapter';
 import { LiveMetrics } from '../metrics/live-metrics';
 import { MetricsModule } from '../metrics/metrics.module';
+import { SharedMemoryController } from '../shared-memory/shared-memory.controller';
+import { SharedMemoryService } from '../shared-memory/shared-memory.service';
 import { LaneMerging } from './lane-merging';
 import { LiveGate } from './live-gate';
 import { addLiveHooks } from './live-hooks';
@@ -24,8 +26,17 @@ import { Preparer } from './preparer';
 /** The live path, and what callers of it may ask about models. */
 @Module({
   imports: [AdmissionModule, MetricsModule],
-  controllers: [MetadataController, InferController, TritonController, NotSupportedController, PredictController, EmbeddingsController, ModelsController],
-  providers: [LaneMerging, Preparer, LiveGate, LiveRunner, LiveService, LiveStatistics, ModelConfigs, JsonBody],
+  controllers: [
+    MetadataController,
+    InferController,
+    TritonController,
+    NotSupportedController,
+    SharedMemoryController,
+    PredictController,
+    EmbeddingsController,
+    ModelsController,
+  ],
+  providers: [LaneMerging, Preparer, LiveGate, LiveRunner, LiveService, LiveStatistics, ModelConfigs, JsonBody, SharedMemoryService],
   exports: [LiveStatistics, ModelConfigs],
 })
 export class LiveModule implements OnModuleInit {

@@ -1,17 +1,19 @@
+import type { Config } from '@app/config';
 import { type TensorSpec } from '@app/contracts';
 import type { ModelCatalog } from '@app/models';
 import { Controller, Get, Inject, Param } from '@nestjs/common';
 import { Documented } from '../../docs/documented';
-import { CATALOG } from '../../tokens';
+import { CATALOG, CONFIG } from '../../tokens';
 import { VERSION } from '../../version';
 import { LaneMerging } from '../lane-merging';
 import { entriesOf } from '../model-entries';
-import { EXTENSIONS } from './extensions';
+import { extensionsOf } from './extensions';
 
 /** Server and model metadata of the Open Inference Protocol. */
 @Controller('v2')
 export class MetadataController {
   constructor(
+    @Inject(CONFIG) private readonly config: Config,
     @Inject(CATALOG) private readonly catalog: ModelCatalog,
     private readonly merging: LaneMerging,
   ) {}
@@ -19,7 +21,7 @@ export class MetadataController {
   @Get()
   @Documented({ tag: 'models', summary: 'What this server is', ok: 'ServerMetadata' })
   server(): object {
-    return { name: 'interleave', version: VERSION, extensions: EXTENSIONS };
+    return { name: 'interleave', version: VERSION, extensions: extensionsOf(this.config.http) };
   }
 
   @Get(['models/:model', 'models/:model/versions/:version'])

@@ -25,7 +25,7 @@ export class NotSupportedController {
     throw notSupported(request.url, 'send tensors in the binary part of the body, or through system shared memory');
   }
 
-  @All([...OF_A_MODEL, 'systemsharedmemory/*', 'trace/setting', 'logging'])
+  @All([...OF_A_MODEL, 'trace/setting', 'logging'])
   refuse(@Req() request: FastifyRequest): never {
     throw notSupported(request.url, 'GET /v2 lists those that it has');
   }
