@@ -119,7 +119,7 @@ function wantedOutputs(request: JsonObject, signature: ModelSignature, parameter
     names.add(name);
     const own = checkParameters(output.parameters, `${path}.parameters`);
     const binary = optionalBoolean(own.binary_data, `${path}.parameters.binary_data`) ?? binaryDefault;
-    const shared = sharedOutput(own, path, limits, outputs);
+    const shared = sharedOutput(own, path, limits.sharedMemory, outputs);
     outputs.push({ name, binary: binary && shared === null, classes: wantedClasses(own, spec, path), shared });
   }
   return outputs;
@@ -201,7 +201,7 @@ function readShared(
   { limits, budget }: DataSource,
   { datatype, count, path }: ExpectedData,
 ): Uint8Array {
-  const memory = memoryFor(part, limits);
+  const memory = memoryFor(part, limits.sharedMemory);
   if (input.data !== undefined || (input.parameters as JsonObject).binary_data_size !== undefined)
     throw invalid(`expected neither data nor binary_data_size beside ${part.path} but received one`, path);
   if (part.bytes > budget.bytesLeft) throw tooLarge(budget, part.path);

@@ -1,5 +1,4 @@
 import { invalid, mismatch, optionalInteger, type JsonObject } from './checks';
-import type { Limits } from './types';
 
 const REGION = 'shared_memory_region';
 const OFFSET = 'shared_memory_offset';
@@ -42,8 +41,8 @@ export function sharedPart(parameters: JsonObject, at: string): SharedPart | nul
 }
 
 /** Where the parts of a request lie; refuses them where there is no such memory, as in a batch. */
-export function memoryFor(part: SharedPart, { sharedMemory }: Pick<Limits, 'sharedMemory'>): SharedMemory {
-  if (sharedMemory !== undefined) return sharedMemory;
+export function memoryFor(part: SharedPart, memory: SharedMemory | undefined): SharedMemory {
+  if (memory !== undefined) return memory;
   throw invalid(`expected no ${part.path} because shared memory is for live requests over HTTP only; send the tensor itself`, part.path);
 }
 
@@ -51,15 +50,15 @@ export function memoryFor(part: SharedPart, { sharedMemory }: Pick<Limits, 'shar
 export function sharedOutput(
   parameters: JsonObject,
   at: string,
-  limits: Limits,
+  memory: SharedMemory | undefined,
   others: readonly { shared?: SharedPart | null }[],
 ): SharedPart | null {
   const part = sharedPart(parameters, at);
   if (part === null) return null;
   if (parameters.binary_data === true || (parameters.classification ?? 0) !== 0)
     throw invalid(`expected neither binary_data nor classification beside ${part.path}; leave them out`, part.path);
-  memoryFor(part, limits).check(part);
-  const overlapping = others.find(({ shared }) => shared != null && overlap(shared, part));
+  memoryFor(part, memory).check(part);
+  const overlapping = others.find(({ shared }) => shared !== undefined && shared !== null && overlap(shared, part));
   if (overlapping !== undefined)
     throw invalid(`expected outputs apart from each other but ${part.path} overlaps with another output`, part.path);
   return part;
