@@ -104,7 +104,8 @@ function readBodiesRaw(fastify: FastifyInstance, bodies: BodyReader, refusedByte
 /** Some Triton clients send no Content-Type, and curl that of a form where it is told nothing: `browser-guard` knows forms of other sites. */
 function refuseUnreadable(request: FastifyRequest): ContentEncoding | null {
   const type = mediaType(request.headers);
-  const isReadable = type === '' || READABLE.has(type) || (type === CURL_DEFAULT && request.live !== null);
+  const isReadable =
+    type === '' || READABLE.has(type) || (type === CURL_DEFAULT && (request.live !== null || request.url.startsWith('/v2/')));
   if (!isReadable) throw unsupportedMediaType(type);
   refuseTransferEncoded(request.headers);
   return contentEncoding(request.headers);

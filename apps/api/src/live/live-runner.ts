@@ -41,26 +41,22 @@ export class LiveRunner {
     const bodyReadMs = performance.now();
     const prepared = await this.prepare(call, body);
     call.model = prepared.model;
+    const preparedMs = performance.now();
+    const { arrivedMs } = call;
     try {
-      return await this.answerPrepared(call, prepared, body.heldBytes, bodyReadMs);
+      const results = await this.run(prepared, call, body.heldBytes, preparedMs - arrivedMs);
+      const answeredMs = performance.now();
+      const response = await prepared.respond(results);
+      const { admittedMs } = call;
+      // Counted after the answer has left.
+      call.timing = liveTiming({ arrivedMs, bodyReadMs, admittedMs, preparedMs, answeredMs, respondedMs: performance.now() }, results);
+      call.notes['server-timing'] = serverTiming(call.timing);
+      this.statistics.succeeded(prepared, call.timing, results);
+      return response;
     } catch (error) {
-      this.statistics.failed(prepared, performance.now() - call.arrivedMs);
+      this.statistics.failed(prepared, performance.now() - arrivedMs);
       throw error;
     }
-  }
-
-  private async answerPrepared(call: LiveCall, prepared: PreparedRequest, heldBytes: number, bodyReadMs: number): Promise<ResponseBody> {
-    const { arrivedMs } = call;
-    const preparedMs = performance.now();
-    const results = await this.run(prepared, call, heldBytes, preparedMs - arrivedMs);
-    const answeredMs = performance.now();
-    const response = await prepared.respond(results);
-    const { admittedMs } = call;
-    // Counted after the answer has left.
-    call.timing = liveTiming({ arrivedMs, bodyReadMs, admittedMs, preparedMs, answeredMs, respondedMs: performance.now() }, results);
-    call.notes['server-timing'] = serverTiming(call.timing);
-    this.statistics.succeeded(prepared, call.timing, results);
-    return response;
   }
 
   private async prepare(call: LiveCall, body: ReadBody): Promise<PreparedRequest> {

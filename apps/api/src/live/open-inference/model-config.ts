@@ -59,7 +59,7 @@ export class ModelConfigs {
 }
 
 /** Triton's rule for a batch size above 0: the first dimension of every input and output is the batch. */
-export function hasBatchFirst({ inputs, outputs }: ModelSignature): boolean {
+function hasBatchFirst({ inputs, outputs }: ModelSignature): boolean {
   return inputs.length > 0 && [...inputs, ...outputs].every(({ shape, axes }) => axes[0] === 'batch' && shape[0] === -1);
 }
 

@@ -32,7 +32,7 @@ export class NotSupportedController {
 }
 
 /** For the extension of Triton at this URL. `instead`: what the caller can do. */
-export function notSupported(url: string, instead: string): InterleaveError {
+function notSupported(url: string, instead: string): InterleaveError {
   const path = (url.split('?', 1)[0] as string).slice(0, 128);
   return new InterleaveError('not_supported', `${path} is an extension of Triton that this version does not have; ${instead}`);
 }

@@ -139,6 +139,12 @@ describe("Triton's extensions about models", () => {
     expect(await index('{"ready": true}')).toEqual([200, [entry]]);
   });
 
+  it('reads the body that curl sends without being told its type', async () => {
+    const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+    const response = await fetch(`${url}/v2/repository/index`, { method: 'POST', headers, body: '{"ready": true}' });
+    expect(response.status).toBe(200);
+  });
+
   it.each(['{"ready": 1}', '[]', '{"ready"'])('refuses the index request %s', async (body) => {
     expect(await index(body)).toEqual([400, { error: expect.stringMatching(/expected/) as string }]);
   });
