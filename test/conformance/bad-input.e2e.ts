@@ -7,6 +7,8 @@ type Case = [title: string, body: unknown, status: number, message: RegExp];
 
 const ids = (overrides: object = {}) => ({ name: 'input_ids', datatype: 'INT64', shape: [1, 3], data: [1, 2, 3], ...overrides });
 const mask = (overrides: object = {}) => ({ name: 'attention_mask', datatype: 'INT64', shape: [1, 3], data: [1, 1, 1], ...overrides });
+const output = (parameters: object) => ({ name: 'sentence_embedding', parameters });
+const SHARED = { shared_memory_region: 'r', shared_memory_byte_size: 512 };
 const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`;
 
 const INFER: Case[] = [
@@ -45,6 +47,8 @@ const INFER: Case[] = [
     /attention_mask.*expected 3 as sequence length/,
   ],
   ['an unknown output', { inputs: [ids(), mask()], outputs: [{ name: 'nope' }] }, 400, /nope/],
+  ['a negative number of classes', { inputs: [ids(), mask()], outputs: [output({ classification: -1 })] }, 400, /classification/],
+  ['shared memory while it is off', { inputs: [ids(), mask()], outputs: [output(SHARED)] }, 501, /http\.sharedMemory/],
   [
     'a binary size without binary data',
     { inputs: [{ name: 'input_ids', datatype: 'INT64', shape: [1, 3], parameters: { binary_data_size: 24 } }, mask()] },

@@ -92,16 +92,9 @@ describe('the HTTP server', () => {
   });
 
   it.each([
-    ['GET', '/v2/models/stats'],
-    ['GET', '/v2/models/echo/stats'],
-    ['GET', '/v2/models/none/versions/1/stats'],
-    ['GET', '/v2/models/echo/config'],
-    ['GET', '/v2/models/org/echo/versions/1/config'],
     ['POST', '/v2/models/echo/trace/setting'],
     ['POST', '/v2/models/echo/generate_stream'],
-    ['POST', '/v2/repository/index'],
     ['POST', '/v2/repository/models/echo/load'],
-    ['GET', '/v2/systemsharedmemory/status'],
     ['POST', '/v2/cudasharedmemory/region/r/register'],
     ['GET', '/v2/trace/setting'],
     ['POST', '/v2/logging'],
@@ -115,7 +108,7 @@ describe('the HTTP server', () => {
 
   it('has a model that is called as an extension is', async () => {
     backend.report(backend.reports.map((report) => ({ ...report, name: 'stats' })));
-    const response = await fetch(`${url}/v2/models/stats`);
+    const response = await fetch(`${url}/v2/models/stats/versions/1`);
     expect([response.status, await response.json()]).toEqual([200, expect.objectContaining({ name: 'stats' })]);
   });
 
@@ -185,8 +178,8 @@ describe('the HTTP server', () => {
       });
   });
 
-  it('refuses compressed bodies', async () => {
-    expect((await post('/v1/embeddings', 'x', { 'content-encoding': 'gzip' })).status).toBe(415);
+  it('refuses bodies in encodings that it does not know', async () => {
+    expect((await post('/v1/embeddings', 'x', { 'content-encoding': 'br' })).status).toBe(415);
   });
 
   it.each([

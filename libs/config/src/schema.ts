@@ -137,6 +137,10 @@ export const fileSchema = z.strictObject({
       jsonStringsMax: positiveInt.max(1_048_576).default(32_768),
       jsonKeysMax: positiveInt.max(1_048_576).default(10_000),
       jsonDepthMax: positiveInt.max(512).default(64),
+      /** Callers on this machine may pass tensors in POSIX shared memory (Triton's extension). */
+      sharedMemory: z.boolean().default(false),
+      /** Shorter answers are not compressed, whatever the caller accepts. */
+      compressBytesMin: positiveInt.default(16_384),
       requestItemsMax: positiveInt.max(16_384).default(2048),
       /** Live requests that are parsed and tokenized at one moment. */
       preparingRequestsMax: positiveInt.max(65_536).default(512),

@@ -165,7 +165,7 @@ function bindTask(record: ModelRecord, manifest: ModelManifest, signature: Model
 
 function served({ name, version, task, text, reason, manifest }: ModelRecord, signature: ModelSignature): ServedModel {
   const tensorsBecause = text !== null ? null : (reason?.slice(AS_TENSORS.length) ?? manifest?.tensorsBecause ?? null);
-  return { name, version, task, signature, text, tensorsBecause, timeoutMs: manifest?.timeoutMs ?? null };
+  return { name, version, task, signature, text, tensorsBecause, labels: manifest?.labels ?? null, timeoutMs: manifest?.timeoutMs ?? null };
 }
 
 function unavailable({ name, version, state, reason }: ModelRecord): InterleaveError {

@@ -148,6 +148,8 @@ export interface ModelManifest {
   /** Null: live answers are not kept. */
   cache: CacheBounds | null;
   degrade: DegradeStep[];
+  /** By class index, of a tensor model too (`model.yaml: labels`); null: none. */
+  labels: string[] | null;
   /** Null for plain tensor models. */
   text: TextManifest | null;
 }

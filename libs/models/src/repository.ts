@@ -139,6 +139,7 @@ function readManifest(name: string, folder: string, candidate: Candidate): Model
     lanes: file.lanes ?? null,
     cache: file.cache ?? null,
     degrade: degradeSteps(file.degrade),
+    labels: file.labels ?? text?.labels ?? null,
     text,
   };
 }

@@ -43,6 +43,8 @@ export interface ServedModel {
   text: TextModel | null;
   /** Why it takes no text; null for text models. */
   tensorsBecause: string | null;
+  /** Names of its classes, by index; null: they have none. */
+  labels: readonly string[] | null;
   /** Time for a live answer where the caller names none; null: the default of all models. */
   timeoutMs: number | null;
 }

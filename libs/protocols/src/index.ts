@@ -7,4 +7,5 @@ export { jsonLine } from './json-line';
 export { toJsonText } from './json-numbers';
 export { splitInferBody } from './open-inference';
 export { allSucceeded, prepare, runItems, runPrepared } from './prepare';
+export type { SharedMemory, SharedPart } from './shared-memory';
 export * from './types';

@@ -1,26 +1,43 @@
 import { InterleaveError, type ItemResult, type Tensor } from '@app/contracts';
 import type { ServedModel } from '@app/models';
+import { invalid } from './checks';
+import { classificationOutput } from './classification-output';
 import { toJsonText } from './json-numbers';
+import { sharedParameters, type SharedMemory, type SharedPart } from './shared-memory';
 import { readTensor } from './tensor-read';
 import type { ResponseBody } from './types';
 
 export interface WantedOutput {
   name: string;
   binary: boolean;
+  /** So many classes in place of the tensor; null or absent: the tensor. */
+  classes?: number | null;
+  /** Where it goes; null or absent: into the answer. */
+  shared?: SharedPart | null;
 }
 
 /** The answer to an infer request: plain JSON, or with the binary tensor extension when any output is wanted in binary. */
-export function inferResponse(model: ServedModel, id: string | null, wanted: WantedOutput[], results: ItemResult[]): ResponseBody {
-  const outputs = wanted.map(({ name, binary }) => ({ tensor: outputOf(results, name), binary }));
+export function inferResponse(
+  model: ServedModel,
+  id: string | null,
+  wanted: WantedOutput[],
+  results: ItemResult[],
+  memory: SharedMemory | undefined,
+): ResponseBody {
+  const outputs = wanted.map(({ name, binary, classes = null, shared = null }) => {
+    const tensor = outputOf(results, name);
+    return { tensor: classes === null ? tensor : classificationOutput(tensor, classes, model), binary, shared };
+  });
+  writeShared(outputs, memory);
   const header = {
     model_name: model.name,
     model_version: model.version,
     ...(id === null ? {} : { id }),
-    outputs: outputs.map(({ tensor, binary }) => ({
+    outputs: outputs.map(({ tensor, binary, shared }) => ({
       name: tensor.name,
       datatype: tensor.datatype,
       shape: tensor.shape,
-      ...(binary ? { parameters: { binary_data_size: tensor.data.byteLength } } : { data: readTensor(tensor) }),
+      ...dataOf(tensor, binary, shared),
     })),
   };
   if (!outputs.some(({ binary }) => binary)) return { kind: 'json', body: header };
@@ -28,6 +45,26 @@ export function inferResponse(model: ServedModel, id: string | null, wanted: Wan
     header,
     outputs.filter(({ binary }) => binary).map(({ tensor }) => tensor),
   );
+}
+
+function dataOf(tensor: Tensor, binary: boolean, shared: SharedPart | null): object {
+  const { byteLength } = tensor.data;
+  if (shared !== null) return { parameters: sharedParameters(shared, byteLength) };
+  return binary ? { parameters: { binary_data_size: byteLength } } : { data: readTensor(tensor) };
+}
+
+/** All fit, or none is written. */
+function writeShared(outputs: { tensor: Tensor; shared: SharedPart | null }[], memory: SharedMemory | undefined): void {
+  const parts = outputs.flatMap(({ tensor, shared }) => (shared === null ? [] : [{ tensor, shared }]));
+  for (const { tensor, shared } of parts) {
+    const { byteLength } = tensor.data;
+    if (byteLength > shared.bytes)
+      throw invalid(
+        `expected at least ${byteLength} bytes for the output "${tensor.name}" at ${shared.path} but received ${shared.bytes}`,
+        shared.path,
+      );
+  }
+  for (const { tensor, shared } of parts) memory?.write(shared, tensor.data);
 }
 
 function binaryBody(header: object, tensors: Tensor[]): ResponseBody {

@@ -76,7 +76,7 @@ export function spend(budget: ByteBudget, data: Uint8Array, path: string): void 
   if (budget.bytesLeft < 0) throw tooLarge(budget, path);
 }
 
-function tooLarge({ bytesMax, bytesKey }: ByteBudget, path: string): InterleaveError {
+export function tooLarge({ bytesMax, bytesKey }: ByteBudget, path: string): InterleaveError {
   const remedy = bytesKey === undefined ? '' : `; send less at once, or raise ${bytesKey} in interleave.yaml`;
   return new InterleaveError('too_large', `expected at most ${bytesMax} bytes of tensor data in all but ${path} takes more${remedy}`, {
     param: path,

@@ -1,5 +1,6 @@
 import { DATATYPES, type Datatype, type InferenceItem, type ModelSignature, type Tensor, type TensorSpec } from '@app/contracts';
 import type { ServedModel } from '@app/models';
+import { wantedClasses } from './classification-output';
 import {
   expectItems,
   expectObject,
@@ -12,10 +13,22 @@ import {
   quote,
   type JsonObject,
 } from './checks';
-import { byteBudget, checkDatatype, checkInputs, checkShape, countElements, findInput, spend, type DeclaredInput } from './infer-shape';
+import {
+  byteBudget,
+  checkDatatype,
+  checkInputs,
+  checkShape,
+  countElements,
+  findInput,
+  spend,
+  tooLarge,
+  type ByteBudget,
+  type DeclaredInput,
+} from './infer-shape';
 import { inferResponse, type WantedOutput } from './infer-response';
 import { parseJsonBodyInSlices } from './json-body';
 import type { JsonLimits } from './json-bounds';
+import { memoryFor, sharedOutput, sharedPart, type SharedPart } from './shared-memory';
 import { writeTensor } from './tensor-write';
 import type { BinaryPart, Limits, PreparedRequest } from './types';
 
@@ -23,8 +36,6 @@ import type { BinaryPart, Limits, PreparedRequest } from './types';
 const TENSORS_MAX = 64;
 const PRIORITY_MAX = 255;
 const TIMEOUT_US_MAX = 3_600_000_000;
-/** Forms of a requested output in Triton's extensions; ignored, they would give the caller something else than was asked for. */
-const OUTPUT_FORMS_NOT_SUPPORTED = ['classification', 'shared_memory_region'];
 
 /**
  * Splits the body of an infer request at `Inference-Header-Content-Length` (the header's value, null without it).
@@ -50,17 +61,16 @@ export function prepareInfer(body: unknown, binary: BinaryPart | null, model: Se
   const request = expectObject(body, 'body');
   const id = optionalString(request.id, 'id');
   const parameters = checkParameters(request.parameters, 'parameters');
-  const wanted = wantedOutputs(request, model.signature, parameters);
+  const wanted = wantedOutputs(request, model.signature, parameters, limits);
   const inputs = readInputs(request, binary, model.signature, limits);
-  return prepared(model, inputs, wanted, id, parameters);
+  return prepared(model, inputs, wanted, { id, parameters, limits });
 }
 
 function prepared(
   model: ServedModel,
   inputs: Tensor[],
   wanted: WantedOutput[],
-  id: string | null,
-  parameters: JsonObject,
+  { id, parameters, limits }: { id: string | null; parameters: JsonObject; limits: Limits },
 ): PreparedRequest {
   const item: InferenceItem = { inputs, outputs: wanted.map(({ name }) => name) };
   const timeoutUs = optionalInteger(parameters.timeout, 'parameters.timeout', { min: 0, max: TIMEOUT_US_MAX });
@@ -77,7 +87,7 @@ function prepared(
     tokenCount: 0,
     timeoutMs: timeoutUs === null || timeoutUs === 0 ? model.timeoutMs : timeoutUs / 1000,
     priority: optionalInteger(parameters.priority, 'parameters.priority', { min: 0, max: PRIORITY_MAX }) ?? 0,
-    respond: (results) => inferResponse(model, id, wanted, results),
+    respond: (results) => inferResponse(model, id, wanted, results, limits.sharedMemory),
   };
 }
 
@@ -91,29 +101,28 @@ function checkParameters(value: unknown, path: string): JsonObject {
   return parameters;
 }
 
-function wantedOutputs(request: JsonObject, signature: ModelSignature, parameters: JsonObject): WantedOutput[] {
+function wantedOutputs(request: JsonObject, signature: ModelSignature, parameters: JsonObject, limits: Limits): WantedOutput[] {
   const binaryDefault = optionalBoolean(parameters.binary_data_output, 'parameters.binary_data_output') ?? false;
   if (request.outputs === undefined || request.outputs === null) {
     return signature.outputs.map(({ name }) => ({ name, binary: binaryDefault }));
   }
   const names = new Set<string>();
-  return expectItems(request.outputs, 'outputs', TENSORS_MAX).map((value, i) => {
+  const outputs: WantedOutput[] = [];
+  for (const [i, value] of expectItems(request.outputs, 'outputs', TENSORS_MAX).entries()) {
     const path = `outputs[${i}]`;
     const output = expectObject(value, path);
     const name = expectString(output.name, `${path}.name`);
-    if (!signature.outputs.some((candidate) => candidate.name === name))
+    const spec = signature.outputs.find((candidate) => candidate.name === name);
+    if (spec === undefined)
       throw mismatch(`one of the outputs ${signature.outputs.map((candidate) => candidate.name).join(', ')}`, `${path}.name`, name);
     if (names.has(name)) throw invalid(`expected each output once but ${path}.name ${quote(name)} was named before`, `${path}.name`);
     names.add(name);
     const own = checkParameters(output.parameters, `${path}.parameters`);
-    const form = OUTPUT_FORMS_NOT_SUPPORTED.find((key) => own[key] !== undefined);
-    if (form !== undefined)
-      throw invalid(
-        `expected no ${path}.parameters.${form} because outputs come as tensors in the response only; leave it out`,
-        `${path}.parameters.${form}`,
-      );
-    return { name, binary: optionalBoolean(own.binary_data, `${path}.parameters.binary_data`) ?? binaryDefault };
-  });
+    const binary = optionalBoolean(own.binary_data, `${path}.parameters.binary_data`) ?? binaryDefault;
+    const shared = sharedOutput(own, path, limits.sharedMemory, outputs);
+    outputs.push({ name, binary: binary && shared === null, classes: wantedClasses(own, spec, path), shared });
+  }
+  return outputs;
 }
 
 function readInputs(request: JsonObject, binary: BinaryPart | null, signature: ModelSignature, limits: Limits): Tensor[] {
@@ -131,7 +140,7 @@ function readInputs(request: JsonObject, binary: BinaryPart | null, signature: M
     const shape = checkShape(spec, input.shape, `${path}.shape`);
     declared.push({ spec, shape, path: `${path}.shape` });
     const count = countElements(shape, datatype, budget, `${path}.shape`);
-    const data = readData(input, binary, { datatype, shape, count, path }, cursor);
+    const data = readData(input, { binary, limits, budget }, { datatype, shape, count, path }, cursor);
     spend(budget, data, `${path}.data`);
     return { name, datatype, shape, data };
   });
@@ -159,9 +168,20 @@ interface ExpectedData {
   path: string;
 }
 
-function readData(input: JsonObject, binary: BinaryPart | null, expected: ExpectedData, cursor: { offset: number }): Uint8Array {
+/** What the data of inputs is taken from, and bounded by. */
+interface DataSource {
+  binary: BinaryPart | null;
+  limits: Limits;
+  budget: ByteBudget;
+}
+
+function readData(input: JsonObject, source: DataSource, expected: ExpectedData, cursor: { offset: number }): Uint8Array {
+  const { binary } = source;
   const { datatype, shape, count, path } = expected;
-  const size = checkParameters(input.parameters, `${path}.parameters`).binary_data_size;
+  const parameters = checkParameters(input.parameters, `${path}.parameters`);
+  const part = sharedPart(parameters, path);
+  if (part !== null) return readShared(part, input, source, expected);
+  const size = parameters.binary_data_size;
   if (size === undefined) return writeTensor(input.data, datatype, shape, `${path}.data`);
   const sizePath = `${path}.parameters.binary_data_size`;
   if (input.data !== undefined) throw invalid(`expected either data or binary_data_size for ${path} but received both`, path);
@@ -171,6 +191,22 @@ function readData(input: JsonObject, binary: BinaryPart | null, expected: Expect
   const data = binary.body.subarray(cursor.offset, cursor.offset + bytes);
   cursor.offset += bytes;
   checkBinary(data, datatype, count, sizePath);
+  return data;
+}
+
+/** Its size is checked before anything is copied. */
+function readShared(
+  part: SharedPart,
+  input: JsonObject,
+  { limits, budget }: DataSource,
+  { datatype, count, path }: ExpectedData,
+): Uint8Array {
+  const memory = memoryFor(part, limits.sharedMemory);
+  if (input.data !== undefined || (input.parameters as JsonObject).binary_data_size !== undefined)
+    throw invalid(`expected neither data nor binary_data_size beside ${part.path} but received one`, path);
+  if (part.bytes > budget.bytesLeft) throw tooLarge(budget, part.path);
+  const data = memory.read(part);
+  checkBinary(data, datatype, count, part.path);
   return data;
 }
 
@@ -215,7 +251,7 @@ function prepareRaw(data: Uint8Array, model: ServedModel, limits: Limits): Prepa
     'body',
   );
   const wanted = outputs.map(({ name }) => ({ name, binary: true }));
-  return prepared(model, [{ name: spec.name, datatype: spec.datatype, shape, data }], wanted, null, {});
+  return prepared(model, [{ name: spec.name, datatype: spec.datatype, shape, data }], wanted, { id: null, parameters: {}, limits });
 }
 
 function rawShape(spec: TensorSpec, data: Uint8Array, path: string): number[] {

@@ -1,4 +1,5 @@
 import type { InferenceItem, ItemResult } from '@app/contracts';
+import type { SharedMemory } from './shared-memory';
 
 /** The three predict endpoints, by the URL that callers and batch lines use. */
 export interface Endpoint {
@@ -43,4 +44,6 @@ export interface Limits {
   tensorBytesMax: number;
   /** The setting that it follows from, for whoever meets it. */
   tensorBytesKey?: string;
+  /** Where tensors of an Open Inference request may lie beside its body; absent: nowhere. */
+  sharedMemory?: SharedMemory;
 }

@@ -3,10 +3,11 @@ import { ApiOperation, ApiQuery, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { SchemaObject } from '@nestjs/swagger/dist/interfaces/open-api-spec.interface';
 import type { SchemaName } from './schemas';
 
-type ErrorStatus = 400 | 404 | 409 | 413 | 415 | 416 | 422 | 429 | 503 | 504 | 507;
+type ErrorStatus = 400 | 403 | 404 | 409 | 413 | 415 | 416 | 422 | 429 | 501 | 503 | 504 | 507;
 
 const ERROR_MEANING: Record<ErrorStatus, string> = {
   400: 'The request is malformed; the message names the field, what was expected and what came',
+  403: 'Not allowed to this caller',
   404: 'Not found',
   409: 'Not possible in this state',
   413: 'The body is over the limit',
@@ -14,6 +15,7 @@ const ERROR_MEANING: Record<ErrorStatus, string> = {
   416: 'The range starts past the end',
   422: 'The model fails on this input',
   429: 'Queue full; `Retry-After` says when to try again (seconds)',
+  501: 'Not done by this node; the message says what would do',
   503: 'Not running now; `Retry-After` says when to try again (seconds)',
   504: 'The deadline passed',
   507: 'The disk is full or cannot be written to',
@@ -35,6 +37,8 @@ export interface Documentation {
   description?: string;
   /** By content type; a plain name means `application/json`. */
   body?: SchemaName | Record<string, SchemaName>;
+  /** An empty body is an empty object. */
+  isBodyOptional?: boolean;
   query?: readonly QueryParameter[];
   /** Body of the answer 200. */
   ok: SchemaName | { contentType: string; description: string };
@@ -53,7 +57,9 @@ export function Documented(documentation: Documentation): MethodDecorator {
     ApiOperation({
       summary: documentation.summary,
       ...(documentation.description && { description: documentation.description }),
-      ...(documentation.body && { requestBody: { required: true, content: contentOf(documentation.body) } }),
+      ...(documentation.body && {
+        requestBody: { required: documentation.isBodyOptional !== true, content: contentOf(documentation.body) },
+      }),
     }),
     ...(documentation.query ?? []).map((name) => ApiQuery({ name, required: false, schema: { ...QUERY[name] } as SchemaObject })),
     typeof ok === 'string'

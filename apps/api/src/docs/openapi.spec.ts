@@ -58,12 +58,23 @@ describe('the OpenAPI document', () => {
       '/v2',
       '/v2/health/live',
       '/v2/health/ready',
+      '/v2/models/stats',
       '/v2/models/{model}',
+      '/v2/models/{model}/config',
       '/v2/models/{model}/infer',
       '/v2/models/{model}/ready',
+      '/v2/models/{model}/stats',
       '/v2/models/{model}/versions/{version}',
+      '/v2/models/{model}/versions/{version}/config',
       '/v2/models/{model}/versions/{version}/infer',
       '/v2/models/{model}/versions/{version}/ready',
+      '/v2/models/{model}/versions/{version}/stats',
+      '/v2/repository/index',
+      '/v2/systemsharedmemory/region/{region}/register',
+      '/v2/systemsharedmemory/region/{region}/status',
+      '/v2/systemsharedmemory/region/{region}/unregister',
+      '/v2/systemsharedmemory/status',
+      '/v2/systemsharedmemory/unregister',
     ]);
   });
 

@@ -9,6 +9,7 @@ const PARAMETERS: Record<string, string> = {
   model: 'Name of a model of the repository',
   version: 'Version; without it the newest that is ready',
   id: 'Identifier as the server gave it',
+  region: 'Name of a region of shared memory',
 };
 
 const LIVE_HEADERS = [

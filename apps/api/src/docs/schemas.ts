@@ -1,5 +1,6 @@
 import { BATCH_STATUSES, DATATYPES, TASKS } from '@app/contracts';
 import { Type, type TSchema } from '@sinclair/typebox';
+import { TRITON_SCHEMAS } from './triton-schemas';
 
 const PROMPT_NAME = 'Prompt of config_sentence_transformers.json that goes before the texts; without it the default one, if there is one';
 
@@ -391,5 +392,5 @@ const batches = {
 };
 
 /** The component schemas of the OpenAPI document, with an example each where it helps. */
-export const SCHEMAS = { ...openInference, ...predict, ...openAi, ...batches } satisfies Record<string, TSchema>;
+export const SCHEMAS = { ...openInference, ...TRITON_SCHEMAS, ...predict, ...openAi, ...batches } satisfies Record<string, TSchema>;
 export type SchemaName = keyof typeof SCHEMAS;

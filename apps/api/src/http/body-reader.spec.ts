@@ -1,4 +1,5 @@
 import { PassThrough } from 'node:stream';
+import { gzipSync } from 'node:zlib';
 import type { FastifyRequest } from 'fastify';
 import { BodyReader } from './body-reader';
 
@@ -50,5 +51,41 @@ describe('the body reader', () => {
     payload.write('a');
     payload.destroy();
     await expect(body).rejects.toMatchObject({ code: 'invalid_request' });
+  });
+
+  describe('a compressed body', () => {
+    const isHere = () => false;
+
+    it('counts with what it unpacks to', async () => {
+      const reader = new BodyReader(limits);
+      const [first, second] = [requestOf(), requestOf()];
+      const packed = await reader.read(first, new PassThrough().end(gzipSync(Buffer.alloc(90))));
+      expect(first.heldBodyBytes).toBe(packed.byteLength);
+      expect(await reader.unpack(first, packed, 'gzip', isHere)).toEqual(Buffer.alloc(90));
+      expect(first.heldBodyBytes).toBe(90);
+      const other = await reader.read(second, new PassThrough().end(gzipSync(Buffer.alloc(90))));
+      await expect(reader.unpack(second, other, 'gzip', isHere)).rejects.toMatchObject({ code: 'overloaded' });
+      expect(second.heldBodyBytes).toBe(0);
+      reader.release(first);
+      const third = requestOf();
+      const last = await reader.read(third, new PassThrough().end(gzipSync(Buffer.alloc(100))));
+      expect((await reader.unpack(third, last, 'gzip', isHere)).byteLength).toBe(100);
+    });
+
+    it('is refused when it unpacks to more than the limit', async () => {
+      const reader = new BodyReader(limits);
+      const request = requestOf();
+      const packed = await reader.read(request, new PassThrough().end(gzipSync(Buffer.alloc(101))));
+      await expect(reader.unpack(request, packed, 'gzip', isHere)).rejects.toMatchObject({ code: 'too_large' });
+    });
+
+    it('holds nothing for a caller that has gone', async () => {
+      const reader = new BodyReader(limits);
+      const request = requestOf();
+      const packed = await reader.read(request, new PassThrough().end(gzipSync(Buffer.alloc(90))));
+      reader.release(request);
+      await expect(reader.unpack(request, packed, 'gzip', () => true)).rejects.toMatchObject({ code: 'client_closed' });
+      expect(request.heldBodyBytes).toBe(0);
+    });
   });
 });

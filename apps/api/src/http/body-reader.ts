@@ -2,14 +2,18 @@ import { Readable } from 'node:stream';
 import { InterleaveError } from '@app/contracts';
 import { overloaded } from '@app/worker-pool';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { ContentEncoding } from './content-encoding';
 import { isJson } from './media-type';
+import { unpack } from './unpack';
 
 declare module 'fastify' {
   interface FastifyRequest {
     /** Bytes of this request's body that count against the memory for bodies; given back after the response. */
     heldBodyBytes: number;
-    /** The whole body as it came, empty without one. Once per request. Rejects as `BodyReader.read`, and with `unsupported_media_type`. */
+    /** The whole body, unpacked; empty without one. Once per request. Rejects as `BodyReader`, and with `unsupported_media_type`. */
     readBody(reply: FastifyReply): Promise<Buffer>;
+    /** Counts what a request holds beside its body, in the same way. Throws `overloaded`, and `client_closed` once the caller has gone. */
+    holdBytes(bytes: number): void;
   }
 }
 
@@ -44,6 +48,7 @@ export class BodyReader {
     callForBody();
     return new Promise((resolve, reject) => {
       const parts: Buffer[] = [];
+      let bytes = 0;
       const finish = (error: InterleaveError | null) => {
         clearTimeout(timer);
         payload.off('data', onData).off('end', onEnd).off('error', onError).off('close', onError);
@@ -56,7 +61,8 @@ export class BodyReader {
       };
       const onData = (part: Buffer) => {
         parts.push(part);
-        const refusal = this.hold(request, part.byteLength);
+        bytes += part.byteLength;
+        const refusal = this.hold(request, part.byteLength, bytes);
         if (refusal) finish(refusal);
       };
       const onEnd = () => finish(null);
@@ -69,15 +75,42 @@ export class BodyReader {
     });
   }
 
+  /**
+   * What a body that was read unpacks to; from now on that counts, against the same limits. `isGone`: the response is
+   * closed, and with it what is held. Rejects as `unpack` and `read`, and with `client_closed`.
+   */
+  async unpack(request: FastifyRequest, packed: Buffer, encoding: ContentEncoding, isGone: () => boolean): Promise<Buffer> {
+    let bytes = 0;
+    const hold = (partBytes: number): InterleaveError | null => {
+      if (isGone()) return new InterleaveError('client_closed', 'The caller hung up');
+      bytes += partBytes;
+      return this.hold(request, partBytes, bytes);
+    };
+    try {
+      const unpacked = await unpack(packed, encoding, hold);
+      if (!isGone()) this.hold(request, -packed.byteLength, bytes);
+      return unpacked;
+    } catch (error) {
+      this.release(request);
+      throw error;
+    }
+  }
+
+  /** What a request holds beside its body; returns why it must not. */
+  holdMore(request: FastifyRequest, bytes: number): InterleaveError | null {
+    return this.hold(request, bytes, 0);
+  }
+
   release(request: FastifyRequest): void {
     this.heldBytes -= request.heldBodyBytes;
     request.heldBodyBytes = 0;
   }
 
-  private hold(request: FastifyRequest, bytes: number): InterleaveError | null {
+  /** `bodyBytes`: of the body so far. */
+  private hold(request: FastifyRequest, bytes: number, bodyBytes: number): InterleaveError | null {
     request.heldBodyBytes += bytes;
     this.heldBytes += bytes;
-    return this.refusal(request, request.heldBodyBytes, this.heldBytes);
+    return this.refusal(request, bodyBytes, this.heldBytes);
   }
 
   private refusal({ headers }: FastifyRequest, bodyBytes: number, heldBytes: number): InterleaveError | null {

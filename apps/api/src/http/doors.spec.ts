@@ -262,7 +262,7 @@ describe('what may come in over HTTP', () => {
       ['an unknown path', '/nowhere', {}, 404],
       ['another origin', PREDICT, { origin: 'http://evil.example' }, 403],
       ['a media type', PREDICT, { 'content-type': 'text/plain' }, 415],
-      ['an encoding', PREDICT, { 'content-encoding': 'gzip' }, 415],
+      ['an encoding', PREDICT, { 'content-encoding': 'br' }, 415],
       ['an unknown model', '/v1/models/none:predict', {}, 404],
       ['the encoding of an upload', '/v1/files?purpose=batch', { 'content-type': 'application/x-ndjson', 'content-encoding': 'gzip' }, 415],
     ])('for %s reaches a caller that sends everything first', async (_what, path, headers, status) => {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Config } from '@app/config';
+import { InterleaveError } from '@app/contracts';
 import { joinOrganisation } from '@app/protocols';
 import type { HttpAdapterHost } from '@nestjs/core';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
@@ -10,7 +11,8 @@ import { BodyReader } from './body-reader';
 import { guardAgainstBrowsers } from './browser-guard';
 import { callForBody, holdBackExpected } from './early-answer';
 import { answerHalfClosed } from './half-open';
-import { mediaType, refuseEncoded } from './media-type';
+import { contentEncoding, type ContentEncoding } from './content-encoding';
+import { mediaType, refuseTransferEncoded } from './media-type';
 import { boundPipelines } from './pipelines';
 import { answerError, asInterleaveError, unsupportedMediaType } from './error-answer';
 
@@ -81,8 +83,14 @@ function readBodiesRaw(fastify: FastifyInstance, bodies: BodyReader, refusedByte
   fastify.decorateRequest('heldBodyBytes', 0);
   fastify.decorateRequest('refusedBytesMax', refusedBytesMax);
   fastify.decorateRequest('readBody', async function (this: FastifyRequest, reply: FastifyReply): Promise<Buffer> {
-    refuseUnreadable(this);
-    return bodies.read(this, this.raw, () => callForBody(this, reply.raw));
+    const encoding = refuseUnreadable(this);
+    const bytes = bodies.read(this, this.raw, () => callForBody(this, reply.raw));
+    return encoding === null ? bytes : bodies.unpack(this, await bytes, encoding, () => reply.raw.destroyed);
+  });
+  fastify.decorateRequest('holdBytes', function (this: FastifyRequest, bytes: number): void {
+    const isGone = this.live?.hangUp.aborted === true;
+    const refusal = isGone ? new InterleaveError('client_closed', 'The caller hung up') : bodies.holdMore(this, bytes);
+    if (refusal) throw refusal;
   });
   fastify.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id);
@@ -94,11 +102,13 @@ function readBodiesRaw(fastify: FastifyInstance, bodies: BodyReader, refusedByte
 }
 
 /** Some Triton clients send no Content-Type, and curl that of a form where it is told nothing: `browser-guard` knows forms of other sites. */
-function refuseUnreadable(request: FastifyRequest): void {
+function refuseUnreadable(request: FastifyRequest): ContentEncoding | null {
   const type = mediaType(request.headers);
-  const isReadable = type === '' || READABLE.has(type) || (type === CURL_DEFAULT && request.live !== null);
+  const isReadable =
+    type === '' || READABLE.has(type) || (type === CURL_DEFAULT && (request.live !== null || request.url.startsWith('/v2/')));
   if (!isReadable) throw unsupportedMediaType(type);
-  refuseEncoded(request.headers);
+  refuseTransferEncoded(request.headers);
+  return contentEncoding(request.headers);
 }
 
 /** A base URL that ends in a slash gives `//v1`, and collections are asked for with a slash at the end. */

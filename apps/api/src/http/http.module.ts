@@ -1,9 +1,11 @@
+import type { Config } from '@app/config';
 import type { Logger } from '@app/telemetry';
 import { Inject, Module, type OnModuleInit } from '@nestjs/common';
 import { APP_FILTER, HttpAdapterHost } from '@nestjs/core';
 import type { FastifyInstance } from 'fastify';
 import { Lifecycle } from '../lifecycle';
-import { LOGGER } from '../tokens';
+import { CONFIG, LOGGER } from '../tokens';
+import { compressAnswers } from './compress-answers';
 import { ErrorFilter } from './error-filter';
 import { fastifyOf } from './fastify-adapter';
 import { RouteTable } from './route-table';
@@ -20,11 +22,13 @@ export class HttpModule implements OnModuleInit {
     private readonly http: HttpAdapterHost,
     private readonly lifecycle: Lifecycle,
     @Inject(LOGGER) private readonly logger: Logger,
+    @Inject(CONFIG) private readonly config: Config,
   ) {}
 
   onModuleInit(): void {
     const fastify = fastifyOf(this.http);
     closeConnectionsWhileDraining(fastify, this.lifecycle);
+    compressAnswers(fastify, this.config.http.compressBytesMin);
     if (this.logger.isLevelEnabled('debug')) logRequests(fastify, this.logger);
   }
 }

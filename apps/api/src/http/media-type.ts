@@ -11,9 +11,13 @@ export function isJson(headers: IncomingHttpHeaders): boolean {
   return headers['inference-header-content-length'] === undefined && mediaType(headers) !== 'application/octet-stream';
 }
 
-/** Compressed bodies are not taken: their size says nothing about what they unpack to. */
+/** Compressed files are not taken: they are written to disk as they come. */
 export function refuseEncoded(headers: IncomingHttpHeaders): void {
   refuseOtherThan('Content-Encoding', headers['content-encoding'], 'identity');
+  refuseTransferEncoded(headers);
+}
+
+export function refuseTransferEncoded(headers: IncomingHttpHeaders): void {
   refuseOtherThan('Transfer-Encoding', headers['transfer-encoding'], 'chunked');
 }
 

@@ -35,8 +35,9 @@ export function addLiveHooks(fastify: FastifyInstance, gate: LiveGate, metrics: 
     });
     try {
       live.options = callerOptions(request.headers);
-      const { 'content-length': length } = request.headers;
-      gate.look(live, unprepared(request, live, length === undefined ? null : Number(length)));
+      // What a compressed body unpacks to is not announced.
+      const { 'content-length': length, 'content-encoding': encoding } = request.headers;
+      gate.look(live, unprepared(request, live, length === undefined || encoding !== undefined ? null : Number(length)));
     } catch (error) {
       return done(error as Error);
     }

@@ -12,6 +12,7 @@ import { CONFIG } from '../tokens';
 import type { LiveCall } from './live-call';
 import { isSmall, LiveGate, type UnpreparedBody } from './live-gate';
 import { liveTiming, serverTiming } from './live-timing';
+import { LiveStatistics } from './open-inference/model-statistics';
 
 /** A body that is in memory. */
 export interface ReadBody extends UnpreparedBody {
@@ -35,6 +36,7 @@ export class LiveRunner {
     private readonly runs: GuardedRuns,
     private readonly cached: CachedRuns,
     private readonly degradation: Degradation,
+    private readonly statistics: LiveStatistics,
   ) {}
 
   /**
@@ -45,23 +47,31 @@ export class LiveRunner {
     const bodyReadMs = performance.now();
     const { arrivedMs } = call;
     let preparedMs = bodyReadMs;
-    const { prepared, results, cache } = await this.degradation.answer(call, {
-      prepare: async (catalog, instead) => {
-        const own = instead === null ? body : { ...body, model: instead.name, version: instead.version };
-        const made = await this.prepare(call, own, catalog);
-        call.model = made.model;
-        preparedMs = performance.now();
-        return made;
-      },
-      run: (made) => this.run(made, call, body.heldBytes, preparedMs - arrivedMs),
-    });
-    const answeredMs = performance.now();
-    const response = await prepared.respond(results);
-    const { admittedMs } = call;
-    // Counted after the answer has left.
-    call.timing = liveTiming({ arrivedMs, bodyReadMs, admittedMs, preparedMs, answeredMs, respondedMs: performance.now() }, results, cache);
-    call.notes['server-timing'] = serverTiming(call.timing);
-    return response;
+    let checked: PreparedRequest | null = null;
+    try {
+      const { prepared, results, cache } = await this.degradation.answer(call, {
+        prepare: async (catalog, instead) => {
+          const own = instead === null ? body : { ...body, model: instead.name, version: instead.version };
+          const made = await this.prepare(call, own, catalog);
+          call.model = made.model;
+          preparedMs = performance.now();
+          checked ??= made;
+          return made;
+        },
+        run: (made) => this.run(made, call, body.heldBytes, preparedMs - arrivedMs),
+      });
+      const answeredMs = performance.now();
+      const response = await prepared.respond(results);
+      const moments = { arrivedMs, bodyReadMs, admittedMs: call.admittedMs, preparedMs, answeredMs, respondedMs: performance.now() };
+      // Counted after the answer has left.
+      call.timing = liveTiming(moments, results, cache);
+      call.notes['server-timing'] = serverTiming(call.timing);
+      this.statistics.succeeded(prepared, call.timing, results);
+      return response;
+    } catch (error) {
+      if (checked !== null) this.statistics.failed(checked, performance.now() - arrivedMs);
+      throw error;
+    }
   }
 
   private async prepare(call: LiveCall, body: ReadBody, catalog: ModelCatalog): Promise<PreparedRequest> {

@@ -1,7 +1,7 @@
 import type { ItemResult, Stage } from '@app/contracts';
 import type { CacheUse } from '../response-cache/cached-runs';
 
-/** Where the time of one live request went, in milliseconds, by stage; and the largest batch it ran in. */
+/** Where the time of one live request went, in milliseconds, by stage; and the largest run it was in. */
 export interface LiveTiming {
   stages: [Stage, number][];
   runRows: number;

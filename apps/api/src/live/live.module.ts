@@ -7,6 +7,8 @@ import { GuardedRuns } from '../resilience/guarded-runs';
 import { ResponseCacheModule } from '../response-cache/response-cache.module';
 import { LiveMetrics } from '../metrics/live-metrics';
 import { MetricsModule } from '../metrics/metrics.module';
+import { SharedMemoryController } from '../shared-memory/shared-memory.controller';
+import { SharedMemoryService } from '../shared-memory/shared-memory.service';
 import { LaneMerging } from './lane-merging';
 import { LiveGate } from './live-gate';
 import { addLiveHooks } from './live-hooks';
@@ -14,6 +16,10 @@ import { LiveRunner } from './live-runner';
 import { LiveService } from './live.service';
 import { InferController } from './open-inference/infer.controller';
 import { MetadataController } from './open-inference/metadata.controller';
+import { JsonBody } from './open-inference/json-body';
+import { ModelConfigs } from './open-inference/model-config';
+import { LiveStatistics } from './open-inference/model-statistics';
+import { NotSupportedController } from './open-inference/not-supported.controller';
 import { TritonController } from './open-inference/triton.controller';
 import { EmbeddingsController } from './openai/embeddings.controller';
 import { ModelsController } from './openai/models.controller';
@@ -23,8 +29,30 @@ import { Preparer } from './preparer';
 /** The live path, and what callers of it may ask about models. */
 @Module({
   imports: [AdmissionModule, MetricsModule, ResponseCacheModule],
-  controllers: [MetadataController, InferController, TritonController, PredictController, EmbeddingsController, ModelsController],
-  providers: [LaneMerging, Preparer, GuardedRuns, Degradation, LiveGate, LiveRunner, LiveService],
+  controllers: [
+    MetadataController,
+    InferController,
+    TritonController,
+    NotSupportedController,
+    SharedMemoryController,
+    PredictController,
+    EmbeddingsController,
+    ModelsController,
+  ],
+  providers: [
+    LaneMerging,
+    Preparer,
+    GuardedRuns,
+    Degradation,
+    LiveGate,
+    LiveRunner,
+    LiveService,
+    LiveStatistics,
+    ModelConfigs,
+    JsonBody,
+    SharedMemoryService,
+  ],
+  exports: [LiveStatistics, ModelConfigs],
 })
 export class LiveModule implements OnModuleInit {
   constructor(

@@ -1,6 +1,7 @@
 import { toJsonText, type Endpoint, type ResponseBody } from '@app/protocols';
 import { Injectable } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { SharedMemoryService } from '../shared-memory/shared-memory.service';
 import type { LiveCall, LiveEndpoint } from './live-call';
 import { unprepared } from './live-hooks';
 import { LiveRunner } from './live-runner';
@@ -15,6 +16,7 @@ export class LiveService {
   constructor(
     private readonly runner: LiveRunner,
     private readonly preparer: Preparer,
+    private readonly memory: SharedMemoryService,
   ) {}
 
   /** Answers one request to a `LiveRoute`, or throws what the error filter answers. */
@@ -26,7 +28,7 @@ export class LiveService {
     const body = await this.runner.answer(live, {
       ...unprepared(request, live, bytes.length),
       heldBytes: request.heldBodyBytes,
-      prepare: (catalog) => this.preparer.prepare(endpoint, bytes, request.headers, catalog),
+      prepare: (catalog) => this.preparer.prepare(endpoint, bytes, request.headers, { catalog, sharedMemory: this.memory.of(request) }),
     });
     send(reply.headers(live.notes), body);
   }

@@ -10,6 +10,7 @@ import {
   type JsonLimits,
   type Limits,
   type PreparedRequest,
+  type SharedMemory,
 } from '@app/protocols';
 import { Inject, Injectable } from '@nestjs/common';
 import { mediaType } from '../http/media-type';
@@ -35,11 +36,16 @@ export class Preparer {
     };
   }
 
-  async prepare(endpoint: Endpoint, bytes: Buffer, headers: IncomingHttpHeaders, catalog: ModelCatalog): Promise<PreparedRequest> {
+  async prepare(
+    endpoint: Endpoint,
+    bytes: Buffer,
+    headers: IncomingHttpHeaders,
+    { catalog, sharedMemory }: { catalog: ModelCatalog; sharedMemory?: SharedMemory },
+  ): Promise<PreparedRequest> {
     if (endpoint.kind === 'open-inference') {
       const headerLength = headers['inference-header-content-length'];
       const { body, binary } = await splitInferBody(bytes, headerLength === undefined ? null : String(headerLength), this.jsonLimits);
-      return prepare(endpoint, body, binary, catalog, this.limits);
+      return prepare(endpoint, body, binary, catalog, { ...this.limits, sharedMemory });
     }
     if (mediaType(headers) === 'application/octet-stream') throw unsupportedMediaType('application/octet-stream');
     return prepare(endpoint, await parseJsonBodyInSlices(bytes, this.jsonLimits), null, catalog, this.limits);

@@ -22,7 +22,7 @@ export class DocumentedAnswers {
   private readonly document = closed(JSON.parse(readFileSync(OPENAPI_FILE, 'utf8'))) as OpenApi;
   private readonly ajv = new Ajv2020({ strict: false, allErrors: true, validateFormats: false });
   private readonly templates = Object.keys(this.document.paths)
-    .sort((a, b) => b.length - a.length)
+    .sort((a, b) => parametersOf(a) - parametersOf(b) || b.length - a.length)
     .map((path) => ({ path, pattern: new RegExp(`^${path.replace(/\{\w+\}/g, '[^/]+')}$`) }));
 
   constructor() {
@@ -62,6 +62,9 @@ export class DocumentedAnswers {
     );
   }
 }
+
+/** A path without parameters comes before one that it fits, as in the router. */
+const parametersOf = (path: string): number => path.split('{').length;
 
 const escapePointer = (part: string): string => encodeURIComponent(part.replaceAll('~', '~0').replaceAll('/', '~1'));
 

@@ -115,6 +115,7 @@ function catalogOf(backend: EchoBackend): ModelCatalog {
         signature: report.signature,
         text: null,
         tensorsBecause: null,
+        labels: null,
         timeoutMs: backend.modelTimeoutMs,
       };
     },

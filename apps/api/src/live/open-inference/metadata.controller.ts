@@ -1,17 +1,19 @@
+import type { Config } from '@app/config';
 import { type TensorSpec } from '@app/contracts';
 import type { ModelCatalog } from '@app/models';
 import { Controller, Get, Inject, Param } from '@nestjs/common';
 import { Documented } from '../../docs/documented';
-import { CATALOG } from '../../tokens';
+import { CATALOG, CONFIG } from '../../tokens';
 import { VERSION } from '../../version';
 import { LaneMerging } from '../lane-merging';
 import { entriesOf } from '../model-entries';
-import { notSupported } from './triton.controller';
+import { extensionsOf } from './extensions';
 
 /** Server and model metadata of the Open Inference Protocol. */
 @Controller('v2')
 export class MetadataController {
   constructor(
+    @Inject(CONFIG) private readonly config: Config,
     @Inject(CATALOG) private readonly catalog: ModelCatalog,
     private readonly merging: LaneMerging,
   ) {}
@@ -19,15 +21,12 @@ export class MetadataController {
   @Get()
   @Documented({ tag: 'models', summary: 'What this server is', ok: 'ServerMetadata' })
   server(): object {
-    return { name: 'interleave', version: VERSION, extensions: ['binary_tensor_data', 'schedule_policy'] };
+    return { name: 'interleave', version: VERSION, extensions: extensionsOf(this.config.http) };
   }
 
   @Get(['models/:model', 'models/:model/versions/:version'])
   @Documented({ tag: 'models', summary: 'Inputs and outputs of a model', ok: 'ModelMetadata', errors: [404, 503] })
   async model(@Param('model') name: string, @Param('version') version: string | undefined): Promise<object> {
-    // Triton has the statistics of all models there.
-    if (name === 'stats' && version === undefined && !this.catalog.list().some((entry) => entry.name === name))
-      throw notSupported('/v2/models/stats');
     const { signature, version: served } = this.catalog.find(name, version ?? null);
     const entries = entriesOf(this.catalog, name, version);
     const entry = entries.find((other) => other.version === served);

@@ -1,28 +1,63 @@
 import { InterleaveError } from '@app/contracts';
-import { All, Controller, Req } from '@nestjs/common';
-import { ApiExcludeController } from '@nestjs/swagger';
-import type { FastifyRequest } from 'fastify';
+import type { ModelCatalog } from '@app/models';
+import { Controller, Get, HttpCode, Inject, Param, Post, Req, Res } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Documented } from '../../docs/documented';
+import { CATALOG } from '../../tokens';
+import { JsonBody } from './json-body';
+import { ModelConfigs, type ModelConfig } from './model-config';
+import { LiveStatistics, type ModelStatistics } from './model-statistics';
+import { repositoryIndex, type IndexEntry } from './repository-index';
 
-const OF_A_MODEL = ['config', 'stats', 'trace/setting', 'generate', 'generate_stream'].flatMap((what) => [
-  `models/:model/${what}`,
-  `models/:model/versions/:version/${what}`,
-]);
-
-/** Triton's extensions that are not there: a client must not take a model or a path for wrong. */
-@ApiExcludeController()
+/** Triton's extensions that tell about models: statistics, configuration, repository index. */
 @Controller('v2')
 export class TritonController {
-  @All([...OF_A_MODEL, 'repository/*', 'systemsharedmemory/*', 'cudasharedmemory/*', 'trace/setting', 'logging'])
-  refuse(@Req() request: FastifyRequest): never {
-    throw notSupported(request.url);
-  }
-}
+  constructor(
+    @Inject(CATALOG) private readonly catalog: ModelCatalog,
+    private readonly live: LiveStatistics,
+    private readonly configs: ModelConfigs,
+    private readonly bodies: JsonBody,
+  ) {}
 
-/** For the extension of Triton at this URL. */
-export function notSupported(url: string): InterleaveError {
-  const path = (url.split('?', 1)[0] as string).slice(0, 128);
-  return new InterleaveError(
-    'not_supported',
-    `${path} is an extension of Triton that this version does not have; GET /v2 lists those that it has`,
-  );
+  @Get('models/stats')
+  @Documented({ tag: 'models', summary: "Triton's statistics of live requests to all models", ok: 'ModelStatistics' })
+  allStatistics(): { model_stats: ModelStatistics[] } {
+    return this.live.statistics(null, null);
+  }
+
+  @Get(['models/:model/stats', 'models/:model/versions/:version/stats'])
+  @Documented({
+    tag: 'models',
+    summary: "Triton's statistics of live requests",
+    description: 'Counted since this API process took over.',
+    ok: 'ModelStatistics',
+    errors: [404],
+  })
+  statistics(@Param('model') name: string, @Param('version') version: string | undefined): { model_stats: ModelStatistics[] } {
+    return this.live.statistics(name, version ?? null);
+  }
+
+  @Get(['models/:model/config', 'models/:model/versions/:version/config'])
+  @Documented({ tag: 'models', summary: "Triton's configuration of a model", ok: 'ModelConfig', errors: [404, 503] })
+  config(@Param('model') name: string, @Param('version') version: string | undefined): ModelConfig {
+    return this.configs.of(name, version ?? null);
+  }
+
+  @Post('repository/index')
+  @HttpCode(200)
+  @Documented({
+    tag: 'models',
+    summary: 'Every version of every model, and its state',
+    body: 'RepositoryIndexRequest',
+    isBodyOptional: true,
+    ok: 'RepositoryIndex',
+    errors: [400, 413, 415],
+  })
+  async index(@Req() request: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<IndexEntry[]> {
+    const { ready = false } = await this.bodies.read(request, reply);
+    if (typeof ready === 'boolean') return repositoryIndex(this.catalog, ready);
+    throw new InterleaveError('invalid_request', `expected true or false for ready but received ${JSON.stringify(ready).slice(0, 64)}`, {
+      param: 'ready',
+    });
+  }
 }
