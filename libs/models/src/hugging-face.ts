@@ -6,6 +6,7 @@ import { readSentenceConfig, readTransformerConfig, type SentenceConfig, type Tr
 import { plainPipeline, readModules, readPipeline, type SentenceModule } from './sentence/modules';
 import type { SentencePipeline } from './sentence/pipeline';
 import { checkTokenizerConfig } from './tokenizer-config';
+import type { DimensionsRule } from './types';
 
 const count = z.number().int().nonnegative();
 
@@ -104,6 +105,7 @@ function textManifest(parts: ExportParts, tokenizerPath: string, task: Task): Te
     truncationSide: tokenizer.truncationSide,
     positions: positionsOf(config, file),
     prompts: sentence.prompts,
+    dimensions: task === 'embedding' ? (file.dimensions ?? dimensionsOf(config)) : null,
     sentence: { ...pipelineOf(parts, transformer, task), truncateTo: sentence.truncateTo },
     embeddingOutput: file.embeddingOutput ?? null,
     labels: file.labels ?? (isClassifier ? labelsOf(config) : null),
@@ -147,6 +149,12 @@ function pipelineOf({ folders, modules, sentence, file }: ExportParts, transform
   const pipeline = readPipeline(modules, overrides);
   const obstacle = sentence.modelType === 'CrossEncoder' ? 'config_sentence_transformers.json: a CrossEncoder has no embeddings' : transformer.obstacle;
   return { ...pipeline, obstacle: pipeline.obstacle ?? obstacle };
+}
+
+/** Keys that models trained for it have, and that vLLM reads. */
+function dimensionsOf(config: ModelJson | null): DimensionsRule {
+  const listed = config?.get('matryoshka_dimensions', z.array(count.min(1)).min(1).max(1024)) ?? null;
+  return listed ?? (config?.get('is_matryoshka', z.boolean()) === true ? 'any' : null);
 }
 
 const label = z.union([z.string(), z.number().transform(String)]);

@@ -43,7 +43,8 @@ describe('a text model', () => {
       positions: null,
       prompts: { byName: new Map(), defaultName: null },
       sentence: { ...plainPipeline({ pooling: null, normalize: null }), truncateTo: null },
-      embeddingOutput: null,
+      dimensions: null,
+    embeddingOutput: null,
       labels: null,
       activation: null,
     };

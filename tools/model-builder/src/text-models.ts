@@ -23,7 +23,7 @@ function embeddingModel(name: string, shape: EncoderShape): ModelFiles {
   const hidden = addEncoder(b, shape, inputs);
   b.output('last_hidden_state', 'FP32', ['batch', 'sequence', shape.width], hidden);
   b.output('sentence_embedding', 'FP32', ['batch', shape.width], addSentenceEmbedding(b, hidden, inputs.mask));
-  return { 'model.onnx': b.encode(), 'model.yaml': Buffer.from('tokenIds: true\n'), ...textFiles(shape, 'BertModel') };
+  return { 'model.onnx': b.encode(), 'model.yaml': Buffer.from('tokenIds: true\ndimensions: any\n'), ...textFiles(shape, 'BertModel') };
 }
 
 /** Sentence labels: `logits` [batch, 3] from the first token. */

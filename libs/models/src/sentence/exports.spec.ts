@@ -116,6 +116,18 @@ describe('files of an export', () => {
     expect(await entryOf(files, [HIDDEN, pooled(5)])).toMatchObject({ state: 'ready', task: 'embedding', reason: null });
   });
 
+  it.each([
+    ['nothing', {}, null],
+    ['model.yaml with a list', { 'model.yaml': 'dimensions: [2, 4]' }, [2, 4]],
+    ['model.yaml with any', { 'model.yaml': 'dimensions: any' }, 'any'],
+    ['matryoshka_dimensions', { 'config.json': { architectures: ['BertModel'], matryoshka_dimensions: [2, 4] } }, [2, 4]],
+    ['is_matryoshka', { 'config.json': { architectures: ['BertModel'], is_matryoshka: true } }, 'any'],
+    ['is_matryoshka: false', { 'config.json': { architectures: ['BertModel'], is_matryoshka: false } }, null],
+    ['both', { 'config.json': { architectures: ['BertModel'], is_matryoshka: true }, 'model.yaml': 'dimensions: [2]' }, [2]],
+  ])('says to which lengths vectors may be cut: %s', async (_, files, dimensions) => {
+    expect((await textOf(files)).dimensions).toEqual(dimensions);
+  });
+
   it('has no use for the weights of a module that is in the graph', async () => {
     const text = await textOf(dense({}, null), [HIDDEN, pooled(2)]);
     expect(text.embeddingWidth).toBe(2);
