@@ -1,5 +1,6 @@
 import { BATCH_STATUSES, DATATYPES, TASKS } from '@app/contracts';
 import { Type, type TSchema } from '@sinclair/typebox';
+import { taskSchemas, truncation } from './task-schemas';
 
 const PROMPT_NAME = 'Prompt of config_sentence_transformers.json that goes before the texts; without it the default one, if there is one';
 
@@ -159,8 +160,17 @@ const openAi = {
           description: 'base64 (little-endian float32) is much cheaper for both sides',
         }),
       ),
-      dimensions: Type.Optional(Type.Integer({ minimum: 1, description: 'The vector is cut to its first values and normalised again' })),
+      dimensions: Type.Optional(
+        Type.Integer({
+          minimum: 1,
+          description: 'The vector is cut to its first values and normalised again, where the model was trained for it',
+        }),
+      ),
       prompt_name: Type.Optional(Type.String({ description: PROMPT_NAME })),
+      input_type: Type.Optional(
+        Type.String({ description: 'As `prompt_name`; `search_query` and `search_document` mean `query` and `document`' }),
+      ),
+      ...truncation,
       user: Type.Optional(Type.String()),
     },
     {
@@ -311,7 +321,9 @@ const batches = {
   BatchRequest: Type.Object(
     {
       input_file_id: Type.String(),
-      endpoint: Type.String({ description: '/v1/embeddings, /v1/models/{model}:predict or /v2/models/{model}/infer' }),
+      endpoint: Type.String({
+        description: '/v1/embeddings, /v1/classify, /v1/rerank, /v1/tokenize, /v1/models/{model}:predict or /v2/models/{model}/infer',
+      }),
       completion_window: Type.Literal('24h'),
       metadata: Type.Optional(metadata),
       output_expires_after: Type.Optional(expiry),
@@ -386,5 +398,5 @@ const batches = {
 };
 
 /** The component schemas of the OpenAPI document, with an example each where it helps. */
-export const SCHEMAS = { ...openInference, ...predict, ...openAi, ...batches } satisfies Record<string, TSchema>;
+export const SCHEMAS = { ...openInference, ...predict, ...openAi, ...taskSchemas, ...batches } satisfies Record<string, TSchema>;
 export type SchemaName = keyof typeof SCHEMAS;

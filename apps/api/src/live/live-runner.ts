@@ -48,6 +48,7 @@ export class LiveRunner {
     // Counted after the answer has left.
     call.timing = liveTiming({ arrivedMs, bodyReadMs, admittedMs, preparedMs, answeredMs, respondedMs: performance.now() }, results);
     call.notes['server-timing'] = serverTiming(call.timing);
+    if (prepared.tokenCount > 0) call.notes['x-interleave-tokens'] = String(prepared.tokenCount);
     return response;
   }
 

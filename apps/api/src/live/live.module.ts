@@ -15,12 +15,21 @@ import { TritonController } from './open-inference/triton.controller';
 import { EmbeddingsController } from './openai/embeddings.controller';
 import { ModelsController } from './openai/models.controller';
 import { PredictController } from './predict/predict.controller';
+import { TasksController } from './tasks/tasks.controller';
 import { Preparer } from './preparer';
 
 /** The live path, and what callers of it may ask about models. */
 @Module({
   imports: [AdmissionModule, MetricsModule],
-  controllers: [MetadataController, InferController, TritonController, PredictController, EmbeddingsController, ModelsController],
+  controllers: [
+    MetadataController,
+    InferController,
+    TritonController,
+    PredictController,
+    EmbeddingsController,
+    TasksController,
+    ModelsController,
+  ],
   providers: [LaneMerging, Preparer, LiveGate, LiveRunner, LiveService],
 })
 export class LiveModule implements OnModuleInit {
