@@ -2,6 +2,7 @@ import { DEVICES, LANES, MERGE_ROWS, TASKS, TIMEOUT_MS_MAX, type Device, type La
 import { z } from 'zod';
 import type { Prompts } from './sentence/config';
 import { POOLING_MODES, type SentencePipeline } from './sentence/pipeline';
+import type { Splade } from './sentence/splade';
 import type { TruncationSide } from './tokenizer-config';
 import type { DimensionsRule } from './types';
 
@@ -53,6 +54,8 @@ const modelFileKeys = z.strictObject({
   /** Lengths to which callers may have vectors cut. */
   dimensions: z.union([z.literal('any'), z.array(positiveInt.max(65_536)).min(1).max(1024)]).optional(),
   embeddingOutput: z.string().min(1).optional(),
+  /** Task `multi-vector`: the first token has no vector, as in bge-m3. */
+  skipFirstToken: z.boolean().optional(),
   /** Number of a row's first token in `position_ids`. */
   positionStart: z.number().int().nonnegative().max(65_536).optional(),
   /** By class index. */
@@ -91,6 +94,10 @@ export interface TextManifest {
   /** Null: nothing says that vectors may be cut. */
   dimensions: DimensionsRule;
   sentence: SentencePipeline;
+  /** Task `sparse` only. */
+  splade: Splade;
+  /** Task `multi-vector` only: the first token has no vector. */
+  skipFirstToken: boolean;
   /** Null: `sentence_embedding`, or else the hidden states. */
   embeddingOutput: string | null;
   /** By class index; null: `LABEL_<index>`. */

@@ -2,6 +2,8 @@ import { toUSVString } from 'node:util';
 import { InterleaveError, type ItemResult, type ModelSignature, type Task, type Tensor, type TensorSpec } from '@app/contracts';
 import { classificationHead, scoringHead, tokenClassificationHead } from './heads/classification';
 import { embeddingHead } from './heads/embedding';
+import { multiVectorHead } from './heads/multi-vector';
+import { sparseHead } from './heads/sparse';
 import { describeSpecs, type RowContext, type TaskHead } from './heads/head';
 import type { PositionRule, TextManifest } from './manifest';
 import { ModelFileError } from './model-files';
@@ -47,6 +49,10 @@ function bindHead(task: Task, text: TextManifest, tokenizer: TextTokenizer, sign
   switch (task) {
     case 'embedding':
       return embeddingHead(signature, text);
+    case 'sparse':
+      return sparseHead(signature, text);
+    case 'multi-vector':
+      return multiVectorHead(signature, text);
     case 'sequence-classification':
       return classificationHead(signature, text);
     case 'text-pair-scoring':

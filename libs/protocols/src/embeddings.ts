@@ -1,5 +1,5 @@
 import type { ItemResult } from '@app/contracts';
-import type { EncodeOptions, ModelCatalog, TextModel, TextRow } from '@app/models';
+import type { EncodeOptions, ModelCatalog, ServedModel, TextModel, TextRow } from '@app/models';
 import {
   answering,
   atPath,
@@ -7,6 +7,7 @@ import {
   expectObject,
   expectString,
   invalid,
+  isObject,
   mismatch,
   optionalInteger,
   optionalString,
@@ -29,30 +30,48 @@ const NOT_SUPPORTED = new Map<string, unknown>([
   ['embedding_type', 'float'],
 ]);
 const WIDTH_MAX = 65_536;
+/** Of sparse vectors, and of vectors of tokens: an answer of that many is some 80 MB of JSON. */
+const NUMBERS_MAX = 4 * 1024 * 1024;
 
 /** Checks and tokenizes a `POST /v1/embeddings` body (docs/protocols.md §6). */
 export async function prepareEmbeddings(body: unknown, catalog: ModelCatalog, limits: Limits): Promise<PreparedRequest> {
   const request = expectObject(body, 'body');
   const model = catalog.find(expectString(request.model, 'model'), null);
-  const text = textModelFor(model, 'an embedding model', ['embedding']);
-  const encoding = encodingFormat(request);
+  const text = textModelFor(model, 'an embedding model', ['embedding', 'sparse', 'multi-vector']);
+  const encoding = encodingFormat(request, model);
   const dimensions = dimensionsOf(request, text);
   refuseNotSupported(request);
   const options = { ...truncationOf(request), topK: null, promptName: promptNameOf(request, text) };
   const rows = await encodeInput(request.input, text, options, limits);
   const tokenCount = tokensIn(rows);
+  const embeddingOf = (row: TextRow, result: ItemResult): unknown => {
+    if (model.task !== 'embedding') return row.decode(result);
+    const vector = shorten(row.decodeVector(result), dimensions);
+    return encoding === 'base64' ? toBase64(vector) : Array.from(vector);
+  };
   return rowsRequest(model, rows, async (results) => {
+    let numbers = 0;
     const data = await mapInSlices(rows, (row, index) => {
-      const vector = answering(pathOf(request.input, `[${index}]`), () =>
-        shorten(row.decodeVector(results[index] as ItemResult), dimensions),
-      );
-      return { object: 'embedding', index, embedding: encoding === 'base64' ? toBase64(vector) : Array.from(vector) };
+      const embedding = answering(pathOf(request.input, `[${index}]`), () => embeddingOf(row, results[index] as ItemResult));
+      numbers += numbersIn(embedding);
+      if (numbers > NUMBERS_MAX)
+        throw invalid(
+          `expected at most ${NUMBERS_MAX} numbers in an answer but there are more; send fewer or shorter texts in a request`,
+          'input',
+        );
+      return { object: 'embedding', index, embedding };
     });
     return {
       kind: 'json',
       body: { object: 'list', data, model: model.name, usage: { prompt_tokens: tokenCount, total_tokens: tokenCount } },
     };
   });
+}
+
+/** Numbers of a sparse vector, or of the vectors of a text's tokens; dense vectors are few. */
+function numbersIn(embedding: unknown): number {
+  if (isObject(embedding)) return Array.isArray(embedding.values) ? embedding.values.length : 0;
+  return Array.isArray(embedding) && Array.isArray(embedding[0]) ? embedding.length * embedding[0].length : 0;
 }
 
 /** Null: the vector as it is. A vector that was not trained for it cannot be cut without losing its meaning. */
@@ -83,9 +102,14 @@ function promptNameOf(request: JsonObject, { promptNames }: TextModel): string |
   return prompt;
 }
 
-function encodingFormat(request: JsonObject): 'float' | 'base64' {
+function encodingFormat(request: JsonObject, { name, task }: ServedModel): 'float' | 'base64' {
   const format = optionalString(request.encoding_format, 'encoding_format') ?? 'float';
   if (format !== 'float' && format !== 'base64') throw mismatch('"float" or "base64"', 'encoding_format', format);
+  if (format === 'base64' && task !== 'embedding')
+    throw invalid(
+      `expected "float" for encoding_format but received "base64": the answer of "${name}" is no single vector`,
+      'encoding_format',
+    );
   return format;
 }
 

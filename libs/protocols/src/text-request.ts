@@ -6,6 +6,8 @@ import type { PreparedRequest } from './types';
 /** Where each task is asked for. */
 const ENDPOINT_OF: Record<Task, (model: string) => string> = {
   embedding: () => '/v1/embeddings',
+  sparse: () => '/v1/embeddings',
+  'multi-vector': () => '/v1/embeddings',
   'sequence-classification': () => '/v1/classify',
   'text-pair-scoring': () => '/v1/rerank',
   'token-classification': (model) => `/v1/models/${model}:predict`,

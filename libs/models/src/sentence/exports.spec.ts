@@ -75,7 +75,7 @@ describe('files of an export', () => {
     ...['WeightedLayerPooling', 'CNN', 'LSTM', 'WordWeights', 'Dense'].map(
       (kind): [string, Files, RegExp] => [`${kind} before the pooling`, { 'modules.json': [moduleOf('Transformer', ''), moduleOf(kind, '1')] }, new RegExp(`Pooling as the second module but found "[a-z_.]*${kind}"`)],
     ),
-    ...['CNN', 'LSTM', 'Pooling', 'Transformer', 'SpladePooling', 'Unheard'].map(
+    ...['CNN', 'LSTM', 'Pooling', 'Transformer', 'Unheard'].map(
       (kind): [string, Files, RegExp] => [`${kind} after the pooling`, after(moduleOf(kind, '2')), new RegExp(`after the Pooling but found "[a-z_.]*${kind}"`)],
     ),
     ['code of its own', after({ type: 'custom_st.Normalize', path: '2' }), /found "custom_st\.Normalize"/],
@@ -106,6 +106,12 @@ describe('files of an export', () => {
     ['Dense with a header that is no JSON', dense({}, Buffer.from('02000000000000007b7b', 'hex')), /header: .*JSON/],
     ['LayerNorm without weights', { ...after(moduleOf('LayerNorm', '2')), '2/config.json': { dimension: 8 } }, /LayerNorm in modules\.json: expected the weights/],
   ];
+  const colbert = { 'model.yaml': 'task: multi-vector\nembeddingOutput: last_hidden_state' };
+  refused.push(
+    ['ColBERT of Stanford', { ...colbert, 'artifact.metadata': {} }, /artifact\.metadata says that queries and documents get tokens of their own/],
+    ['ColBERT of pylate', { ...colbert, 'modules.json': [moduleOf('Transformer', ''), { type: 'pylate.models.Dense.Dense', path: '1_Dense' }] }, /"pylate\.models\.Dense\.Dense" says/],
+    ['ColBERT by its type', { ...colbert, 'config_sentence_transformers.json': { model_type: 'MultiVectorEncoder' } }, /"MultiVectorEncoder" says/],
+  );
   it.each(refused)('refuses %s, and names it', async (_, files, reason) => {
     expect(await entryOf(files)).toMatchObject({ state: 'failed', reason: expect.stringMatching(reason) as string });
   });
