@@ -44,9 +44,12 @@ describe('the OpenAPI document', () => {
   it('has every path that callers use, written as they use it', () => {
     expect(Object.keys(document.paths).sort()).toEqual([
       '/metrics',
+      '/rerank',
       '/v1/batches',
       '/v1/batches/{id}',
       '/v1/batches/{id}/cancel',
+      '/v1/classify',
+      '/v1/detokenize',
       '/v1/embeddings',
       '/v1/files',
       '/v1/files/{id}',
@@ -55,6 +58,8 @@ describe('the OpenAPI document', () => {
       '/v1/models/{model}',
       '/v1/models/{model}/versions/{version}:predict',
       '/v1/models/{model}:predict',
+      '/v1/rerank',
+      '/v1/tokenize',
       '/v2',
       '/v2/health/live',
       '/v2/health/ready',
@@ -64,6 +69,7 @@ describe('the OpenAPI document', () => {
       '/v2/models/{model}/versions/{version}',
       '/v2/models/{model}/versions/{version}/infer',
       '/v2/models/{model}/versions/{version}/ready',
+      '/v2/rerank',
     ]);
   });
 

@@ -186,7 +186,12 @@ const openAi = {
         Type.Object({
           object: Type.Literal('embedding'),
           index: Type.Integer(),
-          embedding: Type.Union([Type.Array(Type.Number()), Type.String({ description: 'base64 of little-endian float32' })]),
+          embedding: Type.Union([
+            Type.Array(Type.Number()),
+            Type.String({ description: 'base64 of little-endian float32' }),
+            Type.Object({ indices: Type.Array(Type.Integer()), values: Type.Array(Type.Number()) }, { description: 'Task `sparse`' }),
+            Type.Array(Type.Array(Type.Number()), { description: 'Task `multi-vector`' }),
+          ]),
         }),
       ),
       model: Type.String(),
