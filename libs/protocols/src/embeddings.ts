@@ -7,7 +7,6 @@ import {
   expectObject,
   expectString,
   invalid,
-  isObject,
   mismatch,
   optionalInteger,
   optionalString,
@@ -15,7 +14,7 @@ import {
   type JsonObject,
 } from './checks';
 import { mapInSlices } from './slices';
-import { rowsRequest, textModelFor, tokensIn, truncationOf } from './text-request';
+import { AnswerSize, rowsRequest, textModelFor, tokensIn, truncationOf } from './text-request';
 import type { Limits, PreparedRequest } from './types';
 
 /**
@@ -30,8 +29,6 @@ const NOT_SUPPORTED = new Map<string, unknown>([
   ['embedding_type', 'float'],
 ]);
 const WIDTH_MAX = 65_536;
-/** Of sparse vectors, and of vectors of tokens: an answer of that many is some 80 MB of JSON. */
-const NUMBERS_MAX = 4 * 1024 * 1024;
 
 /** Checks and tokenizes a `POST /v1/embeddings` body (docs/protocols.md §6). */
 export async function prepareEmbeddings(body: unknown, catalog: ModelCatalog, limits: Limits): Promise<PreparedRequest> {
@@ -50,15 +47,9 @@ export async function prepareEmbeddings(body: unknown, catalog: ModelCatalog, li
     return encoding === 'base64' ? toBase64(vector) : Array.from(vector);
   };
   return rowsRequest(model, rows, async (results) => {
-    let numbers = 0;
+    const size = new AnswerSize('input');
     const data = await mapInSlices(rows, (row, index) => {
-      const embedding = answering(pathOf(request.input, `[${index}]`), () => embeddingOf(row, results[index] as ItemResult));
-      numbers += numbersIn(embedding);
-      if (numbers > NUMBERS_MAX)
-        throw invalid(
-          `expected at most ${NUMBERS_MAX} numbers in an answer but there are more; send fewer or shorter texts in a request`,
-          'input',
-        );
+      const embedding = answering(pathOf(request.input, `[${index}]`), () => size.add(embeddingOf(row, results[index] as ItemResult)));
       return { object: 'embedding', index, embedding };
     });
     return {
@@ -66,12 +57,6 @@ export async function prepareEmbeddings(body: unknown, catalog: ModelCatalog, li
       body: { object: 'list', data, model: model.name, usage: { prompt_tokens: tokenCount, total_tokens: tokenCount } },
     };
   });
-}
-
-/** Numbers of a sparse vector, or of the vectors of a text's tokens; dense vectors are few. */
-function numbersIn(embedding: unknown): number {
-  if (isObject(embedding)) return Array.isArray(embedding.values) ? embedding.values.length : 0;
-  return Array.isArray(embedding) && Array.isArray(embedding[0]) ? embedding.length * embedding[0].length : 0;
 }
 
 /** Null: the vector as it is. A vector that was not trained for it cannot be cut without losing its meaning. */

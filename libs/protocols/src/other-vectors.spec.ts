@@ -5,6 +5,7 @@ import { openModelCatalog, type ModelCatalog } from '@app/models';
 import { createLogger } from '@app/telemetry';
 import { serveModels, type ServedModels } from '../../../test/fixtures/served-models';
 import { parseEndpoint, prepare, runPrepared, type Endpoint } from '.';
+import { AnswerSize } from './text-request';
 
 const limits = { itemsMax: 64, tensorBytesMax: 1 << 20 };
 const EMBEDDINGS = parseEndpoint('/v1/embeddings') as Endpoint;
@@ -142,6 +143,31 @@ describe('POST /v1/embeddings of other kinds of vectors', () => {
       param,
       message: expect.stringMatching(message) as string,
     });
+  });
+
+  it('bounds the numbers of an answer', () => {
+    const size = new AnswerSize('input', 6);
+    expect(size.add({ indices: [1, 2], values: [1, 2] })).toEqual({ indices: [1, 2], values: [1, 2] });
+    size.add([
+      [1, 2],
+      [3, 4],
+    ]);
+    size.add([1, 2, 3]);
+    expect(() => size.add({ indices: [1], values: [1] })).toThrow(/at most 6 numbers in the answer/);
+    expect(() =>
+      new AnswerSize('instances', 3).add([
+        [1, 2],
+        [3, 4],
+      ]),
+    ).toThrow(/fewer or shorter texts/);
+  });
+
+  it('gives the same vectors at :predict', async () => {
+    for (const model of ['splade', 'multi-vector']) {
+      const predict = parseEndpoint(`/v1/models/${model}:predict`) as Endpoint;
+      const { body } = await runPrepared(served.backend, await prepare(predict, { instances: [TEXT] }, null, served.catalog, limits), null);
+      expect((body as { predictions: unknown[] }).predictions).toEqual(await embeddings({ model, input: TEXT }));
+    }
   });
 
   const refused: [string, Record<string, object | string>, RegExp][] = [

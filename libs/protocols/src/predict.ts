@@ -15,7 +15,7 @@ import {
 import { textInput } from './classify';
 import { byteBudget, checkInputs, checkShape, countElements, spend, type ByteBudget } from './infer-shape';
 import { mapInSlices } from './slices';
-import { readTruncate, refuseOtherFields } from './text-request';
+import { AnswerSize, readTruncate, refuseOtherFields } from './text-request';
 import { nest, readTensor } from './tensor-read';
 import { writeTensor } from './tensor-write';
 import type { Limits, PreparedRequest } from './types';
@@ -38,10 +38,11 @@ export async function preparePredict(body: unknown, model: ServedModel, limits: 
     tokenCount,
     timeoutMs: model.timeoutMs,
     priority: 0,
-    respond: async (results) => ({
-      kind: 'json',
-      body: { predictions: await mapInSlices(results, (result, i) => answering(`instances[${i}]`, () => decode(result, i))) },
-    }),
+    respond: async (results) => {
+      const size = new AnswerSize('instances');
+      const predictions = await mapInSlices(results, (result, i) => answering(`instances[${i}]`, () => decode(result, i, size)));
+      return { kind: 'json', body: { predictions } };
+    },
   };
 }
 
@@ -60,7 +61,7 @@ function checkForm(request: JsonObject): void {
 interface PreparedInstances {
   items: InferenceItem[];
   tokenCount: number;
-  decode(result: ItemResult, index: number): unknown;
+  decode(result: ItemResult, index: number, size: AnswerSize): unknown;
 }
 
 async function prepareTexts(instances: unknown[], parameters: JsonObject, text: TextModel): Promise<PreparedInstances> {
@@ -76,7 +77,7 @@ async function prepareTexts(instances: unknown[], parameters: JsonObject, text: 
   return {
     items: rows.map((row) => row.item),
     tokenCount: rows.reduce((sum, row) => sum + row.tokenCount, 0),
-    decode: (result, index) => rows[index]?.decode(result),
+    decode: (result, index, size) => size.add(rows[index]?.decode(result)),
   };
 }
 

@@ -102,6 +102,7 @@ describe('POST /v1/rerank', () => {
     ['too many documents', { documents: ['a', 'b', 'c', 'd', 'e'] }, 'documents', /at most 4/],
     ['a document that is a number', { documents: ['a', 1] }, 'documents[1]', /a string or an object with "text" for documents\[1\]/],
     ['a document without text', { documents: [{ title: 'a' }] }, 'documents[0].text', /expected a string/],
+    ['an image as query', { query: { text: 'a', image: 'x' } }, 'query.image', /received an image/],
     ['an image', { documents: [{ text: 'a', image: 'x' }] }, 'documents[0].image', /received an image/],
     ['other fields to rank', { rank_fields: ['title'] }, 'rank_fields', /only the text/],
     ['top_n of zero', { top_n: 0 }, 'top_n', /from 1 to/],
@@ -114,9 +115,9 @@ describe('POST /v1/rerank', () => {
     ['a classifier', { model: 'classifier' }, 'model', /does sequence-classification; use POST \/v1\/classify/],
     [
       'a query that is long beside many documents',
-      { query: 'x'.repeat(3_000_000), documents: ['a', 'b', 'c'] },
-      'documents',
-      /at most 8388608 characters .* but received 9000003/,
+      { query: 'x'.repeat(400_000), documents: ['a', 'b', 'c'] },
+      'query',
+      /at most 1048576 characters of query, .* but received 400000 × 3/,
     ],
   ];
   it.each(refusals)('refuses %s', async (_, change, param, message) => {

@@ -15,11 +15,11 @@ import {
   type JsonObject,
 } from './checks';
 import { mapInSlices } from './slices';
-import { refuseOtherFields, rowsRequest, textFieldOf, textModelFor, tokensIn, truncationOf, TRUNCATION_FIELDS } from './text-request';
+import { refuseOtherFields, rowsRequest, textModelFor, tokensIn, truncationOf, TRUNCATION_FIELDS } from './text-request';
 import type { Limits, PreparedRequest } from './types';
 
-/** The query is tokenized anew beside each document: as many characters as a JSON body may have, altogether. */
-const CHARACTERS_MAX = 8 * 1024 * 1024;
+/** The query is tokenized anew beside each document, so a small body could ask for a lot of work. */
+const QUERY_CHARACTERS_MAX = 1024 * 1024;
 const COUNT_MAX = 1_000_000;
 
 const COMMON = ['model', 'query', 'raw_scores', 'prompt_name', 'user', ...TRUNCATION_FIELDS];
@@ -37,13 +37,13 @@ export async function prepareRerank(body: unknown, catalog: ModelCatalog, limits
   const request = expectObject(body, 'body');
   const model = catalog.find(expectString(request.model, 'model'), null);
   const text = textModelFor(model, 'a reranker', ['text-pair-scoring']);
-  const query = textFieldOf(request.query, 'query');
+  const query = textOf(request.query, 'query');
   const asTei = request.texts !== undefined && request.documents === undefined;
   refuseOtherFields(request, asTei ? TEXTS_FIELDS : DOCUMENTS_FIELDS, 'body');
   const field = asTei ? 'texts' : 'documents';
   const documents = expectItems(request[field], field, limits.itemsMax);
-  const texts = documents.map((document, i) => documentText(document, `${field}[${i}]`));
-  checkCharacters(query, texts, field);
+  const texts = documents.map((document, i) => textOf(document, `${field}[${i}]`));
+  checkQuery(query, texts.length);
   const answer = asTei ? teiAnswer(request, documents) : documentsAnswer(request, documents, model);
   const rows = await text
     .encode(
@@ -56,19 +56,21 @@ export async function prepareRerank(body: unknown, catalog: ModelCatalog, limits
   return rowsRequest(model, rows, async (results) => ({ kind: 'json', body: answer(await rank(rows, results, field), tokensIn(rows)) }));
 }
 
-function documentText(document: unknown, path: string): string {
-  if (isObject(document) && document.image !== undefined && document.image !== null)
+/** A text, or the text of an object; what else the object has is the caller's own, but for an image, which Jina would look at. */
+function textOf(value: unknown, path: string): string {
+  if (isObject(value) && value.image !== undefined && value.image !== null)
     throw invalid(`expected a text for ${path} but received an image; a reranker here takes texts`, `${path}.image`);
-  return textFieldOf(document, path);
+  const text = isObject(value) ? value.text : value;
+  if (typeof text === 'string') return text;
+  throw isObject(value) ? mismatch('a string', `${path}.text`, text) : mismatch('a string or an object with "text"', path, value);
 }
 
-function checkCharacters(query: string, texts: string[], field: string): void {
-  const characters = texts.reduce((sum, { length }) => sum + length, query.length * texts.length);
-  if (characters > CHARACTERS_MAX)
-    throw invalid(
-      `expected at most ${CHARACTERS_MAX} characters in ${field}, with the query counted for each, but received ${characters}; send fewer in a request`,
-      field,
-    );
+function checkQuery({ length }: string, documents: number): void {
+  if (length * documents <= QUERY_CHARACTERS_MAX) return;
+  throw invalid(
+    `expected at most ${QUERY_CHARACTERS_MAX} characters of query, counted once for each document, but received ${length} × ${documents}; send fewer documents in a request, or a shorter query`,
+    'query',
+  );
 }
 
 function optionsOf(request: JsonObject): EncodeOptions {
@@ -113,5 +115,5 @@ function documentsAnswer(request: JsonObject, documents: unknown[], model: Serve
 
 function teiAnswer(request: JsonObject, texts: unknown[]): Answer {
   const withText = optionalBoolean(request.return_text, 'return_text') ?? false;
-  return (ranked) => ranked.map(({ index, score }) => ({ index, score, ...(withText && { text: textFieldOf(texts[index], 'texts') }) }));
+  return (ranked) => ranked.map(({ index, score }) => ({ index, score, ...(withText && { text: textOf(texts[index], 'texts') }) }));
 }

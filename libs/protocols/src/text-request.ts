@@ -99,9 +99,30 @@ export function rowsRequest(model: ServedModel, rows: readonly TextRow[], respon
   };
 }
 
-/** What a client may send beside text: a text, or an object of which `fields` are read. */
-export function textFieldOf(value: unknown, path: string): string {
-  const text = isObject(value) ? value.text : value;
-  if (typeof text === 'string') return text;
-  throw isObject(value) ? mismatch('a string', `${path}.text`, text) : mismatch('a string or an object with "text"', path, value);
+/** Of sparse vectors, and of vectors of tokens: an answer of that many is some 80 MB of JSON. */
+const NUMBERS_MAX = 4 * 1024 * 1024;
+
+/** Counts the numbers of one request's answer; `add` throws when they are too many. */
+export class AnswerSize {
+  private numbers = 0;
+
+  constructor(
+    private readonly field: string,
+    private readonly numbersMax = NUMBERS_MAX,
+  ) {}
+
+  /** The same value: a sparse vector, or vectors of tokens, or anything else, which is small. */
+  add<T>(embedding: T): T {
+    this.numbers += numbersIn(embedding);
+    if (this.numbers <= this.numbersMax) return embedding;
+    throw invalid(
+      `expected at most ${this.numbersMax} numbers in the answer but there are more; send fewer or shorter texts in a request`,
+      this.field,
+    );
+  }
+}
+
+function numbersIn(embedding: unknown): number {
+  if (isObject(embedding)) return Array.isArray(embedding.values) ? embedding.values.length : 0;
+  return Array.isArray(embedding) && Array.isArray(embedding[0]) ? embedding.length * embedding[0].length : 0;
 }
