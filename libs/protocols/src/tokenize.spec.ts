@@ -44,6 +44,7 @@ describe('POST /v1/tokenize and /v1/detokenize', () => {
     const ids = await fedIds(TEXT);
     const bare = await tokenize({ prompt: TEXT, add_special_tokens: false, return_token_strs: true, return_offsets: true });
     expect(bare.tokens).toEqual(ids.slice(1, -1));
+    expect((await tokenize({ prompt: 'free', add_special_tokens: false })).tokens).toEqual((await fedIds('free')).slice(1, -1));
     expect(bare.token_strs).toHaveLength(bare.count);
     const characters = [...TEXT];
     const origins = bare.offsets?.map(([start, end]) => characters.slice(start, end).join('')) ?? [];

@@ -1,6 +1,6 @@
 import { BATCH_STATUSES, DATATYPES, TASKS } from '@app/contracts';
 import { Type, type TSchema } from '@sinclair/typebox';
-import { taskSchemas, truncation } from './task-schemas';
+import { embedding, embeddingFields, taskSchemas } from './task-schemas';
 
 const PROMPT_NAME = 'Prompt of config_sentence_transformers.json that goes before the texts; without it the default one, if there is one';
 
@@ -167,10 +167,7 @@ const openAi = {
         }),
       ),
       prompt_name: Type.Optional(Type.String({ description: PROMPT_NAME })),
-      input_type: Type.Optional(
-        Type.String({ description: 'As `prompt_name`; `search_query` and `search_document` mean `query` and `document`' }),
-      ),
-      ...truncation,
+      ...embeddingFields,
       user: Type.Optional(Type.String()),
     },
     {
@@ -186,12 +183,7 @@ const openAi = {
         Type.Object({
           object: Type.Literal('embedding'),
           index: Type.Integer(),
-          embedding: Type.Union([
-            Type.Array(Type.Number()),
-            Type.String({ description: 'base64 of little-endian float32' }),
-            Type.Object({ indices: Type.Array(Type.Integer()), values: Type.Array(Type.Number()) }, { description: 'Task `sparse`' }),
-            Type.Array(Type.Array(Type.Number()), { description: 'Task `multi-vector`' }),
-          ]),
+          embedding,
         }),
       ),
       model: Type.String(),

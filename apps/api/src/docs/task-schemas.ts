@@ -6,7 +6,7 @@ const label = Type.Object({ label: Type.String(), score: Type.Number() });
 const document = Type.Union([Type.String(), Type.Object({ text: Type.String() }, { additionalProperties: true })]);
 
 /** Fields of requests with texts. */
-export const truncation = {
+const truncation = {
   truncate: Type.Optional(
     Type.Union([Type.Boolean(), Type.String({ enum: ['none', 'start', 'end', 'NONE', 'START', 'END'] })], {
       description: 'Whether long texts are cut, and which end goes; true: the end that the files of the model say',
@@ -16,6 +16,22 @@ export const truncation = {
     Type.Integer({ minimum: -1, description: 'As `truncate: true`, to so many tokens; -1: as many as the model takes' }),
   ),
 };
+/** Fields of embeddings that OpenAI's API lacks. */
+export const embeddingFields = {
+  input_type: Type.Optional(
+    Type.String({ description: 'As `prompt_name`; `search_query` and `search_document` mean `query` and `document`' }),
+  ),
+  ...truncation,
+};
+
+/** One element of an answer of embeddings. */
+export const embedding = Type.Union([
+  Type.Array(Type.Number()),
+  Type.String({ description: 'base64 of little-endian float32' }),
+  Type.Object({ indices: Type.Array(Type.Integer()), values: Type.Array(Type.Number()) }, { description: 'Task `sparse`' }),
+  Type.Array(Type.Array(Type.Number()), { description: 'Task `multi-vector`' }),
+]);
+
 const scores = Type.Optional(Type.Boolean({ description: "true: the model's own numbers, without sigmoid or softmax", default: false }));
 
 export const taskSchemas = {
