@@ -223,6 +223,13 @@ describe('POST /v1/embeddings', () => {
       /"none", "start" or "end"/,
     ],
     [
+      'two ends to cut',
+      { model: 'encoder-tiny', input: 'a', truncate: 'start', truncation_direction: 'Right' },
+      'invalid_request',
+      'truncate',
+      /both are named; leave out one/,
+    ],
+    [
       'an unknown direction',
       { model: 'encoder-tiny', input: 'a', truncation_direction: 'Up' },
       'invalid_request',

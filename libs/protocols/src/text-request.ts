@@ -49,21 +49,27 @@ const SIDES = new Map<unknown, EncodeOptions['truncationSide']>([
 export function truncationOf(request: JsonObject): Truncation {
   const parameters = request.parameters === undefined || request.parameters === null ? {} : expectObject(request.parameters, 'parameters');
   refuseOtherFields(parameters, ['truncate'], 'parameters');
-  const { truncate, truncationSide } = combined(
-    readTruncate(request.truncate, 'truncate'),
-    readTruncate(parameters.truncate, 'parameters.truncate'),
-  );
-  const side =
-    truncationSide ??
-    readSide(request.truncation_direction, 'truncation_direction') ??
-    readSide(request.truncation_side, 'truncation_side');
+  const own = readTruncate(request.truncate, 'truncate');
+  const nested = readTruncate(parameters.truncate, 'parameters.truncate');
+  const truncate = own.truncate || nested.truncate;
+  const side = onlySide([
+    own.truncationSide,
+    nested.truncationSide,
+    readSide(request.truncation_direction, 'truncation_direction'),
+    readSide(request.truncation_side, 'truncation_side'),
+  ]);
   const tokens = optionalInteger(request.truncate_prompt_tokens, 'truncate_prompt_tokens', { min: -1, max: Number.MAX_SAFE_INTEGER });
   if (tokens === 0) throw mismatch('-1, for as many as the model takes, or at least 1', 'truncate_prompt_tokens', tokens);
   if (tokens !== null) return { truncate: true, truncationSide: side, ...(tokens > 0 && { tokensMax: tokens }) };
   return { truncate, truncationSide: side };
 }
 
-const combined = (a: Truncation, b: Truncation): Truncation => (a.truncate ? a : b);
+/** Null: none was named. */
+function onlySide(named: EncodeOptions['truncationSide'][]): EncodeOptions['truncationSide'] {
+  const sides = [...new Set(named.filter((side) => side !== null && side !== undefined))];
+  if (sides.length > 1) throw invalid('expected one end of the text to be cut but both are named; leave out one of the fields', 'truncate');
+  return sides[0] ?? null;
+}
 
 /** A value of `truncate`. */
 export function readTruncate(value: unknown, path: string): Truncation {
