@@ -27,6 +27,7 @@ const TERMINAL = ['completed', 'failed', 'expired', 'cancelled'];
 interface AnswerBody {
   data: [{ embedding: number[] }];
   predictions: unknown[];
+  tokens: number[];
   error: { param: string | null };
 }
 
@@ -140,6 +141,16 @@ describe('batches through the official client', () => {
       outputs: [{ name: 'sentence_embedding', shape: [1, 128] }],
     });
     expect(inferred.errors[0]).toMatchObject({ custom_id: 'row-1', error: { code: 'invalid_request' } });
+  });
+
+  it('tokenizes rows, for which nothing is run', async () => {
+    const { outputs, errors } = await run('/v1/tokenize', [{ model: MODEL, prompt: 'born free' }, { model: MODEL }]);
+    expect(outputs[0]?.response?.body).toMatchObject({
+      model: MODEL,
+      max_model_len: 2048,
+      count: outputs[0]?.response?.body.tokens.length,
+    });
+    expect(errors[0]?.response).toMatchObject({ status_code: 400, body: { error: { param: 'prompt' } } });
   });
 
   it('gives every bad body an error line of its own, and completes the rest', async () => {

@@ -90,6 +90,37 @@ const EMBEDDINGS: Case[] = [
   ['a text that is too long', { model: 'encoder-tiny', input: 'x '.repeat(20_000) }, 400, /token/],
 ];
 
+const RERANK: Case[] = [
+  ['broken JSON', '{"model":', 400, /JSON/],
+  ['no model', { query: 'x', documents: ['y'] }, 400, /model/],
+  ['an unknown model', { model: 'nope', query: 'x', documents: ['y'] }, 404, /nope/],
+  ['a model of another task', { model: 'encoder-tiny', query: 'x', documents: ['y'] }, 400, /embedding/],
+  ['no query', { model: 'reranker', documents: ['y'] }, 400, /query/],
+  ['no documents', { model: 'reranker', query: 'x', documents: [] }, 400, /documents/],
+  ['a number as document', { model: 'reranker', query: 'x', documents: ['y', 7] }, 400, /documents\[1\]/],
+  ['too many documents', { model: 'reranker', query: 'x', documents: Array.from({ length: 10_000 }, () => 'y') }, 400, /documents/],
+  ['fields to rank', { model: 'reranker', query: 'x', documents: [{ text: 'y' }], rank_fields: ['title'] }, 400, /rank_fields/],
+  ['an unknown field', { model: 'reranker', query: 'x', documents: ['y'], overlap: 3 }, 400, /overlap/],
+];
+
+const CLASSIFY: Case[] = [
+  ['a list of numbers', { model: 'classifier', input: [1] }, 400, /input\[0\]/],
+  ['no input', { model: 'classifier' }, 400, /input/],
+  ['a model of another task', { model: 'reranker', input: 'x' }, 400, /rerank/],
+  ['top_k of zero', { model: 'classifier', input: 'x', top_k: 0 }, 400, /top_k/],
+];
+
+const TOKENIZE: Case[] = [
+  ['no text', { model: 'encoder-tiny' }, 400, /prompt/],
+  ['token ids', { model: 'encoder-tiny', prompt: [1, 2] }, 400, /prompt\[0\]/],
+  ['far too much text', { model: 'encoder-tiny', prompt: Array.from({ length: 3 }, () => 'x '.repeat(50_000)) }, 400, /characters/],
+];
+
+const DETOKENIZE: Case[] = [
+  ['an id out of range', { model: 'encoder-tiny', tokens: [1, 999_999_999] }, 400, /999999999/],
+  ['text', { model: 'encoder-tiny', tokens: 'x' }, 400, /tokens/],
+];
+
 const BATCHES: Case[] = [
   ['broken JSON', '{', 400, /JSON/],
   ['no input file', { endpoint: '/v1/embeddings', completion_window: '24h' }, 400, /input_file_id/],
@@ -108,7 +139,7 @@ const BATCHES: Case[] = [
 describe('bad input', () => {
   let stack: Stack;
   beforeAll(async () => {
-    stack = await Stack.start({ models: ['encoder-tiny'] });
+    stack = await Stack.start({ models: ['encoder-tiny', 'reranker', 'classifier'] });
   });
   afterAll(() => stack?.stop());
 
@@ -124,6 +155,10 @@ describe('bad input', () => {
   table('/v2/models/encoder-tiny/infer', 'flat', INFER);
   table('/v1/models/encoder-tiny:predict', 'flat', PREDICT);
   table('/v1/embeddings', 'openai', EMBEDDINGS);
+  table('/v1/rerank', 'openai', RERANK);
+  table('/v1/classify', 'openai', CLASSIFY);
+  table('/v1/tokenize', 'openai', TOKENIZE);
+  table('/v1/detokenize', 'openai', DETOKENIZE);
   table('/v1/batches', 'openai', BATCHES);
 
   it.each([

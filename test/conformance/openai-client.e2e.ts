@@ -55,7 +55,8 @@ describe('the official openai client', () => {
   });
 
   it('gets usage and the request id', async () => {
-    const { data, request_id: requestId } = await client.embeddings.create({ model: MODEL, input: 'one' }).withResponse();
+    const { data, response, request_id: requestId } = await client.embeddings.create({ model: MODEL, input: 'one' }).withResponse();
+    expect(response.headers.get('x-interleave-tokens')).toBe(String(data.usage.prompt_tokens));
     expect(data.usage.prompt_tokens).toBeGreaterThan(0);
     expect(requestId).toMatch(/^req_/);
   });

@@ -51,11 +51,9 @@ describe('the input of a batch', () => {
     expect(await rowsOf(input)).toEqual([row(1, 'first "quoted"'), row(4, 'fourth \u{1F600}')]);
   });
 
-  it('shapes rows of text for embeddings when asked to', async () => {
-    const input = await openBatchInput(file('hello\n'), { model: 'm', endpoint: '/v1/embeddings' });
-    expect(await rowsOf(input)).toEqual([
-      { custom_id: 'line-1', method: 'POST', url: '/v1/embeddings', body: { model: 'm', input: 'hello' } },
-    ]);
+  it.each(['/v1/embeddings', '/v1/classify', '/v1/tokenize'])('shapes rows of text for %s when asked to', async (endpoint) => {
+    const input = await openBatchInput(file('hello\n'), { model: 'm', endpoint });
+    expect(await rowsOf(input)).toEqual([{ custom_id: 'line-1', method: 'POST', url: endpoint, body: { model: 'm', input: 'hello' } }]);
   });
 
   it('takes a line of text that happens to be JSON for text', async () => {
@@ -66,6 +64,7 @@ describe('the input of a batch', () => {
   it.each<[string, string, { model?: string; endpoint?: string }, RegExp]>([
     ['text without a model', 'hello', {}, /text file; name the model with --model/],
     ['text for embeddings without a model', 'hello', { endpoint: '/v1/embeddings' }, /needs --model/],
+    ['text for a reranker', 'hello', { model: 'm', endpoint: '/v1/rerank' }, /write JSON Lines/],
     ['text for raw tensors', 'hello', { endpoint: '/v2/models/m/infer' }, /write JSON Lines/],
     ['JSON Lines without any url', '{"custom_id":"a"}', {}, /no url; name the endpoint/],
     ['an empty file', '\n \n', { model: 'm' }, /is empty/],

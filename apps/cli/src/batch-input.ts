@@ -8,7 +8,8 @@ import { CliError } from './cli-error';
 const FIRST_LINE_BYTES_MAX = 4 * 1024 * 1024;
 /** Longest line of a text file; longer ones are refused before they fill the memory. */
 const LINE_BYTES_MAX = 64 * 1024 * 1024;
-const EMBEDDINGS = '/v1/embeddings';
+/** Endpoints that take a line of text as `input`, with the model beside it. */
+const INPUT_ENDPOINTS = ['/v1/embeddings', '/v1/classify', '/v1/tokenize'];
 
 /** A batch file as the server wants it. */
 export interface BatchInput {
@@ -43,12 +44,14 @@ function predictEndpoint(model: string): string {
 }
 
 function textBody(endpoint: string, model: string | undefined): (text: string) => object {
-  if (endpoint === EMBEDDINGS) {
-    if (!model) throw new CliError(`${EMBEDDINGS} needs --model`);
+  if (INPUT_ENDPOINTS.includes(endpoint)) {
+    if (!model) throw new CliError(`${endpoint} needs --model`);
     return (text) => ({ model, input: text });
   }
   if (endpoint.endsWith(':predict')) return (text) => ({ instances: [text] });
-  throw new CliError(`lines of text can go to ${EMBEDDINGS} or to a :predict endpoint, not to ${endpoint}; write JSON Lines for it`);
+  throw new CliError(
+    `lines of text can go to ${INPUT_ENDPOINTS.join(', ')} or a :predict endpoint, not to ${endpoint}; write JSON Lines for it`,
+  );
 }
 
 async function* textRows(path: string, endpoint: string, bodyOf: (text: string) => object): AsyncGenerator<string> {

@@ -1,7 +1,15 @@
 import type { Lane } from './stages';
 import type { ModelSignature } from './tensors';
 
-export const TASKS = ['embedding', 'sequence-classification', 'token-classification', 'text-pair-scoring', 'tensor'] as const;
+export const TASKS = [
+  'embedding',
+  'sparse',
+  'multi-vector',
+  'sequence-classification',
+  'token-classification',
+  'text-pair-scoring',
+  'tensor',
+] as const;
 export type Task = (typeof TASKS)[number];
 
 export const DEVICES = ['cpu', 'gpu'] as const;

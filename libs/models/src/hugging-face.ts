@@ -6,6 +6,8 @@ import { readSentenceConfig, readTransformerConfig, type SentenceConfig, type Tr
 import { plainPipeline, readModules, readPipeline, type SentenceModule } from './sentence/modules';
 import type { SentencePipeline } from './sentence/pipeline';
 import { checkTokenizerConfig } from './tokenizer-config';
+import { PLAIN_SPLADE, readSplade } from './sentence/splade';
+import type { DimensionsRule } from './types';
 
 const count = z.number().int().nonnegative();
 
@@ -41,7 +43,7 @@ export interface InferredModel {
 export function readExport(folders: string[], file: ModelFile): InferredModel {
   if (file.task === 'tensor') return asTensors(folders, findFile(folders, 'tokenizer.json'), file);
   const modules = readModules(folders);
-  const searched = modules?.[0]?.kind === 'Transformer' ? [...new Set([modules[0].folder, ...folders])] : folders;
+  const searched = modules?.[0] !== undefined && TRANSFORMERS.includes(modules[0].kind) ? [...new Set([modules[0].folder, ...folders])] : folders;
   const tokenizerPath = findFile(searched, 'tokenizer.json');
   if (tokenizerPath === null) return asTensors(searched, null, file);
   const parts: ExportParts = { folders: searched, config: ModelJson.read(searched, 'config.json'), modules, sentence: readSentenceConfig(folders), file };
@@ -51,6 +53,9 @@ export function readExport(folders: string[], file: ModelFile): InferredModel {
   const text = textManifest(parts, tokenizerPath, task);
   return { task, taskIsExplicit: isSure, tensorsBecause: null, tensorsAreFallback: false, padTokenId: text.padTokenId, text };
 }
+
+/** Modules that have the tokenizer beside them. */
+const TRANSFORMERS = ['Transformer', 'MLMTransformer'];
 
 interface ExportParts {
   folders: string[];
@@ -94,6 +99,7 @@ function textManifest(parts: ExportParts, tokenizerPath: string, task: Task): Te
   const transformer = readTransformerConfig(folders);
   const tokenizer = checkTokenizerConfig(folders, tokenizerPath);
   if (modules !== null && task !== 'embedding') checkCrossEncoder(modules, sentence);
+  if (task === 'multi-vector') checkMultiVector(folders, modules, sentence);
   const isClassifier = task === 'sequence-classification' || task === 'token-classification' || task === 'text-pair-scoring';
   return {
     tokenizerPath,
@@ -104,7 +110,10 @@ function textManifest(parts: ExportParts, tokenizerPath: string, task: Task): Te
     truncationSide: tokenizer.truncationSide,
     positions: positionsOf(config, file),
     prompts: sentence.prompts,
+    dimensions: task === 'embedding' ? (file.dimensions ?? dimensionsOf(config)) : null,
     sentence: { ...pipelineOf(parts, transformer, task), truncateTo: sentence.truncateTo },
+    splade: task === 'sparse' ? readSplade(modules, transformer, sentence) : PLAIN_SPLADE,
+    skipFirstToken: file.skipFirstToken ?? false,
     embeddingOutput: file.embeddingOutput ?? null,
     labels: file.labels ?? (isClassifier ? labelsOf(config) : null),
     activation: isClassifier ? activationOf(config, sentence) : null,
@@ -117,10 +126,21 @@ function checkCrossEncoder([, next]: SentenceModule[], { modelType }: SentenceCo
   throw new ModelFileError(`modules.json: expected a CrossEncoder of a Transformer alone but found "${next.type}"; set "task: tensor" in model.yaml to have the graph's own outputs`);
 }
 
+/** ColBERT has other tokens for queries than for documents, and leaves out vectors of some. */
+function checkMultiVector(folders: string[], modules: SentenceModule[] | null, { modelType }: SentenceConfig): void {
+  const found = ['artifact.metadata', 'config_colbert.json'].map((name) => findFile(folders, name)).find((path) => path !== null);
+  const type = modules?.find((each) => each.type.startsWith('pylate.'))?.type ?? (/colbert|multivector/i.test(modelType) ? modelType : null);
+  if (found === undefined && type === null) return;
+  throw new ModelFileError(
+    `task "multi-vector": ${found ?? `"${type}"`} says that queries and documents get tokens of their own (ColBERT), which is not done here; set "task: tensor" in model.yaml and send the token ids`,
+  );
+}
+
 function inferTask({ config, modules, sentence, file }: ExportParts): { task: Task; because: string | null } {
   const { modelType } = sentence;
+  if (modelType === 'SparseEncoder' || modules?.some(({ kind }) => kind === 'SpladePooling')) return { task: 'sparse', because: null };
   if (modelType !== 'SentenceTransformer' && modelType !== 'CrossEncoder') {
-    throw new ModelFileError(`config_sentence_transformers.json: expected a SentenceTransformer or a CrossEncoder but found "${modelType}"; set "task: tensor" in model.yaml to serve its tensors`);
+    throw new ModelFileError(`config_sentence_transformers.json: expected a SentenceTransformer, a CrossEncoder or a SparseEncoder but found "${modelType}"; set "task: tensor" in model.yaml to serve its tensors`);
   }
   if (modules !== null && modelType !== 'CrossEncoder') return { task: 'embedding', because: null };
   const architecture = config?.get('architectures', z.array(z.string()))?.[0] ?? '';
@@ -147,6 +167,12 @@ function pipelineOf({ folders, modules, sentence, file }: ExportParts, transform
   const pipeline = readPipeline(modules, overrides);
   const obstacle = sentence.modelType === 'CrossEncoder' ? 'config_sentence_transformers.json: a CrossEncoder has no embeddings' : transformer.obstacle;
   return { ...pipeline, obstacle: pipeline.obstacle ?? obstacle };
+}
+
+/** Keys that models trained for it have, and that vLLM reads. */
+function dimensionsOf(config: ModelJson | null): DimensionsRule {
+  const listed = config?.get('matryoshka_dimensions', z.array(count.min(1)).min(1).max(1024)) ?? null;
+  return listed ?? (config?.get('is_matryoshka', z.boolean()) === true ? 'any' : null);
 }
 
 const label = z.union([z.string(), z.number().transform(String)]);

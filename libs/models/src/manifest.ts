@@ -3,8 +3,9 @@ import { memorySize } from '@app/config';
 import { z } from 'zod';
 import type { Prompts } from './sentence/config';
 import { POOLING_MODES, type SentencePipeline } from './sentence/pipeline';
+import type { Splade } from './sentence/splade';
 import type { TruncationSide } from './tokenizer-config';
-import type { CacheBounds, DegradeStep } from './types';
+import type { CacheBounds, DegradeStep, DimensionsRule } from './types';
 
 const positiveInt = z.number().int().positive();
 const axisName = z.string().min(1);
@@ -66,7 +67,11 @@ const modelFileKeys = z.strictObject({
   /** One or several, concatenated; `none`: the graph pools. */
   pooling: z.union([z.enum([...POOLING_MODES, 'none']), z.array(z.enum(POOLING_MODES)).min(1).max(POOLING_MODES.length)]).optional(),
   normalize: z.boolean().optional(),
+  /** Lengths to which callers may have vectors cut. */
+  dimensions: z.union([z.literal('any'), z.array(positiveInt.max(65_536)).min(1).max(1024)]).optional(),
   embeddingOutput: z.string().min(1).optional(),
+  /** Task `multi-vector`: the first token has no vector, as in bge-m3. */
+  skipFirstToken: z.boolean().optional(),
   /** Number of a row's first token in `position_ids`. */
   positionStart: z.number().int().nonnegative().max(65_536).optional(),
   /** By class index. */
@@ -106,7 +111,13 @@ export interface TextManifest {
   /** Null: not known. */
   positions: PositionRule | null;
   prompts: Prompts;
+  /** Null: nothing says that vectors may be cut. */
+  dimensions: DimensionsRule;
   sentence: SentencePipeline;
+  /** Task `sparse` only. */
+  splade: Splade;
+  /** Task `multi-vector` only: the first token has no vector. */
+  skipFirstToken: boolean;
   /** Null: `sentence_embedding`, or else the hidden states. */
   embeddingOutput: string | null;
   /** By class index; null: `LABEL_<index>`. */

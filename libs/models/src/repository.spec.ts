@@ -123,7 +123,7 @@ describe('scanRepository', () => {
     ['modules with keys that nobody knows', { ...encoder, 'm/modules.json': [{ type: 'a', path: '', device: 1 }] }, /modules\.json: .*device/],
     ['modules outside of the folder', { ...encoder, 'm/modules.json': [{ type: 'a', path: '../../other' }] }, /modules\.json: .* "\.\.\/\.\.\/other"/],
     ['a default prompt that there is not', { ...encoder, 'm/config_sentence_transformers.json': { prompts: { a: 'x' }, default_prompt_name: 'b' } }, /default_prompt_name is "b", but prompts has a/],
-    ['a sparse encoder', { ...encoder, 'm/config_sentence_transformers.json': { model_type: 'SparseEncoder' } }, /"SparseEncoder"/],
+    ['a multi-vector encoder', { ...encoder, 'm/config_sentence_transformers.json': { model_type: 'MultiVectorEncoder' } }, /a SparseEncoder but found "MultiVectorEncoder"/],
     ['a change of the tokens', { ...encoder, 'm/sentence_bert_config.json': { processing_kwargs: { text: { add_special_tokens: false } } } }, /sentence_bert_config\.json: processing_kwargs\.text/],
     ['arguments of the tokenizer', { ...encoder, 'm/sentence_roberta_config.json': { tokenizer_args: { use_fast: false } } }, /sentence_roberta_config\.json: tokenizer_args/],
     ['a key of the transformer that nobody knows', { ...encoder, 'm/sentence_bert_config.json': { reverse: true } }, /the key "reverse" is unknown/],

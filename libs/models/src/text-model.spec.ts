@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { ModelSignature } from '@app/contracts';
 import { buildTokenizer } from '../../../tools/model-builder/src/tokenizer';
 import type { TextManifest } from './manifest';
+import { PLAIN_SPLADE } from './sentence/splade';
 import { plainPipeline } from './sentence/modules';
 import { bindTextModel } from './text-model';
 import { TextTokenizer } from './tokenizer';
@@ -43,7 +44,10 @@ describe('a text model', () => {
       positions: null,
       prompts: { byName: new Map(), defaultName: null },
       sentence: { ...plainPipeline({ pooling: null, normalize: null }), truncateTo: null },
-      embeddingOutput: null,
+      dimensions: null,
+      splade: PLAIN_SPLADE,
+      skipFirstToken: false,
+    embeddingOutput: null,
       labels: null,
       activation: null,
     };

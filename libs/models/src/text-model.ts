@@ -2,12 +2,14 @@ import { toUSVString } from 'node:util';
 import { InterleaveError, type ItemResult, type ModelSignature, type Task, type Tensor, type TensorSpec } from '@app/contracts';
 import { classificationHead, scoringHead, tokenClassificationHead } from './heads/classification';
 import { embeddingHead } from './heads/embedding';
+import { multiVectorHead } from './heads/multi-vector';
+import { sparseHead } from './heads/sparse';
 import { describeSpecs, type RowContext, type TaskHead } from './heads/head';
 import type { PositionRule, TextManifest } from './manifest';
 import { ModelFileError } from './model-files';
 import type { CutText, TextTokenizer, TokenizedText } from './tokenizer';
 import type { TruncationSide } from './tokenizer-config';
-import type { EncodeOptions, TextInput, TextModel, TextRow } from './types';
+import type { DimensionsRule, EncodeOptions, TextInput, TextModel, TextRow, TokenizeOptions } from './types';
 
 /** Longer texts are refused, or cut, before they are tokenized: tokenizing them would cost seconds. */
 const CHARACTERS_PER_TOKEN_MAX = 256;
@@ -47,6 +49,10 @@ function bindHead(task: Task, text: TextManifest, tokenizer: TextTokenizer, sign
   switch (task) {
     case 'embedding':
       return embeddingHead(signature, text);
+    case 'sparse':
+      return sparseHead(signature, text);
+    case 'multi-vector':
+      return multiVectorHead(signature, text);
     case 'sequence-classification':
       return classificationHead(signature, text);
     case 'text-pair-scoring':
@@ -77,6 +83,8 @@ function checkInputs(inputs: TensorSpec[], text: TextManifest): number | null {
 class BoundTextModel implements TextModel {
   readonly maxTokens: number;
   readonly embeddingWidth: number | null;
+  readonly promptNames: readonly string[];
+  readonly dimensions: DimensionsRule;
   /** By prompt; the model's files name them all. */
   private readonly promptLengths = new Map<string, number>();
 
@@ -89,10 +97,15 @@ class BoundTextModel implements TextModel {
   ) {
     this.maxTokens = Math.min(text.maxTokens, fixedLength ?? Infinity);
     this.embeddingWidth = head.embeddingWidth;
+    this.promptNames = [...text.prompts.byName.keys()];
+    this.dimensions = text.dimensions;
   }
 
   async encode(inputs: TextInput[], options: EncodeOptions): Promise<TextRow[]> {
     const prompt = this.promptOf(options);
+    if (options.truncationSide === 'left' && prompt !== '' && this.tokenizer.sideOf(this.text.truncationSide) === 'right') {
+      throw new InterleaveError('invalid_request', `expected no prompt where texts lose their start, as it goes before them, but the prompt is ${JSON.stringify(prompt.slice(0, SHOWN_CHARACTERS_MAX))}; truncate at the end, or name a prompt that is empty`, { param: 'truncate' });
+    }
     const promptTokens = await this.promptTokensOf(prompt);
     const texts = inputs.map((input, i) => this.checkText(input, prompt, i, options));
     const rows: TextRow[] = [];
@@ -111,19 +124,40 @@ class BoundTextModel implements TextModel {
     return ids.map((row, i) => {
       if (row.length === 0) throw refused(i, 'expected at least one token id but received none');
       this.checkOwner(row, i);
-      const kept = options.truncate ? this.tokenizer.frame.truncate(row, this.tokensMaxOf(options)) : row;
+      const kept = options.truncate ? this.tokenizer.frame.truncate(row, this.tokensMaxOf(options), this.tokenizer.sideOf(this.sideOf(options))) : row;
       if (kept.length > this.maxTokens) throw tooLong(i, kept.length, this.maxTokens);
-      const bad = kept.findIndex((id) => !this.tokenizer.knows(id));
-      if (bad >= 0) {
-        const expected = `expected a token id from 0 to ${this.tokenizer.vocabularySize - 1} but received ${String(JSON.stringify(kept[bad])).slice(0, SHOWN_CHARACTERS_MAX)}`;
-        throw new InterleaveError('invalid_request', expected, { param: `[${i}][${bad}]` });
-      }
+      this.checkIds(kept, i);
       return this.toRow({ ids: kept, typeIds: new Array<number>(kept.length).fill(0), spans: null }, options, 0);
     });
   }
 
+  async tokenize(inputs: TextInput[], options: TokenizeOptions): Promise<TokenizedText[]> {
+    const prompt = this.promptOf(options);
+    const texts = inputs.map((input, i) => this.checkText(input, prompt, i, { truncate: false }));
+    const rows: TokenizedText[] = [];
+    while (rows.length < texts.length) rows.push(...(await this.tokenizer.encode(texts.slice(rows.length, endOfTurn(texts, rows.length)), options)));
+    return rows;
+  }
+
+  async detokenize(ids: number[][], { skipSpecialTokens }: { skipSpecialTokens: boolean }): Promise<string[]> {
+    ids.forEach((row, i) => this.checkIds(row, i));
+    return this.tokenizer.decode(ids, skipSpecialTokens);
+  }
+
+  private checkIds(ids: readonly unknown[], index: number): void {
+    const bad = ids.findIndex((id) => !this.tokenizer.knows(id));
+    if (bad < 0) return;
+    const expected = `expected a token id from 0 to ${this.tokenizer.vocabularySize - 1} but received ${String(JSON.stringify(ids[bad])).slice(0, SHOWN_CHARACTERS_MAX)}`;
+    throw new InterleaveError('invalid_request', expected, { param: `[${index}][${bad}]` });
+  }
+
+  /** Where tokens are taken away; null: where the `tokenizer.json` says. */
+  private sideOf({ truncationSide }: Pick<EncodeOptions, 'truncationSide'>): TruncationSide | null {
+    return truncationSide ?? this.text.truncationSide;
+  }
+
   /** Empty when none goes before the texts. */
-  private promptOf({ promptName }: EncodeOptions): string {
+  private promptOf({ promptName }: Pick<EncodeOptions, 'promptName'>): string {
     const { byName, defaultName } = this.text.prompts;
     const name = promptName ?? defaultName;
     const prompt = name === null ? '' : byName.get(name);
@@ -154,7 +188,7 @@ class BoundTextModel implements TextModel {
     );
   }
 
-  private checkText(input: TextInput, prompt: string, index: number, options: EncodeOptions): CutText {
+  private checkText(input: TextInput, prompt: string, index: number, options: Pick<EncodeOptions, 'truncate' | 'truncationSide'>): CutText {
     const { text: own, text_pair: pair = null } = typeof input === 'string' ? { text: input } : input;
     const text = prompt + own;
     checkCharacters(text, 'the text', index);
@@ -162,7 +196,7 @@ class BoundTextModel implements TextModel {
     const charactersMax = this.maxTokens * CHARACTERS_PER_TOKEN_MAX;
     const isCut = [text.length > charactersMax, (pair?.length ?? 0) > charactersMax] as const;
     if (!isCut.includes(true)) return { text, pair };
-    const cut = (long: string): string => cutText(long, charactersMax, this.tokenizer.sideOf(this.text.truncationSide));
+    const cut = (long: string): string => cutText(long, charactersMax, this.tokenizer.sideOf(this.sideOf(options)));
     if (options.truncate) return { text: cut(text), pair: pair === null ? null : cut(pair), isCut };
     const characters = Math.max(text.length, pair?.length ?? 0);
     throw refused(index, `expected at most ${this.maxTokens} tokens, so at most ${charactersMax} characters, but received ${characters} characters; ${SHORTEN_OR_CUT}`);
@@ -170,17 +204,20 @@ class BoundTextModel implements TextModel {
 
   private async fit(row: TokenizedText, text: CutText, index: number, options: EncodeOptions): Promise<TokenizedText> {
     const tokensMax = this.tokensMaxOf(options);
-    if (row.ids.length <= tokensMax && text.isCut === undefined) {
+    const { pairTokensMax = Infinity } = options;
+    if (row.ids.length <= Math.min(tokensMax, pairTokensMax) && text.isCut === undefined) {
       if (row.ids.length === 0) throw refused(index, 'expected a text with at least one token but received none');
       return row;
     }
-    if (!options.truncate) throw tooLong(index, row.ids.length, this.maxTokens);
-    const truncated = await this.tokenizer.encodeTruncated(text, tokensMax, { spans: this.head.needsSpans, side: this.text.truncationSide });
+    if (!options.truncate && pairTokensMax === Infinity) throw tooLong(index, row.ids.length, this.maxTokens);
+    const cut = { spans: this.head.needsSpans, side: this.sideOf(options), pairTokensMax };
+    const truncated = await this.tokenizer.encodeTruncated(text, options.truncate ? tokensMax : Infinity, cut);
     if (truncated === null) {
       const charactersMax = this.maxTokens * CHARACTERS_PER_TOKEN_MAX;
       throw refused(index, `expected a text whose ${tokensMax} tokens that are kept lie in ${charactersMax} characters but received a longer one; shorten the input`);
     }
     if (truncated.ids.length > tokensMax) {
+      if (!options.truncate) throw tooLong(index, truncated.ids.length, this.maxTokens);
       const [limit, raised] = tokensMax < this.maxTokens ? ['the text is cut to', 'the number of tokens'] : ['the model takes', 'its maxTokens'];
       throw refused(index, `expected room for ${truncated.ids.length} special tokens but ${limit} ${tokensMax} tokens; raise ${raised}`);
     }
@@ -193,13 +230,14 @@ class BoundTextModel implements TextModel {
 
   private toRow(tokens: TokenizedText, options: EncodeOptions, promptTokens: number): TextRow {
     const tokenCount = tokens.ids.length;
-    const context: RowContext = { tokenCount, ids: tokens.ids, spans: tokens.spans, topK: options.topK, promptTokens };
+    const context: RowContext = { tokenCount, ids: tokens.ids, spans: tokens.spans, topK: options.topK, rawScores: options.rawScores ?? false, promptTokens };
     const inputs = this.inputs.map((spec) => this.toTensor(spec, tokens));
     return {
       item: { inputs, outputs: [this.head.output] },
       tokenCount,
       decode: (result: ItemResult) => this.head.decode(result, context),
       decodeVector: (result: ItemResult) => this.head.decodeVector(result, context),
+      decodeScores: (result: ItemResult) => this.head.decodeScores(result, context),
     };
   }
 

@@ -36,6 +36,8 @@ export interface TruncationOptions {
   spans: boolean;
   /** Where tokens are taken away; null: where the `tokenizer.json` says. */
   side: TruncationSide | null;
+  /** Tokens that the second text keeps at most. */
+  pairTokensMax?: number;
 }
 
 /** Far too long texts lose their end, or their start, before they are tokenized. */
@@ -99,10 +101,11 @@ export class TextTokenizer {
   }
 
   /** Tokenizes all texts. `spans` asks for the origin of each token. */
-  async encode(texts: TextAndPair[], options: { spans: boolean }): Promise<TokenizedText[]> {
-    const fast = this.fast;
-    if (fast !== null && !options.spans && fast.takes(texts)) return texts.map((text) => ({ ...fast.encode(text), spans: null }));
-    return (await this.encodeWithRust(texts)).map((encoding) => toTokenizedText(encoding, options.spans));
+  async encode(texts: TextAndPair[], options: { spans: boolean; addSpecialTokens?: boolean }): Promise<TokenizedText[]> {
+    const { fast } = this;
+    const { spans, addSpecialTokens = true } = options;
+    if (fast !== null && !spans && addSpecialTokens && fast.takes(texts)) return texts.map((text) => ({ ...fast.encode(text), spans: null }));
+    return (await this.encodeWithRust(texts, addSpecialTokens)).map((encoding) => toTokenizedText(encoding, spans));
   }
 
   /**
@@ -114,8 +117,8 @@ export class TextTokenizer {
     const encoding = await this.rust.encode(text.text, text.pair);
     const sequences = encoding.getSequenceIds();
     const indexes = [0, 1].map((sequence) => sequences.flatMap((id, i) => (id === sequence ? [i] : []))) as [number[], number[]];
-    const lengths = [indexes[0].length, indexes[1].length] as const;
-    const specials = sequences.length - lengths[0] - lengths[1];
+    const specials = sequences.length - indexes[0].length - indexes[1].length;
+    const lengths = [indexes[0].length, Math.min(indexes[1].length, options.pairTokensMax ?? Infinity)] as const;
     const shares = shareLength(lengths, specials, tokensMax);
     const kept = indexes.map((of, i) => takeShare(of, shares[i] as number, fromLeft)) as [number[], number[]];
     const isFarFromCut = (i: number): boolean => isAWordAway(encoding, { all: indexes[i] as number[], kept: kept[i] as number[] }, fromLeft);
@@ -138,9 +141,15 @@ export class TextTokenizer {
     return this.rust.idToToken(id);
   }
 
-  private encodeWithRust(texts: TextAndPair[]): Promise<JsEncoding[]> {
-    if (texts.every(({ pair }) => pair === null)) return this.rust.encodeBatch(texts.map(({ text }) => text));
-    return Promise.all(texts.map(({ text, pair }) => this.rust.encode(text, pair))); // encodeBatch of 0.23.2 takes no pairs
+  /** The texts that lists of ids stand for, as the decoder of the `tokenizer.json` makes them. */
+  decode(ids: number[][], skipSpecialTokens: boolean): Promise<string[]> {
+    return this.rust.decodeBatch(ids, skipSpecialTokens);
+  }
+
+  private encodeWithRust(texts: TextAndPair[], addSpecialTokens: boolean): Promise<JsEncoding[]> {
+    const options = { addSpecialTokens };
+    if (texts.every(({ pair }) => pair === null)) return this.rust.encodeBatch(texts.map(({ text }) => text), options);
+    return Promise.all(texts.map(({ text, pair }) => this.rust.encode(text, pair, options))); // encodeBatch of 0.23.2 takes no pairs
   }
 }
 

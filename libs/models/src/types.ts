@@ -1,4 +1,6 @@
 import type { InferenceItem, ItemResult, ModelReport, ModelSignature, Task } from '@app/contracts';
+import type { TokenizedText } from './tokenizer';
+import type { TruncationSide } from './tokenizer-config';
 
 /** One model version of the repository. */
 export interface CatalogEntry {
@@ -51,8 +53,17 @@ export interface ServedModel {
 
 export type TextInput = string | { text: string; text_pair?: string };
 
-/** The task head's answer in the `:predict` shape of docs/protocols.md §5: a vector, labels with scores, entities, or a score. */
+/**
+ * The task head's answer in the `:predict` shape of docs/protocols.md §5: a vector, a sparse vector,
+ * vectors, labels with scores, entities, or a score.
+ */
 export type Prediction = number[] | object;
+
+/** One class of a classifier, or the one number of a scoring model. */
+export interface ScoredLabel {
+  label: string;
+  score: number;
+}
 
 /** One text turned into the tensors of one row, with the way back. */
 export interface TextRow {
@@ -62,27 +73,53 @@ export interface TextRow {
   decode(result: ItemResult): Prediction;
   /** Embedding models only: the vector, without going through JS number arrays. Throws as `decode` does. */
   decodeVector(result: ItemResult): Float32Array;
+  /** Sequence classification and text-pair scoring only: all classes in their own order. Throws as `decode` does. */
+  decodeScores(result: ItemResult): ScoredLabel[];
 }
 
 export interface EncodeOptions {
   /** False: a text over the model's maximum length is an `invalid_request` that says both lengths. */
   truncate: boolean;
+  /** The side on which tokens are taken away; null or absent: as the model's files say. */
+  truncationSide?: TruncationSide | null;
   /** Texts are cut to so many tokens, special ones included, where that is fewer than the model takes; needs `truncate`. */
   tokensMax?: number;
+  /** The second text of a pair is cut to so many tokens of its own, whether or not the rest is cut. */
+  pairTokensMax?: number;
+  /** Scores are the model's own numbers, without sigmoid or softmax. */
+  rawScores?: boolean;
   /** Labels to return, best first; null: all. */
   topK: number | null;
   /** Prompt that goes before the texts; null: the model's default, if it has one. Unknown: an `invalid_request` with path `prompt_name`. */
   promptName: string | null;
 }
 
+export interface TokenizeOptions {
+  promptName: string | null;
+  /** Those that the model gets; false: the tokens of the text alone. */
+  addSpecialTokens: boolean;
+  /** Whether `spans` are wanted. */
+  spans: boolean;
+}
+
+/** Lengths to which a model's vectors may be cut: some, any, or null where nothing says that it was trained for that. */
+export type DimensionsRule = readonly number[] | 'any' | null;
+
 export interface TextModel {
   readonly maxTokens: number;
+  /** Names of prompts, as `EncodeOptions.promptName` takes them. */
+  readonly promptNames: readonly string[];
+  readonly dimensions: DimensionsRule;
   /** Length of the vectors of an embedding model; null for other tasks, and when the graph does not tell. */
   readonly embeddingWidth: number | null;
   /** Tokenizes. Rejects with an `InterleaveError` whose `param` is the index of the text at fault, as `[i]`. */
   encode(inputs: TextInput[], options: EncodeOptions): Promise<TextRow[]>;
   /** Token ids from the caller, special tokens included as given, without a prompt; bounds-checked against the vocabulary. */
   encodeIds(ids: number[][], options: EncodeOptions): TextRow[];
+  /** The tokens of texts of any length up to 256 characters for each token that the model takes. Rejects as `encode` does. */
+  tokenize(inputs: TextInput[], options: TokenizeOptions): Promise<TokenizedText[]>;
+  /** The texts of lists of token ids; an id that the vocabulary lacks is an `invalid_request` with path `[i][j]`. */
+  detokenize(ids: number[][], options: { skipSpecialTokens: boolean }): Promise<string[]>;
 }
 
 /** All models of the repository as one process sees them. */

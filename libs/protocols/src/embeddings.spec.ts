@@ -88,6 +88,35 @@ describe('POST /v1/embeddings', () => {
     expect(body.usage.prompt_tokens).toBe(tokensMax + Math.min(3, tokensMax));
   });
 
+  it.each([
+    [{ truncate: 'end' }, 'right'],
+    [{ truncate: 'END' }, 'right'],
+    [{ truncate: 'start' }, 'left'],
+    [{ truncate: 'START' }, 'left'],
+    [{ truncate: true, truncation_direction: 'Left' }, 'left'],
+    [{ truncate: true, truncation_side: 'left' }, 'left'],
+    [{ parameters: { truncate: 'start' } }, 'left'],
+    [{ truncate_prompt_tokens: 2048, truncation_direction: 'left' }, 'left'],
+  ])('keeps the other end of the text for %j', async (field, gone) => {
+    const words = `b ${'x '.repeat(3000)}c`;
+    const kept = gone === 'left' ? `${'x '.repeat(2045)}c` : `b ${'x '.repeat(2045)}`;
+    const [[cut], [exact]] = await Promise.all([vectors({ input: words, ...field }), vectors({ input: kept })]);
+    expect(cut).toEqual(exact);
+  });
+
+  it('drops token ids at the start as well', async () => {
+    const idsOf = async (text: string): Promise<number[]> => {
+      const [row] =
+        (await served.catalog.find('encoder-tiny', null).text?.encode([text], { truncate: false, topK: null, promptName: null })) ?? [];
+      return Array.from(new BigInt64Array(row?.item.inputs[0]?.data.slice().buffer as ArrayBuffer), Number);
+    };
+    const [[cut], [exact]] = await Promise.all([
+      vectors({ input: await idsOf('b x x c'), truncate_prompt_tokens: 4, truncation_side: 'left' }),
+      vectors({ input: 'x c' }),
+    ]);
+    expect(cut).toEqual(exact);
+  });
+
   it('cuts token ids to the number of tokens, and keeps those around the text', async () => {
     const idsOf = async (text: string): Promise<number[]> => {
       const [row] =
@@ -186,7 +215,27 @@ describe('POST /v1/embeddings', () => {
       'input',
       /at most 2048 tokens but received 2049/,
     ],
-    ['truncate as text', { model: 'encoder-tiny', input: 'a', truncate: 'END' }, 'invalid_request', 'truncate', /true or false/],
+    [
+      'an unknown side',
+      { model: 'encoder-tiny', input: 'a', truncate: 'middle' },
+      'invalid_request',
+      'truncate',
+      /"none", "start" or "end"/,
+    ],
+    [
+      'two ends to cut',
+      { model: 'encoder-tiny', input: 'a', truncate: 'start', truncation_direction: 'Right' },
+      'invalid_request',
+      'truncate',
+      /both are named; leave out one/,
+    ],
+    [
+      'an unknown direction',
+      { model: 'encoder-tiny', input: 'a', truncation_direction: 'Up' },
+      'invalid_request',
+      'truncation_direction',
+      /"left" or "right"/,
+    ],
     [
       'no tokens',
       { model: 'encoder-tiny', input: 'a', truncate_prompt_tokens: 0 },
@@ -227,7 +276,7 @@ describe('POST /v1/embeddings', () => {
       { model: 'encoder-tiny', input: 'a', input_type: 'query' },
       'invalid_request',
       'input_type',
-      /would change the vectors/,
+      /expected no input_type, as the model has no prompts, but received "query"/,
     ],
     ['a task', { model: 'encoder-tiny', input: 'a', task: 'retrieval.query' }, 'invalid_request', 'task', /leave task out/],
     ['late chunking', { model: 'encoder-tiny', input: 'a', late_chunking: true }, 'invalid_request', 'late_chunking', /not supported/],

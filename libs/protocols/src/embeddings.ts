@@ -8,23 +8,21 @@ import {
   expectString,
   invalid,
   mismatch,
-  optionalBoolean,
   optionalInteger,
   optionalString,
   quote,
   type JsonObject,
 } from './checks';
 import { mapInSlices } from './slices';
-import type { Limits, PreparedRequest, ResponseBody } from './types';
+import { AnswerSize, rowsRequest, textModelFor, tokensIn, truncationOf } from './text-request';
+import type { Limits, PreparedRequest } from './types';
 
 /**
  * Fields of other servers that change the vectors and are not done here, with the value that changes nothing: ignored
  * they would give a plausible wrong answer.
  */
 const NOT_SUPPORTED = new Map<string, unknown>([
-  ...['input_type', 'task', 'task_type', 'prompt', 'instruction', 'normalize', 'output_dimension', 'truncation_direction'].map(
-    (field) => [field, null] as const,
-  ),
+  ...['task', 'task_type', 'prompt', 'instruction', 'normalize', 'output_dimension'].map((field) => [field, null] as const),
   ['late_chunking', false],
   ['add_special_tokens', true],
   ['output_dtype', 'float'],
@@ -36,46 +34,67 @@ const WIDTH_MAX = 65_536;
 export async function prepareEmbeddings(body: unknown, catalog: ModelCatalog, limits: Limits): Promise<PreparedRequest> {
   const request = expectObject(body, 'body');
   const model = catalog.find(expectString(request.model, 'model'), null);
-  const text = embeddingModel(model);
-  const encoding = encodingFormat(request);
-  const dimensions = optionalInteger(request.dimensions, 'dimensions', { min: 1, max: text.embeddingWidth ?? WIDTH_MAX });
+  const text = textModelFor(model, 'an embedding model', ['embedding', 'sparse', 'multi-vector']);
+  const encoding = encodingFormat(request, model);
+  const dimensions = dimensionsOf(request, text);
   refuseNotSupported(request);
-  const options = { ...truncation(request), topK: null, promptName: optionalString(request.prompt_name, 'prompt_name') };
+  const options = { ...truncationOf(request), topK: null, promptName: promptNameOf(request, text) };
   const rows = await encodeInput(request.input, text, options, limits);
-  const tokenCount = rows.reduce((sum, row) => sum + row.tokenCount, 0);
-  const respond = async (results: ItemResult[]): Promise<ResponseBody> => {
+  const tokenCount = tokensIn(rows);
+  const embeddingOf = (row: TextRow, result: ItemResult): unknown => {
+    if (model.task !== 'embedding') return row.decode(result);
+    const vector = shorten(row.decodeVector(result), dimensions);
+    return encoding === 'base64' ? toBase64(vector) : Array.from(vector);
+  };
+  return rowsRequest(model, rows, async (results) => {
+    const size = new AnswerSize('input');
     const data = await mapInSlices(rows, (row, index) => {
-      const vector = answering(pathOf(request.input, `[${index}]`), () =>
-        shorten(row.decodeVector(results[index] as ItemResult), dimensions),
-      );
-      return { object: 'embedding', index, embedding: encoding === 'base64' ? toBase64(vector) : Array.from(vector) };
+      const embedding = answering(pathOf(request.input, `[${index}]`), () => size.add(embeddingOf(row, results[index] as ItemResult)));
+      return { object: 'embedding', index, embedding };
     });
     return {
       kind: 'json',
       body: { object: 'list', data, model: model.name, usage: { prompt_tokens: tokenCount, total_tokens: tokenCount } },
     };
-  };
-  return {
-    model: model.name,
-    version: model.version,
-    items: rows.map((row) => row.item),
-    tokenCount,
-    timeoutMs: model.timeoutMs,
-    priority: 0,
-    respond,
-  };
+  });
 }
 
-function embeddingModel({ name, task, text, tensorsBecause }: ServedModel): TextModel {
-  if (task === 'embedding' && text !== null) return text;
-  if (tensorsBecause !== null)
-    throw invalid(`expected an embedding model for model but "${name}" takes tensors only: ${tensorsBecause}`, 'model');
-  throw invalid(`expected an embedding model for model but "${name}" does ${task}; use POST /v1/models/${name}:predict`, 'model');
+/** Null: the vector as it is. A vector that was not trained for it cannot be cut without losing its meaning. */
+function dimensionsOf(request: JsonObject, { embeddingWidth, dimensions: rule }: TextModel): number | null {
+  const dimensions = optionalInteger(request.dimensions, 'dimensions', { min: 1, max: embeddingWidth ?? WIDTH_MAX });
+  if (dimensions === null || dimensions === embeddingWidth || rule === 'any') return dimensions;
+  const widths = [...(rule ?? []), ...(embeddingWidth === null ? [] : [embeddingWidth])];
+  if (widths.includes(dimensions)) return dimensions;
+  const why =
+    rule === null
+      ? 'nothing in the files of the model says that its vectors may be cut; if it was trained for that (Matryoshka), its owner sets "dimensions: any", or a list, in model.yaml'
+      : 'model.yaml or config.json lists these';
+  const expected = widths.length === 0 ? 'no dimensions' : `${[...new Set(widths)].join(' or ')} for dimensions`;
+  throw invalid(`expected ${expected} but received ${dimensions}: ${why}`, 'dimensions');
 }
 
-function encodingFormat(request: JsonObject): 'float' | 'base64' {
+/** `prompt_name`, or `input_type` of Cohere and others: the prompt of that name, with or without Cohere's `search_`. */
+function promptNameOf(request: JsonObject, { promptNames }: TextModel): string | null {
+  const name = optionalString(request.prompt_name, 'prompt_name');
+  const type = optionalString(request.input_type, 'input_type');
+  if (type === null) return name;
+  const prompt = [type, type.replace(/^search_/, '')].find((candidate) => promptNames.includes(candidate));
+  const known =
+    promptNames.length === 0 ? 'no input_type, as the model has no prompts,' : `${promptNames.map(quote).join(' or ')} for input_type`;
+  if (prompt === undefined) throw invalid(`expected ${known} but received ${quote(type)}`, 'input_type');
+  if (name !== null && name !== prompt)
+    throw invalid(`expected one of prompt_name and input_type but received ${quote(name)} and ${quote(type)}`, 'input_type');
+  return prompt;
+}
+
+function encodingFormat(request: JsonObject, { name, task }: ServedModel): 'float' | 'base64' {
   const format = optionalString(request.encoding_format, 'encoding_format') ?? 'float';
   if (format !== 'float' && format !== 'base64') throw mismatch('"float" or "base64"', 'encoding_format', format);
+  if (format === 'base64' && task !== 'embedding')
+    throw invalid(
+      `expected "float" for encoding_format but received "base64": the answer of "${name}" is no single vector`,
+      'encoding_format',
+    );
   return format;
 }
 
@@ -88,19 +107,6 @@ function refuseNotSupported(request: JsonObject): void {
       field,
     );
   }
-}
-
-/** Whether and where texts are cut: `truncate` (TEI), `truncate_prompt_tokens` (vLLM) or `parameters.truncate` (`:predict`). */
-function truncation(request: JsonObject): Pick<EncodeOptions, 'truncate' | 'tokensMax'> {
-  const parameters = request.parameters === undefined || request.parameters === null ? {} : expectObject(request.parameters, 'parameters');
-  const other = Object.keys(parameters).find((name) => name !== 'truncate');
-  if (other !== undefined) throw invalid(`expected only truncate in parameters but received ${quote(other)}`, 'parameters');
-  const tokens = optionalInteger(request.truncate_prompt_tokens, 'truncate_prompt_tokens', { min: -1, max: Number.MAX_SAFE_INTEGER });
-  if (tokens === 0) throw mismatch('-1, for as many as the model takes, or at least 1', 'truncate_prompt_tokens', tokens);
-  if (tokens !== null) return { truncate: true, ...(tokens > 0 && { tokensMax: tokens }) };
-  const truncate =
-    (optionalBoolean(request.truncate, 'truncate') ?? false) || (optionalBoolean(parameters.truncate, 'parameters.truncate') ?? false);
-  return { truncate };
 }
 
 /** A text, texts, token ids, or lists of token ids. */
@@ -139,6 +145,8 @@ function idsOf(item: unknown, path: string): number[] {
 /** The first `dimensions` numbers, normalised again; null: the vector as it is. */
 function shorten(vector: Float32Array, dimensions: number | null): Float32Array {
   if (dimensions === null || dimensions === vector.length) return vector;
+  if (dimensions > vector.length)
+    throw invalid(`expected at most ${vector.length} for dimensions but received ${dimensions}`, 'dimensions');
   const head = vector.slice(0, dimensions);
   const length = Math.sqrt(head.reduce((sum, value) => sum + value * value, 0));
   return length === 0 ? head : head.map((value) => value / length);

@@ -1,5 +1,5 @@
 export { checkBatchLine, type BatchLine } from './batch-line';
-export { joinOrganisation, parseEndpoint } from './endpoint';
+export { ENDPOINT_PATHS, joinOrganisation, parseEndpoint } from './endpoint';
 export { errorBody, type ErrorStyle } from './error-body';
 export { checkJsonBounds, checkJsonBoundsInSlices, jsonLimits, type JsonCounts, type JsonLimits, type JsonSettings } from './json-bounds';
 export { parseJsonBody, parseJsonBodyInSlices } from './json-body';

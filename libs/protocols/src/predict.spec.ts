@@ -167,7 +167,7 @@ describe('POST /v1/models/{m}:predict', () => {
       { instances: ['a'], parameters: { truncate: 'yes' } },
       'invalid_request',
       'parameters.truncate',
-      /true or false/,
+      /"none", "start" or "end"/,
     ],
     ['parameters that are no object', 'classifier', { instances: ['a'], parameters: 5 }, 'invalid_request', 'parameters', /an object/],
     [

@@ -1,22 +1,21 @@
 import type { InferenceItem, ItemResult, Tensor, TensorSpec } from '@app/contracts';
-import type { EncodeOptions, ServedModel, TextInput, TextModel } from '@app/models';
+import type { EncodeOptions, ServedModel, TextModel } from '@app/models';
 import {
   answering,
   atPath,
   expectItems,
   expectObject,
-  expectString,
   invalid,
   isObject,
   mismatch,
-  optionalBoolean,
   optionalInteger,
   optionalString,
-  quote,
   type JsonObject,
 } from './checks';
+import { textInput } from './classify';
 import { byteBudget, checkInputs, checkShape, countElements, spend, type ByteBudget } from './infer-shape';
 import { mapInSlices } from './slices';
+import { AnswerSize, readTruncate, refuseOtherFields } from './text-request';
 import { nest, readTensor } from './tensor-read';
 import { writeTensor } from './tensor-write';
 import type { Limits, PreparedRequest } from './types';
@@ -39,10 +38,11 @@ export async function preparePredict(body: unknown, model: ServedModel, limits: 
     tokenCount,
     timeoutMs: model.timeoutMs,
     priority: 0,
-    respond: async (results) => ({
-      kind: 'json',
-      body: { predictions: await mapInSlices(results, (result, i) => answering(`instances[${i}]`, () => decode(result, i))) },
-    }),
+    respond: async (results) => {
+      const size = new AnswerSize('instances');
+      const predictions = await mapInSlices(results, (result, i) => answering(`instances[${i}]`, () => decode(result, i, size)));
+      return { kind: 'json', body: { predictions } };
+    },
   };
 }
 
@@ -61,47 +61,37 @@ function checkForm(request: JsonObject): void {
 interface PreparedInstances {
   items: InferenceItem[];
   tokenCount: number;
-  decode(result: ItemResult, index: number): unknown;
+  decode(result: ItemResult, index: number, size: AnswerSize): unknown;
 }
 
 async function prepareTexts(instances: unknown[], parameters: JsonObject, text: TextModel): Promise<PreparedInstances> {
   const options = textOptions(parameters);
-  const rows = await text.encode(instances.map(toText), options).catch((error: unknown) => {
-    throw atPath(error, (index) => `instances${index}`);
-  });
+  const rows = await text
+    .encode(
+      instances.map((instance, i) => textInput(instance, `instances[${i}]`)),
+      options,
+    )
+    .catch((error: unknown) => {
+      throw atPath(error, (index) => `instances${index}`);
+    });
   return {
     items: rows.map((row) => row.item),
     tokenCount: rows.reduce((sum, row) => sum + row.tokenCount, 0),
-    decode: (result, index) => rows[index]?.decode(result),
+    decode: (result, index, size) => size.add(rows[index]?.decode(result)),
   };
 }
 
 function textOptions(parameters: JsonObject): EncodeOptions {
-  refuseOthers(parameters, ['top_k', 'truncate', 'prompt_name'], 'parameters');
+  refuseOtherFields(parameters, ['top_k', 'truncate', 'prompt_name'], 'parameters');
   return {
     topK: optionalInteger(parameters.top_k, 'parameters.top_k', { min: 1, max: TOP_K_MAX }),
-    truncate: optionalBoolean(parameters.truncate, 'parameters.truncate') ?? false,
+    ...readTruncate(parameters.truncate, 'parameters.truncate'),
     promptName: optionalString(parameters.prompt_name, 'parameters.prompt_name'),
   };
 }
 
-function toText(instance: unknown, index: number): TextInput {
-  const path = `instances[${index}]`;
-  if (typeof instance === 'string') return instance;
-  if (!isObject(instance)) throw mismatch('a string or {"text", "text_pair"}', path, instance);
-  refuseOthers(instance, ['text', 'text_pair'], path);
-  const text = expectString(instance.text, `${path}.text`);
-  if (instance.text_pair === undefined || instance.text_pair === null) return { text };
-  return { text, text_pair: expectString(instance.text_pair, `${path}.text_pair`) };
-}
-
-function refuseOthers(object: JsonObject, known: string[], path: string): void {
-  const other = Object.keys(object).find((key) => !known.includes(key));
-  if (other !== undefined) throw invalid(`expected only ${known.join(', ')} in ${path} but received ${quote(other)}`, path);
-}
-
 function prepareTensors(instances: unknown[], parameters: JsonObject, model: ServedModel, limits: Limits): PreparedInstances {
-  refuseOthers(parameters, [], 'parameters');
+  refuseOtherFields(parameters, [], 'parameters');
   const texts = model.signature.inputs.some(({ datatype }) => datatype === 'BYTES')
     ? -1
     : instances.findIndex((instance) => typeof instance === 'string');
@@ -132,7 +122,7 @@ function instanceValues(instance: unknown, inputs: TensorSpec[], path: string): 
   if (inputs.length === 1 && !isObject(instance)) return [{ value: instance, path }];
   const names = inputs.map(({ name }) => name);
   if (!isObject(instance)) throw mismatch(`an object with the inputs ${names.join(', ')}`, path, instance);
-  refuseOthers(instance, names, path);
+  refuseOtherFields(instance, names, path);
   return names.map((name) => ({ value: instance[name], path: `${path}.${name}` }));
 }
 

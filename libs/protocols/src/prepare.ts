@@ -1,9 +1,24 @@
 import { InterleaveError, type CancelSignal, type InferenceBackend, type InferenceRequest, type ItemResult } from '@app/contracts';
 import type { ModelCatalog } from '@app/models';
+import { prepareClassify } from './classify';
 import { prepareEmbeddings } from './embeddings';
 import { prepareInfer } from './open-inference';
 import { preparePredict } from './predict';
+import { prepareRerank } from './rerank';
+import { prepareDetokenize, prepareTokenize } from './tokenize';
 import type { BinaryPart, Endpoint, Limits, PreparedRequest, ResponseBody } from './types';
+
+/** Endpoints whose model is in the body. */
+const PREPARE: Record<
+  Exclude<Endpoint['kind'], 'predict' | 'open-inference'>,
+  (body: unknown, catalog: ModelCatalog, limits: Limits) => Promise<PreparedRequest>
+> = {
+  embeddings: prepareEmbeddings,
+  rerank: prepareRerank,
+  classify: prepareClassify,
+  tokenize: prepareTokenize,
+  detokenize: prepareDetokenize,
+};
 
 /** What the lane decides about a run. */
 type RunOptions = Pick<InferenceRequest, 'timeoutMs' | 'priority' | 'signal' | 'bodyBytes'>;
@@ -20,7 +35,7 @@ export async function prepare(
   catalog: ModelCatalog,
   limits: Limits,
 ): Promise<PreparedRequest> {
-  if (endpoint.kind === 'embeddings') return prepareEmbeddings(body, catalog, limits);
+  if (endpoint.kind !== 'predict' && endpoint.kind !== 'open-inference') return PREPARE[endpoint.kind](body, catalog, limits);
   const model = catalog.find(endpoint.model ?? '', endpoint.version);
   return endpoint.kind === 'predict' ? preparePredict(body, model, limits) : prepareInfer(body, binary, model, limits);
 }
@@ -38,13 +53,16 @@ export async function runPrepared(
   return prepared.respond(allSucceeded(await runItems(backend, prepared, { timeoutMs, priority, signal })));
 }
 
-/** The first half of `runPrepared`, for a lane that times the parts: what the workers made of each item. Rejects when they refuse all. */
-export function runItems(
+/**
+ * The first half of `runPrepared`, for a lane that times the parts: what the workers made of each item. Rejects when they
+ * refuse all. A request without items, such as one to tokenize, asks no worker.
+ */
+export async function runItems(
   backend: InferenceBackend,
   { model, version, items, runAlone }: PreparedRequest,
   { timeoutMs, priority, signal, bodyBytes }: RunOptions,
 ): Promise<(ItemResult | InterleaveError)[]> {
-  return backend.infer({ model, version, items, timeoutMs, priority, signal, runAlone, bodyBytes });
+  return items.length === 0 ? [] : backend.infer({ model, version, items, timeoutMs, priority, signal, runAlone, bodyBytes });
 }
 
 /** What `PreparedRequest.respond` takes; throws the error of the first item that failed. */

@@ -1,10 +1,16 @@
 import { ERRORS, InterleaveError, type ErrorCode } from '@app/contracts';
-import { checkBatchLine, errorBody, parseEndpoint } from '.';
+import { checkBatchLine, ENDPOINT_PATHS, errorBody, parseEndpoint } from '.';
 
 describe('parseEndpoint', () => {
   it.each([
     ['/v1/embeddings', { kind: 'embeddings', model: null, version: null }],
     ['/v1/embeddings?x=1', { kind: 'embeddings', model: null, version: null }],
+    ['/v1/rerank', { kind: 'rerank', model: null, version: null }],
+    ['/v2/rerank', { kind: 'rerank', model: null, version: null }],
+    ['/rerank', { kind: 'rerank', model: null, version: null }],
+    ['/v1/classify', { kind: 'classify', model: null, version: null }],
+    ['/v1/tokenize', { kind: 'tokenize', model: null, version: null }],
+    ['/v1/detokenize', { kind: 'detokenize', model: null, version: null }],
     ['/v1/models/a:predict', { kind: 'predict', model: 'a', version: null }],
     ['/v1/models/a.b-c_d/versions/3:predict', { kind: 'predict', model: 'a.b-c_d', version: '3' }],
     ['/v2/models/a/infer', { kind: 'open-inference', model: 'a', version: null }],
@@ -33,8 +39,17 @@ describe('parseEndpoint', () => {
     '/v2/models/%zz/infer',
     'http://x/v1/embeddings',
     '/v1/chat/completions',
+    '/v3/rerank',
+    '/rerank/x',
+    '/classify',
   ])('does not recognise "%s"', (url) => {
     expect(parseEndpoint(url)).toBeNull();
+  });
+});
+
+describe('ENDPOINT_PATHS', () => {
+  it.each(ENDPOINT_PATHS)('names %s, which there is', (path) => {
+    expect(parseEndpoint(path.replace('<model>', 'a'))).not.toBeNull();
   });
 });
 

@@ -46,6 +46,34 @@ describe('answers to texts', () => {
   });
 
   it.each([
+    ['query', 'query'],
+    ['search_query', 'query'],
+    ['document', 'document'],
+    ['search_document', 'document'],
+  ])('input_type %s is the prompt %s', async (input_type, prompt_name) => {
+    expect(await embeddings({ input: 'hello', input_type })).toEqual(await embeddings({ input: 'hello', prompt_name }));
+  });
+
+  it.each([
+    [
+      EMBEDDINGS,
+      { model: 'm', input: 'a', input_type: 'classification' },
+      'input_type',
+      /expected "document" or "none" or "query" for input_type but received "classification"/,
+    ],
+    [
+      EMBEDDINGS,
+      { model: 'm', input: 'a', input_type: 'query', prompt_name: 'document' },
+      'input_type',
+      /one of prompt_name and input_type but received "document" and "query"/,
+    ],
+    [EMBEDDINGS, { model: 'm', input: 'a', truncate: 'start' }, 'truncate', /expected no prompt where texts lose their start/],
+    [
+      EMBEDDINGS,
+      { model: 'm', input: 'a', dimensions: 3 },
+      'dimensions',
+      /expected 8 for dimensions but received 3: nothing in the files .* sets "dimensions: any"/,
+    ],
     [
       EMBEDDINGS,
       { model: 'm', input: 'a', prompt_name: 'x' },

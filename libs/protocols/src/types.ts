@@ -1,10 +1,12 @@
 import type { InferenceItem, ItemResult } from '@app/contracts';
 import type { SharedMemory } from './shared-memory';
 
-/** The three predict endpoints, by the URL that callers and batch lines use. */
+export type EndpointKind = 'predict' | 'open-inference' | 'embeddings' | 'rerank' | 'classify' | 'tokenize' | 'detokenize';
+
+/** The endpoints that answer with a model, by the URL that callers and batch lines use. */
 export interface Endpoint {
-  kind: 'predict' | 'open-inference' | 'embeddings';
-  /** From the path; null for embeddings, whose model is in the body. */
+  kind: EndpointKind;
+  /** From the path; null where the model is in the body. */
   model: string | null;
   version: string | null;
 }

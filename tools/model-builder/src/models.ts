@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { crash, crashAtZero, endless, hoard } from './bad-models';
 import { builderFingerprint, isUpToDate, writeModel, type ModelFiles } from './files';
 import { bfloat16, fixed, half, noBatch, noMask, strings, twoAxes, types } from './tensor-models';
-import { classifier, encoderSmall, encoderTiny, reranker, tokenClassifier } from './text-models';
+import { classifier, encoderSmall, encoderTiny, multiVector, reranker, splade, tokenClassifier } from './text-models';
 
 /** Every model that can be built, by the name of its folder. */
 const MODELS: Record<string, () => ModelFiles> = {
@@ -11,6 +11,8 @@ const MODELS: Record<string, () => ModelFiles> = {
   classifier,
   'token-classifier': tokenClassifier,
   reranker,
+  splade,
+  'multi-vector': multiVector,
   'no-mask': noMask,
   'two-axes': twoAxes,
   half,

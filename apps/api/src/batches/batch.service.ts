@@ -15,13 +15,13 @@ import {
   type Upload,
 } from '@app/batches';
 import { type BatchQueues } from '@app/queues';
-import { parseEndpoint } from '@app/protocols';
+import { ENDPOINT_PATHS, parseEndpoint } from '@app/protocols';
 import type { Logger } from '@app/telemetry';
 import type { Breaker } from '../resilience/breaker';
 import type { StorageGuard } from '../resilience/storage-guard';
 import { invalid, type BatchRequest } from './batch-requests';
 
-const ENDPOINTS = '"/v1/embeddings", "/v1/models/<model>:predict" or "/v2/models/<model>/infer"';
+const ENDPOINTS = `one of ${ENDPOINT_PATHS.join(', ')}`;
 const COMPLETION_WINDOW_SECONDS = 24 * 3600;
 
 export interface BatchServiceParts {

@@ -381,13 +381,18 @@ describe('/v1/files and /v1/batches, without Redis', () => {
       expect(readdirSync(join(options.config.dataDir, 'batches'))).toEqual([]);
     });
 
-    it.each(['/v1/models/m:predict', '/v1/models/m/versions/2:predict', '/v2/models/m/infer', '/v2/models/m/versions/2/infer'])(
-      'accepts the endpoint %s',
-      async (endpoint) => {
-        const { id } = await uploadRow();
-        expect((await createBatch({ input_file_id: id, endpoint, completion_window: '24h' })).status).toBe(200);
-      },
-    );
+    it.each([
+      '/v1/models/m:predict',
+      '/v1/models/m/versions/2:predict',
+      '/v2/models/m/infer',
+      '/v2/models/m/versions/2/infer',
+      '/v1/rerank',
+      '/v1/classify',
+      '/v1/tokenize',
+    ])('accepts the endpoint %s', async (endpoint) => {
+      const { id } = await uploadRow();
+      expect((await createBatch({ input_file_id: id, endpoint, completion_window: '24h' })).status).toBe(200);
+    });
 
     it.each(['limit=0', 'limit=101', 'limit=x', 'after=nobody', 'order=up'])('refuses to list with %s', async (query) => {
       expect((await fetch(`${url}/v1/batches?${query}`)).status).toBe(400);

@@ -82,7 +82,7 @@ function withParameters(path: string, item: Record<string, Operation>): object {
     description: PARAMETERS[name] ?? name,
     schema: { type: 'string' },
   }));
-  const live = /(:predict|\/infer|\/embeddings)$/.test(path) ? LIVE_HEADERS : [];
+  const live = /(:predict|\/(infer|embeddings|rerank|classify|tokenize|detokenize))$/.test(path) ? LIVE_HEADERS : [];
   return Object.fromEntries(
     Object.entries(item).map(([method, operation]) => {
       const others = (operation.parameters ?? []).filter((parameter) => (parameter as { in: string }).in !== 'path');

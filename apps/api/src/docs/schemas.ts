@@ -1,6 +1,7 @@
 import { BATCH_STATUSES, DATATYPES, TASKS } from '@app/contracts';
 import { Type, type TSchema } from '@sinclair/typebox';
 import { TRITON_SCHEMAS } from './triton-schemas';
+import { embedding, embeddingFields, taskSchemas } from './task-schemas';
 
 const PROMPT_NAME = 'Prompt of config_sentence_transformers.json that goes before the texts; without it the default one, if there is one';
 
@@ -164,8 +165,14 @@ const openAi = {
           description: 'base64 (little-endian float32) is much cheaper for both sides',
         }),
       ),
-      dimensions: Type.Optional(Type.Integer({ minimum: 1, description: 'The vector is cut to its first values and normalised again' })),
+      dimensions: Type.Optional(
+        Type.Integer({
+          minimum: 1,
+          description: 'The vector is cut to its first values and normalised again, where the model was trained for it',
+        }),
+      ),
       prompt_name: Type.Optional(Type.String({ description: PROMPT_NAME })),
+      ...embeddingFields,
       user: Type.Optional(Type.String()),
     },
     {
@@ -181,7 +188,7 @@ const openAi = {
         Type.Object({
           object: Type.Literal('embedding'),
           index: Type.Integer(),
-          embedding: Type.Union([Type.Array(Type.Number()), Type.String({ description: 'base64 of little-endian float32' })]),
+          embedding,
         }),
       ),
       model: Type.String(),
@@ -317,7 +324,9 @@ const batches = {
   BatchRequest: Type.Object(
     {
       input_file_id: Type.String(),
-      endpoint: Type.String({ description: '/v1/embeddings, /v1/models/{model}:predict or /v2/models/{model}/infer' }),
+      endpoint: Type.String({
+        description: '/v1/embeddings, /v1/classify, /v1/rerank, /v1/tokenize, /v1/models/{model}:predict or /v2/models/{model}/infer',
+      }),
       completion_window: Type.Literal('24h'),
       metadata: Type.Optional(metadata),
       output_expires_after: Type.Optional(expiry),
@@ -392,5 +401,8 @@ const batches = {
 };
 
 /** The component schemas of the OpenAPI document, with an example each where it helps. */
-export const SCHEMAS = { ...openInference, ...TRITON_SCHEMAS, ...predict, ...openAi, ...batches } satisfies Record<string, TSchema>;
+export const SCHEMAS = { ...openInference, ...TRITON_SCHEMAS, ...predict, ...openAi, ...taskSchemas, ...batches } satisfies Record<
+  string,
+  TSchema
+>;
 export type SchemaName = keyof typeof SCHEMAS;

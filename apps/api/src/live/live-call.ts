@@ -5,7 +5,7 @@ import { HangUp } from './hang-up';
 import type { LiveTiming } from './live-timing';
 
 /** Endpoint label of a live route in metrics. */
-export type LiveEndpoint = 'predict' | 'infer' | 'embeddings';
+export type LiveEndpoint = 'predict' | 'infer' | 'embeddings' | 'rerank' | 'classify' | 'tokenize' | 'detokenize';
 
 /** What is remembered of a live request from accept to respond, over whatever protocol it came. */
 export interface LiveCall {

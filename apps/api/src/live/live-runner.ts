@@ -66,6 +66,7 @@ export class LiveRunner {
       // Counted after the answer has left.
       call.timing = liveTiming(moments, results, cache);
       call.notes['server-timing'] = serverTiming(call.timing);
+      if (prepared.tokenCount > 0) call.notes['x-interleave-tokens'] = String(prepared.tokenCount);
       this.statistics.succeeded(prepared, call.timing, results);
       return response;
     } catch (error) {

@@ -24,6 +24,7 @@ import { TritonController } from './open-inference/triton.controller';
 import { EmbeddingsController } from './openai/embeddings.controller';
 import { ModelsController } from './openai/models.controller';
 import { PredictController } from './predict/predict.controller';
+import { TasksController } from './tasks/tasks.controller';
 import { Preparer } from './preparer';
 
 /** The live path, and what callers of it may ask about models. */
@@ -37,6 +38,7 @@ import { Preparer } from './preparer';
     SharedMemoryController,
     PredictController,
     EmbeddingsController,
+    TasksController,
     ModelsController,
   ],
   providers: [

@@ -8,7 +8,7 @@ import { LiveRunner } from './live-runner';
 import type { ModelPath } from './model-path';
 import { Preparer } from './preparer';
 
-const KIND: Record<LiveEndpoint, Endpoint['kind']> = { predict: 'predict', infer: 'open-inference', embeddings: 'embeddings' };
+const kindOf = (endpoint: LiveEndpoint): Endpoint['kind'] => (endpoint === 'infer' ? 'open-inference' : endpoint);
 
 /** Live requests over HTTP: reads the body, sends the answer. */
 @Injectable()
@@ -24,7 +24,7 @@ export class LiveService {
     const live = liveCall(request);
     const bytes = await request.readBody(reply);
     const { model = null, version = null } = request.params;
-    const endpoint = { kind: KIND[live.endpoint], model, version };
+    const endpoint = { kind: kindOf(live.endpoint), model, version };
     const body = await this.runner.answer(live, {
       ...unprepared(request, live, bytes.length),
       heldBytes: request.heldBodyBytes,

@@ -27,7 +27,7 @@ export function addBatchCommands(program: Command): void {
     .option('--model <model>', 'model for the rows of a text file')
     .option(
       '--endpoint <path>',
-      '/v1/embeddings, /v1/models/<model>:predict or /v2/models/<model>/infer (default: the url of the first line, or :predict of --model)',
+      '/v1/embeddings, /v1/classify, /v1/rerank, /v1/tokenize, /v1/models/<model>:predict or /v2/models/<model>/infer (default: the url of the first line, or :predict of --model)',
     )
     .option('--deterministic', 'the same file, model and machine give the same bytes; slower, because every input runs without neighbours')
     .option('--wait', 'show progress, then download the output')

@@ -1,23 +1,24 @@
-import { InterleaveError, type ModelSignature, type TensorSpec } from '@app/contracts';
+import type { ItemResult, ModelSignature, TensorSpec } from '@app/contracts';
 import { ModelFileError } from '../model-files';
 import type { TextManifest } from '../manifest';
-import { describeSpecs, pickOutput, type RowContext, type TaskHead } from './head';
+import type { ScoredLabel } from '../types';
+import { describeSpecs, notGiven, pickOutput, type RowContext, type TaskHead } from './head';
 import { checkFinite, floatsOf, outputOf, sigmoid, softmax } from './numbers';
-
-const noVector = (): never => {
-  throw new InterleaveError('internal', 'this model gives no vectors');
-};
 
 /** Sequence classification: `[{label, score}]`, best first, at most `topK`. */
 export function classificationHead(signature: ModelSignature, text: TextManifest): TaskHead {
   const spec = logitsOf(signature, 2, 'sequence-classification');
   const labelAt = labels(spec, text);
+  const decodeScores = (result: ItemResult, { rawScores }: RowContext): ScoredLabel[] => {
+    const logits = floatsOf(outputOf(result, spec.name));
+    const scores = rawScores ? Array.from(logits) : activate(logits, text);
+    return checkFinite(scores, spec.name).map((score, i) => ({ label: labelAt(i), score }));
+  };
   return {
     ...labelsOnly(spec.name),
+    decodeScores,
     decode(result, row) {
-      const logits = floatsOf(outputOf(result, spec.name));
-      const scored = checkFinite(activate(logits, text), spec.name).map((score, i) => ({ label: labelAt(i), score }));
-      scored.sort((a, b) => b.score - a.score);
+      const scored = decodeScores(result, row).sort((a, b) => b.score - a.score);
       return row.topK === null ? scored : scored.slice(0, row.topK);
     },
   };
@@ -29,13 +30,14 @@ export function scoringHead(signature: ModelSignature, text: TextManifest): Task
   const width = spec.shape[1] as number;
   if (text.activation === 'softmax') throw new ModelFileError('task "text-pair-scoring" has one logit, and the softmax of one number is always 1; set activation_fn to Sigmoid or Identity');
   if (width > 1) throw new ModelFileError(`task "text-pair-scoring" needs one logit but the output "${spec.name}" has ${width}`);
+  const scoreOf = (result: ItemResult, rawScores: boolean): number => {
+    const logit = floatsOf(outputOf(result, spec.name))[0] as number;
+    return checkFinite([rawScores || text.activation === 'none' ? logit : sigmoid(logit)], spec.name)[0] as number;
+  };
   return {
     ...labelsOnly(spec.name),
-    decode(result) {
-      const logit = floatsOf(outputOf(result, spec.name))[0] as number;
-      const [score] = checkFinite([text.activation === 'none' ? logit : sigmoid(logit)], spec.name);
-      return { score };
-    },
+    decodeScores: (result, { rawScores }) => [{ label: text.labels?.[0] ?? 'LABEL_0', score: scoreOf(result, rawScores) }],
+    decode: (result, { rawScores }) => ({ score: scoreOf(result, rawScores) }),
   };
 }
 
@@ -64,7 +66,7 @@ export function tokenClassificationHead(signature: ModelSignature, text: TextMan
 }
 
 function labelsOnly(output: string): Omit<TaskHead, 'decode'> {
-  return { output, needsSpans: false, embeddingWidth: null, decodeVector: noVector };
+  return { output, needsSpans: false, embeddingWidth: null, decodeVector: notGiven, decodeScores: notGiven };
 }
 
 function origin(row: RowContext, index: number, tokenOf: (id: number) => string | null): object {

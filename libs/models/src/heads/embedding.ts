@@ -5,7 +5,7 @@ import type { TextManifest } from '../manifest';
 import { loadLayer, type Layer } from '../sentence/layers';
 import type { SentencePipeline } from '../sentence/pipeline';
 import { poolTokens } from '../sentence/pooling';
-import { describeSpecs, pickOutput, type RowContext, type TaskHead } from './head';
+import { describeSpecs, notGiven, pickOutput, type RowContext, type TaskHead } from './head';
 import { checkFinite, floatsOf, normalized, outputOf } from './numbers';
 
 const POOLED = 'sentence_embedding';
@@ -41,6 +41,7 @@ export function embeddingHead(signature: ModelSignature, text: TextManifest): Ta
     embeddingWidth: width === null ? null : Math.min(width, truncateTo ?? width),
     decode: (result, row) => Array.from(decodeVector(result, row)),
     decodeVector,
+    decodeScores: notGiven,
   };
 }
 

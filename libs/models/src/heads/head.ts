@@ -1,6 +1,6 @@
-import type { ItemResult, ModelSignature, TensorSpec } from '@app/contracts';
+import { InterleaveError, type ItemResult, type ModelSignature, type TensorSpec } from '@app/contracts';
 import type { TokenSpan } from '../tokenizer';
-import type { Prediction } from '../types';
+import type { Prediction, ScoredLabel } from '../types';
 
 /** What a head needs to know about the row it answers. */
 export interface RowContext {
@@ -10,6 +10,7 @@ export interface RowContext {
   spans: TokenSpan[] | null;
   ids: number[];
   topK: number | null;
+  rawScores: boolean;
   /** Leading tokens that a prompt gave, special ones included; 0 without one. */
   promptTokens: number;
 }
@@ -24,7 +25,14 @@ export interface TaskHead {
   decode(result: ItemResult, row: RowContext): Prediction;
   /** Embedding only. */
   decodeVector(result: ItemResult, row: RowContext): Float32Array;
+  /** Sequence classification and text-pair scoring only, in the order of the classes. */
+  decodeScores(result: ItemResult, row: RowContext): ScoredLabel[];
 }
+
+/** For heads that lack a kind of answer; the protocols ask for the task first. */
+export const notGiven = (): never => {
+  throw new InterleaveError('internal', 'this task gives no such answer');
+};
 
 /** The first output whose name is in `names`, or else the only output, if it has one of the ranks. */
 export function pickOutput(signature: ModelSignature, names: readonly string[], ranks: readonly number[]): TensorSpec | null {

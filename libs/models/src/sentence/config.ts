@@ -17,6 +17,8 @@ export interface SentenceConfig {
   truncateTo: number | null;
   /** `SentenceTransformer`, `CrossEncoder`, … */
   modelType: string;
+  /** Numbers of a sparse vector that are kept, the largest; null: all. */
+  activeMax: number | null;
   /** Path of the class that makes a CrossEncoder's scores of its logits; null: not said. */
   activation: string | null;
 }
@@ -28,6 +30,7 @@ export function readSentenceConfig(folders: string[]): SentenceConfig {
     prompts: file === null ? NO_PROMPTS : promptsOf(file),
     truncateTo: file?.get('truncate_dim', z.number().int().positive()) ?? null,
     modelType: file?.get('model_type', z.string()) ?? 'SentenceTransformer',
+    activeMax: file?.get('max_active_dims', z.number().int().positive()) ?? null,
     activation: file?.get('activation_fn', z.string()) ?? null,
   };
 }
@@ -50,6 +53,8 @@ export interface TransformerConfig {
   lowerCase: boolean;
   /** Why the result of the module is another than token vectors; null when it is not. */
   obstacle: string | null;
+  /** Why it is another than the logits of a masked language model, by which module it is. */
+  logitsObstacle: Record<'Transformer' | 'MLMTransformer', string | null>;
 }
 
 /** In the order in which sentence-transformers looks for them. */
@@ -64,7 +69,7 @@ const KEYS = ['max_seq_length', 'do_lower_case', 'transformer_task', 'modality_c
  */
 export function readTransformerConfig(folders: string[]): TransformerConfig {
   const file = FILES.map((name) => ModelJson.read(folders, name)).find((candidate) => candidate !== null && candidate.keys().length > 0);
-  if (!file) return { maxTokens: null, lowerCase: false, obstacle: null };
+  if (!file) return { maxTokens: null, lowerCase: false, obstacle: null, logitsObstacle: { Transformer: NO_LOGITS, MLMTransformer: null } };
   file.refuseOthers([...KEYS, ...WITHOUT_EFFECT]);
   const processing = Object.entries(file.get('processing_kwargs', z.record(z.string(), z.unknown())) ?? {});
   const texts = processing.find(([kind, values]) => (kind === 'text' || kind === 'common') && !isEmpty(values));
@@ -75,7 +80,8 @@ export function readTransformerConfig(folders: string[]): TransformerConfig {
   return {
     maxTokens: file.get('max_seq_length', z.number().int().nonnegative()) ?? (lengthMax as number | undefined) ?? null,
     lowerCase: file.get('do_lower_case', z.boolean()) ?? false,
-    obstacle: obstacleOf(file),
+    obstacle: obstacleOf(file, 'feature-extraction', TOKEN_VECTORS),
+    logitsObstacle: { Transformer: obstacleOf(file, 'feature-extraction', LOGITS), MLMTransformer: obstacleOf(file, 'fill-mask', LOGITS) },
   };
 }
 
@@ -85,13 +91,22 @@ function notDone(file: ModelJson, key: string): ModelFileError {
   return new ModelFileError(`${file.path}: ${key} changes how texts are tokenized, which is not supported; save the tokenizer without that key`);
 }
 
-function obstacleOf(file: ModelJson): string | null {
-  const task = file.get('transformer_task', z.string()) ?? 'feature-extraction';
-  if (task !== 'feature-extraction') return `${file.path}: expected transformer_task "feature-extraction" but found "${task}"`;
+/** What a Transformer is to give: the task of transformers, and the name of its output there. */
+interface TransformerResult {
+  task: string;
+  output: string;
+}
+const TOKEN_VECTORS: TransformerResult = { task: 'feature-extraction', output: 'last_hidden_state' };
+const LOGITS: TransformerResult = { task: 'fill-mask', output: 'logits' };
+const NO_LOGITS = 'modules.json: expected a Transformer with transformer_task "fill-mask" but there is no file that says so';
+
+function obstacleOf(file: ModelJson, taskDefault: string, wanted: TransformerResult): string | null {
+  const task = file.get('transformer_task', z.string()) ?? taskDefault;
+  if (task !== wanted.task) return `${file.path}: expected transformer_task "${wanted.task}" but found "${task}"`;
   const output = file.get('module_output_name', z.string()) ?? 'token_embeddings';
   if (output !== 'token_embeddings') return `${file.path}: expected module_output_name "token_embeddings" but found "${output}"`;
   const modalities = file.get('modality_config', z.record(z.string(), z.unknown()));
-  const text = z.object({ method: z.literal('forward'), method_output_name: z.literal('last_hidden_state') });
-  if (modalities !== null && !text.safeParse(modalities.text).success) return `${file.path}: expected modality_config.text to be "forward" and "last_hidden_state"`;
+  const text = z.object({ method: z.literal('forward'), method_output_name: z.literal(wanted.output) });
+  if (modalities !== null && !text.safeParse(modalities.text).success) return `${file.path}: expected modality_config.text to be "forward" and "${wanted.output}"`;
   return null;
 }

@@ -75,7 +75,7 @@ describe('files of an export', () => {
     ...['WeightedLayerPooling', 'CNN', 'LSTM', 'WordWeights', 'Dense'].map(
       (kind): [string, Files, RegExp] => [`${kind} before the pooling`, { 'modules.json': [moduleOf('Transformer', ''), moduleOf(kind, '1')] }, new RegExp(`Pooling as the second module but found "[a-z_.]*${kind}"`)],
     ),
-    ...['CNN', 'LSTM', 'Pooling', 'Transformer', 'SpladePooling', 'Unheard'].map(
+    ...['CNN', 'LSTM', 'Pooling', 'Transformer', 'Unheard'].map(
       (kind): [string, Files, RegExp] => [`${kind} after the pooling`, after(moduleOf(kind, '2')), new RegExp(`after the Pooling but found "[a-z_.]*${kind}"`)],
     ),
     ['code of its own', after({ type: 'custom_st.Normalize', path: '2' }), /found "custom_st\.Normalize"/],
@@ -106,6 +106,12 @@ describe('files of an export', () => {
     ['Dense with a header that is no JSON', dense({}, Buffer.from('02000000000000007b7b', 'hex')), /header: .*JSON/],
     ['LayerNorm without weights', { ...after(moduleOf('LayerNorm', '2')), '2/config.json': { dimension: 8 } }, /LayerNorm in modules\.json: expected the weights/],
   ];
+  const colbert = { 'model.yaml': 'task: multi-vector\nembeddingOutput: last_hidden_state' };
+  refused.push(
+    ['ColBERT of Stanford', { ...colbert, 'artifact.metadata': {} }, /artifact\.metadata says that queries and documents get tokens of their own/],
+    ['ColBERT of pylate', { ...colbert, 'modules.json': [moduleOf('Transformer', ''), { type: 'pylate.models.Dense.Dense', path: '1_Dense' }] }, /"pylate\.models\.Dense\.Dense" says/],
+    ['ColBERT by its type', { ...colbert, 'config_sentence_transformers.json': { model_type: 'MultiVectorEncoder' } }, /"MultiVectorEncoder" says/],
+  );
   it.each(refused)('refuses %s, and names it', async (_, files, reason) => {
     expect(await entryOf(files)).toMatchObject({ state: 'failed', reason: expect.stringMatching(reason) as string });
   });
@@ -114,6 +120,18 @@ describe('files of an export', () => {
     const files = { 'modules.json': [moduleOf('Transformer', ''), moduleOf('LSTM', '1'), moduleOf('Normalize', '2')] };
     expect(await entryOf(files)).toMatchObject({ state: 'failed', reason: expect.stringMatching(/export the graph with all modules inside and an output "sentence_embedding"/) as string });
     expect(await entryOf(files, [HIDDEN, pooled(5)])).toMatchObject({ state: 'ready', task: 'embedding', reason: null });
+  });
+
+  it.each([
+    ['nothing', {}, null],
+    ['model.yaml with a list', { 'model.yaml': 'dimensions: [2, 4]' }, [2, 4]],
+    ['model.yaml with any', { 'model.yaml': 'dimensions: any' }, 'any'],
+    ['matryoshka_dimensions', { 'config.json': { architectures: ['BertModel'], matryoshka_dimensions: [2, 4] } }, [2, 4]],
+    ['is_matryoshka', { 'config.json': { architectures: ['BertModel'], is_matryoshka: true } }, 'any'],
+    ['is_matryoshka: false', { 'config.json': { architectures: ['BertModel'], is_matryoshka: false } }, null],
+    ['both', { 'config.json': { architectures: ['BertModel'], is_matryoshka: true }, 'model.yaml': 'dimensions: [2]' }, [2]],
+  ])('says to which lengths vectors may be cut: %s', async (_, files, dimensions) => {
+    expect((await textOf(files)).dimensions).toEqual(dimensions);
   });
 
   it('has no use for the weights of a module that is in the graph', async () => {

@@ -1,4 +1,5 @@
 import type { Tokenizer as RustTokenizer } from 'tokenizers';
+import type { TruncationSide } from '../tokenizer-config';
 
 /** The special tokens that a tokenizer puts before and after a single text. */
 export class Frame {
@@ -30,9 +31,12 @@ export class Frame {
     return start >= before.length && before.every((id, i) => ids[i] === id) && after.every((id, i) => ids[start + i] === id);
   }
 
-  /** At most `tokensMax` ids from the start; the frame is kept where there is one. */
-  truncate<T>(ids: T[], tokensMax: number): T[] {
-    const end = this.surrounds(ids) && tokensMax >= this.before.length + this.after.length ? this.after.length : 0;
-    return ids.length <= tokensMax ? ids : [...ids.slice(0, tokensMax - end), ...ids.slice(ids.length - end)];
+  /** At most `tokensMax` ids, taken away on `side`; the frame is kept where there is one. */
+  truncate<T>(ids: T[], tokensMax: number, side: TruncationSide): T[] {
+    if (ids.length <= tokensMax) return ids;
+    const keepsFrame = this.surrounds(ids) && tokensMax >= this.before.length + this.after.length;
+    const [start, end] = keepsFrame ? [this.before.length, this.after.length] : [0, 0];
+    if (side === 'right') return [...ids.slice(0, tokensMax - end), ...ids.slice(ids.length - end)];
+    return [...ids.slice(0, start), ...ids.slice(ids.length - (tokensMax - start))];
   }
 }
