@@ -10,16 +10,19 @@ import { LiveModule } from './live/live.module';
 import { MetricsModule } from './metrics/metrics.module';
 import { ProcessModule, type ApiProcess } from './process.module';
 import { Shutdown } from './shutdown';
+import type { TlsFiles } from './tls/tls-files';
+import { TlsModule } from './tls/tls.module';
 
 /** The composition root of the API. */
 @Module({})
 export class AppModule {
   /** `lane`: a `LaneModule`. */
-  static of(process: ApiProcess, lane: DynamicModule): DynamicModule {
+  static of(process: ApiProcess, lane: DynamicModule, tls: TlsFiles | null): DynamicModule {
     return {
       module: AppModule,
       imports: [
         ProcessModule.of(process),
+        TlsModule.of(tls),
         lane,
         HttpModule,
         HealthModule,

@@ -8,3 +8,5 @@ export const TURN = Symbol('turn');
 /** The real-time lane (`InferenceBackend`). */
 export const BACKEND = Symbol('backend');
 export const CATALOG = Symbol('catalog');
+/** `TlsFiles`, or null: callers speak without TLS. */
+export const TLS_FILES = Symbol('TLS files');
