@@ -18,6 +18,8 @@ export function answerHalfClosed(fastify: FastifyInstance): void {
   (fastify.server as Server & { httpAllowHalfOpen: boolean }).httpAllowHalfOpen = true;
   const answering = new WeakMap<Socket, ServerResponse>();
   onConnection(fastify, (socket) => {
+    // Over TLS not the default, and not before: a caller that goes during the handshake has gone.
+    socket.allowHalfOpen = true;
     socket.once('end', () => setTimeout(() => probe(answering.get(socket), PROBES), PROBE_AFTER_MS).unref());
   });
   fastify.addHook('onRequest', (request, reply, done) => {

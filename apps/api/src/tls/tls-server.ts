@@ -14,7 +14,6 @@ export function tlsOptions(pair: TlsPair, alpn: string[]): TlsOptions {
     handshakeTimeout: HANDSHAKE_MS_MAX,
     requestCert: isMutual,
     rejectUnauthorized: isMutual,
-    allowHalfOpen: true,
   };
 }
 
