@@ -14,6 +14,7 @@ import {
   quote,
   type JsonObject,
 } from './checks';
+import { readServiceTier } from './service-tier';
 import { mapInSlices } from './slices';
 import type { Limits, PreparedRequest, ResponseBody } from './types';
 
@@ -62,6 +63,7 @@ export async function prepareEmbeddings(body: unknown, catalog: ModelCatalog, li
     tokenCount,
     timeoutMs: model.timeoutMs,
     priority: 0,
+    tier: readServiceTier(request.service_tier, 'service_tier'),
     respond,
   };
 }

@@ -16,6 +16,7 @@ import {
   type JsonObject,
 } from './checks';
 import { byteBudget, checkInputs, checkShape, countElements, spend, type ByteBudget } from './infer-shape';
+import { readServiceTier } from './service-tier';
 import { mapInSlices } from './slices';
 import { nest, readTensor } from './tensor-read';
 import { writeTensor } from './tensor-write';
@@ -29,7 +30,8 @@ export async function preparePredict(body: unknown, model: ServedModel, limits: 
   const request = expectObject(body, 'body');
   checkForm(request);
   const instances = expectItems(request.instances, 'instances', limits.itemsMax);
-  const parameters = request.parameters === undefined || request.parameters === null ? {} : expectObject(request.parameters, 'parameters');
+  const { service_tier: askedTier, ...parameters } = optionalObject(request.parameters, 'parameters');
+  const tier = readServiceTier(askedTier, 'parameters.service_tier');
   const { items, tokenCount, decode } =
     model.text === null ? prepareTensors(instances, parameters, model, limits) : await prepareTexts(instances, parameters, model.text);
   return {
@@ -39,11 +41,16 @@ export async function preparePredict(body: unknown, model: ServedModel, limits: 
     tokenCount,
     timeoutMs: model.timeoutMs,
     priority: 0,
+    tier,
     respond: async (results) => ({
       kind: 'json',
       body: { predictions: await mapInSlices(results, (result, i) => answering(`instances[${i}]`, () => decode(result, i))) },
     }),
   };
+}
+
+function optionalObject(value: unknown, path: string): JsonObject {
+  return value === undefined || value === null ? {} : expectObject(value, path);
 }
 
 /** TensorFlow Serving's other forms would give another answer than the one asked for. */

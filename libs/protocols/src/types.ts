@@ -1,4 +1,5 @@
 import type { InferenceItem, ItemResult } from '@app/contracts';
+import type { ServiceTier } from './service-tier';
 
 /** The three predict endpoints, by the URL that callers and batch lines use. */
 export interface Endpoint {
@@ -19,6 +20,8 @@ export interface PreparedRequest {
   timeoutMs: number | null;
   /** 0 default, 1 highest. */
   priority: number;
+  /** As the body asks for; a batch runs as it is. Default: it does not say. */
+  tier?: ServiceTier | null;
   /** As `InferenceRequest.runAlone`. */
   runAlone?: boolean;
   /** A promise where the answer takes computing. */

@@ -5,6 +5,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { NOTHING, Preparation, type Preparing } from '../admission/preparation';
 import { BACKEND, CATALOG, CONFIG } from '../tokens';
 import type { LiveCall } from './live-call';
+import { enterBatchLane } from './service-tiers';
 
 const SMALL_BODY_BYTES = 8 * 1024;
 
@@ -36,12 +37,18 @@ export class LiveGate {
    * Before the body is read, and again before it is parsed: others may have come in the meantime. Throws `overloaded`, and
    * what is to be said about the model. Returns the predicted work in ns.
    */
-  look({ options }: LiveCall, { model, version, bytes }: UnpreparedBody<number | null>): number {
+  look(call: LiveCall, { model, version, bytes }: UnpreparedBody<number | null>): number {
+    const { options } = call;
     const modelTimeoutMs = model === null ? null : this.catalog.find(model, version).timeoutMs;
     const timeoutMs = options.timeoutMs ?? modelTimeoutMs ?? this.config.realtime.timeoutMs;
     // Small ones pass the large ones that are being prepared.
     const { waitMs, items, workNs } = bytes !== null && isSmall(bytes) ? NOTHING : this.preparation.ahead();
     this.preparation.checkRoom(waitMs, timeoutMs);
+    // It is not the live workers that have to answer it.
+    if (options.tier === 'flex') {
+      enterBatchLane(call);
+      return 0;
+    }
     return this.backend.checkAhead({ model, version, timeoutMs, bodyBytes: bytes, aheadNs: workNs, itemsAhead: items });
   }
 

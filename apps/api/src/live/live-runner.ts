@@ -1,13 +1,14 @@
 import { availableParallelism } from 'node:os';
 import type { Config } from '@app/config';
-import { InterleaveError, type InferenceBackend, type ItemResult } from '@app/contracts';
+import { InterleaveError, type ItemResult } from '@app/contracts';
 import { allSucceeded, runItems, type PreparedRequest, type ResponseBody } from '@app/protocols';
 import { Inject, Injectable } from '@nestjs/common';
 import { Turns } from '../admission/turns';
-import { BACKEND, CONFIG } from '../tokens';
+import { CONFIG } from '../tokens';
 import type { LiveCall } from './live-call';
 import { isSmall, LiveGate, type UnpreparedBody } from './live-gate';
 import { liveTiming, serverTiming } from './live-timing';
+import { ServiceTiers, withTier, type TierPlan } from './service-tiers';
 
 /** A body that is in memory. */
 export interface ReadBody extends UnpreparedBody {
@@ -27,8 +28,8 @@ export class LiveRunner {
 
   constructor(
     @Inject(CONFIG) private readonly config: Config,
-    @Inject(BACKEND) private readonly backend: InferenceBackend,
     private readonly gate: LiveGate,
+    private readonly tiers: ServiceTiers,
   ) {}
 
   /**
@@ -41,9 +42,10 @@ export class LiveRunner {
     const prepared = await this.prepare(call, body);
     call.model = prepared.model;
     const preparedMs = performance.now();
-    const results = await this.run(prepared, call, body.heldBytes, preparedMs - arrivedMs);
+    const plan = await this.tiers.planOf(call, prepared);
+    const results = await this.run(prepared, call, plan, body.heldBytes);
     const answeredMs = performance.now();
-    const response = await prepared.respond(results);
+    const response = withTier(call, plan.tier, await prepared.respond(results));
     const { admittedMs } = call;
     // Counted after the answer has left.
     call.timing = liveTiming({ arrivedMs, bodyReadMs, admittedMs, preparedMs, answeredMs, respondedMs: performance.now() }, results);
@@ -68,13 +70,19 @@ export class LiveRunner {
     }
   }
 
-  private async run(prepared: PreparedRequest, { options, hangUp }: LiveCall, heldBytes: number, spentMs: number): Promise<ItemResult[]> {
+  private async run(
+    prepared: PreparedRequest,
+    { options, hangUp, arrivedMs }: LiveCall,
+    { backend, priority }: TierPlan,
+    heldBytes: number,
+  ): Promise<ItemResult[]> {
+    const spentMs = performance.now() - arrivedMs;
     const timeoutMs = (options.timeoutMs ?? prepared.timeoutMs ?? this.config.realtime.timeoutMs) - spentMs;
     if (timeoutMs <= 0)
       throw new InterleaveError('deadline_exceeded', 'Deadline exceeded before the request was queued; allow more time, or try again');
-    const results = await runItems(this.backend, prepared, {
+    const results = await runItems(backend, prepared, {
       timeoutMs,
-      priority: options.priority ?? prepared.priority,
+      priority,
       signal: hangUp,
       bodyBytes: heldBytes,
     });

@@ -16,12 +16,13 @@ import { EmbeddingsController } from './openai/embeddings.controller';
 import { ModelsController } from './openai/models.controller';
 import { PredictController } from './predict/predict.controller';
 import { Preparer } from './preparer';
+import { ServiceTiers } from './service-tiers';
 
 /** The live path, and what callers of it may ask about models. */
 @Module({
   imports: [AdmissionModule, MetricsModule],
   controllers: [MetadataController, InferController, TritonController, PredictController, EmbeddingsController, ModelsController],
-  providers: [LaneMerging, Preparer, LiveGate, LiveRunner, LiveService],
+  providers: [LaneMerging, ServiceTiers, Preparer, LiveGate, LiveRunner, LiveService],
 })
 export class LiveModule implements OnModuleInit {
   constructor(
