@@ -1,4 +1,5 @@
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { SERVICE_TIERS } from '@app/protocols';
 import { DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
 import { VERSION } from '../version';
 import { SCHEMAS } from './schemas';
@@ -25,6 +26,13 @@ const LIVE_HEADERS = [
     required: false,
     description: '0 default, 1 highest, larger is lower',
     schema: { type: 'integer', minimum: 0 },
+  },
+  {
+    name: 'x-interleave-service-tier',
+    in: 'header',
+    required: false,
+    description: '`flex` runs in the batch lane; `priority` goes ahead in the live lane',
+    schema: { type: 'string', enum: ['auto', ...SERVICE_TIERS] },
   },
 ];
 

@@ -7,7 +7,7 @@ const text = (description: string) => Type.String({ description });
 const reference = (name: string) => Type.Unsafe({ $ref: `#/components/schemas/${name}` });
 const nullable = (schema: TSchema) => Type.Union([schema, Type.Null()]);
 const parameters = Type.Record(Type.String(), Type.Unknown(), {
-  description: '`timeout` (µs), `priority` (0 default, 1 highest), `binary_data_output`, `binary_data`, `binary_data_size` are understood',
+  description: '`timeout` (µs), `priority` (0 default, 1 highest), `service_tier`, `binary_data_output`, `binary_data`, `binary_data_size` are understood',
 });
 
 const merging = text('Whether rows of different requests share runs: `merged (padded)`, `merged at equal length: <why>` or `alone: <why>`');
