@@ -67,7 +67,10 @@ export function isInDate({ validFromMs, validToMs }: Pick<TlsPair, 'validFromMs'
 
 async function readPem(setting: string, path: string): Promise<string> {
   try {
-    const { size } = await stat(path);
+    const found = await stat(path);
+    // A pipe would never end.
+    if (!found.isFile()) throw new Error('it is no file');
+    const { size } = found;
     if (size > FILE_BYTES_MAX) throw new Error(`it has ${size} bytes, and at most ${FILE_BYTES_MAX} are read`);
     return await readFile(path, 'utf8');
   } catch (error) {

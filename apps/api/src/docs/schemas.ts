@@ -1,4 +1,5 @@
 import { BATCH_STATUSES, DATATYPES, TASKS } from '@app/contracts';
+import { SERVICE_TIERS } from '@app/protocols';
 import { Type, type TSchema } from '@sinclair/typebox';
 
 const PROMPT_NAME = 'Prompt of config_sentence_transformers.json that goes before the texts; without it the default one, if there is one';
@@ -7,7 +8,8 @@ const text = (description: string) => Type.String({ description });
 const reference = (name: string) => Type.Unsafe({ $ref: `#/components/schemas/${name}` });
 const nullable = (schema: TSchema) => Type.Union([schema, Type.Null()]);
 const parameters = Type.Record(Type.String(), Type.Unknown(), {
-  description: '`timeout` (µs), `priority` (0 default, 1 highest), `service_tier`, `binary_data_output`, `binary_data`, `binary_data_size` are understood',
+  description:
+    '`timeout` (µs), `priority` (0 default, 1 highest), `service_tier`, `binary_data_output`, `binary_data`, `binary_data_size` are understood',
 });
 
 const merging = text('Whether rows of different requests share runs: `merged (padded)`, `merged at equal length: <why>` or `alone: <why>`');
@@ -162,6 +164,9 @@ const openAi = {
       dimensions: Type.Optional(Type.Integer({ minimum: 1, description: 'The vector is cut to its first values and normalised again' })),
       prompt_name: Type.Optional(Type.String({ description: PROMPT_NAME })),
       user: Type.Optional(Type.String()),
+      service_tier: Type.Optional(
+        Type.String({ enum: ['auto', ...SERVICE_TIERS], default: 'auto', description: '`flex`: in the batch lane' }),
+      ),
     },
     {
       examples: [
@@ -181,6 +186,7 @@ const openAi = {
       ),
       model: Type.String(),
       usage: Type.Object({ prompt_tokens: Type.Integer(), total_tokens: Type.Integer() }),
+      service_tier: Type.Optional(Type.String({ enum: [...SERVICE_TIERS], description: 'Where one was asked for' })),
     },
     {
       examples: [
