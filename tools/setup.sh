@@ -38,6 +38,7 @@ missing_packages() {
   command -v flock >/dev/null || echo util-linux
   if [[ ${1:-} == --tests ]]; then
     [[ -e /usr/include/gtest/gtest.h ]] || echo libgtest-dev
+    command -v openssl >/dev/null || echo openssl
     command -v redis-server >/dev/null || command -v valkey-server >/dev/null || echo redis-server
   fi
 }

@@ -44,7 +44,8 @@ export class ApiStatus implements OnApplicationBootstrap {
   url(): string | null {
     const address = fastifyOf(this.http).server.address();
     if (address === null || typeof address === 'string') return null;
-    return `http://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`;
+    const scheme = this.config.tls === null ? 'http' : 'https';
+    return `${scheme}://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`;
   }
 
   private serve(name: string): Promise<ProcessStatusServer> {

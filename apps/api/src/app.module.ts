@@ -11,16 +11,19 @@ import { MetricsModule } from './metrics/metrics.module';
 import { ProcessModule, type ApiProcess } from './process.module';
 import { ResilienceModule } from './resilience/resilience.module';
 import { Shutdown } from './shutdown';
+import type { TlsFiles } from './tls/tls-files';
+import { TlsModule } from './tls/tls.module';
 
 /** The composition root of the API. */
 @Module({})
 export class AppModule {
   /** `lane`: a `LaneModule`. */
-  static of(process: ApiProcess, lane: DynamicModule): DynamicModule {
+  static of(process: ApiProcess, lane: DynamicModule, tls: TlsFiles | null): DynamicModule {
     return {
       module: AppModule,
       imports: [
         ProcessModule.of(process),
+        TlsModule.of(tls),
         lane,
         ResilienceModule,
         HttpModule,

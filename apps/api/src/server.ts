@@ -6,6 +6,7 @@ import { serveDocs } from './docs/openapi';
 import { createFastifyAdapter } from './http/fastify-adapter';
 import { NestLogger } from './nest-logger';
 import type { ApiProcess } from './process.module';
+import { TlsFiles } from './tls/tls-files';
 
 export interface ApiOptions extends ApiProcess {
   /** A `LaneModule`. */
@@ -14,9 +15,11 @@ export interface ApiOptions extends ApiProcess {
 
 /** The application, ready to listen. Whatever it opened is closed with it. */
 export async function createServer({ lane, ...process }: ApiOptions): Promise<NestFastifyApplication> {
-  const app = await NestFactory.create<NestFastifyApplication>(AppModule.of(process, lane), createFastifyAdapter(process.config), {
+  const { config, logger } = process;
+  const tls = config.tls === null ? null : await TlsFiles.open(config.tls, logger);
+  const app = await NestFactory.create<NestFastifyApplication>(AppModule.of(process, lane, tls), createFastifyAdapter(config, tls), {
     bodyParser: false,
-    logger: new NestLogger(process.logger),
+    logger: new NestLogger(logger),
     abortOnError: false,
   });
   serveDocs(app);

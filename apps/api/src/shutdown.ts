@@ -5,7 +5,7 @@ import { Inject, Injectable, type BeforeApplicationShutdown, type OnApplicationS
 import { ApiStatus } from './api-status';
 import { BatchService } from './batches/batch.service';
 import { Lifecycle } from './lifecycle';
-import { BACKEND, LOGGER, TURN } from './tokens';
+import { BACKEND, BATCH_BACKEND, LOGGER, TURN } from './tokens';
 import type { Turn } from './turn';
 
 /**
@@ -20,6 +20,7 @@ export class Shutdown implements OnModuleDestroy, BeforeApplicationShutdown, OnA
     @Inject(LOGGER) private readonly log: Logger,
     @Inject(TURN) private readonly turn: Turn | null,
     @Inject(BACKEND) private readonly backend: InferenceBackend,
+    @Inject(BATCH_BACKEND) private readonly batch: InferenceBackend,
     private readonly placement: PlacementReader,
     private readonly lifecycle: Lifecycle,
     private readonly status: ApiStatus,
@@ -44,6 +45,7 @@ export class Shutdown implements OnModuleDestroy, BeforeApplicationShutdown, OnA
     const allEnded = await takeSteps(this.log, [
       ['batches', () => this.batches.close()],
       ['workers', () => this.backend.close()],
+      ['batch workers', () => this.batch.close()],
       ['placement', () => this.placement.close()],
       ['status', () => this.status.close()],
     ]);

@@ -7,4 +7,8 @@ export const PROCESS_ID = Symbol('process id');
 export const TURN = Symbol('turn');
 /** The real-time lane (`InferenceBackend`). */
 export const BACKEND = Symbol('backend');
+/** The batch lane, for `service_tier` `flex` (`InferenceBackend`). */
+export const BATCH_BACKEND = Symbol('batch backend');
 export const CATALOG = Symbol('catalog');
+/** `TlsFiles`, or null: callers speak without TLS. */
+export const TLS_FILES = Symbol('TLS files');

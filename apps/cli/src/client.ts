@@ -2,9 +2,10 @@ import { createWriteStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
-import { serverUrl } from '@app/config';
+import { clientTls, serverUrl } from '@app/config';
 import type { BatchObject, FileObject } from '@app/contracts';
 import { CliError } from './cli-error';
+import { send, type Outgoing } from './send';
 
 /** One page of an OpenAI-compatible list. */
 export interface ListPage<T> {
@@ -42,8 +43,7 @@ export class ApiClient {
     const response = await this.send(`/v1/files?${query}`, {
       method: 'POST',
       headers: { 'content-type': 'application/x-ndjson' },
-      body: Readable.toWeb(content) as ReadableStream,
-      duplex: 'half',
+      body: content,
     });
     return (await response.json()) as FileObject;
   }
@@ -61,25 +61,31 @@ export class ApiClient {
     return this.get(`/v1/batches/${encodeURIComponent(id)}`);
   }
 
-  private async send(path: string, init: RequestInit & { duplex?: 'half' } = {}): Promise<Response> {
+  private async send(path: string, outgoing: Outgoing = {}): Promise<Response> {
     let response: Response;
     try {
-      response = await fetch(this.base + path, init);
+      response = await send(this.base + path, outgoing, clientTls());
     } catch (error) {
-      throw new CliError(
-        `${this.base} cannot be reached (${reasonOf(error)}); start a server with \`interleave up\`, or name another with --url`,
-      );
+      throw new CliError(`${this.base} cannot be reached (${reasonOf(error)}); ${remedyOf(error)}`);
     }
     if (!response.ok) throw new CliError(await refusal(response));
     return response;
   }
 }
 
-/** `fetch failed` hides the reason in its cause. */
 function reasonOf(error: unknown): string {
-  const cause = (error as { cause?: unknown }).cause ?? error;
-  const { code, message } = cause as { code?: string; message?: string };
-  return code ?? message ?? String(cause);
+  const { code, message } = error as { code?: string; message?: string };
+  return code ?? message ?? String(error);
+}
+
+/** Of an authority that is not known, a name that is not in the certificate, a certificate that is out of date, a file of ours. */
+const TLS_TRUST = /CERT|ISSUER|SIGNED|ALTNAME|ENOENT|^ERR_OSSL/;
+
+function remedyOf(error: unknown): string {
+  const reason = reasonOf(error);
+  if (TLS_TRUST.test(reason))
+    return 'name the file with its authority in INTERLEAVE_CA_FILE, call it by a name of its certificate (--url), and where it asks for a certificate set INTERLEAVE_CERT_FILE and INTERLEAVE_KEY_FILE';
+  return 'start a server with `interleave up`, or name another with --url';
 }
 
 /** The message out of either protocol's error shape. */

@@ -1,6 +1,7 @@
 import 'reflect-metadata';
 import type { Config } from '@app/config';
 import { onShutdown, type ShutdownStep } from '@app/process';
+import { readTlsPair } from '@app/system';
 import { createLogger, type Logger } from '@app/telemetry';
 import type { INestApplicationContext } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -29,6 +30,8 @@ export async function runNode(config: Config): Promise<void> {
 }
 
 async function start(config: Config, log: Logger, onComposed: (scheduler: NodeScheduler) => void): Promise<INestApplicationContext> {
+  // The API processes would say it again and again.
+  if (config.tls !== null && config.processes.includes('api')) await readTlsPair(config.tls);
   const app = await NestFactory.createApplicationContext(SchedulerModule.of(config, log), { logger: false, abortOnError: false });
   const scheduler = app.get(NodeScheduler);
   onComposed(scheduler);

@@ -3,16 +3,22 @@ import { join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { LANES } from '@app/contracts';
+import { ConfigError } from './config-error';
 import { withPresentNames, type PresentNames } from './former-names';
+import { tlsConfig, type TlsConfig } from './tls';
 import { environmentSchema, fileSchema, type FileConfig, type ProcessKind } from './schema';
 
+export { ConfigError } from './config-error';
 export { withPresentNames } from './former-names';
 export { memorySize, PROCESS_KINDS, type FileConfig, type ProcessKind } from './schema';
+export { clientTls, type ClientTls, type TlsConfig } from './tls';
 
 /** Everything a process may know about how it was configured; frozen. Paths are absolute. */
-export interface Config extends FileConfig {
+export interface Config extends Omit<FileConfig, 'tls'> {
   readonly host: string;
   readonly port: number;
+  /** Null: callers speak plain HTTP. */
+  readonly tls: TlsConfig | null;
   readonly dataDir: string;
   readonly modelsDir: string;
   readonly runDir: string;
@@ -32,11 +38,6 @@ export interface Config extends FileConfig {
   readonly configPath: string | null;
   /** What an operator should change although it works. */
   readonly warnings: readonly string[];
-}
-
-/** Raised for a setting that is not acceptable; the message lists every one of them. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError';
 }
 
 const SOCKET_PATH_BYTES_MAX = 107;
@@ -66,6 +67,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
     ...file,
     host: env.HOST,
     port: env.PORT,
+    tls: tlsConfig(env, file.tls),
     dataDir,
     modelsDir: resolve(env.MODELS_DIR),
     runDir,
@@ -108,15 +110,15 @@ export function childEnvironment({ settings, redis }: InheritedEnvironment, over
 }
 
 /** Where this machine reaches an API that listens at `host`: a host of all addresses is no address to call. */
-export function localUrl({ host, port }: Pick<Config, 'host' | 'port'>): string {
-  if (host === '0.0.0.0' || host === '::') return `http://localhost:${port}`;
-  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+export function localUrl({ host, port, tls }: Pick<Config, 'host' | 'port' | 'tls'>): string {
+  const scheme = tls === null ? 'http' : 'https';
+  if (host === '0.0.0.0' || host === '::') return `${scheme}://localhost:${port}`;
+  return `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 /** Where the command line finds the server, unless it is told: the node that these settings would start. */
 export function serverUrl(environment: NodeJS.ProcessEnv = process.env): string {
-  const { HOST, PORT } = check(environmentSchema.pick({ HOST: true, PORT: true }), environment, 'environment');
-  return environment['INTERLEAVE_URL'] ?? localUrl({ host: HOST, port: PORT });
+  return environment['INTERLEAVE_URL'] ?? localUrl(loadConfig(environment));
 }
 
 /** Where each process of a node meets the others. */

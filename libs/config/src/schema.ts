@@ -86,6 +86,17 @@ const laneSchema = z.strictObject({
   runTimeoutMs: positiveInt.default(30_000),
 });
 
+const path = z.string().min(1).max(4096);
+
+/** PEM files. */
+const tlsSchema = z.strictObject({
+  /** The certificate, then those of its issuers. */
+  certFile: path.optional(),
+  keyFile: path.optional(),
+  /** With it callers must show a certificate that one of these issued. */
+  clientCaFile: path.optional(),
+});
+
 /** `interleave.yaml`. Every key has a default; an unknown key is an error. */
 export const fileSchema = z.strictObject({
   partitions: z.array(partitionSchema).max(64).default([]),
@@ -168,6 +179,8 @@ export const fileSchema = z.strictObject({
     .prefault({}),
   /** Of all models with `cache` in their model.yaml. */
   responseCache: z.strictObject({ bytesMax: memorySize.prefault('256MiB') }).prefault({}),
+  /** Default: no TLS. */
+  tls: tlsSchema.prefault({}),
 });
 export type FileConfig = z.infer<typeof fileSchema>;
 
@@ -195,6 +208,10 @@ export const environmentSchema = z.object({
     .regex(/^(rediss?|unix):\/\//, 'redis://, rediss:// or unix://')
     .optional(),
   CONFIG: z.string().min(1).optional(),
+  /** These three stand before `tls` in the file. */
+  TLS_CERT_FILE: path.optional(),
+  TLS_KEY_FILE: path.optional(),
+  TLS_CLIENT_CA_FILE: path.optional(),
   ORT_LIBRARY: z.string().min(1).optional(),
   /** Comma-separated: what this node's scheduler starts; the others run elsewhere (containers of their own). */
   PROCESSES: processKinds.default([...PROCESS_KINDS]),

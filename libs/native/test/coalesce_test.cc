@@ -196,6 +196,14 @@ TEST(Coalescer, BatchRunsTheOlderOfTwoEquallyGoodRuns) {
   EXPECT_EQ(policy.ChooseSet({Entry(20, 9), Entry(20, 9), Entry(20, 5), Entry(20, 5)}), (Indices{2, 3}));
 }
 
+TEST(Coalescer, BatchRunsWhatSomebodyWaitsForFirst) {
+  Policy policy{.lane = Lane::kBatch};
+  const std::int64_t nowNs = 20 * kSecondNs;
+  // The others are past the age bound, or waste less.
+  const Queue queue{Entry(20), Entry(20), Entry(3, nowNs, nowNs + 2 * kSecondNs), Entry(40, nowNs, nowNs + kSecondNs)};
+  EXPECT_EQ(policy.ChooseSet(queue, nowNs), Indices{3});
+}
+
 TEST(Coalescer, BatchRunsAnItemPastTheAgeBoundFirst) {
   Policy policy{.lane = Lane::kBatch};
   const Queue queue{Entry(100, 2), Entry(50, 1)};

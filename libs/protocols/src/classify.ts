@@ -16,7 +16,7 @@ import { mapInSlices } from './slices';
 import { refuseOtherFields, rowsRequest, textModelFor, tokensIn, truncationOf, TRUNCATION_FIELDS } from './text-request';
 import type { Limits, PreparedRequest } from './types';
 
-const FIELDS = ['model', 'input', 'top_k', 'raw_scores', 'prompt_name', 'user', ...TRUNCATION_FIELDS];
+const FIELDS = ['model', 'input', 'top_k', 'raw_scores', 'prompt_name', 'user', 'service_tier', ...TRUNCATION_FIELDS];
 const TOP_K_MAX = 100_000;
 
 /** Checks and tokenizes a `POST /v1/classify` body; the answer has vLLM's fields and Jina's (docs/protocols.md). */
@@ -37,7 +37,7 @@ export async function prepareClassify(body: unknown, catalog: ModelCatalog, limi
     throw atPath(error, pathOf);
   });
   const tokenCount = tokensIn(rows);
-  return rowsRequest(model, rows, async (results) => {
+  return rowsRequest(model, request, rows, async (results) => {
     const data = await mapInSlices(rows, (row, index) => {
       const scored = answering(pathOf(`[${index}]`), () => row.decodeScores(results[index] as ItemResult));
       return { object: 'classification', index, ...classification(scored, topK) };

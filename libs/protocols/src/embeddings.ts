@@ -46,7 +46,7 @@ export async function prepareEmbeddings(body: unknown, catalog: ModelCatalog, li
     const vector = shorten(row.decodeVector(result), dimensions);
     return encoding === 'base64' ? toBase64(vector) : Array.from(vector);
   };
-  return rowsRequest(model, rows, async (results) => {
+  return rowsRequest(model, request, rows, async (results) => {
     const size = new AnswerSize('input');
     const data = await mapInSlices(rows, (row, index) => {
       const embedding = answering(pathOf(request.input, `[${index}]`), () => size.add(embeddingOf(row, results[index] as ItemResult)));

@@ -6,6 +6,7 @@ export { parseJsonBody, parseJsonBodyInSlices } from './json-body';
 export { jsonLine } from './json-line';
 export { toJsonText } from './json-numbers';
 export { splitInferBody } from './open-inference';
+export { readServiceTier, SERVICE_TIERS, type ServiceTier } from './service-tier';
 export { allSucceeded, prepare, runItems, runPrepared } from './prepare';
 export type { SharedMemory, SharedPart } from './shared-memory';
 export * from './types';

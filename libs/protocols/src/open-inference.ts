@@ -29,6 +29,7 @@ import { inferResponse, type WantedOutput } from './infer-response';
 import { parseJsonBodyInSlices } from './json-body';
 import type { JsonLimits } from './json-bounds';
 import { memoryFor, sharedOutput, sharedPart, type SharedPart } from './shared-memory';
+import { readServiceTier } from './service-tier';
 import { writeTensor } from './tensor-write';
 import type { BinaryPart, Limits, PreparedRequest } from './types';
 
@@ -87,6 +88,7 @@ function prepared(
     tokenCount: 0,
     timeoutMs: timeoutUs === null || timeoutUs === 0 ? model.timeoutMs : timeoutUs / 1000,
     priority: optionalInteger(parameters.priority, 'parameters.priority', { min: 0, max: PRIORITY_MAX }) ?? 0,
+    tier: readServiceTier(parameters.service_tier, 'parameters.service_tier'),
     respond: (results) => inferResponse(model, id, wanted, results, limits.sharedMemory),
   };
 }

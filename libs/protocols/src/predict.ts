@@ -14,6 +14,7 @@ import {
 } from './checks';
 import { textInput } from './classify';
 import { byteBudget, checkInputs, checkShape, countElements, spend, type ByteBudget } from './infer-shape';
+import { readServiceTier } from './service-tier';
 import { mapInSlices } from './slices';
 import { AnswerSize, readTruncate, refuseOtherFields } from './text-request';
 import { nest, readTensor } from './tensor-read';
@@ -28,7 +29,8 @@ export async function preparePredict(body: unknown, model: ServedModel, limits: 
   const request = expectObject(body, 'body');
   checkForm(request);
   const instances = expectItems(request.instances, 'instances', limits.itemsMax);
-  const parameters = request.parameters === undefined || request.parameters === null ? {} : expectObject(request.parameters, 'parameters');
+  const { service_tier: askedTier, ...parameters } = optionalObject(request.parameters, 'parameters');
+  const tier = readServiceTier(askedTier, 'parameters.service_tier');
   const { items, tokenCount, decode } =
     model.text === null ? prepareTensors(instances, parameters, model, limits) : await prepareTexts(instances, parameters, model.text);
   return {
@@ -38,12 +40,17 @@ export async function preparePredict(body: unknown, model: ServedModel, limits: 
     tokenCount,
     timeoutMs: model.timeoutMs,
     priority: 0,
+    tier,
     respond: async (results) => {
       const size = new AnswerSize('instances');
       const predictions = await mapInSlices(results, (result, i) => answering(`instances[${i}]`, () => decode(result, i, size)));
       return { kind: 'json', body: { predictions } };
     },
   };
+}
+
+function optionalObject(value: unknown, path: string): JsonObject {
+  return value === undefined || value === null ? {} : expectObject(value, path);
 }
 
 /** TensorFlow Serving's other forms would give another answer than the one asked for. */

@@ -22,7 +22,7 @@ import type { Limits, PreparedRequest } from './types';
 const QUERY_CHARACTERS_MAX = 1024 * 1024;
 const COUNT_MAX = 1_000_000;
 
-const COMMON = ['model', 'query', 'raw_scores', 'prompt_name', 'user', ...TRUNCATION_FIELDS];
+const COMMON = ['model', 'query', 'raw_scores', 'prompt_name', 'user', 'service_tier', ...TRUNCATION_FIELDS];
 /** Cohere's and Jina's shape; TEI's has `texts` for `documents`. */
 const DOCUMENTS_FIELDS = [...COMMON, 'documents', 'top_n', 'return_documents', 'max_tokens_per_doc', 'rank_fields'];
 const TEXTS_FIELDS = [...COMMON, 'texts', 'return_text'];
@@ -53,7 +53,10 @@ export async function prepareRerank(body: unknown, catalog: ModelCatalog, limits
     .catch((error: unknown) => {
       throw atPath(error, (index) => `${field}${index}`);
     });
-  return rowsRequest(model, rows, async (results) => ({ kind: 'json', body: answer(await rank(rows, results, field), tokensIn(rows)) }));
+  return rowsRequest(model, request, rows, async (results) => ({
+    kind: 'json',
+    body: answer(await rank(rows, results, field), tokensIn(rows)),
+  }));
 }
 
 /** A text, or the text of an object; what else the object has is the caller's own, but for an image, which Jina would look at. */

@@ -1,6 +1,7 @@
 import type { Task } from '@app/contracts';
 import type { EncodeOptions, ServedModel, TextModel, TextRow } from '@app/models';
 import { expectObject, invalid, isObject, mismatch, optionalInteger, quote, type JsonObject } from './checks';
+import { readServiceTier } from './service-tier';
 import type { PreparedRequest } from './types';
 
 /** Where each task is asked for. */
@@ -93,7 +94,12 @@ export function tokensIn(rows: readonly TextRow[]): number {
 }
 
 /** A request that runs one item for each row. */
-export function rowsRequest(model: ServedModel, rows: readonly TextRow[], respond: PreparedRequest['respond']): PreparedRequest {
+export function rowsRequest(
+  model: ServedModel,
+  { service_tier: tier }: JsonObject,
+  rows: readonly TextRow[],
+  respond: PreparedRequest['respond'],
+): PreparedRequest {
   return {
     model: model.name,
     version: model.version,
@@ -101,6 +107,7 @@ export function rowsRequest(model: ServedModel, rows: readonly TextRow[], respon
     tokenCount: tokensIn(rows),
     timeoutMs: model.timeoutMs,
     priority: 0,
+    tier: readServiceTier(tier, 'service_tier'),
     respond,
   };
 }

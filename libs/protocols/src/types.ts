@@ -1,5 +1,6 @@
 import type { InferenceItem, ItemResult } from '@app/contracts';
 import type { SharedMemory } from './shared-memory';
+import type { ServiceTier } from './service-tier';
 
 export type EndpointKind = 'predict' | 'open-inference' | 'embeddings' | 'rerank' | 'classify' | 'tokenize' | 'detokenize';
 
@@ -22,6 +23,8 @@ export interface PreparedRequest {
   timeoutMs: number | null;
   /** 0 default, 1 highest. */
   priority: number;
+  /** As the body asks for; a batch runs as it is. Default: it does not say. */
+  tier?: ServiceTier | null;
   /** As `InferenceRequest.runAlone`. */
   runAlone?: boolean;
   /** A promise where the answer takes computing. */

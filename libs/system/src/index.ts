@@ -5,3 +5,4 @@ export * from './gpus';
 export * from './kernel';
 export * from './kernel-lock';
 export * from './topology';
+export * from './tls-pair';

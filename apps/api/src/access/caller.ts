@@ -16,7 +16,7 @@ export interface Caller {
 }
 
 /** Every caller, where no keys are asked for. */
-const ANONYMOUS: Caller = {
+export const ANONYMOUS: Caller = {
   tenant: 'default',
   keyId: null,
   models: null,

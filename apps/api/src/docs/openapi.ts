@@ -1,4 +1,5 @@
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { SERVICE_TIERS } from '@app/protocols';
 import { DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
 import { VERSION } from '../version';
 import { SCHEMAS } from './schemas';
@@ -33,6 +34,13 @@ const LIVE_HEADERS = [
     required: false,
     description: '`never`: no other model and no old answer in place of the model',
     schema: { type: 'string', enum: ['never'] },
+  },
+  {
+    name: 'x-interleave-service-tier',
+    in: 'header',
+    required: false,
+    description: '`flex` runs in the batch lane; `priority` goes ahead in the live lane',
+    schema: { type: 'string', enum: ['auto', ...SERVICE_TIERS] },
   },
 ];
 

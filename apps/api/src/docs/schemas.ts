@@ -1,4 +1,5 @@
 import { BATCH_STATUSES, DATATYPES, TASKS } from '@app/contracts';
+import { SERVICE_TIERS } from '@app/protocols';
 import { Type, type TSchema } from '@sinclair/typebox';
 import { TRITON_SCHEMAS } from './triton-schemas';
 import { embedding, embeddingFields, taskSchemas } from './task-schemas';
@@ -9,7 +10,8 @@ const text = (description: string) => Type.String({ description });
 const reference = (name: string) => Type.Unsafe({ $ref: `#/components/schemas/${name}` });
 const nullable = (schema: TSchema) => Type.Union([schema, Type.Null()]);
 const parameters = Type.Record(Type.String(), Type.Unknown(), {
-  description: '`timeout` (µs), `priority` (0 default, 1 highest), `binary_data_output`, `binary_data`, `binary_data_size` are understood',
+  description:
+    '`timeout` (µs), `priority` (0 default, 1 highest), `service_tier`, `binary_data_output`, `binary_data`, `binary_data_size` are understood',
 });
 
 const breaker = Type.Object(
@@ -174,6 +176,9 @@ const openAi = {
       prompt_name: Type.Optional(Type.String({ description: PROMPT_NAME })),
       ...embeddingFields,
       user: Type.Optional(Type.String()),
+      service_tier: Type.Optional(
+        Type.String({ enum: ['auto', ...SERVICE_TIERS], default: 'auto', description: '`flex`: in the batch lane' }),
+      ),
     },
     {
       examples: [
@@ -193,6 +198,7 @@ const openAi = {
       ),
       model: Type.String(),
       usage: Type.Object({ prompt_tokens: Type.Integer(), total_tokens: Type.Integer() }),
+      service_tier: Type.Optional(Type.String({ enum: [...SERVICE_TIERS], description: 'Where one was asked for' })),
     },
     {
       examples: [

@@ -1,10 +1,12 @@
 import { once } from 'node:events';
 import { rmSync } from 'node:fs';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
+import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import { promisify } from 'node:util';
 import type { Config } from '@app/config';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Preparation } from '../admission/preparation';
+import { Certificates } from '../../../../test/support/certificates';
 import { createServer, type ApiOptions } from '../server';
 import { apiOn, EchoBackend } from '../testing/fakes';
 
@@ -12,16 +14,24 @@ const PREDICT = '/v1/models/echo:predict';
 const BODY = '{"instances":[{"x":[1,2]}]}';
 const ORIGIN = 'http://localhost:3000';
 
-describe('what may come in over HTTP', () => {
+describe.each(['HTTP', 'HTTP over TLS'])('what may come in over %s', (transport) => {
   let backend: EchoBackend;
   let options: ApiOptions;
   let app: NestFastifyApplication;
   let port: number;
+  let certificates: Certificates | null = null;
+
+  beforeAll(() => {
+    if (transport === 'HTTP') return;
+    certificates = new Certificates();
+    certificates.put(certificates.paths(), certificates.selfSigned('node'));
+  });
+  afterAll(() => certificates?.remove());
 
   async function open(http: Partial<Config['http']> = {}): Promise<void> {
     backend = new EchoBackend();
     const base = apiOn(backend, { queueItemsMax: 8 });
-    options = { ...base, config: { ...base.config, http: { ...base.config.http, ...http } } };
+    options = { ...base, config: { ...base.config, http: { ...base.config.http, ...http }, tls: certificates?.paths() ?? null } };
     app = await createServer(options);
     await app.listen(0, '127.0.0.1');
     port = Number(new URL(await app.getUrl()).port);
@@ -31,9 +41,16 @@ describe('what may come in over HTTP', () => {
     rmSync(options.config.dataDir, { recursive: true });
   });
 
+  /** `raw`: the connection below TLS. */
+  function call(): { socket: Socket; raw: Socket } {
+    const raw = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+    if (certificates === null) return { socket: raw, raw };
+    return { socket: connectTls({ socket: raw, rejectUnauthorized: false, allowHalfOpen: true } as ConnectionOptions), raw };
+  }
+
   /** Sends the bytes, and only then reads until the other side ends the connection. `halfClose`: says that nothing more comes. */
   async function exchange(request: string | Buffer, { halfClose = false } = {}): Promise<string> {
-    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+    const { socket } = call();
     await new Promise<void>((resolve, reject) => socket.once('error', reject).write(request, () => resolve()));
     if (halfClose) socket.end();
     let text = '';
@@ -176,7 +193,7 @@ describe('what may come in over HTTP', () => {
     it('is told from one that has gone', async () => {
       await open();
       backend.gate = new Promise(() => undefined);
-      const socket = connect(port, '127.0.0.1');
+      const { socket } = call();
       socket.write(head('POST', PREDICT, {}, BODY));
       while (backend.requests.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
       socket.destroy();
@@ -198,10 +215,11 @@ describe('what may come in over HTTP', () => {
       let release = (): void => undefined;
       backend.gate = new Promise<void>((resolve) => (release = resolve));
       for (let i = 0; i < 2; i++) {
-        const socket = connect(port, '127.0.0.1');
+        const { socket, raw } = call();
+        socket.on('error', () => undefined);
         socket.write(head('POST', PREDICT, { connection: 'keep-alive' }, large).repeat(4));
         while (backend.requests.length < 4 * (i + 1)) await new Promise((resolve) => setTimeout(resolve, 5));
-        socket.resetAndDestroy();
+        raw.resetAndDestroy();
         while ((await promisify(app.getHttpServer().getConnections.bind(app.getHttpServer()))()) > 0)
           await new Promise((resolve) => setTimeout(resolve, 5));
       }
@@ -238,7 +256,7 @@ describe('what may come in over HTTP', () => {
   it('refuses without reading once as many as may be are prepared', async () => {
     await open({ preparingRequestsMax: 1 });
     const other = app.get(Preparation).enter('other', 1, 0);
-    const socket = connect(port, '127.0.0.1');
+    const { socket } = call();
     socket.write(head('POST', PREDICT, { 'content-type': 'application/json', 'content-length': '1000' }));
     const [answer] = (await once(socket, 'data')) as [Buffer];
     expect(answer.toString()).toMatch(/^HTTP\/1.1 429 [\s\S]*retry-after: 1/i);

@@ -1,12 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Server as TlsServer } from 'node:tls';
 import type { Config } from '@app/config';
 import { InterleaveError } from '@app/contracts';
 import { joinOrganisation } from '@app/protocols';
 import type { HttpAdapterHost } from '@nestjs/core';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { FastifyHttpOptions, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { followFiles, tlsOptions } from '../tls/tls-server';
+import type { TlsFiles } from '../tls/tls-files';
 import { BodyReader } from './body-reader';
 import { guardAgainstBrowsers } from './browser-guard';
 import { callForBody, holdBackExpected } from './early-answer';
@@ -14,6 +17,7 @@ import { answerHalfClosed } from './half-open';
 import { contentEncoding, type ContentEncoding } from './content-encoding';
 import { mediaType, refuseTransferEncoded } from './media-type';
 import { boundPipelines } from './pipelines';
+import { answerWithoutTls } from './without-tls';
 import { answerError, asInterleaveError, unsupportedMediaType } from './error-answer';
 
 /** A connection must have sent its headers, and a live request its body, by then; uploads have as long as they need. */
@@ -32,9 +36,11 @@ const CURL_DEFAULT = 'application/x-www-form-urlencoded';
 const REQUEST_ID = /^[\x21-\x7e]{1,128}$/;
 
 /** Fastify with our limits, body handling, request ids and error shapes; nothing of it logs a request. */
-export function createFastifyAdapter(config: Config): FastifyAdapter {
+export function createFastifyAdapter(config: Config, tls: TlsFiles | null): FastifyAdapter {
+  const limits = { headersTimeout: HEADERS_MS_MAX, maxHeaderSize: HEADER_BYTES_MAX, connectionsCheckingInterval: CONNECTIONS_CHECK_MS };
+  const transport = tls === null ? { http: limits } : { https: { ...limits, ...tlsOptions(tls.current, ['http/1.1']) } };
   const options: FastifyHttpOptions<Server> = {
-    http: { headersTimeout: HEADERS_MS_MAX, maxHeaderSize: HEADER_BYTES_MAX, connectionsCheckingInterval: CONNECTIONS_CHECK_MS },
+    ...transport,
     requestTimeout: UPLOAD_MS_MAX,
     keepAliveTimeout: KEEP_ALIVE_MS,
     // While draining, requests on connections that are already open are still answered.
@@ -49,6 +55,7 @@ export function createFastifyAdapter(config: Config): FastifyAdapter {
   // Middleware would cost every request a walk; there is none.
   const adapter = new FastifyAdapter({ ...options, skipMiddie: true });
   const fastify = adapter.getInstance() as unknown as FastifyInstance;
+  if (tls !== null) followFiles(fastify.server as unknown as TlsServer, tls);
   fastify.server.maxConnections = config.http.connectionsMax;
   const bodies = new BodyReader({
     bodyBytesMax: config.http.bodyBytesMax,
@@ -127,6 +134,8 @@ function requestId(raw: { headers: IncomingMessage['headers'] }): string {
 
 /** Answers what is no HTTP request, or came too slowly, and closes the connection. */
 function answerUnreadable(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ERR_SSL_HTTP_REQUEST')
+    answerWithoutTls(socket, errorText('400 Bad Request', 'This port speaks https; call it with an https URL'));
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
     return;
@@ -137,8 +146,10 @@ function answerUnreadable(error: Error & { code?: string }, socket: Socket): voi
       : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
         ? ['408 Request Timeout', 'The request did not arrive in time']
         : ['400 Bad Request', 'This is not a valid HTTP request'];
+  socket.end(errorText(status, message));
+}
+
+function errorText(status: string, message: string): string {
   const body = JSON.stringify({ error: message });
-  socket.end(
-    `HTTP/1.1 ${status}\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-  );
+  return `HTTP/1.1 ${status}\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`;
 }

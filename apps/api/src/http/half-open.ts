@@ -1,6 +1,7 @@
 import type { Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
+import { onConnection } from './connections';
 
 /** Most answers are there before that. */
 const PROBE_AFTER_MS = 100;
@@ -16,7 +17,9 @@ export function answerHalfClosed(fastify: FastifyInstance): void {
   // Node has had this property since 0.5, undocumented.
   (fastify.server as Server & { httpAllowHalfOpen: boolean }).httpAllowHalfOpen = true;
   const answering = new WeakMap<Socket, ServerResponse>();
-  fastify.server.on('connection', (socket: Socket) => {
+  onConnection(fastify, (socket) => {
+    // Over TLS not the default, and not before: a caller that goes during the handshake has gone.
+    socket.allowHalfOpen = true;
     socket.once('end', () => setTimeout(() => probe(answering.get(socket), PROBES), PROBE_AFTER_MS).unref());
   });
   fastify.addHook('onRequest', (request, reply, done) => {

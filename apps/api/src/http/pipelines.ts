@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
+import { onConnection } from './connections';
 
 /** Requests of one connection that are not answered yet. Clients that send the next one early send few. */
 const UNANSWERED_MAX = 64;
@@ -12,7 +13,7 @@ const UNANSWERED_MAX = 64;
  */
 export function boundPipelines(fastify: FastifyInstance): void {
   const connections = new WeakMap<Socket, Set<ServerResponse>>();
-  fastify.server.on('connection', (socket: Socket) => {
+  onConnection(fastify, (socket) => {
     const unanswered = new Set<ServerResponse>();
     connections.set(socket, unanswered);
     socket.once('close', () => {

@@ -1,13 +1,14 @@
 import type { Config } from '@app/config';
-import type { InferenceBackend } from '@app/contracts';
+import type { InferenceBackend, Lane } from '@app/contracts';
 import { openModelCatalog, type ModelCatalog } from '@app/models';
 import { PlacementReader } from '@app/process';
 import type { Logger } from '@app/telemetry';
 import { WorkerPool } from '@app/worker-pool';
 import { Global, Module, type DynamicModule } from '@nestjs/common';
-import { BACKEND, CATALOG, CONFIG, LOGGER } from '../tokens';
+import { BACKEND, BATCH_BACKEND, CATALOG, CONFIG, LOGGER } from '../tokens';
+import { BatchLaneState } from './batch-lane-state';
 
-/** The real-time lane: what runs the items of live requests, and what is known of its models. */
+/** What runs the items of live requests: the real-time lane, and the batch lane for those that ask for it; what is known of models. */
 @Global()
 @Module({})
 export class LaneModule {
@@ -16,28 +17,32 @@ export class LaneModule {
     return {
       module: LaneModule,
       providers: [
-        { provide: BACKEND, useFactory: openPool, inject: [CONFIG, PlacementReader] },
+        { provide: BACKEND, useFactory: openPool('realtime'), inject: [CONFIG, PlacementReader] },
+        { provide: BATCH_BACKEND, useFactory: openPool('batch'), inject: [CONFIG, PlacementReader] },
+        BatchLaneState,
         { provide: CATALOG, useFactory: openCatalog, inject: [CONFIG, LOGGER, BACKEND] },
       ],
-      exports: [BACKEND, CATALOG],
+      exports: [BACKEND, BATCH_BACKEND, BatchLaneState, CATALOG],
     };
   }
 
-  /** A lane that is there already. */
-  static of(backend: InferenceBackend, catalog: ModelCatalog): DynamicModule {
+  /** Lanes that are there already. */
+  static of(backend: InferenceBackend, batch: InferenceBackend, catalog: ModelCatalog): DynamicModule {
     return {
       module: LaneModule,
       providers: [
         { provide: BACKEND, useValue: backend },
+        { provide: BATCH_BACKEND, useValue: batch },
+        BatchLaneState,
         { provide: CATALOG, useValue: catalog },
       ],
-      exports: [BACKEND, CATALOG],
+      exports: [BACKEND, BATCH_BACKEND, BatchLaneState, CATALOG],
     };
   }
 }
 
-function openPool({ runDir }: Config, placement: PlacementReader): WorkerPool {
-  return new WorkerPool({ lane: 'realtime', runDir, placement });
+function openPool(lane: Lane): (config: Config, placement: PlacementReader) => WorkerPool {
+  return ({ runDir }, placement) => new WorkerPool({ lane, runDir, placement });
 }
 
 async function openCatalog({ modelsDir }: Config, log: Logger, backend: InferenceBackend): Promise<ModelCatalog> {

@@ -1,7 +1,10 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { InterleaveError, TIMEOUT_MS_MAX } from '@app/contracts';
+import { readServiceTier, type ServiceTier } from '@app/protocols';
 
 const PRIORITY_MAX = 255;
+/** In requests and answers. */
+export const TIER_HEADER = 'x-interleave-service-tier';
 
 /** What a caller may say in headers about any live request; null where nothing was said. */
 export interface CallerOptions {
@@ -9,15 +12,17 @@ export interface CallerOptions {
   priority: number | null;
   /** Something else than the model may answer, where its owner allows it. */
   mayDegrade: boolean;
+  tier: ServiceTier | null;
 }
 
-export const NO_OPTIONS: CallerOptions = { timeoutMs: null, priority: null, mayDegrade: true };
+export const NO_OPTIONS: CallerOptions = { timeoutMs: null, priority: null, mayDegrade: true, tier: null };
 
 export function callerOptions(headers: IncomingHttpHeaders): CallerOptions {
   return {
     timeoutMs: integerHeader(headers, 'x-interleave-timeout-ms', { min: 1, max: TIMEOUT_MS_MAX }),
     priority: integerHeader(headers, 'x-interleave-priority', { min: 0, max: PRIORITY_MAX }),
     mayDegrade: mayDegrade(headers['x-interleave-degrade']),
+    tier: readServiceTier(headers[TIER_HEADER], TIER_HEADER),
   };
 }
 

@@ -1,4 +1,4 @@
-import type { ErrorCode } from '@app/contracts';
+import type { ErrorCode, Lane } from '@app/contracts';
 import type { Caller } from '../access/caller';
 import { NO_OPTIONS, type CallerOptions } from './caller-options';
 import { HangUp } from './hang-up';
@@ -19,6 +19,8 @@ export interface LiveCall {
   admittedMs: number;
   /** Empty until the model is known to exist, so that callers cannot invent metric labels. */
   model: string;
+  /** Where it runs. */
+  lane: Lane;
   /** Code of the error that was answered; null when none was. */
   errorCode: ErrorCode | null;
   /** Told when the connection closes. */
@@ -39,6 +41,7 @@ export function newCall(endpoint: LiveEndpoint, caller: Caller): LiveCall {
     arrivedMs,
     admittedMs: arrivedMs,
     model: '',
+    lane: 'realtime',
     errorCode: null,
     hangUp: new HangUp(),
     timing: null,

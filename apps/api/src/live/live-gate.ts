@@ -6,6 +6,7 @@ import { NOTHING, Preparation, type Ahead, type Preparing } from '../admission/p
 import { Degradation } from '../resilience/degradation';
 import { BACKEND, CATALOG, CONFIG } from '../tokens';
 import type { LiveCall } from './live-call';
+import { enterBatchLane } from './service-tiers';
 
 const SMALL_BODY_BYTES = 8 * 1024;
 
@@ -52,10 +53,16 @@ export class LiveGate {
     }
   }
 
-  private lookAt({ options }: LiveCall, { model, version, bytes }: UnpreparedBody<number | null>): number {
+  private lookAt(call: LiveCall, { model, version, bytes }: UnpreparedBody<number | null>): number {
+    const { options } = call;
     const modelTimeoutMs = model === null ? null : this.catalog.find(model, version).timeoutMs;
     const timeoutMs = options.timeoutMs ?? modelTimeoutMs ?? this.config.realtime.timeoutMs;
     const { items, workNs } = this.checkRoom({ bytes }, timeoutMs);
+    // It is not the live workers that have to answer it.
+    if (options.tier === 'flex') {
+      enterBatchLane(call);
+      return 0;
+    }
     return this.backend.checkAhead({ model, version, timeoutMs, bodyBytes: bytes, aheadNs: workNs, itemsAhead: items });
   }
 

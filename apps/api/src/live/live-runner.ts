@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import type { Config } from '@app/config';
 import { InterleaveError } from '@app/contracts';
 import type { ModelCatalog } from '@app/models';
-import type { PreparedRequest, ResponseBody } from '@app/protocols';
+import { allSucceeded, runItems, type PreparedRequest, type ResponseBody } from '@app/protocols';
 import { Inject, Injectable } from '@nestjs/common';
 import { Turns } from '../admission/turns';
 import { Degradation } from '../resilience/degradation';
@@ -13,6 +13,7 @@ import type { LiveCall } from './live-call';
 import { isSmall, LiveGate, type UnpreparedBody } from './live-gate';
 import { liveTiming, serverTiming } from './live-timing';
 import { LiveStatistics } from './open-inference/model-statistics';
+import { ServiceTiers, withTier } from './service-tiers';
 
 /** A body that is in memory. */
 export interface ReadBody extends UnpreparedBody {
@@ -33,6 +34,7 @@ export class LiveRunner {
   constructor(
     @Inject(CONFIG) private readonly config: Config,
     private readonly gate: LiveGate,
+    private readonly tiers: ServiceTiers,
     private readonly runs: GuardedRuns,
     private readonly cached: CachedRuns,
     private readonly degradation: Degradation,
@@ -58,10 +60,10 @@ export class LiveRunner {
           checked ??= made;
           return made;
         },
-        run: (made) => this.run(made, call, body.heldBytes, preparedMs - arrivedMs),
+        run: (made) => this.run(made, call, body.heldBytes),
       });
       const answeredMs = performance.now();
-      const response = await prepared.respond(results);
+      const response = withTier(call, prepared, await prepared.respond(results));
       const moments = { arrivedMs, bodyReadMs, admittedMs: call.admittedMs, preparedMs, answeredMs, respondedMs: performance.now() };
       // Counted after the answer has left.
       call.timing = liveTiming(moments, results, cache);
@@ -92,19 +94,18 @@ export class LiveRunner {
     }
   }
 
-  private async run(
-    prepared: PreparedRequest,
-    { caller, options, hangUp }: LiveCall,
-    heldBytes: number,
-    spentMs: number,
-  ): Promise<CachedAnswer> {
-    const timeoutMs = (options.timeoutMs ?? prepared.timeoutMs ?? this.config.realtime.timeoutMs) - spentMs;
+  private async run(prepared: PreparedRequest, call: LiveCall, heldBytes: number): Promise<CachedAnswer> {
+    const { caller, options, hangUp, arrivedMs } = call;
+    const { tier, backend, priority } = await this.tiers.planOf(call, prepared);
+    const timeoutMs = (options.timeoutMs ?? prepared.timeoutMs ?? this.config.realtime.timeoutMs) - (performance.now() - arrivedMs);
     if (timeoutMs <= 0)
       throw new InterleaveError('deadline_exceeded', 'Deadline exceeded before the request was queued; allow more time, or try again');
-    const priority = options.priority ?? prepared.priority;
-    return this.cached.run(prepared, caller.tenant, (missing) =>
+    return this.cached.run(prepared, caller.tenant, async (missing) => {
       // What the whole body costs says nothing about a part of its items.
-      this.runs.run(missing, { timeoutMs, priority, signal: hangUp, bodyBytes: missing === prepared ? heldBytes : undefined }),
-    );
+      const bodyBytes = missing === prepared ? heldBytes : undefined;
+      const run = { timeoutMs, priority, signal: hangUp, bodyBytes };
+      // The breakers are those of the live lane.
+      return tier === 'flex' ? allSucceeded(await runItems(backend, missing, run)) : this.runs.run(missing, run);
+    });
   }
 }

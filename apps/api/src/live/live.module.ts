@@ -26,6 +26,7 @@ import { ModelsController } from './openai/models.controller';
 import { PredictController } from './predict/predict.controller';
 import { TasksController } from './tasks/tasks.controller';
 import { Preparer } from './preparer';
+import { ServiceTiers } from './service-tiers';
 
 /** The live path, and what callers of it may ask about models. */
 @Module({
@@ -43,6 +44,7 @@ import { Preparer } from './preparer';
   ],
   providers: [
     LaneMerging,
+    ServiceTiers,
     Preparer,
     GuardedRuns,
     Degradation,

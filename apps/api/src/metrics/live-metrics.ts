@@ -1,7 +1,6 @@
-import type { ErrorCode, InferenceBackend, Stage } from '@app/contracts';
+import type { ErrorCode, InferenceBackend, Lane, Stage } from '@app/contracts';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
-const LANE = 'realtime';
 /** Seconds. Fine where live answers are; the last are timeouts. */
 const REQUEST_BUCKETS = [0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1, 2, 5, 10];
 const STAGE_BUCKETS = [0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5];
@@ -9,6 +8,7 @@ const STAGE_BUCKETS = [0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0
 /** What is counted of a live request. */
 export interface FinishedRequest {
   readonly endpoint: string;
+  readonly lane: Lane;
   /** On the clock of `performance.now()`. */
   readonly arrivedMs: number;
   readonly model: string;
@@ -25,7 +25,8 @@ export class LiveMetrics {
   private readonly stages: Histogram;
   private readonly refused: Counter;
 
-  constructor(registry: Registry, backend: InferenceBackend) {
+  /** `backends`: of each lane. */
+  constructor(registry: Registry, backends: readonly InferenceBackend[]) {
     const registers = [registry];
     this.requests = new Counter({
       name: 'interleave_requests_total',
@@ -59,16 +60,18 @@ export class LiveMetrics {
       labelNames: ['lane'],
       registers,
       collect() {
-        this.set({ lane: LANE }, backend.admittedItems());
+        for (const backend of backends) this.set({ lane: backend.lane }, backend.admittedItems());
       },
     });
   }
 
   /** Once per live request, after its answer; status 499: the caller hung up. */
   finished(request: FinishedRequest, status: number): void {
-    for (const [stage, ms] of request.timing?.stages ?? []) this.stages.observe({ stage }, ms / 1000);
-    this.requests.inc({ lane: LANE, model: request.model, endpoint: request.endpoint, status: String(status) });
-    if (request.errorCode !== null) this.refused.inc({ lane: LANE, reason: request.errorCode });
-    this.seconds.observe({ lane: LANE, model: request.model }, (performance.now() - request.arrivedMs) / 1000);
+    const { lane } = request;
+    const stages = lane === 'realtime' ? (request.timing?.stages ?? []) : [];
+    for (const [stage, ms] of stages) this.stages.observe({ stage }, ms / 1000);
+    this.requests.inc({ lane, model: request.model, endpoint: request.endpoint, status: String(status) });
+    if (request.errorCode !== null) this.refused.inc({ lane, reason: request.errorCode });
+    this.seconds.observe({ lane, model: request.model }, (performance.now() - request.arrivedMs) / 1000);
   }
 }

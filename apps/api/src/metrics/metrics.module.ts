@@ -3,7 +3,7 @@ import type { InferenceBackend } from '@app/contracts';
 import { PlacementReader } from '@app/process';
 import { Module } from '@nestjs/common';
 import { Registry } from 'prom-client';
-import { BACKEND, CONFIG } from '../tokens';
+import { BACKEND, BATCH_BACKEND, CONFIG } from '../tokens';
 import { LiveMetrics } from './live-metrics';
 import { MergedMetrics } from './merge';
 import { MetricsController } from './metrics.controller';
@@ -14,8 +14,8 @@ import { MetricsController } from './metrics.controller';
   providers: [
     {
       provide: LiveMetrics,
-      useFactory: (registry: Registry, backend: InferenceBackend) => new LiveMetrics(registry, backend),
-      inject: [Registry, BACKEND],
+      useFactory: (registry: Registry, ...backends: InferenceBackend[]) => new LiveMetrics(registry, backends),
+      inject: [Registry, BACKEND, BATCH_BACKEND],
     },
     {
       provide: MergedMetrics,

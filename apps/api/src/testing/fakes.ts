@@ -7,6 +7,7 @@ import {
   type InferenceBackend,
   type InferenceRequest,
   type ItemResult,
+  type Lane,
   type ModelReport,
   type ModelSignature,
   type Placement,
@@ -29,7 +30,6 @@ const SIGNATURE: ModelSignature = {
 
 /** A backend in this process that answers each item with its own input, when and as the test says. */
 export class EchoBackend implements InferenceBackend {
-  readonly lane = 'realtime';
   reports: ModelReport[] = [{ name: 'echo', version: '1', state: 'ready', cost: null, reason: null, signature: SIGNATURE }];
   /** `realtime.timeoutMs` of the model's files. */
   modelTimeoutMs: number | null = null;
@@ -44,6 +44,8 @@ export class EchoBackend implements InferenceBackend {
   itemsMax = 1024;
   private readonly count = new ItemCount({ itemsMax: () => this.itemsMax });
   private readonly listeners = new Set<() => void>();
+
+  constructor(readonly lane: Lane = 'realtime') {}
 
   models(): ModelReport[] {
     return this.reports;
@@ -128,7 +130,7 @@ function catalogOf(backend: EchoBackend): ModelCatalog {
 }
 
 /** An API on the backend, with folders of its own; no Redis answers. */
-export function apiOn(backend: EchoBackend, settings: { queueItemsMax?: number } = {}): ApiOptions {
+export function apiOn(backend: EchoBackend, settings: { queueItemsMax?: number; batch?: EchoBackend } = {}): ApiOptions {
   const dir = mkdtempSync(join(tmpdir(), 'il-api-'));
   const config = loadConfig({ DATA_DIR: dir, LOG_LEVEL: 'fatal', PORT: '0', REDIS_URL: `unix://${join(dir, 'no-redis.sock')}` });
   const models = backend.reports.map(({ name, version }) => ({ name, version }) as WorkerModelPlan);
@@ -158,5 +160,11 @@ export function apiOn(backend: EchoBackend, settings: { queueItemsMax?: number }
   mkdirSync(config.runDir, { recursive: true });
   writePlacement(runPaths(config.runDir).placement, placement);
   const logger = createLogger('api', config.logLevel);
-  return { config, id: 'api', turn: null, logger, lane: LaneModule.of(backend, catalogOf(backend)) };
+  return {
+    config,
+    id: 'api',
+    turn: null,
+    logger,
+    lane: LaneModule.of(backend, settings.batch ?? new EchoBackend('batch'), catalogOf(backend)),
+  };
 }

@@ -6,6 +6,7 @@ import { checkCgroup, checkKernel, checkOpenFiles } from '../doctor/kernel-check
 import { checkAddon, checkConfig, checkDataDir, checkModels, checkPort, checkRuntime, checkTokenizers } from '../doctor/node-checks';
 import { checkPreemption } from '../doctor/preemption-check';
 import { broken, worstOf, type Finding, type Verdict } from '../doctor/report';
+import { checkTls } from '../doctor/tls-check';
 import { checkRunning } from '../doctor/running-checks';
 
 const MARKS: Record<Verdict, string> = { ok: 'ok      ', degraded: 'degraded', broken: 'BROKEN  ' };
@@ -46,6 +47,7 @@ async function examine(): Promise<Finding[]> {
     checkModels(config),
     await checkTokenizers(config),
     await checkPort(config),
+    ...(await checkTls(config.tls)),
     ...(await checkRunning(config)),
   ];
 }

@@ -31,6 +31,9 @@ export function addUpCommand(program: Command): void {
     });
 }
 
+/** TLS: what must be said to the example commands, only its operator knows. */
+const UNKNOWN = 'unknown';
+
 /**
  * Writes where everything is and what to try, once the API behind the status socket answers live requests at `url`. Never
  * rejects: that would end the scheduler.
@@ -46,10 +49,11 @@ export async function greetWhenReady(url: string, statusSocket: string, write: (
 }
 
 /** The model that comes with the project if it is ready, else another one, null if there is none; undefined while the API is not ready. */
-async function exampleModel(url: string, statusSocket: string): Promise<ExampleModel | null | undefined> {
+async function exampleModel(url: string, statusSocket: string): Promise<ExampleModel | typeof UNKNOWN | null | undefined> {
   // Not asked at the port, which another server may have.
   const api = await fetchStatus('api', statusSocket, STATUS_MS_MAX);
   if (api.url === null || api.missing !== null) return undefined;
+  if (url.startsWith('https:')) return UNKNOWN;
   const { data } = (await (await fetch(`${url}/v1/models`)).json()) as { data: { id: string; task: string; ready: boolean }[] };
   const ready = data.filter((model) => model.ready);
   const model = ready.find(({ id }) => id === SHIPPED_MODEL) ?? ready[0];
@@ -59,13 +63,14 @@ async function exampleModel(url: string, statusSocket: string): Promise<ExampleM
   return { id, task, ...((await (await fetch(`${url}/v2/models/${id}`)).json()) as Pick<ExampleModel, 'inputs'>) };
 }
 
-function greeting(url: string, model: ExampleModel | null): string {
+function greeting(url: string, model: ExampleModel | typeof UNKNOWN | null): string {
   const lines = [
     '',
     `Interleave is ready at ${url}`,
     `  dashboard ${url}/dashboard   API ${url}/docs   queues ${url}/admin/queues   metrics ${url}/metrics`,
     '',
   ];
+  if (model === UNKNOWN) return lines.join('\n');
   if (model === null)
     return [...lines, 'There is no model yet; put one below MODELS_DIR (docs/quickstart.md) and start again.', ''].join('\n');
   return [

@@ -105,8 +105,8 @@ describe('doctor', () => {
     const server = createServer((_request, response) => response.writeHead(status).end('{}'));
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const { port } = server.address() as AddressInfo;
-    expect((await checkPort({ host: '127.0.0.1', port })).verdict).toBe(verdict);
+    expect((await checkPort({ host: '127.0.0.1', port, tls: null, runDir: '' })).verdict).toBe(verdict);
     await new Promise((resolve) => server.close(resolve));
-    expect((await checkPort({ host: '127.0.0.1', port })).verdict).toBe('ok');
+    expect((await checkPort({ host: '127.0.0.1', port, tls: null, runDir: '' })).verdict).toBe('ok');
   });
 });

@@ -1,12 +1,14 @@
 import { accessSync, constants, existsSync, mkdirSync, statfsSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { localUrl, type Config } from '@app/config';
+import { localUrl, runPaths, type Config } from '@app/config';
 import { inspectTokenizers, scanRepository, type TokenizerReport } from '@app/models';
 import { inspectAddon, inspectRuntime, type AddonReport } from '@app/native';
+import { fetchStatus } from '@app/process';
 import { broken, degraded, ok, type Finding } from './report';
 
 const ADD_MODELS = '`make up` builds a demo model; docs/quickstart.md tells how to add one';
 const GIB = 1024 ** 3;
+const ANSWER_MS_MAX = 1000;
 
 export function checkConfig({ configPath }: Config): Finding {
   return ok('configuration', configPath ?? 'defaults and environment (no interleave.yaml)');
@@ -36,16 +38,24 @@ export function checkDataDir({ dataDir, batch }: Config): Finding {
 }
 
 /** A port that is taken is fine when it is Interleave that answers there. */
-export async function checkPort({ host, port }: Pick<Config, 'host' | 'port'>): Promise<Finding> {
+export async function checkPort(config: Pick<Config, 'host' | 'port' | 'tls' | 'runDir'>): Promise<Finding> {
+  const { host, port } = config;
   const subject = `port ${port}`;
   if (await canListen(host, port)) return ok(subject, `free on ${host}`);
-  const answers = await fetch(`${localUrl({ host, port })}/v2`, { signal: AbortSignal.timeout(1000) }).then(
-    ({ ok: fine }) => fine,
-    () => false,
-  );
-  return answers
+  return (await isAnswering(config))
     ? ok(subject, 'a running server answers')
     : broken(subject, `taken on ${host} by another program`, 'stop that program or set PORT');
+}
+
+/** Over TLS the server may ask for a certificate that is not ours: there the API of this node says itself where it listens. */
+async function isAnswering(config: Pick<Config, 'host' | 'port' | 'tls' | 'runDir'>): Promise<boolean> {
+  try {
+    if (config.tls === null) return (await fetch(`${localUrl(config)}/v2`, { signal: AbortSignal.timeout(ANSWER_MS_MAX) })).ok;
+    const { url } = await fetchStatus('api', runPaths(config.runDir).statusSocket('api'), ANSWER_MS_MAX);
+    return url !== null && Number(new URL(url).port) === config.port;
+  } catch {
+    return false;
+  }
 }
 
 function canListen(host: string, port: number): Promise<boolean> {

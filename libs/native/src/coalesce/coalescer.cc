@@ -50,7 +50,9 @@ class Chooser {
     std::vector<std::uint32_t> members(queue_.size());
     std::iota(members.begin(), members.end(), 0U);
     Divide(members, {});
-    return ChoiceOf(AgedOrLeastRegret());
+    // Somebody waits for an item with a deadline, nobody for a row of a file.
+    const bool isAwaited = std::ranges::any_of(queue_, [](const QueueEntry& entry) { return entry.deadlineNs != 0; });
+    return ChoiceOf(isAwaited ? RunOfFirst(DeadlineNs) : AgedOrLeastRegret());
   }
 
  private:

@@ -1,0 +1,40 @@
+import { createServer, type Server, type TlsOptions } from 'node:tls';
+import type { TlsPair } from '@app/system';
+import type { TlsFiles } from './tls-files';
+
+/** A connection must have finished its handshake by then. */
+const HANDSHAKE_MS_MAX = 10_000;
+
+/** How this node speaks TLS. `alpn`: the protocols that are spoken inside; callers that want none of them are refused. */
+export function tlsOptions(pair: TlsPair, alpn: string[]): TlsOptions {
+  const isMutual = pair.clientCa !== null;
+  return {
+    ...contextOf(pair),
+    ALPNProtocols: alpn,
+    handshakeTimeout: HANDSHAKE_MS_MAX,
+    requestCert: isMutual,
+    rejectUnauthorized: isMutual,
+  };
+}
+
+/**
+ * New connections get what is in the files; those that are open keep theirs. Sessions of the time before are not resumed, so a
+ * caller whose authority was removed has to show a certificate again.
+ */
+export function followFiles(server: Pick<Server, 'setSecureContext'>, files: TlsFiles): void {
+  files.onChange((pair) => server.setSecureContext(contextOf(pair)));
+}
+
+/**
+ * Accepts TLS connections for protocols that do their own parsing: `secureConnection` has the socket, with the protocol that was
+ * agreed on in `alpnProtocol`. Listens on the open socket `fd`.
+ */
+export function createTlsListener({ fd, alpn, files }: { fd: number; alpn: string[]; files: TlsFiles }): Server {
+  const server = createServer(tlsOptions(files.current, alpn));
+  followFiles(server, files);
+  return server.listen({ fd });
+}
+
+function contextOf({ cert, key, clientCa }: TlsPair): TlsOptions {
+  return { cert, key, minVersion: 'TLSv1.2', ...(clientCa !== null && { ca: clientCa }) };
+}
