@@ -1,7 +1,8 @@
 import type { Config } from '@app/config';
 import type { InferenceBackend } from '@app/contracts';
-import type { ModelCatalog } from '@app/models';
+import { visibleModels, type ModelCatalog } from '@app/models';
 import { Inject, Injectable } from '@nestjs/common';
+import { checkLane } from '../access/caller';
 import { NOTHING, Preparation, type Preparing } from '../admission/preparation';
 import { BACKEND, CATALOG, CONFIG } from '../tokens';
 import type { LiveCall } from './live-call';
@@ -33,11 +34,12 @@ export class LiveGate {
   ) {}
 
   /**
-   * Before the body is read, and again before it is parsed: others may have come in the meantime. Throws `overloaded`, and
-   * what is to be said about the model. Returns the predicted work in ns.
+   * Before the body is read, and again before it is parsed: others may have come in the meantime. Throws `overloaded`,
+   * `forbidden`, and what is to be said about the model. Returns the predicted work in ns.
    */
-  look({ options }: LiveCall, { model, version, bytes }: UnpreparedBody<number | null>): number {
-    const modelTimeoutMs = model === null ? null : this.catalog.find(model, version).timeoutMs;
+  look({ options, caller }: LiveCall, { model, version, bytes }: UnpreparedBody<number | null>): number {
+    checkLane(caller, 'realtime');
+    const modelTimeoutMs = model === null ? null : visibleModels(this.catalog, caller.models).find(model, version).timeoutMs;
     const timeoutMs = options.timeoutMs ?? modelTimeoutMs ?? this.config.realtime.timeoutMs;
     // Small ones pass the large ones that are being prepared.
     const { waitMs, items, workNs } = bytes !== null && isSmall(bytes) ? NOTHING : this.preparation.ahead();
