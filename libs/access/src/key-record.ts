@@ -23,8 +23,12 @@ export const grantSchema = z.strictObject({
   models: modelNames.nullable(),
   lanes: laneNames,
   /** Executor milliseconds per second of the tenant; null: no limit. */
-  shareMsPerSecond: z.number().positive().max(SHARE_MS_PER_SECOND_MAX).nullable(),
-  weight: z.number().positive().max(WEIGHT_MAX),
+  shareMsPerSecond: z
+    .number(`expected milliseconds per second above 0, at most ${SHARE_MS_PER_SECOND_MAX}`)
+    .positive()
+    .max(SHARE_MS_PER_SECOND_MAX)
+    .nullable(),
+  weight: z.number(`expected a number above 0, at most ${WEIGHT_MAX}`).positive().max(WEIGHT_MAX),
   /** Opens the dashboard, the queues and the metrics, and sees what all tenants have. */
   isOperator: z.boolean(),
   /** Null: never. */

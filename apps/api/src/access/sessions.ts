@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { digestOf } from '@app/access';
-import fastifyCookie from '@fastify/cookie';
 import { LRUCache } from 'lru-cache';
 
 const COOKIE = 'interleave_session';
 const SESSIONS_MAX = 1024;
 const LIFE_SECONDS = 8 * 3600;
 const ID_BYTES = 32;
+const ID_IN_COOKIE = /(?:^|;) *interleave_session=([\w-]{43})(?:;|$)/;
 
 /** Who is logged in at the pages of this process, by a cookie. Ends with the process. */
 export class Sessions {
@@ -34,10 +34,11 @@ export class Sessions {
   }
 }
 
-function cookie(value: string, maxAge: number, secure: boolean): string {
-  return fastifyCookie.serialize(COOKIE, value, { httpOnly: true, sameSite: 'strict', path: '/', maxAge, secure });
+/** A value of base64url needs no encoding. @fastify/cookie would add a hook to every answer, live ones too. */
+function cookie(value: string, maxAgeSeconds: number, isSecure: boolean): string {
+  return `${COOKIE}=${value}; Max-Age=${maxAgeSeconds}; Path=/; HttpOnly; SameSite=Strict${isSecure ? '; Secure' : ''}`;
 }
 
 function idIn(header: string | undefined): string | null {
-  return header === undefined ? null : (fastifyCookie.parse(header)[COOKIE] ?? null);
+  return ID_IN_COOKIE.exec(header ?? '')?.[1] ?? null;
 }
