@@ -86,7 +86,6 @@ describe('tokens of an issuer', () => {
     ['that is none', async () => 'a.b.c'],
     ['without a tenant', () => token({})],
     ['with a tenant that is no name', () => token({ tenant: '../x' })],
-    ['with a tenant of the prototype', () => token({ __proto__: { tenant: 'a' } })],
     ['with models that are no list', () => token({ tenant: 'a', models: 'm' })],
     ['with a lane that there is not', () => token({ tenant: 'a', lanes: ['live'] })],
   ])('let nobody in: one %s', async (_title, make) => {
