@@ -297,6 +297,9 @@ describe('the door', () => {
       expect((await get('/v1/models', html)).status).toBe(401);
       const page = await get('/login');
       expect(page.headers.get('content-security-policy')).toMatch(/default-src 'none'.*form-action 'self'/);
+      // Or browsers would send `Origin: null`, as pages of nobody do, which is refused.
+      expect(page.headers.get('referrer-policy')).toBe('same-origin');
+      expect((await form(operator, { origin: 'null' })).status).toBe(403);
       for (const wrong of [caller, 'x', '']) {
         const refused = await form(wrong);
         expect([refused.status, refused.headers.get('set-cookie'), await refused.text()]).toEqual([

@@ -23,10 +23,11 @@ ${content}
 /** `problem`: why the last try failed. Nothing of what was sent is shown again. */
 export const loginPage = (problem: string | null): string =>
   page(`${problem === null ? '' : `<p class="bad" role="alert">${problem}</p>\n`}<form method="post" action="/login">
+<input name="username" value="operator" autocomplete="username" readonly hidden>
 <label for="key">Key of an operator</label>
 <input id="key" name="key" type="password" autocomplete="current-password" required autofocus maxlength="512">
 <button>Log in</button></form>
-<p>Make one on the node: <code>interleave keys add --tenant default --operator</code></p>`);
+<p>Make one on the node: <code>node bin/interleave.js keys add --tenant default --operator</code></p>`);
 
 export const loggedInPage = (): string =>
   page(`<p>You are logged in. Go to the <a href="/dashboard">dashboard</a>.</p>
