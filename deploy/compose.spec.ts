@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
+import { asksWho } from '@app/access';
 import { loadConfig } from '@app/config';
 
 interface Service {
@@ -49,7 +50,7 @@ describe('docker-compose.yml', () => {
 
   it('gives every process of the node a configuration that is valid', () => {
     for (const name of ['api', 'scheduler'] as const) {
-      const config = loadConfig({ ...imageEnvironment(), ...compose.services[name].environment, LOG_LEVEL: 'info' });
+      const config = loadConfig({ ...imageEnvironment(), ...withDefaults(compose.services[name].environment) });
       expect(config).toMatchObject({
         redisUrl: 'redis://redis:6379',
         runDir: '/run/interleave',
@@ -58,6 +59,13 @@ describe('docker-compose.yml', () => {
         host: '0.0.0.0',
       });
     }
+  });
+
+  it('asks for no keys where the port is published on loopback, and asks for them elsewhere', () => {
+    const { environment } = compose.services.api;
+    const config = loadConfig({ ...imageEnvironment(), ...withDefaults(environment) });
+    expect([environment?.['PUBLISHED_HOST'], asksWho(config, false)]).toEqual(['${HOST:-127.0.0.1}', false]);
+    expect(asksWho({ ...config, publishedHost: '0.0.0.0' }, false)).toBe(true);
   });
 
   it('waits longer for a stop than a drain takes', () => {
@@ -92,6 +100,11 @@ describe('docker-compose.yml', () => {
     expect(['node_modules/x', 'dist/x', 'libs/native/build/x', 'libs/native/build-tsan/x'].filter((path) => !isIgnored(path))).toEqual([]);
   });
 });
+
+/** What `${NAME:-default}` is where nothing is set. */
+function withDefaults(environment: Record<string, string> = {}): Record<string, string> {
+  return Object.fromEntries(Object.entries(environment).map(([name, value]) => [name, value.replace(/\$\{\w+:-([^}]*)\}/g, '$1')]));
+}
 
 /** `ENV` of the image. */
 function imageEnvironment(): Record<string, string> {

@@ -17,12 +17,13 @@ import { TlsModule } from './tls/tls.module';
 /** The composition root of the API. */
 @Module({})
 export class AppModule {
-  /** `lane`: a `LaneModule`. */
-  static of(process: ApiProcess, lane: DynamicModule, tls: TlsFiles | null): DynamicModule {
+  /** `lane`: a `LaneModule`; `access`: an `AccessModule`. */
+  static of(process: ApiProcess, lane: DynamicModule, access: DynamicModule, tls: TlsFiles | null): DynamicModule {
     return {
       module: AppModule,
       imports: [
         ProcessModule.of(process),
+        access,
         TlsModule.of(tls),
         lane,
         ResilienceModule,

@@ -1,6 +1,9 @@
 import type { DynamicModule } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { Access } from './access/access';
+import { AccessModule } from './access/access.module';
+import { Sessions } from './access/sessions';
 import { AppModule } from './app.module';
 import { serveDocs } from './docs/openapi';
 import { createFastifyAdapter } from './http/fastify-adapter';
@@ -17,11 +20,13 @@ export interface ApiOptions extends ApiProcess {
 export async function createServer({ lane, ...process }: ApiOptions): Promise<NestFastifyApplication> {
   const { config, logger } = process;
   const tls = config.tls === null ? null : await TlsFiles.open(config.tls, logger);
-  const app = await NestFactory.create<NestFastifyApplication>(AppModule.of(process, lane, tls), createFastifyAdapter(config, tls), {
-    bodyParser: false,
-    logger: new NestLogger(logger),
-    abortOnError: false,
-  });
+  const access = await Access.open(config, logger);
+  const sessions = new Sessions();
+  const app = await NestFactory.create<NestFastifyApplication>(
+    AppModule.of(process, lane, AccessModule.of(access, sessions), tls),
+    createFastifyAdapter(config, access, sessions, tls),
+    { bodyParser: false, logger: new NestLogger(logger), abortOnError: false },
+  );
   serveDocs(app);
   await app.init();
   await app.getHttpAdapter().getInstance().ready();

@@ -44,7 +44,7 @@ describe('the command line over TLS', () => {
   });
 
   it('says what to set where it does not trust the server', async () => {
-    await expect(new ApiClient(url).get('/v1/models')).rejects.toThrow(/cannot be reached \(\w+\); name the file .*INTERLEAVE_CA_FILE/);
+    await expect(new ApiClient({ url }).get('/v1/models')).rejects.toThrow(/cannot be reached \(\w+\); name the file .*INTERLEAVE_CA_FILE/);
   });
 
   it('is told by doctor about the files of a node', async () => {

@@ -2,6 +2,7 @@ import multipart from '@fastify/multipart';
 import { InterleaveError, type FileObject } from '@app/contracts';
 import { toFileObject, type Upload } from '@app/batches';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { callerOf, checkLane } from '../access/caller';
 import { invalid, LIFE_SECONDS_MAX, parseExpiry } from './batch-requests';
 import { callForBody } from '../http/early-answer';
 import { mediaType, refuseEncoded } from '../http/media-type';
@@ -33,8 +34,10 @@ export function receiveUpload(service: BatchService, request: FastifyRequest, re
 
 async function receive(service: BatchService, request: FastifyRequest, reply: FastifyReply): Promise<FileObject> {
   const bytesExpected = Number(request.headers['content-length'] ?? 0);
-  const upload = new Reception(service, bytesExpected);
+  const caller = callerOf(request);
+  const upload = new Reception(service, caller.tenant, bytesExpected);
   try {
+    checkLane(caller, 'batch');
     refuseEncoded(request.headers);
     const type = mediaType(request.headers);
     const isForm = type === FORM;
@@ -62,6 +65,7 @@ class Reception {
 
   constructor(
     private readonly service: BatchService,
+    private readonly tenant: string,
     private readonly bytesExpected: number,
   ) {}
 
@@ -80,8 +84,9 @@ class Reception {
     this.checkPurpose();
     if (this.upload === null)
       throw new InterleaveError('invalid_request', 'file: expected a file but the form has none', { param: 'file' });
+    const { tenant, filename } = this;
     const expiresAfterSeconds = this.expiresAfterSeconds();
-    return toFileObject(await this.upload.commit({ filename: this.filename || 'batch.jsonl', purpose: 'batch', expiresAfterSeconds }));
+    return toFileObject(await this.upload.commit({ filename: filename || 'batch.jsonl', purpose: 'batch', tenant, expiresAfterSeconds }));
   }
 
   async discard(): Promise<void> {

@@ -65,6 +65,7 @@ const show = (s) => {
 const poll = async () => {
   try {
     const response = await fetch('/dashboard/state', { cache: 'no-store' });
+    if (response.status === 401) return location.assign('/login');
     if (!response.ok) throw new Error('status ' + response.status);
     show(await response.json());
   } catch (error) {

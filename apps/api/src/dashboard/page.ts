@@ -43,7 +43,7 @@ export const PAGE = `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Interleave</title><link rel="icon" href="data:,"><style>${STYLE}</style></head>
 <body><header><h1>Interleave</h1><span id="summary" role="status">loading</span>
-<nav><a href="/admin/queues">Queues</a><a href="/metrics">Metrics</a><a href="/docs">API</a></nav></header>
+<nav><a href="/admin/queues">Queues</a><a href="/metrics">Metrics</a><a href="/docs">API</a><a href="/login">Session</a></nav></header>
 <noscript><p>This page needs JavaScript; the same numbers are at <a href="/metrics">/metrics</a>.</p></noscript>
 <main>${TABLES.map(table).join('\n')}</main>
 <script>${PAGE_SCRIPT}</script></body></html>

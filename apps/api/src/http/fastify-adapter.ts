@@ -10,6 +10,9 @@ import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { FastifyHttpOptions, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { followFiles, tlsOptions } from '../tls/tls-server';
 import type { TlsFiles } from '../tls/tls-files';
+import type { Access } from '../access/access';
+import { guardAccess } from '../access/access-guard';
+import type { Sessions } from '../access/sessions';
 import { BodyReader } from './body-reader';
 import { guardAgainstBrowsers } from './browser-guard';
 import { callForBody, holdBackExpected } from './early-answer';
@@ -19,6 +22,13 @@ import { mediaType, refuseTransferEncoded } from './media-type';
 import { boundPipelines } from './pipelines';
 import { answerWithoutTls } from './without-tls';
 import { answerError, asInterleaveError, unsupportedMediaType } from './error-answer';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Its body is a form, not JSON. */
+    takesForm?: true;
+  }
+}
 
 /** A connection must have sent its headers, and a live request its body, by then; uploads have as long as they need. */
 const HEADERS_MS_MAX = 15_000;
@@ -36,7 +46,7 @@ const CURL_DEFAULT = 'application/x-www-form-urlencoded';
 const REQUEST_ID = /^[\x21-\x7e]{1,128}$/;
 
 /** Fastify with our limits, body handling, request ids and error shapes; nothing of it logs a request. */
-export function createFastifyAdapter(config: Config, tls: TlsFiles | null): FastifyAdapter {
+export function createFastifyAdapter(config: Config, access: Access, sessions: Sessions, tls: TlsFiles | null): FastifyAdapter {
   const limits = { headersTimeout: HEADERS_MS_MAX, maxHeaderSize: HEADER_BYTES_MAX, connectionsCheckingInterval: CONNECTIONS_CHECK_MS };
   const transport = tls === null ? { http: limits } : { https: { ...limits, ...tlsOptions(tls.current, ['http/1.1']) } };
   const options: FastifyHttpOptions<Server> = {
@@ -68,6 +78,7 @@ export function createFastifyAdapter(config: Config, tls: TlsFiles | null): Fast
   holdBackExpected(fastify);
   answerHalfClosed(fastify);
   guardAgainstBrowsers(fastify, config);
+  guardAccess(fastify, access, sessions);
   return adapter;
 }
 
@@ -111,11 +122,15 @@ function readBodiesRaw(fastify: FastifyInstance, bodies: BodyReader, refusedByte
 /** Some Triton clients send no Content-Type, and curl that of a form where it is told nothing: `browser-guard` knows forms of other sites. */
 function refuseUnreadable(request: FastifyRequest): ContentEncoding | null {
   const type = mediaType(request.headers);
-  const isReadable =
-    type === '' || READABLE.has(type) || (type === CURL_DEFAULT && (request.live !== null || request.url.startsWith('/v2/')));
+  const isReadable = type === '' || READABLE.has(type) || (type === CURL_DEFAULT && takesForm(request));
   if (!isReadable) throw unsupportedMediaType(type);
   refuseTransferEncoded(request.headers);
   return contentEncoding(request.headers);
+}
+
+/** Live routes, paths of Triton's, and the login page. */
+function takesForm({ live, url, routeOptions }: FastifyRequest): boolean {
+  return live !== null || url.startsWith('/v2/') || routeOptions.config.takesForm === true;
 }
 
 /** A base URL that ends in a slash gives `//v1`, and collections are asked for with a slash at the end. */

@@ -1,6 +1,6 @@
 import type { Config } from '@app/config';
 import type { InferenceBackend } from '@app/contracts';
-import type { ModelCatalog } from '@app/models';
+import { visibleModels, type ModelCatalog } from '@app/models';
 import { Inject, Injectable } from '@nestjs/common';
 import { NOTHING, Preparation, type Ahead, type Preparing } from '../admission/preparation';
 import { Degradation } from '../resilience/degradation';
@@ -36,8 +36,8 @@ export class LiveGate {
   ) {}
 
   /**
-   * Before the body is read, and again before it is parsed: others may have come in the meantime. Throws `overloaded`, and
-   * what is to be said about the model. Returns the predicted work in ns.
+   * Before the body is read, and again before it is parsed: others may have come in the meantime. Throws `overloaded`,
+   * `forbidden`, and what is to be said about the model. Returns the predicted work in ns.
    */
   look(call: LiveCall, body: UnpreparedBody<number | null>): number {
     try {
@@ -54,8 +54,8 @@ export class LiveGate {
   }
 
   private lookAt(call: LiveCall, { model, version, bytes }: UnpreparedBody<number | null>): number {
-    const { options } = call;
-    const modelTimeoutMs = model === null ? null : this.catalog.find(model, version).timeoutMs;
+    const { options, caller } = call;
+    const modelTimeoutMs = model === null ? null : visibleModels(this.catalog, caller.models).find(model, version).timeoutMs;
     const timeoutMs = options.timeoutMs ?? modelTimeoutMs ?? this.config.realtime.timeoutMs;
     const { items, workNs } = this.checkRoom({ bytes }, timeoutMs);
     // It is not the live workers that have to answer it.

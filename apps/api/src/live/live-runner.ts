@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import type { Config } from '@app/config';
 import { InterleaveError } from '@app/contracts';
-import type { ModelCatalog } from '@app/models';
+import { unknownModel, type ModelCatalog } from '@app/models';
 import { allSucceeded, runItems, type PreparedRequest, type ResponseBody } from '@app/protocols';
 import { Inject, Injectable } from '@nestjs/common';
 import { Turns } from '../admission/turns';
@@ -55,6 +55,8 @@ export class LiveRunner {
         prepare: async (catalog, instead) => {
           const own = instead === null ? body : { ...body, model: instead.name, version: instead.version };
           const made = await this.prepare(call, own, catalog);
+          // Whatever protocol it came by: nobody runs a model that is not there for them.
+          if (call.caller.models?.includes(made.model) === false) throw unknownModel(made.model);
           call.model = made.model;
           preparedMs = performance.now();
           checked ??= made;

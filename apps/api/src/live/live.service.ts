@@ -1,3 +1,4 @@
+import { visibleModels } from '@app/models';
 import { toJsonText, type Endpoint, type ResponseBody } from '@app/protocols';
 import { Injectable } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
@@ -28,7 +29,10 @@ export class LiveService {
     const body = await this.runner.answer(live, {
       ...unprepared(request, live, bytes.length),
       heldBytes: request.heldBodyBytes,
-      prepare: (catalog) => this.preparer.prepare(endpoint, bytes, request.headers, { catalog, sharedMemory: this.memory.of(request) }),
+      prepare: (all) => {
+        const catalog = visibleModels(all, live.caller.models);
+        return this.preparer.prepare(endpoint, bytes, request.headers, { catalog, sharedMemory: this.memory.of(request) });
+      },
     });
     send(reply.headers(live.notes), body);
   }

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Config } from '@app/config';
-import type { ModelCatalog } from '@app/models';
+import { visibleModels, type ModelCatalog } from '@app/models';
 import {
   jsonLimits,
   parseJsonBodyInSlices,
@@ -13,6 +13,7 @@ import {
   type SharedMemory,
 } from '@app/protocols';
 import { Inject, Injectable } from '@nestjs/common';
+import type { Caller } from '../access/caller';
 import { mediaType } from '../http/media-type';
 import { unsupportedMediaType } from '../http/error-answer';
 import { CONFIG } from '../tokens';

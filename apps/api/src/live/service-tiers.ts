@@ -1,6 +1,7 @@
 import { InterleaveError, type InferenceBackend } from '@app/contracts';
 import type { PreparedRequest, ResponseBody, ServiceTier } from '@app/protocols';
 import { Inject, Injectable } from '@nestjs/common';
+import { checkLane } from '../access/caller';
 import { BatchLaneState } from '../lane/batch-lane-state';
 import { BACKEND, BATCH_BACKEND } from '../tokens';
 import { TIER_HEADER } from './caller-options';
@@ -32,7 +33,10 @@ export class ServiceTiers {
   /** Notes the lane of the call. Rejects with `overloaded` when `flex` cannot run now. */
   async planOf(call: LiveCall, prepared: PreparedRequest): Promise<TierPlan> {
     const tier = tierOf(call, prepared);
-    if (tier !== 'flex') return { tier, backend: this.live, priority: priorityOf(call, prepared, tier) };
+    if (tier !== 'flex') {
+      checkLane(call.caller, 'realtime');
+      return { tier, backend: this.live, priority: priorityOf(call, prepared, tier) };
+    }
     enterBatchLane(call);
     await this.checkOpen(prepared);
     return { tier, backend: this.batch, priority: priorityOf(call, prepared, tier) };
@@ -49,13 +53,10 @@ export class ServiceTiers {
   }
 }
 
-/** Notes where a `flex` call runs. Throws where its caller may not use that lane. */
+/** Notes where a `flex` call runs. Throws `forbidden` where its caller may not use that lane. */
 export function enterBatchLane(call: LiveCall): void {
   call.lane = 'batch';
-  if (call.caller.lanes.includes('batch')) return;
-  throw new InterleaveError('forbidden', 'service_tier: this key may not use the batch lane, where "flex" runs; leave out service_tier', {
-    param: 'service_tier',
-  });
+  checkLane(call.caller, 'batch');
 }
 
 /** Header and body may both say it, the same. */

@@ -3,7 +3,7 @@ import type { Datatype, ModelSignature, TensorSpec, WorkerPlan } from '@app/cont
 import type { ModelCatalog } from '@app/models';
 import { PlacementReader } from '@app/process';
 import { Inject, Injectable } from '@nestjs/common';
-import { CATALOG, CONFIG } from '../../tokens';
+import { CONFIG } from '../../tokens';
 
 /** An input or output in Triton's configuration: without the batch dimension where `max_batch_size` is above 0. */
 export interface TensorConfig {
@@ -33,13 +33,12 @@ export interface ModelConfig {
 export class ModelConfigs {
   constructor(
     @Inject(CONFIG) private readonly config: Config,
-    @Inject(CATALOG) private readonly catalog: ModelCatalog,
     private readonly placement: PlacementReader,
   ) {}
 
   /** Throws as `ModelCatalog.find`. Version null: the newest that is ready. */
-  of(name: string, version: string | null): ModelConfig {
-    const { signature, version: served } = this.catalog.find(name, version);
+  of(catalog: ModelCatalog, name: string, version: string | null): ModelConfig {
+    const { signature, version: served } = catalog.find(name, version);
     const workers = this.placement.workers().filter((worker) => worker.lane === 'realtime' && planOf(worker, name, served) !== undefined);
     const plans = workers.map((worker) => planOf(worker, name, served)?.runRowsMax ?? this.config.realtime.runRowsMax);
     const isBatched = hasBatchFirst(signature);

@@ -105,9 +105,9 @@ export class LiveStatistics {
     fail.ns += ms * NS_PER_MS;
   }
 
-  /** Of one version, all versions of a model, or all models. Throws `model_not_found`. */
-  statistics(model: string | null, version: string | null): { model_stats: ModelStatistics[] } {
-    const entries = model === null ? this.catalog.list() : entriesOf(this.catalog, model, version ?? undefined);
+  /** Of one version, all versions of a model, or all models of this catalog. Throws `model_not_found`. */
+  statistics(catalog: ModelCatalog, model: string | null, version: string | null): { model_stats: ModelStatistics[] } {
+    const entries = model === null ? catalog.list() : entriesOf(catalog, model, version ?? undefined);
     return { model_stats: entries.map((entry) => statisticsOf(entry, this.counts.get(keyOf(entry)) ?? new Counts())) };
   }
 

@@ -1,7 +1,8 @@
 import { InterleaveError } from '@app/contracts';
-import type { ModelCatalog } from '@app/models';
+import { visibleModels, type ModelCatalog } from '@app/models';
 import { Controller, Get, HttpCode, Inject, Param, Post, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { callerOf } from '../../access/caller';
 import { Documented } from '../../docs/documented';
 import { CATALOG } from '../../tokens';
 import { JsonBody } from './json-body';
@@ -21,8 +22,8 @@ export class TritonController {
 
   @Get('models/stats')
   @Documented({ tag: 'models', summary: "Triton's statistics of live requests to all models", ok: 'ModelStatistics' })
-  allStatistics(): { model_stats: ModelStatistics[] } {
-    return this.live.statistics(null, null);
+  allStatistics(@Req() request: FastifyRequest): { model_stats: ModelStatistics[] } {
+    return this.live.statistics(this.visibleTo(request), null, null);
   }
 
   @Get(['models/:model/stats', 'models/:model/versions/:version/stats'])
@@ -33,14 +34,18 @@ export class TritonController {
     ok: 'ModelStatistics',
     errors: [404],
   })
-  statistics(@Param('model') name: string, @Param('version') version: string | undefined): { model_stats: ModelStatistics[] } {
-    return this.live.statistics(name, version ?? null);
+  statistics(
+    @Param('model') name: string,
+    @Param('version') version: string | undefined,
+    @Req() request: FastifyRequest,
+  ): { model_stats: ModelStatistics[] } {
+    return this.live.statistics(this.visibleTo(request), name, version ?? null);
   }
 
   @Get(['models/:model/config', 'models/:model/versions/:version/config'])
   @Documented({ tag: 'models', summary: "Triton's configuration of a model", ok: 'ModelConfig', errors: [404, 503] })
-  config(@Param('model') name: string, @Param('version') version: string | undefined): ModelConfig {
-    return this.configs.of(name, version ?? null);
+  config(@Param('model') name: string, @Param('version') version: string | undefined, @Req() request: FastifyRequest): ModelConfig {
+    return this.configs.of(this.visibleTo(request), name, version ?? null);
   }
 
   @Post('repository/index')
@@ -55,9 +60,13 @@ export class TritonController {
   })
   async index(@Req() request: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<IndexEntry[]> {
     const { ready = false } = await this.bodies.read(request, reply);
-    if (typeof ready === 'boolean') return repositoryIndex(this.catalog, ready);
+    if (typeof ready === 'boolean') return repositoryIndex(this.visibleTo(request), ready);
     throw new InterleaveError('invalid_request', `expected true or false for ready but received ${JSON.stringify(ready).slice(0, 64)}`, {
       param: 'ready',
     });
+  }
+
+  private visibleTo(request: FastifyRequest): ModelCatalog {
+    return visibleModels(this.catalog, callerOf(request).models);
   }
 }

@@ -1,0 +1,44 @@
+import { randomBytes } from 'node:crypto';
+import { digestOf } from '@app/access';
+import { LRUCache } from 'lru-cache';
+
+const COOKIE = 'interleave_session';
+const SESSIONS_MAX = 1024;
+const LIFE_SECONDS = 8 * 3600;
+const ID_BYTES = 32;
+const ID_IN_COOKIE = /(?:^|;) *interleave_session=([\w-]{43})(?:;|$)/;
+
+/** Who is logged in at the pages of this process, by a cookie. Ends with the process. */
+export class Sessions {
+  /** Hash of the key by hash of the cookie: the key may be revoked, and neither is a secret that anybody could use. */
+  private readonly keys = new LRUCache<string, string>({ max: SESSIONS_MAX, ttl: LIFE_SECONDS * 1000 });
+
+  /** The `Set-Cookie` for whoever showed the key with this hash. `isSecure`: the browser came by TLS. */
+  begin(keyDigest: string, isSecure: boolean): string {
+    const id = randomBytes(ID_BYTES).toString('base64url');
+    this.keys.set(digestOf(id), keyDigest);
+    return cookie(id, LIFE_SECONDS, isSecure);
+  }
+
+  /** The hash of the key; null: there is no such session. `header`: `Cookie`. */
+  keyOf(header: string | undefined): string | null {
+    const id = idIn(header);
+    return id === null ? null : (this.keys.get(digestOf(id)) ?? null);
+  }
+
+  /** Returns the `Set-Cookie` that makes the browser forget. */
+  end(header: string | undefined, isSecure: boolean): string {
+    const id = idIn(header);
+    if (id !== null) this.keys.delete(digestOf(id));
+    return cookie('', 0, isSecure);
+  }
+}
+
+/** A value of base64url needs no encoding. @fastify/cookie would add a hook to every answer, live ones too. */
+function cookie(value: string, maxAgeSeconds: number, isSecure: boolean): string {
+  return `${COOKIE}=${value}; Max-Age=${maxAgeSeconds}; Path=/; HttpOnly; SameSite=Strict${isSecure ? '; Secure' : ''}`;
+}
+
+function idIn(header: string | undefined): string | null {
+  return ID_IN_COOKIE.exec(header ?? '')?.[1] ?? null;
+}

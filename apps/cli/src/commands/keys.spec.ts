@@ -1,0 +1,57 @@
+import { grantOf } from './keys';
+
+const NOW_MS = 1_800_000_000_000;
+const OPTIONS = { tenant: 'acme', weight: '1' };
+
+describe('interleave keys add', () => {
+  it('grants everything but operation, for ever, where nothing is said', () => {
+    expect(grantOf(OPTIONS, NOW_MS)).toEqual({
+      name: null,
+      tenant: 'acme',
+      models: null,
+      lanes: ['realtime', 'batch'],
+      shareMsPerSecond: null,
+      weight: 1,
+      isOperator: false,
+      expiresAt: null,
+    });
+  });
+
+  it('takes what is said', () => {
+    const said = { models: 'a, org/b,a', lanes: 'batch', share: '250.5', weight: '3', expires: '12h', operator: true, name: 'nightly' };
+    expect(grantOf({ ...OPTIONS, ...said }, NOW_MS)).toEqual({
+      name: 'nightly',
+      tenant: 'acme',
+      models: ['a', 'org/b'],
+      lanes: ['batch'],
+      shareMsPerSecond: 250.5,
+      weight: 3,
+      isOperator: true,
+      expiresAt: 1_800_000_000 + 43_200,
+    });
+  });
+
+  it.each([
+    [{ tenant: '' }, /^--tenant: expected/],
+    [{ tenant: 'a b' }, /^--tenant: expected/],
+    [{ tenant: '../x' }, /^--tenant: expected/],
+    [{ tenant: 'x'.repeat(65) }, /^--tenant: expected/],
+    [{ models: '' }, /^--models: /],
+    [{ models: 'a,,b' }, /^--models: /],
+    [{ lanes: 'live' }, /^--lanes: .*"realtime"\|"batch"/],
+    [{ share: '0' }, /^--share: /],
+    [{ share: '-1' }, /^--share: /],
+    [{ share: 'much' }, /^--share: expected milliseconds/],
+    [{ share: '' }, /^--share: expected milliseconds/],
+    [{ weight: '0' }, /^--weight: /],
+    [{ weight: 'Infinity' }, /^--weight: /],
+    [{ weight: '1001' }, /^--weight: /],
+    [{ expires: '0d' }, /^--expires: expected a time as in 30d/],
+    [{ expires: '30' }, /^--expires: expected/],
+    [{ expires: '4000d' }, /^--expires: expected/],
+    [{ expires: '-1d' }, /^--expires: expected/],
+    [{ name: 'x'.repeat(129) }, /^--name: /],
+  ])('refuses %j', (options, message) => {
+    expect(() => grantOf({ ...OPTIONS, ...options }, NOW_MS)).toThrow(message);
+  });
+});

@@ -1,0 +1,81 @@
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { KeyFileError, keyFilePath, readKeyFile } from './key-file';
+import { addKey, removeKey } from './new-key';
+import type { KeyGrant } from './key-record';
+import { digestOf } from './secret';
+
+const GRANT: KeyGrant = {
+  name: null,
+  tenant: 'acme',
+  models: null,
+  lanes: ['realtime', 'batch'],
+  shareMsPerSecond: null,
+  weight: 1,
+  isOperator: false,
+  expiresAt: null,
+};
+
+describe('the key file', () => {
+  let dir: string;
+  let path: string;
+  beforeEach(() => {
+    dir = mkdtempSync(join(tmpdir(), 'il-keys-'));
+    path = keyFilePath(join(dir, 'data'));
+  });
+  afterEach(() => rmSync(dir, { recursive: true }));
+
+  it('keeps the hash of a key and never the key, for its owner alone', async () => {
+    const { secret, record } = await addKey(path, GRANT);
+    expect(secret).toMatch(/^ilk_[\w-]{43}$/);
+    expect(readKeyFile(path)).toEqual([record]);
+    expect(record).toMatchObject({ ...GRANT, sha256: digestOf(secret), prefix: secret.slice(0, 10) });
+    expect(readFileSync(path, 'utf8')).not.toContain(secret.slice(0, 20));
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+  });
+
+  it('stays private when a killed command left a file that is not', async () => {
+    await addKey(path, GRANT);
+    const left = `${path}.${process.pid}.tmp`;
+    writeFileSync(left, 'x');
+    chmodSync(left, 0o644);
+    await addKey(path, GRANT);
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    expect(existsSync(left)).toBe(false);
+  });
+
+  it('loses no change of commands that run at once', async () => {
+    const made = await Promise.all(Array.from({ length: 12 }, () => addKey(path, GRANT)));
+    await Promise.all(made.slice(0, 6).map(({ record }) => removeKey(path, record.id)));
+    const left = made.slice(6).map(({ record }) => record.id);
+    expect(readKeyFile(path)?.map(({ id }) => id)).toEqual(expect.arrayContaining(left));
+    expect(readKeyFile(path)).toHaveLength(6);
+    expect(readdirSync(join(dir, 'data'))).toEqual(['keys.json']);
+  });
+
+  it('is there without keys once the last one is revoked', async () => {
+    expect(readKeyFile(path)).toBeNull();
+    const { record } = await addKey(path, GRANT);
+    expect((await removeKey(path, record.id))?.id).toBe(record.id);
+    expect(await removeKey(path, record.id)).toBeNull();
+    expect(readKeyFile(path)).toEqual([]);
+  });
+
+  it.each([
+    ['nothing', '', /expected JSON/],
+    ['half of it', '{"formatVersion":1,"keys":[{"id":"key_', /expected JSON/],
+    ['null', 'null', /expected formatVersion 1 but received none/],
+    ['a later format', '{"formatVersion":2,"keys":[]}', /expected formatVersion 1 but received 2; use the version/],
+    ['no list', '{"formatVersion":1}', /keys: /],
+    ['a key without a hash', '{"formatVersion":1,"keys":[{"id":"key_000000000000"}]}', /keys\.0\./],
+    ['an unknown field', '{"formatVersion":1,"keys":[],"more":1}', /more/],
+  ])('is refused as a whole, and not overwritten, with %s in it', async (_title, text, message) => {
+    await addKey(path, GRANT);
+    writeFileSync(path, text);
+    expect(() => readKeyFile(path)).toThrow(KeyFileError);
+    expect(() => readKeyFile(path)).toThrow(message);
+    await expect(addKey(path, GRANT)).rejects.toThrow(KeyFileError);
+    expect(readFileSync(path, 'utf8')).toBe(text);
+  });
+});
