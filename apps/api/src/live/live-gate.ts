@@ -3,6 +3,7 @@ import type { InferenceBackend } from '@app/contracts';
 import type { ModelCatalog } from '@app/models';
 import { Inject, Injectable } from '@nestjs/common';
 import { NOTHING, Preparation, type Preparing } from '../admission/preparation';
+import { TenantShares } from '../shares/tenant-shares';
 import { BACKEND, CATALOG, CONFIG } from '../tokens';
 import type { LiveCall } from './live-call';
 
@@ -30,19 +31,22 @@ export class LiveGate {
     @Inject(BACKEND) private readonly backend: InferenceBackend,
     @Inject(CATALOG) private readonly catalog: ModelCatalog,
     private readonly preparation: Preparation,
+    private readonly shares: TenantShares,
   ) {}
 
   /**
    * Before the body is read, and again before it is parsed: others may have come in the meantime. Throws `overloaded`, and
    * what is to be said about the model. Returns the predicted work in ns.
    */
-  look({ options }: LiveCall, { model, version, bytes }: UnpreparedBody<number | null>): number {
+  look(call: LiveCall, { model, version, bytes }: UnpreparedBody<number | null>): number {
+    const { options, caller: share } = call;
     const modelTimeoutMs = model === null ? null : this.catalog.find(model, version).timeoutMs;
     const timeoutMs = options.timeoutMs ?? modelTimeoutMs ?? this.config.realtime.timeoutMs;
+    this.shares.look(call);
     // Small ones pass the large ones that are being prepared.
     const { waitMs, items, workNs } = bytes !== null && isSmall(bytes) ? NOTHING : this.preparation.ahead();
     this.preparation.checkRoom(waitMs, timeoutMs);
-    return this.backend.checkAhead({ model, version, timeoutMs, bodyBytes: bytes, aheadNs: workNs, itemsAhead: items });
+    return this.backend.checkAhead({ model, version, timeoutMs, bodyBytes: bytes, aheadNs: workNs, itemsAhead: items, share });
   }
 
   /** When its body begins to be parsed. Give the result to `leave`. */

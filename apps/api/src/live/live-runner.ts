@@ -4,6 +4,7 @@ import { InterleaveError, type InferenceBackend, type ItemResult } from '@app/co
 import { allSucceeded, runItems, type PreparedRequest, type ResponseBody } from '@app/protocols';
 import { Inject, Injectable } from '@nestjs/common';
 import { Turns } from '../admission/turns';
+import { TenantShares } from '../shares/tenant-shares';
 import { BACKEND, CONFIG } from '../tokens';
 import type { LiveCall } from './live-call';
 import { isSmall, LiveGate, type UnpreparedBody } from './live-gate';
@@ -29,6 +30,7 @@ export class LiveRunner {
     @Inject(CONFIG) private readonly config: Config,
     @Inject(BACKEND) private readonly backend: InferenceBackend,
     private readonly gate: LiveGate,
+    private readonly shares: TenantShares,
   ) {}
 
   /**
@@ -68,16 +70,23 @@ export class LiveRunner {
     }
   }
 
-  private async run(prepared: PreparedRequest, { options, hangUp }: LiveCall, heldBytes: number, spentMs: number): Promise<ItemResult[]> {
+  private async run(prepared: PreparedRequest, call: LiveCall, heldBytes: number, spentMs: number): Promise<ItemResult[]> {
+    const { options, hangUp, caller } = call;
     const timeoutMs = (options.timeoutMs ?? prepared.timeoutMs ?? this.config.realtime.timeoutMs) - spentMs;
     if (timeoutMs <= 0)
       throw new InterleaveError('deadline_exceeded', 'Deadline exceeded before the request was queued; allow more time, or try again');
+    const charge = this.shares.take(call, prepared);
     const results = await runItems(this.backend, prepared, {
       timeoutMs,
       priority: options.priority ?? prepared.priority,
       signal: hangUp,
       bodyBytes: heldBytes,
+      share: caller,
+    }).catch((refusal: unknown) => {
+      charge.giveBack();
+      throw refusal;
     });
+    charge.settle(results);
     return allSucceeded(results);
   }
 }

@@ -4,6 +4,7 @@ import { AdmissionModule } from '../admission/admission.module';
 import { fastifyOf } from '../http/fastify-adapter';
 import { LiveMetrics } from '../metrics/live-metrics';
 import { MetricsModule } from '../metrics/metrics.module';
+import { SharesModule } from '../shares/shares.module';
 import { LaneMerging } from './lane-merging';
 import { LiveGate } from './live-gate';
 import { addLiveHooks } from './live-hooks';
@@ -19,7 +20,7 @@ import { Preparer } from './preparer';
 
 /** The live path, and what callers of it may ask about models. */
 @Module({
-  imports: [AdmissionModule, MetricsModule],
+  imports: [AdmissionModule, MetricsModule, SharesModule],
   controllers: [MetadataController, InferController, TritonController, PredictController, EmbeddingsController, ModelsController],
   providers: [LaneMerging, Preparer, LiveGate, LiveRunner, LiveService],
 })

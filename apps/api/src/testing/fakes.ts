@@ -86,6 +86,13 @@ export class EchoBackend implements InferenceBackend {
     return this.unreadNs;
   }
 
+  /** What `predictedNs` says of each item. */
+  itemNs = 0;
+
+  predictedNs({ items }: Pick<InferenceRequest, 'items'>): number {
+    return items.length * this.itemNs;
+  }
+
   admittedItems(): number {
     return this.count.inFlight;
   }
