@@ -1,6 +1,6 @@
 /**
- * The import rules (docs/architecture.md): contracts <- config, telemetry, system <- process, models, native <- queues, protocols,
- * batches, worker-pool <- apps. Aliases are resolved through tsconfig.json.
+ * The import rules (docs/architecture.md): contracts <- config, telemetry, system <- process, access, models, native <- queues,
+ * protocols, batches, worker-pool <- apps. Aliases are resolved through tsconfig.json.
  */
 const foundation = ['contracts', 'config', 'telemetry', 'system'];
 const tests = '\\.spec\\.ts$|/testing/';
@@ -25,9 +25,9 @@ module.exports = {
       to: { path: '^libs/', pathNot: '^libs/(contracts|$1)/' },
     },
     {
-      name: 'process-models-native-and-queues-import-the-foundation-only',
+      name: 'process-access-models-native-and-queues-import-the-foundation-only',
       severity: 'error',
-      from: { path: '^libs/(process|models|native|queues)/' },
+      from: { path: '^libs/(process|access|models|native|queues)/' },
       to: { path: '^libs/', pathNot: `^libs/(${foundation.join('|')}|$1)/` },
     },
     {

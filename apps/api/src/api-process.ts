@@ -1,4 +1,5 @@
 import { mkdirSync } from 'node:fs';
+import { checkAccess } from '@app/access';
 import type { Config } from '@app/config';
 import { isolateFront } from '@app/native';
 import type { ShutdownStep } from '@app/process';
@@ -23,6 +24,8 @@ export interface ApiProcessOptions extends ApiProcess {
 /** Opens everything, and listens when its turn comes. */
 export async function runApi({ listenFd, shutdown, ...process }: ApiProcessOptions): Promise<void> {
   const { config, logger, turn } = process;
+  // The scheduler has looked before it started this one. A damaged file refuses all requests then, and can be put right.
+  if (!config.supervised) checkAccess(config);
   mkdirSync(config.runDir, { recursive: true });
   await lowerThreadPool();
   const isolation = isolateFront();

@@ -14,12 +14,13 @@ import { Shutdown } from './shutdown';
 /** The composition root of the API. */
 @Module({})
 export class AppModule {
-  /** `lane`: a `LaneModule`. */
-  static of(process: ApiProcess, lane: DynamicModule): DynamicModule {
+  /** `lane`: a `LaneModule`; `access`: an `AccessModule`. */
+  static of(process: ApiProcess, lane: DynamicModule, access: DynamicModule): DynamicModule {
     return {
       module: AppModule,
       imports: [
         ProcessModule.of(process),
+        access,
         lane,
         HttpModule,
         HealthModule,

@@ -1,6 +1,9 @@
 import type { DynamicModule } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { Access } from './access/access';
+import { AccessModule } from './access/access.module';
+import { Sessions } from './access/sessions';
 import { AppModule } from './app.module';
 import { serveDocs } from './docs/openapi';
 import { createFastifyAdapter } from './http/fastify-adapter';
@@ -14,11 +17,14 @@ export interface ApiOptions extends ApiProcess {
 
 /** The application, ready to listen. Whatever it opened is closed with it. */
 export async function createServer({ lane, ...process }: ApiOptions): Promise<NestFastifyApplication> {
-  const app = await NestFactory.create<NestFastifyApplication>(AppModule.of(process, lane), createFastifyAdapter(process.config), {
-    bodyParser: false,
-    logger: new NestLogger(process.logger),
-    abortOnError: false,
-  });
+  const { config, logger } = process;
+  const access = await Access.open(config, logger);
+  const sessions = new Sessions();
+  const app = await NestFactory.create<NestFastifyApplication>(
+    AppModule.of(process, lane, AccessModule.of(access, sessions)),
+    createFastifyAdapter(config, access, sessions),
+    { bodyParser: false, logger: new NestLogger(logger), abortOnError: false },
+  );
   serveDocs(app);
   await app.init();
   await app.getHttpAdapter().getInstance().ready();

@@ -17,7 +17,7 @@ describe('client', () => {
   it('says how to start a server when none answers', async () => {
     const url = await serve(() => undefined);
     await new Promise((resolve) => server?.close(resolve));
-    const refusal = new ApiClient(url).get('/v1/models');
+    const refusal = new ApiClient({ url }).get('/v1/models');
     await expect(refusal).rejects.toThrow(CliError);
     await expect(refusal).rejects.toThrow(/cannot be reached \(ECONNREFUSED\); start a server with `interleave up`/);
   });
@@ -28,6 +28,6 @@ describe('client', () => {
     ['<html>', 'status 404: <html>'],
   ])('shows the message of the refusal %s', async (body, message) => {
     const url = await serve((_request, response) => response.writeHead(404).end(body));
-    await expect(new ApiClient(`${url}/`).get('/v1/models')).rejects.toThrow(new CliError(message));
+    await expect(new ApiClient({ url: `${url}/` }).get('/v1/models')).rejects.toThrow(new CliError(message));
   });
 });

@@ -2,7 +2,7 @@ import { createWriteStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
-import { serverUrl } from '@app/config';
+import { serverKey, serverUrl } from '@app/config';
 import type { BatchObject, FileObject } from '@app/contracts';
 import { CliError } from './cli-error';
 
@@ -12,19 +12,29 @@ export interface ListPage<T> {
   has_more?: boolean;
 }
 
-/** Adds `--url` to a command that talks to a server. */
-export function withUrl(command: Command): Command {
+/** Where a server is, and what it is shown. */
+export interface Server {
+  url: string;
+  /** Not the key itself: other users of the machine see the arguments of a command. */
+  apiKeyFile?: string;
+}
+
+/** Adds the options of `Server` to a command that talks to one. */
+export function withServer(command: Command): Command {
   return command
     .option('--url <url>', "address of the server (or INTERLEAVE_URL; default: HOST and PORT of this machine's node)")
+    .option('--api-key-file <file>', 'file with the API key (or the key in INTERLEAVE_API_KEY)')
     .hook('preAction', (self) => void (self.getOptionValue('url') ?? self.setOptionValue('url', serverUrl())));
 }
 
 /** The server's HTTP interface, with errors as one clear line. */
 export class ApiClient {
   private readonly base: string;
+  private readonly key: string | null;
 
-  constructor(url: string) {
+  constructor({ url, apiKeyFile }: Server) {
     this.base = url.replace(/\/+$/, '');
+    this.key = serverKey(apiKeyFile);
   }
 
   async get<T>(path: string): Promise<T> {
@@ -61,15 +71,21 @@ export class ApiClient {
     return this.get(`/v1/batches/${encodeURIComponent(id)}`);
   }
 
-  private async send(path: string, init: RequestInit & { duplex?: 'half' } = {}): Promise<Response> {
+  private async send(
+    path: string,
+    init: Omit<RequestInit, 'headers'> & { headers?: Record<string, string>; duplex?: 'half' } = {},
+  ): Promise<Response> {
     let response: Response;
     try {
-      response = await fetch(this.base + path, init);
+      const headers = { ...init.headers, ...(this.key !== null && { authorization: `Bearer ${this.key}` }) };
+      response = await fetch(this.base + path, { ...init, headers });
     } catch (error) {
       throw new CliError(
         `${this.base} cannot be reached (${reasonOf(error)}); start a server with \`interleave up\`, or name another with --url`,
       );
     }
+    if (response.status === 401)
+      throw new CliError(`${this.base} asks for an API key; set INTERLEAVE_API_KEY or --api-key-file to a valid one`);
     if (!response.ok) throw new CliError(await refusal(response));
     return response;
   }

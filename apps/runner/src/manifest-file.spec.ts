@@ -31,6 +31,8 @@ describe('ManifestFile', () => {
     const batches = new BatchStore(dataDir);
     const manifest = newManifest({
       batchId,
+      tenant: 'default',
+      models: null,
       endpoint: '/v1/embeddings',
       inputFileId: 'file-1',
       outputFileId: 'file-2',

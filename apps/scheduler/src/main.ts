@@ -1,4 +1,5 @@
 import 'reflect-metadata';
+import { checkAccess } from '@app/access';
 import type { Config } from '@app/config';
 import { onShutdown, type ShutdownStep } from '@app/process';
 import { createLogger, type Logger } from '@app/telemetry';
@@ -29,6 +30,7 @@ export async function runNode(config: Config): Promise<void> {
 }
 
 async function start(config: Config, log: Logger, onComposed: (scheduler: NodeScheduler) => void): Promise<INestApplicationContext> {
+  if (config.processes.includes('api')) checkAccess(config);
   const app = await NestFactory.createApplicationContext(SchedulerModule.of(config, log), { logger: false, abortOnError: false });
   const scheduler = app.get(NodeScheduler);
   onComposed(scheduler);

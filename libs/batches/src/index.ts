@@ -12,4 +12,5 @@ export { OutputAssembler } from './results/output-assembler';
 export type { Page, PageRequest } from './storage/directory-page';
 export { DiskGuard } from './storage/disk-guard';
 export * from './storage/instance-id';
+export { SEES_ALL, type Sees } from './storage/owner';
 export { storagePaths } from './storage/storage-paths';

@@ -7,12 +7,15 @@ import { withPresentNames, type PresentNames } from './former-names';
 import { environmentSchema, fileSchema, type FileConfig, type ProcessKind } from './schema';
 
 export { withPresentNames } from './former-names';
+export type { OidcConfig } from './access-schema';
 export { PROCESS_KINDS, type FileConfig, type ProcessKind } from './schema';
 
 /** Everything a process may know about how it was configured; frozen. Paths are absolute. */
 export interface Config extends FileConfig {
   readonly host: string;
   readonly port: number;
+  /** Where a container's port is published; null: at `host`. */
+  readonly publishedHost: string | null;
   readonly dataDir: string;
   readonly modelsDir: string;
   readonly runDir: string;
@@ -64,8 +67,10 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
   }
   return deepFreeze({
     ...file,
+    access: { ...file.access, mode: env.ACCESS ?? file.access.mode },
     host: env.HOST,
     port: env.PORT,
+    publishedHost: env.PUBLISHED_HOST ?? null,
     dataDir,
     modelsDir: resolve(env.MODELS_DIR),
     runDir,
@@ -111,6 +116,25 @@ export function childEnvironment({ settings, redis }: InheritedEnvironment, over
 export function localUrl({ host, port }: Pick<Config, 'host' | 'port'>): string {
   if (host === '0.0.0.0' || host === '::') return `http://localhost:${port}`;
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[?::1\]?)$/i;
+
+/** Whether only this machine reaches what listens there. */
+export function isLoopbackHost(host: string): boolean {
+  return LOOPBACK.test(host);
+}
+
+/** What the command line shows the server: the first line of `keyFile`, else `INTERLEAVE_API_KEY`; null: nothing. */
+export function serverKey(keyFile: string | undefined, environment: NodeJS.ProcessEnv = process.env): string | null {
+  if (keyFile === undefined) return environment['INTERLEAVE_API_KEY']?.trim() || null;
+  try {
+    const key = readFileSync(keyFile, 'utf8').split('\n', 1)[0]?.trim();
+    if (key) return key;
+  } catch (error) {
+    throw new ConfigError(`--api-key-file ${keyFile}: ${(error as Error).message}`);
+  }
+  throw new ConfigError(`--api-key-file ${keyFile}: expected a key in its first line but it is empty`);
 }
 
 /** Where the command line finds the server, unless it is told: the node that these settings would start. */

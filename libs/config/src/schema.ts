@@ -1,5 +1,6 @@
 import { LANES } from '@app/contracts';
 import { z } from 'zod';
+import { ACCESS_MODES, accessSchema } from './access-schema';
 
 const positiveInt = z.number().int().positive();
 const MiB = 1024 * 1024;
@@ -119,6 +120,7 @@ export const fileSchema = z.strictObject({
         .default(256 * MiB),
     })
     .prefault({}),
+  access: accessSchema,
   calibration: z
     .strictObject({
       /** Executor time spent on measuring what a model's runs cost, once for each model file and machine; 0: nothing is measured. */
@@ -164,6 +166,10 @@ const port = z.coerce.number().int().min(0).max(65_535);
 export const environmentSchema = z.object({
   HOST: z.string().min(1).default('127.0.0.1'),
   PORT: port.default(8080),
+  /** The address under which a container's port is published; decides, in place of HOST, whether other machines reach the node. */
+  PUBLISHED_HOST: z.string().min(1).optional(),
+  /** Replaces `access.mode` of the file. */
+  ACCESS: z.enum(ACCESS_MODES).optional(),
   DATA_DIR: z.string().min(1).default('./data'),
   MODELS_DIR: z.string().min(1).default('./models'),
   /** Sockets and the placement; short, because a Unix socket path has at most 107 bytes. */

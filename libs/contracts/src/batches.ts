@@ -1,4 +1,7 @@
 /** Shapes of the OpenAI-compatible files and batches API (docs/protocols.md §8, §9). Times are Unix seconds. */
+/** Owns what was made without keys, or before there were any. */
+export const DEFAULT_TENANT = 'default';
+
 export type FilePurpose = 'batch' | 'batch_output';
 
 export interface FileObject {

@@ -87,7 +87,7 @@ class Catalog implements ModelCatalog {
 
   find(name: string, version: string | null): ServedModel {
     const versions = this.byName.get(name);
-    if (versions === undefined) throw notFound(`there is no model ${quote(name)}; GET /v1/models lists those that exist`);
+    if (versions === undefined) throw unknownModel(name);
     const candidates = version === null ? versions : versions.filter((record) => record.version === version);
     const newest = candidates[0];
     if (newest === undefined) {
@@ -159,6 +159,11 @@ function unavailable({ name, version, state, reason }: ModelRecord): InterleaveE
   const what = `model "${name}" version ${version}`;
   if (state !== 'loading') return new InterleaveError('model_not_servable', `${what} cannot be served: ${reason ?? 'unknown reason'}`);
   return new InterleaveError('worker_unavailable', `${what} is loading; try again`, { retryAfterSeconds: RETRY_AFTER_SECONDS });
+}
+
+/** What is said of every model that is not there for the caller. */
+export function unknownModel(name: string): InterleaveError {
+  return notFound(`there is no model ${quote(name)}; GET /v1/models lists those that exist`);
 }
 
 function notFound(message: string): InterleaveError {

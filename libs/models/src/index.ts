@@ -1,6 +1,7 @@
 export * from './calibration';
-export { openModelCatalog } from './catalog';
+export { openModelCatalog, unknownModel } from './catalog';
 export { workerModelPlan, type LaneLimits, type ModelManifest } from './manifest';
 export { scanRepository, type RepositoryEntry } from './repository';
 export { inspectTokenizers, type TokenizerReport } from './tokenizer-report';
 export * from './types';
+export { visibleModels } from './visible-models';

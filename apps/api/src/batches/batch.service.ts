@@ -12,11 +12,13 @@ import {
   type FileStore,
   type Page,
   type PageRequest,
+  type Sees,
   type Upload,
 } from '@app/batches';
 import { type BatchQueues } from '@app/queues';
 import { parseEndpoint } from '@app/protocols';
 import type { Logger } from '@app/telemetry';
+import { maySee, type Caller } from '../access/caller';
 import { invalid, type BatchRequest } from './batch-requests';
 
 const ENDPOINTS = '"/v1/embeddings", "/v1/models/<model>:predict" or "/v2/models/<model>/infer"';
@@ -49,22 +51,25 @@ export class BatchService {
     return this.parts.files.beginUpload(bytesExpected);
   }
 
-  async getFile(fileId: string): Promise<FileObject> {
-    return toFileObject(await this.parts.files.get(fileId));
+  async getFile(fileId: string, caller: Caller): Promise<FileObject> {
+    return toFileObject(await this.parts.files.get(fileId, seenBy(caller)));
   }
 
-  async listFiles(page: PageRequest, purpose: FilePurpose | null): Promise<Page<FileObject>> {
-    const { data, hasMore } = await this.parts.files.list(page, purpose);
+  async listFiles(page: PageRequest, purpose: FilePurpose | null, caller: Caller): Promise<Page<FileObject>> {
+    const { data, hasMore } = await this.parts.files.list(page, purpose, seenBy(caller));
     return { data: data.map(toFileObject), hasMore };
   }
 
   /** Throws `conflict` while a batch uses the file. */
-  deleteFile(fileId: string): Promise<void> {
-    return this.parts.files.delete(fileId, (batchId) => this.isOpen(batchId));
+  deleteFile(fileId: string, caller: Caller): Promise<void> {
+    return this.parts.files.delete(fileId, (batchId) => this.isOpen(batchId), seenBy(caller));
   }
 
-  async openContent(fileId: string): Promise<{ record: FileRecord; read: (start: number, end: number) => NodeJS.ReadableStream }> {
-    const record = await this.parts.files.get(fileId);
+  async openContent(
+    fileId: string,
+    caller: Caller,
+  ): Promise<{ record: FileRecord; read: (start: number, end: number) => NodeJS.ReadableStream }> {
+    const record = await this.parts.files.get(fileId, seenBy(caller));
     return { record, read: (start, end) => this.parts.files.openContent(fileId, { start, end }) };
   }
 
@@ -73,12 +78,14 @@ export class BatchService {
    * The use of the file is noted first and the file is looked for again last, so that a deletion that runs at the same
    * time either sees the batch or makes this refuse it.
    */
-  async createBatch(request: BatchRequest): Promise<BatchView> {
+  async createBatch(request: BatchRequest, caller: Caller): Promise<BatchView> {
     if (request.endpoint.includes('?') || parseEndpoint(request.endpoint) === null) throw invalid('endpoint', ENDPOINTS, request.endpoint);
-    const file = await this.inputFile(request.inputFileId);
+    const file = await this.inputFile(request.inputFileId, caller);
     const createdAt = Math.floor(Date.now() / 1000);
     const manifest = newManifest({
       batchId: newBatchId(),
+      tenant: caller.tenant,
+      models: caller.models,
       endpoint: request.endpoint,
       inputFileId: file.id,
       outputFileId: newFileId(),
@@ -100,24 +107,24 @@ export class BatchService {
     return toBatchView(manifest, null);
   }
 
-  getBatch(batchId: string): Promise<BatchView> {
-    return this.parts.batches.get(batchId);
+  getBatch(batchId: string, caller: Caller): Promise<BatchView> {
+    return this.parts.batches.get(batchId, seenBy(caller));
   }
 
-  listBatches(page: PageRequest): Promise<Page<BatchView>> {
-    return this.parts.batches.list(page);
+  listBatches(page: PageRequest, caller: Caller): Promise<Page<BatchView>> {
+    return this.parts.batches.list(page, seenBy(caller));
   }
 
   /** Throws `conflict` for a batch that is over or about to be. Asking twice is no error. */
-  async cancelBatch(batchId: string): Promise<BatchView> {
-    const { status } = await this.getBatch(batchId);
+  async cancelBatch(batchId: string, caller: Caller): Promise<BatchView> {
+    const { status } = await this.getBatch(batchId, caller);
     if (status === 'validating' || status === 'in_progress') {
       await this.parts.batches.requestCancel(batchId);
       this.nudge(batchId);
     } else if (status !== 'cancelling' && status !== 'cancelled') {
       throw new InterleaveError('conflict', `A batch with status '${status}' cannot be cancelled`, { param: 'batch_id' });
     }
-    return this.getBatch(batchId);
+    return this.getBatch(batchId, caller);
   }
 
   /** The BullMQ queues for bull-board. */
@@ -133,8 +140,8 @@ export class BatchService {
     return this.parts.queues.close();
   }
 
-  private async inputFile(fileId: string): Promise<FileRecord> {
-    const file = await this.parts.files.get(fileId).catch((error: unknown) => {
+  private async inputFile(fileId: string, caller: Caller): Promise<FileRecord> {
+    const file = await this.parts.files.get(fileId, seenBy(caller)).catch((error: unknown) => {
       throw error instanceof InterleaveError && error.code === 'not_found' ? unknownInputFile(fileId) : error;
     });
     if (file.purpose === 'batch') return file;
@@ -157,6 +164,11 @@ export class BatchService {
       .catch((error: Error) => this.parts.log.debug({ batch: batchId, err: error }, 'runner not told; it will look by itself'));
   }
 }
+
+const seenBy =
+  (caller: Caller): Sees =>
+  (tenant) =>
+    maySee(caller, tenant);
 
 function unknownInputFile(fileId: string): InterleaveError {
   return new InterleaveError('not_found', `input_file_id: no file with id ${JSON.stringify(fileId.slice(0, 64))}; upload it first`, {

@@ -3,6 +3,7 @@ import type { Config } from '@app/config';
 import { isBatchId, type BatchView } from '@app/batches';
 import { jsonLimits, parseJsonBodyInSlices } from '@app/protocols';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { callerOf, checkLane } from '../access/caller';
 import { Documented, PAGE_QUERY } from '../docs/documented';
 import { CONFIG } from '../tokens';
 import { parseBatchRequest, parsePage } from './batch-requests';
@@ -31,8 +32,9 @@ export class BatchesController {
     errorSchema: 'OpenAiError',
   })
   async create(@Req() request: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<BatchView> {
+    checkLane(callerOf(request), 'batch');
     const body = await parseJsonBodyInSlices(await request.readBody(reply), jsonLimits(this.config.http));
-    return this.service.createBatch(parseBatchRequest(body));
+    return this.service.createBatch(parseBatchRequest(body), callerOf(request));
   }
 
   @Get()
@@ -44,14 +46,15 @@ export class BatchesController {
     errors: [400],
     errorSchema: 'OpenAiError',
   })
-  async list(@Query() query: Record<string, unknown>): Promise<List<BatchView>> {
-    return toList(await this.service.listBatches(parsePage(query, { limitMax: LIMIT_MAX, limitDefault: LIMIT_DEFAULT, isId: isBatchId })));
+  async list(@Query() query: Record<string, unknown>, @Req() request: FastifyRequest): Promise<List<BatchView>> {
+    const page = parsePage(query, { limitMax: LIMIT_MAX, limitDefault: LIMIT_DEFAULT, isId: isBatchId });
+    return toList(await this.service.listBatches(page, callerOf(request)));
   }
 
   @Get(':id')
   @Documented({ tag: 'batches', summary: 'One batch', ok: 'Batch', errors: [404], errorSchema: 'OpenAiError' })
-  get(@Param('id') id: string): Promise<BatchView> {
-    return this.service.getBatch(id);
+  get(@Param('id') id: string, @Req() request: FastifyRequest): Promise<BatchView> {
+    return this.service.getBatch(id, callerOf(request));
   }
 
   @Post(':id/cancel')
@@ -63,7 +66,7 @@ export class BatchesController {
     errors: [404, 409],
     errorSchema: 'OpenAiError',
   })
-  cancel(@Param('id') id: string): Promise<BatchView> {
-    return this.service.cancelBatch(id);
+  cancel(@Param('id') id: string, @Req() request: FastifyRequest): Promise<BatchView> {
+    return this.service.cancelBatch(id, callerOf(request));
   }
 }

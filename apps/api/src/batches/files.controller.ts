@@ -2,6 +2,7 @@ import { Controller, Delete, Get, HttpCode, Param, Post, Query, Req, Res } from 
 import { InterleaveError, type FileObject, type FilePurpose } from '@app/contracts';
 import { isFileId } from '@app/batches';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { callerOf } from '../access/caller';
 import { Documented, PAGE_QUERY } from '../docs/documented';
 import { invalid, parsePage } from './batch-requests';
 import { BatchService } from './batch.service';
@@ -39,21 +40,21 @@ export class FilesController {
     errors: [400],
     errorSchema: 'OpenAiError',
   })
-  async list(@Query() query: Record<string, unknown>): Promise<List<FileObject>> {
+  async list(@Query() query: Record<string, unknown>, @Req() request: FastifyRequest): Promise<List<FileObject>> {
     const page = parsePage(query, { limitMax: LIMIT_MAX, limitDefault: LIMIT_MAX, isId: isFileId });
-    return toList(await this.service.listFiles(page, parsePurpose(query['purpose'])));
+    return toList(await this.service.listFiles(page, parsePurpose(query['purpose']), callerOf(request)));
   }
 
   @Get(':id')
   @Documented({ tag: 'files', summary: 'One file', ok: 'File', errors: [404], errorSchema: 'OpenAiError' })
-  get(@Param('id') id: string): Promise<FileObject> {
-    return this.service.getFile(id);
+  get(@Param('id') id: string, @Req() request: FastifyRequest): Promise<FileObject> {
+    return this.service.getFile(id, callerOf(request));
   }
 
   @Delete(':id')
   @Documented({ tag: 'files', summary: 'Delete a file', ok: 'FileDeleted', errors: [404, 409], errorSchema: 'OpenAiError' })
-  async delete(@Param('id') id: string): Promise<{ id: string; object: 'file'; deleted: true }> {
-    await this.service.deleteFile(id);
+  async delete(@Param('id') id: string, @Req() request: FastifyRequest): Promise<{ id: string; object: 'file'; deleted: true }> {
+    await this.service.deleteFile(id, callerOf(request));
     return { id, object: 'file', deleted: true };
   }
 
@@ -67,7 +68,7 @@ export class FilesController {
     errorSchema: 'OpenAiError',
   })
   async content(@Param('id') id: string, @Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
-    const { record, read } = await this.service.openContent(id);
+    const { record, read } = await this.service.openContent(id, callerOf(request));
     const range = parseRange(request.headers.range, record.bytes);
     if (range === null) {
       void reply.header('content-range', `bytes */${record.bytes}`);

@@ -2,6 +2,7 @@ import multipart from '@fastify/multipart';
 import { InterleaveError, type FileObject } from '@app/contracts';
 import { toFileObject, type Upload } from '@app/batches';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { callerOf, checkLane } from '../access/caller';
 import { invalid, LIFE_SECONDS_MAX, parseExpiry } from './batch-requests';
 import { callForBody } from '../http/early-answer';
 import { mediaType, refuseEncoded } from '../http/media-type';
@@ -28,9 +29,11 @@ export function acceptUploads(fastify: FastifyInstance): void {
 /** Stores the file of `POST /v1/files`: a form with its fields in any order, or the rows themselves as the body. */
 export async function receiveUpload(service: BatchService, request: FastifyRequest, reply: FastifyReply): Promise<FileObject> {
   const bytesExpected = Number(request.headers['content-length'] ?? 0);
-  const upload = new Reception(service, bytesExpected);
+  const caller = callerOf(request);
+  const upload = new Reception(service, caller.tenant, bytesExpected);
   request.refusedBytesMax = Math.max(request.refusedBytesMax, service.fileBytesMax + FORM_BYTES_MAX);
   try {
+    checkLane(caller, 'batch');
     refuseEncoded(request.headers);
     const type = mediaType(request.headers);
     const isForm = type === FORM;
@@ -58,6 +61,7 @@ class Reception {
 
   constructor(
     private readonly service: BatchService,
+    private readonly tenant: string,
     private readonly bytesExpected: number,
   ) {}
 
@@ -76,8 +80,9 @@ class Reception {
     this.checkPurpose();
     if (this.upload === null)
       throw new InterleaveError('invalid_request', 'file: expected a file but the form has none', { param: 'file' });
+    const { tenant, filename } = this;
     const expiresAfterSeconds = this.expiresAfterSeconds();
-    return toFileObject(await this.upload.commit({ filename: this.filename || 'batch.jsonl', purpose: 'batch', expiresAfterSeconds }));
+    return toFileObject(await this.upload.commit({ filename: filename || 'batch.jsonl', purpose: 'batch', tenant, expiresAfterSeconds }));
   }
 
   async discard(): Promise<void> {

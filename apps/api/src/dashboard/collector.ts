@@ -4,6 +4,7 @@ import type { BatchView } from '@app/batches';
 import { fetchStatus, PlacementReader, type MetricsJson } from '@app/process';
 import { Inject, Injectable } from '@nestjs/common';
 import { BatchService } from '../batches/batch.service';
+import { ANONYMOUS } from '../access/caller';
 import { Readiness } from '../health/readiness';
 import { MergedMetrics } from '../metrics/merge';
 import { CONFIG } from '../tokens';
@@ -46,7 +47,7 @@ export class DashboardCollector {
       this.metrics.collect(),
       this.statusOf('scheduler', 'scheduler'),
       this.statusOf('runner', 'runner'),
-      this.batches.listBatches({ limit: BATCHES_SHOWN_MAX, order: 'desc', after: null }),
+      this.batches.listBatches({ limit: BATCHES_SHOWN_MAX, order: 'desc', after: null }, ANONYMOUS),
     ]);
     const view = new MetricsView((await registry.getMetricsAsJSON()) as MetricsJson);
     const processes = scheduler?.processes ?? [];

@@ -1,6 +1,7 @@
-import type { ModelCatalog } from '@app/models';
-import { Controller, Get, Inject, Param, Res } from '@nestjs/common';
-import type { FastifyReply } from 'fastify';
+import { visibleModels, type ModelCatalog } from '@app/models';
+import { Controller, Get, Inject, Param, Req, Res } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { callerOf } from '../access/caller';
 import { entriesOf } from '../live/model-entries';
 import { Documented } from '../docs/documented';
 import { CATALOG } from '../tokens';
@@ -45,8 +46,13 @@ export class HealthController {
     notReady: 'ModelReady',
     errors: [404],
   })
-  modelReady(@Param('model') name: string, @Param('version') version: string | undefined, @Res() reply: FastifyReply): void {
-    const entries = entriesOf(this.catalog, name, version);
+  modelReady(
+    @Param('model') name: string,
+    @Param('version') version: string | undefined,
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+  ): void {
+    const entries = entriesOf(visibleModels(this.catalog, callerOf(request).models), name, version);
     const ready = entries.some(({ state }) => state === 'ready');
     const reason = entries.find(({ reason }) => reason !== null)?.reason ?? 'loading';
     void reply.code(ready ? 200 : 503).send({ name, ready, ...(!ready && { reason }) });

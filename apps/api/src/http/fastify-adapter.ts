@@ -6,6 +6,9 @@ import { joinOrganisation } from '@app/protocols';
 import type { HttpAdapterHost } from '@nestjs/core';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { FastifyHttpOptions, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Access } from '../access/access';
+import { guardAccess } from '../access/access-guard';
+import type { Sessions } from '../access/sessions';
 import { BodyReader } from './body-reader';
 import { guardAgainstBrowsers } from './browser-guard';
 import { callForBody, holdBackExpected } from './early-answer';
@@ -13,6 +16,13 @@ import { answerHalfClosed } from './half-open';
 import { mediaType, refuseEncoded } from './media-type';
 import { boundPipelines } from './pipelines';
 import { answerError, asInterleaveError, unsupportedMediaType } from './error-answer';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Its body is a form, not JSON. */
+    takesForm?: true;
+  }
+}
 
 /** A connection must have sent its headers, and a live request its body, by then; uploads have as long as they need. */
 const HEADERS_MS_MAX = 15_000;
@@ -30,7 +40,7 @@ const CURL_DEFAULT = 'application/x-www-form-urlencoded';
 const REQUEST_ID = /^[\x21-\x7e]{1,128}$/;
 
 /** Fastify with our limits, body handling, request ids and error shapes; nothing of it logs a request. */
-export function createFastifyAdapter(config: Config): FastifyAdapter {
+export function createFastifyAdapter(config: Config, access: Access, sessions: Sessions): FastifyAdapter {
   const options: FastifyHttpOptions<Server> = {
     http: { headersTimeout: HEADERS_MS_MAX, maxHeaderSize: HEADER_BYTES_MAX, connectionsCheckingInterval: CONNECTIONS_CHECK_MS },
     requestTimeout: UPLOAD_MS_MAX,
@@ -59,6 +69,7 @@ export function createFastifyAdapter(config: Config): FastifyAdapter {
   holdBackExpected(fastify);
   answerHalfClosed(fastify);
   guardAgainstBrowsers(fastify, config);
+  guardAccess(fastify, access, sessions);
   return adapter;
 }
 
@@ -96,7 +107,10 @@ function readBodiesRaw(fastify: FastifyInstance, bodies: BodyReader, refusedByte
 /** Some Triton clients send no Content-Type, and curl that of a form where it is told nothing: `browser-guard` knows forms of other sites. */
 function refuseUnreadable(request: FastifyRequest): void {
   const type = mediaType(request.headers);
-  const isReadable = type === '' || READABLE.has(type) || (type === CURL_DEFAULT && request.live !== null);
+  const isReadable =
+    type === '' ||
+    READABLE.has(type) ||
+    (type === CURL_DEFAULT && (request.live !== null || request.routeOptions.config.takesForm === true));
   if (!isReadable) throw unsupportedMediaType(type);
   refuseEncoded(request.headers);
 }

@@ -1,7 +1,8 @@
 import type { Config } from '@app/config';
 import type { InferenceBackend } from '@app/contracts';
-import type { ModelCatalog } from '@app/models';
+import { visibleModels, type ModelCatalog } from '@app/models';
 import { Inject, Injectable } from '@nestjs/common';
+import { checkLane } from '../access/caller';
 import { NOTHING, Preparation, type Preparing } from '../admission/preparation';
 import { TenantShares } from '../shares/tenant-shares';
 import { BACKEND, CATALOG, CONFIG } from '../tokens';
@@ -35,18 +36,19 @@ export class LiveGate {
   ) {}
 
   /**
-   * Before the body is read, and again before it is parsed: others may have come in the meantime. Throws `overloaded`, and
-   * what is to be said about the model. Returns the predicted work in ns.
+   * Before the body is read, and again before it is parsed: others may have come in the meantime. Throws `overloaded`,
+   * `forbidden`, and what is to be said about the model. Returns the predicted work in ns.
    */
   look(call: LiveCall, { model, version, bytes }: UnpreparedBody<number | null>): number {
-    const { options, caller: share } = call;
-    const modelTimeoutMs = model === null ? null : this.catalog.find(model, version).timeoutMs;
+    const { options, caller } = call;
+    checkLane(caller, 'realtime');
+    const modelTimeoutMs = model === null ? null : visibleModels(this.catalog, caller.models).find(model, version).timeoutMs;
     const timeoutMs = options.timeoutMs ?? modelTimeoutMs ?? this.config.realtime.timeoutMs;
     this.shares.look(call);
     // Small ones pass the large ones that are being prepared.
     const { waitMs, items, workNs } = bytes !== null && isSmall(bytes) ? NOTHING : this.preparation.ahead();
     this.preparation.checkRoom(waitMs, timeoutMs);
-    return this.backend.checkAhead({ model, version, timeoutMs, bodyBytes: bytes, aheadNs: workNs, itemsAhead: items, share });
+    return this.backend.checkAhead({ model, version, timeoutMs, bodyBytes: bytes, aheadNs: workNs, itemsAhead: items, share: caller });
   }
 
   /** When its body begins to be parsed. Give the result to `leave`. */

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import type { Config } from '@app/config';
 import { InterleaveError, type InferenceBackend, type ItemResult } from '@app/contracts';
+import { unknownModel } from '@app/models';
 import { allSucceeded, runItems, type PreparedRequest, type ResponseBody } from '@app/protocols';
 import { Inject, Injectable } from '@nestjs/common';
 import { Turns } from '../admission/turns';
@@ -41,6 +42,8 @@ export class LiveRunner {
     const bodyReadMs = performance.now();
     const { arrivedMs } = call;
     const prepared = await this.prepare(call, body);
+    // Whatever protocol it came by: nobody runs a model that is not there for them.
+    if (call.caller.models?.includes(prepared.model) === false) throw unknownModel(prepared.model);
     call.model = prepared.model;
     const preparedMs = performance.now();
     const results = await this.run(prepared, call, body.heldBytes, preparedMs - arrivedMs);

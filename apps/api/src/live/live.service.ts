@@ -26,7 +26,7 @@ export class LiveService {
     const body = await this.runner.answer(live, {
       ...unprepared(request, live, bytes.length),
       heldBytes: request.heldBodyBytes,
-      prepare: () => this.preparer.prepare(endpoint, bytes, request.headers),
+      prepare: () => this.preparer.prepare(endpoint, bytes, request.headers, live.caller),
     });
     send(reply.headers(live.notes), body);
   }

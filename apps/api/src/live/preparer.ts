@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Config } from '@app/config';
-import type { ModelCatalog } from '@app/models';
+import { visibleModels, type ModelCatalog } from '@app/models';
 import {
   jsonLimits,
   parseJsonBodyInSlices,
@@ -12,6 +12,7 @@ import {
   type PreparedRequest,
 } from '@app/protocols';
 import { Inject, Injectable } from '@nestjs/common';
+import type { Caller } from '../access/caller';
 import { mediaType } from '../http/media-type';
 import { unsupportedMediaType } from '../http/error-answer';
 import { CATALOG, CONFIG } from '../tokens';
@@ -38,13 +39,14 @@ export class Preparer {
     };
   }
 
-  async prepare(endpoint: Endpoint, bytes: Buffer, headers: IncomingHttpHeaders): Promise<PreparedRequest> {
+  async prepare(endpoint: Endpoint, bytes: Buffer, headers: IncomingHttpHeaders, { models }: Caller): Promise<PreparedRequest> {
+    const catalog = visibleModels(this.catalog, models);
     if (endpoint.kind === 'open-inference') {
       const headerLength = headers['inference-header-content-length'];
       const { body, binary } = await splitInferBody(bytes, headerLength === undefined ? null : String(headerLength), this.jsonLimits);
-      return prepare(endpoint, body, binary, this.catalog, this.limits);
+      return prepare(endpoint, body, binary, catalog, this.limits);
     }
     if (mediaType(headers) === 'application/octet-stream') throw unsupportedMediaType('application/octet-stream');
-    return prepare(endpoint, await parseJsonBodyInSlices(bytes, this.jsonLimits), null, this.catalog, this.limits);
+    return prepare(endpoint, await parseJsonBodyInSlices(bytes, this.jsonLimits), null, catalog, this.limits);
   }
 }

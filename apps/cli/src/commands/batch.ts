@@ -3,15 +3,14 @@ import type { Command } from 'commander';
 import type { BatchObject } from '@app/contracts';
 import { openBatchInput } from '../batch-input';
 import { followBatch, isOver } from '../batch-progress';
-import { ApiClient, withUrl, type ListPage } from '../client';
+import { ApiClient, withServer, type ListPage, type Server } from '../client';
 import { CliError } from '../cli-error';
 import { table } from '../table';
 
 const EXIT_WITH_FAILED_ROWS = 2;
 const LIST_LIMIT = 100;
 
-interface SubmitOptions {
-  url: string;
+interface SubmitOptions extends Server {
   model?: string;
   endpoint?: string;
   deterministic?: boolean;
@@ -21,7 +20,7 @@ interface SubmitOptions {
 
 export function addBatchCommands(program: Command): void {
   const batch = program.command('batch').description('submits, follows and fetches batches');
-  withUrl(batch.command('submit'))
+  withServer(batch.command('submit'))
     .description('uploads a file (JSON Lines, or text with one row per line) and starts a batch')
     .argument('<file>', 'JSON Lines in the form of OpenAI batches, or a text file')
     .option('--model <model>', 'model for the rows of a text file')
@@ -33,29 +32,29 @@ export function addBatchCommands(program: Command): void {
     .option('--wait', 'show progress, then download the output')
     .option('--output <file>', 'where the output goes with --wait; "-" is standard output (default: <file>.output.jsonl)')
     .action(submit);
-  withUrl(batch.command('status'))
+  withServer(batch.command('status'))
     .description('shows one batch')
     .argument('<id>')
-    .action(async (id: string, { url }: { url: string }) => console.log(describe(await new ApiClient(url).batch(id))));
-  withUrl(batch.command('cancel'))
+    .action(async (id: string, server: Server) => console.log(describe(await new ApiClient(server).batch(id))));
+  withServer(batch.command('cancel'))
     .description('cancels a batch; rows that are done stay available')
     .argument('<id>')
-    .action(async (id: string, { url }: { url: string }) =>
-      console.log(describe(await new ApiClient(url).post<BatchObject>(`/v1/batches/${encodeURIComponent(id)}/cancel`))),
+    .action(async (id: string, server: Server) =>
+      console.log(describe(await new ApiClient(server).post<BatchObject>(`/v1/batches/${encodeURIComponent(id)}/cancel`))),
     );
-  withUrl(batch.command('download'))
+  withServer(batch.command('download'))
     .description('writes the output and, when there are errors, the error file of a batch')
     .argument('<id>')
     .option('--output <file>', 'where the output goes; "-" is standard output (default: <id>.output.jsonl)')
-    .action(async (id: string, { url, output }: { url: string; output?: string }) => {
-      const client = new ApiClient(url);
+    .action(async (id: string, { output, ...server }: Server & { output?: string }) => {
+      const client = new ApiClient(server);
       await download(client, await client.batch(id), output ?? `${id}.output.jsonl`);
     });
-  withUrl(batch.command('list')).description(`lists the last ${LIST_LIMIT} batches, newest first`).action(list);
+  withServer(batch.command('list')).description(`lists the last ${LIST_LIMIT} batches, newest first`).action(list);
 }
 
 async function submit(path: string, options: SubmitOptions): Promise<void> {
-  const client = new ApiClient(options.url);
+  const client = new ApiClient(options);
   const { content, endpoint } = await openBatchInput(path, options);
   const file = await client.upload(basename(path), content);
   const request = { input_file_id: file.id, endpoint, completion_window: '24h', ...(options.deterministic ? { deterministic: true } : {}) };
@@ -89,8 +88,8 @@ async function download(client: ApiClient, batch: BatchObject, output: string): 
   }
 }
 
-async function list({ url }: { url: string }): Promise<void> {
-  const { data } = await new ApiClient(url).get<ListPage<BatchObject>>(`/v1/batches?limit=${LIST_LIMIT}`);
+async function list(server: Server): Promise<void> {
+  const { data } = await new ApiClient(server).get<ListPage<BatchObject>>(`/v1/batches?limit=${LIST_LIMIT}`);
   const rows = data.map(({ id, status, request_counts: { total, completed, failed }, endpoint, created_at }) => [
     id,
     status,

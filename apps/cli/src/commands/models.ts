@@ -3,7 +3,7 @@ import { loadConfig, runPaths } from '@app/config';
 import type { Lane, ModelOfLane, ReleaseCommand, Task } from '@app/contracts';
 import { commandProcess } from '@app/process';
 import { CliError } from '../cli-error';
-import { ApiClient, withUrl, type ListPage } from '../client';
+import { ApiClient, withServer, type ListPage, type Server } from '../client';
 import { table } from '../table';
 
 interface ListedModel {
@@ -13,11 +13,11 @@ interface ListedModel {
 }
 
 export function addModelsCommand(program: Command): void {
-  const models = withUrl(program.command('models'));
+  const models = withServer(program.command('models'));
   models
     .description('lists the models of the server: state, task, versions, whether rows share runs, and why one cannot be served')
-    .action(async ({ url }: { url: string }) => {
-      const { data } = await new ApiClient(url).get<ListPage<ListedModel>>('/v1/models');
+    .action(async (server: Server) => {
+      const { data } = await new ApiClient(server).get<ListPage<ListedModel>>('/v1/models');
       const rows = data.flatMap(({ id, task, versions }) =>
         (versions ?? []).map(({ version, state, reason, merging, quarantined = [] }) => [
           id,

@@ -18,7 +18,7 @@ export function addUpCommand(program: Command): void {
     .addOption(new Option('--only <kinds>', `starts and watches these only, comma-separated: ${PROCESS_KINDS.join(', ')} (or PROCESSES)`))
     .addHelpText(
       'after',
-      '\nSettings: HOST, PORT, DATA_DIR, MODELS_DIR, REDIS_URL, CONFIG; see docs/operating.md. Ctrl-C drains, a second one hurries.',
+      '\nSettings: HOST, PORT, ACCESS, DATA_DIR, MODELS_DIR, REDIS_URL, CONFIG; see docs/operating.md. Ctrl-C drains, a second one hurries.',
     )
     .action(async ({ only }: { only?: string }) => {
       const config = loadConfigWith({ PROCESSES: only });
@@ -45,12 +45,17 @@ export async function greetWhenReady(url: string, statusSocket: string, write: (
   write(`${greeting(url, model)}\n`);
 }
 
-/** The model that comes with the project if it is ready, else another one, null if there is none; undefined while the API is not ready. */
-async function exampleModel(url: string, statusSocket: string): Promise<ExampleModel | null | undefined> {
+/** What a greeting is about: a model; null where there is none; `unknown` where only who has a key is told. */
+type Example = ExampleModel | null | 'unknown';
+
+/** The model that comes with the project if it is ready, else another one; undefined while the API is not ready. */
+async function exampleModel(url: string, statusSocket: string): Promise<Example | undefined> {
   // Not asked at the port, which another server may have.
   const api = await fetchStatus('api', statusSocket, STATUS_MS_MAX);
   if (api.url === null || api.missing !== null) return undefined;
-  const { data } = (await (await fetch(`${url}/v1/models`)).json()) as { data: { id: string; task: string; ready: boolean }[] };
+  const listing = await fetch(`${url}/v1/models`);
+  if (listing.status === 401) return 'unknown';
+  const { data } = (await listing.json()) as { data: { id: string; task: string; ready: boolean }[] };
   const ready = data.filter((model) => model.ready);
   const model = ready.find(({ id }) => id === SHIPPED_MODEL) ?? ready[0];
   if (model === undefined) return null;
@@ -59,13 +64,19 @@ async function exampleModel(url: string, statusSocket: string): Promise<ExampleM
   return { id, task, ...((await (await fetch(`${url}/v2/models/${id}`)).json()) as Pick<ExampleModel, 'inputs'>) };
 }
 
-function greeting(url: string, model: ExampleModel | null): string {
+function greeting(url: string, model: Example): string {
   const lines = [
     '',
     `Interleave is ready at ${url}`,
     `  dashboard ${url}/dashboard   API ${url}/docs   queues ${url}/admin/queues   metrics ${url}/metrics`,
     '',
   ];
+  if (model === 'unknown')
+    return [
+      ...lines,
+      'Callers are asked for a key: `node bin/interleave.js keys add --tenant default` makes one (docs/operating.md).',
+      '',
+    ].join('\n');
   if (model === null)
     return [...lines, 'There is no model yet; put one below MODELS_DIR (docs/quickstart.md) and start again.', ''].join('\n');
   return [

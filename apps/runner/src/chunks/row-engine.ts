@@ -1,5 +1,5 @@
 import { InterleaveError, type InferenceBackend } from '@app/contracts';
-import type { ModelCatalog } from '@app/models';
+import { visibleModels, type ModelCatalog } from '@app/models';
 import { prepare, runPrepared, type Endpoint, type Limits } from '@app/protocols';
 
 /** One row on its way through the lane. */
@@ -18,8 +18,8 @@ export interface RowEngine {
    * one that could later, and soon after `signal` is aborted.
    */
   answer(request: RowRequest, signal: AbortSignal): Promise<object>;
-  /** Null when the model can be served or may become ready; else why not. Version null: any. */
-  modelProblem(model: string, version: string | null): { code: string; message: string } | null;
+  /** Null when the model can be served or may become ready; else why not. Version null: any. Those that are not in `models` are not there; null: all are. */
+  modelProblem(model: string, version: string | null, models: readonly string[] | null): { code: string; message: string } | null;
 }
 
 /** Rows answered by the models of the repository, on the workers of the batch lane. */
@@ -42,8 +42,10 @@ export class ModelEngine implements RowEngine {
     );
   }
 
-  modelProblem(model: string, version: string | null): { code: string; message: string } | null {
-    const entries = this.catalog.list().filter((entry) => entry.name === model && (version === null || entry.version === version));
+  modelProblem(model: string, version: string | null, models: readonly string[] | null): { code: string; message: string } | null {
+    const entries = visibleModels(this.catalog, models)
+      .list()
+      .filter((entry) => entry.name === model && (version === null || entry.version === version));
     const named =
       version === null ? JSON.stringify(model.slice(0, 128)) : `${JSON.stringify(model.slice(0, 128))} version ${version.slice(0, 32)}`;
     if (entries.length === 0)

@@ -14,10 +14,12 @@ export interface BatchInput {
   /** The path that `endpoint` came from, which every line names. */
   url: string;
   lines: RowLines;
+  /** Models that whoever submitted the batch may use; null: all. */
+  models: readonly string[] | null;
 }
 
 /** Null: the file is gone. */
-export async function openInput({ files }: RunnerContext, { batch }: Manifest): Promise<BatchInput | null> {
+export async function openInput({ files }: RunnerContext, { batch, models }: Manifest): Promise<BatchInput | null> {
   const record = await files.find(batch.input_file_id);
   if (record === null) return null;
   const endpoint = parseEndpoint(batch.endpoint);
@@ -28,6 +30,7 @@ export async function openInput({ files }: RunnerContext, { batch }: Manifest): 
     endpoint,
     url: batch.endpoint,
     lines: new RowLines(batch.id, endpoint, batch.deterministic === true),
+    models,
   };
 }
 
@@ -38,14 +41,19 @@ export async function judgeInput(
   signal: AbortSignal,
 ): Promise<{ problems: BatchValidationError[]; model: string | null }> {
   const { model, version } = input.endpoint;
-  const early = modelProblems(engine, model, version);
+  const early = modelProblems(engine, input, { model, version });
   if (early.length > 0) return { problems: early, model };
   const found = await validateInput({ ...input, modelInBody: model === null, rowLimits }, signal);
-  const problems = found.errors.length > 0 ? found.errors : modelProblems(engine, found.model, null);
+  const problems = found.errors.length > 0 ? found.errors : modelProblems(engine, input, { model: found.model, version: null });
   return { problems, model: model ?? found.model };
 }
 
-function modelProblems(engine: RowEngine, model: string | null, version: string | null): BatchValidationError[] {
-  const problem = model === null ? null : engine.modelProblem(model, version);
+/** Rows name one model, or none and fail alone: no other model is run than the one that is looked at here. */
+function modelProblems(
+  engine: RowEngine,
+  { models }: BatchInput,
+  { model, version }: { model: string | null; version: string | null },
+): BatchValidationError[] {
+  const problem = model === null ? null : engine.modelProblem(model, version, models);
   return problem === null ? [] : [{ ...problem, param: 'model', line: null }];
 }

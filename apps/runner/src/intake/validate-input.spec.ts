@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { echoRow, echoRows, toJsonl, Workspace } from '../testing/workspace';
+import { SEES_ALL } from '@app/batches';
 import { jsonLimits } from '@app/protocols';
 import { validateInput, type ValidationResult } from './validate-input';
 
@@ -14,7 +15,7 @@ describe('validateInput', () => {
     options: { url?: string; modelInBody?: boolean; signal?: AbortSignal; encoding?: BufferEncoding } = {},
   ): Promise<ValidationResult> {
     const fileId = await workspace.upload(Buffer.from(text, options.encoding));
-    const table = await workspace.files.readChunkTable(await workspace.files.get(fileId));
+    const table = await workspace.files.readChunkTable(await workspace.files.get(fileId, SEES_ALL));
     const { url = '/v1/embeddings', modelInBody = true, signal = never } = options;
     return validateInput(
       { contentPath: workspace.files.contentPath(fileId), table, url, modelInBody, rowLimits: jsonLimits(workspace.config.http) },

@@ -22,14 +22,14 @@ export async function finishBatch(
   ending: Ending,
 ): Promise<Pick<BatchObject, 'output_file_id' | 'error_file_id' | 'request_counts'>> {
   const { manifest, table } = ending;
-  const expiresAfterSeconds = manifest.outputExpiresAfterSeconds;
+  const { outputExpiresAfterSeconds: expiresAfterSeconds, tenant } = manifest;
   const name = manifest.batch.id;
   const output = await context.assembler.assemble(
-    { fileId: manifest.outputFileId, filename: `${name}_output.jsonl`, expiresAfterSeconds },
+    { fileId: manifest.outputFileId, filename: `${name}_output.jsonl`, tenant, expiresAfterSeconds },
     outputs(context, ending),
   );
   const errors = await context.assembler.assemble(
-    { fileId: manifest.errorFileId, filename: `${name}_error.jsonl`, expiresAfterSeconds },
+    { fileId: manifest.errorFileId, filename: `${name}_error.jsonl`, tenant, expiresAfterSeconds },
     errorsOf(context, ending),
   );
   const completed = output?.rows ?? 0;

@@ -13,6 +13,7 @@ import {
   uploadLimits,
   type BatchView,
   type Manifest,
+  SEES_ALL,
 } from '@app/batches';
 import { TestRedis } from './redis-server';
 
@@ -58,7 +59,7 @@ export class Workspace {
     const upload = await this.files.beginUpload(0);
     const bytes = Buffer.from(content);
     for (let at = 0; at < bytes.length; at += 65_536) await upload.write(bytes.subarray(at, at + 65_536));
-    return (await upload.commit({ filename: 'rows.jsonl', purpose: 'batch', expiresAfterSeconds: null })).id;
+    return (await upload.commit({ filename: 'rows.jsonl', purpose: 'batch', tenant: 'default', expiresAfterSeconds: null })).id;
   }
 
   async createBatch(
@@ -69,6 +70,8 @@ export class Workspace {
     const batchId = newBatchId();
     const manifest = newManifest({
       batchId,
+      tenant: 'default',
+      models: null,
       endpoint: '/v1/embeddings',
       inputFileId,
       outputFileId: newFileId(),
@@ -92,7 +95,7 @@ export class Workspace {
   /** Waits for a state of the batch; the caller's test timeout is the limit. */
   async until(batchId: string, isReached: (batch: BatchView) => boolean): Promise<BatchView> {
     for (;;) {
-      const batch = await this.batches.get(batchId);
+      const batch = await this.batches.get(batchId, SEES_ALL);
       if (isReached(batch)) return batch;
       await sleep(20);
     }
@@ -112,7 +115,7 @@ export class Workspace {
   /** Empty when there is no file. */
   async readText(fileId: string | null): Promise<string> {
     if (fileId === null) return '';
-    const record = await this.files.get(fileId);
+    const record = await this.files.get(fileId, SEES_ALL);
     let text = '';
     for await (const part of this.files.openContent(fileId, { start: 0, end: record.bytes })) text += String(part);
     return text;

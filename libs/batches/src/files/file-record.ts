@@ -1,6 +1,5 @@
-import { readFile } from 'node:fs/promises';
-import type { FileObject, FilePurpose } from '@app/contracts';
-import { orNullIfMissing } from '../storage/durable';
+import { DEFAULT_TENANT, type FileObject, type FilePurpose } from '@app/contracts';
+import { readStored } from '../storage/stored-json';
 import type { filePaths } from '../storage/storage-paths';
 
 /** `file.json`: what is known about a stored file besides its bytes. Times are Unix seconds. */
@@ -14,6 +13,8 @@ export interface FileRecord {
   expiresAt: number | null;
   filename: string;
   purpose: FilePurpose;
+  /** Whose it is. Those of before there were tenants do not say so, and are read as `DEFAULT_TENANT`'s. */
+  tenant: string;
 }
 
 /** The record as clients see it. */
@@ -31,8 +32,8 @@ export function toFileObject(record: FileRecord): FileObject {
 }
 
 export async function readFileRecord(paths: ReturnType<typeof filePaths>): Promise<FileRecord | null> {
-  const text = await orNullIfMissing(readFile(paths.record, 'utf8'));
-  return text === null ? null : (JSON.parse(text) as FileRecord);
+  const record = await readStored<FileRecord>(paths.record, 1);
+  return record === null ? null : { ...record, tenant: record.tenant ?? DEFAULT_TENANT };
 }
 
 export const nowSeconds = (): number => Math.floor(Date.now() / 1000);

@@ -1,6 +1,7 @@
-import { mkdirSync, readdirSync, utimesSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DiskGuard } from '../storage/disk-guard';
+import { SEES_ALL } from '../storage/owner';
 import { FileStore } from './file-store';
 import { isFileId, newFileId } from '../manifests/ids';
 import { makeDataDir } from '../storage/testing/data-dir';
@@ -22,17 +23,17 @@ describe('FileStore', () => {
   });
   afterEach(() => dataDir.remove());
 
-  async function store(text: string, expiresAfterSeconds: number | null = null): Promise<string> {
+  async function store(text: string, expiresAfterSeconds: number | null = null, tenant = 'default'): Promise<string> {
     const upload = await files.beginUpload(0);
     await upload.write(Buffer.from(text));
-    return (await upload.commit({ filename: 'a.jsonl', purpose: 'batch', expiresAfterSeconds })).id;
+    return (await upload.commit({ filename: 'a.jsonl', purpose: 'batch', tenant, expiresAfterSeconds })).id;
   }
 
   const stored = () => readdirSync(join(dataDir.path, 'files'));
 
   it('stores bytes, rows and chunks', async () => {
     const id = await store('{"a":1}\n\n{"b":2}\n{"c":3}');
-    const record = await files.get(id);
+    const record = await files.get(id, SEES_ALL);
     let text = '';
     for await (const part of files.openContent(id, { start: 8, end: 17 })) text += String(part);
     expect(record).toMatchObject({ bytes: 24, rows: 3, filename: 'a.jsonl', purpose: 'batch', expiresAt: null });
@@ -43,7 +44,7 @@ describe('FileStore', () => {
   it('shows nothing of an upload before it is committed, and leaves nothing of one that is discarded', async () => {
     const upload = await files.beginUpload(0);
     await upload.write(Buffer.from('{}'));
-    expect((await files.list({ limit: 10, order: 'asc', after: null }, null)).data).toEqual([]);
+    expect((await files.list({ limit: 10, order: 'asc', after: null }, null, SEES_ALL)).data).toEqual([]);
     await upload.discard();
     expect(stored()).toEqual([]);
   });
@@ -74,29 +75,32 @@ describe('FileStore', () => {
       await new Promise((resolve) => setTimeout(resolve, 2));
     }
     const page = async (order: 'asc' | 'desc', after: string | null) => {
-      const { data, hasMore } = await files.list({ limit: 2, order, after }, 'batch');
+      const { data, hasMore } = await files.list({ limit: 2, order, after }, 'batch', SEES_ALL);
       return [data.map(({ id }) => ids.indexOf(id)), hasMore];
     };
     expect(await page('desc', null)).toEqual([[4, 3], true]);
     expect(await page('desc', ids[3] ?? null)).toEqual([[2, 1], true]);
     expect(await page('asc', ids[2] ?? null)).toEqual([[3, 4], false]);
-    expect((await files.list({ limit: 2, order: 'asc', after: null }, 'batch_output')).data).toEqual([]);
+    expect((await files.list({ limit: 2, order: 'asc', after: null }, 'batch_output', SEES_ALL)).data).toEqual([]);
   });
 
   it.each(['../files', 'file-', 'file-../../etc/passwd', `file-${'A'.repeat(32)}`, `${newFileId()}/content`, ''])(
     'finds nothing under %p',
     async (id) => {
       expect(isFileId(id)).toBe(false);
-      await expect(files.get(id)).rejects.toMatchObject({ code: 'not_found', status: 404 });
+      await expect(files.get(id, SEES_ALL)).rejects.toMatchObject({ code: 'not_found', status: 404 });
     },
   );
 
   it('keeps a file while a batch uses it, and deletes it afterwards', async () => {
     const id = await store('{}');
     await files.addUse(id, 'batch_1');
-    await expect(files.delete(id, async (batchId) => batchId === 'batch_1')).rejects.toMatchObject({ code: 'conflict', status: 409 });
-    await files.get(id);
-    await files.delete(id, nobody);
+    await expect(files.delete(id, async (batchId) => batchId === 'batch_1', SEES_ALL)).rejects.toMatchObject({
+      code: 'conflict',
+      status: 409,
+    });
+    await files.get(id, SEES_ALL);
+    await files.delete(id, nobody, SEES_ALL);
     expect(stored()).toEqual([]);
     await expect(files.addUse(id, 'batch_2')).rejects.toMatchObject({ code: 'not_found' });
   });
@@ -105,8 +109,8 @@ describe('FileStore', () => {
     const id = await store('{}');
     let looks = 0;
     await files.addUse(id, 'batch_1');
-    await expect(files.delete(id, async () => ++looks > 1)).rejects.toMatchObject({ code: 'conflict' });
-    expect((await files.get(id)).id).toBe(id);
+    await expect(files.delete(id, async () => ++looks > 1, SEES_ALL)).rejects.toMatchObject({ code: 'conflict' });
+    expect((await files.get(id, SEES_ALL)).id).toBe(id);
   });
 
   it('sweeps what expired unless a batch uses it, and what killed uploads left', async () => {
@@ -123,6 +127,36 @@ describe('FileStore', () => {
     }
     expect(await files.sweep(async (batchId) => batchId === 'batch_1')).toEqual([expired]);
     expect(stored().sort()).toEqual([used, kept, 'file-new.tmp'].sort());
-    await expect(files.get(used)).rejects.toMatchObject({ code: 'not_found' });
+    await expect(files.get(used, SEES_ALL)).rejects.toMatchObject({ code: 'not_found' });
+  });
+
+  it('keeps what a tenant has from the others, also from deletion', async () => {
+    const id = await store('{}', null, 'a');
+    const seesB = (tenant: string) => tenant === 'b';
+    await expect(files.get(id, seesB)).rejects.toMatchObject({ code: 'not_found' });
+    await expect(files.delete(id, nobody, seesB)).rejects.toMatchObject({ code: 'not_found' });
+    const page = { limit: 2, order: 'asc', after: null } as const;
+    expect((await files.list(page, null, seesB)).data).toEqual([]);
+    expect((await files.list(page, null, (tenant) => tenant === 'a')).data).toMatchObject([{ id, tenant: 'a' }]);
+  });
+
+  describe('reads records of other versions', () => {
+    async function rewrite(changes: object): Promise<string> {
+      const id = await store('{}', -1);
+      const path = join(dataDir.path, 'files', id, 'file.json');
+      writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, 'utf8')), ...changes }));
+      return id;
+    }
+
+    it('without a tenant: they are of the default one', async () => {
+      expect((await files.find(await rewrite({ tenant: undefined })))?.tenant).toBe('default');
+    });
+
+    it.each([2, '1', undefined])('not with formatVersion %j, which is said', async (formatVersion) => {
+      const id = await rewrite({ formatVersion });
+      await expect(files.find(id)).rejects.toThrow(/file\.json: expected formatVersion 1 but received .+; use the version/);
+      const expired = await store('{}', -1);
+      expect(await files.sweep(nobody)).toEqual([expired]);
+    });
   });
 });

@@ -5,6 +5,7 @@ import { InterleaveError, type FilePurpose } from '@app/contracts';
 import { listIds, readPage, type Page, type PageRequest } from '../storage/directory-page';
 import { DiskGuard } from '../storage/disk-guard';
 import { isMissing, orNullIfMissing, syncDirectory, TEMPORARY_SUFFIX } from '../storage/durable';
+import { SEES_ALL, type Sees } from '../storage/owner';
 import { nowSeconds, readFileRecord, type FileRecord } from './file-record';
 import { isFileId } from '../manifests/ids';
 import { decodeLineIndex, type ChunkTable } from './line-index';
@@ -45,17 +46,18 @@ export class FileStore {
   }
 
   /** Throws `not_found`. */
-  async get(fileId: string): Promise<FileRecord> {
+  async get(fileId: string, sees: Sees): Promise<FileRecord> {
     const record = await this.find(fileId);
-    if (record === null || isExpired(record)) throw fileNotFound(fileId);
+    if (record === null || isExpired(record) || !sees(record.tenant)) throw fileNotFound(fileId);
     return record;
   }
 
-  async list(page: PageRequest, purpose: FilePurpose | null): Promise<Page<FileRecord>> {
+  async list(page: PageRequest, purpose: FilePurpose | null, sees: Sees): Promise<Page<FileRecord>> {
     const ids = await listIds(this.paths.files, isFileId);
     return readPage(ids, page, async (id) => {
       const record = await this.find(id);
-      return record !== null && !isExpired(record) && (purpose === null || record.purpose === purpose) ? record : null;
+      const isListed = record !== null && !isExpired(record) && (purpose === null || record.purpose === purpose) && sees(record.tenant);
+      return isListed ? record : null;
     });
   }
 
@@ -86,8 +88,9 @@ export class FileStore {
    * Throws `conflict` while a batch uses the file. The file is first renamed and then looked at once more: a batch that
    * was accepted between the first look and the rename gets it back, one that comes later does not find it.
    */
-  async delete(fileId: string, isOpen: IsBatchOpen): Promise<void> {
-    if ((await this.find(fileId)) === null) throw fileNotFound(fileId);
+  async delete(fileId: string, isOpen: IsBatchOpen, sees: Sees): Promise<void> {
+    const record = await this.find(fileId);
+    if (record === null || !sees(record.tenant)) throw fileNotFound(fileId);
     await this.refuseInUse(fileId, this.paths.file(fileId).directory, isOpen);
     const doomed = join(this.paths.files, `${fileId}.deleted${TEMPORARY_SUFFIX}`);
     try {
@@ -111,7 +114,8 @@ export class FileStore {
     for (const name of names.filter((name) => name.endsWith(TEMPORARY_SUFFIX))) await this.removeAbandoned(join(this.paths.files, name));
     const expired: string[] = [];
     for (const id of names.filter(isFileId)) {
-      const record = await this.find(id);
+      // One that cannot be read, because another version wrote it, must not keep the others from going.
+      const record = await this.find(id).catch(() => null);
       if (record === null || !isExpired(record)) continue;
       if (await this.deleteUnlessUsed(id, isOpen)) expired.push(id);
     }
@@ -125,7 +129,7 @@ export class FileStore {
 
   private async deleteUnlessUsed(fileId: string, isOpen: IsBatchOpen): Promise<boolean> {
     try {
-      await this.delete(fileId, isOpen);
+      await this.delete(fileId, isOpen, SEES_ALL);
       return true;
     } catch (error) {
       if (error instanceof InterleaveError && (error.code === 'conflict' || error.code === 'not_found')) return false;

@@ -24,6 +24,7 @@ export function uploadLimits(batch: Omit<UploadLimits, 'chunkBytesMax'>): Upload
 export interface FileDescription {
   filename: string;
   purpose: FilePurpose;
+  tenant: string;
   /** Null: kept until deleted. */
   expiresAfterSeconds: number | null;
 }
@@ -68,7 +69,7 @@ export class Upload {
   }
 
   async commit(description: FileDescription): Promise<FileRecord> {
-    const { filename, purpose, expiresAfterSeconds } = description;
+    const { filename, purpose, tenant, expiresAfterSeconds } = description;
     const createdAt = nowSeconds();
     const record: FileRecord = {
       formatVersion: 1,
@@ -79,6 +80,7 @@ export class Upload {
       expiresAt: expiresAfterSeconds === null ? null : createdAt + expiresAfterSeconds,
       filename,
       purpose,
+      tenant,
     };
     await this.staged.commit(record, this.indexer.encode());
     return record;

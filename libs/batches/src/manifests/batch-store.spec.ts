@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { BatchStore } from './batch-store';
 import { newBatchId, newFileId } from './ids';
+import { SEES_ALL } from '../storage/owner';
 import { newManifest, type Manifest } from './manifest';
 import { makeDataDir } from '../storage/testing/data-dir';
 
@@ -9,6 +10,8 @@ function manifest(createdAtMs: number): Manifest {
   const createdAt = Math.floor(createdAtMs / 1000);
   return newManifest({
     batchId: newBatchId(createdAtMs),
+    tenant: 'default',
+    models: null,
     endpoint: '/v1/embeddings',
     inputFileId: newFileId(),
     outputFileId: newFileId(),
@@ -30,7 +33,7 @@ describe('BatchStore', () => {
     const created = manifest(1_800_000_000_000);
     await batches.create(created);
     expect(await batches.read(created.batch.id)).toEqual(created);
-    expect(await batches.get(created.batch.id)).toEqual(created.batch);
+    expect(await batches.get(created.batch.id, SEES_ALL)).toEqual(created.batch);
     expect(readdirSync(join(dataDir.path, 'batches', created.batch.id)).sort()).toEqual(['chunks', 'manifest.json']);
   });
 
@@ -40,7 +43,7 @@ describe('BatchStore', () => {
     await batches.requestCancel(created.batch.id);
     const askedAt = await batches.cancelRequestedAt(created.batch.id);
     await batches.requestCancel(created.batch.id);
-    expect(await batches.get(created.batch.id)).toMatchObject({ status: 'cancelling', cancelling_at: askedAt });
+    expect(await batches.get(created.batch.id, SEES_ALL)).toMatchObject({ status: 'cancelling', cancelling_at: askedAt });
   });
 
   it('does not show a cancel that came too late', async () => {
@@ -48,16 +51,38 @@ describe('BatchStore', () => {
     created.batch.status = 'completed';
     await batches.create(created);
     await batches.requestCancel(created.batch.id);
-    expect((await batches.get(created.batch.id)).status).toBe('completed');
+    expect((await batches.get(created.batch.id, SEES_ALL)).status).toBe('completed');
   });
 
   it('lists the newest first', async () => {
-    const { data, hasMore } = await batches.list({ limit: 2, order: 'desc', after: null });
+    const { data, hasMore } = await batches.list({ limit: 2, order: 'desc', after: null }, SEES_ALL);
     expect(data.map(({ created_at: createdAt }) => createdAt)).toEqual([1_800_000_002, 1_800_000_001]);
     expect(hasMore).toBe(true);
   });
 
   it.each(['..', 'batch_', 'batch_../../x', `batch_${'a'.repeat(31)}.`])('finds nothing under %p', async (id) => {
-    await expect(batches.get(id)).rejects.toMatchObject({ code: 'not_found' });
+    await expect(batches.get(id, SEES_ALL)).rejects.toMatchObject({ code: 'not_found' });
+  });
+
+  it('keeps what a tenant has from the others', async () => {
+    const created = { ...manifest(1_800_000_003_000), tenant: 'a' };
+    await batches.create(created);
+    const seesB = (tenant: string) => tenant === 'b';
+    await expect(batches.get(created.batch.id, seesB)).rejects.toMatchObject({ code: 'not_found' });
+    expect((await batches.list({ limit: 9, order: 'desc', after: null }, seesB)).data).toEqual([]);
+    expect((await batches.list({ limit: 9, order: 'desc', after: null }, (tenant) => tenant === 'a')).data).toEqual([created.batch]);
+  });
+
+  it('reads a manifest without a tenant as one of the default tenant, for all models', async () => {
+    const { tenant: _tenant, models: _models, ...former } = manifest(1_800_000_004_000);
+    await batches.create(former as Manifest);
+    expect(await batches.read(former.batch.id)).toMatchObject({ tenant: 'default', models: null });
+  });
+
+  it.each([2, undefined])('does not guess at formatVersion %j', async (formatVersion) => {
+    const foreign = { ...manifest(1_800_000_005_000), formatVersion } as unknown as Manifest;
+    await batches.create(foreign);
+    await expect(batches.read(foreign.batch.id)).rejects.toThrow(/manifest\.json: expected formatVersion 1 but received/);
+    await batches.remove(foreign.batch.id);
   });
 });

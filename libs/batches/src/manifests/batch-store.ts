@@ -1,10 +1,12 @@
 import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { InterleaveError } from '@app/contracts';
+import { DEFAULT_TENANT, InterleaveError } from '@app/contracts';
 import { listIds, readPage, type Page, type PageRequest } from '../storage/directory-page';
 import { orNullIfMissing, syncDirectory, writeFileDurably } from '../storage/durable';
 import { explainWriteError } from '../storage/disk-guard';
+import { readStored } from '../storage/stored-json';
 import { isBatchId } from './ids';
 import { toBatchView, type BatchView, type Manifest } from './manifest';
+import type { Sees } from '../storage/owner';
 import { storagePaths, type StoragePaths } from '../storage/storage-paths';
 
 export interface CrashMark {
@@ -57,8 +59,8 @@ export class BatchStore {
   /** Null when there is no such batch. */
   async read(batchId: string): Promise<Manifest | null> {
     if (!isBatchId(batchId)) return null;
-    const text = await orNullIfMissing(readFile(this.paths.batch(batchId).manifest, 'utf8'));
-    return text === null ? null : (JSON.parse(text) as Manifest);
+    const manifest = await readStored<Manifest>(this.paths.batch(batchId).manifest, 1);
+    return manifest === null ? null : { ...manifest, tenant: manifest.tenant ?? DEFAULT_TENANT, models: manifest.models ?? null };
   }
 
   /** Ids of all batches, oldest first. */
@@ -67,15 +69,15 @@ export class BatchStore {
   }
 
   /** Throws `not_found`. */
-  async get(batchId: string): Promise<BatchView> {
-    const view = await this.view(batchId);
+  async get(batchId: string, sees: Sees): Promise<BatchView> {
+    const view = await this.view(batchId, sees);
     if (view === null)
       throw new InterleaveError('not_found', `No batch with id ${JSON.stringify(batchId.slice(0, 64))}`, { param: 'batch_id' });
     return view;
   }
 
-  async list(page: PageRequest): Promise<Page<BatchView>> {
-    return readPage(await this.listIds(), page, (id) => this.view(id));
+  async list(page: PageRequest, sees: Sees): Promise<Page<BatchView>> {
+    return readPage(await this.listIds(), page, (id) => this.view(id, sees));
   }
 
   /** Removes directories that never got a manifest, because the process that made them was killed. */
@@ -118,8 +120,8 @@ export class BatchStore {
     return marker === null ? null : Math.floor(marker.mtimeMs / 1000);
   }
 
-  private async view(batchId: string): Promise<BatchView | null> {
+  private async view(batchId: string, sees: Sees): Promise<BatchView | null> {
     const manifest = await this.read(batchId);
-    return manifest === null ? null : toBatchView(manifest, await this.cancelRequestedAt(batchId));
+    return manifest === null || !sees(manifest.tenant) ? null : toBatchView(manifest, await this.cancelRequestedAt(batchId));
   }
 }

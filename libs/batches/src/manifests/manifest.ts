@@ -17,6 +17,10 @@ export type BatchOutcome = 'completed' | 'expired' | 'cancelled' | 'failed';
 export interface Manifest {
   formatVersion: 1;
   batch: BatchObject;
+  /** Whose it is, and its files. Those of before there were tenants do not say so, and are read as `DEFAULT_TENANT`'s. */
+  tenant: string;
+  /** Models that whoever submitted it may use; null: all. */
+  models: readonly string[] | null;
   /** Life of the output files; null: kept until deleted. */
   outputExpiresAfterSeconds: number | null;
   /** Ids reserved before the files are assembled, so that a runner that is killed meanwhile goes on with the same. */
@@ -48,6 +52,8 @@ export function toBatchView(manifest: Manifest, cancelRequestedAt: number | null
 
 export interface NewBatch {
   batchId: string;
+  tenant: string;
+  models: readonly string[] | null;
   endpoint: string;
   inputFileId: string;
   outputFileId: string;
@@ -86,6 +92,8 @@ export function newManifest(batch: NewBatch): Manifest {
       metadata: batch.metadata,
       ...(batch.isDeterministic ? { deterministic: true as const } : {}),
     },
+    tenant: batch.tenant,
+    models: batch.models,
     outputExpiresAfterSeconds: batch.outputExpiresAfterSeconds,
     outputFileId: batch.outputFileId,
     errorFileId: batch.errorFileId,

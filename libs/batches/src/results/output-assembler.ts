@@ -24,7 +24,7 @@ export class OutputAssembler {
    * Rejects with `storage_full` when the disk has no room, leaving nothing.
    */
   async assemble(
-    target: { fileId: string; filename: string; expiresAfterSeconds: number | null },
+    target: { fileId: string; filename: string; tenant: string; expiresAfterSeconds: number | null },
     lines: AsyncIterable<Uint8Array>,
   ): Promise<FileRecord | null> {
     const existing = await readFileRecord(this.paths.file(target.fileId));
@@ -37,9 +37,10 @@ export class OutputAssembler {
         return null;
       }
       const createdAt = nowSeconds();
-      const { fileId: id, filename, expiresAfterSeconds } = target;
+      const { fileId: id, filename, tenant, expiresAfterSeconds } = target;
       const expiresAt = expiresAfterSeconds === null ? null : createdAt + expiresAfterSeconds;
-      const record: FileRecord = { formatVersion: 1, id, bytes, rows, createdAt, expiresAt, filename, purpose: OUTPUT_PURPOSE };
+      const purpose = OUTPUT_PURPOSE;
+      const record: FileRecord = { formatVersion: 1, id, bytes, rows, createdAt, expiresAt, filename, purpose, tenant };
       await staged.commit(record, null);
       return record;
     } catch (error) {

@@ -1,6 +1,8 @@
 import { type TensorSpec } from '@app/contracts';
-import type { ModelCatalog } from '@app/models';
-import { Controller, Get, Inject, Param } from '@nestjs/common';
+import { visibleModels, type ModelCatalog } from '@app/models';
+import { Controller, Get, Inject, Param, Req } from '@nestjs/common';
+import type { FastifyRequest } from 'fastify';
+import { callerOf } from '../../access/caller';
 import { Documented } from '../../docs/documented';
 import { CATALOG } from '../../tokens';
 import { VERSION } from '../../version';
@@ -24,12 +26,17 @@ export class MetadataController {
 
   @Get(['models/:model', 'models/:model/versions/:version'])
   @Documented({ tag: 'models', summary: 'Inputs and outputs of a model', ok: 'ModelMetadata', errors: [404, 503] })
-  async model(@Param('model') name: string, @Param('version') version: string | undefined): Promise<object> {
+  async model(
+    @Param('model') name: string,
+    @Param('version') version: string | undefined,
+    @Req() request: FastifyRequest,
+  ): Promise<object> {
+    const catalog = visibleModels(this.catalog, callerOf(request).models);
     // Triton has the statistics of all models there.
-    if (name === 'stats' && version === undefined && !this.catalog.list().some((entry) => entry.name === name))
+    if (name === 'stats' && version === undefined && !catalog.list().some((entry) => entry.name === name))
       throw notSupported('/v2/models/stats');
-    const { signature, version: served } = this.catalog.find(name, version ?? null);
-    const entries = entriesOf(this.catalog, name, version);
+    const { signature, version: served } = catalog.find(name, version ?? null);
+    const entries = entriesOf(catalog, name, version);
     const entry = entries.find((other) => other.version === served);
     const { realtime, batch } = entry === undefined ? {} : await this.merging.of(entry);
     return {

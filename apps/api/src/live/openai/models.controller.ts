@@ -1,6 +1,8 @@
-import type { CatalogEntry, ModelCatalog } from '@app/models';
+import { visibleModels, type CatalogEntry, type ModelCatalog } from '@app/models';
 import { PlacementReader } from '@app/process';
-import { Controller, Get, Inject, Param } from '@nestjs/common';
+import { Controller, Get, Inject, Param, Req } from '@nestjs/common';
+import type { FastifyRequest } from 'fastify';
+import { callerOf } from '../../access/caller';
 import { Documented } from '../../docs/documented';
 import { CATALOG } from '../../tokens';
 import { bothLanesText, LaneMerging } from '../lane-merging';
@@ -22,19 +24,20 @@ export class ModelsController {
 
   @Get()
   @Documented({ tag: 'models', summary: 'All models, with task and state', ok: 'ModelList' })
-  async list(): Promise<object> {
-    const names = [...new Set(this.catalog.list().map(({ name }) => name))];
-    return { object: 'list', data: await Promise.all(names.map((name) => this.modelObject(name))) };
+  async list(@Req() request: FastifyRequest): Promise<object> {
+    const catalog = visibleModels(this.catalog, callerOf(request).models);
+    const names = [...new Set(catalog.list().map(({ name }) => name))];
+    return { object: 'list', data: await Promise.all(names.map((name) => this.modelObject(name, catalog))) };
   }
 
   @Get(':model')
   @Documented({ tag: 'models', summary: 'One model', ok: 'Model', errors: [404] })
-  one(@Param('model') name: string): Promise<object> {
-    return this.modelObject(name);
+  one(@Param('model') name: string, @Req() request: FastifyRequest): Promise<object> {
+    return this.modelObject(name, visibleModels(this.catalog, callerOf(request).models));
   }
 
-  private async modelObject(name: string): Promise<object> {
-    const entries = entriesOf(this.catalog, name, undefined);
+  private async modelObject(name: string, catalog: ModelCatalog): Promise<object> {
+    const entries = entriesOf(catalog, name, undefined);
     return {
       id: name,
       object: 'model',

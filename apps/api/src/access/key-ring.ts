@@ -1,0 +1,95 @@
+import { timingSafeEqual } from 'node:crypto';
+import { statSync } from 'node:fs';
+import { isExpired, KeyFileError, readKeyFile, type KeyRecord } from '@app/access';
+import type { Logger } from '@app/telemetry';
+import type { Caller } from './caller';
+
+/** A change of the file is taken up within so long. */
+const POLL_MS = 250;
+
+/** `damaged`: there are keys, and they cannot be read: nobody may come in. */
+export type KeyRingState = 'absent' | 'ready' | 'damaged';
+
+interface HeldKey {
+  digest: Buffer;
+  expiresAt: number | null;
+  /** Null: of nobody. */
+  caller: Caller | null;
+}
+
+/** Compared with what is not found, so that the work is the same. */
+const NOBODY: HeldKey = { digest: Buffer.alloc(32), expiresAt: 0, caller: null };
+
+/** The keys of the node in memory, by their hash; follows the file. Requests in flight are not touched by a change. Close it when done. */
+export class KeyRing {
+  private held = new Map<string, HeldKey>();
+  private current: KeyRingState = 'absent';
+  private version = '';
+  private readonly timer: NodeJS.Timeout;
+
+  constructor(
+    private readonly path: string,
+    private readonly log: Logger,
+  ) {
+    this.timer = setInterval(() => this.poll(), POLL_MS);
+    this.timer.unref();
+    this.poll();
+  }
+
+  get state(): KeyRingState {
+    return this.current;
+  }
+
+  /** `digest`: hexadecimal. Null, after the same work, for a key that is not known and for one that has expired. */
+  find(digest: string): Caller | null {
+    const key = this.held.get(digest) ?? NOBODY;
+    const isEqual = timingSafeEqual(key.digest, Buffer.from(digest, 'hex'));
+    const isOver = isExpired(key);
+    return isEqual && !isOver ? key.caller : null;
+  }
+
+  close(): void {
+    clearInterval(this.timer);
+  }
+
+  private poll(): void {
+    const version = versionOf(this.path);
+    if (version === this.version) return;
+    this.version = version;
+    this.read();
+  }
+
+  private read(): void {
+    try {
+      const keys = readKeyFile(this.path);
+      // A file that vanishes while the node runs must not open the door.
+      if (keys === null && this.current !== 'absent') throw new KeyFileError(`${this.path} is gone; put it back, or restart the node`);
+      this.held = new Map((keys ?? []).map((key) => [key.sha256, hold(key)]));
+      if (keys !== null && this.current !== 'absent') this.log.info({ keys: keys.length }, 'the keys have changed');
+      this.current = keys === null ? 'absent' : 'ready';
+    } catch (error) {
+      if (!(error instanceof KeyFileError)) throw error;
+      this.held = new Map();
+      this.current = 'damaged';
+      this.log.error({ reason: error.message }, 'the keys cannot be read; no request is accepted');
+    }
+  }
+}
+
+/** Replaced files have another inode; what is not there has no version. */
+function versionOf(path: string): string {
+  try {
+    const { ino, mtimeNs, size } = statSync(path, { bigint: true });
+    return `${ino} ${mtimeNs} ${size}`;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? 'unknown';
+  }
+}
+
+function hold(key: KeyRecord): HeldKey {
+  return { digest: Buffer.from(key.sha256, 'hex'), expiresAt: key.expiresAt, caller: callerOfKey(key) };
+}
+
+function callerOfKey({ id, tenant, models, lanes, weight, shareMsPerSecond, isOperator }: KeyRecord): Caller {
+  return Object.freeze({ keyId: id, tenant, models, lanes, weight, shareMsPerSecond, isOperator });
+}
