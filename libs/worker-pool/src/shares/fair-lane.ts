@@ -9,8 +9,10 @@ import { FairQueue, type Ticket } from './fair-queue';
 
 /** What workers hold for each executor: three runs of the longest, so that the coalescer has a choice. */
 const HELD_NS_MAX = 120e6;
-/** The same where nobody knows what items cost: three runs of the most rows. */
-const HELD_ITEMS_MAX = 96;
+/** The same where nobody knows what items cost: few, because each may take long. */
+const HELD_ITEMS_MAX = 16;
+/** Cost of an item until it was measured, where nobody knows it. */
+const UNKNOWN_NS = 100e3;
 /** A level of priority is worth so many ms of waiting, the default is level 128; see docs/scheduling.md §2. */
 const LEVEL_MS = 10;
 const LEVEL_DEFAULT = 128;
@@ -100,7 +102,12 @@ export class FairLane {
   }
 
   private add(items: PendingItem[], share: TenantShare): void {
-    const waiting = items.map((value) => ({ value, key: value.request.key, costNs: value.expectedNs, order: orderOf(value.request) }));
+    const waiting = items.map((value) => ({
+      value,
+      key: value.request.key,
+      costNs: value.expectedNs || UNKNOWN_NS,
+      order: orderOf(value.request),
+    }));
     for (const ticket of this.queue.add(share, waiting)) {
       const { value: item } = ticket;
       item.priority = ticket.goesAhead ? PRIORITY_AHEAD : 0;
