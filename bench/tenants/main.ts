@@ -163,7 +163,10 @@ async function main(): Promise<void> {
     const { heavy, other } = closed.answeredPerSecond;
     const longMs = WARM_MS + 2 * STEP_MS;
     const open = await node.measure(`open loop of ${OVERLOAD} times the capacity`, (until) =>
-      Promise.all([node.openLoop('heavy', OVERLOAD * heavy, longMs, until), node.openLoop('other', OVERLOAD * 3 * other, longMs, until)]),
+      Promise.all([
+        node.openLoop('heavy', (OVERLOAD / 2) * (heavy + other), longMs, until),
+        node.openLoop('other', (OVERLOAD / 2) * (heavy + other), longMs, until),
+      ]),
     );
     report([alone, closed, open]);
   } finally {

@@ -54,6 +54,8 @@ export interface InferenceRequest {
   bodyBytes?: number;
   /** Default: it belongs to no tenant and waits with all others. */
   share?: TenantShare;
+  /** Told the executor time of each item that ran, in ns; also when it ends after the request was answered. */
+  onRan?: (executorNs: number) => void;
 }
 
 /** What is known of a request before its body is read. */

@@ -6,7 +6,7 @@ import { preparePredict } from './predict';
 import type { BinaryPart, Endpoint, Limits, PreparedRequest, ResponseBody } from './types';
 
 /** What the lane decides about a run. */
-type RunOptions = Pick<InferenceRequest, 'timeoutMs' | 'priority' | 'signal' | 'bodyBytes' | 'share'>;
+type RunOptions = Pick<InferenceRequest, 'timeoutMs' | 'priority' | 'signal' | 'bodyBytes' | 'share' | 'onRan'>;
 
 /**
  * Checks and tokenizes the body of any predict endpoint. `body` is parsed JSON (`parseJsonBody`, or `splitInferBody`
@@ -42,9 +42,9 @@ export async function runPrepared(
 export function runItems(
   backend: InferenceBackend,
   { model, version, items, runAlone }: PreparedRequest,
-  { timeoutMs, priority, signal, bodyBytes, share }: RunOptions,
+  { timeoutMs, priority, signal, bodyBytes, share, onRan }: RunOptions,
 ): Promise<(ItemResult | InterleaveError)[]> {
-  return backend.infer({ model, version, items, timeoutMs, priority, signal, runAlone, bodyBytes, share });
+  return backend.infer({ model, version, items, timeoutMs, priority, signal, runAlone, bodyBytes, share, onRan });
 }
 
 /** What `PreparedRequest.respond` takes; throws the error of the first item that failed. */

@@ -85,11 +85,8 @@ export class LiveRunner {
       signal: hangUp,
       bodyBytes: heldBytes,
       share: caller,
-    }).catch((refusal: unknown) => {
-      charge.giveBack();
-      throw refusal;
-    });
-    charge.settle(results);
+      onRan: charge.ran,
+    }).finally(charge.end);
     return allSucceeded(results);
   }
 }

@@ -1,9 +1,8 @@
-import { InterleaveError, type InferenceBackend, type ItemResult } from '@app/contracts';
+import { InterleaveError, type InferenceBackend } from '@app/contracts';
 import type { PreparedRequest } from '@app/protocols';
 import { LRUCache } from 'lru-cache';
 import type { LiveCall } from '../live/live-call';
 import { Budget, BURST_SECONDS, type BudgetRefusal } from './budget';
-import { measuredMs } from './measured';
 import type { TenantMetrics } from './tenant-metrics';
 
 /** Budgets of the tenants that were seen last; one that is forgotten begins with a full one. */
@@ -12,10 +11,10 @@ const NS_PER_MS = 1e6;
 
 /** What a request has taken of its tenant's budget. */
 export interface Charge {
-  /** The workers' answers have come. */
-  settle(results: readonly (ItemResult | InterleaveError)[]): void;
-  /** It was refused as a whole, so nothing ran. */
-  giveBack(): void;
+  /** As `InferenceRequest.onRan`. */
+  ran(executorNs: number): void;
+  /** It was answered or refused: what was predicted is given back, what ran is owed. */
+  end(): void;
 }
 
 /**
@@ -44,15 +43,16 @@ export class TenantShares {
     const predictedMs = budget === null ? 0 : this.backend.predictedNs(prepared) / NS_PER_MS;
     const refusal = budget?.take(predictedMs) ?? null;
     if (budget !== null && refusal !== null) this.refuse(call, budget, refusal);
-    const correct = (toMs: number): void => {
-      this.metrics.used(call.caller.tenant, toMs);
-      if (budget === null) return;
-      budget.correct(predictedMs, toMs);
-      tell(call, budget, budget.fullInMs);
-    };
     return {
-      settle: (results) => correct(measuredMs(this.backend.models(), prepared, results, predictedMs)),
-      giveBack: () => correct(0),
+      ran: (executorNs) => {
+        this.metrics.used(call.caller.tenant, executorNs / NS_PER_MS);
+        budget?.correct(0, executorNs / NS_PER_MS);
+      },
+      end: () => {
+        if (budget === null) return;
+        budget.correct(predictedMs, 0);
+        tell(call, budget, budget.fullInMs);
+      },
     };
   }
 

@@ -27,6 +27,9 @@ const SIGNATURE: ModelSignature = {
   coalesceReason: null,
 };
 
+/** Executor time of each item: its part of a run of 2.5 ms with three rows. */
+const RAN_NS = 2.5e6 / 3;
+
 /** A backend in this process that answers each item with its own input, when and as the test says. */
 export class EchoBackend implements InferenceBackend {
   readonly lane = 'realtime';
@@ -65,6 +68,7 @@ export class EchoBackend implements InferenceBackend {
     });
     await Promise.race([this.gate, aborted]).finally(() => this.count.release(request.items.length, false));
     if (this.refusal) throw this.refusal;
+    for (const _item of request.items) request.onRan?.(RAN_NS);
     return request.items.map(({ inputs }) => ({
       outputs: inputs.map((input) => ({ ...input, name: 'y' })),
       timing: { queueUs: 150, runUs: 2500, runRows: 3 },

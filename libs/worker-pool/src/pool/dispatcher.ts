@@ -11,7 +11,7 @@ import type { ReadyModel, WorkerSlot } from '../channel/worker-slot';
 /** Parked items are handed over in slices, so that one that does not fit costs little. */
 const SLICE_ITEMS_MAX = 64;
 const RAN_OR_EXPIRED: ReadonlySet<string | undefined> = new Set(['ok', 'deadline-exceeded']);
-type OnLeft = (hasEnded: boolean, answer: ChannelAnswer) => void;
+type OnLeft = (hasEnded: boolean, executorNs: number) => void;
 const RETRY_MS = 50;
 const REFUSALS_MAX = 8;
 /** A suspect has a worker to itself for at most this long; then others may share it again. */
@@ -72,10 +72,10 @@ export class Dispatcher {
     return ready.sort((a, b) => a.inFlightItems / a.executors - b.inFlightItems / b.executors);
   }
 
-  /** False: there is no room now. `onEnd`: told the executor time it took once it has left the worker; null: not known. */
-  submitOne(slot: WorkerSlot, item: PendingItem, onEnd: (executorNs: number | null) => void): boolean {
-    return this.submit(slot, [item], (hasEnded, answer) => {
-      onEnd(answerExecutorNs(answer, item.rows));
+  /** False: there is no room now. `onEnd`: told the executor time it took once it has left the worker. */
+  submitOne(slot: WorkerSlot, item: PendingItem, onEnd: (executorNs: number) => void): boolean {
+    return this.submit(slot, [item], (hasEnded, executorNs) => {
+      onEnd(executorNs);
       item.onLeft?.(hasEnded);
     });
   }
@@ -180,8 +180,11 @@ export class Dispatcher {
           batch.map(({ encoded }) => encoded),
           batch.map(({ item }) => (answer) => {
             slot.backlog.remove(item);
+            // Of what ran without an answer nobody knows how long.
+            const executorNs = answerExecutorNs(answer, item.rows) ?? item.expectedNs;
+            item.request.ran(executorNs);
             this.onAnswer(item, model.signature, answer);
-            onLeft(answer.kind === 'completed' && RAN_OR_EXPIRED.has(ITEM_STATUSES[answer.completion.status]), answer);
+            onLeft(answer.kind === 'completed' && RAN_OR_EXPIRED.has(ITEM_STATUSES[answer.completion.status]), executorNs);
           }),
         );
         itemIds?.forEach((itemId, position) => {

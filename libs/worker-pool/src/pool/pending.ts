@@ -108,6 +108,11 @@ export class PendingRequest {
     return this.request.share ?? null;
   }
 
+  /** An item of it ran for so long. */
+  ran(executorNs: number): void {
+    if (executorNs > 0) this.request.onRan?.(executorNs);
+  }
+
   /** No item of it shares a run. */
   get runAlone(): boolean {
     return this.request.runAlone ?? false;

@@ -1,6 +1,5 @@
-import type { InferenceItem, ItemTiming, ModelSignature } from '@app/contracts';
+import type { ItemTiming } from '@app/contracts';
 import { ITEM_STATUSES } from '@app/native';
-import { itemWeight } from '../admission/model-cost';
 import type { ChannelAnswer } from '../channel/channel-client';
 
 const NS_PER_US = 1000;
@@ -11,13 +10,8 @@ const DID_NOT_RUN: ReadonlySet<string | undefined> = new Set(['invalid', 'deadli
  * The part of its run that an item is charged, in ns: all rows of a run are padded to the same size, so each costs the
  * same. Equal items that one run answered are charged as if each had run.
  */
-export function executorNs({ runUs, runRows }: ItemTiming, rows: number): number {
+function executorNs({ runUs, runRows }: ItemTiming, rows: number): number {
   return runUs * NS_PER_US * Math.min(1, rows / Math.max(1, runRows));
-}
-
-/** As `executorNs`, of an item by its model's signature. */
-export function itemExecutorNs(timing: ItemTiming, item: InferenceItem, signature: ModelSignature): number {
-  return executorNs(timing, itemWeight(item, signature).rows);
 }
 
 /** Of what a worker said about an item of so many rows; null: it ran, and nobody knows how long. */
