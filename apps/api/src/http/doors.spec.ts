@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import { promisify } from 'node:util';
 import type { Config } from '@app/config';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { ANONYMOUS } from '../access/caller';
 import { Preparation } from '../admission/preparation';
 import { createServer, type ApiOptions } from '../server';
 import { apiOn, EchoBackend } from '../testing/fakes';
@@ -218,6 +219,7 @@ describe('what may come in over HTTP', () => {
     expect(backend.unread).toEqual(
       Array(2).fill({
         model: 'echo',
+        share: ANONYMOUS,
         version: null,
         timeoutMs: options.config.realtime.timeoutMs,
         bodyBytes: large.length,
