@@ -142,6 +142,7 @@ describe('WorkerPool', () => {
       await worker.open();
       await Promise.all([first, last]);
       expect(order.sort()).toEqual(['first', 'last']);
+      expect(worker.started.length).toBeLessThanOrEqual(18); // what the worker held already
       expect(pool.admittedItems()).toBe(0);
     });
 
