@@ -29,6 +29,13 @@ export interface ItemResult {
 /** Longest time for a live answer, whoever sets it: a caller, a model, the node. */
 export const TIMEOUT_MS_MAX = 3_600_000;
 
+/** Whose request it is, and what part of the executors' time the tenant gets when all are taken. */
+export interface TenantShare {
+  readonly tenant: string;
+  /** Relative to other tenants'; more than 0. */
+  readonly weight: number;
+}
+
 export interface InferenceRequest {
   model: string;
   /** Null: the newest version that is ready. */
@@ -45,6 +52,10 @@ export interface InferenceRequest {
   runAlone?: boolean;
   /** Length of the body that it came in, so that the cost of others can be predicted from theirs; default: not known. */
   bodyBytes?: number;
+  /** Default: it belongs to no tenant and waits with all others. */
+  share?: TenantShare;
+  /** Told the executor time of each item that ran, in ns; also when it ends after the request was answered. */
+  onRan?: (executorNs: number) => void;
 }
 
 /** What is known of a request before its body is read. */
@@ -59,6 +70,8 @@ export interface UnreadRequest {
   aheadNs: number;
   /** Predicted items of these requests. */
   itemsAhead: number;
+  /** As `InferenceRequest.share`. */
+  share?: TenantShare;
 }
 
 /** The part of an AbortSignal that is needed here; a whole one costs a live request 20 us. */
@@ -85,6 +98,8 @@ export interface InferenceBackend {
    * within its time. Returns its predicted work in ns, to count it for those that come after; 0: not known.
    */
   checkAhead(request: UnreadRequest): number;
+  /** Executor time that the items are predicted to take, in ns; 0: not known. */
+  predictedNs(request: Pick<InferenceRequest, 'model' | 'version' | 'items'>): number;
   /** Live items that were admitted and are not answered yet, handed to workers or not. */
   admittedItems(): number;
   /** Items handed to workers and not yet answered. */

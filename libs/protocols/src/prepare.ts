@@ -21,7 +21,7 @@ const PREPARE: Record<
 };
 
 /** What the lane decides about a run. */
-type RunOptions = Pick<InferenceRequest, 'timeoutMs' | 'priority' | 'signal' | 'bodyBytes'>;
+type RunOptions = Pick<InferenceRequest, 'timeoutMs' | 'priority' | 'signal' | 'bodyBytes' | 'share' | 'onRan'>;
 
 /**
  * Checks and tokenizes the body of any predict endpoint. `body` is parsed JSON (`parseJsonBody`, or `splitInferBody`
@@ -60,9 +60,10 @@ export async function runPrepared(
 export async function runItems(
   backend: InferenceBackend,
   { model, version, items, runAlone }: PreparedRequest,
-  { timeoutMs, priority, signal, bodyBytes }: RunOptions,
+  { timeoutMs, priority, signal, bodyBytes, share, onRan }: RunOptions,
 ): Promise<(ItemResult | InterleaveError)[]> {
-  return items.length === 0 ? [] : backend.infer({ model, version, items, timeoutMs, priority, signal, runAlone, bodyBytes });
+  if (items.length === 0) return [];
+  return backend.infer({ model, version, items, timeoutMs, priority, signal, runAlone, bodyBytes, share, onRan });
 }
 
 /** What `PreparedRequest.respond` takes; throws the error of the first item that failed. */

@@ -5,6 +5,7 @@ import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import { promisify } from 'node:util';
 import type { Config } from '@app/config';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { ANONYMOUS } from '../access/caller';
 import { Preparation } from '../admission/preparation';
 import { Certificates } from '../../../../test/support/certificates';
 import { createServer, type ApiOptions } from '../server';
@@ -236,6 +237,7 @@ describe.each(['HTTP', 'HTTP over TLS'])('what may come in over %s', (transport)
     expect(backend.unread).toEqual(
       Array(2).fill({
         model: 'echo',
+        share: ANONYMOUS,
         version: null,
         timeoutMs: options.config.realtime.timeoutMs,
         bodyBytes: large.length,

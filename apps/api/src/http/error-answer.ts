@@ -22,6 +22,7 @@ export function answerError(error: InterleaveError, request: FastifyRequest, rep
     return;
   }
   if (error.status === 429 || error.status === 503) reply.header('retry-after', String(error.retryAfterSeconds ?? RETRY_AFTER_SECONDS));
+  if (request.live) reply.headers(request.live.notes);
   reply.header('content-type', 'application/json; charset=utf-8');
   const text = JSON.stringify(errorBody(errorStyle(request.url), error));
   if (isBodyPending(request)) answerEarly(request, reply, error.status, text);

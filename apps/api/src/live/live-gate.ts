@@ -4,6 +4,7 @@ import { visibleModels, type ModelCatalog } from '@app/models';
 import { Inject, Injectable } from '@nestjs/common';
 import { NOTHING, Preparation, type Ahead, type Preparing } from '../admission/preparation';
 import { Degradation } from '../resilience/degradation';
+import { TenantShares } from '../shares/tenant-shares';
 import { BACKEND, CATALOG, CONFIG } from '../tokens';
 import type { LiveCall } from './live-call';
 import { enterBatchLane } from './service-tiers';
@@ -33,6 +34,7 @@ export class LiveGate {
     @Inject(CATALOG) private readonly catalog: ModelCatalog,
     private readonly preparation: Preparation,
     private readonly degradation: Degradation,
+    private readonly shares: TenantShares,
   ) {}
 
   /**
@@ -63,7 +65,8 @@ export class LiveGate {
       enterBatchLane(call);
       return 0;
     }
-    return this.backend.checkAhead({ model, version, timeoutMs, bodyBytes: bytes, aheadNs: workNs, itemsAhead: items });
+    this.shares.look(call);
+    return this.backend.checkAhead({ model, version, timeoutMs, bodyBytes: bytes, aheadNs: workNs, itemsAhead: items, share: caller });
   }
 
   /** Small ones pass the large ones that are being prepared. */

@@ -8,6 +8,7 @@ import { Turns } from '../admission/turns';
 import { Degradation } from '../resilience/degradation';
 import { GuardedRuns } from '../resilience/guarded-runs';
 import { CachedRuns, type CachedAnswer } from '../response-cache/cached-runs';
+import { TenantShares } from '../shares/tenant-shares';
 import { CONFIG } from '../tokens';
 import type { LiveCall } from './live-call';
 import { isSmall, LiveGate, type UnpreparedBody } from './live-gate';
@@ -35,6 +36,7 @@ export class LiveRunner {
     @Inject(CONFIG) private readonly config: Config,
     private readonly gate: LiveGate,
     private readonly tiers: ServiceTiers,
+    private readonly shares: TenantShares,
     private readonly runs: GuardedRuns,
     private readonly cached: CachedRuns,
     private readonly degradation: Degradation,
@@ -106,8 +108,10 @@ export class LiveRunner {
       // What the whole body costs says nothing about a part of its items.
       const bodyBytes = missing === prepared ? heldBytes : undefined;
       const run = { timeoutMs, priority, signal: hangUp, bodyBytes };
-      // The breakers are those of the live lane.
-      return tier === 'flex' ? allSucceeded(await runItems(backend, missing, run)) : this.runs.run(missing, run);
+      // Breakers and shares are those of the live lane.
+      if (tier === 'flex') return allSucceeded(await runItems(backend, missing, run));
+      const charge = this.shares.take(call, missing);
+      return this.runs.run(missing, { ...run, share: caller, onRan: charge.ran }).finally(charge.end);
     });
   }
 }

@@ -9,6 +9,7 @@ import { LiveMetrics } from '../metrics/live-metrics';
 import { MetricsModule } from '../metrics/metrics.module';
 import { SharedMemoryController } from '../shared-memory/shared-memory.controller';
 import { SharedMemoryService } from '../shared-memory/shared-memory.service';
+import { SharesModule } from '../shares/shares.module';
 import { LaneMerging } from './lane-merging';
 import { LiveGate } from './live-gate';
 import { addLiveHooks } from './live-hooks';
@@ -30,7 +31,7 @@ import { ServiceTiers } from './service-tiers';
 
 /** The live path, and what callers of it may ask about models. */
 @Module({
-  imports: [AdmissionModule, MetricsModule, ResponseCacheModule],
+  imports: [AdmissionModule, MetricsModule, ResponseCacheModule, SharesModule],
   controllers: [
     MetadataController,
     InferController,

@@ -7,7 +7,7 @@ import { BACKEND, CATALOG, CONFIG } from '../tokens';
 import { BreakerOpen, type Breaker, type Verdict } from './breaker';
 import { Breakers } from './breakers';
 
-type RunOptions = Pick<InferenceRequest, 'priority' | 'signal' | 'bodyBytes'> & { timeoutMs: number };
+type RunOptions = Pick<InferenceRequest, 'priority' | 'signal' | 'bodyBytes' | 'share' | 'onRan'> & { timeoutMs: number };
 
 /** What the worker of a model says when it works and the request is at fault. Inputs that kill workers are the quarantine's. */
 const INNOCENT: ReadonlySet<ErrorCode> = new Set(['invalid_request', 'too_large', 'inference_failed']);

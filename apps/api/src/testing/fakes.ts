@@ -28,6 +28,9 @@ const SIGNATURE: ModelSignature = {
   coalesceReason: null,
 };
 
+/** Executor time of each item: its part of a run of 2.5 ms with three rows. */
+const RAN_NS = 2.5e6 / 3;
+
 /** A backend in this process that answers each item with its own input, when and as the test says. */
 export class EchoBackend implements InferenceBackend {
   reports: ModelReport[] = [{ name: 'echo', version: '1', state: 'ready', cost: null, reason: null, signature: SIGNATURE }];
@@ -69,6 +72,7 @@ export class EchoBackend implements InferenceBackend {
     });
     await Promise.race([this.gate, aborted]).finally(() => this.count.release(request.items.length, false));
     if (this.refusal) throw this.refusal;
+    for (const _item of request.items) request.onRan?.(RAN_NS);
     return request.items.map(({ inputs }) => ({
       outputs: inputs.map((input) => ({ ...input, name: 'y' })),
       timing: { queueUs: 150, runUs: 2500, runRows: 3 },
@@ -88,6 +92,13 @@ export class EchoBackend implements InferenceBackend {
     if (this.refusalAhead) throw this.refusalAhead;
     this.count.checkRoom(request.itemsAhead);
     return this.unreadNs;
+  }
+
+  /** What `predictedNs` says of each item. */
+  itemNs = 0;
+
+  predictedNs({ items }: Pick<InferenceRequest, 'items'>): number {
+    return items.length * this.itemNs;
   }
 
   admittedItems(): number {

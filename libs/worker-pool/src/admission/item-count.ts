@@ -36,9 +36,9 @@ export class ItemCount {
     return this.itemsInFlight;
   }
 
-  /** The look before a body is read: refuses when not even one item more has room behind those that are on their way. */
-  checkRoom(itemsAhead: number): void {
-    if (this.itemsInFlight + itemsAhead >= this.itemsMax()) throw this.full(1 + Math.ceil(itemsAhead));
+  /** `factor` here and below: of the places that count for this request. The look before a body is read: refuses when not even one item more has room behind those that are on their way. */
+  checkRoom(itemsAhead: number, factor = 1): void {
+    if (this.itemsInFlight + itemsAhead >= factor * this.itemsMax()) throw this.full(1 + Math.ceil(itemsAhead));
   }
 
   /** Throws `too_large` for more items than have room at any time. */
@@ -52,9 +52,9 @@ export class ItemCount {
   }
 
   /** Takes room for the items of one request, all or none; give it back with `release`. */
-  admit(items: number): void {
+  admit(items: number, factor = 1): void {
     this.checkFits(items);
-    if (this.itemsInFlight + items > this.itemsMax()) throw this.full(items);
+    if (this.itemsInFlight + items > factor * this.itemsMax()) throw this.full(items);
     if (this.itemsInFlight === 0) this.lastChangeMs = this.nowMs();
     this.itemsInFlight += items;
   }

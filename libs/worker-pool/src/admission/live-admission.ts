@@ -2,10 +2,20 @@ import type { InterleaveError, UnreadRequest } from '@app/contracts';
 import type { WorkerSlot } from '../channel/worker-slot';
 import type { PendingRequest } from '../pool/pending';
 import { ItemCount } from './item-count';
-import { checkUnread, weighItems, workersInTime, type WorkerInTime } from './predicted-time';
+import { checkUnread, weighItems, workersInTime, type Ahead, type WorkerInTime } from './predicted-time';
 import { overloaded } from './retry-after';
 
 const NS_PER_MS = 1e6;
+/** Of the places: what tenants that compete have together. They wait in this process, not in the workers. */
+const COMPETING_FACTOR = 2;
+
+/** Where a request of a tenant stands that competes with others. */
+export interface Standing {
+  /** Predicted work that goes ahead of one that costs so much, in ns. */
+  aheadNs(costNs: number): number;
+  /** Whether the tenant keeps within its part of so many places with so many items more. */
+  hasPart(items: number, itemsMax: number): boolean;
+}
 
 /** Decides which live requests are taken: by the time until their answers as it is predicted, then by their number. */
 export class LiveAdmission {
@@ -23,9 +33,15 @@ export class LiveAdmission {
   }
 
   /** As `InferenceBackend.checkAhead`, of a model that these workers have. */
-  checkUnread(workers: WorkerSlot[], key: string | null, request: Omit<UnreadRequest, 'model' | 'version'>): number {
-    const workNs = checkUnread(workers, key, request);
-    this.count.checkRoom(request.itemsAhead);
+  checkUnread(
+    workers: WorkerSlot[],
+    key: string | null,
+    request: Omit<UnreadRequest, 'model' | 'version' | 'share'>,
+    standing: Standing | null,
+  ): number {
+    const { aheadNs } = request;
+    const workNs = checkUnread(workers, key, request, (costNs) => aheadBy(standing, costNs, aheadNs));
+    this.count.checkRoom(request.itemsAhead, this.roomFactor(standing, 1));
     return workNs;
   }
 
@@ -33,12 +49,13 @@ export class LiveAdmission {
    * Takes a request, to be given back by `leave`; returns those of the workers that can be expected to answer it in time. Throws
    * `overloaded`, and `too_large` for one that never has room.
    */
-  admit(request: PendingRequest, workers: WorkerSlot[], timeoutMs: number): WorkerInTime[] {
+  admit(request: PendingRequest, workers: WorkerSlot[], timeoutMs: number, standing: Standing | null = null): WorkerInTime[] {
     const { key, items } = request;
     this.count.checkFits(items.length);
     weighItems(items, key, workers[0]);
-    const inTime = workersInTime(workers, request, timeoutMs);
-    this.count.admit(items.length);
+    const costNs = items.reduce((sumNs, { expectedNs }) => sumNs + expectedNs, 0);
+    const inTime = workersInTime(workers, request, timeoutMs, aheadBy(standing, costNs, 0));
+    this.count.admit(items.length, this.roomFactor(standing, items.length));
     this.counted.add(request);
     return inTime;
   }
@@ -51,6 +68,11 @@ export class LiveAdmission {
   /** What to answer when the workers themselves have no room for so many items of a request that was admitted. */
   full(items: number): InterleaveError {
     return overloaded('All workers are at capacity', this.count.waitMs(items));
+  }
+
+  /** A tenant within its part finds room, however many items the others have there. */
+  private roomFactor(standing: Standing | null, items: number): number {
+    return standing?.hasPart(items, this.itemsMax()) === true ? COMPETING_FACTOR : 1;
   }
 
   /** What the queues of all workers hold. Without a worker the placement, not the count, decides what to answer. */
@@ -66,4 +88,8 @@ export class LiveAdmission {
     const drainMs = sum(({ backlog }) => backlog.expectedNs) / sum(({ executors }) => executors) / NS_PER_MS;
     return drainMs * Math.min(1, items / sum(({ inFlightItems }) => inFlightItems));
   }
+}
+
+function aheadBy(standing: Standing | null, costNs: number, unreadNs: number): Ahead {
+  return { ns: unreadNs + (standing?.aheadNs(costNs) ?? 0), takesTurns: standing !== null };
 }

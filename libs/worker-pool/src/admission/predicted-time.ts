@@ -1,10 +1,10 @@
-import type { UnreadRequest } from '@app/contracts';
+import type { InferenceItem, UnreadRequest } from '@app/contracts';
 import { loadAddon } from '@app/native';
 import { contentKey, distinct } from './backlog';
 import { itemWeight } from './model-cost';
 import { overloaded } from './retry-after';
 import type { PendingItem, PendingRequest } from '../pool/pending';
-import type { WorkerSlot } from '../channel/worker-slot';
+import type { ReadyModel, WorkerSlot } from '../channel/worker-slot';
 
 const NS_PER_MS = 1e6;
 /** Share of the deadline that an unread request is taken to cost at most. */
@@ -17,14 +17,20 @@ const ROOM_SHARE = 1 / 8;
 /** Predicts what each item costs, where the model's cost is known, so that it counts while it is in flight. */
 export function weighItems(items: PendingItem[], key: string, slot: WorkerSlot | undefined): void {
   const model = slot?.readyModel(key) ?? null;
-  if (model === null || model.cost === null) return;
-  const sharesRuns = model.signature.coalesce !== 'alone';
+  if (model === null) return;
+  for (const item of items) item.rows = itemWeight(item.item, model.signature).rows;
+  if (model.cost === null) return;
   // A request of one item is not worth the 17 us of a hash: it counts as different from all others.
   const runsEqualOnce = items.length > 1 && (slot?.runsEqualOnce(key) ?? false);
   for (const item of items) {
-    item.expectedNs = model.cost.expectedNs(itemWeight(item.item, model.signature), sharesRuns);
+    item.expectedNs = expectedNs(model, item.item);
     item.contentKey = runsEqualOnce && !item.request.runAlone ? contentKey(key, item.item) : null;
   }
+}
+
+/** Executor time that the item is predicted to take; 0: not known. */
+export function expectedNs({ cost, signature }: ReadyModel, item: InferenceItem): number {
+  return cost?.expectedNs(itemWeight(item, signature), signature.coalesce !== 'alone') ?? 0;
 }
 
 /** A worker that can be expected to answer a request in time. */
@@ -32,17 +38,36 @@ export interface WorkerInTime {
   slot: WorkerSlot;
   /** What the request costs at most by itself, in ns over all executors. */
   costHighNs: number;
+  /** Predicted for each executor until it begins. */
+  waitNs: number;
 }
+
+/** What goes ahead of a request, where that is not the whole backlog. */
+export interface Ahead {
+  /** Predicted work that is not in a backlog yet and that the workers will share. */
+  ns: number;
+  /** The backlogs do not count beyond the runs that have begun: tenants take turns. */
+  takesTurns: boolean;
+}
+const NOTHING_ELSE: Ahead = { ns: 0, takesTurns: false };
+/** A live run takes so long at most. */
+const RUN_NS_MAX = 40e6;
 
 /**
  * Of these workers those that can be expected to answer these items (of one request) in time behind what they have to do
  * already, in their order. Throws `overloaded` with a computed `Retry-After` when there are workers but none of these. A
  * worker that has nothing to do is always one: its predictions may be wrong, and only runs correct them.
  */
-export function workersInTime(slots: WorkerSlot[], { key, items, bodyBytes }: PendingRequest, timeoutMs: number): WorkerInTime[] {
+export function workersInTime(
+  slots: WorkerSlot[],
+  { key, items, bodyBytes }: PendingRequest,
+  timeoutMs: number,
+  ahead = NOTHING_ELSE,
+): WorkerInTime[] {
   return inTimeOrRefuse(
     slots.map((slot) => ({ slot, costHighNs: requestHighNs(slot, key, items, bodyBytes) })),
     timeoutMs,
+    ahead,
   );
 }
 
@@ -66,35 +91,39 @@ function requestHighNs(slot: WorkerSlot, key: string, items: PendingItem[], body
 export function checkUnread(
   slots: WorkerSlot[],
   key: string | null,
-  { timeoutMs, bodyBytes, aheadNs }: Pick<UnreadRequest, 'timeoutMs' | 'bodyBytes' | 'aheadNs'>,
+  { timeoutMs, bodyBytes }: Pick<UnreadRequest, 'timeoutMs' | 'bodyBytes'>,
+  aheadOf: (expectedNs: number) => Ahead,
 ): number {
   const highNsMax = timeoutMs * NS_PER_MS * UNREAD_SHARE_MAX;
   const costs = slots.map(
     (slot) => (key === null ? slot.byteCosts : slot.readyModel(key)?.byteCosts)?.predict(bodyBytes) ?? { expectedNs: 0, highNs: 0 },
   );
+  const costNs = Math.max(0, ...costs.map(({ expectedNs }) => expectedNs));
   inTimeOrRefuse(
     slots.map((slot, i) => ({ slot, costHighNs: Math.min(highNsMax, costs[i]?.highNs ?? 0) })),
     timeoutMs,
-    aheadNs,
+    aheadOf(costNs),
   );
-  return Math.max(0, ...costs.map(({ expectedNs }) => expectedNs));
+  return costNs;
 }
 
-/** `aheadNs`: work that is not in a backlog yet and that the workers will share. */
-function inTimeOrRefuse(candidates: WorkerInTime[], timeoutMs: number, aheadNs = 0): WorkerInTime[] {
+function inTimeOrRefuse(candidates: Omit<WorkerInTime, 'waitNs'>[], timeoutMs: number, { ns: aheadNs, takesTurns }: Ahead): WorkerInTime[] {
   const allExecutors = candidates.reduce((sum, { slot }) => sum + slot.executors, 0);
   let retryAfterNs = Infinity;
-  const inTime = candidates.filter(({ slot, costHighNs }) => {
+  const inTime = candidates.flatMap(({ slot, costHighNs }) => {
     const { executors, waitFactor } = slot;
-    const backlogNs = Math.round(slot.backlog.expectedNs + (aheadNs * executors) / allExecutors);
-    if (backlogNs === 0) return true;
+    const heldNs = Math.min(slot.backlog.expectedNs, takesTurns ? RUN_NS_MAX * executors : Infinity);
+    const backlogNs = Math.round(heldNs + (aheadNs * executors) / allExecutors);
+    const candidate = { slot, costHighNs, waitNs: Math.round(backlogNs / executors) };
+    if (backlogNs === 0) return [candidate];
     const timeoutNs = Math.max(1, Math.round(usableMs(timeoutMs, costHighNs) * NS_PER_MS));
     const admission = loadAddon().admit({ backlogNs, executors, costHighNs: Math.round(costHighNs), timeoutNs, waitFactor });
     retryAfterNs = Math.min(retryAfterNs, admission.retryAfterNs < 0 ? backlogNs / executors : admission.retryAfterNs);
-    return admission.admitted;
+    return admission.admitted ? [candidate] : [];
   });
   if (inTime.length > 0 || candidates.length === 0) return inTime;
-  const reason = `The deadline of ${Math.round(timeoutMs)} ms cannot be met behind the requests that already wait`;
+  const whose = takesTurns ? ' of this tenant' : '';
+  const reason = `The deadline of ${Math.round(timeoutMs)} ms cannot be met behind the requests${whose} that already wait`;
   throw overloaded(reason, retryAfterNs / NS_PER_MS, ', or allow more time');
 }
 
@@ -109,9 +138,8 @@ function usableMs(timeoutMs: number, costHighNs: number): number {
  * worker, with whether by an answer or its deadline. When that is so for all of them, the worker's next admissions know
  * how far its predictions can be trusted.
  */
-export function waitObserver({ slot, costHighNs }: WorkerInTime, items: PendingItem[]): (hasEnded: boolean) => void {
+export function waitObserver({ slot, costHighNs, waitNs }: WorkerInTime, items: PendingItem[]): (hasEnded: boolean) => void {
   const { timeoutMs, priority } = items[0]?.request ?? { timeoutMs: null, priority: 0 };
-  const waitNs = Math.round(slot.backlog.expectedNs / slot.executors);
   const admittedFactor = slot.waitFactor;
   const admittedMs = performance.now();
   let left = items.length;

@@ -4,12 +4,14 @@ import type { ChannelAnswer } from '../channel/channel-client';
 import type { InputBlame } from './input-blame';
 import { decodeResult, encodeItem, responseBytesForPayload } from '../channel/item-codec';
 import { type WorkerInTime, waitObserver } from '../admission/predicted-time';
+import { answerExecutorNs } from '../shares/executor-time';
 import { ParkedItems, type PendingItem, tooLate } from './pending';
 import type { ReadyModel, WorkerSlot } from '../channel/worker-slot';
 
 /** Parked items are handed over in slices, so that one that does not fit costs little. */
 const SLICE_ITEMS_MAX = 64;
 const RAN_OR_EXPIRED: ReadonlySet<string | undefined> = new Set(['ok', 'deadline-exceeded']);
+type OnLeft = (hasEnded: boolean, executorNs: number) => void;
 const RETRY_MS = 50;
 const REFUSALS_MAX = 8;
 /** A suspect has a worker to itself for at most this long; then others may share it again. */
@@ -68,6 +70,14 @@ export class Dispatcher {
   candidates(key: string): WorkerSlot[] {
     const ready = [...this.slots()].filter((slot) => slot.readyModel(key) !== null && !this.isHeld(slot));
     return ready.sort((a, b) => a.inFlightItems / a.executors - b.inFlightItems / b.executors);
+  }
+
+  /** False: there is no room now. `onEnd`: told the executor time it took once it has left the worker. */
+  submitOne(slot: WorkerSlot, item: PendingItem, onEnd: (executorNs: number) => void): boolean {
+    return this.submit(slot, [item], (hasEnded, executorNs) => {
+      onEnd(executorNs);
+      item.onLeft?.(hasEnded);
+    });
   }
 
   /** Items of a model version that wait for a worker or for room. */
@@ -157,7 +167,7 @@ export class Dispatcher {
    * TOO_LARGE when they can never fit together. `onLeft` is called for each that leaves the worker, with whether by an
    * answer or its deadline.
    */
-  private submit(slot: WorkerSlot, items: PendingItem[], onLeft: (hasEnded: boolean) => void = () => undefined): boolean {
+  private submit(slot: WorkerSlot, items: PendingItem[], onLeft: OnLeft = () => undefined): boolean {
     const model = slot.readyModel(items[0]?.request.key ?? '');
     if (model === null) return items.length === 0;
     const toSubmit = items.flatMap((item) => {
@@ -170,8 +180,11 @@ export class Dispatcher {
           toSubmit.map(({ encoded }) => encoded),
           toSubmit.map(({ item }) => (answer) => {
             slot.backlog.remove(item);
+            // Of what ran without an answer nobody knows how long.
+            const executorNs = answerExecutorNs(answer, item.rows) ?? item.expectedNs;
+            item.request.ran(executorNs);
             this.onAnswer(item, model.signature, answer);
-            onLeft(answer.kind === 'completed' && RAN_OR_EXPIRED.has(ITEM_STATUSES[answer.completion.status]));
+            onLeft(answer.kind === 'completed' && RAN_OR_EXPIRED.has(ITEM_STATUSES[answer.completion.status]), executorNs);
           }),
         );
         itemIds?.forEach((itemId, position) => {
@@ -231,6 +244,7 @@ export class Dispatcher {
       case 'deadline-exceeded':
         return item.settle(tooLate());
       case 'cancelled':
+        if (item.onRecalled !== null) return item.onRecalled();
         return item.settle(new InterleaveError('client_closed', message));
       case 'response-too-large':
         return this.enlarge(item, signature, message);
@@ -330,7 +344,7 @@ function encode(item: PendingItem, model: ReadyModel): ChannelItem | null {
     const { inputs, outputs, responseBytes } = encodeItem(item.item, model.signature);
     return {
       model: model.index,
-      priority: item.request.priority,
+      priority: item.priority,
       alone: item.deaths > 0 || item.request.runAlone,
       timeoutMs,
       outputs,

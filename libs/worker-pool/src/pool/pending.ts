@@ -1,4 +1,4 @@
-import { type InferenceItem, type InferenceRequest, InterleaveError, type ItemResult } from '@app/contracts';
+import { type InferenceItem, type InferenceRequest, InterleaveError, type ItemResult, type TenantShare } from '@app/contracts';
 
 /** The end of one worker's connection, as the items that it was running share it. */
 export interface WorkerDeath {
@@ -32,19 +32,32 @@ export class PendingItem {
   expectedNs = 0;
   /** Items with the same one run once; null: it runs by itself, as far as is known. */
   contentKey: string | null = null;
+  /** Of its batch dimension. */
+  rows = 1;
+  /** As the worker takes it; that of its request unless tenants compete. */
+  priority: number;
   /** Takes it out of the worker's queue; set while submitted. */
   cancel: (() => void) | null = null;
+  /** Told when it has its answer, whoever gave it. */
+  onSettled: (() => void) | null = null;
+  /** Told when it leaves a worker: see `waitObserver`. */
+  onLeft: ((hasEnded: boolean) => void) | null = null;
+  /** Set while it is taken back from a worker's queue to wait elsewhere. */
+  onRecalled: (() => void) | null = null;
 
   constructor(
     readonly request: PendingRequest,
     readonly position: number,
     readonly item: InferenceItem,
-  ) {}
+  ) {
+    this.priority = request.priority;
+  }
 
   settle(result: ItemResult | InterleaveError): void {
     if (this.state === 'settled') return;
     this.state = 'settled';
     this.cancel = null;
+    this.onSettled?.();
     this.request.itemSettled(this.position, result);
   }
 }
@@ -56,6 +69,7 @@ const PRIORITY_MAX = 255;
 export class PendingRequest {
   readonly items: PendingItem[];
   readonly promise: Promise<(ItemResult | InterleaveError)[]>;
+  readonly arrivedMs = performance.now();
   private readonly results: (ItemResult | InterleaveError)[] = [];
   private readonly deadlineAtMs: number | null;
   private readonly timer: NodeJS.Timeout | null;
@@ -87,6 +101,16 @@ export class PendingRequest {
   /** As the worker takes it. */
   get priority(): number {
     return Math.min(this.request.priority, PRIORITY_MAX);
+  }
+
+  /** Null: it belongs to no tenant. */
+  get share(): TenantShare | null {
+    return this.request.share ?? null;
+  }
+
+  /** An item of it ran for so long. */
+  ran(executorNs: number): void {
+    if (executorNs > 0) this.request.onRan?.(executorNs);
   }
 
   /** No item of it shares a run. */

@@ -106,6 +106,92 @@ describe('WorkerPool', () => {
     expect(results[1]).toMatchObject({ code: 'invalid_request', param: 'inputs[0].name' });
   });
 
+  describe('with tenants that compete', () => {
+    const as = (tenant: string, weight = 1) => ({ share: { tenant, weight } });
+    /** Texts in the order in which the worker answered them. */
+    const record = (order: string[], text: string, options: Parameters<typeof infer>[1]): Promise<void> =>
+      infer([textItem(text)], options).then(([result]) => void order.push(textOf(result)));
+
+    it('gives a tenant that comes later its turn at once, whatever the other one has put in the queue', async () => {
+      await place(plan('w1', { queueItemsMax: 1024 }));
+      const worker = await startWorker('w1');
+      await untilReady();
+      await worker.shut();
+      const order: string[] = [];
+      const heavy = Array.from({ length: 400 }, (_, i) => record(order, `heavy ${i}`, as('heavy')));
+      const light = Array.from({ length: 3 }, (_, i) => record(order, `light ${i}`, as('light')));
+      await worker.open();
+      await Promise.all([...heavy, ...light]);
+      expect(order.slice(0, 110).filter((text) => text.startsWith('light'))).toHaveLength(3);
+      expect(order).toHaveLength(403);
+      expect([pool.inFlightItems(), pool.admittedItems()]).toEqual([0, 0]);
+    });
+
+    it('takes back what waits of a caller that hangs up, and answers the others', async () => {
+      await place(plan('w1', { queueItemsMax: 1024 }));
+      const worker = await startWorker('w1');
+      await untilReady();
+      await worker.shut();
+      const order: string[] = [];
+      const first = record(order, 'first', as('b'));
+      const hangUp = new AbortController();
+      const gone = Array.from({ length: 300 }, (_, i) => infer([textItem(`gone ${i}`)], { ...as('a'), signal: hangUp.signal }));
+      hangUp.abort();
+      expect((await Promise.all(gone)).map(([result]) => codeOf(result))).toEqual(gone.map(() => 'client_closed'));
+      const last = record(order, 'last', as('a'));
+      await worker.open();
+      await Promise.all([first, last]);
+      expect(order.sort()).toEqual(['first', 'last']);
+      expect(worker.started.length).toBeLessThanOrEqual(18); // what the worker held already
+      expect(pool.admittedItems()).toBe(0);
+    });
+
+    it('keeps places for the tenant that has fewer than its part, and refuses the one that has more', async () => {
+      await place(plan('w1', { queueItemsMax: 8 }));
+      const worker = await startWorker('w1');
+      await untilReady();
+      await worker.shut();
+      const heavy = Array.from({ length: 8 }, (_, i) => infer([textItem(`heavy ${i}`)], as('heavy')));
+      const light = infer([textItem('light')], as('light'));
+      const look = (tenant: string) => () =>
+        pool.checkAhead({ model: 'echo', version: null, timeoutMs: 30_000, bodyBytes: 1, aheadNs: 0, itemsAhead: 0, ...as(tenant) });
+      // What the workers hold of it comes back first.
+      for (let isRefused = false; !isRefused; await nextTurn())
+        try {
+          look('heavy')();
+        } catch {
+          isRefused = true;
+        }
+      await expect(infer([textItem('more')], as('heavy'))).rejects.toMatchObject({ code: 'overloaded' });
+      expect(look('light')).not.toThrow();
+      await worker.open();
+      expect((await Promise.all([...heavy, light])).map(([result]) => codeOf(result))).toEqual(Array(9).fill('ok'));
+    });
+
+    it('answers what waits when the pool is closed', async () => {
+      await place(plan('w1', { queueItemsMax: 1024 }));
+      const worker = await startWorker('w1');
+      await untilReady();
+      await worker.shut();
+      const waiting = ['a', 'b'].flatMap((tenant) => Array.from({ length: 150 }, () => infer([textItem('x')], as(tenant))));
+      await pool.close();
+      expect((await Promise.all(waiting)).map(([result]) => codeOf(result))).toEqual(waiting.map(() => 'worker_unavailable'));
+    });
+
+    it('loses nothing when the worker dies and another one comes', async () => {
+      await place(plan('w1', { queueItemsMax: 1024 }));
+      const worker = await startWorker('w1');
+      await untilReady();
+      await worker.shut();
+      const waiting = ['a', 'b'].flatMap((tenant) =>
+        Array.from({ length: 150 }, (_, i) => infer([textItem(`${tenant} ${i}`)], as(tenant))),
+      );
+      await worker.kill();
+      await startWorker('w1');
+      expect((await Promise.all(waiting)).map(([result]) => codeOf(result))).toEqual(waiting.map(() => 'ok'));
+    });
+  });
+
   it('rejects before there is a placement, and for a model that no worker has', async () => {
     await expect(infer([textItem('a')])).rejects.toMatchObject({ code: 'worker_unavailable' });
     await place(plan('w1'));

@@ -17,7 +17,9 @@ import { IllegalStateError } from '@app/native';
 import { InputBlame } from './input-blame';
 import { mergeReports, modelKey, resolveModel, withhold } from '../placement/model-directory';
 import { PendingRequest, tooLate } from './pending';
-import { WorkerSlot } from '../channel/worker-slot';
+import { FairLane } from '../shares/fair-lane';
+import { expectedNs } from '../admission/predicted-time';
+import { type ReadyModel, WorkerSlot } from '../channel/worker-slot';
 
 export interface WorkerPoolOptions {
   lane: Lane;
@@ -41,6 +43,7 @@ export class WorkerPool implements InferenceBackend {
   private readonly listeners = new Set<() => void>();
   private readonly admission = new LiveAdmission(() => [...this.slots.values()]);
   private readonly dispatcher: Dispatcher;
+  private readonly fair: FairLane;
   private readonly placement: PlacementReader;
   private readonly unsubscribe: () => void;
   private reports = new Map<string, ModelReport>();
@@ -58,6 +61,7 @@ export class WorkerPool implements InferenceBackend {
       blame,
       (items) => this.admission.full(items),
     );
+    this.fair = new FairLane({ dispatcher: this.dispatcher, admission: this.admission, requests: () => this.requests });
     this.placement = placement ?? new PlacementReader(runDir);
     const subscriptions = [this.placement.onChange(() => this.applyPlacement()), this.placement.onFile((name) => this.onFile(name))];
     this.unsubscribe = () => {
@@ -103,11 +107,18 @@ export class WorkerPool implements InferenceBackend {
     return pending.promise;
   }
 
-  checkAhead({ model, version, ...request }: UnreadRequest): number {
+  checkAhead({ model, version, share, ...request }: UnreadRequest): number {
     const report = model === null ? null : resolveModel(this.reports, model, version);
     const key = report === null ? null : modelKey(report.name, report.version);
     const slots = [...this.slots.values()];
-    return this.admission.checkUnread(key === null ? slots : slots.filter((slot) => slot.readyModel(key) !== null), key, request);
+    const workers = key === null ? slots : slots.filter((slot) => slot.readyModel(key) !== null);
+    return this.admission.checkUnread(workers, key, request, this.fair.standingOf(share ?? null));
+  }
+
+  predictedNs({ model, version, items }: Pick<InferenceRequest, 'model' | 'version' | 'items'>): number {
+    const report = resolveModel(this.reports, model, version);
+    const ready = report === null ? undefined : this.readyModel(modelKey(report.name, report.version));
+    return ready === undefined ? 0 : items.reduce((sumNs, item) => sumNs + expectedNs(ready, item), 0);
   }
 
   /** Ends the connections; what is not answered yet fails with `worker_unavailable`. */
@@ -173,14 +184,16 @@ export class WorkerPool implements InferenceBackend {
 
   private offer(request: PendingRequest, timeoutMs: number): 'taken' | 'full' | 'no-worker' {
     const { key, items } = request;
-    return this.dispatcher.offer(key, items, this.admission.admit(request, this.dispatcher.candidates(key), timeoutMs));
+    const workers = this.dispatcher.candidates(key);
+    if (workers.length > 0 && this.fair.admit(request, workers, timeoutMs)) return 'taken';
+    return this.dispatcher.offer(key, items, this.admission.admit(request, workers, timeoutMs));
   }
 
   /** Hands over what came in the same turn of the event loop together: the worker wakes up once for all of it. */
   private runSoon(): void {
     this.soon ??= setImmediate(() => {
       this.soon = null;
-      this.dispatcher.run();
+      this.run();
     });
   }
 
@@ -207,7 +220,7 @@ export class WorkerPool implements InferenceBackend {
     const slot = new WorkerSlot(plan, {
       changed: () => this.onChanged(),
       down: () => this.onDown(),
-      room: () => this.dispatcher.run(),
+      room: () => this.run(),
     });
     this.slots.set(plan.id, slot);
   }
@@ -220,7 +233,20 @@ export class WorkerPool implements InferenceBackend {
 
   private onDown(): void {
     this.dispatcher.takeBackLost();
+    this.run();
+  }
+
+  private run(): void {
     this.dispatcher.run();
+    this.fair.run();
+  }
+
+  private readyModel(key: string): ReadyModel | undefined {
+    for (const slot of this.slots.values()) {
+      const ready = slot.readyModel(key);
+      if (ready !== null) return ready;
+    }
+    return undefined;
   }
 
   /** A worker's socket may have appeared: connect at once instead of after the backoff. */
@@ -232,7 +258,8 @@ export class WorkerPool implements InferenceBackend {
     this.reports = mergeReports([...this.slots.values()].flatMap((slot) => slot.reports()));
     withhold(this.reports, this.quarantined);
     this.dispatcher.failHopeless((key) => this.verdict(key));
+    this.fair.failHopeless((key) => this.verdict(key));
     for (const listener of this.listeners) listener();
-    this.dispatcher.run();
+    this.run();
   }
 }
