@@ -13,6 +13,7 @@ export { PROCESS_KINDS, type FileConfig, type ProcessKind } from './schema';
 export interface Config extends FileConfig {
   readonly host: string;
   readonly port: number;
+  readonly grpcPort: number;
   readonly dataDir: string;
   readonly modelsDir: string;
   readonly runDir: string;
@@ -66,6 +67,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
     ...file,
     host: env.HOST,
     port: env.PORT,
+    grpcPort: env.GRPC_PORT,
     dataDir,
     modelsDir: resolve(env.MODELS_DIR),
     runDir,

@@ -164,6 +164,7 @@ const port = z.coerce.number().int().min(0).max(65_535);
 export const environmentSchema = z.object({
   HOST: z.string().min(1).default('127.0.0.1'),
   PORT: port.default(8080),
+  GRPC_PORT: port.default(8081),
   DATA_DIR: z.string().min(1).default('./data'),
   MODELS_DIR: z.string().min(1).default('./models'),
   /** Sockets and the placement; short, because a Unix socket path has at most 107 bytes. */

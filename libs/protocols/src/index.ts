@@ -3,6 +3,7 @@ export { joinOrganisation, parseEndpoint } from './endpoint';
 export { errorBody, type ErrorStyle } from './error-body';
 export { checkJsonBounds, checkJsonBoundsInSlices, jsonLimits, type JsonCounts, type JsonLimits, type JsonSettings } from './json-bounds';
 export { parseJsonBody, parseJsonBodyInSlices } from './json-body';
+export { prepareInferMessage, readInferMessage, streamAnswer, streamError, type InferMessage, type WireMessage } from './grpc/infer';
 export { jsonLine } from './json-line';
 export { toJsonText } from './json-numbers';
 export { splitInferBody } from './open-inference';

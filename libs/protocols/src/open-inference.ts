@@ -1,4 +1,12 @@
-import { DATATYPES, type Datatype, type InferenceItem, type ModelSignature, type Tensor, type TensorSpec } from '@app/contracts';
+import {
+  DATATYPES,
+  type Datatype,
+  type InferenceItem,
+  type ItemResult,
+  type ModelSignature,
+  type Tensor,
+  type TensorSpec,
+} from '@app/contracts';
 import type { ServedModel } from '@app/models';
 import {
   expectItems,
@@ -47,21 +55,41 @@ export async function splitInferBody(
 /** Checks an infer request (docs/protocols.md §4.2, §4.3) and turns it into one item that holds the caller's whole arrays. */
 export function prepareInfer(body: unknown, binary: BinaryPart | null, model: ServedModel, limits: Limits): PreparedRequest {
   if (binary !== null && binary.headerBytes === 0) return prepareRaw(binary.body, model, limits);
-  const request = expectObject(body, 'body');
+  return checkInfer(expectObject(body, 'body'), new BodyData(binary), model, limits, inferResponse);
+}
+
+/** Where the data of the inputs is; all else of a request looks the same in every form. */
+export interface InputData {
+  /** The data of the input at `index`; refuses what `expected` does not describe. */
+  read(input: JsonObject, index: number, expected: ExpectedData): Uint8Array;
+  /** Refuses data that no input is for. */
+  checkAllRead(inputs: number): void;
+}
+
+type InferAnswer<Answer> = (model: ServedModel, id: string | null, wanted: WantedOutput[], results: ItemResult[]) => Answer;
+
+/** The checks of every form of an infer request. */
+export function checkInfer<Answer>(
+  request: JsonObject,
+  data: InputData,
+  model: ServedModel,
+  limits: Limits,
+  answer: InferAnswer<Answer>,
+): PreparedRequest<Answer> {
   const id = optionalString(request.id, 'id');
   const parameters = checkParameters(request.parameters, 'parameters');
   const wanted = wantedOutputs(request, model.signature, parameters);
-  const inputs = readInputs(request, binary, model.signature, limits);
-  return prepared(model, inputs, wanted, id, parameters);
+  const inputs = readInputs(request, data, model.signature, limits);
+  return prepared(model, inputs, wanted, parameters, (results) => answer(model, id, wanted, results));
 }
 
-function prepared(
+function prepared<Answer>(
   model: ServedModel,
   inputs: Tensor[],
   wanted: WantedOutput[],
-  id: string | null,
   parameters: JsonObject,
-): PreparedRequest {
+  respond: (results: ItemResult[]) => Answer,
+): PreparedRequest<Answer> {
   const item: InferenceItem = { inputs, outputs: wanted.map(({ name }) => name) };
   const timeoutUs = optionalInteger(parameters.timeout, 'parameters.timeout', { min: 0, max: TIMEOUT_US_MAX });
   if (parameters.sequence_id !== undefined && parameters.sequence_id !== 0 && parameters.sequence_id !== '') {
@@ -77,7 +105,7 @@ function prepared(
     tokenCount: 0,
     timeoutMs: timeoutUs === null || timeoutUs === 0 ? model.timeoutMs : timeoutUs / 1000,
     priority: optionalInteger(parameters.priority, 'parameters.priority', { min: 0, max: PRIORITY_MAX }) ?? 0,
-    respond: (results) => inferResponse(model, id, wanted, results),
+    respond,
   };
 }
 
@@ -116,9 +144,8 @@ function wantedOutputs(request: JsonObject, signature: ModelSignature, parameter
   });
 }
 
-function readInputs(request: JsonObject, binary: BinaryPart | null, signature: ModelSignature, limits: Limits): Tensor[] {
+function readInputs(request: JsonObject, source: InputData, signature: ModelSignature, limits: Limits): Tensor[] {
   const declared: DeclaredInput[] = [];
-  const cursor = { offset: binary?.headerBytes ?? 0 };
   const budget = byteBudget(limits);
   const tensors = givenInputs(request.inputs, signature).map((value, i) => {
     const path = `inputs[${i}]`;
@@ -131,16 +158,11 @@ function readInputs(request: JsonObject, binary: BinaryPart | null, signature: M
     const shape = checkShape(spec, input.shape, `${path}.shape`);
     declared.push({ spec, shape, path: `${path}.shape` });
     const count = countElements(shape, datatype, budget, `${path}.shape`);
-    const data = readData(input, binary, { datatype, shape, count, path }, cursor);
+    const data = source.read(input, i, { datatype, shape, count, path });
     spend(budget, data, `${path}.data`);
     return { name, datatype, shape, data };
   });
-  if (binary !== null && cursor.offset !== binary.body.byteLength) {
-    throw invalid(
-      `expected ${cursor.offset} bytes, as the binary_data_size of the inputs say, but the body has ${binary.body.byteLength}`,
-      'inputs',
-    );
-  }
+  source.checkAllRead(tensors.length);
   checkInputs(signature, declared);
   return tensors;
 }
@@ -152,30 +174,48 @@ function givenInputs(inputs: unknown, signature: ModelSignature): unknown[] {
   throw mismatch('no inputs, because the model has none,', 'inputs', inputs);
 }
 
-interface ExpectedData {
+export interface ExpectedData {
   datatype: Datatype;
   shape: number[];
   count: number;
+  /** Of the input. */
   path: string;
 }
 
-function readData(input: JsonObject, binary: BinaryPart | null, expected: ExpectedData, cursor: { offset: number }): Uint8Array {
-  const { datatype, shape, count, path } = expected;
-  const size = checkParameters(input.parameters, `${path}.parameters`).binary_data_size;
-  if (size === undefined) return writeTensor(input.data, datatype, shape, `${path}.data`);
-  const sizePath = `${path}.parameters.binary_data_size`;
-  if (input.data !== undefined) throw invalid(`expected either data or binary_data_size for ${path} but received both`, path);
-  if (binary === null)
-    throw invalid(`expected the header Inference-Header-Content-Length because ${sizePath} is set but it is missing`, sizePath);
-  const bytes = optionalInteger(size, sizePath, { min: 0, max: binary.body.byteLength - cursor.offset }) as number;
-  const data = binary.body.subarray(cursor.offset, cursor.offset + bytes);
-  cursor.offset += bytes;
-  checkBinary(data, datatype, count, sizePath);
-  return data;
+/** Data in the JSON, or behind it. */
+class BodyData implements InputData {
+  private offset: number;
+
+  constructor(private readonly binary: BinaryPart | null) {
+    this.offset = binary?.headerBytes ?? 0;
+  }
+
+  read(input: JsonObject, _index: number, { datatype, shape, count, path }: ExpectedData): Uint8Array {
+    const { binary } = this;
+    const size = checkParameters(input.parameters, `${path}.parameters`).binary_data_size;
+    if (size === undefined) return writeTensor(input.data, datatype, shape, `${path}.data`);
+    const sizePath = `${path}.parameters.binary_data_size`;
+    if (input.data !== undefined) throw invalid(`expected either data or binary_data_size for ${path} but received both`, path);
+    if (binary === null)
+      throw invalid(`expected the header Inference-Header-Content-Length because ${sizePath} is set but it is missing`, sizePath);
+    const bytes = optionalInteger(size, sizePath, { min: 0, max: binary.body.byteLength - this.offset }) as number;
+    const data = binary.body.subarray(this.offset, this.offset + bytes);
+    this.offset += bytes;
+    checkBinary(data, datatype, count, sizePath);
+    return data;
+  }
+
+  checkAllRead(): void {
+    if (this.binary === null || this.offset === this.binary.body.byteLength) return;
+    throw invalid(
+      `expected ${this.offset} bytes, as the binary_data_size of the inputs say, but the body has ${this.binary.body.byteLength}`,
+      'inputs',
+    );
+  }
 }
 
 /** Refuses binary data of another size than `count` elements have; BOOL bytes that are neither 0 nor 1. */
-function checkBinary(data: Uint8Array, datatype: Datatype, count: number, path: string): void {
+export function checkBinary(data: Uint8Array, datatype: Datatype, count: number, path: string): void {
   const elementBytes = DATATYPES[datatype].bytes;
   if (elementBytes === null) return checkStrings(data, count, path);
   if (data.byteLength !== count * elementBytes)
@@ -215,7 +255,8 @@ function prepareRaw(data: Uint8Array, model: ServedModel, limits: Limits): Prepa
     'body',
   );
   const wanted = outputs.map(({ name }) => ({ name, binary: true }));
-  return prepared(model, [{ name: spec.name, datatype: spec.datatype, shape, data }], wanted, null, {});
+  const input = { name: spec.name, datatype: spec.datatype, shape, data };
+  return prepared(model, [input], wanted, {}, (results) => inferResponse(model, null, wanted, results));
 }
 
 function rawShape(spec: TensorSpec, data: Uint8Array, path: string): number[] {

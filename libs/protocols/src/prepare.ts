@@ -41,7 +41,7 @@ export async function runPrepared(
 /** The first half of `runPrepared`, for a lane that times the parts: what the workers made of each item. Rejects when they refuse all. */
 export function runItems(
   backend: InferenceBackend,
-  { model, version, items, runAlone }: PreparedRequest,
+  { model, version, items, runAlone }: Omit<PreparedRequest, 'respond'>,
   { timeoutMs, priority, signal, bodyBytes }: RunOptions,
 ): Promise<(ItemResult | InterleaveError)[]> {
   return backend.infer({ model, version, items, timeoutMs, priority, signal, runAlone, bodyBytes });

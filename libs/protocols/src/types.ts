@@ -9,7 +9,7 @@ export interface Endpoint {
 }
 
 /** A body that was checked and tokenized: what to run, and how to answer. */
-export interface PreparedRequest {
+export interface PreparedRequest<Answer = ResponseBody> {
   model: string;
   version: string;
   items: InferenceItem[];
@@ -22,7 +22,7 @@ export interface PreparedRequest {
   /** As `InferenceRequest.runAlone`. */
   runAlone?: boolean;
   /** A promise where the answer takes computing. */
-  respond(results: ItemResult[]): ResponseBody | Promise<ResponseBody>;
+  respond(results: ItemResult[]): Answer | Promise<Answer>;
 }
 
 /** JSON to serialise with `toJsonText`, or bytes with their headers (binary tensor extension). */

@@ -5,6 +5,10 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { isJson } from './media-type';
 
 declare module 'fastify' {
+  interface FastifyInstance {
+    /** The memory for bodies, of all protocols. */
+    bodies: BodyReader;
+  }
   interface FastifyRequest {
     /** Bytes of this request's body that count against the memory for bodies; given back after the response. */
     heldBodyBytes: number;
@@ -74,6 +78,16 @@ export class BodyReader {
     request.heldBodyBytes = 0;
   }
 
+  /** Memory for requests that do not come by HTTP: counts `bytes`, whatever it says; null: there is room. */
+  holdOther(bytes: number): InterleaveError | null {
+    this.heldBytes += bytes;
+    return this.noRoom(this.heldBytes);
+  }
+
+  releaseOther(bytes: number): void {
+    this.heldBytes -= bytes;
+  }
+
   private hold(request: FastifyRequest, bytes: number): InterleaveError | null {
     request.heldBodyBytes += bytes;
     this.heldBytes += bytes;
@@ -81,11 +95,14 @@ export class BodyReader {
   }
 
   private refusal({ headers }: FastifyRequest, bodyBytes: number, heldBytes: number): InterleaveError | null {
-    const { bodyBytesMax, jsonBytesMax, heldBytesMax } = this.limits;
+    const { bodyBytesMax, jsonBytesMax } = this.limits;
     if (bodyBytes > bodyBytesMax) return tooLarge(bodyBytesMax, 'http.bodyBytesMax');
     if (bodyBytes > jsonBytesMax && isJson(headers)) return tooLarge(jsonBytesMax, 'http.jsonBytesMax, for JSON');
-    if (heldBytes <= heldBytesMax) return null;
-    return overloaded('Too many large requests at once', 0);
+    return this.noRoom(heldBytes);
+  }
+
+  private noRoom(heldBytes: number): InterleaveError | null {
+    return heldBytes <= this.limits.heldBytesMax ? null : overloaded('Too many large requests at once', 0);
   }
 }
 

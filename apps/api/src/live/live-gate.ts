@@ -36,9 +36,9 @@ export class LiveGate {
    * Before the body is read, and again before it is parsed: others may have come in the meantime. Throws `overloaded`, and
    * what is to be said about the model. Returns the predicted work in ns.
    */
-  look({ options }: LiveCall, { model, version, bytes }: UnpreparedBody<number | null>): number {
+  look({ options, timeoutMsMax }: LiveCall, { model, version, bytes }: UnpreparedBody<number | null>): number {
     const modelTimeoutMs = model === null ? null : this.catalog.find(model, version).timeoutMs;
-    const timeoutMs = options.timeoutMs ?? modelTimeoutMs ?? this.config.realtime.timeoutMs;
+    const timeoutMs = Math.min(options.timeoutMs ?? modelTimeoutMs ?? this.config.realtime.timeoutMs, timeoutMsMax);
     // Small ones pass the large ones that are being prepared.
     const { waitMs, items, workNs } = bytes !== null && isSmall(bytes) ? NOTHING : this.preparation.ahead();
     this.preparation.checkRoom(waitMs, timeoutMs);

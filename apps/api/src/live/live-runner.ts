@@ -10,11 +10,11 @@ import { isSmall, LiveGate, type UnpreparedBody } from './live-gate';
 import { liveTiming, serverTiming } from './live-timing';
 
 /** A body that is in memory. */
-export interface ReadBody extends UnpreparedBody {
+export interface ReadBody<Answer = ResponseBody> extends UnpreparedBody {
   /** Bytes that are held until the answer is sent. */
   heldBytes: number;
   /** Parses, checks and tokenizes it. */
-  prepare(): Promise<PreparedRequest>;
+  prepare(): Promise<PreparedRequest<Answer>>;
 }
 
 /**
@@ -35,7 +35,7 @@ export class LiveRunner {
    * The answer; what is said about it beside its body is added to `call.notes`. Rejects with what the caller is told
    * instead. Its items are given up when the caller hangs up.
    */
-  async answer(call: LiveCall, body: ReadBody): Promise<ResponseBody> {
+  async answer<Answer>(call: LiveCall, body: ReadBody<Answer>): Promise<Answer> {
     const bodyReadMs = performance.now();
     const { arrivedMs } = call;
     const prepared = await this.prepare(call, body);
@@ -51,7 +51,7 @@ export class LiveRunner {
     return response;
   }
 
-  private async prepare(call: LiveCall, body: ReadBody): Promise<PreparedRequest> {
+  private async prepare<Answer>(call: LiveCall, body: ReadBody<Answer>): Promise<PreparedRequest<Answer>> {
     const preparing = this.gate.enter(call, body);
     const isLarge = !isSmall(body.bytes);
     let items: number | null = null;
@@ -68,8 +68,13 @@ export class LiveRunner {
     }
   }
 
-  private async run(prepared: PreparedRequest, { options, hangUp }: LiveCall, heldBytes: number, spentMs: number): Promise<ItemResult[]> {
-    const timeoutMs = (options.timeoutMs ?? prepared.timeoutMs ?? this.config.realtime.timeoutMs) - spentMs;
+  private async run(
+    prepared: Omit<PreparedRequest, 'respond'>,
+    { options, timeoutMsMax, hangUp }: LiveCall,
+    heldBytes: number,
+    spentMs: number,
+  ): Promise<ItemResult[]> {
+    const timeoutMs = Math.min(options.timeoutMs ?? prepared.timeoutMs ?? this.config.realtime.timeoutMs, timeoutMsMax) - spentMs;
     if (timeoutMs <= 0)
       throw new InterleaveError('deadline_exceeded', 'Deadline exceeded before the request was queued; allow more time, or try again');
     const results = await runItems(this.backend, prepared, {

@@ -22,6 +22,7 @@ import { Preparer } from './preparer';
   imports: [AdmissionModule, MetricsModule],
   controllers: [MetadataController, InferController, TritonController, PredictController, EmbeddingsController, ModelsController],
   providers: [LaneMerging, Preparer, LiveGate, LiveRunner, LiveService],
+  exports: [Preparer, LiveRunner],
 })
 export class LiveModule implements OnModuleInit {
   constructor(

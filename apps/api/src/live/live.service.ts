@@ -22,7 +22,7 @@ export class LiveService {
     const live = liveCall(request);
     const bytes = await request.readBody(reply);
     const { model = null, version = null } = request.params;
-    const endpoint = { kind: KIND[live.endpoint], model, version };
+    const endpoint = { kind: KIND[live.endpoint as LiveEndpoint], model, version };
     const body = await this.runner.answer(live, {
       ...unprepared(request, live, bytes.length),
       heldBytes: request.heldBodyBytes,

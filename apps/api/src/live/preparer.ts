@@ -5,11 +5,14 @@ import {
   jsonLimits,
   parseJsonBodyInSlices,
   prepare,
+  prepareInferMessage,
   splitInferBody,
   type Endpoint,
+  type InferMessage,
   type JsonLimits,
   type Limits,
   type PreparedRequest,
+  type WireMessage,
 } from '@app/protocols';
 import { Inject, Injectable } from '@nestjs/common';
 import { mediaType } from '../http/media-type';
@@ -36,6 +39,11 @@ export class Preparer {
       tensorBytesMax: Math.floor(config.realtime.channelBytes / ITEMS_IN_CHANNEL_MIN),
       tensorBytesKey: 'realtime.channelBytes (four times as much)',
     };
+  }
+
+  /** A request by gRPC. */
+  async prepareMessage(message: InferMessage): Promise<PreparedRequest<WireMessage>> {
+    return prepareInferMessage(message, this.catalog.find(message.model, message.version), this.limits);
   }
 
   async prepare(endpoint: Endpoint, bytes: Buffer, headers: IncomingHttpHeaders): Promise<PreparedRequest> {

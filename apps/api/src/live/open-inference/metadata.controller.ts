@@ -1,11 +1,10 @@
-import { type TensorSpec } from '@app/contracts';
 import type { ModelCatalog } from '@app/models';
 import { Controller, Get, Inject, Param } from '@nestjs/common';
 import { Documented } from '../../docs/documented';
 import { CATALOG } from '../../tokens';
 import { VERSION } from '../../version';
 import { LaneMerging } from '../lane-merging';
-import { entriesOf } from '../model-entries';
+import { modelMetadata } from './model-metadata';
 import { notSupported } from './triton.controller';
 
 /** Server and model metadata of the Open Inference Protocol. */
@@ -28,19 +27,11 @@ export class MetadataController {
     // Triton has the statistics of all models there.
     if (name === 'stats' && version === undefined && !this.catalog.list().some((entry) => entry.name === name))
       throw notSupported('/v2/models/stats');
-    const { signature, version: served } = this.catalog.find(name, version ?? null);
-    const entries = entriesOf(this.catalog, name, version);
-    const entry = entries.find((other) => other.version === served);
+    const [metadata, entry] = modelMetadata(this.catalog, name, version);
     const { realtime, batch } = entry === undefined ? {} : await this.merging.of(entry);
     return {
-      name,
-      versions: entries.map((other) => other.version),
-      platform: 'onnx_onnxv1',
-      inputs: signature.inputs.map(tensorMetadata),
-      outputs: signature.outputs.map(tensorMetadata),
+      ...metadata,
       parameters: { ...(realtime !== undefined && { merging_realtime: realtime }), ...(batch !== undefined && { merging_batch: batch }) },
     };
   }
 }
-
-const tensorMetadata = ({ name, datatype, shape }: TensorSpec): object => ({ name, datatype, shape });
