@@ -9,7 +9,9 @@ import { Turn } from './turn';
  * sockets, in turn with the others that have them, else on sockets of its own.
  */
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { id: { type: 'string', default: 'api' }, 'listen-fd': { type: 'string' }, 'grpc-listen-fd': { type: 'string' } } });
+  const { values } = parseArgs({
+    options: { id: { type: 'string', default: 'api' }, 'listen-fd': { type: 'string' }, 'grpc-listen-fd': { type: 'string' } },
+  });
   const config = loadConfig();
   const listenFd = fdOf(values['listen-fd']);
   const grpcListenFd = fdOf(values['grpc-listen-fd']);

@@ -4,6 +4,8 @@ export { errorBody, type ErrorStyle } from './error-body';
 export { checkJsonBounds, checkJsonBoundsInSlices, jsonLimits, type JsonCounts, type JsonLimits, type JsonSettings } from './json-bounds';
 export { parseJsonBody, parseJsonBodyInSlices } from './json-body';
 export { prepareInferMessage, readInferMessage, streamAnswer, streamError, type InferMessage, type WireMessage } from './grpc/infer';
+export { WireReader } from './grpc/wire-reader';
+export { WireWriter } from './grpc/wire-writer';
 export { jsonLine } from './json-line';
 export { toJsonText } from './json-numbers';
 export { splitInferBody } from './open-inference';

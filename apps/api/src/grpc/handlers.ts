@@ -42,7 +42,8 @@ export class Handlers {
     ]);
     server.addService(withRawRequests(service), {
       ...Object.fromEntries(unary),
-      ModelInfer: (call: ServerUnaryCall<Buffer, WireMessage>, callback: sendUnaryData<WireMessage>) => this.inference.infer(call, callback),
+      ModelInfer: (call: ServerUnaryCall<Buffer, WireMessage>, callback: sendUnaryData<WireMessage>) =>
+        this.inference.infer(call, callback),
       ModelStreamInfer: (call: ServerDuplexStream<Buffer, WireMessage>) =>
         this.inference.stream(call, (message) => memory.release(call.metadata, message)),
     });

@@ -39,7 +39,8 @@ export class GrpcHealth implements OnModuleInit, OnModuleDestroy {
 
   check(service: string): { status: ServingStatus } {
     const found = this.statusOf(service);
-    if (found === 'SERVICE_UNKNOWN') throw new InterleaveError('not_found', 'No such service: expected an empty name or the name of a model');
+    if (found === 'SERVICE_UNKNOWN')
+      throw new InterleaveError('not_found', 'No such service: expected an empty name or the name of a model');
     return { status: found };
   }
 

@@ -120,7 +120,9 @@ function unpack(message: Buffer, encoding: string, held: HeldCall, bytesMax: num
       const refusal = held.add(part.length);
       if (refusal !== null) fail(errorStatus(refusal));
     });
-    unpacker.on('error', () => fail({ code: status.INVALID_ARGUMENT, details: `expected a message packed with ${encoding} but it is none` }));
+    unpacker.on('error', () =>
+      fail({ code: status.INVALID_ARGUMENT, details: `expected a message packed with ${encoding} but it is none` }),
+    );
     unpacker.on('end', () => {
       held.free(packed.length);
       resolve(parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts));
@@ -130,7 +132,10 @@ function unpack(message: Buffer, encoding: string, held: HeldCall, bytesMax: num
 }
 
 function tooLargeUnpacked(bytesMax: number): Refusal {
-  return { code: status.RESOURCE_EXHAUSTED, details: `The message unpacks to more than the limit of ${bytesMax} bytes (http.bodyBytesMax)` };
+  return {
+    code: status.RESOURCE_EXHAUSTED,
+    details: `The message unpacks to more than the limit of ${bytesMax} bytes (http.bodyBytesMax)`,
+  };
 }
 
 function refused(code: status, details: string): Promise<never> {

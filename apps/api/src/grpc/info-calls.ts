@@ -35,12 +35,17 @@ export class InfoCalls {
     ServerLive: () => ({ live: true }),
     ServerReady: () => ({ ready: this.readiness.missing() === null }),
     ServerMetadata: () => ({ name: 'interleave', version: VERSION, extensions: ['schedule_policy'] }),
-    ModelReady: ({ name, version }) => ({ ready: entriesOf(this.catalog, name, version || undefined).some(({ state }) => state === 'ready') }),
+    ModelReady: ({ name, version }) => ({
+      ready: entriesOf(this.catalog, name, version || undefined).some(({ state }) => state === 'ready'),
+    }),
     ModelMetadata: ({ name, version }) => modelMetadata(this.catalog, name, version || undefined)[0],
   };
 }
 
 /** For calls of Triton's that are not there. */
 function notSupported(name: string): InterleaveError {
-  return new InterleaveError('not_supported', `${name} is a call of Triton that this version does not have; docs/protocols.md lists those that it has`);
+  return new InterleaveError(
+    'not_supported',
+    `${name} is a call of Triton that this version does not have; docs/protocols.md lists those that it has`,
+  );
 }

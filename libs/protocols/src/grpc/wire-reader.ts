@@ -74,11 +74,11 @@ export class WireReader {
   }
 
   text(): string {
+    const view = this.view();
     try {
-      return decoder.decode(this.view());
-    } catch (error) {
-      if (error instanceof TypeError) throw broken(`field ${this.field} is no UTF-8`);
-      throw error;
+      return decoder.decode(view);
+    } catch {
+      throw broken(`field ${this.field} is no UTF-8`);
     }
   }
 
