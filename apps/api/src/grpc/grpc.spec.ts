@@ -174,17 +174,24 @@ describe('gRPC', () => {
     }
   });
 
-  it('keeps the earliest deadline, and frees what waits when it passes or the caller cancels', async () => {
-    let open: () => void = () => undefined;
-    backend.gate = new Promise<void>((resolve) => (open = resolve));
-    const late = await failure(ask('ModelInfer', request(), {}, { deadline: Date.now() + 50 }));
-    expect(late.code).toBe(grpc.status.DEADLINE_EXCEEDED);
+  it('keeps the earliest deadline', async () => {
+    await ask('ModelInfer', request(), {}, { deadline: Date.now() + 9000 });
+    await ask('ModelInfer', request(), { 'x-interleave-timeout-ms': '8000' }, { deadline: Date.now() + 60_000 });
+    await ask('ModelInfer', request(), {}, { deadline: Date.now() + 60_000 });
+    const [own, option, node] = backend.requests.map(({ timeoutMs }) => timeoutMs ?? 0);
+    expect(own).toBeLessThanOrEqual(9000);
+    expect(option).toBeLessThanOrEqual(8000);
+    expect(node).toBeLessThanOrEqual(options.config.realtime.timeoutMs);
+  });
+
+  it('frees what waits when the deadline passes or the caller cancels', async () => {
+    backend.gate = new Promise(() => undefined);
+    const late = failure(ask('ModelInfer', request(), {}, { deadline: Date.now() + 1000 }));
     const call = client.ModelInfer?.(request(), () => undefined);
-    while (backend.requests.length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+    await running();
+    expect((await late).code).toBe(grpc.status.DEADLINE_EXCEEDED);
     call?.cancel();
     while (backend.admittedItems() > 0) await new Promise((resolve) => setTimeout(resolve, 5));
-    expect(backend.requests[0]?.timeoutMs).toBeLessThanOrEqual(50);
-    open();
   });
 
   it('counts requests as those of HTTP', async () => {

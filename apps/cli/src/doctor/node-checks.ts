@@ -39,13 +39,25 @@ export function checkDataDir({ dataDir, batch }: Config): Finding {
 export async function checkPort({ host, port }: Pick<Config, 'host' | 'port'>): Promise<Finding> {
   const subject = `port ${port}`;
   if (await canListen(host, port)) return ok(subject, `free on ${host}`);
-  const answers = await fetch(`${localUrl({ host, port })}/v2`, { signal: AbortSignal.timeout(1000) }).then(
+  return (await nodeAnswers({ host, port }))
+    ? ok(subject, 'a running server answers')
+    : broken(subject, `taken on ${host} by another program`, 'stop that program or set PORT');
+}
+
+/** Whoever has it is taken for the node that answers at PORT. */
+export async function checkGrpcPort({ host, port, grpcPort }: Pick<Config, 'host' | 'port' | 'grpcPort'>): Promise<Finding> {
+  const subject = `gRPC port ${grpcPort}`;
+  if (await canListen(host, grpcPort)) return ok(subject, `free on ${host}`);
+  return (await nodeAnswers({ host, port }))
+    ? ok(subject, 'taken, as by a running server')
+    : broken(subject, `taken on ${host} by another program`, 'stop that program or set GRPC_PORT');
+}
+
+function nodeAnswers(where: Pick<Config, 'host' | 'port'>): Promise<boolean> {
+  return fetch(`${localUrl(where)}/v2`, { signal: AbortSignal.timeout(1000) }).then(
     ({ ok: fine }) => fine,
     () => false,
   );
-  return answers
-    ? ok(subject, 'a running server answers')
-    : broken(subject, `taken on ${host} by another program`, 'stop that program or set PORT');
 }
 
 function canListen(host: string, port: number): Promise<boolean> {

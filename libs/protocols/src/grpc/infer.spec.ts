@@ -198,6 +198,12 @@ describe('infer requests by gRPC', () => {
       'inputs[0].parameters.shared_memory_region',
       /send raw_input_contents/,
     ],
+    ...['classification', 'shared_memory_region'].map((form): (typeof refusals)[number] => [
+      `an output as ${form}`,
+      { model_name: 'no-batch', inputs: [x, y], outputs: [{ name: 'sum', parameters: { [form]: { int64_param: 1 } } }] },
+      `outputs[0].parameters.${form}`,
+      /tensors in the answer only/,
+    ]),
     [
       'a parameter without a value',
       { model_name: 'no-batch', inputs: [x, y], parameters: { priority: {} } },

@@ -13,10 +13,21 @@ const FINAL_RESPONSE_ASKED = 'triton_enable_empty_final_response';
 
 /** Checks a `ModelInferRequest` as `prepareInfer` does; its answer is a `ModelInferResponse`. */
 export function prepareInferMessage(message: InferMessage, model: ServedModel, limits: Limits): PreparedRequest<WireMessage> {
+  refuseForms(message);
   const isFinalAsked = (message.request.parameters as JsonObject)[FINAL_RESPONSE_ASKED] === true;
   return checkInfer(message.request, new MessageData(message), model, limits, (_model, id, wanted, results) =>
     inferResponseMessage(model, id ?? '', wanted, results, isFinalAsked),
   );
+}
+
+/** Forms of a requested output that would give the caller something else than was asked for, were they ignored. */
+function refuseForms({ request }: InferMessage): void {
+  for (const [i, { parameters }] of ((request.outputs ?? []) as { parameters: JsonObject }[]).entries()) {
+    const form = ['classification', 'shared_memory_region'].find((key) => parameters[key] !== undefined);
+    if (form === undefined) continue;
+    const path = `outputs[${i}].parameters.${form}`;
+    throw invalid(`expected no ${path} because gRPC gives outputs as tensors in the answer only; leave it out`, path);
+  }
 }
 
 /** Tensors from a gRPC message: all of them raw, or each with typed contents. */
