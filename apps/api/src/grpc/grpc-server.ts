@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type ListenOptions, type Server as NetServer, type Socket } from 'node:net';
 import type { Config } from '@app/config';
-import { Server, ServerCredentials, type ConnectionInjector } from '@grpc/grpc-js';
+import { logVerbosity, Server, ServerCredentials, setLogVerbosity, type ConnectionInjector } from '@grpc/grpc-js';
 import { Inject, Injectable } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { fastifyOf } from '../http/fastify-adapter';
@@ -37,6 +37,8 @@ export class GrpcServer {
     private readonly health: GrpcHealth,
     handlers: Handlers,
   ) {
+    // It writes what callers send wrong to stderr, once for each call.
+    setLogVerbosity(logVerbosity.NONE);
     const messageBytesMax = config.http.bodyBytesMax;
     const memory = new HeldMemory(fastifyOf(http).bodies, messageBytesMax);
     this.server = new Server({

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { rmSync } from 'node:fs';
+import { connect as http2Connect } from 'node:http2';
 import { connect } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { InterleaveError } from '@app/contracts';
@@ -153,6 +154,20 @@ describe('gRPC', () => {
     backend.refusalAhead = new InterleaveError('overloaded', 'full', { retryAfterSeconds: 7 });
     const { metadata } = await failure(ask('ModelInfer', request()));
     expect([metadata.get('retry-after'), metadata.get('grpc-retry-pushback-ms')]).toEqual([['7'], ['7000']]);
+  });
+
+  it('refuses a deadline that is none', async () => {
+    const session = http2Connect(`http://${address}`);
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': '/inference.GRPCInferenceService/ServerLive',
+      'content-type': 'application/grpc',
+      'grpc-timeout': 'soon',
+    });
+    const [headers] = (await once(stream, 'response')) as [Record<string, string>];
+    stream.end().resume();
+    session.destroy();
+    expect(Number(headers['grpc-status'])).toBe(grpc.status.INVALID_ARGUMENT);
   });
 
   it('refuses an option that is none, and a message that is none', async () => {

@@ -20,6 +20,8 @@ interface InnerCall extends ServerInterceptingCall {
   decompressMessage(message: Buffer, encoding: string): Buffer | Promise<Buffer>;
 }
 
+type Ended = Parameters<ServerInterceptingCall['sendStatus']>[0];
+
 /** Why a call of grpc-js ends. */
 interface Refusal {
   code: status;
@@ -57,6 +59,8 @@ export class HeldMemory {
       const timer = setTimeout(() => refuse(late), READ_MS_MAX).unref();
       stream.once('end', () => clearTimeout(timer)).once('close', () => clearTimeout(timer));
     }
+    const sendStatus = call.sendStatus.bind(call);
+    call.sendStatus = (ended) => sendStatus(blameCaller(ended));
     call.decompressMessage = (message, encoding) => unpack(message, encoding, held, this.messageBytesMax);
     return call;
   };
@@ -65,6 +69,12 @@ export class HeldMemory {
   release(metadata: Metadata, message: Buffer): void {
     this.calls.get(metadata)?.free(message.length + PREFIX_BYTES);
   }
+}
+
+/** A deadline that cannot be read is no fault of this server, as grpc-js has it. */
+function blameCaller(ended: Ended): Ended {
+  const isCallers = ended.code === status.INTERNAL && ended.details?.startsWith('Invalid grpc-timeout') === true;
+  return isCallers ? { ...ended, code: status.INVALID_ARGUMENT } : ended;
 }
 
 /** What one call holds. */
