@@ -8,7 +8,7 @@ MODELS_DIR ?= models
 NATIVE_ADDON := libs/native/build/interleave_native.node
 NATIVE_SOURCES := $(shell find libs/native/src libs/native/CMakeLists.txt libs/native/build.sh -type f)
 TS_BUILT := dist/.built
-TS_SOURCES := $(shell find apps libs tools bench test/fixtures test/support -name '*.ts' -not -name '*.spec.ts' 2>/dev/null) \
+TS_SOURCES := $(shell find apps libs tools bench test/fixtures test/support \( -name '*.ts' -not -name '*.spec.ts' -o -name '*.proto' \) 2>/dev/null) \
   tsconfig.json tsconfig.build.json nest-cli.json package.json
 DEMO_MODEL := $(MODELS_DIR)/encoder-tiny/model.onnx
 CHECKS := tools/checks/.venv/.installed

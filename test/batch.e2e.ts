@@ -54,6 +54,7 @@ describe('batches through the official client', () => {
       REDIS_URL: `unix://${redis.socketPath}`,
       LOG_LEVEL: 'fatal',
       PORT: '0',
+      GRPC_PORT: '0',
     });
     config = { ...base, batch: { ...base.batch, chunkRows: 16, diskFreeBytesMin: 0 } };
     mkdirSync(config.runDir, { recursive: true });

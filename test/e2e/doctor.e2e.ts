@@ -20,6 +20,7 @@ function doctor(args: string[], environment: Record<string, string> = {}) {
     DATA_DIR: join(stack.dir, 'data'),
     MODELS_DIR: join(stack.dir, 'models'),
     PORT: new URL(stack.url).port,
+    GRPC_PORT: stack.grpcAddress.split(':')[1],
     ...environment,
   };
   return spawnSync(process.execPath, [CLI, 'doctor', ...args], { cwd: stack.dir, env, encoding: 'utf8', timeout: 120_000 });

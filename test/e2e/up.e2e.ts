@@ -43,6 +43,7 @@ const environment = () => ({
   DATA_DIR: join(stack.dir, 'data'),
   MODELS_DIR: join(stack.dir, 'models'),
   PORT: new URL(stack.url).port,
+  GRPC_PORT: stack.grpcAddress.split(':')[1],
   INTERLEAVE_URL: stack.url,
 });
 const cli = (...args: string[]) =>

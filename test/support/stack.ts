@@ -26,6 +26,8 @@ export interface StackOptions {
 export class Stack {
   private constructor(
     readonly url: string,
+    /** Host and port. */
+    readonly grpcAddress: string,
     readonly dir: string,
     private up: ChildProcess,
     private readonly output: string[],
@@ -39,6 +41,7 @@ export class Stack {
       writeFileSync(join(dir, 'models', model, 'model.yaml'), content);
     writeFileSync(join(dir, 'interleave.yaml'), options.config ?? '');
     const port = await freePort();
+    const grpcPort = await freePort();
     const output: string[] = [];
     const startUp = (): ChildProcess => {
       const up = spawn(process.execPath, [join(root, 'bin', 'interleave.js'), 'up'], {
@@ -49,6 +52,7 @@ export class Stack {
           MODELS_DIR: join(dir, 'models'),
           HOST: '127.0.0.1',
           PORT: String(port),
+          GRPC_PORT: String(grpcPort),
           ...options.environment,
         },
         stdio: ['ignore', 'pipe', 'pipe'],
@@ -56,7 +60,7 @@ export class Stack {
       for (const stream of [up.stdout, up.stderr]) stream?.on('data', (part: Buffer) => output.push(part.toString('utf8')));
       return up;
     };
-    const stack = new Stack(`http://127.0.0.1:${port}`, dir, startUp(), output, startUp);
+    const stack = new Stack(`http://127.0.0.1:${port}`, `127.0.0.1:${grpcPort}`, dir, startUp(), output, startUp);
     try {
       await stack.ready();
     } catch (error) {

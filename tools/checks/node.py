@@ -48,7 +48,7 @@ class Node(Client):
             probe.bind(('127.0.0.1', 0))
             self.port = probe.getsockname()[1]
         pathlib.Path(self.folder, 'interleave.yaml').write_text(self.config)
-        env = {**os.environ, 'PORT': str(self.port), 'DATA_DIR': self.folder + '/data', 'MODELS_DIR': str(self.models), 'LOG_LEVEL': 'warn'}
+        env = {**os.environ, 'PORT': str(self.port), 'GRPC_PORT': '0', 'DATA_DIR': self.folder + '/data', 'MODELS_DIR': str(self.models), 'LOG_LEVEL': 'warn'}
         self.log = open(self.folder + '/log', 'wb')
         self.process = subprocess.Popen(['node', str(ROOT / 'bin/interleave.js'), 'up'], cwd=self.folder, env=env, stdout=self.log, stderr=self.log)
         end = time.time() + READY_S_MAX

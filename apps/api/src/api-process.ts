@@ -5,6 +5,7 @@ import { isolateFront } from '@app/native';
 import type { ShutdownStep } from '@app/process';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { ApiStatus } from './api-status';
+import { GrpcServer } from './grpc/grpc-server';
 import { Lifecycle } from './lifecycle';
 import { LaneModule } from './lane/lane.module';
 import type { ApiProcess } from './process.module';
@@ -15,14 +16,15 @@ import { lowerThreadPool } from './thread-pool';
 const DRAIN_EXTRA_MS = 5_000;
 
 export interface ApiProcessOptions extends ApiProcess {
-  /** An open socket that listens; null: it opens one. */
+  /** Open sockets that listen, for HTTP and for gRPC; null: it opens one. */
   listenFd: number | null;
+  grpcListenFd: number | null;
   /** What is opened is added here. */
   shutdown: ShutdownStep[];
 }
 
 /** Opens everything, and listens when its turn comes. */
-export async function runApi({ listenFd, shutdown, ...process }: ApiProcessOptions): Promise<void> {
+export async function runApi({ listenFd, grpcListenFd, shutdown, ...process }: ApiProcessOptions): Promise<void> {
   const { config, logger, turn } = process;
   // The scheduler has looked before it started this one. A damaged file refuses all requests then, and can be put right.
   if (!config.supervised) checkAccess(config);
@@ -37,7 +39,9 @@ export async function runApi({ listenFd, shutdown, ...process }: ApiProcessOptio
   await status.openRole();
   if (app.get(Lifecycle).draining) return;
   await listen(app, config, listenFd);
-  logger.info({ url: status.url() }, 'listening');
+  const { host, grpcPort: port } = config;
+  await app.get(GrpcServer).listen(grpcListenFd === null ? { host, port } : { fd: grpcListenFd });
+  logger.info({ url: status.url(), grpc: status.grpcAddress() }, 'listening');
 }
 
 async function listen(app: NestFastifyApplication, { host, port }: Config, listenFd: number | null): Promise<void> {

@@ -4,6 +4,7 @@ import { serveProcessStatus, type ProcessStatusServer } from '@app/process';
 import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { Registry } from 'prom-client';
+import { GrpcServer } from './grpc/grpc-server';
 import { Readiness } from './health/readiness';
 import { fastifyOf } from './http/fastify-adapter';
 import { ROLE } from './process.module';
@@ -22,6 +23,7 @@ export class ApiStatus implements OnApplicationBootstrap {
     private readonly registry: Registry,
     private readonly readiness: Readiness,
     private readonly http: HttpAdapterHost,
+    private readonly grpc: GrpcServer,
   ) {}
 
   async onApplicationBootstrap(): Promise<void> {
@@ -48,6 +50,11 @@ export class ApiStatus implements OnApplicationBootstrap {
     return `${scheme}://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`;
   }
 
+  /** Where gRPC listens; null: not yet. */
+  grpcAddress(): string | null {
+    return this.grpc.address();
+  }
+
   private serve(name: string): Promise<ProcessStatusServer> {
     const socketPath = runPaths(this.config.runDir).statusSocket(name);
     return serveProcessStatus({ socketPath, registry: this.registry, status: () => this.status() });
@@ -58,6 +65,7 @@ export class ApiStatus implements OnApplicationBootstrap {
       id: this.id,
       pid: process.pid,
       url: this.url(),
+      grpcAddress: this.grpcAddress(),
       missing: this.readiness.missing(),
       inFlightItems: this.backend.inFlightItems(),
     };

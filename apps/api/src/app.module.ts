@@ -4,6 +4,7 @@ import { ApiStatus } from './api-status';
 import { BatchesModule } from './batches/batches.module';
 import { DashboardModule } from './dashboard/dashboard.module';
 import { DocsModule } from './docs/docs.module';
+import { GrpcModule } from './grpc/grpc.module';
 import { HealthModule } from './health/health.module';
 import { HttpModule } from './http/http.module';
 import { LiveModule } from './live/live.module';
@@ -30,6 +31,7 @@ export class AppModule {
         HttpModule,
         HealthModule,
         LiveModule,
+        GrpcModule,
         MetricsModule,
         BatchesModule,
         DashboardModule,

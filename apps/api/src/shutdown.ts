@@ -4,6 +4,7 @@ import type { Logger } from '@app/telemetry';
 import { Inject, Injectable, type BeforeApplicationShutdown, type OnApplicationShutdown, type OnModuleDestroy } from '@nestjs/common';
 import { ApiStatus } from './api-status';
 import { BatchService } from './batches/batch.service';
+import { GrpcServer } from './grpc/grpc-server';
 import { Lifecycle } from './lifecycle';
 import { BACKEND, BATCH_BACKEND, LOGGER, TURN } from './tokens';
 import type { Turn } from './turn';
@@ -25,6 +26,7 @@ export class Shutdown implements OnModuleDestroy, BeforeApplicationShutdown, OnA
     private readonly lifecycle: Lifecycle,
     private readonly status: ApiStatus,
     private readonly batches: BatchService,
+    private readonly grpc: GrpcServer,
   ) {}
 
   onModuleDestroy(): void {
@@ -36,13 +38,15 @@ export class Shutdown implements OnModuleDestroy, BeforeApplicationShutdown, OnA
     this.allEnded = await takeSteps(this.log, [
       ['role', () => this.status.closeRole()],
       ['turn', () => this.turn?.giveUp()],
+      ['grpc', () => this.grpc.drain()],
     ]);
   }
 
-  // Between the two Nest closes HTTP: no new connections, and the answers in flight are waited for.
+  // Between the two Nest closes HTTP: no new connections, and the answers in flight are waited for. gRPC drains meanwhile.
 
   async onApplicationShutdown(): Promise<void> {
     const allEnded = await takeSteps(this.log, [
+      ['grpc', () => this.grpc.drained()],
       ['batches', () => this.batches.close()],
       ['workers', () => this.backend.close()],
       ['batch workers', () => this.batch.close()],

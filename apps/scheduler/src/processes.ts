@@ -5,7 +5,7 @@ import type { Placement, WorkerPlan } from '@app/contracts';
 import { findExecutable, REDIS_REMEDY, REDIS_SERVERS } from '@app/system';
 import { gpuEnvironment } from './gpu-environment';
 import { HEARTBEAT_FD, LOADERS_MAX } from './supervision/heartbeat-file';
-import { LISTEN_FD } from './supervision/listening-socket';
+import { GRPC_LISTEN_FD, LISTEN_FD, type ListeningSockets } from './supervision/listening-socket';
 import { redisProbe, statusProbe } from './supervision/probes';
 import type { ProcessSpec } from './supervision/process-spec';
 
@@ -27,9 +27,9 @@ const API_IDS = ['api-1', 'api-2'];
 
 /**
  * The processes of this node in the order of starting, as far as this scheduler looks after them. The API processes accept
- * on the open socket `listenFd`; null: this scheduler looks after none.
+ * on the open `sockets`; null: this scheduler looks after none.
  */
-export function processSpecs(config: Config, placement: Placement, listenFd: number | null): ProcessSpec[] {
+export function processSpecs(config: Config, placement: Placement, sockets: ListeningSockets | null): ProcessSpec[] {
   const tokenizerThreads = String(Math.min(TOKENIZER_THREADS_MAX, new Set(placement.partitions.flatMap(({ cpus }) => cpus)).size));
   const specs = [
     ...(config.redisUrl === null ? [redisSpec(config)] : []),
@@ -42,21 +42,21 @@ export function processSpecs(config: Config, placement: Placement, listenFd: num
       nice: BATCH_NICE,
       environment: { UV_THREADPOOL_SIZE: '4', RAYON_NUM_THREADS: tokenizerThreads },
     }),
-    ...(listenFd === null ? [] : API_IDS.map((id) => apiSpec(config, id, { listenFd, tokenizerThreads }))),
+    ...(sockets === null ? [] : API_IDS.map((id) => apiSpec(config, id, sockets, tokenizerThreads))),
   ];
   return specs.filter(({ kind }) => config.processes.includes(kind));
 }
 
-function apiSpec(config: Config, id: string, { listenFd, tokenizerThreads }: { listenFd: number; tokenizerThreads: string }): ProcessSpec {
+function apiSpec(config: Config, id: string, sockets: ListeningSockets, tokenizerThreads: string): ProcessSpec {
   const spec = nodeSpec(config, {
     id,
     kind: 'api',
     main: 'api/src/main.js',
-    args: ['--id', id, '--listen-fd', String(LISTEN_FD)],
+    args: ['--id', id, '--listen-fd', String(LISTEN_FD), '--grpc-listen-fd', String(GRPC_LISTEN_FD)],
     nodeOptions: [`--max-old-space-size=${API_HEAP_MIB}`, `--max-semi-space-size=${API_YOUNG_MIB}`],
     environment: { UV_THREADPOOL_SIZE: '4', RAYON_NUM_THREADS: tokenizerThreads },
   });
-  return { ...spec, inheritedFd: listenFd };
+  return { ...spec, inheritedFds: [sockets.http, sockets.grpc] };
 }
 
 function workerSpec(config: Config, plan: WorkerPlan): ProcessSpec {
@@ -98,7 +98,7 @@ function nodeSpec(config: Config, { id, kind, main, args = [], nodeOptions = [],
     args: rest,
     ownSession: false,
     heartbeatSlots: null,
-    inheritedFd: null,
+    inheritedFds: [],
     inherits: { settings: true, redis: kind !== 'worker' },
     environment: childSettings,
     fingerprint: JSON.stringify({ line, nice, environment, settings, built: builtAt(path) }),
@@ -127,7 +127,7 @@ function redisSpec(config: Config): ProcessSpec {
     // Redis ends on the SIGINT of a Ctrl-C, while the runner still needs it.
     ownSession: true,
     heartbeatSlots: null,
-    inheritedFd: null,
+    inheritedFds: [],
     inherits: { settings: false, redis: false },
     environment: {},
     fingerprint: JSON.stringify(args),

@@ -48,7 +48,7 @@ describe('composing a scheduler', () => {
   });
 
   const configOf = (name: string, settings: Record<string, string> = {}): Config =>
-    loadConfig({ DATA_DIR: join(dir, name), MODELS_DIR: modelsDir, LOG_LEVEL: 'fatal', PORT: '0', ...settings });
+    loadConfig({ DATA_DIR: join(dir, name), MODELS_DIR: modelsDir, LOG_LEVEL: 'fatal', PORT: '0', GRPC_PORT: '0', ...settings });
   const compose = (config: Config): Promise<INestApplicationContext> =>
     NestFactory.createApplicationContext(SchedulerModule.of(config, createLogger('scheduler', 'fatal')), {
       logger: false,
@@ -84,12 +84,12 @@ describe('composing a scheduler', () => {
     expect(readFileSync(runPaths(config.runDir).placement, 'utf8')).toMatch(/"quarantined": \[\]/);
   });
 
-  it('refuses a port in use before it plans', async () => {
+  it.each(['PORT', 'GRPC_PORT'])('refuses a %s in use before it plans', async (setting) => {
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const { port } = server.address() as AddressInfo;
-    const config = configOf('two', { PORT: String(port) });
-    await expect(compose(config)).rejects.toThrow(`PORT ${port} is in use`);
+    const config = configOf(`in-use-${setting}`, { [setting]: String(port) });
+    await expect(compose(config)).rejects.toThrow(`${setting} ${port} is in use by pid ${process.pid}`);
     expect(readdirSync(config.runDir)).toEqual([]);
     await new Promise((resolve) => server.close(resolve));
   });

@@ -1,8 +1,8 @@
 /** Injection tokens of what is no class of this application. */
 export const CONFIG = Symbol('config');
 export const LOGGER = Symbol('logger');
-/** The open socket on which API processes accept, or null: this scheduler looks after none. */
-export const LISTEN_SOCKET = Symbol('listening socket');
+/** The open sockets on which API processes accept (`ListeningSockets`), or null: this scheduler looks after none. */
+export const LISTENING_SOCKETS = Symbol('listening sockets');
 /** `PreemptionProof`. */
 export const PREEMPTION = Symbol('preemption');
 /** `LaneControl`, or null: another scheduler looks after the workers. */

@@ -22,6 +22,7 @@ export interface Config extends Omit<FileConfig, 'tls'> {
   readonly tls: TlsConfig | null;
   /** Where a container's port is published; null: at `host`. */
   readonly publishedHost: string | null;
+  readonly grpcPort: number;
   readonly dataDir: string;
   readonly modelsDir: string;
   readonly runDir: string;
@@ -73,6 +74,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
     port: env.PORT,
     tls: tlsConfig(env, file.tls),
     publishedHost: env.PUBLISHED_HOST ?? null,
+    grpcPort: env.GRPC_PORT,
     dataDir,
     modelsDir: resolve(env.MODELS_DIR),
     runDir,

@@ -205,6 +205,7 @@ export const environmentSchema = z.object({
   PUBLISHED_HOST: z.string().min(1).optional(),
   /** Replaces `access.mode` of the file. */
   ACCESS: z.enum(ACCESS_MODES).optional(),
+  GRPC_PORT: port.default(8081),
   DATA_DIR: z.string().min(1).default('./data'),
   MODELS_DIR: z.string().min(1).default('./models'),
   /** Sockets and the placement; short, because a Unix socket path has at most 107 bytes. */

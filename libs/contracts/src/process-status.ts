@@ -40,6 +40,8 @@ export interface ApiProcessStatus {
   pid: number;
   /** Null until it listens. */
   url: string | null;
+  /** Host and port of gRPC; null until it listens. */
+  grpcAddress: string | null;
   /** Why the node is not ready; null when it is. */
   missing: string | null;
   inFlightItems: number;

@@ -74,7 +74,8 @@ function binaryBody(header: object, tensors: Tensor[]): ResponseBody {
   return { kind: 'bytes', body, headers };
 }
 
-function outputOf(results: ItemResult[], name: string): Tensor {
+/** The output of that name of a request's only item. */
+export function outputOf(results: ItemResult[], name: string): Tensor {
   const tensor = results[0]?.outputs.find((output) => output.name === name);
   if (tensor === undefined) throw new InterleaveError('internal', `the worker did not return the output "${name}"`);
   return tensor;

@@ -1,4 +1,12 @@
-import { DATATYPES, type Datatype, type InferenceItem, type ModelSignature, type Tensor, type TensorSpec } from '@app/contracts';
+import {
+  DATATYPES,
+  type Datatype,
+  type InferenceItem,
+  type ItemResult,
+  type ModelSignature,
+  type Tensor,
+  type TensorSpec,
+} from '@app/contracts';
 import type { ServedModel } from '@app/models';
 import { wantedClasses } from './classification-output';
 import {
@@ -59,20 +67,43 @@ export async function splitInferBody(
 /** Checks an infer request (docs/protocols.md §4.2, §4.3) and turns it into one item that holds the caller's whole arrays. */
 export function prepareInfer(body: unknown, binary: BinaryPart | null, model: ServedModel, limits: Limits): PreparedRequest {
   if (binary !== null && binary.headerBytes === 0) return prepareRaw(binary.body, model, limits);
-  const request = expectObject(body, 'body');
+  return checkInfer(expectObject(body, 'body'), new BodyData(binary, limits), model, limits, (served, id, wanted, results) =>
+    inferResponse(served, id, wanted, results, limits.sharedMemory),
+  );
+}
+
+/** Where the data of the inputs is; all else of a request looks the same in every form. */
+export interface InputData {
+  /** The data of the input at `index`; refuses what `expected` does not describe, and more than `budget` has left. */
+  read(input: JsonObject, index: number, expected: ExpectedData, budget: ByteBudget): Uint8Array;
+  /** Refuses data that no input is for. */
+  checkAllRead(inputs: number): void;
+}
+
+type InferAnswer<Answer> = (model: ServedModel, id: string | null, wanted: WantedOutput[], results: ItemResult[]) => Answer;
+
+/** The checks of every form of an infer request. */
+export function checkInfer<Answer>(
+  request: JsonObject,
+  data: InputData,
+  model: ServedModel,
+  limits: Limits,
+  answer: InferAnswer<Answer>,
+): PreparedRequest<Answer> {
   const id = optionalString(request.id, 'id');
   const parameters = checkParameters(request.parameters, 'parameters');
   const wanted = wantedOutputs(request, model.signature, parameters, limits);
-  const inputs = readInputs(request, binary, model.signature, limits);
-  return prepared(model, inputs, wanted, { id, parameters, limits });
+  const inputs = readInputs(request, data, model.signature, limits);
+  return prepared(model, inputs, wanted, parameters, (results) => answer(model, id, wanted, results));
 }
 
-function prepared(
+function prepared<Answer>(
   model: ServedModel,
   inputs: Tensor[],
   wanted: WantedOutput[],
-  { id, parameters, limits }: { id: string | null; parameters: JsonObject; limits: Limits },
-): PreparedRequest {
+  parameters: JsonObject,
+  respond: (results: ItemResult[]) => Answer,
+): PreparedRequest<Answer> {
   const item: InferenceItem = { inputs, outputs: wanted.map(({ name }) => name) };
   const timeoutUs = optionalInteger(parameters.timeout, 'parameters.timeout', { min: 0, max: TIMEOUT_US_MAX });
   if (parameters.sequence_id !== undefined && parameters.sequence_id !== 0 && parameters.sequence_id !== '') {
@@ -89,7 +120,7 @@ function prepared(
     timeoutMs: timeoutUs === null || timeoutUs === 0 ? model.timeoutMs : timeoutUs / 1000,
     priority: optionalInteger(parameters.priority, 'parameters.priority', { min: 0, max: PRIORITY_MAX }) ?? 0,
     tier: readServiceTier(parameters.service_tier, 'parameters.service_tier'),
-    respond: (results) => inferResponse(model, id, wanted, results, limits.sharedMemory),
+    respond,
   };
 }
 
@@ -127,9 +158,8 @@ function wantedOutputs(request: JsonObject, signature: ModelSignature, parameter
   return outputs;
 }
 
-function readInputs(request: JsonObject, binary: BinaryPart | null, signature: ModelSignature, limits: Limits): Tensor[] {
+function readInputs(request: JsonObject, source: InputData, signature: ModelSignature, limits: Limits): Tensor[] {
   const declared: DeclaredInput[] = [];
-  const cursor = { offset: binary?.headerBytes ?? 0 };
   const budget = byteBudget(limits);
   const tensors = givenInputs(request.inputs, signature).map((value, i) => {
     const path = `inputs[${i}]`;
@@ -142,16 +172,11 @@ function readInputs(request: JsonObject, binary: BinaryPart | null, signature: M
     const shape = checkShape(spec, input.shape, `${path}.shape`);
     declared.push({ spec, shape, path: `${path}.shape` });
     const count = countElements(shape, datatype, budget, `${path}.shape`);
-    const data = readData(input, { binary, limits, budget }, { datatype, shape, count, path }, cursor);
+    const data = source.read(input, i, { datatype, shape, count, path }, budget);
     spend(budget, data, `${path}.data`);
     return { name, datatype, shape, data };
   });
-  if (binary !== null && cursor.offset !== binary.body.byteLength) {
-    throw invalid(
-      `expected ${cursor.offset} bytes, as the binary_data_size of the inputs say, but the body has ${binary.body.byteLength}`,
-      'inputs',
-    );
-  }
+  source.checkAllRead(tensors.length);
   checkInputs(signature, declared);
   return tensors;
 }
@@ -163,57 +188,66 @@ function givenInputs(inputs: unknown, signature: ModelSignature): unknown[] {
   throw mismatch('no inputs, because the model has none,', 'inputs', inputs);
 }
 
-interface ExpectedData {
+export interface ExpectedData {
   datatype: Datatype;
   shape: number[];
   count: number;
+  /** Of the input. */
   path: string;
 }
 
-/** What the data of inputs is taken from, and bounded by. */
-interface DataSource {
-  binary: BinaryPart | null;
-  limits: Limits;
-  budget: ByteBudget;
-}
+/** Data in the JSON, behind it, or in shared memory. */
+class BodyData implements InputData {
+  private offset: number;
 
-function readData(input: JsonObject, source: DataSource, expected: ExpectedData, cursor: { offset: number }): Uint8Array {
-  const { binary } = source;
-  const { datatype, shape, count, path } = expected;
-  const parameters = checkParameters(input.parameters, `${path}.parameters`);
-  const part = sharedPart(parameters, path);
-  if (part !== null) return readShared(part, input, source, expected);
-  const size = parameters.binary_data_size;
-  if (size === undefined) return writeTensor(input.data, datatype, shape, `${path}.data`);
-  const sizePath = `${path}.parameters.binary_data_size`;
-  if (input.data !== undefined) throw invalid(`expected either data or binary_data_size for ${path} but received both`, path);
-  if (binary === null)
-    throw invalid(`expected the header Inference-Header-Content-Length because ${sizePath} is set but it is missing`, sizePath);
-  const bytes = optionalInteger(size, sizePath, { min: 0, max: binary.body.byteLength - cursor.offset }) as number;
-  const data = binary.body.subarray(cursor.offset, cursor.offset + bytes);
-  cursor.offset += bytes;
-  checkBinary(data, datatype, count, sizePath);
-  return data;
+  constructor(
+    private readonly binary: BinaryPart | null,
+    private readonly limits: Limits,
+  ) {
+    this.offset = binary?.headerBytes ?? 0;
+  }
+
+  read(input: JsonObject, _index: number, expected: ExpectedData, budget: ByteBudget): Uint8Array {
+    const { binary } = this;
+    const { datatype, shape, count, path } = expected;
+    const parameters = checkParameters(input.parameters, `${path}.parameters`);
+    const part = sharedPart(parameters, path);
+    if (part !== null) return this.readShared(part, input, expected, budget);
+    const size = parameters.binary_data_size;
+    if (size === undefined) return writeTensor(input.data, datatype, shape, `${path}.data`);
+    const sizePath = `${path}.parameters.binary_data_size`;
+    if (input.data !== undefined) throw invalid(`expected either data or binary_data_size for ${path} but received both`, path);
+    if (binary === null)
+      throw invalid(`expected the header Inference-Header-Content-Length because ${sizePath} is set but it is missing`, sizePath);
+    const bytes = optionalInteger(size, sizePath, { min: 0, max: binary.body.byteLength - this.offset }) as number;
+    const data = binary.body.subarray(this.offset, this.offset + bytes);
+    this.offset += bytes;
+    checkBinary(data, datatype, count, sizePath);
+    return data;
+  }
+
+  checkAllRead(): void {
+    if (this.binary === null || this.offset === this.binary.body.byteLength) return;
+    throw invalid(
+      `expected ${this.offset} bytes, as the binary_data_size of the inputs say, but the body has ${this.binary.body.byteLength}`,
+      'inputs',
+    );
+  }
+
+  private readShared(part: SharedPart, input: JsonObject, { datatype, count, path }: ExpectedData, budget: ByteBudget): Uint8Array {
+    const memory = memoryFor(part, this.limits.sharedMemory);
+    if (input.data !== undefined || (input.parameters as JsonObject).binary_data_size !== undefined)
+      throw invalid(`expected neither data nor binary_data_size beside ${part.path} but received one`, path);
+    if (part.bytes > budget.bytesLeft) throw tooLarge(budget, part.path);
+    const data = memory.read(part);
+    checkBinary(data, datatype, count, part.path);
+    return data;
+  }
 }
 
 /** Its size is checked before anything is copied. */
-function readShared(
-  part: SharedPart,
-  input: JsonObject,
-  { limits, budget }: DataSource,
-  { datatype, count, path }: ExpectedData,
-): Uint8Array {
-  const memory = memoryFor(part, limits.sharedMemory);
-  if (input.data !== undefined || (input.parameters as JsonObject).binary_data_size !== undefined)
-    throw invalid(`expected neither data nor binary_data_size beside ${part.path} but received one`, path);
-  if (part.bytes > budget.bytesLeft) throw tooLarge(budget, part.path);
-  const data = memory.read(part);
-  checkBinary(data, datatype, count, part.path);
-  return data;
-}
-
 /** Refuses binary data of another size than `count` elements have; BOOL bytes that are neither 0 nor 1. */
-function checkBinary(data: Uint8Array, datatype: Datatype, count: number, path: string): void {
+export function checkBinary(data: Uint8Array, datatype: Datatype, count: number, path: string): void {
   const elementBytes = DATATYPES[datatype].bytes;
   if (elementBytes === null) return checkStrings(data, count, path);
   if (data.byteLength !== count * elementBytes)
@@ -253,7 +287,8 @@ function prepareRaw(data: Uint8Array, model: ServedModel, limits: Limits): Prepa
     'body',
   );
   const wanted = outputs.map(({ name }) => ({ name, binary: true }));
-  return prepared(model, [{ name: spec.name, datatype: spec.datatype, shape, data }], wanted, { id: null, parameters: {}, limits });
+  const input = { name: spec.name, datatype: spec.datatype, shape, data };
+  return prepared(model, [input], wanted, {}, (results) => inferResponse(model, null, wanted, results, undefined));
 }
 
 function rawShape(spec: TensorSpec, data: Uint8Array, path: string): number[] {

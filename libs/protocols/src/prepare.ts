@@ -6,7 +6,7 @@ import { prepareInfer } from './open-inference';
 import { preparePredict } from './predict';
 import { prepareRerank } from './rerank';
 import { prepareDetokenize, prepareTokenize } from './tokenize';
-import type { BinaryPart, Endpoint, Limits, PreparedRequest, ResponseBody } from './types';
+import type { BinaryPart, Endpoint, Limits, PreparedItems, PreparedRequest, ResponseBody } from './types';
 
 /** Endpoints whose model is in the body. */
 const PREPARE: Record<
@@ -59,7 +59,7 @@ export async function runPrepared(
  */
 export async function runItems(
   backend: InferenceBackend,
-  { model, version, items, runAlone }: PreparedRequest,
+  { model, version, items, runAlone }: PreparedItems,
   { timeoutMs, priority, signal, bodyBytes, share, onRan }: RunOptions,
 ): Promise<(ItemResult | InterleaveError)[]> {
   if (items.length === 0) return [];

@@ -13,7 +13,7 @@ export interface Endpoint {
 }
 
 /** A body that was checked and tokenized: what to run, and how to answer. */
-export interface PreparedRequest {
+export interface PreparedRequest<Answer = ResponseBody> {
   model: string;
   version: string;
   items: InferenceItem[];
@@ -28,8 +28,11 @@ export interface PreparedRequest {
   /** As `InferenceRequest.runAlone`. */
   runAlone?: boolean;
   /** A promise where the answer takes computing. */
-  respond(results: ItemResult[]): ResponseBody | Promise<ResponseBody>;
+  respond(results: ItemResult[]): Answer | Promise<Answer>;
 }
+
+/** What is run of a request, however it is answered. */
+export type PreparedItems = Omit<PreparedRequest, 'respond'>;
 
 /** JSON to serialise with `toJsonText`, or bytes with their headers (binary tensor extension). */
 export type ResponseBody = { kind: 'json'; body: object } | { kind: 'bytes'; body: Uint8Array; headers: Record<string, string> };

@@ -16,6 +16,10 @@ export class Readiness {
     private readonly lifecycle: Lifecycle,
   ) {}
 
+  get draining(): boolean {
+    return this.lifecycle.draining;
+  }
+
   /** Null when ready, else what is missing. */
   missing(): string | null {
     if (this.lifecycle.draining) return 'shutting down';

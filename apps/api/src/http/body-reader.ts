@@ -7,6 +7,10 @@ import { isJson } from './media-type';
 import { unpack } from './unpack';
 
 declare module 'fastify' {
+  interface FastifyInstance {
+    /** The memory for bodies, of all protocols. */
+    bodies: BodyReader;
+  }
   interface FastifyRequest {
     /** Bytes of this request's body that count against the memory for bodies; given back after the response. */
     heldBodyBytes: number;
@@ -106,6 +110,16 @@ export class BodyReader {
     request.heldBodyBytes = 0;
   }
 
+  /** Memory for requests that do not come by HTTP: counts `bytes`, whatever it says; null: there is room. */
+  holdOther(bytes: number): InterleaveError | null {
+    this.heldBytes += bytes;
+    return this.noRoom(this.heldBytes);
+  }
+
+  releaseOther(bytes: number): void {
+    this.heldBytes -= bytes;
+  }
+
   /** `bodyBytes`: of the body so far. */
   private hold(request: FastifyRequest, bytes: number, bodyBytes: number): InterleaveError | null {
     request.heldBodyBytes += bytes;
@@ -114,11 +128,14 @@ export class BodyReader {
   }
 
   private refusal({ headers }: FastifyRequest, bodyBytes: number, heldBytes: number): InterleaveError | null {
-    const { bodyBytesMax, jsonBytesMax, heldBytesMax } = this.limits;
+    const { bodyBytesMax, jsonBytesMax } = this.limits;
     if (bodyBytes > bodyBytesMax) return tooLarge(bodyBytesMax, 'http.bodyBytesMax');
     if (bodyBytes > jsonBytesMax && isJson(headers)) return tooLarge(jsonBytesMax, 'http.jsonBytesMax, for JSON');
-    if (heldBytes <= heldBytesMax) return null;
-    return overloaded('Too many large requests at once', 0);
+    return this.noRoom(heldBytes);
+  }
+
+  private noRoom(heldBytes: number): InterleaveError | null {
+    return heldBytes <= this.limits.heldBytesMax ? null : overloaded('Too many large requests at once', 0);
   }
 }
 

@@ -97,6 +97,7 @@ export function fastifyOf({ httpAdapter }: HttpAdapterHost): FastifyInstance {
 function readBodiesRaw(fastify: FastifyInstance, bodies: BodyReader, refusedBytesMax: number): void {
   fastify.removeAllContentTypeParsers();
   for (const method of fastify.supportedMethods) fastify.addHttpMethod(method, { hasBody: false, overrideExisting: true });
+  fastify.decorate('bodies', bodies);
   fastify.decorateRequest('caller', null);
   fastify.decorateRequest('heldBodyBytes', 0);
   fastify.decorateRequest('refusedBytesMax', refusedBytesMax);

@@ -6,13 +6,17 @@ import type { LiveTiming } from './live-timing';
 
 /** Endpoint label of a live route in metrics. */
 export type LiveEndpoint = 'predict' | 'infer' | 'embeddings' | 'rerank' | 'classify' | 'tokenize' | 'detokenize';
+/** The same of live calls over gRPC. */
+export type GrpcEndpoint = 'grpc_infer' | 'grpc_stream_infer';
 
 /** What is remembered of a live request from accept to respond, over whatever protocol it came. */
 export interface LiveCall {
-  readonly endpoint: LiveEndpoint;
+  readonly endpoint: LiveEndpoint | GrpcEndpoint;
   readonly caller: Caller;
   /** Nothing asked for until the headers have been read. */
   options: CallerOptions;
+  /** Longest time for its answer, whatever is asked for elsewhere: a deadline of the transport. */
+  timeoutMsMax: number;
   /** On the clock of `performance.now()`, as all moments here. */
   readonly arrivedMs: number;
   /** When its body began to be parsed; equal to `arrivedMs` until then. */
@@ -32,12 +36,13 @@ export interface LiveCall {
 }
 
 /** One that has just come. */
-export function newCall(endpoint: LiveEndpoint, caller: Caller): LiveCall {
+export function newCall(endpoint: LiveEndpoint | GrpcEndpoint, caller: Caller): LiveCall {
   const arrivedMs = performance.now();
   return {
     endpoint,
     caller,
     options: NO_OPTIONS,
+    timeoutMsMax: Infinity,
     arrivedMs,
     admittedMs: arrivedMs,
     model: '',

@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import type { Config } from '@app/config';
 import { InterleaveError } from '@app/contracts';
 import { unknownModel, type ModelCatalog } from '@app/models';
-import { allSucceeded, runItems, type PreparedRequest, type ResponseBody } from '@app/protocols';
+import { allSucceeded, runItems, type PreparedItems, type PreparedRequest, type ResponseBody } from '@app/protocols';
 import { Inject, Injectable } from '@nestjs/common';
 import { Turns } from '../admission/turns';
 import { Degradation } from '../resilience/degradation';
@@ -14,14 +14,14 @@ import type { LiveCall } from './live-call';
 import { isSmall, LiveGate, type UnpreparedBody } from './live-gate';
 import { liveTiming, serverTiming } from './live-timing';
 import { LiveStatistics } from './open-inference/model-statistics';
-import { ServiceTiers, withTier } from './service-tiers';
+import { noteTier, ServiceTiers } from './service-tiers';
 
 /** A body that is in memory. */
-export interface ReadBody extends UnpreparedBody {
+export interface ReadBody<Answer = ResponseBody> extends UnpreparedBody {
   /** Bytes that are held until the answer is sent. */
   heldBytes: number;
   /** Parses, checks and tokenizes it, for a model of this catalog. May be called again with another one. */
-  prepare(catalog: ModelCatalog): Promise<PreparedRequest>;
+  prepare(catalog: ModelCatalog): Promise<PreparedRequest<Answer>>;
 }
 
 /**
@@ -47,11 +47,11 @@ export class LiveRunner {
    * The answer; what is said about it beside its body is added to `call.notes`. Rejects with what the caller is told
    * instead. Its items are given up when the caller hangs up.
    */
-  async answer(call: LiveCall, body: ReadBody): Promise<ResponseBody> {
+  async answer<Answer>(call: LiveCall, body: ReadBody<Answer>): Promise<Answer> {
     const bodyReadMs = performance.now();
     const { arrivedMs } = call;
     let preparedMs = bodyReadMs;
-    let checked: PreparedRequest | null = null;
+    let checked: PreparedItems | null = null;
     try {
       const { prepared, results, cache } = await this.degradation.answer(call, {
         prepare: async (catalog, instead) => {
@@ -67,11 +67,12 @@ export class LiveRunner {
         run: (made) => this.run(made, call, body.heldBytes),
       });
       const answeredMs = performance.now();
-      const response = withTier(call, prepared, await prepared.respond(results));
+      const response = await prepared.respond(results);
       const moments = { arrivedMs, bodyReadMs, admittedMs: call.admittedMs, preparedMs, answeredMs, respondedMs: performance.now() };
       // Counted after the answer has left.
       call.timing = liveTiming(moments, results, cache);
       call.notes['server-timing'] = serverTiming(call.timing);
+      noteTier(call, prepared);
       if (prepared.tokenCount > 0) call.notes['x-interleave-tokens'] = String(prepared.tokenCount);
       this.statistics.succeeded(prepared, call.timing, results);
       return response;
@@ -81,7 +82,7 @@ export class LiveRunner {
     }
   }
 
-  private async prepare(call: LiveCall, body: ReadBody, catalog: ModelCatalog): Promise<PreparedRequest> {
+  private async prepare<Answer>(call: LiveCall, body: ReadBody<Answer>, catalog: ModelCatalog): Promise<PreparedRequest<Answer>> {
     const preparing = this.gate.enter(call, body);
     const isLarge = !isSmall(body.bytes);
     let items: number | null = null;
@@ -98,10 +99,11 @@ export class LiveRunner {
     }
   }
 
-  private async run(prepared: PreparedRequest, call: LiveCall, heldBytes: number): Promise<CachedAnswer> {
+  private async run(prepared: PreparedItems, call: LiveCall, heldBytes: number): Promise<CachedAnswer> {
     const { caller, options, hangUp, arrivedMs } = call;
     const { tier, backend, priority } = await this.tiers.planOf(call, prepared);
-    const timeoutMs = (options.timeoutMs ?? prepared.timeoutMs ?? this.config.realtime.timeoutMs) - (performance.now() - arrivedMs);
+    const wantedMs = options.timeoutMs ?? prepared.timeoutMs ?? this.config.realtime.timeoutMs;
+    const timeoutMs = Math.min(wantedMs, call.timeoutMsMax) - (performance.now() - arrivedMs);
     if (timeoutMs <= 0)
       throw new InterleaveError('deadline_exceeded', 'Deadline exceeded before the request was queued; allow more time, or try again');
     return this.cached.run(prepared, caller.tenant, async (missing) => {

@@ -57,7 +57,7 @@ import { ServiceTiers } from './service-tiers';
     JsonBody,
     SharedMemoryService,
   ],
-  exports: [LiveStatistics, ModelConfigs],
+  exports: [LiveRunner, LiveStatistics, ModelConfigs, Preparer],
 })
 export class LiveModule implements OnModuleInit {
   constructor(

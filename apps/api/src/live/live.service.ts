@@ -3,6 +3,7 @@ import { toJsonText, type Endpoint, type ResponseBody } from '@app/protocols';
 import { Injectable } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { SharedMemoryService } from '../shared-memory/shared-memory.service';
+import { TIER_HEADER } from './caller-options';
 import type { LiveCall, LiveEndpoint } from './live-call';
 import { unprepared } from './live-hooks';
 import { LiveRunner } from './live-runner';
@@ -25,7 +26,7 @@ export class LiveService {
     const live = liveCall(request);
     const bytes = await request.readBody(reply);
     const { model = null, version = null } = request.params;
-    const endpoint = { kind: kindOf(live.endpoint), model, version };
+    const endpoint = { kind: kindOf(live.endpoint as LiveEndpoint), model, version };
     const body = await this.runner.answer(live, {
       ...unprepared(request, live, bytes.length),
       heldBytes: request.heldBodyBytes,
@@ -34,8 +35,15 @@ export class LiveService {
         return this.preparer.prepare(endpoint, bytes, request.headers, { catalog, sharedMemory: this.memory.of(request) });
       },
     });
-    send(reply.headers(live.notes), body);
+    send(reply.headers(live.notes), withTier(live, body));
   }
+}
+
+/** OpenAI's answers tell in their body too which tier was asked for. */
+function withTier({ endpoint, notes }: LiveCall, response: ResponseBody): ResponseBody {
+  const tier = notes[TIER_HEADER];
+  if (tier === undefined || endpoint !== 'embeddings' || response.kind !== 'json') return response;
+  return { ...response, body: { ...response.body, service_tier: tier } };
 }
 
 function liveCall({ live }: Pick<FastifyRequest, 'live'>): LiveCall {

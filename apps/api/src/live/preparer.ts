@@ -5,12 +5,15 @@ import {
   jsonLimits,
   parseJsonBodyInSlices,
   prepare,
+  prepareInferMessage,
   splitInferBody,
   type Endpoint,
+  type InferMessage,
   type JsonLimits,
   type Limits,
   type PreparedRequest,
   type SharedMemory,
+  type WireMessage,
 } from '@app/protocols';
 import { Inject, Injectable } from '@nestjs/common';
 import type { Caller } from '../access/caller';
@@ -35,6 +38,11 @@ export class Preparer {
       tensorBytesMax: Math.floor(config.realtime.channelBytes / ITEMS_IN_CHANNEL_MIN),
       tensorBytesKey: 'realtime.channelBytes (four times as much)',
     };
+  }
+
+  /** A request by gRPC. */
+  async prepareMessage(message: InferMessage, catalog: ModelCatalog): Promise<PreparedRequest<WireMessage>> {
+    return prepareInferMessage(message, catalog.find(message.model, message.version), this.limits);
   }
 
   async prepare(

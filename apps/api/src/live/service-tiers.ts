@@ -1,5 +1,5 @@
 import { InterleaveError, type InferenceBackend } from '@app/contracts';
-import type { PreparedRequest, ResponseBody, ServiceTier } from '@app/protocols';
+import type { PreparedItems, ServiceTier } from '@app/protocols';
 import { Inject, Injectable } from '@nestjs/common';
 import { checkLane } from '../access/caller';
 import { BatchLaneState } from '../lane/batch-lane-state';
@@ -31,7 +31,7 @@ export class ServiceTiers {
   ) {}
 
   /** Notes the lane of the call. Rejects with `overloaded` when `flex` cannot run now. */
-  async planOf(call: LiveCall, prepared: PreparedRequest): Promise<TierPlan> {
+  async planOf(call: LiveCall, prepared: PreparedItems): Promise<TierPlan> {
     const tier = tierOf(call, prepared);
     if (tier !== 'flex') {
       checkLane(call.caller, 'realtime');
@@ -42,7 +42,7 @@ export class ServiceTiers {
     return { tier, backend: this.batch, priority: priorityOf(call, prepared, tier) };
   }
 
-  private async checkOpen({ model, version }: PreparedRequest): Promise<void> {
+  private async checkOpen({ model, version }: PreparedItems): Promise<void> {
     const report = this.batch.models().find((other) => other.name === model && other.version === version);
     if (report?.state !== 'ready') {
       const reason = report === undefined ? 'no batch worker has it' : `it is ${report.state} there`;
@@ -60,7 +60,7 @@ export function enterBatchLane(call: LiveCall): void {
 }
 
 /** Header and body may both say it, the same. */
-function tierOf({ options }: LiveCall, prepared: PreparedRequest): ServiceTier | null {
+function tierOf({ options }: LiveCall, prepared: PreparedItems): ServiceTier | null {
   const asked = prepared.tier ?? null;
   if (asked === null || options.tier === null || asked === options.tier) return asked ?? options.tier;
   throw new InterleaveError(
@@ -70,7 +70,7 @@ function tierOf({ options }: LiveCall, prepared: PreparedRequest): ServiceTier |
   );
 }
 
-function priorityOf({ options }: LiveCall, prepared: PreparedRequest, tier: ServiceTier | null): number {
+function priorityOf({ options }: LiveCall, prepared: PreparedItems, tier: ServiceTier | null): number {
   return options.priority ?? (tier === 'priority' ? PRIORITY : prepared.priority);
 }
 
@@ -82,11 +82,8 @@ function refusal(reason: string, retryAfterSeconds: number): InterleaveError {
   );
 }
 
-/** Adds the tier to an answer whose caller asked for one. */
-export function withTier(call: LiveCall, prepared: PreparedRequest, response: ResponseBody): ResponseBody {
+/** Tells the tier of an answer whose caller asked for one. */
+export function noteTier(call: LiveCall, prepared: PreparedItems): void {
   const tier = tierOf(call, prepared);
-  if (tier === null) return response;
-  call.notes[TIER_HEADER] = tier;
-  if (call.endpoint !== 'embeddings' || response.kind !== 'json') return response;
-  return { ...response, body: { ...response.body, service_tier: tier } };
+  if (tier !== null) call.notes[TIER_HEADER] = tier;
 }

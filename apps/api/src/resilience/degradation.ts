@@ -16,14 +16,14 @@ const DEGRADED_NOTE = 'x-interleave-degraded';
 type ModelStep = Extract<DegradeStep, { kind: 'model' }>;
 
 /** The two halves of answering a request; both reject with what the caller is told. */
-export interface Work {
+export interface Work<Answer> {
   /** `catalog` has what there is to choose from. `instead`: the model that the body is prepared for, whatever it names. */
-  prepare(catalog: ModelCatalog, instead: ServedModel | null): Promise<PreparedRequest>;
-  run(prepared: PreparedRequest): Promise<CachedAnswer>;
+  prepare(catalog: ModelCatalog, instead: ServedModel | null): Promise<PreparedRequest<Answer>>;
+  run(prepared: PreparedRequest<Answer>): Promise<CachedAnswer>;
 }
 
-export interface Answered extends CachedAnswer {
-  prepared: PreparedRequest;
+export interface Answered<Answer> extends CachedAnswer {
+  prepared: PreparedRequest<Answer>;
 }
 
 /** Answers as the owner of a model allows (`degrade` in model.yaml) where it would be refused for trouble of ours. */
@@ -52,9 +52,9 @@ export class Degradation {
   }
 
   /** As `work` does; in trouble the steps of the model are tried in order, and the answer says so in `call.notes`. */
-  async answer(call: LiveCall, work: Work): Promise<Answered> {
+  async answer<Answer>(call: LiveCall, work: Work<Answer>): Promise<Answered<Answer>> {
     const asked = new AskedCatalog(this.catalog);
-    let prepared: PreparedRequest | null = null;
+    let prepared: PreparedRequest<Answer> | null = null;
     try {
       prepared = await work.prepare(asked, null);
       return { prepared, ...(await work.run(prepared)) };
@@ -88,19 +88,19 @@ export class Degradation {
     });
   }
 
-  private fromCache(call: LiveCall, prepared: PreparedRequest | null): Answered | null {
+  private fromCache<Answer>(call: LiveCall, prepared: PreparedRequest<Answer> | null): Answered<Answer> | null {
     const stale = prepared === null ? null : this.cached.stale(prepared, call.caller.tenant);
     if (prepared === null || stale === null) return null;
     call.notes[DEGRADED_NOTE] = `cached; age=${Math.floor(stale.ageMs / 1000)}`;
     return { prepared, results: stale.results, cache: { hits: stale.results.length, misses: 0 } };
   }
 
-  private async byOther(
+  private async byOther<Answer>(
     call: LiveCall,
-    work: Work,
+    work: Work<Answer>,
     asked: { name: string; version: string | null },
     step: ModelStep,
-  ): Promise<Answered | null> {
+  ): Promise<Answered<Answer> | null> {
     const own = this.ownOf(asked.name, asked.version);
     const other = this.candidateOf(step.model, step.version);
     if (own === null || other === null || !allows(call.caller, step.model) || standInProblem(own, other, step) !== null) return null;

@@ -1,7 +1,7 @@
 import type { Config } from '@app/config';
 import { InterleaveError, type ErrorCode, type InferenceBackend, type InferenceRequest, type ItemResult } from '@app/contracts';
 import type { ModelCatalog } from '@app/models';
-import { allSucceeded, runItems, type PreparedRequest } from '@app/protocols';
+import { allSucceeded, runItems, type PreparedItems } from '@app/protocols';
 import { Inject, Injectable } from '@nestjs/common';
 import { BACKEND, CATALOG, CONFIG } from '../tokens';
 import { BreakerOpen, type Breaker, type Verdict } from './breaker';
@@ -27,7 +27,7 @@ export class GuardedRuns {
   ) {}
 
   /** Rejects with what the caller is told: the first error of an item, or `worker_unavailable` while the breaker is open. */
-  async run(prepared: PreparedRequest, options: RunOptions): Promise<ItemResult[]> {
+  async run(prepared: PreparedItems, options: RunOptions): Promise<ItemResult[]> {
     const { model, version } = prepared;
     const breaker = this.breakers.of(modelBreakerName(model, version), verdictOf);
     try {
@@ -39,7 +39,7 @@ export class GuardedRuns {
     }
   }
 
-  private runOnce(breaker: Breaker, prepared: PreparedRequest, options: RunOptions): Promise<ItemResult[]> {
+  private runOnce(breaker: Breaker, prepared: PreparedItems, options: RunOptions): Promise<ItemResult[]> {
     const isFair = options.timeoutMs >= this.timeoutMs(prepared) * FAIR_SHARE;
     return breaker.run(async () => {
       try {
@@ -54,12 +54,12 @@ export class GuardedRuns {
    * The trial has the model's own time and goes on without its caller: else whoever gives requests too little time, or
    * hangs up, could keep the breaker open for all.
    */
-  private tryOut(breaker: Breaker, prepared: PreparedRequest, options: RunOptions): Promise<ItemResult[]> {
+  private tryOut(breaker: Breaker, prepared: PreparedItems, options: RunOptions): Promise<ItemResult[]> {
     const timeoutMs = Math.max(options.timeoutMs, this.timeoutMs(prepared));
     return whileWanted(this.runOnce(breaker, prepared, { ...options, timeoutMs, signal: null }), options);
   }
 
-  private timeoutMs({ model, version }: PreparedRequest): number {
+  private timeoutMs({ model, version }: PreparedItems): number {
     return this.catalog.find(model, version).timeoutMs ?? this.config.realtime.timeoutMs;
   }
 }
@@ -94,7 +94,7 @@ function whileWanted<T>(answer: Promise<T>, { timeoutMs, signal }: RunOptions): 
   });
 }
 
-function refused({ model, version }: PreparedRequest, { reason, retryAfterSeconds }: BreakerOpen): InterleaveError {
+function refused({ model, version }: PreparedItems, { reason, retryAfterSeconds }: BreakerOpen): InterleaveError {
   return new InterleaveError(
     'worker_unavailable',
     `model "${model}" version ${version} is not tried for now: ${reason}; try again in ${retryAfterSeconds} s`,

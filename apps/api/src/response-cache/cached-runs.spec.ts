@@ -38,8 +38,8 @@ describe('CachedRuns', () => {
     runs = new CachedRuns(new Registry(), catalog, backend, new ResponseCache(1 << 20, () => nowMs));
   });
 
-  const prepared = (endpoint: Endpoint, body: object): Promise<PreparedRequest> => prepare(endpoint, body, null, catalog, limits);
-  const fresh = async (request: PreparedRequest) =>
+  const prepared = (endpoint: Endpoint, body: object): Promise<PreparedItems> => prepare(endpoint, body, null, catalog, limits);
+  const fresh = async (request: PreparedItems) =>
     allSucceeded(await runItems(backend, request, { timeoutMs: null, priority: 0, signal: null }));
   const bytesOf = (response: ResponseBody): string =>
     response.kind === 'bytes' ? Buffer.from(response.body).toString('hex') : JSON.stringify(response.body);

@@ -1,6 +1,6 @@
 import type { InferenceBackend, ItemResult } from '@app/contracts';
 import type { CacheBounds, ModelCatalog } from '@app/models';
-import type { PreparedRequest } from '@app/protocols';
+import type { PreparedItems } from '@app/protocols';
 import { Inject, Injectable } from '@nestjs/common';
 import { Counter, Gauge, Registry } from 'prom-client';
 import { BACKEND, CATALOG } from '../tokens';
@@ -63,7 +63,7 @@ export class CachedRuns {
   }
 
   /** `run` gets the items that are not kept; what it answers is kept. Rejects as `run` does. */
-  async run(prepared: PreparedRequest, tenant: string, run: (missing: PreparedRequest) => Promise<ItemResult[]>): Promise<CachedAnswer> {
+  async run(prepared: PreparedItems, tenant: string, run: (missing: PreparedItems) => Promise<ItemResult[]>): Promise<CachedAnswer> {
     const bounds = this.boundsOf(prepared);
     if (bounds === null) return { results: await run(prepared), cache: null };
     const model = keyOf(prepared.model, prepared.version);
@@ -86,7 +86,7 @@ export class CachedRuns {
   }
 
   /** The answer as it was once, however old; null where an item is not kept. */
-  stale(prepared: PreparedRequest, tenant: string): { results: ItemResult[]; ageMs: number } | null {
+  stale(prepared: PreparedItems, tenant: string): { results: ItemResult[]; ageMs: number } | null {
     const bounds = this.boundsOf(prepared);
     if (bounds === null) return null;
     const model = keyOf(prepared.model, prepared.version);
@@ -97,13 +97,13 @@ export class CachedRuns {
   }
 
   /** Null: no cache for it. */
-  private boundsOf({ model, version, items }: PreparedRequest): CacheBounds | null {
+  private boundsOf({ model, version, items }: PreparedItems): CacheBounds | null {
     const bytes = items.reduce((sum, { inputs }) => inputs.reduce((all, { data }) => all + data.byteLength, sum), 0);
     if (bytes > REQUEST_BYTES_MAX) return null;
     return this.catalog.policyOf(model, version)?.cache ?? null;
   }
 
-  private keysOf({ model, version, items, runAlone = false }: PreparedRequest, tenant: string): string[] {
+  private keysOf({ model, version, items, runAlone = false }: PreparedItems, tenant: string): string[] {
     const outputs = this.catalog.find(model, version).signature.outputs.map(({ name }) => name);
     return items.map((item) => itemKey({ tenant, model, version, runAlone }, item, outputs));
   }

@@ -1,5 +1,5 @@
 import { InterleaveError, type InferenceBackend } from '@app/contracts';
-import type { PreparedRequest } from '@app/protocols';
+import type { PreparedItems } from '@app/protocols';
 import { LRUCache } from 'lru-cache';
 import type { LiveCall } from '../live/live-call';
 import { Budget, BURST_SECONDS, type BudgetRefusal } from './budget';
@@ -38,7 +38,7 @@ export class TenantShares {
   }
 
   /** Takes what the request is predicted to cost, or throws `overloaded` with the time until it would be taken. */
-  take(call: LiveCall, prepared: PreparedRequest): Charge {
+  take(call: LiveCall, prepared: PreparedItems): Charge {
     const budget = this.budgetOf(call);
     const predictedMs = budget === null ? 0 : this.backend.predictedNs(prepared) / NS_PER_MS;
     const refusal = budget?.take(predictedMs) ?? null;

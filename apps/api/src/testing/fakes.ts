@@ -143,7 +143,13 @@ function catalogOf(backend: EchoBackend): ModelCatalog {
 /** An API on the backend, with folders of its own; no Redis answers. */
 export function apiOn(backend: EchoBackend, settings: { queueItemsMax?: number; batch?: EchoBackend } = {}): ApiOptions {
   const dir = mkdtempSync(join(tmpdir(), 'il-api-'));
-  const config = loadConfig({ DATA_DIR: dir, LOG_LEVEL: 'fatal', PORT: '0', REDIS_URL: `unix://${join(dir, 'no-redis.sock')}` });
+  const config = loadConfig({
+    DATA_DIR: dir,
+    LOG_LEVEL: 'fatal',
+    PORT: '0',
+    GRPC_PORT: '0',
+    REDIS_URL: `unix://${join(dir, 'no-redis.sock')}`,
+  });
   const models = backend.reports.map(({ name, version }) => ({ name, version }) as WorkerModelPlan);
   const queueItemsMax = settings.queueItemsMax ?? 1024;
   backend.itemsMax = queueItemsMax;

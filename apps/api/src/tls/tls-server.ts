@@ -27,12 +27,12 @@ export function followFiles(server: Pick<Server, 'setSecureContext'>, files: Tls
 
 /**
  * Accepts TLS connections for protocols that do their own parsing: `secureConnection` has the socket, with the protocol that was
- * agreed on in `alpnProtocol`. Listens on the open socket `fd`.
+ * agreed on in `alpnProtocol`. It does not listen yet.
  */
-export function createTlsListener({ fd, alpn, files }: { fd: number; alpn: string[]; files: TlsFiles }): Server {
+export function createTlsListener({ alpn, files }: { alpn: string[]; files: TlsFiles }): Server {
   const server = createServer(tlsOptions(files.current, alpn));
   followFiles(server, files);
-  return server.listen({ fd });
+  return server;
 }
 
 function contextOf({ cert, key, clientCa }: TlsPair): TlsOptions {

@@ -224,7 +224,7 @@ describe('HTTP over TLS', () => {
   it('is there for other protocols as well', async () => {
     await open();
     const fd = await openListeningSocket('127.0.0.1', 0);
-    const listener = createTlsListener({ fd, alpn: ['h2'], files });
+    const listener = createTlsListener({ alpn: ['h2'], files }).listen({ fd });
     await once(listener, 'listening');
     const agreed = once(listener, 'secureConnection') as Promise<[TLSSocket]>;
     const client = connectHttp2(`https://127.0.0.1:${(listener.address() as AddressInfo).port}`, { rejectUnauthorized: false });

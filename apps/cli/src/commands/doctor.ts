@@ -3,7 +3,16 @@ import { ConfigError, loadConfig, type Config } from '@app/config';
 import { checkAutogroup, checkCpus, checkFlock, checkNode, checkRedis, checkSchedIdle } from '../doctor/machine-checks';
 import { checkGpu } from '../doctor/gpu-check';
 import { checkCgroup, checkKernel, checkOpenFiles } from '../doctor/kernel-checks';
-import { checkAddon, checkConfig, checkDataDir, checkModels, checkPort, checkRuntime, checkTokenizers } from '../doctor/node-checks';
+import {
+  checkAddon,
+  checkConfig,
+  checkDataDir,
+  checkGrpcPort,
+  checkModels,
+  checkPort,
+  checkRuntime,
+  checkTokenizers,
+} from '../doctor/node-checks';
 import { checkPreemption } from '../doctor/preemption-check';
 import { broken, worstOf, type Finding, type Verdict } from '../doctor/report';
 import { checkTls } from '../doctor/tls-check';
@@ -48,6 +57,7 @@ async function examine(): Promise<Finding[]> {
     await checkTokenizers(config),
     await checkPort(config),
     ...(await checkTls(config.tls)),
+    await checkGrpcPort(config),
     ...(await checkRunning(config)),
   ];
 }

@@ -18,7 +18,7 @@ export function addUpCommand(program: Command): void {
     .addOption(new Option('--only <kinds>', `starts and watches these only, comma-separated: ${PROCESS_KINDS.join(', ')} (or PROCESSES)`))
     .addHelpText(
       'after',
-      '\nSettings: HOST, PORT, ACCESS, DATA_DIR, MODELS_DIR, REDIS_URL, CONFIG; see docs/operating.md. Ctrl-C drains; a second one kills all but Redis.',
+      '\nSettings: HOST, PORT, GRPC_PORT, ACCESS, DATA_DIR, MODELS_DIR, REDIS_URL, CONFIG; see docs/operating.md. Ctrl-C drains; a second one kills all but Redis.',
     )
     .action(async ({ only }: { only?: string }) => {
       const config = loadConfigWith({ PROCESSES: only });
@@ -42,7 +42,8 @@ export async function greetWhenReady(url: string, statusSocket: string, write: (
     await new Promise((resolve) => setTimeout(resolve, READY_POLL_MS).unref());
     model = await modelWhenReady();
   }
-  write(`${greeting(url, model)}\n`);
+  const { grpcAddress } = await fetchStatus('api', statusSocket, STATUS_MS_MAX).catch(() => ({ grpcAddress: null }));
+  write(`${greeting(url, grpcAddress, model)}\n`);
 }
 
 /** What a greeting is about: a model; null where there is none; otherwise why none can be looked up. */
@@ -65,10 +66,10 @@ async function exampleModel(url: string, statusSocket: string): Promise<Example 
   return { id, task, ...((await (await fetch(`${url}/v2/models/${id}`)).json()) as Pick<ExampleModel, 'inputs'>) };
 }
 
-function greeting(url: string, model: Example): string {
+function greeting(url: string, grpcAddress: string | null, model: Example): string {
   const lines = [
     '',
-    `Interleave is ready at ${url}`,
+    `Interleave is ready at ${url}${grpcAddress === null ? '' : `, gRPC at ${grpcAddress}`}`,
     `  dashboard ${url}/dashboard   API ${url}/docs   queues ${url}/admin/queues   metrics ${url}/metrics`,
     '',
   ];

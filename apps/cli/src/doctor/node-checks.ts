@@ -47,6 +47,16 @@ export async function checkPort(config: Pick<Config, 'host' | 'port' | 'tls' | '
     : broken(subject, `taken on ${host} by another program`, 'stop that program or set PORT');
 }
 
+/** Whoever has it is taken for the node that answers at PORT. */
+export async function checkGrpcPort(config: Pick<Config, 'host' | 'port' | 'grpcPort' | 'tls' | 'runDir'>): Promise<Finding> {
+  const { host, grpcPort } = config;
+  const subject = `gRPC port ${grpcPort}`;
+  if (await canListen(host, grpcPort)) return ok(subject, `free on ${host}`);
+  return (await isAnswering(config))
+    ? ok(subject, 'taken, as by a running server')
+    : broken(subject, `taken on ${host} by another program`, 'stop that program or set GRPC_PORT');
+}
+
 /** Over TLS the server may ask for a certificate that is not ours: there the API of this node says itself where it listens. */
 async function isAnswering(config: Pick<Config, 'host' | 'port' | 'tls' | 'runDir'>): Promise<boolean> {
   try {

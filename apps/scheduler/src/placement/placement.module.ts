@@ -6,9 +6,9 @@ import type { Logger } from '@app/telemetry';
 import { Module } from '@nestjs/common';
 import { gpusToPlan } from '../gpu-inventory';
 import { preemptionOf } from '../preemption';
-import { holdListeningSocket } from '../supervision/listening-socket';
+import { holdListeningSockets, type ListeningSockets } from '../supervision/listening-socket';
 import { PidFiles } from '../supervision/pid-files';
-import { CONFIG, LISTEN_SOCKET, LOGGER, PREEMPTION } from '../tokens';
+import { CONFIG, LISTENING_SOCKETS, LOGGER, PREEMPTION } from '../tokens';
 import { planNode, readNodeFacts, type NodeFacts, type NodePlan } from './plan-node';
 import { PublishedPlacement } from './published-placement';
 
@@ -20,18 +20,18 @@ const FACTS = Symbol('facts about this machine');
  */
 @Module({
   providers: [
-    { provide: LISTEN_SOCKET, useFactory: openListenSocket, inject: [CONFIG, PidFiles, LOGGER] },
+    { provide: LISTENING_SOCKETS, useFactory: openListeningSockets, inject: [CONFIG, PidFiles, LOGGER] },
     // After the socket: a port in use is told at once, and asking for GPUs may take seconds.
-    { provide: FACTS, useFactory: readFacts, inject: [CONFIG, PidFiles, LISTEN_SOCKET] },
+    { provide: FACTS, useFactory: readFacts, inject: [CONFIG, PidFiles, LISTENING_SOCKETS] },
     { provide: PREEMPTION, useFactory: provePreemption, inject: [CONFIG, FACTS, PidFiles, LOGGER] },
     { provide: PublishedPlacement, useFactory: publishPlacement, inject: [CONFIG, FACTS, PREEMPTION, PidFiles, LOGGER] },
   ],
-  exports: [LISTEN_SOCKET, PREEMPTION, PublishedPlacement],
+  exports: [LISTENING_SOCKETS, PREEMPTION, PublishedPlacement],
 })
 export class PlacementModule {}
 
-async function openListenSocket(config: Config, pidFiles: PidFiles, log: Logger): Promise<number | null> {
-  return config.processes.includes('api') ? holdListeningSocket(config, pidFiles, log) : null;
+async function openListeningSockets(config: Config, pidFiles: PidFiles, log: Logger): Promise<ListeningSockets | null> {
+  return config.processes.includes('api') ? holdListeningSockets(config, pidFiles, log) : null;
 }
 
 function readFacts(config: Config, pidFiles: PidFiles): NodeFacts {

@@ -30,7 +30,7 @@ describe('the socket at which a node listens', () => {
     if (other.listening) await new Promise((resolve) => other.close(resolve));
   });
   afterAll(() => rmSync(runDir, { recursive: true, force: true }));
-  const hold = (host = HOST): Promise<number> => holdListeningSocket({ host, port }, pidFiles, log);
+  const hold = (host = HOST): Promise<number> => holdListeningSocket({ host, port, setting: 'PORT' }, pidFiles, log);
 
   it('is refused with the pid and the name of who has it', async () => {
     await expect(hold()).rejects.toThrow(`PORT ${port} is in use by pid ${process.pid} (node); end it, or set PORT to another one`);

@@ -5,24 +5,49 @@ import type { PidFiles } from './pid-files';
 import { portHolder, type PortHolder } from './port-holder';
 import { endProcess } from './process-handle';
 
-/** Where API processes find the socket; see `ProcessSpec.inheritedFd`. */
+/** Where API processes find the sockets; see `ProcessSpec.inheritedFds`. */
 export const LISTEN_FD = 3;
+export const GRPC_LISTEN_FD = 4;
+
+/** Descriptors of the sockets on which API processes accept. */
+export interface ListeningSockets {
+  http: number;
+  grpc: number;
+}
+
+/** Where to listen, and the setting that says the port. */
+interface Listening {
+  host: string;
+  port: number;
+  setting: 'PORT' | 'GRPC_PORT';
+}
+
+export async function holdListeningSockets(
+  { host, port, grpcPort }: Pick<Config, 'host' | 'port' | 'grpcPort'>,
+  pidFiles: PidFiles,
+  log: Logger,
+): Promise<ListeningSockets> {
+  return {
+    http: await holdListeningSocket({ host, port, setting: 'PORT' }, pidFiles, log),
+    grpc: await holdListeningSocket({ host, port: grpcPort, setting: 'GRPC_PORT' }, pidFiles, log),
+  };
+}
 
 /**
- * The socket at HOST and PORT on which API processes accept. This process keeps it open, so callers wait instead of being
+ * The socket at a host and a port on which API processes accept. This process keeps it open, so callers wait instead of being
  * refused while one API process dies and another takes over. One that an API process of an earlier scheduler still has is
  * taken over. Rejects when it cannot be had, naming who has it.
  */
-export async function holdListeningSocket({ host, port }: Pick<Config, 'host' | 'port'>, pidFiles: PidFiles, log: Logger): Promise<number> {
+export async function holdListeningSocket({ host, port, setting }: Listening, pidFiles: PidFiles, log: Logger): Promise<number> {
   try {
     return await openListeningSocket(host, port);
   } catch (error) {
     const { code, message } = error as SocketError;
-    if (code !== 'EADDRINUSE') throw new Error(`HOST ${host}, PORT ${port}: ${REMEDIES[code] ?? message}`, { cause: error });
+    if (code !== 'EADDRINUSE') throw new Error(`HOST ${host}, ${setting} ${port}: ${REMEDIES[code] ?? message}`, { cause: error });
   }
   const holder = portHolder(port);
   if (holder === null || !isOurs(holder, pidFiles))
-    throw new Error(`PORT ${port} is in use${nameOf(holder)}; end it, or set PORT to another one`);
+    throw new Error(`${setting} ${port} is in use${nameOf(holder)}; end it, or set ${setting} to another one`);
   try {
     return copyDescriptor(holder.pid, holder.fd);
   } catch (error) {

@@ -39,7 +39,7 @@ export function launchProcess(spec: ProcessSpec): ProcessHandle {
   } catch (error) {
     return failedLaunch((error as Error).message);
   }
-  const inherited = [heartbeat?.fd ?? null, spec.inheritedFd].filter((fd) => fd !== null);
+  const inherited = [...(heartbeat === null ? [] : [heartbeat.fd]), ...spec.inheritedFds];
   let child: ChildProcess;
   try {
     child = spawn(command, spec.args, {

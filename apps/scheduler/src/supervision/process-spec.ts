@@ -24,8 +24,8 @@ export interface ProcessSpec {
   fingerprint: string;
   /** Slots of the page in which the process shows what it does; null: it shows nothing. */
   heartbeatSlots: number | null;
-  /** An open file that it gets as the first one after the standard ones (after the heartbeat's, if it has one); null: none. */
-  inheritedFd: number | null;
+  /** Open files that it gets, in order, after the standard ones (and after the heartbeat's, if it has one). */
+  inheritedFds: readonly number[];
   /** Rejects while the process does not answer; an answer proves progress. Must take at most `timeoutMs`. */
   probe: (timeoutMs: number) => Promise<void>;
 }

@@ -74,7 +74,7 @@ describe('SupervisedProcess', () => {
       command: () => process.execPath,
       args: ['-e', script],
       ownSession: false,
-      inheritedFd: null,
+      inheritedFds: [],
       inherits: { settings: false, redis: false },
       heartbeatSlots: null,
       environment: {},

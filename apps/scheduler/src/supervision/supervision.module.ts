@@ -6,7 +6,8 @@ import { PlacementModule } from '../placement/placement.module';
 import { PublishedPlacement } from '../placement/published-placement';
 import { processSpecs } from '../processes';
 import { SchedulerMetrics } from '../scheduler-metrics';
-import { CONFIG, LISTEN_SOCKET, LOGGER, PREEMPTION } from '../tokens';
+import { CONFIG, LISTENING_SOCKETS, LOGGER, PREEMPTION } from '../tokens';
+import type { ListeningSockets } from './listening-socket';
 import { PidFiles } from './pid-files';
 import { DEFAULT_TIMINGS } from './process-spec';
 import { QuarantineKeeper } from './quarantine-keeper';
@@ -21,7 +22,7 @@ import { SupervisorEvents } from './supervisor-events';
     {
       provide: Supervisor,
       useFactory: openSupervisor,
-      inject: [CONFIG, LOGGER, PublishedPlacement, LISTEN_SOCKET, PidFiles, SupervisorEvents],
+      inject: [CONFIG, LOGGER, PublishedPlacement, LISTENING_SOCKETS, PidFiles, SupervisorEvents],
     },
     {
       provide: SchedulerMetrics,
@@ -39,11 +40,11 @@ function openSupervisor(
   config: Config,
   log: Logger,
   { current }: PublishedPlacement,
-  listenFd: number | null,
+  sockets: ListeningSockets | null,
   pidFiles: PidFiles,
   events: SupervisorEvents,
 ): Supervisor {
-  return new Supervisor(processSpecs(config, current, listenFd), pidFiles, {
+  return new Supervisor(processSpecs(config, current, sockets), pidFiles, {
     log,
     timings: DEFAULT_TIMINGS,
     onRestart: (spec) => events.emit('restart', spec),

@@ -62,7 +62,7 @@ function spec(id: string, overrides: Partial<ProcessSpec> & { script?: string; k
     command: () => process.execPath,
     args: ['-e', answering(socketPath) + (overrides.script ?? '')],
     ownSession: false,
-    inheritedFd: null,
+    inheritedFds: [],
     inherits: { settings: false, redis: false },
     heartbeatSlots: null,
     environment: {},

@@ -1,5 +1,4 @@
 import type { Config } from '@app/config';
-import { type TensorSpec } from '@app/contracts';
 import { visibleModels, type ModelCatalog } from '@app/models';
 import { Controller, Get, Inject, Param, Req } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
@@ -8,8 +7,8 @@ import { Documented } from '../../docs/documented';
 import { CATALOG, CONFIG } from '../../tokens';
 import { VERSION } from '../../version';
 import { LaneMerging } from '../lane-merging';
-import { entriesOf } from '../model-entries';
 import { extensionsOf } from './extensions';
+import { modelMetadata } from './model-metadata';
 
 /** Server and model metadata of the Open Inference Protocol. */
 @Controller('v2')
@@ -33,20 +32,11 @@ export class MetadataController {
     @Param('version') version: string | undefined,
     @Req() request: FastifyRequest,
   ): Promise<object> {
-    const catalog = visibleModels(this.catalog, callerOf(request).models);
-    const { signature, version: served } = catalog.find(name, version ?? null);
-    const entries = entriesOf(catalog, name, version);
-    const entry = entries.find((other) => other.version === served);
+    const [metadata, entry] = modelMetadata(visibleModels(this.catalog, callerOf(request).models), name, version);
     const { realtime, batch } = entry === undefined ? {} : await this.merging.of(entry);
     return {
-      name,
-      versions: entries.map((other) => other.version),
-      platform: 'onnx_onnxv1',
-      inputs: signature.inputs.map(tensorMetadata),
-      outputs: signature.outputs.map(tensorMetadata),
+      ...metadata,
       parameters: { ...(realtime !== undefined && { merging_realtime: realtime }), ...(batch !== undefined && { merging_batch: batch }) },
     };
   }
 }
-
-const tensorMetadata = ({ name, datatype, shape }: TensorSpec): object => ({ name, datatype, shape });

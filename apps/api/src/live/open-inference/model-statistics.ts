@@ -1,6 +1,6 @@
 import type { InferenceItem, ItemResult, ModelSignature, Stage } from '@app/contracts';
 import type { ModelCatalog } from '@app/models';
-import type { PreparedRequest } from '@app/protocols';
+import type { PreparedItems } from '@app/protocols';
 import { Inject, Injectable } from '@nestjs/common';
 import { CATALOG } from '../../tokens';
 import type { LiveTiming } from '../live-timing';
@@ -83,7 +83,7 @@ export class LiveStatistics {
   constructor(@Inject(CATALOG) private readonly catalog: ModelCatalog) {}
 
   /** A request that was answered. */
-  succeeded(prepared: PreparedRequest, timing: LiveTiming, results: readonly ItemResult[]): void {
+  succeeded(prepared: PreparedItems, timing: LiveTiming, results: readonly ItemResult[]): void {
     const counts = this.countsOf(prepared);
     counts.lastInferenceMs = Date.now();
     counts.success.count++;
@@ -99,7 +99,7 @@ export class LiveStatistics {
   }
 
   /** A request that was checked and then refused, given up or failed by its model, `ms` after it came. */
-  failed(prepared: PreparedRequest, ms: number): void {
+  failed(prepared: PreparedItems, ms: number): void {
     const { fail } = this.countsOf(prepared);
     fail.count++;
     fail.ns += ms * NS_PER_MS;
@@ -111,11 +111,11 @@ export class LiveStatistics {
     return { model_stats: entries.map((entry) => statisticsOf(entry, this.counts.get(keyOf(entry)) ?? new Counts())) };
   }
 
-  private signatureOf({ model, version }: PreparedRequest): ModelSignature | null {
+  private signatureOf({ model, version }: PreparedItems): ModelSignature | null {
     return this.catalog.list().find((entry) => entry.name === model && entry.version === version)?.signature ?? null;
   }
 
-  private countsOf({ model, version }: PreparedRequest): Counts {
+  private countsOf({ model, version }: PreparedItems): Counts {
     const key = keyOf({ name: model, version });
     const counts = this.counts.get(key) ?? new Counts();
     this.counts.set(key, counts);

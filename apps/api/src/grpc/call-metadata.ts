@@ -1,0 +1,47 @@
+import { randomUUID } from 'node:crypto';
+import type { Metadata } from '@grpc/grpc-js';
+import type { Access } from '../access/access';
+import type { Caller } from '../access/caller';
+import { callerOptions, TIER_HEADER, type CallerOptions } from '../live/caller-options';
+import { newCall, type GrpcEndpoint, type LiveCall } from '../live/live-call';
+
+const REQUEST_ID = /^[\x21-\x7e]{1,128}$/;
+const OPTION_NAMES = ['x-interleave-timeout-ms', 'x-interleave-priority', 'x-interleave-degrade', TIER_HEADER];
+
+/** Who sends a call. Throws, or rejects with, what `Access.callerOf` does. */
+export function callerOfMetadata(metadata: Metadata, access: Access): Caller | Promise<Caller> {
+  return access.callerOf({ authorization: textOf(metadata, 'authorization'), apiKey: textOf(metadata, 'x-api-key') });
+}
+
+/** Throws for an option that is none. */
+export function optionsOfMetadata(metadata: Metadata): CallerOptions {
+  return callerOptions(Object.fromEntries(OPTION_NAMES.map((name) => [name, textOf(metadata, name)])));
+}
+
+export function requestIdOf(metadata: Metadata): string {
+  const given = textOf(metadata, 'x-request-id');
+  return given !== undefined && REQUEST_ID.test(given) ? given : `req_${randomUUID()}`;
+}
+
+/** What the handlers of every kind of call know of it. */
+interface IncomingCall {
+  metadata: Metadata;
+  /** `grpc-timeout` as a moment of `Date.now()`; infinite without one. */
+  getDeadline(): Date | number;
+}
+
+export function liveCallOf(endpoint: GrpcEndpoint, call: IncomingCall, caller: Caller): LiveCall {
+  const live = newCall(endpoint, caller);
+  live.timeoutMsMax = Math.max(0, Number(call.getDeadline()) - Date.now());
+  return live;
+}
+
+export function isPastDeadline(call: IncomingCall): boolean {
+  return Number(call.getDeadline()) <= Date.now();
+}
+
+/** As HTTP joins headers that come several times. */
+function textOf(metadata: Metadata, name: string): string | undefined {
+  const values = metadata.get(name);
+  return values.length === 0 ? undefined : values.join(', ');
+}

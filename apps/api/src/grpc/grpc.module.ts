@@ -1,0 +1,17 @@
+import { Module } from '@nestjs/common';
+import { HealthModule } from '../health/health.module';
+import { LiveModule } from '../live/live.module';
+import { MetricsModule } from '../metrics/metrics.module';
+import { GrpcServer } from './grpc-server';
+import { Handlers } from './handlers';
+import { GrpcHealth } from './health';
+import { InferenceCalls } from './inference-calls';
+import { InfoCalls } from './info-calls';
+
+/** The Open Inference Protocol over gRPC, beside HTTP in one process. */
+@Module({
+  imports: [HealthModule, LiveModule, MetricsModule],
+  providers: [InferenceCalls, InfoCalls, GrpcHealth, Handlers, GrpcServer],
+  exports: [GrpcServer],
+})
+export class GrpcModule {}

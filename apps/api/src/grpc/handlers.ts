@@ -1,0 +1,155 @@
+import { InterleaveError } from '@app/contracts';
+import type { WireMessage } from '@app/protocols';
+import type { Logger } from '@app/telemetry';
+import {
+  Metadata,
+  type MethodDefinition,
+  type sendUnaryData,
+  type Server,
+  type ServerDuplexStream,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+} from '@grpc/grpc-js';
+import { Inject, Injectable } from '@nestjs/common';
+import { Access } from '../access/access';
+import { ANONYMOUS, type Caller } from '../access/caller';
+import { asInterleaveError } from '../http/error-answer';
+import { LOGGER } from '../tokens';
+import { callerOfMetadata, requestIdOf } from './call-metadata';
+import { healthService, inferenceService, withRawRequests } from './definitions';
+import { GrpcHealth, type Watcher } from './health';
+import type { HeldMemory } from './held-memory';
+import { InferenceCalls } from './inference-calls';
+import { InfoCalls } from './info-calls';
+import { errorStatus } from './status';
+
+type Method = MethodDefinition<unknown, unknown>;
+type UnaryHandler = (call: ServerUnaryCall<Buffer, unknown>, callback: sendUnaryData<unknown>) => void;
+
+/** As `/v2/health/live` and `/v2/health/ready`, and `Check` of `grpc.health.v1`: load balancers have no key. */
+const OPEN_CALLS: ReadonlySet<string> = new Set(['ServerLive', 'ServerReady']);
+
+/** Whether a request for health names a model: the empty message asks for the server as a whole. */
+const isNamed = (request: Buffer): boolean => request.length > 0;
+
+/** Who handles which call. */
+@Injectable()
+export class Handlers {
+  constructor(
+    private readonly inference: InferenceCalls,
+    private readonly info: InfoCalls,
+    private readonly health: GrpcHealth,
+    private readonly access: Access,
+    @Inject(LOGGER) private readonly logger: Logger,
+  ) {}
+
+  addTo(server: Server, memory: HeldMemory): void {
+    const service = inferenceService();
+    const unary = Object.entries(service).map(([name, method]): [string, UnaryHandler] => [
+      name,
+      this.unary(
+        method as Method,
+        (request, caller) => this.info.answer(name, request, caller),
+        () => !OPEN_CALLS.has(name),
+      ),
+    ]);
+    server.addService(withRawRequests(service), {
+      ...Object.fromEntries(unary),
+      ModelInfer: (call: ServerUnaryCall<Buffer, WireMessage>, callback: sendUnaryData<WireMessage>) =>
+        this.admit(
+          call.metadata,
+          (caller) => this.inference.infer(caller, call, callback),
+          (error) => callback(errorStatus(error)),
+        ),
+      ModelStreamInfer: (call: ServerDuplexStream<Buffer, WireMessage>) =>
+        this.admit(
+          call.metadata,
+          () =>
+            this.inference.stream(
+              () => callerOfMetadata(call.metadata, this.access),
+              call,
+              (message) => memory.release(call.metadata, message),
+            ),
+          (error) => call.emit('error', errorStatus(error)),
+        ),
+    });
+    this.addHealth(server);
+  }
+
+  private addHealth(server: Server): void {
+    const service = healthService();
+    const { Check, List, Watch } = service as Record<string, Method>;
+    const serviceOf = (method: Method | undefined, bytes: Buffer): string => (read(method as Method, bytes) as { service: string }).service;
+    server.addService(withRawRequests(service), {
+      Check: this.unary(
+        Check as Method,
+        (request, { models }) => this.health.check((request as { service: string }).service, models),
+        isNamed,
+      ),
+      List: this.unary(
+        List as Method,
+        (_request, { models }) => this.health.list(models),
+        () => true,
+      ),
+      Watch: (call: ServerWritableStream<Buffer, unknown>) => {
+        const refuse = (error: InterleaveError): void => void call.emit('error', errorStatus(error));
+        const watch = ({ models }: Caller): void => {
+          try {
+            this.health.watch(call as Watcher, serviceOf(Watch, call.request), models);
+          } catch (error) {
+            refuse(asInterleaveError(error));
+          }
+        };
+        if (isNamed(call.request)) this.admit(call.metadata, watch, refuse);
+        else watch(ANONYMOUS);
+      },
+    });
+  }
+
+  /** A call with one small answer, which is there at once. Anybody may make one that `needsKey` says no to. */
+  private unary(
+    method: Method,
+    answer: (request: unknown, caller: Caller) => object,
+    needsKey: (request: Buffer) => boolean,
+  ): UnaryHandler {
+    return (call, callback) => {
+      const trailers = new Metadata();
+      const requestId = requestIdOf(call.metadata);
+      trailers.set('x-request-id', requestId);
+      const refuse = (error: InterleaveError): void => {
+        if (error.code === 'internal') this.logger.error({ err: error.cause ?? error, requestId, method: method.path }, 'request failed');
+        callback(errorStatus(error, trailers));
+      };
+      const tell = (caller: Caller): void => {
+        try {
+          callback(null, answer(read(method, call.request), caller), trailers);
+        } catch (thrown) {
+          refuse(asInterleaveError(thrown));
+        }
+      };
+      if (needsKey(call.request)) this.admit(call.metadata, tell, refuse);
+      else tell(ANONYMOUS);
+    };
+  }
+
+  /** Lets the caller in, or refuses it: at once, but for tokens that were not seen before. */
+  private admit(metadata: Metadata, enter: (caller: Caller) => void, refuse: (error: InterleaveError) => void): void {
+    const turnAway = (thrown: unknown): void => refuse(asInterleaveError(thrown));
+    let caller: Caller | Promise<Caller>;
+    try {
+      caller = callerOfMetadata(metadata, this.access);
+    } catch (thrown) {
+      return turnAway(thrown);
+    }
+    if (caller instanceof Promise) caller.then(enter, turnAway);
+    else enter(caller);
+  }
+}
+
+function read(method: Method, bytes: Buffer): unknown {
+  try {
+    return method.requestDeserialize(bytes);
+  } catch (error) {
+    throw new InterleaveError('invalid_request', `expected the request message of ${method.path} but it cannot be read`, { cause: error });
+  }
+}

@@ -1,0 +1,101 @@
+import { InterleaveError, type InferenceBackend } from '@app/contracts';
+import { visibleModels, type ModelCatalog } from '@app/models';
+import { status, type ServerWritableStream } from '@grpc/grpc-js';
+import { Inject, Injectable, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
+import { Readiness } from '../health/readiness';
+import { BACKEND, CATALOG } from '../tokens';
+
+type ServingStatus = 'SERVING' | 'NOT_SERVING' | 'SERVICE_UNKNOWN';
+export type Watcher = ServerWritableStream<Buffer, { status: ServingStatus }>;
+
+/** Streams that wait for changes, of all callers. */
+const WATCHERS_MAX = 1024;
+/** What is not told, such as a new placement, is seen after this long. */
+const LOOK_MS = 1000;
+
+/** `grpc.health.v1`: "" is the server as a whole, any other service the model of that name. */
+@Injectable()
+export class GrpcHealth implements OnModuleInit, OnModuleDestroy {
+  /** With what each was told last. */
+  private readonly watchers = new Map<Watcher, { service: string; told: ServingStatus }>();
+  private stopListening: () => void = () => undefined;
+  private timer: NodeJS.Timeout | null = null;
+
+  constructor(
+    private readonly readiness: Readiness,
+    @Inject(CATALOG) private readonly catalog: ModelCatalog,
+    @Inject(BACKEND) private readonly backend: InferenceBackend,
+  ) {}
+
+  onModuleInit(): void {
+    this.stopListening = this.backend.onModelsChanged(() => this.tell());
+    this.timer = setInterval(() => this.tell(), LOOK_MS).unref();
+  }
+
+  onModuleDestroy(): void {
+    this.stopListening();
+    if (this.timer !== null) clearInterval(this.timer);
+  }
+
+  /** `models`: those that the caller may know of; null: all. */
+  check(service: string, models: readonly string[] | null): { status: ServingStatus } {
+    const found = models?.includes(service) === false && service !== '' ? 'SERVICE_UNKNOWN' : this.statusOf(service);
+    if (found === 'SERVICE_UNKNOWN') throw unknownService();
+    return { status: found };
+  }
+
+  /** `models`: those that the caller may know of; null: all. */
+  list(models: readonly string[] | null): object {
+    const services = [
+      '',
+      ...new Set(
+        visibleModels(this.catalog, models)
+          .list()
+          .map(({ name }) => name),
+      ),
+    ];
+    return { statuses: Object.fromEntries(services.map((service) => [service, { status: this.statusOf(service) }])) };
+  }
+
+  /** Ends with `not_found` where the caller may not know of the model. `models`: as in `check`. */
+  watch(call: Watcher, service: string, models: readonly string[] | null): void {
+    if (service !== '' && models?.includes(service) === false) throw unknownService();
+    if (this.watchers.size === WATCHERS_MAX) {
+      call.emit('error', { code: status.RESOURCE_EXHAUSTED, details: `expected at most ${WATCHERS_MAX} watches at once; use Check` });
+      return;
+    }
+    const told = this.statusOf(service);
+    this.watchers.set(call, { service, told });
+    call.once('cancelled', () => this.watchers.delete(call));
+    call.write({ status: told });
+  }
+
+  /** Tells all that this server serves no more, and ends their streams. */
+  drain(): void {
+    this.tell();
+    for (const call of this.watchers.keys()) call.end();
+    this.watchers.clear();
+  }
+
+  private tell(): void {
+    for (const [call, watched] of this.watchers) {
+      const now = this.statusOf(watched.service);
+      // A caller that does not read gets the newest once it does.
+      if (now === watched.told || call.writableNeedDrain) continue;
+      watched.told = now;
+      call.write({ status: now });
+    }
+  }
+
+  private statusOf(service: string): ServingStatus {
+    const missing = this.readiness.missing();
+    if (service === '') return missing === null ? 'SERVING' : 'NOT_SERVING';
+    const entries = this.catalog.list().filter(({ name }) => name === service);
+    if (entries.length === 0) return 'SERVICE_UNKNOWN';
+    return !this.readiness.draining && entries.some(({ state }) => state === 'ready') ? 'SERVING' : 'NOT_SERVING';
+  }
+}
+
+function unknownService(): InterleaveError {
+  return new InterleaveError('not_found', 'No such service: expected an empty name or the name of a model');
+}

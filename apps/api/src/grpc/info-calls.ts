@@ -1,0 +1,69 @@
+import { InterleaveError } from '@app/contracts';
+import { visibleModels, type ModelCatalog } from '@app/models';
+import { Inject, Injectable } from '@nestjs/common';
+import type { Caller } from '../access/caller';
+import { Readiness } from '../health/readiness';
+import { entriesOf } from '../live/model-entries';
+import { modelMetadata } from '../live/open-inference/model-metadata';
+import { extensionsOf } from '../live/open-inference/extensions';
+import { ModelConfigs } from '../live/open-inference/model-config';
+import { LiveStatistics } from '../live/open-inference/model-statistics';
+import { repositoryIndex } from '../live/open-inference/repository-index';
+import { CATALOG } from '../tokens';
+import { VERSION } from '../version';
+
+/** What the requests of these calls may say. An empty version: any; an empty name where all models may be meant: all. */
+interface InfoRequest {
+  name: string;
+  version: string;
+  ready: boolean;
+}
+
+/** Tensors are binary in gRPC without an extension, and there is no shared memory. */
+const EXTENSIONS = extensionsOf({ sharedMemory: false }).filter((name) => name !== 'binary_tensor_data');
+
+/** Answers a request with a message of inference.proto, or throws. */
+type InfoCall = (request: InfoRequest, catalog: ModelCatalog) => object;
+
+/** What callers of gRPC may ask about the server and its models. */
+@Injectable()
+export class InfoCalls {
+  constructor(
+    private readonly readiness: Readiness,
+    @Inject(CATALOG) private readonly catalog: ModelCatalog,
+    private readonly statistics: LiveStatistics,
+    private readonly configs: ModelConfigs,
+  ) {}
+
+  /** The answer to a call of `GRPCInferenceService`; throws for one that is not there. */
+  answer(name: string, request: unknown, { models }: Caller): object {
+    const call = this.calls[name];
+    if (call === undefined) throw notSupported(name);
+    return call(request as InfoRequest, visibleModels(this.catalog, models));
+  }
+
+  private readonly calls: Partial<Record<string, InfoCall>> = {
+    ServerLive: () => ({ live: true }),
+    ServerReady: () => ({ ready: this.readiness.missing() === null }),
+    ServerMetadata: () => ({
+      name: 'interleave',
+      version: VERSION,
+      extensions: EXTENSIONS,
+    }),
+    ModelReady: ({ name, version }, catalog) => ({
+      ready: entriesOf(catalog, name, version || undefined).some(({ state }) => state === 'ready'),
+    }),
+    ModelMetadata: ({ name, version }, catalog) => modelMetadata(catalog, name, version || undefined)[0],
+    ModelStatistics: ({ name, version }, catalog) => this.statistics.statistics(catalog, name || null, version || null),
+    ModelConfig: ({ name, version }, catalog) => ({ config: this.configs.of(catalog, name, version || null) }),
+    RepositoryIndex: ({ ready }, catalog) => ({ models: repositoryIndex(catalog, ready) }),
+  };
+}
+
+/** For calls of Triton's that are not there. */
+function notSupported(name: string): InterleaveError {
+  return new InterleaveError(
+    'not_supported',
+    `${name} is a call of Triton that this version does not have; docs/protocols.md lists those that it has`,
+  );
+}

@@ -1,0 +1,42 @@
+import type { MethodDefinition, Server, ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
+import { ReflectionService } from '@grpc/reflection';
+import type { AnyDefinition, PackageDefinition } from '@grpc/proto-loader';
+import { DEFINITIONS } from './definitions';
+import { withMapEntryNames } from './map-entries';
+
+/** Server reflection, v1 and v1alpha. */
+export function addReflection(server: Server): void {
+  const target = {
+    addService: (service: ServiceDefinition, calls: UntypedServiceImplementation) => server.addService(lenient(service), calls),
+  };
+  new ReflectionService(described(DEFINITIONS)).addToServer(target as Server);
+}
+
+function described(definitions: PackageDefinition): PackageDefinition {
+  return Object.fromEntries(
+    Object.entries(definitions).map(([name, definition]): [string, AnyDefinition] => [
+      name,
+      Array.isArray(definition.fileDescriptorProtos)
+        ? ({ ...definition, fileDescriptorProtos: definition.fileDescriptorProtos.map(withMapEntryNames) } as AnyDefinition)
+        : definition,
+    ]),
+  );
+}
+
+/** What is no request is answered as one that asks for nothing: grpc-js would call it an internal error. */
+function lenient(service: ServiceDefinition): ServiceDefinition {
+  return Object.fromEntries(
+    Object.entries(service).map(([name, method]): [string, MethodDefinition<unknown, unknown>] => [
+      name,
+      { ...method, requestDeserialize: (bytes: Buffer): unknown => attempt(() => method.requestDeserialize(bytes) as unknown) ?? {} },
+    ]),
+  );
+}
+
+function attempt(read: () => unknown): unknown {
+  try {
+    return read();
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,30 @@
+import type { TensorSpec } from '@app/contracts';
+import type { CatalogEntry, ModelCatalog } from '@app/models';
+import { entriesOf } from '../model-entries';
+
+/** Of a model that is ready, as the Open Inference Protocol has it. */
+export interface ModelMetadata {
+  name: string;
+  versions: string[];
+  platform: 'onnx_onnxv1';
+  inputs: TensorMetadata[];
+  outputs: TensorMetadata[];
+}
+
+type TensorMetadata = Pick<TensorSpec, 'name' | 'datatype' | 'shape'>;
+
+/** With the entry that is described. Throws `model_not_found`, and what else is to be said about the model. */
+export function modelMetadata(catalog: ModelCatalog, name: string, version: string | undefined): [ModelMetadata, CatalogEntry | undefined] {
+  const { signature, version: served } = catalog.find(name, version ?? null);
+  const entries = entriesOf(catalog, name, version);
+  const metadata: ModelMetadata = {
+    name,
+    versions: entries.map((entry) => entry.version),
+    platform: 'onnx_onnxv1',
+    inputs: signature.inputs.map(tensorMetadata),
+    outputs: signature.outputs.map(tensorMetadata),
+  };
+  return [metadata, entries.find((entry) => entry.version === served)];
+}
+
+const tensorMetadata = ({ name, datatype, shape }: TensorSpec): TensorMetadata => ({ name, datatype, shape });
