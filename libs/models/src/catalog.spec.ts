@@ -29,9 +29,11 @@ describe('the model catalog', () => {
   /** A model `m` made of links to a built one, with a `model.yaml` of its own, and versions when some are named. */
   const link = (model: string, yaml: string, versions: string[] = []): void => {
     mkdirSync(join(root, 'm'));
-    for (const file of ['config.json', 'tokenizer.json', 'tokenizer_config.json']) symlinkSync(join(served.modelsDir, model, file), join(root, 'm', file));
+    for (const file of ['config.json', 'tokenizer.json', 'tokenizer_config.json'])
+      symlinkSync(join(served.modelsDir, model, file), join(root, 'm', file));
     for (const version of versions) mkdirSync(join(root, 'm', version));
-    for (const folder of versions.length > 0 ? versions : ['.']) symlinkSync(modelPath(served.modelsDir, model), join(root, 'm', folder, 'model.onnx'));
+    for (const folder of versions.length > 0 ? versions : ['.'])
+      symlinkSync(modelPath(served.modelsDir, model), join(root, 'm', folder, 'model.onnx'));
     writeFileSync(join(root, 'm/model.yaml'), yaml);
   };
   const report = (model: string, version = '1', state: ModelReport['state'] = 'ready'): ModelReport => ({
@@ -74,7 +76,10 @@ describe('the model catalog', () => {
     it('a model is loading until a worker is ready, and the newest ready version is taken', async () => {
       link('encoder-tiny', '', ['1', '2']);
       const catalog = await openModelCatalog(root, 'realtime', log);
-      expect(catalog.list().map(({ version, state }) => [version, state])).toEqual([['1', 'loading'], ['2', 'loading']]);
+      expect(catalog.list().map(({ version, state }) => [version, state])).toEqual([
+        ['1', 'loading'],
+        ['2', 'loading'],
+      ]);
       expect(fault(() => catalog.find('m', null))).toMatchObject({ code: 'worker_unavailable', retryAfterSeconds: 1 });
       catalog.applyReports([report('encoder-tiny', '1'), report('encoder-tiny', '2', 'loading')]);
       expect(catalog.find('m', null).version).toBe('1');
@@ -88,7 +93,10 @@ describe('the model catalog', () => {
       const catalog = await openLinked('encoder-tiny', '');
       catalog.applyReports([report('encoder-tiny', '1', 'failed')]);
       expect(catalog.list()[0]).toMatchObject({ state: 'failed', reason: 'out of memory' });
-      expect(fault(() => catalog.find('m', null))).toMatchObject({ code: 'model_not_servable', message: expect.stringMatching(/cannot be served: out of memory/) as string });
+      expect(fault(() => catalog.find('m', null))).toMatchObject({
+        code: 'model_not_servable',
+        message: expect.stringMatching(/cannot be served: out of memory/) as string,
+      });
       catalog.applyReports([report('encoder-tiny', '1')]);
       expect(catalog.list()[0]).toMatchObject({ state: 'ready', reason: null });
     });
@@ -125,7 +133,10 @@ describe('the model catalog', () => {
       link('encoder-tiny', '');
       rmSync(join(root, 'm/tokenizer.json'));
       writeFileSync(join(root, 'm/tokenizer.json'), '{}');
-      expect((await openModelCatalog(root, 'realtime', log)).list()[0]).toMatchObject({ state: 'failed', reason: expect.stringMatching(/tokenizer\.json/) as string });
+      expect((await openModelCatalog(root, 'realtime', log)).list()[0]).toMatchObject({
+        state: 'failed',
+        reason: expect.stringMatching(/tokenizer\.json/) as string,
+      });
     });
 
     it.each(['nope', '__proto__', 'constructor', '../m', '', 'm/1', 'm\u0000'])('does not find %j', async (name) => {
@@ -135,7 +146,10 @@ describe('the model catalog', () => {
 
     it('names the versions that exist', async () => {
       const catalog = await openLinked('encoder-tiny', '');
-      expect(fault(() => catalog.find('m', '3'))).toMatchObject({ code: 'model_not_found', message: 'model "m" has no version "3"; it has 1' });
+      expect(fault(() => catalog.find('m', '3'))).toMatchObject({
+        code: 'model_not_found',
+        message: 'model "m" has no version "3"; it has 1',
+      });
     });
   });
 
@@ -148,7 +162,12 @@ describe('the model catalog', () => {
     });
 
     it.each([
-      ['sequence-classification', 'token-classifier', '', /needs an output "logits" with 2 dimensions but the graph has logits FP32\[-1, -1, 5\]/],
+      [
+        'sequence-classification',
+        'token-classifier',
+        '',
+        /needs an output "logits" with 2 dimensions but the graph has logits FP32\[-1, -1, 5\]/,
+      ],
       ['text-pair-scoring', 'classifier', '', /needs one logit but the output "logits" has 3/],
       ['sequence-classification', 'classifier', 'labels: [a, b]', /expected 3 labels .* has 2/],
       ['embedding', 'encoder-tiny', 'embeddingOutput: nope', /needs an output nope/],
@@ -162,7 +181,12 @@ describe('the model catalog', () => {
       const catalog = await openLinked('encoder-tiny', 'task: embedding');
       const inputs = signatureOf('encoder-tiny').inputs.map((input) => ({ ...input, name: `x_${input.name}` }));
       catalog.applyReports([{ ...report('encoder-tiny'), signature: { ...signatureOf('encoder-tiny'), inputs } }]);
-      expect(catalog.list()[0]).toMatchObject({ state: 'failed', reason: expect.stringMatching(/needs the inputs input_ids, attention_mask, token_type_ids, position_ids .* x_input_ids INT64/) as string });
+      expect(catalog.list()[0]).toMatchObject({
+        state: 'failed',
+        reason: expect.stringMatching(
+          /needs the inputs input_ids, attention_mask, token_type_ids, position_ids .* x_input_ids INT64/,
+        ) as string,
+      });
     });
   });
 
@@ -175,7 +199,14 @@ describe('the model catalog', () => {
     };
     const hidden = async (): Promise<number[][]> => {
       const { row, result } = await run('encoder-tiny', textOf(served.catalog, 'encoder-tiny'), TEXT);
-      const request = { model: 'encoder-tiny', version: '1', items: [{ ...row.item, outputs: ['last_hidden_state'] }], timeoutMs: null, priority: 0, signal: null };
+      const request = {
+        model: 'encoder-tiny',
+        version: '1',
+        items: [{ ...row.item, outputs: ['last_hidden_state'] }],
+        timeoutMs: null,
+        priority: 0,
+        signal: null,
+      };
       const [whole] = (await served.backend.infer(request)) as [ItemResult];
       expect(result.outputs.map(({ name }) => name)).toEqual(['sentence_embedding']);
       const values = new Float32Array(Uint8Array.from(whole.outputs[0]?.data ?? []).buffer);
@@ -230,9 +261,17 @@ describe('the model catalog', () => {
     it('token ids from the caller give entities without characters', async () => {
       const text = textOf(await openLinked('token-classifier', 'tokenIds: true'));
       const [row] = text.encodeIds([[2, 300, 400, 3]], OPTIONS);
-      const request = { model: 'token-classifier', version: '1', items: [row?.item ?? { inputs: [], outputs: null }], timeoutMs: null, priority: 0, signal: null };
+      const request = {
+        model: 'token-classifier',
+        version: '1',
+        items: [row?.item ?? { inputs: [], outputs: null }],
+        timeoutMs: null,
+        priority: 0,
+        signal: null,
+      };
       const [result] = (await served.backend.infer(request)) as [ItemResult];
-      for (const entity of row?.decode(result) as { start: null; word: string }[]) expect(entity).toMatchObject({ start: null, word: expect.any(String) as string });
+      for (const entity of row?.decode(result) as { start: null; word: string }[])
+        expect(entity).toMatchObject({ start: null, word: expect.any(String) as string });
     });
 
     it('tokenizes hundreds of texts in order, and names the one at fault', async () => {
@@ -251,8 +290,15 @@ describe('the model catalog', () => {
       catalog.applyReports([{ ...report('reranker'), signature: { ...signature, inputs } }]);
       const pair = { text: 'war and peace', text_pair: 'a novel' };
       const [fixed, free] = [await run('reranker', textOf(catalog), pair), await run('reranker', textOf(served.catalog, 'reranker'), pair)];
-      expect(fixed.row.item.inputs.map(({ shape }) => shape)).toEqual([[1, 16], [1, 16], [1, 16]]);
-      expect((fixed.row.decode(fixed.result) as { score: number }).score).toBeCloseTo((free.row.decode(free.result) as { score: number }).score, 5);
+      expect(fixed.row.item.inputs.map(({ shape }) => shape)).toEqual([
+        [1, 16],
+        [1, 16],
+        [1, 16],
+      ]);
+      expect((fixed.row.decode(fixed.result) as { score: number }).score).toBeCloseTo(
+        (free.row.decode(free.result) as { score: number }).score,
+        5,
+      );
       await expect(textOf(catalog).encode(['one two three four five six seven eight nine'], OPTIONS)).rejects.toThrow(/at most 16 tokens/);
     });
   });

@@ -30,7 +30,8 @@ function namedGraph(folder: string, named: string): string {
     throw new ModelFileError(`model.yaml: file: expected the path of an .onnx file within the model's folder but found "${named}"`);
   }
   const path = join(folder, named);
-  if (!isFile(path)) throw new ModelFileError(`model.yaml: file: expected a file ${path} but there is ${graphsOf(folder).join(', ') || 'none'}`);
+  if (!isFile(path))
+    throw new ModelFileError(`model.yaml: file: expected a file ${path} but there is ${graphsOf(folder).join(', ') || 'none'}`);
   return path;
 }
 

@@ -43,10 +43,17 @@ export interface InferredModel {
 export function readExport(folders: string[], file: ModelFile): InferredModel {
   if (file.task === 'tensor') return asTensors(folders, findFile(folders, 'tokenizer.json'), file);
   const modules = readModules(folders);
-  const searched = modules?.[0] !== undefined && TRANSFORMERS.includes(modules[0].kind) ? [...new Set([modules[0].folder, ...folders])] : folders;
+  const searched =
+    modules?.[0] !== undefined && TRANSFORMERS.includes(modules[0].kind) ? [...new Set([modules[0].folder, ...folders])] : folders;
   const tokenizerPath = findFile(searched, 'tokenizer.json');
   if (tokenizerPath === null) return asTensors(searched, null, file);
-  const parts: ExportParts = { folders: searched, config: ModelJson.read(searched, 'config.json'), modules, sentence: readSentenceConfig(folders), file };
+  const parts: ExportParts = {
+    folders: searched,
+    config: ModelJson.read(searched, 'config.json'),
+    modules,
+    sentence: readSentenceConfig(folders),
+    file,
+  };
   const { task, because } = file.task === undefined ? inferTask(parts) : { task: file.task, because: null };
   const isSure = file.task !== undefined || modules !== null;
   if (task === 'tensor') return { ...asTensors(searched, tokenizerPath, file), tensorsBecause: because };
@@ -69,7 +76,8 @@ interface ExportParts {
 const SIGNS_OF_TEXT = ['tokenizer.json', 'tokenizer_config.json', 'vocab.txt', 'sentencepiece.bpe.model', 'spiece.model', 'modules.json'];
 
 function asTensors(folders: string[], tokenizerPath: string | null, { task }: ModelFile): InferredModel {
-  const because = task === 'tensor' ? 'its model.yaml says "task: tensor"' : 'it has no tokenizer.json (a tokenizer of transformers saves one)';
+  const because =
+    task === 'tensor' ? 'its model.yaml says "task: tensor"' : 'it has no tokenizer.json (a tokenizer of transformers saves one)';
   return {
     task: task ?? 'tensor',
     taskIsExplicit: task !== undefined,
@@ -123,13 +131,16 @@ function textManifest(parts: ExportParts, tokenizerPath: string, task: Task): Te
 /** Modules after the transformer of a CrossEncoder make other scores of its logits. */
 function checkCrossEncoder([, next]: SentenceModule[], { modelType }: SentenceConfig): void {
   if (next === undefined || modelType !== 'CrossEncoder') return;
-  throw new ModelFileError(`modules.json: expected a CrossEncoder of a Transformer alone but found "${next.type}"; set "task: tensor" in model.yaml to have the graph's own outputs`);
+  throw new ModelFileError(
+    `modules.json: expected a CrossEncoder of a Transformer alone but found "${next.type}"; set "task: tensor" in model.yaml to have the graph's own outputs`,
+  );
 }
 
 /** ColBERT has other tokens for queries than for documents, and leaves out vectors of some. */
 function checkMultiVector(folders: string[], modules: SentenceModule[] | null, { modelType }: SentenceConfig): void {
   const found = ['artifact.metadata', 'config_colbert.json'].map((name) => findFile(folders, name)).find((path) => path !== null);
-  const type = modules?.find((each) => each.type.startsWith('pylate.'))?.type ?? (/colbert|multivector/i.test(modelType) ? modelType : null);
+  const type =
+    modules?.find((each) => each.type.startsWith('pylate.'))?.type ?? (/colbert|multivector/i.test(modelType) ? modelType : null);
   if (found === undefined && type === null) return;
   throw new ModelFileError(
     `task "multi-vector": ${found ?? `"${type}"`} says that queries and documents get tokens of their own (ColBERT), which is not done here; set "task: tensor" in model.yaml and send the token ids`,
@@ -140,11 +151,14 @@ function inferTask({ config, modules, sentence, file }: ExportParts): { task: Ta
   const { modelType } = sentence;
   if (modelType === 'SparseEncoder' || modules?.some(({ kind }) => kind === 'SpladePooling')) return { task: 'sparse', because: null };
   if (modelType !== 'SentenceTransformer' && modelType !== 'CrossEncoder') {
-    throw new ModelFileError(`config_sentence_transformers.json: expected a SentenceTransformer, a CrossEncoder or a SparseEncoder but found "${modelType}"; set "task: tensor" in model.yaml to serve its tensors`);
+    throw new ModelFileError(
+      `config_sentence_transformers.json: expected a SentenceTransformer, a CrossEncoder or a SparseEncoder but found "${modelType}"; set "task: tensor" in model.yaml to serve its tensors`,
+    );
   }
   if (modules !== null && modelType !== 'CrossEncoder') return { task: 'embedding', because: null };
   const architecture = config?.get('architectures', z.array(z.string()))?.[0] ?? '';
-  if (architecture.endsWith('ForSequenceClassification')) return { task: labelCountOf(config, file) === 1 ? 'text-pair-scoring' : 'sequence-classification', because: null };
+  if (architecture.endsWith('ForSequenceClassification'))
+    return { task: labelCountOf(config, file) === 1 ? 'text-pair-scoring' : 'sequence-classification', because: null };
   if (architecture.endsWith('ForTokenClassification')) return { task: 'token-classification', because: null };
   if (architecture.endsWith('Model')) return { task: 'embedding', because: null };
   const found = config === null ? 'there is no config.json' : `config.json names the architecture "${architecture}"`;
@@ -162,10 +176,13 @@ function pipelineOf({ folders, modules, sentence, file }: ExportParts, transform
   if (modules === null) {
     const stray = findFile(folders, '1_Pooling/config.json');
     if (stray === null || pooling !== null) return plainPipeline(overrides);
-    throw new ModelFileError(`${stray}: there is a pooling but no modules.json that says where it belongs; add modules.json or set pooling in model.yaml`);
+    throw new ModelFileError(
+      `${stray}: there is a pooling but no modules.json that says where it belongs; add modules.json or set pooling in model.yaml`,
+    );
   }
   const pipeline = readPipeline(modules, overrides);
-  const obstacle = sentence.modelType === 'CrossEncoder' ? 'config_sentence_transformers.json: a CrossEncoder has no embeddings' : transformer.obstacle;
+  const obstacle =
+    sentence.modelType === 'CrossEncoder' ? 'config_sentence_transformers.json: a CrossEncoder has no embeddings' : transformer.obstacle;
   return { ...pipeline, obstacle: pipeline.obstacle ?? obstacle };
 }
 
@@ -185,7 +202,8 @@ function labelsOf(config: ModelJson | null): string[] | null {
   if (entries.length === 0) return null;
   const labels: string[] = [];
   for (const [id, name] of entries) {
-    if (!LABEL_ID.test(id)) throw new ModelFileError(`${config?.path}: id2label: expected class numbers below ${LABELS_MAX} as keys but found "${id}"`);
+    if (!LABEL_ID.test(id))
+      throw new ModelFileError(`${config?.path}: id2label: expected class numbers below ${LABELS_MAX} as keys but found "${id}"`);
     labels[Number(id)] = name;
   }
   return Array.from(labels, (name, id) => name ?? `LABEL_${id}`);
@@ -193,7 +211,11 @@ function labelsOf(config: ModelJson | null): string[] | null {
 
 /** PyTorch's activations by the class name at the end of a path. */
 const ACTIVATIONS: Record<string, Activation> = { Identity: 'none', Sigmoid: 'sigmoid', Softmax: 'softmax' };
-const PROBLEMS: Record<string, Activation | null> = { regression: 'none', multi_label_classification: 'sigmoid', single_label_classification: null };
+const PROBLEMS: Record<string, Activation | null> = {
+  regression: 'none',
+  multi_label_classification: 'sigmoid',
+  single_label_classification: null,
+};
 
 function activationOf(config: ModelJson | null, sentence: SentenceConfig): Activation | null {
   const nested = config?.get('sentence_transformers', z.looseObject({ activation_fn: z.string().nullish() }))?.activation_fn ?? null;
@@ -202,18 +224,23 @@ function activationOf(config: ModelJson | null, sentence: SentenceConfig): Activ
   if (named !== null) {
     const activation = named.startsWith('torch.') ? ACTIVATIONS[named.split('.').at(-1) as string] : undefined;
     if (activation !== undefined) return activation;
-    throw new ModelFileError(`activation_fn: expected Identity, Sigmoid or Softmax of torch.nn but found "${named}"; set "task: tensor" in model.yaml to have the logits`);
+    throw new ModelFileError(
+      `activation_fn: expected Identity, Sigmoid or Softmax of torch.nn but found "${named}"; set "task: tensor" in model.yaml to have the logits`,
+    );
   }
   if (problem === null) return null;
   const activation = Object.hasOwn(PROBLEMS, problem) ? PROBLEMS[problem] : undefined;
   if (activation !== undefined) return activation;
-  throw new ModelFileError(`${config?.path}: expected problem_type to be one of ${Object.keys(PROBLEMS).join(', ')} but found "${problem}"`);
+  throw new ModelFileError(
+    `${config?.path}: expected problem_type to be one of ${Object.keys(PROBLEMS).join(', ')} but found "${problem}"`,
+  );
 }
 
 /** What the files state, but not more than the model has positions for. */
 function maxTokensOf(config: ModelJson | null, stated: number | null): number {
   const table = config?.get('max_position_embeddings', z.number().int()) ?? null;
-  const positions = table === null || table <= 0 ? null : table - (isOffset(config) ? (config?.get('pad_token_id', z.number().int()) ?? 1) + 1 : 0);
+  const positions =
+    table === null || table <= 0 ? null : table - (isOffset(config) ? (config?.get('pad_token_id', z.number().int()) ?? 1) + 1 : 0);
   const limits = [positions, stated].filter((limit): limit is number => limit !== null && limit > 0 && limit < LENGTH_UNLIMITED);
   return limits.length === 0 ? MAX_TOKENS_DEFAULT : Math.floor(Math.min(...limits));
 }

@@ -1,4 +1,15 @@
-import { DEVICES, LANES, MERGE_ROWS, TASKS, TIMEOUT_MS_MAX, type Device, type Lane, type MergeRows, type Task, type WorkerModelPlan } from '@app/contracts';
+import {
+  DEVICES,
+  LANES,
+  MERGE_ROWS,
+  TASKS,
+  TIMEOUT_MS_MAX,
+  type Device,
+  type Lane,
+  type MergeRows,
+  type Task,
+  type WorkerModelPlan,
+} from '@app/contracts';
 import { memorySize } from '@app/config';
 import { z } from 'zod';
 import type { Prompts } from './sentence/config';
@@ -19,7 +30,8 @@ const cacheSchema = z.strictObject({
   /** The owner says that equal inputs have equal answers, although the graph holds an operator that may draw random numbers. */
   deterministic: z.boolean().default(false),
 });
-const DEGRADE_FORM = 'expected "cached", "refuse" or the name of another model, as in { model: smaller }, with version and sameSpace as needed';
+const DEGRADE_FORM =
+  'expected "cached", "refuse" or the name of another model, as in { model: smaller }, with version and sameSpace as needed';
 const otherModelSchema = z.strictObject({
   model: z.string().min(1).max(512),
   version: z.string().min(1).max(32).optional(),
@@ -31,7 +43,12 @@ const realtimeSchema = z
   .strictObject({ timeoutMs: positiveInt.max(TIMEOUT_MS_MAX).optional(), sloMs: z.number().positive().max(TIMEOUT_MS_MAX).optional() })
   .check(({ value: { timeoutMs, sloMs }, issues }) => {
     if (timeoutMs === undefined || sloMs === undefined || sloMs <= timeoutMs) return;
-    issues.push({ code: 'custom', input: sloMs, path: ['sloMs'], message: `expected at most timeoutMs (${timeoutMs}) but received ${sloMs}` });
+    issues.push({
+      code: 'custom',
+      input: sloMs,
+      path: ['sloMs'],
+      message: `expected at most timeoutMs (${timeoutMs}) but received ${sloMs}`,
+    });
   });
 
 /** `model.yaml`, beside the versions of a model: overrides what was inferred. Every key is optional, an unknown one is an error. */
@@ -42,7 +59,9 @@ const modelFileKeys = z.strictObject({
   /** Where it runs; `gpu` needs a partition with a GPU. */
   device: z.enum(DEVICES).optional(),
   /** Names of the graph's axes to stack rows over and to pad. */
-  axes: z.strictObject({ batch: axisName.optional(), sequence: z.union([axisName, z.array(axisName).min(1).max(2)]).optional() }).optional(),
+  axes: z
+    .strictObject({ batch: axisName.optional(), sequence: z.union([axisName, z.array(axisName).min(1).max(2)]).optional() })
+    .optional(),
   /** Value of the padded part, by input name. */
   padValues: z.record(z.string(), z.number()).optional(),
   paddingIsSafe: z.boolean().optional(),
@@ -79,7 +98,11 @@ const modelFileKeys = z.strictObject({
   /** Live answers are kept and given again to equal inputs; default: they are not. */
   cache: cacheSchema.optional(),
   /** What to try, in order, where a live request would be refused because the node or the model is in trouble. */
-  degrade: z.array(z.union([z.enum(['cached', 'refuse']), otherModelSchema], DEGRADE_FORM)).min(1).max(8).optional(),
+  degrade: z
+    .array(z.union([z.enum(['cached', 'refuse']), otherModelSchema], DEGRADE_FORM))
+    .min(1)
+    .max(8)
+    .optional(),
 });
 
 export const mergeRowsOf = ({ mergeRows, batchInvariant }: { mergeRows?: MergeRows; batchInvariant?: boolean }): MergeRows =>
@@ -88,7 +111,8 @@ export const mergeRowsOf = ({ mergeRows, batchInvariant }: { mergeRows?: MergeRo
 /** The former name of a key beside the present one must say the same. */
 export const modelFileSchema = modelFileKeys.check(({ value: { mergeRows, batchInvariant }, issues }) => {
   if (mergeRows === undefined || batchInvariant === undefined || mergeRows === mergeRowsOf({ batchInvariant })) return;
-  const message = 'expected one of mergeRows and batchInvariant but received both, and they contradict; remove batchInvariant, the former name (true means never, false means auto)';
+  const message =
+    'expected one of mergeRows and batchInvariant but received both, and they contradict; remove batchInvariant, the former name (true means never, false means auto)';
   issues.push({ code: 'custom', input: batchInvariant, path: ['batchInvariant'], message });
 });
 export type ModelFile = z.infer<typeof modelFileSchema>;

@@ -5,9 +5,15 @@ import { scanRepository, workerModelPlan, type ModelManifest, type RepositoryEnt
 
 const classifier = { architectures: ['BertForSequenceClassification'] };
 const encoder = { 'm/model.onnx': '', 'm/tokenizer.json': {}, 'm/config.json': { architectures: ['BertModel'] } };
-const bertTokenizer = (lowercase: boolean): object => ({ normalizer: { type: 'BertNormalizer', lowercase, strip_accents: null, handle_chinese_chars: true }, post_processor: null });
+const bertTokenizer = (lowercase: boolean): object => ({
+  normalizer: { type: 'BertNormalizer', lowercase, strip_accents: null, handle_chinese_chars: true },
+  post_processor: null,
+});
 /** Nine levels of nine references to the level before. */
-const aliases = ['a0: &a0 [x]', ...Array.from({ length: 9 }, (_, i) => `a${i + 1}: &a${i + 1} [${new Array(9).fill(`*a${i}`).join(', ')}]`)].join('\n');
+const aliases = [
+  'a0: &a0 [x]',
+  ...Array.from({ length: 9 }, (_, i) => `a${i + 1}: &a${i + 1} [${new Array(9).fill(`*a${i}`).join(', ')}]`),
+].join('\n');
 
 const lane = { runRowsMax: 32, runTokensMax: 512, runTimeoutMs: 30_000 };
 
@@ -35,7 +41,14 @@ describe('scanRepository', () => {
   const text = (config: object): Record<string, object> => ({ 'config.json': config, 'tokenizer.json': {} });
 
   it('finds versions in order of number, and shares the files beside them', () => {
-    write({ 'm/10/model.onnx': '', 'm/2/model.onnx': '', 'm/config.json': { architectures: ['BertModel'] }, 'm/tokenizer.json': {}, 'm/notes/x': '', 'm/01/model.onnx': '' });
+    write({
+      'm/10/model.onnx': '',
+      'm/2/model.onnx': '',
+      'm/config.json': { architectures: ['BertModel'] },
+      'm/tokenizer.json': {},
+      'm/notes/x': '',
+      'm/01/model.onnx': '',
+    });
     expect(scan().map(({ name, version, manifest }) => [name, version, manifest?.task, manifest?.text?.tokenizerPath])).toEqual([
       ['m', '2', 'embedding', join(root, 'm/tokenizer.json')],
       ['m', '10', 'embedding', join(root, 'm/tokenizer.json')],
@@ -68,7 +81,15 @@ describe('scanRepository', () => {
   });
 
   it('finds the models of an organisation under both parts of their name', () => {
-    write({ 'org/a/model.onnx': '', 'org/b/1/model.onnx': '', 'org/b/3/model.onnx': '', 'org/.cache/x': '', 'org/empty/x': '', 'org/c d/model.onnx': '', 'z/model.onnx': '' });
+    write({
+      'org/a/model.onnx': '',
+      'org/b/1/model.onnx': '',
+      'org/b/3/model.onnx': '',
+      'org/.cache/x': '',
+      'org/empty/x': '',
+      'org/c d/model.onnx': '',
+      'z/model.onnx': '',
+    });
     expect(scan().map(({ name, version, reason }) => [name, version, reason === null])).toEqual([
       ['org/a', '1', true],
       ['org/b', '1', true],
@@ -81,7 +102,10 @@ describe('scanRepository', () => {
 
   it('takes a folder with a graph as a model, whatever is below it, and looks no deeper than an organisation', () => {
     write({ 'm/model.onnx': '', 'm/sub/model.onnx': '', 'deep/a/b/model.onnx': '' });
-    expect(scan().map(({ name, reason }) => [name, reason === null])).toEqual([['deep', false], ['m', true]]);
+    expect(scan().map(({ name, reason }) => [name, reason === null])).toEqual([
+      ['deep', false],
+      ['m', true],
+    ]);
   });
 
   it('follows links that lead out of the repository', () => {
@@ -109,35 +133,127 @@ describe('scanRepository', () => {
     ['both layouts', { 'm/model.onnx': '', 'm/1/model.onnx': '' }, /holds both a graph and the folder 1/],
     ['a broken config.json of a text model', { 'm/model.onnx': '', 'm/tokenizer.json': {}, 'm/config.json': '{' }, /config\.json: .*JSON/],
     ['a config.json that is no object', { 'm/model.onnx': '', 'm/tokenizer.json': {}, 'm/config.json': [] }, /config\.json: content: /],
-    ['an architecture of another shape', { 'm/model.onnx': '', 'm/tokenizer.json': {}, 'm/config.json': { architectures: 5 } }, /config\.json: architectures: /],
-    ['labels without numbers', { 'm/model.onnx': '', 'm/tokenizer.json': {}, 'm/config.json': { ...classifier, id2label: { x: 'a' } } }, /id2label: .* "x"/],
-    ['labels of another shape', { 'm/model.onnx': '', 'm/tokenizer.json': {}, 'm/config.json': { ...classifier, id2label: { 0: ['a'] } } }, /id2label: /],
-    ['an activation that we do not do', { 'm/model.onnx': '', 'm/tokenizer.json': {}, 'm/config.json': { ...classifier, sentence_transformers: { activation_fn: 'torch.nn.modules.activation.Tanh' } } }, /activation_fn: .* "torch\.nn\.modules\.activation\.Tanh"/],
-    ['a problem type that nobody knows', { 'm/model.onnx': '', 'm/tokenizer.json': {}, 'm/config.json': { ...classifier, problem_type: 'guess' } }, /problem_type .* "guess"/],
+    [
+      'an architecture of another shape',
+      { 'm/model.onnx': '', 'm/tokenizer.json': {}, 'm/config.json': { architectures: 5 } },
+      /config\.json: architectures: /,
+    ],
+    [
+      'labels without numbers',
+      { 'm/model.onnx': '', 'm/tokenizer.json': {}, 'm/config.json': { ...classifier, id2label: { x: 'a' } } },
+      /id2label: .* "x"/,
+    ],
+    [
+      'labels of another shape',
+      { 'm/model.onnx': '', 'm/tokenizer.json': {}, 'm/config.json': { ...classifier, id2label: { 0: ['a'] } } },
+      /id2label: /,
+    ],
+    [
+      'an activation that we do not do',
+      {
+        'm/model.onnx': '',
+        'm/tokenizer.json': {},
+        'm/config.json': { ...classifier, sentence_transformers: { activation_fn: 'torch.nn.modules.activation.Tanh' } },
+      },
+      /activation_fn: .* "torch\.nn\.modules\.activation\.Tanh"/,
+    ],
+    [
+      'a problem type that nobody knows',
+      { 'm/model.onnx': '', 'm/tokenizer.json': {}, 'm/config.json': { ...classifier, problem_type: 'guess' } },
+      /problem_type .* "guess"/,
+    ],
     ['a broken model.yaml', { 'm/model.onnx': '', 'm/model.yaml': 'a: [' }, /model\.yaml: /],
     ['an unknown key in model.yaml', { 'm/model.onnx': '', 'm/model.yaml': 'taks: tensor' }, /model\.yaml: .*taks/],
     ['a bad value in model.yaml', { 'm/model.onnx': '', 'm/model.yaml': 'runRowsMax: 0' }, /runRowsMax: /],
     ['a task in model.yaml without tokenizer', { 'm/model.onnx': '', 'm/model.yaml': 'task: embedding' }, /needs a tokenizer\.json/],
-    ['a pooling without modules.json', { ...encoder, 'm/1_Pooling/config.json': { pooling_mode_lasttoken: true } }, /1_Pooling\/config\.json: .* no modules\.json .* set pooling in model\.yaml/],
-    ['modules without path', { ...encoder, 'm/modules.json': [{ type: 'sentence_transformers.models.Transformer' }] }, /modules\.json: 0\.path: /],
-    ['modules with keys that nobody knows', { ...encoder, 'm/modules.json': [{ type: 'a', path: '', device: 1 }] }, /modules\.json: .*device/],
-    ['modules outside of the folder', { ...encoder, 'm/modules.json': [{ type: 'a', path: '../../other' }] }, /modules\.json: .* "\.\.\/\.\.\/other"/],
-    ['a default prompt that there is not', { ...encoder, 'm/config_sentence_transformers.json': { prompts: { a: 'x' }, default_prompt_name: 'b' } }, /default_prompt_name is "b", but prompts has a/],
-    ['a multi-vector encoder', { ...encoder, 'm/config_sentence_transformers.json': { model_type: 'MultiVectorEncoder' } }, /a SparseEncoder but found "MultiVectorEncoder"/],
-    ['a change of the tokens', { ...encoder, 'm/sentence_bert_config.json': { processing_kwargs: { text: { add_special_tokens: false } } } }, /sentence_bert_config\.json: processing_kwargs\.text/],
-    ['arguments of the tokenizer', { ...encoder, 'm/sentence_roberta_config.json': { tokenizer_args: { use_fast: false } } }, /sentence_roberta_config\.json: tokenizer_args/],
-    ['a key of the transformer that nobody knows', { ...encoder, 'm/sentence_bert_config.json': { reverse: true } }, /the key "reverse" is unknown/],
-    ['a tokenizer that is told to make lower case and does not', { ...encoder, 'm/tokenizer.json': bertTokenizer(false), 'm/tokenizer_config.json': { do_lower_case: true } }, /do_lower_case is true, which .*tokenizer\.json does not do/],
-    ['a tokenizer that is told to end texts and does not', { ...encoder, 'm/tokenizer.json': bertTokenizer(true), 'm/tokenizer_config.json': { add_eos_token: true, eos_token: '</s>' } }, /add_eos_token is true/],
-    ['two graphs without the usual name', { 'm/onnx/model_fp16.onnx': '', 'm/onnx/model_int8.onnx': '' }, /holds onnx\/model_fp16\.onnx, onnx\/model_int8\.onnx; .* "file: onnx\/model_fp16\.onnx"/],
-    ['a graph outside of the folder', { 'm/model.onnx': '', 'm/model.yaml': 'file: ../other/model.onnx' }, /file: .* "\.\.\/other\/model\.onnx"/],
+    [
+      'a pooling without modules.json',
+      { ...encoder, 'm/1_Pooling/config.json': { pooling_mode_lasttoken: true } },
+      /1_Pooling\/config\.json: .* no modules\.json .* set pooling in model\.yaml/,
+    ],
+    [
+      'modules without path',
+      { ...encoder, 'm/modules.json': [{ type: 'sentence_transformers.models.Transformer' }] },
+      /modules\.json: 0\.path: /,
+    ],
+    [
+      'modules with keys that nobody knows',
+      { ...encoder, 'm/modules.json': [{ type: 'a', path: '', device: 1 }] },
+      /modules\.json: .*device/,
+    ],
+    [
+      'modules outside of the folder',
+      { ...encoder, 'm/modules.json': [{ type: 'a', path: '../../other' }] },
+      /modules\.json: .* "\.\.\/\.\.\/other"/,
+    ],
+    [
+      'a default prompt that there is not',
+      { ...encoder, 'm/config_sentence_transformers.json': { prompts: { a: 'x' }, default_prompt_name: 'b' } },
+      /default_prompt_name is "b", but prompts has a/,
+    ],
+    [
+      'a multi-vector encoder',
+      { ...encoder, 'm/config_sentence_transformers.json': { model_type: 'MultiVectorEncoder' } },
+      /a SparseEncoder but found "MultiVectorEncoder"/,
+    ],
+    [
+      'a change of the tokens',
+      { ...encoder, 'm/sentence_bert_config.json': { processing_kwargs: { text: { add_special_tokens: false } } } },
+      /sentence_bert_config\.json: processing_kwargs\.text/,
+    ],
+    [
+      'arguments of the tokenizer',
+      { ...encoder, 'm/sentence_roberta_config.json': { tokenizer_args: { use_fast: false } } },
+      /sentence_roberta_config\.json: tokenizer_args/,
+    ],
+    [
+      'a key of the transformer that nobody knows',
+      { ...encoder, 'm/sentence_bert_config.json': { reverse: true } },
+      /the key "reverse" is unknown/,
+    ],
+    [
+      'a tokenizer that is told to make lower case and does not',
+      { ...encoder, 'm/tokenizer.json': bertTokenizer(false), 'm/tokenizer_config.json': { do_lower_case: true } },
+      /do_lower_case is true, which .*tokenizer\.json does not do/,
+    ],
+    [
+      'a tokenizer that is told to end texts and does not',
+      { ...encoder, 'm/tokenizer.json': bertTokenizer(true), 'm/tokenizer_config.json': { add_eos_token: true, eos_token: '</s>' } },
+      /add_eos_token is true/,
+    ],
+    [
+      'two graphs without the usual name',
+      { 'm/onnx/model_fp16.onnx': '', 'm/onnx/model_int8.onnx': '' },
+      /holds onnx\/model_fp16\.onnx, onnx\/model_int8\.onnx; .* "file: onnx\/model_fp16\.onnx"/,
+    ],
+    [
+      'a graph outside of the folder',
+      { 'm/model.onnx': '', 'm/model.yaml': 'file: ../other/model.onnx' },
+      /file: .* "\.\.\/other\/model\.onnx"/,
+    ],
     ['a graph by its whole path', { 'm/model.onnx': '', 'm/model.yaml': 'file: /etc/model.onnx' }, /file: .* "\/etc\/model\.onnx"/],
-    ['a named graph that there is not', { 'm/model.onnx': '', 'm/model.yaml': 'file: other.onnx' }, /file: .*other\.onnx but there is model\.onnx/],
-    ['a named file that is no graph', { 'm/model.onnx': '', 'm/config.json': {}, 'm/model.yaml': 'file: config.json' }, /file: expected the path of an \.onnx file/],
-    ['a model.yaml of 33 KiB', { 'm/model.onnx': '', 'm/model.yaml': '#'.repeat(33 * 1024) }, /model\.yaml: expected at most 32768 bytes but it has 33792/],
+    [
+      'a named graph that there is not',
+      { 'm/model.onnx': '', 'm/model.yaml': 'file: other.onnx' },
+      /file: .*other\.onnx but there is model\.onnx/,
+    ],
+    [
+      'a named file that is no graph',
+      { 'm/model.onnx': '', 'm/config.json': {}, 'm/model.yaml': 'file: config.json' },
+      /file: expected the path of an \.onnx file/,
+    ],
+    [
+      'a model.yaml of 33 KiB',
+      { 'm/model.onnx': '', 'm/model.yaml': '#'.repeat(33 * 1024) },
+      /model\.yaml: expected at most 32768 bytes but it has 33792/,
+    ],
     ['a model.yaml of aliases of aliases', { 'm/model.onnx': '', 'm/model.yaml': aliases }, /model\.yaml: .*alias/],
     ['a deep model.yaml', { 'm/model.onnx': '', 'm/model.yaml': '['.repeat(30_000) }, /model\.yaml: /],
-    ['a config.json of 9 MiB', { ...encoder, 'm/config.json': ' '.repeat(9 * 1024 * 1024) }, /config\.json: expected at most 8388608 bytes/],
+    [
+      'a config.json of 9 MiB',
+      { ...encoder, 'm/config.json': ' '.repeat(9 * 1024 * 1024) },
+      /config\.json: expected at most 8388608 bytes/,
+    ],
   ] as [string, Record<string, string | object>, RegExp][])('says why it cannot serve %s', (_, files, reason) => {
     write(files);
     const [entry] = scan();
@@ -146,18 +262,46 @@ describe('scanRepository', () => {
   });
 
   it('says what to do when there is no repository', () => {
-    expect(() => scanRepository(join(root, 'nowhere'))).toThrow(/MODELS_DIR cannot be read: .*nowhere.*; create the folder or set MODELS_DIR/);
+    expect(() => scanRepository(join(root, 'nowhere'))).toThrow(
+      /MODELS_DIR cannot be read: .*nowhere.*; create the folder or set MODELS_DIR/,
+    );
   });
 
   it.each([
     ['a broken config.json', { 'm/config.json': '{' }],
     ['a config.json of 9 MiB', { 'm/config.json': ' '.repeat(9 * 1024 * 1024) }],
-    ['a broken config.json beside a tokenizer, as tensors', { 'm/config.json': '{', 'm/tokenizer.json': {}, 'm/model.yaml': 'task: tensor' }],
-    ['broken labels that nothing needs', { 'm/config.json': { architectures: ['BertModel'], id2label: { x: [] } }, 'm/tokenizer.json': {} }],
-    ['broken labels that model.yaml replaces', { 'm/config.json': { ...classifier, id2label: { x: [] } }, 'm/tokenizer.json': {}, 'm/model.yaml': 'labels: [a, b]' }],
-    ['a broken limit that model.yaml replaces', { 'm/config.json': { architectures: ['BertModel'], max_position_embeddings: 'many' }, 'm/tokenizer.json': {}, 'm/model.yaml': 'maxTokens: 9' }],
-    ['a pooling without modules.json that model.yaml replaces', { ...encoder, 'm/1_Pooling/config.json': {}, 'm/model.yaml': 'pooling: cls' }],
-    ['a tokenizer that agrees with its configuration', { ...encoder, 'm/tokenizer.json': bertTokenizer(true), 'm/tokenizer_config.json': { do_lower_case: true, strip_accents: null, tokenize_chinese_chars: true } }],
+    [
+      'a broken config.json beside a tokenizer, as tensors',
+      { 'm/config.json': '{', 'm/tokenizer.json': {}, 'm/model.yaml': 'task: tensor' },
+    ],
+    [
+      'broken labels that nothing needs',
+      { 'm/config.json': { architectures: ['BertModel'], id2label: { x: [] } }, 'm/tokenizer.json': {} },
+    ],
+    [
+      'broken labels that model.yaml replaces',
+      { 'm/config.json': { ...classifier, id2label: { x: [] } }, 'm/tokenizer.json': {}, 'm/model.yaml': 'labels: [a, b]' },
+    ],
+    [
+      'a broken limit that model.yaml replaces',
+      {
+        'm/config.json': { architectures: ['BertModel'], max_position_embeddings: 'many' },
+        'm/tokenizer.json': {},
+        'm/model.yaml': 'maxTokens: 9',
+      },
+    ],
+    [
+      'a pooling without modules.json that model.yaml replaces',
+      { ...encoder, 'm/1_Pooling/config.json': {}, 'm/model.yaml': 'pooling: cls' },
+    ],
+    [
+      'a tokenizer that agrees with its configuration',
+      {
+        ...encoder,
+        'm/tokenizer.json': bertTokenizer(true),
+        'm/tokenizer_config.json': { do_lower_case: true, strip_accents: null, tokenize_chinese_chars: true },
+      },
+    ],
   ] as [string, Record<string, string | object>][])('serves a model with %s', (_, files) => {
     write({ 'm/model.onnx': '', ...files });
     expect(scan()[0]?.reason).toBeNull();
@@ -165,7 +309,10 @@ describe('scanRepository', () => {
 
   it('goes on after a model that cannot be served', () => {
     write({ 'a/x': '', 'b/model.onnx': '' });
-    expect(scan().map(({ name, reason }) => [name, reason === null])).toEqual([['a', false], ['b', true]]);
+    expect(scan().map(({ name, reason }) => [name, reason === null])).toEqual([
+      ['a', false],
+      ['b', true],
+    ]);
   });
 
   it.each([
@@ -186,10 +333,18 @@ describe('scanRepository', () => {
   });
 
   it('takes a sentence-transformers export as embedding, pooled and normalised as it says', () => {
-    const files = { ...text({ architectures: ['MPNetForMaskedLM'] }), '1_Pooling/config.json': { pooling_mode_cls_token: true, pooling_mode_mean_tokens: false } };
-    const modules = [{ type: 'sentence_transformers.models.Transformer', path: '' }, { type: 'sentence_transformers.models.Pooling', path: '1_Pooling' }];
+    const files = {
+      ...text({ architectures: ['MPNetForMaskedLM'] }),
+      '1_Pooling/config.json': { pooling_mode_cls_token: true, pooling_mode_mean_tokens: false },
+    };
+    const modules = [
+      { type: 'sentence_transformers.models.Transformer', path: '' },
+      { type: 'sentence_transformers.models.Pooling', path: '1_Pooling' },
+    ];
     expect(manifestOf({ ...files, 'modules.json': modules }).text?.sentence).toMatchObject({ pooling: ['cls'], normalize: false });
-    expect(manifestOf({ ...files, 'modules.json': [...modules, { type: 'sentence_transformers.models.Normalize', path: '2_Normalize' }] })).toMatchObject({
+    expect(
+      manifestOf({ ...files, 'modules.json': [...modules, { type: 'sentence_transformers.models.Normalize', path: '2_Normalize' }] }),
+    ).toMatchObject({
       task: 'embedding',
       taskIsExplicit: true,
       text: { sentence: { normalize: true, obstacle: null } },
@@ -208,7 +363,11 @@ describe('scanRepository', () => {
   });
 
   it('reads labels by index, and how scores are made', () => {
-    const config = { architectures: ['BertForSequenceClassification'], id2label: { 2: 'c', 0: 'a' }, problem_type: 'multi_label_classification' };
+    const config = {
+      architectures: ['BertForSequenceClassification'],
+      id2label: { 2: 'c', 0: 'a' },
+      problem_type: 'multi_label_classification',
+    };
     expect(manifestOf(text(config)).text).toMatchObject({ labels: ['a', 'LABEL_1', 'c'], activation: 'sigmoid' });
   });
 
@@ -245,7 +404,13 @@ lanes: [batch]
       timeoutMs: 2000,
       tags: ['large'],
       lanes: ['batch'],
-      text: { maxTokens: 7, sentence: { pooling: ['max', 'mean'], normalize: false }, positions: { kind: 'counted', start: 2 }, embeddingOutput: 'e', labels: ['x', 'y'] },
+      text: {
+        maxTokens: 7,
+        sentence: { pooling: ['max', 'mean'], normalize: false },
+        positions: { kind: 'counted', start: 2 },
+        embeddingOutput: 'e',
+        labels: ['x', 'y'],
+      },
     });
     expect(workerModelPlan(manifest, lane)).toEqual({
       name: 'm',
@@ -295,7 +460,9 @@ lanes: [batch]
   });
 
   it('reads what may be kept and what may stand in, up to the refusal', () => {
-    const manifest = manifestOf({ 'model.yaml': 'cache: {}\ndegrade: [{ model: a/b, sameSpace: true }, { model: c, version: "2" }, cached, refuse, { model: d }]' });
+    const manifest = manifestOf({
+      'model.yaml': 'cache: {}\ndegrade: [{ model: a/b, sameSpace: true }, { model: c, version: "2" }, cached, refuse, { model: d }]',
+    });
     expect(manifest.cache).toEqual({ bytesMax: 64 * 1024 * 1024, ttlSeconds: 300, deterministic: false });
     expect(manifest.degrade).toEqual([
       { kind: 'model', model: 'a/b', version: null, sameSpace: true },
@@ -329,6 +496,15 @@ lanes: [batch]
   });
 
   it("takes the lane's limits where model.yaml has none", () => {
-    expect(workerModelPlan(manifestOf({}), lane)).toMatchObject({ ...lane, batchAxisName: null, sequenceAxisNames: [], paddingIsSafe: null, mergeRows: 'auto', deduplicate: true, sloMs: null, device: 'cpu' });
+    expect(workerModelPlan(manifestOf({}), lane)).toMatchObject({
+      ...lane,
+      batchAxisName: null,
+      sequenceAxisNames: [],
+      paddingIsSafe: null,
+      mergeRows: 'auto',
+      deduplicate: true,
+      sloMs: null,
+      device: 'cpu',
+    });
   });
 });

@@ -13,7 +13,8 @@ const NAME_PART = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 const VERSION = /^[1-9][0-9]{0,8}$/;
 /** Parsing takes up to a second at this length: keys are compared each with each. */
 const MODEL_FILE_BYTES_MAX = 32 * 1024;
-const OLD_MERGE_KEY = 'model.yaml: batchInvariant is now called mergeRows; write "mergeRows: never" for true and "mergeRows: auto" for false';
+const OLD_MERGE_KEY =
+  'model.yaml: batchInvariant is now called mergeRows; write "mergeRows: never" for true and "mergeRows: auto" for false';
 
 /** One model version that was found; exactly one of `manifest` and `reason` is null. */
 export interface RepositoryEntry {
@@ -62,7 +63,8 @@ function isModel(folder: string): boolean {
 function scanModel(modelsDir: string, name: string): RepositoryEntry[] {
   const folder = join(modelsDir, name);
   const failed = (version: string, reason: string): RepositoryEntry => failure(name, version, reason);
-  if (!name.split('/').every((part) => NAME_PART.test(part))) return [failed('1', 'expected a name of letters, digits, ".", "_" and "-", at most 128; rename the folder')];
+  if (!name.split('/').every((part) => NAME_PART.test(part)))
+    return [failed('1', 'expected a name of letters, digits, ".", "_" and "-", at most 128; rename the folder')];
   const candidates = findVersions(folder);
   if (candidates.length === 0) {
     return [failed('1', `expected model.onnx in ${folder}, ${folder}/onnx or ${folder}/<version> but found none`)];
@@ -109,7 +111,10 @@ function versionsOf(folder: string): string[] {
 function readManifest(name: string, folder: string, candidate: Candidate): ModelManifest {
   const { file, warnings } = readModelFile(folder);
   const modelPath = chooseGraph(candidate.folder, file.file ?? null);
-  const { task, taskIsExplicit, tensorsBecause, tensorsAreFallback, padTokenId, text } = readExport([...new Set([candidate.folder, folder])], file);
+  const { task, taskIsExplicit, tensorsBecause, tensorsAreFallback, padTokenId, text } = readExport(
+    [...new Set([candidate.folder, folder])],
+    file,
+  );
   if (task !== 'tensor' && text === null) {
     throw new ModelFileError(`task "${task}" needs a tokenizer.json in ${folder}; add it or set "task: tensor" in model.yaml`);
   }
@@ -166,7 +171,10 @@ function readModelFile(folder: string): { file: ModelFile; warnings: string[] } 
   }
   const { settings, warnings } = withPresentNames(content);
   const file = checkFile(path, modelFileSchema, settings);
-  return { file, warnings: [...warnings.map((warning) => `model.yaml: ${warning}`), ...(file.batchInvariant === undefined ? [] : [OLD_MERGE_KEY])] };
+  return {
+    file,
+    warnings: [...warnings.map((warning) => `model.yaml: ${warning}`), ...(file.batchInvariant === undefined ? [] : [OLD_MERGE_KEY])],
+  };
 }
 
 function isFolder(path: string): boolean {

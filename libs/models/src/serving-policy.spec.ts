@@ -30,10 +30,13 @@ describe('readPolicy', () => {
     expect(warnings).toEqual([expect.stringMatching(/"cached" of degrade/)]);
   });
 
-  it.each(['RandomNormalLike', 'Multinomial', 'Bernoulli', 'Dropout', 'Sampling'])('turns it off for %s, also across parts of the file', async (name) => {
-    writeFileSync(modelPath, Buffer.concat([Buffer.alloc(1024 * 1024 - 4), Buffer.from(name)]));
-    expect(await read({})).toEqual({ cache: null, warnings: [expect.stringMatching(/cache is off .* set cache\.deterministic: true/)] });
-    const stated = { ...cache, deterministic: true };
-    expect(await read({ cache: stated })).toEqual({ cache: stated, warnings: [] });
-  });
+  it.each(['RandomNormalLike', 'Multinomial', 'Bernoulli', 'Dropout', 'Sampling'])(
+    'turns it off for %s, also across parts of the file',
+    async (name) => {
+      writeFileSync(modelPath, Buffer.concat([Buffer.alloc(1024 * 1024 - 4), Buffer.from(name)]));
+      expect(await read({})).toEqual({ cache: null, warnings: [expect.stringMatching(/cache is off .* set cache\.deterministic: true/)] });
+      const stated = { ...cache, deterministic: true };
+      expect(await read({ cache: stated })).toEqual({ cache: stated, warnings: [] });
+    },
+  );
 });

@@ -18,7 +18,8 @@ export async function readPolicy(manifest: ModelManifest, options: { comparesTok
 }
 
 async function checkedCache({ cache, deduplicate, degrade, modelPath, warnings }: ModelManifest): Promise<ServingPolicy['cache']> {
-  if (cache === null && degrade.some(({ kind }) => kind === 'cached')) warnings.push('model.yaml: "cached" of degrade is never taken without cache');
+  if (cache === null && degrade.some(({ kind }) => kind === 'cached'))
+    warnings.push('model.yaml: "cached" of degrade is never taken without cache');
   if (cache === null || cache.deterministic) return cache;
   const operator = deduplicate ? await findRandomOperator(modelPath) : null;
   if (deduplicate && operator === null) return cache;

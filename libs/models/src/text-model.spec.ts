@@ -19,7 +19,13 @@ const SIGNATURE: ModelSignature = {
 const BERT_IDS = {
   added_tokens: [],
   post_processor: { type: 'BertProcessing', cls: ['[CLS]', 101], sep: ['[SEP]', 102] },
-  model: { type: 'WordPiece', unk_token: '[UNK]', continuing_subword_prefix: '##', max_input_chars_per_word: 100, vocab: { '[UNK]': 100, '[CLS]': 101, '[SEP]': 102, a: 104, b: 105 } },
+  model: {
+    type: 'WordPiece',
+    unk_token: '[UNK]',
+    continuing_subword_prefix: '##',
+    max_input_chars_per_word: 100,
+    vocab: { '[UNK]': 100, '[CLS]': 101, '[SEP]': 102, a: 104, b: 105 },
+  },
 };
 const MAX_TOKENS = 8;
 const CHARACTERS_MAX = MAX_TOKENS * 256;
@@ -47,13 +53,14 @@ describe('a text model', () => {
       dimensions: null,
       splade: PLAIN_SPLADE,
       skipFirstToken: false,
-    embeddingOutput: null,
+      embeddingOutput: null,
       labels: null,
       activation: null,
     };
     return bindTextModel('embedding', manifest, await TextTokenizer.load(path), SIGNATURE);
   };
-  const idsOf = (rows: TextRow[]): number[] => Array.from(new BigInt64Array(rows[0]?.item.inputs[0]?.data.slice().buffer as ArrayBuffer), Number);
+  const idsOf = (rows: TextRow[]): number[] =>
+    Array.from(new BigInt64Array(rows[0]?.item.inputs[0]?.data.slice().buffer as ArrayBuffer), Number);
 
   it.each([
     ['alone', 'a\ud83d', '[1]', /the lone surrogate U\+D83D at character 1/],
@@ -62,7 +69,11 @@ describe('a text model', () => {
     ['far behind the cut', `${'a '.repeat(CHARACTERS_MAX)}\ud83d`, '[1]', new RegExp(`at character ${2 * CHARACTERS_MAX}`)],
   ])('refuses a lone surrogate %s', async (_, text, param, message) => {
     const model = await open();
-    for (const options of [WHOLE, TRUNCATE]) await expect(model.encode(['fine 😀', text], options)).rejects.toMatchObject({ param, message: expect.stringMatching(message) as string });
+    for (const options of [WHOLE, TRUNCATE])
+      await expect(model.encode(['fine 😀', text], options)).rejects.toMatchObject({
+        param,
+        message: expect.stringMatching(message) as string,
+      });
   });
 
   it('gives the special tokens for an empty text, and refuses it where there are none', async () => {
@@ -89,7 +100,12 @@ describe('a text model', () => {
   it('refuses token ids that may be of another tokenizer, and says what to send', async () => {
     const model = await open();
     for (const ids of [[9906, 1917], [2, 100, 3], [0]]) {
-      expect(() => model.encodeIds([[...ids]], WHOLE)).toThrow(expect.objectContaining({ param: '[0]', message: expect.stringMatching(/send the text .*"tokenIds: true" in the model.yaml/) as string }) as Error);
+      expect(() => model.encodeIds([[...ids]], WHOLE)).toThrow(
+        expect.objectContaining({
+          param: '[0]',
+          message: expect.stringMatching(/send the text .*"tokenIds: true" in the model.yaml/) as string,
+        }) as Error,
+      );
     }
   });
 
@@ -98,7 +114,8 @@ describe('a text model', () => {
     const own = idsOf(await model.encode(['a b'], WHOLE));
     expect(own).toEqual([101, 104, 105, 102]);
     expect(idsOf(model.encodeIds([own], WHOLE))).toEqual(own);
-    for (const ids of [[104, 105], [101, 104], [104, 102], [101]]) expect(() => model.encodeIds([ids], WHOLE)).toThrow(/begin with 101 and end with 102/);
+    for (const ids of [[104, 105], [101, 104], [104, 102], [101]])
+      expect(() => model.encodeIds([ids], WHOLE)).toThrow(/begin with 101 and end with 102/);
   });
 
   it('takes any ids where model.yaml says that they are its own, and keeps special tokens when it cuts', async () => {

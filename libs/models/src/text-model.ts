@@ -67,7 +67,9 @@ function bindHead(task: Task, text: TextManifest, tokenizer: TextTokenizer, sign
 /** Returns the length that the graph fixes, or null when it takes any. */
 function checkInputs(inputs: TensorSpec[], text: TextManifest): number | null {
   if (text.positions === null && inputs.some(({ name }) => name === 'position_ids')) {
-    throw new ModelFileError('the graph takes position_ids, and config.json does not tell where they start for its model_type; set positionStart in model.yaml (0 for most models)');
+    throw new ModelFileError(
+      'the graph takes position_ids, and config.json does not tell where they start for its model_type; set positionStart in model.yaml (0 for most models)',
+    );
   }
   const fits = ({ name, datatype, shape }: TensorSpec): boolean =>
     INPUTS.has(name) && shape.length === 2 && (datatype === 'INT64' || datatype === 'INT32');
@@ -104,7 +106,11 @@ class BoundTextModel implements TextModel {
   async encode(inputs: TextInput[], options: EncodeOptions): Promise<TextRow[]> {
     const prompt = this.promptOf(options);
     if (options.truncationSide === 'left' && prompt !== '' && this.tokenizer.sideOf(this.text.truncationSide) === 'right') {
-      throw new InterleaveError('invalid_request', `expected no prompt where texts lose their start, as it goes before them, but the prompt is ${JSON.stringify(prompt.slice(0, SHOWN_CHARACTERS_MAX))}; truncate at the end, or name a prompt that is empty`, { param: 'truncate' });
+      throw new InterleaveError(
+        'invalid_request',
+        `expected no prompt where texts lose their start, as it goes before them, but the prompt is ${JSON.stringify(prompt.slice(0, SHOWN_CHARACTERS_MAX))}; truncate at the end, or name a prompt that is empty`,
+        { param: 'truncate' },
+      );
     }
     const promptTokens = await this.promptTokensOf(prompt);
     const texts = inputs.map((input, i) => this.checkText(input, prompt, i, options));
@@ -120,11 +126,18 @@ class BoundTextModel implements TextModel {
   }
 
   encodeIds(ids: number[][], options: EncodeOptions): TextRow[] {
-    if (options.promptName !== null) throw new InterleaveError('invalid_request', 'expected texts with prompt_name but received token ids; put the ids of the prompt before them', { param: 'prompt_name' });
+    if (options.promptName !== null)
+      throw new InterleaveError(
+        'invalid_request',
+        'expected texts with prompt_name but received token ids; put the ids of the prompt before them',
+        { param: 'prompt_name' },
+      );
     return ids.map((row, i) => {
       if (row.length === 0) throw refused(i, 'expected at least one token id but received none');
       this.checkOwner(row, i);
-      const kept = options.truncate ? this.tokenizer.frame.truncate(row, this.tokensMaxOf(options), this.tokenizer.sideOf(this.sideOf(options))) : row;
+      const kept = options.truncate
+        ? this.tokenizer.frame.truncate(row, this.tokensMaxOf(options), this.tokenizer.sideOf(this.sideOf(options)))
+        : row;
       if (kept.length > this.maxTokens) throw tooLong(i, kept.length, this.maxTokens);
       this.checkIds(kept, i);
       return this.toRow({ ids: kept, typeIds: new Array<number>(kept.length).fill(0), spans: null }, options, 0);
@@ -135,7 +148,8 @@ class BoundTextModel implements TextModel {
     const prompt = this.promptOf(options);
     const texts = inputs.map((input, i) => this.checkText(input, prompt, i, { truncate: false }));
     const rows: TokenizedText[] = [];
-    while (rows.length < texts.length) rows.push(...(await this.tokenizer.encode(texts.slice(rows.length, endOfTurn(texts, rows.length)), options)));
+    while (rows.length < texts.length)
+      rows.push(...(await this.tokenizer.encode(texts.slice(rows.length, endOfTurn(texts, rows.length)), options)));
     return rows;
   }
 
@@ -162,8 +176,13 @@ class BoundTextModel implements TextModel {
     const name = promptName ?? defaultName;
     const prompt = name === null ? '' : byName.get(name);
     if (prompt !== undefined) return prompt;
-    const known = byName.size === 0 ? 'no prompt_name, as the model has no prompts,' : `${[...byName.keys()].map((key) => JSON.stringify(key)).join(' or ')} for prompt_name`;
-    throw new InterleaveError('invalid_request', `expected ${known} but received ${JSON.stringify(name?.slice(0, SHOWN_CHARACTERS_MAX))}`, { param: 'prompt_name' });
+    const known =
+      byName.size === 0
+        ? 'no prompt_name, as the model has no prompts,'
+        : `${[...byName.keys()].map((key) => JSON.stringify(key)).join(' or ')} for prompt_name`;
+    throw new InterleaveError('invalid_request', `expected ${known} but received ${JSON.stringify(name?.slice(0, SHOWN_CHARACTERS_MAX))}`, {
+      param: 'prompt_name',
+    });
   }
 
   /** Tokens of the prompt on its own, without a special one at its end, as sentence-transformers counts them. */
@@ -181,7 +200,9 @@ class BoundTextModel implements TextModel {
   private checkOwner(row: readonly unknown[], index: number): void {
     const { frame } = this.tokenizer;
     if (this.text.tokenIds || (frame.isUnmistakable && frame.surrounds(row))) return;
-    const framed = frame.isUnmistakable ? `, ids that begin with ${frame.before.join(', ')} and end with ${frame.after.join(', ') || 'any'} as this model's tokenizer gives them` : '';
+    const framed = frame.isUnmistakable
+      ? `, ids that begin with ${frame.before.join(', ')} and end with ${frame.after.join(', ') || 'any'} as this model's tokenizer gives them`
+      : '';
     throw refused(
       index,
       `expected text${framed} but received token ids that may be of another tokenizer, such as OpenAI's; send the text (LangChain: check_embedding_ctx_length=False), or set "tokenIds: true" in the model.yaml of a model whose callers all use its own tokenizer`,
@@ -199,7 +220,10 @@ class BoundTextModel implements TextModel {
     const cut = (long: string): string => cutText(long, charactersMax, this.tokenizer.sideOf(this.sideOf(options)));
     if (options.truncate) return { text: cut(text), pair: pair === null ? null : cut(pair), isCut };
     const characters = Math.max(text.length, pair?.length ?? 0);
-    throw refused(index, `expected at most ${this.maxTokens} tokens, so at most ${charactersMax} characters, but received ${characters} characters; ${SHORTEN_OR_CUT}`);
+    throw refused(
+      index,
+      `expected at most ${this.maxTokens} tokens, so at most ${charactersMax} characters, but received ${characters} characters; ${SHORTEN_OR_CUT}`,
+    );
   }
 
   private async fit(row: TokenizedText, text: CutText, index: number, options: EncodeOptions): Promise<TokenizedText> {
@@ -214,11 +238,15 @@ class BoundTextModel implements TextModel {
     const truncated = await this.tokenizer.encodeTruncated(text, options.truncate ? tokensMax : Infinity, cut);
     if (truncated === null) {
       const charactersMax = this.maxTokens * CHARACTERS_PER_TOKEN_MAX;
-      throw refused(index, `expected a text whose ${tokensMax} tokens that are kept lie in ${charactersMax} characters but received a longer one; shorten the input`);
+      throw refused(
+        index,
+        `expected a text whose ${tokensMax} tokens that are kept lie in ${charactersMax} characters but received a longer one; shorten the input`,
+      );
     }
     if (truncated.ids.length > tokensMax) {
       if (!options.truncate) throw tooLong(index, truncated.ids.length, this.maxTokens);
-      const [limit, raised] = tokensMax < this.maxTokens ? ['the text is cut to', 'the number of tokens'] : ['the model takes', 'its maxTokens'];
+      const [limit, raised] =
+        tokensMax < this.maxTokens ? ['the text is cut to', 'the number of tokens'] : ['the model takes', 'its maxTokens'];
       throw refused(index, `expected room for ${truncated.ids.length} special tokens but ${limit} ${tokensMax} tokens; raise ${raised}`);
     }
     return truncated;
@@ -230,7 +258,14 @@ class BoundTextModel implements TextModel {
 
   private toRow(tokens: TokenizedText, options: EncodeOptions, promptTokens: number): TextRow {
     const tokenCount = tokens.ids.length;
-    const context: RowContext = { tokenCount, ids: tokens.ids, spans: tokens.spans, topK: options.topK, rawScores: options.rawScores ?? false, promptTokens };
+    const context: RowContext = {
+      tokenCount,
+      ids: tokens.ids,
+      spans: tokens.spans,
+      topK: options.topK,
+      rawScores: options.rawScores ?? false,
+      promptTokens,
+    };
     const inputs = this.inputs.map((spec) => this.toTensor(spec, tokens));
     return {
       item: { inputs, outputs: [this.head.output] },
@@ -269,7 +304,8 @@ export function cutText(text: string, charactersMax: number, side: TruncationSid
 function endOfTurn(texts: CutText[], start: number): number {
   const last = Math.min(start + TEXTS_PER_TURN, texts.length);
   let end = start;
-  for (let characters = 0; end < last && characters < CHARACTERS_PER_TURN; end++) characters += (texts[end]?.text.length ?? 0) + (texts[end]?.pair?.length ?? 0);
+  for (let characters = 0; end < last && characters < CHARACTERS_PER_TURN; end++)
+    characters += (texts[end]?.text.length ?? 0) + (texts[end]?.pair?.length ?? 0);
   return end;
 }
 
@@ -288,7 +324,10 @@ function checkCharacters(text: string, what: string, index: number): void {
   let at = 0;
   while (wellFormed[at] === text[at]) at += 1;
   const received = `the lone surrogate U+${text.charCodeAt(at).toString(16).toUpperCase()}`;
-  throw refused(index, `expected Unicode characters in ${what} but received ${received} at character ${[...text.slice(0, at)].length}; send whole characters`);
+  throw refused(
+    index,
+    `expected Unicode characters in ${what} but received ${received} at character ${[...text.slice(0, at)].length}; send whole characters`,
+  );
 }
 
 function refused(index: number, message: string): InterleaveError {

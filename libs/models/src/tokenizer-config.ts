@@ -12,7 +12,11 @@ export interface TokenizerConfig {
 export const TOKENIZER_BYTES_MAX = 128 * 1024 * 1024;
 
 /** Keys of tokenizer_config.json that transformers writes into the normalizer of a BERT tokenizer, by their names there. */
-const NORMALIZER_KEYS = { do_lower_case: 'lowercase', strip_accents: 'strip_accents', tokenize_chinese_chars: 'handle_chinese_chars' } as const;
+const NORMALIZER_KEYS = {
+  do_lower_case: 'lowercase',
+  strip_accents: 'strip_accents',
+  tokenize_chinese_chars: 'handle_chinese_chars',
+} as const;
 /** Keys by which transformers adds a token, whatever tokenizer.json says, and the key that names the token. */
 const ADDED_TOKENS = { add_bos_token: 'bos_token', add_eos_token: 'eos_token' } as const;
 
@@ -37,7 +41,9 @@ export function checkTokenizerConfig(folders: string[], tokenizerPath: string): 
 function checkAgreement(config: ModelJson, tokenizerPath: string): void {
   const { normalizer, post_processor: postProcessor } = readTokenizer(tokenizerPath);
   const disagree = (key: string, expected: unknown): ModelFileError =>
-    new ModelFileError(`${config.path}: ${key} is ${String(expected)}, which ${tokenizerPath} does not do; save the tokenizer again with transformers (tokenizer.save_pretrained) or make the two agree`);
+    new ModelFileError(
+      `${config.path}: ${key} is ${String(expected)}, which ${tokenizerPath} does not do; save the tokenizer again with transformers (tokenizer.save_pretrained) or make the two agree`,
+    );
   if (normalizer?.type === 'BertNormalizer') {
     for (const [key, own] of Object.entries(NORMALIZER_KEYS)) {
       const wanted = config.get(key, z.boolean());

@@ -42,7 +42,10 @@ describe('TextTokenizer', () => {
     expect(tokenizer.hasFastPath).toBe(true);
     const texts = paragraphs(3).filter((text) => text.length <= 160);
     expect(texts.length).toBeGreaterThan(1000);
-    const thorough = await tokenizer.encode(texts.map((text) => ({ text, pair: null })), { spans: true });
+    const thorough = await tokenizer.encode(
+      texts.map((text) => ({ text, pair: null })),
+      { spans: true },
+    );
     const different: string[] = [];
     for (const [i, text] of texts.entries()) {
       const fast = await encode(tokenizer, text);
@@ -53,7 +56,10 @@ describe('TextTokenizer', () => {
 
   it('knows the characters of the languages of the world', async () => {
     const tokenizer = plain;
-    const rows = await tokenizer.encode(paragraphs(2).map((text) => ({ text, pair: null })), { spans: false });
+    const rows = await tokenizer.encode(
+      paragraphs(2).map((text) => ({ text, pair: null })),
+      { spans: false },
+    );
     const ids = rows.flatMap((row) => row.ids);
     expect(ids.filter((id) => id === 1).length / ids.length).toBeLessThan(0.01);
   });
@@ -77,7 +83,14 @@ describe('TextTokenizer', () => {
 
   it('does not apply truncation and padding of tokenizer.json', async () => {
     const truncation = { direction: 'Right', max_length: 4, strategy: 'LongestFirst', stride: 0 };
-    const padding = { strategy: { Fixed: 300 }, direction: 'Right', pad_to_multiple_of: null, pad_id: 0, pad_type_id: 0, pad_token: '[PAD]' };
+    const padding = {
+      strategy: { Fixed: 300 },
+      direction: 'Right',
+      pad_to_multiple_of: null,
+      pad_id: 0,
+      pad_type_id: 0,
+      pad_token: '[PAD]',
+    };
     const changed = await load({ truncation, padding });
     for (const text of ['one two three', 'one two three '.repeat(30)]) {
       expect((await encode(changed, text)).ids).toEqual((await encode(plain, text)).ids);
@@ -87,7 +100,15 @@ describe('TextTokenizer', () => {
   it('says where each token comes from, in code points', async () => {
     const tokenizer = plain;
     const [row] = await tokenizer.encode([{ ...alone, text: '😀 Ёлка' }], { spans: true });
-    expect(row?.spans?.map(({ start, end, special }) => [start, end, special])).toEqual([[0, 0, true], [0, 1, false], [2, 3, false], [3, 4, false], [4, 5, false], [5, 6, false], [0, 0, true]]);
+    expect(row?.spans?.map(({ start, end, special }) => [start, end, special])).toEqual([
+      [0, 0, true],
+      [0, 1, false],
+      [2, 3, false],
+      [3, 4, false],
+      [4, 5, false],
+      [5, 6, false],
+      [0, 0, true],
+    ]);
   });
 
   it.each([
@@ -119,11 +140,27 @@ describe('TextTokenizer', () => {
     const words = (count: number): string => 'a b c d e f g'.slice(0, Math.max(0, 2 * count - 1));
     for (const tokensMax of [3, 4, 5, 8, 9]) {
       rust.setTruncation(tokensMax, { direction: direction.toLowerCase() as TruncationDirection });
-      for (const [first, second] of [[7, null], [7, 7], [6, 7], [7, 6], [1, 7], [7, 1], [2, 3], [3, 2], [7, 0]] as [number, number | null][]) {
+      for (const [first, second] of [
+        [7, null],
+        [7, 7],
+        [6, 7],
+        [7, 6],
+        [1, 7],
+        [7, 1],
+        [2, 3],
+        [3, 2],
+        [7, 0],
+      ] as [number, number | null][]) {
         const pair = second === null ? null : words(second);
         const expected = await rust.encode(words(first), pair);
         const cut = await truncated(tokenizer, words(first), pair, tokensMax);
-        expect({ tokensMax, first, second, ids: cut.ids, typeIds: cut.typeIds }).toEqual({ tokensMax, first, second, ids: expected.getIds(), typeIds: expected.getTypeIds() });
+        expect({ tokensMax, first, second, ids: cut.ids, typeIds: cut.typeIds }).toEqual({
+          tokensMax,
+          first,
+          second,
+          ids: expected.getIds(),
+          typeIds: expected.getTypeIds(),
+        });
       }
     }
   });
@@ -137,7 +174,10 @@ describe('TextTokenizer', () => {
 
   it.each([
     ['cannot be loaded', { normalizer: { type: 'Nmt' } }],
-    ['gives other ids', { normalizer: { type: 'Strip', strip_left: false, strip_right: false }, pre_tokenizer: { type: 'Punctuation', behavior: 'Removed' } }],
+    [
+      'gives other ids',
+      { normalizer: { type: 'Strip', strip_left: false, strip_right: false }, pre_tokenizer: { type: 'Punctuation', behavior: 'Removed' } },
+    ],
   ])('uses the thorough tokenizer alone when the fast one %s', async (_, changes) => {
     const tokenizer = await load(changes);
     expect(tokenizer.hasFastPath).toBe(false);
@@ -145,7 +185,10 @@ describe('TextTokenizer', () => {
   });
 
   it.each([
-    ['uncased', { normalizer: { type: 'BertNormalizer', clean_text: true, handle_chinese_chars: true, strip_accents: null, lowercase: true } }],
+    [
+      'uncased',
+      { normalizer: { type: 'BertNormalizer', clean_text: true, handle_chinese_chars: true, strip_accents: null, lowercase: true } },
+    ],
     ['cased', {}],
   ])('gives the same ids on both paths for characters that the tokenizers see differently, %s', async (_, changes) => {
     const tokenizer = await load(changes);
@@ -166,17 +209,42 @@ describe('TextTokenizer', () => {
     const tokens = ['<s>', '</s>', ...byteAlphabet(), 'th', 'the', 'Ġthe', 'er'];
     const level = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true };
     const vocab = Object.fromEntries(tokens.map((token, id) => [token, id]));
-    const merges = [['t', 'h'], ['th', 'e'], ['Ġ', 'the'], ['e', 'r']];
-    const model = { type: 'BPE', dropout: null, unk_token: null, continuing_subword_prefix: null, end_of_word_suffix: null, fuse_unk: false, byte_fallback: false, vocab, merges };
+    const merges = [
+      ['t', 'h'],
+      ['th', 'e'],
+      ['Ġ', 'the'],
+      ['e', 'r'],
+    ];
+    const model = {
+      type: 'BPE',
+      dropout: null,
+      unk_token: null,
+      continuing_subword_prefix: null,
+      end_of_word_suffix: null,
+      fuse_unk: false,
+      byte_fallback: false,
+      vocab,
+      merges,
+    };
     return { model, normalizer: null, pre_tokenizer: level, post_processor: level, decoder: level, added_tokens: [] };
   };
   const unigram = (): object => {
     const metaspace = { type: 'Metaspace', replacement: '▁', prepend_scheme: 'always', split: true };
     const vocab = [['<unk>', 0], ['▁', -2], ...[...'abcdefghijklmnopqrstuvwxyzA'].map((letter) => [letter, -5]), ['▁the', -3], ['er', -4]];
-    return { model: { type: 'Unigram', unk_id: 0, vocab, byte_fallback: false }, normalizer: { type: 'NFKC' }, pre_tokenizer: metaspace, post_processor: null, decoder: metaspace, added_tokens: [] };
+    return {
+      model: { type: 'Unigram', unk_id: 0, vocab, byte_fallback: false },
+      normalizer: { type: 'NFKC' },
+      pre_tokenizer: metaspace,
+      post_processor: null,
+      decoder: metaspace,
+      added_tokens: [],
+    };
   };
 
-  it.each([['byte-level BPE', byteLevel], ['Unigram', unigram]])('gives the same ids on both paths for %s', async (_, make) => {
+  it.each([
+    ['byte-level BPE', byteLevel],
+    ['Unigram', unigram],
+  ])('gives the same ids on both paths for %s', async (_, make) => {
     const tokenizer = await load(make());
     for (const text of ['the other there', ' the  the', 'Grüße aus Genève', 'a\nb\tc', 'わたし 人 ①', "don't 123", 'Aa', '']) {
       const [thorough] = await tokenizer.encode([{ text, pair: null }], { spans: true });

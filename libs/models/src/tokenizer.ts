@@ -104,7 +104,8 @@ export class TextTokenizer {
   async encode(texts: TextAndPair[], options: { spans: boolean; addSpecialTokens?: boolean }): Promise<TokenizedText[]> {
     const { fast } = this;
     const { spans, addSpecialTokens = true } = options;
-    if (fast !== null && !spans && addSpecialTokens && fast.takes(texts)) return texts.map((text) => ({ ...fast.encode(text), spans: null }));
+    if (fast !== null && !spans && addSpecialTokens && fast.takes(texts))
+      return texts.map((text) => ({ ...fast.encode(text), spans: null }));
     return (await this.encodeWithRust(texts, addSpecialTokens)).map((encoding) => toTokenizedText(encoding, spans));
   }
 
@@ -121,7 +122,8 @@ export class TextTokenizer {
     const lengths = [indexes[0].length, Math.min(indexes[1].length, options.pairTokensMax ?? Infinity)] as const;
     const shares = shareLength(lengths, specials, tokensMax);
     const kept = indexes.map((of, i) => takeShare(of, shares[i] as number, fromLeft)) as [number[], number[]];
-    const isFarFromCut = (i: number): boolean => isAWordAway(encoding, { all: indexes[i] as number[], kept: kept[i] as number[] }, fromLeft);
+    const isFarFromCut = (i: number): boolean =>
+      isAWordAway(encoding, { all: indexes[i] as number[], kept: kept[i] as number[] }, fromLeft);
     const isExact = (text.isCut ?? []).every((isCut, i) => !isCut || isFarFromCut(i));
     return isExact ? select(toTokenizedText(encoding, options.spans), new Set(kept.flat()), sequences) : null;
   }
@@ -133,7 +135,9 @@ export class TextTokenizer {
 
   /** True for an id of the vocabulary; ids may have gaps, so some are beyond its size. */
   knows(id: unknown): boolean {
-    return typeof id === 'number' && Number.isInteger(id) && id >= 0 && (id < this.vocabularySize || (id < ID_END && this.tokenOf(id) !== null));
+    return (
+      typeof id === 'number' && Number.isInteger(id) && id >= 0 && (id < this.vocabularySize || (id < ID_END && this.tokenOf(id) !== null))
+    );
   }
 
   /** The token of an id, or null when the vocabulary has no such id. */
@@ -148,7 +152,11 @@ export class TextTokenizer {
 
   private encodeWithRust(texts: TextAndPair[], addSpecialTokens: boolean): Promise<JsEncoding[]> {
     const options = { addSpecialTokens };
-    if (texts.every(({ pair }) => pair === null)) return this.rust.encodeBatch(texts.map(({ text }) => text), options);
+    if (texts.every(({ pair }) => pair === null))
+      return this.rust.encodeBatch(
+        texts.map(({ text }) => text),
+        options,
+      );
     return Promise.all(texts.map(({ text, pair }) => this.rust.encode(text, pair, options))); // encodeBatch of 0.23.2 takes no pairs
   }
 }
@@ -176,7 +184,11 @@ function isAWordAway(encoding: JsEncoding, { all, kept }: { all: number[]; kept:
 }
 
 /** The tokens in `kept` and those that belong to no text. */
-function select({ ids, typeIds, spans }: TokenizedText, kept: ReadonlySet<number>, sequences: (number | null | undefined)[]): TokenizedText {
+function select(
+  { ids, typeIds, spans }: TokenizedText,
+  kept: ReadonlySet<number>,
+  sequences: (number | null | undefined)[],
+): TokenizedText {
   const isKept = (_: unknown, i: number): boolean => kept.has(i) || typeof sequences[i] !== 'number';
   return { ids: ids.filter(isKept), typeIds: typeIds.filter(isKept), spans: spans?.filter(isKept) ?? null };
 }

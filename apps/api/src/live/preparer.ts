@@ -16,7 +16,6 @@ import {
   type WireMessage,
 } from '@app/protocols';
 import { Inject, Injectable } from '@nestjs/common';
-import type { Caller } from '../access/caller';
 import { mediaType } from '../http/media-type';
 import { unsupportedMediaType } from '../http/error-answer';
 import { CONFIG } from '../tokens';

@@ -2,7 +2,16 @@ import { appendFileSync, cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openModelCatalog, type ModelCatalog } from '@app/models';
-import { allSucceeded, parseEndpoint, prepare, runItems, type Endpoint, type PreparedRequest, type ResponseBody } from '@app/protocols';
+import {
+  allSucceeded,
+  parseEndpoint,
+  prepare,
+  runItems,
+  type Endpoint,
+  type PreparedItems,
+  type PreparedRequest,
+  type ResponseBody,
+} from '@app/protocols';
 import { createLogger } from '@app/telemetry';
 import { Registry } from 'prom-client';
 import { OrtBackend } from '../../../../test/fixtures/ort-backend';
@@ -38,7 +47,7 @@ describe('CachedRuns', () => {
     runs = new CachedRuns(new Registry(), catalog, backend, new ResponseCache(1 << 20, () => nowMs));
   });
 
-  const prepared = (endpoint: Endpoint, body: object): Promise<PreparedItems> => prepare(endpoint, body, null, catalog, limits);
+  const prepared = (endpoint: Endpoint, body: object): Promise<PreparedRequest> => prepare(endpoint, body, null, catalog, limits);
   const fresh = async (request: PreparedItems) =>
     allSucceeded(await runItems(backend, request, { timeoutMs: null, priority: 0, signal: null }));
   const bytesOf = (response: ResponseBody): string =>

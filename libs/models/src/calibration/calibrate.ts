@@ -32,7 +32,10 @@ export async function calibrate(run: CalibrationRun): Promise<CalibrationOutcome
   const { store, id } = run;
   const left = store.marker(id);
   if (left !== null && left.starts >= STARTS_MAX) {
-    return { state: 'skipped', reason: `the process died ${left.starts} times while it measured, last at ${left.cell ?? 'the start'}; to try again: interleave calibrate ${run.model}` };
+    return {
+      state: 'skipped',
+      reason: `the process died ${left.starts} times while it measured, last at ${left.cell ?? 'the start'}; to try again: interleave calibrate ${run.model}`,
+    };
   }
   const marker = { starts: (left?.starts ?? 0) + 1, cell: left?.cell ?? null };
   const cells = MeasuredCells.of(run.known);

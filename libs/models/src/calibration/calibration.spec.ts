@@ -10,7 +10,9 @@ import { planCells, type Cell } from './plan';
 
 const signatureWith = (...axes: Axis[]): ModelSignature => ({
   inputs: [{ name: 'x', datatype: 'INT64', shape: axes.map(() => -1), axes }],
-  outputs: [], coalesce: 'padded', coalesceReason: null,
+  outputs: [],
+  coalesce: 'padded',
+  coalesceReason: null,
 });
 const KEY: CostKey = { modelSha256: 'a', provider: 'cpu', intraOpThreads: 1, cpu: { name: 'c', features: ['f'] }, runtimeVersion: '1' };
 
@@ -42,7 +44,13 @@ describe('plan of the cells', () => {
 
 describe('key of a table', () => {
   it('changes with everything that costs depend on', () => {
-    const others: Partial<CostKey>[] = [{ modelSha256: 'b' }, { intraOpThreads: 2 }, { cpu: { name: 'd', features: ['f'] } }, { cpu: { name: 'c', features: [] } }, { runtimeVersion: '2' }];
+    const others: Partial<CostKey>[] = [
+      { modelSha256: 'b' },
+      { intraOpThreads: 2 },
+      { cpu: { name: 'd', features: ['f'] } },
+      { cpu: { name: 'c', features: [] } },
+      { runtimeVersion: '2' },
+    ];
     const ids = [KEY, ...others.map((other) => ({ ...KEY, ...other }))].map(costKeyId);
     expect(new Set(ids).size).toBe(ids.length);
     expect(costKeyId({ ...KEY })).toBe(ids[0]);
@@ -57,9 +65,18 @@ describe('calibrate', () => {
   /** 1 ms a run and 0.1 ms a token. */
   const cost = ({ rows, length }: Cell): Promise<number> => Promise.resolve(1e6 + 1e5 * rows * length);
   const run = (overrides: Partial<CalibrationRun> = {}): CalibrationRun => ({
-    store, id, key: KEY, known: null, model: 'm', phases: planCells(signatureWith('batch', 'sequence0'), 64), measure: cost, budgetMs: 1e9,
-    limits: { singleRowMsMax: Infinity, severalRowsMsMax: Infinity }, signal: new AbortController().signal,
-    onCell: () => undefined, onTable: (grid) => tables.push(grid),
+    store,
+    id,
+    key: KEY,
+    known: null,
+    model: 'm',
+    phases: planCells(signatureWith('batch', 'sequence0'), 64),
+    measure: cost,
+    budgetMs: 1e9,
+    limits: { singleRowMsMax: Infinity, severalRowsMsMax: Infinity },
+    signal: new AbortController().signal,
+    onCell: () => undefined,
+    onTable: (grid) => tables.push(grid),
     ...overrides,
   });
 

@@ -37,8 +37,14 @@ export class MeasuredCells {
    */
   estimateNs({ rows, length }: Cell): number | null {
     const inside = this.entries().filter((cell) => cell.rows <= rows && cell.length <= length);
-    const smallest = inside.reduce<MeasuredCell | null>((best, cell) => (best === null || tokensOf(cell) < tokensOf(best) ? cell : best), null);
-    const largest = inside.reduce<MeasuredCell | null>((best, cell) => (best === null || tokensOf(cell) > tokensOf(best) ? cell : best), null);
+    const smallest = inside.reduce<MeasuredCell | null>(
+      (best, cell) => (best === null || tokensOf(cell) < tokensOf(best) ? cell : best),
+      null,
+    );
+    const largest = inside.reduce<MeasuredCell | null>(
+      (best, cell) => (best === null || tokensOf(cell) > tokensOf(best) ? cell : best),
+      null,
+    );
     if (smallest === null || largest === null) return null;
     const apart = tokensOf(largest) - tokensOf(smallest);
     const tokenNs = apart === 0 ? 0 : Math.max(0, (largest.ns - smallest.ns) / apart);
@@ -54,6 +60,10 @@ export class MeasuredCells {
     const measured = [...this.byLength].filter(([, row]) => row.has(1)).sort(([a], [b]) => a - b);
     if (measured.length === 0) return null;
     const rows = [...new Set(measured.flatMap(([, row]) => [...row.keys()]))].sort((a, b) => a - b);
-    return { lengths: measured.map(([length]) => length), rows, runNs: measured.map(([, row]) => rows.map((count) => row.get(count) ?? 0)) };
+    return {
+      lengths: measured.map(([length]) => length),
+      rows,
+      runNs: measured.map(([, row]) => rows.map((count) => row.get(count) ?? 0)),
+    };
   }
 }

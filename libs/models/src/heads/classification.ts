@@ -28,7 +28,10 @@ export function classificationHead(signature: ModelSignature, text: TextManifest
 export function scoringHead(signature: ModelSignature, text: TextManifest): TaskHead {
   const spec = logitsOf(signature, 2, 'text-pair-scoring');
   const width = spec.shape[1] as number;
-  if (text.activation === 'softmax') throw new ModelFileError('task "text-pair-scoring" has one logit, and the softmax of one number is always 1; set activation_fn to Sigmoid or Identity');
+  if (text.activation === 'softmax')
+    throw new ModelFileError(
+      'task "text-pair-scoring" has one logit, and the softmax of one number is always 1; set activation_fn to Sigmoid or Identity',
+    );
   if (width > 1) throw new ModelFileError(`task "text-pair-scoring" needs one logit but the output "${spec.name}" has ${width}`);
   const scoreOf = (result: ItemResult, rawScores: boolean): number => {
     const logit = floatsOf(outputOf(result, spec.name))[0] as number;
@@ -89,13 +92,17 @@ function activate(logits: Float32Array, text: TextManifest): number[] {
 function logitsOf(signature: ModelSignature, rank: number, task: string): TensorSpec {
   const spec = pickOutput(signature, ['logits'], [rank]);
   if (spec !== null) return spec;
-  throw new ModelFileError(`task "${task}" needs an output "logits" with ${rank} dimensions but the graph has ${describeSpecs(signature.outputs)}`);
+  throw new ModelFileError(
+    `task "${task}" needs an output "logits" with ${rank} dimensions but the graph has ${describeSpecs(signature.outputs)}`,
+  );
 }
 
 function labels(spec: TensorSpec, text: TextManifest): (index: number) => string {
   const width = spec.shape.at(-1) ?? -1;
   if (text.labels !== null && width > 0 && width !== text.labels.length) {
-    throw new ModelFileError(`expected ${width} labels for the output "${spec.name}" but config.json or model.yaml has ${text.labels.length}`);
+    throw new ModelFileError(
+      `expected ${width} labels for the output "${spec.name}" but config.json or model.yaml has ${text.labels.length}`,
+    );
   }
   return (index) => text.labels?.[index] ?? `LABEL_${index}`;
 }

@@ -51,7 +51,13 @@ interface BoundLayers {
   width: number | null;
 }
 
-function hiddenStates(values: Float32Array, result: ItemResult, row: RowContext, spec: TensorSpec, sentence: SentencePipeline): Parameters<typeof poolTokens>[0] {
+function hiddenStates(
+  values: Float32Array,
+  result: ItemResult,
+  row: RowContext,
+  spec: TensorSpec,
+  sentence: SentencePipeline,
+): Parameters<typeof poolTokens>[0] {
   const width = outputOf(result, spec.name).shape.at(-1) ?? 0;
   return { values, width, tokenCount: row.tokenCount, skipped: sentence.includePrompt ? 0 : row.promptTokens };
 }
@@ -60,14 +66,20 @@ function hiddenStates(values: Float32Array, result: ItemResult, row: RowContext,
 function insideGraph(spec: TensorSpec, { sentence, prompts }: TextManifest): BoundLayers {
   const width = knownWidth(spec);
   if (!sentence.includePrompt && [...prompts.byName.values()].some((prompt) => prompt !== '')) {
-    throw new ModelFileError(`the Pooling in modules.json leaves prompts out (include_prompt), which the output "${spec.name}" cannot; set embeddingOutput in model.yaml to the output with the token vectors`);
+    throw new ModelFileError(
+      `the Pooling in modules.json leaves prompts out (include_prompt), which the output "${spec.name}" cannot; set embeddingOutput in model.yaml to the output with the token vectors`,
+    );
   }
   if (spec.name !== POOLED && (sentence.obstacle !== null || sentence.layers.some(({ kind }) => kind !== 'Normalize'))) {
-    throw new ModelFileError(`${sentence.obstacle ?? 'modules.json has modules after the pooling'}, and the output "${spec.name}" does not tell whether they are in the graph; name it "${POOLED}" if they are`);
+    throw new ModelFileError(
+      `${sentence.obstacle ?? 'modules.json has modules after the pooling'}, and the output "${spec.name}" does not tell whether they are in the graph; name it "${POOLED}" if they are`,
+    );
   }
   const expected = sentence.obstacle === null ? widthAfter(sentence) : null;
   if (width !== null && expected !== null && width !== expected) {
-    throw new ModelFileError(`modules.json gives vectors of ${expected} numbers but the output "${spec.name}" has ${width}: it lacks modules; set embeddingOutput in model.yaml to the output with the token vectors`);
+    throw new ModelFileError(
+      `modules.json gives vectors of ${expected} numbers but the output "${spec.name}" has ${width}: it lacks modules; set embeddingOutput in model.yaml to the output with the token vectors`,
+    );
   }
   return { layers: [], width };
 }
@@ -81,16 +93,21 @@ function widthAfter(sentence: SentencePipeline): number | null {
 /** An output of token vectors: everything after them is computed here. */
 function outsideGraph(spec: TensorSpec, sentence: SentencePipeline): BoundLayers {
   if (sentence.obstacle !== null) throw new ModelFileError(`${sentence.obstacle}; ${INSIDE}`);
-  if (sentence.pooling.length === 0) throw new ModelFileError(`pooling "none" needs an output [batch, width] but "${spec.name}" has 3 dimensions`);
+  if (sentence.pooling.length === 0)
+    throw new ModelFileError(`pooling "none" needs an output [batch, width] but "${spec.name}" has 3 dimensions`);
   const hidden = knownWidth(spec);
   if (hidden !== null && sentence.hiddenWidth !== null && hidden !== sentence.hiddenWidth) {
-    throw new ModelFileError(`the Pooling in modules.json is for token vectors of ${sentence.hiddenWidth} numbers but the output "${spec.name}" has ${hidden}; set embeddingOutput in model.yaml`);
+    throw new ModelFileError(
+      `the Pooling in modules.json is for token vectors of ${sentence.hiddenWidth} numbers but the output "${spec.name}" has ${hidden}; set embeddingOutput in model.yaml`,
+    );
   }
   let width = hidden === null ? null : hidden * sentence.pooling.length;
   const layers = sentence.layers.map((layerSpec) => {
     const layer = loadLayer(layerSpec);
     if (layer.widthIn !== null && width !== null && layer.widthIn !== width) {
-      throw new ModelFileError(`${layerSpec.kind} in modules.json (${layerSpec.folder}): expected vectors of ${layer.widthIn} numbers but the modules before it give ${width}`);
+      throw new ModelFileError(
+        `${layerSpec.kind} in modules.json (${layerSpec.folder}): expected vectors of ${layer.widthIn} numbers but the modules before it give ${width}`,
+      );
     }
     width = layer.widthOut ?? width;
     return layer;

@@ -11,7 +11,9 @@ import { checkFinite, floatsOf, normalized, outputOf } from './numbers';
 export function multiVectorHead(signature: ModelSignature, { embeddingOutput, sentence, skipFirstToken }: TextManifest): TaskHead {
   const spec = signature.outputs.find(({ name, shape }) => name === embeddingOutput && shape.length === 3);
   if (spec === undefined) {
-    throw new ModelFileError(`task "multi-vector" needs embeddingOutput in model.yaml, the name of an output [batch, sequence, width], but the graph has ${describeSpecs(signature.outputs)}`);
+    throw new ModelFileError(
+      `task "multi-vector" needs embeddingOutput in model.yaml, the name of an output [batch, sequence, width], but the graph has ${describeSpecs(signature.outputs)}`,
+    );
   }
   const normalizes = sentence.normalize ?? true;
   return {

@@ -54,5 +54,8 @@ export function checkFinite<T extends Float32Array | number[]>(values: T, output
 }
 
 function notFinite(value: number, index: number, output: string): InterleaveError {
-  return new InterleaveError('inference_failed', `expected finite numbers from the output "${output}" but element ${index} of the answer is ${value}; the model cannot answer this input`);
+  return new InterleaveError(
+    'inference_failed',
+    `expected finite numbers from the output "${output}" but element ${index} of the answer is ${value}; the model cannot answer this input`,
+  );
 }

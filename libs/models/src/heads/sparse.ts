@@ -24,8 +24,13 @@ export function sparseHead(signature: ModelSignature, { embeddingOutput, splade 
   const spec = outputFor(signature, embeddingOutput);
   const isPooled = spec.shape.length === 2;
   if (!isPooled && splade.obstacle !== null)
-    throw new ModelFileError(`${splade.obstacle}; export the graph with all modules inside and an output "${POOLED[0]}", or set "task: tensor" in model.yaml`);
-  if (!isPooled && spec.shape[2] === 1) throw new ModelFileError(`task "sparse" needs a weight for each word of the vocabulary but the output "${spec.name}" has one for each token; set "task: tensor" in model.yaml`);
+    throw new ModelFileError(
+      `${splade.obstacle}; export the graph with all modules inside and an output "${POOLED[0]}", or set "task: tensor" in model.yaml`,
+    );
+  if (!isPooled && spec.shape[2] === 1)
+    throw new ModelFileError(
+      `task "sparse" needs a weight for each word of the vocabulary but the output "${spec.name}" has one for each token; set "task: tensor" in model.yaml`,
+    );
   return {
     output: spec.name,
     needsSpans: false,
@@ -34,7 +39,9 @@ export function sparseHead(signature: ModelSignature, { embeddingOutput, splade 
     decodeScores: notGiven,
     decode(result: ItemResult, row: RowContext) {
       const floats = floatsOf(outputOf(result, spec.name));
-      const weights = isPooled ? checkFinite(floats, spec.name) : pooled(floats, outputOf(result, spec.name).shape[2] as number, row.tokenCount, splade, spec.name);
+      const weights = isPooled
+        ? checkFinite(floats, spec.name)
+        : pooled(floats, outputOf(result, spec.name).shape[2] as number, row.tokenCount, splade, spec.name);
       return largest(sparse(weights), splade.activeMax);
     },
   };
@@ -46,8 +53,13 @@ function outputFor(signature: ModelSignature, embeddingOutput: string | null): T
   const named = embeddingOutput === null ? null : [embeddingOutput];
   const spec = find(named ?? POOLED, 2) ?? find(named ?? [LOGITS], 3);
   if (spec !== undefined) return spec;
-  const wanted = named === null ? `${POOLED.join(' or ')} [batch, vocabulary], or ${LOGITS} [batch, sequence, vocabulary]` : `"${embeddingOutput}" with 2 or 3 dimensions`;
-  throw new ModelFileError(`task "sparse" needs an output ${wanted}, but the graph has ${describeSpecs(signature.outputs)}; set embeddingOutput in model.yaml`);
+  const wanted =
+    named === null
+      ? `${POOLED.join(' or ')} [batch, vocabulary], or ${LOGITS} [batch, sequence, vocabulary]`
+      : `"${embeddingOutput}" with 2 or 3 dimensions`;
+  throw new ModelFileError(
+    `task "sparse" needs an output ${wanted}, but the graph has ${describeSpecs(signature.outputs)}; set embeddingOutput in model.yaml`,
+  );
 }
 
 /** `SpladePooling`. The functions grow with their argument, so that the largest weight is that of the largest logit. */
@@ -66,7 +78,10 @@ function pooled(logits: Float32Array, width: number, tokenCount: number, { pooli
 }
 
 function notFinite(value: number, index: number, output: string): InterleaveError {
-  return new InterleaveError('inference_failed', `expected finite numbers from the output "${output}" but element ${index} is ${value}; the model cannot answer this input`);
+  return new InterleaveError(
+    'inference_failed',
+    `expected finite numbers from the output "${output}" but element ${index} is ${value}; the model cannot answer this input`,
+  );
 }
 
 function sparse(weights: Float32Array | Float64Array): SparseVector {
@@ -85,6 +100,10 @@ function sparse(weights: Float32Array | Float64Array): SparseVector {
 function largest(vector: SparseVector, count: number | null): SparseVector {
   const { indices, values } = vector;
   if (count === null || values.length <= count) return vector;
-  const kept = values.map((_, i) => i).sort((a, b) => (values[b] as number) - (values[a] as number) || a - b).slice(0, count).sort((a, b) => a - b);
+  const kept = values
+    .map((_, i) => i)
+    .sort((a, b) => (values[b] as number) - (values[a] as number) || a - b)
+    .slice(0, count)
+    .sort((a, b) => a - b);
   return { indices: kept.map((i) => indices[i] as number), values: kept.map((i) => values[i] as number) };
 }

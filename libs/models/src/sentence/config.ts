@@ -40,7 +40,9 @@ function promptsOf(file: ModelJson): Prompts {
   const byName = new Map(Object.entries(prompts).map(([name, prompt]) => [name, prompt ?? '']));
   const defaultName = file.get('default_prompt_name', z.string());
   if (defaultName !== null && !byName.has(defaultName)) {
-    throw new ModelFileError(`${file.path}: default_prompt_name is "${defaultName}", but prompts has ${[...byName.keys()].join(', ') || 'none'}`);
+    throw new ModelFileError(
+      `${file.path}: default_prompt_name is "${defaultName}", but prompts has ${[...byName.keys()].join(', ') || 'none'}`,
+    );
   }
   return { byName, defaultName };
 }
@@ -58,10 +60,30 @@ export interface TransformerConfig {
 }
 
 /** In the order in which sentence-transformers looks for them. */
-const FILES = ['bert', 'roberta', 'distilbert', 'camembert', 'albert', 'xlm-roberta', 'xlnet'].map((kind) => `sentence_${kind}_config.json`);
+const FILES = ['bert', 'roberta', 'distilbert', 'camembert', 'albert', 'xlm-roberta', 'xlnet'].map(
+  (kind) => `sentence_${kind}_config.json`,
+);
 /** Keys about how the graph was made, about its speed, or about calls other than `encode()`. */
-const WITHOUT_EFFECT = ['unpad_inputs', 'model_args', 'model_kwargs', 'config_args', 'config_kwargs', 'cache_dir', 'query_length', 'document_length'];
-const KEYS = ['max_seq_length', 'do_lower_case', 'transformer_task', 'modality_config', 'module_output_name', 'processing_kwargs', 'tokenizer_args', 'processor_kwargs'];
+const WITHOUT_EFFECT = [
+  'unpad_inputs',
+  'model_args',
+  'model_kwargs',
+  'config_args',
+  'config_kwargs',
+  'cache_dir',
+  'query_length',
+  'document_length',
+];
+const KEYS = [
+  'max_seq_length',
+  'do_lower_case',
+  'transformer_task',
+  'modality_config',
+  'module_output_name',
+  'processing_kwargs',
+  'tokenizer_args',
+  'processor_kwargs',
+];
 
 /**
  * Reads `sentence_bert_config.json` or what older versions called it. Throws a `ModelFileError` for a key that changes
@@ -74,7 +96,9 @@ export function readTransformerConfig(folders: string[]): TransformerConfig {
   const processing = Object.entries(file.get('processing_kwargs', z.record(z.string(), z.unknown())) ?? {});
   const texts = processing.find(([kind, values]) => (kind === 'text' || kind === 'common') && !isEmpty(values));
   if (texts !== undefined) throw notDone(file, `processing_kwargs.${texts[0]}`);
-  const tokenizer = ['tokenizer_args', 'processor_kwargs'].map((key) => [key, file.get(key, z.record(z.string(), z.unknown())) ?? {}] as const);
+  const tokenizer = ['tokenizer_args', 'processor_kwargs'].map(
+    (key) => [key, file.get(key, z.record(z.string(), z.unknown())) ?? {}] as const,
+  );
   for (const [key, values] of tokenizer) if (Object.keys(values).some((name) => name !== 'model_max_length')) throw notDone(file, key);
   const lengthMax = tokenizer.map(([, values]) => values.model_max_length).find((length) => typeof length === 'number');
   return {
@@ -88,7 +112,9 @@ export function readTransformerConfig(folders: string[]): TransformerConfig {
 const isEmpty = (value: unknown): boolean => value === null || (typeof value === 'object' && Object.keys(value).length === 0);
 
 function notDone(file: ModelJson, key: string): ModelFileError {
-  return new ModelFileError(`${file.path}: ${key} changes how texts are tokenized, which is not supported; save the tokenizer without that key`);
+  return new ModelFileError(
+    `${file.path}: ${key} changes how texts are tokenized, which is not supported; save the tokenizer without that key`,
+  );
 }
 
 /** What a Transformer is to give: the task of transformers, and the name of its output there. */
@@ -107,6 +133,7 @@ function obstacleOf(file: ModelJson, taskDefault: string, wanted: TransformerRes
   if (output !== 'token_embeddings') return `${file.path}: expected module_output_name "token_embeddings" but found "${output}"`;
   const modalities = file.get('modality_config', z.record(z.string(), z.unknown()));
   const text = z.object({ method: z.literal('forward'), method_output_name: z.literal(wanted.output) });
-  if (modalities !== null && !text.safeParse(modalities.text).success) return `${file.path}: expected modality_config.text to be "forward" and "${wanted.output}"`;
+  if (modalities !== null && !text.safeParse(modalities.text).success)
+    return `${file.path}: expected modality_config.text to be "forward" and "${wanted.output}"`;
   return null;
 }

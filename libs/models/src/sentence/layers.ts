@@ -20,7 +20,15 @@ const WEIGHTS_BYTES_MAX = 64 * 1024 * 1024;
 const LAYER_NORM_EPSILON = 1e-5;
 
 const width = z.number().int().positive().max(65_536);
-const DENSE_KEYS = ['in_features', 'out_features', 'bias', 'activation_function', 'module_input_name', 'module_output_name', 'use_residual'];
+const DENSE_KEYS = [
+  'in_features',
+  'out_features',
+  'bias',
+  'activation_function',
+  'module_input_name',
+  'module_output_name',
+  'use_residual',
+];
 
 /** Reads the files of a module; throws a `ModelFileError` that names the module and what is missing or cannot be done. */
 export function loadLayer(spec: LayerSpec): Layer {
@@ -72,7 +80,9 @@ function activationOf(config: ModelJson): (x: number) => number {
   const path = config.get('activation_function', z.string()) ?? 'torch.nn.Tanh';
   const activate = path.startsWith('torch.') ? ACTIVATIONS.get(path.split('.').at(-1) as string) : undefined;
   if (activate !== undefined) return activate;
-  throw new ModelFileError(`${config.path}: expected activation_function to be one of ${[...ACTIVATIONS.keys()].join(', ')} of torch.nn but found "${path}"`);
+  throw new ModelFileError(
+    `${config.path}: expected activation_function to be one of ${[...ACTIVATIONS.keys()].join(', ')} of torch.nn but found "${path}"`,
+  );
 }
 
 function loadLayerNorm(config: ModelJson, folder: string): Layer {
@@ -111,13 +121,17 @@ function readWeights(folder: string, shapes: Record<string, number[]>): Map<stri
 
 function weightsOf(path: string, name: string, shape: number[], found: Weights | undefined): Float32Array {
   if (found !== undefined && String(found.shape) === String(shape)) return found.values;
-  throw new ModelFileError(`${path}: expected "${name}" [${shape.join(', ')}] but found ${found === undefined ? 'none' : `[${found.shape.join(', ')}]`}`);
+  throw new ModelFileError(
+    `${path}: expected "${name}" [${shape.join(', ')}] but found ${found === undefined ? 'none' : `[${found.shape.join(', ')}]`}`,
+  );
 }
 
 function noSafetensors(folder: string, path: string): ModelFileError {
   const isTorch = existsSync(join(folder, 'pytorch_model.bin'));
   const advice = 'load the model in sentence-transformers and save it again with model.save_pretrained(path, safe_serialization=True)';
-  return new ModelFileError(`expected the weights ${path} but ${isTorch ? 'found pytorch_model.bin, which can run code' : 'there are none'}; ${advice}`);
+  return new ModelFileError(
+    `expected the weights ${path} but ${isTorch ? 'found pytorch_model.bin, which can run code' : 'there are none'}; ${advice}`,
+  );
 }
 
 /** `matrix` is [rows, vector.length], row-major. */

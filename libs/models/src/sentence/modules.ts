@@ -43,7 +43,8 @@ export function readModules(folders: string[]): SentenceModule[] | null {
   const path = findFile(folders, 'modules.json');
   if (path === null) return null;
   return checkFile(path, z.array(moduleSchema).min(1), readJson(path)).map(({ type, path: own }) => {
-    if (isAbsolute(own) || normalize(own).startsWith('..')) throw new ModelFileError(`${path}: expected a path inside of the model's folder but found "${own}"`);
+    if (isAbsolute(own) || normalize(own).startsWith('..'))
+      throw new ModelFileError(`${path}: expected a path inside of the model's folder but found "${own}"`);
     return { kind: type.startsWith(PACKAGE) ? (type.split('.').at(-1) as string) : '', type, folder: join(dirname(path), own) };
   });
 }
@@ -106,13 +107,18 @@ const ON_SENTENCE = { keys: ['module_input_name', 'module_output_name'], value: 
 export function checkOnSentence(config: ModelJson | null): void {
   for (const key of ON_SENTENCE.keys) {
     const value = config?.get(key, z.string()) ?? ON_SENTENCE.value;
-    if (value !== ON_SENTENCE.value) throw new ModelFileError(`${config?.path}: expected ${key} to be "${ON_SENTENCE.value}" but found "${value}"`);
+    if (value !== ON_SENTENCE.value)
+      throw new ModelFileError(`${config?.path}: expected ${key} to be "${ON_SENTENCE.value}" but found "${value}"`);
   }
 }
 
-function readPooling({ folder }: SentenceModule, override: PoolingMode[] | null): Pick<SentencePipeline, 'pooling' | 'includePrompt' | 'hiddenWidth'> {
+function readPooling(
+  { folder }: SentenceModule,
+  override: PoolingMode[] | null,
+): Pick<SentencePipeline, 'pooling' | 'includePrompt' | 'hiddenWidth'> {
   const file = ModelJson.read([folder], 'config.json');
-  if (file === null) throw new ModelFileError(`expected a file ${join(folder, 'config.json')} for the Pooling in modules.json but there is none`);
+  if (file === null)
+    throw new ModelFileError(`expected a file ${join(folder, 'config.json')} for the Pooling in modules.json but there is none`);
   file.refuseOthers(POOLING_KEYS);
   const width = z.number().int().positive();
   return {

@@ -40,12 +40,22 @@ describe('sentence-transformers exports', () => {
     const { text } = catalog.find(model, null);
     if (text === null) throw new Error(`${model}: ${catalog.list().find(({ name }) => name === model)?.reason}`);
     const rows = await text.encode(expected.texts, { truncate: true, topK: null, promptName });
-    const results = await backend.infer({ model, version: '1', items: rows.map(({ item }) => item), timeoutMs: null, priority: 0, signal: null });
+    const results = await backend.infer({
+      model,
+      version: '1',
+      items: rows.map(({ item }) => item),
+      timeoutMs: null,
+      priority: 0,
+      signal: null,
+    });
     return rows.map((row, i) => row.decodeVector(results[i] as ItemResult));
   };
-  const difference = (a: ArrayLike<number>, b: number[]): number => (a.length === b.length ? Math.max(...b.map((value, i) => Math.abs(value - (a[i] as number)))) : Infinity);
+  const difference = (a: ArrayLike<number>, b: number[]): number =>
+    a.length === b.length ? Math.max(...b.map((value, i) => Math.abs(value - (a[i] as number)))) : Infinity;
 
-  const rows = expected.cases.flatMap(({ name, answers }) => answers.map(({ promptName, vectors }) => [name, promptName, vectors] as const));
+  const rows = expected.cases.flatMap(({ name, answers }) =>
+    answers.map(({ promptName, vectors }) => [name, promptName, vectors] as const),
+  );
   it.each(rows)('%s with prompt %s', async (name, promptName, vectors) => {
     const answers = await embed(name, promptName);
     const largest = Math.max(...answers.map((vector, i) => difference(vector, vectors[i] as number[])));
@@ -54,6 +64,10 @@ describe('sentence-transformers exports', () => {
 
   it('activations are those of PyTorch', () => {
     expect([...ACTIVATIONS.keys()].sort()).toEqual(Object.keys(expected.activations.y).sort());
-    for (const [kind, activate] of ACTIVATIONS) expect([kind, difference(expected.activations.x.map(activate), expected.activations.y[kind] as number[])]).toEqual([kind, expect.closeTo(0, 5)]);
+    for (const [kind, activate] of ACTIVATIONS)
+      expect([kind, difference(expected.activations.x.map(activate), expected.activations.y[kind] as number[])]).toEqual([
+        kind,
+        expect.closeTo(0, 5),
+      ]);
   });
 });

@@ -33,11 +33,20 @@ function pool(hidden: HiddenStates, mode: PoolingMode): ArrayLike<number> {
     case 'max':
       return largest(hidden);
     case 'mean':
-      return scaled(weightedSum(hidden, () => 1), left);
+      return scaled(
+        weightedSum(hidden, () => 1),
+        left,
+      );
     case 'mean_sqrt_len_tokens':
-      return scaled(weightedSum(hidden, () => 1), Math.sqrt(left));
+      return scaled(
+        weightedSum(hidden, () => 1),
+        Math.sqrt(left),
+      );
     case 'weightedmean':
-      return scaled(weightedSum(hidden, (token) => token + 1), (tokenCount * (tokenCount + 1) - (tokenCount - left) * (tokenCount - left + 1)) / 2);
+      return scaled(
+        weightedSum(hidden, (token) => token + 1),
+        (tokenCount * (tokenCount + 1) - (tokenCount - left) * (tokenCount - left + 1)) / 2,
+      );
   }
 }
 

@@ -33,7 +33,11 @@ export function readSafetensors(path: string, bytesMax: number): Map<string, Wei
   const headerBytes = file.length < HEADER_LENGTH_BYTES ? Infinity : Number(file.readBigUInt64LE(0));
   const data = file.subarray(HEADER_LENGTH_BYTES + Math.min(headerBytes, file.length));
   if (HEADER_LENGTH_BYTES + headerBytes > file.length) throw fail(`expected a header within its ${file.length} bytes`);
-  const header = checkFile(path, z.record(z.string(), z.unknown()), parse(file.subarray(HEADER_LENGTH_BYTES, HEADER_LENGTH_BYTES + headerBytes), fail));
+  const header = checkFile(
+    path,
+    z.record(z.string(), z.unknown()),
+    parse(file.subarray(HEADER_LENGTH_BYTES, HEADER_LENGTH_BYTES + headerBytes), fail),
+  );
   const tensors = Object.entries(header).filter(([name]) => name !== '__metadata__');
   return new Map(tensors.map(([name, value]) => [name, readTensor(name, checkFile(path, tensorSchema, value), data, fail)]));
 }
@@ -46,11 +50,17 @@ function parse(header: Buffer, fail: (reason: string) => ModelFileError): unknow
   }
 }
 
-function readTensor(name: string, { dtype, shape, data_offsets: [start, end] }: TensorHeader, data: Buffer, fail: (reason: string) => ModelFileError): Weights {
+function readTensor(
+  name: string,
+  { dtype, shape, data_offsets: [start, end] }: TensorHeader,
+  data: Buffer,
+  fail: (reason: string) => ModelFileError,
+): Weights {
   const reader = READERS[dtype];
   if (reader === undefined) throw fail(`expected F32, F16 or BF16 for "${name}" but found ${dtype}`);
   const count = shape.reduce((product, size) => product * size, 1);
-  if (end > data.length || end - start !== count * reader.bytes) throw fail(`"${name}" [${shape.join(', ')}] does not fit its ${end - start} bytes of data`);
+  if (end > data.length || end - start !== count * reader.bytes)
+    throw fail(`"${name}" [${shape.join(', ')}] does not fit its ${end - start} bytes of data`);
   const view = new DataView(data.buffer, data.byteOffset + start, end - start);
   const values = new Float32Array(count);
   for (let i = 0; i < count; i++) values[i] = reader.read(view, i * reader.bytes);

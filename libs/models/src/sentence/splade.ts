@@ -32,13 +32,15 @@ export function readSplade(modules: SentenceModule[] | null, transformer: Transf
 }
 
 function spladeOf([first, second, third]: SentenceModule[], { logitsObstacle }: TransformerConfig): Omit<Splade, 'activeMax'> {
-  if (first?.kind !== 'Transformer' && first?.kind !== 'MLMTransformer') throw cannotDo(first, 'an MLMTransformer or a Transformer as the first module');
+  if (first?.kind !== 'Transformer' && first?.kind !== 'MLMTransformer')
+    throw cannotDo(first, 'an MLMTransformer or a Transformer as the first module');
   if (second?.kind !== 'SpladePooling') throw cannotDo(second, 'a SpladePooling as the second module');
   if (third !== undefined) throw cannotDo(third, 'no module after the SpladePooling');
   const obstacle = logitsObstacle[first.kind];
   if (obstacle !== null) throw new ModelFileError(obstacle);
   const file = ModelJson.read([second.folder], 'config.json');
-  if (file === null) throw new ModelFileError(`expected a file ${second.folder}/config.json for the SpladePooling in modules.json but there is none`);
+  if (file === null)
+    throw new ModelFileError(`expected a file ${second.folder}/config.json for the SpladePooling in modules.json but there is none`);
   file.refuseOthers(KEYS);
   return {
     pooling: file.get('pooling_strategy', z.enum(['max', 'sum'])) ?? 'max',

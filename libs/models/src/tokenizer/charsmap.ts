@@ -6,10 +6,12 @@ const LABEL_MASK = 0x800000ff;
  * to) that leads out of itself for any text: the Rust tokenizer ends its process there.
  */
 export function checkCharsmap(base64: unknown): void {
-  if (typeof base64 !== 'string' || !/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(base64)) throw new Error('expected base64 for precompiled_charsmap');
+  if (typeof base64 !== 'string' || !/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(base64))
+    throw new Error('expected base64 for precompiled_charsmap');
   const bytes = Buffer.from(base64, 'base64');
   const trieBytes = bytes.length < 4 ? 0 : bytes.readUInt32LE(0);
-  if (trieBytes === 0 || trieBytes % 4 !== 0 || trieBytes + 4 > bytes.length) throw new Error('expected a precompiled_charsmap that begins with the size of its trie');
+  if (trieBytes === 0 || trieBytes % 4 !== 0 || trieBytes + 4 > bytes.length)
+    throw new Error('expected a precompiled_charsmap that begins with the size of its trie');
   const units = Uint32Array.from({ length: trieBytes / 4 }, (_, i) => bytes.readUInt32LE(4 + 4 * i));
   checkTrie(units, bytes.subarray(4 + trieBytes));
 }
@@ -38,5 +40,6 @@ const offsetOf = (unit: number): number => ((unit >>> 10) << ((unit & (1 << 9)) 
 function checkValue(unit: number | undefined, texts: Buffer): void {
   const start = unit === undefined ? Infinity : unit & 0x7fffffff;
   const first = texts[start];
-  if (start > texts.length || (first !== undefined && (first & 0xc0) === 0x80)) throw new Error('expected a precompiled_charsmap whose trie points to its texts');
+  if (start > texts.length || (first !== undefined && (first & 0xc0) === 0x80))
+    throw new Error('expected a precompiled_charsmap whose trie points to its texts');
 }

@@ -13,7 +13,8 @@ export function checkDefinition(definition: RawDefinition): void {
   checkCharsmaps(definition.normalizer);
   checkRegexes(definition);
   const processors = flatten(definition.post_processor);
-  if (processors.filter(({ type }) => type !== 'ByteLevel').length > 1) throw new Error('expected one post-processor beside ByteLevel but received several');
+  if (processors.filter(({ type }) => type !== 'ByteLevel').length > 1)
+    throw new Error('expected one post-processor beside ByteLevel but received several');
   processors.forEach(checkTemplate);
 }
 
@@ -24,14 +25,20 @@ function checkAddedTokens({ added_tokens: tokens, normalizer }: RawDefinition): 
   const takesSpaces = tokens.some(({ rstrip }) => rstrip === true);
   for (const { content, normalized } of tokens) {
     if (typeof content !== 'string') continue;
-    if (isRemoving && normalized === true && REMOVED.test(content)) throw new Error(`expected added tokens that a normalizer does not remove but received ${JSON.stringify(content)}`);
-    if (takesSpaces && /^\s/.test(content)) throw new Error(`expected no added token that begins with a space beside one with rstrip but received ${JSON.stringify(content)}`);
+    if (isRemoving && normalized === true && REMOVED.test(content))
+      throw new Error(`expected added tokens that a normalizer does not remove but received ${JSON.stringify(content)}`);
+    if (takesSpaces && /^\s/.test(content))
+      throw new Error(`expected no added token that begins with a space beside one with rstrip but received ${JSON.stringify(content)}`);
   }
 }
 
 function checkCharsmaps(normalizer: unknown): void {
   if (typeof normalizer !== 'object' || normalizer === null) return;
-  const { type, precompiled_charsmap: charsmap, normalizers } = normalizer as { type?: unknown; precompiled_charsmap?: unknown; normalizers?: unknown };
+  const {
+    type,
+    precompiled_charsmap: charsmap,
+    normalizers,
+  } = normalizer as { type?: unknown; precompiled_charsmap?: unknown; normalizers?: unknown };
   if (type === 'Precompiled') checkCharsmap(charsmap);
   if (Array.isArray(normalizers)) normalizers.forEach(checkCharsmaps);
 }
@@ -58,10 +65,13 @@ function flatten(processor: RawPostProcessor | null | undefined): RawPostProcess
 /** It looks for the second text of one, and for special tokens that are not there. */
 function checkTemplate({ single = [], pair = [], special_tokens: specials = {} }: RawPostProcessor): void {
   if (!Array.isArray(single) || !Array.isArray(pair)) return;
-  if (single.some(({ Sequence: sequence }) => sequence?.id === 'B')) throw new Error('expected $A alone in the template for single texts but received $B');
+  if (single.some(({ Sequence: sequence }) => sequence?.id === 'B'))
+    throw new Error('expected $A alone in the template for single texts but received $B');
   for (const { SpecialToken: special } of [...single, ...pair]) {
     if (special !== undefined && !Object.hasOwn(specials, String(special.id))) {
-      throw new Error(`expected the special token ${String(JSON.stringify(special.id)).slice(0, 128)} of the template among its special_tokens`);
+      throw new Error(
+        `expected the special token ${String(JSON.stringify(special.id)).slice(0, 128)} of the template among its special_tokens`,
+      );
     }
   }
 }

@@ -103,7 +103,8 @@ function hasKnownSpecials(processor: FastDefinition['post_processor'], vocab: Re
   if (processor.type !== 'TemplateProcessing') return [processor.sep, processor.cls].every(([token, id]) => vocab[token] === id);
   const { single, pair, special_tokens: specials } = processor;
   const isKnown = (id: string): boolean => Object.hasOwn(specials, id) && Object.hasOwn(vocab, id) && specials[id]?.ids[0] === vocab[id];
-  const count = (pieces: typeof pair, id: string): number => pieces.filter((piece) => 'Sequence' in piece && piece.Sequence.id === id).length;
+  const count = (pieces: typeof pair, id: string): number =>
+    pieces.filter((piece) => 'Sequence' in piece && piece.Sequence.id === id).length;
   const takesEachOnce = count(single, 'A') === 1 && count(pair, 'A') === 1 && count(pair, 'B') === 1;
   return takesEachOnce && [...single, ...pair].every((piece) => !('SpecialToken' in piece) || isKnown(piece.SpecialToken.id));
 }

@@ -22,7 +22,10 @@ describe('FastTokenizer', () => {
 
   /** Each text alone and each with the next one as its pair; the short path and, with spans, the Rust tokenizer. */
   const differences = async (tokenizer: TextTokenizer, texts: string[]): Promise<object[]> => {
-    const rows = texts.flatMap((text, i) => [{ text, pair: null }, { text, pair: texts[i + 1] ?? 'a' }]);
+    const rows = texts.flatMap((text, i) => [
+      { text, pair: null },
+      { text, pair: texts[i + 1] ?? 'a' },
+    ]);
     const thorough = await Promise.all(rows.map(async (row) => (await tokenizer.encode([row], { spans: true }).catch(() => []))[0]));
     const short = await Promise.all(rows.map(async (row) => (await tokenizer.encode([row], { spans: false }).catch(() => []))[0]));
     return rows.flatMap((row, i) => {

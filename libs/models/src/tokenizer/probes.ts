@@ -15,7 +15,12 @@ export const COMMON_TEXTS = [
   '   ',
 ];
 /** Each letter and sign of the scripts that the fast tokenizer takes, but Han and Hangul: inside, alone and at the end of a word. */
-export const LETTER_TEXTS = [[0x01, 0x58f], [0x2000, 0x206f], [0x20a0, 0x20bf], [0x3000, 0x30ff]].flatMap(([first, last]) => lettersOf(first as number, last as number));
+export const LETTER_TEXTS = [
+  [0x01, 0x58f],
+  [0x2000, 0x206f],
+  [0x20a0, 0x20bf],
+  [0x3000, 0x30ff],
+].flatMap(([first, last]) => lettersOf(first as number, last as number));
 
 const TOKENS_MAX = 96;
 const PIECES_PER_TEXT = 4;
@@ -24,13 +29,17 @@ const LONG_WORD_MAX = 100;
 /** Texts that show how a tokenizer works, some 150: common ones and others made of its own tokens. Each tokenizer gets the same ones again. */
 export function probesOf(definition: FastDefinition): string[] {
   const pieces = piecesOf(definition);
-  const groups = Array.from({ length: Math.ceil(pieces.length / PIECES_PER_TEXT) }, (_, i) => pieces.slice(i * PIECES_PER_TEXT, (i + 1) * PIECES_PER_TEXT));
+  const groups = Array.from({ length: Math.ceil(pieces.length / PIECES_PER_TEXT) }, (_, i) =>
+    pieces.slice(i * PIECES_PER_TEXT, (i + 1) * PIECES_PER_TEXT),
+  );
   const joined = groups.map((group, i) => joinedText(group, i));
   return [...COMMON_TEXTS, ...LETTER_TEXTS, ...joined, ...nearMisses(definition), ...longWords(definition, pieces)];
 }
 
 function lettersOf(first: number, last: number): string[] {
-  const letters = Array.from({ length: last - first + 1 }, (_, i) => String.fromCharCode(first + i)).filter((letter) => letter !== '\u0085' && letter !== '\u03a3');
+  const letters = Array.from({ length: last - first + 1 }, (_, i) => String.fromCharCode(first + i)).filter(
+    (letter) => letter !== '\u0085' && letter !== '\u03a3',
+  );
   const rows = Array.from({ length: Math.ceil(letters.length / 16) }, (_, row) => letters.slice(row * 16, row * 16 + 16));
   return rows.map((row) => row.map((letter) => `a${letter}b ${letter} A${letter}`).join(' '));
 }
@@ -41,7 +50,9 @@ function piecesOf({ model }: FastDefinition): string[] {
   const longest = [...tokens].sort((a, b) => b.length - a.length).slice(0, TOKENS_MAX / 4);
   const step = Math.max(1, Math.floor(tokens.length / TOKENS_MAX));
   const spread = tokens.filter((_, i) => i % step === 0).slice(0, TOKENS_MAX);
-  return [...longest, ...spread].map((token) => (model.type === 'BPE' ? textOfBytes(token) : withoutPrefix(token, model.continuing_subword_prefix)));
+  return [...longest, ...spread].map((token) =>
+    model.type === 'BPE' ? textOfBytes(token) : withoutPrefix(token, model.continuing_subword_prefix),
+  );
 }
 
 function textOfBytes(token: string): string {
@@ -63,7 +74,13 @@ function nearMisses({ added_tokens: tokens }: FastDefinition): string[] {
   return tokens.slice(0, 8).flatMap(({ content }) => {
     const [upper, lower] = [content.toUpperCase(), content.toLowerCase()];
     const halves = `${content.slice(1)}${content.slice(0, -1)}`;
-    return [`a${upper}b ${upper}`, `${lower}${lower}. ${lower}`, `${halves} ${halves}`, [...content].join('\u0001'), [...content].join(' ')];
+    return [
+      `a${upper}b ${upper}`,
+      `${lower}${lower}. ${lower}`,
+      `${halves} ${halves}`,
+      [...content].join('\u0001'),
+      [...content].join(' '),
+    ];
   });
 }
 

@@ -28,7 +28,9 @@ export function checkRegexes(definition: RawDefinition): void {
     const plain = withoutClasses(regex);
     if (REPEATED_GROUP.test(plain) || RECALL.test(regex) || mostOf(/[*+?{]/g, plain) > QUANTIFIERS_MAX) {
       const expected = `without repeated groups and back references, and with at most ${QUANTIFIERS_MAX} repetitions in an alternative,`;
-      throw new Error(`expected regular expressions ${expected} but received ${JSON.stringify(regex.slice(0, 128))}, which some texts could stop the tokenizer with`);
+      throw new Error(
+        `expected regular expressions ${expected} but received ${JSON.stringify(regex.slice(0, 128))}, which some texts could stop the tokenizer with`,
+      );
     }
   }
 }

@@ -12,7 +12,7 @@ const LONG = [101, 2_000].flatMap((length) => ['a', ' ', 'Ab1 ', '人', '\u0301'
  * Regular expressions are searched for by trying: with some texts the time grows with the text's square or faster, and past 10
  * million steps the Rust tokenizer ends its process. Those are repetitions, followed by something else.
  */
-const PUMP_CHARACTERS = [...'aA1 \n\r.-_\'é人', '\u00a0', '\u0301', '▁'];
+const PUMP_CHARACTERS = [..."aA1 \n\r.-_'é人", '\u00a0', '\u0301', '▁'];
 /** Half of its square is more than those steps. */
 const PUMP_LENGTH = 6_000;
 const ENDINGS = ['a', '1', ' ', '\n', '!', 'é'];
@@ -25,7 +25,15 @@ export function trialsOf(definition: RawDefinition, content: string): Trial[] {
   if (patterns.length === 0) return [whole];
   const { normalizer = null, pre_tokenizer = null } = definition;
   const model = { type: 'WordLevel', vocab: { a: 0 }, unk_token: 'a' };
-  const patternsAlone = JSON.stringify({ version: '1.0', added_tokens: [], normalizer, pre_tokenizer, post_processor: null, decoder: null, model });
+  const patternsAlone = JSON.stringify({
+    version: '1.0',
+    added_tokens: [],
+    normalizer,
+    pre_tokenizer,
+    post_processor: null,
+    decoder: null,
+    model,
+  });
   return [{ content: patternsAlone, texts: pumps(patterns) }, whole];
 }
 
@@ -42,7 +50,9 @@ function contentsOf(added: RawDefinition['added_tokens']): string[] {
 
 /** Tokens from all over the vocabulary, which is an object or a list of tokens with scores. */
 function vocabularyOf(vocab: unknown): string[] {
-  const all: unknown[] = Array.isArray(vocab) ? vocab.map((entry: unknown) => (Array.isArray(entry) ? (entry[0] as unknown) : null)) : Object.keys(vocab ?? {});
+  const all: unknown[] = Array.isArray(vocab)
+    ? vocab.map((entry: unknown) => (Array.isArray(entry) ? (entry[0] as unknown) : null))
+    : Object.keys(vocab ?? {});
   const step = Math.ceil(all.length / TOKENS_MAX);
   return all.filter((token, i): token is string => i % step === 0 && typeof token === 'string');
 }

@@ -4,8 +4,11 @@ import { join } from 'node:path';
 import { TextTokenizer } from '../tokenizer';
 import { runTrials } from './trial';
 
-const CL100K = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
-const split = (pattern: string): object => ({ pre_tokenizer: { type: 'Split', pattern: { Regex: pattern }, behavior: 'Isolated', invert: false } });
+const CL100K =
+  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+const split = (pattern: string): object => ({
+  pre_tokenizer: { type: 'Split', pattern: { Regex: pattern }, behavior: 'Isolated', invert: false },
+});
 const definition = (changes: object = {}): object => ({
   version: '1.0',
   truncation: null,
@@ -32,7 +35,10 @@ describe('a tokenizer that ends the process that uses it', () => {
     ['by pieces of no length', definition({ pre_tokenizer: { type: 'FixedLength', length: 0 } }), /chunk size must be non-zero/],
     ['by the square of a text', definition(split('a*a*$')), /retry-limit-in-match over/],
   ])('is refused: %s', async (_, content, message) => {
-    const error = await load(JSON.stringify(content)).then(() => null, (reason: Error) => reason);
+    const error = await load(JSON.stringify(content)).then(
+      () => null,
+      (reason: Error) => reason,
+    );
     expect(error?.message).toMatch(message);
     expect(error?.message).toContain('tokenizer.json: ');
   });

@@ -100,7 +100,10 @@ class TrialProcess {
         else reject(new Error(reason));
       };
       const onMessage = (error: unknown): void => finish(error === null ? null : String(error));
-      const onClose = (): void => finish(`the Rust tokenizer ended its process when it was tried: ${PANIC.exec(this.stderr)?.[1] ?? (this.stderr.trim().slice(0, 256) || 'no reason given')}`);
+      const onClose = (): void =>
+        finish(
+          `the Rust tokenizer ended its process when it was tried: ${PANIC.exec(this.stderr)?.[1] ?? (this.stderr.trim().slice(0, 256) || 'no reason given')}`,
+        );
       const onError = (error: Error): void => finish(`it could not be tried: ${error.message}`);
       const timer = setTimeout(() => {
         this.end();
