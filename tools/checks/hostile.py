@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 
-from node import Client, Node, ROOT
+from node import Client, Node, processes, resident_mib, ROOT
 
 PER_SECOND = 50
 QUIET_S = 10
@@ -134,19 +134,6 @@ def slow_connections(node):
         connection.sendall(b'POST /v1/embeddings HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{' if i % 2 else b'\x16\x03\x01 nonsense')
         held.append(connection)
     return held
-
-
-def processes(node):
-    """{id: (pid, restarts)} as the scheduler says."""
-    client = http.client.HTTPConnection('node')
-    client.sock = socket.socket(socket.AF_UNIX)
-    client.sock.connect(f'{node.folder}/data/run/scheduler.status.sock')
-    client.request('GET', '/status')
-    return {p['id']: (p['pid'], p['restarts']) for p in json.loads(client.getresponse().read())['processes']}
-
-
-def resident_mib(pid):
-    return int(next(line for line in open(f'/proc/{pid}/status') if line.startswith('VmRSS')).split()[1]) // 1024
 
 
 def main():

@@ -17,17 +17,21 @@ BATCH_S_MAX = 120
 
 
 class Client:
-    """Calls the node at a port of this machine."""
+    """Calls the node at a port of this machine. `tls`: an SSLContext, or None. `headers` go with every call."""
 
-    def __init__(self, port):
-        self.port = port
+    def __init__(self, port, tls=None, headers=None):
+        self.port, self.tls, self.headers = port, tls, headers or {}
 
     def call(self, method, path, body=None, headers=None, timeout=120):
         """Returns status, headers and body."""
-        connection = http.client.HTTPConnection('127.0.0.1', self.port, timeout=timeout)
+        if self.tls is None:
+            connection = http.client.HTTPConnection('127.0.0.1', self.port, timeout=timeout)
+        else:
+            connection = http.client.HTTPSConnection('localhost', self.port, timeout=timeout, context=self.tls)
+        headers = {**self.headers, **(headers or {})}
         if isinstance(body, (dict, list)):
-            body, headers = json.dumps(body).encode(), {'content-type': 'application/json', **(headers or {})}
-        connection.request(method, path, body, headers or {})
+            body, headers = json.dumps(body).encode(), {'content-type': 'application/json', **headers}
+        connection.request(method, path, body, headers)
         answer = connection.getresponse()
         raw = answer.read()
         connection.close()
@@ -35,20 +39,20 @@ class Client:
 
 
 class Node(Client):
-    """Use as a context manager: `models` is a folder that the caller fills before."""
+    """Use as a context manager: `models` is a folder that the caller fills before. `env` is added to the environment of the node."""
 
-    def __init__(self, models, config=''):
-        super().__init__(port=0)
+    def __init__(self, models, config='', env=None, tls=None):
+        super().__init__(port=0, tls=tls)
         self.models = models
         self.config = config
+        self.env = env or {}
+        self.folder = tempfile.mkdtemp(prefix='il-')
 
     def __enter__(self):
-        self.folder = tempfile.mkdtemp(prefix='il-')
-        with socket.socket() as probe:
-            probe.bind(('127.0.0.1', 0))
-            self.port = probe.getsockname()[1]
+        self.port, self.grpc_port = free_ports(2)
         pathlib.Path(self.folder, 'interleave.yaml').write_text(self.config)
-        env = {**os.environ, 'PORT': str(self.port), 'GRPC_PORT': '0', 'DATA_DIR': self.folder + '/data', 'MODELS_DIR': str(self.models), 'LOG_LEVEL': 'warn'}
+        env = {**os.environ, 'PORT': str(self.port), 'GRPC_PORT': str(self.grpc_port), 'DATA_DIR': self.folder + '/data'}
+        env |= {'MODELS_DIR': str(self.models), 'LOG_LEVEL': 'warn', **self.env}
         self.log = open(self.folder + '/log', 'wb')
         self.process = subprocess.Popen(['node', str(ROOT / 'bin/interleave.js'), 'up'], cwd=self.folder, env=env, stdout=self.log, stderr=self.log)
         end = time.time() + READY_S_MAX
@@ -100,6 +104,33 @@ class Node(Client):
                     failure = None if good else json.dumps(row['error'] or row['response']['body'])
                     results[int(row['custom_id'])] = (row['response']['body'] if good else None, failure)
         return results
+
+
+def free_ports(count):
+    probes = [socket.create_server(('127.0.0.1', 0)) for _ in range(count)]
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+def build_models(folder, *names):
+    """Models of tools/model-builder, which `make build` compiles."""
+    command = ['node', str(ROOT / 'dist/tools/model-builder/src/main.js'), '--out', str(folder), '--models', ','.join(names)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def processes(node):
+    """{id: (pid, restarts)} as the scheduler says."""
+    client = http.client.HTTPConnection('node')
+    client.sock = socket.socket(socket.AF_UNIX)
+    client.sock.connect(f'{node.folder}/data/run/scheduler.status.sock')
+    client.request('GET', '/status')
+    return {p['id']: (p['pid'], p['restarts']) for p in json.loads(client.getresponse().read())['processes']}
+
+
+def resident_mib(pid):
+    return int(next(line for line in open(f'/proc/{pid}/status') if line.startswith('VmRSS')).split()[1]) // 1024
 
 
 def at_once(function, items, threads=16):
