@@ -6,12 +6,11 @@ import zlib
 
 import numpy as np
 
+from shapes import IDS, X, Y
 from tensors import to_binary
 
 TEXTS = ['hello world', 'the quick brown fox', 'a b c']
 LINE = '{"custom_id": "%d", "method": "POST", "url": "/v1/embeddings", "body": {"model": "encoder-tiny", "input": "hello"}}'
-X, Y = np.arange(6, dtype=np.float32).reshape(2, 3), np.array([10, 20, 30], dtype=np.float32)
-IDS = np.array([[2, 9, 3]], dtype=np.int64)
 
 
 class Raw(str):

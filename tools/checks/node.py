@@ -133,6 +133,17 @@ def resident_mib(pid):
     return int(next(line for line in open(f'/proc/{pid}/status') if line.startswith('VmRSS')).split()[1]) // 1024
 
 
+def keys(folder, *arguments):
+    """`interleave keys` for the node whose data are in `folder`."""
+    done = subprocess.run(['node', str(ROOT / 'bin/interleave.js'), 'keys', *arguments, '--json'], cwd=folder, check=True, capture_output=True,
+                          env={**os.environ, 'DATA_DIR': folder + '/data'})
+    return json.loads(done.stdout)
+
+
+def bearer(key):
+    return {'authorization': f'Bearer {key}'}
+
+
 def at_once(function, items, threads=16):
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
         return list(pool.map(function, items))

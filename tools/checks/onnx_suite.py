@@ -7,17 +7,25 @@ import shutil
 import sys
 import tempfile
 
+import grpc
 import numpy as np
 import onnx
 import onnxruntime as ort
 from onnx import numpy_helper
+from tritonclient.grpc import service_pb2
 
 from node import Node, at_once
-from tensors import DATATYPES, from_binary, from_json, same, to_binary, to_json
+from tensors import binary_of, datatype_of, from_binary, from_json, same, strings, to_binary, to_json
 
 SUITE = pathlib.Path(onnx.__file__).parent / 'backend/test/data/node'
 MODELS_AT_ONCE = 150
 CALLERS = 16
+GRPC_S_MAX = 120
+MESSAGES = [('grpc.max_receive_message_length', -1), ('grpc.max_send_message_length', -1)]
+# The field of InferTensorContents for a datatype; half precision has none.
+TYPED = {'BOOL': 'bool_contents', 'INT8': 'int_contents', 'INT16': 'int_contents', 'INT32': 'int_contents', 'INT64': 'int64_contents',
+         'UINT8': 'uint_contents', 'UINT16': 'uint_contents', 'UINT32': 'uint_contents', 'UINT64': 'uint64_contents', 'FP32': 'fp32_contents',
+         'FP64': 'fp64_contents', 'BYTES': 'bytes_contents'}
 RUNS = 8  # random operators may give the same numbers twice
 
 
@@ -90,6 +98,34 @@ def live_json(node, case):
     return judge(case, json.loads(raw), 'JSON')
 
 
+def live_grpc(channel, case, is_typed):
+    """Typed contents where the datatype has them; None: an input has none."""
+    request = grpc_request(case, is_typed)
+    if request is None:
+        return None
+    try:
+        answer = channel.unary_unary('/inference.GRPCInferenceService/ModelInfer', type(request).SerializeToString, service_pb2.ModelInferResponse.FromString)(request, timeout=GRPC_S_MAX)
+    except grpc.RpcError as error:
+        return 'refused', f'{error.code().name} {error.details()}'
+    heads = [{'name': o.name, 'datatype': o.datatype, 'shape': list(o.shape), 'parameters': {'binary_data_size': len(raw)}} for o, raw in zip(answer.outputs, answer.raw_output_contents)]
+    head = json.dumps({'outputs': heads}).encode()
+    return ('right', '') if is_right(case, from_binary(head + b''.join(answer.raw_output_contents), len(head))) else ('WRONG', 'gRPC')
+
+
+def grpc_request(case, is_typed):
+    request = service_pb2.ModelInferRequest(model_name=case.name)
+    for name, array in case.inputs.items():
+        datatype = datatype_of(array)
+        tensor = request.inputs.add(name=name, datatype=datatype, shape=array.shape)
+        if not is_typed:
+            request.raw_input_contents.append(binary_of(array))
+        elif datatype not in TYPED:
+            return None
+        else:
+            getattr(tensor.contents, TYPED[datatype]).extend(strings(array) if datatype == 'BYTES' else array.reshape(-1).tolist())
+    return request
+
+
 def json_body(case):
     return {'inputs': [to_json(name, array) for name, array in case.inputs.items()]}
 
@@ -102,9 +138,10 @@ def judge(case, body, form):
     return ('right', '') if is_right(case, outputs) else ('WRONG', form)
 
 
-def check(node, case):
+def check(node, channel, case):
     """The verdict of every form: all right, or the first that is not."""
-    verdicts = {'binary': live_binary(node, case)}
+    verdicts = {'binary': live_binary(node, case), 'gRPC, raw': live_grpc(channel, case, False), 'gRPC, typed': live_grpc(channel, case, True)}
+    verdicts = {form: verdict for form, verdict in verdicts.items() if verdict is not None}
     if case.has_nonfinite:
         verdicts['JSON'] = live_json(node, case)
         verdicts['JSON'] = ('right', '') if verdicts['JSON'][0] == 'refused' else ('WRONG', 'NaN or infinity in JSON')
@@ -120,12 +157,15 @@ def check(node, case):
     return verdicts
 
 
+forms = collections.Counter()
+
+
 def run_group(cases, table):
     models = pathlib.Path(tempfile.mkdtemp(prefix='il-suite-'))
     for case in cases:
         (models / case.name).mkdir()
         shutil.copy(case.path, models / case.name / 'model.onnx')
-    with Node(models) as node:
+    with Node(models) as node, grpc.insecure_channel(f'127.0.0.1:{node.grpc_port}', options=MESSAGES) as channel:
         states = node.states()
         for case in cases:
             state, reason = states.get(case.name, ('absent', ''))
@@ -134,12 +174,13 @@ def run_group(cases, table):
             elif not case.is_tensor:
                 table[case.name] = {'verdict': 'ready in part', 'why': reason}
             else:
-                table[case.name] = summed(check(node, case))
+                table[case.name] = summed(check(node, channel, case))
             print(case.name, table[case.name]['verdict'], table[case.name]['why'][:200], flush=True)
     shutil.rmtree(models)
 
 
 def summed(verdicts):
+    forms.update(f'{form}: {verdict}' for form, (verdict, _) in verdicts.items())
     for wanted in ('WRONG', 'refused'):
         for form, (verdict, why) in verdicts.items():
             if verdict == wanted:
@@ -165,6 +206,7 @@ def main():
     print()
     for verdict, count in collections.Counter(row['verdict'] for row in table.values()).most_common():
         print(f'{count:5} {verdict}')
+    print('by form:', ', '.join(f'{form} {count}' for form, count in sorted(forms.items())))
     reasons = collections.Counter(row['why'].split(';')[0][:100] for row in table.values() if row['verdict'].startswith('refused'))
     for why, count in reasons.most_common(30):
         print(f'{count:5} refused: {why}')

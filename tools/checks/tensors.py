@@ -32,11 +32,15 @@ def numbers(array):
     return [float(str(number)) for number in flat] if array.dtype.name in ('float16', 'float32') else flat.tolist()
 
 
+def binary_of(array):
+    return b''.join(struct.pack('<I', len(s)) + s for s in strings(array)) if datatype_of(array) == 'BYTES' else array.tobytes()
+
+
 def to_binary(inputs):
     """Returns the body and the length of its JSON part."""
     heads, parts = [], []
     for name, array in inputs.items():
-        raw = b''.join(struct.pack('<I', len(s)) + s for s in strings(array)) if datatype_of(array) == 'BYTES' else array.tobytes()
+        raw = binary_of(array)
         parts.append(raw)
         heads.append({'name': name, 'datatype': datatype_of(array), 'shape': list(array.shape), 'parameters': {'binary_data_size': len(raw)}})
     head = json.dumps({'inputs': heads, 'parameters': {'binary_data_output': True}}).encode()

@@ -17,7 +17,6 @@ from tritonclient.utils import InferenceServerException
 X = np.array([[1, 2, 3], [4, 5, 6]], dtype=np.float32)
 Y = np.array([10, 20, 30], dtype=np.float32)
 SUM = X + Y
-ADDRESS = sys.argv[1]
 
 
 def tensors(binary=True):
@@ -171,8 +170,9 @@ async def verdict(run):
 
 
 async def main():
-    with_threads = http.InferenceServerClient(ADDRESS, concurrency=2)
-    with_tasks = aio.InferenceServerClient(ADDRESS)
+    address = sys.argv[1]
+    with_threads = http.InferenceServerClient(address, concurrency=2)
+    with_tasks = aio.InferenceServerClient(address)
     first = {name: await verdict(run) for name, run in calls(with_threads, False).items()}
     second = {name: await verdict(run) for name, run in calls(with_tasks, True).items()}
     await with_tasks.close()
@@ -183,4 +183,5 @@ async def main():
     sys.exit(any("WRONG" in said for said in [*first.values(), *second.values()]))
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main())
