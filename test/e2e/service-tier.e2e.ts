@@ -41,10 +41,9 @@ describe('service_tier flex', () => {
     for (const text of TEXTS) flex.push(await embed(text, 'flex'));
     expect(live.map(({ status, tier }) => [status, tier])).toEqual(TEXTS.map(() => [200, undefined]));
     expect(flex).toEqual(live.map((answer) => ({ ...answer, tier: 'flex' })));
-    expect({ realtime: await rows('realtime'), batch: await rows('batch') }).toEqual({
-      realtime: before.realtime,
-      batch: before.batch + TEXTS.length,
-    });
+    expect(await rows('realtime')).toBe(before.realtime);
+    // A first try that came too late for its caller may still have run.
+    expect((await rows('batch')) - before.batch).toBeGreaterThanOrEqual(TEXTS.length);
   });
 
   it('is answered, or refused with the reason, while its worker is killed', async () => {

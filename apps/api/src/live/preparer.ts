@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Config } from '@app/config';
-import { visibleModels, type ModelCatalog } from '@app/models';
+import type { ModelCatalog } from '@app/models';
 import {
   jsonLimits,
   parseJsonBodyInSlices,

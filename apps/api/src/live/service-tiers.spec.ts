@@ -128,6 +128,6 @@ describe('service_tier', () => {
 
   it('is forbidden to keys without the batch lane', () => {
     const call = newCall('predict', { ...ANONYMOUS, lanes: ['realtime'] });
-    expect(() => enterBatchLane(call)).toThrow(/may not use the batch lane/);
+    expect(() => enterBatchLane(call)).toThrow(/but not the batch lane/);
   });
 });

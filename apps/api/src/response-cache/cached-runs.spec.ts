@@ -33,7 +33,7 @@ describe('CachedRuns', () => {
   let nowMs: number;
   beforeAll(async () => {
     for (const part of ['shared/bert', 'cases/prompts']) cpSync(join(FIXTURES, part), join(root, 'm'), { recursive: true });
-    appendFileSync(join(root, 'm/model.yaml'), '\ncache: { ttlSeconds: 10 }\n');
+    appendFileSync(join(root, 'm/model.yaml'), '\ncache: { ttlSeconds: 10 }\ndimensions: any\n');
     backend = await OrtBackend.load([{ name: 'm', version: '1', path: join(root, 'm/model.onnx') }]);
     catalog = await openModelCatalog(root, 'realtime', createLogger('test', 'silent'));
     catalog.applyReports(backend.models());

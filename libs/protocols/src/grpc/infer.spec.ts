@@ -113,6 +113,13 @@ describe('infer requests by gRPC', () => {
     expect(answer.raw_output_contents).toEqual([little(Float32Array.of(11, 22, 33, 14, 25, 36))]);
   });
 
+  it('gives the best classes in place of a tensor', async () => {
+    const outputs = [{ name: 'sum', parameters: { classification: { int64_param: 2 } } }];
+    const answer = await infer(encode({ model_name: 'no-batch', inputs: [x, y], outputs }));
+    const classes = joinStrings(['36.000000:5', '33.000000:2']);
+    expect([answer.outputs[0], answer.raw_output_contents[0]]).toMatchObject([{ datatype: 'BYTES', shape: ['2'] }, Buffer.from(classes)]);
+  });
+
   it('keeps raw tensors as views of the message', () => {
     const bytes = encode({ model_name: 'no-batch', inputs: [noData(x), noData(y)], raw_input_contents: [rawX, rawY] });
     const prepared = prepareInferMessage(readInferMessage(bytes), served.catalog.find('no-batch', null), LIMITS);
@@ -198,12 +205,18 @@ describe('infer requests by gRPC', () => {
       'inputs[0].parameters.shared_memory_region',
       /send raw_input_contents/,
     ],
-    ...['classification', 'shared_memory_region'].map((form): (typeof refusals)[number] => [
-      `an output as ${form}`,
-      { model_name: 'no-batch', inputs: [x, y], outputs: [{ name: 'sum', parameters: { [form]: { int64_param: 1 } } }] },
-      `outputs[0].parameters.${form}`,
-      /tensors in the answer only/,
-    ]),
+    [
+      'an output in shared memory',
+      {
+        model_name: 'no-batch',
+        inputs: [x, y],
+        outputs: [
+          { name: 'sum', parameters: { shared_memory_region: { string_param: 'r' }, shared_memory_byte_size: { int64_param: 12 } } },
+        ],
+      },
+      'outputs[0].parameters.shared_memory_region',
+      /over HTTP only/,
+    ],
     [
       'a parameter without a value',
       { model_name: 'no-batch', inputs: [x, y], parameters: { priority: {} } },
