@@ -61,9 +61,8 @@ export class TritonController {
   async index(@Req() request: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<IndexEntry[]> {
     const { ready = false } = await this.bodies.read(request, reply);
     if (typeof ready === 'boolean') return repositoryIndex(this.visibleTo(request), ready);
-    throw new InterleaveError('invalid_request', `expected true or false for ready but received ${JSON.stringify(ready).slice(0, 64)}`, {
-      param: 'ready',
-    });
+    // JSON.stringify throws at the BigInt that a large number is.
+    throw new InterleaveError('invalid_request', `expected true or false for ready but received a ${typeof ready}`, { param: 'ready' });
   }
 
   private visibleTo(request: FastifyRequest): ModelCatalog {

@@ -145,7 +145,7 @@ describe("Triton's extensions about models", () => {
     expect(response.status).toBe(200);
   });
 
-  it.each(['{"ready": 1}', '[]', '{"ready"'])('refuses the index request %s', async (body) => {
+  it.each(['{"ready": 1}', '{"ready": 9223372036854775808}', '[]', '{"ready"'])('refuses the index request %s', async (body) => {
     expect(await index(body)).toEqual([400, { error: expect.stringMatching(/expected/) as string }]);
   });
 
