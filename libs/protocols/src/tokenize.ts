@@ -71,7 +71,8 @@ export async function prepareDetokenize(body: unknown, catalog: ModelCatalog, li
   const texts = await text.detokenize(ids, { skipSpecialTokens }).catch((error: unknown) => {
     throw atPath(error, (index) => (isList ? `tokens${index}` : 'tokens'));
   });
-  const data = texts.map((prompt) => ({ prompt }));
+  // vLLM's name, and Cohere's.
+  const data = texts.map((text) => ({ prompt: text, text }));
   return answered(model, isList ? listOf(model, data) : { model: model.name, ...data[0] });
 }
 

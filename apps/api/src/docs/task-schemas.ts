@@ -202,9 +202,10 @@ export const taskSchemas = {
     {
       model: Type.String(),
       prompt: Type.Optional(Type.String()),
+      text: Type.Optional(Type.String()),
       object: Type.Optional(Type.Literal('list')),
-      data: Type.Optional(Type.Array(Type.Object({ index: Type.Integer(), prompt: Type.String() }))),
+      data: Type.Optional(Type.Array(Type.Object({ index: Type.Integer(), prompt: Type.String(), text: Type.String() }))),
     },
-    { examples: [{ model: 'encoder-tiny', prompt: 'born free' }] },
+    { examples: [{ model: 'encoder-tiny', prompt: 'born free', text: 'born free' }] },
   ),
 } satisfies Record<string, TSchema>;
