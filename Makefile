@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help up build setup test lint typecheck bench faults load nightly coverage check-onnx check-models check-hostile gpu-check sanitize format clean
+.PHONY: help up build setup test lint typecheck bench faults load nightly coverage check-onnx check-models check-hostile check-doors check-keys check-mutations gpu-check sanitize format clean
 
 MODELS_DIR ?= models
 NATIVE_ADDON := libs/native/build/interleave_native.node
@@ -76,9 +76,20 @@ check-models: build $(CHECKS) ## real models out of packages against bare ONNX R
 check-hostile: build $(CHECKS) $(DEMO_MODEL) ## a hostile client beside live requests, 3 minutes
 	@cd tools/checks && .venv/bin/python hostile.py
 
+check-doors: build $(CHECKS) ## the clients of others, call by call, by TLS and with keys, 1 minute
+	@cd tools/checks && .venv/bin/python doors.py
+
+check-keys: build $(CHECKS) ## 10 000 wrong keys, and keys and certificates that change under load, 2 minutes
+	@cd tools/checks && .venv/bin/python keys.py
+
+check-mutations: build $(CHECKS) ## 100 000 mutated HTTP and gRPC requests beside good ones, 4 minutes
+	@cd tools/checks && .venv/bin/python mutations.py
+
 $(CHECKS): tools/checks/requirements.txt
 	@python3 -m venv tools/checks/.venv
 	@tools/checks/.venv/bin/pip install --quiet -r tools/checks/requirements.txt
+	@command -v go > /dev/null && GOBIN=$(CURDIR)/tools/checks/.bin go install github.com/fullstorydev/grpcurl/cmd/grpcurl@latest && GOBIN=$(CURDIR)/tools/checks/.bin go install \
+	  github.com/grpc-ecosystem/grpc-health-probe@latest || echo 'checks: no go, so no grpcurl and no grpc_health_probe'
 	@touch $@
 
 gpu-check: build ## what needs a GPU; fails with 77 where there is none, set ORT_LIBRARY to a GPU build
