@@ -88,8 +88,8 @@ check-mutations: build $(CHECKS) ## 100 000 mutated HTTP and gRPC requests besid
 $(CHECKS): tools/checks/requirements.txt
 	@python3 -m venv tools/checks/.venv
 	@tools/checks/.venv/bin/pip install --quiet -r tools/checks/requirements.txt
-	@command -v go > /dev/null && GOBIN=$(CURDIR)/tools/checks/.bin go install github.com/fullstorydev/grpcurl/cmd/grpcurl@latest && GOBIN=$(CURDIR)/tools/checks/.bin go install \
-	  github.com/grpc-ecosystem/grpc-health-probe@latest || echo 'checks: no go, so no grpcurl and no grpc_health_probe'
+	@! command -v go > /dev/null || GOBIN=$(CURDIR)/tools/checks/.bin go install github.com/fullstorydev/grpcurl/cmd/grpcurl@latest
+	@! command -v go > /dev/null || GOBIN=$(CURDIR)/tools/checks/.bin go install github.com/grpc-ecosystem/grpc-health-probe@latest
 	@touch $@
 
 gpu-check: build ## what needs a GPU; fails with 77 where there is none, set ORT_LIBRARY to a GPU build

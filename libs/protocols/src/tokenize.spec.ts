@@ -67,7 +67,11 @@ describe('POST /v1/tokenize and /v1/detokenize', () => {
 
   it('turns ids back into the text', async () => {
     const { tokens } = await tokenize({ prompt: 'born free' });
-    expect(await detokenize({ tokens, skip_special_tokens: true })).toEqual({ model: 'encoder-tiny', prompt: 'born free', text: 'born free' });
+    expect(await detokenize({ tokens, skip_special_tokens: true })).toEqual({
+      model: 'encoder-tiny',
+      prompt: 'born free',
+      text: 'born free',
+    });
     expect(await detokenize({ tokens })).toMatchObject({ prompt: expect.stringMatching(/^\[CLS\] .*born free.*\[SEP\]$/) as string });
     expect(await detokenize({ tokens: [tokens, []], skip_special_tokens: true })).toMatchObject({
       object: 'list',
