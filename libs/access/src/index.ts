@@ -1,4 +1,4 @@
-export { KeyFileError, keyFilePath, readKeyFile } from './key-file';
+export { KeyFileError, keyFilePath, keysSeenPath, readKeyFile } from './key-file';
 export { grantSchema, isExpired, laneNames, modelNames, tenantName, type KeyGrant, type KeyRecord } from './key-record';
 export { addKey, removeKey } from './new-key';
 export { asksWho, checkAccess } from './rule';

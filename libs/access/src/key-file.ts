@@ -14,6 +14,9 @@ export class KeyFileError extends Error {
 
 export const keyFilePath = (dataDir: string): string => join(dataDir, 'keys.json');
 
+/** A file that is there once a process of the node has seen keys: one that starts later must miss them too. */
+export const keysSeenPath = (runDir: string): string => join(runDir, 'keys.seen');
+
 /** The keys in the file at `path`; null where there is no such file. Throws a `KeyFileError` for one that cannot be used. */
 export function readKeyFile(path: string): KeyRecord[] | null {
   const text = readText(path);

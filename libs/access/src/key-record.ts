@@ -5,8 +5,13 @@ export const KEY_FORMAT_VERSION = 1;
 export const KEYS_MAX = 4096;
 const KEY_MODELS_MAX = 256;
 /** Executor milliseconds per second: a node has at most 8192 executors. */
+const SHARE_MS_PER_SECOND_MIN = 0.001;
 const SHARE_MS_PER_SECOND_MAX = 8_192_000;
+/** Below it sums of executor time ÷ weight lose the digits of a run, and all tenants their shares. */
+const WEIGHT_MIN = 0.001;
 const WEIGHT_MAX = 1000;
+const SHARE_EXPECTED = `expected milliseconds per second from ${SHARE_MS_PER_SECOND_MIN} to ${SHARE_MS_PER_SECOND_MAX}`;
+const WEIGHT_EXPECTED = `expected a number from ${WEIGHT_MIN} to ${WEIGHT_MAX}`;
 const DIGEST = /^[0-9a-f]{64}$/;
 
 export const tenantName = z
@@ -24,11 +29,11 @@ export const grantSchema = z.strictObject({
   lanes: laneNames,
   /** Executor milliseconds per second of the tenant; null: no limit. */
   shareMsPerSecond: z
-    .number(`expected milliseconds per second above 0, at most ${SHARE_MS_PER_SECOND_MAX}`)
-    .positive()
-    .max(SHARE_MS_PER_SECOND_MAX)
+    .number(SHARE_EXPECTED)
+    .min(SHARE_MS_PER_SECOND_MIN, SHARE_EXPECTED)
+    .max(SHARE_MS_PER_SECOND_MAX, SHARE_EXPECTED)
     .nullable(),
-  weight: z.number(`expected a number above 0, at most ${WEIGHT_MAX}`).positive().max(WEIGHT_MAX),
+  weight: z.number(WEIGHT_EXPECTED).min(WEIGHT_MIN, WEIGHT_EXPECTED).max(WEIGHT_MAX, WEIGHT_EXPECTED),
   /** Opens the dashboard, the queues and the metrics, and sees what all tenants have. */
   isOperator: z.boolean(),
   /** Null: never. */

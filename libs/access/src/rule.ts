@@ -1,8 +1,9 @@
+import { rmSync } from 'node:fs';
 import { isLoopbackHost, type Config } from '@app/config';
-import { keyFilePath, readKeyFile } from './key-file';
+import { keyFilePath, keysSeenPath, readKeyFile } from './key-file';
 import { isExpired } from './key-record';
 
-type AccessConfig = Pick<Config, 'access' | 'host' | 'publishedHost' | 'dataDir'>;
+type AccessConfig = Pick<Config, 'access' | 'host' | 'publishedHost' | 'dataDir' | 'runDir'>;
 
 /** Nobody could come in, or everybody; the message says what to do. */
 export class AccessError extends Error {
@@ -13,15 +14,17 @@ export class AccessError extends Error {
  * Whether callers must show who they are: once there is a key file, even one without keys, so that revoking the last key does
  * not let everybody in; with an issuer of tokens; and where other machines can reach the node.
  */
-export function asksWho({ access, host, publishedHost }: Omit<AccessConfig, 'dataDir'>, hasKeyFile: boolean): boolean {
+export function asksWho({ access, host, publishedHost }: Omit<AccessConfig, 'dataDir' | 'runDir'>, hasKeyFile: boolean): boolean {
   if (access.mode === 'open') return false;
   return access.mode === 'required' || access.oidc !== undefined || hasKeyFile || !isLoopbackHost(publishedHost ?? host);
 }
 
-/** Before a node starts: throws an `AccessError` where callers would be asked for keys and there is none, a `KeyFileError` for a damaged file. */
+/** Before a node starts, and not when a process of it starts anew: throws an `AccessError` where callers would be asked for keys and there is none, a `KeyFileError` for a damaged file. */
 export function checkAccess(config: AccessConfig): void {
   const path = keyFilePath(config.dataDir);
   const keys = config.access.mode === 'open' ? null : readKeyFile(path);
+  // Keys that were deleted before the start are not missed.
+  if (keys === null) rmSync(keysSeenPath(config.runDir), { force: true });
   if (!asksWho(config, keys !== null) || config.access.oidc !== undefined) return;
   if (keys?.some((key) => !isExpired(key)) === true) return;
   const host = config.publishedHost ?? config.host;

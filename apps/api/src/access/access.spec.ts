@@ -2,7 +2,7 @@ import crypto from 'node:crypto';
 import { rmSync, writeFileSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { addKey, keyFilePath, removeKey, type KeyGrant } from '@app/access';
+import { addKey, checkAccess, keyFilePath, removeKey, type KeyGrant } from '@app/access';
 import type { Config } from '@app/config';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { createServer, type ApiOptions } from '../server';
@@ -232,6 +232,23 @@ describe('the door', () => {
     await until(async () => (await predict(added)).status === 200);
     expect((await predict(other)).status).toBe(401);
   });
+
+  it.each(['', '{'])(
+    'lets nobody in when the key file (damaged: %j) vanishes and another process takes over, until the node starts anew',
+    async (text) => {
+      await key();
+      if (text !== '') writeFileSync(path(), text);
+      await open();
+      rmSync(path());
+      await app.close();
+      await open();
+      expect((await predict('none')).status).toBe(503);
+      await app.close();
+      checkAccess(options.config);
+      await open();
+      expect((await predict('none')).status).toBe(200);
+    },
+  );
 
   it('answers a request that is in flight when its key is revoked', async () => {
     const { secret, record } = await key();

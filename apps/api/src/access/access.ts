@@ -1,4 +1,4 @@
-import { asksWho, digestOf, keyFilePath } from '@app/access';
+import { asksWho, digestOf, keyFilePath, keysSeenPath } from '@app/access';
 import type { Config } from '@app/config';
 import { InterleaveError } from '@app/contracts';
 import type { Logger } from '@app/telemetry';
@@ -33,7 +33,7 @@ export class Access {
     const { oidc } = config.access;
     // Its library is loaded where it is used only.
     const tokens = oidc === undefined ? null : new (await import('./token-verifier')).TokenVerifier(oidc, log);
-    return new Access(config, new KeyRing(keyFilePath(config.dataDir), log), tokens, log);
+    return new Access(config, new KeyRing({ path: keyFilePath(config.dataDir), seenPath: keysSeenPath(config.runDir) }, log), tokens, log);
   }
 
   /** Whether callers must show a key or a token. */

@@ -1,11 +1,15 @@
 import { timingSafeEqual } from 'node:crypto';
-import { statSync } from 'node:fs';
+import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { isExpired, KeyFileError, readKeyFile, type KeyRecord } from '@app/access';
 import type { Logger } from '@app/telemetry';
 import type { Caller } from './caller';
 
 /** A change of the file is taken up within so long. */
 const POLL_MS = 250;
+
+/** The version of a file that is not there. */
+const NO_FILE = 'ENOENT';
 
 /** `damaged`: there are keys, and they cannot be read: nobody may come in. */
 export type KeyRingState = 'absent' | 'ready' | 'damaged';
@@ -15,6 +19,12 @@ interface HeldKey {
   expiresAt: number | null;
   /** Null: of nobody. */
   caller: Caller | null;
+}
+
+export interface KeyRingFiles {
+  path: string;
+  /** As `keysSeenPath`. */
+  seenPath: string;
 }
 
 /** Compared with what is not found, so that the work is the same. */
@@ -28,7 +38,7 @@ export class KeyRing {
   private readonly timer: NodeJS.Timeout;
 
   constructor(
-    private readonly path: string,
+    private readonly files: KeyRingFiles,
     private readonly log: Logger,
   ) {
     this.timer = setInterval(() => this.poll(), POLL_MS);
@@ -53,17 +63,31 @@ export class KeyRing {
   }
 
   private poll(): void {
-    const version = versionOf(this.path);
+    const version = versionOf(this.files.path);
     if (version === this.version) return;
     this.version = version;
+    if (version !== NO_FILE) this.noteSeen();
     this.read();
+  }
+
+  /** Also of a file that is damaged. */
+  private noteSeen(): void {
+    const { seenPath } = this.files;
+    try {
+      mkdirSync(dirname(seenPath), { recursive: true });
+      writeFileSync(seenPath, '');
+    } catch (error) {
+      this.log.warn({ err: error }, 'it cannot be noted that there are keys; were they to vanish, the next process would let everybody in');
+    }
   }
 
   private read(): void {
     try {
-      const keys = readKeyFile(this.path);
-      // A file that vanishes while the node runs must not open the door.
-      if (keys === null && this.current !== 'absent') throw new KeyFileError(`${this.path} is gone; put it back, or restart the node`);
+      const { path, seenPath } = this.files;
+      const keys = readKeyFile(path);
+      // A file that vanishes while the node runs must not open the door, nor when this process ends and another takes its place.
+      if (keys === null && (this.current !== 'absent' || existsSync(seenPath)))
+        throw new KeyFileError(`${path} is gone; put it back, or restart the node`);
       this.held = new Map((keys ?? []).map((key) => [key.sha256, hold(key)]));
       if (keys !== null && this.current !== 'absent') this.log.info({ keys: keys.length }, 'the keys have changed');
       this.current = keys === null ? 'absent' : 'ready';
