@@ -65,6 +65,11 @@ export interface ScoredLabel {
   score: number;
 }
 
+/** With the logit that the score was made of: of two classes, or two texts, the one with the larger logit is better. */
+export interface ScoredClass extends ScoredLabel {
+  logit: number;
+}
+
 /** One text turned into the tensors of one row, with the way back. */
 export interface TextRow {
   item: InferenceItem;
@@ -74,7 +79,7 @@ export interface TextRow {
   /** Embedding models only: the vector, without going through JS number arrays. Throws as `decode` does. */
   decodeVector(result: ItemResult): Float32Array;
   /** Sequence classification and text-pair scoring only: all classes in their own order. Throws as `decode` does. */
-  decodeScores(result: ItemResult): ScoredLabel[];
+  decodeScores(result: ItemResult): ScoredClass[];
 }
 
 export interface EncodeOptions {
