@@ -29,7 +29,7 @@ export interface ServingPolicy {
   /** Null: off, or refused with a warning. */
   cache: CacheBounds | null;
   degrade: readonly DegradeStep[];
-  /** How numbers become an answer: labels and activation; null for plain tensor models. */
+  /** How numbers become an answer, or have names: labels and activation; null: nothing is known. */
   head: string | null;
   /** SHA-256 of the tokenizer's file; null: it has none, or no model of the repository has `degrade`. Equal: token ids mean the same. */
   tokenizerDigest: string | null;
