@@ -258,6 +258,34 @@ describe('the model catalog', () => {
       expect(named).toEqual(usual.map(({ label, score }) => ({ label: names[label as keyof typeof names], score })));
     });
 
+    it('gives a sigmoid where there is one label, as the softmax of one number is always 1', async () => {
+      const score = (await probabilities('reranker', 'task: sequence-classification'))[0]?.score;
+      rmSync(join(root, 'm'), { recursive: true });
+      const { row, result } = await run('reranker', textOf(await openLinked('reranker', '')), 'war and peace');
+      expect(score).toBe((row.decode(result) as { score: number }).score);
+      expect(score).toBeLessThan(1);
+    });
+
+    it('puts the class with the largest logit first, where sigmoids are rounded to the same number', async () => {
+      link('classifier', '');
+      rmSync(join(root, 'm/config.json'));
+      const config = {
+        architectures: ['BertForSequenceClassification'],
+        id2label: ['a', 'b', 'c'],
+        problem_type: 'multi_label_classification',
+      };
+      writeFileSync(join(root, 'm/config.json'), JSON.stringify(config));
+      const catalog = await openModelCatalog(root, 'realtime', log);
+      catalog.applyReports([report('classifier')]);
+      const [row] = await textOf(catalog).encode(['x'], OPTIONS);
+      const data = new Uint8Array(Float32Array.of(40, 60, 50).buffer);
+      const result = {
+        outputs: [{ name: 'logits', datatype: 'FP32' as const, shape: [1, 3], data }],
+        timing: { queueUs: 0, runUs: 0, runRows: 1 },
+      };
+      expect(row?.decode(result)).toEqual(['b', 'c', 'a'].map((label) => ({ label, score: 1 })));
+    });
+
     it('token ids from the caller give entities without characters', async () => {
       const text = textOf(await openLinked('token-classifier', 'tokenIds: true'));
       const [row] = text.encodeIds([[2, 300, 400, 3]], OPTIONS);

@@ -1,5 +1,6 @@
 export * from './calibration';
 export { openModelCatalog, unknownModel } from './catalog';
+export { bestFirst } from './heads/classification';
 export { workerModelPlan, type LaneLimits, type ModelManifest } from './manifest';
 export { scanRepository, type RepositoryEntry } from './repository';
 export { inspectTokenizers, type TokenizerReport } from './tokenizer-report';

@@ -25,6 +25,18 @@ describe('readPolicy', () => {
     expect(await read({ deduplicate: false })).toEqual({ cache: null, warnings: [expect.stringMatching(/because deduplicate is false/)] });
   });
 
+  it('tells models apart by their labels, also those that take tensors only', async () => {
+    const headOf = async (over: Partial<ModelManifest>): Promise<string | null> => {
+      const manifest = { modelPath, cache: null, degrade: [], text: null, labels: null, warnings: [], ...over } as unknown as ModelManifest;
+      return (await readPolicy(manifest, { comparesTokenizers: false })).head;
+    };
+    const [plain, yesNo, noYes] = [await headOf({}), await headOf({ labels: ['yes', 'no'] }), await headOf({ labels: ['no', 'yes'] })];
+    expect(new Set([plain, yesNo, noYes]).size).toBe(3);
+    expect(await headOf({ labels: ['yes', 'no'] })).toBe(yesNo);
+    const softmax = await headOf({ labels: ['yes', 'no'], text: { activation: 'softmax' } as ModelManifest['text'] });
+    expect(softmax).not.toBe(yesNo);
+  });
+
   it('warns of a step that is never taken', async () => {
     const { warnings } = await read({ cache: null, degrade: [{ kind: 'cached' }] });
     expect(warnings).toEqual([expect.stringMatching(/"cached" of degrade/)]);

@@ -8,11 +8,11 @@ export const NO_POLICY: ServingPolicy = { cache: null, degrade: [], head: null, 
 
 /** Reads the graph of a model with `cache`, and the tokenizer where tokenizers are compared. Adds to the manifest's warnings what its owner should know. */
 export async function readPolicy(manifest: ModelManifest, options: { comparesTokenizers: boolean }): Promise<ServingPolicy> {
-  const { text, degrade } = manifest;
+  const { text, labels, degrade } = manifest;
   return {
     cache: await checkedCache(manifest),
     degrade,
-    head: text === null ? null : JSON.stringify([text.labels, text.activation]),
+    head: JSON.stringify([labels, text?.activation ?? null]),
     tokenizerDigest: text === null || !options.comparesTokenizers ? null : await digestOf(text.tokenizerPath),
   };
 }

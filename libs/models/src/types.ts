@@ -29,7 +29,7 @@ export interface ServingPolicy {
   /** Null: off, or refused with a warning. */
   cache: CacheBounds | null;
   degrade: readonly DegradeStep[];
-  /** How numbers become an answer: labels and activation; null for plain tensor models. */
+  /** How numbers become an answer, or have names: labels and activation; null: nothing is known. */
   head: string | null;
   /** SHA-256 of the tokenizer's file; null: it has none, or no model of the repository has `degrade`. Equal: token ids mean the same. */
   tokenizerDigest: string | null;
@@ -65,6 +65,11 @@ export interface ScoredLabel {
   score: number;
 }
 
+/** With the logit that the score was made of: of two classes, or two texts, the one with the larger logit is better. */
+export interface ScoredClass extends ScoredLabel {
+  logit: number;
+}
+
 /** One text turned into the tensors of one row, with the way back. */
 export interface TextRow {
   item: InferenceItem;
@@ -74,7 +79,7 @@ export interface TextRow {
   /** Embedding models only: the vector, without going through JS number arrays. Throws as `decode` does. */
   decodeVector(result: ItemResult): Float32Array;
   /** Sequence classification and text-pair scoring only: all classes in their own order. Throws as `decode` does. */
-  decodeScores(result: ItemResult): ScoredLabel[];
+  decodeScores(result: ItemResult): ScoredClass[];
 }
 
 export interface EncodeOptions {

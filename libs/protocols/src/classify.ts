@@ -1,5 +1,5 @@
 import type { ItemResult } from '@app/contracts';
-import type { ModelCatalog, ScoredLabel, TextInput } from '@app/models';
+import { bestFirst, type ModelCatalog, type ScoredClass, type ScoredLabel, type TextInput } from '@app/models';
 import {
   answering,
   atPath,
@@ -50,8 +50,8 @@ export async function prepareClassify(body: unknown, catalog: ModelCatalog, limi
 }
 
 /** `probs` are those of all classes in their own order, `predictions` the best first. */
-function classification(scored: ScoredLabel[], topK: number | null): object {
-  const predictions = [...scored].sort((a, b) => b.score - a.score).slice(0, topK ?? scored.length);
+function classification(scored: ScoredClass[], topK: number | null): object {
+  const predictions = bestFirst(scored, topK);
   const { label, score } = predictions[0] as ScoredLabel;
   return { label, probs: scored.map((each) => each.score), num_classes: scored.length, prediction: label, score, predictions };
 }

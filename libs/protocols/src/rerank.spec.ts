@@ -1,9 +1,17 @@
+import type { ItemResult } from '@app/contracts';
 import { serveModels, type ServedModels } from '../../../test/fixtures/served-models';
 import { parseEndpoint, prepare, runPrepared, type Endpoint } from '.';
 
 const limits = { itemsMax: 4, tensorBytesMax: 1 << 20 };
 const RERANK = parseEndpoint('/v1/rerank') as Endpoint;
 const PREDICT = parseEndpoint('/v1/models/reranker:predict') as Endpoint;
+
+const LOGITS = { name: 'logits', datatype: 'FP32' as const, shape: [1, 1] };
+/** As the worker gives it. */
+const ofLogit = (logit: number): ItemResult => ({
+  outputs: [{ ...LOGITS, data: new Uint8Array(Float32Array.of(logit).buffer) }],
+  timing: { queueUs: 0, runUs: 0, runRows: 1 },
+});
 
 interface Answer {
   results: { index: number; relevance_score: number; document?: object }[];
@@ -40,6 +48,27 @@ describe('POST /v1/rerank', () => {
     expect(scores[0]).toBe(scores[3]);
     expect(results.findIndex(({ index }) => index === 0)).toBe(results.findIndex(({ index }) => index === 3) - 1);
     expect(new Set(scores).size).toBe(3);
+  });
+
+  it('ranks by the logit, where scores are rounded to the same number', async () => {
+    const documents = ['a', 'b', 'c', 'd'];
+    const prepared = await prepare(RERANK, { model: 'reranker', query: 'q', documents }, null, served.catalog, limits);
+    const { body } = await prepared.respond([40, 60, -800, -750].map(ofLogit));
+    expect((body as Answer).results.map(({ index, relevance_score }) => [index, relevance_score])).toEqual([
+      [1, 1],
+      [0, 1],
+      [3, 0],
+      [2, 0],
+    ]);
+  });
+
+  it('refuses to rank by one of several logits', async () => {
+    const prepared = await prepare(RERANK, { model: 'reranker', query: 'q', documents: ['a'] }, null, served.catalog, limits);
+    const result = { ...ofLogit(1), outputs: [{ ...LOGITS, shape: [1, 2], data: new Uint8Array(Float32Array.of(1, 2).buffer) }] };
+    await expect(async () => prepared.respond([result])).rejects.toMatchObject({
+      code: 'inference_failed',
+      message: expect.stringMatching(/documents\[0\]: expected 1 logits, .* received 2/) as string,
+    });
   });
 
   it('keeps the best of them, and repeats the documents when asked', async () => {

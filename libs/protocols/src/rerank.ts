@@ -30,6 +30,7 @@ const TEXTS_FIELDS = [...COMMON, 'texts', 'return_text'];
 interface Ranked {
   index: number;
   score: number;
+  logit: number;
 }
 
 /** Checks and tokenizes a `POST /v1/rerank` body, in the shape of Jina and Cohere or in that of TEI (docs/protocols.md). */
@@ -90,13 +91,13 @@ function optionsOf(request: JsonObject): EncodeOptions {
   };
 }
 
-/** Best first; equal scores in the order of the documents. */
+/** Best first, by logit, as scores of large logits are rounded to the same number; equal ones in the order of the documents. */
 async function rank(rows: TextRow[], results: ItemResult[], field: string): Promise<Ranked[]> {
   const ranked = await mapInSlices(rows, (row, index) => {
     const [scored] = answering(`${field}[${index}]`, () => row.decodeScores(results[index] as ItemResult));
-    return { index, score: scored?.score ?? NaN };
+    return { index, score: scored?.score ?? NaN, logit: scored?.logit ?? NaN };
   });
-  return ranked.sort((a, b) => b.score - a.score || a.index - b.index);
+  return ranked.sort((a, b) => b.logit - a.logit || a.index - b.index);
 }
 
 type Answer = (ranked: Ranked[], tokenCount: number) => object;

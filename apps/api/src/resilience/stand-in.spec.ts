@@ -29,13 +29,22 @@ const step = (sameSpace: boolean) => ({ kind: 'model' as const, model: 'other', 
 
 describe('standInProblem', () => {
   it('takes vectors of another model only when the owner says that they can be compared', () => {
-    expect(standInProblem(candidate(), candidate(), step(false))).toMatch(/cannot be compared.*sameSpace: true/);
-    expect(standInProblem(candidate(), candidate(), step(true))).toBeNull();
+    for (const task of ['embedding', 'sparse', 'multi-vector'] as const) {
+      expect(standInProblem(candidate({ task }), candidate({ task }), step(false))).toMatch(/cannot be compared.*sameSpace: true/);
+      expect(standInProblem(candidate({ task }), candidate({ task }), step(true))).toBeNull();
+    }
+    expect(standInProblem(candidate({ task: 'tensor' }), candidate({ task: 'tensor' }), step(false))).toBeNull();
   });
 
   it.each<[string, Candidate, Candidate, RegExp]>([
     ['vectors of another length', candidate(), candidate({ width: 3 }), /3 numbers, and not 4/],
     ['vectors of unknown length', candidate({ width: null }), candidate({ width: null }), /numbers/],
+    [
+      'sparse vectors of another vocabulary',
+      candidate({ task: 'sparse' }),
+      candidate({ task: 'sparse' }, { tokenizerDigest: 'u' }),
+      /another tokenizer/,
+    ],
     ['another task', candidate(), candidate({ task: 'tensor' }), /does tensor/],
     ['other labels', candidate(), candidate({}, { head: 'other' }), /labels/],
     [

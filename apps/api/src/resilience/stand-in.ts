@@ -1,4 +1,4 @@
-import type { TensorSpec } from '@app/contracts';
+import type { Task, TensorSpec } from '@app/contracts';
 import type { DegradeStep, ServedModel, ServingPolicy } from '@app/models';
 
 /** A model that is ready, and what its owner says about it. */
@@ -6,6 +6,9 @@ export interface Candidate {
   model: ServedModel;
   policy: ServingPolicy;
 }
+
+/** Tasks whose answers are only worth something beside others of the same space. */
+const VECTORS: ReadonlySet<Task> = new Set(['embedding', 'sparse', 'multi-vector']);
 
 /**
  * Why `other` must not answer in place of `own`; null: it may. Answers must mean the same: the same task, the same labels,
@@ -15,9 +18,12 @@ export function standInProblem(own: Candidate, other: Candidate, step: Extract<D
   const { task } = own.model;
   if (other.model.task !== task) return `it does ${other.model.task}, and not ${task}`;
   if (other.policy.head !== own.policy.head) return 'its labels or its activation are others';
-  if (task !== 'embedding') return outputProblem(own.model, other.model);
+  if (!VECTORS.has(task)) return outputProblem(own.model, other.model);
   if (!step.sameSpace)
     return 'vectors of different models cannot be compared; if these can, because one was made from the other for it, set sameSpace: true';
+  if (task === 'sparse' && own.policy.tokenizerDigest !== other.policy.tokenizerDigest)
+    return 'it has another tokenizer, so the indices of its vectors mean other words';
+  if (task !== 'embedding') return outputProblem(own.model, other.model);
   const width = own.model.text?.embeddingWidth ?? null;
   const otherWidth = other.model.text?.embeddingWidth ?? null;
   if (width === null || width !== otherWidth) return `its vectors have ${otherWidth ?? '?'} numbers, and not ${width ?? '?'}`;

@@ -1,7 +1,7 @@
-import type { ItemResult, ModelSignature, TensorSpec } from '@app/contracts';
+import { InterleaveError, type ItemResult, type ModelSignature, type TensorSpec } from '@app/contracts';
 import { ModelFileError } from '../model-files';
 import type { TextManifest } from '../manifest';
-import type { ScoredLabel } from '../types';
+import type { ScoredClass, ScoredLabel } from '../types';
 import { describeSpecs, notGiven, pickOutput, type RowContext, type TaskHead } from './head';
 import { checkFinite, floatsOf, outputOf, sigmoid, softmax } from './numbers';
 
@@ -9,38 +9,43 @@ import { checkFinite, floatsOf, outputOf, sigmoid, softmax } from './numbers';
 export function classificationHead(signature: ModelSignature, text: TextManifest): TaskHead {
   const spec = logitsOf(signature, 2, 'sequence-classification');
   const labelAt = labels(spec, text);
-  const decodeScores = (result: ItemResult, { rawScores }: RowContext): ScoredLabel[] => {
+  if (spec.shape[1] === 1 && text.activation === 'softmax') throw new ModelFileError(softmaxOfOne('sequence-classification'));
+  const decodeScores = (result: ItemResult, { rawScores }: RowContext): ScoredClass[] => {
     const logits = floatsOf(outputOf(result, spec.name));
+    checkCount(logits, text.labels?.length ?? logits.length, spec.name);
     const scores = rawScores ? Array.from(logits) : activate(logits, text);
-    return checkFinite(scores, spec.name).map((score, i) => ({ label: labelAt(i), score }));
+    return checkFinite(scores, spec.name).map((score, i) => ({ label: labelAt(i), score, logit: logits[i] as number }));
   };
   return {
     ...labelsOnly(spec.name),
     decodeScores,
-    decode(result, row) {
-      const scored = decodeScores(result, row).sort((a, b) => b.score - a.score);
-      return row.topK === null ? scored : scored.slice(0, row.topK);
-    },
+    decode: (result, row) => bestFirst(decodeScores(result, row), row.topK),
   };
+}
+
+/** At most `topK`; null: all. By logit: scores of large logits are rounded to the same number. */
+export function bestFirst(scored: ScoredClass[], topK: number | null): ScoredLabel[] {
+  const sorted = [...scored].sort((a, b) => b.logit - a.logit);
+  return sorted.slice(0, topK ?? sorted.length).map(({ label, score }) => ({ label, score }));
 }
 
 /** Text-pair scoring (cross-encoder): `{score}`. */
 export function scoringHead(signature: ModelSignature, text: TextManifest): TaskHead {
   const spec = logitsOf(signature, 2, 'text-pair-scoring');
   const width = spec.shape[1] as number;
-  if (text.activation === 'softmax')
-    throw new ModelFileError(
-      'task "text-pair-scoring" has one logit, and the softmax of one number is always 1; set activation_fn to Sigmoid or Identity',
-    );
+  if (text.activation === 'softmax') throw new ModelFileError(softmaxOfOne('text-pair-scoring'));
   if (width > 1) throw new ModelFileError(`task "text-pair-scoring" needs one logit but the output "${spec.name}" has ${width}`);
-  const scoreOf = (result: ItemResult, rawScores: boolean): number => {
-    const logit = floatsOf(outputOf(result, spec.name))[0] as number;
-    return checkFinite([rawScores || text.activation === 'none' ? logit : sigmoid(logit)], spec.name)[0] as number;
+  const scoredOf = (result: ItemResult, { rawScores }: RowContext): ScoredClass => {
+    const logits = floatsOf(outputOf(result, spec.name));
+    checkCount(logits, 1, spec.name);
+    const logit = logits[0] as number;
+    const [score] = checkFinite([rawScores || text.activation === 'none' ? logit : sigmoid(logit)], spec.name) as [number];
+    return { label: text.labels?.[0] ?? 'LABEL_0', score, logit };
   };
   return {
     ...labelsOnly(spec.name),
-    decodeScores: (result, { rawScores }) => [{ label: text.labels?.[0] ?? 'LABEL_0', score: scoreOf(result, rawScores) }],
-    decode: (result, { rawScores }) => ({ score: scoreOf(result, rawScores) }),
+    decodeScores: (result, row) => [scoredOf(result, row)],
+    decode: (result, row) => ({ score: scoredOf(result, row).score }),
   };
 }
 
@@ -86,7 +91,20 @@ function best(logits: Float32Array, output: string): { label: number; score: num
 
 function activate(logits: Float32Array, text: TextManifest): number[] {
   if (text.activation === 'none') return Array.from(logits);
-  return text.activation === 'sigmoid' ? Array.from(logits, sigmoid) : softmax(logits);
+  const usual = logits.length === 1 ? 'sigmoid' : 'softmax';
+  return (text.activation ?? usual) === 'sigmoid' ? Array.from(logits, sigmoid) : softmax(logits);
+}
+
+const softmaxOfOne = (task: string): string =>
+  `task "${task}" has one logit, and the softmax of one number is always 1; set activation_fn to Sigmoid or Identity`;
+
+/** Where the graph does not tell how many logits there are, only the answer does. */
+function checkCount(logits: Float32Array, expected: number, output: string): void {
+  if (logits.length === expected) return;
+  throw new InterleaveError(
+    'inference_failed',
+    `expected ${expected} logits, one for each label, from the output "${output}" but received ${logits.length}; correct the labels of the model`,
+  );
 }
 
 function logitsOf(signature: ModelSignature, rank: number, task: string): TensorSpec {

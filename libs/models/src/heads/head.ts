@@ -1,6 +1,6 @@
 import { InterleaveError, type ItemResult, type ModelSignature, type TensorSpec } from '@app/contracts';
 import type { TokenSpan } from '../tokenizer';
-import type { Prediction, ScoredLabel } from '../types';
+import type { Prediction, ScoredClass } from '../types';
 
 /** What a head needs to know about the row it answers. */
 export interface RowContext {
@@ -26,7 +26,7 @@ export interface TaskHead {
   /** Embedding only. */
   decodeVector(result: ItemResult, row: RowContext): Float32Array;
   /** Sequence classification and text-pair scoring only, in the order of the classes. */
-  decodeScores(result: ItemResult, row: RowContext): ScoredLabel[];
+  decodeScores(result: ItemResult, row: RowContext): ScoredClass[];
 }
 
 /** For heads that lack a kind of answer; the protocols ask for the task first. */
