@@ -11,5 +11,5 @@ export { toJsonText } from './json-numbers';
 export { splitInferBody } from './open-inference';
 export { readServiceTier, SERVICE_TIERS, type ServiceTier } from './service-tier';
 export { allSucceeded, prepare, runItems, runPrepared } from './prepare';
-export type { SharedMemory, SharedPart } from './shared-memory';
+export type { SharedMemory, SharedPart, SharedPlace } from './shared-memory';
 export * from './types';

@@ -14,10 +14,18 @@ export interface SharedPart {
   path: string;
 }
 
+/** Several regions may lie in one object. */
+export interface SharedPlace {
+  /** Equal for the same object only. */
+  object: string;
+  /** Of the part, in the object. */
+  offset: number;
+}
+
 /** Memory that the caller of one request shares with this node. All throw `invalid_request`, and what keeps callers from it. */
 export interface SharedMemory {
   /** Refuses a part that no region has. */
-  check(part: SharedPart): void;
+  placeOf(part: SharedPart): SharedPlace;
   /** A copy: the caller may go on writing. Counts as held by the request. */
   read(part: SharedPart): Uint8Array;
   /** `data` is at most as long as the part. */
@@ -57,15 +65,16 @@ export function sharedOutput(
   if (part === null) return null;
   if (parameters.binary_data === true || (parameters.classification ?? 0) !== 0)
     throw invalid(`expected neither binary_data nor classification beside ${part.path}; leave them out`, part.path);
-  memoryFor(part, memory).check(part);
-  const overlapping = others.find(({ shared }) => shared !== undefined && shared !== null && overlap(shared, part));
+  const from = memoryFor(part, memory);
+  const place = from.placeOf(part);
+  const overlapping = others.find(({ shared = null }) => shared !== null && overlap(from.placeOf(shared), shared.bytes, place, part.bytes));
   if (overlapping !== undefined)
     throw invalid(`expected outputs apart from each other but ${part.path} overlaps with another output`, part.path);
   return part;
 }
 
-const overlap = (a: SharedPart, b: SharedPart): boolean =>
-  a.region === b.region && a.offset < b.offset + b.bytes && b.offset < a.offset + a.bytes;
+const overlap = (a: SharedPlace, aBytes: number, b: SharedPlace, bBytes: number): boolean =>
+  a.object === b.object && a.offset < b.offset + bBytes && b.offset < a.offset + aBytes;
 
 /** What the answer says of an output that was written to its part. */
 export function sharedParameters({ region, offset }: SharedPart, bytes: number): object {

@@ -37,10 +37,10 @@ export class SharedMemoryService implements OnApplicationShutdown {
   /** What an infer request may use. */
   of(request: FastifyRequest): SharedMemory {
     return {
-      check: (part) => this.regions.check(this.tenantOf(request), part),
+      placeOf: (part) => this.regions.placeOf(this.tenantOf(request), part),
       read: (part) => {
         const tenant = this.tenantOf(request);
-        this.regions.check(tenant, part);
+        this.regions.placeOf(tenant, part);
         request.holdBytes(part.bytes);
         return this.regions.read(tenant, part);
       },

@@ -32,6 +32,15 @@ describe('SharedRegions', () => {
     expect(regions.status(T, 'r')).toEqual([{ name: 'r', key: '/object', offset: 2, byte_size: 4 }]);
   });
 
+  it('knows where parts lie, whichever region names them', () => {
+    writeFileSync(join(folder, 'other'), Buffer.alloc(8));
+    regions.register(T, 'r', { key: '/object', byte_size: 8 });
+    regions.register(T, 's', { key: 'object', offset: 2, byte_size: 4 });
+    regions.register(T, 't', { key: 'other', byte_size: 8 });
+    expect(regions.placeOf(T, part('s', 1, 2))).toEqual(regions.placeOf(T, part('r', 3, 2)));
+    expect(regions.placeOf(T, part('t', 3, 2)).object).not.toBe(regions.placeOf(T, part('r', 3, 2)).object);
+  });
+
   it.each([
     ['a path', { key: '../etc/passwd', byte_size: 1 }, 'key'],
     ['a folder', { key: '/a/b', byte_size: 1 }, 'key'],
@@ -69,7 +78,7 @@ describe('SharedRegions', () => {
     [Number.MAX_SAFE_INTEGER, 1],
   ])('refuses a part from %d of %d bytes', (offset, bytes) => {
     regions.register(T, 'r', { key: 'object', offset: 2, byte_size: 4 });
-    expect(() => regions.check(T, part('r', offset, bytes))).toThrow(/of the 4 bytes/);
+    expect(() => regions.placeOf(T, part('r', offset, bytes))).toThrow(/of the 4 bytes/);
   });
 
   it('notices that the object became smaller, and does not make it larger again', () => {
@@ -84,7 +93,7 @@ describe('SharedRegions', () => {
     regions.register(T, 'r', { key: 'object', byte_size: 8 });
     expect(regions.status('other', null)).toEqual([]);
     expect(() => regions.status('other', 'r')).toThrow(/not registered/);
-    expect(() => regions.check('other', part('r', 0, 1))).toThrow(/expected a registered region/);
+    expect(() => regions.placeOf('other', part('r', 0, 1))).toThrow(/expected a registered region/);
     regions.unregister('other', null);
     regions.register('other', 'r', { key: 'object', byte_size: 1 });
     regions.unregister('other', 'r');

@@ -1,7 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { InterleaveError } from '@app/contracts';
-import type { SharedPart } from '@app/protocols';
+import type { SharedPart, SharedPlace } from '@app/protocols';
 
 /** Where Linux keeps POSIX shared memory objects. */
 const FOLDER = '/dev/shm';
@@ -72,8 +72,10 @@ export class SharedRegions {
   }
 
   /** Throws `invalid_request` when the region is not there or too small. */
-  check(tenant: string, part: SharedPart): void {
-    this.find(tenant, part);
+  placeOf(tenant: string, part: SharedPart): SharedPlace {
+    const { fd, offset } = this.find(tenant, part);
+    const { dev, ino } = fstatSync(fd);
+    return { object: `${dev} ${ino}`, offset: offset + part.offset };
   }
 
   read(tenant: string, part: SharedPart): Buffer {
