@@ -54,6 +54,11 @@ describe('the key file', () => {
     expect(readdirSync(join(dir, 'data'))).toEqual(['keys.json']);
   });
 
+  it('says so where its folder cannot be made', async () => {
+    writeFileSync(join(dir, 'data'), '');
+    await expect(addKey(path, GRANT)).rejects.toThrow(KeyFileError);
+  });
+
   it('is there without keys once the last one is revoked', async () => {
     expect(readKeyFile(path)).toBeNull();
     const { record } = await addKey(path, GRANT);

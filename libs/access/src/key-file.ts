@@ -39,13 +39,21 @@ export function readKeyFile(path: string): KeyRecord[] | null {
  * one, never a part. When it resolves, the change survives a power cut. Throws a `KeyFileError`.
  */
 export async function changeKeys(path: string, change: (keys: KeyRecord[]) => KeyRecord[]): Promise<void> {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  makeFolder(dirname(path));
   const lock = await takeLock(path);
   try {
     const keys = change(readKeyFile(path) ?? []);
     replace(path, JSON.stringify(keyFile.parse({ formatVersion: KEY_FORMAT_VERSION, keys }), null, 2));
   } finally {
     lock.close();
+  }
+}
+
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw new KeyFileError(`DATA_DIR ${path} cannot be made: ${(error as Error).message}`);
   }
 }
 

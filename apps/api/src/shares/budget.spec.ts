@@ -66,6 +66,15 @@ describe('a budget', () => {
     expect(budget.take(2000)).toBeNull();
   });
 
+  it('says before the cost is known how long to wait for any of the sizes that came', () => {
+    nowMs = 0;
+    const budget = budgetOf(100);
+    expect([budget.take(10), budget.take(300), budget.take(20)]).toEqual([null, null, null]);
+    budget.correct(0, 400);
+    nowMs += (budget.look()?.waitMs ?? 0) + 0.001;
+    expect(budget.take(300)).toBeNull();
+  });
+
   it('keeps what was used when the share changes', () => {
     nowMs = 0;
     const budget = budgetOf(100);

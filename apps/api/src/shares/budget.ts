@@ -14,7 +14,8 @@ export interface BudgetRefusal {
 export class Budget {
   private leftMs: number;
   private atMs: number;
-  private lastCostMs = 0;
+  /** Since the budget was last full. */
+  private largestCostMs = 0;
 
   constructor(
     private msPerSecond: number,
@@ -46,15 +47,15 @@ export class Budget {
 
   /** Null: taken. */
   take(costMs: number): BudgetRefusal | null {
-    this.lastCostMs = costMs;
+    this.largestCostMs = this.remainingMs >= this.burstMs ? costMs : Math.max(costMs, this.largestCostMs);
     const refusal = this.refusalOf(costMs);
     if (refusal === null) this.leftMs -= costMs;
     return refusal;
   }
 
-  /** The look before the cost is known: refuses where not even the last one's has room. */
+  /** The look before the cost is known: refuses where nothing is left, until there is room for the largest since it was full. */
   look(): BudgetRefusal | null {
-    return this.remainingMs > 0 ? null : this.refusalOf(this.lastCostMs);
+    return this.remainingMs > 0 ? null : this.refusalOf(this.largestCostMs);
   }
 
   /** `costMs` was taken, this is what it was: less gives back, more is owed. */
