@@ -8,6 +8,7 @@ import { fastifyOf } from '../http/fastify-adapter';
 import type { TlsFiles } from '../tls/tls-files';
 import { createTlsListener } from '../tls/tls-server';
 import { CONFIG, TLS_FILES } from '../tokens';
+import { ignoreFarDeadlines } from './far-deadlines';
 import { addReflection } from './reflection';
 import { HeldMemory } from './held-memory';
 import { InferenceCalls } from './inference-calls';
@@ -56,6 +57,7 @@ export class GrpcServer {
     addReflection(this.server);
     // TLS is done by the listener, if at all.
     this.injector = this.server.createConnectionInjector(ServerCredentials.createInsecure());
+    ignoreFarDeadlines(this.server);
     this.listener = tls === null ? createServer({ noDelay: true }) : createTlsListener({ alpn: ['h2'], files: tls });
     this.listener.maxConnections = config.http.connectionsMax;
     this.accept(this.listener, tls === null ? 'connection' : 'secureConnection');

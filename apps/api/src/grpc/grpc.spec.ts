@@ -170,6 +170,25 @@ describe('gRPC', () => {
     expect(Number(headers['grpc-status'])).toBe(grpc.status.INVALID_ARGUMENT);
   });
 
+  it.each(['1193H', '2500000S'])('waits for an answer when the deadline is %s away', async (timeout) => {
+    const session = http2Connect(`http://${address}`);
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': '/inference.GRPCInferenceService/ModelInfer',
+      'content-type': 'application/grpc',
+      'grpc-timeout': timeout,
+    });
+    const { requestSerialize } = inferenceService().ModelInfer as grpc.MethodDefinition<object, object>;
+    const message = requestSerialize(request());
+    const prefix = Buffer.alloc(5);
+    prefix.writeUInt32BE(message.length, 1);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    stream.end(Buffer.concat([prefix, message])).resume();
+    const [trailers] = (await once(stream, 'trailers')) as [Record<string, string>];
+    session.destroy();
+    expect(Number(trailers['grpc-status'])).toBe(grpc.status.OK);
+  });
+
   it('refuses an option that is none, and a message that is none', async () => {
     expect(await failure(ask('ModelInfer', request(), { 'x-interleave-priority': 'high' }))).toMatchObject({
       code: grpc.status.INVALID_ARGUMENT,

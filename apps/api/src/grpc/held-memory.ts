@@ -6,10 +6,12 @@ import type { BodyReader } from '../http/body-reader';
 import { INFER_PATHS } from './definitions';
 import { errorStatus } from './status';
 
-/** A call without streaming must have come by then, as the body of a live request by HTTP. */
+/** A message that has begun must have come by then, as the body of a live request by HTTP. */
 const READ_MS_MAX = 120_000;
 /** Of a call that carries no tensors; of a stream, all of it together. */
 const SMALL_CALL_BYTES_MAX = 256 * 1024;
+/** `ReadState.NO_DATA` of grpc-js. */
+const BETWEEN_MESSAGES = 0;
 /** Before each message on the wire. */
 const PREFIX_BYTES = 5;
 
@@ -17,6 +19,7 @@ const PREFIX_BYTES = 5;
 interface InnerCall extends ServerInterceptingCall {
   stream: ServerHttp2Stream;
   metadata: Metadata;
+  decoder: { readState: number };
   decompressMessage(message: Buffer, encoding: string): Buffer | Promise<Buffer>;
 }
 
@@ -40,7 +43,7 @@ export class HeldMemory {
     private readonly messageBytesMax: number,
   ) {}
 
-  readonly interceptor: ServerInterceptor = ({ path, requestStream }, outer) => {
+  readonly interceptor: ServerInterceptor = ({ path, requestStream, responseStream }, outer) => {
     const call = outer as InnerCall;
     const held = new HeldCall(this.bodies, INFER_PATHS.has(path) ? Infinity : SMALL_CALL_BYTES_MAX);
     this.calls.set(call.metadata, held);
@@ -54,11 +57,8 @@ export class HeldMemory {
       if (refusal !== null) refuse(refusal);
     });
     stream.once('close', () => held.close());
-    if (!requestStream) {
-      const late = new InterleaveError('request_timeout', `The request did not arrive within ${READ_MS_MAX} ms`);
-      const timer = setTimeout(() => refuse(late), READ_MS_MAX).unref();
-      stream.once('end', () => clearTimeout(timer)).once('close', () => clearTimeout(timer));
-    }
+    boundReading(call, requestStream, refuse);
+    if (!responseStream) endWithMessage(call);
     const sendStatus = call.sendStatus.bind(call);
     call.sendStatus = (ended) => sendStatus(blameCaller(ended));
     call.decompressMessage = (message, encoding) => unpack(message, encoding, held, this.messageBytesMax);
@@ -69,6 +69,38 @@ export class HeldMemory {
   release(metadata: Metadata, message: Buffer): void {
     this.calls.get(metadata)?.free(message.length + PREFIX_BYTES);
   }
+}
+
+/**
+ * grpc-js ends an answer when its message has left, a turn of the event loop later. Ended at once, message and trailers
+ * leave together.
+ */
+function endWithMessage(call: ServerInterceptingCall): void {
+  const sendMessage = call.sendMessage.bind(call);
+  call.sendMessage = (message, sent) => {
+    sendMessage(message, () => undefined);
+    sent();
+  };
+}
+
+/** A call without streaming must have sent all of its message in time; on a stream, each message that has begun. */
+function boundReading({ stream, decoder }: InnerCall, isStream: boolean, refuse: (refusal: InterleaveError) => void): void {
+  const late = (): void => {
+    // A stream that waits for its answers to leave is not read meanwhile.
+    if (isStream && stream.isPaused()) timer?.refresh();
+    else refuse(new InterleaveError('request_timeout', `The message did not arrive within ${READ_MS_MAX} ms`));
+  };
+  let timer = isStream ? null : setTimeout(late, READ_MS_MAX).unref();
+  const stop = (): void => {
+    if (timer !== null) clearTimeout(timer);
+    timer = null;
+  };
+  if (isStream)
+    stream.on('data', () => {
+      if (decoder.readState === BETWEEN_MESSAGES) stop();
+      else timer ??= setTimeout(late, READ_MS_MAX).unref();
+    });
+  stream.once('end', stop).once('close', stop);
 }
 
 /** A deadline that cannot be read is no fault of this server, as grpc-js has it. */
