@@ -41,9 +41,10 @@ export class HeldMemory {
   constructor(
     private readonly bodies: BodyReader,
     private readonly messageBytesMax: number,
+    private readonly readMsMax = READ_MS_MAX,
   ) {}
 
-  readonly interceptor: ServerInterceptor = ({ path, requestStream, responseStream }, outer) => {
+  readonly interceptor: ServerInterceptor = ({ path, requestStream }, outer) => {
     const call = outer as InnerCall;
     const held = new HeldCall(this.bodies, INFER_PATHS.has(path) ? Infinity : SMALL_CALL_BYTES_MAX);
     this.calls.set(call.metadata, held);
@@ -57,8 +58,7 @@ export class HeldMemory {
       if (refusal !== null) refuse(refusal);
     });
     stream.once('close', () => held.close());
-    boundReading(call, requestStream, refuse);
-    if (!responseStream) endWithMessage(call);
+    boundReading(call, { isStream: requestStream, readMsMax: this.readMsMax, refuse });
     const sendStatus = call.sendStatus.bind(call);
     call.sendStatus = (ended) => sendStatus(blameCaller(ended));
     call.decompressMessage = (message, encoding) => unpack(message, encoding, held, this.messageBytesMax);
@@ -71,26 +71,17 @@ export class HeldMemory {
   }
 }
 
-/**
- * grpc-js ends an answer when its message has left, a turn of the event loop later. Ended at once, message and trailers
- * leave together.
- */
-function endWithMessage(call: ServerInterceptingCall): void {
-  const sendMessage = call.sendMessage.bind(call);
-  call.sendMessage = (message, sent) => {
-    sendMessage(message, () => undefined);
-    sent();
-  };
-}
-
 /** A call without streaming must have sent all of its message in time; on a stream, each message that has begun. */
-function boundReading({ stream, decoder }: InnerCall, isStream: boolean, refuse: (refusal: InterleaveError) => void): void {
+function boundReading(
+  { stream, decoder }: InnerCall,
+  { isStream, readMsMax, refuse }: { isStream: boolean; readMsMax: number; refuse: (refusal: InterleaveError) => void },
+): void {
   const late = (): void => {
     // A stream that waits for its answers to leave is not read meanwhile.
     if (isStream && stream.isPaused()) timer?.refresh();
-    else refuse(new InterleaveError('request_timeout', `The message did not arrive within ${READ_MS_MAX} ms`));
+    else refuse(new InterleaveError('request_timeout', `The message did not arrive within ${readMsMax} ms`));
   };
-  let timer = isStream ? null : setTimeout(late, READ_MS_MAX).unref();
+  let timer = isStream ? null : setTimeout(late, readMsMax).unref();
   const stop = (): void => {
     if (timer !== null) clearTimeout(timer);
     timer = null;
@@ -98,7 +89,7 @@ function boundReading({ stream, decoder }: InnerCall, isStream: boolean, refuse:
   if (isStream)
     stream.on('data', () => {
       if (decoder.readState === BETWEEN_MESSAGES) stop();
-      else timer ??= setTimeout(late, READ_MS_MAX).unref();
+      else timer ??= setTimeout(late, readMsMax).unref();
     });
   stream.once('end', stop).once('close', stop);
 }
