@@ -150,7 +150,9 @@ describe('supervision of real processes', () => {
   /** Writes words 0 and following of its heartbeat. */
   const writing = (...words: number[]) =>
     `fs.writeSync(3, Buffer.from(new BigUint64Array([${words.map((word) => `${word}n`).join()}]).buffer), 0, ${words.length * 8}, 0);`;
-  const beating = `let beats = 0n; setInterval(() => fs.writeSync(3, Buffer.from(new BigUint64Array([++beats]).buffer), 0, 8, 0), 2);`;
+  /** From before it answers: a heart that has not begun may stand still. */
+  const beating = `let beats = 0n; const beat = () => fs.writeSync(3, Buffer.from(new BigUint64Array([++beats]).buffer), 0, 8, 0);
+    beat(); setInterval(beat, 2);`;
   const neverProbed = { probeIntervalMs: 3_600_000, missedBeatsMax: 200 };
 
   it('kills and replaces a process whose heart stands still, although nothing has asked it', async () => {
