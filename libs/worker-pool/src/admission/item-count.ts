@@ -36,7 +36,10 @@ export class ItemCount {
     return this.itemsInFlight;
   }
 
-  /** `factor` here and below: of the places that count for this request. The look before a body is read: refuses when not even one item more has room behind those that are on their way. */
+  /**
+   * The look before a body is read: refuses when not even one item more has room behind those that are on their way.
+   * `factor`, here and in `admit`: how many times the places there are for this request.
+   */
   checkRoom(itemsAhead: number, factor = 1): void {
     if (this.itemsInFlight + itemsAhead >= factor * this.itemsMax()) throw this.full(1 + Math.ceil(itemsAhead));
   }

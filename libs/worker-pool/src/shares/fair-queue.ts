@@ -114,7 +114,10 @@ export class FairQueue<T> {
     return weight / (weight + others);
   }
 
-  /** Predicted executor time until something of the tenant that costs so much has its turn, once all others run no faster than their share. */
+  /**
+   * Predicted executor time until something of the tenant that costs so much has its turn, once all others run no faster
+   * than their share.
+   */
   aheadNs({ tenant, weight }: TenantShare, costNs: number): number {
     const ownNs = this.tenants.get(tenant)?.heldNs ?? 0;
     let aheadNs = ownNs;
