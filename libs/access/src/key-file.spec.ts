@@ -3,19 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { KeyFileError, keyFilePath, readKeyFile } from './key-file';
 import { addKey, removeKey } from './new-key';
-import type { KeyGrant } from './key-record';
 import { digestOf } from './secret';
-
-const GRANT: KeyGrant = {
-  name: null,
-  tenant: 'acme',
-  models: null,
-  lanes: ['realtime', 'batch'],
-  shareMsPerSecond: null,
-  weight: 1,
-  isOperator: false,
-  expiresAt: null,
-};
+import { GRANT } from '../../../test/fixtures/key-grant';
 
 describe('the key file', () => {
   let dir: string;

@@ -8,17 +8,8 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { createServer, type ApiOptions } from '../server';
 import { apiOn, EchoBackend } from '../testing/fakes';
 import { Access } from './access';
+import { GRANT } from '../../../../test/fixtures/key-grant';
 
-const GRANT: KeyGrant = {
-  name: null,
-  tenant: 'acme',
-  models: null,
-  lanes: ['realtime', 'batch'],
-  shareMsPerSecond: null,
-  weight: 1,
-  isOperator: false,
-  expiresAt: null,
-};
 const PREDICT = '/v1/models/echo:predict';
 const BODY = '{"instances":[{"x":[1,2]}]}';
 const ROW = '{"custom_id":"a","method":"POST","url":"/v1/embeddings","body":{"model":"m","input":"x"}}\n';

@@ -8,17 +8,8 @@ import { createServer, type ApiOptions } from '../server';
 import { apiOn, EchoBackend } from '../testing/fakes';
 import { healthService, inferenceService } from './definitions';
 import { GrpcServer } from './grpc-server';
+import { GRANT } from '../../../../test/fixtures/key-grant';
 
-const GRANT: KeyGrant = {
-  name: null,
-  tenant: 'acme',
-  models: null,
-  lanes: ['realtime', 'batch'],
-  shareMsPerSecond: null,
-  weight: 1,
-  isOperator: false,
-  expiresAt: null,
-};
 const { NOT_FOUND, OK, PERMISSION_DENIED, UNAUTHENTICATED } = grpc.status;
 const REQUEST = {
   model_name: 'echo',
