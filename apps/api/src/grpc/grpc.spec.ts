@@ -105,6 +105,13 @@ describe('gRPC', () => {
     expect(backend.requests[0]).toMatchObject({ model: 'echo', priority: 3 });
   });
 
+  it('looks for room within the deadline of the call, where that is the earliest', async () => {
+    await ask('ModelInfer', request(), {}, { deadline: Date.now() + 2000 });
+    expect(backend.unread[0]?.timeoutMs).toBeLessThanOrEqual(2000);
+    await ask('ModelInfer', request(), { 'x-interleave-timeout-ms': '1500' }, { deadline: Date.now() + 60_000 });
+    expect(backend.unread[1]?.timeoutMs).toBe(1500);
+  });
+
   it('takes typed contents and gzip', async () => {
     const typed = request({
       inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 2], contents: { fp32_contents: [1, 2] } }],

@@ -56,9 +56,9 @@ export class LiveGate {
   }
 
   private lookAt(call: LiveCall, { model, version, bytes }: UnpreparedBody<number | null>): number {
-    const { options, caller } = call;
+    const { options, caller, timeoutMsMax } = call;
     const modelTimeoutMs = model === null ? null : visibleModels(this.catalog, caller.models).find(model, version).timeoutMs;
-    const timeoutMs = options.timeoutMs ?? modelTimeoutMs ?? this.config.realtime.timeoutMs;
+    const timeoutMs = Math.min(options.timeoutMs ?? modelTimeoutMs ?? this.config.realtime.timeoutMs, timeoutMsMax);
     const { items, workNs } = this.checkRoom({ bytes }, timeoutMs);
     // It is not the live workers that have to answer it.
     if (options.tier === 'flex') {
