@@ -1,28 +1,27 @@
-import { stat } from 'node:fs/promises';
 import type { RunnerProcessStatus } from '@app/contracts';
 import { isTerminal, type ChunkResult } from '@app/batches';
-import { CHUNK_RETRY_MS_MAX, withDeadline, type BatchQueues, type ChunkPayload } from '@app/queues';
-import { ActiveBatch } from './active-batch';
-import { ChunkNotWanted } from './chunks/chunk-ledger';
+import { CHUNK_RETRY_MS_MAX, parseChunkJobId, withDeadline, type BatchQueues, type ChunkEvents, type ChunkPayload } from '@app/queues';
+import { ChunkNotWanted } from './chunks/batch-work';
+import { ChunkDesk } from './chunks/chunk-desk';
 import { ChunkPutBack, type ChunkProcessor } from './chunks/chunk-processor';
 import { ChunkPump } from './chunks/chunk-pump';
+import { OwnedBatch } from './owned-batch';
 import type { RunnerContext } from './runner-context';
 import type { RunnerMetrics } from './runner-metrics';
 import { RowRate } from './chunks/row-rate';
 
 export interface BatchRunnerOptions {
-  context: Omit<RunnerContext, 'isStopping' | 'mayWork' | 'onFeedable' | 'onCommitted'>;
-  batchesDirectory: string;
+  context: Omit<RunnerContext, 'isStopping' | 'onCommitted'>;
   processor: ChunkProcessor;
   queues: BatchQueues;
   metrics: RunnerMetrics;
   chunkConcurrency: number;
   chunksQueuedMax: number;
-  /** Time between two looks at the disk for what Redis did not tell. */
+  /** Time between two looks at the store for what Redis did not tell. */
   reconcileMs: number;
 }
 
-/** What brings control messages and chunks to the runner, by `look` and `processChunk`. */
+/** What brings batches and chunks to the runner, by `own` and `processChunk`. */
 export interface Consumers {
   readonly isOpen: boolean;
   open(): void;
@@ -39,30 +38,32 @@ const SWEEP_MS = 10 * 60 * 1000;
 const ABANDONED_MS = 60 * 60 * 1000;
 
 /**
- * The batch lane: finds batches on disk, validates them, has BullMQ deal out their chunks, and finishes them. Redis may
- * lose everything at any time; a look at the disk every `reconcileMs` brings it back.
+ * The batch lane of one node. It owns batches (at most one node owns a batch at a time, by the lock of the batch's job), hands
+ * their chunks to Redis, and does chunks of any batch, its own or another node's. Redis may lose everything at any time; a look
+ * at the store every `reconcileMs` brings it back.
  *
- * | state    | chunks and control messages         | left by                              |
+ * | state    | batches and chunks                  | left by                              |
  * |----------|-------------------------------------|--------------------------------------|
- * | new      | chunks are put back, messages lost  | start → running; stop → stopping     |
+ * | new      | are put back                        | start → running; stop → stopping     |
  * | running  | are taken                           | stop → stopping                      |
  * | stopping | as new; chunks that run are drained | drained, or the time is up → stopped |
  * | stopped  | as new                              | –                                    |
  */
 export class BatchRunner {
   private readonly context: RunnerContext;
-  private readonly runs = new Map<string, ActiveBatch>();
-  private readonly over = new Set<string>();
+  private readonly owned = new Map<string, { batch: OwnedBatch; done: Promise<void> }>();
+  private readonly desk: ChunkDesk;
   private readonly pump: ChunkPump;
   private readonly rate = new RowRate();
   private consumers: Consumers | null = null;
+  private events: ChunkEvents | null = null;
   private current: RunnerState = 'new';
   private stopped: Promise<void> | null = null;
   private timer: NodeJS.Timeout | null = null;
   private reconciling: Promise<void> = Promise.resolve();
   private feeding: Promise<void> = Promise.resolve();
   private isFeedQueued = false;
-  private listedAtMtimeMs = 0;
+  private isUpgraded = false;
   private lastTakenMs = Date.now();
   private redisSeenMs = Date.now();
   private sweptMs = 0;
@@ -72,11 +73,10 @@ export class BatchRunner {
     this.context = {
       ...options.context,
       isStopping: () => !this.isRunning,
-      mayWork: (batchId) => this.mayWork(batchId),
-      onFeedable: () => this.feedSoon(),
-      onCommitted: (result) => this.countCommit(result),
+      onCommitted: (result, isFirst) => this.countCommit(result, isFirst),
     };
-    this.pump = new ChunkPump(options.queues, () => [...this.runs.values()].flatMap(({ ledger }) => ledger ?? []), {
+    this.desk = new ChunkDesk(this.context, options.processor);
+    this.pump = new ChunkPump(options.queues, () => this.batches.flatMap(({ ledger }) => ledger ?? []), {
       waitingMax: options.chunkConcurrency * 2,
       chunksQueuedMax: options.chunksQueuedMax,
     });
@@ -95,44 +95,90 @@ export class BatchRunner {
   }
 
   /**
-   * Begins nothing new, gives chunks that run `drainMs` to finish and puts back those that do not. Committed work is
-   * safe in any case; the process may exit when this resolves. Safe to call twice; the first call's time counts.
+   * Begins nothing new, lets go of the batches, gives chunks that run `drainMs` to finish and puts back those that do not.
+   * Committed work is safe in any case; the process may exit when this resolves. Safe to call twice; the first call's time counts.
    */
   stop(drainMs: number): Promise<void> {
     this.stopped ??= this.drain(drainMs);
     return this.stopped;
   }
 
+  /** Batches that this node owns, and chunks that it works on. */
   status(): RunnerProcessStatus {
-    const batches = [...this.runs.values()].map((run) => ({
-      id: run.id,
-      status: run.status,
-      ...run.counts,
-      runningChunks: run.runningChunks,
-      paused: run.paused,
+    const batches = this.batches.map((batch) => ({
+      id: batch.id,
+      status: batch.status,
+      ...batch.counts,
+      runningChunks: batch.runningChunks,
+      paused: batch.paused,
     }));
-    const running = batches.reduce((sum, { runningChunks }) => sum + runningChunks, 0);
     return {
       batches,
       rowsPerSecond: this.rate.perSecond(),
-      chunks: { running, waiting: this.pump.waitingChunks },
+      chunks: { running: this.desk.runningChunks, waiting: this.pump.waitingChunks },
       redisIsReady: this.options.queues.isReady(),
     };
+  }
+
+  /**
+   * Takes a batch to its end. Resolves when it is over, unknown, or turns out to be another node's; rejects when it is to be
+   * brought again. Of two calls for one batch, as after a loss of Redis, the second waits for the first.
+   */
+  async own(batchId: string): Promise<void> {
+    this.requireRunning();
+    if (!this.owned.has(batchId) && !(await this.takeUp(batchId))) return;
+    await this.owned.get(batchId)?.done;
+    this.requireRunning();
+  }
+
+  /** Does one chunk. Null: this node does it already. Rejects for a chunk that is to be done again, and with `ChunkNotWanted`. */
+  async processChunk(chunk: ChunkPayload): Promise<ChunkResult | null> {
+    this.lastTakenMs = Date.now();
+    this.requireRunning();
+    try {
+      return await this.desk.process(chunk);
+    } catch (error) {
+      if (!(error instanceof ChunkNotWanted)) this.explainPutBack(chunk, error as Error);
+      throw error;
+    }
+  }
+
+  private get batches(): OwnedBatch[] {
+    return [...this.owned.values()].map(({ batch }) => batch);
+  }
+
+  private requireRunning(): void {
+    if (!this.isRunning) throw new ChunkPutBack(`the batch runner is ${this.current}`);
+  }
+
+  /** False: there is nothing to own. */
+  private async takeUp(batchId: string): Promise<boolean> {
+    const stored = await this.context.batches.readForUpdate(batchId);
+    if (stored === null) return false;
+    const { manifest, version } = stored;
+    if (isTerminal(manifest.batch.status)) {
+      await this.context.batches.close(batchId);
+      return false;
+    }
+    const work = await this.desk.openOwned(manifest);
+    if (this.owned.has(batchId)) return true;
+    const queue = { adoptJobs: this.pump.adoptJobs.bind(this.pump), onFeedable: () => this.feedSoon() };
+    const batch = new OwnedBatch(this.context, this.desk, queue, work, manifest, version);
+    this.owned.set(batchId, { batch, done: batch.run().then(() => this.dismiss(batch)) });
+    return true;
   }
 
   private async drain(drainMs: number): Promise<void> {
     this.enter('stopping');
     if (this.timer !== null) clearTimeout(this.timer);
-    const abortAt = setTimeout(() => this.putBackRunning(), drainMs);
+    for (const batch of this.batches) batch.leave();
+    const abortAt = setTimeout(() => this.desk.stopAll('put_back'), drainMs);
     await this.consumers?.close(drainMs + 1_000);
     clearTimeout(abortAt);
-    this.putBackRunning();
+    this.desk.stopAll('put_back');
+    await this.events?.close().catch(() => undefined);
     await withDeadline(this.reconciling, 1_000, 'reconciler').catch(() => undefined);
     this.enter('stopped');
-  }
-
-  private putBackRunning(): void {
-    for (const run of this.runs.values()) run.abort('put_back');
   }
 
   private get isRunning(): boolean {
@@ -154,9 +200,9 @@ export class BatchRunner {
 
   /** Never rejects: each part is tried again in the next round. */
   private async reconcile(): Promise<void> {
-    await this.attempt('finding batches', () => this.findBatches());
     await this.attempt('looking for pauses', () => this.updatePause());
-    for (const run of this.runs.values()) await this.attempt('batch', () => run.tick(this.pauseReason));
+    await this.attempt('chunks', () => this.desk.tick());
+    for (const batch of this.batches) await this.attempt('batch', () => batch.tick(this.pauseReason));
     await this.attempt('queue', () => this.reconcileQueue());
     if (Date.now() - this.sweptMs > SWEEP_MS) await this.attempt('sweeping', () => this.sweep());
   }
@@ -170,70 +216,42 @@ export class BatchRunner {
     }
   }
 
-  /** Lists the directory only when it changed; a change within the clock's grain of the last look counts as one. */
-  private async findBatches(): Promise<void> {
-    const { mtimeMs } = await stat(this.options.batchesDirectory);
-    if (mtimeMs === this.listedAtMtimeMs) return;
-    const isSettled = Date.now() - mtimeMs > 1_000;
-    let allRead = true;
-    for (const id of await this.context.batches.listIds()) {
-      await this.adopt(id).catch((error: Error) => {
-        allRead = false;
-        this.context.log.warn({ batch: id, err: error }, 'the batch cannot be read; tried again later');
-      });
-    }
-    if (isSettled && allRead) this.listedAtMtimeMs = mtimeMs;
+  /** Queues the open batches of which Redis may not know: it was away when they came, or it has lost them. */
+  private async queueOpenBatches(): Promise<void> {
+    if (!this.isUpgraded) await this.context.batches.upgrade();
+    this.isUpgraded = true;
+    const unowned = (await this.context.batches.listOpenIds()).filter((id) => !this.owned.has(id));
+    if (unowned.length > 0) await this.options.queues.addBatches(unowned);
   }
 
-  private async adopt(batchId: string): Promise<void> {
-    if (this.over.has(batchId) || this.runs.has(batchId)) return;
-    const manifest = await this.context.batches.read(batchId);
-    if (manifest === null || this.runs.has(batchId)) return;
-    if (isTerminal(manifest.batch.status)) {
-      this.over.add(batchId);
-      await this.context.batches.removeChunks(batchId);
-      return;
-    }
-    const run = new ActiveBatch(this.context, this.options.processor, manifest);
-    this.runs.set(batchId, run);
-    try {
-      await run.load();
-    } catch (error) {
-      this.runs.delete(batchId); // or it would count as taken up
-      throw error;
-    }
-    void run.run().then(() => this.dismiss(run));
-  }
-
-  private mayWork(batchId: string): boolean {
-    const suspect = [...this.runs.values()].find(({ wantsTurn }) => wantsTurn);
-    return suspect === undefined || suspect.id === batchId;
-  }
-
-  private async dismiss(run: ActiveBatch): Promise<void> {
+  private async dismiss(batch: OwnedBatch): Promise<void> {
+    this.owned.delete(batch.id);
+    this.desk.release(batch.id);
+    const { ledger } = batch;
     if (!this.isRunning) return;
-    this.runs.delete(run.id);
-    if (isTerminal(run.status)) this.over.add(run.id);
-    this.options.metrics.batchEnded(run.status);
-    const { ledger } = run;
-    if (ledger !== null) await this.attempt('forgetting chunks', () => this.pump.forget(ledger));
+    if (isTerminal(batch.status)) {
+      this.options.metrics.batchEnded(batch.status);
+      await this.context.crashMarks.remove(batch.id);
+      if (ledger !== null) await this.attempt('forgetting chunks', () => this.pump.forget(ledger));
+    }
     this.feedSoon();
   }
 
   private async updatePause(): Promise<void> {
     if (this.options.queues.isReady()) this.redisSeenMs = Date.now();
     const isRedisAway = Date.now() - this.redisSeenMs > REDIS_AWAY_MS;
-    this.pauseReason = (await this.context.disk.refusal(0)) ?? (isRedisAway ? 'Redis is not reachable' : null);
+    this.pauseReason = (await this.context.store.refusal(0)) ?? (isRedisAway ? 'Redis is not reachable' : null);
   }
 
   private async reconcileQueue(): Promise<void> {
     const { consumers } = this;
     if (consumers === null || !this.options.queues.isReady()) return;
     if (!consumers.isOpen) {
-      await this.options.queues.clearChunks();
+      await this.options.queues.releaseJobsOf(this.context.nodeId);
       this.openConsumers(consumers);
     }
-    await this.pump.verify();
+    await this.queueOpenBatches();
+    await this.pump.verify((ledger, index) => this.findResult(ledger.batchId, index));
     await this.replaceIfStuck(consumers);
     this.feedSoon();
   }
@@ -241,44 +259,57 @@ export class BatchRunner {
   /** Not once the runner stops: `drain` has closed them. */
   private openConsumers(consumers: Consumers): void {
     this.lastTakenMs = Date.now();
-    if (this.isRunning) consumers.open();
+    if (!this.isRunning) return;
+    this.events ??= this.listen();
+    consumers.open();
+  }
+
+  private listen(): ChunkEvents {
+    const batchOf = (jobId: string) => this.owned.get(parseChunkJobId(jobId)?.batchId ?? '')?.batch;
+    return this.options.queues.listen({
+      onMoved: (jobId, state) => {
+        const batch = batchOf(jobId);
+        if (batch?.ledger == null) return;
+        this.pump.note(batch.ledger, jobId, state);
+        if (state === 'delayed') void this.attempt('asking for a failure', () => this.askWhy(batch, jobId));
+        if (state === 'active') this.feedSoon();
+      },
+      onCompleted: (jobId, value) => {
+        const batch = batchOf(jobId);
+        if (batch === undefined || !isChunkResult(value) || value.index !== parseChunkJobId(jobId)?.chunkIndex) return;
+        batch.commit(value);
+        this.feedSoon();
+      },
+      onFailed: () => undefined, // `verify` finds out
+      onCancelRequested: (batchId) => {
+        const batch = this.owned.get(batchId)?.batch;
+        if (batch !== undefined) void this.attempt('cancel', () => batch.lookForCancel());
+      },
+    });
+  }
+
+  private async askWhy(batch: OwnedBatch, jobId: string): Promise<void> {
+    const reason = await this.options.queues.chunkFailure(jobId);
+    if (reason !== null) batch.explainPutBack(reason);
+  }
+
+  private async findResult(batchId: string, index: number): Promise<ChunkResult | null> {
+    const result = await this.context.batches.results(batchId).find(index);
+    if (result !== null) this.owned.get(batchId)?.batch.commit(result);
+    return result;
   }
 
   private async replaceIfStuck(consumers: Consumers): Promise<void> {
-    const isIdle = [...this.runs.values()].every((run) => run.runningChunks === 0);
-    if (this.pump.waitingChunks === 0 || !isIdle) this.lastTakenMs = Date.now();
+    if (this.pump.waitingChunks === 0 || this.desk.runningChunks > 0) this.lastTakenMs = Date.now();
     if (Date.now() - this.lastTakenMs < CONSUMER_STUCK_MS) return;
     this.context.log.error('chunks are waiting but none is taken; replacing the consumers');
     await consumers.close(1_000);
     this.openConsumers(consumers);
   }
 
-  /** A batch was created or is to be cancelled. */
-  async look(batchId: string): Promise<void> {
-    if (!this.isRunning) return;
-    await this.adopt(batchId);
-    await this.runs.get(batchId)?.tick(this.pauseReason);
-  }
-
-  /** Does one chunk. Rejects for a chunk that is to be done again, and with `ChunkNotWanted`. */
-  async processChunk({ batchId, chunkIndex }: ChunkPayload, jobId: string): Promise<'committed' | 'skipped'> {
-    this.lastTakenMs = Date.now();
-    if (!this.isRunning) throw new ChunkPutBack(`the batch runner is ${this.current}`);
-    const run = this.runs.get(batchId);
-    if (run === undefined) throw new ChunkNotWanted(`batch ${batchId} is over or unknown`);
-    try {
-      return await run.processChunk(chunkIndex, jobId);
-    } catch (error) {
-      if (!(error instanceof ChunkNotWanted)) this.explainPutBack(run, chunkIndex, error as Error);
-      throw error;
-    } finally {
-      this.feedSoon();
-    }
-  }
-
-  private explainPutBack(run: ActiveBatch, chunkIndex: number, error: Error): void {
+  private explainPutBack({ batchId, chunkIndex }: ChunkPayload, error: Error): void {
     this.options.metrics.chunk('put_back');
-    this.context.log.warn({ batch: run.id, chunk: chunkIndex, err: error }, 'chunk put back; it will be retried');
+    this.context.log.warn({ batch: batchId, chunk: chunkIndex, err: error }, 'chunk put back; it will be retried');
   }
 
   /** Feeds once after whatever asked for it in the meantime. */
@@ -288,20 +319,28 @@ export class BatchRunner {
     this.feeding = this.feeding.then(async () => {
       this.isFeedQueued = false;
       if (this.consumers?.isOpen !== true || this.pauseReason !== null || !this.options.queues.isReady()) return;
-      await this.attempt('feeding', () => this.pump.feed(({ batchId }) => this.mayWork(batchId)));
+      await this.attempt('feeding', () => this.pump.feed());
     });
   }
 
-  private countCommit(result: ChunkResult): void {
+  private countCommit(result: ChunkResult, isFirst: boolean): void {
+    this.options.metrics.chunk(isFirst ? 'committed' : 'duplicate');
+    if (!isFirst) return;
     this.rate.add(result.completed + result.failed);
-    this.options.metrics.chunk('committed');
     this.options.metrics.rows(result);
   }
 
   private async sweep(): Promise<void> {
     this.sweptMs = Date.now();
-    const expired = await this.context.files.sweep(async (batchId) => this.runs.has(batchId));
+    const { files, batches } = this.context;
+    const expired = await files.sweep((batchId) => batches.isOpen(batchId));
     if (expired.length > 0) this.context.log.info({ files: expired }, 'expired files removed');
-    await this.context.batches.removeAbandoned(ABANDONED_MS);
+    await batches.removeAbandoned(ABANDONED_MS);
   }
+}
+
+/** Redis is another program's memory: what comes out of it is checked. */
+function isChunkResult(value: unknown): value is ChunkResult {
+  const fields: (keyof ChunkResult)[] = ['index', 'completed', 'failed', 'outputBytes', 'errorBytes'];
+  return typeof value === 'object' && value !== null && fields.every((name) => Number.isSafeInteger((value as ChunkResult)[name]));
 }

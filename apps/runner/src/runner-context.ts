@@ -1,24 +1,23 @@
-import type { BatchStore, ChunkResult, DiskGuard, FileStore, OutputAssembler } from '@app/batches';
+import type { BatchStore, ChunkResult, CrashMarks, FileStore, ObjectStore } from '@app/batches';
 import type { JsonLimits } from '@app/protocols';
 import type { Logger } from '@app/telemetry';
 import type { RowEngine } from './chunks/row-engine';
 
-/** What a batch in the runner needs of its surroundings. */
+/** What the batch lane needs of its surroundings. */
 export interface RunnerContext {
+  /** The name of this node in the fleet; no other node may have it. */
+  readonly nodeId: string;
+  readonly store: ObjectStore;
   readonly batches: BatchStore;
   readonly files: FileStore;
-  readonly disk: DiskGuard;
-  readonly assembler: OutputAssembler;
   readonly engine: RowEngine;
   readonly rowLimits: JsonLimits;
-  /** Crashes of runners before this one. */
+  readonly crashMarks: CrashMarks;
+  /** Crashes of this node's runners before this one. */
   readonly crashes: number;
   readonly log: Logger;
   /** True once the process is about to end: nothing is begun any more. */
   isStopping(): boolean;
-  /** False while another batch has a turn of its own, because runners crashed while it was in work. */
-  mayWork(batchId: string): boolean;
-  /** A batch has chunks to queue. */
-  onFeedable(): void;
-  onCommitted(result: ChunkResult): void;
+  /** A chunk was done here. `isFirst` false: another node was faster, and its result counts. */
+  onCommitted(result: ChunkResult, isFirst: boolean): void;
 }

@@ -35,7 +35,8 @@ export class RunnerMetrics {
     this.rowsTotal.inc({ outcome: 'failed' }, result.failed);
   }
 
-  chunk(outcome: 'committed' | 'put_back'): void {
+  /** `duplicate`: another node had done the chunk meanwhile, and its result stays. */
+  chunk(outcome: 'committed' | 'put_back' | 'duplicate'): void {
     this.chunksTotal.inc({ outcome });
   }
 

@@ -1,9 +1,9 @@
 import { Module, type DynamicModule } from '@nestjs/common';
 import { BatchQueues, QueuesModule, type BullOptions } from '@app/queues';
 import { BatchRunner, type BatchRunnerOptions } from './batch-runner';
-import { BullConsumers, CHUNK_CONCURRENCY } from './consumers/bull-consumers';
+import { BullConsumers, CONSUMER_LIMITS, type ConsumerLimits } from './consumers/bull-consumers';
 import { ChunkConsumer } from './consumers/chunk-consumer';
-import { ControlConsumer } from './consumers/control-consumer';
+import { BatchConsumer } from './consumers/batch-consumer';
 
 /** The batch runner with its queues and consumers. Nothing starts by itself: see `openRunner`. */
 @Module({})
@@ -14,8 +14,8 @@ export class RunnerModule {
       imports: [QueuesModule.forRootAsync({ useFactory: () => bull })],
       providers: [
         { provide: BatchRunner, inject: [BatchQueues], useFactory: (queues: BatchQueues) => new BatchRunner({ ...options, queues }) },
-        { provide: CHUNK_CONCURRENCY, useValue: options.chunkConcurrency },
-        ControlConsumer,
+        { provide: CONSUMER_LIMITS, useValue: { nodeId: options.context.nodeId, chunkConcurrency: options.chunkConcurrency } satisfies ConsumerLimits },
+        BatchConsumer,
         ChunkConsumer,
         BullConsumers,
       ],

@@ -1,17 +1,19 @@
 import { InjectQueue } from '@nestjs/bullmq';
 import { Inject, Injectable, type BeforeApplicationShutdown } from '@nestjs/common';
-import { Queue } from 'bullmq';
+import { Queue, QueueEventsProducer, type Job } from 'bullmq';
 import { Redis } from 'ioredis';
 import {
+  BATCH_JOB,
+  BATCH_QUEUE,
   CHUNK_JOB,
   CHUNK_QUEUE,
-  CONTROL_QUEUE,
   openRedis,
   queueOptions,
+  type BatchPayload,
   type BullOptions,
   type ChunkPayload,
-  type ControlPayload,
 } from './bull';
+import { CANCEL_EVENT, ChunkEvents, type ChunkEventHandlers, type ChunkJobState } from './chunk-events';
 import { withDeadline } from './deadline';
 
 /** Provides the `BullOptions` that a `QueuesModule` was made with. */
@@ -24,25 +26,34 @@ export interface ChunkJob {
 }
 
 const COMMAND_TIMEOUT_MS = 2_000;
+/** More than a fleet has chunks in Redis: it is fed a few at a time. */
+const JOBS_LISTED_MAX = 10_000;
 
 /**
  * The producing side, by `QueuesModule` or by hand. Every command fails fast while Redis is away: what could not be queued
- * is on disk, and the runner's reconciler finds it there.
+ * is in the store, and a runner's reconciler finds it there.
  */
 @Injectable()
 export class BatchQueues implements BeforeApplicationShutdown {
+  private readonly publisher: QueueEventsProducer;
+
   constructor(
-    @Inject(BULL_OPTIONS) options: BullOptions,
+    @Inject(BULL_OPTIONS) private readonly options: BullOptions,
     @Inject(Redis) private readonly redis: Redis = openRedis(options),
-    @InjectQueue(CONTROL_QUEUE) private readonly control: Queue<ControlPayload> = new Queue(CONTROL_QUEUE, queueOptions(redis, options)),
+    @InjectQueue(BATCH_QUEUE)
+    private readonly batches: Queue<BatchPayload> = new Queue(BATCH_QUEUE, {
+      ...queueOptions(redis, options),
+      defaultJobOptions: BATCH_JOB,
+    }),
     @InjectQueue(CHUNK_QUEUE)
     private readonly chunks: Queue<ChunkPayload> = new Queue(CHUNK_QUEUE, {
       ...queueOptions(redis, options),
       defaultJobOptions: CHUNK_JOB,
     }),
   ) {
+    this.publisher = new QueueEventsProducer(CHUNK_QUEUE, queueOptions(redis, options));
     // An `error` event that nobody listens to ends the process.
-    for (const queue of [control, chunks]) queue.on('error', options.onError);
+    for (const queue of [this.batches, this.chunks, this.publisher]) queue.on('error', options.onError);
   }
 
   /** False while Redis is away or still loading its data. */
@@ -50,10 +61,17 @@ export class BatchQueues implements BeforeApplicationShutdown {
     return this.redis.status === 'ready';
   }
 
-  /** Asks the runner to look at a batch now. */
-  async nudge(batchId: string): Promise<void> {
+  /** Has some node take up these batches. One that is in the queue already stays as it is. */
+  async addBatches(batchIds: string[]): Promise<void> {
     this.requireReady();
-    await this.bounded(this.control.add('look', { batchId }));
+    const jobs = batchIds.map((batchId) => ({ name: 'batch', data: { batchId }, opts: { jobId: batchId } }));
+    await this.bounded(this.batches.addBulk(jobs));
+  }
+
+  /** Tells every node that somebody asked to cancel this batch. */
+  async announceCancel(batchId: string): Promise<void> {
+    this.requireReady();
+    await this.bounded(this.publisher.publishEvent({ eventName: CANCEL_EVENT, batchId }));
   }
 
   async addChunks(jobs: ChunkJob[]): Promise<void> {
@@ -62,11 +80,26 @@ export class BatchQueues implements BeforeApplicationShutdown {
   }
 
   /** `gone`: finished, or Redis has never heard of it. */
-  async chunkState(jobId: string): Promise<'waiting' | 'active' | 'gone'> {
+  async chunkState(jobId: string): Promise<ChunkJobState | 'gone'> {
     this.requireReady();
     const state = await this.bounded(this.chunks.getJobState(jobId));
-    if (state === 'active') return 'active';
+    if (state === 'active' || state === 'delayed') return state;
     return state === 'completed' || state === 'failed' || state === 'unknown' ? 'gone' : 'waiting';
+  }
+
+  /** Why the chunk was put back the last time; null: it was not. */
+  async chunkFailure(jobId: string): Promise<string | null> {
+    this.requireReady();
+    const job = await this.bounded(this.chunks.getJob(jobId));
+    return job?.failedReason ?? null;
+  }
+
+  /** The ids of the jobs of chunks that are not done, by state. */
+  async openChunkJobs(): Promise<Record<ChunkJobState, string[]>> {
+    this.requireReady();
+    const list = (state: 'wait' | 'delayed' | 'active') => this.bounded(this.chunks.getRanges([state], 0, JOBS_LISTED_MAX - 1));
+    const [waiting, delayed, active] = await Promise.all([list('wait'), list('delayed'), list('active')]);
+    return { waiting, delayed, active };
   }
 
   /** Forgets waiting chunks; what runs is not touched. */
@@ -76,17 +109,26 @@ export class BatchQueues implements BeforeApplicationShutdown {
   }
 
   /**
-   * Forgets all chunks. For a runner that starts: chunks that a killed runner had in work would otherwise stay locked
-   * for a minute, and what is to be done is known from the manifests.
+   * Gives back what a consumer of this name has in work. For a runner that starts: what the one before it had when it was killed
+   * would otherwise stay locked for `LOCK_MS`. Nobody else may use the name.
    */
-  async clearChunks(): Promise<void> {
+  async releaseJobsOf(consumerName: string): Promise<void> {
     this.requireReady();
-    await this.bounded(this.chunks.obliterate({ force: true }));
+    for (const queue of [this.batches, this.chunks] as Queue[]) {
+      for (const job of await this.bounded(queue.getActive(0, JOBS_LISTED_MAX - 1))) {
+        if (job?.processedBy === consumerName) await this.bounded(this.release(queue, job));
+      }
+    }
+  }
+
+  /** What happens to chunks on any node, until it is closed. */
+  listen(handlers: ChunkEventHandlers): ChunkEvents {
+    return new ChunkEvents(this.redis, this.options, handlers);
   }
 
   /** For bull-board, read only. */
   boardQueues(): Queue[] {
-    return [this.control, this.chunks];
+    return [this.batches, this.chunks];
   }
 
   beforeApplicationShutdown(): Promise<void> {
@@ -95,8 +137,15 @@ export class BatchQueues implements BeforeApplicationShutdown {
 
   /** Resolves within seconds, also while Redis is away. Safe to call twice. */
   async close(): Promise<void> {
-    await this.bounded(Promise.allSettled([this.control.close(), this.chunks.close()])).catch(() => undefined);
+    const all = [this.batches.close(), this.chunks.close(), this.publisher.close()];
+    await this.bounded(Promise.allSettled(all)).catch(() => undefined);
     this.redis.disconnect();
+  }
+
+  /** The lock's value is the token that BullMQ asks for. A job whose lock ran out meanwhile is found stalled. */
+  private async release(queue: Queue, job: Job): Promise<void> {
+    const token = await this.redis.get(`${queue.toKey(String(job.id))}:lock`);
+    if (token !== null) await job.moveToWait(token).catch(this.options.onError);
   }
 
   private requireReady(): void {

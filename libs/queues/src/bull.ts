@@ -6,11 +6,11 @@ export type { Job } from 'bullmq';
 /** Thrown for a job that must not be tried again. */
 export { UnrecoverableError } from 'bullmq';
 
-export const CONTROL_QUEUE = 'batch-control';
+/** One job for each batch that is not over, under the batch's id: whoever has its lock owns the batch. */
+export const BATCH_QUEUE = 'batches';
 export const CHUNK_QUEUE = 'batch-chunks';
 
-/** "Look at this batch now": it was created, or somebody asked to cancel it. */
-export interface ControlPayload {
+export interface BatchPayload {
   batchId: string;
 }
 
@@ -31,8 +31,9 @@ export interface BullOptions {
 const RECONNECT_MS_MAX = 1_000;
 /** ioredis waits this long for a connection to end, even if it has ended already. */
 const DISCONNECT_MS = 100;
-const LOCK_MS = 60_000;
-const STALL_CHECK_MS = 15_000;
+/** A node that is lost keeps its jobs for this long, and until the next look for such jobs: together at most 20 s. */
+const LOCK_MS = 15_000;
+const STALL_CHECK_MS = 5_000;
 const KEPT_JOBS = { count: 1_000, age: 24 * 3600 };
 const EVENTS_MAX = 1_000;
 const CHUNK_RETRY_MS_MIN = 1_000;
@@ -44,15 +45,13 @@ export function chunkRetryDelayMs(attemptsMade: number): number {
   return Math.min(CHUNK_RETRY_MS_MIN * 2 ** (attemptsMade - 1), CHUNK_RETRY_MS_MAX);
 }
 
-const CONTROL_JOB: JobsOptions = { removeOnComplete: KEPT_JOBS, removeOnFail: KEPT_JOBS };
+const UNTIL_DONE: JobsOptions = { attempts: Number.MAX_SAFE_INTEGER, backoff: { type: 'doubling' }, stackTraceLimit: 1 };
+
+/** A batch is brought until it is over. Nothing is kept: a batch whose job is gone too early may get a new one. */
+export const BATCH_JOB: JobsOptions = { ...UNTIL_DONE, removeOnComplete: true, removeOnFail: true };
 
 /** A chunk that fails is tried again until its batch ends; its job keeps the last stack trace only. */
-export const CHUNK_JOB: JobsOptions = {
-  ...CONTROL_JOB,
-  attempts: Number.MAX_SAFE_INTEGER,
-  backoff: { type: 'doubling' },
-  stackTraceLimit: 1,
-};
+export const CHUNK_JOB: JobsOptions = { ...UNTIL_DONE, removeOnComplete: KEPT_JOBS, removeOnFail: KEPT_JOBS };
 
 /** The producers' connection: commands fail fast while Redis is away. */
 export function openRedis({ address, onError }: BullOptions): Redis {
@@ -73,7 +72,6 @@ export function queueOptions(redis: Redis, { instanceId }: BullOptions): QueueOp
     connection: redis,
     prefix: `interleave-${instanceId}`,
     streams: { events: { maxLen: EVENTS_MAX } },
-    defaultJobOptions: CONTROL_JOB,
   };
 }
 
@@ -81,14 +79,20 @@ export function queueOptions(redis: Redis, { instanceId }: BullOptions): QueueOp
 export const CONSUMER_OPTIONS = {
   lockDuration: LOCK_MS,
   stalledInterval: STALL_CHECK_MS,
+  // By default a job fails for good once a second node dies of whatever else while it has it.
+  maxStalledCount: Number.MAX_SAFE_INTEGER,
   settings: { backoffStrategy: chunkRetryDelayMs },
 } satisfies Partial<WorkerOptions>;
 
-/** A consumer waits for Redis as long as it takes, on connections of its own, where the producers' fails fast. */
+/** Options of a connection that waits for Redis as long as it takes, where the producers' fails fast. */
+export function patientConnection(producers: Redis): ConnectionOptions {
+  return { ...producers.options, maxRetriesPerRequest: null, enableOfflineQueue: true } as ConnectionOptions;
+}
+
+/** A consumer on patient connections of its own. */
 export class PatientConsumer extends Worker {
   constructor(name: string, processor?: string | URL | null | Processor, options?: WorkerOptions) {
     if (!(options?.connection instanceof Redis)) throw new Error(`queue ${name}: expected the connection of the producers`);
-    const connection = { ...options.connection.options, maxRetriesPerRequest: null, enableOfflineQueue: true } as ConnectionOptions;
-    super(name, processor, { ...options, connection });
+    super(name, processor, { ...options, connection: patientConnection(options.connection) });
   }
 }

@@ -1,15 +1,17 @@
 export * from './batch-queues';
 export {
+  BATCH_QUEUE,
   CHUNK_QUEUE,
   CHUNK_RETRY_MS_MAX,
   CONSUMER_OPTIONS,
-  CONTROL_QUEUE,
   UnrecoverableError,
+  type BatchPayload,
   type BullOptions,
   type ChunkPayload,
-  type ControlPayload,
   type Job,
 } from './bull';
+export * from './chunk-events';
+export * from './chunk-job-id';
 export * from './deadline';
 export * from './queues.module';
 export * from './redis-address';

@@ -1,65 +1,48 @@
 import type { ChunkResult } from '@app/batches';
-import type { StopReason } from './chunk-processor';
 
 interface Pending {
   state: 'pending';
 }
-/** A chunk with a job in Redis that nobody works on, since `sinceMs` (Unix). */
-interface Waiting {
-  state: 'queued' | 'returned';
+/** A chunk with a job in Redis, and since when (Unix milliseconds) it is known to be in this state. */
+interface Handed {
+  state: 'queued' | 'running' | 'returned';
   index: number;
   jobId: string;
   sinceMs: number;
-}
-interface Running {
-  state: 'running';
-  jobId: string;
-  stop: AbortController;
 }
 interface Committed {
   state: 'committed';
   result: ChunkResult;
 }
 
-type Chunk = Pending | Waiting | Running | Committed;
+type Chunk = Pending | Handed | Committed;
 export type ChunkState = Chunk['state'];
-export type WaitingChunk = Readonly<Waiting>;
+export type HandedChunk = Readonly<Handed>;
 
 const PENDING: Pending = { state: 'pending' };
-
-const NEXT: Readonly<Record<ChunkState, readonly ChunkState[]>> = {
-  pending: ['queued', 'running', 'committed'],
-  queued: ['running', 'pending', 'committed'],
-  running: ['committed', 'returned'],
-  returned: ['running', 'pending', 'committed'],
-  committed: ['pending', 'committed'],
-};
-
-/** A job for a chunk that its batch does not want: the batch is over, stopped, or has no such chunk. */
-export class ChunkNotWanted extends Error {
-  override readonly name = 'ChunkNotWanted';
-}
+const HANDED = ['queued', 'running', 'returned'] as const;
 
 /**
- * What became of each chunk of one batch. Nothing else knows it: Redis may forget, repeat or delay jobs as it likes.
+ * What became of each chunk of one batch, as its owner knows it: from the store, and from what Redis tells of the jobs. Redis
+ * may forget, repeat or delay jobs as it likes.
  *
- * | state     | who has the chunk          | left by                                                                       |
- * |-----------|----------------------------|-------------------------------------------------------------------------------|
- * | pending   | nobody                     | take → queued; start → running (a job that was thought lost); recover         |
- * | queued    | a new job in Redis         | start → running; lose → pending; recover                                      |
- * | running   | the consumer               | commit → committed; putBack → returned                                        |
- * | returned  | its job, in BullMQ's backoff | start → running; lose → pending; recover                                    |
- * | committed | the disk                   | recover, when its result is gone → pending                                    |
+ * | state     | who has the chunk            | left by                                                       |
+ * |-----------|------------------------------|---------------------------------------------------------------|
+ * | pending   | nobody                       | take → queued; adopt → queued, running, returned; commit      |
+ * | queued    | a job in Redis               | note → running, returned; lose → pending; commit              |
+ * | running   | some node                    | note → queued (the node was lost), returned; lose; commit     |
+ * | returned  | its job, in BullMQ's backoff | note → queued, running; lose → pending; commit                |
+ * | committed | the store                    | recover, when its result is gone → pending                    |
  *
- * `recover`, of what is on disk, makes a chunk with a result committed, whatever it was. `take` and `start` do
- * nothing while the ledger is closed.
+ * `recover`, of what is in the store, makes a chunk with a result committed, whatever it was. `take` does nothing while the
+ * ledger is closed.
  */
 export class ChunkLedger {
   private readonly chunks: Chunk[];
   private readonly counts: Record<ChunkState, number>;
   /** No chunk before this one is pending. */
   private firstPending = 0;
-  private mayStart = false;
+  private mayTake = false;
 
   constructor(
     readonly batchId: string,
@@ -71,7 +54,7 @@ export class ChunkLedger {
   }
 
   get isOpen(): boolean {
-    return this.mayStart;
+    return this.mayTake;
   }
 
   get isComplete(): boolean {
@@ -103,18 +86,17 @@ export class ChunkLedger {
     return rows;
   }
 
-  /** Lets chunks be taken and started. */
+  /** Lets chunks be taken. */
   open(): void {
-    this.mayStart = true;
+    this.mayTake = true;
   }
 
   close(): void {
-    this.mayStart = false;
+    this.mayTake = false;
   }
 
-  /** Takes over what is on disk. Throws while a chunk is running: half a result may be on disk then. */
+  /** Takes over what is in the store. */
   recover(results: ReadonlyMap<number, ChunkResult>): void {
-    if (this.counts.running > 0) throw new Error(`batch ${this.batchId}: expected no running chunks but found ${this.counts.running}`);
     for (let index = 0; index < this.chunks.length; index++) {
       const result = results.get(index);
       if (result !== undefined) this.enter(index, { state: 'committed', result });
@@ -122,60 +104,52 @@ export class ChunkLedger {
     }
   }
 
-  /** The first pending chunk, to be queued as job `<batch>-<chunk>-<handOver>`. Null: none. */
-  take(handOver: number): WaitingChunk | null {
-    if (!this.mayStart) return null;
+  /** The first pending chunk, to be queued under the id that `jobId` makes of its index. Null: none. */
+  take(jobId: (index: number) => string): HandedChunk | null {
+    if (!this.mayTake) return null;
     while (this.firstPending < this.chunks.length && this.stateOf(this.firstPending) !== 'pending') this.firstPending++;
     if (this.firstPending === this.chunks.length) return null;
     const index = this.firstPending++;
-    const chunk = { state: 'queued' as const, index, jobId: `${this.batchId}-${index}-${handOver}`, sinceMs: this.now() };
-    this.enter(index, chunk);
-    return chunk;
+    return this.hand(index, jobId(index), 'queued');
   }
 
-  /** What stops the chunk. Null: it is running or committed, so the job is one too many. Throws `ChunkNotWanted`. */
-  start(index: number, jobId: string): AbortController | null {
-    if (!this.mayStart) throw new ChunkNotWanted(`batch ${this.batchId} does not want its chunks now`);
-    if (this.chunks[index] === undefined)
-      throw new ChunkNotWanted(`batch ${this.batchId}: expected a chunk below ${this.chunks.length} but received ${index}`);
-    const state = this.stateOf(index);
-    if (state === 'running' || state === 'committed') return null;
-    const stop = new AbortController();
-    this.enter(index, { state: 'running', jobId, stop });
-    return stop;
+  /** Takes over a job that was there before this owner. Nothing happens to a chunk that is not pending, or does not exist. */
+  adopt(index: number, jobId: string, state: Handed['state']): void {
+    if (this.chunks[index]?.state === 'pending') this.hand(index, jobId, state);
   }
 
-  commit(result: ChunkResult): void {
-    this.running(result.index);
+  /** What Redis says of a job. Nothing happens unless it is the chunk's job. */
+  note(index: number, jobId: string, state: Handed['state']): void {
+    if (this.handed(index, jobId) !== null) this.hand(index, jobId, state);
+  }
+
+  /** The store has this result, whoever wrote it. False: that was known, or the batch has no such chunk. */
+  commit(result: ChunkResult): boolean {
+    const state = this.chunks[result.index]?.state;
+    if (state === undefined || state === 'committed') return false;
     this.enter(result.index, { state: 'committed', result });
+    return true;
   }
 
-  /** The job of a running chunk fails, and BullMQ brings it again. */
-  putBack(index: number): void {
-    const { jobId } = this.running(index);
-    this.enter(index, { state: 'returned', index, jobId, sinceMs: this.now() });
+  /** Redis does not know the job any more, and the store has no result. Nothing happens unless it is the chunk's job. */
+  lose({ index, jobId }: Pick<HandedChunk, 'index' | 'jobId'>): void {
+    if (this.handed(index, jobId) !== null) this.enter(index, PENDING);
   }
 
-  /** Redis does not know the job any more. Nothing happens to a chunk that has moved on since it was listed. */
-  lose(waiting: WaitingChunk): void {
-    if (this.chunks[waiting.index] === waiting) this.enter(waiting.index, PENDING);
+  /** The chunks with a job, as they are now. */
+  handedChunks(): HandedChunk[] {
+    if (this.count(...HANDED) === 0) return [];
+    return this.chunks.filter((chunk): chunk is Handed => 'jobId' in chunk);
   }
 
-  /** The chunks that are queued or returned, as they are now. */
-  waiting(): WaitingChunk[] {
-    if (this.count('queued', 'returned') === 0) return [];
-    return this.chunks.filter((chunk): chunk is Waiting => chunk.state === 'queued' || chunk.state === 'returned');
+  private handed(index: number, jobId: string): Handed | null {
+    const chunk = this.chunks[index];
+    return chunk !== undefined && 'jobId' in chunk && chunk.jobId === jobId ? chunk : null;
   }
 
-  /** Stops the running chunks. */
-  abort(reason: StopReason): void {
-    if (this.counts.running === 0) return;
-    for (const chunk of this.chunks) if (chunk.state === 'running') chunk.stop.abort(reason);
-  }
-
-  private running(index: number): Running {
-    const chunk = this.at(index);
-    if (chunk.state !== 'running') throw new Error(`chunk ${index} of ${this.batchId}: expected state running but it is ${chunk.state}`);
+  private hand(index: number, jobId: string, state: Handed['state']): HandedChunk {
+    const chunk: Handed = { state, index, jobId, sinceMs: this.now() };
+    this.enter(index, chunk);
     return chunk;
   }
 
@@ -187,9 +161,7 @@ export class ChunkLedger {
 
   /** The one setter of a chunk's state. */
   private enter(index: number, chunk: Chunk): void {
-    const from = this.stateOf(index);
-    if (!NEXT[from].includes(chunk.state)) throw new Error(`chunk ${index} of ${this.batchId}: ${from} cannot become ${chunk.state}`);
-    this.counts[from] -= 1;
+    this.counts[this.stateOf(index)] -= 1;
     this.counts[chunk.state] += 1;
     this.chunks[index] = chunk;
     if (chunk.state === 'pending') this.firstPending = Math.min(this.firstPending, index);

@@ -3,11 +3,20 @@ import { Inject, Injectable } from '@nestjs/common';
 import { withDeadline } from '@app/queues';
 import type { Consumers } from '../batch-runner';
 import { ChunkConsumer } from './chunk-consumer';
-import { ControlConsumer } from './control-consumer';
+import { BatchConsumer } from './batch-consumer';
 
-/** Provides how many chunks are worked on at once. */
-export const CHUNK_CONCURRENCY = Symbol('CHUNK_CONCURRENCY');
+export interface ConsumerLimits {
+  /** The name of this node's consumers. */
+  nodeId: string;
+  /** Chunks that are worked on at once. */
+  chunkConcurrency: number;
+}
 
+/** Provides the `ConsumerLimits`. */
+export const CONSUMER_LIMITS = Symbol('CONSUMER_LIMITS');
+
+/** Batches that one node owns at once; the others wait for it, or for another node. */
+const BATCHES_MAX = 256;
 const CUT_MS = 2_000;
 
 /** The consuming side of the queues, which reconnects by itself. May be opened again once it was closed. */
@@ -17,9 +26,9 @@ export class BullConsumers implements Consumers {
 
   constructor(
     @Inject(BullRegistrar) private readonly registrar: BullRegistrar,
-    @Inject(ControlConsumer) private readonly control: ControlConsumer,
+    @Inject(BatchConsumer) private readonly batches: BatchConsumer,
     @Inject(ChunkConsumer) private readonly chunks: ChunkConsumer,
-    @Inject(CHUNK_CONCURRENCY) private readonly chunkConcurrency: number,
+    @Inject(CONSUMER_LIMITS) private readonly limits: ConsumerLimits,
   ) {}
 
   get isOpen(): boolean {
@@ -30,14 +39,16 @@ export class BullConsumers implements Consumers {
   open(): void {
     this.areOpen = true;
     this.registrar.register();
-    this.chunks.worker.concurrency = this.chunkConcurrency;
+    for (const { worker } of [this.batches, this.chunks]) worker.opts.name = this.limits.nodeId;
+    this.batches.worker.concurrency = BATCHES_MAX;
+    this.chunks.worker.concurrency = this.limits.chunkConcurrency;
   }
 
   /** Takes nothing new and waits for what runs, at most `timeoutMs`; then the connections are cut. BullMQ alone would wait for ever. */
   async close(timeoutMs: number): Promise<void> {
     if (!this.areOpen) return;
     this.areOpen = false;
-    const consumers = [this.control.worker, this.chunks.worker];
+    const consumers = [this.batches.worker, this.chunks.worker];
     try {
       await withDeadline(Promise.all(consumers.map((consumer) => consumer.close())), timeoutMs, 'closing the consumers');
     } catch {

@@ -10,7 +10,8 @@ import {
   type Job,
 } from '@app/queues';
 import { BatchRunner } from '../batch-runner';
-import { ChunkNotWanted } from '../chunks/chunk-ledger';
+import type { ChunkResult } from '@app/batches';
+import { ChunkNotWanted } from '../chunks/batch-work';
 
 /** Takes chunks. A job that fails is brought again by BullMQ, unless nobody wants its chunk. */
 @Processor(CHUNK_QUEUE, CONSUMER_OPTIONS)
@@ -22,10 +23,10 @@ export class ChunkConsumer extends WorkerHost {
     super();
   }
 
-  /** The value is short: it travels in the event stream. */
-  override async process(job: Job<ChunkPayload>): Promise<'committed' | 'skipped'> {
+  /** The value is short: it travels in the event stream to the batch's owner. Null: this node does the chunk already. */
+  override async process(job: Job<ChunkPayload>): Promise<ChunkResult | null> {
     try {
-      return await this.runner.processChunk(job.data, String(job.id));
+      return await this.runner.processChunk(job.data);
     } catch (error) {
       throw error instanceof ChunkNotWanted ? new UnrecoverableError(error.message) : error;
     }

@@ -1,4 +1,4 @@
-import type { BatchStore } from '@app/batches';
+import type { CrashMarks } from '@app/batches';
 
 /** Runners that may crash while a batch is in work and gets no further, before it fails. */
 export const RUNNER_DEATHS_MAX = 3;
@@ -13,7 +13,7 @@ export const CRASHED = {
 const TURN_MS_MAX = 60_000;
 
 /**
- * Whether the runner crashes of one batch, again at each restart: remembered on disk before the batch comes into work, forgotten
+ * Whether the runner of this node crashes of one batch, again at each restart: remembered on its disk before the batch comes into work, forgotten
  * when it gets further. What kills the runner from outside is no crash.
  */
 export class CrashRecord {
@@ -21,7 +21,7 @@ export class CrashRecord {
   private inWorkSinceMs: number | null = null;
 
   constructor(
-    private readonly batches: BatchStore,
+    private readonly marks: CrashMarks,
     private readonly batchId: string,
     private readonly crashes: number,
   ) {}
@@ -37,7 +37,7 @@ export class CrashRecord {
 
   /** Before anything else. */
   async load(): Promise<void> {
-    const mark = await this.batches.readCrashMark(this.batchId);
+    const mark = await this.marks.read(this.batchId);
     if (mark === null) return;
     const hasDied = mark.inWorkAt !== null && this.crashes > mark.inWorkAt;
     this.deaths = mark.deaths + (hasDied ? 1 : 0);
@@ -57,6 +57,6 @@ export class CrashRecord {
   }
 
   private write(inWorkAt: number | null): Promise<void> {
-    return this.batches.writeCrashMark(this.batchId, { deaths: this.deaths, inWorkAt });
+    return this.marks.write(this.batchId, { deaths: this.deaths, inWorkAt });
   }
 }

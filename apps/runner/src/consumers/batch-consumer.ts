@@ -1,11 +1,11 @@
 import { OnWorkerEvent, Processor, WorkerHost } from '@nestjs/bullmq';
 import { Inject } from '@nestjs/common';
-import { BULL_OPTIONS, CONSUMER_OPTIONS, CONTROL_QUEUE, type BullOptions, type ControlPayload, type Job } from '@app/queues';
+import { BATCH_QUEUE, BULL_OPTIONS, CONSUMER_OPTIONS, type BatchPayload, type BullOptions, type Job } from '@app/queues';
 import { BatchRunner } from '../batch-runner';
 
-/** Takes the hints that a batch was created or is to be cancelled. */
-@Processor(CONTROL_QUEUE, CONSUMER_OPTIONS)
-export class ControlConsumer extends WorkerHost {
+/** Takes up batches: while a job is in work, its lock makes this node the batch's owner. */
+@Processor(BATCH_QUEUE, CONSUMER_OPTIONS)
+export class BatchConsumer extends WorkerHost {
   constructor(
     @Inject(BatchRunner) private readonly runner: BatchRunner,
     @Inject(BULL_OPTIONS) private readonly options: BullOptions,
@@ -13,8 +13,8 @@ export class ControlConsumer extends WorkerHost {
     super();
   }
 
-  override process(job: Job<ControlPayload>): Promise<void> {
-    return this.runner.look(job.data.batchId);
+  override process(job: Job<BatchPayload>): Promise<void> {
+    return this.runner.own(job.data.batchId);
   }
 
   /** An `error` event that nobody listens to ends the process. */

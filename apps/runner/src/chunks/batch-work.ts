@@ -1,0 +1,127 @@
+import type { ChunkResult, Manifest } from '@app/batches';
+import { openInput, type BatchInput } from '../intake/batch-input';
+import { CrashRecord } from '../intake/crash-record';
+import type { RunnerContext } from '../runner-context';
+import { AnswerSize, ChunkPutBack, type ChunkProcessor, type StopReason } from './chunk-processor';
+
+/** A job for a chunk that its batch does not want: the batch is over, stopped, or has no such chunk. */
+export class ChunkNotWanted extends Error {
+  override readonly name = 'ChunkNotWanted';
+}
+
+/**
+ * One batch as this node works on it, whether it owns the batch or not: its input, the chunks that run here, and what is known
+ * of crashes meanwhile. Once it is stopped it begins no chunk.
+ */
+export class BatchWork {
+  readonly crashRecord: CrashRecord;
+  /** It stays while this node owns the batch. */
+  isOwned = false;
+  /** Why the last chunk that was tried here is not done; null: it is. */
+  trouble: string | null = null;
+  private opened: Promise<BatchInput | null> | null = null;
+  private readonly running = new Map<number, AbortController>();
+  private readonly size = new AnswerSize();
+  private stopReason: StopReason | null = null;
+  private usedMs = performance.now();
+
+  constructor(
+    private readonly context: RunnerContext,
+    private readonly processor: ChunkProcessor,
+    /** As it was when the work was opened; its status may have changed since. */
+    readonly manifest: Manifest,
+  ) {
+    this.crashRecord = new CrashRecord(context.crashMarks, this.id, context.crashes);
+  }
+
+  get id(): string {
+    return this.manifest.batch.id;
+  }
+
+  get runningChunks(): number {
+    return this.running.size;
+  }
+
+  /** How long nothing has run here. */
+  get idleMs(): number {
+    return this.running.size > 0 ? 0 : performance.now() - this.usedMs;
+  }
+
+  get isExpired(): boolean {
+    const { expires_at: expiresAt } = this.manifest.batch;
+    return expiresAt !== null && expiresAt * 1000 <= Date.now();
+  }
+
+  /** Null: the file is gone. */
+  async input(): Promise<BatchInput | null> {
+    this.opened ??= openInput(this.context, this.manifest);
+    try {
+      return await this.opened;
+    } catch (error) {
+      this.opened = null;
+      throw error;
+    }
+  }
+
+  /** Does a chunk. Null: it is being done here already. Rejects with `ChunkNotWanted`, or for a chunk that is to be done again. */
+  async process(chunkIndex: number): Promise<ChunkResult | null> {
+    if (this.stopReason !== null) throw new ChunkNotWanted(`batch ${this.id} does not want its chunks now`);
+    if (this.running.has(chunkIndex)) return null;
+    const stop = new AbortController();
+    this.running.set(chunkIndex, stop);
+    try {
+      const result = await this.run(chunkIndex, stop);
+      this.trouble = null;
+      return result;
+    } catch (error) {
+      if (!(error instanceof ChunkNotWanted)) this.trouble = (error as Error).message;
+      throw error;
+    } finally {
+      this.running.delete(chunkIndex);
+      this.usedMs = performance.now();
+    }
+  }
+
+  /** Ends what runs here, for the first reason that is given; the end of the process comes before all. */
+  stop(reason: StopReason): void {
+    if (reason === 'put_back' || this.stopReason === null) this.stopReason = reason;
+    for (const stop of this.running.values()) stop.abort(this.stopReason);
+  }
+
+  private async run(chunkIndex: number, stop: AbortController): Promise<ChunkResult> {
+    const input = await this.input();
+    if (input === null || chunkIndex >= input.table.chunkCount)
+      throw new ChunkNotWanted(`batch ${this.id}: expected a chunk of its input but received ${chunkIndex}`);
+    const results = this.context.batches.results(this.id);
+    const done = await results.find(chunkIndex);
+    if (done !== null) return done;
+    const refusal = await this.context.store.refusal(0);
+    if (refusal !== null) throw new ChunkPutBack(refusal);
+    await this.refuseIfHopeless();
+    await this.crashRecord.beginWork();
+    const { result, isFirst } = await this.processor.process(
+      {
+        chunk: input.table.chunk(chunkIndex),
+        source: input.source,
+        results,
+        endpoint: input.endpoint,
+        url: input.url,
+        runAlone: this.manifest.batch.deterministic === true,
+        lines: input.lines,
+        size: this.size,
+        onRefused: (reason) => (this.trouble = reason),
+      },
+      stop,
+    );
+    this.context.onCommitted(result, isFirst);
+    await this.crashRecord.gotFurther();
+    return result;
+  }
+
+  /** The owner fails the batch when it sees the mark. */
+  private async refuseIfHopeless(): Promise<void> {
+    if (!this.crashRecord.isHopeless) return;
+    await this.context.batches.markCrashed(this.id);
+    throw new ChunkNotWanted(`runners of ${this.context.nodeId} crash of batch ${this.id}`);
+  }
+}

@@ -1,0 +1,288 @@
+import { InterleaveError, type BatchStatus, type BatchValidationError } from '@app/contracts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isTerminal, validationErrors, type BatchOutcome, type ChunkResult, type Manifest } from '@app/batches';
+import type { BatchWork } from './chunks/batch-work';
+import type { ChunkDesk } from './chunks/chunk-desk';
+import { ChunkLedger } from './chunks/chunk-ledger';
+import { judgeInput, type BatchInput } from './intake/batch-input';
+import { CRASHED } from './intake/crash-record';
+import { ManifestFile } from './manifest-file';
+import { finishBatch } from './output/finish-batch';
+import type { RunnerContext } from './runner-context';
+
+const RETRY_MS_MIN = 500;
+const RETRY_MS_MAX = 30_000;
+const TURN_POLL_MS = 200;
+/** Other nodes stop their chunks of a batch that ends within a second or two; one that does not by then was lost. */
+const SETTLE_MS = 5_000;
+
+/** What the owner needs of the queues. */
+export interface OwnerQueue {
+  /** Takes over the chunk jobs of an owner before. Rejects while Redis is away. */
+  adoptJobs(ledger: ChunkLedger): Promise<void>;
+  /** The batch has chunks to queue. */
+  onFeedable(): void;
+}
+
+/**
+ * One batch that is not over, on the node that owns it. `run` takes it through the states of `Manifest`; what became of its
+ * chunks, on any node, is in the ledger, which is open while the batch wants them done.
+ *
+ * | status      | ledger | left by                                                                                   |
+ * |-------------|--------|-------------------------------------------------------------------------------------------|
+ * | validating  | none   | a good file → in_progress; a bad one → failed; cancel → cancelled                         |
+ * | in_progress | open   | all chunks committed → finalizing; expiry, too many crashes: closed, and once nothing     |
+ * |             |        | runs → finalizing; cancel: closed → cancelling                                            |
+ * | cancelling  | closed | nothing runs and the files are written → cancelled                                        |
+ * | finalizing  | closed | the files are written → completed, expired or failed                                      |
+ *
+ * `tick` sees a cancel and the expiry. Whatever the status, the batch is left when another node turns out to own it.
+ */
+export class OwnedBatch {
+  private chunks: ChunkLedger | null = null;
+  private readonly file: ManifestFile;
+  private readonly validation = new AbortController();
+  /** Why the last chunk that was tried is not done; null: it is. */
+  private trouble: string | null = null;
+  private decidedMs: number | null = null;
+  private onSettled: () => void = () => undefined;
+
+  constructor(
+    private readonly context: RunnerContext,
+    private readonly desk: ChunkDesk,
+    private readonly queue: OwnerQueue,
+    private readonly work: BatchWork,
+    private readonly manifest: Manifest,
+    version: string,
+  ) {
+    this.file = new ManifestFile(manifest, version, context.batches, context.nodeId, context.log);
+  }
+
+  get id(): string {
+    return this.manifest.batch.id;
+  }
+
+  get status(): BatchStatus {
+    return this.manifest.batch.status;
+  }
+
+  get counts(): { total: number; completed: number; failed: number } {
+    return this.manifest.batch.request_counts;
+  }
+
+  get paused(): string | null {
+    return this.manifest.paused;
+  }
+
+  /** Null until the batch is in progress. */
+  get ledger(): ChunkLedger | null {
+    return this.chunks;
+  }
+
+  /** On all nodes. */
+  get runningChunks(): number {
+    return this.chunks?.count('running') ?? 0;
+  }
+
+  /** Resolves when the batch is over, another node's, or the process ends. Never rejects. */
+  async run(): Promise<void> {
+    // An owner before this one cannot write the manifest from here on.
+    await this.insist(() => this.file.save());
+    while (!this.isOver() && !this.desk.mayWork(this.id)) await sleep(TURN_POLL_MS);
+    for (let failures = 0; !this.isOver();) {
+      try {
+        await this.step();
+        failures = 0;
+      } catch (error) {
+        if (this.isOver()) break;
+        await this.explainTrouble(error as Error);
+        await sleep(Math.min(RETRY_MS_MIN * 2 ** failures++, RETRY_MS_MAX));
+      }
+    }
+    await this.file.idle();
+  }
+
+  /** Looks for a cancel marker, crashes and the end of the completion window, and publishes progress and pauses. */
+  async tick(pauseReason: string | null): Promise<void> {
+    if (this.isDecided()) return this.settleIfDone();
+    await this.lookForCancel();
+    if (this.chunks?.isOpen !== true || this.isDecided()) return;
+    if (this.work.isExpired) return this.end('expired', null);
+    if (await this.context.batches.hasCrashed(this.id)) return this.giveUp();
+    this.setPaused(pauseReason ?? this.work.trouble ?? this.trouble);
+    await this.file.saveIfStale();
+    this.settleIfDone();
+  }
+
+  async lookForCancel(): Promise<void> {
+    if (this.isDecided()) return;
+    const cancelRequestedAt = await this.context.batches.cancelRequestedAt(this.id);
+    if (this.isDecided()) return; // by another look, or by the batch itself, in the meantime
+    if (cancelRequestedAt !== null) await this.end('cancelled', cancelRequestedAt);
+  }
+
+  /** The store has this result. */
+  commit(result: ChunkResult): void {
+    if (this.chunks?.commit(result) !== true) return;
+    this.trouble = null;
+    this.counts.completed += result.completed;
+    this.counts.failed += result.failed;
+    this.file.touch();
+    this.settleIfDone();
+  }
+
+  /** Why a chunk was put back, by whichever node. */
+  explainPutBack(reason: string): void {
+    this.trouble = reason;
+  }
+
+  /** Lets go of the batch, because the process ends. */
+  leave(): void {
+    this.validation.abort();
+    this.settleIfDone();
+  }
+
+  /** How the batch ends is known, if not yet done. */
+  private isDecided(): boolean {
+    return isTerminal(this.status) || this.manifest.outcome !== null;
+  }
+
+  private isOver(): boolean {
+    return isTerminal(this.status) || this.file.state === 'lost' || this.context.isStopping();
+  }
+
+  private step(): Promise<void> {
+    if (this.status === 'validating') return this.validate();
+    if (this.status === 'in_progress') return this.workOff();
+    return this.finish();
+  }
+
+  private async validate(): Promise<void> {
+    const { crashRecord } = this.work;
+    if (crashRecord.isHopeless) return this.fail([CRASHED]);
+    await crashRecord.beginWork();
+    const input = await this.work.input();
+    if (this.isDecided()) return;
+    if (input === null)
+      return this.fail([{ code: 'file_not_found', message: 'The input file is gone.', param: 'input_file_id', line: null }]);
+    const { problems, model } = await judgeInput(this.context, input, this.validation.signal);
+    await crashRecord.gotFurther();
+    if (this.isDecided()) return;
+    if (problems.length > 0) return this.fail(problems);
+    await this.advance('in_progress', {
+      in_progress_at: nowSeconds(),
+      request_counts: { total: input.table.rowCount, completed: 0, failed: 0 },
+      ...(model === null ? {} : { model }),
+    });
+  }
+
+  /** Lets chunks be taken until all are committed, or the batch is ended early and nothing runs any more. */
+  private async workOff(): Promise<void> {
+    const { chunks } = await this.recover();
+    if (this.work.crashRecord.isHopeless && this.manifest.outcome === null) this.giveUp();
+    const settled = new Promise<void>((resolve) => (this.onSettled = resolve));
+    if (this.manifest.outcome === null) chunks.open();
+    this.settleIfDone();
+    this.queue.onFeedable();
+    await settled;
+    chunks.close();
+    // A node that saw the marker first has answered rows with it.
+    await this.lookForCancel();
+    if (this.status !== 'in_progress' || this.isOver()) return;
+    if (this.manifest.outcome === null) {
+      // What Redis told is believed once the store says so too.
+      await this.recover();
+      if (!chunks.isComplete) return;
+      this.manifest.outcome = 'completed';
+    }
+    await this.advance('finalizing', { finalizing_at: nowSeconds() });
+  }
+
+  private async finish(): Promise<void> {
+    const { input, chunks } = await this.recover();
+    const outcome = this.manifest.outcome ?? 'completed';
+    const ending = await finishBatch(this.context, { manifest: this.manifest, outcome, input, chunks });
+    await this.advance(outcome, { ...ending, [`${outcome}_at`]: nowSeconds() });
+  }
+
+  /** What the batch is made of and what is done of it, by the store; after a change of owner or validation, and before the end. */
+  private async recover(): Promise<{ input: BatchInput; chunks: ChunkLedger }> {
+    const input = await this.work.input();
+    if (input === null) throw new Error(`input file ${this.manifest.batch.input_file_id} is gone`);
+    const isNew = this.chunks === null;
+    const chunks = this.chunks ?? new ChunkLedger(this.id, input.table.chunkCount);
+    chunks.recover(await this.context.batches.results(this.id).recover());
+    // Without Redis there is nothing to take over: what it then brings is done before it is queued once more, or discarded.
+    if (isNew) await this.queue.adoptJobs(chunks).catch((error: Error) => this.context.log.debug({ err: error }, 'Redis'));
+    Object.assign(this.counts, chunks.rows());
+    this.chunks = chunks;
+    return { input, chunks };
+  }
+
+  private setPaused(reason: string | null): void {
+    if (reason === this.manifest.paused) return;
+    this.manifest.paused = reason;
+    this.file.touch();
+  }
+
+  private settleIfDone(): void {
+    const isLost = this.isOver();
+    const isComplete = this.chunks?.isComplete === true;
+    const isStopped =
+      this.manifest.outcome !== null &&
+      (this.runningChunks === 0 || (this.decidedMs !== null && performance.now() - this.decidedMs > SETTLE_MS));
+    if (isLost || isComplete || isStopped) this.onSettled();
+  }
+
+  private async end(outcome: Exclude<BatchOutcome, 'completed'>, requestedAt: number | null): Promise<void> {
+    this.manifest.outcome = outcome;
+    this.manifest.paused = null;
+    this.decidedMs = performance.now();
+    this.chunks?.close();
+    this.validation.abort();
+    if (outcome === 'cancelled') {
+      // A batch that was not validated has no rows to speak of.
+      const next = this.status === 'validating' ? 'cancelled' : 'cancelling';
+      const at = requestedAt ?? nowSeconds();
+      await this.advance(next, { cancelling_at: at, ...(next === 'cancelled' ? { cancelled_at: nowSeconds() } : {}) });
+    }
+    this.desk.stop(this.id, outcome === 'cancelled' ? 'batch_cancelled' : 'batch_expired');
+    this.settleIfDone();
+  }
+
+  /** Keeps what is done of a batch of which runners crash. */
+  private giveUp(): void {
+    this.manifest.batch.errors = validationErrors([CRASHED]);
+    this.manifest.outcome = 'failed';
+    this.decidedMs = performance.now();
+    this.chunks?.close();
+    this.settleIfDone();
+  }
+
+  private fail(errors: BatchValidationError[]): Promise<void> {
+    return this.advance('failed', { failed_at: nowSeconds(), errors: validationErrors(errors) });
+  }
+
+  /** The one way to change the status: logged, written, durable. */
+  private async advance(status: BatchStatus, changes: Partial<Manifest['batch']>): Promise<void> {
+    Object.assign(this.manifest.batch, changes, { status });
+    this.manifest.paused = null;
+    this.context.log.info({ batch: this.id, status, counts: this.counts }, 'batch');
+    await this.insist(() => this.file.save());
+    if (isTerminal(status) && this.file.state !== 'lost') await this.context.batches.close(this.id);
+  }
+
+  /** Goes on while the disk is full or the store is away. */
+  private async insist(save: () => Promise<boolean>): Promise<void> {
+    while (!(await save()) && !this.context.isStopping()) await sleep(RETRY_MS_MIN);
+  }
+
+  private async explainTrouble(error: Error): Promise<void> {
+    const reason = error instanceof InterleaveError ? error.message : `${error.name}: ${error.message}`;
+    this.context.log.warn({ batch: this.id, err: error }, 'batch waits to try again');
+    this.manifest.paused = reason;
+    await this.file.save();
+  }
+}
+
+const nowSeconds = (): number => Math.floor(Date.now() / 1000);
