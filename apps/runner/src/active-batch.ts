@@ -1,6 +1,6 @@
 import { InterleaveError, type BatchStatus, type BatchValidationError } from '@app/contracts';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isTerminal, recoverResults, validationErrors, type BatchOutcome, type ChunkResult, type Manifest } from '@app/batches';
+import { checkRoom, isTerminal, validationErrors, type BatchOutcome, type ChunkResult, type Manifest } from '@app/batches';
 import { ChunkLedger, ChunkNotWanted } from './chunks/chunk-ledger';
 import { AnswerSize, type ChunkProcessor, type ChunkTask, type StopReason } from './chunks/chunk-processor';
 import { openInput, judgeInput, type BatchInput } from './intake/batch-input';
@@ -42,9 +42,10 @@ export class ActiveBatch {
     private readonly context: RunnerContext,
     private readonly processor: ChunkProcessor,
     private readonly manifest: Manifest,
+    version: string,
   ) {
-    this.file = new ManifestFile(manifest, context.batches, context.log);
-    this.crashRecord = new CrashRecord(context.batches, this.id, context.crashes);
+    this.file = new ManifestFile(manifest, version, context.batches, context.log);
+    this.crashRecord = new CrashRecord(context.crashMarks, this.id, context.crashes);
   }
 
   get id(): string {
@@ -96,6 +97,7 @@ export class ActiveBatch {
       }
     }
     await this.file.idle();
+    if (isTerminal(this.status)) await this.crashRecord.forget().catch(() => undefined);
   }
 
   /** Looks for a cancel marker and the end of the completion window, and publishes progress and pauses. */
@@ -119,9 +121,9 @@ export class ActiveBatch {
     const stop = chunks.start(chunkIndex, jobId);
     if (stop === null) return 'skipped';
     try {
-      await this.context.disk.check(0);
+      await checkRoom(this.context.store, 0);
       await this.crashRecord.beginWork();
-      const result = await this.processor.process(this.task(input, chunkIndex), stop);
+      const { result } = await this.processor.process(this.task(input, chunkIndex), stop);
       chunks.commit(result);
       this.countCommit(result);
       await this.crashRecord.gotFurther();
@@ -199,7 +201,7 @@ export class ActiveBatch {
     const outcome = this.manifest.outcome ?? 'completed';
     const ending = await finishBatch(this.context, { manifest: this.manifest, outcome, table: input.table, lines: input.lines, chunks });
     await this.advance(outcome, { ...ending, [`${outcome}_at`]: nowSeconds() });
-    await this.context.batches.removeChunks(this.id);
+    if (ending.output_file_id === null && ending.error_file_id === null) await this.context.batches.removeChunks(this.id);
   }
 
   /** Reads what the batch is made of and what is done of it, after a restart or validation. */
@@ -209,7 +211,7 @@ export class ActiveBatch {
     if (input === null) throw new Error(`input file ${this.manifest.batch.input_file_id} is gone`);
     const chunks = this.chunks ?? new ChunkLedger(this.id, input.table.chunkCount);
     if (chunks.count('running') === 0) {
-      chunks.recover(await recoverResults(this.context.batches.chunksDirectory(this.id)));
+      chunks.recover(await this.context.batches.results(this.id).recover());
       Object.assign(this.counts, chunks.rows());
     }
     this.chunks = chunks;
@@ -219,8 +221,8 @@ export class ActiveBatch {
   private task(input: BatchInput, chunkIndex: number): ChunkTask {
     return {
       chunk: input.table.chunk(chunkIndex),
-      contentPath: input.contentPath,
-      chunksDirectory: this.context.batches.chunksDirectory(this.id),
+      contentKey: input.contentKey,
+      results: this.context.batches.results(this.id),
       endpoint: input.endpoint,
       url: input.url,
       runAlone: this.manifest.batch.deterministic === true,
@@ -273,14 +275,14 @@ export class ActiveBatch {
     Object.assign(this.manifest.batch, changes, { status });
     this.manifest.paused = null;
     this.context.log.info({ batch: this.id, status, counts: this.counts }, 'batch');
-    while (!(await this.file.save({ syncParent: true })) && !this.context.isStopping()) await sleep(RETRY_MS_MIN);
+    while (!(await this.file.save()) && !this.context.isStopping()) await sleep(RETRY_MS_MIN);
   }
 
   private async explainTrouble(error: Error): Promise<void> {
     const reason = error instanceof InterleaveError ? error.message : `${error.name}: ${error.message}`;
     this.context.log.warn({ batch: this.id, err: error }, 'batch waits to try again');
     this.manifest.paused = reason;
-    await this.file.save({ syncParent: false });
+    await this.file.save();
   }
 }
 

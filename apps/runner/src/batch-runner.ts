@@ -1,4 +1,3 @@
-import { stat } from 'node:fs/promises';
 import type { RunnerProcessStatus } from '@app/contracts';
 import { isTerminal, type ChunkResult } from '@app/batches';
 import { CHUNK_RETRY_MS_MAX, withDeadline, type BatchQueues, type ChunkPayload } from '@app/queues';
@@ -12,7 +11,6 @@ import { RowRate } from './chunks/row-rate';
 
 export interface BatchRunnerOptions {
   context: Omit<RunnerContext, 'isStopping' | 'mayWork' | 'onFeedable' | 'onCommitted'>;
-  batchesDirectory: string;
   processor: ChunkProcessor;
   queues: BatchQueues;
   metrics: RunnerMetrics;
@@ -39,8 +37,8 @@ const SWEEP_MS = 10 * 60 * 1000;
 const ABANDONED_MS = 60 * 60 * 1000;
 
 /**
- * The batch lane: finds batches on disk, validates them, has BullMQ deal out their chunks, and finishes them. Redis may
- * lose everything at any time; a look at the disk every `reconcileMs` brings it back.
+ * The batch lane: finds batches in the store, validates them, has BullMQ deal out their chunks, and finishes them. Redis may
+ * lose everything at any time; a look at the store every `reconcileMs` brings it back.
  *
  * | state    | chunks and control messages         | left by                              |
  * |----------|-------------------------------------|--------------------------------------|
@@ -52,7 +50,6 @@ const ABANDONED_MS = 60 * 60 * 1000;
 export class BatchRunner {
   private readonly context: RunnerContext;
   private readonly runs = new Map<string, ActiveBatch>();
-  private readonly over = new Set<string>();
   private readonly pump: ChunkPump;
   private readonly rate = new RowRate();
   private consumers: Consumers | null = null;
@@ -62,7 +59,6 @@ export class BatchRunner {
   private reconciling: Promise<void> = Promise.resolve();
   private feeding: Promise<void> = Promise.resolve();
   private isFeedQueued = false;
-  private listedAtMtimeMs = 0;
   private lastTakenMs = Date.now();
   private redisSeenMs = Date.now();
   private sweptMs = 0;
@@ -170,31 +166,20 @@ export class BatchRunner {
     }
   }
 
-  /** Lists the directory only when it changed; a change within the clock's grain of the last look counts as one. */
   private async findBatches(): Promise<void> {
-    const { mtimeMs } = await stat(this.options.batchesDirectory);
-    if (mtimeMs === this.listedAtMtimeMs) return;
-    const isSettled = Date.now() - mtimeMs > 1_000;
-    let allRead = true;
-    for (const id of await this.context.batches.listIds()) {
+    for (const id of await this.context.batches.listOpenIds()) {
       await this.adopt(id).catch((error: Error) => {
-        allRead = false;
         this.context.log.warn({ batch: id, err: error }, 'the batch cannot be read; tried again later');
       });
     }
-    if (isSettled && allRead) this.listedAtMtimeMs = mtimeMs;
   }
 
   private async adopt(batchId: string): Promise<void> {
-    if (this.over.has(batchId) || this.runs.has(batchId)) return;
-    const manifest = await this.context.batches.read(batchId);
-    if (manifest === null || this.runs.has(batchId)) return;
-    if (isTerminal(manifest.batch.status)) {
-      this.over.add(batchId);
-      await this.context.batches.removeChunks(batchId);
-      return;
-    }
-    const run = new ActiveBatch(this.context, this.options.processor, manifest);
+    if (this.runs.has(batchId)) return;
+    const found = await this.context.batches.readForUpdate(batchId);
+    if (found === null || this.runs.has(batchId)) return;
+    if (isTerminal(found.manifest.batch.status)) return this.context.batches.close(batchId);
+    const run = new ActiveBatch(this.context, this.options.processor, found.manifest, found.version);
     this.runs.set(batchId, run);
     try {
       await run.load();
@@ -213,7 +198,7 @@ export class BatchRunner {
   private async dismiss(run: ActiveBatch): Promise<void> {
     if (!this.isRunning) return;
     this.runs.delete(run.id);
-    if (isTerminal(run.status)) this.over.add(run.id);
+    if (isTerminal(run.status)) await this.attempt('closing a batch', () => this.context.batches.close(run.id));
     this.options.metrics.batchEnded(run.status);
     const { ledger } = run;
     if (ledger !== null) await this.attempt('forgetting chunks', () => this.pump.forget(ledger));
@@ -223,7 +208,7 @@ export class BatchRunner {
   private async updatePause(): Promise<void> {
     if (this.options.queues.isReady()) this.redisSeenMs = Date.now();
     const isRedisAway = Date.now() - this.redisSeenMs > REDIS_AWAY_MS;
-    this.pauseReason = (await this.context.disk.refusal(0)) ?? (isRedisAway ? 'Redis is not reachable' : null);
+    this.pauseReason = (await this.context.store.refusal(0)) ?? (isRedisAway ? 'Redis is not reachable' : null);
   }
 
   private async reconcileQueue(): Promise<void> {

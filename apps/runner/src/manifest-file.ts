@@ -1,16 +1,16 @@
-import type { BatchStore, Manifest } from '@app/batches';
+import { ManifestChanged, type BatchStore, type Manifest } from '@app/batches';
 import type { Logger } from '@app/telemetry';
 
 type FileState = 'saved' | 'stale' | 'gone';
 
 /**
- * The manifest of one batch on disk, which nobody else writes. Writes follow one another.
+ * The manifest of one batch in the store, of which this is the one writer. Writes follow one another.
  *
- * | state | disk | left by |
+ * | state | store | left by |
  * |---|---|---|
  * | saved | has what was last saved | touch → stale; a save that fails → stale; a save of a batch that is gone → gone |
  * | stale | lacks something that may wait | a save → saved; one that fails → stale; of a batch that is gone → gone |
- * | gone | the API took the batch back before it answered its creation | – |
+ * | gone | somebody else wrote it, or the API took the batch back before it answered its creation | – |
  */
 export class ManifestFile {
   private current: FileState = 'saved';
@@ -18,6 +18,7 @@ export class ManifestFile {
 
   constructor(
     readonly manifest: Manifest,
+    private version: string,
     private readonly batches: BatchStore,
     private readonly log: Logger,
   ) {}
@@ -32,13 +33,13 @@ export class ManifestFile {
   }
 
   /** Writes the manifest as it is when its turn comes. False: it could not be written, and the next save brings it. Never rejects. */
-  save(options: { syncParent: boolean }): Promise<boolean> {
-    this.saving = this.saving.then(() => this.write(options));
+  save(): Promise<boolean> {
+    this.saving = this.saving.then(() => this.write());
     return this.saving;
   }
 
   async saveIfStale(): Promise<void> {
-    if (this.current === 'stale') await this.save({ syncParent: false });
+    if (this.current === 'stale') await this.save();
   }
 
   /** Resolves when nothing is being written. */
@@ -46,13 +47,13 @@ export class ManifestFile {
     await this.saving;
   }
 
-  private async write(options: { syncParent: boolean }): Promise<boolean> {
+  private async write(): Promise<boolean> {
     if (this.current === 'gone') return true;
     this.enter('saved');
     try {
-      await this.batches.write(this.manifest, options);
+      this.version = await this.batches.update(this.manifest, this.version);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') this.enter('gone');
+      if (error instanceof ManifestChanged) this.enter('gone');
       else this.log.warn({ batch: this.manifest.batch.id, err: error }, 'manifest could not be written');
       this.enter('stale');
     }

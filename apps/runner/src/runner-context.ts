@@ -1,4 +1,4 @@
-import type { BatchStore, ChunkResult, DiskGuard, FileStore, OutputAssembler } from '@app/batches';
+import type { BatchStore, ChunkResult, CrashMarks, FileStore, ObjectStore } from '@app/batches';
 import type { JsonLimits } from '@app/protocols';
 import type { Logger } from '@app/telemetry';
 import type { RowEngine } from './chunks/row-engine';
@@ -7,8 +7,8 @@ import type { RowEngine } from './chunks/row-engine';
 export interface RunnerContext {
   readonly batches: BatchStore;
   readonly files: FileStore;
-  readonly disk: DiskGuard;
-  readonly assembler: OutputAssembler;
+  readonly store: ObjectStore;
+  readonly crashMarks: CrashMarks;
   readonly engine: RowEngine;
   readonly rowLimits: JsonLimits;
   /** Crashes of runners before this one. */

@@ -5,7 +5,7 @@ const STATES = ['pending', 'queued', 'running', 'returned', 'committed'] as cons
 const OPERATIONS = ['take', 'start', 'commit', 'putBack', 'lose', 'recover with a result', 'recover without', 'abort'] as const;
 type Operation = (typeof OPERATIONS)[number];
 
-const resultOf = (index: number): ChunkResult => ({ index, completed: 2, failed: 1, outputBytes: 9 });
+const resultOf = (index: number): ChunkResult => ({ index, completed: 2, failed: 1, outputBytes: 9, errorBytes: 3 });
 
 /** What each operation makes of a chunk in each state; `throws`: it is refused, and the chunk stays what it is. */
 const MATRIX: Record<Operation, Record<ChunkState, ChunkState | 'throws'>> = {

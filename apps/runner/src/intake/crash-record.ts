@@ -1,4 +1,4 @@
-import type { BatchStore } from '@app/batches';
+import type { CrashMarks } from '@app/batches';
 
 /** Runners that may crash while a batch is in work and gets no further, before it fails. */
 export const RUNNER_DEATHS_MAX = 3;
@@ -21,7 +21,7 @@ export class CrashRecord {
   private inWorkSinceMs: number | null = null;
 
   constructor(
-    private readonly batches: BatchStore,
+    private readonly marks: CrashMarks,
     private readonly batchId: string,
     private readonly crashes: number,
   ) {}
@@ -37,7 +37,7 @@ export class CrashRecord {
 
   /** Before anything else. */
   async load(): Promise<void> {
-    const mark = await this.batches.readCrashMark(this.batchId);
+    const mark = await this.marks.read(this.batchId);
     if (mark === null) return;
     const hasDied = mark.inWorkAt !== null && this.crashes > mark.inWorkAt;
     this.deaths = mark.deaths + (hasDied ? 1 : 0);
@@ -56,7 +56,12 @@ export class CrashRecord {
     await this.write(this.crashes);
   }
 
+  /** The batch is over. */
+  forget(): Promise<void> {
+    return this.marks.remove(this.batchId);
+  }
+
   private write(inWorkAt: number | null): Promise<void> {
-    return this.batches.writeCrashMark(this.batchId, { deaths: this.deaths, inWorkAt });
+    return this.marks.write(this.batchId, { deaths: this.deaths, inWorkAt });
   }
 }
