@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig, runPaths, type Config } from '@app/config';
 import { openModelCatalog } from '@app/models';
-import { DiskGuard } from '@app/batches';
+import { LocalStore } from '@app/batches';
 import { writePlacement } from '@app/process';
 import { createLogger } from '@app/telemetry';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
@@ -70,7 +70,7 @@ describe('batches through the official client', () => {
     const engine = new ModelEngine(catalog, backend, LIMITS);
     lane = await openRunner(config, {
       engine,
-      disk: new DiskGuard(directory, 0),
+      store: new LocalStore(directory),
       crashes: 0,
       log: logger,
       registry: new Registry(),

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BatchStatus, CostGrid, WorkerProcessStatus } from '@app/contracts';
-import { BatchStore, isTerminal } from '@app/batches';
+import { BatchStore, isTerminal, LocalStore } from '@app/batches';
 import { fetchMetrics, fetchStatus, type MetricsJson } from '@app/process';
 import { submitEmbeddings } from '../../test/support/batch-job';
 import { until, type Stack } from '../../test/support/stack';
@@ -37,7 +37,7 @@ export async function calibratedTable(stack: Stack, worker: string): Promise<Cos
 
 /** Runs rows of token ids through the batch lane. Throws when one of them is not answered. */
 export async function runBatch(stack: Stack, model: string, rows: number[][]): Promise<BatchTimes> {
-  const store = new BatchStore(join(stack.dir, 'data'));
+  const store = new BatchStore(new LocalStore(join(stack.dir, 'data')));
   const seenMs = new Map<BatchStatus, number>();
   const startMs = performance.now();
   const id = await submitEmbeddings(stack, model, rows);

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { open, stat } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { jsonLine } from '@app/protocols';
-import { isUtf16, UTF16_REMEDY, UTF8_REMEDY, type RowLine, readRows } from '@app/batches';
+import { isUtf16, UTF16_REMEDY, UTF8_REMEDY, LOCAL_FILES, type RowLine, readRows } from '@app/batches';
 import { CliError } from './cli-error';
 
 const FIRST_LINE_BYTES_MAX = 4 * 1024 * 1024;
@@ -63,7 +63,7 @@ async function* textRows(path: string, endpoint: string, bodyOf: (text: string) 
 
 async function* textLines(path: string): AsyncGenerator<RowLine> {
   const { size } = await stat(path);
-  for await (const rows of readRows(path, { offset: 0, end: size, firstRow: 0, firstLine: 1 }, LINE_BYTES_MAX)) yield* rows;
+  for await (const rows of readRows(LOCAL_FILES, path, { offset: 0, end: size, firstRow: 0, firstLine: 1 }, LINE_BYTES_MAX)) yield* rows;
 }
 
 function checkText(path: string, { line, bytes }: RowLine): void {

@@ -1,7 +1,5 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { DiskGuard, newBatchId, readInstanceId, SEES_ALL } from '@app/batches';
+import { LocalStore, newBatchId, readInstanceId, SEES_ALL } from '@app/batches';
 import { BatchQueues } from '@app/queues';
 import type { OpenRunner } from './open-runner';
 import { EchoEngine } from './testing/echo-engine';
@@ -22,8 +20,8 @@ describe('the batch lane with a real Redis', () => {
     engine = new EchoEngine();
     freeBytes = Number.MAX_SAFE_INTEGER;
     await workspace.redis.start();
-    const disk = new DiskGuard(workspace.directory, 0, async () => freeBytes);
-    lane = await openTestRunner(workspace.config, engine, { disk });
+    const store = new LocalStore(workspace.directory, { measure: async () => freeBytes });
+    lane = await openTestRunner(workspace.config, engine, { store });
   });
 
   afterEach(async () => {
@@ -55,9 +53,9 @@ describe('the batch lane with a real Redis', () => {
 
   it('finds batches beside one that cannot be read', async () => {
     const inputs = await workspace.upload(toJsonl(echoRows(3)));
-    const folder = join(workspace.directory, 'batches', newBatchId());
-    mkdirSync(folder);
-    writeFileSync(join(folder, 'manifest.json'), '{');
+    const broken = newBatchId();
+    await workspace.store.put(`open/${broken}`, Buffer.alloc(0));
+    await workspace.store.put(`batches/${broken}/manifest.json`, Buffer.from('{'));
     expect((await workspace.untilOver(await workspace.createBatch(inputs))).status).toBe('completed');
   });
 
@@ -189,7 +187,7 @@ describe('the batch lane with a real Redis', () => {
   it('does a chunk once, however often the queue brings it', async () => {
     const bull = {
       address: { path: workspace.redis.socketPath },
-      instanceId: await readInstanceId(workspace.directory),
+      instanceId: await readInstanceId(workspace.store),
       onError: () => undefined,
     };
     queues = new BatchQueues(bull);

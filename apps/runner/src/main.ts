@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { loadConfig, runPaths } from '@app/config';
 import { openModelCatalog } from '@app/models';
 import { WorkerPool } from '@app/worker-pool';
-import { DiskGuard } from '@app/batches';
+import { openStore } from '@app/batches';
 import { onShutdown, openPlacement, readCrashCount, serveProcessStatus, type ShutdownStep } from '@app/process';
 import { createLogger, observeEventLoop } from '@app/telemetry';
 import { Registry } from 'prom-client';
@@ -37,7 +37,7 @@ async function main(): Promise<void> {
   };
   const runner = await openRunner(config, {
     engine: new ModelEngine(catalog, pool, limits),
-    disk: new DiskGuard(config.dataDir, config.batch.diskFreeBytesMin),
+    store: await openStore({ dataDir: config.dataDir, freeBytesMin: config.batch.diskFreeBytesMin }),
     crashes: readCrashCount(runPaths(config.runDir).crashCount(PROCESS_ID)),
     log,
     registry,

@@ -1,14 +1,14 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { BatchStore, newBatchId, newManifest, storagePaths } from '@app/batches';
+import { dirname, join } from 'node:path';
+import { BatchStore, LocalStore, newBatchId, newManifest, storeKeys } from '@app/batches';
 import { createLogger } from '@app/telemetry';
 import { ManifestFile } from './manifest-file';
 
 const batchId = newBatchId();
 const OPERATIONS = {
   touch: async (file: ManifestFile) => file.touch(),
-  save: (file: ManifestFile) => file.save({ syncParent: false }),
+  save: (file: ManifestFile) => file.save(),
   saveIfStale: (file: ManifestFile) => file.saveIfStale(),
 };
 const DISKS = ['works', 'fails', 'has lost the batch'] as const;
@@ -23,12 +23,13 @@ const MATRIX = {
 describe('ManifestFile', () => {
   let dataDir: string;
   let file: ManifestFile;
-  const paths = () => storagePaths(dataDir).batch(batchId);
-  const onDisk = () => (JSON.parse(readFileSync(paths().manifest, 'utf8')) as { paused: string | null }).paused;
+  const manifestPath = () => join(dataDir, storeKeys.batch(batchId).manifest);
+  let lastText = '';
+  const onDisk = () => (JSON.parse(readFileSync(manifestPath(), 'utf8')) as { paused: string | null }).paused;
 
   beforeEach(async () => {
     dataDir = mkdtempSync(join(tmpdir(), 'il-manifest-'));
-    const batches = new BatchStore(dataDir);
+    const batches = new BatchStore(new LocalStore(dataDir));
     const manifest = newManifest({
       batchId,
       tenant: 'default',
@@ -44,23 +45,26 @@ describe('ManifestFile', () => {
       expiresAt: 2,
     });
     await batches.create(manifest);
-    file = new ManifestFile(manifest, batches, createLogger('test', 'silent'));
+    const version = (await batches.readForUpdate(batchId))?.version ?? '';
+    file = new ManifestFile(manifest, version, batches, createLogger('test', 'silent'));
   });
 
   afterEach(() => rmSync(dataDir, { recursive: true, force: true }));
 
   /** A directory in the manifest's place cannot be replaced by a file. */
   function setDisk(disk: (typeof DISKS)[number]): void {
-    rmSync(disk === 'has lost the batch' ? paths().directory : paths().manifest, { recursive: true, force: true });
-    if (disk === 'fails') mkdirSync(paths().manifest);
+    if (statSync(manifestPath(), { throwIfNoEntry: false })?.isFile() === true) lastText = readFileSync(manifestPath(), 'utf8');
+    if (disk === 'has lost the batch') return rmSync(dirname(manifestPath()), { recursive: true, force: true });
+    rmSync(manifestPath(), { recursive: true, force: true });
+    mkdirSync(disk === 'fails' ? manifestPath() : dirname(manifestPath()), { recursive: true });
+    if (disk === 'works') writeFileSync(manifestPath(), lastText);
   }
 
   async function enter(state: 'saved' | 'stale' | 'gone'): Promise<void> {
     if (state === 'stale') file.touch();
     if (state !== 'gone') return;
     setDisk('has lost the batch');
-    await file.save({ syncParent: false });
-    mkdirSync(paths().directory);
+    await file.save();
   }
 
   const cases = Object.entries(MATRIX).flatMap(([operation, states]) =>
@@ -79,7 +83,7 @@ describe('ManifestFile', () => {
   it('brings with the next save what one that failed did not', async () => {
     setDisk('fails');
     file.manifest.paused = 'why';
-    expect(await file.save({ syncParent: true })).toBe(false);
+    expect(await file.save()).toBe(false);
     setDisk('works');
     await file.saveIfStale();
     expect([file.state, onDisk()]).toEqual(['saved', 'why']);
@@ -88,7 +92,7 @@ describe('ManifestFile', () => {
   it('writes in the order of the calls, each time what the manifest is by then', async () => {
     const saves = ['first', 'second', 'third'].map((paused) => {
       file.manifest.paused = paused;
-      return file.save({ syncParent: false });
+      return file.save();
     });
     expect(await Promise.all(saves)).toEqual([true, true, true]);
     await file.idle();
@@ -97,7 +101,7 @@ describe('ManifestFile', () => {
 
   it('writes nothing of a batch that is gone, and lets its owner go on', async () => {
     await enter('gone');
-    expect(await file.save({ syncParent: true })).toBe(true);
+    expect(await file.save()).toBe(true);
     expect(() => onDisk()).toThrow('ENOENT');
   });
 });

@@ -2,7 +2,7 @@ import 'reflect-metadata';
 import { NestFactory } from '@nestjs/core';
 import type { Config } from '@app/config';
 import type { RunnerProcessStatus } from '@app/contracts';
-import { BatchStore, FileStore, OutputAssembler, readInstanceId, storagePaths, uploadLimits, type DiskGuard } from '@app/batches';
+import { BatchStore, CrashMarks, FileStore, readInstanceId, uploadLimits, type ObjectStore } from '@app/batches';
 import { redisAddress, withDeadline } from '@app/queues';
 import { jsonLimits } from '@app/protocols';
 import type { Logger } from '@app/telemetry';
@@ -31,7 +31,7 @@ export interface OpenRunner {
 
 export interface RunnerDependencies {
   engine: RowEngine;
-  disk: DiskGuard;
+  store: ObjectStore;
   /** How often runners of this data directory have crashed so far. */
   crashes: number;
   log: Logger;
@@ -42,14 +42,12 @@ export interface RunnerDependencies {
 
 /** Starts the batch lane of a data directory, once no other process works on it. Redis need not be there yet. */
 export async function openRunner(config: Config, parts: RunnerDependencies): Promise<OpenRunner> {
-  const { dataDir } = config;
-  const { log, registry } = parts;
-  const instanceId = await readInstanceId(dataDir);
+  const { store, log, registry } = parts;
+  const instanceId = await readInstanceId(store);
   const lock = await acquireRunnerLock(instanceId, () => log.info('another batch runner uses this data directory; waiting for it to exit'));
-  const files = new FileStore(dataDir, parts.disk, uploadLimits(config.batch));
-  await files.ensureDirectories();
+  await new BatchStore(store).upgrade();
   const bull = { address: redisAddress(config), instanceId, onError: (error: Error) => log.debug({ err: error }, 'Redis') };
-  const module = RunnerModule.of(runnerOptions(config, parts, files), bull);
+  const module = RunnerModule.of(runnerOptions(config, parts), bull);
   const app = await NestFactory.createApplicationContext(module, { logger: false, abortOnError: false });
   const runner = app.get(BatchRunner);
   observeRunner(registry, () => runner.status());
@@ -66,24 +64,23 @@ export async function openRunner(config: Config, parts: RunnerDependencies): Pro
 }
 
 /** All but the queues, which `RunnerModule` provides. */
-export function runnerOptions(config: Config, parts: RunnerDependencies, files: FileStore): Omit<BatchRunnerOptions, 'queues'> {
-  const { engine, disk, crashes, log, registry, reconcileMs } = parts;
+export function runnerOptions(config: Config, parts: RunnerDependencies): Omit<BatchRunnerOptions, 'queues'> {
+  const { engine, store, crashes, log, registry, reconcileMs } = parts;
   const { batch, dataDir } = config;
   const rowLimits = { ...jsonLimits(config.http), bytesMax: batch.rowBytesMax };
   const budget = new InFlightBudget({ rowsMax: Math.min(ROWS_IN_FLIGHT_MAX, batch.queueItemsMax), bytesMax: BYTES_IN_FLIGHT_MAX });
   return {
     context: {
-      batches: new BatchStore(dataDir),
-      files,
-      disk,
-      assembler: new OutputAssembler(dataDir, disk),
+      batches: new BatchStore(store),
+      files: new FileStore(store, uploadLimits(batch)),
+      store,
+      crashMarks: new CrashMarks(dataDir),
       engine,
       rowLimits,
       crashes,
       log,
     },
-    batchesDirectory: storagePaths(dataDir).batches,
-    processor: new ChunkProcessor(engine, budget, rowLimits),
+    processor: new ChunkProcessor(store, engine, budget, rowLimits),
     metrics: new RunnerMetrics(registry),
     chunkConcurrency: batch.chunkConcurrency,
     chunksQueuedMax: batch.chunksQueuedMax,

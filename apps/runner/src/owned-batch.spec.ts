@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BatchStore, DiskGuard, type Manifest } from '@app/batches';
+import { BatchStore, type Manifest } from '@app/batches';
 import { createLogger } from '@app/telemetry';
 import { Registry } from 'prom-client';
 import { ActiveBatch } from './active-batch';
@@ -52,17 +52,17 @@ describe('ActiveBatch', () => {
   /** A batch in a status, which it leaves by its own work only while it validates, finalizes or cancels; then the work is held. */
   async function enter(status: Status): Promise<void> {
     const batchId = await workspace.submit(echoRows(10 * CHUNKS));
-    const batches = new BatchStore(workspace.directory);
-    manifest = (await batches.read(batchId)) as Manifest;
+    const found = await new BatchStore(workspace.store).readForUpdate(batchId);
+    if (found === null) throw new Error('no manifest');
+    manifest = found.manifest;
     manifest.batch.status = status;
     if (status === 'cancelling') manifest.outcome = 'cancelled';
     if (status === 'finalizing') manifest.outcome = 'completed';
     const log = createLogger('test', 'silent');
-    const disk = new DiskGuard(workspace.directory, 0);
-    const parts = { engine, disk, crashes: 0, log, registry: new Registry(), reconcileMs: 50 };
-    const { context, processor } = runnerOptions(workspace.config, parts, workspace.files);
+    const parts = { engine, store: workspace.store, crashes: 0, log, registry: new Registry(), reconcileMs: 50 };
+    const { context, processor } = runnerOptions(workspace.config, parts);
     const surroundings = { isStopping: () => isStopping, mayWork: () => true, onFeedable: () => undefined, onCommitted: () => undefined };
-    batch = new ActiveBatch({ ...context, ...surroundings }, processor, manifest);
+    batch = new ActiveBatch({ ...context, ...surroundings }, processor, manifest, found.version);
     await batch.load();
     if (status !== 'in_progress') return;
     void batch.run();

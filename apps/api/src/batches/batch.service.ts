@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { type FileObject, type FilePurpose, InterleaveError } from '@app/contracts';
 import {
   isTerminal,
@@ -75,12 +76,9 @@ export class BatchService {
     return this.store(() => this.parts.files.delete(fileId, (batchId) => this.isOpen(batchId), seenBy(caller)));
   }
 
-  async openContent(
-    fileId: string,
-    caller: Caller,
-  ): Promise<{ record: FileRecord; read: (start: number, end: number) => NodeJS.ReadableStream }> {
+  async openContent(fileId: string, caller: Caller): Promise<{ record: FileRecord; read: (start: number, end: number) => Readable }> {
     const record = await this.parts.files.get(fileId, seenBy(caller));
-    return { record, read: (start, end) => this.parts.files.openContent(fileId, { start, end }) };
+    return { record, read: (start, end) => Readable.from(this.parts.files.openContent(record, { start, end }), { objectMode: false }) };
   }
 
   /**
@@ -111,7 +109,7 @@ export class BatchService {
       await this.parts.files.addUse(file.id, batchId);
       await this.parts.batches.create(manifest);
     });
-    if ((await this.parts.files.find(file.id)) === null) {
+    if (!(await this.parts.files.mayUse(file.id))) {
       await this.parts.batches.remove(batchId);
       throw unknownInputFile(file.id);
     }

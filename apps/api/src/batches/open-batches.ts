@@ -1,5 +1,5 @@
 import type { Config } from '@app/config';
-import { BatchStore, DiskGuard, FileStore, readInstanceId, uploadLimits } from '@app/batches';
+import { BatchStore, FileStore, openStore, readInstanceId, uploadLimits } from '@app/batches';
 import { BatchQueues, redisAddress } from '@app/queues';
 import type { Logger } from '@app/telemetry';
 import type { Breakers } from '../resilience/breakers';
@@ -11,16 +11,16 @@ const WINDOW = { callsMax: 5, callsMin: 3 };
 
 /** Opens files, batches and queues for the API. Redis need not be there. */
 export async function openBatchService(config: Config, log: Logger, breakers: Breakers): Promise<BatchService> {
-  const files = new FileStore(config.dataDir, new DiskGuard(config.dataDir, config.batch.diskFreeBytesMin), uploadLimits(config.batch));
-  await files.ensureDirectories();
+  const store = await openStore({ dataDir: config.dataDir, freeBytesMin: config.batch.diskFreeBytesMin });
+  const files = new FileStore(store, uploadLimits(config.batch));
   const queues = new BatchQueues({
     address: redisAddress(config),
-    instanceId: await readInstanceId(config.dataDir),
+    instanceId: await readInstanceId(store),
     onError: (error) => log.debug({ err: error }, 'Redis'),
   });
   return new BatchService({
     files,
-    batches: new BatchStore(config.dataDir),
+    batches: new BatchStore(store),
     queues,
     storage: new StorageGuard(breakers.of('storage', storageVerdict, WINDOW), () => files.tryWrite()),
     redis: breakers.of('redis', () => 'fault', WINDOW),

@@ -1,7 +1,15 @@
 import { setMaxListeners } from 'node:events';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { InterleaveError } from '@app/contracts';
-import { ChunkResultWriter, type ChunkResult, type RowLine, readRows, type Chunk } from '@app/batches';
+import {
+  readRows,
+  type Chunk,
+  type ChunkResult,
+  type ChunkResults,
+  type ChunkResultWriter,
+  type ObjectStore,
+  type RowLine,
+} from '@app/batches';
 import { checkBatchLine, checkJsonBounds, type JsonLimits, parseJsonBody, type Endpoint } from '@app/protocols';
 import type { InFlightBudget } from './in-flight-budget';
 import type { RowEngine } from './row-engine';
@@ -21,8 +29,9 @@ export class ChunkPutBack extends Error {
 
 export interface ChunkTask {
   chunk: Chunk;
-  contentPath: string;
-  chunksDirectory: string;
+  /** Of the rows in the store. */
+  contentKey: string;
+  results: ChunkResults;
   endpoint: Endpoint;
   /** The path that `endpoint` came from, which every line names. */
   url: string;
@@ -60,18 +69,19 @@ type Answer = { kind: 'output' | 'error'; line: string };
 /** Runs the rows of chunks and writes their results in input order; many chunks at once. */
 export class ChunkProcessor {
   constructor(
+    private readonly store: ObjectStore,
     private readonly engine: RowEngine,
     private readonly budget: InFlightBudget,
     private readonly rowLimits: JsonLimits,
   ) {}
 
   /**
-   * When it resolves, the chunk is committed. Rejects with `ChunkPutBack` after an abort for that reason, with
+   * When it resolves, the chunk is committed, by this call or, with `isFirst` false, by another node that did it too. Rejects with `ChunkPutBack` after an abort for that reason, with
    * `storage_full`, or with what went wrong; nothing is committed then. Abort with a `StopReason` as the reason.
    */
-  async process(task: ChunkTask, stop: AbortController): Promise<ChunkResult> {
+  async process(task: ChunkTask, stop: AbortController): Promise<{ result: ChunkResult; isFirst: boolean }> {
     setMaxListeners(0, stop.signal);
-    const writer = await ChunkResultWriter.open(task.chunksDirectory, task.chunk.index);
+    const writer = await task.results.begin(task.chunk.index);
     try {
       await this.runRows(task, writer, stop);
       if (isPutBack(stop.signal)) throw new ChunkPutBack(`chunk ${task.chunk.index} was put back`);
@@ -87,7 +97,7 @@ export class ChunkProcessor {
     const held = new Set<Hold>();
     let written: Promise<void> = Promise.resolve();
     try {
-      for await (const row of eachRow(task)) {
+      for await (const row of eachRow(this.store, task)) {
         const hold = await this.hold(row, task, stop.signal);
         if (hold !== null) held.add(hold);
         if (isPutBack(stop.signal)) break;
@@ -180,9 +190,9 @@ function hasLoneSurrogate(bytes: Buffer, body: unknown): boolean {
 }
 
 /** Gives the event loop a turn after every few milliseconds of work, so that locks are renewed and answers come in. */
-async function* eachRow(task: ChunkTask): AsyncGenerator<RowLine> {
+async function* eachRow(store: ObjectStore, task: ChunkTask): AsyncGenerator<RowLine> {
   let sliceEnd = performance.now() + SLICE_MS;
-  for await (const rows of readRows(task.contentPath, task.chunk)) {
+  for await (const rows of readRows(store, task.contentKey, task.chunk)) {
     for (const row of rows) {
       yield row;
       if (performance.now() <= sliceEnd) continue;
@@ -197,15 +207,20 @@ interface Hold {
   isAnswered: boolean;
 }
 
-/** The lines of rows that were never started. */
-export async function* notRunLines(
-  task: Pick<ChunkTask, 'chunk' | 'contentPath' | 'lines'>,
+/** Commits the result of a chunk whose rows were never started, unless it has one. */
+export async function commitNotRun(
+  store: ObjectStore,
+  { chunk, contentKey, results, lines }: Pick<ChunkTask, 'chunk' | 'contentKey' | 'results' | 'lines'>,
   reason: NotRunReason,
-): AsyncGenerator<Uint8Array> {
-  for await (const rows of readRows(task.contentPath, task.chunk)) {
-    yield Buffer.from(
-      rows.map((row) => `${task.lines.notRun({ id: task.lines.idOf(row), customId: readCustomId(row.bytes) }, reason)}\n`).join(''),
-    );
+): Promise<ChunkResult> {
+  const writer = await results.begin(chunk.index);
+  try {
+    for await (const rows of readRows(store, contentKey, chunk)) {
+      for (const row of rows) writer.addError(lines.notRun({ id: lines.idOf(row), customId: readCustomId(row.bytes) }, reason));
+    }
+    return (await writer.commit()).result;
+  } finally {
+    await writer.discard();
   }
 }
 

@@ -8,7 +8,8 @@ import { validateInput } from './validate-input';
 
 /** The input of a batch, once its file has been found. */
 export interface BatchInput {
-  contentPath: string;
+  /** Of the file's bytes in the store. */
+  contentKey: string;
   table: ChunkTable;
   endpoint: Endpoint;
   /** The path that `endpoint` came from, which every line names. */
@@ -25,7 +26,7 @@ export async function openInput({ files }: RunnerContext, { batch, models }: Man
   const endpoint = parseEndpoint(batch.endpoint);
   if (endpoint === null) throw new Error(`batch ${batch.id} was accepted for ${batch.endpoint}, which is not an endpoint`);
   return {
-    contentPath: files.contentPath(record.id),
+    contentKey: files.contentKey(record.id),
     table: await files.readChunkTable(record),
     endpoint,
     url: batch.endpoint,
@@ -36,14 +37,14 @@ export async function openInput({ files }: RunnerContext, { batch, models }: Man
 
 /** Whether the file is one batch for one model that can be served. Rejects when `signal` is aborted. */
 export async function judgeInput(
-  { engine, rowLimits }: RunnerContext,
+  { store, engine, rowLimits }: RunnerContext,
   input: BatchInput,
   signal: AbortSignal,
 ): Promise<{ problems: BatchValidationError[]; model: string | null }> {
   const { model, version } = input.endpoint;
   const early = modelProblems(engine, input, { model, version });
   if (early.length > 0) return { problems: early, model };
-  const found = await validateInput({ ...input, modelInBody: model === null, rowLimits }, signal);
+  const found = await validateInput({ ...input, store, modelInBody: model === null, rowLimits }, signal);
   const problems = found.errors.length > 0 ? found.errors : modelProblems(engine, input, { model: found.model, version: null });
   return { problems, model: model ?? found.model };
 }

@@ -1,3 +1,4 @@
+import { CrashMarks } from '@app/batches';
 import { CrashRecord, RUNNER_DEATHS_MAX } from './crash-record';
 import { echoRow, Workspace } from '../testing/workspace';
 
@@ -9,7 +10,7 @@ describe('the record of crashes', () => {
 
   /** As a runner finds it that was started after so many crashes. */
   async function found(crashes: number): Promise<CrashRecord> {
-    const record = new CrashRecord(workspace.batches, batchId, crashes);
+    const record = new CrashRecord(new CrashMarks(workspace.directory), batchId, crashes);
     await record.load();
     return record;
   }

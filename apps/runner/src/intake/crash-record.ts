@@ -56,6 +56,11 @@ export class CrashRecord {
     await this.write(this.crashes);
   }
 
+  /** The batch is over. */
+  forget(): Promise<void> {
+    return this.marks.remove(this.batchId);
+  }
+
   private write(inWorkAt: number | null): Promise<void> {
     return this.marks.write(this.batchId, { deaths: this.deaths, inWorkAt });
   }

@@ -18,7 +18,14 @@ describe('validateInput', () => {
     const table = await workspace.files.readChunkTable(await workspace.files.get(fileId, SEES_ALL));
     const { url = '/v1/embeddings', modelInBody = true, signal = never } = options;
     return validateInput(
-      { contentPath: workspace.files.contentPath(fileId), table, url, modelInBody, rowLimits: jsonLimits(workspace.config.http) },
+      {
+        store: workspace.store,
+        contentKey: workspace.files.contentKey(fileId),
+        table,
+        url,
+        modelInBody,
+        rowLimits: jsonLimits(workspace.config.http),
+      },
       signal,
     );
   }

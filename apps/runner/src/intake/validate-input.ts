@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { InterleaveError, type BatchValidationError } from '@app/contracts';
 import { checkBatchLine, checkJsonBounds, type JsonLimits } from '@app/protocols';
-import { UTF16_REMEDY, UTF8_REMEDY, type RowLine, readRows, type ChunkTable } from '@app/batches';
+import { UTF16_REMEDY, UTF8_REMEDY, type RowLine, readRows, type ChunkTable, type ObjectStore } from '@app/batches';
 import { CustomIdSet } from './custom-id-set';
 
 const CODES: Record<string, string> = { custom_id: 'invalid_custom_id', method: 'invalid_method', url: 'mismatched_url' };
@@ -10,7 +10,8 @@ const ERRORS_MAX = 100;
 const SHOWN_CHARS_MAX = 64;
 
 export interface InputFile {
-  contentPath: string;
+  store: Pick<ObjectStore, 'read'>;
+  contentKey: string;
   table: ChunkTable;
   /** The batch's endpoint, which every line must name. */
   url: string;
@@ -38,7 +39,7 @@ export async function validateInput(file: InputFile, signal: AbortSignal): Promi
     return { errors: [{ code: 'empty_file', message: 'The file has no rows.', param: 'input_file_id', line: null }], model: null };
   const validation = new Validation(file);
   const everything = { ...file.table.chunk(0), end: file.table.chunk(file.table.chunkCount - 1).end };
-  for await (const rows of readRows(file.contentPath, everything)) {
+  for await (const rows of readRows(file.store, file.contentKey, everything)) {
     signal.throwIfAborted();
     for (const row of rows) {
       await validation.check(row);
@@ -104,7 +105,7 @@ class Validation {
   }
 
   private async findLine(customId: string, chunkIndex: number, beforeRow: number): Promise<number | null> {
-    for await (const rows of readRows(this.file.contentPath, this.file.table.chunk(chunkIndex))) {
+    for await (const rows of readRows(this.file.store, this.file.contentKey, this.file.table.chunk(chunkIndex))) {
       for (const row of rows) {
         if (row.row >= beforeRow) return null;
         const parsed = parseLine(row.bytes, this.file.rowLimits);

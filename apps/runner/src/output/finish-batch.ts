@@ -1,9 +1,12 @@
-import { readResult, type BatchOutcome, type Manifest, type ChunkTable } from '@app/batches';
+import { inParallel, publishOutputs, type BatchOutcome, type ChunkResult, type Manifest, type ChunkTable } from '@app/batches';
 import type { BatchObject } from '@app/contracts';
 import type { ChunkLedger } from '../chunks/chunk-ledger';
-import { notRunLines } from '../chunks/chunk-processor';
+import { commitNotRun } from '../chunks/chunk-processor';
 import type { RunnerContext } from '../runner-context';
-import type { NotRunReason, RowLines } from './row-lines';
+import type { RowLines } from './row-lines';
+
+/** Chunks that never ran are written down so many at once. */
+const WRITES_MAX = 8;
 
 interface Ending {
   manifest: Manifest;
@@ -14,24 +17,18 @@ interface Ending {
 }
 
 /**
- * Makes the output and the error file of a batch: the results of its chunks one after the other; rows of chunks that
- * never ran are said so in the error file. Durable when it resolves; done again after a kill it gives the same.
+ * Makes the output and the error file of a batch out of the results of its chunks; rows of chunks that never ran are said so in
+ * the error file. Durable when it resolves; done again, after a kill or by another node, it gives the same.
  */
 export async function finishBatch(
   context: RunnerContext,
   ending: Ending,
 ): Promise<Pick<BatchObject, 'output_file_id' | 'error_file_id' | 'request_counts'>> {
-  const { manifest, table } = ending;
-  const { outputExpiresAfterSeconds: expiresAfterSeconds, tenant } = manifest;
-  const name = manifest.batch.id;
-  const output = await context.assembler.assemble(
-    { fileId: manifest.outputFileId, filename: `${name}_output.jsonl`, tenant, expiresAfterSeconds },
-    outputs(context, ending),
-  );
-  const errors = await context.assembler.assemble(
-    { fileId: manifest.errorFileId, filename: `${name}_error.jsonl`, tenant, expiresAfterSeconds },
-    errorsOf(context, ending),
-  );
+  const { manifest, table, outcome, chunks } = ending;
+  // The rows of a batch that crashes the runner are not read again.
+  const added = outcome === 'failed' ? new Map<number, ChunkResult>() : await completeResults(context, ending);
+  const resultOf = (index: number) => chunks.resultOf(index) ?? added.get(index) ?? null;
+  const { output, errors } = await publishOutputs(context.store, { manifest, chunkCount: table.chunkCount, resultOf });
   const completed = output?.rows ?? 0;
   return {
     output_file_id: output?.id ?? null,
@@ -40,27 +37,16 @@ export async function finishBatch(
   };
 }
 
-async function* outputs(context: RunnerContext, ending: Ending): AsyncGenerator<Uint8Array> {
-  const directory = context.batches.chunksDirectory(ending.manifest.batch.id);
-  for (let index = 0; index < ending.table.chunkCount; index++) {
-    const result = ending.chunks.resultOf(index);
-    if (result !== null) yield* readResult(directory, result, 'output');
-  }
-}
-
-async function* errorsOf(context: RunnerContext, ending: Ending): AsyncGenerator<Uint8Array> {
-  const { manifest, table, lines, outcome } = ending;
-  const directory = context.batches.chunksDirectory(manifest.batch.id);
-  const contentPath = context.files.contentPath(manifest.batch.input_file_id);
-  for (let index = 0; index < table.chunkCount; index++) {
-    const result = ending.chunks.resultOf(index);
-    // The rows of a batch that crashes the runner are not read again.
-    if (result === null && outcome === 'failed') continue;
-    if (result === null) yield* notRunLines({ chunk: table.chunk(index), contentPath, lines }, notRunReason(outcome));
-    else if (result.failed > 0) yield* readResult(directory, result, 'error');
-  }
-}
-
-function notRunReason(outcome: BatchOutcome): NotRunReason {
-  return outcome === 'expired' ? 'batch_expired' : 'batch_cancelled';
+/** A result for each chunk that has none. */
+async function completeResults({ store, batches, files }: RunnerContext, ending: Ending): Promise<Map<number, ChunkResult>> {
+  const { manifest, table, outcome, chunks, lines } = ending;
+  const results = batches.results(manifest.batch.id);
+  const contentKey = files.contentKey(manifest.batch.input_file_id);
+  const added = new Map<number, ChunkResult>();
+  const missing = Array.from({ length: table.chunkCount }, (_, index) => index).filter((index) => chunks.resultOf(index) === null);
+  await inParallel(missing, WRITES_MAX, async (index) => {
+    const task = { chunk: table.chunk(index), contentKey, results, lines };
+    added.set(index, await commitNotRun(store, task, outcome === 'expired' ? 'batch_expired' : 'batch_cancelled'));
+  });
+  return added;
 }

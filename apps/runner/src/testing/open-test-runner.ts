@@ -1,5 +1,5 @@
 import type { Config } from '@app/config';
-import { DiskGuard } from '@app/batches';
+import { LocalStore } from '@app/batches';
 import { createLogger } from '@app/telemetry';
 import { Registry } from 'prom-client';
 import { openRunner, type RunnerDependencies, type OpenRunner } from '../open-runner';
@@ -7,10 +7,9 @@ import type { EchoEngine } from './echo-engine';
 
 /** The lane of `config` with a stand-in for the models. */
 export function openTestRunner(config: Config, engine: EchoEngine, changes: Partial<RunnerDependencies> = {}): Promise<OpenRunner> {
-  const disk = new DiskGuard(config.dataDir, 0);
   return openRunner(config, {
     engine,
-    disk,
+    store: new LocalStore(config.dataDir),
     crashes: 0,
     log: createLogger('runner', config.logLevel),
     registry: new Registry(),

@@ -5,8 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig, type Config, type FileConfig } from '@app/config';
 import {
   BatchStore,
-  DiskGuard,
   FileStore,
+  LocalStore,
   newBatchId,
   newFileId,
   newManifest,
@@ -45,17 +45,17 @@ export class Workspace {
   readonly directory = mkdtempSync(join(tmpdir(), 'il-batch-'));
   readonly redis = new TestRedis(this.directory);
   readonly config: Config;
+  readonly store = new LocalStore(this.directory);
   readonly files: FileStore;
   readonly batches: BatchStore;
 
   constructor(batch: Partial<FileConfig['batch']> = {}) {
     this.config = testConfig(this.directory, batch);
-    this.files = new FileStore(this.directory, new DiskGuard(this.directory, 0), uploadLimits(this.config.batch));
-    this.batches = new BatchStore(this.directory);
+    this.files = new FileStore(this.store, uploadLimits(this.config.batch));
+    this.batches = new BatchStore(this.store);
   }
 
   async upload(content: string | Buffer): Promise<string> {
-    await this.files.ensureDirectories();
     const upload = await this.files.beginUpload(0);
     const bytes = Buffer.from(content);
     for (let at = 0; at < bytes.length; at += 65_536) await upload.write(bytes.subarray(at, at + 65_536));
@@ -117,7 +117,7 @@ export class Workspace {
     if (fileId === null) return '';
     const record = await this.files.get(fileId, SEES_ALL);
     let text = '';
-    for await (const part of this.files.openContent(fileId, { start: 0, end: record.bytes })) text += String(part);
+    for await (const part of this.files.openContent(record, { start: 0, end: record.bytes })) text += String(part);
     return text;
   }
 

@@ -1,10 +1,15 @@
 import { DEFAULT_TENANT, type FileObject, type FilePurpose } from '@app/contracts';
+import type { ChunkPart } from '../results/chunk-results';
+import type { ObjectStore } from '../storage/object-store';
 import { readStored } from '../storage/stored-json';
-import type { filePaths } from '../storage/storage-paths';
+import { storeKeys } from '../storage/store-keys';
+
+const FORMATS = [1, 2] as const;
 
 /** `file.json`: what is known about a stored file besides its bytes. Times are Unix seconds. */
 export interface FileRecord {
-  formatVersion: 1;
+  /** 2 for a file with a `source`, which releases before it cannot read. */
+  formatVersion: 1 | 2;
   id: string;
   bytes: number;
   rows: number;
@@ -15,6 +20,8 @@ export interface FileRecord {
   purpose: FilePurpose;
   /** Whose it is. Those of before there were tenants do not say so, and are read as `DEFAULT_TENANT`'s. */
   tenant: string;
+  /** The file has no bytes of its own: they are those of the results of a batch. */
+  source?: { batchId: string; part: ChunkPart };
 }
 
 /** The record as clients see it. */
@@ -31,9 +38,9 @@ export function toFileObject(record: FileRecord): FileObject {
   };
 }
 
-export async function readFileRecord(paths: ReturnType<typeof filePaths>): Promise<FileRecord | null> {
-  const record = await readStored<FileRecord>(paths.record, 1);
-  return record === null ? null : { ...record, tenant: record.tenant ?? DEFAULT_TENANT };
+export async function readFileRecord(store: ObjectStore, fileId: string): Promise<FileRecord | null> {
+  const stored = await readStored<FileRecord>(store, storeKeys.file(fileId).record, FORMATS);
+  return stored === null ? null : { ...stored.record, tenant: stored.record.tenant ?? DEFAULT_TENANT };
 }
 
 export const nowSeconds = (): number => Math.floor(Date.now() / 1000);

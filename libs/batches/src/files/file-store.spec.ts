@@ -1,6 +1,6 @@
 import { mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { DiskGuard } from '../storage/disk-guard';
+import { LocalStore } from '../storage/local-store';
 import { SEES_ALL } from '../storage/owner';
 import { FileStore } from './file-store';
 import { isFileId, newFileId } from '../manifests/ids';
@@ -17,9 +17,10 @@ describe('FileStore', () => {
 
   beforeEach(async () => {
     dataDir = makeDataDir();
+    mkdirSync(join(dataDir.path, 'files'));
+    mkdirSync(join(dataDir.path, 'tmp'));
     freeBytes = 1e9;
-    files = new FileStore(dataDir.path, new DiskGuard(dataDir.path, 1000, async () => freeBytes), LIMITS);
-    await files.ensureDirectories();
+    files = new FileStore(new LocalStore(dataDir.path, { freeBytesMin: 1000, measure: async () => freeBytes }), LIMITS);
   });
   afterEach(() => dataDir.remove());
 
@@ -29,13 +30,13 @@ describe('FileStore', () => {
     return (await upload.commit({ filename: 'a.jsonl', purpose: 'batch', tenant, expiresAfterSeconds })).id;
   }
 
-  const stored = () => readdirSync(join(dataDir.path, 'files'));
+  const stored = () => [...readdirSync(join(dataDir.path, 'files')), ...readdirSync(join(dataDir.path, 'tmp'))];
 
   it('stores bytes, rows and chunks', async () => {
     const id = await store('{"a":1}\n\n{"b":2}\n{"c":3}');
     const record = await files.get(id, SEES_ALL);
     let text = '';
-    for await (const part of files.openContent(id, { start: 8, end: 17 })) text += String(part);
+    for await (const part of files.openContent(record, { start: 8, end: 17 })) text += String(part);
     expect(record).toMatchObject({ bytes: 24, rows: 3, filename: 'a.jsonl', purpose: 'batch', expiresAt: null });
     expect((await files.readChunkTable(record)).chunkCount).toBe(2);
     expect(text).toBe('\n{"b":2}\n');
@@ -152,9 +153,9 @@ describe('FileStore', () => {
       expect((await files.find(await rewrite({ tenant: undefined })))?.tenant).toBe('default');
     });
 
-    it.each([2, '1', undefined])('not with formatVersion %j, which is said', async (formatVersion) => {
+    it.each([3, '1', undefined])('not with formatVersion %j, which is said', async (formatVersion) => {
       const id = await rewrite({ formatVersion });
-      await expect(files.find(id)).rejects.toThrow(/file\.json: expected formatVersion 1 but received .+; use the version/);
+      await expect(files.find(id)).rejects.toThrow(/file\.json: expected formatVersion 1 or 2 but received .+; use the version/);
       const expired = await store('{}', -1);
       expect(await files.sweep(nobody)).toEqual([expired]);
     });

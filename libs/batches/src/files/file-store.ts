@@ -1,18 +1,16 @@
-import { createReadStream, type ReadStream } from 'node:fs';
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { InterleaveError, type FilePurpose } from '@app/contracts';
-import { listIds, readPage, type Page, type PageRequest } from '../storage/directory-page';
-import { DiskGuard } from '../storage/disk-guard';
-import { isMissing, orNullIfMissing, syncDirectory, TEMPORARY_SUFFIX, writeFileDurably } from '../storage/durable';
+import { readPage, type Page, type PageRequest } from '../storage/id-page';
+import type { ByteRange, ObjectStore } from '../storage/object-store';
 import { SEES_ALL, type Sees } from '../storage/owner';
+import { storeKeys } from '../storage/store-keys';
+import { BatchStore } from '../manifests/batch-store';
+import { idCreatedAtMs, isFileId } from '../manifests/ids';
+import { ResultTable } from '../results/result-table';
 import { nowSeconds, readFileRecord, type FileRecord } from './file-record';
-import { isFileId } from '../manifests/ids';
 import { decodeLineIndex, type ChunkTable } from './line-index';
-import { filePaths, storagePaths, type StoragePaths } from '../storage/storage-paths';
 import { Upload, type UploadLimits } from './upload';
 
-/** An upload whose bytes stopped coming this long ago belongs to a process that is gone. */
+/** What was begun this long ago and is not there yet, or not gone yet, belongs to a process that is gone. */
 const ABANDONED_MS = 60 * 60 * 1000;
 /** Takes a block of its own. */
 const TRIAL_BYTES = 4096;
@@ -20,38 +18,44 @@ const TRIAL_BYTES = 4096;
 /** True while a batch still needs the files it uses. */
 export type IsBatchOpen = (batchId: string) => Promise<boolean>;
 
-/** Uploaded and produced files on disk. Stateless: any number of processes may have one over the same directory. */
+/**
+ * Uploaded and produced files. Stateless: any number of processes may have one over the same store.
+ *
+ * | state | what is there | left by |
+ * |---|---|---|
+ * | coming | no record | the record, put last → there; killed: `sweep` → gone |
+ * | there | record | `delete` puts the tombstone → doomed |
+ * | doomed | record, tombstone | a batch uses it: tombstone removed → there; else → gone; killed: `sweep` does it |
+ * | gone | nothing | – |
+ */
 export class FileStore {
-  private readonly paths: StoragePaths;
+  private readonly batches: BatchStore;
 
   constructor(
-    dataDir: string,
-    private readonly disk: DiskGuard,
+    private readonly store: ObjectStore,
     private readonly limits: UploadLimits,
   ) {
-    this.paths = storagePaths(dataDir);
+    this.batches = new BatchStore(store);
   }
 
   /** Rejects with `too_large` or `storage_full` when a file of at least so many bytes cannot be taken. */
   checkAnnounced(bytesMin: number): Promise<void> {
-    return Upload.check({ limits: this.limits, disk: this.disk, bytesMin });
+    return Upload.check(this.store, this.limits, bytesMin);
   }
 
   /** Rejects with `storage_full` when `bytesExpected` (0: unknown) cannot fit. */
   beginUpload(bytesExpected: number): Promise<Upload> {
-    return Upload.begin({ paths: this.paths, limits: this.limits, disk: this.disk, bytesExpected });
+    return Upload.begin(this.store, this.limits, bytesExpected);
   }
 
-  /** Rejects with the system's error when the disk cannot be written to. */
+  /** Rejects with the store's error when it cannot be written to. */
   async tryWrite(): Promise<void> {
-    const path = join(this.paths.files, `trial-${process.pid}${TEMPORARY_SUFFIX}`);
-    await writeFileDurably(path, Buffer.alloc(TRIAL_BYTES), { syncParent: false });
-    await rm(path, { force: true });
+    await this.store.put(storeKeys.trial, Buffer.alloc(TRIAL_BYTES));
   }
 
   /** Null when there is no such file. One that expired is found until it is swept: a batch may be reading it. */
   async find(fileId: string): Promise<FileRecord | null> {
-    return isFileId(fileId) ? readFileRecord(this.paths.file(fileId)) : null;
+    return isFileId(fileId) ? readFileRecord(this.store, fileId) : null;
   }
 
   /** Throws `not_found`. */
@@ -62,103 +66,139 @@ export class FileStore {
   }
 
   async list(page: PageRequest, purpose: FilePurpose | null, sees: Sees): Promise<Page<FileRecord>> {
-    const ids = await listIds(this.paths.files, isFileId);
-    return readPage(ids, page, async (id) => {
+    return readPage(await this.listIds(), page, async (id) => {
       const record = await this.find(id);
       const isListed = record !== null && !isExpired(record) && (purpose === null || record.purpose === purpose) && sees(record.tenant);
       return isListed ? record : null;
     });
   }
 
-  /** Path of the bytes of a file that `get` found. */
-  contentPath(fileId: string): string {
-    return this.paths.file(fileId).content;
+  /** Where the bytes of an uploaded file are in the store. */
+  contentKey(fileId: string): string {
+    return storeKeys.file(fileId).content;
   }
 
-  /** `end` is the first byte not read. The stream survives a deletion of the file. */
-  openContent(fileId: string, range: { start: number; end: number }): ReadStream {
-    return createReadStream(this.contentPath(fileId), { start: range.start, end: range.end - 1, highWaterMark: 256 * 1024 });
+  /** Bytes of a file that `get` found. Fails when the file is deleted meanwhile. */
+  async *openContent(record: FileRecord, range: ByteRange): AsyncGenerator<Buffer, void, void> {
+    const { id, source } = record;
+    if (source === undefined) return yield* this.store.read(this.contentKey(id), range);
+    const table = await ResultTable.read(this.store, source.batchId);
+    if (table === null) throw new Error(`the results of ${source.batchId}, of which file ${id} is made, are gone`);
+    yield* table.read(this.store, source.part, range);
   }
 
   async readChunkTable(record: FileRecord): Promise<ChunkTable> {
-    return decodeLineIndex(await readFile(this.paths.file(record.id).lineIndex), record);
+    const index = await this.store.get(storeKeys.file(record.id).lineIndex);
+    if (index === null) throw fileNotFound(record.id);
+    return decodeLineIndex(index.bytes, record);
   }
 
   /** Notes that a batch reads this file, before the batch exists. Throws `not_found`. */
   async addUse(fileId: string, batchId: string): Promise<void> {
-    try {
-      await writeFile(join(this.paths.file(fileId).uses, batchId), '', { mode: 0o600 });
-    } catch (error) {
-      throw isMissing(error) ? fileNotFound(fileId) : error;
-    }
+    const use = `${storeKeys.file(fileId).uses}${batchId}`;
+    await this.store.put(use, new Uint8Array());
+    if (await this.mayUse(fileId)) return;
+    await this.store.delete(use);
+    throw fileNotFound(fileId);
+  }
+
+  /** False: the file is gone, or about to be. To be asked last, once the batch that uses it is there. */
+  async mayUse(fileId: string): Promise<boolean> {
+    const [record, tombstone] = await Promise.all([this.find(fileId), this.store.head(storeKeys.file(fileId).deleted)]);
+    return record !== null && tombstone === null;
   }
 
   /**
-   * Throws `conflict` while a batch uses the file. The file is first renamed and then looked at once more: a batch that
-   * was accepted between the first look and the rename gets it back, one that comes later does not find it.
+   * Throws `conflict` while a batch uses the file. The tombstone comes first, then the look at the batches that use it: one that
+   * was accepted before keeps the file, one that comes later sees the tombstone. Only who put a tombstone goes on from it, or
+   * `sweep` after an hour.
    */
   async delete(fileId: string, isOpen: IsBatchOpen, sees: Sees): Promise<void> {
     const record = await this.find(fileId);
     if (record === null || !sees(record.tenant)) throw fileNotFound(fileId);
-    await this.refuseInUse(fileId, this.paths.file(fileId).directory, isOpen);
-    const doomed = join(this.paths.files, `${fileId}.deleted${TEMPORARY_SUFFIX}`);
-    try {
-      await rename(this.paths.file(fileId).directory, doomed);
-    } catch (error) {
-      throw isMissing(error) ? fileNotFound(fileId) : error;
-    }
-    try {
-      await this.refuseInUse(fileId, doomed, isOpen);
-    } catch (error) {
-      await rename(doomed, this.paths.file(fileId).directory);
-      throw error;
-    }
-    await syncDirectory(this.paths.files);
-    await rm(doomed, { recursive: true, force: true });
+    await this.refuseInUse(record, isOpen);
+    if (!(await this.store.putIfAbsent(storeKeys.file(fileId).deleted, new Uint8Array())))
+      throw new InterleaveError('conflict', `File ${fileId} is being deleted; nothing is left to do`, { param: 'file_id' });
+    await this.deleteDoomed(record, isOpen);
   }
 
   /** Removes what expired and what killed processes left; returns the ids of expired files. */
   async sweep(isOpen: IsBatchOpen): Promise<string[]> {
-    const names = (await orNullIfMissing(readdir(this.paths.files))) ?? [];
-    for (const name of names.filter((name) => name.endsWith(TEMPORARY_SUFFIX))) await this.removeAbandoned(join(this.paths.files, name));
+    await this.store.sweep(ABANDONED_MS);
     const expired: string[] = [];
-    for (const id of names.filter(isFileId)) {
+    for (const id of await this.listIds()) {
       // One that cannot be read, because another version wrote it, must not keep the others from going.
-      const record = await this.find(id).catch(() => null);
-      if (record === null || !isExpired(record)) continue;
-      if (await this.deleteUnlessUsed(id, isOpen)) expired.push(id);
+      const record = await this.find(id).catch(() => undefined);
+      if (record === undefined) continue;
+      if (record === null) await this.removeAbandoned(id);
+      else if (isExpired(record) && (await this.deleteUnlessUsed(record, isOpen))) expired.push(id);
+      else if (await this.isOld(storeKeys.file(id).deleted)) await unlessInUse(this.deleteDoomed(record, isOpen));
     }
     return expired;
   }
 
-  async ensureDirectories(): Promise<void> {
-    await mkdir(this.paths.files, { recursive: true, mode: 0o700 });
-    await mkdir(this.paths.batches, { recursive: true, mode: 0o700 });
+  private async listIds(): Promise<string[]> {
+    return (await this.store.listNames(storeKeys.files)).filter(isFileId);
   }
 
-  private async deleteUnlessUsed(fileId: string, isOpen: IsBatchOpen): Promise<boolean> {
+  private deleteUnlessUsed(record: FileRecord, isOpen: IsBatchOpen): Promise<boolean> {
+    return unlessInUse(this.delete(record.id, isOpen, SEES_ALL));
+  }
+
+  private async deleteDoomed(record: FileRecord, isOpen: IsBatchOpen): Promise<void> {
+    const keys = storeKeys.file(record.id);
     try {
-      await this.delete(fileId, isOpen, SEES_ALL);
-      return true;
+      await this.refuseInUse(record, isOpen);
     } catch (error) {
-      if (error instanceof InterleaveError && (error.code === 'conflict' || error.code === 'not_found')) return false;
+      await this.store.delete(keys.deleted);
       throw error;
     }
+    await this.removeResults(record);
+    await this.store.delete(keys.record);
+    await this.store.deleteAll(keys.prefix);
   }
 
-  private async removeAbandoned(directory: string): Promise<void> {
-    const content = await orNullIfMissing(stat(filePaths(directory).content));
-    const touched = content ?? (await orNullIfMissing(stat(directory)));
-    if (touched !== null && Date.now() - touched.mtimeMs > ABANDONED_MS) await rm(directory, { recursive: true, force: true });
+  /** The results of a batch go with the second of its two files. */
+  private async removeResults({ id, source }: FileRecord): Promise<void> {
+    if (source === undefined) return;
+    const manifest = await this.batches.read(source.batchId);
+    const other = manifest?.outputFileId === id ? manifest.errorFileId : manifest?.outputFileId;
+    if (other === undefined || !(await this.mayUse(other))) await this.batches.removeChunks(source.batchId);
   }
 
-  private async refuseInUse(fileId: string, directory: string, isOpen: IsBatchOpen): Promise<void> {
-    for (const batchId of (await orNullIfMissing(readdir(filePaths(directory).uses))) ?? []) {
+  /** Of an upload or a deletion that was killed. */
+  private async removeAbandoned(fileId: string): Promise<void> {
+    const keys = storeKeys.file(fileId);
+    if (Date.now() - idCreatedAtMs(fileId) <= ABANDONED_MS) return;
+    // Neither is old while an upload ends: the index is written right before the content is there.
+    for (const key of [keys.lineIndex, keys.content]) if ((await this.store.head(key)) !== null && !(await this.isOld(key))) return;
+    await this.store.deleteAll(keys.prefix);
+  }
+
+  private async isOld(key: string): Promise<boolean> {
+    const facts = await this.store.head(key);
+    return facts !== null && Date.now() - facts.modifiedMs > ABANDONED_MS;
+  }
+
+  private async refuseInUse({ id, source }: FileRecord, isOpen: IsBatchOpen): Promise<void> {
+    const uses = await this.store.listNames(storeKeys.file(id).uses);
+    for (const batchId of source === undefined ? uses : [source.batchId, ...uses]) {
       if (await isOpen(batchId))
-        throw new InterleaveError('conflict', `File ${fileId} is used by ${batchId}; cancel that batch or wait for its end`, {
+        throw new InterleaveError('conflict', `File ${id} is used by ${batchId}; cancel that batch or wait for its end`, {
           param: 'file_id',
         });
     }
+  }
+}
+
+/** False: it was not deleted, because a batch uses it or somebody else deletes it. */
+async function unlessInUse(deletion: Promise<void>): Promise<boolean> {
+  try {
+    await deletion;
+    return true;
+  } catch (error) {
+    if (error instanceof InterleaveError && (error.code === 'conflict' || error.code === 'not_found')) return false;
+    throw error;
   }
 }
 

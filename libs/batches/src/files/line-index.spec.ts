@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { decodeLineIndex, LineIndexer, type IndexLimits } from './line-index';
 import { readRows, type RowLine } from './row-reader';
+import { LOCAL_FILES } from '../storage/local-reader';
 import { makeDataDir } from '../storage/testing/data-dir';
 
 const LIMITS: IndexLimits = { chunkRows: 3, chunkBytesMax: 1000, rowsMax: 1000, rowBytesMax: 1000 };
@@ -79,7 +80,7 @@ describe('the line index', () => {
         const rows: { row: number; line: number; text: string }[] = [];
         for (const chunk of chunksOf(table)) {
           let rowsOfChunk = 0;
-          for await (const group of readRows(path, chunk)) {
+          for await (const group of readRows(LOCAL_FILES, path, chunk)) {
             rows.push(...group.map(toText));
             rowsOfChunk += group.length;
           }
@@ -101,7 +102,7 @@ describe('the line index', () => {
     const long = 'x'.repeat(600_000);
     await writeFile(path, `\ufeff${long}\n${long}y\nz`);
     const rows: RowLine[] = [];
-    for await (const group of readRows(path, { offset: 0, end: 3 + 600_001 + 600_002 + 1, firstRow: 0, firstLine: 1 }))
+    for await (const group of readRows(LOCAL_FILES, path, { offset: 0, end: 3 + 600_001 + 600_002 + 1, firstRow: 0, firstLine: 1 }))
       rows.push(...group.map((row) => ({ ...row, bytes: Buffer.from(row.bytes) })));
     expect(rows.map(({ bytes }) => bytes.length)).toEqual([600_000, 600_001, 1]);
   });

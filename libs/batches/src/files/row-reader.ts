@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises';
+import type { ObjectStore } from '../storage/object-store';
 import { isWhiteSpace, type Chunk } from './line-index';
 import { BYTE_ORDER_MARK } from './text-encoding';
 
@@ -11,43 +11,41 @@ export interface RowLine {
   bytes: Buffer;
 }
 
-const READ_BYTES = 256 * 1024;
+const BUFFER_BYTES = 256 * 1024;
 const NEWLINE = 0x0a;
 
 /**
  * Reads the rows of a byte range that starts at a line start, in groups of what one read brought, so that a caller who
- * works on a group synchronously holds the event loop for at most about 256 KiB of text (or one row). Memory: one read, or
+ * works on a group synchronously holds the event loop for at most about 256 KiB of text (or one row). Memory: two reads, or
  * twice the longest line; throws when one is longer than `lineBytesMax`.
  */
 export async function* readRows(
-  path: string,
+  store: Pick<ObjectStore, 'read'>,
+  key: string,
   range: Omit<Chunk, 'index' | 'rowCount'>,
   lineBytesMax = Infinity,
 ): AsyncGenerator<RowLine[], void, void> {
-  const file = await open(path, 'r');
-  try {
-    let buffer = Buffer.allocUnsafe(READ_BYTES);
-    let filled = 0;
-    let position = range.offset;
-    let next = { row: range.firstRow, line: range.firstLine };
-    for (;;) {
-      if (filled > lineBytesMax) throw new Error(`${path}: line ${next.line} is longer than ${lineBytesMax} bytes`);
-      if (filled === buffer.length) buffer = Buffer.concat([buffer], buffer.length * 2);
-      const wanted = Math.min(buffer.length - filled, range.end - position);
-      const { bytesRead } = wanted > 0 ? await file.read(buffer, filled, wanted, position) : { bytesRead: 0 };
-      position += bytesRead;
-      filled += bytesRead;
-      const isLast = bytesRead === 0;
-      const { rows, consumed, after } = splitRows(buffer.subarray(0, filled), next, isLast, position - filled === 0);
-      next = after;
-      if (rows.length > 0) yield rows;
-      if (isLast) return;
-      buffer.copyWithin(0, consumed, filled);
-      filled -= consumed;
-    }
-  } finally {
-    await file.close();
+  let buffer = Buffer.allocUnsafe(Math.min(BUFFER_BYTES, range.end - range.offset));
+  let filled = 0;
+  let position = range.offset;
+  let next = { row: range.firstRow, line: range.firstLine };
+  const split = (isLast: boolean): { rows: RowLine[]; consumed: number } => {
+    const { rows, consumed, after } = splitRows(buffer.subarray(0, filled), next, isLast, position - filled === 0);
+    next = after;
+    return { rows, consumed };
+  };
+  for await (const part of store.read(key, { start: range.offset, end: range.end })) {
+    if (filled > lineBytesMax) throw new Error(`${key}: line ${next.line} is longer than ${lineBytesMax} bytes`);
+    if (filled + part.length > buffer.length) buffer = Buffer.concat([buffer], Math.max(buffer.length * 2, filled + part.length));
+    filled += part.copy(buffer, filled);
+    position += part.length;
+    const { rows, consumed } = split(false);
+    if (rows.length > 0) yield rows;
+    buffer.copyWithin(0, consumed, filled);
+    filled -= consumed;
   }
+  const { rows } = split(true);
+  if (rows.length > 0) yield rows;
 }
 
 function splitRows(text: Buffer, first: { row: number; line: number }, isLast: boolean, isFileStart: boolean) {

@@ -1,10 +1,11 @@
 import { InterleaveError, type FilePurpose } from '@app/contracts';
-import type { DiskGuard } from '../storage/disk-guard';
+import { checkRoom } from '../storage/disk-guard';
 import { nowSeconds, type FileRecord } from './file-record';
 import { newFileId } from '../manifests/ids';
 import { LineIndexer, type IndexLimits } from './line-index';
-import { StagedFile } from './staged-file';
-import type { StoragePaths } from '../storage/storage-paths';
+import type { ObjectStore, ObjectWriter } from '../storage/object-store';
+import { storedJson } from '../storage/stored-json';
+import { storeKeys } from '../storage/store-keys';
 
 const DISK_CHECK_BYTES = 16 * 1024 * 1024;
 
@@ -36,24 +37,24 @@ export class Upload {
 
   private constructor(
     private readonly fileId: string,
-    private readonly staged: StagedFile,
+    private readonly content: ObjectWriter,
     private readonly limits: UploadLimits,
-    private readonly disk: DiskGuard,
+    private readonly store: ObjectStore,
   ) {
     this.indexer = new LineIndexer(limits);
   }
 
   /** Rejects with `too_large` or `storage_full` when a file of at least so many bytes cannot be taken. */
-  static async check({ limits, disk, bytesMin }: { limits: UploadLimits; disk: DiskGuard; bytesMin: number }): Promise<void> {
+  static async check(store: ObjectStore, limits: UploadLimits, bytesMin: number): Promise<void> {
     if (bytesMin > limits.fileBytesMax) throw tooLarge(limits);
-    await disk.check(bytesMin);
+    await checkRoom(store, bytesMin);
   }
 
   /** `bytesExpected`: what the sender announced, 0 when unknown; refused at once when it cannot fit. */
-  static async begin(options: { paths: StoragePaths; limits: UploadLimits; disk: DiskGuard; bytesExpected: number }): Promise<Upload> {
-    await options.disk.check(options.bytesExpected);
+  static async begin(store: ObjectStore, limits: UploadLimits, bytesExpected: number): Promise<Upload> {
+    await checkRoom(store, bytesExpected);
     const fileId = newFileId();
-    return new Upload(fileId, await StagedFile.begin(options.paths, fileId), options.limits, options.disk);
+    return new Upload(fileId, await store.openWriter(storeKeys.file(fileId).content), limits, store);
   }
 
   /** Appends. Rejects with `too_large` or `storage_full`; the caller must then `discard`. */
@@ -62,12 +63,13 @@ export class Upload {
     this.indexer.push(part);
     this.bytesUntilDiskCheck -= part.length;
     if (this.bytesUntilDiskCheck < 0) {
-      await this.disk.check(part.length);
+      await checkRoom(this.store, part.length);
       this.bytesUntilDiskCheck = DISK_CHECK_BYTES;
     }
-    await this.staged.append(part);
+    await this.content.append(part);
   }
 
+  /** The file is there once its record is, which comes last. */
   async commit(description: FileDescription): Promise<FileRecord> {
     const { filename, purpose, tenant, expiresAfterSeconds } = description;
     const createdAt = nowSeconds();
@@ -82,12 +84,15 @@ export class Upload {
       purpose,
       tenant,
     };
-    await this.staged.commit(record, this.indexer.encode());
+    const keys = storeKeys.file(this.fileId);
+    await this.store.put(keys.lineIndex, this.indexer.encode());
+    await this.content.commit();
+    await this.store.put(keys.record, storedJson(record));
     return record;
   }
 
   discard(): Promise<void> {
-    return this.staged.discard();
+    return this.content.discard();
   }
 }
 

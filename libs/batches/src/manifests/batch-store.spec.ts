@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { BatchStore } from './batch-store';
 import { newBatchId, newFileId } from './ids';
+import { LocalStore } from '../storage/local-store';
 import { SEES_ALL } from '../storage/owner';
 import { newManifest, type Manifest } from './manifest';
 import { makeDataDir } from '../storage/testing/data-dir';
@@ -26,7 +27,7 @@ function manifest(createdAtMs: number): Manifest {
 
 describe('BatchStore', () => {
   const dataDir = makeDataDir();
-  const batches = new BatchStore(dataDir.path);
+  const batches = new BatchStore(new LocalStore(dataDir.path));
   afterAll(() => dataDir.remove());
 
   it('gives back what it was given, in the shape of the API', async () => {
@@ -34,7 +35,8 @@ describe('BatchStore', () => {
     await batches.create(created);
     expect(await batches.read(created.batch.id)).toEqual(created);
     expect(await batches.get(created.batch.id, SEES_ALL)).toEqual(created.batch);
-    expect(readdirSync(join(dataDir.path, 'batches', created.batch.id)).sort()).toEqual(['chunks', 'manifest.json']);
+    expect(readdirSync(join(dataDir.path, 'batches', created.batch.id))).toEqual(['manifest.json']);
+    expect(await batches.listOpenIds()).toEqual([created.batch.id]);
   });
 
   it('shows a cancel that the runner has not seen yet', async () => {

@@ -1,71 +1,94 @@
-import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { DEFAULT_TENANT, InterleaveError } from '@app/contracts';
-import { listIds, readPage, type Page, type PageRequest } from '../storage/directory-page';
-import { orNullIfMissing, syncDirectory, writeFileDurably } from '../storage/durable';
-import { explainWriteError } from '../storage/disk-guard';
-import { readStored } from '../storage/stored-json';
-import { isBatchId } from './ids';
-import { toBatchView, type BatchView, type Manifest } from './manifest';
+import { readPage, type Page, type PageRequest } from '../storage/id-page';
+import type { ObjectStore } from '../storage/object-store';
 import type { Sees } from '../storage/owner';
-import { storagePaths, type StoragePaths } from '../storage/storage-paths';
+import { readStored, storedJson } from '../storage/stored-json';
+import { storeKeys } from '../storage/store-keys';
+import { ChunkResults } from '../results/chunk-results';
+import { isBatchId, idCreatedAtMs } from './ids';
+import { isTerminal, toBatchView, type BatchView, type Manifest } from './manifest';
 
-export interface CrashMark {
-  /** Runners that crashed while this batch was in work and got no further. */
-  deaths: number;
-  /** How many runners had crashed when it came into work; null: it has not, since the runner was started. */
-  inWorkAt: number | null;
+const FORMATS = [1] as const;
+const LAYOUT = { formatVersion: 2 };
+
+/** Somebody else wrote the manifest since it was read, or it is gone: whoever wants to write must read it again. */
+export class ManifestChanged extends Error {
+  override readonly name = 'ManifestChanged';
 }
 
-/** Manifests and cancel markers on disk. Stateless: any number of processes may have one over the same directory. */
+/** Manifests, marks and chunk results. Stateless: any number of processes may have one over the same store. */
 export class BatchStore {
-  private readonly paths: StoragePaths;
+  constructor(private readonly store: ObjectStore) {}
 
-  constructor(dataDir: string) {
-    this.paths = storagePaths(dataDir);
-  }
-
-  /** Accepts a batch: when this resolves, it survives a power cut. */
+  /** Accepts a batch: when this resolves, it survives a power cut. The mark that it is open comes before it. */
   async create(manifest: Manifest): Promise<void> {
-    const paths = this.paths.batch(manifest.batch.id);
+    const keys = storeKeys.batch(manifest.batch.id);
     try {
-      await mkdir(paths.chunks, { recursive: true, mode: 0o700 });
-      await writeFileDurably(paths.manifest, JSON.stringify(manifest), { syncParent: true });
-      await syncDirectory(this.paths.batches);
+      await this.store.put(keys.open, new Uint8Array());
+      await this.store.put(keys.manifest, storedJson(manifest));
     } catch (error) {
-      await this.remove(manifest.batch.id);
-      throw explainWriteError(error);
+      await this.remove(manifest.batch.id).catch(() => undefined); // `removeAbandoned` will
+      throw error;
     }
   }
 
-  /** Only the runner, and the API before it answered the creation, may call this. */
+  /** Only before its creation is answered. */
   async remove(batchId: string): Promise<void> {
-    await rm(this.paths.batch(batchId).directory, { recursive: true, force: true });
-  }
-
-  /** Only the runner may call this. `syncParent`: also across a power cut, for changes of status. */
-  async write(manifest: Manifest, options: { syncParent: boolean }): Promise<void> {
-    await writeFileDurably(this.paths.batch(manifest.batch.id).manifest, JSON.stringify(manifest), options);
-  }
-
-  chunksDirectory(batchId: string): string {
-    return this.paths.batch(batchId).chunks;
-  }
-
-  /** For a batch that is over and whose files are durable. Only the runner may call this. */
-  async removeChunks(batchId: string): Promise<void> {
-    await rm(this.chunksDirectory(batchId), { recursive: true, force: true });
+    const keys = storeKeys.batch(batchId);
+    await this.store.delete(keys.manifest);
+    await this.store.deleteAll(keys.prefix);
+    await this.store.delete(keys.open);
   }
 
   /** Null when there is no such batch. */
   async read(batchId: string): Promise<Manifest | null> {
+    return (await this.readForUpdate(batchId))?.manifest ?? null;
+  }
+
+  /** With what `update` wants. */
+  async readForUpdate(batchId: string): Promise<{ manifest: Manifest; version: string } | null> {
     if (!isBatchId(batchId)) return null;
-    const manifest = await readStored<Manifest>(this.paths.batch(batchId).manifest, 1);
-    return manifest === null ? null : { ...manifest, tenant: manifest.tenant ?? DEFAULT_TENANT, models: manifest.models ?? null };
+    const stored = await readStored<Manifest>(this.store, storeKeys.batch(batchId).manifest, FORMATS);
+    if (stored === null) return null;
+    const { record, version } = stored;
+    return { manifest: { ...record, tenant: record.tenant ?? DEFAULT_TENANT, models: record.models ?? null }, version };
+  }
+
+  /**
+   * Replaces the manifest of `version`; resolves with the new version. Throws `ManifestChanged`. Versions are of the bytes: two
+   * writers who must be told apart write something of their own into the manifest.
+   */
+  async update(manifest: Manifest, version: string): Promise<string> {
+    const { id } = manifest.batch;
+    const next = await this.store.putIfUnchanged(storeKeys.batch(id).manifest, storedJson(manifest), version);
+    if (next === null) throw new ManifestChanged(`the manifest of ${id} is not of version ${version} any more`);
+    return next;
   }
 
   /** Ids of all batches, oldest first. */
-  listIds(): Promise<string[]> {
-    return listIds(this.paths.batches, isBatchId);
+  async listIds(): Promise<string[]> {
+    return (await this.store.listNames(storeKeys.batches)).filter(isBatchId);
+  }
+
+  /** Ids of the batches that are not over, oldest first, and of some that are just over, or not quite there. */
+  async listOpenIds(): Promise<string[]> {
+    return (await this.store.listNames(storeKeys.open)).filter(isBatchId);
+  }
+
+  /** After the manifest says that the batch is over. */
+  async close(batchId: string): Promise<void> {
+    await this.store.delete(storeKeys.batch(batchId).open);
+  }
+
+  results(batchId: string): ChunkResults {
+    return new ChunkResults(this.store, batchId);
+  }
+
+  /** For a batch that has no output files, or has them no longer. */
+  async removeChunks(batchId: string): Promise<void> {
+    const keys = storeKeys.batch(batchId);
+    await this.store.deleteAll(keys.chunks);
+    await this.store.delete(keys.resultTable);
   }
 
   /** Throws `not_found`. */
@@ -80,48 +103,42 @@ export class BatchStore {
     return readPage(await this.listIds(), page, (id) => this.view(id, sees));
   }
 
-  /** Removes directories that never got a manifest, because the process that made them was killed. */
+  /** Removes what is marked open but never got a manifest, because the process that made it was killed. */
   async removeAbandoned(olderThanMs: number): Promise<void> {
-    for (const id of await this.listIds()) {
-      const { directory, manifest } = this.paths.batch(id);
-      if ((await orNullIfMissing(stat(manifest))) !== null) continue;
-      const made = await orNullIfMissing(stat(directory));
-      if (made !== null && Date.now() - made.mtimeMs > olderThanMs) await this.remove(id);
+    for (const id of await this.listOpenIds()) {
+      if (Date.now() - idCreatedAtMs(id) <= olderThanMs) continue;
+      if ((await this.store.head(storeKeys.batch(id).manifest)) === null) await this.remove(id);
     }
+  }
+
+  /** Marks the open batches of a release that had no such marks; once for each store. Call it before `listOpenIds`. */
+  async upgrade(): Promise<void> {
+    if ((await this.store.head(storeKeys.layout)) !== null) return;
+    for (const id of await this.listIds()) await this.markIfOpen(id);
+    await this.store.put(storeKeys.layout, storedJson(LAYOUT));
   }
 
   async requestCancel(batchId: string): Promise<void> {
-    try {
-      await writeFile(this.paths.batch(batchId).cancelMarker, '', { flag: 'wx', mode: 0o600 });
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw explainWriteError(error);
-    }
-    await syncDirectory(this.paths.batch(batchId).directory);
-  }
-
-  /** Null when there is none, or none that can be read. */
-  async readCrashMark(batchId: string): Promise<CrashMark | null> {
-    const text = await orNullIfMissing(readFile(this.paths.batch(batchId).crashMark, 'utf8'));
-    try {
-      return text === null ? null : (JSON.parse(text) as CrashMark);
-    } catch {
-      return null;
-    }
-  }
-
-  /** Survives the end of this process, not that of the machine. Only the runner may call this. */
-  async writeCrashMark(batchId: string, mark: CrashMark): Promise<void> {
-    await writeFile(this.paths.batch(batchId).crashMark, JSON.stringify(mark), { mode: 0o600 });
+    await this.store.putIfAbsent(storeKeys.batch(batchId).cancelMarker, new Uint8Array());
   }
 
   /** Unix seconds at which somebody asked to cancel; null: nobody has. */
   async cancelRequestedAt(batchId: string): Promise<number | null> {
-    const marker = await orNullIfMissing(stat(this.paths.batch(batchId).cancelMarker));
-    return marker === null ? null : Math.floor(marker.mtimeMs / 1000);
+    const marker = await this.store.head(storeKeys.batch(batchId).cancelMarker);
+    return marker === null ? null : Math.floor(marker.modifiedMs / 1000);
+  }
+
+  private async markIfOpen(batchId: string): Promise<void> {
+    // One that cannot be read is found by whoever looks at the mark.
+    const manifest = await this.read(batchId).catch(() => undefined);
+    if (manifest === null) return;
+    if (manifest === undefined || !isTerminal(manifest.batch.status)) await this.store.put(storeKeys.batch(batchId).open, new Uint8Array());
+    else await this.removeChunks(batchId);
   }
 
   private async view(batchId: string, sees: Sees): Promise<BatchView | null> {
     const manifest = await this.read(batchId);
-    return manifest === null || !sees(manifest.tenant) ? null : toBatchView(manifest, await this.cancelRequestedAt(batchId));
+    if (manifest === null || !sees(manifest.tenant)) return null;
+    return toBatchView(manifest, isTerminal(manifest.batch.status) ? null : await this.cancelRequestedAt(batchId));
   }
 }

@@ -18,6 +18,9 @@ export const newBatchId = (nowMs = Date.now()): string => `batch_${suffix(nowMs)
 export const isFileId = (value: string): boolean => FILE_ID.test(value);
 export const isBatchId = (value: string): boolean => BATCH_ID.test(value);
 
+/** Unix milliseconds of a checked id. */
+export const idCreatedAtMs = (id: string): number => parseInt(id.slice(-TIME_CHARS - RANDOM_CHARS, -RANDOM_CHARS), 36);
+
 function suffix(nowMs: number): string {
   return nowMs.toString(36).padStart(TIME_CHARS, '0') + randomText(RANDOM_CHARS);
 }

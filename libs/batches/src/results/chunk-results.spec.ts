@@ -1,7 +1,9 @@
-import { readdirSync, writeFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { ChunkResultWriter, readResult, recoverResults } from './chunk-results';
+import { newBatchId } from '../manifests/ids';
+import { LocalStore } from '../storage/local-store';
 import { makeDataDir } from '../storage/testing/data-dir';
+import { ChunkResults } from './chunk-results';
 
 async function textOf(parts: AsyncIterable<Uint8Array>): Promise<string> {
   let text = '';
@@ -10,46 +12,73 @@ async function textOf(parts: AsyncIterable<Uint8Array>): Promise<string> {
 }
 
 describe('chunk results', () => {
+  const batchId = newBatchId();
   let dataDir: ReturnType<typeof makeDataDir>;
-  beforeEach(() => (dataDir = makeDataDir()));
+  let store: LocalStore;
+  let results: ChunkResults;
+  beforeEach(() => {
+    dataDir = makeDataDir();
+    store = new LocalStore(dataDir.path);
+    results = new ChunkResults(store, batchId);
+  });
   afterEach(() => dataDir.remove());
 
+  const staged = () => readdirSync(join(dataDir.path, 'tmp'));
+
   it('keeps output and error lines apart, in order, and counts them', async () => {
-    const writer = await ChunkResultWriter.open(dataDir.path, 7);
+    const writer = await results.begin(7);
     await writer.addOutput('é1');
     writer.addError('e1');
     await writer.addOutput('x'.repeat(300_000));
     writer.addError('e2');
-    const result = await writer.commit();
-    expect(result).toEqual({ index: 7, completed: 2, failed: 2, outputBytes: 300_005 });
-    expect(await textOf(readResult(dataDir.path, result, 'output'))).toBe(`é1\n${'x'.repeat(300_000)}\n`);
-    expect(await textOf(readResult(dataDir.path, result, 'error'))).toBe('e1\ne2\n');
+    const { result, isFirst } = await writer.commit();
+    expect(isFirst).toBe(true);
+    expect(result).toEqual({ index: 7, completed: 2, failed: 2, outputBytes: 300_005, errorBytes: 6 });
+    expect(await results.find(7)).toEqual(result);
+    expect(await textOf(results.read(result, 'output'))).toBe(`é1\n${'x'.repeat(300_000)}\n`);
+    expect(await textOf(results.read(result, 'error'))).toBe('e1\ne2\n');
+    expect(await textOf(results.read(result, 'error', { start: 1, end: 5 }))).toBe('1\ne2');
   });
 
   it('has an empty output part when every row failed', async () => {
-    const writer = await ChunkResultWriter.open(dataDir.path, 0);
+    const writer = await results.begin(0);
     writer.addError('e');
-    expect(await textOf(readResult(dataDir.path, await writer.commit(), 'output'))).toBe('');
+    expect(await textOf(results.read((await writer.commit()).result, 'output'))).toBe('');
   });
 
-  it('recovers the counts of committed chunks and removes half-written ones', async () => {
-    const first = await ChunkResultWriter.open(dataDir.path, 3);
-    await first.addOutput('a');
-    const committed = await first.commit();
-    const second = await ChunkResultWriter.open(dataDir.path, 4);
-    await second.addOutput('b');
-    writeFileSync(join(dataDir.path, '3.0.1.0.result'), 'a second result of the same chunk');
-    const results = await recoverResults(dataDir.path);
-    expect([...results.keys()]).toEqual([3]);
-    expect(readdirSync(dataDir.path)).toHaveLength(1);
-    expect([committed.completed, 0]).toContain(results.get(3)?.completed);
-    await second.discard();
+  it('keeps the first of the results of a chunk, and tells the others of it', async () => {
+    const writers = await Promise.all(['a', 'bb', 'ccc'].map(async (line) => [await results.begin(3), line] as const));
+    for (const [writer, line] of writers) await writer.addOutput(line);
+    const commits = await Promise.all(writers.map(([writer]) => writer.commit()));
+    const first = commits.filter(({ isFirst }) => isFirst);
+    expect(first).toHaveLength(1);
+    for (const { result } of commits) expect(result).toEqual(first[0]?.result);
+    expect(await textOf(results.read(commits[0]?.result as never, 'output'))).toHaveLength(first[0]?.result.outputBytes ?? -1);
+    expect(staged()).toEqual([]);
+  });
+
+  it('recovers what is committed and nothing else', async () => {
+    for (const index of [3, 11]) {
+      const writer = await results.begin(index);
+      await writer.addOutput('a');
+      await writer.commit();
+    }
+    const open = await results.begin(4);
+    await open.addOutput('b');
+    expect([...(await results.recover()).keys()].sort()).toEqual([11, 3]);
+    await open.discard();
+  });
+
+  it('does not guess at a result without its trailer', async () => {
+    await store.put(`batches/${batchId}/chunks/5`, Buffer.from('{"a":1}\n'));
+    await expect(results.find(5)).rejects.toThrow('no trailer that this release knows');
   });
 
   it('leaves nothing of a chunk that is discarded', async () => {
-    const writer = await ChunkResultWriter.open(dataDir.path, 1);
+    const writer = await results.begin(1);
     await writer.addOutput('a');
     await writer.discard();
-    expect(readdirSync(dataDir.path)).toEqual([]);
+    expect(staged()).toEqual([]);
+    expect(await results.find(1)).toBeNull();
   });
 });

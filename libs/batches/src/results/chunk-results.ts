@@ -1,42 +1,81 @@
-import { createReadStream } from 'node:fs';
-import { mkdir, open, readdir, rename, rm, type FileHandle } from 'node:fs/promises';
-import { join } from 'node:path';
-import { explainWriteError } from '../storage/disk-guard';
-import { orNullIfMissing, TEMPORARY_SUFFIX } from '../storage/durable';
+import type { ObjectStore, ObjectWriter } from '../storage/object-store';
+import { inParallel } from '../storage/in-parallel';
+import { storeKeys } from '../storage/store-keys';
 
-/**
- * What became of one chunk. A result is one file: its output lines, then its error lines. The name
- * (`<index>.<completed>.<failed>.<outputBytes>.result`) says the rest, so that one rename commits lines and counts
- * together and a restart learns all counts from one directory listing.
- */
+/** What became of one chunk. */
 export interface ChunkResult {
   index: number;
   /** Rows with a line in the output part. */
   completed: number;
   /** Rows with a line in the error part. */
   failed: number;
-  /** Length of the output part; the error part is the rest. */
+  /** Length of the output part, which comes first. */
   outputBytes: number;
+  errorBytes: number;
 }
 
-const RESULT_NAME = /^(\d+)\.(\d+)\.(\d+)\.(\d+)\.result$/;
 const FLUSH_CHARS = 256 * 1024;
+const CHUNK_NAME = /^\d{1,9}$/;
+const MAGIC = Buffer.from('ILCHUNK1');
+const TRAILER_BYTES = 32;
+/** Results that are looked at at once. */
+const READS_MAX = 16;
 
-const resultName = (result: ChunkResult): string => `${result.index}.${result.completed}.${result.failed}.${result.outputBytes}.result`;
+/**
+ * The results of the chunks of one batch. A result is one object: its output lines, its error lines, and a trailer with the
+ * counts, so that one write commits lines and counts together. The first that is committed for a chunk is the chunk's for good,
+ * whoever else did the same chunk.
+ */
+export class ChunkResults {
+  private readonly prefix: string;
 
-/** The committed chunks of a batch, by index. Removes what a killed runner left half written. */
-export async function recoverResults(chunksDirectory: string): Promise<Map<number, ChunkResult>> {
-  const results = new Map<number, ChunkResult>();
-  for (const name of (await orNullIfMissing(readdir(chunksDirectory))) ?? []) {
-    const [, index, completed, failed, outputBytes] = (RESULT_NAME.exec(name) ?? []).map(Number);
-    if (index === undefined || completed === undefined || failed === undefined || outputBytes === undefined || results.has(index)) {
-      await rm(join(chunksDirectory, name), { force: true });
-    } else {
-      results.set(index, { index, completed, failed, outputBytes });
-    }
+  constructor(
+    private readonly store: ObjectStore,
+    batchId: string,
+  ) {
+    this.prefix = storeKeys.batch(batchId).chunks;
   }
-  return results;
+
+  async begin(index: number): Promise<ChunkResultWriter> {
+    return new ChunkResultWriter(index, await this.store.openWriter(this.key(index)), () => this.find(index));
+  }
+
+  /** Null: the chunk is not done. */
+  async find(index: number): Promise<ChunkResult | null> {
+    const trailer = await this.store.readTail(this.key(index), TRAILER_BYTES);
+    return trailer === null ? null : decodeTrailer(index, trailer, this.key(index));
+  }
+
+  /** All that are committed, by index. */
+  async recover(): Promise<Map<number, ChunkResult>> {
+    const results = new Map<number, ChunkResult>();
+    const names = (await this.store.listNames(this.prefix)).filter((name) => CHUNK_NAME.test(name));
+    await inParallel(names, READS_MAX, async (name) => {
+      const result = await this.find(Number(name));
+      if (result !== null) results.set(result.index, result);
+    });
+    return results;
+  }
+
+  /** The output or the error lines of a committed chunk; `range` within that part, default all of it. */
+  async *read(
+    result: ChunkResult,
+    part: ChunkPart,
+    range = { start: 0, end: partBytes(result, part) },
+  ): AsyncGenerator<Buffer, void, void> {
+    const first = part === 'output' ? 0 : result.outputBytes;
+    if (range.start < range.end) yield* this.store.read(this.key(result.index), { start: first + range.start, end: first + range.end });
+  }
+
+  private key(index: number): string {
+    return `${this.prefix}${index}`;
+  }
 }
+
+export type ChunkPart = 'output' | 'error';
+
+export const partBytes = (result: Omit<ChunkResult, 'index'>, part: ChunkPart): number =>
+  part === 'output' ? result.outputBytes : result.errorBytes;
 
 /**
  * Writes the result of one chunk, lines in the order of the calls.
@@ -52,29 +91,18 @@ export class ChunkResultWriter {
   private outputBytes = 0;
   private completed = 0;
 
-  private constructor(
-    private readonly directory: string,
+  constructor(
     private readonly index: number,
-    private readonly temporary: string,
-    private readonly file: FileHandle,
+    private readonly object: ObjectWriter,
+    private readonly findOther: () => Promise<ChunkResult | null>,
   ) {}
-
-  static async open(directory: string, index: number): Promise<ChunkResultWriter> {
-    const temporary = join(directory, `${index}${TEMPORARY_SUFFIX}`);
-    try {
-      await mkdir(directory, { recursive: true, mode: 0o700 });
-      return new ChunkResultWriter(directory, index, temporary, await open(temporary, 'w', 0o600));
-    } catch (error) {
-      throw explainWriteError(error);
-    }
-  }
 
   /** `line` without its line end. */
   async addOutput(line: string): Promise<void> {
     this.outputs.push(line, '\n');
     this.outputChars += line.length + 1;
     this.completed += 1;
-    if (this.outputChars >= FLUSH_CHARS) this.outputBytes += await this.flush();
+    if (this.outputChars >= FLUSH_CHARS) await this.flush();
   }
 
   /** `line` without its line end. Error lines wait in memory for the end of the output part. */
@@ -82,49 +110,54 @@ export class ChunkResultWriter {
     this.errors.push(line, '\n');
   }
 
-  /** Once this resolves the chunk is never done again. */
-  async commit(): Promise<ChunkResult> {
-    this.outputBytes += await this.flush();
-    const result = { index: this.index, completed: this.completed, failed: this.errors.length / 2, outputBytes: this.outputBytes };
-    this.outputs = this.errors;
+  /**
+   * Once this resolves the chunk has a result that stays. `isFirst` false: it is that of another who did the same chunk, and
+   * what was written here is gone.
+   */
+  async commit(): Promise<{ result: ChunkResult; isFirst: boolean }> {
     await this.flush();
-    try {
-      await this.file.datasync();
-      await this.file.close();
-      await rename(this.temporary, join(this.directory, resultName(result)));
-    } catch (error) {
-      throw explainWriteError(error);
-    }
-    return result;
+    const errors = Buffer.from(this.errors.join(''));
+    const { index, completed, outputBytes } = this;
+    const result = { index, completed, failed: this.errors.length / 2, outputBytes, errorBytes: errors.length };
+    await this.object.append(Buffer.concat([errors, encodeTrailer(result)]));
+    if (await this.object.commitIfAbsent()) return { result, isFirst: true };
+    const other = await this.findOther();
+    if (other === null) throw new Error(`the result of chunk ${this.index} was there and is gone`);
+    return { result: other, isFirst: false };
   }
 
-  async discard(): Promise<void> {
-    await this.file.close().catch(() => undefined);
-    await rm(this.temporary, { force: true });
+  /** Never rejects. */
+  discard(): Promise<void> {
+    return this.object.discard();
   }
 
-  /** Bytes written. */
-  private async flush(): Promise<number> {
+  private async flush(): Promise<void> {
     const bytes = Buffer.from(this.outputs.join(''));
     this.outputs = [];
     this.outputChars = 0;
-    try {
-      if (bytes.length > 0) await this.file.writeFile(bytes);
-    } catch (error) {
-      throw explainWriteError(error);
-    }
-    return bytes.length;
+    this.outputBytes += bytes.length;
+    if (bytes.length > 0) await this.object.append(bytes);
   }
 }
 
-/** The output or the error lines of a committed chunk. */
-export function readResult(chunksDirectory: string, result: ChunkResult, part: 'output' | 'error'): AsyncIterable<Uint8Array> {
-  const path = join(chunksDirectory, resultName(result));
-  if (part === 'error') return createReadStream(path, { start: result.outputBytes, highWaterMark: FLUSH_CHARS });
-  if (result.outputBytes === 0) return emptyStream();
-  return createReadStream(path, { end: result.outputBytes - 1, highWaterMark: FLUSH_CHARS });
+function encodeTrailer({ completed, failed, outputBytes, errorBytes }: Omit<ChunkResult, 'index'>): Buffer {
+  const trailer = Buffer.alloc(TRAILER_BYTES);
+  trailer.writeUInt32LE(completed, 0);
+  trailer.writeUInt32LE(failed, 4);
+  trailer.writeBigUInt64LE(BigInt(outputBytes), 8);
+  trailer.writeBigUInt64LE(BigInt(errorBytes), 16);
+  MAGIC.copy(trailer, TRAILER_BYTES - MAGIC.length);
+  return trailer;
 }
 
-async function* emptyStream(): AsyncGenerator<Uint8Array> {
-  // Nothing: `createReadStream` cannot read an empty range.
+function decodeTrailer(index: number, trailer: Buffer, key: string): ChunkResult {
+  if (trailer.length !== TRAILER_BYTES || !trailer.subarray(-MAGIC.length).equals(MAGIC))
+    throw new Error(`${key}: expected the result of a chunk but it has no trailer that this release knows`);
+  return {
+    index,
+    completed: trailer.readUInt32LE(0),
+    failed: trailer.readUInt32LE(4),
+    outputBytes: Number(trailer.readBigUInt64LE(8)),
+    errorBytes: Number(trailer.readBigUInt64LE(16)),
+  };
 }

@@ -1,6 +1,9 @@
 import { statfs } from 'node:fs/promises';
 import { byteText, InterleaveError } from '@app/contracts';
 import { isDiskFull } from './durable';
+import type { ObjectStore } from './object-store';
+
+export type FreeBytes = (directory: string) => Promise<number>;
 
 /** Free bytes of the file system that holds `directory`, for this user. */
 async function freeBytes(directory: string): Promise<number> {
@@ -13,7 +16,7 @@ export class DiskGuard {
   constructor(
     private readonly directory: string,
     private readonly freeBytesMin: number,
-    private readonly measure: (directory: string) => Promise<number> = freeBytes,
+    private readonly measure: FreeBytes = freeBytes,
   ) {}
 
   /** Why `bytes` more may not be written now; null when they may. */
@@ -23,12 +26,12 @@ export class DiskGuard {
     const needed = bytes === 0 ? '' : `${byteText(bytes)} needed and `;
     return `${byteText(free)} free on the disk of ${this.directory}, ${needed}${byteText(this.freeBytesMin)} kept free`;
   }
+}
 
-  /** Rejects with `storage_full` when `bytes` more may not be written now. */
-  async check(bytes: number): Promise<void> {
-    const reason = await this.refusal(bytes);
-    if (reason !== null) throw storageFull(reason);
-  }
+/** Rejects with `storage_full` when `byteCount` more may not be written now. */
+export async function checkRoom(store: Pick<ObjectStore, 'refusal'>, byteCount: number): Promise<void> {
+  const reason = await store.refusal(byteCount);
+  if (reason !== null) throw storageFull(reason);
 }
 
 /** The `storage_full` of a failed write when the disk is full, else the error itself. */

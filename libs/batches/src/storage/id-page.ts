@@ -1,6 +1,3 @@
-import { readdir } from 'node:fs/promises';
-import { orNullIfMissing } from './durable';
-
 export interface PageRequest {
   limit: number;
   order: 'asc' | 'desc';
@@ -11,12 +8,6 @@ export interface PageRequest {
 export interface Page<T> {
   data: T[];
   hasMore: boolean;
-}
-
-/** The ids among the names of a directory, by age. A directory that does not exist is empty. */
-export async function listIds(directory: string, isId: (name: string) => boolean): Promise<string[]> {
-  const names = (await orNullIfMissing(readdir(directory))) ?? [];
-  return names.filter(isId).sort();
 }
 
 /** Reads one page; `read` answers null for what is gone or does not match, and no more are read than the page needs. */

@@ -1,0 +1,38 @@
+/** Where everything of the batch lane is in the store. Ids must have been checked by `isFileId` and `isBatchId`. */
+export const storeKeys = {
+  instanceId: 'instance-id',
+  /** Says that all batches have the marks of this release. */
+  layout: 'layout.json',
+  /** Written now and then to see whether the store can be written to. */
+  trial: 'trial',
+  /** `<prefix><batchId>`: a batch that is not over. */
+  open: 'open/',
+  files: 'files/',
+  batches: 'batches/',
+  file: (fileId: string) => {
+    const prefix = `files/${fileId}/`;
+    return {
+      prefix,
+      content: `${prefix}content`,
+      record: `${prefix}file.json`,
+      lineIndex: `${prefix}lines.idx`,
+      /** One empty object per batch that reads this file, named by the batch. */
+      uses: `${prefix}uses/`,
+      /** The file is being deleted. */
+      deleted: `${prefix}deleted`,
+    };
+  },
+  batch: (batchId: string) => {
+    const prefix = `batches/${batchId}/`;
+    return {
+      prefix,
+      open: `open/${batchId}`,
+      manifest: `${prefix}manifest.json`,
+      /** Somebody asked to cancel. */
+      cancelMarker: `${prefix}cancel`,
+      chunks: `${prefix}chunks/`,
+      /** The table of what its output files are made of. */
+      resultTable: `${prefix}results.idx`,
+    };
+  },
+};
