@@ -69,6 +69,7 @@ describe('batches through the official client', () => {
     await app.listen(0, '127.0.0.1');
     const engine = new ModelEngine(catalog, backend, LIMITS);
     lane = await openRunner(config, {
+      nodeId: 'node',
       engine,
       store: new LocalStore(directory),
       crashes: 0,

@@ -1,6 +1,8 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { SEES_ALL } from '@app/batches';
 import type { OpenRunner } from './open-runner';
 import { EchoEngine } from './testing/echo-engine';
 import { openTestRunner } from './testing/open-test-runner';
@@ -103,7 +105,8 @@ describe('the batch lane when things are killed', () => {
     await workspace.redis.kill();
     await openRunner(new EchoEngine());
     const batchId = await workspace.submit(echoRows(ROWS));
-    await workspace.until(batchId, ({ status }) => status === 'in_progress');
+    await sleep(500);
+    expect((await workspace.batches.get(batchId, SEES_ALL)).status).toBe('validating');
     await workspace.redis.start();
     await expectEveryRowOnce(batchId);
   });

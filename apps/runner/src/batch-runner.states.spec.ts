@@ -7,7 +7,7 @@ import { openRunnerApp } from './testing/runner-app';
 import { echoRows, Workspace } from './testing/workspace';
 
 type State = BatchRunner['state'];
-type Operation = 'start' | 'stop' | 'processChunk' | 'look';
+type Operation = 'start' | 'stop' | 'processChunk' | 'own';
 
 const STATES: State[] = ['new', 'running', 'stopping', 'stopped'];
 const HOUR_MS = 3_600_000;
@@ -23,11 +23,16 @@ const MATRIX: Record<Operation, Record<State, [State, unknown]>> = {
   stop: { new: ['stopped', 'done'], running: ['stopped', 'done'], stopping: ['stopped', 'done'], stopped: ['stopped', 'done'] },
   processChunk: {
     new: ['new', 'ChunkPutBack'],
-    running: ['running', 'committed'],
+    running: ['running', { index: 1, completed: 10, failed: 0, outputBytes: expect.any(Number) as number, errorBytes: 0 }],
     stopping: ['stopping', 'ChunkPutBack'],
     stopped: ['stopped', 'ChunkPutBack'],
   },
-  look: { new: ['new', 'unknown'], running: ['running', 'known'], stopping: ['stopping', 'unknown'], stopped: ['stopped', 'unknown'] },
+  own: {
+    new: ['new', 'ChunkPutBack'],
+    running: ['running', 'done'],
+    stopping: ['stopping', 'ChunkPutBack'],
+    stopped: ['stopped', 'ChunkPutBack'],
+  },
 };
 
 describe('BatchRunner', () => {
@@ -75,12 +80,13 @@ describe('BatchRunner', () => {
       await runner.stop(0);
       return 'done';
     }
-    if (operation === 'look') {
+    if (operation === 'own') {
       const other = await workspace.submit(echoRows(10));
-      await runner.look(other);
-      return runner.status().batches.some(({ id }) => id === other) ? 'known' : 'unknown';
+      if (runner.state === 'running') release();
+      await runner.own(other);
+      return 'done';
     }
-    const answer = runner.processChunk({ batchId, chunkIndex: 1 }, 'job');
+    const answer = runner.processChunk({ batchId, chunkIndex: 1 });
     void Promise.resolve().then(() => runner.state === 'running' && release());
     return answer;
   }

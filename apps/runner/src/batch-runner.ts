@@ -86,6 +86,11 @@ export class BatchRunner {
     return this.current;
   }
 
+  /** What is in work is to be given back. */
+  get isEnding(): boolean {
+    return this.current === 'stopping' || this.current === 'stopped';
+  }
+
   /** Works with what the consumers bring; they are opened once Redis is there. Throws unless it is new. */
   start(consumers: Consumers): void {
     if (this.current !== 'new') throw new Error(`batch runner: expected state new but it is ${this.current}`);
@@ -248,6 +253,7 @@ export class BatchRunner {
     if (consumers === null || !this.options.queues.isReady()) return;
     if (!consumers.isOpen) {
       await this.options.queues.releaseJobsOf(this.context.nodeId);
+      await this.desk.openMarked();
       this.openConsumers(consumers);
     }
     await this.queueOpenBatches();

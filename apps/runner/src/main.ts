@@ -36,6 +36,7 @@ async function main(): Promise<void> {
     tensorBytesKey: 'batch.rowBytesMax',
   };
   const runner = await openRunner(config, {
+    nodeId: config.nodeId,
     engine: new ModelEngine(catalog, pool, limits),
     store: await openStore({ dataDir: config.dataDir, freeBytesMin: config.batch.diskFreeBytesMin }),
     crashes: readCrashCount(runPaths(config.runDir).crashCount(PROCESS_ID)),

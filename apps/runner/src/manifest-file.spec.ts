@@ -15,21 +15,36 @@ const DISKS = ['works', 'fails', 'has lost the batch'] as const;
 
 /** What each operation makes of each state, with a disk that works, that fails, and on which the batch's directory is gone. */
 const MATRIX = {
-  touch: { saved: ['stale', 'stale', 'stale'], stale: ['stale', 'stale', 'stale'], gone: ['gone', 'gone', 'gone'] },
-  save: { saved: ['saved', 'stale', 'gone'], stale: ['saved', 'stale', 'gone'], gone: ['gone', 'gone', 'gone'] },
-  saveIfStale: { saved: ['saved', 'saved', 'saved'], stale: ['saved', 'stale', 'gone'], gone: ['gone', 'gone', 'gone'] },
+  touch: { saved: ['stale', 'stale', 'stale'], stale: ['stale', 'stale', 'stale'], lost: ['lost', 'lost', 'lost'] },
+  save: { saved: ['saved', 'stale', 'lost'], stale: ['saved', 'stale', 'lost'], lost: ['lost', 'lost', 'lost'] },
+  saveIfStale: { saved: ['saved', 'saved', 'saved'], stale: ['saved', 'stale', 'lost'], lost: ['lost', 'lost', 'lost'] },
 } as const;
+
+/** As one over a network: a write is sent again because its answer was lost, and the second meets the first. */
+class LossyStore extends LocalStore {
+  losesAnswer = false;
+
+  override async putIfUnchanged(key: string, bytes: Uint8Array, version: string): Promise<string | null> {
+    const written = await super.putIfUnchanged(key, bytes, version);
+    if (!this.losesAnswer) return written;
+    this.losesAnswer = false;
+    return super.putIfUnchanged(key, bytes, version);
+  }
+}
 
 describe('ManifestFile', () => {
   let dataDir: string;
   let file: ManifestFile;
+  let batches: BatchStore;
+  let store: LossyStore;
   const manifestPath = () => join(dataDir, storeKeys.batch(batchId).manifest);
   let lastText = '';
   const onDisk = () => (JSON.parse(readFileSync(manifestPath(), 'utf8')) as { paused: string | null }).paused;
 
   beforeEach(async () => {
     dataDir = mkdtempSync(join(tmpdir(), 'il-manifest-'));
-    const batches = new BatchStore(new LocalStore(dataDir));
+    store = new LossyStore(dataDir);
+    batches = new BatchStore(store);
     const manifest = newManifest({
       batchId,
       tenant: 'default',
@@ -46,8 +61,32 @@ describe('ManifestFile', () => {
     });
     await batches.create(manifest);
     const version = (await batches.readForUpdate(batchId))?.version ?? '';
-    file = new ManifestFile(manifest, version, batches, createLogger('test', 'silent'));
+    file = new ManifestFile(manifest, version, batches, 'node', createLogger('test', 'silent'));
   });
+
+  it('is lost to another node that took the batch over, and writes no more', async () => {
+    const other = await takenOver('other node');
+    expect(await file.save()).toBe(true);
+    other.manifest.paused = 'why';
+    await other.save();
+    expect([file.state, other.state, onDisk()]).toEqual(['lost', 'saved', 'why']);
+  });
+
+  it('goes on after a write of which only the answer was lost', async () => {
+    store.losesAnswer = true;
+    file.manifest.paused = 'first';
+    expect(await file.save()).toBe(true);
+    file.manifest.paused = 'second';
+    expect([await file.save(), file.state, onDisk()]).toEqual([true, 'saved', 'second']);
+  });
+
+  async function takenOver(nodeId: string): Promise<ManifestFile> {
+    const found = await batches.readForUpdate(batchId);
+    if (found === null) throw new Error('no manifest');
+    const other = new ManifestFile(found.manifest, found.version, batches, nodeId, createLogger('test', 'silent'));
+    await other.save();
+    return other;
+  }
 
   afterEach(() => rmSync(dataDir, { recursive: true, force: true }));
 
@@ -60,9 +99,9 @@ describe('ManifestFile', () => {
     if (disk === 'works') writeFileSync(manifestPath(), lastText);
   }
 
-  async function enter(state: 'saved' | 'stale' | 'gone'): Promise<void> {
+  async function enter(state: 'saved' | 'stale' | 'lost'): Promise<void> {
     if (state === 'stale') file.touch();
-    if (state !== 'gone') return;
+    if (state !== 'lost') return;
     setDisk('has lost the batch');
     await file.save();
   }
@@ -99,8 +138,8 @@ describe('ManifestFile', () => {
     expect(onDisk()).toBe('third');
   });
 
-  it('writes nothing of a batch that is gone, and lets its owner go on', async () => {
-    await enter('gone');
+  it('writes nothing of a batch that is lost, and lets its owner go on', async () => {
+    await enter('lost');
     expect(await file.save()).toBe(true);
     expect(() => onDisk()).toThrow('ENOENT');
   });

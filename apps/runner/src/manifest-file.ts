@@ -58,7 +58,8 @@ export class ManifestFile {
     try {
       this.version = await this.batches.update(this.manifest, this.version);
     } catch (error) {
-      if (!(error instanceof ManifestChanged)) this.log.warn({ batch: this.manifest.batch.id, err: error }, 'manifest could not be written');
+      if (!(error instanceof ManifestChanged))
+        this.log.warn({ batch: this.manifest.batch.id, err: error }, 'manifest could not be written');
       if (!(error instanceof ManifestChanged) || !(await this.wasOurs())) this.enter('stale');
     }
     return this.current !== 'stale';

@@ -30,22 +30,24 @@ export interface OpenRunner {
 }
 
 export interface RunnerDependencies {
+  nodeId: string;
   engine: RowEngine;
   store: ObjectStore;
   /** How often runners of this data directory have crashed so far. */
   crashes: number;
   log: Logger;
   registry: Registry;
-  /** Time between two looks at the disk for what Redis did not tell. */
+  /** Time between two looks at the store for what Redis did not tell. */
   reconcileMs: number;
 }
 
-/** Starts the batch lane of a data directory, once no other process works on it. Redis need not be there yet. */
+/** Starts the batch lane of a node, once no other process is that node's runner. Redis need not be there yet. */
 export async function openRunner(config: Config, parts: RunnerDependencies): Promise<OpenRunner> {
   const { store, log, registry } = parts;
   const instanceId = await readInstanceId(store);
-  const lock = await acquireRunnerLock(instanceId, () => log.info('another batch runner uses this data directory; waiting for it to exit'));
-  await new BatchStore(store).upgrade();
+  const lock = await acquireRunnerLock(parts.nodeId, () =>
+    log.info('another batch runner of this node is running; waiting for it to exit'),
+  );
   const bull = { address: redisAddress(config), instanceId, onError: (error: Error) => log.debug({ err: error }, 'Redis') };
   const module = RunnerModule.of(runnerOptions(config, parts), bull);
   const app = await NestFactory.createApplicationContext(module, { logger: false, abortOnError: false });
@@ -65,12 +67,13 @@ export async function openRunner(config: Config, parts: RunnerDependencies): Pro
 
 /** All but the queues, which `RunnerModule` provides. */
 export function runnerOptions(config: Config, parts: RunnerDependencies): Omit<BatchRunnerOptions, 'queues'> {
-  const { engine, store, crashes, log, registry, reconcileMs } = parts;
+  const { nodeId, engine, store, crashes, log, registry, reconcileMs } = parts;
   const { batch, dataDir } = config;
   const rowLimits = { ...jsonLimits(config.http), bytesMax: batch.rowBytesMax };
   const budget = new InFlightBudget({ rowsMax: Math.min(ROWS_IN_FLIGHT_MAX, batch.queueItemsMax), bytesMax: BYTES_IN_FLIGHT_MAX });
   return {
     context: {
+      nodeId,
       batches: new BatchStore(store),
       files: new FileStore(store, uploadLimits(batch)),
       store,

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BatchStore, type Manifest } from '@app/batches';
+import { type Manifest } from '@app/batches';
 import { createLogger } from '@app/telemetry';
 import { Registry } from 'prom-client';
-import { ActiveBatch } from './active-batch';
-import { ChunkNotWanted } from './chunks/chunk-ledger';
+import { ChunkDesk } from './chunks/chunk-desk';
+import { OwnedBatch } from './owned-batch';
 import { runnerOptions } from './open-runner';
 import { EchoEngine } from './testing/echo-engine';
 import { echoRows, Workspace } from './testing/workspace';
@@ -11,24 +11,26 @@ import { echoRows, Workspace } from './testing/workspace';
 type Status = Manifest['batch']['status'];
 
 const STATUSES = ['validating', 'in_progress', 'cancelling', 'finalizing', 'completed', 'failed', 'expired', 'cancelled'] as const;
-const OPERATIONS = ['tick', 'cancel', 'expire', 'processChunk', 'abort'] as const;
+const OPERATIONS = ['tick', 'cancel', 'expire', 'crash', 'do all chunks', 'lose'] as const;
 type Operation = (typeof OPERATIONS)[number];
 const CHUNKS = 3;
 
-/** The status at which a batch stays after an operation, and what the operation answers. A batch in progress has a chunk that runs. */
-const ENDS: Record<Operation, Partial<Record<Status, [Status, string?]>>> = {
+/** The status at which a batch stays after an operation. A batch in progress has a chunk that runs. */
+const ENDS: Record<Operation, Partial<Record<Status, Status>>> = {
   tick: {},
-  cancel: { validating: ['cancelled'], in_progress: ['cancelled'] },
-  expire: { in_progress: ['expired'] },
-  processChunk: { in_progress: ['in_progress', 'committed'] },
-  abort: {},
+  cancel: { validating: 'cancelled', in_progress: 'cancelled' },
+  expire: { in_progress: 'expired' },
+  crash: { in_progress: 'failed' },
+  'do all chunks': { in_progress: 'completed' },
+  lose: {},
 };
 
-describe('ActiveBatch', () => {
+describe('OwnedBatch', () => {
   let workspace: Workspace;
   let engine: EchoEngine;
   let release: () => void;
-  let batch: ActiveBatch;
+  let desk: ChunkDesk;
+  let batch: OwnedBatch;
   let manifest: Manifest;
   let isStopping: boolean;
   let running: Promise<unknown>[];
@@ -44,7 +46,8 @@ describe('ActiveBatch', () => {
   afterEach(async () => {
     isStopping = true;
     release();
-    batch.abort('put_back');
+    batch.leave();
+    desk.stopAll('put_back');
     await Promise.allSettled(running);
     await workspace.close();
   });
@@ -52,50 +55,72 @@ describe('ActiveBatch', () => {
   /** A batch in a status, which it leaves by its own work only while it validates, finalizes or cancels; then the work is held. */
   async function enter(status: Status): Promise<void> {
     const batchId = await workspace.submit(echoRows(10 * CHUNKS));
-    const found = await new BatchStore(workspace.store).readForUpdate(batchId);
+    const found = await workspace.batches.readForUpdate(batchId);
     if (found === null) throw new Error('no manifest');
     manifest = found.manifest;
     manifest.batch.status = status;
     if (status === 'cancelling') manifest.outcome = 'cancelled';
     if (status === 'finalizing') manifest.outcome = 'completed';
     const log = createLogger('test', 'silent');
-    const parts = { engine, store: workspace.store, crashes: 0, log, registry: new Registry(), reconcileMs: 50 };
+    const parts = { nodeId: 'node', engine, store: workspace.store, crashes: 0, log, registry: new Registry(), reconcileMs: 50 };
     const { context, processor } = runnerOptions(workspace.config, parts);
-    const surroundings = { isStopping: () => isStopping, mayWork: () => true, onFeedable: () => undefined, onCommitted: () => undefined };
-    batch = new ActiveBatch({ ...context, ...surroundings }, processor, manifest, found.version);
-    await batch.load();
+    const surroundings = { ...context, isStopping: () => isStopping, onCommitted: () => undefined };
+    desk = new ChunkDesk(surroundings, processor);
+    const queue = { adoptJobs: async () => undefined, onFeedable: () => undefined };
+    batch = new OwnedBatch(surroundings, desk, queue, await desk.openOwned(manifest), manifest, found.version);
     if (status !== 'in_progress') return;
-    void batch.run();
+    running.push(batch.run());
     while (batch.ledger?.isOpen !== true) await sleep(5);
-    running.push(batch.processChunk(0, 'job').catch(() => undefined));
-    while (batch.runningChunks === 0) await sleep(5);
+    doChunk(0);
   }
 
-  async function apply(operation: Operation): Promise<string | undefined> {
-    if (operation === 'processChunk') {
-      engine.holdFrom(0)();
-      return batch.processChunk(1, 'another job');
+  function doChunk(chunkIndex: number): void {
+    batch.ledger?.adopt(chunkIndex, 'job', 'running');
+    const work = async () => {
+      const result = await desk.process({ batchId: batch.id, chunkIndex });
+      if (result !== null) batch.commit(result);
+    };
+    running.push(work().catch(() => undefined));
+  }
+
+  async function apply(operation: Operation): Promise<void> {
+    if (operation === 'do all chunks') {
+      release();
+      if (batch.ledger !== null) for (const index of [1, 2]) doChunk(index);
     }
-    if (operation === 'abort') return void batch.abort('put_back');
     if (operation === 'cancel') await workspace.batches.requestCancel(batch.id);
     if (operation === 'expire') manifest.batch.expires_at = 1;
+    if (operation === 'crash') await workspace.batches.markCrashed(batch.id);
+    if (operation === 'lose') {
+      const found = await workspace.batches.readForUpdate(batch.id);
+      if (found !== null) await workspace.batches.update({ ...found.manifest, writer: { nodeId: 'other', writeId: 'x' } }, found.version);
+    }
     await batch.tick(null);
-    return undefined;
   }
 
   /** Until the batch is over, or nothing can change any more. */
   async function untilStill(): Promise<void> {
-    for (let status: Status | null = null; status !== batch.status; await sleep(100)) status = batch.status;
+    if (batch.ledger !== null) release();
+    await Promise.all(running);
   }
 
   const cases = OPERATIONS.flatMap((operation) => STATUSES.map((status) => [operation, status] as const));
 
   it.each(cases)('%s when %s', async (operation, status) => {
     await enter(status);
-    const answer = await apply(operation).catch((error: Error) => error.name);
-    await untilStill();
-    const [end, answered] = ENDS[operation][status] ?? [status, operation === 'processChunk' ? ChunkNotWanted.name : undefined];
-    expect([batch.status, answer]).toEqual([end, answered]);
+    await apply(operation);
+    if (operation !== 'tick' && operation !== 'lose') await untilStill();
+    expect(batch.status).toBe(ENDS[operation][status] ?? status);
+  });
+
+  it('is left when another node has taken it over, and writes nothing more', async () => {
+    await enter('in_progress');
+    await apply('lose');
+    manifest.paused = 'something to write';
+    for (const chunk of [1, 2]) doChunk(chunk);
+    release();
+    await Promise.all(running);
+    expect(await workspace.batches.read(batch.id)).toMatchObject({ writer: { nodeId: 'other' }, batch: { status: 'in_progress' } });
   });
 
   it('is cancelled once, however many look at it at the same time', async () => {

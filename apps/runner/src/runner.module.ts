@@ -14,7 +14,10 @@ export class RunnerModule {
       imports: [QueuesModule.forRootAsync({ useFactory: () => bull })],
       providers: [
         { provide: BatchRunner, inject: [BatchQueues], useFactory: (queues: BatchQueues) => new BatchRunner({ ...options, queues }) },
-        { provide: CONSUMER_LIMITS, useValue: { nodeId: options.context.nodeId, chunkConcurrency: options.chunkConcurrency } satisfies ConsumerLimits },
+        {
+          provide: CONSUMER_LIMITS,
+          useValue: { nodeId: options.context.nodeId, chunkConcurrency: options.chunkConcurrency } satisfies ConsumerLimits,
+        },
         BatchConsumer,
         ChunkConsumer,
         BullConsumers,

@@ -53,7 +53,8 @@ export class BatchQueues implements BeforeApplicationShutdown {
   ) {
     this.publisher = new QueueEventsProducer(CHUNK_QUEUE, queueOptions(redis, options));
     // An `error` event that nobody listens to ends the process.
-    for (const queue of [this.batches, this.chunks, this.publisher]) queue.on('error', options.onError);
+    for (const queue of [this.batches, this.chunks]) queue.on('error', options.onError);
+    this.publisher.on('error', options.onError);
   }
 
   /** False while Redis is away or still loading its data. */

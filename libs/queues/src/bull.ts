@@ -1,8 +1,23 @@
-import { Worker, type ConnectionOptions, type JobsOptions, type Processor, type QueueOptions, type WorkerOptions } from 'bullmq';
+import {
+  WaitingError,
+  Worker,
+  type ConnectionOptions,
+  type Job,
+  type JobsOptions,
+  type Processor,
+  type QueueOptions,
+  type WorkerOptions,
+} from 'bullmq';
 import { Redis } from 'ioredis';
 import type { RedisAddress } from './redis-address';
 
 export type { Job } from 'bullmq';
+/** For a node that ends: another one may have the job at once, and it is no failure. Rejects in any case, as BullMQ wants it. */
+export async function giveBack(job: Job, token: string | undefined): Promise<never> {
+  await job.moveToWait(token);
+  throw new WaitingError();
+}
+
 /** Thrown for a job that must not be tried again. */
 export { UnrecoverableError } from 'bullmq';
 

@@ -4,6 +4,7 @@ export {
   CHUNK_QUEUE,
   CHUNK_RETRY_MS_MAX,
   CONSUMER_OPTIONS,
+  giveBack,
   UnrecoverableError,
   type BatchPayload,
   type BullOptions,

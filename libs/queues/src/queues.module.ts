@@ -41,10 +41,7 @@ export class QueuesModule {
           useFactory: queueOptions,
           extraOptions: { manualRegistration: true },
         }),
-        BullModule.registerQueue(
-          { name: BATCH_QUEUE, defaultJobOptions: BATCH_JOB },
-          { name: CHUNK_QUEUE, defaultJobOptions: CHUNK_JOB },
-        ),
+        BullModule.registerQueue({ name: BATCH_QUEUE, defaultJobOptions: BATCH_JOB }, { name: CHUNK_QUEUE, defaultJobOptions: CHUNK_JOB }),
       ],
       providers: [BatchQueues],
       exports: [BatchQueues, redis],

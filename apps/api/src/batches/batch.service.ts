@@ -1,7 +1,6 @@
 import { Readable } from 'node:stream';
 import { type FileObject, type FilePurpose, InterleaveError } from '@app/contracts';
 import {
-  isTerminal,
   newBatchId,
   newFileId,
   newManifest,
@@ -73,7 +72,7 @@ export class BatchService {
 
   /** Throws `conflict` while a batch uses the file. */
   deleteFile(fileId: string, caller: Caller): Promise<void> {
-    return this.store(() => this.parts.files.delete(fileId, (batchId) => this.isOpen(batchId), seenBy(caller)));
+    return this.store(() => this.parts.files.delete(fileId, (batchId) => this.parts.batches.isOpen(batchId), seenBy(caller)));
   }
 
   async openContent(fileId: string, caller: Caller): Promise<{ record: FileRecord; read: (start: number, end: number) => Readable }> {
@@ -113,7 +112,7 @@ export class BatchService {
       await this.parts.batches.remove(batchId);
       throw unknownInputFile(file.id);
     }
-    this.nudge(batchId);
+    this.tell(batchId, (queues) => queues.addBatches([batchId]));
     return toBatchView(manifest, null);
   }
 
@@ -130,7 +129,7 @@ export class BatchService {
     const { status } = await this.getBatch(batchId, caller);
     if (status === 'validating' || status === 'in_progress') {
       await this.store(() => this.parts.batches.requestCancel(batchId));
-      this.nudge(batchId);
+      this.tell(batchId, (queues) => queues.announceCancel(batchId));
     } else if (status !== 'cancelling' && status !== 'cancelled') {
       throw new InterleaveError('conflict', `A batch with status '${status}' cannot be cancelled`, { param: 'batch_id' });
     }
@@ -162,16 +161,11 @@ export class BatchService {
     );
   }
 
-  private async isOpen(batchId: string): Promise<boolean> {
-    const manifest = await this.parts.batches.read(batchId);
-    return manifest !== null && !isTerminal(manifest.batch.status);
-  }
-
-  /** Only a hint: without it the runner finds the change within seconds. */
-  private nudge(batchId: string): void {
+  /** Only a hint: without it the runners find the change within seconds. */
+  private tell(batchId: string, hint: (queues: BatchQueues) => Promise<void>): void {
     this.parts.redis
-      .run(() => this.parts.queues.nudge(batchId))
-      .catch((error: Error) => this.parts.log.debug({ batch: batchId, err: error }, 'runner not told; it will look by itself'));
+      .run(() => hint(this.parts.queues))
+      .catch((error: Error) => this.parts.log.debug({ batch: batchId, err: error }, 'runners not told; they will look by themselves'));
   }
 }
 

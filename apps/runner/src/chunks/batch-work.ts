@@ -102,7 +102,7 @@ export class BatchWork {
     const { result, isFirst } = await this.processor.process(
       {
         chunk: input.table.chunk(chunkIndex),
-        source: input.source,
+        contentKey: input.contentKey,
         results,
         endpoint: input.endpoint,
         url: input.url,

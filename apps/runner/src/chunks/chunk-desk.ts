@@ -1,4 +1,4 @@
-import type { ChunkResult, Manifest } from '@app/batches';
+import { isTerminal, type ChunkResult, type Manifest } from '@app/batches';
 import type { ChunkPayload } from '@app/queues';
 import type { RunnerContext } from '../runner-context';
 import { BatchWork, ChunkNotWanted } from './batch-work';
@@ -26,6 +26,15 @@ export class ChunkDesk {
     const work = await this.open(manifest.batch.id, async () => manifest);
     work.isOwned = true;
     return work;
+  }
+
+  /** Opens the open batches of which this node's runner may have crashed, before any other has chunks. */
+  async openMarked(): Promise<void> {
+    for (const batchId of await this.context.crashMarks.list()) {
+      const manifest = await this.context.batches.read(batchId);
+      if (manifest === null || isTerminal(manifest.batch.status)) await this.context.crashMarks.remove(batchId);
+      else await this.open(batchId, async () => manifest);
+    }
   }
 
   release(batchId: string): void {

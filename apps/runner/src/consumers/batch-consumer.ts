@@ -1,6 +1,6 @@
 import { OnWorkerEvent, Processor, WorkerHost } from '@nestjs/bullmq';
 import { Inject } from '@nestjs/common';
-import { BATCH_QUEUE, BULL_OPTIONS, CONSUMER_OPTIONS, type BatchPayload, type BullOptions, type Job } from '@app/queues';
+import { BATCH_QUEUE, BULL_OPTIONS, CONSUMER_OPTIONS, giveBack, type BatchPayload, type BullOptions, type Job } from '@app/queues';
 import { BatchRunner } from '../batch-runner';
 
 /** Takes up batches: while a job is in work, its lock makes this node the batch's owner. */
@@ -13,8 +13,13 @@ export class BatchConsumer extends WorkerHost {
     super();
   }
 
-  override process(job: Job<BatchPayload>): Promise<void> {
-    return this.runner.own(job.data.batchId);
+  override async process(job: Job<BatchPayload>, token?: string): Promise<void> {
+    try {
+      await this.runner.own(job.data.batchId);
+    } catch (error) {
+      if (this.runner.isEnding) await giveBack(job, token);
+      throw error;
+    }
   }
 
   /** An `error` event that nobody listens to ends the process. */

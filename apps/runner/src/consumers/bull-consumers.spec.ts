@@ -75,7 +75,7 @@ describe('BullConsumers', () => {
     app.get(BatchRunner).start({ isOpen: true, open: () => undefined, close: (timeoutMs) => consumers.close(timeoutMs) });
     await untilGone('put back');
     expect(await jobOf('put back')).toMatchObject({
-      failedReason: expect.stringContaining('is over or unknown') as string,
+      failedReason: expect.stringContaining('is not in progress') as string,
       attemptsMade: 2,
     });
   });

@@ -4,6 +4,7 @@ import {
   BULL_OPTIONS,
   CHUNK_QUEUE,
   CONSUMER_OPTIONS,
+  giveBack,
   UnrecoverableError,
   type BullOptions,
   type ChunkPayload,
@@ -24,10 +25,11 @@ export class ChunkConsumer extends WorkerHost {
   }
 
   /** The value is short: it travels in the event stream to the batch's owner. Null: this node does the chunk already. */
-  override async process(job: Job<ChunkPayload>): Promise<ChunkResult | null> {
+  override async process(job: Job<ChunkPayload>, token?: string): Promise<ChunkResult | null> {
     try {
       return await this.runner.processChunk(job.data);
     } catch (error) {
+      if (this.runner.isEnding) await giveBack(job, token);
       throw error instanceof ChunkNotWanted ? new UnrecoverableError(error.message) : error;
     }
   }

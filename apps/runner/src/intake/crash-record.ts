@@ -19,6 +19,7 @@ const TURN_MS_MAX = 60_000;
 export class CrashRecord {
   private deaths = 0;
   private inWorkSinceMs: number | null = null;
+  private readonly loadedMs = performance.now();
 
   constructor(
     private readonly marks: CrashMarks,
@@ -31,8 +32,7 @@ export class CrashRecord {
   }
 
   get isSuspect(): boolean {
-    const isTurnOver = this.inWorkSinceMs !== null && performance.now() - this.inWorkSinceMs > TURN_MS_MAX;
-    return this.deaths === RUNNER_DEATHS_MAX - 1 && !isTurnOver;
+    return this.deaths === RUNNER_DEATHS_MAX - 1 && performance.now() - (this.inWorkSinceMs ?? this.loadedMs) <= TURN_MS_MAX;
   }
 
   /** Before anything else. */

@@ -1,9 +1,9 @@
-import { inParallel, publishOutputs, type BatchOutcome, type ChunkResult, type Manifest, type ChunkTable } from '@app/batches';
+import { inParallel, publishOutputs, type BatchOutcome, type ChunkResult, type Manifest } from '@app/batches';
 import type { BatchObject } from '@app/contracts';
 import type { ChunkLedger } from '../chunks/chunk-ledger';
 import { commitNotRun } from '../chunks/chunk-processor';
 import type { RunnerContext } from '../runner-context';
-import type { RowLines } from './row-lines';
+import type { BatchInput } from '../intake/batch-input';
 
 /** Chunks that never ran are written down so many at once. */
 const WRITES_MAX = 8;
@@ -11,8 +11,7 @@ const WRITES_MAX = 8;
 interface Ending {
   manifest: Manifest;
   outcome: BatchOutcome;
-  table: ChunkTable;
-  lines: RowLines;
+  input: BatchInput;
   chunks: ChunkLedger;
 }
 
@@ -24,7 +23,8 @@ export async function finishBatch(
   context: RunnerContext,
   ending: Ending,
 ): Promise<Pick<BatchObject, 'output_file_id' | 'error_file_id' | 'request_counts'>> {
-  const { manifest, table, outcome, chunks } = ending;
+  const { manifest, outcome, chunks } = ending;
+  const { table } = ending.input;
   // The rows of a batch that crashes the runner are not read again.
   const added = outcome === 'failed' ? new Map<number, ChunkResult>() : await completeResults(context, ending);
   const resultOf = (index: number) => chunks.resultOf(index) ?? added.get(index) ?? null;
@@ -38,10 +38,11 @@ export async function finishBatch(
 }
 
 /** A result for each chunk that has none. */
-async function completeResults({ store, batches, files }: RunnerContext, ending: Ending): Promise<Map<number, ChunkResult>> {
-  const { manifest, table, outcome, chunks, lines } = ending;
+async function completeResults({ store, batches }: RunnerContext, ending: Ending): Promise<Map<number, ChunkResult>> {
+  const { manifest, outcome, chunks } = ending;
+  if (outcome === 'completed' && !chunks.isComplete) throw new Error(`the results of some chunks of ${manifest.batch.id} are gone`);
+  const { table, lines, contentKey } = ending.input;
   const results = batches.results(manifest.batch.id);
-  const contentKey = files.contentKey(manifest.batch.input_file_id);
   const added = new Map<number, ChunkResult>();
   const missing = Array.from({ length: table.chunkCount }, (_, index) => index).filter((index) => chunks.resultOf(index) === null);
   await inParallel(missing, WRITES_MAX, async (index) => {

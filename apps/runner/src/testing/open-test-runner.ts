@@ -8,6 +8,7 @@ import type { EchoEngine } from './echo-engine';
 /** The lane of `config` with a stand-in for the models. */
 export function openTestRunner(config: Config, engine: EchoEngine, changes: Partial<RunnerDependencies> = {}): Promise<OpenRunner> {
   return openRunner(config, {
+    nodeId: `test-${config.dataDir.split('-').at(-1)}`,
     engine,
     store: new LocalStore(config.dataDir),
     crashes: 0,

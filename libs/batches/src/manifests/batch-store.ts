@@ -75,6 +75,11 @@ export class BatchStore {
     return (await this.store.listNames(storeKeys.open)).filter(isBatchId);
   }
 
+  /** False once the batch is over. */
+  async isOpen(batchId: string): Promise<boolean> {
+    return isBatchId(batchId) && (await this.store.head(storeKeys.batch(batchId).open)) !== null;
+  }
+
   /** After the manifest says that the batch is over. */
   async close(batchId: string): Promise<void> {
     await this.store.delete(storeKeys.batch(batchId).open);
@@ -126,6 +131,15 @@ export class BatchStore {
   async cancelRequestedAt(batchId: string): Promise<number | null> {
     const marker = await this.store.head(storeKeys.batch(batchId).cancelMarker);
     return marker === null ? null : Math.floor(marker.modifiedMs / 1000);
+  }
+
+  /** Runners of some node crash of this batch: its owner is to fail it. */
+  async markCrashed(batchId: string): Promise<void> {
+    await this.store.putIfAbsent(storeKeys.batch(batchId).crashMarker, new Uint8Array());
+  }
+
+  async hasCrashed(batchId: string): Promise<boolean> {
+    return (await this.store.head(storeKeys.batch(batchId).crashMarker)) !== null;
   }
 
   private async markIfOpen(batchId: string): Promise<void> {

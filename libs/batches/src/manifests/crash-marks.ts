@@ -1,6 +1,9 @@
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { isMissing, orNullIfMissing } from '../storage/durable';
+import { isBatchId } from './ids';
+
+const SUFFIX = '.json';
 
 export interface CrashMark {
   /** Runners that crashed while this batch was in work and got no further. */
@@ -15,6 +18,12 @@ export class CrashMarks {
 
   constructor(dataDir: string) {
     this.directory = join(dataDir, 'crashes');
+  }
+
+  /** Batches with a mark. */
+  async list(): Promise<string[]> {
+    const names = (await orNullIfMissing(readdir(this.directory))) ?? [];
+    return names.map((name) => basename(name, SUFFIX)).filter(isBatchId);
   }
 
   /** Null when there is none, or none that can be read. */
@@ -44,6 +53,6 @@ export class CrashMarks {
   }
 
   private path(batchId: string): string {
-    return join(this.directory, `${batchId}.json`);
+    return join(this.directory, `${batchId}${SUFFIX}`);
   }
 }

@@ -4,7 +4,7 @@ import type { BatchObject, BatchStatus, BatchValidationError } from '@app/contra
 export type BatchOutcome = 'completed' | 'expired' | 'cancelled' | 'failed';
 
 /**
- * `manifest.json`: the truth about a batch. The API creates it; from then on only the batch runner writes it.
+ * `manifest.json`: the truth about a batch. The API creates it; from then on only the node that owns the batch writes it.
  *
  * | status | next |
  * |---|---|
@@ -30,6 +30,8 @@ export interface Manifest {
   outcome: BatchOutcome | null;
   /** Why no rows are being worked on although the status says so; null: they are. */
   paused: string | null;
+  /** The node that wrote it last, and that write; absent before a node has taken it up. */
+  writer?: { nodeId: string; writeId: string };
 }
 
 const TERMINAL: ReadonlySet<BatchStatus> = new Set<BatchStatus>(['completed', 'failed', 'expired', 'cancelled']);

@@ -30,6 +30,8 @@ export const storeKeys = {
       manifest: `${prefix}manifest.json`,
       /** Somebody asked to cancel. */
       cancelMarker: `${prefix}cancel`,
+      /** Runners of some node crash of it. */
+      crashMarker: `${prefix}crashed`,
       chunks: `${prefix}chunks/`,
       /** The table of what its output files are made of. */
       resultTable: `${prefix}results.idx`,
