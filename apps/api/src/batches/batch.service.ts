@@ -23,6 +23,8 @@ import type { StorageGuard } from '../resilience/storage-guard';
 import { maySee, type Caller } from '../access/caller';
 import { invalid, type BatchRequest } from './batch-requests';
 
+/** As the runner says of a batch that it has taken up. */
+const REDIS_AWAY = 'Redis is not reachable';
 const ENDPOINTS = `one of ${ENDPOINT_PATHS.join(', ')}`;
 const COMPLETION_WINDOW_SECONDS = 24 * 3600;
 
@@ -116,12 +118,13 @@ export class BatchService {
     return toBatchView(manifest, null);
   }
 
-  getBatch(batchId: string, caller: Caller): Promise<BatchView> {
-    return this.parts.batches.get(batchId, seenBy(caller));
+  async getBatch(batchId: string, caller: Caller): Promise<BatchView> {
+    return this.withRedis(await this.parts.batches.get(batchId, seenBy(caller)));
   }
 
-  listBatches(page: PageRequest, caller: Caller): Promise<Page<BatchView>> {
-    return this.parts.batches.list(page, seenBy(caller));
+  async listBatches(page: PageRequest, caller: Caller): Promise<Page<BatchView>> {
+    const { data, hasMore } = await this.parts.batches.list(page, seenBy(caller));
+    return { data: data.map((view) => this.withRedis(view)), hasMore };
   }
 
   /** Throws `conflict` for a batch that is over or about to be. Asking twice is no error. */
@@ -159,6 +162,12 @@ export class BatchService {
       `input_file_id: expected a file with purpose "batch" but ${fileId} has "${file.purpose}"`,
       { param: 'input_file_id' },
     );
+  }
+
+  /** A batch that nobody has taken up yet cannot say itself that Redis is away. */
+  private withRedis(view: BatchView): BatchView {
+    if (view.status !== 'validating' || view.interleave !== undefined || this.isRedisReady()) return view;
+    return { ...view, interleave: { paused: REDIS_AWAY } };
   }
 
   /** Only a hint: without it the runners find the change within seconds. */

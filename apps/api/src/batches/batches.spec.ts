@@ -108,6 +108,7 @@ describe('/v1/files and /v1/batches, without Redis', () => {
         expires_at: batch.created_at + 86_400,
         metadata: { team: 'search' },
       });
+      expect(await client.batches.retrieve(batch.id)).toMatchObject({ interleave: { paused: 'Redis is not reachable' } });
       expect(await client.batches.retrieve(batch.id)).toEqual(batch);
       expect((await client.batches.list()).data).toEqual([batch]);
       await expect(client.files.delete(file.id)).rejects.toMatchObject({ status: 409 });
