@@ -38,7 +38,7 @@ async function main(): Promise<void> {
   const runner = await openRunner(config, {
     nodeId: config.nodeId,
     engine: new ModelEngine(catalog, pool, limits),
-    store: await openStore({ dataDir: config.dataDir, freeBytesMin: config.batch.diskFreeBytesMin }),
+    store: await openStore({ storage: config.storage, freeBytesMin: config.batch.diskFreeBytesMin }),
     crashes: readCrashCount(runPaths(config.runDir).crashCount(PROCESS_ID)),
     log,
     registry,

@@ -18,12 +18,20 @@ describe('the environment of a child process', () => {
   });
 
   it.each([
-    ['a program', { settings: false, redis: false }, { PATH: '/bin', LANG: 'C', X: '1' }],
-    ['a worker', { settings: true, redis: false }, { PATH: '/bin', LANG: 'C', PORT: '1', CUDA_VISIBLE_DEVICES: '0', X: '1' }],
+    ['a program', { settings: false, secrets: false }, { PATH: '/bin', LANG: 'C', X: '1' }],
+    ['a worker', { settings: true, secrets: false }, { PATH: '/bin', LANG: 'C', PORT: '1', CUDA_VISIBLE_DEVICES: '0', X: '1' }],
     [
       'an API',
-      { settings: true, redis: true },
-      { PATH: '/bin', LANG: 'C', PORT: '1', CUDA_VISIBLE_DEVICES: '0', REDIS_URL: 'redis://:secret@host', X: '1' },
+      { settings: true, secrets: true },
+      {
+        PATH: '/bin',
+        LANG: 'C',
+        PORT: '1',
+        CUDA_VISIBLE_DEVICES: '0',
+        REDIS_URL: 'redis://:secret@host',
+        AWS_SECRET_ACCESS_KEY: 'x',
+        X: '1',
+      },
     ],
   ])('%s gets what it needs and no secret of others', (_, inherits, expected) => {
     expect(childEnvironment(inherits, { X: '1' })).toEqual(expected);

@@ -7,11 +7,13 @@ import { ConfigError } from './config-error';
 import { withPresentNames, type PresentNames } from './former-names';
 import { tlsConfig, type TlsConfig } from './tls';
 import { environmentSchema, fileSchema, type FileConfig, type ProcessKind } from './schema';
+import { storageLocation, type StorageLocation } from './storage-location';
 
 export { ConfigError } from './config-error';
 export { withPresentNames } from './former-names';
 export type { OidcConfig } from './access-schema';
 export { memorySize, PROCESS_KINDS, type FileConfig, type ProcessKind } from './schema';
+export type { BucketLocation, StorageLocation } from './storage-location';
 export { clientTls, type ClientTls, type TlsConfig } from './tls';
 
 /** Everything a process may know about how it was configured; frozen. Paths are absolute. */
@@ -25,6 +27,7 @@ export interface Config extends Omit<FileConfig, 'tls'> {
   readonly grpcPort: number;
   readonly dataDir: string;
   readonly modelsDir: string;
+  readonly storage: StorageLocation;
   readonly runDir: string;
   /** Null: the scheduler runs a private Redis; it listens at `privateRedisSocket`. */
   readonly redisUrl: string | null;
@@ -77,6 +80,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
     grpcPort: env.GRPC_PORT,
     dataDir,
     modelsDir: resolve(env.MODELS_DIR),
+    storage: storageLocation(env, dataDir),
     runDir,
     redisUrl: env.REDIS_URL ?? null,
     privateRedisSocket: join(runDir, 'redis.sock'),
@@ -95,24 +99,27 @@ const INHERITED =
   /^(PATH|HOME|USER|LANG|LC_[A-Z]+|TZ|TMPDIR|LD_LIBRARY_PATH|LD_PRELOAD|MALLOC_\w+|NODE_EXTRA_CA_CERTS|SSL_CERT_(FILE|DIR))$/;
 /** What ONNX Runtime and CUDA are steered by. */
 const RUNTIME = /^(ORT_\w+|OMP_\w+|CUDA_\w+|NVIDIA_\w+|NCCL_\w+)$/;
-/** Holds a password. */
-const REDIS_SETTING = 'REDIS_URL';
+/** They hold passwords. */
+const SECRET_SETTINGS = new Set(['REDIS_URL']);
+/** What the AWS SDK reads of the environment. */
+const AWS = /^AWS_\w+$/;
 
 /** What a child process is given of this process's environment. */
 export interface InheritedEnvironment {
   /** The settings of a node. */
   settings: boolean;
-  /** `REDIS_URL` among them. */
-  redis: boolean;
+  /** `REDIS_URL` among them, and what opens the store. */
+  secrets: boolean;
 }
 
 /**
  * The environment for a child process: of this process's own only what the child needs, so that secrets of others are not
  * handed on; `overrides` come on top.
  */
-export function childEnvironment({ settings, redis }: InheritedEnvironment, overrides: Record<string, string>): NodeJS.ProcessEnv {
-  const names = Object.keys(environmentSchema.shape).filter((name) => redis || name !== REDIS_SETTING);
-  const isInherited = (name: string): boolean => INHERITED.test(name) || (settings && (RUNTIME.test(name) || names.includes(name)));
+export function childEnvironment({ settings, secrets }: InheritedEnvironment, overrides: Record<string, string>): NodeJS.ProcessEnv {
+  const names = Object.keys(environmentSchema.shape).filter((name) => secrets || !SECRET_SETTINGS.has(name));
+  const isInherited = (name: string): boolean =>
+    INHERITED.test(name) || (settings && (RUNTIME.test(name) || names.includes(name))) || (secrets && AWS.test(name));
   return { ...Object.fromEntries(Object.entries(process.env).filter(([name]) => isInherited(name))), ...overrides };
 }
 

@@ -214,6 +214,19 @@ export const environmentSchema = z.object({
     .string()
     .regex(/^(rediss?|unix):\/\//, 'redis://, rediss:// or unix://')
     .optional(),
+  /** Where files, manifests and results are; default: DATA_DIR. */
+  STORAGE_URL: z
+    .string()
+    .regex(
+      /^(s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/[A-Za-z0-9_.-]+)*\/?|file:\/\/\/.+)$/,
+      's3://bucket, s3://bucket/prefix or file:///path',
+    )
+    .optional(),
+  /** These four are the AWS SDK's, which reads others by itself. */
+  AWS_ENDPOINT_URL_S3: z.url().optional(),
+  AWS_ENDPOINT_URL: z.url().optional(),
+  AWS_REGION: z.string().min(1).optional(),
+  AWS_DEFAULT_REGION: z.string().min(1).optional(),
   CONFIG: z.string().min(1).optional(),
   /** These three stand before `tls` in the file. */
   TLS_CERT_FILE: path.optional(),

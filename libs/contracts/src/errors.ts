@@ -21,6 +21,7 @@ export const ERRORS = {
   not_supported: { status: 501, retryable: false, batchCode: 'invalid_request' },
   model_not_servable: { status: 503, retryable: true, batchCode: 'model_not_servable' },
   worker_unavailable: { status: 503, retryable: true, batchCode: 'worker_unavailable' },
+  storage_unavailable: { status: 503, retryable: true, batchCode: 'storage_unavailable' },
   deadline_exceeded: { status: 504, retryable: false, batchCode: 'request_timeout' },
   storage_full: { status: 507, retryable: true, batchCode: 'storage_full' },
 } as const satisfies Record<string, { status: number; retryable: boolean; batchCode: string }>;

@@ -1,4 +1,4 @@
-import { readdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -39,7 +39,11 @@ describe('/v1/files and /v1/batches, without Redis', () => {
     client = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'none', maxRetries: 0 });
   }
 
-  const stored = () => readdirSync(join(options.config.dataDir, 'files'));
+  const namesIn = (folder: string): string[] => {
+    const path = join(options.config.dataDir, folder);
+    return existsSync(path) ? readdirSync(path) : [];
+  };
+  const stored = () => [...namesIn('files'), ...namesIn('tmp')];
   const uploadRow = async () => client.files.create({ purpose: 'batch', file: await toFile(Buffer.from(ROW), 'rows.jsonl') });
   const asJson = async (response: Response) =>
     [response.status, (await response.json()) as { error: { message: string; param: string | null; code: string } }] as const;
@@ -379,7 +383,7 @@ describe('/v1/files and /v1/batches, without Redis', () => {
         typeof changes === 'string' ? changes : { input_file_id: id, endpoint: '/v1/embeddings', completion_window: '24h', ...changes };
       const [answered, { error }] = await asJson(await createBatch(body));
       expect([answered, error.param]).toEqual([status, param]);
-      expect(readdirSync(join(options.config.dataDir, 'batches'))).toEqual([]);
+      expect(namesIn('batches')).toEqual([]);
     });
 
     it.each([

@@ -11,7 +11,7 @@ const WINDOW = { callsMax: 5, callsMin: 3 };
 
 /** Opens files, batches and queues for the API. Redis need not be there. */
 export async function openBatchService(config: Config, log: Logger, breakers: Breakers): Promise<BatchService> {
-  const store = await openStore({ dataDir: config.dataDir, freeBytesMin: config.batch.diskFreeBytesMin });
+  const store = await openStore({ storage: config.storage, freeBytesMin: config.batch.diskFreeBytesMin });
   const files = new FileStore(store, uploadLimits(config.batch));
   const queues = new BatchQueues({
     address: redisAddress(config),
@@ -22,7 +22,7 @@ export async function openBatchService(config: Config, log: Logger, breakers: Br
     files,
     batches: new BatchStore(store),
     queues,
-    storage: new StorageGuard(breakers.of('storage', storageVerdict, WINDOW), () => files.tryWrite()),
+    storage: new StorageGuard(store, breakers.of('storage', storageVerdict, WINDOW), () => files.tryWrite()),
     redis: breakers.of('redis', () => 'fault', WINDOW),
     fileBytesMax: config.batch.fileBytesMax,
     log,

@@ -23,6 +23,7 @@ const STATUS: Record<ErrorCode, status> = {
   worker_unavailable: status.UNAVAILABLE,
   deadline_exceeded: status.DEADLINE_EXCEEDED,
   storage_full: status.RESOURCE_EXHAUSTED,
+  storage_unavailable: status.UNAVAILABLE,
 };
 
 const RETRY_AFTER_SECONDS = 1;

@@ -15,7 +15,7 @@ describe('StorageGuard', () => {
     tried = 0;
     trial = () => Promise.resolve();
     const settings = { callsMax: 20, callsMin: 3, failureShare: 0.5, openMs: 1000, openMsMax: 4000 };
-    guard = new StorageGuard(new Breaker('storage', settings, storageVerdict), async () => {
+    guard = new StorageGuard({ kind: 'directory', address: '/data' }, new Breaker('storage', settings, storageVerdict), async () => {
       tried += 1;
       await trial();
     });

@@ -75,7 +75,7 @@ describe('SupervisedProcess', () => {
       args: ['-e', script],
       ownSession: false,
       inheritedFds: [],
-      inherits: { settings: false, redis: false },
+      inherits: { settings: false, secrets: false },
       heartbeatSlots: null,
       environment: {},
       fingerprint: 'v1',

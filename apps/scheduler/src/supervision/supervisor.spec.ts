@@ -63,7 +63,7 @@ function spec(id: string, overrides: Partial<ProcessSpec> & { script?: string; k
     args: ['-e', answering(socketPath) + (overrides.script ?? '')],
     ownSession: false,
     inheritedFds: [],
-    inherits: { settings: false, redis: false },
+    inherits: { settings: false, secrets: false },
     heartbeatSlots: null,
     environment: {},
     fingerprint: 'v1',

@@ -69,6 +69,18 @@ describe('chunk results', () => {
     await open.discard();
   });
 
+  it('takes over what a former release committed, once', async () => {
+    await store.put(`batches/${batchId}/chunks/5.1.2.4.result`, Buffer.from('one\ne1\ne2\n'));
+    for (let times = 0; times < 2; times++) {
+      const result = (await results.recover()).get(5);
+      if (result === undefined) throw new Error('not recovered');
+      expect(result).toEqual({ index: 5, completed: 1, failed: 2, outputBytes: 4, errorBytes: 6 });
+      expect(await textOf(results.read(result, 'output'))).toBe('one\n');
+      expect(await textOf(results.read(result, 'error'))).toBe('e1\ne2\n');
+    }
+    expect(await store.listNames(`batches/${batchId}/chunks/`)).toEqual(['5']);
+  });
+
   it('does not guess at a result without its trailer', async () => {
     await store.put(`batches/${batchId}/chunks/5`, Buffer.from('{"a":1}\n'));
     await expect(results.find(5)).rejects.toThrow('no trailer that this release knows');

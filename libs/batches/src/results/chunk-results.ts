@@ -15,7 +15,8 @@ export interface ChunkResult {
 }
 
 const FLUSH_CHARS = 256 * 1024;
-const CHUNK_NAME = /^\d{1,9}$/;
+const CHUNK_NAME = /^(\d{1,9})$/;
+const FORMER_NAME = /^(\d{1,9})\.(\d+)\.(\d+)\.(\d+)\.result$/;
 const MAGIC = Buffer.from('ILCHUNK1');
 const TRAILER_BYTES = 32;
 /** Results that are looked at at once. */
@@ -46,12 +47,14 @@ export class ChunkResults {
     return trailer === null ? null : decodeTrailer(index, trailer, this.key(index));
   }
 
-  /** All that are committed, by index. */
+  /** All that are committed, by index; those of a former release among them, which become of this one. */
   async recover(): Promise<Map<number, ChunkResult>> {
     const results = new Map<number, ChunkResult>();
-    const names = (await this.store.listNames(this.prefix)).filter((name) => CHUNK_NAME.test(name));
-    await inParallel(names, READS_MAX, async (name) => {
-      const result = await this.find(Number(name));
+    const names = await this.store.listNames(this.prefix);
+    for (const name of names) if (FORMER_NAME.test(name)) await this.adopt(name);
+    const indexes = names.map((name) => (FORMER_NAME.exec(name) ?? CHUNK_NAME.exec(name))?.[1]);
+    await inParallel([...new Set(indexes)], READS_MAX, async (index) => {
+      const result = index === undefined ? null : await this.find(Number(index));
       if (result !== null) results.set(result.index, result);
     });
     return results;
@@ -65,6 +68,22 @@ export class ChunkResults {
   ): AsyncGenerator<Buffer, void, void> {
     const first = part === 'output' ? 0 : result.outputBytes;
     if (range.start < range.end) yield* this.store.read(this.key(result.index), { start: first + range.start, end: first + range.end });
+  }
+
+  /** Former releases had the counts in the name. */
+  private async adopt(name: string): Promise<void> {
+    const [index = 0, completed = 0, failed = 0, outputBytes = 0] = (FORMER_NAME.exec(name) ?? []).slice(1).map(Number);
+    const facts = await this.store.head(`${this.prefix}${name}`);
+    if (facts === null || facts.byteCount < outputBytes) return;
+    const object = await this.store.openWriter(this.key(index));
+    try {
+      for await (const part of this.store.read(`${this.prefix}${name}`, { start: 0, end: facts.byteCount })) await object.append(part);
+      await object.append(encodeTrailer({ completed, failed, outputBytes, errorBytes: facts.byteCount - outputBytes }));
+      await object.commitIfAbsent();
+    } finally {
+      await object.discard();
+    }
+    await this.store.delete(`${this.prefix}${name}`);
   }
 
   private key(index: number): string {

@@ -39,7 +39,7 @@ export function explainWriteError(error: unknown): unknown {
   return isDiskFull(error) ? storageFull((error as Error).message, error) : error;
 }
 
-function storageFull(reason: string, cause?: unknown): InterleaveError {
+export function storageFull(reason: string, cause?: unknown): InterleaveError {
   return new InterleaveError('storage_full', `Not enough disk space: ${reason}. Delete files that are no longer needed, then try again.`, {
     retryAfterSeconds: 60,
     cause,

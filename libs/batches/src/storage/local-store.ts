@@ -27,6 +27,8 @@ export interface LocalStoreOptions {
  * The version of an object is the hash of its bytes, as with S3: who writes equal bytes again changes nothing.
  */
 export class LocalStore implements ObjectStore {
+  readonly kind = 'directory';
+  readonly address: string;
   private readonly disk: DiskGuard;
   private readonly staging: string;
 
@@ -36,6 +38,7 @@ export class LocalStore implements ObjectStore {
   ) {
     this.disk = new DiskGuard(root, freeBytesMin, measure);
     this.staging = join(root, 'tmp');
+    this.address = root;
   }
 
   async get(key: string): Promise<StoredObject | null> {

@@ -37,6 +37,9 @@ export interface ObjectWriter {
  * seen at once by whoever asks next. Rejects with `storage_full` (507) or `storage_unavailable` (503).
  */
 export interface ObjectStore {
+  /** For messages. */
+  readonly kind: 'directory' | 'bucket';
+  readonly address: string;
   /** Whole; for objects of at most some MiB. Null: there is none. */
   get(key: string): Promise<StoredObject | null>;
   head(key: string): Promise<ObjectFacts | null>;
@@ -47,7 +50,10 @@ export interface ObjectStore {
   put(key: string, bytes: Uint8Array): Promise<void>;
   /** False: there is one already, which stays as it is. */
   putIfAbsent(key: string, bytes: Uint8Array): Promise<boolean>;
-  /** The new version; null: the object is not of `version` any more, or gone, and stays as it is. */
+  /**
+   * For objects that are never `put`. Versions are of the bytes: to write the bytes that are there already may count as a change or not.
+   * The new version; null: the object is not of `version` any more, or gone, and stays as it is.
+   */
   putIfUnchanged(key: string, bytes: Uint8Array, version: string): Promise<string | null>;
   openWriter(key: string): Promise<ObjectWriter>;
   /** The names directly below `prefix` (which ends with `/`), of objects and of folders alike, sorted. */

@@ -67,7 +67,7 @@ class TrialProcess {
     this.child = spawn('/bin/sh', ['-c', limited, process.execPath, '-e', PROGRAM, require.resolve('tokenizers')], {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       serialization: 'advanced',
-      env: childEnvironment({ settings: false, redis: false }, {}),
+      env: childEnvironment({ settings: false, secrets: false }, {}),
     });
     this.child.stderr?.on('data', (part: Buffer) => {
       this.stderr = (this.stderr + part.toString()).slice(0, STDERR_BYTES_MAX);

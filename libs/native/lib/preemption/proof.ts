@@ -89,7 +89,7 @@ function start(
 ): ChildProcess {
   const child = spawn(process.execPath, [...childArgs, role, String(cpu)], {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    env: childEnvironment({ settings: false, redis: false }, {}),
+    env: childEnvironment({ settings: false, secrets: false }, {}),
     detached: role === 'spin' && batchInOwnSession,
   });
   children.push(child);
