@@ -5,17 +5,19 @@ import { z } from 'zod';
 import { LANES } from '@app/contracts';
 import { ConfigError } from './config-error';
 import { withPresentNames, type PresentNames } from './former-names';
+import { nodeAddress, nodeId, sharedRedis, type SharedRedis } from './fleet';
 import { tlsConfig, type TlsConfig } from './tls';
 import { environmentSchema, fileSchema, type FileConfig, type ProcessKind } from './schema';
 
 export { ConfigError } from './config-error';
 export { withPresentNames } from './former-names';
 export type { OidcConfig } from './access-schema';
-export { memorySize, PROCESS_KINDS, type FileConfig, type ProcessKind } from './schema';
+export type { RedisSentinels, SharedRedis } from './fleet';
+export { memorySize, NODE_ADDRESS, NODE_ID, PROCESS_KINDS, type FileConfig, type ProcessKind } from './schema';
 export { clientTls, type ClientTls, type TlsConfig } from './tls';
 
 /** Everything a process may know about how it was configured; frozen. Paths are absolute. */
-export interface Config extends Omit<FileConfig, 'tls'> {
+export interface Config extends Omit<FileConfig, 'tls'>, SharedRedis {
   readonly host: string;
   readonly port: number;
   /** Null: callers speak plain HTTP. */
@@ -26,9 +28,13 @@ export interface Config extends Omit<FileConfig, 'tls'> {
   readonly dataDir: string;
   readonly modelsDir: string;
   readonly runDir: string;
-  /** Null: the scheduler runs a private Redis; it listens at `privateRedisSocket`. */
-  readonly redisUrl: string | null;
+  /** Where the scheduler's own Redis listens, where it runs one. */
   readonly privateRedisSocket: string;
+  /** Nodes that share a Redis and this name are one fleet. */
+  readonly fleetName: string;
+  readonly nodeId: string;
+  /** Name or address at which others reach this node. */
+  readonly nodeAddress: string;
   /** Null: the library that comes with onnxruntime-node. */
   readonly ortLibraryPath: string | null;
   readonly logLevel: string;
@@ -78,8 +84,11 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
     dataDir,
     modelsDir: resolve(env.MODELS_DIR),
     runDir,
-    redisUrl: env.REDIS_URL ?? null,
+    ...sharedRedis(env),
     privateRedisSocket: join(runDir, 'redis.sock'),
+    fleetName: env.FLEET_NAME,
+    nodeId: nodeId(env, dataDir),
+    nodeAddress: nodeAddress(env),
     ortLibraryPath: env.ORT_LIBRARY ? resolve(env.ORT_LIBRARY) : null,
     logLevel: env.LOG_LEVEL,
     processes: env.PROCESSES,
@@ -95,14 +104,14 @@ const INHERITED =
   /^(PATH|HOME|USER|LANG|LC_[A-Z]+|TZ|TMPDIR|LD_LIBRARY_PATH|LD_PRELOAD|MALLOC_\w+|NODE_EXTRA_CA_CERTS|SSL_CERT_(FILE|DIR))$/;
 /** What ONNX Runtime and CUDA are steered by. */
 const RUNTIME = /^(ORT_\w+|OMP_\w+|CUDA_\w+|NVIDIA_\w+|NCCL_\w+)$/;
-/** Holds a password. */
-const REDIS_SETTING = 'REDIS_URL';
+/** Some hold passwords. */
+const REDIS_SETTING = /^REDIS_/;
 
 /** What a child process is given of this process's environment. */
 export interface InheritedEnvironment {
   /** The settings of a node. */
   settings: boolean;
-  /** `REDIS_URL` among them. */
+  /** Those of Redis among them. */
   redis: boolean;
 }
 
@@ -111,7 +120,7 @@ export interface InheritedEnvironment {
  * handed on; `overrides` come on top.
  */
 export function childEnvironment({ settings, redis }: InheritedEnvironment, overrides: Record<string, string>): NodeJS.ProcessEnv {
-  const names = Object.keys(environmentSchema.shape).filter((name) => redis || name !== REDIS_SETTING);
+  const names = Object.keys(environmentSchema.shape).filter((name) => redis || !REDIS_SETTING.test(name));
   const isInherited = (name: string): boolean => INHERITED.test(name) || (settings && (RUNTIME.test(name) || names.includes(name)));
   return { ...Object.fromEntries(Object.entries(process.env).filter(([name]) => isInherited(name))), ...overrides };
 }
