@@ -32,7 +32,9 @@ export function sharedRedis(env: Environment): SharedRedis {
   if (hosts !== undefined && redisUrl?.startsWith('unix:'))
     throw new ConfigError('REDIS_URL: expected redis:// or rediss:// beside REDIS_SENTINELS but received unix://; leave out one of them');
   if (caFile !== undefined && !redisUrl?.startsWith('rediss:'))
-    throw new ConfigError('REDIS_TLS_CA_FILE: expected a REDIS_URL with rediss://, without which there is no TLS; set it, or leave out the file');
+    throw new ConfigError(
+      'REDIS_TLS_CA_FILE: expected a REDIS_URL with rediss://, without which there is no TLS; set it, or leave out the file',
+    );
   return {
     redisUrl,
     redisSentinels: hosts === undefined ? null : { hosts, name, password: password ?? null },
@@ -43,7 +45,10 @@ export function sharedRedis(env: Environment): SharedRedis {
 /** Two nodes of one machine have two data directories. */
 export function nodeId(env: Environment, dataDir: string): string {
   if (env.NODE_ID !== undefined) return env.NODE_ID;
-  const name = hostname().toLowerCase().replace(/[^a-z0-9.-]/g, '-').slice(0, 48);
+  const name = hostname()
+    .toLowerCase()
+    .replace(/[^a-z0-9.-]/g, '-')
+    .slice(0, 48);
   return `${name}-${createHash('sha256').update(dataDir).digest('hex').slice(0, 8)}`;
 }
 

@@ -208,7 +208,10 @@ const sentinelHosts = z.string().transform((text, context) => {
     return { host: ip6 ?? name ?? '', port: given === undefined ? SENTINEL_PORT : Number(given) };
   });
   if (hosts.length <= SENTINELS_MAX && hosts.every(({ host, port: at }) => host !== '' && at >= 1 && at <= 65_535)) return hosts;
-  context.addIssue({ code: 'custom', message: `expected at most ${SENTINELS_MAX} of host:port with commas between them but received ${text}` });
+  context.addIssue({
+    code: 'custom',
+    message: `expected at most ${SENTINELS_MAX} of host:port with commas between them but received ${text}`,
+  });
   return z.NEVER;
 });
 

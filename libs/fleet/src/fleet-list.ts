@@ -74,9 +74,15 @@ export class FleetList {
   }
 
   private take(rows: Row[]): void {
-    const read = rows.map(([id, seenMs, lives, text]) => ({ id, seenMs: Number(seenMs), lives: lives === 1, node: parseHeartbeat(id, text) }));
+    const read = rows.map(([id, seenMs, lives, text]) => ({
+      id,
+      seenMs: Number(seenMs),
+      lives: lives === 1,
+      node: parseHeartbeat(id, text),
+    }));
     const nodes = read.flatMap(({ lives, node }) => (lives && node !== null ? [node] : []));
-    const kept = performance.now() - this.connectedMs < GRACE_MS ? this.known.nodes.filter(({ id }) => !nodes.some((node) => node.id === id)) : [];
+    const kept =
+      performance.now() - this.connectedMs < GRACE_MS ? this.known.nodes.filter(({ id }) => !nodes.some((node) => node.id === id)) : [];
     const isKept = (id: string): boolean => kept.some((node) => node.id === id);
     this.known = {
       nodes: [...nodes, ...kept],

@@ -16,7 +16,7 @@ export interface FleetMemberOptions {
   bootId: string;
   log: Logger;
   /** What this node says of itself now. */
-  describe: () => Promise<Omit<NodeHeartbeat, 'id' | 'bootId' | 'warnings'>>;
+  describe: () => Promise<Omit<NodeHeartbeat, 'id' | 'bootId'>>;
 }
 
 /**
@@ -73,7 +73,7 @@ export class FleetMember {
     const { id, bootId, describe } = this.options;
     const described = await describe();
     if (this.isClosed) return;
-    const own: NodeHeartbeat = { ...described, id, bootId, warnings: [] };
+    const own: NodeHeartbeat = { ...described, id, bootId };
     this.said ??= own;
     const isOurs = await this.write(own);
     this.tell(!isOurs && !this.isDraining);
@@ -86,7 +86,7 @@ export class FleetMember {
     const { id, bootId } = this.options;
     const other = `${id.slice(0, ID_CHARS_MAX - BOOT_CHARS - 1)}-${bootId.slice(0, BOOT_CHARS)}`;
     const warning = `another node has NODE_ID ${id}, so this one is listed as ${other}; give each node an id of its own`;
-    const node = { ...own, id: other, warnings: [warning] };
+    const node = { ...own, id: other, warnings: [warning, ...own.warnings] };
     if (await this.write(node)) this.said = node;
   }
 
@@ -106,7 +106,13 @@ export class FleetMember {
     const values = [node.id, bootId, text, HEARTBEAT_LIFE_MS, LOST_MS, NODES_MAX];
     const { written } = this;
     const follows = this.isDraining && written?.id === node.id ? written.text : null;
-    const answer = redis.eval(follows === null ? BEAT : BEAT_AGAIN, 3, ...fleetKeys(fleet).of(node.id), ...values, ...(follows === null ? [] : [follows]));
+    const answer = redis.eval(
+      follows === null ? BEAT : BEAT_AGAIN,
+      3,
+      ...fleetKeys(fleet).of(node.id),
+      ...values,
+      ...(follows === null ? [] : [follows]),
+    );
     if ((await withDeadline(answer, ANSWER_MS_MAX, 'Redis')) !== 1) return false;
     if (written !== null && written.id !== node.id) await this.erase();
     this.written = { id: node.id, text };
@@ -119,6 +125,8 @@ export class FleetMember {
     if (written === null) return;
     this.written = null;
     const answer = redis.eval(LEAVE, 3, ...fleetKeys(fleet).of(written.id), written.id, written.text);
-    await withDeadline(answer, ANSWER_MS_MAX, 'Redis').catch((error: Error) => log.debug({ err: error }, 'this node could not say that it leaves'));
+    await withDeadline(answer, ANSWER_MS_MAX, 'Redis').catch((error: Error) =>
+      log.debug({ err: error }, 'this node could not say that it leaves'),
+    );
   }
 }
