@@ -42,6 +42,6 @@ export class FleetController {
     const body = await this.body.read(request, reply);
     const answer = endpointsFor(body, await this.fleet.view());
     if (answer.version_info === (body['version_info'] ?? body['versionInfo'])) return void reply.code(304).send();
-    void reply.header('content-type', JSON_TYPE).send(JSON.stringify(answer));
+    void reply.code(200).header('content-type', JSON_TYPE).send(JSON.stringify(answer));
   }
 }
