@@ -88,20 +88,17 @@ it('lists what nodes say of themselves, for as long as they say it', async () =>
 });
 
 it('tells nodes that left from nodes that were lost', async () => {
-  const [leaving, lost] = await Promise.all([member('leaving', 'b1'), member('lost', 'b2', { state: 'draining' })]);
+  const lost = await member('lost', 'b2', { state: 'draining' });
+  const connectionOfLost = opened.at(-1);
+  const leaving = await member('leaving', 'b1');
   for (const each of [leaving, lost]) each.start();
   const fleet = await list();
   await until(async () => (await nodesOf(fleet)).length === 2);
   await leaving.leave();
-  const other = await list();
-  // It writes no more: another process of the node does, as far as it can see.
-  await servers.command(server, (redis) => redis.set(`${keys.nodePrefix}lost`, '{"bootId":"else"}'));
+  connectionOfLost?.disconnect();
   await expire('lost');
-  const view = await other.current();
-  expect([view.nodes.map(({ id }) => id).filter((id) => id === 'leaving'), view.lost.map(({ id, last }) => [id, last?.state])]).toEqual([
-    [],
-    [['lost', 'draining']],
-  ]);
+  const view = await (await list()).current();
+  expect([view.nodes, view.lost.map(({ id, last }) => [id, last?.state])]).toEqual([[], [['lost', 'draining']]]);
 });
 
 it('gives the later one of two nodes with one id another id, and says so', async () => {
