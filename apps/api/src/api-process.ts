@@ -5,6 +5,7 @@ import { isolateFront } from '@app/native';
 import type { ShutdownStep } from '@app/process';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { ApiStatus } from './api-status';
+import { Fleet } from './fleet/fleet';
 import { GrpcServer } from './grpc/grpc-server';
 import { Lifecycle } from './lifecycle';
 import { LaneModule } from './lane/lane.module';
@@ -41,6 +42,7 @@ export async function runApi({ listenFd, grpcListenFd, shutdown, ...process }: A
   await listen(app, config, listenFd);
   const { host, grpcPort: port } = config;
   await app.get(GrpcServer).listen(grpcListenFd === null ? { host, port } : { fd: grpcListenFd });
+  app.get(Fleet).start();
   logger.info({ url: status.url(), grpc: status.grpcAddress() }, 'listening');
 }
 

@@ -1,10 +1,12 @@
 import { runPaths, type Config } from '@app/config';
 import type { ApiProcessStatus, InferenceBackend } from '@app/contracts';
-import { serveProcessStatus, type ProcessStatusServer } from '@app/process';
+import { serveProcessStatus, type Command, type ProcessStatusServer } from '@app/process';
 import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { Registry } from 'prom-client';
 import { GrpcServer } from './grpc/grpc-server';
+import { DISCOVERY_PATH, endpointsFor } from './fleet/discovery';
+import { Fleet } from './fleet/fleet';
 import { Readiness } from './health/readiness';
 import { fastifyOf } from './http/fastify-adapter';
 import { ROLE } from './process.module';
@@ -24,6 +26,7 @@ export class ApiStatus implements OnApplicationBootstrap {
     private readonly readiness: Readiness,
     private readonly http: HttpAdapterHost,
     private readonly grpc: GrpcServer,
+    private readonly fleet: Fleet,
   ) {}
 
   async onApplicationBootstrap(): Promise<void> {
@@ -55,9 +58,14 @@ export class ApiStatus implements OnApplicationBootstrap {
     return this.grpc.address();
   }
 
+  /** For a proxy on this machine: whoever may open the socket needs no key. */
+  private readonly commands: Record<string, Command> = {
+    [DISCOVERY_PATH]: async (body) => endpointsFor(body, await this.fleet.view()),
+  };
+
   private serve(name: string): Promise<ProcessStatusServer> {
     const socketPath = runPaths(this.config.runDir).statusSocket(name);
-    return serveProcessStatus({ socketPath, registry: this.registry, status: () => this.status() });
+    return serveProcessStatus({ socketPath, registry: this.registry, status: () => this.status(), commands: this.commands });
   }
 
   private status(): ApiProcessStatus {

@@ -4,6 +4,7 @@ import { ApiStatus } from './api-status';
 import { BatchesModule } from './batches/batches.module';
 import { DashboardModule } from './dashboard/dashboard.module';
 import { DocsModule } from './docs/docs.module';
+import { FleetModule } from './fleet/fleet.module';
 import { GrpcModule } from './grpc/grpc.module';
 import { HealthModule } from './health/health.module';
 import { HttpModule } from './http/http.module';
@@ -34,6 +35,7 @@ export class AppModule {
         GrpcModule,
         MetricsModule,
         BatchesModule,
+        FleetModule,
         DashboardModule,
         DocsModule,
         AdminModule,

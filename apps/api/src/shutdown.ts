@@ -4,6 +4,7 @@ import type { Logger } from '@app/telemetry';
 import { Inject, Injectable, type BeforeApplicationShutdown, type OnApplicationShutdown, type OnModuleDestroy } from '@nestjs/common';
 import { ApiStatus } from './api-status';
 import { BatchService } from './batches/batch.service';
+import { Fleet } from './fleet/fleet';
 import { GrpcServer } from './grpc/grpc-server';
 import { Lifecycle } from './lifecycle';
 import { BACKEND, BATCH_BACKEND, LOGGER, TURN } from './tokens';
@@ -27,10 +28,12 @@ export class Shutdown implements OnModuleDestroy, BeforeApplicationShutdown, OnA
     private readonly status: ApiStatus,
     private readonly batches: BatchService,
     private readonly grpc: GrpcServer,
+    private readonly fleet: Fleet,
   ) {}
 
   onModuleDestroy(): void {
     this.lifecycle.drain();
+    void this.fleet.drain();
   }
 
   /** The role's socket goes before the turn: closing it removes the file, which the next process makes anew. */
@@ -47,6 +50,7 @@ export class Shutdown implements OnModuleDestroy, BeforeApplicationShutdown, OnA
   async onApplicationShutdown(): Promise<void> {
     const allEnded = await takeSteps(this.log, [
       ['grpc', () => this.grpc.drained()],
+      ['fleet', () => this.fleet.leave()],
       ['batches', () => this.batches.close()],
       ['workers', () => this.backend.close()],
       ['batch workers', () => this.batch.close()],

@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { addBatchCommands } from './commands/batch';
 import { addCalibrateCommand } from './commands/calibrate';
 import { addDoctorCommand } from './commands/doctor';
+import { addFleetCommand } from './commands/fleet';
 import { addKeysCommand } from './commands/keys';
 import { addModelsCommand } from './commands/models';
 import { addPlanCommand } from './commands/plan';
@@ -17,6 +18,7 @@ async function main(): Promise<void> {
     .showHelpAfterError()
     .configureHelp({ showGlobalOptions: true });
   addUpCommand(program);
+  addFleetCommand(program);
   addKeysCommand(program);
   addModelsCommand(program);
   addBatchCommands(program);

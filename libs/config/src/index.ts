@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { LANES } from '@app/contracts';
 import { ConfigError } from './config-error';
 import { withPresentNames, type PresentNames } from './former-names';
+import { nodeAddress, nodeId, sharedRedis, type SharedRedis } from './fleet';
 import { tlsConfig, type TlsConfig } from './tls';
 import { environmentSchema, fileSchema, type FileConfig, type ProcessKind } from './schema';
 import { storageLocation, type StorageLocation } from './storage-location';
@@ -12,12 +13,13 @@ import { storageLocation, type StorageLocation } from './storage-location';
 export { ConfigError } from './config-error';
 export { withPresentNames } from './former-names';
 export type { OidcConfig } from './access-schema';
-export { memorySize, PROCESS_KINDS, type FileConfig, type ProcessKind } from './schema';
 export type { BucketLocation, StorageLocation } from './storage-location';
+export type { RedisSentinels, SharedRedis } from './fleet';
+export { memorySize, NODE_ADDRESS, NODE_ID, PROCESS_KINDS, type FileConfig, type ProcessKind } from './schema';
 export { clientTls, type ClientTls, type TlsConfig } from './tls';
 
 /** Everything a process may know about how it was configured; frozen. Paths are absolute. */
-export interface Config extends Omit<FileConfig, 'tls'> {
+export interface Config extends Omit<FileConfig, 'tls'>, SharedRedis {
   readonly host: string;
   readonly port: number;
   /** Null: callers speak plain HTTP. */
@@ -29,9 +31,13 @@ export interface Config extends Omit<FileConfig, 'tls'> {
   readonly modelsDir: string;
   readonly storage: StorageLocation;
   readonly runDir: string;
-  /** Null: the scheduler runs a private Redis; it listens at `privateRedisSocket`. */
-  readonly redisUrl: string | null;
+  /** Where the scheduler's own Redis listens, where it runs one. */
   readonly privateRedisSocket: string;
+  /** Nodes that share a Redis and this name are one fleet. */
+  readonly fleetName: string;
+  readonly nodeId: string;
+  /** Name or address at which others reach this node. */
+  readonly nodeAddress: string;
   /** Null: the library that comes with onnxruntime-node. */
   readonly ortLibraryPath: string | null;
   readonly logLevel: string;
@@ -82,8 +88,11 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
     modelsDir: resolve(env.MODELS_DIR),
     storage: storageLocation(env, dataDir),
     runDir,
-    redisUrl: env.REDIS_URL ?? null,
+    ...sharedRedis(env),
     privateRedisSocket: join(runDir, 'redis.sock'),
+    fleetName: env.FLEET_NAME,
+    nodeId: nodeId(env, dataDir),
+    nodeAddress: nodeAddress(env),
     ortLibraryPath: env.ORT_LIBRARY ? resolve(env.ORT_LIBRARY) : null,
     logLevel: env.LOG_LEVEL,
     processes: env.PROCESSES,
@@ -99,8 +108,8 @@ const INHERITED =
   /^(PATH|HOME|USER|LANG|LC_[A-Z]+|TZ|TMPDIR|LD_LIBRARY_PATH|LD_PRELOAD|MALLOC_\w+|NODE_EXTRA_CA_CERTS|SSL_CERT_(FILE|DIR))$/;
 /** What ONNX Runtime and CUDA are steered by. */
 const RUNTIME = /^(ORT_\w+|OMP_\w+|CUDA_\w+|NVIDIA_\w+|NCCL_\w+)$/;
-/** They hold passwords. */
-const SECRET_SETTINGS = new Set(['REDIS_URL']);
+/** Some hold passwords. */
+const SECRET_SETTINGS = /^REDIS_/;
 /** What the AWS SDK reads of the environment. */
 const AWS = /^AWS_\w+$/;
 
@@ -108,7 +117,7 @@ const AWS = /^AWS_\w+$/;
 export interface InheritedEnvironment {
   /** The settings of a node. */
   settings: boolean;
-  /** `REDIS_URL` among them, and what opens the store. */
+  /** Those of Redis among them, and what opens the store. */
   secrets: boolean;
 }
 
@@ -117,7 +126,7 @@ export interface InheritedEnvironment {
  * handed on; `overrides` come on top.
  */
 export function childEnvironment({ settings, secrets }: InheritedEnvironment, overrides: Record<string, string>): NodeJS.ProcessEnv {
-  const names = Object.keys(environmentSchema.shape).filter((name) => secrets || !SECRET_SETTINGS.has(name));
+  const names = Object.keys(environmentSchema.shape).filter((name) => secrets || !SECRET_SETTINGS.test(name));
   const isInherited = (name: string): boolean =>
     INHERITED.test(name) || (settings && (RUNTIME.test(name) || names.includes(name))) || (secrets && AWS.test(name));
   return { ...Object.fromEntries(Object.entries(process.env).filter(([name]) => isInherited(name))), ...overrides };

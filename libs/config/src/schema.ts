@@ -195,6 +195,26 @@ const processKinds = z
   .transform((text) => text.split(',').map((kind) => kind.trim()))
   .pipe(z.array(z.enum(PROCESS_KINDS)).min(1));
 
+/** Names a node in Redis, in metrics and to people. */
+export const NODE_ID = /^[a-z0-9.-]{1,64}$/;
+export const NODE_ADDRESS = /^([A-Za-z0-9_.-]{1,253}|[0-9a-fA-F:.]{2,45})$/;
+
+const SENTINELS_MAX = 16;
+const SENTINEL_PORT = 26_379;
+const SENTINEL = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9_.-]+))(?::(\d{1,5}))?$/;
+const sentinelHosts = z.string().transform((text, context) => {
+  const hosts = text.split(',').map((entry) => {
+    const [, ip6, name, given] = SENTINEL.exec(entry.trim()) ?? [];
+    return { host: ip6 ?? name ?? '', port: given === undefined ? SENTINEL_PORT : Number(given) };
+  });
+  if (hosts.length <= SENTINELS_MAX && hosts.every(({ host, port: at }) => host !== '' && at >= 1 && at <= 65_535)) return hosts;
+  context.addIssue({
+    code: 'custom',
+    message: `expected at most ${SENTINELS_MAX} of host:port with commas between them but received ${text}`,
+  });
+  return z.NEVER;
+});
+
 const port = z.coerce.number().int().min(0).max(65_535);
 
 /** The environment variables that are read; all others are ignored. */
@@ -227,6 +247,22 @@ export const environmentSchema = z.object({
   AWS_ENDPOINT_URL: z.url().optional(),
   AWS_REGION: z.string().min(1).optional(),
   AWS_DEFAULT_REGION: z.string().min(1).optional(),
+  /** Comma-separated addresses of the sentinels that know where Redis is. */
+  REDIS_SENTINELS: sentinelHosts.optional(),
+  /** The name under which they watch it. */
+  REDIS_SENTINEL_NAME: z.string().min(1).max(256).default('mymaster'),
+  /** Of the sentinels themselves; that of Redis is in REDIS_URL. */
+  REDIS_SENTINEL_PASSWORD: z.string().min(1).optional(),
+  /** PEM; authorities to trust in place of the system's, for rediss://. */
+  REDIS_TLS_CA_FILE: path.optional(),
+  /** Nodes that share a Redis and this name are one fleet. */
+  FLEET_NAME: z
+    .string()
+    .regex(/^[a-z0-9-]{1,32}$/, 'lower-case letters, digits and "-", at most 32')
+    .default('default'),
+  NODE_ID: z.string().regex(NODE_ID, 'lower-case letters, digits, "." and "-", at most 64').optional(),
+  /** Name or address at which others reach this node's ports; default: HOST, or an address of this machine where HOST is every address. */
+  NODE_ADDRESS: z.string().regex(NODE_ADDRESS, 'expected a name or an address without scheme and port').optional(),
   CONFIG: z.string().min(1).optional(),
   /** These three stand before `tls` in the file. */
   TLS_CERT_FILE: path.optional(),

@@ -37,9 +37,10 @@ export async function serveProcessStatus(options: {
 }
 
 /** A body of JSON in, JSON out; null: there is no such thing. */
-export type Command = (body: unknown) => object | null;
+export type Command = (body: unknown) => object | null | Promise<object | null>;
 
-const COMMAND_BYTES_MAX = 64 * 1024;
+/** Proxies that ask for endpoints tell all they can do. */
+const COMMAND_BYTES_MAX = 256 * 1024;
 
 /** Tells another process to do something. Rejects with its reason, or when it does not answer within `timeoutMs`. */
 export function commandProcess<T>(socketPath: string, path: string, body: object, timeoutMs = 2000): Promise<T> {

@@ -44,6 +44,15 @@ export interface BullOptions {
 }
 
 const RECONNECT_MS_MAX = 1_000;
+const CONNECT_MS_MAX = 5_000;
+/** More than the longest command that blocks: consumers wait for jobs up to 10 s at a time. */
+const SILENCE_MS_MAX = 30_000;
+/** Connections to sentinels, that tell of a new primary. */
+const SENTINEL_RECONNECT_MS = 5_000;
+const SENTINEL_ANSWER_MS_MAX = 2_000;
+/** The server has become a replica: what it refused was not done, and the client is to ask again where the primary is. */
+const NO_LONGER_PRIMARY = /\b(READONLY|UNBLOCKED)\b/;
+const RESEND = 2;
 /** ioredis waits this long for a connection to end, even if it has ended already. */
 const DISCONNECT_MS = 100;
 /** A node that is lost keeps its jobs for this long, and until the next look for such jobs: together at most 20 s. */
@@ -68,14 +77,20 @@ export const BATCH_JOB: JobsOptions = { ...UNTIL_DONE, removeOnComplete: true, r
 /** A chunk that fails is tried again until its batch ends; its job keeps the last stack trace only. */
 export const CHUNK_JOB: JobsOptions = { ...UNTIL_DONE, removeOnComplete: KEPT_JOBS, removeOnFail: KEPT_JOBS };
 
-/** The producers' connection: commands fail fast while Redis is away. */
-export function openRedis({ address, onError }: BullOptions): Redis {
+/** The producers' connection: commands fail fast while Redis is away. Consumers take its options over. */
+export function openRedis({ address, onError }: Pick<BullOptions, 'address' | 'onError'>): Redis {
   const redis = new Redis({
     ...address,
     maxRetriesPerRequest: 1,
     enableOfflineQueue: false,
     retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 10), RECONNECT_MS_MAX),
+    reconnectOnError: (error) => (NO_LONGER_PRIMARY.test(error.message) ? RESEND : false),
+    connectTimeout: CONNECT_MS_MAX,
+    socketTimeout: SILENCE_MS_MAX,
     disconnectTimeout: DISCONNECT_MS,
+    failoverDetector: address.sentinels !== undefined,
+    sentinelReconnectStrategy: () => SENTINEL_RECONNECT_MS,
+    sentinelCommandTimeout: SENTINEL_ANSWER_MS_MAX,
   });
   redis.on('error', onError);
   return redis;

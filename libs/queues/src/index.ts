@@ -5,6 +5,7 @@ export {
   CHUNK_RETRY_MS_MAX,
   CONSUMER_OPTIONS,
   giveBack,
+  openRedis,
   UnrecoverableError,
   type BatchPayload,
   type BullOptions,
@@ -13,6 +14,7 @@ export {
 } from './bull';
 export * from './chunk-events';
 export * from './chunk-job-id';
+export type { Redis } from 'ioredis';
 export * from './deadline';
 export * from './queues.module';
 export * from './redis-address';

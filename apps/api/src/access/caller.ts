@@ -13,7 +13,7 @@ export interface Caller {
   readonly weight: number;
   /** Executor milliseconds per second that the tenant may use; null: no limit. */
   readonly shareMsPerSecond: number | null;
-  /** May look at the dashboard, the queues and the metrics, and at the files and batches of all tenants. */
+  /** May look at the dashboard, the fleet, the queues and the metrics, and at the files and batches of all tenants. */
   readonly isOperator: boolean;
 }
 

@@ -5,6 +5,7 @@ import { fetchStatus, PlacementReader, type MetricsJson } from '@app/process';
 import { Inject, Injectable } from '@nestjs/common';
 import { BatchService } from '../batches/batch.service';
 import { ANONYMOUS } from '../access/caller';
+import { Fleet } from '../fleet/fleet';
 import { Readiness } from '../health/readiness';
 import { MergedMetrics } from '../metrics/merge';
 import { Breakers } from '../resilience/breakers';
@@ -33,6 +34,7 @@ export class DashboardCollector {
     private readonly readiness: Readiness,
     private readonly batches: BatchService,
     private readonly breakers: Breakers,
+    private readonly fleet: Fleet,
   ) {}
 
   state(): Promise<DashboardState> {
@@ -45,11 +47,12 @@ export class DashboardCollector {
   }
 
   private async collect(nowMs: number): Promise<DashboardState> {
-    const [registry, scheduler, runner, page] = await Promise.all([
+    const [registry, scheduler, runner, page, fleet] = await Promise.all([
       this.metrics.collect(),
       this.statusOf('scheduler', 'scheduler'),
       this.statusOf('runner', 'runner'),
       this.batches.listBatches({ limit: BATCHES_SHOWN_MAX, order: 'desc', after: null }, ANONYMOUS),
+      this.fleet.isShared ? this.fleet.view() : null,
     ]);
     const view = new MetricsView((await registry.getMetricsAsJSON()) as MetricsJson);
     const processes = scheduler?.processes ?? [];
@@ -71,6 +74,7 @@ export class DashboardCollector {
       laneControl: scheduler?.laneControl ?? null,
       batches: page.data.map(batchState),
       breakers: this.breakers.list(),
+      fleet,
     };
   }
 

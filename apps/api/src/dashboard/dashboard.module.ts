@@ -1,10 +1,15 @@
 import { Module } from '@nestjs/common';
 import { BatchesModule } from '../batches/batches.module';
+import { FleetModule } from '../fleet/fleet.module';
 import { HealthModule } from '../health/health.module';
 import { MetricsModule } from '../metrics/metrics.module';
 import { DashboardCollector } from './collector';
 import { DashboardController } from './dashboard.controller';
 
 /** `/dashboard`, for operators. */
-@Module({ imports: [BatchesModule, HealthModule, MetricsModule], controllers: [DashboardController], providers: [DashboardCollector] })
+@Module({
+  imports: [BatchesModule, FleetModule, HealthModule, MetricsModule],
+  controllers: [DashboardController],
+  providers: [DashboardCollector],
+})
 export class DashboardModule {}

@@ -7,7 +7,7 @@ export const PAGE_SCRIPT = `
 const POLL_MS = 1000;
 const COLOURS = { serving: 'good', ready: 'good', running: 'good', completed: 'good', in_progress: 'busy', validating: 'busy', finalizing: 'busy',
   cancelling: 'busy', starting: 'busy', loading: 'busy', draining: 'busy', failed: 'bad', quarantined: 'bad', expired: 'bad', 'no answer': 'bad', waiting: 'bad',
-  open: 'good', limited: 'busy', paused: 'busy', unreachable: 'bad', 'held off': 'busy' };
+  open: 'good', lost: 'bad', limited: 'busy', paused: 'busy', unreachable: 'bad', 'held off': 'busy' };
 /* Of a breaker "open" is bad; of the batch lane it is good. */
 const BREAKER_COLOURS = { closed: 'good', 'half-open': 'busy', open: 'bad' };
 const element = (name, className, ...children) => {
@@ -37,6 +37,13 @@ const fill = (id, rows, none) => {
   body.replaceChildren(...(rows.length ? rows.map((row) => element('tr', '', ...cells(row))) : [element('tr', '', empty)]));
 };
 const models = (list) => list.flatMap((model, i) => [...(i ? [element('br', '')] : []), model.name + ' ' + model.version + ' ', state(model.state), ...reason(model.reason), ...reason(model.merging)]);
+const nodeCells = (node) => [node.address + ':' + node.httpPort, node.version, node.partitions.map((part) => part.cpus + ' ' + part.class).join(', ')];
+const nodeRow = (node) => [[element('code', '', node.id)], [state(node.state), ...reason(node.reason), ...node.warnings.flatMap(reason)], ...nodeCells(node),
+  node.models.map((model) => model.name + ' ' + model.version + (model.state === 'ready' ? '' : ' (' + model.state + ')')).join(', '), fixed(node.liveBacklogMs, 1, ' ms'),
+  node.utilization === null ? '–' : fixed(node.utilization * 100, 0, ' %'), node.batch === null ? '–' : [rate(node.batch.rowsPerSecond), ...reason(node.batch.paused)],
+  new Date(node.stateSinceMs).toLocaleString()];
+const lostRow = ({ id, lastSeenMs, last }) => [[element('code', '', id)], [state('lost')], ...(last === null ? ['–', '–', '–'] : nodeCells(last)), '', '–', '–', '–',
+  new Date(lastSeenMs).toLocaleString()];
 const show = (s) => {
   fill('lanes', s.lanes.map((lane) => [lane.lane, count(lane.queueItems), rate(lane.rowsPerSecond), fixed(lane.rowsPerRun, 1),
     lane.paddingShare === null ? '–' : fixed(lane.paddingShare * 100, 0, ' %'),
@@ -55,8 +62,11 @@ const show = (s) => {
   fill('batches', s.batches.map((batch) => [[element('code', '', batch.id)], [state(batch.status), ...reason(batch.paused)],
     [progress(batch.completed + batch.failed, batch.total), batch.total ? ' ' + Math.floor(100 * (batch.completed + batch.failed) / batch.total) + ' %' : ''],
     count(batch.total), count(batch.failed), batch.model ?? '–', batch.endpoint, new Date(batch.createdAtMs).toLocaleString()]), 'No batches yet');
+  document.getElementById('fleet').closest('section').hidden = s.fleet === null;
+  if (s.fleet !== null) fill('fleet', [...s.fleet.nodes.map(nodeRow), ...s.fleet.lost.map(lostRow)], 'No node is known');
   const parts = [s.notReady === null ? element('span', 'good', 'ready') : element('span', 'bad', 'not ready: ' + s.notReady)];
   if (s.redisIsReady === false) parts.push(', ', element('span', 'bad', 'Redis is away: batches wait'));
+  if (s.fleet?.problem) parts.push(', ', element('span', 'bad', 'the list of nodes is old: ' + s.fleet.problem));
   if (s.preemption !== null && s.preemption.verdict !== 'holds') parts.push(', ', element('span', s.preemption.verdict === 'fails' ? 'bad' : 'busy', s.preemption.reason));
   if (s.preemption !== null && s.preemption.verdict === 'holds') parts.push(element('span', 'soft', ', ' + s.preemption.reason));
   if (s.eventLoopDelayMs !== null) parts.push(element('span', 'soft', ', event loop p99 ' + fixed(s.eventLoopDelayMs, 1, ' ms') + ', version ' + s.version));

@@ -24,6 +24,11 @@ code { font-size: .86rem; }
 
 /** The columns of each table; a leading "#" marks numbers. */
 const TABLES: [id: string, title: string, columns: string[]][] = [
+  [
+    'fleet',
+    'Nodes of the fleet',
+    ['Node', 'State', 'Address', 'Version', 'CPUs', 'Models', '#Live backlog', '#Busy', '#Batch rows/s', 'Since'],
+  ],
   ['lanes', 'Lanes', ['Lane', '#Waiting items', '#Rows/s', '#Rows per run', '#Padding', '#Requests/s', '#Errors/s', '#p50', '#p99']],
   ['workers', 'Workers', ['Worker', 'Lane', 'State', '#pid', 'CPUs', '#Waiting', '#Restarts', 'Models']],
   ['control', 'Batch lane beside live requests', ['Batch worker', 'State', '#Executors', '#Longest run', '#Slack', '#Floor runs']],
@@ -33,9 +38,12 @@ const TABLES: [id: string, title: string, columns: string[]][] = [
   ['batches', 'Batches', ['Batch', 'Status', 'Progress', '#Rows', '#Failed', 'Model', 'Endpoint', 'Created']],
 ];
 
+/** Shown where there is one only. */
+const FLEET = 'fleet';
+
 const table = ([id, title, columns]: (typeof TABLES)[number]): string => {
   const heads = columns.map((column) => (column.startsWith('#') ? `<th class="number">${column.slice(1)}</th>` : `<th>${column}</th>`));
-  return `<section><h2>${title}</h2><div class="scroll"><table><thead><tr>${heads.join('')}</tr></thead><tbody id="${id}"></tbody></table></div></section>`;
+  return `<section${id === FLEET ? ' hidden' : ''}><h2>${title}</h2><div class="scroll"><table><thead><tr>${heads.join('')}</tr></thead><tbody id="${id}"></tbody></table></div></section>`;
 };
 
 /** The dashboard. Everything is in the document: it works without any other host. */

@@ -1,4 +1,4 @@
-import type { BatchStatus, Lane, LaneControlStatus, ModelState, PreemptionProof, SupervisedProcessStatus } from '@app/contracts';
+import type { BatchStatus, FleetView, Lane, LaneControlStatus, ModelState, PreemptionProof, SupervisedProcessStatus } from '@app/contracts';
 import type { BreakerStatus } from '../resilience/breaker';
 
 /** `GET /dashboard/state`. Null stands for what is not known (yet); rates and quantiles are over the last seconds. */
@@ -20,6 +20,8 @@ export interface DashboardState {
   /** How the batch lane is limited for live requests; null while the scheduler does not answer. */
   laneControl: LaneControlStatus | null;
   batches: BatchState[];
+  /** Null: the node is alone. */
+  fleet: FleetView | null;
   /** Of this API process. */
   breakers: BreakerStatus[];
 }

@@ -43,6 +43,7 @@ describe('the OpenAPI document', () => {
 
   it('has every path that callers use, written as they use it', () => {
     expect(Object.keys(document.paths).sort()).toEqual([
+      '/fleet',
       '/metrics',
       '/rerank',
       '/v1/batches',
@@ -81,6 +82,7 @@ describe('the OpenAPI document', () => {
       '/v2/systemsharedmemory/region/{region}/unregister',
       '/v2/systemsharedmemory/status',
       '/v2/systemsharedmemory/unregister',
+      '/v3/discovery:endpoints',
     ]);
   });
 

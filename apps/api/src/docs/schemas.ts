@@ -1,6 +1,7 @@
 import { BATCH_STATUSES, DATATYPES, TASKS } from '@app/contracts';
 import { SERVICE_TIERS } from '@app/protocols';
 import { Type, type TSchema } from '@sinclair/typebox';
+import { FLEET_SCHEMAS } from './fleet-schemas';
 import { TRITON_SCHEMAS } from './triton-schemas';
 import { embedding, embeddingFields, taskSchemas } from './task-schemas';
 
@@ -407,8 +408,13 @@ const batches = {
 };
 
 /** The component schemas of the OpenAPI document, with an example each where it helps. */
-export const SCHEMAS = { ...openInference, ...TRITON_SCHEMAS, ...predict, ...openAi, ...taskSchemas, ...batches } satisfies Record<
-  string,
-  TSchema
->;
+export const SCHEMAS = {
+  ...openInference,
+  ...TRITON_SCHEMAS,
+  ...predict,
+  ...openAi,
+  ...taskSchemas,
+  ...batches,
+  ...FLEET_SCHEMAS,
+} satisfies Record<string, TSchema>;
 export type SchemaName = keyof typeof SCHEMAS;

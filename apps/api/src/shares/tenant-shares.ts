@@ -22,6 +22,7 @@ export interface Charge {
  * stand, in `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11).
  */
 export class TenantShares {
+  private ranNs = 0;
   private readonly budgets = new LRUCache<string, Budget>({ max: TENANTS_MAX });
 
   constructor(
@@ -29,6 +30,11 @@ export class TenantShares {
     private readonly metrics: TenantMetrics,
     private readonly nowMs: () => number = () => performance.now(),
   ) {}
+
+  /** Executor time of all live requests so far. */
+  get ranMs(): number {
+    return this.ranNs / NS_PER_MS;
+  }
 
   /** Before a body is read: throws `overloaded` where the tenant has nothing left. */
   look(call: LiveCall): void {
@@ -45,6 +51,7 @@ export class TenantShares {
     if (budget !== null && refusal !== null) this.refuse(call, budget, refusal);
     return {
       ran: (executorNs) => {
+        this.ranNs += executorNs;
         this.metrics.used(call.caller.tenant, executorNs / NS_PER_MS);
         budget?.correct(0, executorNs / NS_PER_MS);
       },

@@ -101,6 +101,10 @@ export class EchoBackend implements InferenceBackend {
     return items.length * this.itemNs;
   }
 
+  backlogMs(): number {
+    return 0;
+  }
+
   admittedItems(): number {
     return this.count.inFlight;
   }

@@ -29,6 +29,7 @@ export interface WorkerPoolOptions {
   placement?: PlacementReader;
 }
 
+const NS_PER_MS = 1e6;
 /** Items without a deadline that may wait for room, as a multiple of what one worker takes. */
 const PARKED_FACTOR = 64;
 
@@ -84,6 +85,16 @@ export class WorkerPool implements InferenceBackend {
     let items = 0;
     for (const slot of this.slots.values()) items += slot.inFlightItems;
     return items;
+  }
+
+  backlogMs(): number {
+    let expectedNs = 0;
+    let executors = 0;
+    for (const slot of this.slots.values()) {
+      expectedNs += slot.backlog.expectedNs;
+      executors += slot.executors;
+    }
+    return executors === 0 ? 0 : expectedNs / executors / NS_PER_MS;
   }
 
   admittedItems(): number {

@@ -1,0 +1,5 @@
+export * from './batch-work';
+export * from './boot-id';
+export { FleetList, type KnownFleet } from './fleet-list';
+export { FleetMember, type FleetMemberOptions } from './fleet-member';
+export { MODELS_MAX } from './heartbeat';
