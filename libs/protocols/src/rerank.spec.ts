@@ -138,6 +138,12 @@ describe('POST /v1/rerank', () => {
     ['a field that is not known', { return_embeddings: true }, 'return_embeddings', /received "return_embeddings"/],
     ['a field of the other shape', { return_text: true }, 'return_text', /expected only/],
     ['both shapes', { texts: ['a'] }, 'texts', /expected only/],
+    [
+      'documents that are cut and not',
+      { truncate: 'none', max_tokens_per_doc: 3 },
+      'truncate',
+      /truncate says no and max_tokens_per_doc says yes; leave out one/,
+    ],
     ['a document that is too long', { documents: ['a', 'x '.repeat(600)] }, 'documents[1]', /documents\[1\]: expected at most 512 tokens/],
     ['half of a pair of surrogates', { documents: ['\ud800'] }, 'documents[0]', /lone surrogate/],
     ['an embedding model', { model: 'encoder-tiny' }, 'model', /does embedding; use POST \/v1\/embeddings/],

@@ -45,14 +45,13 @@ const SIDES = new Map<unknown, EncodeOptions['truncationSide']>([
 
 /**
  * Whether and where texts are cut: `truncate` (true, false, or `none`, `start`, `end` as in Cohere), `truncation_direction` (TEI),
- * `truncation_side` and `truncate_prompt_tokens` (vLLM), or `parameters.truncate` (`:predict`).
+ * `truncation_side` and `truncate_prompt_tokens` (vLLM), or `parameters.truncate` (`:predict`). `max_tokens_per_doc` (rerank) cuts as well.
  */
 export function truncationOf(request: JsonObject): Truncation {
   const parameters = request.parameters === undefined || request.parameters === null ? {} : expectObject(request.parameters, 'parameters');
   refuseOtherFields(parameters, ['truncate'], 'parameters');
   const own = readTruncate(request.truncate, 'truncate');
   const nested = readTruncate(parameters.truncate, 'parameters.truncate');
-  const truncate = own.truncate || nested.truncate;
   const side = onlySide([
     own.truncationSide,
     nested.truncationSide,
@@ -61,8 +60,22 @@ export function truncationOf(request: JsonObject): Truncation {
   ]);
   const tokens = optionalInteger(request.truncate_prompt_tokens, 'truncate_prompt_tokens', { min: -1, max: Number.MAX_SAFE_INTEGER });
   if (tokens === 0) throw mismatch('-1, for as many as the model takes, or at least 1', 'truncate_prompt_tokens', tokens);
+  const pairTokens = request.max_tokens_per_doc ?? null;
+  onlyOneWay([
+    ['truncate', (request.truncate ?? null) === null ? null : own.truncate],
+    ['parameters.truncate', (parameters.truncate ?? null) === null ? null : nested.truncate],
+    ['truncate_prompt_tokens', tokens === null ? null : true],
+    ['max_tokens_per_doc', pairTokens === null ? null : true],
+  ]);
   if (tokens !== null) return { truncate: true, truncationSide: side, ...(tokens > 0 && { tokensMax: tokens }) };
-  return { truncate, truncationSide: side };
+  return { truncate: own.truncate || nested.truncate, truncationSide: side };
+}
+
+/** Throws where one field says that no text is cut and another that texts are; null: it says nothing. */
+function onlyOneWay(said: [field: string, cuts: boolean | null][]): void {
+  const [keeping, cutting] = [false, true].map((way) => said.find(([, cuts]) => cuts === way)?.[0]);
+  if (keeping !== undefined && cutting !== undefined)
+    throw invalid(`expected texts to be cut or not but ${keeping} says no and ${cutting} says yes; leave out one of the two`, keeping);
 }
 
 /** Null: none was named. */
