@@ -3,7 +3,7 @@ import { ModelFileError } from '../model-files';
 import type { TextManifest } from '../manifest';
 import type { ScoredClass, ScoredLabel } from '../types';
 import { describeSpecs, notGiven, pickOutput, type RowContext, type TaskHead } from './head';
-import { checkFinite, floatsOf, outputOf, sigmoid, softmax } from './numbers';
+import { checkFinite, floatsOf, outputOf, sigmoid, softmax, type Floats } from './numbers';
 
 /** Sequence classification: `[{label, score}]`, best first, at most `topK`. */
 export function classificationHead(signature: ModelSignature, text: TextManifest): TaskHead {
@@ -83,13 +83,14 @@ function origin(row: RowContext, index: number, tokenOf: (id: number) => string 
   return { word, start: span?.start ?? null, end: span?.end ?? null };
 }
 
-function best(logits: Float32Array, output: string): { label: number; score: number } {
+/** By logit: scores of logits that are close, or large, are rounded to the same number. */
+function best(logits: Floats, output: string): { label: number; score: number } {
   const scores = checkFinite(softmax(logits), output);
-  const score = Math.max(...scores);
-  return { label: scores.indexOf(score), score };
+  const label = logits.indexOf(Math.max(...logits));
+  return { label, score: scores[label] as number };
 }
 
-function activate(logits: Float32Array, text: TextManifest): number[] {
+function activate(logits: Floats, text: TextManifest): number[] {
   if (text.activation === 'none') return Array.from(logits);
   const usual = logits.length === 1 ? 'sigmoid' : 'softmax';
   return (text.activation ?? usual) === 'sigmoid' ? Array.from(logits, sigmoid) : softmax(logits);
@@ -99,7 +100,7 @@ const softmaxOfOne = (task: string): string =>
   `task "${task}" has one logit, and the softmax of one number is always 1; set activation_fn to Sigmoid or Identity`;
 
 /** Where the graph does not tell how many logits there are, only the answer does. */
-function checkCount(logits: Float32Array, expected: number, output: string): void {
+function checkCount(logits: Floats, expected: number, output: string): void {
   if (logits.length === expected) return;
   throw new InterleaveError(
     'inference_failed',

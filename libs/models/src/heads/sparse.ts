@@ -3,7 +3,7 @@ import { ModelFileError } from '../model-files';
 import type { TextManifest } from '../manifest';
 import type { Splade } from '../sentence/splade';
 import { describeSpecs, notGiven, type RowContext, type TaskHead } from './head';
-import { checkFinite, floatsOf, outputOf } from './numbers';
+import { checkFinite, floatsOf, outputOf, toFloat32, type Floats } from './numbers';
 
 /** Outputs that are the vectors of a whole text, with the pooling inside of the graph. */
 const POOLED = ['sparse_embedding', 'sentence_embedding'];
@@ -40,7 +40,7 @@ export function sparseHead(signature: ModelSignature, { embeddingOutput, splade 
     decode(result: ItemResult, row: RowContext) {
       const floats = floatsOf(outputOf(result, spec.name));
       const weights = isPooled
-        ? checkFinite(floats, spec.name)
+        ? checkFinite(toFloat32(floats), spec.name)
         : pooled(floats, outputOf(result, spec.name).shape[2] as number, row.tokenCount, splade, spec.name);
       return largest(sparse(weights), splade.activeMax);
     },
@@ -63,7 +63,7 @@ function outputFor(signature: ModelSignature, embeddingOutput: string | null): T
 }
 
 /** `SpladePooling`. The functions grow with their argument, so that the largest weight is that of the largest logit. */
-function pooled(logits: Float32Array, width: number, tokenCount: number, { pooling, twice }: Splade, output: string): Float64Array {
+function pooled(logits: Floats, width: number, tokenCount: number, { pooling, twice }: Splade, output: string): Float64Array {
   const weightOf = twice ? (logit: number): number => Math.log1p(Math.log1p(logit)) : Math.log1p;
   const sums = new Float64Array(width);
   for (let at = 0; at < tokenCount * width; at++) {
