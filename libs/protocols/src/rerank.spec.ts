@@ -62,6 +62,18 @@ describe('POST /v1/rerank', () => {
     ]);
   });
 
+  it('gives equal documents one score and keeps their order, whatever the last digits of a run are', async () => {
+    const documents = ['x', 'b', 'x ', 'a', 'b'];
+    const prepared = await prepare(RERANK, { model: 'reranker', query: 'q', documents }, null, served.catalog, { ...limits, itemsMax: 5 });
+    expect(prepared.items).toHaveLength(3);
+    const { body } = await prepared.respond([1, 2, 2 + 1e-6].map(ofLogit));
+    const { results, usage } = body as Answer;
+    expect(results.map(({ index }) => index)).toEqual([3, 1, 4, 0, 2]);
+    expect(results[1]?.relevance_score).toBe(results[2]?.relevance_score);
+    expect(results[3]?.relevance_score).toBe(results[4]?.relevance_score);
+    expect(usage.total_tokens).toBe(prepared.tokenCount);
+  });
+
   it('refuses to rank by one of several logits', async () => {
     const prepared = await prepare(RERANK, { model: 'reranker', query: 'q', documents: ['a'] }, null, served.catalog, limits);
     const result = { ...ofLogit(1), outputs: [{ ...LOGITS, shape: [1, 2], data: new Uint8Array(Float32Array.of(1, 2).buffer) }] };

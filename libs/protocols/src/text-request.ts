@@ -1,4 +1,5 @@
-import type { Task } from '@app/contracts';
+import { createHash } from 'node:crypto';
+import type { InferenceItem, ItemResult, Task } from '@app/contracts';
 import type { EncodeOptions, ServedModel, TextModel, TextRow } from '@app/models';
 import { expectObject, invalid, isObject, mismatch, optionalInteger, quote, type JsonObject } from './checks';
 import { readServiceTier } from './service-tier';
@@ -106,22 +107,53 @@ export function tokensIn(rows: readonly TextRow[]): number {
   return rows.reduce((sum, { tokenCount }) => sum + tokenCount, 0);
 }
 
-/** A request that runs one item for each row. */
+interface DistinctItems {
+  items: InferenceItem[];
+  /** The results of the rows, of those of `items`. */
+  perRow(results: readonly ItemResult[]): ItemResult[];
+}
+
+/**
+ * What is run for rows. Those with equal inputs are one item, so that they have the same answer to the last digit, which neighbours
+ * in a run could change; not of a model whose answers may differ.
+ */
+export function distinctItems(rows: readonly TextRow[], { deduplicate }: ServedModel): DistinctItems {
+  const places = new Map<string, number>();
+  const items: InferenceItem[] = [];
+  const placeOf = rows.map(({ item }, i) => {
+    const key = deduplicate && rows.length > 1 ? contentKey(item) : String(i);
+    const known = places.get(key);
+    if (known !== undefined) return known;
+    places.set(key, items.length);
+    return items.push(item) - 1;
+  });
+  return { items, perRow: (results) => placeOf.map((place) => results[place] as ItemResult) };
+}
+
+/** All rows of a request have the same inputs and outputs, of shapes that follow from their bytes. */
+function contentKey({ inputs }: InferenceItem): string {
+  const hash = createHash('sha256');
+  for (const { data } of inputs) hash.update(data);
+  return hash.digest('base64');
+}
+
+/** A request that runs one item for each row that differs. */
 export function rowsRequest(
   model: ServedModel,
   { service_tier: tier }: JsonObject,
   rows: readonly TextRow[],
   respond: PreparedRequest['respond'],
 ): PreparedRequest {
+  const { items, perRow } = distinctItems(rows, model);
   return {
     model: model.name,
     version: model.version,
-    items: rows.map(({ item }) => item),
+    items,
     tokenCount: tokensIn(rows),
     timeoutMs: model.timeoutMs,
     priority: 0,
     tier: readServiceTier(tier, 'service_tier'),
-    respond,
+    respond: (results) => respond(perRow(results)),
   };
 }
 
