@@ -90,3 +90,15 @@ it.each(['FP32', 'FP64'] as const)(
     expect(answer).toMatchObject([{ entity: 'PER', score: 0.5, index: 0 }]);
   },
 );
+
+describe('a graph that does not tell the last size of its output', () => {
+  it('gives no weights by word where it has one for each token', () => {
+    const head = sparseHead(signature('w', [-1, -1, -1], 'FP32'), manifest({ embeddingOutput: 'w' }));
+    expect(() => head.decode(result('w', [1, 1, 1], [0.5], 'FP32'), ROW)).toThrow(/weight for each word .* "w" has one for each token/);
+  });
+
+  it('has no labels of tokens where there are more logits than labels', () => {
+    const head = tokenClassificationHead(signature('logits', [-1, -1, -1], 'FP32'), manifest({ labels: ['O', 'PER'] }), () => 'x');
+    expect(() => head.decode(result('logits', [1, 1, 3], [1, 2, 3], 'FP32'), ROW)).toThrow(/expected 2 logits.* received 3/);
+  });
+});
