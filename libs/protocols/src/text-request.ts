@@ -11,7 +11,7 @@ const ENDPOINT_OF: Record<Task, (model: string) => string> = {
   sparse: () => '/v1/embeddings',
   'multi-vector': () => '/v1/embeddings',
   'sequence-classification': () => '/v1/classify',
-  'text-pair-scoring': () => '/v1/rerank',
+  'text-pair-scoring': (model) => `/v1/rerank, or POST /v1/models/${model}:predict for texts without a pair`,
   'token-classification': (model) => `/v1/models/${model}:predict`,
   tensor: (model) => `/v2/models/${model}/infer`,
 };
