@@ -32,7 +32,8 @@ export class GrpcMetrics {
     this.open.inc({ method });
     const sendStatus = call.sendStatus.bind(call);
     call.sendStatus = (ended) => {
-      if (!stream.destroyed) code ??= ended.code ?? status.OK;
+      // As in grpc-js, which drops it then.
+      if (!stream.destroyed && !stream.closed) code ??= ended.code ?? status.OK;
       sendStatus(ended);
     };
     stream.once('close', () => {
