@@ -88,7 +88,6 @@ const EMBEDDINGS: Case[] = [
   ['a fractional token id', { model: 'encoder-tiny', input: [1.5] }, 400, /1\.5/],
   ['an unknown encoding', { model: 'encoder-tiny', input: 'x', encoding_format: 'hex' }, 400, /encoding_format/],
   ['dimensions of zero', { model: 'encoder-tiny', input: 'x', dimensions: 0 }, 400, /dimensions/],
-  ['dimensions that the model was not trained for', { model: 'encoder-tiny', input: 'x', dimensions: 8 }, 400, /dimensions/],
   ['an unknown truncation', { model: 'encoder-tiny', input: 'x', truncate: 'middle' }, 400, /truncate/],
   ['an unknown prompt', { model: 'encoder-tiny', input: 'x', prompt_name: 'nope' }, 400, /prompt/],
   ['an unknown service tier', { model: 'encoder-tiny', input: 'x', service_tier: 'gold' }, 400, /service_tier/],

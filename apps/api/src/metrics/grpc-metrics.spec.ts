@@ -9,7 +9,12 @@ import { createServer, type ApiOptions } from '../server';
 import { apiOn, EchoBackend } from '../testing/fakes';
 
 type Call = (request: object, done: (error: grpc.ServiceError | null) => void) => grpc.ClientUnaryCall;
-type Client = grpc.Client & { ServerLive: Call; ModelMetadata: Call; ModelInfer: Call; ModelStreamInfer: () => grpc.ClientDuplexStream<object, object> };
+type Client = grpc.Client & {
+  ServerLive: Call;
+  ModelMetadata: Call;
+  ModelInfer: Call;
+  ModelStreamInfer: () => grpc.ClientDuplexStream<object, object>;
+};
 
 const INFER = {
   model_name: 'echo',
@@ -71,6 +76,9 @@ describe('metrics of gRPC', () => {
       '{method="ModelInfer"} 0',
       '{method="ModelStreamInfer"} 1',
     ]);
+    backend.gate = new Promise(() => undefined);
+    stream.write(INFER);
+    while (backend.requests.length < 3) await new Promise((resolve) => setTimeout(resolve, 5));
     stream.on('error', () => undefined).cancel();
     await until('interleave_grpc_calls_total', [
       '{method="ServerLive",status="OK"} 1',
