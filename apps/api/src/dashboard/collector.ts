@@ -10,6 +10,7 @@ import { MergedMetrics } from '../metrics/merge';
 import { Breakers } from '../resilience/breakers';
 import { CONFIG } from '../tokens';
 import { VERSION } from '../version';
+import { FrontDoor } from './front-door';
 import { LaneRates } from './lane-rates';
 import { MetricsView } from './metrics-view';
 import type { BatchState, DashboardState, WorkerState } from './state';
@@ -23,6 +24,7 @@ const BATCHES_SHOWN_MAX = 20;
 @Injectable()
 export class DashboardCollector {
   private readonly rates = new LaneRates();
+  private readonly frontDoor = new FrontDoor();
   private latest: Promise<DashboardState> | null = null;
   private latestAtMs = -Infinity;
 
@@ -71,6 +73,7 @@ export class DashboardCollector {
       laneControl: scheduler?.laneControl ?? null,
       batches: page.data.map(batchState),
       breakers: this.breakers.list(),
+      frontDoor: this.frontDoor.read(view, nowMs),
     };
   }
 
