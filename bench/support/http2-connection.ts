@@ -53,7 +53,8 @@ export class Http2Connection {
 
   /** `headers`: a block as of `headerBlock`; `message`: as of `framedMessage`. Resolves with the bytes of the answer's message. */
   async send(headers: Buffer, message: Buffer): Promise<number> {
-    while (this.windowBytes < message.length) await new Promise<void>((resolve) => this.unsent.push(resolve));
+    while (!this.socket.destroyed && this.windowBytes < message.length) await new Promise<void>((resolve) => this.unsent.push(resolve));
+    if (this.socket.destroyed) throw new Error('the server closed the connection');
     this.windowBytes -= message.length;
     const stream = this.nextStream;
     this.nextStream += 2;
@@ -106,6 +107,7 @@ export class Http2Connection {
   private fail(error: Error): void {
     for (const { reject } of this.waiting.values()) reject(error);
     this.waiting.clear();
+    for (const send of this.unsent.splice(0)) send();
   }
 }
 
