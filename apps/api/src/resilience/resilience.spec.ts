@@ -212,7 +212,9 @@ describe('live requests in trouble', () => {
       backend.policies['echo'] = { cache, degrade: [{ kind: 'cached' }, small] };
       backend.report([...backend.reports]);
       jest.spyOn(backend, 'infer').mockImplementationOnce(() => {
-        backend.report(backend.reports.map((report) => (report.name === 'echo' ? { ...report, state: 'loading', signature: null } : report)));
+        backend.report(
+          backend.reports.map((report) => (report.name === 'echo' ? { ...report, state: 'loading' as const, signature: null } : report)),
+        );
         return Promise.reject(overloaded);
       });
       const response = await predict();
