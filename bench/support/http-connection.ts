@@ -33,6 +33,8 @@ export class HttpConnection {
 
   send(request: Buffer): Promise<RawResponse> {
     return new Promise((resolve, reject) => {
+      // One that was idle for too long before has no further event.
+      if (this.socket.destroyed) return reject(new Error('the server closed the connection'));
       this.waiting = { resolve, reject };
       this.socket.write(request);
     });

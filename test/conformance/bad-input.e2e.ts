@@ -57,6 +57,7 @@ const INFER: Case[] = [
   ],
   ['nesting 100 000 deep', deep, 400, /./],
   ['a negative timeout', { inputs: [ids(), mask()], parameters: { timeout: -1 } }, 400, /timeout/],
+  ['an unknown service tier', { inputs: [ids(), mask()], parameters: { service_tier: 'gold' } }, 400, /service_tier/],
 ];
 
 const PREDICT: Case[] = [
@@ -68,6 +69,7 @@ const PREDICT: Case[] = [
   ['a text that is too long', { instances: ['x '.repeat(20_000)] }, 400, /token/],
   ['unknown parameters of wrong type', { instances: ['x'], parameters: 3 }, 400, /parameters/],
   ['top_k of zero', { instances: ['x'], parameters: { top_k: 0 } }, 400, /top_k/],
+  ['an unknown service tier', { instances: ['x'], parameters: { service_tier: 'gold' } }, 400, /service_tier/],
   ['too many instances', { instances: Array.from({ length: 10_000 }, () => 'x') }, 400, /instances/],
 ];
 
@@ -86,6 +88,9 @@ const EMBEDDINGS: Case[] = [
   ['a fractional token id', { model: 'encoder-tiny', input: [1.5] }, 400, /1\.5/],
   ['an unknown encoding', { model: 'encoder-tiny', input: 'x', encoding_format: 'hex' }, 400, /encoding_format/],
   ['dimensions of zero', { model: 'encoder-tiny', input: 'x', dimensions: 0 }, 400, /dimensions/],
+  ['an unknown truncation', { model: 'encoder-tiny', input: 'x', truncate: 'middle' }, 400, /truncate/],
+  ['an unknown prompt', { model: 'encoder-tiny', input: 'x', prompt_name: 'nope' }, 400, /prompt/],
+  ['an unknown service tier', { model: 'encoder-tiny', input: 'x', service_tier: 'gold' }, 400, /service_tier/],
   ['too many dimensions', { model: 'encoder-tiny', input: 'x', dimensions: 100_000 }, 400, /dimensions/],
   ['a text that is too long', { model: 'encoder-tiny', input: 'x '.repeat(20_000) }, 400, /token/],
 ];
@@ -99,6 +104,8 @@ const RERANK: Case[] = [
   ['no documents', { model: 'reranker', query: 'x', documents: [] }, 400, /documents/],
   ['a number as document', { model: 'reranker', query: 'x', documents: ['y', 7] }, 400, /documents\[1\]/],
   ['too many documents', { model: 'reranker', query: 'x', documents: Array.from({ length: 10_000 }, () => 'y') }, 400, /documents/],
+  ['top_n of zero', { model: 'reranker', query: 'x', documents: ['y'], top_n: 0 }, 400, /top_n/],
+  ['an unknown service tier', { model: 'reranker', query: 'x', documents: ['y'], service_tier: 'gold' }, 400, /service_tier/],
   ['fields to rank', { model: 'reranker', query: 'x', documents: [{ text: 'y' }], rank_fields: ['title'] }, 400, /rank_fields/],
   ['an unknown field', { model: 'reranker', query: 'x', documents: ['y'], overlap: 3 }, 400, /overlap/],
 ];
@@ -108,6 +115,7 @@ const CLASSIFY: Case[] = [
   ['no input', { model: 'classifier' }, 400, /input/],
   ['a model of another task', { model: 'reranker', input: 'x' }, 400, /rerank/],
   ['top_k of zero', { model: 'classifier', input: 'x', top_k: 0 }, 400, /top_k/],
+  ['an unknown truncation', { model: 'classifier', input: 'x', truncate: 'middle' }, 400, /truncate/],
 ];
 
 const TOKENIZE: Case[] = [
@@ -119,7 +127,16 @@ const TOKENIZE: Case[] = [
 const DETOKENIZE: Case[] = [
   ['an id out of range', { model: 'encoder-tiny', tokens: [1, 999_999_999] }, 400, /999999999/],
   ['text', { model: 'encoder-tiny', tokens: 'x' }, 400, /tokens/],
+  ['no tokens', { model: 'encoder-tiny' }, 400, /tokens/],
 ];
+
+const REPOSITORY_INDEX: Case[] = [
+  ['broken JSON', '{', 400, /JSON/],
+  ['a list', [], 400, /object/],
+  ['ready that is no boolean', { ready: 'yes' }, 400, /ready/],
+];
+
+const REGISTER: Case[] = [['a region while shared memory is off', { key: '/x', offset: 0, byte_size: 8 }, 501, /http\.sharedMemory/]];
 
 const BATCHES: Case[] = [
   ['broken JSON', '{', 400, /JSON/],
@@ -156,6 +173,10 @@ describe('bad input', () => {
   table('/v1/models/encoder-tiny:predict', 'flat', PREDICT);
   table('/v1/embeddings', 'openai', EMBEDDINGS);
   table('/v1/rerank', 'openai', RERANK);
+  table('/v2/rerank', 'openai', RERANK.slice(0, 2));
+  table('/rerank', 'openai', RERANK.slice(0, 2));
+  table('/v2/repository/index', 'flat', REPOSITORY_INDEX);
+  table('/v2/systemsharedmemory/region/r/register', 'flat', REGISTER);
   table('/v1/classify', 'openai', CLASSIFY);
   table('/v1/tokenize', 'openai', TOKENIZE);
   table('/v1/detokenize', 'openai', DETOKENIZE);
@@ -167,9 +188,33 @@ describe('bad input', () => {
     '/v2/models/encoder-tiny/versions/99/infer',
     '/v2/models/encoder-tiny/versions/x/infer',
     '/v1/models/nope:predict',
+    '/v2/models/org/nope/infer',
+    '/v1/models/org/nope:predict',
   ])('POST %s is 404', async (path) => {
     const response = await post(path, JSON.stringify({ inputs: [ids(), mask()], instances: ['x'] }));
     expect([response.status, errorMessage(await response.text(), 'flat')]).toEqual([404, expect.stringMatching(/\S/)]);
+  });
+
+  it.each(
+    ['/stats', '/config', '/ready', ''].flatMap((call) =>
+      ['nope', 'org/nope', 'encoder-tiny/versions/99', '..%2F..%2Fetc'].map((model) => `/v2/models/${model}${call}`),
+    ),
+  )('GET %s is 404', async (path) => {
+    const response = await fetch(stack.url + path);
+    expect([response.status, await response.text()]).toEqual([404, expect.stringMatching(/"(?:error|reason)":"\S/)]);
+  });
+
+  it.each([
+    ['x-interleave-service-tier', 'gold', 400],
+    ['x-interleave-degrade', 'always', 400],
+    ['x-interleave-timeout-ms', '0', 400],
+    ['content-encoding', 'gzip', 400],
+    ['content-encoding', 'br', 415],
+  ])('POST /v1/rerank refuses the header %s: %s with %i', async (name, value, status) => {
+    const body = JSON.stringify({ model: 'reranker', query: 'x', documents: ['y'] });
+    const headers = { 'content-type': 'application/json', [name]: value };
+    const response = await fetch(`${stack.url}/v1/rerank`, { method: 'POST', headers, body });
+    expect([response.status, errorMessage(await response.text(), 'openai')]).toEqual([status, expect.stringMatching(/\S/)]);
   });
 
   it('refuses a body over the limit with 413', async () => {

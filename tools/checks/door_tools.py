@@ -53,7 +53,7 @@ def grpcurl_rows(way):
 
     def inferred():
         answer = json.loads(call(f'{SERVICE}/ModelInfer', data=BODY))
-        assert answer['id'] == 'a' and np.array_equal(np.frombuffer(base64.b64decode(answer.get('rawOutputContents', answer.get('raw_output_contents'))[0]), np.float32).reshape(2, 3), X + Y), answer
+        assert answer['id'] == 'a' and np.array_equal(np.frombuffer(base64.b64decode(answer['rawOutputContents'][0]), np.float32).reshape(2, 3), X + Y), answer
 
     yield 'list', listed
     yield 'describe', described

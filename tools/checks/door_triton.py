@@ -67,14 +67,6 @@ def calls(door, way, bare, is_async):
             return
         raise AssertionError('answered')
 
-    async def no_model():
-        try:
-            await call('is_model_ready', 'none')
-        except client.InferenceServerException as error:
-            assert error.status() == 'StatusCode.NOT_FOUND', error
-            return
-        raise AssertionError('answered')
-
     async def shared():
         one, other = inputs(x=X, y=Y)
         one.set_shared_memory('r', 24)
@@ -86,7 +78,7 @@ def calls(door, way, bare, is_async):
         'is_server_ready': checked('is_server_ready', check=ready),
         'is_model_ready': checked('is_model_ready', 'no-batch', check=ready),
         'is_model_ready, of a version': checked('is_model_ready', 'no-batch', '1', check=ready),
-        'is_model_ready, of no model: NOT_FOUND': no_model,
+        'is_model_ready, of no model': checked('is_model_ready', 'none', check=lambda value: value is False),
         'get_server_metadata': checked('get_server_metadata', check=lambda value: value.name == 'interleave' and 'statistics' in value.extensions),
         'get_model_metadata': checked('get_model_metadata', 'no-batch', check=lambda value: [(t.name, t.datatype) for t in value.inputs] == [('x', 'FP32'), ('y', 'FP32')]),
         'get_model_metadata, as JSON': checked('get_model_metadata', 'classifier', as_json=True, check=lambda value: value['outputs'][0]['shape'][0] == '-1'),

@@ -18,6 +18,11 @@ const RUNNER_GC = '--single-threaded-gc';
 const API_HEAP_MIB = 1024;
 /** Half of the space for young objects: few collections while requests are answered, each about as long as a small one. */
 const API_YOUNG_MIB = 32;
+/**
+ * Blocks from this size on go back to the system when they are freed. glibc's own threshold rises up to 32 MiB with the
+ * largest body it has seen, and what lies between smaller blocks then stays for good.
+ */
+const API_MALLOC = { MALLOC_MMAP_THRESHOLD_: String(1024 * 1024), MALLOC_TRIM_THRESHOLD_: String(4 * 1024 * 1024) };
 /** Added to the nice value of what works for the batch lane: its tokenizing and channels give way to live executors (10) too. */
 const BATCH_NICE = 15;
 const TOKENIZER_THREADS_MAX = 4;
@@ -54,7 +59,7 @@ function apiSpec(config: Config, id: string, sockets: ListeningSockets, tokenize
     main: 'api/src/main.js',
     args: ['--id', id, '--listen-fd', String(LISTEN_FD), '--grpc-listen-fd', String(GRPC_LISTEN_FD)],
     nodeOptions: [`--max-old-space-size=${API_HEAP_MIB}`, `--max-semi-space-size=${API_YOUNG_MIB}`],
-    environment: { UV_THREADPOOL_SIZE: '4', RAYON_NUM_THREADS: tokenizerThreads },
+    environment: { ...API_MALLOC, UV_THREADPOOL_SIZE: '4', RAYON_NUM_THREADS: tokenizerThreads },
   });
   return { ...spec, inheritedFds: [sockets.http, sockets.grpc] };
 }

@@ -172,7 +172,17 @@ function bindTask(record: ModelRecord, manifest: ModelManifest, signature: Model
 
 function served({ name, version, task, text, reason, manifest }: ModelRecord, signature: ModelSignature): ServedModel {
   const tensorsBecause = text !== null ? null : (reason?.slice(AS_TENSORS.length) ?? manifest?.tensorsBecause ?? null);
-  return { name, version, task, signature, text, tensorsBecause, labels: manifest?.labels ?? null, timeoutMs: manifest?.timeoutMs ?? null };
+  return {
+    name,
+    version,
+    task,
+    signature,
+    text,
+    tensorsBecause,
+    labels: manifest?.labels ?? null,
+    timeoutMs: manifest?.timeoutMs ?? null,
+    deduplicate: manifest?.deduplicate ?? true,
+  };
 }
 
 function unavailable({ name, version, state, reason }: ModelRecord): InterleaveError {

@@ -107,7 +107,7 @@ function textManifest(parts: ExportParts, tokenizerPath: string, task: Task): Te
   const transformer = readTransformerConfig(folders);
   const tokenizer = checkTokenizerConfig(folders, tokenizerPath);
   if (modules !== null && task !== 'embedding') checkCrossEncoder(modules, sentence);
-  if (task === 'multi-vector') checkMultiVector(folders, modules, sentence);
+  if (task === 'multi-vector' || (task === 'embedding' && file.task === undefined)) checkNoColbert(task, folders, modules, sentence);
   const isClassifier = task === 'sequence-classification' || task === 'token-classification' || task === 'text-pair-scoring';
   return {
     tokenizerPath,
@@ -136,14 +136,17 @@ function checkCrossEncoder([, next]: SentenceModule[], { modelType }: SentenceCo
   );
 }
 
-/** ColBERT has other tokens for queries than for documents, and leaves out vectors of some. */
-function checkMultiVector(folders: string[], modules: SentenceModule[] | null, { modelType }: SentenceConfig): void {
+/**
+ * ColBERT has other tokens for queries than for documents, and leaves out vectors of some. Its files may look like those of an
+ * embedding model, but the mean of its vectors is no embedding.
+ */
+function checkNoColbert(task: Task, folders: string[], modules: SentenceModule[] | null, { modelType }: SentenceConfig): void {
   const found = ['artifact.metadata', 'config_colbert.json'].map((name) => findFile(folders, name)).find((path) => path !== null);
   const type =
     modules?.find((each) => each.type.startsWith('pylate.'))?.type ?? (/colbert|multivector/i.test(modelType) ? modelType : null);
   if (found === undefined && type === null) return;
   throw new ModelFileError(
-    `task "multi-vector": ${found ?? `"${type}"`} says that queries and documents get tokens of their own (ColBERT), which is not done here; set "task: tensor" in model.yaml and send the token ids`,
+    `task "${task}": ${found ?? `"${type}"`} says that queries and documents get tokens of their own (ColBERT), which is not done here; set "task: tensor" in model.yaml and send the token ids`,
   );
 }
 

@@ -49,6 +49,8 @@ export interface ServedModel {
   labels: readonly string[] | null;
   /** Time for a live answer where the caller names none; null: the default of all models. */
   timeoutMs: number | null;
+  /** False where equal inputs may give different outputs (`model.yaml`). */
+  deduplicate: boolean;
 }
 
 export type TextInput = string | { text: string; text_pair?: string };

@@ -58,7 +58,12 @@ describe('POST /v1/classify', () => {
     ['labels of its own (Jina)', { input: 'a', labels: ['x'] }, 'labels', /received "labels"/],
     ['top_k of zero', { input: 'a', top_k: 0 }, 'top_k', /from 1/],
     ['a text that is too long', { input: ['a', 'x '.repeat(600)] }, 'input[1]', /input\[1\]: expected at most 512 tokens/],
-    ['a reranker', { model: 'reranker', input: 'a' }, 'model', /use POST \/v1\/rerank/],
+    [
+      'a reranker',
+      { model: 'reranker', input: 'a' },
+      'model',
+      /use POST \/v1\/rerank, or POST \/v1\/models\/reranker:predict for texts without a pair/,
+    ],
     ['a model of entities', { model: 'token-classifier', input: 'a' }, 'model', /use POST \/v1\/models\/token-classifier:predict/],
   ];
   it.each(refusals)('refuses %s', async (_, body, param, message) => {

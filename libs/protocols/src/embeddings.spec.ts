@@ -69,6 +69,21 @@ describe('POST /v1/embeddings', () => {
     expect(listed).toEqual(text);
   });
 
+  it.each([
+    [{ truncate: 'none', truncate_prompt_tokens: 5 }, 'truncate', 'truncate_prompt_tokens'],
+    [{ truncate: 'NONE', truncate_prompt_tokens: -1 }, 'truncate', 'truncate_prompt_tokens'],
+    [{ truncate: false, truncate_prompt_tokens: 5 }, 'truncate', 'truncate_prompt_tokens'],
+    [{ truncate: 'none', parameters: { truncate: 'end' } }, 'truncate', 'parameters.truncate'],
+    [{ truncate: true, parameters: { truncate: false } }, 'parameters.truncate', 'truncate'],
+    [{ parameters: { truncate: 'none' }, truncate_prompt_tokens: 5 }, 'parameters.truncate', 'truncate_prompt_tokens'],
+  ])('refuses texts that are cut and not: %j', async (fields, keeping, cutting) => {
+    await expect(post({ model: 'encoder-tiny', input: 'a b c d e f', ...fields })).rejects.toMatchObject({
+      code: 'invalid_request',
+      param: keeping,
+      message: `expected texts to be cut or not but ${keeping} says no and ${cutting} says yes; leave out one of the two`,
+    });
+  });
+
   it.each([{ truncate: true }, { truncate_prompt_tokens: -1 }, { truncate_prompt_tokens: 4096 }, { parameters: { truncate: true } }])(
     'cuts an over-long text with %j',
     async (field) => {

@@ -16,7 +16,7 @@ import { textInput } from './classify';
 import { byteBudget, checkInputs, checkShape, countElements, spend, type ByteBudget } from './infer-shape';
 import { readServiceTier } from './service-tier';
 import { mapInSlices } from './slices';
-import { AnswerSize, readTruncate, refuseOtherFields } from './text-request';
+import { AnswerSize, distinctItems, readTruncate, refuseOtherFields, tokensIn } from './text-request';
 import { nest, readTensor } from './tensor-read';
 import { writeTensor } from './tensor-write';
 import type { Limits, PreparedRequest } from './types';
@@ -31,8 +31,10 @@ export async function preparePredict(body: unknown, model: ServedModel, limits: 
   const instances = expectItems(request.instances, 'instances', limits.itemsMax);
   const { service_tier: askedTier, ...parameters } = optionalObject(request.parameters, 'parameters');
   const tier = readServiceTier(askedTier, 'parameters.service_tier');
-  const { items, tokenCount, decode } =
-    model.text === null ? prepareTensors(instances, parameters, model, limits) : await prepareTexts(instances, parameters, model.text);
+  const { items, tokenCount, perInstance, decode } =
+    model.text === null
+      ? prepareTensors(instances, parameters, model, limits)
+      : await prepareTexts(instances, parameters, model, model.text);
   return {
     model: model.name,
     version: model.version,
@@ -43,7 +45,9 @@ export async function preparePredict(body: unknown, model: ServedModel, limits: 
     tier,
     respond: async (results) => {
       const size = new AnswerSize('instances');
-      const predictions = await mapInSlices(results, (result, i) => answering(`instances[${i}]`, () => decode(result, i, size)));
+      const predictions = await mapInSlices(perInstance(results), (result, i) =>
+        answering(`instances[${i}]`, () => decode(result, i, size)),
+      );
       return { kind: 'json', body: { predictions } };
     },
   };
@@ -68,10 +72,11 @@ function checkForm(request: JsonObject): void {
 interface PreparedInstances {
   items: InferenceItem[];
   tokenCount: number;
+  perInstance(results: ItemResult[]): ItemResult[];
   decode(result: ItemResult, index: number, size: AnswerSize): unknown;
 }
 
-async function prepareTexts(instances: unknown[], parameters: JsonObject, text: TextModel): Promise<PreparedInstances> {
+async function prepareTexts(instances: unknown[], parameters: JsonObject, model: ServedModel, text: TextModel): Promise<PreparedInstances> {
   const options = textOptions(parameters);
   const rows = await text
     .encode(
@@ -81,9 +86,11 @@ async function prepareTexts(instances: unknown[], parameters: JsonObject, text: 
     .catch((error: unknown) => {
       throw atPath(error, (index) => `instances${index}`);
     });
+  const { items, perRow } = distinctItems(rows, model);
   return {
-    items: rows.map((row) => row.item),
-    tokenCount: rows.reduce((sum, row) => sum + row.tokenCount, 0),
+    items,
+    tokenCount: tokensIn(rows),
+    perInstance: perRow,
     decode: (result, index, size) => size.add(rows[index]?.decode(result)),
   };
 }
@@ -109,7 +116,7 @@ function prepareTensors(instances: unknown[], parameters: JsonObject, model: Ser
     );
   }
   const items = instances.map((instance, i) => toItem(instance, `instances[${i}]`, model, limits));
-  return { items, tokenCount: 0, decode: (result) => toPrediction(result, model) };
+  return { items, tokenCount: 0, perInstance: (results) => results, decode: (result) => toPrediction(result, model) };
 }
 
 function toItem(instance: unknown, path: string, model: ServedModel, limits: Limits): InferenceItem {

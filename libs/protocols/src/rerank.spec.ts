@@ -62,6 +62,18 @@ describe('POST /v1/rerank', () => {
     ]);
   });
 
+  it('gives equal documents one score and keeps their order, whatever the last digits of a run are', async () => {
+    const documents = ['x', 'b', 'x ', 'a', 'b'];
+    const prepared = await prepare(RERANK, { model: 'reranker', query: 'q', documents }, null, served.catalog, { ...limits, itemsMax: 5 });
+    expect(prepared.items).toHaveLength(3);
+    const { body } = await prepared.respond([1, 2, 2 + 1e-6].map(ofLogit));
+    const { results, usage } = body as Answer;
+    expect(results.map(({ index }) => index)).toEqual([3, 1, 4, 0, 2]);
+    expect(results[1]?.relevance_score).toBe(results[2]?.relevance_score);
+    expect(results[3]?.relevance_score).toBe(results[4]?.relevance_score);
+    expect(usage.total_tokens).toBe(prepared.tokenCount);
+  });
+
   it('refuses to rank by one of several logits', async () => {
     const prepared = await prepare(RERANK, { model: 'reranker', query: 'q', documents: ['a'] }, null, served.catalog, limits);
     const result = { ...ofLogit(1), outputs: [{ ...LOGITS, shape: [1, 2], data: new Uint8Array(Float32Array.of(1, 2).buffer) }] };
@@ -138,6 +150,12 @@ describe('POST /v1/rerank', () => {
     ['a field that is not known', { return_embeddings: true }, 'return_embeddings', /received "return_embeddings"/],
     ['a field of the other shape', { return_text: true }, 'return_text', /expected only/],
     ['both shapes', { texts: ['a'] }, 'texts', /expected only/],
+    [
+      'documents that are cut and not',
+      { truncate: 'none', max_tokens_per_doc: 3 },
+      'truncate',
+      /truncate says no and max_tokens_per_doc says yes; leave out one/,
+    ],
     ['a document that is too long', { documents: ['a', 'x '.repeat(600)] }, 'documents[1]', /documents\[1\]: expected at most 512 tokens/],
     ['half of a pair of surrogates', { documents: ['\ud800'] }, 'documents[0]', /lone surrogate/],
     ['an embedding model', { model: 'encoder-tiny' }, 'model', /does embedding; use POST \/v1\/embeddings/],

@@ -91,6 +91,49 @@ describe('answers to texts', () => {
     });
   });
 
+  /** As runs with other neighbours may: the numbers of no two items are equal. */
+  const withNoise = async (items: InferenceItem[]): Promise<ItemResult[]> => {
+    const results = (await backend.infer({ model: 'm', version: '1', items, timeoutMs: null, priority: 0, signal: null })) as ItemResult[];
+    const noisy = (data: Uint8Array, i: number): Uint8Array =>
+      new Uint8Array(new Float32Array(data.slice().buffer).map((value, at) => value + (at % 3) * i * 1e-3).buffer);
+    return results.map((result, i) => ({
+      ...result,
+      outputs: result.outputs.map((output) => ({ ...output, data: noisy(output.data, i) })),
+    }));
+  };
+
+  it.each([
+    [EMBEDDINGS, { model: 'm', input: ['a', 'b', ' a ', 'b'] }],
+    [EMBEDDINGS, { model: 'm', input: ['a', 'b', ' a ', 'b'], encoding_format: 'base64' }],
+    [PREDICT, { instances: ['a', 'b', ' a ', 'b'] }],
+  ])('texts with equal tokens are run once and have equal answers: %j %j', async (endpoint, body) => {
+    const prepared = await prepare(endpoint, body, null, catalog, limits);
+    expect(prepared.items).toHaveLength(2);
+    const alone = await prepare(EMBEDDINGS, { model: 'm', input: 'a' }, null, catalog, limits);
+    expect(prepared.tokenCount).toBe(4 * alone.tokenCount);
+    const answer = (await prepared.respond(await withNoise(prepared.items))).body as {
+      data?: { embedding: unknown }[];
+      predictions?: unknown[];
+    };
+    const [a, b, ...others] = answer.predictions ?? answer.data?.map(({ embedding }) => embedding) ?? [];
+    expect(others).toEqual([a, b]);
+    expect(b).not.toEqual(a);
+  });
+
+  it('each text is run where equal ones may have different answers', async () => {
+    const model = { ...catalog.find('m', null), deduplicate: false };
+    const random = { ...catalog, find: () => model } as unknown as ModelCatalog;
+    for (const [endpoint, body] of [
+      [EMBEDDINGS, { model: 'm', input: ['a', 'a'] }],
+      [PREDICT, { instances: ['a', 'a'] }],
+    ] as const) {
+      const prepared = await prepare(endpoint, body, null, random, limits);
+      expect(prepared.items).toHaveLength(2);
+      const answer = (await prepared.respond(await withNoise(prepared.items))).body as { data?: unknown[]; predictions?: unknown[] };
+      expect(new Set((answer.predictions ?? answer.data)?.map((each) => JSON.stringify(each))).size).toBe(2);
+    }
+  });
+
   /** What the model gives, but NaN for the second text. */
   const withNan = async (items: InferenceItem[]): Promise<ItemResult[]> => {
     const results = (await backend.infer({ model: 'm', version: '1', items, timeoutMs: null, priority: 0, signal: null })) as ItemResult[];

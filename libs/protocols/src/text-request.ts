@@ -1,4 +1,5 @@
-import type { Task } from '@app/contracts';
+import { createHash } from 'node:crypto';
+import type { InferenceItem, ItemResult, Task } from '@app/contracts';
 import type { EncodeOptions, ServedModel, TextModel, TextRow } from '@app/models';
 import { expectObject, invalid, isObject, mismatch, optionalInteger, quote, type JsonObject } from './checks';
 import { readServiceTier } from './service-tier';
@@ -10,7 +11,7 @@ const ENDPOINT_OF: Record<Task, (model: string) => string> = {
   sparse: () => '/v1/embeddings',
   'multi-vector': () => '/v1/embeddings',
   'sequence-classification': () => '/v1/classify',
-  'text-pair-scoring': () => '/v1/rerank',
+  'text-pair-scoring': (model) => `/v1/rerank, or POST /v1/models/${model}:predict for texts without a pair`,
   'token-classification': (model) => `/v1/models/${model}:predict`,
   tensor: (model) => `/v2/models/${model}/infer`,
 };
@@ -45,14 +46,13 @@ const SIDES = new Map<unknown, EncodeOptions['truncationSide']>([
 
 /**
  * Whether and where texts are cut: `truncate` (true, false, or `none`, `start`, `end` as in Cohere), `truncation_direction` (TEI),
- * `truncation_side` and `truncate_prompt_tokens` (vLLM), or `parameters.truncate` (`:predict`).
+ * `truncation_side` and `truncate_prompt_tokens` (vLLM), or `parameters.truncate` (`:predict`). `max_tokens_per_doc` (rerank) cuts as well.
  */
 export function truncationOf(request: JsonObject): Truncation {
   const parameters = request.parameters === undefined || request.parameters === null ? {} : expectObject(request.parameters, 'parameters');
   refuseOtherFields(parameters, ['truncate'], 'parameters');
   const own = readTruncate(request.truncate, 'truncate');
   const nested = readTruncate(parameters.truncate, 'parameters.truncate');
-  const truncate = own.truncate || nested.truncate;
   const side = onlySide([
     own.truncationSide,
     nested.truncationSide,
@@ -61,8 +61,22 @@ export function truncationOf(request: JsonObject): Truncation {
   ]);
   const tokens = optionalInteger(request.truncate_prompt_tokens, 'truncate_prompt_tokens', { min: -1, max: Number.MAX_SAFE_INTEGER });
   if (tokens === 0) throw mismatch('-1, for as many as the model takes, or at least 1', 'truncate_prompt_tokens', tokens);
+  const pairTokens = request.max_tokens_per_doc ?? null;
+  onlyOneWay([
+    ['truncate', (request.truncate ?? null) === null ? null : own.truncate],
+    ['parameters.truncate', (parameters.truncate ?? null) === null ? null : nested.truncate],
+    ['truncate_prompt_tokens', tokens === null ? null : true],
+    ['max_tokens_per_doc', pairTokens === null ? null : true],
+  ]);
   if (tokens !== null) return { truncate: true, truncationSide: side, ...(tokens > 0 && { tokensMax: tokens }) };
-  return { truncate, truncationSide: side };
+  return { truncate: own.truncate || nested.truncate, truncationSide: side };
+}
+
+/** Throws where one field says that no text is cut and another that texts are; null: it says nothing. */
+function onlyOneWay(said: [field: string, cuts: boolean | null][]): void {
+  const [keeping, cutting] = [false, true].map((way) => said.find(([, cuts]) => cuts === way)?.[0]);
+  if (keeping !== undefined && cutting !== undefined)
+    throw invalid(`expected texts to be cut or not but ${keeping} says no and ${cutting} says yes; leave out one of the two`, keeping);
 }
 
 /** Null: none was named. */
@@ -93,22 +107,53 @@ export function tokensIn(rows: readonly TextRow[]): number {
   return rows.reduce((sum, { tokenCount }) => sum + tokenCount, 0);
 }
 
-/** A request that runs one item for each row. */
+interface DistinctItems {
+  items: InferenceItem[];
+  /** The results of the rows, of those of `items`. */
+  perRow(results: readonly ItemResult[]): ItemResult[];
+}
+
+/**
+ * What is run for rows. Those with equal inputs are one item, so that they have the same answer to the last digit, which neighbours
+ * in a run could change; not of a model whose answers may differ.
+ */
+export function distinctItems(rows: readonly TextRow[], { deduplicate }: ServedModel): DistinctItems {
+  const places = new Map<string, number>();
+  const items: InferenceItem[] = [];
+  const placeOf = rows.map(({ item }, i) => {
+    const key = deduplicate && rows.length > 1 ? contentKey(item) : String(i);
+    const known = places.get(key);
+    if (known !== undefined) return known;
+    places.set(key, items.length);
+    return items.push(item) - 1;
+  });
+  return { items, perRow: (results) => placeOf.map((place) => results[place] as ItemResult) };
+}
+
+/** All rows of a request have the same inputs and outputs, of shapes that follow from their bytes. */
+function contentKey({ inputs }: InferenceItem): string {
+  const hash = createHash('sha256');
+  for (const { data } of inputs) hash.update(data);
+  return hash.digest('base64');
+}
+
+/** A request that runs one item for each row that differs. */
 export function rowsRequest(
   model: ServedModel,
   { service_tier: tier }: JsonObject,
   rows: readonly TextRow[],
   respond: PreparedRequest['respond'],
 ): PreparedRequest {
+  const { items, perRow } = distinctItems(rows, model);
   return {
     model: model.name,
     version: model.version,
-    items: rows.map(({ item }) => item),
+    items,
     tokenCount: tokensIn(rows),
     timeoutMs: model.timeoutMs,
     priority: 0,
     tier: readServiceTier(tier, 'service_tier'),
-    respond,
+    respond: (results) => respond(perRow(results)),
   };
 }
 

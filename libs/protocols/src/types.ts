@@ -17,7 +17,7 @@ export interface PreparedRequest<Answer = ResponseBody> {
   model: string;
   version: string;
   items: InferenceItem[];
-  /** Tokens over all items; 0 for tensor requests. */
+  /** Tokens of all texts as they are run, those of equal ones each time; 0 for tensor requests. */
   tokenCount: number;
   /** For a live answer: by parameter, or else as the model has it; null: the default. */
   timeoutMs: number | null;

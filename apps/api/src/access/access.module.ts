@@ -1,5 +1,5 @@
 import { Global, Module, type DynamicModule, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
-import { Counter, Registry } from 'prom-client';
+import { Counter, Gauge, Registry } from 'prom-client';
 import { Access } from './access';
 import { LoginController } from './login.controller';
 import { Sessions } from './sessions';
@@ -28,13 +28,23 @@ export class AccessModule implements OnModuleInit, OnApplicationShutdown {
   onModuleInit(): void {
     const { access } = this;
     let counted = 0;
+    const registers = [this.registry];
     new Counter({
       name: 'interleave_requests_without_valid_key_total',
       help: 'Requests that were refused for the key or token that they showed, or did not show',
-      registers: [this.registry],
+      registers,
       collect() {
         this.inc(access.refused - counted);
         counted = access.refused;
+      },
+    });
+    new Gauge({
+      name: 'interleave_keys',
+      help: 'Keys of this node, by state: `ending` within 14 days, `expired`, or `valid` for longer',
+      labelNames: ['state'],
+      registers,
+      collect() {
+        for (const [state, keys] of Object.entries(access.keyCounts())) this.set({ state }, keys);
       },
     });
   }

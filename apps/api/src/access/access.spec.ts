@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { addKey, checkAccess, keyFilePath, removeKey, type KeyGrant } from '@app/access';
 import type { Config } from '@app/config';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { DashboardState } from '../dashboard/state';
 import { createServer, type ApiOptions } from '../server';
 import { apiOn, EchoBackend } from '../testing/fakes';
 import { Access } from './access';
@@ -96,6 +97,21 @@ describe('the door', () => {
     hash.mockClear();
     expect([(await get('/v1/models', bearer(valid))).status, hash.mock.calls.length]).toEqual([200, 1]);
     hash.mockRestore();
+  });
+
+  it('counts keys by how long they are valid, and shows nothing else of them', async () => {
+    const daysFromNow = (days: number) => Math.floor(Date.now() / 1000) + days * 24 * 3600;
+    const made = await Promise.all(
+      [1, daysFromNow(13), daysFromNow(15), null].map((expiresAt) => key({ expiresAt, isOperator: true, name: 'of-the-board' })),
+    );
+    await open();
+    const operator = bearer(made[3]?.secret ?? '');
+    await get('/v1/models');
+    const state = await (await get('/dashboard/state', operator)).text();
+    expect((JSON.parse(state) as DashboardState).frontDoor.keys).toEqual({ valid: 2, ending: 1, expired: 1, requestsWithout: 1 });
+    const shown = state + (await (await get('/metrics', operator)).text());
+    for (const { secret, record } of made)
+      for (const part of [secret, record.sha256, record.id, record.prefix, 'of-the-board']) expect(shown).not.toContain(part);
   });
 
   it('answers before the body is sent', async () => {

@@ -3,7 +3,7 @@ import type { Config } from '@app/config';
 import { InterleaveError } from '@app/contracts';
 import type { Logger } from '@app/telemetry';
 import { ANONYMOUS, type Caller } from './caller';
-import { KeyRing } from './key-ring';
+import { KeyRing, type KeyCounts } from './key-ring';
 import { Seldom } from './seldom';
 import type { TokenVerifier } from './token-verifier';
 
@@ -44,6 +44,10 @@ export class Access {
   /** Requests that were refused for what they showed. */
   get refused(): number {
     return this.refusedCount;
+  }
+
+  keyCounts(): KeyCounts {
+    return this.keys.counts();
   }
 
   /**

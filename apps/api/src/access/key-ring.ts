@@ -8,11 +8,17 @@ import type { Caller } from './caller';
 /** A change of the file is taken up within so long. */
 const POLL_MS = 250;
 
+/** Time to make a new key and hand it out, as for certificates. */
+const ENDING_MS = 14 * 24 * 3600_000;
+
 /** The version of a file that is not there. */
 const NO_FILE = 'ENOENT';
 
 /** `damaged`: there are keys, and they cannot be read: nobody may come in. */
 export type KeyRingState = 'absent' | 'ready' | 'damaged';
+
+/** `ending`: within 14 days. A key is in one of them. */
+export type KeyCounts = Record<'valid' | 'ending' | 'expired', number>;
 
 interface HeldKey {
   digest: Buffer;
@@ -56,6 +62,14 @@ export class KeyRing {
     const isEqual = timingSafeEqual(key.digest, Buffer.from(digest, 'hex'));
     const isOver = isExpired(key);
     return isEqual && !isOver ? key.caller : null;
+  }
+
+  /** Nothing of the keys themselves. Keys that are over stay in the file until they are revoked. */
+  counts(): KeyCounts {
+    const soonMs = Date.now() + ENDING_MS;
+    const counts = { valid: 0, ending: 0, expired: 0 };
+    for (const key of this.held.values()) counts[isExpired(key) ? 'expired' : isExpired(key, soonMs) ? 'ending' : 'valid'] += 1;
+    return counts;
   }
 
   close(): void {

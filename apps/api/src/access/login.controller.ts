@@ -85,5 +85,5 @@ function isSecure({ protocol, headers }: FastifyRequest): boolean {
 
 function sendPage(reply: FastifyReply, status: number, page: string): void {
   protectPage(reply, LOGIN_SECURITY_POLICY, "'self'");
-  void reply.code(status).headers({ 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store' }).send(page);
+  void reply.code(status).header('content-type', 'text/html; charset=utf-8').send(page);
 }

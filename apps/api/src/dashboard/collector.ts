@@ -11,6 +11,7 @@ import { MergedMetrics } from '../metrics/merge';
 import { Breakers } from '../resilience/breakers';
 import { CONFIG } from '../tokens';
 import { VERSION } from '../version';
+import { FrontDoor } from './front-door';
 import { LaneRates } from './lane-rates';
 import { MetricsView } from './metrics-view';
 import type { BatchState, DashboardState, WorkerState } from './state';
@@ -24,6 +25,7 @@ const BATCHES_SHOWN_MAX = 20;
 @Injectable()
 export class DashboardCollector {
   private readonly rates = new LaneRates();
+  private readonly frontDoor = new FrontDoor();
   private latest: Promise<DashboardState> | null = null;
   private latestAtMs = -Infinity;
 
@@ -75,6 +77,7 @@ export class DashboardCollector {
       batches: page.data.map(batchState),
       breakers: this.breakers.list(),
       fleet,
+      frontDoor: this.frontDoor.read(view, nowMs),
     };
   }
 

@@ -15,7 +15,7 @@ export class DashboardController {
   @Get()
   page(@Res() reply: FastifyReply): void {
     protectPage(reply, PAGE_SECURITY_POLICY);
-    void reply.headers({ 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store' }).send(PAGE);
+    void reply.header('content-type', 'text/html; charset=utf-8').send(PAGE);
   }
 
   @Get('state')

@@ -1,14 +1,7 @@
 import { LANES, type Lane } from '@app/contracts';
 import { quantileBetween, type Bucket, type MetricsView } from './metrics-view';
+import { Readings } from './readings';
 import type { LaneState } from './state';
-
-/** Rates are taken against the oldest reading that is not older than this. */
-const WINDOW_MS = 10_000;
-
-interface Reading {
-  atMs: number;
-  lanes: Record<Lane, LaneCounters>;
-}
 
 /** What has happened on a lane since its processes started. */
 interface LaneCounters {
@@ -21,19 +14,18 @@ interface LaneCounters {
   seconds: Bucket[];
 }
 
-/** Turns counters into rates by remembering the readings of the last seconds. */
+/** What the lanes did in the last seconds. */
 export class LaneRates {
-  private readings: Reading[] = [];
+  private readonly readings = new Readings<Record<Lane, LaneCounters>>();
 
   /** Takes a reading; `nowMs` on any steady clock. */
   read(metrics: MetricsView, nowMs: number): LaneState[] {
-    const now: Reading = { atMs: nowMs, lanes: { realtime: countersOf(metrics, 'realtime'), batch: countersOf(metrics, 'batch') } };
-    this.readings = [...this.readings.filter(({ atMs }) => atMs >= nowMs - WINDOW_MS), now];
-    const [oldest = now] = this.readings;
+    const now = { realtime: countersOf(metrics, 'realtime'), batch: countersOf(metrics, 'batch') };
+    const { before, seconds } = this.readings.add(now, nowMs);
     return LANES.map((lane) => ({
       lane,
       queueItems: metrics.sum('interleave_queue_items', { lane }),
-      ...ratesBetween(oldest.lanes[lane], now.lanes[lane], (now.atMs - oldest.atMs) / 1000),
+      ...ratesBetween(before[lane], now[lane], seconds),
     }));
   }
 }

@@ -30,6 +30,11 @@ export class MetricsView {
       .reduce((sum, { value }) => sum + value, 0);
   }
 
+  /** The values of a label among all series. */
+  labels(name: string, label: string): string[] {
+    return [...new Set(this.values(name, {}).map(({ labels }) => String(labels[label] ?? '')))].sort();
+  }
+
   /** The largest of all series with these labels; null when there is none. */
   max(name: string, labels: Labels = {}): number | null {
     const values = this.values(name, labels).map(({ value }) => value);

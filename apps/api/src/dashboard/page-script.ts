@@ -59,6 +59,20 @@ const show = (s) => {
     'The scheduler does not answer');
   fill('breakers', s.breakers.map((breaker) => [breaker.name, [element('span', BREAKER_COLOURS[breaker.state], breaker.state), ...reason(breaker.reason)],
     count(breaker.opened), new Date(breaker.sinceMs).toLocaleString()]), 'Nothing was called yet');
+  const door = s.frontDoor;
+  const share = (ms) => fixed(ms, ms !== null && ms < 10 ? 1 : 0, ' ms/s');
+  fill('tenants', door.tenants.map((tenant) => [tenant.tenant, tenant.shareMsPerSecond === null ? 'no limit' : share(tenant.shareMsPerSecond),
+    share(tenant.usedMsPerSecond), count(tenant.inFlight), count(tenant.refused)]), 'No live requests yet');
+  fill('tiers', door.tiers.map((tier) => [tier.tier, count(tier.requests), rate(tier.requestsPerSecond)]), 'No live requests yet');
+  fill('grpc', door.grpc.map((call) => [[element('code', '', call.method)], count(call.open),
+    call.calls.flatMap(({ status, calls }, i) => [i ? ', ' : '', element('span', status === 'OK' ? 'good' : 'busy', status), ' ' + count(calls)])]), 'No calls yet');
+  const hitRow = (name, { hits, misses }, size) => [name, count(hits), count(misses), hits + misses ? fixed(100 * hits / (hits + misses), 0, ' %') : '–', size];
+  const total = door.cache.models.reduce((sum, { hits, misses }) => ({ hits: sum.hits + hits, misses: sum.misses + misses }), { hits: 0, misses: 0 });
+  fill('cache', door.cache.models.length === 0 ? [] : [...door.cache.models.map((model) => hitRow(model.model, model, '')),
+    hitRow([element('span', 'soft', 'all')], total, fixed(door.cache.bytes / 2 ** 20, 1, ' MiB'))], 'No model keeps answers, or none was asked yet');
+  const keys = [['Valid', door.keys.valid, 'good'], ['Ending within 14 days', door.keys.ending, 'busy'], ['Expired', door.keys.expired, 'soft'],
+    ['Requests without a valid key', door.keys.requestsWithout, 'soft']];
+  fill('keys', keys.map(([name, keys, colour]) => [name, [element('span', keys ? colour : 'soft', count(keys))]]), '');
   fill('batches', s.batches.map((batch) => [[element('code', '', batch.id)], [state(batch.status), ...reason(batch.paused)],
     [progress(batch.completed + batch.failed, batch.total), batch.total ? ' ' + Math.floor(100 * (batch.completed + batch.failed) / batch.total) + ' %' : ''],
     count(batch.total), count(batch.failed), batch.model ?? '–', batch.endpoint, new Date(batch.createdAtMs).toLocaleString()]), 'No batches yet');

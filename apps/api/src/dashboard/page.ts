@@ -35,6 +35,11 @@ const TABLES: [id: string, title: string, columns: string[]][] = [
   ['inflation', 'What the batch lane costs live requests', ['Model', 'Worker', '#p99 shared', '#p99 alone', '#Inflation']],
   ['processes', 'Other processes', ['Process', 'State', '#pid', '#Restarts', 'Last end']],
   ['breakers', 'Circuit breakers', ['Before', 'State', '#Opened', 'Since']],
+  ['tenants', 'Tenants', ['Tenant', '#Share', '#Used', '#Waiting or running', '#Refused']],
+  ['tiers', 'Service tiers', ['Tier', '#Requests', '#Requests/s']],
+  ['grpc', 'gRPC', ['Method', '#Open', 'Ended']],
+  ['cache', 'Kept answers', ['Model', '#Hits', '#Misses', '#Hits of all', '#Size']],
+  ['keys', 'Keys', ['Keys', '#Count']],
   ['batches', 'Batches', ['Batch', 'Status', 'Progress', '#Rows', '#Failed', 'Model', 'Endpoint', 'Created']],
 ];
 

@@ -24,6 +24,26 @@ export interface DashboardState {
   fleet: FleetView | null;
   /** Of this API process. */
   breakers: BreakerStatus[];
+  frontDoor: FrontDoorState;
+}
+
+/** Counted since this API process started, but for rates. */
+export interface FrontDoorState {
+  tenants: {
+    tenant: string;
+    /** Executor milliseconds per second; null: no limit. */
+    shareMsPerSecond: number | null;
+    usedMsPerSecond: number | null;
+    /** Requests that wait for the live executors or run there. */
+    inFlight: number;
+    refused: number;
+  }[];
+  tiers: { tier: string; requests: number; requestsPerSecond: number | null }[];
+  grpc: { method: string; open: number; calls: { status: string; calls: number }[] }[];
+  /** Items, of models that keep answers. */
+  cache: { bytes: number; models: { model: string; hits: number; misses: number }[] };
+  /** `ending`: within 14 days. */
+  keys: { valid: number; ending: number; expired: number; requestsWithout: number };
 }
 
 export interface LaneState {

@@ -1,6 +1,6 @@
 import { applyDecorators } from '@nestjs/common';
 import { ApiOperation, ApiQuery, ApiResponse, ApiTags } from '@nestjs/swagger';
-import type { SchemaObject } from '@nestjs/swagger/dist/interfaces/open-api-spec.interface';
+import type { HeadersObject, SchemaObject } from '@nestjs/swagger/dist/interfaces/open-api-spec.interface';
 import type { SchemaName } from './schemas';
 
 type ErrorStatus = 400 | 403 | 404 | 409 | 413 | 415 | 416 | 422 | 429 | 501 | 503 | 504 | 507;
@@ -14,11 +14,23 @@ const ERROR_MEANING: Record<ErrorStatus, string> = {
   415: 'Content type or encoding that is not taken',
   416: 'The range starts past the end',
   422: 'The model fails on this input',
-  429: 'Queue full; `Retry-After` says when to try again (seconds)',
+  429: 'No room before the deadline, or the share of the tenant is used up',
   501: 'Not done by this node; the message says what would do',
-  503: 'Not running now; `Retry-After` says when to try again (seconds)',
+  503: 'Not running now',
   504: 'The deadline passed',
   507: 'The disk is full or cannot be written to',
+};
+
+const header = (description: string, type: 'integer' | 'string') => ({ description, schema: { type } });
+const RETRY_AFTER = { 'Retry-After': header('When to try again, in seconds', 'integer') };
+/** On every answer of a route that uses the share of a tenant. */
+const RATE_LIMIT = {
+  RateLimit: header('What the share of the tenant has left, and when it is full again; only where it has a limit', 'string'),
+  'RateLimit-Policy': header('The share of the tenant, in executor milliseconds; only where it has a limit', 'string'),
+};
+const HEADERS: Partial<Record<ErrorStatus, Record<string, ReturnType<typeof header>>>> = {
+  429: { ...RETRY_AFTER, ...RATE_LIMIT },
+  503: RETRY_AFTER,
 };
 
 const QUERY = {
@@ -63,11 +75,19 @@ export function Documented(documentation: Documentation): MethodDecorator {
     }),
     ...(documentation.query ?? []).map((name) => ApiQuery({ name, required: false, schema: { ...QUERY[name] } as SchemaObject })),
     typeof ok === 'string'
-      ? ApiResponse({ status: 200, description: 'The answer', content: contentOf(ok) })
+      ? ApiResponse({
+          status: 200,
+          description: 'The answer',
+          content: contentOf(ok),
+          ...(errors.includes(429) && { headers: RATE_LIMIT as HeadersObject }),
+        })
       : ApiResponse({ status: 200, description: ok.description, content: { [ok.contentType]: { schema: { type: 'string' } } } }),
     ...(notReady ? [ApiResponse({ status: 503, description: 'Not ready, with the reason', content: contentOf(notReady) })] : []),
     ApiResponse({ status: 'default', description: 'Any other error', content: contentOf(errorSchema) }),
-    ...errors.map((status) => ApiResponse({ status, description: ERROR_MEANING[status], content: contentOf(errorSchema) })),
+    ...errors.map((status) => {
+      const headers = HEADERS[status] as HeadersObject | undefined;
+      return ApiResponse({ status, description: ERROR_MEANING[status], content: contentOf(errorSchema), ...(headers && { headers }) });
+    }),
   );
 }
 

@@ -1,21 +1,50 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { addKey, keyFilePath } from '@app/access';
 import { Value } from '@sinclair/typebox/value';
 import type { TSchema } from '@sinclair/typebox';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { createServer, type ApiOptions } from '../server';
 import { OPENAPI_FILE } from '../testing/documented-answers';
 import { apiOn, EchoBackend } from '../testing/fakes';
+import { GRANT } from '../../../../test/fixtures/key-grant';
 import { SCHEMAS } from './schemas';
 
 interface Operation {
   summary: string;
   operationId: string;
-  responses: Record<string, unknown>;
+  security?: object[];
+  responses: Record<string, { headers?: Record<string, unknown> }>;
 }
 interface Document {
   openapi: string;
   paths: Record<string, Record<string, Operation>>;
-  components: { schemas: Record<string, unknown> };
+  components: { schemas: Record<string, unknown>; securitySchemes: Record<string, unknown> };
+}
+
+/** Pages for browsers, and calls of Triton's that are answered with 501. */
+const UNDOCUMENTED = /^\/(?:docs|dashboard|login|logout|admin)|^\/v2.*(?:\*|trace\/setting|logging|generate(?:_stream)?)$/;
+/** A line of Fastify's tree of routes: its depth, its part of the path, its methods. */
+const ROUTE = /^((?:[│ ] {3})*)[├└]── (\S+) \((.+)\)$/;
+
+/** Every route of the running application, as the document writes it. */
+function routesOf(app: NestFastifyApplication): { method: string; path: string }[] {
+  const above: string[] = [];
+  return app
+    .getHttpAdapter()
+    .getInstance()
+    .printRoutes({ commonPrefix: false })
+    .split('\n')
+    .flatMap((line) => {
+      const [, indent = '', part = '', methods = ''] = ROUTE.exec(line) ?? [];
+      const depth = indent.length / 4;
+      above.splice(depth, Infinity, part);
+      const path = above
+        .join('')
+        .replace(/(?<!:):(\w+)(?:\([^)]*\))?/g, '{$1}')
+        .replaceAll('::', ':');
+      return part === '' ? [] : methods.split(', ').map((method) => ({ method: method.toLowerCase(), path }));
+    })
+    .filter(({ method }) => method !== 'head');
 }
 
 describe('the OpenAPI document', () => {
@@ -23,8 +52,16 @@ describe('the OpenAPI document', () => {
   let app: NestFastifyApplication;
   let url: string;
   let document: Document;
+  let guardedOptions: ApiOptions;
+  let guarded: NestFastifyApplication;
+  let guardedUrl: string;
 
   beforeAll(async () => {
+    guardedOptions = apiOn(new EchoBackend());
+    await addKey(keyFilePath(guardedOptions.config.dataDir), GRANT);
+    guarded = await createServer(guardedOptions);
+    await guarded.listen(0, '127.0.0.1');
+    guardedUrl = await guarded.getUrl();
     options = apiOn(new EchoBackend());
     app = await createServer(options);
     await app.listen(0, '127.0.0.1');
@@ -32,8 +69,8 @@ describe('the OpenAPI document', () => {
     document = (await (await fetch(`${url}/docs-json`)).json()) as Document;
   });
   afterAll(async () => {
-    await app.close();
-    rmSync(options.config.dataDir, { recursive: true });
+    await Promise.all([app.close(), guarded.close()]);
+    for (const { config } of [options, guardedOptions]) rmSync(config.dataDir, { recursive: true });
   });
 
   it('is the committed docs/openapi.json; to write it anew: npm run openapi', () => {
@@ -94,6 +131,48 @@ describe('the OpenAPI document', () => {
         expect.stringMatching(/\w/),
         expect.objectContaining({ content: expect.anything() as unknown }),
       ]);
+  });
+
+  it('says of every route that asks for a key that it does, and of no other', async () => {
+    expect(document.components.securitySchemes).toMatchObject({
+      bearer: { type: 'http', scheme: 'bearer' },
+      apiKey: { type: 'apiKey', in: 'header', name: 'x-api-key' },
+    });
+    const routes = routesOf(app).filter(({ path }) => !UNDOCUMENTED.test(path));
+    const asked = await Promise.all(
+      routes.map(async ({ method, path }) => {
+        const { status } = await fetch(guardedUrl + path.replace(/\{\w+\}/g, 'x'), { method: method.toUpperCase() });
+        return [`${method} ${path}`, status === 401];
+      }),
+    );
+    const documented = Object.entries(document.paths).flatMap(([path, item]) =>
+      Object.entries(item).map(([method, { security, responses }]) => {
+        const isGuarded = security !== undefined;
+        expect([method, path, security, '401' in responses, '403' in responses]).toEqual([
+          method,
+          path,
+          isGuarded ? [{ bearer: [] }, { apiKey: [] }] : undefined,
+          isGuarded,
+          isGuarded,
+        ]);
+        return [`${method} ${path}`, isGuarded];
+      }),
+    );
+    expect(documented.sort()).toEqual(asked.sort());
+    expect(documented.filter(([, isGuarded]) => !isGuarded)).toEqual([
+      ['get /v2/health/live', false],
+      ['get /v2/health/ready', false],
+    ]);
+  });
+
+  it('says when to try again and where a tenant stands, where that is answered', () => {
+    for (const { responses } of Object.values(document.paths).flatMap((item) => Object.values(item))) {
+      if (responses['429'] === undefined) continue;
+      expect(Object.keys(responses['429'].headers ?? {})).toEqual(['Retry-After', 'RateLimit', 'RateLimit-Policy']);
+      expect(Object.keys(responses['200']?.headers ?? {})).toEqual(['RateLimit', 'RateLimit-Policy']);
+    }
+    const limited = Object.keys(document.paths).filter((path) => document.paths[path]?.['post']?.responses['429'] !== undefined);
+    expect(limited).toEqual(expect.arrayContaining(['/v1/embeddings', '/v1/rerank', '/v2/models/{model}/infer']));
   });
 
   it('refers only to schemas that it has', () => {

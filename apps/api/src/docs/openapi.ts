@@ -3,8 +3,9 @@ import { SERVICE_TIERS } from '@app/protocols';
 import { DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
 import { VERSION } from '../version';
 import { SCHEMAS } from './schemas';
+import { SECURITY_SCHEMES, withSecurity } from './security';
 
-type Operation = { parameters?: object[]; operationId?: string };
+type Operation = { parameters?: object[]; operationId?: string; responses?: Record<string, { content?: object }> };
 
 const PARAMETERS: Record<string, string> = {
   model: 'Name of a model of the repository',
@@ -73,7 +74,7 @@ function buildDocument(app: NestFastifyApplication): OpenAPIObject {
   return {
     ...document,
     paths: Object.fromEntries(paths) as OpenAPIObject['paths'],
-    components: { ...document.components, schemas } as OpenAPIObject['components'],
+    components: { ...document.components, schemas, securitySchemes: SECURITY_SCHEMES } as OpenAPIObject['components'],
   };
 }
 
@@ -97,7 +98,7 @@ function withParameters(path: string, item: Record<string, Operation>): object {
       return [
         method,
         {
-          ...operation,
+          ...withSecurity(path, operation),
           operationId: `${method}${path.replace(/\W+(\w)?/g, (_match, letter: string | undefined) => letter?.toUpperCase() ?? '')}`,
           parameters: [...inPath, ...live, ...others],
         },

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { readFileSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { addKey, keyFilePath, removeKey, type KeyGrant } from '@app/access';
@@ -108,13 +109,36 @@ describe('the door of gRPC', () => {
       const { secret } = await openWith({ models: ['echo'] });
       const as = (client: Client, method: string, body: object) => ask(client, method, body, bearer(secret));
       const [unknown] = await as(inference, 'ModelInfer', { ...REQUEST, model_name: 'none' });
-      for (const method of ['ModelReady', 'ModelMetadata', 'ModelConfig', 'ModelStatistics'])
+      expect(await as(inference, 'ModelReady', { name: 'echo' })).toEqual([OK, { ready: true }]);
+      expect(await as(inference, 'ModelReady', { name: 'secret' })).toEqual([OK, { ready: false }]);
+      for (const method of ['ModelMetadata', 'ModelConfig', 'ModelStatistics'])
         expect([method, (await as(inference, method, { name: 'secret' }))[0]]).toEqual([method, NOT_FOUND]);
       expect([unknown, (await as(inference, 'ModelInfer', { ...REQUEST, model_name: 'secret' }))[0]]).toEqual([NOT_FOUND, NOT_FOUND]);
       expect((await as(health, 'Check', { service: 'secret' }))[0]).toBe(NOT_FOUND);
       expect(JSON.stringify(await as(health, 'List', {}))).not.toContain('secret');
       expect(JSON.stringify(await as(inference, 'RepositoryIndex', {}))).not.toContain('secret');
       expect(JSON.stringify(await as(inference, 'ModelStatistics', {}))).not.toContain('secret');
+    });
+
+    it.each(['expires', 'is revoked'])('ends what is open and idle when its key %s, but not the watch of the whole server', async (how) => {
+      const expiresAt = how === 'expires' ? Math.floor(Date.now() / 1000) + 3 : null;
+      const { secret, id } = await openWith({ expiresAt });
+      await keyOf();
+      const metadata = metadataOf(bearer(secret));
+      const stream = inference.ModelStreamInfer?.(metadata) as grpc.ClientDuplexStream<object, StreamAnswer>;
+      const watch = health.Watch?.({ service: 'echo' }, metadata) as unknown as grpc.ClientReadableStream<object>;
+      const ofServer = health.Watch?.({ service: '' }, metadata) as unknown as grpc.ClientReadableStream<object>;
+      let isServerWatched = true;
+      ofServer.on('error', () => (isServerWatched = false)).on('data', () => undefined);
+      const codeOf = (call: NodeJS.EventEmitter) =>
+        new Promise<grpc.status>((resolve) => call.on('error', ({ code }: grpc.ServiceError) => resolve(code)).on('data', () => undefined));
+      const ended = Promise.all([codeOf(stream), codeOf(watch)]);
+      if (how === 'is revoked') {
+        await once(watch, 'data');
+        await removeKey(path(), id);
+      }
+      expect(await ended).toEqual([UNAUTHENTICATED, UNAUTHENTICATED]);
+      expect(isServerWatched).toBe(true);
     });
 
     it('refuses the live lane to a key without it', async () => {

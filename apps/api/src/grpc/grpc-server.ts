@@ -5,6 +5,7 @@ import { logVerbosity, Server, ServerCredentials, setLogVerbosity, type Connecti
 import { Inject, Injectable } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { fastifyOf } from '../http/fastify-adapter';
+import { GrpcMetrics } from '../metrics/grpc-metrics';
 import type { TlsFiles } from '../tls/tls-files';
 import { createTlsListener } from '../tls/tls-server';
 import { CONFIG, TLS_FILES } from '../tokens';
@@ -40,6 +41,7 @@ export class GrpcServer {
     private readonly inference: InferenceCalls,
     private readonly health: GrpcHealth,
     handlers: Handlers,
+    metrics: GrpcMetrics,
   ) {
     // It writes what callers send wrong to stderr, once for each call.
     setLogVerbosity(logVerbosity.NONE);
@@ -51,7 +53,7 @@ export class GrpcServer {
       'grpc.keepalive_time_ms': KEEP_ALIVE_MS,
       'grpc.keepalive_timeout_ms': KEEP_ALIVE_ANSWER_MS,
       'grpc.enable_channelz': 0,
-      interceptors: [memory.interceptor],
+      interceptors: [metrics.interceptor, memory.interceptor],
     });
     handlers.addTo(this.server, memory);
     addReflection(this.server);

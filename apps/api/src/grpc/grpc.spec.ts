@@ -128,7 +128,8 @@ describe('gRPC', () => {
     expect((await ask('ServerReady', {}))[0]).toEqual({ ready: true });
     expect((await ask('ModelReady', { name: 'echo', version: '1' }))[0]).toEqual({ ready: true });
     expect((await ask('ModelReady', { name: 'slow' }))[0]).toEqual({ ready: false });
-    expect(await failure(ask('ModelReady', { name: 'none' }))).toMatchObject({ code: grpc.status.NOT_FOUND });
+    expect((await ask('ModelReady', { name: 'none' }))[0]).toEqual({ ready: false });
+    expect((await ask('ModelReady', { name: 'echo', version: '2' }))[0]).toEqual({ ready: false });
     expect((await ask('ServerMetadata', {}))[0]).toMatchObject({ name: 'interleave' });
     expect((await ask('ModelMetadata', { name: 'echo' }))[0]).toMatchObject({
       name: 'echo',
@@ -325,6 +326,21 @@ describe('gRPC', () => {
     await once(watch, 'data');
     expect(told).toEqual(['SERVING', 'NOT_SERVING']);
     watch.on('error', () => undefined).cancel();
+  });
+
+  it('has so many health watches of one address, and room again when one ends', async () => {
+    const watch = () => {
+      const call = health.Watch?.({ service: '' }) as unknown as grpc.ClientReadableStream<object>;
+      const code = new Promise<grpc.status>((resolve) =>
+        call.on('data', () => resolve(grpc.status.OK)).on('error', (e: Failure) => resolve(e.code)),
+      );
+      return { call, code };
+    };
+    const open = Array.from({ length: 256 }, watch);
+    expect(new Set(await Promise.all(open.map(({ code }) => code)))).toEqual(new Set([grpc.status.OK]));
+    expect(await watch().code).toBe(grpc.status.RESOURCE_EXHAUSTED);
+    open[0]?.call.cancel();
+    while ((await watch().code) !== grpc.status.OK) await new Promise((resolve) => setTimeout(resolve, 5));
   });
 
   it('answers what runs while it drains, ends streams and watches, and takes no new connection', async () => {

@@ -17,6 +17,7 @@ import { asInterleaveError } from '../http/error-answer';
 import { LOGGER } from '../tokens';
 import { callerOfMetadata, requestIdOf } from './call-metadata';
 import { healthService, inferenceService, withRawRequests } from './definitions';
+import { endWithKey } from './end-with-key';
 import { GrpcHealth, type Watcher } from './health';
 import type { HeldMemory } from './held-memory';
 import { InferenceCalls } from './inference-calls';
@@ -24,6 +25,7 @@ import { InfoCalls } from './info-calls';
 import { errorStatus } from './status';
 
 type Method = MethodDefinition<unknown, unknown>;
+type OpenCall = Pick<ServerUnaryCall<Buffer, unknown>, 'metadata' | 'cancelled'>;
 type UnaryHandler = (call: ServerUnaryCall<Buffer, unknown>, callback: sendUnaryData<unknown>) => void;
 
 /** As `/v2/health/live` and `/v2/health/ready`, and `Check` of `grpc.health.v1`: load balancers have no key. */
@@ -57,19 +59,21 @@ export class Handlers {
       ...Object.fromEntries(unary),
       ModelInfer: (call: ServerUnaryCall<Buffer, WireMessage>, callback: sendUnaryData<WireMessage>) =>
         this.admit(
-          call.metadata,
+          call,
           (caller) => this.inference.infer(caller, call, callback),
           (error) => callback(errorStatus(error)),
         ),
       ModelStreamInfer: (call: ServerDuplexStream<Buffer, WireMessage>) =>
         this.admit(
-          call.metadata,
-          () =>
+          call,
+          () => {
+            endWithKey(call, this.access);
             this.inference.stream(
               () => callerOfMetadata(call.metadata, this.access),
               call,
               (message) => memory.release(call.metadata, message),
-            ),
+            );
+          },
           (error) => call.emit('error', errorStatus(error)),
         ),
     });
@@ -100,8 +104,15 @@ export class Handlers {
             refuse(asInterleaveError(error));
           }
         };
-        if (isNamed(call.request)) this.admit(call.metadata, watch, refuse);
-        else watch(ANONYMOUS);
+        if (!isNamed(call.request)) return watch(ANONYMOUS);
+        this.admit(
+          call,
+          (caller) => {
+            endWithKey(call, this.access);
+            watch(caller);
+          },
+          refuse,
+        );
       },
     });
   }
@@ -127,21 +138,21 @@ export class Handlers {
           refuse(asInterleaveError(thrown));
         }
       };
-      if (needsKey(call.request)) this.admit(call.metadata, tell, refuse);
+      if (needsKey(call.request)) this.admit(call, tell, refuse);
       else tell(ANONYMOUS);
     };
   }
 
-  /** Lets the caller in, or refuses it: at once, but for tokens that were not seen before. */
-  private admit(metadata: Metadata, enter: (caller: Caller) => void, refuse: (error: InterleaveError) => void): void {
+  /** Lets the caller in, or refuses it: at once, but for tokens that were not seen before. Who leaves meanwhile does not enter. */
+  private admit(call: OpenCall, enter: (caller: Caller) => void, refuse: (error: InterleaveError) => void): void {
     const turnAway = (thrown: unknown): void => refuse(asInterleaveError(thrown));
     let caller: Caller | Promise<Caller>;
     try {
-      caller = callerOfMetadata(metadata, this.access);
+      caller = callerOfMetadata(call.metadata, this.access);
     } catch (thrown) {
       return turnAway(thrown);
     }
-    if (caller instanceof Promise) caller.then(enter, turnAway);
+    if (caller instanceof Promise) caller.then((known) => call.cancelled || enter(known), turnAway);
     else enter(caller);
   }
 }

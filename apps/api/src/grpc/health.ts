@@ -10,6 +10,8 @@ export type Watcher = ServerWritableStream<Buffer, { status: ServingStatus }>;
 
 /** Streams that wait for changes, of all callers. */
 const WATCHERS_MAX = 1024;
+/** Of these, from one address: they need no key. */
+const ADDRESS_WATCHERS_MAX = 256;
 /** What is not told, such as a new placement, is seen after this long. */
 const LOOK_MS = 1000;
 
@@ -17,7 +19,7 @@ const LOOK_MS = 1000;
 @Injectable()
 export class GrpcHealth implements OnModuleInit, OnModuleDestroy {
   /** With what each was told last. */
-  private readonly watchers = new Map<Watcher, { service: string; told: ServingStatus }>();
+  private readonly watchers = new Map<Watcher, { service: string; address: string; told: ServingStatus }>();
   private stopListening: () => void = () => undefined;
   private timer: NodeJS.Timeout | null = null;
 
@@ -60,12 +62,14 @@ export class GrpcHealth implements OnModuleInit, OnModuleDestroy {
   /** Ends with `not_found` where the caller may not know of the model. `models`: as in `check`. */
   watch(call: Watcher, service: string, models: readonly string[] | null): void {
     if (service !== '' && models?.includes(service) === false) throw unknownService();
-    if (this.watchers.size === WATCHERS_MAX) {
-      call.emit('error', { code: status.RESOURCE_EXHAUSTED, details: `expected at most ${WATCHERS_MAX} watches at once; use Check` });
-      return;
-    }
+    const address = addressOf(call.getPeer());
+    const refuse = (limit: string): void =>
+      void call.emit('error', { code: status.RESOURCE_EXHAUSTED, details: `expected at most ${limit} at once; use Check` });
+    if (this.watchers.size === WATCHERS_MAX) return refuse(`${WATCHERS_MAX} watches`);
+    const ofAddress = [...this.watchers.values()].filter((watched) => watched.address === address).length;
+    if (ofAddress === ADDRESS_WATCHERS_MAX) return refuse(`${ADDRESS_WATCHERS_MAX} watches from one address`);
     const told = this.statusOf(service);
-    this.watchers.set(call, { service, told });
+    this.watchers.set(call, { service, address, told });
     call.once('cancelled', () => this.watchers.delete(call));
     call.write({ status: told });
   }
@@ -95,6 +99,9 @@ export class GrpcHealth implements OnModuleInit, OnModuleDestroy {
     return !this.readiness.draining && entries.some(({ state }) => state === 'ready') ? 'SERVING' : 'NOT_SERVING';
   }
 }
+
+/** `peer`: address and port. */
+const addressOf = (peer: string): string => peer.replace(/:\d+$/, '');
 
 function unknownService(): InterleaveError {
   return new InterleaveError('not_found', 'No such service: expected an empty name or the name of a model');

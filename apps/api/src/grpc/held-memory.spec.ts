@@ -23,10 +23,20 @@ describe('HeldMemory', () => {
   let server: grpc.Server;
   let session: ClientHttp2Session;
   let bodies: BodyReader;
+  /** What grpc-js keeps of the message that comes. */
+  let decoder: { readPartialMessage: Buffer[] } | null = null;
 
-  beforeEach(async () => {
+  beforeEach(() => start(READ_MS_MAX));
+  afterEach(stop);
+
+  async function start(readMsMax: number): Promise<void> {
     bodies = new BodyReader({ bodyBytesMax: 1000, jsonBytesMax: 1000, heldBytesMax: 1000, readMsMax: 1000 });
-    server = new grpc.Server({ interceptors: [new HeldMemory(bodies, 1000, READ_MS_MAX).interceptor] });
+    const { interceptor } = new HeldMemory(bodies, 1000, readMsMax);
+    const watched: grpc.ServerInterceptor = (descriptor, call) => {
+      decoder = (call as unknown as { decoder: { readPartialMessage: Buffer[] } }).decoder;
+      return interceptor(descriptor, call);
+    };
+    server = new grpc.Server({ interceptors: [watched] });
     server.addService({ Unary: method(PATHS.unary, false), Stream: method(PATHS.stream, true) }, {
       Unary: ({ request }: { request: Buffer }, callback: grpc.sendUnaryData<Buffer>) => callback(null, request),
       Stream: (call: grpc.ServerDuplexStream<Buffer, Buffer>) => call.on('data', (message: Buffer) => call.write(message)),
@@ -35,11 +45,12 @@ describe('HeldMemory', () => {
       server.bindAsync('127.0.0.1:0', grpc.ServerCredentials.createInsecure(), (error, bound) => (error ? reject(error) : resolve(bound))),
     );
     session = connect(`http://127.0.0.1:${port}`);
-  });
-  afterEach(() => {
+  }
+
+  function stop(): void {
     session.destroy();
     server.forceShutdown();
-  });
+  }
 
   function open(path: string): { stream: ClientHttp2Stream; status: Promise<number> } {
     const stream = session.request({ ':method': 'POST', ':path': path, 'content-type': 'application/grpc', te: 'trailers' });
@@ -73,5 +84,22 @@ describe('HeldMemory', () => {
     while (bytes < 2 * MESSAGE.length) await new Promise((resolve) => setTimeout(resolve, 5));
     stream.write(MESSAGE.subarray(0, 6));
     expect(await status).toBe(grpc.status.DEADLINE_EXCEEDED);
+  });
+
+  it('keeps few parts of a message that comes in frames of one byte', async () => {
+    stop();
+    await start(60_000);
+    const { stream, status } = open(PATHS.unary);
+    const message = Buffer.alloc(500, 7);
+    message.writeUIntBE(message.length - 5, 0, 5);
+    for (const byte of message.subarray(0, -1)) await new Promise((resolve) => stream.write(Buffer.of(byte), resolve));
+    while (Buffer.concat(decoder?.readPartialMessage ?? []).length < message.length - 6)
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(decoder?.readPartialMessage.length).toBeLessThan(64);
+    let answer = Buffer.alloc(0);
+    stream.on('data', (part: Buffer) => (answer = Buffer.concat([answer, part])));
+    stream.end(message.subarray(-1));
+    expect(await status).toBe(grpc.status.OK);
+    expect(answer.equals(message)).toBe(true);
   });
 });

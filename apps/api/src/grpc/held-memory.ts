@@ -3,6 +3,7 @@ import { createGunzip, createInflate } from 'node:zlib';
 import { InterleaveError } from '@app/contracts';
 import { status, type Metadata, type ServerInterceptingCall, type ServerInterceptor } from '@grpc/grpc-js';
 import type { BodyReader } from '../http/body-reader';
+import { joinSmallParts } from '../http/small-parts';
 import { INFER_PATHS } from './definitions';
 import { errorStatus } from './status';
 
@@ -19,7 +20,7 @@ const PREFIX_BYTES = 5;
 interface InnerCall extends ServerInterceptingCall {
   stream: ServerHttp2Stream;
   metadata: Metadata;
-  decoder: { readState: number };
+  decoder: { readState: number; readPartialMessage: Buffer[] };
   decompressMessage(message: Buffer, encoding: string): Buffer | Promise<Buffer>;
 }
 
@@ -54,6 +55,7 @@ export class HeldMemory {
       stream.resume();
     };
     stream.on('data', (part: Buffer) => {
+      joinSmallParts(call.decoder.readPartialMessage);
       const refusal = held.add(part.length);
       if (refusal !== null) refuse(refusal);
     });

@@ -3,7 +3,6 @@ import { visibleModels, type ModelCatalog } from '@app/models';
 import { Inject, Injectable } from '@nestjs/common';
 import type { Caller } from '../access/caller';
 import { Readiness } from '../health/readiness';
-import { entriesOf } from '../live/model-entries';
 import { modelMetadata } from '../live/open-inference/model-metadata';
 import { extensionsOf } from '../live/open-inference/extensions';
 import { ModelConfigs } from '../live/open-inference/model-config';
@@ -50,8 +49,9 @@ export class InfoCalls {
       version: VERSION,
       extensions: EXTENSIONS,
     }),
+    // As in Triton: what is not there is not ready, which is an answer.
     ModelReady: ({ name, version }, catalog) => ({
-      ready: entriesOf(catalog, name, version || undefined).some(({ state }) => state === 'ready'),
+      ready: catalog.list().some((entry) => entry.name === name && ['', entry.version].includes(version) && entry.state === 'ready'),
     }),
     ModelMetadata: ({ name, version }, catalog) => modelMetadata(catalog, name, version || undefined)[0],
     ModelStatistics: ({ name, version }, catalog) => this.statistics.statistics(catalog, name || null, version || null),

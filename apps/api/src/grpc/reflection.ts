@@ -2,7 +2,7 @@ import type { MethodDefinition, Server, ServiceDefinition, UntypedServiceImpleme
 import { ReflectionService } from '@grpc/reflection';
 import type { AnyDefinition, PackageDefinition } from '@grpc/proto-loader';
 import { DEFINITIONS } from './definitions';
-import { withMapEntryNames } from './map-entries';
+import { completeFile } from './file-descriptor';
 
 /** Server reflection, v1 and v1alpha. */
 export function addReflection(server: Server): void {
@@ -17,7 +17,7 @@ function described(definitions: PackageDefinition): PackageDefinition {
     Object.entries(definitions).map(([name, definition]): [string, AnyDefinition] => [
       name,
       Array.isArray(definition.fileDescriptorProtos)
-        ? ({ ...definition, fileDescriptorProtos: definition.fileDescriptorProtos.map(withMapEntryNames) } as AnyDefinition)
+        ? ({ ...definition, fileDescriptorProtos: definition.fileDescriptorProtos.map(completeFile) } as AnyDefinition)
         : definition,
     ]),
   );

@@ -16,6 +16,15 @@ describe('the body reader', () => {
     expect((await body).toString()).toBe('abcd');
   });
 
+  it('gives the bytes of many small parts in their order', async () => {
+    const payload = new PassThrough();
+    const bytes = Buffer.from(Array.from({ length: 100 }, (_, i) => i));
+    const body = new BodyReader(limits).read(requestOf(), payload);
+    for (const byte of bytes) payload.write(Buffer.of(byte));
+    payload.end();
+    expect(await body).toEqual(bytes);
+  });
+
   it('refuses a body that grows over the limit as soon as it does', async () => {
     const payload = new PassThrough();
     const body = new BodyReader(limits).read(requestOf(), payload);

@@ -4,6 +4,7 @@ import { overloaded } from '@app/worker-pool';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ContentEncoding } from './content-encoding';
 import { isJson } from './media-type';
+import { joinSmallParts } from './small-parts';
 import { unpack } from './unpack';
 
 declare module 'fastify' {
@@ -65,6 +66,7 @@ export class BodyReader {
       };
       const onData = (part: Buffer) => {
         parts.push(part);
+        joinSmallParts(parts);
         bytes += part.byteLength;
         const refusal = this.hold(request, part.byteLength, bytes);
         if (refusal) finish(refusal);

@@ -157,6 +157,42 @@ describe.each(['HTTP', 'HTTP over TLS'])('what may come in over %s', (transport)
     });
   });
 
+  describe('what browsers are told', () => {
+    const TOLD = [
+      'x-content-type-options: nosniff',
+      'x-frame-options: DENY',
+      'cache-control: no-store',
+      'cross-origin-opener-policy: same-origin',
+      'cross-origin-resource-policy: same-origin',
+    ];
+
+    it('keeps pages to this site', async () => {
+      await open();
+      for (const path of ['/dashboard', '/docs', '/admin/queues', '/docs-json']) {
+        const answer = (await exchange(head('GET', path))).toLowerCase();
+        for (const header of TOLD) expect(answer).toContain(`\r\n${header.toLowerCase()}\r\n`);
+        expect(answer).toMatch(
+          /\r\ncontent-security-policy: default-src '(?:none|self)';.* frame-ancestors 'none'; form-action 'none'\r\n/,
+        );
+        expect(answer).toMatch(/\r\nreferrer-policy: no-referrer\r\n/);
+      }
+    });
+
+    it('calls by TLS only, where there is TLS, but not on names that other servers have too', async () => {
+      await open({ allowedHosts: ['models.example.com'] });
+      const told = async (...request: Parameters<typeof head>): Promise<string | undefined> =>
+        /\r\nstrict-transport-security: (.*)\r\n/i.exec(await exchange(head(...request)))?.[1];
+      const expected = transport === 'HTTP' ? undefined : 'max-age=31536000';
+      const host = 'models.example.com';
+      expect(await told('GET', '/v2/health/live', { host })).toBe(expected);
+      expect(await told('POST', PREDICT, { host: `${host}:8080` }, BODY)).toBe(expected);
+      expect(await told('POST', '/nowhere', { host }, BODY)).toBe(expected);
+      expect(await told('GET', '/dashboard', { host: 'evil.example' })).toBe(expected);
+      for (const loopback of ['localhost:8080', 'app.localhost', '127.0.0.1', '[::1]:8080'])
+        expect(await told('GET', '/dashboard', { host: loopback })).toBeUndefined();
+    });
+  });
+
   it.each(['//v1/models', '/v1/models/', '/v1//models//', '/v1/models/?a=//b', '/v2/models/echo/', '//v2/health/live/'])(
     'answers GET %s',
     async (path) => {

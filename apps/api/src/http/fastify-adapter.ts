@@ -18,6 +18,7 @@ import { guardAgainstBrowsers } from './browser-guard';
 import { callForBody, holdBackExpected } from './early-answer';
 import { answerHalfClosed } from './half-open';
 import { contentEncoding, type ContentEncoding } from './content-encoding';
+import { demandTls } from './strict-transport';
 import { mediaType, refuseTransferEncoded } from './media-type';
 import { boundPipelines } from './pipelines';
 import { answerWithoutTls } from './without-tls';
@@ -65,7 +66,10 @@ export function createFastifyAdapter(config: Config, access: Access, sessions: S
   // Middleware would cost every request a walk; there is none.
   const adapter = new FastifyAdapter({ ...options, skipMiddie: true });
   const fastify = adapter.getInstance() as unknown as FastifyInstance;
-  if (tls !== null) followFiles(fastify.server as unknown as TlsServer, tls);
+  if (tls !== null) {
+    followFiles(fastify.server as unknown as TlsServer, tls);
+    demandTls(fastify);
+  }
   fastify.server.maxConnections = config.http.connectionsMax;
   const bodies = new BodyReader({
     bodyBytesMax: config.http.bodyBytesMax,

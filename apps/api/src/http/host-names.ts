@@ -39,6 +39,11 @@ export class HostNames {
   }
 }
 
+/** `host`: the header. */
+export function isLoopbackName(host: string | undefined): boolean {
+  return host !== undefined && LOOPBACK.test(nameOf(host) ?? '');
+}
+
 /** Lower case, without port, brackets and the dot of the root; null when it is no host. */
 function nameOf(host: string): string | null {
   const [, address, name] = HOST.exec(host) ?? [];

@@ -1,4 +1,5 @@
 import type { ErrorCode, Lane } from '@app/contracts';
+import type { ServiceTier } from '@app/protocols';
 import type { Caller } from '../access/caller';
 import { NO_OPTIONS, type CallerOptions } from './caller-options';
 import { HangUp } from './hang-up';
@@ -25,6 +26,8 @@ export interface LiveCall {
   model: string;
   /** Where it runs. */
   lane: Lane;
+  /** As asked for, once it is known; `default` where nothing was said. */
+  tier: ServiceTier;
   /** Code of the error that was answered; null when none was. */
   errorCode: ErrorCode | null;
   /** Told when the connection closes. */
@@ -47,6 +50,7 @@ export function newCall(endpoint: LiveEndpoint | GrpcEndpoint, caller: Caller): 
     admittedMs: arrivedMs,
     model: '',
     lane: 'realtime',
+    tier: 'default',
     errorCode: null,
     hangUp: new HangUp(),
     timing: null,

@@ -59,6 +59,7 @@ describe('service_tier', () => {
     expect(batch.requests[0]?.timeoutMs).toBeGreaterThan(options.config.realtime.timeoutMs / 2);
     const metrics = await app.get(Registry).metrics();
     expect(metrics).toMatch(/interleave_requests_total\{lane="batch",model="echo",[^}]*status="200"\} 1/);
+    expect(metrics).toMatch(/^interleave_tier_requests_total\{tier="flex"\} 1$/m);
     expect(metrics).toMatch(/interleave_request_seconds_count\{lane="batch",model="echo"\} 1/);
     expect(metrics).not.toMatch(/interleave_request_seconds_count\{lane="realtime"/);
   });

@@ -33,6 +33,7 @@ export class ServiceTiers {
   /** Notes the lane of the call. Rejects with `overloaded` when `flex` cannot run now. */
   async planOf(call: LiveCall, prepared: PreparedItems): Promise<TierPlan> {
     const tier = tierOf(call, prepared);
+    call.tier = tier ?? 'default';
     if (tier !== 'flex') {
       checkLane(call.caller, 'realtime');
       return { tier, backend: this.live, priority: priorityOf(call, prepared, tier) };
@@ -56,6 +57,7 @@ export class ServiceTiers {
 /** Notes where a `flex` call runs. Throws `forbidden` where its caller may not use that lane. */
 export function enterBatchLane(call: LiveCall): void {
   call.lane = 'batch';
+  call.tier = 'flex';
   checkLane(call.caller, 'batch');
 }
 

@@ -1,4 +1,5 @@
 import type { ErrorCode, InferenceBackend, Lane, Stage } from '@app/contracts';
+import type { ServiceTier } from '@app/protocols';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
 /** Seconds. Fine where live answers are; the last are timeouts. */
@@ -9,6 +10,8 @@ const STAGE_BUCKETS = [0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0
 export interface FinishedRequest {
   readonly endpoint: string;
   readonly lane: Lane;
+  /** `default` where nothing was said. */
+  readonly tier: ServiceTier;
   /** On the clock of `performance.now()`. */
   readonly arrivedMs: number;
   readonly model: string;
@@ -24,6 +27,7 @@ export class LiveMetrics {
   private readonly seconds: Histogram;
   private readonly stages: Histogram;
   private readonly refused: Counter;
+  private readonly tiers: Counter;
 
   /** `backends`: of each lane. */
   constructor(registry: Registry, backends: readonly InferenceBackend[]) {
@@ -54,6 +58,12 @@ export class LiveMetrics {
       labelNames: ['lane', 'reason'],
       registers,
     });
+    this.tiers = new Counter({
+      name: 'interleave_tier_requests_total',
+      help: 'Live requests answered, by the service tier that was asked for',
+      labelNames: ['tier'],
+      registers,
+    });
     new Gauge({
       name: 'interleave_items_in_flight',
       help: 'Live items admitted and not yet answered',
@@ -71,6 +81,7 @@ export class LiveMetrics {
     const stages = lane === 'realtime' ? (request.timing?.stages ?? []) : [];
     for (const [stage, ms] of stages) this.stages.observe({ stage }, ms / 1000);
     this.requests.inc({ lane, model: request.model, endpoint: request.endpoint, status: String(status) });
+    this.tiers.inc({ tier: request.tier });
     if (request.errorCode !== null) this.refused.inc({ lane, reason: request.errorCode });
     this.seconds.observe({ lane, model: request.model }, (performance.now() - request.arrivedMs) / 1000);
   }

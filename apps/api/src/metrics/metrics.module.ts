@@ -4,6 +4,7 @@ import { PlacementReader } from '@app/process';
 import { Module } from '@nestjs/common';
 import { Registry } from 'prom-client';
 import { BACKEND, BATCH_BACKEND, CONFIG } from '../tokens';
+import { GrpcMetrics } from './grpc-metrics';
 import { LiveMetrics } from './live-metrics';
 import { MergedMetrics } from './merge';
 import { MetricsController } from './metrics.controller';
@@ -17,6 +18,7 @@ import { MetricsController } from './metrics.controller';
       useFactory: (registry: Registry, ...backends: InferenceBackend[]) => new LiveMetrics(registry, backends),
       inject: [Registry, BACKEND, BATCH_BACKEND],
     },
+    { provide: GrpcMetrics, useFactory: (registry: Registry) => new GrpcMetrics(registry), inject: [Registry] },
     {
       provide: MergedMetrics,
       useFactory: (registry: Registry, { runDir }: Config, placement: PlacementReader) =>
@@ -24,7 +26,7 @@ import { MetricsController } from './metrics.controller';
       inject: [Registry, CONFIG, PlacementReader],
     },
   ],
-  exports: [LiveMetrics, MergedMetrics],
+  exports: [GrpcMetrics, LiveMetrics, MergedMetrics],
 })
 export class MetricsModule {}
 

@@ -89,7 +89,8 @@ export class Degradation {
   }
 
   private fromCache<Answer>(call: LiveCall, prepared: PreparedRequest<Answer> | null): Answered<Answer> | null {
-    const stale = prepared === null ? null : this.cached.stale(prepared, call.caller.tenant);
+    // Throws where the model is no longer ready.
+    const stale = prepared === null ? null : attempt(() => this.cached.stale(prepared, call.caller.tenant));
     if (prepared === null || stale === null) return null;
     call.notes[DEGRADED_NOTE] = `cached; age=${Math.floor(stale.ageMs / 1000)}`;
     return { prepared, results: stale.results, cache: { hits: stale.results.length, misses: 0 } };

@@ -208,6 +208,19 @@ describe('live requests in trouble', () => {
   });
 
   describe('the cache', () => {
+    it('is left out for the next step of degrade where the model is no longer ready', async () => {
+      backend.policies['echo'] = { cache, degrade: [{ kind: 'cached' }, small] };
+      backend.report([...backend.reports]);
+      jest.spyOn(backend, 'infer').mockImplementationOnce(() => {
+        backend.report(
+          backend.reports.map((report) => (report.name === 'echo' ? { ...report, state: 'loading' as const, signature: null } : report)),
+        );
+        return Promise.reject(overloaded);
+      });
+      const response = await predict();
+      expect([response.status, response.headers.get('x-interleave-degraded')]).toEqual([200, 'model=small']);
+    });
+
     it('is off by default', async () => {
       await predict();
       const response = await predict();

@@ -105,6 +105,25 @@ describe('CachedRuns', () => {
     });
   });
 
+  it('does not keep what was computed by a worker that has gone since', async () => {
+    const cache = new ResponseCache(1 << 20);
+    let tell = (): void => undefined;
+    const reloading = Object.assign(Object.create(backend) as OrtBackend, {
+      onModelsChanged: (listener: () => void) => ((tell = listener), () => undefined),
+      models: () => backend.models().map((report) => ({ ...report, state: 'loading' as const })),
+    });
+    runs = new CachedRuns(new Registry(), catalog, reloading, cache);
+    const request = await prepared(PREDICT, { instances: ['hello', 'world'] });
+    await runs.run(request, 't', async (missing) => {
+      const results = await fresh(missing);
+      tell();
+      return results;
+    });
+    expect(cache.bytes).toBe(0);
+    await runs.run(request, 't', fresh);
+    expect(cache.bytes).toBeGreaterThan(0);
+  });
+
   it('does not hash a large request', async () => {
     const request = await prepared(PREDICT, { instances: ['hello'] });
     const [item] = request.items;

@@ -74,12 +74,13 @@ export class CachedRuns {
     this.hits.inc({ model: prepared.model }, cache.hits);
     this.misses.inc({ model: prepared.model }, misses);
     if (misses === 0) return { results: found as ItemResult[], cache };
+    const epoch = this.cache.epochOf(model);
     const fresh = await run(cache.hits === 0 ? prepared : { ...prepared, items: prepared.items.filter((_, i) => found[i] === null) });
     let next = 0;
     const results = found.map((kept, i) => {
       if (kept !== null) return kept;
       const result = fresh[next++] as ItemResult;
-      this.cache.set(model, keys[i] as string, result, bounds);
+      if (this.cache.epochOf(model) === epoch) this.cache.set(model, keys[i] as string, result, bounds);
       return result;
     });
     return { results, cache };

@@ -30,6 +30,7 @@ const NO_RUN = { queueUs: 0, runUs: 0, runRows: 0 };
  */
 export class ResponseCache {
   private readonly parts = new Map<string, LRUCache<string, Kept>>();
+  private readonly epochs = new Map<string, number>();
 
   /** `nowMs`: a clock that only goes forward. */
   constructor(
@@ -52,6 +53,11 @@ export class ResponseCache {
     return { result: { outputs: copyOf(kept.outputs), timing: NO_RUN }, ageMs };
   }
 
+  /** Changes when the answers of a model version are forgotten: what began to be computed before is not to be kept after. */
+  epochOf(model: string): number {
+    return this.epochs.get(model) ?? 0;
+  }
+
   /** Copies the answer. One that is larger than the bound is not kept. */
   set(model: string, key: string, { outputs }: ItemResult, { bytesMax }: Pick<ModelCacheBounds, 'bytesMax'>): void {
     const size = sizeOf(outputs);
@@ -66,6 +72,7 @@ export class ResponseCache {
   /** Forgets all answers of a model version. */
   forget(model: string): void {
     this.parts.delete(model);
+    this.epochs.set(model, this.epochOf(model) + 1);
   }
 
   private makeRoom(): void {

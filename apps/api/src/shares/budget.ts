@@ -25,6 +25,10 @@ export class Budget {
     this.atMs = nowMs();
   }
 
+  get shareMsPerSecond(): number {
+    return this.msPerSecond;
+  }
+
   get burstMs(): number {
     return this.msPerSecond * BURST_SECONDS;
   }

@@ -1,4 +1,4 @@
-import { Counter, type Registry } from 'prom-client';
+import { Counter, Gauge, type Registry } from 'prom-client';
 
 /** Tenants with a label of their own; later ones are counted together. */
 const LABELS_MAX = 100;
@@ -9,6 +9,8 @@ export class TenantMetrics {
   private readonly labels = new Set<string>();
   private readonly executorSeconds: Counter;
   private readonly refusals: Counter;
+  private readonly inFlight: Gauge;
+  private readonly shares: Gauge;
 
   constructor(registry: Registry) {
     const registers = [registry];
@@ -24,14 +26,44 @@ export class TenantMetrics {
       labelNames: ['tenant'],
       registers,
     });
+    this.inFlight = new Gauge({
+      name: 'interleave_tenant_requests_in_flight',
+      help: 'Requests of a tenant that wait for the live executors or run there',
+      labelNames: ['tenant'],
+      registers,
+    });
+    this.shares = new Gauge({
+      name: 'interleave_tenant_share_executor_seconds',
+      help: 'Executor time that a tenant may use each second; only tenants with a limit, as their last request said',
+      labelNames: ['tenant'],
+      registers,
+    });
+  }
+
+  /** Its request was taken. Null: it has no limit. Those that are counted together have no share in common. */
+  began(tenant: string, shareMsPerSecond: number | null): void {
+    const label = this.labelOf(tenant);
+    this.inFlight.inc({ tenant: label });
+    this.setShare(label, shareMsPerSecond);
+  }
+
+  ended(tenant: string): void {
+    this.inFlight.dec({ tenant: this.labelOf(tenant) });
   }
 
   used(tenant: string, executorMs: number): void {
     this.executorSeconds.inc({ tenant: this.labelOf(tenant) }, executorMs / 1000);
   }
 
-  refused(tenant: string): void {
-    this.refusals.inc({ tenant: this.labelOf(tenant) });
+  refused(tenant: string, shareMsPerSecond: number): void {
+    const label = this.labelOf(tenant);
+    this.refusals.inc({ tenant: label });
+    this.setShare(label, shareMsPerSecond);
+  }
+
+  private setShare(label: string, shareMsPerSecond: number | null): void {
+    if (shareMsPerSecond === null || label === OTHER) this.shares.remove({ tenant: label });
+    else this.shares.set({ tenant: label }, shareMsPerSecond / 1000);
   }
 
   private labelOf(tenant: string): string {

@@ -49,6 +49,7 @@ export class TenantShares {
     const predictedMs = budget === null ? 0 : this.backend.predictedNs(prepared) / NS_PER_MS;
     const refusal = budget?.take(predictedMs) ?? null;
     if (budget !== null && refusal !== null) this.refuse(call, budget, refusal);
+    this.metrics.began(call.caller.tenant, call.caller.shareMsPerSecond);
     return {
       ran: (executorNs) => {
         this.ranNs += executorNs;
@@ -56,6 +57,7 @@ export class TenantShares {
         budget?.correct(0, executorNs / NS_PER_MS);
       },
       end: () => {
+        this.metrics.ended(call.caller.tenant);
         if (budget === null) return;
         budget.correct(predictedMs, 0);
         tell(call, budget, budget.fullInMs);
@@ -76,9 +78,10 @@ export class TenantShares {
   }
 
   private refuse(call: LiveCall, budget: Budget, { waitMs }: BudgetRefusal): never {
-    const { tenant, shareMsPerSecond } = call.caller;
+    const { tenant } = call.caller;
+    const shareMsPerSecond = budget.shareMsPerSecond;
     const retryAfterSeconds = Math.max(1, Math.ceil(waitMs / 1000));
-    this.metrics.refused(tenant);
+    this.metrics.refused(tenant, shareMsPerSecond);
     tell(call, budget, retryAfterSeconds * 1000);
     throw new InterleaveError(
       'overloaded',

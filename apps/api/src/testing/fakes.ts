@@ -134,6 +134,7 @@ function catalogOf(backend: EchoBackend): ModelCatalog {
         tensorsBecause: null,
         labels: null,
         timeoutMs: backend.modelTimeoutMs,
+        deduplicate: true,
       };
     },
     policyOf: (name) =>

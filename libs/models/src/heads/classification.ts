@@ -3,7 +3,7 @@ import { ModelFileError } from '../model-files';
 import type { TextManifest } from '../manifest';
 import type { ScoredClass, ScoredLabel } from '../types';
 import { describeSpecs, notGiven, pickOutput, type RowContext, type TaskHead } from './head';
-import { checkFinite, floatsOf, outputOf, sigmoid, softmax } from './numbers';
+import { checkFinite, floatsOf, outputOf, sigmoid, softmax, type Floats } from './numbers';
 
 /** Sequence classification: `[{label, score}]`, best first, at most `topK`. */
 export function classificationHead(signature: ModelSignature, text: TextManifest): TaskHead {
@@ -12,7 +12,7 @@ export function classificationHead(signature: ModelSignature, text: TextManifest
   if (spec.shape[1] === 1 && text.activation === 'softmax') throw new ModelFileError(softmaxOfOne('sequence-classification'));
   const decodeScores = (result: ItemResult, { rawScores }: RowContext): ScoredClass[] => {
     const logits = floatsOf(outputOf(result, spec.name));
-    checkCount(logits, text.labels?.length ?? logits.length, spec.name);
+    checkCount(logits.length, text.labels?.length ?? logits.length, spec.name);
     const scores = rawScores ? Array.from(logits) : activate(logits, text);
     return checkFinite(scores, spec.name).map((score, i) => ({ label: labelAt(i), score, logit: logits[i] as number }));
   };
@@ -37,7 +37,7 @@ export function scoringHead(signature: ModelSignature, text: TextManifest): Task
   if (width > 1) throw new ModelFileError(`task "text-pair-scoring" needs one logit but the output "${spec.name}" has ${width}`);
   const scoredOf = (result: ItemResult, { rawScores }: RowContext): ScoredClass => {
     const logits = floatsOf(outputOf(result, spec.name));
-    checkCount(logits, 1, spec.name);
+    checkCount(logits.length, 1, spec.name);
     const logit = logits[0] as number;
     const [score] = checkFinite([rawScores || text.activation === 'none' ? logit : sigmoid(logit)], spec.name) as [number];
     return { label: text.labels?.[0] ?? 'LABEL_0', score, logit };
@@ -64,6 +64,7 @@ export function tokenClassificationHead(signature: ModelSignature, text: TextMan
       const tensor = outputOf(result, spec.name);
       const logits = floatsOf(tensor);
       const width = tensor.shape[2] as number;
+      checkCount(width, text.labels?.length ?? width, spec.name);
       return Array.from({ length: row.tokenCount }, (_, index) => index)
         .filter((index) => row.spans?.[index]?.special !== true)
         .map((index) => ({ index, best: best(logits.subarray(index * width, (index + 1) * width), spec.name) }))
@@ -83,13 +84,14 @@ function origin(row: RowContext, index: number, tokenOf: (id: number) => string 
   return { word, start: span?.start ?? null, end: span?.end ?? null };
 }
 
-function best(logits: Float32Array, output: string): { label: number; score: number } {
+/** By logit: scores of logits that are close, or large, are rounded to the same number. */
+function best(logits: Floats, output: string): { label: number; score: number } {
   const scores = checkFinite(softmax(logits), output);
-  const score = Math.max(...scores);
-  return { label: scores.indexOf(score), score };
+  const label = logits.indexOf(Math.max(...logits));
+  return { label, score: scores[label] as number };
 }
 
-function activate(logits: Float32Array, text: TextManifest): number[] {
+function activate(logits: Floats, text: TextManifest): number[] {
   if (text.activation === 'none') return Array.from(logits);
   const usual = logits.length === 1 ? 'sigmoid' : 'softmax';
   return (text.activation ?? usual) === 'sigmoid' ? Array.from(logits, sigmoid) : softmax(logits);
@@ -99,11 +101,11 @@ const softmaxOfOne = (task: string): string =>
   `task "${task}" has one logit, and the softmax of one number is always 1; set activation_fn to Sigmoid or Identity`;
 
 /** Where the graph does not tell how many logits there are, only the answer does. */
-function checkCount(logits: Float32Array, expected: number, output: string): void {
-  if (logits.length === expected) return;
+function checkCount(count: number, expected: number, output: string): void {
+  if (count === expected) return;
   throw new InterleaveError(
     'inference_failed',
-    `expected ${expected} logits, one for each label, from the output "${output}" but received ${logits.length}; correct the labels of the model`,
+    `expected ${expected} logits, one for each label, from the output "${output}" but received ${count}; correct the labels of the model`,
   );
 }
 

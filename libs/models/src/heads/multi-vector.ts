@@ -2,7 +2,7 @@ import type { ItemResult, ModelSignature } from '@app/contracts';
 import { ModelFileError } from '../model-files';
 import type { TextManifest } from '../manifest';
 import { describeSpecs, notGiven, type RowContext, type TaskHead } from './head';
-import { checkFinite, floatsOf, normalized, outputOf } from './numbers';
+import { checkFinite, floatsOf, normalized, outputOf, toFloat32 } from './numbers';
 
 /**
  * A vector for each token of the text, special ones included: the output [batch, sequence, width] that model.yaml names, each
@@ -24,7 +24,7 @@ export function multiVectorHead(signature: ModelSignature, { embeddingOutput, se
     decodeScores: notGiven,
     decode(result: ItemResult, { tokenCount }: RowContext) {
       const tensor = outputOf(result, spec.name);
-      const values = floatsOf(tensor);
+      const values = toFloat32(floatsOf(tensor));
       const width = tensor.shape[2] as number;
       const first = skipFirstToken ? 1 : 0;
       return Array.from({ length: Math.max(tokenCount - first, 0) }, (_, i) => {

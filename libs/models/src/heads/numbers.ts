@@ -7,11 +7,13 @@ export function outputOf(result: ItemResult, name: string): Tensor {
   return tensor;
 }
 
-/** Elements of a float tensor. For FP32 a view of the tensor's own memory where it is aligned, so do not write to it. */
-export function floatsOf(tensor: Tensor): Float32Array {
+export type Floats = Float32Array | Float64Array;
+
+/** Elements of a float tensor, none of them rounded. Mostly a view of the tensor's own memory, so do not write to it. */
+export function floatsOf(tensor: Tensor): Floats {
   const { name, datatype, data } = tensor;
   if (datatype === 'FP32') return new Float32Array(...aligned(data, 4));
-  if (datatype === 'FP64') return Float32Array.from(new Float64Array(...aligned(data, 8)));
+  if (datatype === 'FP64') return new Float64Array(...aligned(data, 8));
   if (datatype === 'FP16') return Float32Array.from(new Uint16Array(...aligned(data, 2)), float16ToNumber);
   if (datatype === 'BF16') return Float32Array.from(new Uint16Array(...aligned(data, 2)), bfloat16ToNumber);
   throw new InterleaveError('internal', `expected floats for the output "${name}" but received ${datatype}`);
@@ -23,9 +25,15 @@ function aligned(data: Uint8Array, bytes: number): [ArrayBufferLike, number, num
   return [usable.buffer, usable.byteOffset, Math.floor(usable.byteLength / bytes)];
 }
 
+/** As the numbers of a vector, which are float32 in every answer; past its range they become infinite, so check them afterwards. */
+export function toFloat32(values: Floats): Float32Array {
+  return values instanceof Float32Array ? values : Float32Array.from(values);
+}
+
 /** Probabilities that sum to 1. */
-export function softmax(logits: Float32Array): number[] {
-  const largest = logits.reduce((a, b) => Math.max(a, b), -Infinity);
+export function softmax(logits: Floats): number[] {
+  let largest = -Infinity;
+  for (const logit of logits) largest = Math.max(largest, logit);
   const powers = Array.from(logits, (logit) => Math.exp(logit - largest));
   const sum = powers.reduce((a, b) => a + b, 0);
   return powers.map((power) => power / sum);
@@ -45,7 +53,7 @@ export function normalized(vector: Float32Array): Float32Array {
 }
 
 /** The same values; throws `inference_failed` when one is NaN or infinite, which no vector and no score may be. */
-export function checkFinite<T extends Float32Array | number[]>(values: T, output: string): T {
+export function checkFinite<T extends Floats | number[]>(values: T, output: string): T {
   for (let i = 0; i < values.length; i++) {
     const value = values[i] as number;
     if (!Number.isFinite(value)) throw notFinite(value, i, output);

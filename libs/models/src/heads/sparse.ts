@@ -1,9 +1,9 @@
-import { InterleaveError, type ItemResult, type ModelSignature, type TensorSpec } from '@app/contracts';
+import { InterleaveError, type ItemResult, type ModelSignature, type Tensor, type TensorSpec } from '@app/contracts';
 import { ModelFileError } from '../model-files';
 import type { TextManifest } from '../manifest';
 import type { Splade } from '../sentence/splade';
 import { describeSpecs, notGiven, type RowContext, type TaskHead } from './head';
-import { checkFinite, floatsOf, outputOf } from './numbers';
+import { checkFinite, floatsOf, outputOf, toFloat32, type Floats } from './numbers';
 
 /** Outputs that are the vectors of a whole text, with the pooling inside of the graph. */
 const POOLED = ['sparse_embedding', 'sentence_embedding'];
@@ -27,10 +27,7 @@ export function sparseHead(signature: ModelSignature, { embeddingOutput, splade 
     throw new ModelFileError(
       `${splade.obstacle}; export the graph with all modules inside and an output "${POOLED[0]}", or set "task: tensor" in model.yaml`,
     );
-  if (!isPooled && spec.shape[2] === 1)
-    throw new ModelFileError(
-      `task "sparse" needs a weight for each word of the vocabulary but the output "${spec.name}" has one for each token; set "task: tensor" in model.yaml`,
-    );
+  if (!isPooled && spec.shape[2] === 1) throw new ModelFileError(oneForEachToken(spec.name));
   return {
     output: spec.name,
     needsSpans: false,
@@ -40,11 +37,21 @@ export function sparseHead(signature: ModelSignature, { embeddingOutput, splade 
     decode(result: ItemResult, row: RowContext) {
       const floats = floatsOf(outputOf(result, spec.name));
       const weights = isPooled
-        ? checkFinite(floats, spec.name)
-        : pooled(floats, outputOf(result, spec.name).shape[2] as number, row.tokenCount, splade, spec.name);
+        ? checkFinite(toFloat32(floats), spec.name)
+        : pooled(floats, vocabularyOf(outputOf(result, spec.name)), row.tokenCount, splade, spec.name);
       return largest(sparse(weights), splade.activeMax);
     },
   };
+}
+
+/** As in bge-m3, whose weights belong to the tokens of the text. */
+const oneForEachToken = (output: string): string =>
+  `task "sparse" needs a weight for each word of the vocabulary but the output "${output}" has one for each token; set "task: tensor" in model.yaml`;
+
+/** Where the graph does not tell how many weights there are, only the answer does. */
+function vocabularyOf({ name, shape }: Tensor): number {
+  if (shape[2] === 1) throw new InterleaveError('inference_failed', oneForEachToken(name));
+  return shape[2] as number;
 }
 
 function outputFor(signature: ModelSignature, embeddingOutput: string | null): TensorSpec {
@@ -63,7 +70,7 @@ function outputFor(signature: ModelSignature, embeddingOutput: string | null): T
 }
 
 /** `SpladePooling`. The functions grow with their argument, so that the largest weight is that of the largest logit. */
-function pooled(logits: Float32Array, width: number, tokenCount: number, { pooling, twice }: Splade, output: string): Float64Array {
+function pooled(logits: Floats, width: number, tokenCount: number, { pooling, twice }: Splade, output: string): Float64Array {
   const weightOf = twice ? (logit: number): number => Math.log1p(Math.log1p(logit)) : Math.log1p;
   const sums = new Float64Array(width);
   for (let at = 0; at < tokenCount * width; at++) {

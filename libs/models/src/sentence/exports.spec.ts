@@ -183,6 +183,11 @@ describe('files of an export', () => {
   const colbert = { 'model.yaml': 'task: multi-vector\nembeddingOutput: last_hidden_state' };
   refused.push(
     [
+      'ColBERT of Stanford that looks like an embedding model',
+      { 'artifact.metadata': {} },
+      /task "embedding": .*artifact\.metadata says that queries and documents get tokens of their own/,
+    ],
+    [
       'ColBERT of Stanford',
       { ...colbert, 'artifact.metadata': {} },
       /artifact\.metadata says that queries and documents get tokens of their own/,

@@ -3,7 +3,7 @@ import type { PoolingMode } from './pipeline';
 /** Token vectors of one row. */
 export interface HiddenStates {
   /** [tokens or more, width], row-major. */
-  values: Float32Array;
+  values: Float32Array | Float64Array;
   width: number;
   /** Tokens that are not padding; they come first. */
   tokenCount: number;
@@ -50,7 +50,7 @@ function pool(hidden: HiddenStates, mode: PoolingMode): ArrayLike<number> {
   }
 }
 
-function tokenAt({ values, width }: HiddenStates, token: number): Float32Array {
+function tokenAt({ values, width }: HiddenStates, token: number): Float32Array | Float64Array {
   return values.subarray(token * width, (token + 1) * width);
 }
 

@@ -3,14 +3,15 @@ import { WireReader, WireWriter } from '@app/protocols';
 /** Fields of `FileDescriptorProto`, `DescriptorProto`, `FieldDescriptorProto` and `MessageOptions`. */
 const FILE_MESSAGE = 4;
 const MESSAGE = { name: 1, field: 2, nested: 3, options: 7 } as const;
-const FIELD_TYPE_NAME = 6;
+const FIELD = { name: 1, typeName: 6, jsonName: 10 } as const;
 const OPTION_MAP_ENTRY = 7;
 
 /**
- * A serialised `FileDescriptorProto` with the entries of maps named as protobuf wants them, `ParametersEntry` for
- * `parameters`: protobufjs 7 and 8 leave the ending out, and clients of reflection refuse the file.
+ * A serialised `FileDescriptorProto` with what protobufjs 7 and 8 leave out: the entries of maps named as protobuf wants them,
+ * `ParametersEntry` for `parameters`, without which clients of reflection refuse the file; and the names of fields in JSON,
+ * without which they print `model_name` for Triton's `modelName`.
  */
-export function withMapEntryNames(file: Buffer): Buffer {
+export function completeFile(file: Buffer): Buffer {
   return rewritten(file, (field, value) => (field === FILE_MESSAGE ? fixMessage(value) : value));
 }
 
@@ -23,12 +24,19 @@ function fixMessage(message: Buffer): Buffer {
   );
   return rewritten(message, (field, value) => {
     if (field === MESSAGE.nested) return isMapEntry(value) ? withText(value, MESSAGE.name, names.get(nameOf(value))) : fixMessage(value);
-    return field === MESSAGE.field ? withText(value, FIELD_TYPE_NAME, names.get(textOf(value, FIELD_TYPE_NAME))) : value;
+    return field === MESSAGE.field ? fixField(value, names) : value;
   });
 }
 
+function fixField(field: Buffer, entryNames: ReadonlyMap<string, string>): Buffer {
+  const named = withText(field, FIELD.typeName, entryNames.get(textOf(field, FIELD.typeName)));
+  return withText(named, FIELD.jsonName, camelCase(textOf(field, FIELD.name)));
+}
+
+const camelCase = (name: string): string => name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+
 function entryName(name: string): string {
-  return `${name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())}Entry`;
+  return `${camelCase(name)}Entry`;
 }
 
 function isMapEntry(message: Buffer): boolean {
