@@ -1,7 +1,10 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, statSync } from 'node:fs';
 
-/** Makes the directory where there is none. Equal for all processes of a data directory until the machine starts anew, and for no others, copies of machines included. */
+/**
+ * Equal for all processes of a data directory until the machine starts anew, and for no others, copies of machines included. Makes the
+ * directory where there is none.
+ */
 export function bootId(dataDir: string): string {
   mkdirSync(dataDir, { recursive: true });
   const { dev, ino } = statSync(dataDir);
