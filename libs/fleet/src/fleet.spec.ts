@@ -97,6 +97,8 @@ it('tells nodes that left from nodes that were lost', async () => {
   await leaving.leave();
   connectionOfLost?.disconnect();
   await expire('lost');
+  // One that knew them, and one that knows nothing of before.
+  await until(async () => (await nodesOf(fleet)).length === 0);
   const view = await (await list()).current();
   expect([view.nodes, view.lost.map(({ id, last }) => [id, last?.state])]).toEqual([[], [['lost', 'draining']]]);
 });
