@@ -17,7 +17,7 @@ beforeEach(async () => {
   server = await servers.server();
 });
 afterEach(async () => {
-  await Promise.all(closing.splice(0).map((close) => close()));
+  for (const close of closing.splice(0)) await close();
   for (const redis of opened.splice(0)) redis.disconnect();
   await servers.close();
 });
