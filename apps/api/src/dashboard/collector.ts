@@ -1,6 +1,7 @@
 import { runPaths, type Config } from '@app/config';
 import { mergingText, type ModelReport, type SupervisedProcessStatus, type WorkerPlan, type WorkerProcessStatus } from '@app/contracts';
 import type { BatchView } from '@app/batches';
+import { withDeadline } from '@app/queues';
 import { fetchStatus, PlacementReader, type MetricsJson } from '@app/process';
 import { Inject, Injectable } from '@nestjs/common';
 import { BatchService } from '../batches/batch.service';
@@ -17,6 +18,7 @@ import type { BatchState, DashboardState, WorkerState } from './state';
 /** However many look at the page, the processes are asked this often at most. */
 const FRESH_MS = 800;
 const ANSWER_MS_MAX = 200;
+const BATCHES_MS_MAX = 1_000;
 const BATCHES_SHOWN_MAX = 20;
 
 /** Gathers what the dashboard shows. A process that does not answer in time leaves its part unknown. */
@@ -45,11 +47,11 @@ export class DashboardCollector {
   }
 
   private async collect(nowMs: number): Promise<DashboardState> {
-    const [registry, scheduler, runner, page] = await Promise.all([
+    const [registry, scheduler, runner, batches] = await Promise.all([
       this.metrics.collect(),
       this.statusOf('scheduler', 'scheduler'),
       this.statusOf('runner', 'runner'),
-      this.batches.listBatches({ limit: BATCHES_SHOWN_MAX, order: 'desc', after: null }, ANONYMOUS),
+      this.latestBatches(),
     ]);
     const view = new MetricsView((await registry.getMetricsAsJSON()) as MetricsJson);
     const processes = scheduler?.processes ?? [];
@@ -69,9 +71,18 @@ export class DashboardCollector {
       processes: processes.filter(({ id }) => !plans.some((plan) => plan.id === id)),
       workers: await Promise.all(workers),
       laneControl: scheduler?.laneControl ?? null,
-      batches: page.data.map(batchState),
+      batches: batches.map(batchState),
       breakers: this.breakers.list(),
     };
+  }
+
+  /** None while the store is away. */
+  private async latestBatches(): Promise<BatchView[]> {
+    const page = this.batches.listBatches({ limit: BATCHES_SHOWN_MAX, order: 'desc', after: null }, ANONYMOUS);
+    return withDeadline(page, BATCHES_MS_MAX, 'listing batches').then(
+      ({ data }) => data,
+      () => [],
+    );
   }
 
   /** Its reason; null: it is not quarantined in the lane of this worker. */

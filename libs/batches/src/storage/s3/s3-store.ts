@@ -11,10 +11,12 @@ import {
   PutObjectCommand,
   type S3Client,
 } from '@aws-sdk/client-s3';
+import { InterleaveError } from '@app/contracts';
 import { checkKey, checkPrefix } from '../object-key';
 import type { ByteRange, ObjectFacts, ObjectStore, ObjectWriter, StoredObject } from '../object-store';
 import type { BucketLocation } from '@app/config';
 import { explainS3Error, isConflict, isMissingObject, isRefusedCondition, statusOf, storageUnavailable, wasRetried } from './s3-errors';
+import { storeKeys } from '../store-keys';
 import { PART_BYTES_DEFAULT, S3Writer } from './s3-writer';
 
 const CONFLICT_TRIES_MAX = 8;
@@ -26,6 +28,8 @@ const READ_TRIES_MAX = 3;
 
 export interface S3StoreOptions {
   partBytes?: number;
+  /** Keys of one page of a list; default: as many as the store gives, 1000. */
+  pageKeys?: number;
   /** Before the first write: rejects when the store lacks something. */
   prove?: () => Promise<void>;
 }
@@ -43,6 +47,7 @@ export class S3Store implements ObjectStore {
   readonly kind = 'bucket';
   readonly address: string;
   private proof: Promise<void> | null = null;
+  private trouble: string | null = null;
 
   constructor(
     private readonly client: S3Client,
@@ -88,7 +93,7 @@ export class S3Store implements ObjectStore {
         if (position < end) throw storageUnavailable(this.address, `${key} ends at ${position} of ${end} bytes`);
       } catch (error) {
         const isFinal = statusOf(error) === 404 || statusOf(error) === 416;
-        if (isFinal || ++failures === READ_TRIES_MAX) throw explainS3Error(error, this.address);
+        if (isFinal || ++failures === READ_TRIES_MAX) throw this.explain(error);
       }
     }
   }
@@ -129,7 +134,7 @@ export class S3Store implements ObjectStore {
         return true;
       },
       length: async () => (await this.head(key))?.byteCount ?? null,
-      explain: (error) => explainS3Error(error, this.address),
+      explain: (error) => this.explain(error),
       partBytes: this.options.partBytes ?? PART_BYTES_DEFAULT,
     });
   }
@@ -180,8 +185,19 @@ export class S3Store implements ObjectStore {
     });
   }
 
-  refusal(): Promise<string | null> {
-    return Promise.resolve(null);
+  /** Why the last call that failed did; once one has, a small one is tried first. */
+  async refusal(): Promise<string | null> {
+    if (this.trouble === null) return null;
+    const failed = this.trouble;
+    this.trouble = null;
+    await this.head(storeKeys.trial).catch(() => (this.trouble ??= failed));
+    return this.trouble;
+  }
+
+  private explain(error: unknown): unknown {
+    const explained = explainS3Error(error, this.address);
+    if (explained instanceof InterleaveError && explained.code === 'storage_unavailable') this.trouble = explained.message;
+    return explained;
   }
 
   private target(key: string): { Bucket: string; Key: string } {
@@ -211,7 +227,7 @@ export class S3Store implements ObjectStore {
       } catch (error) {
         if (isRefusedCondition(error)) return wasRetried(error) ? this.versionIfEqual(key, bytes) : null;
         if (isMissingObject(error)) return null;
-        if (!isConflict(error) || attempt === CONFLICT_TRIES_MAX) throw explainS3Error(error, this.address);
+        if (!isConflict(error) || attempt === CONFLICT_TRIES_MAX) throw this.explain(error);
       }
       await sleep(Math.random() * CONFLICT_WAIT_MS * 2 ** attempt);
     }
@@ -232,6 +248,7 @@ export class S3Store implements ObjectStore {
           new ListObjectsV2Command({
             Bucket: this.at.bucket,
             Prefix: `${this.at.prefix}${prefix}`,
+            ...(this.options.pageKeys === undefined ? {} : { MaxKeys: this.options.pageKeys }),
             ...(delimiter === undefined ? {} : { Delimiter: delimiter }),
             ...(token === undefined ? {} : { ContinuationToken: token }),
           }),
@@ -251,7 +268,7 @@ export class S3Store implements ObjectStore {
       return await work();
     } catch (error) {
       if (isMissingObject(error)) return null;
-      throw explainS3Error(error, this.address);
+      throw this.explain(error);
     }
   }
 
@@ -259,7 +276,7 @@ export class S3Store implements ObjectStore {
     try {
       return await work();
     } catch (error) {
-      throw explainS3Error(error, this.address);
+      throw this.explain(error);
     }
   }
 }
