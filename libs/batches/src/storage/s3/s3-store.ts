@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Readable } from 'node:stream';
 import {
@@ -19,6 +20,8 @@ import { explainS3Error, isConflict, isMissingObject, isRefusedCondition, status
 import { storeKeys } from '../store-keys';
 import { PART_BYTES_DEFAULT, S3Writer } from './s3-writer';
 
+const GET_TRIES_MAX = 10;
+const EQUAL_READS = 3;
 const CONFLICT_TRIES_MAX = 8;
 const CONFLICT_WAIT_MS = 20;
 /** Of a list; beyond that something else than this program writes here. */
@@ -34,6 +37,8 @@ export interface S3StoreOptions {
   prove?: () => Promise<void>;
 }
 
+const PLAIN_TAG = /^"[0-9a-f]{32}"$/;
+
 interface Condition {
   IfMatch?: string;
   IfNoneMatch?: '*';
@@ -48,6 +53,8 @@ export class S3Store implements ObjectStore {
   readonly address: string;
   private proof: Promise<void> | null = null;
   private trouble: string | null = null;
+  /** Of objects that were put in one request. */
+  private tagsAreHashes = true;
 
   constructor(
     private readonly client: S3Client,
@@ -66,12 +73,20 @@ export class S3Store implements ObjectStore {
     return this.proof;
   }
 
+  /** Reads again what does not fit its ETag: versitygw 1.8.0 gives the bytes of before with the ETag of after, while it replaces. */
   async get(key: string): Promise<StoredObject | null> {
-    return this.orNullIfMissing(async () => {
-      const answer = await this.client.send(new GetObjectCommand(this.target(key)));
-      const bytes = Buffer.from((await answer.Body?.transformToByteArray()) ?? []);
-      return { bytes, version: answer.ETag ?? '', modifiedMs: answer.LastModified?.getTime() ?? 0 };
-    });
+    let before: StoredObject | null = null;
+    let equalReads = 0;
+    for (let attempt = 1; attempt <= GET_TRIES_MAX; attempt++) {
+      const stored = await this.getOnce(key);
+      if (stored === null || !this.tagsAreHashes || isOfItsTag(stored)) return stored;
+      equalReads = before?.version === stored.version && before.bytes.equals(stored.bytes) ? equalReads + 1 : 0;
+      // With some encryption an ETag is no hash of the bytes.
+      if (equalReads === EQUAL_READS) this.tagsAreHashes = false;
+      before = stored;
+      await sleep(CONFLICT_WAIT_MS);
+    }
+    throw storageUnavailable(this.address, `${key} changes while it is read`);
   }
 
   async head(key: string): Promise<ObjectFacts | null> {
@@ -200,6 +215,14 @@ export class S3Store implements ObjectStore {
     return explained;
   }
 
+  private async getOnce(key: string): Promise<StoredObject | null> {
+    return this.orNullIfMissing(async () => {
+      const answer = await this.client.send(new GetObjectCommand(this.target(key)));
+      const bytes = Buffer.from((await answer.Body?.transformToByteArray()) ?? []);
+      return { bytes, version: answer.ETag ?? '', modifiedMs: answer.LastModified?.getTime() ?? 0 };
+    });
+  }
+
   private target(key: string): { Bucket: string; Key: string } {
     checkKey(key);
     return { Bucket: this.at.bucket, Key: `${this.at.prefix}${key}` };
@@ -279,6 +302,11 @@ export class S3Store implements ObjectStore {
       throw this.explain(error);
     }
   }
+}
+
+/** ETags of multipart uploads are other hashes. */
+function isOfItsTag({ bytes, version }: StoredObject): boolean {
+  return !PLAIN_TAG.test(version) || version === `"${createHash('md5').update(bytes).digest('hex')}"`;
 }
 
 const nothingToProve = (): Promise<void> => Promise.resolve();
