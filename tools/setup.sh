@@ -11,7 +11,10 @@ NODE_VERSION_MIN=20.19.0
 main() {
   check_node
   install_system_packages "$@"
-  if [[ ${1:-} == --tests ]]; then install_clang_format; fi
+  if [[ ${1:-} == --tests ]]; then
+    install_clang_format
+    install_s3_server
+  fi
   install_npm_packages
 }
 
@@ -40,6 +43,7 @@ missing_packages() {
     [[ -e /usr/include/gtest/gtest.h ]] || echo libgtest-dev
     command -v openssl >/dev/null || echo openssl
     command -v redis-server >/dev/null || command -v valkey-server >/dev/null || echo redis-server
+    python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
   fi
 }
 
@@ -64,6 +68,21 @@ install_clang_format() {
   echo 'setup: installing clang-format-14'
   local install=(apt-get install -y -qq --no-install-recommends clang-format-14)
   { "${install[@]}" || { apt-get update -qq && "${install[@]}"; }; } >/dev/null 2>&1 || echo 'setup: clang-format-14 cannot be installed here'
+}
+
+# A server that speaks S3, once per requirements.txt; without it the tests of a store in a bucket count as skipped.
+install_s3_server() {
+  local folder=tools/s3-server sum
+  local venv=$folder/.venv
+  sum=$(sha256sum <"$folder/requirements.txt")
+  [[ -f $venv/.requirements.sha256 && $(<"$venv/.requirements.sha256") == "$sum" ]] && return 0
+  echo 'setup: installing a server that speaks S3'
+  if python3 -m venv --clear "$venv" && "$venv/bin/pip" install -q --disable-pip-version-check --only-binary :all: -r "$folder/requirements.txt"; then
+    printf '%s\n' "$sum" >"$venv/.requirements.sha256"
+  else
+    rm -rf "$venv"
+    echo 'setup: it cannot be installed here'
+  fi
 }
 
 # Runs a command while Debian's policy hook forbids starting services; a hook that is already there is respected.

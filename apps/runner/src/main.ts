@@ -38,7 +38,11 @@ async function main(): Promise<void> {
   const runner = await openRunner(config, {
     nodeId: config.nodeId,
     engine: new ModelEngine(catalog, pool, limits),
-    store: await openStore({ storage: config.storage, freeBytesMin: config.batch.diskFreeBytesMin }),
+    store: await openStore({
+      storage: config.storage,
+      freeBytesMin: config.batch.diskFreeBytesMin,
+      onAway: (error) => log.warn({ err: error }, 'files and batches are not available yet'),
+    }),
     crashes: readCrashCount(runPaths(config.runDir).crashCount(PROCESS_ID)),
     log,
     registry,

@@ -18,7 +18,5 @@ export { LOCAL_FILES } from './storage/local-reader';
 export { LocalStore, type LocalStoreOptions } from './storage/local-store';
 export * from './storage/object-store';
 export { openStore, type StoreSettings } from './storage/open-store';
-export { S3Store } from './storage/s3/s3-store';
-export { StoreUnfit } from './storage/s3/prove-conditions';
 export { SEES_ALL, type Sees } from './storage/owner';
 export { storeKeys } from './storage/store-keys';

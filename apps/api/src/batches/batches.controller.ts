@@ -28,7 +28,7 @@ export class BatchesController {
     summary: 'Start a batch over an uploaded file',
     body: 'BatchRequest',
     ok: 'Batch',
-    errors: [400, 404, 413, 415, 507],
+    errors: [400, 404, 413, 415, 503, 507],
     errorSchema: 'OpenAiError',
   })
   async create(@Req() request: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<BatchView> {
@@ -43,7 +43,7 @@ export class BatchesController {
     summary: 'Batches, newest first',
     query: PAGE_QUERY,
     ok: 'BatchList',
-    errors: [400],
+    errors: [400, 503],
     errorSchema: 'OpenAiError',
   })
   async list(@Query() query: Record<string, unknown>, @Req() request: FastifyRequest): Promise<List<BatchView>> {
@@ -52,7 +52,7 @@ export class BatchesController {
   }
 
   @Get(':id')
-  @Documented({ tag: 'batches', summary: 'One batch', ok: 'Batch', errors: [404], errorSchema: 'OpenAiError' })
+  @Documented({ tag: 'batches', summary: 'One batch', ok: 'Batch', errors: [404, 503], errorSchema: 'OpenAiError' })
   get(@Param('id') id: string, @Req() request: FastifyRequest): Promise<BatchView> {
     return this.service.getBatch(id, callerOf(request));
   }
@@ -63,7 +63,7 @@ export class BatchesController {
     tag: 'batches',
     summary: 'Stop a batch; what is finished stays',
     ok: 'Batch',
-    errors: [404, 409, 507],
+    errors: [404, 409, 503, 507],
     errorSchema: 'OpenAiError',
   })
   cancel(@Param('id') id: string, @Req() request: FastifyRequest): Promise<BatchView> {

@@ -24,7 +24,7 @@ export class FilesController {
     summary: 'Upload the rows of a batch',
     body: { 'multipart/form-data': 'FileUpload', 'application/x-ndjson': 'FileRows' },
     ok: 'File',
-    errors: [400, 413, 415, 507],
+    errors: [400, 413, 415, 503, 507],
     errorSchema: 'OpenAiError',
   })
   create(@Req() request: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<FileObject> {
@@ -37,7 +37,7 @@ export class FilesController {
     summary: 'Files, newest first',
     query: [...PAGE_QUERY, 'purpose'],
     ok: 'FileList',
-    errors: [400],
+    errors: [400, 503],
     errorSchema: 'OpenAiError',
   })
   async list(@Query() query: Record<string, unknown>, @Req() request: FastifyRequest): Promise<List<FileObject>> {
@@ -46,13 +46,13 @@ export class FilesController {
   }
 
   @Get(':id')
-  @Documented({ tag: 'files', summary: 'One file', ok: 'File', errors: [404], errorSchema: 'OpenAiError' })
+  @Documented({ tag: 'files', summary: 'One file', ok: 'File', errors: [404, 503], errorSchema: 'OpenAiError' })
   get(@Param('id') id: string, @Req() request: FastifyRequest): Promise<FileObject> {
     return this.service.getFile(id, callerOf(request));
   }
 
   @Delete(':id')
-  @Documented({ tag: 'files', summary: 'Delete a file', ok: 'FileDeleted', errors: [404, 409, 507], errorSchema: 'OpenAiError' })
+  @Documented({ tag: 'files', summary: 'Delete a file', ok: 'FileDeleted', errors: [404, 409, 503, 507], errorSchema: 'OpenAiError' })
   async delete(@Param('id') id: string, @Req() request: FastifyRequest): Promise<{ id: string; object: 'file'; deleted: true }> {
     await this.service.deleteFile(id, callerOf(request));
     return { id, object: 'file', deleted: true };
@@ -64,7 +64,7 @@ export class FilesController {
     tag: 'files',
     summary: 'Content of a file',
     ok: { contentType: 'application/x-ndjson', description: 'JSON Lines' },
-    errors: [404, 416],
+    errors: [404, 416, 503],
     errorSchema: 'OpenAiError',
   })
   async content(@Param('id') id: string, @Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {

@@ -11,7 +11,11 @@ const WINDOW = { callsMax: 5, callsMin: 3 };
 
 /** Opens files, batches and queues for the API. Redis need not be there. */
 export async function openBatchService(config: Config, log: Logger, breakers: Breakers): Promise<BatchService> {
-  const store = await openStore({ storage: config.storage, freeBytesMin: config.batch.diskFreeBytesMin });
+  const store = await openStore({
+    storage: config.storage,
+    freeBytesMin: config.batch.diskFreeBytesMin,
+    onAway: (error) => log.warn({ err: error }, 'files and batches are not available yet'),
+  });
   const files = new FileStore(store, uploadLimits(config.batch));
   const queues = new BatchQueues({
     address: redisAddress(config),

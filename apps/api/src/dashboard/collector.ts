@@ -1,6 +1,7 @@
 import { runPaths, type Config } from '@app/config';
 import { mergingText, type ModelReport, type SupervisedProcessStatus, type WorkerPlan, type WorkerProcessStatus } from '@app/contracts';
 import type { BatchView } from '@app/batches';
+import { withDeadline } from '@app/queues';
 import { fetchStatus, PlacementReader, type MetricsJson } from '@app/process';
 import { Inject, Injectable } from '@nestjs/common';
 import { BatchService } from '../batches/batch.service';
@@ -19,6 +20,7 @@ import type { BatchState, DashboardState, WorkerState } from './state';
 /** However many look at the page, the processes are asked this often at most. */
 const FRESH_MS = 800;
 const ANSWER_MS_MAX = 200;
+const BATCHES_MS_MAX = 1_000;
 const BATCHES_SHOWN_MAX = 20;
 
 /** Gathers what the dashboard shows. A process that does not answer in time leaves its part unknown. */
@@ -49,11 +51,11 @@ export class DashboardCollector {
   }
 
   private async collect(nowMs: number): Promise<DashboardState> {
-    const [registry, scheduler, runner, page, fleet] = await Promise.all([
+    const [registry, scheduler, runner, batches, fleet] = await Promise.all([
       this.metrics.collect(),
       this.statusOf('scheduler', 'scheduler'),
       this.statusOf('runner', 'runner'),
-      this.batches.listBatches({ limit: BATCHES_SHOWN_MAX, order: 'desc', after: null }, ANONYMOUS),
+      this.latestBatches(),
       this.fleet.isShared ? this.fleet.view() : null,
     ]);
     const view = new MetricsView((await registry.getMetricsAsJSON()) as MetricsJson);
@@ -74,11 +76,20 @@ export class DashboardCollector {
       processes: processes.filter(({ id }) => !plans.some((plan) => plan.id === id)),
       workers: await Promise.all(workers),
       laneControl: scheduler?.laneControl ?? null,
-      batches: page.data.map(batchState),
+      batches: batches.map(batchState),
       breakers: this.breakers.list(),
       fleet,
       frontDoor: this.frontDoor.read(view, nowMs),
     };
+  }
+
+  /** None while the store is away. */
+  private async latestBatches(): Promise<BatchView[]> {
+    const page = this.batches.listBatches({ limit: BATCHES_SHOWN_MAX, order: 'desc', after: null }, ANONYMOUS);
+    return withDeadline(page, BATCHES_MS_MAX, 'listing batches').then(
+      ({ data }) => data,
+      () => [],
+    );
   }
 
   /** Its reason; null: it is not quarantined in the lane of this worker. */

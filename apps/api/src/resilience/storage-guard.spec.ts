@@ -38,6 +38,21 @@ describe('StorageGuard', () => {
     expect(work).not.toHaveBeenCalled();
   });
 
+  it('counts a bucket that is away, and refuses with 503 then', async () => {
+    const settings = { callsMax: 20, callsMin: 3, failureShare: 0.5, openMs: 1000, openMsMax: 4000 };
+    guard = new StorageGuard({ kind: 'bucket', address: 's3://b/' }, new Breaker('storage', settings, storageVerdict), () => trial());
+    const away = new InterleaveError('storage_unavailable', 'away', { retryAfterSeconds: 5 });
+    await breakIt(away);
+    const work = jest.fn(() => Promise.resolve());
+    await expect(guard.write(work)).rejects.toMatchObject({
+      code: 'storage_unavailable',
+      status: 503,
+      retryAfterSeconds: 1,
+      message: expect.stringMatching(/^The store s3:\/\/b\/ cannot be written to: .*tried again in 1 s$/) as string,
+    });
+    expect(work).not.toHaveBeenCalled();
+  });
+
   it('tries a small write of its own, and takes work again once that succeeds', async () => {
     await breakIt(errno('EIO'));
     jest.setSystemTime(1000);

@@ -1,9 +1,9 @@
-import { mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { LocalStore } from '../storage/local-store';
 import { SEES_ALL } from '../storage/owner';
 import { FileStore } from './file-store';
-import { isFileId, newFileId } from '../manifests/ids';
+import { isFileId, newBatchId, newFileId } from '../manifests/ids';
 import { makeDataDir } from '../storage/testing/data-dir';
 import { uploadLimits } from './upload';
 
@@ -129,6 +129,47 @@ describe('FileStore', () => {
     expect(await files.sweep(async (batchId) => batchId === 'batch_1')).toEqual([expired]);
     expect(stored().sort()).toEqual([used, kept, 'file-new.tmp'].sort());
     await expect(files.get(used, SEES_ALL)).rejects.toMatchObject({ code: 'not_found' });
+  });
+
+  describe('after a kill', () => {
+    const HOUR_MS = 3_600_000;
+
+    /** The file's objects, and the folder they are in, as of some hours ago; the id too. */
+    function age(id: string, names: string[], hours: number): string {
+      const then = new Date(Date.now() - hours * HOUR_MS);
+      for (const name of names) utimesSync(join(dataDir.path, 'files', id, name), then, then);
+      const old = id.replace(/-.{9}/, `-${then.getTime().toString(36).padStart(9, '0')}`);
+      renameSync(join(dataDir.path, 'files', id), join(dataDir.path, 'files', old));
+      return old;
+    }
+
+    it('of a deletion: no batch may use the file, nobody else goes on from it, and a sweep after an hour does', async () => {
+      const [young, old] = [await store('{}'), await store('{}')];
+      for (const id of [young, old]) writeFileSync(join(dataDir.path, 'files', id, 'deleted'), '');
+      await expect(files.addUse(young, newBatchId())).rejects.toMatchObject({ code: 'not_found' });
+      await expect(files.delete(young, nobody, SEES_ALL)).rejects.toMatchObject({ code: 'conflict' });
+      utimesSync(join(dataDir.path, 'files', old, 'deleted'), new Date(0), new Date(0));
+      await files.sweep(nobody);
+      expect(stored()).toEqual([young]);
+    });
+
+    it('of a deletion of a file that a batch uses: the file is given back after an hour', async () => {
+      const id = await store('{}');
+      const batchId = newBatchId();
+      await files.addUse(id, batchId);
+      writeFileSync(join(dataDir.path, 'files', id, 'deleted'), '');
+      utimesSync(join(dataDir.path, 'files', id, 'deleted'), new Date(0), new Date(0));
+      await files.sweep(async (user) => user === batchId);
+      expect(await files.mayUse(id)).toBe(true);
+    });
+
+    it('of an upload before its record: a sweep removes it once all of it is old', async () => {
+      const ids = [await store('{}'), await store('{}'), await store('{}')];
+      for (const id of ids) rmSync(join(dataDir.path, 'files', id, 'file.json'));
+      const [, slow] = [age(ids[0] ?? '', ['content', 'lines.idx'], 2), age(ids[1] ?? '', ['content'], 2)];
+      await files.sweep(nobody);
+      expect(stored().sort()).toEqual([slow, ids[2]].sort());
+    });
   });
 
   it('keeps what a tenant has from the others, also from deletion', async () => {

@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { BatchStore } from './batch-store';
+import { BatchStore, ManifestChanged } from './batch-store';
 import { newBatchId, newFileId } from './ids';
 import { LocalStore } from '../storage/local-store';
 import { SEES_ALL } from '../storage/owner';
@@ -27,7 +27,8 @@ function manifest(createdAtMs: number): Manifest {
 
 describe('BatchStore', () => {
   const dataDir = makeDataDir();
-  const batches = new BatchStore(new LocalStore(dataDir.path));
+  const store = new LocalStore(dataDir.path);
+  const batches = new BatchStore(store);
   afterAll(() => dataDir.remove());
 
   it('gives back what it was given, in the shape of the API', async () => {
@@ -79,6 +80,42 @@ describe('BatchStore', () => {
     const { tenant: _tenant, models: _models, ...former } = manifest(1_800_000_004_000);
     await batches.create(former as Manifest);
     expect(await batches.read(former.batch.id)).toMatchObject({ tenant: 'default', models: null });
+  });
+
+  it('marks the open batches of a release without marks, once', async () => {
+    const [open, done] = [manifest(1_800_000_006_000), manifest(1_800_000_007_000)];
+    done.batch.status = 'completed';
+    for (const { batch } of [open, done]) {
+      await batches.create(batch.id === open.batch.id ? open : done);
+      await batches.close(batch.id);
+    }
+    await batches.upgrade();
+    const ids = await batches.listOpenIds();
+    expect([ids.includes(open.batch.id), ids.includes(done.batch.id)]).toEqual([true, false]);
+    await batches.close(open.batch.id);
+    await batches.upgrade();
+    expect(await batches.listOpenIds()).not.toContain(open.batch.id);
+  });
+
+  it('replaces a manifest of the version that was read, and tells who comes late', async () => {
+    const created = manifest(1_800_000_008_000);
+    await batches.create(created);
+    const { version } = (await batches.readForUpdate(created.batch.id)) ?? { version: '' };
+    const next = await batches.update({ ...created, paused: 'mine' }, version);
+    await expect(batches.update({ ...created, paused: 'late' }, version)).rejects.toBeInstanceOf(ManifestChanged);
+    await batches.update({ ...created, paused: 'mine again' }, next);
+    expect((await batches.read(created.batch.id))?.paused).toBe('mine again');
+    await batches.remove(created.batch.id);
+    await expect(batches.update(created, next)).rejects.toBeInstanceOf(ManifestChanged);
+    expect([await batches.read(created.batch.id), (await batches.listOpenIds()).includes(created.batch.id)]).toEqual([null, false]);
+  });
+
+  it('removes what never got a manifest, once it is old', async () => {
+    const [old, young] = [newBatchId(Date.now() - 60_000), newBatchId()];
+    for (const id of [old, young]) await store.put(`open/${id}`, Buffer.alloc(0));
+    await batches.removeAbandoned(30_000);
+    const ids = await batches.listOpenIds();
+    expect([ids.includes(old), ids.includes(young)]).toEqual([false, true]);
   });
 
   it.each([2, undefined])('does not guess at formatVersion %j', async (formatVersion) => {

@@ -9,6 +9,8 @@ import { isBatchId, idCreatedAtMs } from './ids';
 import { isTerminal, toBatchView, type BatchView, type Manifest } from './manifest';
 
 const FORMATS = [1] as const;
+/** A page of a list reads those of a batch that is over once. */
+const OVER_KEPT_MAX = 1_000;
 const LAYOUT = { formatVersion: 2 };
 
 /** Somebody else wrote the manifest since it was read, or it is gone: whoever wants to write must read it again. */
@@ -18,6 +20,9 @@ export class ManifestChanged extends Error {
 
 /** Manifests, marks and chunk results. Stateless: any number of processes may have one over the same store. */
 export class BatchStore {
+  /** Manifests that change no more. */
+  private readonly over = new Map<string, Manifest>();
+
   constructor(private readonly store: ObjectStore) {}
 
   /** Accepts a batch: when this resolves, it survives a power cut. The mark that it is open comes before it. */
@@ -118,7 +123,8 @@ export class BatchStore {
 
   /** Marks the open batches of a release that had no such marks; once for each store. Call it before `listOpenIds`. */
   async upgrade(): Promise<void> {
-    if ((await this.store.head(storeKeys.layout)) !== null) return;
+    // A bucket was never without.
+    if (this.store.kind === 'bucket' || (await this.store.head(storeKeys.layout)) !== null) return;
     for (const id of await this.listIds()) await this.markIfOpen(id);
     await this.store.put(storeKeys.layout, storedJson(LAYOUT));
   }
@@ -151,8 +157,11 @@ export class BatchStore {
   }
 
   private async view(batchId: string, sees: Sees): Promise<BatchView | null> {
-    const manifest = await this.read(batchId);
+    const manifest = this.over.get(batchId) ?? (await this.read(batchId));
     if (manifest === null || !sees(manifest.tenant)) return null;
-    return toBatchView(manifest, isTerminal(manifest.batch.status) ? null : await this.cancelRequestedAt(batchId));
+    if (!isTerminal(manifest.batch.status)) return toBatchView(manifest, await this.cancelRequestedAt(batchId));
+    if (this.over.size >= OVER_KEPT_MAX) this.over.clear();
+    this.over.set(batchId, manifest);
+    return toBatchView(manifest, null);
   }
 }

@@ -90,7 +90,9 @@ describe('publishOutputs', () => {
     const manifest = await batchOf([{ outputs: ['a'], errors: ['b'] }]);
     const { id } = manifest.batch;
     await publish(manifest, 1);
-    await expect(files.delete(manifest.outputFileId, async (batchId) => batchId === id, SEES_ALL)).rejects.toMatchObject({ code: 'conflict' });
+    await expect(files.delete(manifest.outputFileId, async (batchId) => batchId === id, SEES_ALL)).rejects.toMatchObject({
+      code: 'conflict',
+    });
     await files.delete(manifest.outputFileId, nobody, SEES_ALL);
     expect(await read(manifest.errorFileId, 0, 2)).toBe('b\n');
     await files.delete(manifest.errorFileId, nobody, SEES_ALL);

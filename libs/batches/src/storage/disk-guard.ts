@@ -28,10 +28,11 @@ export class DiskGuard {
   }
 }
 
-/** Rejects with `storage_full` when `byteCount` more may not be written now. */
-export async function checkRoom(store: Pick<ObjectStore, 'refusal'>, byteCount: number): Promise<void> {
+/** Rejects with `storage_full`, of a bucket with `storage_unavailable`, when `byteCount` more may not be written now. */
+export async function checkRoom(store: Pick<ObjectStore, 'refusal' | 'kind'>, byteCount: number): Promise<void> {
   const reason = await store.refusal(byteCount);
-  if (reason !== null) throw storageFull(reason);
+  if (reason === null) return;
+  throw store.kind === 'directory' ? storageFull(reason) : new InterleaveError('storage_unavailable', reason, { retryAfterSeconds: 5 });
 }
 
 /** The `storage_full` of a failed write when the disk is full, else the error itself. */

@@ -10,18 +10,21 @@ export interface Page<T> {
   hasMore: boolean;
 }
 
-/** Reads one page; `read` answers null for what is gone or does not match, and no more are read than the page needs. */
+/** Read at once: a bucket takes as long for one as for many. */
+const READS_MAX = 32;
+
+/** Reads one page; `read` answers null for what is gone or does not match. Few more are read than the page needs. */
 export async function readPage<T>(ids: string[], page: PageRequest, read: (id: string) => Promise<T | null>): Promise<Page<T>> {
   const ordered = page.order === 'asc' ? ids : ids.toReversed();
   const { after } = page;
   const isBehind = (id: string) => after === null || (page.order === 'asc' ? id > after : id < after);
   const data: T[] = [];
-  for (const id of ordered) {
-    if (!isBehind(id)) continue;
-    const value = await read(id);
-    if (value === null) continue;
-    if (data.length === page.limit) return { data, hasMore: true };
-    data.push(value);
+  const wanted = ordered.filter(isBehind);
+  // One more than the page, to know whether there is one.
+  for (let at = 0; at < wanted.length && data.length <= page.limit;) {
+    const ids = wanted.slice(at, at + Math.min(READS_MAX, page.limit + 1 - data.length));
+    at += ids.length;
+    for (const value of await Promise.all(ids.map(read))) if (value !== null) data.push(value);
   }
-  return { data, hasMore: false };
+  return { data: data.slice(0, page.limit), hasMore: data.length > page.limit };
 }

@@ -12,10 +12,12 @@ export async function* readLocalFile(path: string, { start, end }: ByteRange): A
       const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(wanted), 0, wanted, position);
       if (bytesRead === 0) throw new Error(`${path}: expected ${end} bytes but it ends at ${position}`);
       position += bytesRead;
+      // Or an answer of these bytes would end some time after its last byte.
+      if (position === end) await file.close();
       yield buffer.subarray(0, bytesRead);
     }
   } finally {
-    await file.close();
+    await file.close().catch(() => undefined); // it may be closed
   }
 }
 

@@ -1,31 +1,23 @@
 import { mkdir } from 'node:fs/promises';
 import type { StorageLocation } from '@app/config';
-import { InterleaveError } from '@app/contracts';
 import { LocalStore } from './local-store';
 import type { ObjectStore } from './object-store';
-import { proveConditions } from './s3/prove-conditions';
-import { openS3Client } from './s3/s3-client';
-import { S3Store } from './s3/s3-store';
 
 export interface StoreSettings {
   storage: StorageLocation;
   /** Kept free on the disk of a directory. */
   freeBytesMin: number;
+  /** Told why a bucket does not do what it is asked at the start. */
+  onAway: (error: Error) => void;
 }
 
-/**
- * The store of this node. A bucket is tried first: rejects with `StoreUnfit` when it lacks the conditional writes that nodes
- * need to share it. One that is away is no error; it is then tried before the first write.
- */
-export async function openStore({ storage, freeBytesMin }: StoreSettings): Promise<ObjectStore> {
-  if (storage.kind === 'directory') {
-    await mkdir(storage.path, { recursive: true });
-    return new LocalStore(storage.path, { freeBytesMin });
+/** The store of this node. Rejects with `StoreUnfit` for a bucket that nodes cannot share. */
+export async function openStore({ storage, freeBytesMin, onAway }: StoreSettings): Promise<ObjectStore> {
+  if (storage.kind === 'bucket') {
+    // Only then: the AWS SDK takes a third of a second to load, and memory.
+    const { openS3Store } = await import('./s3/open-s3-store');
+    return openS3Store(storage, onAway);
   }
-  const client = openS3Client(storage);
-  const store = new S3Store(client, storage, { prove: () => proveConditions(new S3Store(client, storage, { partBytes: 1 })) });
-  await store.prove().catch((error: unknown) => {
-    if (!(error instanceof InterleaveError)) throw error;
-  });
-  return store;
+  await mkdir(storage.path, { recursive: true });
+  return new LocalStore(storage.path, { freeBytesMin });
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Readable } from 'node:stream';
 import {
@@ -11,12 +12,16 @@ import {
   PutObjectCommand,
   type S3Client,
 } from '@aws-sdk/client-s3';
+import { InterleaveError } from '@app/contracts';
 import { checkKey, checkPrefix } from '../object-key';
 import type { ByteRange, ObjectFacts, ObjectStore, ObjectWriter, StoredObject } from '../object-store';
 import type { BucketLocation } from '@app/config';
 import { explainS3Error, isConflict, isMissingObject, isRefusedCondition, statusOf, storageUnavailable, wasRetried } from './s3-errors';
+import { storeKeys } from '../store-keys';
 import { PART_BYTES_DEFAULT, S3Writer } from './s3-writer';
 
+const GET_TRIES_MAX = 10;
+const EQUAL_READS = 3;
 const CONFLICT_TRIES_MAX = 8;
 const CONFLICT_WAIT_MS = 20;
 /** Of a list; beyond that something else than this program writes here. */
@@ -26,9 +31,13 @@ const READ_TRIES_MAX = 3;
 
 export interface S3StoreOptions {
   partBytes?: number;
+  /** Keys of one page of a list; default: as many as the store gives, 1000. */
+  pageKeys?: number;
   /** Before the first write: rejects when the store lacks something. */
   prove?: () => Promise<void>;
 }
+
+const PLAIN_TAG = /^"[0-9a-f]{32}"$/;
 
 interface Condition {
   IfMatch?: string;
@@ -43,6 +52,9 @@ export class S3Store implements ObjectStore {
   readonly kind = 'bucket';
   readonly address: string;
   private proof: Promise<void> | null = null;
+  private trouble: string | null = null;
+  /** Of objects that were put in one request. */
+  private tagsAreHashes = true;
 
   constructor(
     private readonly client: S3Client,
@@ -61,12 +73,20 @@ export class S3Store implements ObjectStore {
     return this.proof;
   }
 
+  /** Reads again what does not fit its ETag: versitygw 1.8.0 gives the bytes of before with the ETag of after, while it replaces. */
   async get(key: string): Promise<StoredObject | null> {
-    return this.orNullIfMissing(async () => {
-      const answer = await this.client.send(new GetObjectCommand(this.target(key)));
-      const bytes = Buffer.from((await answer.Body?.transformToByteArray()) ?? []);
-      return { bytes, version: answer.ETag ?? '', modifiedMs: answer.LastModified?.getTime() ?? 0 };
-    });
+    let before: StoredObject | null = null;
+    let equalReads = 0;
+    for (let attempt = 1; attempt <= GET_TRIES_MAX; attempt++) {
+      const stored = await this.getOnce(key);
+      if (stored === null || !this.tagsAreHashes || isOfItsTag(stored)) return stored;
+      equalReads = before?.version === stored.version && before.bytes.equals(stored.bytes) ? equalReads + 1 : 0;
+      // With some encryption an ETag is no hash of the bytes.
+      if (equalReads === EQUAL_READS) this.tagsAreHashes = false;
+      before = stored;
+      await sleep(CONFLICT_WAIT_MS);
+    }
+    throw storageUnavailable(this.address, `${key} changes while it is read`);
   }
 
   async head(key: string): Promise<ObjectFacts | null> {
@@ -88,7 +108,7 @@ export class S3Store implements ObjectStore {
         if (position < end) throw storageUnavailable(this.address, `${key} ends at ${position} of ${end} bytes`);
       } catch (error) {
         const isFinal = statusOf(error) === 404 || statusOf(error) === 416;
-        if (isFinal || ++failures === READ_TRIES_MAX) throw explainS3Error(error, this.address);
+        if (isFinal || ++failures === READ_TRIES_MAX) throw this.explain(error);
       }
     }
   }
@@ -129,7 +149,7 @@ export class S3Store implements ObjectStore {
         return true;
       },
       length: async () => (await this.head(key))?.byteCount ?? null,
-      explain: (error) => explainS3Error(error, this.address),
+      explain: (error) => this.explain(error),
       partBytes: this.options.partBytes ?? PART_BYTES_DEFAULT,
     });
   }
@@ -180,8 +200,27 @@ export class S3Store implements ObjectStore {
     });
   }
 
-  refusal(): Promise<string | null> {
-    return Promise.resolve(null);
+  /** Why the last call that failed did; once one has, a small one is tried first. */
+  async refusal(): Promise<string | null> {
+    if (this.trouble === null) return null;
+    const failed = this.trouble;
+    this.trouble = null;
+    await this.head(storeKeys.trial).catch(() => (this.trouble ??= failed));
+    return this.trouble;
+  }
+
+  private explain(error: unknown): unknown {
+    const explained = explainS3Error(error, this.address);
+    if (explained instanceof InterleaveError && explained.code === 'storage_unavailable') this.trouble = explained.message;
+    return explained;
+  }
+
+  private async getOnce(key: string): Promise<StoredObject | null> {
+    return this.orNullIfMissing(async () => {
+      const answer = await this.client.send(new GetObjectCommand(this.target(key)));
+      const bytes = Buffer.from((await answer.Body?.transformToByteArray()) ?? []);
+      return { bytes, version: answer.ETag ?? '', modifiedMs: answer.LastModified?.getTime() ?? 0 };
+    });
   }
 
   private target(key: string): { Bucket: string; Key: string } {
@@ -211,7 +250,7 @@ export class S3Store implements ObjectStore {
       } catch (error) {
         if (isRefusedCondition(error)) return wasRetried(error) ? this.versionIfEqual(key, bytes) : null;
         if (isMissingObject(error)) return null;
-        if (!isConflict(error) || attempt === CONFLICT_TRIES_MAX) throw explainS3Error(error, this.address);
+        if (!isConflict(error) || attempt === CONFLICT_TRIES_MAX) throw this.explain(error);
       }
       await sleep(Math.random() * CONFLICT_WAIT_MS * 2 ** attempt);
     }
@@ -232,6 +271,7 @@ export class S3Store implements ObjectStore {
           new ListObjectsV2Command({
             Bucket: this.at.bucket,
             Prefix: `${this.at.prefix}${prefix}`,
+            ...(this.options.pageKeys === undefined ? {} : { MaxKeys: this.options.pageKeys }),
             ...(delimiter === undefined ? {} : { Delimiter: delimiter }),
             ...(token === undefined ? {} : { ContinuationToken: token }),
           }),
@@ -251,7 +291,7 @@ export class S3Store implements ObjectStore {
       return await work();
     } catch (error) {
       if (isMissingObject(error)) return null;
-      throw explainS3Error(error, this.address);
+      throw this.explain(error);
     }
   }
 
@@ -259,9 +299,14 @@ export class S3Store implements ObjectStore {
     try {
       return await work();
     } catch (error) {
-      throw explainS3Error(error, this.address);
+      throw this.explain(error);
     }
   }
+}
+
+/** ETags of multipart uploads are other hashes. */
+function isOfItsTag({ bytes, version }: StoredObject): boolean {
+  return !PLAIN_TAG.test(version) || version === `"${createHash('md5').update(bytes).digest('hex')}"`;
 }
 
 const nothingToProve = (): Promise<void> => Promise.resolve();

@@ -14,13 +14,14 @@ export type S3ServerKind = 'moto' | 'versitygw';
 const KEY = { AWS_ACCESS_KEY_ID: 'test-key', AWS_SECRET_ACCESS_KEY: 'test-secret' };
 const BUCKET = 'interleave-test';
 const START_MS_MAX = 60_000;
-const VENV = join(__dirname, '../../../../../tools/s3-server/.venv/bin');
+/** `tools/setup.sh --tests` makes its `.venv`. */
+const MOTO = join(__dirname, '../../../../../tools/s3-server');
 
 /** The program of such a server; null: there is none here, and what needs one counts as skipped. */
 export function findS3Server(kind: S3ServerKind): string | null {
-  const name = kind === 'moto' ? 'moto_server' : 'versitygw';
-  const folders = [...(kind === 'moto' ? [VENV] : []), ...(process.env['PATH'] ?? '').split(delimiter)];
-  return folders.map((folder) => join(folder, name)).find((path) => existsSync(path)) ?? null;
+  const paths =
+    kind === 'moto' ? [join(MOTO, '.venv/bin/python3')] : (process.env['PATH'] ?? '').split(delimiter).map((folder) => join(folder, kind));
+  return paths.find((path) => existsSync(path)) ?? null;
 }
 
 /** A real S3-compatible server of a test, with a bucket. moto forgets everything when it ends. */
@@ -87,7 +88,7 @@ export class TestS3Server {
   private command(): [string, string[]] {
     const program = findS3Server(this.kind);
     if (program === null) throw new Error(`${this.kind} is not here`);
-    if (this.kind === 'moto') return [program, ['-H', '127.0.0.1', '-p', String(this.port)]];
+    if (this.kind === 'moto') return [program, [join(MOTO, 'serve.py'), '127.0.0.1', String(this.port)]];
     const [data, facts] = ['data', 'facts'].map((name) => join(this.directory, name)) as [string, string];
     for (const path of [data, facts]) mkdirSync(path, { recursive: true });
     return [program, ['--port', `127.0.0.1:${this.port}`, '--quiet', 'posix', '--sidecar', facts, data]];
