@@ -59,6 +59,12 @@ export class ActiveBatch {
     return this.manifest.batch.request_counts;
   }
 
+  /** Executor time that its rows without a committed line are predicted to take, in seconds. */
+  get backlogSeconds(): number {
+    const { total, completed, failed } = this.counts;
+    return (total - completed - failed) * this.context.engine.secondsPerRow(this.manifest.batch.model ?? null);
+  }
+
   get paused(): string | null {
     return this.manifest.paused;
   }

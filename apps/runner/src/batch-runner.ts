@@ -115,6 +115,7 @@ export class BatchRunner {
     return {
       batches,
       rowsPerSecond: this.rate.perSecond(),
+      backlogSeconds: [...this.runs.values()].reduce((sum, { backlogSeconds }) => sum + backlogSeconds, 0),
       chunks: { running, waiting: this.pump.waitingChunks },
       redisIsReady: this.options.queues.isReady(),
     };

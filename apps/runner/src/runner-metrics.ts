@@ -78,4 +78,12 @@ export function observeRunner(registry: Registry, status: () => RunnerProcessSta
       this.set(status().rowsPerSecond);
     },
   });
+  new Gauge({
+    name: 'interleave_batch_backlog_seconds',
+    help: 'Executor time that the rows which are not committed are predicted to take',
+    registers,
+    collect() {
+      this.set(status().backlogSeconds);
+    },
+  });
 }

@@ -104,5 +104,7 @@ export interface InferenceBackend {
   admittedItems(): number;
   /** Items handed to workers and not yet answered. */
   inFlightItems(): number;
+  /** Predicted time until the executors have done what was admitted, in ms; items whose cost is not known count little or nothing. */
+  backlogMs(): number;
   close(): Promise<void>;
 }

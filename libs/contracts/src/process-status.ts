@@ -63,6 +63,8 @@ export interface RunnerProcessStatus {
   batches: ActiveBatchStatus[];
   /** Committed rows, over the last seconds. */
   rowsPerSecond: number;
+  /** Executor time that the rows which are not committed are predicted to take, in seconds; 0 before any row ran. */
+  backlogSeconds: number;
   chunks: { running: number; waiting: number };
   redisIsReady: boolean;
 }

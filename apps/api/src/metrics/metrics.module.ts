@@ -4,6 +4,7 @@ import { PlacementReader } from '@app/process';
 import { Module } from '@nestjs/common';
 import { Registry } from 'prom-client';
 import { BACKEND, BATCH_BACKEND, CONFIG } from '../tokens';
+import { addGatewayGauges } from './gateway-gauges';
 import { LiveMetrics } from './live-metrics';
 import { MergedMetrics } from './merge';
 import { MetricsController } from './metrics.controller';
@@ -19,9 +20,14 @@ import { MetricsController } from './metrics.controller';
     },
     {
       provide: MergedMetrics,
-      useFactory: (registry: Registry, { runDir }: Config, placement: PlacementReader) =>
-        new MergedMetrics(registry, runDir, () => otherProcesses(placement)),
-      inject: [Registry, CONFIG, PlacementReader],
+      useFactory: (registry: Registry, { runDir }: Config, placement: PlacementReader, live: InferenceBackend) =>
+        new MergedMetrics(
+          registry,
+          runDir,
+          () => otherProcesses(placement),
+          (merged) => addGatewayGauges(merged, live),
+        ),
+      inject: [Registry, CONFIG, PlacementReader, BACKEND],
     },
   ],
   exports: [LiveMetrics, MergedMetrics],

@@ -31,6 +31,7 @@ export interface WorkerPoolOptions {
 
 /** Items without a deadline that may wait for room, as a multiple of what one worker takes. */
 const PARKED_FACTOR = 64;
+const NS_PER_MS = 1e6;
 
 /**
  * Runs items on the workers of one lane, wherever the placement says that they are. Live requests (with a deadline) are
@@ -88,6 +89,16 @@ export class WorkerPool implements InferenceBackend {
 
   admittedItems(): number {
     return this.admission.inFlight;
+  }
+
+  backlogMs(): number {
+    let expectedNs = this.fair.waitingNs;
+    let executors = 0;
+    for (const slot of this.slots.values()) {
+      expectedNs += slot.backlog.expectedNs;
+      executors += slot.executors;
+    }
+    return executors === 0 ? 0 : expectedNs / executors / NS_PER_MS;
   }
 
   async infer(request: InferenceRequest): Promise<(ItemResult | InterleaveError)[]> {
