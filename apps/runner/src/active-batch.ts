@@ -59,7 +59,7 @@ export class ActiveBatch {
     return this.manifest.batch.request_counts;
   }
 
-  /** Executor time that its rows without a committed line are predicted to take, in seconds. */
+  /** Predicted time of one executor for its rows without a committed line, in seconds. */
   get backlogSeconds(): number {
     const { total, completed, failed } = this.counts;
     return (total - completed - failed) * this.context.engine.secondsPerRow(this.manifest.batch.model ?? null);

@@ -80,7 +80,7 @@ export function observeRunner(registry: Registry, status: () => RunnerProcessSta
   });
   new Gauge({
     name: 'interleave_batch_backlog_seconds',
-    help: 'Executor time that the rows which are not committed are predicted to take',
+    help: 'Predicted time of one executor for the rows that are not committed, by what the last rows took',
     registers,
     collect() {
       this.set(status().backlogSeconds);

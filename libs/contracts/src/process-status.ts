@@ -63,7 +63,10 @@ export interface RunnerProcessStatus {
   batches: ActiveBatchStatus[];
   /** Committed rows, over the last seconds. */
   rowsPerSecond: number;
-  /** Executor time that the rows which are not committed are predicted to take, in seconds; 0 before any row ran. */
+  /**
+   * Predicted time of one executor for the rows that are not committed, by what the last rows took: with the time in which live
+   * requests held its CPU. In seconds; 0 before any row ran.
+   */
   backlogSeconds: number;
   chunks: { running: number; waiting: number };
   redisIsReady: boolean;

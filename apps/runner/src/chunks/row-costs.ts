@@ -17,7 +17,9 @@ class Mean {
   }
 }
 
-/** Learns how much executor time rows take. As many models as the repository has. */
+/**
+ * Learns how long rows keep an executor, with the time in which live requests had its CPU. As many models as the repository has.
+ */
 export class RowCosts {
   private readonly byModel = new Map<string, Mean>();
   private readonly all = new Mean();

@@ -19,7 +19,7 @@ export interface RowEngine {
    * one that could later, and soon after `signal` is aborted.
    */
   answer(request: RowRequest, signal: AbortSignal): Promise<object>;
-  /** Executor time that a row of the model takes, as measured, in seconds. Model null, or one of which none ran: of all rows; 0: none ran. */
+  /** How long a row of the model keeps an executor, as measured, in seconds. Model null, or one of which none ran: of all rows; 0: none ran. */
   secondsPerRow(model: string | null): number;
   /** Null when the model can be served or may become ready; else why not. Version null: any. Those that are not in `models` are not there; null: all are. */
   modelProblem(model: string, version: string | null, models: readonly string[] | null): { code: string; message: string } | null;
