@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help up build setup test lint typecheck bench faults load nightly coverage check-onnx check-models check-hostile check-doors check-keys check-mutations gpu-check sanitize format clean
+.PHONY: help up build setup test lint typecheck bench faults load nightly coverage check-onnx check-models check-hostile check-doors check-keys check-mutations check-deploy gpu-check sanitize format clean
 
 MODELS_DIR ?= models
 NATIVE_ADDON := libs/native/build/interleave_native.node
@@ -12,6 +12,9 @@ TS_SOURCES := $(shell find apps libs tools bench test/fixtures test/support \( -
   tsconfig.json tsconfig.build.json nest-cli.json package.json
 DEMO_MODEL := $(MODELS_DIR)/encoder-tiny/model.onnx
 CHECKS := tools/checks/.venv/.installed
+HELM_VERSION := v4.3.1
+KUBECONFORM_VERSION := v0.8.0
+DEPLOY_TOOLS := tools/checks/.bin/helm-$(HELM_VERSION)-kubeconform-$(KUBECONFORM_VERSION)
 
 help: ## lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,6 +87,17 @@ check-keys: build $(CHECKS) ## 10 000 wrong keys, and keys and certificates that
 
 check-mutations: build $(CHECKS) ## 100 000 mutated HTTP and gRPC requests beside good ones, 4 minutes
 	@cd tools/checks && .venv/bin/python mutations.py
+
+check-deploy: setup $(DEPLOY_TOOLS) ## the Helm chart and KServe's files by helm lint, helm template and kubeconform, 1 minute; needs Go
+	@HELM=$(DEPLOY_TOOLS)/helm KUBECONFORM=$(DEPLOY_TOOLS)/kubeconform node tools/checks/deploy.mjs
+
+# The folder is there once both programs are. Compiling them takes minutes.
+$(DEPLOY_TOOLS):
+	@echo 'check-deploy: compiling helm $(HELM_VERSION) and kubeconform $(KUBECONFORM_VERSION)'
+	@mkdir -p $@.new
+	@PATH="$$PATH:/usr/local/go/bin" GOBIN=$(CURDIR)/$@.new go install helm.sh/helm/v4/cmd/helm@$(HELM_VERSION)
+	@PATH="$$PATH:/usr/local/go/bin" GOBIN=$(CURDIR)/$@.new go install github.com/yannh/kubeconform/cmd/kubeconform@$(KUBECONFORM_VERSION)
+	@mv $@.new $@
 
 $(CHECKS): tools/checks/requirements.txt
 	@python3 -m venv tools/checks/.venv

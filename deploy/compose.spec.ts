@@ -8,8 +8,13 @@ interface Service {
   volumes?: string[];
   environment?: Record<string, string>;
   entrypoint?: string[];
+  command?: string[];
   build?: { dockerfile: string };
   image: string;
+  profiles?: string[];
+  ports?: string[];
+  cpuset?: string;
+  healthcheck?: { test: string[] };
   stop_grace_period?: string;
   depends_on?: string[];
 }
@@ -17,19 +22,66 @@ interface Service {
 const root = join(__dirname, '..');
 const readYaml = <T>(path: string) => parse(readFileSync(join(root, path), 'utf8'), { merge: true }) as T;
 const compose = readYaml<{
-  services: Record<'redis' | 'api' | 'scheduler' | 'prometheus' | 'grafana', Service>;
+  services: Record<'redis' | 'api' | 'scheduler' | 'prometheus' | 'grafana' | 'node-1' | 'node-2' | 'envoy' | 'store', Service>;
   volumes: Record<string, unknown>;
 }>('docker-compose.yml');
 const services = Object.entries(compose.services);
 
 describe('docker-compose.yml', () => {
-  it('has the five services of a node', () => {
-    expect(services.map(([name]) => name).sort()).toEqual(['api', 'grafana', 'prometheus', 'redis', 'scheduler']);
+  const named = (profile: string | undefined): string[] =>
+    services.flatMap(([name, { profiles }]) => (profiles?.[0] === profile ? [name] : [])).sort();
+
+  it('has the five services of a node, and those of a fleet on request only', () => {
+    expect(named(undefined)).toEqual(['api', 'grafana', 'prometheus', 'redis', 'scheduler']);
+    expect(named('fleet')).toEqual(['envoy', 'node-1', 'node-2', 'store']);
+  });
+
+  it('starts a whole fleet with Envoy, and nothing of the node beside it', () => {
+    const started = new Set(['envoy']);
+    for (const name of started) for (const needed of compose.services[name as 'envoy'].depends_on ?? []) started.add(needed);
+    expect([...started].sort()).toEqual(['envoy', 'node-1', 'node-2', 'redis', 'store']);
+  });
+
+  it('publishes no port of this machine twice, and all of them on loopback', () => {
+    const ports = services.flatMap(([, { ports = [] }]) => ports.map((port) => port.replace(/\$\{\w+:-([^}]*)\}/g, '$1').split(':')));
+    expect(ports.every(([host]) => host === '127.0.0.1')).toBe(true);
+    expect(new Set(ports.map(([, published]) => published)).size).toBe(ports.length);
+  });
+
+  it('gives the nodes of the fleet one queue and one store, names and CPUs of their own, and no Redis to start', () => {
+    const [first, second] = [compose.services['node-1'], compose.services['node-2']];
+    const { NODE_ID: firstId, NODE_ADDRESS: firstAddress, ...shared } = first.environment ?? {};
+    const { NODE_ID: secondId, NODE_ADDRESS: secondAddress, ...sharedBySecond } = second.environment ?? {};
+    expect(shared).toEqual(sharedBySecond);
+    expect(shared).toMatchObject({ REDIS_URL: 'redis://redis:6379', STORAGE_URL: expect.stringMatching(/^s3:/) as string });
+    expect([firstId, firstAddress, secondId, secondAddress]).toEqual(['node-1', 'node-1', 'node-2', 'node-2']);
+    expect(withDefaults({ cpus: first.cpuset ?? '' })).not.toEqual(withDefaults({ cpus: second.cpuset ?? '' }));
+    for (const { command = [], environment } of [first, second]) {
+      expect(command.slice(0, 2)).toEqual(['up', '--only']);
+      const config = loadConfig({ ...imageEnvironment(), ...withDefaults(environment), PROCESSES: command[2] });
+      expect(config).toMatchObject({ processes: ['worker', 'runner', 'api'], dataDir: '/data', runDir: '/run/interleave' });
+    }
+  });
+
+  it('gives the store the keys that the nodes show, and the bucket that they ask for', () => {
+    const { store, 'node-1': node } = compose.services;
+    expect(store.environment?.['ROOT_ACCESS_KEY']).toBe(node.environment?.['AWS_ACCESS_KEY_ID']);
+    expect(store.environment?.['ROOT_SECRET_KEY']).toBe(node.environment?.['AWS_SECRET_ACCESS_KEY']);
+    const bucket = new URL(node.environment?.['STORAGE_URL'] ?? '').hostname;
+    expect(readFileSync(join(root, 'deploy/store/Dockerfile'), 'utf8')).toContain(`mkdir -p /data/${bucket} `);
+  });
+
+  it('checks the health of every container of a node by a process that is in it', () => {
+    const image = /^HEALTHCHECK .*CMD (.*)$/m.exec(readFileSync(join(root, 'deploy/Dockerfile'), 'utf8'))?.[1] ?? '[]';
+    expect(JSON.parse(image)).toEqual(['node', 'bin/health.cjs', 'api', '--ready']);
+    expect(compose.services.scheduler.healthcheck?.test).toEqual(['CMD', 'node', 'bin/health.cjs', 'scheduler']);
+    for (const name of ['api', 'node-1', 'node-2'] as const) expect(compose.services[name]).not.toHaveProperty('healthcheck');
   });
 
   it('mounts only volumes that it declares and files that are there', () => {
     const mounts = services.flatMap(([, { volumes = [] }]) => volumes);
-    for (const source of mounts.filter((mount) => !mount.startsWith('$')).map((mount) => mount.split(':')[0] ?? '')) {
+    // Neither anonymous volumes, which are a path in the container, nor what a variable names.
+    for (const source of mounts.filter((mount) => !/^([$/]|\.\/deploy\/envoy:)/.test(mount)).map((mount) => mount.split(':')[0] ?? '')) {
       if (source.startsWith('.')) expect(existsSync(join(root, source))).toBe(true);
       else expect(Object.keys(compose.volumes)).toContain(source);
     }
@@ -69,7 +121,10 @@ describe('docker-compose.yml', () => {
   });
 
   it('waits longer for a stop than a drain takes', () => {
-    for (const name of ['api', 'scheduler'] as const) expect(parseInt(compose.services[name].stop_grace_period ?? '0')).toBeGreaterThan(35);
+    const grace = (name: keyof typeof compose.services): number => parseInt(compose.services[name].stop_grace_period ?? '0');
+    for (const name of ['api', 'scheduler'] as const) expect(grace(name)).toBeGreaterThan(35);
+    for (const name of ['node-1', 'node-2'] as const)
+      expect(grace(name)).toBeGreaterThan(35 + Number(compose.services[name].environment?.['DRAIN_WAIT_MS']) / 1000);
   });
 
   it('starts programs that are built into the image', () => {
@@ -85,9 +140,13 @@ describe('docker-compose.yml', () => {
 
   it('keeps from the image what is built on this machine, not the sources that it is built from', () => {
     const patterns = readFileSync(join(root, '.dockerignore'), 'utf8').trim().split('\n');
-    // Docker's patterns, of which only * is used: it stops at a slash, and a folder's content goes with it.
-    const isIgnored = (path: string) =>
-      patterns.some((pattern) => new RegExp(`^${pattern.replaceAll('.', '\\.').replaceAll('*', '[^/]*')}(/|$)`).test(path));
+    // Docker's patterns, of which only * and ! are used: * stops at a slash, a folder's content goes with it, the last match counts.
+    const matches = (pattern: string, path: string) =>
+      new RegExp(`^${pattern.replaceAll('.', '\\.').replaceAll('*', '[^/]*')}(/|$)`).test(path);
+    const isIgnored = (path: string) => {
+      const last = patterns.findLast((pattern) => matches(pattern.replace(/^!/, ''), path));
+      return last !== undefined && !last.startsWith('!');
+    };
     const sources = [
       'package-lock.json',
       '.npmrc',
@@ -95,9 +154,15 @@ describe('docker-compose.yml', () => {
       'libs/native/build.sh',
       'libs/native/CMakeLists.txt',
       'tools/model-builder/src/main.ts',
+      'models/langid/1/model.onnx',
+      'deploy/health.cjs',
     ];
     expect(sources.filter((path) => !existsSync(join(root, path)) || isIgnored(path))).toEqual([]);
-    expect(['node_modules/x', 'dist/x', 'libs/native/build/x', 'libs/native/build-tsan/x'].filter((path) => !isIgnored(path))).toEqual([]);
+    expect(
+      ['node_modules/x', 'dist/x', 'models/own/1/model.onnx', 'libs/native/build/x', 'libs/native/build-tsan/x'].filter(
+        (path) => !isIgnored(path),
+      ),
+    ).toEqual([]);
   });
 });
 

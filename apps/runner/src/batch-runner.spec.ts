@@ -132,6 +132,8 @@ describe('the batch lane with a real Redis', () => {
     const release = engine.holdFrom(25);
     const batchId = await workspace.submit(echoRows(100));
     await workspace.until(batchId, ({ request_counts: { completed } }) => completed >= 10);
+    // One or two chunks of ten rows are committed, and a row takes half a second.
+    expect([40, 45]).toContain(lane.status().backlogSeconds);
     await workspace.batches.requestCancel(batchId);
     const batch = await workspace.untilOver(batchId);
     release();

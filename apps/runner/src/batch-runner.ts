@@ -120,6 +120,7 @@ export class BatchRunner {
     return {
       batches,
       rowsPerSecond: this.rate.perSecond(),
+      backlogSeconds: this.batches.reduce((sum, { backlogSeconds }) => sum + backlogSeconds, 0),
       chunks: { running: this.desk.runningChunks, waiting: this.pump.waitingChunks },
       redisIsReady: this.options.queues.isReady(),
     };

@@ -70,6 +70,12 @@ export class OwnedBatch {
     return this.manifest.batch.request_counts;
   }
 
+  /** Predicted time of one executor for its rows without a committed line, in seconds. */
+  get backlogSeconds(): number {
+    const { total, completed, failed } = this.counts;
+    return (total - completed - failed) * this.context.engine.secondsPerRow(this.manifest.batch.model ?? null);
+  }
+
   get paused(): string | null {
     return this.manifest.paused;
   }

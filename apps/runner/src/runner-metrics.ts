@@ -79,4 +79,12 @@ export function observeRunner(registry: Registry, status: () => RunnerProcessSta
       this.set(status().rowsPerSecond);
     },
   });
+  new Gauge({
+    name: 'interleave_batch_backlog_seconds',
+    help: 'Predicted time of one executor for the rows that are not committed, by what the last rows took',
+    registers,
+    collect() {
+      this.set(status().backlogSeconds);
+    },
+  });
 }

@@ -102,9 +102,9 @@ export interface InferenceBackend {
   predictedNs(request: Pick<InferenceRequest, 'model' | 'version' | 'items'>): number;
   /** Live items that were admitted and are not answered yet, handed to workers or not. */
   admittedItems(): number;
-  /** Predicted work that the workers have not done yet, divided by all executors; 0: none, or not known. */
-  backlogMs(): number;
   /** Items handed to workers and not yet answered. */
   inFlightItems(): number;
+  /** Predicted time until the executors have done what was admitted, in ms; items whose cost is not known count little or nothing. */
+  backlogMs(): number;
   close(): Promise<void>;
 }

@@ -63,6 +63,11 @@ export interface RunnerProcessStatus {
   batches: ActiveBatchStatus[];
   /** Committed rows, over the last seconds. */
   rowsPerSecond: number;
+  /**
+   * Predicted time of one executor for the rows that are not committed, by what the last rows took: with the time in which live
+   * requests held its CPU. In seconds; 0 before any row ran.
+   */
+  backlogSeconds: number;
   chunks: { running: number; waiting: number };
   redisIsReady: boolean;
 }

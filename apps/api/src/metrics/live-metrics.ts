@@ -73,6 +73,14 @@ export class LiveMetrics {
         for (const backend of backends) this.set({ lane: backend.lane }, backend.admittedItems());
       },
     });
+    new Gauge({
+      name: 'interleave_live_backlog_ms',
+      help: 'Predicted time until the executors of the real-time lane have done the live items that were admitted',
+      registers,
+      collect() {
+        this.set(backends.find(({ lane }) => lane === 'realtime')?.backlogMs() ?? 0);
+      },
+    });
   }
 
   /** Once per live request, after its answer; status 499: the caller hung up. */

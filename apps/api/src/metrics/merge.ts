@@ -14,6 +14,8 @@ export class MergedMetrics {
     private readonly runDir: string,
     /** Ids of the other processes. */
     private readonly processIds: () => readonly string[],
+    /** Adds what follows from the metrics of several processes. */
+    private readonly derive: (merged: Registry) => Promise<void> = () => Promise.resolve(),
   ) {
     this.missed = new Counter({
       name: 'interleave_metrics_missed_total',
@@ -32,7 +34,9 @@ export class MergedMetrics {
   private async collectOnce(): Promise<Registry> {
     const others = await Promise.all(this.processIds().map((id) => this.metricsOf(id)));
     const own = (await this.own.getMetricsAsJSON()) as MetricsJson;
-    return AggregatorRegistry.aggregate([own, ...others.filter((metrics) => metrics !== null)]);
+    const merged = AggregatorRegistry.aggregate([own, ...others.filter((metrics) => metrics !== null)]) as Registry;
+    await this.derive(merged);
+    return merged;
   }
 
   private async metricsOf(processId: string): Promise<MetricsJson | null> {

@@ -5,6 +5,7 @@ import { Module } from '@nestjs/common';
 import { Registry } from 'prom-client';
 import { BACKEND, BATCH_BACKEND, CONFIG } from '../tokens';
 import { GrpcMetrics } from './grpc-metrics';
+import { addGatewayGauges } from './gateway-gauges';
 import { LiveMetrics } from './live-metrics';
 import { MergedMetrics } from './merge';
 import { MetricsController } from './metrics.controller';
@@ -21,9 +22,14 @@ import { MetricsController } from './metrics.controller';
     { provide: GrpcMetrics, useFactory: (registry: Registry) => new GrpcMetrics(registry), inject: [Registry] },
     {
       provide: MergedMetrics,
-      useFactory: (registry: Registry, { runDir }: Config, placement: PlacementReader) =>
-        new MergedMetrics(registry, runDir, () => otherProcesses(placement)),
-      inject: [Registry, CONFIG, PlacementReader],
+      useFactory: (registry: Registry, { runDir }: Config, placement: PlacementReader, live: InferenceBackend) =>
+        new MergedMetrics(
+          registry,
+          runDir,
+          () => otherProcesses(placement),
+          (merged) => addGatewayGauges(merged, live),
+        ),
+      inject: [Registry, CONFIG, PlacementReader, BACKEND],
     },
   ],
   exports: [GrpcMetrics, LiveMetrics, MergedMetrics],

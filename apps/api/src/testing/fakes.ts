@@ -101,16 +101,21 @@ export class EchoBackend implements InferenceBackend {
     return items.length * this.itemNs;
   }
 
-  backlogMs(): number {
-    return 0;
-  }
-
   admittedItems(): number {
     return this.count.inFlight;
   }
 
+  /** What is handed to workers, of the items that were admitted. */
+  handedOver = 0;
+  /** What `backlogMs` says. */
+  predictedBacklogMs = 0;
+
   inFlightItems(): number {
-    return 0;
+    return this.handedOver;
+  }
+
+  backlogMs(): number {
+    return this.predictedBacklogMs;
   }
 
   async close(): Promise<void> {}

@@ -1,6 +1,7 @@
 import { InterleaveError, type InferenceBackend } from '@app/contracts';
 import { visibleModels, type ModelCatalog } from '@app/models';
-import { prepare, runPrepared, type Endpoint, type Limits } from '@app/protocols';
+import { allSucceeded, prepare, runItems, type Endpoint, type Limits } from '@app/protocols';
+import { RowCosts } from './row-costs';
 
 /** One row on its way through the lane. */
 export interface RowRequest {
@@ -18,12 +19,16 @@ export interface RowEngine {
    * one that could later, and soon after `signal` is aborted.
    */
   answer(request: RowRequest, signal: AbortSignal): Promise<object>;
+  /** How long a row of the model keeps an executor, as measured, in seconds. Model null, or one of which none ran: of all rows; 0: none ran. */
+  secondsPerRow(model: string | null): number;
   /** Null when the model can be served or may become ready; else why not. Version null: any. Those that are not in `models` are not there; null: all are. */
   modelProblem(model: string, version: string | null, models: readonly string[] | null): { code: string; message: string } | null;
 }
 
 /** Rows answered by the models of the repository, on the workers of the batch lane. */
 export class ModelEngine implements RowEngine {
+  private readonly costs = new RowCosts();
+
   constructor(
     private readonly catalog: ModelCatalog,
     private readonly backend: InferenceBackend,
@@ -33,13 +38,25 @@ export class ModelEngine implements RowEngine {
   async answer({ endpoint, body, runAlone }: RowRequest, signal: AbortSignal): Promise<object> {
     const prepared = await prepare(endpoint, body, null, this.catalog, this.limits);
     // A row waits as long as it takes, whatever its body says: the deadline of a batch is its completion window.
-    const answer = await runPrepared(this.backend, { ...prepared, timeoutMs: null, runAlone }, signal);
+    let ranNs = 0;
+    const onRan = (executorNs: number): void => void (ranNs += executorNs);
+    const results = await runItems(
+      this.backend,
+      { ...prepared, runAlone },
+      { timeoutMs: null, priority: prepared.priority, signal, onRan },
+    );
+    const answer = await prepared.respond(allSucceeded(results));
+    this.costs.observe(prepared.model, ranNs);
     if (answer.kind === 'json') return answer.body;
     throw new InterleaveError(
       'invalid_request',
       'expected JSON outputs for parameters.binary_data_output but the row asks for binary ones; a batch answers in JSON',
       { param: 'parameters' },
     );
+  }
+
+  secondsPerRow(model: string | null): number {
+    return this.costs.secondsPerRow(model);
   }
 
   modelProblem(model: string, version: string | null, models: readonly string[] | null): { code: string; message: string } | null {

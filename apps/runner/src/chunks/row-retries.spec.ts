@@ -14,6 +14,7 @@ function engineThatFails(codes: ErrorCode[]): RowEngine & { calls: number } {
       if (code !== undefined) throw new InterleaveError(code, 'no');
       return { done: true };
     },
+    secondsPerRow: () => 0,
     modelProblem: () => null,
   };
 }

@@ -41,6 +41,10 @@ export class EchoEngine implements RowEngine {
     return { echo: input };
   }
 
+  secondsPerRow(): number {
+    return 0.5;
+  }
+
   modelProblem(model: string): { code: string; message: string } | null {
     return model === 'echo' ? null : { code: 'model_not_found', message: `No model named ${model}` };
   }

@@ -251,6 +251,7 @@ describe('WorkerPool', () => {
     await worker.shut();
     // Idle: taken although the prediction says that it cannot be done in time.
     const held = infer([textItem('x')], { timeoutMs: 2000 });
+    expect(pool.backlogMs()).toBeCloseTo(1500, -1); // 3 s, two executors
     // 3 s in flight that must fit 2.5 times, 4.5 s of its own.
     await expect(infer([textItem('y')], { timeoutMs: 5000 })).rejects.toMatchObject({ code: 'overloaded', retryAfterSeconds: 3 });
     expect(() => look('echo', 9_900)).toThrow(expect.objectContaining({ code: 'overloaded' }) as Error);
@@ -259,6 +260,7 @@ describe('WorkerPool', () => {
     expect(() => look(null, 3000)).not.toThrow(); // another worker is idle
     await worker.open();
     expect((await held).map(textOf)).toEqual(['x']);
+    expect(pool.backlogMs()).toBe(0);
     expect(() => look('echo', 1)).not.toThrow();
   });
 

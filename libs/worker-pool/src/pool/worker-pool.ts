@@ -29,9 +29,9 @@ export interface WorkerPoolOptions {
   placement?: PlacementReader;
 }
 
-const NS_PER_MS = 1e6;
 /** Items without a deadline that may wait for room, as a multiple of what one worker takes. */
 const PARKED_FACTOR = 64;
+const NS_PER_MS = 1e6;
 
 /**
  * Runs items on the workers of one lane, wherever the placement says that they are. Live requests (with a deadline) are
@@ -87,18 +87,18 @@ export class WorkerPool implements InferenceBackend {
     return items;
   }
 
+  admittedItems(): number {
+    return this.admission.inFlight;
+  }
+
   backlogMs(): number {
-    let expectedNs = 0;
+    let expectedNs = this.fair.waitingNs;
     let executors = 0;
     for (const slot of this.slots.values()) {
       expectedNs += slot.backlog.expectedNs;
       executors += slot.executors;
     }
     return executors === 0 ? 0 : expectedNs / executors / NS_PER_MS;
-  }
-
-  admittedItems(): number {
-    return this.admission.inFlight;
   }
 
   async infer(request: InferenceRequest): Promise<(ItemResult | InterleaveError)[]> {

@@ -43,6 +43,11 @@ export class FairLane {
     this.requests = requests;
   }
 
+  /** Predicted executor time of what waits here. */
+  get waitingNs(): number {
+    return this.queue.waitingNs;
+  }
+
   /** Where a request of the tenant would stand; null: nobody competes with it. */
   standingOf(share: TenantShare | null): Standing | null {
     if (share === null || !this.isOnFor(share)) return null;

@@ -151,6 +151,20 @@ describe('the fair queue', () => {
     expect((queue as unknown as { tenants: Map<string, unknown> }).tenants.size).toBeLessThanOrEqual(1024);
   });
 
+  it('says how much work waits, and nothing of what runs or has ended', () => {
+    const queue = new FairQueue<number>();
+    const add = (costNs: number) => queue.add({ tenant: 'a', weight: 1 }, [{ value: 0, key: 'm', costNs, order: 0 }])[0] as Ticket<number>;
+    const [first, second] = [add(0.1 * MS), add(0.2 * MS)];
+    expect(queue.waitingNs).toBeCloseTo(0.3 * MS);
+    expect(queue.take(always)).toBe(first);
+    expect(queue.waitingNs).toBeCloseTo(0.2 * MS);
+    queue.putBack(first);
+    queue.ended(second, null);
+    expect(queue.waitingNs).toBeCloseTo(0.1 * MS);
+    queue.ended(first, null);
+    expect(queue.waitingNs).toBe(0);
+  });
+
   it('lets no tenant starve when another one could not be served for long', () => {
     const queue = new FairQueue<string>();
     const put = (tenant: string, key: string, order: number) =>

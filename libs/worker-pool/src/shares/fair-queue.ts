@@ -97,10 +97,16 @@ export class FairQueue<T> {
   /** Charge, by weight, of the tenant whose turn was the furthest. */
   private clockNs = 0;
   private waitingCount = 0;
+  private waitingCostNs = 0;
 
   /** Tickets that wait. */
   get size(): number {
     return this.waitingCount;
+  }
+
+  /** Predicted executor time of the tickets that wait. */
+  get waitingNs(): number {
+    return this.waitingCostNs;
   }
 
   heldItems(tenant: string): number {
@@ -136,7 +142,7 @@ export class FairQueue<T> {
       const ticket = new Ticket<T>(tenant, waiting, goesAhead);
       tenant.heldNs += ticket.costNs;
       tenant.heldItems += 1;
-      this.waitingCount += 1;
+      this.beginsToWait(ticket);
       this.lineOf(tenant, ticket.key).add(ticket);
       return ticket;
     });
@@ -167,7 +173,7 @@ export class FairQueue<T> {
     if (ticket.state !== 'running') return;
     ticket.state = 'waiting';
     ticket.tenant.virtualNs -= ticket.costNs / ticket.tenant.weight;
-    this.waitingCount += 1;
+    this.beginsToWait(ticket);
     this.lineOf(ticket.tenant, ticket.key).add(ticket);
   }
 
@@ -180,7 +186,7 @@ export class FairQueue<T> {
     tenant.heldItems -= 1;
     if (tenant.heldItems === 0) tenant.heldNs = 0; // no rounding errors stay
     if (state === 'waiting') {
-      this.waitingCount -= 1;
+      this.waitsNoMore(ticket);
       const line = this.lines.get(key)?.find((candidate) => candidate.tenant === tenant);
       line?.oneEnded();
       if (line !== undefined) this.dropIfEmpty(key, line);
@@ -196,7 +202,17 @@ export class FairQueue<T> {
     this.clockNs = Math.max(this.clockNs, tenant.virtualNs);
     tenant.virtualNs += costNs / tenant.weight;
     ticket.state = 'running';
+    this.waitsNoMore(ticket);
+  }
+
+  private beginsToWait({ costNs }: Ticket<T>): void {
+    this.waitingCount += 1;
+    this.waitingCostNs += costNs;
+  }
+
+  private waitsNoMore({ costNs }: Ticket<T>): void {
     this.waitingCount -= 1;
+    this.waitingCostNs = this.waitingCount === 0 ? 0 : this.waitingCostNs - costNs; // no rounding errors stay
   }
 
   private tenantOf({ tenant: name, weight }: TenantShare): Tenant {
