@@ -86,6 +86,7 @@ struct TensorDescriptor {
 static_assert(sizeof(TensorDescriptor) == 88);
 
 inline constexpr std::uint8_t kFlagAlone = 1;
+inline constexpr std::uint8_t kFlagAhead = 2;
 
 // A request block: RequestHeader | TensorDescriptor[inputCount] | data of each input, aligned.
 struct RequestHeader {
