@@ -188,6 +188,8 @@ TEST(Coalescer, RealtimeRunsWhatGoesAheadFirstAndWithItsLikeAlone) {
   Queue queue{Entry(20, 1, nowNs + 4 * kMs), Entry(20, nowNs), Entry(20, nowNs), Entry(20, nowNs - 1)};
   queue[1].ahead = true;
   queue[2].ahead = true;
+  EXPECT_EQ(Policy{}.ChooseSet(queue, nowNs), Indices{1}) << "a run of both would make the first miss its deadline";
+  queue[0].deadlineNs = 0;
   EXPECT_EQ(Policy{}.ChooseSet(queue, nowNs), (Indices{1, 2}));
   Policy policy;
   policy.models[0].rowsMax = 1;
