@@ -36,7 +36,7 @@ export class TenantShares {
     if (budget !== null && refusal !== null) this.refuse(call, budget, refusal);
   }
 
-  /** Takes what the request is predicted to cost in the lane of this backend, or throws `overloaded` with the time until it would be taken. */
+  /** Takes what the request is predicted to cost in this lane, or throws `overloaded` with the time until it would be taken. */
   take(call: LiveCall, prepared: PreparedItems, backend: Pick<InferenceBackend, 'predictedNs'>): Charge {
     const budget = this.budgetOf(call);
     const predictedMs = budget === null ? 0 : backend.predictedNs(prepared) / NS_PER_MS;

@@ -79,7 +79,8 @@ class WorkQueue {
     bool IsNone() const { return items.empty() && expired.empty() && !probe; }
   };
   // Waits for work, and until the gate lets the executor have it; none exactly when the queue is closed and empty.
-  // `executor` is a position in `cpus`, or that of the express executor; each one calls from its own thread, and whatever it ran is over.
+  // `executor` is a position in `cpus`, or that of the express executor; each one calls from its own thread, and
+  // whatever it ran is over.
   Work Take(std::size_t executor);
 
   // Items whose deadline has passed, for a caller that comes by when no executor does.
