@@ -139,6 +139,16 @@ describe('the fair queue', () => {
       expect(queue.aheadNs(tiny, 5 * MS, executors)).toBe(0);
     });
 
+    it('does not count what a tenant hangs up', () => {
+      const queue = new FairQueue<string>(() => nowMs);
+      for (let i = 0; i < 1000; i++) {
+        const [ticket] = queue.add({ tenant: 'gone', weight: 1 }, [{ value: '', key: 'm', costNs: 10 * MS, order: i }]);
+        queue.ended(ticket as Ticket<string>, null);
+      }
+      queue.add(tiny, [{ value: '', key: 'm', costNs: 5 * MS, order: 0 }]);
+      expect(queue.aheadNs(tiny, 5 * MS, executors) / MS).toBeCloseTo(5, 3);
+    });
+
     it('lets it wait for what is there where the others bring little', () => {
       const { queue, passMs } = saturatedQueue();
       passMs(10_000);

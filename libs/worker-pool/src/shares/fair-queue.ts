@@ -208,7 +208,10 @@ export class FairQueue<T> {
     ticket.state = 'ended';
     tenant.heldNs -= costNs;
     tenant.heldItems -= 1;
-    if (state === 'waiting') tenant.waitingNs -= costNs;
+    if (state === 'waiting') {
+      tenant.waitingNs -= costNs;
+      tenant.recentNs = Math.max(0, tenant.recentNs - costNs); // it brought nothing
+    }
     if (tenant.heldItems === 0) tenant.heldNs = tenant.waitingNs = 0; // no rounding errors stay
     if (state === 'waiting') {
       this.waitingCount -= 1;
