@@ -68,7 +68,7 @@ TEST_F(EngineTest, SharesNoRunWithAnItemThatIsToRunAlone) {
 TEST_F(EngineTest, RunsWhatGoesAheadBesideARunInProgress) {
   LoadedEngine engine(With({PlanOf(counting_), PlanOf(encoder_)}));
   Occupy(engine);
-  engine->OnItem(Make(2, Text(5), 1));
+  engine->OnItem(Make(2, Text(5, 2), 1));  // not a duplicate of the next
   Item ahead = Make(3, Text(5), 1);
   ahead.ahead = true;
   engine->OnItem(std::move(ahead));
