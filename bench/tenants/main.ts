@@ -28,6 +28,8 @@ const WARM_MS = 6_000;
 const STEP_MS = 30_000;
 const SEED = 29;
 const OUTPUT = 'sentence_embedding';
+/** Where a light request may wait: see `liveTiming`. */
+const STAGES = ['enqueue', 'coalesce', 'run'];
 const RATIO_TOLERANCE = 0.1;
 
 interface Part {
@@ -35,7 +37,7 @@ interface Part {
   /** Executor seconds of each tenant, and the first two's ratio ÷ 3. */
   seconds: Record<Tenant, number>;
   ratioOfWeights: number;
-  light: { answered: number; failed: number; p50Ms: number; p99Ms: number };
+  light: { answered: number; failed: number; p50Ms: number; p99Ms: number; stagesP50Ms: Record<string, number> };
   /** Of the heavy tenants' requests. */
   statuses: Record<string, number>;
   answeredPerSecond: Record<Tenant, number>;
@@ -74,12 +76,29 @@ class Node {
     await new Promise((resolve) => setTimeout(resolve, WARM_MS));
     const before = await this.executorSeconds();
     const startMs = performance.now();
-    const light = await this.openLoop('light', LIGHT_PER_SECOND, STEP_MS);
+    const light = await this.lightLoop();
     const after = await this.executorSeconds();
     const seconds = (performance.now() - startMs) / 1000;
     end.abort();
     const outcomes = await heavy;
     return partOf(name, { before, after, seconds, startMs, light, outcomes });
+  }
+
+  /** One request after the other, on a connection of its own, with where the time went as the server tells it. */
+  private async lightLoop(): Promise<LightOutcome[]> {
+    const random = new SeededRandom(SEED);
+    const connection = await HttpConnection.open(this.stack.url);
+    const outcomes: LightOutcome[] = [];
+    const endMs = performance.now() + STEP_MS;
+    for (let i = 0; performance.now() < endMs; i++) {
+      await new Promise((resolve) => setTimeout(resolve, (2 * random.next() * 1000) / LIGHT_PER_SECOND));
+      const dueMs = performance.now();
+      const { status, head } = await connection.send(this.requests.light[i % 500] ?? Buffer.alloc(0));
+      const latencyMs = performance.now() - dueMs;
+      outcomes.push({ status, dueMs, latencyMs, serviceMs: latencyMs, stages: stagesOf(head) });
+    }
+    connection.close();
+    return outcomes;
   }
 
   openLoop(tenant: Tenant, perSecond: number, durationMs: number, signal?: AbortSignal): Promise<Outcome[]> {
@@ -114,6 +133,16 @@ class Node {
   }
 }
 
+interface LightOutcome extends Outcome {
+  /** Milliseconds. */
+  stages: Record<string, number>;
+}
+
+function stagesOf(head: string): Record<string, number> {
+  const line = /\r\nserver-timing: ([^\r]*)/i.exec(head)?.[1] ?? '';
+  return Object.fromEntries([...line.matchAll(/(\w+);dur=([\d.]+)/g)].map(([, stage, ms]) => [stage, Number(ms)]));
+}
+
 function addKey({ dir }: Stack, options: string[]): string {
   const cli = join(__dirname, '..', '..', '..', 'bin', 'interleave.js');
   const env = { ...process.env, DATA_DIR: join(dir, 'data') };
@@ -125,7 +154,7 @@ interface Measured {
   after: Record<Tenant, number>;
   seconds: number;
   startMs: number;
-  light: Outcome[];
+  light: LightOutcome[];
   outcomes: [Outcome[], Outcome[]];
 }
 
@@ -147,6 +176,15 @@ function partOf(name: string, { before, after, seconds, startMs, light, outcomes
       failed: light.length - latencies.length,
       p50Ms: quantile(latencies, 0.5),
       p99Ms: quantile(latencies, 0.99),
+      stagesP50Ms: Object.fromEntries(
+        STAGES.map((stage) => [
+          stage,
+          quantile(
+            light.map(({ stages }) => stages[stage] ?? NaN),
+            0.5,
+          ),
+        ]),
+      ),
     },
     statuses,
     answeredPerSecond: { heavy: perSecond(outcomes[0]), other: perSecond(outcomes[1]), light: perSecond(light) },
@@ -177,7 +215,7 @@ async function main(): Promise<void> {
 function report(parts: Part[]): void {
   const [alone] = parts;
   console.table(
-    parts.map(({ name, seconds, ratioOfWeights, light, statuses }) => ({
+    parts.map(({ name, seconds, ratioOfWeights, light, statuses, answeredPerSecond }) => ({
       load: name,
       'executor s 3:1': `${seconds.heavy.toFixed(2)} : ${seconds.other.toFixed(2)}`,
       'ratio ÷ 3': ratioOfWeights.toFixed(3),
@@ -186,6 +224,8 @@ function report(parts: Part[]): void {
       'p50 ÷ alone': (light.p50Ms / (alone?.light.p50Ms ?? NaN)).toFixed(2),
       'p99 ÷ alone': (light.p99Ms / (alone?.light.p99Ms ?? NaN)).toFixed(2),
       'light failed': light.failed,
+      'light stages, p50 ms': JSON.stringify(light.stagesP50Ms),
+      'per second': `${answeredPerSecond.heavy.toFixed(1)} + ${answeredPerSecond.other.toFixed(1)}`,
       statuses: JSON.stringify(statuses),
     })),
   );

@@ -4,7 +4,7 @@ import { runPaths, type Config } from '@app/config';
 import type { Placement, WorkerPlan } from '@app/contracts';
 import { findExecutable, REDIS_REMEDY, REDIS_SERVERS } from '@app/system';
 import { gpuEnvironment } from './gpu-environment';
-import { HEARTBEAT_FD, LOADERS_MAX } from './supervision/heartbeat-file';
+import { HEARTBEAT_FD, heartbeatSlots } from './supervision/heartbeat-file';
 import { GRPC_LISTEN_FD, LISTEN_FD, type ListeningSockets } from './supervision/listening-socket';
 import { redisProbe, statusProbe } from './supervision/probes';
 import type { ProcessSpec } from './supervision/process-spec';
@@ -75,7 +75,7 @@ function workerSpec(config: Config, plan: WorkerPlan): ProcessSpec {
   });
   // How a refusal is worded may change while workers run; a slot for each executor and each loader.
   const told = JSON.stringify({ ...plan, gpuRefusal: plan.gpuRefusal !== null });
-  return { ...spec, heartbeatSlots: plan.cpus.length + LOADERS_MAX, fingerprint: `${spec.fingerprint}\n${told}` };
+  return { ...spec, heartbeatSlots: heartbeatSlots(plan.cpus.length), fingerprint: `${spec.fingerprint}\n${told}` };
 }
 
 interface NodeProcess {

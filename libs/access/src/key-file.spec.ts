@@ -24,6 +24,38 @@ describe('the key file', () => {
     expect(statSync(path).mode & 0o777).toBe(0o600);
   });
 
+  it('holds all keys of a tenant to the share and weight that were said last', async () => {
+    const { shareMsPerSecond: _share, weight: _weight, ...plain } = GRANT;
+    const { keys: first } = await addKey(path, { ...plain, tenant: 'acme', shareMsPerSecond: 500 });
+    await addKey(path, { ...plain, tenant: 'other', shareMsPerSecond: 7 });
+    const { keys: second, record } = await addKey(path, { ...plain, tenant: 'acme' });
+    expect([first, second]).toEqual([1, 2]);
+    expect(record).toMatchObject({ shareMsPerSecond: 500, weight: 1 });
+    await addKey(path, { ...plain, tenant: 'acme', weight: 3 });
+    const { record: last } = await addKey(path, { ...plain, tenant: 'acme', shareMsPerSecond: null });
+    await removeKey(path, last.id);
+    const shares = readKeyFile(path)?.map(({ tenant, shareMsPerSecond, weight }) => [tenant, shareMsPerSecond, weight]);
+    expect(shares).toEqual([
+      ['acme', null, 3],
+      ['other', 7, 1],
+      ['acme', null, 3],
+      ['acme', null, 3],
+    ]);
+  });
+
+  it('reconciles keys of one tenant that a file has with different shares', async () => {
+    const [a, b] = [(await addKey(path, GRANT)).record, (await addKey(path, GRANT)).record];
+    const keys = [
+      { ...a, shareMsPerSecond: 100, weight: 2 },
+      { ...b, shareMsPerSecond: 900, weight: 5 },
+    ];
+    writeFileSync(path, JSON.stringify({ formatVersion: 1, keys }));
+    expect(readKeyFile(path)?.map(({ shareMsPerSecond, weight }) => [shareMsPerSecond, weight])).toEqual([
+      [900, 5],
+      [900, 5],
+    ]);
+  });
+
   it('stays private when a killed command left a file that is not', async () => {
     await addKey(path, GRANT);
     const left = `${path}.${process.pid}.tmp`;

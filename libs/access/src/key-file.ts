@@ -17,7 +17,10 @@ export const keyFilePath = (dataDir: string): string => join(dataDir, 'keys.json
 /** A file that is there once a process of the node has seen keys: one that starts later must miss them too. */
 export const keysSeenPath = (runDir: string): string => join(runDir, 'keys.seen');
 
-/** The keys in the file at `path`; null where there is no such file. Throws a `KeyFileError` for one that cannot be used. */
+/**
+ * The keys in the file at `path`; null where there is no such file. Share and weight are the tenant's: those of its last key
+ * hold for all. Throws a `KeyFileError` for one that cannot be used.
+ */
 export function readKeyFile(path: string): KeyRecord[] | null {
   const text = readText(path);
   if (text === null) return null;
@@ -29,7 +32,7 @@ export function readKeyFile(path: string): KeyRecord[] | null {
         'use the version of Interleave that wrote the file, or put back a copy of it',
     );
   const result = keyFile.safeParse(content);
-  if (result.success) return result.data.keys;
+  if (result.success) return withSharesOfTenants(result.data.keys);
   const [issue] = result.error.issues;
   throw new KeyFileError(`${path}: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}; put back a copy of the file`);
 }
@@ -47,6 +50,11 @@ export async function changeKeys(path: string, change: (keys: KeyRecord[]) => Ke
   } finally {
     lock.close();
   }
+}
+
+function withSharesOfTenants(keys: KeyRecord[]): KeyRecord[] {
+  const last = new Map(keys.map(({ tenant, shareMsPerSecond, weight }) => [tenant, { shareMsPerSecond, weight }]));
+  return keys.map((key) => ({ ...key, ...last.get(key.tenant) }));
 }
 
 function makeFolder(path: string): void {

@@ -269,6 +269,8 @@ export interface ChannelItem {
   priority: number;
   /** Never share a run. */
   alone: boolean;
+  /** Go before all others, beside a run in progress where every executor has one. */
+  ahead: boolean;
   /** From now; null: no deadline. */
   timeoutMs: number | null;
   /** Positions of the outputs wanted; null: all. */

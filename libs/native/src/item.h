@@ -98,6 +98,7 @@ struct Item {
                               // worker lives); validated by the receiver of the item
   std::uint8_t priority = 0;  // 0 default, 1 highest, larger lower
   bool alone = false;         // never share a run (a suspect)
+  bool ahead = false;         // goes before all others and waits for no run in progress (see QueueEntry)
   std::int64_t deadlineNs = 0;   // CLOCK_MONOTONIC; 0: none
   std::uint64_t outputMask = 0;  // bit i: output i is wanted; 0: all
   std::vector<TensorView> inputs;

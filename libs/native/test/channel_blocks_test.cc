@@ -33,6 +33,7 @@ Request SomeRequest(std::mt19937_64& random, std::vector<std::string>& data) {
   request.model = static_cast<std::uint32_t>(random());
   request.priority = static_cast<std::uint8_t>(random());
   request.alone = random() % 2 == 0;
+  request.ahead = random() % 2 == 0;
   request.deadlineNs = static_cast<std::int64_t>(random() >> 1);
   request.outputMask = random();
   const std::size_t inputs = random() % 5;
@@ -65,6 +66,7 @@ TEST(Blocks, ARequestIsReadAsItWasWritten) {
     EXPECT_EQ(item->model, request.model);
     EXPECT_EQ(item->priority, request.priority);
     EXPECT_EQ(item->alone, request.alone);
+    EXPECT_EQ(item->ahead, request.ahead);
     EXPECT_EQ(item->deadlineNs, request.deadlineNs);
     EXPECT_EQ(item->outputMask, request.outputMask);
     ASSERT_EQ(item->inputs.size(), request.inputs.size());

@@ -182,6 +182,21 @@ TEST(Coalescer, RealtimeRunsAHopelessItemOnlyWhenNothingElseWaits) {
   EXPECT_EQ(Policy{}.ChooseSet({queue[0]}, nowNs), Indices{0});
 }
 
+TEST(Coalescer, RealtimeRunsWhatGoesAheadFirstAndWithItsLikeAlone) {
+  const std::int64_t nowNs = kSecondNs;
+  // The first is older and hardly in time, the last due before the other that goes ahead.
+  Queue queue{Entry(20, 1, nowNs + 4 * kMs), Entry(20, nowNs), Entry(20, nowNs), Entry(20, nowNs - 1)};
+  queue[1].ahead = true;
+  queue[2].ahead = true;
+  EXPECT_EQ(Policy{}.ChooseSet(queue, nowNs), Indices{1}) << "a run of both would make the first miss its deadline";
+  queue[0].deadlineNs = 0;
+  EXPECT_EQ(Policy{}.ChooseSet(queue, nowNs), (Indices{1, 2}));
+  Policy policy;
+  policy.models[0].rowsMax = 1;
+  queue[2].priority = 1;
+  EXPECT_EQ(policy.ChooseSet(queue, nowNs), Indices{2});
+}
+
 TEST(Coalescer, BatchRunsWhatWastesLeast) {
   Policy policy{.lane = Lane::kBatch};
   policy.models[0].rowsMax = 3;

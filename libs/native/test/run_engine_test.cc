@@ -65,6 +65,19 @@ TEST_F(EngineTest, SharesNoRunWithAnItemThatIsToRunAlone) {
   }
 }
 
+TEST_F(EngineTest, RunsWhatGoesAheadBesideARunInProgress) {
+  LoadedEngine engine(With({PlanOf(counting_), PlanOf(encoder_)}));
+  Occupy(engine);
+  engine->OnItem(Make(2, Text(5, 2), 1));  // not a duplicate of the next
+  Item ahead = Make(3, Text(5), 1);
+  ahead.ahead = true;
+  engine->OnItem(std::move(ahead));
+  const Answer answer = AnswerTo(3);
+  EXPECT_EQ(answer.status, ItemStatus::kOk) << answer.message;
+  EXPECT_EQ(answer.times.runRows, 1U);
+  EXPECT_EQ(engine->queueGauge(1).items, 1) << "the other one waits for the executor";
+}
+
 TEST_F(EngineTest, RunsEmptyTensorsAndGraphsWithoutInputs) {
   const std::string echo = test::Graph()
                                .Input("x", test::kFloat, {"N", "M"})

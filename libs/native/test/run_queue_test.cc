@@ -109,6 +109,40 @@ TEST_F(WorkQueueTest, WakesTheExecutorThatBeganToWaitLast) {
   EXPECT_EQ(woken, (std::vector<std::size_t>{2, 1, 0}));
 }
 
+TEST_F(WorkQueueTest, GivesTheExpressExecutorOnlyWhatGoesAhead) {
+  Push(Make(1));
+  QueuedItem urgent = Make(2);
+  urgent.item.ahead = true;
+  Push(std::move(urgent));
+  Push(Make(3));
+  WorkQueue::Work express = queue_.Take(kExecutors);
+  ASSERT_EQ(express.items.size(), 1U);
+  EXPECT_EQ(express.items[0].item.itemId, 2U);
+  queue_.Close();
+  EXPECT_TRUE(queue_.Take(kExecutors).IsNone()) << "the rest is for the others";
+  EXPECT_EQ(queue_.Take(0).items.size(), 2U);
+  answers_.FailAll(std::move(express.items), ItemStatus::kFailed, "");
+}
+
+TEST_F(WorkQueueTest, WakesTheExpressExecutorWhereNoOtherWaits) {
+  std::thread express([this] {
+    for (WorkQueue::Work work = queue_.Take(kExecutors); !work.IsNone(); work = queue_.Take(kExecutors)) {
+      answers_.FailAll(std::move(work.items), ItemStatus::kFailed, "");
+    }
+  });
+  Push(Make(1));
+  Push(Make(2));
+  for (std::uint64_t id = 3; id < 200; ++id) {
+    QueuedItem urgent = Make(id, 2);
+    urgent.item.ahead = true;
+    Push(std::move(urgent));
+    inbox_.WaitFor(id);
+  }
+  EXPECT_EQ(queue_.gauge(0).items, 2);
+  queue_.Close();
+  express.join();
+}
+
 TEST_F(WorkQueueTest, HandsOutProbesLast) {
   Probe probe{.done = [](const ProbeResult&) {}};
   EXPECT_EQ(queue_.PushProbe(probe), Pushed::kAccepted);

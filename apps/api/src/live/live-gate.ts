@@ -60,12 +60,10 @@ export class LiveGate {
     const modelTimeoutMs = model === null ? null : visibleModels(this.catalog, caller.models).find(model, version).timeoutMs;
     const timeoutMs = Math.min(options.timeoutMs ?? modelTimeoutMs ?? this.config.realtime.timeoutMs, timeoutMsMax);
     const { items, workNs } = this.checkRoom({ bytes }, timeoutMs);
-    // It is not the live workers that have to answer it.
-    if (options.tier === 'flex') {
-      enterBatchLane(call);
-      return 0;
-    }
+    // It is not the live workers that have to answer it; the share is the same.
+    if (options.tier === 'flex') enterBatchLane(call);
     this.shares.look(call);
+    if (options.tier === 'flex') return 0;
     return this.backend.checkAhead({ model, version, timeoutMs, bodyBytes: bytes, aheadNs: workNs, itemsAhead: items, share: caller });
   }
 

@@ -110,10 +110,12 @@ export class LiveRunner {
       // What the whole body costs says nothing about a part of its items.
       const bodyBytes = missing === prepared ? heldBytes : undefined;
       const run = { timeoutMs, priority, signal: hangUp, bodyBytes };
-      // Breakers and shares are those of the live lane.
-      if (tier === 'flex') return allSucceeded(await runItems(backend, missing, run));
-      const charge = this.shares.take(call, missing);
-      return this.runs.run(missing, { ...run, share: caller, onRan: charge.ran }).finally(charge.end);
+      const charge = this.shares.take(call, missing, backend);
+      const charged = { ...run, onRan: charge.ran };
+      // Breakers and turns are those of the live lane.
+      const ran =
+        tier === 'flex' ? runItems(backend, missing, charged).then(allSucceeded) : this.runs.run(missing, { ...charged, share: caller });
+      return ran.finally(charge.end);
     });
   }
 }

@@ -10,6 +10,7 @@ const POLICY = '"share";q=500;qu="executor-milliseconds";w=5';
 
 describe('the share of a tenant', () => {
   let backend: EchoBackend;
+  let batch: EchoBackend;
   let options: ApiOptions;
   let app: NestFastifyApplication;
   let url: string;
@@ -24,7 +25,8 @@ describe('the share of a tenant', () => {
   beforeEach(async () => {
     backend = new EchoBackend();
     backend.itemNs = 100e6;
-    options = apiOn(backend);
+    batch = new EchoBackend('batch');
+    options = apiOn(backend, { batch });
     limited = await keyOf('acme', 100);
     unlimited = await keyOf('free', null);
     app = await createServer(options);
@@ -36,12 +38,13 @@ describe('the share of a tenant', () => {
     rmSync(options.config.dataDir, { recursive: true });
   });
 
-  const post = (key: string): Promise<Response> =>
+  const post = (key: string, parameters: object = {}, headers: Record<string, string> = {}): Promise<Response> =>
     fetch(`${url}/v1/models/echo:predict`, {
       method: 'POST',
-      body: '{"instances":[{"x":[1,2]}]}',
-      headers: { 'content-type': 'application/json', authorization: `Bearer ${key}` },
+      body: JSON.stringify({ instances: [{ x: [1, 2] }], parameters }),
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${key}`, ...headers },
     });
+  const leftOf = ({ headers }: Response): number => Number(/r=(\d+)/.exec(headers.get('ratelimit') ?? '')?.[1]);
   const untilAsked = async (requests: number): Promise<void> => {
     while (backend.requests.length < requests) await new Promise((resolve) => setImmediate(resolve));
   };
@@ -64,8 +67,30 @@ describe('the share of a tenant', () => {
     expect(answers[5]?.headers.get('ratelimit')).toBeNull();
     const last = await post(limited);
     // Six answers of a third of 2.5 ms each.
-    expect(Number(/r=(\d+)/.exec(last.headers.get('ratelimit') ?? '')?.[1])).toBeGreaterThanOrEqual(494);
+    expect(leftOf(last)).toBeGreaterThanOrEqual(494);
     expect(backend.requests[0]?.share).toMatchObject({ tenant: 'acme', weight: 3 });
+  });
+
+  describe('with service_tier flex', () => {
+    const WAYS: [string, () => Promise<Response>][] = [
+      ['the header', () => post(limited, {}, { 'x-interleave-service-tier': 'flex' })],
+      ['the body', () => post(limited, { service_tier: 'flex' })],
+    ];
+
+    it.each(WAYS)('is used as in the live lane, by %s', async (_way, send) => {
+      batch.ranNs = 300e6;
+      const response = await send();
+      expect([response.status, backend.requests.length, batch.requests.length]).toEqual([200, 0, 1]);
+      expect(leftOf(response)).toBeLessThan(450);
+    });
+
+    it.each(WAYS)('is refused where it is used up, by %s', async (_way, send) => {
+      backend.ranNs = 1800e6;
+      await post(limited);
+      const refused = await send();
+      expect([refused.status, await refused.text()]).toEqual([429, expect.stringContaining('Tenant acme has used its share')]);
+      expect(batch.requests).toHaveLength(0);
+    });
   });
 
   it('is not used by requests that are refused', async () => {

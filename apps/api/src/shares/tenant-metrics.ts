@@ -4,7 +4,7 @@ import { Counter, Gauge, type Registry } from 'prom-client';
 const LABELS_MAX = 100;
 const OTHER = 'other';
 
-/** What tenants use of the live executors, and what their limits refuse. */
+/** What tenants use of the executors, batches left out, and what their limits refuse. */
 export class TenantMetrics {
   private readonly labels = new Set<string>();
   private readonly executorSeconds: Counter;
@@ -16,13 +16,13 @@ export class TenantMetrics {
     const registers = [registry];
     this.executorSeconds = new Counter({
       name: 'interleave_tenant_executor_seconds_total',
-      help: 'Executor time that live requests of a tenant took, by its rows of each run',
+      help: 'Executor time that requests of a tenant took, flex ones included, by its rows of each run',
       labelNames: ['tenant'],
       registers,
     });
     this.refusals = new Counter({
       name: 'interleave_tenant_refused_total',
-      help: 'Live requests refused because their tenant had used its share',
+      help: 'Requests refused because their tenant had used its share',
       labelNames: ['tenant'],
       registers,
     });

@@ -18,7 +18,7 @@ export interface Charge {
 }
 
 /**
- * Holds tenants to their shares of executor time and counts what they use. Tells callers that have a limit where they
+ * Holds tenants to their shares of executor time, in both lanes, and counts what they use. Tells callers that have a limit where they
  * stand, in `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11).
  */
 export class TenantShares {
@@ -26,7 +26,6 @@ export class TenantShares {
   private readonly budgets = new LRUCache<string, Budget>({ max: TENANTS_MAX });
 
   constructor(
-    private readonly backend: InferenceBackend,
     private readonly metrics: TenantMetrics,
     private readonly nowMs: () => number = () => performance.now(),
   ) {}
@@ -43,10 +42,10 @@ export class TenantShares {
     if (budget !== null && refusal !== null) this.refuse(call, budget, refusal);
   }
 
-  /** Takes what the request is predicted to cost, or throws `overloaded` with the time until it would be taken. */
-  take(call: LiveCall, prepared: PreparedItems): Charge {
+  /** Takes what the request is predicted to cost in this lane, or throws `overloaded` with the time until it would be taken. */
+  take(call: LiveCall, prepared: PreparedItems, backend: Pick<InferenceBackend, 'predictedNs'>): Charge {
     const budget = this.budgetOf(call);
-    const predictedMs = budget === null ? 0 : this.backend.predictedNs(prepared) / NS_PER_MS;
+    const predictedMs = budget === null ? 0 : backend.predictedNs(prepared) / NS_PER_MS;
     const refusal = budget?.take(predictedMs) ?? null;
     if (budget !== null && refusal !== null) this.refuse(call, budget, refusal);
     this.metrics.began(call.caller.tenant, call.caller.shareMsPerSecond);

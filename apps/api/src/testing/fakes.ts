@@ -72,12 +72,15 @@ export class EchoBackend implements InferenceBackend {
     });
     await Promise.race([this.gate, aborted]).finally(() => this.count.release(request.items.length, false));
     if (this.refusal) throw this.refusal;
-    for (const _item of request.items) request.onRan?.(RAN_NS);
+    for (const _item of request.items) request.onRan?.(this.ranNs);
     return request.items.map(({ inputs }) => ({
       outputs: inputs.map((input) => ({ ...input, name: 'y' })),
       timing: { queueUs: 150, runUs: 2500, runRows: 3 },
     }));
   }
+
+  /** What each item ran, as `onRan` is told. */
+  ranNs = RAN_NS;
 
   /** What `checkAhead` throws. */
   refusalAhead: InterleaveError | null = null;

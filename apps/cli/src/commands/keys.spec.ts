@@ -1,7 +1,7 @@
 import { grantOf } from './keys';
 
 const NOW_MS = 1_800_000_000_000;
-const OPTIONS = { tenant: 'acme', weight: '1' };
+const OPTIONS = { tenant: 'acme' };
 
 describe('interleave keys add', () => {
   it('grants everything but operation, for ever, where nothing is said', () => {
@@ -10,11 +10,14 @@ describe('interleave keys add', () => {
       tenant: 'acme',
       models: null,
       lanes: ['realtime', 'batch'],
-      shareMsPerSecond: null,
-      weight: 1,
       isOperator: false,
       expiresAt: null,
     });
+  });
+
+  it('leaves share and weight of the tenant as they are, or says what they are', () => {
+    expect(grantOf(OPTIONS, NOW_MS)).not.toHaveProperty('weight');
+    expect(grantOf({ ...OPTIONS, share: 'none' }, NOW_MS).shareMsPerSecond).toBeNull();
   });
 
   it('takes what is said', () => {

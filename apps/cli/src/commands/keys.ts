@@ -7,8 +7,8 @@ import {
   keyFilePath,
   readKeyFile,
   removeKey,
-  type KeyGrant,
   type KeyRecord,
+  type NewKey,
 } from '@app/access';
 import { loadConfig } from '@app/config';
 import { LANES } from '@app/contracts';
@@ -17,13 +17,16 @@ import { table } from '../table';
 
 const UNIT_SECONDS: Record<string, number> = { m: 60, h: 3600, d: 86_400 };
 const LIFE_DAYS_MAX = 3650;
+/** What `--share` takes for no limit. */
+const NO_SHARE = 'none';
+const newKey = grantSchema.partial({ shareMsPerSecond: true, weight: true });
 
 interface AddOptions {
   tenant: string;
   models?: string;
   lanes?: string;
   share?: string;
-  weight: string;
+  weight?: string;
   expires?: string;
   operator?: boolean;
   name?: string;
@@ -39,8 +42,8 @@ export function addKeysCommand(program: Command): void {
     .requiredOption('--tenant <tenant>', 'whose files and batches its callers see')
     .option('--models <names>', 'models that may be used, comma-separated (default: all)')
     .option('--lanes <lanes>', 'realtime, batch or both, comma-separated (default: both)')
-    .option('--share <ms>', 'executor milliseconds per second that the tenant may use (default: no limit)')
-    .option('--weight <number>', 'relative to other tenants, when the node is saturated', '1')
+    .option('--share <ms>', 'executor milliseconds per second that the tenant may use, or none; for all its keys (default: as it is)')
+    .option('--weight <number>', 'relative to other tenants, when the node is saturated; for all its keys (default: as it is, first 1)')
     .option('--expires <time>', 'from now on, as in 30d, 12h or 90m (default: never)')
     .option('--operator', 'also opens dashboard, queues and metrics, and the files and batches of all tenants')
     .option('--name <text>', 'what it is for')
@@ -59,10 +62,15 @@ export function addKeysCommand(program: Command): void {
 }
 
 async function add(options: AddOptions): Promise<void> {
-  const { secret, record } = await addKey(keyFilePath(loadConfig().dataDir), grantOf(options, Date.now()));
+  const { secret, record, keys } = await addKey(keyFilePath(loadConfig().dataDir), grantOf(options, Date.now()));
   if (options.json) return console.log(JSON.stringify({ key: secret, ...shown(record) }));
   console.log(secret);
   console.error(`${record.id} of tenant ${record.tenant}. It is not shown again; send it as "Authorization: Bearer <key>".`);
+  if (keys > 1) console.error(`${shareText(record)} and weight ${record.weight} hold for all ${keys} keys of tenant ${record.tenant}.`);
+}
+
+function shareText({ shareMsPerSecond }: KeyRecord): string {
+  return shareMsPerSecond === null ? 'No limit' : `A share of ${shareMsPerSecond} ms/s`;
 }
 
 async function list({ json }: { json?: boolean }): Promise<void> {
@@ -91,15 +99,15 @@ async function revoke(id: string, { json }: { json?: boolean }): Promise<void> {
 }
 
 /** Throws a `CliError` that names the option. */
-export function grantOf(options: AddOptions, nowMs: number): KeyGrant {
+export function grantOf(options: AddOptions, nowMs: number): NewKey {
   const { tenant, models, lanes, share, weight, expires, operator = false, name = null } = options;
-  const result = grantSchema.safeParse({
+  const result = newKey.safeParse({
     tenant,
     name,
     models: models === undefined ? null : namesIn(models),
     lanes: lanes === undefined ? LANES : namesIn(lanes),
-    shareMsPerSecond: share === undefined ? null : numberIn(share),
-    weight: numberIn(weight),
+    ...(share === undefined ? {} : { shareMsPerSecond: share === NO_SHARE ? null : numberIn(share) }),
+    ...(weight === undefined ? {} : { weight: numberIn(weight) }),
     isOperator: operator,
     expiresAt: expires === undefined ? null : expiryOf(expires, nowMs),
   });

@@ -30,7 +30,12 @@ const MEMORY_FOLDER = '/dev/shm';
 /** The worker's own number for the file; it follows its standard streams. */
 export const HEARTBEAT_FD = 3;
 /** Threads that load models in one worker: kLoadersMax of libs/native/src/run/loaders.h. */
-export const LOADERS_MAX = 4;
+const LOADERS_MAX = 4;
+/** The express executor, which has no CPU of its own: libs/native/src/run/work_queue.h. */
+const EXPRESS_EXECUTORS = 1;
+
+/** What the heartbeat of a worker with so many executors has a slot for. */
+export const heartbeatSlots = (executors: number): number => executors + EXPRESS_EXECUTORS + LOADERS_MAX;
 const WORD_BYTES = 8;
 
 /**

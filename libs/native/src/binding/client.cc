@@ -170,6 +170,7 @@ Request RequestOf(const Napi::Object& object) {
   request.model = static_cast<std::uint32_t>(IntegerOf(object, "model", 0xffffffff));
   request.priority = static_cast<std::uint8_t>(IntegerOf(object, "priority", 255));
   request.alone = BooleanOf(object, "alone");
+  request.ahead = BooleanOf(object, "ahead");
   request.deadlineNs = DeadlineOf(object.Get("timeoutMs"));
   request.outputMask = OutputMaskOf(object.Get("outputs"));
   request.responseBytes = IntegerOf(object, "responseBytes");

@@ -71,7 +71,7 @@ void WriteRequest(const Block& block, std::uint64_t itemId, const Request& reque
   header.model = request.model;
   header.inputCount = static_cast<std::uint16_t>(request.inputs.size());
   header.priority = request.priority;
-  header.flags = request.alone ? kFlagAlone : 0;
+  header.flags = static_cast<std::uint8_t>((request.alone ? kFlagAlone : 0) | (request.ahead ? kFlagAhead : 0));
   CopyOut(block.data, header);
   std::byte* descriptor = block.data + sizeof header;
   std::uint64_t offset = InputDataOffset(request.inputs.size());
@@ -86,8 +86,8 @@ void WriteRequest(const Block& block, std::uint64_t itemId, const Request& reque
 std::optional<Item> ReadRequest(const Block& block, std::uint64_t itemId) {
   if (block.bytes < sizeof(RequestHeader)) return std::nullopt;
   const auto header = CopyIn<RequestHeader>(block.data);
-  if (header.itemId != itemId || header.inputCount > kTensorsMax || (header.flags & ~kFlagAlone) != 0)
-    return std::nullopt;
+  constexpr int kFlags = kFlagAlone | kFlagAhead;
+  if (header.itemId != itemId || header.inputCount > kTensorsMax || (header.flags & ~kFlags) != 0) return std::nullopt;
   const std::uint64_t dataStart = InputDataOffset(header.inputCount);
   if (block.bytes < dataStart) return std::nullopt;
   Item item;
@@ -95,6 +95,7 @@ std::optional<Item> ReadRequest(const Block& block, std::uint64_t itemId) {
   item.model = header.model;
   item.priority = header.priority;
   item.alone = (header.flags & kFlagAlone) != 0;
+  item.ahead = (header.flags & kFlagAhead) != 0;
   item.deadlineNs = header.deadlineNs;
   item.outputMask = header.outputMask;
   item.inputs.reserve(header.inputCount);

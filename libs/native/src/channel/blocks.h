@@ -33,6 +33,7 @@ struct Request {
   std::uint32_t model = 0;
   std::uint8_t priority = 0;
   bool alone = false;
+  bool ahead = false;
   std::int64_t deadlineNs = 0;      // CLOCK_MONOTONIC; 0: none
   std::uint64_t outputMask = 0;     // bit i: output i; 0: all
   std::uint64_t responseBytes = 0;  // size of the response block

@@ -19,7 +19,7 @@
 namespace interleave {
 
 inline constexpr std::uint64_t kRegionMagic = 0x4e4f494745524c49;  // "ILREGION"
-inline constexpr std::uint32_t kChannelVersion = 1;
+inline constexpr std::uint32_t kChannelVersion = 2;
 inline constexpr std::size_t kLineBytes = 64;
 inline constexpr std::size_t kPageBytes = 4096;
 inline constexpr std::uint32_t kRingCapacityMax = 1u << 15;
@@ -86,6 +86,7 @@ struct TensorDescriptor {
 static_assert(sizeof(TensorDescriptor) == 88);
 
 inline constexpr std::uint8_t kFlagAlone = 1;
+inline constexpr std::uint8_t kFlagAhead = 2;
 
 // A request block: RequestHeader | TensorDescriptor[inputCount] | data of each input, aligned.
 struct RequestHeader {

@@ -28,6 +28,8 @@ struct QueueEntry {
   std::uint8_t priority = 0;
   // Runs by itself, whatever else waits.
   bool alone = false;
+  // Goes before all that do not, however late those are, and shares runs only with its like: they keep its run short.
+  bool ahead = false;
   std::int64_t rows = 1;
   // Along both sequence axes; 0 where the model has none.
   std::array<std::int64_t, 2> lengths{};
@@ -81,11 +83,11 @@ struct Choice {
 
 // Divides the queue into the runs that cost the least together (partition.h) and picks one of them. Only that one is
 // fixed: the next call divides anew what waits then.
-// Realtime: the run of the item that is due first by arrival and priority; when the deadlines leave no room for that,
-// the run of the earliest deadline. No shared run is so long that what waits would miss its deadline. An item that
-// cannot make its deadline any more only runs when nothing else waits. Batch: the run of the earliest deadline; else of
-// an item past the age bound; else the run that wastes the least, so that odd lengths wait for partners. O(n * items in
-// a run).
+// Realtime: the run of an item that goes ahead; else of the item that is due first by arrival and priority; when the
+// deadlines leave no room for that, the run of the earliest deadline. No shared run is so long that what waits would
+// miss its deadline. An item that cannot make its deadline any more only runs when nothing else waits. Batch: the run of
+// the earliest deadline; else of an item past the age bound; else the run that wastes the least, so that odd lengths
+// wait for partners. O(n * items in a run).
 Choice ChooseNext(std::span<const QueueEntry> queue, std::int64_t nowNs, const CoalesceLimits& limits);
 
 }  // namespace interleave

@@ -25,7 +25,7 @@ std::uint32_t Hash(std::uint64_t a, std::uint64_t b) {
 std::uint64_t Key(const QueueEntry& entry, const ModelLimits& limits) {
   const auto first = static_cast<std::uint64_t>(entry.lengths[0]);
   const auto second = static_cast<std::uint64_t>(entry.lengths[1]);
-  const std::uint64_t group = Hash(entry.shapeKey, entry.model + 1);
+  const std::uint64_t group = Hash(entry.shapeKey, std::uint64_t{entry.model} * 2 + (entry.ahead ? 1 : 0) + 1);
   if (limits.equalLengths) return group << 32 | Hash(first, second);
   return group << 32 | std::min<std::uint64_t>(first + second, UINT32_MAX);
 }

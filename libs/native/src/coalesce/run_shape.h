@@ -37,9 +37,10 @@ inline bool IsAlone(const QueueEntry& entry, const ModelLimits& limits) {
   return entry.alone || !RunShape{.rows = entry.rows, .lengths = entry.lengths}.Fits(limits);
 }
 
-// The two may share a run as far as model, shapes and equal lengths go.
+// The two may share a run as far as model, haste, shapes and equal lengths go.
 inline bool AreCompatible(const QueueEntry& a, const QueueEntry& b, const ModelLimits& limits) {
-  return a.model == b.model && a.shapeKey == b.shapeKey && (!limits.equalLengths || a.lengths == b.lengths);
+  return a.model == b.model && a.ahead == b.ahead && a.shapeKey == b.shapeKey &&
+         (!limits.equalLengths || a.lengths == b.lengths);
 }
 
 }  // namespace interleave

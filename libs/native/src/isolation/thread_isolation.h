@@ -13,6 +13,10 @@ namespace interleave {
 // Applies to the calling thread what an executor of `lane` on `cpu` should have, and says what worked. Never fails.
 std::vector<IsolationTool> IsolateExecutor(Lane lane, int cpu);
 
+// Applies to the calling thread what the express executor should have: any of these CPUs, and before the executors that
+// are pinned to them. Never fails.
+void IsolateExpress(const std::vector<int>& cpus);
+
 // Applies to the calling thread what a thread between callers and live executors should have: it wakes up about as soon
 // as they do. Never fails.
 IsolationTool IsolateFrontThread();

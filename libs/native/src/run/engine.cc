@@ -25,6 +25,12 @@ ServedModels MakeModels(const std::vector<ModelPlan>& plans) {
 
 std::vector<MappedControlPage> OpenPages(const std::vector<std::string>& paths) { return {paths.begin(), paths.end()}; }
 
+// Slots of the heartbeat and the watchdog: executors, the express executor (there or not), loaders.
+std::size_t LoaderSlot(const EnginePlan& plan, std::size_t loader) { return plan.cpus.size() + 1 + loader; }
+
+// Where the kernel can run it beside a run in progress.
+bool HasExpress(const EnginePlan& plan) { return plan.lane == Lane::kRealtime && !plan.onGpu; }
+
 std::unique_ptr<RunGate> MakeGate(const EnginePlan& plan) {
   if (plan.lane != Lane::kBatch || plan.controlPagePath.empty()) return nullptr;
   return std::make_unique<RunGate>(MappedControlPage(plan.controlPagePath), OpenPages(plan.otherControlPagePaths),
@@ -67,8 +73,8 @@ Engine::Engine(EnginePlan plan)
                     },
                 // Loading leaves much behind: files that were read, graphs before they were optimized.
                 .onIdle = [] { malloc_trim(0); }}),
-      heartbeat_(plan_.heartbeatFd, plan_.cpus.size() + kLoadersMax),
-      watchdog_({.executorsCount = plan_.cpus.size() + kLoadersMax,
+      heartbeat_(plan_.heartbeatFd, LoaderSlot(plan_, kLoadersMax)),
+      watchdog_({.executorsCount = LoaderSlot(plan_, kLoadersMax),
                  .mayBeHeldBack = plan_.lane == Lane::kBatch && !plan_.onGpu,
                  .onGiveUp = [this](std::size_t executor) { heartbeat_.Blame(executor); },
                  .onTick =
@@ -79,7 +85,8 @@ Engine::Engine(EnginePlan plan)
                        if (liveLane_ != nullptr) liveLane_->OnTick(nowNs);
                        loaders_.OnTick(nowNs);
                      }}) {
-  for (std::size_t i = 0; i < plan_.cpus.size(); ++i) executors_.emplace_back([this, i] { ExecutorLoop(i); });
+  const std::size_t executorsCount = plan_.cpus.size() + (HasExpress(plan_) ? 1 : 0);
+  for (std::size_t i = 0; i < executorsCount; ++i) executors_.emplace_back([this, i] { ExecutorLoop(i); });
 }
 
 Engine::~Engine() { Close(); }
@@ -180,14 +187,20 @@ std::vector<std::vector<IsolationTool>> Engine::isolation() const {
   return isolation_;
 }
 
-void Engine::ExecutorLoop(std::size_t executor) {
+void Engine::Isolate(std::size_t executor) {
+  if (executor == plan_.cpus.size()) {
+    pthread_setname_np(pthread_self(), "executor-ahead");
+    return IsolateExpress(plan_.cpus);
+  }
   const int cpu = plan_.cpus[executor];
   pthread_setname_np(pthread_self(), ("executor-" + std::to_string(cpu)).substr(0, 15).c_str());
-  {
-    auto tools = IsolateExecutor(plan_.lane, cpu);
-    const std::scoped_lock lock(isolationMutex_);
-    isolation_[executor] = std::move(tools);
-  }
+  auto tools = IsolateExecutor(plan_.lane, cpu);
+  const std::scoped_lock lock(isolationMutex_);
+  isolation_[executor] = std::move(tools);
+}
+
+void Engine::ExecutorLoop(std::size_t executor) {
+  Isolate(executor);
   RunExecutor runner({.lane = plan_.lane, .onGpu = plan_.onGpu, .executor = executor}, models_, answers_, watchdog_,
                      heartbeat_, liveLane_.get());
   while (true) {
@@ -203,7 +216,7 @@ void Engine::ExecutorLoop(std::size_t executor) {
 }
 
 void Engine::LoadOne(std::size_t loader, std::size_t model) {
-  const std::size_t slot = plan_.cpus.size() + loader;
+  const std::size_t slot = LoaderSlot(plan_, loader);
   {
     Heartbeat::Activity activity(heartbeat_, slot, model, Phase::kLoading);
     models_[model]->Load(library_, [&](ort::RunOptions* options, const std::function<void()>& run) {

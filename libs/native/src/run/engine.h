@@ -26,7 +26,7 @@ namespace interleave {
 
 struct EnginePlan {
   Lane lane = Lane::kRealtime;
-  std::vector<int> cpus{};  // one executor each, pinned to it
+  std::vector<int> cpus{};  // one executor each, pinned to it; one more in the realtime lane, see work_queue.h
   std::vector<ModelPlan> models{};
   std::size_t queueItemsMax = 1024;  // per client
   // Runs wait for another device: the CPU time of their threads says nothing about them.
@@ -82,6 +82,7 @@ class Engine : public ItemSink {
   std::vector<std::vector<IsolationTool>> isolation() const;
 
  private:
+  void Isolate(std::size_t executor);
   void ExecutorLoop(std::size_t executor);
   void LoadOne(std::size_t loader, std::size_t model);
   // Under the watchdog, on the loader's thread. Throws ProbeEnded when the run was ended.
@@ -104,7 +105,7 @@ class Engine : public ItemSink {
   std::vector<std::vector<IsolationTool>> isolation_;
   std::once_flag closed_;
   Loaders loaders_;
-  Heartbeat heartbeat_;  // a slot for each executor, then one for each loader
+  Heartbeat heartbeat_;  // a slot for each executor, the express executor and each loader
   Watchdog watchdog_;    // the same slots
   std::vector<std::thread> executors_;
 };

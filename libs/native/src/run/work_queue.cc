@@ -25,12 +25,14 @@ void MakeAsUrgent(QueueEntry& entry, const Item& item) {
     entry.deadlineNs = item.deadlineNs;
   }
   if (PriorityLevel(item.priority) < PriorityLevel(entry.priority)) entry.priority = item.priority;
+  entry.ahead = entry.ahead || item.ahead;
 }
 
 QueueEntry EntryOf(const QueuedItem& queued) {
   QueueEntry entry{.model = queued.item.model,
                    .priority = queued.item.priority,
                    .alone = queued.item.alone || queued.shape.isOdd,
+                   .ahead = queued.item.ahead,
                    .rows = std::max<std::int64_t>(1, queued.shape.rows),
                    .lengths = queued.shape.lengths,
                    .mayBePadded = queued.shape.mayBePadded,
@@ -48,9 +50,9 @@ QueueEntry EntryOf(const QueuedItem& queued) {
 WorkQueue::WorkQueue(WorkQueueOptions options)
     : options_(std::move(options)),
       gauges_(new QueueGauge[options_.modelsCount]),
-      waiters_(new Waiter[options_.cpus.size()]),
+      waiters_(new Waiter[options_.cpus.size() + 1]),
       limits_(options_.modelsCount),
-      predictedEndNs_(options_.cpus.size()) {}
+      predictedEndNs_(options_.cpus.size() + 1) {}
 
 WorkQueue::Pushed WorkQueue::Push(QueuedItem& queued) {
   Waiter* called = nullptr;
@@ -62,11 +64,13 @@ WorkQueue::Pushed WorkQueue::Push(QueuedItem& queued) {
     ++count;
     ++unansweredItems_;
     if (const Flight* flight = flights_.Join(queued)) {
-      if (!flight->isRunning) MakeAsUrgent(entries_[flight->position], flight->followers.back().item);
+      if (flight->isRunning) return Pushed::kJoined;
+      MakeAsUrgent(entries_[flight->position], flight->followers.back().item);
+      if (flight->followers.back().item.ahead) waiters_[options_.cpus.size()].wake.notify_one();
       return Pushed::kJoined;
     }
     Insert(std::move(queued));
-    called = CallWaiter();
+    called = CallFor(entries_.back());
   }
   if (called != nullptr) called->wake.notify_one();
   return Pushed::kAccepted;
@@ -119,7 +123,7 @@ void WorkQueue::RequeueDuplicates(QueuedItem& leader) {
     std::optional<QueuedItem> successor = flights_.Succeed(leader);
     if (!successor) return;
     Insert(std::move(*successor));
-    called = CallWaiter();
+    called = CallFor(entries_.back());
   }
   if (called != nullptr) called->wake.notify_one();
 }
@@ -146,8 +150,19 @@ WorkQueue::Waiter* WorkQueue::CallWaiter() {
   return &waiter;
 }
 
+// Precondition: mutex_ is held. The express executor only where no other one waits: two would share a CPU.
+WorkQueue::Waiter* WorkQueue::CallFor(const QueueEntry& entry) {
+  Waiter* called = CallWaiter();
+  return called == nullptr && entry.ahead ? &waiters_[options_.cpus.size()] : called;
+}
+
+bool WorkQueue::HasAhead() const {
+  return std::ranges::any_of(entries_, [](const QueueEntry& entry) { return entry.ahead; });
+}
+
 // Precondition: `lock` holds mutex_.
 void WorkQueue::WaitForWork(std::unique_lock<std::mutex>& lock, std::size_t executor) {
+  if (IsExpress(executor)) return waiters_[executor].wake.wait(lock, [this] { return isClosed_ || HasAhead(); });
   Waiter& waiter = waiters_[executor];
   while (!isClosed_) {
     if (items_.empty() && probes_.empty()) {
@@ -186,7 +201,7 @@ WorkQueue::Work WorkQueue::Take(std::size_t executor) {
 
 WorkQueue::Work WorkQueue::TakeWork(std::size_t executor) {
   Work work;
-  if (items_.empty() && !probes_.empty()) {
+  if (items_.empty() && !probes_.empty() && !IsExpress(executor)) {
     work.probe = std::move(probes_.front());
     probes_.pop_front();
     return work;
@@ -217,7 +232,7 @@ void WorkQueue::Close() {
     const std::scoped_lock lock(mutex_);
     isClosed_ = true;
   }
-  for (std::size_t i = 0; i < options_.cpus.size(); ++i) waiters_[i].wake.notify_one();
+  for (std::size_t i = 0; i <= options_.cpus.size(); ++i) waiters_[i].wake.notify_one();
 }
 
 std::size_t WorkQueue::waitingExecutors() const {
@@ -284,9 +299,7 @@ void WorkQueue::RemoveRun(std::size_t executor, std::int64_t nowNs, Work& work) 
   if (items_.empty()) return;
   options_.limits(limits_);
   const std::int64_t startedNs = MonotonicNowNs();
-  Choice choice = ChooseNext(
-      entries_, nowNs,
-      {.lane = options_.lane, .models = limits_, .executors = options_.cpus.size(), .runningNs = RunningNs(nowNs)});
+  Choice choice = ChooseFor(executor, nowNs);
   work.formationNs = MonotonicNowNs() - startedNs;
   predictedEndNs_[executor] = nowNs + choice.predictedNs;
   std::vector<std::size_t>& chosen = choice.indices;
@@ -298,6 +311,22 @@ void WorkQueue::RemoveRun(std::size_t executor, std::int64_t nowNs, Work& work) 
     flights_.Start(work.items.back());
   }
   UpdateGauges();
+}
+
+Choice WorkQueue::ChooseFor(std::size_t executor, std::int64_t nowNs) const {
+  const CoalesceLimits limits{
+      .lane = options_.lane, .models = limits_, .executors = options_.cpus.size(), .runningNs = RunningNs(nowNs)};
+  if (!IsExpress(executor)) return ChooseNext(entries_, nowNs, limits);
+  std::vector<QueueEntry> ahead;
+  std::vector<std::size_t> positions;
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    if (!entries_[i].ahead) continue;
+    ahead.push_back(entries_[i]);
+    positions.push_back(i);
+  }
+  Choice choice = ChooseNext(ahead, nowNs, limits);
+  for (std::size_t& index : choice.indices) index = positions[index];
+  return choice;
 }
 
 std::int64_t WorkQueue::RunningNs(std::int64_t nowNs) const {

@@ -44,7 +44,8 @@ struct WorkQueueOptions {
   std::size_t modelsCount = 0;
   // Items of one client that wait or run; at least 1.
   std::size_t clientItemsMax = 0;
-  // The CPU of each executor, of each thread that calls Take.
+  // The CPU of each executor, of each thread that calls Take but one: the express executor, number `cpus.size()`, has
+  // none of its own and takes only what goes ahead.
   std::vector<int> cpus{};
   // Fills in the limits of every model, by index; called with the queue locked, must be quick.
   std::function<void(std::vector<ModelLimits>&)> limits;
@@ -78,7 +79,8 @@ class WorkQueue {
     bool IsNone() const { return items.empty() && expired.empty() && !probe; }
   };
   // Waits for work, and until the gate lets the executor have it; none exactly when the queue is closed and empty.
-  // `executor` is a position in `cpus`; each one calls from its own thread, and whatever it ran is over.
+  // `executor` is a position in `cpus`, or that of the express executor; each one calls from its own thread, and
+  // whatever it ran is over.
   Work Take(std::size_t executor);
 
   // Items whose deadline has passed, for a caller that comes by when no executor does.
@@ -115,6 +117,9 @@ class WorkQueue {
   };
 
   Waiter* CallWaiter();
+  Waiter* CallFor(const QueueEntry& entry);
+  bool IsExpress(std::size_t executor) const { return executor == options_.cpus.size(); }
+  bool HasAhead() const;
   void WaitForWork(std::unique_lock<std::mutex>& lock, std::size_t executor);
   void WaitForGate(std::unique_lock<std::mutex>& lock, std::size_t executor);
   template <class Predicate>
@@ -125,6 +130,7 @@ class WorkQueue {
   std::vector<QueuedItem> RemoveExpired(std::int64_t nowNs);
   Work TakeWork(std::size_t executor);
   void RemoveRun(std::size_t executor, std::int64_t nowNs, Work& work);
+  Choice ChooseFor(std::size_t executor, std::int64_t nowNs) const;
   // What the runs under way still have to do, by their predictions.
   std::int64_t RunningNs(std::int64_t nowNs) const;
   void UpdateGauges();

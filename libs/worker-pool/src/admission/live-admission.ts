@@ -11,8 +11,8 @@ const COMPETING_FACTOR = 2;
 
 /** Where a request of a tenant stands that competes with others. */
 export interface Standing {
-  /** Predicted work that goes ahead of one that costs so much, in ns. */
-  aheadNs(costNs: number): number;
+  /** Predicted work that goes ahead of one that costs so much, in ns of so many executors. */
+  aheadNs(costNs: number, executors: number): number;
   /** Whether the tenant keeps within its part of so many places with so many items more. */
   hasPart(items: number, itemsMax: number): boolean;
 }
@@ -40,7 +40,7 @@ export class LiveAdmission {
     standing: Standing | null,
   ): number {
     const { aheadNs } = request;
-    const workNs = checkUnread(workers, key, request, (costNs) => aheadBy(standing, costNs, aheadNs));
+    const workNs = checkUnread(workers, key, request, (costNs) => aheadBy(standing, { costNs, unreadNs: aheadNs, workers }));
     this.count.checkRoom(request.itemsAhead, this.roomFactor(standing, 1));
     return workNs;
   }
@@ -54,7 +54,7 @@ export class LiveAdmission {
     this.count.checkFits(items.length);
     weighItems(items, key, workers[0]);
     const costNs = items.reduce((sumNs, { expectedNs }) => sumNs + expectedNs, 0);
-    const inTime = workersInTime(workers, request, timeoutMs, aheadBy(standing, costNs, 0));
+    const inTime = workersInTime(workers, request, timeoutMs, aheadBy(standing, { costNs, unreadNs: 0, workers }));
     this.count.admit(items.length, this.roomFactor(standing, items.length));
     this.counted.add(request);
     return inTime;
@@ -90,6 +90,11 @@ export class LiveAdmission {
   }
 }
 
-function aheadBy(standing: Standing | null, costNs: number, unreadNs: number): Ahead {
-  return { ns: unreadNs + (standing?.aheadNs(costNs) ?? 0), takesTurns: standing !== null };
+function aheadBy(
+  standing: Standing | null,
+  { costNs, unreadNs, workers }: { costNs: number; unreadNs: number; workers: WorkerSlot[] },
+): Ahead {
+  if (standing === null) return { ns: unreadNs, takesTurns: false };
+  const executors = workers.reduce((sum, slot) => sum + slot.executors, 0);
+  return { ns: unreadNs + (executors === 0 ? 0 : standing.aheadNs(costNs, executors)), takesTurns: true };
 }

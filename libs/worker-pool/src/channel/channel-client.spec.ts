@@ -10,6 +10,7 @@ const textItem = (text: string): ChannelItem => ({
   model: 0,
   priority: 3,
   alone: false,
+  ahead: false,
   timeoutMs: null,
   outputs: null,
   responseBytes: 4096,

@@ -346,6 +346,7 @@ function encode(item: PendingItem, model: ReadyModel): ChannelItem | null {
       model: model.index,
       priority: item.priority,
       alone: item.deaths > 0 || item.request.runAlone,
+      ahead: item.goesAhead,
       timeoutMs,
       outputs,
       // Past the maximum it is refused as too large.

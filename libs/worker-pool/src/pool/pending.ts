@@ -36,6 +36,8 @@ export class PendingItem {
   rows = 1;
   /** As the worker takes it; that of its request unless tenants compete. */
   priority: number;
+  /** Of a tenant that had nothing to do: the worker runs it before all others. */
+  goesAhead = false;
   /** Takes it out of the worker's queue; set while submitted. */
   cancel: (() => void) | null = null;
   /** Told when it has its answer, whoever gave it. */

@@ -120,11 +120,27 @@ describe('WorkerPool', () => {
       const order: string[] = [];
       const heavy = Array.from({ length: 400 }, (_, i) => record(order, `heavy ${i}`, as('heavy')));
       const light = Array.from({ length: 3 }, (_, i) => record(order, `light ${i}`, as('light')));
+      while (pool.inFlightItems() > 20) await nextTurn(); // what the worker held comes back
       await worker.open();
       await Promise.all([...heavy, ...light]);
       expect(order.slice(0, 110).filter((text) => text.startsWith('light'))).toHaveLength(3);
       expect(order).toHaveLength(403);
       expect([pool.inFlightItems(), pool.admittedItems()]).toEqual([0, 0]);
+    });
+
+    it('hands over the request of a tenant that had nothing to do though the worker holds enough', async () => {
+      await place(plan('w1', { queueItemsMax: 1024 }));
+      const worker = await startWorker('w1');
+      await untilReady();
+      await worker.shut();
+      const heavy = Array.from({ length: 200 }, (_, i) => infer([textItem(`heavy ${i}`)], as('heavy')));
+      const other = Array.from({ length: 200 }, (_, i) => infer([textItem(`other ${i}`)], as('other')));
+      while (pool.inFlightItems() > 20) await nextTurn();
+      const held = pool.inFlightItems();
+      const light = infer([textItem('light')], as('light'));
+      expect(pool.inFlightItems()).toBe(held + 1);
+      await worker.open();
+      expect((await Promise.all([...heavy, ...other, light])).map(([result]) => codeOf(result))).toEqual(Array(401).fill('ok'));
     });
 
     it('takes back what waits of a caller that hangs up, and answers the others', async () => {

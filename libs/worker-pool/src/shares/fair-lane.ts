@@ -16,8 +16,6 @@ const UNKNOWN_NS = 100e3;
 /** A level of priority is worth so many ms of waiting, the default is level 128; see docs/scheduling.md §2. */
 const LEVEL_MS = 10;
 const LEVEL_DEFAULT = 128;
-/** Goes ahead of all that workers hold. */
-const PRIORITY_AHEAD = 1;
 
 interface FairLaneOptions {
   dispatcher: Dispatcher;
@@ -52,7 +50,7 @@ export class FairLane {
   standingOf(share: TenantShare | null): Standing | null {
     if (share === null || !this.isOnFor(share)) return null;
     return {
-      aheadNs: (costNs) => this.queue.aheadNs(share, costNs),
+      aheadNs: (costNs, executors) => this.queue.aheadNs(share, costNs, executors),
       hasPart: (items, itemsMax) => this.queue.heldItems(share.tenant) + items <= this.queue.partOf(share) * itemsMax,
     };
   }
@@ -79,8 +77,8 @@ export class FairLane {
   run(): void {
     const full = new Set<WorkerSlot>();
     while (this.queue.size > 0) {
-      const ticket = this.queue.take((key) => this.workerFor(key, full) !== undefined);
-      const slot = ticket === null ? undefined : this.workerFor(ticket.key, full);
+      const ticket = this.queue.take((key, goesAhead) => this.workerFor(key, goesAhead, full) !== undefined);
+      const slot = ticket === null ? undefined : this.workerFor(ticket.key, ticket.goesAhead, full);
       if (ticket === null || slot === undefined) return;
       if (!this.submit(slot, ticket)) {
         full.add(slot);
@@ -102,8 +100,9 @@ export class FairLane {
     return this.queue.size > 0 || this.competition.with(tenant);
   }
 
-  private workerFor(key: string, full: Set<WorkerSlot>): WorkerSlot | undefined {
-    return this.dispatcher.candidates(key).find((slot) => slot.roomItems > 0 && !full.has(slot) && !holdsEnough(slot));
+  /** What goes ahead does not wait until workers hold less. */
+  private workerFor(key: string, goesAhead: boolean, full: Set<WorkerSlot>): WorkerSlot | undefined {
+    return this.dispatcher.candidates(key).find((slot) => slot.roomItems > 0 && !full.has(slot) && (goesAhead || !holdsEnough(slot)));
   }
 
   private add(items: PendingItem[], share: TenantShare): void {
@@ -115,7 +114,8 @@ export class FairLane {
     }));
     for (const ticket of this.queue.add(share, waiting)) {
       const { value: item } = ticket;
-      item.priority = ticket.goesAhead ? PRIORITY_AHEAD : 0;
+      item.priority = 0; // it has had its turn by then
+      item.goesAhead = ticket.goesAhead;
       item.onSettled = () => {
         if (ticket.state === 'waiting') this.queue.ended(ticket, null);
       };

@@ -96,9 +96,67 @@ describe('the fair queue', () => {
       heavy,
       Array.from({ length: 1000 }, (_, order) => ({ value: '', key: 'm', costNs: MS, order })),
     );
-    expect(queue.aheadNs({ tenant: 'light', weight: 1 }, 2 * MS)).toBe(6 * MS);
-    expect(queue.aheadNs(heavy, 2 * MS)).toBe(1000 * MS);
-    expect([queue.partOf(heavy), queue.partOf({ tenant: 'light', weight: 1 })]).toEqual([1, 0.25]);
+    const light = { tenant: 'light', weight: 1 };
+    expect(queue.aheadNs(light, 2 * MS, 2)).toBe(0); // it goes ahead
+    queue.add(light, [{ value: '', key: 'm', costNs: 2 * MS, order: 0 }]);
+    expect(queue.aheadNs(light, 2 * MS, 2)).toBeCloseTo(14 * MS, 3); // 2 of its own, 4 by 3 of the other
+    // What the other has and, at its rate, brings.
+    expect(Math.floor(queue.aheadNs(heavy, 2 * MS, 2) / MS)).toBe(1002);
+    expect([queue.partOf(heavy), queue.partOf(light)]).toEqual([0.75, 0.25]);
+  });
+
+  describe('where another tenant always has something to do', () => {
+    let nowMs = 0;
+    const executors = 2;
+    const tiny = { tenant: 'tiny', weight: 0.001 };
+    /** Callers that wait for their answers, 10 ms each, until as much time has passed; and its ends. */
+    const saturatedQueue = (): { queue: FairQueue<string>; passMs: (ms: number) => void } => {
+      const queue = new FairQueue<string>(() => nowMs);
+      const put = (): void => void queue.add({ tenant: 'heavy', weight: 1 }, [{ value: 'heavy', key: 'm', costNs: 10 * MS, order: nowMs }]);
+      for (let i = 0; i < 20; i++) put();
+      const passMs = (ms: number): void => {
+        for (const untilMs = nowMs + ms; nowMs < untilMs; nowMs += 10)
+          for (let i = 0; i < executors; i++) {
+            const ticket = queue.take(always) as Ticket<string>;
+            queue.ended(ticket, ticket.costNs);
+            if (ticket.value === 'heavy') put();
+          }
+      };
+      return { queue, passMs };
+    };
+
+    it('says how long a tenant of little weight waits for what it owes, not how long for what is there', () => {
+      const { queue, passMs } = saturatedQueue();
+      passMs(10_000);
+      expect(queue.aheadNs(tiny, 5 * MS, executors)).toBe(0);
+      queue.add(tiny, [{ value: 'tiny', key: 'm', costNs: 5 * MS, order: 0 }]);
+      passMs(100);
+      // 5 s for the one that ran, 5 s for the next.
+      const waitMs = queue.aheadNs(tiny, 5 * MS, executors) / executors / MS;
+      expect(waitMs).toBeGreaterThan(4500);
+      expect(waitMs).toBeLessThan(5100);
+      passMs(waitMs + 100);
+      expect(queue.aheadNs(tiny, 5 * MS, executors)).toBe(0);
+    });
+
+    it('does not count what a tenant hangs up', () => {
+      const queue = new FairQueue<string>(() => nowMs);
+      for (let i = 0; i < 1000; i++) {
+        const [ticket] = queue.add({ tenant: 'gone', weight: 1 }, [{ value: '', key: 'm', costNs: 10 * MS, order: i }]);
+        queue.ended(ticket as Ticket<string>, null);
+      }
+      queue.add(tiny, [{ value: '', key: 'm', costNs: 5 * MS, order: 0 }]);
+      expect(queue.aheadNs(tiny, 5 * MS, executors) / MS).toBeCloseTo(5, 3);
+    });
+
+    it('lets it wait for what is there where the others bring little', () => {
+      const { queue, passMs } = saturatedQueue();
+      passMs(10_000);
+      queue.add(tiny, [{ value: 'tiny', key: 'm', costNs: 5 * MS, order: 0 }]);
+      passMs(100);
+      nowMs += 60_000; // nothing came
+      expect(queue.aheadNs(tiny, 5 * MS, executors) / MS).toBeCloseTo(200, 3);
+    });
   });
 
   it('marks the first run of an idle tenant to go ahead, and nothing of a busy one or one that had more than its share', () => {
@@ -114,6 +172,17 @@ describe('the fair queue', () => {
     while (b.state === 'waiting') queue.take(always);
     queue.ended(b, 500 * MS);
     expect(add('b', 1).map(({ goesAhead }) => goesAhead)).toEqual([false]);
+  });
+
+  it('hands over what goes ahead where workers have no room for anything else', () => {
+    const queue = new FairQueue<string>();
+    const put = (tenant: string, order: number) => queue.add({ tenant, weight: 1 }, [{ value: tenant, key: 'm', costNs: MS, order }]);
+    for (let i = 0; i < 100; i++) put('heavy', i);
+    while (queue.take((_key, goesAhead) => goesAhead) !== null);
+    put('light', 100);
+    expect(queue.take((_key, goesAhead) => goesAhead)?.value).toBe('light');
+    expect(queue.take((_key, goesAhead) => goesAhead)).toBeNull();
+    expect(queue.take(always)?.value).toBe('heavy');
   });
 
   it('keeps the order within a tenant, and passes what cannot run now', () => {
@@ -140,7 +209,7 @@ describe('the fair queue', () => {
       const [ticket] = queue.add(a, [{ value: i, key: 'm', costNs: MS, order: i }]) as [Ticket<number>];
       queue.ended(ticket, null);
     }
-    expect([queue.size, queue.heldItems('a'), queue.aheadNs(a, 0)]).toEqual([1, 1, MS]);
+    expect([queue.size, queue.heldItems('a'), queue.aheadNs(a, 0, 1)]).toEqual([1, 1, MS]);
     expect(JSON.stringify([...(queue as unknown as { lines: Map<string, unknown> }).lines.values()]).length).toBeLessThan(20_000);
     queue.ended(head, null);
     expect([queue.size, queue.take(always)]).toEqual([0, null]);

@@ -4,10 +4,16 @@ import type { TenantShare } from '@app/contracts';
 const CATCH_UP_NS_MAX = 1e9;
 /** Of a tenant that had nothing to do, so much goes ahead of what the workers hold already: one run. */
 const AHEAD_NS_MAX = 40e6;
+/** Over so long, roughly, what a tenant brings is taken for what it will bring. */
+const RATE_MS = 2000;
+/** Steps to the wait: each takes in at least one more tenant that does not use its share, mostly all of them. */
+const WAIT_STEPS_MAX = 8;
 /** Tenants with nothing to do that are remembered because they had more than their share of late. */
 const IDLE_TENANTS_MAX = 1024;
 /** Ends of tickets that lie in a queue are swept when they are more than these and more than the rest. */
 const ENDED_MAX = 32;
+
+const NS_PER_MS = 1e6;
 
 /** What waits, by its predicted cost and its place among the tenant's own. */
 export interface Waiting<T> {
@@ -24,8 +30,12 @@ interface Tenant {
   weight: number;
   /** Executor time it was charged, divided by its weight; see `FairQueue`. */
   virtualNs: number;
-  /** Predicted cost of what waits or runs. */
+  /** Predicted cost of what waits or runs, and of what waits. */
   heldNs: number;
+  waitingNs: number;
+  /** Predicted cost of what came, fading with RATE_MS since `rateMs`. */
+  recentNs: number;
+  rateMs: number;
   heldItems: number;
 }
 
@@ -89,7 +99,7 @@ class Line<T> {
  * Shares executor time between tenants by their weights. Each turn goes to the tenant that was charged least for its
  * weight; it is charged the predicted cost at its turn, and the difference to the measured afterwards. A tenant that
  * comes back begins where the others are: idle time is not saved up. After Sheng et al. 2024 (virtual token counter),
- * a fair queue that can correct its predictions. No clock, no thread.
+ * a fair queue that can correct its predictions. The clock serves `aheadNs` alone. No thread.
  */
 export class FairQueue<T> {
   private readonly tenants = new Map<string, Tenant>();
@@ -98,6 +108,8 @@ export class FairQueue<T> {
   private clockNs = 0;
   private waitingCount = 0;
   private waitingCostNs = 0;
+
+  constructor(private readonly nowMs: () => number = () => performance.now()) {}
 
   /** Tickets that wait. */
   get size(): number {
@@ -121,15 +133,24 @@ export class FairQueue<T> {
   }
 
   /**
-   * Predicted executor time until something of the tenant that costs so much has its turn, once all others run no faster
-   * than their share.
+   * Predicted executor time until something of the tenant that costs so much has its turn, on so many executors. Of each other
+   * tenant goes ahead what its share lets through, what this tenant owes included; or less, where it has and brings less.
    */
-  aheadNs({ tenant, weight }: TenantShare, costNs: number): number {
-    const ownNs = this.tenants.get(tenant)?.heldNs ?? 0;
-    let aheadNs = ownNs;
-    for (const other of this.tenants.values())
-      if (other.name !== tenant) aheadNs += Math.min(other.heldNs, ((ownNs + costNs) * other.weight) / weight);
-    return aheadNs;
+  aheadNs({ tenant, weight }: TenantShare, costNs: number, executors: number): number {
+    const own = this.tenants.get(tenant);
+    const ownNs = own?.heldNs ?? 0;
+    if (ownNs === 0 && (own?.virtualNs ?? 0) <= this.clockNs) return 0;
+    const turnNs = Math.max(own?.virtualNs ?? 0, this.clockNs) + ((own?.waitingNs ?? 0) + costNs) / weight;
+    const others: Other[] = [];
+    for (const other of this.tenants.values()) if (other.name !== tenant) others.push(this.otherUntil(other, turnNs));
+    return waitNs(ownNs, others, executors) * executors;
+  }
+
+  private otherUntil(other: Tenant, turnNs: number): Other {
+    const { heldNs, waitingNs, weight } = other;
+    const virtualNs = heldNs === 0 ? Math.max(other.virtualNs, this.clockNs) : other.virtualNs;
+    const mostNs = heldNs - waitingNs + Math.max(0, turnNs - virtualNs) * weight;
+    return { heldNs, mostNs, rate: fadedNs(other, this.nowMs()) / (RATE_MS * NS_PER_MS) };
   }
 
   /** Puts what belongs to one request in line. */
@@ -137,26 +158,34 @@ export class FairQueue<T> {
     const tenant = this.tenantOf(share);
     const owesNothing = tenant.heldItems === 0 && tenant.virtualNs <= this.clockNs;
     if (tenant.heldItems === 0) tenant.virtualNs = Math.max(tenant.virtualNs, this.clockNs);
+    tenant.recentNs = fadedNs(tenant, this.nowMs());
+    tenant.rateMs = this.nowMs();
     return request.map((waiting) => {
       const goesAhead = owesNothing && (tenant.heldItems === 0 || tenant.heldNs + waiting.costNs <= AHEAD_NS_MAX);
       const ticket = new Ticket<T>(tenant, waiting, goesAhead);
       tenant.heldNs += ticket.costNs;
+      tenant.waitingNs += ticket.costNs;
       tenant.heldItems += 1;
+      tenant.recentNs += ticket.costNs;
       this.beginsToWait(ticket);
       this.lineOf(tenant, ticket.key).add(ticket);
       return ticket;
     });
   }
 
-  /** Whose turn it is among those that can run now; null: none. Give each back by `ended`, or by `putBack`. */
-  take(canRun: (key: string) => boolean): Ticket<T> | null {
+  /**
+   * Whose turn it is among those that can run now, those that go ahead perhaps where others cannot; null: none. Give each
+   * back by `ended`, or by `putBack`.
+   */
+  take(canRun: (key: string, goesAhead: boolean) => boolean): Ticket<T> | null {
     let next: Ticket<T> | null = null;
     let chosen: Line<T> | null = null;
     for (const [key, lines] of this.lines) {
-      if (!canRun(key)) continue;
+      const canAny = canRun(key, false);
+      if (!canAny && !canRun(key, true)) continue;
       for (const line of lines) {
         const head = line.head();
-        if (head === undefined || (next !== null && !isBefore(head, next))) continue;
+        if (head === undefined || !(canAny || head.goesAhead) || (next !== null && !isBefore(head, next))) continue;
         next = head;
         chosen = line;
       }
@@ -173,6 +202,7 @@ export class FairQueue<T> {
     if (ticket.state !== 'running') return;
     ticket.state = 'waiting';
     ticket.tenant.virtualNs -= ticket.costNs / ticket.tenant.weight;
+    ticket.tenant.waitingNs += ticket.costNs;
     this.beginsToWait(ticket);
     this.lineOf(ticket.tenant, ticket.key).add(ticket);
   }
@@ -184,7 +214,11 @@ export class FairQueue<T> {
     ticket.state = 'ended';
     tenant.heldNs -= costNs;
     tenant.heldItems -= 1;
-    if (tenant.heldItems === 0) tenant.heldNs = 0; // no rounding errors stay
+    if (state === 'waiting') {
+      tenant.waitingNs -= costNs;
+      tenant.recentNs = Math.max(0, tenant.recentNs - costNs); // it brought nothing
+    }
+    if (tenant.heldItems === 0) tenant.heldNs = tenant.waitingNs = 0; // no rounding errors stay
     if (state === 'waiting') {
       this.waitsNoMore(ticket);
       const line = this.lines.get(key)?.find((candidate) => candidate.tenant === tenant);
@@ -201,6 +235,7 @@ export class FairQueue<T> {
     tenant.virtualNs = Math.max(tenant.virtualNs, this.clockNs - CATCH_UP_NS_MAX / tenant.weight);
     this.clockNs = Math.max(this.clockNs, tenant.virtualNs);
     tenant.virtualNs += costNs / tenant.weight;
+    tenant.waitingNs -= costNs;
     ticket.state = 'running';
     this.waitsNoMore(ticket);
   }
@@ -221,7 +256,8 @@ export class FairQueue<T> {
       known.weight = weight;
       return known;
     }
-    const created: Tenant = { name, weight, virtualNs: this.clockNs, heldNs: 0, heldItems: 0 };
+    const nothing = { heldNs: 0, waitingNs: 0, heldItems: 0, recentNs: 0, rateMs: this.nowMs() };
+    const created: Tenant = { name, weight, virtualNs: this.clockNs, ...nothing };
     this.tenants.set(name, created);
     return created;
   }
@@ -255,4 +291,38 @@ export class FairQueue<T> {
 function isBefore<T>(a: Ticket<T>, b: Ticket<T>): boolean {
   const [aNs, bNs] = [a.tenant.virtualNs, b.tenant.virtualNs];
   return aNs === bNs ? a.order < b.order : aNs < bNs;
+}
+
+function fadedNs({ recentNs, rateMs }: Tenant, nowMs: number): number {
+  return recentNs * Math.exp((rateMs - nowMs) / RATE_MS);
+}
+
+/** Another tenant, as one that waits sees it. */
+interface Other {
+  heldNs: number;
+  /** What goes ahead of it at most. */
+  mostNs: number;
+  /** Executor time that it brings in each time. */
+  rate: number;
+}
+
+/**
+ * How long so many executors take for `ownNs` and what the others have and bring meanwhile. Comes down from the wait where
+ * all others use their shares: Newton's steps on a function that is linear between as many points as there are others.
+ */
+function waitNs(ownNs: number, others: Other[], executors: number): number {
+  let wait = (ownNs + others.reduce((sum, { mostNs }) => sum + mostNs, 0)) / executors;
+  for (let step = 0; step < WAIT_STEPS_MAX; step++) {
+    let workNs = ownNs;
+    let rates = 0;
+    for (const { heldNs, mostNs, rate } of others) {
+      const bringsLess = heldNs + rate * wait < mostNs;
+      workNs += bringsLess ? heldNs : mostNs;
+      if (bringsLess) rates += rate;
+    }
+    const next = rates < executors ? workNs / (executors - rates) : wait;
+    if (next >= wait) return wait;
+    wait = next;
+  }
+  return wait;
 }
