@@ -76,6 +76,7 @@ describe('batches through the official client', () => {
       log: logger,
       registry: new Registry(),
       reconcileMs: 1000,
+      refusal: async () => null,
     });
     client = new OpenAI({ baseURL: `${await app.getUrl()}/v1`, apiKey: 'none', maxRetries: 0 });
   });

@@ -174,6 +174,17 @@ describe('the batch lane with a real Redis', () => {
     expect(batch.interleave).toBeUndefined();
   });
 
+  it('takes nothing while it may not work beside the other nodes, says why, and goes on', async () => {
+    await lane.close(0);
+    let refusal: string | null = 'node b writes what this one cannot read';
+    lane = await openTestRunner(workspace.config, engine, { refusal: async () => refusal });
+    const batchId = await workspace.submit(echoRows(20));
+    await sleep(500);
+    expect([(await workspace.batches.get(batchId, SEES_ALL)).status, lane.status().batches]).toEqual(['validating', []]);
+    refusal = null;
+    expect(await workspace.untilOver(batchId)).toMatchObject({ status: 'completed', request_counts: { completed: 20 } });
+  });
+
   it('takes chunks of a later batch before an earlier one is through', async () => {
     const release = engine.holdFrom(1);
     const first = await workspace.submit(echoRows(400));

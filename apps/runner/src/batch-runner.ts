@@ -19,6 +19,8 @@ export interface BatchRunnerOptions {
   chunksQueuedMax: number;
   /** Time between two looks at the store for what Redis did not tell. */
   reconcileMs: number;
+  /** Why this node may not take batch work beside the others of its fleet; null: it may. */
+  refusal: () => Promise<string | null>;
 }
 
 /** What brings batches and chunks to the runner, by `own` and `processChunk`. */
@@ -68,6 +70,8 @@ export class BatchRunner {
   private redisSeenMs = Date.now();
   private sweptMs = 0;
   private pauseReason: string | null = null;
+  /** Why nothing is taken; null: it is. */
+  private refusal: string | null = null;
 
   constructor(private readonly options: BatchRunnerOptions) {
     this.context = {
@@ -246,12 +250,14 @@ export class BatchRunner {
   private async updatePause(): Promise<void> {
     if (this.options.queues.isReady()) this.redisSeenMs = Date.now();
     const isRedisAway = Date.now() - this.redisSeenMs > REDIS_AWAY_MS;
-    this.pauseReason = (await this.context.store.refusal(0)) ?? (isRedisAway ? 'Redis is not reachable' : null);
+    this.refusal = await this.options.refusal();
+    this.pauseReason = (await this.context.store.refusal(0)) ?? (isRedisAway ? 'Redis is not reachable' : this.refusal);
   }
 
   private async reconcileQueue(): Promise<void> {
     const { consumers } = this;
     if (consumers === null || !this.options.queues.isReady()) return;
+    if (this.refusal !== null) return this.closeConsumers(consumers, this.refusal);
     if (!consumers.isOpen) {
       await this.options.queues.releaseJobsOf(this.context.nodeId);
       await this.desk.openMarked();
@@ -261,6 +267,12 @@ export class BatchRunner {
     await this.pump.verify((ledger, index) => this.findResult(ledger.batchId, index));
     await this.replaceIfStuck(consumers);
     this.feedSoon();
+  }
+
+  private async closeConsumers(consumers: Consumers, reason: string): Promise<void> {
+    if (!consumers.isOpen) return;
+    this.context.log.error(reason);
+    await consumers.close(1_000);
   }
 
   /** Not once the runner stops: `drain` has closed them. */
@@ -276,8 +288,9 @@ export class BatchRunner {
     return this.options.queues.listen({
       onMoved: (jobId, state) => {
         const batch = batchOf(jobId);
-        if (batch?.ledger == null) return;
-        this.pump.note(batch.ledger, jobId, state);
+        const ledger = batch?.ledger ?? null;
+        if (batch === undefined || ledger === null) return;
+        this.pump.note(ledger, jobId, state);
         if (state === 'delayed') void this.attempt('asking for a failure', () => this.askWhy(batch, jobId));
         if (state === 'active') this.feedSoon();
       },
@@ -289,8 +302,8 @@ export class BatchRunner {
       },
       onFailed: () => undefined, // `verify` finds out
       onCancelRequested: (batchId) => {
-        const batch = this.owned.get(batchId)?.batch;
-        if (batch !== undefined) void this.attempt('cancel', () => batch.lookForCancel());
+        void this.attempt('cancel', () => this.desk.lookForEnd(batchId));
+        void this.attempt('cancel', async () => this.owned.get(batchId)?.batch.lookForCancel());
       },
     });
   }
@@ -337,8 +350,10 @@ export class BatchRunner {
     this.options.metrics.rows(result);
   }
 
+  /** By one node of the fleet at a time: it reads every file's record. */
   private async sweep(): Promise<void> {
     this.sweptMs = Date.now();
+    if (!(await this.options.queues.claim('sweep', SWEEP_MS))) return;
     const { files, batches } = this.context;
     const expired = await files.sweep((batchId) => batches.isOpen(batchId));
     if (expired.length > 0) this.context.log.info({ files: expired }, 'expired files removed');

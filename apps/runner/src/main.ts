@@ -6,12 +6,14 @@ import { openStore } from '@app/batches';
 import { onShutdown, openPlacement, readCrashCount, serveProcessStatus, type ShutdownStep } from '@app/process';
 import { createLogger, observeEventLoop } from '@app/telemetry';
 import { Registry } from 'prom-client';
+import { FleetRefusal } from './fleet-refusal';
 import { openRunner } from './open-runner';
 import { ModelEngine } from './chunks/row-engine';
 
 const PROCESS_ID = 'runner';
 const DRAIN_MS = 10_000;
-const RECONCILE_MS = 1_000;
+/** Cheap on a disk; a bucket's owner pays for each look, and is told of most by Redis. */
+const RECONCILE_MS = { directory: 1_000, bucket: 5_000 };
 
 /**
  * The batch runner. The scheduler starts it with a low priority (every thread inherits it from the start) and ends it
@@ -35,6 +37,7 @@ async function main(): Promise<void> {
     tensorBytesMax: config.batch.rowBytesMax,
     tensorBytesKey: 'batch.rowBytesMax',
   };
+  const fleet = FleetRefusal.open(config, log);
   const runner = await openRunner(config, {
     nodeId: config.nodeId,
     engine: new ModelEngine(catalog, pool, limits),
@@ -46,7 +49,8 @@ async function main(): Promise<void> {
     crashes: readCrashCount(runPaths(config.runDir).crashCount(PROCESS_ID)),
     log,
     registry,
-    reconcileMs: RECONCILE_MS,
+    reconcileMs: RECONCILE_MS[config.storage.kind],
+    refusal: () => fleet.read(),
   });
   const statusServer = await serveProcessStatus({
     socketPath: runPaths(config.runDir).statusSocket(PROCESS_ID),
@@ -55,6 +59,7 @@ async function main(): Promise<void> {
   });
   shutdown.push(
     ['batches', () => runner.close(DRAIN_MS)],
+    ['fleet', async () => fleet.close()],
     ['workers', () => pool.close()],
     ['placement', () => placement.close()],
     ['status', () => statusServer.close()],

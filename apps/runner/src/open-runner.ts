@@ -39,6 +39,8 @@ export interface RunnerDependencies {
   registry: Registry;
   /** Time between two looks at the store for what Redis did not tell. */
   reconcileMs: number;
+  /** Why this node may not take batch work beside the others of its fleet; null: it may. */
+  refusal: () => Promise<string | null>;
 }
 
 /** Starts the batch lane of a node, once no other process is that node's runner. Redis need not be there yet. */
@@ -67,7 +69,7 @@ export async function openRunner(config: Config, parts: RunnerDependencies): Pro
 
 /** All but the queues, which `RunnerModule` provides. */
 export function runnerOptions(config: Config, parts: RunnerDependencies): Omit<BatchRunnerOptions, 'queues'> {
-  const { nodeId, engine, store, crashes, log, registry, reconcileMs } = parts;
+  const { nodeId, engine, store, crashes, log, registry, reconcileMs, refusal } = parts;
   const { batch, dataDir } = config;
   const rowLimits = { ...jsonLimits(config.http), bytesMax: batch.rowBytesMax };
   const budget = new InFlightBudget({ rowsMax: Math.min(ROWS_IN_FLIGHT_MAX, batch.queueItemsMax), bytesMax: BYTES_IN_FLIGHT_MAX });
@@ -88,5 +90,6 @@ export function runnerOptions(config: Config, parts: RunnerDependencies): Omit<B
     chunkConcurrency: batch.chunkConcurrency,
     chunksQueuedMax: batch.chunksQueuedMax,
     reconcileMs,
+    refusal,
   };
 }

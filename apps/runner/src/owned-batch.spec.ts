@@ -62,7 +62,16 @@ describe('OwnedBatch', () => {
     if (status === 'cancelling') manifest.outcome = 'cancelled';
     if (status === 'finalizing') manifest.outcome = 'completed';
     const log = createLogger('test', 'silent');
-    const parts = { nodeId: 'node', engine, store: workspace.store, crashes: 0, log, registry: new Registry(), reconcileMs: 50 };
+    const parts = {
+      nodeId: 'node',
+      engine,
+      store: workspace.store,
+      crashes: 0,
+      log,
+      registry: new Registry(),
+      reconcileMs: 50,
+      refusal: async () => null,
+    };
     const { context, processor } = runnerOptions(workspace.config, parts);
     const surroundings = { ...context, isStopping: () => isStopping, onCommitted: () => undefined };
     desk = new ChunkDesk(surroundings, processor);

@@ -122,6 +122,13 @@ export class BatchQueues implements BeforeApplicationShutdown {
     }
   }
 
+  /** True for the first node that asks for this name within `forMs`. */
+  async claim(name: string, forMs: number): Promise<boolean> {
+    this.requireReady();
+    const { prefix = '' } = queueOptions(this.redis, this.options);
+    return (await this.bounded(this.redis.set(`${prefix}:claim:${name}`, '1', 'PX', forMs, 'NX'))) === 'OK';
+  }
+
   /** What happens to chunks on any node, until it is closed. */
   listen(handlers: ChunkEventHandlers): ChunkEvents {
     return new ChunkEvents(this.redis, this.options, handlers);

@@ -72,6 +72,12 @@ export class ChunkDesk {
     }
   }
 
+  /** Somebody asked to cancel this batch. */
+  async lookForEnd(batchId: string): Promise<void> {
+    const work = this.works.get(batchId);
+    if (work !== undefined) await this.stopIfEnded(work);
+  }
+
   private async stopIfEnded(work: BatchWork): Promise<void> {
     if ((await this.context.batches.cancelRequestedAt(work.id)) !== null) work.stop('batch_cancelled');
     else if (work.isExpired) work.stop('batch_expired');

@@ -15,6 +15,7 @@ export function openTestRunner(config: Config, engine: EchoEngine, changes: Part
     log: createLogger('runner', config.logLevel),
     registry: new Registry(),
     reconcileMs: 100,
+    refusal: async () => null,
     ...changes,
   });
 }

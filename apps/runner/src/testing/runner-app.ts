@@ -12,7 +12,16 @@ import type { Workspace } from './workspace';
 /** The parts of a runner, none of them started. */
 export async function openRunnerApp({ config, store }: Workspace, engine: EchoEngine): Promise<INestApplicationContext> {
   const log = createLogger('runner', config.logLevel);
-  const options = runnerOptions(config, { nodeId: 'node', engine, store, crashes: 0, log, registry: new Registry(), reconcileMs: 50 });
+  const options = runnerOptions(config, {
+    nodeId: 'node',
+    engine,
+    store,
+    crashes: 0,
+    log,
+    registry: new Registry(),
+    reconcileMs: 50,
+    refusal: async () => null,
+  });
   const bull = { address: redisAddress(config), instanceId: await readInstanceId(store), onError: () => undefined };
   return NestFactory.createApplicationContext(RunnerModule.of(options, bull), { logger: false, abortOnError: false });
 }
