@@ -23,6 +23,8 @@ const API_YOUNG_MIB = 32;
  * largest body it has seen, and what lies between smaller blocks then stays for good.
  */
 const API_MALLOC = { MALLOC_MMAP_THRESHOLD_: String(1024 * 1024), MALLOC_TRIM_THRESHOLD_: String(4 * 1024 * 1024) };
+/** The pinned SDK works with every Node.js that this project supports, and would warn of later ones at each start. */
+const SDK_SETTINGS = { AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true' };
 /** Added to the nice value of what works for the batch lane: its tokenizing and channels give way to live executors (10) too. */
 const BATCH_NICE = 15;
 const TOKENIZER_THREADS_MAX = 4;
@@ -93,7 +95,7 @@ function nodeSpec(config: Config, { id, kind, main, args = [], nodeOptions = [],
   const path = join(APPS, main);
   const line = [process.execPath, ...nodeOptions, path, ...args];
   // `nice` replaces itself by the program, so the pid is the program's; every thread inherits the value.
-  const childSettings = { ...environment, INTERLEAVE_SUPERVISED: '1' };
+  const childSettings = { ...environment, ...(config.storage.kind === 'bucket' ? SDK_SETTINGS : {}), INTERLEAVE_SUPERVISED: '1' };
   const { searchPath: _path, processes: _kinds, warnings: _warnings, ...settings } = config;
   const [command = '', ...rest] = nice > 0 ? ['nice', '-n', String(nice), ...line] : line;
   return {

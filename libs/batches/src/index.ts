@@ -10,7 +10,6 @@ export * from './manifests/ids';
 export * from './manifests/manifest';
 export { type ChunkResult, ChunkResults, type ChunkResultWriter } from './results/chunk-results';
 export { publishOutputs, type PublishedOutputs } from './results/publish-outputs';
-export { checkRoom } from './storage/disk-guard';
 export type { Page, PageRequest } from './storage/id-page';
 export { inParallel } from './storage/in-parallel';
 export * from './storage/instance-id';

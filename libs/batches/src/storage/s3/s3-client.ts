@@ -9,8 +9,6 @@ const SOCKETS = { maxSockets: 64, keepAlive: true };
 
 /** Credentials come by the ways that the AWS SDK knows: its environment, its files, the machine's role. */
 export function openS3Client({ endpoint }: Pick<BucketLocation, 'endpoint'>): S3Client {
-  // This version is pinned, and works with every Node.js that the project supports.
-  process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
   return new S3Client({
     ...(endpoint === null ? {} : { endpoint: endpoint.url, region: endpoint.region, forcePathStyle: true }),
     // Others than AWS do not know the checksums that the SDK would add.
