@@ -36,6 +36,9 @@ type RunnerState = 'new' | 'running' | 'stopping' | 'stopped';
 const REDIS_AWAY_MS = 5_000;
 /** Chunks wait, room is there, and nothing was taken for longer than any chunk waits: the consumer's connection is beyond repair. */
 const CONSUMER_STUCK_MS = CHUNK_RETRY_MS_MAX + 15_000;
+/** A batch that nobody here owns is queued again after this time, in case Redis has lost it. */
+const REQUEUE_MS = 10_000;
+const REQUEUED_MAX = 1_000;
 const SWEEP_MS = 10 * 60 * 1000;
 const ABANDONED_MS = 60 * 60 * 1000;
 
@@ -68,6 +71,8 @@ export class BatchRunner {
   private isUpgraded = false;
   private lastTakenMs = Date.now();
   private redisSeenMs = Date.now();
+  /** When batches that this node does not own were queued. */
+  private queuedMs = new Map<string, number>();
   private sweptMs = 0;
   private pauseReason: string | null = null;
   /** Why nothing is taken; null: it is. */
@@ -136,7 +141,7 @@ export class BatchRunner {
    */
   async own(batchId: string): Promise<void> {
     this.requireRunning();
-    if (!this.owned.has(batchId) && !(await this.takeUp(batchId))) return;
+    if (!this.owned.has(batchId) && !(await this.takeUp(batchId).catch((error: unknown) => this.explainNotTaken(batchId, error)))) return;
     await this.owned.get(batchId)?.done;
     this.requireRunning();
   }
@@ -231,7 +236,11 @@ export class BatchRunner {
     if (!this.isUpgraded) await this.context.batches.upgrade();
     this.isUpgraded = true;
     const unowned = (await this.context.batches.listOpenIds()).filter((id) => !this.owned.has(id));
-    if (unowned.length > 0) await this.options.queues.addBatches(unowned);
+    this.queuedMs = new Map(unowned.map((id) => [id, this.queuedMs.get(id) ?? -Infinity]));
+    const due = unowned.filter((id) => Date.now() - (this.queuedMs.get(id) ?? 0) > REQUEUE_MS).slice(0, REQUEUED_MAX);
+    if (due.length === 0) return;
+    await this.options.queues.addBatches(due);
+    for (const id of due) this.queuedMs.set(id, Date.now());
   }
 
   private async dismiss(batch: OwnedBatch): Promise<void> {
@@ -325,6 +334,11 @@ export class BatchRunner {
     this.context.log.error('chunks are waiting but none is taken; replacing the consumers');
     await consumers.close(1_000);
     this.openConsumers(consumers);
+  }
+
+  private explainNotTaken(batchId: string, error: unknown): never {
+    this.context.log.warn({ batch: batchId, err: error }, 'the batch cannot be taken up; it will be tried again');
+    throw error;
   }
 
   private explainPutBack({ batchId, chunkIndex }: ChunkPayload, error: Error): void {

@@ -68,8 +68,13 @@ export class ChunkDesk {
   async tick(): Promise<void> {
     for (const work of this.works.values()) {
       if (work.runningChunks > 0) await this.stopIfEnded(work);
-      else if (!work.isOwned && work.idleMs > IDLE_MS) this.works.delete(work.id);
+      else if (!work.isOwned && work.idleMs > IDLE_MS) await this.close(work);
     }
+  }
+
+  private async close(work: BatchWork): Promise<void> {
+    this.works.delete(work.id);
+    if (!work.crashRecord.hasDeaths) await this.context.crashMarks.remove(work.id);
   }
 
   /** Somebody asked to cancel this batch. */

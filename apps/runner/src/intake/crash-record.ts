@@ -27,6 +27,10 @@ export class CrashRecord {
     private readonly crashes: number,
   ) {}
 
+  get hasDeaths(): boolean {
+    return this.deaths > 0;
+  }
+
   get isHopeless(): boolean {
     return this.deaths >= RUNNER_DEATHS_MAX;
   }
