@@ -361,7 +361,7 @@ describe('the HTTP server', () => {
     expect(await json('/v2/health/ready')).toEqual([503, { live: false, ready: false, reason: 'no model is ready' }]);
     expect(await json('/v2/models/echo/ready')).toEqual([503, { name: 'echo', ready: false, reason: 'broken graph' }]);
     backend.report([report]);
-    app.get(Lifecycle).drain();
+    app.get(Lifecycle).giveNotice();
     expect(await json('/v2/health/ready')).toEqual([503, { live: false, ready: false, reason: 'shutting down' }]);
   });
 

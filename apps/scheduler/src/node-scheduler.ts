@@ -3,6 +3,7 @@ import { addCrash } from '@app/process';
 import { autogroupEnabled } from '@app/system';
 import type { Logger } from '@app/telemetry';
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { giveNotice } from './drain-notice';
 import type { LaneControl } from './lane-control/lane-control';
 import { PublishedPlacement } from './placement/published-placement';
 import { SchedulerStatus } from './scheduler-status';
@@ -13,11 +14,11 @@ import { Supervisor } from './supervision/supervisor';
 import { SupervisorEvents } from './supervision/supervisor-events';
 import { CONFIG, LANE_CONTROL, LOGGER } from './tokens';
 
-const DRAIN_MS_MAX = 30_000;
-
 /** Starts what the node was planned to be, and drains it, in order. */
 @Injectable()
 export class NodeScheduler implements OnApplicationShutdown {
+  private isHurried = false;
+
   constructor(
     @Inject(CONFIG) private readonly config: Config,
     @Inject(LOGGER) private readonly log: Logger,
@@ -40,17 +41,20 @@ export class NodeScheduler implements OnApplicationShutdown {
     this.warnOfOtherSessions();
   }
 
-  /** Drains in order: api, runner, workers, Redis. What was quarantined gets another chance at the next start. */
+  /** Gives notice, then drains in order: Envoy, api, runner, workers, Redis; one deadline for all of it. What was quarantined gets another chance at the next start. */
   async onApplicationShutdown(): Promise<void> {
+    const beganMs = performance.now();
+    await giveNotice(this.config, this.log, () => this.isHurried);
     this.quarantine.stop();
     await this.laneControl?.stop();
-    await this.supervisor.stop(DRAIN_MS_MAX);
+    await this.supervisor.stop(Math.max(0, this.config.drainTimeoutMs - (performance.now() - beganMs)));
     await this.status.close();
     this.placement.publishWithoutQuarantine();
   }
 
   /** The operator will not wait: everything but Redis ends now. */
   hurry(): void {
+    this.isHurried = true;
     this.supervisor.hurry();
   }
 

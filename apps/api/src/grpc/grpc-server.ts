@@ -8,6 +8,7 @@ import { fastifyOf } from '../http/fastify-adapter';
 import type { TlsFiles } from '../tls/tls-files';
 import { createTlsListener } from '../tls/tls-server';
 import { CONFIG, TLS_FILES } from '../tokens';
+import { LoadReports } from '../load-report/load-reports';
 import { ignoreFarDeadlines } from './far-deadlines';
 import { addReflection } from './reflection';
 import { HeldMemory } from './held-memory';
@@ -40,6 +41,7 @@ export class GrpcServer {
     private readonly inference: InferenceCalls,
     private readonly health: GrpcHealth,
     handlers: Handlers,
+    reports: LoadReports,
   ) {
     // It writes what callers send wrong to stderr, once for each call.
     setLogVerbosity(logVerbosity.NONE);
@@ -51,9 +53,10 @@ export class GrpcServer {
       'grpc.keepalive_time_ms': KEEP_ALIVE_MS,
       'grpc.keepalive_timeout_ms': KEEP_ALIVE_ANSWER_MS,
       'grpc.enable_channelz': 0,
-      interceptors: [memory.interceptor],
+      interceptors: [memory.interceptor, ...reports.interceptors()],
     });
     handlers.addTo(this.server, memory);
+    reports.addTo(this.server);
     addReflection(this.server);
     // TLS is done by the listener, if at all.
     this.injector = this.server.createConnectionInjector(ServerCredentials.createInsecure());
