@@ -40,8 +40,9 @@ const RETRY_AFTER_SECONDS = 1;
 
 /** Who still comes on an open connection has had the time to see that this node ends, and has others to go to. */
 function refuseAfterNotice(fastify: FastifyInstance, lifecycle: Lifecycle): void {
-  fastify.addHook('onRequest', (request, _reply, done) => {
+  fastify.addHook('onRequest', (request, reply, done) => {
     if (!lifecycle.refusing || request.url.startsWith(HEALTH)) return done();
+    reply.header('connection', 'close');
     const text = 'This node is shutting down; try again, by a new connection to the fleet';
     done(new InterleaveError('worker_unavailable', text, { retryAfterSeconds: RETRY_AFTER_SECONDS }));
   });
