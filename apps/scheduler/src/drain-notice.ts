@@ -20,7 +20,7 @@ export async function giveNotice(config: Config, log: Logger, isHurried: () => b
   while (elapsedMs() < config.drainWaitMs && !isHurried()) {
     // Again and again: another API process may have taken over.
     if (hasApi) await attempt(log, 'api', () => commandProcess(runPaths(config.runDir).statusSocket('api'), DRAIN_COMMAND, {}));
-    await sleep(Math.max(0, Math.min(LOOK_MS, config.drainWaitMs - elapsedMs())));
+    await sleep(Math.ceil(Math.min(LOOK_MS, Math.max(0, config.drainWaitMs - elapsedMs()))));
   }
   if (!hasEnvoy) return;
   const untilMs = Math.min(config.drainTimeoutMs, config.drainWaitMs + config.realtime.timeoutMs);

@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { envoyYaml, runPaths, type Config, type EnvoyConfig } from '@app/config';
 import { findExecutable } from '@app/system';
 import type { ProcessSpec } from './supervision/process-spec';
@@ -56,7 +56,7 @@ export function checkEnvoy(config: Config): void {
 }
 
 function findEnvoy({ searchPath }: Config, { binary }: EnvoyConfig): string {
-  const found = binary?.includes('/') === true ? binary : findExecutable([binary ?? PROGRAM], searchPath);
+  const found = binary === null ? findExecutable([PROGRAM], searchPath) : findExecutable([basename(binary)], dirname(binary));
   if (found === null) throw new Error(`${binary ?? PROGRAM} was not found; ${REMEDY}`);
   return found;
 }

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import type { z } from 'zod';
 import { ConfigError } from './config-error';
 import type { environmentSchema } from './schema';
@@ -9,7 +10,7 @@ export interface EnvoyConfig {
   /** At `host`. */
   readonly port: number;
   readonly grpcPort: number;
-  /** As given: a path, or a name to look for; null: `envoy`. */
+  /** Absolute; null: `envoy` in PATH. */
   readonly binary: string | null;
 }
 
@@ -26,7 +27,7 @@ const DRAIN_WAIT_MS = 5_000;
 
 export function envoyConfig(env: Environment): EnvoyConfig | null {
   if (env.WITH_ENVOY === '0') return null;
-  return { port: env.ENVOY_PORT, grpcPort: env.ENVOY_GRPC_PORT, binary: env.ENVOY_BINARY ?? null };
+  return { port: env.ENVOY_PORT, grpcPort: env.ENVOY_GRPC_PORT, binary: env.ENVOY_BINARY === undefined ? null : resolve(env.ENVOY_BINARY) };
 }
 
 /** `isAlone`: nobody else takes the requests of this node. */
