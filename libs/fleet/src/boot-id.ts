@@ -1,8 +1,12 @@
 import { createHash } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
+import { mkdirSync, readFileSync, statSync } from 'node:fs';
 
-/** Equal for all processes of a data directory until the machine starts anew, and for no others, copies of machines included. */
+/**
+ * Equal for all processes of a data directory until the machine starts anew, and for no others, copies of machines included. Makes the
+ * directory where there is none.
+ */
 export function bootId(dataDir: string): string {
+  mkdirSync(dataDir, { recursive: true });
   const { dev, ino } = statSync(dataDir);
   return createHash('sha256').update(`${machineStart()} ${dev} ${ino} ${dataDir}`).digest('hex').slice(0, 32);
 }

@@ -29,7 +29,8 @@ export class FleetList {
   private known: KnownFleet = { nodes: [], lost: [], unreadable: 0, readMs: null, problem: 'Redis was not reached yet' };
   private reading: Promise<void> | null = null;
   private triedMs = -Infinity;
-  private connectedMs = performance.now();
+  /** After an outage. Who has read nothing before has nothing to keep. */
+  private reconnectedMs = -Infinity;
   private readonly timer = setInterval(() => void this.read(), BACKGROUND_MS).unref();
 
   constructor(
@@ -37,7 +38,7 @@ export class FleetList {
     private readonly fleet: string,
   ) {
     redis.on('ready', () => {
-      this.connectedMs = performance.now();
+      if (this.known.readMs !== null) this.reconnectedMs = performance.now();
       void this.read();
     });
   }
@@ -82,7 +83,7 @@ export class FleetList {
     }));
     const nodes = read.flatMap(({ lives, node }) => (lives && node !== null ? [node] : []));
     const kept =
-      performance.now() - this.connectedMs < GRACE_MS ? this.known.nodes.filter(({ id }) => !nodes.some((node) => node.id === id)) : [];
+      performance.now() - this.reconnectedMs < GRACE_MS ? this.known.nodes.filter(({ id }) => !nodes.some((node) => node.id === id)) : [];
     const isKept = (id: string): boolean => kept.some((node) => node.id === id);
     this.known = {
       nodes: [...nodes, ...kept],

@@ -17,7 +17,7 @@ beforeEach(async () => {
   server = await servers.server();
 });
 afterEach(async () => {
-  await Promise.all(closing.splice(0).map((close) => close()));
+  for (const close of closing.splice(0)) await close();
   for (const redis of opened.splice(0)) redis.disconnect();
   await servers.close();
 });
@@ -97,6 +97,8 @@ it('tells nodes that left from nodes that were lost', async () => {
   await leaving.leave();
   connectionOfLost?.disconnect();
   await expire('lost');
+  // One that knew them, and one that knows nothing of before.
+  await until(async () => (await nodesOf(fleet)).length === 0);
   const view = await (await list()).current();
   expect([view.nodes, view.lost.map(({ id, last }) => [id, last?.state])]).toEqual([[], [['lost', 'draining']]]);
 });

@@ -26,7 +26,10 @@ local function zset(key)
 end
 `;
 
-/** ARGV: id, boot id, heartbeat, its life in ms, time for which a lost node is remembered in ms, most nodes. 1: written; 0: another node has the id. */
+/**
+ * ARGV: id, boot id, heartbeat, its life in ms, time for which a lost node is remembered in ms, most nodes. 1: written; 0: another node
+ * has the id.
+ */
 export const BEAT = `${COMMON}
 local boot = bootOf(text(KEYS[1]))
 if boot ~= nil and boot ~= ARGV[2] then return 0 end

@@ -32,8 +32,6 @@ const RECONNECT_MS_MAX = 1_000;
 const CONNECT_MS_MAX = 5_000;
 /** More than the longest command that blocks: consumers wait for jobs up to 10 s at a time. */
 const SILENCE_MS_MAX = 30_000;
-/** Connections to sentinels, that tell of a new primary. */
-const SENTINEL_RECONNECT_MS = 5_000;
 const SENTINEL_ANSWER_MS_MAX = 2_000;
 /** The server has become a replica: what it refused was not done, and the client is to ask again where the primary is. */
 const NO_LONGER_PRIMARY = /\b(READONLY|UNBLOCKED)\b/;
@@ -74,8 +72,8 @@ export function openRedis({ address, onError }: Pick<BullOptions, 'address' | 'o
     connectTimeout: CONNECT_MS_MAX,
     socketTimeout: SILENCE_MS_MAX,
     disconnectTimeout: DISCONNECT_MS,
-    failoverDetector: address.sentinels !== undefined,
-    sentinelReconnectStrategy: () => SENTINEL_RECONNECT_MS,
+    // Told of a new primary while it connects, ioredis 6.0.0 ends such a connection for good.
+    failoverDetector: false,
     sentinelCommandTimeout: SENTINEL_ANSWER_MS_MAX,
   });
   redis.on('error', onError);

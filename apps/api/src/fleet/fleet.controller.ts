@@ -33,7 +33,8 @@ export class FleetController {
     tag: 'operations',
     summary: 'Endpoint discovery for Envoy (xDS v3 over REST)',
     description:
-      'Clusters `interleave-http`, `interleave-grpc` and `interleave-model-<name>`. 304 where the asker has this `version_info` already; 503 until the list was read once, so that the asker keeps what it has.',
+      'Clusters `interleave-http`, `interleave-grpc` and `interleave-model-<name>`. 304 where the asker has this `version_info` already; ' +
+      '503 until the list was read once, so that the asker keeps what it has.',
     body: 'DiscoveryRequest',
     ok: 'DiscoveryResponse',
     errors: [400, 503],

@@ -6,6 +6,7 @@ import { commandProcess } from '@app/process';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { GRANT } from '../../../../test/fixtures/key-grant';
 import { RedisServers, until } from '../../../../test/support/redis-servers';
+import { Lifecycle } from '../lifecycle';
 import { createServer, type ApiOptions } from '../server';
 import { apiOn, EchoBackend } from '../testing/fakes';
 import { DISCOVERY_PATH, endpointsFor } from './discovery';
@@ -52,9 +53,9 @@ it('lists all nodes on each, and who drains', async () => {
     models: [{ name: 'echo', version: '1', state: 'ready' }],
     httpPort: Number(new URL(one.url).port),
   });
+  two.app.get(Lifecycle).drain();
   await two.app.get(Fleet).drain();
-  await two.app.get(Fleet).leave();
-  await until(async () => (await viewOf(one.url)).nodes.length === 1 || (await viewOf(one.url)).lost.length === 0);
+  await until(async () => (await viewOf(one.url)).nodes.some(({ id, state }) => id === 'two' && state === 'draining'));
   const state = (await (await fetch(`${one.url}/dashboard/state`)).json()) as { fleet: FleetView };
   expect(state.fleet.self).toBe('one');
 });

@@ -14,6 +14,8 @@ import { LiveUtilization } from './live-utilization';
 import { NodeAddress } from './node-address';
 
 const ANSWER_MS_MAX = 200;
+/** However often others ask, the runner is asked so often. */
+const FRESH_MS = 1_000;
 
 /** What this node says of itself. */
 @Injectable()
@@ -21,6 +23,8 @@ export class NodeDescription {
   private readonly address: NodeAddress;
   private state: NodeState = 'starting';
   private stateSinceMs = Date.now();
+  private askedMs = -Infinity;
+  private batch: Promise<NodeHeartbeat['batch']> = Promise.resolve(null);
 
   constructor(
     @Inject(CONFIG) private readonly config: Config,
@@ -72,6 +76,14 @@ export class NodeDescription {
   }
 
   private batchLane(): Promise<NodeHeartbeat['batch']> {
+    if (performance.now() - this.askedMs > FRESH_MS) {
+      this.askedMs = performance.now();
+      this.batch = this.askRunner();
+    }
+    return this.batch;
+  }
+
+  private askRunner(): Promise<NodeHeartbeat['batch']> {
     return fetchStatus('runner', runPaths(this.config.runDir).statusSocket('runner'), ANSWER_MS_MAX).then(
       ({ rowsPerSecond, chunks, batches, redisIsReady }) => ({
         rowsPerSecond,

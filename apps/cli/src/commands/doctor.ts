@@ -48,7 +48,7 @@ async function examine(): Promise<Finding[]> {
     checkCgroup(config.partitions.some(({ memory }) => memory !== undefined)),
     checkOpenFiles(),
     checkFlock(config.searchPath),
-    checkRedis(config.redisUrl, config.searchPath),
+    checkRedis(config),
     checkDataDir(config),
     checkAddon(),
     checkRuntime(config),

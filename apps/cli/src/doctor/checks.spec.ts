@@ -17,6 +17,8 @@ function program(name: string, output: string): void {
   chmodSync(join(dir, name), 0o755);
 }
 
+const PRIVATE = { redisUrl: null, redisSentinels: null, searchPath: '' };
+
 describe('doctor', () => {
   it.each([
     ['holds', 'ok'],
@@ -47,7 +49,10 @@ describe('doctor', () => {
   });
 
   it('tells how to get a Redis when there is none', () => {
-    expect(checkRedis(null, dir)).toMatchObject({ verdict: 'broken', remedy: expect.stringContaining('apt-get install') as string });
+    expect(checkRedis({ ...PRIVATE, searchPath: dir })).toMatchObject({
+      verdict: 'broken',
+      remedy: expect.stringContaining('apt-get install') as string,
+    });
   });
 
   it.each([
@@ -57,11 +62,15 @@ describe('doctor', () => {
     ['redis-server', 'what?', 'degraded'],
   ])('judges %s that says "%s": %s', (name, output, verdict) => {
     program(name, output);
-    expect(checkRedis(null, dir).verdict).toBe(verdict);
+    expect(checkRedis({ ...PRIVATE, searchPath: dir }).verdict).toBe(verdict);
   });
 
   it('does not show the password of REDIS_URL', () => {
-    expect(checkRedis('redis://user:secret@host:6379', dir).detail).not.toContain('secret');
+    const redisSentinels = { hosts: [{ host: 'one', port: 26379 }], name: 'il', password: 'secret' };
+    expect(checkRedis({ ...PRIVATE, redisUrl: 'redis://:secret@sentinels', redisSentinels }).detail).toBe(
+      'il by REDIS_SENTINELS one:26379',
+    );
+    expect(checkRedis({ ...PRIVATE, redisUrl: 'redis://user:secret@host:6379' }).detail).not.toContain('secret');
   });
 
   it('reports the CPUs that this process may use', () => {

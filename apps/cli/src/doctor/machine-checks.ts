@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import type { Config } from '@app/config';
 import {
   autogroupEnabled,
   findExecutable,
@@ -67,7 +68,12 @@ export function checkAutogroup(): Finding {
   return autogroupEnabled() ? ok('autogroup', 'on: priorities hold within a session, and all workers share one') : ok('autogroup', 'off');
 }
 
-export function checkRedis(redisUrl: string | null, searchPath: string): Finding {
+export function checkRedis({ redisUrl, redisSentinels, searchPath }: Pick<Config, 'redisUrl' | 'redisSentinels' | 'searchPath'>): Finding {
+  if (redisSentinels !== null)
+    return ok(
+      'Redis',
+      `${redisSentinels.name} by REDIS_SENTINELS ${redisSentinels.hosts.map(({ host, port }) => `${host}:${port}`).join(', ')}`,
+    );
   if (redisUrl !== null) return ok('Redis', `REDIS_URL ${redisUrl.replace(/\/\/[^@/]*@/, '//***@')}`);
   const path = findExecutable(REDIS_SERVERS, searchPath);
   if (path === null)
