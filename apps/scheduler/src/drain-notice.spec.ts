@@ -33,11 +33,10 @@ describe('the notice before a node ends', () => {
       commands: { [DRAIN_COMMAND]: () => (told.push('api'), {}) },
     });
     envoy = createServer((request, response) => {
-      if (request.method === 'POST') told.push('envoy');
-      else told.push('look');
-      response.end(
-        `http.grpc.downstream_rq_active: 0\nhttp.http.downstream_rq_active: ${active.shift() ?? 0}\nhttp.admin.downstream_rq_active: 1\n`,
-      );
+      const isLook = request.method === 'GET';
+      told.push(isLook ? 'look' : 'envoy');
+      const own = isLook ? (active.shift() ?? 0) : 0;
+      response.end(`http.admin.downstream_rq_active: 1\nhttp.grpc.downstream_rq_active: 0\nhttp.http.downstream_rq_active: ${own}\n`);
     });
     await new Promise<void>((resolve) => envoy.listen(join(runDir, 'envoy.admin.sock'), resolve));
   });

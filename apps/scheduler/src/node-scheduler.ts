@@ -1,3 +1,4 @@
+import { closeSync } from 'node:fs';
 import { runPaths, type Config } from '@app/config';
 import { addCrash } from '@app/process';
 import { autogroupEnabled } from '@app/system';
@@ -7,12 +8,13 @@ import { giveNotice } from './drain-notice';
 import type { LaneControl } from './lane-control/lane-control';
 import { PublishedPlacement } from './placement/published-placement';
 import { SchedulerStatus } from './scheduler-status';
+import type { ListeningSockets } from './supervision/listening-socket';
 import type { ProcessSpec } from './supervision/process-spec';
 import { sessionOf } from './supervision/proc-fs';
 import { QuarantineKeeper } from './supervision/quarantine-keeper';
 import { Supervisor } from './supervision/supervisor';
 import { SupervisorEvents } from './supervision/supervisor-events';
-import { CONFIG, LANE_CONTROL, LOGGER } from './tokens';
+import { CONFIG, LANE_CONTROL, LISTENING_SOCKETS, LOGGER } from './tokens';
 
 /** Starts what the node was planned to be, and drains it, in order. */
 @Injectable()
@@ -27,6 +29,7 @@ export class NodeScheduler implements OnApplicationShutdown {
     private readonly supervisor: Supervisor,
     private readonly quarantine: QuarantineKeeper,
     private readonly status: SchedulerStatus,
+    @Inject(LISTENING_SOCKETS) private readonly sockets: ListeningSockets | null,
     events: SupervisorEvents,
   ) {
     events.on('crash', (spec) => this.crashed(spec));
@@ -47,9 +50,15 @@ export class NodeScheduler implements OnApplicationShutdown {
     await giveNotice(this.config, this.log, () => this.isHurried);
     this.quarantine.stop();
     await this.laneControl?.stop();
-    await this.supervisor.stop(Math.max(0, this.config.drainTimeoutMs - (performance.now() - beganMs)));
+    const remainingMs = Math.max(0, this.config.drainTimeoutMs - (performance.now() - beganMs));
+    await this.supervisor.stop(remainingMs, (kind) => kind === 'api' && this.closeSockets());
     await this.status.close();
     this.placement.publishWithoutQuarantine();
+  }
+
+  /** Nobody accepts any more: callers are refused instead of waiting for the end of the others. */
+  private closeSockets(): void {
+    for (const fd of Object.values(this.sockets ?? {})) closeSync(fd);
   }
 
   /** The operator will not wait: everything but Redis ends now. */
