@@ -11,7 +11,7 @@ const withOptions = (text: string): string => text.replaceAll('#~', '');
 const envoy = process.env['ENVOY_BINARY'] ?? findExecutable(['envoy'], process.env['PATH'] ?? '');
 
 interface Route {
-  match: { prefix?: string };
+  match: { prefix?: string; safe_regex?: { regex: string }; headers?: { string_match: { exact: string } }[] };
   route?: { cluster?: string; timeout?: string; retry_policy?: { retry_on: string } };
 }
 interface Proxy {
@@ -35,9 +35,41 @@ describe('the configuration of Envoy', () => {
     expect(text).not.toMatch(/429|5xx|gateway-error|retriable-4xx|resource-exhausted/);
   });
 
-  it('sends what changes something again only where no node has seen it', () => {
-    const stateful = forwarding.find(({ match }) => JSON.stringify(match).includes('batches'));
-    expect(stateful?.route?.retry_policy?.retry_on).toBe('connect-failure,refused-stream');
+  /** Where a request goes, and when it is sent again. */
+  function retriesOf(method: string, path: string): string | null {
+    const host = hosts[0];
+    const route = host?.routes.find(({ match }) => {
+      if (match.headers !== undefined && match.headers[0]?.string_match.exact !== method) return false;
+      return match.prefix === undefined ? new RegExp(`^(?:${match.safe_regex?.regex})$`).test(path) : path.startsWith(match.prefix);
+    });
+    return route?.route === undefined ? null : ((route.route.retry_policy ?? host?.retry_policy)?.retry_on ?? '');
+  }
+
+  it.each([
+    ['POST', '/v1/embeddings'],
+    ['POST', '/v1/models/langid:predict'],
+    ['POST', '/v1/models/langid/versions/1:predict'],
+    ['POST', '/v2/models/a/infer'],
+    ['POST', '/v2/models/a/versions/1/infer'],
+    ['POST', '/v2/rerank'],
+    ['POST', '/rerank'],
+    ['GET', '/v1/batches/b'],
+  ])('sends %s %s again whatever became of it', (method, path) => {
+    expect(retriesOf(method, path)).toContain('reset');
+  });
+
+  it.each([
+    ['POST', '/v1/batches'],
+    ['POST', '/v1/files/'],
+    ['DELETE', '/v1/files/f'],
+    ['POST', '/v2/systemsharedmemory/region/a/register'],
+    ['POST', '/%761/batches'],
+  ])('sends %s %s again only where no node has seen it', (method, path) => {
+    expect(retriesOf(method, path)).toBe('connect-failure,refused-stream');
+  });
+
+  it.each(['/dashboard', '/admin/queues', '/metrics', '/v3/discovery:endpoints'])('does not forward %s', (path) => {
+    expect(retriesOf('GET', path)).toBeNull();
   });
 
   const cases: [string, string][] = [

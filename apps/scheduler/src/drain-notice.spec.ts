@@ -57,7 +57,7 @@ describe('the notice before a node ends', () => {
   it('tells the API, and ends after the wait', async () => {
     const beganMs = performance.now();
     await giveNotice(configOf({ DRAIN_WAIT_MS: '100' }), log, never);
-    expect(told).toEqual(['api']);
+    expect(new Set(told)).toEqual(new Set(['api']));
     expect(performance.now() - beganMs).toBeGreaterThanOrEqual(100);
   });
 
@@ -75,7 +75,8 @@ describe('the notice before a node ends', () => {
   it('tells Envoy first, and lets it finish', async () => {
     active = [2, 1, 0];
     await giveNotice(configOf({ WITH_ENVOY: '1', DRAIN_WAIT_MS: '10' }), log, never);
-    expect(told).toEqual(['envoy', 'api', 'look', 'look', 'look']);
+    expect(told.filter((who, index) => who !== told[index - 1])).toEqual(['envoy', 'api', 'look']);
+    expect(active).toEqual([]);
   });
 
   it('waits for nothing when the operator is in a hurry', async () => {
