@@ -68,7 +68,7 @@ export class ApiStatus implements OnApplicationBootstrap {
 
   private giveNotice(): object {
     if (this.lifecycle.draining) return {};
-    this.lifecycle.giveNotice();
+    this.lifecycle.drain();
     // The list of nodes may be slow to take it; health says it already.
     void this.fleet.drain();
     return {};

@@ -14,7 +14,7 @@ export class Lifecycle {
   }
 
   /** Time passes until `end`, so that whoever balances looks elsewhere; requests are answered as before. */
-  giveNotice(): void {
+  drain(): void {
     this.isDraining = true;
   }
 

@@ -361,13 +361,13 @@ describe('the HTTP server', () => {
     expect(await json('/v2/health/ready')).toEqual([503, { live: false, ready: false, reason: 'no model is ready' }]);
     expect(await json('/v2/models/echo/ready')).toEqual([503, { name: 'echo', ready: false, reason: 'broken graph' }]);
     backend.report([report]);
-    app.get(Lifecycle).giveNotice();
+    app.get(Lifecycle).drain();
     expect(await json('/v2/health/ready')).toEqual([503, { live: false, ready: false, reason: 'shutting down' }]);
   });
 
   it('answers after notice as before, on connections that end, and refuses once it ends', async () => {
     const lifecycle = app.get(Lifecycle);
-    lifecycle.giveNotice();
+    lifecycle.drain();
     const noticed = await post(PREDICT, instances(1));
     expect([noticed.status, noticed.headers.get('connection')]).toEqual([200, 'close']);
     lifecycle.end();

@@ -6,10 +6,7 @@ class Lane {
   ran = 0;
   waitingMs = 0;
   width = 1;
-  readonly meter = new LoadMeter(
-    { ranMs: () => this.ran, backlogMs: () => this.waitingMs, executors: () => this.width },
-    () => this.nowMs,
-  );
+  readonly meter = new LoadMeter({ ranMs: () => this.ran, backlogMs: () => this.waitingMs, executors: () => this.width }, () => this.nowMs);
 
   /** Answers so many requests a second for so long, each for `costMs` of executor time. */
   answer(seconds: number, perSecond: number, costMs: number, status = 200): this {
