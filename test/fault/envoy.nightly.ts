@@ -17,6 +17,13 @@ const MODEL = 'encoder-tiny';
 /** Of steady load, before and after what is done to nodes. */
 const STEADY_MS = 3_000;
 
+const servedBy = (url: string): Promise<void> =>
+  until(
+    async () => (await embed(url, MODEL, 'hello')).status === 200,
+    60_000,
+    () => 'Envoy found no node',
+  );
+
 (ENVOY === null ? describe.skip : describe)('three nodes behind Envoy', () => {
   const dir = mkdtempSync(join(tmpdir(), 'il-fleet-'));
   let servers: RedisServers;
@@ -38,7 +45,7 @@ const STEADY_MS = 3_000;
     );
     envoy = spawn(ENVOY ?? '', ['-c', path, '--disable-hot-restart', '--concurrency', '2', '--log-level', 'error'], { stdio: 'inherit' });
     url = `http://127.0.0.1:${httpPort}`;
-    await isServed();
+    await servedBy(url);
   }, MINUTES_10);
 
   afterAll(async () => {
@@ -49,13 +56,6 @@ const STEADY_MS = 3_000;
     await servers.close();
     rmSync(dir, { recursive: true });
   }, MINUTES_10);
-
-  const isServed = (): Promise<void> =>
-    until(
-      async () => (await embed(url, MODEL, 'hello')).status === 200,
-      60_000,
-      () => 'Envoy found no node',
-    );
 
   /** What became of requests while this was done. */
   async function under(work: () => Promise<void>): Promise<{ answered: number; failures: string[] }> {
@@ -90,6 +90,40 @@ const STEADY_MS = 3_000;
         }
       });
       expect([failures, answered > 0]).toEqual([[], true]);
+    },
+    MINUTES_10,
+  );
+});
+
+(ENVOY === null ? describe.skip : describe)('a node with an Envoy of its own', () => {
+  let node: Stack;
+  let url: string;
+
+  beforeAll(async () => {
+    const [port, grpcPort] = [await freePort(), await freePort()];
+    url = `http://127.0.0.1:${port}`;
+    node = await Stack.start({
+      models: [MODEL],
+      environment: {
+        WITH_ENVOY: '1',
+        ENVOY_BINARY: ENVOY ?? '',
+        ENVOY_PORT: `${port}`,
+        ENVOY_GRPC_PORT: `${grpcPort}`,
+        DRAIN_WAIT_MS: '2000',
+      },
+    });
+  }, MINUTES_10);
+  afterAll(() => node?.stop());
+
+  it(
+    'is reached through it, also after it was killed, and ends within its time',
+    async () => {
+      await servedBy(url);
+      process.kill(await node.pidOf('envoy'), 'SIGKILL');
+      await servedBy(url);
+      const { headers } = await embed(url, MODEL, 'hello');
+      expect(headers.get('endpoint-load-metrics')).toMatch(/^TEXT rps_fractional=/);
+      expect(await node.stop()).toBe(0);
     },
     MINUTES_10,
   );

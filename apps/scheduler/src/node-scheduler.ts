@@ -51,12 +51,13 @@ export class NodeScheduler implements OnApplicationShutdown {
     this.quarantine.stop();
     await this.laneControl?.stop();
     const remainingMs = Math.max(0, this.config.drainTimeoutMs - (performance.now() - beganMs));
-    await this.supervisor.stop(remainingMs, (kind) => kind === 'api' && this.closeSockets());
+    this.closeSockets();
+    await this.supervisor.stop(remainingMs);
     await this.status.close();
     this.placement.publishWithoutQuarantine();
   }
 
-  /** Nobody accepts any more: callers are refused instead of waiting for the end of the others. */
+  /** The API processes have them still; once they end, callers are refused instead of waiting for the end of the others. */
   private closeSockets(): void {
     for (const fd of Object.values(this.sockets ?? {})) closeSync(fd);
   }

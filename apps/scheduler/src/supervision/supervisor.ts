@@ -36,12 +36,9 @@ export class Supervisor {
     await Promise.all([...this.processes.map((process) => this.startOne(process)), ...leftovers.map((id) => this.endLeftover(id))]);
   }
 
-  /**
-   * Drains within `deadlineMs`; what has not ended by then is killed. Every call waits for the same stop. `onEnded`: called when all
-   * processes of a kind are gone.
-   */
-  stop(deadlineMs: number, onEnded: (kind: ProcessKind) => void = () => undefined): Promise<void> {
-    this.stopping ??= this.drain(performance.now() + deadlineMs, onEnded);
+  /** Drains within `deadlineMs`; what has not ended by then is killed. Every call waits for the same stop. */
+  stop(deadlineMs: number): Promise<void> {
+    this.stopping ??= this.drain(performance.now() + deadlineMs);
     return this.stopping;
   }
 
@@ -88,11 +85,10 @@ export class Supervisor {
     this.pidFiles.remove(id);
   }
 
-  private async drain(deadlineAtMs: number, onEnded: (kind: ProcessKind) => void): Promise<void> {
+  private async drain(deadlineAtMs: number): Promise<void> {
     for (const kind of DRAIN_ORDER) {
       const remainingMs = kind === 'redis' ? REDIS_EXIT_MS : Math.max(0, deadlineAtMs - performance.now());
       await Promise.all(this.processes.filter(({ spec }) => spec.kind === kind).map((process) => this.stopOne(process, remainingMs)));
-      onEnded(kind);
     }
   }
 
