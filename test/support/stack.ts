@@ -113,7 +113,13 @@ export class Stack {
     await gone;
   }
 
-  /** After `killScheduler`: another one, as its operator would start it. */
+  /** SIGKILL for all of it at once, as if its machine had lost power. */
+  async lose(): Promise<void> {
+    await this.killScheduler();
+    this.endLeftovers();
+  }
+
+  /** After `killScheduler` or `lose`: another one, as its operator would start it. */
   startScheduler(): void {
     this.up = this.startUp();
   }
@@ -195,7 +201,7 @@ function provideModels(outDir: string, models: string[]): void {
  * Below the ports that the system gives to outgoing connections (from 32768 on), so that none of them takes it before the node listens.
  * Not PORT=0: a scheduler that starts again finds the running API by the port.
  */
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const port = 20_000 + Math.floor(Math.random() * 12_000);
   const server = createServer();
   const isFree = await new Promise<boolean>((resolve) =>

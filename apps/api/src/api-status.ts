@@ -1,6 +1,6 @@
 import { runPaths, type Config } from '@app/config';
 import type { ApiProcessStatus, InferenceBackend } from '@app/contracts';
-import { serveProcessStatus, type Command, type ProcessStatusServer } from '@app/process';
+import { DRAIN_COMMAND, serveProcessStatus, type Command, type ProcessStatusServer } from '@app/process';
 import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { Registry } from 'prom-client';
@@ -9,6 +9,7 @@ import { DISCOVERY_PATH, endpointsFor } from './fleet/discovery';
 import { Fleet } from './fleet/fleet';
 import { Readiness } from './health/readiness';
 import { fastifyOf } from './http/fastify-adapter';
+import { Lifecycle } from './lifecycle';
 import { ROLE } from './process.module';
 import { BACKEND, CONFIG, PROCESS_ID } from './tokens';
 
@@ -27,6 +28,7 @@ export class ApiStatus implements OnApplicationBootstrap {
     private readonly http: HttpAdapterHost,
     private readonly grpc: GrpcServer,
     private readonly fleet: Fleet,
+    private readonly lifecycle: Lifecycle,
   ) {}
 
   async onApplicationBootstrap(): Promise<void> {
@@ -58,10 +60,19 @@ export class ApiStatus implements OnApplicationBootstrap {
     return this.grpc.address();
   }
 
-  /** For a proxy on this machine: whoever may open the socket needs no key. */
+  /** For the scheduler, and a proxy on this machine: whoever may open the socket needs no key. */
   private readonly commands: Record<string, Command> = {
+    [DRAIN_COMMAND]: () => this.giveNotice(),
     [DISCOVERY_PATH]: async (body) => endpointsFor(body, await this.fleet.view()),
   };
+
+  private giveNotice(): object {
+    if (this.lifecycle.draining) return {};
+    this.lifecycle.drain();
+    // The list of nodes may be slow to take it; health says it already.
+    void this.fleet.drain();
+    return {};
+  }
 
   private serve(name: string): Promise<ProcessStatusServer> {
     const socketPath = runPaths(this.config.runDir).statusSocket(name);

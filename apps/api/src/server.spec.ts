@@ -365,6 +365,22 @@ describe('the HTTP server', () => {
     expect(await json('/v2/health/ready')).toEqual([503, { live: false, ready: false, reason: 'shutting down' }]);
   });
 
+  it('answers after notice as before, on connections that end, and refuses once it ends', async () => {
+    const lifecycle = app.get(Lifecycle);
+    lifecycle.drain();
+    const noticed = await post(PREDICT, instances(1));
+    expect([noticed.status, noticed.headers.get('connection')]).toEqual([200, 'close']);
+    lifecycle.end();
+    const refused = await post(PREDICT, instances(1));
+    expect([refused.status, refused.headers.get('connection'), refused.headers.get('retry-after')]).toEqual([503, 'close', '1']);
+    expect((await json('/v2/health/live'))[0]).toBe(200);
+  });
+
+  it('answers on open connections when it ends without notice: the next process is there', async () => {
+    app.get(Lifecycle).end();
+    expect((await post(PREDICT, instances(1))).status).toBe(200);
+  });
+
   it('lets requests in flight finish when it closes', async () => {
     let open = (): void => undefined;
     backend.gate = new Promise<void>((resolve) => (open = resolve));

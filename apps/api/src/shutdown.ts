@@ -32,7 +32,7 @@ export class Shutdown implements OnModuleDestroy, BeforeApplicationShutdown, OnA
   ) {}
 
   onModuleDestroy(): void {
-    this.lifecycle.drain();
+    this.lifecycle.end();
     void this.fleet.drain();
   }
 

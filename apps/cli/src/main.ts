@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { addBatchCommands } from './commands/batch';
 import { addCalibrateCommand } from './commands/calibrate';
 import { addDoctorCommand } from './commands/doctor';
+import { addEnvoyConfigCommand } from './commands/envoy-config';
 import { addFleetCommand } from './commands/fleet';
 import { addKeysCommand } from './commands/keys';
 import { addModelsCommand } from './commands/models';
@@ -19,6 +20,7 @@ async function main(): Promise<void> {
     .configureHelp({ showGlobalOptions: true });
   addUpCommand(program);
   addFleetCommand(program);
+  addEnvoyConfigCommand(program);
   addKeysCommand(program);
   addModelsCommand(program);
   addBatchCommands(program);

@@ -6,6 +6,7 @@ import { readTlsPair } from '@app/system';
 import { createLogger, type Logger } from '@app/telemetry';
 import type { INestApplicationContext } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
+import { checkEnvoy } from './envoy';
 import { NodeScheduler } from './node-scheduler';
 import { SchedulerModule } from './scheduler.module';
 
@@ -34,6 +35,7 @@ async function start(config: Config, log: Logger, onComposed: (scheduler: NodeSc
   // The API processes would say it again and again.
   if (config.tls !== null && config.processes.includes('api')) await readTlsPair(config.tls);
   if (config.processes.includes('api')) checkAccess(config);
+  checkEnvoy(config);
   const app = await NestFactory.createApplicationContext(SchedulerModule.of(config, log), { logger: false, abortOnError: false });
   const scheduler = app.get(NodeScheduler);
   onComposed(scheduler);

@@ -1,23 +1,26 @@
+import { closeSync } from 'node:fs';
 import { runPaths, type Config } from '@app/config';
 import { addCrash } from '@app/process';
 import { autogroupEnabled } from '@app/system';
 import type { Logger } from '@app/telemetry';
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { giveNotice } from './drain-notice';
 import type { LaneControl } from './lane-control/lane-control';
 import { PublishedPlacement } from './placement/published-placement';
 import { SchedulerStatus } from './scheduler-status';
+import type { ListeningSockets } from './supervision/listening-socket';
 import type { ProcessSpec } from './supervision/process-spec';
 import { sessionOf } from './supervision/proc-fs';
 import { QuarantineKeeper } from './supervision/quarantine-keeper';
 import { Supervisor } from './supervision/supervisor';
 import { SupervisorEvents } from './supervision/supervisor-events';
-import { CONFIG, LANE_CONTROL, LOGGER } from './tokens';
-
-const DRAIN_MS_MAX = 30_000;
+import { CONFIG, LANE_CONTROL, LISTENING_SOCKETS, LOGGER } from './tokens';
 
 /** Starts what the node was planned to be, and drains it, in order. */
 @Injectable()
 export class NodeScheduler implements OnApplicationShutdown {
+  private isHurried = false;
+
   constructor(
     @Inject(CONFIG) private readonly config: Config,
     @Inject(LOGGER) private readonly log: Logger,
@@ -26,6 +29,7 @@ export class NodeScheduler implements OnApplicationShutdown {
     private readonly supervisor: Supervisor,
     private readonly quarantine: QuarantineKeeper,
     private readonly status: SchedulerStatus,
+    @Inject(LISTENING_SOCKETS) private readonly sockets: ListeningSockets | null,
     events: SupervisorEvents,
   ) {
     events.on('crash', (spec) => this.crashed(spec));
@@ -40,17 +44,27 @@ export class NodeScheduler implements OnApplicationShutdown {
     this.warnOfOtherSessions();
   }
 
-  /** Drains in order: api, runner, workers, Redis. What was quarantined gets another chance at the next start. */
+  /** Gives notice, then drains in order: Envoy, api, runner, workers, Redis; one deadline for all of it. What was quarantined gets another chance at the next start. */
   async onApplicationShutdown(): Promise<void> {
+    const beganMs = performance.now();
+    await giveNotice(this.config, this.log, () => this.isHurried);
     this.quarantine.stop();
     await this.laneControl?.stop();
-    await this.supervisor.stop(DRAIN_MS_MAX);
+    const remainingMs = Math.max(0, this.config.drainTimeoutMs - (performance.now() - beganMs));
+    this.closeSockets();
+    await this.supervisor.stop(remainingMs);
     await this.status.close();
     this.placement.publishWithoutQuarantine();
   }
 
+  /** The API processes have them still; once they end, callers are refused instead of waiting for the end of the others. */
+  private closeSockets(): void {
+    for (const fd of Object.values(this.sockets ?? {})) closeSync(fd);
+  }
+
   /** The operator will not wait: everything but Redis ends now. */
   hurry(): void {
+    this.isHurried = true;
     this.supervisor.hurry();
   }
 

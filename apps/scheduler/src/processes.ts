@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { runPaths, type Config } from '@app/config';
 import type { Placement, WorkerPlan } from '@app/contracts';
 import { findExecutable, REDIS_REMEDY, REDIS_SERVERS } from '@app/system';
+import { envoySpec } from './envoy';
 import { gpuEnvironment } from './gpu-environment';
 import { HEARTBEAT_FD, heartbeatSlots } from './supervision/heartbeat-file';
 import { GRPC_LISTEN_FD, LISTEN_FD, type ListeningSockets } from './supervision/listening-socket';
@@ -50,6 +51,7 @@ export function processSpecs(config: Config, placement: Placement, sockets: List
       environment: { UV_THREADPOOL_SIZE: '4', RAYON_NUM_THREADS: tokenizerThreads },
     }),
     ...(sockets === null ? [] : API_IDS.map((id) => apiSpec(config, id, sockets, tokenizerThreads))),
+    ...(config.envoy === null ? [] : [envoySpec(config, config.envoy)]),
   ];
   return specs.filter(({ kind }) => config.processes.includes(kind));
 }
@@ -95,7 +97,12 @@ function nodeSpec(config: Config, { id, kind, main, args = [], nodeOptions = [],
   const path = join(APPS, main);
   const line = [process.execPath, ...nodeOptions, path, ...args];
   // `nice` replaces itself by the program, so the pid is the program's; every thread inherits the value.
-  const childSettings = { ...environment, ...(config.storage.kind === 'bucket' ? SDK_SETTINGS : {}), INTERLEAVE_SUPERVISED: '1' };
+  const childSettings = {
+    ...environment,
+    ...(config.storage.kind === 'bucket' ? SDK_SETTINGS : {}),
+    WITH_ENVOY: config.envoy === null ? '0' : '1',
+    INTERLEAVE_SUPERVISED: '1',
+  };
   const { searchPath: _path, processes: _kinds, warnings: _warnings, ...settings } = config;
   const [command = '', ...rest] = nice > 0 ? ['nice', '-n', String(nice), ...line] : line;
   return {

@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { LANES } from '@app/contracts';
+import { drainConfig, envoyConfig, type DrainConfig, type EnvoyConfig } from './balancing';
 import { ConfigError } from './config-error';
 import { withPresentNames, type PresentNames } from './former-names';
 import { nodeAddress, nodeId, sharedRedis, type SharedRedis } from './fleet';
@@ -10,6 +11,8 @@ import { tlsConfig, type TlsConfig } from './tls';
 import { environmentSchema, fileSchema, type FileConfig, type ProcessKind } from './schema';
 import { storageLocation, type StorageLocation } from './storage-location';
 
+export type { DrainConfig, EnvoyConfig } from './balancing';
+export { envoyYaml, type EnvoyAddress, type EnvoyOptions } from './envoy-yaml';
 export { ConfigError } from './config-error';
 export { withPresentNames } from './former-names';
 export type { OidcConfig } from './access-schema';
@@ -19,7 +22,7 @@ export { memorySize, NODE_ADDRESS, NODE_ID, PROCESS_KINDS, type FileConfig, type
 export { clientTls, type ClientTls, type TlsConfig } from './tls';
 
 /** Everything a process may know about how it was configured; frozen. Paths are absolute. */
-export interface Config extends Omit<FileConfig, 'tls'>, SharedRedis {
+export interface Config extends Omit<FileConfig, 'tls'>, SharedRedis, DrainConfig {
   readonly host: string;
   readonly port: number;
   /** Null: callers speak plain HTTP. */
@@ -38,6 +41,8 @@ export interface Config extends Omit<FileConfig, 'tls'>, SharedRedis {
   readonly nodeId: string;
   /** Name or address at which others reach this node. */
   readonly nodeAddress: string;
+  /** Null: the scheduler runs none. */
+  readonly envoy: EnvoyConfig | null;
   /** Null: the library that comes with onnxruntime-node. */
   readonly ortLibraryPath: string | null;
   readonly logLevel: string;
@@ -57,7 +62,7 @@ const SOCKET_PATH_BYTES_MAX = 107;
 const LONGEST_SOCKET_NAME = `/${'x'.repeat(32)}-realtime.status.sock`;
 
 /** As `loadConfig`, with options of the command line in place of the environment; an undefined one leaves it as it is. */
-export function loadConfigWith(options: { PROCESSES?: string; CONFIG?: string }): Config {
+export function loadConfigWith(options: { PROCESSES?: string; CONFIG?: string; WITH_ENVOY?: string }): Config {
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
   return loadConfig({ ...process.env, ...Object.fromEntries(given) });
 }
@@ -76,6 +81,8 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
   if (Buffer.byteLength(runDir + LONGEST_SOCKET_NAME) > SOCKET_PATH_BYTES_MAX) {
     throw new ConfigError(`RUN_DIR ${runDir} is too long for Unix sockets; set RUN_DIR to a shorter path, for example /run/interleave`);
   }
+  const redis = sharedRedis(env);
+  const envoy = envoyConfig(env);
   return deepFreeze({
     ...file,
     access: { ...file.access, mode: env.ACCESS ?? file.access.mode },
@@ -88,7 +95,9 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
     modelsDir: resolve(env.MODELS_DIR),
     storage: storageLocation(env, dataDir),
     runDir,
-    ...sharedRedis(env),
+    ...redis,
+    envoy,
+    ...drainConfig(env, redis.redisUrl === null && envoy === null),
     privateRedisSocket: join(runDir, 'redis.sock'),
     fleetName: env.FLEET_NAME,
     nodeId: nodeId(env, dataDir),

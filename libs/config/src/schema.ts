@@ -187,7 +187,7 @@ export const fileSchema = z.strictObject({
 export type FileConfig = z.infer<typeof fileSchema>;
 
 /** The kinds of processes that a scheduler can look after. */
-export const PROCESS_KINDS = ['redis', 'worker', 'runner', 'api'] as const;
+export const PROCESS_KINDS = ['redis', 'worker', 'runner', 'api', 'envoy'] as const;
 export type ProcessKind = (typeof PROCESS_KINDS)[number];
 
 const processKinds = z
@@ -263,6 +263,17 @@ export const environmentSchema = z.object({
   NODE_ID: z.string().regex(NODE_ID, 'lower-case letters, digits, "." and "-", at most 64').optional(),
   /** Name or address at which others reach this node's ports; default: HOST, or an address of this machine where HOST is every address. */
   NODE_ADDRESS: z.string().regex(NODE_ADDRESS, 'expected a name or an address without scheme and port').optional(),
+  /** The scheduler runs an Envoy beside this node; see `interleave up --with-envoy`. */
+  WITH_ENVOY: z.enum(['0', '1']).default('0'),
+  /** Where it listens, at HOST. */
+  ENVOY_PORT: port.default(10_000),
+  ENVOY_GRPC_PORT: port.default(10_001),
+  /** A path; default: `envoy` in PATH. */
+  ENVOY_BINARY: path.optional(),
+  /** Milliseconds from "not ready" to refusing; default: 5000 where other nodes take the requests, else 0. */
+  DRAIN_WAIT_MS: z.coerce.number().int().min(0).max(600_000).optional(),
+  /** Milliseconds from the signal to the end of all processes but Redis. */
+  DRAIN_TIMEOUT_MS: z.coerce.number().int().min(1).max(3_600_000).default(30_000),
   CONFIG: z.string().min(1).optional(),
   /** These three stand before `tls` in the file. */
   TLS_CERT_FILE: path.optional(),

@@ -39,6 +39,9 @@ export async function serveProcessStatus(options: {
 /** A body of JSON in, JSON out; null: there is no such thing. */
 export type Command = (body: unknown) => object | null | Promise<object | null>;
 
+/** Tells an API process that its node will end: it says that it is not ready, and answers on. */
+export const DRAIN_COMMAND = '/drain';
+
 /** Proxies that ask for endpoints tell all they can do. */
 const COMMAND_BYTES_MAX = 256 * 1024;
 

@@ -9,6 +9,7 @@ import { GrpcMetrics } from '../metrics/grpc-metrics';
 import type { TlsFiles } from '../tls/tls-files';
 import { createTlsListener } from '../tls/tls-server';
 import { CONFIG, TLS_FILES } from '../tokens';
+import { LoadReports } from '../load-report/load-reports';
 import { ignoreFarDeadlines } from './far-deadlines';
 import { addReflection } from './reflection';
 import { HeldMemory } from './held-memory';
@@ -42,6 +43,7 @@ export class GrpcServer {
     private readonly health: GrpcHealth,
     handlers: Handlers,
     metrics: GrpcMetrics,
+    reports: LoadReports,
   ) {
     // It writes what callers send wrong to stderr, once for each call.
     setLogVerbosity(logVerbosity.NONE);
@@ -53,9 +55,10 @@ export class GrpcServer {
       'grpc.keepalive_time_ms': KEEP_ALIVE_MS,
       'grpc.keepalive_timeout_ms': KEEP_ALIVE_ANSWER_MS,
       'grpc.enable_channelz': 0,
-      interceptors: [metrics.interceptor, memory.interceptor],
+      interceptors: [metrics.interceptor, memory.interceptor, ...reports.interceptors()],
     });
     handlers.addTo(this.server, memory);
+    reports.addTo(this.server);
     addReflection(this.server);
     // TLS is done by the listener, if at all.
     this.injector = this.server.createConnectionInjector(ServerCredentials.createInsecure());

@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { HealthModule } from '../health/health.module';
+import { LoadReportModule } from '../load-report/load-report.module';
 import { LiveModule } from '../live/live.module';
 import { MetricsModule } from '../metrics/metrics.module';
 import { GrpcServer } from './grpc-server';
@@ -10,7 +11,7 @@ import { InfoCalls } from './info-calls';
 
 /** The Open Inference Protocol over gRPC, beside HTTP in one process. */
 @Module({
-  imports: [HealthModule, LiveModule, MetricsModule],
+  imports: [HealthModule, LiveModule, LoadReportModule, MetricsModule],
   providers: [InferenceCalls, InfoCalls, GrpcHealth, Handlers, GrpcServer],
   exports: [GrpcServer],
 })

@@ -1,4 +1,5 @@
 import type { Config } from '@app/config';
+import { InterleaveError } from '@app/contracts';
 import type { Logger } from '@app/telemetry';
 import { Inject, Module, type OnModuleInit } from '@nestjs/common';
 import { APP_FILTER, HttpAdapterHost } from '@nestjs/core';
@@ -27,10 +28,24 @@ export class HttpModule implements OnModuleInit {
 
   onModuleInit(): void {
     const fastify = fastifyOf(this.http);
+    refuseAfterNotice(fastify, this.lifecycle);
     closeConnectionsWhileDraining(fastify, this.lifecycle);
     compressAnswers(fastify, this.config.http.compressBytesMin);
     if (this.logger.isLevelEnabled('debug')) logRequests(fastify, this.logger);
   }
+}
+
+const HEALTH = '/v2/health/';
+const RETRY_AFTER_SECONDS = 1;
+
+/** Who still comes on an open connection has had the time to see that this node ends, and has others to go to. */
+function refuseAfterNotice(fastify: FastifyInstance, lifecycle: Lifecycle): void {
+  fastify.addHook('onRequest', (request, reply, done) => {
+    if (!lifecycle.refusing || request.url.startsWith(HEALTH)) return done();
+    reply.header('connection', 'close');
+    const text = 'This node is shutting down; try again, by a new connection to the fleet';
+    done(new InterleaveError('worker_unavailable', text, { retryAfterSeconds: RETRY_AFTER_SECONDS }));
+  });
 }
 
 /** Callers with a connection of their own learn that it ends before it does. */

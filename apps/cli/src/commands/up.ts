@@ -16,12 +16,16 @@ export function addUpCommand(program: Command): void {
     .command('up')
     .description('starts a node in the foreground: api, workers, batch runner and, without REDIS_URL, a private Redis')
     .addOption(new Option('--only <kinds>', `starts and watches these only, comma-separated: ${PROCESS_KINDS.join(', ')} (or PROCESSES)`))
+    .option(
+      '--with-envoy',
+      'an Envoy beside it spreads requests over all nodes that share the Redis (or WITH_ENVOY=1); ENVOY_PORT, ENVOY_GRPC_PORT',
+    )
     .addHelpText(
       'after',
       '\nSettings: HOST, PORT, GRPC_PORT, ACCESS, DATA_DIR, MODELS_DIR, REDIS_URL, CONFIG; see docs/operating.md. Ctrl-C drains; a second one kills all but Redis.',
     )
-    .action(async ({ only }: { only?: string }) => {
-      const config = loadConfigWith({ PROCESSES: only });
+    .action(async ({ only, withEnvoy }: { only?: string; withEnvoy?: true }) => {
+      const config = loadConfigWith({ PROCESSES: only, WITH_ENVOY: withEnvoy && '1' });
       const { runNode } = (await import(SCHEDULER_MAIN)) as { runNode(config: Config): Promise<void> };
       // From here on this process is the scheduler.
       const started = runNode(config);

@@ -5,8 +5,8 @@ import { isRunning, type ProcessIdentity } from './proc-fs';
 import type { ProcessSpec } from './process-spec';
 import { SupervisedProcess, type SupervisionContext } from './supervised-process';
 
-/** Live answers stop being accepted first; Redis goes last, when nobody needs it. */
-const DRAIN_ORDER: readonly ProcessKind[] = ['api', 'runner', 'worker', 'redis'];
+/** The proxy has nothing in flight by then. Live answers stop being accepted next; Redis goes last, when nobody needs it. */
+const DRAIN_ORDER: readonly ProcessKind[] = ['envoy', 'api', 'runner', 'worker', 'redis'];
 /** Redis is given this long to write its file, whatever time the others took. */
 const REDIS_EXIT_MS = 5000;
 const RECORD_AGAIN_MS = 5000;
