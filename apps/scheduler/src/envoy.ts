@@ -38,7 +38,7 @@ export function envoySpec(config: Config, envoy: EnvoyConfig): ProcessSpec {
     ownSession: true,
     heartbeatSlots: null,
     inheritedFds: [],
-    inherits: { settings: false, redis: false },
+    inherits: { settings: false, secrets: false },
     environment: {},
     fingerprint: JSON.stringify({ args, yaml }),
     probe: (timeoutMs) => ask(admin, 'GET', '/ready', timeoutMs).then(() => undefined),
