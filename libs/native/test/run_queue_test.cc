@@ -118,10 +118,26 @@ TEST_F(WorkQueueTest, GivesTheExpressExecutorOnlyWhatGoesAhead) {
   WorkQueue::Work express = queue_.Take(kExecutors);
   ASSERT_EQ(express.items.size(), 1U);
   EXPECT_EQ(express.items[0].item.itemId, 2U);
-  queue_.Close();
-  EXPECT_TRUE(queue_.Take(kExecutors).IsNone()) << "the rest is for the others";
-  EXPECT_EQ(queue_.Take(0).items.size(), 2U);
+  EXPECT_EQ(queue_.Take(0).items.size(), 2U) << "the rest is for the others";
   answers_.FailAll(std::move(express.items), ItemStatus::kFailed, "");
+}
+
+TEST_F(WorkQueueTest, HasTheExpressExecutorRunWhatComesBackAfterTheOthersEnded) {
+  QueuedItem urgent = Make(1);
+  urgent.item.ahead = true;
+  urgent.contentKey = 1;
+  Push(std::move(urgent));
+  QueuedItem duplicate = Make(2);
+  duplicate.contentKey = 1;
+  EXPECT_EQ(Push(std::move(duplicate)), Pushed::kJoined);
+  WorkQueue::Work express = queue_.Take(kExecutors);
+  ASSERT_EQ(express.items.size(), 1U);
+  queue_.Close();
+  EXPECT_TRUE(queue_.Take(0).IsNone());
+  queue_.RequeueDuplicates(express.items[0]);
+  WorkQueue::Work rest = queue_.Take(kExecutors);
+  ASSERT_EQ(rest.items.size(), 1U);
+  EXPECT_EQ(rest.items[0].item.itemId, 2U);
 }
 
 TEST_F(WorkQueueTest, WakesTheExpressExecutorWhereNoOtherWaits) {

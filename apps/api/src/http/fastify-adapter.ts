@@ -8,7 +8,7 @@ import { joinOrganisation } from '@app/protocols';
 import type { HttpAdapterHost } from '@nestjs/core';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { FastifyHttpOptions, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { followFiles, tlsOptions } from '../tls/tls-server';
+import { endLateHandshakes, followFiles, tlsOptions } from '../tls/tls-server';
 import type { TlsFiles } from '../tls/tls-files';
 import type { Access } from '../access/access';
 import { guardAccess } from '../access/access-guard';
@@ -67,7 +67,9 @@ export function createFastifyAdapter(config: Config, access: Access, sessions: S
   const adapter = new FastifyAdapter({ ...options, skipMiddie: true });
   const fastify = adapter.getInstance() as unknown as FastifyInstance;
   if (tls !== null) {
-    followFiles(fastify.server as unknown as TlsServer, tls);
+    const server = fastify.server as unknown as TlsServer;
+    followFiles(server, tls);
+    endLateHandshakes(server);
     demandTls(fastify);
   }
   fastify.server.maxConnections = config.http.connectionsMax;

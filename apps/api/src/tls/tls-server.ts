@@ -25,6 +25,13 @@ export function followFiles(server: Pick<Server, 'setSecureContext'>, files: Tls
   files.onChange((pair) => server.setSecureContext(contextOf(pair)));
 }
 
+/** Node tells of a handshake that was not finished in time, and leaves the connection open. */
+export function endLateHandshakes(server: Pick<Server, 'on'>): void {
+  server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
+    if (error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT') socket.destroy();
+  });
+}
+
 /**
  * Accepts TLS connections for protocols that do their own parsing: `secureConnection` has the socket, with the protocol that was
  * agreed on in `alpnProtocol`. It does not listen yet.
@@ -32,6 +39,7 @@ export function followFiles(server: Pick<Server, 'setSecureContext'>, files: Tls
 export function createTlsListener({ alpn, files }: { alpn: string[]; files: TlsFiles }): Server {
   const server = createServer(tlsOptions(files.current, alpn));
   followFiles(server, files);
+  endLateHandshakes(server);
   return server;
 }
 

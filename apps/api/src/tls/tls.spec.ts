@@ -180,6 +180,23 @@ describe('HTTP over TLS', () => {
     expect(await promisify(server.getConnections.bind(server))()).toBe(0);
   });
 
+  it('ends connections that do not finish the handshake', async () => {
+    await open();
+    const grpc = createTlsListener({ alpn: ['h2'], files }).listen(0, '127.0.0.1');
+    await once(grpc, 'listening');
+    const doors = [port, (grpc.address() as AddressInfo).port];
+    const sockets = doors.flatMap((door) =>
+      ['', '\x16\x03\x01\x02\x00\x01'].map((bytes) => {
+        const socket = connect({ port: door, host: '127.0.0.1' }).on('error', () => undefined);
+        socket.write(bytes, 'latin1');
+        return socket.resume();
+      }),
+    );
+    await Promise.all(sockets.map((socket) => once(socket, 'close')));
+    expect(await predict()).toBe(200);
+    grpc.close();
+  }, 60_000);
+
   it('has the limit of connections', async () => {
     await open(null, 1);
     const held = connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false });

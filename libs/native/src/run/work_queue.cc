@@ -316,7 +316,8 @@ void WorkQueue::RemoveRun(std::size_t executor, std::int64_t nowNs, Work& work) 
 Choice WorkQueue::ChooseFor(std::size_t executor, std::int64_t nowNs) const {
   const CoalesceLimits limits{
       .lane = options_.lane, .models = limits_, .executors = options_.cpus.size(), .runningNs = RunningNs(nowNs)};
-  if (!IsExpress(executor)) return ChooseNext(entries_, nowNs, limits);
+  // Closed, the others may have ended already when duplicates of what it ran come back.
+  if (!IsExpress(executor) || isClosed_) return ChooseNext(entries_, nowNs, limits);
   std::vector<QueueEntry> ahead;
   std::vector<std::size_t> positions;
   for (std::size_t i = 0; i < entries_.size(); ++i) {

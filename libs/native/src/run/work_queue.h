@@ -45,7 +45,7 @@ struct WorkQueueOptions {
   // Items of one client that wait or run; at least 1.
   std::size_t clientItemsMax = 0;
   // The CPU of each executor, of each thread that calls Take but one: the express executor, number `cpus.size()`, has
-  // none of its own and takes only what goes ahead.
+  // none of its own and takes only what goes ahead, until the queue is closed.
   std::vector<int> cpus{};
   // Fills in the limits of every model, by index; called with the queue locked, must be quick.
   std::function<void(std::vector<ModelLimits>&)> limits;
