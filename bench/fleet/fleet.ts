@@ -107,7 +107,7 @@ export class Fleet {
   private async open({ nodes, withEnvoy, redis, environment }: FleetOptions): Promise<void> {
     const shared = { ...(redis ?? (await this.openRedis())), ...this.s3.environment() };
     for (let node = 0; node < nodes; node++) {
-      const own = { NODE_ID: `node-${node}`, ...shared, ...environment?.(node) };
+      const own = { NODE_ID: `bench-${process.pid}-${node}`, ...shared, ...environment?.(node) };
       this.nodes.push(await Stack.start({ models: [MODEL], config: nodeConfig(node), environment: own }));
     }
     this.url = withEnvoy === true ? await this.openEnvoy() : (this.nodes[0]?.url ?? '');

@@ -2,16 +2,31 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { batchKills } from './parts/batch-kills';
+import { failover } from './parts/failover';
+import { nodeKills, redisAway, rollingRestart } from './parts/live';
+import { lostChunks } from './parts/lost-chunks';
+import { pausedOwner } from './parts/paused-owner';
+import { scaling } from './parts/scaling';
 import { envoyProgram, MODEL, s3ServerKind } from './fleet';
 
 const RESULTS = join('bench', 'results', 'fleet.json');
 const withEnvoy = envoyProgram() !== null;
 const number = (name: string, byDefault: number): number => Number(process.env[name] ?? byDefault);
 
+const NODES = number('NODES', 3);
+const away = { nodes: NODES, perSecond: number('PER_SECOND', 20), rows: number('ROWS', 20_000), awayMs: 60_000 };
+
 /** What a fleet promises, one part each: `main.js [PART...]`, default all. Figures of earlier parts stay in the file. */
 const PARTS: Record<string, () => Promise<object>> = {
-  'batch-kills': () =>
-    batchKills({ rows: number('ROWS', 100_000), nodes: number('NODES', 3), kills: number('KILLS', 40), gapMs: 3_000, withEnvoy }),
+  'batch-kills': () => batchKills({ rows: number('ROWS', 100_000), nodes: NODES, kills: number('KILLS', 40), gapMs: 3_000, withEnvoy }),
+  'lost-chunks': () => lostChunks(),
+  'node-kills': () => nodeKills({ nodes: NODES, perSecond: number('PER_SECOND', 20), kills: number('KILLS', 30) }),
+  'rolling-restart': () => rollingRestart({ nodes: NODES, perSecond: number('PER_SECOND', 20), rows: number('ROWS', 20_000) }),
+  'paused-owner': () => pausedOwner({ rows: number('ROWS', 20_000), pausedMs: 30_000 }),
+  'redis-frozen': () => redisAway({ ...away, signal: 'SIGSTOP' }),
+  'redis-killed': () => redisAway({ ...away, signal: 'SIGKILL' }),
+  failover: () => failover(number('ROWS', 20_000)),
+  scaling: () => scaling([1, 2, 4, 8]),
 };
 
 async function main(): Promise<void> {
