@@ -31,7 +31,9 @@ export async function scaling(counts: number[]): Promise<{ steps: Step[] }> {
 async function rateOf(runners: number): Promise<number> {
   const workspace = new Workspace(BATCH);
   await workspace.redis.start();
-  const children = await Promise.all(Array.from({ length: runners }, (_, index) => startRunner(workspace.directory, `bench-${process.pid}-${index}`)));
+  const children = await Promise.all(
+    Array.from({ length: runners }, (_, index) => startRunner(workspace.directory, `bench-${process.pid}-${index}`)),
+  );
   try {
     const rows = ROWS_PER_RUNNER * runners;
     const inputs = Array.from({ length: rows }, (_, row) => echoRow(row, 'x'.repeat(1 + (row % 24))));
