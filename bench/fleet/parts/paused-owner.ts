@@ -8,14 +8,15 @@ import { referenceOutput } from './batch-kills';
 
 const BATCH_MS_MAX = 20 * 60_000;
 const STATUS_MS_MAX = 5_000;
+const FENCED_MS_MAX = 30_000;
 
 export interface PausedOwner {
   rows: number;
   pausedSeconds: number;
   /** Another node owned the batch when the first one went on. */
   isTakenOver: boolean;
-  /** The first one does not own it any more, soon after. */
-  isFenced: boolean;
+  /** From when the first one went on and all rows were done until it says that the batch is not its own; null: it never does. */
+  fencedSeconds: number | null;
   isIdentical: boolean;
   wrongRows: number;
   chunks: Record<string, number>;
@@ -36,13 +37,14 @@ export async function pausedOwner({ rows, pausedMs }: { rows: number; pausedMs: 
       (await owns(others[0] as Stack, id)) || (await untilDone(others, id, { share: 0, timeoutMs: BATCH_MS_MAX })).status === 'completed';
     signalNode(owner, 'SIGCONT');
     const view = await untilDone(others, id, { share: 1, timeoutMs: BATCH_MS_MAX });
+    const fencedSeconds = await secondsUntilFenced(owner, id);
     await owner.ready();
     const output = await outputOf(owner, view, rows);
     return {
       rows,
       pausedSeconds: pausedMs / 1000,
       isTakenOver,
-      isFenced: !(await owns(owner, id)),
+      fencedSeconds,
       isIdentical: output.sha256 === reference.sha256,
       wrongRows: output.wrongRows,
       chunks: await fleet.chunkCounts(),
@@ -50,6 +52,15 @@ export async function pausedOwner({ rows, pausedMs }: { rows: number; pausedMs: 
   } finally {
     await fleet.stop();
   }
+}
+
+async function secondsUntilFenced(owner: Stack, id: string): Promise<number | null> {
+  const startMs = performance.now();
+  while (performance.now() - startMs < FENCED_MS_MAX) {
+    if (!(await owns(owner, id))) return (performance.now() - startMs) / 1000;
+    await sleep(100);
+  }
+  return null;
 }
 
 async function ownerOf(nodes: readonly Stack[], id: string): Promise<Stack> {
