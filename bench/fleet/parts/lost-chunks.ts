@@ -74,8 +74,8 @@ function waits(before: Holders, looks: Look[]): number[] {
     for (const [job, holder] of held) if (holder !== '' && before.get(job) !== holder) living.add(holder);
   const lost = [...before].filter(([, holder]) => !living.has(holder)).map(([job]) => job);
   return lost.map((job) => {
-    const isElsewhere = ({ holders: held }: Look): boolean => living.has(held.get(job) ?? '') || !held.has(job);
-    const seen = looks.find(isElsewhere);
+    // In between it waits; one that is done within a look is never seen to run.
+    const seen = looks.find(({ holders: held }) => living.has(held.get(job) ?? '')) ?? looks.find(({ holders: held }) => !held.has(job));
     return seen === undefined ? Infinity : seen.atMs / 1000;
   });
 }
