@@ -97,6 +97,39 @@ describe('BatchStore', () => {
     expect(await batches.listOpenIds()).not.toContain(open.batch.id);
   });
 
+  it('knows the open batches of a release without marks before they have theirs', async () => {
+    const former = makeDataDir();
+    const batches = new BatchStore(new LocalStore(former.path));
+    const [open, done] = [manifest(1_800_000_006_000), manifest(1_800_000_007_000)];
+    done.batch.status = 'completed';
+    for (const each of [open, done]) {
+      await batches.create(each);
+      await batches.close(each.batch.id);
+    }
+    const areOpen = () => Promise.all([open, done].map(({ batch }) => batches.isOpen(batch.id)));
+    expect(await areOpen()).toEqual([true, false]);
+    await batches.upgrade();
+    expect(await areOpen()).toEqual([true, false]);
+    await batches.close(open.batch.id);
+    expect(await areOpen()).toEqual([false, false]);
+    former.remove();
+  });
+
+  it('removes what a former release kept of chunks in an upgrade, and nothing that output files of this one are made of', async () => {
+    const dataDir = makeDataDir();
+    const store = new LocalStore(dataDir.path);
+    const batches = new BatchStore(store);
+    const [former, ours] = [manifest(1_800_000_006_000), manifest(1_800_000_007_000)];
+    for (const { batch } of [former, ours]) await store.put(`batches/${batch.id}/chunks/0`, Buffer.from('a'));
+    await store.put(`batches/${ours.batch.id}/results.idx`, Buffer.alloc(32));
+    for (const each of [former, ours]) await batches.create({ ...each, batch: { ...each.batch, status: 'completed' } });
+    await batches.upgrade();
+    const chunks = await Promise.all([former, ours].map(({ batch }) => store.listNames(`batches/${batch.id}/chunks/`)));
+    expect(chunks).toEqual([[], ['0']]);
+    expect(await store.head(`batches/${ours.batch.id}/results.idx`)).not.toBeNull();
+    dataDir.remove();
+  });
+
   it('replaces a manifest of the version that was read, and tells who comes late', async () => {
     const created = manifest(1_800_000_008_000);
     await batches.create(created);
