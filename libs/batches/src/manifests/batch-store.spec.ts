@@ -143,6 +143,21 @@ describe('BatchStore', () => {
     expect([await batches.read(created.batch.id), (await batches.listOpenIds()).includes(created.batch.id)]).toEqual([null, false]);
   });
 
+  it.each(['{', 'null', '', '{"formatVersion":9}', '7'])(
+    'leaves a manifest that is %j out of lists, and reads the others',
+    async (text) => {
+      const dataDir = makeDataDir();
+      const store = new LocalStore(dataDir.path);
+      const batches = new BatchStore(store);
+      const [good, odd] = [manifest(1_800_000_006_000), newBatchId()];
+      await batches.create(good);
+      await store.put(`batches/${odd}/manifest.json`, Buffer.from(text));
+      expect((await batches.list({ limit: 9, order: 'desc', after: null }, SEES_ALL)).data).toEqual([good.batch]);
+      await expect(batches.get(odd, SEES_ALL)).rejects.toThrow(`batches/${odd}/manifest.json: expected formatVersion 1`);
+      dataDir.remove();
+    },
+  );
+
   it('removes what never got a manifest, once it is old', async () => {
     const [old, young] = [newBatchId(Date.now() - 60_000), newBatchId()];
     for (const id of [old, young]) await store.put(`open/${id}`, Buffer.alloc(0));
