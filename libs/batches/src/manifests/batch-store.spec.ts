@@ -143,7 +143,7 @@ describe('BatchStore', () => {
     expect([await batches.read(created.batch.id), (await batches.listOpenIds()).includes(created.batch.id)]).toEqual([null, false]);
   });
 
-  it.each(['{', 'null', '', '{"formatVersion":9}', '7'])(
+  it.each(['{', 'null', '', '{"formatVersion":9}', '{"formatVersion":1}', '7'])(
     'leaves a manifest that is %j out of lists, and reads the others',
     async (text) => {
       const dataDir = makeDataDir();
@@ -153,7 +153,7 @@ describe('BatchStore', () => {
       await batches.create(good);
       await store.put(`batches/${odd}/manifest.json`, Buffer.from(text));
       expect((await batches.list({ limit: 9, order: 'desc', after: null }, SEES_ALL)).data).toEqual([good.batch]);
-      await expect(batches.get(odd, SEES_ALL)).rejects.toThrow(`batches/${odd}/manifest.json: expected formatVersion 1`);
+      await expect(batches.get(odd, SEES_ALL)).rejects.toThrow(`batches/${odd}/manifest.json: expected `);
       dataDir.remove();
     },
   );

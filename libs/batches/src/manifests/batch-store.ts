@@ -3,7 +3,7 @@ import { inParallel } from '../storage/in-parallel';
 import { readPage, type Page, type PageRequest } from '../storage/id-page';
 import type { ObjectStore } from '../storage/object-store';
 import type { Sees } from '../storage/owner';
-import { readStored, storedJson } from '../storage/stored-json';
+import { readStored, RecordUnreadable, storedJson } from '../storage/stored-json';
 import { storeKeys } from '../storage/store-keys';
 import { ChunkResults } from '../results/chunk-results';
 import { isBatchId, idCreatedAtMs } from './ids';
@@ -56,9 +56,12 @@ export class BatchStore {
   /** With what `update` wants. */
   async readForUpdate(batchId: string): Promise<{ manifest: Manifest; version: string } | null> {
     if (!isBatchId(batchId)) return null;
-    const stored = await readStored<Manifest>(this.store, storeKeys.batch(batchId).manifest, FORMATS);
+    const key = storeKeys.batch(batchId).manifest;
+    const stored = await readStored<Manifest>(this.store, key, FORMATS);
     if (stored === null) return null;
     const { record, version } = stored;
+    const { batch } = record as Partial<Manifest>;
+    if (batch?.id !== batchId) throw new RecordUnreadable(`${key}: expected the manifest of that batch but received another record`);
     return { manifest: { ...record, tenant: record.tenant ?? DEFAULT_TENANT, models: record.models ?? null }, version };
   }
 
