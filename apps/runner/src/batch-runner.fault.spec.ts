@@ -1,12 +1,13 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SEES_ALL } from '@app/batches';
 import type { OpenRunner } from './open-runner';
 import { EchoEngine } from './testing/echo-engine';
 import { openTestRunner } from './testing/open-test-runner';
-import { echoRows, Workspace } from './testing/workspace';
+import { echoRows, toJsonl, Workspace } from './testing/workspace';
 
 const ROWS = 600;
 const SETTINGS = { chunkRows: 20, chunkConcurrency: 2 };
@@ -109,5 +110,24 @@ describe('the batch lane when things are killed', () => {
     expect((await workspace.batches.get(batchId, SEES_ALL)).status).toBe('validating');
     await workspace.redis.start();
     await expectEveryRowOnce(batchId);
+  });
+
+  it.each([
+    ['a row that is none', (text: string) => text.replace(/.{9}\n$/, 'x'.repeat(9) + '\n'), 'expected a row in line 600'],
+    ['a row less', (text: string) => text.replace(/[^\n]*\n$/, (row) => ' '.repeat(row.length)), 'expected 20 rows but received 19'],
+  ])('says that the file was changed, and can be cancelled, when it has %s by now', async (_, change, reason) => {
+    const engine = new EchoEngine();
+    const letGo = engine.holdFrom(20);
+    const fileId = await workspace.upload(toJsonl(echoRows(ROWS)));
+    const batchId = await workspace.createBatch(fileId);
+    await openRunner(engine);
+    await workspace.until(batchId, ({ status }) => status === 'in_progress');
+    const content = join(workspace.directory, 'files', fileId, 'content');
+    writeFileSync(content, change(readFileSync(content, 'utf8')));
+    letGo();
+    const paused = await workspace.until(batchId, (batch) => batch.interleave?.paused !== undefined);
+    expect(paused.interleave?.paused).toContain(reason);
+    await workspace.batches.requestCancel(batchId);
+    expect(await workspace.untilOver(batchId)).toMatchObject({ status: 'cancelled', request_counts: { total: ROWS } });
   });
 });

@@ -215,6 +215,7 @@ export class BatchRunner {
 
   /** Never rejects: each part is tried again in the next round. */
   private async reconcile(): Promise<void> {
+    if (!this.isUpgraded) await this.attempt('upgrading the store', () => this.upgrade());
     await this.attempt('looking for pauses', () => this.updatePause());
     await this.attempt('chunks', () => this.desk.tick());
     for (const batch of this.batches) await this.attempt('batch', () => batch.tick(this.pauseReason));
@@ -231,10 +232,13 @@ export class BatchRunner {
     }
   }
 
+  private async upgrade(): Promise<void> {
+    await this.context.batches.upgrade();
+    this.isUpgraded = true;
+  }
+
   /** Queues the open batches of which Redis may not know: it was away when they came, or it has lost them. */
   private async queueOpenBatches(): Promise<void> {
-    if (!this.isUpgraded) await this.context.batches.upgrade();
-    this.isUpgraded = true;
     const unowned = (await this.context.batches.listOpenIds()).filter((id) => !this.owned.has(id));
     this.queuedMs = new Map(unowned.map((id) => [id, this.queuedMs.get(id) ?? -Infinity]));
     const due = unowned.filter((id) => Date.now() - (this.queuedMs.get(id) ?? 0) > REQUEUE_MS).slice(0, REQUEUED_MAX);
@@ -265,7 +269,7 @@ export class BatchRunner {
 
   private async reconcileQueue(): Promise<void> {
     const { consumers } = this;
-    if (consumers === null || !this.options.queues.isReady()) return;
+    if (consumers === null || !this.isUpgraded || !this.options.queues.isReady()) return;
     if (this.refusal !== null) return this.closeConsumers(consumers, this.refusal);
     if (!consumers.isOpen) {
       await this.options.queues.releaseJobsOf(this.context.nodeId);

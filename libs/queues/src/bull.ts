@@ -35,6 +35,12 @@ export interface ChunkPayload {
   chunkIndex: number;
 }
 
+/** Others may write to the same Redis. */
+export const isBatchPayload = (data: unknown): data is BatchPayload => typeof (data as BatchPayload | null)?.batchId === 'string';
+
+export const isChunkPayload = (data: unknown): data is ChunkPayload =>
+  isBatchPayload(data) && Number.isSafeInteger((data as ChunkPayload).chunkIndex) && (data as ChunkPayload).chunkIndex >= 0;
+
 export interface BullOptions {
   address: RedisAddress;
   /** The instance id: namespace of all keys. */

@@ -5,6 +5,8 @@ export {
   CHUNK_RETRY_MS_MAX,
   CONSUMER_OPTIONS,
   giveBack,
+  isBatchPayload,
+  isChunkPayload,
   openRedis,
   UnrecoverableError,
   type BatchPayload,

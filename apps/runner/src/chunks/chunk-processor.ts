@@ -96,18 +96,23 @@ export class ChunkProcessor {
   private async runRows(task: ChunkTask, writer: ChunkResultWriter, stop: AbortController): Promise<void> {
     const held = new Set<Hold>();
     let written: Promise<void> = Promise.resolve();
+    let rowCount = 0;
     try {
       for await (const row of eachRow(this.store, task)) {
+        rowCount++;
         const hold = await this.hold(row, task, stop.signal);
         if (hold !== null) held.add(hold);
         if (isPutBack(stop.signal)) break;
         const answer = this.answer(row, task, stop.signal);
-        void answer.then(() => this.markAnswered(hold));
+        const mark = () => this.markAnswered(hold);
+        void answer.then(mark, mark);
         written = written.then(() => this.write(answer, writer, task)).then(() => this.free(hold, held));
         // A row that cannot be written ends the chunk: what is in flight is of no use.
         written.catch(() => stop.abort('put_back' satisfies StopReason));
       }
       await written;
+      if (!isPutBack(stop.signal) && rowCount !== task.chunk.rowCount)
+        throw fileChanged(task, `${task.chunk.rowCount} rows`, `${rowCount}`);
     } finally {
       await written.catch(() => undefined);
       for (const hold of held) this.free(hold, held);
@@ -149,9 +154,9 @@ export class ChunkProcessor {
     await writer.addOutput(line);
   }
 
-  /** Reads `row.bytes` before its first `await`: they are gone afterwards. Never rejects. */
+  /** Reads `row.bytes` before its first `await`: they are gone afterwards. Rejects for a row that cannot have been validated. */
   private async answer(row: RowLine, task: ChunkTask, signal: AbortSignal): Promise<Answer> {
-    const { customId, body, refusal } = parseLine(row.bytes, task.url, this.rowLimits);
+    const { customId, body, refusal } = parseLine(row, task, this.rowLimits);
     const name = { id: task.lines.idOf(row), customId };
     if (signal.aborted) return notRun(name, task, signal);
     try {
@@ -167,9 +172,14 @@ export class ChunkProcessor {
 }
 
 /** As strict as the live endpoints: what `JSON.parse` would silently change fails the row. */
-function parseLine(bytes: Buffer, url: string, limits: JsonLimits): { customId: string; body: unknown; refusal: InterleaveError | null } {
+function parseLine(
+  row: RowLine,
+  task: ChunkTask,
+  limits: JsonLimits,
+): { customId: string; body: unknown; refusal: InterleaveError | null } {
+  const { bytes } = row;
   try {
-    const line = checkBatchLine(parseJsonBody(bytes, limits), url);
+    const line = checkBatchLine(parseJsonBody(bytes, limits), task.url);
     const refusal = hasLoneSurrogate(bytes, line.body)
       ? new InterleaveError(
           'invalid_request',
@@ -179,7 +189,7 @@ function parseLine(bytes: Buffer, url: string, limits: JsonLimits): { customId: 
       : null;
     return { ...line, refusal };
   } catch (error) {
-    return { customId: readCustomId(bytes), body: null, refusal: asInterleaveError(error) };
+    return { customId: readCustomId(row, task), body: null, refusal: asInterleaveError(error) };
   }
 }
 
@@ -210,13 +220,14 @@ interface Hold {
 /** Commits the result of a chunk whose rows were never started, unless it has one. */
 export async function commitNotRun(
   store: ObjectStore,
-  { chunk, contentKey, results, lines }: Pick<ChunkTask, 'chunk' | 'contentKey' | 'results' | 'lines'>,
+  task: Pick<ChunkTask, 'chunk' | 'contentKey' | 'results' | 'lines'>,
   reason: NotRunReason,
 ): Promise<ChunkResult> {
+  const { chunk, contentKey, results, lines } = task;
   const writer = await results.begin(chunk.index);
   try {
     for await (const rows of readRows(store, contentKey, chunk)) {
-      for (const row of rows) writer.addError(lines.notRun({ id: lines.idOf(row), customId: readCustomId(row.bytes) }, reason));
+      for (const row of rows) writer.addError(lines.notRun({ id: lines.idOf(row), customId: customIdOrEmpty(row, task) }, reason));
     }
     return (await writer.commit()).result;
   } finally {
@@ -229,9 +240,29 @@ function notRun(name: RowName, task: ChunkTask, signal: AbortSignal): Answer {
   return { kind: 'error', line: task.lines.notRun(name, reason) };
 }
 
-/** The file was validated: every line is an object with a custom_id. */
-function readCustomId(bytes: Buffer): string {
-  return String((JSON.parse(bytes.toString('utf8')) as { custom_id: unknown }).custom_id);
+/** Throws for a line that is no object with a custom_id: the file was validated, so it has been changed since. */
+function readCustomId({ bytes, line }: RowLine, task: Pick<ChunkTask, 'chunk' | 'contentKey'>): string {
+  try {
+    return String((JSON.parse(bytes.toString('utf8')) as { custom_id: unknown }).custom_id);
+  } catch {
+    throw fileChanged(task, `a row in line ${line}`, 'something else');
+  }
+}
+
+/** So that a batch whose file was changed can be cancelled. */
+function customIdOrEmpty(row: RowLine, task: Pick<ChunkTask, 'chunk' | 'contentKey'>): string {
+  try {
+    return readCustomId(row, task);
+  } catch {
+    return '';
+  }
+}
+
+function fileChanged({ chunk, contentKey }: Pick<ChunkTask, 'chunk' | 'contentKey'>, expected: string, received: string): Error {
+  return new Error(
+    `${contentKey}, chunk ${chunk.index}: expected ${expected} but received ${received}. The file was changed in the store after it was ` +
+      'validated; cancel the batch and upload the file again',
+  );
 }
 
 function isPutBack(signal: AbortSignal): boolean {

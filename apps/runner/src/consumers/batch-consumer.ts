@@ -1,6 +1,16 @@
 import { OnWorkerEvent, Processor, WorkerHost } from '@nestjs/bullmq';
 import { Inject } from '@nestjs/common';
-import { BATCH_QUEUE, BULL_OPTIONS, CONSUMER_OPTIONS, giveBack, type BatchPayload, type BullOptions, type Job } from '@app/queues';
+import {
+  BATCH_QUEUE,
+  BULL_OPTIONS,
+  CONSUMER_OPTIONS,
+  giveBack,
+  isBatchPayload,
+  UnrecoverableError,
+  type BatchPayload,
+  type BullOptions,
+  type Job,
+} from '@app/queues';
 import { BatchRunner } from '../batch-runner';
 
 /** Takes up batches: while a job is in work, its lock makes this node the batch's owner. */
@@ -14,6 +24,7 @@ export class BatchConsumer extends WorkerHost {
   }
 
   override async process(job: Job<BatchPayload>, token?: string): Promise<void> {
+    if (!isBatchPayload(job.data)) throw new UnrecoverableError('expected {batchId} but received another job');
     try {
       await this.runner.own(job.data.batchId);
     } catch (error) {

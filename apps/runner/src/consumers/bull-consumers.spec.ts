@@ -79,4 +79,22 @@ describe('BullConsumers', () => {
       attemptsMade: 2,
     });
   });
+
+  it.each([null, 7, 'x', {}, { batchId: null }, { batchId: {} }])('fail a batch job for good that holds %j', async (data) => {
+    const [batches] = queues.boardQueues();
+    app.get(BatchRunner).start(consumers);
+    await batches?.add('batch', data, { jobId: 'odd', attempts: 9, removeOnFail: false });
+    while ((await batches?.getJobState('odd')) !== 'failed') await sleep(10);
+    expect((await batches?.getJob('odd'))?.failedReason).toContain('expected {batchId}');
+  });
+
+  it.each([null, 7, {}, ...[-1, 1.5, '0', null, {}, 2 ** 53].map((chunkIndex) => ({ batchId: newBatchId(), chunkIndex }))])(
+    'fail a chunk job for good that holds %j',
+    async (data) => {
+      app.get(BatchRunner).start(consumers);
+      await queues.boardQueues()[1]?.add('chunk', data, { jobId: 'odd', attempts: 9 });
+      await untilGone('odd');
+      expect(await jobOf('odd')).toMatchObject({ failedReason: expect.stringContaining('expected {batchId, chunkIndex}') as string });
+    },
+  );
 });

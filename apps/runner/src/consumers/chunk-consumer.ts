@@ -5,6 +5,7 @@ import {
   CHUNK_QUEUE,
   CONSUMER_OPTIONS,
   giveBack,
+  isChunkPayload,
   UnrecoverableError,
   type BullOptions,
   type ChunkPayload,
@@ -26,6 +27,7 @@ export class ChunkConsumer extends WorkerHost {
 
   /** The value is short: it travels in the event stream to the batch's owner. Null: this node does the chunk already. */
   override async process(job: Job<ChunkPayload>, token?: string): Promise<ChunkResult | null> {
+    if (!isChunkPayload(job.data)) throw new UnrecoverableError('expected {batchId, chunkIndex} but received another job');
     try {
       return await this.runner.processChunk(job.data);
     } catch (error) {

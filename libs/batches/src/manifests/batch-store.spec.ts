@@ -97,6 +97,39 @@ describe('BatchStore', () => {
     expect(await batches.listOpenIds()).not.toContain(open.batch.id);
   });
 
+  it('knows the open batches of a release without marks before they have theirs', async () => {
+    const former = makeDataDir();
+    const batches = new BatchStore(new LocalStore(former.path));
+    const [open, done] = [manifest(1_800_000_006_000), manifest(1_800_000_007_000)];
+    done.batch.status = 'completed';
+    for (const each of [open, done]) {
+      await batches.create(each);
+      await batches.close(each.batch.id);
+    }
+    const areOpen = () => Promise.all([open, done].map(({ batch }) => batches.isOpen(batch.id)));
+    expect(await areOpen()).toEqual([true, false]);
+    await batches.upgrade();
+    expect(await areOpen()).toEqual([true, false]);
+    await batches.close(open.batch.id);
+    expect(await areOpen()).toEqual([false, false]);
+    former.remove();
+  });
+
+  it('removes what a former release kept of chunks in an upgrade, and nothing that output files of this one are made of', async () => {
+    const dataDir = makeDataDir();
+    const store = new LocalStore(dataDir.path);
+    const batches = new BatchStore(store);
+    const [former, ours] = [manifest(1_800_000_006_000), manifest(1_800_000_007_000)];
+    for (const { batch } of [former, ours]) await store.put(`batches/${batch.id}/chunks/0`, Buffer.from('a'));
+    await store.put(`batches/${ours.batch.id}/results.idx`, Buffer.alloc(32));
+    for (const each of [former, ours]) await batches.create({ ...each, batch: { ...each.batch, status: 'completed' } });
+    await batches.upgrade();
+    const chunks = await Promise.all([former, ours].map(({ batch }) => store.listNames(`batches/${batch.id}/chunks/`)));
+    expect(chunks).toEqual([[], ['0']]);
+    expect(await store.head(`batches/${ours.batch.id}/results.idx`)).not.toBeNull();
+    dataDir.remove();
+  });
+
   it('replaces a manifest of the version that was read, and tells who comes late', async () => {
     const created = manifest(1_800_000_008_000);
     await batches.create(created);
@@ -109,6 +142,21 @@ describe('BatchStore', () => {
     await expect(batches.update(created, next)).rejects.toBeInstanceOf(ManifestChanged);
     expect([await batches.read(created.batch.id), (await batches.listOpenIds()).includes(created.batch.id)]).toEqual([null, false]);
   });
+
+  it.each(['{', 'null', '', '{"formatVersion":9}', '{"formatVersion":1}', '7'])(
+    'leaves a manifest that is %j out of lists, and reads the others',
+    async (text) => {
+      const dataDir = makeDataDir();
+      const store = new LocalStore(dataDir.path);
+      const batches = new BatchStore(store);
+      const [good, odd] = [manifest(1_800_000_006_000), newBatchId()];
+      await batches.create(good);
+      await store.put(`batches/${odd}/manifest.json`, Buffer.from(text));
+      expect((await batches.list({ limit: 9, order: 'desc', after: null }, SEES_ALL)).data).toEqual([good.batch]);
+      await expect(batches.get(odd, SEES_ALL)).rejects.toThrow(`batches/${odd}/manifest.json: expected `);
+      dataDir.remove();
+    },
+  );
 
   it('removes what never got a manifest, once it is old', async () => {
     const [old, young] = [newBatchId(Date.now() - 60_000), newBatchId()];

@@ -1,8 +1,9 @@
 import { DEFAULT_TENANT, InterleaveError } from '@app/contracts';
+import { inParallel } from '../storage/in-parallel';
 import { readPage, type Page, type PageRequest } from '../storage/id-page';
 import type { ObjectStore } from '../storage/object-store';
 import type { Sees } from '../storage/owner';
-import { readStored, storedJson } from '../storage/stored-json';
+import { readStored, RecordUnreadable, storedJson } from '../storage/stored-json';
 import { storeKeys } from '../storage/store-keys';
 import { ChunkResults } from '../results/chunk-results';
 import { isBatchId, idCreatedAtMs } from './ids';
@@ -12,6 +13,8 @@ const FORMATS = [1] as const;
 /** A page of a list reads those of a batch that is over once. */
 const OVER_KEPT_MAX = 1_000;
 const LAYOUT = { formatVersion: 2 };
+/** Manifests that are looked at at once. */
+const READS_MAX = 16;
 
 /** Somebody else wrote the manifest since it was read, or it is gone: whoever wants to write must read it again. */
 export class ManifestChanged extends Error {
@@ -53,9 +56,12 @@ export class BatchStore {
   /** With what `update` wants. */
   async readForUpdate(batchId: string): Promise<{ manifest: Manifest; version: string } | null> {
     if (!isBatchId(batchId)) return null;
-    const stored = await readStored<Manifest>(this.store, storeKeys.batch(batchId).manifest, FORMATS);
+    const key = storeKeys.batch(batchId).manifest;
+    const stored = await readStored<Manifest>(this.store, key, FORMATS);
     if (stored === null) return null;
     const { record, version } = stored;
+    const { batch } = record as Partial<Manifest>;
+    if (batch?.id !== batchId) throw new RecordUnreadable(`${key}: expected the manifest of that batch but received another record`);
     return { manifest: { ...record, tenant: record.tenant ?? DEFAULT_TENANT, models: record.models ?? null }, version };
   }
 
@@ -82,7 +88,13 @@ export class BatchStore {
 
   /** False once the batch is over. */
   async isOpen(batchId: string): Promise<boolean> {
-    return isBatchId(batchId) && (await this.store.head(storeKeys.batch(batchId).open)) !== null;
+    if (!isBatchId(batchId)) return false;
+    // First: a mark that is put meanwhile is then seen.
+    const areMarked = await this.areMarked();
+    if ((await this.store.head(storeKeys.batch(batchId).open)) !== null) return true;
+    if (areMarked) return false;
+    const manifest = await this.read(batchId);
+    return manifest !== null && !isTerminal(manifest.batch.status);
   }
 
   /** After the manifest says that the batch is over. */
@@ -121,11 +133,13 @@ export class BatchStore {
     }
   }
 
-  /** Marks the open batches of a release that had no such marks; once for each store. Call it before `listOpenIds`. */
+  /**
+   * Marks the open batches of a release that had no such marks; once for each store. Call it before `listOpenIds`, and before any
+   * batch is worked on.
+   */
   async upgrade(): Promise<void> {
-    // A bucket was never without.
-    if (this.store.kind === 'bucket' || (await this.store.head(storeKeys.layout)) !== null) return;
-    for (const id of await this.listIds()) await this.markIfOpen(id);
+    if (await this.areMarked()) return;
+    await inParallel(await this.listIds(), READS_MAX, (id) => this.markIfOpen(id));
     await this.store.put(storeKeys.layout, storedJson(LAYOUT));
   }
 
@@ -152,8 +166,16 @@ export class BatchStore {
     // One that cannot be read is found by whoever looks at the mark.
     const manifest = await this.read(batchId).catch(() => undefined);
     if (manifest === null) return;
-    if (manifest === undefined || !isTerminal(manifest.batch.status)) await this.store.put(storeKeys.batch(batchId).open, new Uint8Array());
-    else await this.removeChunks(batchId);
+    const keys = storeKeys.batch(batchId);
+    if (manifest === undefined || !isTerminal(manifest.batch.status)) return this.store.put(keys.open, new Uint8Array());
+    // That release had copied them into the output files. With a table they are of this one, and are the output files.
+    const mayHaveOutputs = (await this.store.head(keys.resultTable)) !== null;
+    if (!mayHaveOutputs && (await this.store.listNames(keys.chunks)).length > 0) await this.removeChunks(batchId);
+  }
+
+  /** False: open batches of a former release may be without their marks. A bucket was never without. */
+  private async areMarked(): Promise<boolean> {
+    return this.store.kind === 'bucket' || (await this.store.head(storeKeys.layout)) !== null;
   }
 
   private async view(batchId: string, sees: Sees): Promise<BatchView | null> {
