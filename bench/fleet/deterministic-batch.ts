@@ -24,7 +24,7 @@ export interface BatchOutput {
 }
 
 /** Rows of the same text each time, of differing length. */
-export function rowsFile(rows: number): string {
+function rowsFile(rows: number): string {
   let lines = '';
   for (let row = 0; row < rows; row++) {
     const body = { model: MODEL, input: `row ${row} ${'x'.repeat(row % 23)}`, encoding_format: 'base64' };
