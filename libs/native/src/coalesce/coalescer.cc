@@ -42,8 +42,8 @@ class Chooser {
     if (slackNs >= 0) rules.runHighNsMax = slackNs * static_cast<double>(limits_.executors);
     Divide(members, rules);
     if (std::ranges::any_of(members, [this](std::uint32_t index) { return queue_[index].ahead; })) {
-      return ChoiceOf(RunOfFirst(
-          [this](const QueueEntry& entry) { return entry.ahead ? DueNs(entry, limits_) : INT64_MAX; }));
+      return ChoiceOf(
+          RunOfFirst([this](const QueueEntry& entry) { return entry.ahead ? DueNs(entry, limits_) : INT64_MAX; }));
     }
     const PlannedRun& due = RunOfFirst([this](const QueueEntry& entry) { return DueNs(entry, limits_); });
     if (due.tableNs * ModelOf(due).ratio.high <= slackNs) return ChoiceOf(due);

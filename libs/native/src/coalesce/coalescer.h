@@ -85,8 +85,8 @@ struct Choice {
 // fixed: the next call divides anew what waits then.
 // Realtime: the run of an item that goes ahead; else of the item that is due first by arrival and priority; when the
 // deadlines leave no room for that, the run of the earliest deadline. No shared run is so long that what waits would
-// miss its deadline. An item that cannot make its deadline any more only runs when nothing else waits. Batch: the run of
-// the earliest deadline; else of an item past the age bound; else the run that wastes the least, so that odd lengths
+// miss its deadline. An item that cannot make its deadline any more only runs when nothing else waits. Batch: the run
+// of the earliest deadline; else of an item past the age bound; else the run that wastes the least, so that odd lengths
 // wait for partners. O(n * items in a run).
 Choice ChooseNext(std::span<const QueueEntry> queue, std::int64_t nowNs, const CoalesceLimits& limits);
 
