@@ -92,7 +92,7 @@ TEST_F(LoadersTest, SaysForHowLongAModelHasBeenLoading) {
 
 TEST_F(LoadersTest, ShowsInTheHeartbeatWhatIsLoaded) {
   const int fd = memfd_create("heartbeat", 0);
-  const std::size_t slot = 2 + 2;  // word of the first loader, after one executor
+  const std::size_t slot = 2 + 2 * 2;  // word of the first loader, after an executor and the express executor
   ASSERT_EQ(ftruncate(fd, 4096), 0);
   const auto word = [&] {
     std::uint64_t value = 0;
