@@ -346,7 +346,9 @@ TEST_F(EngineTest, DrainsWhatItHasAndRefusesTheRest) {
 }
 
 TEST_F(EngineTest, ClosesWhileARunIsUnderWay) {
-  LoadedEngine engine(With({PlanOf(counting_)}));
+  EnginePlan plan = With({PlanOf(counting_)});
+  plan.lane = Lane::kBatch;  // without an express executor, which would run the second item
+  LoadedEngine engine(plan);
   Occupy(engine);
   engine->OnItem(Make(2, Count(1)));
   EXPECT_FALSE(engine->Drain(kSecondNs / 50));
