@@ -115,7 +115,7 @@ export class BatchService {
       throw unknownInputFile(file.id);
     }
     this.tell(batchId, (queues) => queues.addBatches([batchId]));
-    return toBatchView(manifest, null);
+    return this.withRedis(toBatchView(manifest, null));
   }
 
   async getBatch(batchId: string, caller: Caller): Promise<BatchView> {

@@ -40,7 +40,7 @@ function routesOf(app: NestFastifyApplication): { method: string; path: string }
       above.splice(depth, Infinity, part);
       const path = above
         .join('')
-        .replace(/(?<!:):(\w+)(?:\([^)]*\))?/g, '{$1}')
+        .replace(/(?<=\/):(\w+)(?:\([^)]*\))?/g, '{$1}')
         .replaceAll('::', ':');
       return part === '' ? [] : methods.split(', ').map((method) => ({ method: method.toLowerCase(), path }));
     })
