@@ -11,12 +11,12 @@ const LOOK_MS = 500;
  * that come meanwhile are answered. Never rejects.
  */
 export async function giveNotice(config: Config, log: Logger, isHurried: () => boolean): Promise<void> {
-  const beganMs = performance.now();
-  const elapsedMs = (): number => performance.now() - beganMs;
   const hasEnvoy = config.envoy !== null && config.processes.includes('envoy');
   const hasApi = config.processes.includes('api');
   if (config.drainWaitMs > 0) log.info({ waitMs: config.drainWaitMs }, 'not ready any more; waiting until nobody sends requests');
   if (hasEnvoy) await attempt(log, 'envoy', () => drainEnvoy(config));
+  const beganMs = performance.now();
+  const elapsedMs = (): number => performance.now() - beganMs;
   while (elapsedMs() < config.drainWaitMs && !isHurried()) {
     // Again and again: another API process may have taken over.
     if (hasApi) await attempt(log, 'api', () => commandProcess(runPaths(config.runDir).statusSocket('api'), DRAIN_COMMAND, {}));
