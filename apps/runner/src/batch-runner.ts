@@ -1,7 +1,7 @@
 import type { RunnerProcessStatus } from '@app/contracts';
 import { isTerminal, type ChunkResult } from '@app/batches';
 import { CHUNK_RETRY_MS_MAX, parseChunkJobId, withDeadline, type BatchQueues, type ChunkEvents, type ChunkPayload } from '@app/queues';
-import { ChunkNotWanted } from './chunks/batch-work';
+import { ChunkForAnother, ChunkNotWanted } from './chunks/batch-work';
 import { ChunkDesk } from './chunks/chunk-desk';
 import { ChunkPutBack, type ChunkProcessor } from './chunks/chunk-processor';
 import { ChunkPump } from './chunks/chunk-pump';
@@ -153,7 +153,7 @@ export class BatchRunner {
     try {
       return await this.desk.process(chunk);
     } catch (error) {
-      if (!(error instanceof ChunkNotWanted)) this.explainPutBack(chunk, error as Error);
+      if (!(error instanceof ChunkNotWanted || error instanceof ChunkForAnother)) this.explainPutBack(chunk, error as Error);
       throw error;
     }
   }
@@ -220,7 +220,7 @@ export class BatchRunner {
     await this.attempt('chunks', () => this.desk.tick());
     for (const batch of this.batches) await this.attempt('batch', () => batch.tick(this.pauseReason));
     await this.attempt('queue', () => this.reconcileQueue());
-    if (Date.now() - this.sweptMs > SWEEP_MS) await this.attempt('sweeping', () => this.sweep());
+    if (this.options.queues.isReady() && Date.now() - this.sweptMs > SWEEP_MS) await this.attempt('sweeping', () => this.sweep());
   }
 
   private async attempt(what: string, work: () => Promise<void>): Promise<void> {
@@ -252,7 +252,7 @@ export class BatchRunner {
     this.desk.release(batch.id);
     const { ledger } = batch;
     if (!this.isRunning) return;
-    if (isTerminal(batch.status)) {
+    if (isTerminal(batch.status) && !batch.isLost) {
       this.options.metrics.batchEnded(batch.status);
       await this.context.crashMarks.remove(batch.id);
       if (ledger !== null) await this.attempt('forgetting chunks', () => this.pump.forget(ledger));
@@ -313,7 +313,6 @@ export class BatchRunner {
         batch.commit(value);
         this.feedSoon();
       },
-      onFailed: () => undefined, // `verify` finds out
       onCancelRequested: (batchId) => {
         void this.attempt('cancel', () => this.desk.lookForEnd(batchId));
         void this.attempt('cancel', async () => this.owned.get(batchId)?.batch.lookForCancel());

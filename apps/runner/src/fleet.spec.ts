@@ -73,6 +73,16 @@ describe('a fleet of two nodes', () => {
     lanes[owner] = await openLane(owner);
   });
 
+  it('leaves chunks to the node that has the model, and fails none of their rows', async () => {
+    const release = holdFrom(100);
+    const batchId = await workspace.submit(echoRows(ROWS));
+    await workspace.until(batchId, ({ request_counts: { completed } }) => completed >= 50);
+    const [first] = engines as [EchoEngine, EchoEngine];
+    first.hasModel = false;
+    release();
+    await expectEveryRowOnce(batchId);
+  });
+
   it('stops the chunks of other nodes when a batch is cancelled, and publishes what they have', async () => {
     const release = holdFrom(25);
     const batchId = await workspace.submit(echoRows(ROWS));

@@ -76,6 +76,11 @@ export class OwnedBatch {
     return (total - completed - failed) * this.context.engine.secondsPerRow(this.manifest.batch.model ?? null);
   }
 
+  /** Another node turned out to own it. */
+  get isLost(): boolean {
+    return this.file.state === 'lost';
+  }
+
   get paused(): string | null {
     return this.manifest.paused;
   }
@@ -154,7 +159,7 @@ export class OwnedBatch {
   }
 
   private isOver(): boolean {
-    return isTerminal(this.status) || this.file.state === 'lost' || this.context.isStopping();
+    return isTerminal(this.status) || this.isLost || this.context.isStopping();
   }
 
   private step(): Promise<void> {
@@ -232,12 +237,11 @@ export class OwnedBatch {
   }
 
   private settleIfDone(): void {
-    const isLost = this.isOver();
     const isComplete = this.chunks?.isComplete === true;
     const isStopped =
       this.manifest.outcome !== null &&
       (this.runningChunks === 0 || (this.decidedMs !== null && performance.now() - this.decidedMs > SETTLE_MS));
-    if (isLost || isComplete || isStopped) this.onSettled();
+    if (this.isOver() || isComplete || isStopped) this.onSettled();
   }
 
   private async end(outcome: Exclude<BatchOutcome, 'completed'>, requestedAt: number | null): Promise<void> {
@@ -275,7 +279,7 @@ export class OwnedBatch {
     this.manifest.paused = null;
     this.context.log.info({ batch: this.id, status, counts: this.counts }, 'batch');
     await this.insist(() => this.file.save());
-    if (isTerminal(status) && this.file.state !== 'lost') await this.context.batches.close(this.id);
+    if (isTerminal(status) && !this.isLost) await this.context.batches.close(this.id);
   }
 
   /** Goes on while the disk is full or the store is away. */

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   WaitingError,
   Worker,
@@ -12,9 +13,13 @@ import { Redis } from 'ioredis';
 import type { RedisAddress } from './redis-address';
 
 export type { Job } from 'bullmq';
-/** For a node that ends: another one may have the job at once, and it is no failure. Rejects in any case, as BullMQ wants it. */
-export async function giveBack(job: Job, token: string | undefined): Promise<never> {
+/**
+ * Another node may have the job at once, and it is no failure. This one takes no other in its place for `pauseMs`. Rejects in any
+ * case, as BullMQ wants it.
+ */
+export async function giveBack(job: Job, token: string | undefined, pauseMs = 0): Promise<never> {
   await job.moveToWait(token);
+  if (pauseMs > 0) await sleep(pauseMs);
   throw new WaitingError();
 }
 

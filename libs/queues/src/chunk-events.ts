@@ -10,8 +10,6 @@ export interface ChunkEventHandlers {
   onMoved(jobId: string, state: ChunkJobState): void;
   /** `value` is what the job's processor answered. */
   onCompleted(jobId: string, value: unknown): void;
-  /** For good. */
-  onFailed(jobId: string): void;
   /** Somebody asked to cancel this batch. */
   onCancelRequested(batchId: string): void;
 }
@@ -38,7 +36,6 @@ export class ChunkEvents {
     this.events.on('delayed', ({ jobId }) => handlers.onMoved(jobId, 'delayed'));
     this.events.on('active', ({ jobId }) => handlers.onMoved(jobId, 'active'));
     this.events.on('completed', ({ jobId, returnvalue }) => handlers.onCompleted(jobId, returnvalue));
-    this.events.on('failed', ({ jobId }) => handlers.onFailed(jobId));
     (this.events as unknown as NodeJS.EventEmitter).on(CANCEL_EVENT, ({ batchId }: { batchId: string }) =>
       handlers.onCancelRequested(batchId),
     );

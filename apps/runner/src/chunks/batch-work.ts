@@ -9,6 +9,11 @@ export class ChunkNotWanted extends Error {
   override readonly name = 'ChunkNotWanted';
 }
 
+/** A chunk that this node cannot do, and another one perhaps can. */
+export class ChunkForAnother extends Error {
+  override readonly name = 'ChunkForAnother';
+}
+
 /**
  * One batch as this node works on it, whether it owns the batch or not: its input, the chunks that run here, and what is known
  * of crashes meanwhile. Once it is stopped it begins no chunk.
@@ -97,6 +102,7 @@ export class BatchWork {
     if (done !== null) return done;
     const refusal = await this.context.store.refusal(0);
     if (refusal !== null) throw new ChunkPutBack(refusal);
+    this.refuseWithoutModel(input);
     await this.refuseIfHopeless();
     await this.crashRecord.beginWork();
     const { result, isFirst } = await this.processor.process(
@@ -116,6 +122,13 @@ export class BatchWork {
     this.context.onCommitted(result, isFirst);
     await this.crashRecord.gotFurther();
     return result;
+  }
+
+  /** Its rows would fail here, and perhaps not on another node. */
+  private refuseWithoutModel({ endpoint, models }: BatchInput): void {
+    const model = this.manifest.batch.model ?? endpoint.model;
+    const problem = model === null ? null : this.context.engine.modelProblem(model, endpoint.version, models);
+    if (problem?.code === 'model_not_found') throw new ChunkForAnother(`node ${this.context.nodeId}: ${problem.message}`);
   }
 
   /** The owner fails the batch when it sees the mark. */

@@ -13,7 +13,10 @@ import {
 } from '@app/queues';
 import { BatchRunner } from '../batch-runner';
 import type { ChunkResult } from '@app/batches';
-import { ChunkNotWanted } from '../chunks/batch-work';
+import { ChunkForAnother, ChunkNotWanted } from '../chunks/batch-work';
+
+/** A node that gives a chunk to another takes none in its place for so long, or it would take the same one again. */
+const LEFT_TO_OTHERS_MS = 2_000;
 
 /** Takes chunks. A job that fails is brought again by BullMQ, unless nobody wants its chunk. */
 @Processor(CHUNK_QUEUE, CONSUMER_OPTIONS)
@@ -32,6 +35,7 @@ export class ChunkConsumer extends WorkerHost {
       return await this.runner.processChunk(job.data);
     } catch (error) {
       if (this.runner.isEnding) await giveBack(job, token);
+      if (error instanceof ChunkForAnother) await giveBack(job, token, LEFT_TO_OTHERS_MS);
       throw error instanceof ChunkNotWanted ? new UnrecoverableError(error.message) : error;
     }
   }

@@ -8,6 +8,8 @@ import type { RowEngine, RowRequest } from '../chunks/row-engine';
  */
 export class EchoEngine implements RowEngine {
   readonly seen = new Map<string, number>();
+  /** Without it, rows fail. */
+  hasModel = true;
   /** Rows that asked for a run without neighbours. */
   ranAlone = 0;
   /** Called for each row that is answered. */
@@ -29,6 +31,7 @@ export class EchoEngine implements RowEngine {
 
   async answer(request: RowRequest, signal: AbortSignal): Promise<object> {
     const { input } = request.body as { input: unknown };
+    if (!this.hasModel) throw new InterleaveError('model_not_found', 'No model named echo');
     if (request.runAlone) this.ranAlone += 1;
     this.delay = (this.delay * 7 + 3) % 5;
     await sleep(this.delay, undefined, { signal });
@@ -46,7 +49,7 @@ export class EchoEngine implements RowEngine {
   }
 
   modelProblem(model: string): { code: string; message: string } | null {
-    return model === 'echo' ? null : { code: 'model_not_found', message: `No model named ${model}` };
+    return this.hasModel && model === 'echo' ? null : { code: 'model_not_found', message: `No model named ${model}` };
   }
 }
 
