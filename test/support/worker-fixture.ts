@@ -10,6 +10,8 @@ import { buildModels } from '../../tools/model-builder/src/models';
 export const modelPlan = (modelsDir: string, name: string, overrides: Partial<WorkerModelPlan> = {}): WorkerModelPlan => ({
   name,
   version: '1',
+  revision: 1,
+  fingerprint: '',
   device: 'cpu' as const,
   modelPath: modelFile(join(modelsDir, name)),
   batchAxisName: null,

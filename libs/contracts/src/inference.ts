@@ -40,6 +40,8 @@ export interface InferenceRequest {
   model: string;
   /** Null: the newest version that is ready. */
   version: string | null;
+  /** The revision that it was prepared for; default: the newest that is ready of the version. */
+  revision?: number;
   /** Admitted or refused as a whole; results come in the same order. */
   items: InferenceItem[];
   /** Time left for the answer, from now; null: no deadline (batch lane). */

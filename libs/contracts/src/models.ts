@@ -26,6 +26,13 @@ export type MergeRows = (typeof MERGE_ROWS)[number];
 export interface WorkerModelPlan {
   name: string;
   version: string;
+  /**
+   * Names one set of files of a model version: other files get another number, and no number is used again. Items name the
+   * model that they are for by it.
+   */
+  revision: number;
+  /** Of these files, as `RepositoryEntry.fingerprint`: who reads other files does not have this revision. */
+  fingerprint: string;
   modelPath: string;
   /** `model.yaml: device`; a model for a GPU is refused where there is none. */
   device: Device;
@@ -82,6 +89,8 @@ export interface ModelCost {
 export interface ModelReport {
   name: string;
   version: string;
+  /** As `WorkerModelPlan.revision`. */
+  revision: number;
   state: ModelState;
   /** Why it cannot be served, when `failed`. */
   reason: string | null;

@@ -1,4 +1,5 @@
 import type { WorkerModelPlan } from './models';
+import type { PlacedRelease, PlacedVersion } from './repository';
 import type { Lane } from './stages';
 
 /** What runs where: written by the scheduler to `<runDir>/placement.json`, read by everyone else. */
@@ -8,6 +9,10 @@ export interface Placement {
   workers: WorkerPlan[];
   /** Models that are not run although they are planned. */
   quarantined?: QuarantinedModel[];
+  /** Every model version that was found, by name and version; absent: `workers` has all that is served. */
+  versions?: PlacedVersion[];
+  /** Of models whose folder has a `release.yaml`. */
+  releases?: PlacedRelease[];
   /** Models that workers died of while they loaded them: workers load all others first. */
   loadLast?: ModelOfLane[];
 }

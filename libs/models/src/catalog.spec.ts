@@ -39,6 +39,7 @@ describe('the model catalog', () => {
   const report = (model: string, version = '1', state: ModelReport['state'] = 'ready'): ModelReport => ({
     name: 'm',
     version,
+    revision: Number(version),
     state,
     reason: state === 'failed' ? 'out of memory' : null,
     signature: state === 'ready' ? signatureOf(model) : null,

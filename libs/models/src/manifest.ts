@@ -196,11 +196,16 @@ export interface LaneLimits {
   runTimeoutMs: number;
 }
 
-/** What a worker of a lane is told about a model version. */
-export function workerModelPlan(manifest: ModelManifest, lane: LaneLimits): WorkerModelPlan {
+/** What a worker of a lane is told about a revision of a model version. */
+export function workerModelPlan(
+  manifest: ModelManifest,
+  lane: LaneLimits,
+  files: Pick<WorkerModelPlan, 'revision' | 'fingerprint'>,
+): WorkerModelPlan {
   return {
     name: manifest.name,
     version: manifest.version,
+    ...files,
     modelPath: manifest.modelPath,
     device: manifest.device,
     batchAxisName: manifest.batchAxisName,

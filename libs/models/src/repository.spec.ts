@@ -17,6 +17,8 @@ const aliases = [
 
 const lane = { runRowsMax: 32, runTokensMax: 512, runTimeoutMs: 30_000 };
 
+const FILES = { revision: 7, fingerprint: 'f' };
+
 describe('scanRepository', () => {
   let root: string;
   beforeEach(() => {
@@ -412,9 +414,10 @@ lanes: [batch]
         labels: ['x', 'y'],
       },
     });
-    expect(workerModelPlan(manifest, lane)).toEqual({
+    expect(workerModelPlan(manifest, lane, FILES)).toEqual({
       name: 'm',
       version: '1',
+      ...FILES,
       modelPath: join(root, 'm/model.onnx'),
       device: 'gpu',
       batchAxisName: 'n',
@@ -490,13 +493,13 @@ lanes: [batch]
     ['mergeRows: never', 'never', 0],
   ])('takes "%s" for mergeRows: %s, with %d warnings', (yaml, mergeRows, warnings) => {
     const manifest = manifestOf({ 'model.yaml': yaml });
-    expect(workerModelPlan(manifest, lane).mergeRows).toBe(mergeRows);
+    expect(workerModelPlan(manifest, lane, FILES).mergeRows).toBe(mergeRows);
     expect(manifest.warnings).toHaveLength(warnings);
     for (const warning of manifest.warnings) expect(warning).toContain('is now called mergeRows');
   });
 
   it("takes the lane's limits where model.yaml has none", () => {
-    expect(workerModelPlan(manifestOf({}), lane)).toMatchObject({
+    expect(workerModelPlan(manifestOf({}), lane, FILES)).toMatchObject({
       ...lane,
       batchAxisName: null,
       sequenceAxisNames: [],

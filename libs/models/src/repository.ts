@@ -2,6 +2,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { withPresentNames } from '@app/config';
 import { parse } from 'yaml';
+import { Fingerprint } from './fingerprint';
 import { chooseGraph, hasGraph } from './graph-file';
 import { readExport } from './hugging-face';
 import { mergeRowsOf, modelFileSchema, type ModelFile, type ModelManifest } from './manifest';
@@ -23,6 +24,8 @@ export interface RepositoryEntry {
   manifest: ModelManifest | null;
   /** Why the files cannot be served. */
   reason: string | null;
+  /** Of the files that were read, and of the settings of its `model.yaml`. */
+  fingerprint: string;
 }
 
 /** A folder that holds one version. */
@@ -74,11 +77,25 @@ function scanModel(modelsDir: string, name: string): RepositoryEntry[] {
   }
   return candidates.map((candidate) => {
     try {
-      return { name, version: candidate.version, manifest: readManifest(name, folder, candidate), reason: null };
+      const fingerprint = fingerprintOf(folder, candidate);
+      try {
+        return { name, version: candidate.version, manifest: readManifest(name, folder, candidate), reason: null, fingerprint };
+      } catch (error) {
+        return { ...failed(candidate.version, (error as Error).message), fingerprint };
+      }
     } catch (error) {
       return failed(candidate.version, (error as Error).message);
     }
   });
+}
+
+/** Which versions serve whom: changes nothing of any version. */
+const RELEASE_FILE = 'release.yaml';
+
+/** Of one version: files of the others do not count. */
+function fingerprintOf(folder: string, candidate: Candidate): string {
+  const fingerprint = new Fingerprint().addFolder(folder, (path) => path !== RELEASE_FILE && !VERSION.test(path.split('/')[0] ?? ''));
+  return (candidate.folder === folder ? fingerprint : fingerprint.addFolder(candidate.folder)).digest();
 }
 
 function foldersOf(folder: string, names: string[]): string[] {
@@ -94,7 +111,7 @@ function listFolder(modelsDir: string): string[] {
 }
 
 function failure(name: string, version: string, reason: string): RepositoryEntry {
-  return { name, version, manifest: null, reason };
+  return { name, version, manifest: null, reason, fingerprint: '' };
 }
 
 function findVersions(folder: string): Candidate[] {

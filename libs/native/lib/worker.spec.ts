@@ -37,6 +37,8 @@ describe('startWorker', () => {
   const model = {
     name: 'm',
     version: '1',
+    revision: 1,
+    fingerprint: 'f',
     device: 'cpu' as const,
     modelPath: '/nowhere/model.onnx',
     batchAxisName: null,

@@ -33,7 +33,7 @@ const RAN_NS = 2.5e6 / 3;
 
 /** A backend in this process that answers each item with its own input, when and as the test says. */
 export class EchoBackend implements InferenceBackend {
-  reports: ModelReport[] = [{ name: 'echo', version: '1', state: 'ready', cost: null, reason: null, signature: SIGNATURE }];
+  reports: ModelReport[] = [{ name: 'echo', version: '1', revision: 1, state: 'ready', cost: null, reason: null, signature: SIGNATURE }];
   /** `realtime.timeoutMs` of the model's files. */
   modelTimeoutMs: number | null = null;
   /** Of the files of each model, by its name. */

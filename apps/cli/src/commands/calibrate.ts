@@ -35,7 +35,7 @@ function findPlan(config: Config, model: string, version: string | null): Worker
   if (entry === undefined)
     throw new CliError(`${config.modelsDir} has no model ${model}${version === null ? '' : ` version ${version}`}; set MODELS_DIR`);
   if (entry.manifest === null) throw new CliError(`model ${model} version ${entry.version} cannot be served: ${entry.reason ?? ''}`);
-  return workerModelPlan(entry.manifest, config.batch);
+  return workerModelPlan(entry.manifest, config.batch, { revision: 1, fingerprint: entry.fingerprint });
 }
 
 /** In a worker of this process's own. */

@@ -15,13 +15,14 @@ export function laneModels(config: Pick<Config, 'modelsDir' | 'realtime' | 'batc
     return { models: [], warnings: [`MODELS_DIR ${config.modelsDir} does not exist, so there is no model to serve`] };
   }
   const found: LaneModels = { models: [], warnings: [] };
-  for (const { name, version, manifest, reason } of scanRepository(config.modelsDir)) {
+  for (const { name, version, manifest, reason, fingerprint } of scanRepository(config.modelsDir)) {
     if (manifest === null) {
       found.warnings.push(`model ${name} version ${version} cannot be served: ${reason}`);
       continue;
     }
     const { tags, lanes } = manifest;
-    const plans = { realtime: workerModelPlan(manifest, config.realtime), batch: workerModelPlan(manifest, config.batch) };
+    const files = { revision: found.models.length + 1, fingerprint };
+    const plans = { realtime: workerModelPlan(manifest, config.realtime, files), batch: workerModelPlan(manifest, config.batch, files) };
     found.models.push({ name, version, tags, lanes, plans });
   }
   return found;

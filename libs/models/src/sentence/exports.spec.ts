@@ -65,7 +65,7 @@ describe('files of an export', () => {
     }
     const catalog = await openModelCatalog(root, 'realtime', createLogger('test', 'silent'));
     const signature: ModelSignature = { inputs: inputs.map(input), outputs, coalesce: 'alone', coalesceReason: 'test' };
-    catalog.applyReports([{ name: 'm', version: '1', state: 'ready', reason: null, signature, cost: null }]);
+    catalog.applyReports([{ name: 'm', version: '1', revision: 1, state: 'ready', reason: null, signature, cost: null }]);
     return catalog;
   };
   const entryOf = async (files: Files, outputs?: TensorSpec[], inputs?: string[]): Promise<CatalogEntry | undefined> =>

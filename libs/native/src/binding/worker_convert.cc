@@ -94,6 +94,7 @@ ModelPlan ModelPlanOf(const Napi::Object& model) {
   ModelPlan plan;
   plan.name = StringOf(model, "name");
   plan.version = StringOf(model, "version");
+  plan.revision = static_cast<std::int64_t>(IntegerOf(model, "revision", kIntegerMax));
   plan.options.modelPath = StringOf(model, "modelPath");
   plan.options.axes.batchAxisName = StringOrEmpty(model, "batchAxisName");
   plan.options.axes.sequenceAxisNames = StringsOf(model, "sequenceAxisNames");

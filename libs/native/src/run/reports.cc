@@ -111,7 +111,8 @@ std::string ReportJson(const std::unique_ptr<ServedModel>& model) {
   const Session* session = model->session();
   const ModelState state = session != nullptr ? ModelState::kReady : model->state();
   return "{\"name\":" + Json(model->plan().name) + ",\"version\":" + Json(model->plan().version) +
-         ",\"state\":" + Json(StateName(state)) + ",\"reason\":" + JsonOrNull(model->reason()) +
+         ",\"revision\":" + std::to_string(model->plan().revision) + ",\"state\":" + Json(StateName(state)) +
+         ",\"reason\":" + JsonOrNull(model->reason()) +
          ",\"signature\":" + (session != nullptr ? SignatureJson(session->signature()) : "null") +
          ",\"cost\":" + (session != nullptr ? CostJson(model->costs().Now()) : "null") + '}';
 }

@@ -20,6 +20,7 @@ namespace interleave {
 struct ModelPlan {
   std::string name;
   std::string version;
+  std::int64_t revision = 0;
   ModelOptions options;
   // Why this worker does not load it; empty: it does.
   std::string refusal{};

@@ -78,7 +78,9 @@ export class WorkerSlot {
     );
     return [
       ...reported,
-      ...unreported.map(({ name, version }) => ({ name, version, state: 'loading' as const, reason: null, signature: null, cost: null })),
+      ...unreported.map(({ name, version, revision }): ModelReport => {
+        return { name, version, revision, state: 'loading', reason: null, signature: null, cost: null };
+      }),
     ];
   }
 

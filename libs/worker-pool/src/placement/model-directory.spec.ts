@@ -4,6 +4,7 @@ import { mergeReports, resolveModel } from './model-directory';
 const report = (version: string, state: ModelReport['state'], name = 'm'): ModelReport => ({
   name,
   version,
+  revision: Number(version),
   state,
   reason: null,
   signature: null,

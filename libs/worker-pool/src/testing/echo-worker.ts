@@ -25,8 +25,8 @@ const COMMAND_SIGNATURE: ModelSignature = {
 
 /** The two models of the echo worker, in its order. */
 export const ECHO_MODELS: ModelReport[] = [
-  { name: 'echo', version: '1', state: 'ready', cost: null, reason: null, signature: ECHO_SIGNATURE },
-  { name: 'command', version: '1', state: 'ready', cost: null, reason: null, signature: COMMAND_SIGNATURE },
+  { name: 'echo', version: '1', revision: 1, state: 'ready', cost: null, reason: null, signature: ECHO_SIGNATURE },
+  { name: 'command', version: '1', revision: 2, state: 'ready', cost: null, reason: null, signature: COMMAND_SIGNATURE },
 ];
 
 export const echoReport = (models = ECHO_MODELS, workerId = 'all-realtime'): WorkerReport => ({ workerId, lane: 'realtime', models });
