@@ -146,6 +146,28 @@ describe('the batch lane with a real Redis', () => {
     expect(errors.every(({ response, error }) => response === null && error?.code === 'batch_cancelled')).toBe(true);
   });
 
+  it('does a chunk again whose result was damaged in the store', async () => {
+    const release = engine.holdFrom(25);
+    const batchId = await workspace.submit(echoRows(60));
+    await workspace.until(batchId, ({ request_counts: { completed } }) => completed >= 10);
+    await workspace.store.put(`batches/${batchId}/chunks/0`, Buffer.from('damaged'));
+    release();
+    const batch = await workspace.untilOver(batchId);
+    expect(batch).toMatchObject({ status: 'completed', request_counts: { completed: 60, failed: 0 } });
+    expect(idsOf(await workspace.readLines(batch.output_file_id))).toEqual(echoRows(60).map(({ custom_id: id }) => id));
+  });
+
+  it('ends when it is cancelled although its input is gone', async () => {
+    const release = engine.holdFrom(25);
+    const inputs = await workspace.upload(toJsonl(echoRows(100)));
+    const batchId = await workspace.createBatch(inputs);
+    await workspace.until(batchId, ({ request_counts: { completed } }) => completed >= 10);
+    await workspace.store.delete(workspace.files.contentKey(inputs));
+    await workspace.batches.requestCancel(batchId);
+    release();
+    expect(await workspace.untilOver(batchId)).toMatchObject({ status: 'cancelled' });
+  });
+
   it('expires: rows that did not run within the window are said so', async () => {
     const release = engine.holdFrom(5);
     const batchId = await workspace.createBatch(await workspace.upload(toJsonl(echoRows(40))), {

@@ -106,6 +106,7 @@ export class OwnedBatch {
         failures = 0;
       } catch (error) {
         if (this.isOver()) break;
+        this.work.reopenInput();
         await this.explainTrouble(error as Error);
         await sleep(Math.min(RETRY_MS_MIN * 2 ** failures++, RETRY_MS_MAX));
       }
@@ -162,8 +163,9 @@ export class OwnedBatch {
     return isTerminal(this.status) || this.isLost || this.context.isStopping();
   }
 
-  private step(): Promise<void> {
+  private async step(): Promise<void> {
     if (this.status === 'validating') return this.validate();
+    if ((await this.work.input()) === null) return this.endWithoutInput();
     if (this.status === 'in_progress') return this.workOff();
     return this.finish();
   }
@@ -174,8 +176,7 @@ export class OwnedBatch {
     await crashRecord.beginWork();
     const input = await this.work.input();
     if (this.isDecided()) return;
-    if (input === null)
-      return this.fail([{ code: 'file_not_found', message: 'The input file is gone.', param: 'input_file_id', line: null }]);
+    if (input === null) return this.endWithoutInput();
     const { problems, model } = await judgeInput(this.context, input, this.validation.signal);
     await crashRecord.gotFurther();
     if (this.isDecided()) return;
@@ -267,6 +268,12 @@ export class OwnedBatch {
     this.decidedMs = performance.now();
     this.chunks?.close();
     this.settleIfDone();
+  }
+
+  /** What is done of it cannot be told from what is not. */
+  private endWithoutInput(): Promise<void> {
+    if (this.status === 'cancelling') return this.advance('cancelled', { cancelled_at: nowSeconds() });
+    return this.fail([{ code: 'file_not_found', message: 'The input file is gone.', param: 'input_file_id', line: null }]);
   }
 
   private fail(errors: BatchValidationError[]): Promise<void> {

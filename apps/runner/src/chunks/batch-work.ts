@@ -68,6 +68,11 @@ export class BatchWork {
     }
   }
 
+  /** Looks anew whether the file is there. */
+  reopenInput(): void {
+    this.opened = null;
+  }
+
   /** Does a chunk. Null: it is being done here already. Rejects with `ChunkNotWanted`, or for a chunk that is to be done again. */
   async process(chunkIndex: number): Promise<ChunkResult | null> {
     if (this.stopReason !== null) throw new ChunkNotWanted(`batch ${this.id} does not want its chunks now`);

@@ -20,9 +20,9 @@ export interface BatchInput {
 }
 
 /** Null: the file is gone. */
-export async function openInput({ files }: RunnerContext, { batch, models }: Manifest): Promise<BatchInput | null> {
+export async function openInput({ files, store }: RunnerContext, { batch, models }: Manifest): Promise<BatchInput | null> {
   const record = await files.find(batch.input_file_id);
-  if (record === null) return null;
+  if (record === null || (await store.head(files.contentKey(record.id))) === null) return null;
   const endpoint = parseEndpoint(batch.endpoint);
   if (endpoint === null) throw new Error(`batch ${batch.id} was accepted for ${batch.endpoint}, which is not an endpoint`);
   return {

@@ -81,9 +81,18 @@ describe('chunk results', () => {
     expect(await store.listNames(`batches/${batchId}/chunks/`)).toEqual(['5']);
   });
 
-  it('does not guess at a result without its trailer', async () => {
-    await store.put(`batches/${batchId}/chunks/5`, Buffer.from('{"a":1}\n'));
+  it('does not guess at a result of a later release', async () => {
+    await store.put(`batches/${batchId}/chunks/5`, Buffer.from(`${'x'.repeat(24)}ILCHUNK2`));
     await expect(results.find(5)).rejects.toThrow('no trailer that this release knows');
+    expect(await store.head(`batches/${batchId}/chunks/5`)).not.toBeNull();
+  });
+
+  it.each(['', '{"a":1}\n', 'x'.repeat(500)])('has a chunk done again whose result was overwritten with %j', async (text) => {
+    await store.put(`batches/${batchId}/chunks/5`, Buffer.from(text));
+    expect(await results.find(5)).toBeNull();
+    const writer = await results.begin(5);
+    await writer.addOutput('a');
+    expect(await writer.commit()).toMatchObject({ isFirst: true, result: { completed: 1 } });
   });
 
   it('leaves nothing of a chunk that is discarded', async () => {

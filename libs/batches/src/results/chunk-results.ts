@@ -18,6 +18,8 @@ const FLUSH_CHARS = 256 * 1024;
 const CHUNK_NAME = /^(\d{1,9})$/;
 const FORMER_NAME = /^(\d{1,9})\.(\d+)\.(\d+)\.(\d+)\.result$/;
 const MAGIC = Buffer.from('ILCHUNK1');
+/** Of any release. */
+const ANY_MAGIC = /^ILCHUNK[0-9A-Z]$/;
 const TRAILER_BYTES = 32;
 /** Results that are looked at at once. */
 const READS_MAX = 16;
@@ -41,10 +43,17 @@ export class ChunkResults {
     return new ChunkResultWriter(index, await this.store.openWriter(this.key(index)), () => this.find(index));
   }
 
-  /** Null: the chunk is not done. */
+  /**
+   * Null: the chunk is not done. What is no result, because it was cut or overwritten in the store, is removed, so that the chunk
+   * can be done again. Throws for one of a later release.
+   */
   async find(index: number): Promise<ChunkResult | null> {
-    const trailer = await this.store.readTail(this.key(index), TRAILER_BYTES);
-    return trailer === null ? null : decodeTrailer(index, trailer, this.key(index));
+    const key = this.key(index);
+    const trailer = await this.store.readTail(key, TRAILER_BYTES);
+    if (trailer === null) return null;
+    const result = decodeTrailer(index, trailer, key);
+    if (result === null) await this.store.delete(key);
+    return result;
   }
 
   /** All that are committed, by index; those of a former release among them, which become of this one. */
@@ -169,9 +178,14 @@ function encodeTrailer({ completed, failed, outputBytes, errorBytes }: Omit<Chun
   return trailer;
 }
 
-function decodeTrailer(index: number, trailer: Buffer, key: string): ChunkResult {
-  if (trailer.length !== TRAILER_BYTES || !trailer.subarray(-MAGIC.length).equals(MAGIC))
-    throw new Error(`${key}: expected the result of a chunk but it has no trailer that this release knows`);
+/** Null: nobody wrote it like this. */
+function decodeTrailer(index: number, trailer: Buffer, key: string): ChunkResult | null {
+  const magic = trailer.subarray(-MAGIC.length);
+  if (trailer.length !== TRAILER_BYTES || !magic.equals(MAGIC)) {
+    if (ANY_MAGIC.test(magic.toString('latin1')))
+      throw new Error(`${key}: expected the result of a chunk but it has no trailer that this release knows`);
+    return null;
+  }
   return {
     index,
     completed: trailer.readUInt32LE(0),
