@@ -102,6 +102,19 @@ describe('the batch lane when things are killed', () => {
     await expectEveryRowOnce(batchId);
   });
 
+  it('says that Redis does not answer while it is frozen, and goes on', async () => {
+    const engine = new EchoEngine();
+    const release = engine.holdFrom(50);
+    await openRunner(engine);
+    const batchId = await workspace.submit(echoRows(ROWS));
+    await workspace.until(batchId, ({ request_counts: { completed } }) => completed >= 20);
+    workspace.redis.freeze();
+    await workspace.until(batchId, ({ interleave }) => interleave?.paused === 'Redis is not reachable');
+    workspace.redis.thaw();
+    release();
+    await expectEveryRowOnce(batchId);
+  });
+
   it('starts without Redis and goes on when it comes', async () => {
     await workspace.redis.kill();
     await openRunner(new EchoEngine());

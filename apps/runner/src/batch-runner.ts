@@ -261,7 +261,7 @@ export class BatchRunner {
   }
 
   private async updatePause(): Promise<void> {
-    if (this.options.queues.isReady()) this.redisSeenMs = Date.now();
+    if (await this.options.queues.answers()) this.redisSeenMs = Date.now();
     const isRedisAway = Date.now() - this.redisSeenMs > REDIS_AWAY_MS;
     this.refusal = await this.options.refusal();
     this.pauseReason = (await this.context.store.refusal(0)) ?? (isRedisAway ? 'Redis is not reachable' : this.refusal);

@@ -62,6 +62,15 @@ export class BatchQueues implements BeforeApplicationShutdown {
     return this.redis.status === 'ready';
   }
 
+  /** Whether it answers now: one that is frozen, or behind a network that swallows everything, is connected all the same. Never rejects. */
+  async answers(): Promise<boolean> {
+    if (!this.isReady()) return false;
+    return this.bounded(this.redis.ping()).then(
+      () => true,
+      () => false,
+    );
+  }
+
   /** Has some node take up these batches. One that is in the queue already stays as it is. */
   async addBatches(batchIds: string[]): Promise<void> {
     this.requireReady();

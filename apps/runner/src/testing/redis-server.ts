@@ -38,6 +38,15 @@ export class TestRedis {
     await this.command((redis) => redis.flushall());
   }
 
+  /** It stays connected and answers nothing. */
+  freeze(): void {
+    this.child?.kill('SIGSTOP');
+  }
+
+  thaw(): void {
+    this.child?.kill('SIGCONT');
+  }
+
   async kill(): Promise<void> {
     const { child } = this;
     if (child === null) return;
