@@ -1,4 +1,5 @@
 export * from './calibration';
+export { digestOfVersion } from './content-digest';
 export { openModelCatalog, unknownModel } from './catalog';
 export { bestFirst } from './heads/classification';
 export { workerModelPlan, type LaneLimits, type ModelManifest } from './manifest';

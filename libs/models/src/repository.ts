@@ -2,7 +2,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { withPresentNames } from '@app/config';
 import { parse } from 'yaml';
-import { Fingerprint } from './fingerprint';
+import { filesBelow, Fingerprint } from './fingerprint';
 import { chooseGraph, hasGraph } from './graph-file';
 import { readExport } from './hugging-face';
 import { mergeRowsOf, modelFileSchema, type ModelFile, type ModelManifest } from './manifest';
@@ -92,10 +92,23 @@ function scanModel(modelsDir: string, name: string): RepositoryEntry[] {
 /** Which versions serve whom: changes nothing of any version. */
 const RELEASE_FILE = 'release.yaml';
 
-/** Of one version: files of the others do not count. */
 function fingerprintOf(folder: string, candidate: Candidate): string {
-  const fingerprint = new Fingerprint().addFolder(folder, (path) => path !== RELEASE_FILE && !VERSION.test(path.split('/')[0] ?? ''));
+  const fingerprint = new Fingerprint().addFolder(folder, isOfEveryVersion);
   return (candidate.folder === folder ? fingerprint : fingerprint.addFolder(candidate.folder)).digest();
+}
+
+/** Files of other versions do not count. */
+const isOfEveryVersion = (path: string): boolean => path !== RELEASE_FILE && !VERSION.test(path.split('/')[0] ?? '');
+
+/** Paths of all files that one version may be made of, with names that do not depend on where the repository is; in order. Empty: there is no such version. */
+export function filesOfVersion(modelsDir: string, name: string, version: string): { name: string; path: string }[] {
+  const folder = join(modelsDir, name);
+  const candidate = isFolder(folder) ? findVersions(folder).find((each) => each.version === version) : undefined;
+  if (candidate === undefined) return [];
+  const below = (root: string, prefix: string, isCounted?: (path: string) => boolean): { name: string; path: string }[] =>
+    filesBelow(root, isCounted).map(({ path }) => ({ name: join(prefix, path), path: join(root, path) }));
+  const shared = below(folder, '', isOfEveryVersion);
+  return candidate.folder === folder ? shared : [...shared, ...below(candidate.folder, 'version')];
 }
 
 function foldersOf(folder: string, names: string[]): string[] {

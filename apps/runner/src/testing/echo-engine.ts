@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { ModelPin } from '@app/batches';
 import { InterleaveError } from '@app/contracts';
 import type { RowEngine, RowRequest } from '../chunks/row-engine';
 
@@ -10,6 +11,8 @@ export class EchoEngine implements RowEngine {
   readonly seen = new Map<string, number>();
   /** Without it, rows fail. */
   hasModel = true;
+  /** Of its files. */
+  digest = 'a'.repeat(64);
   /** Rows that asked for a run without neighbours. */
   ranAlone = 0;
   /** Called for each row that is answered. */
@@ -42,6 +45,19 @@ export class EchoEngine implements RowEngine {
     if (input === 'bad') throw new InterleaveError('inference_failed', 'the model refused it');
     this.seen.set(input, (this.seen.get(input) ?? 0) + 1);
     return { echo: input };
+  }
+
+  async pin(model: string): Promise<ModelPin> {
+    return { name: model, version: '1', digest: this.digest };
+  }
+
+  async pinProblem({ digest }: ModelPin): Promise<string | null> {
+    if (!this.hasModel) return 'No model named echo';
+    return digest === this.digest ? null : 'other files';
+  }
+
+  pinnedRevisions(pins: readonly ModelPin[]): number[] {
+    return pins.length > 0 ? [1] : [];
   }
 
   secondsPerRow(): number {
