@@ -1,10 +1,12 @@
 import type { ModelPin } from '@app/batches';
-import { InterleaveError } from '@app/contracts';
-import { digestOfVersion, visibleModels, type ModelCatalog, type ModelRevision, type ServedModel } from '@app/models';
+import { InterleaveError, type WorkerModelPlan } from '@app/contracts';
+import { digestOfVersion, visibleModels, type ModelCatalog, type ServedModel } from '@app/models';
 import type { Logger } from '@app/telemetry';
 
 /** Digests of sets of files that are kept; a set has 100 bytes. */
 const DIGESTS_MAX = 10_000;
+
+export type PlannedModel = Pick<WorkerModelPlan, 'name' | 'version' | 'revision' | 'fingerprint'>;
 
 /** The rows cannot be answered here now, and are to be done again later or elsewhere. */
 export class PinGone extends Error {
@@ -21,8 +23,10 @@ export class ModelPins {
   /** By pin, as far as they were looked up. */
   private readonly revisions = new Map<string, number>();
 
+  /** `planned`: the revisions that the workers of this lane have or are to have. */
   constructor(
     private readonly catalog: ModelCatalog,
+    private readonly planned: () => readonly PlannedModel[],
     private readonly modelsDir: string,
     private readonly log: Logger,
   ) {}
@@ -30,8 +34,8 @@ export class ModelPins {
   /** What a batch that begins now is answered by. Throws an `InterleaveError` while the model is loading, or for one that cannot be served. */
   async pin(model: string, version: string | null, models: readonly string[] | null): Promise<ModelPin> {
     const served = visibleModels(this.catalog, models).find(model, version);
-    const revision = this.catalog.revisions().find((each) => each.revision === served.revision);
-    const digest = revision === undefined ? null : await this.digestOf(revision);
+    const plan = this.planned().find(({ revision }) => revision === served.revision);
+    const digest = plan === undefined ? null : await this.digestOf(plan);
     if (digest === null) {
       const reason = `the files of model "${served.name}" version ${served.version} have just changed; trying again`;
       throw new InterleaveError('worker_unavailable', reason, { retryAfterSeconds: 1 });
@@ -44,12 +48,12 @@ export class ModelPins {
   /** The revision that a pin means, ready or not; null: this node does not have these files. */
   async find(pin: ModelPin): Promise<number | null> {
     const known = this.revisions.get(keyOf(pin));
-    const own = this.catalog.revisions().filter(({ name, version }) => name === pin.name && version === pin.version);
+    const own = this.planned().filter(({ name, version }) => name === pin.name && version === pin.version);
     if (own.some(({ revision }) => revision === known)) return known ?? null;
-    for (const revision of own) {
-      if ((await this.digestOf(revision)) !== pin.digest) continue;
-      this.revisions.set(keyOf(pin), revision.revision);
-      return revision.revision;
+    for (const plan of own) {
+      if ((await this.digestOf(plan)) !== pin.digest) continue;
+      this.revisions.set(keyOf(pin), plan.revision);
+      return plan.revision;
     }
     this.revisions.delete(keyOf(pin));
     return null;
@@ -58,11 +62,16 @@ export class ModelPins {
   /** The model of a pin. Throws an `InterleaveError` while no worker has it ready, and `PinGone` where this node does not have these files. */
   served(pin: ModelPin): ServedModel {
     const revision = this.revisions.get(keyOf(pin));
-    const served = revision === undefined ? null : this.catalog.served(revision);
-    if (served !== null) return served;
-    if (!this.catalog.revisions().some((each) => each.revision === revision))
+    const bound = revision === undefined ? null : this.catalog.ofRevision(revision);
+    if (bound !== null) return bound.model;
+    if (!this.planned().some((plan) => plan.revision === revision))
       throw new PinGone(`the files of model "${pin.name}" version ${pin.version} that the batch began with are not loaded any more`);
     throw new InterleaveError('worker_unavailable', `model "${pin.name}" version ${pin.version} is loading`, { retryAfterSeconds: 1 });
+  }
+
+  /** Whether workers have, or are to have, any files of this version. */
+  isPlanned({ name, version }: ModelPin): boolean {
+    return this.planned().some((plan) => plan.name === name && plan.version === version);
   }
 
   /** As far as they were looked up. */
@@ -70,7 +79,7 @@ export class ModelPins {
     return this.revisions.get(keyOf(pin)) ?? null;
   }
 
-  private digestOf({ name, version, fingerprint }: ModelRevision): Promise<string | null> {
+  private digestOf({ name, version, fingerprint }: PlannedModel): Promise<string | null> {
     const known = this.digests.get(fingerprint);
     if (known !== undefined) return known;
     const digest = digestOfVersion(this.modelsDir, name, version, fingerprint).catch((error: Error) => {

@@ -1,6 +1,6 @@
 import { InterleaveError, type InferenceBackend } from '@app/contracts';
 import type { ModelPin } from '@app/batches';
-import { visibleModels, type ModelCatalog } from '@app/models';
+import { visibleModels, type ModelCatalog, type ModelView, type ServedModel } from '@app/models';
 import { allSucceeded, prepare, runItems, type Endpoint, type Limits } from '@app/protocols';
 import type { ModelPins } from './model-pins';
 import { RowCosts } from './row-costs';
@@ -77,9 +77,7 @@ export class ModelEngine implements RowEngine {
   async pinProblem(pin: ModelPin): Promise<string | null> {
     if ((await this.pins.find(pin)) !== null) return null;
     const { name, version } = pin;
-    const instead = this.catalog.revisions().some((each) => each.name === name && each.version === version)
-      ? 'other files than'
-      : 'no files of those that';
+    const instead = this.pins.isPlanned(pin) ? 'other files than' : 'no files of those that';
     return `of model "${name}" version ${version} there are ${instead} the batch began with; put them back and the batch goes on, or cancel it`;
   }
 
@@ -104,7 +102,13 @@ export class ModelEngine implements RowEngine {
   }
 }
 
-/** The catalog as the rows of one batch see it: whatever they call its model, it is these files. */
-function pinnedTo(catalog: ModelCatalog, served: ServedModel): ModelCatalog {
-  return { ...passedOn(catalog), find: () => served };
+/** The models as the rows of one batch see them: by whatever label they call theirs, it is these files. */
+function pinnedTo(models: ModelView, served: ServedModel): ModelView {
+  const isMeant = (name: string): boolean => name === served.name || name.startsWith(`${served.name}:`);
+  return {
+    list: () => models.list(),
+    find: (name, version, user) => (isMeant(name) ? served : models.find(name, version, user)),
+    policyOf: (name, version) => models.policyOf(name, version),
+    ofRevision: (revision) => models.ofRevision(revision),
+  };
 }

@@ -13,6 +13,8 @@ export class EchoEngine implements RowEngine {
   hasModel = true;
   /** Of its files. */
   digest = 'a'.repeat(64);
+  /** Digests that answered rows asked for. */
+  readonly pins = new Set<string>();
   /** Rows that asked for a run without neighbours. */
   ranAlone = 0;
   /** Called for each row that is answered. */
@@ -36,6 +38,7 @@ export class EchoEngine implements RowEngine {
     const { input } = request.body as { input: unknown };
     if (!this.hasModel) throw new InterleaveError('model_not_found', 'No model named echo');
     if (request.runAlone) this.ranAlone += 1;
+    if (request.pin !== null) this.pins.add(request.pin.digest);
     this.delay = (this.delay * 7 + 3) % 5;
     await sleep(this.delay, undefined, { signal });
     if (Number(/\d+$/.exec(String(input))?.[0] ?? -1) >= this.heldFromRow) await Promise.race([this.gate, rejectOnAbort(signal)]);
