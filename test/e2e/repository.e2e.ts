@@ -1,4 +1,3 @@
-import { createReadStream, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openaiClient } from '../support/batch-job';
 import {
@@ -70,7 +69,7 @@ describe('models that change while the node serves', () => {
   it(
     'fails no request and no row while versions change, and answers a batch by one',
     async () => {
-      const batchId = await submitRows(ROWS);
+      const batchId = await submitScaleRows(stack, ROWS);
       const client = openaiClient(stack);
       await until(
         async () => (await client.batches.retrieve(batchId)).status === 'in_progress',
@@ -104,12 +103,7 @@ describe('models that change while the node serves', () => {
       expect([...seen].filter((factor) => factor === null || (factor !== 20 && (factor < 100 || factor >= 100 + SWAPS)))).toEqual([]);
       const batch = await client.batches.retrieve(batchId);
       expect(batch.request_counts).toEqual({ total: ROWS, completed: ROWS, failed: 0 });
-      const text = await (await client.files.content(batch.output_file_id ?? '')).text();
-      const factors = text
-        .trimEnd()
-        .split('\n')
-        .map((line) => factorOf((JSON.parse(line) as { response: { body: object } }).response.body));
-      expect([factors.length, new Set(factors)]).toEqual([ROWS, new Set([20])]);
+      expect(await factorsOfBatch(stack, batchId)).toEqual({ rows: ROWS, factors: new Set([20]) });
     },
     MINUTES_3,
   );
@@ -125,16 +119,6 @@ describe('models that change while the node serves', () => {
     await says(({ status }) => status === 404);
     expect((await command('load')).status).toBeGreaterThanOrEqual(400);
   });
-
-  async function submitRows(rows: number): Promise<string> {
-    const path = join(stack.dir, 'rows.jsonl');
-    const url = '/v2/models/scale/infer';
-    const line = (row: number) => JSON.stringify({ custom_id: `row-${row}`, method: 'POST', url, body: askForFactor() });
-    writeFileSync(path, Array.from({ length: rows }, (_, row) => `${line(row)}\n`).join(''));
-    const client = openaiClient(stack);
-    const file = await client.files.create({ file: createReadStream(path), purpose: 'batch' });
-    return (await client.batches.create({ input_file_id: file.id, endpoint: url as '/v1/embeddings', completion_window: '24h' })).id;
-  }
 });
 
 const JSON_HEADERS = { 'content-type': 'application/json' };

@@ -1,5 +1,7 @@
-import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createReadStream, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { openaiClient } from './batch-job';
+import type { Stack } from './stack';
 import { GraphBuilder } from '../../tools/model-builder/src/graph';
 
 /** Values of a row; a run of many of them takes a while. */
@@ -66,10 +68,7 @@ export interface ScaleAnswer {
 
 const ONES = { inputs: [{ name: 'x', datatype: 'FP32', shape: [1, WIDTH], data: new Array<number>(WIDTH).fill(1) }] };
 
-/** The body of a request whose answer is the factor. */
-export const askForFactor = (): object => ONES;
-
-export const factorOf = (body: { outputs?: { data: number[] }[] }): number | null => {
+const factorOf = (body: { outputs?: { data: number[] }[] }): number | null => {
   const data = body.outputs?.[0]?.data ?? [];
   return data.length === WIDTH && data.every((value) => value === data[0]) ? (data[0] ?? null) : null;
 };
@@ -86,4 +85,24 @@ export const askScale = async (...call: Parameters<typeof sendOnes>): Promise<Sc
 export async function readScale(response: Response): Promise<ScaleAnswer> {
   const body = (await response.json()) as { model_version?: string; outputs?: { data: number[] }[]; error?: string };
   return { status: response.status, version: body.model_version ?? null, factor: factorOf(body), error: body.error ?? null };
+}
+
+/** Submits a batch whose every row asks for the factor; resolves with its id. */
+export async function submitScaleRows(stack: Stack, rows: number): Promise<string> {
+  const path = join(stack.dir, 'rows.jsonl');
+  const url = '/v2/models/scale/infer';
+  const line = (row: number) => JSON.stringify({ custom_id: `row-${row}`, method: 'POST', url, body: ONES });
+  writeFileSync(path, Array.from({ length: rows }, (_, row) => `${line(row)}\n`).join(''));
+  const client = openaiClient(stack);
+  const file = await client.files.create({ file: createReadStream(path), purpose: 'batch' });
+  return (await client.batches.create({ input_file_id: file.id, endpoint: url as '/v1/embeddings', completion_window: '24h' })).id;
+}
+
+/** The factors that answered the rows of a finished batch. */
+export async function factorsOfBatch(stack: Stack, batchId: string): Promise<{ rows: number; factors: Set<number | null> }> {
+  const client = openaiClient(stack);
+  const { output_file_id: fileId } = await client.batches.retrieve(batchId);
+  const lines = (await (await client.files.content(fileId ?? '')).text()).trimEnd().split('\n');
+  const factors = lines.map((line) => factorOf((JSON.parse(line) as { response: { body: object } }).response.body));
+  return { rows: lines.length, factors: new Set(factors) };
 }
