@@ -1,13 +1,13 @@
 import { join } from 'node:path';
 import { openaiClient } from '../support/batch-job';
 import {
-  askForFactor,
   askScale,
   ChangingModel,
-  factorOf,
+  factorsOfBatch,
   readScale,
   scaleGraph,
   sendOnes,
+  submitScaleRows,
   type ScaleAnswer,
 } from '../support/changing-model';
 import { startLiveLoad } from '../support/live-load';
