@@ -1,6 +1,6 @@
 import type { ModelPin } from '@app/batches';
 import { InterleaveError, type WorkerModelPlan } from '@app/contracts';
-import { digestOfVersion, visibleModels, type ModelCatalog, type ServedModel } from '@app/models';
+import { digestOfVersion, visibleModels, type ModelView, type ServedModel } from '@app/models';
 import type { Logger } from '@app/telemetry';
 
 /** Digests of sets of files that are kept; a set has 100 bytes. */
@@ -25,7 +25,7 @@ export class ModelPins {
 
   /** `planned`: the revisions that the workers of this lane have or are to have. */
   constructor(
-    private readonly catalog: ModelCatalog,
+    private readonly catalog: ModelView,
     private readonly planned: () => readonly PlannedModel[],
     private readonly modelsDir: string,
     private readonly log: Logger,
@@ -94,4 +94,3 @@ export class ModelPins {
 }
 
 const keyOf = ({ name, version, digest }: ModelPin): string => `${name}\n${version}\n${digest}`;
-

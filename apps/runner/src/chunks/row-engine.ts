@@ -1,6 +1,6 @@
 import { InterleaveError, type InferenceBackend } from '@app/contracts';
 import type { ModelPin } from '@app/batches';
-import { visibleModels, type ModelCatalog, type ModelView, type ServedModel } from '@app/models';
+import { visibleModels, type ModelView, type ServedModel } from '@app/models';
 import { allSucceeded, prepare, runItems, type Endpoint, type Limits } from '@app/protocols';
 import type { ModelPins } from './model-pins';
 import { RowCosts } from './row-costs';
@@ -43,7 +43,7 @@ export class ModelEngine implements RowEngine {
   private readonly costs = new RowCosts();
 
   constructor(
-    private readonly catalog: ModelCatalog,
+    private readonly catalog: ModelView,
     private readonly backend: InferenceBackend,
     private readonly limits: Limits,
     private readonly pins: ModelPins,
