@@ -62,10 +62,10 @@ export class ModelPins {
   /** The model of a pin. Throws an `InterleaveError` while no worker has it ready, and `PinGone` where this node does not have these files. */
   served(pin: ModelPin): ServedModel {
     const revision = this.revisions.get(keyOf(pin));
-    const bound = revision === undefined ? null : this.catalog.ofRevision(revision);
-    if (bound !== null) return bound.model;
-    if (!this.planned().some((plan) => plan.revision === revision))
+    if (revision === undefined || !this.planned().some((plan) => plan.revision === revision))
       throw new PinGone(`the files of model "${pin.name}" version ${pin.version} that the batch began with are not loaded any more`);
+    const bound = this.catalog.ofRevision(revision);
+    if (bound !== null) return bound.model;
     throw new InterleaveError('worker_unavailable', `model "${pin.name}" version ${pin.version} is loading`, { retryAfterSeconds: 1 });
   }
 
