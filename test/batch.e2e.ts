@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig, runPaths, type Config } from '@app/config';
-import { openModelCatalog } from '@app/models';
+import { fingerprintOfVersion, openModelCatalog } from '@app/models';
 import { LocalStore } from '@app/batches';
 import { writePlacement } from '@app/process';
 import { createLogger } from '@app/telemetry';
@@ -14,6 +14,7 @@ import { Registry } from 'prom-client';
 import { LaneModule } from '../apps/api/src/lane/lane.module';
 import { createServer } from '../apps/api/src/server';
 import { openRunner, type OpenRunner } from '../apps/runner/src/open-runner';
+import { ModelPins } from '../apps/runner/src/chunks/model-pins';
 import { ModelEngine } from '../apps/runner/src/chunks/row-engine';
 import { TestRedis } from '../apps/runner/src/testing/redis-server';
 import { buildModels } from '../tools/model-builder/src/models';
@@ -67,7 +68,9 @@ describe('batches through the official client', () => {
     catalog.applyReports(backend.models());
     app = await createServer({ config, id: 'api', turn: null, logger, lane: LaneModule.of(backend, backend, catalog) });
     await app.listen(0, '127.0.0.1');
-    const engine = new ModelEngine(catalog, backend, LIMITS);
+    const fingerprint = fingerprintOfVersion(config.modelsDir, MODEL, '1') ?? '';
+    const planned = backend.models().map(({ name, version, revision }) => ({ name, version, revision, fingerprint }));
+    const engine = new ModelEngine(catalog, backend, LIMITS, new ModelPins(catalog, () => planned, config.modelsDir, logger));
     lane = await openRunner(config, {
       nodeId: 'node',
       engine,

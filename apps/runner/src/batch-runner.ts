@@ -3,6 +3,7 @@ import { isTerminal, type ChunkResult } from '@app/batches';
 import { CHUNK_RETRY_MS_MAX, parseChunkJobId, withDeadline, type BatchQueues, type ChunkEvents, type ChunkPayload } from '@app/queues';
 import { ChunkForAnother, ChunkNotWanted } from './chunks/batch-work';
 import { ChunkDesk } from './chunks/chunk-desk';
+import { OpenPins } from './chunks/open-pins';
 import { ChunkPutBack, type ChunkProcessor } from './chunks/chunk-processor';
 import { ChunkPump } from './chunks/chunk-pump';
 import { OwnedBatch } from './owned-batch';
@@ -60,6 +61,7 @@ export class BatchRunner {
   private readonly desk: ChunkDesk;
   private readonly pump: ChunkPump;
   private readonly rate = new RowRate();
+  private readonly pins: OpenPins;
   private consumers: Consumers | null = null;
   private events: ChunkEvents | null = null;
   private current: RunnerState = 'new';
@@ -85,6 +87,7 @@ export class BatchRunner {
       onCommitted: (result, isFirst) => this.countCommit(result, isFirst),
     };
     this.desk = new ChunkDesk(this.context, options.processor);
+    this.pins = new OpenPins(this.context.batches, this.context.engine);
     this.pump = new ChunkPump(options.queues, () => this.batches.flatMap(({ ledger }) => ledger ?? []), {
       waitingMax: options.chunkConcurrency * 2,
       chunksQueuedMax: options.chunksQueuedMax,
@@ -132,6 +135,7 @@ export class BatchRunner {
       backlogSeconds: this.batches.reduce((sum, { backlogSeconds }) => sum + backlogSeconds, 0),
       chunks: { running: this.desk.runningChunks, waiting: this.pump.waitingChunks },
       redisIsReady: this.options.queues.isReady(),
+      pinnedRevisions: this.pins.revisions([...this.batches.flatMap(({ pin }) => pin ?? []), ...this.desk.pins()]),
     };
   }
 
@@ -217,6 +221,7 @@ export class BatchRunner {
   private async reconcile(): Promise<void> {
     if (!this.isUpgraded) await this.attempt('upgrading the store', () => this.upgrade());
     await this.attempt('looking for pauses', () => this.updatePause());
+    if (this.isUpgraded) await this.attempt('models of open batches', () => this.pins.refresh());
     await this.attempt('chunks', () => this.desk.tick());
     for (const batch of this.batches) await this.attempt('batch', () => batch.tick(this.pauseReason));
     await this.attempt('queue', () => this.reconcileQueue());
@@ -239,7 +244,9 @@ export class BatchRunner {
 
   /** Queues the open batches of which Redis may not know: it was away when they came, or it has lost them. */
   private async queueOpenBatches(): Promise<void> {
-    const unowned = (await this.context.batches.listOpenIds()).filter((id) => !this.owned.has(id));
+    const open = await this.context.batches.listOpenIds();
+    this.pins.keepOnly(open);
+    const unowned = open.filter((id) => !this.owned.has(id));
     this.queuedMs = new Map(unowned.map((id) => [id, this.queuedMs.get(id) ?? -Infinity]));
     const due = unowned.filter((id) => Date.now() - (this.queuedMs.get(id) ?? 0) > REQUEUE_MS).slice(0, REQUEUED_MAX);
     if (due.length === 0) return;

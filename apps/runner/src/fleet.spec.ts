@@ -83,6 +83,30 @@ describe('a fleet of two nodes', () => {
     await expectEveryRowOnce(batchId);
   });
 
+  it('answers all rows of a batch by the files that it began with, wherever they are', async () => {
+    const release = holdFrom(100);
+    const batchId = await workspace.submit(echoRows(ROWS));
+    await workspace.until(batchId, ({ request_counts: { completed } }) => completed >= 50);
+    expect(lanes.map((lane) => lane.status().pinnedRevisions)).toEqual([[1], [1]]);
+    const [first] = engines as [EchoEngine, EchoEngine];
+    const before = first.digest;
+    first.digest = 'b'.repeat(64);
+    release();
+    await expectEveryRowOnce(batchId);
+    expect([...first.pins, ...(engines[1]?.pins ?? [])].every((digest) => digest === before)).toBe(true);
+  });
+
+  it('waits where no node has the files any more, says so, and goes on when they are back', async () => {
+    const release = holdFrom(100);
+    const batchId = await workspace.submit(echoRows(ROWS));
+    await workspace.until(batchId, ({ request_counts: { completed } }) => completed >= 50);
+    for (const engine of engines) engine.digest = 'b'.repeat(64);
+    release();
+    await workspace.until(batchId, ({ interleave }) => interleave?.paused?.includes('other files') === true);
+    for (const engine of engines) engine.digest = 'a'.repeat(64);
+    await expectEveryRowOnce(batchId);
+  });
+
   it('stops the chunks of other nodes when a batch is cancelled, and publishes what they have', async () => {
     const release = holdFrom(25);
     const batchId = await workspace.submit(echoRows(ROWS));

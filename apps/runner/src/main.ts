@@ -8,6 +8,7 @@ import { createLogger, observeEventLoop } from '@app/telemetry';
 import { Registry } from 'prom-client';
 import { FleetRefusal } from './fleet-refusal';
 import { openRunner } from './open-runner';
+import { ModelPins } from './chunks/model-pins';
 import { ModelEngine } from './chunks/row-engine';
 
 const PROCESS_ID = 'runner';
@@ -27,9 +28,9 @@ async function main(): Promise<void> {
   mkdirSync(config.runDir, { recursive: true });
   const registry = new Registry();
   observeEventLoop(registry, PROCESS_ID);
-  const catalog = await openModelCatalog(config.modelsDir, 'batch', log);
   const placement = openPlacement(config.runDir, log);
   const pool = new WorkerPool({ lane: 'batch', runDir: config.runDir, placement });
+  const catalog = await openModelCatalog(config.modelsDir, 'batch', log, placement);
   catalog.applyReports(pool.models());
   pool.onModelsChanged(() => catalog.applyReports(pool.models()));
   const limits = {
@@ -37,10 +38,16 @@ async function main(): Promise<void> {
     tensorBytesMax: config.batch.rowBytesMax,
     tensorBytesKey: 'batch.rowBytesMax',
   };
+  const pins = new ModelPins(
+    catalog,
+    () => placement.workers().flatMap(({ lane, models }) => (lane === 'batch' ? models : [])),
+    config.modelsDir,
+    log,
+  );
   const fleet = FleetRefusal.open(config, log);
   const runner = await openRunner(config, {
     nodeId: config.nodeId,
-    engine: new ModelEngine(catalog, pool, limits),
+    engine: new ModelEngine(catalog, pool, limits, pins),
     store: await openStore({
       storage: config.storage,
       freeBytesMin: config.batch.diskFreeBytesMin,
@@ -55,7 +62,7 @@ async function main(): Promise<void> {
   const statusServer = await serveProcessStatus({
     socketPath: runPaths(config.runDir).statusSocket(PROCESS_ID),
     registry,
-    status: () => runner.status(),
+    status: () => ({ ...runner.status(), models: catalog.revisions() ?? undefined }),
   });
   shutdown.push(
     ['batches', () => runner.close(DRAIN_MS)],

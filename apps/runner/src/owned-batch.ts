@@ -1,6 +1,6 @@
 import { InterleaveError, type BatchStatus, type BatchValidationError } from '@app/contracts';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isTerminal, validationErrors, type BatchOutcome, type ChunkResult, type Manifest } from '@app/batches';
+import { isTerminal, validationErrors, type BatchOutcome, type ChunkResult, type Manifest, type ModelPin } from '@app/batches';
 import type { BatchWork } from './chunks/batch-work';
 import type { ChunkDesk } from './chunks/chunk-desk';
 import { ChunkLedger } from './chunks/chunk-ledger';
@@ -79,6 +79,11 @@ export class OwnedBatch {
   /** Another node turned out to own it. */
   get isLost(): boolean {
     return this.file.state === 'lost';
+  }
+
+  /** The files that answer its rows; null: it has not begun, or is over. */
+  get pin(): ModelPin | null {
+    return isTerminal(this.status) ? null : (this.manifest.pin ?? null);
   }
 
   get paused(): string | null {
@@ -181,6 +186,9 @@ export class OwnedBatch {
     await crashRecord.gotFurther();
     if (this.isDecided()) return;
     if (problems.length > 0) return this.fail(problems);
+    const pin = model === null ? null : await this.context.engine.pin(model, input.endpoint.version, input.models);
+    if (this.isDecided()) return;
+    if (pin !== null) this.manifest.pin = pin;
     await this.advance('in_progress', {
       in_progress_at: nowSeconds(),
       request_counts: { total: input.table.rowCount, completed: 0, failed: 0 },

@@ -14,7 +14,6 @@ const DEPTH_MAX = 8;
  */
 export class Fingerprint {
   private readonly hash = createHash('sha256');
-  private files = 0;
 
   /** A value that counts besides the files. */
   add(value: string): this {
@@ -23,31 +22,37 @@ export class Fingerprint {
   }
 
   /** Every file below `folder` that `isCounted` does not refuse, by its path below it. */
-  addFolder(folder: string, isCounted: (path: string) => boolean = () => true): this {
-    this.walk(folder, '', isCounted, 0);
+  addFolder(folder: string, isCounted: IsCounted = ALL): this {
+    for (const { path, stats } of filesBelow(folder, isCounted)) {
+      const { dev, ino, size, mtimeNs, ctimeNs } = stats;
+      this.add([path, dev, ino, size, mtimeNs, ctimeNs].join('\n'));
+    }
     return this;
   }
 
   digest(): string {
     return this.hash.digest('hex').slice(0, 32);
   }
+}
 
-  private walk(root: string, below: string, isCounted: (path: string) => boolean, depth: number): void {
-    for (const name of namesIn(join(root, below))) {
+export type IsCounted = (path: string) => boolean;
+const ALL: IsCounted = () => true;
+
+/** The files below a folder, in order, with their paths below it; hidden ones are left out. Throws a `ModelFileError` for too many. */
+export function filesBelow(folder: string, isCounted: IsCounted = ALL): { path: string; stats: BigIntStats }[] {
+  const files: { path: string; stats: BigIntStats }[] = [];
+  const walk = (below: string, depth: number): void => {
+    for (const name of namesIn(join(folder, below))) {
       const path = join(below, name);
       if (name.startsWith('.') || !isCounted(path)) continue;
-      const stats = statSync(join(root, path), { bigint: true, throwIfNoEntry: false });
-      if (stats === undefined) continue;
-      if (stats.isFile()) this.addFile(path, stats);
-      else if (stats.isDirectory() && depth < DEPTH_MAX) this.walk(root, path, isCounted, depth + 1);
+      const stats = statSync(join(folder, path), { bigint: true, throwIfNoEntry: false });
+      if (stats?.isFile()) files.push({ path, stats });
+      else if (stats?.isDirectory() && depth < DEPTH_MAX) walk(path, depth + 1);
+      if (files.length > FILES_MAX) throw new ModelFileError(`expected at most ${FILES_MAX} files in the folder of a model`);
     }
-  }
-
-  private addFile(path: string, { dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): void {
-    this.files += 1;
-    if (this.files > FILES_MAX) throw new ModelFileError(`expected at most ${FILES_MAX} files in the folder of a model`);
-    this.add([path, dev, ino, size, mtimeNs, ctimeNs].join('\n'));
-  }
+  };
+  walk('', 0);
+  return files;
 }
 
 function namesIn(folder: string): string[] {

@@ -2,7 +2,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { withPresentNames } from '@app/config';
 import { parse } from 'yaml';
-import { Fingerprint } from './fingerprint';
+import { filesBelow, Fingerprint } from './fingerprint';
 import { chooseGraph, hasGraph } from './graph-file';
 import { readExport } from './hugging-face';
 import { mergeRowsOf, modelFileSchema, type ModelFile, type ModelManifest } from './manifest';
@@ -63,11 +63,38 @@ function isModel(folder: string): boolean {
   return hasGraph(folder) || versionsOf(folder).length > 0;
 }
 
+/** One version of a model that `scanRepository` has found; null: it is there no more. Reads no file of other versions. Never throws. */
+export function readVersion(modelsDir: string, name: string, version: string): RepositoryEntry | null {
+  const folder = join(modelsDir, name);
+  try {
+    const candidate = candidateOf(folder, name, version);
+    return candidate === undefined ? null : readEntry(name, folder, candidate);
+  } catch {
+    return null; // its folder has gone
+  }
+}
+
+/** As `RepositoryEntry.fingerprint`, of the files as they are now; null: there is no such version. */
+export function fingerprintOfVersion(modelsDir: string, name: string, version: string): string | null {
+  const folder = join(modelsDir, name);
+  try {
+    const candidate = candidateOf(folder, name, version);
+    return candidate === undefined ? null : fingerprintOf(folder, candidate);
+  } catch {
+    return null; // its folder has gone
+  }
+}
+
+function candidateOf(folder: string, name: string, version: string): Candidate | undefined {
+  return isName(name) ? findVersions(folder).find((candidate) => candidate.version === version) : undefined;
+}
+
+const isName = (name: string): boolean => name.split('/').every((part) => NAME_PART.test(part));
+
 function scanModel(modelsDir: string, name: string): RepositoryEntry[] {
   const folder = join(modelsDir, name);
   const failed = (version: string, reason: string): RepositoryEntry => failure(name, version, reason);
-  if (!name.split('/').every((part) => NAME_PART.test(part)))
-    return [failed('1', 'expected a name of letters, digits, ".", "_" and "-", at most 128; rename the folder')];
+  if (!isName(name)) return [failed('1', 'expected a name of letters, digits, ".", "_" and "-", at most 128; rename the folder')];
   const candidates = findVersions(folder);
   if (candidates.length === 0) {
     return [failed('1', `expected model.onnx in ${folder}, ${folder}/onnx or ${folder}/<version> but found none`)];
@@ -75,27 +102,43 @@ function scanModel(modelsDir: string, name: string): RepositoryEntry[] {
   if (candidates.length > 1 && candidates[0]?.version === candidates[1]?.version) {
     return [failed('1', `${folder} holds both a graph and the folder 1; move one of them away`)];
   }
-  return candidates.map((candidate) => {
+  return candidates.map((candidate) => readEntry(name, folder, candidate));
+}
+
+function readEntry(name: string, folder: string, candidate: Candidate): RepositoryEntry {
+  const { version } = candidate;
+  try {
+    const fingerprint = fingerprintOf(folder, candidate);
     try {
-      const fingerprint = fingerprintOf(folder, candidate);
-      try {
-        return { name, version: candidate.version, manifest: readManifest(name, folder, candidate), reason: null, fingerprint };
-      } catch (error) {
-        return { ...failed(candidate.version, (error as Error).message), fingerprint };
-      }
+      return { name, version, manifest: readManifest(name, folder, candidate), reason: null, fingerprint };
     } catch (error) {
-      return failed(candidate.version, (error as Error).message);
+      return { ...failure(name, version, (error as Error).message), fingerprint };
     }
-  });
+  } catch (error) {
+    return failure(name, version, (error as Error).message);
+  }
 }
 
 /** Which versions serve whom: changes nothing of any version. */
 const RELEASE_FILE = 'release.yaml';
 
-/** Of one version: files of the others do not count. */
 function fingerprintOf(folder: string, candidate: Candidate): string {
-  const fingerprint = new Fingerprint().addFolder(folder, (path) => path !== RELEASE_FILE && !VERSION.test(path.split('/')[0] ?? ''));
+  const fingerprint = new Fingerprint().addFolder(folder, isOfEveryVersion);
   return (candidate.folder === folder ? fingerprint : fingerprint.addFolder(candidate.folder)).digest();
+}
+
+/** Files of other versions do not count. */
+const isOfEveryVersion = (path: string): boolean => path !== RELEASE_FILE && !VERSION.test(path.split('/')[0] ?? '');
+
+/** Paths of all files that one version may be made of, with names that do not depend on where the repository is; in order. Empty: there is no such version. */
+export function filesOfVersion(modelsDir: string, name: string, version: string): { name: string; path: string }[] {
+  const folder = join(modelsDir, name);
+  const candidate = isFolder(folder) ? candidateOf(folder, name, version) : undefined;
+  if (candidate === undefined) return [];
+  const below = (root: string, prefix: string, isCounted?: (path: string) => boolean): { name: string; path: string }[] =>
+    filesBelow(root, isCounted).map(({ path }) => ({ name: join(prefix, path), path: join(root, path) }));
+  const shared = below(folder, '', isOfEveryVersion);
+  return candidate.folder === folder ? shared : [...shared, ...below(candidate.folder, 'version')];
 }
 
 function foldersOf(folder: string, names: string[]): string[] {

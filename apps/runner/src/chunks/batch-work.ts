@@ -107,7 +107,7 @@ export class BatchWork {
     if (done !== null) return done;
     const refusal = await this.context.store.refusal(0);
     if (refusal !== null) throw new ChunkPutBack(refusal);
-    this.refuseWithoutModel(input);
+    await this.refuseWithoutModel(input);
     await this.refuseIfHopeless();
     await this.crashRecord.beginWork();
     const { result, isFirst } = await this.processor.process(
@@ -118,6 +118,7 @@ export class BatchWork {
         endpoint: input.endpoint,
         url: input.url,
         runAlone: this.manifest.batch.deterministic === true,
+        pin: this.manifest.pin ?? null,
         lines: input.lines,
         size: this.size,
         onRefused: (reason) => (this.trouble = reason),
@@ -130,7 +131,13 @@ export class BatchWork {
   }
 
   /** Its rows would fail here, and perhaps not on another node. */
-  private refuseWithoutModel({ endpoint, models }: BatchInput): void {
+  private async refuseWithoutModel({ endpoint, models }: BatchInput): Promise<void> {
+    const { pin } = this.manifest;
+    if (pin !== undefined) {
+      const problem = await this.context.engine.pinProblem(pin);
+      if (problem !== null) throw new ChunkForAnother(`node ${this.context.nodeId}: ${problem}`);
+      return;
+    }
     const model = this.manifest.batch.model ?? endpoint.model;
     const problem = model === null ? null : this.context.engine.modelProblem(model, endpoint.version, models);
     if (problem?.code === 'model_not_found') throw new ChunkForAnother(`node ${this.context.nodeId}: ${problem.message}`);

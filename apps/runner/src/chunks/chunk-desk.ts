@@ -1,4 +1,4 @@
-import { isTerminal, type ChunkResult, type Manifest } from '@app/batches';
+import { isTerminal, type ChunkResult, type Manifest, type ModelPin } from '@app/batches';
 import type { ChunkPayload } from '@app/queues';
 import type { RunnerContext } from '../runner-context';
 import { BatchWork, ChunkNotWanted } from './batch-work';
@@ -19,6 +19,11 @@ export class ChunkDesk {
 
   get runningChunks(): number {
     return [...this.works.values()].reduce((sum, work) => sum + work.runningChunks, 0);
+  }
+
+  /** The files that answer the rows of batches which have chunks here. */
+  pins(): ModelPin[] {
+    return [...this.works.values()].flatMap(({ manifest }) => manifest.pin ?? []);
   }
 
   /** For the owner of the batch, until it `release`s it. */

@@ -7,10 +7,12 @@ import {
   type ChunkResult,
   type ChunkResults,
   type ChunkResultWriter,
+  type ModelPin,
   type ObjectStore,
   type RowLine,
 } from '@app/batches';
 import { checkBatchLine, checkJsonBounds, type JsonLimits, parseJsonBody, type Endpoint } from '@app/protocols';
+import { PinGone } from './model-pins';
 import type { InFlightBudget } from './in-flight-budget';
 import type { RowEngine } from './row-engine';
 import { answerPatiently } from './row-retries';
@@ -37,6 +39,8 @@ export interface ChunkTask {
   url: string;
   /** Each input runs without neighbours. */
   runAlone: boolean;
+  /** As `RowRequest.pin`. */
+  pin: ModelPin | null;
   lines: RowLines;
   size: AnswerSize;
   /** Told why a row has to wait, each time it is refused. */
@@ -161,10 +165,11 @@ export class ChunkProcessor {
     if (signal.aborted) return notRun(name, task, signal);
     try {
       if (refusal !== null) throw refusal;
-      const { endpoint, runAlone } = task;
-      const answer = await answerPatiently(this.engine, { endpoint, body, runAlone }, { signal, onRefused: task.onRefused });
+      const { endpoint, runAlone, pin } = task;
+      const answer = await answerPatiently(this.engine, { endpoint, body, runAlone, pin }, { signal, onRefused: task.onRefused });
       return { kind: 'output', line: task.lines.success(name, answer) };
     } catch (error) {
+      if (error instanceof PinGone) throw error;
       if (signal.aborted) return notRun(name, task, signal);
       return { kind: 'error', line: task.lines.failure(name, asInterleaveError(error)) };
     }

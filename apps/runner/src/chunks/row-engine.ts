@@ -1,6 +1,8 @@
 import { InterleaveError, type InferenceBackend } from '@app/contracts';
-import { visibleModels, type ModelCatalog } from '@app/models';
+import type { ModelPin } from '@app/batches';
+import { visibleModels, type ModelView, type ServedModel } from '@app/models';
 import { allSucceeded, prepare, runItems, type Endpoint, type Limits } from '@app/protocols';
+import type { ModelPins } from './model-pins';
 import { RowCosts } from './row-costs';
 
 /** One row on its way through the lane. */
@@ -10,6 +12,8 @@ export interface RowRequest {
   body: unknown;
   /** As `InferenceRequest.runAlone`. */
   runAlone: boolean;
+  /** The files that answer it; null: those of the model that it names, as they are now. */
+  pin: ModelPin | null;
 }
 
 /** Turns the body of a row into the body of its answer. */
@@ -21,6 +25,15 @@ export interface RowEngine {
   answer(request: RowRequest, signal: AbortSignal): Promise<object>;
   /** How long a row of the model keeps an executor, as measured, in seconds. Model null, or one of which none ran: of all rows; 0: none ran. */
   secondsPerRow(model: string | null): number;
+  /**
+   * The files that answer a batch that begins now. Throws an `InterleaveError`: `worker_unavailable` while they cannot be told.
+   * Version null: the one that live requests get.
+   */
+  pin(model: string, version: string | null, models: readonly string[] | null): Promise<ModelPin>;
+  /** Null when this node has these files; else what is there instead. */
+  pinProblem(pin: ModelPin): Promise<string | null>;
+  /** The revisions that these pins mean on this node, as far as they were asked for. */
+  pinnedRevisions(pins: readonly ModelPin[]): number[];
   /** Null when the model can be served or may become ready; else why not. Version null: any. Those that are not in `models` are not there; null: all are. */
   modelProblem(model: string, version: string | null, models: readonly string[] | null): { code: string; message: string } | null;
 }
@@ -30,13 +43,15 @@ export class ModelEngine implements RowEngine {
   private readonly costs = new RowCosts();
 
   constructor(
-    private readonly catalog: ModelCatalog,
+    private readonly catalog: ModelView,
     private readonly backend: InferenceBackend,
     private readonly limits: Limits,
+    private readonly pins: ModelPins,
   ) {}
 
-  async answer({ endpoint, body, runAlone }: RowRequest, signal: AbortSignal): Promise<object> {
-    const prepared = await prepare(endpoint, body, null, this.catalog, this.limits);
+  async answer({ endpoint, body, runAlone, pin }: RowRequest, signal: AbortSignal): Promise<object> {
+    const catalog = pin === null ? this.catalog : pinnedTo(this.catalog, this.pins.served(pin));
+    const prepared = await prepare(endpoint, body, null, catalog, this.limits);
     // A row waits as long as it takes, whatever its body says: the deadline of a batch is its completion window.
     let ranNs = 0;
     const onRan = (executorNs: number): void => void (ranNs += executorNs);
@@ -55,6 +70,21 @@ export class ModelEngine implements RowEngine {
     );
   }
 
+  pin(model: string, version: string | null, models: readonly string[] | null): Promise<ModelPin> {
+    return this.pins.pin(model, version, models);
+  }
+
+  async pinProblem(pin: ModelPin): Promise<string | null> {
+    if ((await this.pins.find(pin)) !== null) return null;
+    const { name, version } = pin;
+    const instead = this.pins.isPlanned(pin) ? 'other files than' : 'no files of those that';
+    return `of model "${name}" version ${version} there are ${instead} the batch began with; put them back and the batch goes on, or cancel it`;
+  }
+
+  pinnedRevisions(pins: readonly ModelPin[]): number[] {
+    return [...new Set(pins.flatMap((pin) => this.pins.revisionOf(pin) ?? []))];
+  }
+
   secondsPerRow(model: string | null): number {
     return this.costs.secondsPerRow(model);
   }
@@ -70,4 +100,15 @@ export class ModelEngine implements RowEngine {
     if (entries.some(({ state }) => state !== 'failed')) return null;
     return { code: 'model_not_servable', message: `Model ${named} cannot be served: ${entries[0]?.reason ?? 'unknown reason'}` };
   }
+}
+
+/** The models as the rows of one batch see them: by whatever label they call theirs, it is these files. */
+function pinnedTo(models: ModelView, served: ServedModel): ModelView {
+  const isMeant = (name: string): boolean => name === served.name || name.startsWith(`${served.name}:`);
+  return {
+    list: () => models.list(),
+    find: (name, version, user) => (isMeant(name) ? served : models.find(name, version, user)),
+    policyOf: (name, version) => models.policyOf(name, version),
+    ofRevision: (revision) => models.ofRevision(revision),
+  };
 }

@@ -2,7 +2,7 @@ import { InterleaveError, type ErrorCode } from '@app/contracts';
 import type { RowEngine, RowRequest } from './row-engine';
 import { answerPatiently } from './row-retries';
 
-const ROW: RowRequest = { endpoint: { kind: 'embeddings', model: null, version: null }, body: {}, runAlone: false };
+const ROW: RowRequest = { endpoint: { kind: 'embeddings', model: null, version: null }, body: {}, runAlone: false, pin: null };
 
 const patience = { signal: new AbortController().signal, onRefused: () => undefined };
 
@@ -16,6 +16,9 @@ function engineThatFails(codes: ErrorCode[]): RowEngine & { calls: number } {
     },
     secondsPerRow: () => 0,
     modelProblem: () => null,
+    pin: () => Promise.reject(new Error('not asked')),
+    pinProblem: async () => null,
+    pinnedRevisions: () => [],
   };
 }
 

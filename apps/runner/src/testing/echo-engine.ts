@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { ModelPin } from '@app/batches';
 import { InterleaveError } from '@app/contracts';
 import type { RowEngine, RowRequest } from '../chunks/row-engine';
 
@@ -10,6 +11,10 @@ export class EchoEngine implements RowEngine {
   readonly seen = new Map<string, number>();
   /** Without it, rows fail. */
   hasModel = true;
+  /** Of its files. */
+  digest = 'a'.repeat(64);
+  /** Digests that answered rows asked for. */
+  readonly pins = new Set<string>();
   /** Rows that asked for a run without neighbours. */
   ranAlone = 0;
   /** Called for each row that is answered. */
@@ -33,6 +38,7 @@ export class EchoEngine implements RowEngine {
     const { input } = request.body as { input: unknown };
     if (!this.hasModel) throw new InterleaveError('model_not_found', 'No model named echo');
     if (request.runAlone) this.ranAlone += 1;
+    if (request.pin !== null) this.pins.add(request.pin.digest);
     this.delay = (this.delay * 7 + 3) % 5;
     await sleep(this.delay, undefined, { signal });
     if (Number(/\d+$/.exec(String(input))?.[0] ?? -1) >= this.heldFromRow) await Promise.race([this.gate, rejectOnAbort(signal)]);
@@ -42,6 +48,19 @@ export class EchoEngine implements RowEngine {
     if (input === 'bad') throw new InterleaveError('inference_failed', 'the model refused it');
     this.seen.set(input, (this.seen.get(input) ?? 0) + 1);
     return { echo: input };
+  }
+
+  async pin(model: string): Promise<ModelPin> {
+    return { name: model, version: '1', digest: this.digest };
+  }
+
+  async pinProblem({ digest }: ModelPin): Promise<string | null> {
+    if (!this.hasModel) return 'No model named echo';
+    return digest === this.digest ? null : 'other files';
+  }
+
+  pinnedRevisions(pins: readonly ModelPin[]): number[] {
+    return pins.length > 0 ? [1] : [];
   }
 
   secondsPerRow(): number {

@@ -1,5 +1,13 @@
 import type { BatchObject, BatchStatus, BatchValidationError } from '@app/contracts';
 
+/** One model version with its files: the same name and version may have others later, or elsewhere. */
+export interface ModelPin {
+  name: string;
+  version: string;
+  /** SHA-256 over the contents of its files. */
+  digest: string;
+}
+
 /** How a batch ends once its rows are settled. */
 export type BatchOutcome = 'completed' | 'expired' | 'cancelled' | 'failed';
 
@@ -30,6 +38,8 @@ export interface Manifest {
   outcome: BatchOutcome | null;
   /** Why no rows are being worked on although the status says so; null: they are. */
   paused: string | null;
+  /** The files that answer all its rows, on every node; absent: it has not begun, its rows name no model, or a former release began it. */
+  pin?: ModelPin;
   /** The node that wrote it last, and that write; absent before a node has taken it up. */
   writer?: { nodeId: string; writeId: string };
 }

@@ -1,0 +1,77 @@
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ModelReport, ModelSignature } from '@app/contracts';
+import { fingerprintOfVersion, openModelCatalog } from '@app/models';
+import { createLogger } from '@app/telemetry';
+import { buildModels } from '../../../../tools/model-builder/src/models';
+import { ModelPins, PinGone, type PlannedModel } from './model-pins';
+
+const MODEL = 'no-batch';
+const SIGNATURE: ModelSignature = { inputs: [], outputs: [], coalesce: 'alone', coalesceReason: 'test' };
+const log = createLogger('test', 'silent');
+const report = (revision: number): ModelReport => {
+  return { name: MODEL, version: '1', revision, state: 'ready', reason: null, cost: null, signature: SIGNATURE };
+};
+
+describe('ModelPins', () => {
+  const roots: string[] = [];
+  let planned: PlannedModel[];
+  afterEach(() => roots.splice(0).forEach((root) => rmSync(root, { recursive: true })));
+
+  const newRoot = (): string => {
+    const root = mkdtempSync(join(tmpdir(), 'pins-'));
+    roots.push(root);
+    return root;
+  };
+  const plan = (root: string, revision: number): PlannedModel => {
+    return { name: MODEL, version: '1', revision, fingerprint: fingerprintOfVersion(root, MODEL, '1') ?? '' };
+  };
+  /** The pins of a node that has these files as this revision. */
+  const open = async (root: string, revision: number): Promise<ModelPins> => {
+    planned = [plan(root, revision)];
+    const catalog = await openModelCatalog(root, 'batch', log);
+    catalog.applyReports([report(revision)]);
+    return new ModelPins(catalog, () => planned, root, log);
+  };
+  const built = (): string => {
+    const root = newRoot();
+    buildModels(root, [MODEL]);
+    return root;
+  };
+  const change = (root: string): void => writeFileSync(join(root, MODEL, 'model.yaml'), 'runRowsMax: 3\n');
+
+  it('knows the same files on another node, under the number that they have there', async () => {
+    const root = built();
+    const pin = await (await open(root, 1)).pin(MODEL, null, null);
+    expect(pin).toMatchObject({ name: MODEL, version: '1', digest: expect.stringMatching(/^[0-9a-f]{64}$/) as string });
+    const other = newRoot();
+    cpSync(root, other, { recursive: true });
+    const there = await open(other, 7);
+    expect(await there.find(pin)).toBe(7);
+    expect(there.served(pin)).toMatchObject({ name: MODEL, revision: 7 });
+  });
+
+  it('does not take other files of the version for them, and knows them again when they are back', async () => {
+    const root = built();
+    const pins = await open(root, 1);
+    const pin = await pins.pin(MODEL, '1', [MODEL]);
+    expect([await pins.find(pin), pins.revisionOf(pin)]).toEqual([1, 1]);
+    change(root);
+    expect(await pins.find(pin)).toBe(1); // workers have them still
+    planned = [plan(root, 2)];
+    expect(() => pins.served(pin)).toThrow(PinGone);
+    expect([await pins.find(pin), pins.revisionOf(pin), pins.isPlanned(pin)]).toEqual([null, null, true]);
+    rmSync(join(root, MODEL, 'model.yaml'));
+    planned = [plan(root, 3)];
+    expect(await pins.find(pin)).toBe(3);
+  });
+
+  it('begins nothing with files that are being changed, nor with a model that the caller may not use', async () => {
+    const root = built();
+    const pins = await open(root, 1);
+    change(root);
+    await expect(pins.pin(MODEL, null, null)).rejects.toMatchObject({ code: 'worker_unavailable' });
+    await expect(pins.pin(MODEL, null, ['other'])).rejects.toMatchObject({ code: 'model_not_found' });
+  });
+});

@@ -1,0 +1,96 @@
+import type { ModelPin } from '@app/batches';
+import { InterleaveError, type WorkerModelPlan } from '@app/contracts';
+import { digestOfVersion, visibleModels, type ModelView, type ServedModel } from '@app/models';
+import type { Logger } from '@app/telemetry';
+
+/** Digests of sets of files that are kept; a set has 100 bytes. */
+const DIGESTS_MAX = 10_000;
+
+export type PlannedModel = Pick<WorkerModelPlan, 'name' | 'version' | 'revision' | 'fingerprint'>;
+
+/** The rows cannot be answered here now, and are to be done again later or elsewhere. */
+export class PinGone extends Error {
+  override readonly name = 'PinGone';
+}
+
+/**
+ * Which revisions of this node's models are the files that batches were begun with. A digest is read once for each set of files,
+ * while they are there.
+ */
+export class ModelPins {
+  /** By fingerprint; null: the files changed before they were read, or cannot be read. */
+  private readonly digests = new Map<string, Promise<string | null>>();
+  /** By pin, as far as they were looked up. */
+  private readonly revisions = new Map<string, number>();
+
+  /** `planned`: the revisions that the workers of this lane have or are to have. */
+  constructor(
+    private readonly catalog: ModelView,
+    private readonly planned: () => readonly PlannedModel[],
+    private readonly modelsDir: string,
+    private readonly log: Logger,
+  ) {}
+
+  /** What a batch that begins now is answered by. Throws an `InterleaveError` while the model is loading, or for one that cannot be served. */
+  async pin(model: string, version: string | null, models: readonly string[] | null): Promise<ModelPin> {
+    const served = visibleModels(this.catalog, models).find(model, version);
+    const plan = this.planned().find(({ revision }) => revision === served.revision);
+    const digest = plan === undefined ? null : await this.digestOf(plan);
+    if (digest === null) {
+      const reason = `the files of model "${served.name}" version ${served.version} have just changed; trying again`;
+      throw new InterleaveError('worker_unavailable', reason, { retryAfterSeconds: 1 });
+    }
+    const pin = { name: served.name, version: served.version, digest };
+    this.revisions.set(keyOf(pin), served.revision);
+    return pin;
+  }
+
+  /** The revision that a pin means, ready or not; null: this node does not have these files. */
+  async find(pin: ModelPin): Promise<number | null> {
+    const known = this.revisions.get(keyOf(pin));
+    const own = this.planned().filter(({ name, version }) => name === pin.name && version === pin.version);
+    if (own.some(({ revision }) => revision === known)) return known ?? null;
+    for (const plan of own) {
+      if ((await this.digestOf(plan)) !== pin.digest) continue;
+      this.revisions.set(keyOf(pin), plan.revision);
+      return plan.revision;
+    }
+    this.revisions.delete(keyOf(pin));
+    return null;
+  }
+
+  /** The model of a pin. Throws an `InterleaveError` while no worker has it ready, and `PinGone` where this node does not have these files. */
+  served(pin: ModelPin): ServedModel {
+    const revision = this.revisions.get(keyOf(pin));
+    if (revision === undefined || !this.planned().some((plan) => plan.revision === revision))
+      throw new PinGone(`the files of model "${pin.name}" version ${pin.version} that the batch began with are not loaded any more`);
+    const bound = this.catalog.ofRevision(revision);
+    if (bound !== null) return bound.model;
+    throw new InterleaveError('worker_unavailable', `model "${pin.name}" version ${pin.version} is loading`, { retryAfterSeconds: 1 });
+  }
+
+  /** Whether workers have, or are to have, any files of this version. */
+  isPlanned({ name, version }: ModelPin): boolean {
+    return this.planned().some((plan) => plan.name === name && plan.version === version);
+  }
+
+  /** As far as they were looked up. */
+  revisionOf(pin: ModelPin): number | null {
+    return this.revisions.get(keyOf(pin)) ?? null;
+  }
+
+  private digestOf({ name, version, fingerprint }: PlannedModel): Promise<string | null> {
+    const known = this.digests.get(fingerprint);
+    if (known !== undefined) return known;
+    const digest = digestOfVersion(this.modelsDir, name, version, fingerprint).catch((error: Error) => {
+      this.log.warn({ model: name, version, err: error }, 'the files of a model cannot be read');
+      return null;
+    });
+    if (this.digests.size >= DIGESTS_MAX) this.digests.delete(this.digests.keys().next().value ?? '');
+    this.digests.set(fingerprint, digest);
+    void digest.then((value) => value === null && this.digests.delete(fingerprint));
+    return digest;
+  }
+}
+
+const keyOf = ({ name, version, digest }: ModelPin): string => `${name}\n${version}\n${digest}`;
