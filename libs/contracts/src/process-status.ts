@@ -2,6 +2,7 @@ import type { BatchStatus } from './batches';
 import type { LaneControlStatus } from './lane-control';
 import type { Placement } from './placement';
 import type { PreemptionProof } from './preemption';
+import type { PlacedRelease, PlacedVersion, RepositoryEvent, RevisionBinding } from './repository';
 import type { Lane } from './stages';
 
 /** State of a process that the scheduler keeps running; `backoff`: it ended and waits for its next start. */
@@ -32,6 +33,10 @@ export interface SchedulerProcessStatus {
   preemption: PreemptionProof;
   /** Null: this scheduler looks after no workers. */
   laneControl: LaneControlStatus | null;
+  versions: PlacedVersion[];
+  releases: PlacedRelease[];
+  /** The newest ones, in order of time. */
+  events: RepositoryEvent[];
 }
 
 /** `GET /status` of an API process. */
@@ -45,6 +50,8 @@ export interface ApiProcessStatus {
   /** Why the node is not ready; null when it is. */
   missing: string | null;
   inFlightItems: number;
+  /** Revisions that it has tried to bind; absent: it has bound whatever the placement names. */
+  models?: RevisionBinding[];
 }
 
 export interface ActiveBatchStatus {
@@ -70,4 +77,8 @@ export interface RunnerProcessStatus {
   backlogSeconds: number;
   chunks: { running: number; waiting: number };
   redisIsReady: boolean;
+  /** Revisions that it has tried to bind; absent: it has bound whatever the placement names. */
+  models?: RevisionBinding[];
+  /** Those that a batch began with and still needs; null: not known yet. */
+  pinnedRevisions?: number[] | null;
 }

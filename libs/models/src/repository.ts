@@ -42,13 +42,30 @@ interface Candidate {
  * never throws for a single bad model, only when `modelsDir` cannot be read.
  */
 export function scanRepository(modelsDir: string): RepositoryEntry[] {
+  return modelNames(modelsDir).flatMap((name) => scanModel(modelsDir, name));
+}
+
+/** Names of all that looks like a model, in order. Throws only when `modelsDir` cannot be read. */
+export function modelNames(modelsDir: string): string[] {
   return foldersOf(modelsDir, listFolder(modelsDir)).flatMap((name) => {
     try {
-      return namesIn(modelsDir, name).flatMap((full) => scanModel(modelsDir, full));
-    } catch (error) {
-      return [failure(name, '1', (error as Error).message)];
+      return namesIn(modelsDir, name);
+    } catch {
+      return [name]; // `scanModel` says why it cannot be read
     }
   });
+}
+
+/**
+ * The versions of one model. Of those that are in `known` with the same files, the known entry: their files are not read. Never
+ * throws.
+ */
+export function scanModel(modelsDir: string, name: string, known: readonly RepositoryEntry[] = []): RepositoryEntry[] {
+  try {
+    return scanVersions(modelsDir, name, known);
+  } catch (error) {
+    return [failure(name, '1', (error as Error).message)];
+  }
 }
 
 /** A model's own name, or the names of the models of an organisation. */
@@ -63,7 +80,7 @@ function isModel(folder: string): boolean {
   return hasGraph(folder) || versionsOf(folder).length > 0;
 }
 
-function scanModel(modelsDir: string, name: string): RepositoryEntry[] {
+function scanVersions(modelsDir: string, name: string, known: readonly RepositoryEntry[]): RepositoryEntry[] {
   const folder = join(modelsDir, name);
   const failed = (version: string, reason: string): RepositoryEntry => failure(name, version, reason);
   if (!name.split('/').every((part) => NAME_PART.test(part)))
@@ -78,6 +95,8 @@ function scanModel(modelsDir: string, name: string): RepositoryEntry[] {
   return candidates.map((candidate) => {
     try {
       const fingerprint = fingerprintOf(folder, candidate);
+      const same = known.find((entry) => entry.version === candidate.version && entry.fingerprint === fingerprint);
+      if (same !== undefined) return same;
       try {
         return { name, version: candidate.version, manifest: readManifest(name, folder, candidate), reason: null, fingerprint };
       } catch (error) {
@@ -90,7 +109,7 @@ function scanModel(modelsDir: string, name: string): RepositoryEntry[] {
 }
 
 /** Which versions serve whom: changes nothing of any version. */
-const RELEASE_FILE = 'release.yaml';
+export const RELEASE_FILE = 'release.yaml';
 
 /** Of one version: files of the others do not count. */
 function fingerprintOf(folder: string, candidate: Candidate): string {
@@ -155,6 +174,7 @@ function readManifest(name: string, folder: string, candidate: Candidate): Model
     runTokensMax: file.runTokensMax ?? null,
     runTimeoutMs: file.runTimeoutMs ?? null,
     deduplicate: file.deduplicate ?? true,
+    pinned: file.pinned ?? false,
     timeoutMs: file.realtime?.timeoutMs ?? null,
     sloMs: file.realtime?.sloMs ?? null,
     tags: file.tags ?? [],
