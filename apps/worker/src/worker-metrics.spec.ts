@@ -37,6 +37,7 @@ const STATS: WorkerModelStats = {
     unavailable: 0,
     'queue-full': 0,
     'run-timeout': 0,
+    gone: 0,
   },
   queueItems: 7,
   queueAgeSeconds: 0.25,

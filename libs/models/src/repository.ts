@@ -89,6 +89,17 @@ function scanModel(modelsDir: string, name: string): RepositoryEntry[] {
   });
 }
 
+/**
+ * The fingerprint of the files of one version as they are now, as `scanRepository` gives it, without reading them. Null where
+ * there is no such version (any more). Throws where `scanRepository` has a reason instead.
+ */
+export function fingerprintOfVersion(modelsDir: string, name: string, version: string): string | null {
+  const folder = join(modelsDir, name);
+  if (!isFolder(folder)) return null;
+  const candidate = findVersions(folder).find((other) => other.version === version);
+  return candidate === undefined ? null : fingerprintOf(folder, candidate);
+}
+
 /** Which versions serve whom: changes nothing of any version. */
 const RELEASE_FILE = 'release.yaml';
 

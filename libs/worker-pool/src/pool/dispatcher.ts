@@ -241,6 +241,8 @@ export class Dispatcher {
       case 'failed':
       case 'run-timeout':
         return item.settle(new InterleaveError('inference_failed', message));
+      case 'gone':
+        return item.settle(new InterleaveError('worker_unavailable', message));
       case 'deadline-exceeded':
         return item.settle(tooLate());
       case 'cancelled':
@@ -343,7 +345,7 @@ function encode(item: PendingItem, model: ReadyModel): ChannelItem | null {
     if (timeoutMs === 0) throw tooLate();
     const { inputs, outputs, responseBytes } = encodeItem(item.item, model.signature);
     return {
-      model: model.index,
+      revision: model.revision,
       priority: item.priority,
       alone: item.deaths > 0 || item.request.runAlone,
       ahead: item.goesAhead,
