@@ -164,7 +164,7 @@ TEST_F(EngineTest, WritesItsReportAsJson) {
   LoadedEngine engine(With({PlanOf(dir_.File("missing \"1\".onnx")), PlanOf(encoder_)}));
   const std::string json = WorkerReportJson("all-realtime", Lane::kRealtime, engine->models());
   EXPECT_NE(json.find(R"({"workerId":"all-realtime","lane":"realtime","models":[{"name":"model","version":"1",)"
-                      R"("state":"failed","reason":")"),
+                      R"("revision":1,"state":"failed","reason":")"),
             std::string::npos)
       << json;
   EXPECT_NE(json.find(R"(missing \"1\".onnx)"), std::string::npos) << json;
@@ -179,7 +179,7 @@ TEST_F(EngineTest, ReportsCostsAndComparesRunsWithThem) {
   LoadedEngine engine(With({PlanOf(encoder_)}));
   const auto report = [&] { return ReportsJson(engine->models()); };
   EXPECT_NE(report().find(R"("cost":{"grid":null,"ratio":{"median":1,)"), std::string::npos) << report();
-  engine->SetCostTable(0, {.lengths = {8}, .rows = {1, 2}, .runNs = {{1500000.4, 0}}});
+  engine->SetCostTable(1, {.lengths = {8}, .rows = {1, 2}, .runNs = {{1500000.4, 0}}});
   EXPECT_NE(report().find(R"("cost":{"grid":{"lengths":[8],"rows":[1,2],"runNs":[[1500000,0]]},)"), std::string::npos)
       << report();
   engine->OnItem(Make(1, Text(5)));
@@ -188,12 +188,12 @@ TEST_F(EngineTest, ReportsCostsAndComparesRunsWithThem) {
   for (const auto& count : engine->models().All()[0]->stats().costRatios) compared += count;
   EXPECT_EQ(compared, 1U);
   EXPECT_GT(engine->models().All()[0]->stats().costRatioSum, 0);
-  EXPECT_THROW(engine->SetCostTable(1, {}), std::invalid_argument);
+  EXPECT_THROW(engine->SetCostTable(2, {}), std::invalid_argument);
 }
 
 TEST_F(EngineTest, EndsARunFarPastItsPredictedCostLongBeforeItsTimeLimit) {
   LoadedEngine engine(With({PlanOf(counting_, 3600 * kSecondNs)}));
-  engine->SetCostTable(0, {.lengths = {1}, .rows = {1}, .runNs = {{1e6}}});
+  engine->SetCostTable(1, {.lengths = {1}, .rows = {1}, .runNs = {{1e6}}});
   engine->OnItem(Make(1, Count(kForever)));
   EXPECT_EQ(AnswerTo(1).status, ItemStatus::kRunTimeout);
   EXPECT_NE(AnswerTo(1).message.find("1000 ms of CPU time"), std::string::npos) << AnswerTo(1).message;
@@ -205,7 +205,7 @@ TEST_F(EngineTest, LeavesTheTimeOfRunsToTheirLimitWhereOneWasSaid) {
   ModelPlan plan = PlanOf(counting_, 2 * ModelCosts::kHangNsMin);
   plan.endsByCost = false;
   LoadedEngine engine(With({plan}));
-  engine->SetCostTable(0, {.lengths = {1}, .rows = {1}, .runNs = {{1e6}}});
+  engine->SetCostTable(1, {.lengths = {1}, .rows = {1}, .runNs = {{1e6}}});
   engine->OnItem(Make(1, Count(kForever)));
   EXPECT_NE(AnswerTo(1).message.find("longer than 2000 ms"), std::string::npos) << AnswerTo(1).message;
 }
@@ -250,7 +250,7 @@ TEST_F(EngineTest, RefusesWhatDoesNotFitTheModel) {
   EXPECT_EQ(AnswerTo(1).status, ItemStatus::kInvalid);
   EXPECT_NE(AnswerTo(1).message.find("attention_mask"), std::string::npos);
   engine->OnItem(Make(2, Text(5), 7));
-  EXPECT_EQ(AnswerTo(2).status, ItemStatus::kInvalid);
+  EXPECT_EQ(AnswerTo(2).status, ItemStatus::kGone);
 }
 
 TEST_F(EngineTest, FailsOnlyTheItemAtFaultInASharedRun) {
@@ -286,7 +286,9 @@ TEST_F(EngineTest, CountsRowsAndPadding) {
 
 TEST_F(EngineTest, SaysHowManyBytesAnAnswerNeeds) {
   LoadedEngine engine(With({PlanOf(encoder_)}));
-  engine->OnItem(test::MakeItem(inbox_, 1, Text(5), 64));
+  Item small = test::MakeItem(inbox_, 1, Text(5), 64);
+  small.revision = 1;
+  engine->OnItem(std::move(small));
   EXPECT_EQ(AnswerTo(1).status, ItemStatus::kResponseTooLarge);
   EXPECT_EQ(AnswerTo(1).message, "192");  // 80 and 16 bytes, each rounded up to 64
 }
@@ -362,8 +364,7 @@ TEST_F(EngineTest, ClosesWhileARunIsUnderWay) {
 // What a probe of revision 1 came to.
 ProbeResult Measured(LoadedEngine& engine, std::int64_t rows, std::int64_t length) {
   std::promise<ProbeResult> result;
-  engine->Measure(
-      1, {.rows = rows, .length = length, .done = [&](const ProbeResult& r) { result.set_value(r); }});
+  engine->Measure(1, {.rows = rows, .length = length, .done = [&](const ProbeResult& r) { result.set_value(r); }});
   return result.get_future().get();
 }
 

@@ -75,9 +75,7 @@ TEST(Heartbeat, LeavesAFaultToTheHandlerThatWasThereBefore) {
   EXPECT_EQ(died, 0);
 }
 
-constexpr std::uint64_t In(Phase phase, std::uint64_t model) {
-  return model | static_cast<std::uint64_t>(phase) << 32;
-}
+constexpr std::uint64_t In(Phase phase, std::uint64_t model) { return model | static_cast<std::uint64_t>(phase) << 32; }
 
 TEST(Heartbeat, Beats) {
   const Page page;

@@ -87,7 +87,8 @@ TEST_F(LoadersTest, SaysForHowLongAModelHasBeenLoading) {
   Release(pipe);
   WaitFor(engine, 0, ModelState::kFailed);
   EXPECT_FALSE(engine.IsLoadingForLong());
-  EXPECT_EQ(engine.models().All()[0]->reason().find("loading for "), std::string::npos) << engine.models().All()[0]->reason();
+  EXPECT_EQ(engine.models().All()[0]->reason().find("loading for "), std::string::npos)
+      << engine.models().All()[0]->reason();
 }
 
 TEST_F(LoadersTest, ShowsInTheHeartbeatWhatIsLoaded) {

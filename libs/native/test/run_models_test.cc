@@ -188,6 +188,7 @@ TEST_F(ModelsTest, NeverAnswerForOneAnother) {
   constexpr std::size_t kClients = 4;
   const unsigned seed = std::random_device{}();
   RecordProperty("seed", static_cast<int>(seed));
+  std::vector<Inbox> inboxes(kClients);  // outlive the executors
   LoadedEngine engine([&] {
     EnginePlan plan = With({PlanOf(encoder_)});
     plan.cpus = {0, 0};
@@ -201,7 +202,6 @@ TEST_F(ModelsTest, NeverAnswerForOneAnother) {
     float x;
   };
   std::vector<std::vector<Sent>> sent(kClients);
-  std::vector<Inbox> inboxes(kClients);
   std::vector<std::thread> clients;
   for (std::size_t client = 0; client < kClients; ++client) {
     clients.emplace_back([&, client] {

@@ -24,7 +24,8 @@ class TwoModels {
  public:
   TwoModels() {
     for (const std::uint32_t revision : {1, 2}) {
-      models_.Add({.name = "m", .version = "1", .revision = revision, .options = {}, .runRowsMax = 4, .runTokensMax = 100});
+      models_.Add(
+          {.name = "m", .version = "1", .revision = revision, .options = {}, .runRowsMax = 4, .runTokensMax = 100});
     }
   }
   ServedModels::Model operator[](std::uint32_t index) const { return models_.Find(index + 1); }
@@ -47,7 +48,8 @@ class WorkQueueTest : public ::testing::Test {
   Inbox inbox_;
 
   QueuedItem Make(std::uint64_t id, std::uint64_t client = 1, std::int64_t deadlineNs = 0, std::uint32_t model = 0) {
-    QueuedItem queued{.item = MakeItem(inbox_, id, {}), .shape = {}, .enqueuedNs = MonotonicNowNs(), .model = models_[model]};
+    QueuedItem queued{
+        .item = MakeItem(inbox_, id, {}), .shape = {}, .enqueuedNs = MonotonicNowNs(), .model = models_[model]};
     queued.item.clientId = client;
     queued.item.deadlineNs = deadlineNs;
     queued.item.revision = model + 1;

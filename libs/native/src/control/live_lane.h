@@ -16,7 +16,8 @@ class LiveLane {
 
   // Any thread, without a lock.
   const Neighbours& neighbours() const { return neighbours_; }
-  // A run from `startedNs` until now took `ofTable` times the CPU time that table number `table` of the model in `slot` says.
+  // A run from `startedNs` until now took `ofTable` times the CPU time that table number `table` of the model in `slot`
+  // says.
   void CountRun(std::size_t slot, std::int64_t startedNs, double ofTable, std::uint8_t table);
 
   // Every 20 ms, on one thread.

@@ -59,8 +59,8 @@ Engine::Engine(EnginePlan plan)
                       pthread_setname_np(pthread_self(), "model-loader");
                       IsolateHelper(plan_.lane);
                     },
-                // Loading leaves much behind: files that were read, graphs before they were optimized. So do sessions that
-                // were freed.
+                // Loading leaves much behind: files that were read, graphs before they were optimized. So do sessions
+                // that were freed.
                 .onIdle = [] { malloc_trim(0); }}),
       heartbeat_(plan_.heartbeatFd, LoaderSlot(plan_, kLoadersMax)),
       watchdog_({.executorsCount = LoaderSlot(plan_, kLoadersMax),

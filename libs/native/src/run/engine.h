@@ -26,8 +26,8 @@ namespace interleave {
 
 struct EnginePlan {
   Lane lane = Lane::kRealtime;
-  std::vector<int> cpus{};  // one executor each, pinned to it; one more in the realtime lane, see work_queue.h
-  std::vector<ModelPlan> models{};  // to begin with
+  std::vector<int> cpus{};           // one executor each, pinned to it; one more in the realtime lane, see work_queue.h
+  std::vector<ModelPlan> models{};   // to begin with
   std::size_t queueItemsMax = 1024;  // per client
   // Runs wait for another device: the CPU time of their threads says nothing about them.
   bool onGpu = false;
@@ -59,8 +59,8 @@ class Engine : public ItemSink {
   // Throws std::invalid_argument for a revision that is there already; the ones before it are added.
   void AddModels(std::vector<ModelPlan> plans);
 
-  // Refuses new items and measurements of a model with kGone from now on. Items that were accepted are answered by it as
-  // ever; once they are its memory is freed, within tens of ms. False: there is no such revision (any more).
+  // Refuses new items and measurements of a model with kGone from now on. Items that were accepted are answered by it
+  // as ever; once they are its memory is freed, within tens of ms. False: there is no such revision (any more).
   bool Retire(std::uint32_t revision);
 
   // What was loaded becomes ready, or has failed for `reason` unless that is empty. Nothing happens to a revision that
@@ -68,7 +68,7 @@ class Engine : public ItemSink {
   void Confirm(std::uint32_t revision, const std::string& reason);
 
   struct Loads {
-    std::size_t loading = 0;                // models that are neither ready nor have failed
+    std::size_t loading = 0;                 // models that are neither ready nor have failed
     std::vector<std::uint32_t> unconfirmed;  // revisions of those among them that wait for Confirm
   };
   Loads loads() const;
@@ -82,8 +82,8 @@ class Engine : public ItemSink {
   // the probe need not be set.
   void Measure(std::uint32_t revision, Probe probe);
 
-  // Gives a model a measured cost table. Throws std::invalid_argument that says what is wrong with the grid, or that the
-  // revision is gone.
+  // Gives a model a measured cost table. Throws std::invalid_argument that says what is wrong with the grid, or that
+  // the revision is gone.
   void SetCostTable(std::uint32_t revision, CostGrid grid);
   // The cost ratio of a model has moved by more than 5 % since this last returned true.
   bool TakeRatioMoves();
@@ -118,7 +118,7 @@ class Engine : public ItemSink {
   static std::string NotReady(const ServedModel& model);
 
   const EnginePlan plan_;
-  ServedModels models_;  // outlives all that may hold one
+  ServedModels models_;                       // outlives all that may hold one
   const std::unique_ptr<RunGate> gate_;       // null in the realtime lane, or without lane control
   const std::unique_ptr<LiveLane> liveLane_;  // null in the batch lane, or without lane control
   WorkQueue queue_;

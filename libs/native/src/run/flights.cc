@@ -21,7 +21,8 @@ bool IsEqual(const TensorView& a, const TensorView& b) {
 
 bool IsEqual(const Flight& flight, const QueuedItem& queued) {
   const Item& item = queued.item;
-  return flight.clientId == item.clientId && flight.model == queued.model.get() && flight.outputMask == item.outputMask &&
+  return flight.clientId == item.clientId && flight.model == queued.model.get() &&
+         flight.outputMask == item.outputMask &&
          std::equal(flight.inputs.begin(), flight.inputs.end(), item.inputs.begin(), item.inputs.end(),
                     [](const TensorView& a, const TensorView& b) { return IsEqual(a, b); });
 }

@@ -33,8 +33,8 @@ class Heartbeat {
   Heartbeat(const Heartbeat&) = delete;
   Heartbeat& operator=(const Heartbeat&) = delete;
 
-  // Slot `slot` is busy with model `revision`, which is positive, from construction to destruction, both on the thread that does the work: a fatal
-  // signal of that thread makes the model the culprit. Not nested.
+  // Slot `slot` is busy with model `revision`, which is positive, from construction to destruction, both on the thread
+  // that does the work: a fatal signal of that thread makes the model the culprit. Not nested.
   class Activity {
    public:
     Activity(Heartbeat& heartbeat, std::size_t slot, std::uint32_t revision, Phase phase);

@@ -24,11 +24,7 @@ class RunExecutor {
   };
   // `liveLane` is told what runs cost, unless it is null.
   RunExecutor(Place place, const Answers& answers, Watchdog& watchdog, Heartbeat& heartbeat, LiveLane* liveLane)
-      : place_(place),
-        answers_(answers),
-        watchdog_(watchdog),
-        heartbeat_(heartbeat),
-        liveLane_(liveLane) {}
+      : place_(place), answers_(answers), watchdog_(watchdog), heartbeat_(heartbeat), liveLane_(liveLane) {}
 
   // Items of one model that is ready; duplicates of an item are answered with it. When a shared run fails or takes too
   // long its items are run one by one, so that only the one at fault fails. Never throws; every item is answered when

@@ -29,7 +29,8 @@ ServedModels::Model ServedModels::Add(ModelPlan plan) {
     place.costsGeneration = costsGenerations_[slot];
     freeSlots_.pop_back();
   }
-  const Model model(new ServedModel(std::move(plan), std::move(place)), [this](ServedModel* last) { TakeUnused(last); });
+  const Model model(new ServedModel(std::move(plan), std::move(place)),
+                    [this](ServedModel* last) { TakeUnused(last); });
   used_.push_back(model.get());
   models_.push_back(model);
   byRevision_.emplace(revision, model);

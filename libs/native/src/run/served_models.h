@@ -20,10 +20,10 @@ namespace interleave {
 // Counters of names and versions without a model that are kept: metrics must not go backwards, nor grow for ever.
 inline constexpr std::size_t kKeptStatsMax = 256;
 
-// A model is in the table from Add to Remove. Afterwards nothing finds it, and it lives on for those that hold it: items
-// that wait or run, probes, its load. Once nobody does it is unused: it waits for FreeUnused, because freeing takes
-// milliseconds and whoever let go of it last may be an executor. Its slot is free only then. Thread-safe; outlives all
-// that hold a model.
+// A model is in the table from Add to Remove. Afterwards nothing finds it, and it lives on for those that hold it:
+// items that wait or run, probes, its load. Once nobody does it is unused: it waits for FreeUnused, because freeing
+// takes milliseconds and whoever let go of it last may be an executor. Its slot is free only then. Thread-safe;
+// outlives all that hold a model.
 class ServedModels {
  public:
   using Model = std::shared_ptr<ServedModel>;
@@ -72,16 +72,16 @@ class ServedModels {
   void ForgetStats();
   void TakeUnused(ServedModel* model);
 
-  mutable std::mutex mutex_;                            // guards the rest; held for moments only
-  std::vector<Model> models_;                           // in the order of All
+  mutable std::mutex mutex_;   // guards the rest; held for moments only
+  std::vector<Model> models_;  // in the order of All
   std::unordered_map<std::uint32_t, Model> byRevision_;
-  std::vector<ServedModel*> used_;                      // those of models_, and those that live on
+  std::vector<ServedModel*> used_;  // those of models_, and those that live on
   std::vector<std::unique_ptr<ServedModel>> unused_;
-  std::unordered_multiset<std::uint32_t> revisions_;    // of all that are not freed yet
-  std::vector<std::uint32_t> freeSlots_;                 // the next one at the end
+  std::unordered_multiset<std::uint32_t> revisions_;  // of all that are not freed yet
+  std::vector<std::uint32_t> freeSlots_;              // the next one at the end
   // By slot: samples of the guard that tell a cost table by its generation must not take a model for the one before it.
   std::array<std::uint8_t, kModelSlotsMax> costsGenerations_{};
-  std::vector<Kept> stats_;                             // in the order in which they were first needed
+  std::vector<Kept> stats_;  // in the order in which they were first needed
 };
 
 // ModelReport[] of libs/contracts.

@@ -143,7 +143,8 @@ class WorkQueue {
   std::vector<QueueEntry> entries_;
   std::vector<QueuedItem> items_;
   Flights flights_;
-  // What the coalescer knows the models by are their slots; only those of models that have waiting items are up to date.
+  // What the coalescer knows the models by are their slots; only those of models that have waiting items are up to
+  // date.
   std::vector<ModelLimits> limits_;
   // Models whose gauge is not zero: those with waiting items. The items keep them.
   std::vector<ServedModel*> waitingModels_;
