@@ -87,8 +87,8 @@ describe('startWorker', () => {
     execFileSync('mkfifo', [pipe]);
     const models = [
       { ...model, name: 'last' },
-      { ...model, name: 'first' },
-      { ...model, name: 'hangs', modelPath: pipe },
+      { ...model, name: 'first', revision: 2 },
+      { ...model, name: 'hangs', revision: 3, modelPath: pipe },
     ];
     const last = { name: 'last', version: '1', lane: 'realtime' as const };
     const worker = startWorker({
@@ -108,12 +108,20 @@ describe('startWorker', () => {
 
   it('reports a model that cannot be loaded, and starts all the same', async () => {
     expect(await loaded(start({ models: [model] }))).toEqual([
-      { name: 'm', version: '1', state: 'failed', reason: expect.stringContaining('/nowhere/model.onnx'), signature: null, cost: null },
+      {
+        name: 'm',
+        version: '1',
+        revision: 1,
+        state: 'failed',
+        reason: expect.stringContaining('/nowhere/model.onnx'),
+        signature: null,
+        cost: null,
+      },
     ]);
   });
 
   it('refuses a model that asks for a GPU where there is none, with the reason of the plan', async () => {
-    const worker = start({ models: [{ ...model, device: 'gpu' }, model], gpuRefusal: 'it asks for a GPU: there is none' });
+    const worker = start({ models: [{ ...model, device: 'gpu', revision: 2 }, model], gpuRefusal: 'it asks for a GPU: there is none' });
     expect((await loaded(worker)).map(({ reason }) => reason)).toEqual([
       'it asks for a GPU: there is none',
       expect.stringContaining('/nowhere/model.onnx'),

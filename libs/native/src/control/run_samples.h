@@ -10,10 +10,10 @@
 namespace interleave {
 
 struct RunSample {
-  std::uint16_t model = 0;
-  std::uint8_t table = 0;  // generation of the model's cost table
-  bool isQuiet = false;    // no batch run was under way at any time of it
-  float ofTable = 0;       // CPU time divided by what the cost table says
+  std::uint16_t model = 0;  // its slot
+  std::uint8_t table = 0;   // generation of the model's cost table
+  bool isQuiet = false;     // no batch run was under way at any time of it
+  float ofTable = 0;        // CPU time divided by what the cost table says
 };
 
 // Many writers, one reader; no lock. A sample that is overwritten while it is read is seen once or not at all.
