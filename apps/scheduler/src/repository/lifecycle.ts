@@ -44,7 +44,8 @@ export class Lifecycle {
   /** `revision` is on its way to the processes. */
   begin(version: VersionState, revision: Revision, isTrial: boolean, nowMs: number): void {
     this.dropNext(version, nowMs);
-    this.leaveQuarantine(version, nowMs);
+    if (version.hasNewFiles) this.leaveQuarantine(version, nowMs);
+    version.hasNewFiles = false;
     version.leaving = version.leaving.filter(({ revision: { number } }) => number !== revision.number);
     version.next = { revision, isTrial, readyAtMs: null, deaths: 0, failure: null };
     version.loadedAtMs = nowMs;

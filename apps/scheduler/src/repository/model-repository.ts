@@ -60,8 +60,10 @@ export class ModelRepository {
   private published = '';
   private folderProblem: string | null = null;
   private turnTimer: NodeJS.Timeout | null = null;
+  private turnDueMs = 0;
   private turning: Promise<void> | null = null;
   private lookTimer: NodeJS.Timeout | null = null;
+  private lookDueMs = 0;
   private looking: Promise<void> | null = null;
   private readonly waiters = new Set<() => void>();
   private isRunning = false;
@@ -203,13 +205,17 @@ export class ModelRepository {
   }
 
   private schedule(): void {
-    if (!this.isRunning || this.turning !== null) return;
-    if (this.turnTimer !== null) clearTimeout(this.turnTimer);
     const delayMs = this.turnDelayMs();
-    this.turnTimer = delayMs === null ? null : setTimeout(() => this.turn(), delayMs);
+    if (!this.isRunning || this.turning !== null || delayMs === null) return;
+    const dueMs = performance.now() + delayMs;
+    if (this.turnTimer !== null && this.turnDueMs <= dueMs) return; // others may ask again and again meanwhile
+    if (this.turnTimer !== null) clearTimeout(this.turnTimer);
+    this.turnDueMs = dueMs;
+    this.turnTimer = setTimeout(() => this.turn(), delayMs);
   }
 
   private turn(): void {
+    this.turnTimer = null;
     this.turning = this.takeTurn()
       .catch((error: Error) => this.options.log.error({ err: error }, 'following the models failed'))
       .finally(() => {
@@ -230,11 +236,15 @@ export class ModelRepository {
 
   private lookAfter(delayMs: number): void {
     if (!this.isRunning || this.looking !== null) return;
+    const dueMs = performance.now() + delayMs;
+    if (this.lookTimer !== null && this.lookDueMs <= dueMs) return;
     if (this.lookTimer !== null) clearTimeout(this.lookTimer);
+    this.lookDueMs = dueMs;
     this.lookTimer = setTimeout(() => this.look(), delayMs);
   }
 
   private look(): void {
+    this.lookTimer = null;
     const { repository } = this.options.config;
     this.looking = this.looks
       .look(repository.mode === 'watch' ? 'all' : 'releases')
@@ -261,6 +271,7 @@ export class ModelRepository {
     for (const { name, version: number, entry } of changes) {
       const version = this.versions.findOrAdd(name, number);
       version.entry = entry;
+      version.hasNewFiles = true;
       version.refusedFingerprint = null;
       version.reason = null;
       if (entry?.manifest != null) this.lifecycle.found(version);

@@ -40,6 +40,7 @@ function restoreVersion(placed: PlacedVersion, earlier: Placement, { versions, n
   if (placed.serving === null) return;
   const isSame = version.entry !== null && numbers.fingerprintOf(placed.serving) === version.entry.fingerprint;
   const current = isSame ? planned(version.entry, placed.serving, plan) : null;
+  version.hasNewFiles = !isSame;
   version.serving = current ?? inherited(placed.serving, earlier.workers, workers);
 }
 

@@ -43,6 +43,8 @@ export interface VersionState {
   version: string;
   /** Its files as they are in the folder; null: they are gone. */
   entry: RepositoryEntry | null;
+  /** Its files changed since it was last loaded: deaths of workers by those before do not count. */
+  hasNewFiles: boolean;
   serving: Revision | null;
   next: NextRevision | null;
   leaving: LeavingRevision[];
@@ -66,6 +68,7 @@ export function newVersion(name: string, version: string): VersionState {
     name,
     version,
     entry: null,
+    hasNewFiles: false,
     serving: null,
     next: null,
     leaving: [],
