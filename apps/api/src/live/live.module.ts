@@ -4,6 +4,8 @@ import { AdmissionModule } from '../admission/admission.module';
 import { fastifyOf } from '../http/fastify-adapter';
 import { Degradation } from '../resilience/degradation';
 import { GuardedRuns } from '../resilience/guarded-runs';
+import { ModelCommands } from '../repository/model-commands';
+import { ModelCommandsController } from '../repository/model-commands.controller';
 import { ModelLoads } from '../repository/model-loads';
 import { ModelUse } from '../repository/model-use';
 import { Renewal } from '../repository/renewal';
@@ -45,6 +47,7 @@ import { ServiceTiers } from './service-tiers';
     EmbeddingsController,
     TasksController,
     ModelsController,
+    ModelCommandsController,
   ],
   providers: [
     LaneMerging,
@@ -59,11 +62,12 @@ import { ServiceTiers } from './service-tiers';
     ModelConfigs,
     JsonBody,
     SharedMemoryService,
+    ModelCommands,
     ModelLoads,
     ModelUse,
     Renewal,
   ],
-  exports: [LiveRunner, LiveStatistics, ModelConfigs, Preparer],
+  exports: [LiveRunner, LiveStatistics, ModelCommands, ModelConfigs, Preparer],
 })
 export class LiveModule implements OnModuleInit {
   constructor(
