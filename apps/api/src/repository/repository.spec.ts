@@ -34,8 +34,8 @@ describe('models that change while the process serves', () => {
   let url: string;
 
   const open = async (backend: EchoBackend, repository: Partial<Config['repository']> = {}): Promise<void> => {
-    options = apiOn(backend);
-    options.config.repository = { ...options.config.repository, ...repository };
+    const own = apiOn(backend);
+    options = { ...own, config: { ...own.config, repository: { ...own.config.repository, ...repository } } };
     app = await createServer(options);
     await app.listen(0, '127.0.0.1');
     url = await app.getUrl();
