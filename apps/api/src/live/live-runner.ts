@@ -7,6 +7,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { Turns } from '../admission/turns';
 import { Degradation } from '../resilience/degradation';
 import { GuardedRuns } from '../resilience/guarded-runs';
+import { ModelUse } from '../repository/model-use';
 import { CachedRuns, type CachedAnswer } from '../response-cache/cached-runs';
 import { TenantShares } from '../shares/tenant-shares';
 import { CONFIG } from '../tokens';
@@ -41,6 +42,7 @@ export class LiveRunner {
     private readonly cached: CachedRuns,
     private readonly degradation: Degradation,
     private readonly statistics: LiveStatistics,
+    private readonly use: ModelUse,
   ) {}
 
   /**
@@ -60,6 +62,7 @@ export class LiveRunner {
           // Whatever protocol it came by: nobody runs a model that is not there for them.
           if (call.caller.models?.includes(made.model) === false) throw unknownModel(made.model);
           call.model = made.model;
+          this.use.see(made.model, made.version);
           preparedMs = performance.now();
           checked ??= made;
           return made;

@@ -4,6 +4,11 @@ import { AdmissionModule } from '../admission/admission.module';
 import { fastifyOf } from '../http/fastify-adapter';
 import { Degradation } from '../resilience/degradation';
 import { GuardedRuns } from '../resilience/guarded-runs';
+import { ModelCommands } from '../repository/model-commands';
+import { ModelCommandsController } from '../repository/model-commands.controller';
+import { ModelLoads } from '../repository/model-loads';
+import { ModelUse } from '../repository/model-use';
+import { Renewal } from '../repository/renewal';
 import { ResponseCacheModule } from '../response-cache/response-cache.module';
 import { LiveMetrics } from '../metrics/live-metrics';
 import { MetricsModule } from '../metrics/metrics.module';
@@ -42,6 +47,7 @@ import { ServiceTiers } from './service-tiers';
     EmbeddingsController,
     TasksController,
     ModelsController,
+    ModelCommandsController,
   ],
   providers: [
     LaneMerging,
@@ -56,8 +62,12 @@ import { ServiceTiers } from './service-tiers';
     ModelConfigs,
     JsonBody,
     SharedMemoryService,
+    ModelCommands,
+    ModelLoads,
+    ModelUse,
+    Renewal,
   ],
-  exports: [LiveRunner, LiveStatistics, ModelConfigs, Preparer],
+  exports: [LiveRunner, LiveStatistics, ModelCommands, ModelConfigs, Preparer],
 })
 export class LiveModule implements OnModuleInit {
   constructor(
