@@ -84,11 +84,26 @@ function isModel(folder: string): boolean {
 export function readVersion(modelsDir: string, name: string, version: string): RepositoryEntry | null {
   const folder = join(modelsDir, name);
   try {
-    const candidate = isName(name) ? findVersions(folder).find((other) => other.version === version) : undefined;
+    const candidate = candidateOf(folder, name, version);
     return candidate === undefined ? null : readEntry(name, folder, candidate);
   } catch {
     return null; // its folder has gone
   }
+}
+
+/** As `RepositoryEntry.fingerprint`, of the files as they are now; null: there is no such version. Never throws. */
+export function fingerprintOfVersion(modelsDir: string, name: string, version: string): string | null {
+  const folder = join(modelsDir, name);
+  try {
+    const candidate = candidateOf(folder, name, version);
+    return candidate === undefined ? null : fingerprintOf(folder, candidate);
+  } catch {
+    return null; // its folder has gone
+  }
+}
+
+function candidateOf(folder: string, name: string, version: string): Candidate | undefined {
+  return isName(name) ? findVersions(folder).find((candidate) => candidate.version === version) : undefined;
 }
 
 const isName = (name: string): boolean => name.split('/').every((part) => NAME_PART.test(part));
