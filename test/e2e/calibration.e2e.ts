@@ -137,7 +137,9 @@ describe('measuring what runs cost', () => {
       () => worker.errors,
     );
     const skipped = (await statuses()).filter(({ state }) => state === 'skipped');
-    expect(skipped).toEqual([{ name: 'crash', version: '1', state: 'skipped', reason: expect.stringMatching(/division by zero/i) }]);
+    expect(skipped).toEqual([
+      expect.objectContaining({ name: 'crash', version: '1', reason: expect.stringMatching(/division by zero/i) as string }),
+    ]);
     const grids = Object.fromEntries(pool.models().map(({ name, cost }) => [name, cost?.grid]));
     expect(grids['fixed']?.lengths).toEqual([1]);
     expect(grids['strings']?.lengths).toEqual([1]);

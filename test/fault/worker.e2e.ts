@@ -117,6 +117,21 @@ describe.each(['realtime', 'batch'] as const)('a worker process of the %s lane',
     expect(await worker.end()).toBe('SIGKILL');
   });
 
+  it('takes models of a new placement and lets go of others without an end', async () => {
+    await start(['crash']);
+    const both = fixture.plan(plan.id, lane, ['crash', 'endless']);
+    fixture.place(both);
+    await reportsWhen(pool, (reports) => reports.length === 2 && reports.every(({ state }) => state === 'ready'));
+    expect(firstOf((await infer('crash', int64Item(10)))[0])).toBe(100n);
+    expect(firstOf((await infer('endless', int64Item(2)))[0])).toBe(4n);
+    fixture.place({ ...both, models: both.models.slice(1) });
+    await reportsWhen(pool, (reports) => reports.length === 1);
+    expect(firstOf((await infer('endless', int64Item(2)))[0])).toBe(4n);
+    const socket = runPaths(fixture.runDir).statusSocket(plan.id);
+    while ((await statusOf(socket)).models.length > 1) await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(worker.child.exitCode).toBeNull();
+  });
+
   it('ends a run that takes too long and goes on', async () => {
     await start(['endless'], { runTimeoutMs: 300 });
     expect(outcomeOf((await infer('endless', int64Item(-1)))[0])).toBe('inference_failed');

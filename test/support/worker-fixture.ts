@@ -3,15 +3,25 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runPaths } from '@app/config';
 import type { Lane, ModelReport, Placement, WorkerModelPlan, WorkerPlan } from '@app/contracts';
+import { fingerprintOfVersion } from '@app/models';
 import { writePlacement } from '@app/process';
 import { WorkerPool } from '@app/worker-pool';
 import { buildModels } from '../../tools/model-builder/src/models';
 
+/** By folder: the same files are the same revision. */
+const revisions = new Map<string, number>();
+
+function revisionOf(folder: string): number {
+  const revision = revisions.get(folder) ?? revisions.size + 1;
+  revisions.set(folder, revision);
+  return revision;
+}
+
 export const modelPlan = (modelsDir: string, name: string, overrides: Partial<WorkerModelPlan> = {}): WorkerModelPlan => ({
   name,
   version: '1',
-  revision: 1,
-  fingerprint: '',
+  revision: revisionOf(join(modelsDir, name)),
+  fingerprint: fingerprintOfVersion(modelsDir, name, '1') ?? '',
   device: 'cpu' as const,
   modelPath: modelFile(join(modelsDir, name)),
   batchAxisName: null,

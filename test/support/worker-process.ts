@@ -19,7 +19,9 @@ export class WorkerProcess {
 
   static start(fixture: WorkerFixture, plan: Pick<WorkerPlan, 'id'>): WorkerProcess {
     const args = ['--require', join(ROOT, 'test/fixtures/register-ts.cjs'), join(ROOT, 'apps/worker/src/main.ts'), '--worker', plan.id];
-    const env = { ...process.env, RUN_DIR: fixture.runDir, DATA_DIR: fixture.runDir, LOG_LEVEL: 'warn', INTERLEAVE_SUPERVISED: '1' };
+    const { runDir, modelsDir } = fixture;
+    const places = { RUN_DIR: runDir, DATA_DIR: runDir, MODELS_DIR: modelsDir };
+    const env = { ...process.env, ...places, LOG_LEVEL: 'warn', INTERLEAVE_SUPERVISED: '1' };
     return new WorkerProcess(spawn(process.execPath, args, { env, cwd: fixture.runDir, stdio: ['ignore', 'inherit', 'pipe'] }));
   }
 

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { modelNames, scanModel, scanRepository, workerModelPlan, type ModelManifest, type RepositoryEntry } from '.';
+import { fingerprintOfVersion, modelNames, scanModel, scanRepository, workerModelPlan, type ModelManifest, type RepositoryEntry } from '.';
 
 const classifier = { architectures: ['BertForSequenceClassification'] };
 const encoder = { 'm/model.onnx': '', 'm/tokenizer.json': {}, 'm/config.json': { architectures: ['BertModel'] } };
@@ -484,6 +484,16 @@ lanes: [batch]
     ]);
     expect(manifestOf({ 'model.yaml': 'cache: { bytesMax: 2MiB }' }).cache?.bytesMax).toBe(2 * 1024 * 1024);
     expect(manifestOf({ 'model.yaml': '' })).toMatchObject({ cache: null, degrade: [] });
+  });
+
+  it('takes the fingerprint of one version without a scan', () => {
+    write({ 'm/2/model.onnx': '', 'm/model.yaml': 'x: 1', 'org/n/model.onnx': '', 'org/n/config.json': {} });
+    for (const { name, version, fingerprint } of scan()) expect(fingerprintOfVersion(root, name, version)).toBe(fingerprint);
+    expect(fingerprintOfVersion(root, 'm', '1')).toBeNull();
+    expect(fingerprintOfVersion(root, 'gone', '1')).toBeNull();
+    const before = fingerprintOfVersion(root, 'm', '2');
+    write({ 'm/2/model.onnx': 'other' });
+    expect(fingerprintOfVersion(root, 'm', '2')).not.toBe(before);
   });
 
   it('takes keys under their former names, with a warning', () => {

@@ -94,13 +94,13 @@ class Responder {
 // One queued request. Moved, never copied.
 struct Item {
   std::uint64_t clientId = 0;
-  std::uint64_t itemId = 0;    // unique within the client
-  std::uint32_t revision = 0;  // of the model that it is for: only that one may answer it; as WorkerModelPlan.revision
-                               // of libs/contracts, which fits 32 bits
-  std::uint8_t priority = 0;     // 0 default, 1 highest, larger lower
-  bool alone = false;            // never share a run (a suspect)
-  bool ahead = false;            // goes before all others and waits for no run in progress (see QueueEntry)
-  std::int64_t deadlineNs = 0;   // CLOCK_MONOTONIC; 0: none
+  std::uint64_t itemId = 0;     // unique within the client
+  std::uint32_t revision = 0;   // of the model that it is for: only that one may answer it; as WorkerModelPlan.revision
+                                // of libs/contracts, which fits 32 bits
+  std::uint8_t priority = 0;    // 0 default, 1 highest, larger lower
+  bool alone = false;           // never share a run (a suspect)
+  bool ahead = false;           // goes before all others and waits for no run in progress (see QueueEntry)
+  std::int64_t deadlineNs = 0;  // CLOCK_MONOTONIC; 0: none
   std::uint64_t outputMask = 0;  // bit i: output i is wanted; 0: all
   std::vector<TensorView> inputs;
   std::unique_ptr<Responder> responder;
