@@ -1,8 +1,12 @@
 export * from './calibration';
 export { openModelCatalog, unknownModel } from './catalog';
 export { bestFirst } from './heads/classification';
+export { externalDataOf } from './external-data';
+export { isFoundGraph, preferredGraph } from './graph-file';
 export { workerModelPlan, type LaneLimits, type ModelManifest } from './manifest';
-export { scanRepository, type RepositoryEntry } from './repository';
+export { isDescription, layerWeightsIn } from './needed-files';
+export { ModelFileError } from './model-files';
+export { isModelName, isModelVersion, namedGraphIn, scanRepository, versionsIn, type RepositoryEntry } from './repository';
 export { inspectTokenizers, type TokenizerReport } from './tokenizer-report';
 export * from './types';
 export { visibleModels } from './visible-models';

@@ -51,6 +51,26 @@ export function scanRepository(modelsDir: string): RepositoryEntry[] {
   });
 }
 
+/** Whether a name may be that of a model: one part, or two with a slash between them. */
+export function isModelName(name: string): boolean {
+  const parts = name.split('/');
+  return parts.length <= 2 && parts.every((part) => NAME_PART.test(part));
+}
+
+export function isModelVersion(version: string): boolean {
+  return VERSION.test(version);
+}
+
+/** The versions in a model's folder, in order; a graph without a folder of its own is `unversioned`. Empty where there is no such folder. */
+export function versionsIn(folder: string): { versions: string[]; unversioned: boolean } {
+  return isFolder(folder) ? { versions: versionsOf(folder), unversioned: hasGraph(folder) } : { versions: [], unversioned: false };
+}
+
+/** The graph that the `model.yaml` of a folder names; null: it names none, or there is no such file. Throws a `ModelFileError`. */
+export function namedGraphIn(folder: string): string | null {
+  return readModelFile(folder).file.file ?? null;
+}
+
 /** A model's own name, or the names of the models of an organisation. */
 function namesIn(modelsDir: string, name: string): string[] {
   const folder = join(modelsDir, name);
