@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { open, type FileHandle } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { type Duplex, Transform, type TransformCallback, Writable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
@@ -35,12 +35,15 @@ export type Unpacked = Map<string, { place: string; bytes: number }>;
  * more bytes or entries than may be.
  */
 export async function unpack(archive: string, unpacked: Unpacked, options: UnpackOptions): Promise<void> {
-  const steps = [createReadStream(archive), ...(options.gzip ? [createGunzip()] : []), byteLimit(options), entries(unpacked, options)];
+  const layer = new Layer(unpacked, options);
+  const steps = [createReadStream(archive), ...(options.gzip ? [createGunzip()] : []), byteLimit(options), entries(layer)];
   try {
     await pipeline(steps as Duplex[]);
   } catch (error) {
     if (error instanceof SourceError) throw error;
     throw new SourceError(`${options.from}: a layer is no sound archive (${(error as Error).message})`);
+  } finally {
+    await layer.close();
   }
 }
 
@@ -57,8 +60,7 @@ function byteLimit({ bytesMax, from }: UnpackOptions): Transform {
 }
 
 /** Reads one entry after the other: the next chunk is taken when the files of the last one are written as far as they go. */
-function entries(unpacked: Unpacked, options: UnpackOptions): Writable {
-  const layer = new Layer(unpacked, options);
+function entries(layer: Layer): Writable {
   const parser = new Parser({ strict: true, maxMetaEntrySize: META_BYTES_MAX, onReadEntry: (entry) => layer.take(entry) });
   let failure: Error | null = null;
   parser.on('error', (error: Error) => (failure ??= error));
@@ -82,6 +84,7 @@ class Layer {
   private count = 0;
   private bytes: number;
   private readonly writes: Promise<void>[] = [];
+  private readonly open = new Set<FileHandle>();
   /** Names of this layer, which its own whiteouts do not concern. */
   private readonly own = new Set<string>();
 
@@ -152,13 +155,21 @@ class Layer {
     return null;
   }
 
+  /** Of files whose end did not come. */
+  async close(): Promise<void> {
+    await Promise.all([...this.open].map((file) => file.close()));
+  }
+
   /** Takes all of the entry whatever happens: an entry that is not read to its end holds the archive up. */
   private async write(entry: ReadEntry, target: string): Promise<void> {
     const file = await open(target, 'wx').catch((error: Error) => this.fail(target, error));
+    if (file !== null) this.open.add(file);
     for await (const part of entry) {
       if (file !== null && this.failure === null) await writeAll(file, part).catch((error: Error) => this.fail(target, error));
     }
-    await file?.close();
+    if (file === null) return;
+    this.open.delete(file);
+    await file.close();
   }
 
   private fail(target: string, error: NodeJS.ErrnoException): null {
