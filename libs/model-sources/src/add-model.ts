@@ -55,7 +55,7 @@ export async function addModel(request: AddRequest, { modelsDir, settings, limit
   try {
     const source = await openSource(uri, { settings, limits, progress, scratch: join(incoming, 'layers') });
     const fetching = new Fetching(source, join(incoming, 'files'), { limits, progress });
-    await fetching.take(uri.graph, place.modelFolder);
+    await fetching.take(uri.graph, place);
     const record = fetching.record();
     if (digest !== null && record.digest !== digest)
       throw new SourceError(
@@ -105,9 +105,10 @@ class Fetching {
   }
 
   /** What describes the model says which graph and weights it has, and the graph says which files hold its own. */
-  async take(graph: string | null, modelFolder: string): Promise<void> {
+  async take(graph: string | null, place: Place): Promise<void> {
     await this.fetch([...this.listed.keys()].filter(isDescription));
-    const chosen = this.chooseGraph(graph, modelFolder);
+    await place.checkModelFile(this.fetched.has(MODEL_FILE) ? join(this.folder, MODEL_FILE) : null);
+    const chosen = this.chooseGraph(graph, place.modelFolder);
     await this.fetch([chosen, ...layerWeightsIn(this.folder).filter((path) => this.listed.has(path))]);
     const beside = externalDataOf(join(this.folder, chosen)).map((location) => this.dataPath(chosen, location));
     await this.fetch(beside);

@@ -3,7 +3,6 @@ import { SourceError } from './source-error';
 const PATH_CHARS_MAX = 1024;
 const DEPTH_MAX = 8;
 /** No control characters, no backslash: neither a file system nor a log takes them for something else. */
-// eslint-disable-next-line no-control-regex
 const PART = /^[^\x00-\x1f\x7f\\]{1,255}$/;
 /** Kinds of files that run code when they are loaded by what made them. Nothing here needs them. */
 const CODE = /\.(py|pyc|pkl|pickle|pt|pth|ckpt|joblib|so|sh)$/i;

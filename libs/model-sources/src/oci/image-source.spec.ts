@@ -182,6 +182,9 @@ describe('an image is refused', () => {
     repository.limits.bytesMax = 4 * 1024 * 1024;
     push(gzipSync(imageOf({ 'model.onnx': Buffer.alloc(8 * 1024 * 1024) })), GZIP);
     expect(await refusal()).toMatch(/unpacks to more than 4194304 bytes/);
+    const beside = { path: 'usr/share/large', content: Buffer.alloc(8 * 1024 * 1024) };
+    push(gzipSync(Buffer.concat([imageOf(modelFiles()).subarray(0, -1024), tarOf([beside])])), GZIP);
+    expect(await refusal()).toMatch(/a layer unpacks to more than 4194304 bytes/);
     push(gzipSync(gzipSync(imageOf({ 'model.onnx': Buffer.alloc(8 * 1024 * 1024) }))), GZIP);
     expect(await refusal()).toMatch(/unpacks to more than 4194304 bytes|no sound archive/);
   });
