@@ -1,4 +1,4 @@
-import { InvalidArgumentError, type Command } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 import { loadConfig, memorySize, sourceSettings } from '@app/config';
 import { byteText } from '@app/contracts';
 import { addModel, removeModel, SOURCE_LIMITS, SourceError, type AddRequest, type RemoveRequest } from '@app/model-sources';
@@ -32,7 +32,7 @@ export function addSourceCommands(models: Command): void {
     .option('--version <number>', 'which version it becomes (default: the next free number)')
     .option('--revision <revision>', 'of hf://: a branch, a tag or a commit (default: main)')
     .option('--digest <digest>', 'what its files must have, sha256:…: the digest in source.json of an earlier add')
-    .option('--bytes-max <size>', 'refuses a larger model', byteCount, SOURCE_LIMITS.bytesMax)
+    .addOption(new Option('--bytes-max <size>', 'refuses a larger model').argParser(byteCount).default(SOURCE_LIMITS.bytesMax, '20GiB'))
     .addHelpText('after', ADD_HELP)
     .action(add);
   models
