@@ -40,6 +40,18 @@ describe('a model from a folder', () => {
     );
   });
 
+  it('has the digest that sha256sum gives', async () => {
+    const folder = repository.beside(modelFiles());
+    const { record } = await repository.add(folder, { name: 'm' });
+    const lines = execFileSync(
+      'sha256sum',
+      record.files.map(({ path }) => path),
+      { cwd: folder },
+    );
+    const [sum] = execFileSync('sha256sum', { input: lines }).toString().split(' ');
+    expect(record.digest).toBe(`sha256:${sum}`);
+  });
+
   it('is the one with the graph that the path names, and its data', async () => {
     const { 'model.onnx': graph = Buffer.of(), ...others } = modelFiles();
     const files = {
