@@ -5,7 +5,6 @@ import type { SourceLimits } from './limits';
 import type { FetchProgress, ModelSource } from './model-source';
 import { openImage } from './oci/image-source';
 import { withRetries } from './retry';
-import { openBucket } from './s3-source';
 import type { ModelUri } from './uri';
 
 interface SourceContext {
@@ -21,8 +20,11 @@ export async function openSource(uri: ModelUri, { settings, limits, progress, sc
   switch (uri.kind) {
     case 'file':
       return openFolder(uri.folder, limits.filesMax);
-    case 's3':
+    case 's3': {
+      // The AWS SDK takes a tenth of a second to load, which other commands need not wait for.
+      const { openBucket } = await import('./s3-source');
       return withRetries(limits.retryMs, () => openBucket(uri, settings.bucketEndpoint, limits));
+    }
     case 'hf':
       return openHub(uri, settings.hub, limits);
     case 'oci':

@@ -221,9 +221,9 @@ describe('an image is refused', () => {
       response.writeHead(401, { 'www-authenticate': `Bearer realm="${thief.url}/token"` }).end();
       return true;
     };
-    expect(await refusal()).toMatch(/tokens to be fetched from http:.*; expected https or the registry itself/);
+    const message = await refusal().finally(() => thief.stop());
+    expect(message).toMatch(/tokens to be fetched from http:.*; expected https or the registry itself/);
     expect(thief.requests).toEqual([]);
-    await thief.stop();
   });
 });
 
