@@ -43,12 +43,10 @@ describe('a model from a folder', () => {
   it('has the digest that sha256sum gives', async () => {
     const folder = repository.beside(modelFiles());
     const { record } = await repository.add(folder, { name: 'm' });
-    const lines = execFileSync(
-      'sha256sum',
-      record.files.map(({ path }) => path),
-      { cwd: folder },
-    );
-    const [sum] = execFileSync('sha256sum', { input: lines }).toString().split(' ');
+    const paths = record.files.map(({ path }) => path).join(' ');
+    const [sum] = execFileSync('sh', ['-c', `sha256sum ${paths} | sha256sum`], { cwd: folder })
+      .toString()
+      .split(' ');
     expect(record.digest).toBe(`sha256:${sum}`);
   });
 
