@@ -1,6 +1,6 @@
 /**
  * The import rules (docs/architecture.md §4): contracts <- config, telemetry, system <- process, access, models, native, queues, batches
- * <- protocols, worker-pool, fleet <- apps. Aliases are resolved through tsconfig.json.
+ * <- protocols, worker-pool, fleet, model-sources <- apps. Aliases are resolved through tsconfig.json.
  */
 const foundation = ['contracts', 'config', 'telemetry', 'system'];
 const tests = '\\.spec\\.ts$|/testing/';
@@ -47,6 +47,12 @@ module.exports = {
       severity: 'error',
       from: { path: lib(['fleet']), pathNot: tests },
       to: { path: '^libs/', pathNot: lib([...foundation, 'queues', 'fleet']) },
+    },
+    {
+      name: 'model-sources-imports-models-batches-and-the-foundation',
+      severity: 'error',
+      from: { path: lib(['model-sources']), pathNot: tests },
+      to: { path: '^libs/', pathNot: lib([...foundation, 'models', 'batches', 'model-sources']) },
     },
     {
       name: 'redis-is-reached-through-queues-only',

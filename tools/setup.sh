@@ -12,7 +12,8 @@ main() {
   check_node
   install_system_packages "$@"
   if [[ ${1:-} == --tests ]]; then
-    install_clang_format
+    install_optional clang-format-14
+    install_optional docker-registry
     install_s3_server
   fi
   install_npm_packages
@@ -61,13 +62,14 @@ install_system_packages() {
   if [[ " ${packages[*]} " == *" redis-server "* && -d /run/systemd/system ]]; then systemctl disable --quiet redis-server; fi
 }
 
-# Not every release has this version; without it the check of the C++ formatting counts as skipped.
-install_clang_format() {
-  command -v clang-format-14 >/dev/null && return
+# A package whose program has its name, and that not every release has: what needs it counts as skipped without it.
+install_optional() {
+  command -v "$1" >/dev/null && return
   if ! command -v apt-get >/dev/null || ((EUID != 0)); then return 0; fi
-  echo 'setup: installing clang-format-14'
-  local install=(apt-get install -y -qq --no-install-recommends clang-format-14)
-  { "${install[@]}" || { apt-get update -qq && "${install[@]}"; }; } >/dev/null 2>&1 || echo 'setup: clang-format-14 cannot be installed here'
+  echo "setup: installing $1"
+  local install=(without_starting_services apt-get install -y -qq --no-install-recommends "$1")
+  { "${install[@]}" || { apt-get update -qq && "${install[@]}"; }; } >/dev/null 2>&1 || echo "setup: $1 cannot be installed here"
+  if [[ $1 == docker-registry && -d /run/systemd/system ]]; then systemctl disable --quiet docker-registry || true; fi
 }
 
 # A server that speaks S3, once per requirements.txt; without it the tests of a store in a bucket count as skipped.

@@ -16,6 +16,7 @@ export { envoyYaml, type EnvoyAddress, type EnvoyOptions } from './envoy-yaml';
 export { ConfigError } from './config-error';
 export { withPresentNames } from './former-names';
 export type { OidcConfig } from './access-schema';
+export { sourceSettings, type SourceSettings } from './source-settings';
 export type { BucketLocation, StorageLocation } from './storage-location';
 export type { RedisSentinels, SharedRedis } from './fleet';
 export { memorySize, NODE_ADDRESS, NODE_ID, PROCESS_KINDS, type FileConfig, type ProcessKind } from './schema';

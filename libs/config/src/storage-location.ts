@@ -13,8 +13,12 @@ export interface BucketLocation {
 /** Where files, manifests and results of the batch lane are. */
 export type StorageLocation = { kind: 'directory'; path: string } | BucketLocation;
 
-interface StorageEnvironment {
+interface StorageEnvironment extends BucketEnvironment {
   STORAGE_URL?: string | undefined;
+}
+
+/** What the AWS SDK reads as well. */
+interface BucketEnvironment {
   AWS_ENDPOINT_URL_S3?: string | undefined;
   AWS_ENDPOINT_URL?: string | undefined;
   AWS_REGION?: string | undefined;
@@ -31,7 +35,12 @@ export function storageLocation(env: StorageEnvironment, dataDir: string): Stora
   const [, bucket = '', path = ''] = BUCKET_URL.exec(env.STORAGE_URL) ?? [];
   if (path.split('/').some((name) => /^\.*$/.test(name) && path !== ''))
     throw new ConfigError(`environment: STORAGE_URL: expected s3://bucket/prefix but received the prefix ${path}`);
+  return { kind: 'bucket', bucket, prefix: path === '' ? '' : `${path}/`, endpoint: bucketEndpoint(env) };
+}
+
+/** Of a store that is not of AWS; null: the AWS SDK knows where to go. */
+export function bucketEndpoint(env: BucketEnvironment): BucketLocation['endpoint'] {
   const url = env.AWS_ENDPOINT_URL_S3 ?? env.AWS_ENDPOINT_URL;
   const region = env.AWS_REGION ?? env.AWS_DEFAULT_REGION ?? REGION_DEFAULT;
-  return { kind: 'bucket', bucket, prefix: path === '' ? '' : `${path}/`, endpoint: url === undefined ? null : { url, region } };
+  return url === undefined ? null : { url, region };
 }

@@ -17,12 +17,20 @@ export function hasGraph(folder: string): boolean {
 export function chooseGraph(folder: string, named: string | null): string {
   if (named !== null) return namedGraph(folder, named);
   const graphs = graphsOf(folder);
-  const usual = USUAL.find((name) => graphs.includes(name));
-  const [only, ...others] = graphs;
-  if (usual !== undefined) return join(folder, usual);
-  if (only === undefined) throw new ModelFileError(`expected a file ${join(folder, 'model.onnx')} but there is none`);
-  if (others.length === 0) return join(folder, only);
-  throw new ModelFileError(`${folder} holds ${graphs.join(', ')}; say in model.yaml which one to serve, for example "file: ${only}"`);
+  const chosen = preferredGraph(graphs);
+  if (chosen !== null) return join(folder, chosen);
+  if (graphs.length === 0) throw new ModelFileError(`expected a file ${join(folder, 'model.onnx')} but there is none`);
+  throw new ModelFileError(`${folder} holds ${graphs.join(', ')}; say in model.yaml which one to serve, for example "file: ${graphs[0]}"`);
+}
+
+/** Which of these graphs a folder serves where nothing names one; null: there is none, or it cannot be told. */
+export function preferredGraph(graphs: readonly string[]): string | null {
+  return USUAL.find((name) => graphs.includes(name)) ?? (graphs.length === 1 ? (graphs[0] ?? null) : null);
+}
+
+/** Whether a path within a folder is that of a graph which is found without being named. */
+export function isFoundGraph(path: string): boolean {
+  return /^(onnx\/)?[^./][^/]*\.onnx$/.test(path);
 }
 
 function namedGraph(folder: string, named: string): string {

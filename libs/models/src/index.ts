@@ -4,10 +4,24 @@ export { ModelNotReady, unknownModel } from './catalog-errors';
 export { digestOfVersion } from './content-digest';
 export { splitLabel } from './label';
 export { bestFirst } from './heads/classification';
+export { externalDataOf } from './external-data';
+export { isFoundGraph, preferredGraph } from './graph-file';
 export { workerModelPlan, type LaneLimits, type ModelManifest } from './manifest';
 export { modelFileBytes } from './model-bytes';
-export { readBounded } from './model-files';
-export { fingerprintOfVersion, modelNames, RELEASE_FILE, scanModel, scanRepository, type RepositoryEntry } from './repository';
+export { ModelFileError, readBounded } from './model-files';
+export { isDescription, layerWeightsIn } from './needed-files';
+export {
+  fingerprintOfVersion,
+  isModelName,
+  isModelVersion,
+  modelNames,
+  namedGraphIn,
+  RELEASE_FILE,
+  scanModel,
+  scanRepository,
+  versionsIn,
+  type RepositoryEntry,
+} from './repository';
 export { inspectTokenizers, type TokenizerReport } from './tokenizer-report';
 export * from './types';
 export { visibleModels } from './visible-models';

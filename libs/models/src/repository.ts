@@ -68,6 +68,26 @@ export function scanModel(modelsDir: string, name: string, known: readonly Repos
   }
 }
 
+/** Whether a name may be that of a model: one part, or two with a slash between them. */
+export function isModelName(name: string): boolean {
+  const parts = name.split('/');
+  return parts.length <= 2 && parts.every((part) => NAME_PART.test(part));
+}
+
+export function isModelVersion(version: string): boolean {
+  return VERSION.test(version);
+}
+
+/** The versions in a model's folder, in order; a graph without a folder of its own is `unversioned`. Empty where there is no such folder. */
+export function versionsIn(folder: string): { versions: string[]; unversioned: boolean } {
+  return isFolder(folder) ? { versions: versionsOf(folder), unversioned: hasGraph(folder) } : { versions: [], unversioned: false };
+}
+
+/** The graph that the `model.yaml` of a folder names; null: it names none, or there is no such file. Throws a `ModelFileError`. */
+export function namedGraphIn(folder: string): string | null {
+  return readModelFile(folder).file.file ?? null;
+}
+
 /** A model's own name, or the names of the models of an organisation. */
 function namesIn(modelsDir: string, name: string): string[] {
   const folder = join(modelsDir, name);
@@ -103,15 +123,13 @@ export function fingerprintOfVersion(modelsDir: string, name: string, version: s
 }
 
 function candidateOf(folder: string, name: string, version: string): Candidate | undefined {
-  return isName(name) ? findVersions(folder).find((candidate) => candidate.version === version) : undefined;
+  return isModelName(name) ? findVersions(folder).find((candidate) => candidate.version === version) : undefined;
 }
-
-const isName = (name: string): boolean => name.split('/').every((part) => NAME_PART.test(part));
 
 function scanVersions(modelsDir: string, name: string, known: readonly RepositoryEntry[]): RepositoryEntry[] {
   const folder = join(modelsDir, name);
   const failed = (version: string, reason: string): RepositoryEntry => failure(name, version, reason);
-  if (!isName(name)) return [failed('1', 'expected a name of letters, digits, ".", "_" and "-", at most 128; rename the folder')];
+  if (!isModelName(name)) return [failed('1', 'expected a name of letters, digits, ".", "_" and "-", at most 128; rename the folder')];
   const candidates = findVersions(folder);
   if (candidates.length === 0) {
     return [failed('1', `expected model.onnx in ${folder}, ${folder}/onnx or ${folder}/<version> but found none`)];

@@ -6,6 +6,7 @@ import { CliError } from '../cli-error';
 import { ApiClient, withServer, type ListPage, type Server } from '../client';
 import { table } from '../table';
 import { addReleaseCommands } from './model-releases';
+import { addSourceCommands } from './models-sources';
 
 interface Breaker {
   state: string;
@@ -50,6 +51,7 @@ export function addModelsCommand(program: Command): void {
     .option('--lane <lane>', 'realtime or batch (default: both)')
     .action(release);
   addReleaseCommands(models);
+  addSourceCommands(models);
 }
 
 function stateOf(state: string, quarantined: { lane: Lane }[], breaker: Breaker | undefined): string {
