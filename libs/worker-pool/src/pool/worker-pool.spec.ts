@@ -221,7 +221,7 @@ describe('WorkerPool', () => {
     const [echo] = ECHO_MODELS as [ModelReport];
     const models = [
       { ...echo, version: '9' },
-      { ...echo, version: '10', state: 'failed' as const, reason: 'broken file', signature: null },
+      { ...echo, version: '10', revision: 2, state: 'failed' as const, reason: 'broken file', signature: null },
     ];
     await place(plan('w1'));
     const worker = await startWorker('w1', { models });
@@ -231,8 +231,8 @@ describe('WorkerPool', () => {
       code: 'model_not_servable',
       message: expect.stringContaining('broken file') as string,
     });
-    // Model 1 of the worker answers text with `invalid`: version 10 is taken now.
-    await worker.publish(echoReport([models[0] as ModelReport, { ...echo, version: '10' }], 'w1'));
+    // Revision 2 of the worker answers text with `invalid`: version 10 is taken now.
+    await worker.publish(echoReport([models[0] as ModelReport, { ...echo, version: '10', revision: 2 }], 'w1'));
     await untilReady(() => pool.models().every((report) => report.state === 'ready'));
     expect(codeOf((await infer([textItem('short')]))[0])).toBe('invalid_request');
   });
