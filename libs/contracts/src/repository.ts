@@ -70,7 +70,6 @@ export const REPOSITORY_EVENT_KINDS = [
   'kept',
   'retired',
   'unloaded',
-  'wanted',
   'release',
   'promoted',
   'rolled-back',

@@ -330,6 +330,20 @@ describe('models that change while the node serves', () => {
       expect(states()).toEqual(['unloaded', 'serving', 'serving']);
     });
 
+    it('counts new files beside the old ones', async () => {
+      await begin({ memoryMax: 250 }, files);
+      await until(() => states().join() === 'serving,serving,unloaded');
+      node.write('a/1/model.onnx', 'y'.repeat(100));
+      await until(() => node.version('a', '1')?.next === 4);
+      expect(states()).toEqual(['serving', 'unloaded', 'unloaded']);
+      node.write('a/1/model.onnx', 'y'.repeat(200));
+      await until(() => node.version('a', '1')?.reason !== null);
+      expect(node.version('a', '1')).toMatchObject({
+        state: 'serving',
+        reason: expect.stringMatching(/200 bytes beside 100 bytes.*raise it to at least 300 bytes, or unload the model first/) as string,
+      });
+    });
+
     it('never unloads pinned models, and says so', async () => {
       await begin({ memoryMax: 250 }, { ...files, 'a/model.yaml': 'pinned: true', 'c/model.yaml': 'pinned: true' });
       await until(() => states().join() === 'serving,unloaded,serving');

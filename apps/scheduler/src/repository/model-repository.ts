@@ -229,8 +229,7 @@ export class ModelRepository {
     const versions = this.versions.all();
     const nowMs = performance.now();
     if (versions.some(({ next, wantedUntilMs }) => (next !== null && next.failure === null) || wantedUntilMs > nowMs)) return FAST_MS;
-    const isSlow = (version: VersionState): boolean =>
-      version.next !== null || version.leaving.length > 0 || (version.isToLoad && !version.isEvicted && !isRefused(version) && !isLoaded(version));
+    const isSlow = (version: VersionState): boolean => version.next !== null || version.leaving.length > 0 || isBehind(version);
     return this.isUnwritten || versions.some(isSlow) ? SLOW_MS : null;
   }
 
@@ -316,4 +315,10 @@ export class ModelRepository {
   private tellWaiters(): void {
     for (const turned of [...this.waiters]) turned();
   }
+}
+
+/** It is to be loaded, and finds no room. */
+function isBehind(version: VersionState): boolean {
+  const { isToLoad, isEvicted, serving, next, entry } = version;
+  return isToLoad && !isEvicted && next === null && !isRefused(version) && serving?.fingerprint !== entry?.fingerprint;
 }

@@ -129,7 +129,7 @@ export class NodeFixture {
       numbers,
       releases,
       events: this.events,
-      observer: new Observer(this.runDir, ['api-1', 'api-2']),
+      observer: new Observer(this.runDir, ['api-1']),
       quarantine: {
         models: () => this.quarantined.map((model) => ({ ...model, reason: '', untilMs: 0, periodMs: 0, isUnloaded: true })),
         forget: () => this.quarantined.splice(0),
