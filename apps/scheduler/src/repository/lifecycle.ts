@@ -65,7 +65,12 @@ export class Lifecycle {
     if (next === null) return;
     Object.assign(version, { serving: next.revision, next: null, reason, loadedAtMs: nowMs, wantedUntilMs: 0 });
     const inPlace = serving === null ? '' : ` in place of revision ${serving.number}`;
-    this.tell(version, next.revision, 'serving', `revision ${next.revision.number} serves${inPlace}${reason === null ? '' : `; ${reason}`}`);
+    this.tell(
+      version,
+      next.revision,
+      'serving',
+      `revision ${next.revision.number} serves${inPlace}${reason === null ? '' : `; ${reason}`}`,
+    );
     if (serving !== null) this.leave(version, serving, nowMs + LINGER_MS);
   }
 

@@ -273,8 +273,9 @@ export class ModelRepository {
       version.hasNewFiles = true;
       version.refusedFingerprint = null;
       version.reason = null;
-      if (entry?.manifest != null) this.lifecycle.found(version);
-      if (entry?.manifest === null) this.lifecycle.refuse(version, entry.reason ?? '', performance.now());
+      if (entry === null) continue;
+      if (entry.manifest === null) this.lifecycle.refuse(version, entry.reason ?? '', performance.now());
+      else this.lifecycle.found(version);
     }
   }
 
@@ -305,7 +306,9 @@ export class ModelRepository {
 
   private isKnown(name: string, version: string, revision: number, fingerprint: string): boolean {
     const state = this.versions.find(name, version);
-    return state !== undefined && (state.entry?.fingerprint === fingerprint || revisionsOf(state).some(({ number }) => number === revision));
+    return (
+      state !== undefined && (state.entry?.fingerprint === fingerprint || revisionsOf(state).some(({ number }) => number === revision))
+    );
   }
 
   private laneOf(workerId: string): Lane {

@@ -17,7 +17,9 @@ function plansIn({ id, lane }: WorkerPlan, { serving, next, leaving }: VersionSt
 
 /** Why a worker refuses models for a GPU; null: it has one, or no model asks. */
 export function gpuRefusalOf({ id, gpuRefusal }: WorkerPlan, versions: readonly VersionState[]): string | null {
-  const refusals = versions.flatMap(({ serving, next }) => [serving, next?.revision ?? null]).flatMap((each) => each?.gpuRefusals.get(id) ?? []);
+  const refusals = versions
+    .flatMap(({ serving, next }) => [serving, next?.revision ?? null])
+    .flatMap((each) => each?.gpuRefusals.get(id) ?? []);
   return refusals[0] ?? gpuRefusal;
 }
 
@@ -49,9 +51,17 @@ export function isRefused({ entry, refusedFingerprint }: VersionState): boolean 
 }
 
 /** The revision leaves out workers of lanes in which its model is quarantined; null: nothing is left. */
-export function withoutQuarantined(version: VersionState, quarantined: readonly ModelOfLane[], workers: readonly WorkerPlan[]): VersionState['serving'] {
+export function withoutQuarantined(
+  version: VersionState,
+  quarantined: readonly ModelOfLane[],
+  workers: readonly WorkerPlan[],
+): VersionState['serving'] {
   if (version.serving === null) return null;
-  const lanes = quarantined.filter(({ name, version: number }) => name === version.name && number === version.version).map(({ lane }) => lane);
-  const plans = [...version.serving.plans].filter(([id]) => !lanes.some((lane) => workers.some((worker) => worker.id === id && worker.lane === lane)));
+  const lanes = quarantined
+    .filter(({ name, version: number }) => name === version.name && number === version.version)
+    .map(({ lane }) => lane);
+  const plans = [...version.serving.plans].filter(
+    ([id]) => !lanes.some((lane) => workers.some((worker) => worker.id === id && worker.lane === lane)),
+  );
   return plans.length === 0 ? null : { ...version.serving, plans: new Map(plans) };
 }

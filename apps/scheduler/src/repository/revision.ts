@@ -85,14 +85,13 @@ export function newVersion(name: string, version: string): VersionState {
 
 /** All that workers have, or had a moment ago. */
 export function revisionsOf({ serving, next, leaving }: VersionState): Revision[] {
-  return [
-    ...leaving.map(({ revision }) => revision),
-    ...(serving === null ? [] : [serving]),
-    ...(next === null ? [] : [next.revision]),
-  ];
+  return [...leaving.map(({ revision }) => revision), ...(serving === null ? [] : [serving]), ...(next === null ? [] : [next.revision])];
 }
 
 export const isLoaded = ({ serving, next }: VersionState): boolean => serving !== null || next !== null;
+
+/** What is on its way cannot be served by any worker, as it seems. */
+export const isFailing = ({ next }: VersionState): boolean => next !== null && next.failure !== null;
 
 /** By name, then number of the version. */
 export function byNameAndVersion(a: Pick<VersionState, 'name' | 'version'>, b: Pick<VersionState, 'name' | 'version'>): number {
