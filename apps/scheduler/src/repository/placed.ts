@@ -38,7 +38,7 @@ export function placedVersions(versions: readonly VersionState[]): PlacedVersion
     }));
 }
 
-export function stateOf(version: VersionState): PlacedVersion['state'] {
+function stateOf(version: VersionState): PlacedVersion['state'] {
   if (version.serving !== null) return 'serving';
   if (version.next !== null) return version.next.failure === null ? 'loading' : 'failed';
   if (isRefused(version)) return 'failed';
