@@ -13,6 +13,8 @@ export interface PlacedVersion {
   state: 'loading' | 'serving' | 'unloaded' | 'failed';
   /** Why it is not served, or why the last change of its files did not take over; null: neither. */
   reason: string | null;
+  /** It is not loaded, or loading again, only to keep within the memory that models may take: a request for it loads it. */
+  onDemand?: boolean;
 }
 
 /** A part of the requests that name no version goes to `version`; those of one caller always go the same way. */

@@ -332,6 +332,7 @@ describe('models that change while the node serves', () => {
       expect(states()).toEqual(['serving', 'unloaded', 'serving']);
       expect(node.planned('default-realtime')).toHaveLength(2);
       expect(node.version('b', '1')?.reason).toContain('unloaded to make room for model c');
+      expect(['a', 'b', 'c'].map((name) => node.version(name, '1')?.onDemand)).toEqual([undefined, true, undefined]);
       await until(() => (want('b') as { state: string }).state === 'serving');
       expect(states()).toEqual(['unloaded', 'serving', 'serving']);
     });

@@ -1,5 +1,5 @@
 import type { ModelOfLane, PlacedVersion, WorkerModelPlan, WorkerPlan } from '@app/contracts';
-import { byNameAndVersion, isLoaded, type VersionState } from './revision';
+import { byNameAndVersion, isFailing, isLoaded, type VersionState } from './revision';
 
 /** What a worker has of the models, in order of name, version and revision. */
 export function modelsOf(worker: WorkerPlan, versions: readonly VersionState[], nowMs: number): WorkerModelPlan[] {
@@ -35,8 +35,13 @@ export function placedVersions(versions: readonly VersionState[]): PlacedVersion
       next: version.next?.revision.number ?? null,
       state: stateOf(version),
       reason: version.reason,
+      ...(isOnDemand(version) ? { onDemand: true } : {}),
     }));
 }
+
+/** A request for it loads it. */
+const isOnDemand = (version: VersionState): boolean =>
+  version.isOnDemand && version.serving === null && version.isToLoad && !isRefused(version) && !isFailing(version);
 
 function stateOf(version: VersionState): PlacedVersion['state'] {
   if (version.serving !== null) return 'serving';

@@ -93,7 +93,7 @@ export class Residency {
     const facts: BudgetFacts = { versions: versions.all(), bytesMax: memoryMax, laneOf, pinned, nowMs };
     if (this.mustLoad(version, revision, nowMs)) return this.makeRoom(version, revision, facts);
     if (fits(revision, facts)) return true;
-    version.isEvicted = true;
+    Object.assign(version, { isEvicted: true, isOnDemand: true });
     version.reason ??= `not loaded, to keep within repository.memoryMax (${byteText(memoryMax)}); it is loaded for whoever asks`;
     return false;
   }
@@ -120,7 +120,7 @@ export class Residency {
         facts.nowMs,
         0,
       );
-      victim.isEvicted = true;
+      Object.assign(victim, { isEvicted: true, isOnDemand: true });
     }
     return fits(revision, facts);
   }

@@ -59,6 +59,8 @@ export interface VersionState {
   wantedUntilMs: number;
   /** It was unloaded to make room, or found none at the start: it is loaded for whoever asks. */
   isEvicted: boolean;
+  /** It was evicted, and does not serve again yet. */
+  isOnDemand: boolean;
   loadedAtMs: number;
   usedAtMs: number;
 }
@@ -78,6 +80,7 @@ export function newVersion(name: string, version: string): VersionState {
     command: null,
     wantedUntilMs: 0,
     isEvicted: false,
+    isOnDemand: false,
     loadedAtMs: 0,
     usedAtMs: 0,
   };
