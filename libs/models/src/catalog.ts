@@ -43,6 +43,8 @@ class Catalog implements ModelCatalog {
   private readonly tasks = new Map<string, Task>();
   private reports: ModelReport[] = [];
   private reading: Promise<void> | null = null;
+  /** The placement has changed since `reading` looked at it. */
+  private isBehind = false;
   private listed: Listed[] = [];
   /** Newest version first. */
   private readonly byName = new Map<string, Listed[]>();
@@ -107,7 +109,8 @@ class Catalog implements ModelCatalog {
     const versions = new Set(placement.versions.map(versionKey));
     for (const key of this.tasks.keys()) if (!versions.has(key)) this.tasks.delete(key);
     this.changed();
-    this.reading ??= this.readMissing().finally(() => (this.reading = null));
+    this.isBehind = true;
+    this.reading ??= this.catchUp();
     return this.reading;
   }
 
@@ -175,6 +178,15 @@ class Catalog implements ModelCatalog {
 
   private plans(isMeant: (lane: Lane) => boolean): { name: string; version: string; revision: number; fingerprint: string }[] {
     return (this.placement?.workers ?? []).flatMap(({ lane, models }) => (isMeant(lane) ? models : []));
+  }
+
+  private async catchUp(): Promise<void> {
+    await nextTurn();
+    while (this.isBehind) {
+      this.isBehind = false;
+      await this.readMissing();
+    }
+    this.reading = null;
   }
 
   /** One after the other, between other work, until there is nothing new. */
