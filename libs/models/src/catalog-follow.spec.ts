@@ -75,7 +75,9 @@ describe('a catalog that follows the placement', () => {
     plans: [revision: number, fingerprint: string, version?: string][],
     { lane = 'realtime', releases = [] }: { lane?: Lane; releases?: PlacedRelease[] } = {},
   ): void => {
-    const models = plans.map(([revision, fingerprint, version = '1']) => ({ name: 'm', version, revision, fingerprint }) as WorkerModelPlan);
+    const models = plans.map(
+      ([revision, fingerprint, version = '1']) => ({ name: 'm', version, revision, fingerprint }) as WorkerModelPlan,
+    );
     placed.write({ formatVersion: 1, partitions: [], workers: [{ lane, models } as WorkerPlan], versions, releases });
   };
   const report = (revision: number, state: ModelReport['state'] = 'ready', version = '1'): ModelReport => ({

@@ -275,7 +275,8 @@ function unavailable(model: string, candidates: Listed[]): InterleaveError {
   const loading = candidates.find(({ state }) => state === 'loading');
   if (loading !== undefined) return new ModelNotReady(model, loading.version, 'loading', loading.onDemand);
   const unloaded = candidates.find(({ state }) => state === 'unloaded');
-  if (unloaded !== undefined) return new ModelNotReady(model, candidates.length > 1 ? null : unloaded.version, 'unloaded', unloaded.onDemand);
+  if (unloaded !== undefined)
+    return new ModelNotReady(model, candidates.length > 1 ? null : unloaded.version, 'unloaded', unloaded.onDemand);
   const { version, reason } = candidates[0] as Listed;
   return new InterleaveError('model_not_servable', `model "${model}" version ${version} cannot be served: ${reason ?? 'unknown reason'}`);
 }

@@ -126,7 +126,10 @@ describe('gRPC', () => {
   });
 
   it('tells what the server and its models are', async () => {
-    backend.report([...backend.reports, { name: 'slow', version: '1', revision: 2, state: 'loading', cost: null, reason: null, signature: null }]);
+    backend.report([
+      ...backend.reports,
+      { name: 'slow', version: '1', revision: 2, state: 'loading', cost: null, reason: null, signature: null },
+    ]);
     expect((await ask('ServerLive', {}))[0]).toEqual({ live: true });
     expect((await ask('ServerReady', {}))[0]).toEqual({ ready: true });
     expect((await ask('ModelReady', { name: 'echo', version: '1' }))[0]).toEqual({ ready: true });
