@@ -42,14 +42,20 @@ export function addReleaseCommands(models: Command): void {
         releases: releases.filter(({ name }) => isMeant(name)),
         events: events.filter((event) => isMeant(event.model)),
       };
-      if (model !== undefined && shown.versions.length === 0) throw new CliError(`there is no model ${model}; see: interleave models status`);
+      if (model !== undefined && shown.versions.length === 0)
+        throw new CliError(`there is no model ${model}; see: interleave models status`);
       console.log(json ? JSON.stringify(shown, null, 2) : statusText(shown));
     });
 }
 
 /** As people read it. */
 export function statusText({ versions, releases, events }: Pick<SchedulerProcessStatus, 'versions' | 'releases' | 'events'>): string {
-  const rows = versions.map((version) => versionRow(version, releases.find(({ name }) => name === version.name)));
+  const rows = versions.map((version) =>
+    versionRow(
+      version,
+      releases.find(({ name }) => name === version.name),
+    ),
+  );
   const newest = events.slice(-EVENTS_SHOWN).map(eventLine);
   const header = ['MODEL', 'VERSION', 'REVISION', 'STATE', 'LABELS', 'CANARY', 'MIRROR', 'REASON'];
   return [rows.length === 0 ? 'no models' : table(header, rows), ...(newest.length === 0 ? [] : ['', 'Newest events:', ...newest])]
@@ -90,6 +96,8 @@ async function ask<T>(question: (socketPath: string) => Promise<T>): Promise<T> 
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === undefined) throw new CliError(message);
-    throw new CliError(`the scheduler in ${runDir} does not answer (${message}); run this where the node runs, with the DATA_DIR that it has`);
+    throw new CliError(
+      `the scheduler in ${runDir} does not answer (${message}); run this where the node runs, with the DATA_DIR that it has`,
+    );
   }
 }
