@@ -3,6 +3,7 @@ export { openModelCatalog } from './catalog';
 export { ModelNotReady, unknownModel } from './catalog-errors';
 export { digestOfVersion } from './content-digest';
 export { splitLabel } from './label';
+export { releaseView } from './release-view';
 export { bestFirst } from './heads/classification';
 export { externalDataOf } from './external-data';
 export { isFoundGraph, preferredGraph } from './graph-file';
