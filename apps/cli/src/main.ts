@@ -6,6 +6,7 @@ import { addEnvoyConfigCommand } from './commands/envoy-config';
 import { addFleetCommand } from './commands/fleet';
 import { addKeysCommand } from './commands/keys';
 import { addModelsCommand } from './commands/models';
+import { addOptimizeCommand } from './commands/optimize';
 import { addPlanCommand } from './commands/plan';
 import { addSimulateCommand } from './commands/simulate';
 import { addUpCommand } from './commands/up';
@@ -25,6 +26,7 @@ async function main(): Promise<void> {
   addModelsCommand(program);
   addBatchCommands(program);
   addCalibrateCommand(program);
+  addOptimizeCommand(program);
   addSimulateCommand(program);
   addPlanCommand(program);
   addDoctorCommand(program);

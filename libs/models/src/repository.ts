@@ -59,7 +59,8 @@ function namesIn(modelsDir: string, name: string): string[] {
   return below.some((child) => isModel(join(folder, child))) ? below.map((child) => `${name}/${child}`) : [name];
 }
 
-function isModel(folder: string): boolean {
+/** Whether a folder holds versions of one model, or its graph. Throws when it cannot be read. */
+export function isModel(folder: string): boolean {
   return hasGraph(folder) || versionsOf(folder).length > 0;
 }
 
@@ -89,13 +90,14 @@ function scanModel(modelsDir: string, name: string): RepositoryEntry[] {
   });
 }
 
-/** Which versions serve whom: changes nothing of any version. */
-const RELEASE_FILE = 'release.yaml';
+/** Which versions serve whom, what they should answer, how they were made: they change nothing of any version. */
+const OTHER_FILES = new Set(['release.yaml', 'samples.jsonl', 'variants.json']);
+const counts = (path: string): boolean => !OTHER_FILES.has(path);
 
 /** Of one version: files of the others do not count. */
 function fingerprintOf(folder: string, candidate: Candidate): string {
-  const fingerprint = new Fingerprint().addFolder(folder, (path) => path !== RELEASE_FILE && !VERSION.test(path.split('/')[0] ?? ''));
-  return (candidate.folder === folder ? fingerprint : fingerprint.addFolder(candidate.folder)).digest();
+  const fingerprint = new Fingerprint().addFolder(folder, (path) => counts(path) && !VERSION.test(path.split('/')[0] ?? ''));
+  return (candidate.folder === folder ? fingerprint : fingerprint.addFolder(candidate.folder, counts)).digest();
 }
 
 function foldersOf(folder: string, names: string[]): string[] {
@@ -126,7 +128,7 @@ function versionsOf(folder: string): string[] {
 }
 
 function readManifest(name: string, folder: string, candidate: Candidate): ModelManifest {
-  const { file, warnings } = readModelFile(folder);
+  const { file, warnings } = readModelFiles(folder, candidate.folder);
   const modelPath = chooseGraph(candidate.folder, file.file ?? null);
   const { task, taskIsExplicit, tensorsBecause, tensorsAreFallback, padTokenId, text } = readExport(
     [...new Set([candidate.folder, folder])],
@@ -174,6 +176,18 @@ function degradeSteps(steps: ModelFile['degrade'] = []): DegradeStep[] {
     if (step === 'cached') return [{ kind: 'cached' }];
     return [{ kind: 'model', model: step.model, version: step.version ?? null, sameSpace: step.sameSpace }];
   });
+}
+
+/** Keys of the `model.yaml` in a version's own folder come before those of the one beside the versions. */
+function readModelFiles(folder: string, versionFolder: string): { file: ModelFile; warnings: string[] } {
+  const common = readModelFile(folder);
+  if (versionFolder === folder) return common;
+  const own = readModelFile(versionFolder);
+  const { mergeRows, batchInvariant, ...shared } = common.file;
+  // Two names of one setting: the version's own stands for both.
+  const setsMerging = own.file.mergeRows !== undefined || own.file.batchInvariant !== undefined;
+  const merging = setsMerging ? {} : { mergeRows, batchInvariant };
+  return { file: { ...shared, ...merging, ...own.file }, warnings: [...common.warnings, ...own.warnings] };
 }
 
 function readModelFile(folder: string): { file: ModelFile; warnings: string[] } {

@@ -1,0 +1,275 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import type { Config } from '@app/config';
+import { InterleaveError, mergingText, type InferenceItem, type ModelSignature } from '@app/contracts';
+import type { ModelManifest } from '@app/models';
+import { CliError } from '../cli-error';
+import { madeUpInstances, readInstances } from '../instances';
+import { findModel, LocalNode, type Instance, type LocalModel } from '../local-node';
+import { agreementOf } from './agreement';
+import { writeCalibration } from './calibration-rows';
+import { choose, type Candidate, type Choice, type ChoiceRule } from './choose';
+import { testCompany, type Company } from './neighbours';
+import { makeVariant, VARIANT_KINDS, type VariantKind, type VariantRequest } from './python-tools';
+import { bytesOf, ScratchRepository, versionFiles } from './scratch-repository';
+import { measureSpeed, speedCells, speedup, type Speed, type SpeedCell } from './speed';
+
+/** More say nothing new and take long. */
+const ROWS_MAX = 2000;
+/** Each DynamicQuantizeLinear takes its scale from all rows of a run. */
+const RUNS_ALONE = ' Scales of activations are taken from all rows of a run: no two rows may share one.';
+
+export interface OptimizeRequest {
+  config: Config;
+  manifest: ModelManifest;
+  /** Path of Python with the tools. */
+  python: string;
+  /** Paths of JSON Lines; null: rows are made up, and nothing is calibrated. */
+  rows: string | null;
+  calibration: string | null;
+  rule: ChoiceRule;
+  say: (line: string) => void;
+}
+
+export interface OptimizeResult {
+  candidates: Candidate[];
+  cells: SpeedCell[];
+  rows: number;
+  choice: Choice;
+  /** The chosen version's folder; null: the original is the best. Valid until the callback of `optimizeModel` is over. */
+  folder: string | null;
+}
+
+/** Makes, measures and compares variants, and hands the result to `use`, while their files are there. */
+export async function optimizeModel(request: OptimizeRequest, use: (result: OptimizeResult) => void): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'interleave-optimize-'));
+  try {
+    use(await new Optimization(folder, request).run());
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+interface Made {
+  kind: VariantKind;
+  version: string;
+  note: string;
+}
+
+class Optimization {
+  private readonly scratch: ScratchRepository;
+
+  constructor(
+    private readonly folder: string,
+    private readonly request: OptimizeRequest,
+  ) {
+    const { config, manifest } = request;
+    const files = versionFiles(config.modelsDir, manifest.name, manifest.version, manifest.modelPath);
+    this.scratch = new ScratchRepository(join(folder, 'models'), manifest.name, files);
+  }
+
+  async run(): Promise<OptimizeResult> {
+    const { instances, calibrationRows } = await this.prepareRows();
+    const made: Made[] = [];
+    const candidates: Candidate[] = [];
+    for (const [i, kind] of VARIANT_KINDS.entries()) {
+      const outcome = await this.make(kind, String(Number(this.request.manifest.version) + 1 + i), calibrationRows);
+      if (typeof outcome === 'string') candidates.push({ kind, note: outcome, measured: null });
+      else made.push(outcome);
+    }
+    return this.measure(made, candidates, instances);
+  }
+
+  /** Those of the file, or made-up ones that the original answers. Writes the rows for the calibration. */
+  private async prepareRows(): Promise<{ instances: Instance[]; calibrationRows: number }> {
+    const { config, manifest, rows, calibration } = this.request;
+    const node = await LocalNode.start({ config, modelsDir: this.scratch.modelsDir });
+    try {
+      const original = findModel(node, manifest.version);
+      const report = node.reportOf(original);
+      if (report?.state !== 'ready')
+        throw new CliError(`the model cannot be loaded: ${report?.reason ?? original.entry.reason ?? 'unknown'}`);
+      const served = node.catalog.find(manifest.name, manifest.version);
+      const read = async (path: string): Promise<Instance[]> => (await readInstances(path, config)).slice(0, ROWS_MAX);
+      const instances = rows === null ? await answered(node, original, madeUpInstances(served)) : await read(rows);
+      if (calibration === null) return { instances, calibrationRows: 0 };
+      const items = await itemsOf(node, original, await read(calibration), calibration);
+      writeCalibration(this.calibrationPath, items);
+      return { instances, calibrationRows: items.length };
+    } finally {
+      await node.close();
+    }
+  }
+
+  private get calibrationPath(): string {
+    return join(this.folder, 'calibration');
+  }
+
+  /** A string says why there is no such variant. */
+  private async make(kind: VariantKind, version: string, calibrationRows: number): Promise<Made | string> {
+    const { manifest, python, say, calibration } = this.request;
+    if (kind === 'int8-static' && calibration === null) return 'needs --calibration with rows as the model gets them';
+    say(`making ${kind}`);
+    const output = this.scratch.addVersion(version);
+    const outcome = await makeVariant(python, {
+      kind,
+      input: manifest.modelPath,
+      output,
+      ...architectureOf(manifest),
+      calibration: calibrationRows === 0 ? null : this.calibrationPath,
+      calibrationRows,
+    });
+    if ('refused' in outcome) {
+      this.scratch.removeVersion(version);
+      return outcome.refused;
+    }
+    if (kind === 'int8-dynamic') this.scratch.addSettings(version, 'mergeRows', 'never', RUNS_ALONE);
+    return { kind, version, note: outcome.note };
+  }
+
+  private async measure(made: Made[], missing: Candidate[], instances: Instance[]): Promise<OptimizeResult> {
+    const { config, manifest, rule, say } = this.request;
+    say('loading all of them');
+    const node = await LocalNode.start({ config, modelsDir: this.scratch.modelsDir });
+    try {
+      const original: Made = { kind: 'graph', version: manifest.version, note: '' };
+      const subjects = [original, ...made].map((variant) => this.subjectOf(node, variant));
+      const [first] = subjects;
+      if (first?.signature == null) throw new CliError(`the model cannot be loaded: ${first?.failure ?? 'unknown'}`);
+      const cells = speedCells(first.signature, manifest.text?.maxTokens ?? null);
+      const usable = subjects.filter(({ signature }) => signature !== null);
+      say('measuring what runs cost, in turns');
+      const speeds = await measureSpeed(
+        node,
+        usable.map(({ model, signature }) => ({ model, sharesRuns: signature?.coalesce !== 'alone' })),
+        cells,
+      );
+      const speedOf = new Map(usable.map((subject, i) => [subject, speeds[i] as Speed]));
+      say(`comparing the answers to ${instances.length} rows`);
+      const expected = await answersOf(node, first.model, instances);
+      const candidates: Candidate[] = [];
+      for (const subject of subjects) {
+        const isOriginal = subject === first;
+        const kind = isOriginal ? ('original' as const) : subject.made.kind;
+        const speed = speedOf.get(subject);
+        if (subject.signature === null || speed === undefined) {
+          candidates.push({ kind, note: `cannot be served: ${subject.failure}`, measured: null });
+          continue;
+        }
+        const company = await this.companyOf(node, subject.model, subject.signature, instances);
+        const answers = isOriginal ? [] : await answersOf(node, subject.model, instances);
+        const pairs = expected.flatMap((answer, i) => (answer === null ? [] : [[answer, answers[i] ?? null] as const]));
+        candidates.push({
+          kind,
+          note: subject.made.note,
+          measured: {
+            bytes: bytesOf(subject.model.entry.manifest?.modelPath ?? ''),
+            speed,
+            speedup: isOriginal ? null : speedup(speedOf.get(first) as Speed, speed),
+            agreement: isOriginal ? null : agreementOf(node.catalog.find(manifest.name, manifest.version), pairs),
+            rows: mergingText(subject.signature),
+            sharesRuns: subject.signature.coalesce !== 'alone',
+            isMergedSafely: isSafe(subject.signature, company),
+            company,
+          },
+        });
+      }
+      const all = [...candidates, ...missing];
+      const choice = choose(all, rule);
+      const chosen = made.find(({ kind }) => kind === choice.kind);
+      return {
+        candidates: all,
+        cells,
+        rows: instances.length,
+        choice,
+        folder: chosen === undefined ? null : this.scratch.versionFolder(chosen.version),
+      };
+    } finally {
+      await node.close();
+    }
+  }
+
+  private subjectOf(node: LocalNode, made: Made): Subject {
+    const model = findModel(node, made.version);
+    const report = node.reportOf(model);
+    const { name } = this.request.manifest;
+    const entry = node.catalog.list().find((other) => other.name === name && other.version === made.version);
+    const isReady = report?.state === 'ready' && entry?.state === 'ready';
+    return {
+      made,
+      model,
+      signature: isReady ? (report.signature ?? null) : null,
+      failure: model.entry.reason ?? report?.reason ?? entry?.reason ?? 'unknown reason',
+    };
+  }
+
+  private async companyOf(node: LocalNode, model: LocalModel, signature: ModelSignature, instances: Instance[]): Promise<Company[]> {
+    const items: InferenceItem[] = [];
+    for (const instance of instances) items.push(...(await node.prepare(model, [instance])).items);
+    return testCompany(node, model, items, { signature, padValues: this.request.manifest.padValues });
+  }
+}
+
+interface Subject {
+  made: Made;
+  model: LocalModel;
+  /** Null: it cannot be served. */
+  signature: ModelSignature | null;
+  failure: string;
+}
+
+/** Whether rows that the worker lets share runs get the answers that they get alone. */
+function isSafe({ coalesce }: ModelSignature, company: readonly Company[]): boolean {
+  const isAllowed = ({ with: kind }: Company): boolean => coalesce === 'padded' || (coalesce === 'equal-length' && kind !== 'padded');
+  return company.filter(isAllowed).every(({ isIndependent }) => isIndependent);
+}
+
+/** Null where there is none. */
+async function answersOf(node: LocalNode, model: LocalModel, instances: readonly Instance[]): Promise<(unknown | null)[]> {
+  const answers: unknown[] = [];
+  for (const instance of instances) answers.push(await node.predict(model, instance).catch(nullIfRefused));
+  return answers;
+}
+
+async function answered(node: LocalNode, model: LocalModel, instances: readonly Instance[]): Promise<Instance[]> {
+  const answers = await answersOf(node, model, instances);
+  const kept = instances.filter((_, i) => answers[i] !== null);
+  if (kept.length > 0) return kept;
+  throw new CliError('the model refuses all made-up rows; give rows of your own with --rows, an instance of :predict in each line');
+}
+
+async function itemsOf(node: LocalNode, model: LocalModel, instances: readonly Instance[], path: string): Promise<InferenceItem[]> {
+  const items: InferenceItem[] = [];
+  for (const [i, instance] of instances.entries()) {
+    const prepared = await node.prepare(model, [instance]).catch((error: Error) => {
+      throw new CliError(`${path}: row ${i + 1}: ${error.message}`);
+    });
+    items.push(...prepared.items);
+  }
+  return items;
+}
+
+function nullIfRefused(error: unknown): null {
+  if (error instanceof InterleaveError) return null;
+  throw error;
+}
+
+/** What the optimizer wants to know; 0: it finds out by itself. */
+function architectureOf({ modelPath }: ModelManifest): Pick<VariantRequest, 'modelType' | 'heads' | 'width'> {
+  const folders = [dirname(modelPath), dirname(dirname(modelPath))];
+  for (const folder of folders) {
+    try {
+      const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8')) as Record<string, unknown>;
+      const numberOf = (key: string): number => (typeof config[key] === 'number' ? config[key] : 0);
+      return {
+        modelType: typeof config.model_type === 'string' ? config.model_type : null,
+        heads: numberOf('num_attention_heads'),
+        width: numberOf('hidden_size'),
+      };
+    } catch {
+      continue; // not here
+    }
+  }
+  return { modelType: null, heads: 0, width: 0 };
+}
