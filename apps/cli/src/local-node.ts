@@ -6,7 +6,7 @@ import type { InferenceItem, InterleaveError, ItemResult, Lane, ModelReport, Pla
 import { openModelCatalog, scanRepository, workerModelPlan, type ModelCatalog, type RepositoryEntry } from '@app/models';
 import { startWorker, type WorkerHandle } from '@app/native';
 import { writePlacement } from '@app/process';
-import { prepare, runPrepared, type Limits, type PreparedRequest } from '@app/protocols';
+import { parseJsonBody, prepare, runPrepared, toJsonText, type JsonLimits, type Limits, type PreparedRequest } from '@app/protocols';
 import { readTopology } from '@app/system';
 import { createLogger } from '@app/telemetry';
 import { WorkerPool } from '@app/worker-pool';
@@ -15,6 +15,16 @@ import { CliError } from './cli-error';
 const WORKER = 'local';
 const READY_POLL_MS = 20;
 const GPU_REFUSAL = 'this command runs models on CPUs only; set device: cpu, or try it on a node';
+
+/** Answers are this process's own. */
+const OF_ANY_SIZE: JsonLimits = {
+  bytesMax: Infinity,
+  valuesMax: Infinity,
+  stringsMax: Infinity,
+  keysMax: Infinity,
+  depthMax: Infinity,
+  numberCharactersMax: Infinity,
+};
 
 export interface LocalNodeOptions {
   config: Config;
@@ -55,6 +65,9 @@ export class LocalNode {
     private readonly limits: Limits,
   ) {}
 
+  /** From the start of the worker until all models were ready or had failed; proof and probes of rows included. */
+  loadMs = 0;
+
   /** Resolves when each model is ready or has failed. Rejects when the folder or the runtime cannot be used. */
   static async start(options: LocalNodeOptions): Promise<LocalNode> {
     const folder = mkdtempSync(join(tmpdir(), 'interleave-local-'));
@@ -94,6 +107,7 @@ export class LocalNode {
     };
     writePlacement(runPaths(runDir).placement, placementOf(plan));
     const catalog = await openModelCatalog(modelsDir, runsIn, createLogger(WORKER, 'silent'));
+    const startedMs = performance.now();
     const worker = startWorker({ plan, ortLibraryPath: config.ortLibraryPath });
     const pool = new WorkerPool({ lane: runsIn, runDir });
     pool.onModelsChanged(() => catalog.applyReports(pool.models()));
@@ -103,6 +117,7 @@ export class LocalNode {
     };
     const node = new LocalNode(folder, models, worker, pool, catalog, limits);
     await node.settled();
+    node.loadMs = performance.now() - startedMs;
     return node;
   }
 
@@ -123,14 +138,18 @@ export class LocalNode {
   async predict(model: LocalModel, instance: Instance): Promise<unknown> {
     const answer = await runPrepared(this.pool, { ...(await this.prepare(model, [instance])), timeoutMs: null }, null);
     if (answer.kind !== 'json') throw new Error(`expected a JSON answer of ${model.entry.name}`);
-    // As callers read it: typed arrays become lists.
-    const { predictions } = JSON.parse(JSON.stringify(answer.body, withLists)) as { predictions: unknown[] };
+    // As callers read it.
+    const { predictions } = parseJsonBody(Buffer.from(toJsonText(answer.body)), OF_ANY_SIZE) as { predictions: unknown[] };
     return predictions[0];
   }
 
-  /** Runs tensors. An item that fails has its error. */
-  async run({ entry: { name, version } }: LocalModel, items: InferenceItem[]): Promise<(ItemResult | InterleaveError)[]> {
-    return this.pool.infer({ model: name, version, items, timeoutMs: null, priority: 0, signal: null });
+  /** Runs tensors, by default without a deadline. An item that fails has its error. Rejects where all are refused. */
+  async run(
+    { entry: { name, version } }: LocalModel,
+    items: InferenceItem[],
+    timeoutMs: number | null = null,
+  ): Promise<(ItemResult | InterleaveError)[]> {
+    return this.pool.infer({ model: name, version, items, timeoutMs, priority: 0, signal: null });
   }
 
   async close(): Promise<void> {
@@ -159,12 +178,7 @@ function placementOf(plan: WorkerPlan): Placement {
   return { formatVersion: 1, partitions: [], workers: [plan], versions };
 }
 
-const withLists = (_key: string, value: unknown): unknown =>
-  ArrayBuffer.isView(value) && !(value instanceof DataView)
-    ? Array.from(value as unknown as ArrayLike<unknown>, String).map(Number)
-    : value;
-
-/** The only model of a folder that was made for one, or those that the command line names. */
+/** One of the versions that the node was started with. */
 export function findModel(node: LocalNode, version: string): LocalModel {
   const found = node.models.find(({ entry }) => entry.version === version);
   if (found === undefined) throw new CliError(`there is no version ${version}`);

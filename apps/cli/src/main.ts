@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { addAutotuneCommand } from './commands/autotune';
 import { addBatchCommands } from './commands/batch';
 import { addCalibrateCommand } from './commands/calibrate';
 import { addDoctorCommand } from './commands/doctor';
@@ -27,6 +28,7 @@ async function main(): Promise<void> {
   addBatchCommands(program);
   addCalibrateCommand(program);
   addOptimizeCommand(program);
+  addAutotuneCommand(program);
   addSimulateCommand(program);
   addPlanCommand(program);
   addDoctorCommand(program);

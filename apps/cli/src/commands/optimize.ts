@@ -2,10 +2,11 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { InvalidArgumentError, type Command } from 'commander';
 import { loadConfig, type Config } from '@app/config';
-import { scanRepository, type ModelManifest } from '@app/models';
+import type { ModelManifest } from '@app/models';
 import { inspectRuntime } from '@app/native';
 import { readCpuModel } from '@app/system';
 import { CliError } from '../cli-error';
+import { findModelFiles } from '../find-model-files';
 import { objection, type ChoiceRule } from '../optimize/choose';
 import { optimizeModel, type OptimizeResult } from '../optimize/optimize-model';
 import { pythonTools } from '../optimize/python-tools';
@@ -49,7 +50,7 @@ const numberFrom =
 
 async function optimize(name: string, options: OptimizeOptions): Promise<void> {
   const config = loadConfig();
-  const manifest = findManifest(config, name, options.modelVersion ?? null);
+  const { manifest } = findModelFiles(config, name, options.modelVersion ?? null);
   const say = (line: string): void => void process.stderr.write(`${line}\n`);
   const target = options.out === undefined ? null : resolve(options.out);
   if (target !== null && existsSync(target)) throw new CliError(`${target} is there already; name another folder`);
@@ -59,17 +60,6 @@ async function optimize(name: string, options: OptimizeOptions): Promise<void> {
     console.log(`${optimizeReport(result, options)}\n`);
     finish(config, manifest, { ...options, target }, result);
   });
-}
-
-function findManifest(config: Config, name: string, version: string | null): ModelManifest {
-  const entries = scanRepository(config.modelsDir).filter((entry) => entry.name === name);
-  const entry = version === null ? entries.at(-1) : entries.find((other) => other.version === version);
-  if (entry === undefined)
-    throw new CliError(`${config.modelsDir} has no model ${name}${version === null ? '' : ` version ${version}`}; set MODELS_DIR`);
-  if (entry.manifest === null) throw new CliError(`model ${name} version ${entry.version} cannot be served: ${entry.reason ?? ''}`);
-  if (entry.manifest.device !== 'cpu')
-    throw new CliError(`${name} is served on GPUs (device in its model.yaml), and variants are measured on CPUs only`);
-  return entry.manifest;
 }
 
 /** Writes the choice with its reason. */

@@ -15,7 +15,7 @@ import { makeVariant, VARIANT_KINDS, type VariantKind, type VariantRequest } fro
 import { bytesOf, ScratchRepository, versionFiles } from './scratch-repository';
 import { measureSpeed, speedCells, speedup, type Speed, type SpeedCell } from './speed';
 
-/** More say nothing new and take long. */
+/** Of a file, the first so many: more say nothing new and take long. */
 const ROWS_MAX = 2000;
 /** Each DynamicQuantizeLinear takes its scale from all rows of a run. */
 const RUNS_ALONE = ' Scales of activations are taken from all rows of a run: no two rows may share one.';
@@ -93,6 +93,7 @@ class Optimization {
       const served = node.catalog.find(manifest.name, manifest.version);
       const read = async (path: string): Promise<Instance[]> => (await readInstances(path, config)).slice(0, ROWS_MAX);
       const instances = rows === null ? await answered(node, original, madeUpInstances(served)) : await read(rows);
+      if (rows !== null) await itemsOf(node, original, instances, rows);
       if (calibration === null) return { instances, calibrationRows: 0 };
       const items = await itemsOf(node, original, await read(calibration), calibration);
       writeCalibration(this.calibrationPath, items);
@@ -116,6 +117,7 @@ class Optimization {
       kind,
       input: manifest.modelPath,
       output,
+      isText: manifest.text !== null,
       ...architectureOf(manifest),
       calibration: calibrationRows === 0 ? null : this.calibrationPath,
       calibrationRows,

@@ -25,6 +25,7 @@ export interface VariantRequest {
   /** Paths of graphs. */
   input: string;
   output: string;
+  isText: boolean;
   /** Of `config.json`, for the optimizer of transformers. */
   modelType: string | null;
   heads: number;
