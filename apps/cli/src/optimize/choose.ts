@@ -44,13 +44,13 @@ export function objection(candidate: Candidate, { cosineMin, flipsMax, differenc
   const { measured, note } = candidate;
   if (measured === null) return note;
   const { agreement, speedup } = measured;
-  if (!measured.isMergedSafely) return 'its rows share runs although they change each other’s answers: please report this';
+  if (!measured.isMergedSafely) return 'its rows share runs although they change each other’s answers';
   if (agreement === null || agreement.rows === 0) return 'nothing was compared';
   if (agreement.failed > 0) return `it failed ${agreement.failed} of ${agreement.rows} rows`;
   if (agreement.flips > flipsMax) return `${agreement.flips} of ${agreement.rows} answers are others; at most ${flipsMax} may be`;
-  if (agreement.cosineMin !== null && agreement.cosineMin < cosineMin)
+  if (agreement.cosineMin !== null && !(agreement.cosineMin >= cosineMin))
     return `the least cosine is ${agreement.cosineMin.toFixed(5)}; expected at least ${cosineMin}`;
-  if (agreement.isOfScores && agreement.differenceMax > differenceMax)
+  if (agreement.isOfScores && !(agreement.differenceMax <= differenceMax))
     return `scores differ by ${agreement.differenceMax.toPrecision(DIGITS)}; at most ${differenceMax} is allowed`;
   if (speedup === null) return 'its speed could not be measured';
   if (speedup < SPEEDUP_MIN) return `it is ${speedup.toFixed(2)} times as fast; less than ${SPEEDUP_MIN} is not worth another version`;

@@ -9,7 +9,7 @@ import { madeUpInstances, readInstances } from '../instances';
 import { findModel, LocalNode, type Instance, type LocalModel } from '../local-node';
 import { agreementOf } from './agreement';
 import { writeCalibration } from './calibration-rows';
-import { choose, type Candidate, type Choice, type ChoiceRule } from './choose';
+import { choose, type Candidate, type Choice, type ChoiceRule, type Measured } from './choose';
 import { testCompany, type Company } from './neighbours';
 import { makeVariant, VARIANT_KINDS, type VariantKind, type VariantRequest } from './python-tools';
 import { bytesOf, ScratchRepository, versionFiles } from './scratch-repository';
@@ -130,69 +130,97 @@ class Optimization {
     return { kind, version, note: outcome.note };
   }
 
-  private async measure(made: Made[], missing: Candidate[], instances: Instance[]): Promise<OptimizeResult> {
-    const { config, manifest, rule, say } = this.request;
-    say('loading all of them');
-    const node = await LocalNode.start({ config, modelsDir: this.scratch.modelsDir });
+  /** Rows of a variant share runs as far as they get the answers that they get alone, whatever made-up rows showed. */
+  private async limitCompany(made: Made[], instances: Instance[]): Promise<void> {
+    this.request.say('running rows alone and beside others');
+    const node = await this.startAll();
     try {
-      const original: Made = { kind: 'graph', version: manifest.version, note: '' };
-      const subjects = [original, ...made].map((variant) => this.subjectOf(node, variant));
-      const [first] = subjects;
-      if (first?.signature == null) throw new CliError(`the model cannot be loaded: ${first?.failure ?? 'unknown'}`);
-      const cells = speedCells(first.signature, manifest.text?.maxTokens ?? null);
-      const usable = subjects.filter(({ signature }) => signature !== null);
-      say('measuring what runs cost, in turns');
-      const speeds = await measureSpeed(
-        node,
-        usable.map(({ model, signature }) => ({ model, sharesRuns: signature?.coalesce !== 'alone' })),
-        cells,
-      );
-      const speedOf = new Map(usable.map((subject, i) => [subject, speeds[i] as Speed]));
-      say(`comparing the answers to ${instances.length} rows`);
-      const expected = await answersOf(node, first.model, instances);
-      const candidates: Candidate[] = [];
-      for (const subject of subjects) {
-        const isOriginal = subject === first;
-        const kind = isOriginal ? ('original' as const) : subject.made.kind;
-        const speed = speedOf.get(subject);
-        if (subject.signature === null || speed === undefined) {
-          candidates.push({ kind, note: `cannot be served: ${subject.failure}`, measured: null });
-          continue;
+      for (const variant of made) {
+        const { model, signature } = this.subjectOf(node, variant);
+        if (signature === null) continue;
+        for (const { with: kind, isIndependent, difference } of await this.companyOf(node, model, signature, instances)) {
+          if (isIndependent || !isAllowed(signature, kind)) continue;
+          const because = ` Found by optimize: beside other rows, answers differ by ${difference.toPrecision(2)}.`;
+          if (kind === 'padded') this.scratch.addSettings(variant.version, 'paddingIsSafe', false, because);
+          else this.scratch.addSettings(variant.version, 'mergeRows', 'never', because);
         }
-        const company = await this.companyOf(node, subject.model, subject.signature, instances);
-        const answers = isOriginal ? [] : await answersOf(node, subject.model, instances);
-        const pairs = expected.flatMap((answer, i) => (answer === null ? [] : [[answer, answers[i] ?? null] as const]));
-        candidates.push({
-          kind,
-          note: subject.made.note,
-          measured: {
-            bytes: bytesOf(subject.model.entry.manifest?.modelPath ?? ''),
-            speed,
-            speedup: isOriginal ? null : speedup(speedOf.get(first) as Speed, speed),
-            agreement: isOriginal ? null : agreementOf(node.catalog.find(manifest.name, manifest.version), pairs),
-            rows: mergingText(subject.signature),
-            sharesRuns: subject.signature.coalesce !== 'alone',
-            isMergedSafely: isSafe(subject.signature, company),
-            company,
-          },
-        });
       }
-      const all = [...candidates, ...missing];
-      const choice = choose(all, rule);
-      const chosen = made.find(({ kind }) => kind === choice.kind);
-      return {
-        candidates: all,
-        cells,
-        rows: instances.length,
-        choice,
-        folder: chosen === undefined ? null : this.scratch.versionFolder(chosen.version),
-      };
     } finally {
       await node.close();
     }
   }
 
-  private subjectOf(node: LocalNode, made: Made): Subject {
+  private startAll(): Promise<LocalNode> {
+    return LocalNode.start({ config: this.request.config, modelsDir: this.scratch.modelsDir });
+  }
+
+  private async measure(made: Made[], missing: Candidate[], instances: Instance[]): Promise<OptimizeResult> {
+    await this.limitCompany(made, instances);
+    const { manifest, rule } = this.request;
+    const node = await this.startAll();
+    try {
+      const subjects = [{ kind: 'original' as const, version: manifest.version, note: '' }, ...made].map((variant) =>
+        this.subjectOf(node, variant),
+      );
+      const [original] = subjects as [Subject];
+      if (original.signature === null) throw new CliError(`the model cannot be loaded: ${original.failure}`);
+      const cells = speedCells(original.signature, manifest.text?.maxTokens ?? null);
+      const present = subjects.filter(isPresent);
+      const speeds = await this.speedsOf(node, present, cells);
+      const measured = await this.compare(node, present, speeds, instances);
+      const candidates = subjects.map((subject, i): Candidate => {
+        const { kind, note } = subject.made;
+        return isPresent(subject)
+          ? { kind, note, measured: measured[present.indexOf(subject)] ?? null }
+          : { kind, note: `cannot be served: ${subjects[i]?.failure}`, measured: null };
+      });
+      const all = [...candidates, ...missing];
+      const choice = choose(all, rule);
+      const chosen = made.find(({ kind }) => kind === choice.kind);
+      const folder = chosen === undefined ? null : this.scratch.versionFolder(chosen.version);
+      return { candidates: all, cells, rows: instances.length, choice, folder };
+    } finally {
+      await node.close();
+    }
+  }
+
+  private speedsOf(node: LocalNode, present: readonly PresentSubject[], cells: readonly SpeedCell[]): Promise<Speed[]> {
+    this.request.say('measuring what runs cost, in turns');
+    const models = present.map(({ model, signature }) => ({ model, sharesRuns: signature.coalesce !== 'alone' }));
+    return measureSpeed(node, models, cells);
+  }
+
+  /** The first one is the original. */
+  private async compare(
+    node: LocalNode,
+    present: readonly PresentSubject[],
+    speeds: readonly Speed[],
+    instances: Instance[],
+  ): Promise<Measured[]> {
+    this.request.say(`comparing the answers to ${instances.length} rows`);
+    const { name, version } = this.request.manifest;
+    const answers: unknown[][] = [];
+    for (const { model } of present) answers.push(await answersOf(node, model, instances));
+    const [expected = []] = answers;
+    const measured: Measured[] = [];
+    for (const [i, { model, signature }] of present.entries()) {
+      const company = await this.companyOf(node, model, signature, instances);
+      const pairs = expected.flatMap((answer, row) => (answer === null ? [] : [[answer, answers[i]?.[row] ?? null] as const]));
+      measured.push({
+        bytes: bytesOf(model.entry.manifest?.modelPath ?? ''),
+        speed: speeds[i] as Speed,
+        speedup: i === 0 ? null : speedup(speeds[0] as Speed, speeds[i] as Speed),
+        agreement: i === 0 ? null : agreementOf(node.catalog.find(name, version), pairs),
+        rows: mergingText(signature),
+        sharesRuns: signature.coalesce !== 'alone',
+        isMergedSafely: company.every(({ with: kind, isIndependent }) => isIndependent || !isAllowed(signature, kind)),
+        company,
+      });
+    }
+    return measured;
+  }
+
+  private subjectOf(node: LocalNode, made: Subject['made']): Subject {
     const model = findModel(node, made.version);
     const report = node.reportOf(model);
     const { name } = this.request.manifest;
@@ -214,18 +242,20 @@ class Optimization {
 }
 
 interface Subject {
-  made: Made;
+  made: Omit<Made, 'kind'> & { kind: Candidate['kind'] };
   model: LocalModel;
   /** Null: it cannot be served. */
   signature: ModelSignature | null;
   failure: string;
 }
 
-/** Whether rows that the worker lets share runs get the answers that they get alone. */
-function isSafe({ coalesce }: ModelSignature, company: readonly Company[]): boolean {
-  const isAllowed = ({ with: kind }: Company): boolean => coalesce === 'padded' || (coalesce === 'equal-length' && kind !== 'padded');
-  return company.filter(isAllowed).every(({ isIndependent }) => isIndependent);
-}
+type PresentSubject = Subject & { signature: ModelSignature };
+
+const isPresent = (subject: Subject): subject is PresentSubject => subject.signature !== null;
+
+/** Whether the worker puts rows into such company. */
+const isAllowed = ({ coalesce }: ModelSignature, kind: Company['with']): boolean =>
+  coalesce === 'padded' || (coalesce === 'equal-length' && kind !== 'padded');
 
 /** Null where there is none. */
 async function answersOf(node: LocalNode, model: LocalModel, instances: readonly Instance[]): Promise<(unknown | null)[]> {

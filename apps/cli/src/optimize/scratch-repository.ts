@@ -71,11 +71,11 @@ export class ScratchRepository {
   }
 
   /** Adds a key to the settings of one version: to those that its original's folder has, where it has some. */
-  addSettings(version: string, key: string, value: string, comment: string): void {
+  addSettings(version: string, key: string, value: string | boolean, comment: string): void {
     const path = join(this.folder, version, 'model.yaml');
     const document = parseDocument(existsSync(path) ? readFileSync(path, 'utf8') : '');
     document.set(key, value);
-    document.commentBefore = comment;
+    document.commentBefore = [document.commentBefore, comment].filter(Boolean).join('\n');
     writeFileSync(path, document.toString());
   }
 
