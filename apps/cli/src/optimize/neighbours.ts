@@ -131,11 +131,12 @@ function joined(parts: readonly Tensor[], axis: number): Tensor {
   return { ...first, shape, data: Buffer.concat(slices.flat()) };
 }
 
-/** Cut or filled at the end of each axis. Elements of a fixed size only: texts are taken as they are. */
+/** Cut or filled at the end of each axis; texts are cut along their first axis only. */
 function resize(tensor: Tensor, shape: readonly number[], value: number): Tensor {
   const bytes = DATATYPES[tensor.datatype].bytes;
-  if (bytes === null || shape.every((size, axis) => size === tensor.shape[axis])) return tensor;
+  if (shape.every((size, axis) => size === tensor.shape[axis])) return tensor;
   const count = shape.reduce((product, size) => product * size, 1);
+  if (bytes === null) return { ...tensor, shape: [...shape], data: firstTexts(tensor.data, count) };
   const data = Buffer.alloc(count * bytes, elementOf(value, tensor.datatype, bytes));
   const copy = (axis: number, from: number, to: number): void => {
     const kept = Math.min(tensor.shape[axis] as number, shape[axis] as number);
@@ -147,6 +148,14 @@ function resize(tensor: Tensor, shape: readonly number[], value: number): Tensor
   };
   copy(0, 0, 0);
   return { ...tensor, shape: [...shape], data };
+}
+
+/** Each is its length as uint32 and so many bytes. */
+function firstTexts(data: Uint8Array, count: number): Uint8Array {
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  let end = 0;
+  for (let i = 0; i < count && end < data.byteLength; i++) end += 4 + view.getUint32(end, true);
+  return data.subarray(0, end);
 }
 
 function elementOf(value: number, datatype: Datatype, bytes: number): Buffer {
