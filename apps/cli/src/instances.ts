@@ -57,7 +57,7 @@ function madeUpTensors({ signature }: ServedModel, row: number, random: () => nu
 /** Without the batch dimension. */
 function madeUpTensor({ datatype, shape, axes, name }: TensorSpec, row: number, random: () => number): unknown {
   const sizes = shape
-    .map((size, axis) => (size > 0 ? size : (MADE_UP_LENGTHS[row % MADE_UP_LENGTHS.length] ?? 1)))
+    .map((size) => (size > 0 ? size : (MADE_UP_LENGTHS[row % MADE_UP_LENGTHS.length] ?? 1)))
     .filter((_, axis) => axes[axis] !== 'batch');
   const element = (): unknown => {
     if (datatype === 'BYTES') return textOf(row);

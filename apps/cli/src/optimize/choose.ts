@@ -69,7 +69,7 @@ export function choose(candidates: readonly Candidate[], rule: ChoiceRule): Choi
   if (best === undefined) return { kind: 'original', reason: 'no variant is faster and answers alike' };
   const { agreement, speedup, sharesRuns } = best.measured as Measured;
   const cosine =
-    agreement?.cosineMin == null
+    agreement === null || agreement.cosineMin === null
       ? `scores within ${agreement?.differenceMax.toPrecision(DIGITS)}`
       : `cosine at least ${agreement.cosineMin.toFixed(5)}`;
   const rows = sharesRuns ? 'its rows share runs' : 'its rows run alone';

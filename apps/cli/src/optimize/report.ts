@@ -14,7 +14,7 @@ export function optimizeReport({ candidates, cells }: Pick<OptimizeResult, 'cand
     kind,
     ((measured?.bytes ?? 0) / MiB).toFixed(1),
     ...(measured?.speed.msPerRow ?? []).map((ms) => (ms === null ? '' : ms.toPrecision(MS_DIGITS))),
-    measured?.speedup == null ? '' : measured.speedup.toFixed(2),
+    measured?.speedup?.toFixed(2) ?? '',
     measured?.rows ?? '',
   ]);
   const agreements = candidates.map((candidate) => agreementRow(candidate, rule));
