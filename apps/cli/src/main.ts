@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { addAutotuneCommand } from './commands/autotune';
 import { addBatchCommands } from './commands/batch';
 import { addCalibrateCommand } from './commands/calibrate';
 import { addDoctorCommand } from './commands/doctor';
@@ -6,6 +7,7 @@ import { addEnvoyConfigCommand } from './commands/envoy-config';
 import { addFleetCommand } from './commands/fleet';
 import { addKeysCommand } from './commands/keys';
 import { addModelsCommand } from './commands/models';
+import { addOptimizeCommand } from './commands/optimize';
 import { addPlanCommand } from './commands/plan';
 import { addSimulateCommand } from './commands/simulate';
 import { addUpCommand } from './commands/up';
@@ -25,6 +27,8 @@ async function main(): Promise<void> {
   addModelsCommand(program);
   addBatchCommands(program);
   addCalibrateCommand(program);
+  addOptimizeCommand(program);
+  addAutotuneCommand(program);
   addSimulateCommand(program);
   addPlanCommand(program);
   addDoctorCommand(program);

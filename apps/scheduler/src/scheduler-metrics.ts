@@ -37,6 +37,17 @@ export class SchedulerMetrics {
       },
     });
     new Gauge({
+      name: 'interleave_slo_seconds',
+      help: 'Goal for the p99 of live answers (realtime.sloMs in model.yaml)',
+      labelNames: ['model', 'version'],
+      registers: [this.registry],
+      collect() {
+        this.reset();
+        for (const { models } of placement.workers.filter(({ lane }) => lane === 'realtime'))
+          for (const { name, version, sloMs } of models) if (sloMs !== null) this.set({ model: name, version }, sloMs / 1000);
+      },
+    });
+    new Gauge({
       name: 'interleave_worker_oldest_run_seconds',
       help: 'For how long a worker has been busy with what it began first: a run, or loading a model; 0 when it is idle',
       labelNames: ['worker'],

@@ -13,6 +13,7 @@ export { ModelFileError, readBounded } from './model-files';
 export { isDescription, layerWeightsIn } from './needed-files';
 export {
   fingerprintOfVersion,
+  isModel,
   isModelName,
   isModelVersion,
   modelNames,

@@ -67,6 +67,30 @@ describe('scanRepository', () => {
     expect(scanModel(root, 'gone')).toMatchObject([{ version: '1', manifest: null, fingerprint: '' }]);
   });
 
+  it('reads the model.yaml of a version in front of the one beside the versions', () => {
+    write({
+      'm/1/model.onnx': '',
+      'm/2/model.onnx': '',
+      'm/2/model.yaml': 'mergeRows: never\nrunRowsMax: 4\n',
+      'm/model.yaml': 'batchInvariant: false\nrunTokensMax: 64\nrunRowsMax: 8\n',
+    });
+    expect(scan().map(({ manifest }) => [manifest?.mergeRows, manifest?.runRowsMax, manifest?.runTokensMax])).toEqual([
+      ['auto', 8, 64],
+      ['never', 4, 64],
+    ]);
+    write({ 'm/2/model.yaml': 'taks: tensor' });
+    expect(scan().map(({ reason }) => reason)).toEqual([null, expect.stringMatching(/m\/2\/model\.yaml: .*taks/)]);
+  });
+
+  it('gives a version the same fingerprint whatever is said of its answers', () => {
+    write({ 'm/1/model.onnx': '' });
+    const before = scan()[0]?.fingerprint;
+    write({ 'm/samples.jsonl': '{}', 'm/1/samples.jsonl': '{}', 'm/1/variants.json': {} });
+    expect(scan()[0]?.fingerprint).toBe(before);
+    write({ 'm/1/model.yaml': 'runRowsMax: 4' });
+    expect(scan()[0]?.fingerprint).not.toBe(before);
+  });
+
   it('prefers files in the version over those beside it', () => {
     write({ 'm/1/model.onnx': '', 'm/1/tokenizer.json': {}, 'm/tokenizer.json': {}, 'm/config.json': { architectures: ['BertModel'] } });
     expect(scan()[0]?.manifest?.text?.tokenizerPath).toBe(join(root, 'm/1/tokenizer.json'));

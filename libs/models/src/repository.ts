@@ -96,7 +96,8 @@ function namesIn(modelsDir: string, name: string): string[] {
   return below.some((child) => isModel(join(folder, child))) ? below.map((child) => `${name}/${child}`) : [name];
 }
 
-function isModel(folder: string): boolean {
+/** Whether a folder holds versions of one model, or its graph. Throws when it cannot be read. */
+export function isModel(folder: string): boolean {
   return hasGraph(folder) || versionsOf(folder).length > 0;
 }
 
@@ -157,16 +158,19 @@ function readEntry(name: string, folder: string, candidate: Candidate, known: re
   }
 }
 
-/** Which versions serve whom: changes nothing of any version. */
+/** Which versions serve whom. */
 export const RELEASE_FILE = 'release.yaml';
+/** What says where files came from, what they should answer, how they were made: it changes nothing of any version. */
+const OTHER_FILES = new Set([RELEASE_FILE, 'samples.jsonl', 'variants.json', 'source.json']);
+const counts = (path: string): boolean => !OTHER_FILES.has(path);
 
 function fingerprintOf(folder: string, candidate: Candidate): string {
   const fingerprint = new Fingerprint().addFolder(folder, isOfEveryVersion);
-  return (candidate.folder === folder ? fingerprint : fingerprint.addFolder(candidate.folder)).digest();
+  return (candidate.folder === folder ? fingerprint : fingerprint.addFolder(candidate.folder, counts)).digest();
 }
 
 /** Files of other versions do not count. */
-const isOfEveryVersion = (path: string): boolean => path !== RELEASE_FILE && !VERSION.test(path.split('/')[0] ?? '');
+const isOfEveryVersion = (path: string): boolean => counts(path) && !VERSION.test(path.split('/')[0] ?? '');
 
 /** Paths of all files that one version may be made of, with names that do not depend on where the repository is; in order. Empty: there is no such version. */
 export function filesOfVersion(modelsDir: string, name: string, version: string): { name: string; path: string }[] {
@@ -176,7 +180,7 @@ export function filesOfVersion(modelsDir: string, name: string, version: string)
   const below = (root: string, prefix: string, isCounted?: (path: string) => boolean): { name: string; path: string }[] =>
     filesBelow(root, isCounted).map(({ path }) => ({ name: join(prefix, path), path: join(root, path) }));
   const shared = below(folder, '', isOfEveryVersion);
-  return candidate.folder === folder ? shared : [...shared, ...below(candidate.folder, 'version')];
+  return candidate.folder === folder ? shared : [...shared, ...below(candidate.folder, 'version', counts)];
 }
 
 function foldersOf(folder: string, names: string[]): string[] {
@@ -207,7 +211,7 @@ function versionsOf(folder: string): string[] {
 }
 
 function readManifest(name: string, folder: string, candidate: Candidate): ModelManifest {
-  const { file, warnings } = readModelFile(folder);
+  const { file, warnings } = readModelFiles(folder, candidate.folder);
   const modelPath = chooseGraph(candidate.folder, file.file ?? null);
   const { task, taskIsExplicit, tensorsBecause, tensorsAreFallback, padTokenId, text } = readExport(
     [...new Set([candidate.folder, folder])],
@@ -256,6 +260,18 @@ function degradeSteps(steps: ModelFile['degrade'] = []): DegradeStep[] {
     if (step === 'cached') return [{ kind: 'cached' }];
     return [{ kind: 'model', model: step.model, version: step.version ?? null, sameSpace: step.sameSpace }];
   });
+}
+
+/** Keys of the `model.yaml` in a version's own folder come before those of the one beside the versions. */
+function readModelFiles(folder: string, versionFolder: string): { file: ModelFile; warnings: string[] } {
+  const common = readModelFile(folder);
+  if (versionFolder === folder) return common;
+  const own = readModelFile(versionFolder);
+  const { mergeRows, batchInvariant, ...shared } = common.file;
+  // Two names of one setting: the version's own stands for both.
+  const setsMerging = own.file.mergeRows !== undefined || own.file.batchInvariant !== undefined;
+  const merging = setsMerging ? {} : { mergeRows, batchInvariant };
+  return { file: { ...shared, ...merging, ...own.file }, warnings: [...common.warnings, ...own.warnings] };
 }
 
 function readModelFile(folder: string): { file: ModelFile; warnings: string[] } {

@@ -7,7 +7,7 @@ export { prepareInferMessage, readInferMessage, streamAnswer, streamError, type 
 export { WireReader } from './grpc/wire-reader';
 export { WireWriter } from './grpc/wire-writer';
 export { jsonLine } from './json-line';
-export { toJsonText } from './json-numbers';
+export { ExactNumber, toJsonText } from './json-numbers';
 export { splitInferBody } from './open-inference';
 export { readServiceTier, SERVICE_TIERS, type ServiceTier } from './service-tier';
 export { allSucceeded, prepare, runItems, runPrepared } from './prepare';

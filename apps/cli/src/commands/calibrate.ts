@@ -5,10 +5,12 @@ import { Presets, SingleBar } from 'cli-progress';
 import type { Command } from 'commander';
 import { loadConfig, type Config } from '@app/config';
 import type { CostGrid, ModelSignature, WorkerModelPlan } from '@app/contracts';
-import { calibrate, costKeyId, CostStore, planCells, scanRepository, sha256OfFile, workerModelPlan, type CostKey } from '@app/models';
-import { inspectRuntime, startWorker, type WorkerHandle } from '@app/native';
-import { readCpuModel, readTopology } from '@app/system';
+import { calibrate, costKeyId, CostStore, planCells, workerModelPlan } from '@app/models';
+import { startWorker, type WorkerHandle } from '@app/native';
+import { readTopology } from '@app/system';
 import { CliError } from '../cli-error';
+import { cpuCostKey } from '../cost-key';
+import { findModelFiles } from '../find-model-files';
 import { heatMap } from '../heat-map';
 
 const READY_POLL_MS = 50;
@@ -30,12 +32,8 @@ export function addCalibrateCommand(program: Command): void {
 }
 
 function findPlan(config: Config, model: string, version: string | null): WorkerModelPlan {
-  const entries = scanRepository(config.modelsDir).filter(({ name }) => name === model);
-  const entry = version === null ? entries.at(-1) : entries.find((other) => other.version === version);
-  if (entry === undefined)
-    throw new CliError(`${config.modelsDir} has no model ${model}${version === null ? '' : ` version ${version}`}; set MODELS_DIR`);
-  if (entry.manifest === null) throw new CliError(`model ${model} version ${entry.version} cannot be served: ${entry.reason ?? ''}`);
-  return workerModelPlan(entry.manifest, config.batch, { revision: 1, fingerprint: entry.fingerprint });
+  const { manifest, fingerprint } = findModelFiles(config, model, version);
+  return workerModelPlan(manifest, config.batch, { revision: 1, fingerprint });
 }
 
 /** In a worker of this process's own. */
@@ -53,7 +51,7 @@ async function calibrateModel(config: Config, plan: WorkerModelPlan): Promise<Co
       channelBytes: 4 << 20,
       awakeMs: 0,
       gpu: null,
-      gpuRefusal: 'this command measures on CPUs; what a run costs on a GPU is measured by the workers of its partition',
+      gpuRefusal: null,
     },
     ortLibraryPath: config.ortLibraryPath,
   });
@@ -77,13 +75,7 @@ async function signatureOf(worker: WorkerHandle): Promise<ModelSignature> {
 
 async function measure(worker: WorkerHandle, signature: ModelSignature, plan: WorkerModelPlan, config: Config): Promise<CostGrid> {
   const store = new CostStore(config.dataDir);
-  const key: CostKey = {
-    modelSha256: await sha256OfFile(plan.modelPath),
-    provider: 'cpu',
-    intraOpThreads: 1,
-    cpu: readCpuModel(),
-    runtimeVersion: inspectRuntime(config.ortLibraryPath).version,
-  };
+  const key = await cpuCostKey(plan.modelPath, config);
   const id = costKeyId(key);
   const lock = await store.lock(id);
   if (lock === null) throw new CliError(`a worker measures ${plan.name} at this moment; try again in a minute`);

@@ -6,6 +6,7 @@ import { CliError } from '../cli-error';
 import { ApiClient, withServer, type ListPage, type Server } from '../client';
 import { table } from '../table';
 import { addReleaseCommands } from './model-releases';
+import { addModelsCheckCommand } from './models-check';
 import { addSourceCommands } from './models-sources';
 
 interface Breaker {
@@ -52,6 +53,7 @@ export function addModelsCommand(program: Command): void {
     .action(release);
   addReleaseCommands(models);
   addSourceCommands(models);
+  addModelsCheckCommand(models);
 }
 
 function stateOf(state: string, quarantined: { lane: Lane }[], breaker: Breaker | undefined): string {
