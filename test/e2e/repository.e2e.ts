@@ -111,6 +111,8 @@ describe('models that change while the node serves', () => {
   it('unloads and loads by command, and forgets what is removed', async () => {
     const command = (what: string) =>
       fetch(`${stack.url}/v2/repository/models/scale/${what}`, { method: 'POST', body: '{}', headers: JSON_HEADERS });
+    model.replaceGraph(2, scaleGraph(5));
+    await says(({ factor }) => factor === 5);
     expect((await command('unload')).status).toBe(200);
     await says(({ status }) => status >= 400);
     expect((await command('load')).status).toBe(200);
