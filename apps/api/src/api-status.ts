@@ -1,5 +1,6 @@
 import { runPaths, type Config } from '@app/config';
 import type { ApiProcessStatus, InferenceBackend } from '@app/contracts';
+import type { ModelCatalog } from '@app/models';
 import { DRAIN_COMMAND, serveProcessStatus, type Command, type ProcessStatusServer } from '@app/process';
 import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
@@ -11,7 +12,7 @@ import { Readiness } from './health/readiness';
 import { fastifyOf } from './http/fastify-adapter';
 import { Lifecycle } from './lifecycle';
 import { ROLE } from './process.module';
-import { BACKEND, CONFIG, PROCESS_ID } from './tokens';
+import { BACKEND, CATALOG, CONFIG, PROCESS_ID } from './tokens';
 
 /** Serves this process's status: on its own socket from the start, on the socket `api` while it is the one that answers. */
 @Injectable()
@@ -23,6 +24,7 @@ export class ApiStatus implements OnApplicationBootstrap {
     @Inject(CONFIG) private readonly config: Config,
     @Inject(PROCESS_ID) private readonly id: string,
     @Inject(BACKEND) private readonly backend: InferenceBackend,
+    @Inject(CATALOG) private readonly catalog: ModelCatalog,
     private readonly registry: Registry,
     private readonly readiness: Readiness,
     private readonly http: HttpAdapterHost,
@@ -87,6 +89,7 @@ export class ApiStatus implements OnApplicationBootstrap {
       grpcAddress: this.grpcAddress(),
       missing: this.readiness.missing(),
       inFlightItems: this.backend.inFlightItems(),
+      models: this.catalog.revisions() ?? undefined,
     };
   }
 }

@@ -27,9 +27,9 @@ async function main(): Promise<void> {
   mkdirSync(config.runDir, { recursive: true });
   const registry = new Registry();
   observeEventLoop(registry, PROCESS_ID);
-  const catalog = await openModelCatalog(config.modelsDir, 'batch', log);
   const placement = openPlacement(config.runDir, log);
   const pool = new WorkerPool({ lane: 'batch', runDir: config.runDir, placement });
+  const catalog = await openModelCatalog(config.modelsDir, 'batch', log, placement);
   catalog.applyReports(pool.models());
   pool.onModelsChanged(() => catalog.applyReports(pool.models()));
   const limits = {
@@ -55,7 +55,7 @@ async function main(): Promise<void> {
   const statusServer = await serveProcessStatus({
     socketPath: runPaths(config.runDir).statusSocket(PROCESS_ID),
     registry,
-    status: () => runner.status(),
+    status: () => ({ ...runner.status(), models: catalog.revisions() ?? undefined }),
   });
   shutdown.push(
     ['batches', () => runner.close(DRAIN_MS)],

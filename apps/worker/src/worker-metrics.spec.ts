@@ -36,6 +36,7 @@ const STATS: WorkerModelStats = {
     'response-too-large': 0,
     unavailable: 0,
     'queue-full': 0,
+    gone: 0,
     'run-timeout': 0,
   },
   queueItems: 7,

@@ -66,3 +66,15 @@ export class InterleaveError extends Error {
     return ERRORS[this.code].batchCode;
   }
 }
+
+/**
+ * No worker has the revision any more that a request was prepared for. Prepared anew, for the files of now, the request can be
+ * answered; a caller is told where that does not help either.
+ */
+export class RevisionGone extends InterleaveError {
+  constructor(name: string, version: string) {
+    super('worker_unavailable', `the files of model "${name}" version ${version} have just been replaced or unloaded; try again`, {
+      retryAfterSeconds: 1,
+    });
+  }
+}

@@ -65,6 +65,8 @@ export interface UnreadRequest {
   /** Null: not known yet. */
   model: string | null;
   version: string | null;
+  /** As `InferenceRequest.revision`. */
+  revision?: number;
   timeoutMs: number;
   /** Announced; null: not. */
   bodyBytes: number | null;
@@ -86,7 +88,8 @@ export interface CancelSignal {
 /**
  * Runs items on the workers of one lane. Implemented by `@app/worker-pool` (`WorkerPool`).
  * `infer` never rejects for one bad item: each item has a result or an error of its own. It rejects (with an
- * `InterleaveError`) when the request as a whole is refused: unknown model, full, no worker.
+ * `InterleaveError`) when the request as a whole is refused: unknown model, full, no worker. What was prepared for a revision
+ * that no worker has any more ends with `RevisionGone`, either way.
  */
 export interface InferenceBackend {
   readonly lane: Lane;
@@ -101,7 +104,7 @@ export interface InferenceBackend {
    */
   checkAhead(request: UnreadRequest): number;
   /** Executor time that the items are predicted to take, in ns; 0: not known. */
-  predictedNs(request: Pick<InferenceRequest, 'model' | 'version' | 'items'>): number;
+  predictedNs(request: Pick<InferenceRequest, 'model' | 'version' | 'revision' | 'items'>): number;
   /** Live items that were admitted and are not answered yet, handed to workers or not. */
   admittedItems(): number;
   /** Items handed to workers and not yet answered. */

@@ -2,6 +2,7 @@ import type { BatchStatus } from './batches';
 import type { LaneControlStatus } from './lane-control';
 import type { Placement } from './placement';
 import type { PreemptionProof } from './preemption';
+import type { RevisionBinding } from './repository';
 import type { Lane } from './stages';
 
 /** State of a process that the scheduler keeps running; `backoff`: it ended and waits for its next start. */
@@ -45,6 +46,8 @@ export interface ApiProcessStatus {
   /** Why the node is not ready; null when it is. */
   missing: string | null;
   inFlightItems: number;
+  /** Revisions that it has bound, or why it cannot; one that is not there is still being bound. Absent: it has bound everything. */
+  models?: RevisionBinding[];
 }
 
 export interface ActiveBatchStatus {
@@ -70,4 +73,8 @@ export interface RunnerProcessStatus {
   backlogSeconds: number;
   chunks: { running: number; waiting: number };
   redisIsReady: boolean;
+  /** As `ApiProcessStatus.models`. */
+  models?: RevisionBinding[];
+  /** Revisions that unfinished batches began with; null: not known yet. Absent: none. */
+  pinnedRevisions?: number[] | null;
 }

@@ -15,6 +15,13 @@ export interface PlacedVersion {
   reason: string | null;
 }
 
+/** What a process that answers has of one revision. */
+export interface RevisionBinding {
+  revision: number;
+  /** Why it cannot answer with it; null: it can. */
+  problem: string | null;
+}
+
 /** A part of the requests that name no version goes to `version`; those of one caller always go the same way. */
 export interface CanaryRule {
   version: string;

@@ -1,206 +1,283 @@
-import { InterleaveError, type Lane, type ModelReport, type ModelSignature, type Task } from '@app/contracts';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Lane, ModelReport, PlacedRelease, PlacedVersion, Placement, RevisionBinding, Task } from '@app/contracts';
+import { InterleaveError } from '@app/contracts';
 import type { Logger } from '@app/telemetry';
-import type { ModelManifest } from './manifest';
-import { scanRepository, type RepositoryEntry } from './repository';
-import { bindTextModel } from './text-model';
-import { TextTokenizer } from './tokenizer';
-import { readPolicy, NO_POLICY } from './serving-policy';
-import type { CatalogEntry, ModelCatalog, ServedModel, ServingPolicy, TextModel } from './types';
+import { modelNotFound, ModelNotReady, quote, unknownModel } from './catalog-errors';
+import { applyReports, bindingProblem, changedRecord, RecordOpener, servedModel, type Files, type ModelRecord } from './catalog-record';
+import { splitLabel } from './label';
+import { readVersion, scanRepository } from './repository';
+import { NO_POLICY } from './serving-policy';
+import type { CatalogEntry, ModelCatalog, PlacementSource, ServedModel, ServingPolicy } from './types';
 
-const RETRY_AFTER_SECONDS = 1;
-const AS_TENSORS = 'served as tensors: ';
+/** The label of the version that requests get which name none. */
+const STABLE = 'stable';
 
 /**
- * Scans the repository, loads every tokenizer and returns the catalog of a process that answers in one lane. Models start
- * as `loading` (or `failed`, when their files cannot be served or name other lanes only) until `applyReports` says otherwise.
+ * The catalog of a process that answers in one lane. As long as the placement lists no versions it has everything of the
+ * repository as it is now; then it follows the placement: what answers changes at once, and the files of new revisions are
+ * read beside other work. Models start as `loading` (or `failed`, when their files cannot be served or name other lanes only)
+ * until `applyReports` says otherwise. Resolves when it has read what there is.
  */
-export async function openModelCatalog(modelsDir: string, lane: Lane, log: Logger): Promise<ModelCatalog> {
-  const records: ModelRecord[] = [];
-  const tokenizers = new Map<string, Promise<TextTokenizer>>();
-  const entries = scanRepository(modelsDir).map((entry) => inLane(entry, lane));
-  const comparesTokenizers = entries.some(({ manifest }) => (manifest?.degrade.length ?? 0) > 0);
-  for (const entry of entries) {
-    const policy = entry.manifest === null ? NO_POLICY : await readPolicy(entry.manifest, { comparesTokenizers });
-    records.push(await openRecord(entry, policy, tokenizers));
-  }
-  for (const { name, version, reason, tokenizer, manifest } of records) {
-    for (const warning of manifest?.warnings ?? []) log.warn({ model: name, version }, warning);
-    if (reason !== null) log.error({ model: name, version, reason }, 'model cannot be served');
-    else log.debug({ model: name, version, tokenizesShortTextsAtOnce: tokenizer?.hasFastPath ?? null }, 'model found');
-  }
-  return new Catalog(records, log);
+export async function openModelCatalog(modelsDir: string, lane: Lane, log: Logger, source?: PlacementSource): Promise<ModelCatalog> {
+  const catalog = new Catalog({ modelsDir, lane, log });
+  const follow = (): Promise<void> => catalog.follow(source?.placement ?? null);
+  if (source?.placement?.versions === undefined) await catalog.openAll();
+  else await follow();
+  source?.onChange(() => void follow());
+  await follow(); // it may have changed meanwhile
+  return catalog;
 }
 
-/** State of one model version: `loading` → `ready` ⇄ `failed`, as workers report; `failed` for good when the files are bad. */
-interface ModelRecord extends CatalogEntry {
-  manifest: ModelManifest | null;
-  tokenizer: TextTokenizer | null;
-  policy: ServingPolicy;
-  text: TextModel | null;
-  /** What came of binding the task to the signature `key`. */
-  bound: { key: string; outcome: BindOutcome } | null;
-}
-
-type BindOutcome = Pick<ModelRecord, 'state' | 'reason' | 'task' | 'text'>;
-
-function inLane(entry: RepositoryEntry, lane: Lane): RepositoryEntry {
-  const lanes = entry.manifest?.lanes ?? null;
-  if (lanes === null || lanes.includes(lane)) return entry;
-  return { ...entry, manifest: null, reason: `its model.yaml limits it to the ${lanes.join(' and ')} lane; this is the ${lane} lane` };
-}
-
-/** Versions of a model that have one tokenizer file share it. */
-async function openRecord(
-  entry: RepositoryEntry,
-  policy: ServingPolicy,
-  tokenizers: Map<string, Promise<TextTokenizer>>,
-): Promise<ModelRecord> {
-  const { name, version, manifest, reason } = entry;
-  const record: ModelRecord = {
-    name,
-    version,
-    task: manifest?.task ?? 'tensor',
-    state: manifest === null ? 'failed' : 'loading',
-    reason,
-    signature: null,
-    manifest,
-    tokenizer: null,
-    policy,
-    text: null,
-    bound: null,
-  };
-  if (manifest === null || manifest.text === null) return record;
-  const { tokenizerPath, lowerCase } = manifest.text;
-  const key = JSON.stringify([tokenizerPath, lowerCase]);
-  const loading = tokenizers.get(key) ?? TextTokenizer.load(tokenizerPath, { lowerCase });
-  tokenizers.set(key, loading);
-  try {
-    record.tokenizer = await loading;
-    return record;
-  } catch (error) {
-    return { ...record, state: 'failed', reason: (error as Error).message, manifest: null };
-  }
-}
+/** What is found by a version: a record, or what the scheduler says in its place. */
+type Listed = CatalogEntry & { policy: ServingPolicy; record: ModelRecord | null };
 
 class Catalog implements ModelCatalog {
-  /** By name, newest version first. */
-  private readonly byName = new Map<string, ModelRecord[]>();
+  private readonly opener: RecordOpener;
+  /** Of the whole repository; empty once a placement is followed. */
+  private found: ModelRecord[] = [];
+  /** By revision. */
+  private readonly open = new Map<number, ModelRecord>();
+  private placement: Placement | null = null;
+  private readonly releases = new Map<string, PlacedRelease>();
+  /** Of versions that nobody has loaded, by `versionKey`. */
+  private readonly tasks = new Map<string, Task>();
+  private reports: ModelReport[] = [];
+  private reading: Promise<void> | null = null;
+  private listed: Listed[] = [];
+  /** Newest version first. */
+  private readonly byName = new Map<string, Listed[]>();
+  private readonly listeners = new Set<() => void>();
 
-  constructor(
-    private readonly records: ModelRecord[],
-    private readonly log: Logger,
-  ) {
-    for (const record of records) this.byName.set(record.name, [record, ...(this.byName.get(record.name) ?? [])]);
+  constructor(private readonly files: Files) {
+    this.opener = new RecordOpener(files);
+  }
+
+  async openAll(): Promise<void> {
+    const entries = scanRepository(this.files.modelsDir);
+    const comparesTokenizers = entries.some(({ manifest }) => (manifest?.degrade.length ?? 0) > 0);
+    for (const entry of entries) this.found.push(await this.opener.open(entry, null, comparesTokenizers));
+    this.refresh();
   }
 
   list(): CatalogEntry[] {
-    return this.records.map(({ name, version, task, state, reason, signature }) => ({ name, version, task, state, reason, signature }));
+    return this.listed.map(({ name, version, task, state, reason, signature, revision, changeRefusal }) => {
+      return { name, version, task, state, reason, signature, revision, changeRefusal };
+    });
   }
 
   find(name: string, version: string | null): ServedModel {
-    const versions = this.byName.get(name);
-    if (versions === undefined) throw unknownModel(name);
-    const candidates = version === null ? versions : versions.filter((record) => record.version === version);
-    const newest = candidates[0];
-    if (newest === undefined) {
-      const existing = versions.map((record) => record.version).join(', ');
-      throw notFound(`model "${name}" has no version ${quote(version ?? '')}; it has ${existing}`);
-    }
-    const ready = candidates.find((record) => record.state === 'ready');
-    if (ready?.signature) return served(ready, ready.signature);
-    throw unavailable(candidates.find((record) => record.state === 'loading') ?? newest);
+    const { model, candidates } = this.candidates(name, version);
+    const ready = candidates.find(({ state }) => state === 'ready');
+    const served = ready?.record ? servedModel(ready.record) : null;
+    if (served !== null) return served;
+    throw unavailable(model, candidates);
   }
 
   policyOf(name: string, version: string | null): ServingPolicy | null {
-    const candidates = (this.byName.get(name) ?? []).filter((record) => version === null || record.version === version);
+    const candidates = attempt(() => this.candidates(name, version).candidates) ?? [];
     return (candidates.find(({ state }) => state === 'ready') ?? candidates[0])?.policy ?? null;
   }
 
+  ofRevision(revision: number): { model: ServedModel; policy: ServingPolicy } | null {
+    const record = this.open.get(revision) ?? this.found.find((other) => other.revision === revision);
+    const model = record === undefined ? null : servedModel(record);
+    return record === undefined || model === null ? null : { model, policy: record.policy };
+  }
+
+  releaseOf(name: string): PlacedRelease | null {
+    return this.releases.get(name) ?? null;
+  }
+
   applyReports(reports: ModelReport[]): void {
-    for (const record of this.records) {
-      if (record.manifest === null) continue;
-      const own = reports.filter((report) => report.name === record.name && report.version === record.version);
-      if (own.length > 0) this.apply(record, record.manifest, own);
-    }
+    this.reports = reports;
+    for (const record of [...this.found, ...this.open.values()]) this.apply(record);
+    this.changed();
   }
 
-  /** Ready when any worker is ready, or else loading when any is; only then failed. */
-  private apply(record: ModelRecord, manifest: ModelManifest, reports: ModelReport[]): void {
-    const ready = reports.find((report) => report.state === 'ready' && report.signature !== null);
-    if (ready?.signature) {
-      this.becomeReady(record, manifest, ready.signature);
-      return;
-    }
-    const loading = reports.find((report) => report.state === 'loading');
-    if (loading !== undefined) {
-      Object.assign(record, { state: 'loading', reason: loading.reason });
-    } else {
-      Object.assign(record, {
-        state: 'failed',
-        reason: reports.find((report) => report.reason !== null)?.reason ?? 'no worker could load it',
-      });
-    }
+  /** Never rejects. One that lists no versions changes nothing. */
+  follow(placement: Placement | null): Promise<void> {
+    if (placement?.versions === undefined) return Promise.resolve();
+    this.placement = placement;
+    this.found = [];
+    this.releases.clear();
+    for (const release of placement.releases ?? []) this.releases.set(release.name, release);
+    const wanted = new Set(this.wanted().map(({ revision }) => revision));
+    for (const revision of this.open.keys()) if (!wanted.has(revision)) this.open.delete(revision);
+    const versions = new Set(placement.versions.map(versionKey));
+    for (const key of this.tasks.keys()) if (!versions.has(key)) this.tasks.delete(key);
+    this.changed();
+    this.reading ??= this.readMissing().finally(() => (this.reading = null));
+    return this.reading;
   }
 
-  /** Binding reads files, so it is done once for a signature. */
-  private becomeReady(record: ModelRecord, manifest: ModelManifest, signature: ModelSignature): void {
-    const key = JSON.stringify(signature);
-    if (record.bound?.key !== key) record.bound = { key, outcome: this.bind(record, manifest, signature) };
-    Object.assign(record, record.bound.outcome, { signature });
+  revisions(): RevisionBinding[] | null {
+    if (this.placement === null) return null;
+    const planned = new Set(this.plans((lane) => lane === this.files.lane).map(({ revision }) => revision));
+    return [...this.open].flatMap(([revision, record]) => {
+      const problem = bindingProblem(record);
+      if (problem !== undefined) return [{ revision, problem }];
+      // No worker of this lane will tell its inputs and outputs.
+      return planned.has(revision) ? [] : [{ revision, problem: null }];
+    });
   }
 
-  private bind(record: ModelRecord, manifest: ModelManifest, signature: ModelSignature): BindOutcome {
-    try {
-      const reason = manifest.tensorsAreFallback ? `${AS_TENSORS}${manifest.tensorsBecause}` : null;
-      return { state: 'ready', reason, ...bindTask(record, manifest, signature) };
-    } catch (error) {
-      const reason = (error as Error).message;
-      const outcome: BindOutcome = manifest.taskIsExplicit
-        ? { state: 'failed', reason, task: manifest.task, text: null }
-        : { state: 'ready', reason: `${AS_TENSORS}${reason}`, task: 'tensor', text: null };
-      this.log.warn({ model: record.name, version: record.version, reason, servedAs: outcome.task }, 'the task does not fit the graph');
-      return outcome;
+  onChange(listener: () => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  /** Those that a request may mean, the newest first; at least one. Throws `model_not_found`. */
+  private candidates(name: string, version: string | null): { model: string; candidates: Listed[] } {
+    const { model, label } = this.byName.has(name) ? { model: name, label: null } : splitLabel(name);
+    const versions = this.byName.get(model);
+    if (versions === undefined) throw unknownModel(name);
+    const wanted = label === null ? (version ?? this.stableOf(model, versions)) : this.labelled(model, label, version);
+    const candidates = wanted === null ? versions : versions.filter((listed) => listed.version === wanted);
+    if (candidates.length > 0) return { model, candidates };
+    const existing = versions.map((listed) => listed.version).join(', ');
+    throw modelNotFound(`model "${model}" has no version ${quote(wanted ?? '')}; it has ${existing}`);
+  }
+
+  private stableOf(model: string, versions: Listed[]): string | null {
+    const stable = this.releases.get(model)?.labels[STABLE] ?? null;
+    return versions.some(({ version }) => version === stable) ? stable : null;
+  }
+
+  private labelled(model: string, label: string, version: string | null): string {
+    if (version !== null)
+      throw new InterleaveError(
+        'invalid_request',
+        `expected a label or a version but received ${quote(label)} and ${quote(version)}; leave one out`,
+        {
+          param: 'model',
+        },
+      );
+    const labels = new Map(Object.entries(this.releases.get(model)?.labels ?? {}));
+    const labelled = labels.get(label);
+    if (labelled !== undefined) return labelled;
+    const known = labels.size === 0 ? 'it has none' : `it has ${[...labels.keys()].join(', ')}`;
+    throw modelNotFound(`model "${model}" has no label ${quote(label)}; ${known}`);
+  }
+
+  private apply(record: ModelRecord): void {
+    applyReports(record, this.reports, this.opener, this.files.log);
+  }
+
+  /** What is to be read and kept: what answers, what is about to, and what workers of this lane have still. */
+  private wanted(): { name: string; version: string; revision: number }[] {
+    const placed = (this.placement?.versions ?? []).flatMap(({ name, version, serving, next }) =>
+      [serving, next].flatMap((revision) => (revision === null ? [] : [{ name, version, revision }])),
+    );
+    const known = new Set(placed.map(({ revision }) => revision));
+    return [...placed, ...this.plans((lane) => lane === this.files.lane).filter(({ revision }) => !known.has(revision))];
+  }
+
+  private plans(isMeant: (lane: Lane) => boolean): { name: string; version: string; revision: number; fingerprint: string }[] {
+    return (this.placement?.workers ?? []).flatMap(({ lane, models }) => (isMeant(lane) ? models : []));
+  }
+
+  /** One after the other, between other work, until there is nothing new. */
+  private async readMissing(): Promise<void> {
+    for (;;) {
+      const missing = this.wanted().find(({ revision }) => !this.open.has(revision));
+      if (missing === undefined) break;
+      const { revision } = missing;
+      const record = await this.read(missing);
+      if (!this.wanted().some((wanted) => wanted.revision === revision)) continue; // it has gone meanwhile
+      this.open.set(revision, record);
+      this.apply(record);
+      this.changed();
     }
+    this.opener.keepOnly(this.open.values());
+    await this.readTasks();
+  }
+
+  private async read({ name, version, revision }: { name: string; version: string; revision: number }): Promise<ModelRecord> {
+    const { modelsDir, lane } = this.files;
+    await nextTurn();
+    const fingerprint = this.plans(() => true).find((plan) => plan.revision === revision)?.fingerprint;
+    const entry = readVersion(modelsDir, name, version);
+    if (entry === null || (fingerprint ?? entry.fingerprint) !== entry.fingerprint) return changedRecord({ name, version, revision, lane });
+    return this.opener.open(entry, revision, true);
+  }
+
+  private async readTasks(): Promise<void> {
+    for (const placed of this.placement?.versions ?? []) {
+      const key = versionKey(placed);
+      if (placed.state !== 'unloaded' || this.tasks.has(key)) continue;
+      await nextTurn();
+      this.tasks.set(key, readVersion(this.files.modelsDir, placed.name, placed.version)?.manifest?.task ?? 'tensor');
+    }
+    this.changed();
+  }
+
+  private changed(): void {
+    this.refresh();
+    for (const listener of this.listeners) listener();
+  }
+
+  private refresh(): void {
+    const versions = this.placement?.versions ?? null;
+    this.listed =
+      versions === null
+        ? this.found.map((record) => ({ ...record, record, changeRefusal: null }))
+        : [...versions].sort(byNameAndVersion).map((placed) => this.listedOf(placed));
+    this.byName.clear();
+    for (const listed of this.listed) this.byName.set(listed.name, [listed, ...(this.byName.get(listed.name) ?? [])]);
+  }
+
+  private listedOf(placed: PlacedVersion): Listed {
+    const { name, version, serving, next, state, reason } = placed;
+    const record = this.answering(serving, next);
+    if (record !== null && state !== 'unloaded') {
+      this.tasks.set(versionKey(placed), record.task);
+      return { ...record, record, changeRefusal: reason };
+    }
+    return {
+      name,
+      version,
+      task: this.tasks.get(versionKey(placed)) ?? 'tensor',
+      state: state === 'serving' ? 'loading' : state,
+      reason,
+      signature: null,
+      revision: null,
+      changeRefusal: null,
+      policy: NO_POLICY,
+      record: null,
+    };
+  }
+
+  /** The next revision answers where there is no other, also because this process came too late for the files of the other. */
+  private answering(serving: number | null, next: number | null): ModelRecord | null {
+    const current = serving === null ? undefined : this.open.get(serving);
+    const coming = next === null ? undefined : this.open.get(next);
+    const isLost = current?.manifest === null && coming?.state === 'ready';
+    return (isLost ? coming : current) ?? (serving === null ? coming : undefined) ?? null;
   }
 }
 
-function bindTask(record: ModelRecord, manifest: ModelManifest, signature: ModelSignature): { task: Task; text: TextModel | null } {
-  const { tokenizer } = record;
-  if (tokenizer === null || manifest.text === null) return { task: 'tensor', text: null };
-  return { task: manifest.task, text: bindTextModel(manifest.task, manifest.text, tokenizer, signature) };
+/** Why none of these is ready. */
+function unavailable(model: string, candidates: Listed[]): InterleaveError {
+  const loading = candidates.find(({ state }) => state === 'loading');
+  if (loading !== undefined) return new ModelNotReady(model, loading.version, 'loading');
+  const unloaded = candidates.find(({ state }) => state === 'unloaded');
+  if (unloaded !== undefined) return new ModelNotReady(model, candidates.length > 1 ? null : unloaded.version, 'unloaded');
+  const { version, reason } = candidates[0] as Listed;
+  return new InterleaveError('model_not_servable', `model "${model}" version ${version} cannot be served: ${reason ?? 'unknown reason'}`);
 }
 
-function served({ name, version, task, text, reason, manifest }: ModelRecord, signature: ModelSignature): ServedModel {
-  const tensorsBecause = text !== null ? null : (reason?.slice(AS_TENSORS.length) ?? manifest?.tensorsBecause ?? null);
-  return {
-    name,
-    version,
-    task,
-    signature,
-    text,
-    tensorsBecause,
-    labels: manifest?.labels ?? null,
-    timeoutMs: manifest?.timeoutMs ?? null,
-    deduplicate: manifest?.deduplicate ?? true,
-  };
+const versionKey = ({ name, version }: { name: string; version: string }): string => `${name}\n${version}`;
+
+function byNameAndVersion(a: PlacedVersion, b: PlacedVersion): number {
+  if (a.name !== b.name) return a.name < b.name ? -1 : 1;
+  return Number(a.version) - Number(b.version);
 }
 
-function unavailable({ name, version, state, reason }: ModelRecord): InterleaveError {
-  const what = `model "${name}" version ${version}`;
-  if (state !== 'loading') return new InterleaveError('model_not_servable', `${what} cannot be served: ${reason ?? 'unknown reason'}`);
-  return new InterleaveError('worker_unavailable', `${what} is loading; try again`, { retryAfterSeconds: RETRY_AFTER_SECONDS });
-}
-
-/** What is said of every model that is not there for the caller. */
-export function unknownModel(name: string): InterleaveError {
-  return notFound(`there is no model ${quote(name)}; GET /v1/models lists those that exist`);
-}
-
-function notFound(message: string): InterleaveError {
-  return new InterleaveError('model_not_found', message, { param: 'model' });
-}
-
-/** Names come from the caller: shortened and escaped before they appear in a message. */
-function quote(name: string): string {
-  return JSON.stringify(name.length > 128 ? `${name.slice(0, 128)}…` : name);
+/** Null: it threw. */
+function attempt<T>(work: () => T): T | null {
+  try {
+    return work();
+  } catch {
+    return null;
+  }
 }

@@ -1,5 +1,7 @@
 export * from './calibration';
-export { openModelCatalog, unknownModel } from './catalog';
+export { openModelCatalog } from './catalog';
+export { ModelNotReady, unknownModel } from './catalog-errors';
+export { splitLabel } from './label';
 export { bestFirst } from './heads/classification';
 export { workerModelPlan, type LaneLimits, type ModelManifest } from './manifest';
 export { scanRepository, type RepositoryEntry } from './repository';

@@ -63,11 +63,38 @@ function isModel(folder: string): boolean {
   return hasGraph(folder) || versionsOf(folder).length > 0;
 }
 
+/** One version of a model that `scanRepository` has found; null: it is there no more. Reads no file of other versions. Never throws. */
+export function readVersion(modelsDir: string, name: string, version: string): RepositoryEntry | null {
+  const folder = join(modelsDir, name);
+  try {
+    const candidate = candidateOf(folder, name, version);
+    return candidate === undefined ? null : readEntry(name, folder, candidate);
+  } catch {
+    return null; // its folder has gone
+  }
+}
+
+/** As `RepositoryEntry.fingerprint`, of the files as they are now; null: there is no such version. */
+export function fingerprintOfVersion(modelsDir: string, name: string, version: string): string | null {
+  const folder = join(modelsDir, name);
+  try {
+    const candidate = candidateOf(folder, name, version);
+    return candidate === undefined ? null : fingerprintOf(folder, candidate);
+  } catch {
+    return null; // its folder has gone
+  }
+}
+
+function candidateOf(folder: string, name: string, version: string): Candidate | undefined {
+  return isName(name) ? findVersions(folder).find((candidate) => candidate.version === version) : undefined;
+}
+
+const isName = (name: string): boolean => name.split('/').every((part) => NAME_PART.test(part));
+
 function scanModel(modelsDir: string, name: string): RepositoryEntry[] {
   const folder = join(modelsDir, name);
   const failed = (version: string, reason: string): RepositoryEntry => failure(name, version, reason);
-  if (!name.split('/').every((part) => NAME_PART.test(part)))
-    return [failed('1', 'expected a name of letters, digits, ".", "_" and "-", at most 128; rename the folder')];
+  if (!isName(name)) return [failed('1', 'expected a name of letters, digits, ".", "_" and "-", at most 128; rename the folder')];
   const candidates = findVersions(folder);
   if (candidates.length === 0) {
     return [failed('1', `expected model.onnx in ${folder}, ${folder}/onnx or ${folder}/<version> but found none`)];
@@ -75,18 +102,21 @@ function scanModel(modelsDir: string, name: string): RepositoryEntry[] {
   if (candidates.length > 1 && candidates[0]?.version === candidates[1]?.version) {
     return [failed('1', `${folder} holds both a graph and the folder 1; move one of them away`)];
   }
-  return candidates.map((candidate) => {
+  return candidates.map((candidate) => readEntry(name, folder, candidate));
+}
+
+function readEntry(name: string, folder: string, candidate: Candidate): RepositoryEntry {
+  const { version } = candidate;
+  try {
+    const fingerprint = fingerprintOf(folder, candidate);
     try {
-      const fingerprint = fingerprintOf(folder, candidate);
-      try {
-        return { name, version: candidate.version, manifest: readManifest(name, folder, candidate), reason: null, fingerprint };
-      } catch (error) {
-        return { ...failed(candidate.version, (error as Error).message), fingerprint };
-      }
+      return { name, version, manifest: readManifest(name, folder, candidate), reason: null, fingerprint };
     } catch (error) {
-      return failed(candidate.version, (error as Error).message);
+      return { ...failure(name, version, (error as Error).message), fingerprint };
     }
-  });
+  } catch (error) {
+    return failure(name, version, (error as Error).message);
+  }
 }
 
 /** Which versions serve whom: changes nothing of any version. */

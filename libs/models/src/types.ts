@@ -1,4 +1,13 @@
-import type { InferenceItem, ItemResult, ModelReport, ModelSignature, Task } from '@app/contracts';
+import type {
+  InferenceItem,
+  ItemResult,
+  ModelReport,
+  ModelSignature,
+  PlacedRelease,
+  Placement,
+  RevisionBinding,
+  Task,
+} from '@app/contracts';
 import type { TokenizedText } from './tokenizer';
 import type { TruncationSide } from './tokenizer-config';
 
@@ -7,11 +16,15 @@ export interface CatalogEntry {
   name: string;
   version: string;
   task: Task;
-  /** `failed` with the reason when the files cannot be served or no worker could load it. */
-  state: ModelReport['state'];
+  /** `failed` with the reason when the files cannot be served or no worker could load it; `unloaded`: it is loaded for whoever asks. */
+  state: ModelReport['state'] | 'unloaded';
   /** Why it failed; of a model that is ready with task `tensor` although it has a tokenizer, why it takes no text. */
   reason: string | null;
   signature: ModelSignature | null;
+  /** The revision that answers, or will; null: none yet. */
+  revision: number | null;
+  /** Why the last change of its files was not taken over; null: it was, or there was none. */
+  changeRefusal: string | null;
 }
 
 /** Bounds of the live answers that are kept of a model. */
@@ -39,6 +52,8 @@ export interface ServingPolicy {
 export interface ServedModel {
   name: string;
   version: string;
+  /** Of its files; what is prepared for it runs on no other. */
+  revision: number;
   task: Task;
   signature: ModelSignature;
   /** Null for plain tensor models. */
@@ -129,13 +144,35 @@ export interface TextModel {
   detokenize(ids: number[][], options: { skipSpecialTokens: boolean }): Promise<string[]>;
 }
 
-/** All models of the repository as one process sees them. */
-export interface ModelCatalog {
+/** Models as somebody sees them who asks for one. */
+export interface ModelView {
   list(): CatalogEntry[];
-  /** Throws `model_not_found`, or `worker_unavailable` while it is loading. Version null: the newest that is ready. */
-  find(name: string, version: string | null): ServedModel;
+  /**
+   * Throws `model_not_found`, or `ModelNotReady` while it is loading or not loaded. `name` may end with a label, as in `minilm:canary`.
+   * Version null: the one with the label `stable`, or else the newest that is ready. `user`: whom the request says that it is for, where
+   * versions are shared out between callers.
+   */
+  find(name: string, version: string | null, user?: string | null): ServedModel;
   /** Of the version that `find` would choose, or of the newest while none is ready; null: there is none. */
   policyOf(name: string, version: string | null): ServingPolicy | null;
+  /** What was bound to the files of this revision, as long as workers have it; null: nothing, or no longer. */
+  ofRevision(revision: number): { model: ServedModel; policy: ServingPolicy } | null;
+}
+
+/** The placement as the scheduler last wrote it. */
+export interface PlacementSource {
+  readonly placement: Placement | null;
+  onChange(listener: () => void): unknown;
+}
+
+/** All models of the repository as one process has them. */
+export interface ModelCatalog extends ModelView {
   /** Takes over what workers say (state, signature); called whenever `WorkerPool` reports a change. */
   applyReports(reports: ModelReport[]): void;
+  /** Which versions of a model serve whom; null: it has no rules. */
+  releaseOf(name: string): PlacedRelease | null;
+  /** What this process has bound, for its status; null: it follows no placement, and has what there is. */
+  revisions(): RevisionBinding[] | null;
+  /** Called after changes of any of this; returns the way to unsubscribe. */
+  onChange(listener: () => void): () => void;
 }

@@ -291,6 +291,7 @@ export const ITEM_STATUSES = [
   'unavailable',
   'queue-full',
   'run-timeout',
+  'gone',
 ] as const;
 export type ItemStatus = (typeof ITEM_STATUSES)[number];
 

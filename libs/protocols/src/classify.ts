@@ -1,5 +1,5 @@
 import type { ItemResult } from '@app/contracts';
-import { bestFirst, type ModelCatalog, type ScoredClass, type ScoredLabel, type TextInput } from '@app/models';
+import { bestFirst, type ModelView, type ScoredClass, type ScoredLabel, type TextInput } from '@app/models';
 import {
   answering,
   atPath,
@@ -20,7 +20,7 @@ const FIELDS = ['model', 'input', 'top_k', 'raw_scores', 'prompt_name', 'user', 
 const TOP_K_MAX = 100_000;
 
 /** Checks and tokenizes a `POST /v1/classify` body; the answer has vLLM's fields and Jina's (docs/protocols.md). */
-export async function prepareClassify(body: unknown, catalog: ModelCatalog, limits: Limits): Promise<PreparedRequest> {
+export async function prepareClassify(body: unknown, catalog: ModelView, limits: Limits): Promise<PreparedRequest> {
   const request = expectObject(body, 'body');
   const model = catalog.find(expectString(request.model, 'model'), null);
   const text = textModelFor(model, 'a classifier of texts', ['sequence-classification']);

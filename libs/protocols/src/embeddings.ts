@@ -1,5 +1,5 @@
 import type { ItemResult } from '@app/contracts';
-import type { EncodeOptions, ModelCatalog, ServedModel, TextModel, TextRow } from '@app/models';
+import type { EncodeOptions, ModelView, ServedModel, TextModel, TextRow } from '@app/models';
 import {
   answering,
   atPath,
@@ -31,7 +31,7 @@ const NOT_SUPPORTED = new Map<string, unknown>([
 const WIDTH_MAX = 65_536;
 
 /** Checks and tokenizes a `POST /v1/embeddings` body (docs/protocols.md §6). */
-export async function prepareEmbeddings(body: unknown, catalog: ModelCatalog, limits: Limits): Promise<PreparedRequest> {
+export async function prepareEmbeddings(body: unknown, catalog: ModelView, limits: Limits): Promise<PreparedRequest> {
   const request = expectObject(body, 'body');
   const model = catalog.find(expectString(request.model, 'model'), null);
   const text = textModelFor(model, 'an embedding model', ['embedding', 'sparse', 'multi-vector']);

@@ -115,6 +115,7 @@ function prepared<Answer>(
   return {
     model: model.name,
     version: model.version,
+    revision: model.revision,
     items: [item],
     tokenCount: 0,
     timeoutMs: timeoutUs === null || timeoutUs === 0 ? model.timeoutMs : timeoutUs / 1000,

@@ -38,6 +38,7 @@ export async function preparePredict(body: unknown, model: ServedModel, limits: 
   return {
     model: model.name,
     version: model.version,
+    revision: model.revision,
     items,
     tokenCount,
     timeoutMs: model.timeoutMs,

@@ -1,5 +1,5 @@
 import { InterleaveError, type CancelSignal, type InferenceBackend, type InferenceRequest, type ItemResult } from '@app/contracts';
-import type { ModelCatalog } from '@app/models';
+import type { ModelView } from '@app/models';
 import { prepareClassify } from './classify';
 import { prepareEmbeddings } from './embeddings';
 import { prepareInfer } from './open-inference';
@@ -11,7 +11,7 @@ import type { BinaryPart, Endpoint, Limits, PreparedItems, PreparedRequest, Resp
 /** Endpoints whose model is in the body. */
 const PREPARE: Record<
   Exclude<Endpoint['kind'], 'predict' | 'open-inference'>,
-  (body: unknown, catalog: ModelCatalog, limits: Limits) => Promise<PreparedRequest>
+  (body: unknown, catalog: ModelView, limits: Limits) => Promise<PreparedRequest>
 > = {
   embeddings: prepareEmbeddings,
   rerank: prepareRerank,
@@ -32,7 +32,7 @@ export async function prepare(
   endpoint: Endpoint,
   body: unknown,
   binary: BinaryPart | null,
-  catalog: ModelCatalog,
+  catalog: ModelView,
   limits: Limits,
 ): Promise<PreparedRequest> {
   if (endpoint.kind !== 'predict' && endpoint.kind !== 'open-inference') return PREPARE[endpoint.kind](body, catalog, limits);
@@ -59,11 +59,11 @@ export async function runPrepared(
  */
 export async function runItems(
   backend: InferenceBackend,
-  { model, version, items, runAlone }: PreparedItems,
+  { model, version, revision, items, runAlone }: PreparedItems,
   { timeoutMs, priority, signal, bodyBytes, share, onRan }: RunOptions,
 ): Promise<(ItemResult | InterleaveError)[]> {
   if (items.length === 0) return [];
-  return backend.infer({ model, version, items, timeoutMs, priority, signal, runAlone, bodyBytes, share, onRan });
+  return backend.infer({ model, version, revision, items, timeoutMs, priority, signal, runAlone, bodyBytes, share, onRan });
 }
 
 /** What `PreparedRequest.respond` takes; throws the error of the first item that failed. */

@@ -1,5 +1,5 @@
 import type { ItemResult } from '@app/contracts';
-import type { EncodeOptions, ModelCatalog, ServedModel, TextRow } from '@app/models';
+import type { EncodeOptions, ModelView, ServedModel, TextRow } from '@app/models';
 import {
   answering,
   atPath,
@@ -34,7 +34,7 @@ interface Ranked {
 }
 
 /** Checks and tokenizes a `POST /v1/rerank` body, in the shape of Jina and Cohere or in that of TEI (docs/protocols.md). */
-export async function prepareRerank(body: unknown, catalog: ModelCatalog, limits: Limits): Promise<PreparedRequest> {
+export async function prepareRerank(body: unknown, catalog: ModelView, limits: Limits): Promise<PreparedRequest> {
   const request = expectObject(body, 'body');
   const model = catalog.find(expectString(request.model, 'model'), null);
   const text = textModelFor(model, 'a reranker', ['text-pair-scoring']);

@@ -148,6 +148,7 @@ export function rowsRequest(
   return {
     model: model.name,
     version: model.version,
+    revision: model.revision,
     items,
     tokenCount: tokensIn(rows),
     timeoutMs: model.timeoutMs,

@@ -1,4 +1,4 @@
-import type { ModelCatalog, ServedModel, TextInput } from '@app/models';
+import type { ModelView, ServedModel, TextInput } from '@app/models';
 import {
   atPath,
   expectItems,
@@ -26,7 +26,7 @@ const TOKENIZE_FIELDS = ['model', ...TEXT_FIELDS, 'text_pair', 'add_special_toke
 const DETOKENIZE_FIELDS = ['model', 'tokens', 'skip_special_tokens'];
 
 /** Checks and answers a `POST /v1/tokenize` body: the ids that the model is given for a text. Nothing is run. */
-export async function prepareTokenize(body: unknown, catalog: ModelCatalog, limits: Limits): Promise<PreparedRequest> {
+export async function prepareTokenize(body: unknown, catalog: ModelView, limits: Limits): Promise<PreparedRequest> {
   const request = expectObject(body, 'body');
   const model = catalog.find(expectString(request.model, 'model'), null);
   const text = textModelFor(model, 'a model of texts', null);
@@ -55,7 +55,7 @@ export async function prepareTokenize(body: unknown, catalog: ModelCatalog, limi
 }
 
 /** Checks and answers a `POST /v1/detokenize` body: the text of token ids. Nothing is run. */
-export async function prepareDetokenize(body: unknown, catalog: ModelCatalog, limits: Limits): Promise<PreparedRequest> {
+export async function prepareDetokenize(body: unknown, catalog: ModelView, limits: Limits): Promise<PreparedRequest> {
   const request = expectObject(body, 'body');
   const model = catalog.find(expectString(request.model, 'model'), null);
   const text = textModelFor(model, 'a model of texts', null);
@@ -116,6 +116,7 @@ function answered(model: ServedModel, body: object): PreparedRequest {
   return {
     model: model.name,
     version: model.version,
+    revision: model.revision,
     items: [],
     tokenCount: 0,
     timeoutMs: model.timeoutMs,

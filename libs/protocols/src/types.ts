@@ -16,6 +16,8 @@ export interface Endpoint {
 export interface PreparedRequest<Answer = ResponseBody> {
   model: string;
   version: string;
+  /** Whose inputs these are: they run on no other. */
+  revision: number;
   items: InferenceItem[];
   /** Tokens of all texts as they are run, those of equal ones each time; 0 for tensor requests. */
   tokenCount: number;

@@ -1,5 +1,5 @@
 import { InterleaveError, type InferenceBackend } from '@app/contracts';
-import { visibleModels, type ModelCatalog } from '@app/models';
+import { visibleModels, type ModelView } from '@app/models';
 import { status, type ServerWritableStream } from '@grpc/grpc-js';
 import { Inject, Injectable, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
 import { Readiness } from '../health/readiness';
@@ -25,7 +25,7 @@ export class GrpcHealth implements OnModuleInit, OnModuleDestroy {
 
   constructor(
     private readonly readiness: Readiness,
-    @Inject(CATALOG) private readonly catalog: ModelCatalog,
+    @Inject(CATALOG) private readonly catalog: ModelView,
     @Inject(BACKEND) private readonly backend: InferenceBackend,
   ) {}
 

@@ -1,5 +1,5 @@
 import { InterleaveError } from '@app/contracts';
-import { visibleModels, type ModelCatalog } from '@app/models';
+import { visibleModels, type ModelView } from '@app/models';
 import { Inject, Injectable } from '@nestjs/common';
 import type { Caller } from '../access/caller';
 import { Readiness } from '../health/readiness';
@@ -22,14 +22,14 @@ interface InfoRequest {
 const EXTENSIONS = extensionsOf({ sharedMemory: false }).filter((name) => name !== 'binary_tensor_data');
 
 /** Answers a request with a message of inference.proto, or throws. */
-type InfoCall = (request: InfoRequest, catalog: ModelCatalog) => object;
+type InfoCall = (request: InfoRequest, catalog: ModelView) => object;
 
 /** What callers of gRPC may ask about the server and its models. */
 @Injectable()
 export class InfoCalls {
   constructor(
     private readonly readiness: Readiness,
-    @Inject(CATALOG) private readonly catalog: ModelCatalog,
+    @Inject(CATALOG) private readonly catalog: ModelView,
     private readonly statistics: LiveStatistics,
     private readonly configs: ModelConfigs,
   ) {}

@@ -1,4 +1,4 @@
-import { visibleModels, type ModelCatalog } from '@app/models';
+import { visibleModels, type ModelView } from '@app/models';
 import { Controller, Get, Inject, Param, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { callerOf } from '../access/caller';
@@ -12,7 +12,7 @@ import { Readiness } from './readiness';
 export class HealthController {
   constructor(
     private readonly readiness: Readiness,
-    @Inject(CATALOG) private readonly catalog: ModelCatalog,
+    @Inject(CATALOG) private readonly catalog: ModelView,
   ) {}
 
   @Get('health/live')

@@ -20,7 +20,7 @@ export class LaneModule {
         { provide: BACKEND, useFactory: openPool('realtime'), inject: [CONFIG, PlacementReader] },
         { provide: BATCH_BACKEND, useFactory: openPool('batch'), inject: [CONFIG, PlacementReader] },
         BatchLaneState,
-        { provide: CATALOG, useFactory: openCatalog, inject: [CONFIG, LOGGER, BACKEND] },
+        { provide: CATALOG, useFactory: openCatalog, inject: [CONFIG, LOGGER, PlacementReader, BACKEND] },
       ],
       exports: [BACKEND, BATCH_BACKEND, BatchLaneState, CATALOG],
     };
@@ -45,8 +45,13 @@ function openPool(lane: Lane): (config: Config, placement: PlacementReader) => W
   return ({ runDir }, placement) => new WorkerPool({ lane, runDir, placement });
 }
 
-async function openCatalog({ modelsDir }: Config, log: Logger, backend: InferenceBackend): Promise<ModelCatalog> {
-  const catalog = await openModelCatalog(modelsDir, 'realtime', log);
+async function openCatalog(
+  { modelsDir }: Config,
+  log: Logger,
+  placement: PlacementReader,
+  backend: InferenceBackend,
+): Promise<ModelCatalog> {
+  const catalog = await openModelCatalog(modelsDir, 'realtime', log, placement);
   const adoptReports = () => catalog.applyReports(backend.models());
   backend.onModelsChanged(adoptReports);
   adoptReports();

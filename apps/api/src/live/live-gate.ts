@@ -1,6 +1,6 @@
 import type { Config } from '@app/config';
 import type { InferenceBackend } from '@app/contracts';
-import { visibleModels, type ModelCatalog } from '@app/models';
+import { visibleModels, type ModelView } from '@app/models';
 import { Inject, Injectable } from '@nestjs/common';
 import { NOTHING, Preparation, type Ahead, type Preparing } from '../admission/preparation';
 import { Degradation } from '../resilience/degradation';
@@ -31,7 +31,7 @@ export class LiveGate {
   constructor(
     @Inject(CONFIG) private readonly config: Config,
     @Inject(BACKEND) private readonly backend: InferenceBackend,
-    @Inject(CATALOG) private readonly catalog: ModelCatalog,
+    @Inject(CATALOG) private readonly catalog: ModelView,
     private readonly preparation: Preparation,
     private readonly degradation: Degradation,
     private readonly shares: TenantShares,

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import type { Config } from '@app/config';
 import { InterleaveError } from '@app/contracts';
-import { unknownModel, type ModelCatalog } from '@app/models';
+import { unknownModel, type ModelView } from '@app/models';
 import { allSucceeded, runItems, type PreparedItems, type PreparedRequest, type ResponseBody } from '@app/protocols';
 import { Inject, Injectable } from '@nestjs/common';
 import { Turns } from '../admission/turns';
@@ -21,7 +21,7 @@ export interface ReadBody<Answer = ResponseBody> extends UnpreparedBody {
   /** Bytes that are held until the answer is sent. */
   heldBytes: number;
   /** Parses, checks and tokenizes it, for a model of this catalog. May be called again with another one. */
-  prepare(catalog: ModelCatalog): Promise<PreparedRequest<Answer>>;
+  prepare(catalog: ModelView): Promise<PreparedRequest<Answer>>;
 }
 
 /**
@@ -82,7 +82,7 @@ export class LiveRunner {
     }
   }
 
-  private async prepare<Answer>(call: LiveCall, body: ReadBody<Answer>, catalog: ModelCatalog): Promise<PreparedRequest<Answer>> {
+  private async prepare<Answer>(call: LiveCall, body: ReadBody<Answer>, catalog: ModelView): Promise<PreparedRequest<Answer>> {
     const preparing = this.gate.enter(call, body);
     const isLarge = !isSmall(body.bytes);
     let items: number | null = null;

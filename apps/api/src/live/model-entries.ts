@@ -1,8 +1,8 @@
 import { InterleaveError } from '@app/contracts';
-import type { CatalogEntry, ModelCatalog } from '@app/models';
+import type { CatalogEntry, ModelView } from '@app/models';
 
 /** The versions of a model that the repository has; throws `model_not_found` when there is none. */
-export function entriesOf(catalog: ModelCatalog, name: string, version: string | undefined): CatalogEntry[] {
+export function entriesOf(catalog: ModelView, name: string, version: string | undefined): CatalogEntry[] {
   const entries = catalog.list().filter((entry) => entry.name === name && (version === undefined || entry.version === version));
   if (entries.length > 0) return entries;
   const what =

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Config } from '@app/config';
-import type { ModelCatalog } from '@app/models';
+import type { ModelView } from '@app/models';
 import {
   jsonLimits,
   parseJsonBodyInSlices,
@@ -40,7 +40,7 @@ export class Preparer {
   }
 
   /** A request by gRPC. */
-  async prepareMessage(message: InferMessage, catalog: ModelCatalog): Promise<PreparedRequest<WireMessage>> {
+  async prepareMessage(message: InferMessage, catalog: ModelView): Promise<PreparedRequest<WireMessage>> {
     return prepareInferMessage(message, catalog.find(message.model, message.version), this.limits);
   }
 
@@ -48,7 +48,7 @@ export class Preparer {
     endpoint: Endpoint,
     bytes: Buffer,
     headers: IncomingHttpHeaders,
-    { catalog, sharedMemory }: { catalog: ModelCatalog; sharedMemory?: SharedMemory },
+    { catalog, sharedMemory }: { catalog: ModelView; sharedMemory?: SharedMemory },
   ): Promise<PreparedRequest> {
     if (endpoint.kind === 'open-inference') {
       const headerLength = headers['inference-header-content-length'];

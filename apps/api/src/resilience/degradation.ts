@@ -1,5 +1,5 @@
 import { InterleaveError, type ErrorCode, type InferenceBackend } from '@app/contracts';
-import type { DegradeStep, ModelCatalog, ServedModel } from '@app/models';
+import type { DegradeStep, ModelView, ServedModel } from '@app/models';
 import type { PreparedRequest } from '@app/protocols';
 import type { Logger } from '@app/telemetry';
 import { Inject, Injectable } from '@nestjs/common';
@@ -18,7 +18,7 @@ type ModelStep = Extract<DegradeStep, { kind: 'model' }>;
 /** The two halves of answering a request; both reject with what the caller is told. */
 export interface Work<Answer> {
   /** `catalog` has what there is to choose from. `instead`: the model that the body is prepared for, whatever it names. */
-  prepare(catalog: ModelCatalog, instead: ServedModel | null): Promise<PreparedRequest<Answer>>;
+  prepare(catalog: ModelView, instead: ServedModel | null): Promise<PreparedRequest<Answer>>;
   run(prepared: PreparedRequest<Answer>): Promise<CachedAnswer>;
 }
 
@@ -36,7 +36,7 @@ export class Degradation {
 
   constructor(
     registry: Registry,
-    @Inject(CATALOG) private readonly catalog: ModelCatalog,
+    @Inject(CATALOG) private readonly catalog: ModelView,
     @Inject(BACKEND) backend: InferenceBackend,
     @Inject(LOGGER) private readonly log: Logger,
     private readonly cached: CachedRuns,
@@ -169,23 +169,23 @@ function attempt<T>(work: () => T): T | null {
 }
 
 /** A catalog with some of its methods replaced. */
-class OtherCatalog implements ModelCatalog {
-  constructor(protected readonly catalog: ModelCatalog) {}
+class OtherCatalog implements ModelView {
+  constructor(protected readonly catalog: ModelView) {}
 
-  list(): ReturnType<ModelCatalog['list']> {
+  list(): ReturnType<ModelView['list']> {
     return this.catalog.list();
   }
 
-  find(name: string, version: string | null): ServedModel {
-    return this.catalog.find(name, version);
+  find(...wanted: Parameters<ModelView['find']>): ServedModel {
+    return this.catalog.find(...wanted);
   }
 
-  policyOf(name: string, version: string | null): ReturnType<ModelCatalog['policyOf']> {
+  policyOf(name: string, version: string | null): ReturnType<ModelView['policyOf']> {
     return this.catalog.policyOf(name, version);
   }
 
-  applyReports(reports: Parameters<ModelCatalog['applyReports']>[0]): void {
-    this.catalog.applyReports(reports);
+  ofRevision(revision: number): ReturnType<ModelView['ofRevision']> {
+    return this.catalog.ofRevision(revision);
   }
 }
 
@@ -194,16 +194,17 @@ class AskedCatalog extends OtherCatalog {
   name: string | null = null;
   version: string | null = null;
 
-  override find(name: string, version: string | null): ServedModel {
+  override find(...wanted: Parameters<ModelView['find']>): ServedModel {
+    const [name, version] = wanted;
     Object.assign(this, { name, version });
-    return super.find(name, version);
+    return super.find(...wanted);
   }
 }
 
 /** Has one model, whatever is asked for. */
 class InsteadCatalog extends OtherCatalog {
   constructor(
-    catalog: ModelCatalog,
+    catalog: ModelView,
     private readonly instead: ServedModel,
   ) {
     super(catalog);

@@ -1,6 +1,6 @@
 import type { Config } from '@app/config';
 import { InterleaveError, type ErrorCode, type InferenceBackend, type InferenceRequest, type ItemResult } from '@app/contracts';
-import type { ModelCatalog } from '@app/models';
+import type { ModelView } from '@app/models';
 import { allSucceeded, runItems, type PreparedItems } from '@app/protocols';
 import { Inject, Injectable } from '@nestjs/common';
 import { BACKEND, CATALOG, CONFIG } from '../tokens';
@@ -22,7 +22,7 @@ export class GuardedRuns {
   constructor(
     @Inject(CONFIG) private readonly config: Config,
     @Inject(BACKEND) private readonly backend: InferenceBackend,
-    @Inject(CATALOG) private readonly catalog: ModelCatalog,
+    @Inject(CATALOG) private readonly catalog: ModelView,
     private readonly breakers: Breakers,
   ) {}
 

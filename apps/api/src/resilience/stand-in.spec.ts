@@ -14,6 +14,7 @@ function candidate(over: Partial<ServedModel> & { width?: number | null } = {}, 
     model: {
       name: 'm',
       version: '1',
+      revision: 1,
       task: 'embedding',
       signature: { inputs: [spec('x', 2)], outputs: [spec('y', 4)], coalesce: 'padded', coalesceReason: null },
       text: { embeddingWidth: width } as TextModel,

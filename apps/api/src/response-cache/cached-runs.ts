@@ -1,5 +1,5 @@
 import type { InferenceBackend, ItemResult } from '@app/contracts';
-import type { CacheBounds, ModelCatalog } from '@app/models';
+import type { CacheBounds, ModelView } from '@app/models';
 import type { PreparedItems } from '@app/protocols';
 import { Inject, Injectable } from '@nestjs/common';
 import { Counter, Gauge, Registry } from 'prom-client';
@@ -30,7 +30,7 @@ export class CachedRuns {
 
   constructor(
     registry: Registry,
-    @Inject(CATALOG) private readonly catalog: ModelCatalog,
+    @Inject(CATALOG) private readonly catalog: ModelView,
     @Inject(BACKEND) backend: InferenceBackend,
     private readonly cache: ResponseCache,
   ) {

@@ -10,11 +10,12 @@ import {
   type Lane,
   type ModelReport,
   type ModelSignature,
+  type PlacedRelease,
   type Placement,
   type UnreadRequest,
   type WorkerModelPlan,
 } from '@app/contracts';
-import type { ModelCatalog, ServingPolicy } from '@app/models';
+import { ModelNotReady, type ModelCatalog, type ServedModel, type ServingPolicy } from '@app/models';
 import { writePlacement } from '@app/process';
 import { createLogger } from '@app/telemetry';
 import { ItemCount } from '@app/worker-pool';
@@ -38,6 +39,10 @@ export class EchoBackend implements InferenceBackend {
   modelTimeoutMs: number | null = null;
   /** Of the files of each model, by its name. */
   readonly policies: Record<string, Partial<ServingPolicy>> = {};
+  /** Names of models that are there but not loaded. */
+  readonly unloaded = new Set<string>();
+  /** By model. */
+  readonly releases: Record<string, PlacedRelease> = {};
   /** What `infer` waits for. */
   gate: Promise<unknown> = Promise.resolve();
   /** What `infer` rejects with. */
@@ -126,30 +131,45 @@ export class EchoBackend implements InferenceBackend {
 
 /** A catalog of what the backend reports, all plain tensor models. */
 function catalogOf(backend: EchoBackend): ModelCatalog {
+  const served = ({ name, version, revision }: ModelReport, signature: ModelSignature): ServedModel => ({
+    name,
+    version,
+    revision,
+    task: 'tensor',
+    signature,
+    text: null,
+    tensorsBecause: null,
+    labels: null,
+    timeoutMs: backend.modelTimeoutMs,
+    deduplicate: true,
+  });
+  const policyOf = (name: string): ServingPolicy | null =>
+    backend.reports.some((report) => report.name === name)
+      ? { cache: null, degrade: [], head: null, tokenizerDigest: null, ...backend.policies[name] }
+      : null;
   return {
     list: () =>
-      backend.reports.map(({ name, version, state, reason, signature }) => ({ name, version, state, reason, signature, task: 'tensor' })),
+      backend.reports.map(({ name, version, revision, state, reason, signature }) => {
+        const isUnloaded = backend.unloaded.has(name);
+        return { name, version, revision, state: isUnloaded ? 'unloaded' : state, reason, signature, task: 'tensor', changeRefusal: null };
+      }),
     find: (name, version) => {
       const report = backend.reports.find((candidate) => candidate.name === name && (version === null || candidate.version === version));
       if (!report) throw new InterleaveError('model_not_found', `no model ${name}`);
-      if (!report.signature) throw new InterleaveError('worker_unavailable', `model ${name} is loading`);
-      return {
-        name,
-        version: report.version,
-        task: 'tensor',
-        signature: report.signature,
-        text: null,
-        tensorsBecause: null,
-        labels: null,
-        timeoutMs: backend.modelTimeoutMs,
-        deduplicate: true,
-      };
+      if (backend.unloaded.has(name)) throw new ModelNotReady(name, version, 'unloaded');
+      if (!report.signature) throw new ModelNotReady(name, report.version, 'loading');
+      return served(report, report.signature);
     },
-    policyOf: (name) =>
-      backend.reports.some((report) => report.name === name)
-        ? { cache: null, degrade: [], head: null, tokenizerDigest: null, ...backend.policies[name] }
-        : null,
+    policyOf,
+    ofRevision: (revision) => {
+      const report = backend.reports.find((candidate) => candidate.revision === revision);
+      const policy = report === undefined ? null : policyOf(report.name);
+      return report?.signature && policy !== null ? { model: served(report, report.signature), policy } : null;
+    },
     applyReports: () => undefined,
+    releaseOf: (name) => backend.releases[name] ?? null,
+    revisions: () => null,
+    onChange: (listener) => backend.onModelsChanged(listener),
   };
 }
 

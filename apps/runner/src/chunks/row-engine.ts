@@ -1,5 +1,5 @@
 import { InterleaveError, type InferenceBackend } from '@app/contracts';
-import { visibleModels, type ModelCatalog } from '@app/models';
+import { visibleModels, type ModelView } from '@app/models';
 import { allSucceeded, prepare, runItems, type Endpoint, type Limits } from '@app/protocols';
 import { RowCosts } from './row-costs';
 
@@ -30,7 +30,7 @@ export class ModelEngine implements RowEngine {
   private readonly costs = new RowCosts();
 
   constructor(
-    private readonly catalog: ModelCatalog,
+    private readonly catalog: ModelView,
     private readonly backend: InferenceBackend,
     private readonly limits: Limits,
   ) {}

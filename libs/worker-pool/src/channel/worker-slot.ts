@@ -48,7 +48,7 @@ export class WorkerSlot {
     listener: SlotListener,
   ) {
     const take = (report: WorkerReport): void => {
-      for (const model of report.models) if (model.state === 'ready') this.lastReady.set(modelKey(model.name, model.version), model);
+      for (const model of report.models) if (model.state === 'ready') this.lastReady.set(modelKey(model), model);
       this.report = report;
       this.ready = readyModels(report, this.ready);
       listener.changed();
@@ -71,11 +71,9 @@ export class WorkerSlot {
    */
   reports(): ModelReport[] {
     const reported = (this.report?.models ?? []).map((model) =>
-      model.state === 'loading' ? (this.lastReady.get(modelKey(model.name, model.version)) ?? model) : model,
+      model.state === 'loading' ? (this.lastReady.get(modelKey(model)) ?? model) : model,
     );
-    const unreported = this.plan.models.filter(
-      ({ name, version }) => !reported.some((report) => report.name === name && report.version === version),
-    );
+    const unreported = this.plan.models.filter((plan) => !reported.some((report) => modelKey(report) === modelKey(plan)));
     return [
       ...reported,
       ...unreported.map(({ name, version, revision }): ModelReport => {
@@ -91,7 +89,7 @@ export class WorkerSlot {
 
   /** Whether its worker runs equal items of a model version once. */
   runsEqualOnce(key: string): boolean {
-    return this.plan.models.find(({ name, version }) => modelKey(name, version) === key)?.deduplicate ?? false;
+    return this.plan.models.find((model) => modelKey(model) === key)?.deduplicate ?? false;
   }
 
   get inFlightItems(): number {
@@ -133,9 +131,10 @@ export class WorkerSlot {
 
 function readyModels(report: WorkerReport, last: Map<string, ReadyModel>): Map<string, ReadyModel> {
   const ready = new Map<string, ReadyModel>();
-  report.models.forEach(({ name, version, state, signature, cost }, index) => {
+  report.models.forEach((model, index) => {
+    const { state, signature, cost } = model;
     if (state !== 'ready' || signature === null) return;
-    const key = modelKey(name, version);
+    const key = modelKey(model);
     ready.set(key, {
       index,
       signature,

@@ -1,7 +1,8 @@
-import { byteText, InterleaveError, type ModelSignature } from '@app/contracts';
+import { byteText, InterleaveError, type ModelSignature, RevisionGone } from '@app/contracts';
 import { type ChannelItem, type Completion, ITEM_STATUSES, ChannelError } from '@app/native';
 import type { ChannelAnswer } from '../channel/channel-client';
 import type { InputBlame } from './input-blame';
+import { splitModelKey } from '../placement/model-directory';
 import { decodeResult, encodeItem, responseBytesForPayload } from '../channel/item-codec';
 import { type WorkerInTime, waitObserver } from '../admission/predicted-time';
 import { answerExecutorNs } from '../shares/executor-time';
@@ -18,6 +19,12 @@ const REFUSALS_MAX = 8;
 const HOLD_MS_MAX = 2000;
 /** Among others, and twice alone: the first death alone may be chance, when someone kills workers or memory ran out. */
 const DEATHS_MAX = 3;
+
+/** Where an item was sent, and what its answer means there. */
+interface Ran {
+  slot: WorkerSlot;
+  signature: ModelSignature;
+}
 
 /** A worker that gets nothing new, so that it runs one suspect and nothing else of ours. */
 interface Hold {
@@ -183,7 +190,7 @@ export class Dispatcher {
             // Of what ran without an answer nobody knows how long.
             const executorNs = answerExecutorNs(answer, item.rows) ?? item.expectedNs;
             item.request.ran(executorNs);
-            this.onAnswer(item, model.signature, answer);
+            this.onAnswer(item, { slot, signature: model.signature }, answer);
             onLeft(answer.kind === 'completed' && RAN_OR_EXPIRED.has(ITEM_STATUSES[answer.completion.status]), executorNs);
           }),
         );
@@ -203,12 +210,12 @@ export class Dispatcher {
     return true;
   }
 
-  private onAnswer(item: PendingItem, signature: ModelSignature, answer: ChannelAnswer): void {
+  private onAnswer(item: PendingItem, ran: Ran, answer: ChannelAnswer): void {
     if (this.hold?.item === item) this.endHold();
     if (item.state === 'settled') return;
     item.state = 'parked';
     item.cancel = null;
-    if (answer.kind === 'completed') this.onCompleted(item, signature, answer.completion);
+    if (answer.kind === 'completed') this.onCompleted(item, ran, answer.completion);
     else this.onLost(item, answer.wasRunning);
   }
 
@@ -227,7 +234,7 @@ export class Dispatcher {
     }
   }
 
-  private onCompleted(item: PendingItem, signature: ModelSignature, completion: Completion): void {
+  private onCompleted(item: PendingItem, { slot, signature }: Ran, completion: Completion): void {
     const { message } = completion;
     const status = ITEM_STATUSES[completion.status] ?? 'failed';
     switch (status) {
@@ -252,10 +259,26 @@ export class Dispatcher {
         if (item.request.isLive) return item.settle(this.full(1));
         return this.retryLater(item, RETRY_MS);
       case 'unavailable':
-        item.refusals += 1;
-        if (item.refusals > REFUSALS_MAX) return item.settle(new InterleaveError('worker_unavailable', message));
-        return this.retryLater(item, RETRY_MS * 2 ** (item.refusals - 1));
+        return this.refusedForNow(item, new InterleaveError('worker_unavailable', message));
+      case 'gone':
+        return this.onGone(item, slot);
     }
+  }
+
+  /** `final`: what to answer when it was refused too often. */
+  private refusedForNow(item: PendingItem, final: InterleaveError): void {
+    item.refusals += 1;
+    if (item.refusals > REFUSALS_MAX) return item.settle(final);
+    this.retryLater(item, RETRY_MS * 2 ** (item.refusals - 1));
+  }
+
+  /** Another worker may have its revision still; else it has to be prepared anew. */
+  private onGone(item: PendingItem, slot: WorkerSlot): void {
+    const { key } = item.request;
+    const { name, version } = splitModelKey(key);
+    const gone = new RevisionGone(name, version);
+    if (this.candidates(key).some((other) => other !== slot)) this.refusedForNow(item, gone);
+    else item.settle(gone);
   }
 
   private enlarge(item: PendingItem, signature: ModelSignature, neededBytes: string): void {

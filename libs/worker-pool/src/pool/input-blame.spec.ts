@@ -9,7 +9,7 @@ let blame: InputBlame;
 function items(count: number): PendingItem[] {
   const inputs = Array.from({ length: count }, () => ({ inputs: [], outputs: null }));
   return new PendingRequest(
-    modelKey('m', '1'),
+    modelKey({ name: 'm', version: '1', revision: 1 }),
     { model: 'm', version: '1', items: inputs, timeoutMs: null, priority: 0, signal: null },
     () => undefined,
   ).items;
@@ -31,7 +31,7 @@ describe('the blame for a death', () => {
 
   it('is on the only item that was running, once for each death', () => {
     const [item] = items(1) as [PendingItem];
-    blame.countAnswer(modelKey('m', '1'));
+    blame.countAnswer(modelKey({ name: 'm', version: '1', revision: 1 }));
     die(item);
     die(item);
     expect(told).toEqual([

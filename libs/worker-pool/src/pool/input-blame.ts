@@ -18,6 +18,11 @@ export class InputBlame {
     this.answered.set(key, (this.answered.get(key) ?? 0) + 1);
   }
 
+  /** Forgets the revisions that are not in `keys`. */
+  keepOnly(keys: ReadonlyMap<string, unknown>): void {
+    for (const key of this.answered.keys()) if (!keys.has(key)) this.answered.delete(key);
+  }
+
   /** `items`: those that the worker was running, each with the deaths that it has seen, this one included. */
   workerDied(items: readonly PendingItem[]): void {
     const death: WorkerDeath = { isExplained: false };

@@ -79,7 +79,7 @@ export class PendingRequest {
   private unsettled: number;
   private resolve: (results: (ItemResult | InterleaveError)[]) => void = () => undefined;
 
-  /** `key` names the model version; `onEnd` is called once, after the last item. */
+  /** `key` names the revision; `onEnd` is called once, after the last item. */
   constructor(
     readonly key: string,
     private readonly request: InferenceRequest,

@@ -238,7 +238,7 @@ describe('WorkerPool', () => {
   });
 
   it('lets a live request wait while its worker is not there yet', async () => {
-    await place(plan('w1', { models: [{ name: 'echo', version: '1' } as WorkerPlan['models'][number]] }));
+    await place(plan('w1', { models: [{ name: 'echo', version: '1', revision: 1 } as WorkerPlan['models'][number]] }));
     await untilReady(() => pool.models().length > 0);
     expect(pool.models()).toMatchObject([{ name: 'echo', state: 'loading' }]);
     const answer = infer([textItem('patience')]);
@@ -247,7 +247,7 @@ describe('WorkerPool', () => {
   });
 
   it('answers deadline_exceeded when no worker comes in time', async () => {
-    await place(plan('w1', { models: [{ name: 'echo', version: '1' } as WorkerPlan['models'][number]] }));
+    await place(plan('w1', { models: [{ name: 'echo', version: '1', revision: 1 } as WorkerPlan['models'][number]] }));
     await untilReady(() => pool.models().length > 0);
     expect((await infer([textItem('late')], { timeoutMs: 20 })).map(codeOf)).toEqual(['deadline_exceeded']);
   });
@@ -302,7 +302,7 @@ describe('WorkerPool', () => {
     const grid = { lengths: [1], rows: [1], runNs: [[1e9]] };
     const models = ECHO_MODELS.map((model) => ({ ...model, cost: { grid, ratio: { median: 1, high: 1 } } }));
     const equals = (deduplicate: boolean) =>
-      plan('w1', { models: [{ name: 'echo', version: '1', deduplicate } as WorkerPlan['models'][number]] });
+      plan('w1', { models: [{ name: 'echo', version: '1', revision: 1, deduplicate } as WorkerPlan['models'][number]] });
     await place(equals(true));
     const worker = await startWorker('w1', { models });
     await untilReady();

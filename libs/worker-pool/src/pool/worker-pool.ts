@@ -8,6 +8,7 @@ import {
   type Lane,
   type ModelReport,
   type QuarantinedModel,
+  RevisionGone,
   type UnreadRequest,
 } from '@app/contracts';
 import { commandProcess, PlacementReader } from '@app/process';
@@ -15,7 +16,7 @@ import { Dispatcher } from './dispatcher';
 import { LiveAdmission } from '../admission/live-admission';
 import { IllegalStateError } from '@app/native';
 import { InputBlame } from './input-blame';
-import { mergeReports, modelKey, resolveModel, withhold } from '../placement/model-directory';
+import { mergeReports, modelKey, resolveModel, splitModelKey, withhold } from '../placement/model-directory';
 import { PendingRequest, tooLate } from './pending';
 import { FairLane } from '../shares/fair-lane';
 import { expectedNs } from '../admission/predicted-time';
@@ -43,6 +44,7 @@ export class WorkerPool implements InferenceBackend {
   private readonly requests = new Set<PendingRequest>();
   private readonly listeners = new Set<() => void>();
   private readonly admission = new LiveAdmission(() => [...this.slots.values()]);
+  private readonly blame: InputBlame;
   private readonly dispatcher: Dispatcher;
   private readonly fair: FairLane;
   private readonly placement: PlacementReader;
@@ -56,10 +58,10 @@ export class WorkerPool implements InferenceBackend {
     this.lane = lane;
     const scheduler = runPaths(runDir).statusSocket('scheduler');
     // Best effort: without a scheduler nobody counts deaths either.
-    const blame = new InputBlame(lane, (blamed) => void commandProcess(scheduler, '/blame-input', blamed).catch(() => undefined));
+    this.blame = new InputBlame(lane, (blamed) => void commandProcess(scheduler, '/blame-input', blamed).catch(() => undefined));
     this.dispatcher = new Dispatcher(
       () => this.slots.values(),
-      blame,
+      this.blame,
       (items) => this.admission.full(items),
     );
     this.fair = new FairLane({ dispatcher: this.dispatcher, admission: this.admission, requests: () => this.requests });
@@ -103,7 +105,7 @@ export class WorkerPool implements InferenceBackend {
 
   async infer(request: InferenceRequest): Promise<(ItemResult | InterleaveError)[]> {
     if (this.isClosed) throw new IllegalStateError('the worker pool is closed');
-    const key = this.resolve(request.model, request.version);
+    const key = this.resolve(request);
     if (request.signal?.aborted === true) throw new InterleaveError('client_closed', 'the caller has gone');
     if (request.timeoutMs !== null && request.timeoutMs <= 0) throw tooLate();
     if (request.items.length === 0) return [];
@@ -118,17 +120,17 @@ export class WorkerPool implements InferenceBackend {
     return pending.promise;
   }
 
-  checkAhead({ model, version, share, ...request }: UnreadRequest): number {
-    const report = model === null ? null : resolveModel(this.reports, model, version);
-    const key = report === null ? null : modelKey(report.name, report.version);
+  checkAhead({ model, version, revision, share, ...request }: UnreadRequest): number {
+    const report = model === null ? null : resolveModel(this.reports, { model, version, revision });
+    const key = report === null ? null : modelKey(report);
     const slots = [...this.slots.values()];
     const workers = key === null ? slots : slots.filter((slot) => slot.readyModel(key) !== null);
     return this.admission.checkUnread(workers, key, request, this.fair.standingOf(share ?? null));
   }
 
-  predictedNs({ model, version, items }: Pick<InferenceRequest, 'model' | 'version' | 'items'>): number {
-    const report = resolveModel(this.reports, model, version);
-    const ready = report === null ? undefined : this.readyModel(modelKey(report.name, report.version));
+  predictedNs({ items, ...wanted }: Pick<InferenceRequest, 'model' | 'version' | 'revision' | 'items'>): number {
+    const report = resolveModel(this.reports, wanted);
+    const ready = report === null ? undefined : this.readyModel(modelKey(report));
     return ready === undefined ? 0 : items.reduce((sumNs, item) => sumNs + expectedNs(ready, item), 0);
   }
 
@@ -149,28 +151,31 @@ export class WorkerPool implements InferenceBackend {
     this.admission.leave(request);
   }
 
-  private resolve(model: string, version: string | null): string {
+  private resolve({ model, version, revision }: InferenceRequest): string {
     if (this.placement.placement === null)
       throw new InterleaveError(
         'worker_unavailable',
         this.placement.problem ?? 'no workers have been placed yet; is the scheduler running?',
       );
-    const report = resolveModel(this.reports, model, version);
-    if (report === null) throw this.notFound(version === null ? model : `${model} version ${version}`);
-    const key = modelKey(report.name, report.version);
+    const report = resolveModel(this.reports, { model, version, revision });
+    if (report === null) {
+      if (version !== null && revision !== undefined) throw new RevisionGone(model, version);
+      const what = version === null ? model : `${model} version ${version}`;
+      throw new InterleaveError('model_not_found', `no ${this.lane} worker has model ${what}`);
+    }
+    const key = modelKey(report);
     const error = this.verdict(key);
     if (error !== null) throw error;
     return key;
   }
 
-  private notFound(what: string): InterleaveError {
-    return new InterleaveError('model_not_found', `no ${this.lane} worker has model ${what}`);
-  }
-
-  /** Why there is no use in waiting for this model version, or null. */
+  /** Why there is no use in waiting for this revision, or null. */
   private verdict(key: string): InterleaveError | null {
     const report = this.reports.get(key);
-    if (report === undefined) return this.notFound(key.replace('\n', ' version '));
+    if (report === undefined) {
+      const { name, version } = splitModelKey(key);
+      return new RevisionGone(name, version);
+    }
     if (report.state !== 'failed') return null;
     const quarantined = this.quarantined.find(({ name, version }) => name === report.name && version === report.version);
     const retryAfterSeconds =
@@ -268,6 +273,7 @@ export class WorkerPool implements InferenceBackend {
   private onChanged(): void {
     this.reports = mergeReports([...this.slots.values()].flatMap((slot) => slot.reports()));
     withhold(this.reports, this.quarantined);
+    this.blame.keepOnly(this.reports);
     this.dispatcher.failHopeless((key) => this.verdict(key));
     this.fair.failHopeless((key) => this.verdict(key));
     for (const listener of this.listeners) listener();

@@ -4,7 +4,14 @@ import type { ChannelAnswer } from '../channel/channel-client';
 
 const NS_PER_US = 1000;
 /** With one of these the item did not run. */
-const DID_NOT_RUN: ReadonlySet<string | undefined> = new Set(['invalid', 'deadline-exceeded', 'cancelled', 'queue-full', 'unavailable']);
+const DID_NOT_RUN: ReadonlySet<string | undefined> = new Set([
+  'invalid',
+  'deadline-exceeded',
+  'cancelled',
+  'queue-full',
+  'unavailable',
+  'gone',
+]);
 
 /**
  * The part of its run that an item is charged, in ns: all rows of a run are padded to the same size, so each costs the

@@ -1,5 +1,5 @@
 import type { Config } from '@app/config';
-import { visibleModels, type ModelCatalog } from '@app/models';
+import { visibleModels, type ModelView } from '@app/models';
 import { Controller, Get, Inject, Param, Req } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
 import { callerOf } from '../../access/caller';
@@ -15,7 +15,7 @@ import { modelMetadata } from './model-metadata';
 export class MetadataController {
   constructor(
     @Inject(CONFIG) private readonly config: Config,
-    @Inject(CATALOG) private readonly catalog: ModelCatalog,
+    @Inject(CATALOG) private readonly catalog: ModelView,
     private readonly merging: LaneMerging,
   ) {}
 

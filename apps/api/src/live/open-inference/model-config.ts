@@ -1,6 +1,6 @@
 import type { Config } from '@app/config';
 import type { Datatype, ModelSignature, TensorSpec, WorkerPlan } from '@app/contracts';
-import type { ModelCatalog } from '@app/models';
+import type { ModelView } from '@app/models';
 import { PlacementReader } from '@app/process';
 import { Inject, Injectable } from '@nestjs/common';
 import { CONFIG } from '../../tokens';
@@ -36,8 +36,8 @@ export class ModelConfigs {
     private readonly placement: PlacementReader,
   ) {}
 
-  /** Throws as `ModelCatalog.find`. Version null: the newest that is ready. */
-  of(catalog: ModelCatalog, name: string, version: string | null): ModelConfig {
+  /** Throws as `ModelView.find`. Version null: the newest that is ready. */
+  of(catalog: ModelView, name: string, version: string | null): ModelConfig {
     const { signature, version: served } = catalog.find(name, version);
     const workers = this.placement.workers().filter((worker) => worker.lane === 'realtime' && planOf(worker, name, served) !== undefined);
     const plans = workers.map((worker) => planOf(worker, name, served)?.runRowsMax ?? this.config.realtime.runRowsMax);

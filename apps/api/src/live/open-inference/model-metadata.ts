@@ -1,5 +1,5 @@
 import type { TensorSpec } from '@app/contracts';
-import type { CatalogEntry, ModelCatalog } from '@app/models';
+import type { CatalogEntry, ModelView } from '@app/models';
 import { entriesOf } from '../model-entries';
 
 /** Of a model that is ready, as the Open Inference Protocol has it. */
@@ -14,7 +14,7 @@ export interface ModelMetadata {
 type TensorMetadata = Pick<TensorSpec, 'name' | 'datatype' | 'shape'>;
 
 /** With the entry that is described. Throws `model_not_found`, and what else is to be said about the model. */
-export function modelMetadata(catalog: ModelCatalog, name: string, version: string | undefined): [ModelMetadata, CatalogEntry | undefined] {
+export function modelMetadata(catalog: ModelView, name: string, version: string | undefined): [ModelMetadata, CatalogEntry | undefined] {
   const { signature, version: served } = catalog.find(name, version ?? null);
   const entries = entriesOf(catalog, name, version);
   const metadata: ModelMetadata = {

@@ -1,5 +1,5 @@
 import type { InferenceItem, ItemResult, ModelSignature, Stage } from '@app/contracts';
-import type { ModelCatalog } from '@app/models';
+import type { ModelView } from '@app/models';
 import type { PreparedItems } from '@app/protocols';
 import { Inject, Injectable } from '@nestjs/common';
 import { CATALOG } from '../../tokens';
@@ -80,7 +80,7 @@ class Counts {
 export class LiveStatistics {
   private readonly counts = new Map<string, Counts>();
 
-  constructor(@Inject(CATALOG) private readonly catalog: ModelCatalog) {}
+  constructor(@Inject(CATALOG) private readonly catalog: ModelView) {}
 
   /** A request that was answered. */
   succeeded(prepared: PreparedItems, timing: LiveTiming, results: readonly ItemResult[]): void {
@@ -106,7 +106,7 @@ export class LiveStatistics {
   }
 
   /** Of one version, all versions of a model, or all models of this catalog. Throws `model_not_found`. */
-  statistics(catalog: ModelCatalog, model: string | null, version: string | null): { model_stats: ModelStatistics[] } {
+  statistics(catalog: ModelView, model: string | null, version: string | null): { model_stats: ModelStatistics[] } {
     const entries = model === null ? catalog.list() : entriesOf(catalog, model, version ?? undefined);
     return { model_stats: entries.map((entry) => statisticsOf(entry, this.counts.get(keyOf(entry)) ?? new Counts())) };
   }

@@ -1,5 +1,5 @@
 import { InterleaveError } from '@app/contracts';
-import { visibleModels, type ModelCatalog } from '@app/models';
+import { visibleModels, type ModelView } from '@app/models';
 import { Controller, Get, HttpCode, Inject, Param, Post, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { callerOf } from '../../access/caller';
@@ -14,7 +14,7 @@ import { repositoryIndex, type IndexEntry } from './repository-index';
 @Controller('v2')
 export class TritonController {
   constructor(
-    @Inject(CATALOG) private readonly catalog: ModelCatalog,
+    @Inject(CATALOG) private readonly catalog: ModelView,
     private readonly live: LiveStatistics,
     private readonly configs: ModelConfigs,
     private readonly bodies: JsonBody,
@@ -65,7 +65,7 @@ export class TritonController {
     throw new InterleaveError('invalid_request', `expected true or false for ready but received a ${typeof ready}`, { param: 'ready' });
   }
 
-  private visibleTo(request: FastifyRequest): ModelCatalog {
+  private visibleTo(request: FastifyRequest): ModelView {
     return visibleModels(this.catalog, callerOf(request).models);
   }
 }

@@ -1,4 +1,4 @@
-import { visibleModels, type CatalogEntry, type ModelCatalog } from '@app/models';
+import { visibleModels, type CatalogEntry, type ModelView } from '@app/models';
 import { PlacementReader } from '@app/process';
 import { Controller, Get, Inject, Param, Req } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
@@ -19,7 +19,7 @@ const STARTED_UNIX_S = Math.floor(Date.now() / 1000);
 @Controller('v1/models')
 export class ModelsController {
   constructor(
-    @Inject(CATALOG) private readonly catalog: ModelCatalog,
+    @Inject(CATALOG) private readonly catalog: ModelView,
     private readonly merging: LaneMerging,
     private readonly placement: PlacementReader,
     private readonly breakers: Breakers,
@@ -39,7 +39,7 @@ export class ModelsController {
     return this.modelObject(name, visibleModels(this.catalog, callerOf(request).models));
   }
 
-  private async modelObject(name: string, catalog: ModelCatalog): Promise<object> {
+  private async modelObject(name: string, catalog: ModelView): Promise<object> {
     const entries = entriesOf(catalog, name, undefined);
     return {
       id: name,
