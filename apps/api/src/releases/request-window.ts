@@ -105,11 +105,17 @@ const sizeOf = (bodyBytes: number): number =>
 
 const bucketOf = (ms: number): number => Math.max(0, Math.min(BUCKETS - 1, Math.ceil(Math.log(ms / MS_MIN) / GROWTH)));
 
-/** The largest value of a bucket. */
-const upperMs = (bucket: number): number => MS_MIN * Math.exp(bucket * GROWTH);
+/** The largest value of each bucket. */
+const UPPER_MS = Float64Array.from({ length: BUCKETS }, (_, bucket) => MS_MIN * Math.exp(bucket * GROWTH));
 
 export function countOf(latencies: Latencies | null): number {
-  return latencies?.reduce((sum, count) => sum + count, 0) ?? 0;
+  return latencies === null ? 0 : countFrom(latencies, 0);
+}
+
+function countFrom(latencies: Latencies, first: number): number {
+  let sum = 0;
+  for (let bucket = first; bucket < BUCKETS; bucket++) sum += latencies[bucket] as number;
+  return sum;
 }
 
 /** The least value, to 3 %, that at most `above` of them exceed; 0 where there are none. */
@@ -117,14 +123,15 @@ export function valueBelow(latencies: Latencies, above: number): number {
   let left = above;
   for (let bucket = BUCKETS - 1; bucket >= 0; bucket--) {
     left -= latencies[bucket] as number;
-    if (left < 0) return upperMs(bucket);
+    if (left < 0) return UPPER_MS[bucket] as number;
   }
   return 0;
 }
 
 /** How many took longer than `ms`, for certain. */
 export function countAbove(latencies: Latencies, ms: number): number {
-  return latencies.reduce((sum, count, bucket) => (bucket > 0 && upperMs(bucket - 1) >= ms ? sum + count : sum), 0);
+  const first = UPPER_MS.findIndex((upperMs) => upperMs >= ms);
+  return first < 0 ? 0 : countFrom(latencies, first + 1);
 }
 
 /** Over all sizes; null: nothing was answered. */
