@@ -89,6 +89,22 @@ const laneSchema = z.strictObject({
 
 const path = z.string().min(1).max(4096);
 
+/** How the models of MODELS_DIR change while the node serves. */
+const repositorySchema = z
+  .strictObject({
+    /** `watch`: the node follows the folder. `explicit`: models are loaded and unloaded by command. `none`: as at the start. */
+    mode: z.enum(['watch', 'explicit', 'none']).default('watch'),
+    /** Mode `explicit`: names of the models that are loaded at the start; "*": all. */
+    load: z.array(z.string().min(1).max(512)).max(1024).default([]),
+    /** The folder is looked at this often, beside the notifications of the file system. */
+    pollMs: positiveInt.min(100).max(3_600_000).default(1000),
+    /** Most bytes of files of the models that are loaded in one lane; those not used for longest are unloaded. Default: no limit. */
+    memoryMax: memorySize.optional(),
+    /** A request for a model that is not loaded waits this long at most. */
+    loadWaitMs: z.int().min(0).max(600_000).default(10_000),
+  })
+  .refine(({ mode, load }) => mode === 'explicit' || load.length === 0, 'expected load with "mode: explicit" only');
+
 /** PEM files. */
 const tlsSchema = z.strictObject({
   /** The certificate, then those of its issuers. */
@@ -132,6 +148,7 @@ export const fileSchema = z.strictObject({
     })
     .prefault({}),
   access: accessSchema,
+  repository: repositorySchema.prefault({}),
   calibration: z
     .strictObject({
       /** Executor time spent on measuring what a model's runs cost, once for each model file and machine; 0: nothing is measured. */

@@ -47,7 +47,7 @@ export interface ApiProcessStatus {
   /** Why the node is not ready; null when it is. */
   missing: string | null;
   inFlightItems: number;
-  /** Revisions that it has bound, or why it cannot; one that is not there is still being bound. Absent: it has bound everything. */
+  /** Revisions that it has tried to bind; absent: it has bound whatever the placement names. */
   models?: RevisionBinding[];
   /** Of canaries and mirrored versions, at most 256; absent: there are none. */
   comparisons?: ModelComparison[];
@@ -76,8 +76,8 @@ export interface RunnerProcessStatus {
   backlogSeconds: number;
   chunks: { running: number; waiting: number };
   redisIsReady: boolean;
-  /** As `ApiProcessStatus.models`. */
+  /** Revisions that it has tried to bind; absent: it has bound whatever the placement names. */
   models?: RevisionBinding[];
-  /** Revisions that unfinished batches began with; null: not known yet. Absent: none. */
+  /** Those that a batch began with and still needs; null: not known yet. */
   pinnedRevisions?: number[] | null;
 }

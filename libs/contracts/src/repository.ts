@@ -13,13 +13,8 @@ export interface PlacedVersion {
   state: 'loading' | 'serving' | 'unloaded' | 'failed';
   /** Why it is not served, or why the last change of its files did not take over; null: neither. */
   reason: string | null;
-}
-
-/** What a process that answers has of one revision. */
-export interface RevisionBinding {
-  revision: number;
-  /** Why it cannot answer with it; null: it can. */
-  problem: string | null;
+  /** It is not loaded, or loading again, only to keep within the memory that models may take: a request for it loads it. */
+  onDemand?: boolean;
 }
 
 /** A part of the requests that name no version goes to `version`; those of one caller always go the same way. */
@@ -61,4 +56,78 @@ export interface PlacedRelease {
   mirror: MirrorRule | null;
   rollback: RollbackRule | null;
   promote: PromoteRule | null;
+}
+
+/** What a process that answers requests says of a revision that it was told of. */
+export interface RevisionBinding {
+  revision: number;
+  /** Why it cannot answer with it; null: it can. */
+  problem: string | null;
+}
+
+export const REPOSITORY_EVENT_KINDS = [
+  'found',
+  'serving',
+  'failed',
+  'kept',
+  'retired',
+  'unloaded',
+  'wanted',
+  'release',
+  'promoted',
+  'rolled-back',
+  'problem',
+] as const;
+
+/** What became of a model on this node, and why. */
+export interface RepositoryEvent {
+  /** Unix milliseconds. */
+  atMs: number;
+  model: string;
+  /** Null: it is of no single version. */
+  version: string | null;
+  revision: number | null;
+  kind: (typeof REPOSITORY_EVENT_KINDS)[number];
+  message: string;
+}
+
+/** A model version, or all of a model's, as commands name them. */
+export interface ModelCommand {
+  name: string;
+  version?: string;
+}
+
+/** Told to the scheduler: it answers once the model serves, or with the reason. */
+export interface LoadCommand extends ModelCommand {
+  waitMs?: number;
+}
+
+/** What becomes of a model that somebody wants. `unavailable`: waiting for it is of no use, for this reason. */
+export interface WantedModel {
+  state: 'serving' | 'loading' | 'unavailable';
+  reason: string | null;
+}
+
+export type ReleaseAction = 'promote' | 'rollback';
+
+/** Told to the scheduler about a canary, by hand or because a rule of release.yaml says so. */
+export interface DecideCommand {
+  name: string;
+  action: ReleaseAction;
+  /** Absent: the version that is the canary now. */
+  version?: string;
+  reason: string;
+  by: 'rule' | 'command';
+  /** What was measured, for people to read. */
+  figures?: object;
+}
+
+/** What a scheduler keeps in the placement for the next one; nobody else reads it. */
+export interface RepositoryMemory {
+  /** The highest number that a revision ever had. */
+  lastRevision: number;
+  /** Of all versions that were there at the last look, loaded or not, and of those that are still served. */
+  revisions: { name: string; version: string; fingerprint: string; revision: number }[];
+  /** Versions that somebody loaded or unloaded by command. */
+  commanded: { name: string; version: string; isLoaded: boolean }[];
 }

@@ -4,11 +4,13 @@ const RETRY_AFTER_SECONDS = 1;
 
 /** A model that will answer soon, or once somebody asks for it. */
 export class ModelNotReady extends InterleaveError {
-  /** `version` null: any would do. */
+  /** `modelVersion` null: any would do. */
   constructor(
     readonly model: string,
     readonly modelVersion: string | null,
     readonly state: 'loading' | 'unloaded',
+    /** A request for it loads it. */
+    readonly isOnDemand: boolean,
   ) {
     const what = modelVersion === null ? `model "${model}"` : `model "${model}" version ${modelVersion}`;
     super('worker_unavailable', `${what} is ${state === 'loading' ? 'loading' : 'not loaded'}; try again`, {

@@ -29,7 +29,7 @@ export async function openModelCatalog(modelsDir: string, lane: Lane, log: Logge
 }
 
 /** What is found by a version: a record, or what the scheduler says in its place. */
-type Listed = CatalogEntry & { policy: ServingPolicy; record: ModelRecord | null };
+type Listed = CatalogEntry & { policy: ServingPolicy; record: ModelRecord | null; onDemand: boolean };
 
 class Catalog implements ModelCatalog {
   private readonly opener: RecordOpener;
@@ -67,10 +67,11 @@ class Catalog implements ModelCatalog {
 
   find(name: string, version: string | null): ServedModel {
     const { model, candidates } = this.candidates(name, version);
-    const ready = candidates.find(({ state }) => state === 'ready');
-    const served = ready?.record ? servedModel(ready.record) : null;
+    // What was unloaded to make room counts as there: else another version would answer for want of memory.
+    const chosen = candidates.find(({ state, onDemand }) => state === 'ready' || onDemand);
+    const served = chosen?.state === 'ready' && chosen.record !== null ? servedModel(chosen.record) : null;
     if (served !== null) return served;
-    throw unavailable(model, candidates);
+    throw unavailable(model, chosen === undefined ? candidates : [chosen]);
   }
 
   policyOf(name: string, version: string | null): ServingPolicy | null {
@@ -220,18 +221,18 @@ class Catalog implements ModelCatalog {
     const versions = this.placement?.versions ?? null;
     this.listed =
       versions === null
-        ? this.found.map((record) => ({ ...record, record, changeRefusal: null }))
+        ? this.found.map((record) => ({ ...record, record, changeRefusal: null, onDemand: false }))
         : [...versions].sort(byNameAndVersion).map((placed) => this.listedOf(placed));
     this.byName.clear();
     for (const listed of this.listed) this.byName.set(listed.name, [listed, ...(this.byName.get(listed.name) ?? [])]);
   }
 
   private listedOf(placed: PlacedVersion): Listed {
-    const { name, version, serving, next, state, reason } = placed;
+    const { name, version, serving, next, state, reason, onDemand = false } = placed;
     const record = this.answering(serving, next);
     if (record !== null && state !== 'unloaded') {
       this.tasks.set(versionKey(placed), record.task);
-      return { ...record, record, changeRefusal: reason };
+      return { ...record, record, changeRefusal: reason, onDemand };
     }
     return {
       name,
@@ -244,6 +245,7 @@ class Catalog implements ModelCatalog {
       changeRefusal: null,
       policy: NO_POLICY,
       record: null,
+      onDemand,
     };
   }
 
@@ -259,9 +261,9 @@ class Catalog implements ModelCatalog {
 /** Why none of these is ready. */
 function unavailable(model: string, candidates: Listed[]): InterleaveError {
   const loading = candidates.find(({ state }) => state === 'loading');
-  if (loading !== undefined) return new ModelNotReady(model, loading.version, 'loading');
+  if (loading !== undefined) return new ModelNotReady(model, loading.version, 'loading', loading.onDemand);
   const unloaded = candidates.find(({ state }) => state === 'unloaded');
-  if (unloaded !== undefined) return new ModelNotReady(model, candidates.length > 1 ? null : unloaded.version, 'unloaded');
+  if (unloaded !== undefined) return new ModelNotReady(model, candidates.length > 1 ? null : unloaded.version, 'unloaded', unloaded.onDemand);
   const { version, reason } = candidates[0] as Listed;
   return new InterleaveError('model_not_servable', `model "${model}" version ${version} cannot be served: ${reason ?? 'unknown reason'}`);
 }

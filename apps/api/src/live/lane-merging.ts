@@ -27,7 +27,7 @@ export class LaneMerging {
   /** What a batch worker said last stands while it does not answer. */
   async of(entry: CatalogEntry): Promise<Merging> {
     await this.refresh();
-    const batch = this.batch.get(keyOf(entry));
+    const batch = entry.revision === null ? undefined : this.batch.get(keyOf({ ...entry, revision: entry.revision }));
     return { ...(entry.signature !== null && { realtime: mergingText(entry.signature) }), ...(batch !== undefined && { batch }) };
   }
 
@@ -62,4 +62,5 @@ export function bothLanesText(merging: Merging): string | null {
   return `realtime: ${realtime}; batch: ${batch}`;
 }
 
-const keyOf = ({ name, version }: { name: string; version: string }): string => `${name}\n${version}`;
+const keyOf = ({ name, version, revision }: { name: string; version: string; revision: number }): string =>
+  `${name}\n${version}\n${revision}`;

@@ -3,6 +3,7 @@ import type { InferenceBackend } from '@app/contracts';
 import { visibleModels, type ModelView } from '@app/models';
 import { Inject, Injectable } from '@nestjs/common';
 import { NOTHING, Preparation, type Ahead, type Preparing } from '../admission/preparation';
+import { ModelLoads } from '../repository/model-loads';
 import { Degradation } from '../resilience/degradation';
 import { TenantShares } from '../shares/tenant-shares';
 import { BACKEND, CATALOG, CONFIG } from '../tokens';
@@ -35,6 +36,7 @@ export class LiveGate {
     private readonly preparation: Preparation,
     private readonly degradation: Degradation,
     private readonly shares: TenantShares,
+    private readonly loads: ModelLoads,
   ) {}
 
   /**
@@ -45,6 +47,11 @@ export class LiveGate {
     try {
       return this.lookAt(call, body);
     } catch (error) {
+      if (this.loads.mayHelp(error)) {
+        this.shares.look(call);
+        this.checkRoom(body, this.config.realtime.timeoutMs);
+        return 0;
+      }
       const isHelped = this.degradation.mayHelp(call, body.model, error, ({ model, version }) =>
         this.lookAt(call, { ...body, model, version }),
       );
@@ -57,14 +64,23 @@ export class LiveGate {
 
   private lookAt(call: LiveCall, { model, version, bytes }: UnpreparedBody<number | null>): number {
     const { options, caller, timeoutMsMax } = call;
-    const modelTimeoutMs = model === null ? null : visibleModels(this.catalog, caller.models).find(model, version).timeoutMs;
-    const timeoutMs = Math.min(options.timeoutMs ?? modelTimeoutMs ?? this.config.realtime.timeoutMs, timeoutMsMax);
+    const found = model === null ? null : visibleModels(this.catalog, caller.models).find(model, version);
+    const timeoutMs = Math.min(options.timeoutMs ?? found?.timeoutMs ?? this.config.realtime.timeoutMs, timeoutMsMax);
     const { items, workNs } = this.checkRoom({ bytes }, timeoutMs);
     // It is not the live workers that have to answer it; the share is the same.
     if (options.tier === 'flex') enterBatchLane(call);
     this.shares.look(call);
     if (options.tier === 'flex') return 0;
-    return this.backend.checkAhead({ model, version, timeoutMs, bodyBytes: bytes, aheadNs: workNs, itemsAhead: items, share: caller });
+    return this.backend.checkAhead({
+      model: found?.name ?? null,
+      version: found?.version ?? null,
+      revision: found?.revision,
+      timeoutMs,
+      bodyBytes: bytes,
+      aheadNs: workNs,
+      itemsAhead: items,
+      share: caller,
+    });
   }
 
   /** Small ones pass the large ones that are being prepared. */

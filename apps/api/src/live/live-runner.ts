@@ -8,6 +8,7 @@ import { Turns } from '../admission/turns';
 import { Degradation } from '../resilience/degradation';
 import { GuardedRuns } from '../resilience/guarded-runs';
 import { Releases, type Answered } from '../releases/releases';
+import { ModelUse } from '../repository/model-use';
 import { CachedRuns, type CachedAnswer } from '../response-cache/cached-runs';
 import { TenantShares } from '../shares/tenant-shares';
 import { CONFIG } from '../tokens';
@@ -53,6 +54,7 @@ export class LiveRunner {
     private readonly degradation: Degradation,
     private readonly statistics: LiveStatistics,
     private readonly releases: Releases,
+    private readonly use: ModelUse,
   ) {}
 
   /**
@@ -89,6 +91,7 @@ export class LiveRunner {
         // Whatever protocol it came by: nobody runs a model that is not there for them.
         if (call.caller.models?.includes(made.model) === false) throw unknownModel(made.model);
         call.model = made.model;
+        this.use.see(made.model, made.version);
         attempt.preparedMs = performance.now();
         attempt.checked ??= made;
         return made;

@@ -5,6 +5,9 @@ import { fastifyOf } from '../http/fastify-adapter';
 import { Degradation } from '../resilience/degradation';
 import { GuardedRuns } from '../resilience/guarded-runs';
 import { ReleasesModule } from '../releases/releases.module';
+import { ModelLoads } from '../repository/model-loads';
+import { ModelUse } from '../repository/model-use';
+import { Renewal } from '../repository/renewal';
 import { ResponseCacheModule } from '../response-cache/response-cache.module';
 import { LiveMetrics } from '../metrics/live-metrics';
 import { MetricsModule } from '../metrics/metrics.module';
@@ -57,6 +60,9 @@ import { ServiceTiers } from './service-tiers';
     ModelConfigs,
     JsonBody,
     SharedMemoryService,
+    ModelLoads,
+    ModelUse,
+    Renewal,
   ],
   exports: [LiveRunner, LiveStatistics, ModelConfigs, Preparer],
 })

@@ -43,8 +43,8 @@ export class ServiceTiers {
     return { tier, backend: this.batch, priority: priorityOf(call, prepared, tier) };
   }
 
-  private async checkOpen({ model, version }: PreparedItems): Promise<void> {
-    const report = this.batch.models().find((other) => other.name === model && other.version === version);
+  private async checkOpen({ model, version, revision }: PreparedItems): Promise<void> {
+    const report = this.batch.models().find((other) => other.name === model && other.version === version && other.revision === revision);
     if (report?.state !== 'ready') {
       const reason = report === undefined ? 'no batch worker has it' : `it is ${report.state} there`;
       throw refusal(`The batch lane does not serve model ${model} now (${reason})`, NO_WORKER_RETRY_SECONDS);

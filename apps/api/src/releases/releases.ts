@@ -1,5 +1,5 @@
 import { runPaths, type Config } from '@app/config';
-import { InterleaveError, type ErrorCode, type ModelComparison } from '@app/contracts';
+import { InterleaveError, RevisionGone, type DecideCommand, type ErrorCode, type ModelComparison } from '@app/contracts';
 import type { ModelView, ServedModel } from '@app/models';
 import { commandProcess, PlacementReader } from '@app/process';
 import type { PreparedRequest } from '@app/protocols';
@@ -35,6 +35,8 @@ interface Route {
   prepared: PreparedRequest<unknown> | null;
   /** Null: its caller named a version or a label. */
   by: 'canary' | 'stable' | null;
+  /** As its caller asked for. */
+  readonly options: LiveCall['options'];
 }
 
 /**
@@ -81,15 +83,14 @@ export class Releases implements OnApplicationShutdown {
     attempt: (body: ReadBody<Answer>) => Promise<Answered<Answer>>,
   ): Promise<Answered<Answer>> {
     if (this.states.size === 0) return attempt(body);
-    const { options } = call;
     const beganMs = performance.now();
-    const route: Route = { state: null, prepared: null, by: null };
+    const route: Route = { state: null, prepared: null, by: null, options: call.options };
     try {
       const answered = await attempt({ ...body, prepare: (catalog) => this.prepare(call, body, catalog, route) });
       if (answered.prepared === route.prepared) this.succeeded({ call, body, ...answered }, route, performance.now() - beganMs);
       return answered;
     } catch (error) {
-      call.options = options;
+      call.options = route.options;
       const stable = this.insteadOf(call, route, error);
       if (stable === null) throw error;
       return this.rescue(call, route, error, () =>
@@ -118,7 +119,7 @@ export class Releases implements OnApplicationShutdown {
     const { release, stable } = route.state ?? {};
     const role = prepared.version === release?.canary?.version ? 'canary' : prepared.version === stable ? 'stable' : null;
     route.by = isFree ? role : null;
-    if (route.by === 'canary') call.options = { ...call.options, mayDegrade: false };
+    call.options = route.by === 'canary' ? { ...route.options, mayDegrade: false } : route.options;
     return prepared;
   }
 
@@ -249,7 +250,8 @@ export class Releases implements OnApplicationShutdown {
     const figures = trial.figures(nowMs());
     const socket = runPaths(this.config.runDir).statusSocket('scheduler');
     try {
-      await commandProcess(socket, '/releases/decide', { name, action, version, reason, by: 'rule', figures }, DECIDE_MS_MAX);
+      const command: DecideCommand = { name, action, version, reason, by: 'rule', figures };
+      await commandProcess(socket, '/releases/decide', command, DECIDE_MS_MAX);
       this.log.info({ model: name, version, action, reason, figures }, 'the canary was judged');
     } catch (error) {
       this.decided.delete(trial);
@@ -261,6 +263,7 @@ export class Releases implements OnApplicationShutdown {
 /** Unix milliseconds that never go back. */
 const nowMs = (): number => performance.timeOrigin + performance.now();
 
-const isFault = (error: unknown): boolean => !(error instanceof InterleaveError) || FAULTS.has(error.code);
+const isFault = (error: unknown): boolean =>
+  !(error instanceof InterleaveError) || (FAULTS.has(error.code) && !(error instanceof RevisionGone));
 const isInputs = (error: unknown): boolean => error instanceof InterleaveError && error.code === 'inference_failed';
 const isMiss = (error: unknown): boolean => error instanceof InterleaveError && error.code === 'deadline_exceeded';

@@ -42,6 +42,11 @@ export class Breakers {
     return created;
   }
 
+  /** The next one with this name begins anew. */
+  forget(name: string): void {
+    this.byName.delete(name);
+  }
+
   find(name: string): BreakerStatus | null {
     return this.byName.get(name)?.status() ?? null;
   }

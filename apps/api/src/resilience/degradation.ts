@@ -1,16 +1,19 @@
-import { InterleaveError, type ErrorCode, type InferenceBackend } from '@app/contracts';
-import type { DegradeStep, ModelView, ServedModel } from '@app/models';
+import { InterleaveError, type ErrorCode } from '@app/contracts';
+import type { DegradeStep, ModelCatalog, ModelView, ServedModel } from '@app/models';
 import type { PreparedRequest } from '@app/protocols';
 import type { Logger } from '@app/telemetry';
 import { Inject, Injectable } from '@nestjs/common';
 import { Counter, Registry } from 'prom-client';
 import type { LiveCall } from '../live/live-call';
+import { Renewal } from '../repository/renewal';
 import { CachedRuns, type CachedAnswer } from '../response-cache/cached-runs';
-import { BACKEND, CATALOG, LOGGER } from '../tokens';
+import { CATALOG, LOGGER } from '../tokens';
 import { standInProblem, tensorProblem, type Candidate } from './stand-in';
 
 /** What a model that cannot answer now, or a node that is busy, is refused with. */
 const TROUBLE: ReadonlySet<ErrorCode> = new Set(['overloaded', 'worker_unavailable', 'model_not_servable']);
+/** Warnings that are not said twice. */
+const WARNINGS_MAX = 1024;
 const DEGRADED_NOTE = 'x-interleave-degraded';
 
 type ModelStep = Extract<DegradeStep, { kind: 'model' }>;
@@ -36,10 +39,10 @@ export class Degradation {
 
   constructor(
     registry: Registry,
-    @Inject(CATALOG) private readonly catalog: ModelView,
-    @Inject(BACKEND) backend: InferenceBackend,
+    @Inject(CATALOG) private readonly catalog: ModelCatalog,
     @Inject(LOGGER) private readonly log: Logger,
     private readonly cached: CachedRuns,
+    private readonly renewal: Renewal,
   ) {
     this.degraded = new Counter({
       name: 'interleave_degraded_total',
@@ -47,17 +50,20 @@ export class Degradation {
       labelNames: ['model', 'by'],
       registers: [registry],
     });
-    backend.onModelsChanged(() => this.look());
+    catalog.onChange(() => this.look());
     this.look();
   }
 
   /** As `work` does; in trouble the steps of the model are tried in order, and the answer says so in `call.notes`. */
   async answer<Answer>(call: LiveCall, work: Work<Answer>): Promise<Answered<Answer>> {
     const asked = new AskedCatalog(this.catalog);
-    let prepared: PreparedRequest<Answer> | null = null;
+    let prepared = null as PreparedRequest<Answer> | null;
     try {
-      prepared = await work.prepare(asked, null);
-      return { prepared, ...(await work.run(prepared)) };
+      return await this.renewal.run(call, async () => {
+        prepared = null;
+        prepared = await work.prepare(asked, null);
+        return { prepared, ...(await work.run(prepared)) };
+      });
     } catch (error) {
       const { name, version } = prepared === null ? asked : { name: prepared.model, version: prepared.version };
       if (name === null || !isTrouble(error) || !call.options.mayDegrade) throw error;
@@ -103,19 +109,24 @@ export class Degradation {
     step: ModelStep,
   ): Promise<Answered<Answer> | null> {
     const own = this.ownOf(asked.name, asked.version);
-    const other = this.candidateOf(step.model, step.version);
-    if (own === null || other === null || !allows(call.caller, step.model) || standInProblem(own, other, step) !== null) return null;
-    const takesTexts = call.endpoint === 'predict' && own.model.text !== null;
-    if (!takesTexts && tensorProblem(own, other) !== null) return null;
+    if (own === null || !allows(call.caller, step.model)) return null;
     try {
-      const prepared = await work.prepare(new InsteadCatalog(this.catalog, other.model), other.model);
-      if (prepared.model !== other.model.name || prepared.version !== other.model.version) return null;
-      const answer = await work.run(prepared);
-      call.notes[DEGRADED_NOTE] = `model=${prepared.model}`;
-      return { prepared, ...answer };
+      return await this.renewal.run(call, () => this.runOther(call, work, own, step));
     } catch {
       return null; // the caller is told of the model that was asked for
     }
+  }
+
+  private async runOther<Answer>(call: LiveCall, work: Work<Answer>, own: Candidate, step: ModelStep): Promise<Answered<Answer> | null> {
+    const other = this.candidateOf(step.model, step.version);
+    if (other === null || standInProblem(own, other, step) !== null) return null;
+    const takesTexts = call.endpoint === 'predict' && own.model.text !== null;
+    if (!takesTexts && tensorProblem(own, other) !== null) return null;
+    const prepared = await work.prepare(new InsteadCatalog(this.catalog, other.model), other.model);
+    if (prepared.model !== other.model.name || prepared.version !== other.model.version) return null;
+    const answer = await work.run(prepared);
+    call.notes[DEGRADED_NOTE] = `model=${prepared.model}`;
+    return { prepared, ...answer };
   }
 
   private ownOf(name: string, version: string | null): Candidate | null {
@@ -131,6 +142,8 @@ export class Degradation {
 
   /** Tells the owners of steps that will not be taken, once each. */
   private look(): void {
+    const names = new Set(this.catalog.list().map(({ name }) => name));
+    for (const name of this.lastReady.keys()) if (!names.has(name)) this.lastReady.delete(name);
     for (const { name, version } of this.catalog.list()) {
       const steps = this.catalog.policyOf(name, version)?.degrade ?? [];
       const own = steps.length === 0 ? null : this.candidateOf(name, version);
@@ -140,6 +153,7 @@ export class Degradation {
         const problem = step.kind === 'model' ? this.problemOf(own, step) : null;
         const warning = `${name} ${version}: ${problem}`;
         if (problem === null || this.warned.has(warning)) continue;
+        if (this.warned.size >= WARNINGS_MAX) this.warned.clear();
         this.warned.add(warning);
         this.log.warn({ model: name, version, reason: problem }, 'model.yaml: a step of degrade is never taken');
       }

@@ -1,6 +1,13 @@
 import type { Config } from '@app/config';
-import { InterleaveError, type ErrorCode, type InferenceBackend, type InferenceRequest, type ItemResult } from '@app/contracts';
-import type { ModelView } from '@app/models';
+import {
+  InterleaveError,
+  RevisionGone,
+  type ErrorCode,
+  type InferenceBackend,
+  type InferenceRequest,
+  type ItemResult,
+} from '@app/contracts';
+import type { ModelCatalog } from '@app/models';
 import { allSucceeded, runItems, type PreparedItems } from '@app/protocols';
 import { Inject, Injectable } from '@nestjs/common';
 import { BACKEND, CATALOG, CONFIG } from '../tokens';
@@ -19,23 +26,46 @@ export const modelBreakerName = (model: string, version: string): string => `mod
 /** Runs the items of live requests, each model version behind a breaker of its own. */
 @Injectable()
 export class GuardedRuns {
+  /** The newest one of each model version that ran, by the name of its breaker. */
+  private readonly revisions = new Map<string, number>();
+
   constructor(
     @Inject(CONFIG) private readonly config: Config,
     @Inject(BACKEND) private readonly backend: InferenceBackend,
-    @Inject(CATALOG) private readonly catalog: ModelView,
+    @Inject(CATALOG) private readonly catalog: ModelCatalog,
     private readonly breakers: Breakers,
-  ) {}
+  ) {
+    catalog.onChange(() => this.forgetGone());
+  }
 
   /** Rejects with what the caller is told: the first error of an item, or `worker_unavailable` while the breaker is open. */
   async run(prepared: PreparedItems, options: RunOptions): Promise<ItemResult[]> {
-    const { model, version } = prepared;
-    const breaker = this.breakers.of(modelBreakerName(model, version), verdictOf);
+    const breaker = this.breakerOf(prepared);
     try {
       return await (breaker.isDue ? this.tryOut(breaker, prepared, options) : this.runOnce(breaker, prepared, options));
     } catch (error) {
       if (error instanceof Unfair) throw error.error;
       if (error instanceof BreakerOpen) throw refused(prepared, error);
       throw error;
+    }
+  }
+
+  /** Of the files that answer now: what others did says nothing about them. */
+  private breakerOf({ model, version, revision }: PreparedItems): Breaker {
+    const name = modelBreakerName(model, version);
+    const known = this.revisions.get(name);
+    if (known !== undefined && known < revision) this.breakers.forget(name);
+    if (known === undefined || known < revision) this.revisions.set(name, revision);
+    return this.breakers.of(name, verdictOf);
+  }
+
+  /** Versions come and go. */
+  private forgetGone(): void {
+    const there = new Set(this.catalog.list().map(({ name, version }) => modelBreakerName(name, version)));
+    for (const name of this.revisions.keys()) {
+      if (there.has(name)) continue;
+      this.revisions.delete(name);
+      this.breakers.forget(name);
     }
   }
 
@@ -59,8 +89,8 @@ export class GuardedRuns {
     return whileWanted(this.runOnce(breaker, prepared, { ...options, timeoutMs, signal: null }), options);
   }
 
-  private timeoutMs({ model, version }: PreparedItems): number {
-    return this.catalog.find(model, version).timeoutMs ?? this.config.realtime.timeoutMs;
+  private timeoutMs({ revision }: PreparedItems): number {
+    return this.catalog.ofRevision(revision)?.model.timeoutMs ?? this.config.realtime.timeoutMs;
   }
 }
 
@@ -72,7 +102,7 @@ class Unfair extends Error {
 }
 
 function verdictOf(error: unknown): Verdict {
-  if (error instanceof Unfair) return 'unclear';
+  if (error instanceof Unfair || error instanceof RevisionGone) return 'unclear';
   if (!(error instanceof InterleaveError)) return 'fault';
   if (INNOCENT.has(error.code)) return 'innocent';
   return error.code === 'internal' || error.code === 'worker_unavailable' || isMiss(error) ? 'fault' : 'unclear';

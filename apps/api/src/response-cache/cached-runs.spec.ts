@@ -44,7 +44,7 @@ describe('CachedRuns', () => {
   });
   beforeEach(() => {
     nowMs = 0;
-    runs = new CachedRuns(new Registry(), catalog, backend, new ResponseCache(1 << 20, () => nowMs));
+    runs = new CachedRuns(new Registry(), catalog, new ResponseCache(1 << 20, () => nowMs));
   });
 
   const prepared = (endpoint: Endpoint, body: object): Promise<PreparedRequest> => prepare(endpoint, body, null, catalog, limits);
@@ -107,21 +107,34 @@ describe('CachedRuns', () => {
 
   it('does not keep what was computed by a worker that has gone since', async () => {
     const cache = new ResponseCache(1 << 20);
-    let tell = (): void => undefined;
-    const reloading = Object.assign(Object.create(backend) as OrtBackend, {
-      onModelsChanged: (listener: () => void) => ((tell = listener), () => undefined),
-      models: () => backend.models().map((report) => ({ ...report, state: 'loading' as const })),
-    });
-    runs = new CachedRuns(new Registry(), catalog, reloading, cache);
+    runs = new CachedRuns(new Registry(), catalog, cache);
     const request = await prepared(PREDICT, { instances: ['hello', 'world'] });
     await runs.run(request, 't', async (missing) => {
       const results = await fresh(missing);
-      tell();
+      catalog.applyReports(backend.models().map((report) => ({ ...report, state: 'loading' })));
       return results;
     });
     expect(cache.bytes).toBe(0);
+    catalog.applyReports(backend.models());
     await runs.run(request, 't', fresh);
     expect(cache.bytes).toBeGreaterThan(0);
+  });
+
+  it('never gives the answer of other files, and forgets those of files that are served no more', async () => {
+    const cache = new ResponseCache(1 << 20);
+    runs = new CachedRuns(new Registry(), catalog, cache);
+    const [report] = backend.models();
+    const request = await prepared(PREDICT, { instances: ['hello'] });
+    expect((await runs.run(request, 't', fresh)).cache).toEqual({ hits: 0, misses: 1 });
+    expect((await runs.run(request, 't', fresh)).cache).toEqual({ hits: 1, misses: 0 });
+    catalog.applyReports([{ ...report!, revision: report!.revision + 1 }]);
+    expect(cache.bytes).toBe(0);
+    const anew = await prepared(PREDICT, { instances: ['hello'] });
+    expect(anew.revision).toBe(report!.revision + 1);
+    expect((await runs.run(anew, 't', () => fresh(request))).cache).toEqual({ hits: 0, misses: 1 });
+    // What was prepared before goes by without the cache.
+    expect((await runs.run(request, 't', fresh)).cache).toBeNull();
+    catalog.applyReports(backend.models());
   });
 
   it('does not hash a large request', async () => {

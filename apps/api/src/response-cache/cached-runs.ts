@@ -1,9 +1,9 @@
-import type { InferenceBackend, ItemResult } from '@app/contracts';
-import type { CacheBounds, ModelView } from '@app/models';
+import type { ItemResult } from '@app/contracts';
+import type { CacheBounds, ModelCatalog } from '@app/models';
 import type { PreparedItems } from '@app/protocols';
 import { Inject, Injectable } from '@nestjs/common';
 import { Counter, Gauge, Registry } from 'prom-client';
-import { BACKEND, CATALOG } from '../tokens';
+import { CATALOG } from '../tokens';
 import { itemKey } from './item-key';
 import { ResponseCache } from './response-cache';
 
@@ -30,8 +30,7 @@ export class CachedRuns {
 
   constructor(
     registry: Registry,
-    @Inject(CATALOG) private readonly catalog: ModelView,
-    @Inject(BACKEND) backend: InferenceBackend,
+    @Inject(CATALOG) private readonly catalog: ModelCatalog,
     private readonly cache: ResponseCache,
   ) {
     const registers = [registry];
@@ -56,17 +55,14 @@ export class CachedRuns {
         this.set(cache.bytes);
       },
     });
-    // A worker that loads the model again may read another file.
-    backend.onModelsChanged(() => {
-      for (const { name, version, state } of backend.models()) if (state !== 'ready') cache.forget(keyOf(name, version));
-    });
+    catalog.onChange(() => cache.keepOnly((key) => catalog.ofRevision(Number(key)) !== null));
   }
 
   /** `run` gets the items that are not kept; what it answers is kept. Rejects as `run` does. */
   async run(prepared: PreparedItems, tenant: string, run: (missing: PreparedItems) => Promise<ItemResult[]>): Promise<CachedAnswer> {
     const bounds = this.boundsOf(prepared);
     if (bounds === null) return { results: await run(prepared), cache: null };
-    const model = keyOf(prepared.model, prepared.version);
+    const model = keyOf(prepared);
     const keys = this.keysOf(prepared, tenant);
     const found = keys.map((key) => this.cache.get(model, key, { ttlSeconds: bounds.ttlSeconds, evenStale: false })?.result ?? null);
     const misses = found.filter((result) => result === null).length;
@@ -74,13 +70,13 @@ export class CachedRuns {
     this.hits.inc({ model: prepared.model }, cache.hits);
     this.misses.inc({ model: prepared.model }, misses);
     if (misses === 0) return { results: found as ItemResult[], cache };
-    const epoch = this.cache.epochOf(model);
     const fresh = await run(cache.hits === 0 ? prepared : { ...prepared, items: prepared.items.filter((_, i) => found[i] === null) });
+    const isThere = this.catalog.ofRevision(prepared.revision) !== null;
     let next = 0;
     const results = found.map((kept, i) => {
       if (kept !== null) return kept;
       const result = fresh[next++] as ItemResult;
-      if (this.cache.epochOf(model) === epoch) this.cache.set(model, keys[i] as string, result, bounds);
+      if (isThere) this.cache.set(model, keys[i] as string, result, bounds);
       return result;
     });
     return { results, cache };
@@ -90,7 +86,7 @@ export class CachedRuns {
   stale(prepared: PreparedItems, tenant: string): { results: ItemResult[]; ageMs: number } | null {
     const bounds = this.boundsOf(prepared);
     if (bounds === null) return null;
-    const model = keyOf(prepared.model, prepared.version);
+    const model = keyOf(prepared);
     const options = { ttlSeconds: bounds.ttlSeconds, evenStale: true };
     const found = this.keysOf(prepared, tenant).flatMap((key) => this.cache.get(model, key, options) ?? []);
     if (found.length < prepared.items.length) return null;
@@ -98,16 +94,16 @@ export class CachedRuns {
   }
 
   /** Null: no cache for it. */
-  private boundsOf({ model, version, items }: PreparedItems): CacheBounds | null {
+  private boundsOf({ revision, items }: PreparedItems): CacheBounds | null {
     const bytes = items.reduce((sum, { inputs }) => inputs.reduce((all, { data }) => all + data.byteLength, sum), 0);
     if (bytes > REQUEST_BYTES_MAX) return null;
-    return this.catalog.policyOf(model, version)?.cache ?? null;
+    return this.catalog.ofRevision(revision)?.policy.cache ?? null;
   }
 
-  private keysOf({ model, version, items, runAlone = false }: PreparedItems, tenant: string): string[] {
-    const outputs = this.catalog.find(model, version).signature.outputs.map(({ name }) => name);
-    return items.map((item) => itemKey({ tenant, model, version, runAlone }, item, outputs));
+  private keysOf({ model, version, revision, items, runAlone = false }: PreparedItems, tenant: string): string[] {
+    const outputs = this.catalog.ofRevision(revision)?.model.signature.outputs.map(({ name }) => name) ?? [];
+    return items.map((item) => itemKey({ tenant, model, version, revision, runAlone }, item, outputs));
   }
 }
 
-const keyOf = (model: string, version: string): string => `${model}\n${version}`;
+const keyOf = ({ revision }: PreparedItems): string => String(revision);

@@ -6,6 +6,7 @@ export interface Owner {
   tenant: string;
   model: string;
   version: string;
+  revision: number;
   /** It shared no run with other items, so the last digits may differ from those of one that did. */
   runAlone: boolean;
 }
@@ -14,9 +15,9 @@ export interface Owner {
  * Equal for equal items of one owner only: SHA-256 over names, datatypes, shapes and bytes as they go to the worker, and the
  * outputs wanted in their order (`allOutputs` where the item wants all). Each part has its length before it.
  */
-export function itemKey({ tenant, model, version, runAlone }: Owner, item: InferenceItem, allOutputs: readonly string[]): string {
+export function itemKey({ tenant, model, version, revision, runAlone }: Owner, item: InferenceItem, allOutputs: readonly string[]): string {
   const hash = createHash('sha256');
-  for (const text of [tenant, model, version, runAlone ? 'alone' : 'merged']) addText(hash, text);
+  for (const text of [tenant, model, version, String(revision), runAlone ? 'alone' : 'merged']) addText(hash, text);
   const outputs = item.outputs ?? allOutputs;
   addNumber(hash, outputs.length);
   for (const name of outputs) addText(hash, name);

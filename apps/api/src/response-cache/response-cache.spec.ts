@@ -45,7 +45,7 @@ describe('ResponseCache', () => {
     const cache = new ResponseCache(MiB);
     cache.set('m\n1', 'k', result(tensor([1])), { bytesMax: MiB });
     cache.set('m\n2', 'k', result(tensor([2])), { bytesMax: MiB });
-    cache.forget('m\n1');
+    cache.keepOnly((model) => model === 'm\n2');
     expect(cache.get('m\n1', 'k', FRESH)).toBeNull();
     expect(cache.get('m\n2', 'k', FRESH)?.result.outputs[0]?.data).toEqual(Uint8Array.of(2));
   });
@@ -74,7 +74,7 @@ describe('ResponseCache', () => {
 });
 
 describe('itemKey', () => {
-  const owner: Owner = { tenant: 't', model: 'm', version: '1', runAlone: false };
+  const owner: Owner = { tenant: 't', model: 'm', version: '1', revision: 1, runAlone: false };
   const item = (over: Partial<InferenceItem> = {}): InferenceItem => ({
     inputs: [tensor([1, 2], 'a'), tensor([3], 'b')],
     outputs: ['y', 'z'],

@@ -24,13 +24,12 @@ const TENSOR_BYTES = 256;
 const NO_RUN = { queueUs: 0, runUs: 0, runRows: 0 };
 
 /**
- * Answers by key, each model version in a part of its own with its own bound and time, all together within `bytesMax`: the
+ * Answers by key, each revision of a model in a part of its own with its own bound and time, all together within `bytesMax`: the
  * part with the most bytes makes room. What is over its time stays until there is no room, for those who take it all the
  * same. Callers of one event loop.
  */
 export class ResponseCache {
   private readonly parts = new Map<string, LRUCache<string, Kept>>();
-  private readonly epochs = new Map<string, number>();
 
   /** `nowMs`: a clock that only goes forward. */
   constructor(
@@ -53,11 +52,6 @@ export class ResponseCache {
     return { result: { outputs: copyOf(kept.outputs), timing: NO_RUN }, ageMs };
   }
 
-  /** Changes when the answers of a model version are forgotten: what began to be computed before is not to be kept after. */
-  epochOf(model: string): number {
-    return this.epochs.get(model) ?? 0;
-  }
-
   /** Copies the answer. One that is larger than the bound is not kept. */
   set(model: string, key: string, { outputs }: ItemResult, { bytesMax }: Pick<ModelCacheBounds, 'bytesMax'>): void {
     const size = sizeOf(outputs);
@@ -69,10 +63,9 @@ export class ResponseCache {
     this.makeRoom();
   }
 
-  /** Forgets all answers of a model version. */
-  forget(model: string): void {
-    this.parts.delete(model);
-    this.epochs.set(model, this.epochOf(model) + 1);
+  /** Forgets all answers of the models that `isThere` does not know. */
+  keepOnly(isThere: (model: string) => boolean): void {
+    for (const model of this.parts.keys()) if (!isThere(model)) this.parts.delete(model);
   }
 
   private makeRoom(): void {

@@ -156,8 +156,8 @@ function catalogOf(backend: EchoBackend): ModelCatalog {
     find: (name, version) => {
       const report = backend.reports.find((candidate) => candidate.name === name && (version === null || candidate.version === version));
       if (!report) throw new InterleaveError('model_not_found', `no model ${name}`);
-      if (backend.unloaded.has(name)) throw new ModelNotReady(name, version, 'unloaded');
-      if (!report.signature) throw new ModelNotReady(name, report.version, 'loading');
+      if (backend.unloaded.has(name)) throw new ModelNotReady(name, version, 'unloaded', true);
+      if (!report.signature) throw new ModelNotReady(name, report.version, 'loading', false);
       return served(report, report.signature);
     },
     policyOf,
@@ -183,7 +183,7 @@ export function apiOn(backend: EchoBackend, settings: { queueItemsMax?: number; 
     GRPC_PORT: '0',
     REDIS_URL: `unix://${join(dir, 'no-redis.sock')}`,
   });
-  const models = backend.reports.map(({ name, version }) => ({ name, version }) as WorkerModelPlan);
+  const models = backend.reports.map(({ name, version, revision }) => ({ name, version, revision }) as WorkerModelPlan);
   const queueItemsMax = settings.queueItemsMax ?? 1024;
   backend.itemsMax = queueItemsMax;
   const placement: Placement = {

@@ -38,9 +38,9 @@ export class ModelConfigs {
 
   /** Throws as `ModelView.find`. Version null: the newest that is ready. */
   of(catalog: ModelView, name: string, version: string | null): ModelConfig {
-    const { signature, version: served } = catalog.find(name, version);
-    const workers = this.placement.workers().filter((worker) => worker.lane === 'realtime' && planOf(worker, name, served) !== undefined);
-    const plans = workers.map((worker) => planOf(worker, name, served)?.runRowsMax ?? this.config.realtime.runRowsMax);
+    const { signature, revision } = catalog.find(name, version);
+    const workers = this.placement.workers().filter((worker) => worker.lane === 'realtime' && planOf(worker, revision) !== undefined);
+    const plans = workers.map((worker) => planOf(worker, revision)?.runRowsMax ?? this.config.realtime.runRowsMax);
     const isBatched = hasBatchFirst(signature);
     return {
       name,
@@ -68,5 +68,5 @@ function tensorConfig({ name, datatype, shape }: TensorSpec, isBatched: boolean)
 
 const dataTypeOf = (datatype: Datatype): string => (datatype === 'BYTES' ? 'TYPE_STRING' : `TYPE_${datatype}`);
 
-const planOf = ({ models }: WorkerPlan, name: string, version: string): WorkerPlan['models'][number] | undefined =>
-  models.find((model) => model.name === name && model.version === version);
+const planOf = ({ models }: WorkerPlan, revision: number): WorkerPlan['models'][number] | undefined =>
+  models.find((model) => model.revision === revision);

@@ -1,5 +1,5 @@
 import type { InferenceItem, ItemResult, ModelSignature, Stage } from '@app/contracts';
-import type { ModelView } from '@app/models';
+import type { ModelCatalog, ModelView } from '@app/models';
 import type { PreparedItems } from '@app/protocols';
 import { Inject, Injectable } from '@nestjs/common';
 import { CATALOG } from '../../tokens';
@@ -80,7 +80,9 @@ class Counts {
 export class LiveStatistics {
   private readonly counts = new Map<string, Counts>();
 
-  constructor(@Inject(CATALOG) private readonly catalog: ModelView) {}
+  constructor(@Inject(CATALOG) private readonly catalog: ModelCatalog) {
+    catalog.onChange(() => this.forgetGone());
+  }
 
   /** A request that was answered. */
   succeeded(prepared: PreparedItems, timing: LiveTiming, results: readonly ItemResult[]): void {
@@ -94,7 +96,7 @@ export class LiveStatistics {
     }
     counts.cacheHits += timing.cache?.hits ?? 0;
     counts.cacheMisses += timing.cache?.misses ?? 0;
-    counts.signature ??= this.signatureOf(prepared);
+    counts.signature = this.catalog.ofRevision(prepared.revision)?.model.signature ?? counts.signature;
     for (const [i, item] of prepared.items.entries()) countRun(counts, rowsOf(item, counts.signature), results[i] as ItemResult);
   }
 
@@ -111,8 +113,10 @@ export class LiveStatistics {
     return { model_stats: entries.map((entry) => statisticsOf(entry, this.counts.get(keyOf(entry)) ?? new Counts())) };
   }
 
-  private signatureOf({ model, version }: PreparedItems): ModelSignature | null {
-    return this.catalog.list().find((entry) => entry.name === model && entry.version === version)?.signature ?? null;
+  /** Versions come and go. */
+  private forgetGone(): void {
+    const there = new Set(this.catalog.list().map(keyOf));
+    for (const key of this.counts.keys()) if (!there.has(key)) this.counts.delete(key);
   }
 
   private countsOf({ model, version }: PreparedItems): Counts {
