@@ -75,7 +75,8 @@ function rowsIn({ signature }: ServedModel, outputs: readonly Tensor[]): number 
 
 /** About; anything small is one. */
 function numbersIn(value: unknown): number {
-  if (Array.isArray(value)) return typeof value[0] === 'number' ? value.length : value.reduce<number>((sum, each) => sum + numbersIn(each), 0);
+  if (Array.isArray(value))
+    return typeof value[0] === 'number' ? value.length : value.reduce<number>((sum, each) => sum + numbersIn(each), 0);
   const { values } = (value ?? {}) as { values?: unknown };
   return Array.isArray(values) ? 2 * values.length : 1;
 }

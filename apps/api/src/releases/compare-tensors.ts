@@ -1,5 +1,14 @@
 import { bfloat16ToNumber, DATATYPES, float16ToNumber, type Datatype, type Task, type Tensor } from '@app/contracts';
-import { combine, compareElements, compareScores, compareVectors, INCOMPARABLE, row, type Numbers, type RowComparison } from './compare-numbers';
+import {
+  combine,
+  compareElements,
+  compareScores,
+  compareVectors,
+  INCOMPARABLE,
+  row,
+  type Numbers,
+  type RowComparison,
+} from './compare-numbers';
 
 const VECTORS: ReadonlySet<Task> = new Set(['embedding', 'sparse', 'multi-vector']);
 const LABELS: ReadonlySet<Task> = new Set(['sequence-classification', 'token-classification']);

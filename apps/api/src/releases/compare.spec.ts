@@ -45,7 +45,10 @@ describe('vectors', () => {
 
   it('of tokens: the worst counts, and their number must be the same', () => {
     const own = [angle(0), angle(1)];
-    expect(compareAnswers('multi-vector', own, [angle(0), angle(1.2)])).toMatchObject({ agrees: false, cosine: expect.closeTo(Math.cos(0.2)) });
+    expect(compareAnswers('multi-vector', own, [angle(0), angle(1.2)])).toMatchObject({
+      agrees: false,
+      cosine: expect.closeTo(Math.cos(0.2)),
+    });
     expect(compareAnswers('multi-vector', own, own)).toMatchObject({ agrees: true, cosine: 1, difference: 0 });
     expect(compareAnswers('multi-vector', own, [angle(0)])).toBe(INCOMPARABLE);
   });
@@ -195,9 +198,9 @@ describe('tensors', () => {
 
   it('may lie anywhere in memory', () => {
     const data = Buffer.concat([Buffer.alloc(1), bytes(Float64Array.of(1, 2))]).subarray(1);
-    expect(compareTensors('tensor', [{ name: 'y', datatype: 'FP64', shape: [2], data }], [tensor([2], Float64Array.of(1, 2), 'FP64')], 1)).toEqual([
-      row({ agrees: true, difference: 0 }),
-    ]);
+    expect(
+      compareTensors('tensor', [{ name: 'y', datatype: 'FP64', shape: [2], data }], [tensor([2], Float64Array.of(1, 2), 'FP64')], 1),
+    ).toEqual([row({ agrees: true, difference: 0 })]);
   });
 });
 

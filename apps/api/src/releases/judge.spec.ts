@@ -167,7 +167,8 @@ describe('evidence', () => {
     [5, 40, 0.01],
     [60, 3000, 0.01],
   ])('%i of %i is believed only where chance is smaller than allowed', (count, trials, p) => {
-    for (const chance of [1e-2, 1e-4, 1e-6]) if (isTooMany(count, trials, p, chance)) expect(atLeast(count, trials, p)).toBeLessThan(chance);
+    for (const chance of [1e-2, 1e-4, 1e-6])
+      if (isTooMany(count, trials, p, chance)) expect(atLeast(count, trials, p)).toBeLessThan(chance);
   });
 
   it('grows with the trials', () => {
