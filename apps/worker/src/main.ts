@@ -1,14 +1,15 @@
 import { parseArgs } from 'node:util';
 import { loadConfig, runPaths } from '@app/config';
-import { workersBeside, type Placement, type WorkerPlan } from '@app/contracts';
+import { workersBeside, type Placement, type WorkerModelPlan, type WorkerPlan } from '@app/contracts';
 import { inspectRuntime, isolateProcess, startWorker, type WorkerHandle } from '@app/native';
-import { onShutdown, readPlacement, serveProcessStatus, type ShutdownStep } from '@app/process';
+import { onShutdown, openPlacement, readPlacement, serveProcessStatus, type ShutdownStep } from '@app/process';
 import { createLogger, type Logger, observeEventLoop } from '@app/telemetry';
 import { Registry } from 'prom-client';
 import { Calibrator } from './calibration/calibrator';
 import { measuresCosts } from './calibration/measuring-worker';
 import { livePids } from './live-pids';
-import { logModelChanges } from './model-log';
+import { hasFingerprint } from './model-files';
+import { PlacedModels } from './placed-models';
 import { registerCalibrationState, registerIsolation, registerWorkerMetrics } from './worker-metrics';
 import { workerStatus } from './worker-status';
 
@@ -34,11 +35,14 @@ async function main(): Promise<void> {
   const tools = isolateProcess(plan, plan.lane === 'batch' ? await livePids(config.runDir, placement) : []);
   const { controlPage } = runPaths(config.runDir);
   const controlPages = { own: controlPage(plan.id), others: workersBeside(plan, placement.workers).map(({ id }) => controlPage(id)) };
+  const hasFilesOf = ({ name, version, fingerprint }: WorkerModelPlan): boolean =>
+    hasFingerprint(config.modelsDir, name, version, fingerprint);
   const worker = startWorker({
     plan,
     ortLibraryPath: config.ortLibraryPath,
     quarantined: placement.quarantined,
     loadLast: placement.loadLast,
+    hasFilesOf,
     heartbeatFd,
     controlPages,
   });
@@ -48,6 +52,7 @@ async function main(): Promise<void> {
     if (state === 'unavailable') log.warn({ tool, reason }, `isolation: ${tool} is unavailable`);
   const registry = new Registry();
   observeEventLoop(registry, plan.id);
+  const reader = openPlacement(config.runDir, log);
   const calibrator = new Calibrator({
     plan,
     worker,
@@ -55,7 +60,8 @@ async function main(): Promise<void> {
     dataDir: config.dataDir,
     runtimeVersion: inspectRuntime(plan.gpu?.ortLibraryPath ?? config.ortLibraryPath).version,
     budgetMs: config.calibration.budgetMs,
-    measures: (model) => measuresCosts(plan, placement, model),
+    hasFilesOf,
+    measures: (model) => measuresCosts(plan, reader.placement ?? placement, model),
   });
   registerWorkerMetrics(registry, { id: plan.id, lane: plan.lane }, () => worker.stats());
   registerIsolation(registry, { id: plan.id, lane: plan.lane }, () => [
@@ -63,18 +69,19 @@ async function main(): Promise<void> {
     ...worker.executors().flatMap((executor) => executor.isolation),
   ]);
   registerCalibrationState(registry, { id: plan.id, lane: plan.lane }, () => calibrator.statuses());
+  const models = new PlacedModels({ plan, reader, worker, calibrator, log });
   let state: 'serving' | 'draining' = 'serving';
   const statusServer = await serveProcessStatus({
     socketPath: runPaths(config.runDir).statusSocket(plan.id),
     registry,
-    status: () => workerStatus(plan, state, worker, { isolation, calibration: calibrator.statuses() }),
+    status: () => workerStatus(models.plan, state, worker, { isolation, calibration: calibrator.statuses() }),
     lane: () => ({ service: worker.service() }),
   });
   log.info({ cpus: plan.cpus, models: plan.models.length }, 'serving');
-  const stopLogging = logModelChanges(worker, log);
+  models.follow();
   const stopMeasuring = (): Promise<void> => {
     state = 'draining';
-    stopLogging();
+    models.stop();
     return calibrator.stop();
   };
   shutdown.unshift(['calibration', stopMeasuring]);

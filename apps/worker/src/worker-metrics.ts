@@ -15,7 +15,7 @@ interface MetricValue {
 
 const LABELS = ['model', 'version', 'lane', 'worker'];
 
-/** Registers the metrics of one worker; `stats` is read at every scrape. */
+/** Registers the metrics of one worker; `stats` is read at every scrape. They are by version: no counter goes back when its files change. */
 export function registerWorkerMetrics(registry: Registry, { id, lane }: WorkerLabels, stats: () => WorkerModelStats[]): void {
   const labelsOf = ({ name, version }: WorkerModelStats) => ({ model: name, version, lane, worker: id });
   const registers = [registry];
@@ -70,6 +70,7 @@ export function registerWorkerMetrics(registry: Registry, { id, lane }: WorkerLa
     labelNames: LABELS,
     registers,
     collect() {
+      this.reset();
       for (const model of stats()) this.set(labelsOf(model), model.queueItems);
     },
   });
@@ -79,6 +80,7 @@ export function registerWorkerMetrics(registry: Registry, { id, lane }: WorkerLa
     labelNames: LABELS,
     registers,
     collect() {
+      this.reset();
       for (const model of stats()) this.set(labelsOf(model), model.queueAgeSeconds);
     },
   });
@@ -118,6 +120,8 @@ export function registerCalibrationState(registry: Registry, { id, lane }: Worke
     labelNames: [...LABELS, 'state'],
     registers: [registry],
     collect() {
+      this.reset();
+      // Of two revisions of a version the later one counts.
       for (const { name, version, state } of statuses()) {
         for (const other of CALIBRATION_STATES) this.set({ model: name, version, lane, worker: id, state: other }, other === state ? 1 : 0);
       }

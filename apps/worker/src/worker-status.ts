@@ -9,20 +9,24 @@ export function workerStatus(
   worker: WorkerHandle,
   known: Pick<WorkerProcessStatus, 'isolation' | 'calibration'>,
 ): WorkerProcessStatus {
+  const models = worker.models();
   return {
     id: plan.id,
     lane: plan.lane,
     pid: process.pid,
     state,
-    models: worker.models(),
+    models: [...models, ...worker.leavingModels()],
     memory: workerMemory(plan),
     executors: worker.executors(),
-    queue: worker.stats().map(({ name, version, queueItems, queueAgeSeconds }) => ({
-      name,
-      version,
-      waitingItems: queueItems,
-      oldestAgeSeconds: queueAgeSeconds,
-    })),
+    queue: worker
+      .stats()
+      .filter(({ name, version, queueItems }) => queueItems > 0 || models.some((model) => model.name === name && model.version === version))
+      .map(({ name, version, queueItems, queueAgeSeconds }) => ({
+        name,
+        version,
+        waitingItems: queueItems,
+        oldestAgeSeconds: queueAgeSeconds,
+      })),
     ...known,
   };
 }

@@ -39,6 +39,8 @@ export type CalibrationState = (typeof CALIBRATION_STATES)[number];
 export interface CalibrationStatus {
   name: string;
   version: string;
+  /** As `WorkerModelPlan.revision`. */
+  revision?: number;
   state: CalibrationState;
   /** Why it is `skipped`; null otherwise. */
   reason: string | null;

@@ -59,7 +59,11 @@ export class RecordOpener {
   /** `failed` for good where the files are not the ones that were read. */
   checkFiles(record: ModelRecord): void {
     const { name, version, fingerprint } = record;
-    if (fingerprintOfVersion(this.files.modelsDir, name, version) !== fingerprint) failForGood(record, FILES_CHANGED);
+    try {
+      if (fingerprintOfVersion(this.files.modelsDir, name, version) !== fingerprint) failForGood(record, FILES_CHANGED);
+    } catch (error) {
+      failForGood(record, (error as Error).message);
+    }
   }
 
   /** Forgets the tokenizers that none of these has. */

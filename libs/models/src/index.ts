@@ -4,7 +4,7 @@ export { ModelNotReady, unknownModel } from './catalog-errors';
 export { splitLabel } from './label';
 export { bestFirst } from './heads/classification';
 export { workerModelPlan, type LaneLimits, type ModelManifest } from './manifest';
-export { scanRepository, type RepositoryEntry } from './repository';
+export { fingerprintOfVersion, scanRepository, type RepositoryEntry } from './repository';
 export { inspectTokenizers, type TokenizerReport } from './tokenizer-report';
 export * from './types';
 export { visibleModels } from './visible-models';

@@ -67,26 +67,11 @@ function isModel(folder: string): boolean {
 export function readVersion(modelsDir: string, name: string, version: string): RepositoryEntry | null {
   const folder = join(modelsDir, name);
   try {
-    const candidate = candidateOf(folder, name, version);
+    const candidate = isName(name) ? findVersions(folder).find((other) => other.version === version) : undefined;
     return candidate === undefined ? null : readEntry(name, folder, candidate);
   } catch {
     return null; // its folder has gone
   }
-}
-
-/** As `RepositoryEntry.fingerprint`, of the files as they are now; null: there is no such version. */
-export function fingerprintOfVersion(modelsDir: string, name: string, version: string): string | null {
-  const folder = join(modelsDir, name);
-  try {
-    const candidate = candidateOf(folder, name, version);
-    return candidate === undefined ? null : fingerprintOf(folder, candidate);
-  } catch {
-    return null; // its folder has gone
-  }
-}
-
-function candidateOf(folder: string, name: string, version: string): Candidate | undefined {
-  return isName(name) ? findVersions(folder).find((candidate) => candidate.version === version) : undefined;
 }
 
 const isName = (name: string): boolean => name.split('/').every((part) => NAME_PART.test(part));
@@ -117,6 +102,17 @@ function readEntry(name: string, folder: string, candidate: Candidate): Reposito
   } catch (error) {
     return failure(name, version, (error as Error).message);
   }
+}
+
+/**
+ * The fingerprint of the files of one version as they are now, as `scanRepository` gives it, without reading them. Null where
+ * there is no such version (any more). Throws where `scanRepository` has a reason instead.
+ */
+export function fingerprintOfVersion(modelsDir: string, name: string, version: string): string | null {
+  const folder = join(modelsDir, name);
+  if (!isFolder(folder)) return null;
+  const candidate = findVersions(folder).find((other) => other.version === version);
+  return candidate === undefined ? null : fingerprintOf(folder, candidate);
 }
 
 /** Which versions serve whom: changes nothing of any version. */

@@ -22,13 +22,24 @@ export interface NativeAddon {
   channelClose(channel: ChannelHandle): ClosedChannel;
   /** Opens the socket and starts the executors; models load on a thread of their own. Throws. */
   workerStart(options: WorkerStartOptions): NativeWorkerHandle;
+  /**
+   * Retires models, then loads others. Items for a retired revision are answered with `gone`; those that were taken before are
+   * answered by it, then its memory is freed. Throws a TypeError or RangeError that says what is wrong with the change.
+   */
+  workerChangeModels(worker: NativeWorkerHandle, change: NativeModelChange): void;
+  workerLoads(worker: NativeWorkerHandle): NativeLoads;
+  /** Revisions that were retired and take memory still: items wait for them or run, or they are not freed yet. */
+  workerLeaving(worker: NativeWorkerHandle): number[];
+  /** Of a model that was loaded by a worker with `confirmsLoads`: it becomes ready, or has failed with a reason. */
+  workerConfirm(worker: NativeWorkerHandle, confirmation: { revision: number; reason: string | null }): void;
   /** The JSON of a `ModelReport[]`. */
   workerModels(worker: NativeWorkerHandle): string;
+  /** By name and version, with what revisions did that are gone; those of 256 names and versions are kept without a model. */
   workerStats(worker: NativeWorkerHandle): NativeModelStats[];
   /** Per executor, in the order of the plan's CPUs; empty for one that has not started yet. */
   workerIsolation(worker: NativeWorkerHandle): IsolationTool[][];
   workerIdleLatency(worker: NativeWorkerHandle): IsolationTool;
-  /** Live items since the start, by model. */
+  /** Live items since the start, by name and version. */
   workerService(worker: NativeWorkerHandle): NativeServiceTimes[];
   /** CPU nanoseconds of one run of made-up inputs on an executor for which nothing waits. Rejects with why there is none. */
   workerMeasure(worker: NativeWorkerHandle, probe: NativeProbe): Promise<number>;
@@ -129,7 +140,7 @@ export interface ControlPageReading {
   guardLatest: number;
 }
 
-/** Times of the live items of one model, as bucket, count, bucket, count; see lib/service-buckets.ts. */
+/** Times of the live items of one model version, as bucket, count, bucket, count; see lib/service-buckets.ts. */
 export interface NativeServiceTimes {
   name: string;
   version: string;
@@ -263,8 +274,8 @@ export interface ChannelTensor {
 }
 
 export interface ChannelItem {
-  /** Position of the model in the worker's report. */
-  model: number;
+  /** Of the model, as the worker's report has it. */
+  revision: number;
   /** 0 default, 1 highest, larger is lower; at most 255. */
   priority: number;
   /** Never share a run. */
@@ -339,6 +350,19 @@ export interface NativeModelPlan extends WorkerModelPlan {
   loadsLast: boolean;
 }
 
+export interface NativeModelChange {
+  /** Revisions; those that are gone already do not count. */
+  retired: number[];
+  added: NativeModelPlan[];
+}
+
+export interface NativeLoads {
+  /** Models that are neither ready nor have failed. */
+  loading: number;
+  /** Revisions of those of them that wait for `workerConfirm`. */
+  unconfirmed: number[];
+}
+
 /** How the models of a worker run on its GPU. */
 export interface NativeCuda {
   /** As ONNX Runtime documents them for the CUDA provider. */
@@ -357,6 +381,8 @@ export interface WorkerStartOptions {
   /** Idle CPUs of the machine are kept from sleeping for this long after a client's last message; 0: never. */
   awakeMs: number;
   models: NativeModelPlan[];
+  /** A model that was loaded is ready only once `workerConfirm` says so. */
+  confirmsLoads: boolean;
   /** Null: no lane control. */
   controlPagePath: string | null;
   /** Pages of the workers of the other lane beside it. */
@@ -369,8 +395,8 @@ export interface WorkerStartOptions {
 }
 
 export interface NativeProbe {
-  /** Position of the model in the worker's plan. */
-  model: number;
+  /** Of the model. */
+  revision: number;
   rows: number;
   /** Tokens of each row; 1 where the model has no sequence axis. */
   length: number;
@@ -379,7 +405,7 @@ export interface NativeProbe {
 }
 
 export interface NativeCostTable {
-  model: number;
+  revision: number;
   grid: CostGrid;
 }
 
@@ -394,7 +420,7 @@ export const COST_RATIO_BOUNDS = [
 /** Upper bounds of `NativeModelStats.formations` in seconds; its last count is for what is larger. As in src/run/stats.h. */
 export const FORMATION_SECONDS_BOUNDS = [1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2] as const;
 
-/** Counts since the start. */
+/** Counts of all revisions of a model version since the start. */
 export interface NativeModelStats {
   name: string;
   version: string;

@@ -10,4 +10,5 @@ export { provePreemption, type ProofOptions } from './preemption/proof';
 export { inspectAddon, inspectRuntime, type AddonReport, type RuntimeReport } from './runtime';
 export { ServiceCounts } from './service-buckets';
 export { simulate } from './simulate';
+export type { ModelSet } from './worker-models';
 export { startWorker, type StartWorkerOptions, type WorkerHandle, type WorkerModelStats } from './worker';

@@ -1,13 +1,4 @@
-import type {
-  CostGrid,
-  ExecutorStatus,
-  IsolationTool,
-  ModelOfLane,
-  ModelReport,
-  QuarantinedModel,
-  WorkerModelPlan,
-  WorkerPlan,
-} from '@app/contracts';
+import type { CostGrid, ExecutorStatus, IsolationTool, ModelReport, WorkerPlan } from '@app/contracts';
 import {
   RUN_ROWS_BOUNDS,
   COST_RATIO_BOUNDS,
@@ -22,24 +13,21 @@ import {
 } from './addon';
 import { cudaOf } from './cuda';
 import { bundledRuntime } from './runtime';
+import { type ModelRules, type ModelSet, WorkerModels } from './worker-models';
 
 const TELL_MS = 1000;
 
-export interface StartWorkerOptions {
+export interface StartWorkerOptions extends Omit<ModelSet, 'models' | 'gpuRefusal'>, Pick<ModelRules, 'hasFilesOf'> {
   plan: Omit<WorkerPlan, 'processCpus' | 'memoryBytes'>;
   /** Where the plan's GPU names none; null: the library that comes with onnxruntime-node. */
   ortLibraryPath: string | null;
-  /** Models of this lane; those that killed while they were loaded must not even be loaded. */
-  quarantined?: QuarantinedModel[];
-  /** Models of this lane that are loaded after all others. */
-  loadLast?: ModelOfLane[];
   /** Where it shows that it lives and what it runs; null: nowhere. */
   heartbeatFd?: number | null;
   /** Shared pages by which the lanes are kept apart at run time: the worker's own, and those of the workers of the other lane beside it. */
   controlPages?: { own: string; others: string[] };
 }
 
-/** Counts of one model since the worker's start. */
+/** Counts of all revisions of one model version since the worker's start; also while it has none of them. */
 export interface WorkerModelStats {
   name: string;
   version: string;
@@ -68,6 +56,13 @@ export interface WorkerModelStats {
 /** Serving from the start on; models become ready one by one. Keeps the process running until it is closed. */
 export interface WorkerHandle {
   models(): ModelReport[];
+  /**
+   * From now on the worker has these models. What it has already stays as it is, what it has not is loaded, and what is not
+   * among them takes no new items, answers those it has, and is freed. Throws when a plan does not hold together.
+   */
+  setModels(set: ModelSet): void;
+  /** Those that are not among its models any more but take memory still. */
+  leavingModels(): ModelReport[];
   stats(): WorkerModelStats[];
   executors(): ExecutorStatus[];
   /** Whether idle CPUs are kept awake between live requests. */
@@ -75,12 +70,12 @@ export interface WorkerHandle {
   /** How long live items took; empty without `controlPages`. */
   service(): NativeServiceTimes[];
   /**
-   * Nanoseconds of CPU time of one run with made-up rows, made when no item waits. `model` is its position in the plan.
-   * Rejects with why it cannot be measured: the run failed, the model is not ready or lacks such an axis, the worker stops.
+   * Nanoseconds of CPU time of one run with made-up rows, made when no item waits.
+   * Rejects with why it cannot be measured: the run failed, the model is not ready, is gone or lacks such an axis, the worker stops.
    */
   measure(probe: NativeProbe): Promise<number>;
-  /** Takes effect with the next run. Throws when the grid does not hold together. */
-  setCostTable(model: number, grid: CostGrid): void;
+  /** Takes effect with the next run. Throws when the grid does not hold together, or the revision is gone. */
+  setCostTable(revision: number, grid: CostGrid): void;
   /** Refuses new items and waits for those it has; false when that took longer than `timeoutMs`. Channels stay open. */
   drain(timeoutMs: number): Promise<boolean>;
   /** Answers what is left with `unavailable`, ends what runs and closes the channels. Idempotent. */
@@ -94,20 +89,16 @@ export interface WorkerHandle {
 export function startWorker({
   plan,
   ortLibraryPath,
-  quarantined = [],
-  loadLast = [],
+  quarantined,
+  loadLast,
+  hasFilesOf,
   heartbeatFd = null,
   controlPages,
 }: StartWorkerOptions): WorkerHandle {
   if (plan.cpus.length === 0) throw new Error(`worker ${plan.id}: expected at least one CPU but received none`);
   const addon = loadAddon();
   const { id, lane, cpus, socketPath, queueItemsMax, awakeMs, models, gpu, gpuRefusal } = plan;
-  const isMeant =
-    ({ name, version }: WorkerModelPlan) =>
-    (other: ModelOfLane): boolean =>
-      other.lane === lane && other.name === name && other.version === version;
-  const refusalOf = (model: WorkerModelPlan): string | null =>
-    (model.device === 'gpu' ? gpuRefusal : null) ?? quarantined.filter(({ isUnloaded }) => isUnloaded).find(isMeant(model))?.reason ?? null;
+  const wanted = new WorkerModels({ lane, hasFilesOf });
   const handle: NativeWorkerHandle = addon.workerStart({
     id,
     lane,
@@ -118,24 +109,30 @@ export function startWorker({
     heartbeatFd,
     controlPagePath: controlPages?.own ?? null,
     otherControlPagePaths: controlPages?.others ?? [],
-    models: models.map((model) => ({ ...model, refusal: refusalOf(model), loadsLast: loadLast.some(isMeant(model)) })),
+    models: wanted.first({ models, gpuRefusal, quarantined, loadLast }),
+    confirmsLoads: hasFilesOf !== undefined,
     ortLibraryPath: gpu?.ortLibraryPath ?? ortLibraryPath ?? bundledRuntime(),
+    // Models that come later share what is left of its memory.
     cuda: gpu === null ? null : cudaOf(gpu, lane, models.filter(({ device }) => device === 'gpu').length),
   });
   // It also keeps the process running: native threads do not count for node's event loop.
   const telling = setInterval(() => addon.workerTellChanges(handle), TELL_MS);
+  wanted.confirmLoads(handle);
   return {
     models: () => JSON.parse(addon.workerModels(handle)) as ModelReport[],
+    leavingModels: () => wanted.leaving(handle),
+    setModels: (set) => wanted.set(handle, set),
     stats: () => addon.workerStats(handle).map(toStats),
     executors: () => addon.workerIsolation(handle).map((isolation, i) => ({ cpu: cpus[i] ?? -1, isolation })),
     idleLatency: () => addon.workerIdleLatency(handle),
     service: () => (lane === 'realtime' && controlPages ? addon.workerService(handle) : []),
     measure: (probe) => addon.workerMeasure(handle, probe),
-    setCostTable: (model, grid) => addon.workerSetCostTable(handle, { model, grid }),
+    setCostTable: (revision, grid) => addon.workerSetCostTable(handle, { revision, grid }),
     drain: (timeoutMs) => addon.workerDrain(handle, timeoutMs),
     close: async () => {
       await addon.workerClose(handle);
       clearInterval(telling);
+      wanted.stop();
     },
   };
 }

@@ -63,6 +63,7 @@ enum class ItemStatus : std::uint8_t {
   kUnavailable = 6,       // model not ready, or the worker is draining
   kQueueFull = 7,
   kRunTimeout = 8,  // the run was ended by the watchdog
+  kGone = 9,        // the worker has not the revision (any more); nothing was run
 };
 
 struct ItemTimes {
@@ -94,8 +95,8 @@ class Responder {
 struct Item {
   std::uint64_t clientId = 0;
   std::uint64_t itemId = 0;   // unique within the client
-  std::uint32_t model = 0;    // index into `models` of the text the worker publishes (its order never changes while the
-                              // worker lives); validated by the receiver of the item
+  std::uint32_t revision = 0;  // of the model that it is for: only that one may answer it; as WorkerModelPlan.revision of
+                               // libs/contracts, which fits 32 bits
   std::uint8_t priority = 0;  // 0 default, 1 highest, larger lower
   bool alone = false;         // never share a run (a suspect)
   bool ahead = false;         // goes before all others and waits for no run in progress (see QueueEntry)

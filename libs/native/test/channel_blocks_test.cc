@@ -30,7 +30,7 @@ Request SomeRequest(std::mt19937_64& random, std::vector<std::string>& data) {
   static const ElementType kTypes[] = {ElementType::kFloat32, ElementType::kInt64, ElementType::kUint8,
                                        ElementType::kFloat16};
   Request request;
-  request.model = static_cast<std::uint32_t>(random());
+  request.revision = static_cast<std::uint32_t>(random());
   request.priority = static_cast<std::uint8_t>(random());
   request.alone = random() % 2 == 0;
   request.ahead = random() % 2 == 0;
@@ -63,7 +63,7 @@ TEST(Blocks, ARequestIsReadAsItWasWritten) {
     WriteRequest(memory.block(), 7, request);
     const auto item = ReadRequest(memory.block(), 7);
     ASSERT_TRUE(item.has_value());
-    EXPECT_EQ(item->model, request.model);
+    EXPECT_EQ(item->revision, request.revision);
     EXPECT_EQ(item->priority, request.priority);
     EXPECT_EQ(item->alone, request.alone);
     EXPECT_EQ(item->ahead, request.ahead);

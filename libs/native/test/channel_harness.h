@@ -75,16 +75,17 @@ inline TensorView MakeTensor(std::uint16_t index, ElementType type, std::vector<
 // An echo of `text`. The text must outlive the submission.
 inline Request EchoRequest(const std::string& text, std::uint64_t responseBytes = 4096) {
   Request request;
+  request.revision = 1;
   request.responseBytes = responseBytes;
   request.inputs.push_back(
       MakeTensor(0, ElementType::kUint8, {static_cast<std::int64_t>(text.size())}, text.data(), text.size()));
   return request;
 }
 
-// A command to model 1. `words` must outlive the submission.
+// A command to revision 2. `words` must outlive the submission.
 inline Request CommandRequest(const std::int64_t (&words)[2], std::uint64_t responseBytes = 4096) {
   Request request;
-  request.model = 1;
+  request.revision = 2;
   request.responseBytes = responseBytes;
   request.inputs.push_back(MakeTensor(0, ElementType::kInt64, {2}, words, sizeof words));
   return request;

@@ -87,18 +87,14 @@ TEST(FloorCreditTest, DoesNotHoardWhileNothingWaits) {
 
 class GatedQueueTest : public RunGateTest {
  protected:
-  ServedModels models_ = test::MakeModels();
+  test::TwoModels models_;
   RunGate gate_{pages_.Open("batch"), pages_.OpenAll({"live"}), kExecutors};
   WorkQueue queue_{{.lane = Lane::kBatch,
-                    .modelsCount = 2,
                     .clientItemsMax = 1000,
                     .cpus = std::vector<int>(kExecutors, kNoCpu),
-                    .limits =
-                        [this](std::vector<ModelLimits>& limits) {
-                          for (std::size_t i = 0; i < limits.size(); ++i) limits[i] = models_[i]->Limits(Lane::kBatch);
-                        },
+                    .limits = [](const ServedModel& model) { return model.Limits(Lane::kBatch); },
                     .gate = &gate_}};
-  Answers answers_{queue_, models_};
+  Answers answers_{queue_};
   test::Inbox inbox_;
   std::vector<std::thread> executors_;
   std::atomic<int> runs_[kExecutors]{};
@@ -119,7 +115,9 @@ class GatedQueueTest : public RunGateTest {
     });
   }
   void Push(std::uint64_t id) {
-    QueuedItem queued{.item = test::MakeItem(inbox_, id, {}), .shape = {}, .enqueuedNs = MonotonicNowNs()};
+    QueuedItem queued{
+        .item = test::MakeItem(inbox_, id, {}), .shape = {}, .enqueuedNs = MonotonicNowNs(), .model = models_[0]};
+    queued.item.revision = 1;
     queued.item.clientId = 1;
     queued.item.alone = true;
     ASSERT_EQ(queue_.Push(queued), WorkQueue::Pushed::kAccepted);

@@ -18,7 +18,7 @@
 
 namespace interleave {
 
-// Model 0 answers with its inputs. Model 1 obeys its first input, int64 [command, argument].
+// Revision 1 answers with its inputs. Revision 2 obeys its first input, int64 [command, argument].
 enum class EchoCommand : std::int64_t {
   kAbort = 1,   // kills the process
   kHold = 2,    // does not answer before the client is gone or the sink is closed
@@ -138,8 +138,8 @@ class EchoSink final : public ItemSink {
     }
     item.responder->MarkRunning();
     if (onStarted_) onStarted_({item.clientId, item.itemId, item.alone, item.priority});
-    if (item.model == 0) return Echo(item);
-    if (item.model == 1 && !item.inputs.empty() && item.inputs[0].bytes >= 16) return Obey(item);
+    if (item.revision == 1) return Echo(item);
+    if (item.revision == 2 && !item.inputs.empty() && item.inputs[0].bytes >= 16) return Obey(item);
     item.responder->Fail(ItemStatus::kInvalid, "no such model");
   }
 

@@ -25,7 +25,12 @@ inline ModelPlan PlanOf(const std::string& path, std::int64_t runTimeoutNs = 60 
           .runTimeoutNs = runTimeoutNs};
 }
 
+// Model number i becomes version and revision i + 1.
 inline EnginePlan With(std::vector<ModelPlan> models, Lane lane = Lane::kRealtime) {
+  for (std::uint32_t i = 0; i < models.size(); ++i) {
+    models[i].revision = i + 1;
+    models[i].version = std::to_string(i + 1);
+  }
   return {.lane = lane, .cpus = {0}, .models = std::move(models), .queueItemsMax = 100};
 }
 
@@ -72,7 +77,7 @@ class EngineTest : public ::testing::Test {
 
   Item Make(std::uint64_t id, std::vector<Tensor> inputs, std::uint32_t model = 0) {
     Item item = MakeItem(inbox_, id, std::move(inputs));
-    item.model = model;
+    item.revision = model + 1;
     return item;
   }
   // Item 1 of model 0 holds the only executor until it is told to end.

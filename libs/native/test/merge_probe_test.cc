@@ -369,8 +369,8 @@ TEST_F(LoadedModelTest, ProbesBeforeItIsReady) {
     ModelPlan trusted = test::PlanOf(path);
     trusted.options.axes.mergeRows = MergeRows::kAlways;
     test::LoadedEngine engine(test::With({probed, trusted}, lane));
-    EXPECT_EQ(engine->models()[0]->session()->signature().coalesce, CoalesceMode::kEqualLength);
-    EXPECT_EQ(engine->models()[1]->session()->signature().coalesce, CoalesceMode::kPadded);
+    EXPECT_EQ(engine->models().All()[0]->session()->signature().coalesce, CoalesceMode::kEqualLength);
+    EXPECT_EQ(engine->models().All()[1]->session()->signature().coalesce, CoalesceMode::kPadded);
     EXPECT_NE(ReportsJson(engine->models()).find("\"coalesceReason\":\"padding changes answers: "), std::string::npos);
   }
 }
@@ -379,8 +379,8 @@ TEST_F(LoadedModelTest, RunsAloneWhatTheGraphShowsToMix) {
   Graph graph = Rows();
   Reduce(graph, "ReduceMean", 0);
   test::LoadedEngine engine(test::With({test::PlanOf(graph.Save(dir_.File("m.onnx")))}));
-  EXPECT_EQ(engine->models()[0]->session()->signature().coalesce, CoalesceMode::kAlone);
-  EXPECT_EQ(engine->models()[0]->Limits(Lane::kRealtime).rowsMax, 0);
+  EXPECT_EQ(engine->models().All()[0]->session()->signature().coalesce, CoalesceMode::kAlone);
+  EXPECT_EQ(engine->models().All()[0]->Limits(Lane::kRealtime).rowsMax, 0);
 }
 
 // A record of a process that died while it probed; one that does not die leaves none.
@@ -391,7 +391,7 @@ TEST_F(LoadedModelTest, StopsProbingAfterTwoDeaths) {
   const auto modeAfter = [&](int deaths) {
     std::ofstream(plan.probeRecordPath) << deaths;
     test::LoadedEngine engine(test::With({plan}));
-    return engine->models()[0]->session()->signature();
+    return engine->models().All()[0]->session()->signature();
   };
   EXPECT_EQ(modeAfter(1).coalesce, CoalesceMode::kPadded);
   EXPECT_NE(access(plan.probeRecordPath.c_str(), F_OK), 0);
@@ -418,7 +418,7 @@ TEST_F(LoadedModelTest, EndsProbesThatHang) {
       .Node("Loop", {"turns", "", "start"}, {"end"}, {{"body", body.message()}})
       .Node("Add", {"x", "end"}, {"y"});
   test::LoadedEngine engine(test::With({test::PlanOf(graph.Save(dir_.File("m.onnx")), test::kSecondNs / 5)}));
-  const Signature& signature = engine->models()[0]->session()->signature();
+  const Signature& signature = engine->models().All()[0]->session()->signature();
   EXPECT_EQ(signature.coalesce, CoalesceMode::kAlone);
   EXPECT_NE(signature.coalesceReason.find("a run took longer than 200 ms"), std::string::npos)
       << signature.coalesceReason;

@@ -17,7 +17,7 @@ class PaddingProbeTest : public test::EngineTest {
     ModelPlan plan = test::PlanOf(graph.Save(dir_.File("m" + std::to_string(models_++) + ".onnx")));
     plan.options.axes = axes;
     test::LoadedEngine engine(test::With({plan}));
-    return engine->models()[0]->session()->signature();
+    return engine->models().All()[0]->session()->signature();
   }
   int models_ = 0;
 };

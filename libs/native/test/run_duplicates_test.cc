@@ -28,7 +28,7 @@ TEST_F(DuplicatesTest, AreAnsweredFromOneRowOfTheRun) {
   for (std::uint64_t id = 2; id < 2 + kItems; ++id) engine->OnItem(Make(id, Text(5), 1));
   const auto answers = inbox_.Wait(1 + kItems);
   EXPECT_TRUE(engine->Drain(60 * kSecondNs));
-  const ModelStats& stats = engine->models()[1]->stats();
+  const ModelStats& stats = engine->models().All()[1]->stats();
   EXPECT_GT(stats.duplicates, 0U);
   EXPECT_EQ(stats.rows + stats.duplicates, kItems);
   EXPECT_EQ(stats.items[static_cast<std::size_t>(ItemStatus::kOk)], kItems);
@@ -46,7 +46,7 @@ TEST_F(DuplicatesTest, RunInTheBatchLaneOnceAsWell) {
   LoadedEngine engine(With(plans_, Lane::kBatch));
   Occupy(engine);
   for (std::uint64_t id = 2; id <= 4; ++id) engine->OnItem(Make(id, Text(5), 1));
-  EXPECT_EQ(engine->models()[1]->stats().duplicates, 2U);
+  EXPECT_EQ(engine->models().All()[1]->stats().duplicates, 2U);
 }
 
 TEST_F(DuplicatesTest, RunEachWhereThePlanSaysSoOrTheyAreSuspects) {
@@ -57,16 +57,16 @@ TEST_F(DuplicatesTest, RunEachWhereThePlanSaysSoOrTheyAreSuspects) {
   Item suspect = Make(5, Count(kForever));
   suspect.alone = true;
   engine->OnItem(std::move(suspect));
-  EXPECT_EQ(engine->models()[1]->stats().duplicates, 0U);
-  EXPECT_EQ(engine->models()[0]->stats().duplicates, 0U);
-  EXPECT_EQ(engine->queueGauge(1).items, 3);
+  EXPECT_EQ(engine->models().All()[1]->stats().duplicates, 0U);
+  EXPECT_EQ(engine->models().All()[0]->stats().duplicates, 0U);
+  EXPECT_EQ(engine->models().All()[1]->gauge().items, 3);
 }
 
 TEST_F(DuplicatesTest, ShareTheRunUnderWayAndItsFailure) {
   LoadedEngine engine(With(plans_));
   Occupy(engine);
   engine->OnItem(Make(2, Count(kForever)));
-  EXPECT_EQ(engine->models()[0]->stats().duplicates, 1U);
+  EXPECT_EQ(engine->models().All()[0]->stats().duplicates, 1U);
   EXPECT_EQ(AnswerTo(1).status, ItemStatus::kRunTimeout);
   EXPECT_EQ(AnswerTo(2).status, ItemStatus::kRunTimeout);
 }
@@ -79,7 +79,7 @@ TEST_F(DuplicatesTest, FailOnlyTheOnesAtFaultInASharedRun) {
   for (std::uint64_t id = 2; id <= 9; ++id) {
     EXPECT_EQ(answers.at(id).status, id % 2 == 0 ? ItemStatus::kFailed : ItemStatus::kOk) << id;
   }
-  EXPECT_GT(engine->models()[1]->stats().duplicates, 0U);
+  EXPECT_GT(engine->models().All()[1]->stats().duplicates, 0U);
   EXPECT_TRUE(inbox_.IsExact());
 }
 
@@ -87,7 +87,7 @@ TEST_F(DuplicatesTest, EachNeedsRoomForItsOwnAnswer) {
   LoadedEngine engine(With(plans_));
   Occupy(engine);
   Item small = test::MakeItem(inbox_, 2, Text(5), 64);
-  small.model = 1;
+  small.revision = 2;
   engine->OnItem(std::move(small));
   engine->OnItem(Make(3, Text(5), 1));
   EXPECT_EQ(AnswerTo(2).status, ItemStatus::kResponseTooLarge);

@@ -45,7 +45,7 @@ TEST_F(EngineTest, SharesNoRunWithAnItemThatIsToRunAlone) {
     LoadedEngine engine(With({PlanOf(encoder_), PlanOf(counting_, kSecondNs / 4)}, lane));
     const auto put = [&](std::uint64_t id, std::vector<test::Tensor> inputs, std::uint32_t model, bool alone) {
       Item item = test::MakeItem(inbox, id, std::move(inputs));
-      item.model = model;
+      item.revision = model + 1;
       item.alone = alone;
       engine->OnItem(std::move(item));
     };
@@ -75,7 +75,7 @@ TEST_F(EngineTest, RunsWhatGoesAheadBesideARunInProgress) {
   const Answer answer = AnswerTo(3);
   EXPECT_EQ(answer.status, ItemStatus::kOk) << answer.message;
   EXPECT_EQ(answer.times.runRows, 1U);
-  EXPECT_EQ(engine->queueGauge(1).items, 1) << "the other one waits for the executor";
+  EXPECT_EQ(engine->models().All()[1]->gauge().items, 1) << "the other one waits for the executor";
 }
 
 TEST_F(EngineTest, RunsEmptyTensorsAndGraphsWithoutInputs) {
@@ -99,7 +99,7 @@ TEST_F(EngineTest, RunsEmptyTensorsAndGraphsWithoutInputs) {
     LoadedEngine engine(With({PlanOf(echo), PlanOf(constant), PlanOf(strings)}, lane));
     const auto answerTo = [&](std::uint64_t id, std::vector<test::Tensor> inputs, std::uint32_t model) {
       Item item = test::MakeItem(inbox, id, std::move(inputs));
-      item.model = model;
+      item.revision = model + 1;
       engine->OnItem(std::move(item));
       return inbox.WaitFor(id);
     };
@@ -151,9 +151,9 @@ TEST_F(EngineTest, LeavesItToTheRuntimeWhetherSizesOfOneNameMayDiffer) {
 
 TEST_F(EngineTest, ReportsModelsThatDoNotLoadAndServesTheOthers) {
   LoadedEngine engine(With({PlanOf(dir_.File("missing.onnx")), PlanOf(encoder_)}));
-  EXPECT_EQ(engine->models()[0]->state(), ModelState::kFailed);
-  EXPECT_NE(engine->models()[0]->reason().find("missing.onnx"), std::string::npos);
-  EXPECT_EQ(engine->models()[1]->state(), ModelState::kReady);
+  EXPECT_EQ(engine->models().All()[0]->state(), ModelState::kFailed);
+  EXPECT_NE(engine->models().All()[0]->reason().find("missing.onnx"), std::string::npos);
+  EXPECT_EQ(engine->models().All()[1]->state(), ModelState::kReady);
   engine->OnItem(Make(1, Text(5), 0));
   EXPECT_EQ(AnswerTo(1).status, ItemStatus::kUnavailable);
   engine->OnItem(Make(2, Text(5), 1));
@@ -185,9 +185,9 @@ TEST_F(EngineTest, ReportsCostsAndComparesRunsWithThem) {
   engine->OnItem(Make(1, Text(5)));
   AnswerTo(1);
   std::uint64_t compared = 0;
-  for (const auto& count : engine->models()[0]->stats().costRatios) compared += count;
+  for (const auto& count : engine->models().All()[0]->stats().costRatios) compared += count;
   EXPECT_EQ(compared, 1U);
-  EXPECT_GT(engine->models()[0]->stats().costRatioSum, 0);
+  EXPECT_GT(engine->models().All()[0]->stats().costRatioSum, 0);
   EXPECT_THROW(engine->SetCostTable(1, {}), std::invalid_argument);
 }
 
@@ -225,7 +225,7 @@ TEST_F(EngineTest, ShortensSharedRunsOfTheRealtimeLaneForTheGoalOfTheModel) {
   ModelPlan plan = PlanOf(encoder_);
   const auto runNsMax = [&](std::int64_t sloNs, Lane lane) {
     plan.sloNs = sloNs;
-    return ServedModel(plan).Limits(lane).runNsMax;
+    return ServedModel(plan, {}).Limits(lane).runNsMax;
   };
   EXPECT_EQ(runNsMax(0, Lane::kRealtime), kRealtimeRunNsMax);
   EXPECT_EQ(runNsMax(80'000'000, Lane::kRealtime), 20'000'000);
@@ -237,7 +237,7 @@ TEST_F(EngineTest, CountsHowLongBatchesTookToChoose) {
   LoadedEngine engine(With({PlanOf(encoder_)}));
   engine->OnItem(Make(1, Text(5)));
   AnswerTo(1);
-  const ModelStats& stats = engine->models()[0]->stats();
+  const ModelStats& stats = engine->models().All()[0]->stats();
   std::uint64_t chosen = 0;
   for (const auto& count : stats.formations) chosen += count;
   EXPECT_EQ(chosen, 1U);
@@ -265,7 +265,7 @@ TEST_F(EngineTest, FailsOnlyTheItemAtFaultInASharedRun) {
   }
   EXPECT_NE(answers.at(4).message.find("out of data bounds"), std::string::npos) << answers.at(4).message;
   EXPECT_TRUE(inbox_.IsExact());
-  const ModelStats& stats = engine->models()[1]->stats();
+  const ModelStats& stats = engine->models().All()[1]->stats();
   EXPECT_EQ(stats.items[static_cast<std::size_t>(ItemStatus::kOk)], 4U);
   EXPECT_EQ(stats.items[static_cast<std::size_t>(ItemStatus::kFailed)], 1U);
 }
@@ -277,7 +277,7 @@ TEST_F(EngineTest, CountsRowsAndPadding) {
   engine->OnItem(Make(3, Text(8), 1));
   inbox_.Wait(3);
   EXPECT_TRUE(engine->Drain(60 * kSecondNs));
-  const ModelStats& stats = engine->models()[1]->stats();
+  const ModelStats& stats = engine->models().All()[1]->stats();
   EXPECT_EQ(stats.rows, 2U);
   EXPECT_EQ(stats.realTokens, 18U);
   EXPECT_EQ(stats.paddedTokens, stats.runs == 1 ? 20U : 18U);
@@ -359,11 +359,11 @@ TEST_F(EngineTest, ClosesWhileARunIsUnderWay) {
   EXPECT_TRUE(inbox_.IsExact());
 }
 
-// What a probe of model 0 came to.
+// What a probe of revision 1 came to.
 ProbeResult Measured(LoadedEngine& engine, std::int64_t rows, std::int64_t length) {
   std::promise<ProbeResult> result;
   engine->Measure(
-      {.model = 0, .rows = rows, .length = length, .done = [&](const ProbeResult& r) { result.set_value(r); }});
+      1, {.rows = rows, .length = length, .done = [&](const ProbeResult& r) { result.set_value(r); }});
   return result.get_future().get();
 }
 
@@ -375,7 +375,7 @@ TEST_F(EngineTest, MeasuresWhatARunCostsAndCountsNothing) {
   const ProbeResult large = Measured(engine, 64, 4096);
   EXPECT_EQ(large.error, "");
   EXPECT_GT(large.cpuNs, small.cpuNs);
-  EXPECT_EQ(engine->models()[0]->stats().runs, 0U);
+  EXPECT_EQ(engine->models().All()[0]->stats().runs, 0U);
 }
 
 TEST_F(EngineTest, SaysWhyThereIsNoMeasurement) {
@@ -389,7 +389,7 @@ TEST_F(EngineTest, MeasuresOnlyWhenNoItemWaitsAndAnswersProbesWhenItCloses) {
   LoadedEngine engine(With({PlanOf(counting_)}));
   Occupy(engine);
   std::promise<ProbeResult> result;
-  engine->Measure({.model = 0, .rows = 1, .length = 1, .done = [&](const ProbeResult& r) { result.set_value(r); }});
+  engine->Measure(1, {.rows = 1, .length = 1, .done = [&](const ProbeResult& r) { result.set_value(r); }});
   engine->OnItem(Make(2, Count(kForever)));
   engine->OnCancel(1, 1);
   engine->Close();

@@ -33,9 +33,10 @@ class FlightsTest : public test::WorkQueueTest {
     QueuedItem queued = {
         .item = test::MakeItem(inbox_, id, {test::TensorOf<std::int64_t>(ElementType::kInt64, ask.dims, {ask.value})}),
         .shape = {},
-        .enqueuedNs = MonotonicNowNs()};
+        .enqueuedNs = MonotonicNowNs(),
+        .model = models_[ask.model]};
     queued.item.clientId = ask.client;
-    queued.item.model = ask.model;
+    queued.item.revision = ask.model + 1;
     queued.item.deadlineNs = ask.deadlineNs;
     queued.item.priority = ask.priority;
     queued.item.outputMask = ask.outputMask;
@@ -69,7 +70,7 @@ TEST_F(FlightsTest, RunEqualItemsOnceAndAnswerEach) {
   EXPECT_EQ(PushFor(1), Pushed::kAccepted);
   EXPECT_EQ(PushFor(2), Pushed::kJoined);
   EXPECT_EQ(PushFor(3), Pushed::kJoined);
-  EXPECT_EQ(queue_.gauge(0).items, 1);
+  EXPECT_EQ(models_[0]->gauge().items, 1);
   QueuedItem leader = TakeOne();
   FinishWithDuplicates(leader);
   EXPECT_TRUE(queue_.WaitUntilIdle(0));
@@ -145,7 +146,7 @@ TEST_F(FlightsTest, ExpireOneByOne) {
   PushFor(4);
   EXPECT_EQ(IdsOf(queue_.TakeExpired(10)), Ids{1});
   EXPECT_EQ(IdsOf(queue_.TakeExpired(20)), Ids{3});
-  EXPECT_EQ(queue_.gauge(0).items, 1);
+  EXPECT_EQ(models_[0]->gauge().items, 1);
   EXPECT_EQ(IdsOf(queue_.TakeExpired(30)), Ids{2});
   QueuedItem leader = TakeOne();
   EXPECT_EQ(leader.item.itemId, 4U);

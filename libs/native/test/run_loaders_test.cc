@@ -31,7 +31,7 @@ class LoadersTest : public test::EngineTest {
     close(fd);
   }
   static void WaitFor(const Engine& engine, std::size_t model, ModelState state) {
-    while (engine.models()[model]->state() != state) std::this_thread::yield();
+    while (engine.models().All()[model]->state() != state) std::this_thread::yield();
   }
   static EnginePlan Impatient(std::vector<ModelPlan> models, Lane lane = Lane::kRealtime) {
     EnginePlan plan = With(std::move(models), lane);
@@ -54,7 +54,7 @@ TEST_F(LoadersTest, LoadsTheOthersPastLoadsThatDoNotEnd) {
     engine.LoadModels(test::Library(), [] {});
     WaitFor(engine, kLoadersMax - 1, ModelState::kReady);
     WaitFor(engine, kLoadersMax, ModelState::kReady);
-    for (std::size_t i = 0; i < pipes.size(); ++i) EXPECT_EQ(engine.models()[i]->state(), ModelState::kLoading);
+    for (std::size_t i = 0; i < pipes.size(); ++i) EXPECT_EQ(engine.models().All()[i]->state(), ModelState::kLoading);
     const std::uint64_t id = lane == Lane::kBatch ? 2 : 1;
     engine.OnItem(Make(id, Text(5), kLoadersMax));
     EXPECT_EQ(AnswerTo(id).status, ItemStatus::kOk);
@@ -70,7 +70,7 @@ TEST_F(LoadersTest, LoadsOneAtATimeWhereLoadsEnd) {
   Engine engine(plan);
   engine.LoadModels(test::Library(), [] {});
   std::this_thread::sleep_for(std::chrono::milliseconds(100));  // several ticks; longer makes it no less right
-  EXPECT_EQ(engine.models()[1]->state(), ModelState::kLoading);
+  EXPECT_EQ(engine.models().All()[1]->state(), ModelState::kLoading);
   Release(pipe);
   WaitFor(engine, 1, ModelState::kReady);
 }
@@ -80,14 +80,14 @@ TEST_F(LoadersTest, SaysForHowLongAModelHasBeenLoading) {
   Engine engine(Impatient({PlanOf(pipe), PlanOf(encoder_)}));
   engine.LoadModels(test::Library(), [] {});
   while (!engine.IsLoadingForLong()) std::this_thread::yield();
-  EXPECT_EQ(engine.models()[0]->reason().find("loading for "), 0U) << engine.models()[0]->reason();
+  EXPECT_EQ(engine.models().All()[0]->reason().find("loading for "), 0U) << engine.models().All()[0]->reason();
   EXPECT_NE(ReportsJson(engine.models()).find(R"("state":"loading","reason":"loading for )"), std::string::npos);
   engine.OnItem(Make(1, Text(5)));
   EXPECT_EQ(AnswerTo(1).message, "model version 1 is still loading");
   Release(pipe);
   WaitFor(engine, 0, ModelState::kFailed);
   EXPECT_FALSE(engine.IsLoadingForLong());
-  EXPECT_EQ(engine.models()[0]->reason().find("loading for "), std::string::npos) << engine.models()[0]->reason();
+  EXPECT_EQ(engine.models().All()[0]->reason().find("loading for "), std::string::npos) << engine.models().All()[0]->reason();
 }
 
 TEST_F(LoadersTest, ShowsInTheHeartbeatWhatIsLoaded) {
@@ -105,7 +105,7 @@ TEST_F(LoadersTest, ShowsInTheHeartbeatWhatIsLoaded) {
   Engine engine(plan);
   engine.LoadModels(test::Library(), [] {});
   WaitFor(engine, 0, ModelState::kReady);
-  while (word() != (2 | std::uint64_t{1} << 32)) std::this_thread::yield();  // model 1, loading
+  while (word() != (2 | std::uint64_t{1} << 32)) std::this_thread::yield();  // revision 2, loading
   Release(pipe);
   while (word() != 0) std::this_thread::yield();
   engine.Close();

@@ -51,7 +51,7 @@ class MemoryTest : public test::EngineTest {
   ProbeResult Measure(LoadedEngine& engine, std::int64_t rows, bool trims) {
     std::promise<ProbeResult> result;
     engine->Measure(
-        {.model = 0, .rows = rows, .trims = trims, .done = [&](const ProbeResult& r) { result.set_value(r); }});
+        1, {.rows = rows, .trims = trims, .done = [&](const ProbeResult& r) { result.set_value(r); }});
     return result.get_future().get();
   }
   Answer Run(LoadedEngine& engine, std::uint64_t id, std::int64_t rows) {

@@ -19,13 +19,13 @@ TEST_F(WorkQueueTest, HandsOutWhatBelongsTogether) {
   Push(Make(1));
   Push(Make(2));
   Push(Make(3, 1, 0, 1));
-  EXPECT_EQ(queue_.gauge(0).items, 2);
+  EXPECT_EQ(models_[0]->gauge().items, 2);
   WorkQueue::Work work = queue_.Take(0);
   EXPECT_EQ(work.items.size(), 2U);
-  EXPECT_EQ(queue_.gauge(0).items, 0);
-  EXPECT_EQ(queue_.gauge(0).oldestNs, 0);
-  EXPECT_EQ(queue_.gauge(1).items, 1);
-  EXPECT_GT(queue_.gauge(1).oldestNs, 0);
+  EXPECT_EQ(models_[0]->gauge().items, 0);
+  EXPECT_EQ(models_[0]->gauge().oldestNs, 0);
+  EXPECT_EQ(models_[1]->gauge().items, 1);
+  EXPECT_GT(models_[1]->gauge().oldestNs, 0);
 }
 
 TEST_F(WorkQueueTest, CountsWaitingAndRunningItemsOfAClient) {
@@ -154,20 +154,20 @@ TEST_F(WorkQueueTest, WakesTheExpressExecutorWhereNoOtherWaits) {
     Push(std::move(urgent));
     inbox_.WaitFor(id);
   }
-  EXPECT_EQ(queue_.gauge(0).items, 2);
+  EXPECT_EQ(models_[0]->gauge().items, 2);
   queue_.Close();
   express.join();
 }
 
 TEST_F(WorkQueueTest, HandsOutProbesLast) {
-  Probe probe{.done = [](const ProbeResult&) {}};
+  Probe probe{.model = models_[0], .done = [](const ProbeResult&) {}};
   EXPECT_EQ(queue_.PushProbe(probe), Pushed::kAccepted);
   Push(Make(1));
   WorkQueue::Work first = queue_.Take(0);
   EXPECT_EQ(first.items.size(), 1U);
   EXPECT_FALSE(first.probe);
   EXPECT_TRUE(queue_.Take(0).probe);
-  Probe other{.done = [](const ProbeResult&) {}};
+  Probe other{.model = models_[0], .done = [](const ProbeResult&) {}};
   queue_.PushProbe(other);
   queue_.Close();
   EXPECT_EQ(queue_.TakeProbes().size(), 1U);
@@ -197,7 +197,7 @@ TEST_F(WorkQueueTest, AnswersEveryItemOnceWhateverComesTogether) {
   std::atomic<int> probesAnswered = 0;
   std::thread prober([&] {
     for (int i = 0; i < kProbes; ++i) {
-      Probe probe{.done = [&](const ProbeResult&) { ++probesAnswered; }};
+      Probe probe{.model = models_[0], .done = [&](const ProbeResult&) { ++probesAnswered; }};
       if (queue_.PushProbe(probe) != Pushed::kAccepted) probe.done({});
     }
   });

@@ -18,7 +18,7 @@ export const ENDPOINT_PATHS: readonly string[] = [...BODY_ENDPOINTS.keys(), '/v1
 
 /** The words that follow a model's name in paths; a second part of a name that is one of them has to be percent-encoded. */
 const ORGANISATION =
-  /^(\/v[12]\/models\/[A-Za-z0-9][A-Za-z0-9._-]*)\/(?!(?:versions|infer|ready|config|stats|trace|generate|generate_stream)(?:[/?]|$))(?=[A-Za-z0-9])/;
+  /^(\/v[12]\/(?:repository\/)?models\/[A-Za-z0-9][A-Za-z0-9._-]*)\/(?!(?:versions|infer|ready|config|stats|trace|generate|generate_stream|load|unload)(?:[/?]|$))(?=[A-Za-z0-9])/;
 
 /** The same URL with `<organisation>/<model>` as one part of the path, as `<organisation>%2F<model>`. */
 export function joinOrganisation(url: string): string {

@@ -1,8 +1,8 @@
-import { InterleaveError } from '@app/contracts';
+import type { InterleaveError } from '@app/contracts';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { answerError, asInterleaveError } from '../http/error-answer';
 import type { Access } from './access';
-import { ANONYMOUS, type Caller } from './caller';
+import { ANONYMOUS, notAnOperator, type Caller } from './caller';
 import { doorOf, type Door } from './doors';
 import type { Sessions } from './sessions';
 
@@ -44,11 +44,4 @@ function turnAway(error: InterleaveError, request: FastifyRequest, reply: Fastif
   if (door !== 'caller' && isBrowser) return void reply.header('cache-control', 'no-store').redirect('/login', 303);
   void reply.header('www-authenticate', 'Bearer realm="interleave"');
   answerError(error, request, reply);
-}
-
-function notAnOperator(): InterleaveError {
-  return new InterleaveError(
-    'forbidden',
-    'This is for operators; use a key that was made with `interleave keys add --operator`, or a token with the claim access.oidc.operatorClaim',
-  );
 }

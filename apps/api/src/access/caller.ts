@@ -53,3 +53,10 @@ export function checkLane({ lanes }: Caller, lane: Lane): void {
 export function maySee({ isOperator, tenant }: Caller, owner: string): boolean {
   return isOperator || tenant === owner;
 }
+
+export function notAnOperator(): InterleaveError {
+  return new InterleaveError(
+    'forbidden',
+    'This is for operators; use a key that was made with `interleave keys add --operator`, or a token with the claim access.oidc.operatorClaim',
+  );
+}

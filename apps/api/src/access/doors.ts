@@ -5,7 +5,7 @@
 export type Door = 'open' | 'operator' | 'page' | 'caller';
 
 const OPEN: ReadonlySet<string> = new Set(['/v2/health/live', '/v2/health/ready', '/login', '/logout']);
-const OPERATORS = /^\/(?:metrics|dashboard|admin|fleet|v3)(?:\/|$)/;
+const OPERATORS = /^\/(?:metrics|dashboard|admin|fleet|v3|v2\/repository\/models)(?:\/|$)/;
 const PAGES = /^\/docs(?:-json|\/|$)/;
 
 /** `route`: the pattern that matched, not what the caller wrote; undefined: none. Whatever is not named here needs a key. */

@@ -76,8 +76,14 @@ export const TRITON_SCHEMAS = {
       name: Type.String(),
       version: Type.String(),
       state: Type.String({ enum: ['READY', 'LOADING', 'UNAVAILABLE'] }),
-      reason: text('Why it is not ready; empty otherwise'),
+      reason: text('Why it is not ready, or why the last change of its files was not taken over; empty otherwise'),
+      revision: Type.Optional(whole('Which of its sets of files answers, as this node counts them; absent: none')),
     }),
-    { examples: [[{ name: 'encoder-tiny', version: '1', state: 'READY', reason: '' }]] },
+    { examples: [[{ name: 'encoder-tiny', version: '1', state: 'READY', reason: '', revision: 1 }]] },
   ),
+  RepositoryCommand: Type.Object(
+    { parameters: Type.Optional(Type.Object({ unload_dependents: Type.Optional(Type.Boolean({ description: 'Changes nothing' })) })) },
+    { examples: [{}] },
+  ),
+  RepositoryDone: Type.Object({}, { examples: [{}] }),
 };

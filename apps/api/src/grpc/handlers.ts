@@ -117,10 +117,10 @@ export class Handlers {
     });
   }
 
-  /** A call with one small answer, which is there at once. Anybody may make one that `needsKey` says no to. */
+  /** A call with one small answer. Anybody may make one that `needsKey` says no to. */
   private unary(
     method: Method,
-    answer: (request: unknown, caller: Caller) => object,
+    answer: (request: unknown, caller: Caller) => object | Promise<object>,
     needsKey: (request: Buffer) => boolean,
   ): UnaryHandler {
     return (call, callback) => {
@@ -131,9 +131,12 @@ export class Handlers {
         if (error.code === 'internal') this.logger.error({ err: error.cause ?? error, requestId, method: method.path }, 'request failed');
         callback(errorStatus(error, trailers));
       };
+      const send = (message: object): void => callback(null, message, trailers);
       const tell = (caller: Caller): void => {
         try {
-          callback(null, answer(read(method, call.request), caller), trailers);
+          const answered = answer(read(method, call.request), caller);
+          if (answered instanceof Promise) answered.then(send, (thrown: unknown) => refuse(asInterleaveError(thrown)));
+          else send(answered);
         } catch (thrown) {
           refuse(asInterleaveError(thrown));
         }

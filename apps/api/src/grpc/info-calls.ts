@@ -1,13 +1,14 @@
 import { InterleaveError } from '@app/contracts';
 import { visibleModels, type ModelView } from '@app/models';
 import { Inject, Injectable } from '@nestjs/common';
-import type { Caller } from '../access/caller';
+import { notAnOperator, type Caller } from '../access/caller';
 import { Readiness } from '../health/readiness';
 import { modelMetadata } from '../live/open-inference/model-metadata';
 import { extensionsOf } from '../live/open-inference/extensions';
 import { ModelConfigs } from '../live/open-inference/model-config';
 import { LiveStatistics } from '../live/open-inference/model-statistics';
 import { repositoryIndex } from '../live/open-inference/repository-index';
+import { ModelCommands } from '../repository/model-commands';
 import { CATALOG } from '../tokens';
 import { VERSION } from '../version';
 
@@ -16,13 +17,16 @@ interface InfoRequest {
   name: string;
   version: string;
   ready: boolean;
+  model_name: string;
+  repository_name: string;
+  parameters: Record<string, unknown>;
 }
 
 /** Tensors are binary in gRPC without an extension, and there is no shared memory. */
 const EXTENSIONS = extensionsOf({ sharedMemory: false }).filter((name) => name !== 'binary_tensor_data');
 
-/** Answers a request with a message of inference.proto, or throws. */
-type InfoCall = (request: InfoRequest, catalog: ModelView) => object;
+/** Answers a request with a message of inference.proto, or throws, or rejects. */
+type InfoCall = (request: InfoRequest, catalog: ModelView, caller: Caller) => object | Promise<object>;
 
 /** What callers of gRPC may ask about the server and its models. */
 @Injectable()
@@ -32,13 +36,25 @@ export class InfoCalls {
     @Inject(CATALOG) private readonly catalog: ModelView,
     private readonly statistics: LiveStatistics,
     private readonly configs: ModelConfigs,
+    private readonly commands: ModelCommands,
   ) {}
 
   /** The answer to a call of `GRPCInferenceService`; throws for one that is not there. */
-  answer(name: string, request: unknown, { models }: Caller): object {
+  answer(name: string, request: unknown, caller: Caller): object | Promise<object> {
     const call = this.calls[name];
     if (call === undefined) throw notSupported(name);
-    return call(request as InfoRequest, visibleModels(this.catalog, models));
+    return call(request as InfoRequest, visibleModels(this.catalog, caller.models), caller);
+  }
+
+  private async command(
+    { model_name: model, repository_name: repository, parameters }: InfoRequest,
+    caller: Caller,
+    obey: (model: string, parameters: object) => Promise<void>,
+  ): Promise<object> {
+    if (!caller.isOperator) throw notAnOperator();
+    checkRepository(repository);
+    await obey(model, parameters);
+    return {};
   }
 
   private readonly calls: Partial<Record<string, InfoCall>> = {
@@ -57,7 +73,16 @@ export class InfoCalls {
     ModelStatistics: ({ name, version }, catalog) => this.statistics.statistics(catalog, name || null, version || null),
     ModelConfig: ({ name, version }, catalog) => ({ config: this.configs.of(catalog, name, version || null) }),
     RepositoryIndex: ({ ready }, catalog) => ({ models: repositoryIndex(catalog, ready) }),
+    RepositoryModelLoad: (request, _catalog, caller) => this.command(request, caller, (...of) => this.commands.load(...of)),
+    RepositoryModelUnload: (request, _catalog, caller) => this.command(request, caller, (...of) => this.commands.unload(...of)),
   };
+}
+
+function checkRepository(name: string): void {
+  if (name === '') return;
+  throw new InterleaveError('not_supported', 'expected no repository_name because a node has one repository; leave it out', {
+    param: 'repository_name',
+  });
 }
 
 /** For calls of Triton's that are not there. */

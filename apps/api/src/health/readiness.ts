@@ -1,4 +1,4 @@
-import type { InferenceBackend, ModelReport } from '@app/contracts';
+import type { InferenceBackend, ModelReport, WorkerModelPlan } from '@app/contracts';
 import { PlacementReader } from '@app/process';
 import { Inject, Injectable } from '@nestjs/common';
 import { Lifecycle } from '../lifecycle';
@@ -10,6 +10,8 @@ import { BACKEND } from '../tokens';
  */
 @Injectable()
 export class Readiness {
+  private wasReady = false;
+
   constructor(
     private readonly placement: PlacementReader,
     @Inject(BACKEND) private readonly backend: InferenceBackend,
@@ -22,19 +24,36 @@ export class Readiness {
 
   /** Null when ready, else what is missing. */
   missing(): string | null {
+    const missing = this.look();
+    this.wasReady ||= missing === null;
+    return missing;
+  }
+
+  private look(): string | null {
     if (this.lifecycle.draining) return 'shutting down';
-    const reports = new Map(this.backend.models().map((report) => [modelKey(report), report]));
-    const expected = this.placement
-      .workers()
-      .filter(({ lane }) => lane === 'realtime')
-      .flatMap((worker) => worker.models.map(modelKey));
-    if (expected.length === 0) return this.placement.problem ?? 'no model is placed on the real-time lane';
-    const loading = [...new Set(expected)].filter((key) => isUnsettled(reports.get(key)));
+    const reports = new Map(this.backend.models().map((report) => [report.revision, report]));
+    const placed = this.placement.workers().filter(({ lane }) => lane === 'realtime');
+    const expected = placed.flatMap((worker) => worker.models).filter((plan) => this.isAwaited(plan));
+    if (placed.every(({ models }) => models.length === 0)) return this.placement.problem ?? this.nothingPlaced();
+    const loading = [...new Set(expected.filter(({ revision }) => isUnsettled(reports.get(revision))).map(nameOf))];
     if (loading.length > 0) return `loading: ${loading.join(', ')}`;
-    if (![...reports.values()].some(({ state }) => state === 'ready')) return 'no model is ready';
+    if (![...reports.values()].some(({ state }) => state === 'ready') && expected.length > 0) return 'no model is ready';
     return null;
+  }
+
+  /** Neither what loads beside files that serve, nor what is loaded for somebody, nor what came to a node that was ready. */
+  private isAwaited({ name, version, revision }: WorkerModelPlan): boolean {
+    const placed = this.placement.placement?.versions?.find((other) => other.name === name && other.version === version);
+    if (placed === undefined || placed.serving === revision) return true;
+    return placed.serving === null && placed.onDemand !== true && !this.wasReady;
+  }
+
+  /** A node whose models are loaded for whoever asks answers as it is. */
+  private nothingPlaced(): string | null {
+    const isOnDemand = this.placement.placement?.versions?.some(({ onDemand }) => onDemand === true) ?? false;
+    return isOnDemand ? null : 'no model is placed on the real-time lane';
   }
 }
 
-const modelKey = (model: { name: string; version: string }): string => `${model.name}/${model.version}`;
+const nameOf = (model: { name: string; version: string }): string => `${model.name}/${model.version}`;
 const isUnsettled = (report: ModelReport | undefined): boolean => report === undefined || report.state === 'loading';

@@ -5,6 +5,8 @@ import { fastifyOf } from '../http/fastify-adapter';
 import { Degradation } from '../resilience/degradation';
 import { GuardedRuns } from '../resilience/guarded-runs';
 import { ReleasesModule } from '../releases/releases.module';
+import { ModelCommands } from '../repository/model-commands';
+import { ModelCommandsController } from '../repository/model-commands.controller';
 import { ModelLoads } from '../repository/model-loads';
 import { ModelUse } from '../repository/model-use';
 import { Renewal } from '../repository/renewal';
@@ -46,6 +48,7 @@ import { ServiceTiers } from './service-tiers';
     EmbeddingsController,
     TasksController,
     ModelsController,
+    ModelCommandsController,
   ],
   providers: [
     LaneMerging,
@@ -60,11 +63,12 @@ import { ServiceTiers } from './service-tiers';
     ModelConfigs,
     JsonBody,
     SharedMemoryService,
+    ModelCommands,
     ModelLoads,
     ModelUse,
     Renewal,
   ],
-  exports: [LiveRunner, LiveStatistics, ModelConfigs, Preparer],
+  exports: [LiveRunner, LiveStatistics, ModelCommands, ModelConfigs, Preparer],
 })
 export class LiveModule implements OnModuleInit {
   constructor(

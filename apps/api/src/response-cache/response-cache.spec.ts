@@ -91,6 +91,7 @@ describe('itemKey', () => {
     ['tenant', { ...owner, tenant: 'u' }, item()],
     ['model', { ...owner, model: 'n' }, item()],
     ['version', { ...owner, version: '2' }, item()],
+    ['revision', { ...owner, revision: 2 }, item()],
     ['tenant and model with a border elsewhere', { ...owner, tenant: 'tm', model: '' }, item()],
     ['way to run', { ...owner, runAlone: true }, item()],
     ['outputs', owner, item({ outputs: ['y'] })],

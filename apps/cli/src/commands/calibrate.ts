@@ -106,7 +106,7 @@ async function measure(worker: WorkerHandle, signature: ModelSignature, plan: Wo
     phases: [cells],
     signal: interrupted.signal,
     ...UNLIMITED,
-    measure: ({ rows, length }) => worker.measure({ model: 0, rows, length, trims: false }),
+    measure: ({ rows, length }) => worker.measure({ revision: plan.revision, rows, length, trims: false }),
     onCell: ({ rows, length }) => bar.increment(1, { cell: `${rows} × ${length}` }),
     onTable: (table) => (grid = table),
   }).finally(() => {

@@ -6,8 +6,8 @@ const PHASES = ['running', 'loading', 'probing', 'measuring'] as const;
 export type Phase = (typeof PHASES)[number];
 
 export interface ModelInPhase {
-  /** Position of the model in the worker's plan. */
-  model: number;
+  /** `WorkerModelPlan.revision` of the model. */
+  revision: number;
   phase: Phase;
 }
 
@@ -81,7 +81,7 @@ export class HeartbeatFile {
 }
 
 const modelInPhase = (word: bigint): ModelInPhase => ({
-  model: Number(word & 0xffff_ffffn) - 1,
+  revision: Number(word & 0xffff_ffffn),
   phase: PHASES[Number(word >> 32n)] ?? 'running',
 });
 

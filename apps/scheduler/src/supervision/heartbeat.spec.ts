@@ -17,10 +17,10 @@ describe('the page of a heartbeat', () => {
     );
     expect(file.read()).toEqual({
       beats: 7n,
-      culprit: { model: 2, phase: 'measuring' },
+      culprit: { revision: 3, phase: 'measuring' },
       activities: [
-        { model: 0, phase: 'running', sinceNs: 5_000n },
-        { model: 8, phase: 'loading', sinceNs: 2n ** 40n },
+        { revision: 1, phase: 'running', sinceNs: 5_000n },
+        { revision: 9, phase: 'loading', sinceNs: 2n ** 40n },
       ],
     });
     file.close();
@@ -51,8 +51,8 @@ describe('the watch over a heartbeat', () => {
 });
 
 describe('who a worker died of', () => {
-  const busy = (phase: Phase, ...models: number[]) => models.map((model, i) => ({ model, phase, sinceNs: BigInt(i) }));
-  const named = (model: number) => ({ culprit: { model, phase: 'running' as const } });
+  const busy = (phase: Phase, ...revisions: number[]) => revisions.map((revision, i) => ({ revision, phase, sinceNs: BigInt(i) }));
+  const named = (revision: number) => ({ culprit: { revision, phase: 'running' as const } });
   const nobodyNamed = { culprit: null };
   const crash = { isCrash: true, mayBeOutOfMemory: false };
   const aboveMemoryLimit = { isCrash: true, mayBeOutOfMemory: true };
@@ -110,7 +110,7 @@ describe('who a worker died of', () => {
       'running',
     ],
     ['nobody when it was killed by the scheduler', killedByUs, { ...nobodyNamed, activities: busy('loading', 2) }, null, 'loading'],
-  ])('is %s', (_name, exit, reading, model, phase) => {
-    expect(culpritOf(exit, { beats: 9n, ...reading })).toEqual(model === null ? null : { model, phase });
+  ])('is %s', (_name, exit, reading, revision, phase) => {
+    expect(culpritOf(exit, { beats: 9n, ...reading })).toEqual(revision === null ? null : { revision, phase });
   });
 });

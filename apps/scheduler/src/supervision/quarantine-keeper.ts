@@ -5,6 +5,7 @@ import { PublishedPlacement } from '../placement/published-placement';
 import { SchedulerMetrics } from '../scheduler-metrics';
 import { LOGGER } from '../tokens';
 import { ModelQuarantine } from './model-quarantine';
+import { PlacedRevisions } from './placed-revisions';
 import { Supervisor } from './supervisor';
 import { SupervisorEvents } from './supervisor-events';
 import { isBeforeReady, type Culprit } from './worker-death';
@@ -16,6 +17,7 @@ const REVIEW_MS = 500;
 @Injectable()
 export class QuarantineKeeper {
   private readonly quarantine: ModelQuarantine;
+  private readonly revisions = new PlacedRevisions();
   private timer: NodeJS.Timeout | null = null;
 
   constructor(
@@ -49,8 +51,9 @@ export class QuarantineKeeper {
 
   /** Notes which model a worker died of; `review` says what follows. */
   private workerDied(workerId: string, culprit: Culprit, reason: string): void {
+    this.revisions.note(this.placement.current);
     const plan = this.placement.current.workers.find(({ id }) => id === workerId);
-    const model = plan?.models[culprit.model];
+    const model = this.revisions.get(culprit.revision);
     if (plan === undefined || model === undefined) return;
     const blamed = { name: model.name, version: model.version, lane: plan.lane };
     this.metrics.workerDied(blamed);
@@ -63,6 +66,7 @@ export class QuarantineKeeper {
   }
 
   private review(): void {
+    this.revisions.note(this.placement.current);
     const begun = this.quarantine.judge();
     for (const model of begun) this.log.error(model, `model ${model.name} version ${model.version} is ${model.reason}`);
     const due = this.quarantine.takeDue();

@@ -184,7 +184,7 @@ describe('supervision of real processes', () => {
     });
     const child = only(await supervise([crashing], { backoffMinMs: 60_000, backoffMaxMs: 60_000 }));
     await inState(child, 'backoff');
-    expect(culprits).toEqual([{ id: 'a', culprit: { model: 5, phase: 'loading' }, reason: 'signal SIGSEGV' }]);
+    expect(culprits).toEqual([{ id: 'a', culprit: { revision: 6, phase: 'loading' }, reason: 'signal SIGSEGV' }]);
   });
 
   const loading = (then: string) =>
@@ -193,7 +193,7 @@ describe('supervision of real processes', () => {
   it('blames what a process was loading when something else killed it', async () => {
     const child = only(await supervise([loading('process.kill(process.pid, "SIGKILL");')], { backoffMinMs: 60_000, backoffMaxMs: 60_000 }));
     await inState(child, 'backoff');
-    expect(culprits).toEqual([{ id: 'a', culprit: { model: 5, phase: 'loading' }, reason: 'signal SIGKILL' }]);
+    expect(culprits).toEqual([{ id: 'a', culprit: { revision: 6, phase: 'loading' }, reason: 'signal SIGKILL' }]);
   });
 
   it('blames nothing that it was loading when it was killed here', async () => {

@@ -19,7 +19,7 @@ export function culpritOf(
   const [first] = activities;
   const oldestLoad = activities.filter(({ phase }) => isBeforeReady(phase)).sort((a, b) => Number(a.sinceNs - b.sinceNs))[0];
   if (mayBeOutOfMemory && oldestLoad !== undefined) return culpritIn(oldestLoad);
-  return isCrash && first !== undefined && activities.every(({ model }) => model === first.model) ? culpritIn(first) : null;
+  return isCrash && first !== undefined && activities.every(({ revision }) => revision === first.revision) ? culpritIn(first) : null;
 }
 
-const culpritIn = ({ model, phase }: ModelInPhase): Culprit => ({ model, phase });
+const culpritIn = ({ revision, phase }: ModelInPhase): Culprit => ({ revision, phase });

@@ -1,9 +1,9 @@
-import type { CalibrationStatus, WorkerPlan } from '@app/contracts';
+import type { CalibrationStatus, WorkerModelPlan, WorkerPlan } from '@app/contracts';
 import { calibrate, costKeyId, CostStore, planCells, sha256OfFile, type CostKey, type RunLimits } from '@app/models';
 import type { WorkerHandle } from '@app/native';
 import { readCpuModel, type CpuModel } from '@app/system';
 import type { Logger } from '@app/telemetry';
-import { statusOf, type IdentifiedSubject, type Subject } from './subject';
+import { statusOf, subjectOf, type IdentifiedSubject, type Subject } from './subject';
 
 const POLL_MS = 500;
 /**
@@ -20,6 +20,8 @@ function providerOf({ gpu }: WorkerPlan): string {
   return gpu === null ? 'cpu' : `cuda ${gpu.name} ${gpu.threadPercent ?? 100} %`;
 }
 
+const modelOf = ({ plan: { name, version } }: Subject): { model: string; version: string } => ({ model: name, version });
+
 export interface CalibratorOptions {
   plan: WorkerPlan;
   worker: Pick<WorkerHandle, 'models' | 'measure' | 'setCostTable'>;
@@ -27,6 +29,8 @@ export interface CalibratorOptions {
   runtimeVersion: string;
   /** 0: only takes over what others measured. */
   budgetMs: number;
+  /** Whether the files of a model are still those of its plan. */
+  hasFilesOf: (model: WorkerModelPlan) => boolean;
   /** Whether this worker is the one to measure a model. */
   measures: (model: { name: string; version: string }) => boolean;
   log: Logger;
@@ -37,7 +41,7 @@ export interface CalibratorOptions {
  * model at a time, if this worker is to measure and no other process does so already.
  */
 export class Calibrator {
-  private readonly subjects: Subject[];
+  private subjects: Subject[];
   private readonly store: CostStore;
   private readonly cpu: CpuModel = readCpuModel();
   private readonly stopping = new AbortController();
@@ -47,21 +51,16 @@ export class Calibrator {
 
   constructor(private readonly options: CalibratorOptions) {
     this.store = new CostStore(options.dataDir);
-    this.subjects = options.plan.models.map(({ name, version, modelPath, rowTokensMax }, index) => ({
-      index,
-      name,
-      version,
-      modelPath,
-      rowTokensMax,
-      signature: null,
-      costId: null,
-      fileModifiedMs: null,
-      state: 'waiting',
-      reason: null,
-    }));
+    this.subjects = options.plan.models.map(subjectOf);
     this.timer = setInterval(() => {
       this.turn ??= this.takeTurn().finally(() => (this.turn = null));
     }, POLL_MS);
+  }
+
+  /** The models that the worker has from now on: those with another plan are new. */
+  setModels(models: WorkerModelPlan[]): void {
+    const known = new Map(this.subjects.map((subject) => [JSON.stringify(subject.plan), subject]));
+    this.subjects = models.map((plan) => known.get(JSON.stringify(plan)) ?? subjectOf(plan));
   }
 
   statuses(): CalibrationStatus[] {
@@ -77,9 +76,10 @@ export class Calibrator {
   }
 
   private async takeTurn(): Promise<void> {
-    const models = this.options.worker.models();
+    const models = new Map(this.options.worker.models().map((model) => [model.revision, model]));
     for (const subject of this.subjects) {
-      const report = models[subject.index];
+      const report = models.get(subject.plan.revision);
+      if (report?.state !== 'ready') subject.fileModifiedMs = null; // once it is loaded again it has no table
       if (report?.state !== 'ready' || this.stopping.signal.aborted) continue;
       try {
         subject.signature ??= report.signature;
@@ -93,8 +93,9 @@ export class Calibrator {
       this.measuring ??= this.measureNext().finally(() => (this.measuring = null));
   }
 
-  private async identify({ modelPath }: Subject): Promise<Subject['costId']> {
-    const modelSha256 = await sha256OfFile(modelPath);
+  private async identify({ plan }: Subject): Promise<Subject['costId']> {
+    const modelSha256 = await sha256OfFile(plan.modelPath);
+    if (!this.options.hasFilesOf(plan)) throw new Error('its files have changed');
     return { modelSha256, id: costKeyId(this.keyOf(modelSha256)) };
   }
 
@@ -116,15 +117,15 @@ export class Calibrator {
     subject.fileModifiedMs = modifiedMs;
     const file = this.store.read(subject.costId.id);
     if (file === null) return;
-    this.options.worker.setCostTable(subject.index, file.grid);
+    this.options.worker.setCostTable(subject.plan.revision, file.grid);
     Object.assign(subject, { state: file.finished ? 'measured' : 'waiting', reason: null });
-    this.options.log.info({ model: subject.name, version: subject.version, finished: file.finished }, 'run costs loaded from the cache');
+    this.options.log.info({ ...modelOf(subject), finished: file.finished }, 'run costs loaded from the cache');
   }
 
   /** The first model that needs it and that no other process measures. */
   private async measureNext(): Promise<void> {
     for (const subject of this.subjects) {
-      if (!this.isWaiting(subject) || !this.options.measures(subject)) continue;
+      if (!this.isWaiting(subject) || !this.options.measures(subject.plan)) continue;
       let lock: Awaited<ReturnType<typeof this.store.lock>> = null;
       try {
         lock = await this.store.lock(subject.costId.id);
@@ -139,16 +140,22 @@ export class Calibrator {
     }
   }
 
+  private isReady(revision: number): boolean {
+    return this.options.worker.models().some((model) => model.revision === revision && model.state === 'ready');
+  }
+
   private isWaiting(subject: Subject): subject is IdentifiedSubject {
     return subject.state === 'waiting' && subject.costId !== null && subject.signature !== null && !this.stopping.signal.aborted;
   }
 
   private async measure(subject: IdentifiedSubject): Promise<void> {
     const { worker, plan, budgetMs, log } = this.options;
-    const { index, name, version, signature, rowTokensMax } = subject;
+    const { signature } = subject;
+    const { revision, name, rowTokensMax } = subject.plan;
+    const isUnloaded = new AbortController();
     const { id, modelSha256 } = subject.costId;
     subject.state = 'measuring';
-    log.info({ model: name, version }, 'measuring run costs');
+    log.info(modelOf(subject), 'measuring run costs');
     const phases = planCells(signature, rowTokensMax);
     const outcome = await calibrate({
       store: this.store,
@@ -158,32 +165,36 @@ export class Calibrator {
       phases,
       limits: LIMITS[plan.lane],
       budgetMs,
-      signal: this.stopping.signal,
+      signal: AbortSignal.any([this.stopping.signal, isUnloaded.signal]),
       known: this.store.read(id)?.grid ?? null,
-      measure: ({ rows, length }) => worker.measure({ model: index, rows, length, trims: false }),
+      measure: ({ rows, length }) =>
+        worker.measure({ revision, rows, length, trims: false }).catch((error: unknown) => {
+          if (!this.isReady(revision)) isUnloaded.abort();
+          throw error;
+        }),
       onCell: () => undefined,
-      onTable: (grid) => worker.setCostTable(index, grid),
+      onTable: (grid) => worker.setCostTable(revision, grid),
     });
     subject.fileModifiedMs = this.store.modifiedMs(id);
     if (outcome.state === 'skipped') return this.skip(subject, outcome.reason); // a run may end the process
-    await this.trim(index, phases);
+    await this.trim(revision, phases);
     subject.state = outcome.state === 'measured' ? 'measured' : 'waiting';
     log.info(
-      { model: name, version },
-      outcome.state === 'measured' ? 'run costs measured' : 'measuring was interrupted; it continues at the next start',
+      modelOf(subject),
+      outcome.state === 'measured' ? 'run costs measured' : 'measuring was interrupted; it continues when the model is loaded again',
     );
   }
 
   /** What the longest runs needed would stay with the worker for good. */
-  private async trim(index: number, phases: ReturnType<typeof planCells>): Promise<void> {
+  private async trim(revision: number, phases: ReturnType<typeof planCells>): Promise<void> {
     const smallest = phases[0]?.[0];
     if (smallest === undefined || this.stopping.signal.aborted) return;
-    await this.options.worker.measure({ model: index, ...smallest, trims: true }).catch(() => undefined); // the model may not run at all
+    await this.options.worker.measure({ revision, ...smallest, trims: true }).catch(() => undefined); // the model may not run at all
   }
 
   private skip(subject: Subject, reason: string): void {
-    const { name, version } = subject;
-    if (subject.reason !== reason) this.options.log.warn({ model: name, version, reason }, 'run costs not measured; using built-in values');
+    if (!this.subjects.includes(subject)) return; // it was unloaded meanwhile
+    if (subject.reason !== reason) this.options.log.warn({ ...modelOf(subject), reason }, 'run costs not measured; using built-in values');
     Object.assign(subject, { state: 'skipped', reason });
   }
 }

@@ -1,13 +1,8 @@
-import type { CalibrationState, CalibrationStatus, ModelSignature } from '@app/contracts';
+import type { CalibrationState, CalibrationStatus, ModelSignature, WorkerModelPlan } from '@app/contracts';
 
-/** One model of the worker on its way to a cost table. */
+/** One revision of a model of the worker on its way to a cost table. */
 export interface Subject {
-  /** Position in the worker's plan. */
-  index: number;
-  name: string;
-  version: string;
-  modelPath: string;
-  rowTokensMax: number | null;
+  plan: WorkerModelPlan;
   /** Null until the model is ready. */
   signature: ModelSignature | null;
   /** Null until the model file was read. */
@@ -26,4 +21,15 @@ export interface CostId {
 /** Ready, and its files known. */
 export type IdentifiedSubject = Subject & { signature: ModelSignature; costId: CostId };
 
-export const statusOf = ({ name, version, state, reason }: Subject): CalibrationStatus => ({ name, version, state, reason });
+export const subjectOf = (plan: WorkerModelPlan): Subject => ({
+  plan,
+  signature: null,
+  costId: null,
+  fileModifiedMs: null,
+  state: 'waiting',
+  reason: null,
+});
+
+export const statusOf = ({ plan: { name, version, revision }, state, reason }: Subject): CalibrationStatus => {
+  return { name, version, revision, state, reason };
+};

@@ -167,7 +167,7 @@ std::int64_t DeadlineOf(const Napi::Value& timeoutMs) {
 
 Request RequestOf(const Napi::Object& object) {
   Request request;
-  request.model = static_cast<std::uint32_t>(IntegerOf(object, "model", 0xffffffff));
+  request.revision = static_cast<std::uint32_t>(IntegerOf(object, "revision", UINT32_MAX));
   request.priority = static_cast<std::uint8_t>(IntegerOf(object, "priority", 255));
   request.alone = BooleanOf(object, "alone");
   request.ahead = BooleanOf(object, "ahead");

@@ -80,12 +80,13 @@ Napi::Value ControlPageRead(const Napi::CallbackInfo& info) {
 }
 
 Napi::Array ServiceToJs(Napi::Env env, const ServedModels& models) {
-  Napi::Array array = Napi::Array::New(env, models.size());
-  for (std::uint32_t i = 0; i < models.size(); ++i) {
-    const ServiceTimes& service = models[i]->stats().service;
+  const std::vector<ServedModels::StatsRow> rows = models.Stats();
+  Napi::Array array = Napi::Array::New(env, rows.size());
+  for (std::uint32_t i = 0; i < rows.size(); ++i) {
+    const ServiceTimes& service = rows[i].stats->service;
     Napi::Object object = Napi::Object::New(env);
-    object.Set("name", models[i]->plan().name);
-    object.Set("version", models[i]->plan().version);
+    object.Set("name", rows[i].name);
+    object.Set("version", rows[i].version);
     object.Set("shared", CountsToJs(env, service.counts(Company::kShared)));
     object.Set("alone", CountsToJs(env, service.counts(Company::kAlone)));
     object.Set("other", CountsToJs(env, service.counts(Company::kOther)));

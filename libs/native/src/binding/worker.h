@@ -7,6 +7,10 @@
 namespace interleave::binding {
 
 Napi::Value WorkerStart(const Napi::CallbackInfo& info);
+Napi::Value WorkerChangeModels(const Napi::CallbackInfo& info);
+Napi::Value WorkerLoads(const Napi::CallbackInfo& info);
+Napi::Value WorkerLeaving(const Napi::CallbackInfo& info);
+Napi::Value WorkerConfirm(const Napi::CallbackInfo& info);
 Napi::Value WorkerModels(const Napi::CallbackInfo& info);
 Napi::Value WorkerStats(const Napi::CallbackInfo& info);
 Napi::Value WorkerIsolation(const Napi::CallbackInfo& info);

@@ -6,7 +6,6 @@
 namespace interleave::binding {
 namespace {
 
-constexpr double kModelsMax = 1 << 16;
 constexpr double kRowsMax = 1 << 16;
 constexpr double kTokensMax = 1 << 24;
 constexpr double kItemsMax = 1 << 20;
@@ -94,7 +93,7 @@ ModelPlan ModelPlanOf(const Napi::Object& model) {
   ModelPlan plan;
   plan.name = StringOf(model, "name");
   plan.version = StringOf(model, "version");
-  plan.revision = static_cast<std::int64_t>(IntegerOf(model, "revision", kIntegerMax));
+  plan.revision = RevisionOf(model);
   plan.options.modelPath = StringOf(model, "modelPath");
   plan.options.axes.batchAxisName = StringOrEmpty(model, "batchAxisName");
   plan.options.axes.sequenceAxisNames = StringsOf(model, "sequenceAxisNames");
@@ -138,16 +137,16 @@ Napi::Array CountsToJs(Napi::Env env, const Atomics& counts) {
   return array;
 }
 
-Napi::Object ModelStatsToJs(Napi::Env env, const ServedModel& model, const QueueGauge& gauge) {
-  const ModelStats& stats = model.stats();
+Napi::Object StatsRowToJs(Napi::Env env, const ServedModels::StatsRow& row) {
+  const ModelStats& stats = *row.stats;
   const auto count = [env](const std::atomic<std::uint64_t>& value) {
     return Number(env, value.load(std::memory_order_relaxed));
   };
-  const std::int64_t oldestNs = gauge.oldestNs.load(std::memory_order_relaxed);
-  const std::int64_t ageNs = oldestNs == 0 ? 0 : std::max<std::int64_t>(0, MonotonicNowNs() - oldestNs);
+  const std::int64_t ageNs =
+      row.queueOldestNs == 0 ? 0 : std::max<std::int64_t>(0, MonotonicNowNs() - row.queueOldestNs);
   Napi::Object object = Napi::Object::New(env);
-  object.Set("name", model.plan().name);
-  object.Set("version", model.plan().version);
+  object.Set("name", row.name);
+  object.Set("version", row.version);
   object.Set("runs", count(stats.runs));
   object.Set("rows", count(stats.rows));
   object.Set("realTokens", count(stats.realTokens));
@@ -160,7 +159,7 @@ Napi::Object ModelStatsToJs(Napi::Env env, const ServedModel& model, const Queue
   object.Set("costRatios", CountsToJs(env, stats.costRatios));
   object.Set("costRatioSum", Napi::Number::New(env, stats.costRatioSum.load(std::memory_order_relaxed)));
   object.Set("items", CountsToJs(env, stats.items));
-  object.Set("queueItems", Number(env, static_cast<std::uint64_t>(gauge.items.load(std::memory_order_relaxed))));
+  object.Set("queueItems", Number(env, static_cast<std::uint64_t>(row.queueItems)));
   object.Set("queueAgeSeconds", Napi::Number::New(env, static_cast<double>(ageNs) / 1e9));
   return object;
 }
@@ -190,7 +189,14 @@ Lane LaneOf(const Napi::Object& options) {
   return lane == "batch" ? Lane::kBatch : Lane::kRealtime;
 }
 
-WorkerOptions WorkerOptionsOf(const Napi::Object& options) {
+ModelSurroundings SurroundingsOf(const Napi::Object& options) {
+  ModelSurroundings surroundings;
+  surroundings.socketPath = StringOf(options, "socketPath");
+  surroundings.cuda = CudaOf(options);
+  return surroundings;
+}
+
+WorkerOptions WorkerOptionsOf(const Napi::Object& options, const ModelSurroundings& surroundings) {
   WorkerOptions worker{.id = StringOf(options, "id"),
                        .socketPath = StringOf(options, "socketPath"),
                        .awake = std::chrono::milliseconds(IntegerOf(options, "awakeMs", kAwakeMsMax)),
@@ -204,18 +210,41 @@ WorkerOptions WorkerOptionsOf(const Napi::Object& options) {
     worker.plan.cpus.push_back(static_cast<int>(IntegerOf(cpus.Get(i), "cpus", kCpuMax)));
   }
   if (worker.plan.cpus.empty()) ThrowExpected(options.Env(), "at least one CPU", "cpus");
-  const std::shared_ptr<CudaProvider> cuda = CudaOf(options);
-  worker.plan.onGpu = cuda != nullptr;
-  const Napi::Array models = ArrayOf(options.Get("models"), "models");
-  for (std::uint32_t i = 0; i < models.Length(); ++i) {
-    ModelPlan& model = worker.plan.models.emplace_back(ModelPlanOf(ObjectOf(models.Get(i), "models")));
-    model.options.cuda = cuda;
-    model.probeRecordPath = ProbeRecordPath(worker.socketPath, model.options.modelPath);
-  }
+  worker.plan.confirmsLoads = BooleanOf(options, "confirmsLoads");
+  worker.plan.onGpu = surroundings.cuda != nullptr;
+  worker.plan.models = ModelPlansOf(options.Get("models"), surroundings);
   return worker;
 }
 
-std::size_t ModelOf(const Napi::Object& object) { return IntegerOf(object, "model", kModelsMax); }
+std::vector<ModelPlan> ModelPlansOf(const Napi::Value& value, const ModelSurroundings& surroundings) {
+  const Napi::Array models = ArrayOf(value, "models");
+  std::vector<ModelPlan> plans;
+  for (std::uint32_t i = 0; i < models.Length(); ++i) {
+    ModelPlan& model = plans.emplace_back(ModelPlanOf(ObjectOf(models.Get(i), "models")));
+    model.options.cuda = surroundings.cuda;
+    model.probeRecordPath = ProbeRecordPath(surroundings.socketPath, model.options.modelPath);
+  }
+  return plans;
+}
+
+std::uint32_t RevisionOf(const Napi::Object& object) {
+  return static_cast<std::uint32_t>(LimitOf(object, "revision", UINT32_MAX));
+}
+
+std::vector<std::uint32_t> RevisionsOf(const Napi::Object& object, const char* key) {
+  const Napi::Array array = ArrayOf(object.Get(key), key);
+  std::vector<std::uint32_t> revisions;
+  for (std::uint32_t i = 0; i < array.Length(); ++i) {
+    revisions.push_back(static_cast<std::uint32_t>(IntegerOf(array.Get(i), key, UINT32_MAX)));
+  }
+  return revisions;
+}
+
+Napi::Array RevisionsToJs(Napi::Env env, const std::vector<std::uint32_t>& revisions) {
+  Napi::Array array = Napi::Array::New(env, revisions.size());
+  for (std::uint32_t i = 0; i < revisions.size(); ++i) array.Set(i, revisions[i]);
+  return array;
+}
 
 CostGrid CostGridOf(const Napi::Object& grid) {
   CostGrid result{.lengths = IntegersOf(grid, "lengths"), .rows = IntegersOf(grid, "rows"), .runNs = {}};
@@ -232,7 +261,7 @@ CostGrid CostGridOf(const Napi::Object& grid) {
 }
 
 Probe ProbeOf(const Napi::Object& probe) {
-  return {.model = static_cast<std::uint32_t>(ModelOf(probe)),
+  return {.model = nullptr,
           .rows = LimitOf(probe, "rows", kRowsMax),
           .length = LimitOf(probe, "length", kTokensMax),
           .trims = BooleanOf(probe, "trims"),
@@ -240,11 +269,9 @@ Probe ProbeOf(const Napi::Object& probe) {
 }
 
 Napi::Array StatsToJs(Napi::Env env, const Engine& engine) {
-  const ServedModels& models = engine.models();
-  Napi::Array array = Napi::Array::New(env, models.size());
-  for (std::uint32_t i = 0; i < models.size(); ++i) {
-    array.Set(i, ModelStatsToJs(env, *models[i], engine.queueGauge(i)));
-  }
+  const std::vector<ServedModels::StatsRow> rows = engine.models().Stats();
+  Napi::Array array = Napi::Array::New(env, rows.size());
+  for (std::uint32_t i = 0; i < rows.size(); ++i) array.Set(i, StatsRowToJs(env, rows[i]));
   return array;
 }
 

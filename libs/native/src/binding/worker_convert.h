@@ -13,15 +13,26 @@ inline constexpr double kCpuMax = 1 << 16;
 // The property `lane`.
 Lane LaneOf(const Napi::Object& options);
 
-// Throws a JS TypeError that names the property at fault.
-WorkerOptions WorkerOptionsOf(const Napi::Object& options);
+// What all models of a worker have in common.
+struct ModelSurroundings {
+  std::string socketPath;
+  std::shared_ptr<CudaProvider> cuda;  // null: no GPU
+};
 
-// The position of a model in the worker's plan.
-std::size_t ModelOf(const Napi::Object& object);
+// These throw a JS TypeError that names the property at fault.
+ModelSurroundings SurroundingsOf(const Napi::Object& options);
+WorkerOptions WorkerOptionsOf(const Napi::Object& options, const ModelSurroundings& surroundings);
+// NativeModelPlan[].
+std::vector<ModelPlan> ModelPlansOf(const Napi::Value& value, const ModelSurroundings& surroundings);
+
+// The property `revision`.
+std::uint32_t RevisionOf(const Napi::Object& object);
+std::vector<std::uint32_t> RevisionsOf(const Napi::Object& object, const char* key);
+Napi::Array RevisionsToJs(Napi::Env env, const std::vector<std::uint32_t>& revisions);
 
 CostGrid CostGridOf(const Napi::Object& grid);
 
-// Without its `done`.
+// Without its `model` and `done`.
 Probe ProbeOf(const Napi::Object& probe);
 
 Napi::Array StatsToJs(Napi::Env env, const Engine& engine);

@@ -6,7 +6,7 @@
 namespace interleave {
 namespace {
 
-constexpr auto kStatusLast = static_cast<std::uint32_t>(ItemStatus::kRunTimeout);
+constexpr auto kStatusLast = static_cast<std::uint32_t>(ItemStatus::kGone);
 
 std::uint32_t* StateWord(const Block& block) { return &reinterpret_cast<ResponseHeader*>(block.data)->state; }
 
@@ -68,7 +68,7 @@ void WriteRequest(const Block& block, std::uint64_t itemId, const Request& reque
   header.itemId = itemId;
   header.deadlineNs = request.deadlineNs;
   header.outputMask = request.outputMask;
-  header.model = request.model;
+  header.revision = request.revision;
   header.inputCount = static_cast<std::uint16_t>(request.inputs.size());
   header.priority = request.priority;
   header.flags = static_cast<std::uint8_t>((request.alone ? kFlagAlone : 0) | (request.ahead ? kFlagAhead : 0));
@@ -92,7 +92,7 @@ std::optional<Item> ReadRequest(const Block& block, std::uint64_t itemId) {
   if (block.bytes < dataStart) return std::nullopt;
   Item item;
   item.itemId = itemId;
-  item.model = header.model;
+  item.revision = header.revision;
   item.priority = header.priority;
   item.alone = (header.flags & kFlagAlone) != 0;
   item.ahead = (header.flags & kFlagAhead) != 0;

@@ -30,7 +30,7 @@ bool IsTensorSize(ElementType type, const Shape& shape, std::uint64_t bytes);
 
 // What a client wants to run.
 struct Request {
-  std::uint32_t model = 0;
+  std::uint32_t revision = 0;
   std::uint8_t priority = 0;
   bool alone = false;
   bool ahead = false;

@@ -19,7 +19,7 @@
 namespace interleave {
 
 inline constexpr std::uint64_t kRegionMagic = 0x4e4f494745524c49;  // "ILREGION"
-inline constexpr std::uint32_t kChannelVersion = 2;
+inline constexpr std::uint32_t kChannelVersion = 3;
 inline constexpr std::size_t kLineBytes = 64;
 inline constexpr std::size_t kPageBytes = 4096;
 inline constexpr std::uint32_t kRingCapacityMax = 1u << 15;
@@ -93,7 +93,7 @@ struct RequestHeader {
   std::uint64_t itemId;
   std::int64_t deadlineNs;
   std::uint64_t outputMask;
-  std::uint32_t model;
+  std::uint32_t revision;
   std::uint16_t inputCount;
   std::uint8_t priority;
   std::uint8_t flags;

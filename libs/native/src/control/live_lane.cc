@@ -11,16 +11,16 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
 
 }  // namespace
 
-LiveLane::LiveLane(MappedControlPage own, std::vector<MappedControlPage> batchPages, std::size_t modelsCount)
-    : own_(std::move(own)), neighbours_(std::move(batchPages)), guard_(modelsCount) {
+LiveLane::LiveLane(MappedControlPage own, std::vector<MappedControlPage> batchPages, std::size_t slotsCount)
+    : own_(std::move(own)), neighbours_(std::move(batchPages)), guard_(slotsCount) {
   own_->guard.untilNs.store(0, kRelaxed);
   own_->guard.withdrawn.store(0, kRelaxed);
   own_->guard.withdrawals.store(0, kRelaxed);
 }
 
-void LiveLane::CountRun(std::size_t model, std::int64_t startedNs, double ofTable, std::uint8_t table) {
+void LiveLane::CountRun(std::size_t slot, std::int64_t startedNs, double ofTable, std::uint8_t table) {
   if (neighbours_.IsEmpty()) return;
-  samples_.Put({.model = static_cast<std::uint16_t>(model),
+  samples_.Put({.model = static_cast<std::uint16_t>(slot),
                 .table = table,
                 .isQuiet = !neighbours_.HasRunSince(startedNs),
                 .ofTable = static_cast<float>(ofTable)});

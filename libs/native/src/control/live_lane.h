@@ -12,12 +12,12 @@ namespace interleave {
 
 class LiveLane {
  public:
-  LiveLane(MappedControlPage own, std::vector<MappedControlPage> batchPages, std::size_t modelsCount);
+  LiveLane(MappedControlPage own, std::vector<MappedControlPage> batchPages, std::size_t slotsCount);
 
   // Any thread, without a lock.
   const Neighbours& neighbours() const { return neighbours_; }
-  // A run from `startedNs` until now took `ofTable` times the CPU time that table number `table` of its model says.
-  void CountRun(std::size_t model, std::int64_t startedNs, double ofTable, std::uint8_t table);
+  // A run from `startedNs` until now took `ofTable` times the CPU time that table number `table` of the model in `slot` says.
+  void CountRun(std::size_t slot, std::int64_t startedNs, double ofTable, std::uint8_t table);
 
   // Every 20 ms, on one thread.
   void OnTick(std::int64_t nowNs);

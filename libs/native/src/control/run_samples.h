@@ -10,7 +10,7 @@
 namespace interleave {
 
 struct RunSample {
-  std::uint16_t model = 0;
+  std::uint16_t model = 0;  // its slot
   std::uint8_t table = 0;  // generation of the model's cost table
   bool isQuiet = false;    // no batch run was under way at any time of it
   float ofTable = 0;       // CPU time divided by what the cost table says

@@ -16,8 +16,7 @@ namespace interleave {
 class Answers {
  public:
   // Times of live items are counted where there is a `liveLane`.
-  Answers(WorkQueue& queue, const ServedModels& models, const LiveLane* liveLane = nullptr)
-      : queue_(queue), models_(models), liveLane_(liveLane) {}
+  explicit Answers(WorkQueue& queue, const LiveLane* liveLane = nullptr) : queue_(queue), liveLane_(liveLane) {}
 
   // The duplicates of an item that is about to be finished, to be finished as well.
   std::vector<QueuedItem> TakeDuplicates(QueuedItem& leader) const { return queue_.TakeDuplicates(leader); }
@@ -51,10 +50,10 @@ class Answers {
   void CountService(const QueuedItem& queued, std::int64_t endedNs) const {
     if (liveLane_ == nullptr) return;
     const Company company = liveLane_->neighbours().CompanySince(queued.enqueuedNs, endedNs);
-    models_[queued.item.model]->stats().service.Count(company, endedNs - queued.enqueuedNs);
+    queued.model->stats().service.Count(company, endedNs - queued.enqueuedNs);
   }
   void Release(const QueuedItem& queued, ItemStatus status) const {
-    models_[queued.item.model]->stats().CountItem(status);
+    queued.model->stats().CountItem(status);
     queue_.Release(queued.item.clientId);
   }
   void Settle(QueuedItem& queued) const {
@@ -63,7 +62,6 @@ class Answers {
   }
 
   WorkQueue& queue_;
-  const ServedModels& models_;
   const LiveLane* const liveLane_;
 };
 

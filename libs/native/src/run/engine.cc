@@ -4,7 +4,6 @@
 #include <pthread.h>
 
 #include <algorithm>
-#include <numeric>
 #include <stdexcept>
 
 #include "clock.h"
@@ -17,10 +16,8 @@ namespace {
 constexpr std::int64_t kProbeRunNsMax = 10'000'000'000;
 constexpr const char* kStopping = "the worker is stopping";
 
-ServedModels MakeModels(const std::vector<ModelPlan>& plans) {
-  ServedModels models;
-  for (const ModelPlan& plan : plans) models.push_back(std::make_unique<ServedModel>(plan));
-  return models;
+std::string Gone(std::uint32_t revision) {
+  return "revision " + std::to_string(revision) + " is gone: this worker does not serve it (any more)";
 }
 
 std::vector<MappedControlPage> OpenPages(const std::vector<std::string>& paths) { return {paths.begin(), paths.end()}; }
@@ -40,51 +37,37 @@ std::unique_ptr<RunGate> MakeGate(const EnginePlan& plan) {
 std::unique_ptr<LiveLane> MakeLiveLane(const EnginePlan& plan) {
   if (plan.lane != Lane::kRealtime || plan.controlPagePath.empty()) return nullptr;
   return std::make_unique<LiveLane>(MappedControlPage(plan.controlPagePath), OpenPages(plan.otherControlPagePaths),
-                                    plan.models.size());
+                                    kModelSlotsMax);
 }
 
 }  // namespace
 
 Engine::Engine(EnginePlan plan)
     : plan_(std::move(plan)),
-      models_(MakeModels(plan_.models)),
       gate_(MakeGate(plan_)),
       liveLane_(MakeLiveLane(plan_)),
       queue_({.lane = plan_.lane,
-              .modelsCount = models_.size(),
               .clientItemsMax = plan_.queueItemsMax,
               .cpus = plan_.cpus,
-              .limits =
-                  [this](std::vector<ModelLimits>& limits) {
-                    for (std::size_t i = 0; i < limits.size(); ++i) {
-                      limits[i] = models_[i]->Limits(plan_.lane);
-                      if (gate_ != nullptr) limits[i].runNsMax >>= gate_->halvings();
-                    }
-                  },
+              .limits = [this](const ServedModel& model) { return LimitsOf(model); },
               .gate = gate_.get()}),
-      answers_(queue_, models_, liveLane_.get()),
+      answers_(queue_, liveLane_.get()),
       isolation_(plan_.cpus.size()),
       loaders_({.slowNs = plan_.slowLoadNs,
-                .load = [this](std::size_t loader, std::size_t model) { LoadOne(loader, model); },
                 .onStart =
                     [this] {
                       pthread_setname_np(pthread_self(), "model-loader");
                       IsolateHelper(plan_.lane);
                     },
-                // Loading leaves much behind: files that were read, graphs before they were optimized.
+                // Loading leaves much behind: files that were read, graphs before they were optimized. So do sessions that
+                // were freed.
                 .onIdle = [] { malloc_trim(0); }}),
       heartbeat_(plan_.heartbeatFd, LoaderSlot(plan_, kLoadersMax)),
       watchdog_({.executorsCount = LoaderSlot(plan_, kLoadersMax),
                  .mayBeHeldBack = plan_.lane == Lane::kBatch && !plan_.onGpu,
                  .onGiveUp = [this](std::size_t executor) { heartbeat_.Blame(executor); },
-                 .onTick =
-                     [this] {
-                       const std::int64_t nowNs = MonotonicNowNs();
-                       answers_.FailAll(queue_.TakeExpired(nowNs), ItemStatus::kDeadlineExceeded,
-                                        "the deadline passed while waiting");
-                       if (liveLane_ != nullptr) liveLane_->OnTick(nowNs);
-                       loaders_.OnTick(nowNs);
-                     }}) {
+                 .onTick = [this] { OnTick(); }}) {
+  for (const ModelPlan& model : plan_.models) models_.Add(model);
   const std::size_t executorsCount = plan_.cpus.size() + (HasExpress(plan_) ? 1 : 0);
   for (std::size_t i = 0; i < executorsCount; ++i) executors_.emplace_back([this, i] { ExecutorLoop(i); });
 }
@@ -94,23 +77,59 @@ Engine::~Engine() { Close(); }
 void Engine::LoadModels(std::shared_ptr<const ort::OrtLibrary> library, std::function<void()> onModelsChanged) {
   library_ = std::move(library);
   onModelsChanged_ = std::move(onModelsChanged);
-  std::vector<std::size_t> order(models_.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::ranges::stable_partition(order, [this](std::size_t model) { return !plan_.models[model].loadsLast; });
-  loaders_.Add(order);
+  Load(models_.All());
+}
+
+void Engine::AddModels(std::vector<ModelPlan> plans) {
+  std::vector<ServedModels::Model> added;
+  try {
+    for (ModelPlan& plan : plans) added.push_back(models_.Add(std::move(plan)));
+  } catch (const std::invalid_argument&) {
+    Load(std::move(added));
+    throw;
+  }
+  Load(std::move(added));
+}
+
+void Engine::Load(std::vector<ServedModels::Model> models) {
+  std::ranges::stable_partition(models, [](const ServedModels::Model& model) { return !model->plan().loadsLast; });
+  std::vector<Loaders::Job> jobs;
+  for (ServedModels::Model& model : models) {
+    jobs.emplace_back([this, model = std::move(model)](std::size_t loader) { LoadOne(loader, *model); });
+  }
+  loaders_.Add(std::move(jobs));
+}
+
+bool Engine::Retire(std::uint32_t revision) {
+  const ServedModels::Model model = models_.Remove(revision);
+  if (model == nullptr) return false;
+  for (const Probe& probe : queue_.TakeProbes(*model)) probe.done({.error = Gone(revision)});
+  return true;
+}
+
+void Engine::Confirm(std::uint32_t revision, const std::string& reason) {
+  if (const ServedModels::Model model = models_.Find(revision)) model->Confirm(reason);
+}
+
+Engine::Loads Engine::loads() const {
+  Loads loads;
+  for (const ServedModels::Model& model : models_.All()) {
+    if (model->state() != ModelState::kLoading) continue;
+    ++loads.loading;
+    if (model->IsUnconfirmed()) loads.unconfirmed.push_back(model->plan().revision);
+  }
+  return loads;
 }
 
 void Engine::OnItem(Item item) {
-  if (item.model >= models_.size()) {
-    item.responder->Fail(ItemStatus::kInvalid, "model number " + std::to_string(item.model) + ": the worker has " +
-                                                   std::to_string(models_.size()) + " models");
-    return;
-  }
-  ServedModel& model = *models_[item.model];
-  if (model.session() == nullptr) return Refuse(item, ItemStatus::kUnavailable, NotReady(model));
-  QueuedItem queued{.item = std::move(item), .shape = {}, .enqueuedNs = MonotonicNowNs()};
-  const std::string wrong = CheckItem(model.session()->signature(), queued.item, queued.shape);
-  if (!wrong.empty()) return Refuse(queued.item, ItemStatus::kInvalid, wrong);
+  const ServedModels::Model found = models_.Find(item.revision);
+  if (found == nullptr) return item.responder->Fail(ItemStatus::kGone, Gone(item.revision));
+  const ServedModel& model = *found;
+  const Session* session = model.session();
+  if (session == nullptr) return Refuse(model, item, ItemStatus::kUnavailable, NotReady(model));
+  QueuedItem queued{.item = std::move(item), .shape = {}, .enqueuedNs = MonotonicNowNs(), .model = found};
+  const std::string wrong = CheckItem(session->signature(), queued.item, queued.shape);
+  if (!wrong.empty()) return Refuse(model, queued.item, ItemStatus::kInvalid, wrong);
   if (model.plan().deduplicate && !queued.item.alone) queued.contentKey = ContentKey(queued.item);
   switch (queue_.Push(queued)) {
     case WorkQueue::Pushed::kAccepted:
@@ -118,10 +137,10 @@ void Engine::OnItem(Item item) {
     case WorkQueue::Pushed::kJoined:
       return model.stats().CountDuplicate();
     case WorkQueue::Pushed::kFull:
-      return Refuse(queued.item, ItemStatus::kQueueFull,
+      return Refuse(model, queued.item, ItemStatus::kQueueFull,
                     std::to_string(plan_.queueItemsMax) + " items of this client wait or run already");
     case WorkQueue::Pushed::kClosed:
-      return Refuse(queued.item, ItemStatus::kUnavailable, kStopping);
+      return Refuse(model, queued.item, ItemStatus::kUnavailable, kStopping);
   }
 }
 
@@ -133,9 +152,10 @@ void Engine::OnClientGone(std::uint64_t clientId) {
   answers_.FailAll(queue_.DropClient(clientId), ItemStatus::kCancelled, "the client has gone");
 }
 
-void Engine::Measure(Probe probe) {
-  if (probe.model >= models_.size()) return probe.done({.error = "no such model"});
-  if (models_[probe.model]->session() == nullptr) return probe.done({.error = NotReady(*models_[probe.model])});
+void Engine::Measure(std::uint32_t revision, Probe probe) {
+  probe.model = models_.Find(revision);
+  if (probe.model == nullptr) return probe.done({.error = Gone(revision)});
+  if (probe.model->session() == nullptr) return probe.done({.error = NotReady(*probe.model)});
   switch (queue_.PushProbe(probe)) {
     case WorkQueue::Pushed::kAccepted:
     case WorkQueue::Pushed::kJoined:
@@ -147,19 +167,20 @@ void Engine::Measure(Probe probe) {
   }
 }
 
-void Engine::SetCostTable(std::size_t model, CostGrid grid) {
-  if (model >= models_.size()) throw std::invalid_argument("no model number " + std::to_string(model));
-  models_[model]->costs().SetGrid(std::move(grid));
+void Engine::SetCostTable(std::uint32_t revision, CostGrid grid) {
+  const ServedModels::Model model = models_.Find(revision);
+  if (model == nullptr) throw std::invalid_argument(Gone(revision));
+  model->costs().SetGrid(std::move(grid));
 }
 
 bool Engine::TakeRatioMoves() {
   bool hasMoved = false;
-  for (const auto& model : models_) hasMoved = model->costs().TakeRatioMove() || hasMoved;
+  for (const ServedModels::Model& model : models_.All()) hasMoved = model->costs().TakeRatioMove() || hasMoved;
   return hasMoved;
 }
 
 bool Engine::IsLoadingForLong() const {
-  return std::ranges::any_of(models_, [](const auto& model) { return model->loadingS() > 0; });
+  return std::ranges::any_of(models_.All(), [](const ServedModels::Model& model) { return model->loadingS() > 0; });
 }
 
 void Engine::StopAccepting() {
@@ -201,30 +222,51 @@ void Engine::Isolate(std::size_t executor) {
 
 void Engine::ExecutorLoop(std::size_t executor) {
   Isolate(executor);
-  RunExecutor runner({.lane = plan_.lane, .onGpu = plan_.onGpu, .executor = executor}, models_, answers_, watchdog_,
-                     heartbeat_, liveLane_.get());
+  RunExecutor runner({.lane = plan_.lane, .onGpu = plan_.onGpu, .executor = executor}, answers_, watchdog_, heartbeat_,
+                     liveLane_.get());
   while (true) {
     WorkQueue::Work work = queue_.Take(executor);
     if (work.IsNone()) return;
     answers_.FailAll(std::move(work.expired), ItemStatus::kDeadlineExceeded, "the deadline passed while waiting");
     if (!work.items.empty()) {
-      models_[work.items[0].item.model]->stats().CountFormation(work.formationNs);
+      work.items[0].model->stats().CountFormation(work.formationNs);
       runner.Run(std::move(work.items));
     }
     if (work.probe) runner.Measure(*work.probe);
   }
 }
 
-void Engine::LoadOne(std::size_t loader, std::size_t model) {
+void Engine::LoadOne(std::size_t loader, ServedModel& model) {
+  if (model.isRetired() || model.state() == ModelState::kFailed) return;
   const std::size_t slot = LoaderSlot(plan_, loader);
   {
-    Heartbeat::Activity activity(heartbeat_, slot, model, Phase::kLoading);
-    models_[model]->Load(library_, [&](ort::RunOptions* options, const std::function<void()>& run) {
+    Heartbeat::Activity activity(heartbeat_, slot, model.plan().revision, Phase::kLoading);
+    const auto watched = [&](ort::RunOptions* options, const std::function<void()>& run) {
       activity.Enter(Phase::kProbing);
-      RunProbe(slot, *models_[model], options, run);
-    });
+      RunProbe(slot, model, options, run);
+    };
+    model.Load(library_, watched, plan_.confirmsLoads);
   }
   onModelsChanged_();
+}
+
+ModelLimits Engine::LimitsOf(const ServedModel& model) const {
+  ModelLimits limits = model.Limits(plan_.lane);
+  if (gate_ != nullptr) limits.runNsMax >>= gate_->halvings();
+  return limits;
+}
+
+void Engine::OnTick() {
+  const std::int64_t nowNs = MonotonicNowNs();
+  answers_.FailAll(queue_.TakeExpired(nowNs), ItemStatus::kDeadlineExceeded, "the deadline passed while waiting");
+  if (liveLane_ != nullptr) liveLane_->OnTick(nowNs);
+  if (models_.HasUnused() && !isFreeing_.exchange(true)) {
+    loaders_.AddFirst([this](std::size_t) {
+      isFreeing_ = false;
+      models_.FreeUnused();
+    });
+  }
+  loaders_.OnTick(nowNs);
 }
 
 void Engine::RunProbe(std::size_t slot, const ServedModel& model, ort::RunOptions* options,
@@ -240,8 +282,8 @@ void Engine::RunProbe(std::size_t slot, const ServedModel& model, ort::RunOption
   }
 }
 
-void Engine::Refuse(const Item& item, ItemStatus status, const std::string& message) {
-  models_[item.model]->stats().CountItem(status);
+void Engine::Refuse(const ServedModel& model, const Item& item, ItemStatus status, const std::string& message) {
+  model.stats().CountItem(status);
   item.responder->Fail(status, message);
 }
 

@@ -18,7 +18,7 @@
 #include "run/answers.h"
 #include "run/heartbeat.h"
 #include "run/loaders.h"
-#include "run/served_model.h"
+#include "run/served_models.h"
 #include "run/watchdog.h"
 #include "run/work_queue.h"
 
@@ -27,10 +27,12 @@ namespace interleave {
 struct EnginePlan {
   Lane lane = Lane::kRealtime;
   std::vector<int> cpus{};  // one executor each, pinned to it; one more in the realtime lane, see work_queue.h
-  std::vector<ModelPlan> models{};
+  std::vector<ModelPlan> models{};  // to begin with
   std::size_t queueItemsMax = 1024;  // per client
   // Runs wait for another device: the CPU time of their threads says nothing about them.
   bool onGpu = false;
+  // A model that was loaded is ready only once Confirm says so.
+  bool confirmsLoads = false;
   // A load that takes longer holds up no other model.
   std::int64_t slowLoadNs = LoadersOptions{}.slowNs;
   int heartbeatFd = -1;  // the file of the Heartbeat; negative: none
@@ -44,26 +46,45 @@ struct EnginePlan {
 class Engine : public ItemSink {
  public:
   // Starts the executors. Every model is loading until LoadModels comes to it. Throws std::system_error when a page
-  // cannot be had.
+  // cannot be had, std::invalid_argument for a revision that the plan has twice.
   explicit Engine(EnginePlan plan);
   // As Close.
   ~Engine() override;
 
-  // Loads the models on threads of its own, in the order of the plan but those last that it says so of;
-  // `onModelsChanged` is called on these threads after each. Called once, before Close.
+  // Loads the models of the plan as AddModels does; `onModelsChanged` is called on the threads that load after each.
+  // Called once, before Close and before the four below.
   void LoadModels(std::shared_ptr<const ort::OrtLibrary> library, std::function<void()> onModelsChanged);
+
+  // Loads more models on threads of its own, in this order but those last that say so, behind those that wait already.
+  // Throws std::invalid_argument for a revision that is there already; the ones before it are added.
+  void AddModels(std::vector<ModelPlan> plans);
+
+  // Refuses new items and measurements of a model with kGone from now on. Items that were accepted are answered by it as
+  // ever; once they are its memory is freed, within tens of ms. False: there is no such revision (any more).
+  bool Retire(std::uint32_t revision);
+
+  // What was loaded becomes ready, or has failed for `reason` unless that is empty. Nothing happens to a revision that
+  // is gone or waits for no confirmation.
+  void Confirm(std::uint32_t revision, const std::string& reason);
+
+  struct Loads {
+    std::size_t loading = 0;                // models that are neither ready nor have failed
+    std::vector<std::uint32_t> unconfirmed;  // revisions of those among them that wait for Confirm
+  };
+  Loads loads() const;
 
   void OnItem(Item item) override;
   void OnCancel(std::uint64_t clientId, std::uint64_t itemId) override;
   void OnClientGone(std::uint64_t clientId) override;
 
-  // Measures one run of `model` with `rows` made-up rows of `length` tokens, on an executor for which nothing waits;
-  // `done` is called exactly once, from any thread, with the thread's CPU time or why there is none.
-  void Measure(Probe probe);
+  // Measures one run of the revision with `rows` made-up rows of `length` tokens, on an executor for which nothing
+  // waits; `done` is called exactly once, from any thread, with the thread's CPU time or why there is none. `model` of
+  // the probe need not be set.
+  void Measure(std::uint32_t revision, Probe probe);
 
-  // Gives model number `model` a measured cost table. Throws std::invalid_argument that says what is wrong with the
-  // grid.
-  void SetCostTable(std::size_t model, CostGrid grid);
+  // Gives a model a measured cost table. Throws std::invalid_argument that says what is wrong with the grid, or that the
+  // revision is gone.
+  void SetCostTable(std::uint32_t revision, CostGrid grid);
   // The cost ratio of a model has moved by more than 5 % since this last returned true.
   bool TakeRatioMoves();
   // A model has been loading for long enough for its reason to say so.
@@ -77,24 +98,27 @@ class Engine : public ItemSink {
   void Close();
 
   const ServedModels& models() const { return models_; }
-  const QueueGauge& queueGauge(std::size_t model) const { return queue_.gauge(model); }
   // Per executor, in the order of the plan's CPUs.
   std::vector<std::vector<IsolationTool>> isolation() const;
 
  private:
   void Isolate(std::size_t executor);
   void ExecutorLoop(std::size_t executor);
-  void LoadOne(std::size_t loader, std::size_t model);
+  void Load(std::vector<ServedModels::Model> models);
+  void LoadOne(std::size_t loader, ServedModel& model);
   // Under the watchdog, on the loader's thread. Throws ProbeEnded when the run was ended.
   void RunProbe(std::size_t slot, const ServedModel& model, ort::RunOptions* options, const std::function<void()>& run);
   // No more items and probes are accepted; probes that wait are answered.
   void StopAccepting();
-  void Refuse(const Item& item, ItemStatus status, const std::string& message);
+  static void Refuse(const ServedModel& model, const Item& item, ItemStatus status, const std::string& message);
+  ModelLimits LimitsOf(const ServedModel& model) const;
+  // Every 20 ms.
+  void OnTick();
   // Why the model cannot take items now.
   static std::string NotReady(const ServedModel& model);
 
   const EnginePlan plan_;
-  ServedModels models_;
+  ServedModels models_;  // outlives all that may hold one
   const std::unique_ptr<RunGate> gate_;       // null in the realtime lane, or without lane control
   const std::unique_ptr<LiveLane> liveLane_;  // null in the batch lane, or without lane control
   WorkQueue queue_;
@@ -104,6 +128,7 @@ class Engine : public ItemSink {
   mutable std::mutex isolationMutex_;  // guards isolation_, written once by each executor
   std::vector<std::vector<IsolationTool>> isolation_;
   std::once_flag closed_;
+  std::atomic<bool> isFreeing_{false};  // a loader is to free what is unused
   Loaders loaders_;
   Heartbeat heartbeat_;  // a slot for each executor, the express executor and each loader
   Watchdog watchdog_;    // the same slots

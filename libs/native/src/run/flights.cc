@@ -19,8 +19,9 @@ bool IsEqual(const TensorView& a, const TensorView& b) {
          a.bytes == b.bytes && (a.bytes == 0 || std::memcmp(a.data, b.data, a.bytes) == 0);
 }
 
-bool IsEqual(const Flight& flight, const Item& item) {
-  return flight.clientId == item.clientId && flight.model == item.model && flight.outputMask == item.outputMask &&
+bool IsEqual(const Flight& flight, const QueuedItem& queued) {
+  const Item& item = queued.item;
+  return flight.clientId == item.clientId && flight.model == queued.model.get() && flight.outputMask == item.outputMask &&
          std::equal(flight.inputs.begin(), flight.inputs.end(), item.inputs.begin(), item.inputs.end(),
                     [](const TensorView& a, const TensorView& b) { return IsEqual(a, b); });
 }
@@ -28,7 +29,7 @@ bool IsEqual(const Flight& flight, const Item& item) {
 }  // namespace
 
 std::uint64_t ContentKey(const Item& item) {
-  std::uint64_t key = Mix(Mix(item.clientId, item.model), item.outputMask);
+  std::uint64_t key = Mix(Mix(item.clientId, item.revision), item.outputMask);
   for (const TensorView& input : item.inputs) {
     key = Mix(key, static_cast<std::uint64_t>(input.type));
     key = Mix(key, HashOf(input.shape.dims.data(), input.shape.rank * sizeof(input.shape.dims[0])));
@@ -40,7 +41,7 @@ std::uint64_t ContentKey(const Item& item) {
 Flight* Flights::Join(QueuedItem& queued) {
   if (!queued.contentKey) return nullptr;
   const auto found = flights_.find(*queued.contentKey);
-  if (found == flights_.end() || !IsEqual(found->second, queued.item)) return nullptr;
+  if (found == flights_.end() || !IsEqual(found->second, queued)) return nullptr;
   Flight& flight = found->second;
   if (flight.isRunning) queued.item.responder->MarkRunning();
   flight.followers.push_back(std::move(queued));
@@ -56,7 +57,7 @@ void Flights::Lead(QueuedItem& queued, std::size_t position) {
   if (!isNew) return;
   flight.key = *queued.contentKey;
   flight.clientId = queued.item.clientId;
-  flight.model = queued.item.model;
+  flight.model = queued.model.get();
   flight.outputMask = queued.item.outputMask;
   flight.inputs = queued.item.inputs;
   flight.position = position;

@@ -16,7 +16,7 @@
 
 namespace interleave {
 
-// A hash over all that makes items of one client duplicates: model, outputs, types, shapes and bytes of the inputs.
+// A hash over all that makes items of one client duplicates: revision, outputs, types, shapes and bytes of the inputs.
 // Equal keys are checked byte for byte. Precondition: the item passed CheckItem.
 std::uint64_t ContentKey(const Item& item);
 
@@ -25,7 +25,7 @@ struct Flight {
   std::uint64_t key = 0;
   // Content of the leader; `inputs` lie in its Item, whose memory stays where it is when the item is moved.
   std::uint64_t clientId = 0;
-  std::uint32_t model = 0;
+  const ServedModel* model = nullptr;
   std::uint64_t outputMask = 0;
   std::span<const TensorView> inputs;
   // The leader has left the queue in a run.

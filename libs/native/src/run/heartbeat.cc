@@ -92,8 +92,8 @@ void Heartbeat::Loop() {
   } while (!stop_.wait_for(lock, kBeat, [this] { return isStopping_; }));
 }
 
-Heartbeat::Activity::Activity(Heartbeat& heartbeat, std::size_t slot, std::size_t model, Phase phase)
-    : number_(model), word_(heartbeat.ActivityOf(slot)) {
+Heartbeat::Activity::Activity(Heartbeat& heartbeat, std::size_t slot, std::uint32_t revision, Phase phase)
+    : revision_(revision), word_(heartbeat.ActivityOf(slot)) {
   heartbeat.SinceOf(slot).store(static_cast<std::uint64_t>(MonotonicNowNs()), std::memory_order_relaxed);
   Enter(phase);
   tCulprit = &heartbeat.words_[1];
@@ -102,7 +102,7 @@ Heartbeat::Activity::Activity(Heartbeat& heartbeat, std::size_t slot, std::size_
 
 void Heartbeat::Activity::Enter(Phase phase) {
   // Who reads it reads its time as well.
-  word_.store((number_ + 1) | static_cast<std::uint64_t>(phase) << 32, std::memory_order_release);
+  word_.store(revision_ | static_cast<std::uint64_t>(phase) << 32, std::memory_order_release);
 }
 
 Heartbeat::Activity::~Activity() {

@@ -19,7 +19,7 @@ enum class Phase : std::uint8_t { kRunning, kLoading, kProbing, kMeasuring };
 //
 //   word 0        beats: grows by 1 every 50 ms, from 1 on
 //   word 1        culprit: what killed the process, as below; 0: not known
-//   word 2 + 2 i  what slot i is busy with: number of the model plus 1, from bit 32 on the Phase; 0: nothing
+//   word 2 + 2 i  what slot i is busy with: revision of the model, from bit 32 on the Phase; 0: nothing
 //   word 3 + 2 i  since when, in ns of CLOCK_MONOTONIC
 //
 // The beats come from a thread of ordinary priority that shares no lock with any other: neither a busy event loop nor
@@ -33,11 +33,11 @@ class Heartbeat {
   Heartbeat(const Heartbeat&) = delete;
   Heartbeat& operator=(const Heartbeat&) = delete;
 
-  // Slot `slot` is busy with `model` from construction to destruction, both on the thread that does the work: a fatal
+  // Slot `slot` is busy with model `revision`, which is positive, from construction to destruction, both on the thread that does the work: a fatal
   // signal of that thread makes the model the culprit. Not nested.
   class Activity {
    public:
-    Activity(Heartbeat& heartbeat, std::size_t slot, std::size_t model, Phase phase);
+    Activity(Heartbeat& heartbeat, std::size_t slot, std::uint32_t revision, Phase phase);
     ~Activity();
     Activity(const Activity&) = delete;
     Activity& operator=(const Activity&) = delete;
@@ -46,7 +46,7 @@ class Heartbeat {
     void Enter(Phase phase);
 
    private:
-    const std::size_t number_;
+    const std::uint32_t revision_;
     std::atomic<std::uint64_t>& word_;
   };
 

@@ -1,6 +1,7 @@
 #include "run/loaders.h"
 
 #include <algorithm>
+#include <iterator>
 #include <system_error>
 
 #include "clock.h"
@@ -8,11 +9,16 @@
 
 namespace interleave {
 
-void Loaders::Add(const std::vector<std::size_t>& models) {
+void Loaders::Add(std::vector<Job> jobs) {
   const std::scoped_lock lock(mutex_);
-  if (isStopping_) return;
-  waiting_.insert(waiting_.end(), models.begin(), models.end());
+  if (isStopping_ || jobs.empty()) return;
+  waiting_.insert(waiting_.end(), std::move_iterator(jobs.begin()), std::move_iterator(jobs.end()));
   if (std::ranges::none_of(loaders_, &Loader::isRunning)) Start(0);
+}
+
+void Loaders::AddFirst(Job job) {
+  const std::scoped_lock lock(mutex_);
+  if (!isStopping_) waiting_.push_front(std::move(job));
 }
 
 void Loaders::OnTick(std::int64_t nowNs) {
@@ -41,27 +47,38 @@ void Loaders::Start(std::size_t index) {
 
 void Loaders::Loop(std::size_t loader) {
   options_.onStart();
-  std::size_t model = 0;
-  while (Take(loader, model)) options_.load(loader, model);
-  if (IsIdle()) options_.onIdle();
+  do {
+    Job job;
+    while (Take(loader, job)) {
+      job(loader);
+      job = nullptr;  // and with it what it holds
+    }
+    if (IsIdleBut(loader)) options_.onIdle();
+  } while (!MayEnd(loader));
 }
 
-bool Loaders::IsIdle() {
+bool Loaders::IsIdleBut(std::size_t index) {
   const std::scoped_lock lock(mutex_);
-  return std::ranges::none_of(loaders_, &Loader::isRunning);
+  return std::ranges::none_of(loaders_,
+                              [&](const Loader& loader) { return loader.isRunning && &loader != &loaders_[index]; });
 }
 
-bool Loaders::Take(std::size_t index, std::size_t& model) {
+// Whoever starts it again joins its thread with the mutex held, so from here on the thread does nothing.
+bool Loaders::MayEnd(std::size_t index) {
+  const std::scoped_lock lock(mutex_);
+  if (!isStopping_ && !waiting_.empty()) return false;
+  loaders_[index].isRunning = false;
+  return true;
+}
+
+bool Loaders::Take(std::size_t index, Job& job) {
   const std::scoped_lock lock(mutex_);
   Loader& loader = loaders_[index];
   loader.sinceNs = MonotonicNowNs();
-  if (!isStopping_ && !waiting_.empty()) {
-    model = waiting_.front();
-    waiting_.pop_front();
-    return true;
-  }
-  loader.isRunning = false;
-  return false;
+  if (isStopping_ || waiting_.empty()) return false;
+  job = std::move(waiting_.front());
+  waiting_.pop_front();
+  return true;
 }
 
 void Loaders::Stop() {

@@ -1,4 +1,4 @@
-// The threads that load models: one after the other, and past those that take long.
+// The threads that load models and free them: one after the other, and past loads that take long.
 #pragma once
 
 #include <array>
@@ -20,9 +20,7 @@ inline constexpr std::size_t kLoadersMax = 4;
 struct LoadersOptions {
   // A load that takes longer (wall-clock time) gets another thread beside it for the models that wait.
   std::int64_t slowNs = 30'000'000'000;
-  // Called on a loader's thread, with its number below kLoadersMax; throws nothing.
-  std::function<void(std::size_t loader, std::size_t model)> load;
-  // Called on a loader's thread before its first load, and once no model waits or loads any more.
+  // Called on a loader's thread before its first job, and once none waits or is done any more.
   std::function<void()> onStart;
   std::function<void()> onIdle;
 };
@@ -35,14 +33,20 @@ class Loaders {
   Loaders(const Loaders&) = delete;
   Loaders& operator=(const Loaders&) = delete;
 
-  // Loads the models in this order, after those that wait already. Throws std::system_error when there can be no
-  // thread.
-  void Add(const std::vector<std::size_t>& models);
+  // Loads a model on the thread of the loader with this number, below kLoadersMax; throws nothing.
+  using Job = std::function<void(std::size_t loader)>;
+
+  // Does the jobs in this order, after those that wait already. Throws std::system_error when there can be no thread.
+  void Add(std::vector<Job> jobs);
+
+  // Does the job, which is no load but short, before those that wait, as soon as a loader is at its next job; one that
+  // begins to run is started by OnTick.
+  void AddFirst(Job job);
 
   // Starts another thread where models wait and every load under way is slow.
   void OnTick(std::int64_t nowNs);
 
-  // Begins no further load and waits for those under way. Idempotent.
+  // Begins no further job and waits for those under way; drops the others. Idempotent.
   void Stop();
 
  private:
@@ -55,13 +59,15 @@ class Loaders {
   // `mutex_` is held.
   void Start(std::size_t loader);
   void Loop(std::size_t loader);
-  // False: the thread ends.
-  bool Take(std::size_t loader, std::size_t& model);
-  bool IsIdle();
+  // False: there is none.
+  bool Take(std::size_t loader, Job& job);
+  // No other loader has work.
+  bool IsIdleBut(std::size_t loader);
+  bool MayEnd(std::size_t loader);
 
   const LoadersOptions options_;
   std::mutex mutex_;  // guards the rest
-  std::deque<std::size_t> waiting_;
+  std::deque<Job> waiting_;
   std::array<Loader, kLoadersMax> loaders_;
   bool isStopping_ = false;
 };

@@ -44,6 +44,11 @@ std::int64_t ModelCosts::HangNs(std::int64_t rows, std::int64_t length) const {
   return std::max(kHangNsMin, static_cast<std::int64_t>(kHangFactor * highNs));
 }
 
+std::uint8_t ModelCosts::generation() const {
+  const std::scoped_lock lock(mutex_);
+  return generation_;
+}
+
 bool ModelCosts::TakeRatioMove() {
   const std::scoped_lock lock(mutex_);
   const CostRatio ratio = tracker_.ratio();

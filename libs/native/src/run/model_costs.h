@@ -12,6 +12,9 @@ namespace interleave {
 // Thread-safe. The lock is held for a few instructions only.
 class ModelCosts {
  public:
+  // `generation` of its first table.
+  explicit ModelCosts(std::uint8_t generation = 0) : generation_(generation) {}
+
   struct Snapshot {
     std::shared_ptr<const CostTable> table;  // never null
     std::shared_ptr<const CostGrid> grid;    // null: the analytic table holds
@@ -26,7 +29,7 @@ class ModelCosts {
   struct Observation {
     double ofExpected = 1;        // the measured cost, divided by what was expected before
     double tableNs = 0;           // what the table says
-    std::uint8_t generation = 0;  // of the table: 0 is the analytic one
+    std::uint8_t generation = 0;  // of the table
   };
   // Learns from a run of `rows` rows padded to `length` tokens each; below 1 counts as 1.
   Observation Observe(std::int64_t rows, std::int64_t length, std::int64_t measuredNs);
@@ -37,6 +40,8 @@ class ModelCosts {
   static constexpr double kHangFactor = 5;
   static constexpr std::int64_t kHangNsMin = 1'000'000'000;
 
+  std::uint8_t generation() const;
+
   // The ratio has moved by more than 5 % since this last returned true.
   bool TakeRatioMove();
 
@@ -44,7 +49,7 @@ class ModelCosts {
   mutable std::mutex mutex_;  // guards the rest
   std::shared_ptr<const CostTable> table_ = CostTable::Analytic();
   std::shared_ptr<const CostGrid> grid_;
-  std::uint8_t generation_ = 0;
+  std::uint8_t generation_;
   RatioTracker tracker_;
   CostRatio told_;
 };

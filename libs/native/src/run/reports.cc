@@ -1,6 +1,6 @@
 #include <cstdio>
 
-#include "run/served_model.h"
+#include "run/served_models.h"
 
 namespace interleave {
 namespace {
@@ -107,7 +107,7 @@ std::string_view StateName(ModelState state) {
   return "";
 }
 
-std::string ReportJson(const std::unique_ptr<ServedModel>& model) {
+std::string ReportJson(const std::shared_ptr<ServedModel>& model) {
   const Session* session = model->session();
   const ModelState state = session != nullptr ? ModelState::kReady : model->state();
   return "{\"name\":" + Json(model->plan().name) + ",\"version\":" + Json(model->plan().version) +
@@ -119,7 +119,7 @@ std::string ReportJson(const std::unique_ptr<ServedModel>& model) {
 
 }  // namespace
 
-std::string ReportsJson(const ServedModels& models) { return JsonArray(models, ReportJson); }
+std::string ReportsJson(const ServedModels& models) { return JsonArray(models.All(), ReportJson); }
 
 std::string WorkerReportJson(const std::string& workerId, Lane lane, const ServedModels& models) {
   return "{\"workerId\":" + Json(workerId) + ",\"lane\":" + Json(lane == Lane::kBatch ? "batch" : "realtime") +

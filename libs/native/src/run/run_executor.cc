@@ -34,7 +34,8 @@ bool HasStrings(const Signature& signature) {
 }  // namespace
 
 void RunExecutor::Run(std::vector<QueuedItem> items) {
-  const Heartbeat::Activity activity(heartbeat_, place_.executor, items[0].item.model, Phase::kRunning);
+  ServedModel& model = *items[0].model;
+  const Heartbeat::Activity activity(heartbeat_, place_.executor, model.plan().revision, Phase::kRunning);
   std::vector<QueuedItem*> members;
   try {
     members.reserve(items.size());
@@ -42,7 +43,7 @@ void RunExecutor::Run(std::vector<QueuedItem> items) {
       queued.item.responder->MarkRunning();
       members.push_back(&queued);
     }
-    RunMembers(*models_[items[0].item.model], members);
+    RunMembers(model, members);
   } catch (const std::exception& error) {
     for (QueuedItem& queued : items) {
       if (queued.item.responder) answers_.Fail(queued, ItemStatus::kFailed, error.what());
@@ -52,10 +53,10 @@ void RunExecutor::Run(std::vector<QueuedItem> items) {
 }
 
 void RunExecutor::Measure(const Probe& probe) {
-  const Heartbeat::Activity activity(heartbeat_, place_.executor, probe.model, Phase::kMeasuring);
+  const Heartbeat::Activity activity(heartbeat_, place_.executor, probe.model->plan().revision, Phase::kMeasuring);
   ProbeResult result;
   try {
-    result.cpuNs = MeasureNs(*models_[probe.model], probe);
+    result.cpuNs = MeasureNs(*probe.model, probe);
     if (probe.trims) malloc_trim(0);
   } catch (const std::bad_alloc&) {
     result.error = "not enough memory for this run";
@@ -148,23 +149,22 @@ std::optional<RunExecutor::Failure> RunExecutor::TryRun(ServedModel& model, Memb
   const std::vector<RunOutput> outputs = RunSession(model, failure);
   if (failure) return failure;
   const std::int64_t endedNs = MonotonicNowNs();
-  CountRun(items_[0]->model, startedNs, endedNs - startedNs, ThreadCpuNs() - startedCpuNs);
+  CountRun(model, startedNs, endedNs - startedNs, ThreadCpuNs() - startedCpuNs);
   Respond(*model.session(), outputs, members,
           {.startedNs = startedNs, .endedNs = endedNs, .runRows = static_cast<std::uint32_t>(layout_.rows)});
   return std::nullopt;
 }
 
 // In the batch lane the kernel holds executors back for live traffic: wall-clock time says nothing about the cost.
-void RunExecutor::CountRun(std::size_t index, std::int64_t startedNs, std::int64_t elapsedNs,
+void RunExecutor::CountRun(ServedModel& model, std::int64_t startedNs, std::int64_t elapsedNs,
                            std::int64_t cpuNs) const {
-  ServedModel& model = *models_[index];
   model.stats().CountRun(layout_.rows, layout_.RealTokens(), layout_.PaddedTokens(), elapsedNs);
   if (layout_.isOdd) return;  // rows and lengths say little about what it costs
   const auto seen = model.costs().Observe(layout_.rows, RowLength(),
                                           place_.lane == Lane::kBatch && !place_.onGpu ? cpuNs : elapsedNs);
   model.stats().CountCostRatio(seen.ofExpected);
   if (liveLane_ != nullptr && !place_.onGpu) {
-    liveLane_->CountRun(index, startedNs, static_cast<double>(cpuNs) / seen.tableNs, seen.generation);
+    liveLane_->CountRun(model.slot(), startedNs, static_cast<double>(cpuNs) / seen.tableNs, seen.generation);
   }
 }
 

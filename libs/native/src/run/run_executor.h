@@ -23,10 +23,8 @@ class RunExecutor {
     std::size_t executor = 0;  // its number at the watchdog and its slot of the heartbeat
   };
   // `liveLane` is told what runs cost, unless it is null.
-  RunExecutor(Place place, const ServedModels& models, const Answers& answers, Watchdog& watchdog, Heartbeat& heartbeat,
-              LiveLane* liveLane)
+  RunExecutor(Place place, const Answers& answers, Watchdog& watchdog, Heartbeat& heartbeat, LiveLane* liveLane)
       : place_(place),
-        models_(models),
         answers_(answers),
         watchdog_(watchdog),
         heartbeat_(heartbeat),
@@ -63,7 +61,7 @@ class RunExecutor {
   std::int64_t RowLength() const { return layout_.lengths[0] + layout_.lengths[1]; }
   // From how much CPU time on the run counts as hung.
   std::int64_t HangNs(const ServedModel& model) const;
-  void CountRun(std::size_t index, std::int64_t startedNs, std::int64_t elapsedNs, std::int64_t cpuNs) const;
+  void CountRun(ServedModel& model, std::int64_t startedNs, std::int64_t elapsedNs, std::int64_t cpuNs) const;
   Failure Explain(const Watchdog::Watch& watch, const ServedModel& model, const std::string& message) const;
   void Respond(const Session& session, const std::vector<RunOutput>& outputs, Members members, const ItemTimes& times);
   // Answers one item with what the run computed for its member number `part`.
@@ -71,7 +69,6 @@ class RunExecutor {
                  ItemTimes times);
 
   const Place place_;
-  const ServedModels& models_;
   const Answers& answers_;
   Watchdog& watchdog_;
   Heartbeat& heartbeat_;

@@ -36,20 +36,44 @@ std::unique_ptr<Session> ServedModel::MakeSession(const std::shared_ptr<const or
   return session;
 }
 
-void ServedModel::Load(const std::shared_ptr<const ort::OrtLibrary>& library, const Watched& watched) {
+void ServedModel::Load(const std::shared_ptr<const ort::OrtLibrary>& library, const Watched& watched,
+                       bool needsConfirmation) {
   if (!plan_.refusal.empty()) return Fail(plan_.refusal);
   loadSinceNs_ = MonotonicNowNs();
+  std::unique_ptr<Session> session;
   try {
-    session_ = MakeSession(library, watched);
+    session = MakeSession(library, watched);
   } catch (const std::exception& error) {
     return Fail(error.what());
   } catch (...) {
     return Fail("unknown error while loading");
   }
+  {
+    const std::scoped_lock lock(mutex_);
+    loadSinceNs_ = 0;
+    session_ = std::move(session);
+    isUnconfirmed_ = true;
+  }
+  if (!needsConfirmation) Confirm("");
+}
+
+bool ServedModel::IsUnconfirmed() const {
   const std::scoped_lock lock(mutex_);
-  loadSinceNs_ = 0;
-  state_ = ModelState::kReady;
-  ready_.store(session_.get(), std::memory_order_release);  // pairs with session()
+  return isUnconfirmed_;
+}
+
+void ServedModel::Confirm(const std::string& reason) {
+  std::unique_ptr<Session> unwanted;  // freed without the lock
+  const std::scoped_lock lock(mutex_);
+  if (!isUnconfirmed_) return;
+  isUnconfirmed_ = false;
+  state_ = reason.empty() ? ModelState::kReady : ModelState::kFailed;
+  reason_ = reason;
+  if (reason.empty()) {
+    ready_.store(session_.get(), std::memory_order_release);  // pairs with session()
+  } else {
+    unwanted = std::move(session_);
+  }
 }
 
 void ServedModel::Fail(const std::string& reason) {

@@ -16,11 +16,15 @@
 
 namespace interleave {
 
+// Models that a worker has at once, those that were retired but are still in use among them.
+inline constexpr std::uint32_t kModelSlotsMax = 1024;
+
 // WorkerModelPlan of libs/contracts.
 struct ModelPlan {
   std::string name;
   std::string version;
-  std::int64_t revision = 0;
+  // Names this model: positive, and no other model of the worker has it.
+  std::uint32_t revision = 0;
   ModelOptions options;
   // Why this worker does not load it; empty: it does.
   std::string refusal{};
@@ -41,16 +45,31 @@ struct ModelPlan {
 
 enum class ModelState : std::uint8_t { kLoading, kReady, kFailed };
 
-// Thread-safe. Loading -> Ready or Failed, once.
+// Thread-safe. Loading -> Ready or Failed, once. Belongs to ServedModels; whoever holds one keeps it.
 class ServedModel {
  public:
-  explicit ServedModel(ModelPlan plan) : plan_(std::move(plan)), label_(plan_.name + " version " + plan_.version) {}
+  // What ServedModels gives it.
+  struct Place {
+    std::uint32_t slot = 0;
+    std::shared_ptr<ModelStats> stats;
+    std::uint8_t costsGeneration = 0;
+  };
+  ServedModel(ModelPlan plan, Place place)
+      : plan_(std::move(plan)),
+        label_(plan_.name + " version " + plan_.version),
+        slot_(place.slot),
+        stats_(std::move(place.stats)),
+        costs_(place.costsGeneration) {}
 
   const ModelPlan& plan() const { return plan_; }
   // "name version 1", for messages.
   const std::string& label() const { return label_; }
-  ModelStats& stats() { return stats_; }
-  const ModelStats& stats() const { return stats_; }
+  // A number below kModelSlotsMax that no other model has as long as this one is there.
+  std::uint32_t slot() const { return slot_; }
+  // Of all revisions of its name and version.
+  ModelStats& stats() const { return *stats_; }
+  QueueGauge& gauge() { return gauge_; }
+  const QueueGauge& gauge() const { return gauge_; }
   ModelCosts& costs() { return costs_; }
   const ModelCosts& costs() const { return costs_; }
 
@@ -60,8 +79,19 @@ class ServedModel {
   // Does a run with these options under the watchdog; throws ProbeEnded when it was ended.
   using Watched = std::function<void(ort::RunOptions* options, const std::function<void()>& run)>;
 
-  // Loads the session and probes whether its rows may share runs, both on the calling thread; never throws.
-  void Load(const std::shared_ptr<const ort::OrtLibrary>& library, const Watched& watched);
+  // Loads the session and probes whether its rows may share runs, both on the calling thread; never throws. It is ready
+  // then, or with `needsConfirmation` once it was confirmed.
+  void Load(const std::shared_ptr<const ort::OrtLibrary>& library, const Watched& watched, bool needsConfirmation);
+  // It was loaded and is to be confirmed.
+  bool IsUnconfirmed() const;
+  // Becomes ready, or has failed for `reason` unless that is empty. Does nothing where it is not to be confirmed.
+  void Confirm(const std::string& reason);
+  // It will not be loaded.
+  void Fail(const std::string& reason);
+
+  // No new items are to come; what has not begun to load need not.
+  void Retire() { isRetired_.store(true, std::memory_order_relaxed); }
+  bool isRetired() const { return isRetired_.load(std::memory_order_relaxed); }
 
   // A run of outsized items was made, whose memory is given back with it as far as its outputs allow, and with the
   // next.
@@ -82,29 +112,24 @@ class ServedModel {
   void Probe(Session& session, const Watched& watched, std::int64_t loadNs) const;
   std::unique_ptr<Session> MakeSession(const std::shared_ptr<const ort::OrtLibrary>& library,
                                        const Watched& watched) const;
-  void Fail(const std::string& reason);
   // The longest shared run of a lane.
   std::int64_t RunNsMax(Lane lane) const;
 
   const ModelPlan plan_;
   const std::string label_;
-  ModelStats stats_;
+  const std::uint32_t slot_;
+  const std::shared_ptr<ModelStats> stats_;
+  QueueGauge gauge_;
   ModelCosts costs_;
   std::unique_ptr<Session> session_;
   std::atomic<Session*> ready_{nullptr};
   std::atomic<bool> owesTrim_{false};
+  std::atomic<bool> isRetired_{false};
   std::atomic<std::int64_t> loadSinceNs_{0};  // 0: it is not being loaded
-  mutable std::mutex mutex_;                  // guards the two below
+  mutable std::mutex mutex_;                  // guards the rest, and session_ until it is ready
+  bool isUnconfirmed_ = false;
   ModelState state_ = ModelState::kLoading;
   std::string reason_;
 };
-
-using ServedModels = std::vector<std::unique_ptr<ServedModel>>;
-
-// ModelReport[] of libs/contracts.
-std::string ReportsJson(const ServedModels& models);
-
-// WorkerReport of libs/contracts.
-std::string WorkerReportJson(const std::string& workerId, Lane lane, const ServedModels& models);
 
 }  // namespace interleave

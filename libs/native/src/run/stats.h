@@ -13,8 +13,8 @@
 
 namespace interleave {
 
-inline constexpr std::size_t kItemStatuses = 9;
-static_assert(static_cast<std::size_t>(ItemStatus::kRunTimeout) + 1 == kItemStatuses);
+inline constexpr std::size_t kItemStatuses = 10;
+static_assert(static_cast<std::size_t>(ItemStatus::kGone) + 1 == kItemStatuses);
 
 // Rows of a run, upper bounds of the buckets; one more for what is larger.
 inline constexpr std::array<std::int64_t, 11> kRunRowsBounds{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024};
@@ -76,6 +76,7 @@ struct ModelStats {
 struct QueueGauge {
   std::atomic<std::int64_t> items{0};
   std::atomic<std::int64_t> oldestNs{0};  // CLOCK_MONOTONIC; 0: nothing waits
+  std::size_t place = 0;                  // the queue's own, under its lock
 };
 
 }  // namespace interleave

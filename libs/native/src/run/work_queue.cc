@@ -29,7 +29,7 @@ void MakeAsUrgent(QueueEntry& entry, const Item& item) {
 }
 
 QueueEntry EntryOf(const QueuedItem& queued) {
-  QueueEntry entry{.model = queued.item.model,
+  QueueEntry entry{.model = queued.model->slot(),
                    .priority = queued.item.priority,
                    .alone = queued.item.alone || queued.shape.isOdd,
                    .ahead = queued.item.ahead,
@@ -49,9 +49,8 @@ QueueEntry EntryOf(const QueuedItem& queued) {
 
 WorkQueue::WorkQueue(WorkQueueOptions options)
     : options_(std::move(options)),
-      gauges_(new QueueGauge[options_.modelsCount]),
       waiters_(new Waiter[options_.cpus.size() + 1]),
-      limits_(options_.modelsCount),
+      limits_(kModelSlotsMax),
       predictedEndNs_(options_.cpus.size() + 1) {}
 
 WorkQueue::Pushed WorkQueue::Push(QueuedItem& queued) {
@@ -132,6 +131,16 @@ std::vector<Probe> WorkQueue::TakeProbes() {
   const std::scoped_lock lock(mutex_);
   std::vector<Probe> probes(std::move_iterator(probes_.begin()), std::move_iterator(probes_.end()));
   probes_.clear();
+  return probes;
+}
+
+std::vector<Probe> WorkQueue::TakeProbes(const ServedModel& model) {
+  const std::scoped_lock lock(mutex_);
+  const auto first = std::stable_partition(probes_.begin(), probes_.end(),
+                                           [&](const Probe& probe) { return probe.model.get() != &model; });
+  std::vector<Probe> probes;
+  std::move(first, probes_.end(), std::back_inserter(probes));
+  probes_.erase(first, probes_.end());
   return probes;
 }
 
@@ -259,9 +268,10 @@ std::vector<QueuedItem> WorkQueue::RemoveIf(Predicate predicate) {
 
 // Precondition: mutex_ is held. The item may lead a flight that was open before.
 void WorkQueue::Insert(QueuedItem queued) {
-  QueueGauge& gauge = gauges_[queued.item.model];
+  QueueGauge& gauge = queued.model->gauge();
   if (gauge.items.fetch_add(1, std::memory_order_relaxed) == 0) {
     gauge.oldestNs.store(queued.enqueuedNs, std::memory_order_relaxed);
+    waitingModels_.push_back(queued.model.get());
   }
   flights_.Lead(queued, items_.size());
   entries_.push_back(EntryOf(queued));
@@ -297,7 +307,7 @@ std::vector<QueuedItem> WorkQueue::RemoveExpired(std::int64_t nowNs) {
 
 void WorkQueue::RemoveRun(std::size_t executor, std::int64_t nowNs, Work& work) {
   if (items_.empty()) return;
-  options_.limits(limits_);
+  for (const ServedModel* model : waitingModels_) limits_[model->slot()] = options_.limits(*model);
   const std::int64_t startedNs = MonotonicNowNs();
   Choice choice = ChooseFor(executor, nowNs);
   work.formationNs = MonotonicNowNs() - startedNs;
@@ -336,17 +346,24 @@ std::int64_t WorkQueue::RunningNs(std::int64_t nowNs) const {
   return runningNs;
 }
 
+// Whatever was removed still holds its model.
 void WorkQueue::UpdateGauges() {
-  std::vector<std::int64_t> counts(options_.modelsCount);
-  std::vector<std::int64_t> oldest(options_.modelsCount);
-  for (const QueueEntry& entry : entries_) {
-    ++counts[entry.model];
-    if (oldest[entry.model] == 0 || entry.enqueuedNs < oldest[entry.model]) oldest[entry.model] = entry.enqueuedNs;
+  struct Waiting {
+    std::int64_t items = 0;
+    std::int64_t oldestNs = 0;
+  };
+  std::vector<Waiting> waiting(waitingModels_.size());
+  for (std::size_t i = 0; i < waitingModels_.size(); ++i) waitingModels_[i]->gauge().place = i;
+  for (const QueuedItem& queued : items_) {
+    Waiting& of = waiting[queued.model->gauge().place];
+    ++of.items;
+    if (of.oldestNs == 0 || queued.enqueuedNs < of.oldestNs) of.oldestNs = queued.enqueuedNs;
   }
-  for (std::size_t i = 0; i < options_.modelsCount; ++i) {
-    gauges_[i].items.store(counts[i], std::memory_order_relaxed);
-    gauges_[i].oldestNs.store(oldest[i], std::memory_order_relaxed);
+  for (std::size_t i = 0; i < waiting.size(); ++i) {
+    waitingModels_[i]->gauge().items.store(waiting[i].items, std::memory_order_relaxed);
+    waitingModels_[i]->gauge().oldestNs.store(waiting[i].oldestNs, std::memory_order_relaxed);
   }
+  std::erase_if(waitingModels_, [&](const ServedModel* model) { return waiting[model->gauge().place].items == 0; });
 }
 
 }  // namespace interleave

@@ -18,7 +18,7 @@
 #include "control/run_gate.h"
 #include "run/flights.h"
 #include "run/queued_item.h"
-#include "run/stats.h"
+#include "run/served_model.h"
 
 namespace interleave {
 
@@ -30,7 +30,7 @@ struct ProbeResult {
 
 // A run that is made only to see what it costs; see MakeProbeItem.
 struct Probe {
-  std::uint32_t model = 0;
+  std::shared_ptr<ServedModel> model{};
   std::int64_t rows = 1;
   std::int64_t length = 1;
   // Gives back to the system what runs of this model have grown its memory to.
@@ -41,14 +41,13 @@ struct Probe {
 
 struct WorkQueueOptions {
   Lane lane = Lane::kRealtime;
-  std::size_t modelsCount = 0;
   // Items of one client that wait or run; at least 1.
   std::size_t clientItemsMax = 0;
   // The CPU of each executor, of each thread that calls Take but one: the express executor, number `cpus.size()`, has
   // none of its own and takes only what goes ahead, until the queue is closed.
   std::vector<int> cpus{};
-  // Fills in the limits of every model, by index; called with the queue locked, must be quick.
-  std::function<void(std::vector<ModelLimits>&)> limits;
+  // The limits of a model; called with the queue locked, must be quick.
+  std::function<ModelLimits(const ServedModel&)> limits;
   // Null: every executor may take a run at any time. Outlives the queue.
   RunGate* gate = nullptr;
 };
@@ -101,13 +100,12 @@ class WorkQueue {
   // Everything that still waits.
   std::vector<QueuedItem> TakeAll();
   std::vector<Probe> TakeProbes();
+  // Those of one model.
+  std::vector<Probe> TakeProbes(const ServedModel& model);
   // Every accepted item has been answered; false when that is not so within `timeoutNs`.
   bool WaitUntilIdle(std::int64_t timeoutNs);
 
   std::size_t waitingExecutors() const;
-
-  // Readable at any time without the lock.
-  const QueueGauge& gauge(std::size_t model) const { return gauges_[model]; }
 
  private:
   // What one executor sleeps on.
@@ -136,7 +134,6 @@ class WorkQueue {
   void UpdateGauges();
 
   const WorkQueueOptions options_;
-  std::unique_ptr<QueueGauge[]> gauges_;
   mutable std::mutex mutex_;
   std::condition_variable idle_;
   std::unique_ptr<Waiter[]> waiters_;  // by executor
@@ -146,7 +143,10 @@ class WorkQueue {
   std::vector<QueueEntry> entries_;
   std::vector<QueuedItem> items_;
   Flights flights_;
+  // What the coalescer knows the models by are their slots; only those of models that have waiting items are up to date.
   std::vector<ModelLimits> limits_;
+  // Models whose gauge is not zero: those with waiting items. The items keep them.
+  std::vector<ServedModel*> waitingModels_;
   std::vector<std::int64_t> predictedEndNs_;  // by executor; 0: it runs nothing
   std::deque<Probe> probes_;
   std::unordered_map<std::uint64_t, std::size_t> clientItems_;  // waiting and running; no zeros

@@ -48,8 +48,19 @@ void Worker::Close() {
   server_.Stop(kFlushMax);
 }
 
-void Worker::SetCostTable(std::size_t model, CostGrid grid) {
-  engine_.SetCostTable(model, std::move(grid));
+void Worker::ChangeModels(std::span<const std::uint32_t> retired, std::vector<ModelPlan> added) {
+  for (const std::uint32_t revision : retired) engine_.Retire(revision);
+  engine_.AddModels(std::move(added));
+  Publish();
+}
+
+void Worker::Confirm(std::uint32_t revision, const std::string& reason) {
+  engine_.Confirm(revision, reason);
+  Publish();
+}
+
+void Worker::SetCostTable(std::uint32_t revision, CostGrid grid) {
+  engine_.SetCostTable(revision, std::move(grid));
   Publish();
 }
 

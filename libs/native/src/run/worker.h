@@ -4,7 +4,9 @@
 #include <chrono>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "channel/server.h"
 #include "isolation/awake_cpus.h"
@@ -35,11 +37,17 @@ class Worker {
   // Answers what is left with kUnavailable, ends what runs, closes the channels. Idempotent.
   void Close();
 
+  // As Engine::Retire and then Engine::AddModels; clients are told once, before the first load is over.
+  void ChangeModels(std::span<const std::uint32_t> retired, std::vector<ModelPlan> added);
+
+  // As Engine::Confirm; clients are told.
+  void Confirm(std::uint32_t revision, const std::string& reason);
+
   // As Engine::Measure.
-  void Measure(Probe probe) { engine_.Measure(std::move(probe)); }
+  void Measure(std::uint32_t revision, Probe probe) { engine_.Measure(revision, std::move(probe)); }
 
   // As Engine::SetCostTable; clients are told.
-  void SetCostTable(std::size_t model, CostGrid grid);
+  void SetCostTable(std::uint32_t revision, CostGrid grid);
   // Tells clients about cost ratios that have moved since they were told, and for how long models have been loading.
   void TellChanges();
 

@@ -7,7 +7,7 @@ import { type ChannelAnswer, ChannelClient } from './channel-client';
 import { COMMANDS, ECHO_MODELS, echoReport, EchoWorker } from '../testing/echo-worker';
 
 const textItem = (text: string): ChannelItem => ({
-  model: 0,
+  revision: 1,
   priority: 3,
   alone: false,
   ahead: false,
@@ -19,7 +19,7 @@ const textItem = (text: string): ChannelItem => ({
 
 const holdItem = (): ChannelItem => ({
   ...textItem(''),
-  model: 1,
+  revision: 2,
   inputs: [{ index: 0, type: 7, shape: [2], data: new Uint8Array(BigInt64Array.of(COMMANDS.hold, 0n).buffer) }],
 });
 

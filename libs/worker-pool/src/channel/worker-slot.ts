@@ -15,8 +15,7 @@ export interface SlotListener {
 }
 
 export interface ReadyModel {
-  /** Position in the worker's report. */
-  index: number;
+  revision: number;
   signature: ModelSignature;
   cost: CostEstimate | null;
   byteCosts: ByteCosts;
@@ -49,6 +48,8 @@ export class WorkerSlot {
   ) {
     const take = (report: WorkerReport): void => {
       for (const model of report.models) if (model.state === 'ready') this.lastReady.set(modelKey(model), model);
+      const reported = new Set(report.models.map(modelKey));
+      for (const key of this.lastReady.keys()) if (!reported.has(key)) this.lastReady.delete(key); // retired
       this.report = report;
       this.ready = readyModels(report, this.ready);
       listener.changed();
@@ -131,12 +132,12 @@ export class WorkerSlot {
 
 function readyModels(report: WorkerReport, last: Map<string, ReadyModel>): Map<string, ReadyModel> {
   const ready = new Map<string, ReadyModel>();
-  report.models.forEach((model, index) => {
-    const { state, signature, cost } = model;
+  report.models.forEach((model) => {
+    const { revision, state, signature, cost } = model;
     if (state !== 'ready' || signature === null) return;
     const key = modelKey(model);
     ready.set(key, {
-      index,
+      revision,
       signature,
       cost: cost === null ? null : CostEstimate.of(cost, last.get(key)?.cost ?? null),
       byteCosts: last.get(key)?.byteCosts ?? new ByteCosts(),

@@ -366,7 +366,7 @@ function encode(item: PendingItem, model: ReadyModel): ChannelItem | null {
     if (timeoutMs === 0) throw tooLate();
     const { inputs, outputs, responseBytes } = encodeItem(item.item, model.signature);
     return {
-      model: model.index,
+      revision: model.revision,
       priority: item.priority,
       alone: item.deaths > 0 || item.request.runAlone,
       ahead: item.goesAhead,

@@ -12,12 +12,9 @@ const OF_A_MODEL = ['trace/setting', 'generate', 'generate_stream'].flatMap((wha
 @ApiExcludeController()
 @Controller('v2')
 export class NotSupportedController {
-  @All(['repository/models/*', 'repository/:repository/models/*'])
-  refuseLoading(@Req() request: FastifyRequest): never {
-    throw notSupported(
-      request.url,
-      'the models of MODELS_DIR are loaded when the node starts; put the model there and start the node again',
-    );
+  @All(['repository/:repository/models/*'])
+  refuseRepositories(@Req() request: FastifyRequest): never {
+    throw notSupported(request.url, 'a node has one repository; POST to /v2/repository/models/<model>/load or unload');
   }
 
   @All(['cudasharedmemory/*'])

@@ -128,7 +128,7 @@ describe("Triton's extensions about models", () => {
       { ...ready, version: '2', state: 'loading', signature: null },
       { ...ready, name: 'broken', state: 'failed', reason: 'it is broken', signature: null },
     ]);
-    const entry = { name: 'echo', version: '1', state: 'READY', reason: '' };
+    const entry = { name: 'echo', version: '1', state: 'READY', reason: '', revision: 1 };
     const all = [
       entry,
       { name: 'echo', version: '2', state: 'LOADING', reason: '' },
