@@ -7,6 +7,7 @@ import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { giveNotice } from './drain-notice';
 import type { LaneControl } from './lane-control/lane-control';
 import { PublishedPlacement } from './placement/published-placement';
+import { ModelRepository } from './repository/model-repository';
 import { SchedulerStatus } from './scheduler-status';
 import type { ListeningSockets } from './supervision/listening-socket';
 import type { ProcessSpec } from './supervision/process-spec';
@@ -28,6 +29,7 @@ export class NodeScheduler implements OnApplicationShutdown {
     private readonly placement: PublishedPlacement,
     private readonly supervisor: Supervisor,
     private readonly quarantine: QuarantineKeeper,
+    private readonly repository: ModelRepository,
     private readonly status: SchedulerStatus,
     @Inject(LISTENING_SOCKETS) private readonly sockets: ListeningSockets | null,
     events: SupervisorEvents,
@@ -41,6 +43,7 @@ export class NodeScheduler implements OnApplicationShutdown {
     await this.status.open();
     this.quarantine.start();
     await this.supervisor.start();
+    this.repository.start();
     this.warnOfOtherSessions();
   }
 
@@ -49,6 +52,7 @@ export class NodeScheduler implements OnApplicationShutdown {
     const beganMs = performance.now();
     await giveNotice(this.config, this.log, () => this.isHurried);
     this.quarantine.stop();
+    await this.repository.stop();
     await this.laneControl?.stop();
     const remainingMs = Math.max(0, this.config.drainTimeoutMs - (performance.now() - beganMs));
     this.closeSockets();

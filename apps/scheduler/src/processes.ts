@@ -31,7 +31,7 @@ const BATCH_NICE = 15;
 const TOKENIZER_THREADS_MAX = 4;
 
 /** The second one is loaded and waits: it answers within milliseconds when the first one dies. */
-const API_IDS = ['api-1', 'api-2'];
+export const API_IDS: readonly string[] = ['api-1', 'api-2'];
 
 /**
  * The processes of this node in the order of starting, as far as this scheduler looks after them. The API processes accept
@@ -77,9 +77,9 @@ function workerSpec(config: Config, plan: WorkerPlan): ProcessSpec {
     args: ['--worker', plan.id, '--heartbeat-fd', String(HEARTBEAT_FD)],
     environment: { UV_THREADPOOL_SIZE: '2', ...gpuEnvironment(plan.gpu, plan.lane) },
   });
-  // How a refusal is worded may change while workers run; a slot for each executor and each loader.
-  const told = JSON.stringify({ ...plan, gpuRefusal: plan.gpuRefusal !== null });
-  return { ...spec, heartbeatSlots: heartbeatSlots(plan.cpus.length), fingerprint: `${spec.fingerprint}\n${told}` };
+  // Models, and why one is refused, may change while workers run; a slot for each executor and each loader.
+  const { models: _models, gpuRefusal: _refusal, ...told } = plan;
+  return { ...spec, heartbeatSlots: heartbeatSlots(plan.cpus.length), fingerprint: `${spec.fingerprint}\n${JSON.stringify(told)}` };
 }
 
 interface NodeProcess {

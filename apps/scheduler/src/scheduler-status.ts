@@ -4,6 +4,8 @@ import { serveProcessStatus, type ProcessStatusServer } from '@app/process';
 import { Inject, Injectable } from '@nestjs/common';
 import type { LaneControl } from './lane-control/lane-control';
 import { PublishedPlacement } from './placement/published-placement';
+import { RepositoryCommands } from './repository/commands';
+import { ModelRepository } from './repository/model-repository';
 import { SchedulerMetrics } from './scheduler-metrics';
 import { QuarantineKeeper } from './supervision/quarantine-keeper';
 import type { SupervisedProcess } from './supervision/supervised-process';
@@ -23,6 +25,8 @@ export class SchedulerStatus {
     private readonly supervisor: Supervisor,
     private readonly quarantine: QuarantineKeeper,
     private readonly metrics: SchedulerMetrics,
+    private readonly repository: ModelRepository,
+    private readonly commands: RepositoryCommands,
   ) {}
 
   async open(): Promise<void> {
@@ -33,6 +37,7 @@ export class SchedulerStatus {
       commands: {
         '/blame-input': (body) => (this.quarantine.inputBlamed(body as BlamedInput), {}),
         '/release': (body) => this.quarantine.release(body as ReleaseCommand),
+        ...this.commands.byPath(),
       },
     });
   }
@@ -53,6 +58,7 @@ export class SchedulerStatus {
       placement,
       preemption: this.preemption,
       laneControl: this.laneControl?.status() ?? null,
+      ...this.repository.status(),
     };
   }
 }

@@ -5,6 +5,7 @@ import { LaneControlModule } from './lane-control/lane-control.module';
 import { NodeScheduler } from './node-scheduler';
 import { PlacementModule } from './placement/placement.module';
 import { ProcessModule } from './process.module';
+import { RepositoryModule } from './repository/repository.module';
 import { SchedulerStatus } from './scheduler-status';
 import { SupervisionModule } from './supervision/supervision.module';
 
@@ -14,7 +15,7 @@ export class SchedulerModule {
   static of(config: Config, log: Logger): DynamicModule {
     return {
       module: SchedulerModule,
-      imports: [ProcessModule.of(config, log), PlacementModule, SupervisionModule, LaneControlModule],
+      imports: [ProcessModule.of(config, log), PlacementModule, SupervisionModule, RepositoryModule, LaneControlModule],
       providers: [SchedulerStatus, NodeScheduler],
     };
   }

@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { WorkerModelPlan } from '@app/contracts';
-import { anonymousBytes, modelFileBytes, workerMemory } from './worker-memory';
+import { modelFileBytes } from '@app/models';
+import { anonymousBytes, workerMemory } from './worker-memory';
 
 describe('memory of a worker', () => {
   let folder: string;

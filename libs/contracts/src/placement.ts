@@ -1,5 +1,5 @@
 import type { WorkerModelPlan } from './models';
-import type { PlacedRelease, PlacedVersion } from './repository';
+import type { PlacedRelease, PlacedVersion, RepositoryMemory } from './repository';
 import type { Lane } from './stages';
 
 /** What runs where: written by the scheduler to `<runDir>/placement.json`, read by everyone else. */
@@ -11,8 +11,10 @@ export interface Placement {
   quarantined?: QuarantinedModel[];
   /** Every model version that was found, by name and version; absent: `workers` has all that is served. */
   versions?: PlacedVersion[];
-  /** Of models whose folder has a `release.yaml`. */
+  /** Of models whose folder has a `release.yaml`, and of those for which somebody decided by command. */
   releases?: PlacedRelease[];
+  /** For the next scheduler. */
+  repository?: RepositoryMemory;
   /** Models that workers died of while they loaded them: workers load all others first. */
   loadLast?: ModelOfLane[];
 }

@@ -3,7 +3,7 @@ import type { LaneControlStatus } from './lane-control';
 import type { Placement } from './placement';
 import type { PreemptionProof } from './preemption';
 import type { ModelComparison } from './releases';
-import type { RevisionBinding } from './repository';
+import type { PlacedRelease, PlacedVersion, RepositoryEvent, RevisionBinding } from './repository';
 import type { Lane } from './stages';
 
 /** State of a process that the scheduler keeps running; `backoff`: it ended and waits for its next start. */
@@ -34,6 +34,10 @@ export interface SchedulerProcessStatus {
   preemption: PreemptionProof;
   /** Null: this scheduler looks after no workers. */
   laneControl: LaneControlStatus | null;
+  versions: PlacedVersion[];
+  releases: PlacedRelease[];
+  /** The newest ones, in order of time. */
+  events: RepositoryEvent[];
 }
 
 /** `GET /status` of an API process. */

@@ -73,6 +73,8 @@ const modelFileKeys = z.strictObject({
   runTokensMax: positiveInt.max(1_048_576).optional(),
   runTimeoutMs: positiveInt.optional(),
   deduplicate: z.boolean().optional(),
+  /** It stays loaded whatever else needs the memory (`repository.memoryMax`). */
+  pinned: z.boolean().optional(),
   /** Time for a live answer where the caller names none, and the goal that shared runs are kept short for. */
   realtime: realtimeSchema.optional(),
   /** Words by which partitions of interleave.yaml take this model, beside its name. */
@@ -172,6 +174,7 @@ export interface ModelManifest {
   runTokensMax: number | null;
   runTimeoutMs: number | null;
   deduplicate: boolean;
+  pinned: boolean;
   /** Time for a live answer where the caller names none; null: that of interleave.yaml. */
   timeoutMs: number | null;
   sloMs: number | null;

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { scanRepository, workerModelPlan, type ModelManifest, type RepositoryEntry } from '.';
+import { modelNames, scanModel, scanRepository, workerModelPlan, type ModelManifest, type RepositoryEntry } from '.';
 
 const classifier = { architectures: ['BertForSequenceClassification'] };
 const encoder = { 'm/model.onnx': '', 'm/tokenizer.json': {}, 'm/config.json': { architectures: ['BertModel'] } };
@@ -55,6 +55,16 @@ describe('scanRepository', () => {
       ['m', '2', 'embedding', join(root, 'm/tokenizer.json')],
       ['m', '10', 'embedding', join(root, 'm/tokenizer.json')],
     ]);
+  });
+
+  it('does not read files again that it knows', () => {
+    write({ 'm/1/model.onnx': '', 'm/2/model.onnx': '', 'n/1/model.onnx': '' });
+    expect(modelNames(root)).toEqual(['m', 'n']);
+    const known = scanModel(root, 'm');
+    write({ 'm/2/model.onnx': 'other' });
+    const again = scanModel(root, 'm', known);
+    expect(again.map((entry) => known.includes(entry))).toEqual([true, false]);
+    expect(scanModel(root, 'gone')).toMatchObject([{ version: '1', manifest: null, fingerprint: '' }]);
   });
 
   it('prefers files in the version over those beside it', () => {

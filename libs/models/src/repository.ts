@@ -42,13 +42,30 @@ interface Candidate {
  * never throws for a single bad model, only when `modelsDir` cannot be read.
  */
 export function scanRepository(modelsDir: string): RepositoryEntry[] {
+  return modelNames(modelsDir).flatMap((name) => scanModel(modelsDir, name));
+}
+
+/** Names of all that looks like a model, in order. Throws only when `modelsDir` cannot be read. */
+export function modelNames(modelsDir: string): string[] {
   return foldersOf(modelsDir, listFolder(modelsDir)).flatMap((name) => {
     try {
-      return namesIn(modelsDir, name).flatMap((full) => scanModel(modelsDir, full));
-    } catch (error) {
-      return [failure(name, '1', (error as Error).message)];
+      return namesIn(modelsDir, name);
+    } catch {
+      return [name]; // `scanModel` says why it cannot be read
     }
   });
+}
+
+/**
+ * The versions of one model. Of those that are in `known` with the same files, the known entry: their files are not read. Never
+ * throws.
+ */
+export function scanModel(modelsDir: string, name: string, known: readonly RepositoryEntry[] = []): RepositoryEntry[] {
+  try {
+    return scanVersions(modelsDir, name, known);
+  } catch (error) {
+    return [failure(name, '1', (error as Error).message)];
+  }
 }
 
 /** A model's own name, or the names of the models of an organisation. */
@@ -76,7 +93,7 @@ export function readVersion(modelsDir: string, name: string, version: string): R
 
 const isName = (name: string): boolean => name.split('/').every((part) => NAME_PART.test(part));
 
-function scanModel(modelsDir: string, name: string): RepositoryEntry[] {
+function scanVersions(modelsDir: string, name: string, known: readonly RepositoryEntry[]): RepositoryEntry[] {
   const folder = join(modelsDir, name);
   const failed = (version: string, reason: string): RepositoryEntry => failure(name, version, reason);
   if (!isName(name)) return [failed('1', 'expected a name of letters, digits, ".", "_" and "-", at most 128; rename the folder')];
@@ -87,14 +104,17 @@ function scanModel(modelsDir: string, name: string): RepositoryEntry[] {
   if (candidates.length > 1 && candidates[0]?.version === candidates[1]?.version) {
     return [failed('1', `${folder} holds both a graph and the folder 1; move one of them away`)];
   }
-  return candidates.map((candidate) => readEntry(name, folder, candidate));
+  return candidates.map((candidate) => readEntry(name, folder, candidate, known));
 }
 
-function readEntry(name: string, folder: string, candidate: Candidate): RepositoryEntry {
+/** `known`: one of the same files is not read again. */
+function readEntry(name: string, folder: string, candidate: Candidate, known: readonly RepositoryEntry[] = []): RepositoryEntry {
   const { version } = candidate;
   try {
     const fingerprint = fingerprintOf(folder, candidate);
     try {
+      const same = known.find((entry) => entry.version === version && entry.fingerprint === fingerprint);
+      if (same !== undefined) return same;
       return { name, version, manifest: readManifest(name, folder, candidate), reason: null, fingerprint };
     } catch (error) {
       return { ...failure(name, version, (error as Error).message), fingerprint };
@@ -116,7 +136,7 @@ export function fingerprintOfVersion(modelsDir: string, name: string, version: s
 }
 
 /** Which versions serve whom: changes nothing of any version. */
-const RELEASE_FILE = 'release.yaml';
+export const RELEASE_FILE = 'release.yaml';
 
 /** Of one version: files of the others do not count. */
 function fingerprintOf(folder: string, candidate: Candidate): string {
@@ -181,6 +201,7 @@ function readManifest(name: string, folder: string, candidate: Candidate): Model
     runTokensMax: file.runTokensMax ?? null,
     runTimeoutMs: file.runTimeoutMs ?? null,
     deduplicate: file.deduplicate ?? true,
+    pinned: file.pinned ?? false,
     timeoutMs: file.realtime?.timeoutMs ?? null,
     sloMs: file.realtime?.sloMs ?? null,
     tags: file.tags ?? [],

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import type { FleetView, LostNode, NodeHeartbeat } from '@app/contracts';
 import { ApiClient, withServer, type Server } from '../client';
+import { printable } from '../printable';
 import { table } from '../table';
 
 const WATCH_MS = 2_000;
@@ -67,7 +68,6 @@ function lostRow({ id, lastSeenMs, last }: LostNode, nowMs: number): string[] {
 
 const addressOf = ({ address, httpPort }: NodeHeartbeat): string => `${address}:${httpPort}`;
 const cpusOf = ({ partitions }: NodeHeartbeat): string => partitions.map(({ cpus, class: kind }) => `${cpus} ${kind}`).join(', ');
-const printable = (text: string): string => text.replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g, '?');
 
 function duration(ms: number): string {
   const seconds = Math.max(0, Math.round(ms / 1000));

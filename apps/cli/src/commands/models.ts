@@ -5,6 +5,7 @@ import { commandProcess } from '@app/process';
 import { CliError } from '../cli-error';
 import { ApiClient, withServer, type ListPage, type Server } from '../client';
 import { table } from '../table';
+import { addReleaseCommands } from './model-releases';
 
 interface Breaker {
   state: string;
@@ -48,6 +49,7 @@ export function addModelsCommand(program: Command): void {
     .option('--model-version <version>', 'default: all')
     .option('--lane <lane>', 'realtime or batch (default: both)')
     .action(release);
+  addReleaseCommands(models);
 }
 
 function stateOf(state: string, quarantined: { lane: Lane }[], breaker: Breaker | undefined): string {

@@ -1,4 +1,4 @@
-import type { WorkerLaneReport, WorkerPlan } from '@app/contracts';
+import type { WorkerLaneReport, WorkerModelPlan, WorkerPlan } from '@app/contracts';
 import { ServiceCounts } from '@app/native';
 import { InflationWindow, type Inflation } from './inflation';
 
@@ -25,17 +25,22 @@ export class LiveAnswers {
 
   /** Null: the worker did not answer. */
   read(report: WorkerLaneReport | null, nowMs: number): FreshAnswers[] {
-    return this.plan.models.map(({ name, version, sloMs }) => {
+    return this.versions().map(({ name, version, sloMs }) => {
       const model = report?.service.find((other) => other.name === name && other.version === version);
       return { model: name, version, sloMs, all: model ? this.fresh(`${name}/${version}`, model, nowMs) : new ServiceCounts() };
     });
   }
 
   inflation(): ({ model: string; version: string } & Inflation)[] {
-    return this.plan.models.flatMap(({ name, version }) => {
+    return this.versions().flatMap(({ name, version }) => {
       const counts = this.models.get(`${name}/${version}`);
       return counts === undefined ? [] : [{ model: name, version, ...counts.window.read() }];
     });
+  }
+
+  /** Each once, however many revisions of it the worker has; the last one says what its goal is. */
+  private versions(): WorkerModelPlan[] {
+    return [...new Map(this.plan.models.map((model) => [`${model.name}/${model.version}`, model])).values()];
   }
 
   private fresh(key: string, report: ModelReport, nowMs: number): ServiceCounts {

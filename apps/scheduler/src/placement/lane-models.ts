@@ -1,29 +1,40 @@
 import { existsSync } from 'node:fs';
 import type { Config } from '@app/config';
-import { scanRepository, workerModelPlan } from '@app/models';
+import type { WorkerModelPlan } from '@app/contracts';
+import { scanRepository, workerModelPlan, type ModelManifest, type RepositoryEntry } from '@app/models';
 import type { PlaceableModel } from './model-assignment';
 
 export interface LaneModels {
   models: PlaceableModel[];
+  /** All that was found, what cannot be served included. */
+  entries: RepositoryEntry[];
   /** What cannot be served, and why; one sentence each. */
   warnings: string[];
 }
 
+/** Gives a set of files of a model version its number. */
+export type NumberOf = (name: string, version: string, fingerprint: string) => number;
+
 /** Every model version of the repository whose files can be served, as each lane's workers load it. */
-export function laneModels(config: Pick<Config, 'modelsDir' | 'realtime' | 'batch'>): LaneModels {
+export function laneModels(config: Pick<Config, 'modelsDir' | 'realtime' | 'batch'>, numberOf: NumberOf): LaneModels {
   if (!existsSync(config.modelsDir)) {
-    return { models: [], warnings: [`MODELS_DIR ${config.modelsDir} does not exist, so there is no model to serve`] };
+    return { models: [], entries: [], warnings: [`MODELS_DIR ${config.modelsDir} does not exist, so there is no model to serve`] };
   }
-  const found: LaneModels = { models: [], warnings: [] };
-  for (const { name, version, manifest, reason, fingerprint } of scanRepository(config.modelsDir)) {
-    if (manifest === null) {
-      found.warnings.push(`model ${name} version ${version} cannot be served: ${reason}`);
-      continue;
-    }
-    const { tags, lanes } = manifest;
-    const files = { revision: found.models.length + 1, fingerprint };
-    const plans = { realtime: workerModelPlan(manifest, config.realtime, files), batch: workerModelPlan(manifest, config.batch, files) };
-    found.models.push({ name, version, tags, lanes, plans });
+  const entries = scanRepository(config.modelsDir);
+  const found: LaneModels = { models: [], entries, warnings: [] };
+  for (const { name, version, manifest, reason, fingerprint } of entries) {
+    if (manifest === null) found.warnings.push(`model ${name} version ${version} cannot be served: ${reason}`);
+    else found.models.push(placeableModel(manifest, config, { revision: numberOf(name, version, fingerprint), fingerprint }));
   }
   return found;
+}
+
+export function placeableModel(
+  manifest: ModelManifest,
+  { realtime, batch }: Pick<Config, 'realtime' | 'batch'>,
+  files: Pick<WorkerModelPlan, 'revision' | 'fingerprint'>,
+): PlaceableModel {
+  const { name, version, tags, lanes } = manifest;
+  const plans = { realtime: workerModelPlan(manifest, realtime, files), batch: workerModelPlan(manifest, batch, files) };
+  return { name, version, tags, lanes, plans };
 }

@@ -1,18 +1,17 @@
 import { runPaths, type Config } from '@app/config';
-import type { PreemptionProof, QuarantinedModel } from '@app/contracts';
+import type { PreemptionProof } from '@app/contracts';
 import { PlacementError, readPlacement } from '@app/process';
 import { formatCpuList } from '@app/system';
 import type { Logger } from '@app/telemetry';
 import { Module } from '@nestjs/common';
 import { gpusToPlan } from '../gpu-inventory';
 import { preemptionOf } from '../preemption';
+import { RevisionNumbers } from '../repository/numbers';
 import { holdListeningSockets, type ListeningSockets } from '../supervision/listening-socket';
 import { PidFiles } from '../supervision/pid-files';
-import { CONFIG, LISTENING_SOCKETS, LOGGER, PREEMPTION } from '../tokens';
+import { CONFIG, EARLIER_PLACEMENT, FACTS, LISTENING_SOCKETS, LOGGER, PREEMPTION } from '../tokens';
 import { planNode, readNodeFacts, type NodeFacts, type NodePlan } from './plan-node';
-import { PublishedPlacement } from './published-placement';
-
-const FACTS = Symbol('facts about this machine');
+import { PublishedPlacement, type EarlierPlacement } from './published-placement';
 
 /**
  * What this node is to run, and on what. Every provider throws for what cannot be had or cannot hold, before anything is
@@ -22,11 +21,17 @@ const FACTS = Symbol('facts about this machine');
   providers: [
     { provide: LISTENING_SOCKETS, useFactory: openListeningSockets, inject: [CONFIG, PidFiles, LOGGER] },
     // After the socket: a port in use is told at once, and asking for GPUs may take seconds.
-    { provide: FACTS, useFactory: readFacts, inject: [CONFIG, PidFiles, LISTENING_SOCKETS] },
+    { provide: FACTS, useFactory: readFacts, inject: [CONFIG, PidFiles, RevisionNumbers, LISTENING_SOCKETS] },
+    { provide: EARLIER_PLACEMENT, useFactory: readEarlier, inject: [CONFIG, PidFiles, LOGGER] },
+    {
+      provide: RevisionNumbers,
+      useFactory: ({ placement }: EarlierPlacement) => new RevisionNumbers(placement?.repository),
+      inject: [EARLIER_PLACEMENT],
+    },
     { provide: PREEMPTION, useFactory: provePreemption, inject: [CONFIG, FACTS, PidFiles, LOGGER] },
-    { provide: PublishedPlacement, useFactory: publishPlacement, inject: [CONFIG, FACTS, PREEMPTION, PidFiles, LOGGER] },
+    { provide: PublishedPlacement, useFactory: makePlacement, inject: [CONFIG, FACTS, PREEMPTION, EARLIER_PLACEMENT, LOGGER] },
   ],
-  exports: [LISTENING_SOCKETS, PREEMPTION, PublishedPlacement],
+  exports: [LISTENING_SOCKETS, PREEMPTION, FACTS, EARLIER_PLACEMENT, RevisionNumbers, PublishedPlacement],
 })
 export class PlacementModule {}
 
@@ -34,8 +39,8 @@ async function openListeningSockets(config: Config, pidFiles: PidFiles, log: Log
   return config.processes.includes('api') ? holdListeningSockets(config, pidFiles, log) : null;
 }
 
-function readFacts(config: Config, pidFiles: PidFiles): NodeFacts {
-  const found = readNodeFacts(config);
+function readFacts(config: Config, pidFiles: PidFiles, numbers: RevisionNumbers): NodeFacts {
+  const found = readNodeFacts(config, (...files) => numbers.numberOf(...files));
   return { ...found, gpus: gpusToPlan(found.gpus, config.runDir, pidFiles) };
 }
 
@@ -45,31 +50,29 @@ async function provePreemption(config: Config, facts: NodeFacts, pidFiles: PidFi
   return preemption;
 }
 
-/** What an earlier scheduler quarantined stays so while anything that it started runs. */
-function publishPlacement(
+/** Published once its models are known. What an earlier scheduler quarantined stays so while anything that it started runs. */
+function makePlacement(
   config: Config,
   facts: NodeFacts,
   preemption: PreemptionProof,
-  pidFiles: PidFiles,
+  { placement: earlier, isInUse }: EarlierPlacement,
   log: Logger,
 ): PublishedPlacement {
   const plan = planNode(config, facts, preemption);
   logPlan(plan, log);
-  const path = runPaths(config.runDir).placement;
-  const kept = pidFiles.anyRuns() ? quarantinedBefore(path, log) : [];
-  const published = new PublishedPlacement({ ...plan.placement, quarantined: [...kept] }, path);
-  published.publish();
-  return published;
+  const quarantined = isInUse ? (earlier?.quarantined ?? []) : [];
+  return new PublishedPlacement({ ...plan.placement, quarantined: [...quarantined] }, runPaths(config.runDir).placement);
 }
 
-/** None where the file cannot be used: this scheduler writes it anew in any case. */
-function quarantinedBefore(path: string, log: Logger): QuarantinedModel[] {
+/** A file that cannot be used is none: this scheduler writes it anew in any case. */
+function readEarlier({ runDir }: Config, pidFiles: PidFiles, log: Logger): EarlierPlacement {
+  const isInUse = pidFiles.anyRuns();
   try {
-    return readPlacement(path)?.quarantined ?? [];
+    return { placement: readPlacement(runPaths(runDir).placement), isInUse };
   } catch (error) {
     if (!(error instanceof PlacementError)) throw error;
-    log.warn({ reason: error.message }, 'cannot read which models an earlier scheduler quarantined');
-    return [];
+    log.warn({ reason: error.message }, 'cannot read which models an earlier scheduler placed and quarantined');
+    return { placement: null, isInUse };
   }
 }
 

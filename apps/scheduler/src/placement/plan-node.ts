@@ -1,7 +1,7 @@
 import { runPaths, type Config } from '@app/config';
 import type { PreemptionProof } from '@app/contracts';
 import { readGpus, readTopology, type GpuInventory, type Topology } from '@app/system';
-import { laneModels } from './lane-models';
+import { laneModels, type LaneModels, type NumberOf } from './lane-models';
 import { asksForGpu, type PlaceableModel } from './model-assignment';
 import { planPlacement, type PlacementPlan } from './placement';
 
@@ -10,16 +10,14 @@ export interface NodePlan extends PlacementPlan {
 }
 
 /** What there is to plan with. */
-export interface NodeFacts {
+export interface NodeFacts extends LaneModels {
   topology: Topology;
   gpus: GpuInventory;
-  models: PlaceableModel[];
-  warnings: string[];
 }
 
-export function readNodeFacts(config: Config): NodeFacts {
-  const { models, warnings } = laneModels(config);
-  return { topology: readTopology(), gpus: gpusFor(config, models), models, warnings: [...config.warnings, ...warnings] };
+export function readNodeFacts(config: Config, numberOf: NumberOf): NodeFacts {
+  const found = laneModels(config, numberOf);
+  return { ...found, topology: readTopology(), gpus: gpusFor(config, found.models), warnings: [...config.warnings, ...found.warnings] };
 }
 
 /**
@@ -31,8 +29,11 @@ export function planNode(config: Config, { warnings, ...facts }: NodeFacts, pree
   return { ...plan, warnings: [...warnings, ...plan.warnings], topology: facts.topology };
 }
 
+/** What the inventory says where nothing asked for it. */
+export const GPUS_NOT_ASKED_FOR = 'nothing asks for a GPU';
+
 /** Asking takes seconds on some machines, so only where the answer is wanted. */
 function gpusFor({ partitions, searchPath }: Config, models: readonly PlaceableModel[]): GpuInventory {
   if (partitions.some(({ gpu }) => gpu !== undefined) || models.some(asksForGpu)) return readGpus(searchPath);
-  return { devices: [], driverVersion: null, problem: 'nothing asks for a GPU', mpsRuns: false };
+  return { devices: [], driverVersion: null, problem: GPUS_NOT_ASKED_FOR, mpsRuns: false };
 }

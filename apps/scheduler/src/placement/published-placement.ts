@@ -1,5 +1,13 @@
-import type { ModelOfLane, Placement, QuarantinedModel } from '@app/contracts';
+import type { Placement } from '@app/contracts';
 import { writePlacement } from '@app/process';
+
+/** What an earlier scheduler of this node wrote. */
+export interface EarlierPlacement {
+  /** Null: there is none that can be used. */
+  placement: Placement | null;
+  /** Processes that it was written for run on. */
+  isInUse: boolean;
+}
 
 /** What this node runs, with the models that are out of service now, and the file from which the other processes know it. */
 export class PublishedPlacement {
@@ -9,9 +17,14 @@ export class PublishedPlacement {
   ) {}
 
   /** Throws when the file cannot be written; the change stands all the same, and is published with the next one. */
-  change(changed: { quarantined: QuarantinedModel[]; loadLast: ModelOfLane[] }): void {
-    Object.assign(this.current, changed);
+  change(changed: Partial<Placement>): void {
+    this.note(changed);
     this.publish();
+  }
+
+  /** Is published with the next change. */
+  note(changed: Partial<Placement>): void {
+    Object.assign(this.current, changed);
   }
 
   publish(): void {

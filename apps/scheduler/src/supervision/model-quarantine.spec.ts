@@ -63,6 +63,15 @@ describe('quarantine of models', () => {
     expect(judgeLater()).toMatchObject([model]);
   });
 
+  it('forgets a version that has other files, in every lane', () => {
+    die(DEATHS_MAX);
+    expect(judgeLater()).toHaveLength(1);
+    die(1, { ...model, lane: 'batch' }, 'loading');
+    die(1, { ...model, version: '2' }, 'loading');
+    quarantine.forget('m', '1');
+    expect([quarantine.models(), quarantine.suspects()]).toEqual([[], [{ ...model, version: '2' }]]);
+  });
+
   it('forgets deaths that are long ago', () => {
     die(DEATHS_MAX - 1);
     nowMs += WINDOW_MS;

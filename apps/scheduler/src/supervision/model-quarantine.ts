@@ -125,6 +125,11 @@ export class ModelQuarantine {
     );
   }
 
+  /** Nothing is held against the version any more, in any lane: it has other files. */
+  forget(name: string, version: string): void {
+    for (const [key, { model }] of this.histories) if (model.name === name && model.version === version) this.histories.delete(key);
+  }
+
   private verdictOn(history: History): QuarantinedModel | null {
     if (history.quarantined !== null) return null;
     const nowMs = this.nowMs();

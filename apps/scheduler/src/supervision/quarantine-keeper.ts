@@ -25,7 +25,7 @@ export class QuarantineKeeper {
     private readonly placement: PublishedPlacement,
     private readonly supervisor: Supervisor,
     private readonly metrics: SchedulerMetrics,
-    events: SupervisorEvents,
+    private readonly events: SupervisorEvents,
   ) {
     this.quarantine = new ModelQuarantine(placement.current.quarantined);
     events.on('culprit', ({ id }, culprit, reason) => this.workerDied(id, culprit, reason));
@@ -37,6 +37,16 @@ export class QuarantineKeeper {
 
   stop(): void {
     if (this.timer !== null) clearInterval(this.timer);
+  }
+
+  models(): readonly QuarantinedModel[] {
+    return this.quarantine.models();
+  }
+
+  /** The files of which workers died are not run any more. Takes effect with the next placement. */
+  forget(name: string, version: string): void {
+    this.quarantine.forget(name, version);
+    this.placement.note({ quarantined: this.quarantine.models(), loadLast: this.quarantine.suspects() });
   }
 
   inputBlamed(input: BlamedInput): void {
@@ -63,6 +73,7 @@ export class QuarantineKeeper {
     );
     this.quarantine.workerDied(blamed, reason, culprit.phase);
     if (isBeforeReady(culprit.phase)) this.publish([]); // the next worker loads it last
+    this.events.emit('revisionDeath', model.revision, reason);
   }
 
   private review(): void {

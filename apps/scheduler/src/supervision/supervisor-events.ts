@@ -9,6 +9,8 @@ interface Events {
   crash: [spec: ProcessSpec];
   /** A process died of what it did with a model of its plan. */
   culprit: [spec: ProcessSpec, culprit: Culprit, reason: string];
+  /** A worker died of a revision of a model. */
+  revisionDeath: [revision: number, reason: string];
 }
 
 /** What becomes of the processes, for those that the supervisor does not know. Listeners run at once, in order, and must not throw. */

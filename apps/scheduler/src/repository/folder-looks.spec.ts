@@ -1,0 +1,63 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { scanRepository } from '@app/models';
+import { FolderLooks } from './folder-looks';
+import { SETTLE_MS } from './settling';
+
+describe('looks at the models folder', () => {
+  let dir: string;
+  beforeEach(() => (dir = mkdtempSync(join(tmpdir(), 'il-looks-'))));
+  afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+  const write = (path: string, text: string): void => {
+    mkdirSync(join(dir, path, '..'), { recursive: true });
+    writeFileSync(join(dir, path), text);
+  };
+  const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, SETTLE_MS + 10));
+
+  it('tell what changed once it stays', async () => {
+    write('m/1/model.onnx', 'one');
+    const looks = new FolderLooks(dir, scanRepository(dir));
+    expect(await looks.look()).toEqual({ versions: [], releases: [], problem: null });
+    write('m/1/model.onnx', 'half');
+    expect((await looks.look()).versions).toEqual([]);
+    await settle();
+    write('m/1/model.onnx', 'half and more');
+    expect([(await looks.look()).versions, looks.isUnsettled]).toEqual([[], true]);
+    await settle();
+    expect((await looks.look()).versions).toMatchObject([{ name: 'm', version: '1', entry: { reason: null } }]);
+    expect(looks.isUnsettled).toBe(false);
+    rmSync(join(dir, 'm'), { recursive: true });
+    write('n/1/model.onnx', 'gone again');
+    await looks.look();
+    rmSync(join(dir, 'n'), { recursive: true });
+    await settle();
+    expect((await looks.look()).versions).toEqual([{ name: 'm', version: '1', entry: null }]);
+    expect(looks.isUnsettled).toBe(false);
+  });
+
+  it('read release.yaml at once or once it stays, and say what is wrong with it', async () => {
+    write('m/1/model.onnx', 'one');
+    write('m/release.yaml', 'labels: { stable: 1 }');
+    const looks = new FolderLooks(dir, scanRepository(dir));
+    expect(looks.releasesNow()).toMatchObject([{ name: 'm', file: { labels: { stable: '1' } }, problem: null }]);
+    write('m/release.yaml', 'label: {}');
+    expect((await looks.look()).releases).toEqual([]);
+    await settle();
+    expect((await looks.look('releases')).releases).toMatchObject([{ name: 'm', file: null, problem: expect.stringContaining('label') as string }]);
+    rmSync(join(dir, 'm/release.yaml'));
+    await looks.look();
+    await settle();
+    expect((await looks.look()).releases).toEqual([{ name: 'm', file: null, problem: null }]);
+  });
+
+  it('take nothing away when the folder cannot be read', async () => {
+    write('m/1/model.onnx', 'one');
+    const looks = new FolderLooks(dir, scanRepository(dir));
+    rmSync(dir, { recursive: true });
+    await looks.look();
+    await settle();
+    expect(await looks.look()).toMatchObject({ versions: [], problem: expect.stringContaining('MODELS_DIR cannot be read') as string });
+  });
+});

@@ -1,0 +1,153 @@
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import { modelNames, readBounded, RELEASE_FILE, scanModel, type RepositoryEntry } from '@app/models';
+import { parseRelease, RELEASE_FILE_BYTES_MAX, type ReleaseFile } from './release-file';
+import { Settling } from './settling';
+
+/** A look gives way to other work after so long. */
+const SLICE_MS = 5;
+
+/** What a look found that was otherwise before, and has not changed since the look before it. */
+export interface FolderChanges {
+  versions: { name: string; version: string; entry: RepositoryEntry | null }[];
+  releases: { name: string; file: ReleaseFile | null; problem: string | null }[];
+  /** Why the folder cannot be read: nothing is said about it then; null: it can. */
+  problem: string | null;
+}
+
+const keyOf = ({ name, version }: { name: string; version: string }): string => `${name}\n${version}`;
+const signOf = ({ fingerprint, reason }: RepositoryEntry): string => `${fingerprint}\n${reason ?? ''}`;
+
+/**
+ * Looks at a models folder again and again, and tells what changed, once it does not change any more. Of files that did not
+ * change nothing is read.
+ */
+export class FolderLooks {
+  private readonly known = new Map<string, RepositoryEntry>();
+  /** Models with a release.yaml, and how it looked. */
+  private readonly releases = new Map<string, string>();
+  private readonly settling = new Settling();
+  private readonly settlingReleases = new Settling();
+
+  /** `known`: what is there, as the caller knows it. */
+  constructor(
+    private readonly modelsDir: string,
+    known: readonly RepositoryEntry[],
+  ) {
+    for (const entry of known) this.known.set(keyOf(entry), entry);
+  }
+
+  /** Something changes just now. */
+  get isUnsettled(): boolean {
+    return this.settling.isPending || this.settlingReleases.isPending;
+  }
+
+  names(): string[] {
+    return [...new Set([...this.known.values()].map(({ name }) => name))];
+  }
+
+  /** `what`: models and their release.yaml, or the latter alone. */
+  async look(what: 'all' | 'releases' = 'all'): Promise<FolderChanges> {
+    const changes: FolderChanges = { versions: [], releases: [], problem: null };
+    try {
+      if (what === 'all') changes.versions = await this.lookAtVersions();
+    } catch (error) {
+      changes.problem = (error as Error).message;
+      return changes;
+    }
+    changes.releases = this.lookAtReleases(false);
+    return changes;
+  }
+
+  /** One model, as it is now: nothing is waited for. */
+  lookAtModel(name: string): FolderChanges['versions'] {
+    const known = [...this.known.values()].filter((entry) => entry.name === name);
+    const found = scanModel(this.modelsDir, name, known).filter(({ manifest, fingerprint }) => manifest !== null || fingerprint !== '');
+    const gone = known.filter((entry) => !found.some(({ version }) => version === entry.version));
+    return [
+      ...found.filter((entry) => !known.includes(entry)).map((entry) => this.accept(entry)),
+      ...gone.map((entry) => this.forget(entry)),
+    ];
+  }
+
+  /** The release.yaml of every model as it is now. */
+  releasesNow(): FolderChanges['releases'] {
+    return this.lookAtReleases(true);
+  }
+
+  private async lookAtVersions(): Promise<FolderChanges['versions']> {
+    const found = new Set<string>();
+    const changes: FolderChanges['versions'] = [];
+    let sliceMs = performance.now();
+    for (const name of modelNames(this.modelsDir)) {
+      for (const entry of scanModel(this.modelsDir, name, this.versionsOf(name))) {
+        found.add(keyOf(entry));
+        if (this.hasChanged(entry)) changes.push(this.accept(entry));
+      }
+      if (performance.now() - sliceMs < SLICE_MS) continue;
+      await setImmediate();
+      sliceMs = performance.now();
+    }
+    for (const entry of [...this.known.values()].filter((known) => !found.has(keyOf(known))))
+      if (this.settling.isSettled(keyOf(entry), 'gone', performance.now())) changes.push(this.forget(entry));
+    this.settling.keepOnly((key) => found.has(key) || this.known.has(key));
+    return changes;
+  }
+
+  private hasChanged(entry: RepositoryEntry): boolean {
+    const known = this.known.get(keyOf(entry));
+    if (known !== undefined && signOf(known) === signOf(entry)) {
+      this.settling.forget(keyOf(entry));
+      return false;
+    }
+    return this.settling.isSettled(keyOf(entry), signOf(entry), performance.now());
+  }
+
+  private lookAtReleases(isNow: boolean): FolderChanges['releases'] {
+    const names = this.names();
+    this.settlingReleases.keepOnly((name) => names.includes(name));
+    return names.flatMap((name) => {
+      const path = join(this.modelsDir, name, RELEASE_FILE);
+      const sign = statSign(path);
+      if (sign === (this.releases.get(name) ?? '')) {
+        this.settlingReleases.forget(name);
+        return [];
+      }
+      if (!isNow && !this.settlingReleases.isSettled(name, sign, performance.now())) return [];
+      this.releases.set(name, sign);
+      return [{ name, ...readRelease(path, sign) }];
+    });
+  }
+
+  private versionsOf(name: string): RepositoryEntry[] {
+    return [...this.known.values()].filter((entry) => entry.name === name);
+  }
+
+  private accept(entry: RepositoryEntry): FolderChanges['versions'][number] {
+    this.known.set(keyOf(entry), entry);
+    this.settling.forget(keyOf(entry));
+    return { name: entry.name, version: entry.version, entry };
+  }
+
+  private forget({ name, version }: RepositoryEntry): FolderChanges['versions'][number] {
+    this.known.delete(keyOf({ name, version }));
+    this.settling.forget(keyOf({ name, version }));
+    return { name, version, entry: null };
+  }
+}
+
+function readRelease(path: string, sign: string): { file: ReleaseFile | null; problem: string | null } {
+  if (sign === '') return { file: null, problem: null };
+  try {
+    return { file: parseRelease(readBounded(path, RELEASE_FILE_BYTES_MAX).toString('utf8')), problem: null };
+  } catch (error) {
+    return { file: null, problem: (error as Error).message };
+  }
+}
+
+/** Empty: there is none. */
+function statSign(path: string): string {
+  const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return stats === undefined ? '' : [stats.dev, stats.ino, stats.size, stats.mtimeNs, stats.ctimeNs].join(' ');
+}
