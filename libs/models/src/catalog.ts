@@ -43,6 +43,8 @@ class Catalog implements ModelCatalog {
   private readonly tasks = new Map<string, Task>();
   private reports: ModelReport[] = [];
   private reading: Promise<void> | null = null;
+  /** The placement has changed since `reading` looked at it. */
+  private isBehind = false;
   private listed: Listed[] = [];
   /** Newest version first. */
   private readonly byName = new Map<string, Listed[]>();
@@ -107,7 +109,8 @@ class Catalog implements ModelCatalog {
     const versions = new Set(placement.versions.map(versionKey));
     for (const key of this.tasks.keys()) if (!versions.has(key)) this.tasks.delete(key);
     this.changed();
-    this.reading ??= this.readMissing().finally(() => (this.reading = null));
+    this.isBehind = true;
+    this.reading ??= this.catchUp();
     return this.reading;
   }
 
@@ -175,6 +178,15 @@ class Catalog implements ModelCatalog {
 
   private plans(isMeant: (lane: Lane) => boolean): { name: string; version: string; revision: number; fingerprint: string }[] {
     return (this.placement?.workers ?? []).flatMap(({ lane, models }) => (isMeant(lane) ? models : []));
+  }
+
+  private async catchUp(): Promise<void> {
+    await nextTurn();
+    while (this.isBehind) {
+      this.isBehind = false;
+      await this.readMissing();
+    }
+    this.reading = null;
   }
 
   /** One after the other, between other work, until there is nothing new. */
@@ -263,7 +275,8 @@ function unavailable(model: string, candidates: Listed[]): InterleaveError {
   const loading = candidates.find(({ state }) => state === 'loading');
   if (loading !== undefined) return new ModelNotReady(model, loading.version, 'loading', loading.onDemand);
   const unloaded = candidates.find(({ state }) => state === 'unloaded');
-  if (unloaded !== undefined) return new ModelNotReady(model, candidates.length > 1 ? null : unloaded.version, 'unloaded', unloaded.onDemand);
+  if (unloaded !== undefined)
+    return new ModelNotReady(model, candidates.length > 1 ? null : unloaded.version, 'unloaded', unloaded.onDemand);
   const { version, reason } = candidates[0] as Listed;
   return new InterleaveError('model_not_servable', `model "${model}" version ${version} cannot be served: ${reason ?? 'unknown reason'}`);
 }

@@ -2,6 +2,7 @@ export * from './calibration';
 export { openModelCatalog } from './catalog';
 export { ModelNotReady, unknownModel } from './catalog-errors';
 export { splitLabel } from './label';
+export { releaseView } from './release-view';
 export { bestFirst } from './heads/classification';
 export { workerModelPlan, type LaneLimits, type ModelManifest } from './manifest';
 export { modelFileBytes } from './model-bytes';

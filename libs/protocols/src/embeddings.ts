@@ -33,7 +33,9 @@ const WIDTH_MAX = 65_536;
 /** Checks and tokenizes a `POST /v1/embeddings` body (docs/protocols.md §6). */
 export async function prepareEmbeddings(body: unknown, catalog: ModelView, limits: Limits): Promise<PreparedRequest> {
   const request = expectObject(body, 'body');
-  const model = catalog.find(expectString(request.model, 'model'), null);
+  // OpenAI's name of who sends it; other types of it were always ignored.
+  const user = typeof request.user === 'string' ? request.user : null;
+  const model = catalog.find(expectString(request.model, 'model'), null, user);
   const text = textModelFor(model, 'an embedding model', ['embedding', 'sparse', 'multi-vector']);
   const encoding = encodingFormat(request, model);
   const dimensions = dimensionsOf(request, text);

@@ -2,11 +2,11 @@ import { randomUUID } from 'node:crypto';
 import type { Metadata } from '@grpc/grpc-js';
 import type { Access } from '../access/access';
 import type { Caller } from '../access/caller';
-import { callerOptions, TIER_HEADER, type CallerOptions } from '../live/caller-options';
+import { callerOptions, TIER_HEADER, USER_HEADER, type CallerOptions } from '../live/caller-options';
 import { newCall, type GrpcEndpoint, type LiveCall } from '../live/live-call';
 
 const REQUEST_ID = /^[\x21-\x7e]{1,128}$/;
-const OPTION_NAMES = ['x-interleave-timeout-ms', 'x-interleave-priority', 'x-interleave-degrade', TIER_HEADER];
+const OPTION_NAMES = ['x-interleave-timeout-ms', 'x-interleave-priority', 'x-interleave-degrade', TIER_HEADER, USER_HEADER];
 
 /** Who sends a call. Throws, or rejects with, what `Access.callerOf` does. */
 export function callerOfMetadata(metadata: Metadata, access: Access): Caller | Promise<Caller> {

@@ -3,9 +3,12 @@ import { rmSync } from 'node:fs';
 import { connect as http2Connect } from 'node:http2';
 import { connect } from 'node:net';
 import { gzipSync } from 'node:zlib';
+import { runPaths } from '@app/config';
 import { InterleaveError } from '@app/contracts';
+import { serveProcessStatus } from '@app/process';
 import * as grpc from '@grpc/grpc-js';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { Registry } from 'prom-client';
 import { LiveMetrics } from '../metrics/live-metrics';
 import { createServer, type ApiOptions } from '../server';
 import { apiOn, EchoBackend } from '../testing/fakes';
@@ -123,7 +126,10 @@ describe('gRPC', () => {
   });
 
   it('tells what the server and its models are', async () => {
-    backend.report([...backend.reports, { name: 'slow', version: '1', revision: 2, state: 'loading', cost: null, reason: null, signature: null }]);
+    backend.report([
+      ...backend.reports,
+      { name: 'slow', version: '1', revision: 2, state: 'loading', cost: null, reason: null, signature: null },
+    ]);
     expect((await ask('ServerLive', {}))[0]).toEqual({ live: true });
     expect((await ask('ServerReady', {}))[0]).toEqual({ ready: true });
     expect((await ask('ModelReady', { name: 'echo', version: '1' }))[0]).toEqual({ ready: true });
@@ -138,9 +144,24 @@ describe('gRPC', () => {
     });
   });
 
-  it.each(['RepositoryModelLoad', 'CudaSharedMemoryStatus', 'TraceSetting', 'LogSettings'])('says that %s is not there', async (method) => {
+  it.each(['CudaSharedMemoryStatus', 'TraceSetting', 'LogSettings'])('says that %s is not there', async (method) => {
     const { code, details } = await failure(ask(method, {}));
     expect([code, details]).toEqual([grpc.status.UNIMPLEMENTED, expect.stringContaining(method)]);
+  });
+
+  it('loads and unloads models by the scheduler', async () => {
+    expect(await failure(ask('RepositoryModelLoad', { model_name: 'echo' }))).toMatchObject({ code: grpc.status.UNAVAILABLE });
+    const told: unknown[] = [];
+    const obey = (body: unknown): object => (told.push(body), {});
+    const socketPath = runPaths(options.config.runDir).statusSocket('scheduler');
+    const commands = { '/models/load': obey, '/models/unload': obey };
+    const scheduler = await serveProcessStatus({ socketPath, registry: new Registry(), status: () => ({}), commands });
+    expect((await ask('RepositoryModelLoad', { model_name: 'echo' }))[0]).toEqual({});
+    expect((await ask('RepositoryModelUnload', { model_name: 'org/echo' }))[0]).toEqual({});
+    expect(told).toEqual([{ name: 'echo', waitMs: 600_000 }, { name: 'org/echo' }]);
+    const elsewhere = failure(ask('RepositoryModelLoad', { repository_name: 'other', model_name: 'echo' }));
+    expect(await elsewhere).toMatchObject({ code: grpc.status.UNIMPLEMENTED });
+    await scheduler.close();
   });
 
   const refusals: [string, Partial<Record<'refusal' | 'refusalAhead', InterleaveError>>, object, grpc.status][] = [

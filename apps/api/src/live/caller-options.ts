@@ -5,6 +5,7 @@ import { readServiceTier, type ServiceTier } from '@app/protocols';
 const PRIORITY_MAX = 255;
 /** In requests and answers. */
 export const TIER_HEADER = 'x-interleave-service-tier';
+export const USER_HEADER = 'x-interleave-user';
 
 /** What a caller may say in headers about any live request; null where nothing was said. */
 export interface CallerOptions {
@@ -13,9 +14,11 @@ export interface CallerOptions {
   /** Something else than the model may answer, where its owner allows it. */
   mayDegrade: boolean;
   tier: ServiceTier | null;
+  /** For whom it is: requests for one user get the same version. */
+  user: string | null;
 }
 
-export const NO_OPTIONS: CallerOptions = { timeoutMs: null, priority: null, mayDegrade: true, tier: null };
+export const NO_OPTIONS: CallerOptions = { timeoutMs: null, priority: null, mayDegrade: true, tier: null, user: null };
 
 export function callerOptions(headers: IncomingHttpHeaders): CallerOptions {
   return {
@@ -23,6 +26,7 @@ export function callerOptions(headers: IncomingHttpHeaders): CallerOptions {
     priority: integerHeader(headers, 'x-interleave-priority', { min: 0, max: PRIORITY_MAX }),
     mayDegrade: mayDegrade(headers['x-interleave-degrade']),
     tier: readServiceTier(headers[TIER_HEADER], TIER_HEADER),
+    user: headers[USER_HEADER]?.toString() ?? null,
   };
 }
 

@@ -1,6 +1,6 @@
 import type { ErrorCode, Lane } from '@app/contracts';
 import type { ServiceTier } from '@app/protocols';
-import type { Caller } from '../access/caller';
+import { ANONYMOUS, type Caller } from '../access/caller';
 import { NO_OPTIONS, type CallerOptions } from './caller-options';
 import { HangUp } from './hang-up';
 import type { LiveTiming } from './live-timing';
@@ -36,6 +36,18 @@ export interface LiveCall {
   timing: LiveTiming | null;
   /** What is said about the answer beside its body, by lower-case name: headers in HTTP, metadata in gRPC. */
   readonly notes: Record<string, string>;
+  /** Of this call only. */
+  readonly randomKey: string;
+}
+
+/**
+ * Whose a request is, where versions are shared out between callers: the user that it names, else the tenant of its key, else
+ * nobody's: then each goes its own way. `user`: as its body says; a header goes before it.
+ */
+export function routeKeyOf({ caller, options, randomKey }: LiveCall, user: string | null): string {
+  const named = options.user ?? user;
+  if (named !== null) return `${caller.tenant}\n${named}`;
+  return caller === ANONYMOUS ? randomKey : caller.tenant;
 }
 
 /** One that has just come. */
@@ -55,5 +67,6 @@ export function newCall(endpoint: LiveEndpoint | GrpcEndpoint, caller: Caller): 
     hangUp: new HangUp(),
     timing: null,
     notes: {},
+    randomKey: String(Math.random()),
   };
 }

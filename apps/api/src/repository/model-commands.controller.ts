@@ -24,7 +24,11 @@ export class ModelCommandsController {
     ok: 'RepositoryDone',
     errors: [400, 403, 413, 415, 501, 503],
   })
-  async load(@Param('model') model: string, @Req() request: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<object> {
+  async load(
+    @Param('model') model: string,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<object> {
     await this.commands.load(model, await this.parameters(request, reply));
     return {};
   }

@@ -44,7 +44,9 @@ export class ModelCommands {
 
 function checked(name: string, parameters: object): ModelCommand {
   if (name.length === 0 || name.length > NAME_CHARACTERS_MAX)
-    throw new InterleaveError('invalid_request', `expected the name of a model, at most ${NAME_CHARACTERS_MAX} characters`, { param: 'model' });
+    throw new InterleaveError('invalid_request', `expected the name of a model, at most ${NAME_CHARACTERS_MAX} characters`, {
+      param: 'model',
+    });
   const other = Object.keys(parameters).find((key) => !HARMLESS.has(key));
   if (other === undefined) return { name };
   throw new InterleaveError(

@@ -33,7 +33,8 @@ export class ModelLoads {
 
   /** Whether a request that was refused with this may wait. Throws `overloaded` where too many wait. */
   mayHelp(error: unknown): error is ModelNotReady {
-    if (!(error instanceof ModelNotReady) || !(error.isOnDemand || error.state === 'unloaded' || this.loads.has(keyOf(error)))) return false;
+    if (!(error instanceof ModelNotReady) || !(error.isOnDemand || error.state === 'unloaded' || this.loads.has(keyOf(error))))
+      return false;
     if (this.waiting < WAITING_MAX) return true;
     throw overloaded(`${this.waiting} requests wait for models to be loaded already`, RETRY_AFTER_SECONDS * 1000);
   }

@@ -1,10 +1,10 @@
 import { InterleaveError, type ErrorCode } from '@app/contracts';
-import type { DegradeStep, ModelCatalog, ModelView, ServedModel } from '@app/models';
+import { releaseView, splitLabel, type DegradeStep, type ModelCatalog, type ModelView, type ServedModel } from '@app/models';
 import type { PreparedRequest } from '@app/protocols';
 import type { Logger } from '@app/telemetry';
 import { Inject, Injectable } from '@nestjs/common';
 import { Counter, Registry } from 'prom-client';
-import type { LiveCall } from '../live/live-call';
+import { routeKeyOf, type LiveCall } from '../live/live-call';
 import { Renewal } from '../repository/renewal';
 import { CachedRuns, type CachedAnswer } from '../response-cache/cached-runs';
 import { CATALOG, LOGGER } from '../tokens';
@@ -56,7 +56,7 @@ export class Degradation {
 
   /** As `work` does; in trouble the steps of the model are tried in order, and the answer says so in `call.notes`. */
   async answer<Answer>(call: LiveCall, work: Work<Answer>): Promise<Answered<Answer>> {
-    const asked = new AskedCatalog(this.catalog);
+    const asked = new AskedCatalog(releaseView(this.catalog, (user) => routeKeyOf(call, user)));
     let prepared = null as PreparedRequest<Answer> | null;
     try {
       return await this.renewal.run(call, async () => {
@@ -70,8 +70,8 @@ export class Degradation {
       for (const step of this.catalog.policyOf(name, version)?.degrade ?? []) {
         const answered = step.kind === 'cached' ? this.fromCache(call, prepared) : await this.byOther(call, work, { name, version }, step);
         if (answered === null) continue;
-        call.model = name;
-        this.degraded.inc({ model: name, by: step.kind === 'cached' ? 'cached' : step.model });
+        call.model = splitLabel(name).model;
+        this.degraded.inc({ model: call.model, by: step.kind === 'cached' ? 'cached' : step.model });
         return answered;
       }
       throw error;

@@ -1,5 +1,5 @@
 import { InterleaveError, type InferenceBackend } from '@app/contracts';
-import { visibleModels, type ModelView } from '@app/models';
+import { splitLabel, visibleModels, type ModelView } from '@app/models';
 import { allSucceeded, prepare, runItems, type Endpoint, type Limits } from '@app/protocols';
 import { RowCosts } from './row-costs';
 
@@ -62,7 +62,7 @@ export class ModelEngine implements RowEngine {
   modelProblem(model: string, version: string | null, models: readonly string[] | null): { code: string; message: string } | null {
     const entries = visibleModels(this.catalog, models)
       .list()
-      .filter((entry) => entry.name === model && (version === null || entry.version === version));
+      .filter((entry) => entry.name === splitLabel(model).model && (version === null || entry.version === version));
     const named =
       version === null ? JSON.stringify(model.slice(0, 128)) : `${JSON.stringify(model.slice(0, 128))} version ${version.slice(0, 32)}`;
     if (entries.length === 0)

@@ -3,7 +3,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { runPaths } from '@app/config';
-import { type InferenceItem, InterleaveError, type ItemResult, type ModelReport, type Placement, type WorkerPlan } from '@app/contracts';
+import {
+  type InferenceItem,
+  InterleaveError,
+  type ItemResult,
+  type ModelReport,
+  type Placement,
+  RevisionGone,
+  type WorkerPlan,
+} from '@app/contracts';
+import fc from 'fast-check';
 import { PlacementReader, writePlacement } from '@app/process';
 import { COMMANDS, ECHO_MODELS, echoReport, EchoWorker } from '../testing/echo-worker';
 import { WorkerPool } from './worker-pool';
@@ -244,6 +253,55 @@ describe('WorkerPool', () => {
     const answer = infer([textItem('patience')]);
     await startWorker('w1');
     expect((await answer).map(textOf)).toEqual(['patience']);
+  });
+
+  describe('with revisions', () => {
+    const modelPlan = (revision: number) => ({ name: 'echo', version: '1', revision }) as WorkerPlan['models'][number];
+    const [echo] = ECHO_MODELS as [ModelReport];
+
+    it('refuses one that no worker has, so that the request is prepared anew', async () => {
+      await place(plan('w1'));
+      await startWorker('w1');
+      await untilReady();
+      await expect(infer([textItem('x')], { version: '1', revision: 9 })).rejects.toBeInstanceOf(RevisionGone);
+      expect((await infer([textItem('x')], { version: '1', revision: 1 })).map(textOf)).toEqual(['x']);
+    });
+
+    it('gives up what waits for one that is planned no more', async () => {
+      await place(plan('w1', { models: [modelPlan(5)] }));
+      await untilReady(() => pool.models().length > 0);
+      const waiting = infer([textItem('x')], { version: '1', revision: 5 });
+      await place(plan('w1', { models: [modelPlan(6)] }));
+      expect((await waiting)[0]).toBeInstanceOf(RevisionGone);
+    });
+
+    it('answers each request with its own revision, or not at all, while they come and go', async () => {
+      await place(plan('w1'), plan('w2'));
+      const both = await Promise.all([startWorker('w1'), startWorker('w2')]);
+      await untilReady();
+      await fc.assert(
+        fc.asyncProperty(
+          fc.array(fc.record({ worker: fc.nat(1), revisions: fc.subarray([1, 2, 3]), wanted: fc.integer({ min: 1, max: 3 }) }), {
+            maxLength: 20,
+          }),
+          async (steps) => {
+            const asked: ReturnType<typeof infer>[] = [];
+            for (const { worker, revisions, wanted } of steps) {
+              const models = revisions.map((revision) => ({ ...echo, revision }));
+              await both[worker]?.publish(echoReport(models, `w${worker + 1}`));
+              asked.push(infer([textItem(`${wanted}`)], { version: '1', revision: wanted }).catch((error: InterleaveError) => [error]));
+            }
+            const results = (await Promise.all(asked)).map(([result]) => (result instanceof RevisionGone ? 'gone' : codeOf(result)));
+            // Of these the worker answers texts for revision 1 only.
+            expect(results).toEqual(
+              steps.map(({ wanted }, i) => (results[i] === 'gone' ? 'gone' : wanted === 1 ? 'ok' : 'invalid_request')),
+            );
+            expect([pool.inFlightItems(), pool.admittedItems()]).toEqual([0, 0]);
+          },
+        ),
+        { numRuns: 25 },
+      );
+    });
   });
 
   it('answers deadline_exceeded when no worker comes in time', async () => {
