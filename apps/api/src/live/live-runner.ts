@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import type { Config } from '@app/config';
 import { InterleaveError } from '@app/contracts';
 import { unknownModel, type ModelView } from '@app/models';
-import { allSucceeded, runItems, type PreparedItems, type PreparedRequest, type ResponseBody } from '@app/protocols';
+import { allSucceeded, runItems, type PreparedItems, type PreparedRequest } from '@app/protocols';
 import { Inject, Injectable } from '@nestjs/common';
 import { Turns } from '../admission/turns';
 import { Degradation } from '../resilience/degradation';
@@ -13,20 +13,11 @@ import { CachedRuns, type CachedAnswer } from '../response-cache/cached-runs';
 import { TenantShares } from '../shares/tenant-shares';
 import { CONFIG } from '../tokens';
 import type { LiveCall } from './live-call';
-import { isSmall, LiveGate, type UnpreparedBody } from './live-gate';
+import { isSmall, LiveGate } from './live-gate';
 import { liveTiming, serverTiming } from './live-timing';
 import { LiveStatistics } from './open-inference/model-statistics';
+import type { ReadBody } from './read-body';
 import { noteTier, ServiceTiers } from './service-tiers';
-
-/** A body that is in memory. */
-export interface ReadBody<Answer = ResponseBody> extends UnpreparedBody {
-  /** Bytes that are held until the answer is sent. */
-  heldBytes: number;
-  /** Parses, checks and tokenizes it, for a model of this catalog. May be called again with another one. */
-  prepare(catalog: ModelView): Promise<PreparedRequest<Answer>>;
-  /** False: it has read or written memory of the caller's, which may be in other use once it is answered. Absent: it has not. */
-  isRepeatable?(): boolean;
-}
 
 /** What is noted of the attempts to answer a request: moments of the last one. */
 interface Attempt {

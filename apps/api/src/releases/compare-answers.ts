@@ -10,7 +10,7 @@ interface Scored {
 
 /**
  * What callers get of two versions for one row of a task that has a head, in the form of `:predict`:
- * vectors agree from `COSINE_MIN` on, of several in one row the worst counts; of labels the best one must be the same; of
+ * vectors agree from a cosine of 0.999 on, of several in one row the worst counts; of labels the best one must be the same; of
  * entities all, by place and label; scores of text pairs must be within `RELATIVE_MAX` of 1 or of themselves.
  */
 export function compareAnswers(task: Task, stable: unknown, tested: unknown): RowComparison {

@@ -22,7 +22,7 @@ export const INCOMPARABLE: RowComparison = { agrees: false, isComparable: false,
  * weights above 0.9999; int8 weights often fall below 0.99 (docs/decisions/0038): those are other vectors, and whoever
  * searches an index with them should know.
  */
-export const COSINE_MIN = 0.999;
+const COSINE_MIN = 0.999;
 /** Tolerance of a number beside the stable version's: that of ONNX's own backend tests (`onnx.backend.test`, rtol). */
 export const RELATIVE_MAX = 1e-3;
 /**

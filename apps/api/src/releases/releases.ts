@@ -6,7 +6,7 @@ import type { PreparedRequest } from '@app/protocols';
 import type { Logger } from '@app/telemetry';
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import type { LiveCall } from '../live/live-call';
-import type { ReadBody } from '../live/live-runner';
+import type { ReadBody } from '../live/read-body';
 import { AskedCatalog, InsteadCatalog } from '../resilience/degradation';
 import type { CachedAnswer } from '../response-cache/cached-runs';
 import { CATALOG, CONFIG, LOGGER } from '../tokens';

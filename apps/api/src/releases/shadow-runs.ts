@@ -4,7 +4,7 @@ import { allSucceeded, runItems, type PreparedItems, type PreparedRequest } from
 import { Inject, Injectable } from '@nestjs/common';
 import { HangUp } from '../live/hang-up';
 import type { LiveCall } from '../live/live-call';
-import type { ReadBody } from '../live/live-runner';
+import type { ReadBody } from '../live/read-body';
 import { InsteadCatalog } from '../resilience/degradation';
 import { BATCH_BACKEND, CATALOG } from '../tokens';
 import { compareSnapshots, incomparable, snapshotOf, type AnswerSnapshot } from './answer-snapshot';
