@@ -18,6 +18,8 @@ import { ShadowRuns, type LiveAnswer, type Shadowed, type ShadowRun } from './sh
 
 const JUDGE_MS = 1000;
 const DECIDE_MS_MAX = 5000;
+/** After it did not listen. */
+const AGAIN_MS = 5000;
 const COMPARISONS_MAX = 256;
 
 /** Faults of ours, and runs that fail, which may be the input's fault: then they fail on the stable version as well. */
@@ -244,7 +246,7 @@ export class Releases implements OnApplicationShutdown {
     }
   }
 
-  /** The scheduler may be away: then it is told a second later, if the reason still holds. */
+  /** The scheduler may be away: then it is told later, if the reason still holds. */
   private async decide(trial: CanaryTrial, name: string, version: string, { action, reason }: Judgement): Promise<void> {
     this.decided.add(trial);
     const figures = trial.figures(nowMs());
@@ -254,7 +256,7 @@ export class Releases implements OnApplicationShutdown {
       await commandProcess(socket, '/releases/decide', command, DECIDE_MS_MAX);
       this.log.info({ model: name, version, action, reason, figures }, 'the canary was judged');
     } catch (error) {
-      this.decided.delete(trial);
+      setTimeout(() => this.decided.delete(trial), AGAIN_MS).unref();
       this.log.warn({ model: name, version, action, reason, err: error }, 'the scheduler did not take the judgement of a canary');
     }
   }

@@ -1,12 +1,13 @@
 import { InterleaveError, type ErrorCode, type InferenceBackend, type ItemResult } from '@app/contracts';
 import type { ModelView, ServedModel } from '@app/models';
 import { allSucceeded, runItems, type PreparedItems, type PreparedRequest } from '@app/protocols';
+import type { Logger } from '@app/telemetry';
 import { Inject, Injectable } from '@nestjs/common';
 import { HangUp } from '../live/hang-up';
 import type { LiveCall } from '../live/live-call';
 import type { ReadBody } from '../live/read-body';
 import { InsteadCatalog } from '../resilience/degradation';
-import { BATCH_BACKEND, CATALOG } from '../tokens';
+import { BATCH_BACKEND, CATALOG, LOGGER } from '../tokens';
 import { compareSnapshots, incomparable, snapshotOf, type AnswerSnapshot } from './answer-snapshot';
 import type { RowComparison } from './compare-numbers';
 import type { RowTimes } from './comparison-tally';
@@ -50,10 +51,20 @@ export class ShadowRuns {
   constructor(
     @Inject(CATALOG) private readonly catalog: ModelView,
     @Inject(BATCH_BACKEND) private readonly batch: InferenceBackend,
+    @Inject(LOGGER) private readonly log: Logger,
   ) {}
 
-  /** `done` is called once, later or at once. */
+  /** `done` is called once, later or at once. Never throws: nobody waits for it. */
   start<Answer>(answer: LiveAnswer<Answer>, run: ShadowRun, done: (shadowed: Shadowed) => void): void {
+    try {
+      if (!this.offer(answer, run, done)) done({ outcome: 'full' });
+    } catch (error) {
+      this.log.error({ err: error, model: run.live.name }, 'an answer could not be taken to be compared');
+      done({ outcome: 'failed' });
+    }
+  }
+
+  private offer<Answer>(answer: LiveAnswer<Answer>, run: ShadowRun, done: (shadowed: Shadowed) => void): boolean {
     const live = snapshotOf(answer.call.endpoint, run.live, answer);
     const work = {
       bytes: answer.body.heldBytes + live.bytes,
@@ -67,7 +78,7 @@ export class ShadowRuns {
         }
       },
     };
-    if (live.bytes > ANSWER_BYTES_MAX || !this.queue.offer(work)) done({ outcome: 'full' });
+    return live.bytes <= ANSWER_BYTES_MAX && this.queue.offer(work);
   }
 
   close(): void {
