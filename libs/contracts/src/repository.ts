@@ -65,20 +65,6 @@ export interface RevisionBinding {
   problem: string | null;
 }
 
-export const REPOSITORY_EVENT_KINDS = [
-  'found',
-  'serving',
-  'failed',
-  'kept',
-  'retired',
-  'unloaded',
-  'wanted',
-  'release',
-  'promoted',
-  'rolled-back',
-  'problem',
-] as const;
-
 /** What became of a model on this node, and why. */
 export interface RepositoryEvent {
   /** Unix milliseconds. */
@@ -87,7 +73,8 @@ export interface RepositoryEvent {
   /** Null: it is of no single version. */
   version: string | null;
   revision: number | null;
-  kind: (typeof REPOSITORY_EVENT_KINDS)[number];
+  /** `kept`: its new files were refused, and those before go on. */
+  kind: 'found' | 'serving' | 'failed' | 'kept' | 'retired' | 'unloaded' | 'release' | 'promoted' | 'rolled-back' | 'problem';
   message: string;
 }
 

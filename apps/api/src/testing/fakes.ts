@@ -162,7 +162,7 @@ function catalogOf(backend: EchoBackend): ModelCatalog {
     },
     policyOf,
     ofRevision: (revision) => {
-      const report = backend.reports.find((candidate) => candidate.revision === revision);
+      const report = backend.reports.find((candidate) => candidate.revision === revision && candidate.state === 'ready');
       const policy = report === undefined ? null : policyOf(report.name);
       return report?.signature && policy !== null ? { model: served(report, report.signature), policy } : null;
     },

@@ -1,5 +1,5 @@
 import { byteText, type Lane } from '@app/contracts';
-import { byNameAndVersion, isLoaded, revisionsOf, type Revision, type VersionState } from './revision';
+import { byNameAndVersion, isFailing, isLoaded, revisionsOf, type Revision, type VersionState } from './revision';
 
 /** What was loaded for somebody stays for this long, so that they get their answers. */
 const STAY_MS = 2000;
@@ -53,8 +53,8 @@ function staying(version: VersionState, { pinned }: BudgetFacts): Revision[] {
 function evictable(owner: VersionState, { versions, pinned, nowMs }: BudgetFacts): VersionState[] {
   return versions
     .filter((version) => version !== owner && isLoaded(version) && version.leaving.length === 0)
-    .filter(({ serving, next }) => (next === null || next.failure !== null) && serving?.isPinned !== true && !pinned.has(serving?.number ?? 0))
-    .filter(({ next, loadedAtMs }) => next?.failure != null || nowMs - loadedAtMs >= STAY_MS)
+    .filter(({ serving }) => serving === null || !(serving.isPinned || pinned.has(serving.number)))
+    .filter((version) => isFailing(version) || (version.next === null && nowMs - version.loadedAtMs >= STAY_MS))
     .sort((a, b) => a.usedAtMs - b.usedAtMs || byNameAndVersion(a, b));
 }
 

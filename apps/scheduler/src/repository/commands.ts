@@ -6,7 +6,7 @@ import type { ModelReleases } from './model-releases';
 import type { ModelRepository } from './model-repository';
 import type { RevisionNumbers } from './numbers';
 import { isRefused } from './placed';
-import type { VersionState } from './revision';
+import { isFailing, type VersionState } from './revision';
 
 const LOAD_WAIT_MS = 60_000;
 const WAIT_MS_MAX = 600_000;
@@ -26,7 +26,10 @@ const decideSchema = modelSchema.extend({
   by: z.enum(['rule', 'command']),
   figures: z
     .record(z.string(), z.unknown())
-    .refine((figures) => JSON.stringify(figures).length <= FIGURES_LENGTH_MAX, `expected at most ${FIGURES_LENGTH_MAX} characters of figures`)
+    .refine(
+      (figures) => JSON.stringify(figures).length <= FIGURES_LENGTH_MAX,
+      `expected at most ${FIGURES_LENGTH_MAX} characters of figures`,
+    )
     .optional(),
 });
 
@@ -65,7 +68,7 @@ export class RepositoryCommands {
       if (await repository.nextTurn(untilMs)) continue;
       if (own.some(isUnsettled)) throw new Error(`model ${model} is not loaded after ${waitMs} ms; it goes on: interleave models status`);
     }
-    const problems = own.filter(({ serving, isToLoad, ...each }) => (isToLoad ? serving === null || isRefused({ serving, isToLoad, ...each }) : number !== undefined));
+    const problems = own.filter((each) => (each.isToLoad ? each.serving === null || isRefused(each) : number !== undefined));
     if (problems.length > 0) throw new Error(problems.map(problemOf).join('; '));
     return {};
   }
@@ -84,8 +87,7 @@ export class RepositoryCommands {
     const wanted = this.meant(model, number);
     if (wanted === undefined) return { state: 'unavailable', reason: `expected ${this.inFolder(model, number)}, but there is none` };
     if (wanted.serving !== null) return { state: 'serving', reason: null };
-    if (!wanted.isToLoad || isRefused(wanted) || (wanted.next?.failure ?? null) !== null)
-      return { state: 'unavailable', reason: wanted.reason };
+    if (!wanted.isToLoad || isRefused(wanted) || isFailing(wanted)) return { state: 'unavailable', reason: wanted.reason };
     wanted.wantedUntilMs = performance.now() + Math.max(config.repository.loadWaitMs, WANTED_MS_MIN);
     if (wanted.next === null) {
       Object.assign(wanted, { isEvicted: false, reason: null });
@@ -113,7 +115,7 @@ export class RepositoryCommands {
   /** Files that failed before are tried again. */
   private ask(state: VersionState, untilMs: number): void {
     const { entry } = state;
-    const hasFailed = state.refusedFingerprint !== null || (state.next?.failure ?? null) !== null;
+    const hasFailed = state.refusedFingerprint !== null || isFailing(state);
     if (hasFailed && entry !== null && entry.manifest !== null) {
       this.options.numbers.renew(state.name, state.version, entry.fingerprint);
       this.options.repository.giveUp(state);
@@ -143,9 +145,9 @@ const matching = (versions: readonly VersionState[], number: string | undefined)
 
 /** It is to be loaded, and neither serves nor is known not to. */
 function isUnsettled(state: VersionState): boolean {
-  const { entry, serving, isToLoad, next } = state;
+  const { entry, serving, isToLoad } = state;
   if (!isToLoad || isRefused(state)) return false;
-  return serving?.fingerprint !== entry?.fingerprint && (next === null || next.failure === null);
+  return serving?.fingerprint !== entry?.fingerprint && !isFailing(state);
 }
 
 function problemOf({ name: model, version: number, reason }: VersionState): string {

@@ -9,7 +9,14 @@ describe('decisions about releases', () => {
   beforeEach(() => (dir = mkdtempSync(join(tmpdir(), 'il-decisions-'))));
   afterEach(() => rmSync(dir, { recursive: true }));
   const open = (): ReleaseDecisions => new ReleaseDecisions(join(dir, 'releases.json'), createLogger('scheduler', 'fatal'));
-  const decision = (action: Decision['action'], version: string): Decision => ({ atMs: 1, action, version, reason: 'r', by: 'rule', figures: { p99: 2 } });
+  const decision = (action: Decision['action'], version: string): Decision => ({
+    atMs: 1,
+    action,
+    version,
+    reason: 'r',
+    by: 'rule',
+    figures: { p99: 2 },
+  });
 
   it('hold for one text of release.yaml, and survive a restart', () => {
     open().add('m', 'a', decision('rollback', '2'));

@@ -59,11 +59,6 @@ export class ReleaseDecisions {
     this.models.clear();
     for (const [key, model] of models) this.models.set(key, model);
   }
-
-  /** Whether anything was decided about the model. */
-  has(name: string, hash: string): boolean {
-    return this.of(name, hash).length > 0;
-  }
 }
 
 /** What holds after decisions, the last ones last. */

@@ -45,7 +45,9 @@ describe('looks at the models folder', () => {
     write('m/release.yaml', 'label: {}');
     expect((await looks.look()).releases).toEqual([]);
     await settle();
-    expect((await looks.look('releases')).releases).toMatchObject([{ name: 'm', file: null, problem: expect.stringContaining('label') as string }]);
+    expect((await looks.look('releases')).releases).toMatchObject([
+      { name: 'm', file: null, problem: expect.stringContaining('label') as string },
+    ]);
     rmSync(join(dir, 'm/release.yaml'));
     await looks.look();
     await settle();

@@ -63,9 +63,14 @@ export class Lifecycle {
   serve(version: VersionState, reason: string | null, nowMs: number): void {
     const { next, serving } = version;
     if (next === null) return;
-    Object.assign(version, { serving: next.revision, next: null, reason, loadedAtMs: nowMs, wantedUntilMs: 0 });
+    Object.assign(version, { serving: next.revision, next: null, reason, loadedAtMs: nowMs, wantedUntilMs: 0, isOnDemand: false });
     const inPlace = serving === null ? '' : ` in place of revision ${serving.number}`;
-    this.tell(version, next.revision, 'serving', `revision ${next.revision.number} serves${inPlace}${reason === null ? '' : `; ${reason}`}`);
+    this.tell(
+      version,
+      next.revision,
+      'serving',
+      `revision ${next.revision.number} serves${inPlace}${reason === null ? '' : `; ${reason}`}`,
+    );
     if (serving !== null) this.leave(version, serving, nowMs + LINGER_MS);
   }
 

@@ -64,9 +64,12 @@ export class ModelReleases {
     const canary = this.placed.get(name)?.canary?.version;
     const decided = version ?? canary ?? (action === 'rollback' ? this.promotedOf(name) : undefined);
     if (decided === undefined)
-      throw new Error(`${name} has no canary; add one to its release.yaml, or name a version: interleave models ${action} ${name} --model-version 2`);
+      throw new Error(
+        `${name} has no canary; add one to its release.yaml, or name a version: interleave models ${action} ${name} --model-version 2`,
+      );
     if (by === 'rule' && decided !== canary) throw new Error(`version ${decided} of ${name} is not the canary any more`);
-    if (action === 'promote' && !serving.includes(decided)) throw new Error(`version ${decided} of ${name} does not serve, so it cannot be promoted`);
+    if (action === 'promote' && !serving.includes(decided))
+      throw new Error(`version ${decided} of ${name} does not serve, so it cannot be promoted`);
     if (action === 'rollback' && !serving.some((other) => other !== decided))
       throw new Error(`no version of ${name} but ${decided} serves; load another one first`);
     this.decisions.add(name, this.fileOf(name).hash, { atMs: Date.now(), action, version: decided, reason, by, figures: { ...figures } });

@@ -1,12 +1,14 @@
 import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { runPaths } from '@app/config';
 import type { WorkerModelPlan } from '@app/contracts';
 import { NodeFixture, until } from './testing/node-fixture';
 
 describe('models that change while the node serves', () => {
   let node: NodeFixture;
-  const begin = async (settings: ConstructorParameters<typeof NodeFixture>[0] = {}, files: Record<string, string> = { 'm/1/model.onnx': 'one' }) => {
+  const begin = async (
+    settings: ConstructorParameters<typeof NodeFixture>[0] = {},
+    files: Record<string, string> = { 'm/1/model.onnx': 'one' },
+  ) => {
     node = new NodeFixture(settings);
     for (const [path, content] of Object.entries(files)) node.write(path, content);
     await node.serve();
@@ -59,24 +61,27 @@ describe('models that change while the node serves', () => {
     await until(() => node.planned('default-batch').length === 1);
   });
 
-  it.each(['default-realtime', 'default-batch', 'api-1', 'runner'])('goes on with the old files when %s cannot have the new ones', async (id) => {
-    await begin();
-    await until(() => serving() === 1);
-    node.saying(id).problemOf = (plan) => (plan.revision > 1 ? 'the graph is broken' : null);
-    node.write('m/1/model.onnx', 'two');
-    await until(() => node.version('m', '1')?.reason !== null);
-    expect(node.version('m', '1')).toMatchObject({
-      serving: 1,
-      next: null,
-      state: 'serving',
-      reason: `its new files cannot be served: ${id}: the graph is broken`,
-    });
-    await until(() => node.planned('default-realtime').length === 1);
-    node.write('m/1/model.onnx', 'three');
-    node.saying(id).problemOf = () => null;
-    await until(() => serving() === 3);
-    expect(node.version('m', '1')?.reason).toBeNull();
-  });
+  it.each(['default-realtime', 'default-batch', 'api-1', 'runner'])(
+    'goes on with the old files when %s cannot have the new ones',
+    async (id) => {
+      await begin();
+      await until(() => serving() === 1);
+      node.saying(id).problemOf = (plan) => (plan.revision > 1 ? 'the graph is broken' : null);
+      node.write('m/1/model.onnx', 'two');
+      await until(() => node.version('m', '1')?.reason !== null);
+      expect(node.version('m', '1')).toMatchObject({
+        serving: 1,
+        next: null,
+        state: 'serving',
+        reason: `its new files cannot be served: ${id}: the graph is broken`,
+      });
+      await until(() => node.planned('default-realtime').length === 1);
+      node.write('m/1/model.onnx', 'three');
+      node.saying(id).problemOf = () => null;
+      await until(() => serving() === 3);
+      expect(node.version('m', '1')?.reason).toBeNull();
+    },
+  );
 
   it('refuses files that cannot be read or placed without asking anybody', async () => {
     await begin();
@@ -289,7 +294,8 @@ describe('models that change while the node serves', () => {
     });
 
     it('promote and roll back, and keep it on disk', async () => {
-      const release = 'labels: { stable: 1, canary: 2 }\ncanary: [{ version: 2, trafficPercent: 10 }]\nrollback: { errorRate: 0.1, window: 90s }';
+      const release =
+        'labels: { stable: 1, canary: 2 }\ncanary: [{ version: 2, trafficPercent: 10 }]\nrollback: { errorRate: 0.1, window: 90s }';
       await begin({}, { 'm/1/model.onnx': 'one', 'm/2/model.onnx': 'two', 'm/release.yaml': release });
       await until(() => serving() !== null && serving('2') !== null);
       const releases = () => node.placement().releases;
@@ -326,8 +332,23 @@ describe('models that change while the node serves', () => {
       expect(states()).toEqual(['serving', 'unloaded', 'serving']);
       expect(node.planned('default-realtime')).toHaveLength(2);
       expect(node.version('b', '1')?.reason).toContain('unloaded to make room for model c');
+      expect(['a', 'b', 'c'].map((name) => node.version(name, '1')?.onDemand)).toEqual([undefined, true, undefined]);
       await until(() => (want('b') as { state: string }).state === 'serving');
       expect(states()).toEqual(['unloaded', 'serving', 'serving']);
+    });
+
+    it('counts new files beside the old ones', async () => {
+      await begin({ memoryMax: 250 }, files);
+      await until(() => states().join() === 'serving,serving,unloaded');
+      node.write('a/1/model.onnx', 'y'.repeat(100));
+      await until(() => node.version('a', '1')?.next === 4);
+      expect(states()).toEqual(['serving', 'unloaded', 'unloaded']);
+      node.write('a/1/model.onnx', 'y'.repeat(200));
+      await until(() => node.version('a', '1')?.reason !== null);
+      expect(node.version('a', '1')).toMatchObject({
+        state: 'serving',
+        reason: expect.stringMatching(/200 bytes beside 100 bytes.*raise it to at least 300 bytes, or unload the model first/) as string,
+      });
     });
 
     it('never unloads pinned models, and says so', async () => {

@@ -229,8 +229,7 @@ export class ModelRepository {
     const versions = this.versions.all();
     const nowMs = performance.now();
     if (versions.some(({ next, wantedUntilMs }) => (next !== null && next.failure === null) || wantedUntilMs > nowMs)) return FAST_MS;
-    const isSlow = (version: VersionState): boolean =>
-      version.next !== null || version.leaving.length > 0 || (version.isToLoad && !version.isEvicted && !isRefused(version) && !isLoaded(version));
+    const isSlow = (version: VersionState): boolean => version.next !== null || version.leaving.length > 0 || isBehind(version);
     return this.isUnwritten || versions.some(isSlow) ? SLOW_MS : null;
   }
 
@@ -274,8 +273,9 @@ export class ModelRepository {
       version.hasNewFiles = true;
       version.refusedFingerprint = null;
       version.reason = null;
-      if (entry?.manifest != null) this.lifecycle.found(version);
-      if (entry?.manifest === null) this.lifecycle.refuse(version, entry.reason ?? '', performance.now());
+      if (entry === null) continue;
+      if (entry.manifest === null) this.lifecycle.refuse(version, entry.reason ?? '', performance.now());
+      else this.lifecycle.found(version);
     }
   }
 
@@ -306,7 +306,9 @@ export class ModelRepository {
 
   private isKnown(name: string, version: string, revision: number, fingerprint: string): boolean {
     const state = this.versions.find(name, version);
-    return state !== undefined && (state.entry?.fingerprint === fingerprint || revisionsOf(state).some(({ number }) => number === revision));
+    return (
+      state !== undefined && (state.entry?.fingerprint === fingerprint || revisionsOf(state).some(({ number }) => number === revision))
+    );
   }
 
   private laneOf(workerId: string): Lane {
@@ -316,4 +318,10 @@ export class ModelRepository {
   private tellWaiters(): void {
     for (const turned of [...this.waiters]) turned();
   }
+}
+
+/** It is to be loaded, and finds no room. */
+function isBehind(version: VersionState): boolean {
+  const { isToLoad, isEvicted, serving, next, entry } = version;
+  return isToLoad && !isEvicted && next === null && !isRefused(version) && serving?.fingerprint !== entry?.fingerprint;
 }

@@ -1,5 +1,5 @@
 import type { ModelOfLane, PlacedVersion, WorkerModelPlan, WorkerPlan } from '@app/contracts';
-import { byNameAndVersion, isLoaded, type VersionState } from './revision';
+import { byNameAndVersion, isFailing, isLoaded, type VersionState } from './revision';
 
 /** What a worker has of the models, in order of name, version and revision. */
 export function modelsOf(worker: WorkerPlan, versions: readonly VersionState[], nowMs: number): WorkerModelPlan[] {
@@ -17,7 +17,9 @@ function plansIn({ id, lane }: WorkerPlan, { serving, next, leaving }: VersionSt
 
 /** Why a worker refuses models for a GPU; null: it has one, or no model asks. */
 export function gpuRefusalOf({ id, gpuRefusal }: WorkerPlan, versions: readonly VersionState[]): string | null {
-  const refusals = versions.flatMap(({ serving, next }) => [serving, next?.revision ?? null]).flatMap((each) => each?.gpuRefusals.get(id) ?? []);
+  const refusals = versions
+    .flatMap(({ serving, next }) => [serving, next?.revision ?? null])
+    .flatMap((each) => each?.gpuRefusals.get(id) ?? []);
   return refusals[0] ?? gpuRefusal;
 }
 
@@ -33,10 +35,15 @@ export function placedVersions(versions: readonly VersionState[]): PlacedVersion
       next: version.next?.revision.number ?? null,
       state: stateOf(version),
       reason: version.reason,
+      ...(isOnDemand(version) ? { onDemand: true } : {}),
     }));
 }
 
-export function stateOf(version: VersionState): PlacedVersion['state'] {
+/** A request for it loads it. */
+const isOnDemand = (version: VersionState): boolean =>
+  version.isOnDemand && version.serving === null && version.isToLoad && !isRefused(version) && !isFailing(version);
+
+function stateOf(version: VersionState): PlacedVersion['state'] {
   if (version.serving !== null) return 'serving';
   if (version.next !== null) return version.next.failure === null ? 'loading' : 'failed';
   if (isRefused(version)) return 'failed';
@@ -49,9 +56,17 @@ export function isRefused({ entry, refusedFingerprint }: VersionState): boolean 
 }
 
 /** The revision leaves out workers of lanes in which its model is quarantined; null: nothing is left. */
-export function withoutQuarantined(version: VersionState, quarantined: readonly ModelOfLane[], workers: readonly WorkerPlan[]): VersionState['serving'] {
+export function withoutQuarantined(
+  version: VersionState,
+  quarantined: readonly ModelOfLane[],
+  workers: readonly WorkerPlan[],
+): VersionState['serving'] {
   if (version.serving === null) return null;
-  const lanes = quarantined.filter(({ name, version: number }) => name === version.name && number === version.version).map(({ lane }) => lane);
-  const plans = [...version.serving.plans].filter(([id]) => !lanes.some((lane) => workers.some((worker) => worker.id === id && worker.lane === lane)));
+  const lanes = quarantined
+    .filter(({ name, version: number }) => name === version.name && number === version.version)
+    .map(({ lane }) => lane);
+  const plans = [...version.serving.plans].filter(
+    ([id]) => !lanes.some((lane) => workers.some((worker) => worker.id === id && worker.lane === lane)),
+  );
   return plans.length === 0 ? null : { ...version.serving, plans: new Map(plans) };
 }

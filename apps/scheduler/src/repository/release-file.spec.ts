@@ -21,7 +21,14 @@ describe('release.yaml', () => {
   });
 
   it('may be empty, and has defaults', () => {
-    expect(parseRelease('')).toMatchObject({ versions: { policy: 'all' }, labels: {}, canary: null, mirror: null, rollback: null, promote: null });
+    expect(parseRelease('')).toMatchObject({
+      versions: { policy: 'all' },
+      labels: {},
+      canary: null,
+      mirror: null,
+      rollback: null,
+      promote: null,
+    });
     expect(parseRelease('rollback: {}\npromote: {}')).toMatchObject({
       rollback: { p99Ratio: null, errorRate: null, minAgreement: null, windowMs: 120_000 },
       promote: { afterMs: 600_000, requestsMin: 1000 },

@@ -3,8 +3,12 @@ import { parseRelease } from './release-file';
 import { NO_RELEASE, placedRelease, versionsToLoad } from './releases';
 
 const decided = (action: 'promote' | 'rollback', version: string) => ({ action, version, atMs: 0, reason: '', by: 'rule' as const });
-const placed = (text: string | null, serving: string[], decisions = [decided('promote', '0')].slice(1), before: PlacedRelease | null = null) =>
-  placedRelease({ name: 'm', file: text === null ? NO_RELEASE : parseRelease(text), decisions, serving, coming: [], before });
+const placed = (
+  text: string | null,
+  serving: string[],
+  decisions = [decided('promote', '0')].slice(1),
+  before: PlacedRelease | null = null,
+) => placedRelease({ name: 'm', file: text === null ? NO_RELEASE : parseRelease(text), decisions, serving, coming: [], before });
 const CANARY = 'canary: [{ version: 3, trafficPercent: 10 }]';
 
 describe('what holds of a release', () => {

@@ -86,5 +86,7 @@ export function versionsToLoad(present: readonly string[], policy: VersionPolicy
 /** In words, for a version that it leaves out. */
 export function policyInWords(policy: VersionPolicy): string {
   if (policy.policy === 'latest') return `versions: { policy: latest, keep: ${policy.keep} }`;
-  return policy.policy === 'all' ? 'versions: { policy: all }' : `versions: { policy: specific, specific: [${policy.specific.join(', ')}] }`;
+  return policy.policy === 'all'
+    ? 'versions: { policy: all }'
+    : `versions: { policy: specific, specific: [${policy.specific.join(', ')}] }`;
 }

@@ -4,7 +4,7 @@ import { fits, roomFor, type BudgetFacts } from './budget';
 import type { Lifecycle } from './lifecycle';
 import type { ModelReleases } from './model-releases';
 import { isRefused } from './placed';
-import { isLoaded, type Revision, type VersionState } from './revision';
+import { isFailing, isLoaded, type Revision, type VersionState } from './revision';
 import type { Versions } from './versions';
 
 export interface ResidencyOptions {
@@ -93,7 +93,7 @@ export class Residency {
     const facts: BudgetFacts = { versions: versions.all(), bytesMax: memoryMax, laneOf, pinned, nowMs };
     if (this.mustLoad(version, revision, nowMs)) return this.makeRoom(version, revision, facts);
     if (fits(revision, facts)) return true;
-    version.isEvicted = true;
+    Object.assign(version, { isEvicted: true, isOnDemand: true });
     version.reason ??= `not loaded, to keep within repository.memoryMax (${byteText(memoryMax)}); it is loaded for whoever asks`;
     return false;
   }
@@ -114,8 +114,13 @@ export class Residency {
     }
     const asked = `model ${version.name} version ${version.version}`;
     for (const victim of room.evict) {
-      lifecycle.unload(victim, `unloaded to make room for ${asked}, as not used for longest; it is loaded for whoever asks`, facts.nowMs, 0);
-      victim.isEvicted = true;
+      lifecycle.unload(
+        victim,
+        `unloaded to make room for ${asked}, as not used for longest; it is loaded for whoever asks`,
+        facts.nowMs,
+        0,
+      );
+      Object.assign(victim, { isEvicted: true, isOnDemand: true });
     }
     return fits(revision, facts);
   }
@@ -123,7 +128,7 @@ export class Residency {
 
 /** Its files as they are do not serve, or not in any worker. */
 function hasFailed(version: VersionState): boolean {
-  return isRefused(version) || (version.next?.failure ?? null) !== null;
+  return isRefused(version) || isFailing(version);
 }
 
 /** It does not serve yet, and is about to. */

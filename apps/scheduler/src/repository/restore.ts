@@ -37,6 +37,7 @@ const isNext = ({ revision }: WorkerModelPlan, { versions }: Placement): boolean
 function restoreVersion(placed: PlacedVersion, earlier: Placement, { versions, numbers, plan, workers, hasBudget }: RestoreOptions): void {
   const version = versions.findOrAdd(placed.name, placed.version);
   version.isEvicted = hasBudget && placed.state === 'unloaded';
+  version.isOnDemand = hasBudget && placed.onDemand === true;
   if (placed.serving === null) return;
   const isSame = version.entry !== null && numbers.fingerprintOf(placed.serving) === version.entry.fingerprint;
   const current = isSame ? planned(version.entry, placed.serving, plan) : null;

@@ -59,6 +59,8 @@ export interface VersionState {
   wantedUntilMs: number;
   /** It was unloaded to make room, or found none at the start: it is loaded for whoever asks. */
   isEvicted: boolean;
+  /** It was evicted, and does not serve again yet. */
+  isOnDemand: boolean;
   loadedAtMs: number;
   usedAtMs: number;
 }
@@ -78,6 +80,7 @@ export function newVersion(name: string, version: string): VersionState {
     command: null,
     wantedUntilMs: 0,
     isEvicted: false,
+    isOnDemand: false,
     loadedAtMs: 0,
     usedAtMs: 0,
   };
@@ -85,14 +88,13 @@ export function newVersion(name: string, version: string): VersionState {
 
 /** All that workers have, or had a moment ago. */
 export function revisionsOf({ serving, next, leaving }: VersionState): Revision[] {
-  return [
-    ...leaving.map(({ revision }) => revision),
-    ...(serving === null ? [] : [serving]),
-    ...(next === null ? [] : [next.revision]),
-  ];
+  return [...leaving.map(({ revision }) => revision), ...(serving === null ? [] : [serving]), ...(next === null ? [] : [next.revision])];
 }
 
 export const isLoaded = ({ serving, next }: VersionState): boolean => serving !== null || next !== null;
+
+/** What is on its way cannot be served by any worker, as it seems. */
+export const isFailing = ({ next }: VersionState): boolean => next !== null && next.failure !== null;
 
 /** By name, then number of the version. */
 export function byNameAndVersion(a: Pick<VersionState, 'name' | 'version'>, b: Pick<VersionState, 'name' | 'version'>): number {

@@ -149,8 +149,8 @@ describe("Triton's extensions about models", () => {
     expect(await index(body)).toEqual([400, { error: expect.stringMatching(/expected/) as string }]);
   });
 
-  it('says what to do instead of loading', async () => {
-    const response = await fetch(`${url}/v2/repository/models/echo/load`, { method: 'POST' });
-    expect([response.status, await response.json()]).toEqual([501, { error: expect.stringMatching(/MODELS_DIR/) as string }]);
+  it('says where models are loaded that are asked for in another repository', async () => {
+    const response = await fetch(`${url}/v2/repository/other/models/echo/load`, { method: 'POST' });
+    expect([response.status, await response.json()]).toEqual([501, { error: expect.stringMatching(/repository\/models/) as string }]);
   });
 });

@@ -63,8 +63,7 @@ export class NodeFixture {
   constructor(private readonly settings: Partial<Config['repository']> = {}) {
     mkdirSync(this.modelsDir, { recursive: true });
     mkdirSync(this.runDir, { recursive: true });
-    for (const id of PROCESSES)
-      this.says.set(id, { problemOf: () => null, isLoading: () => false, pinned: [], calibration: 'measured' });
+    for (const id of PROCESSES) this.says.set(id, { problemOf: () => null, isLoading: () => false, pinned: [], calibration: 'measured' });
   }
 
   get runDir(): string {
@@ -129,7 +128,7 @@ export class NodeFixture {
       numbers,
       releases,
       events: this.events,
-      observer: new Observer(this.runDir, ['api-1', 'api-2']),
+      observer: new Observer(this.runDir, ['api-1']),
       quarantine: {
         models: () => this.quarantined.map((model) => ({ ...model, reason: '', untilMs: 0, periodMs: 0, isUnloaded: true })),
         forget: () => this.quarantined.splice(0),
@@ -171,7 +170,11 @@ export class NodeFixture {
     const saying = this.saying(id);
     if (WORKERS.includes(id)) {
       const models = this.planOf(id).map((plan) => reportOf(plan, saying));
-      return { id, models, calibration: models.map(({ name, version, revision }) => ({ name, version, revision, state: saying.calibration })) };
+      return {
+        id,
+        models,
+        calibration: models.map(({ name, version, revision }) => ({ name, version, revision, state: saying.calibration })),
+      };
     }
     const told = new Map(WORKERS.flatMap((worker) => this.planOf(worker)).map((plan) => [plan.revision, plan]));
     const bound = [...told.values()].filter((plan) => !saying.isLoading(plan));
