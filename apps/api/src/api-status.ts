@@ -12,6 +12,7 @@ import { Readiness } from './health/readiness';
 import { fastifyOf } from './http/fastify-adapter';
 import { Lifecycle } from './lifecycle';
 import { ROLE } from './process.module';
+import { Releases } from './releases/releases';
 import { BACKEND, CATALOG, CONFIG, PROCESS_ID } from './tokens';
 
 /** Serves this process's status: on its own socket from the start, on the socket `api` while it is the one that answers. */
@@ -31,6 +32,7 @@ export class ApiStatus implements OnApplicationBootstrap {
     private readonly grpc: GrpcServer,
     private readonly fleet: Fleet,
     private readonly lifecycle: Lifecycle,
+    private readonly releases: Releases,
   ) {}
 
   async onApplicationBootstrap(): Promise<void> {
@@ -82,6 +84,7 @@ export class ApiStatus implements OnApplicationBootstrap {
   }
 
   private status(): ApiProcessStatus {
+    const comparisons = this.releases.comparisons();
     return {
       id: this.id,
       pid: process.pid,
@@ -89,6 +92,7 @@ export class ApiStatus implements OnApplicationBootstrap {
       grpcAddress: this.grpcAddress(),
       missing: this.readiness.missing(),
       inFlightItems: this.backend.inFlightItems(),
+      ...(comparisons.length > 0 && { comparisons }),
       models: this.catalog.revisions() ?? undefined,
     };
   }

@@ -11,6 +11,7 @@ import { HttpModule } from './http/http.module';
 import { LiveModule } from './live/live.module';
 import { MetricsModule } from './metrics/metrics.module';
 import { ProcessModule, type ApiProcess } from './process.module';
+import { ReleasesModule } from './releases/releases.module';
 import { ResilienceModule } from './resilience/resilience.module';
 import { Shutdown } from './shutdown';
 import type { TlsFiles } from './tls/tls-files';
@@ -29,6 +30,7 @@ export class AppModule {
         TlsModule.of(tls),
         lane,
         ResilienceModule,
+        ReleasesModule,
         HttpModule,
         HealthModule,
         LiveModule,

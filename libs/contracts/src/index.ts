@@ -10,6 +10,7 @@ export * from './models';
 export * from './placement';
 export * from './preemption';
 export * from './process-status';
+export * from './releases';
 export * from './repository';
 export * from './stages';
 export * from './tensors';

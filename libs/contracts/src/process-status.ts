@@ -2,6 +2,7 @@ import type { BatchStatus } from './batches';
 import type { LaneControlStatus } from './lane-control';
 import type { Placement } from './placement';
 import type { PreemptionProof } from './preemption';
+import type { ModelComparison } from './releases';
 import type { PlacedRelease, PlacedVersion, RepositoryEvent, RevisionBinding } from './repository';
 import type { Lane } from './stages';
 
@@ -52,6 +53,8 @@ export interface ApiProcessStatus {
   inFlightItems: number;
   /** Revisions that it has bound, or why it cannot; one that is not there is still being bound. Absent: it has bound everything. */
   models?: RevisionBinding[];
+  /** Of canaries and mirrored versions, at most 256; absent: there are none. */
+  comparisons?: ModelComparison[];
 }
 
 export interface ActiveBatchStatus {

@@ -119,3 +119,14 @@ export function encodeModel(graph: OnnxGraph): Uint8Array {
     })
     .finish();
 }
+
+/** The same file with other numbers in one of its float weights: `alter` changes them in place. */
+export function alterWeight(file: Uint8Array, name: string, alter: (values: Float32Array) => void): Uint8Array {
+  const model = modelType.decode(file) as unknown as { graph: OnnxGraph };
+  const weight = model.graph.initializer.find((initializer) => initializer.name === name);
+  if (weight === undefined) throw new Error(`expected a weight "${name}" in the graph but there is none`);
+  const values = new Float32Array(new Uint8Array(weight.rawData).buffer);
+  alter(values);
+  weight.rawData = new Uint8Array(values.buffer);
+  return modelType.encode(model).finish();
+}

@@ -9,12 +9,14 @@ import { ANONYMOUS } from '../access/caller';
 import { Fleet } from '../fleet/fleet';
 import { Readiness } from '../health/readiness';
 import { MergedMetrics } from '../metrics/merge';
+import { Releases } from '../releases/releases';
 import { Breakers } from '../resilience/breakers';
 import { CONFIG } from '../tokens';
 import { VERSION } from '../version';
 import { FrontDoor } from './front-door';
 import { LaneRates } from './lane-rates';
 import { MetricsView } from './metrics-view';
+import { releaseViews } from './release-views';
 import type { BatchState, DashboardState, WorkerState } from './state';
 
 /** However many look at the page, the processes are asked this often at most. */
@@ -39,6 +41,7 @@ export class DashboardCollector {
     private readonly batches: BatchService,
     private readonly breakers: Breakers,
     private readonly fleet: Fleet,
+    private readonly releases: Releases,
   ) {}
 
   state(): Promise<DashboardState> {
@@ -75,6 +78,7 @@ export class DashboardCollector {
       lanes: this.rates.read(view, nowMs),
       processes: processes.filter(({ id }) => !plans.some((plan) => plan.id === id)),
       workers: await Promise.all(workers),
+      releases: releaseViews(scheduler?.releases ?? [], scheduler?.events ?? [], this.releases.comparisons()),
       laneControl: scheduler?.laneControl ?? null,
       batches: batches.map(batchState),
       breakers: this.breakers.list(),

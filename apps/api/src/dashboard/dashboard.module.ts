@@ -3,12 +3,13 @@ import { BatchesModule } from '../batches/batches.module';
 import { FleetModule } from '../fleet/fleet.module';
 import { HealthModule } from '../health/health.module';
 import { MetricsModule } from '../metrics/metrics.module';
+import { ReleasesModule } from '../releases/releases.module';
 import { DashboardCollector } from './collector';
 import { DashboardController } from './dashboard.controller';
 
 /** `/dashboard`, for operators. */
 @Module({
-  imports: [BatchesModule, FleetModule, HealthModule, MetricsModule],
+  imports: [BatchesModule, FleetModule, HealthModule, MetricsModule, ReleasesModule],
   controllers: [DashboardController],
   providers: [DashboardCollector],
 })

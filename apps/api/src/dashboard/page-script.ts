@@ -44,12 +44,18 @@ const nodeRow = (node) => [[element('code', '', node.id)], [state(node.state), .
   new Date(node.stateSinceMs).toLocaleString()];
 const lostRow = ({ id, lastSeenMs, last }) => [[element('code', '', id)], [state('lost')], ...(last === null ? ['–', '–', '–'] : nodeCells(last)), '', '–', '–', '–',
   new Date(lastSeenMs).toLocaleString()];
+const shared = (rule) => rule === null ? '–' : rule.version + ' (' + rule.percent + ' %)';
+const releaseRow = ({ model, stable, canary, mirror, comparison, lastDecision }) => [model, stable ?? 'newest', shared(canary), shared(mirror),
+  !comparison?.rows ? '–' : [fixed(100 * comparison.agreeing / comparison.rows, 2, ' %'), ...reason(count(comparison.rows) + ' rows')],
+  fixed(comparison?.cosineMin ?? null, 6), fixed(comparison?.canary?.p99Ratio ?? null, 2), fixed(comparison?.timeRatio ?? null, 2),
+  lastDecision === null ? '–' : [new Date(lastDecision.atMs).toLocaleString(), ...reason(lastDecision.text)]];
 const show = (s) => {
   fill('lanes', s.lanes.map((lane) => [lane.lane, count(lane.queueItems), rate(lane.rowsPerSecond), fixed(lane.rowsPerRun, 1),
     lane.paddingShare === null ? '–' : fixed(lane.paddingShare * 100, 0, ' %'),
     ...(lane.lane === 'batch' ? ['', '', '', ''] : [rate(lane.requestsPerSecond), rate(lane.errorsPerSecond), fixed(lane.p50Ms, 1, ' ms'), fixed(lane.p99Ms, 1, ' ms')])]), '');
   fill('workers', s.workers.map((worker) => [[element('code', '', worker.id)], worker.lane, [state(worker.state), ...reason(worker.reason)], worker.pid ?? '–',
     worker.cpus.join(', '), count(worker.queueItems), count(worker.restarts), models(worker.models)]), 'No worker is placed yet');
+  fill('releases', s.releases.map(releaseRow), 'No model has a canary or a mirrored version');
   const control = s.laneControl ?? { isHeldOff: false, batchWorkers: [], inflation: [] };
   fill('control', control.batchWorkers.map((batch) => [[element('code', '', batch.worker)], [state(control.isHeldOff ? 'held off' : batch.state), ...reason(batch.reason)],
     batch.executors + ' of ' + batch.executorsMax, fixed(batch.runMsMax, 1, ' ms'), batch.slack === null ? '–' : fixed(batch.slack * 100, 0, ' %'), count(batch.floorRuns)]), 'No batch worker is controlled');

@@ -31,6 +31,11 @@ const TABLES: [id: string, title: string, columns: string[]][] = [
   ],
   ['lanes', 'Lanes', ['Lane', '#Waiting items', '#Rows/s', '#Rows per run', '#Padding', '#Requests/s', '#Errors/s', '#p50', '#p99']],
   ['workers', 'Workers', ['Worker', 'Lane', 'State', '#pid', 'CPUs', '#Waiting', '#Restarts', 'Models']],
+  [
+    'releases',
+    'Releases',
+    ['Model', 'Stable', 'Canary', 'Mirror', '#Agreement', '#Least cosine', '#p99 ratio', '#Time ratio', 'Last decision'],
+  ],
   ['control', 'Batch lane beside live requests', ['Batch worker', 'State', '#Executors', '#Longest run', '#Slack', '#Floor runs']],
   ['inflation', 'What the batch lane costs live requests', ['Model', 'Worker', '#p99 shared', '#p99 alone', '#Inflation']],
   ['processes', 'Other processes', ['Process', 'State', '#pid', '#Restarts', 'Last end']],

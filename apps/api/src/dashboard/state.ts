@@ -1,4 +1,13 @@
-import type { BatchStatus, FleetView, Lane, LaneControlStatus, ModelState, PreemptionProof, SupervisedProcessStatus } from '@app/contracts';
+import type {
+  BatchStatus,
+  FleetView,
+  Lane,
+  LaneControlStatus,
+  ModelComparison,
+  ModelState,
+  PreemptionProof,
+  SupervisedProcessStatus,
+} from '@app/contracts';
 import type { BreakerStatus } from '../resilience/breaker';
 
 /** `GET /dashboard/state`. Null stands for what is not known (yet); rates and quantiles are over the last seconds. */
@@ -17,6 +26,8 @@ export interface DashboardState {
   lanes: LaneState[];
   processes: SupervisedProcessStatus[];
   workers: WorkerState[];
+  /** Canaries and mirrored versions, and models of which somebody decided; comparisons are those of this API process. */
+  releases: ReleaseView[];
   /** How the batch lane is limited for live requests; null while the scheduler does not answer. */
   laneControl: LaneControlStatus | null;
   batches: BatchState[];
@@ -25,6 +36,19 @@ export interface DashboardState {
   /** Of this API process. */
   breakers: BreakerStatus[];
   frontDoor: FrontDoorState;
+}
+
+/** One tested version beside the stable one, or a model without one whose last decision is known. */
+export interface ReleaseView {
+  model: string;
+  /** Null: the newest version that serves. */
+  stable: string | null;
+  canary: { version: string; percent: number } | null;
+  mirror: { version: string; percent: number } | null;
+  /** Of the canary, or else of the mirrored version; null: nothing was compared here. */
+  comparison: ModelComparison | null;
+  /** Null: none that the scheduler remembers. */
+  lastDecision: { atMs: number; text: string } | null;
 }
 
 /** Counted since this API process started, but for rates. */

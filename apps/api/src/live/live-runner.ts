@@ -2,27 +2,29 @@ import { availableParallelism } from 'node:os';
 import type { Config } from '@app/config';
 import { InterleaveError } from '@app/contracts';
 import { unknownModel, type ModelView } from '@app/models';
-import { allSucceeded, runItems, type PreparedItems, type PreparedRequest, type ResponseBody } from '@app/protocols';
+import { allSucceeded, runItems, type PreparedItems, type PreparedRequest } from '@app/protocols';
 import { Inject, Injectable } from '@nestjs/common';
 import { Turns } from '../admission/turns';
 import { Degradation } from '../resilience/degradation';
 import { GuardedRuns } from '../resilience/guarded-runs';
+import { Releases, type Answered } from '../releases/releases';
 import { ModelUse } from '../repository/model-use';
 import { CachedRuns, type CachedAnswer } from '../response-cache/cached-runs';
 import { TenantShares } from '../shares/tenant-shares';
 import { CONFIG } from '../tokens';
 import type { LiveCall } from './live-call';
-import { isSmall, LiveGate, type UnpreparedBody } from './live-gate';
+import { isSmall, LiveGate } from './live-gate';
 import { liveTiming, serverTiming } from './live-timing';
 import { LiveStatistics } from './open-inference/model-statistics';
+import type { ReadBody } from './read-body';
 import { noteTier, ServiceTiers } from './service-tiers';
 
-/** A body that is in memory. */
-export interface ReadBody<Answer = ResponseBody> extends UnpreparedBody {
-  /** Bytes that are held until the answer is sent. */
-  heldBytes: number;
-  /** Parses, checks and tokenizes it, for a model of this catalog. May be called again with another one. */
-  prepare(catalog: ModelView): Promise<PreparedRequest<Answer>>;
+/** What is noted of the attempts to answer a request: moments of the last one. */
+interface Attempt {
+  preparedMs: number;
+  answeredMs: number;
+  /** What it was prepared for first. */
+  checked: PreparedItems | null;
 }
 
 /**
@@ -42,6 +44,7 @@ export class LiveRunner {
     private readonly cached: CachedRuns,
     private readonly degradation: Degradation,
     private readonly statistics: LiveStatistics,
+    private readonly releases: Releases,
     private readonly use: ModelUse,
   ) {}
 
@@ -52,25 +55,11 @@ export class LiveRunner {
   async answer<Answer>(call: LiveCall, body: ReadBody<Answer>): Promise<Answer> {
     const bodyReadMs = performance.now();
     const { arrivedMs } = call;
-    let preparedMs = bodyReadMs;
-    let checked: PreparedItems | null = null;
+    const attempt: Attempt = { preparedMs: bodyReadMs, answeredMs: bodyReadMs, checked: null };
     try {
-      const { prepared, results, cache } = await this.degradation.answer(call, {
-        prepare: async (catalog, instead) => {
-          const own = instead === null ? body : { ...body, model: instead.name, version: instead.version };
-          const made = await this.prepare(call, own, catalog);
-          // Whatever protocol it came by: nobody runs a model that is not there for them.
-          if (call.caller.models?.includes(made.model) === false) throw unknownModel(made.model);
-          call.model = made.model;
-          this.use.see(made.model, made.version);
-          preparedMs = performance.now();
-          checked ??= made;
-          return made;
-        },
-        run: (made) => this.run(made, call, body.heldBytes),
-      });
-      const answeredMs = performance.now();
-      const response = await prepared.respond(results);
+      const answered = await this.releases.answer(call, body, (own) => this.attempt(call, own, attempt));
+      const { prepared, results, cache, response } = answered;
+      const { preparedMs, answeredMs } = attempt;
       const moments = { arrivedMs, bodyReadMs, admittedMs: call.admittedMs, preparedMs, answeredMs, respondedMs: performance.now() };
       // Counted after the answer has left.
       call.timing = liveTiming(moments, results, cache);
@@ -80,9 +69,28 @@ export class LiveRunner {
       this.statistics.succeeded(prepared, call.timing, results);
       return response;
     } catch (error) {
-      if (checked !== null) this.statistics.failed(checked, performance.now() - arrivedMs);
+      if (attempt.checked !== null) this.statistics.failed(attempt.checked, performance.now() - arrivedMs);
       throw error;
     }
+  }
+
+  private async attempt<Answer>(call: LiveCall, body: ReadBody<Answer>, attempt: Attempt): Promise<Answered<Answer>> {
+    const { prepared, results, cache } = await this.degradation.answer(call, {
+      prepare: async (catalog, instead) => {
+        const own = instead === null ? body : { ...body, model: instead.name, version: instead.version };
+        const made = await this.prepare(call, own, catalog);
+        // Whatever protocol it came by: nobody runs a model that is not there for them.
+        if (call.caller.models?.includes(made.model) === false) throw unknownModel(made.model);
+        call.model = made.model;
+        this.use.see(made.model, made.version);
+        attempt.preparedMs = performance.now();
+        attempt.checked ??= made;
+        return made;
+      },
+      run: (made) => this.run(made, call, body.heldBytes),
+    });
+    attempt.answeredMs = performance.now();
+    return { prepared, results, cache, response: await prepared.respond(results) };
   }
 
   private async prepare<Answer>(call: LiveCall, body: ReadBody<Answer>, catalog: ModelView): Promise<PreparedRequest<Answer>> {

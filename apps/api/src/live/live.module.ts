@@ -4,6 +4,7 @@ import { AdmissionModule } from '../admission/admission.module';
 import { fastifyOf } from '../http/fastify-adapter';
 import { Degradation } from '../resilience/degradation';
 import { GuardedRuns } from '../resilience/guarded-runs';
+import { ReleasesModule } from '../releases/releases.module';
 import { ModelCommands } from '../repository/model-commands';
 import { ModelCommandsController } from '../repository/model-commands.controller';
 import { ModelLoads } from '../repository/model-loads';
@@ -36,7 +37,7 @@ import { ServiceTiers } from './service-tiers';
 
 /** The live path, and what callers of it may ask about models. */
 @Module({
-  imports: [AdmissionModule, MetricsModule, ResponseCacheModule, SharesModule],
+  imports: [AdmissionModule, MetricsModule, ReleasesModule, ResponseCacheModule, SharesModule],
   controllers: [
     MetadataController,
     InferController,

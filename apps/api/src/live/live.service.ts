@@ -27,13 +27,15 @@ export class LiveService {
     const bytes = await request.readBody(reply);
     const { model = null, version = null } = request.params;
     const endpoint = { kind: kindOf(live.endpoint as LiveEndpoint), model, version };
+    const sharedMemory = this.memory.of(request);
     const body = await this.runner.answer(live, {
       ...unprepared(request, live, bytes.length),
       heldBytes: request.heldBodyBytes,
       prepare: (all) => {
         const catalog = visibleModels(all, live.caller.models);
-        return this.preparer.prepare(endpoint, bytes, request.headers, { catalog, sharedMemory: this.memory.of(request) });
+        return this.preparer.prepare(endpoint, bytes, request.headers, { catalog, sharedMemory });
       },
+      isRepeatable: () => !sharedMemory.isUsed(),
     });
     send(reply.headers(live.notes), withTier(live, body));
   }

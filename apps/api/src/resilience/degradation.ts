@@ -204,7 +204,7 @@ class OtherCatalog implements ModelView {
 }
 
 /** Remembers which model a request asked for, also where it cannot be served. */
-class AskedCatalog extends OtherCatalog {
+export class AskedCatalog extends OtherCatalog {
   name: string | null = null;
   version: string | null = null;
 
@@ -216,7 +216,7 @@ class AskedCatalog extends OtherCatalog {
 }
 
 /** Has one model, whatever is asked for. */
-class InsteadCatalog extends OtherCatalog {
+export class InsteadCatalog extends OtherCatalog {
   constructor(
     catalog: ModelView,
     private readonly instead: ServedModel,

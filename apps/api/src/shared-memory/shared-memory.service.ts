@@ -34,17 +34,23 @@ export class SharedMemoryService implements OnApplicationShutdown {
     throw new InterleaveError('forbidden', 'System shared memory is for callers on this machine that connect to it by a loopback address');
   }
 
-  /** What an infer request may use. */
-  of(request: FastifyRequest): SharedMemory {
+  /** What an infer request may use, and whether it has. */
+  of(request: FastifyRequest): SharedMemory & { isUsed(): boolean } {
+    let isUsed = false;
+    const tenant = (): string => {
+      isUsed = true;
+      return this.tenantOf(request);
+    };
     return {
-      placeOf: (part) => this.regions.placeOf(this.tenantOf(request), part),
+      placeOf: (part) => this.regions.placeOf(tenant(), part),
       read: (part) => {
-        const tenant = this.tenantOf(request);
-        this.regions.placeOf(tenant, part);
+        const owner = tenant();
+        this.regions.placeOf(owner, part);
         request.holdBytes(part.bytes);
-        return this.regions.read(tenant, part);
+        return this.regions.read(owner, part);
       },
-      write: (part, data) => this.regions.write(this.tenantOf(request), part, data),
+      write: (part, data) => this.regions.write(tenant(), part, data),
+      isUsed: () => isUsed,
     };
   }
 }

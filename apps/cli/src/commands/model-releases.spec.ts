@@ -32,4 +32,39 @@ describe('interleave models status', () => {
     ]);
     expect(statusText({ versions: [], releases: [], events: [] })).toBe('no models');
   });
+
+  it('shows how the answers of a version compare', () => {
+    const measured = {
+      requests: 3,
+      dropped: 1,
+      rows: 6,
+      agreeing: 5,
+      incomparable: 0,
+      labelFlips: 1,
+      largestDifference: 0.25,
+      timeRatio: 0.5,
+    };
+    const figures = { sinceMs: 0, requestsTotal: 40, requests: 40, errors: 2, stableRequests: 90, stableErrors: 0 };
+    const comparisons = [
+      { model: 'm', version: '2', stable: '1', role: 'mirror' as const, ...measured, cosineMin: 0.99912345, canary: null },
+      {
+        model: 'm',
+        version: '3',
+        stable: '1',
+        role: 'canary' as const,
+        ...measured,
+        rows: 0,
+        cosineMin: null,
+        canary: { ...figures, p99Ms: 3, stableP99Ms: 2, p99Ratio: 1.5, comparedRows: 0, agreement: null },
+      },
+    ];
+    const text = statusText({ versions: [], releases: [], events: [], comparisons });
+    expect(text.split('\n').map((line) => line.split(/ {2,}/))).toEqual([
+      ['no models'],
+      [''],
+      ['MODEL', 'TESTED', 'ROWS', 'AGREE', 'FLIPS', 'COSINE MIN', 'DIFFERENCE MAX', 'TIME', 'DROPPED', 'P99', 'FAILED'],
+      ['m', '2 (mirror) beside 1', '6', '83.33 %', '1', '0.999123', '0.25', '0.5', '1'],
+      ['m', '3 (canary) beside 1', '0', '1', '0.25', '0.5', '1', '1.5', '2 of 40'],
+    ]);
+  });
 });

@@ -1,6 +1,14 @@
 import type { Command } from 'commander';
 import { loadConfig, runPaths } from '@app/config';
-import type { DecideCommand, PlacedRelease, PlacedVersion, ReleaseAction, RepositoryEvent, SchedulerProcessStatus } from '@app/contracts';
+import type {
+  DecideCommand,
+  ModelComparison,
+  PlacedRelease,
+  PlacedVersion,
+  ReleaseAction,
+  RepositoryEvent,
+  SchedulerProcessStatus,
+} from '@app/contracts';
 import { commandProcess, fetchStatus } from '@app/process';
 import { CliError } from '../cli-error';
 import { printable } from '../printable';
@@ -33,14 +41,16 @@ export function addReleaseCommands(models: Command): void {
   models
     .command('status [model]')
     .description(`shows which revision of each version serves, who gets it, why one does not serve, and what happened last; ${HERE}`)
-    .option('--json', 'versions, releases and events as the scheduler tells them')
+    .option('--json', 'versions, releases and events as the scheduler tells them, and comparisons as the API does')
     .action(async (model: string | undefined, { json }: { json?: true }) => {
       const { versions, releases, events } = await ask((socket) => fetchStatus('scheduler', socket));
+      const comparisons = await comparisonsOfNode();
       const isMeant = (name: string): boolean => model === undefined || name === model;
       const shown = {
         versions: versions.filter(({ name }) => isMeant(name)),
         releases: releases.filter(({ name }) => isMeant(name)),
         events: events.filter((event) => isMeant(event.model)),
+        comparisons: comparisons.filter((comparison) => isMeant(comparison.model)),
       };
       if (model !== undefined && shown.versions.length === 0)
         throw new CliError(`there is no model ${model}; see: interleave models status`);
@@ -48,8 +58,12 @@ export function addReleaseCommands(models: Command): void {
     });
 }
 
+interface Shown extends Pick<SchedulerProcessStatus, 'versions' | 'releases' | 'events'> {
+  comparisons?: ModelComparison[];
+}
+
 /** As people read it. */
-export function statusText({ versions, releases, events }: Pick<SchedulerProcessStatus, 'versions' | 'releases' | 'events'>): string {
+export function statusText({ versions, releases, events, comparisons = [] }: Shown): string {
   const rows = versions.map((version) =>
     versionRow(
       version,
@@ -58,7 +72,12 @@ export function statusText({ versions, releases, events }: Pick<SchedulerProcess
   );
   const newest = events.slice(-EVENTS_SHOWN).map(eventLine);
   const header = ['MODEL', 'VERSION', 'REVISION', 'STATE', 'LABELS', 'CANARY', 'MIRROR', 'REASON'];
-  return [rows.length === 0 ? 'no models' : table(header, rows), ...(newest.length === 0 ? [] : ['', 'Newest events:', ...newest])]
+  const compared = comparisons.length === 0 ? [] : ['', table(COMPARISON_HEADER, comparisons.map(comparisonRow))];
+  return [
+    rows.length === 0 ? 'no models' : table(header, rows),
+    ...compared,
+    ...(newest.length === 0 ? [] : ['', 'Newest events:', ...newest]),
+  ]
     .map(printable)
     .join('\n');
 }
@@ -75,6 +94,36 @@ function versionRow({ name, version, serving, next, state, reason }: PlacedVersi
     release?.mirror?.version === version ? `${release.mirror.percent} %` : '',
     reason ?? '',
   ];
+}
+
+const COMPARISON_HEADER = ['MODEL', 'TESTED', 'ROWS', 'AGREE', 'FLIPS', 'COSINE MIN', 'DIFFERENCE MAX', 'TIME', 'DROPPED', 'P99', 'FAILED'];
+
+/** Time and p99 are ratios to those of the stable version. */
+function comparisonRow(comparison: ModelComparison): string[] {
+  const { model, version, stable, role, rows, agreeing, labelFlips, cosineMin, largestDifference, timeRatio, dropped, canary } = comparison;
+  return [
+    model,
+    `${version} (${role}) beside ${stable}`,
+    String(rows),
+    rows === 0 ? '' : `${((100 * agreeing) / rows).toFixed(2)} %`,
+    String(labelFlips),
+    number(cosineMin),
+    number(largestDifference),
+    number(timeRatio),
+    String(dropped),
+    number(canary?.p99Ratio ?? null),
+    canary === null ? '' : `${canary.errors} of ${canary.requests}`,
+  ];
+}
+
+const number = (value: number | null): string => (value === null ? '' : String(Number(value.toPrecision(6))));
+
+/** Of the API process that answers; none where it does not tell. */
+async function comparisonsOfNode(): Promise<ModelComparison[]> {
+  const { comparisons = [] } = await fetchStatus('api', runPaths(loadConfig().runDir).statusSocket('api')).catch(() => ({
+    comparisons: [],
+  }));
+  return comparisons;
 }
 
 function eventLine({ atMs, model, version, kind, message }: RepositoryEvent): string {
