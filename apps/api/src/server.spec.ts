@@ -94,7 +94,6 @@ describe('the HTTP server', () => {
   it.each([
     ['POST', '/v2/models/echo/trace/setting'],
     ['POST', '/v2/models/echo/generate_stream'],
-    ['POST', '/v2/repository/models/echo/load'],
     ['POST', '/v2/cudasharedmemory/region/r/register'],
     ['GET', '/v2/trace/setting'],
     ['POST', '/v2/logging'],

@@ -113,6 +113,8 @@ describe('the OpenAPI document', () => {
       '/v2/models/{model}/versions/{version}/ready',
       '/v2/models/{model}/versions/{version}/stats',
       '/v2/repository/index',
+      '/v2/repository/models/{model}/load',
+      '/v2/repository/models/{model}/unload',
       '/v2/rerank',
       '/v2/systemsharedmemory/region/{region}/register',
       '/v2/systemsharedmemory/region/{region}/status',
