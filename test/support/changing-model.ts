@@ -6,12 +6,25 @@ import { GraphBuilder } from '../../tools/model-builder/src/graph';
 
 /** Values of a row; a run of many of them takes a while. */
 const WIDTH = 8;
+const SLOW_WIDTH = 1024;
+const SLOW_LAYERS = 16;
 
 /** `y = x * factor`: the answer to ones tells which files gave it. */
 export function scaleGraph(factor: number): Uint8Array {
   const b = new GraphBuilder('scale');
   const x = b.input('x', 'FP32', ['batch', WIDTH]);
   b.output('y', 'FP32', ['batch', WIDTH], b.op('Mul', [x, b.filled('factor', [WIDTH], factor)]));
+  return b.encode();
+}
+
+/** The same answer by way of large products that add nothing: several times as slow. */
+export function slowScaleGraph(factor: number): Uint8Array {
+  const b = new GraphBuilder('scale');
+  const x = b.input('x', 'FP32', ['batch', WIDTH]);
+  let wide = b.op('MatMul', [x, b.filled('in', [WIDTH, SLOW_WIDTH], 0)]);
+  for (let layer = 0; layer < SLOW_LAYERS; layer++) wide = b.op('MatMul', [wide, b.filled(`layer_${layer}`, [SLOW_WIDTH, SLOW_WIDTH], 0)]);
+  const nothing = b.op('MatMul', [wide, b.filled('out', [SLOW_WIDTH, WIDTH], 0)]);
+  b.output('y', 'FP32', ['batch', WIDTH], b.op('Add', [b.op('Mul', [x, b.filled('factor', [WIDTH], factor)]), nothing]));
   return b.encode();
 }
 
@@ -74,9 +87,9 @@ const factorOf = (body: { outputs?: { data: number[] }[] }): number | null => {
 };
 
 /** Asks the model; `name` may have a label, `version` be null. Rejects when the connection breaks. */
-export function sendOnes(url: string, name = 'scale', version: string | null = null): Promise<Response> {
+export function sendOnes(url: string, name = 'scale', version: string | null = null, user: string | null = null): Promise<Response> {
   const path = `/v2/models/${name}${version === null ? '' : `/versions/${version}`}/infer`;
-  const headers = { 'content-type': 'application/json' };
+  const headers = { 'content-type': 'application/json', ...(user === null ? {} : { 'x-interleave-user': user }) };
   return fetch(`${url}${path}`, { method: 'POST', headers, body: JSON.stringify(ONES) });
 }
 

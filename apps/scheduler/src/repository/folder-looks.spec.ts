@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { scanRepository } from '@app/models';
@@ -52,6 +52,22 @@ describe('looks at the models folder', () => {
     await looks.look();
     await settle();
     expect((await looks.look()).releases).toEqual([{ name: 'm', file: null, problem: null }]);
+  });
+
+  it('take nothing away when another, empty folder is in its place, as after an unmount', async () => {
+    write('m/1/model.onnx', 'one');
+    const looks = new FolderLooks(dir, scanRepository(dir));
+    renameSync(dir, `${dir}.mounted`);
+    mkdirSync(dir);
+    await looks.look();
+    await settle();
+    expect(await looks.look()).toMatchObject({ versions: [], problem: expect.stringContaining('another folder') as string });
+    rmSync(dir, { recursive: true });
+    renameSync(`${dir}.mounted`, dir);
+    rmSync(join(dir, 'm'), { recursive: true });
+    await looks.look();
+    await settle();
+    expect((await looks.look()).versions).toEqual([{ name: 'm', version: '1', entry: null }]);
   });
 
   it('take nothing away when the folder cannot be read', async () => {

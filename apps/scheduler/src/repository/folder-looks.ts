@@ -16,6 +16,11 @@ export interface FolderChanges {
   problem: string | null;
 }
 
+function identityOf(folder: string): string {
+  const stats = statSync(folder, { throwIfNoEntry: false });
+  return stats === undefined ? '' : `${stats.dev}:${stats.ino}`;
+}
+
 const keyOf = ({ name, version }: { name: string; version: string }): string => `${name}\n${version}`;
 const signOf = ({ fingerprint, reason }: RepositoryEntry): string => `${fingerprint}\n${reason ?? ''}`;
 
@@ -29,6 +34,7 @@ export class FolderLooks {
   private readonly releases = new Map<string, string>();
   private readonly settling = new Settling();
   private readonly settlingReleases = new Settling();
+  private folder: string;
 
   /** `known`: what is there, as the caller knows it. */
   constructor(
@@ -36,6 +42,7 @@ export class FolderLooks {
     known: readonly RepositoryEntry[],
   ) {
     for (const entry of known) this.known.set(keyOf(entry), entry);
+    this.folder = identityOf(modelsDir);
   }
 
   /** Something changes just now. */
@@ -89,10 +96,19 @@ export class FolderLooks {
       await setImmediate();
       sliceMs = performance.now();
     }
+    this.checkFolder(found.size === 0);
     for (const entry of [...this.known.values()].filter((known) => !found.has(keyOf(known))))
       if (this.settling.isSettled(keyOf(entry), 'gone', performance.now())) changes.push(this.forget(entry));
     this.settling.keepOnly((key) => found.has(key) || this.known.has(key));
     return changes;
+  }
+
+  /** Throws where the folder is another one than that of the last look, and empty: a disk was unmounted, nobody removed models. */
+  private checkFolder(isEmpty: boolean): void {
+    const folder = identityOf(this.modelsDir);
+    if (isEmpty && this.known.size > 0 && folder !== this.folder)
+      throw new Error(`${this.modelsDir} is another folder than before, and has no models; mount it again, or remove models one by one`);
+    this.folder = folder;
   }
 
   private hasChanged(entry: RepositoryEntry): boolean {
