@@ -227,6 +227,13 @@ describe('a catalog that follows the placement', () => {
       expect(fault(() => revisionOf('m', '2'))).toMatchObject({ code: 'worker_unavailable', state: 'unloaded', modelVersion: '2' });
     });
 
+    it('gives a version that is on its way to those who name it, and to all once the scheduler has switched', async () => {
+      await placeBoth({ next: 2, state: 'loading' });
+      expect([revisionOf(), revisionOf('m', '2')]).toEqual([1, 2]);
+      await placeBoth({ serving: 2 });
+      expect(revisionOf()).toBe(2);
+    });
+
     it('does not let an older version answer because the newer one made room', async () => {
       await placeBoth({ state: 'unloaded', onDemand: true });
       const error = fault(() => revisionOf());

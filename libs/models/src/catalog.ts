@@ -29,7 +29,8 @@ export async function openModelCatalog(modelsDir: string, lane: Lane, log: Logge
 }
 
 /** What is found by a version: a record, or what the scheduler says in its place. */
-type Listed = CatalogEntry & { policy: ServingPolicy; record: ModelRecord | null; onDemand: boolean };
+/** `isInService`: the scheduler has switched to it. */
+type Listed = CatalogEntry & { policy: ServingPolicy; record: ModelRecord | null; onDemand: boolean; isInService: boolean };
 
 class Catalog implements ModelCatalog {
   private readonly opener: RecordOpener;
@@ -136,7 +137,7 @@ class Catalog implements ModelCatalog {
     const versions = this.byName.get(model);
     if (versions === undefined) throw unknownModel(name);
     const wanted = label === null ? (version ?? this.stableOf(model, versions)) : this.labelled(model, label, version);
-    const candidates = wanted === null ? versions : versions.filter((listed) => listed.version === wanted);
+    const candidates = wanted === null ? inService(versions) : versions.filter((listed) => listed.version === wanted);
     if (candidates.length > 0) return { model, candidates };
     const existing = versions.map((listed) => listed.version).join(', ');
     throw modelNotFound(`model "${model}" has no version ${quote(wanted ?? '')}; it has ${existing}`);
@@ -233,7 +234,7 @@ class Catalog implements ModelCatalog {
     const versions = this.placement?.versions ?? null;
     this.listed =
       versions === null
-        ? this.found.map((record) => ({ ...record, record, changeRefusal: null, onDemand: false }))
+        ? this.found.map((record) => ({ ...record, record, changeRefusal: null, onDemand: false, isInService: true }))
         : [...versions].sort(byNameAndVersion).map((placed) => this.listedOf(placed));
     this.byName.clear();
     for (const listed of this.listed) this.byName.set(listed.name, [listed, ...(this.byName.get(listed.name) ?? [])]);
@@ -244,7 +245,7 @@ class Catalog implements ModelCatalog {
     const record = this.answering(serving, next);
     if (record !== null && state !== 'unloaded') {
       this.tasks.set(versionKey(placed), record.task);
-      return { ...record, record, changeRefusal: reason, onDemand };
+      return { ...record, record, changeRefusal: reason, onDemand, isInService: serving !== null || onDemand };
     }
     return {
       name,
@@ -258,6 +259,7 @@ class Catalog implements ModelCatalog {
       policy: NO_POLICY,
       record: null,
       onDemand,
+      isInService: serving !== null || onDemand,
     };
   }
 
@@ -268,6 +270,12 @@ class Catalog implements ModelCatalog {
     const isLost = current?.manifest === null && coming?.state === 'ready';
     return (isLost ? coming : current) ?? (serving === null ? coming : undefined) ?? null;
   }
+}
+
+/** A version that is on its way answers whoever names it, and all others once it is in service, or where no version is. */
+function inService(versions: Listed[]): Listed[] {
+  const own = versions.filter(({ isInService }) => isInService);
+  return own.length > 0 ? own : versions;
 }
 
 /** Why none of these is ready. */

@@ -274,7 +274,8 @@ describe.each(['HTTP', 'HTTP over TLS'])('what may come in over %s', (transport)
       Array(2).fill({
         model: 'echo',
         share: ANONYMOUS,
-        version: null,
+        version: '1',
+        revision: 1,
         timeoutMs: options.config.realtime.timeoutMs,
         bodyBytes: large.length,
         aheadNs: 0,
