@@ -71,7 +71,8 @@ step 'C++ formatting' count_step tools/clang-format.sh --check
 step 'C++ build' count_step bash libs/native/build.sh --tests
 rm -f "$ctest_results"
 step 'C++ tests' count_ctest ctest --test-dir libs/native/build --output-on-failure -j "$(nproc)"
-step 'unit tests' count_jest node_modules/.bin/jest --config jest.config.cjs --selectProjects unit --maxWorkers 2
+# Many specs wait more than they compute.
+step 'unit tests' count_jest node_modules/.bin/jest --config jest.config.cjs --selectProjects unit --maxWorkers 3
 step 'end-to-end tests' count_jest node_modules/.bin/jest --config jest.config.cjs --selectProjects e2e --maxWorkers 2
 
 printf '\n'
