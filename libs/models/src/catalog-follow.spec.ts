@@ -61,6 +61,11 @@ describe('a catalog that follows the placement', () => {
     renameSync(join(root, '.m'), folder);
     return fingerprintOfVersion(root, 'm', version ?? '1') as string;
   };
+  const writeWithoutTokenizer = (yaml: string): string => {
+    write(yaml);
+    rmSync(join(root, 'm/tokenizer.json'));
+    return fingerprintOfVersion(root, 'm', '1') as string;
+  };
   const versionOf = (over: Partial<PlacedVersion>): PlacedVersion => ({
     name: 'm',
     version: '1',
@@ -173,6 +178,30 @@ describe('a catalog that follows the placement', () => {
     await open();
     catalog.applyReports([report(1)]);
     expect(bound()).toEqual([[1, expect.stringMatching(/needs/)]]);
+  });
+
+  it('does not bind files that take no text beside those that do, unless they are meant to', async () => {
+    const first = write();
+    place([versionOf({ serving: 1 })], [[1, first]]);
+    await open();
+    catalog.applyReports([report(1)]);
+    expect(bound()).toEqual([[1, null]]);
+    for (const [revision, yaml, problem] of [
+      [2, 'tokenIds: true', expect.stringContaining('take no text')],
+      [3, 'task: tensor', null],
+    ] as const) {
+      const next = writeWithoutTokenizer(yaml);
+      place(
+        [versionOf({ serving: 1, next: revision })],
+        [
+          [1, first],
+          [revision, next],
+        ],
+      );
+      catalog.applyReports([report(1), report(revision)]);
+      await until(() => bound().some(([bindings]) => bindings === revision));
+      expect(bound().find(([bindings]) => bindings === revision)).toEqual([revision, problem]);
+    }
   });
 
   it('counts as bound what another lane serves', async () => {

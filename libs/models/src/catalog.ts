@@ -2,6 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Lane, ModelReport, PlacedRelease, PlacedVersion, Placement, RevisionBinding, Task } from '@app/contracts';
 import { InterleaveError } from '@app/contracts';
 import type { Logger } from '@app/telemetry';
+import type { ModelManifest } from './manifest';
 import { modelNotFound, ModelNotReady, quote, unknownModel } from './catalog-errors';
 import { applyReports, bindingProblem, changedRecord, RecordOpener, servedModel, type Files, type ModelRecord } from './catalog-record';
 import { splitLabel } from './label';
@@ -119,11 +120,21 @@ class Catalog implements ModelCatalog {
     if (this.placement === null) return null;
     const planned = new Set(this.plans((lane) => lane === this.files.lane).map(({ revision }) => revision));
     return [...this.open].flatMap(([revision, record]) => {
-      const problem = bindingProblem(record);
+      const own = bindingProblem(record);
+      const problem = own === null ? this.lossOfText(record) : own;
       if (problem !== undefined) return [{ revision, problem }];
       // No worker of this lane will tell its inputs and outputs.
       return planned.has(revision) ? [] : [{ revision, problem: null }];
     });
+  }
+
+  /** Files on their way that take no text although those that serve do: a file of the tokenizer is missing yet, or does not fit. */
+  private lossOfText({ name, revision, text, manifest, reason, isOfOtherLane }: ModelRecord): string | null {
+    const versions = this.placement?.versions?.filter((placed) => placed.name === name) ?? [];
+    if (isOfOtherLane || text !== null || isTensorModel(manifest) || !versions.some(({ next }) => next === revision)) return null;
+    const takesText = versions.some(({ serving }) => serving !== null && (this.open.get(serving)?.text ?? null) !== null);
+    if (!takesText) return null;
+    return `its files take no text, as those do that serve: ${reason ?? manifest?.tensorsBecause ?? 'no tokenizer'}; write "task: tensor" in model.yaml if that is meant`;
   }
 
   onChange(listener: () => void): () => void {
@@ -288,6 +299,9 @@ function unavailable(model: string, candidates: Listed[]): InterleaveError {
   const { version, reason } = candidates[0] as Listed;
   return new InterleaveError('model_not_servable', `model "${model}" version ${version} cannot be served: ${reason ?? 'unknown reason'}`);
 }
+
+/** Its owner says so. */
+const isTensorModel = (manifest: ModelManifest | null): boolean => manifest?.task === 'tensor' && manifest.taskIsExplicit;
 
 const versionKey = ({ name, version }: { name: string; version: string }): string => `${name}\n${version}`;
 

@@ -48,10 +48,10 @@ export class Readiness {
     return placed.serving === null && placed.onDemand !== true && !this.wasReady;
   }
 
-  /** A node whose models are loaded for whoever asks answers as it is. */
+  /** A node whose models are loaded for whoever asks, or by command, answers as it is. */
   private nothingPlaced(): string | null {
-    const isOnDemand = this.placement.placement?.versions?.some(({ onDemand }) => onDemand === true) ?? false;
-    return isOnDemand ? null : 'no model is placed on the real-time lane';
+    const isForLater = this.placement.placement?.versions?.some(({ state }) => state === 'unloaded') ?? false;
+    return isForLater ? null : 'no model is placed on the real-time lane';
   }
 }
 
