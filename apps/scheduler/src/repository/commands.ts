@@ -88,7 +88,9 @@ export class RepositoryCommands {
     if (wanted === undefined) return { state: 'unavailable', reason: `expected ${this.inFolder(model, number)}, but there is none` };
     if (wanted.serving !== null) return { state: 'serving', reason: null };
     if (!wanted.isToLoad || isRefused(wanted) || isFailing(wanted)) return { state: 'unavailable', reason: wanted.reason };
-    wanted.wantedUntilMs = performance.now() + Math.max(config.repository.loadWaitMs, WANTED_MS_MIN);
+    const nowMs = performance.now();
+    if (wanted.wantedUntilMs <= nowMs) wanted.wantedSinceMs = nowMs;
+    wanted.wantedUntilMs = nowMs + Math.max(config.repository.loadWaitMs, WANTED_MS_MIN);
     if (wanted.next === null) {
       Object.assign(wanted, { isEvicted: false, reason: null });
       repository.settle();

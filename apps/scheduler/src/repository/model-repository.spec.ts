@@ -337,6 +337,15 @@ describe('models that change while the node serves', () => {
       expect(states()).toEqual(['unloaded', 'serving', 'serving']);
     });
 
+    it('makes room for those who asked first, whatever their names are', async () => {
+      await begin({ memoryMax: 150 }, files);
+      await until(() => states().join() === 'serving,unloaded,unloaded');
+      want('c');
+      want('b');
+      await until(() => states().slice(1).includes('serving'));
+      expect(states()[2]).toBe('serving');
+    });
+
     it('counts new files beside the old ones', async () => {
       await begin({ memoryMax: 250 }, files);
       await until(() => states().join() === 'serving,serving,unloaded');

@@ -25,7 +25,8 @@ export class Residency {
     const loads = versions.names().flatMap((name) => this.settleModel(name, nowMs));
     const isUrgent = (version: VersionState): boolean => version.serving !== null || version.wantedUntilMs > nowMs;
     const rank = (version: VersionState): number => (version.entry?.manifest?.pinned === true ? 0 : isUrgent(version) ? 1 : 2);
-    for (const version of loads.sort((a, b) => rank(a) - rank(b))) this.load(version, pinned, nowMs);
+    const order = (a: VersionState, b: VersionState): number => rank(a) - rank(b) || a.wantedSinceMs - b.wantedSinceMs;
+    for (const version of loads.sort(order)) this.load(version, pinned, nowMs);
   }
 
   /** The versions that are to be loaded and are not. */

@@ -57,6 +57,8 @@ export interface VersionState {
   command: 'load' | 'unload' | null;
   /** Somebody waits for it: room is made. Until then, on the clock of `performance.now`. */
   wantedUntilMs: number;
+  /** When the first of those who wait asked; they get room in that order. */
+  wantedSinceMs: number;
   /** It was unloaded to make room, or found none at the start: it is loaded for whoever asks. */
   isEvicted: boolean;
   /** It was evicted, and does not serve again yet. */
@@ -79,6 +81,7 @@ export function newVersion(name: string, version: string): VersionState {
     isToLoad: false,
     command: null,
     wantedUntilMs: 0,
+    wantedSinceMs: 0,
     isEvicted: false,
     isOnDemand: false,
     loadedAtMs: 0,
