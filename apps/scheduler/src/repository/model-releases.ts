@@ -2,7 +2,7 @@ import type { DecideCommand, PlacedRelease } from '@app/contracts';
 import type { ReleaseDecisions } from './decisions';
 import type { RepositoryEvents } from './events';
 import type { FolderChanges } from './folder-looks';
-import { namedVersions, type ReleaseFile } from './release-file';
+import type { ReleaseFile } from './release-file';
 import { NO_RELEASE, placedRelease, policyInWords, versionsToLoad } from './releases';
 import type { Versions } from './versions';
 
@@ -37,9 +37,10 @@ export class ModelReleases {
   }
 
   /** Of `present`, ascending, those that are to be loaded. */
-  toLoad(name: string, present: readonly string[]): ReadonlySet<string> {
+  toLoad(name: string, present: readonly string[], versions: Versions): ReadonlySet<string> {
     const file = this.fileOf(name);
-    return versionsToLoad(present, file.versions, namedVersions(file));
+    const stable = this.placeOne(name, versions)?.labels['stable'] ?? null;
+    return versionsToLoad(present, { file, decisions: this.decisions.of(name, file.hash), stable });
   }
 
   policyOf(name: string): string {
@@ -86,7 +87,7 @@ export class ModelReleases {
     if (this.unread.has(name)) return before;
     const file = this.fileOf(name);
     const decisions = this.decisions.of(name, file.hash);
-    return placedRelease({ name, file, decisions, serving: versions.servingOf(name), coming: versions.comingOf(name), before });
+    return placedRelease({ name, file, decisions, serving: versions.servingOf(name), awaited: versions.awaitedOf(name), before });
   }
 
   private fileOf(name: string): ReleaseFile {

@@ -40,7 +40,7 @@ export function placedVersions(versions: readonly VersionState[]): PlacedVersion
 }
 
 /** A request for it loads it. */
-const isOnDemand = (version: VersionState): boolean =>
+export const isOnDemand = (version: VersionState): boolean =>
   version.isOnDemand && version.serving === null && version.isToLoad && !isRefused(version) && !isFailing(version);
 
 function stateOf(version: VersionState): PlacedVersion['state'] {

@@ -1,6 +1,8 @@
 import type { PlacedRelease } from '@app/contracts';
 import { standing, type Decision } from './decisions';
-import type { ReleaseFile, VersionPolicy } from './release-file';
+import { namedVersions, type ReleaseFile, type VersionPolicy } from './release-file';
+
+type Standing = ReturnType<typeof standing>;
 
 /** A model without release.yaml. */
 export const NO_RELEASE: ReleaseFile = {
@@ -19,27 +21,30 @@ export interface ReleaseFacts {
   decisions: readonly Decision[];
   /** Versions that answer requests now, ascending. */
   serving: readonly string[];
-  /** Versions that are on their way, ascending. */
-  coming: readonly string[];
+  /** Versions that requests wait for, rather than get another, ascending. */
+  awaited: readonly string[];
   /** What was placed before; null: nothing. */
   before: PlacedRelease | null;
 }
 
 /**
  * Which versions serve whom. A version that does not serve gets no traffic: it is neither canary nor mirror, and becomes stable
- * only where nothing that was stable before still serves. Null: there is nothing to say, the newest version serves all.
+ * only where requests wait for it, or where nothing serves but what is on trial. Without a `stable` label of the file, one is
+ * stable only beside another on trial; else the newest that is ready answers. Null: there is nothing to say, so it does too.
  */
-export function placedRelease({ name, file, decisions, serving, coming, before }: ReleaseFacts): PlacedRelease | null {
+export function placedRelease({ name, file, decisions, serving, awaited, before }: ReleaseFacts): PlacedRelease | null {
   if (file === NO_RELEASE && decisions.length === 0) return null;
   const { promoted, rolledBack } = standing(decisions);
   const isServing = (version: string): boolean => serving.includes(version);
   const isCanary = file.canary !== null && file.canary.version !== promoted && !rolledBack.has(file.canary.version);
   const canary = isCanary && file.canary !== null && isServing(file.canary.version) ? file.canary : null;
   const mirror = file.mirror !== null && isServing(file.mirror.version) ? file.mirror : null;
-  const onTrial = new Set([isCanary ? file.canary?.version : undefined, file.mirror?.version, ...rolledBack]);
+  const onTrial = versionsOnTrial(file, { promoted, rolledBack });
   const isUntried = (version: string): boolean => !onTrial.has(version);
-  const newest = serving.findLast(isUntried) ?? (serving.length === 0 ? coming.findLast(isUntried) : undefined);
-  const stable = stableOf({ wanted: wantedStable(file, promoted, rolledBack), newest, before, rolledBack, isServing });
+  const newest = serving.findLast(isUntried) ?? awaited.findLast(isUntried);
+  const wanted = wantedStable(file, promoted, rolledBack);
+  const derived = onTrial.size === 0 ? undefined : newest;
+  const stable = wanted === undefined ? derived : stableOf({ wanted, newest, before, rolledBack, isServing, awaited });
   const { stable: _, ...labels } = file.labels;
   return {
     name,
@@ -55,32 +60,60 @@ function wantedStable(file: ReleaseFile, promoted: string | null, rolledBack: Re
   return [promoted ?? undefined, file.labels['stable']].find((version) => version !== undefined && !rolledBack.has(version));
 }
 
+/** `newest`: of those not on trial. */
 function stableOf(facts: {
-  wanted: string | undefined;
+  wanted: string;
   newest: string | undefined;
   before: PlacedRelease | null;
   rolledBack: ReadonlySet<string>;
   isServing: (version: string) => boolean;
-}): string | undefined {
-  const { wanted, newest, before, rolledBack, isServing } = facts;
-  if (wanted === undefined) return newest;
+  awaited: readonly string[];
+}): string {
+  const { wanted, newest, before, rolledBack, isServing, awaited } = facts;
   const former = before?.labels['stable'];
-  if (isServing(wanted) || former === undefined || !isServing(former) || rolledBack.has(former)) return wanted;
-  return former;
+  if (isServing(wanted)) return wanted;
+  if (former !== undefined && isServing(former) && !rolledBack.has(former)) return former;
+  return awaited.includes(wanted) ? wanted : (newest ?? wanted);
+}
+
+/** Those that are not stable by being the newest: canary, mirror, and what was rolled back. */
+function versionsOnTrial({ canary, mirror }: ReleaseFile, { promoted, rolledBack }: Standing): ReadonlySet<string> {
+  const tried = [canary, mirror].flatMap((rule) => rule?.version ?? []).filter((version) => version !== promoted);
+  return new Set([...tried, ...rolledBack]);
 }
 
 /**
- * The versions that are to be loaded, of `present` (ascending, without those that failed). `latest` counts from the newest;
- * what release.yaml names by number is kept as well.
+ * The versions that are to be loaded, of `present` (ascending, without those that failed). `latest` counts from the newest.
+ * Whatever the policy: what release.yaml names by number, `stable` (placed now; null: none), and the newest that is not on
+ * trial, where the policy chooses versions on trial only and the one named stable is not present.
  */
-export function versionsToLoad(present: readonly string[], policy: VersionPolicy, named: readonly string[]): ReadonlySet<string> {
-  const chosen =
-    policy.policy === 'all'
-      ? present
-      : policy.policy === 'latest'
-        ? present.slice(-policy.keep)
-        : present.filter((version) => policy.specific.includes(version));
-  return new Set([...chosen, ...present.filter((version) => named.includes(version))]);
+export function versionsToLoad(
+  present: readonly string[],
+  { file, decisions, stable }: Pick<ReleaseFacts, 'file' | 'decisions'> & { stable: string | null },
+): ReadonlySet<string> {
+  const chosen = chosenBy(file.versions, present);
+  const kept = [...namedVersions(file), stable];
+  return new Set([...chosen, ...present.filter((version) => kept.includes(version)), ...besideTrial(present, chosen, file, decisions)]);
+}
+
+function chosenBy(policy: VersionPolicy, present: readonly string[]): readonly string[] {
+  if (policy.policy === 'latest') return present.slice(-policy.keep);
+  return policy.policy === 'all' ? present : present.filter((version) => policy.specific.includes(version));
+}
+
+/** One at most: who is not part of the trial gets it. */
+function besideTrial(
+  present: readonly string[],
+  chosen: readonly string[],
+  file: ReleaseFile,
+  decisions: readonly Decision[],
+): readonly string[] {
+  const { promoted, rolledBack } = standing(decisions);
+  const onTrial = versionsOnTrial(file, { promoted, rolledBack });
+  const wanted = wantedStable(file, promoted, rolledBack);
+  const isUntried = (version: string): boolean => !onTrial.has(version);
+  if (onTrial.size === 0 || chosen.some(isUntried) || (wanted !== undefined && present.includes(wanted))) return [];
+  return present.filter(isUntried).slice(-1);
 }
 
 /** In words, for a version that it leaves out. */

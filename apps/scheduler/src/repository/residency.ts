@@ -36,6 +36,7 @@ export class Residency {
     const chosen = this.options.releases.toLoad(
       name,
       usable.map(({ version }) => version),
+      this.options.versions,
     );
     const isAwaited = usable.some((version) => chosen.has(version.version) && isComing(version, nowMs));
     for (const version of own) {

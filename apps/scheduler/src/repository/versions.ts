@@ -1,3 +1,4 @@
+import { isOnDemand } from './placed';
 import { byNameAndVersion, newVersion, type VersionState } from './revision';
 
 /** The model versions of this node: those in the folder, and those that workers still have. */
@@ -33,10 +34,11 @@ export class Versions {
     this.byKey.delete(`${name}\n${version}`);
   }
 
-  /** Of those on their way; ascending. */
-  comingOf(name: string): string[] {
+  /** Those that requests wait for, rather than get another: loaded for whoever asks, or on their way since nothing served. Ascending. */
+  awaitedOf(name: string): string[] {
+    const isFirst = this.servingOf(name).length === 0;
     return this.ofModel(name)
-      .filter(({ next }) => next !== null && next.failure === null)
+      .filter((version) => isOnDemand(version) || isOnItsWay(version, isFirst))
       .map(({ version }) => version);
   }
 
@@ -46,4 +48,9 @@ export class Versions {
       .filter(({ serving }) => serving !== null)
       .map(({ version }) => version);
   }
+}
+
+/** `isFirst`: nothing of the model serves now. */
+function isOnItsWay({ next }: VersionState, isFirst: boolean): boolean {
+  return next !== null && next.failure === null && (isFirst || !next.isTrial);
 }
