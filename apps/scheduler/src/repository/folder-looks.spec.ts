@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { scanRepository } from '@app/models';
@@ -49,6 +49,29 @@ describe('looks at the models folder', () => {
       { name: 'm', file: null, problem: expect.stringContaining('label') as string },
     ]);
     rmSync(join(dir, 'm/release.yaml'));
+    await looks.look();
+    await settle();
+    expect((await looks.look()).releases).toEqual([{ name: 'm', file: null, problem: null }]);
+  });
+
+  it.each([
+    ['is a link in a circle', (path: string) => symlinkSync('release.yaml', path)],
+    ['is a folder', (path: string) => mkdirSync(path)],
+  ])('go on with all else when a release.yaml %s', async (_what, place) => {
+    write('m/1/model.onnx', 'one');
+    write('n/1/model.onnx', 'two');
+    write('n/release.yaml', 'labels: { stable: 1 }');
+    place(join(dir, 'm/release.yaml'));
+    const looks = new FolderLooks(dir, scanRepository(dir));
+    expect(looks.releasesNow()).toMatchObject([
+      { name: 'm', file: null, problem: expect.stringContaining('m/release.yaml') as string },
+      { name: 'n', file: { labels: { stable: '1' } }, problem: null },
+    ]);
+    write('n/1/model.onnx', 'three');
+    await looks.look();
+    await settle();
+    expect(await looks.look()).toMatchObject({ versions: [{ name: 'n' }], releases: [], problem: null });
+    rmSync(join(dir, 'm/release.yaml'), { recursive: true });
     await looks.look();
     await settle();
     expect((await looks.look()).releases).toEqual([{ name: 'm', file: null, problem: null }]);
