@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { modelNames, readBounded, RELEASE_FILE, scanModel, type RepositoryEntry } from '@app/models';
+import { mayHoldModel, modelNames, readBounded, RELEASE_FILE, scanModel, type RepositoryEntry } from '@app/models';
 import { parseRelease, RELEASE_FILE_BYTES_MAX, type ReleaseFile } from './release-file';
 import { Settling } from './settling';
 
@@ -69,8 +69,8 @@ export class FolderLooks {
 
   /** One model, as it is now: nothing is waited for. */
   lookAtModel(name: string): FolderChanges['versions'] {
-    const known = [...this.known.values()].filter((entry) => entry.name === name);
-    const found = scanModel(this.modelsDir, name, known).filter(({ manifest, fingerprint }) => manifest !== null || fingerprint !== '');
+    const known = this.versionsOf(name);
+    const found = mayHoldModel(this.modelsDir, name) === 'no' ? [] : scanModel(this.modelsDir, name, known);
     const gone = known.filter((entry) => !found.some(({ version }) => version === entry.version));
     return [
       ...found.filter((entry) => !known.includes(entry)).map((entry) => this.accept(entry)),
@@ -87,7 +87,7 @@ export class FolderLooks {
   private async lookAtVersions(changes: FolderChanges['versions']): Promise<void> {
     const found = new Set<string>();
     let sliceMs = performance.now();
-    for (const name of modelNames(this.modelsDir)) {
+    for (const name of this.namesThere()) {
       for (const entry of scanModel(this.modelsDir, name, this.versionsOf(name))) {
         found.add(keyOf(entry));
         if (this.hasChanged(entry)) changes.push(this.accept(entry));
@@ -133,6 +133,14 @@ export class FolderLooks {
       this.releases.set(name, sign);
       return [{ name, ...readRelease(path, sign) }];
     });
+  }
+
+  /** Those that are known and cannot be read any more are not gone, and their organisation is no model. */
+  private namesThere(): string[] {
+    const names = new Set(modelNames(this.modelsDir));
+    const unreadable = this.names().filter((name) => !names.has(name) && mayHoldModel(this.modelsDir, name) === 'unreadable');
+    for (const name of unreadable) names.delete(name.split('/')[0] ?? '');
+    return [...names, ...unreadable];
   }
 
   private versionsOf(name: string): RepositoryEntry[] {
