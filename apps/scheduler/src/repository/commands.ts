@@ -7,7 +7,7 @@ import type { ModelReleases } from './model-releases';
 import type { ModelRepository } from './model-repository';
 import type { RevisionNumbers } from './numbers';
 import { isRefused } from './placed';
-import { isFailing, type VersionState } from './revision';
+import { isCurrent, isFailing, type VersionState } from './revision';
 
 const LOAD_WAIT_MS = 60_000;
 const WAIT_MS_MAX = 600_000;
@@ -131,7 +131,7 @@ export class RepositoryCommands {
       this.options.numbers.renew(state.name, state.version, entry.fingerprint);
       this.options.repository.giveUp(state);
     }
-    Object.assign(state, { command: 'load', wantedUntilMs: untilMs, isEvicted: false });
+    Object.assign(state, { command: 'load', wantedUntilMs: untilMs, isEvicted: false, isHeld: false });
   }
 
   /** Without a version the one that requests without one get. */
@@ -156,9 +156,9 @@ const matching = (versions: readonly VersionState[], number: string | undefined)
 
 /** It is to be loaded, and neither serves nor is known not to. One that made room for another is loaded for whoever asks next. */
 function isUnsettled(state: VersionState, nowMs: number): boolean {
-  const { entry, serving, isToLoad, isEvicted, wantedUntilMs } = state;
+  const { isToLoad, isEvicted, wantedUntilMs } = state;
   if (!isToLoad || isRefused(state) || (isEvicted && wantedUntilMs <= nowMs)) return false;
-  return serving?.fingerprint !== entry?.fingerprint && !isFailing(state);
+  return !isCurrent(state) && !isFailing(state);
 }
 
 function problemOf({ name: model, version: number, reason }: VersionState): string {
