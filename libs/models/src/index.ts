@@ -16,6 +16,7 @@ export {
   isModel,
   isModelName,
   isModelVersion,
+  mayHoldModel,
   modelNames,
   namedGraphIn,
   RELEASE_FILE,

@@ -57,14 +57,25 @@ export function modelNames(modelsDir: string): string[] {
 }
 
 /**
- * The versions of one model. Of those that are in `known` with the same files, the known entry: their files are not read. Never
- * throws.
+ * The versions of one model. Of those that are in `known` with the same files, the known entry: their files are not read. Where
+ * it cannot be told which versions there are, each known one fails; version 1 where none is known. Never throws.
  */
 export function scanModel(modelsDir: string, name: string, known: readonly RepositoryEntry[] = []): RepositoryEntry[] {
   try {
     return scanVersions(modelsDir, name, known);
   } catch (error) {
-    return [failure(name, '1', (error as Error).message)];
+    const versions = known.length > 0 ? known.map(({ version }) => version) : ['1'];
+    return versions.map((version) => failure(name, version, (error as Error).message));
+  }
+}
+
+/** Whether a model is in the folder, or may be there and cannot be read. Never throws. */
+export function mayHoldModel(modelsDir: string, name: string): 'no' | 'yes' | 'unreadable' {
+  if (!isModelName(name)) return 'no';
+  try {
+    return isModel(join(modelsDir, name)) ? 'yes' : 'no';
+  } catch (error) {
+    return isMissing(error) ? 'no' : 'unreadable';
   }
 }
 
@@ -93,7 +104,7 @@ function namesIn(modelsDir: string, name: string): string[] {
   const folder = join(modelsDir, name);
   if (isModel(folder)) return [name];
   const below = foldersOf(folder, readdirSync(folder));
-  return below.some((child) => isModel(join(folder, child))) ? below.map((child) => `${name}/${child}`) : [name];
+  return below.some((child) => mayHoldModel(folder, child) !== 'no') ? below.map((child) => `${name}/${child}`) : [name];
 }
 
 /** Whether a folder holds versions of one model, or its graph. Throws when it cannot be read. */
@@ -136,7 +147,7 @@ function scanVersions(modelsDir: string, name: string, known: readonly Repositor
     return [failed('1', `expected model.onnx in ${folder}, ${folder}/onnx or ${folder}/<version> but found none`)];
   }
   if (candidates.length > 1 && candidates[0]?.version === candidates[1]?.version) {
-    return [failed('1', `${folder} holds both a graph and the folder 1; move one of them away`)];
+    throw new ModelFileError(`${folder} holds both a graph and the folder 1; move one of them away`);
   }
   return candidates.map((candidate) => readEntry(name, folder, candidate, known));
 }
@@ -206,7 +217,7 @@ function findVersions(folder: string): Candidate[] {
 
 function versionsOf(folder: string): string[] {
   return readdirSync(folder)
-    .filter((name) => VERSION.test(name) && isFolder(join(folder, name)))
+    .filter((name) => VERSION.test(name) && isVersionFolder(join(folder, name)))
     .sort((a, b) => Number(a) - Number(b));
 }
 
@@ -291,6 +302,19 @@ function readModelFile(folder: string): { file: ModelFile; warnings: string[] } 
     warnings: [...warnings.map((warning) => `model.yaml: ${warning}`), ...(file.batchInvariant === undefined ? [] : [OLD_MERGE_KEY])],
   };
 }
+
+/** Throws where it cannot be told: the version is not gone then. */
+function isVersionFolder(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch (error) {
+    if (isMissing(error) || codeOf(error) === 'ELOOP') return false;
+    throw error;
+  }
+}
+
+const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException).code;
+const isMissing = (error: unknown): boolean => ['ENOENT', 'ENOTDIR'].includes(codeOf(error) ?? '');
 
 function isFolder(path: string): boolean {
   try {

@@ -1,12 +1,13 @@
 import type { Config } from '@app/config';
-import type { PlacedRelease, WantedModel } from '@app/contracts';
+import { byteText, type PlacedRelease, type WantedModel } from '@app/contracts';
+import { modelFileBytes } from '@app/models';
 import type { Command } from '@app/process';
 import { z } from 'zod';
 import type { ModelReleases } from './model-releases';
 import type { ModelRepository } from './model-repository';
 import type { RevisionNumbers } from './numbers';
 import { isRefused } from './placed';
-import { isFailing, type VersionState } from './revision';
+import { isCurrent, isFailing, type VersionState } from './revision';
 
 const LOAD_WAIT_MS = 60_000;
 const WAIT_MS_MAX = 600_000;
@@ -64,13 +65,23 @@ export class RepositoryCommands {
     if (own.length === 0) throw new Error(`expected ${this.inFolder(model, number)}, but there is none; add its files first`);
     for (const each of own) this.ask(each, untilMs);
     repository.settle();
-    while (own.some(isUnsettled)) {
+    const isWaiting = (): boolean => own.some((each) => isUnsettled(each, performance.now()));
+    while (isWaiting()) {
       if (await repository.nextTurn(untilMs)) continue;
-      if (own.some(isUnsettled)) throw new Error(`model ${model} is not loaded after ${waitMs} ms; it goes on: interleave models status`);
+      if (isWaiting()) throw new Error(`model ${model} is not loaded after ${waitMs} ms; it goes on: interleave models status`);
     }
     const problems = own.filter((each) => (each.isToLoad ? each.serving === null || isRefused(each) : number !== undefined));
-    if (problems.length > 0) throw new Error(problems.map(problemOf).join('; '));
+    if (problems.length > 0) throw new Error([...problems.map(problemOf), ...this.roomFor(own)].join('; '));
     return {};
+  }
+
+  /** What helps where versions do not fit beside each other. */
+  private roomFor(own: readonly VersionState[]): string[] {
+    const { memoryMax } = this.options.config.repository;
+    if (memoryMax === undefined || !own.some(({ isToLoad, isEvicted }) => isToLoad && isEvicted)) return [];
+    const bytes = own.reduce((sum, { entry }) => sum + (entry?.manifest ? modelFileBytes(entry.manifest.modelPath) : 0), 0);
+    const needed = `repository.memoryMax is ${byteText(memoryMax)}, and what was to be loaded has ${byteText(bytes)}; raise it`;
+    return [own.length === 1 ? needed : `${needed}, or write "versions: { policy: latest, keep: 1 }" into the model's release.yaml`];
   }
 
   private unload({ name: model, version: number }: z.infer<typeof modelSchema>): object {
@@ -122,7 +133,7 @@ export class RepositoryCommands {
       this.options.numbers.renew(state.name, state.version, entry.fingerprint);
       this.options.repository.giveUp(state);
     }
-    Object.assign(state, { command: 'load', wantedUntilMs: untilMs, isEvicted: false });
+    Object.assign(state, { command: 'load', wantedUntilMs: untilMs, isEvicted: false, isHeld: false });
   }
 
   /** Without a version the one that requests without one get. */
@@ -145,11 +156,11 @@ export class RepositoryCommands {
 const matching = (versions: readonly VersionState[], number: string | undefined): VersionState[] =>
   versions.filter((state) => number === undefined || state.version === number);
 
-/** It is to be loaded, and neither serves nor is known not to. */
-function isUnsettled(state: VersionState): boolean {
-  const { entry, serving, isToLoad } = state;
-  if (!isToLoad || isRefused(state)) return false;
-  return serving?.fingerprint !== entry?.fingerprint && !isFailing(state);
+/** It is to be loaded, and neither serves nor is known not to. One that made room for another is loaded for whoever asks next. */
+function isUnsettled(state: VersionState, nowMs: number): boolean {
+  const { isToLoad, isEvicted, wantedUntilMs } = state;
+  if (!isToLoad || isRefused(state) || (isEvicted && wantedUntilMs <= nowMs)) return false;
+  return !isCurrent(state) && !isFailing(state);
 }
 
 function problemOf({ name: model, version: number, reason }: VersionState): string {

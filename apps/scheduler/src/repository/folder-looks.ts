@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { modelNames, readBounded, RELEASE_FILE, scanModel, type RepositoryEntry } from '@app/models';
+import { mayHoldModel, modelNames, readBounded, RELEASE_FILE, scanModel, type RepositoryEntry } from '@app/models';
 import { parseRelease, RELEASE_FILE_BYTES_MAX, type ReleaseFile } from './release-file';
 import { Settling } from './settling';
 
@@ -12,7 +12,7 @@ const SLICE_MS = 5;
 export interface FolderChanges {
   versions: { name: string; version: string; entry: RepositoryEntry | null }[];
   releases: { name: string; file: ReleaseFile | null; problem: string | null }[];
-  /** Why the folder cannot be read: nothing is said about it then; null: it can. */
+  /** Why the folder cannot be read: nothing is gone then; null: it can. */
   problem: string | null;
 }
 
@@ -58,7 +58,7 @@ export class FolderLooks {
   async look(what: 'all' | 'releases' = 'all'): Promise<FolderChanges> {
     const changes: FolderChanges = { versions: [], releases: [], problem: null };
     try {
-      if (what === 'all') changes.versions = await this.lookAtVersions();
+      if (what === 'all') await this.lookAtVersions(changes.versions);
     } catch (error) {
       changes.problem = (error as Error).message;
       return changes;
@@ -69,8 +69,8 @@ export class FolderLooks {
 
   /** One model, as it is now: nothing is waited for. */
   lookAtModel(name: string): FolderChanges['versions'] {
-    const known = [...this.known.values()].filter((entry) => entry.name === name);
-    const found = scanModel(this.modelsDir, name, known).filter(({ manifest, fingerprint }) => manifest !== null || fingerprint !== '');
+    const known = this.versionsOf(name);
+    const found = mayHoldModel(this.modelsDir, name) === 'no' ? [] : scanModel(this.modelsDir, name, known);
     const gone = known.filter((entry) => !found.some(({ version }) => version === entry.version));
     return [
       ...found.filter((entry) => !known.includes(entry)).map((entry) => this.accept(entry)),
@@ -83,11 +83,11 @@ export class FolderLooks {
     return this.lookAtReleases(true);
   }
 
-  private async lookAtVersions(): Promise<FolderChanges['versions']> {
+  /** Adds to `changes` as it goes: what it has found counts although it throws. */
+  private async lookAtVersions(changes: FolderChanges['versions']): Promise<void> {
     const found = new Set<string>();
-    const changes: FolderChanges['versions'] = [];
     let sliceMs = performance.now();
-    for (const name of modelNames(this.modelsDir)) {
+    for (const name of this.namesThere()) {
       for (const entry of scanModel(this.modelsDir, name, this.versionsOf(name))) {
         found.add(keyOf(entry));
         if (this.hasChanged(entry)) changes.push(this.accept(entry));
@@ -100,7 +100,6 @@ export class FolderLooks {
     for (const entry of [...this.known.values()].filter((known) => !found.has(keyOf(known))))
       if (this.settling.isSettled(keyOf(entry), 'gone', performance.now())) changes.push(this.forget(entry));
     this.settling.keepOnly((key) => found.has(key) || this.known.has(key));
-    return changes;
   }
 
   /** Throws where the folder is another one than that of the last look, and empty: a disk was unmounted, nobody removed models. */
@@ -136,6 +135,14 @@ export class FolderLooks {
     });
   }
 
+  /** Those that are known and cannot be read any more are not gone, and their organisation is no model. */
+  private namesThere(): string[] {
+    const names = new Set(modelNames(this.modelsDir));
+    const unreadable = this.names().filter((name) => !names.has(name) && mayHoldModel(this.modelsDir, name) === 'unreadable');
+    for (const name of unreadable) names.delete(name.split('/')[0] ?? '');
+    return [...names, ...unreadable];
+  }
+
   private versionsOf(name: string): RepositoryEntry[] {
     return [...this.known.values()].filter((entry) => entry.name === name);
   }
@@ -162,8 +169,12 @@ function readRelease(path: string, sign: string): { file: ReleaseFile | null; pr
   }
 }
 
-/** Empty: there is none. */
+/** Empty: there is none. Why it cannot be told, where it cannot: whoever reads the file finds the same. */
 function statSign(path: string): string {
-  const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
-  return stats === undefined ? '' : [stats.dev, stats.ino, stats.size, stats.mtimeNs, stats.ctimeNs].join(' ');
+  try {
+    const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
+    return stats === undefined ? '' : [stats.dev, stats.ino, stats.size, stats.mtimeNs, stats.ctimeNs].join(' ');
+  } catch (error) {
+    return (error as Error).message;
+  }
 }

@@ -63,7 +63,15 @@ export class Lifecycle {
   serve(version: VersionState, reason: string | null, nowMs: number): void {
     const { next, serving } = version;
     if (next === null) return;
-    Object.assign(version, { serving: next.revision, next: null, reason, loadedAtMs: nowMs, wantedUntilMs: 0, isOnDemand: false });
+    Object.assign(version, {
+      serving: next.revision,
+      next: null,
+      reason,
+      loadedAtMs: nowMs,
+      wantedUntilMs: 0,
+      isOnDemand: false,
+      isHeld: false,
+    });
     const inPlace = serving === null ? '' : ` in place of revision ${serving.number}`;
     this.tell(
       version,

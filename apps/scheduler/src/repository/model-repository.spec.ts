@@ -95,6 +95,17 @@ describe('models that change while the node serves', () => {
     await until(() => node.version('m', '1')?.reason === null);
   });
 
+  it('goes on with every version while it cannot be told which there are', async () => {
+    await begin({}, { 'm/1/model.onnx': 'one', 'm/2/model.onnx': 'two' });
+    await until(() => serving() === 1 && serving('2') === 2);
+    node.write('m/model.onnx', 'stray');
+    await until(() => node.version('m', '2')?.reason !== null);
+    expect(node.version('m', '2')).toMatchObject({ serving: 2, reason: expect.stringContaining('move one of them away') as string });
+    node.remove('m/model.onnx');
+    await until(() => node.version('m', '1')?.reason === null && node.version('m', '2')?.reason === null);
+    expect([serving(), serving('2'), node.planned('default-realtime')]).toEqual([1, 2, [1, 2]]);
+  });
+
   it('waits until costs are measured, where another revision serves', async () => {
     await begin();
     await until(() => serving() === 1);
@@ -366,6 +377,17 @@ describe('models that change while the node serves', () => {
       want('b');
       await until(() => node.version('b', '1')?.reason?.includes('pinned are a, c') === true);
       expect(states()[0]).toBe('serving');
+    });
+
+    it('says which version of a model finds no room beside the others, and what helps', async () => {
+      await begin({ memoryMax: 150, mode: 'explicit' }, { 'a/1/model.onnx': 'x'.repeat(100), 'a/2/model.onnx': 'x'.repeat(100) });
+      await expect(node.commands['/models/load']?.({ name: 'a', waitMs: 10_000 })).rejects.toThrow(
+        /^model a version 1: unloaded to make room for model a version 2.*what was to be loaded has 200 bytes; raise it, or .*keep: 1/,
+      );
+      expect(serving('2', 'a')).not.toBeNull();
+      node.write('a/release.yaml', 'versions: { policy: latest, keep: 1 }');
+      await until(() => node.version('a', '1')?.reason?.includes('keep: 1') === true);
+      expect(await node.commands['/models/load']?.({ name: 'a', waitMs: 10_000 })).toEqual({});
     });
 
     it('fails a model that is larger than the budget', async () => {

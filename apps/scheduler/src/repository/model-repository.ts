@@ -15,7 +15,7 @@ import { gpuRefusalOf, isRefused, modelsOf, placedVersions } from './placed';
 import type { RevisionPlanner } from './planner';
 import { Residency } from './residency';
 import { restoreVersions } from './restore';
-import { isLoaded, revisionsOf, type NextRevision, type VersionState } from './revision';
+import { isCurrent, isLoaded, revisionsOf, type NextRevision, type VersionState } from './revision';
 import { Versions } from './versions';
 
 /** Processes are asked this often while something is on its way, and while something leaves or has failed. */
@@ -80,7 +80,8 @@ export class ModelRepository {
     this.watch = new FolderWatch(config.modelsDir, () => this.lookAfter(NOTICED_MS));
     for (const entry of entries) Object.assign(versions.findOrAdd(entry.name, entry.version), { entry, reason: entry.reason });
     const hasBudget = config.repository.memoryMax !== undefined;
-    if (earlier !== null) restoreVersions(earlier, { versions, numbers, plan, workers: workers(), hasBudget });
+    const isFollowing = config.repository.mode === 'watch';
+    if (earlier !== null) restoreVersions(earlier, { versions, numbers, plan, workers: workers(), hasBudget, isFollowing });
     releases.apply(this.looks.releasesNow());
     this.residency.settle(new Set(), performance.now());
     this.publish(performance.now());
@@ -322,6 +323,6 @@ export class ModelRepository {
 
 /** It is to be loaded, and finds no room. */
 function isBehind(version: VersionState): boolean {
-  const { isToLoad, isEvicted, serving, next, entry } = version;
-  return isToLoad && !isEvicted && next === null && !isRefused(version) && serving?.fingerprint !== entry?.fingerprint;
+  const { isToLoad, isEvicted, next } = version;
+  return isToLoad && !isEvicted && next === null && !isRefused(version) && !isCurrent(version);
 }

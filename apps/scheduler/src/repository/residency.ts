@@ -4,7 +4,7 @@ import { fits, roomFor, type BudgetFacts } from './budget';
 import type { Lifecycle } from './lifecycle';
 import type { ModelReleases } from './model-releases';
 import { isRefused } from './placed';
-import { isFailing, isLoaded, type Revision, type VersionState } from './revision';
+import { isCurrent, isFailing, isLoaded, type Revision, type VersionState } from './revision';
 import type { Versions } from './versions';
 
 export interface ResidencyOptions {
@@ -73,7 +73,7 @@ export class Residency {
   private differs(version: VersionState, nowMs: number): boolean {
     const { entry, serving, next, isEvicted, wantedUntilMs } = version;
     if (entry === null || isRefused(version)) return false;
-    if (serving?.fingerprint === entry.fingerprint) {
+    if (isCurrent(version)) {
       this.options.lifecycle.dropNext(version, nowMs);
       return false;
     }

@@ -13,6 +13,8 @@ export interface RestoreOptions {
   workers: readonly WorkerPlan[];
   /** Whether unloaded ones are so to keep within a budget. */
   hasBudget: boolean;
+  /** Whether files that are new are loaded without a command. */
+  isFollowing: boolean;
 }
 
 /**
@@ -34,14 +36,17 @@ export function restoreVersions(earlier: Placement, options: RestoreOptions): vo
 
 const isNext = ({ revision }: WorkerModelPlan, { versions }: Placement): boolean => (versions ?? []).some(({ next }) => next === revision);
 
-function restoreVersion(placed: PlacedVersion, earlier: Placement, { versions, numbers, plan, workers, hasBudget }: RestoreOptions): void {
+function restoreVersion(placed: PlacedVersion, earlier: Placement, options: RestoreOptions): void {
+  const { versions, numbers, plan, workers, hasBudget, isFollowing } = options;
   const version = versions.findOrAdd(placed.name, placed.version);
   version.isEvicted = hasBudget && placed.state === 'unloaded';
   version.isOnDemand = hasBudget && placed.onDemand === true;
   if (placed.serving === null) return;
-  const isSame = version.entry !== null && numbers.fingerprintOf(placed.serving) === version.entry.fingerprint;
+  const isOfFiles = (number: number): boolean => version.entry !== null && numbers.fingerprintOf(number) === version.entry.fingerprint;
+  const isSame = isOfFiles(placed.serving);
   const current = isSame ? planned(version.entry, placed.serving, plan) : null;
   version.hasNewFiles = !isSame;
+  version.isHeld = !isFollowing && !isSame && (placed.next === null || !isOfFiles(placed.next));
   version.serving = current ?? inherited(placed.serving, earlier.workers, workers);
 }
 

@@ -46,6 +46,8 @@ export interface VersionState {
   /** Its files changed since it was last loaded: deaths of workers by those before do not count. */
   hasNewFiles: boolean;
   serving: Revision | null;
+  /** What serves stays until somebody loads other files by command, although those in the folder are others. */
+  isHeld: boolean;
   next: NextRevision | null;
   leaving: LeavingRevision[];
   /** Fingerprint of files that were tried and do not serve: not tried again. */
@@ -74,6 +76,7 @@ export function newVersion(name: string, version: string): VersionState {
     entry: null,
     hasNewFiles: false,
     serving: null,
+    isHeld: false,
     next: null,
     leaving: [],
     refusedFingerprint: null,
@@ -95,6 +98,10 @@ export function revisionsOf({ serving, next, leaving }: VersionState): Revision[
 }
 
 export const isLoaded = ({ serving, next }: VersionState): boolean => serving !== null || next !== null;
+
+/** What serves is what is to serve. */
+export const isCurrent = ({ serving, entry, isHeld }: VersionState): boolean =>
+  serving !== null && (isHeld || serving.fingerprint === entry?.fingerprint);
 
 /** What is on its way cannot be served by any worker, as it seems. */
 export const isFailing = ({ next }: VersionState): boolean => next !== null && next.failure !== null;
