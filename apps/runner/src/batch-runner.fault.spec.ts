@@ -1,6 +1,6 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SEES_ALL } from '@app/batches';
@@ -136,10 +136,10 @@ describe('the batch lane when things are killed', () => {
     await openRunner(engine);
     await workspace.until(batchId, ({ status }) => status === 'in_progress');
     const content = join(workspace.directory, 'files', fileId, 'content');
-    writeFileSync(content, change(readFileSync(content, 'utf8')));
+    writeFileSync(`${content}.next`, change(readFileSync(content, 'utf8')));
+    renameSync(`${content}.next`, content);
     letGo();
-    const paused = await workspace.until(batchId, (batch) => batch.interleave?.paused !== undefined);
-    expect(paused.interleave?.paused).toContain(reason);
+    await workspace.until(batchId, ({ interleave }) => interleave?.paused?.includes(reason) === true);
     await workspace.batches.requestCancel(batchId);
     expect(await workspace.untilOver(batchId)).toMatchObject({ status: 'cancelled', request_counts: { total: ROWS } });
   });
