@@ -15,8 +15,8 @@ import { Stack, until } from '../support/stack';
 
 const MINUTES_3 = 3 * 60_000;
 const WAIT_MS = 30_000;
-const SWAPS = 12;
-const ROWS = 3_000;
+const SWAPS = 4;
+const ROWS = 2_000;
 
 interface IndexEntry {
   name: string;
