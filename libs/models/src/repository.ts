@@ -183,7 +183,10 @@ function fingerprintOf(folder: string, candidate: Candidate): string {
 /** Files of other versions do not count. */
 const isOfEveryVersion = (path: string): boolean => counts(path) && !VERSION.test(path.split('/')[0] ?? '');
 
-/** Paths of all files that one version may be made of, with names that do not depend on where the repository is; in order. Empty: there is no such version. */
+/**
+ * All files that one version may be made of, in order, with names that do not depend on where the repository is. Empty: there is
+ * no such version.
+ */
 export function filesOfVersion(modelsDir: string, name: string, version: string): { name: string; path: string }[] {
   const folder = join(modelsDir, name);
   const candidate = isFolder(folder) ? candidateOf(folder, name, version) : undefined;

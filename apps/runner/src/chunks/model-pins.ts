@@ -31,7 +31,7 @@ export class ModelPins {
     private readonly log: Logger,
   ) {}
 
-  /** What a batch that begins now is answered by. Throws an `InterleaveError` while the model is loading, or for one that cannot be served. */
+  /** What a batch that begins now is answered by. Throws an `InterleaveError` while the model is loading, or where it cannot be served. */
   async pin(model: string, version: string | null, models: readonly string[] | null): Promise<ModelPin> {
     const served = visibleModels(this.catalog, models).find(model, version);
     const plan = this.planned().find(({ revision }) => revision === served.revision);
@@ -59,7 +59,7 @@ export class ModelPins {
     return null;
   }
 
-  /** The model of a pin. Throws an `InterleaveError` while no worker has it ready, and `PinGone` where this node does not have these files. */
+  /** The model of a pin. Throws an `InterleaveError` while no worker has it ready, and `PinGone` where this node lacks the files. */
   served(pin: ModelPin): ServedModel {
     const revision = this.revisions.get(keyOf(pin));
     if (revision === undefined || !this.planned().some((plan) => plan.revision === revision))
