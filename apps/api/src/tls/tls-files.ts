@@ -14,6 +14,8 @@ export class TlsFiles {
   /** Why the files cannot be used; null: they can. */
   private problem: string | null = null;
   private isTold = false;
+  /** The look that runs, or the last one. */
+  private looking = Promise.resolve();
   private isLooking = false;
 
   private constructor(
@@ -21,7 +23,7 @@ export class TlsFiles {
     private pair: TlsPair,
     private readonly log: Logger,
   ) {
-    this.timer = setInterval(() => void this.look(), LOOK_MS).unref();
+    this.timer = setInterval(() => void (this.isLooking || this.look()), LOOK_MS).unref();
   }
 
   /** Rejects with what is wrong with the files. */
@@ -45,12 +47,14 @@ export class TlsFiles {
     this.listeners.clear();
   }
 
-  /**
-   * Reads the files. Certificate and key come one after the other: what is wrong for one look is no news, and is told at
-   * the second.
-   */
-  async look(): Promise<void> {
-    if (this.isLooking) return;
+  /** Reads the files, after a look that runs: that one may have read them before they changed. */
+  look(): Promise<void> {
+    this.looking = this.looking.then(() => this.lookOnce());
+    return this.looking;
+  }
+
+  /** Certificate and key come one after the other: what is wrong for one look is no news, and is told at the second. */
+  private async lookOnce(): Promise<void> {
     this.isLooking = true;
     const read = await this.read().finally(() => (this.isLooking = false));
     if (typeof read !== 'string') return this.use(read);
