@@ -6,6 +6,7 @@ import { failover } from './parts/failover';
 import { nodeKills, redisAway, rollingRestart } from './parts/live';
 import { lostChunks } from './parts/lost-chunks';
 import { pausedOwner } from './parts/paused-owner';
+import { realNodes } from './parts/real-nodes';
 import { scaling } from './parts/scaling';
 import { weights } from './parts/weights';
 import { envoyProgram, MODEL, s3ServerKind } from './fleet';
@@ -28,6 +29,7 @@ const PARTS: Record<string, () => Promise<object>> = {
   'redis-killed': () => redisAway({ ...away, signal: 'SIGKILL' }),
   failover: () => failover(number('ROWS', 20_000)),
   scaling: () => scaling([1, 2, 4, 8]),
+  'real-nodes': () => realNodes({ rows: number('ROWS', 6_000), rounds: 2 }),
   weights: () => weights(number('PER_SECOND', 30)),
 };
 

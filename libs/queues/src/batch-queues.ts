@@ -63,9 +63,9 @@ export class BatchQueues implements BeforeApplicationShutdown {
   }
 
   /** Whether it answers now: one that is frozen, or behind a network that swallows everything, is connected all the same. Never rejects. */
-  async answers(): Promise<boolean> {
+  async answers(withinMs = COMMAND_TIMEOUT_MS): Promise<boolean> {
     if (!this.isReady()) return false;
-    return this.bounded(this.redis.ping()).then(
+    return withDeadline(this.redis.ping(), withinMs, 'Redis').then(
       () => true,
       () => false,
     );

@@ -25,6 +25,8 @@ import { invalid, type BatchRequest } from './batch-requests';
 
 /** As the runner says of a batch that it has taken up. */
 const REDIS_AWAY = 'Redis is not reachable';
+/** Redis answers in less than a millisecond; views wait no longer for it. */
+const REDIS_ANSWER_MS = 500;
 const ENDPOINTS = `one of ${ENDPOINT_PATHS.join(', ')}`;
 const COMPLETION_WINDOW_SECONDS = 24 * 3600;
 
@@ -115,16 +117,16 @@ export class BatchService {
       throw unknownInputFile(file.id);
     }
     this.tell(batchId, (queues) => queues.addBatches([batchId]));
-    return this.withRedis(toBatchView(manifest, null));
+    return this.oneWithRedis(toBatchView(manifest, null));
   }
 
   async getBatch(batchId: string, caller: Caller): Promise<BatchView> {
-    return this.withRedis(await this.parts.batches.get(batchId, seenBy(caller)));
+    return this.oneWithRedis(await this.parts.batches.get(batchId, seenBy(caller)));
   }
 
   async listBatches(page: PageRequest, caller: Caller): Promise<Page<BatchView>> {
     const { data, hasMore } = await this.parts.batches.list(page, seenBy(caller));
-    return { data: data.map((view) => this.withRedis(view)), hasMore };
+    return { data: await this.withRedis(data), hasMore };
   }
 
   /** Throws `conflict` for a batch that is over or about to be. Asking twice is no error. */
@@ -164,10 +166,16 @@ export class BatchService {
     );
   }
 
-  /** A batch that nobody has taken up yet cannot say itself that Redis is away. */
-  private withRedis(view: BatchView): BatchView {
-    if (view.status !== 'validating' || view.interleave !== undefined || this.isRedisReady()) return view;
-    return { ...view, interleave: { paused: REDIS_AWAY } };
+  /** Batches that nobody has taken up yet cannot say themselves that Redis is away. */
+  private async withRedis(views: BatchView[]): Promise<BatchView[]> {
+    const isSilent = ({ status, interleave }: BatchView): boolean => status === 'validating' && interleave === undefined;
+    if (!views.some(isSilent) || (await this.parts.queues.answers(REDIS_ANSWER_MS))) return views;
+    return views.map((view) => (isSilent(view) ? { ...view, interleave: { paused: REDIS_AWAY } } : view));
+  }
+
+  private async oneWithRedis(view: BatchView): Promise<BatchView> {
+    const [only = view] = await this.withRedis([view]);
+    return only;
   }
 
   /** Only a hint: without it the runners find the change within seconds. */
