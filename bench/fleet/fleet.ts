@@ -13,9 +13,10 @@ import { findS3Server, TestS3Server, type S3ServerKind } from '../../libs/batche
 import { embed } from '../../test/support/live-load';
 import { freePort, Stack, until } from '../../test/support/stack';
 
-export const MODEL = 'encoder-tiny';
+/** `encoder-small` for rows that cost more than what is around them. */
+export const MODEL = process.env['MODEL'] ?? 'encoder-tiny';
 /** Small, so that kills find chunks half done. */
-const CHUNK_ROWS = 128;
+export const CHUNK_ROWS = 128;
 const READY_MS_MAX = 60_000;
 
 export const envoyProgram = (): string | null => process.env['ENVOY_BINARY'] ?? findExecutable(['envoy'], process.env['PATH'] ?? '');

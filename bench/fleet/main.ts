@@ -29,7 +29,7 @@ const PARTS: Record<string, () => Promise<object>> = {
   'redis-killed': () => redisAway({ ...away, signal: 'SIGKILL' }),
   failover: () => failover(number('ROWS', 20_000)),
   scaling: () => scaling([1, 2, 4, 8]),
-  'real-nodes': () => realNodes({ rows: number('ROWS', 6_000), rounds: 2 }),
+  'real-nodes': () => realNodes({ rows: number('ROWS', 20_000), rounds: 2 }),
   weights: () => weights(number('PER_SECOND', 30)),
 };
 
