@@ -138,6 +138,42 @@ TEST(MemoryLimit, EndsAProcessThatTouchesMoreThanItMay) {
       EndedByTheLimit, "(worker greedy: [0-9]+ MiB of memory are in use, more than the 256 MiB)?");
 }
 
+void Touch(std::size_t bytes) {
+  constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE;
+  if (mmap(nullptr, bytes, PROT_READ | PROT_WRITE, kFlags, -1, 0) == MAP_FAILED) ExitWith(false, "no memory");
+}
+
+TEST(MemoryLimit, WithoutOneEndsAProcessThatHasMuchOfAMachineThatIsShort) {
+  EXPECT_EXIT(
+      {
+        WatchMachine({.workerId = "greedy"}, [] { return MachineMemory{64 << 20, 128 << 20, 256 << 20}; });
+        Touch(200 << 20);
+        usleep(100'000);
+        Touch(100 << 20);
+        sleep(20);
+        ExitWith(false, "not ended");
+      },
+      testing::ExitedWithCode(kMemoryLimitExitCode),
+      "worker greedy: the machine has 64 MiB of memory left, and [23][0-9]+ MiB are in use");
+}
+
+TEST(MemoryLimit, WithoutOneLetsAProcessHaveMuchOfAMachineThatIsNotShort) {
+  EXPECT_EXIT(
+      {
+        WatchMachine({.workerId = "large"}, [] { return MachineMemory{256 << 20, 128 << 20, 16 << 20}; });
+        Touch(64 << 20);
+        usleep(100'000);
+        ExitWith(true, "");
+      },
+      testing::ExitedWithCode(0), "");
+}
+
+TEST(MemoryLimit, ReadsTheMachine) {
+  const MachineMemory machine = ReadMachineMemory();
+  EXPECT_GT(machine.availableBytes, 0);
+  EXPECT_GT(machine.largeBytes, machine.shortBytes);
+}
+
 TEST(MemoryLimit, RefusesOneAllocationThatIsMuchLarger) {
   EXPECT_EXIT(
       {

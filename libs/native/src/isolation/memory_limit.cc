@@ -5,8 +5,10 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <thread>
 
 #include "isolation/cgroup.h"
@@ -57,6 +59,33 @@ void Watch(const MemoryLimit& limit, int statm) {
   }
 }
 
+// proc_meminfo(5), in kB. 0: not there.
+std::int64_t Field(const char* text, const char* name) {
+  const char* at = std::strstr(text, name);
+  long long kilobytes = 0;
+  if (at == nullptr || std::sscanf(at + std::strlen(name), ": %lld", &kilobytes) != 1) return 0;
+  return kilobytes * 1024;
+}
+
+void WatchShortage(const MemoryLimit& limit, int statm, ReadMachine read) {
+  pthread_setname_np(pthread_self(), "memory-limit");
+  while (true) {
+    const MachineMemory machine = read();
+    const std::int64_t residentBytes = ReadUse(statm).residentBytes;
+    if (machine.availableBytes > 0 && machine.availableBytes < machine.shortBytes &&
+        residentBytes > machine.largeBytes) {
+      std::fprintf(
+          stderr,
+          "interleave worker %s: the machine has %lld MiB of memory left, and %lld MiB are in use here; the process "
+          "ends before others suffer. Set the memory of its partition to say how much it may use\n",
+          limit.workerId.c_str(), static_cast<long long>(machine.availableBytes / kMib),
+          static_cast<long long>(residentBytes / kMib));
+      _exit(kMemoryLimitExitCode);
+    }
+    std::this_thread::sleep_for(kTick);
+  }
+}
+
 // Above all that may be resident by as much as is mapped without being touched. Empty on success.
 std::string LimitData(const MemoryLimit& limit, std::int64_t dataBytes) {
   const auto threads = static_cast<std::int64_t>(limit.executorsCount) + kOtherThreads;
@@ -70,8 +99,29 @@ std::string LimitData(const MemoryLimit& limit, std::int64_t dataBytes) {
 
 }  // namespace
 
+MachineMemory ReadMachineMemory() {
+  char text[1024] = {};
+  const int file = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
+  if (file < 0) return {};
+  const ssize_t length = read(file, text, sizeof(text) - 1);
+  close(file);
+  if (length <= 0) return {};
+  const std::int64_t totalBytes = Field(text, "MemTotal");
+  return {Field(text, "MemAvailable"), std::min(totalBytes / 20, std::int64_t{1} << 30), totalBytes / 4};
+}
+
+IsolationTool WatchMachine(const MemoryLimit& limit, ReadMachine read) {
+  const int statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+  if (statm < 0) return Unavailable(kTool, "/proc/self/statm: " + ErrnoText());
+  if (read().availableBytes == 0) return Unavailable(kTool, "/proc/meminfo cannot be read");
+  std::thread([limit, statm, read] { WatchShortage(limit, statm, read); }).detach();
+  return Off(kTool,
+             "the partition has no memory limit; the worker ends when the machine is short of memory and a quarter of "
+             "it is here");
+}
+
 IsolationTool LimitMemory(const MemoryLimit& limit) {
-  if (limit.bytes == 0) return Off(kTool, "the partition has no memory limit");
+  if (limit.bytes == 0) return WatchMachine(limit, ReadMachineMemory);
   const std::optional<std::string> group = CgroupOf(getpid());
   const std::string noGroup = group ? JoinMemoryGroup(kCgroupRoot, *group, "interleave-" + limit.workerId, limit.bytes)
                                     : "there is no cgroup v2";
