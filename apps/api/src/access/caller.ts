@@ -1,3 +1,4 @@
+import type { Sees } from '@app/batches';
 import { DEFAULT_TENANT, InterleaveError, type Lane } from '@app/contracts';
 import type { FastifyRequest } from 'fastify';
 
@@ -53,6 +54,12 @@ export function checkLane({ lanes }: Caller, lane: Lane): void {
 export function maySee({ isOperator, tenant }: Caller, owner: string): boolean {
   return isOperator || tenant === owner;
 }
+
+/** `maySee`, as stores ask it. */
+export const seenBy =
+  (caller: Caller): Sees =>
+  (tenant) =>
+    maySee(caller, tenant);
 
 export function notAnOperator(): InterleaveError {
   return new InterleaveError(
