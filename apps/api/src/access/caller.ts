@@ -50,16 +50,11 @@ export function checkLane({ lanes }: Caller, lane: Lane): void {
   );
 }
 
-/** Whether the caller may know of what the tenant has. */
-export function maySee({ isOperator, tenant }: Caller, owner: string): boolean {
-  return isOperator || tenant === owner;
-}
-
-/** `maySee`, as stores ask it. */
+/** Whether the caller may know of what a tenant has, as stores ask it. */
 export const seenBy =
-  (caller: Caller): Sees =>
-  (tenant) =>
-    maySee(caller, tenant);
+  ({ isOperator, tenant }: Caller): Sees =>
+  (owner) =>
+    isOperator || tenant === owner;
 
 export function notAnOperator(): InterleaveError {
   return new InterleaveError(
