@@ -63,9 +63,7 @@ class PartedUpload {
         if (number >= progress.partIds.length) await this.sendPart(progress, bytes);
         this.bar.update(at + bytes.length, this.texts(at + bytes.length));
       }
-      const file = await this.complete(progress, md5.digest('hex'));
-      await rm(this.notePath, { force: true });
-      return file;
+      return await this.complete(progress, md5.digest('hex'));
     } finally {
       this.bar.stop();
     }
@@ -107,8 +105,16 @@ class PartedUpload {
     await this.writeNote(progress);
   }
 
+  /** Whatever the server says to it, there is nothing to go on with afterwards. */
   private async complete({ uploadId, partIds }: Progress, md5: string): Promise<FileObject> {
-    const { file } = await again(() => this.client.post<UploadObject>(`/v1/uploads/${uploadId}/complete`, { part_ids: partIds, md5 }));
+    const request = { part_ids: partIds, md5 };
+    const { file } = await again(() => this.client.post<UploadObject>(`/v1/uploads/${uploadId}/complete`, request)).catch(
+      async (error: unknown) => {
+        if (error instanceof ServerRefusal && !isTemporary(error.status)) await rm(this.notePath, { force: true });
+        throw error;
+      },
+    );
+    await rm(this.notePath, { force: true });
     if (file === null) throw new CliError(`upload ${uploadId} was completed but its file is gone; run the command again`);
     return file;
   }

@@ -2,7 +2,7 @@ import type { Config, TenantQuota } from '@app/config';
 import type { TenantUsage } from '@app/batches';
 import { byteText, InterleaveError } from '@app/contracts';
 
-const RETRY_AFTER_SECONDS = 60;
+const RETRY_AFTER_SECONDS = 10;
 
 /**
  * Holds tenants to what they may have in the batch lane (`access.tenants`). What one tenant does through this process is looked at in turn, so that
