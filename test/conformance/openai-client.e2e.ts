@@ -1,6 +1,7 @@
-import OpenAI, { BadRequestError, NotFoundError } from 'openai';
+import { createHash } from 'node:crypto';
+import OpenAI, { BadRequestError, NotFoundError, toFile } from 'openai';
 import { maxDifference } from '../support/embeddings';
-import { Stack } from '../support/stack';
+import { Stack, until } from '../support/stack';
 
 const MODEL = 'encoder-tiny';
 
@@ -73,5 +74,31 @@ describe('the official openai client', () => {
       param: 'input[1]',
       requestID: expect.stringMatching(/^req_/) as unknown,
     });
+  });
+
+  it('uploads a batch file in parts', async () => {
+    const rows = ['a', 'b'].map((id) =>
+      JSON.stringify({ custom_id: id, method: 'POST', url: '/v1/embeddings', body: { model: MODEL, input: id } }),
+    );
+    const bytes = Buffer.from(`${rows.join('\n')}\n`);
+    const upload = await client.uploads.create({
+      bytes: bytes.length,
+      filename: 'a.jsonl',
+      mime_type: 'application/jsonl',
+      purpose: 'batch',
+    });
+    const parts = [bytes.subarray(0, 100), bytes.subarray(100)].map(async (data) =>
+      client.uploads.parts.create(upload.id, { data: await toFile(data, 'part') }),
+    );
+    const partIds = (await Promise.all(parts)).map(({ id }) => id);
+    const md5 = createHash('md5').update(bytes).digest('hex');
+    const { file } = await client.uploads.complete(upload.id, { part_ids: partIds, md5 });
+    const { id } = await client.batches.create({ input_file_id: file?.id ?? '', endpoint: '/v1/embeddings', completion_window: '24h' });
+    await until(
+      async () => (await client.batches.retrieve(id)).status === 'completed',
+      60_000,
+      () => `batch ${id} was not completed`,
+    );
+    expect((await client.batches.retrieve(id)).request_counts).toEqual({ total: 2, completed: 2, failed: 0 });
   });
 });

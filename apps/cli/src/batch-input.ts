@@ -13,8 +13,8 @@ const INPUT_ENDPOINTS = ['/v1/embeddings', '/v1/classify', '/v1/tokenize'];
 
 /** A batch file as the server wants it. */
 export interface BatchInput {
-  /** JSON Lines. */
-  content: Readable;
+  /** JSON Lines; null: the file as it is. */
+  content: Readable | null;
   endpoint: string;
   kind: 'jsonl' | 'text';
 }
@@ -30,7 +30,7 @@ export async function openBatchInput(path: string, options: { model?: string; en
   if (row) {
     const endpoint = options.endpoint ?? (options.model ? predictEndpoint(options.model) : row.url);
     if (!endpoint) throw new CliError(`${path}: the first line has no url; name the endpoint with --endpoint`);
-    return { content: (await open(path)).createReadStream(), endpoint, kind: 'jsonl' };
+    return { content: null, endpoint, kind: 'jsonl' };
   }
   const endpoint = options.endpoint ?? (options.model ? predictEndpoint(options.model) : undefined);
   if (!endpoint) throw new CliError(`${path} is a text file; name the model with --model`);

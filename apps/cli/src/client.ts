@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
 import { clientTls, serverKey, serverUrl } from '@app/config';
 import type { BatchObject, FileObject } from '@app/contracts';
-import { CliError } from './cli-error';
+import { CliError, ServerRefusal, Unreachable } from './cli-error';
 import { send, type Outgoing } from './send';
 
 /** One page of an OpenAI-compatible list. */
@@ -38,12 +38,25 @@ export class ApiClient {
     this.key = serverKey(apiKeyFile);
   }
 
+  get address(): string {
+    return this.base;
+  }
+
   async get<T>(path: string): Promise<T> {
     return (await (await this.send(path)).json()) as T;
   }
 
   async post<T>(path: string, body: object = {}): Promise<T> {
     const response = await this.send(path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+    return (await response.json()) as T;
+  }
+
+  async postBytes<T>(path: string, bytes: Buffer, headers: Record<string, string>): Promise<T> {
+    const response = await this.send(path, {
+      method: 'POST',
+      headers: { 'content-type': 'application/octet-stream', 'content-length': String(bytes.length), ...headers },
+      body: Readable.from([bytes], { objectMode: false }),
+    });
     return (await response.json()) as T;
   }
 
@@ -77,11 +90,11 @@ export class ApiClient {
       const headers = { ...outgoing.headers, ...(this.key !== null && { authorization: `Bearer ${this.key}` }) };
       response = await send(this.base + path, { ...outgoing, headers }, clientTls());
     } catch (error) {
-      throw new CliError(`${this.base} cannot be reached (${reasonOf(error)}); ${remedyOf(error)}`);
+      throw new Unreachable(`${this.base} cannot be reached (${reasonOf(error)}); ${remedyOf(error)}`);
     }
     if (response.status === 401)
       throw new CliError(`${this.base} asks for an API key; set INTERLEAVE_API_KEY or --api-key-file to a valid one`);
-    if (!response.ok) throw new CliError(await refusal(response));
+    if (!response.ok) throw new ServerRefusal(response.status, await refusal(response));
     return response;
   }
 }

@@ -6,6 +6,7 @@ import { ChunkDesk } from './chunks/chunk-desk';
 import { OpenPins } from './chunks/open-pins';
 import { ChunkPutBack, type ChunkProcessor } from './chunks/chunk-processor';
 import { ChunkPump } from './chunks/chunk-pump';
+import type { Janitor } from './janitor';
 import { OwnedBatch } from './owned-batch';
 import type { RunnerContext } from './runner-context';
 import type { RunnerMetrics } from './runner-metrics';
@@ -16,6 +17,7 @@ export interface BatchRunnerOptions {
   processor: ChunkProcessor;
   queues: BatchQueues;
   metrics: RunnerMetrics;
+  janitor: Janitor;
   chunkConcurrency: number;
   chunksQueuedMax: number;
   /** Time between two looks at the store for what Redis did not tell. */
@@ -41,7 +43,6 @@ const CONSUMER_STUCK_MS = CHUNK_RETRY_MS_MAX + 15_000;
 const REQUEUE_MS = 10_000;
 const REQUEUED_MAX = 1_000;
 const SWEEP_MS = 10 * 60 * 1000;
-const ABANDONED_MS = 60 * 60 * 1000;
 
 /**
  * The batch lane of one node. It owns batches (at most one node owns a batch at a time, by the lock of the batch's job), hands
@@ -374,14 +375,11 @@ export class BatchRunner {
     this.options.metrics.rows(result);
   }
 
-  /** By one node of the fleet at a time: it reads every file's record. */
+  /** By one node of the fleet at a time. */
   private async sweep(): Promise<void> {
     this.sweptMs = Date.now();
     if (!(await this.options.queues.claim('sweep', SWEEP_MS))) return;
-    const { files, batches } = this.context;
-    const expired = await files.sweep((batchId) => batches.isOpen(batchId));
-    if (expired.length > 0) this.context.log.info({ files: expired }, 'expired files removed');
-    await batches.removeAbandoned(ABANDONED_MS);
+    await this.options.janitor.sweep();
   }
 }
 

@@ -2,7 +2,16 @@ import 'reflect-metadata';
 import { NestFactory } from '@nestjs/core';
 import type { Config } from '@app/config';
 import type { RunnerProcessStatus } from '@app/contracts';
-import { BatchStore, CrashMarks, FileStore, readInstanceId, uploadLimits, type ObjectStore } from '@app/batches';
+import {
+  BatchStore,
+  CrashMarks,
+  FileStore,
+  IdempotencyKeys,
+  readInstanceId,
+  uploadLimits,
+  UploadStore,
+  type ObjectStore,
+} from '@app/batches';
 import { redisAddress, withDeadline } from '@app/queues';
 import { jsonLimits } from '@app/protocols';
 import type { Logger } from '@app/telemetry';
@@ -14,6 +23,7 @@ import { BullConsumers } from './consumers/bull-consumers';
 import { RunnerModule } from './runner.module';
 import { RunnerMetrics, observeRunner } from './runner-metrics';
 import type { RowEngine } from './chunks/row-engine';
+import { Janitor } from './janitor';
 import { acquireRunnerLock } from './runner-lock';
 
 /** Enough rows at once that a coalescer sees many lengths (256 of them bring its cost within 2 % of the best). */
@@ -73,11 +83,13 @@ export function runnerOptions(config: Config, parts: RunnerDependencies): Omit<B
   const { batch, dataDir } = config;
   const rowLimits = { ...jsonLimits(config.http), bytesMax: batch.rowBytesMax };
   const budget = new InFlightBudget({ rowsMax: Math.min(ROWS_IN_FLIGHT_MAX, batch.queueItemsMax), bytesMax: BYTES_IN_FLIGHT_MAX });
+  const batches = new BatchStore(store);
+  const files = new FileStore(store, uploadLimits(batch));
   return {
     context: {
       nodeId,
-      batches: new BatchStore(store),
-      files: new FileStore(store, uploadLimits(batch)),
+      batches,
+      files,
       store,
       crashMarks: new CrashMarks(dataDir),
       engine,
@@ -87,6 +99,14 @@ export function runnerOptions(config: Config, parts: RunnerDependencies): Omit<B
     },
     processor: new ChunkProcessor(store, engine, budget, rowLimits),
     metrics: new RunnerMetrics(registry),
+    janitor: new Janitor({
+      files,
+      batches,
+      uploads: new UploadStore(store, files),
+      idempotency: new IdempotencyKeys(store, batches),
+      batchesDays: batch.retention.batchesDays ?? null,
+      log,
+    }),
     chunkConcurrency: batch.chunkConcurrency,
     chunksQueuedMax: batch.chunksQueuedMax,
     reconcileMs,

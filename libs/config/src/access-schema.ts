@@ -34,5 +34,30 @@ const oidcSchema = z.strictObject({
 });
 export type OidcConfig = z.infer<typeof oidcSchema>;
 
-/** Who may call. */
-export const accessSchema = z.strictObject({ mode: z.enum(ACCESS_MODES).default('auto'), oidc: oidcSchema.optional() }).prefault({});
+const TENANT = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
+const TENANTS_MAX = 4096;
+const quota = z.int().positive().optional();
+
+/** What a tenant may have in the batch lane at one moment; a key that is absent: no limit. */
+const quotaSchema = z.strictObject({
+  /** All its files, outputs and uploads that are not completed among them. */
+  fileBytes: quota,
+  openBatches: quota,
+  /** Of all its open batches together. */
+  rows: quota,
+});
+export type TenantQuota = z.infer<typeof quotaSchema>;
+
+const tenantSchema = z.strictObject({ quota: quotaSchema.prefault({}) });
+
+/** Who may call, and what tenants may have. */
+export const accessSchema = z
+  .strictObject({
+    mode: z.enum(ACCESS_MODES).default('auto'),
+    oidc: oidcSchema.optional(),
+    tenants: z
+      .record(z.string().regex(TENANT, 'expected the name of a tenant'), tenantSchema)
+      .refine((tenants) => Object.keys(tenants).length <= TENANTS_MAX, `expected at most ${TENANTS_MAX} tenants`)
+      .default({}),
+  })
+  .prefault({});

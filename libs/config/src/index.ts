@@ -15,7 +15,7 @@ export type { DrainConfig, EnvoyConfig } from './balancing';
 export { envoyYaml, type EnvoyAddress, type EnvoyOptions } from './envoy-yaml';
 export { ConfigError } from './config-error';
 export { withPresentNames } from './former-names';
-export type { OidcConfig } from './access-schema';
+export type { OidcConfig, TenantQuota } from './access-schema';
 export { sourceSettings, type SourceSettings } from './source-settings';
 export type { BucketLocation, StorageLocation } from './storage-location';
 export type { RedisSentinels, SharedRedis } from './fleet';

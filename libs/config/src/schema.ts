@@ -145,6 +145,15 @@ export const fileSchema = z.strictObject({
         .int()
         .nonnegative()
         .default(256 * MiB),
+      /** What is removed by itself. */
+      retention: z
+        .strictObject({
+          /** Life of an uploaded file for which its sender names none. */
+          filesDays: positiveInt.max(3650).default(30),
+          /** Batches that have been over for so long, with their outputs; default: kept until deleted. */
+          batchesDays: positiveInt.max(3650).optional(),
+        })
+        .prefault({}),
     })
     .prefault({}),
   access: accessSchema,

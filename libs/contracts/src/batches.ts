@@ -13,6 +13,31 @@ export interface FileObject {
   filename: string;
   purpose: FilePurpose;
   status: 'uploaded' | 'processed' | 'error';
+  /** Ours. */
+  interleave?: { /** Of the bytes, hexadecimal; files that were uploaded have it. */ sha256?: string };
+}
+
+/** A file that comes in parts. */
+export interface UploadObject {
+  id: string;
+  object: 'upload';
+  bytes: number;
+  created_at: number;
+  expires_at: number;
+  filename: string;
+  purpose: FilePurpose;
+  status: 'pending' | 'completed' | 'cancelled' | 'expired';
+  /** Null unless it is completed, and once that file is deleted. */
+  file: FileObject | null;
+  /** Ours: the parts that are there while it is pending, oldest first. */
+  interleave?: { parts: { id: string; bytes: number }[] };
+}
+
+export interface UploadPartObject {
+  id: string;
+  object: 'upload.part';
+  created_at: number;
+  upload_id: string;
 }
 
 export const BATCH_STATUSES = [

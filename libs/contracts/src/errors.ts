@@ -14,6 +14,7 @@ export const ERRORS = {
   too_large: { status: 413, retryable: false, batchCode: 'invalid_request' },
   unsupported_media_type: { status: 415, retryable: false, batchCode: 'invalid_request' },
   range_not_satisfiable: { status: 416, retryable: false, batchCode: 'invalid_request' },
+  idempotency_mismatch: { status: 422, retryable: false, batchCode: 'invalid_request' },
   inference_failed: { status: 422, retryable: false, batchCode: 'inference_failed' },
   overloaded: { status: 429, retryable: true, batchCode: 'overloaded' },
   client_closed: { status: 499, retryable: false, batchCode: 'batch_cancelled' },

@@ -1,3 +1,4 @@
+import { InterleaveError } from '@app/contracts';
 import { expectObject, expectString, mismatch, quote } from './checks';
 import { joinOrganisation } from './endpoint';
 
@@ -15,12 +16,38 @@ export interface BatchLine {
  */
 export function checkBatchLine(line: unknown, endpointUrl: string): BatchLine {
   const object = expectObject(line, 'line');
-  const customId = expectString(object.custom_id, 'custom_id');
-  if (customId === '' || customId.length > CUSTOM_ID_CHARACTERS_MAX)
-    throw mismatch(`1 to ${CUSTOM_ID_CHARACTERS_MAX} characters`, 'custom_id', customId);
-  if (object.method !== 'POST') throw mismatch('"POST"', 'method', object.method);
-  if (!isSameUrl(object.url, endpointUrl)) throw mismatch(`${quote(endpointUrl)}, the endpoint of the batch,`, 'url', object.url);
+  const customId = expectCustomId(object.custom_id);
+  checkMethod(object.method);
+  checkUrl(object.url, endpointUrl);
   return { customId, body: expectObject(object.body, 'body') };
+}
+
+/** All that is wrong with a line around its body, each as `checkBatchLine` would say it; empty: nothing. */
+export function findLineFaults(line: Readonly<Record<string, unknown>>, endpointUrl: string): InterleaveError[] {
+  const checks = [() => expectCustomId(line['custom_id']), () => checkMethod(line['method']), () => checkUrl(line['url'], endpointUrl)];
+  return checks.flatMap((check) => {
+    try {
+      check();
+      return [];
+    } catch (error) {
+      if (error instanceof InterleaveError) return [error];
+      throw error;
+    }
+  });
+}
+
+function expectCustomId(value: unknown): string {
+  const customId = expectString(value, 'custom_id');
+  if (customId !== '' && customId.length <= CUSTOM_ID_CHARACTERS_MAX) return customId;
+  throw mismatch(`1 to ${CUSTOM_ID_CHARACTERS_MAX} characters`, 'custom_id', customId);
+}
+
+function checkMethod(value: unknown): void {
+  if (value !== 'POST') throw mismatch('"POST"', 'method', value);
+}
+
+function checkUrl(value: unknown, endpointUrl: string): void {
+  if (!isSameUrl(value, endpointUrl)) throw mismatch(`${quote(endpointUrl)}, the endpoint of the batch,`, 'url', value);
 }
 
 /** An organisation's slash may be plain in one of the two and encoded in the other. */

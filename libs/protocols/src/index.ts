@@ -1,4 +1,4 @@
-export { checkBatchLine, type BatchLine } from './batch-line';
+export { checkBatchLine, findLineFaults, type BatchLine } from './batch-line';
 export { ENDPOINT_PATHS, joinOrganisation, parseEndpoint } from './endpoint';
 export { errorBody, type ErrorStyle } from './error-body';
 export { checkJsonBounds, checkJsonBoundsInSlices, jsonLimits, type JsonCounts, type JsonLimits, type JsonSettings } from './json-bounds';

@@ -1,3 +1,4 @@
+import type { Sees } from '@app/batches';
 import { DEFAULT_TENANT, InterleaveError, type Lane } from '@app/contracts';
 import type { FastifyRequest } from 'fastify';
 
@@ -49,10 +50,11 @@ export function checkLane({ lanes }: Caller, lane: Lane): void {
   );
 }
 
-/** Whether the caller may know of what the tenant has. */
-export function maySee({ isOperator, tenant }: Caller, owner: string): boolean {
-  return isOperator || tenant === owner;
-}
+/** Whether the caller may know of what a tenant has, as stores ask it. */
+export const seenBy =
+  ({ isOperator, tenant }: Caller): Sees =>
+  (owner) =>
+    isOperator || tenant === owner;
 
 export function notAnOperator(): InterleaveError {
   return new InterleaveError(

@@ -2,7 +2,7 @@ import { InterleaveError } from '@app/contracts';
 import type { PageRequest } from '@app/batches';
 
 const LIFE_SECONDS_MIN = 3_600;
-export const LIFE_SECONDS_MAX = 2_592_000;
+const LIFE_SECONDS_MAX = 2_592_000;
 
 const METADATA_PAIRS_MAX = 16;
 const METADATA_KEY_CHARS_MAX = 64;
@@ -100,7 +100,7 @@ export function invalid(param: string | null, expected: string, received: unknow
   );
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
+export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 

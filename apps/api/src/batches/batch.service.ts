@@ -1,18 +1,21 @@
 import { Readable } from 'node:stream';
 import { type FileObject, type FilePurpose, InterleaveError } from '@app/contracts';
 import {
-  newBatchId,
   newFileId,
   newManifest,
   toBatchView,
   toFileObject,
+  unkeyedClaim,
+  type BatchClaim,
   type BatchStore,
   type BatchView,
   type FileRecord,
   type FileStore,
+  type FileDescription,
+  type IdempotencyKeys,
+  type Manifest,
   type Page,
   type PageRequest,
-  type Sees,
   type Upload,
 } from '@app/batches';
 import { type BatchQueues } from '@app/queues';
@@ -20,8 +23,10 @@ import { ENDPOINT_PATHS, parseEndpoint } from '@app/protocols';
 import type { Logger } from '@app/telemetry';
 import type { Breaker } from '../resilience/breaker';
 import type { StorageGuard } from '../resilience/storage-guard';
-import { maySee, type Caller } from '../access/caller';
+import { seenBy, type Caller } from '../access/caller';
 import { invalid, type BatchRequest } from './batch-requests';
+import type { TenantQuotas } from './tenant-quotas';
+import type { UploadService } from './upload.service';
 
 /** As the runner says of a batch that it has taken up. */
 const REDIS_AWAY = 'Redis is not reachable';
@@ -33,12 +38,17 @@ const COMPLETION_WINDOW_SECONDS = 24 * 3600;
 export interface BatchServiceParts {
   files: FileStore;
   batches: BatchStore;
+  uploads: UploadService;
+  idempotency: IdempotencyKeys;
+  quotas: TenantQuotas;
   queues: BatchQueues;
   storage: StorageGuard;
   /** Before the hints to the runner. */
   redis: Breaker;
   /** Largest input file. */
   fileBytesMax: number;
+  /** Life of an uploaded file for which its sender names none. */
+  fileLifeSeconds: number;
   log: Logger;
 }
 
@@ -50,14 +60,25 @@ export class BatchService {
     return this.parts.fileBytesMax;
   }
 
-  /** Rejects with `too_large` or `storage_full` when a file of at least so many bytes cannot be taken. */
-  checkAnnounced(bytesMin: number): Promise<void> {
-    return this.parts.files.checkAnnounced(Math.max(0, bytesMin));
+  get uploads(): UploadService {
+    return this.parts.uploads;
+  }
+
+  /** Rejects with `too_large`, `storage_full` or `overloaded` when a file of at least so many bytes cannot be taken. */
+  async checkAnnounced(bytesMin: number, { tenant }: Caller): Promise<void> {
+    await this.parts.files.checkAnnounced(Math.max(0, bytesMin));
+    await this.parts.quotas.checkFile(tenant, Math.max(0, bytesMin));
   }
 
   /** Rejects with `storage_full` when `bytesExpected` (0: unknown) cannot fit. */
   beginUpload(bytesExpected: number): Promise<Upload> {
     return this.parts.files.beginUpload(bytesExpected);
+  }
+
+  /** Ends an upload, within the tenant's quota. `expiresAfterSeconds` null: the default. */
+  commitUpload(upload: Upload, description: FileDescription): Promise<FileRecord> {
+    const expiresAfterSeconds = description.expiresAfterSeconds ?? this.parts.fileLifeSeconds;
+    return this.parts.quotas.storeFile(description.tenant, upload.byteCount, () => upload.commit({ ...description, expiresAfterSeconds }));
   }
 
   /** For whatever writes to DATA_DIR: rejects with `storage_full`, without trying `work`, while writes fail. */
@@ -84,17 +105,30 @@ export class BatchService {
     return { record, read: (start, end) => Readable.from(this.parts.files.openContent(record, { start, end }), { objectMode: false }) };
   }
 
+  /** `key`: of an `Idempotency-Key`, with the body that came with it; requests with the same ones get the same batch. */
+  async createBatch(request: BatchRequest, caller: Caller, key: { value: string; body: Uint8Array } | null): Promise<BatchView> {
+    if (key === null) return this.makeBatch(request, caller, unkeyedClaim());
+    const claim = await this.store(() => this.parts.idempotency.claim(caller.tenant, key.value, key.body));
+    if (typeof claim === 'string') return this.getBatch(claim, caller);
+    try {
+      return await this.makeBatch(request, caller, claim);
+    } catch (error) {
+      await claim.release().catch(() => false);
+      throw error;
+    }
+  }
+
   /**
    * Accepts a batch: when this resolves, it is durable, and the runner will find it whether or not Redis took the hint.
    * The use of the file is noted first and the file is looked for again last, so that a deletion that runs at the same
    * time either sees the batch or makes this refuse it.
    */
-  async createBatch(request: BatchRequest, caller: Caller): Promise<BatchView> {
+  private async makeBatch(request: BatchRequest, caller: Caller, claim: BatchClaim): Promise<BatchView> {
     if (request.endpoint.includes('?') || parseEndpoint(request.endpoint) === null) throw invalid('endpoint', ENDPOINTS, request.endpoint);
     const file = await this.inputFile(request.inputFileId, caller);
     const createdAt = Math.floor(Date.now() / 1000);
     const manifest = newManifest({
-      batchId: newBatchId(),
+      batchId: claim.batchId,
       tenant: caller.tenant,
       models: caller.models,
       endpoint: request.endpoint,
@@ -108,14 +142,13 @@ export class BatchService {
       expiresAt: createdAt + COMPLETION_WINDOW_SECONDS,
     });
     const batchId = manifest.batch.id;
-    await this.store(async () => {
-      await this.parts.files.addUse(file.id, batchId);
-      await this.parts.batches.create(manifest);
-    });
-    if (!(await this.parts.files.mayUse(file.id))) {
-      await this.parts.batches.remove(batchId);
-      throw unknownInputFile(file.id);
+    try {
+      await this.parts.quotas.createBatch(caller.tenant, file.rows, () => this.storeBatch(manifest));
+    } catch (error) {
+      if (await claim.release().catch(() => false)) await this.parts.batches.remove(batchId).catch(() => undefined);
+      throw error;
     }
+    await claim.keep().catch(() => undefined); // whoever comes with the key finds the batch
     this.tell(batchId, (queues) => queues.addBatches([batchId]));
     return this.oneWithRedis(toBatchView(manifest, null));
   }
@@ -154,6 +187,15 @@ export class BatchService {
     return this.parts.queues.close();
   }
 
+  private async storeBatch(manifest: Manifest): Promise<void> {
+    const { id, input_file_id: fileId } = manifest.batch;
+    await this.store(async () => {
+      await this.parts.files.addUse(fileId, id);
+      await this.parts.batches.create(manifest);
+    });
+    if (!(await this.parts.files.mayUse(fileId))) throw unknownInputFile(fileId);
+  }
+
   private async inputFile(fileId: string, caller: Caller): Promise<FileRecord> {
     const file = await this.parts.files.get(fileId, seenBy(caller)).catch((error: unknown) => {
       throw error instanceof InterleaveError && error.code === 'not_found' ? unknownInputFile(fileId) : error;
@@ -185,11 +227,6 @@ export class BatchService {
       .catch((error: Error) => this.parts.log.debug({ batch: batchId, err: error }, 'runners not told; they will look by themselves'));
   }
 }
-
-const seenBy =
-  (caller: Caller): Sees =>
-  (tenant) =>
-    maySee(caller, tenant);
 
 function unknownInputFile(fileId: string): InterleaveError {
   return new InterleaveError('not_found', `input_file_id: no file with id ${JSON.stringify(fileId.slice(0, 64))}; upload it first`, {

@@ -7,6 +7,7 @@ import { callerOf, checkLane } from '../access/caller';
 import { Documented, PAGE_QUERY } from '../docs/documented';
 import { CONFIG } from '../tokens';
 import { parseBatchRequest, parsePage } from './batch-requests';
+import { idempotencyKey } from './idempotency-key';
 import { BatchService } from './batch.service';
 import { toList, type List } from './list';
 
@@ -25,16 +26,18 @@ export class BatchesController {
   @HttpCode(200)
   @Documented({
     tag: 'batches',
-    summary: 'Start a batch over an uploaded file',
+    summary: 'Start a batch over an uploaded file; with an Idempotency-Key once',
     body: 'BatchRequest',
     ok: 'Batch',
-    errors: [400, 404, 413, 415, 503, 507],
+    errors: [400, 404, 409, 413, 415, 422, 429, 503, 507],
     errorSchema: 'OpenAiError',
   })
   async create(@Req() request: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<BatchView> {
     checkLane(callerOf(request), 'batch');
-    const body = await parseJsonBodyInSlices(await request.readBody(reply), jsonLimits(this.config.http));
-    return this.service.createBatch(parseBatchRequest(body), callerOf(request));
+    const value = idempotencyKey(request.headers);
+    const body = await request.readBody(reply);
+    const batch = parseBatchRequest(await parseJsonBodyInSlices(body, jsonLimits(this.config.http)));
+    return this.service.createBatch(batch, callerOf(request), value === null ? null : { value, body });
   }
 
   @Get()

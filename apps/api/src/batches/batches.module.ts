@@ -8,10 +8,11 @@ import { BatchesController } from './batches.controller';
 import { FilesController } from './files.controller';
 import { openBatchService } from './open-batches';
 import { acceptUploads } from './receive-upload';
+import { UploadsController } from './uploads.controller';
 
-/** `/v1/files` and `/v1/batches`. */
+/** `/v1/files`, `/v1/uploads` and `/v1/batches`. */
 @Module({
-  controllers: [FilesController, BatchesController],
+  controllers: [FilesController, UploadsController, BatchesController],
   providers: [{ provide: BatchService, useFactory: openBatchService, inject: [CONFIG, LOGGER, Breakers] }],
   exports: [BatchService],
 })

@@ -24,7 +24,7 @@ export class FilesController {
     summary: 'Upload the rows of a batch',
     body: { 'multipart/form-data': 'FileUpload', 'application/x-ndjson': 'FileRows' },
     ok: 'File',
-    errors: [400, 413, 415, 503, 507],
+    errors: [400, 413, 415, 429, 503, 507],
     errorSchema: 'OpenAiError',
   })
   create(@Req() request: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<FileObject> {

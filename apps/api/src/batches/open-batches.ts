@@ -1,12 +1,15 @@
 import type { Config } from '@app/config';
-import { BatchStore, FileStore, openStore, readInstanceId, uploadLimits } from '@app/batches';
+import { BatchStore, FileStore, IdempotencyKeys, openStore, readInstanceId, TenantUsage, uploadLimits, UploadStore } from '@app/batches';
 import { BatchQueues, redisAddress } from '@app/queues';
 import type { Logger } from '@app/telemetry';
 import type { Breakers } from '../resilience/breakers';
 import { StorageGuard, storageVerdict } from '../resilience/storage-guard';
 import { BatchService } from './batch.service';
+import { TenantQuotas } from './tenant-quotas';
+import { UploadService } from './upload.service';
 
 /** A disk or Redis that failed three times of the last five will fail again. */
+const DAY_SECONDS = 86_400;
 const WINDOW = { callsMax: 5, callsMin: 3 };
 
 /** Opens files, batches and queues for the API. Redis need not be there. */
@@ -22,13 +25,22 @@ export async function openBatchService(config: Config, log: Logger, breakers: Br
     instanceId: await readInstanceId(store),
     onError: (error) => log.debug({ err: error }, 'Redis'),
   });
+  const fileLifeSeconds = config.batch.retention.filesDays * DAY_SECONDS;
+  const batches = new BatchStore(store);
+  const uploads = new UploadStore(store, files);
+  const quotas = new TenantQuotas(config.access.tenants, new TenantUsage({ files, batches, uploads }));
+  const storage = new StorageGuard(store, breakers.of('storage', storageVerdict, WINDOW), () => files.tryWrite());
   return new BatchService({
     files,
-    batches: new BatchStore(store),
+    batches,
+    uploads: new UploadService({ uploads, storage, quotas, fileLifeSeconds }),
+    idempotency: new IdempotencyKeys(store, batches),
+    quotas,
     queues,
-    storage: new StorageGuard(store, breakers.of('storage', storageVerdict, WINDOW), () => files.tryWrite()),
+    storage,
     redis: breakers.of('redis', () => 'fault', WINDOW),
     fileBytesMax: config.batch.fileBytesMax,
+    fileLifeSeconds,
     log,
   });
 }

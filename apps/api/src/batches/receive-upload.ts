@@ -3,19 +3,19 @@ import { InterleaveError, type FileObject } from '@app/contracts';
 import { toFileObject, type Upload } from '@app/batches';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { callerOf, checkLane } from '../access/caller';
-import { invalid, LIFE_SECONDS_MAX, parseExpiry } from './batch-requests';
+import { invalid, parseExpiry } from './batch-requests';
+import { ContentDigest } from '../http/content-digest';
 import { callForBody } from '../http/early-answer';
 import { mediaType, refuseEncoded } from '../http/media-type';
 import type { BatchService } from './batch.service';
 
-const FORM = 'multipart/form-data';
+export const FORM = 'multipart/form-data';
 const NDJSON = ['application/x-ndjson', 'application/jsonl', 'application/jsonlines'];
 const FIELD_BYTES_MAX = 64 * 1024;
 const FIELDS_MAX = 16;
 const FILENAME_CHARS_MAX = 255;
-const DEFAULT_LIFE_SECONDS = LIFE_SECONDS_MAX;
 /** What a form adds to its file, and more. */
-const FORM_BYTES_MAX = 2 * 1024 * 1024;
+export const FORM_BYTES_MAX = 2 * 1024 * 1024;
 
 /** Lets the application take uploads as streams. Call it before the application is ready. */
 export function acceptUploads(fastify: FastifyInstance): void {
@@ -46,10 +46,12 @@ async function receive(service: BatchService, request: FastifyRequest, reply: Fa
         'unsupported_media_type',
         `Content-Type: expected ${FORM} or ${NDJSON[0]}; send the file as a form with the fields "purpose" and "file"`,
       );
-    await service.checkAnnounced(isForm ? bytesExpected - FORM_BYTES_MAX : bytesExpected);
+    await service.checkAnnounced(isForm ? bytesExpected - FORM_BYTES_MAX : bytesExpected, caller);
     if (!isForm) setQueryFields(upload, request);
+    const digest = ContentDigest.follow(request.raw);
     callForBody(request, reply.raw);
     await (isForm ? receiveForm(upload, request) : receiveRows(upload, request));
+    await digest?.check();
     return await upload.finish();
   } catch (error) {
     await upload.discard();
@@ -86,7 +88,8 @@ class Reception {
       throw new InterleaveError('invalid_request', 'file: expected a file but the form has none', { param: 'file' });
     const { tenant, filename } = this;
     const expiresAfterSeconds = this.expiresAfterSeconds();
-    return toFileObject(await this.upload.commit({ filename: filename || 'batch.jsonl', purpose: 'batch', tenant, expiresAfterSeconds }));
+    const description = { filename: filename || 'batch.jsonl', purpose: 'batch' as const, tenant, expiresAfterSeconds };
+    return toFileObject(await this.service.commitUpload(this.upload, description));
   }
 
   async discard(): Promise<void> {
@@ -98,11 +101,12 @@ class Reception {
     if (purpose !== 'batch') throw invalid('purpose', '"batch"', purpose);
   }
 
-  private expiresAfterSeconds(): number {
+  /** Null: the default. */
+  private expiresAfterSeconds(): number | null {
     const anchor = this.fields.get('expires_after[anchor]');
     const seconds = this.fields.get('expires_after[seconds]');
-    if (anchor === undefined && seconds === undefined) return DEFAULT_LIFE_SECONDS;
-    return parseExpiry('expires_after', { anchor, seconds: seconds === undefined ? undefined : Number(seconds) }) ?? DEFAULT_LIFE_SECONDS;
+    if (anchor === undefined && seconds === undefined) return null;
+    return parseExpiry('expires_after', { anchor, seconds: seconds === undefined ? undefined : Number(seconds) });
   }
 }
 
@@ -136,7 +140,7 @@ async function receiveRows(upload: Reception, request: FastifyRequest): Promise<
 }
 
 /** What a form parser or a broken connection throws is the sender's doing; what has a system call is ours. */
-function asRefusal(error: unknown): unknown {
+export function asRefusal(error: unknown): unknown {
   if (error instanceof InterleaveError || (error as NodeJS.ErrnoException).syscall !== undefined) return error;
   return new InterleaveError('invalid_request', `The upload could not be read: ${(error as Error).message}`, { cause: error });
 }

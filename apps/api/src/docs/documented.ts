@@ -13,7 +13,7 @@ const ERROR_MEANING: Record<ErrorStatus, string> = {
   413: 'The body is over the limit',
   415: 'Content type or encoding that is not taken',
   416: 'The range starts past the end',
-  422: 'The model fails on this input',
+  422: 'The model fails on this input; or the Idempotency-Key belongs to another request',
   429: 'No room before the deadline, or the share of the tenant is used up',
   501: 'Not done by this node; the message says what would do',
   503: 'Not running now',

@@ -4,6 +4,7 @@ import { Type, type TSchema } from '@sinclair/typebox';
 import { FLEET_SCHEMAS } from './fleet-schemas';
 import { TRITON_SCHEMAS } from './triton-schemas';
 import { embedding, embeddingFields, taskSchemas } from './task-schemas';
+import { UPLOAD_SCHEMAS } from './upload-schemas';
 
 const PROMPT_NAME = 'Prompt of config_sentence_transformers.json that goes before the texts; without it the default one, if there is one';
 
@@ -284,6 +285,7 @@ const file = Type.Object(
     filename: Type.String(),
     purpose: Type.String({ enum: ['batch', 'batch_output'] }),
     status: Type.String({ enum: ['uploaded', 'processed', 'error'] }),
+    interleave: Type.Optional(Type.Object({ sha256: Type.Optional(Type.String({ description: 'Of an uploaded file, hexadecimal' })) })),
   },
   {
     examples: [
@@ -415,6 +417,7 @@ export const SCHEMAS = {
   ...openAi,
   ...taskSchemas,
   ...batches,
+  ...UPLOAD_SCHEMAS,
   ...FLEET_SCHEMAS,
 } satisfies Record<string, TSchema>;
 export type SchemaName = keyof typeof SCHEMAS;

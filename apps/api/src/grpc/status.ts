@@ -14,6 +14,7 @@ const STATUS: Record<ErrorCode, status> = {
   too_large: status.RESOURCE_EXHAUSTED,
   unsupported_media_type: status.INVALID_ARGUMENT,
   range_not_satisfiable: status.OUT_OF_RANGE,
+  idempotency_mismatch: status.INVALID_ARGUMENT,
   inference_failed: status.INTERNAL,
   overloaded: status.RESOURCE_EXHAUSTED,
   client_closed: status.CANCELLED,

@@ -6,6 +6,7 @@ import { followBatch, isOver } from '../batch-progress';
 import { ApiClient, withServer, type ListPage, type Server } from '../client';
 import { CliError } from '../cli-error';
 import { table } from '../table';
+import { uploadFile } from '../upload-file';
 
 const EXIT_WITH_FAILED_ROWS = 2;
 const LIST_LIMIT = 100;
@@ -56,7 +57,7 @@ export function addBatchCommands(program: Command): void {
 async function submit(path: string, options: SubmitOptions): Promise<void> {
   const client = new ApiClient(options);
   const { content, endpoint } = await openBatchInput(path, options);
-  const file = await client.upload(basename(path), content);
+  const file = content === null ? await uploadFile(client, path) : await client.upload(basename(path), content);
   const request = { input_file_id: file.id, endpoint, completion_window: '24h', ...(options.deterministic ? { deterministic: true } : {}) };
   const created = await client.post<BatchObject>('/v1/batches', request);
   if (!options.wait) {

@@ -41,12 +41,9 @@ export async function judgeInput(
   input: BatchInput,
   signal: AbortSignal,
 ): Promise<{ problems: BatchValidationError[]; model: string | null }> {
-  const { model, version } = input.endpoint;
-  const early = modelProblems(engine, input, { model, version });
-  if (early.length > 0) return { problems: early, model };
-  const found = await validateInput({ ...input, store, modelInBody: model === null, rowLimits }, signal);
-  const problems = found.errors.length > 0 ? found.errors : modelProblems(engine, input, { model: found.model, version: null });
-  return { problems, model: model ?? found.model };
+  const found = await validateInput({ ...input, store, modelInBody: input.endpoint.model === null, rowLimits }, signal);
+  const model = input.endpoint.model ?? found.model;
+  return { problems: [...modelProblems(engine, input, { model, version: input.endpoint.version }), ...found.errors], model };
 }
 
 /** Rows name one model, or none and fail alone: no other model is run than the one that is looked at here. */

@@ -107,8 +107,28 @@ describe('validateInput', () => {
     ]);
   });
 
-  it('lists at most 100 errors', async () => {
-    expect((await validate(toJsonl(Array.from({ length: 300 }, () => echoRow(0))))).errors).toHaveLength(100);
+  it('finds all that is wrong with a line, in one pass', async () => {
+    const worst = { ...echoRow(0), custom_id: '', method: 'GET', url: '/', body: { model: 'other' } };
+    expect(codes(await validate(toJsonl([echoRow(0), worst, { ...echoRow(0), method: 'GET' }])))).toEqual([
+      ['invalid_custom_id', 2],
+      ['invalid_method', 2],
+      ['mismatched_url', 2],
+      ['mismatched_model', 2],
+      ['invalid_method', 3],
+      ['duplicate_custom_id', 3],
+    ]);
+  });
+
+  it('lists 100 errors, and says so when there are more', async () => {
+    const repeated = (times: number) => validate(toJsonl(Array.from({ length: times + 1 }, () => echoRow(0))));
+    const { errors } = await repeated(300);
+    expect([errors.length, errors[99]?.line]).toEqual([101, 101]);
+    expect(errors[100]).toMatchObject({
+      code: 'too_many_errors',
+      line: null,
+      message: expect.stringContaining('more than 100 errors; the check ended at line 102') as string,
+    });
+    expect((await repeated(100)).errors.map(({ code }) => code)).toEqual(Array(100).fill('duplicate_custom_id'));
   });
 
   it('stops when it is aborted', async () => {

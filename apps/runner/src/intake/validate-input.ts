@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { InterleaveError, type BatchValidationError } from '@app/contracts';
-import { checkBatchLine, checkJsonBounds, type JsonLimits } from '@app/protocols';
+import { checkJsonBounds, findLineFaults, type JsonLimits } from '@app/protocols';
 import { UTF16_REMEDY, UTF8_REMEDY, type RowLine, readRows, type ChunkTable, type ObjectStore } from '@app/batches';
 import { CustomIdSet } from './custom-id-set';
 
@@ -31,7 +31,8 @@ type Fault = Omit<BatchValidationError, 'line'>;
 
 /**
  * Checks what must hold for the file as a whole: JSON objects, unique ids, one url, one model. What is wrong with a
- * single body is found when that row runs and fails that row alone. Stops after 100 errors. Memory: 10 bytes a row.
+ * single body is found when that row runs and fails that row alone. All faults of all lines are found in one pass, up to 100;
+ * with one more it stops and says so. Memory: 10 bytes a row.
  * Rejects when `signal` is aborted.
  */
 export async function validateInput(file: InputFile, signal: AbortSignal): Promise<ValidationResult> {
@@ -43,7 +44,7 @@ export async function validateInput(file: InputFile, signal: AbortSignal): Promi
     signal.throwIfAborted();
     for (const row of rows) {
       await validation.check(row);
-      if (validation.errors.length === ERRORS_MAX) return validation.result();
+      if (validation.errors.length > ERRORS_MAX) return validation.cut(row.line);
     }
     await nextTurn();
   }
@@ -66,21 +67,29 @@ class Validation {
     return { errors: this.errors, model: this.model };
   }
 
-  async check(row: RowLine): Promise<void> {
-    if (row.row === this.chunkEndRow) this.chunkEndRow += this.file.table.chunk(++this.chunkIndex).rowCount;
-    const fault = await this.faultOf(row);
-    if (fault !== null) this.errors.push({ ...fault, line: row.line });
+  /** With more errors than are listed; `line` is the last that was looked at. */
+  cut(line: number): ValidationResult {
+    const message = `There are more than ${ERRORS_MAX} errors; the check ended at line ${line}. Correct these, then upload the file again.`;
+    const more = { ...fault('too_many_errors', null, message), line: null };
+    return { errors: [...this.errors.slice(0, ERRORS_MAX), more], model: this.model };
   }
 
-  private async faultOf(row: RowLine): Promise<Fault | null> {
+  async check(row: RowLine): Promise<void> {
+    if (row.row === this.chunkEndRow) this.chunkEndRow += this.file.table.chunk(++this.chunkIndex).rowCount;
+    for (const fault of await this.faultsOf(row)) this.errors.push({ ...fault, line: row.line });
+  }
+
+  private async faultsOf(row: RowLine): Promise<Fault[]> {
     const parsed = parseLine(row.bytes, this.file.rowLimits);
-    if ('code' in parsed) return parsed;
+    if ('code' in parsed) return [parsed];
     const { custom_id: customId, body } = parsed.value;
-    return (
-      checkLine(parsed.value, this.file.url) ??
-      (this.file.modelInBody ? this.checkModel(body) : null) ??
-      (await this.checkUnique(String(customId), row))
-    );
+    const faults = findLineFaults(parsed.value, this.file.url).map(lineFault);
+    const isIdFaulty = faults.some(({ param }) => param === 'custom_id');
+    const others = [
+      this.file.modelInBody ? this.checkModel(body) : null,
+      isIdFaulty ? null : await this.checkUnique(String(customId), row),
+    ];
+    return [...faults, ...others.filter((fault) => fault !== null)];
   }
 
   /** A row that names no model fails alone; rows that name two models mean that the file is two batches. */
@@ -116,15 +125,8 @@ class Validation {
   }
 }
 
-/** What is wrong with the line around its body; a body that is wrong fails that row alone when it runs. */
-function checkLine(value: Record<string, unknown>, url: string): Fault | null {
-  try {
-    checkBatchLine(value, url);
-    return null;
-  } catch (error) {
-    if (!(error instanceof InterleaveError)) throw error;
-    return error.param === 'body' ? null : fault(CODES[error.param ?? ''] ?? 'invalid_line', error.param, `${error.message}.`);
-  }
+function lineFault({ param, message }: InterleaveError): Fault {
+  return fault(CODES[param ?? ''] ?? 'invalid_line', param, `${message}.`);
 }
 
 function parseLine(bytes: Buffer, limits: JsonLimits): { value: Record<string, unknown> } | Fault {

@@ -20,6 +20,8 @@ export interface FileRecord {
   purpose: FilePurpose;
   /** Whose it is. Those of before there were tenants do not say so, and are read as `DEFAULT_TENANT`'s. */
   tenant: string;
+  /** Of its bytes, hexadecimal; absent for outputs, and for files of former releases. */
+  sha256?: string;
   /** The file has no bytes of its own: they are those of the results of a batch. */
   source?: { batchId: string; part: ChunkPart };
 }
@@ -35,6 +37,7 @@ export function toFileObject(record: FileRecord): FileObject {
     filename: record.filename,
     purpose: record.purpose,
     status: 'processed',
+    ...(record.sha256 === undefined ? {} : { interleave: { sha256: record.sha256 } }),
   };
 }
 

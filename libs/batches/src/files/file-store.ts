@@ -43,9 +43,9 @@ export class FileStore {
     return Upload.check(this.store, this.limits, bytesMin);
   }
 
-  /** Rejects with `storage_full` when `bytesExpected` (0: unknown) cannot fit. */
-  beginUpload(bytesExpected: number): Promise<Upload> {
-    return Upload.begin(this.store, this.limits, bytesExpected);
+  /** Rejects with `storage_full` when `bytesExpected` (0: unknown) cannot fit. `fileId`: one that was reserved. */
+  beginUpload(bytesExpected: number, fileId?: string): Promise<Upload> {
+    return Upload.begin(this.store, this.limits, bytesExpected, fileId);
   }
 
   /** Rejects with the store's error when it cannot be written to. */
@@ -137,7 +137,8 @@ export class FileStore {
     return expired;
   }
 
-  private async listIds(): Promise<string[]> {
+  /** Ids of all files, oldest first; of some that are not quite there, too. */
+  async listIds(): Promise<string[]> {
     return (await this.store.listNames(storeKeys.files)).filter(isFileId);
   }
 

@@ -1,13 +1,12 @@
+import { createHash } from 'node:crypto';
 import { InterleaveError, type FilePurpose } from '@app/contracts';
-import { checkRoom } from '../storage/disk-guard';
+import { checkRoom, RoomCheck } from '../storage/disk-guard';
 import { nowSeconds, type FileRecord } from './file-record';
 import { newFileId } from '../manifests/ids';
 import { LineIndexer, type IndexLimits } from './line-index';
 import type { ObjectStore, ObjectWriter } from '../storage/object-store';
 import { storedJson } from '../storage/stored-json';
 import { storeKeys } from '../storage/store-keys';
-
-const DISK_CHECK_BYTES = 16 * 1024 * 1024;
 
 export interface UploadLimits extends IndexLimits {
   fileBytesMax: number;
@@ -33,7 +32,8 @@ export interface FileDescription {
 /** A batch input that is being received; its lines are indexed on the way. */
 export class Upload {
   private readonly indexer: LineIndexer;
-  private bytesUntilDiskCheck = 0;
+  private readonly hash = createHash('sha256');
+  private readonly room: RoomCheck;
 
   private constructor(
     private readonly fileId: string,
@@ -42,6 +42,7 @@ export class Upload {
     private readonly store: ObjectStore,
   ) {
     this.indexer = new LineIndexer(limits);
+    this.room = new RoomCheck(store);
   }
 
   /** Rejects with `too_large` or `storage_full` when a file of at least so many bytes cannot be taken. */
@@ -51,21 +52,21 @@ export class Upload {
   }
 
   /** `bytesExpected`: what the sender announced, 0 when unknown; refused at once when it cannot fit. */
-  static async begin(store: ObjectStore, limits: UploadLimits, bytesExpected: number): Promise<Upload> {
+  static async begin(store: ObjectStore, limits: UploadLimits, bytesExpected: number, fileId = newFileId()): Promise<Upload> {
     await checkRoom(store, bytesExpected);
-    const fileId = newFileId();
     return new Upload(fileId, await store.openWriter(storeKeys.file(fileId).content), limits, store);
+  }
+
+  get byteCount(): number {
+    return this.indexer.byteCount;
   }
 
   /** Appends. Rejects with `too_large` or `storage_full`; the caller must then `discard`. */
   async write(part: Uint8Array): Promise<void> {
     if (this.indexer.byteCount + part.length > this.limits.fileBytesMax) throw tooLarge(this.limits);
     this.indexer.push(part);
-    this.bytesUntilDiskCheck -= part.length;
-    if (this.bytesUntilDiskCheck < 0) {
-      await checkRoom(this.store, part.length);
-      this.bytesUntilDiskCheck = DISK_CHECK_BYTES;
-    }
+    this.hash.update(part);
+    await this.room.take(part.length);
     await this.content.append(part);
   }
 
@@ -83,6 +84,7 @@ export class Upload {
       filename,
       purpose,
       tenant,
+      sha256: this.hash.digest('hex'),
     };
     const keys = storeKeys.file(this.fileId);
     await this.store.put(keys.lineIndex, this.indexer.encode());

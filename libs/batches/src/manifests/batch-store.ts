@@ -28,16 +28,14 @@ export class BatchStore {
 
   constructor(private readonly store: ObjectStore) {}
 
-  /** Accepts a batch: when this resolves, it survives a power cut. The mark that it is open comes before it. */
+  /**
+   * Accepts a batch: when this resolves, it survives a power cut. The mark that it is open comes before it. A batch that is there
+   * already stays as it is. What is left when it rejects is for `remove`, or for `removeAbandoned`.
+   */
   async create(manifest: Manifest): Promise<void> {
     const keys = storeKeys.batch(manifest.batch.id);
-    try {
-      await this.store.put(keys.open, new Uint8Array());
-      await this.store.put(keys.manifest, storedJson(manifest));
-    } catch (error) {
-      await this.remove(manifest.batch.id).catch(() => undefined); // `removeAbandoned` will
-      throw error;
-    }
+    await this.store.put(keys.open, new Uint8Array());
+    await this.store.putIfAbsent(keys.manifest, storedJson(manifest));
   }
 
   /** Only before its creation is answered. */

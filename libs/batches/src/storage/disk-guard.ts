@@ -3,6 +3,9 @@ import { byteText, InterleaveError } from '@app/contracts';
 import { isDiskFull } from './durable';
 import type { ObjectStore } from './object-store';
 
+/** Bytes that are written between two looks at a disk. */
+const LOOK_BYTES = 16 * 1024 * 1024;
+
 export type FreeBytes = (directory: string) => Promise<number>;
 
 /** Free bytes of the file system that holds `directory`, for this user. */
@@ -33,6 +36,21 @@ export async function checkRoom(store: Pick<ObjectStore, 'refusal' | 'kind'>, by
   const reason = await store.refusal(byteCount);
   if (reason === null) return;
   throw store.kind === 'directory' ? storageFull(reason) : new InterleaveError('storage_unavailable', reason, { retryAfterSeconds: 5 });
+}
+
+/** Looks at the disk now and then while something long is written. */
+export class RoomCheck {
+  private bytesUntilLook = 0;
+
+  constructor(private readonly store: Pick<ObjectStore, 'refusal' | 'kind'>) {}
+
+  /** Rejects as `checkRoom`. */
+  async take(byteCount: number): Promise<void> {
+    this.bytesUntilLook -= byteCount;
+    if (this.bytesUntilLook >= 0) return;
+    await checkRoom(this.store, byteCount);
+    this.bytesUntilLook = LOOK_BYTES;
+  }
 }
 
 /** The `storage_full` of a failed write when the disk is full, else the error itself. */

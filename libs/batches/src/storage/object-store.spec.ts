@@ -6,7 +6,10 @@ import { ListMultipartUploadsCommand } from '@aws-sdk/client-s3';
 import type { StorageLocation } from '@app/config';
 import { FileStore } from '../files/file-store';
 import { uploadLimits } from '../files/upload';
+import { BatchStore } from '../manifests/batch-store';
+import { IdempotencyKeys } from '../manifests/idempotency-keys';
 import { newBatchId } from '../manifests/ids';
+import { UploadStore } from '../uploads/upload-store';
 import { checkRoom } from './disk-guard';
 import { openStore } from './open-store';
 import type { ObjectStore } from './object-store';
@@ -167,6 +170,38 @@ function itIsAStore(open: () => Promise<{ storage: StorageLocation; close: () =>
     await store.sweep(0);
     expect(await store.head(key)).toBeNull();
   }, 60_000);
+
+  it('takes files in parts, and the same completion again', async () => {
+    const files = new FileStore(store, LIMITS);
+    const uploads = new UploadStore(store, files);
+    const { id } = await uploads.create({ bytes: 6, filename: 'a', tenant: 'a', expiresAfterSeconds: null });
+    const add = async (text: string): Promise<string> => {
+      const part = await uploads.addPart(id, text.length, SEES_ALL);
+      await part.write(bytes(text));
+      return (await part.commit()).id;
+    };
+    const partIds = await Promise.all([add('{}\n'), add('\n{}')]);
+    const complete = () => uploads.complete(id, { partIds, md5: null }, SEES_ALL);
+    const { file } = await complete();
+    expect(await complete()).toMatchObject({ status: 'completed', file });
+    const record = await files.get(file?.id ?? '', SEES_ALL);
+    expect([record.rows, await textOf(files.openContent(record, { start: 0, end: 6 }))]).toEqual([2, '{}\n\n{}']);
+    expect(await store.listNames(`uploads/${id}/`)).toEqual(['end.json', 'upload.json']);
+    await expect(uploads.cancel(id, SEES_ALL)).rejects.toMatchObject({ code: 'conflict' });
+  });
+
+  it('gives one of many requests the key', async () => {
+    const keys = new IdempotencyKeys(store, new BatchStore(store));
+    const claim = () => keys.claim('a', prefix, bytes('{}'));
+    const claims = (await Promise.allSettled(Array.from({ length: 8 }, claim))).flatMap((end) =>
+      end.status === 'fulfilled' ? [end.value] : [],
+    );
+    expect(claims).toHaveLength(1);
+    const [first] = claims;
+    if (first === undefined || typeof first === 'string') throw new Error('expected a claim');
+    expect([await first.release(), await first.release()]).toEqual([true, false]);
+    expect(typeof (await claim())).toBe('object');
+  });
 
   it('lists objects and folders by name, without what is below them', async () => {
     const keys = ['b', 'a', 'c/x', 'c/y/z', 'a-', 'c.d', 'Z'];

@@ -1,4 +1,4 @@
-/** Where everything of the batch lane is in the store. Ids must have been checked by `isFileId` and `isBatchId`. */
+/** Where everything of the batch lane is in the store. Ids must have been checked: `isFileId`, `isBatchId`, `isUploadId`, `isPartId`. */
 export const storeKeys = {
   instanceId: 'instance-id',
   /** Says that all batches have the marks of this release. */
@@ -9,6 +9,9 @@ export const storeKeys = {
   open: 'open/',
   files: 'files/',
   batches: 'batches/',
+  uploads: 'uploads/',
+  /** `<prefix><hash of tenant and key>`: what an `Idempotency-Key` was used for. */
+  idempotency: 'idempotency/',
   file: (fileId: string) => {
     const prefix = `files/${fileId}/`;
     return {
@@ -20,6 +23,18 @@ export const storeKeys = {
       uses: `${prefix}uses/`,
       /** The file is being deleted. */
       deleted: `${prefix}deleted`,
+    };
+  },
+  upload: (uploadId: string) => {
+    const prefix = `uploads/${uploadId}/`;
+    return {
+      prefix,
+      record: `${prefix}upload.json`,
+      /** How it ended; the first one counts. */
+      end: `${prefix}end.json`,
+      parts: `${prefix}parts/`,
+      /** `<prefix><partId>.<bytes>`: one empty object for each part that is whole. */
+      marks: `${prefix}marks/`,
     };
   },
   batch: (batchId: string) => {
