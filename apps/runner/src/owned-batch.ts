@@ -1,6 +1,15 @@
-import { InterleaveError, type BatchStatus, type BatchValidationError } from '@app/contracts';
+import { InterleaveError, type BatchLogEvent, type BatchProgress, type BatchStatus, type BatchValidationError } from '@app/contracts';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isTerminal, validationErrors, type BatchOutcome, type ChunkResult, type Manifest, type ModelPin } from '@app/batches';
+import { isDeepStrictEqual } from 'node:util';
+import {
+  isTerminal,
+  validationErrors,
+  withLogEntry,
+  type BatchOutcome,
+  type ChunkResult,
+  type Manifest,
+  type ModelPin,
+} from '@app/batches';
 import type { BatchWork } from './chunks/batch-work';
 import type { ChunkDesk } from './chunks/chunk-desk';
 import { ChunkLedger } from './chunks/chunk-ledger';
@@ -8,6 +17,7 @@ import { judgeInput, type BatchInput } from './intake/batch-input';
 import { CRASHED } from './intake/crash-record';
 import { ManifestFile } from './manifest-file';
 import { finishBatch } from './output/finish-batch';
+import { ProgressMeter } from './progress/progress-meter';
 import type { RunnerContext } from './runner-context';
 
 const RETRY_MS_MIN = 500;
@@ -16,12 +26,17 @@ const TURN_POLL_MS = 200;
 /** Other nodes stop their chunks of a batch that ends within a second or two; one that does not by then was lost. */
 const SETTLE_MS = 5_000;
 
+/** While nothing is worked on. */
+const STANDING = { rows_per_second: null, seconds_left: null } satisfies Partial<BatchProgress>;
+
 /** What the owner needs of the queues. */
 export interface OwnerQueue {
   /** Takes over the chunk jobs of an owner before. Rejects while Redis is away. */
   adoptJobs(ledger: ChunkLedger): Promise<void>;
   /** The batch has chunks to queue. */
   onFeedable(): void;
+  /** Which part of the executor time of this owner's batches the batch has, above 0 and at most 1. */
+  shareOf(batch: OwnedBatch): number;
 }
 
 /**
@@ -45,6 +60,7 @@ export class OwnedBatch {
   /** Why the last chunk that was tried is not done; null: it is. */
   private trouble: string | null = null;
   private decidedMs: number | null = null;
+  private readonly meter = new ProgressMeter();
   private onSettled: () => void = () => undefined;
 
   constructor(
@@ -76,6 +92,15 @@ export class OwnedBatch {
     return (total - completed - failed) * this.context.engine.secondsPerRow(this.manifest.batch.model ?? null);
   }
 
+  /** Executor seconds that its rows take in a second; 0: none is known. */
+  get load(): number {
+    return this.meter.rowsPerSecond * this.context.engine.secondsPerRow(this.manifest.batch.model ?? null);
+  }
+
+  get secondsLeft(): number | null {
+    return this.manifest.progress?.seconds_left?.expected ?? null;
+  }
+
   /** Another node turned out to own it. */
   get isLost(): boolean {
     return this.file.state === 'lost';
@@ -102,6 +127,7 @@ export class OwnedBatch {
 
   /** Resolves when the batch is over, another node's, or the process ends. Never rejects. */
   async run(): Promise<void> {
+    this.noteOwner();
     // An owner before this one cannot write the manifest from here on.
     await this.insist(() => this.file.save());
     while (!this.isOver() && !this.desk.mayWork(this.id)) await sleep(TURN_POLL_MS);
@@ -127,6 +153,7 @@ export class OwnedBatch {
     if (this.work.isExpired) return this.end('expired', null);
     if (await this.context.batches.hasCrashed(this.id)) return this.giveUp();
     this.setPaused(pauseReason ?? this.work.trouble ?? this.trouble);
+    this.updateProgress(this.chunks);
     await this.file.saveIfStale();
     this.settleIfDone();
   }
@@ -149,8 +176,20 @@ export class OwnedBatch {
   }
 
   /** Why a chunk was put back, by whichever node. */
-  explainPutBack(reason: string): void {
+  explainPutBack(chunkIndex: number, reason: string): void {
     this.trouble = reason;
+    this.note('retry', `chunk ${chunkIndex} is tried again: ${reason}`);
+  }
+
+  /** What has a line of a chunk that runs, on any node. */
+  noteRows(chunkIndex: number, rows: number): void {
+    this.meter.noteRows(chunkIndex, rows);
+  }
+
+  /** For whoever asks what happened to the batch. */
+  note(event: BatchLogEvent, message: string): void {
+    this.manifest.log = withLogEntry(this.manifest.log ?? [], event, message);
+    this.file.touch();
   }
 
   /** Lets go of the batch, because the process ends. */
@@ -221,8 +260,9 @@ export class OwnedBatch {
   private async finish(): Promise<void> {
     const { input, chunks } = await this.recover();
     const outcome = this.manifest.outcome ?? 'completed';
-    const ending = await finishBatch(this.context, { manifest: this.manifest, outcome, input, chunks });
-    await this.advance(outcome, { ...ending, [`${outcome}_at`]: nowSeconds() });
+    const { changes, failures } = await finishBatch(this.context, { manifest: this.manifest, outcome, input, chunks });
+    this.manifest.progress = { ...STANDING, failures };
+    await this.advance(outcome, { ...changes, [`${outcome}_at`]: nowSeconds() });
   }
 
   /** What the batch is made of and what is done of it, by the store; after a change of owner or validation, and before the end. */
@@ -240,9 +280,25 @@ export class OwnedBatch {
   }
 
   private setPaused(reason: string | null): void {
+    if (reason !== null) this.meter.pause();
     if (reason === this.manifest.paused) return;
     this.manifest.paused = reason;
+    if (reason === null) this.note('resumed', 'goes on');
+    else this.note('paused', reason);
+  }
+
+  private updateProgress(ledger: ChunkLedger): void {
+    const { total } = this.counts;
+    const progress = this.meter.read({ ledger, total, share: this.queue.shareOf(this), nowMs: performance.now() });
+    if (isDeepStrictEqual(progress, this.manifest.progress)) return;
+    this.manifest.progress = progress;
     this.file.touch();
+  }
+
+  private noteOwner(): void {
+    const { nodeId } = this.context;
+    const before = this.manifest.writer?.nodeId;
+    this.note('owner', `node ${nodeId} has it${before === undefined || before === nodeId ? '' : ` after node ${before}`}`);
   }
 
   private settleIfDone(): void {
@@ -292,9 +348,12 @@ export class OwnedBatch {
   private async advance(status: BatchStatus, changes: Partial<Manifest['batch']>): Promise<void> {
     Object.assign(this.manifest.batch, changes, { status });
     this.manifest.paused = null;
+    if (this.manifest.progress !== undefined) this.manifest.progress = { ...STANDING, failures: this.manifest.progress.failures };
+    const { total, completed, failed } = this.counts;
+    this.note('status', total === 0 ? status : `${status}: ${completed} of ${total} rows completed, ${failed} failed`);
     this.context.log.info({ batch: this.id, status, counts: this.counts }, 'batch');
     await this.insist(() => this.file.save());
-    if (isTerminal(status) && !this.isLost) await this.context.batches.close(this.id);
+    if (isTerminal(status) && !this.isLost) await this.context.onOver(this.manifest);
   }
 
   /** Goes on while the disk is full or the store is away. */
@@ -305,7 +364,7 @@ export class OwnedBatch {
   private async explainTrouble(error: Error): Promise<void> {
     const reason = error instanceof InterleaveError ? error.message : `${error.name}: ${error.message}`;
     this.context.log.warn({ batch: this.id, err: error }, 'batch waits to try again');
-    this.manifest.paused = reason;
+    this.setPaused(reason);
     await this.file.save();
   }
 }

@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import { type FileObject, type FilePurpose, InterleaveError } from '@app/contracts';
+import { type BatchLogEntry, type FileObject, type FilePurpose, InterleaveError } from '@app/contracts';
 import {
   newBatchId,
   newFileId,
@@ -122,6 +122,12 @@ export class BatchService {
     return this.withRedis(await this.parts.batches.get(batchId, seenBy(caller)));
   }
 
+  /** What happened to the batch, in order of time. */
+  async readLog(batchId: string, caller: Caller): Promise<BatchLogEntry[]> {
+    await this.parts.batches.get(batchId, seenBy(caller));
+    return (await this.parts.batches.read(batchId))?.log ?? [];
+  }
+
   async listBatches(page: PageRequest, caller: Caller): Promise<Page<BatchView>> {
     const { data, hasMore } = await this.parts.batches.list(page, seenBy(caller));
     return { data: data.map((view) => this.withRedis(view)), hasMore };
@@ -166,8 +172,8 @@ export class BatchService {
 
   /** A batch that nobody has taken up yet cannot say itself that Redis is away. */
   private withRedis(view: BatchView): BatchView {
-    if (view.status !== 'validating' || view.interleave !== undefined || this.isRedisReady()) return view;
-    return { ...view, interleave: { paused: REDIS_AWAY } };
+    if (view.status !== 'validating' || view.interleave?.paused !== undefined || this.isRedisReady()) return view;
+    return { ...view, interleave: { ...view.interleave, paused: REDIS_AWAY } };
   }
 
   /** Only a hint: without it the runners find the change within seconds. */

@@ -9,6 +9,8 @@ export const storeKeys = {
   open: 'open/',
   files: 'files/',
   batches: 'batches/',
+  /** `<prefix><name>`: a webhook that is to be delivered. */
+  webhooks: 'webhooks/',
   file: (fileId: string) => {
     const prefix = `files/${fileId}/`;
     return {
