@@ -5,14 +5,16 @@ import { Breakers } from '../resilience/breakers';
 import { CONFIG, LOGGER } from '../tokens';
 import { BatchService } from './batch.service';
 import { BatchesController } from './batches.controller';
+import { BatchEventsController } from './events/batch-events.controller';
+import { BatchWatches } from './events/batch-watches';
 import { FilesController } from './files.controller';
 import { openBatchService } from './open-batches';
 import { acceptUploads } from './receive-upload';
 
 /** `/v1/files` and `/v1/batches`. */
 @Module({
-  controllers: [FilesController, BatchesController],
-  providers: [{ provide: BatchService, useFactory: openBatchService, inject: [CONFIG, LOGGER, Breakers] }],
+  controllers: [FilesController, BatchesController, BatchEventsController],
+  providers: [{ provide: BatchService, useFactory: openBatchService, inject: [CONFIG, LOGGER, Breakers] }, BatchWatches],
   exports: [BatchService],
 })
 export class BatchesModule implements OnModuleInit {
