@@ -28,6 +28,9 @@ export function withServer(command: Command): Command {
     .hook('preAction', (self) => void (self.getOptionValue('url') ?? self.setOptionValue('url', serverUrl())));
 }
 
+/** The server did not answer, or no more: it may be there again in a moment. */
+export class Unreachable extends CliError {}
+
 /** The server's HTTP interface, with errors as one clear line. */
 export class ApiClient {
   private readonly base: string;
@@ -45,6 +48,16 @@ export class ApiClient {
   async post<T>(path: string, body: object = {}): Promise<T> {
     const response = await this.send(path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
     return (await response.json()) as T;
+  }
+
+  async delete(path: string): Promise<void> {
+    await (await this.send(path, { method: 'DELETE' })).text();
+  }
+
+  /** A stream of server-sent events, empty when there are none after the one of `lastId`. */
+  async openEvents(path: string, lastId: string): Promise<ReadableStream<Uint8Array>> {
+    const { body } = await this.send(path, { headers: { accept: 'text/event-stream', ...(lastId !== '' && { 'last-event-id': lastId }) } });
+    return body ?? new ReadableStream({ start: (controller) => controller.close() });
   }
 
   /** Streams a batch input file of any size to the server. */
@@ -77,10 +90,11 @@ export class ApiClient {
       const headers = { ...outgoing.headers, ...(this.key !== null && { authorization: `Bearer ${this.key}` }) };
       response = await send(this.base + path, { ...outgoing, headers }, clientTls());
     } catch (error) {
-      throw new CliError(`${this.base} cannot be reached (${reasonOf(error)}); ${remedyOf(error)}`);
+      throw new Unreachable(`${this.base} cannot be reached (${reasonOf(error)}); ${remedyOf(error)}`);
     }
     if (response.status === 401)
       throw new CliError(`${this.base} asks for an API key; set INTERLEAVE_API_KEY or --api-key-file to a valid one`);
+    if (response.status === 503) throw new Unreachable(await refusal(response));
     if (!response.ok) throw new CliError(await refusal(response));
     return response;
   }
