@@ -10,7 +10,7 @@ export const batchExtension = Type.Object({
       rows_per_second: Type.Union([Type.Number({ description: 'Over the last minute' }), Type.Null()]),
       seconds_left: Type.Union([
         Type.Object({
-          expected: seconds('Until all rows are done, at the pace of the last minute'),
+          expected: seconds('Until all rows are done, at the pace of the last minute or less'),
           low: seconds('The least that is likely'),
           high: seconds('The most that is likely'),
         }),

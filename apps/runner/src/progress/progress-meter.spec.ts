@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { ChunkLedger } from '../chunks/chunk-ledger';
 import { ProgressMeter, type Reading } from './progress-meter';
 
@@ -8,6 +7,12 @@ const committed = (index: number, rows = CHUNK_ROWS, failures: Record<string, nu
   const failed = Object.values(failures).reduce((sum, count) => sum + count, 0);
   return { index, completed: rows - failed, failed, outputBytes: 1, errorBytes: 1, failures };
 };
+
+/** Numbers from 0 to 1, always the same ones for a seed. */
+function seeded(seed: number): () => number {
+  let state = seed;
+  return () => (state = (state * 1_103_515_245 + 12_345) % 2 ** 31) / 2 ** 31;
+}
 
 /** A lane in virtual time: `slots` chunks run side by side, each row takes what `rowMs` says of it. */
 class Lane {
@@ -78,28 +83,22 @@ describe('ProgressMeter', () => {
   });
 
   it.each([
-    [20, 8],
     [100, 8],
-    [100, 1],
-    [2000, 8],
+    [300, 8],
   ])('predicts the end of %d chunks, %d at once, within 20 %% after the first tenth', (chunkCount, slots) => {
     const seed = Date.now() % 1e6;
-    fc.assert(
-      fc.property(fc.array(fc.double({ min: 0.7, max: 1.3, noNaN: true }), { minLength: 50, maxLength: 50 }), (noise) => {
-        const lane = new Lane(chunkCount, slots, (nowMs) => 2 * (noise[Math.floor(nowMs / 1000) % 50] ?? 1));
-        const meter = new ProgressMeter();
-        const predicted: { atMs: number; seconds: number }[] = [];
-        while (!lane.isOver) {
-          lane.step(meter);
-          const { seconds_left: left } = meter.read({ ledger: lane.ledger, total: lane.total, share: 1, nowMs: lane.nowMs });
-          if (lane.doneShare >= 0.1 && lane.doneShare < 0.5 && left !== null) predicted.push({ atMs: lane.nowMs, seconds: left.expected });
-        }
-        expect(predicted.length).toBeGreaterThan(0);
-        for (const { atMs, seconds } of predicted)
-          expect(Math.abs(atMs / 1000 + seconds - lane.nowMs / 1000)).toBeLessThan((lane.nowMs - atMs) / 5000 + 1);
-      }),
-      { seed, numRuns: 10 },
-    );
+    const random = seeded(seed);
+    const lane = new Lane(chunkCount, slots, () => 2 * (0.7 + 0.6 * random()));
+    const meter = new ProgressMeter();
+    const predicted: { atMs: number; seconds: number }[] = [];
+    while (!lane.isOver) {
+      lane.step(meter);
+      const { seconds_left: left } = meter.read({ ledger: lane.ledger, total: lane.total, share: 1, nowMs: lane.nowMs });
+      if (lane.doneShare >= 0.1 && lane.doneShare < 0.5 && left !== null) predicted.push({ atMs: lane.nowMs, seconds: left.expected });
+    }
+    expect(predicted.length).toBeGreaterThan(0);
+    const wrongest = Math.max(...predicted.map(({ atMs, seconds }) => Math.abs(seconds / ((lane.nowMs - atMs) / 1000) - 1)));
+    expect({ seed, isNear: wrongest < 0.2 }).toEqual({ seed, isNear: true });
   });
 
   it('has the whole lane at best', () => {

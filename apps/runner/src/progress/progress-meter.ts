@@ -1,6 +1,9 @@
 import type { BatchProgress } from '@app/contracts';
 import type { ChunkLedger } from '../chunks/chunk-ledger';
-import { RowPace } from './row-pace';
+import { RowPace, WINDOW_MS } from './row-pace';
+
+/** The shortest time whose pace says something of what comes. */
+const RECENT_MS_MIN = 10_000;
 
 export interface Reading {
   ledger: ChunkLedger;
@@ -40,16 +43,20 @@ export class ProgressMeter {
     const pace = this.pace.read();
     const failures = ledger.failures();
     if (pace === null) return { rows_per_second: null, seconds_left: null, failures };
-    const expected = Math.max(0, total - done) / pace.perSecond;
+    return { rows_per_second: rounded(pace.perSecond), seconds_left: this.secondsLeft(total - done, pace.perSecond, share), failures };
+  }
+
+  /** The less is left, the more what was last counts. */
+  private secondsLeft(rows: number, perSecond: number, share: number): BatchProgress['seconds_left'] {
+    const recentMs = Math.min(Math.max((rows / perSecond) * 500, RECENT_MS_MIN), WINDOW_MS);
+    const pace = this.pace.read(recentMs);
+    if (pace === null) return null;
+    const expected = Math.max(0, rows) / pace.perSecond;
     return {
-      rows_per_second: rounded(pace.perSecond),
-      seconds_left: {
-        expected: rounded(expected),
-        // At best the others end now, and it has the lane to itself.
-        low: rounded((expected * share) / (1 + pace.spread)),
-        high: rounded(expected / (1 - pace.spread)),
-      },
-      failures,
+      expected: rounded(expected),
+      // At best the others end now, and it has the lane to itself.
+      low: rounded((expected * share) / (1 + pace.spread)),
+      high: rounded(expected / (1 - pace.spread)),
     };
   }
 

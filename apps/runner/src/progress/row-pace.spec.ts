@@ -36,6 +36,13 @@ describe('RowPace', () => {
     expect(new_).toBe(0.5);
   });
 
+  it('is of a shorter time where that is asked for, and wide when the pace changes', () => {
+    const pace = paceAfter(60, (second) => (second <= 40 ? 100 : 200));
+    expect(pace.read(10_000)).toEqual({ perSecond: 200, spread: 0.05 });
+    expect(pace.read()?.perSecond).toBeLessThan(150);
+    expect(pace.read()?.spread).toBeGreaterThan(0.3);
+  });
+
   it('forgets what was before a pause', () => {
     const pace = paceAfter(60, () => 100);
     pace.forget();

@@ -1,5 +1,5 @@
-/** Rates are of this last stretch of time. */
-const WINDOW_MS = 60_000;
+/** Older samples are forgotten. */
+export const WINDOW_MS = 60_000;
 /** Between two samples that are kept. */
 const STEP_MS = 2_000;
 /** Of the rate, at least: what is measured says nothing of what other work will come. */
@@ -36,12 +36,16 @@ export class RowPace {
     this.samples = [...(inWindow.length > 0 ? inWindow : kept.slice(-1)), { atMs, rows }];
   }
 
-  /** Null: nothing was done in the last minute. */
-  read(): Pace | null {
-    const [first, last] = [this.samples[0], this.samples.at(-1)];
-    if (first === undefined || last === undefined || last.rows <= first.rows) return null;
+  /** Of the last `windowMs`, as far as there are samples; null: nothing was done in that time. */
+  read(windowMs = WINDOW_MS): Pace | null {
+    const last = this.samples.at(-1);
+    if (last === undefined) return null;
+    const from = this.samples.findIndex(({ atMs }) => last.atMs - atMs <= windowMs);
+    const samples = this.samples.slice(Math.min(from, Math.max(0, this.samples.length - 2)));
+    const [first = last] = samples;
+    if (last.rows <= first.rows) return null;
     const perSecond = rate(first, last);
-    const rates = this.samples.slice(1).map((sample, index) => rate(this.samples[index] ?? sample, sample));
+    const rates = samples.slice(1).map((sample, index) => rate(samples[index] ?? sample, sample));
     return { perSecond, spread: spreadOf(rates, perSecond) };
   }
 }
@@ -49,9 +53,14 @@ export class RowPace {
 const rate = (from: { atMs: number; rows: number }, to: { atMs: number; rows: number }): number =>
   ((to.rows - from.rows) * 1000) / Math.max(1, to.atMs - from.atMs);
 
-/** Two standard errors of the mean of the rates, as a part of the rate. */
+/** Two standard errors of the mean of the rates, or by how much it changed between the halves of the time, as a part of the rate. */
 function spreadOf(rates: readonly number[], mean: number): number {
   if (rates.length < RATES_MIN) return SPREAD_UNKNOWN;
   const variance = rates.reduce((sum, each) => sum + (each - mean) ** 2, 0) / (rates.length - 1);
-  return Math.min(Math.max((2 * Math.sqrt(variance / rates.length)) / mean, SPREAD_MIN), SPREAD_UNKNOWN);
+  const half = Math.floor(rates.length / 2);
+  const drift = Math.abs(meanOf(rates.slice(half)) - meanOf(rates.slice(0, half)));
+  const spread = Math.max(2 * Math.sqrt(variance / rates.length), drift) / mean;
+  return Math.min(Math.max(spread, SPREAD_MIN), SPREAD_UNKNOWN);
 }
+
+const meanOf = (values: readonly number[]): number => values.reduce((sum, each) => sum + each, 0) / Math.max(1, values.length);
