@@ -11,6 +11,7 @@ import { OwnedBatch } from './owned-batch';
 import type { RunnerContext } from './runner-context';
 import type { RunnerMetrics } from './runner-metrics';
 import { RowRate } from './chunks/row-rate';
+import { shareOf } from './progress/share-of';
 import type { WebhookOutbox } from './webhooks/webhook-outbox';
 
 export interface BatchRunnerOptions {
@@ -197,7 +198,7 @@ export class BatchRunner {
     const queue = {
       adoptJobs: this.pump.adoptJobs.bind(this.pump),
       onFeedable: () => this.feedSoon(),
-      shareOf: (asking: OwnedBatch) => this.shareOf(asking),
+      shareOf: (asking: OwnedBatch) => shareOf(asking, this.batches),
     };
     const batch = new OwnedBatch(this.context, this.desk, queue, work, manifest, version);
     this.owned.set(batchId, { batch, done: batch.run().then(() => this.dismiss(batch)) });
@@ -207,11 +208,6 @@ export class BatchRunner {
   private async close(manifest: Manifest): Promise<void> {
     await this.options.webhooks.put(manifest);
     await this.context.batches.close(manifest.batch.id);
-  }
-
-  private shareOf(batch: OwnedBatch): number {
-    const loads = this.batches.reduce((sum, { load }) => sum + load, 0);
-    return loads > 0 && batch.load > 0 ? batch.load / loads : 1;
   }
 
   private async drain(drainMs: number): Promise<void> {

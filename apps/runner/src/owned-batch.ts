@@ -1,15 +1,6 @@
-import { InterleaveError, type BatchLogEvent, type BatchProgress, type BatchStatus, type BatchValidationError } from '@app/contracts';
+import { InterleaveError, type BatchLogEvent, type BatchStatus, type BatchValidationError } from '@app/contracts';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isDeepStrictEqual } from 'node:util';
-import {
-  isTerminal,
-  validationErrors,
-  withLogEntry,
-  type BatchOutcome,
-  type ChunkResult,
-  type Manifest,
-  type ModelPin,
-} from '@app/batches';
+import { isTerminal, validationErrors, type BatchOutcome, type ChunkResult, type Manifest, type ModelPin } from '@app/batches';
 import type { BatchWork } from './chunks/batch-work';
 import type { ChunkDesk } from './chunks/chunk-desk';
 import { ChunkLedger } from './chunks/chunk-ledger';
@@ -17,7 +8,7 @@ import { judgeInput, type BatchInput } from './intake/batch-input';
 import { CRASHED } from './intake/crash-record';
 import { ManifestFile } from './manifest-file';
 import { finishBatch } from './output/finish-batch';
-import { ProgressMeter } from './progress/progress-meter';
+import { BatchReport } from './progress/batch-report';
 import type { RunnerContext } from './runner-context';
 
 const RETRY_MS_MIN = 500;
@@ -25,9 +16,6 @@ const RETRY_MS_MAX = 30_000;
 const TURN_POLL_MS = 200;
 /** Other nodes stop their chunks of a batch that ends within a second or two; one that does not by then was lost. */
 const SETTLE_MS = 5_000;
-
-/** While nothing is worked on. */
-const STANDING = { rows_per_second: null, seconds_left: null } satisfies Partial<BatchProgress>;
 
 /** What the owner needs of the queues. */
 export interface OwnerQueue {
@@ -60,7 +48,7 @@ export class OwnedBatch {
   /** Why the last chunk that was tried is not done; null: it is. */
   private trouble: string | null = null;
   private decidedMs: number | null = null;
-  private readonly meter = new ProgressMeter();
+  private readonly report: BatchReport;
   private onSettled: () => void = () => undefined;
 
   constructor(
@@ -72,6 +60,7 @@ export class OwnedBatch {
     version: string,
   ) {
     this.file = new ManifestFile(manifest, version, context.batches, context.nodeId, context.log);
+    this.report = new BatchReport(manifest, () => this.file.touch());
   }
 
   get id(): string {
@@ -94,11 +83,11 @@ export class OwnedBatch {
 
   /** Executor seconds that its rows take in a second; 0: none is known. */
   get load(): number {
-    return this.meter.rowsPerSecond * this.context.engine.secondsPerRow(this.manifest.batch.model ?? null);
+    return this.report.rowsPerSecond * this.context.engine.secondsPerRow(this.manifest.batch.model ?? null);
   }
 
   get secondsLeft(): number | null {
-    return this.manifest.progress?.seconds_left?.expected ?? null;
+    return this.report.secondsLeft;
   }
 
   /** Another node turned out to own it. */
@@ -127,7 +116,7 @@ export class OwnedBatch {
 
   /** Resolves when the batch is over, another node's, or the process ends. Never rejects. */
   async run(): Promise<void> {
-    this.noteOwner();
+    this.report.ownedBy(this.context.nodeId);
     // An owner before this one cannot write the manifest from here on.
     await this.insist(() => this.file.save());
     while (!this.isOver() && !this.desk.mayWork(this.id)) await sleep(TURN_POLL_MS);
@@ -153,7 +142,7 @@ export class OwnedBatch {
     if (this.work.isExpired) return this.end('expired', null);
     if (await this.context.batches.hasCrashed(this.id)) return this.giveUp();
     this.setPaused(pauseReason ?? this.work.trouble ?? this.trouble);
-    this.updateProgress(this.chunks);
+    this.report.update(this.chunks, this.queue.shareOf(this));
     await this.file.saveIfStale();
     this.settleIfDone();
   }
@@ -183,13 +172,12 @@ export class OwnedBatch {
 
   /** What has a line of a chunk that runs, on any node. */
   noteRows(chunkIndex: number, rows: number): void {
-    this.meter.noteRows(chunkIndex, rows);
+    this.report.noteRows(chunkIndex, rows);
   }
 
   /** For whoever asks what happened to the batch. */
   note(event: BatchLogEvent, message: string): void {
-    this.manifest.log = withLogEntry(this.manifest.log ?? [], event, message);
-    this.file.touch();
+    this.report.note(event, message);
   }
 
   /** Lets go of the batch, because the process ends. */
@@ -261,7 +249,7 @@ export class OwnedBatch {
     const { input, chunks } = await this.recover();
     const outcome = this.manifest.outcome ?? 'completed';
     const { changes, failures } = await finishBatch(this.context, { manifest: this.manifest, outcome, input, chunks });
-    this.manifest.progress = { ...STANDING, failures };
+    this.report.stand(failures);
     await this.advance(outcome, { ...changes, [`${outcome}_at`]: nowSeconds() });
   }
 
@@ -280,25 +268,9 @@ export class OwnedBatch {
   }
 
   private setPaused(reason: string | null): void {
-    if (reason !== null) this.meter.pause();
     if (reason === this.manifest.paused) return;
     this.manifest.paused = reason;
-    if (reason === null) this.note('resumed', 'goes on');
-    else this.note('paused', reason);
-  }
-
-  private updateProgress(ledger: ChunkLedger): void {
-    const { total } = this.counts;
-    const progress = this.meter.read({ ledger, total, share: this.queue.shareOf(this), nowMs: performance.now() });
-    if (isDeepStrictEqual(progress, this.manifest.progress)) return;
-    this.manifest.progress = progress;
-    this.file.touch();
-  }
-
-  private noteOwner(): void {
-    const { nodeId } = this.context;
-    const before = this.manifest.writer?.nodeId;
-    this.note('owner', `node ${nodeId} has it${before === undefined || before === nodeId ? '' : ` after node ${before}`}`);
+    this.report.pausedBy(reason);
   }
 
   private settleIfDone(): void {
@@ -348,9 +320,7 @@ export class OwnedBatch {
   private async advance(status: BatchStatus, changes: Partial<Manifest['batch']>): Promise<void> {
     Object.assign(this.manifest.batch, changes, { status });
     this.manifest.paused = null;
-    if (this.manifest.progress !== undefined) this.manifest.progress = { ...STANDING, failures: this.manifest.progress.failures };
-    const { total, completed, failed } = this.counts;
-    this.note('status', total === 0 ? status : `${status}: ${completed} of ${total} rows completed, ${failed} failed`);
+    this.report.entered(status);
     this.context.log.info({ batch: this.id, status, counts: this.counts }, 'batch');
     await this.insist(() => this.file.save());
     if (isTerminal(status) && !this.isLost) await this.context.onOver(this.manifest);

@@ -100,7 +100,7 @@ const UNTIL_DONE: JobsOptions = { attempts: Number.MAX_SAFE_INTEGER, backoff: { 
 export const BATCH_JOB: JobsOptions = { ...UNTIL_DONE, removeOnComplete: true, removeOnFail: true };
 
 /** Its consumer says when it is enough. Nothing is kept: the store knows what is to be delivered. */
-export const WEBHOOK_JOB: JobsOptions = BATCH_JOB;
+export const WEBHOOK_JOB: JobsOptions = { ...UNTIL_DONE, removeOnComplete: true, removeOnFail: true };
 
 /** A chunk that fails is tried again until its batch ends; its job keeps the last stack trace only. */
 export const CHUNK_JOB: JobsOptions = { ...UNTIL_DONE, removeOnComplete: KEPT_JOBS, removeOnFail: KEPT_JOBS };
