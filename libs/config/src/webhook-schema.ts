@@ -9,7 +9,10 @@ const webhookSchema = z
     url: z.url({ protocol: /^https?$/, error: 'expected an address that begins with https://' }).max(2048),
     /** A file with the secret that signs, as in "whsec_bXkgc2VjcmV0…"; with several lines all of them sign. */
     secretFile: z.string().min(1).max(4096),
-    events: z.array(z.enum(WEBHOOK_EVENTS)).min(1).default([...WEBHOOK_EVENTS]),
+    events: z
+      .array(z.enum(WEBHOOK_EVENTS))
+      .min(1)
+      .default([...WEBHOOK_EVENTS]),
     /** Batches of this tenant only; default: of all. */
     tenant: z.string().min(1).max(256).optional(),
     /** The address may be of this machine or of a private network, and http://. */
@@ -29,5 +32,8 @@ export type WebhookConfig = z.infer<typeof webhookSchema>;
 export const webhooksSchema = z
   .array(webhookSchema)
   .max(64)
-  .refine((all) => new Set(all.map(({ url, tenant }) => JSON.stringify([url, tenant]))).size === all.length, 'expected each url once for a tenant')
+  .refine(
+    (all) => new Set(all.map(({ url, tenant }) => JSON.stringify([url, tenant]))).size === all.length,
+    'expected each url once for a tenant',
+  )
   .default([]);
