@@ -34,7 +34,8 @@ export class BatchReport {
   /** Before the manifest says so. */
   ownedBy(nodeId: string): void {
     const before = this.manifest.writer?.nodeId;
-    this.note('owner', `node ${nodeId} has it${before === undefined || before === nodeId ? '' : ` after node ${before}`}`);
+    const after = before === nodeId ? ' again' : ` after node ${before}`;
+    this.note('owner', `node ${nodeId} has it${before === undefined ? '' : after}`);
   }
 
   /** Null: it goes on. */

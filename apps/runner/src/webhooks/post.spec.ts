@@ -30,17 +30,24 @@ describe('post', () => {
   /** The system's names, as an attacker's server would answer: one address after another. */
   function nameIs(...addresses: string[]): () => number {
     let asked = 0;
-    jest.spyOn(dns, 'lookup').mockImplementation(((_host: string, _options: object, done: (error: null, all: dns.LookupAddress[]) => void) => {
+    jest.spyOn(dns, 'lookup').mockImplementation(((
+      _host: string,
+      _options: object,
+      done: (error: null, all: dns.LookupAddress[]) => void,
+    ) => {
       const address = addresses[Math.min(asked++, addresses.length - 1)] ?? '';
       done(null, [{ address, family: address.includes(':') ? 6 : 4 }]);
     }) as never);
     return () => asked;
   }
 
-  it.each(['127.0.0.1', 'localhost', '[::1]', '[::ffff:127.0.0.1]', '2130706433', '0x7f.1', '0.0.0.0'])('does not call %s', async (host) => {
-    await expect(send(`http://${host}:${port}/`)).rejects.toThrow('expected a public address');
-    expect(seen).toEqual([]);
-  });
+  it.each(['127.0.0.1', 'localhost', '[::1]', '[::ffff:127.0.0.1]', '2130706433', '0x7f.1', '0.0.0.0'])(
+    'does not call %s',
+    async (host) => {
+      await expect(send(`http://${host}:${port}/`)).rejects.toThrow('expected a public address');
+      expect(seen).toEqual([]);
+    },
+  );
 
   it('calls this machine where that is allowed', async () => {
     expect(await send(`http://127.0.0.1:${port}/hook?x=1`, true)).toBe(204);
@@ -48,7 +55,11 @@ describe('post', () => {
   });
 
   it('does not call a name of which one address is private', async () => {
-    jest.spyOn(dns, 'lookup').mockImplementation(((_host: string, _options: object, done: (error: null, all: dns.LookupAddress[]) => void) =>
+    jest.spyOn(dns, 'lookup').mockImplementation(((
+      _host: string,
+      _options: object,
+      done: (error: null, all: dns.LookupAddress[]) => void,
+    ) =>
       done(null, [
         { address: '1.1.1.1', family: 4 },
         { address: '10.0.0.1', family: 4 },
