@@ -108,6 +108,9 @@ describe('a node', () => {
     const ids = output.map((line) => (JSON.parse(line) as { custom_id: string }).custom_id);
     expect(ids).toEqual(lines.map((_, index) => `line-${index + 1}`));
     expect(cli('batch', 'list').stdout).toMatch(/batch_\S+\s+completed\s+40\/40\s+0/);
+    const id = /batch_\S+/.exec(submitted.stderr)?.[0] ?? '';
+    expect(cli('batch', 'watch', id)).toMatchObject({ status: 0, stdout: expect.stringContaining('40 of 40 rows completed') as string });
+    expect(cli('batch', 'logs', id).stdout).toMatch(/owner .* has it\n.*status .* in_progress(.*\n)*.*completed: 40 of 40 rows/);
   });
 
   it('tells by its exit code that a batch failed', () => {

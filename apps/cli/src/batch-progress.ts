@@ -1,64 +1,55 @@
 import { SingleBar } from 'cli-progress';
-import type { BatchObject, BatchStatus } from '@app/contracts';
+import { batchStates } from './batch-events';
+import { leftText, rateText, type ShownBatch } from './batch-text';
 import type { ApiClient } from './client';
+import { CliError } from './cli-error';
 
-const POLL_MS = 500;
-/** Rates are those of this last stretch of time. */
-const RATE_WINDOW_MS = 15_000;
-const OVER: readonly BatchStatus[] = ['completed', 'failed', 'cancelled', 'expired'];
+/** Between two lines where there is no terminal. */
+const LINE_MS = 10_000;
+const UNKNOWN = { rows_per_second: null, seconds_left: null, failures: {} };
 
-export function isOver({ status }: Pick<BatchObject, 'status'>): boolean {
-  return OVER.includes(status);
-}
-
-/** Shows a progress bar on standard error (when it is a terminal) until the batch is over; resolves with its last state. */
-export async function followBatch(client: ApiClient, id: string): Promise<BatchObject> {
+/** Shows a progress bar on standard error, or lines where that is no terminal, until the batch is over; resolves with its last state. */
+export async function followBatch(client: ApiClient, id: string): Promise<ShownBatch> {
   const bar = new SingleBar({
-    format: '{bar} {value}/{total} rows | {rate} rows/s | {left} left | {status}',
+    format: '{bar} {value}/{total} rows | {rate} | {left} left | {status}',
     barsize: 30,
     clearOnComplete: false,
     noTTYOutput: false,
     stream: process.stderr,
   });
-  const rate = new RateMeter();
   bar.start(0, 0, { rate: '-', left: '-', status: 'validating' });
+  const lines = new ProgressLines();
+  let last: ShownBatch | null = null;
   try {
-    for (;;) {
-      const batch = await client.batch(id);
+    for await (const batch of batchStates(client, id)) {
+      last = batch;
       const { total, completed, failed } = batch.request_counts;
-      const done = completed + failed;
-      const rowsPerSecond = rate.add(done, performance.now());
+      const { paused, progress = UNKNOWN } = batch.interleave ?? {};
+      const shown = {
+        status: paused === undefined ? batch.status : `paused: ${paused}`,
+        rate: rateText(progress),
+        left: leftText(progress),
+      };
       bar.setTotal(total);
-      bar.update(done, {
-        status: batch.status,
-        rate: rowsPerSecond === null ? '-' : rowsPerSecond.toFixed(rowsPerSecond < 10 ? 1 : 0),
-        left: rowsPerSecond ? duration((total - done) / rowsPerSecond) : '-',
-      });
-      if (isOver(batch)) return batch;
-      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+      bar.update(completed + failed, shown);
+      if (!process.stderr.isTTY) lines.show(`${completed + failed}/${total} rows | ${shown.rate} | ${shown.left} left`, shown.status);
     }
   } finally {
     bar.stop();
   }
+  if (last === null) throw new CliError(`the server has told nothing of batch ${id}; try: interleave batch status ${id}`);
+  return last;
 }
 
-/** Rows per second over a moving window. */
-export class RateMeter {
-  private samples: { rows: number; atMs: number }[] = [];
+/** A line when the status changes, and now and then. */
+class ProgressLines {
+  private status = '';
+  private shownMs = -Infinity;
 
-  /** Null while there is nothing to compare with. */
-  add(rows: number, atMs: number): number | null {
-    this.samples = [...this.samples.filter((sample) => atMs - sample.atMs <= RATE_WINDOW_MS), { rows, atMs }];
-    const first = this.samples[0];
-    if (!first || first.atMs === atMs) return null;
-    return ((rows - first.rows) / (atMs - first.atMs)) * 1000;
+  show(text: string, status: string): void {
+    if (status === this.status && performance.now() - this.shownMs < LINE_MS) return;
+    this.status = status;
+    this.shownMs = performance.now();
+    console.error(`${text} | ${status}`);
   }
-}
-
-export function duration(seconds: number): string {
-  const whole = Math.ceil(seconds);
-  const pad = (value: number) => String(value).padStart(2, '0');
-  const hours = Math.floor(whole / 3600);
-  const minutes = Math.floor((whole % 3600) / 60);
-  return hours > 0 ? `${hours}:${pad(minutes)}:${pad(whole % 60)}` : `${minutes}:${pad(whole % 60)}`;
 }

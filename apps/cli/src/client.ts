@@ -60,6 +60,16 @@ export class ApiClient {
     return (await response.json()) as T;
   }
 
+  async delete(path: string): Promise<void> {
+    await (await this.send(path, { method: 'DELETE' })).text();
+  }
+
+  /** A stream of server-sent events, empty when there are none after the one of `lastId`. */
+  async openEvents(path: string, lastId: string): Promise<ReadableStream<Uint8Array>> {
+    const { body } = await this.send(path, { headers: { accept: 'text/event-stream', ...(lastId !== '' && { 'last-event-id': lastId }) } });
+    return body ?? new ReadableStream({ start: (controller) => controller.close() });
+  }
+
   /** Streams a batch input file of any size to the server. */
   async upload(filename: string, content: Readable): Promise<FileObject> {
     const query = new URLSearchParams({ purpose: 'batch', filename });

@@ -1,7 +1,7 @@
 import { SingleBar } from 'cli-progress';
 import { byteText } from '@app/contracts';
 import type { FetchProgress } from '@app/model-sources';
-import { RateMeter } from './batch-progress';
+import { RateMeter } from './rate-meter';
 
 const UPDATE_MS = 100;
 

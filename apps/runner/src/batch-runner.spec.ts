@@ -51,6 +51,43 @@ describe('the batch lane with a real Redis', () => {
     expect([...engine.seen.values()].every((times) => times === 1)).toBe(true);
   });
 
+  it('says how fast it goes and how much is left, also within a chunk', async () => {
+    const release = engine.holdFrom(15);
+    const batchId = await workspace.submit(echoRows(40));
+    const batch = await workspace.until(batchId, ({ interleave }) => (interleave?.progress?.seconds_left ?? null) !== null);
+    release();
+    // The first chunk and a half are done; the rest of the other chunks that run is held.
+    expect(batch.request_counts.completed).toBeLessThanOrEqual(10);
+    expect(batch.interleave?.progress?.rows_per_second).toBeGreaterThan(0);
+    const { low = 0, expected = 0, high = 0 } = batch.interleave?.progress?.seconds_left ?? {};
+    expect(low).toBeLessThan(expected);
+    expect(expected).toBeLessThan(high);
+    const over = await workspace.untilOver(batchId);
+    expect(over.interleave?.progress).toEqual({ rows_per_second: null, seconds_left: null, failures: {} });
+  });
+
+  it('keeps a log of what happened to a batch', async () => {
+    const release = engine.holdFrom(0);
+    const batchId = await workspace.submit(echoRows(20));
+    await workspace.until(batchId, ({ status }) => status === 'in_progress');
+    await workspace.redis.kill();
+    await workspace.until(batchId, ({ interleave }) => interleave?.paused === 'Redis is not reachable');
+    await workspace.redis.start();
+    await workspace.until(batchId, ({ interleave }) => interleave?.paused === undefined);
+    release();
+    await workspace.untilOver(batchId);
+    const log = (await workspace.batches.read(batchId))?.log ?? [];
+    const told = log.map(({ event, message }) => `${event}: ${message}`).filter((line) => !line.startsWith('retry'));
+    expect(told).toEqual([
+      expect.stringMatching(/^owner: node test-\w+ has it$/),
+      'status: in_progress: 0 of 20 rows completed, 0 failed',
+      'paused: Redis is not reachable',
+      'resumed: goes on',
+      'status: finalizing: 20 of 20 rows completed, 0 failed',
+      'status: completed: 20 of 20 rows completed, 0 failed',
+    ]);
+  });
+
   it('finds batches beside one that cannot be read', async () => {
     const inputs = await workspace.upload(toJsonl(echoRows(3)));
     const broken = newBatchId();
@@ -65,6 +102,7 @@ describe('the batch lane with a real Redis', () => {
     const errors = await workspace.readLines(batch.error_file_id);
     expect(batch).toMatchObject({ status: 'completed', request_counts: { total: 30, completed: 26, failed: 4 } });
     expect(idsOf(errors)).toEqual(['row-3', 'row-10', 'row-17', 'row-24']);
+    expect(batch.interleave).toMatchObject({ progress: { rows_per_second: null, failures: { invalid_request: 2, inference_failed: 2 } } });
     expect(errors[0]).toMatchObject({
       response: { status_code: 400, body: { error: { code: 'invalid_request' } } },
       error: { code: 'invalid_request' },
@@ -193,7 +231,7 @@ describe('the batch lane with a real Redis', () => {
     freeBytes = Number.MAX_SAFE_INTEGER;
     const batch = await workspace.untilOver(batchId);
     expect(batch).toMatchObject({ status: 'completed', request_counts: { completed: 60 } });
-    expect(batch.interleave).toBeUndefined();
+    expect(batch.interleave?.paused).toBeUndefined();
   });
 
   it('takes nothing while it may not work beside the other nodes, says why, and goes on', async () => {

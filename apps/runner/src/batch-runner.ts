@@ -1,7 +1,8 @@
 import type { RunnerProcessStatus } from '@app/contracts';
-import { isTerminal, type ChunkResult } from '@app/batches';
+import { isTerminal, type ChunkResult, type Manifest } from '@app/batches';
 import { CHUNK_RETRY_MS_MAX, parseChunkJobId, withDeadline, type BatchQueues, type ChunkEvents, type ChunkPayload } from '@app/queues';
 import { ChunkForAnother, ChunkNotWanted } from './chunks/batch-work';
+import { isChunkResult, isCount } from './chunks/chunk-report';
 import { ChunkDesk } from './chunks/chunk-desk';
 import { OpenPins } from './chunks/open-pins';
 import { ChunkPutBack, type ChunkProcessor } from './chunks/chunk-processor';
@@ -11,9 +12,11 @@ import { OwnedBatch } from './owned-batch';
 import type { RunnerContext } from './runner-context';
 import type { RunnerMetrics } from './runner-metrics';
 import { RowRate } from './chunks/row-rate';
+import { shareOf } from './progress/share-of';
+import type { WebhookOutbox } from './webhooks/webhook-outbox';
 
 export interface BatchRunnerOptions {
-  context: Omit<RunnerContext, 'isStopping' | 'onCommitted'>;
+  context: Omit<RunnerContext, 'isStopping' | 'onCommitted' | 'onOver'>;
   processor: ChunkProcessor;
   queues: BatchQueues;
   metrics: RunnerMetrics;
@@ -24,6 +27,7 @@ export interface BatchRunnerOptions {
   reconcileMs: number;
   /** Why this node may not take batch work beside the others of its fleet; null: it may. */
   refusal: () => Promise<string | null>;
+  webhooks: WebhookOutbox;
 }
 
 /** What brings batches and chunks to the runner, by `own` and `processChunk`. */
@@ -86,6 +90,10 @@ export class BatchRunner {
       ...options.context,
       isStopping: () => !this.isRunning,
       onCommitted: (result, isFirst) => this.countCommit(result, isFirst),
+      onOver: (manifest) =>
+        this.close(manifest).catch((error: Error) =>
+          this.context.log.warn({ batch: manifest.batch.id, err: error }, 'its end is told later'),
+        ),
     };
     this.desk = new ChunkDesk(this.context, options.processor);
     this.pins = new OpenPins(this.context.batches, this.context.engine);
@@ -129,6 +137,7 @@ export class BatchRunner {
       ...batch.counts,
       runningChunks: batch.runningChunks,
       paused: batch.paused,
+      secondsLeft: batch.secondsLeft,
     }));
     return {
       batches,
@@ -163,6 +172,11 @@ export class BatchRunner {
     }
   }
 
+  /** Rows of a chunk that runs here which have a line already. */
+  rowsOf(chunk: ChunkPayload): number {
+    return this.desk.rowsOf(chunk);
+  }
+
   private get batches(): OwnedBatch[] {
     return [...this.owned.values()].map(({ batch }) => batch);
   }
@@ -177,15 +191,24 @@ export class BatchRunner {
     if (stored === null) return false;
     const { manifest, version } = stored;
     if (isTerminal(manifest.batch.status)) {
-      await this.context.batches.close(batchId);
+      await this.close(manifest);
       return false;
     }
     const work = await this.desk.openOwned(manifest);
     if (this.owned.has(batchId)) return true;
-    const queue = { adoptJobs: this.pump.adoptJobs.bind(this.pump), onFeedable: () => this.feedSoon() };
+    const queue = {
+      adoptJobs: this.pump.adoptJobs.bind(this.pump),
+      onFeedable: () => this.feedSoon(),
+      shareOf: (asking: OwnedBatch) => shareOf(asking, this.batches),
+    };
     const batch = new OwnedBatch(this.context, this.desk, queue, work, manifest, version);
     this.owned.set(batchId, { batch, done: batch.run().then(() => this.dismiss(batch)) });
     return true;
+  }
+
+  private async close(manifest: Manifest): Promise<void> {
+    await this.options.webhooks.put(manifest);
+    await this.context.batches.close(manifest.batch.id);
   }
 
   private async drain(drainMs: number): Promise<void> {
@@ -285,6 +308,7 @@ export class BatchRunner {
       this.openConsumers(consumers);
     }
     await this.queueOpenBatches();
+    await this.options.webhooks.queueWaiting();
     await this.pump.verify((ledger, index) => this.findResult(ledger.batchId, index));
     await this.replaceIfStuck(consumers);
     this.feedSoon();
@@ -310,10 +334,15 @@ export class BatchRunner {
       onMoved: (jobId, state) => {
         const batch = batchOf(jobId);
         const ledger = batch?.ledger ?? null;
-        if (batch === undefined || ledger === null) return;
+        const chunkIndex = parseChunkJobId(jobId)?.chunkIndex;
+        if (batch === undefined || ledger === null || chunkIndex === undefined) return;
         this.pump.note(ledger, jobId, state);
-        if (state === 'delayed') void this.attempt('asking for a failure', () => this.askWhy(batch, jobId));
+        if (state === 'delayed') void this.attempt('asking for a failure', () => this.askWhy(batch, chunkIndex, jobId));
         if (state === 'active') this.feedSoon();
+      },
+      onRows: (jobId, rows) => {
+        const chunk = parseChunkJobId(jobId);
+        if (chunk !== null && isCount(rows)) batchOf(jobId)?.noteRows(chunk.chunkIndex, rows);
       },
       onCompleted: (jobId, value) => {
         const batch = batchOf(jobId);
@@ -328,9 +357,9 @@ export class BatchRunner {
     });
   }
 
-  private async askWhy(batch: OwnedBatch, jobId: string): Promise<void> {
+  private async askWhy(batch: OwnedBatch, chunkIndex: number, jobId: string): Promise<void> {
     const reason = await this.options.queues.chunkFailure(jobId);
-    if (reason !== null) batch.explainPutBack(reason);
+    if (reason !== null) batch.explainPutBack(chunkIndex, reason);
   }
 
   private async findResult(batchId: string, index: number): Promise<ChunkResult | null> {
@@ -381,10 +410,4 @@ export class BatchRunner {
     if (!(await this.options.queues.claim('sweep', SWEEP_MS))) return;
     await this.options.janitor.sweep();
   }
-}
-
-/** Redis is another program's memory: what comes out of it is checked. */
-function isChunkResult(value: unknown): value is ChunkResult {
-  const fields: (keyof ChunkResult)[] = ['index', 'completed', 'failed', 'outputBytes', 'errorBytes'];
-  return typeof value === 'object' && value !== null && fields.every((name) => Number.isSafeInteger((value as ChunkResult)[name]));
 }

@@ -16,11 +16,11 @@ import { redisAddress, withDeadline } from '@app/queues';
 import { jsonLimits } from '@app/protocols';
 import type { Logger } from '@app/telemetry';
 import type { Registry } from 'prom-client';
-import { BatchRunner, type BatchRunnerOptions } from './batch-runner';
+import { BatchRunner } from './batch-runner';
 import { ChunkProcessor } from './chunks/chunk-processor';
 import { InFlightBudget } from './chunks/in-flight-budget';
 import { BullConsumers } from './consumers/bull-consumers';
-import { RunnerModule } from './runner.module';
+import { RunnerModule, type RunnerOptions } from './runner.module';
 import { RunnerMetrics, observeRunner } from './runner-metrics';
 import type { RowEngine } from './chunks/row-engine';
 import { Janitor } from './janitor';
@@ -77,8 +77,7 @@ export async function openRunner(config: Config, parts: RunnerDependencies): Pro
   };
 }
 
-/** All but the queues, which `RunnerModule` provides. */
-export function runnerOptions(config: Config, parts: RunnerDependencies): Omit<BatchRunnerOptions, 'queues'> {
+export function runnerOptions(config: Config, parts: RunnerDependencies): RunnerOptions {
   const { nodeId, engine, store, crashes, log, registry, reconcileMs, refusal } = parts;
   const { batch, dataDir } = config;
   const rowLimits = { ...jsonLimits(config.http), bytesMax: batch.rowBytesMax };
@@ -111,5 +110,6 @@ export function runnerOptions(config: Config, parts: RunnerDependencies): Omit<B
     chunksQueuedMax: batch.chunksQueuedMax,
     reconcileMs,
     refusal,
+    webhooks: config.webhooks,
   };
 }

@@ -73,9 +73,10 @@ describe('OwnedBatch', () => {
       refusal: async () => null,
     };
     const { context, processor } = runnerOptions(workspace.config, parts);
-    const surroundings = { ...context, isStopping: () => isStopping, onCommitted: () => undefined };
+    const onOver = (over: Manifest) => context.batches.close(over.batch.id);
+    const surroundings = { ...context, isStopping: () => isStopping, onCommitted: () => undefined, onOver };
     desk = new ChunkDesk(surroundings, processor);
-    const queue = { adoptJobs: async () => undefined, onFeedable: () => undefined };
+    const queue = { adoptJobs: async () => undefined, onFeedable: () => undefined, shareOf: () => 1 };
     batch = new OwnedBatch(surroundings, desk, queue, await desk.openOwned(manifest), manifest, found.version);
     if (status !== 'in_progress') return;
     running.push(batch.run());

@@ -1,4 +1,4 @@
-import { InterleaveError, type BatchStatus, type BatchValidationError } from '@app/contracts';
+import { InterleaveError, type BatchLogEvent, type BatchStatus, type BatchValidationError } from '@app/contracts';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isTerminal, validationErrors, type BatchOutcome, type ChunkResult, type Manifest, type ModelPin } from '@app/batches';
 import type { BatchWork } from './chunks/batch-work';
@@ -8,6 +8,7 @@ import { judgeInput, type BatchInput } from './intake/batch-input';
 import { CRASHED } from './intake/crash-record';
 import { ManifestFile } from './manifest-file';
 import { finishBatch } from './output/finish-batch';
+import { BatchReport } from './progress/batch-report';
 import type { RunnerContext } from './runner-context';
 
 const RETRY_MS_MIN = 500;
@@ -22,6 +23,8 @@ export interface OwnerQueue {
   adoptJobs(ledger: ChunkLedger): Promise<void>;
   /** The batch has chunks to queue. */
   onFeedable(): void;
+  /** Which part of the executor time of this owner's batches the batch has, above 0 and at most 1. */
+  shareOf(batch: OwnedBatch): number;
 }
 
 /**
@@ -45,6 +48,7 @@ export class OwnedBatch {
   /** Why the last chunk that was tried is not done; null: it is. */
   private trouble: string | null = null;
   private decidedMs: number | null = null;
+  private readonly report: BatchReport;
   private onSettled: () => void = () => undefined;
 
   constructor(
@@ -56,6 +60,7 @@ export class OwnedBatch {
     version: string,
   ) {
     this.file = new ManifestFile(manifest, version, context.batches, context.nodeId, context.log);
+    this.report = new BatchReport(manifest, () => this.file.touch());
   }
 
   get id(): string {
@@ -74,6 +79,15 @@ export class OwnedBatch {
   get backlogSeconds(): number {
     const { total, completed, failed } = this.counts;
     return (total - completed - failed) * this.context.engine.secondsPerRow(this.manifest.batch.model ?? null);
+  }
+
+  /** Executor seconds that its rows take in a second; 0: none is known. */
+  get load(): number {
+    return this.report.rowsPerSecond * this.context.engine.secondsPerRow(this.manifest.batch.model ?? null);
+  }
+
+  get secondsLeft(): number | null {
+    return this.report.secondsLeft;
   }
 
   /** Another node turned out to own it. */
@@ -102,6 +116,7 @@ export class OwnedBatch {
 
   /** Resolves when the batch is over, another node's, or the process ends. Never rejects. */
   async run(): Promise<void> {
+    this.report.ownedBy(this.context.nodeId);
     // An owner before this one cannot write the manifest from here on.
     await this.insist(() => this.file.save());
     while (!this.isOver() && !this.desk.mayWork(this.id)) await sleep(TURN_POLL_MS);
@@ -127,6 +142,7 @@ export class OwnedBatch {
     if (this.work.isExpired) return this.end('expired', null);
     if (await this.context.batches.hasCrashed(this.id)) return this.giveUp();
     this.setPaused(pauseReason ?? this.work.trouble ?? this.trouble);
+    this.report.update(this.chunks, this.queue.shareOf(this));
     await this.file.saveIfStale();
     this.settleIfDone();
   }
@@ -149,8 +165,19 @@ export class OwnedBatch {
   }
 
   /** Why a chunk was put back, by whichever node. */
-  explainPutBack(reason: string): void {
+  explainPutBack(chunkIndex: number, reason: string): void {
     this.trouble = reason;
+    this.note('retry', `chunk ${chunkIndex} is tried again: ${reason}`);
+  }
+
+  /** What has a line of a chunk that runs, on any node. */
+  noteRows(chunkIndex: number, rows: number): void {
+    this.report.noteRows(chunkIndex, rows);
+  }
+
+  /** For whoever asks what happened to the batch. */
+  note(event: BatchLogEvent, message: string): void {
+    this.report.note(event, message);
   }
 
   /** Lets go of the batch, because the process ends. */
@@ -221,8 +248,9 @@ export class OwnedBatch {
   private async finish(): Promise<void> {
     const { input, chunks } = await this.recover();
     const outcome = this.manifest.outcome ?? 'completed';
-    const ending = await finishBatch(this.context, { manifest: this.manifest, outcome, input, chunks });
-    await this.advance(outcome, { ...ending, [`${outcome}_at`]: nowSeconds() });
+    const { changes, failures } = await finishBatch(this.context, { manifest: this.manifest, outcome, input, chunks });
+    this.report.stand(failures);
+    await this.advance(outcome, { ...changes, [`${outcome}_at`]: nowSeconds() });
   }
 
   /** What the batch is made of and what is done of it, by the store; after a change of owner or validation, and before the end. */
@@ -242,7 +270,7 @@ export class OwnedBatch {
   private setPaused(reason: string | null): void {
     if (reason === this.manifest.paused) return;
     this.manifest.paused = reason;
-    this.file.touch();
+    this.report.pausedBy(reason);
   }
 
   private settleIfDone(): void {
@@ -292,9 +320,10 @@ export class OwnedBatch {
   private async advance(status: BatchStatus, changes: Partial<Manifest['batch']>): Promise<void> {
     Object.assign(this.manifest.batch, changes, { status });
     this.manifest.paused = null;
+    this.report.entered(status);
     this.context.log.info({ batch: this.id, status, counts: this.counts }, 'batch');
     await this.insist(() => this.file.save());
-    if (isTerminal(status) && !this.isLost) await this.context.batches.close(this.id);
+    if (isTerminal(status) && !this.isLost) await this.context.onOver(this.manifest);
   }
 
   /** Goes on while the disk is full or the store is away. */
@@ -305,7 +334,7 @@ export class OwnedBatch {
   private async explainTrouble(error: Error): Promise<void> {
     const reason = error instanceof InterleaveError ? error.message : `${error.name}: ${error.message}`;
     this.context.log.warn({ batch: this.id, err: error }, 'batch waits to try again');
-    this.manifest.paused = reason;
+    this.setPaused(reason);
     await this.file.save();
   }
 }

@@ -1,4 +1,4 @@
-import type { BatchStore, ChunkResult, CrashMarks, FileStore, ObjectStore } from '@app/batches';
+import type { BatchStore, ChunkResult, CrashMarks, FileStore, Manifest, ObjectStore } from '@app/batches';
 import type { JsonLimits } from '@app/protocols';
 import type { Logger } from '@app/telemetry';
 import type { RowEngine } from './chunks/row-engine';
@@ -20,4 +20,6 @@ export interface RunnerContext {
   isStopping(): boolean;
   /** A chunk was done here. `isFirst` false: another node was faster, and its result counts. */
   onCommitted(result: ChunkResult, isFirst: boolean): void;
+  /** The manifest says that the batch is over. Tells who wants to know, then removes its mark; what fails is done again by who finds the mark. */
+  onOver(manifest: Manifest): Promise<void>;
 }

@@ -7,6 +7,8 @@ export class RunnerMetrics {
   private readonly rowsTotal: Counter;
   private readonly chunksTotal: Counter;
   private readonly batchesTotal: Counter;
+  private readonly failuresTotal: Counter;
+  private readonly webhooksTotal: Counter;
 
   constructor(registry: Registry) {
     const registers = [registry];
@@ -28,11 +30,29 @@ export class RunnerMetrics {
       labelNames: ['status'],
       registers,
     });
+    this.failuresTotal = new Counter({
+      name: 'interleave_batch_row_failures_total',
+      help: 'Rows with an error line in a committed chunk, by its code',
+      labelNames: ['code'],
+      registers,
+    });
+    this.webhooksTotal = new Counter({
+      name: 'interleave_webhooks_total',
+      help: 'Attempts to tell a receiver that a batch is over',
+      labelNames: ['outcome'],
+      registers,
+    });
   }
 
   rows(result: ChunkResult): void {
     this.rowsTotal.inc({ outcome: 'completed' }, result.completed);
     this.rowsTotal.inc({ outcome: 'failed' }, result.failed);
+    for (const [code, rows] of Object.entries(result.failures)) this.failuresTotal.inc({ code }, rows);
+  }
+
+  /** `failed`: it is tried again. */
+  webhook(outcome: 'delivered' | 'failed' | 'given_up'): void {
+    this.webhooksTotal.inc({ outcome });
   }
 
   /** `duplicate`: another node had done the chunk meanwhile, and its result stays. */
@@ -85,6 +105,14 @@ export function observeRunner(registry: Registry, status: () => RunnerProcessSta
     registers,
     collect() {
       this.set(status().backlogSeconds);
+    },
+  });
+  new Gauge({
+    name: 'interleave_batch_seconds_left',
+    help: 'Predicted time until the batches that this node owns are done; 0: none is in work, or it is not known',
+    registers,
+    collect() {
+      this.set(Math.max(0, ...status().batches.map(({ secondsLeft }) => secondsLeft ?? 0)));
     },
   });
 }

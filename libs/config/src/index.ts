@@ -20,6 +20,7 @@ export { sourceSettings, type SourceSettings } from './source-settings';
 export type { BucketLocation, StorageLocation } from './storage-location';
 export type { RedisSentinels, SharedRedis } from './fleet';
 export { memorySize, NODE_ADDRESS, NODE_ID, PROCESS_KINDS, type FileConfig, type ProcessKind } from './schema';
+export { WEBHOOK_EVENTS, type WebhookConfig, type WebhookEvent } from './webhook-schema';
 export { clientTls, type ClientTls, type TlsConfig } from './tls';
 
 /** Everything a process may know about how it was configured; frozen. Paths are absolute. */

@@ -1,6 +1,7 @@
 import { LANES } from '@app/contracts';
 import { z } from 'zod';
 import { ACCESS_MODES, accessSchema } from './access-schema';
+import { webhooksSchema } from './webhook-schema';
 
 const positiveInt = z.number().int().positive();
 const MiB = 1024 * 1024;
@@ -209,6 +210,7 @@ export const fileSchema = z.strictObject({
   responseCache: z.strictObject({ bytesMax: memorySize.prefault('256MiB') }).prefault({}),
   /** Default: no TLS. */
   tls: tlsSchema.prefault({}),
+  webhooks: webhooksSchema,
 });
 export type FileConfig = z.infer<typeof fileSchema>;
 

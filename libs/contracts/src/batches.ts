@@ -85,3 +85,25 @@ export interface BatchValidationError {
   /** 1-based line of the input file. */
   line: number | null;
 }
+
+/** How a batch gets on; ours. */
+export interface BatchProgress {
+  /** Rows done per second over the last minute; null: none is known now. */
+  rows_per_second: number | null;
+  /** Until all rows are done, and between which times it probably is; null: not known, because nothing is done now. */
+  seconds_left: { expected: number; low: number; high: number } | null;
+  /** Failed rows by the code of their error lines. */
+  failures: Record<string, number>;
+}
+
+export type BatchLogEvent = 'owner' | 'status' | 'paused' | 'resumed' | 'retry';
+
+/** What happened to a batch. */
+export interface BatchLogEntry {
+  /** When it happened, the last time if it happened several times in a row. */
+  at: number;
+  event: BatchLogEvent;
+  message: string;
+  /** How often in a row; absent: once. */
+  count?: number;
+}

@@ -27,6 +27,8 @@ export const ERRORS = {
   storage_full: { status: 507, retryable: true, batchCode: 'storage_full' },
 } as const satisfies Record<string, { status: number; retryable: boolean; batchCode: string }>;
 export type ErrorCode = keyof typeof ERRORS;
+/** Why a row of a batch has no answer: the code of its line in the error file. */
+export type BatchCode = (typeof ERRORS)[ErrorCode]['batchCode'] | 'batch_expired';
 
 export interface ErrorDetails {
   /** Path of the field at fault, for example `inputs[0].shape`. */
@@ -63,7 +65,7 @@ export class InterleaveError extends Error {
     return ERRORS[this.code].retryable;
   }
 
-  get batchCode(): string {
+  get batchCode(): BatchCode {
     return ERRORS[this.code].batchCode;
   }
 }

@@ -66,6 +66,8 @@ export interface ActiveBatchStatus {
   runningChunks: number;
   /** Why it does not go on; null: it does. */
   paused: string | null;
+  /** Predicted; null: not known. */
+  secondsLeft: number | null;
 }
 
 /** `GET /status` of the runner. */

@@ -9,9 +9,12 @@ import {
   CHUNK_QUEUE,
   openRedis,
   queueOptions,
+  WEBHOOK_JOB,
+  WEBHOOK_QUEUE,
   type BatchPayload,
   type BullOptions,
   type ChunkPayload,
+  type WebhookPayload,
 } from './bull';
 import { CANCEL_EVENT, ChunkEvents, type ChunkEventHandlers, type ChunkJobState } from './chunk-events';
 import { withDeadline } from './deadline';
@@ -50,10 +53,15 @@ export class BatchQueues implements BeforeApplicationShutdown {
       ...queueOptions(redis, options),
       defaultJobOptions: CHUNK_JOB,
     }),
+    @InjectQueue(WEBHOOK_QUEUE)
+    private readonly webhooks: Queue<WebhookPayload> = new Queue(WEBHOOK_QUEUE, {
+      ...queueOptions(redis, options),
+      defaultJobOptions: WEBHOOK_JOB,
+    }),
   ) {
     this.publisher = new QueueEventsProducer(CHUNK_QUEUE, queueOptions(redis, options));
     // An `error` event that nobody listens to ends the process.
-    for (const queue of [this.batches, this.chunks]) queue.on('error', options.onError);
+    for (const queue of [this.batches, this.chunks, this.webhooks]) queue.on('error', options.onError);
     this.publisher.on('error', options.onError);
   }
 
@@ -87,6 +95,12 @@ export class BatchQueues implements BeforeApplicationShutdown {
   async addChunks(jobs: ChunkJob[]): Promise<void> {
     this.requireReady();
     await this.bounded(this.chunks.addBulk(jobs.map(({ jobId, payload }) => ({ name: 'chunk', data: payload, opts: { jobId } }))));
+  }
+
+  /** Has some node deliver these webhooks. One that is in the queue already stays as it is. */
+  async addWebhooks(names: string[]): Promise<void> {
+    this.requireReady();
+    await this.bounded(this.webhooks.addBulk(names.map((name) => ({ name: 'webhook', data: { name }, opts: { jobId: name } }))));
   }
 
   /** `gone`: finished, or Redis has never heard of it. */
@@ -124,7 +138,7 @@ export class BatchQueues implements BeforeApplicationShutdown {
    */
   async releaseJobsOf(consumerName: string): Promise<void> {
     this.requireReady();
-    for (const queue of [this.batches, this.chunks] as Queue[]) {
+    for (const queue of [this.batches, this.chunks, this.webhooks] as Queue[]) {
       for (const job of await this.bounded(queue.getActive(0, JOBS_LISTED_MAX - 1))) {
         if (job?.processedBy === consumerName) await this.bounded(this.release(queue, job));
       }
@@ -145,7 +159,7 @@ export class BatchQueues implements BeforeApplicationShutdown {
 
   /** For bull-board, read only. */
   boardQueues(): Queue[] {
-    return [this.batches, this.chunks];
+    return [this.batches, this.chunks, this.webhooks];
   }
 
   beforeApplicationShutdown(): Promise<void> {
@@ -154,7 +168,7 @@ export class BatchQueues implements BeforeApplicationShutdown {
 
   /** Resolves within seconds, also while Redis is away. Safe to call twice. */
   async close(): Promise<void> {
-    const all = [this.batches.close(), this.chunks.close(), this.publisher.close()];
+    const all = [this.batches.close(), this.chunks.close(), this.webhooks.close(), this.publisher.close()];
     await this.bounded(Promise.allSettled(all)).catch(() => undefined);
     this.redis.disconnect();
   }

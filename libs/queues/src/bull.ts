@@ -29,6 +29,8 @@ export { UnrecoverableError } from 'bullmq';
 /** One job for each batch that is not over, under the batch's id: whoever has its lock owns the batch. */
 export const BATCH_QUEUE = 'batches';
 export const CHUNK_QUEUE = 'batch-chunks';
+/** One job for each webhook that is to be delivered, under the name of its record in the store. */
+export const WEBHOOK_QUEUE = 'webhooks';
 
 export interface BatchPayload {
   batchId: string;
@@ -40,7 +42,13 @@ export interface ChunkPayload {
   chunkIndex: number;
 }
 
+export interface WebhookPayload {
+  name: string;
+}
+
 /** Others may write to the same Redis. */
+export const isWebhookPayload = (data: unknown): data is WebhookPayload => typeof (data as WebhookPayload | null)?.name === 'string';
+
 export const isBatchPayload = (data: unknown): data is BatchPayload => typeof (data as BatchPayload | null)?.batchId === 'string';
 
 export const isChunkPayload = (data: unknown): data is ChunkPayload =>
@@ -78,10 +86,21 @@ export function chunkRetryDelayMs(attemptsMade: number): number {
   return Math.min(CHUNK_RETRY_MS_MIN * 2 ** (attemptsMade - 1), CHUNK_RETRY_MS_MAX);
 }
 
+const WEBHOOK_RETRY_MS_MIN = 5_000;
+const WEBHOOK_RETRY_MS_MAX = 3_600_000;
+
+/** `attemptsMade`: 1 after the first failure. */
+export function webhookRetryDelayMs(attemptsMade: number): number {
+  return Math.min(WEBHOOK_RETRY_MS_MIN * 2 ** (attemptsMade - 1), WEBHOOK_RETRY_MS_MAX);
+}
+
 const UNTIL_DONE: JobsOptions = { attempts: Number.MAX_SAFE_INTEGER, backoff: { type: 'doubling' }, stackTraceLimit: 1 };
 
 /** A batch is brought until it is over. Nothing is kept: a batch whose job is gone too early may get a new one. */
 export const BATCH_JOB: JobsOptions = { ...UNTIL_DONE, removeOnComplete: true, removeOnFail: true };
+
+/** Its consumer says when it is enough. Nothing is kept: the store knows what is to be delivered. */
+export const WEBHOOK_JOB: JobsOptions = { ...UNTIL_DONE, removeOnComplete: true, removeOnFail: true };
 
 /** A chunk that fails is tried again until its batch ends; its job keeps the last stack trace only. */
 export const CHUNK_JOB: JobsOptions = { ...UNTIL_DONE, removeOnComplete: KEPT_JOBS, removeOnFail: KEPT_JOBS };
@@ -121,6 +140,12 @@ export const CONSUMER_OPTIONS = {
   // By default a job fails for good once a second node dies of whatever else while it has it.
   maxStalledCount: Number.MAX_SAFE_INTEGER,
   settings: { backoffStrategy: chunkRetryDelayMs },
+} satisfies Partial<WorkerOptions>;
+
+/** For the `@Processor` of webhooks. */
+export const WEBHOOK_CONSUMER_OPTIONS = {
+  ...CONSUMER_OPTIONS,
+  settings: { backoffStrategy: webhookRetryDelayMs },
 } satisfies Partial<WorkerOptions>;
 
 /** Options of a connection that waits for Redis as long as it takes, where the producers' fails fast. */

@@ -8,6 +8,8 @@ export type ChunkJobState = 'waiting' | 'delayed' | 'active';
 
 export interface ChunkEventHandlers {
   onMoved(jobId: string, state: ChunkJobState): void;
+  /** A node tells how many rows of the chunk are done. */
+  onRows(jobId: string, rows: unknown): void;
   /** `value` is what the job's processor answered. */
   onCompleted(jobId: string, value: unknown): void;
   /** Somebody asked to cancel this batch. */
@@ -35,6 +37,7 @@ export class ChunkEvents {
     this.events.on('waiting', ({ jobId }) => handlers.onMoved(jobId, 'waiting'));
     this.events.on('delayed', ({ jobId }) => handlers.onMoved(jobId, 'delayed'));
     this.events.on('active', ({ jobId }) => handlers.onMoved(jobId, 'active'));
+    this.events.on('progress', ({ jobId, data }) => handlers.onRows(jobId, data));
     this.events.on('completed', ({ jobId, returnvalue }) => handlers.onCompleted(jobId, returnvalue));
     (this.events as unknown as NodeJS.EventEmitter).on(CANCEL_EVENT, ({ batchId }: { batchId: string }) =>
       handlers.onCancelRequested(batchId),

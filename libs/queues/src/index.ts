@@ -7,12 +7,16 @@ export {
   giveBack,
   isBatchPayload,
   isChunkPayload,
+  isWebhookPayload,
   openRedis,
   UnrecoverableError,
+  WEBHOOK_CONSUMER_OPTIONS,
+  WEBHOOK_QUEUE,
   type BatchPayload,
   type BullOptions,
   type ChunkPayload,
   type Job,
+  type WebhookPayload,
 } from './bull';
 export * from './chunk-events';
 export * from './chunk-job-id';

@@ -2,7 +2,18 @@ import { BullModule } from '@nestjs/bullmq';
 import { Module, type DynamicModule, type FactoryProvider, type ModuleMetadata } from '@nestjs/common';
 import { Redis } from 'ioredis';
 import { BatchQueues, BULL_OPTIONS } from './batch-queues';
-import { BATCH_JOB, BATCH_QUEUE, CHUNK_JOB, CHUNK_QUEUE, openRedis, PatientConsumer, queueOptions, type BullOptions } from './bull';
+import {
+  BATCH_JOB,
+  BATCH_QUEUE,
+  CHUNK_JOB,
+  CHUNK_QUEUE,
+  openRedis,
+  PatientConsumer,
+  queueOptions,
+  WEBHOOK_JOB,
+  WEBHOOK_QUEUE,
+  type BullOptions,
+} from './bull';
 
 /** Where the options come from. */
 export type BullOptionsSource = Pick<ModuleMetadata, 'imports'> & Pick<FactoryProvider<BullOptions>, 'inject' | 'useFactory'>;
@@ -41,7 +52,11 @@ export class QueuesModule {
           useFactory: queueOptions,
           extraOptions: { manualRegistration: true },
         }),
-        BullModule.registerQueue({ name: BATCH_QUEUE, defaultJobOptions: BATCH_JOB }, { name: CHUNK_QUEUE, defaultJobOptions: CHUNK_JOB }),
+        BullModule.registerQueue(
+          { name: BATCH_QUEUE, defaultJobOptions: BATCH_JOB },
+          { name: CHUNK_QUEUE, defaultJobOptions: CHUNK_JOB },
+          { name: WEBHOOK_QUEUE, defaultJobOptions: WEBHOOK_JOB },
+        ),
       ],
       providers: [BatchQueues],
       exports: [BatchQueues, redis],

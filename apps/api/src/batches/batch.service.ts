@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import { type FileObject, type FilePurpose, InterleaveError } from '@app/contracts';
+import { type BatchLogEntry, type FileObject, type FilePurpose, InterleaveError } from '@app/contracts';
 import {
   newFileId,
   newManifest,
@@ -157,6 +157,12 @@ export class BatchService {
     return this.oneWithRedis(await this.parts.batches.get(batchId, seenBy(caller)));
   }
 
+  /** What happened to the batch, in order of time. */
+  async readLog(batchId: string, caller: Caller): Promise<BatchLogEntry[]> {
+    await this.parts.batches.get(batchId, seenBy(caller));
+    return (await this.parts.batches.read(batchId))?.log ?? [];
+  }
+
   async listBatches(page: PageRequest, caller: Caller): Promise<Page<BatchView>> {
     const { data, hasMore } = await this.parts.batches.list(page, seenBy(caller));
     return { data: await this.withRedis(data), hasMore };
@@ -210,9 +216,9 @@ export class BatchService {
 
   /** Batches that nobody has taken up yet cannot say themselves that Redis is away. */
   private async withRedis(views: BatchView[]): Promise<BatchView[]> {
-    const isSilent = ({ status, interleave }: BatchView): boolean => status === 'validating' && interleave === undefined;
+    const isSilent = ({ status, interleave }: BatchView): boolean => status === 'validating' && interleave?.paused === undefined;
     if (!views.some(isSilent) || (await this.parts.queues.answers(REDIS_ANSWER_MS))) return views;
-    return views.map((view) => (isSilent(view) ? { ...view, interleave: { paused: REDIS_AWAY } } : view));
+    return views.map((view) => (isSilent(view) ? { ...view, interleave: { ...view.interleave, paused: REDIS_AWAY } } : view));
   }
 
   private async oneWithRedis(view: BatchView): Promise<BatchView> {

@@ -86,6 +86,8 @@ describe('the OpenAPI document', () => {
       '/v1/batches',
       '/v1/batches/{id}',
       '/v1/batches/{id}/cancel',
+      '/v1/batches/{id}/events',
+      '/v1/batches/{id}/log',
       '/v1/classify',
       '/v1/detokenize',
       '/v1/embeddings',

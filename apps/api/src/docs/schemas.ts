@@ -1,6 +1,7 @@
 import { BATCH_STATUSES, DATATYPES, TASKS } from '@app/contracts';
 import { SERVICE_TIERS } from '@app/protocols';
 import { Type, type TSchema } from '@sinclair/typebox';
+import { batchExtension, BATCH_SCHEMAS } from './batch-schemas';
 import { FLEET_SCHEMAS } from './fleet-schemas';
 import { TRITON_SCHEMAS } from './triton-schemas';
 import { embedding, embeddingFields, taskSchemas } from './task-schemas';
@@ -376,7 +377,7 @@ const batches = {
       request_counts: Type.Object({ total: Type.Integer(), completed: Type.Integer(), failed: Type.Integer() }),
       metadata,
       deterministic: Type.Optional(Type.Literal(true)),
-      interleave: Type.Optional(Type.Object({ paused: Type.String({ description: 'Why the batch does not go on' }) })),
+      interleave: Type.Optional(batchExtension),
     },
     {
       examples: [
@@ -418,6 +419,7 @@ export const SCHEMAS = {
   ...taskSchemas,
   ...batches,
   ...UPLOAD_SCHEMAS,
+  ...BATCH_SCHEMAS,
   ...FLEET_SCHEMAS,
 } satisfies Record<string, TSchema>;
 export type SchemaName = keyof typeof SCHEMAS;

@@ -2,11 +2,12 @@ import { basename } from 'node:path';
 import type { Command } from 'commander';
 import type { BatchObject } from '@app/contracts';
 import { openBatchInput } from '../batch-input';
-import { followBatch, isOver } from '../batch-progress';
+import { followBatch } from '../batch-progress';
+import { describe, isOver, listText, type ShownBatch } from '../batch-text';
 import { ApiClient, withServer, type ListPage, type Server } from '../client';
 import { CliError } from '../cli-error';
-import { table } from '../table';
 import { uploadFile } from '../upload-file';
+import { addBatchControlCommands } from './batch-control';
 
 const EXIT_WITH_FAILED_ROWS = 2;
 const LIST_LIMIT = 100;
@@ -52,6 +53,7 @@ export function addBatchCommands(program: Command): void {
       await download(client, await client.batch(id), output ?? `${id}.output.jsonl`);
     });
   withServer(batch.command('list')).description(`lists the last ${LIST_LIMIT} batches, newest first`).action(list);
+  addBatchControlCommands(batch);
 }
 
 async function submit(path: string, options: SubmitOptions): Promise<void> {
@@ -62,7 +64,7 @@ async function submit(path: string, options: SubmitOptions): Promise<void> {
   const created = await client.post<BatchObject>('/v1/batches', request);
   if (!options.wait) {
     console.log(created.id);
-    console.error(`follow it with: interleave batch status ${created.id}`);
+    console.error(`follow it with: interleave batch watch ${created.id}`);
     return;
   }
   console.error(`${created.id} (goes on when this command is interrupted)`);
@@ -90,24 +92,6 @@ async function download(client: ApiClient, batch: BatchObject, output: string): 
 }
 
 async function list(server: Server): Promise<void> {
-  const { data } = await new ApiClient(server).get<ListPage<BatchObject>>(`/v1/batches?limit=${LIST_LIMIT}`);
-  const rows = data.map(({ id, status, request_counts: { total, completed, failed }, endpoint, created_at }) => [
-    id,
-    status,
-    `${completed + failed}/${total}`,
-    String(failed),
-    endpoint,
-    new Date(created_at * 1000).toISOString(),
-  ]);
-  console.log(rows.length === 0 ? 'no batches' : table(['BATCH', 'STATUS', 'ROWS', 'FAILED', 'ENDPOINT', 'CREATED'], rows));
-}
-
-function describe(batch: BatchObject): string {
-  const { total, completed, failed } = batch.request_counts;
-  const lines = [`${batch.id}: ${batch.status}, ${completed} of ${total} rows completed, ${failed} failed`, `endpoint: ${batch.endpoint}`];
-  if (batch.output_file_id) lines.push(`output file: ${batch.output_file_id}`);
-  if (batch.error_file_id) lines.push(`error file: ${batch.error_file_id}`);
-  for (const { line, message } of batch.errors?.data ?? [])
-    lines.push(line === null ? `error: ${message}` : `error in line ${line}: ${message}`);
-  return lines.join('\n');
+  const { data } = await new ApiClient(server).get<ListPage<ShownBatch>>(`/v1/batches?limit=${LIST_LIMIT}`);
+  console.log(listText(data));
 }

@@ -26,6 +26,8 @@ export class BatchWork {
   trouble: string | null = null;
   private opened: Promise<BatchInput | null> | null = null;
   private readonly running = new Map<number, AbortController>();
+  /** What counts the rows of the chunks that run. */
+  private readonly written = new Map<number, { readonly rowCount: number }>();
   private readonly size = new AnswerSize();
   private stopReason: StopReason | null = null;
   private usedMs = performance.now();
@@ -45,6 +47,11 @@ export class BatchWork {
 
   get runningChunks(): number {
     return this.running.size;
+  }
+
+  /** Rows of a chunk that runs here which have a line already; 0: none, or it does not run here. */
+  rowsOf(chunkIndex: number): number {
+    return this.written.get(chunkIndex)?.rowCount ?? 0;
   }
 
   /** How long nothing has run here. */
@@ -88,6 +95,7 @@ export class BatchWork {
       throw error;
     } finally {
       this.running.delete(chunkIndex);
+      this.written.delete(chunkIndex);
       this.usedMs = performance.now();
     }
   }
@@ -122,6 +130,7 @@ export class BatchWork {
         lines: input.lines,
         size: this.size,
         onRefused: (reason) => (this.trouble = reason),
+        onBegun: (written) => void this.written.set(chunkIndex, written),
       },
       stop,
     );

@@ -55,6 +55,11 @@ export class ChunkDesk {
     return work.process(chunkIndex);
   }
 
+  /** As `BatchWork.rowsOf`. */
+  rowsOf({ batchId, chunkIndex }: ChunkPayload): number {
+    return this.works.get(batchId)?.rowsOf(chunkIndex) ?? 0;
+  }
+
   /** False while another batch has a turn of its own, because runners of this node crashed while it was in work. */
   mayWork(batchId: string): boolean {
     const suspect = [...this.works.values()].find(({ crashRecord }) => crashRecord.isSuspect);

@@ -5,7 +5,14 @@ const STATES = ['pending', 'queued', 'running', 'returned', 'committed'] as cons
 const OPERATIONS = ['take', 'adopt', 'note running', 'note queued', 'commit', 'lose', 'recover with a result', 'recover without'] as const;
 type Operation = (typeof OPERATIONS)[number];
 
-const resultOf = (index: number): ChunkResult => ({ index, completed: 2, failed: 1, outputBytes: 9, errorBytes: 3 });
+const resultOf = (index: number): ChunkResult => ({
+  index,
+  completed: 2,
+  failed: 1,
+  outputBytes: 9,
+  errorBytes: 3,
+  failures: { internal: 1 },
+});
 
 /** What each operation, by the chunk's own job, makes of a chunk in each state. */
 const MATRIX: Record<Operation, Record<ChunkState, ChunkState>> = {
@@ -126,6 +133,7 @@ describe('ChunkLedger', () => {
     const ledger = new ChunkLedger('batch_x', 3);
     ledger.recover(new Map([0, 2].map((index) => [index, resultOf(index)])));
     expect(ledger.rows()).toEqual({ completed: 4, failed: 2 });
+    expect(ledger.failures()).toEqual({ internal: 2 });
     expect([ledger.resultOf(0), ledger.resultOf(1)]).toEqual([resultOf(0), null]);
   });
 });

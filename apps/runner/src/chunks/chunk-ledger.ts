@@ -1,4 +1,4 @@
-import type { ChunkResult } from '@app/batches';
+import { sumFailures, type ChunkResult } from '@app/batches';
 
 interface Pending {
   state: 'pending';
@@ -84,6 +84,11 @@ export class ChunkLedger {
       rows.failed += chunk.result.failed;
     }
     return rows;
+  }
+
+  /** The failed rows of the committed chunks by code. */
+  failures(): Record<string, number> {
+    return sumFailures(this.chunks.flatMap((chunk) => (chunk.state === 'committed' ? chunk.result : [])));
   }
 
   /** Lets chunks be taken. */

@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { InterleaveError } from '@app/contracts';
+import { InterleaveError, type BatchCode } from '@app/contracts';
 import {
   readRows,
   type Chunk,
@@ -45,6 +45,8 @@ export interface ChunkTask {
   size: AnswerSize;
   /** Told why a row has to wait, each time it is refused. */
   onRefused: (reason: string) => void;
+  /** Told once what counts the rows that have a line. */
+  onBegun: (written: { readonly rowCount: number }) => void;
 }
 
 /** Learns how long the answers of a batch are, to bound the memory of those that wait for their turn to be written. */
@@ -68,7 +70,7 @@ const COSTS = { textByte: 3, value: 36, string: 42, key: 200 };
 /** Work between two turns of the event loop. */
 const SLICE_MS = 8;
 
-type Answer = { kind: 'output' | 'error'; line: string };
+type Answer = { kind: 'output'; line: string } | { kind: 'error'; line: string; code: BatchCode };
 
 /** Runs the rows of chunks and writes their results in input order; many chunks at once. */
 export class ChunkProcessor {
@@ -86,6 +88,7 @@ export class ChunkProcessor {
   async process(task: ChunkTask, stop: AbortController): Promise<{ result: ChunkResult; isFirst: boolean }> {
     setMaxListeners(0, stop.signal);
     const writer = await task.results.begin(task.chunk.index);
+    task.onBegun(writer);
     try {
       await this.runRows(task, writer, stop);
       if (isPutBack(stop.signal)) throw new ChunkPutBack(`chunk ${task.chunk.index} was put back`);
@@ -152,10 +155,10 @@ export class ChunkProcessor {
   }
 
   private async write(answer: Promise<Answer>, writer: ChunkResultWriter, task: ChunkTask): Promise<void> {
-    const { kind, line } = await answer;
-    if (kind === 'error') return writer.addError(line);
-    task.size.observe(line.length);
-    await writer.addOutput(line);
+    const answered = await answer;
+    if (answered.kind === 'error') return writer.addError(answered.line, answered.code);
+    task.size.observe(answered.line.length);
+    await writer.addOutput(answered.line);
   }
 
   /** Reads `row.bytes` before its first `await`: they are gone afterwards. Rejects for a row that cannot have been validated. */
@@ -171,7 +174,8 @@ export class ChunkProcessor {
     } catch (error) {
       if (error instanceof PinGone) throw error;
       if (signal.aborted) return notRun(name, task, signal);
-      return { kind: 'error', line: task.lines.failure(name, asInterleaveError(error)) };
+      const failure = asInterleaveError(error);
+      return { kind: 'error', line: task.lines.failure(name, failure), code: failure.batchCode };
     }
   }
 }
@@ -232,7 +236,7 @@ export async function commitNotRun(
   const writer = await results.begin(chunk.index);
   try {
     for await (const rows of readRows(store, contentKey, chunk)) {
-      for (const row of rows) writer.addError(lines.notRun({ id: lines.idOf(row), customId: customIdOrEmpty(row, task) }, reason));
+      for (const row of rows) writer.addError(lines.notRun({ id: lines.idOf(row), customId: customIdOrEmpty(row, task) }, reason), reason);
     }
     return (await writer.commit()).result;
   } finally {
@@ -242,7 +246,7 @@ export async function commitNotRun(
 
 function notRun(name: RowName, task: ChunkTask, signal: AbortSignal): Answer {
   const reason: NotRunReason = signal.reason === 'batch_expired' ? 'batch_expired' : 'batch_cancelled';
-  return { kind: 'error', line: task.lines.notRun(name, reason) };
+  return { kind: 'error', line: task.lines.notRun(name, reason), code: reason };
 }
 
 /** Throws for a line that is no object with a custom_id: the file was validated, so it has been changed since. */

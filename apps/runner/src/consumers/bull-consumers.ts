@@ -1,9 +1,10 @@
-import { BullRegistrar } from '@nestjs/bullmq';
+import { BullRegistrar, type WorkerHost } from '@nestjs/bullmq';
 import { Inject, Injectable } from '@nestjs/common';
 import { withDeadline } from '@app/queues';
 import type { Consumers } from '../batch-runner';
 import { ChunkConsumer } from './chunk-consumer';
 import { BatchConsumer } from './batch-consumer';
+import { WebhookConsumer } from './webhook-consumer';
 
 export interface ConsumerLimits {
   /** The name of this node's consumers. */
@@ -17,6 +18,8 @@ export const CONSUMER_LIMITS = Symbol('CONSUMER_LIMITS');
 
 /** Batches that one node owns at once; the others wait for it, or for another node. */
 const BATCHES_MAX = 256;
+/** One receiver that is slow must not hold up the others. */
+const WEBHOOKS_MAX = 16;
 const CUT_MS = 2_000;
 
 /** The consuming side of the queues, which reconnects by itself. May be opened again once it was closed. */
@@ -28,6 +31,7 @@ export class BullConsumers implements Consumers {
     @Inject(BullRegistrar) private readonly registrar: BullRegistrar,
     @Inject(BatchConsumer) private readonly batches: BatchConsumer,
     @Inject(ChunkConsumer) private readonly chunks: ChunkConsumer,
+    @Inject(WebhookConsumer) private readonly webhooks: WebhookConsumer,
     @Inject(CONSUMER_LIMITS) private readonly limits: ConsumerLimits,
   ) {}
 
@@ -35,20 +39,25 @@ export class BullConsumers implements Consumers {
     return this.areOpen;
   }
 
+  private get consumers(): WorkerHost[] {
+    return [this.batches, this.chunks, this.webhooks];
+  }
+
   /** Each time with new connections. */
   open(): void {
     this.areOpen = true;
     this.registrar.register();
-    for (const { worker } of [this.batches, this.chunks]) worker.opts.name = this.limits.nodeId;
+    for (const { worker } of this.consumers) worker.opts.name = this.limits.nodeId;
     this.batches.worker.concurrency = BATCHES_MAX;
     this.chunks.worker.concurrency = this.limits.chunkConcurrency;
+    this.webhooks.worker.concurrency = WEBHOOKS_MAX;
   }
 
   /** Takes nothing new and waits for what runs, at most `timeoutMs`; then the connections are cut. BullMQ alone would wait for ever. */
   async close(timeoutMs: number): Promise<void> {
     if (!this.areOpen) return;
     this.areOpen = false;
-    const consumers = [this.batches.worker, this.chunks.worker];
+    const consumers = this.consumers.map(({ worker }) => worker);
     try {
       await withDeadline(Promise.all(consumers.map((consumer) => consumer.close())), timeoutMs, 'closing the consumers');
     } catch {

@@ -18,6 +18,9 @@ import { ChunkForAnother, ChunkNotWanted } from '../chunks/batch-work';
 /** A node that gives a chunk to another takes none in its place for so long, or it would take the same one again. */
 const LEFT_TO_OTHERS_MS = 2_000;
 
+/** The owner is told this often how far a chunk is. */
+const TELL_MS = 1_000;
+
 /** Takes chunks. A job that fails is brought again by BullMQ, unless nobody wants its chunk. */
 @Processor(CHUNK_QUEUE, CONSUMER_OPTIONS)
 export class ChunkConsumer extends WorkerHost {
@@ -31,13 +34,32 @@ export class ChunkConsumer extends WorkerHost {
   /** The value is short: it travels in the event stream to the batch's owner. Null: this node does the chunk already. */
   override async process(job: Job<ChunkPayload>, token?: string): Promise<ChunkResult | null> {
     if (!isChunkPayload(job.data)) throw new UnrecoverableError('expected {batchId, chunkIndex} but received another job');
+    const stopTelling = this.tellRows(job);
     try {
       return await this.runner.processChunk(job.data);
     } catch (error) {
       if (this.runner.isEnding) await giveBack(job, token);
       if (error instanceof ChunkForAnother) await giveBack(job, token, LEFT_TO_OTHERS_MS);
       throw error instanceof ChunkNotWanted ? new UnrecoverableError(error.message) : error;
+    } finally {
+      stopTelling();
     }
+  }
+
+  /** One command at a time: while Redis is away they would heap up. What is not told is only guessed worse. */
+  private tellRows(job: Job<ChunkPayload>): () => void {
+    let told = 0;
+    let isTelling = false;
+    const tell = async (): Promise<void> => {
+      const rows = this.runner.rowsOf(job.data);
+      if (isTelling || rows === told) return;
+      isTelling = true;
+      await job.updateProgress(rows).catch(() => undefined);
+      told = rows;
+      isTelling = false;
+    };
+    const timer = setInterval(() => void tell(), TELL_MS);
+    return () => clearInterval(timer);
   }
 
   /** An `error` event that nobody listens to ends the process. */

@@ -1,12 +1,19 @@
-import { inParallel, publishOutputs, type BatchOutcome, type ChunkResult, type Manifest } from '@app/batches';
+import { inParallel, publishOutputs, sumFailures, type BatchOutcome, type ChunkResult, type Manifest } from '@app/batches';
 import type { BatchObject } from '@app/contracts';
 import type { ChunkLedger } from '../chunks/chunk-ledger';
 import { commitNotRun } from '../chunks/chunk-processor';
 import type { RunnerContext } from '../runner-context';
 import type { BatchInput } from '../intake/batch-input';
 
+const NO_ROWS = { failures: {} };
 /** Chunks that never ran are written down so many at once. */
 const WRITES_MAX = 8;
+
+interface Finished {
+  changes: Pick<BatchObject, 'output_file_id' | 'error_file_id' | 'request_counts'>;
+  /** Failed rows by code. */
+  failures: Record<string, number>;
+}
 
 interface Ending {
   manifest: Manifest;
@@ -19,10 +26,7 @@ interface Ending {
  * Makes the output and the error file of a batch out of the results of its chunks; rows of chunks that never ran are said so in
  * the error file. Durable when it resolves; done again, after a kill or by another node, it gives the same.
  */
-export async function finishBatch(
-  context: RunnerContext,
-  ending: Ending,
-): Promise<Pick<BatchObject, 'output_file_id' | 'error_file_id' | 'request_counts'>> {
+export async function finishBatch(context: RunnerContext, ending: Ending): Promise<Finished> {
   const { manifest, outcome, chunks } = ending;
   const { table } = ending.input;
   // The rows of a batch that crashes the runner are not read again.
@@ -31,9 +35,12 @@ export async function finishBatch(
   const { output, errors } = await publishOutputs(context.store, { manifest, chunkCount: table.chunkCount, resultOf });
   const completed = output?.rows ?? 0;
   return {
-    output_file_id: output?.id ?? null,
-    error_file_id: errors?.id ?? null,
-    request_counts: { total: table.rowCount, completed, failed: table.rowCount - completed },
+    changes: {
+      output_file_id: output?.id ?? null,
+      error_file_id: errors?.id ?? null,
+      request_counts: { total: table.rowCount, completed, failed: table.rowCount - completed },
+    },
+    failures: sumFailures(Array.from({ length: table.chunkCount }, (_, index) => resultOf(index) ?? NO_ROWS)),
   };
 }
 

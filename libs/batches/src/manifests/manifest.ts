@@ -1,4 +1,4 @@
-import type { BatchObject, BatchStatus, BatchValidationError } from '@app/contracts';
+import type { BatchLogEntry, BatchObject, BatchProgress, BatchStatus, BatchValidationError } from '@app/contracts';
 
 /** One model version with its files: the same name and version may have others later, or elsewhere. */
 export interface ModelPin {
@@ -42,23 +42,29 @@ export interface Manifest {
   pin?: ModelPin;
   /** The node that wrote it last, and that write; absent before a node has taken it up. */
   writer?: { nodeId: string; writeId: string };
+  /** Absent: no row has been worked on by this release. */
+  progress?: BatchProgress;
+  /** The newest entries, in order of time; absent: no node of this release has had it. */
+  log?: BatchLogEntry[];
 }
 
 const TERMINAL: ReadonlySet<BatchStatus> = new Set<BatchStatus>(['completed', 'failed', 'expired', 'cancelled']);
 
 export const isTerminal = (status: BatchStatus): boolean => TERMINAL.has(status);
 
-/** The batch as clients see it; `interleave.paused` is ours, official clients ignore it. */
-export type BatchView = BatchObject & { interleave?: { paused: string } };
+/** The batch as clients see it; `interleave` is ours, official clients ignore it. */
+export type BatchView = BatchObject & { interleave?: { paused?: string; progress?: BatchProgress } };
 
 /** `cancelRequestedAt`: Unix seconds of the cancel marker, which the runner may not have seen yet; null: none. */
 export function toBatchView(manifest: Manifest, cancelRequestedAt: number | null): BatchView {
-  const { batch, paused } = manifest;
+  const { batch, paused, progress } = manifest;
   const isCancelling = cancelRequestedAt !== null && (batch.status === 'validating' || batch.status === 'in_progress');
   return {
     ...batch,
     ...(isCancelling ? { status: 'cancelling' as const, cancelling_at: cancelRequestedAt } : {}),
-    ...(paused === null ? {} : { interleave: { paused } }),
+    ...(paused === null && progress === undefined
+      ? {}
+      : { interleave: { ...(paused === null ? {} : { paused }), ...(progress === undefined ? {} : { progress }) } }),
   };
 }
 

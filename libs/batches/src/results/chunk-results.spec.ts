@@ -1,5 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { ERRORS } from '@app/contracts';
 import { newBatchId } from '../manifests/ids';
 import { LocalStore } from '../storage/local-store';
 import { makeDataDir } from '../storage/testing/data-dir';
@@ -28,12 +29,14 @@ describe('chunk results', () => {
   it('keeps output and error lines apart, in order, and counts them', async () => {
     const writer = await results.begin(7);
     await writer.addOutput('é1');
-    writer.addError('e1');
+    writer.addError('e1', 'inference_failed');
     await writer.addOutput('x'.repeat(300_000));
-    writer.addError('e2');
+    writer.addError('e2', 'invalid_request');
+    expect(writer.rowCount).toBe(4);
     const { result, isFirst } = await writer.commit();
     expect(isFirst).toBe(true);
-    expect(result).toEqual({ index: 7, completed: 2, failed: 2, outputBytes: 300_005, errorBytes: 6 });
+    const failures = { inference_failed: 1, invalid_request: 1 };
+    expect(result).toEqual({ index: 7, completed: 2, failed: 2, outputBytes: 300_005, errorBytes: 6, failures });
     expect(await results.find(7)).toEqual(result);
     expect(await textOf(results.read(result, 'output'))).toBe(`é1\n${'x'.repeat(300_000)}\n`);
     expect(await textOf(results.read(result, 'error'))).toBe('e1\ne2\n');
@@ -42,7 +45,7 @@ describe('chunk results', () => {
 
   it('has an empty output part when every row failed', async () => {
     const writer = await results.begin(0);
-    writer.addError('e');
+    writer.addError('e', 'internal');
     expect(await textOf(results.read((await writer.commit()).result, 'output'))).toBe('');
   });
 
@@ -74,15 +77,47 @@ describe('chunk results', () => {
     for (let times = 0; times < 2; times++) {
       const result = (await results.recover()).get(5);
       if (result === undefined) throw new Error('not recovered');
-      expect(result).toEqual({ index: 5, completed: 1, failed: 2, outputBytes: 4, errorBytes: 6 });
+      expect(result).toEqual({ index: 5, completed: 1, failed: 2, outputBytes: 4, errorBytes: 6, failures: {} });
       expect(await textOf(results.read(result, 'output'))).toBe('one\n');
       expect(await textOf(results.read(result, 'error'))).toBe('e1\ne2\n');
     }
     expect(await store.listNames(`batches/${batchId}/chunks/`)).toEqual(['5']);
   });
 
+  it('reads the results of the release before, which did not count by code', async () => {
+    const trailer = Buffer.alloc(32);
+    trailer.writeUInt32LE(1, 0);
+    trailer.writeUInt32LE(2, 4);
+    trailer.writeBigUInt64LE(4n, 8);
+    trailer.writeBigUInt64LE(6n, 16);
+    trailer.write('ILCHUNK1', 24);
+    await store.put(`batches/${batchId}/chunks/5`, Buffer.concat([Buffer.from('one\ne1\ne2\n'), trailer]));
+    expect(await results.find(5)).toEqual({ index: 5, completed: 1, failed: 2, outputBytes: 4, errorBytes: 6, failures: {} });
+  });
+
+  it('holds a count of every code that there is', async () => {
+    const codes = [...Object.values(ERRORS).map(({ batchCode }) => batchCode), 'batch_expired'] as const;
+    const writer = await results.begin(0);
+    for (let times = 0; times < 1000; times++) for (const code of codes) writer.addError('e', code);
+    const { result } = await writer.commit();
+    expect(await results.find(0)).toEqual(result);
+    expect(result.failures['batch_expired']).toBe(1000);
+    expect(Object.values(result.failures).reduce((sum = 0, rows = 0) => sum + rows, 0)).toBe(result.failed);
+  });
+
+  it.each([
+    ['cut', '{"a":1'],
+    ['longer than what is there', 'x'],
+  ])('has a chunk done again whose failures are %s', async (_what, json) => {
+    const trailer = Buffer.alloc(40);
+    trailer.writeUInt32LE(json === 'x' ? 99 : json.length, 24);
+    trailer.write('ILCHUNK2', 32);
+    await store.put(`batches/${batchId}/chunks/5`, Buffer.concat([Buffer.from(json), trailer]));
+    expect(await results.find(5)).toBeNull();
+  });
+
   it('does not guess at a result of a later release', async () => {
-    await store.put(`batches/${batchId}/chunks/5`, Buffer.from(`${'x'.repeat(24)}ILCHUNK2`));
+    await store.put(`batches/${batchId}/chunks/5`, Buffer.from(`${'x'.repeat(24)}ILCHUNK3`));
     await expect(results.find(5)).rejects.toThrow('no trailer that this release knows');
     expect(await store.head(`batches/${batchId}/chunks/5`)).not.toBeNull();
   });

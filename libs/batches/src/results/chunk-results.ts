@@ -1,26 +1,17 @@
+import type { BatchCode } from '@app/contracts';
 import type { ObjectStore, ObjectWriter } from '../storage/object-store';
 import { inParallel } from '../storage/in-parallel';
 import { storeKeys } from '../storage/store-keys';
+import { decodeTrailer, encodeTrailer, TAIL_BYTES, type ChunkCounts, type Failures } from './chunk-trailer';
 
 /** What became of one chunk. */
-export interface ChunkResult {
+export interface ChunkResult extends ChunkCounts {
   index: number;
-  /** Rows with a line in the output part. */
-  completed: number;
-  /** Rows with a line in the error part. */
-  failed: number;
-  /** Length of the output part, which comes first. */
-  outputBytes: number;
-  errorBytes: number;
 }
 
 const FLUSH_CHARS = 256 * 1024;
 const CHUNK_NAME = /^(\d{1,9})$/;
 const FORMER_NAME = /^(\d{1,9})\.(\d+)\.(\d+)\.(\d+)\.result$/;
-const MAGIC = Buffer.from('ILCHUNK1');
-/** Of any release. */
-const ANY_MAGIC = /^ILCHUNK[0-9A-Z]$/;
-const TRAILER_BYTES = 32;
 /** Results that are looked at at once. */
 const READS_MAX = 16;
 
@@ -49,11 +40,11 @@ export class ChunkResults {
    */
   async find(index: number): Promise<ChunkResult | null> {
     const key = this.key(index);
-    const trailer = await this.store.readTail(key, TRAILER_BYTES);
-    if (trailer === null) return null;
-    const result = decodeTrailer(index, trailer, key);
-    if (result === null) await this.store.delete(key);
-    return result;
+    const tail = await this.store.readTail(key, TAIL_BYTES);
+    if (tail === null) return null;
+    const counts = decodeTrailer(tail, key);
+    if (counts === null) await this.store.delete(key);
+    return counts === null ? null : { index, ...counts };
   }
 
   /** All that are committed, by index; those of a former release among them, which become of this one. */
@@ -71,7 +62,7 @@ export class ChunkResults {
 
   /** The output or the error lines of a committed chunk; `range` within that part, default all of it. */
   async *read(
-    result: ChunkResult,
+    result: Pick<ChunkResult, 'index' | 'outputBytes' | 'errorBytes'>,
     part: ChunkPart,
     range = { start: 0, end: partBytes(result, part) },
   ): AsyncGenerator<Buffer, void, void> {
@@ -87,7 +78,7 @@ export class ChunkResults {
     const object = await this.store.openWriter(this.key(index));
     try {
       for await (const part of this.store.read(`${this.prefix}${name}`, { start: 0, end: facts.byteCount })) await object.append(part);
-      await object.append(encodeTrailer({ completed, failed, outputBytes, errorBytes: facts.byteCount - outputBytes }));
+      await object.append(encodeTrailer({ completed, failed, outputBytes, errorBytes: facts.byteCount - outputBytes, failures: {} }));
       await object.commitIfAbsent();
     } finally {
       await object.discard();
@@ -102,7 +93,7 @@ export class ChunkResults {
 
 export type ChunkPart = 'output' | 'error';
 
-export const partBytes = (result: Omit<ChunkResult, 'index'>, part: ChunkPart): number =>
+export const partBytes = (result: Pick<ChunkResult, 'outputBytes' | 'errorBytes'>, part: ChunkPart): number =>
   part === 'output' ? result.outputBytes : result.errorBytes;
 
 /**
@@ -116,6 +107,7 @@ export class ChunkResultWriter {
   private outputs: string[] = [];
   private outputChars = 0;
   private readonly errors: string[] = [];
+  private readonly failures: Failures = {};
   private outputBytes = 0;
   private completed = 0;
 
@@ -125,6 +117,11 @@ export class ChunkResultWriter {
     private readonly findOther: () => Promise<ChunkResult | null>,
   ) {}
 
+  /** Rows that have a line. */
+  get rowCount(): number {
+    return this.completed + this.errors.length / 2;
+  }
+
   /** `line` without its line end. */
   async addOutput(line: string): Promise<void> {
     this.outputs.push(line, '\n');
@@ -133,9 +130,10 @@ export class ChunkResultWriter {
     if (this.outputChars >= FLUSH_CHARS) await this.flush();
   }
 
-  /** `line` without its line end. Error lines wait in memory for the end of the output part. */
-  addError(line: string): void {
+  /** `line` without its line end, `code` as in the line. Error lines wait in memory for the end of the output part. */
+  addError(line: string, code: BatchCode): void {
     this.errors.push(line, '\n');
+    this.failures[code] = (this.failures[code] ?? 0) + 1;
   }
 
   /**
@@ -145,8 +143,8 @@ export class ChunkResultWriter {
   async commit(): Promise<{ result: ChunkResult; isFirst: boolean }> {
     await this.flush();
     const errors = Buffer.from(this.errors.join(''));
-    const { index, completed, outputBytes } = this;
-    const result = { index, completed, failed: this.errors.length / 2, outputBytes, errorBytes: errors.length };
+    const { index, completed, outputBytes, failures } = this;
+    const result = { index, completed, failed: this.errors.length / 2, outputBytes, errorBytes: errors.length, failures };
     await this.object.append(Buffer.concat([errors, encodeTrailer(result)]));
     if (await this.object.commitIfAbsent()) return { result, isFirst: true };
     const other = await this.findOther();
@@ -166,31 +164,4 @@ export class ChunkResultWriter {
     this.outputBytes += bytes.length;
     if (bytes.length > 0) await this.object.append(bytes);
   }
-}
-
-function encodeTrailer({ completed, failed, outputBytes, errorBytes }: Omit<ChunkResult, 'index'>): Buffer {
-  const trailer = Buffer.alloc(TRAILER_BYTES);
-  trailer.writeUInt32LE(completed, 0);
-  trailer.writeUInt32LE(failed, 4);
-  trailer.writeBigUInt64LE(BigInt(outputBytes), 8);
-  trailer.writeBigUInt64LE(BigInt(errorBytes), 16);
-  MAGIC.copy(trailer, TRAILER_BYTES - MAGIC.length);
-  return trailer;
-}
-
-/** Null: nobody wrote it like this. */
-function decodeTrailer(index: number, trailer: Buffer, key: string): ChunkResult | null {
-  const magic = trailer.subarray(-MAGIC.length);
-  if (trailer.length !== TRAILER_BYTES || !magic.equals(MAGIC)) {
-    if (ANY_MAGIC.test(magic.toString('latin1')))
-      throw new Error(`${key}: expected the result of a chunk but it has no trailer that this release knows`);
-    return null;
-  }
-  return {
-    index,
-    completed: trailer.readUInt32LE(0),
-    failed: trailer.readUInt32LE(4),
-    outputBytes: Number(trailer.readBigUInt64LE(8)),
-    errorBytes: Number(trailer.readBigUInt64LE(16)),
-  };
 }

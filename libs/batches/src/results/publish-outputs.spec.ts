@@ -40,7 +40,7 @@ describe('publishOutputs', () => {
       if (chunk === null) continue;
       const writer = await batches.results(manifest.batch.id).begin(index);
       for (const line of chunk.outputs) await writer.addOutput(line);
-      for (const line of chunk.errors) writer.addError(line);
+      for (const line of chunk.errors) writer.addError(line, 'internal');
       await writer.commit();
     }
     return manifest;

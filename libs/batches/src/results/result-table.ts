@@ -58,7 +58,7 @@ export class ResultTable {
     }
   }
 
-  private *results(): Generator<ChunkResult, void, void> {
+  private *results(): Generator<Omit<ChunkResult, 'failures'>, void, void> {
     for (let at = 0; at < this.numbers.length; at += ENTRY_NUMBERS) {
       const [completed = 0, failed = 0, outputBytes = 0, errorBytes = 0] = this.numbers.subarray(at, at + ENTRY_NUMBERS);
       yield { index: at / ENTRY_NUMBERS, completed, failed, outputBytes, errorBytes };

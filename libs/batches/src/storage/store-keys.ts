@@ -12,6 +12,8 @@ export const storeKeys = {
   uploads: 'uploads/',
   /** `<prefix><hash of tenant and key>`: what an `Idempotency-Key` was used for. */
   idempotency: 'idempotency/',
+  /** `<prefix><name>`: a webhook that is to be delivered. */
+  webhooks: 'webhooks/',
   file: (fileId: string) => {
     const prefix = `files/${fileId}/`;
     return {
