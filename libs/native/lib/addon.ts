@@ -11,9 +11,10 @@ export interface NativeAddon {
   channelConnect(options: ChannelConnectOptions): Promise<ConnectedChannel>;
   /**
    * Copies the items into shared memory and submits all of them or none; null when there is no room now. Returns one
-   * item id each. Throws a native ChannelError, whose `item` is the position of the item at fault.
+   * item id each. Throws a native ChannelError, whose `item` is the position of the item at fault. `numbers` and `data` are
+   * `ChannelItem`s as `submitItems` packs them.
    */
-  channelSubmit(channel: ChannelHandle, items: ChannelItem[]): number[] | null;
+  channelSubmit(channel: ChannelHandle, numbers: Float64Array, data: Uint8Array[]): number[] | null;
   /** Takes an item that still waits out of the worker's queue; it is answered in any case. */
   channelCancel(channel: ChannelHandle, itemId: number): void;
   /** Takes bytes that came over the socket, and everything that is finished. Outputs are copies. */
@@ -318,15 +319,21 @@ export interface Completion {
   runRows: number;
 }
 
-export interface ReceivedFromChannel {
+/** `Completion`s for `completionsOf`. */
+export interface PackedCompletions {
+  numbers: Float64Array;
+  /** Of those that are not ok, in their order. */
+  messages: string[];
+  data: Uint8Array;
+}
+
+export interface ReceivedFromChannel extends PackedCompletions {
   texts: string[];
-  completions: Completion[];
   /** The worker broke the protocol: the channel must be closed. */
   broken: string | null;
 }
 
-export interface ClosedChannel {
-  completions: Completion[];
+export interface ClosedChannel extends PackedCompletions {
   /** Items that were being run. */
   runningItemIds: number[];
   waitingItemIds: number[];

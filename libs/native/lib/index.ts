@@ -2,6 +2,7 @@ export { ITEM_STATUSES, loadAddon } from './addon';
 export type { ChannelHandle, ChannelItem, ChannelTensor, Completion, ConnectedChannel, CostTableHandle } from './addon';
 export type { LaneLimits, ControlPageReading, NativeServiceTimes } from './addon';
 export type { SimulatedItem, SimulationOptions, SimulationReport } from './addon';
+export { completionsOf, submitItems } from './channel-items';
 export { ChannelError, fromNative, IllegalStateError } from './errors';
 export { isolateFront, isolateProcess } from './isolation';
 export { ControlPage } from './control-page';
