@@ -83,6 +83,11 @@ export interface NativeAddon {
   inspectRuntime(options: { ortLibraryPath: string }): NativeRuntime;
   /** A worker in virtual time; blocks. Throws a TypeError or RangeError that says what is wrong with trace or costs. */
   simulate(options: SimulationOptions): SimulationReport;
+  /**
+   * Writes the JSON array of these numbers into `target` from `at` on, to the last character as JSON.stringify does; returns where it
+   * ends. Throws a TypeError where there are less than 26 bytes for each number and 26 more.
+   */
+  writeFloats(values: Float32Array, target: Uint8Array, at: number): number;
 }
 
 export interface NativeProcessIsolation {

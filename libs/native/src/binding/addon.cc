@@ -7,6 +7,7 @@
 #include "binding/isolation.h"
 #include "binding/net.h"
 #include "binding/simulate.h"
+#include "binding/text.h"
 #include "binding/worker.h"
 
 namespace interleave::binding {
@@ -54,6 +55,7 @@ constexpr struct {
     {"waitFactorAfter", WaitFactorAfter},
     {"inspectRuntime", InspectRuntime},
     {"simulate", Simulate},
+    {"writeFloats", WriteFloats},
 };
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
