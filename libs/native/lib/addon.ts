@@ -56,6 +56,8 @@ export interface NativeAddon {
   isolateFront(): IsolationTool;
   /** As in src/isolation/process_isolation.h. Call before `workerStart`. */
   isolateProcess(options: NativeProcessIsolation): IsolationTool[];
+  /** Gives all threads of this process the idle class of disk work. */
+  isolateDiskWork(): IsolationTool;
   /** As in src/isolation/wakeup_probe.h; blocks. */
   measureWakeups(options: { cpu: number; count: number; limitMs: number }): NativeWakeups;
   /** Keeps `cpu` busy as a batch executor would, for `limitMs`. Returns once it does. */

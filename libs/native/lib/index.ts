@@ -4,7 +4,7 @@ export type { LaneLimits, ControlPageReading, NativeServiceTimes } from './addon
 export type { SimulatedItem, SimulationOptions, SimulationReport } from './addon';
 export { completionsOf, submitItems } from './channel-items';
 export { ChannelError, fromNative, IllegalStateError } from './errors';
-export { isolateFront, isolateProcess } from './isolation';
+export { isolateDiskWork, isolateFront, isolateProcess } from './isolation';
 export { ControlPage } from './control-page';
 export { floatsBytesMax, writeFloats } from './float-text';
 export { copyDescriptor, openListeningSocket, type SocketError } from './listening-socket';

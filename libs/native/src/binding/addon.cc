@@ -41,6 +41,7 @@ constexpr struct {
     {"workerClose", WorkerClose},
     {"isolateFront", IsolateFront},
     {"isolateProcess", IsolateProcess},
+    {"isolateDiskWork", IsolateDiskWork},
     {"measureWakeups", MeasureWakeups},
     {"spinAsBatch", SpinAsBatch},
     {"listeningSocketOpen", ListeningSocketOpen},
