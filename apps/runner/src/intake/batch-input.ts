@@ -44,7 +44,7 @@ export async function judgeInput(
   const { model, version } = input.endpoint;
   const early = modelProblems(engine, input, { model, version });
   if (early.length > 0) return { problems: early, model };
-  const found = await validateInput({ ...input, store, modelInBody: model === null, rowLimits }, signal);
+  const found = await validateInput({ ...input, store, rowLimits }, signal);
   const problems = found.errors.length > 0 ? found.errors : modelProblems(engine, input, { model: found.model, version: null });
   return { problems, model: model ?? found.model };
 }

@@ -1,8 +1,9 @@
 import { isUtf8 } from 'node:buffer';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { InterleaveError, type BatchValidationError } from '@app/contracts';
-import { checkBatchLine, checkJsonBounds, type JsonLimits } from '@app/protocols';
+import { checkBatchLine, checkJsonBounds, type Endpoint, type JsonLimits } from '@app/protocols';
 import { UTF16_REMEDY, UTF8_REMEDY, type RowLine, readRows, type ChunkTable, type ObjectStore } from '@app/batches';
+import { RowForms } from '../chunks/blocks/row-forms';
 import { CustomIdSet } from './custom-id-set';
 
 const CODES: Record<string, string> = { custom_id: 'invalid_custom_id', method: 'invalid_method', url: 'mismatched_url' };
@@ -15,8 +16,8 @@ export interface InputFile {
   table: ChunkTable;
   /** The batch's endpoint, which every line must name. */
   url: string;
-  /** True when the model is in the body of each row instead of the endpoint. */
-  modelInBody: boolean;
+  /** That of `url`; its model is null where that is in the body of each row. */
+  endpoint: Endpoint;
   /** Checked before a row is parsed. */
   rowLimits: JsonLimits;
 }
@@ -42,7 +43,8 @@ export async function validateInput(file: InputFile, signal: AbortSignal): Promi
   for await (const rows of readRows(file.store, file.contentKey, everything)) {
     signal.throwIfAborted();
     for (const row of rows) {
-      await validation.check(row);
+      const more = validation.check(row);
+      if (more !== null) await more;
       if (validation.errors.length === ERRORS_MAX) return validation.result();
     }
     await nextTurn();
@@ -53,12 +55,14 @@ export async function validateInput(file: InputFile, signal: AbortSignal): Promi
 class Validation {
   readonly errors: BatchValidationError[] = [];
   private readonly ids: CustomIdSet;
+  private readonly forms: RowForms;
   private chunkIndex = 0;
   private chunkEndRow: number;
   private model: string | null = null;
 
   constructor(private readonly file: InputFile) {
     this.ids = new CustomIdSet(file.table.rowCount);
+    this.forms = new RowForms(file.endpoint, file.url, file.rowLimits);
     this.chunkEndRow = file.table.chunk(0).rowCount;
   }
 
@@ -66,21 +70,30 @@ class Validation {
     return { errors: this.errors, model: this.model };
   }
 
-  async check(row: RowLine): Promise<void> {
+  /** Null: it is done; a promise only where the file has to be read again. */
+  check(row: RowLine): Promise<void> | null {
     if (row.row === this.chunkEndRow) this.chunkEndRow += this.file.table.chunk(++this.chunkIndex).rowCount;
-    const fault = await this.faultOf(row);
-    if (fault !== null) this.errors.push({ ...fault, line: row.line });
+    const fault = this.faultOf(row);
+    if (fault instanceof Promise) return fault.then((found) => this.note(found, row));
+    this.note(fault, row);
+    return null;
   }
 
-  private async faultOf(row: RowLine): Promise<Fault | null> {
+  private note(fault: Fault | null, { line }: RowLine): void {
+    if (fault !== null) this.errors.push({ ...fault, line });
+  }
+
+  private faultOf(row: RowLine): Fault | null | Promise<Fault | null> {
+    const matched = this.forms.match(row);
+    if (matched !== null) return this.checkAmongOthers(matched.form.template.body, matched.parts.customId, row);
     const parsed = parseLine(row.bytes, this.file.rowLimits);
     if ('code' in parsed) return parsed;
     const { custom_id: customId, body } = parsed.value;
-    return (
-      checkLine(parsed.value, this.file.url) ??
-      (this.file.modelInBody ? this.checkModel(body) : null) ??
-      (await this.checkUnique(String(customId), row))
-    );
+    return checkLine(parsed.value, this.file.url) ?? this.checkAmongOthers(body, String(customId), row);
+  }
+
+  private checkAmongOthers(body: unknown, customId: string, row: RowLine): Fault | null | Promise<Fault | null> {
+    return (this.file.endpoint.model === null ? this.checkModel(body) : null) ?? this.checkUnique(customId, row);
   }
 
   /** A row that names no model fails alone; rows that name two models mean that the file is two batches. */
@@ -96,8 +109,13 @@ class Validation {
     );
   }
 
-  private async checkUnique(customId: string, row: RowLine): Promise<Fault | null> {
-    for (const suspect of this.ids.add(customId, this.chunkIndex)) {
+  private checkUnique(customId: string, row: RowLine): null | Promise<Fault | null> {
+    const suspects = this.ids.add(customId, this.chunkIndex);
+    return suspects.length === 0 ? null : this.findEqual(customId, suspects, row);
+  }
+
+  private async findEqual(customId: string, suspects: readonly number[], row: RowLine): Promise<Fault | null> {
+    for (const suspect of suspects) {
       const line = await this.findLine(customId, suspect, row.row);
       if (line !== null) return fault('duplicate_custom_id', 'custom_id', `The custom_id ${shown(customId)} is already on line ${line}.`);
     }
