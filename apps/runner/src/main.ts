@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { loadConfig, runPaths } from '@app/config';
 import { openModelCatalog } from '@app/models';
+import { isolateDiskWork } from '@app/native';
 import { WorkerPool } from '@app/worker-pool';
 import { openStore } from '@app/batches';
 import { onShutdown, openPlacement, readCrashCount, serveProcessStatus, type ShutdownStep } from '@app/process';
@@ -26,6 +27,7 @@ async function main(): Promise<void> {
   const shutdown: ShutdownStep[] = [];
   onShutdown({ log, isSupervised: config.supervised, steps: shutdown });
   mkdirSync(config.runDir, { recursive: true });
+  const isolation = [isolateDiskWork()];
   const registry = new Registry();
   observeEventLoop(registry, PROCESS_ID);
   const placement = openPlacement(config.runDir, log);
@@ -62,7 +64,7 @@ async function main(): Promise<void> {
   const statusServer = await serveProcessStatus({
     socketPath: runPaths(config.runDir).statusSocket(PROCESS_ID),
     registry,
-    status: () => ({ ...runner.status(), models: catalog.revisions() ?? undefined }),
+    status: () => ({ ...runner.status(), isolation, models: catalog.revisions() ?? undefined }),
   });
   shutdown.push(
     ['batches', () => runner.close(DRAIN_MS)],

@@ -26,8 +26,11 @@ import type { RowEngine } from './chunks/row-engine';
 import { Janitor } from './janitor';
 import { acquireRunnerLock } from './runner-lock';
 
-/** Enough rows at once that a coalescer sees many lengths (256 of them bring its cost within 2 % of the best). */
-const ROWS_IN_FLIGHT_MAX = 512;
+/**
+ * Enough rows at once that a coalescer sees many lengths (256 of them bring its cost within 2 % of the best), although rows of a block
+ * count until all of it is answered.
+ */
+const ROWS_IN_FLIGHT_MAX = 768;
 /** Part of the runner's heap (RUNNER_HEAP_MIB in processes.ts), which also holds a read for each chunk and garbage. */
 const BYTES_IN_FLIGHT_MAX = 64 * 1024 * 1024;
 /** More than the queues need to close while Redis answers. */

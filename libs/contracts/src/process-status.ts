@@ -5,6 +5,7 @@ import type { PreemptionProof } from './preemption';
 import type { ModelComparison } from './releases';
 import type { PlacedRelease, PlacedVersion, RepositoryEvent, RevisionBinding } from './repository';
 import type { Lane } from './stages';
+import type { IsolationTool } from './worker-status';
 
 /** State of a process that the scheduler keeps running; `backoff`: it ended and waits for its next start. */
 export type ProcessState = 'stopped' | 'starting' | 'ready' | 'draining' | 'backoff';
@@ -82,6 +83,8 @@ export interface RunnerProcessStatus {
   backlogSeconds: number;
   chunks: { running: number; waiting: number };
   redisIsReady: boolean;
+  /** Tools of the process. Absent: it is of a former release. */
+  isolation?: IsolationTool[];
   /** As `ApiProcessStatus.models`. */
   models?: RevisionBinding[];
   /** Those that unfinished batches began with; null: not known yet. Absent: none. */

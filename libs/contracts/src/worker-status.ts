@@ -3,11 +3,11 @@ import type { Lane } from './stages';
 
 export const ISOLATION_STATES = ['active', 'off', 'unavailable'] as const;
 
-/** What keeps an executor or a worker process apart from the others; the first four tools are of one executor. */
+/** What keeps an executor, a worker or the runner apart from the others; the first four tools are of one executor, the last one of the runner. */
 export interface IsolationTool {
   tool:
     | ('cpu-affinity' | 'scheduling-class' | 'scheduling-slice' | 'nice')
-    | ('process-affinity' | 'numa-binding' | 'memory-limit' | 'oom-score' | 'cpu-idle' | 'idle-latency');
+    | ('process-affinity' | 'numa-binding' | 'memory-limit' | 'oom-score' | 'cpu-idle' | 'idle-latency' | 'io-class');
   /** `off`: not wanted in this lane or on this machine. */
   state: (typeof ISOLATION_STATES)[number];
   /** Why it is unavailable; may say why it is off, or by what means it is active. */

@@ -1,5 +1,13 @@
 import { toUSVString } from 'node:util';
-import { InterleaveError, type ItemResult, type ModelSignature, type Task, type Tensor, type TensorSpec } from '@app/contracts';
+import {
+  InterleaveError,
+  type InferenceItem,
+  type ItemResult,
+  type ModelSignature,
+  type Task,
+  type Tensor,
+  type TensorSpec,
+} from '@app/contracts';
 import { classificationHead, scoringHead, tokenClassificationHead } from './heads/classification';
 import { embeddingHead } from './heads/embedding';
 import { multiVectorHead } from './heads/multi-vector';
@@ -9,7 +17,7 @@ import type { PositionRule, TextManifest } from './manifest';
 import { ModelFileError } from './model-files';
 import type { CutText, TextTokenizer, TokenizedText } from './tokenizer';
 import type { TruncationSide } from './tokenizer-config';
-import type { DimensionsRule, EncodeOptions, TextInput, TextModel, TextRow, TokenizeOptions } from './types';
+import type { DimensionsRule, EncodeOptions, Prediction, ScoredClass, TextInput, TextModel, TextRow, TokenizeOptions } from './types';
 
 /** Longer texts are refused, or cut, before they are tokenized: tokenizing them would cost seconds. */
 const CHARACTERS_PER_TOKEN_MAX = 256;
@@ -21,10 +29,10 @@ const TEXTS_PER_TURN = 64;
 /** The same for long texts. */
 const CHARACTERS_PER_TURN = 4 * 1024;
 
-/** How each known input of a text model is filled; a row that is padded here is padded with these. */
-const INPUTS = new Map<string, (row: TokenizedText, text: TextManifest) => { values: number[]; pad: number }>([
+/** How each known input of a text model is filled, with a number for each token or one for all; a row that is padded here is padded with these. */
+const INPUTS = new Map<string, (row: TokenizedText, text: TextManifest) => { values: readonly number[] | number; pad: number }>([
   ['input_ids', (row, text) => ({ values: row.ids, pad: text.padTokenId })],
-  ['attention_mask', (row) => ({ values: new Array<number>(row.ids.length).fill(1), pad: 0 })],
+  ['attention_mask', () => ({ values: 1, pad: 0 })],
   ['token_type_ids', (row) => ({ values: row.typeIds, pad: 0 })],
   ['position_ids', (row, text) => ({ values: positionsOf(row.ids, text.positions), pad: 0 })],
 ]);
@@ -119,7 +127,9 @@ class BoundTextModel implements TextModel {
       const turn = texts.slice(rows.length, endOfTurn(texts, rows.length));
       const tokenized = await this.tokenizer.encode(turn, { spans: this.head.needsSpans });
       const first = rows.length;
-      const fitting = await allInOrder(tokenized.map((row, i) => this.fit(row, turn[i] as CutText, first + i, options)));
+      const fitting = tokenized.every((row, i) => this.fits(row, turn[i] as CutText, options))
+        ? tokenized
+        : await allInOrder(tokenized.map((row, i) => this.fit(row, turn[i] as CutText, first + i, options)));
       rows.push(...fitting.map((row) => this.toRow(row, options, promptTokens)));
     }
     return rows;
@@ -226,13 +236,16 @@ class BoundTextModel implements TextModel {
     );
   }
 
+  /** It is as it will be run. */
+  private fits({ ids }: TokenizedText, { isCut }: CutText, options: EncodeOptions): boolean {
+    return ids.length > 0 && ids.length <= Math.min(this.tokensMaxOf(options), options.pairTokensMax ?? Infinity) && isCut === undefined;
+  }
+
   private async fit(row: TokenizedText, text: CutText, index: number, options: EncodeOptions): Promise<TokenizedText> {
+    if (this.fits(row, text, options)) return row;
     const tokensMax = this.tokensMaxOf(options);
     const { pairTokensMax = Infinity } = options;
-    if (row.ids.length <= Math.min(tokensMax, pairTokensMax) && text.isCut === undefined) {
-      if (row.ids.length === 0) throw refused(index, 'expected a text with at least one token but received none');
-      return row;
-    }
+    if (row.ids.length === 0 && text.isCut === undefined) throw refused(index, 'expected a text with at least one token but received none');
     if (!options.truncate && pairTokensMax === Infinity) throw tooLong(index, row.ids.length, this.maxTokens);
     const cut = { spans: this.head.needsSpans, side: this.sideOf(options), pairTokensMax };
     const truncated = await this.tokenizer.encodeTruncated(text, options.truncate ? tokensMax : Infinity, cut);
@@ -257,9 +270,8 @@ class BoundTextModel implements TextModel {
   }
 
   private toRow(tokens: TokenizedText, options: EncodeOptions, promptTokens: number): TextRow {
-    const tokenCount = tokens.ids.length;
     const context: RowContext = {
-      tokenCount,
+      tokenCount: tokens.ids.length,
       ids: tokens.ids,
       spans: tokens.spans,
       topK: options.topK,
@@ -267,22 +279,46 @@ class BoundTextModel implements TextModel {
       promptTokens,
     };
     const inputs = this.inputs.map((spec) => this.toTensor(spec, tokens));
-    return {
-      item: { inputs, outputs: [this.head.output] },
-      tokenCount,
-      decode: (result: ItemResult) => this.head.decode(result, context),
-      decodeVector: (result: ItemResult) => this.head.decodeVector(result, context),
-      decodeScores: (result: ItemResult) => this.head.decodeScores(result, context),
-    };
+    return new BoundTextRow({ inputs, outputs: [this.head.output] }, this.head, context);
   }
 
   private toTensor(spec: TensorSpec, tokens: TokenizedText): Tensor {
     const fill = INPUTS.get(spec.name);
     if (fill === undefined) throw new InterleaveError('internal', `the input "${spec.name}" was not checked`);
     const { values, pad } = fill(tokens, this.text);
-    const length = this.fixedLength ?? values.length;
-    const padded = length > values.length ? [...values, ...new Array<number>(length - values.length).fill(pad)] : values;
-    return { name: spec.name, datatype: spec.datatype, shape: [1, length], data: toBytes(padded, spec.datatype === 'INT64') };
+    const isWide = spec.datatype === 'INT64';
+    const count = tokens.ids.length;
+    const length = this.fixedLength ?? count;
+    const { name, datatype } = spec;
+    if (typeof values === 'number' && length === count)
+      return { name, datatype, shape: [1, length], data: sameNumbers(values, length, isWide) };
+    const given = typeof values === 'number' ? new Array<number>(count).fill(values) : values;
+    const padded = length > count ? [...given, ...new Array<number>(length - count).fill(pad)] : given;
+    return { name, datatype, shape: [1, length], data: toBytes(padded, isWide) };
+  }
+}
+
+class BoundTextRow implements TextRow {
+  constructor(
+    readonly item: InferenceItem,
+    private readonly head: TaskHead,
+    private readonly context: RowContext,
+  ) {}
+
+  get tokenCount(): number {
+    return this.context.tokenCount;
+  }
+
+  decode(result: ItemResult): Prediction {
+    return this.head.decode(result, this.context);
+  }
+
+  decodeVector(result: ItemResult): Float32Array {
+    return this.head.decodeVector(result, this.context);
+  }
+
+  decodeScores(result: ItemResult): ScoredClass[] {
+    return this.head.decodeScores(result, this.context);
   }
 }
 
@@ -309,12 +345,35 @@ function endOfTurn(texts: CutText[], start: number): number {
   return end;
 }
 
-/** Little-endian int32 or int64; token ids and flags are never negative and fit 31 bits. */
-function toBytes(values: number[], wide: boolean): Uint8Array {
-  const words = new Int32Array(wide ? values.length * 2 : values.length);
+/** Words of memory that tensors are cut from: a row's own buffers would cost more than its tokens. */
+const SLAB_WORDS = 16 * 1024;
+let slab = new Int32Array(0);
+let slabUsed = 0;
+
+/** Little-endian int32 or int64; token ids and flags are never negative and fit 31 bits. Memory that nobody writes to again. */
+function toBytes(values: readonly number[], wide: boolean): Uint8Array {
   const stride = wide ? 2 : 1;
-  for (let i = 0; i < values.length; i++) words[i * stride] = values[i] as number;
-  return new Uint8Array(words.buffer);
+  const count = values.length * stride;
+  if (slabUsed + count > slab.length) [slab, slabUsed] = [new Int32Array(Math.max(SLAB_WORDS, count)), 0];
+  const first = slabUsed;
+  // Ends at a multiple of 8 bytes, so that the next one begins there.
+  slabUsed += count + (count % 2);
+  for (let i = 0; i < values.length; i++) slab[first + i * stride] = values[i] as number;
+  return new Uint8Array(slab.buffer, first * slab.BYTES_PER_ELEMENT, count * slab.BYTES_PER_ELEMENT);
+}
+
+const repeated = new Map<string, Uint8Array>();
+
+/** The same number again and again, in memory that is shared with all tensors like it. */
+function sameNumbers(value: number, length: number, wide: boolean): Uint8Array {
+  const key = `${value}${wide ? 'w' : 'n'}`;
+  const bytes = length * (wide ? 8 : 4);
+  let known = repeated.get(key);
+  if (known === undefined || known.byteLength < bytes) {
+    known = Uint8Array.from(toBytes(new Array<number>(length * 2).fill(value), wide));
+    repeated.set(key, known);
+  }
+  return known.subarray(0, bytes);
 }
 
 /** Half of a surrogate pair is no character: tokenizers would take U+FFFD in its place. */

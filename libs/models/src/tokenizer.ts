@@ -32,6 +32,12 @@ export interface TokenSpan {
   special: boolean;
 }
 
+interface EncodingOptions {
+  spans: boolean;
+  /** Default true. */
+  addSpecialTokens?: boolean;
+}
+
 export interface TruncationOptions {
   spans: boolean;
   /** Where tokens are taken away; null: where the `tokenizer.json` says. */
@@ -101,12 +107,15 @@ export class TextTokenizer {
   }
 
   /** Tokenizes all texts. `spans` asks for the origin of each token. */
-  async encode(texts: TextAndPair[], options: { spans: boolean; addSpecialTokens?: boolean }): Promise<TokenizedText[]> {
+  async encode(texts: TextAndPair[], options: EncodingOptions): Promise<TokenizedText[]> {
     const { fast } = this;
     const { spans, addSpecialTokens = true } = options;
-    if (fast !== null && !spans && addSpecialTokens && fast.takes(texts))
-      return texts.map((text) => ({ ...fast.encode(text), spans: null }));
-    return (await this.encodeWithRust(texts, addSpecialTokens)).map((encoding) => toTokenizedText(encoding, spans));
+    if (fast === null || spans || !addSpecialTokens) return this.encodeAll(texts, options);
+    const rows = texts.map((text) => fast.encodeWords(text));
+    const others = texts.filter((_, i) => rows[i] === null);
+    const encoded = fast.takes(others) ? others.map((text) => fast.encode(text)) : await this.encodeAll(others, options);
+    let next = 0;
+    return rows.map((row) => ({ spans: null, ...(row ?? (encoded[next++] as TokenIds)) }));
   }
 
   /**
@@ -148,6 +157,10 @@ export class TextTokenizer {
   /** The texts that lists of ids stand for, as the decoder of the `tokenizer.json` makes them. */
   decode(ids: number[][], skipSpecialTokens: boolean): Promise<string[]> {
     return this.rust.decodeBatch(ids, skipSpecialTokens);
+  }
+
+  private async encodeAll(texts: TextAndPair[], { spans, addSpecialTokens = true }: EncodingOptions): Promise<TokenizedText[]> {
+    return (await this.encodeWithRust(texts, addSpecialTokens)).map((encoding) => toTokenizedText(encoding, spans));
   }
 
   private encodeWithRust(texts: TextAndPair[], addSpecialTokens: boolean): Promise<JsEncoding[]> {

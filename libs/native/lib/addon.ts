@@ -11,9 +11,10 @@ export interface NativeAddon {
   channelConnect(options: ChannelConnectOptions): Promise<ConnectedChannel>;
   /**
    * Copies the items into shared memory and submits all of them or none; null when there is no room now. Returns one
-   * item id each. Throws a native ChannelError, whose `item` is the position of the item at fault.
+   * item id each. Throws a native ChannelError, whose `item` is the position of the item at fault. `numbers` and `data` are
+   * `ChannelItem`s as `submitItems` packs them.
    */
-  channelSubmit(channel: ChannelHandle, items: ChannelItem[]): number[] | null;
+  channelSubmit(channel: ChannelHandle, numbers: Float64Array, data: Uint8Array[]): number[] | null;
   /** Takes an item that still waits out of the worker's queue; it is answered in any case. */
   channelCancel(channel: ChannelHandle, itemId: number): void;
   /** Takes bytes that came over the socket, and everything that is finished. Outputs are copies. */
@@ -55,6 +56,8 @@ export interface NativeAddon {
   isolateFront(): IsolationTool;
   /** As in src/isolation/process_isolation.h. Call before `workerStart`. */
   isolateProcess(options: NativeProcessIsolation): IsolationTool[];
+  /** Gives all threads of this process the idle class of disk work. */
+  isolateDiskWork(): IsolationTool;
   /** As in src/isolation/wakeup_probe.h; blocks. */
   measureWakeups(options: { cpu: number; count: number; limitMs: number }): NativeWakeups;
   /** Keeps `cpu` busy as a batch executor would, for `limitMs`. Returns once it does. */
@@ -82,6 +85,11 @@ export interface NativeAddon {
   inspectRuntime(options: { ortLibraryPath: string }): NativeRuntime;
   /** A worker in virtual time; blocks. Throws a TypeError or RangeError that says what is wrong with trace or costs. */
   simulate(options: SimulationOptions): SimulationReport;
+  /**
+   * Writes the JSON array of these numbers into `target` from `at` on, to the last character as JSON.stringify does; returns where it
+   * ends. Throws a TypeError where there are less than 26 bytes for each number and 26 more.
+   */
+  writeFloats(values: Float32Array, target: Uint8Array, at: number): number;
 }
 
 export interface NativeProcessIsolation {
@@ -318,15 +326,21 @@ export interface Completion {
   runRows: number;
 }
 
-export interface ReceivedFromChannel {
+/** `Completion`s for `completionsOf`. */
+export interface PackedCompletions {
+  numbers: Float64Array;
+  /** Of those that are not ok, in their order. */
+  messages: string[];
+  data: Uint8Array;
+}
+
+export interface ReceivedFromChannel extends PackedCompletions {
   texts: string[];
-  completions: Completion[];
   /** The worker broke the protocol: the channel must be closed. */
   broken: string | null;
 }
 
-export interface ClosedChannel {
-  completions: Completion[];
+export interface ClosedChannel extends PackedCompletions {
   /** Items that were being run. */
   runningItemIds: number[];
   waitingItemIds: number[];

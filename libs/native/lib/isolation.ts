@@ -26,6 +26,11 @@ export function isolateProcess({ id, lane, cpus, processCpus, memoryBytes }: Wor
   });
 }
 
+/** Has the disk work of this process wait for that of others, where the disk's scheduler knows classes. */
+export function isolateDiskWork(): IsolationTool {
+  return loadAddon().isolateDiskWork();
+}
+
 /** Empty where all CPUs of the machine are on one node. */
 function numaNodesOf(cpus: number[], { places }: Topology): number[] {
   if (new Set(places.map(({ nodeId }) => nodeId)).size === 1) return [];

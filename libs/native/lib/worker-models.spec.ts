@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { ModelReport, WorkerModelPlan, WorkerPlan } from '@app/contracts';
 import { GraphBuilder } from '../../../tools/model-builder/src/graph';
 import { type ConnectedChannel, ITEM_STATUSES, loadAddon, type ItemStatus } from './addon';
+import { completionsOf, submitItems } from './channel-items';
 import { startWorker, type StartWorkerOptions, type WorkerHandle } from './worker';
 
 const WEIGHTS = 1 << 20;
@@ -93,10 +94,10 @@ describe('the models of a running worker', () => {
     const addon = loadAddon();
     const input = { index: 0, type: 1, shape: [1, 1], data: new Uint8Array(Float32Array.of(x).buffer) };
     const common = { priority: 0, alone: false, ahead: false, timeoutMs: null, outputs: null, responseBytes: 4096 };
-    const ids = addon.channelSubmit(channel.channel, [{ revision, ...common, inputs: [input] }]);
+    const ids = submitItems(channel.channel, [{ revision, ...common, inputs: [input] }]);
     expect(ids).toHaveLength(1);
     for (;;) {
-      const [completion] = addon.channelReceive(channel.channel, new Uint8Array()).completions;
+      const [completion] = completionsOf(addon.channelReceive(channel.channel, new Uint8Array()));
       if (completion !== undefined) {
         const { status, outputs, message } = completion;
         const data = outputs[0]?.data;

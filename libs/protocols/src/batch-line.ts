@@ -2,7 +2,7 @@ import { InterleaveError } from '@app/contracts';
 import { expectObject, expectString, mismatch, quote } from './checks';
 import { joinOrganisation } from './endpoint';
 
-const CUSTOM_ID_CHARACTERS_MAX = 512;
+export const CUSTOM_ID_CHARACTERS_MAX = 512;
 
 /** One line of a batch's input file (docs/protocols.md §9.3). */
 export interface BatchLine {

@@ -1,5 +1,16 @@
 import type { ItemResult } from '@app/contracts';
-import { bestFirst, type ModelView, type ScoredClass, type ScoredLabel, type TextInput } from '@app/models';
+import {
+  bestFirst,
+  type EncodeOptions,
+  type ModelView,
+  type ScoredClass,
+  type ScoredLabel,
+  type ServedModel,
+  type TextInput,
+  type TextModel,
+} from '@app/models';
+import { plainParts } from './answer-parts';
+import type { Bulk } from './bulk';
 import {
   answering,
   atPath,
@@ -11,7 +22,9 @@ import {
   optionalBoolean,
   optionalInteger,
   optionalString,
+  type JsonObject,
 } from './checks';
+import { readServiceTier } from './service-tier';
 import { mapInSlices } from './slices';
 import { refuseOtherFields, rowsRequest, textModelFor, tokensIn, truncationOf, TRUNCATION_FIELDS } from './text-request';
 import type { Limits, PreparedRequest } from './types';
@@ -22,16 +35,7 @@ const TOP_K_MAX = 100_000;
 /** Checks and tokenizes a `POST /v1/classify` body; the answer has vLLM's fields and Jina's (docs/protocols.md). */
 export async function prepareClassify(body: unknown, catalog: ModelView, limits: Limits): Promise<PreparedRequest> {
   const request = expectObject(body, 'body');
-  const model = catalog.find(expectString(request.model, 'model'), null);
-  const text = textModelFor(model, 'a classifier of texts', ['sequence-classification']);
-  refuseOtherFields(request, FIELDS, 'body');
-  const topK = optionalInteger(request.top_k, 'top_k', { min: 1, max: TOP_K_MAX });
-  const options = {
-    ...truncationOf(request),
-    topK: null,
-    rawScores: optionalBoolean(request.raw_scores, 'raw_scores') ?? false,
-    promptName: optionalString(request.prompt_name, 'prompt_name'),
-  };
+  const { model, text, topK, options } = planOf(request, catalog);
   const { inputs, pathOf } = textInputs(request.input, 'input', limits);
   const rows = await text.encode(inputs, options).catch((error: unknown) => {
     throw atPath(error, pathOf);
@@ -42,11 +46,51 @@ export async function prepareClassify(body: unknown, catalog: ModelView, limits:
       const scored = answering(pathOf(`[${index}]`), () => row.decodeScores(results[index] as ItemResult));
       return { object: 'classification', index, ...classification(scored, topK) };
     });
-    return {
-      kind: 'json',
-      body: { object: 'list', model: model.name, data, usage: { prompt_tokens: tokenCount, total_tokens: tokenCount } },
-    };
+    return { kind: 'json', body: answerOf(model, data, tokenCount) };
   });
+}
+
+/** As `prepareClassify` for bodies with one text. */
+export function classifyBulk(request: JsonObject, catalog: ModelView): Bulk {
+  const { model, text, topK, options } = planOf(request, catalog);
+  readServiceTier(request.service_tier, 'service_tier');
+  return {
+    model,
+    text,
+    options,
+    answer: (row, result) => {
+      const scored = answering('input', () => row.decodeScores(result));
+      const data = [{ object: 'classification', index: 0, ...classification(scored, topK) }];
+      return plainParts(answerOf(model, data, row.tokenCount));
+    },
+  };
+}
+
+/** What a body asks for beside its input. */
+interface ClassifyPlan {
+  model: ServedModel;
+  text: TextModel;
+  /** Predictions that are answered, best first; null: all. */
+  topK: number | null;
+  options: EncodeOptions;
+}
+
+function planOf(request: JsonObject, catalog: ModelView): ClassifyPlan {
+  const model = catalog.find(expectString(request.model, 'model'), null);
+  const text = textModelFor(model, 'a classifier of texts', ['sequence-classification']);
+  refuseOtherFields(request, FIELDS, 'body');
+  const topK = optionalInteger(request.top_k, 'top_k', { min: 1, max: TOP_K_MAX });
+  const options = {
+    ...truncationOf(request),
+    topK: null,
+    rawScores: optionalBoolean(request.raw_scores, 'raw_scores') ?? false,
+    promptName: optionalString(request.prompt_name, 'prompt_name'),
+  };
+  return { model, text, topK, options };
+}
+
+function answerOf(model: ServedModel, data: object[], tokenCount: number): object {
+  return { object: 'list', model: model.name, data, usage: { prompt_tokens: tokenCount, total_tokens: tokenCount } };
 }
 
 /** `probs` are those of all classes in their own order, `predictions` the best first. */

@@ -1,5 +1,7 @@
 import type { ItemResult } from '@app/contracts';
 import type { EncodeOptions, ModelView, ServedModel, TextModel, TextRow } from '@app/models';
+import { partsAround, plainParts, VECTOR_MARK } from './answer-parts';
+import type { Bulk } from './bulk';
 import {
   answering,
   atPath,
@@ -13,6 +15,7 @@ import {
   quote,
   type JsonObject,
 } from './checks';
+import { readServiceTier } from './service-tier';
 import { mapInSlices } from './slices';
 import { AnswerSize, rowsRequest, textModelFor, tokensIn, truncationOf } from './text-request';
 import type { Limits, PreparedRequest } from './types';
@@ -33,6 +36,58 @@ const WIDTH_MAX = 65_536;
 /** Checks and tokenizes a `POST /v1/embeddings` body (docs/protocols.md §6). */
 export async function prepareEmbeddings(body: unknown, catalog: ModelView, limits: Limits): Promise<PreparedRequest> {
   const request = expectObject(body, 'body');
+  const plan = planOf(request, catalog);
+  const { model } = plan;
+  const rows = await encodeInput(request.input, plan.text, plan.options, limits);
+  const tokenCount = tokensIn(rows);
+  return rowsRequest(model, request, rows, async (results) => {
+    const size = new AnswerSize('input');
+    const data = await mapInSlices(rows, (row, index) => {
+      const embedding = answering(pathOf(request.input, `[${index}]`), () =>
+        size.add(embeddingOf(plan, row, results[index] as ItemResult)),
+      );
+      return { object: 'embedding', index, embedding };
+    });
+    return { kind: 'json', body: answerOf(model, data, tokenCount) };
+  });
+}
+
+/** As `prepareEmbeddings` for bodies with one text; of other models than those of one vector there is none. */
+export function embeddingsBulk(request: JsonObject, catalog: ModelView): Bulk | null {
+  const plan = planOf(request, catalog);
+  const { model, text, options, encoding, dimensions } = plan;
+  if (model.task !== 'embedding') return null;
+  readServiceTier(request.service_tier, 'service_tier');
+  const bodyWith = (embedding: string, tokenCount: number): object =>
+    answerOf(model, [{ object: 'embedding', index: 0, embedding }], tokenCount);
+  const parts = new Map<number, ReturnType<typeof partsAround>>();
+  const partsFor = (tokenCount: number): ReturnType<typeof partsAround> => {
+    const known = parts.get(tokenCount) ?? partsAround(bodyWith(VECTOR_MARK, tokenCount));
+    parts.set(tokenCount, known);
+    return known;
+  };
+  return {
+    model,
+    text,
+    options,
+    answer: (row, result) => {
+      const vector = answering('input', () => shorten(row.decodeVector(result), dimensions));
+      return encoding === 'base64' ? plainParts(bodyWith(toBase64(vector), row.tokenCount)) : { ...partsFor(row.tokenCount), vector };
+    },
+  };
+}
+
+/** What a body asks for beside its input. */
+interface EmbeddingsPlan {
+  model: ServedModel;
+  text: TextModel;
+  encoding: 'float' | 'base64';
+  /** Null: vectors as they are. */
+  dimensions: number | null;
+  options: EncodeOptions;
+}
+
+function planOf(request: JsonObject, catalog: ModelView): EmbeddingsPlan {
   // OpenAI's name of who sends it; other types of it were always ignored.
   const user = typeof request.user === 'string' ? request.user : null;
   const model = catalog.find(expectString(request.model, 'model'), null, user);
@@ -40,25 +95,17 @@ export async function prepareEmbeddings(body: unknown, catalog: ModelView, limit
   const encoding = encodingFormat(request, model);
   const dimensions = dimensionsOf(request, text);
   refuseNotSupported(request);
-  const options = { ...truncationOf(request), topK: null, promptName: promptNameOf(request, text) };
-  const rows = await encodeInput(request.input, text, options, limits);
-  const tokenCount = tokensIn(rows);
-  const embeddingOf = (row: TextRow, result: ItemResult): unknown => {
-    if (model.task !== 'embedding') return row.decode(result);
-    const vector = shorten(row.decodeVector(result), dimensions);
-    return encoding === 'base64' ? toBase64(vector) : Array.from(vector);
-  };
-  return rowsRequest(model, request, rows, async (results) => {
-    const size = new AnswerSize('input');
-    const data = await mapInSlices(rows, (row, index) => {
-      const embedding = answering(pathOf(request.input, `[${index}]`), () => size.add(embeddingOf(row, results[index] as ItemResult)));
-      return { object: 'embedding', index, embedding };
-    });
-    return {
-      kind: 'json',
-      body: { object: 'list', data, model: model.name, usage: { prompt_tokens: tokenCount, total_tokens: tokenCount } },
-    };
-  });
+  return { model, text, encoding, dimensions, options: { ...truncationOf(request), topK: null, promptName: promptNameOf(request, text) } };
+}
+
+function embeddingOf({ model, encoding, dimensions }: EmbeddingsPlan, row: TextRow, result: ItemResult): unknown {
+  if (model.task !== 'embedding') return row.decode(result);
+  const vector = shorten(row.decodeVector(result), dimensions);
+  return encoding === 'base64' ? toBase64(vector) : Array.from(vector);
+}
+
+function answerOf(model: ServedModel, data: object[], tokenCount: number): object {
+  return { object: 'list', data, model: model.name, usage: { prompt_tokens: tokenCount, total_tokens: tokenCount } };
 }
 
 /** Null: the vector as it is. A vector that was not trained for it cannot be cut without losing its meaning. */

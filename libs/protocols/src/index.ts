@@ -1,4 +1,6 @@
+export type { AnswerParts } from './answer-parts';
 export { checkBatchLine, findLineFaults, type BatchLine } from './batch-line';
+export { withText, type Bulk } from './bulk';
 export { ENDPOINT_PATHS, joinOrganisation, parseEndpoint } from './endpoint';
 export { errorBody, type ErrorStyle } from './error-body';
 export { checkJsonBounds, checkJsonBoundsInSlices, jsonLimits, type JsonCounts, type JsonLimits, type JsonSettings } from './json-bounds';
@@ -7,9 +9,10 @@ export { prepareInferMessage, readInferMessage, streamAnswer, streamError, type 
 export { WireReader } from './grpc/wire-reader';
 export { WireWriter } from './grpc/wire-writer';
 export { jsonLine } from './json-line';
+export { LineTemplate, type LineParts } from './line-template';
 export { ExactNumber, toJsonText } from './json-numbers';
 export { splitInferBody } from './open-inference';
 export { readServiceTier, SERVICE_TIERS, type ServiceTier } from './service-tier';
-export { allSucceeded, prepare, runItems, runPrepared } from './prepare';
+export { allSucceeded, prepare, prepareBulk, runItems, runPrepared } from './prepare';
 export type { SharedMemory, SharedPart, SharedPlace } from './shared-memory';
 export * from './types';

@@ -1,5 +1,7 @@
 import type { InferenceItem, ItemResult, Tensor, TensorSpec } from '@app/contracts';
-import type { EncodeOptions, ServedModel, TextModel } from '@app/models';
+import type { EncodeOptions, ModelView, ServedModel, TextModel } from '@app/models';
+import { partsAround, plainParts, VECTOR_MARK } from './answer-parts';
+import type { Bulk } from './bulk';
 import {
   answering,
   atPath,
@@ -14,12 +16,12 @@ import {
 } from './checks';
 import { textInput } from './classify';
 import { byteBudget, checkInputs, checkShape, countElements, spend, type ByteBudget } from './infer-shape';
-import { readServiceTier } from './service-tier';
+import { readServiceTier, type ServiceTier } from './service-tier';
 import { mapInSlices } from './slices';
 import { AnswerSize, distinctItems, readTruncate, refuseOtherFields, tokensIn } from './text-request';
 import { nest, readTensor } from './tensor-read';
 import { writeTensor } from './tensor-write';
-import type { Limits, PreparedRequest } from './types';
+import type { Endpoint, Limits, PreparedRequest } from './types';
 
 const TOP_K_MAX = 100_000;
 const RANK_MAX = 8;
@@ -29,8 +31,7 @@ export async function preparePredict(body: unknown, model: ServedModel, limits: 
   const request = expectObject(body, 'body');
   checkForm(request);
   const instances = expectItems(request.instances, 'instances', limits.itemsMax);
-  const { service_tier: askedTier, ...parameters } = optionalObject(request.parameters, 'parameters');
-  const tier = readServiceTier(askedTier, 'parameters.service_tier');
+  const { parameters, tier } = parametersOf(request);
   const { items, tokenCount, perInstance, decode } =
     model.text === null
       ? prepareTensors(instances, parameters, model, limits)
@@ -52,6 +53,30 @@ export async function preparePredict(body: unknown, model: ServedModel, limits: 
       return { kind: 'json', body: { predictions } };
     },
   };
+}
+
+/** As `preparePredict` for bodies with one text; of other tasks than one vector or labels a text there is none. */
+export function predictBulk(request: JsonObject, catalog: ModelView, endpoint: Endpoint): Bulk | null {
+  const model = catalog.find(endpoint.model ?? '', endpoint.version);
+  const { text, task } = model;
+  checkForm(request);
+  const { parameters } = parametersOf(request);
+  if (text === null || (task !== 'embedding' && task !== 'sequence-classification')) return null;
+  const around = partsAround({ predictions: [VECTOR_MARK] });
+  return {
+    model,
+    text,
+    options: textOptions(parameters),
+    answer: (row, result) =>
+      answering('instances[0]', () =>
+        task === 'embedding' ? { ...around, vector: row.decodeVector(result) } : plainParts({ predictions: [row.decode(result)] }),
+      ),
+  };
+}
+
+function parametersOf(request: JsonObject): { parameters: JsonObject; tier: ServiceTier | null } {
+  const { service_tier: askedTier, ...parameters } = optionalObject(request.parameters, 'parameters');
+  return { parameters, tier: readServiceTier(askedTier, 'parameters.service_tier') };
 }
 
 function optionalObject(value: unknown, path: string): JsonObject {

@@ -1,9 +1,11 @@
 import { InterleaveError, type CancelSignal, type InferenceBackend, type InferenceRequest, type ItemResult } from '@app/contracts';
 import type { ModelView } from '@app/models';
-import { prepareClassify } from './classify';
-import { prepareEmbeddings } from './embeddings';
+import type { Bulk, BulkPreparer } from './bulk';
+import { expectObject } from './checks';
+import { classifyBulk, prepareClassify } from './classify';
+import { embeddingsBulk, prepareEmbeddings } from './embeddings';
 import { prepareInfer } from './open-inference';
-import { preparePredict } from './predict';
+import { predictBulk, preparePredict } from './predict';
 import { prepareRerank } from './rerank';
 import { prepareDetokenize, prepareTokenize } from './tokenize';
 import type { BinaryPart, Endpoint, Limits, PreparedItems, PreparedRequest, ResponseBody } from './types';
@@ -19,6 +21,9 @@ const PREPARE: Record<
   tokenize: prepareTokenize,
   detokenize: prepareDetokenize,
 };
+
+/** Endpoints that take bodies of one text in bulk. */
+const BULK: Partial<Record<Endpoint['kind'], BulkPreparer>> = { embeddings: embeddingsBulk, classify: classifyBulk, predict: predictBulk };
 
 /** What the lane decides about a run. */
 type RunOptions = Pick<InferenceRequest, 'timeoutMs' | 'priority' | 'signal' | 'bodyBytes' | 'share' | 'onRan'>;
@@ -38,6 +43,14 @@ export async function prepare(
   if (endpoint.kind !== 'predict' && endpoint.kind !== 'open-inference') return PREPARE[endpoint.kind](body, catalog, limits);
   const model = catalog.find(endpoint.model ?? '', endpoint.version);
   return endpoint.kind === 'predict' ? preparePredict(body, model, limits) : prepareInfer(body, binary, model, limits);
+}
+
+/**
+ * Checks what bodies have in common that differ in their one text only. Null: they are prepared one by one. Throws an
+ * `InterleaveError` where `prepare` rejects whatever the text is.
+ */
+export function prepareBulk(endpoint: Endpoint, body: unknown, catalog: ModelView): Bulk | null {
+  return BULK[endpoint.kind]?.(expectObject(body, 'body'), catalog, endpoint) ?? null;
 }
 
 /**

@@ -161,6 +161,7 @@ describe('running node', () => {
   const node = (changes: Partial<RunningNode>): RunningNode => ({
     processes: [process],
     workers: [{ id: 'w', lane: 'batch', memory, isolation: [], executors: [executor(tool('active'), tool('off'))] }],
+    runner: [],
     ...changes,
   });
   const verdicts = (running: RunningNode | null) => judgeRunning(running).map(({ subject, verdict }) => [subject, verdict]);
@@ -211,6 +212,15 @@ describe('running node', () => {
     [
       'a tool refused to the whole worker',
       node({ workers: [{ id: 'w', lane: 'batch', memory, isolation: [tool('unavailable', 'no root')], executors: [] }] }),
+      [
+        ['processes', 'ok'],
+        ['memory', 'ok'],
+        ['isolation', 'degraded'],
+      ],
+    ],
+    [
+      'a tool refused to the runner',
+      node({ runner: [tool('unavailable', 'Operation not permitted')] }),
       [
         ['processes', 'ok'],
         ['memory', 'ok'],

@@ -1,5 +1,5 @@
 import { runPaths, type Config } from '@app/config';
-import { byteText, type SupervisedProcessStatus, type WorkerProcessStatus } from '@app/contracts';
+import { byteText, type IsolationTool, type SupervisedProcessStatus, type WorkerProcessStatus } from '@app/contracts';
 import { fetchStatus } from '@app/process';
 import { broken, degraded, ok, type Finding } from './report';
 
@@ -12,6 +12,8 @@ export interface RunningNode {
   processes: SupervisedProcessStatus[];
   /** Status of the workers that answered. */
   workers: Pick<WorkerProcessStatus, 'id' | 'lane' | 'isolation' | 'executors' | 'memory'>[];
+  /** Tools of the runner, where it answered. */
+  runner: IsolationTool[];
 }
 
 /** No line without a node: a node that is not started is no fault. */
@@ -46,13 +48,14 @@ function judgeMemory({ workers }: RunningNode): Finding {
 }
 
 /** Each tool that some worker or executor lacks, once for each lane, with the reason. */
-function judgeIsolation({ workers }: RunningNode): Finding {
+function judgeIsolation({ workers, runner }: RunningNode): Finding {
   const lacking = new Set<string>();
-  for (const { lane, isolation, executors } of workers) {
-    for (const { tool, state, reason } of [...isolation, ...executors.flatMap((executor) => executor.isolation)]) {
-      if (state === 'unavailable') lacking.add(`${lane} ${tool}: ${reason ?? 'unknown reason'}`);
-    }
-  }
+  const judge = (owner: string, tools: IsolationTool[]): void => {
+    for (const { tool, state, reason } of tools)
+      if (state === 'unavailable') lacking.add(`${owner} ${tool}: ${reason ?? 'unknown reason'}`);
+  };
+  for (const { lane, isolation, executors } of workers) judge(lane, [...isolation, ...executors.flatMap((executor) => executor.isolation)]);
+  judge('runner', runner);
   const executors = workers.reduce((sum, worker) => sum + worker.executors.length, 0);
   if (lacking.size === 0) return ok('isolation', `all tools are active on ${executors} executors of ${workers.length} workers`);
   return degraded(
@@ -69,5 +72,7 @@ export async function checkRunning({ runDir }: Pick<Config, 'runDir'>): Promise<
   const answers = await Promise.all(
     scheduler.placement.workers.map(({ id }) => fetchStatus('worker', statusSocket(id), ANSWER_MS_MAX).catch(() => null)),
   );
-  return judgeRunning({ processes: scheduler.processes, workers: answers.filter((answer) => answer !== null) });
+  const runner = await fetchStatus('runner', statusSocket('runner'), ANSWER_MS_MAX).catch(() => null);
+  const workers = answers.filter((answer) => answer !== null);
+  return judgeRunning({ processes: scheduler.processes, workers, runner: runner?.isolation ?? [] });
 }

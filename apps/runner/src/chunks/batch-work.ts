@@ -2,6 +2,7 @@ import type { ChunkResult, Manifest } from '@app/batches';
 import { openInput, type BatchInput } from '../intake/batch-input';
 import { CrashRecord } from '../intake/crash-record';
 import type { RunnerContext } from '../runner-context';
+import { RowForms } from './blocks/row-forms';
 import { AnswerSize, ChunkPutBack, type ChunkProcessor, type StopReason } from './chunk-processor';
 
 /** A job for a chunk that its batch does not want: the batch is over, stopped, or has no such chunk. */
@@ -29,6 +30,7 @@ export class BatchWork {
   /** What counts the rows of the chunks that run. */
   private readonly written = new Map<number, { readonly rowCount: number }>();
   private readonly size = new AnswerSize();
+  private forms: RowForms | null = null;
   private stopReason: StopReason | null = null;
   private usedMs = performance.now();
 
@@ -118,6 +120,7 @@ export class BatchWork {
     await this.refuseWithoutModel(input);
     await this.refuseIfHopeless();
     await this.crashRecord.beginWork();
+    this.forms ??= new RowForms(input.endpoint, input.url, this.context.rowLimits);
     const { result, isFirst } = await this.processor.process(
       {
         chunk: input.table.chunk(chunkIndex),
@@ -128,6 +131,7 @@ export class BatchWork {
         runAlone: this.manifest.batch.deterministic === true,
         pin: this.manifest.pin ?? null,
         lines: input.lines,
+        forms: this.forms,
         size: this.size,
         onRefused: (reason) => (this.trouble = reason),
         onBegun: (written) => void this.written.set(chunkIndex, written),

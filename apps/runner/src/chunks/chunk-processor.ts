@@ -1,5 +1,4 @@
 import { setMaxListeners } from 'node:events';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { InterleaveError, type BatchCode } from '@app/contracts';
 import {
   readRows,
@@ -11,11 +10,15 @@ import {
   type ObjectStore,
   type RowLine,
 } from '@app/batches';
-import { checkBatchLine, checkJsonBounds, type JsonLimits, parseJsonBody, type Endpoint } from '@app/protocols';
+import { checkBatchLine, checkJsonBounds, type JsonLimits, parseJsonBody, withText, type AnswerParts, type Endpoint } from '@app/protocols';
+import type { TextAnswer } from './blocks/answer-texts';
+import { eachUnit, type BlockRow, type RowBlock, type Unit } from './blocks/row-blocks';
+import type { RowForms } from './blocks/row-forms';
 import { PinGone } from './model-pins';
 import type { InFlightBudget } from './in-flight-budget';
 import type { RowEngine } from './row-engine';
 import { answerPatiently } from './row-retries';
+import { LineBlock } from '../output/line-block';
 import type { NotRunReason, RowLines, RowName } from '../output/row-lines';
 
 /**
@@ -42,6 +45,8 @@ export interface ChunkTask {
   /** As `RowRequest.pin`. */
   pin: ModelPin | null;
   lines: RowLines;
+  /** Rows of a form are answered in blocks. */
+  forms: RowForms;
   size: AnswerSize;
   /** Told why a row has to wait, each time it is refused. */
   onRefused: (reason: string) => void;
@@ -67,10 +72,10 @@ export class AnswerSize {
 
 /** Bytes of heap for each part of a parsed row, measured with V8; its text is there as bytes and, of two bytes a character, as a string. */
 const COSTS = { textByte: 3, value: 36, string: 42, key: 200 };
-/** Work between two turns of the event loop. */
-const SLICE_MS = 8;
+/** The same for a row of a block, with its tokens. */
+const BLOCK_ROW_COST = 1024;
 
-type Answer = { kind: 'output'; line: string } | { kind: 'error'; line: string; code: BatchCode };
+type Answer = { kind: 'output'; line: string } | { kind: 'error'; line: string; code: BatchCode } | { kind: 'lines'; lines: LineBlock };
 
 /** Runs the rows of chunks and writes their results in input order; many chunks at once. */
 export class ChunkProcessor {
@@ -105,15 +110,18 @@ export class ChunkProcessor {
     let written: Promise<void> = Promise.resolve();
     let rowCount = 0;
     try {
-      for await (const row of eachRow(this.store, task)) {
-        rowCount++;
-        const hold = await this.hold(row, task, stop.signal);
+      for await (const unit of eachUnit(this.store, { ...task, forms: this.engine.answerTexts === undefined ? null : task.forms })) {
+        rowCount += unit.block?.rows.length ?? 1;
+        const hold = await this.hold(unit, task, stop.signal);
         if (hold !== null) held.add(hold);
         if (isPutBack(stop.signal)) break;
-        const answer = this.answer(row, task, stop.signal);
+        const answers =
+          unit.block === null
+            ? this.answer(unit.row, task, stop.signal).then((one) => [one])
+            : this.answerBlock(unit.block, task, stop.signal);
         const mark = () => this.markAnswered(hold);
-        void answer.then(mark, mark);
-        written = written.then(() => this.write(answer, writer, task)).then(() => this.free(hold, held));
+        void answers.then(mark, mark);
+        written = written.then(() => this.write(answers, writer, task)).then(() => this.free(hold, held));
         // A row that cannot be written ends the chunk: what is in flight is of no use.
         written.catch(() => stop.abort('put_back' satisfies StopReason));
       }
@@ -126,9 +134,11 @@ export class ChunkProcessor {
     }
   }
 
-  private async hold(row: RowLine, task: ChunkTask, signal: AbortSignal): Promise<Hold | null> {
-    const bytes = await this.budget.acquire(this.parsedBytes(row) + task.size.expectedBytes, signal);
-    return bytes === null ? null : { bytes, isAnswered: false };
+  private async hold({ row, block }: Unit, task: ChunkTask, signal: AbortSignal): Promise<Hold | null> {
+    const rows = block?.rows.length ?? 1;
+    const ownBytes = block === null ? this.parsedBytes(row) : block.lineBytes * COSTS.textByte + rows * BLOCK_ROW_COST;
+    const bytes = await this.budget.acquire(ownBytes + rows * task.size.expectedBytes, signal, rows);
+    return bytes === null ? null : { bytes, rows, isAnswered: false };
   }
 
   /** What a row costs once it is parsed; one that is not parsed, because it is too complex, costs its text. */
@@ -145,7 +155,7 @@ export class ChunkProcessor {
   private markAnswered(hold: Hold | null): void {
     if (hold === null || hold.isAnswered) return;
     hold.isAnswered = true;
-    this.budget.answered();
+    this.budget.answered(hold.rows);
   }
 
   private free(hold: Hold | null, held: Set<Hold>): void {
@@ -154,29 +164,87 @@ export class ChunkProcessor {
     this.budget.release(hold.bytes);
   }
 
-  private async write(answer: Promise<Answer>, writer: ChunkResultWriter, task: ChunkTask): Promise<void> {
-    const answered = await answer;
-    if (answered.kind === 'error') return writer.addError(answered.line, answered.code);
-    task.size.observe(answered.line.length);
-    await writer.addOutput(answered.line);
+  private async write(answers: Promise<Answer[]>, writer: ChunkResultWriter, task: ChunkTask): Promise<void> {
+    for (const answer of await answers) {
+      if (answer.kind === 'error') writer.addError(answer.line, answer.code);
+      else if (answer.kind === 'lines') {
+        task.size.observe(answer.lines.longestBytes);
+        await writer.addOutputLines(answer.lines.bytes(), answer.lines.lineCount);
+        answer.lines.release();
+      } else {
+        task.size.observe(answer.line.length);
+        await writer.addOutput(answer.line);
+      }
+    }
   }
 
   /** Reads `row.bytes` before its first `await`: they are gone afterwards. Rejects for a row that cannot have been validated. */
   private async answer(row: RowLine, task: ChunkTask, signal: AbortSignal): Promise<Answer> {
     const { customId, body, refusal } = parseLine(row, task, this.rowLimits);
-    const name = { id: task.lines.idOf(row), customId };
+    return this.answerBody({ id: task.lines.idOf(row), customId }, refusal ?? { body }, task, signal);
+  }
+
+  private async answerBody(
+    name: RowName,
+    content: { body: unknown } | InterleaveError,
+    task: ChunkTask,
+    signal: AbortSignal,
+  ): Promise<Answer> {
     if (signal.aborted) return notRun(name, task, signal);
     try {
-      if (refusal !== null) throw refusal;
+      if (content instanceof InterleaveError) throw content;
       const { endpoint, runAlone, pin } = task;
-      const answer = await answerPatiently(this.engine, { endpoint, body, runAlone, pin }, { signal, onRefused: task.onRefused });
+      const request = { endpoint, body: content.body, runAlone, pin };
+      const answer = await answerPatiently(this.engine, request, { signal, onRefused: task.onRefused });
       return { kind: 'output', line: task.lines.success(name, answer) };
     } catch (error) {
       if (error instanceof PinGone) throw error;
-      if (signal.aborted) return notRun(name, task, signal);
-      const failure = asInterleaveError(error);
-      return { kind: 'error', line: task.lines.failure(name, failure), code: failure.batchCode };
+      return signal.aborted ? notRun(name, task, signal) : failed(name, task, asInterleaveError(error));
     }
+  }
+
+  /** All rows of the block at once; those that take more than that, each by itself. Output lines come in the order of the rows, and so do errors. */
+  private async answerBlock(block: RowBlock, task: ChunkTask, signal: AbortSignal): Promise<Answer[]> {
+    const found = await this.answerTexts(block, task, signal);
+    const own = block.rows.map((row, i) => this.ownAnswer(found?.[i] ?? null, row, block, task, signal));
+    await Promise.allSettled(own.filter((answer) => answer instanceof Promise));
+    const answers: Answer[] = [];
+    let lines = new LineBlock();
+    for (const [i, { name }] of block.rows.entries()) {
+      const ready = own[i] as AnswerParts | Answer | Promise<Answer>;
+      const answer = ready instanceof Promise ? await ready : ready;
+      if ('before' in answer) lines.add(task.lines.around(name), answer);
+      else {
+        if (answer.kind === 'output' && lines.lineCount > 0) {
+          answers.push({ kind: 'lines', lines });
+          lines = new LineBlock();
+        }
+        answers.push(answer);
+      }
+    }
+    if (lines.lineCount > 0) answers.push({ kind: 'lines', lines });
+    return answers;
+  }
+
+  /** Null: they were refused together, and each row finds out by itself whether it has to wait. */
+  private async answerTexts({ form, rows }: RowBlock, task: ChunkTask, signal: AbortSignal): Promise<TextAnswer[] | null> {
+    const { endpoint, runAlone, pin } = task;
+    if (signal.aborted) return null;
+    const request = { endpoint, body: form.template.body, runAlone, pin };
+    const texts = rows.map(({ text }) => text);
+    return (await this.engine.answerTexts?.(request, texts, { known: form.known, signal }).catch(() => null)) ?? null;
+  }
+
+  private ownAnswer(
+    found: TextAnswer,
+    { name, text }: BlockRow,
+    block: RowBlock,
+    task: ChunkTask,
+    signal: AbortSignal,
+  ): AnswerParts | Answer | Promise<Answer> {
+    if (found === null) return this.answerBody(name, { body: withText(task.endpoint.kind, block.form.template.body, text) }, task, signal);
+    if (!(found instanceof InterleaveError)) return found;
+    return signal.aborted ? notRun(name, task, signal) : failed(name, task, found);
   }
 }
 
@@ -208,21 +276,9 @@ function hasLoneSurrogate(bytes: Buffer, body: unknown): boolean {
   return /(?<!\\)(?:\\\\)*\\ud[89a-f]/.test(JSON.stringify(body, (_, part: unknown) => (typeof part === 'bigint' ? 0 : part)));
 }
 
-/** Gives the event loop a turn after every few milliseconds of work, so that locks are renewed and answers come in. */
-async function* eachRow(store: ObjectStore, task: ChunkTask): AsyncGenerator<RowLine> {
-  let sliceEnd = performance.now() + SLICE_MS;
-  for await (const rows of readRows(store, task.contentKey, task.chunk)) {
-    for (const row of rows) {
-      yield row;
-      if (performance.now() <= sliceEnd) continue;
-      await nextTurn();
-      sliceEnd = performance.now() + SLICE_MS;
-    }
-  }
-}
-
 interface Hold {
   bytes: number;
+  rows: number;
   isAnswered: boolean;
 }
 
@@ -243,6 +299,12 @@ export async function commitNotRun(
     await writer.discard();
   }
 }
+
+const failed = (name: RowName, task: ChunkTask, error: InterleaveError): Answer => ({
+  kind: 'error',
+  line: task.lines.failure(name, error),
+  code: error.batchCode,
+});
 
 function notRun(name: RowName, task: ChunkTask, signal: AbortSignal): Answer {
   const reason: NotRunReason = signal.reason === 'batch_expired' ? 'batch_expired' : 'batch_cancelled';

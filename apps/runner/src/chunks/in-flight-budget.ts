@@ -4,6 +4,7 @@ export interface BudgetLimits {
 }
 
 interface Waiter {
+  rows: number;
   bytes: number;
   admit: () => void;
 }
@@ -25,21 +26,22 @@ export class InFlightBudget {
   }
 
   /**
-   * Waits for room. The answer is what to give to `release` after the row was `answered`; null when `signal` was aborted
-   * first.
+   * Waits for room for so many rows. The answer is what to give to `release` after the rows were `answered`; null when `signal` was
+   * aborted first. More than all there is counts as all there is.
    */
-  async acquire(bytesWanted: number, signal: AbortSignal): Promise<number | null> {
+  async acquire(bytesWanted: number, signal: AbortSignal, rowsWanted = 1): Promise<number | null> {
     if (signal.aborted) return null;
     const bytes = Math.min(bytesWanted, this.limits.bytesMax);
-    if (this.waiters.length === 0 && this.hasRoom(bytes)) {
-      this.take(bytes);
+    const rows = Math.min(rowsWanted, this.limits.rowsMax);
+    if (this.waiters.length === 0 && this.hasRoom(rows, bytes)) {
+      this.take(rows, bytes);
       return bytes;
     }
-    return (await this.wait(bytes, signal)) ? bytes : null;
+    return (await this.wait(rows, bytes, signal)) ? bytes : null;
   }
 
-  answered(): void {
-    this.rows -= 1;
+  answered(rows = 1): void {
+    this.rows -= Math.min(rows, this.limits.rowsMax);
     this.admitWaiters();
   }
 
@@ -48,7 +50,7 @@ export class InFlightBudget {
     this.admitWaiters();
   }
 
-  private wait(bytes: number, signal: AbortSignal): Promise<boolean> {
+  private wait(rows: number, bytes: number, signal: AbortSignal): Promise<boolean> {
     return new Promise((resolve) => {
       const onAbort = () => {
         this.waiters = this.waiters.filter((other) => other !== waiter);
@@ -56,6 +58,7 @@ export class InFlightBudget {
         this.admitWaiters();
       };
       const waiter: Waiter = {
+        rows,
         bytes,
         admit: () => {
           signal.removeEventListener('abort', onAbort);
@@ -68,19 +71,19 @@ export class InFlightBudget {
   }
 
   private admitWaiters(): void {
-    for (let next = this.waiters[0]; next !== undefined && this.hasRoom(next.bytes); next = this.waiters[0]) {
+    for (let next = this.waiters[0]; next !== undefined && this.hasRoom(next.rows, next.bytes); next = this.waiters[0]) {
       this.waiters.shift();
-      this.take(next.bytes);
+      this.take(next.rows, next.bytes);
       next.admit();
     }
   }
 
-  private hasRoom(bytes: number): boolean {
-    return this.rows < this.limits.rowsMax && this.bytes + bytes <= this.limits.bytesMax;
+  private hasRoom(rows: number, bytes: number): boolean {
+    return this.rows + rows <= this.limits.rowsMax && this.bytes + bytes <= this.limits.bytesMax;
   }
 
-  private take(bytes: number): void {
-    this.rows += 1;
+  private take(rows: number, bytes: number): void {
+    this.rows += rows;
     this.bytes += bytes;
   }
 }

@@ -11,9 +11,9 @@ class Mean {
     return this.meanNs;
   }
 
-  add(ns: number): void {
-    this.rows = Math.min(ROWS_MAX, this.rows + 1);
-    this.meanNs += (ns - this.meanNs) / this.rows;
+  add(ns: number, rows: number): void {
+    this.rows = Math.min(ROWS_MAX, this.rows + rows);
+    this.meanNs += (ns - this.meanNs) * Math.min(1, rows / this.rows);
   }
 }
 
@@ -24,11 +24,11 @@ export class RowCosts {
   private readonly byModel = new Map<string, Mean>();
   private readonly all = new Mean();
 
-  /** A row that was answered. */
-  observe(model: string, executorNs: number): void {
+  /** Rows that were answered, and how long one of them took. */
+  observe(model: string, executorNs: number, rows = 1): void {
     const mean = this.byModel.get(model) ?? new Mean();
     this.byModel.set(model, mean);
-    for (const each of [mean, this.all]) each.add(executorNs);
+    for (const each of [mean, this.all]) each.add(executorNs, rows);
   }
 
   /** Of the model; null, or of which none ran: of all rows. 0: no row ran yet. */

@@ -1,7 +1,8 @@
 import { InterleaveError, type InferenceBackend } from '@app/contracts';
 import type { ModelPin } from '@app/batches';
 import { splitLabel, visibleModels, type ModelView, type ServedModel } from '@app/models';
-import { allSucceeded, prepare, runItems, type Endpoint, type Limits } from '@app/protocols';
+import { allSucceeded, prepare, prepareBulk, runItems, type Endpoint, type Limits } from '@app/protocols';
+import { answerTexts, type TextAnswer, type TextRun } from './blocks/answer-texts';
 import type { ModelPins } from './model-pins';
 import { RowCosts } from './row-costs';
 
@@ -23,6 +24,11 @@ export interface RowEngine {
    * one that could later, and soon after `signal` is aborted.
    */
   answer(request: RowRequest, signal: AbortSignal): Promise<object>;
+  /**
+   * As `answer` for each body like that of `request` with one of these texts, in their order; what `answer` would reject with is among
+   * the answers. Null: such rows are answered one by one. Rejects where all are refused. Absent: it takes rows one by one only.
+   */
+  answerTexts?(request: RowRequest, texts: readonly string[], run: Pick<TextRun, 'known' | 'signal'>): Promise<TextAnswer[] | null>;
   /** How long a row of the model keeps an executor, as measured, in seconds. Model null, or one of which none ran: of all rows; 0: none ran. */
   secondsPerRow(model: string | null): number;
   /**
@@ -49,9 +55,19 @@ export class ModelEngine implements RowEngine {
     private readonly pins: ModelPins,
   ) {}
 
+  async answerTexts(
+    { endpoint, body, runAlone, pin }: RowRequest,
+    texts: readonly string[],
+    run: Pick<TextRun, 'known' | 'signal'>,
+  ): Promise<TextAnswer[] | null> {
+    const bulk = prepareBulk(endpoint, body, this.modelsFor(pin));
+    if (bulk === null) return null;
+    const onRan = (executorNs: number, rows: number): void => this.costs.observe(bulk.model.name, executorNs / rows, rows);
+    return answerTexts(this.backend, bulk, texts, { ...run, runAlone, onRan });
+  }
+
   async answer({ endpoint, body, runAlone, pin }: RowRequest, signal: AbortSignal): Promise<object> {
-    const catalog = pin === null ? this.catalog : pinnedTo(this.catalog, this.pins.served(pin));
-    const prepared = await prepare(endpoint, body, null, catalog, this.limits);
+    const prepared = await prepare(endpoint, body, null, this.modelsFor(pin), this.limits);
     // A row waits as long as it takes, whatever its body says: the deadline of a batch is its completion window.
     let ranNs = 0;
     const onRan = (executorNs: number): void => void (ranNs += executorNs);
@@ -68,6 +84,10 @@ export class ModelEngine implements RowEngine {
       'expected JSON outputs for parameters.binary_data_output but the row asks for binary ones; a batch answers in JSON',
       { param: 'parameters' },
     );
+  }
+
+  private modelsFor(pin: ModelPin | null): ModelView {
+    return pin === null ? this.catalog : pinnedTo(this.catalog, this.pins.served(pin));
   }
 
   pin(model: string, version: string | null, models: readonly string[] | null): Promise<ModelPin> {

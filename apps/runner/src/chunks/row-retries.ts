@@ -1,15 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { InterleaveError, type ErrorCode } from '@app/contracts';
+import { isPassing } from './passing-errors';
 import type { RowEngine, RowRequest } from './row-engine';
 
 const BACKOFF_MS_MIN = 50;
 const BACKOFF_MS_MAX = 5_000;
-
-/**
- * Errors after which a live caller would be told to try again; rows do so by themselves. Not those of a model that failed or is
- * quarantined: its rows fail with the reason, because nobody knows when it comes back.
- */
-const PASSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['worker_unavailable', 'overloaded']);
 
 /** Answers a row, however long workers are away or busy; `onRefused` is told why it waits. Rejects on abort, or when the row itself is at fault. */
 export async function answerPatiently(
@@ -22,7 +16,7 @@ export async function answerPatiently(
     try {
       return await engine.answer(request, signal);
     } catch (error) {
-      if (signal.aborted || !(error instanceof InterleaveError) || !PASSING.has(error.code)) throw error;
+      if (signal.aborted || !isPassing(error)) throw error;
       onRefused(error.message);
     }
     await sleep(backoffMs(attempt), undefined, { signal });

@@ -41,7 +41,7 @@ export async function judgeInput(
   input: BatchInput,
   signal: AbortSignal,
 ): Promise<{ problems: BatchValidationError[]; model: string | null }> {
-  const found = await validateInput({ ...input, store, modelInBody: input.endpoint.model === null, rowLimits }, signal);
+  const found = await validateInput({ ...input, store, rowLimits }, signal);
   const model = input.endpoint.model ?? found.model;
   return { problems: [...modelProblems(engine, input, { model, version: input.endpoint.version }), ...found.errors], model };
 }

@@ -23,7 +23,7 @@ describe('validateInput', () => {
         contentKey: workspace.files.contentKey(fileId),
         table,
         url,
-        modelInBody,
+        endpoint: { kind: 'embeddings', model: modelInBody ? null : 'echo', version: null },
         rowLimits: jsonLimits(workspace.config.http),
       },
       signal,

@@ -1,8 +1,9 @@
 import { isUtf8 } from 'node:buffer';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { InterleaveError, type BatchValidationError } from '@app/contracts';
-import { checkJsonBounds, findLineFaults, type JsonLimits } from '@app/protocols';
+import { checkJsonBounds, findLineFaults, type Endpoint, type JsonLimits } from '@app/protocols';
 import { UTF16_REMEDY, UTF8_REMEDY, type RowLine, readRows, type ChunkTable, type ObjectStore } from '@app/batches';
+import { RowForms } from '../chunks/blocks/row-forms';
 import { CustomIdSet } from './custom-id-set';
 
 const CODES: Record<string, string> = { custom_id: 'invalid_custom_id', method: 'invalid_method', url: 'mismatched_url' };
@@ -15,8 +16,8 @@ export interface InputFile {
   table: ChunkTable;
   /** The batch's endpoint, which every line must name. */
   url: string;
-  /** True when the model is in the body of each row instead of the endpoint. */
-  modelInBody: boolean;
+  /** That of `url`; its model is null where that is in the body of each row. */
+  endpoint: Endpoint;
   /** Checked before a row is parsed. */
   rowLimits: JsonLimits;
 }
@@ -43,7 +44,8 @@ export async function validateInput(file: InputFile, signal: AbortSignal): Promi
   for await (const rows of readRows(file.store, file.contentKey, everything)) {
     signal.throwIfAborted();
     for (const row of rows) {
-      await validation.check(row);
+      const more = validation.check(row);
+      if (more !== null) await more;
       if (validation.errors.length > ERRORS_MAX) return validation.cut(row.line);
     }
     await nextTurn();
@@ -54,12 +56,14 @@ export async function validateInput(file: InputFile, signal: AbortSignal): Promi
 class Validation {
   readonly errors: BatchValidationError[] = [];
   private readonly ids: CustomIdSet;
+  private readonly forms: RowForms;
   private chunkIndex = 0;
   private chunkEndRow: number;
   private model: string | null = null;
 
   constructor(private readonly file: InputFile) {
     this.ids = new CustomIdSet(file.table.rowCount);
+    this.forms = new RowForms(file.endpoint, file.url, file.rowLimits);
     this.chunkEndRow = file.table.chunk(0).rowCount;
   }
 
@@ -74,22 +78,29 @@ class Validation {
     return { errors: [...this.errors.slice(0, ERRORS_MAX), more], model: this.model };
   }
 
-  async check(row: RowLine): Promise<void> {
+  /** Null: it is done; a promise only where the file has to be read again. */
+  check(row: RowLine): Promise<void> | null {
     if (row.row === this.chunkEndRow) this.chunkEndRow += this.file.table.chunk(++this.chunkIndex).rowCount;
-    for (const fault of await this.faultsOf(row)) this.errors.push({ ...fault, line: row.line });
-  }
-
-  private async faultsOf(row: RowLine): Promise<Fault[]> {
+    const matched = this.forms.match(row);
+    if (matched !== null) return this.checkAmongOthers([], matched.form.template.body, matched.parts.customId, row);
     const parsed = parseLine(row.bytes, this.file.rowLimits);
-    if ('code' in parsed) return [parsed];
+    if ('code' in parsed) return this.note([parsed], row);
     const { custom_id: customId, body } = parsed.value;
     const faults = findLineFaults(parsed.value, this.file.url).map(lineFault);
-    const isIdFaulty = faults.some(({ param }) => param === 'custom_id');
-    const others = [
-      this.file.modelInBody ? this.checkModel(body) : null,
-      isIdFaulty ? null : await this.checkUnique(String(customId), row),
-    ];
-    return [...faults, ...others.filter((fault) => fault !== null)];
+    return this.checkAmongOthers(faults, body, faults.some(({ param }) => param === 'custom_id') ? null : String(customId), row);
+  }
+
+  /** `customId` null: it is no id, and need not be the only one. */
+  private checkAmongOthers(faults: Fault[], body: unknown, customId: string | null, row: RowLine): Promise<void> | null {
+    const found = [...faults, (this.file.endpoint.model === null ? this.checkModel(body) : null) ?? []].flat();
+    const suspects = customId === null ? [] : this.ids.add(customId, this.chunkIndex);
+    if (customId === null || suspects.length === 0) return this.note(found, row);
+    return this.findEqual(customId, suspects, row).then((equal) => void this.note([...found, equal ?? []].flat(), row));
+  }
+
+  private note(faults: Fault[], { line }: RowLine): null {
+    for (const fault of faults) this.errors.push({ ...fault, line });
+    return null;
   }
 
   /** A row that names no model fails alone; rows that name two models mean that the file is two batches. */
@@ -105,8 +116,8 @@ class Validation {
     );
   }
 
-  private async checkUnique(customId: string, row: RowLine): Promise<Fault | null> {
-    for (const suspect of this.ids.add(customId, this.chunkIndex)) {
+  private async findEqual(customId: string, suspects: readonly number[], row: RowLine): Promise<Fault | null> {
+    for (const suspect of suspects) {
       const line = await this.findLine(customId, suspect, row.row);
       if (line !== null) return fault('duplicate_custom_id', 'custom_id', `The custom_id ${shown(customId)} is already on line ${line}.`);
     }

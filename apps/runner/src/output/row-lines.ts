@@ -42,6 +42,12 @@ export class RowLines {
     return line(id, customId, { status_code: 200, request_id: `req_${id}`, body }, null);
   }
 
+  /** What `success` writes before and after the JSON of the body. */
+  around({ id, customId }: RowName): { before: string; after: string } {
+    const before = `{"id":"batch_req_${id}","custom_id":${jsonLine(customId)},"response":{"status_code":200,"request_id":"req_${id}","body":`;
+    return { before, after: '},"error":null}' };
+  }
+
   /** `response` is what the endpoint would have answered; `error` has the code of docs/protocols.md §2 in all shapes. */
   failure({ id, customId }: RowName, error: InterleaveError): string {
     const message = error.message.slice(0, MESSAGE_CHARS_MAX);

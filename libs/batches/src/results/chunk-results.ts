@@ -130,6 +130,14 @@ export class ChunkResultWriter {
     if (this.outputChars >= FLUSH_CHARS) await this.flush();
   }
 
+  /** So many whole lines, with their line ends. */
+  async addOutputLines(lines: Uint8Array, count: number): Promise<void> {
+    await this.flush();
+    this.outputBytes += lines.length;
+    this.completed += count;
+    if (lines.length > 0) await this.object.append(lines);
+  }
+
   /** `line` without its line end, `code` as in the line. Error lines wait in memory for the end of the output part. */
   addError(line: string, code: BatchCode): void {
     this.errors.push(line, '\n');

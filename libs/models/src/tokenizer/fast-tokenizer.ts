@@ -1,7 +1,9 @@
 import { Tokenizer as JsTokenizer } from '@huggingface/tokenizers';
 import type { Tokenizer as RustTokenizer } from 'tokenizers';
 import { parseFastDefinition, type FastDefinition } from './fast-definition';
+import { Frame } from './frame';
 import { probesOf } from './probes';
+import { WordPieces } from './word-pieces';
 
 /**
  * Texts of a call up to this many characters altogether are tokenized at once by the JavaScript tokenizer, others on a
@@ -43,6 +45,8 @@ export class FastTokenizer {
     private readonly addedTokens: RegExp | null,
     /** JavaScript gives pairs other types after `RobertaProcessing`. */
     private readonly takesPairs: boolean,
+    /** For many texts, and long ones; null: the tokenizer is not made for them. */
+    private readonly words: { pieces: WordPieces; frame: Frame } | null,
   ) {}
 
   /** Null when the JavaScript tokenizer is not known to do the same as `rust`. `tokenizer` is what `tokenizer.json` holds. */
@@ -51,7 +55,8 @@ export class FastTokenizer {
     if (definition === null || definition.added_tokens.length > ADDED_TOKENS_MAX) return null;
     // Texts with added tokens go to Rust; known to JavaScript, they would also match what a normalizer makes of other texts.
     const js = new JsTokenizer({ ...definition, added_tokens: [], decoder: null }, {});
-    const fast = new FastTokenizer(js, patternOf(definition), definition.post_processor.type === 'TemplateProcessing');
+    const takesPairs = definition.post_processor.type === 'TemplateProcessing';
+    const fast = new FastTokenizer(js, patternOf(definition), takesPairs, await wordsOf(definition, rust));
     return (await fast.agreesWith(rust, definition)) ? fast : null;
   }
 
@@ -70,6 +75,16 @@ export class FastTokenizer {
     return { ids: encoding.ids, typeIds: encoding.token_type_ids ?? new Array<number>(encoding.ids.length).fill(0) };
   }
 
+  /** Of a text of simple words, whatever its length; null: it is none, or the tokenizer has no words of its own. */
+  encodeWords({ text, pair }: TextAndPair): TokenIds | null {
+    if (this.words === null || pair !== null || this.addedTokens?.test(text) === true) return null;
+    const { pieces, frame } = this.words;
+    const ids = [...frame.before];
+    if (!pieces.append(text, ids)) return null;
+    ids.push(...frame.after);
+    return { ids, typeIds: zeros(ids.length) };
+  }
+
   private isEasy(text: string): boolean {
     return FAST_TEXT.test(text) && !this.addedTokens?.test(text);
   }
@@ -79,12 +94,31 @@ export class FastTokenizer {
     const encodings = await rust.encodeBatch(probes);
     const pair = { text: probes[0] as string, pair: probes[1] as string };
     const pairEncoding = await rust.encode(pair.text, pair.pair);
-    const isSame = (text: TextAndPair, encoding: (typeof encodings)[number] | undefined): boolean => {
-      const { ids, typeIds } = this.encode(text);
-      return encoding !== undefined && areEqual(ids, encoding.getIds()) && areEqual(typeIds, encoding.getTypeIds());
-    };
+    const isSame = (text: TextAndPair, encoding: (typeof encodings)[number] | undefined): boolean =>
+      encoding !== undefined &&
+      [this.encode(text), this.encodeWords(text) ?? this.encode(text)].every(
+        ({ ids, typeIds }) => areEqual(ids, encoding.getIds()) && areEqual(typeIds, encoding.getTypeIds()),
+      );
     return probes.every((text, i) => isSame({ text, pair: null }, encodings[i])) && (!this.takes([pair]) || isSame(pair, pairEncoding));
   }
+}
+
+async function wordsOf(definition: FastDefinition, rust: RustTokenizer): Promise<{ pieces: WordPieces; frame: Frame } | null> {
+  const pieces = WordPieces.of(definition);
+  const encoding = await rust.encode('a');
+  return pieces === null || encoding.getTypeIds().some((type) => type !== 0) ? null : { pieces, frame: await Frame.of(rust) };
+}
+
+const zerosByLength = new Map<number, number[]>();
+const ZEROS_MAX = 512;
+
+/** Of a length up to the limit always the same ones, which nobody may change. */
+function zeros(length: number): number[] {
+  const known = zerosByLength.get(length);
+  if (known !== undefined) return known;
+  const made = new Array<number>(length).fill(0);
+  if (length <= ZEROS_MAX) zerosByLength.set(length, made);
+  return made;
 }
 
 function patternOf({ added_tokens: tokens }: FastDefinition): RegExp | null {

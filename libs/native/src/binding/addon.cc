@@ -7,6 +7,7 @@
 #include "binding/isolation.h"
 #include "binding/net.h"
 #include "binding/simulate.h"
+#include "binding/text.h"
 #include "binding/worker.h"
 
 namespace interleave::binding {
@@ -40,6 +41,7 @@ constexpr struct {
     {"workerClose", WorkerClose},
     {"isolateFront", IsolateFront},
     {"isolateProcess", IsolateProcess},
+    {"isolateDiskWork", IsolateDiskWork},
     {"measureWakeups", MeasureWakeups},
     {"spinAsBatch", SpinAsBatch},
     {"listeningSocketOpen", ListeningSocketOpen},
@@ -54,6 +56,7 @@ constexpr struct {
     {"waitFactorAfter", WaitFactorAfter},
     {"inspectRuntime", InspectRuntime},
     {"simulate", Simulate},
+    {"writeFloats", WriteFloats},
 };
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {

@@ -2,6 +2,9 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
+#include <cmath>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <utility>
@@ -127,19 +130,44 @@ class ConnectWork final : public Napi::AsyncWorker {
   std::unique_ptr<ChannelError> error_;
 };
 
-TensorView TensorOf(const Napi::Object& object) {
-  TensorView tensor;
-  tensor.index = static_cast<std::uint16_t>(IntegerOf(object, "index", kTensorsMax - 1));
-  tensor.type = static_cast<ElementType>(IntegerOf(object, "type", 255));
-  const Napi::Array shape = ArrayOf(object.Get("shape"), "shape");
-  if (shape.Length() > kRankMax) ThrowExpected(object.Env(), "at most 8 dimensions", "shape");
-  tensor.shape.rank = static_cast<std::uint8_t>(shape.Length());
-  for (std::uint32_t i = 0; i < shape.Length(); ++i) {
-    tensor.shape.dims[i] = static_cast<std::int64_t>(IntegerOf(shape.Get(i), "shape", kIntegerMax));
+// Reads the numbers of a submission (lib/channel-items.ts) one after the other.
+class NumberReader {
+ public:
+  NumberReader(Napi::Env env, const double* numbers, std::size_t count) : env_(env), numbers_(numbers), count_(count) {}
+
+  bool atEnd() const { return next_ == count_; }
+
+  double Next(const char* name) {
+    if (next_ == count_) ThrowExpected(env_, "another number", name);
+    return numbers_[next_++];
   }
-  const Napi::Value data = object.Get("data");
+
+  // A whole number in 0..max.
+  std::uint64_t Integer(const char* name, double max) {
+    const double number = Next(name);
+    if (!(number >= 0 && number <= max) || number != std::trunc(number)) {
+      ThrowExpected(env_, "a whole number in range", name);
+    }
+    return static_cast<std::uint64_t>(number);
+  }
+
+ private:
+  Napi::Env env_;
+  const double* numbers_;
+  std::size_t count_;
+  std::size_t next_ = 0;
+};
+
+TensorView TensorOf(NumberReader& numbers, const Napi::Value& data) {
+  TensorView tensor;
+  tensor.index = static_cast<std::uint16_t>(numbers.Integer("index", kTensorsMax - 1));
+  tensor.type = static_cast<ElementType>(numbers.Integer("type", 255));
+  tensor.shape.rank = static_cast<std::uint8_t>(numbers.Integer("rank", kRankMax));
+  for (std::size_t i = 0; i < tensor.shape.rank; ++i) {
+    tensor.shape.dims[i] = static_cast<std::int64_t>(numbers.Integer("shape", kIntegerMax));
+  }
   if (!data.IsTypedArray() || data.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
-    ThrowExpected(object.Env(), "a Uint8Array", "data");
+    ThrowExpected(data.Env(), "a Uint8Array", "data");
   }
   const auto bytes = data.As<Napi::Uint8Array>();
   tensor.data = reinterpret_cast<const std::byte*>(bytes.Data());
@@ -147,84 +175,97 @@ TensorView TensorOf(const Napi::Object& object) {
   return tensor;
 }
 
-// Bit mask of a list of output indexes; null: 0, all.
-std::uint64_t OutputMaskOf(const Napi::Value& value) {
-  if (value.IsNull()) return 0;
-  const Napi::Array indexes = ArrayOf(value, "outputs");
-  std::uint64_t mask = 0;
-  for (std::uint32_t i = 0; i < indexes.Length(); ++i) {
-    mask |= std::uint64_t{1} << IntegerOf(indexes.Get(i), "outputs", kTensorsMax - 1);
-  }
-  return mask;
+constexpr double kWordMax = UINT32_MAX;
+constexpr std::uint64_t kAloneBit = 1;
+constexpr std::uint64_t kAheadBit = 2;
+
+// Negative: no deadline.
+std::int64_t DeadlineOf(Napi::Env env, double timeoutMs) {
+  if (timeoutMs < 0) return 0;
+  if (!(timeoutMs <= 1e12)) ThrowExpected(env, "milliseconds or null", "timeoutMs");
+  return MonotonicNowNs() + static_cast<std::int64_t>(timeoutMs * 1e6);
 }
 
-std::int64_t DeadlineOf(const Napi::Value& timeoutMs) {
-  if (timeoutMs.IsNull()) return 0;
-  const double ms = timeoutMs.IsNumber() ? timeoutMs.As<Napi::Number>().DoubleValue() : -1;
-  if (!(ms >= 0 && ms <= 1e12)) ThrowExpected(timeoutMs.Env(), "milliseconds or null", "timeoutMs");
-  return MonotonicNowNs() + static_cast<std::int64_t>(ms * 1e6);
-}
-
-Request RequestOf(const Napi::Object& object) {
+// `data`: of all inputs; `nextData`: of the first one of this request.
+Request RequestOf(NumberReader& numbers, const Napi::Array& data, std::uint32_t& nextData) {
   Request request;
-  request.revision = static_cast<std::uint32_t>(IntegerOf(object, "revision", UINT32_MAX));
-  request.priority = static_cast<std::uint8_t>(IntegerOf(object, "priority", 255));
-  request.alone = BooleanOf(object, "alone");
-  request.ahead = BooleanOf(object, "ahead");
-  request.deadlineNs = DeadlineOf(object.Get("timeoutMs"));
-  request.outputMask = OutputMaskOf(object.Get("outputs"));
-  request.responseBytes = IntegerOf(object, "responseBytes");
-  const Napi::Array inputs = ArrayOf(object.Get("inputs"), "inputs");
-  request.inputs.reserve(inputs.Length());
-  for (std::uint32_t i = 0; i < inputs.Length(); ++i)
-    request.inputs.push_back(TensorOf(ObjectOf(inputs.Get(i), "inputs")));
+  request.revision = static_cast<std::uint32_t>(numbers.Integer("revision", kWordMax));
+  request.priority = static_cast<std::uint8_t>(numbers.Integer("priority", 255));
+  const std::uint64_t flags = numbers.Integer("flags", kAloneBit | kAheadBit);
+  request.alone = (flags & kAloneBit) != 0;
+  request.ahead = (flags & kAheadBit) != 0;
+  request.deadlineNs = DeadlineOf(data.Env(), numbers.Next("timeoutMs"));
+  const std::uint64_t low = numbers.Integer("outputs", kWordMax);
+  request.outputMask = low | numbers.Integer("outputs", kWordMax) << 32;
+  request.responseBytes = numbers.Integer("responseBytes", kIntegerMax);
+  const auto inputs = static_cast<std::uint32_t>(numbers.Integer("inputs", kWordMax));
+  for (std::uint32_t i = 0; i < inputs; ++i) request.inputs.push_back(TensorOf(numbers, data.Get(nextData++)));
   return request;
-}
-
-// Copies an output out of the arena.
-Napi::Object ToJs(Napi::Env env, const TensorView& output) {
-  Napi::Array shape = Napi::Array::New(env, output.shape.rank);
-  for (std::uint32_t i = 0; i < output.shape.rank; ++i) {
-    shape.Set(i, Napi::Number::New(env, static_cast<double>(output.shape.dims[i])));
-  }
-  auto data = Napi::Uint8Array::New(env, output.bytes);
-  if (output.bytes > 0) std::memcpy(data.Data(), output.data, output.bytes);
-  Napi::Object tensor = Napi::Object::New(env);
-  tensor.Set("index", Napi::Number::New(env, output.index));
-  tensor.Set("type", Napi::Number::New(env, static_cast<int>(output.type)));
-  tensor.Set("shape", shape);
-  tensor.Set("data", data);
-  return tensor;
 }
 
 double Microseconds(std::int64_t fromNs, std::int64_t toNs) { return static_cast<double>(toNs - fromNs) / 1e3; }
 
-Napi::Object ToJs(Napi::Env env, const ChannelClient::Completion& completion) {
-  const Response& response = completion.response;
-  Napi::Array outputs = Napi::Array::New(env, response.outputs.size());
-  for (std::uint32_t i = 0; i < response.outputs.size(); ++i) outputs.Set(i, ToJs(env, response.outputs[i]));
-  Napi::Object object = Napi::Object::New(env);
-  object.Set("itemId", Napi::Number::New(env, static_cast<double>(completion.itemId)));
-  object.Set("status", Napi::Number::New(env, static_cast<int>(response.status)));
-  object.Set("message", Napi::String::New(env, response.message));
-  object.Set("outputs", outputs);
-  object.Set("queueUs", Napi::Number::New(env, Microseconds(response.times.enqueuedNs, response.times.startedNs)));
-  object.Set("runUs", Napi::Number::New(env, Microseconds(response.times.startedNs, response.times.endedNs)));
-  object.Set("runRows", Napi::Number::New(env, response.times.runRows));
-  return object;
-}
+// Outputs lie next to each other, at addresses that suit any element.
+constexpr std::size_t kOutputAlignment = 8;
 
-// `next` is NextCompletion or NextOrphan.
-template <typename Next>
-void TakeCompletions(Napi::Env env, ChannelClient& client, Napi::Array& target, Next next) {
-  std::uint32_t count = target.Length();
-  while (const auto completion = next()) {
-    // One scope each, so that a long drain does not pile up handles.
-    const Napi::HandleScope scope(env);
-    target.Set(count++, ToJs(env, *completion));
-    client.FreeCompletion(completion->itemId);
+// Completions on their way to JavaScript, as lib/channel-items.ts unpacks them: one array of numbers, one of bytes.
+class CompletionPacker {
+ public:
+  // Takes what `next` (NextCompletion or NextOrphan) gives; its memory is the client's until Pack. May throw ChannelError; what it
+  // had taken by then stays.
+  template <typename Next>
+  void Take(Next next) {
+    while (auto completion = next()) completions_.push_back(std::move(*completion));
   }
-}
+
+  std::size_t count() const { return completions_.size(); }
+
+  // Sets `numbers`, `messages` and `data` of `target`, and gives the memory back. Call once.
+  void Pack(Napi::Env env, ChannelClient& client, Napi::Object& target) {
+    std::size_t bytes = 0;
+    std::vector<double> numbers;
+    Napi::Array messages = Napi::Array::New(env);
+    for (const auto& completion : completions_) {
+      const Response& response = completion.response;
+      numbers.insert(numbers.end(), {static_cast<double>(completion.itemId), static_cast<double>(response.status),
+                                     Microseconds(response.times.enqueuedNs, response.times.startedNs),
+                                     Microseconds(response.times.startedNs, response.times.endedNs),
+                                     static_cast<double>(response.times.runRows),
+                                     static_cast<double>(response.outputs.size())});
+      if (response.status != ItemStatus::kOk) {
+        const Napi::HandleScope scope(env);
+        messages.Set(messages.Length(), Napi::String::New(env, response.message));
+      }
+      for (const TensorView& output : response.outputs) {
+        numbers.insert(numbers.end(), {static_cast<double>(output.index), static_cast<double>(output.type),
+                                       static_cast<double>(output.shape.rank)});
+        for (std::size_t i = 0; i < output.shape.rank; ++i) {
+          numbers.push_back(static_cast<double>(output.shape.dims[i]));
+        }
+        numbers.insert(numbers.end(), {static_cast<double>(bytes), static_cast<double>(output.bytes)});
+        bytes = AlignUp(bytes + output.bytes, kOutputAlignment);
+      }
+    }
+    auto data = Napi::Uint8Array::New(env, bytes);
+    std::size_t offset = 0;
+    for (const auto& completion : completions_) {
+      for (const TensorView& output : completion.response.outputs) {
+        if (output.bytes > 0) std::memcpy(data.Data() + offset, output.data, output.bytes);
+        offset = AlignUp(offset + output.bytes, kOutputAlignment);
+      }
+      client.FreeCompletion(completion.itemId);
+    }
+    completions_.clear();
+    auto packed = Napi::Float64Array::New(env, numbers.size());
+    std::copy(numbers.begin(), numbers.end(), packed.Data());
+    target.Set("numbers", packed);
+    target.Set("messages", messages);
+    target.Set("data", data);
+  }
+
+ private:
+  std::vector<ChannelClient::Completion> completions_;
+};
 
 }  // namespace
 
@@ -243,12 +284,16 @@ Napi::Value ChannelConnect(const Napi::CallbackInfo& info) {
 Napi::Value ChannelSubmit(const Napi::CallbackInfo& info) {
   return Guard(info, [&]() -> Napi::Value {
     ChannelClient& client = ClientOf(info);
-    const Napi::Array items = ArrayOf(info[1], "items");
+    if (!info[1].IsTypedArray() || info[1].As<Napi::TypedArray>().TypedArrayType() != napi_float64_array) {
+      ThrowExpected(info.Env(), "a Float64Array", "numbers");
+    }
+    const auto packed = info[1].As<Napi::Float64Array>();
+    const Napi::Array data = ArrayOf(info[2], "data");
+    NumberReader numbers(info.Env(), packed.Data(), packed.ElementLength());
     std::vector<Request> requests;
-    requests.reserve(items.Length());
-    for (std::uint32_t i = 0; i < items.Length(); ++i) {
+    for (std::uint32_t nextData = 0; !numbers.atEnd();) {
       const Napi::HandleScope scope(info.Env());
-      requests.push_back(RequestOf(ObjectOf(items.Get(i), "items")));
+      requests.push_back(RequestOf(numbers, data, nextData));
     }
     std::vector<std::uint64_t> itemIds;
     if (!client.Submit(requests, itemIds)) return info.Env().Null();
@@ -274,11 +319,11 @@ Napi::Value ChannelReceive(const Napi::CallbackInfo& info) {
     if (!info[1].IsTypedArray()) ThrowExpected(env, "a Uint8Array", "bytes");
     const auto bytes = info[1].As<Napi::Uint8Array>();
     std::vector<std::string> texts;
-    Napi::Array completions = Napi::Array::New(env);
+    CompletionPacker completions;
     Napi::Value broken = env.Null();
     try {
       client.Receive({reinterpret_cast<const char*>(bytes.Data()), bytes.ByteLength()}, texts);
-      TakeCompletions(env, client, completions, [&] { return client.NextCompletion(); });
+      completions.Take([&] { return client.NextCompletion(); });
     } catch (const ChannelError& error) {
       broken = Napi::String::New(env, error.what());  // not thrown: what was taken until now must reach its callers
     }
@@ -286,7 +331,7 @@ Napi::Value ChannelReceive(const Napi::CallbackInfo& info) {
     Napi::Array jsTexts = Napi::Array::New(env, texts.size());
     for (std::uint32_t i = 0; i < texts.size(); ++i) jsTexts.Set(i, Napi::String::New(env, texts[i]));
     received.Set("texts", jsTexts);
-    received.Set("completions", completions);
+    completions.Pack(env, client, received);
     received.Set("broken", broken);
     return received;
   });
@@ -297,10 +342,10 @@ Napi::Value ChannelClose(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
     const std::unique_ptr<ChannelClient> client = std::move(HandleOf(info).client);
     if (!client) throw ChannelError(ChannelErrorCode::kClosed, "the channel is closed");
-    Napi::Array completions = Napi::Array::New(env);
+    CompletionPacker completions;
     try {
-      TakeCompletions(env, *client, completions, [&] { return client->NextCompletion(); });
-      TakeCompletions(env, *client, completions, [&] { return client->NextOrphan(); });
+      completions.Take([&] { return client->NextCompletion(); });
+      completions.Take([&] { return client->NextOrphan(); });
     } catch (const ChannelError&) {
       // The region is corrupt. What was not read of it stays unanswered and is listed below.
     }
@@ -311,7 +356,7 @@ Napi::Value ChannelClose(const Napi::CallbackInfo& info) {
       target.Set(target.Length(), Napi::Number::New(env, static_cast<double>(item.itemId)));
     }
     Napi::Object closed = Napi::Object::New(env);
-    closed.Set("completions", completions);
+    completions.Pack(env, *client, closed);
     closed.Set("runningItemIds", running);
     closed.Set("waitingItemIds", waiting);
     return closed;

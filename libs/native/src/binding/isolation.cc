@@ -46,6 +46,10 @@ Napi::Value IsolateProcess(const Napi::CallbackInfo& info) {
                                }));
 }
 
+Napi::Value IsolateDiskWork(const Napi::CallbackInfo& info) {
+  return ToolToJs(info.Env(), interleave::IsolateDiskWork());
+}
+
 Napi::Value MeasureWakeups(const Napi::CallbackInfo& info) {
   const Napi::Object options = ObjectOf(info[0], "options");
   const auto count = static_cast<std::size_t>(IntegerOf(options, "count", kWakeupsMax));

@@ -8,6 +8,7 @@ namespace interleave::binding {
 
 Napi::Value IsolateFront(const Napi::CallbackInfo& info);
 Napi::Value IsolateProcess(const Napi::CallbackInfo& info);
+Napi::Value IsolateDiskWork(const Napi::CallbackInfo& info);
 Napi::Value MeasureWakeups(const Napi::CallbackInfo& info);
 Napi::Value SpinAsBatch(const Napi::CallbackInfo& info);
 

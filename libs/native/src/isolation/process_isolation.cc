@@ -22,6 +22,10 @@ constexpr int kBatchOomScore = 500;
 // linux/mempolicy.h; its C library wrapper is in libnuma.
 constexpr int kMpolBind = 2;
 constexpr int kNumaNodesMax = 1024;
+// linux/ioprio.h; the C library has no wrappers.
+constexpr int kIoWhoProcess = 1;
+constexpr int kIoClassShift = 13;
+constexpr int kIoClassIdle = 3;
 
 std::vector<pid_t> Threads() {
   std::vector<pid_t> threads;
@@ -102,6 +106,25 @@ std::vector<IsolationTool> IsolateProcess(const ProcessIsolation& isolation) {
       RaiseOomScore(isolation.lane),
       IdleCpuGroup(isolation),
   };
+}
+
+IsolationTool IsolateDiskWork() {
+  const char* tool = "io-class";
+  constexpr int kIdle = kIoClassIdle << kIoClassShift;
+  for (int pass = 0; pass < kPassesMax; ++pass) {
+    bool allIdle = true;
+    for (const pid_t thread : Threads()) {
+      const long current = syscall(SYS_ioprio_get, kIoWhoProcess, thread);
+      if (current < 0 && errno == ESRCH) continue;
+      if (current >= 0 && current >> kIoClassShift == kIoClassIdle) continue;
+      allIdle = false;
+      if (syscall(SYS_ioprio_set, kIoWhoProcess, thread, kIdle) != 0 && errno != ESRCH) {
+        return Unavailable(tool, "ioprio_set: " + ErrnoText());
+      }
+    }
+    if (allIdle) return Active(tool);
+  }
+  return Unavailable(tool, "new threads kept starting with another class");
 }
 
 }  // namespace interleave

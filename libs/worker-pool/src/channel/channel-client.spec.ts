@@ -214,7 +214,7 @@ describe('the addon', () => {
     const anything = {} as never;
     expect((await thrownBy(() => addon.channelConnect(undefined as never))).message).toBe('expected an object for options');
     expect((await thrownBy(() => addon.channelConnect(anything))).message).toBe('expected a string for socketPath');
-    expect((await thrownBy(() => addon.channelSubmit(anything, []))).message).toBe('expected a channel for channel');
+    expect((await thrownBy(() => addon.channelSubmit(anything, anything, []))).message).toBe('expected a channel for channel');
     expect((await thrownBy(() => addon.channelReceive(new Date() as never, anything))).message).toBe('expected a channel for channel');
     expect((await thrownBy(() => addon.channelClose(1 as never))).message).toBe('expected an object for channel');
   });

@@ -5,7 +5,9 @@ import {
   type ChannelItem,
   type Completion,
   type ConnectedChannel,
+  completionsOf,
   loadAddon,
+  submitItems,
   ChannelError,
   fromNative,
   IllegalStateError,
@@ -97,7 +99,7 @@ export class ChannelClient {
     if (this.state === 'closed') throw new IllegalStateError('the channel is closed');
     if (this.connection === null || this.inFlightItems + items.length > this.options.queueItemsMax) return this.checkSize(items);
     try {
-      const itemIds = loadAddon().channelSubmit(this.connection.channel, items);
+      const itemIds = submitItems(this.connection.channel, items);
       itemIds?.forEach((itemId, position) => this.receivers.set(itemId, receivers[position] as AnswerReceiver));
       return itemIds;
     } catch (error) {
@@ -199,10 +201,11 @@ export class ChannelClient {
 
   private receive(channel: ChannelHandle, bytes: Uint8Array): void {
     const received = loadAddon().channelReceive(channel, bytes);
-    for (const completion of received.completions) this.answer(completion.itemId, { kind: 'completed', completion });
+    const completions = completionsOf(received);
+    for (const completion of completions) this.answer(completion.itemId, { kind: 'completed', completion });
     const broken = received.broken ?? this.takeTexts(received.texts);
     if (broken !== null) this.connection?.socket.destroy(new Error(broken));
-    else if (received.completions.length > 0) this.listener.room();
+    else if (completions.length > 0) this.listener.room();
   }
 
   /** Returns what is wrong with them, or null. */
@@ -230,7 +233,7 @@ export class ChannelClient {
     this.connection = null;
     connection.socket.destroy();
     const closed = loadAddon().channelClose(connection.channel);
-    for (const completion of closed.completions) this.answer(completion.itemId, { kind: 'completed', completion });
+    for (const completion of completionsOf(closed)) this.answer(completion.itemId, { kind: 'completed', completion });
     for (const itemId of closed.runningItemIds) this.answer(itemId, { kind: 'lost', wasRunning: true });
     for (const itemId of closed.waitingItemIds) this.answer(itemId, { kind: 'lost', wasRunning: false });
   }

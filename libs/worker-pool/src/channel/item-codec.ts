@@ -38,8 +38,12 @@ export function encodeItem(item: InferenceItem, signature: ModelSignature): Enco
   const inputs = item.inputs.map((tensor, position) => encodeInput(tensor, position, signature.inputs));
   checkEachOnce(inputs, signature.inputs);
   const outputs = item.outputs?.map((name, position) => outputIndex(name, position, signature.outputs)) ?? null;
-  const wanted = outputs === null ? signature.outputs : signature.outputs.filter((_, index) => outputs.includes(index));
-  return { inputs, outputs, responseBytes: responseBytesFor(wanted, axisSizes(inputs, signature.inputs)) };
+  let responseBytes = RESPONSE_OVERHEAD_BYTES;
+  signature.outputs.forEach((spec, index) => {
+    if (outputs !== null && !outputs.includes(index)) return;
+    responseBytes += OUTPUT_OVERHEAD_BYTES + outputBytes(spec, inputs, signature.inputs);
+  });
+  return { inputs, outputs, responseBytes };
 }
 
 /** Bytes to set aside when the worker said that the outputs need `payloadBytes`. */
@@ -93,10 +97,11 @@ function isBytesLayout(data: Uint8Array, elements: number): boolean {
 }
 
 function checkEachOnce(inputs: ChannelTensor[], specs: TensorSpec[]): void {
-  specs.forEach((spec, index) => {
-    const count = inputs.filter((input) => input.index === index).length;
-    if (count !== 1) throw invalid('inputs', `expected input ${spec.name} once but received it ${count} times`);
-  });
+  for (let index = 0; index < specs.length; index++) {
+    let count = 0;
+    for (const input of inputs) if (input.index === index) count += 1;
+    if (count !== 1) throw invalid('inputs', `expected input ${specs[index]?.name} once but received it ${count} times`);
+  }
 }
 
 function outputIndex(name: string, position: number, specs: TensorSpec[]): number {
@@ -105,30 +110,27 @@ function outputIndex(name: string, position: number, specs: TensorSpec[]): numbe
   throw invalid(`outputs[${position}].name`, `expected one of ${specs.map((spec) => spec.name).join(', ')} but received "${name}"`);
 }
 
-/** The size of each axis in this item: the largest among the inputs that have it. */
-function axisSizes(inputs: ChannelTensor[], specs: TensorSpec[]): Map<Axis, number> {
-  const sizes = new Map<Axis, number>();
-  for (const input of inputs) {
-    specs[input.index]?.axes.forEach((axis, position) => {
-      sizes.set(axis, Math.max(sizes.get(axis) ?? 0, input.shape[position] ?? 0));
-    });
+/** The size of an axis in this item: the largest among the inputs that have it; undefined: none has. */
+function axisSize(axis: Axis, inputs: ChannelTensor[], specs: TensorSpec[]): number | undefined {
+  let size: number | undefined;
+  for (const { index, shape } of inputs) {
+    const axes = specs[index]?.axes ?? [];
+    for (let position = 0; position < axes.length; position++)
+      if (axes[position] === axis) size = Math.max(size ?? 0, shape[position] ?? 0);
   }
-  return sizes;
+  return size;
 }
 
-function responseBytesFor(outputs: TensorSpec[], sizes: Map<Axis, number>): number {
-  return outputs.reduce((sum, spec) => sum + OUTPUT_OVERHEAD_BYTES + outputBytes(spec, sizes), RESPONSE_OVERHEAD_BYTES);
-}
-
-function outputBytes(spec: TensorSpec, sizes: Map<Axis, number>): number {
+function outputBytes(spec: TensorSpec, inputs: ChannelTensor[], specs: TensorSpec[]): number {
   let bytes = DATATYPES[spec.datatype].bytes ?? FREE_OUTPUT_BYTES;
   let isFree = false;
-  spec.axes.forEach((axis, position) => {
+  for (let position = 0; position < spec.axes.length; position++) {
+    const axis = spec.axes[position] as Axis;
     const fixed = spec.shape[position] ?? -1;
-    const size = fixed >= 0 ? fixed : axis === 'free' ? undefined : sizes.get(axis);
+    const size = fixed >= 0 ? fixed : axis === 'free' ? undefined : axisSize(axis, inputs, specs);
     if (size === undefined) isFree = true;
     else bytes *= size;
-  });
+  }
   return isFree ? Math.max(bytes, FREE_OUTPUT_BYTES) : bytes;
 }
 

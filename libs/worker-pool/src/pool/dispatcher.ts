@@ -185,14 +185,7 @@ export class Dispatcher {
       try {
         const itemIds = slot.submit(
           toSubmit.map(({ encoded }) => encoded),
-          toSubmit.map(({ item }) => (answer) => {
-            slot.backlog.remove(item);
-            // Of what ran without an answer nobody knows how long.
-            const executorNs = answerExecutorNs(answer, item.rows) ?? item.expectedNs;
-            item.request.ran(executorNs);
-            this.onAnswer(item, { slot, signature: model.signature }, answer);
-            onLeft(answer.kind === 'completed' && RAN_OR_EXPIRED.has(ITEM_STATUSES[answer.completion.status]), executorNs);
-          }),
+          toSubmit.map(({ item }) => this.receiverOf(item, { slot, signature: model.signature }, onLeft)),
         );
         itemIds?.forEach((itemId, position) => {
           const item = (toSubmit[position] as { item: PendingItem }).item;
@@ -208,6 +201,18 @@ export class Dispatcher {
       }
     }
     return true;
+  }
+
+  /** Its own function, so that it holds on to nothing else of the submission. */
+  private receiverOf(item: PendingItem, ran: Ran, onLeft: OnLeft): (answer: ChannelAnswer) => void {
+    return (answer) => {
+      ran.slot.backlog.remove(item);
+      // Of what ran without an answer nobody knows how long.
+      const executorNs = answerExecutorNs(answer, item.rows) ?? item.expectedNs;
+      item.request.ran(executorNs);
+      this.onAnswer(item, ran, answer);
+      onLeft(answer.kind === 'completed' && RAN_OR_EXPIRED.has(ITEM_STATUSES[answer.completion.status]), executorNs);
+    };
   }
 
   private onAnswer(item: PendingItem, ran: Ran, answer: ChannelAnswer): void {

@@ -1,0 +1,85 @@
+import { InterleaveError, type InferenceBackend, type ItemResult } from '@app/contracts';
+import type { TextRow } from '@app/models';
+import type { AnswerParts, Bulk } from '@app/protocols';
+import { isPassing } from '../passing-errors';
+import type { KnownAnswers } from './known-answers';
+
+/** An answer, why the row has none, or null: the row is to be answered by itself. */
+export type TextAnswer = AnswerParts | InterleaveError | null;
+
+export interface TextRun {
+  signal: AbortSignal;
+  /** Each input runs without neighbours. */
+  runAlone: boolean;
+  known: KnownAnswers;
+  /** Told how many rows were answered by runs, and how long all that ran took together, in ns. */
+  onRan: (executorNs: number, rows: number) => void;
+}
+
+/** Answers texts of one form, equal ones by one run where the model allows it. In the order of `texts`. Rejects when the workers refuse all. */
+export async function answerTexts(backend: InferenceBackend, bulk: Bulk, texts: readonly string[], run: TextRun): Promise<TextAnswer[]> {
+  if (!bulk.model.deduplicate) return runTexts(backend, bulk, texts, run);
+  const known = run.known.of(bulk.model.revision);
+  const answers = new Map<string, TextAnswer>();
+  const open: string[] = [];
+  for (const text of texts) {
+    if (answers.has(text)) continue;
+    const answer = known.get(text);
+    answers.set(text, answer);
+    if (answer === null) open.push(text);
+  }
+  (await runTexts(backend, bulk, open, run)).forEach((answer, i) => {
+    const text = open[i] as string;
+    answers.set(text, answer);
+    if (answer !== null && !(answer instanceof InterleaveError)) known.add(text, answer);
+  });
+  return texts.map((text) => answers.get(text) ?? null);
+}
+
+async function runTexts(backend: InferenceBackend, bulk: Bulk, texts: readonly string[], run: TextRun): Promise<TextAnswer[]> {
+  const rows = await encodeEach(bulk, texts);
+  const present = rows.filter((row) => row !== null);
+  if (present.length === 0) return rows.map(() => null);
+  const { name, version, revision } = bulk.model;
+  const { signal, runAlone } = run;
+  let ranNs = 0;
+  const results = await backend.infer({
+    model: name,
+    version,
+    revision,
+    items: present.map(({ item }) => item),
+    // A row waits as long as it takes: the deadline of a batch is its completion window.
+    timeoutMs: null,
+    priority: 0,
+    signal,
+    runAlone,
+    onRan: (executorNs) => void (ranNs += executorNs),
+  });
+  const answered = results.filter((result) => !(result instanceof InterleaveError)).length;
+  if (answered > 0) run.onRan(ranNs, answered);
+  let next = 0;
+  return rows.map((row) => (row === null ? null : answerOf(bulk, row, results[next++] as ItemResult | InterleaveError)));
+}
+
+/** Null for a text that is refused: by itself it gets an error that names it. */
+async function encodeEach(bulk: Bulk, texts: readonly string[]): Promise<(TextRow | null)[]> {
+  try {
+    return await bulk.text.encode([...texts], bulk.options);
+  } catch (error) {
+    if (!(error instanceof InterleaveError)) throw error;
+    if (texts.length === 1) return [null];
+  }
+  const rows: (TextRow | null)[] = [];
+  for (const text of texts) rows.push(...(await encodeEach(bulk, [text])));
+  return rows;
+}
+
+function answerOf(bulk: Bulk, row: TextRow, result: ItemResult | InterleaveError): TextAnswer {
+  if (result instanceof InterleaveError) return isPassing(result) ? null : result;
+  try {
+    return bulk.answer(row, result);
+  } catch (error) {
+    if (error instanceof InterleaveError) return error;
+    throw error;
+  }
+}

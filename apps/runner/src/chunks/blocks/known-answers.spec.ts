@@ -1,0 +1,49 @@
+import { KnownAnswers } from './known-answers';
+
+const vectorOf = (i: number): Float32Array => Float32Array.from({ length: 128 }, (_, j) => i + j / 7);
+const vectors = { before: '{"data":[', after: '],"tokens":3}' };
+
+describe('KnownAnswers', () => {
+  it('gives back what was answered, to the last digit', () => {
+    const known = new KnownAnswers().of(1);
+    for (let i = 0; i < 100; i++) known.add(`text ${i} é \u{1F600}`, { ...vectors, vector: vectorOf(i) });
+    known.add('labels', { before: '{"label":"ü"}', vector: null, after: '' });
+    for (let i = 0; i < 100; i++) expect(known.get(`text ${i} é \u{1F600}`)).toEqual({ ...vectors, vector: vectorOf(i) });
+    expect(known.get('labels')).toEqual({ before: '{"label":"ü"}', vector: null, after: '' });
+    expect(known.get('text 1 é')).toBeNull();
+    expect(known.get('')).toBeNull();
+  });
+
+  it('tells texts with the same hash apart', () => {
+    const known = new KnownAnswers().of(1);
+    const texts = Array.from({ length: 30_000 }, (_, i) => `${i}`);
+    for (const text of texts.slice(0, 15_000)) known.add(text, { before: text, vector: null, after: '' });
+    for (const text of texts) expect(known.get(text)?.before ?? null).toBe(Number(text) < 15_000 ? text : null);
+  });
+
+  it('forgets the oldest ones, not the newest, and stays of bounded size', () => {
+    const known = new KnownAnswers().of(1);
+    for (let i = 0; i < 60_000; i++) known.add(`text ${i}`, { ...vectors, vector: vectorOf(i) });
+    expect(known.get('text 0')).toBeNull();
+    expect(known.get('text 59999')?.vector).toEqual(vectorOf(59_999));
+    expect(known.get('text 50000')?.vector).toEqual(vectorOf(50_000));
+    known.add('huge', { before: 'x'.repeat(9 * 1024 * 1024), vector: null, after: '' });
+    expect(known.get('huge')).toBeNull();
+  });
+
+  it('forgets what another revision of the model answered', () => {
+    const known = new KnownAnswers().of(1);
+    known.add('a', { ...vectors, vector: vectorOf(1) });
+    expect(known.of(1).get('a')).not.toBeNull();
+    expect(known.of(2).get('a')).toBeNull();
+  });
+
+  it('has memory for some forms at once, the latest ones', () => {
+    const forms = Array.from({ length: 20 }, () => new KnownAnswers().of(1));
+    for (const known of forms) known.add('a', { ...vectors, vector: vectorOf(1) });
+    expect(forms.map((known) => known.get('a') !== null)).toEqual(forms.map((_, i) => i >= 14));
+    forms[0]?.add('b', { ...vectors, vector: vectorOf(2) });
+    expect(forms[0]?.get('b')?.vector).toEqual(vectorOf(2));
+    expect(forms[0]?.get('a')).toBeNull();
+  });
+});

@@ -1,0 +1,149 @@
+import { newBatchId, SEES_ALL, type ChunkResult } from '@app/batches';
+import { jsonLimits, parseEndpoint, type Endpoint } from '@app/protocols';
+import { createLogger } from '@app/telemetry';
+import { serveModels, type ServedModels } from '../../../../../test/fixtures/served-models';
+import { RowLines } from '../../output/row-lines';
+import { toJsonl, Workspace } from '../../testing/workspace';
+import { AnswerSize, ChunkProcessor } from '../chunk-processor';
+import { InFlightBudget } from '../in-flight-budget';
+import { ModelPins } from '../model-pins';
+import { ModelEngine, type RowEngine } from '../row-engine';
+import { RowForms } from './row-forms';
+
+const TEXTS = [
+  'All human beings are born free',
+  'all, human; beings!',
+  '',
+  ' ',
+  'grüße from 東京 \u{1F600}',
+  'a "quoted" text \\ with\tescapes \ud83d',
+  'line \u2028 separators \u0085',
+  '[CLS] is an added token',
+  'x'.repeat(700_000),
+  '12345 67890',
+];
+
+describe('rows in blocks', () => {
+  const workspace = new Workspace({ chunkRows: 4000 });
+  let served: ServedModels;
+  let engine: ModelEngine;
+  const calls = { texts: 0, rows: 0 };
+  beforeAll(async () => {
+    served = await serveModels(['encoder-tiny', 'classifier']);
+    const limits = { itemsMax: 64, tensorBytesMax: 1 << 20 };
+    engine = new ModelEngine(
+      served.catalog,
+      served.backend,
+      limits,
+      new ModelPins(served.catalog, () => [], '', createLogger('runner', 'fatal')),
+    );
+  });
+  afterAll(async () => {
+    await served.close();
+    await workspace.close();
+  });
+
+  const counting = (takesTexts: boolean): RowEngine => {
+    const rows: RowEngine = Object.create(engine) as RowEngine;
+    return Object.assign(rows, {
+      answer: (...args: Parameters<RowEngine['answer']>) => ((calls.rows += 1), engine.answer(...args)),
+      answerTexts: takesTexts
+        ? (...args: Parameters<ModelEngine['answerTexts']>) => ((calls.texts += args[1].length), engine.answerTexts(...args))
+        : undefined,
+    });
+  };
+
+  /** The bytes of the result of the file's only chunk. */
+  const run = async (text: string, url: string, takesTexts: boolean): Promise<{ bytes: string; result: ChunkResult }> => {
+    Object.assign(calls, { texts: 0, rows: 0 });
+    const fileId = await workspace.upload(text);
+    const table = await workspace.files.readChunkTable(await workspace.files.get(fileId, SEES_ALL));
+    const endpoint = parseEndpoint(url) as Endpoint;
+    const results = workspace.batches.results(newBatchId());
+    const rowLimits = jsonLimits(workspace.config.http);
+    const budget = new InFlightBudget({ rowsMax: 512, bytesMax: 64 << 20 });
+    const processor = new ChunkProcessor(workspace.store, counting(takesTexts), budget, rowLimits);
+    const { result } = await processor.process(
+      {
+        chunk: table.chunk(0),
+        contentKey: workspace.files.contentKey(fileId),
+        results,
+        endpoint,
+        url,
+        runAlone: true,
+        pin: null,
+        lines: new RowLines('batch_x', endpoint, true),
+        forms: new RowForms(endpoint, url, rowLimits),
+        size: new AnswerSize(),
+        onRefused: () => undefined,
+        onBegun: () => undefined,
+      },
+      new AbortController(),
+    );
+    let bytes = '';
+    for (const part of ['output', 'error'] as const) for await (const piece of results.read(result, part)) bytes += piece.toString('utf8');
+    return { bytes, result };
+  };
+
+  const row = (i: number, url: string, body: object) => ({ custom_id: `row-${i} ü`, method: 'POST', url, body });
+  const textAt = (i: number): string =>
+    i % 13 === 7 ? (TEXTS[((i / 13) % TEXTS.length) | 0] as string) : `row ${i % 150} ${'word '.repeat(i % 9)}`;
+
+  it.each([
+    ['/v1/embeddings', 'vectors', (input: string) => ({ model: 'encoder-tiny', input })],
+    ['/v1/embeddings', 'base64', (input: string) => ({ model: 'encoder-tiny', input, encoding_format: 'base64', dimensions: 7 })],
+    ['/v1/embeddings', 'cut texts', (input: string) => ({ input, truncate: true, model: 'encoder-tiny', user: 'u' })],
+    ['/v1/embeddings', 'a field that is refused', (input: string) => ({ model: 'encoder-tiny', input, task: 'x' })],
+    ['/v1/embeddings', 'a model that is not there', (input: string) => ({ model: 'nobody', input })],
+    ['/v1/classify', 'labels', (input: string) => ({ model: 'classifier', input, top_k: 2 })],
+    ['/v1/models/encoder-tiny:predict', 'vectors of predict', (input: string) => ({ instances: [input] })],
+    ['/v1/models/classifier:predict', 'labels of predict', (input: string) => ({ instances: [input], parameters: { top_k: 1 } })],
+  ])('%s gives the same bytes as rows one by one: %s', async (url, _, body) => {
+    const text = toJsonl(Array.from({ length: 400 }, (_row, i) => row(i, url, body(textAt(i)))));
+    const oneByOne = await run(text, url, false);
+    expect(calls.rows).toBeGreaterThan(390); // but for those with half a character
+    const inBlocks = await run(text, url, true);
+    expect(inBlocks.result).toEqual(oneByOne.result);
+    expect(inBlocks.bytes).toBe(oneByOne.bytes);
+    expect(calls.texts).toBeGreaterThan(350);
+  });
+
+  it('rows of other forms go one by one, between those of a form', async () => {
+    const url = '/v1/embeddings';
+    const lines = Array.from({ length: 300 }, (_, i) => {
+      const body = { model: 'encoder-tiny', input: `text ${i}` };
+      if (i % 50 === 20) return JSON.stringify(row(i, url, { ...body, input: [`text ${i}`, 'two'] }));
+      if (i % 50 === 21) return JSON.stringify({ ...row(i, url, body), extra: i });
+      if (i % 50 === 22) return `  ${JSON.stringify(row(i, url, { ...body, input: i }))} `;
+      return i < 150 ? JSON.stringify(row(i, url, body)) : JSON.stringify(row(i, url, body), null, 1).replaceAll('\n', ' ');
+    });
+    const text = `${lines.join('\n\n')}\r\n`;
+    const oneByOne = await run(text, url, false);
+    const inBlocks = await run(text, url, true);
+    expect(inBlocks.result).toEqual(oneByOne.result);
+    expect(inBlocks.bytes).toBe(oneByOne.bytes);
+    expect(calls.rows).toBeLessThan(30);
+  });
+
+  it('equal texts are run once', async () => {
+    const url = '/v1/embeddings';
+    let items = 0;
+    const { backend } = served;
+    const counted = {
+      ...backend,
+      infer: (request: Parameters<typeof backend.infer>[0]) => ((items += request.items.length), backend.infer(request)),
+    };
+    const pins = new ModelPins(served.catalog, () => [], '', createLogger('runner', 'fatal'));
+    const before = engine;
+    engine = new ModelEngine(served.catalog, counted as typeof backend, { itemsMax: 64, tensorBytesMax: 1 << 20 }, pins);
+    const { result } = await run(
+      toJsonl(Array.from({ length: 600 }, (_, i) => row(i, url, { model: 'encoder-tiny', input: `text ${i % 5}` }))),
+      url,
+      true,
+    );
+    engine = before;
+    expect(result.completed).toBe(600);
+    // Blocks that are prepared while the first one runs do not know its answers yet.
+    expect(items).toBeLessThanOrEqual(5 * 5);
+  });
+});

@@ -1,0 +1,68 @@
+import { floatsBytesMax, writeFloats } from '@app/native';
+import type { AnswerParts } from '@app/protocols';
+
+const LINE_FEED = 0x0a;
+/** A UTF-16 unit takes at most so many bytes of UTF-8. */
+const UNIT_BYTES_MAX = 3;
+const BYTES_MIN = 512 * 1024;
+/** Buffers that wait for their next use; larger ones than that are not kept. */
+const KEPT_MAX = 8;
+const KEPT_BYTES_MAX = 4 * 1024 * 1024;
+const kept: Buffer[] = [];
+
+/**
+ * Lines of an output file as they are put together: bytes, without a string of each line. Buffers are used again, because V8 collects
+ * its whole heap after every 64 MiB of new ones.
+ */
+export class LineBlock {
+  private buffer: Buffer;
+  private end = 0;
+  private longest = 0;
+  private lines = 0;
+
+  constructor() {
+    this.buffer = kept.pop() ?? Buffer.allocUnsafeSlow(BYTES_MIN);
+  }
+
+  get lineCount(): number {
+    return this.lines;
+  }
+
+  /** Bytes of the longest line so far. */
+  get longestBytes(): number {
+    return this.longest;
+  }
+
+  /** `around`: the line before and after the body, without its line end. */
+  add(around: { before: string; after: string }, { before, vector, after }: AnswerParts): void {
+    const head = around.before + before;
+    const tail = after + around.after;
+    this.makeRoom((head.length + tail.length) * UNIT_BYTES_MAX + (vector === null ? 0 : floatsBytesMax(vector.length)) + 1);
+    const start = this.end;
+    this.end += this.buffer.write(head, this.end, 'utf8');
+    if (vector !== null) this.end = writeFloats(vector, this.buffer, this.end);
+    this.end += this.buffer.write(tail, this.end, 'utf8');
+    this.buffer[this.end++] = LINE_FEED;
+    this.longest = Math.max(this.longest, this.end - start);
+    this.lines += 1;
+  }
+
+  /** Call at most once, when its bytes are written; it is of no use afterwards. */
+  release(): void {
+    if (kept.length < KEPT_MAX && this.buffer.length <= KEPT_BYTES_MAX) kept.push(this.buffer);
+    this.buffer = Buffer.alloc(0);
+    this.end = 0;
+  }
+
+  /** A view; valid until the next call of another method. */
+  bytes(): Buffer {
+    return this.buffer.subarray(0, this.end);
+  }
+
+  private makeRoom(bytes: number): void {
+    if (this.end + bytes <= this.buffer.length) return;
+    const larger = Buffer.allocUnsafeSlow(Math.max(this.buffer.length * 2, this.end + bytes));
+    this.buffer.copy(larger, 0, 0, this.end);
+    this.buffer = larger;
+  }
+}

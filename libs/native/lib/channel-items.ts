@@ -1,0 +1,85 @@
+import { loadAddon, type ChannelHandle, type ChannelItem, type Completion, type PackedCompletions } from './addon';
+
+const ITEM_NUMBERS = 8;
+const TENSOR_NUMBERS = 3;
+const COMPLETION_NUMBERS = 6;
+const ALONE = 1;
+const AHEAD = 2;
+const NO_DEADLINE = -1;
+const TENSORS_MAX = 64;
+const WORD_BITS = 32;
+
+/** As `NativeAddon.channelSubmit`: one call into C++ reads numbers and bytes, not the properties of a thousand objects. */
+export function submitItems(channel: ChannelHandle, items: readonly ChannelItem[]): number[] | null {
+  let length = 0;
+  for (const { inputs } of items) {
+    length += ITEM_NUMBERS;
+    for (const { shape } of inputs) length += TENSOR_NUMBERS + shape.length;
+  }
+  const numbers = new Float64Array(length);
+  const data: Uint8Array[] = [];
+  let at = 0;
+  for (const { revision, priority, alone, ahead, timeoutMs, outputs, responseBytes, inputs } of items) {
+    numbers[at++] = revision;
+    numbers[at++] = priority;
+    numbers[at++] = (alone ? ALONE : 0) + (ahead ? AHEAD : 0);
+    numbers[at++] = timeoutMs ?? NO_DEADLINE;
+    numbers[at++] = maskOf(outputs, 0);
+    numbers[at++] = maskOf(outputs, WORD_BITS);
+    numbers[at++] = responseBytes;
+    numbers[at++] = inputs.length;
+    for (const { index, type, shape, data: bytes } of inputs) {
+      numbers[at++] = index;
+      numbers[at++] = type;
+      numbers[at++] = shape.length;
+      for (const dim of shape) numbers[at++] = dim;
+      data.push(bytes);
+    }
+  }
+  return loadAddon().channelSubmit(channel, numbers, data);
+}
+
+/** Half of the mask of the outputs wanted, from bit `first` on; 0 in both halves: all. */
+function maskOf(outputs: number[] | null, first: number): number {
+  let mask = 0;
+  for (const index of outputs ?? []) {
+    if (index < 0 || index >= TENSORS_MAX) throw new TypeError('expected a whole number in range for outputs');
+    if (index >= first && index < first + WORD_BITS) mask |= 1 << (index - first);
+  }
+  return mask >>> 0;
+}
+
+/** Their outputs are views of one buffer. */
+export function completionsOf({ numbers, messages, data }: PackedCompletions): Completion[] {
+  const completions: Completion[] = [];
+  let nextMessage = 0;
+  for (let at = 0; at < numbers.length;) {
+    const status = numbers[at + 1] as number;
+    const completion: Completion = {
+      itemId: numbers[at] as number,
+      status,
+      message: status === 0 ? '' : (messages[nextMessage++] ?? ''),
+      outputs: [],
+      queueUs: numbers[at + 2] as number,
+      runUs: numbers[at + 3] as number,
+      runRows: numbers[at + 4] as number,
+    };
+    const outputs = numbers[at + 5] as number;
+    at += COMPLETION_NUMBERS;
+    for (let i = 0; i < outputs; i++) {
+      const shape: number[] = [];
+      for (let axis = 0; axis < (numbers[at + 2] as number); axis++) shape.push(numbers[at + TENSOR_NUMBERS + axis] as number);
+      const end = at + TENSOR_NUMBERS + shape.length;
+      const offset = numbers[end] as number;
+      completion.outputs.push({
+        index: numbers[at] as number,
+        type: numbers[at + 1] as number,
+        shape,
+        data: data.subarray(offset, offset + (numbers[end + 1] as number)),
+      });
+      at = end + 2;
+    }
+    completions.push(completion);
+  }
+  return completions;
+}

@@ -1,0 +1,32 @@
+#include "binding/text.h"
+
+#include "binding/convert.h"
+#include "text/float_text.h"
+
+namespace interleave::binding {
+namespace {
+
+template <typename Array>
+Array TypedOf(const Napi::Value& value, napi_typedarray_type type, const char* what, const char* name) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type) {
+    ThrowExpected(value.Env(), what, name);
+  }
+  return value.As<Array>();
+}
+
+}  // namespace
+
+Napi::Value WriteFloats(const Napi::CallbackInfo& info) {
+  auto values = TypedOf<Napi::Float32Array>(info[0], napi_float32_array, "a Float32Array", "values");
+  auto target = TypedOf<Napi::Uint8Array>(info[1], napi_uint8_array, "a Uint8Array", "target");
+  const std::size_t at = IntegerOf(info[2], "at", static_cast<double>(target.ByteLength()));
+  const std::size_t count = values.ElementLength();
+  if ((target.ByteLength() - at) / kNumberCharactersMax < count + 1) {
+    ThrowExpected(info.Env(), "room for all numbers", "target");
+  }
+  char* const begin = reinterpret_cast<char*>(target.Data());
+  const char* const end = WriteNumbers({values.Data(), count}, begin + at);
+  return Napi::Number::New(info.Env(), static_cast<double>(end - begin));
+}
+
+}  // namespace interleave::binding

@@ -1,0 +1,9 @@
+#pragma once
+
+#include <napi.h>
+
+namespace interleave::binding {
+
+Napi::Value WriteFloats(const Napi::CallbackInfo& info);
+
+}  // namespace interleave::binding
