@@ -82,6 +82,7 @@ export function runnerOptions(config: Config, parts: RunnerDependencies): Omit<B
       crashMarks: new CrashMarks(dataDir),
       engine,
       rowLimits,
+      chunkRowsMax: batch.chunkRows,
       crashes,
       log,
     },

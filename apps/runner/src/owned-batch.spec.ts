@@ -75,7 +75,7 @@ describe('OwnedBatch', () => {
     const { context, processor } = runnerOptions(workspace.config, parts);
     const surroundings = { ...context, isStopping: () => isStopping, onCommitted: () => undefined };
     desk = new ChunkDesk(surroundings, processor);
-    const queue = { adoptJobs: async () => undefined, onFeedable: () => undefined };
+    const queue = { adoptJobs: async () => undefined, onFeedable: () => undefined, forget: async () => undefined };
     batch = new OwnedBatch(surroundings, desk, queue, await desk.openOwned(manifest), manifest, found.version);
     if (status !== 'in_progress') return;
     running.push(batch.run());

@@ -4,6 +4,7 @@ import { BatchRunner, type BatchRunnerOptions } from './batch-runner';
 import { BullConsumers, CONSUMER_LIMITS, type ConsumerLimits } from './consumers/bull-consumers';
 import { ChunkConsumer } from './consumers/chunk-consumer';
 import { BatchConsumer } from './consumers/batch-consumer';
+import { FirstChunkConsumer } from './consumers/first-chunk-consumer';
 
 /** The batch runner with its queues and consumers. Nothing starts by itself: see `openRunner`. */
 @Module({})
@@ -20,6 +21,7 @@ export class RunnerModule {
         },
         BatchConsumer,
         ChunkConsumer,
+        FirstChunkConsumer,
         BullConsumers,
       ],
     };

@@ -29,6 +29,8 @@ export { UnrecoverableError } from 'bullmq';
 /** One job for each batch that is not over, under the batch's id: whoever has its lock owns the batch. */
 export const BATCH_QUEUE = 'batches';
 export const CHUNK_QUEUE = 'batch-chunks';
+/** Chunks of batches of which little runs: they do not wait behind those of a large one. */
+export const FIRST_CHUNK_QUEUE = 'batch-chunks-first';
 
 export interface BatchPayload {
   batchId: string;
@@ -38,13 +40,20 @@ export interface BatchPayload {
 export interface ChunkPayload {
   batchId: string;
   chunkIndex: number;
+  /** What the batch is to get beside others of its tenant, as its owner says now; absent: 1. */
+  weight?: number;
 }
 
 /** Others may write to the same Redis. */
 export const isBatchPayload = (data: unknown): data is BatchPayload => typeof (data as BatchPayload | null)?.batchId === 'string';
 
 export const isChunkPayload = (data: unknown): data is ChunkPayload =>
-  isBatchPayload(data) && Number.isSafeInteger((data as ChunkPayload).chunkIndex) && (data as ChunkPayload).chunkIndex >= 0;
+  isBatchPayload(data) &&
+  Number.isSafeInteger((data as ChunkPayload).chunkIndex) &&
+  (data as ChunkPayload).chunkIndex >= 0 &&
+  isWeight((data as ChunkPayload).weight);
+
+const isWeight = (weight: unknown): boolean => weight === undefined || (Number.isFinite(weight) && (weight as number) > 0);
 
 export interface BullOptions {
   address: RedisAddress;

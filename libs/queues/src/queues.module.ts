@@ -2,7 +2,17 @@ import { BullModule } from '@nestjs/bullmq';
 import { Module, type DynamicModule, type FactoryProvider, type ModuleMetadata } from '@nestjs/common';
 import { Redis } from 'ioredis';
 import { BatchQueues, BULL_OPTIONS } from './batch-queues';
-import { BATCH_JOB, BATCH_QUEUE, CHUNK_JOB, CHUNK_QUEUE, openRedis, PatientConsumer, queueOptions, type BullOptions } from './bull';
+import {
+  BATCH_JOB,
+  BATCH_QUEUE,
+  CHUNK_JOB,
+  CHUNK_QUEUE,
+  FIRST_CHUNK_QUEUE,
+  openRedis,
+  PatientConsumer,
+  queueOptions,
+  type BullOptions,
+} from './bull';
 
 /** Where the options come from. */
 export type BullOptionsSource = Pick<ModuleMetadata, 'imports'> & Pick<FactoryProvider<BullOptions>, 'inject' | 'useFactory'>;
@@ -41,7 +51,11 @@ export class QueuesModule {
           useFactory: queueOptions,
           extraOptions: { manualRegistration: true },
         }),
-        BullModule.registerQueue({ name: BATCH_QUEUE, defaultJobOptions: BATCH_JOB }, { name: CHUNK_QUEUE, defaultJobOptions: CHUNK_JOB }),
+        BullModule.registerQueue(
+          { name: BATCH_QUEUE, defaultJobOptions: BATCH_JOB },
+          { name: CHUNK_QUEUE, defaultJobOptions: CHUNK_JOB },
+          { name: FIRST_CHUNK_QUEUE, defaultJobOptions: CHUNK_JOB },
+        ),
       ],
       providers: [BatchQueues],
       exports: [BatchQueues, redis],

@@ -4,12 +4,15 @@ import {
   newBatchId,
   newFileId,
   newManifest,
+  removeBatch,
   toBatchView,
   toFileObject,
+  type BatchControl,
   type BatchStore,
   type BatchView,
   type FileRecord,
   type FileStore,
+  type Manifest,
   type Page,
   type PageRequest,
   type Sees,
@@ -22,11 +25,11 @@ import type { Breaker } from '../resilience/breaker';
 import type { StorageGuard } from '../resilience/storage-guard';
 import { maySee, type Caller } from '../access/caller';
 import { invalid, type BatchRequest } from './batch-requests';
+import { retryRequest } from './retry-request';
 
 /** As the runner says of a batch that it has taken up. */
 const REDIS_AWAY = 'Redis is not reachable';
 const ENDPOINTS = `one of ${ENDPOINT_PATHS.join(', ')}`;
-const COMPLETION_WINDOW_SECONDS = 24 * 3600;
 
 export interface BatchServiceParts {
   files: FileStore;
@@ -87,7 +90,7 @@ export class BatchService {
    * The use of the file is noted first and the file is looked for again last, so that a deletion that runs at the same
    * time either sees the batch or makes this refuse it.
    */
-  async createBatch(request: BatchRequest, caller: Caller): Promise<BatchView> {
+  async createBatch(request: BatchRequest & { retryOf?: string }, caller: Caller): Promise<BatchView> {
     if (request.endpoint.includes('?') || parseEndpoint(request.endpoint) === null) throw invalid('endpoint', ENDPOINTS, request.endpoint);
     const file = await this.inputFile(request.inputFileId, caller);
     const createdAt = Math.floor(Date.now() / 1000);
@@ -103,7 +106,12 @@ export class BatchService {
       isDeterministic: request.isDeterministic,
       outputExpiresAfterSeconds: request.outputExpiresAfterSeconds,
       createdAt,
-      expiresAt: createdAt + COMPLETION_WINDOW_SECONDS,
+      expiresAt: createdAt + request.completionWindowSeconds,
+      completionWindow: request.completionWindow,
+      priority: request.priority,
+      tenantWeight: caller.weight,
+      isDryRun: request.isDryRun,
+      ...(request.retryOf === undefined ? {} : { retryOf: request.retryOf }),
     });
     const batchId = manifest.batch.id;
     await this.store(async () => {
@@ -132,11 +140,38 @@ export class BatchService {
     const { status } = await this.getBatch(batchId, caller);
     if (status === 'validating' || status === 'in_progress') {
       await this.store(() => this.parts.batches.requestCancel(batchId));
-      this.tell(batchId, (queues) => queues.announceCancel(batchId));
+      this.tell(batchId, (queues) => queues.announceChange(batchId));
     } else if (status !== 'cancelling' && status !== 'cancelled') {
       throw new InterleaveError('conflict', `A batch with status '${status}' cannot be cancelled`, { param: 'batch_id' });
     }
     return this.getBatch(batchId, caller);
+  }
+
+  /**
+   * Pauses a batch, lets it go on, or changes its priority; its owner follows within a second. Throws `conflict` for a batch that is over
+   * or about to be. Asking twice is no error.
+   */
+  async changeBatch(batchId: string, change: Partial<BatchControl>, caller: Caller): Promise<BatchView> {
+    const manifest = await this.manifestOf(batchId, caller);
+    const { status } = await this.getBatch(batchId, caller);
+    if (status !== 'validating' && status !== 'in_progress')
+      throw new InterleaveError('conflict', `A batch with status '${status}' cannot be paused, resumed or given a priority`, {
+        param: 'batch_id',
+      });
+    await this.store(() => this.parts.batches.changeControl(manifest, change));
+    this.tell(batchId, (queues) => queues.announceChange(batchId));
+    return this.getBatch(batchId, caller);
+  }
+
+  /** A new batch over the rows that failed or did not run. Throws `conflict` where there are none. */
+  async retryBatch(batchId: string, caller: Caller): Promise<BatchView> {
+    return this.createBatch(await retryRequest(this.parts.batches, await this.manifestOf(batchId, caller)), caller);
+  }
+
+  /** With its output files. Throws `conflict` for a batch that is not over. */
+  async deleteBatch(batchId: string, caller: Caller): Promise<void> {
+    await this.manifestOf(batchId, caller);
+    await this.store(() => removeBatch(this.parts, batchId));
   }
 
   /** The BullMQ queues for bull-board. */
@@ -150,6 +185,14 @@ export class BatchService {
 
   close(): Promise<void> {
     return this.parts.queues.close();
+  }
+
+  /** Throws `not_found`, also for what the caller may not see. */
+  private async manifestOf(batchId: string, caller: Caller): Promise<Manifest> {
+    await this.parts.batches.get(batchId, seenBy(caller));
+    const manifest = await this.parts.batches.read(batchId);
+    if (manifest === null) throw new InterleaveError('not_found', `Batch ${batchId} was deleted`, { param: 'batch_id' });
+    return manifest;
   }
 
   private async inputFile(fileId: string, caller: Caller): Promise<FileRecord> {
@@ -166,8 +209,8 @@ export class BatchService {
 
   /** A batch that nobody has taken up yet cannot say itself that Redis is away. */
   private withRedis(view: BatchView): BatchView {
-    if (view.status !== 'validating' || view.interleave !== undefined || this.isRedisReady()) return view;
-    return { ...view, interleave: { paused: REDIS_AWAY } };
+    if (view.status !== 'validating' || view.interleave.paused !== undefined || this.isRedisReady()) return view;
+    return { ...view, interleave: { ...view.interleave, paused: REDIS_AWAY } };
   }
 
   /** Only a hint: without it the runners find the change within seconds. */

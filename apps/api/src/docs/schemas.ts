@@ -1,4 +1,4 @@
-import { BATCH_STATUSES, DATATYPES, TASKS } from '@app/contracts';
+import { BATCH_PRIORITIES, BATCH_STATUSES, DATATYPES, TASKS } from '@app/contracts';
 import { SERVICE_TIERS } from '@app/protocols';
 import { Type, type TSchema } from '@sinclair/typebox';
 import { FLEET_SCHEMAS } from './fleet-schemas';
@@ -314,6 +314,16 @@ const metadata = nullable(
 const expiry = Type.Object({ anchor: Type.Literal('created_at'), seconds: Type.Integer({ minimum: 3600, maximum: 2_592_000 }) });
 const moment = nullable(Type.Integer({ description: 'Unix seconds' }));
 
+const priority = Type.String({ enum: [...BATCH_PRIORITIES], description: 'Of each tenant, weights 1, 2 and 4' });
+const completionWindow = Type.String({ pattern: '^[1-9][0-9]{0,4}[mhd]$', description: 'From "1m" to "30d"' });
+const dryRun = Type.Object({
+  rows: Type.Integer({ description: 'Of the whole file' }),
+  sampled_rows: Type.Integer({ description: 'Tokenized for the prediction' }),
+  executor_seconds: Type.Number(),
+  wall_seconds: nullable(Type.Number({ description: 'With all executors of the batch lane of one node, without live traffic' })),
+  padding_share: nullable(Type.Number({ description: 'Part of the computed tokens' })),
+});
+
 const batches = {
   File: file,
   FileList: list('File'),
@@ -334,7 +344,7 @@ const batches = {
       endpoint: Type.String({
         description: '/v1/embeddings, /v1/classify, /v1/rerank, /v1/tokenize, /v1/models/{model}:predict or /v2/models/{model}/infer',
       }),
-      completion_window: Type.Literal('24h'),
+      completion_window: completionWindow,
       metadata: Type.Optional(metadata),
       output_expires_after: Type.Optional(expiry),
       deterministic: Type.Optional(
@@ -342,6 +352,8 @@ const batches = {
           description: 'true: the same file, model and machine give the same bytes; slower, because every input runs without neighbours',
         }),
       ),
+      priority: Type.Optional(priority),
+      dry_run: Type.Optional(Type.Boolean({ description: 'true: predicts what the file would take, and computes its first 100 rows' })),
     },
     { examples: [{ input_file_id: 'file-1', endpoint: '/v1/embeddings', completion_window: '24h' }] },
   ),
@@ -360,7 +372,7 @@ const batches = {
         }),
       ),
       input_file_id: Type.String(),
-      completion_window: Type.Literal('24h'),
+      completion_window: completionWindow,
       status: Type.String({ enum: [...BATCH_STATUSES] }),
       output_file_id: nullable(Type.String()),
       error_file_id: nullable(Type.String()),
@@ -374,7 +386,13 @@ const batches = {
       request_counts: Type.Object({ total: Type.Integer(), completed: Type.Integer(), failed: Type.Integer() }),
       metadata,
       deterministic: Type.Optional(Type.Literal(true)),
-      interleave: Type.Optional(Type.Object({ paused: Type.String({ description: 'Why the batch does not go on' }) })),
+      interleave: Type.Object({
+        paused: Type.Optional(Type.String({ description: 'Why the batch does not go on' })),
+        priority,
+        not_run: Type.Optional(Type.Integer({ description: 'Rows that were not started before the batch was cancelled, or failed' })),
+        retry_of: Type.Optional(Type.String({ description: 'The batch whose failed rows these are' })),
+        dry_run: Type.Optional(nullable(dryRun)),
+      }),
     },
     {
       examples: [
@@ -400,10 +418,13 @@ const batches = {
           cancelled_at: null,
           request_counts: { total: 1000, completed: 512, failed: 0 },
           metadata: null,
+          interleave: { priority: 'normal' },
         },
       ],
     },
   ),
+  BatchChange: Type.Object({ priority }, { examples: [{ priority: 'high' }] }),
+  BatchDeleted: Type.Object({ id: Type.String(), object: Type.Literal('batch'), deleted: Type.Literal(true) }),
   BatchList: list('Batch'),
 };
 

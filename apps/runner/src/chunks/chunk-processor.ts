@@ -13,14 +13,15 @@ import {
 } from '@app/batches';
 import { checkBatchLine, checkJsonBounds, type JsonLimits, parseJsonBody, type Endpoint } from '@app/protocols';
 import { PinGone } from './model-pins';
-import type { InFlightBudget } from './in-flight-budget';
+import type { InFlightBudget, RowShare } from './in-flight-budget';
 import type { RowEngine } from './row-engine';
 import { answerPatiently } from './row-retries';
 import type { NotRunReason, RowLines, RowName } from '../output/row-lines';
 
 /**
- * Why a chunk is stopped. `batch_cancelled`, `batch_expired`: what is answered is kept, the other rows are said not to
- * have run, the chunk commits. `put_back`: nothing is kept, the chunk is done again later.
+ * Why a chunk is stopped. `batch_cancelled`, `batch_expired`: what is answered is kept, rows that were running are said not to have run,
+ * the chunk commits. Of rows that were not started, those of a batch that expired are said not to have run; of one that is cancelled they
+ * have no line, because that is to be quick. `put_back`: nothing is kept, the chunk is done again later.
  */
 export type StopReason = NotRunReason | 'put_back';
 
@@ -41,6 +42,8 @@ export interface ChunkTask {
   runAlone: boolean;
   /** As `RowRequest.pin`. */
   pin: ModelPin | null;
+  /** Asked for each row: it may change. */
+  share: () => RowShare;
   lines: RowLines;
   size: AnswerSize;
   /** Told why a row has to wait, each time it is refused. */
@@ -106,7 +109,7 @@ export class ChunkProcessor {
         rowCount++;
         const hold = await this.hold(row, task, stop.signal);
         if (hold !== null) held.add(hold);
-        if (isPutBack(stop.signal)) break;
+        if (isPutBack(stop.signal) || isCancelled(stop.signal)) break;
         const answer = this.answer(row, task, stop.signal);
         const mark = () => this.markAnswered(hold);
         void answer.then(mark, mark);
@@ -115,7 +118,7 @@ export class ChunkProcessor {
         written.catch(() => stop.abort('put_back' satisfies StopReason));
       }
       await written;
-      if (!isPutBack(stop.signal) && rowCount !== task.chunk.rowCount)
+      if (!isPutBack(stop.signal) && !isCancelled(stop.signal) && rowCount !== task.chunk.rowCount)
         throw fileChanged(task, `${task.chunk.rowCount} rows`, `${rowCount}`);
     } finally {
       await written.catch(() => undefined);
@@ -124,7 +127,7 @@ export class ChunkProcessor {
   }
 
   private async hold(row: RowLine, task: ChunkTask, signal: AbortSignal): Promise<Hold | null> {
-    const bytes = await this.budget.acquire(this.parsedBytes(row) + task.size.expectedBytes, signal);
+    const bytes = await this.budget.acquire(this.parsedBytes(row) + task.size.expectedBytes, signal, 1, task.share());
     return bytes === null ? null : { bytes, isAnswered: false };
   }
 
@@ -272,6 +275,10 @@ function fileChanged({ chunk, contentKey }: Pick<ChunkTask, 'chunk' | 'contentKe
 
 function isPutBack(signal: AbortSignal): boolean {
   return signal.aborted && signal.reason === ('put_back' satisfies StopReason);
+}
+
+function isCancelled(signal: AbortSignal): boolean {
+  return signal.aborted && signal.reason === ('batch_cancelled' satisfies StopReason);
 }
 
 function asInterleaveError(error: unknown): InterleaveError {

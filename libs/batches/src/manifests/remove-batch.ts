@@ -1,0 +1,29 @@
+import { InterleaveError } from '@app/contracts';
+import type { FileStore } from '../files/file-store';
+import { SEES_ALL } from '../storage/owner';
+import type { BatchStore } from './batch-store';
+import { isTerminal, type Manifest } from './manifest';
+
+/**
+ * Removes a batch that is over with its output files and results; its input file stays. After a kill it can be done again, an hour later at
+ * most. Throws `not_found`, and `conflict` for a batch that is not over, or one whose output another open batch reads.
+ */
+export async function removeBatch(parts: { files: FileStore; batches: BatchStore }, batchId: string): Promise<void> {
+  const { files, batches } = parts;
+  const manifest = await batches.read(batchId);
+  if (manifest === null)
+    throw new InterleaveError('not_found', `No batch with id ${JSON.stringify(batchId.slice(0, 64))}`, { param: 'batch_id' });
+  const { status } = manifest.batch;
+  if (!isTerminal(status))
+    throw new InterleaveError('conflict', `A batch with status '${status}' cannot be deleted; cancel it or wait for its end`, {
+      param: 'batch_id',
+    });
+  for (const fileId of [manifest.outputFileId, manifest.errorFileId]) await removeOutput(files, batches, fileId, manifest);
+  await batches.remove(batchId);
+}
+
+async function removeOutput(files: FileStore, batches: BatchStore, fileId: string, { batch }: Manifest): Promise<void> {
+  if ((await files.find(fileId)) === null) return;
+  // The mark of a batch that has just ended may still be there.
+  await files.delete(fileId, async (other) => other !== batch.id && batches.isOpen(other), SEES_ALL);
+}
