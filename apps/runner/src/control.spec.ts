@@ -114,4 +114,23 @@ describe('control of a batch while it runs', () => {
     release();
     expect((await workspace.untilOver(batchId)).interleave).toEqual({ priority: 'high' });
   });
+
+  it('cancels a chunk at the row it is at', async () => {
+    const wide = new Workspace({ chunkRows: 64 });
+    await wide.redis.start();
+    const wideLane = await openTestRunner(wide.config, engine);
+    const release = engine.holdFrom(0);
+    const batchId = await wide.submit(echoRows(64));
+    while (wideLane.status().chunks.running === 0) await sleep(10);
+    // Before the first answer is known, few rows are started.
+    await sleep(100);
+    await wide.batches.requestCancel(batchId);
+    const batch = await wide.untilOver(batchId);
+    release();
+    const cut = (await wide.readLines(batch.error_file_id)).length;
+    expect(cut).toBeLessThan(64);
+    expect(batch).toMatchObject({ status: 'cancelled', output_file_id: null, interleave: { not_run: 64 - cut } });
+    await wideLane.close(0);
+    await wide.close();
+  });
 });
