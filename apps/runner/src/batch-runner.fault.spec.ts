@@ -109,7 +109,7 @@ describe('the batch lane when things are killed', () => {
     const batchId = await workspace.submit(echoRows(ROWS));
     await workspace.until(batchId, ({ request_counts: { completed } }) => completed >= 20);
     workspace.redis.freeze();
-    await workspace.until(batchId, ({ interleave }) => interleave?.paused === 'Redis is not reachable');
+    await workspace.until(batchId, ({ interleave }) => interleave.paused === 'Redis is not reachable');
     workspace.redis.thaw();
     release();
     await expectEveryRowOnce(batchId);
@@ -139,7 +139,7 @@ describe('the batch lane when things are killed', () => {
     writeFileSync(`${content}.next`, change(readFileSync(content, 'utf8')));
     renameSync(`${content}.next`, content);
     letGo();
-    await workspace.until(batchId, ({ interleave }) => interleave?.paused?.includes(reason) === true);
+    await workspace.until(batchId, ({ interleave }) => interleave.paused?.includes(reason) === true);
     await workspace.batches.requestCancel(batchId);
     expect(await workspace.untilOver(batchId)).toMatchObject({ status: 'cancelled', request_counts: { total: ROWS } });
   });

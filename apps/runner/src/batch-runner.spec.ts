@@ -166,7 +166,7 @@ describe('the batch lane with a real Redis', () => {
     expect(batch).toMatchObject({ status: 'failed', errors: { data: [{ code: 'model_not_found', param: 'model' }] } });
   });
 
-  it('cancels: answered rows are published, the others are said not to have run', async () => {
+  it('cancels: answered rows are published, those that ran are said to be cut, and the others are counted', async () => {
     const release = engine.holdFrom(25);
     const batchId = await workspace.submit(echoRows(100));
     await workspace.until(batchId, ({ request_counts: { completed } }) => completed >= 10);
@@ -178,10 +178,14 @@ describe('the batch lane with a real Redis', () => {
     const outputs = await workspace.readLines(batch.output_file_id);
     const errors = await workspace.readLines(batch.error_file_id);
     expect(batch.status).toBe('cancelled');
-    expect(batch.request_counts).toEqual({ total: 100, completed: outputs.length, failed: errors.length });
+    expect(batch.request_counts).toEqual({ total: 100, completed: outputs.length, failed: 100 - outputs.length });
+    expect(batch.interleave).toEqual({ priority: 'normal', not_run: 100 - outputs.length - errors.length });
     expect(outputs.length).toBeGreaterThanOrEqual(10);
-    expect(new Set([...idsOf(outputs), ...idsOf(errors)]).size).toBe(100);
+    expect(new Set([...idsOf(outputs), ...idsOf(errors)]).size).toBe(outputs.length + errors.length);
+    expect(errors.length).toBeLessThan(100 - outputs.length);
     expect(errors.every(({ response, error }) => response === null && error?.code === 'batch_cancelled')).toBe(true);
+    // Nothing was written for what was never started, or a cancel of many rows would take long.
+    expect((await workspace.store.listNames(`batches/${batchId}/chunks/`)).length).toBeLessThan(8);
   });
 
   it('does a chunk again whose result was damaged in the store', async () => {
@@ -225,13 +229,13 @@ describe('the batch lane with a real Redis', () => {
     const batchId = await workspace.submit(echoRows(60));
     await workspace.until(batchId, ({ status }) => status === 'in_progress');
     freeBytes = -1;
-    const paused = await workspace.until(batchId, ({ interleave }) => interleave !== undefined);
-    expect(paused.interleave?.paused).toContain('free on the disk');
+    const paused = await workspace.until(batchId, ({ interleave }) => interleave.paused !== undefined);
+    expect(paused.interleave.paused).toContain('free on the disk');
     release();
     freeBytes = Number.MAX_SAFE_INTEGER;
     const batch = await workspace.untilOver(batchId);
     expect(batch).toMatchObject({ status: 'completed', request_counts: { completed: 60 } });
-    expect(batch.interleave?.paused).toBeUndefined();
+    expect(batch.interleave.paused).toBeUndefined();
   });
 
   it('takes nothing while it may not work beside the other nodes, says why, and goes on', async () => {

@@ -23,7 +23,7 @@ const MATRIX: Record<Operation, Record<State, [State, unknown]>> = {
   stop: { new: ['stopped', 'done'], running: ['stopped', 'done'], stopping: ['stopped', 'done'], stopped: ['stopped', 'done'] },
   processChunk: {
     new: ['new', 'ChunkPutBack'],
-    running: ['running', { index: 1, completed: 10, failed: 0, outputBytes: expect.any(Number) as number, errorBytes: 0, failures: {} }],
+    running: ['running', { index: 3, completed: 10, failed: 0, outputBytes: expect.any(Number) as number, errorBytes: 0, failures: {} }],
     stopping: ['stopping', 'ChunkPutBack'],
     stopped: ['stopped', 'ChunkPutBack'],
   },
@@ -58,13 +58,13 @@ describe('BatchRunner', () => {
     await workspace.close();
   });
 
-  /** From `running` on, a batch of two chunks is there, whose first one runs and is held. */
+  /** From `running` on, a batch of four chunks is there, of which three run, from both queues, and are held. */
   async function enter(state: State): Promise<void> {
     if (state === 'new') return;
     release = engine.holdFrom(0);
-    batchId = await workspace.submit(echoRows(20));
+    batchId = await workspace.submit(echoRows(40));
     runner.start(app.get(BullConsumers));
-    while (runner.status().chunks.running === 0) await sleep(10);
+    while (runner.status().chunks.running < 3) await sleep(10);
     if (state === 'running') return;
     const stopped = runner.stop(state === 'stopping' ? HOUR_MS : 0);
     if (state === 'stopped') await stopped;
@@ -86,7 +86,7 @@ describe('BatchRunner', () => {
       await runner.own(other);
       return 'done';
     }
-    const answer = runner.processChunk({ batchId, chunkIndex: 1 });
+    const answer = runner.processChunk({ batchId, chunkIndex: 3 });
     void Promise.resolve().then(() => runner.state === 'running' && release());
     return answer;
   }
@@ -107,6 +107,6 @@ describe('BatchRunner', () => {
     release();
     await again;
     expect(runner.state).toBe('stopped');
-    expect(engine.seen.size).toBe(10);
+    expect(engine.seen.size).toBe(30);
   });
 });

@@ -8,7 +8,7 @@ import { OpenPins } from './chunks/open-pins';
 import { ChunkPutBack, type ChunkProcessor } from './chunks/chunk-processor';
 import { ChunkPump } from './chunks/chunk-pump';
 import type { Janitor } from './janitor';
-import { OwnedBatch } from './owned-batch';
+import { OwnedBatch, type OwnerQueue } from './owned-batch';
 import type { RunnerContext } from './runner-context';
 import type { RunnerMetrics } from './runner-metrics';
 import { RowRate } from './chunks/row-rate';
@@ -97,7 +97,7 @@ export class BatchRunner {
     };
     this.desk = new ChunkDesk(this.context, options.processor);
     this.pins = new OpenPins(this.context.batches, this.context.engine);
-    this.pump = new ChunkPump(options.queues, () => this.batches.flatMap(({ ledger }) => ledger ?? []), {
+    this.pump = new ChunkPump(options.queues, () => this.batches.flatMap(({ fed }) => fed ?? []), {
       waitingMax: options.chunkConcurrency * 2,
       chunksQueuedMax: options.chunksQueuedMax,
     });
@@ -196,10 +196,11 @@ export class BatchRunner {
     }
     const work = await this.desk.openOwned(manifest);
     if (this.owned.has(batchId)) return true;
-    const queue = {
-      adoptJobs: this.pump.adoptJobs.bind(this.pump),
+    const queue: OwnerQueue = {
+      adoptJobs: (ledger) => this.pump.adoptJobs(ledger),
       onFeedable: () => this.feedSoon(),
-      shareOf: (asking: OwnedBatch) => shareOf(asking, this.batches),
+      shareOf: (asking) => shareOf(asking, this.batches),
+      forget: (ledger) => this.attempt('forgetting chunks', () => this.pump.forget(ledger)),
     };
     const batch = new OwnedBatch(this.context, this.desk, queue, work, manifest, version);
     this.owned.set(batchId, { batch, done: batch.run().then(() => this.dismiss(batch)) });
@@ -350,9 +351,10 @@ export class BatchRunner {
         batch.commit(value);
         this.feedSoon();
       },
-      onCancelRequested: (batchId) => {
-        void this.attempt('cancel', () => this.desk.lookForEnd(batchId));
-        void this.attempt('cancel', async () => this.owned.get(batchId)?.batch.lookForCancel());
+      onRefused: (jobId) => batchOf(jobId)?.refuse(jobId),
+      onChangeRequested: (batchId) => {
+        void this.attempt('change', () => this.desk.lookForEnd(batchId));
+        void this.attempt('change', async () => this.owned.get(batchId)?.batch.lookForChange());
       },
     });
   }

@@ -96,6 +96,7 @@ export function runnerOptions(config: Config, parts: RunnerDependencies): Runner
       crashMarks: new CrashMarks(dataDir),
       engine,
       rowLimits,
+      chunkRowsMax: batch.chunkRows,
       crashes,
       log,
     },

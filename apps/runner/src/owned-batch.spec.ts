@@ -76,7 +76,7 @@ describe('OwnedBatch', () => {
     const onOver = (over: Manifest) => context.batches.close(over.batch.id);
     const surroundings = { ...context, isStopping: () => isStopping, onCommitted: () => undefined, onOver };
     desk = new ChunkDesk(surroundings, processor);
-    const queue = { adoptJobs: async () => undefined, onFeedable: () => undefined, shareOf: () => 1 };
+    const queue = { adoptJobs: async () => undefined, onFeedable: () => undefined, shareOf: () => 1, forget: async () => undefined };
     batch = new OwnedBatch(surroundings, desk, queue, await desk.openOwned(manifest), manifest, found.version);
     if (status !== 'in_progress') return;
     running.push(batch.run());

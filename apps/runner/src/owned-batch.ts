@@ -1,10 +1,24 @@
-import { InterleaveError, type BatchLogEvent, type BatchStatus, type BatchValidationError } from '@app/contracts';
+import { BATCH_PRIORITY_DEFAULT, InterleaveError, type BatchLogEvent, type BatchStatus, type BatchValidationError } from '@app/contracts';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isTerminal, validationErrors, type BatchOutcome, type ChunkResult, type Manifest, type ModelPin } from '@app/batches';
+import { parseChunkJobId } from '@app/queues';
+import {
+  isTerminal,
+  PAUSED_BY_REQUEST,
+  validationErrors,
+  type BatchControl,
+  type BatchOutcome,
+  type ChunkResult,
+  type ChunkTable,
+  type Manifest,
+  type ModelPin,
+} from '@app/batches';
 import type { BatchWork } from './chunks/batch-work';
 import type { ChunkDesk } from './chunks/chunk-desk';
 import { ChunkLedger } from './chunks/chunk-ledger';
+import type { FedBatch } from './chunks/chunk-pump';
+import { OwnShare } from './chunks/own-share';
 import { judgeInput, type BatchInput } from './intake/batch-input';
+import { beginBatch } from './intake/begin-batch';
 import { CRASHED } from './intake/crash-record';
 import { ManifestFile } from './manifest-file';
 import { finishBatch } from './output/finish-batch';
@@ -14,8 +28,11 @@ import type { RunnerContext } from './runner-context';
 const RETRY_MS_MIN = 500;
 const RETRY_MS_MAX = 30_000;
 const TURN_POLL_MS = 200;
-/** Other nodes stop their chunks of a batch that ends within a second or two; one that does not by then was lost. */
-const SETTLE_MS = 5_000;
+/**
+ * Other nodes stop their chunks of a batch that ends within a second or two; one that does not by then was lost. Who cancels does not
+ * wait for a second or two: what is not there by then is not kept.
+ */
+const SETTLE_MS = { expired: 5_000, failed: 5_000, completed: 5_000, cancelled: 1_200 };
 
 /** What the owner needs of the queues. */
 export interface OwnerQueue {
@@ -25,6 +42,8 @@ export interface OwnerQueue {
   onFeedable(): void;
   /** Which part of the executor time of this owner's batches the batch has, above 0 and at most 1. */
   shareOf(batch: OwnedBatch): number;
+  /** Drops the waiting chunks of a batch that wants none now. Best effort. */
+  forget(ledger: ChunkLedger): Promise<void>;
 }
 
 /**
@@ -39,10 +58,16 @@ export interface OwnerQueue {
  * | cancelling  | closed | nothing runs and the files are written → cancelled                                        |
  * | finalizing  | closed | the files are written → completed, expired or failed                                      |
  *
- * `tick` sees a cancel and the expiry. Whatever the status, the batch is left when another node turns out to own it.
+ * A batch in progress that somebody paused has its ledger closed until it is to go on; what runs is finished. `tick` sees that, a cancel
+ * and the expiry. Whatever the status, the batch is left when another node turns out to own it.
  */
 export class OwnedBatch {
   private chunks: ChunkLedger | null = null;
+  private table: ChunkTable | null = null;
+  /** From the recovery of its chunks until they are settled. */
+  private isInWork = false;
+  private control: BatchControl;
+  private readonly ownShare: OwnShare;
   private readonly file: ManifestFile;
   private readonly validation = new AbortController();
   /** Why the last chunk that was tried is not done; null: it is. */
@@ -61,6 +86,8 @@ export class OwnedBatch {
   ) {
     this.file = new ManifestFile(manifest, version, context.batches, context.nodeId, context.log);
     this.report = new BatchReport(manifest, () => this.file.touch());
+    this.control = { isPaused: false, priority: manifest.priority ?? BATCH_PRIORITY_DEFAULT };
+    this.ownShare = new OwnShare(manifest);
   }
 
   get id(): string {
@@ -109,6 +136,18 @@ export class OwnedBatch {
     return this.chunks;
   }
 
+  /** For the pump; null until the batch is in progress. */
+  get fed(): FedBatch | null {
+    const { chunks, table } = this;
+    if (chunks === null || table === null) return null;
+    const { rowSeconds } = this.work.share;
+    return {
+      ledger: chunks,
+      share: this.ownShare.of(this.control.priority),
+      secondsOf: (index) => table.chunk(index).rowCount * rowSeconds,
+    };
+  }
+
   /** On all nodes. */
   get runningChunks(): number {
     return this.chunks?.count('running') ?? 0;
@@ -137,12 +176,13 @@ export class OwnedBatch {
   /** Looks for a cancel marker, crashes and the end of the completion window, and publishes progress and pauses. */
   async tick(pauseReason: string | null): Promise<void> {
     if (this.isDecided()) return this.settleIfDone();
-    await this.lookForCancel();
-    if (this.chunks?.isOpen !== true || this.isDecided()) return;
+    await this.lookForChange();
+    if (!this.isInWork || this.isDecided()) return;
     if (this.work.isExpired) return this.end('expired', null);
     if (await this.context.batches.hasCrashed(this.id)) return this.giveUp();
-    this.setPaused(pauseReason ?? this.work.trouble ?? this.trouble);
-    this.report.update(this.chunks, this.queue.shareOf(this));
+    this.work.setWeight(this.ownShare.of(this.control.priority).weight);
+    this.setPaused(this.control.isPaused ? PAUSED_BY_REQUEST : (pauseReason ?? this.work.trouble ?? this.trouble));
+    if (this.chunks !== null) this.report.update(this.chunks, this.queue.shareOf(this));
     await this.file.saveIfStale();
     this.settleIfDone();
   }
@@ -154,13 +194,29 @@ export class OwnedBatch {
     if (cancelRequestedAt !== null) await this.end('cancelled', cancelRequestedAt);
   }
 
+  /** Looks whether somebody cancelled, paused or resumed it, or changed its priority. */
+  async lookForChange(): Promise<void> {
+    await this.lookForCancel();
+    if (this.isDecided() || this.isLost) return;
+    const control = await this.context.batches.readControl(this.manifest);
+    if (!this.isDecided()) await this.follow(control);
+  }
+
   /** The store has this result. */
   commit(result: ChunkResult): void {
     if (this.chunks?.commit(result) !== true) return;
     this.trouble = null;
     this.counts.completed += result.completed;
     this.counts.failed += result.failed;
+    this.ownShare.done(result);
     this.file.touch();
+    this.settleIfDone();
+  }
+
+  /** No node wanted the chunk of this job. While the batch does, `ChunkPump.verify` finds that out, in its own time. */
+  refuse(jobId: string): void {
+    if (!this.isDecided()) return;
+    this.chunks?.lose({ index: parseChunkJobId(jobId)?.chunkIndex ?? -1, jobId });
     this.settleIfDone();
   }
 
@@ -213,12 +269,13 @@ export class OwnedBatch {
     await crashRecord.gotFurther();
     if (this.isDecided()) return;
     if (problems.length > 0) return this.fail(problems);
-    const pin = model === null ? null : await this.context.engine.pin(model, input.endpoint.version, input.models);
+    const begun = await beginBatch(this.context, this.manifest, input, model);
     if (this.isDecided()) return;
-    if (pin !== null) this.manifest.pin = pin;
+    Object.assign(this.manifest, begun, { formatVersion: 2 });
+    this.work.reopenInput();
     await this.advance('in_progress', {
       in_progress_at: nowSeconds(),
-      request_counts: { total: input.table.rowCount, completed: 0, failed: 0 },
+      request_counts: { total: begun.plan.rows, completed: 0, failed: 0 },
       ...(model === null ? {} : { model }),
     });
   }
@@ -228,10 +285,13 @@ export class OwnedBatch {
     const { chunks } = await this.recover();
     if (this.work.crashRecord.isHopeless && this.manifest.outcome === null) this.giveUp();
     const settled = new Promise<void>((resolve) => (this.onSettled = resolve));
-    if (this.manifest.outcome === null) chunks.open();
+    this.isInWork = true;
+    this.control = await this.context.batches.readControl(this.manifest);
+    if (this.manifest.outcome === null && !this.control.isPaused) chunks.open();
     this.settleIfDone();
     this.queue.onFeedable();
     await settled;
+    this.isInWork = false;
     chunks.close();
     // A node that saw the marker first has answered rows with it.
     await this.lookForCancel();
@@ -248,7 +308,8 @@ export class OwnedBatch {
   private async finish(): Promise<void> {
     const { input, chunks } = await this.recover();
     const outcome = this.manifest.outcome ?? 'completed';
-    const { changes, failures } = await finishBatch(this.context, { manifest: this.manifest, outcome, input, chunks });
+    const { changes, failures, notRunRows } = await finishBatch(this.context, { manifest: this.manifest, outcome, input, chunks });
+    this.manifest.notRunRows = notRunRows;
     this.report.stand(failures);
     await this.advance(outcome, { ...changes, [`${outcome}_at`]: nowSeconds() });
   }
@@ -264,7 +325,30 @@ export class OwnedBatch {
     if (isNew) await this.queue.adoptJobs(chunks).catch((error: Error) => this.context.log.debug({ err: error }, 'Redis'));
     Object.assign(this.counts, chunks.rows());
     this.chunks = chunks;
+    this.table = input.table;
     return { input, chunks };
+  }
+
+  private async follow({ isPaused, priority }: BatchControl): Promise<void> {
+    const was = this.control;
+    this.control = { isPaused, priority };
+    if (was.priority !== priority) {
+      this.manifest.priority = priority;
+      this.work.setWeight(this.ownShare.of(priority).weight);
+      this.file.touch();
+    }
+    const { chunks } = this;
+    if (was.isPaused === isPaused || chunks === null || !this.isInWork) return;
+    if (isPaused) {
+      chunks.close();
+      this.setPaused(PAUSED_BY_REQUEST);
+      await this.queue.forget(chunks);
+      return;
+    }
+    this.ownShare.restart();
+    this.setPaused(null);
+    chunks.open();
+    this.queue.onFeedable();
   }
 
   private setPaused(reason: string | null): void {
@@ -277,7 +361,7 @@ export class OwnedBatch {
     const isComplete = this.chunks?.isComplete === true;
     const isStopped =
       this.manifest.outcome !== null &&
-      (this.runningChunks === 0 || (this.decidedMs !== null && performance.now() - this.decidedMs > SETTLE_MS));
+      (this.runningChunks === 0 || (this.decidedMs !== null && performance.now() - this.decidedMs > SETTLE_MS[this.manifest.outcome]));
     if (this.isOver() || isComplete || isStopped) this.onSettled();
   }
 
@@ -294,6 +378,8 @@ export class OwnedBatch {
       await this.advance(next, { cancelling_at: at, ...(next === 'cancelled' ? { cancelled_at: nowSeconds() } : {}) });
     }
     this.desk.stop(this.id, outcome === 'cancelled' ? 'batch_cancelled' : 'batch_expired');
+    // Or nodes would take them only to refuse them, and the batch would wait for that.
+    if (this.chunks !== null) await this.queue.forget(this.chunks);
     this.settleIfDone();
   }
 

@@ -12,6 +12,8 @@ export interface RunnerContext {
   readonly files: FileStore;
   readonly engine: RowEngine;
   readonly rowLimits: JsonLimits;
+  /** Most rows of a chunk. */
+  readonly chunkRowsMax: number;
   readonly crashMarks: CrashMarks;
   /** Crashes of this node's runners before this one. */
   readonly crashes: number;

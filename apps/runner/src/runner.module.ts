@@ -5,6 +5,7 @@ import { BatchRunner, type BatchRunnerOptions } from './batch-runner';
 import { BullConsumers, CONSUMER_LIMITS, type ConsumerLimits } from './consumers/bull-consumers';
 import { ChunkConsumer } from './consumers/chunk-consumer';
 import { BatchConsumer } from './consumers/batch-consumer';
+import { FirstChunkConsumer } from './consumers/first-chunk-consumer';
 import { WebhookConsumer } from './consumers/webhook-consumer';
 import { WebhookOutbox } from './webhooks/webhook-outbox';
 
@@ -32,6 +33,7 @@ export class RunnerModule {
         BatchConsumer,
         ChunkConsumer,
         WebhookConsumer,
+        FirstChunkConsumer,
         BullConsumers,
       ],
     };

@@ -129,7 +129,8 @@ export const fileSchema = z.strictObject({
     .prefault({}),
   batch: laneSchema
     .extend({
-      chunkRows: positiveInt.max(8192).default(512),
+      /** Most rows of a chunk; fewer where they are worth 3 s of executor time. */
+      chunkRows: positiveInt.max(8192).default(8192),
       /** Chunks a runner works on at once, and chunks of one batch that wait in Redis. */
       chunkConcurrency: positiveInt.max(64).default(8),
       chunksQueuedMax: positiveInt.max(1024).default(16),

@@ -52,6 +52,11 @@ export const BATCH_STATUSES = [
 ] as const;
 export type BatchStatus = (typeof BATCH_STATUSES)[number];
 
+/** Of a tenant's batches beside each other. */
+export const BATCH_PRIORITIES = ['low', 'normal', 'high'] as const;
+export type BatchPriority = (typeof BATCH_PRIORITIES)[number];
+export const BATCH_PRIORITY_DEFAULT: BatchPriority = 'normal';
+
 export interface BatchObject {
   id: string;
   object: 'batch';
@@ -59,7 +64,8 @@ export interface BatchObject {
   model?: string;
   errors: { object: 'list'; data: BatchValidationError[] } | null;
   input_file_id: string;
-  completion_window: '24h';
+  /** From "1m" to "30d"; official clients send "24h". */
+  completion_window: string;
   status: BatchStatus;
   output_file_id: string | null;
   error_file_id: string | null;

@@ -7,6 +7,7 @@ import {
   BATCH_QUEUE,
   CHUNK_JOB,
   CHUNK_QUEUE,
+  FIRST_CHUNK_QUEUE,
   openRedis,
   queueOptions,
   WEBHOOK_JOB,
@@ -16,7 +17,8 @@ import {
   type ChunkPayload,
   type WebhookPayload,
 } from './bull';
-import { CANCEL_EVENT, ChunkEvents, type ChunkEventHandlers, type ChunkJobState } from './chunk-events';
+import { CHANGE_EVENT, ChunkEvents, type ChunkEventHandlers, type ChunkJobState } from './chunk-events';
+import { isFirstChunkJob } from './chunk-job-id';
 import { withDeadline } from './deadline';
 
 /** Provides the `BullOptions` that a `QueuesModule` was made with. */
@@ -53,6 +55,11 @@ export class BatchQueues implements BeforeApplicationShutdown {
       ...queueOptions(redis, options),
       defaultJobOptions: CHUNK_JOB,
     }),
+    @InjectQueue(FIRST_CHUNK_QUEUE)
+    private readonly firstChunks: Queue<ChunkPayload> = new Queue(FIRST_CHUNK_QUEUE, {
+      ...queueOptions(redis, options),
+      defaultJobOptions: CHUNK_JOB,
+    }),
     @InjectQueue(WEBHOOK_QUEUE)
     private readonly webhooks: Queue<WebhookPayload> = new Queue(WEBHOOK_QUEUE, {
       ...queueOptions(redis, options),
@@ -61,7 +68,7 @@ export class BatchQueues implements BeforeApplicationShutdown {
   ) {
     this.publisher = new QueueEventsProducer(CHUNK_QUEUE, queueOptions(redis, options));
     // An `error` event that nobody listens to ends the process.
-    for (const queue of [this.batches, this.chunks, this.webhooks]) queue.on('error', options.onError);
+    for (const queue of this.boardQueues()) queue.on('error', options.onError);
     this.publisher.on('error', options.onError);
   }
 
@@ -86,15 +93,19 @@ export class BatchQueues implements BeforeApplicationShutdown {
     await this.bounded(this.batches.addBulk(jobs));
   }
 
-  /** Tells every node that somebody asked to cancel this batch. */
-  async announceCancel(batchId: string): Promise<void> {
+  /** Tells every node that somebody asked to cancel, pause or resume this batch, or changed its priority. */
+  async announceChange(batchId: string): Promise<void> {
     this.requireReady();
-    await this.bounded(this.publisher.publishEvent({ eventName: CANCEL_EVENT, batchId }));
+    await this.bounded(this.publisher.publishEvent({ eventName: CHANGE_EVENT, batchId }));
   }
 
   async addChunks(jobs: ChunkJob[]): Promise<void> {
     this.requireReady();
-    await this.bounded(this.chunks.addBulk(jobs.map(({ jobId, payload }) => ({ name: 'chunk', data: payload, opts: { jobId } }))));
+    for (const queue of [this.firstChunks, this.chunks]) {
+      const own = jobs.filter(({ jobId }) => this.queueOf(jobId) === queue);
+      const bulk = own.map(({ jobId, payload }) => ({ name: 'chunk', data: payload, opts: { jobId } }));
+      if (bulk.length > 0) await this.bounded(queue.addBulk(bulk));
+    }
   }
 
   /** Has some node deliver these webhooks. One that is in the queue already stays as it is. */
@@ -106,7 +117,7 @@ export class BatchQueues implements BeforeApplicationShutdown {
   /** `gone`: finished, or Redis has never heard of it. */
   async chunkState(jobId: string): Promise<ChunkJobState | 'gone'> {
     this.requireReady();
-    const state = await this.bounded(this.chunks.getJobState(jobId));
+    const state = await this.bounded(this.queueOf(jobId).getJobState(jobId));
     if (state === 'active' || state === 'delayed') return state;
     return state === 'completed' || state === 'failed' || state === 'unknown' ? 'gone' : 'waiting';
   }
@@ -114,14 +125,17 @@ export class BatchQueues implements BeforeApplicationShutdown {
   /** Why the chunk was put back the last time; null: it was not. */
   async chunkFailure(jobId: string): Promise<string | null> {
     this.requireReady();
-    const job = await this.bounded(this.chunks.getJob(jobId));
+    const job = await this.bounded(this.queueOf(jobId).getJob(jobId));
     return job?.failedReason ?? null;
   }
 
   /** The ids of the jobs of chunks that are not done, by state. */
   async openChunkJobs(): Promise<Record<ChunkJobState, string[]>> {
     this.requireReady();
-    const list = (state: 'wait' | 'delayed' | 'active') => this.bounded(this.chunks.getRanges([state], 0, JOBS_LISTED_MAX - 1));
+    const list = async (state: 'wait' | 'delayed' | 'active') => {
+      const queues = [this.firstChunks, this.chunks];
+      return (await Promise.all(queues.map((queue) => this.bounded(queue.getRanges([state], 0, JOBS_LISTED_MAX - 1))))).flat();
+    };
     const [waiting, delayed, active] = await Promise.all([list('wait'), list('delayed'), list('active')]);
     return { waiting, delayed, active };
   }
@@ -129,7 +143,7 @@ export class BatchQueues implements BeforeApplicationShutdown {
   /** Forgets waiting chunks; what runs is not touched. */
   async removeChunks(jobIds: string[]): Promise<void> {
     this.requireReady();
-    for (const jobId of jobIds) await this.bounded(this.chunks.remove(jobId));
+    for (const jobId of jobIds) await this.bounded(this.queueOf(jobId).remove(jobId));
   }
 
   /**
@@ -138,7 +152,7 @@ export class BatchQueues implements BeforeApplicationShutdown {
    */
   async releaseJobsOf(consumerName: string): Promise<void> {
     this.requireReady();
-    for (const queue of [this.batches, this.chunks, this.webhooks] as Queue[]) {
+    for (const queue of this.boardQueues()) {
       for (const job of await this.bounded(queue.getActive(0, JOBS_LISTED_MAX - 1))) {
         if (job?.processedBy === consumerName) await this.bounded(this.release(queue, job));
       }
@@ -159,7 +173,7 @@ export class BatchQueues implements BeforeApplicationShutdown {
 
   /** For bull-board, read only. */
   boardQueues(): Queue[] {
-    return [this.batches, this.chunks, this.webhooks];
+    return [this.batches, this.chunks, this.firstChunks, this.webhooks];
   }
 
   beforeApplicationShutdown(): Promise<void> {
@@ -168,7 +182,7 @@ export class BatchQueues implements BeforeApplicationShutdown {
 
   /** Resolves within seconds, also while Redis is away. Safe to call twice. */
   async close(): Promise<void> {
-    const all = [this.batches.close(), this.chunks.close(), this.webhooks.close(), this.publisher.close()];
+    const all = [...this.boardQueues().map((queue) => queue.close()), this.publisher.close()];
     await this.bounded(Promise.allSettled(all)).catch(() => undefined);
     this.redis.disconnect();
   }
@@ -177,6 +191,10 @@ export class BatchQueues implements BeforeApplicationShutdown {
   private async release(queue: Queue, job: Job): Promise<void> {
     const token = await this.redis.get(`${queue.toKey(String(job.id))}:lock`);
     if (token !== null) await job.moveToWait(token).catch(this.options.onError);
+  }
+
+  private queueOf(jobId: string): Queue<ChunkPayload> {
+    return isFirstChunkJob(jobId) ? this.firstChunks : this.chunks;
   }
 
   private requireReady(): void {

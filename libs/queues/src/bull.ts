@@ -31,6 +31,8 @@ export const BATCH_QUEUE = 'batches';
 export const CHUNK_QUEUE = 'batch-chunks';
 /** One job for each webhook that is to be delivered, under the name of its record in the store. */
 export const WEBHOOK_QUEUE = 'webhooks';
+/** Chunks of batches of which little runs: they do not wait behind those of a large one. */
+export const FIRST_CHUNK_QUEUE = 'batch-chunks-first';
 
 export interface BatchPayload {
   batchId: string;
@@ -40,6 +42,8 @@ export interface BatchPayload {
 export interface ChunkPayload {
   batchId: string;
   chunkIndex: number;
+  /** What the batch is to get beside others of its tenant, as its owner says now; absent: 1. */
+  weight?: number;
 }
 
 export interface WebhookPayload {
@@ -52,7 +56,12 @@ export const isWebhookPayload = (data: unknown): data is WebhookPayload => typeo
 export const isBatchPayload = (data: unknown): data is BatchPayload => typeof (data as BatchPayload | null)?.batchId === 'string';
 
 export const isChunkPayload = (data: unknown): data is ChunkPayload =>
-  isBatchPayload(data) && Number.isSafeInteger((data as ChunkPayload).chunkIndex) && (data as ChunkPayload).chunkIndex >= 0;
+  isBatchPayload(data) &&
+  Number.isSafeInteger((data as ChunkPayload).chunkIndex) &&
+  (data as ChunkPayload).chunkIndex >= 0 &&
+  isWeight((data as ChunkPayload).weight);
+
+const isWeight = (weight: unknown): boolean => weight === undefined || (Number.isFinite(weight) && (weight as number) > 0);
 
 export interface BullOptions {
   address: RedisAddress;

@@ -4,6 +4,7 @@ export {
   CHUNK_QUEUE,
   CHUNK_RETRY_MS_MAX,
   CONSUMER_OPTIONS,
+  FIRST_CHUNK_QUEUE,
   giveBack,
   isBatchPayload,
   isChunkPayload,

@@ -1,5 +1,6 @@
-import { InterleaveError } from '@app/contracts';
+import { BATCH_PRIORITIES, BATCH_PRIORITY_DEFAULT, InterleaveError, type BatchPriority } from '@app/contracts';
 import type { PageRequest } from '@app/batches';
+import { WINDOW_EXPECTED, windowSeconds } from './completion-window';
 
 const LIFE_SECONDS_MIN = 3_600;
 const LIFE_SECONDS_MAX = 2_592_000;
@@ -14,7 +15,10 @@ const BATCH_FIELDS: ReadonlySet<string> = new Set([
   'metadata',
   'output_expires_after',
   'deterministic',
+  'priority',
+  'dry_run',
 ]);
+const CHANGE_FIELDS: ReadonlySet<string> = new Set(['priority']);
 const SHOWN_CHARS_MAX = 80;
 
 /** The body of `POST /v1/batches`, checked as far as it can be without looking at files. */
@@ -24,29 +28,61 @@ export interface BatchRequest {
   metadata: Record<string, string> | null;
   isDeterministic: boolean;
   outputExpiresAfterSeconds: number | null;
+  /** As the client said it. */
+  completionWindow: string;
+  completionWindowSeconds: number;
+  priority: BatchPriority;
+  isDryRun: boolean;
 }
 
 /** Throws `invalid_request` naming the field. */
 export function parseBatchRequest(body: unknown): BatchRequest {
   if (!isObject(body)) throw invalid(null, 'a JSON object as the body', body);
-  const unknown = Object.keys(body).find((name) => !BATCH_FIELDS.has(name));
-  if (unknown !== undefined)
-    throw new InterleaveError('invalid_request', `Unknown field ${shown(unknown)}; expected ${[...BATCH_FIELDS].join(', ')}`, {
-      param: unknown.slice(0, SHOWN_CHARS_MAX),
-    });
+  refuseUnknown(body, BATCH_FIELDS);
   const { input_file_id: inputFileId, endpoint, completion_window: window, metadata, output_expires_after: expires, deterministic } = body;
   if (typeof inputFileId !== 'string') throw invalid('input_file_id', 'the id of an uploaded file', inputFileId);
   if (typeof endpoint !== 'string') throw invalid('endpoint', 'the path of a predict endpoint', endpoint);
-  if (window !== '24h') throw invalid('completion_window', '"24h"', window);
-  const isDeterministic = deterministic ?? false;
-  if (typeof isDeterministic !== 'boolean') throw invalid('deterministic', 'true or false', deterministic);
+  const completionWindowSeconds = windowSeconds(window);
+  if (typeof window !== 'string' || completionWindowSeconds === null) throw invalid('completion_window', WINDOW_EXPECTED, window);
   return {
     inputFileId,
     endpoint,
     metadata: parseMetadata(metadata),
-    isDeterministic,
+    isDeterministic: parseFlag('deterministic', deterministic),
     outputExpiresAfterSeconds: parseExpiry('output_expires_after', expires),
+    completionWindow: window,
+    completionWindowSeconds,
+    priority: parsePriority(body['priority'] ?? BATCH_PRIORITY_DEFAULT),
+    isDryRun: parseFlag('dry_run', body['dry_run']),
   };
+}
+
+/** The body of `POST /v1/batches/{id}`. Throws `invalid_request` naming the field. */
+export function parseBatchChange(body: unknown): { priority: BatchPriority } {
+  if (!isObject(body)) throw invalid(null, 'a JSON object as the body', body);
+  refuseUnknown(body, CHANGE_FIELDS);
+  return { priority: parsePriority(body['priority']) };
+}
+
+function refuseUnknown(body: Record<string, unknown>, fields: ReadonlySet<string>): void {
+  const unknown = Object.keys(body).find((name) => !fields.has(name));
+  if (unknown !== undefined)
+    throw new InterleaveError('invalid_request', `Unknown field ${shown(unknown)}; expected ${[...fields].join(', ')}`, {
+      param: unknown.slice(0, SHOWN_CHARS_MAX),
+    });
+}
+
+function parsePriority(value: unknown): BatchPriority {
+  const priority = BATCH_PRIORITIES.find((one) => one === value);
+  if (priority === undefined) throw invalid('priority', '"low", "normal" or "high"', value);
+  return priority;
+}
+
+/** Absent: false. */
+function parseFlag(param: string, value: unknown): boolean {
+  const flag = value ?? false;
+  if (typeof flag !== 'boolean') throw invalid(param, 'true or false', value);
+  return flag;
 }
 
 /** `{"anchor": "created_at", "seconds": 3600..2592000}`; null when absent. */

@@ -3,10 +3,12 @@ import { type BatchLogEntry, type FileObject, type FilePurpose, InterleaveError 
 import {
   newFileId,
   newManifest,
+  removeBatch,
   toBatchView,
   toFileObject,
   unkeyedClaim,
   type BatchClaim,
+  type BatchControl,
   type BatchStore,
   type BatchView,
   type FileRecord,
@@ -27,13 +29,13 @@ import { seenBy, type Caller } from '../access/caller';
 import { invalid, type BatchRequest } from './batch-requests';
 import type { TenantQuotas } from './tenant-quotas';
 import type { UploadService } from './upload.service';
+import { retryRequest } from './retry-request';
 
 /** As the runner says of a batch that it has taken up. */
 const REDIS_AWAY = 'Redis is not reachable';
 /** Redis answers in less than a millisecond; views wait no longer for it. */
 const REDIS_ANSWER_MS = 500;
 const ENDPOINTS = `one of ${ENDPOINT_PATHS.join(', ')}`;
-const COMPLETION_WINDOW_SECONDS = 24 * 3600;
 
 export interface BatchServiceParts {
   files: FileStore;
@@ -123,7 +125,7 @@ export class BatchService {
    * The use of the file is noted first and the file is looked for again last, so that a deletion that runs at the same
    * time either sees the batch or makes this refuse it.
    */
-  private async makeBatch(request: BatchRequest, caller: Caller, claim: BatchClaim): Promise<BatchView> {
+  private async makeBatch(request: BatchRequest & { retryOf?: string }, caller: Caller, claim: BatchClaim): Promise<BatchView> {
     if (request.endpoint.includes('?') || parseEndpoint(request.endpoint) === null) throw invalid('endpoint', ENDPOINTS, request.endpoint);
     const file = await this.inputFile(request.inputFileId, caller);
     const createdAt = Math.floor(Date.now() / 1000);
@@ -139,7 +141,12 @@ export class BatchService {
       isDeterministic: request.isDeterministic,
       outputExpiresAfterSeconds: request.outputExpiresAfterSeconds,
       createdAt,
-      expiresAt: createdAt + COMPLETION_WINDOW_SECONDS,
+      expiresAt: createdAt + request.completionWindowSeconds,
+      completionWindow: request.completionWindow,
+      priority: request.priority,
+      tenantWeight: caller.weight,
+      isDryRun: request.isDryRun,
+      ...(request.retryOf === undefined ? {} : { retryOf: request.retryOf }),
     });
     const batchId = manifest.batch.id;
     try {
@@ -173,11 +180,38 @@ export class BatchService {
     const { status } = await this.getBatch(batchId, caller);
     if (status === 'validating' || status === 'in_progress') {
       await this.store(() => this.parts.batches.requestCancel(batchId));
-      this.tell(batchId, (queues) => queues.announceCancel(batchId));
+      this.tell(batchId, (queues) => queues.announceChange(batchId));
     } else if (status !== 'cancelling' && status !== 'cancelled') {
       throw new InterleaveError('conflict', `A batch with status '${status}' cannot be cancelled`, { param: 'batch_id' });
     }
     return this.getBatch(batchId, caller);
+  }
+
+  /**
+   * Pauses a batch, lets it go on, or changes its priority; its owner follows within a second. Throws `conflict` for a batch that is over
+   * or about to be. Asking twice is no error.
+   */
+  async changeBatch(batchId: string, change: Partial<BatchControl>, caller: Caller): Promise<BatchView> {
+    const manifest = await this.manifestOf(batchId, caller);
+    const { status } = await this.getBatch(batchId, caller);
+    if (status !== 'validating' && status !== 'in_progress')
+      throw new InterleaveError('conflict', `A batch with status '${status}' cannot be paused, resumed or given a priority`, {
+        param: 'batch_id',
+      });
+    await this.store(() => this.parts.batches.changeControl(manifest, change));
+    this.tell(batchId, (queues) => queues.announceChange(batchId));
+    return this.getBatch(batchId, caller);
+  }
+
+  /** A new batch over the rows that failed or did not run. Throws `conflict` where there are none. */
+  async retryBatch(batchId: string, caller: Caller): Promise<BatchView> {
+    return this.makeBatch(await retryRequest(this.parts.batches, await this.manifestOf(batchId, caller)), caller, unkeyedClaim());
+  }
+
+  /** With its output files. Throws `conflict` for a batch that is not over. */
+  async deleteBatch(batchId: string, caller: Caller): Promise<void> {
+    await this.manifestOf(batchId, caller);
+    await this.store(() => removeBatch(this.parts, batchId));
   }
 
   /** The BullMQ queues for bull-board. */
@@ -202,6 +236,14 @@ export class BatchService {
     if (!(await this.parts.files.mayUse(fileId))) throw unknownInputFile(fileId);
   }
 
+  /** Throws `not_found`, also for what the caller may not see. */
+  private async manifestOf(batchId: string, caller: Caller): Promise<Manifest> {
+    await this.parts.batches.get(batchId, seenBy(caller));
+    const manifest = await this.parts.batches.read(batchId);
+    if (manifest === null) throw new InterleaveError('not_found', `Batch ${batchId} was deleted`, { param: 'batch_id' });
+    return manifest;
+  }
+
   private async inputFile(fileId: string, caller: Caller): Promise<FileRecord> {
     const file = await this.parts.files.get(fileId, seenBy(caller)).catch((error: unknown) => {
       throw error instanceof InterleaveError && error.code === 'not_found' ? unknownInputFile(fileId) : error;
@@ -216,7 +258,7 @@ export class BatchService {
 
   /** Batches that nobody has taken up yet cannot say themselves that Redis is away. */
   private async withRedis(views: BatchView[]): Promise<BatchView[]> {
-    const isSilent = ({ status, interleave }: BatchView): boolean => status === 'validating' && interleave?.paused === undefined;
+    const isSilent = ({ status, interleave }: BatchView): boolean => status === 'validating' && interleave.paused === undefined;
     if (!views.some(isSilent) || (await this.parts.queues.answers(REDIS_ANSWER_MS))) return views;
     return views.map((view) => (isSilent(view) ? { ...view, interleave: { ...view.interleave, paused: REDIS_AWAY } } : view));
   }

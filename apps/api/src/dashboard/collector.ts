@@ -141,5 +141,5 @@ const modelState = ({ name, version, state, reason, signature }: ModelReport): W
 
 function batchState(batch: BatchView): BatchState {
   const { id, endpoint, model = null, status, request_counts: counts } = batch;
-  return { id, endpoint, model, status, ...counts, createdAtMs: batch.created_at * 1000, paused: batch.interleave?.paused ?? null };
+  return { id, endpoint, model, status, ...counts, createdAtMs: batch.created_at * 1000, paused: batch.interleave.paused ?? null };
 }

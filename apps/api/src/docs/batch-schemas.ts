@@ -1,10 +1,28 @@
+import { BATCH_PRIORITIES } from '@app/contracts';
 import { Type, type TSchema } from '@sinclair/typebox';
 
 const seconds = (description: string) => Type.Number({ minimum: 0, description });
 
+export const batchPriority = Type.String({ enum: [...BATCH_PRIORITIES], description: 'Of each tenant, weights 1, 2 and 4' });
+
+const dryRun = Type.Object({
+  rows: Type.Integer({ description: 'Of the whole file' }),
+  sampled_rows: Type.Integer({ description: 'Tokenized for the prediction' }),
+  executor_seconds: Type.Number(),
+  wall_seconds: Type.Union([
+    Type.Number({ description: 'With all executors of the batch lane of one node, without live traffic' }),
+    Type.Null(),
+  ]),
+  padding_share: Type.Union([Type.Number({ description: 'Part of the computed tokens' }), Type.Null()]),
+});
+
 /** `interleave` of a batch: what is ours. */
 export const batchExtension = Type.Object({
   paused: Type.Optional(Type.String({ description: 'Why the batch does not go on' })),
+  priority: batchPriority,
+  not_run: Type.Optional(Type.Integer({ description: 'Rows that were not started before the batch was cancelled, or failed' })),
+  retry_of: Type.Optional(Type.String({ description: 'The batch whose failed rows these are' })),
+  dry_run: Type.Optional(Type.Union([dryRun, Type.Null()])),
   progress: Type.Optional(
     Type.Object({
       rows_per_second: Type.Union([Type.Number({ description: 'Over the last minute' }), Type.Null()]),

@@ -1,7 +1,7 @@
 import { BATCH_STATUSES, DATATYPES, TASKS } from '@app/contracts';
 import { SERVICE_TIERS } from '@app/protocols';
 import { Type, type TSchema } from '@sinclair/typebox';
-import { batchExtension, BATCH_SCHEMAS } from './batch-schemas';
+import { batchExtension, batchPriority, BATCH_SCHEMAS } from './batch-schemas';
 import { FLEET_SCHEMAS } from './fleet-schemas';
 import { TRITON_SCHEMAS } from './triton-schemas';
 import { embedding, embeddingFields, taskSchemas } from './task-schemas';
@@ -317,6 +317,7 @@ const metadata = nullable(
 const expiry = Type.Object({ anchor: Type.Literal('created_at'), seconds: Type.Integer({ minimum: 3600, maximum: 2_592_000 }) });
 const moment = nullable(Type.Integer({ description: 'Unix seconds' }));
 
+const completionWindow = Type.String({ pattern: '^[1-9][0-9]{0,4}[mhd]$', description: 'From "1m" to "30d"' });
 const batches = {
   File: file,
   FileList: list('File'),
@@ -337,7 +338,7 @@ const batches = {
       endpoint: Type.String({
         description: '/v1/embeddings, /v1/classify, /v1/rerank, /v1/tokenize, /v1/models/{model}:predict or /v2/models/{model}/infer',
       }),
-      completion_window: Type.Literal('24h'),
+      completion_window: completionWindow,
       metadata: Type.Optional(metadata),
       output_expires_after: Type.Optional(expiry),
       deterministic: Type.Optional(
@@ -345,6 +346,8 @@ const batches = {
           description: 'true: the same file, model and machine give the same bytes; slower, because every input runs without neighbours',
         }),
       ),
+      priority: Type.Optional(batchPriority),
+      dry_run: Type.Optional(Type.Boolean({ description: 'true: predicts what the file would take, and computes its first 100 rows' })),
     },
     { examples: [{ input_file_id: 'file-1', endpoint: '/v1/embeddings', completion_window: '24h' }] },
   ),
@@ -363,7 +366,7 @@ const batches = {
         }),
       ),
       input_file_id: Type.String(),
-      completion_window: Type.Literal('24h'),
+      completion_window: completionWindow,
       status: Type.String({ enum: [...BATCH_STATUSES] }),
       output_file_id: nullable(Type.String()),
       error_file_id: nullable(Type.String()),
@@ -377,7 +380,7 @@ const batches = {
       request_counts: Type.Object({ total: Type.Integer(), completed: Type.Integer(), failed: Type.Integer() }),
       metadata,
       deterministic: Type.Optional(Type.Literal(true)),
-      interleave: Type.Optional(batchExtension),
+      interleave: batchExtension,
     },
     {
       examples: [
@@ -403,10 +406,13 @@ const batches = {
           cancelled_at: null,
           request_counts: { total: 1000, completed: 512, failed: 0 },
           metadata: null,
+          interleave: { priority: 'normal' },
         },
       ],
     },
   ),
+  BatchChange: Type.Object({ priority: batchPriority }, { examples: [{ priority: 'high' }] }),
+  BatchDeleted: Type.Object({ id: Type.String(), object: Type.Literal('batch'), deleted: Type.Literal(true) }),
   BatchList: list('Batch'),
 };
 

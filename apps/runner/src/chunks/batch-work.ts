@@ -1,9 +1,14 @@
 import type { ChunkResult, Manifest } from '@app/batches';
+import type { ChunkPayload } from '@app/queues';
 import { openInput, type BatchInput } from '../intake/batch-input';
 import { CrashRecord } from '../intake/crash-record';
 import type { RunnerContext } from '../runner-context';
 import { RowForms } from './blocks/row-forms';
+import type { RowShare } from './in-flight-budget';
 import { AnswerSize, ChunkPutBack, type ChunkProcessor, type StopReason } from './chunk-processor';
+
+/** Of a row of which nothing is known. */
+const ROW_SECONDS_UNKNOWN = 0.001;
 
 /** A job for a chunk that its batch does not want: the batch is over, stopped, or has no such chunk. */
 export class ChunkNotWanted extends Error {
@@ -33,18 +38,36 @@ export class BatchWork {
   private forms: RowForms | null = null;
   private stopReason: StopReason | null = null;
   private usedMs = performance.now();
+  private weight = 1;
+  private currentShare: RowShare | null = null;
 
   constructor(
     private readonly context: RunnerContext,
     private readonly processor: ChunkProcessor,
-    /** As it was when the work was opened; its status may have changed since. */
-    readonly manifest: Manifest,
+    private current: Manifest,
   ) {
     this.crashRecord = new CrashRecord(context.crashMarks, this.id, context.crashes);
   }
 
+  /** As it was when the work was opened or renewed; its status may have changed since. */
+  get manifest(): Manifest {
+    return this.current;
+  }
+
   get id(): string {
     return this.manifest.batch.id;
+  }
+
+  /** What its rows count beside those of other batches. */
+  get share(): RowShare {
+    this.currentShare ??= this.newShare();
+    return this.currentShare;
+  }
+
+  /** From now on, also for what runs. */
+  setWeight(weight: number): void {
+    this.weight = weight;
+    this.currentShare = null;
   }
 
   get runningChunks(): number {
@@ -77,14 +100,23 @@ export class BatchWork {
     }
   }
 
-  /** Looks anew whether the file is there. */
+  /** The batch has begun since, or this node owns it now. */
+  renew(manifest: Manifest): void {
+    if (manifest === this.current) return;
+    this.current = manifest;
+    this.reopenInput();
+  }
+
+  /** Looks anew whether the file is there, and which chunks it has. */
   reopenInput(): void {
     this.opened = null;
   }
 
   /** Does a chunk. Null: it is being done here already. Rejects with `ChunkNotWanted`, or for a chunk that is to be done again. */
-  async process(chunkIndex: number): Promise<ChunkResult | null> {
-    if (this.stopReason !== null) throw new ChunkNotWanted(`batch ${this.id} does not want its chunks now`);
+  async process({ chunkIndex, weight }: ChunkPayload): Promise<ChunkResult | null> {
+    this.setWeight(weight ?? this.weight);
+    if (this.stopReason !== null || this.manifest.batch.status === 'validating')
+      throw new ChunkNotWanted(`batch ${this.id} does not want its chunks now`);
     if (this.running.has(chunkIndex)) return null;
     const stop = new AbortController();
     this.running.set(chunkIndex, stop);
@@ -130,6 +162,7 @@ export class BatchWork {
         url: input.url,
         runAlone: this.manifest.batch.deterministic === true,
         pin: this.manifest.pin ?? null,
+        share: () => this.share,
         lines: input.lines,
         forms: this.forms,
         size: this.size,
@@ -141,6 +174,13 @@ export class BatchWork {
     this.context.onCommitted(result, isFirst);
     await this.crashRecord.gotFurther();
     return result;
+  }
+
+  private newShare(): RowShare {
+    const { tenant, tenantWeight = 1, batch } = this.manifest;
+    // As measured: a prediction from before costs were measured would give the batch a share of its own for as long as it runs.
+    const rowSeconds = this.context.engine.secondsPerRow(batch.model ?? null) || ROW_SECONDS_UNKNOWN;
+    return { tenant, tenantWeight, batchId: this.id, weight: this.weight, rowSeconds };
   }
 
   /** Its rows would fail here, and perhaps not on another node. */

@@ -29,6 +29,7 @@ export class ChunkDesk {
   /** For the owner of the batch, until it `release`s it. */
   async openOwned(manifest: Manifest): Promise<BatchWork> {
     const work = await this.open(manifest.batch.id, async () => manifest);
+    work.renew(manifest);
     work.isOwned = true;
     return work;
   }
@@ -49,10 +50,13 @@ export class ChunkDesk {
   }
 
   /** Does one chunk. Null: it is being done here already. Rejects with `ChunkNotWanted`, or for a chunk that is to be done again. */
-  async process({ batchId, chunkIndex }: ChunkPayload): Promise<ChunkResult | null> {
+  async process(chunk: ChunkPayload): Promise<ChunkResult | null> {
+    const { batchId } = chunk;
     const work = await this.open(batchId, () => this.manifestInProgress(batchId));
+    // It was opened before the batch began, when its chunks were not known.
+    if (work.manifest.batch.status === 'validating' && !work.isOwned) work.renew(await this.manifestInProgress(batchId));
     if (!this.mayWork(batchId)) throw new ChunkPutBack('another batch, of which the runner may have crashed, has this node to itself');
-    return work.process(chunkIndex);
+    return work.process(chunk);
   }
 
   /** As `BatchWork.rowsOf`. */

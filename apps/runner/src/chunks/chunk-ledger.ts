@@ -20,7 +20,6 @@ export type ChunkState = Chunk['state'];
 export type HandedChunk = Readonly<Handed>;
 
 const PENDING: Pending = { state: 'pending' };
-const HANDED = ['queued', 'running', 'returned'] as const;
 
 /**
  * What became of each chunk of one batch, as its owner knows it: from the store, and from what Redis tells of the jobs. Redis
@@ -43,6 +42,8 @@ export class ChunkLedger {
   /** No chunk before this one is pending. */
   private firstPending = 0;
   private mayTake = false;
+  /** The chunks with a job. */
+  private readonly handedOut = new Set<number>();
 
   constructor(
     readonly batchId: string,
@@ -55,6 +56,18 @@ export class ChunkLedger {
 
   get isOpen(): boolean {
     return this.mayTake;
+  }
+
+  /** Whether some node has a chunk, or is to get one. */
+  get isHandedOut(): boolean {
+    return this.handedOut.size > 0;
+  }
+
+  /** The chunk that `take` would take; null: none. */
+  get nextIndex(): number | null {
+    if (!this.mayTake) return null;
+    while (this.firstPending < this.chunks.length && this.stateOf(this.firstPending) !== 'pending') this.firstPending++;
+    return this.firstPending < this.chunks.length ? this.firstPending : null;
   }
 
   get isComplete(): boolean {
@@ -111,10 +124,9 @@ export class ChunkLedger {
 
   /** The first pending chunk, to be queued under the id that `jobId` makes of its index. Null: none. */
   take(jobId: (index: number) => string): HandedChunk | null {
-    if (!this.mayTake) return null;
-    while (this.firstPending < this.chunks.length && this.stateOf(this.firstPending) !== 'pending') this.firstPending++;
-    if (this.firstPending === this.chunks.length) return null;
-    const index = this.firstPending++;
+    const index = this.nextIndex;
+    if (index === null) return null;
+    this.firstPending++;
     return this.hand(index, jobId(index), 'queued');
   }
 
@@ -143,8 +155,7 @@ export class ChunkLedger {
 
   /** The chunks with a job, as they are now. */
   handedChunks(): HandedChunk[] {
-    if (this.count(...HANDED) === 0) return [];
-    return this.chunks.filter((chunk): chunk is Handed => 'jobId' in chunk);
+    return [...this.handedOut].sort((one, other) => one - other).map((index) => this.chunks[index] as Handed);
   }
 
   private handed(index: number, jobId: string): Handed | null {
@@ -169,6 +180,8 @@ export class ChunkLedger {
     this.counts[this.stateOf(index)] -= 1;
     this.counts[chunk.state] += 1;
     this.chunks[index] = chunk;
+    if ('jobId' in chunk) this.handedOut.add(index);
+    else this.handedOut.delete(index);
     if (chunk.state === 'pending') this.firstPending = Math.min(this.firstPending, index);
   }
 }

@@ -15,15 +15,16 @@ import type { TextAnswer } from './blocks/answer-texts';
 import { eachUnit, type BlockRow, type RowBlock, type Unit } from './blocks/row-blocks';
 import type { RowForms } from './blocks/row-forms';
 import { PinGone } from './model-pins';
-import type { InFlightBudget } from './in-flight-budget';
+import type { InFlightBudget, RowShare } from './in-flight-budget';
 import type { RowEngine } from './row-engine';
 import { answerPatiently } from './row-retries';
 import { LineBlock } from '../output/line-block';
 import type { NotRunReason, RowLines, RowName } from '../output/row-lines';
 
 /**
- * Why a chunk is stopped. `batch_cancelled`, `batch_expired`: what is answered is kept, the other rows are said not to
- * have run, the chunk commits. `put_back`: nothing is kept, the chunk is done again later.
+ * Why a chunk is stopped. `batch_cancelled`, `batch_expired`: what is answered is kept, rows that were running are said not to have run,
+ * the chunk commits. Of rows that were not started, those of a batch that expired are said not to have run; of one that is cancelled they
+ * have no line, because that is to be quick. `put_back`: nothing is kept, the chunk is done again later.
  */
 export type StopReason = NotRunReason | 'put_back';
 
@@ -44,6 +45,8 @@ export interface ChunkTask {
   runAlone: boolean;
   /** As `RowRequest.pin`. */
   pin: ModelPin | null;
+  /** Asked for each row: it may change. */
+  share: () => RowShare;
   lines: RowLines;
   /** Rows of a form are answered in blocks. */
   forms: RowForms;
@@ -114,7 +117,7 @@ export class ChunkProcessor {
         rowCount += unit.block?.rows.length ?? 1;
         const hold = await this.hold(unit, task, stop.signal);
         if (hold !== null) held.add(hold);
-        if (isPutBack(stop.signal)) break;
+        if (isPutBack(stop.signal) || isCancelled(stop.signal)) break;
         const answers =
           unit.block === null
             ? this.answer(unit.row, task, stop.signal).then((one) => [one])
@@ -126,7 +129,7 @@ export class ChunkProcessor {
         written.catch(() => stop.abort('put_back' satisfies StopReason));
       }
       await written;
-      if (!isPutBack(stop.signal) && rowCount !== task.chunk.rowCount)
+      if (!isPutBack(stop.signal) && !isCancelled(stop.signal) && rowCount !== task.chunk.rowCount)
         throw fileChanged(task, `${task.chunk.rowCount} rows`, `${rowCount}`);
     } finally {
       await written.catch(() => undefined);
@@ -137,7 +140,7 @@ export class ChunkProcessor {
   private async hold({ row, block }: Unit, task: ChunkTask, signal: AbortSignal): Promise<Hold | null> {
     const rows = block?.rows.length ?? 1;
     const ownBytes = block === null ? this.parsedBytes(row) : block.lineBytes * COSTS.textByte + rows * BLOCK_ROW_COST;
-    const bytes = await this.budget.acquire(ownBytes + rows * task.size.expectedBytes, signal, rows);
+    const bytes = await this.budget.acquire(ownBytes + rows * task.size.expectedBytes, signal, rows, task.share());
     return bytes === null ? null : { bytes, rows, isAnswered: false };
   }
 
@@ -338,6 +341,10 @@ function fileChanged({ chunk, contentKey }: Pick<ChunkTask, 'chunk' | 'contentKe
 
 function isPutBack(signal: AbortSignal): boolean {
   return signal.aborted && signal.reason === ('put_back' satisfies StopReason);
+}
+
+function isCancelled(signal: AbortSignal): boolean {
+  return signal.aborted && signal.reason === ('batch_cancelled' satisfies StopReason);
 }
 
 function asInterleaveError(error: unknown): InterleaveError {

@@ -1,10 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import type { ChunkResult } from '@app/batches';
-import { chunkJobId, parseChunkJobId, type BatchQueues, type ChunkJobState } from '@app/queues';
+import { chunkJobId, isFirstChunkJob, parseChunkJobId, type BatchQueues, type ChunkJob, type ChunkJobState } from '@app/queues';
 import type { ChunkLedger, ChunkState, HandedChunk } from './chunk-ledger';
+import { FairTurns, type Share } from './fair-turns';
 
 /** A chunk in this state that has not been heard of for so long is asked for: its event may be lost. */
 const ASK_AFTER_MS = { queued: 2_000, returned: 2_000, running: 10_000 };
+/** With fewer that run or are about to, the next chunk of a batch does not wait behind those of others. */
+const FIRST_OF_BATCH = 2;
+/** Such chunks that nobody has taken; more wait for their turn with the others. */
+const FIRST_WAITING_MAX = 4;
 
 const LEDGER_STATES = { waiting: 'queued', delayed: 'returned', active: 'running' } as const satisfies Record<ChunkJobState, ChunkState>;
 
@@ -15,26 +20,39 @@ export interface PumpLimits {
   chunksQueuedMax: number;
 }
 
+/** A batch of this owner as the pump sees it. */
+export interface FedBatch {
+  readonly ledger: ChunkLedger;
+  readonly share: Share;
+  /** What a chunk is predicted to cost. */
+  secondsOf(index: number): number;
+}
+
+interface Handover {
+  batch: FedBatch;
+  chunk: HandedChunk;
+}
+
 /**
- * Keeps a few chunks of every batch of this owner in Redis, one of each in turn, for whichever node has time, and notices those
- * that Redis lost. What waits beyond that is known from the ledgers alone, so a new batch never stands behind all chunks of an
- * old one.
+ * Keeps a few chunks of every batch of this owner in Redis for whichever node has time, in turns by shares of predicted time, and notices
+ * those that Redis lost. What waits beyond that is known from the ledgers alone, so a new batch never stands behind all chunks of an old
+ * one. A batch of which little runs gets its next chunk through a queue of its own, if need be one that waits with the others.
  */
 export class ChunkPump {
-  private turn = 0;
+  private readonly turns = new FairTurns();
   private handOvers = 0;
   /** Makes each job's id new: BullMQ takes no second job of a name that it remembers. */
   private readonly session = randomBytes(4).toString('hex');
 
   constructor(
     private readonly queues: BatchQueues,
-    private readonly ledgers: () => ChunkLedger[],
+    private readonly batches: () => FedBatch[],
     private readonly limits: PumpLimits,
   ) {}
 
   /** Chunks in Redis that nobody works on. */
   get waitingChunks(): number {
-    return this.count('queued', 'returned');
+    return this.batches().reduce((sum, { ledger }) => sum + ledger.count('queued', 'returned'), 0);
   }
 
   /** Takes over the jobs that an owner before this one left. Rejects when Redis is away. */
@@ -56,28 +74,22 @@ export class ChunkPump {
 
   /** Fills Redis up from the ledgers. Rejects when Redis is away; the chunks are then given back. */
   async feed(): Promise<void> {
-    const ledgers = this.ledgers();
-    const fresh: { ledger: ChunkLedger; chunk: HandedChunk }[] = [];
-    for (let room = this.limits.waitingMax - this.count('queued'); room > 0; room--) {
-      const next = this.takeNext(ledgers);
-      if (next === null) break;
-      fresh.push(next);
-    }
+    const { fresh, withdrawn } = this.takeAll();
     if (fresh.length === 0) return;
     try {
-      await this.queues.addChunks(
-        fresh.map(({ ledger, chunk }) => ({ jobId: chunk.jobId, payload: { batchId: ledger.batchId, chunkIndex: chunk.index } })),
-      );
+      // One that somebody takes meanwhile is done twice at worst, and its first result counts.
+      await this.queues.removeChunks(withdrawn);
+      await this.queues.addChunks(fresh.map(jobOf));
     } catch (error) {
       // Some may have arrived; they are harmless, because the first result of a chunk stays.
-      for (const { ledger, chunk } of fresh) ledger.lose(chunk);
+      for (const { batch, chunk } of fresh) batch.ledger.lose(chunk);
       throw error;
     }
   }
 
   /** Asks Redis for chunks that were not heard of; `findResult` looks into the store for what Redis does not know any more. */
   async verify(findResult: (ledger: ChunkLedger, index: number) => Promise<ChunkResult | null>): Promise<void> {
-    for (const ledger of this.ledgers()) {
+    for (const { ledger } of this.batches()) {
       for (const chunk of ledger.handedChunks()) {
         if (Date.now() - chunk.sinceMs < ASK_AFTER_MS[chunk.state]) continue;
         const state = await this.queues.chunkState(chunk.jobId);
@@ -94,18 +106,67 @@ export class ChunkPump {
     await this.queues.removeChunks(waiting.map(({ jobId }) => jobId));
   }
 
-  private takeNext(ledgers: ChunkLedger[]): { ledger: ChunkLedger; chunk: HandedChunk } | null {
-    for (let tried = 0; tried < ledgers.length; tried++) {
-      const ledger = ledgers[this.turn++ % ledgers.length];
-      if (ledger === undefined || ledger.count('queued', 'returned') >= this.limits.chunksQueuedMax) continue;
-      const { batchId } = ledger;
-      const chunk = ledger.take((chunkIndex) => chunkJobId({ batchId, chunkIndex }, `${this.session}x${this.handOvers++}`));
-      if (chunk !== null) return { ledger, chunk };
+  private takeAll(): { fresh: Handover[]; withdrawn: string[] } {
+    const batches = this.batches();
+    const queued = batches.flatMap(({ ledger }) => ledger.handedChunks()).filter(({ state }) => state === 'queued');
+    const firstQueued = queued.filter(({ jobId }) => isFirstChunkJob(jobId)).length;
+    const fresh: Handover[] = [];
+    const withdrawn: string[] = [];
+    for (let room = FIRST_WAITING_MAX - firstQueued; room > 0; room--) {
+      const next = this.takeFirst(batches, withdrawn);
+      if (next === null) break;
+      fresh.push(next);
     }
-    return null;
+    for (let room = this.limits.waitingMax - (queued.length - firstQueued); room > 0; room--) {
+      const next = this.takeNext(batches, false);
+      if (next === null) break;
+      fresh.push(next);
+    }
+    return { fresh, withdrawn };
   }
 
-  private count(...states: Parameters<ChunkLedger['count']>): number {
-    return this.ledgers().reduce((sum, ledger) => sum + ledger.count(...states), 0);
+  /** For the queue that waits for nobody: the last chunk of a batch that waits with others, or the next one if it is that batch's turn. */
+  private takeFirst(batches: FedBatch[], withdrawn: string[]): Handover | null {
+    for (const batch of batches) {
+      const { ledger } = batch;
+      if (!ledger.isOpen || ledger.nextIndex !== null || !runsLittle(batch)) continue;
+      const waiting = ledger.handedChunks().find(({ state, jobId }) => state === 'queued' && !isFirstChunkJob(jobId));
+      if (waiting === undefined) continue;
+      ledger.lose(waiting);
+      withdrawn.push(waiting.jobId);
+      return this.handOver(batch, true);
+    }
+    const next = this.nextOf(batches);
+    return next !== null && runsLittle(next) ? this.takeNext(batches, true) : null;
   }
+
+  private takeNext(batches: FedBatch[], isFirst: boolean): Handover | null {
+    const batch = this.nextOf(batches);
+    const handover = batch === null ? null : this.handOver(batch, isFirst);
+    if (handover !== null) this.turns.charge(handover.batch.share, handover.batch.secondsOf(handover.chunk.index));
+    return handover;
+  }
+
+  /** Whose turn it is. */
+  private nextOf(batches: FedBatch[]): FedBatch | null {
+    const { chunksQueuedMax } = this.limits;
+    const willing = batches.filter(({ ledger }) => ledger.nextIndex !== null && ledger.count('queued', 'returned') < chunksQueuedMax);
+    return this.turns.next(willing, ({ share }) => share);
+  }
+
+  private handOver(batch: FedBatch, isFirst: boolean): Handover | null {
+    const { batchId } = batch.ledger;
+    const chunk = batch.ledger.take((chunkIndex) => chunkJobId({ batchId, chunkIndex }, `${this.session}x${this.handOvers++}`, isFirst));
+    return chunk === null ? null : { batch, chunk };
+  }
+}
+
+/** Few of its chunks run or are about to. */
+function runsLittle({ ledger }: FedBatch): boolean {
+  return ledger.handedChunks().filter(({ state, jobId }) => state === 'running' || isFirstChunkJob(jobId)).length < FIRST_OF_BATCH;
+}
+
+function jobOf({ batch, chunk }: Handover): ChunkJob {
+  const { ledger, share } = batch;
+  return { jobId: chunk.jobId, payload: { batchId: ledger.batchId, chunkIndex: chunk.index, weight: share.weight } };
 }

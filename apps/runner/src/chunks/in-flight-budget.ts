@@ -1,20 +1,32 @@
+import { FairTurns, type Share } from './fair-turns';
+
 export interface BudgetLimits {
   rowsMax: number;
   bytesMax: number;
 }
 
+/** Whose rows they are, and what one is predicted to cost, in seconds of an executor. */
+export interface RowShare extends Share {
+  readonly rowSeconds: number;
+}
+
 interface Waiter {
-  rows: number;
   bytes: number;
+  rows: number;
+  share: RowShare;
   admit: () => void;
 }
 
+/** Rows of nobody in particular: they are admitted in the order of asking. */
+const NO_SHARE: RowShare = { tenant: '', tenantWeight: 1, batchId: '', weight: 1, rowSeconds: 1 };
+
 /**
  * Bounds rows over all chunks: by number from reading to their answer, so that the workers' queue stays full while answers
- * wait for their turn to be written; by bytes from reading to writing. First come, first served, so that chunks share it
- * evenly.
+ * wait for their turn to be written; by bytes from reading to writing. Here the batches of a node get their shares of its executors:
+ * room goes to whose turn it is, by what its rows cost.
  */
 export class InFlightBudget {
+  private readonly turns = new FairTurns();
   private rows = 0;
   private bytes = 0;
   private waiters: Waiter[] = [];
@@ -26,22 +38,22 @@ export class InFlightBudget {
   }
 
   /**
-   * Waits for room for so many rows. The answer is what to give to `release` after the rows were `answered`; null when `signal` was
-   * aborted first. More than all there is counts as all there is.
+   * Waits for room for `rows` rows. The answer is what to give to `release` after they were `answered`; null when `signal` was
+   * aborted first.
    */
-  async acquire(bytesWanted: number, signal: AbortSignal, rowsWanted = 1): Promise<number | null> {
+  async acquire(bytesWanted: number, signal: AbortSignal, rows = 1, share: RowShare = NO_SHARE): Promise<number | null> {
     if (signal.aborted) return null;
     const bytes = Math.min(bytesWanted, this.limits.bytesMax);
-    const rows = Math.min(rowsWanted, this.limits.rowsMax);
-    if (this.waiters.length === 0 && this.hasRoom(rows, bytes)) {
-      this.take(rows, bytes);
+    const wanted = { bytes, rows, share };
+    if (this.waiters.length === 0 && this.hasRoom(wanted)) {
+      this.take(wanted);
       return bytes;
     }
-    return (await this.wait(rows, bytes, signal)) ? bytes : null;
+    return (await this.wait(wanted, signal)) ? bytes : null;
   }
 
   answered(rows = 1): void {
-    this.rows -= Math.min(rows, this.limits.rowsMax);
+    this.rows -= rows;
     this.admitWaiters();
   }
 
@@ -50,7 +62,7 @@ export class InFlightBudget {
     this.admitWaiters();
   }
 
-  private wait(rows: number, bytes: number, signal: AbortSignal): Promise<boolean> {
+  private wait(wanted: Omit<Waiter, 'admit'>, signal: AbortSignal): Promise<boolean> {
     return new Promise((resolve) => {
       const onAbort = () => {
         this.waiters = this.waiters.filter((other) => other !== waiter);
@@ -58,8 +70,7 @@ export class InFlightBudget {
         this.admitWaiters();
       };
       const waiter: Waiter = {
-        rows,
-        bytes,
+        ...wanted,
         admit: () => {
           signal.removeEventListener('abort', onAbort);
           resolve(true);
@@ -70,20 +81,26 @@ export class InFlightBudget {
     });
   }
 
+  /** Where the one whose turn it is does not fit, nobody overtakes it. */
   private admitWaiters(): void {
-    for (let next = this.waiters[0]; next !== undefined && this.hasRoom(next.rows, next.bytes); next = this.waiters[0]) {
-      this.waiters.shift();
-      this.take(next.rows, next.bytes);
+    for (;;) {
+      const next = this.turns.next(this.waiters, ({ share }) => share);
+      if (next === null || !this.hasRoom(next)) return;
+      this.waiters.splice(this.waiters.indexOf(next), 1);
+      this.take(next);
       next.admit();
     }
   }
 
-  private hasRoom(rows: number, bytes: number): boolean {
-    return this.rows + rows <= this.limits.rowsMax && this.bytes + bytes <= this.limits.bytesMax;
+  /** More rows than are ever allowed run alone. */
+  private hasRoom({ rows, bytes }: Pick<Waiter, 'rows' | 'bytes'>): boolean {
+    const { rowsMax, bytesMax } = this.limits;
+    return this.rows + Math.min(rows, rowsMax) <= rowsMax && this.bytes + bytes <= bytesMax;
   }
 
-  private take(rows: number, bytes: number): void {
+  private take({ rows, bytes, share }: Omit<Waiter, 'admit'>): void {
     this.rows += rows;
     this.bytes += bytes;
+    this.turns.charge(share, rows * share.rowSeconds);
   }
 }

@@ -1,10 +1,12 @@
-import { InterleaveError, type InferenceBackend } from '@app/contracts';
+import { InterleaveError, type InferenceBackend, type InferenceItem } from '@app/contracts';
 import type { ModelPin } from '@app/batches';
 import { splitLabel, visibleModels, type ModelView, type ServedModel } from '@app/models';
 import { allSucceeded, prepare, prepareBulk, runItems, type Endpoint, type Limits } from '@app/protocols';
 import { answerTexts, type TextAnswer, type TextRun } from './blocks/answer-texts';
 import type { ModelPins } from './model-pins';
 import { RowCosts } from './row-costs';
+
+const NS_PER_S = 1e9;
 
 /** One row on its way through the lane. */
 export interface RowRequest {
@@ -15,6 +17,13 @@ export interface RowRequest {
   runAlone: boolean;
   /** The files that answer it; null: those of the model that it names, as they are now. */
   pin: ModelPin | null;
+}
+
+export interface RowCost {
+  /** Of one executor, in good runs; 0: not known. */
+  seconds: number;
+  /** Tokens of each of its inputs; empty where inputs have no lengths. */
+  lengths: readonly number[];
 }
 
 /** Turns the body of a row into the body of its answer. */
@@ -29,6 +38,10 @@ export interface RowEngine {
    * the answers. Null: such rows are answered one by one. Rejects where all are refused. Absent: it takes rows one by one only.
    */
   answerTexts?(request: RowRequest, texts: readonly string[], run: Pick<TextRun, 'known' | 'signal'>): Promise<TextAnswer[] | null>;
+  /** What a row is predicted to take, by the cost tables of the workers. Rejects for a row that cannot be prepared. */
+  predict(request: RowRequest): Promise<RowCost>;
+  /** Of the batch lane of this node. */
+  executorCount(): number;
   /** How long a row of the model keeps an executor, as measured, in seconds. Model null, or one of which none ran: of all rows; 0: none ran. */
   secondsPerRow(model: string | null): number;
   /**
@@ -50,7 +63,7 @@ export class ModelEngine implements RowEngine {
 
   constructor(
     private readonly catalog: ModelView,
-    private readonly backend: InferenceBackend,
+    private readonly backend: InferenceBackend & { readonly executorCount?: number },
     private readonly limits: Limits,
     private readonly pins: ModelPins,
   ) {}
@@ -86,8 +99,14 @@ export class ModelEngine implements RowEngine {
     );
   }
 
-  private modelsFor(pin: ModelPin | null): ModelView {
-    return pin === null ? this.catalog : pinnedTo(this.catalog, this.pins.served(pin));
+  async predict({ endpoint, body, pin }: RowRequest): Promise<RowCost> {
+    const prepared = await prepare(endpoint, body, null, this.modelsFor(pin), this.limits);
+    if (prepared.items.length === 0) return { seconds: 0, lengths: [] };
+    return { seconds: this.backend.predictedNs(prepared) / NS_PER_S, lengths: prepared.items.flatMap(lengthOf) };
+  }
+
+  executorCount(): number {
+    return this.backend.executorCount ?? 0;
   }
 
   pin(model: string, version: string | null, models: readonly string[] | null): Promise<ModelPin> {
@@ -99,6 +118,10 @@ export class ModelEngine implements RowEngine {
     const { name, version } = pin;
     const instead = this.pins.isPlanned(pin) ? 'other files than' : 'no files of those that';
     return `of model "${name}" version ${version} there are ${instead} the batch began with; put them back and the batch goes on, or cancel it`;
+  }
+
+  private modelsFor(pin: ModelPin | null): ModelView {
+    return pin === null ? this.catalog : pinnedTo(this.catalog, this.pins.served(pin));
   }
 
   pinnedRevisions(pins: readonly ModelPin[]): number[] {
@@ -120,6 +143,12 @@ export class ModelEngine implements RowEngine {
     if (entries.some(({ state }) => state !== 'failed')) return null;
     return { code: 'model_not_servable', message: `Model ${named} cannot be served: ${entries[0]?.reason ?? 'unknown reason'}` };
   }
+}
+
+/** Tokens of an item, by its widest input of rows and lengths. */
+function lengthOf({ inputs }: InferenceItem): number[] {
+  const lengths = inputs.filter(({ shape }) => shape.length === 2).map(({ shape }) => shape[1] ?? 0);
+  return lengths.length === 0 ? [] : [Math.max(...lengths)];
 }
 
 /** The models as the rows of one batch see them: by whatever label they call theirs, it is these files. */

@@ -1,10 +1,13 @@
-const WINDOW_MS = 10_000;
+const WINDOW_MS_DEFAULT = 10_000;
 
-/** Rows per second over the last ten seconds. */
+/** Rows per second over the last seconds: ten, unless said otherwise. */
 export class RowRate {
   private samples: { atMs: number; rows: number }[] = [];
 
-  constructor(private readonly now: () => number = () => performance.now()) {}
+  constructor(
+    private readonly windowMs = WINDOW_MS_DEFAULT,
+    private readonly now: () => number = () => performance.now(),
+  ) {}
 
   add(rows: number): void {
     this.samples.push({ atMs: this.now(), rows });
@@ -13,11 +16,11 @@ export class RowRate {
 
   perSecond(): number {
     this.forgetOld();
-    return this.samples.reduce((sum, { rows }) => sum + rows, 0) / (WINDOW_MS / 1000);
+    return this.samples.reduce((sum, { rows }) => sum + rows, 0) / (this.windowMs / 1000);
   }
 
   private forgetOld(): void {
-    const oldest = this.now() - WINDOW_MS;
+    const oldest = this.now() - this.windowMs;
     this.samples = this.samples.filter(({ atMs }) => atMs > oldest);
   }
 }

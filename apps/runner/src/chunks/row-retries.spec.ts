@@ -14,6 +14,8 @@ function engineThatFails(codes: ErrorCode[]): RowEngine & { calls: number } {
       if (code !== undefined) throw new InterleaveError(code, 'no');
       return { done: true };
     },
+    predict: () => Promise.reject(new Error('not asked')),
+    executorCount: () => 0,
     secondsPerRow: () => 0,
     modelProblem: () => null,
     pin: () => Promise.reject(new Error('not asked')),

@@ -5,11 +5,12 @@ import type { Consumers } from '../batch-runner';
 import { ChunkConsumer } from './chunk-consumer';
 import { BatchConsumer } from './batch-consumer';
 import { WebhookConsumer } from './webhook-consumer';
+import { FirstChunkConsumer } from './first-chunk-consumer';
 
 export interface ConsumerLimits {
   /** The name of this node's consumers. */
   nodeId: string;
-  /** Chunks that are worked on at once. */
+  /** Chunks that are worked on at once, besides the first ones of batches. */
   chunkConcurrency: number;
 }
 
@@ -20,6 +21,8 @@ export const CONSUMER_LIMITS = Symbol('CONSUMER_LIMITS');
 const BATCHES_MAX = 256;
 /** One receiver that is slow must not hold up the others. */
 const WEBHOOKS_MAX = 16;
+/** Chunks that are worked on at once beside the others, of batches of which little runs. */
+const FIRST_CHUNKS_MAX = 2;
 const CUT_MS = 2_000;
 
 /** The consuming side of the queues, which reconnects by itself. May be opened again once it was closed. */
@@ -32,6 +35,7 @@ export class BullConsumers implements Consumers {
     @Inject(BatchConsumer) private readonly batches: BatchConsumer,
     @Inject(ChunkConsumer) private readonly chunks: ChunkConsumer,
     @Inject(WebhookConsumer) private readonly webhooks: WebhookConsumer,
+    @Inject(FirstChunkConsumer) private readonly firstChunks: FirstChunkConsumer,
     @Inject(CONSUMER_LIMITS) private readonly limits: ConsumerLimits,
   ) {}
 
@@ -47,9 +51,10 @@ export class BullConsumers implements Consumers {
   open(): void {
     this.areOpen = true;
     this.registrar.register();
-    for (const { worker } of this.consumers) worker.opts.name = this.limits.nodeId;
+    for (const worker of this.workers()) worker.opts.name = this.limits.nodeId;
     this.batches.worker.concurrency = BATCHES_MAX;
     this.chunks.worker.concurrency = this.limits.chunkConcurrency;
+    this.firstChunks.worker.concurrency = FIRST_CHUNKS_MAX;
     this.webhooks.worker.concurrency = WEBHOOKS_MAX;
   }
 
@@ -57,12 +62,16 @@ export class BullConsumers implements Consumers {
   async close(timeoutMs: number): Promise<void> {
     if (!this.areOpen) return;
     this.areOpen = false;
-    const consumers = this.consumers.map(({ worker }) => worker);
+    const consumers = this.workers();
     try {
       await withDeadline(Promise.all(consumers.map((consumer) => consumer.close())), timeoutMs, 'closing the consumers');
     } catch {
       const cut = Promise.allSettled(consumers.map((consumer) => consumer.disconnect()));
       await withDeadline(cut, CUT_MS, 'disconnecting').catch(() => undefined);
     }
+  }
+
+  private workers(): BatchConsumer['worker'][] {
+    return [this.batches, this.chunks, this.firstChunks].map(({ worker }) => worker);
   }
 }

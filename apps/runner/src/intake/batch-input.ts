@@ -4,12 +4,14 @@ import { parseEndpoint, type Endpoint } from '@app/protocols';
 import type { RowEngine } from '../chunks/row-engine';
 import { RowLines } from '../output/row-lines';
 import type { RunnerContext } from '../runner-context';
+import { plannedTable } from './batch-plan';
 import { validateInput } from './validate-input';
 
 /** The input of a batch, once its file has been found. */
 export interface BatchInput {
   /** Of the file's bytes in the store. */
   contentKey: string;
+  /** The chunks of the batch once it has begun; before that, the pieces that chunks are made of. */
   table: ChunkTable;
   endpoint: Endpoint;
   /** The path that `endpoint` came from, which every line names. */
@@ -20,14 +22,16 @@ export interface BatchInput {
 }
 
 /** Null: the file is gone. */
-export async function openInput({ files, store }: RunnerContext, { batch, models }: Manifest): Promise<BatchInput | null> {
+export async function openInput(context: RunnerContext, manifest: Manifest): Promise<BatchInput | null> {
+  const { files, store } = context;
+  const { batch, models } = manifest;
   const record = await files.find(batch.input_file_id);
   if (record === null || (await store.head(files.contentKey(record.id))) === null) return null;
   const endpoint = parseEndpoint(batch.endpoint);
   if (endpoint === null) throw new Error(`batch ${batch.id} was accepted for ${batch.endpoint}, which is not an endpoint`);
   return {
     contentKey: files.contentKey(record.id),
-    table: await files.readChunkTable(record),
+    table: await plannedTable(context, manifest, () => files.readChunkTable(record)),
     endpoint,
     url: batch.endpoint,
     lines: new RowLines(batch.id, endpoint, batch.deterministic === true),

@@ -11,6 +11,8 @@ const WRITES_MAX = 8;
 
 interface Finished {
   changes: Pick<BatchObject, 'output_file_id' | 'error_file_id' | 'request_counts'>;
+  /** Rows without a line in either file. */
+  notRunRows: number;
   /** Failed rows by code. */
   failures: Record<string, number>;
 }
@@ -23,18 +25,19 @@ interface Ending {
 }
 
 /**
- * Makes the output and the error file of a batch out of the results of its chunks; rows of chunks that never ran are said so in
- * the error file. Durable when it resolves; done again, after a kill or by another node, it gives the same.
+ * Makes the output and the error file of a batch out of the results of its chunks. Rows of chunks that never ran are said so in the
+ * error file of a batch that expired; else they have no line, and are counted: a cancel is to be quick. Durable when it resolves; done again, after a kill or by another node, it gives the same.
  */
 export async function finishBatch(context: RunnerContext, ending: Ending): Promise<Finished> {
   const { manifest, outcome, chunks } = ending;
   const { table } = ending.input;
-  // The rows of a batch that crashes the runner are not read again.
-  const added = outcome === 'failed' ? new Map<number, ChunkResult>() : await completeResults(context, ending);
+  if (outcome === 'completed' && !chunks.isComplete) throw new Error(`the results of some chunks of ${manifest.batch.id} are gone`);
+  const added = outcome === 'expired' ? await completeResults(context, ending) : new Map<number, ChunkResult>();
   const resultOf = (index: number) => chunks.resultOf(index) ?? added.get(index) ?? null;
   const { output, errors } = await publishOutputs(context.store, { manifest, chunkCount: table.chunkCount, resultOf });
   const completed = output?.rows ?? 0;
   return {
+    notRunRows: table.rowCount - completed - (errors?.rows ?? 0),
     changes: {
       output_file_id: output?.id ?? null,
       error_file_id: errors?.id ?? null,
@@ -44,17 +47,16 @@ export async function finishBatch(context: RunnerContext, ending: Ending): Promi
   };
 }
 
-/** A result for each chunk that has none. */
+/** A result for each chunk that has none, of rows that did not run. */
 async function completeResults({ store, batches }: RunnerContext, ending: Ending): Promise<Map<number, ChunkResult>> {
-  const { manifest, outcome, chunks } = ending;
-  if (outcome === 'completed' && !chunks.isComplete) throw new Error(`the results of some chunks of ${manifest.batch.id} are gone`);
+  const { manifest, chunks } = ending;
   const { table, lines, contentKey } = ending.input;
   const results = batches.results(manifest.batch.id);
   const added = new Map<number, ChunkResult>();
   const missing = Array.from({ length: table.chunkCount }, (_, index) => index).filter((index) => chunks.resultOf(index) === null);
   await inParallel(missing, WRITES_MAX, async (index) => {
     const task = { chunk: table.chunk(index), contentKey, results, lines };
-    added.set(index, await commitNotRun(store, task, outcome === 'expired' ? 'batch_expired' : 'batch_cancelled'));
+    added.set(index, await commitNotRun(store, task, 'batch_expired'));
   });
   return added;
 }

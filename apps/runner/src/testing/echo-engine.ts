@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ModelPin } from '@app/batches';
 import { InterleaveError } from '@app/contracts';
-import type { RowEngine, RowRequest } from '../chunks/row-engine';
+import type { RowCost, RowEngine, RowRequest } from '../chunks/row-engine';
 
 /**
  * Answers a row with its own `input`, at times that have nothing to do with the order of the rows. `input: "bad"` fails;
@@ -65,6 +65,15 @@ export class EchoEngine implements RowEngine {
 
   secondsPerRow(): number {
     return 0.5;
+  }
+
+  async predict({ body }: RowRequest): Promise<RowCost> {
+    const { input } = body as { input: string };
+    return { seconds: 0.5, lengths: [input.length] };
+  }
+
+  executorCount(): number {
+    return 2;
   }
 
   modelProblem(model: string): { code: string; message: string } | null {

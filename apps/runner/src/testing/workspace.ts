@@ -13,6 +13,7 @@ import {
   uploadLimits,
   type BatchView,
   type Manifest,
+  type NewBatch,
   SEES_ALL,
 } from '@app/batches';
 import { TestRedis } from './redis-server';
@@ -65,6 +66,7 @@ export class Workspace {
   async createBatch(
     inputFileId: string,
     changes: Partial<Pick<Manifest['batch'], 'expires_at' | 'endpoint' | 'deterministic'>> = {},
+    parts: Partial<NewBatch> = {},
   ): Promise<string> {
     const createdAt = Math.floor(Date.now() / 1000);
     const batchId = newBatchId();
@@ -81,6 +83,7 @@ export class Workspace {
       outputExpiresAfterSeconds: null,
       createdAt,
       expiresAt: createdAt + 86_400,
+      ...parts,
     });
     Object.assign(manifest.batch, changes);
     await this.files.addUse(inputFileId, batchId);

@@ -116,12 +116,24 @@ export class LineIndexer {
 export class ChunkTable {
   constructor(
     private readonly starts: Float64Array,
-    private readonly byteCount: number,
+    /** Where its last chunk ends. */
+    readonly byteCount: number,
     readonly rowCount: number,
   ) {}
 
+  /** Chunks that begin where these do and end at the next one, or where `whole` ends. */
+  static of(chunks: readonly Chunk[], whole: Pick<ChunkTable, 'byteCount' | 'rowCount'>): ChunkTable {
+    const starts = Float64Array.from(chunks.flatMap(({ offset, firstRow, firstLine }) => [offset, firstRow, firstLine]));
+    return new ChunkTable(starts, whole.byteCount, whole.rowCount);
+  }
+
   get chunkCount(): number {
     return this.starts.length / ENTRY_NUMBERS;
+  }
+
+  /** In the form that `decodeLineIndex` reads. */
+  encode(): Buffer {
+    return Buffer.from(this.starts.buffer, this.starts.byteOffset, this.starts.byteLength);
   }
 
   /** Throws a `RangeError` for an index that the file does not have. */
@@ -136,6 +148,7 @@ export class ChunkTable {
   }
 }
 
+/** Of a file, or of chunks that were made of one. */
 export function decodeLineIndex(encoded: Buffer, file: { bytes: number; rows: number }): ChunkTable {
   // A copy, because the bytes of a Buffer need not be aligned for doubles.
   const starts = new Float64Array(new Uint8Array(encoded).buffer);

@@ -13,12 +13,15 @@ export interface UploadLimits extends IndexLimits {
 }
 
 /** A chunk of long rows ends here, before it has its number of rows. */
-const CHUNK_BYTES_MAX = 8 * 1024 * 1024;
+export const CHUNK_BYTES_MAX = 8 * 1024 * 1024;
+
+/** The index of a file has an entry for so many rows, of which chunks are made when a batch begins. */
+const GRANULE_ROWS = 64;
 
 /** The limits of `batch` in the configuration, as uploads need them. */
 export function uploadLimits(batch: Omit<UploadLimits, 'chunkBytesMax'>): UploadLimits {
   const { chunkRows, rowsMax, rowBytesMax, fileBytesMax } = batch;
-  return { chunkRows, chunkBytesMax: CHUNK_BYTES_MAX, rowsMax, rowBytesMax, fileBytesMax };
+  return { chunkRows: Math.min(chunkRows, GRANULE_ROWS), chunkBytesMax: CHUNK_BYTES_MAX, rowsMax, rowBytesMax, fileBytesMax };
 }
 
 export interface FileDescription {

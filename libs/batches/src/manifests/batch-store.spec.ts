@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { BatchStore, ManifestChanged } from './batch-store';
+import { toBatchView } from './batch-view';
 import { newBatchId, newFileId } from './ids';
 import { LocalStore } from '../storage/local-store';
 import { SEES_ALL } from '../storage/owner';
@@ -35,7 +36,7 @@ describe('BatchStore', () => {
     const created = manifest(1_800_000_000_000);
     await batches.create(created);
     expect(await batches.read(created.batch.id)).toEqual(created);
-    expect(await batches.get(created.batch.id, SEES_ALL)).toEqual(created.batch);
+    expect(await batches.get(created.batch.id, SEES_ALL)).toEqual(toBatchView(created, null));
     expect(readdirSync(join(dataDir.path, 'batches', created.batch.id))).toEqual(['manifest.json']);
     expect(await batches.listOpenIds()).toEqual([created.batch.id]);
   });
@@ -73,7 +74,9 @@ describe('BatchStore', () => {
     const seesB = (tenant: string) => tenant === 'b';
     await expect(batches.get(created.batch.id, seesB)).rejects.toMatchObject({ code: 'not_found' });
     expect((await batches.list({ limit: 9, order: 'desc', after: null }, seesB)).data).toEqual([]);
-    expect((await batches.list({ limit: 9, order: 'desc', after: null }, (tenant) => tenant === 'a')).data).toEqual([created.batch]);
+    expect((await batches.list({ limit: 9, order: 'desc', after: null }, (tenant) => tenant === 'a')).data).toEqual([
+      toBatchView(created, null),
+    ]);
   });
 
   it('reads a manifest without a tenant as one of the default tenant, for all models', async () => {
@@ -152,7 +155,7 @@ describe('BatchStore', () => {
       const [good, odd] = [manifest(1_800_000_006_000), newBatchId()];
       await batches.create(good);
       await store.put(`batches/${odd}/manifest.json`, Buffer.from(text));
-      expect((await batches.list({ limit: 9, order: 'desc', after: null }, SEES_ALL)).data).toEqual([good.batch]);
+      expect((await batches.list({ limit: 9, order: 'desc', after: null }, SEES_ALL)).data).toEqual([toBatchView(good, null)]);
       await expect(batches.get(odd, SEES_ALL)).rejects.toThrow(`batches/${odd}/manifest.json: expected `);
       dataDir.remove();
     },
@@ -166,10 +169,10 @@ describe('BatchStore', () => {
     expect([ids.includes(old), ids.includes(young)]).toEqual([false, true]);
   });
 
-  it.each([2, undefined])('does not guess at formatVersion %j', async (formatVersion) => {
+  it.each([3, undefined])('does not guess at formatVersion %j', async (formatVersion) => {
     const foreign = { ...manifest(1_800_000_005_000), formatVersion } as unknown as Manifest;
     await batches.create(foreign);
-    await expect(batches.read(foreign.batch.id)).rejects.toThrow(/manifest\.json: expected formatVersion 1 but received/);
+    await expect(batches.read(foreign.batch.id)).rejects.toThrow(/manifest\.json: expected formatVersion 1 or 2 but received/);
     await batches.remove(foreign.batch.id);
   });
 });

@@ -7,9 +7,11 @@ import { readStored, RecordUnreadable, storedJson } from '../storage/stored-json
 import { storeKeys } from '../storage/store-keys';
 import { ChunkResults } from '../results/chunk-results';
 import { isBatchId, idCreatedAtMs } from './ids';
-import { isTerminal, toBatchView, type BatchView, type Manifest } from './manifest';
+import { toBatchView, type BatchView, type LiveFacts } from './batch-view';
+import { changeControl, readControl, type BatchControl } from './control';
+import { isTerminal, type Manifest } from './manifest';
 
-const FORMATS = [1] as const;
+const FORMATS = [1, 2] as const;
 /** A page of a list reads those of a batch that is over once. */
 const OVER_KEPT_MAX = 1_000;
 const LAYOUT = { formatVersion: 2 };
@@ -38,8 +40,9 @@ export class BatchStore {
     await this.store.putIfAbsent(keys.manifest, storedJson(manifest));
   }
 
-  /** Only before its creation is answered. */
+  /** Of a batch that is over, or whose creation is not answered yet. */
   async remove(batchId: string): Promise<void> {
+    this.over.delete(batchId);
     const keys = storeKeys.batch(batchId);
     await this.store.delete(keys.manifest);
     await this.store.deleteAll(keys.prefix);
@@ -104,6 +107,11 @@ export class BatchStore {
     return new ChunkResults(this.store, batchId);
   }
 
+  /** Whether what became of its rows is still known; false while they run, and once its output files are deleted. */
+  async hasResults(batchId: string): Promise<boolean> {
+    return (await this.store.head(storeKeys.batch(batchId).resultTable)) !== null;
+  }
+
   /** For a batch that has no output files, or has them no longer. */
   async removeChunks(batchId: string): Promise<void> {
     const keys = storeKeys.batch(batchId);
@@ -114,7 +122,8 @@ export class BatchStore {
   /** Throws `not_found`. */
   async get(batchId: string, sees: Sees): Promise<BatchView> {
     const view = await this.view(batchId, sees);
-    if (view === null)
+    // One that is over may be gone, removed through another process.
+    if (view === null || (this.over.has(batchId) && (await this.store.head(storeKeys.batch(batchId).manifest)) === null))
       throw new InterleaveError('not_found', `No batch with id ${JSON.stringify(batchId.slice(0, 64))}`, { param: 'batch_id' });
     return view;
   }
@@ -151,6 +160,16 @@ export class BatchStore {
     return marker === null ? null : Math.floor(marker.modifiedMs / 1000);
   }
 
+  /** As it is now; of a batch that is over, as it was. */
+  readControl(manifest: Manifest): Promise<BatchControl> {
+    return readControl(this.store, manifest);
+  }
+
+  /** Throws `conflict` where many change it at the same time. */
+  changeControl(manifest: Manifest, change: Partial<BatchControl>): Promise<BatchControl> {
+    return changeControl(this.store, manifest, change);
+  }
+
   /** Runners of some node crash of this batch: its owner is to fail it. */
   async markCrashed(batchId: string): Promise<void> {
     await this.store.putIfAbsent(storeKeys.batch(batchId).crashMarker, new Uint8Array());
@@ -158,6 +177,11 @@ export class BatchStore {
 
   async hasCrashed(batchId: string): Promise<boolean> {
     return (await this.store.head(storeKeys.batch(batchId).crashMarker)) !== null;
+  }
+
+  private async liveFacts(manifest: Manifest): Promise<LiveFacts> {
+    const [cancelRequestedAt, control] = await Promise.all([this.cancelRequestedAt(manifest.batch.id), this.readControl(manifest)]);
+    return { cancelRequestedAt, control };
   }
 
   private async markIfOpen(batchId: string): Promise<void> {
@@ -179,7 +203,7 @@ export class BatchStore {
   private async view(batchId: string, sees: Sees): Promise<BatchView | null> {
     const manifest = this.over.get(batchId) ?? (await this.read(batchId));
     if (manifest === null || !sees(manifest.tenant)) return null;
-    if (!isTerminal(manifest.batch.status)) return toBatchView(manifest, await this.cancelRequestedAt(batchId));
+    if (!isTerminal(manifest.batch.status)) return toBatchView(manifest, await this.liveFacts(manifest));
     if (this.over.size >= OVER_KEPT_MAX) this.over.clear();
     this.over.set(batchId, manifest);
     return toBatchView(manifest, null);

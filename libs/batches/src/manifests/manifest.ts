@@ -1,4 +1,4 @@
-import type { BatchLogEntry, BatchObject, BatchProgress, BatchStatus, BatchValidationError } from '@app/contracts';
+import type { BatchLogEntry, BatchObject, BatchPriority, BatchProgress, BatchStatus, BatchValidationError } from '@app/contracts';
 
 /** One model version with its files: the same name and version may have others later, or elsewhere. */
 export interface ModelPin {
@@ -10,6 +10,20 @@ export interface ModelPin {
 
 /** How a batch ends once its rows are settled. */
 export type BatchOutcome = 'completed' | 'expired' | 'cancelled' | 'failed';
+
+/** What a dry run predicts of the whole file. */
+export interface DryRun {
+  /** Of the file. */
+  rows: number;
+  /** Of them were tokenized for the prediction. */
+  sampled_rows: number;
+  /** Time of one executor. */
+  executor_seconds: number;
+  /** With all executors of the batch lane of the node that predicted it, and no live traffic; null: it had none. */
+  wall_seconds: number | null;
+  /** Part of the computed tokens that is padding, where the sample is run in full runs; null: the model has no lengths. */
+  padding_share: number | null;
+}
 
 /**
  * `manifest.json`: the truth about a batch. The API creates it; from then on only the node that owns the batch writes it.
@@ -23,7 +37,8 @@ export type BatchOutcome = 'completed' | 'expired' | 'cancelled' | 'failed';
  * | completed, failed, expired, cancelled | – |
  */
 export interface Manifest {
-  formatVersion: 1;
+  /** 2: with something that releases before it would do wrong: a plan, rows of another batch, a dry run. */
+  formatVersion: 1 | 2;
   batch: BatchObject;
   /** Whose it is, and its files. Those of before there were tenants do not say so, and are read as `DEFAULT_TENANT`'s. */
   tenant: string;
@@ -46,27 +61,25 @@ export interface Manifest {
   progress?: BatchProgress;
   /** The newest entries, in order of time; absent: no node of this release has had it. */
   log?: BatchLogEntry[];
+  /** As it is known to whoever wrote this; absent: normal. */
+  priority?: BatchPriority;
+  /** Of the tenant when it was submitted; absent: 1. */
+  tenantWeight?: number;
+  /** Its rows are those of that batch that failed or did not run. */
+  retryOf?: string;
+  /** Its rows are made by its owner before it is validated, and are not those of the input file. */
+  hasPreparedRows?: true;
+  isDryRun?: true;
+  dryRun?: DryRun;
+  /** `plan.idx` has its chunks, which end at these; absent: they are those of the file. */
+  plan?: { bytes: number; rows: number };
+  /** Rows without a line in a file, once it is over. */
+  notRunRows?: number;
 }
 
 const TERMINAL: ReadonlySet<BatchStatus> = new Set<BatchStatus>(['completed', 'failed', 'expired', 'cancelled']);
 
 export const isTerminal = (status: BatchStatus): boolean => TERMINAL.has(status);
-
-/** The batch as clients see it; `interleave` is ours, official clients ignore it. */
-export type BatchView = BatchObject & { interleave?: { paused?: string; progress?: BatchProgress } };
-
-/** `cancelRequestedAt`: Unix seconds of the cancel marker, which the runner may not have seen yet; null: none. */
-export function toBatchView(manifest: Manifest, cancelRequestedAt: number | null): BatchView {
-  const { batch, paused, progress } = manifest;
-  const isCancelling = cancelRequestedAt !== null && (batch.status === 'validating' || batch.status === 'in_progress');
-  return {
-    ...batch,
-    ...(isCancelling ? { status: 'cancelling' as const, cancelling_at: cancelRequestedAt } : {}),
-    ...(paused === null && progress === undefined
-      ? {}
-      : { interleave: { ...(paused === null ? {} : { paused }), ...(progress === undefined ? {} : { progress }) } }),
-  };
-}
 
 export interface NewBatch {
   batchId: string;
@@ -82,18 +95,25 @@ export interface NewBatch {
   /** Unix seconds. */
   createdAt: number;
   expiresAt: number;
+  /** As the client said it; absent: "24h". */
+  completionWindow?: string;
+  priority?: BatchPriority;
+  tenantWeight?: number;
+  isDryRun?: boolean;
+  /** Absent: its rows are those of the file. */
+  retryOf?: string;
 }
 
 export function newManifest(batch: NewBatch): Manifest {
   return {
-    formatVersion: 1,
+    formatVersion: batch.isDryRun === true || batch.retryOf !== undefined ? 2 : 1,
     batch: {
       id: batch.batchId,
       object: 'batch',
       endpoint: batch.endpoint,
       errors: null,
       input_file_id: batch.inputFileId,
-      completion_window: '24h',
+      completion_window: batch.completionWindow ?? '24h',
       status: 'validating',
       output_file_id: null,
       error_file_id: null,
@@ -117,6 +137,10 @@ export function newManifest(batch: NewBatch): Manifest {
     errorFileId: batch.errorFileId,
     outcome: null,
     paused: null,
+    ...(batch.priority === undefined ? {} : { priority: batch.priority }),
+    ...(batch.tenantWeight === undefined ? {} : { tenantWeight: batch.tenantWeight }),
+    ...(batch.retryOf === undefined ? {} : { retryOf: batch.retryOf, hasPreparedRows: true as const }),
+    ...(batch.isDryRun === true ? { isDryRun: true as const } : {}),
   };
 }
 

@@ -35,6 +35,15 @@ export class ResultTable {
     return Buffer.from(this.numbers.buffer);
   }
 
+  /** All zero for a chunk without a result, or that the batch does not have. */
+  resultOf(index: number): Omit<ChunkResult, 'failures'> {
+    const [completed = 0, failed = 0, outputBytes = 0, errorBytes = 0] = this.numbers.subarray(
+      index * ENTRY_NUMBERS,
+      (index + 1) * ENTRY_NUMBERS,
+    );
+    return { index, completed, failed, outputBytes, errorBytes };
+  }
+
   /** Of a whole file. */
   facts(part: ChunkPart): { bytes: number; rows: number } {
     const facts = { bytes: 0, rows: 0 };
@@ -59,9 +68,6 @@ export class ResultTable {
   }
 
   private *results(): Generator<Omit<ChunkResult, 'failures'>, void, void> {
-    for (let at = 0; at < this.numbers.length; at += ENTRY_NUMBERS) {
-      const [completed = 0, failed = 0, outputBytes = 0, errorBytes = 0] = this.numbers.subarray(at, at + ENTRY_NUMBERS);
-      yield { index: at / ENTRY_NUMBERS, completed, failed, outputBytes, errorBytes };
-    }
+    for (let index = 0; index * ENTRY_NUMBERS < this.numbers.length; index++) yield this.resultOf(index);
   }
 }

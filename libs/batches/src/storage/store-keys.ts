@@ -45,6 +45,10 @@ export const storeKeys = {
       prefix,
       open: `open/${batchId}`,
       manifest: `${prefix}manifest.json`,
+      /** Paused or not, and its priority. */
+      control: `${prefix}control.json`,
+      /** The chunks that it is divided into. */
+      plan: `${prefix}plan.idx`,
       /** Somebody asked to cancel. */
       cancelMarker: `${prefix}cancel`,
       /** Runners of some node crash of it. */

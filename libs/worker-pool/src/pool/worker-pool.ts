@@ -93,6 +93,13 @@ export class WorkerPool implements InferenceBackend {
     return this.admission.inFlight;
   }
 
+  /** Of all workers of the lane that are there. */
+  get executorCount(): number {
+    let executors = 0;
+    for (const slot of this.slots.values()) executors += slot.executors;
+    return executors;
+  }
+
   backlogMs(): number {
     let expectedNs = this.fair.waitingNs;
     let executors = 0;

@@ -1,0 +1,50 @@
+import { BATCH_PRIORITY_DEFAULT, InterleaveError } from '@app/contracts';
+import { isTerminal, type BatchStore, type Manifest } from '@app/batches';
+import type { BatchRequest } from './batch-requests';
+import { windowSeconds } from './completion-window';
+
+/** A batch of the rows of a batch that was itself made of another's, and so on. */
+const RETRIES_MAX = 16;
+const WINDOW_DEFAULT = '24h';
+
+/** A new batch over the rows of one that failed or were not run, with all else as it was. Throws `conflict` where there are none. */
+export async function retryRequest(batches: BatchStore, manifest: Manifest): Promise<BatchRequest & { retryOf: string }> {
+  const { batch } = manifest;
+  if (!isTerminal(batch.status)) throw conflict(`A batch with status '${batch.status}' is not over; cancel it or wait for its end`);
+  if (batch.in_progress_at === null)
+    throw conflict('None of its rows was started; put right what is in its errors and submit it as a new batch');
+  if (manifest.isDryRun === true) throw conflict('A dry run has no rows of its own; submit the batch without dry_run');
+  if (batch.request_counts.completed === batch.request_counts.total)
+    throw conflict('All its rows are completed; there is nothing to retry');
+  if (!(await batches.hasResults(batch.id)))
+    throw conflict('Its output files are deleted, which say what is left to do; submit the rows as a new batch');
+  if ((await retriesBefore(batches, manifest)) >= RETRIES_MAX)
+    throw conflict(`It is the ${RETRIES_MAX}th retry of one batch; submit the rows that are left as a new file`);
+  const window = windowSeconds(batch.completion_window) === null ? WINDOW_DEFAULT : batch.completion_window;
+  return {
+    inputFileId: batch.input_file_id,
+    endpoint: batch.endpoint,
+    metadata: batch.metadata,
+    isDeterministic: batch.deterministic === true,
+    outputExpiresAfterSeconds: manifest.outputExpiresAfterSeconds,
+    completionWindow: window,
+    completionWindowSeconds: windowSeconds(window) ?? 0,
+    priority: manifest.priority ?? BATCH_PRIORITY_DEFAULT,
+    isDryRun: false,
+    retryOf: batch.id,
+  };
+}
+
+async function retriesBefore(batches: BatchStore, manifest: Manifest): Promise<number> {
+  let count = 0;
+  let before: string | undefined = manifest.retryOf;
+  for (; before !== undefined && count < RETRIES_MAX; count++) {
+    const source: Manifest | null = await batches.read(before);
+    if (source === null || !(await batches.hasResults(before)))
+      throw conflict(`Its rows are those of ${before}, which is deleted; submit them as a new file`);
+    before = source.retryOf;
+  }
+  return count;
+}
+
+const conflict = (message: string): InterleaveError => new InterleaveError('conflict', message, { param: 'batch_id' });

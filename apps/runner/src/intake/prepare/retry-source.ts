@@ -1,0 +1,74 @@
+import { readRows, ResultTable, type ChunkTable, type Manifest, type RowLine } from '@app/batches';
+import type { RunnerContext } from '../../runner-context';
+import { plannedTable } from '../batch-plan';
+import { RowsLeft } from './rows-left';
+
+/** The lines of a file of requests, in pieces of any length. */
+export type RowSource = (signal: AbortSignal) => AsyncIterable<Uint8Array>;
+
+type Parts = Pick<RunnerContext, 'store' | 'batches' | 'files'>;
+
+const NEWLINE = Buffer.from('\n');
+
+/**
+ * The rows of another batch that failed or did not run, in its order. `sourceOf` gives all rows of a batch whose rows were prepared. Throws
+ * `RetryImpossible` where it cannot be told any more which those are.
+ */
+export async function retrySource(
+  context: Parts,
+  manifest: Manifest,
+  sourceOf: (original: Manifest) => Promise<RowSource>,
+): Promise<RowSource> {
+  const { store, batches, files } = context;
+  const original = manifest.retryOf === undefined ? null : await batches.read(manifest.retryOf);
+  const results = original === null ? null : await ResultTable.read(store, original.batch.id);
+  if (original === null || results === null) throw new RetryImpossible(manifest);
+  const record = original.hasPreparedRows === true ? null : await files.find(original.batch.input_file_id);
+  if (record === null && original.hasPreparedRows !== true) throw new RetryImpossible(manifest);
+  const table = await plannedTable(context, original, async () => {
+    if (record === null) throw new RetryImpossible(manifest);
+    return files.readChunkTable(record);
+  });
+  const left = new RowsLeft(batches.results(original.batch.id), table, results);
+  const all = record === null ? await sourceOf(original) : null;
+  return (signal) =>
+    linesOf(
+      all === null ? ofFile(context, files.contentKey(original.batch.input_file_id), table, left) : ofSource(all(signal)),
+      left,
+      signal,
+    );
+}
+
+/** The batch whose rows are to be retried is gone, or its results or its input are. */
+export class RetryImpossible extends Error {
+  override readonly name = 'RetryImpossible';
+
+  constructor({ retryOf }: Manifest) {
+    super(`The input or the results of ${retryOf ?? 'the batch'}, whose failed rows these are, are gone; submit the rows as a new file.`);
+  }
+}
+
+async function* linesOf(groups: AsyncIterable<RowLine[]>, left: RowsLeft, signal: AbortSignal): AsyncGenerator<Uint8Array, void, void> {
+  for await (const rows of groups) {
+    signal.throwIfAborted();
+    const lines: Buffer[] = [];
+    for (const { row, bytes } of rows) if (await left.has(row)) lines.push(bytes, NEWLINE);
+    if (lines.length > 0) yield Buffer.concat(lines);
+  }
+}
+
+/** Without the chunks of which nothing is left. */
+async function* ofFile({ store }: Parts, key: string, table: ChunkTable, left: RowsLeft): AsyncGenerator<RowLine[], void, void> {
+  for (let index = 0; index < table.chunkCount; index++) {
+    if (left.hasAnyOf(index)) yield* readRows(store, key, table.chunk(index));
+  }
+}
+
+function ofSource(pieces: AsyncIterable<Uint8Array>): AsyncIterable<RowLine[]> {
+  const store = { read: () => asBuffers(pieces) };
+  return readRows(store, 'rows', { offset: 0, end: Number.MAX_SAFE_INTEGER, firstRow: 0, firstLine: 1 });
+}
+
+async function* asBuffers(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer, void, void> {
+  for await (const piece of pieces) yield Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength);
+}

@@ -1,0 +1,54 @@
+import { BATCH_PRIORITY_DEFAULT, type BatchObject, type BatchPriority, type BatchProgress } from '@app/contracts';
+import { PAUSED_BY_REQUEST, type BatchControl } from './control';
+import { isTerminal, type DryRun, type Manifest } from './manifest';
+
+/** What is ours of a batch; official clients ignore it. */
+export interface InterleaveView {
+  /** Why nothing is worked on. */
+  paused?: string;
+  priority: BatchPriority;
+  progress?: BatchProgress;
+  /** Rows that were never started, once the batch is over. */
+  not_run?: number;
+  /** The batch whose failed rows these are. */
+  retry_of?: string;
+  /** Null: not predicted yet. */
+  dry_run?: DryRun | null;
+}
+
+/** The batch as clients see it. */
+export type BatchView = BatchObject & { interleave: InterleaveView };
+
+/** What is known of an open batch beside its manifest, of which its owner may not have heard yet. */
+export interface LiveFacts {
+  /** Unix seconds of the cancel marker; null: there is none. */
+  cancelRequestedAt: number | null;
+  control: BatchControl;
+}
+
+/** `live` null: of a batch that is over, or was just made. */
+export function toBatchView(manifest: Manifest, live: LiveFacts | null): BatchView {
+  const { batch } = manifest;
+  const cancelRequestedAt = live?.cancelRequestedAt ?? null;
+  const isCancelling = cancelRequestedAt !== null && (batch.status === 'validating' || batch.status === 'in_progress');
+  const paused = pausedBy(manifest, isCancelling ? null : live);
+  return {
+    ...batch,
+    ...(isCancelling ? { status: 'cancelling' as const, cancelling_at: cancelRequestedAt } : {}),
+    interleave: {
+      ...(paused === null ? {} : { paused }),
+      priority: live?.control.priority ?? manifest.priority ?? BATCH_PRIORITY_DEFAULT,
+      ...(manifest.progress === undefined ? {} : { progress: manifest.progress }),
+      ...(isTerminal(batch.status) && (manifest.notRunRows ?? 0) > 0 ? { not_run: manifest.notRunRows } : {}),
+      ...(manifest.retryOf === undefined ? {} : { retry_of: manifest.retryOf }),
+      ...(manifest.isDryRun === true ? { dry_run: manifest.dryRun ?? null } : {}),
+    },
+  };
+}
+
+/** Somebody who has just paused a batch, or let it go on, sees that before its owner has. */
+function pausedBy({ paused, batch }: Manifest, live: LiveFacts | null): string | null {
+  const isOpen = batch.status === 'validating' || batch.status === 'in_progress';
+  if (live?.control.isPaused === true && isOpen) return paused ?? PAUSED_BY_REQUEST;
+  return live !== null && paused === PAUSED_BY_REQUEST ? null : paused;
+}
