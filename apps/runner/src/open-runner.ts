@@ -15,6 +15,8 @@ import { RunnerModule } from './runner.module';
 import { RunnerMetrics, observeRunner } from './runner-metrics';
 import type { RowEngine } from './chunks/row-engine';
 import { acquireRunnerLock } from './runner-lock';
+import { emptyScratch, tableSettings } from './tables/open-tables';
+import { TABLE_CHILD } from './tables/table-process';
 
 /** Enough rows at once that a coalescer sees many lengths (256 of them bring its cost within 2 % of the best). */
 const ROWS_IN_FLIGHT_MAX = 512;
@@ -41,6 +43,8 @@ export interface RunnerDependencies {
   reconcileMs: number;
   /** Why this node may not take batch work beside the others of its fleet; null: it may. */
   refusal: () => Promise<string | null>;
+  /** For tests: what node runs to read and write tables. */
+  tableChild?: readonly string[];
 }
 
 /** Starts the batch lane of a node, once no other process is that node's runner. Redis need not be there yet. */
@@ -50,6 +54,7 @@ export async function openRunner(config: Config, parts: RunnerDependencies): Pro
   const lock = await acquireRunnerLock(parts.nodeId, () =>
     log.info('another batch runner of this node is running; waiting for it to exit'),
   );
+  await emptyScratch(config);
   const bull = { address: redisAddress(config), instanceId, onError: (error: Error) => log.debug({ err: error }, 'Redis') };
   const module = RunnerModule.of(runnerOptions(config, parts), bull);
   const app = await NestFactory.createApplicationContext(module, { logger: false, abortOnError: false });
@@ -82,6 +87,7 @@ export function runnerOptions(config: Config, parts: RunnerDependencies): Omit<B
       crashMarks: new CrashMarks(dataDir),
       engine,
       rowLimits,
+      tables: tableSettings(config, parts.tableChild ?? TABLE_CHILD),
       crashes,
       log,
     },

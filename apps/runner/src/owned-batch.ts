@@ -6,6 +6,7 @@ import type { ChunkDesk } from './chunks/chunk-desk';
 import { ChunkLedger } from './chunks/chunk-ledger';
 import { judgeInput, type BatchInput } from './intake/batch-input';
 import { CRASHED } from './intake/crash-record';
+import { prepareRows } from './intake/prepare/prepare-rows';
 import { ManifestFile } from './manifest-file';
 import { finishBatch } from './output/finish-batch';
 import type { RunnerContext } from './runner-context';
@@ -179,6 +180,9 @@ export class OwnedBatch {
     const { crashRecord } = this.work;
     if (crashRecord.isHopeless) return this.fail([CRASHED]);
     await crashRecord.beginWork();
+    const faults = await prepareRows(this.context, this.manifest, this.validation.signal);
+    if (this.isDecided()) return;
+    if (faults.length > 0) return this.fail(faults);
     const input = await this.work.input();
     if (this.isDecided()) return;
     if (input === null) return this.endWithoutInput();
@@ -228,7 +232,7 @@ export class OwnedBatch {
   /** What the batch is made of and what is done of it, by the store; after a change of owner or validation, and before the end. */
   private async recover(): Promise<{ input: BatchInput; chunks: ChunkLedger }> {
     const input = await this.work.input();
-    if (input === null) throw new Error(`input file ${this.manifest.batch.input_file_id} is gone`);
+    if (input === null) throw new Error(`the rows of ${this.id} are gone`);
     const isNew = this.chunks === null;
     const chunks = this.chunks ?? new ChunkLedger(this.id, input.table.chunkCount);
     chunks.recover(await this.context.batches.results(this.id).recover());

@@ -33,7 +33,8 @@ export interface BatchObject {
   endpoint: string;
   model?: string;
   errors: { object: 'list'; data: BatchValidationError[] } | null;
-  input_file_id: string;
+  /** Null: the rows come from a URI. */
+  input_file_id: string | null;
   completion_window: '24h';
   status: BatchStatus;
   output_file_id: string | null;

@@ -1,5 +1,7 @@
 import { InterleaveError } from '@app/contracts';
 import type { PageRequest } from '@app/batches';
+import { invalid, shown, SHOWN_CHARS_MAX } from './invalid';
+import { parseTableRequest, type TableRequest } from './table-request';
 
 const LIFE_SECONDS_MIN = 3_600;
 export const LIFE_SECONDS_MAX = 2_592_000;
@@ -14,16 +16,20 @@ const BATCH_FIELDS: ReadonlySet<string> = new Set([
   'metadata',
   'output_expires_after',
   'deterministic',
+  'input',
+  'model',
+  'output',
 ]);
-const SHOWN_CHARS_MAX = 80;
 
 /** The body of `POST /v1/batches`, checked as far as it can be without looking at files. */
 export interface BatchRequest {
-  inputFileId: string;
+  /** Null: `table.uri` is the input. */
+  inputFileId: string | null;
   endpoint: string;
   metadata: Record<string, string> | null;
   isDeterministic: boolean;
   outputExpiresAfterSeconds: number | null;
+  table: TableRequest;
 }
 
 /** Throws `invalid_request` naming the field. */
@@ -35,17 +41,22 @@ export function parseBatchRequest(body: unknown): BatchRequest {
       param: unknown.slice(0, SHOWN_CHARS_MAX),
     });
   const { input_file_id: inputFileId, endpoint, completion_window: window, metadata, output_expires_after: expires, deterministic } = body;
-  if (typeof inputFileId !== 'string') throw invalid('input_file_id', 'the id of an uploaded file', inputFileId);
+  const table = parseTableRequest(body);
+  const isFile = inputFileId !== undefined && inputFileId !== null;
+  if (isFile ? typeof inputFileId !== 'string' : table.uri === null)
+    throw invalid('input_file_id', 'the id of an uploaded file', inputFileId);
+  if (isFile && table.uri !== null) throw invalid('input.uri', 'none beside input_file_id', table.uri);
   if (typeof endpoint !== 'string') throw invalid('endpoint', 'the path of a predict endpoint', endpoint);
   if (window !== '24h') throw invalid('completion_window', '"24h"', window);
   const isDeterministic = deterministic ?? false;
   if (typeof isDeterministic !== 'boolean') throw invalid('deterministic', 'true or false', deterministic);
   return {
-    inputFileId,
+    inputFileId: typeof inputFileId === 'string' ? inputFileId : null,
     endpoint,
     metadata: parseMetadata(metadata),
     isDeterministic,
     outputExpiresAfterSeconds: parseExpiry('output_expires_after', expires),
+    table,
   };
 }
 
@@ -92,20 +103,6 @@ function parseMetadata(value: unknown): Record<string, string> | null {
   return Object.fromEntries(pairs.map(([key, text]) => [key, String(text)]));
 }
 
-export function invalid(param: string | null, expected: string, received: unknown): InterleaveError {
-  return new InterleaveError(
-    'invalid_request',
-    `${param === null ? 'Body' : param}: expected ${expected} but received ${shown(received)}`,
-    param === null ? {} : { param },
-  );
-}
-
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function shown(value: unknown): string {
-  const text =
-    value === undefined ? 'nothing' : JSON.stringify(value, (_, part: unknown) => (typeof part === 'bigint' ? String(part) : part));
-  return text.length <= SHOWN_CHARS_MAX ? text : `${text.slice(0, SHOWN_CHARS_MAX)}…`;
 }

@@ -21,7 +21,10 @@ import type { Logger } from '@app/telemetry';
 import type { Breaker } from '../resilience/breaker';
 import type { StorageGuard } from '../resilience/storage-guard';
 import { maySee, type Caller } from '../access/caller';
-import { invalid, type BatchRequest } from './batch-requests';
+import { type BatchRequest } from './batch-requests';
+import { tableOf } from './table-request';
+import { checkUri, type InputPlaces } from './check-uri';
+import { invalid } from './invalid';
 
 /** As the runner says of a batch that it has taken up. */
 const REDIS_AWAY = 'Redis is not reachable';
@@ -39,6 +42,8 @@ export interface BatchServiceParts {
   redis: Breaker;
   /** Largest input file. */
   fileBytesMax: number;
+  /** What batches may name by a URI. */
+  inputs: InputPlaces;
   log: Logger;
 }
 
@@ -91,14 +96,16 @@ export class BatchService {
    */
   async createBatch(request: BatchRequest, caller: Caller): Promise<BatchView> {
     if (request.endpoint.includes('?') || parseEndpoint(request.endpoint) === null) throw invalid('endpoint', ENDPOINTS, request.endpoint);
-    const file = await this.inputFile(request.inputFileId, caller);
+    const file = request.inputFileId === null ? null : await this.inputFile(request.inputFileId, caller);
+    const table = tableOf(request.table, file, request.endpoint);
+    if (request.table.uri !== null) await checkUri(request.table.uri, this.parts.inputs);
     const createdAt = Math.floor(Date.now() / 1000);
     const manifest = newManifest({
       batchId: newBatchId(),
       tenant: caller.tenant,
       models: caller.models,
       endpoint: request.endpoint,
-      inputFileId: file.id,
+      inputFileId: file?.id ?? null,
       outputFileId: newFileId(),
       errorFileId: newFileId(),
       metadata: request.metadata,
@@ -106,13 +113,14 @@ export class BatchService {
       outputExpiresAfterSeconds: request.outputExpiresAfterSeconds,
       createdAt,
       expiresAt: createdAt + COMPLETION_WINDOW_SECONDS,
+      table,
     });
     const batchId = manifest.batch.id;
     await this.store(async () => {
-      await this.parts.files.addUse(file.id, batchId);
+      if (file !== null) await this.parts.files.addUse(file.id, batchId);
       await this.parts.batches.create(manifest);
     });
-    if (!(await this.parts.files.mayUse(file.id))) {
+    if (file !== null && !(await this.parts.files.mayUse(file.id))) {
       await this.parts.batches.remove(batchId);
       throw unknownInputFile(file.id);
     }

@@ -29,6 +29,7 @@ export async function openBatchService(config: Config, log: Logger, breakers: Br
     storage: new StorageGuard(store, breakers.of('storage', storageVerdict, WINDOW), () => files.tryWrite()),
     redis: breakers.of('redis', () => 'fault', WINDOW),
     fileBytesMax: config.batch.fileBytesMax,
+    inputs: { roots: config.batch.inputRoots, buckets: config.batch.inputBuckets },
     log,
   });
 }

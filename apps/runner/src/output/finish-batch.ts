@@ -4,6 +4,7 @@ import type { ChunkLedger } from '../chunks/chunk-ledger';
 import { commitNotRun } from '../chunks/chunk-processor';
 import type { RunnerContext } from '../runner-context';
 import type { BatchInput } from '../intake/batch-input';
+import { tableFormat, tableMaker } from './publish-table';
 
 /** Chunks that never ran are written down so many at once. */
 const WRITES_MAX = 8;
@@ -28,7 +29,9 @@ export async function finishBatch(
   // The rows of a batch that crashes the runner are not read again.
   const added = outcome === 'failed' ? new Map<number, ChunkResult>() : await completeResults(context, ending);
   const resultOf = (index: number) => chunks.resultOf(index) ?? added.get(index) ?? null;
-  const { output, errors } = await publishOutputs(context.store, { manifest, chunkCount: table.chunkCount, resultOf });
+  const format = outcome === 'failed' ? null : tableFormat(manifest);
+  const makeTable = format === null ? null : tableMaker(context, manifest, ending.input, format);
+  const { output, errors } = await publishOutputs(context.store, { manifest, chunkCount: table.chunkCount, resultOf, makeTable });
   const completed = output?.rows ?? 0;
   return {
     output_file_id: output?.id ?? null,

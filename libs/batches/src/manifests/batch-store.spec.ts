@@ -166,10 +166,10 @@ describe('BatchStore', () => {
     expect([ids.includes(old), ids.includes(young)]).toEqual([false, true]);
   });
 
-  it.each([2, undefined])('does not guess at formatVersion %j', async (formatVersion) => {
+  it.each([3, undefined])('does not guess at formatVersion %j', async (formatVersion) => {
     const foreign = { ...manifest(1_800_000_005_000), formatVersion } as unknown as Manifest;
     await batches.create(foreign);
-    await expect(batches.read(foreign.batch.id)).rejects.toThrow(/manifest\.json: expected formatVersion 1 but received/);
+    await expect(batches.read(foreign.batch.id)).rejects.toThrow(/manifest\.json: expected formatVersion 1 or 2 but received/);
     await batches.remove(foreign.batch.id);
   });
 });

@@ -9,7 +9,7 @@ import { ChunkResults } from '../results/chunk-results';
 import { isBatchId, idCreatedAtMs } from './ids';
 import { isTerminal, toBatchView, type BatchView, type Manifest } from './manifest';
 
-const FORMATS = [1] as const;
+const FORMATS = [1, 2] as const;
 /** A page of a list reads those of a batch that is over once. */
 const OVER_KEPT_MAX = 1_000;
 const LAYOUT = { formatVersion: 2 };
@@ -97,9 +97,12 @@ export class BatchStore {
     return manifest !== null && !isTerminal(manifest.batch.status);
   }
 
-  /** After the manifest says that the batch is over. */
+  /** After the manifest says that the batch is over. Rows that were prepared for it go before its mark. */
   async close(batchId: string): Promise<void> {
-    await this.store.delete(storeKeys.batch(batchId).open);
+    const keys = storeKeys.batch(batchId);
+    await this.store.delete(keys.preparedRecord);
+    await this.store.deleteAll(keys.preparedRows);
+    await this.store.delete(keys.open);
   }
 
   results(batchId: string): ChunkResults {

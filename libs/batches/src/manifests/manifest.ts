@@ -1,4 +1,5 @@
 import type { BatchObject, BatchStatus, BatchValidationError } from '@app/contracts';
+import type { TableInput, TableOutput } from './table-io';
 
 /** One model version with its files: the same name and version may have others later, or elsewhere. */
 export interface ModelPin {
@@ -23,7 +24,8 @@ export type BatchOutcome = 'completed' | 'expired' | 'cancelled' | 'failed';
  * | completed, failed, expired, cancelled | – |
  */
 export interface Manifest {
-  formatVersion: 1;
+  /** 2 for a batch with what releases before it cannot do. */
+  formatVersion: 1 | 2;
   batch: BatchObject;
   /** Whose it is, and its files. Those of before there were tenants do not say so, and are read as `DEFAULT_TENANT`'s. */
   tenant: string;
@@ -42,6 +44,12 @@ export interface Manifest {
   pin?: ModelPin;
   /** The node that wrote it last, and that write; absent before a node has taken it up. */
   writer?: { nodeId: string; writeId: string };
+  /** Absent: the rows are the lines of the input file. */
+  input?: TableInput;
+  /** Absent: the output is JSON Lines. */
+  output?: TableOutput;
+  /** Rows are made by its owner before they are validated: see `PreparedRowsWriter`. As at its creation. */
+  hasPreparedRows?: true;
 }
 
 const TERMINAL: ReadonlySet<BatchStatus> = new Set<BatchStatus>(['completed', 'failed', 'expired', 'cancelled']);
@@ -67,7 +75,8 @@ export interface NewBatch {
   tenant: string;
   models: readonly string[] | null;
   endpoint: string;
-  inputFileId: string;
+  /** Null: it is a `uri`. */
+  inputFileId: string | null;
   outputFileId: string;
   errorFileId: string;
   metadata: Record<string, string> | null;
@@ -76,11 +85,13 @@ export interface NewBatch {
   /** Unix seconds. */
   createdAt: number;
   expiresAt: number;
+  table?: { input: TableInput | null; output: TableOutput | null; hasPreparedRows: boolean };
 }
 
 export function newManifest(batch: NewBatch): Manifest {
+  const table = tableFields(batch);
   return {
-    formatVersion: 1,
+    formatVersion: Object.keys(table).length === 0 ? 1 : 2,
     batch: {
       id: batch.batchId,
       object: 'batch',
@@ -111,6 +122,16 @@ export function newManifest(batch: NewBatch): Manifest {
     errorFileId: batch.errorFileId,
     outcome: null,
     paused: null,
+    ...table,
+  };
+}
+
+function tableFields({ table }: NewBatch): Pick<Manifest, 'input' | 'output' | 'hasPreparedRows'> {
+  const { input = null, output = null, hasPreparedRows = false } = table ?? {};
+  return {
+    ...(input === null ? {} : { input }),
+    ...(output === null ? {} : { output }),
+    ...(hasPreparedRows ? { hasPreparedRows: true as const } : {}),
   };
 }
 

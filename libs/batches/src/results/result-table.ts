@@ -45,6 +45,15 @@ export class ResultTable {
     return facts;
   }
 
+  /** Null: the chunk has no rows in either file. */
+  resultOf(index: number): ChunkResult | null {
+    const [completed = 0, failed = 0, outputBytes = 0, errorBytes = 0] = this.numbers.subarray(
+      index * ENTRY_NUMBERS,
+      (index + 1) * ENTRY_NUMBERS,
+    );
+    return completed + failed === 0 ? null : { index, completed, failed, outputBytes, errorBytes };
+  }
+
   /** The bytes of a file, chunk after chunk. */
   async *read(store: ObjectStore, part: ChunkPart, range: ByteRange): AsyncGenerator<Buffer, void, void> {
     const results = new ChunkResults(store, this.batchId);
