@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 if (($# == 0)); then
-  mapfile -t names < <(cd dist/bench && ls -d */main.js | xargs -n 1 dirname)
+  mapfile -t names < <(cd dist/bench && ls -d */main.js */*/main.js | xargs -n 1 dirname)
   set -- "${names[@]}"
 fi
 for name in "$@"; do

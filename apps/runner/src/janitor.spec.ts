@@ -48,7 +48,7 @@ describe('Janitor', () => {
     const writer = await batches.results(old.batch.id).begin(0);
     await writer.addOutput('{"a":1}');
     const { result } = await writer.commit();
-    const { output } = await publishOutputs(store, { manifest: old, chunkCount: 1, resultOf: () => result });
+    const { output } = await publishOutputs(store, { manifest: old, chunkCount: 1, resultOf: () => result, makeTable: null });
     const goes = [old, await batchOf('failed', 9, 8), await batchOf('cancelled', 8, 7.5), await batchOf('expired', 30, 29)];
     const stays = [await batchOf('completed', 9, 6), await batchOf('in_progress', 9, 0), await batchOf('completed', 1, 1)];
     await janitor(null).sweep();

@@ -25,6 +25,8 @@ import { RunnerMetrics, observeRunner } from './runner-metrics';
 import type { RowEngine } from './chunks/row-engine';
 import { Janitor } from './janitor';
 import { acquireRunnerLock } from './runner-lock';
+import { emptyScratch, tableSettings } from './tables/open-tables';
+import { TABLE_CHILD } from './tables/table-process';
 
 /**
  * Enough rows at once that a coalescer sees many lengths (256 of them bring its cost within 2 % of the best), although rows of a block
@@ -54,6 +56,8 @@ export interface RunnerDependencies {
   reconcileMs: number;
   /** Why this node may not take batch work beside the others of its fleet; null: it may. */
   refusal: () => Promise<string | null>;
+  /** For tests: what node runs to read and write tables. */
+  tableChild?: readonly string[];
 }
 
 /** Starts the batch lane of a node, once no other process is that node's runner. Redis need not be there yet. */
@@ -63,6 +67,7 @@ export async function openRunner(config: Config, parts: RunnerDependencies): Pro
   const lock = await acquireRunnerLock(parts.nodeId, () =>
     log.info('another batch runner of this node is running; waiting for it to exit'),
   );
+  await emptyScratch(config);
   const bull = { address: redisAddress(config), instanceId, onError: (error: Error) => log.debug({ err: error }, 'Redis') };
   const module = RunnerModule.of(runnerOptions(config, parts), bull);
   const app = await NestFactory.createApplicationContext(module, { logger: false, abortOnError: false });
@@ -97,6 +102,7 @@ export function runnerOptions(config: Config, parts: RunnerDependencies): Runner
       engine,
       rowLimits,
       chunkRowsMax: batch.chunkRows,
+      tables: tableSettings(config, parts.tableChild ?? TABLE_CHILD),
       crashes,
       log,
     },

@@ -20,6 +20,7 @@ import { OwnShare } from './chunks/own-share';
 import { judgeInput, type BatchInput } from './intake/batch-input';
 import { beginBatch } from './intake/begin-batch';
 import { CRASHED } from './intake/crash-record';
+import { prepareRows } from './intake/prepare/prepare-rows';
 import { ManifestFile } from './manifest-file';
 import { finishBatch } from './output/finish-batch';
 import { BatchReport } from './progress/batch-report';
@@ -262,6 +263,9 @@ export class OwnedBatch {
     const { crashRecord } = this.work;
     if (crashRecord.isHopeless) return this.fail([CRASHED]);
     await crashRecord.beginWork();
+    const faults = await prepareRows(this.context, this.manifest, this.validation.signal);
+    if (this.isDecided()) return;
+    if (faults.length > 0) return this.fail(faults);
     const input = await this.work.input();
     if (this.isDecided()) return;
     if (input === null) return this.endWithoutInput();
@@ -317,7 +321,7 @@ export class OwnedBatch {
   /** What the batch is made of and what is done of it, by the store; after a change of owner or validation, and before the end. */
   private async recover(): Promise<{ input: BatchInput; chunks: ChunkLedger }> {
     const input = await this.work.input();
-    if (input === null) throw new Error(`input file ${this.manifest.batch.input_file_id} is gone`);
+    if (input === null) throw new Error(`the rows of ${this.id} are gone`);
     const isNew = this.chunks === null;
     const chunks = this.chunks ?? new ChunkLedger(this.id, input.table.chunkCount);
     chunks.recover(await this.context.batches.results(this.id).recover());

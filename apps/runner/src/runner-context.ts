@@ -2,6 +2,7 @@ import type { BatchStore, ChunkResult, CrashMarks, FileStore, Manifest, ObjectSt
 import type { JsonLimits } from '@app/protocols';
 import type { Logger } from '@app/telemetry';
 import type { RowEngine } from './chunks/row-engine';
+import type { TableSettings } from './tables/table-settings';
 
 /** What the batch lane needs of its surroundings. */
 export interface RunnerContext {
@@ -17,6 +18,7 @@ export interface RunnerContext {
   readonly crashMarks: CrashMarks;
   /** Crashes of this node's runners before this one. */
   readonly crashes: number;
+  readonly tables: TableSettings;
   readonly log: Logger;
   /** True once the process is about to end: nothing is begun any more. */
   isStopping(): boolean;

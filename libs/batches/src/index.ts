@@ -1,7 +1,9 @@
+export * from './files/file-format';
 export { toFileObject, type FileRecord } from './files/file-record';
 export { FileStore, type IsBatchOpen } from './files/file-store';
 export { type Chunk, ChunkTable, decodeLineIndex, LineIndexer } from './files/line-index';
 export { planChunks, type PlanLimits } from './files/plan-chunks';
+export * from './files/prepared-rows';
 export { readRows, type RowLine } from './files/row-reader';
 export { isUtf16, UTF16_REMEDY, UTF8_REMEDY } from './files/text-encoding';
 export { CHUNK_BYTES_MAX, type FileDescription, uploadLimits, type Upload } from './files/upload';
@@ -14,10 +16,11 @@ export { type BatchClaim, IdempotencyKeys, unkeyedClaim } from './manifests/idem
 export * from './manifests/ids';
 export * from './manifests/manifest';
 export { removeBatch } from './manifests/remove-batch';
+export * from './manifests/table-io';
 export { type ChunkPart, type ChunkResult, ChunkResults, type ChunkResultWriter } from './results/chunk-results';
 export { sumFailures, type Failures } from './results/chunk-trailer';
 export { ResultTable } from './results/result-table';
-export { publishOutputs, type PublishedOutputs } from './results/publish-outputs';
+export { publishOutputs, type MakeTable, type PublishedOutputs } from './results/publish-outputs';
 export type { Page, PageRequest } from './storage/id-page';
 export { inParallel } from './storage/in-parallel';
 export * from './storage/instance-id';

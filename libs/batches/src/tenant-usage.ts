@@ -38,7 +38,8 @@ export class TenantUsage {
     const open = await this.batches.read(await batches.listOpenIds(), async (id) => {
       const manifest = await batches.read(id);
       if (manifest === null) return null;
-      const file = await files.find(manifest.batch.input_file_id);
+      const { input_file_id: fileId } = manifest.batch;
+      const file = fileId === null ? null : await files.find(fileId);
       return { tenant: manifest.tenant, rows: file?.rows ?? 0 };
     });
     const own = open.filter((batch) => batch.tenant === tenant);

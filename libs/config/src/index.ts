@@ -9,7 +9,7 @@ import { withPresentNames, type PresentNames } from './former-names';
 import { nodeAddress, nodeId, sharedRedis, type SharedRedis } from './fleet';
 import { tlsConfig, type TlsConfig } from './tls';
 import { environmentSchema, fileSchema, type FileConfig, type ProcessKind } from './schema';
-import { storageLocation, type StorageLocation } from './storage-location';
+import { bucketEndpoint, storageLocation, type BucketLocation, type StorageLocation } from './storage-location';
 
 export type { DrainConfig, EnvoyConfig } from './balancing';
 export { envoyYaml, type EnvoyAddress, type EnvoyOptions } from './envoy-yaml';
@@ -35,6 +35,8 @@ export interface Config extends Omit<FileConfig, 'tls'>, SharedRedis, DrainConfi
   readonly dataDir: string;
   readonly modelsDir: string;
   readonly storage: StorageLocation;
+  /** Of `batch.inputBuckets`; null: the AWS SDK knows where to go. */
+  readonly inputEndpoint: BucketLocation['endpoint'];
   readonly runDir: string;
   /** Where the scheduler's own Redis listens, where it runs one. */
   readonly privateRedisSocket: string;
@@ -95,7 +97,8 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
     grpcPort: env.GRPC_PORT,
     dataDir,
     modelsDir: resolve(env.MODELS_DIR),
-    storage: storageLocation(env, dataDir),
+    storage: checkInputs(file, storageLocation(env, dataDir), dataDir),
+    inputEndpoint: bucketEndpoint(env),
     runDir,
     ...redis,
     envoy,
@@ -113,6 +116,19 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
     warnings: warnings.map((warning) => `${configPath ?? 'configuration'}: ${warning}`),
   });
 }
+
+/** What batches may name must not hold the files of other tenants. */
+function checkInputs({ batch }: FileConfig, storage: StorageLocation, dataDir: string): StorageLocation {
+  const own = [dataDir, ...(storage.kind === 'directory' ? [storage.path] : [])];
+  const root = batch.inputRoots.find((folder) => own.some((path) => isWithin(path, folder) || isWithin(folder, path)));
+  if (root !== undefined)
+    throw new ConfigError(`batch.inputRoots: expected folders apart from DATA_DIR and STORAGE_URL but received ${root}`);
+  if (storage.kind === 'bucket' && batch.inputBuckets.includes(storage.bucket))
+    throw new ConfigError(`batch.inputBuckets: expected buckets other than that of STORAGE_URL but received ${storage.bucket}`);
+  return storage;
+}
+
+const isWithin = (path: string, folder: string): boolean => `${resolve(path)}/`.startsWith(`${resolve(folder)}/`.replace(/^\/\/$/, '/'));
 
 /** What a program needs of its surroundings, whatever it is: where things are, language, time zone, the C library. */
 const INHERITED =

@@ -137,6 +137,16 @@ export const fileSchema = z.strictObject({
       fileBytesMax: positiveInt.default(8 * 1024 * MiB),
       rowsMax: positiveInt.default(10_000_000),
       rowBytesMax: positiveInt.default(4 * MiB),
+      /** Folders of which batches may read files by `file://`; default: none. */
+      inputRoots: z
+        .array(path.refine((folder) => folder.startsWith('/'), 'expected an absolute path'))
+        .max(64)
+        .default([]),
+      /** Buckets of which batches may read objects by `s3://`; default: none. */
+      inputBuckets: z
+        .array(z.string().regex(/^[a-z0-9][a-z0-9.-]{1,62}$/, 'expected the name of a bucket'))
+        .max(64)
+        .default([]),
       /** Share of its executors' time that the batch lane keeps, however far live requests are from their goal. */
       floorShare: z.number().min(0.001).max(1).default(0.02),
       /** Share of the one-second slots with live and batch traffic in which the batch lane is held off, to see what it costs; 0: none. */

@@ -63,7 +63,8 @@ export interface BatchObject {
   endpoint: string;
   model?: string;
   errors: { object: 'list'; data: BatchValidationError[] } | null;
-  input_file_id: string;
+  /** Null: the rows come from a URI. */
+  input_file_id: string | null;
   /** From "1m" to "30d"; official clients send "24h". */
   completion_window: string;
   status: BatchStatus;

@@ -1,6 +1,8 @@
 import { BATCH_PRIORITIES, BATCH_PRIORITY_DEFAULT, InterleaveError, type BatchPriority } from '@app/contracts';
 import type { PageRequest } from '@app/batches';
 import { WINDOW_EXPECTED, windowSeconds } from './completion-window';
+import { invalid, shown, SHOWN_CHARS_MAX } from './invalid';
+import { parseTableRequest, type TableRequest } from './table-request';
 
 const LIFE_SECONDS_MIN = 3_600;
 const LIFE_SECONDS_MAX = 2_592_000;
@@ -17,13 +19,16 @@ const BATCH_FIELDS: ReadonlySet<string> = new Set([
   'deterministic',
   'priority',
   'dry_run',
+  'input',
+  'model',
+  'output',
 ]);
 const CHANGE_FIELDS: ReadonlySet<string> = new Set(['priority']);
-const SHOWN_CHARS_MAX = 80;
 
 /** The body of `POST /v1/batches`, checked as far as it can be without looking at files. */
 export interface BatchRequest {
-  inputFileId: string;
+  /** Null: `table.uri` is the input. */
+  inputFileId: string | null;
   endpoint: string;
   metadata: Record<string, string> | null;
   isDeterministic: boolean;
@@ -33,6 +38,7 @@ export interface BatchRequest {
   completionWindowSeconds: number;
   priority: BatchPriority;
   isDryRun: boolean;
+  table: TableRequest;
 }
 
 /** Throws `invalid_request` naming the field. */
@@ -40,12 +46,16 @@ export function parseBatchRequest(body: unknown): BatchRequest {
   if (!isObject(body)) throw invalid(null, 'a JSON object as the body', body);
   refuseUnknown(body, BATCH_FIELDS);
   const { input_file_id: inputFileId, endpoint, completion_window: window, metadata, output_expires_after: expires, deterministic } = body;
-  if (typeof inputFileId !== 'string') throw invalid('input_file_id', 'the id of an uploaded file', inputFileId);
+  const table = parseTableRequest(body);
+  const isFile = inputFileId !== undefined && inputFileId !== null;
+  if (isFile ? typeof inputFileId !== 'string' : table.uri === null)
+    throw invalid('input_file_id', 'the id of an uploaded file', inputFileId);
+  if (isFile && table.uri !== null) throw invalid('input.uri', 'none beside input_file_id', table.uri);
   if (typeof endpoint !== 'string') throw invalid('endpoint', 'the path of a predict endpoint', endpoint);
   const completionWindowSeconds = windowSeconds(window);
   if (typeof window !== 'string' || completionWindowSeconds === null) throw invalid('completion_window', WINDOW_EXPECTED, window);
   return {
-    inputFileId,
+    inputFileId: typeof inputFileId === 'string' ? inputFileId : null,
     endpoint,
     metadata: parseMetadata(metadata),
     isDeterministic: parseFlag('deterministic', deterministic),
@@ -54,6 +64,7 @@ export function parseBatchRequest(body: unknown): BatchRequest {
     completionWindowSeconds,
     priority: parsePriority(body['priority'] ?? BATCH_PRIORITY_DEFAULT),
     isDryRun: parseFlag('dry_run', body['dry_run']),
+    table,
   };
 }
 
@@ -128,20 +139,6 @@ function parseMetadata(value: unknown): Record<string, string> | null {
   return Object.fromEntries(pairs.map(([key, text]) => [key, String(text)]));
 }
 
-export function invalid(param: string | null, expected: string, received: unknown): InterleaveError {
-  return new InterleaveError(
-    'invalid_request',
-    `${param === null ? 'Body' : param}: expected ${expected} but received ${shown(received)}`,
-    param === null ? {} : { param },
-  );
-}
-
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function shown(value: unknown): string {
-  const text =
-    value === undefined ? 'nothing' : JSON.stringify(value, (_, part: unknown) => (typeof part === 'bigint' ? String(part) : part));
-  return text.length <= SHOWN_CHARS_MAX ? text : `${text.slice(0, SHOWN_CHARS_MAX)}…`;
 }

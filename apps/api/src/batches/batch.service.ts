@@ -26,10 +26,13 @@ import type { Logger } from '@app/telemetry';
 import type { Breaker } from '../resilience/breaker';
 import type { StorageGuard } from '../resilience/storage-guard';
 import { seenBy, type Caller } from '../access/caller';
-import { invalid, type BatchRequest } from './batch-requests';
+import { type BatchRequest } from './batch-requests';
+import { checkUri, type InputPlaces } from './check-uri';
+import { invalid } from './invalid';
+import { retryRequest, type RetryRequest } from './retry-request';
+import { tableOf } from './table-request';
 import type { TenantQuotas } from './tenant-quotas';
 import type { UploadService } from './upload.service';
-import { retryRequest } from './retry-request';
 
 /** As the runner says of a batch that it has taken up. */
 const REDIS_AWAY = 'Redis is not reachable';
@@ -51,6 +54,8 @@ export interface BatchServiceParts {
   fileBytesMax: number;
   /** Life of an uploaded file for which its sender names none. */
   fileLifeSeconds: number;
+  /** What batches may name by a URI. */
+  inputs: InputPlaces;
   log: Logger;
 }
 
@@ -125,16 +130,19 @@ export class BatchService {
    * The use of the file is noted first and the file is looked for again last, so that a deletion that runs at the same
    * time either sees the batch or makes this refuse it.
    */
-  private async makeBatch(request: BatchRequest & { retryOf?: string }, caller: Caller, claim: BatchClaim): Promise<BatchView> {
+  private async makeBatch(request: BatchRequest | RetryRequest, caller: Caller, claim: BatchClaim): Promise<BatchView> {
     if (request.endpoint.includes('?') || parseEndpoint(request.endpoint) === null) throw invalid('endpoint', ENDPOINTS, request.endpoint);
-    const file = await this.inputFile(request.inputFileId, caller);
+    const file = request.inputFileId === null ? null : await this.inputFile(request.inputFileId, caller);
+    const table = 'retryOf' in request ? request.prepared : tableOf(request.table, file, request.endpoint);
+    const uri = table.input?.uri ?? null;
+    if (uri !== null) await checkUri(uri, this.parts.inputs);
     const createdAt = Math.floor(Date.now() / 1000);
     const manifest = newManifest({
       batchId: claim.batchId,
       tenant: caller.tenant,
       models: caller.models,
       endpoint: request.endpoint,
-      inputFileId: file.id,
+      inputFileId: file?.id ?? null,
       outputFileId: newFileId(),
       errorFileId: newFileId(),
       metadata: request.metadata,
@@ -146,11 +154,12 @@ export class BatchService {
       priority: request.priority,
       tenantWeight: caller.weight,
       isDryRun: request.isDryRun,
-      ...(request.retryOf === undefined ? {} : { retryOf: request.retryOf }),
+      ...('retryOf' in request ? { retryOf: request.retryOf } : {}),
+      table,
     });
     const batchId = manifest.batch.id;
     try {
-      await this.parts.quotas.createBatch(caller.tenant, file.rows, () => this.storeBatch(manifest));
+      await this.parts.quotas.createBatch(caller.tenant, file?.rows ?? 0, () => this.storeBatch(manifest));
     } catch (error) {
       if (await claim.release().catch(() => false)) await this.parts.batches.remove(batchId).catch(() => undefined);
       throw error;
@@ -230,10 +239,10 @@ export class BatchService {
   private async storeBatch(manifest: Manifest): Promise<void> {
     const { id, input_file_id: fileId } = manifest.batch;
     await this.store(async () => {
-      await this.parts.files.addUse(fileId, id);
+      if (fileId !== null) await this.parts.files.addUse(fileId, id);
       await this.parts.batches.create(manifest);
     });
-    if (!(await this.parts.files.mayUse(fileId))) throw unknownInputFile(fileId);
+    if (fileId !== null && !(await this.parts.files.mayUse(fileId))) throw unknownInputFile(fileId);
   }
 
   /** Throws `not_found`, also for what the caller may not see. */

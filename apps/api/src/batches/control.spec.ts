@@ -59,7 +59,7 @@ describe('control of batches over HTTP, without Redis', () => {
     for (const row of rows) if (row === 'done') await writer.addOutput('{}');
     for (const row of rows) if (row === 'failed') writer.addError('{}', 'internal');
     const { result } = await writer.commit();
-    const { output, errors } = await publishOutputs(store, { manifest, chunkCount: 1, resultOf: () => result });
+    const { output, errors } = await publishOutputs(store, { manifest, chunkCount: 1, resultOf: () => result, makeTable: null });
     const completed = output?.rows ?? 0;
     Object.assign(manifest.batch, {
       status: 'completed',

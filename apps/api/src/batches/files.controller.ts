@@ -1,10 +1,11 @@
 import { Controller, Delete, Get, HttpCode, Param, Post, Query, Req, Res } from '@nestjs/common';
 import { InterleaveError, type FileObject, type FilePurpose } from '@app/contracts';
-import { isFileId } from '@app/batches';
+import { isFileId, type FileRecord } from '@app/batches';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { callerOf } from '../access/caller';
 import { Documented, PAGE_QUERY } from '../docs/documented';
-import { invalid, parsePage } from './batch-requests';
+import { parsePage } from './batch-requests';
+import { invalid } from './invalid';
 import { BatchService } from './batch.service';
 import { toList, type List } from './list';
 import { receiveUpload } from './receive-upload';
@@ -79,7 +80,7 @@ export class FilesController {
       );
     }
     void reply.headers({
-      'content-type': 'application/x-ndjson',
+      'content-type': contentType(record),
       'content-disposition': `attachment; filename="${record.filename.replace(/[^\w.-]/g, '_')}"`,
       'accept-ranges': 'bytes',
       'content-length': range.end - range.start,
@@ -87,6 +88,12 @@ export class FilesController {
     if (range.isPart) void reply.code(206).header('content-range', `bytes ${range.start}-${range.end - 1}/${record.bytes}`);
     await reply.send(range.end === range.start ? Buffer.alloc(0) : read(range.start, range.end));
   }
+}
+
+function contentType({ table, binary }: FileRecord): string {
+  if (table === 'csv') return 'text/csv; header=present';
+  if (table === 'parquet' || binary === 'parquet') return 'application/vnd.apache.parquet';
+  return binary === undefined ? 'application/x-ndjson' : 'application/octet-stream';
 }
 
 function parsePurpose(value: unknown): FilePurpose | null {

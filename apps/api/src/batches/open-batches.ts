@@ -41,6 +41,7 @@ export async function openBatchService(config: Config, log: Logger, breakers: Br
     redis: breakers.of('redis', () => 'fault', WINDOW),
     fileBytesMax: config.batch.fileBytesMax,
     fileLifeSeconds,
+    inputs: { roots: config.batch.inputRoots, buckets: config.batch.inputBuckets },
     log,
   });
 }

@@ -3,7 +3,8 @@ import { InterleaveError, type FileObject } from '@app/contracts';
 import { toFileObject, type Upload } from '@app/batches';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { callerOf, checkLane } from '../access/caller';
-import { invalid, parseExpiry } from './batch-requests';
+import { parseExpiry } from './batch-requests';
+import { invalid } from './invalid';
 import { ContentDigest } from '../http/content-digest';
 import { callForBody } from '../http/early-answer';
 import { mediaType, refuseEncoded } from '../http/media-type';
@@ -11,6 +12,16 @@ import type { BatchService } from './batch.service';
 
 export const FORM = 'multipart/form-data';
 const NDJSON = ['application/x-ndjson', 'application/jsonl', 'application/jsonlines'];
+/** Tables, packed lines; what a file is, its first bytes say. */
+const OTHERS = [
+  'application/octet-stream',
+  'application/vnd.apache.parquet',
+  'application/vnd.apache.arrow.file',
+  'application/vnd.apache.arrow.stream',
+  'application/gzip',
+  'application/zstd',
+  'text/csv',
+];
 const FIELD_BYTES_MAX = 64 * 1024;
 const FIELDS_MAX = 16;
 const FILENAME_CHARS_MAX = 255;
@@ -41,10 +52,10 @@ async function receive(service: BatchService, request: FastifyRequest, reply: Fa
     refuseEncoded(request.headers);
     const type = mediaType(request.headers);
     const isForm = type === FORM;
-    if (!isForm && !NDJSON.includes(type))
+    if (!isForm && ![...NDJSON, ...OTHERS].includes(type))
       throw new InterleaveError(
         'unsupported_media_type',
-        `Content-Type: expected ${FORM} or ${NDJSON[0]}; send the file as a form with the fields "purpose" and "file"`,
+        `Content-Type: expected ${FORM}, ${NDJSON[0]} or ${OTHERS[0]}; send the file as a form with the fields "purpose" and "file"`,
       );
     await service.checkAnnounced(isForm ? bytesExpected - FORM_BYTES_MAX : bytesExpected, caller);
     if (!isForm) setQueryFields(upload, request);

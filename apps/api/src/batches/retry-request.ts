@@ -1,5 +1,5 @@
 import { BATCH_PRIORITY_DEFAULT, InterleaveError } from '@app/contracts';
-import { isTerminal, type BatchStore, type Manifest } from '@app/batches';
+import { isTerminal, type BatchStore, type Manifest, type NewBatch } from '@app/batches';
 import type { BatchRequest } from './batch-requests';
 import { windowSeconds } from './completion-window';
 
@@ -7,8 +7,14 @@ import { windowSeconds } from './completion-window';
 const RETRIES_MAX = 16;
 const WINDOW_DEFAULT = '24h';
 
+/** What a retry is made of in place of a table. */
+export interface RetryRequest extends Omit<BatchRequest, 'table'> {
+  retryOf: string;
+  prepared: NonNullable<NewBatch['table']>;
+}
+
 /** A new batch over the rows of one that failed or were not run, with all else as it was. Throws `conflict` where there are none. */
-export async function retryRequest(batches: BatchStore, manifest: Manifest): Promise<BatchRequest & { retryOf: string }> {
+export async function retryRequest(batches: BatchStore, manifest: Manifest): Promise<RetryRequest> {
   const { batch } = manifest;
   if (!isTerminal(batch.status)) throw conflict(`A batch with status '${batch.status}' is not over; cancel it or wait for its end`);
   if (batch.in_progress_at === null)
@@ -32,6 +38,7 @@ export async function retryRequest(batches: BatchStore, manifest: Manifest): Pro
     priority: manifest.priority ?? BATCH_PRIORITY_DEFAULT,
     isDryRun: false,
     retryOf: batch.id,
+    prepared: { input: manifest.input ?? null, output: manifest.output ?? null, hasPreparedRows: true },
   };
 }
 

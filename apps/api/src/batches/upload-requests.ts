@@ -1,6 +1,7 @@
 import { InterleaveError } from '@app/contracts';
 import { PARTS_MAX, type Completion } from '@app/batches';
-import { invalid, isObject, parseExpiry } from './batch-requests';
+import { isObject, parseExpiry } from './batch-requests';
+import { invalid } from './invalid';
 
 const TEXT_CHARS_MAX = 255;
 const UPLOAD_FIELDS = ['bytes', 'filename', 'mime_type', 'purpose', 'expires_after'];

@@ -1,6 +1,7 @@
 import { BATCH_STATUSES, DATATYPES, TASKS } from '@app/contracts';
 import { SERVICE_TIERS } from '@app/protocols';
 import { Type, type TSchema } from '@sinclair/typebox';
+import { FILE_FORMATS, OUTPUT_FORMATS } from '@app/batches';
 import { batchExtension, batchPriority, BATCH_SCHEMAS } from './batch-schemas';
 import { FLEET_SCHEMAS } from './fleet-schemas';
 import { TRITON_SCHEMAS } from './triton-schemas';
@@ -318,6 +319,30 @@ const expiry = Type.Object({ anchor: Type.Literal('created_at'), seconds: Type.I
 const moment = nullable(Type.Integer({ description: 'Unix seconds' }));
 
 const completionWindow = Type.String({ pattern: '^[1-9][0-9]{0,4}[mhd]$', description: 'From "1m" to "30d"' });
+const columnNames = Type.Array(Type.String({ minLength: 1, maxLength: 255 }), { maxItems: 100 });
+/** Of a batch that reads or writes a table. */
+const tableFields = {
+  input: Type.Optional(
+    Type.Object({
+      uri: Type.Optional(Type.String({ description: 'file:///… below batch.inputRoots, or s3://bucket/key of batch.inputBuckets' })),
+      format: Type.Optional(Type.String({ enum: [...FILE_FORMATS], description: 'Default: as its bytes and its name say' })),
+      columns: Type.Optional(
+        Type.Record(Type.String(), Type.String(), {
+          description: 'Column by field: input; text, text_pair (:predict); query, documents (rerank)',
+        }),
+      ),
+      id_column: Type.Optional(Type.String({ description: 'Unique ids; default: rows are numbered' })),
+    }),
+  ),
+  model: Type.Optional(Type.String({ description: 'Of a table, for endpoints whose model is in the body' })),
+  output: Type.Optional(
+    Type.Object({
+      format: Type.Optional(Type.String({ enum: [...OUTPUT_FORMATS], default: 'jsonl' })),
+      columns: Type.Optional(columnNames),
+    }),
+  ),
+};
+
 const batches = {
   File: file,
   FileList: list('File'),
@@ -334,7 +359,8 @@ const batches = {
   FileDeleted: Type.Object({ id: Type.String(), object: Type.Literal('file'), deleted: Type.Literal(true) }),
   BatchRequest: Type.Object(
     {
-      input_file_id: Type.String(),
+      input_file_id: Type.Optional(nullable(Type.String({ description: 'Either this or `input.uri`' }))),
+      ...tableFields,
       endpoint: Type.String({
         description: '/v1/embeddings, /v1/classify, /v1/rerank, /v1/tokenize, /v1/models/{model}:predict or /v2/models/{model}/infer',
       }),
@@ -365,7 +391,7 @@ const batches = {
           ),
         }),
       ),
-      input_file_id: Type.String(),
+      input_file_id: nullable(Type.String()),
       completion_window: completionWindow,
       status: Type.String({ enum: [...BATCH_STATUSES] }),
       output_file_id: nullable(Type.String()),

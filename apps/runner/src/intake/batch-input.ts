@@ -1,5 +1,5 @@
-import type { BatchValidationError } from '@app/contracts';
-import type { ChunkTable, Manifest } from '@app/batches';
+import type { BatchObject, BatchValidationError } from '@app/contracts';
+import { readPreparedRows, type ChunkTable, type Manifest, type PreparedRows, type TableColumn } from '@app/batches';
 import { parseEndpoint, type Endpoint } from '@app/protocols';
 import type { RowEngine } from '../chunks/row-engine';
 import { RowLines } from '../output/row-lines';
@@ -13,6 +13,8 @@ export interface BatchInput {
   contentKey: string;
   /** The chunks of the batch once it has begun; before that, the pieces that chunks are made of. */
   table: ChunkTable;
+  /** As `PreparedRows.columns`. */
+  columns: TableColumn[];
   endpoint: Endpoint;
   /** The path that `endpoint` came from, which every line names. */
   url: string;
@@ -23,20 +25,27 @@ export interface BatchInput {
 
 /** Null: the file is gone. */
 export async function openInput(context: RunnerContext, manifest: Manifest): Promise<BatchInput | null> {
-  const { files, store } = context;
   const { batch, models } = manifest;
-  const record = await files.find(batch.input_file_id);
-  if (record === null || (await store.head(files.contentKey(record.id))) === null) return null;
+  const rows = manifest.hasPreparedRows === true ? await readPreparedRows(context.store, batch.id) : await linesOf(context, batch);
+  if (rows === null) return null;
   const endpoint = parseEndpoint(batch.endpoint);
   if (endpoint === null) throw new Error(`batch ${batch.id} was accepted for ${batch.endpoint}, which is not an endpoint`);
   return {
-    contentKey: files.contentKey(record.id),
-    table: await plannedTable(context, manifest, () => files.readChunkTable(record)),
+    contentKey: rows.contentKey,
+    table: await plannedTable(context, manifest, async () => rows.table),
+    columns: rows.columns,
     endpoint,
     url: batch.endpoint,
     lines: new RowLines(batch.id, endpoint, batch.deterministic === true),
     models,
   };
+}
+
+/** Of the input file; null: it is gone. */
+async function linesOf({ files, store }: RunnerContext, { input_file_id: fileId }: BatchObject): Promise<PreparedRows | null> {
+  const record = fileId === null ? null : await files.find(fileId);
+  if (record === null || (await store.head(files.contentKey(record.id))) === null) return null;
+  return { contentKey: files.contentKey(record.id), table: await files.readChunkTable(record), columns: [] };
 }
 
 /** Whether the file is one batch for one model that can be served. Rejects when `signal` is aborted. */

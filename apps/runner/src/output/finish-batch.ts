@@ -4,6 +4,7 @@ import type { ChunkLedger } from '../chunks/chunk-ledger';
 import { commitNotRun } from '../chunks/chunk-processor';
 import type { RunnerContext } from '../runner-context';
 import type { BatchInput } from '../intake/batch-input';
+import { tableFormat, tableMaker } from './publish-table';
 
 const NO_ROWS = { failures: {} };
 /** Chunks that never ran are written down so many at once. */
@@ -34,7 +35,9 @@ export async function finishBatch(context: RunnerContext, ending: Ending): Promi
   if (outcome === 'completed' && !chunks.isComplete) throw new Error(`the results of some chunks of ${manifest.batch.id} are gone`);
   const added = outcome === 'expired' ? await completeResults(context, ending) : new Map<number, ChunkResult>();
   const resultOf = (index: number) => chunks.resultOf(index) ?? added.get(index) ?? null;
-  const { output, errors } = await publishOutputs(context.store, { manifest, chunkCount: table.chunkCount, resultOf });
+  const format = outcome === 'failed' ? null : tableFormat(manifest);
+  const makeTable = format === null ? null : tableMaker(context, manifest, ending.input, format);
+  const { output, errors } = await publishOutputs(context.store, { manifest, chunkCount: table.chunkCount, resultOf, makeTable });
   const completed = output?.rows ?? 0;
   return {
     notRunRows: table.rowCount - completed - (errors?.rows ?? 0),

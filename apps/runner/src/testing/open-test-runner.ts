@@ -1,9 +1,17 @@
+import { join } from 'node:path';
 import type { Config } from '@app/config';
 import { LocalStore } from '@app/batches';
 import { createLogger } from '@app/telemetry';
 import { Registry } from 'prom-client';
 import { openRunner, type RunnerDependencies, type OpenRunner } from '../open-runner';
 import type { EchoEngine } from './echo-engine';
+
+/** The child of the sources, for what has not been built. */
+const TABLE_CHILD_SOURCE = [
+  '--require',
+  join(__dirname, '../../../../test/fixtures/register-ts.cjs'),
+  join(__dirname, '../tables/child.ts'),
+];
 
 /** The lane of `config` with a stand-in for the models. */
 export function openTestRunner(config: Config, engine: EchoEngine, changes: Partial<RunnerDependencies> = {}): Promise<OpenRunner> {
@@ -16,6 +24,7 @@ export function openTestRunner(config: Config, engine: EchoEngine, changes: Part
     registry: new Registry(),
     reconcileMs: 100,
     refusal: async () => null,
+    tableChild: TABLE_CHILD_SOURCE,
     ...changes,
   });
 }

@@ -56,15 +56,15 @@ export class Workspace {
     this.batches = new BatchStore(this.store);
   }
 
-  async upload(content: string | Buffer): Promise<string> {
+  async upload(content: string | Buffer, filename = 'rows.jsonl'): Promise<string> {
     const upload = await this.files.beginUpload(0);
     const bytes = Buffer.from(content);
     for (let at = 0; at < bytes.length; at += 65_536) await upload.write(bytes.subarray(at, at + 65_536));
-    return (await upload.commit({ filename: 'rows.jsonl', purpose: 'batch', tenant: 'default', expiresAfterSeconds: null })).id;
+    return (await upload.commit({ filename, purpose: 'batch', tenant: 'default', expiresAfterSeconds: null })).id;
   }
 
   async createBatch(
-    inputFileId: string,
+    inputFileId: string | null,
     changes: Partial<Pick<Manifest['batch'], 'expires_at' | 'endpoint' | 'deterministic'>> = {},
     parts: Partial<NewBatch> = {},
   ): Promise<string> {
@@ -86,7 +86,7 @@ export class Workspace {
       ...parts,
     });
     Object.assign(manifest.batch, changes);
-    await this.files.addUse(inputFileId, batchId);
+    if (inputFileId !== null) await this.files.addUse(inputFileId, batchId);
     await this.batches.create(manifest);
     return batchId;
   }
@@ -117,11 +117,16 @@ export class Workspace {
 
   /** Empty when there is no file. */
   async readText(fileId: string | null): Promise<string> {
-    if (fileId === null) return '';
+    return (await this.readBytes(fileId)).toString();
+  }
+
+  /** Empty when there is no file. */
+  async readBytes(fileId: string | null): Promise<Buffer> {
+    if (fileId === null) return Buffer.alloc(0);
     const record = await this.files.get(fileId, SEES_ALL);
-    let text = '';
-    for await (const part of this.files.openContent(record, { start: 0, end: record.bytes })) text += String(part);
-    return text;
+    const parts: Buffer[] = [];
+    for await (const part of this.files.openContent(record, { start: 0, end: record.bytes })) parts.push(part);
+    return Buffer.concat(parts);
   }
 
   async close(): Promise<void> {

@@ -1,15 +1,17 @@
 import { DEFAULT_TENANT, type FileObject, type FilePurpose } from '@app/contracts';
 import type { ChunkPart } from '../results/chunk-results';
+import type { OutputFormat } from '../manifests/table-io';
+import type { BinaryKind } from './file-format';
 import type { ObjectStore } from '../storage/object-store';
 import { readStored } from '../storage/stored-json';
 import { storeKeys } from '../storage/store-keys';
 
-const FORMATS = [1, 2] as const;
+const FORMATS = [1, 2, 3] as const;
 
 /** `file.json`: what is known about a stored file besides its bytes. Times are Unix seconds. */
 export interface FileRecord {
-  /** 2 for a file with a `source`, which releases before it cannot read. */
-  formatVersion: 1 | 2;
+  /** 2 for a file with a `source`, 3 for one that is `binary` or a `table`, which releases before them cannot read. */
+  formatVersion: 1 | 2 | 3;
   id: string;
   bytes: number;
   rows: number;
@@ -22,6 +24,10 @@ export interface FileRecord {
   tenant: string;
   /** Of its bytes, hexadecimal; absent for outputs, and for files of former releases. */
   sha256?: string;
+  /** Its bytes are no lines, and it has no line index; `rows` is 0. */
+  binary?: BinaryKind;
+  /** An output with bytes of its own, although it has a `source`. */
+  table?: Exclude<OutputFormat, 'jsonl'>;
   /** The file has no bytes of its own: they are those of the results of a batch. */
   source?: { batchId: string; part: ChunkPart };
 }

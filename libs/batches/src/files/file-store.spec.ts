@@ -194,9 +194,9 @@ describe('FileStore', () => {
       expect((await files.find(await rewrite({ tenant: undefined })))?.tenant).toBe('default');
     });
 
-    it.each([3, '1', undefined])('not with formatVersion %j, which is said', async (formatVersion) => {
+    it.each([4, '1', undefined])('not with formatVersion %j, which is said', async (formatVersion) => {
       const id = await rewrite({ formatVersion });
-      await expect(files.find(id)).rejects.toThrow(/file\.json: expected formatVersion 1 or 2 but received .+; use the version/);
+      await expect(files.find(id)).rejects.toThrow(/file\.json: expected formatVersion 1 or 2 or 3 but received .+; use the version/);
       const expired = await store('{}', -1);
       expect(await files.sweep(nobody)).toEqual([expired]);
     });

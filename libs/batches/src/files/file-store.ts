@@ -80,8 +80,8 @@ export class FileStore {
 
   /** Bytes of a file that `get` found. Fails when the file is deleted meanwhile. */
   async *openContent(record: FileRecord, range: ByteRange): AsyncGenerator<Buffer, void, void> {
-    const { id, source } = record;
-    if (source === undefined) return yield* this.store.read(this.contentKey(id), range);
+    const { id, source, table: isTable } = record;
+    if (source === undefined || isTable !== undefined) return yield* this.store.read(this.contentKey(id), range);
     const table = await ResultTable.read(this.store, source.batchId);
     if (table === null) throw new Error(`the results of ${source.batchId}, of which file ${id} is made, are gone`);
     yield* table.read(this.store, source.part, range);

@@ -3,10 +3,11 @@ import { InterleaveError, type FilePurpose } from '@app/contracts';
 import { checkRoom, RoomCheck } from '../storage/disk-guard';
 import { nowSeconds, type FileRecord } from './file-record';
 import { newFileId } from '../manifests/ids';
-import { LineIndexer, type IndexLimits } from './line-index';
+import type { IndexLimits } from './line-index';
 import type { ObjectStore, ObjectWriter } from '../storage/object-store';
 import { storedJson } from '../storage/stored-json';
 import { storeKeys } from '../storage/store-keys';
+import { UploadIndex } from './upload-index';
 
 export interface UploadLimits extends IndexLimits {
   fileBytesMax: number;
@@ -32,9 +33,9 @@ export interface FileDescription {
   expiresAfterSeconds: number | null;
 }
 
-/** A batch input that is being received; its lines are indexed on the way. */
+/** A batch input that is being received; its lines, if it has any, are indexed on the way. */
 export class Upload {
-  private readonly indexer: LineIndexer;
+  private readonly indexer: UploadIndex;
   private readonly hash = createHash('sha256');
   private readonly room: RoomCheck;
 
@@ -44,7 +45,7 @@ export class Upload {
     private readonly limits: UploadLimits,
     private readonly store: ObjectStore,
   ) {
-    this.indexer = new LineIndexer(limits);
+    this.indexer = new UploadIndex(limits);
     this.room = new RoomCheck(store);
   }
 
@@ -77,20 +78,22 @@ export class Upload {
   async commit(description: FileDescription): Promise<FileRecord> {
     const { filename, purpose, tenant, expiresAfterSeconds } = description;
     const createdAt = nowSeconds();
+    const { lines, binary } = this.indexer.finish();
     const record: FileRecord = {
-      formatVersion: 1,
+      formatVersion: binary === null ? 1 : 3,
       id: this.fileId,
       bytes: this.indexer.byteCount,
-      rows: this.indexer.rowCount,
+      rows: lines?.rows ?? 0,
       createdAt,
       expiresAt: expiresAfterSeconds === null ? null : createdAt + expiresAfterSeconds,
       filename,
       purpose,
       tenant,
       sha256: this.hash.digest('hex'),
+      ...(binary === null ? {} : { binary }),
     };
     const keys = storeKeys.file(this.fileId);
-    await this.store.put(keys.lineIndex, this.indexer.encode());
+    if (lines !== null) await this.store.put(keys.lineIndex, lines.encoded);
     await this.content.commit();
     await this.store.put(keys.record, storedJson(record));
     return record;

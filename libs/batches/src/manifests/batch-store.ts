@@ -98,9 +98,12 @@ export class BatchStore {
     return manifest !== null && !isTerminal(manifest.batch.status);
   }
 
-  /** After the manifest says that the batch is over. */
+  /** After the manifest says that the batch is over. Rows that were prepared for it go before its mark. */
   async close(batchId: string): Promise<void> {
-    await this.store.delete(storeKeys.batch(batchId).open);
+    const keys = storeKeys.batch(batchId);
+    await this.store.delete(keys.preparedRecord);
+    await this.store.deleteAll(keys.preparedRows);
+    await this.store.delete(keys.open);
   }
 
   results(batchId: string): ChunkResults {

@@ -1,4 +1,5 @@
 import type { BatchLogEntry, BatchObject, BatchPriority, BatchProgress, BatchStatus, BatchValidationError } from '@app/contracts';
+import type { TableInput, TableOutput } from './table-io';
 
 /** One model version with its files: the same name and version may have others later, or elsewhere. */
 export interface ModelPin {
@@ -37,7 +38,7 @@ export interface DryRun {
  * | completed, failed, expired, cancelled | – |
  */
 export interface Manifest {
-  /** 2: with something that releases before it would do wrong: a plan, rows of another batch, a dry run. */
+  /** 2: with something that releases before it would do wrong: a plan, a table, rows of another batch, a dry run. */
   formatVersion: 1 | 2;
   batch: BatchObject;
   /** Whose it is, and its files. Those of before there were tenants do not say so, and are read as `DEFAULT_TENANT`'s. */
@@ -67,14 +68,18 @@ export interface Manifest {
   tenantWeight?: number;
   /** Its rows are those of that batch that failed or did not run. */
   retryOf?: string;
-  /** Its rows are made by its owner before it is validated, and are not those of the input file. */
-  hasPreparedRows?: true;
   isDryRun?: true;
   dryRun?: DryRun;
   /** `plan.idx` has its chunks, which end at these; absent: they are those of the file. */
   plan?: { bytes: number; rows: number };
   /** Rows without a line in a file, once it is over. */
   notRunRows?: number;
+  /** Absent: the rows are the lines of the input file. */
+  input?: TableInput;
+  /** Absent: the output is JSON Lines. */
+  output?: TableOutput;
+  /** Rows are made by its owner before they are validated: see `PreparedRowsWriter`. As at its creation. */
+  hasPreparedRows?: true;
 }
 
 const TERMINAL: ReadonlySet<BatchStatus> = new Set<BatchStatus>(['completed', 'failed', 'expired', 'cancelled']);
@@ -86,7 +91,8 @@ export interface NewBatch {
   tenant: string;
   models: readonly string[] | null;
   endpoint: string;
-  inputFileId: string;
+  /** Null: it is a `uri`. */
+  inputFileId: string | null;
   outputFileId: string;
   errorFileId: string;
   metadata: Record<string, string> | null;
@@ -102,11 +108,13 @@ export interface NewBatch {
   isDryRun?: boolean;
   /** Absent: its rows are those of the file. */
   retryOf?: string;
+  table?: { input: TableInput | null; output: TableOutput | null; hasPreparedRows: boolean };
 }
 
 export function newManifest(batch: NewBatch): Manifest {
+  const table = tableFields(batch);
   return {
-    formatVersion: batch.isDryRun === true || batch.retryOf !== undefined ? 2 : 1,
+    formatVersion: batch.isDryRun === true || batch.retryOf !== undefined || Object.keys(table).length > 0 ? 2 : 1,
     batch: {
       id: batch.batchId,
       object: 'batch',
@@ -139,8 +147,18 @@ export function newManifest(batch: NewBatch): Manifest {
     paused: null,
     ...(batch.priority === undefined ? {} : { priority: batch.priority }),
     ...(batch.tenantWeight === undefined ? {} : { tenantWeight: batch.tenantWeight }),
-    ...(batch.retryOf === undefined ? {} : { retryOf: batch.retryOf, hasPreparedRows: true as const }),
+    ...(batch.retryOf === undefined ? {} : { retryOf: batch.retryOf }),
     ...(batch.isDryRun === true ? { isDryRun: true as const } : {}),
+    ...table,
+  };
+}
+
+function tableFields({ table, retryOf }: NewBatch): Pick<Manifest, 'input' | 'output' | 'hasPreparedRows'> {
+  const { input = null, output = null, hasPreparedRows = retryOf !== undefined } = table ?? {};
+  return {
+    ...(input === null ? {} : { input }),
+    ...(output === null ? {} : { output }),
+    ...(hasPreparedRows || retryOf !== undefined ? { hasPreparedRows: true as const } : {}),
   };
 }
 

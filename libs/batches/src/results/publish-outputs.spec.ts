@@ -48,7 +48,7 @@ describe('publishOutputs', () => {
 
   async function publish(manifest: Manifest, chunkCount: number) {
     const results = await batches.results(manifest.batch.id).recover();
-    return publishOutputs(store, { manifest, chunkCount, resultOf: (index) => results.get(index) ?? null });
+    return publishOutputs(store, { manifest, chunkCount, resultOf: (index) => results.get(index) ?? null, makeTable: null });
   }
 
   async function read(fileId: string, start: number, end: number): Promise<string> {

@@ -1,10 +1,19 @@
 import { nowSeconds, readFileRecord, type FileRecord } from '../files/file-record';
 import type { Manifest } from '../manifests/manifest';
+import type { OutputFormat } from '../manifests/table-io';
 import type { ObjectStore } from '../storage/object-store';
 import { storedJson } from '../storage/stored-json';
 import { storeKeys } from '../storage/store-keys';
 import type { ChunkPart, ChunkResult } from './chunk-results';
 import { ResultTable } from './result-table';
+
+/** Makes the bytes of an output that is a table, under the id of the output file, of the results that it is to hold. */
+export type MakeTable = (resultOf: (index: number) => Omit<ChunkResult, 'failures'>) => Promise<OutputTable>;
+
+interface OutputTable {
+  format: Exclude<OutputFormat, 'jsonl'>;
+  bytes: number;
+}
 
 export interface PublishedOutputs {
   /** Null: no row has a line in it, so there is no file. */
@@ -14,41 +23,55 @@ export interface PublishedOutputs {
 
 /**
  * Makes the output and the error file of a batch out of the results of its chunks, whose lines stay where they are: a table
- * says what the files are made of. The first table that is written counts, so done again, after a kill or by another node, it
+ * says what the files are made of. An output that is a table has bytes of its own. The first table that is written counts, so done again, after a kill or by another node, it
  * gives the same files. `resultOf` is null for chunks whose rows are in neither file.
  */
 export async function publishOutputs(
   store: ObjectStore,
-  batch: { manifest: Manifest; chunkCount: number; resultOf: (index: number) => ChunkResult | null },
+  batch: {
+    manifest: Manifest;
+    chunkCount: number;
+    resultOf: (index: number) => ChunkResult | null;
+    makeTable: MakeTable | null;
+  },
 ): Promise<PublishedOutputs> {
-  const { manifest, chunkCount, resultOf } = batch;
+  const { manifest, chunkCount, resultOf, makeTable } = batch;
   const { id } = manifest.batch;
   await store.putIfAbsent(storeKeys.batch(id).resultTable, ResultTable.of(id, chunkCount, resultOf).encode());
   const table = await ResultTable.read(store, id);
   if (table === null) throw new Error(`results.idx of ${id} was removed while it was read`);
+  const outputTable = makeTable === null ? null : await makeTable((index) => table.resultOf(index));
   return {
-    output: await publish(store, manifest, table, 'output'),
-    errors: await publish(store, manifest, table, 'error'),
+    output: await publish(store, manifest, table, 'output', outputTable),
+    errors: await publish(store, manifest, table, 'error', null),
   };
 }
 
-async function publish(store: ObjectStore, manifest: Manifest, table: ResultTable, part: ChunkPart): Promise<FileRecord | null> {
-  const { bytes, rows } = table.facts(part);
+async function publish(
+  store: ObjectStore,
+  manifest: Manifest,
+  table: ResultTable,
+  part: ChunkPart,
+  own: OutputTable | null,
+): Promise<FileRecord | null> {
+  const { bytes: lineBytes, rows } = table.facts(part);
+  const bytes = own?.bytes ?? lineBytes;
   if (bytes === 0) return null;
   const { outputExpiresAfterSeconds: life, tenant, batch } = manifest;
   const id = part === 'output' ? manifest.outputFileId : manifest.errorFileId;
   const createdAt = nowSeconds();
   const record: FileRecord = {
-    formatVersion: 2,
+    formatVersion: own === null ? 2 : 3,
     id,
     bytes,
     rows,
     createdAt,
     expiresAt: life === null ? null : createdAt + life,
-    filename: `${batch.id}_${part}.jsonl`,
+    filename: `${batch.id}_${part}.${own?.format ?? 'jsonl'}`,
     purpose: 'batch_output',
     tenant,
     source: { batchId: batch.id, part },
+    ...(own === null ? {} : { table: own.format }),
   };
   await store.putIfAbsent(storeKeys.file(id).record, storedJson(record));
   const published = await readFileRecord(store, id);

@@ -57,6 +57,10 @@ export class LocalStore implements ObjectStore {
     return facts?.isFile() === true ? { byteCount: facts.size, modifiedMs: facts.mtimeMs } : null;
   }
 
+  localPath(key: string): string {
+    return this.path(key);
+  }
+
   read(key: string, range: ByteRange): AsyncIterable<Buffer> {
     return readLocalFile(this.path(key), range);
   }

@@ -43,6 +43,8 @@ export interface ObjectStore {
   /** Whole; for objects of at most some MiB. Null: there is none. */
   get(key: string): Promise<StoredObject | null>;
   head(key: string): Promise<ObjectFacts | null>;
+  /** Where the object is on a disk of this machine, for who only reads it; null: it is not. */
+  localPath(key: string): string | null;
   /** A stream, whose bytes belong to who reads them. It fails when there is no such object, or it ends before `range.end`. */
   read(key: string, range: ByteRange): AsyncIterable<Buffer>;
   /** The last `byteCount` bytes. Null: there is no such object. */

@@ -54,6 +54,9 @@ export const storeKeys = {
       /** Runners of some node crash of it. */
       crashMarker: `${prefix}crashed`,
       chunks: `${prefix}chunks/`,
+      /** Says which of the rows below `preparedRows` are the batch's. */
+      preparedRecord: `${prefix}rows.json`,
+      preparedRows: `${prefix}rows/`,
       /** The table of what its output files are made of. */
       resultTable: `${prefix}results.idx`,
     };

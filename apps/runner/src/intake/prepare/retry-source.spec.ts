@@ -3,7 +3,8 @@ import type { OpenRunner } from '../../open-runner';
 import { EchoEngine } from '../../testing/echo-engine';
 import { openTestRunner } from '../../testing/open-test-runner';
 import { echoRow, echoRows, toJsonl, Workspace, type TestRow } from '../../testing/workspace';
-import { RetryImpossible, retrySource, type RowSource } from './retry-source';
+import { RetryImpossible, retrySource } from './retry-source';
+import type { RowSource } from './source';
 
 describe('retrySource', () => {
   let workspace: Workspace;

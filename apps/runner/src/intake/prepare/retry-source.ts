@@ -2,9 +2,7 @@ import { readRows, ResultTable, type ChunkTable, type Manifest, type RowLine } f
 import type { RunnerContext } from '../../runner-context';
 import { plannedTable } from '../batch-plan';
 import { RowsLeft } from './rows-left';
-
-/** The lines of a file of requests, in pieces of any length. */
-export type RowSource = (signal: AbortSignal) => AsyncIterable<Uint8Array>;
+import type { RowSource } from './source';
 
 type Parts = Pick<RunnerContext, 'store' | 'batches' | 'files'>;
 
@@ -23,20 +21,19 @@ export async function retrySource(
   const original = manifest.retryOf === undefined ? null : await batches.read(manifest.retryOf);
   const results = original === null ? null : await ResultTable.read(store, original.batch.id);
   if (original === null || results === null) throw new RetryImpossible(manifest);
-  const record = original.hasPreparedRows === true ? null : await files.find(original.batch.input_file_id);
-  if (record === null && original.hasPreparedRows !== true) throw new RetryImpossible(manifest);
-  const table = await plannedTable(context, original, async () => {
-    if (record === null) throw new RetryImpossible(manifest);
-    return files.readChunkTable(record);
-  });
-  const left = new RowsLeft(batches.results(original.batch.id), table, results);
-  const all = record === null ? await sourceOf(original) : null;
-  return (signal) =>
-    linesOf(
-      all === null ? ofFile(context, files.contentKey(original.batch.input_file_id), table, left) : ofSource(all(signal)),
-      left,
-      signal,
-    );
+  const { input_file_id: fileId } = original.batch;
+  const leftIn = (table: ChunkTable): RowsLeft => new RowsLeft(batches.results(original.batch.id), table, results);
+  if (original.hasPreparedRows === true) {
+    const table = await plannedTable(context, original, () => Promise.reject(new RetryImpossible(manifest)));
+    const all = await sourceOf(original);
+    const source: RowSource = (signal) => linesOf(ofSource(all(signal)), leftIn(table), signal);
+    return Object.assign(source, all.columns === undefined ? {} : { columns: all.columns });
+  }
+  const record = fileId === null ? null : await files.find(fileId);
+  if (record === null) throw new RetryImpossible(manifest);
+  const table = await plannedTable(context, original, () => files.readChunkTable(record));
+  const left = leftIn(table);
+  return (signal) => linesOf(ofFile(context, files.contentKey(record.id), table, left), left, signal);
 }
 
 /** The batch whose rows are to be retried is gone, or its results or its input are. */

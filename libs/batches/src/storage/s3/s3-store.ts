@@ -96,6 +96,10 @@ export class S3Store implements ObjectStore {
     });
   }
 
+  localPath(): null {
+    return null;
+  }
+
   async *read(key: string, { start, end }: ByteRange): AsyncGenerator<Buffer, void, void> {
     let position = start;
     for (let failures = 0; position < end;) {

@@ -1,0 +1,114 @@
+import { DuckDBListValue, type DuckDBConnection, type DuckDBValue } from '@duckdb/node-api';
+import type { Compression, FileFormat } from '@app/batches';
+import { asBadTable, sqlName, sqlText } from './duckdb';
+import { splitCsvLine } from './csv-line';
+import { checkNames, notCarried, notText, type Cell, type TableReader, type WantedColumns } from './table-reader';
+import { BadTable } from './table-task';
+
+const TEXTS = /^(VARCHAR|JSON|ENUM\()/;
+/** Of these the text of a value gives the same value again. */
+const CARRIED =
+  /^(BOOLEAN|U?TINYINT|U?SMALLINT|U?INTEGER|U?BIGINT|FLOAT|DOUBLE|DECIMAL\(\d+,\d+\)|VARCHAR|DATE|TIME|TIMESTAMP|TIMESTAMP_S|TIMESTAMP_MS|TIMESTAMP_NS|TIMESTAMP WITH TIME ZONE|UUID|BLOB)$/;
+
+export interface DuckDbSource {
+  path: string;
+  format: Extract<FileFormat, 'csv' | 'parquet'>;
+  compression: Compression | null;
+  rowBytesMax: number;
+}
+
+/** Rows of CSV (cells are texts, as they are) or Parquet. Throws `BadTable`. */
+export async function openDuckDbReader(connection: DuckDBConnection, source: DuckDbSource, wanted: WantedColumns): Promise<TableReader> {
+  const table = await tableFunction(connection, source);
+  const types = await describe(connection, table, source.path);
+  checkNames(wanted, [...types.keys()]);
+  const columns = wanted.carried.map((name) => ({ name, type: carriedType(name, types.get(name) ?? '') }));
+  for (const name of wanted.texts) checkText(name, types.get(name) ?? '');
+  for (const name of wanted.lists) {
+    const type = types.get(name) ?? '';
+    if (!/^VARCHAR\[\d*\]$/.test(type)) throw notText(name, type, 'lists of texts');
+  }
+  const cells = [
+    ...[...wanted.carried, ...wanted.texts].map((name) => `CAST(${sqlName(name)} AS VARCHAR)`),
+    ...wanted.lists.map((name) => `CAST(${sqlName(name)} AS VARCHAR[])`),
+  ];
+  return { columns, groups: () => readGroups(connection, `SELECT ${cells.join(', ')} FROM ${table}`, source.path) };
+}
+
+async function tableFunction(connection: DuckDBConnection, { path, format, compression, rowBytesMax }: DuckDbSource): Promise<string> {
+  if (format === 'parquet') return `read_parquet(${sqlText(path)})`;
+  const options = [
+    // What is not said is never guessed at from the cells.
+    'auto_detect=false',
+    `compression='${compression ?? 'none'}'`,
+    `max_line_size=${rowBytesMax}`,
+    `buffer_size=${2 * rowBytesMax}`,
+    'null_padding=false',
+    'ignore_errors=false',
+    'parallel=false',
+    `comment=''`,
+    // An empty cell is nothing, "" an empty text.
+    `nullstr=''`,
+    'allow_quoted_nulls=false',
+  ].join(', ');
+  const header = await readHeader(connection, path, options);
+  const columns = header.map((name) => `${sqlText(name)}: 'VARCHAR'`).join(', ');
+  return `read_csv(${sqlText(path)}, ${options}, delim=',', quote='"', escape='"', strict_mode=true, header=true, columns={${columns}})`;
+}
+
+/** The names in the first line of CSV. */
+async function readHeader(connection: DuckDBConnection, path: string, options: string): Promise<string[]> {
+  // As a table of one column: no text has this byte.
+  const lines = `read_csv(${sqlText(path)}, ${options}, delim=chr(1), quote='', escape='', strict_mode=false, header=false, columns={line: 'VARCHAR'})`;
+  const [[line] = []] = await explained(path, async () => (await connection.runAndReadAll(`SELECT line FROM ${lines} LIMIT 1`)).getRows());
+  if (typeof line !== 'string') throw new BadTable('Expected the names of the columns in the first line of the CSV but there is none.');
+  const names = splitCsvLine(line.replace(/^\uFEFF/, ''));
+  const twice = names.find((name, at) => names.some((other, i) => i < at && other.toLowerCase() === name.toLowerCase()));
+  if (twice !== undefined)
+    throw new BadTable(`Two columns of the CSV are called ${JSON.stringify(twice)}, in the first line.`, 'invalid_table', 1);
+  return names;
+}
+
+async function describe(connection: DuckDBConnection, table: string, path: string): Promise<Map<string, string>> {
+  const rows = await explained(path, async () => (await connection.runAndReadAll(`DESCRIBE SELECT * FROM ${table}`)).getRows());
+  return new Map(rows.map(([name, type]) => [String(name), String(type)]));
+}
+
+async function explained<T>(path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw asBadTable(error, path);
+  }
+}
+
+function carriedType(name: string, type: string): string {
+  if (TEXTS.test(type) && !type.endsWith('[]')) return 'VARCHAR';
+  if (!CARRIED.test(type)) throw notCarried(name, type);
+  return type;
+}
+
+function checkText(name: string, type: string): void {
+  if (!TEXTS.test(type) || type.endsWith(']')) throw notText(name, type, 'texts');
+}
+
+async function* readGroups(connection: DuckDBConnection, sql: string, path: string): AsyncGenerator<Cell[][], void, void> {
+  try {
+    const result = await connection.stream(sql);
+    for (;;) {
+      const chunk = await result.fetchChunk();
+      if (chunk === null || chunk.rowCount === 0) return;
+      yield chunk.getColumns().map((column) => column.map(toCell));
+    }
+  } catch (error) {
+    if (error instanceof BadTable) throw error;
+    throw asBadTable(error, path);
+  }
+}
+
+function toCell(value: DuckDBValue): Cell {
+  if (value === null || typeof value === 'string') return value;
+  // A list with a hole in it is no list of texts: the row fails, and says so.
+  if (value instanceof DuckDBListValue) return value.items as string[];
+  throw new Error(`expected a text but DuckDB gave ${typeof value}`);
+}

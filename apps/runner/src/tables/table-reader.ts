@@ -1,0 +1,45 @@
+import type { TableColumn } from '@app/batches';
+import { BadTable } from './table-task';
+
+/** What a cell is given on as: text, texts, or nothing. */
+export type Cell = string | string[] | null;
+
+/** The columns that are wanted of a table. */
+export interface WantedColumns {
+  /** Given on as text from which their values can be made again. */
+  carried: readonly string[];
+  /** Texts. */
+  texts: readonly string[];
+  /** Lists of texts. */
+  lists: readonly string[];
+}
+
+/** A table that is read once, from its start to its end. */
+export interface TableReader {
+  /** Of the carried columns. */
+  readonly columns: TableColumn[];
+  /** Groups of consecutive rows, each as its columns: carried ones, texts, lists. */
+  groups(): AsyncIterable<Cell[][]>;
+}
+
+const NAMES_SHOWN_MAX = 20;
+
+/** Throws for a column that is not there. */
+export function checkNames(wanted: WantedColumns, names: readonly string[]): void {
+  const missing = [...wanted.texts, ...wanted.lists, ...wanted.carried].find((name) => !names.includes(name));
+  if (missing === undefined) return;
+  const shown = names.slice(0, NAMES_SHOWN_MAX).map((name) => JSON.stringify(name.slice(0, 64)));
+  const more = names.length > NAMES_SHOWN_MAX ? ` and ${names.length - NAMES_SHOWN_MAX} more` : '';
+  throw new BadTable(`There is no column ${JSON.stringify(missing)}; the table has ${shown.join(', ')}${more}.`, 'unknown_column');
+}
+
+export function notText(name: string, type: string, expected: string): BadTable {
+  return new BadTable(`Expected ${expected} in column ${JSON.stringify(name)} but it has ${type}.`, 'invalid_column');
+}
+
+export function notCarried(name: string, type: string): BadTable {
+  return new BadTable(
+    `Column ${JSON.stringify(name)} has values of type ${type}, which cannot be copied exactly; expected texts, numbers, times or bytes.`,
+    'invalid_column',
+  );
+}
