@@ -179,7 +179,8 @@ describe('the batch lane with a real Redis', () => {
     const errors = await workspace.readLines(batch.error_file_id);
     expect(batch.status).toBe('cancelled');
     expect(batch.request_counts).toEqual({ total: 100, completed: outputs.length, failed: 100 - outputs.length });
-    expect(batch.interleave).toEqual({ priority: 'normal', not_run: 100 - outputs.length - errors.length });
+    expect(batch.interleave).toMatchObject({ priority: 'normal', not_run: 100 - outputs.length - errors.length });
+    expect(batch.interleave.progress?.failures).toEqual({ batch_cancelled: errors.length });
     expect(outputs.length).toBeGreaterThanOrEqual(10);
     expect(new Set([...idsOf(outputs), ...idsOf(errors)]).size).toBe(outputs.length + errors.length);
     expect(errors.length).toBeLessThan(100 - outputs.length);

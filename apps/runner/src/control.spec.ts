@@ -112,7 +112,7 @@ describe('control of a batch while it runs', () => {
     await change(batchId, { priority: 'high' });
     expect((await workspace.batches.get(batchId, SEES_ALL)).interleave.priority).toBe('high');
     release();
-    expect((await workspace.untilOver(batchId)).interleave).toEqual({ priority: 'high' });
+    expect((await workspace.untilOver(batchId)).interleave).toMatchObject({ priority: 'high' });
   });
 
   it('cancels a chunk at the row it is at', async () => {

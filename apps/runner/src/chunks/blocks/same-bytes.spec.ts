@@ -53,7 +53,7 @@ describe('rows in blocks', () => {
     });
   };
 
-  /** The bytes of the result of the file's only chunk. */
+  /** The bytes of the result of the whole file as one chunk. */
   const run = async (text: string, url: string, takesTexts: boolean): Promise<{ bytes: string; result: ChunkResult }> => {
     Object.assign(calls, { texts: 0, rows: 0 });
     const fileId = await workspace.upload(text);
@@ -65,7 +65,7 @@ describe('rows in blocks', () => {
     const processor = new ChunkProcessor(workspace.store, counting(takesTexts), budget, rowLimits);
     const { result } = await processor.process(
       {
-        chunk: table.chunk(0),
+        chunk: { ...table.chunk(0), end: table.chunk(table.chunkCount - 1).end, rowCount: table.rowCount },
         contentKey: workspace.files.contentKey(fileId),
         results,
         endpoint,
