@@ -110,6 +110,8 @@ export class Place {
     await mkdir(model, { recursive: true });
     if (top !== this.name) await linkAll(join(this.modelsDir, top), join(check, top));
     await linkAll(this.folder, model);
+    // Another that came at once may have taken it; `put` finds out when it takes the place.
+    await rm(join(model, version), { recursive: true, force: true });
     await symlink(fetched.files, join(model, version));
     if (fetched.modelFile !== null && !(await exists(join(model, MODEL_FILE)))) await symlink(fetched.modelFile, join(model, MODEL_FILE));
     const entries = scanRepository(check);

@@ -211,8 +211,8 @@ constexpr std::size_t kOutputAlignment = 8;
 // Completions on their way to JavaScript, as lib/channel-items.ts unpacks them: one array of numbers, one of bytes.
 class CompletionPacker {
  public:
-  // Takes what `next` (NextCompletion or NextOrphan) gives; its memory is the client's until Pack. May throw ChannelError; what it
-  // had taken by then stays.
+  // Takes what `next` (NextCompletion or NextOrphan) gives; its memory is the client's until Pack. May throw
+  // ChannelError; what it had taken by then stays.
   template <typename Next>
   void Take(Next next) {
     while (auto completion = next()) completions_.push_back(std::move(*completion));
@@ -227,11 +227,11 @@ class CompletionPacker {
     Napi::Array messages = Napi::Array::New(env);
     for (const auto& completion : completions_) {
       const Response& response = completion.response;
-      numbers.insert(numbers.end(), {static_cast<double>(completion.itemId), static_cast<double>(response.status),
-                                     Microseconds(response.times.enqueuedNs, response.times.startedNs),
-                                     Microseconds(response.times.startedNs, response.times.endedNs),
-                                     static_cast<double>(response.times.runRows),
-                                     static_cast<double>(response.outputs.size())});
+      numbers.insert(numbers.end(),
+                     {static_cast<double>(completion.itemId), static_cast<double>(response.status),
+                      Microseconds(response.times.enqueuedNs, response.times.startedNs),
+                      Microseconds(response.times.startedNs, response.times.endedNs),
+                      static_cast<double>(response.times.runRows), static_cast<double>(response.outputs.size())});
       if (response.status != ItemStatus::kOk) {
         const Napi::HandleScope scope(env);
         messages.Set(messages.Length(), Napi::String::New(env, response.message));

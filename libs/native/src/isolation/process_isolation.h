@@ -26,7 +26,8 @@ struct ProcessIsolation {
 // inherit CPUs and nodes. Never fails.
 std::vector<IsolationTool> IsolateProcess(const ProcessIsolation& isolation);
 
-// Has the disk work of all threads of the calling process, and of those that they start, wait for that of others. For the runner.
+// Has the disk work of all threads of the calling process, and of those that they start, wait for that of others. For
+// the runner.
 IsolationTool IsolateDiskWork();
 
 }  // namespace interleave
