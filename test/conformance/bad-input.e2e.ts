@@ -144,7 +144,7 @@ const BATCHES: Case[] = [
   ['an unknown file', { input_file_id: 'file-nope', endpoint: '/v1/embeddings', completion_window: '24h' }, 404, /file/],
   ['a path as file', { input_file_id: '../../etc/passwd', endpoint: '/v1/embeddings', completion_window: '24h' }, 404, /file/],
   ['an unknown endpoint', { input_file_id: 'file-nope', endpoint: '/v1/chat/completions', completion_window: '24h' }, 400, /endpoint/],
-  ['another window', { input_file_id: 'file-nope', endpoint: '/v1/embeddings', completion_window: '1h' }, 400, /completion_window/],
+  ['another window', { input_file_id: 'file-nope', endpoint: '/v1/embeddings', completion_window: '1s' }, 400, /completion_window/],
   [
     'metadata that is too long',
     { input_file_id: 'file-nope', endpoint: '/v1/embeddings', completion_window: '24h', metadata: { k: 'x'.repeat(513) } },
