@@ -2,7 +2,7 @@ import type { SupervisionTimings } from './process-spec';
 
 const STORM_RESTARTS_MIN = 5;
 const STORM_WINDOW_MS = 60_000;
-const EXPLAINED_MS_MAX = 1_000;
+const EXPLAINED_MS_MAX = 100;
 
 export interface RestartDecision {
   delayMs: number;
