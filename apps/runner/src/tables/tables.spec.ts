@@ -145,6 +145,18 @@ describe('a batch of a table', () => {
     );
   });
 
+  it('takes columns without a name, and texts that begin with a byte order mark', async () => {
+    const path = join(inputs, 'index.csv');
+    writeFileSync(path, ',text\n0,\uFEFFone\n1,"5"" \uFEFF"\n2,5" three\n');
+    const { batch, outputPath } = await run(path, { idColumn: 'column0' }, { format: 'csv' });
+    expect([batch.status, batch.errors]).toEqual(['completed', null]);
+    expect(readFileSync(outputPath, 'utf8').split('\n').slice(1, 4)).toEqual([
+      '0,"{""echo"":""\uFEFFone""}",',
+      '1,"{""echo"":""5\\"" \uFEFF""}",',
+      '2,"{""echo"":""5\\"" three""}",',
+    ]);
+  });
+
   it.each(['cells.csv.gz', 'cells.csv.zst'])('unpacks %s', async (name) => {
     const options = `FORMAT csv, HEADER, COMPRESSION ${name.endsWith('gz') ? 'gzip' : 'zstd'}`;
     const path = await write(name, `SELECT i AS id, 'text ' || i AS text FROM range(300) t(i)`, options);
@@ -285,6 +297,16 @@ describe('a table that cannot be run', () => {
     writeFileSync(path, 'id,text\n1,one\n2,two,three\n3,"four\n');
     const { batch } = await run(path, { idColumn: 'id' }, { format: 'csv' });
     expect([batch.status, batch.errors?.data]).toEqual(['failed', [expect.objectContaining({ code: 'invalid_table', line: 3 })]]);
+  });
+
+  it.each([
+    ['a quote that is never closed', 'open.csv', Buffer.from('id,text\n1,one\n2,"two\n3,three\n')],
+    ['a packed file that was cut', 'cut.csv.gz', gzipSync(`id,text\n${'1,one\n'.repeat(1000)}`).subarray(0, -10)],
+  ])('takes no part of CSV for the whole: %s', async (_, name, bytes) => {
+    const path = join(inputs, name);
+    writeFileSync(path, bytes);
+    const { batch } = await run(path, {}, { format: 'csv' });
+    expect([batch.status, batch.errors?.data[0]?.code]).toEqual(['failed', 'invalid_table']);
   });
 
   it('survives files that are cut or overwritten', async () => {

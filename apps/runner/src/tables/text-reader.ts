@@ -19,9 +19,13 @@ export async function* unpackedBytes(path: string, compression: Compression | nu
   try {
     yield* bytes.pipe(unpacker(compression, bytes)) as AsyncIterable<Buffer>;
   } catch (error) {
+    if (error instanceof BadTable) throw error;
     throw new BadTable(`The file cannot be unpacked: ${(error as Error).message.slice(0, 200)}.`);
   }
 }
+
+/** zstd: since Node.js 22.15. */
+export const canUnpack = (compression: Compression | null): boolean => compression !== 'zstd' || 'createZstdDecompress' in zlib;
 
 function unpacker(compression: Compression, source: Readable): zlib.Gunzip {
   // Since Node.js 22.15.
