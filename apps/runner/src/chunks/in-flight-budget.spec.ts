@@ -29,6 +29,13 @@ describe('InFlightBudget', () => {
     expect(await admitted(asked)).toEqual([60, 60, 100]);
   });
 
+  it('has room for all bytes again after rows of fractions of bytes', async () => {
+    const budget = new InFlightBudget({ rowsMax: 10, bytesMax: 100 });
+    const asked = [0.1, 0.2, 500].map((bytes) => budget.acquire(bytes, never));
+    for (const taken of (await admitted(asked)).slice(0, 2)) budget.release(Number(taken));
+    expect((await admitted(asked))[2]).toBe(100);
+  });
+
   it('lets the next ones in when the first in line gives up', async () => {
     const budget = new InFlightBudget({ rowsMax: 10, bytesMax: 100 });
     const stop = new AbortController();

@@ -43,7 +43,8 @@ export class InFlightBudget {
    */
   async acquire(bytesWanted: number, signal: AbortSignal, rows = 1, share: RowShare = NO_SHARE): Promise<number | null> {
     if (signal.aborted) return null;
-    const bytes = Math.min(bytesWanted, this.limits.bytesMax);
+    // Whole ones: fractions would not add up to nothing again, and what takes all of them would never fit.
+    const bytes = Math.min(Math.ceil(bytesWanted), this.limits.bytesMax);
     const wanted = { bytes, rows, share };
     if (this.waiters.length === 0 && this.hasRoom(wanted)) {
       this.take(wanted);

@@ -1,7 +1,9 @@
 import { DuckDBListValue, type DuckDBConnection, type DuckDBValue } from '@duckdb/node-api';
 import type { Compression, FileFormat } from '@app/batches';
 import { asBadTable, sqlName, sqlText } from './duckdb';
+import { checkCsv } from './check-csv';
 import { splitCsvLine } from './csv-line';
+import { checkCanUnpack } from './text-reader';
 import { checkNames, notCarried, notText, type Cell, type TableReader, type WantedColumns } from './table-reader';
 import { BadTable } from './table-task';
 
@@ -19,6 +21,8 @@ export interface DuckDbSource {
 
 /** Rows of CSV (cells are texts, as they are) or Parquet. Throws `BadTable`. */
 export async function openDuckDbReader(connection: DuckDBConnection, source: DuckDbSource, wanted: WantedColumns): Promise<TableReader> {
+  // DuckDB unpacks zstd itself, but takes a file that was cut for a whole one.
+  if (source.format === 'csv') checkCanUnpack(source.compression);
   const table = await tableFunction(connection, source);
   const types = await describe(connection, table, source.path);
   checkNames(wanted, [...types.keys()]);
@@ -29,11 +33,20 @@ export async function openDuckDbReader(connection: DuckDBConnection, source: Duc
     if (!/^VARCHAR\[\d*\]$/.test(type)) throw notText(name, type, 'lists of texts');
   }
   const cells = [
-    ...[...wanted.carried, ...wanted.texts].map((name) => `CAST(${sqlName(name)} AS VARCHAR)`),
-    ...wanted.lists.map((name) => `CAST(${sqlName(name)} AS VARCHAR[])`),
+    ...[...wanted.carried, ...wanted.texts].map((name) => marked(`CAST(${sqlName(name)} AS VARCHAR)`)),
+    ...wanted.lists.map((name) => `list_transform(CAST(${sqlName(name)} AS VARCHAR[]), lambda text: ${marked('text')})`),
   ];
-  return { columns, groups: () => readGroups(connection, `SELECT ${cells.join(', ')} FROM ${table}`, source.path) };
+  return {
+    columns,
+    async *groups(): AsyncGenerator<Cell[][], void, void> {
+      yield* readGroups(connection, `SELECT ${cells.join(', ')} FROM ${table}`, source.path);
+      if (source.format === 'csv') await checkCsv(source.path, source.compression);
+    },
+  };
 }
+
+/** DuckDB's package takes a byte order mark away from the start of a text: give it one more. */
+const marked = (text: string): string => `CASE WHEN starts_with(${text}, chr(65279)) THEN chr(65279) || ${text} ELSE ${text} END`;
 
 async function tableFunction(connection: DuckDBConnection, { path, format, compression, rowBytesMax }: DuckDbSource): Promise<string> {
   if (format === 'parquet') return `read_parquet(${sqlText(path)})`;
@@ -62,7 +75,8 @@ async function readHeader(connection: DuckDBConnection, path: string, options: s
   const lines = `read_csv(${sqlText(path)}, ${options}, delim=chr(1), quote='', escape='', strict_mode=false, header=false, columns={line: 'VARCHAR'})`;
   const [[line] = []] = await explained(path, async () => (await connection.runAndReadAll(`SELECT line FROM ${lines} LIMIT 1`)).getRows());
   if (typeof line !== 'string') throw new BadTable('Expected the names of the columns in the first line of the CSV but there is none.');
-  const names = splitCsvLine(line.replace(/^\uFEFF/, ''));
+  // DuckDB has no empty names; pandas gives none to its index.
+  const names = splitCsvLine(line.replace(/^\uFEFF/, '')).map((name, i) => (name === '' ? `column${i}` : name));
   const twice = names.find((name, at) => names.some((other, i) => i < at && other.toLowerCase() === name.toLowerCase()));
   if (twice !== undefined)
     throw new BadTable(`Two columns of the CSV are called ${JSON.stringify(twice)}, in the first line.`, 'invalid_table', 1);

@@ -2,7 +2,7 @@ import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { gzipSync } from 'node:zlib';
+import * as zlib from 'node:zlib';
 import {
   DateDay,
   Decimal,
@@ -145,10 +145,28 @@ describe('a batch of a table', () => {
     );
   });
 
+  it('takes columns without a name, and texts that begin with a byte order mark', async () => {
+    const path = join(inputs, 'index.csv');
+    writeFileSync(path, ',text\n0,\uFEFFone\n1,"5"" \uFEFF"\n2,5" three\n');
+    const { batch, outputPath } = await run(path, { idColumn: 'column0' }, { format: 'csv' });
+    expect([batch.status, batch.errors]).toEqual(['completed', null]);
+    expect(readFileSync(outputPath, 'utf8').split('\n').slice(1, 4)).toEqual([
+      '0,"{""echo"":""\uFEFFone""}",',
+      '1,"{""echo"":""5\\"" \uFEFF""}",',
+      '2,"{""echo"":""5\\"" three""}",',
+    ]);
+  });
+
   it.each(['cells.csv.gz', 'cells.csv.zst'])('unpacks %s', async (name) => {
     const options = `FORMAT csv, HEADER, COMPRESSION ${name.endsWith('gz') ? 'gzip' : 'zstd'}`;
     const path = await write(name, `SELECT i AS id, 'text ' || i AS text FROM range(300) t(i)`, options);
     const { batch, outputPath } = await run(path, { idColumn: 'id' }, { format: 'parquet' });
+    if (name.endsWith('zst') && !('createZstdDecompress' in zlib)) {
+      expect(batch.errors?.data).toMatchObject([
+        { message: expect.stringContaining('needs a server on Node.js 22.15 or later') as string },
+      ]);
+      return;
+    }
     expect(batch).toMatchObject({ status: 'completed', request_counts: { total: 300, completed: 300 } });
     expect(await query(`SELECT id, result FROM '${outputPath}' LIMIT 1 OFFSET 299`)).toEqual([['299', '{"echo":"text 299"}']]);
   });
@@ -179,7 +197,7 @@ describe('a batch of a table', () => {
 
   it('makes a row of each line of text, and numbers them', async () => {
     const path = join(inputs, 'lines.txt');
-    writeFileSync(path, gzipSync('one\r\n\n  \ntwo "2"\nthree'));
+    writeFileSync(path, zlib.gzipSync('one\r\n\n  \ntwo "2"\nthree'));
     const { outputPath } = await run(path, { format: 'text' }, { format: 'parquet', columns: ['text'] });
     expect(await query(`SELECT custom_id, text, result FROM '${outputPath}'`)).toEqual([
       ['row-1', 'one', '{"echo":"one"}'],
@@ -191,7 +209,7 @@ describe('a batch of a table', () => {
   it('runs packed JSON Lines as if they were not packed', async () => {
     const rows = echoRows(200);
     const plain = await workspace.untilOver(await workspace.submit(rows));
-    const fileId = await workspace.upload(gzipSync(toJsonl(rows)), 'rows.jsonl.gz');
+    const fileId = await workspace.upload(zlib.gzipSync(toJsonl(rows)), 'rows.jsonl.gz');
     const packed = await workspace.untilOver(
       await workspace.createBatch(fileId, {}, { table: { input: null, output: null, hasPreparedRows: true } }),
     );
@@ -285,6 +303,16 @@ describe('a table that cannot be run', () => {
     writeFileSync(path, 'id,text\n1,one\n2,two,three\n3,"four\n');
     const { batch } = await run(path, { idColumn: 'id' }, { format: 'csv' });
     expect([batch.status, batch.errors?.data]).toEqual(['failed', [expect.objectContaining({ code: 'invalid_table', line: 3 })]]);
+  });
+
+  it.each([
+    ['a quote that is never closed', 'open.csv', Buffer.from('id,text\n1,one\n2,"two\n3,three\n')],
+    ['a packed file that was cut', 'cut.csv.gz', zlib.gzipSync(`id,text\n${'1,one\n'.repeat(1000)}`).subarray(0, -10)],
+  ])('takes no part of CSV for the whole: %s', async (_, name, bytes) => {
+    const path = join(inputs, name);
+    writeFileSync(path, bytes);
+    const { batch } = await run(path, {}, { format: 'csv' });
+    expect([batch.status, batch.errors?.data[0]?.code]).toEqual(['failed', 'invalid_table']);
   });
 
   it('survives files that are cut or overwritten', async () => {

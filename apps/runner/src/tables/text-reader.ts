@@ -19,17 +19,22 @@ export async function* unpackedBytes(path: string, compression: Compression | nu
   try {
     yield* bytes.pipe(unpacker(compression, bytes)) as AsyncIterable<Buffer>;
   } catch (error) {
+    if (error instanceof BadTable) throw error;
     throw new BadTable(`The file cannot be unpacked: ${(error as Error).message.slice(0, 200)}.`);
   }
 }
 
+/** zstd is in Node.js since 22.15. Throws `BadTable`. */
+export function checkCanUnpack(compression: Compression | null): void {
+  if (compression !== 'zstd' || 'createZstdDecompress' in zlib) return;
+  throw new BadTable(
+    'Expected gzip but the file is packed by zstd, which needs a server on Node.js 22.15 or later; pack it by gzip, or unpack it.',
+  );
+}
+
 function unpacker(compression: Compression, source: Readable): zlib.Gunzip {
-  // Since Node.js 22.15.
+  checkCanUnpack(compression);
   const { createZstdDecompress } = zlib as typeof zlib & { createZstdDecompress?: () => zlib.Gunzip };
-  if (compression === 'zstd' && createZstdDecompress === undefined)
-    throw new BadTable(
-      'Expected gzip but the file is packed by zstd, which needs a server on Node.js 22.15 or later; pack it by gzip, or unpack it.',
-    );
   const unpacking = compression === 'gzip' ? zlib.createGunzip() : (createZstdDecompress as () => zlib.Gunzip)();
   source.on('error', (error) => unpacking.destroy(error));
   return unpacking;
