@@ -11,6 +11,9 @@ const FIRST_OF_BATCH = 2;
 /** Such chunks that nobody has taken; more wait for their turn with the others. */
 const FIRST_WAITING_MAX = 4;
 
+/** Longer ones wait with the others: they would keep small batches waiting as long. */
+const FIRST_SECONDS_MAX = 1;
+
 const LEDGER_STATES = { waiting: 'queued', delayed: 'returned', active: 'running' } as const satisfies Record<ChunkJobState, ChunkState>;
 
 export interface PumpLimits {
@@ -131,13 +134,15 @@ export class ChunkPump {
       const { ledger } = batch;
       if (!ledger.isOpen || ledger.nextIndex !== null || !runsLittle(batch)) continue;
       const waiting = ledger.handedChunks().find(({ state, jobId }) => state === 'queued' && !isFirstChunkJob(jobId));
-      if (waiting === undefined) continue;
+      if (waiting === undefined || batch.secondsOf(waiting.index) > FIRST_SECONDS_MAX) continue;
       ledger.lose(waiting);
       withdrawn.push(waiting.jobId);
       return this.handOver(batch, true);
     }
     const next = this.nextOf(batches);
-    return next !== null && runsLittle(next) ? this.takeNext(batches, true) : null;
+    const index = next?.ledger.nextIndex ?? null;
+    if (next === null || index === null || next.secondsOf(index) > FIRST_SECONDS_MAX) return null;
+    return runsLittle(next) ? this.takeNext(batches, true) : null;
   }
 
   private takeNext(batches: FedBatch[], isFirst: boolean): Handover | null {

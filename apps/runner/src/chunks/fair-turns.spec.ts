@@ -59,4 +59,20 @@ describe('FairTurns', () => {
     for (let i = 0; i < 5_000; i++) turns.charge(share(`b${i}`, 1, `t${i % 2_000}`), 1);
     expect(turns.size).toBeLessThan(2_100);
   });
+
+  it('keeps the share of one that wants nothing for moments, with a lag', () => {
+    const [large, small] = [share('large', 4), share('small', 3)];
+    // The large one is away at one of three turns, and is due at four of seven.
+    const dealt = (turns: FairTurns): number => {
+      let count = 0;
+      for (let turn = 0; turn < 1_000; turn++) {
+        const next = turns.next(turn % 3 === 0 ? [small] : [large, small], (one) => one) ?? small;
+        turns.charge(next, 1);
+        if (next === large) count += 1;
+      }
+      return count;
+    };
+    expect(dealt(new FairTurns())).toBeLessThan(550);
+    expect(dealt(new FairTurns(10))).toBeGreaterThan(565);
+  });
 });

@@ -16,20 +16,22 @@ class Clock {
   private readonly ends = new Map<string, number>();
   private nowAt = 0;
 
-  /** Where the next turn of this name begins: it gets nothing for the time in which it wanted none. */
+  constructor(private readonly lagMax: number) {}
+
+  /** Where the next turn of this name begins: it gets nothing for the time in which it wanted none, but for `lagMax`. */
   startOf(name: string): number {
-    return Math.max(this.nowAt, this.ends.get(name) ?? 0);
+    return Math.max(this.nowAt - this.lagMax, this.ends.get(name) ?? -Infinity);
   }
 
   charge(name: string, cost: number): void {
     const start = this.startOf(name);
-    this.nowAt = start;
+    this.nowAt = Math.max(this.nowAt, start);
     this.ends.set(name, start + cost);
     if (this.ends.size > NAMES_MAX) this.forgetIdle();
   }
 
   private forgetIdle(): void {
-    for (const [name, end] of this.ends) if (end <= this.nowAt) this.ends.delete(name);
+    for (const [name, end] of this.ends) if (end <= this.nowAt - this.lagMax) this.ends.delete(name);
   }
 }
 
@@ -38,8 +40,16 @@ class Clock {
  * weights while they want more than they get. Who comes new begins where the others are.
  */
 export class FairTurns {
-  private readonly tenants = new Clock();
+  private readonly tenants: Clock;
   private readonly batches = new Map<string, Clock>();
+
+  /**
+   * `lagMax`, in cost divided by weight: one that wants nothing for a moment, because it reads its next rows, still gets what it would have
+   * had. Without it, who has the larger share loses the most.
+   */
+  constructor(private readonly lagMax = 0) {
+    this.tenants = new Clock(lagMax);
+  }
 
   /** Tenants that are remembered. */
   get size(): number {
@@ -52,7 +62,7 @@ export class FairTurns {
     for (const one of waiting) {
       const { tenant, batchId } = shareOf(one);
       const tenantStart = this.tenants.startOf(tenant);
-      const start = this.batches.get(tenant)?.startOf(batchId) ?? 0;
+      const start = this.batches.get(tenant)?.startOf(batchId) ?? -Infinity;
       if (best === null || tenantStart < best.tenantStart || (tenantStart === best.tenantStart && start < best.start))
         best = { one, tenantStart, start };
     }
@@ -62,7 +72,7 @@ export class FairTurns {
   /** The turn was taken; `cost` in any unit, the same for all. */
   charge({ tenant, tenantWeight, batchId, weight }: Share, cost: number): void {
     this.tenants.charge(tenant, cost / tenantWeight);
-    const clock = this.batches.get(tenant) ?? new Clock();
+    const clock = this.batches.get(tenant) ?? new Clock(this.lagMax);
     this.batches.delete(tenant);
     this.batches.set(tenant, clock);
     clock.charge(batchId, cost / weight);

@@ -17,6 +17,9 @@ interface Waiter {
   admit: () => void;
 }
 
+/** Of an executor, for a weight of 1: more than the rows that a batch has in flight. */
+const LAG_SECONDS_MAX = 1;
+
 /** Rows of nobody in particular: they are admitted in the order of asking. */
 const NO_SHARE: RowShare = { tenant: '', tenantWeight: 1, batchId: '', weight: 1, rowSeconds: 1 };
 
@@ -26,7 +29,7 @@ const NO_SHARE: RowShare = { tenant: '', tenantWeight: 1, batchId: '', weight: 1
  * room goes to whose turn it is, by what its rows cost.
  */
 export class InFlightBudget {
-  private readonly turns = new FairTurns();
+  private readonly turns = new FairTurns(LAG_SECONDS_MAX);
   private rows = 0;
   private bytes = 0;
   private waiters: Waiter[] = [];
