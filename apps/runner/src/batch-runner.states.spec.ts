@@ -46,6 +46,7 @@ describe('BatchRunner', () => {
   beforeEach(async () => {
     workspace = new Workspace({ chunkRows: 10, chunkConcurrency: 1 });
     engine = new EchoEngine();
+    engine.rowSeconds = 0.05;
     await workspace.redis.start();
     app = await openRunnerApp(workspace, engine);
     runner = app.get(BatchRunner);

@@ -11,7 +11,7 @@ const FIRST_OF_BATCH = 2;
 /** Such chunks that nobody has taken; more wait for their turn with the others. */
 const FIRST_WAITING_MAX = 4;
 
-/** Longer ones wait with the others: they would keep small batches waiting as long. */
+/** Longer ones wait with the others, but for a batch of which nothing runs: they would keep small batches waiting as long. */
 const FIRST_SECONDS_MAX = 1;
 
 const LEDGER_STATES = { waiting: 'queued', delayed: 'returned', active: 'running' } as const satisfies Record<ChunkJobState, ChunkState>;
@@ -134,15 +134,14 @@ export class ChunkPump {
       const { ledger } = batch;
       if (!ledger.isOpen || ledger.nextIndex !== null || !runsLittle(batch)) continue;
       const waiting = ledger.handedChunks().find(({ state, jobId }) => state === 'queued' && !isFirstChunkJob(jobId));
-      if (waiting === undefined || batch.secondsOf(waiting.index) > FIRST_SECONDS_MAX) continue;
+      if (waiting === undefined || !mayBeFirst(batch, waiting.index)) continue;
       ledger.lose(waiting);
       withdrawn.push(waiting.jobId);
       return this.handOver(batch, true);
     }
     const next = this.nextOf(batches);
     const index = next?.ledger.nextIndex ?? null;
-    if (next === null || index === null || next.secondsOf(index) > FIRST_SECONDS_MAX) return null;
-    return runsLittle(next) ? this.takeNext(batches, true) : null;
+    return next !== null && index !== null && runsLittle(next) && mayBeFirst(next, index) ? this.takeNext(batches, true) : null;
   }
 
   private takeNext(batches: FedBatch[], isFirst: boolean): Handover | null {
@@ -167,9 +166,12 @@ export class ChunkPump {
 }
 
 /** Few of its chunks run or are about to. */
-function runsLittle({ ledger }: FedBatch): boolean {
-  return ledger.handedChunks().filter(({ state, jobId }) => state === 'running' || isFirstChunkJob(jobId)).length < FIRST_OF_BATCH;
-}
+const runsLittle = (batch: FedBatch): boolean => runningOrNext(batch) < FIRST_OF_BATCH;
+
+const mayBeFirst = (batch: FedBatch, index: number): boolean => runningOrNext(batch) === 0 || batch.secondsOf(index) <= FIRST_SECONDS_MAX;
+
+const runningOrNext = ({ ledger }: FedBatch): number =>
+  ledger.handedChunks().filter(({ state, jobId }) => state === 'running' || isFirstChunkJob(jobId)).length;
 
 function jobOf({ batch, chunk }: Handover): ChunkJob {
   const { ledger, share } = batch;

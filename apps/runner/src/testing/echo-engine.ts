@@ -15,6 +15,8 @@ export class EchoEngine implements RowEngine {
   digest = 'a'.repeat(64);
   /** Digests that answered rows asked for. */
   readonly pins = new Set<string>();
+  /** What a row is predicted to take. */
+  rowSeconds = 0.5;
   /** Rows that asked for a run without neighbours. */
   ranAlone = 0;
   /** Called for each row that is answered. */
@@ -64,7 +66,7 @@ export class EchoEngine implements RowEngine {
   }
 
   secondsPerRow(): number {
-    return 0.5;
+    return this.rowSeconds;
   }
 
   async predict({ body }: RowRequest): Promise<RowCost> {
