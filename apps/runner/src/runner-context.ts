@@ -24,6 +24,9 @@ export interface RunnerContext {
   isStopping(): boolean;
   /** A chunk was done here. `isFirst` false: another node was faster, and its result counts. */
   onCommitted(result: ChunkResult, isFirst: boolean): void;
-  /** The manifest says that the batch is over. Tells who wants to know, then removes its mark; what fails is done again by who finds the mark. */
+  /**
+   * The manifest says that the batch is over. Tells who wants to know, then removes its mark; what fails is done again by who finds the
+   * mark.
+   */
   onOver(manifest: Manifest): Promise<void>;
 }

@@ -13,8 +13,8 @@ export interface UsageParts {
 }
 
 /**
- * What tenants have in the store. What is read of files and batches never changes, so it is remembered while they are there: a look costs two lists, and
- * a read of each that is new. Memory: some 200 bytes for each file and each open batch.
+ * What tenants have in the store. What is read of files and batches never changes, so it is remembered while they are there: a look
+ * costs two lists, and a read of each that is new. Memory: some 200 bytes for each file and each open batch.
  */
 export class TenantUsage {
   private readonly files = new Kept<{ tenant: string; bytes: number; expiresAt: number | null }>();

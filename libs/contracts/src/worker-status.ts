@@ -3,7 +3,10 @@ import type { Lane } from './stages';
 
 export const ISOLATION_STATES = ['active', 'off', 'unavailable'] as const;
 
-/** What keeps an executor, a worker or the runner apart from the others; the first four tools are of one executor, the last one of the runner. */
+/**
+ * What keeps an executor, a worker or the runner apart from the others; the first four tools are of one executor, the last one of the
+ * runner.
+ */
 export interface IsolationTool {
   tool:
     | ('cpu-affinity' | 'scheduling-class' | 'scheduling-slice' | 'nice')

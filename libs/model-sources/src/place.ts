@@ -90,7 +90,10 @@ export class Place {
       throw new SourceError(`${join(this.modelsDir, organisation)} is a model, so it cannot hold ${this.name}; choose another --name`);
   }
 
-  /** `model.yaml` holds for all versions of a model, so a version must not bring another one; null: it brings none. Rejects with a `SourceError`. */
+  /**
+   * `model.yaml` holds for all versions of a model, so a version must not bring another one; null: it brings none. Rejects with a
+   * `SourceError`.
+   */
   async checkModelFile(path: string | null): Promise<void> {
     if (path === null || !(await exists(this.folder))) return;
     const own = join(this.folder, MODEL_FILE);

@@ -29,7 +29,10 @@ const TEXTS_PER_TURN = 64;
 /** The same for long texts. */
 const CHARACTERS_PER_TURN = 4 * 1024;
 
-/** How each known input of a text model is filled, with a number for each token or one for all; a row that is padded here is padded with these. */
+/**
+ * How each known input of a text model is filled, with a number for each token or one for all; a row that is padded here is padded with
+ * these.
+ */
 const INPUTS = new Map<string, (row: TokenizedText, text: TextManifest) => { values: readonly number[] | number; pad: number }>([
   ['input_ids', (row, text) => ({ values: row.ids, pad: text.padTokenId })],
   ['attention_mask', () => ({ values: 1, pad: 0 })],

@@ -5,8 +5,8 @@ import { byteText, InterleaveError } from '@app/contracts';
 const RETRY_AFTER_SECONDS = 10;
 
 /**
- * Holds tenants to what they may have in the batch lane (`access.tenants`). What one tenant does through this process is looked at in turn, so that
- * two uploads at once cannot both take the last room; other nodes of a fleet may each let one through beside it.
+ * Holds tenants to what they may have in the batch lane (`access.tenants`). What one tenant does through this process is looked at in
+ * turn, so that two uploads at once cannot both take the last room; other nodes of a fleet may each let one through beside it.
  */
 export class TenantQuotas {
   private readonly turns = new Map<string, Promise<unknown>>();

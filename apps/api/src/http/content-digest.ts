@@ -10,8 +10,8 @@ const ALGORITHMS: Readonly<Record<string, string>> = { 'sha-256': 'sha256', 'sha
 const MEMBER = /^([a-z*][a-z0-9_.*-]*)=:([A-Za-z0-9+/]+={0,2}):$/;
 
 /**
- * `Content-Digest` (RFC 9530) of a body that is read as a stream: the digest of the bytes as they come, of a form with what is around its file.
- * One per request.
+ * `Content-Digest` (RFC 9530) of a body that is read as a stream: the digest of the bytes as they come, of a form with what is around
+ * its file. One per request.
  */
 export class ContentDigest {
   private constructor(

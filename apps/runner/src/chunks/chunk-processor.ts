@@ -90,8 +90,9 @@ export class ChunkProcessor {
   ) {}
 
   /**
-   * When it resolves, the chunk is committed, by this call or, with `isFirst` false, by another node that did it too. Rejects with `ChunkPutBack` after an abort for that reason, with
-   * `storage_full`, or with what went wrong; nothing is committed then. Abort with a `StopReason` as the reason.
+   * When it resolves, the chunk is committed, by this call or, with `isFirst` false, by another node that did it too. Rejects with
+   * `ChunkPutBack` after an abort for that reason, with `storage_full`, or with what went wrong; nothing is committed then. Abort with
+   * a `StopReason` as the reason.
    */
   async process(task: ChunkTask, stop: AbortController): Promise<{ result: ChunkResult; isFirst: boolean }> {
     setMaxListeners(0, stop.signal);
@@ -206,7 +207,10 @@ export class ChunkProcessor {
     }
   }
 
-  /** All rows of the block at once; those that take more than that, each by itself. Output lines come in the order of the rows, and so do errors. */
+  /**
+   * All rows of the block at once; those that take more than that, each by itself. Output lines come in the order of the rows, and so
+   * do errors.
+   */
   private async answerBlock(block: RowBlock, task: ChunkTask, signal: AbortSignal): Promise<Answer[]> {
     const found = await this.answerTexts(block, task, signal);
     const own = block.rows.map((row, i) => this.ownAnswer(found?.[i] ?? null, row, block, task, signal));

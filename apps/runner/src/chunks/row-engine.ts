@@ -42,7 +42,10 @@ export interface RowEngine {
   predict(request: RowRequest): Promise<RowCost>;
   /** Of the batch lane of this node. */
   executorCount(): number;
-  /** How long a row of the model keeps an executor, as measured, in seconds. Model null, or one of which none ran: of all rows; 0: none ran. */
+  /**
+   * How long a row of the model keeps an executor, as measured, in seconds. Model null, or one of which none ran: of all rows; 0: none
+   * ran.
+   */
   secondsPerRow(model: string | null): number;
   /**
    * The files that answer a batch that begins now. Throws an `InterleaveError`: `worker_unavailable` while they cannot be told.
@@ -53,7 +56,10 @@ export interface RowEngine {
   pinProblem(pin: ModelPin): Promise<string | null>;
   /** The revisions that these pins mean on this node, as far as they were asked for. */
   pinnedRevisions(pins: readonly ModelPin[]): number[];
-  /** Null when the model can be served or may become ready; else why not. Version null: any. Those that are not in `models` are not there; null: all are. */
+  /**
+   * Null when the model can be served or may become ready; else why not. Version null: any. Those that are not in `models` are not
+   * there; null: all are.
+   */
   modelProblem(model: string, version: string | null, models: readonly string[] | null): { code: string; message: string } | null;
 }
 

@@ -5,7 +5,10 @@ import type { RowEngine, RowRequest } from './row-engine';
 const BACKOFF_MS_MIN = 50;
 const BACKOFF_MS_MAX = 5_000;
 
-/** Answers a row, however long workers are away or busy; `onRefused` is told why it waits. Rejects on abort, or when the row itself is at fault. */
+/**
+ * Answers a row, however long workers are away or busy; `onRefused` is told why it waits. Rejects on abort, or when the row itself is
+ * at fault.
+ */
 export async function answerPatiently(
   engine: RowEngine,
   request: RowRequest,

@@ -27,7 +27,8 @@ interface Ending {
 
 /**
  * Makes the output and the error file of a batch out of the results of its chunks. Rows of chunks that never ran are said so in the
- * error file of a batch that expired; else they have no line, and are counted: a cancel is to be quick. Durable when it resolves; done again, after a kill or by another node, it gives the same.
+ * error file of a batch that expired; else they have no line, and are counted: a cancel is to be quick. Durable when it resolves; done
+ * again, after a kill or by another node, it gives the same.
  */
 export async function finishBatch(context: RunnerContext, ending: Ending): Promise<Finished> {
   const { manifest, outcome, chunks } = ending;

@@ -3,8 +3,8 @@ import { BadTable, type TableTask, type TableVerdict } from './table-task';
 import { writeTable } from './write-table';
 
 /**
- * `child.js`, which is sent a task: reads or writes one table, in a process of its own because a file may be made to crash or to fill whatever
- * reads it. Ends with its parent.
+ * `child.js`, which is sent a task: reads or writes one table, in a process of its own because a file may be made to crash or to fill
+ * whatever reads it. Ends with its parent.
  */
 async function main(task: TableTask): Promise<void> {
   const verdict = await judge(task);

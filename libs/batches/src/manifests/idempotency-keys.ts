@@ -36,9 +36,9 @@ export interface BatchClaim {
 export const unkeyedClaim = (): BatchClaim => ({ batchId: newBatchId(), keep: async () => undefined, release: async () => true });
 
 /**
- * `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header-07): the first request with a key makes the batch, later ones of the same tenant get the
- * same one, for 24 hours, whatever is killed in between. Attempts of one key have one batch id, and the manifest is put if absent: two that overlap
- * make one batch.
+ * `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header-07): the first request with a key makes the batch, later ones of the
+ * same tenant get the same one, for 24 hours, whatever is killed in between. Attempts of one key have one batch id, and the manifest is
+ * put if absent: two that overlap make one batch.
  *
  * | state | left by |
  * |---|---|

@@ -23,8 +23,8 @@ export interface PublishedOutputs {
 
 /**
  * Makes the output and the error file of a batch out of the results of its chunks, whose lines stay where they are: a table
- * says what the files are made of. An output that is a table has bytes of its own. The first table that is written counts, so done again, after a kill or by another node, it
- * gives the same files. `resultOf` is null for chunks whose rows are in neither file.
+ * says what the files are made of. An output that is a table has bytes of its own. The first table that is written counts, so done
+ * again, after a kill or by another node, it gives the same files. `resultOf` is null for chunks whose rows are in neither file.
  */
 export async function publishOutputs(
   store: ObjectStore,

@@ -7,7 +7,10 @@ import { storeKeys } from '../storage/store-keys';
 /** As OpenAI's, whose clients send parts of just this length. */
 export const PART_BYTES_MAX = 64 * 1024 * 1024;
 
-/** One part of an upload that is being received: `write`, then `commit` or `discard`. It counts once its mark is there, which comes last. */
+/**
+ * One part of an upload that is being received: `write`, then `commit` or `discard`. It counts once its mark is there, which comes
+ * last.
+ */
 export class PartWriter {
   private bytes = 0;
   private readonly room: RoomCheck;

@@ -91,7 +91,10 @@ export class UploadStore {
     return toUploadObject(await this.read(uploadId, sees));
   }
 
-  /** `bytesMin`: what the part has at least. Rejects with `not_found`, `conflict` for an upload that is over, `too_large`, `storage_full`. */
+  /**
+   * `bytesMin`: what the part has at least. Rejects with `not_found`, `conflict` for an upload that is over, `too_large`,
+   * `storage_full`.
+   */
   async addPart(uploadId: string, bytesMin: number, sees: Sees): Promise<PartWriter> {
     const state = await this.read(uploadId, sees);
     requireOpen(state);

@@ -16,7 +16,10 @@ export interface TextRun {
   onRan: (executorNs: number, rows: number) => void;
 }
 
-/** Answers texts of one form, equal ones by one run where the model allows it. In the order of `texts`. Rejects when the workers refuse all. */
+/**
+ * Answers texts of one form, equal ones by one run where the model allows it. In the order of `texts`. Rejects when the workers refuse
+ * all.
+ */
 export async function answerTexts(backend: InferenceBackend, bulk: Bulk, texts: readonly string[], run: TextRun): Promise<TextAnswer[]> {
   if (!bulk.model.deduplicate) return runTexts(backend, bulk, texts, run);
   const known = run.known.of(bulk.model.revision);

@@ -33,7 +33,10 @@ interface UnitSource {
   forms: RowForms | null;
 }
 
-/** The rows of a chunk in their order. Gives the event loop a turn after every few milliseconds of work, so that locks are renewed and answers come in. */
+/**
+ * The rows of a chunk in their order. Gives the event loop a turn after every few milliseconds of work, so that locks are renewed and
+ * answers come in.
+ */
 export async function* eachUnit(store: Pick<ObjectStore, 'read'>, source: UnitSource): AsyncGenerator<Unit> {
   let sliceEnd = performance.now() + SLICE_MS;
   let block: RowBlock | null = null;
