@@ -55,9 +55,10 @@ export class EchoWorker {
     createInterface({ input: this.child.stdout }).on('line', (line) => this.onLine(line));
   }
 
+  /** Resolves once it listens. An item that waited for it may kill it before it can say so. */
   static async start(socketPath: string, { executors = 1, report = echoReport() } = {}): Promise<EchoWorker> {
     const worker = new EchoWorker(socketPath, executors, report);
-    await worker.until(() => worker.listening);
+    await Promise.race([worker.until(() => worker.listening), worker.exited]);
     return worker;
   }
 
