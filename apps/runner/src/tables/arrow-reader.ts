@@ -1,6 +1,7 @@
+import { isUtf8 as isUtf8Bytes } from 'node:buffer';
 import { open } from 'node:fs/promises';
 import { createReadStream } from 'node:fs';
-import { DataType, RecordBatchReader, type RecordBatch, type Vector } from 'apache-arrow';
+import { Binary, type Data, DataType, LargeBinary, RecordBatchReader, type RecordBatch, Vector } from 'apache-arrow';
 import type { TableColumn } from '@app/batches';
 import { decimalText, dateText, timestampText } from './exact-text';
 import { checkNames, notCarried, notText, type Cell, type TableReader, type WantedColumns } from './table-reader';
@@ -57,10 +58,30 @@ function groupOf(batch: RecordBatch, carried: readonly { name: string; toText: T
   };
   return [
     ...carried.map(({ name, toText }) => column(name, toText)),
-    ...wanted.texts.map((name) => column(name, (vector, row) => String(vector.get(row)))),
-    ...wanted.lists.map((name) => column(name, (vector, row) => [...(vector.get(row) as Iterable<string>)])),
+    ...wanted.texts.map((name) => column(name, textAt)),
+    ...wanted.lists.map((name) => column(name, textsAt)),
   ];
 }
+
+/** To the last byte: the package's own reading drops a byte order mark at the start, and replaces what is not UTF-8. */
+function textAt(vector: Vector, row: number): string {
+  const [data] = vector.data;
+  const { dictionary } = data ?? {};
+  if (vector.data.length !== 1 || data === undefined) throw new BadTable('A record batch has a column in several parts.');
+  const bytes = (
+    dictionary === undefined ? bytesOf(vector).get(row) : bytesOf(dictionary).get(Number((data.values as ArrayLike<number | bigint>)[row]))
+  ) as Uint8Array;
+  if (!isUtf8Bytes(bytes)) throw new BadTable(`A text in row ${row + 1} of a record batch is not valid UTF-8.`);
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
+}
+
+function textsAt(vector: Vector, row: number): (string | null)[] {
+  const texts = vector.get(row) as Vector;
+  return Array.from({ length: texts.length }, (_, at) => (texts.isValid(at) ? textAt(texts, at) : null));
+}
+
+const bytesOf = (texts: Vector): Vector =>
+  new Vector(texts.data.map((data: Data) => data.clone((DataType.isLargeUtf8(data.type) ? new LargeBinary() : new Binary()) as never)));
 
 const plain: ToText = (vector, row) => String(vector.get(row));
 
@@ -69,7 +90,7 @@ const floatText: ToText = (vector, row) => (Object.is(vector.get(row), -0) ? '-0
 
 function carriedAs(name: string, type: DataType): { type: string; toText: ToText } {
   const value = DataType.isDictionary(type) ? (type.dictionary as DataType) : type;
-  if (isUtf8(value)) return { type: 'VARCHAR', toText: plain };
+  if (isUtf8(value)) return { type: 'VARCHAR', toText: textAt };
   if (DataType.isDictionary(type)) throw notCarried(name, String(type));
   if (DataType.isBool(type)) return { type: 'BOOLEAN', toText: plain };
   if (DataType.isInt(type)) return { type: integerType(type.bitWidth, type.isSigned), toText: plain };

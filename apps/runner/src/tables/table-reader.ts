@@ -2,7 +2,7 @@ import type { TableColumn } from '@app/batches';
 import { BadTable } from './table-task';
 
 /** What a cell is given on as: text, texts, or nothing. */
-export type Cell = string | string[] | null;
+export type Cell = string | (string | null)[] | null;
 
 /** The columns that are wanted of a table. */
 export interface WantedColumns {

@@ -171,6 +171,25 @@ describe('a batch of a table', () => {
     expect(await query(`SELECT id, result FROM '${outputPath}' LIMIT 1 OFFSET 299`)).toEqual([['299', '{"echo":"text 299"}']]);
   });
 
+  it('reads texts of Arrow to the last byte, and none that is not UTF-8', async () => {
+    const texts = ['\uFEFFone', '', 'ü \u{1F600}', '\uFEFFone'];
+    const column = <T extends DataType>(values: unknown[], type: T): Vector<T> => vectorFromArray(values as never[], type);
+    const whole = join(inputs, 'marks.arrow');
+    const table = new Table({ text: column(texts, new Utf8()), kind: column(texts, new Dictionary(new Utf8(), new Int32())) });
+    writeFileSync(whole, tableToIPC(table, 'file'));
+    const { batch, outputPath } = await run(whole, {}, { format: 'parquet', columns: ['kind'] });
+    expect(batch).toMatchObject({ status: 'completed', request_counts: { total: 4, completed: 4 } });
+    expect(await query(`SELECT hex(encode(kind)), hex(encode(result->>'echo')) FROM '${outputPath}'`)).toEqual(
+      texts.map((text) => Array(2).fill(Buffer.from(text).toString('hex').toUpperCase()) as string[]),
+    );
+    const bad = join(inputs, 'bad.arrow');
+    const bytes = Buffer.from(tableToIPC(new Table({ text: column(['first', 'broken'], new Utf8()) }), 'file'));
+    bytes[bytes.indexOf('broken')] = 0xff;
+    writeFileSync(bad, bytes);
+    const { batch: refused } = await run(bad, {}, { format: 'csv' });
+    expect(refused.errors?.data).toMatchObject([{ message: 'A text in row 2 of a record batch is not valid UTF-8.' }]);
+  });
+
   it.each(['file', 'stream'] as const)('reads the %s form of Arrow without losing a digit', async (form) => {
     const micros = 1_709_210_096_789_012n;
     const column = <T extends DataType>(values: unknown[], type: T): Vector<T> => vectorFromArray(values as never[], type);
