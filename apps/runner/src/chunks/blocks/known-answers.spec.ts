@@ -32,10 +32,14 @@ describe('KnownAnswers', () => {
   });
 
   it('forgets what another revision of the model answered', () => {
-    const known = new KnownAnswers().of(1);
-    known.add('a', { ...vectors, vector: vectorOf(1) });
+    const known = new KnownAnswers();
+    const first = known.of(1);
+    first.add('a', { ...vectors, vector: vectorOf(1) });
     expect(known.of(1).get('a')).not.toBeNull();
     expect(known.of(2).get('a')).toBeNull();
+    // A run of the first one that ends only now.
+    first.add('b', { ...vectors, vector: vectorOf(1) });
+    expect(known.of(2).get('b')).toBeNull();
   });
 
   it('has memory for some forms at once, the latest ones', () => {

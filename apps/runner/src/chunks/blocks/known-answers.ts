@@ -15,26 +15,25 @@ const WORD_BYTES = 4;
 const UNIT_BYTES = 2;
 const NO_FRAME = 0xffffffff;
 
-/**
- * Answers to texts that may come again in the same batch; those that came long ago go first. They lie outside of the heap: a million
- * objects that live for a while would cost more to collect than the rows to answer.
- */
+/** Answers to texts that may come again in the same batch, of the revision of the model that answers now. */
 export class KnownAnswers {
+  private current: { revision: number; answers: RevisionAnswers } | null = null;
+
+  /** What another revision answered is forgotten; who still runs on that one remembers apart from this. */
+  of(revision: number): RevisionAnswers {
+    if (this.current?.revision !== revision) this.current = { revision, answers: new RevisionAnswers() };
+    return this.current.answers;
+  }
+}
+
+/**
+ * Those of one revision; those that came long ago go first. They lie outside of the heap: a million objects that live for a while
+ * would cost more to collect than the rows to answer.
+ */
+class RevisionAnswers {
   private young = new Slab();
   private old = new Slab();
-  private frames = new Frames();
-  private revision: number | null = null;
-
-  /** What another revision of the model answered is forgotten. */
-  of(revision: number): this {
-    if (this.revision !== null && this.revision !== revision) {
-      this.young = new Slab();
-      this.old = new Slab();
-      this.frames = new Frames();
-    }
-    this.revision = revision;
-    return this;
-  }
+  private readonly frames = new Frames();
 
   get(text: string): AnswerParts | null {
     const hash = hashOf(text);
