@@ -31,6 +31,15 @@ describe('shares of batches that all want more than they get', () => {
   const submit = async (name: string, rows: number, changes: object = {}): Promise<string> =>
     workspace.createBatch(await workspace.upload(toJsonl(Array.from({ length: rows }, (_, i) => echoRow(i, `${name} ${i}`)))), {}, changes);
 
+  /** However slow the machine is, none has got rows before all have begun. */
+  async function beginTogether(submissions: Promise<string>[]): Promise<string[]> {
+    engine.isHeld = true;
+    const ids = await Promise.all(submissions);
+    for (const id of ids) await workspace.until(id, ({ status }) => status === 'in_progress');
+    engine.isHeld = false;
+    return ids;
+  }
+
   async function untilAnswered(count: number): Promise<void> {
     while (engine.answered.length < count) await sleep(5);
   }
@@ -54,8 +63,7 @@ describe('shares of batches that all want more than they get', () => {
 
   it('are 1:2:4 by priority, and follow a change of it', async () => {
     const priorities: BatchPriority[] = ['low', 'normal', 'high'];
-    const ids = [];
-    for (const priority of priorities) ids.push(await submit(priority, ROWS, { priority }));
+    const ids = await beginTogether(priorities.map((priority) => submit(priority, ROWS, { priority })));
     expectShares(await measure(priorities), [1, 2, 4]);
     const manifest = await workspace.batches.read(ids[0] ?? '');
     if (manifest === null) throw new Error('no manifest');
@@ -65,8 +73,8 @@ describe('shares of batches that all want more than they get', () => {
   });
 
   it('are those of the tenants first, however many batches one has', async () => {
-    await Promise.all(['m1', 'm2', 'm3'].map((name) => submit(name, ROWS, { tenant: 'many', tenantWeight: 1 })));
-    await submit('one', ROWS, { tenant: 'other', tenantWeight: 2 });
+    const many = ['m1', 'm2', 'm3'].map((name) => submit(name, ROWS, { tenant: 'many', tenantWeight: 1 }));
+    await beginTogether([...many, submit('one', ROWS, { tenant: 'other', tenantWeight: 2 })]);
     expectShares(await measure(['m1', 'm2', 'm3', 'one']), [1, 1, 1, 6]);
   });
 

@@ -10,6 +10,8 @@ interface Waiting {
 export class QueueEngine extends EchoEngine {
   /** Inputs in the order of their answers. */
   readonly answered: string[] = [];
+  /** Rows wait. */
+  isHeld = false;
   private waiting: Waiting[] = [];
   private timer: NodeJS.Timeout | null = null;
 
@@ -39,6 +41,7 @@ export class QueueEngine extends EchoEngine {
   }
 
   private tick(): void {
+    if (this.isHeld) return;
     for (const { input, resolve } of this.waiting.splice(0, this.rowsPerTick)) {
       this.answered.push(input);
       resolve({ echo: input });

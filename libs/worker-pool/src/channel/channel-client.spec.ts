@@ -138,7 +138,7 @@ describe('ChannelClient', () => {
     await running.shut();
     client.submit(texts.map(textItem), receivers);
     await running.open();
-    await running.untilStarted(1); // handed over together, so all of them are the worker's now
+    await running.untilStarted(texts.length); // one after the other: the last one may still run, and its answer be on its way
     await running.stop();
     for (const answer of await answers) expect(answer).toMatchObject({ kind: 'completed', completion: { status: 0 } });
   });
