@@ -1,3 +1,4 @@
+import { tableFormat } from '../output/publish-table';
 import type { ChunkResult, Manifest } from '@app/batches';
 import type { ChunkPayload } from '@app/queues';
 import { openInput, type BatchInput } from '../intake/batch-input';
@@ -162,6 +163,7 @@ export class BatchWork {
         url: input.url,
         runAlone: this.manifest.batch.deterministic === true,
         pin: this.manifest.pin ?? null,
+        packsVectors: tableFormat(this.manifest) !== null,
         share: () => this.share,
         lines: input.lines,
         forms: this.forms,

@@ -16,7 +16,7 @@ import { eachUnit, type BlockRow, type RowBlock, type Unit } from './blocks/row-
 import type { RowForms } from './blocks/row-forms';
 import { PinGone } from './model-pins';
 import type { InFlightBudget, RowShare } from './in-flight-budget';
-import type { RowEngine } from './row-engine';
+import type { RowEngine, RowRequest } from './row-engine';
 import { answerPatiently } from './row-retries';
 import { LineBlock } from '../output/line-block';
 import type { NotRunReason, RowLines, RowName } from '../output/row-lines';
@@ -43,8 +43,9 @@ export interface ChunkTask {
   url: string;
   /** Each input runs without neighbours. */
   runAlone: boolean;
-  /** As `RowRequest.pin`. */
+  /** As in `RowRequest`. */
   pin: ModelPin | null;
+  packsVectors: boolean;
   /** Asked for each row: it may change. */
   share: () => RowShare;
   lines: RowLines;
@@ -197,8 +198,7 @@ export class ChunkProcessor {
     if (signal.aborted) return notRun(name, task, signal);
     try {
       if (content instanceof InterleaveError) throw content;
-      const { endpoint, runAlone, pin } = task;
-      const request = { endpoint, body: content.body, runAlone, pin };
+      const request = { ...requestOf(task), body: content.body };
       const answer = await answerPatiently(this.engine, request, { signal, onRefused: task.onRefused });
       return { kind: 'output', line: task.lines.success(name, answer) };
     } catch (error) {
@@ -235,9 +235,8 @@ export class ChunkProcessor {
 
   /** Null: they were refused together, and each row finds out by itself whether it has to wait. */
   private async answerTexts({ form, rows }: RowBlock, task: ChunkTask, signal: AbortSignal): Promise<TextAnswer[] | null> {
-    const { endpoint, runAlone, pin } = task;
     if (signal.aborted) return null;
-    const request = { endpoint, body: form.template.body, runAlone, pin };
+    const request = { ...requestOf(task), body: form.template.body };
     const texts = rows.map(({ text }) => text);
     return (await this.engine.answerTexts?.(request, texts, { known: form.known, signal }).catch(() => null)) ?? null;
   }
@@ -254,6 +253,13 @@ export class ChunkProcessor {
     return signal.aborted ? notRun(name, task, signal) : failed(name, task, found);
   }
 }
+
+const requestOf = ({ endpoint, runAlone, pin, packsVectors }: ChunkTask): Omit<RowRequest, 'body'> => ({
+  endpoint,
+  runAlone,
+  pin,
+  packsVectors,
+});
 
 /** As strict as the live endpoints: what `JSON.parse` would silently change fails the row. */
 function parseLine(

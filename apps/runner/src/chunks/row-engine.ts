@@ -17,6 +17,8 @@ export interface RowRequest {
   runAlone: boolean;
   /** The files that answer it; null: those of the model that it names, as they are now. */
   pin: ModelPin | null;
+  /** A vector comes in Base64, a quarter of its text, where the body does not say how. */
+  packsVectors: boolean;
 }
 
 export interface RowCost {
@@ -39,7 +41,7 @@ export interface RowEngine {
    */
   answerTexts?(request: RowRequest, texts: readonly string[], run: Pick<TextRun, 'known' | 'signal'>): Promise<TextAnswer[] | null>;
   /** What a row is predicted to take, by the cost tables of the workers. Rejects for a row that cannot be prepared. */
-  predict(request: RowRequest): Promise<RowCost>;
+  predict(request: Pick<RowRequest, 'endpoint' | 'body' | 'pin'>): Promise<RowCost>;
   /** Of the batch lane of this node. */
   executorCount(): number;
   /**
@@ -74,19 +76,19 @@ export class ModelEngine implements RowEngine {
     private readonly pins: ModelPins,
   ) {}
 
-  async answerTexts(
-    { endpoint, body, runAlone, pin }: RowRequest,
-    texts: readonly string[],
-    run: Pick<TextRun, 'known' | 'signal'>,
-  ): Promise<TextAnswer[] | null> {
-    const bulk = prepareBulk(endpoint, body, this.modelsFor(pin));
+  async answerTexts(request: RowRequest, texts: readonly string[], run: Pick<TextRun, 'known' | 'signal'>): Promise<TextAnswer[] | null> {
+    const { endpoint, runAlone, pin } = request;
+    const models = this.modelsFor(pin);
+    const bulk = prepareBulk(endpoint, bodyFor(request, models), models);
     if (bulk === null) return null;
     const onRan = (executorNs: number, rows: number): void => this.costs.observe(bulk.model.name, executorNs / rows, rows);
     return answerTexts(this.backend, bulk, texts, { ...run, runAlone, onRan });
   }
 
-  async answer({ endpoint, body, runAlone, pin }: RowRequest, signal: AbortSignal): Promise<object> {
-    const prepared = await prepare(endpoint, body, null, this.modelsFor(pin), this.limits);
+  async answer(request: RowRequest, signal: AbortSignal): Promise<object> {
+    const { endpoint, runAlone, pin } = request;
+    const models = this.modelsFor(pin);
+    const prepared = await prepare(endpoint, bodyFor(request, models), null, models, this.limits);
     // A row waits as long as it takes, whatever its body says: the deadline of a batch is its completion window.
     let ranNs = 0;
     const onRan = (executorNs: number): void => void (ranNs += executorNs);
@@ -105,7 +107,7 @@ export class ModelEngine implements RowEngine {
     );
   }
 
-  async predict({ endpoint, body, pin }: RowRequest): Promise<RowCost> {
+  async predict({ endpoint, body, pin }: Pick<RowRequest, 'endpoint' | 'body' | 'pin'>): Promise<RowCost> {
     const prepared = await prepare(endpoint, body, null, this.modelsFor(pin), this.limits);
     if (prepared.items.length === 0) return { seconds: 0, lengths: [] };
     return { seconds: this.backend.predictedNs(prepared) / NS_PER_S, lengths: prepared.items.flatMap(lengthOf) };
@@ -149,6 +151,13 @@ export class ModelEngine implements RowEngine {
     if (entries.some(({ state }) => state !== 'failed')) return null;
     return { code: 'model_not_servable', message: `Model ${named} cannot be served: ${entries[0]?.reason ?? 'unknown reason'}` };
   }
+}
+
+function bodyFor({ endpoint, body, packsVectors }: RowRequest, models: ModelView): unknown {
+  if (!packsVectors || endpoint.kind !== 'embeddings' || typeof body !== 'object' || body === null) return body;
+  const { model, encoding_format: encoding = null } = body as { model?: unknown; encoding_format?: unknown };
+  if (encoding !== null || typeof model !== 'string' || models.find(model, null).task !== 'embedding') return body;
+  return { ...body, encoding_format: 'base64' };
 }
 
 /** Tokens of an item, by its widest input of rows and lengths. */

@@ -2,7 +2,13 @@ import { InterleaveError, type ErrorCode } from '@app/contracts';
 import type { RowEngine, RowRequest } from './row-engine';
 import { answerPatiently } from './row-retries';
 
-const ROW: RowRequest = { endpoint: { kind: 'embeddings', model: null, version: null }, body: {}, runAlone: false, pin: null };
+const ROW: RowRequest = {
+  endpoint: { kind: 'embeddings', model: null, version: null },
+  body: {},
+  runAlone: false,
+  pin: null,
+  packsVectors: false,
+};
 
 const patience = { signal: new AbortController().signal, onRefused: () => undefined };
 

@@ -1,6 +1,6 @@
 import { readRows, type ModelPin } from '@app/batches';
 import { checkBatchLine, parseJsonBody } from '@app/protocols';
-import type { RowCost, RowRequest } from '../chunks/row-engine';
+import type { RowCost } from '../chunks/row-engine';
 import type { RunnerContext } from '../runner-context';
 import type { BatchInput } from './batch-input';
 
@@ -46,8 +46,7 @@ export async function predictRows(
 
   function costOf(bytes: Buffer): Promise<RowCost> {
     const body = bodyOf(() => checkBatchLine(parseJsonBody(bytes, rowLimits), input.url).body);
-    const request: RowRequest = { endpoint: input.endpoint, body, runAlone, pin };
-    return engine.predict(request).catch(() => ({ seconds: 0, lengths: [] }));
+    return engine.predict({ endpoint: input.endpoint, body, pin }).catch(() => ({ seconds: 0, lengths: [] }));
   }
 }
 

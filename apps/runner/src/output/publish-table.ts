@@ -56,7 +56,7 @@ async function writeContent(
 ): Promise<void> {
   const { store, batches, tables } = context;
   const { manifest, input } = parts;
-  const [rowsFile, tablePipe] = [join(folder, 'rows'), join(folder, 'table')];
+  const tablePipe = join(folder, 'table');
   await promisify(execFile)('mkfifo', ['-m', '600', tablePipe]);
   const results = batches.results(manifest.batch.id);
   const task: WriteTask = {
@@ -65,7 +65,6 @@ async function writeContent(
     ...columnsOf(manifest, input),
     endpoint: input.endpoint.kind,
     sample: await firstOutput(parts, results),
-    rowsFile,
     tablePipe,
   };
   const stop = new AbortController();

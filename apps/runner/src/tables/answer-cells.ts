@@ -1,14 +1,14 @@
+import { DOUBLE, DuckDBListValue, FLOAT, LIST, VARCHAR, type DuckDBType, type DuckDBValue } from '@duckdb/node-api';
 import type { EndpointKind } from '@app/protocols';
 
 /** Null, or why the row has no answer. */
 export const ERROR_COLUMN = 'error';
 
-/** The cells of a row's answer, as JSON. */
+/** The cells of a row's answer. */
 export interface AnswerColumns {
-  /** DuckDB's type by column. */
-  types: Readonly<Record<string, string>>;
-  /** The members of a JSON object, for the body of an answer; null: the answer has another form. */
-  cellsOf: (body: unknown) => string | null;
+  types: Readonly<Record<string, DuckDBType>>;
+  /** In the order of `types`, of the body of an answer; null: the answer has another form. */
+  cellsOf: (body: unknown) => DuckDBValue[] | null;
 }
 
 interface Scored {
@@ -20,23 +20,24 @@ const isScore = (value: unknown): value is Scored & { score: number } => typeof 
 
 const FORMS = {
   labels: {
-    types: { label: 'VARCHAR', score: 'DOUBLE' },
-    cellsOf: (value: unknown): string | null => {
-      if (!isScore(value) || typeof value.label !== 'string') return null;
-      return `"label":${JSON.stringify(value.label)},"score":${JSON.stringify(value.score)}`;
-    },
+    types: { label: VARCHAR, score: DOUBLE },
+    cellsOf: (value: unknown): DuckDBValue[] | null =>
+      isScore(value) && typeof value.label === 'string' ? [value.label, value.score] : null,
   },
   score: {
-    types: { score: 'DOUBLE' },
-    cellsOf: (value: unknown): string | null => (isScore(value) ? `"score":${JSON.stringify(value.score)}` : null),
+    types: { score: DOUBLE },
+    cellsOf: (value: unknown): DuckDBValue[] | null => (isScore(value) ? [value.score] : null),
   },
   embedding: {
-    types: { embedding: 'FLOAT[]' },
-    cellsOf: (value: unknown): string | null => (isVector(value) ? `"embedding":${JSON.stringify(value)}` : null),
+    types: { embedding: LIST(FLOAT) },
+    cellsOf: (value: unknown): DuckDBValue[] | null => {
+      const vector = vectorOf(value);
+      return vector === null ? null : [new DuckDBListValue(vector)];
+    },
   },
   result: {
-    types: { result: 'VARCHAR' },
-    cellsOf: (value: unknown): string | null => `"result":${JSON.stringify(JSON.stringify(value))}`,
+    types: { result: VARCHAR },
+    cellsOf: (value: unknown): DuckDBValue[] | null => [JSON.stringify(value)],
   },
 } as const;
 
@@ -67,7 +68,7 @@ const firstOf = (form: Form, answer: unknown): unknown => (form === 'labels' && 
 
 function formOf(endpoint: EndpointKind, answer: unknown): Form {
   if (endpoint === 'rerank') return 'result';
-  if (isVector(answer)) return 'embedding';
+  if (isVector(answer) || (endpoint === 'embeddings' && typeof answer === 'string')) return 'embedding';
   const first = firstOf('labels', answer);
   if (isLabel(first)) return 'labels';
   return isScore(answer) && Object.keys(answer).length === 1 ? 'score' : 'result';
@@ -76,7 +77,17 @@ function formOf(endpoint: EndpointKind, answer: unknown): Form {
 /** Not a token's: that one says where it is. */
 const isLabel = (value: unknown): boolean => isScore(value) && typeof value.label === 'string';
 
-const isVector = (value: unknown): boolean => Array.isArray(value) && value.length > 0 && value.every((each) => typeof each === 'number');
+const isVector = (value: unknown): value is number[] =>
+  Array.isArray(value) && value.length > 0 && value.every((each) => typeof each === 'number');
+
+/** Numbers, or float32 of this machine's byte order in Base64. */
+function vectorOf(value: unknown): number[] | null {
+  if (typeof value !== 'string') return isVector(value) ? value : null;
+  const { buffer, byteOffset, byteLength } = Buffer.from(value, 'base64');
+  const bytes = byteOffset % 4 === 0 ? buffer : buffer.slice(byteOffset, byteOffset + byteLength);
+  // A list value asks no more of its items than a length and places.
+  return new Float32Array(bytes, bytes === buffer ? byteOffset : 0, byteLength / 4) as unknown as number[];
+}
 
 function formOfEndpoint(endpoint: EndpointKind): Form {
   if (endpoint === 'embeddings') return 'embedding';

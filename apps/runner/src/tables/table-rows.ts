@@ -1,5 +1,6 @@
+import type { DuckDBValue } from '@duckdb/node-api';
 import { answerColumns, bodyOf } from './answer-cells';
-import { LineSource } from './stream-io';
+import type { LineSource } from './stream-io';
 import type { WriteTask } from './table-task';
 
 /**
@@ -14,7 +15,7 @@ export interface ChunkHeader {
 }
 
 const MESSAGE_CHARS_MAX = 1_000;
-/** DuckDB takes rows of at most 16 MiB. */
+/** A row group of the smallest size has to fit into memory. */
 const CELLS_CHARS_MAX = 4 * 1024 * 1024;
 const TOO_LONG = 'The answer is too long for a table; ask for an output of JSON Lines.';
 const NOT_RUN = 'This request was not executed.';
@@ -25,48 +26,49 @@ interface Row {
   keep: (string | null)[];
 }
 
-/** The rows of the table as JSON Lines, one for each row of the input, in order. */
-export async function* tableRows(parts: AsyncIterable<Buffer>, task: WriteTask): AsyncGenerator<string, void, void> {
-  const lines = new LineSource(parts);
-  const { cellsOf } = answerColumns(task.endpoint, task.sample);
-  for (let header = await lines.next(); header !== null; header = await lines.next()) {
+/** The cells of each row of the input, in order: its id, what it keeps, those of its answer, and why it has none. */
+export function* tableRows(lines: LineSource, task: WriteTask): Generator<DuckDBValue[], void, void> {
+  const { types, cellsOf } = answerColumns(task.endpoint, task.sample);
+  const noAnswer = Object.keys(types).map(() => null);
+  const failed = ({ customId, keep }: Row, message: string): DuckDBValue[] => [customId, ...keep, ...noAnswer, message];
+  for (let header = lines.next(); header !== null; header = lines.next()) {
     const chunk = JSON.parse(header) as ChunkHeader;
-    const errors = await readErrors(lines, chunk.errors);
-    const rows = await readRows(lines, chunk.rows);
+    const errors = readErrors(lines, chunk.errors);
+    const rows = readRows(lines, chunk.rows);
     let at = 0;
-    const rowsBefore = function* (end: number): Generator<string, void, void> {
+    const rowsBefore = function* (end: number): Generator<DuckDBValue[], void, void> {
       for (; at < end; at++) yield failed(rows[at] as Row, errors.get(chunk.firstRow + at) ?? NOT_RUN);
     };
     for (let count = 0; count < chunk.outputs; count++) {
-      const line = await expectLine(lines);
+      const line = expectLine(lines);
       const index = rowOf(line) - chunk.firstRow;
       const row = rows[index];
       if (row === undefined || index < at)
         throw new Error(`expected an output of a row from ${chunk.firstRow + at} on but received ${line.slice(0, 80)}`);
       yield* rowsBefore(index);
       at += 1;
-      const cells = cellsOf(bodyOf(line));
-      if (cells === null) yield failed(row, OTHER_FORM);
-      else yield cells.length > CELLS_CHARS_MAX ? failed(row, TOO_LONG) : `${opening(row)},${cells}}\n`;
+      const cells = line.length > CELLS_CHARS_MAX ? null : cellsOf(bodyOf(line));
+      if (cells !== null) yield [row.customId, ...row.keep, ...cells, null];
+      else yield failed(row, line.length > CELLS_CHARS_MAX ? TOO_LONG : OTHER_FORM);
     }
     yield* rowsBefore(rows.length);
   }
 }
 
-async function readErrors(lines: LineSource, count: number): Promise<Map<number, string>> {
+function readErrors(lines: LineSource, count: number): Map<number, string> {
   const errors = new Map<number, string>();
   for (let i = 0; i < count; i++) {
-    const line = await expectLine(lines);
+    const line = expectLine(lines);
     const { error } = JSON.parse(line) as { error: { message: string } | null };
     errors.set(rowOf(line), (error?.message ?? NOT_RUN).slice(0, MESSAGE_CHARS_MAX));
   }
   return errors;
 }
 
-async function readRows(lines: LineSource, count: number): Promise<Row[]> {
+function readRows(lines: LineSource, count: number): Row[] {
   const rows: Row[] = [];
   for (let i = 0; i < count; i++) {
-    const { custom_id: customId, keep = [] } = JSON.parse(withoutMark(await expectLine(lines))) as {
+    const { custom_id: customId, keep = [] } = JSON.parse(withoutMark(expectLine(lines))) as {
       custom_id: string;
       keep?: Row['keep'];
     };
@@ -75,8 +77,8 @@ async function readRows(lines: LineSource, count: number): Promise<Row[]> {
   return rows;
 }
 
-async function expectLine(lines: LineSource): Promise<string> {
-  const line = await lines.next();
+function expectLine(lines: LineSource): string {
+  const line = lines.next();
   if (line === null) throw new Error('the results of the batch end too early');
   return line;
 }
@@ -89,9 +91,3 @@ function rowOf(line: string): number {
 }
 
 const withoutMark = (line: string): string => line.replace(/^\uFEFF/, '');
-
-function opening({ customId, keep }: Row): string {
-  return `{"id":${JSON.stringify(customId)}${keep.map((value, i) => `,"k${i}":${JSON.stringify(value)}`).join('')}`;
-}
-
-const failed = (row: Row, message: string): string => `${opening(row)},"error":${JSON.stringify(message)}}\n`;

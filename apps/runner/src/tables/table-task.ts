@@ -4,6 +4,8 @@ import type { EndpointKind } from '@app/protocols';
 
 /** Where a child finds the file that it reads: its parent has opened and checked it. */
 export const INPUT_FD = 4;
+/** Where it finds the results of which it makes a table. */
+export const RESULTS_FD = 0;
 
 /** Makes lines of requests, on standard output, of the rows of a table. */
 export interface ReadTask {
@@ -31,8 +33,7 @@ export interface WriteTask {
   endpoint: EndpointKind;
   /** The first line of the output; null: no row has one. */
   sample: string | null;
-  /** A file that is not there yet, and a named pipe, of this task alone. */
-  rowsFile: string;
+  /** A named pipe of this task alone. */
   tablePipe: string;
 }
 

@@ -1,35 +1,43 @@
-import { createReadStream, createWriteStream } from 'node:fs';
+import { createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
+import { DuckDBTableFunction, VARCHAR, type DuckDBConnection, type DuckDBType, type DuckDBValue } from '@duckdb/node-api';
 import { answerColumns, ERROR_COLUMN } from './answer-cells';
 import { openDuckDb, sqlName, sqlText } from './duckdb';
-import { writeAll } from './stream-io';
+import { LineSource } from './stream-io';
 import { tableRows } from './table-rows';
-import type { WriteTask } from './table-task';
+import { RESULTS_FD, type WriteTask } from './table-task';
 
 const GROUP_ROWS_MAX = 122_880;
 const GROUP_ROWS_MIN = 2_048;
 /** Of the text of the rows of a row group, which is in memory until it is whole. */
 const GROUP_TEXT_BYTES = 64 * 1024 * 1024;
-const FLUSH_CHARS = 256 * 1024;
-/** A row group, and two reads of 32 MiB. */
+/** A row group, as it comes and as it is written. */
 const MEMORY_MB = 256;
+/** Of DuckDB's vectors. */
+const CHUNK_ROWS_MAX = 2_048;
+/** Of the texts of the rows that go to DuckDB at once. */
+const CHUNK_CHARS = 4 * 1024 * 1024;
+const ROWS = 'rows_of_batch';
 
 /** Writes the table to standard output, of rows and results on standard input; nothing but one row group is in memory. */
 export async function writeTable(task: WriteTask): Promise<void> {
-  const { rowsFile, tablePipe, id, kept, endpoint, sample } = task;
-  await storeRows(task);
-  const connection = await openDuckDb([rowsFile, tablePipe], MEMORY_MB);
+  const { tablePipe, id, kept, endpoint, sample } = task;
+  const connection = await openDuckDb([tablePipe], MEMORY_MB);
   const answers = answerColumns(endpoint, sample);
-  const fields = { id: 'VARCHAR', ...Object.fromEntries(kept.map((_, i) => [`k${i}`, 'VARCHAR'])), ...answers.types, error: 'VARCHAR' };
-  const types = Object.entries(fields).map(([name, type]) => `${name}: ${sqlText(type)}`);
+  const fields: [string, DuckDBType][] = [
+    ['id', VARCHAR],
+    ...kept.map((_, i): [string, DuckDBType] => [`k${i}`, VARCHAR]),
+    ...Object.entries(answers.types),
+    [ERROR_COLUMN, VARCHAR],
+  ];
+  giveRows(connection, fields, tableRows(new LineSource(RESULTS_FD), task));
   const cells = [
     cell('id', id),
     ...kept.map((column, i) => cell(`k${i}`, column)),
     ...Object.keys(answers.types).map(sqlName),
     sqlName(ERROR_COLUMN),
   ];
-  const from = `read_json(${sqlText(rowsFile)}, format='newline_delimited', compression='uncompressed', columns={${types.join(', ')}})`;
-  const copy = connection.run(`COPY (SELECT ${cells.join(', ')} FROM ${from}) TO ${sqlText(tablePipe)} (${options(task)})`);
+  const copy = connection.run(`COPY (SELECT ${cells.join(', ')} FROM ${ROWS}()) TO ${sqlText(tablePipe)} (${options(task)})`);
   const sent = pipeline(createReadStream(tablePipe), process.stdout, { end: false });
   await Promise.all([copy, sent]);
 }
@@ -44,18 +52,33 @@ function options({ format, sample }: WriteTask): string {
   return `FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE ${groupRows}, USE_TMP_FILE false`;
 }
 
-/** In a file: DuckDB keeps all that it has read of a pipe. */
-async function storeRows(task: WriteTask): Promise<void> {
-  const file = createWriteStream(task.rowsFile, { mode: 0o600 });
-  let text = '';
-  for await (const row of tableRows(process.stdin, task)) {
-    text += row;
-    if (text.length < FLUSH_CHARS) continue;
-    await writeAll(file, text);
-    text = '';
-  }
-  await new Promise<void>((resolve, reject) => {
-    file.once('error', reject);
-    file.end(text, () => resolve());
+/** A table function that gives these rows once, in order. It runs on this thread, and keeps it while results are on their way. */
+function giveRows(connection: DuckDBConnection, fields: [string, DuckDBType][], rows: Iterator<DuckDBValue[], void>): void {
+  const give = DuckDBTableFunction.create({
+    name: ROWS,
+    bindFunction: (info) => fields.forEach(([name, type]) => info.addResultColumn(name, type)),
+    initFunction: (info) => info.setMaxThreads(1),
+    mainFunction: (info, chunk) => {
+      try {
+        const next = nextRows(rows);
+        chunk.rowCount = next.length;
+        if (next.length > 0) chunk.setRows(next);
+      } catch (error) {
+        info.setError((error as Error).message);
+      }
+    },
   });
+  connection.registerTableFunction(give);
+}
+
+/** Empty: there are no more. */
+function nextRows(rows: Iterator<DuckDBValue[], void>): DuckDBValue[][] {
+  const next: DuckDBValue[][] = [];
+  for (let chars = 0; next.length < CHUNK_ROWS_MAX && chars < CHUNK_CHARS;) {
+    const { done, value } = rows.next();
+    if (done === true) break;
+    for (const each of value) if (typeof each === 'string') chars += each.length;
+    next.push(value);
+  }
+  return next;
 }

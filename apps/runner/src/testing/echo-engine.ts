@@ -69,7 +69,7 @@ export class EchoEngine implements RowEngine {
     return this.rowSeconds;
   }
 
-  async predict({ body }: RowRequest): Promise<RowCost> {
+  async predict({ body }: Pick<RowRequest, 'body'>): Promise<RowCost> {
     const { input } = body as { input: string };
     return { seconds: 0.5, lengths: [input.length] };
   }

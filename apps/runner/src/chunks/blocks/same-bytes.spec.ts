@@ -72,6 +72,7 @@ describe('rows in blocks', () => {
         url,
         runAlone: true,
         pin: null,
+        packsVectors: false,
         lines: new RowLines('batch_x', endpoint, true),
         forms: new RowForms(endpoint, url, rowLimits),
         size: new AnswerSize(),
