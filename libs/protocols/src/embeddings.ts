@@ -1,6 +1,6 @@
 import type { ItemResult } from '@app/contracts';
 import type { EncodeOptions, ModelView, ServedModel, TextModel, TextRow } from '@app/models';
-import { partsAround, plainParts, VECTOR_MARK } from './answer-parts';
+import { partsAround, toBase64, VECTOR_MARK } from './answer-parts';
 import type { Bulk } from './bulk';
 import {
   answering,
@@ -58,11 +58,12 @@ export function embeddingsBulk(request: JsonObject, catalog: ModelView): Bulk | 
   const { model, text, options, encoding, dimensions } = plan;
   if (model.task !== 'embedding') return null;
   readServiceTier(request.service_tier, 'service_tier');
+  const vectorForm = encoding === 'base64' ? 'base64' : 'numbers';
   const bodyWith = (embedding: string, tokenCount: number): object =>
     answerOf(model, [{ object: 'embedding', index: 0, embedding }], tokenCount);
   const parts = new Map<number, ReturnType<typeof partsAround>>();
   const partsFor = (tokenCount: number): ReturnType<typeof partsAround> => {
-    const known = parts.get(tokenCount) ?? partsAround(bodyWith(VECTOR_MARK, tokenCount));
+    const known = parts.get(tokenCount) ?? partsAround(bodyWith(VECTOR_MARK, tokenCount), vectorForm);
     parts.set(tokenCount, known);
     return known;
   };
@@ -72,7 +73,7 @@ export function embeddingsBulk(request: JsonObject, catalog: ModelView): Bulk | 
     options,
     answer: (row, result) => {
       const vector = answering('input', () => shorten(row.decodeVector(result), dimensions));
-      return encoding === 'base64' ? plainParts(bodyWith(toBase64(vector), row.tokenCount)) : { ...partsFor(row.tokenCount), vector };
+      return { ...partsFor(row.tokenCount), vector };
     },
   };
 }
@@ -199,9 +200,4 @@ function shorten(vector: Float32Array, dimensions: number | null): Float32Array 
   const head = vector.slice(0, dimensions);
   const length = Math.sqrt(head.reduce((sum, value) => sum + value * value, 0));
   return length === 0 ? head : head.map((value) => value / length);
-}
-
-/** Little-endian float32, straight from the vector's memory. */
-function toBase64(vector: Float32Array): string {
-  return Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength).toString('base64');
 }

@@ -1,4 +1,4 @@
-export type { AnswerParts } from './answer-parts';
+export { toBase64, type AnswerParts, type VectorForm } from './answer-parts';
 export { checkBatchLine, findLineFaults, type BatchLine } from './batch-line';
 export { withText, type Bulk } from './bulk';
 export { ENDPOINT_PATHS, joinOrganisation, parseEndpoint } from './endpoint';

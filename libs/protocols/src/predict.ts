@@ -62,7 +62,7 @@ export function predictBulk(request: JsonObject, catalog: ModelView, endpoint: E
   checkForm(request);
   const { parameters } = parametersOf(request);
   if (text === null || (task !== 'embedding' && task !== 'sequence-classification')) return null;
-  const around = partsAround({ predictions: [VECTOR_MARK] });
+  const around = partsAround({ predictions: [VECTOR_MARK] }, 'numbers');
   return {
     model,
     text,

@@ -1,5 +1,5 @@
 import { floatsBytesMax, writeFloats } from '@app/native';
-import type { AnswerParts } from '@app/protocols';
+import { toBase64, type AnswerParts, type VectorForm } from '@app/protocols';
 
 const LINE_FEED = 0x0a;
 /** A UTF-16 unit takes at most so many bytes of UTF-8. */
@@ -34,13 +34,13 @@ export class LineBlock {
   }
 
   /** `around`: the line before and after the body, without its line end. */
-  add(around: { before: string; after: string }, { before, vector, after }: AnswerParts): void {
+  add(around: { before: string; after: string }, { before, vector, vectorForm, after }: AnswerParts): void {
     const head = around.before + before;
     const tail = after + around.after;
     this.makeRoom((head.length + tail.length) * UNIT_BYTES_MAX + (vector === null ? 0 : floatsBytesMax(vector.length)) + 1);
     const start = this.end;
     this.end += this.buffer.write(head, this.end, 'utf8');
-    if (vector !== null) this.end = writeFloats(vector, this.buffer, this.end);
+    if (vector !== null) this.addVector(vector, vectorForm);
     this.end += this.buffer.write(tail, this.end, 'utf8');
     this.buffer[this.end++] = LINE_FEED;
     this.longest = Math.max(this.longest, this.end - start);
@@ -57,6 +57,11 @@ export class LineBlock {
   /** A view; valid until the next call of another method. */
   bytes(): Buffer {
     return this.buffer.subarray(0, this.end);
+  }
+
+  private addVector(vector: Float32Array, form: VectorForm): void {
+    if (form === 'numbers') this.end = writeFloats(vector, this.buffer, this.end);
+    else this.end += this.buffer.write(`"${toBase64(vector)}"`, this.end, 'latin1');
   }
 
   private makeRoom(bytes: number): void {

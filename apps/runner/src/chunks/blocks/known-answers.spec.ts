@@ -1,15 +1,16 @@
 import { KnownAnswers } from './known-answers';
 
 const vectorOf = (i: number): Float32Array => Float32Array.from({ length: 128 }, (_, j) => i + j / 7);
-const vectors = { before: '{"data":[', after: '],"tokens":3}' };
+const vectors = { before: '{"data":[', vectorForm: 'base64', after: '],"tokens":3}' } as const;
+const plain = { vector: null, vectorForm: 'numbers', after: '' } as const;
 
 describe('KnownAnswers', () => {
   it('gives back what was answered, to the last digit', () => {
     const known = new KnownAnswers().of(1);
     for (let i = 0; i < 100; i++) known.add(`text ${i} é \u{1F600}`, { ...vectors, vector: vectorOf(i) });
-    known.add('labels', { before: '{"label":"ü"}', vector: null, after: '' });
+    known.add('labels', { before: '{"label":"ü"}', ...plain });
     for (let i = 0; i < 100; i++) expect(known.get(`text ${i} é \u{1F600}`)).toEqual({ ...vectors, vector: vectorOf(i) });
-    expect(known.get('labels')).toEqual({ before: '{"label":"ü"}', vector: null, after: '' });
+    expect(known.get('labels')).toEqual({ before: '{"label":"ü"}', ...plain });
     expect(known.get('text 1 é')).toBeNull();
     expect(known.get('')).toBeNull();
   });
@@ -17,7 +18,7 @@ describe('KnownAnswers', () => {
   it('tells texts with the same hash apart', () => {
     const known = new KnownAnswers().of(1);
     const texts = Array.from({ length: 30_000 }, (_, i) => `${i}`);
-    for (const text of texts.slice(0, 15_000)) known.add(text, { before: text, vector: null, after: '' });
+    for (const text of texts.slice(0, 15_000)) known.add(text, { before: text, ...plain });
     for (const text of texts) expect(known.get(text)?.before ?? null).toBe(Number(text) < 15_000 ? text : null);
   });
 
@@ -27,7 +28,7 @@ describe('KnownAnswers', () => {
     expect(known.get('text 0')).toBeNull();
     expect(known.get('text 59999')?.vector).toEqual(vectorOf(59_999));
     expect(known.get('text 50000')?.vector).toEqual(vectorOf(50_000));
-    known.add('huge', { before: 'x'.repeat(9 * 1024 * 1024), vector: null, after: '' });
+    known.add('huge', { before: 'x'.repeat(9 * 1024 * 1024), ...plain });
     expect(known.get('huge')).toBeNull();
   });
 

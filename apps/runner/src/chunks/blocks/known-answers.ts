@@ -51,21 +51,21 @@ class RevisionAnswers {
 
 /** What is before and after the vectors. */
 class Frames {
-  private readonly frames: { before: string; after: string }[] = [];
+  private readonly frames: Omit<AnswerParts, 'vector'>[] = [];
   /** By what is after the vector; what is before it hardly ever differs. */
   private readonly indexes = new Map<string, number>();
 
   /** Null: there are too many, or another one has the same end. */
-  indexOf({ before, after }: AnswerParts): number | null {
+  indexOf({ before, vectorForm, after }: AnswerParts): number | null {
     const known = this.indexes.get(after);
     if (known !== undefined) return this.frames[known]?.before === before ? known : null;
     if (this.frames.length === FRAMES_MAX) return null;
     this.indexes.set(after, this.frames.length);
-    return this.frames.push({ before, after }) - 1;
+    return this.frames.push({ before, vectorForm, after }) - 1;
   }
 
-  at(index: number): { before: string; after: string } {
-    return this.frames[index] as { before: string; after: string };
+  at(index: number): Omit<AnswerParts, 'vector'> {
+    return this.frames[index] as Omit<AnswerParts, 'vector'>;
   }
 }
 
@@ -106,7 +106,7 @@ class Slab {
       if (words[at] !== hash || words[at + 1] !== text.length || !this.hasText(textAt, text)) continue;
       const [frame, length] = [words[at + 2] as number, words[at + 3] as number];
       const valueAt = textAt + wordsOf(text);
-      if (frame === NO_FRAME) return { before: this.textAt(valueAt, length), vector: null, after: '' };
+      if (frame === NO_FRAME) return { before: this.textAt(valueAt, length), vector: null, vectorForm: 'numbers', after: '' };
       return { ...frames.at(frame), vector: floats.slice(valueAt, valueAt + length) };
     }
     return null;
