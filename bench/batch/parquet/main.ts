@@ -9,13 +9,15 @@ import { promisify } from 'node:util';
 import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
 import type { BatchObject, FileObject } from '@app/contracts';
 import { Stack } from '../../../test/support/stack';
+import { calibratedTable } from '../../support/server-batch';
 
 /**
  * The same rows from Parquet to Parquet: a batch of a node, from the first byte of the upload to the last one of the download, against
- * `baseline.py`, one after the other on one machine. ROWS (default a million) and PYTHON (with the packages of `baseline.py`) are of the
+ * `baseline.py`, one after the other on one machine. The node has measured its costs, and the script has loaded its model. ROWS (default a million) and PYTHON (with the packages of `baseline.py`) are of the
  * environment.
  */
 const MODEL = 'encoder-tiny';
+const WORKER = 'default-batch';
 const WORDS = ['the', 'service', 'was', 'slow', 'but', 'friendly', 'and', 'we', 'would', 'come', 'back', 'again', 'with', 'more', 'time'];
 const LOOK_MS = 200;
 /** Vectors are those of another order of additions. */
@@ -26,6 +28,7 @@ async function main(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'il-tables-'));
   const stack = await Stack.start({ models: [MODEL] });
   try {
+    await calibratedTable(stack, WORKER);
     const [input, ours, theirs] = ['input', 'ours', 'theirs'].map((name) => join(folder, `${name}.parquet`)) as [string, string, string];
     const duckDb = await (await DuckDBInstance.create(':memory:')).connect();
     await writeTexts(duckDb, input, rows);

@@ -16,7 +16,7 @@ const NEWLINE = Buffer.from('\n');
 interface TableParts {
   manifest: Manifest;
   input: BatchInput;
-  /** Rows without a line in either part are said not to have run. */
+  /** Rows without a line in either part are left out. */
   resultOf: (index: number) => Omit<ChunkResult, 'failures'>;
 }
 
@@ -26,7 +26,7 @@ export function tableFormat({ output }: Manifest): Exclude<OutputFormat, 'jsonl'
 }
 
 /**
- * Makes an output that is a table: one row for each row of the input, in order. Durable when it resolves; done again, after a kill or by
+ * Makes an output that is a table: one row for each row of the input that has a line, in order. Durable when it resolves; done again, after a kill or by
  * another node, it gives the same.
  */
 export function tableMaker(context: RunnerContext, manifest: Manifest, input: BatchInput, format: WriteTask['format']): MakeTable {
@@ -102,6 +102,7 @@ async function* frames(
     if (refusal !== null) throw new Error(refusal);
     const chunk = input.table.chunk(index);
     const result = resultOf(index);
+    if (result.completed + result.failed === 0) continue; // it never ran
     const header: ChunkHeader = { firstRow: chunk.firstRow, errors: result.failed, rows: chunk.rowCount, outputs: result.completed };
     yield Buffer.from(`${JSON.stringify(header)}\n`);
     yield* results.read(result, 'error');

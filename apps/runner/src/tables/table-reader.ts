@@ -24,13 +24,17 @@ export interface TableReader {
 
 const NAMES_SHOWN_MAX = 20;
 
-/** Throws for a column that is not there. */
+/** Throws, with all of their names, for columns that are not there. */
 export function checkNames(wanted: WantedColumns, names: readonly string[]): void {
-  const missing = [...wanted.texts, ...wanted.lists, ...wanted.carried].find((name) => !names.includes(name));
-  if (missing === undefined) return;
+  const missing = [...new Set([...wanted.texts, ...wanted.lists, ...wanted.carried])].filter((name) => !names.includes(name));
+  if (missing.length === 0) return;
+  const subject = missing.length === 1 ? 'There is no column' : 'There are no columns';
+  throw new BadTable(`${subject} ${namesText(missing)}; the table has ${namesText(names)}.`, 'unknown_column');
+}
+
+function namesText(names: readonly string[]): string {
   const shown = names.slice(0, NAMES_SHOWN_MAX).map((name) => JSON.stringify(name.slice(0, 64)));
-  const more = names.length > NAMES_SHOWN_MAX ? ` and ${names.length - NAMES_SHOWN_MAX} more` : '';
-  throw new BadTable(`There is no column ${JSON.stringify(missing)}; the table has ${shown.join(', ')}${more}.`, 'unknown_column');
+  return `${shown.join(', ')}${names.length > NAMES_SHOWN_MAX ? ` and ${names.length - NAMES_SHOWN_MAX} more` : ''}`;
 }
 
 export function notText(name: string, type: string, expected: string): BadTable {

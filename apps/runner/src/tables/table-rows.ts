@@ -26,7 +26,10 @@ interface Row {
   keep: (string | null)[];
 }
 
-/** The cells of each row of the input, in order: its id, what it keeps, those of its answer, and why it has none. */
+/**
+ * The cells of each row that has a line in one of the two files, in order: its id, what it keeps, those of its answer, and why it has
+ * none.
+ */
 export function* tableRows(lines: LineSource, task: WriteTask): Generator<DuckDBValue[], void, void> {
   const { types, cellsOf } = answerColumns(task.endpoint, task.sample);
   const noAnswer = Object.keys(types).map(() => null);
@@ -37,7 +40,10 @@ export function* tableRows(lines: LineSource, task: WriteTask): Generator<DuckDB
     const rows = readRows(lines, chunk.rows);
     let at = 0;
     const rowsBefore = function* (end: number): Generator<DuckDBValue[], void, void> {
-      for (; at < end; at++) yield failed(rows[at] as Row, errors.get(chunk.firstRow + at) ?? NOT_RUN);
+      for (; at < end; at++) {
+        const message = errors.get(chunk.firstRow + at);
+        if (message !== undefined) yield failed(rows[at] as Row, message);
+      }
     };
     for (let count = 0; count < chunk.outputs; count++) {
       const line = expectLine(lines);

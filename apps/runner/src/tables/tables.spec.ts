@@ -40,6 +40,7 @@ let runner: OpenRunner;
 let duckDb: DuckDBConnection;
 let inputs: string;
 let roots: string;
+const engine = new EchoEngine();
 
 beforeAll(async () => {
   roots = realpathSync(mkdtempSync(join(tmpdir(), 'il-roots-')));
@@ -47,7 +48,7 @@ beforeAll(async () => {
   inputs = join(workspace.directory, 'inputs');
   mkdirSync(inputs);
   await workspace.redis.start();
-  runner = await openTestRunner(workspace.config, new EchoEngine());
+  runner = await openTestRunner(workspace.config, engine);
   duckDb = await (await DuckDBInstance.create(':memory:')).connect();
 });
 afterAll(async () => {
@@ -70,6 +71,7 @@ async function run(
   path: string,
   input: Partial<TableInput>,
   output: Partial<TableOutput> & { format: TableOutput['format'] },
+  onBegun: (batchId: string) => Promise<void> = () => Promise.resolve(),
 ): Promise<{ batch: BatchView; outputPath: string }> {
   const fileId = await workspace.upload(readFileSync(path), path);
   const batchId = await workspace.createBatch(
@@ -91,6 +93,7 @@ async function run(
       },
     },
   );
+  await onBegun(batchId);
   const batch = await workspace.untilOver(batchId);
   const outputPath = `${path}.output.${output.format}`;
   writeFileSync(outputPath, await workspace.readBytes(batch.output_file_id));
@@ -125,6 +128,24 @@ describe('a batch of a table', () => {
     expect(rows[9]).toEqual(['9007199254741002', null, 'the model refused it']);
     const errors = await workspace.readLines(batch.error_file_id);
     expect(errors.map(({ custom_id: id }) => id).slice(0, 2)).toEqual(['9007199254741000', '9007199254741002']);
+  });
+
+  it('has the rows that have an answer or an error when it is cancelled', async () => {
+    const path = await write('cancelled.parquet', `SELECT i AS id, 'text ' || i AS text FROM range(5000) t(i)`);
+    const letGo = engine.holdFrom(100);
+    const { batch, outputPath } = await run(path, { idColumn: 'id' }, { format: 'parquet' }, async (batchId) => {
+      await workspace.until(batchId, ({ request_counts: { completed } }) => completed >= 64);
+      await workspace.batches.requestCancel(batchId);
+    });
+    letGo();
+    expect(batch.status).toBe('cancelled');
+    const rows = await query(`SELECT id, error FROM '${outputPath}' ORDER BY id`);
+    const { completed } = batch.request_counts;
+    expect(rows.filter(([, error]) => error === null)).toHaveLength(completed);
+    expect(rows.slice(0, 100)).toEqual(Array.from({ length: 100 }, (_, i) => [String(i), null]));
+    const errors = await workspace.readLines(batch.error_file_id);
+    expect(rows).toHaveLength(completed + errors.length);
+    expect(rows.length).toBeLessThan(5000);
   });
 
   it('takes cells of CSV as they are', async () => {
@@ -309,6 +330,11 @@ describe('a table that cannot be run', () => {
 
   it.each<[string, Partial<TableInput>, string]>([
     ['a column that is not there', { columns: { input: 'Text' } }, 'There is no column "Text"; the table has "id", "text".'],
+    [
+      'all columns that are not there',
+      { columns: { input: 'Text' }, idColumn: 'key' },
+      'There are no columns "Text", "key"; the table has "id", "text".',
+    ],
     ['an id that is not there', { idColumn: 'key' }, 'There is no column "key"; the table has "id", "text".'],
     ['numbers for texts', { columns: { input: 'id' } }, 'Expected texts in column "id" but it has BIGINT.'],
     ['another format', { format: 'arrow' }, 'Expected a file of arrow but its first bytes are those of parquet.'],
