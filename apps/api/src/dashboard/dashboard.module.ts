@@ -6,11 +6,12 @@ import { MetricsModule } from '../metrics/metrics.module';
 import { ReleasesModule } from '../releases/releases.module';
 import { DashboardCollector } from './collector';
 import { DashboardController } from './dashboard.controller';
+import { PageController } from './page/page.controller';
 
 /** `/dashboard`, for operators. */
 @Module({
   imports: [BatchesModule, FleetModule, HealthModule, MetricsModule, ReleasesModule],
-  controllers: [DashboardController],
+  controllers: [DashboardController, PageController],
   providers: [DashboardCollector],
 })
 export class DashboardModule {}

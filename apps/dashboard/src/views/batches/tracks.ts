@@ -1,0 +1,34 @@
+import type { ChunkSpan } from '@app/contracts';
+
+/** Spans that follow each other on one line; those of one node are together. */
+export interface Track {
+  node: string;
+  spans: ChunkSpan[];
+}
+
+/**
+ * Lines of a timeline: each span that has begun is put on the first line of its node that is free by then. `nowMs`: the end of what
+ * still runs.
+ */
+export function tracksOf(spans: readonly ChunkSpan[], nowMs: number): Track[] {
+  const tracks: (Track & { freeAtMs: number })[] = [];
+  const begun = spans.filter(({ beganAtMs }) => beganAtMs !== null).sort((a, b) => (a.beganAtMs ?? 0) - (b.beganAtMs ?? 0));
+  for (const span of begun) {
+    const node = span.nodes.at(-1) ?? 'unknown node';
+    const beganAtMs = span.beganAtMs ?? 0;
+    let track = tracks.find((each) => each.node === node && each.freeAtMs <= beganAtMs);
+    if (track === undefined) tracks.push((track = { node, spans: [], freeAtMs: 0 }));
+    track.spans.push(span);
+    track.freeAtMs = span.endedAtMs ?? nowMs;
+  }
+  return tracks.sort((a, b) => (a.node < b.node ? -1 : a.node > b.node ? 1 : 0)).map(({ node, spans: onIt }) => ({ node, spans: onIt }));
+}
+
+export type SpanState = 'running' | 'returned' | 'failed' | 'done';
+
+/** The state that matters most of a span of several chunks. */
+export function stateOf({ states, failed, endedAtMs }: ChunkSpan): SpanState {
+  if ((states.returned ?? 0) > 0) return 'returned';
+  if ((states.running ?? 0) > 0 || endedAtMs === null) return 'running';
+  return failed > 0 ? 'failed' : 'done';
+}
