@@ -1,3 +1,4 @@
+export * from './batch-detail';
 export * from './batches';
 export * from './bytes';
 export * from './errors';
