@@ -1,4 +1,6 @@
+export * from './batch-detail';
 export * from './batches';
+export * from './breakers';
 export * from './bytes';
 export * from './errors';
 export * from './fleet';
@@ -7,6 +9,7 @@ export * from './formats';
 export * from './inference';
 export * from './lane-control';
 export * from './models';
+export * from './node-view';
 export * from './placement';
 export * from './preemption';
 export * from './process-status';

@@ -1,5 +1,6 @@
 import type {
   BatchStatus,
+  BreakerStatus,
   FleetView,
   Lane,
   LaneControlStatus,
@@ -8,7 +9,6 @@ import type {
   PreemptionProof,
   SupervisedProcessStatus,
 } from '@app/contracts';
-import type { BreakerStatus } from '../resilience/breaker';
 
 /** `GET /dashboard/state`. Null stands for what is not known (yet); rates and quantiles are over the last seconds. */
 export interface DashboardState {
