@@ -75,7 +75,7 @@ module.exports = {
     {
       name: 'the-page-imports-contracts-and-what-is-bundled',
       severity: 'error',
-      from: { path: '^apps/dashboard/', pathNot: tests },
+      from: { path: '^apps/dashboard/src/', pathNot: tests },
       to: { path: '^libs/|node_modules/', pathNot: '^libs/contracts/|node_modules/(preact|uplot)/' },
     },
   ],

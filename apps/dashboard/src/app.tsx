@@ -6,19 +6,14 @@ import { TopBar } from './frame/top-bar';
 import { VerdictBand } from './frame/verdict-band';
 import { staleMs } from './live/live-state';
 import { useLive, useNowMs } from './live/stream';
-import { useRoute, type Route, type View } from './route';
+import { useRoute, type View } from './route';
 import { BatchesView } from './views/batches/batches-view';
 import { CpusView } from './views/cpus/cpus-view';
 import { EventsView } from './views/events-view';
 import { FleetView } from './views/fleet-view';
 import { ModelsView } from './views/models/models-view';
 import { NowView } from './views/now/now-view';
-
-export interface ViewProps {
-  snapshot: NodeSnapshot;
-  route: Route;
-  nowMs: number;
-}
+import type { ViewProps } from './views/view-props';
 
 const VIEWS: Readonly<Record<View, { title: string; show: (props: ViewProps) => JSX.Element }>> = {
   now: { title: 'Now', show: NowView },

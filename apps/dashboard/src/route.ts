@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 
-export const VIEWS = ['now', 'cpus', 'models', 'batches', 'events', 'fleet'] as const;
+const VIEWS = ['now', 'cpus', 'models', 'batches', 'events', 'fleet'] as const;
 export type View = (typeof VIEWS)[number];
 
 /** In the fragment, so that a reload keeps it: `#/batches/batch_1`. */
@@ -10,14 +10,13 @@ export interface Route {
   item: string | null;
 }
 
-export function routeOf(hash: string): Route {
+function routeOf(hash: string): Route {
   const [view = '', item = ''] = hash.replace(/^#\/?/, '').split('/');
   const known = VIEWS.find((each) => each === view);
   return known === undefined ? { view: 'now', item: null } : { view: known, item: item === '' ? null : decoded(item) };
 }
 
-export const hrefOf = (view: View, item: string | null = null): string =>
-  `#/${view}${item === null ? '' : `/${encodeURIComponent(item)}`}`;
+export const hrefOf = (view: View, item: string | null = null): string => `#/${view}${item === null ? '' : `/${encodeURIComponent(item)}`}`;
 
 export function useRoute(): Route {
   const [route, setRoute] = useState(() => routeOf(location.hash));

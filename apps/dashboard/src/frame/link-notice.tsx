@@ -26,7 +26,9 @@ export function Waiting({ live }: { live: LiveState }): JSX.Element {
     <div class="waiting" role="status">
       <span class={isRefused ? 'waiting-bad' : 'waiting-pulse'} aria-hidden="true" />
       <p class="waiting-title">{isRefused ? 'Nothing to show yet' : 'Connecting to the node'}</p>
-      <p class="soft">{isRefused ? `${live.problem}. See on the node whether it runs: interleave up` : 'The first numbers come within two seconds.'}</p>
+      <p class="soft">
+        {isRefused ? `${live.problem}. See on the node whether it runs: interleave up` : 'The first numbers come within two seconds.'}
+      </p>
     </div>
   );
 }

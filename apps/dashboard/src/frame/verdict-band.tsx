@@ -63,18 +63,21 @@ function Changes({ changes }: { changes: readonly NodeChange[] }): JSX.Element {
         <p class="soft">Nothing. No restarts, no limits, no new models.</p>
       ) : (
         <ol>
-          {[...changes].slice(-CHANGES_SHOWN_MAX).reverse().map((change) => (
-            <li key={change.eventId}>
-              <a href={hrefOf('events', String(change.eventId))}>
-                <time class="soft">{clock(change.atMs).slice(0, 5)}</time>
-                <LevelIcon level={change.level} />
-                <span>
-                  {change.text}
-                  {change.count > 1 && <span class="soft"> ({change.count} times)</span>}
-                </span>
-              </a>
-            </li>
-          ))}
+          {[...changes]
+            .slice(-CHANGES_SHOWN_MAX)
+            .reverse()
+            .map((change) => (
+              <li key={change.eventId}>
+                <a href={hrefOf('events', String(change.eventId))}>
+                  <time class="soft">{clock(change.atMs).slice(0, 5)}</time>
+                  <LevelIcon level={change.level} />
+                  <span>
+                    {change.text}
+                    {change.count > 1 && <span class="soft"> ({change.count} times)</span>}
+                  </span>
+                </a>
+              </li>
+            ))}
         </ol>
       )}
       {changes.length > CHANGES_SHOWN_MAX && <a href={hrefOf('events')}>All {changes.length} changes</a>}

@@ -39,6 +39,16 @@ describe('columns of a history', () => {
   });
 
   it('are put on top of each other', () => {
-    expect(stacked([[1, 2, null], [1, null, 1], [3, 3, 3]])).toEqual([[1, 2, null], [2, null, null], [5, null, null]]);
+    expect(
+      stacked([
+        [1, 2, null],
+        [1, null, 1],
+        [3, 3, 3],
+      ]),
+    ).toEqual([
+      [1, 2, null],
+      [2, null, null],
+      [5, null, null],
+    ]);
   });
 });

@@ -82,7 +82,10 @@ export function Chart({ title, times, series, format, marks = [], max, height = 
       <ul class="legend chart-legend">
         {said.map(({ label, colour, dashed, fill, text }) => (
           <li key={label}>
-            <span class={`swatch ${fill === undefined ? 'swatch-line' : ''} ${dashed ? 'swatch-dashed' : ''} swatch-${colour}`} aria-hidden="true" />
+            <span
+              class={`swatch ${fill === undefined ? 'swatch-line' : ''} ${dashed ? 'swatch-dashed' : ''} swatch-${colour}`}
+              aria-hidden="true"
+            />
             {label} <strong>{text}</strong>
           </li>
         ))}
@@ -128,7 +131,13 @@ function optionsOf({ series, format, max, height, width, setAt, marks }: Options
     cursor: { sync: { key: SYNC.key, setSeries: false }, y: false, drag: { x: false, y: false }, points: { size: 6 } },
     scales: { x: { time: true }, y: { range: (_plot, _min, highest) => [0, max ?? roomAbove(highest)] } },
     axes: [
-      { ...axis, grid: { show: false }, space: 70, size: 24, values: (_plot, splits) => splits.map((split) => clock(split * 1_000).slice(0, 5)) },
+      {
+        ...axis,
+        grid: { show: false },
+        space: 70,
+        size: 24,
+        values: (_plot, splits) => splits.map((split) => clock(split * 1_000).slice(0, 5)),
+      },
       { ...axis, grid, size: 52, gap: 4, space: 34, values: (_plot, splits) => splits.map((split) => format(split)) },
     ],
     series: [{}, ...series.map(seriesOptions)],

@@ -1,7 +1,8 @@
 import { useEffect, useState } from 'preact/hooks';
 
 /** Tokens that are drawn with. */
-export type ColourName = 'live' | 'batch' | 'batch-gap' | 'system' | 'idle' | 'soft' | 'text' | 'line' | 'surface' | 'watch' | 'bad' | 'raised';
+export type ColourName =
+  'live' | 'batch' | 'batch-gap' | 'system' | 'idle' | 'soft' | 'text' | 'line' | 'surface' | 'watch' | 'bad' | 'raised';
 
 /** The colour of a token as canvas takes it: the value in the sheet depends on the theme. */
 export function colourOf(name: ColourName): string {
@@ -30,7 +31,10 @@ export function useThemeKey(): string {
   return key;
 }
 
-const themeKey = (): string => getComputedStyle(document.documentElement).getPropertyValue('color-scheme') + document.documentElement.dataset.theme + matchMedia('(prefers-color-scheme: dark)').matches;
+const themeKey = (): string =>
+  getComputedStyle(document.documentElement).getPropertyValue('color-scheme') +
+  document.documentElement.dataset.theme +
+  matchMedia('(prefers-color-scheme: dark)').matches;
 
 /** Stripes as those of the batch lane in the sheet. `scale`: pixels of the canvas for each of the page. */
 export function hatch(context: CanvasRenderingContext2D, scale: number): CanvasPattern | string {

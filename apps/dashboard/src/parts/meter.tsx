@@ -1,8 +1,17 @@
 import type { JSX } from 'preact';
+import type { CpuShares } from '@app/contracts';
 import { percent, text } from '../format';
 
 /** How much of a whole, 0 to 1; null: not known. */
-export function Meter({ share, label, fill = 'live' }: { share: number | null; label: string; fill?: 'live' | 'batch' | 'plain' }): JSX.Element {
+export function Meter({
+  share,
+  label,
+  fill = 'live',
+}: {
+  share: number | null;
+  label: string;
+  fill?: 'live' | 'batch' | 'plain';
+}): JSX.Element {
   const width = `${Math.min(1, Math.max(0, share ?? 0)) * 100}%`;
   return (
     <div class="meter" role="img" aria-label={`${label}: ${text(percent(share))}`}>
@@ -11,15 +20,7 @@ export function Meter({ share, label, fill = 'live' }: { share: number | null; l
   );
 }
 
-/** How one CPU, or all of them, spent the last minute. The shares add up to 1. */
-export interface CpuShares {
-  live: number;
-  batch: number;
-  system: number;
-  idle: number;
-}
-
-export const CPU_PARTS = [
+const CPU_PARTS = [
   { key: 'live', label: 'Live' },
   { key: 'batch', label: 'Batch' },
   { key: 'system', label: 'Other programs' },

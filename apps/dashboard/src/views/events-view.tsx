@@ -1,7 +1,7 @@
 import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import type { NodeEvent } from '@app/contracts';
-import type { ViewProps } from '../app';
+import type { ViewProps } from './view-props';
 import { clock, day } from '../format';
 import { LevelIcon } from '../frame/verdict-band';
 import { Empty, Panel } from '../parts/panel';
@@ -50,7 +50,13 @@ export function EventsView({ snapshot: { view }, route }: ViewProps): JSX.Elemen
   );
 }
 
-function Event({ event: { id, atMs, level, kind, text, meaning, advice, subject }, isChosen }: { event: NodeEvent; isChosen: boolean }): JSX.Element {
+function Event({
+  event: { id, atMs, level, kind, text, meaning, advice, subject },
+  isChosen,
+}: {
+  event: NodeEvent;
+  isChosen: boolean;
+}): JSX.Element {
   return (
     <li id={`event-${id}`} class={`event event-${level} ${isChosen ? 'is-chosen' : ''}`} aria-current={isChosen ? 'true' : undefined}>
       <time class="event-time soft">{clock(atMs)}</time>

@@ -1,6 +1,6 @@
 import type { JSX } from 'preact';
 import type { FleetView as Fleet, LostNode, NodeHeartbeat } from '@app/contracts';
-import type { ViewProps } from '../app';
+import type { ViewProps } from './view-props';
 import { ago, counted, decimal, duration, percent, text } from '../format';
 import { Badge, type Tone } from '../parts/badge';
 import { Meter } from '../parts/meter';
@@ -15,7 +15,9 @@ export function FleetView({ snapshot: { view }, nowMs }: ViewProps): JSX.Element
   if (fleet === null)
     return (
       <Panel title="Fleet">
-        <Empty title="This node is alone">Nodes with one REDIS_URL and one FLEET_NAME are a fleet: they share batches and know each other.</Empty>
+        <Empty title="This node is alone">
+          Nodes with one REDIS_URL and one FLEET_NAME are a fleet: they share batches and know each other.
+        </Empty>
       </Panel>
     );
   return (
@@ -37,7 +39,9 @@ export function FleetView({ snapshot: { view }, nowMs }: ViewProps): JSX.Element
 
 function noteOf({ nodes, lost, problem }: Fleet): string {
   const known = `${counted(nodes.length, 'node')}${lost.length === 0 ? '' : `, ${lost.length} lost`}.`;
-  return problem === null ? `${known} Live requests go to each by itself or through Envoy; batches are shared.` : `${known} The list is old: ${problem}`;
+  return problem === null
+    ? `${known} Live requests go to each by itself or through Envoy; batches are shared.`
+    : `${known} The list is old: ${problem}`;
 }
 
 function Nodes({ fleet, nowMs }: { fleet: Fleet; nowMs: number }): JSX.Element {
@@ -88,7 +92,10 @@ function Nodes({ fleet, nowMs }: { fleet: Fleet; nowMs: number }): JSX.Element {
 
 function Lost({ lost, nowMs }: { lost: readonly LostNode[]; nowMs: number }): JSX.Element {
   return (
-    <Panel title="Lost nodes" note="They stopped telling of themselves without leaving. What they had of batches goes to others within 20 seconds.">
+    <Panel
+      title="Lost nodes"
+      note="They stopped telling of themselves without leaving. What they had of batches goes to others within 20 seconds."
+    >
       <Table
         label="Lost nodes"
         rows={lost}

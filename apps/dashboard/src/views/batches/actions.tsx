@@ -21,8 +21,16 @@ const WORDS: Readonly<Record<Plain, ActionWords>> = {
   pause: { label: 'Pause', question: null },
   resume: { label: 'Resume', question: null },
   retry: { label: 'Retry', question: 'Rows that failed or were not run become a new batch.' },
-  cancel: { label: 'Cancel', question: 'It ends within seconds. Rows that are done keep their answers; the others are not run.', isDangerous: true },
-  delete: { label: 'Delete', question: 'The batch, its output and its errors are removed for good. The input file stays.', isDangerous: true },
+  cancel: {
+    label: 'Cancel',
+    question: 'It ends within seconds. Rows that are done keep their answers; the others are not run.',
+    isDangerous: true,
+  },
+  delete: {
+    label: 'Delete',
+    question: 'The batch, its output and its errors are removed for good. The input file stays.',
+    isDangerous: true,
+  },
 };
 const PRIORITIES: readonly BatchPriority[] = ['low', 'normal', 'high'];
 
@@ -54,14 +62,24 @@ export function BatchActions({ batch, onDone }: ActionsProps): JSX.Element {
       {batch.actions
         .filter((action) => action !== 'priority')
         .map((action) => (
-          <button key={action} type="button" class={`button ${WORDS[action].isDangerous ? 'button-bad' : ''}`} disabled={busy} onClick={() => choose(action)}>
+          <button
+            key={action}
+            type="button"
+            class={`button ${WORDS[action].isDangerous ? 'button-bad' : ''}`}
+            disabled={busy}
+            onClick={() => choose(action)}
+          >
             {WORDS[action].label}
           </button>
         ))}
       {batch.actions.includes('priority') && (
         <label class="priority">
           <span class="soft small">Priority</span>
-          <select value={batch.priority} disabled={busy} onChange={({ currentTarget }) => void act('priority', currentTarget.value as BatchPriority)}>
+          <select
+            value={batch.priority}
+            disabled={busy}
+            onChange={({ currentTarget }) => void act('priority', currentTarget.value as BatchPriority)}
+          >
             {PRIORITIES.map((each) => (
               <option key={each}>{each}</option>
             ))}
@@ -86,10 +104,26 @@ async function send({ id }: BatchSummary, action: BatchAction, priority?: BatchP
   const body = priority === undefined ? {} : { headers: { 'content-type': 'application/json' }, body: JSON.stringify({ priority }) };
   const batch = await ask<BatchDetail>(urlOf(id, `/${action}`), { method: 'POST', ...body });
   if (action === 'retry') location.hash = hrefOf('batches', batch.id);
-  return { pause: 'Paused', resume: 'It goes on', cancel: 'It is being cancelled', retry: 'A new batch was made', priority: `Priority is ${batch.priority}` }[action];
+  return {
+    pause: 'Paused',
+    resume: 'It goes on',
+    cancel: 'It is being cancelled',
+    retry: 'A new batch was made',
+    priority: `Priority is ${batch.priority}`,
+  }[action];
 }
 
-function Question({ action, batch, onYes, onNo }: { action: Plain; batch: BatchSummary; onYes: () => void; onNo: () => void }): JSX.Element {
+function Question({
+  action,
+  batch,
+  onYes,
+  onNo,
+}: {
+  action: Plain;
+  batch: BatchSummary;
+  onYes: () => void;
+  onNo: () => void;
+}): JSX.Element {
   const { label, question, isDangerous } = WORDS[action];
   const opened = useRef(false);
   // Modal: the browser keeps the focus inside, and gives it back.

@@ -1,16 +1,16 @@
 import type { JSX } from 'preact';
 import type { BatchDetail } from '@app/contracts';
-import { bytes, count, dateTime, perSecond, percent, text } from '../../format';
+import { bytes, count, counted, dateTime, perSecond, percent, text } from '../../format';
 import { usePolled } from '../../live/requests';
 import { Figure } from '../../parts/figure';
 import { Icon } from '../../parts/icon';
 import { Meter } from '../../parts/meter';
 import { Empty, Panel } from '../../parts/panel';
+import { Problem } from '../../parts/problem';
 import { hrefOf } from '../../route';
 import { BatchActions, urlOf } from './actions';
 import { BatchSearch } from './batch-search';
 import { BatchState, doneShare, leftText, rowsText } from './batch-words';
-import { Problem } from './batches-view';
 import { ChunkTimelinePanel } from './chunk-timeline';
 
 const REFRESH_MS = 2_000;
@@ -44,14 +44,23 @@ function Progress({ batch, reload }: { batch: BatchDetail; reload: () => void })
   const share = doneShare(batch);
   const isOver = batch.endedAtMs !== null;
   return (
-    <Panel class="lane-batch" title={batch.id} aside={<BatchState batch={batch} />} note={batch.paused ?? [batch.model, batch.endpoint].filter((part) => part !== null).join(' · ')}>
+    <Panel
+      class="lane-batch"
+      title={batch.id}
+      aside={<BatchState batch={batch} />}
+      note={batch.paused ?? [batch.model, batch.endpoint].filter((part) => part !== null).join(' · ')}
+    >
       <div class="lane-main">
         <Figure size="huge" label="Rows done" quantity={percent(share)} note={rowsText(batch)} />
         <div class="figures">
           {!isOver && <Figure label="Pace" quantity={perSecond(batch.rowsPerSecond, ' rows')} />}
           {!isOver && <Figure label="Time left" quantity={{ value: leftText(batch), unit: '' }} />}
           {isOver && <Figure label="Took" quantity={{ value: tookText(batch), unit: '' }} />}
-          <Figure label="Failed" quantity={{ value: count(batch.rows.failed), unit: 'rows' }} tone={batch.rows.failed > 0 ? 'bad' : undefined} />
+          <Figure
+            label="Failed"
+            quantity={{ value: count(batch.rows.failed), unit: 'rows' }}
+            tone={batch.rows.failed > 0 ? 'bad' : undefined}
+          />
           {batch.rows.notRun > 0 && <Figure label="Not run" quantity={{ value: count(batch.rows.notRun), unit: 'rows' }} />}
         </div>
       </div>
@@ -97,7 +106,7 @@ function Failures({ batch: { failures, problems, rows } }: { batch: BatchDetail 
             <li key={code}>
               <code>{code}</code>
               <Meter share={rows.failed === 0 ? null : failed / rows.failed} label={`Part of the failed rows with ${code}`} fill="plain" />
-              <span>{count(failed)} rows</span>
+              <span>{counted(failed, 'row')}</span>
             </li>
           ))}
         </ul>

@@ -6,8 +6,9 @@ import { ask } from '../../live/requests';
 import { Badge, type Tone } from '../../parts/badge';
 import { Icon } from '../../parts/icon';
 import { Panel } from '../../parts/panel';
+import { Problem } from '../../parts/problem';
 import { hrefOf } from '../../route';
-import { BatchTable, Problem } from './batches-view';
+import { BatchTable } from './batch-table';
 
 const QUERY_MAX = 512;
 
@@ -39,7 +40,13 @@ export function BatchSearch({ nowMs, batchId }: { nowMs: number; batchId?: strin
         <label class="search-field">
           <Icon name="search" />
           <span class="only-read">{words}</span>
-          <input type="search" placeholder={words} maxLength={QUERY_MAX} value={query} onInput={({ currentTarget }) => setQuery(currentTarget.value)} />
+          <input
+            type="search"
+            placeholder={words}
+            maxLength={QUERY_MAX}
+            value={query}
+            onInput={({ currentTarget }) => setQuery(currentTarget.value)}
+          />
         </label>
         <button type="submit" class="button" disabled={busy}>
           {busy ? 'Searching' : 'Search'}
@@ -81,9 +88,7 @@ function Results({ found, isBusy, nowMs, more, close }: ResultsProps): JSX.Eleme
   );
   return (
     <Panel title={`Found for “${query}”`} aside={button}>
-      <div role="status">
-        {batches.length + rows.length === 0 && <p>{next === null ? 'Nothing has this id.' : 'Nothing so far.'}</p>}
-      </div>
+      <div role="status">{batches.length + rows.length === 0 && <p>{next === null ? 'Nothing has this id.' : 'Nothing so far.'}</p>}</div>
       {batches.length > 0 && <BatchTable batches={batches} nowMs={nowMs} />}
       {rows.length > 0 && (
         <ul class="hits">
@@ -111,7 +116,11 @@ const TONES: Readonly<Record<RowHit['state'], { tone: Tone; word: string }>> = {
 
 function Hit({ hit: { batch, customId, row, line, chunk, state, result, error } }: { hit: RowHit }): JSX.Element {
   const { tone, word } = TONES[state];
-  const place = [`row ${count(row + 1)}`, line === null ? null : `line ${count(line)} of the file`, chunk === null ? null : `chunk ${count(chunk)}`];
+  const place = [
+    `row ${count(row + 1)}`,
+    line === null ? null : `line ${count(line)} of the file`,
+    chunk === null ? null : `chunk ${count(chunk)}`,
+  ];
   return (
     <li class="hit">
       <p>
@@ -127,7 +136,9 @@ function Hit({ hit: { batch, customId, row, line, chunk, state, result, error } 
       )}
       {result !== null && (
         <details>
-          <summary>Its line{result.isCut ? ', the beginning' : ''}, {counted(result.text.length, 'character')}</summary>
+          <summary>
+            Its line{result.isCut ? ', the beginning' : ''}, {counted(result.text.length, 'character')}
+          </summary>
           <pre tabIndex={0}>{result.text}</pre>
         </details>
       )}

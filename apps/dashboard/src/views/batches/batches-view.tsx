@@ -1,15 +1,13 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
-import type { BatchSummary, BatchSummaryPage } from '@app/contracts';
-import type { ViewProps } from '../../app';
-import { ago, count, decimal } from '../../format';
+import type { BatchSummaryPage } from '@app/contracts';
+import type { ViewProps } from '../view-props';
 import { ask, usePolled } from '../../live/requests';
 import { Empty, Panel } from '../../parts/panel';
-import { Table } from '../../parts/table';
-import { hrefOf } from '../../route';
+import { Problem } from '../../parts/problem';
 import { BatchDetailView } from './batch-detail-view';
-import { BatchProgress, BatchState, leftText } from './batch-words';
 import { BatchSearch } from './batch-search';
+import { BatchTable } from './batch-table';
 
 const REFRESH_MS = 2_000;
 const PAGE_ROWS = 50;
@@ -37,7 +35,11 @@ function BatchList({ nowMs }: { nowMs: number }): JSX.Element {
   return (
     <>
       <BatchSearch nowMs={nowMs} />
-      <Panel title="Batches" aside={<FilterSwitch filter={filter} choose={setFilter} />} note="Newest first. Choose one to see its chunks and to pause, cancel or retry it.">
+      <Panel
+        title="Batches"
+        aside={<FilterSwitch filter={filter} choose={setFilter} />}
+        note="Newest first. Choose one to see its chunks and to pause, cancel or retry it."
+      >
         {problem !== null && <Problem text={problem} />}
         {data === null && problem === null && <p class="soft">Reading the list</p>}
         {data !== null && <Pages key={url} url={url} first={data} nowMs={nowMs} isAll={filter.state === ''} />}
@@ -57,12 +59,6 @@ function FilterSwitch({ filter, choose }: { filter: Filter; choose: (filter: Fil
     </div>
   );
 }
-
-export const Problem = ({ text }: { text: string }): JSX.Element => (
-  <p class="notice" role="alert">
-    {text}
-  </p>
-);
 
 /** The first page, which is read again and again, and older ones as they were when asked for. */
 function Pages({ url, first, nowMs, isAll }: { url: string; first: BatchSummaryPage; nowMs: number; isAll: boolean }): JSX.Element {
@@ -95,46 +91,3 @@ const NoBatches = (): JSX.Element => (
     Submit a file, one row for each line: <code>interleave batch submit rows.txt --model langid</code>
   </Empty>
 );
-
-export function BatchTable({ batches, nowMs }: { batches: readonly BatchSummary[]; nowMs: number }): JSX.Element {
-  return (
-    <Table
-      label="Batches"
-      rows={batches}
-      keyOf={({ id }) => id}
-      columns={[
-        { head: 'Batch', cell: (batch) => <BatchName batch={batch} /> },
-        { head: 'State', cell: (batch) => <StateWithReason batch={batch} /> },
-        { head: 'Done', cell: (batch) => <BatchProgress batch={batch} /> },
-        { head: 'Rows', isNumber: true, cell: ({ rows }) => (rows.total === 0 ? '–' : count(rows.total)) },
-        { head: 'Failed', isNumber: true, cell: ({ rows }) => <span class={rows.failed > 0 ? 'tone-bad' : ''}>{count(rows.failed)}</span> },
-        { head: 'Rows/s', isNumber: true, cell: ({ rowsPerSecond, endedAtMs }) => (endedAtMs === null ? decimal(rowsPerSecond) : '') },
-        { head: 'Time left', isNumber: true, cell: (batch) => (batch.endedAtMs === null ? leftText(batch) : '') },
-        { head: 'Made', isNumber: true, cell: ({ createdAtMs }) => ago(createdAtMs, nowMs) },
-      ]}
-    />
-  );
-}
-
-function BatchName({ batch }: { batch: BatchSummary }): JSX.Element {
-  const { id, model, endpoint, tenant, priority } = batch;
-  return (
-    <>
-      <a href={hrefOf('batches', id)}>
-        <code>{id}</code>
-      </a>
-      <span class="sub soft small">
-        {[model, endpoint, tenant === 'default' ? null : tenant, priority === 'normal' ? null : `${priority} priority`].filter((part) => part !== null).join(' · ')}
-      </span>
-    </>
-  );
-}
-
-function StateWithReason({ batch }: { batch: BatchSummary }): JSX.Element {
-  return (
-    <>
-      <BatchState batch={batch} />
-      {batch.paused !== null && !batch.isPausedByRequest && <span class="sub soft small">{batch.paused}</span>}
-    </>
-  );
-}

@@ -15,10 +15,15 @@ const STATES: Readonly<Record<SpanState, string>> = {
 /** Which chunk ran where and when. */
 export function ChunkTimelinePanel({ batch, nowMs }: { batch: BatchDetail; nowMs: number }): JSX.Element {
   const { timeline } = batch;
-  const note = 'A chunk is some seconds of work. Each bar is one, from left to right in time; bars on lines of their own ran beside each other.';
+  const note =
+    'A chunk is some seconds of work. Each bar is one, from left to right in time; bars on lines of their own ran beside each other.';
   return (
     <Panel title="Chunks" note={note}>
-      {timeline === null ? <Empty title="No chunk has begun">Chunks are made once all rows are checked.</Empty> : <Timeline timeline={timeline} endMs={batch.endedAtMs ?? Math.max(nowMs, timeline.atMs)} />}
+      {timeline === null ? (
+        <Empty title="No chunk has begun">Chunks are made once all rows are checked.</Empty>
+      ) : (
+        <Timeline timeline={timeline} endMs={batch.endedAtMs ?? Math.max(nowMs, timeline.atMs)} />
+      )}
     </Panel>
   );
 }
@@ -39,9 +44,22 @@ function Timeline({ timeline, endMs }: { timeline: ChunkTimeline; endMs: number 
     <>
       <p class="chunk-sum">{sumText(timeline)}</p>
       <Legend />
-      <div class="timeline" role="img" tabIndex={0} aria-label={`${sumText(timeline)} The arrow keys go from chunk to chunk.`} onKeyDown={move}>
+      <div
+        class="timeline"
+        role="img"
+        tabIndex={0}
+        aria-label={`${sumText(timeline)} The arrow keys go from chunk to chunk.`}
+        onKeyDown={move}
+      >
         {tracks.map((track, i) => (
-          <Line key={`${track.node} ${i}`} track={track} isFirst={tracks[i - 1]?.node !== track.node} window={{ startMs, endMs }} chosen={span?.firstChunk ?? null} choose={setChosen} />
+          <Line
+            key={`${track.node} ${i}`}
+            track={track}
+            isFirst={tracks[i - 1]?.node !== track.node}
+            window={{ startMs, endMs }}
+            chosen={span?.firstChunk ?? null}
+            choose={setChosen}
+          />
         ))}
         <div class="timeline-axis small soft">
           <span>{clock(startMs)}</span>
@@ -114,14 +132,23 @@ function Line({ track, isFirst, window: { startMs, endMs }, chosen, choose }: Li
 }
 
 function SpanDetail({ span, endMs }: { span: ChunkSpan; endMs: number }): JSX.Element {
-  const name = span.chunks === 1 ? `Chunk ${count(span.firstChunk + 1)}` : `Chunks ${count(span.firstChunk + 1)} to ${count(span.firstChunk + span.chunks)}`;
+  const name =
+    span.chunks === 1
+      ? `Chunk ${count(span.firstChunk + 1)}`
+      : `Chunks ${count(span.firstChunk + 1)} to ${count(span.firstChunk + span.chunks)}`;
   const tookMs = (span.endedAtMs ?? endMs) - (span.beganAtMs ?? endMs);
   const parts = [
     `rows ${count(span.firstRow + 1)} to ${count(span.firstRow + span.rows)}`,
     STATES[stateOf(span)],
     span.nodes.length === 0 ? null : `on ${span.nodes.join(', ')}`,
-    span.beganAtMs === null ? null : `began ${clock(span.beganAtMs)}, ${span.endedAtMs === null ? 'since' : 'took'} ${text(duration(tookMs))}`,
-    span.failed > 0 ? `${counted(span.failed, 'row')} failed (${Object.entries(span.failures).map(([code, rows]) => `${count(rows)} ${code}`).join(', ')})` : null,
+    span.beganAtMs === null
+      ? null
+      : `began ${clock(span.beganAtMs)}, ${span.endedAtMs === null ? 'since' : 'took'} ${text(duration(tookMs))}`,
+    span.failed > 0
+      ? `${counted(span.failed, 'row')} failed (${Object.entries(span.failures)
+          .map(([code, rows]) => `${count(rows)} ${code}`)
+          .join(', ')})`
+      : null,
   ];
   return (
     <>

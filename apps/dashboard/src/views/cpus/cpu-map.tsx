@@ -13,7 +13,12 @@ export function CpuMap({ cpus }: { cpus: readonly CpuView[] }): JSX.Element {
   return (
     <div class={cpus.length > DETAILED_MAX ? 'cpu-map cpu-map-dense' : 'cpu-map'}>
       {groups.map((group) => (
-        <Group key={`${group.socket}/${group.numaNode}`} group={group} isAlone={groups.length === 1 && sockets === 1} isDense={cpus.length > DETAILED_MAX} />
+        <Group
+          key={`${group.socket}/${group.numaNode}`}
+          group={group}
+          isAlone={groups.length === 1 && sockets === 1}
+          isDense={cpus.length > DETAILED_MAX}
+        />
       ))}
     </div>
   );

@@ -1,6 +1,6 @@
 import type { JSX } from 'preact';
 import type { GpuView, NodeView } from '@app/contracts';
-import type { ViewProps } from '../../app';
+import type { ViewProps } from '../view-props';
 import { bytes, percent, text } from '../../format';
 import { LaneMark } from '../../parts/badge';
 import { Meter, SharesBar, SharesLegend } from '../../parts/meter';
@@ -32,8 +32,11 @@ export function CpusView({ snapshot: { view } }: ViewProps): JSX.Element {
         )}
         <CutNote view={view} />
         <p class="soft small cpu-words">
-          <strong>Reserved</strong> CPUs run live requests only. <strong>Burstable</strong> ones run live requests first, and batches in the time
-          that is left. CPUs <strong>without a partition</strong> are for other programs.
+          <span class="class-mark cpu-reserved" aria-hidden="true" />
+          <strong>Reserved</strong> CPUs run live requests only. <span class="class-mark cpu-burstable" aria-hidden="true" />
+          <strong>Burstable</strong> ones run live requests first, and batches in the time that is left.{' '}
+          <span class="class-mark" aria-hidden="true" />
+          CPUs <strong>without a partition</strong> are for other programs.
         </p>
       </Panel>
       {view.gpus.length > 0 && <Gpus gpus={view.gpus} />}

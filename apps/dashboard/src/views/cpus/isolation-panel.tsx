@@ -28,7 +28,11 @@ const STATES: Readonly<Record<IsolationTool['state'], Tone>> = { active: 'ok', o
 export function IsolationPanel({ view: { isolation, node } }: { view: NodeView }): JSX.Element {
   const proof = PROOFS[node.preemption.verdict];
   return (
-    <Panel title="What keeps the lanes apart" aside={<Badge tone={proof.tone}>{proof.word}</Badge>} note={node.preemption.reason}>
+    <Panel
+      title="What keeps the lanes apart"
+      aside={<Badge tone={proof.tone}>{proof.word}</Badge>}
+      note={`Measured at the start: ${node.preemption.reason}.`}
+    >
       <ul class="isolation">
         {isolation.map((each) => (
           <Isolation key={each.process} isolation={each} />

@@ -23,7 +23,7 @@ export function ModelDetail({ model, tables, inflation, nowMs }: ModelDetailProp
         {model.lanes.length > 0 && <Lanes model={model} />}
         {model.comparison !== null && <Comparison comparison={model.comparison} />}
       </Panel>
-      <Costs tables={tables} />
+      {model.lanes.length > 0 && <Costs tables={tables} />}
     </div>
   );
 }
@@ -81,12 +81,19 @@ function Lanes({ model }: { model: ModelView }): JSX.Element {
             </span>
           ),
         },
-        { head: 'State', cell: ({ state }) => <Badge tone={state === 'ready' ? 'ok' : state === 'failed' ? 'bad' : 'busy'}>{state}</Badge> },
+        {
+          head: 'State',
+          cell: ({ state }) => <Badge tone={state === 'ready' ? 'ok' : state === 'failed' ? 'bad' : 'busy'}>{state}</Badge>,
+        },
         { head: 'Rows/s', isNumber: true, cell: ({ rowsPerSecond }) => decimal(rowsPerSecond) },
         { head: 'Waiting', isNumber: true, cell: ({ queueItems }) => count(queueItems) },
         { head: 'Padding', isNumber: true, cell: ({ paddingShare }) => text(percent(paddingShare)) },
         { head: 'Duplicates', isNumber: true, cell: ({ duplicateShare }) => text(percent(duplicateShare)) },
-        { head: 'Real ÷ predicted', isNumber: true, cell: ({ costRatio }) => (costRatio === null ? '–' : `${text(times(costRatio.mean))}, 95 % below ${text(times(costRatio.p95))}`) },
+        {
+          head: 'Real ÷ predicted',
+          isNumber: true,
+          cell: ({ costRatio }) => (costRatio === null ? '–' : `${text(times(costRatio.mean))}, 95 % below ${text(times(costRatio.p95))}`),
+        },
         { head: 'Costs', cell: ({ calibration }) => calibration ?? '–' },
         { head: 'Shared runs', cell: ({ merging }) => <span class="sub-wide">{merging ?? '–'}</span> },
       ]}
@@ -105,11 +112,21 @@ function Comparison({ comparison }: { comparison: ModelComparison }): JSX.Elemen
     ['Least cosine', cosineMin === null ? '–' : cosineMin.toFixed(4)],
     ['CPU time', timeRatio === null ? '–' : `${text(times(timeRatio))} that of version ${stable}`],
   ];
-  if (canary !== null) facts.push(['p99', `${text(duration(canary.p99Ms))}, stable ${text(duration(canary.stableP99Ms))}`], ['Errors', `${count(canary.errors)} of ${count(canary.requests)}`]);
+  if (canary !== null)
+    facts.push(
+      ['p99', `${text(duration(canary.p99Ms))}, stable ${text(duration(canary.stableP99Ms))}`],
+      ['Errors', `${count(canary.errors)} of ${count(canary.requests)}`],
+    );
   return (
     <section class="comparison" aria-label={`Compared with version ${stable}`}>
       <h3>
-        Compared with version {stable} <span class="soft">as {role === 'canary' ? 'a canary: it answers a part of the requests' : 'a mirror: it runs a part of the requests again, its answers go to nobody'}</span>
+        Compared with version {stable}{' '}
+        <span class="soft">
+          as{' '}
+          {role === 'canary'
+            ? 'a canary: it answers a part of the requests'
+            : 'a mirror: it runs a part of the requests again, its answers go to nobody'}
+        </span>
       </h3>
       <dl class="facts">
         {facts.map(([name, value]) => (
@@ -126,17 +143,22 @@ function Comparison({ comparison }: { comparison: ModelComparison }): JSX.Elemen
 function Costs({ tables }: { tables: CostTable[] }): JSX.Element {
   const [lane, setLane] = useState<Lane | null>(null);
   const shown = tables.find((table) => table.lane === lane) ?? tables[0];
-  const choice = tables.length < 2 ? undefined : (
-    <div class="switch switch-words" role="group" aria-label="Lane shown">
-      {tables.map((table) => (
-        <button key={table.lane} type="button" aria-pressed={table === shown} onClick={() => setLane(table.lane)}>
-          {laneName(table.lane)}
-        </button>
-      ))}
-    </div>
-  );
+  const choice =
+    tables.length < 2 ? undefined : (
+      <div class="switch switch-words" role="group" aria-label="Lane shown">
+        {tables.map((table) => (
+          <button key={table.lane} type="button" aria-pressed={table === shown} onClick={() => setLane(table.lane)}>
+            {laneName(table.lane)}
+          </button>
+        ))}
+      </div>
+    );
   return (
-    <Panel title="What a run costs" aside={choice} note="Measured time of one run, by how many rows share it and how long they are. The stronger the colour, the more time each row takes: pale cells are where sharing pays.">
+    <Panel
+      title="What a run costs"
+      aside={choice}
+      note="Measured time of one run, by how many rows share it and how long they are. The stronger the colour, the more time each row takes: pale cells are where sharing pays."
+    >
       {shown === undefined ? (
         <Empty title="Not measured yet">Costs are measured while CPUs are idle, soon after a model is loaded.</Empty>
       ) : (

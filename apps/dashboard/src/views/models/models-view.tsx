@@ -1,6 +1,6 @@
 import type { JSX } from 'preact';
 import type { ModelView, NodeView } from '@app/contracts';
-import type { ViewProps } from '../../app';
+import type { ViewProps } from '../view-props';
 import { decimal, duration, percent, text, times } from '../../format';
 import { Badge, type Tone } from '../../parts/badge';
 import { Meter } from '../../parts/meter';
@@ -79,7 +79,11 @@ function Models({ view, chosen }: { view: NodeView; chosen: ModelView | undefine
         { head: 'Live rows/s', isNumber: true, cell: (model) => decimal(laneOf(model, 'realtime')?.rowsPerSecond ?? null) },
         { head: 'Batch rows/s', isNumber: true, cell: (model) => decimal(laneOf(model, 'batch')?.rowsPerSecond ?? null) },
         { head: 'Padding', isNumber: true, cell: (model) => text(percent(worstOf(model.lanes.map(({ paddingShare }) => paddingShare)))) },
-        { head: 'Real ÷ predicted', isNumber: true, cell: (model) => text(times(laneOf(model, 'realtime')?.costRatio?.mean ?? laneOf(model, 'batch')?.costRatio?.mean ?? null)) },
+        {
+          head: 'Real ÷ predicted',
+          isNumber: true,
+          cell: (model) => text(times(laneOf(model, 'realtime')?.costRatio?.mean ?? laneOf(model, 'batch')?.costRatio?.mean ?? null)),
+        },
       ]}
     />
   );

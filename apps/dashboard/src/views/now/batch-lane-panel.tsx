@@ -32,9 +32,17 @@ export function BatchLanePanel({ view }: { view: NodeView }): JSX.Element {
         <IdleUse lane={batchLane} />
       </div>
       <div class="figures">
-        <Figure label="CPUs in use" quantity={{ value: String(batchLane.executors.allowed), unit: `of ${batchLane.executors.all}` }} note={limitNote(batchLane)} />
-        <Figure label="Work left" quantity={duration(lane?.queueMs ?? null)} note="of one CPU, predicted" />
-        <Figure label="Chunks" quantity={{ value: String(batchLane.chunks?.running ?? '–'), unit: 'running' }} note={`${batchLane.chunks?.waiting ?? '–'} waiting`} />
+        <Figure
+          label="CPUs it may use"
+          quantity={{ value: String(batchLane.executors.allowed), unit: `of ${batchLane.executors.all}` }}
+          note={limitNote(batchLane)}
+        />
+        <Figure label="Time left" quantity={duration(lane?.queueMs ?? null)} note="of all batches, predicted" />
+        <Figure
+          label="Chunks"
+          quantity={{ value: String(batchLane.chunks?.running ?? '–'), unit: 'running' }}
+          note={`${batchLane.chunks?.waiting ?? '–'} waiting`}
+        />
         <Figure label="Padding" quantity={percent(lane?.paddingShare ?? null)} note="computed for nothing" />
       </div>
       {batches.length > 0 && <Running batches={batches} />}
@@ -82,7 +90,9 @@ function Running({ batches }: { batches: readonly ActiveBatchView[] }): JSX.Elem
             <Meter share={done} label={`Rows done of ${batch.id}`} fill="batch" />
             <span class="running-words small">
               <strong>{text(percent(done))}</strong>{' '}
-              <span class="soft">{batch.paused ?? (batch.secondsLeft === null ? 'time left not known yet' : `${left(batch.secondsLeft.expected)} left`)}</span>
+              <span class="soft">
+                {batch.paused ?? (batch.secondsLeft === null ? 'time left not known yet' : `${left(batch.secondsLeft.expected)} left`)}
+              </span>
             </span>
           </li>
         );

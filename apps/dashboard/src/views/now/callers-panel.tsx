@@ -22,7 +22,8 @@ export function CallersPanel({ view: { frontDoor, breakers, atMs } }: { view: No
 }
 
 function Keys({ keys }: { keys: FrontDoorView['keys'] }): JSX.Element {
-  const known = keys.valid + keys.expired === 0 ? 'No keys: everybody who reaches the node may call' : `${counted(keys.valid, 'valid key')}`;
+  const known =
+    keys.valid + keys.expired === 0 ? 'No keys: everybody who reaches the node may call' : `${counted(keys.valid, 'valid key')}`;
   const parts = [
     known,
     keys.ending > 0 && `${count(keys.ending)} end within 14 days`,
@@ -42,7 +43,11 @@ function Tenants({ door }: { door: FrontDoorView }): JSX.Element {
         columns={[
           { head: 'Tenant', cell: ({ tenant }) => tenant },
           { head: 'CPU time used', isNumber: true, cell: ({ usedMsPerSecond }) => `${decimal(usedMsPerSecond)} ms/s` },
-          { head: 'Limit', isNumber: true, cell: ({ shareMsPerSecond }) => (shareMsPerSecond === null ? 'none' : `${decimal(shareMsPerSecond)} ms/s`) },
+          {
+            head: 'Limit',
+            isNumber: true,
+            cell: ({ shareMsPerSecond }) => (shareMsPerSecond === null ? 'none' : `${decimal(shareMsPerSecond)} ms/s`),
+          },
           { head: 'In progress', isNumber: true, cell: ({ inFlight }) => count(inFlight) },
           { head: 'Refused', isNumber: true, cell: ({ refused }) => count(refused) },
         ]}
@@ -62,7 +67,11 @@ function Grpc({ door }: { door: FrontDoorView }): JSX.Element {
         columns={[
           { head: 'Method', cell: ({ method }) => <code>{method}</code> },
           { head: 'Open', isNumber: true, cell: ({ open }) => count(open) },
-          { head: 'Ended', isNumber: true, cell: ({ calls }) => calls.map(({ status, calls: ended }) => `${count(ended)} ${status}`).join(', ') },
+          {
+            head: 'Ended',
+            isNumber: true,
+            cell: ({ calls }) => calls.map(({ status, calls: ended }) => `${count(ended)} ${status}`).join(', '),
+          },
         ]}
       />
     </div>
@@ -81,7 +90,11 @@ function KeptAnswers({ door: { cache } }: { door: FrontDoorView }): JSX.Element 
         keyOf={({ model }) => model}
         columns={[
           { head: 'Model', cell: ({ model }) => model },
-          { head: 'Taken from there', isNumber: true, cell: ({ hits, misses }) => text(percent(hits + misses === 0 ? null : hits / (hits + misses))) },
+          {
+            head: 'Taken from there',
+            isNumber: true,
+            cell: ({ hits, misses }) => text(percent(hits + misses === 0 ? null : hits / (hits + misses))),
+          },
           { head: 'Answers', isNumber: true, cell: ({ hits, misses }) => count(hits + misses) },
         ]}
       />
@@ -99,7 +112,12 @@ function Breakers({ breakers, nowMs }: { breakers: readonly BreakerStatus[]; now
         keyOf={({ name }) => name}
         columns={[
           { head: 'Before', cell: ({ name }) => name },
-          { head: 'State', cell: ({ state }) => <Badge tone={state === 'open' ? 'bad' : 'watch'}>{state === 'open' ? 'refuses calls' : 'tries again'}</Badge> },
+          {
+            head: 'State',
+            cell: ({ state }) => (
+              <Badge tone={state === 'open' ? 'bad' : 'watch'}>{state === 'open' ? 'refuses calls' : 'tries again'}</Badge>
+            ),
+          },
           { head: 'Since', cell: ({ sinceMs }) => ago(sinceMs, nowMs) },
           { head: 'Why', cell: ({ reason }) => reason },
         ]}

@@ -31,7 +31,12 @@ export function HistoryPanel({ recent, events }: { recent: NodeHistory; events: 
 function SpanSwitch({ span, choose }: { span: Span; choose: (span: Span) => void }): JSX.Element {
   return (
     <div class="switch switch-words" role="group" aria-label="Time shown">
-      {([['recent', '15 minutes'], ['day', '24 hours']] as const).map(([each, words]) => (
+      {(
+        [
+          ['recent', '15 minutes'],
+          ['day', '24 hours'],
+        ] as const
+      ).map(([each, words]) => (
         <button key={each} type="button" aria-pressed={each === span} onClick={() => choose(each)}>
           {words}
         </button>

@@ -1,9 +1,13 @@
 import type { JSX } from 'preact';
-import type { LaneView, NodeView } from '@app/contracts';
+import type { LaneView, ModelView, NodeView } from '@app/contracts';
 import { duration, perSecond, text, times } from '../../format';
 import { LaneMark } from '../../parts/badge';
 import { Empty, Panel } from '../../parts/panel';
 import { Figure } from '../../parts/figure';
+import { Meter } from '../../parts/meter';
+import { hrefOf } from '../../route';
+
+const MODELS_SHOWN_MAX = 3;
 
 /** What callers wait for. */
 export function LiveLanePanel({ view }: { view: NodeView }): JSX.Element {
@@ -18,7 +22,10 @@ export function LiveLanePanel({ view }: { view: NodeView }): JSX.Element {
       {lane === undefined ? (
         <Empty title="No live worker is placed">Add a model: interleave models add</Empty>
       ) : (
-        <LiveLane lane={lane} inflation={worst(view.inflation.map(({ inflation }) => inflation))} />
+        <>
+          <LiveLane lane={lane} inflation={worst(view.inflation.map(({ inflation }) => inflation))} />
+          <BusyModels models={view.models} />
+        </>
       )}
     </Panel>
   );
@@ -59,6 +66,32 @@ function LiveLane({ lane, inflation }: { lane: LaneView; inflation: number | nul
   );
 }
 
+/** The models that answer most, with how near each is to its goal. */
+function BusyModels({ models }: { models: readonly ModelView[] }): JSX.Element | null {
+  const busy = models
+    .flatMap(({ lanes, ...model }) => lanes.filter(({ lane }) => lane === 'realtime').map((live) => ({ ...model, ...live })))
+    .filter(({ rowsPerSecond }) => (rowsPerSecond ?? 0) > 0)
+    .sort((a, b) => (b.rowsPerSecond ?? 0) - (a.rowsPerSecond ?? 0))
+    .slice(0, MODELS_SHOWN_MAX);
+  if (busy.length === 0) return null;
+  return (
+    <ul class="running" aria-label="Models that answer most">
+      {busy.map(({ name, version, p99Ms, goalMs, rowsPerSecond }) => (
+        <li key={`${name}/${version}`}>
+          <a class="running-name" href={hrefOf('models', `${name}/${version}`)}>
+            {name} <span class="running-version">{version}</span>
+          </a>
+          <Meter share={p99Ms === null || goalMs === null ? null : p99Ms / goalMs} label={`p99 of ${name} as part of its goal`} />
+          <span class="running-words small">
+            <strong>{text(duration(p99Ms))}</strong>{' '}
+            <span class="soft">{goalMs === null ? `p99, ${text(perSecond(rowsPerSecond, ' rows'))}` : `of ${text(duration(goalMs))}`}</span>
+          </span>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
 function goalText({ goal, minute }: LaneView): string {
   if (goal !== null) return `goal ${text(duration(goal.goalMs))}, model ${goal.model}`;
   return minute.requests === 0 ? 'no requests in the last minute' : 'no goal is set (realtime.sloMs)';
@@ -87,7 +120,7 @@ function LatencyScale({ lane, p99Ms }: { lane: LaneView; p99Ms: number | null })
   ];
   const words = points.map(({ name, ms }) => `${name} ${text(duration(ms))}`).join(', ');
   return (
-    <div class="scale">
+    <div class={goalMs !== null && p99Ms !== null && p99Ms > goalMs ? 'scale scale-late' : 'scale'}>
       <div class="scale-track" role="img" aria-label={`${words}${goalMs === null ? '' : `, goal ${text(duration(goalMs))}`}`}>
         {p99Ms !== null && <div class="scale-fill" style={{ width: at(p99Ms) }} />}
         {points.map(({ name, ms }) => ms !== null && <div key={name} class="scale-point" style={{ left: at(ms) }} />)}

@@ -1,5 +1,5 @@
 import type { JSX } from 'preact';
-import type { ViewProps } from '../../app';
+import type { ViewProps } from '../view-props';
 import { BatchLanePanel } from './batch-lane-panel';
 import { CallersPanel } from './callers-panel';
 import { HistoryPanel } from './history-panel';
