@@ -1,4 +1,4 @@
-import { DEFAULT_TENANT, InterleaveError } from '@app/contracts';
+import { DEFAULT_TENANT, InterleaveError, type ChunkTimeline } from '@app/contracts';
 import { inParallel } from '../storage/in-parallel';
 import { readPage, type Page, type PageRequest } from '../storage/id-page';
 import type { ObjectStore } from '../storage/object-store';
@@ -12,6 +12,7 @@ import { changeControl, readControl, type BatchControl } from './control';
 import { isTerminal, type Manifest } from './manifest';
 
 const FORMATS = [1, 2] as const;
+const TIMELINE_FORMATS = [1] as const;
 /** A page of a list reads those of a batch that is over once. */
 const OVER_KEPT_MAX = 1_000;
 const LAYOUT = { formatVersion: 2 };
@@ -23,12 +24,21 @@ export class ManifestChanged extends Error {
   override readonly name = 'ManifestChanged';
 }
 
+interface StoredTimeline {
+  formatVersion: 1;
+  timeline: ChunkTimeline;
+}
+
 /** Manifests, marks and chunk results. Stateless: any number of processes may have one over the same store. */
 export class BatchStore {
   /** Manifests that change no more. */
   private readonly over = new Map<string, Manifest>();
 
   constructor(private readonly store: ObjectStore) {}
+
+  get kind(): ObjectStore['kind'] {
+    return this.store.kind;
+  }
 
   /**
    * Accepts a batch: when this resolves, it survives a power cut. The mark that it is open comes before it. A batch that is there
@@ -180,6 +190,16 @@ export class BatchStore {
 
   async hasCrashed(batchId: string): Promise<boolean> {
     return (await this.store.head(storeKeys.batch(batchId).crashMarker)) !== null;
+  }
+
+  /** As its owner last wrote it; null: none did. Rejects with `RecordUnreadable`. */
+  async readTimeline(batchId: string): Promise<ChunkTimeline | null> {
+    const stored = await readStored<StoredTimeline>(this.store, storeKeys.batch(batchId).timeline, TIMELINE_FORMATS);
+    return stored?.record.timeline ?? null;
+  }
+
+  async writeTimeline(batchId: string, timeline: ChunkTimeline): Promise<void> {
+    await this.store.put(storeKeys.batch(batchId).timeline, storedJson({ formatVersion: 1, timeline } satisfies StoredTimeline));
   }
 
   private async liveFacts(manifest: Manifest): Promise<LiveFacts> {
