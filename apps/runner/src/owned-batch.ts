@@ -7,7 +7,6 @@ import {
   validationErrors,
   type BatchControl,
   type BatchOutcome,
-  type ChunkResult,
   type ChunkTable,
   type Manifest,
   type ModelPin,

@@ -24,6 +24,13 @@ export class ManifestChanged extends Error {
   override readonly name = 'ManifestChanged';
 }
 
+/** A batch as clients see it, and what is behind that. */
+export interface FoundBatch {
+  manifest: Manifest;
+  view: BatchView;
+  isPausedByRequest: boolean;
+}
+
 interface StoredTimeline {
   formatVersion: 1;
   timeline: ChunkTimeline;
@@ -202,6 +209,19 @@ export class BatchStore {
     await this.store.put(storeKeys.batch(batchId).timeline, storedJson({ formatVersion: 1, timeline } satisfies StoredTimeline));
   }
 
+  /** With all that is known of it. Null: there is none, or it is not for who asks. */
+  async find(batchId: string, sees: Sees): Promise<FoundBatch | null> {
+    const manifest = this.over.get(batchId) ?? (await this.read(batchId));
+    if (manifest === null || !sees(manifest.tenant)) return null;
+    if (!isTerminal(manifest.batch.status)) {
+      const facts = await this.liveFacts(manifest);
+      return { manifest, view: toBatchView(manifest, facts), isPausedByRequest: facts.control.isPaused };
+    }
+    if (this.over.size >= OVER_KEPT_MAX) this.over.clear();
+    this.over.set(batchId, manifest);
+    return { manifest, view: toBatchView(manifest, null), isPausedByRequest: false };
+  }
+
   private async liveFacts(manifest: Manifest): Promise<LiveFacts> {
     const [cancelRequestedAt, control] = await Promise.all([this.cancelRequestedAt(manifest.batch.id), this.readControl(manifest)]);
     return { cancelRequestedAt, control };
@@ -224,11 +244,6 @@ export class BatchStore {
   }
 
   private async view(batchId: string, sees: Sees): Promise<BatchView | null> {
-    const manifest = this.over.get(batchId) ?? (await this.read(batchId));
-    if (manifest === null || !sees(manifest.tenant)) return null;
-    if (!isTerminal(manifest.batch.status)) return toBatchView(manifest, await this.liveFacts(manifest));
-    if (this.over.size >= OVER_KEPT_MAX) this.over.clear();
-    this.over.set(batchId, manifest);
-    return toBatchView(manifest, null);
+    return (await this.find(batchId, sees))?.view ?? null;
   }
 }
