@@ -2,13 +2,14 @@ import type { RunnerProcessStatus } from '@app/contracts';
 import { isTerminal, type ChunkResult, type Manifest } from '@app/batches';
 import { CHUNK_RETRY_MS_MAX, parseChunkJobId, withDeadline, type BatchQueues, type ChunkEvents, type ChunkPayload } from '@app/queues';
 import { ChunkForAnother, ChunkNotWanted } from './chunks/batch-work';
-import { isChunkResult, isCount } from './chunks/chunk-report';
+import { chunkProgress, isChunkResult, type ChunkProgress, type DoneChunk } from './chunks/chunk-report';
 import { ChunkDesk } from './chunks/chunk-desk';
 import { OpenPins } from './chunks/open-pins';
 import { ChunkPutBack, type ChunkProcessor } from './chunks/chunk-processor';
 import { ChunkPump } from './chunks/chunk-pump';
 import type { Janitor } from './janitor';
-import { OwnedBatch, type OwnerQueue } from './owned-batch';
+import { OwnedBatch } from './owned-batch';
+import type { OwnerQueue } from './owner-queue';
 import type { RunnerContext } from './runner-context';
 import type { RunnerMetrics } from './runner-metrics';
 import { RowRate } from './chunks/row-rate';
@@ -161,7 +162,7 @@ export class BatchRunner {
   }
 
   /** Does one chunk. Null: this node does it already. Rejects for a chunk that is to be done again, and with `ChunkNotWanted`. */
-  async processChunk(chunk: ChunkPayload): Promise<ChunkResult | null> {
+  async processChunk(chunk: ChunkPayload): Promise<DoneChunk | null> {
     this.lastTakenMs = Date.now();
     this.requireRunning();
     try {
@@ -172,9 +173,9 @@ export class BatchRunner {
     }
   }
 
-  /** Rows of a chunk that runs here which have a line already. */
-  rowsOf(chunk: ChunkPayload): number {
-    return this.desk.rowsOf(chunk);
+  /** How far a chunk that runs here is. */
+  progressOf(chunk: ChunkPayload): ChunkProgress {
+    return { rows: this.desk.rowsOf(chunk), node: this.context.nodeId };
   }
 
   private get batches(): OwnedBatch[] {
@@ -341,9 +342,9 @@ export class BatchRunner {
         if (state === 'delayed') void this.attempt('asking for a failure', () => this.askWhy(batch, chunkIndex, jobId));
         if (state === 'active') this.feedSoon();
       },
-      onRows: (jobId, rows) => {
-        const chunk = parseChunkJobId(jobId);
-        if (chunk !== null && isCount(rows)) batchOf(jobId)?.noteRows(chunk.chunkIndex, rows);
+      onProgress: (jobId, value) => {
+        const [chunk, progress] = [parseChunkJobId(jobId), chunkProgress(value)];
+        if (chunk !== null && progress !== null) batchOf(jobId)?.noteProgress(chunk.chunkIndex, progress);
       },
       onCompleted: (jobId, value) => {
         const batch = batchOf(jobId);

@@ -118,7 +118,7 @@ export interface ChunkSpan {
   completed: number;
   failed: number;
   beganAtMs: number | null;
-  /** When the last of them was committed. */
+  /** When the last of them was committed, or was found to be. */
   endedAtMs: number | null;
   /** Begun so often; 1 for each chunk that nothing came between. */
   attempts: number;
