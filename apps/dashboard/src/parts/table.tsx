@@ -18,7 +18,7 @@ interface TableProps<Row> {
 /** It scrolls sideways by itself where the page is too narrow. */
 export function Table<Row>({ label, columns, rows, keyOf, isChosen }: TableProps<Row>): JSX.Element {
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label={label}>
+    <div class="scroll" tabIndex={0} role="group" aria-label={label}>
       <table>
         <thead>
           <tr>

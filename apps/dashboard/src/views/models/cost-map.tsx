@@ -11,7 +11,7 @@ export function CostMap({ grid }: { grid: CostGrid }): JSX.Element {
   const heat = heatOf(grid);
   const hasLengths = grid.lengths.length > 1 || grid.lengths[0] !== 1;
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label="Measured time of runs">
+    <div class="scroll" tabIndex={0} role="group" aria-label="Measured time of runs">
       <table class="cost-map">
         <thead>
           <tr>
