@@ -40,7 +40,7 @@ const IMAGES = process.env.WRITE_SCREENSHOTS === '1' ? join(__dirname, '..', '..
   beforeAll(async () => {
     stack = await Stack.start({
       models: ['encoder-tiny', 'langid'],
-      modelFiles: { 'encoder-tiny': 'realtime: { sloMs: 500 }\n' },
+      modelFiles: { 'encoder-tiny': 'tokenIds: true\ndimensions: any\nrealtime: { sloMs: 500 }\n' },
     });
     load = startLiveLoad({ concurrency: 2, send: (sequence) => embed(stack.url, 'encoder-tiny', `request ${sequence} of a caller`) });
     const rows = (batch: number) => Array.from({ length: ROWS }, (_, row) => `${batch} ${row} ${'word '.repeat(WORDS_A_ROW)}`);
