@@ -16,4 +16,5 @@ export * from './releases';
 export * from './repository';
 export * from './stages';
 export * from './tensors';
+export * from './version';
 export * from './worker-status';
