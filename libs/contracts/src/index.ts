@@ -17,4 +17,5 @@ export * from './releases';
 export * from './repository';
 export * from './stages';
 export * from './tensors';
+export * from './version';
 export * from './worker-status';
