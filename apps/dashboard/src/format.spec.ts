@@ -1,4 +1,4 @@
-import { ago, bytes, count, counted, decimal, duration, left, percent, text, times } from './format';
+import { ago, bytes, count, counted, decimal, duration, left, percent, shortIds, text, times } from './format';
 
 const NARROW_SPACE = '\u202f';
 
@@ -36,6 +36,11 @@ describe('numbers on the page', () => {
   it('says times that were and that will be', () => {
     expect([ago(1_000, 1_500), ago(0, 120_000)]).toEqual(['just now', `2${NARROW_SPACE}min ago`]);
     expect([left(null), left(90)]).toEqual(['–', `90${NARROW_SPACE}s`]);
+  });
+
+  it('cuts ids', () => {
+    expect(shortIds('Batch batch_0mx2f6yrjbsy1jm5yb1fihxbtjyiwch9 began.')).toBe('Batch batch_0mx2f6yr… began.');
+    expect(shortIds('batch_1 and default-batch')).toBe('batch_1 and default-batch');
   });
 
   it('counts in words', () => {

@@ -84,3 +84,6 @@ export function dateTime(atMs: number): string {
 
 /** `1 chunk`, `2 chunks`. */
 export const counted = (value: number, one: string, several = `${one}s`): string => `${count(value)} ${value === 1 ? one : several}`;
+
+/** With ids of batches cut to what tells them apart. */
+export const shortIds = (sentence: string): string => sentence.replaceAll(/\b(batch_\w{8})\w{6,}/g, '$1…');

@@ -110,7 +110,7 @@ function Line({ track, isFirst, window: { startMs, endMs }, chosen, choose }: Li
   const at = (ms: number): number => ((ms - startMs) / (endMs - startMs)) * 100;
   return (
     <div class={`track ${isFirst ? 'track-first' : ''}`}>
-      <span class="track-node small">{isFirst ? track.node : ''}</span>
+      <span class="track-node small">{isFirst ? (track.node ?? 'not known yet') : ''}</span>
       <div class="track-line">
         {track.spans.map((span) => {
           const [left, right] = [at(span.beganAtMs ?? startMs), at(span.endedAtMs ?? endMs)];

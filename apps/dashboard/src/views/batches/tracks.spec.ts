@@ -28,6 +28,7 @@ describe('a timeline of chunks', () => {
       span(3, { beganAtMs: 3, endedAtMs: null, nodes: ['a', 'b'] }),
       span(4, { beganAtMs: 15, endedAtMs: 16, nodes: ['b'] }),
       span(5, {}),
+      span(6, { beganAtMs: 1, nodes: [] }),
     ];
     const tracks = tracksOf(spans, 30).map(({ node, spans: onIt }) => [node, onIt.map(({ firstChunk }) => firstChunk)]);
     expect(tracks).toEqual([
@@ -35,6 +36,7 @@ describe('a timeline of chunks', () => {
       ['a', [1]],
       ['b', [3]],
       ['b', [4]],
+      [null, [6]],
     ]);
   });
 

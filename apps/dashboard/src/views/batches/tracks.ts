@@ -2,7 +2,8 @@ import type { ChunkSpan } from '@app/contracts';
 
 /** Spans that follow each other on one line; those of one node are together. */
 export interface Track {
-  node: string;
+  /** Null: it was not told yet. */
+  node: string | null;
   spans: ChunkSpan[];
 }
 
@@ -14,14 +15,20 @@ export function tracksOf(spans: readonly ChunkSpan[], nowMs: number): Track[] {
   const tracks: (Track & { freeAtMs: number })[] = [];
   const begun = spans.filter(({ beganAtMs }) => beganAtMs !== null).sort((a, b) => (a.beganAtMs ?? 0) - (b.beganAtMs ?? 0));
   for (const span of begun) {
-    const node = span.nodes.at(-1) ?? 'unknown node';
+    const node = span.nodes.at(-1) ?? null;
     const beganAtMs = span.beganAtMs ?? 0;
     let track = tracks.find((each) => each.node === node && each.freeAtMs <= beganAtMs);
     if (track === undefined) tracks.push((track = { node, spans: [], freeAtMs: 0 }));
     track.spans.push(span);
     track.freeAtMs = span.endedAtMs ?? nowMs;
   }
-  return tracks.sort((a, b) => (a.node < b.node ? -1 : a.node > b.node ? 1 : 0)).map(({ node, spans: onIt }) => ({ node, spans: onIt }));
+  return tracks.sort((a, b) => rank(a.node, b.node)).map(({ node, spans: onIt }) => ({ node, spans: onIt }));
+}
+
+/** By name, and those without one last. */
+function rank(a: string | null, b: string | null): number {
+  if (a === b) return 0;
+  return a === null || (b !== null && a > b) ? 1 : -1;
 }
 
 export type SpanState = 'running' | 'returned' | 'failed' | 'done';
