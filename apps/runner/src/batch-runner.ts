@@ -48,6 +48,7 @@ const CONSUMER_STUCK_MS = CHUNK_RETRY_MS_MAX + 15_000;
 const REQUEUE_MS = 10_000;
 const REQUEUED_MAX = 1_000;
 const SWEEP_MS = 10 * 60 * 1000;
+const ENDED_KEPT_MAX = 20;
 
 /**
  * The batch lane of one node. It owns batches (at most one node owns a batch at a time, by the lock of the batch's job), hands
@@ -63,6 +64,7 @@ const SWEEP_MS = 10 * 60 * 1000;
  */
 export class BatchRunner {
   private readonly context: RunnerContext;
+  private ended: NonNullable<RunnerProcessStatus['ended']> = [];
   private readonly owned = new Map<string, { batch: OwnedBatch; done: Promise<void> }>();
   private readonly desk: ChunkDesk;
   private readonly pump: ChunkPump;
@@ -139,6 +141,9 @@ export class BatchRunner {
       runningChunks: batch.runningChunks,
       paused: batch.paused,
       secondsLeft: batch.secondsLeft,
+      model: batch.model,
+      endpoint: batch.endpoint,
+      progress: batch.progress,
     }));
     return {
       batches,
@@ -146,6 +151,7 @@ export class BatchRunner {
       backlogSeconds: this.batches.reduce((sum, { backlogSeconds }) => sum + backlogSeconds, 0),
       chunks: { running: this.desk.runningChunks, waiting: this.pump.waitingChunks },
       redisIsReady: this.options.queues.isReady(),
+      ended: this.ended,
       pinnedRevisions: this.pins.revisions([...this.batches.flatMap(({ pin }) => pin ?? []), ...this.desk.pins()]),
     };
   }
@@ -287,6 +293,7 @@ export class BatchRunner {
     if (!this.isRunning) return;
     if (isTerminal(batch.status) && !batch.isLost) {
       this.options.metrics.batchEnded(batch.status);
+      this.ended = [...this.ended, { id: batch.id, status: batch.status, ...batch.counts }].slice(-ENDED_KEPT_MAX);
       await this.context.crashMarks.remove(batch.id);
       if (ledger !== null) await this.attempt('forgetting chunks', () => this.pump.forget(ledger));
     }

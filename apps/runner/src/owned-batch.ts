@@ -1,4 +1,11 @@
-import { BATCH_PRIORITY_DEFAULT, InterleaveError, type BatchLogEvent, type BatchStatus, type BatchValidationError } from '@app/contracts';
+import {
+  BATCH_PRIORITY_DEFAULT,
+  InterleaveError,
+  type BatchLogEvent,
+  type BatchProgress,
+  type BatchStatus,
+  type BatchValidationError,
+} from '@app/contracts';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseChunkJobId } from '@app/queues';
 import {
@@ -92,6 +99,20 @@ export class OwnedBatch {
 
   get counts(): { total: number; completed: number; failed: number } {
     return this.manifest.batch.request_counts;
+  }
+
+  /** Null: its rows name it. */
+  get model(): string | null {
+    return this.manifest.batch.model ?? null;
+  }
+
+  get endpoint(): string {
+    return this.manifest.batch.endpoint;
+  }
+
+  /** Null: nothing is known yet. */
+  get progress(): BatchProgress | null {
+    return this.manifest.progress ?? null;
   }
 
   /** Predicted time of one executor for its rows without a committed line, in seconds. */

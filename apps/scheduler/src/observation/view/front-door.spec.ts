@@ -1,7 +1,10 @@
 import type { MetricsJson } from '@app/process';
 import { Counter, Gauge, Registry } from 'prom-client';
-import { FrontDoor } from './front-door';
-import { MetricsView } from './metrics-view';
+import { CounterHistory, RATE_WINDOW_MS } from '../sample/counter-window';
+import { countsOf } from '../sample/counted';
+import { MetricsView } from '../sample/metrics-view';
+import { NodeCounts } from '../sample/node-counts';
+import { frontDoorView } from './front-door';
 
 describe('the front door', () => {
   const registry = new Registry();
@@ -13,13 +16,19 @@ describe('the front door', () => {
   const hits = counter('response_cache_hits_total', 'model');
   const misses = counter('response_cache_misses_total', 'model');
   const inFlight = new Gauge({ name: 'interleave_tenant_requests_in_flight', help: 'h', labelNames: ['tenant'], registers });
-  const view = async () => new MetricsView((await registry.getMetricsAsJSON()) as MetricsJson);
+  const counts = new NodeCounts();
+  const history = new CounterHistory();
+  const readAt = async (nowMs: number) => {
+    const metrics = (await registry.getMetricsAsJSON()) as MetricsJson;
+    counts.add('api', 1, countsOf(metrics));
+    history.add(counts.total, nowMs);
+    return frontDoorView(new MetricsView([metrics]), history.last(RATE_WINDOW_MS));
+  };
 
   it('has what was counted, and rates over the last seconds', async () => {
-    const door = new FrontDoor();
     seconds.inc({ tenant: 'acme' }, 1);
     tiers.inc({ tier: 'default' }, 5);
-    door.read(await view(), 0);
+    await readAt(0);
     seconds.inc({ tenant: 'acme' }, 0.5);
     seconds.inc({ tenant: 'new' }, 0.2);
     inFlight.set({ tenant: 'waits' }, 3);
@@ -28,7 +37,7 @@ describe('the front door', () => {
     calls.inc({ method: 'ServerLive', status: 'CANCELLED' });
     hits.inc({ model: 'm' }, 2);
     misses.inc({ model: 'm' }, 6);
-    const state = door.read(await view(), 2000);
+    const state = await readAt(2000);
     const tenant = { shareMsPerSecond: null, inFlight: 0, refused: 0 };
     expect(state.tenants).toEqual([
       { ...tenant, tenant: 'acme', usedMsPerSecond: 250 },

@@ -2,31 +2,30 @@ import type { MetricsJson } from '@app/process';
 
 type Labels = Record<string, string>;
 
+interface Value {
+  metricName?: string;
+  labels: Partial<Record<string, string | number>>;
+  value: number;
+}
+
 /** One bucket of a histogram: how many observations were at most `le`. */
 export interface Bucket {
   le: number;
   count: number;
 }
 
-/** Reads sums and histograms out of metrics as prom-client gives them. */
+/** Reads gauges and counters out of the metrics of processes as prom-client gives them; series of equal names add up. */
 export class MetricsView {
-  private readonly byName: Map<string, MetricsJson[number]>;
+  private readonly byName = new Map<string, Value[]>();
 
-  constructor(metrics: MetricsJson) {
-    this.byName = new Map(metrics.map((metric) => [metric.name, metric]));
+  constructor(processes: readonly MetricsJson[]) {
+    for (const { name, values } of processes.flat()) this.byName.set(name, [...(this.byName.get(name) ?? []), ...(values as Value[])]);
   }
 
   /** Over all series with these labels, of a histogram the observations counted; 0 when there is none. */
   sum(name: string, labels: Labels = {}): number {
     return this.values(name, labels)
       .filter(({ metricName }) => metricName === undefined || metricName === name || metricName === `${name}_count`)
-      .reduce((sum, { value }) => sum + value, 0);
-  }
-
-  /** What the observations of a histogram add up to, over all series with these labels. */
-  histogramSum(name: string, labels: Labels = {}): number {
-    return this.values(name, labels)
-      .filter(({ metricName }) => metricName === `${name}_sum`)
       .reduce((sum, { value }) => sum + value, 0);
   }
 
@@ -41,23 +40,8 @@ export class MetricsView {
     return values.length === 0 ? null : Math.max(...values);
   }
 
-  /** Added up over all series with these labels, ascending. */
-  buckets(name: string, labels: Labels = {}): Bucket[] {
-    const counts = new Map<number, number>();
-    for (const { metricName, labels: own, value } of this.values(name, labels)) {
-      if (metricName !== `${name}_bucket`) continue;
-      const le = own.le === '+Inf' ? Infinity : Number(own.le);
-      counts.set(le, (counts.get(le) ?? 0) + value);
-    }
-    return [...counts].map(([le, count]) => ({ le, count })).sort((a, b) => a.le - b.le);
-  }
-
-  private values(name: string, labels: Labels): { metricName?: string; labels: Partial<Record<string, string | number>>; value: number }[] {
-    const values = (this.byName.get(name)?.values ?? []) as {
-      metricName?: string;
-      labels: Partial<Record<string, string | number>>;
-      value: number;
-    }[];
+  private values(name: string, labels: Labels): Value[] {
+    const values = this.byName.get(name) ?? [];
     return values.filter((value) => Object.entries(labels).every(([key, wanted]) => value.labels[key] === wanted));
   }
 }
