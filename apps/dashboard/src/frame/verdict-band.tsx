@@ -1,6 +1,6 @@
 import type { JSX } from 'preact';
 import type { NodeChange, NodeView, Verdict, VerdictLevel } from '@app/contracts';
-import { clock } from '../format';
+import { clock, shortIds } from '../format';
 import { Icon, type IconName } from '../parts/icon';
 import { hrefOf } from '../route';
 
@@ -10,7 +10,7 @@ const SIGNS: Readonly<Record<VerdictLevel, { icon: IconName; word: string }>> = 
   bad: { icon: 'bad', word: 'Act now' },
 };
 
-const CHANGES_SHOWN_MAX = 5;
+const CHANGES_SHOWN_MAX = 4;
 
 /** How the node is, in words, and what happened to it; small above views that show something else. */
 export function VerdictBand({ view: { verdict, changes }, isLarge }: { view: NodeView; isLarge: boolean }): JSX.Element {
@@ -71,10 +71,10 @@ function Changes({ changes }: { changes: readonly NodeChange[] }): JSX.Element {
                 <a href={hrefOf('events', String(change.eventId))}>
                   <time class="soft">{clock(change.atMs).slice(0, 5)}</time>
                   <LevelIcon level={change.level} />
-                  <span>
-                    {change.text}
-                    {change.count > 1 && <span class="soft"> ({change.count} times)</span>}
+                  <span class="changes-text" title={change.text}>
+                    {shortIds(change.text)}
                   </span>
+                  {change.count > 1 && <span class="changes-count soft small">{change.count} times</span>}
                 </a>
               </li>
             ))}

@@ -136,7 +136,7 @@ function optionsOf({ series, format, max, height, width, setAt, marks }: Options
         grid: { show: false },
         space: 70,
         size: 24,
-        values: (_plot, splits) => splits.map((split) => clock(split * 1_000).slice(0, 5)),
+        values: (_plot, splits) => timesOf(splits),
       },
       { ...axis, grid, size: 52, gap: 4, space: 34, values: (_plot, splits) => splits.map((split) => format(split)) },
     ],
@@ -146,6 +146,12 @@ function optionsOf({ series, format, max, height, width, setAt, marks }: Options
       draw: [(plot) => drawMarks(plot, marks.current)],
     },
   };
+}
+
+/** With seconds where minutes would repeat. */
+function timesOf(splits: number[]): string[] {
+  const [first = 0, second = first + 60] = splits;
+  return splits.map((split) => clock(split * 1_000).slice(0, second - first < 60 ? 8 : 5));
 }
 
 /** Never flat: a line without any values has an axis too. */

@@ -31,13 +31,20 @@ export function CpusView({ snapshot: { view } }: ViewProps): JSX.Element {
           <CpuMap cpus={view.cpus} />
         )}
         <CutNote view={view} />
-        <p class="soft small cpu-words">
-          <span class="class-mark cpu-reserved" aria-hidden="true" />
-          <strong>Reserved</strong> CPUs run live requests only. <span class="class-mark cpu-burstable" aria-hidden="true" />
-          <strong>Burstable</strong> ones run live requests first, and batches in the time that is left.{' '}
-          <span class="class-mark" aria-hidden="true" />
-          CPUs <strong>without a partition</strong> are for other programs.
-        </p>
+        <ul class="soft small cpu-words">
+          <li>
+            <span class="class-mark cpu-reserved" aria-hidden="true" />
+            <strong>Reserved</strong>: live requests only
+          </li>
+          <li>
+            <span class="class-mark cpu-burstable" aria-hidden="true" />
+            <strong>Burstable</strong>: live requests first, batches in the time that is left
+          </li>
+          <li>
+            <span class="class-mark" aria-hidden="true" />
+            <strong>No partition</strong>: for other programs
+          </li>
+        </ul>
       </Panel>
       {view.gpus.length > 0 && <Gpus gpus={view.gpus} />}
       <ProcessesPanel view={view} />

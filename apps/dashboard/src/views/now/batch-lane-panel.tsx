@@ -1,6 +1,6 @@
 import type { JSX } from 'preact';
 import type { ActiveBatchView, BatchControlState, BatchLaneView, NodeView } from '@app/contracts';
-import { counted, duration, left, percent, perSecond, text } from '../../format';
+import { counted, duration, left, percent, perSecond, shortIds, text } from '../../format';
 import { Badge, LaneMark, type Tone } from '../../parts/badge';
 import { Figure } from '../../parts/figure';
 import { Meter } from '../../parts/meter';
@@ -85,7 +85,7 @@ function Running({ batches }: { batches: readonly ActiveBatchView[] }): JSX.Elem
         return (
           <li key={batch.id}>
             <a class="running-name" href={hrefOf('batches', batch.id)}>
-              {batch.model ?? batch.id}
+              {batch.model ?? 'rows'} <span class="running-version">{shortIds(batch.id)}</span>
             </a>
             <Meter share={done} label={`Rows done of ${batch.id}`} fill="batch" />
             <span class="running-words small">
