@@ -26,7 +26,9 @@ const IMAGES = process.env.WRITE_SCREENSHOTS === '1' ? join(__dirname, '..', '..
 
   const open = async (hash: string): Promise<void> => {
     await page.goto(`${stack.url}/dashboard#/${hash}`);
-    await page.locator('.panel').first().waitFor({ timeout: WAIT_MS });
+    const [view = ''] = hash.split('/');
+    await page.getByRole('heading', { name: new RegExp(`^${view}$`, 'i'), level: 1 }).waitFor({ state: 'attached' });
+    await page.locator('.verdict').waitFor();
   };
   const textOf = (selector: string): Promise<string> => page.locator(selector).first().innerText();
   const figure = (panel: string, label: string): string => `.${panel} .figure:has(.figure-label:text-is("${label}")) .figure-value`;

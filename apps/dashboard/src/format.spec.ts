@@ -24,8 +24,8 @@ describe('numbers on the page', () => {
   ])('%p ms read %p', (ms, expected) => expect(text(duration(ms))).toBe(expected.replace(' ', NARROW_SPACE)));
 
   it('says shares, sizes and ratios with their unit', () => {
-    expect([percent(0.614), percent(0.004), percent(0), percent(null)].map(text)).toEqual(
-      ['61 %', '<1 %', '0 %', '–'].map((each) => each.replace(' ', NARROW_SPACE)),
+    expect([percent(0.614), percent(0.004), percent(0.0001), percent(0), percent(null)].map(text)).toEqual(
+      ['61 %', '0.4 %', '<0.1 %', '0 %', '–'].map((each) => each.replace(' ', NARROW_SPACE)),
     );
     expect([bytes(0), bytes(2048), bytes(3.5 * 2 ** 30)].map(text)).toEqual(
       ['0 B', '2.0 KiB', '3.5 GiB'].map((each) => each.replace(' ', NARROW_SPACE)),
@@ -39,7 +39,7 @@ describe('numbers on the page', () => {
   });
 
   it('cuts ids', () => {
-    expect(shortIds('Batch batch_0mx2f6yrjbsy1jm5yb1fihxbtjyiwch9 began.')).toBe('Batch batch_0mx2f6yr… began.');
+    expect(shortIds('Batch batch_0mx2f6yrjbsy1jm5yb1fihxbtjyiwch9 began.')).toBe('Batch batch …yiwch9 began.');
     expect(shortIds('batch_1 and default-batch')).toBe('batch_1 and default-batch');
   });
 

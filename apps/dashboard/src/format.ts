@@ -37,7 +37,8 @@ export function duration(ms: number | null): Quantity {
 export function percent(share: number | null): Quantity {
   if (share === null) return { value: UNKNOWN, unit: '' };
   const value = share * 100;
-  return { value: value > 0 && value < 1 ? '<1' : number(value, 0), unit: '%' };
+  if (value > 0 && value < 0.1) return { value: '<0.1', unit: '%' };
+  return { value: number(value, value > 0 && value < 1 ? 1 : 0), unit: '%' };
 }
 
 export function perSecond(value: number | null, what = ''): Quantity {
@@ -85,5 +86,5 @@ export function dateTime(atMs: number): string {
 /** `1 chunk`, `2 chunks`. */
 export const counted = (value: number, one: string, several = `${one}s`): string => `${count(value)} ${value === 1 ? one : several}`;
 
-/** With ids of batches cut to what tells them apart. */
-export const shortIds = (sentence: string): string => sentence.replaceAll(/\b(batch_\w{8})\w{6,}/g, '$1…');
+/** With ids of batches cut to their end: those that were made soon after each other begin alike. */
+export const shortIds = (sentence: string): string => sentence.replaceAll(/\bbatch_\w{8,}(\w{6})\b/g, 'batch …$1');

@@ -1,5 +1,5 @@
 import type { JSX } from 'preact';
-import type { NodeChange, NodeView, Verdict, VerdictLevel } from '@app/contracts';
+import type { NodeChange, NodeView, Verdict, VerdictDetail, VerdictLevel } from '@app/contracts';
 import { clock, shortIds } from '../format';
 import { Icon, type IconName } from '../parts/icon';
 import { hrefOf } from '../route';
@@ -34,18 +34,24 @@ export function VerdictBand({ view: { verdict, changes }, isLarge }: { view: Nod
   );
 }
 
-/** What is wrong, each with what to do about it. */
+/** What is wrong, as far as the verdict does not say it already, each with what to do about it. */
 function Advice({ verdict }: { verdict: Verdict }): JSX.Element | null {
   const wrong = verdict.details.filter(({ level }) => level !== 'ok');
-  if (wrong.length === 0) return null;
+  const isSaid = ({ text }: VerdictDetail): boolean => verdict.text.includes(text);
+  const shown = wrong.filter((detail) => detail.advice !== null || !isSaid(detail));
+  if (shown.length === 0) return null;
   return (
     <ul class="advice">
-      {wrong.map(({ level, text, advice }) => (
-        <li key={text}>
-          <LevelIcon level={level} />
+      {shown.map((detail) => (
+        <li key={detail.text}>
+          <LevelIcon level={detail.level} />
           <span>
-            {text}
-            {advice !== null && <span class="advice-do">{advice}</span>}
+            {!isSaid(detail) && <span class="advice-text">{detail.text}</span>}
+            {detail.advice !== null && (
+              <span>
+                <strong>What to do:</strong> {detail.advice}
+              </span>
+            )}
           </span>
         </li>
       ))}

@@ -58,7 +58,7 @@ function Progress({ batch, reload }: { batch: BatchDetail; reload: () => void })
           {isOver && <Figure label="Took" quantity={{ value: tookText(batch), unit: '' }} />}
           <Figure
             label="Failed"
-            quantity={{ value: count(batch.rows.failed), unit: 'rows' }}
+            quantity={{ value: count(batch.rows.failed), unit: batch.rows.failed === 1 ? 'row' : 'rows' }}
             tone={batch.rows.failed > 0 ? 'bad' : undefined}
           />
           {batch.rows.notRun > 0 && <Figure label="Not run" quantity={{ value: count(batch.rows.notRun), unit: 'rows' }} />}

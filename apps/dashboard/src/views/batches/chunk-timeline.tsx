@@ -3,7 +3,7 @@ import { useState } from 'preact/hooks';
 import type { BatchDetail, ChunkSpan, ChunkTimeline } from '@app/contracts';
 import { clock, count, counted, duration, text } from '../../format';
 import { Empty, Panel } from '../../parts/panel';
-import { stateOf, tracksOf, type SpanState, type Track } from './tracks';
+import { endOf, stateOf, tracksOf, type SpanState, type Track } from './tracks';
 
 const STATES: Readonly<Record<SpanState, string>> = {
   running: 'running now',
@@ -113,7 +113,7 @@ function Line({ track, isFirst, window: { startMs, endMs }, chosen, choose }: Li
       <span class="track-node small">{isFirst ? (track.node ?? 'not known yet') : ''}</span>
       <div class="track-line">
         {track.spans.map((span) => {
-          const [left, right] = [at(span.beganAtMs ?? startMs), at(span.endedAtMs ?? endMs)];
+          const [left, right] = [at(span.beganAtMs ?? startMs), at(endOf(span, endMs))];
           return (
             <div
               key={span.firstChunk}

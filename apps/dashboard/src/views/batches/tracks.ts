@@ -20,7 +20,7 @@ export function tracksOf(spans: readonly ChunkSpan[], nowMs: number): Track[] {
     let track = tracks.find((each) => each.node === node && each.freeAtMs <= beganAtMs);
     if (track === undefined) tracks.push((track = { node, spans: [], freeAtMs: 0 }));
     track.spans.push(span);
-    track.freeAtMs = span.endedAtMs ?? nowMs;
+    track.freeAtMs = endOf(span, nowMs);
   }
   return tracks.sort((a, b) => rank(a.node, b.node)).map(({ node, spans: onIt }) => ({ node, spans: onIt }));
 }
@@ -30,6 +30,10 @@ function rank(a: string | null, b: string | null): number {
   if (a === b) return 0;
   return a === null || (b !== null && a > b) ? 1 : -1;
 }
+
+/** Of several chunks some may be done while others run. */
+export const endOf = ({ states, endedAtMs }: ChunkSpan, nowMs: number): number =>
+  (states.running ?? 0) > 0 ? nowMs : (endedAtMs ?? nowMs);
 
 export type SpanState = 'running' | 'returned' | 'failed' | 'done';
 

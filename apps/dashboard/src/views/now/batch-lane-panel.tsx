@@ -6,8 +6,11 @@ import { Figure } from '../../parts/figure';
 import { Meter } from '../../parts/meter';
 import { Panel } from '../../parts/panel';
 import { hrefOf } from '../../route';
+import { meanShares } from '../cpus/cpu-groups';
 
 const BATCHES_SHOWN_MAX = 3;
+/** From here on they are why batches are slow. */
+const OTHERS_NOTED = 0.3;
 
 const LIMITS: Readonly<Record<BatchControlState, { tone: Tone; word: string; meaning: string }>> = {
   open: { tone: 'ok', word: 'Not limited', meaning: 'uses every idle CPU' },
@@ -29,7 +32,7 @@ export function BatchLanePanel({ view }: { view: NodeView }): JSX.Element {
     >
       <div class="lane-main">
         <Figure size="huge" label="Rows done" quantity={perSecond(batchLane.rowsPerSecond)} note={amountText(view)} />
-        <IdleUse lane={batchLane} />
+        <IdleUse lane={batchLane} otherShare={meanShares(view.cpus)?.system ?? 0} />
       </div>
       <div class="figures">
         <Figure
@@ -61,7 +64,7 @@ function limitNote(lane: BatchLaneView): string {
   return lane.limit === null ? 'no batch worker' : LIMITS[lane.limit].meaning;
 }
 
-function IdleUse({ lane }: { lane: BatchLaneView }): JSX.Element {
+function IdleUse({ lane, otherShare }: { lane: BatchLaneView; otherShare: number }): JSX.Element {
   const limit = lane.limit === null ? null : LIMITS[lane.limit];
   return (
     <div class="idle-use">
@@ -73,6 +76,9 @@ function IdleUse({ lane }: { lane: BatchLaneView }): JSX.Element {
       </div>
       <Meter share={lane.idleShareUsed} label="Idle CPU time used by batches" fill="batch" />
       {lane.limit !== null && lane.limit !== 'open' && lane.reason !== null && <p class="soft small">{lane.reason}</p>}
+      {otherShare > OTHERS_NOTED && (
+        <p class="soft small">Other programs take {text(percent(otherShare))} of the CPU time: little is idle.</p>
+      )}
     </div>
   );
 }
@@ -85,7 +91,7 @@ function Running({ batches }: { batches: readonly ActiveBatchView[] }): JSX.Elem
         return (
           <li key={batch.id}>
             <a class="running-name" href={hrefOf('batches', batch.id)}>
-              {batch.model ?? 'rows'} <span class="running-version">{shortIds(batch.id)}</span>
+              {batch.model ?? 'rows'} <span class="running-version">{shortIds(batch.id).replace('batch ', '')}</span>
             </a>
             <Meter share={done} label={`Rows done of ${batch.id}`} fill="batch" />
             <span class="running-words small">

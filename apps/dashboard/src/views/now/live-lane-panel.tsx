@@ -39,7 +39,7 @@ function LiveLane({ lane, inflation }: { lane: LaneView; inflation: number | nul
       <div class="lane-main">
         <Figure
           size="huge"
-          label="99 of 100 answers come within"
+          label="99 of 100 answers of the last minute came within"
           quantity={duration(p99Ms)}
           tone={isLate ? 'bad' : undefined}
           note={goalText(lane)}
