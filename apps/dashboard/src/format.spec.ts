@@ -39,7 +39,8 @@ describe('numbers on the page', () => {
   });
 
   it('cuts ids', () => {
-    expect(shortIds('Batch batch_0mx2f6yrjbsy1jm5yb1fihxbtjyiwch9 began.')).toBe('Batch batch …yiwch9 began.');
+    expect(shortIds('Batch batch_0mx2f6yrjbsy1jm5yb1fihxbtjyiwch9 began.')).toBe('Batch …yiwch9 began.');
+    expect(shortIds('batch_0mx2f6yrjbsy1jm5yb1fihxbtjyiwch9')).toBe('batch …yiwch9');
     expect(shortIds('batch_1 and default-batch')).toBe('batch_1 and default-batch');
   });
 

@@ -87,4 +87,5 @@ export function dateTime(atMs: number): string {
 export const counted = (value: number, one: string, several = `${one}s`): string => `${count(value)} ${value === 1 ? one : several}`;
 
 /** With ids of batches cut to their end: those that were made soon after each other begin alike. */
-export const shortIds = (sentence: string): string => sentence.replaceAll(/\bbatch_\w{8,}(\w{6})\b/g, 'batch …$1');
+export const shortIds = (sentence: string): string =>
+  sentence.replaceAll(/\b(Batch )?batch_\w{8,}(\w{6})\b/g, (_whole, word: string | undefined, end: string) => `${word ?? 'batch '}…${end}`);

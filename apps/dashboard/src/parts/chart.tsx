@@ -127,7 +127,7 @@ function optionsOf({ series, format, max, height, width, setAt, marks }: Options
     width,
     height,
     legend: { show: false },
-    padding: [8, 6, 0, 0],
+    padding: [8, 20, 0, 0],
     cursor: { sync: { key: SYNC.key, setSeries: false }, y: false, drag: { x: false, y: false }, points: { size: 6 } },
     scales: { x: { time: true }, y: { range: (_plot, _min, highest) => [0, max ?? roomAbove(highest)] } },
     axes: [

@@ -157,7 +157,7 @@ function Costs({ tables }: { tables: CostTable[] }): JSX.Element {
     <Panel
       title="What a run costs"
       aside={choice}
-      note="Measured time of one run, by how many rows share it and how long they are. The stronger the colour, the more time each row takes: pale cells are where sharing pays."
+      note="Measured time of one run, by how many rows share it and how long they are. Pale cells are cheap for each row; in the full colour a row takes four times as long as in the palest cell of its line."
     >
       {shown === undefined ? (
         <Empty title="Not measured yet">Costs are measured while CPUs are idle, soon after a model is loaded.</Empty>
