@@ -76,7 +76,7 @@ describe('the verdict', () => {
       'a worker down',
       { workers: [worker({ lane: 'realtime', id: 'default-realtime', state: 'backoff', reason: 'exit code 1' })] },
       'bad',
-      'Worker default-realtime does not serve: it ended and waits for its next start (it ended by itself (exit code 1)). Live is idle: no requests in the last minute.',
+      'Worker default-realtime does not serve and waits for its next start: it ended by itself (exit code 1). Live is idle: no requests in the last minute.',
     ],
     [
       'one restart',

@@ -1,4 +1,4 @@
-import { VERDICT_LEVELS, type LaneView, type NodeView, type Verdict, type VerdictDetail } from '@app/contracts';
+import { VERDICT_LEVELS, type LaneView, type NodeView, type Verdict, type VerdictDetail, type WorkerView } from '@app/contracts';
 import { diskLevel } from './events/disk-level';
 import { endInWords } from './events/end-in-words';
 
@@ -110,10 +110,16 @@ function workers(view: Facts): VerdictDetail[] {
     .filter(({ state }) => state !== 'serving' && state !== 'draining')
     .map(({ id, lane, state, reason }) => ({
       level: lane === 'realtime' && view.node.uptimeSeconds >= STARTING_SECONDS_MAX ? 'bad' : 'watch',
-      text: `Worker ${id} does not serve: ${state === 'backoff' ? 'it ended and waits for its next start' : state}${reason === null ? '' : ` (${endInWords(reason)})`}.`,
-      advice: reason === null ? null : `Read what the log says of ${id}.`,
+      text: `Worker ${id} ${STATES[state] ?? state}${reason === null ? '' : `: ${endInWords(reason)}`}.`,
+      advice: `Nothing if it serves within a minute; else read what the log says of ${id}.`,
     }));
 }
+
+const STATES: Partial<Record<WorkerView['state'], string>> = {
+  starting: 'starts and does not serve yet',
+  backoff: 'does not serve and waits for its next start',
+  stopped: 'is stopped',
+};
 
 function restarts({ events, atMs, workers: known, processes }: Facts): VerdictDetail[] {
   const recent = events.filter((event) => event.kind === 'restart' && event.atMs > atMs - RESTARTS_WINDOW_MS);

@@ -6,7 +6,7 @@ import { LineFile } from '../history/line-file';
 import { settingsChanges } from '../settings-changes';
 import { changesOf } from './changes';
 import { EventLog } from './event-log';
-import type { NewEvent } from './events-between';
+import type { NewEvent } from './new-event';
 
 const log = createLogger('test', 'fatal');
 const event = (text: string, more: Partial<NewEvent> = {}): NewEvent => {

@@ -1,11 +1,8 @@
-import type { NodeEvent } from '@app/contracts';
 import { batchEvents } from './batch-events';
 import { endInWords } from './end-in-words';
 import { modelEvents } from './model-events';
+import type { NewEvent } from './new-event';
 import type { NodeFactsNow } from './node-facts';
-
-/** An event before it has its number and time. */
-export type NewEvent = Omit<NodeEvent, 'id' | 'atMs'>;
 
 /** What happened between two moments, in plain words. Without a moment before there is nothing to compare. */
 export function eventsBetween(before: NodeFactsNow | null, after: NodeFactsNow): NewEvent[] {
