@@ -12,7 +12,7 @@ const VIEWS = ['now', 'cpus', 'models', 'batches', 'events'] as const;
 /** `WRITE_SCREENSHOTS=1` writes them to docs/images, after some minutes of history. */
 const IMAGES = process.env.WRITE_SCREENSHOTS === '1' ? join(__dirname, '..', '..', 'docs', 'images') : null;
 const WRITTEN = ['now-light', 'now-dark', 'now-phone-light', 'batch-light', 'cpus-light', 'models-light', 'events-dark'];
-const HISTORY_MS = 120_000;
+const HISTORY_MS = 90_000;
 /** Enough for the batches to be there until the last test: rows of some milliseconds each. */
 const ROWS = IMAGES === null ? 120_000 : 300_000;
 

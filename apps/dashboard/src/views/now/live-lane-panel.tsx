@@ -44,7 +44,7 @@ function LiveLane({ lane, inflation }: { lane: LaneView; inflation: number | nul
           tone={isLate ? 'bad' : undefined}
           note={goalText(lane)}
         />
-        <LatencyScale lane={lane} p99Ms={p99Ms} />
+        <LatencyScale lane={lane} />
       </div>
       <div class="figures">
         <Figure label="Requests" quantity={perSecond(lane.requestsPerSecond)} />
@@ -108,8 +108,9 @@ const worst = (ratios: (number | null)[]): number | null => {
   return known.length === 0 ? null : Math.max(...known);
 };
 
-/** Half, 95 and 99 of 100 answers on one line with the goal. */
-function LatencyScale({ lane, p99Ms }: { lane: LaneView; p99Ms: number | null }): JSX.Element {
+/** Half, 95 and 99 of 100 answers of the last 10 s on one line with the goal. */
+function LatencyScale({ lane }: { lane: LaneView }): JSX.Element {
+  const { p99Ms } = lane;
   const goalMs = lane.goal?.goalMs ?? null;
   const endMs = Math.max((goalMs ?? 0) * 1.15, (p99Ms ?? 0) * 1.15, 1);
   const at = (ms: number): string => `${Math.min(100, (ms / endMs) * 100)}%`;
@@ -121,6 +122,7 @@ function LatencyScale({ lane, p99Ms }: { lane: LaneView; p99Ms: number | null })
   const words = points.map(({ name, ms }) => `${name} ${text(duration(ms))}`).join(', ');
   return (
     <div class={goalMs !== null && p99Ms !== null && p99Ms > goalMs ? 'scale scale-late' : 'scale'}>
+      <p class="scale-when soft small">Last 10 seconds</p>
       <div class="scale-track" role="img" aria-label={`${words}${goalMs === null ? '' : `, goal ${text(duration(goalMs))}`}`}>
         {p99Ms !== null && <div class="scale-fill" style={{ width: at(p99Ms) }} />}
         {points.map(({ name, ms }) => ms !== null && <div key={name} class="scale-point" style={{ left: at(ms) }} />)}
