@@ -69,8 +69,14 @@ module.exports = {
     {
       name: 'no-development-dependencies-in-the-product',
       severity: 'error',
-      from: { path: '^(apps|libs)/', pathNot: tests },
+      from: { path: '^(apps|libs)/', pathNot: `^apps/dashboard/|${tests}` },
       to: { dependencyTypes: ['npm-dev'] },
+    },
+    {
+      name: 'the-page-imports-contracts-and-what-is-bundled',
+      severity: 'error',
+      from: { path: '^apps/dashboard/src/', pathNot: tests },
+      to: { path: '^libs/|node_modules/', pathNot: '^libs/contracts/|node_modules/(preact|uplot)/' },
     },
   ],
   options: {
@@ -78,6 +84,6 @@ module.exports = {
     exclude: { path: '(^|/)(dist|build[^/]*)/' },
     tsConfig: { fileName: 'tsconfig.json' },
     tsPreCompilationDeps: true,
-    enhancedResolveOptions: { extensions: ['.ts', '.js', '.json'], mainFields: ['main', 'types'] },
+    enhancedResolveOptions: { extensions: ['.ts', '.tsx', '.js', '.json'], mainFields: ['main', 'types'], exportsFields: ['exports'], conditionNames: ['import', 'types', 'default'] },
   },
 };

@@ -8,8 +8,8 @@ MODELS_DIR ?= models
 NATIVE_ADDON := libs/native/build/interleave_native.node
 NATIVE_SOURCES := $(shell find libs/native/src libs/native/CMakeLists.txt libs/native/build.sh -type f)
 TS_BUILT := dist/.built
-TS_SOURCES := $(shell find apps libs tools bench test/fixtures test/support \( -name '*.ts' -not -name '*.spec.ts' -o -name '*.proto' \) 2>/dev/null) \
-  tsconfig.json tsconfig.build.json nest-cli.json package.json
+TS_SOURCES := $(shell find apps libs tools bench test/fixtures test/support \( -name '*.ts' -not -name '*.spec.ts' -o -name '*.tsx' -o -name '*.css' -o -name '*.html' -o -name '*.proto' \) 2>/dev/null) \
+  tsconfig.json tsconfig.build.json nest-cli.json package.json apps/dashboard/build.mjs
 DEMO_MODEL := $(MODELS_DIR)/encoder-tiny/model.onnx
 CHECKS := tools/checks/.venv/.installed
 HELM_VERSION := v4.3.1
@@ -36,7 +36,7 @@ $(NATIVE_ADDON): $(NATIVE_SOURCES)
 
 $(TS_BUILT): $(TS_SOURCES)
 	@echo 'build: TypeScript'
-	@node_modules/.bin/nest build
+	@npm run --silent build
 	@touch $@
 
 $(DEMO_MODEL): | build

@@ -106,7 +106,7 @@ describe('a node with keys', () => {
     const said = [
       stack.log(),
       await (await ask(operator.key, '/metrics')).text(),
-      await (await ask(operator.key, '/dashboard/state')).text(),
+      await (await ask(operator.key, '/dashboard/view')).text(),
     ];
     for (const id of ['scheduler', 'runner', 'api']) {
       const socket = join(stack.runDir, `${id}.status.sock`);

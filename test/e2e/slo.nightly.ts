@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { BatchControlStatus, LaneControlStatus } from '@app/contracts';
+import type { BatchControlStatus, LaneControlStatus, NodeView } from '@app/contracts';
 import { fetchStatus } from '@app/process';
 import { fileLines, openaiClient, submitEmbeddings } from '../support/batch-job';
 import { embed, startLiveLoad } from '../support/live-load';
@@ -157,9 +157,9 @@ describe('the goal of a live model', () => {
       /^interleave_held_off_slots_total [1-9]/m,
       /^interleave_guard_withdrawals_total\{worker="default-realtime"\} \d/m,
     );
-    const dashboard = async () => (await (await fetch(`${stack.url}/dashboard/state`)).json()) as { laneControl: LaneControlStatus | null };
+    const dashboard = async () => (await (await fetch(`${stack.url}/dashboard/view`)).json()) as NodeView;
     await until(
-      async () => (await dashboard()).laneControl?.batchWorkers[0]?.worker === 'default-batch',
+      async () => (await dashboard()).batchLane.executors.all > 0,
       WAIT_MS,
       () => 'the dashboard does not show the batch worker',
     );

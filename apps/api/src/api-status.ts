@@ -1,7 +1,7 @@
 import { runPaths, type Config } from '@app/config';
 import type { ApiProcessStatus, InferenceBackend } from '@app/contracts';
 import type { ModelCatalog } from '@app/models';
-import { DRAIN_COMMAND, serveProcessStatus, type Command, type ProcessStatusServer } from '@app/process';
+import { DRAIN_COMMAND, FLEET_COMMAND, serveProcessStatus, type Command, type ProcessStatusServer } from '@app/process';
 import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { Registry } from 'prom-client';
@@ -13,6 +13,7 @@ import { fastifyOf } from './http/fastify-adapter';
 import { Lifecycle } from './lifecycle';
 import { ROLE } from './process.module';
 import { Releases } from './releases/releases';
+import { Breakers } from './resilience/breakers';
 import { BACKEND, CATALOG, CONFIG, PROCESS_ID } from './tokens';
 
 /** Serves this process's status: on its own socket from the start, on the socket `api` while it is the one that answers. */
@@ -33,6 +34,7 @@ export class ApiStatus implements OnApplicationBootstrap {
     private readonly fleet: Fleet,
     private readonly lifecycle: Lifecycle,
     private readonly releases: Releases,
+    private readonly breakers: Breakers,
   ) {}
 
   async onApplicationBootstrap(): Promise<void> {
@@ -67,6 +69,7 @@ export class ApiStatus implements OnApplicationBootstrap {
   /** For the scheduler, and a proxy on this machine: whoever may open the socket needs no key. */
   private readonly commands: Record<string, Command> = {
     [DRAIN_COMMAND]: () => this.giveNotice(),
+    [FLEET_COMMAND]: () => this.fleet.view(),
     [DISCOVERY_PATH]: async (body) => endpointsFor(body, await this.fleet.view()),
   };
 
@@ -94,6 +97,7 @@ export class ApiStatus implements OnApplicationBootstrap {
       inFlightItems: this.backend.inFlightItems(),
       ...(comparisons.length > 0 && { comparisons }),
       models: this.catalog.revisions() ?? undefined,
+      breakers: this.breakers.list(),
     };
   }
 }

@@ -2,6 +2,7 @@ import { Module, type DynamicModule } from '@nestjs/common';
 import { AdminModule } from './admin/admin.module';
 import { ApiStatus } from './api-status';
 import { BatchesModule } from './batches/batches.module';
+import { DashboardBatchesModule } from './dashboard/batches/dashboard-batches.module';
 import { DashboardModule } from './dashboard/dashboard.module';
 import { DocsModule } from './docs/docs.module';
 import { FleetModule } from './fleet/fleet.module';
@@ -39,6 +40,7 @@ export class AppModule {
         BatchesModule,
         FleetModule,
         DashboardModule,
+        DashboardBatchesModule,
         DocsModule,
         AdminModule,
       ],

@@ -5,6 +5,8 @@ import { CliError, ServerRefusal, Unreachable } from './cli-error';
 
 interface ServerEvent {
   id: string;
+  /** "": the stream does not name it. */
+  event: string;
   data: string;
 }
 
@@ -36,8 +38,8 @@ export async function* batchStates(client: ApiClient, id: string): AsyncGenerato
   }
 }
 
-/** Of a stream of server-sent events, those with data. Throws for a stream that falls silent. */
-export async function* readEvents(stream: ReadableStream<Uint8Array>): AsyncGenerator<ServerEvent, void, void> {
+/** Of a stream of server-sent events, those with data. Throws for a stream that falls silent, or an event longer than `charsMax`. */
+export async function* readEvents(stream: ReadableStream<Uint8Array>, charsMax = EVENT_CHARS_MAX): AsyncGenerator<ServerEvent, void, void> {
   const reader = stream.getReader();
   const decoder = new TextDecoder();
   let text = '';
@@ -48,7 +50,7 @@ export async function* readEvents(stream: ReadableStream<Uint8Array>): AsyncGene
       text += decoder.decode(value, { stream: true });
       const blocks = text.split('\n\n');
       text = blocks.pop() ?? '';
-      if (text.length > EVENT_CHARS_MAX) throw new Error(`expected events of at most ${EVENT_CHARS_MAX} characters`);
+      if (text.length > charsMax) throw new Error(`expected events of at most ${charsMax} characters`);
       for (const block of blocks) {
         const event = parseEvent(block);
         if (event !== null) yield event;
@@ -76,5 +78,5 @@ function parseEvent(block: string): ServerEvent | null {
   const field = (name: string): string[] =>
     block.split('\n').flatMap((line) => (line.startsWith(`${name}:`) ? line.slice(name.length + 1).replace(/^ /, '') : []));
   const data = field('data');
-  return data.length === 0 ? null : { id: field('id')[0] ?? '', data: data.join('\n') };
+  return data.length === 0 ? null : { id: field('id')[0] ?? '', event: field('event')[0] ?? '', data: data.join('\n') };
 }

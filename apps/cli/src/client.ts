@@ -65,8 +65,9 @@ export class ApiClient {
   }
 
   /** A stream of server-sent events, empty when there are none after the one of `lastId`. */
-  async openEvents(path: string, lastId: string): Promise<ReadableStream<Uint8Array>> {
-    const { body } = await this.send(path, { headers: { accept: 'text/event-stream', ...(lastId !== '' && { 'last-event-id': lastId }) } });
+  async openEvents(path: string, lastId: string, signal?: AbortSignal): Promise<ReadableStream<Uint8Array>> {
+    const headers = { accept: 'text/event-stream', ...(lastId !== '' && { 'last-event-id': lastId }) };
+    const { body } = await this.send(path, { headers, ...(signal === undefined ? {} : { signal }) });
     return body ?? new ReadableStream({ start: (controller) => controller.close() });
   }
 

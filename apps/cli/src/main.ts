@@ -10,6 +10,7 @@ import { addModelsCommand } from './commands/models';
 import { addOptimizeCommand } from './commands/optimize';
 import { addPlanCommand } from './commands/plan';
 import { addSimulateCommand } from './commands/simulate';
+import { addTopCommand } from './commands/top';
 import { addUpCommand } from './commands/up';
 import { ConfigError } from '@app/config';
 import { CliError } from './cli-error';
@@ -21,6 +22,7 @@ async function main(): Promise<void> {
     .showHelpAfterError()
     .configureHelp({ showGlobalOptions: true });
   addUpCommand(program);
+  addTopCommand(program);
   addFleetCommand(program);
   addEnvoyConfigCommand(program);
   addKeysCommand(program);

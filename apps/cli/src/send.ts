@@ -9,12 +9,15 @@ export interface Outgoing {
   method?: string;
   headers?: Record<string, string>;
   body?: string | Readable;
+  /** Ends the request and its answer. */
+  signal?: AbortSignal;
 }
 
 /** As `fetch`, which cannot be given authorities and certificates of its own. Redirects are not followed. */
-export async function send(url: string, { method = 'GET', headers = {}, body = '' }: Outgoing, tls: ClientTls): Promise<Response> {
+export async function send(url: string, { method = 'GET', headers = {}, body = '', signal }: Outgoing, tls: ClientTls): Promise<Response> {
   const isTls = url.startsWith('https:');
-  const outgoing = isTls ? requestHttps(url, { method, headers, ...tlsOptions(tls) }) : requestHttp(url, { method, headers });
+  const options = { method, headers, ...(signal === undefined ? {} : { signal }) };
+  const outgoing = isTls ? requestHttps(url, { ...options, ...tlsOptions(tls) }) : requestHttp(url, options);
   const answer = new Promise<IncomingMessage>((resolve, reject) => outgoing.once('response', resolve).once('error', reject));
   if (typeof body === 'string') outgoing.end(body);
   // An answer may come before all of the body was sent, and the error of a body that broke ends the request.

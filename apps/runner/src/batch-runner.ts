@@ -2,13 +2,14 @@ import type { RunnerProcessStatus } from '@app/contracts';
 import { isTerminal, type ChunkResult, type Manifest } from '@app/batches';
 import { CHUNK_RETRY_MS_MAX, parseChunkJobId, withDeadline, type BatchQueues, type ChunkEvents, type ChunkPayload } from '@app/queues';
 import { ChunkForAnother, ChunkNotWanted } from './chunks/batch-work';
-import { isChunkResult, isCount } from './chunks/chunk-report';
+import { chunkProgress, isChunkResult, type ChunkProgress, type DoneChunk } from './chunks/chunk-report';
 import { ChunkDesk } from './chunks/chunk-desk';
 import { OpenPins } from './chunks/open-pins';
 import { ChunkPutBack, type ChunkProcessor } from './chunks/chunk-processor';
 import { ChunkPump } from './chunks/chunk-pump';
 import type { Janitor } from './janitor';
-import { OwnedBatch, type OwnerQueue } from './owned-batch';
+import { OwnedBatch } from './owned-batch';
+import type { OwnerQueue } from './owner-queue';
 import type { RunnerContext } from './runner-context';
 import type { RunnerMetrics } from './runner-metrics';
 import { RowRate } from './chunks/row-rate';
@@ -47,6 +48,7 @@ const CONSUMER_STUCK_MS = CHUNK_RETRY_MS_MAX + 15_000;
 const REQUEUE_MS = 10_000;
 const REQUEUED_MAX = 1_000;
 const SWEEP_MS = 10 * 60 * 1000;
+const ENDED_KEPT_MAX = 20;
 
 /**
  * The batch lane of one node. It owns batches (at most one node owns a batch at a time, by the lock of the batch's job), hands
@@ -62,6 +64,7 @@ const SWEEP_MS = 10 * 60 * 1000;
  */
 export class BatchRunner {
   private readonly context: RunnerContext;
+  private ended: NonNullable<RunnerProcessStatus['ended']> = [];
   private readonly owned = new Map<string, { batch: OwnedBatch; done: Promise<void> }>();
   private readonly desk: ChunkDesk;
   private readonly pump: ChunkPump;
@@ -138,6 +141,9 @@ export class BatchRunner {
       runningChunks: batch.runningChunks,
       paused: batch.paused,
       secondsLeft: batch.secondsLeft,
+      model: batch.model,
+      endpoint: batch.endpoint,
+      progress: batch.progress,
     }));
     return {
       batches,
@@ -145,6 +151,7 @@ export class BatchRunner {
       backlogSeconds: this.batches.reduce((sum, { backlogSeconds }) => sum + backlogSeconds, 0),
       chunks: { running: this.desk.runningChunks, waiting: this.pump.waitingChunks },
       redisIsReady: this.options.queues.isReady(),
+      ended: this.ended,
       pinnedRevisions: this.pins.revisions([...this.batches.flatMap(({ pin }) => pin ?? []), ...this.desk.pins()]),
     };
   }
@@ -161,7 +168,7 @@ export class BatchRunner {
   }
 
   /** Does one chunk. Null: this node does it already. Rejects for a chunk that is to be done again, and with `ChunkNotWanted`. */
-  async processChunk(chunk: ChunkPayload): Promise<ChunkResult | null> {
+  async processChunk(chunk: ChunkPayload): Promise<DoneChunk | null> {
     this.lastTakenMs = Date.now();
     this.requireRunning();
     try {
@@ -172,9 +179,9 @@ export class BatchRunner {
     }
   }
 
-  /** Rows of a chunk that runs here which have a line already. */
-  rowsOf(chunk: ChunkPayload): number {
-    return this.desk.rowsOf(chunk);
+  /** How far a chunk that runs here is. */
+  progressOf(chunk: ChunkPayload): ChunkProgress {
+    return { rows: this.desk.rowsOf(chunk), node: this.context.nodeId };
   }
 
   private get batches(): OwnedBatch[] {
@@ -286,6 +293,7 @@ export class BatchRunner {
     if (!this.isRunning) return;
     if (isTerminal(batch.status) && !batch.isLost) {
       this.options.metrics.batchEnded(batch.status);
+      this.ended = [...this.ended, { id: batch.id, status: batch.status, ...batch.counts }].slice(-ENDED_KEPT_MAX);
       await this.context.crashMarks.remove(batch.id);
       if (ledger !== null) await this.attempt('forgetting chunks', () => this.pump.forget(ledger));
     }
@@ -341,9 +349,9 @@ export class BatchRunner {
         if (state === 'delayed') void this.attempt('asking for a failure', () => this.askWhy(batch, chunkIndex, jobId));
         if (state === 'active') this.feedSoon();
       },
-      onRows: (jobId, rows) => {
-        const chunk = parseChunkJobId(jobId);
-        if (chunk !== null && isCount(rows)) batchOf(jobId)?.noteRows(chunk.chunkIndex, rows);
+      onProgress: (jobId, value) => {
+        const [chunk, progress] = [parseChunkJobId(jobId), chunkProgress(value)];
+        if (chunk !== null && progress !== null) batchOf(jobId)?.noteProgress(chunk.chunkIndex, progress);
       },
       onCompleted: (jobId, value) => {
         const batch = batchOf(jobId);

@@ -1,4 +1,11 @@
-import { BATCH_PRIORITY_DEFAULT, InterleaveError, type BatchLogEvent, type BatchStatus, type BatchValidationError } from '@app/contracts';
+import {
+  BATCH_PRIORITY_DEFAULT,
+  InterleaveError,
+  type BatchLogEvent,
+  type BatchProgress,
+  type BatchStatus,
+  type BatchValidationError,
+} from '@app/contracts';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseChunkJobId } from '@app/queues';
 import {
@@ -7,7 +14,6 @@ import {
   validationErrors,
   type BatchControl,
   type BatchOutcome,
-  type ChunkResult,
   type ChunkTable,
   type Manifest,
   type ModelPin,
@@ -16,14 +22,17 @@ import type { BatchWork } from './chunks/batch-work';
 import type { ChunkDesk } from './chunks/chunk-desk';
 import { ChunkLedger } from './chunks/chunk-ledger';
 import type { FedBatch } from './chunks/chunk-pump';
+import { doerOf, type ChunkProgress, type DoneChunk } from './chunks/chunk-report';
 import { OwnShare } from './chunks/own-share';
 import { judgeInput, type BatchInput } from './intake/batch-input';
 import { beginBatch } from './intake/begin-batch';
 import { CRASHED } from './intake/crash-record';
 import { prepareRows } from './intake/prepare/prepare-rows';
 import { ManifestFile } from './manifest-file';
+import type { OwnerQueue } from './owner-queue';
 import { finishBatch } from './output/finish-batch';
 import { BatchReport } from './progress/batch-report';
+import { TimelineFile } from './progress/timeline-file';
 import type { RunnerContext } from './runner-context';
 
 const RETRY_MS_MIN = 500;
@@ -34,18 +43,6 @@ const TURN_POLL_MS = 200;
  * wait for a second or two: what is not there by then is not kept.
  */
 const SETTLE_MS = { expired: 5_000, failed: 5_000, completed: 5_000, cancelled: 1_200 };
-
-/** What the owner needs of the queues. */
-export interface OwnerQueue {
-  /** Takes over the chunk jobs of an owner before. Rejects while Redis is away. */
-  adoptJobs(ledger: ChunkLedger): Promise<void>;
-  /** The batch has chunks to queue. */
-  onFeedable(): void;
-  /** Which part of the executor time of this owner's batches the batch has, above 0 and at most 1. */
-  shareOf(batch: OwnedBatch): number;
-  /** Drops the waiting chunks of a batch that wants none now. Best effort. */
-  forget(ledger: ChunkLedger): Promise<void>;
-}
 
 /**
  * One batch that is not over, on the node that owns it. `run` takes it through the states of `Manifest`; what became of its
@@ -65,6 +62,7 @@ export interface OwnerQueue {
 export class OwnedBatch {
   private chunks: ChunkLedger | null = null;
   private table: ChunkTable | null = null;
+  private timeline: TimelineFile | null = null;
   /** From the recovery of its chunks until they are settled. */
   private isInWork = false;
   private control: BatchControl;
@@ -101,6 +99,20 @@ export class OwnedBatch {
 
   get counts(): { total: number; completed: number; failed: number } {
     return this.manifest.batch.request_counts;
+  }
+
+  /** Null: its rows name it. */
+  get model(): string | null {
+    return this.manifest.batch.model ?? null;
+  }
+
+  get endpoint(): string {
+    return this.manifest.batch.endpoint;
+  }
+
+  /** Null: nothing is known yet. */
+  get progress(): BatchProgress | null {
+    return this.manifest.progress ?? null;
   }
 
   /** Predicted time of one executor for its rows without a committed line, in seconds. */
@@ -172,6 +184,7 @@ export class OwnedBatch {
       }
     }
     await this.file.idle();
+    if (this.chunks !== null && !this.isLost) await this.timeline?.save(this.chunks);
   }
 
   /** Looks for a cancel marker, crashes and the end of the completion window, and publishes progress and pauses. */
@@ -185,6 +198,7 @@ export class OwnedBatch {
     this.setPaused(this.control.isPaused ? PAUSED_BY_REQUEST : (pauseReason ?? this.work.trouble ?? this.trouble));
     if (this.chunks !== null) this.report.update(this.chunks, this.queue.shareOf(this));
     await this.file.saveIfStale();
+    if (this.chunks !== null) await this.timeline?.saveIfDue(this.chunks);
     this.settleIfDone();
   }
 
@@ -204,8 +218,9 @@ export class OwnedBatch {
   }
 
   /** The store has this result. */
-  commit(result: ChunkResult): void {
+  commit(result: DoneChunk): void {
     if (this.chunks?.commit(result) !== true) return;
+    this.timeline?.recorder.committed(result.index, doerOf(result));
     this.trouble = null;
     this.counts.completed += result.completed;
     this.counts.failed += result.failed;
@@ -224,12 +239,14 @@ export class OwnedBatch {
   /** Why a chunk was put back, by whichever node. */
   explainPutBack(chunkIndex: number, reason: string): void {
     this.trouble = reason;
+    this.timeline?.recorder.putBackBecause(chunkIndex, reason);
     this.note('retry', `chunk ${chunkIndex} is tried again: ${reason}`);
   }
 
   /** What has a line of a chunk that runs, on any node. */
-  noteRows(chunkIndex: number, rows: number): void {
+  noteProgress(chunkIndex: number, { rows, node }: ChunkProgress): void {
     this.report.noteRows(chunkIndex, rows);
+    if (node !== null) this.timeline?.recorder.workedOnBy(chunkIndex, node);
   }
 
   /** For whoever asks what happened to the batch. */
@@ -315,6 +332,7 @@ export class OwnedBatch {
     const { changes, failures, notRunRows } = await finishBatch(this.context, { manifest: this.manifest, outcome, input, chunks });
     this.manifest.notRunRows = notRunRows;
     this.report.stand(failures);
+    await this.timeline?.save(chunks);
     await this.advance(outcome, { ...changes, [`${outcome}_at`]: nowSeconds() });
   }
 
@@ -323,8 +341,10 @@ export class OwnedBatch {
     const input = await this.work.input();
     if (input === null) throw new Error(`the rows of ${this.id} are gone`);
     const isNew = this.chunks === null;
-    const chunks = this.chunks ?? new ChunkLedger(this.id, input.table.chunkCount);
+    const timeline = (this.timeline ??= await TimelineFile.open(this.context.batches, this.id, input.table, this.context.log));
+    const chunks = this.chunks ?? new ChunkLedger(this.id, input.table.chunkCount, Date.now, (...move) => timeline.recorder.moved(...move));
     chunks.recover(await this.context.batches.results(this.id).recover());
+    timeline.recorder.recovered(chunks);
     // Without Redis there is nothing to take over: what it then brings is done before it is queued once more, or discarded.
     if (isNew) await this.queue.adoptJobs(chunks).catch((error: Error) => this.context.log.debug({ err: error }, 'Redis'));
     Object.assign(this.counts, chunks.rows());

@@ -6,6 +6,7 @@ import type { Logger } from '@app/telemetry';
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { giveNotice } from './drain-notice';
 import type { LaneControl } from './lane-control/lane-control';
+import { NodeObserver } from './observation/node-observer';
 import { PublishedPlacement } from './placement/published-placement';
 import { ModelRepository } from './repository/model-repository';
 import { SchedulerStatus } from './scheduler-status';
@@ -31,6 +32,7 @@ export class NodeScheduler implements OnApplicationShutdown {
     private readonly quarantine: QuarantineKeeper,
     private readonly repository: ModelRepository,
     private readonly status: SchedulerStatus,
+    private readonly observer: NodeObserver,
     @Inject(LISTENING_SOCKETS) private readonly sockets: ListeningSockets | null,
     events: SupervisorEvents,
   ) {
@@ -44,6 +46,7 @@ export class NodeScheduler implements OnApplicationShutdown {
     this.quarantine.start();
     await this.supervisor.start();
     this.repository.start();
+    this.observer.start();
     this.warnOfOtherSessions();
   }
 
@@ -56,6 +59,7 @@ export class NodeScheduler implements OnApplicationShutdown {
     await this.laneControl?.stop();
     const remainingMs = Math.max(0, this.config.drainTimeoutMs - (performance.now() - beganMs));
     this.closeSockets();
+    await this.observer.stop();
     await this.supervisor.stop(remainingMs);
     await this.status.close();
     this.placement.publishWithoutQuarantine();

@@ -3,6 +3,9 @@ import type { BlamedInput, PreemptionProof, ReleaseCommand, SchedulerProcessStat
 import { serveProcessStatus, type ProcessStatusServer } from '@app/process';
 import { Inject, Injectable } from '@nestjs/common';
 import type { LaneControl } from './lane-control/lane-control';
+import { NodeHistoryStore } from './observation/history/node-history';
+import { observationDoors } from './observation/stream/observation-doors';
+import { ObservationStream } from './observation/stream/observation-stream';
 import { PublishedPlacement } from './placement/published-placement';
 import { RepositoryCommands } from './repository/commands';
 import { ModelRepository } from './repository/model-repository';
@@ -27,18 +30,21 @@ export class SchedulerStatus {
     private readonly metrics: SchedulerMetrics,
     private readonly repository: ModelRepository,
     private readonly commands: RepositoryCommands,
+    private readonly observation: ObservationStream,
+    private readonly history: NodeHistoryStore,
   ) {}
 
   async open(): Promise<void> {
     this.server = await serveProcessStatus({
       socketPath: runPaths(this.config.runDir).statusSocket('scheduler'),
       registry: this.metrics.registry,
-      status: () => this.status(),
+      status: () => this.read(),
       commands: {
         '/blame-input': (body) => (this.quarantine.inputBlamed(body as BlamedInput), {}),
         '/release': (body) => this.quarantine.release(body as ReleaseCommand),
         ...this.commands.byPath(),
       },
+      doors: observationDoors(this.observation, this.history),
     });
   }
 
@@ -46,7 +52,7 @@ export class SchedulerStatus {
     await this.server?.close();
   }
 
-  private status(): SchedulerProcessStatus {
+  read(): SchedulerProcessStatus {
     const processes = this.supervisor.processes.map(statusOf);
     const placement = this.placement.current;
     return {

@@ -1,3 +1,4 @@
+export { plannedTable, readBatchRows } from './files/batch-rows';
 export * from './files/file-format';
 export { toFileObject, type FileRecord } from './files/file-record';
 export { FileStore, type IsBatchOpen } from './files/file-store';
@@ -21,7 +22,7 @@ export { type ChunkPart, type ChunkResult, ChunkResults, type ChunkResultWriter 
 export { sumFailures, type Failures } from './results/chunk-trailer';
 export { ResultTable } from './results/result-table';
 export { publishOutputs, type MakeTable, type PublishedOutputs } from './results/publish-outputs';
-export type { Page, PageRequest } from './storage/id-page';
+export { readPage, type Page, type PageRequest } from './storage/id-page';
 export { inParallel } from './storage/in-parallel';
 export * from './storage/instance-id';
 export { LOCAL_FILES } from './storage/local-reader';

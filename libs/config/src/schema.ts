@@ -222,6 +222,12 @@ export const fileSchema = z.strictObject({
   /** Default: no TLS. */
   tls: tlsSchema.prefault({}),
   webhooks: webhooksSchema,
+  queueBoard: z
+    .strictObject({
+      /** Operators may retry, promote and clean jobs and pause queues at /admin/queues, which then stand still on all nodes of the fleet. */
+      actions: z.boolean().default(false),
+    })
+    .prefault({}),
 });
 export type FileConfig = z.infer<typeof fileSchema>;
 

@@ -56,6 +56,8 @@ export type BatchStatus = (typeof BATCH_STATUSES)[number];
 export const BATCH_PRIORITIES = ['low', 'normal', 'high'] as const;
 export type BatchPriority = (typeof BATCH_PRIORITIES)[number];
 export const BATCH_PRIORITY_DEFAULT: BatchPriority = 'normal';
+/** What rows of a batch count beside those of another one of the same tenant. */
+export const BATCH_PRIORITY_WEIGHTS: Record<BatchPriority, number> = { low: 1, normal: 2, high: 4 };
 
 export interface BatchObject {
   id: string;

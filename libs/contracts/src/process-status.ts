@@ -1,4 +1,5 @@
-import type { BatchStatus } from './batches';
+import type { BatchProgress, BatchStatus } from './batches';
+import type { BreakerStatus } from './breakers';
 import type { LaneControlStatus } from './lane-control';
 import type { Placement } from './placement';
 import type { PreemptionProof } from './preemption';
@@ -56,6 +57,8 @@ export interface ApiProcessStatus {
   models?: RevisionBinding[];
   /** Of canaries and mirrored versions, at most 256; absent: there are none. */
   comparisons?: ModelComparison[];
+  /** Absent: it is of a former release. */
+  breakers?: BreakerStatus[];
 }
 
 export interface ActiveBatchStatus {
@@ -69,6 +72,11 @@ export interface ActiveBatchStatus {
   paused: string | null;
   /** Predicted; null: not known. */
   secondsLeft: number | null;
+  /** Absent, as the next two: it is of a former release. */
+  model?: string | null;
+  endpoint?: string;
+  /** Null: nothing is known yet. */
+  progress?: Pick<BatchProgress, 'rows_per_second' | 'seconds_left'> | null;
 }
 
 /** `GET /status` of the runner. */
@@ -83,6 +91,8 @@ export interface RunnerProcessStatus {
   backlogSeconds: number;
   chunks: { running: number; waiting: number };
   redisIsReady: boolean;
+  /** Batches that this runner owned and that are over, the newest last; at most 20. Absent: it is of a former release. */
+  ended?: Pick<ActiveBatchStatus, 'id' | 'status' | 'total' | 'completed' | 'failed'>[];
   /** Tools of the process. Absent: it is of a former release. */
   isolation?: IsolationTool[];
   /** As `ApiProcessStatus.models`. */

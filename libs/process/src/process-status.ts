@@ -1,5 +1,5 @@
 import { chmodSync, rmSync } from 'node:fs';
-import { createServer, type IncomingMessage, request, type Server } from 'node:http';
+import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
 import type { ApiProcessStatus, RunnerProcessStatus, SchedulerProcessStatus, WorkerLaneReport, WorkerProcessStatus } from '@app/contracts';
 import type { MetricObjectWithValues, MetricValue, Registry } from 'prom-client';
 
@@ -22,10 +22,14 @@ export async function serveProcessStatus(options: {
   lane?: () => object;
   /** By path; what they throw is answered as an error. */
   commands?: Record<string, Command>;
+  /** By path; what is asked for by GET and is more than one object. */
+  doors?: Record<string, StatusDoor>;
 }): Promise<ProcessStatusServer> {
   rmSync(options.socketPath, { force: true });
   const server = createServer((incoming, response) => {
     const url = incoming.url ?? '/';
+    const door = incoming.method === 'GET' ? options.doors?.[url.replace(/\?.*/, '')] : undefined;
+    if (door !== undefined) return door(new URLSearchParams(url.replace(/^[^?]*\??/, '')), response);
     const answering = incoming.method === 'POST' ? obey(options.commands?.[url], incoming) : answer(url, options);
     answering
       .then((body) => response.writeHead(body ? 200 : 404, { 'content-type': 'application/json' }).end(JSON.stringify(body ?? {})))
@@ -38,6 +42,15 @@ export async function serveProcessStatus(options: {
 
 /** A body of JSON in, JSON out; null: there is no such thing. */
 export type Command = (body: unknown) => object | null | Promise<object | null>;
+
+/** Answers by itself, and ends the response some time. Must not throw. */
+export type StatusDoor = (query: URLSearchParams, response: ServerResponse) => void;
+
+/** Asks an API process for the `FleetView`. */
+export const FLEET_COMMAND = '/fleet-view';
+
+/** Doors of the scheduler: the node as an operator sees it, as a stream of server-sent events, at once, and as it was. */
+export const OBSERVATION_DOORS = { stream: '/observation', view: '/observation/view', history: '/observation/history' } as const;
 
 /** Tells an API process that its node will end: it says that it is not ready, and answers on. */
 export const DRAIN_COMMAND = '/drain';
@@ -66,6 +79,11 @@ export function fetchStatus<Kind extends keyof Statuses>(_kind: Kind, socketPath
 /** The metrics of another process, in prom-client's JSON. Rejects when it does not answer within `timeoutMs`. */
 export function fetchMetrics(socketPath: string, timeoutMs = 500): Promise<MetricsJson> {
   return exchange(socketPath, '/metrics', timeoutMs, null);
+}
+
+/** One object from a door of another process. Rejects when it does not answer within `timeoutMs`. */
+export function fetchDoor<T>(socketPath: string, path: string, timeoutMs = 2000): Promise<T> {
+  return exchange(socketPath, path, timeoutMs, null);
 }
 
 /** What a worker counts of live answers. Rejects when it does not answer within `timeoutMs`. */

@@ -171,7 +171,7 @@ export class BatchQueues implements BeforeApplicationShutdown {
     return new ChunkEvents(this.redis, this.options, handlers);
   }
 
-  /** For bull-board, read only. */
+  /** For bull-board. */
   boardQueues(): Queue[] {
     return [this.batches, this.chunks, this.firstChunks, this.webhooks];
   }

@@ -8,8 +8,8 @@ export type ChunkJobState = 'waiting' | 'delayed' | 'active';
 
 export interface ChunkEventHandlers {
   onMoved(jobId: string, state: ChunkJobState): void;
-  /** A node tells how many rows of the chunk are done. */
-  onRows(jobId: string, rows: unknown): void;
+  /** A node tells how far the chunk is. */
+  onProgress(jobId: string, value: unknown): void;
   /** `value` is what the job's processor answered. */
   onCompleted(jobId: string, value: unknown): void;
   /** Nobody wanted the chunk, and its job is over. */
@@ -40,7 +40,7 @@ export class ChunkEvents {
       events.on('waiting', ({ jobId }) => handlers.onMoved(jobId, 'waiting'));
       events.on('delayed', ({ jobId }) => handlers.onMoved(jobId, 'delayed'));
       events.on('active', ({ jobId }) => handlers.onMoved(jobId, 'active'));
-      events.on('progress', ({ jobId, data }) => handlers.onRows(jobId, data));
+      events.on('progress', ({ jobId, data }) => handlers.onProgress(jobId, data));
       events.on('failed', ({ jobId }) => handlers.onRefused(jobId));
       events.on('completed', ({ jobId, returnvalue }) => handlers.onCompleted(jobId, returnvalue));
       (events as unknown as NodeJS.EventEmitter).on(CHANGE_EVENT, ({ batchId }: { batchId: string }) =>

@@ -12,20 +12,30 @@ export function guardAccess(fastify: FastifyInstance, access: Access, sessions: 
     const door = doorOf(request.routeOptions.url);
     if (door === 'open') return done();
     const admit = (caller: Caller): void => {
-      if (door === 'operator' && !caller.isOperator) return refuse(notAnOperator());
       request.caller = caller;
       done();
     };
     // Not by `done`: some routes have error handlers of their own.
     const refuse = (error: unknown): void => turnAway(asInterleaveError(error), request, reply, door);
     try {
-      const caller = whoCalls(request, door, access, sessions);
+      const caller = whoEnters(request, access, sessions);
       if (caller instanceof Promise) caller.then(admit, refuse);
       else admit(caller);
     } catch (error) {
       refuse(error);
     }
   });
+}
+
+/** Who may come in with this request. Throws, or rejects with, as `Access.callerOf` does, or that the caller is no operator. */
+export function whoEnters(request: FastifyRequest, access: Access, sessions: Sessions): Caller | Promise<Caller> {
+  const door = doorOf(request.routeOptions.url);
+  const caller = whoCalls(request, door, access, sessions);
+  const entering = (who: Caller): Caller => {
+    if (door === 'operator' && !who.isOperator) throw notAnOperator();
+    return who;
+  };
+  return caller instanceof Promise ? caller.then(entering) : entering(caller);
 }
 
 function whoCalls({ headers }: FastifyRequest, door: Door, access: Access, sessions: Sessions): Caller | Promise<Caller> {

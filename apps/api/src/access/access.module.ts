@@ -21,7 +21,7 @@ export class AccessModule implements OnModuleInit, OnApplicationShutdown {
         { provide: Access, useValue: access },
         { provide: Sessions, useValue: sessions },
       ],
-      exports: [Access],
+      exports: [Access, Sessions],
     };
   }
 

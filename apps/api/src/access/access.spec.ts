@@ -5,7 +5,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { addKey, checkAccess, keyFilePath, removeKey, type KeyGrant } from '@app/access';
 import type { Config } from '@app/config';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
-import type { DashboardState } from '../dashboard/state';
 import { createServer, type ApiOptions } from '../server';
 import { apiOn, EchoBackend } from '../testing/fakes';
 import { Access } from './access';
@@ -107,9 +106,10 @@ describe('the door', () => {
     await open();
     const operator = bearer(made[3]?.secret ?? '');
     await get('/v1/models');
-    const state = await (await get('/dashboard/state', operator)).text();
-    expect((JSON.parse(state) as DashboardState).frontDoor.keys).toEqual({ valid: 2, ending: 1, expired: 1, requestsWithout: 1 });
-    const shown = state + (await (await get('/metrics', operator)).text());
+    const shown = await (await get('/metrics', operator)).text();
+    const counted = [...shown.matchAll(/^interleave_keys\{state="(\w+)"\} (\d+)$/gm)].map(([, state, keys]) => [state, Number(keys)]);
+    expect(Object.fromEntries(counted)).toEqual({ valid: 2, ending: 1, expired: 1 });
+    expect(shown).toMatch(/^interleave_requests_without_valid_key_total 1$/m);
     for (const { secret, record } of made)
       for (const part of [secret, record.sha256, record.id, record.prefix, 'of-the-board']) expect(shown).not.toContain(part);
   });
@@ -140,8 +140,9 @@ describe('the door', () => {
     ['/docs/swagger-ui.css', 401, 200, 200],
     ['/metrics', 401, 403, 200],
     ['/dashboard', 401, 403, 200],
-    ['/dashboard/state', 401, 403, 200],
-    ['/%64ashboard/state', 401, 403, 200],
+    ['/dashboard/view', 401, 403, 503],
+    ['/dashboard/history', 401, 403, 503],
+    ['/%64ashboard/view', 401, 403, 503],
     ['//dashboard/', 401, 403, 200],
     ['/admin/queues', 401, 403, 503],
     ['/admin/queues/static/x', 401, 403, 503],
@@ -346,12 +347,12 @@ describe('the door', () => {
       const cookie = await cookieOf(operator);
       const statuses = async (headers: Record<string, string>) =>
         Promise.all(
-          ['/dashboard', '/dashboard/state', '/metrics', '/docs', '/v1/models', '/v1/files'].map(
+          ['/dashboard', '/dashboard/view', '/metrics', '/docs', '/v1/models', '/v1/files'].map(
             async (where) => (await get(where, headers)).status,
           ),
         );
-      expect(await statuses({ cookie })).toEqual([200, 200, 200, 200, 401, 401]);
-      expect(await statuses({ cookie: `a=b; ${cookie}; c=d` })).toEqual([200, 200, 200, 200, 401, 401]);
+      expect(await statuses({ cookie })).toEqual([200, 503, 200, 200, 401, 401]);
+      expect(await statuses({ cookie: `a=b; ${cookie}; c=d` })).toEqual([200, 503, 200, 200, 401, 401]);
       expect(await statuses({ cookie: `${cookie}x` })).toEqual([401, 401, 401, 401, 401, 401]);
       expect(await statuses({ cookie, ...bearer('wrong') })).toEqual([401, 401, 401, 401, 401, 401]);
       expect(await (await get('/login', { cookie })).text()).toContain('/logout');

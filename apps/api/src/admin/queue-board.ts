@@ -2,31 +2,40 @@ import { createBullBoard } from '@bull-board/api';
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
 import { FastifyAdapter } from '@bull-board/fastify';
 import { InterleaveError } from '@app/contracts';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { BatchService } from '../batches/batch.service';
 import { answerError } from '../http/error-answer';
 import { protectPage } from '../http/page-headers';
 
 const PATH = '/admin/queues';
 const READING: ReadonlySet<string> = new Set(['GET', 'HEAD']);
+/** Retry, promote and clean jobs, pause and resume queues: what the store makes good again. No job can be written or changed. */
+const ACTIONS =
+  /^\/admin\/queues\/api\/queues\/(?:(?:pause|resume)|[^/]+\/(?:pause|resume|promote)|[^/]+\/(?:retry|clean)\/[^/]+|[^/]+\/[^/]+\/(?:retry|clean|promote))$/;
 /** bull-board brings inline scripts and styles, and a base element; its web fonts stay out, the page works without. */
 const POLICY =
   "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; base-uri 'self'";
+const LINKS = [
+  { text: 'Dashboard: batches', url: '/dashboard#/batches' },
+  { text: 'API', url: '/docs' },
+];
 
-/** bull-board at `/admin/queues`, to look at only. Answers 503 while Redis is away. */
-export function serveQueueBoard(fastify: FastifyInstance, batches: BatchService): void {
+/** bull-board at `/admin/queues`; to look at only, unless `takesActions`. Answers 503 while Redis is away. */
+export function serveQueueBoard(fastify: FastifyInstance, batches: BatchService, takesActions: boolean): void {
   const board = new FastifyAdapter();
   board.setBasePath(PATH);
+  const options = { readOnlyMode: !takesActions, allowRetries: takesActions, allowCompletedRetries: false };
   createBullBoard({
-    queues: batches.boardQueues().map((queue) => new BullMQAdapter(queue, { readOnlyMode: true, allowRetries: false })),
+    queues: batches.boardQueues().map((queue) => new BullMQAdapter(queue, options)),
     serverAdapter: board,
-    options: { uiConfig: { boardTitle: 'Interleave queues' } },
+    options: { uiConfig: { boardTitle: 'Interleave queues', miscLinks: LINKS, hideDocsLink: true } },
   });
   void fastify.register(
     async (scope) => {
       scope.addHook('onRequest', (request, reply, done) => {
         protectPage(reply, POLICY);
-        if (!READING.has(request.method)) answerError(readOnly(), request, reply);
+        const refusal = refusalOf(request, takesActions);
+        if (refusal !== null) answerError(refusal, request, reply);
         else if (batches.isRedisReady()) done();
         else answerError(redisAway(), request, reply);
       });
@@ -36,9 +45,21 @@ export function serveQueueBoard(fastify: FastifyInstance, batches: BatchService)
   );
 }
 
-/** bull-board answers 200 to some writes and ignores them. */
-const readOnly = (): InterleaveError =>
-  new InterleaveError('forbidden', 'This board is read-only; cancel a batch with POST /v1/batches/{id}/cancel');
+/** bull-board answers 200 to some writes of a read-only board and ignores them. */
+function refusalOf({ method, url }: FastifyRequest, takesActions: boolean): InterleaveError | null {
+  if (READING.has(method)) return null;
+  if (!takesActions)
+    return new InterleaveError(
+      'forbidden',
+      'This board is read-only; cancel a batch at /dashboard, or with POST /v1/batches/{id}/cancel. Its buttons work with queueBoard.actions in interleave.yaml',
+    );
+  const [path = ''] = url.split('?');
+  if (method === 'PUT' && ACTIONS.test(path)) return null;
+  return new InterleaveError(
+    'forbidden',
+    'This board retries, promotes and cleans jobs, and pauses and resumes queues, and nothing else; what batches do is changed at /dashboard',
+  );
+}
 
 const redisAway = (): InterleaveError =>
   new InterleaveError('worker_unavailable', 'Redis is not connected; live requests do not need it, batches wait for it', {

@@ -16,6 +16,7 @@ import {
   type FileDescription,
   type IdempotencyKeys,
   type Manifest,
+  type ObjectStore,
   type Page,
   type PageRequest,
   type Upload,
@@ -41,6 +42,7 @@ const REDIS_ANSWER_MS = 500;
 const ENDPOINTS = `one of ${ENDPOINT_PATHS.join(', ')}`;
 
 export interface BatchServiceParts {
+  store: ObjectStore;
   files: FileStore;
   batches: BatchStore;
   uploads: UploadService;
@@ -65,6 +67,11 @@ export class BatchService {
 
   get fileBytesMax(): number {
     return this.parts.fileBytesMax;
+  }
+
+  /** For those who look deeper than clients may. */
+  get stores(): Pick<BatchServiceParts, 'store' | 'files' | 'batches'> {
+    return this.parts;
   }
 
   get uploads(): UploadService {
@@ -236,6 +243,13 @@ export class BatchService {
     return this.parts.queues.close();
   }
 
+  /** Batches that nobody has taken up yet cannot say themselves that Redis is away. */
+  async withRedis(views: BatchView[]): Promise<BatchView[]> {
+    const isSilent = ({ status, interleave }: BatchView): boolean => status === 'validating' && interleave.paused === undefined;
+    if (!views.some(isSilent) || (await this.parts.queues.answers(REDIS_ANSWER_MS))) return views;
+    return views.map((view) => (isSilent(view) ? { ...view, interleave: { ...view.interleave, paused: REDIS_AWAY } } : view));
+  }
+
   private async storeBatch(manifest: Manifest): Promise<void> {
     const { id, input_file_id: fileId } = manifest.batch;
     await this.store(async () => {
@@ -263,13 +277,6 @@ export class BatchService {
       `input_file_id: expected a file with purpose "batch" but ${fileId} has "${file.purpose}"`,
       { param: 'input_file_id' },
     );
-  }
-
-  /** Batches that nobody has taken up yet cannot say themselves that Redis is away. */
-  private async withRedis(views: BatchView[]): Promise<BatchView[]> {
-    const isSilent = ({ status, interleave }: BatchView): boolean => status === 'validating' && interleave.paused === undefined;
-    if (!views.some(isSilent) || (await this.parts.queues.answers(REDIS_ANSWER_MS))) return views;
-    return views.map((view) => (isSilent(view) ? { ...view, interleave: { ...view.interleave, paused: REDIS_AWAY } } : view));
   }
 
   private async oneWithRedis(view: BatchView): Promise<BatchView> {

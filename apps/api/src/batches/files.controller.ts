@@ -1,6 +1,6 @@
 import { Controller, Delete, Get, HttpCode, Param, Post, Query, Req, Res } from '@nestjs/common';
-import { InterleaveError, type FileObject, type FilePurpose } from '@app/contracts';
-import { isFileId, type FileRecord } from '@app/batches';
+import type { FileObject, FilePurpose } from '@app/contracts';
+import { isFileId } from '@app/batches';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { callerOf } from '../access/caller';
 import { Documented, PAGE_QUERY } from '../docs/documented';
@@ -9,9 +9,9 @@ import { invalid } from './invalid';
 import { BatchService } from './batch.service';
 import { toList, type List } from './list';
 import { receiveUpload } from './receive-upload';
+import { sendContent } from './send-content';
 
 const LIMIT_MAX = 10_000;
-const RANGE = /^bytes=(\d{1,15})-(\d{1,15})?$/;
 
 /** OpenAI's files (docs/protocols.md §8). */
 @Controller('v1/files')
@@ -69,44 +69,12 @@ export class FilesController {
     errorSchema: 'OpenAiError',
   })
   async content(@Param('id') id: string, @Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
-    const { record, read } = await this.service.openContent(id, callerOf(request));
-    const range = parseRange(request.headers.range, record.bytes);
-    if (range === null) {
-      void reply.header('content-range', `bytes */${record.bytes}`);
-      throw new InterleaveError(
-        'range_not_satisfiable',
-        `Range: expected a start below ${record.bytes}, the bytes of the file, but received ${request.headers.range ?? ''}`,
-        { param: 'range' },
-      );
-    }
-    void reply.headers({
-      'content-type': contentType(record),
-      'content-disposition': `attachment; filename="${record.filename.replace(/[^\w.-]/g, '_')}"`,
-      'accept-ranges': 'bytes',
-      'content-length': range.end - range.start,
-    });
-    if (range.isPart) void reply.code(206).header('content-range', `bytes ${range.start}-${range.end - 1}/${record.bytes}`);
-    await reply.send(range.end === range.start ? Buffer.alloc(0) : read(range.start, range.end));
+    await sendContent(request, reply, await this.service.openContent(id, callerOf(request)));
   }
-}
-
-function contentType({ table, binary }: FileRecord): string {
-  if (table === 'csv') return 'text/csv; header=present';
-  if (table === 'parquet' || binary === 'parquet') return 'application/vnd.apache.parquet';
-  return binary === undefined ? 'application/x-ndjson' : 'application/octet-stream';
 }
 
 function parsePurpose(value: unknown): FilePurpose | null {
   if (value === undefined) return null;
   if (value === 'batch' || value === 'batch_output') return value;
   throw invalid('purpose', '"batch" or "batch_output"', value);
-}
-
-/** One range, null when it starts past the end; anything else is answered with the whole file, as RFC 9110 allows. */
-function parseRange(header: string | undefined, bytes: number): { start: number; end: number; isPart: boolean } | null {
-  const [match, from, to] = RANGE.exec(header ?? '') ?? [];
-  const start = Number(from);
-  const end = to === undefined ? bytes : Math.min(Number(to) + 1, bytes);
-  if (match === undefined || (to !== undefined && Number(to) < start)) return { start: 0, end: bytes, isPart: false };
-  return start < bytes ? { start, end, isPart: true } : null;
 }

@@ -31,6 +31,7 @@ export async function openBatchService(config: Config, log: Logger, breakers: Br
   const quotas = new TenantQuotas(config.access.tenants, new TenantUsage({ files, batches, uploads }));
   const storage = new StorageGuard(store, breakers.of('storage', storageVerdict, WINDOW), () => files.tryWrite());
   return new BatchService({
+    store,
     files,
     batches,
     uploads: new UploadService({ uploads, storage, quotas, fileLifeSeconds }),

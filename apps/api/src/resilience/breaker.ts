@@ -1,4 +1,4 @@
-import { InterleaveError } from '@app/contracts';
+import { InterleaveError, type BreakerStatus } from '@app/contracts';
 import {
   BrokenCircuitError,
   circuitBreaker,
@@ -25,19 +25,6 @@ export interface BreakerSettings {
  * `unclear`: neither.
  */
 export type Verdict = 'fault' | 'innocent' | 'unclear';
-
-export type BreakerState = 'closed' | 'half-open' | 'open';
-
-export interface BreakerStatus {
-  name: string;
-  state: BreakerState;
-  /** Milliseconds since 1970. */
-  sinceMs: number;
-  /** Why it is not closed; null when it is. */
-  reason: string | null;
-  /** Times it opened. */
-  opened: number;
-}
 
 /** The call refused, and why; the one who holds the breaker makes an answer of it. */
 export class BreakerOpen extends Error {

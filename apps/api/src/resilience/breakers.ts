@@ -1,5 +1,6 @@
+import type { BreakerState, BreakerStatus } from '@app/contracts';
 import { Counter, Gauge, type Registry } from 'prom-client';
-import { Breaker, type BreakerSettings, type BreakerState, type BreakerStatus, type Verdict } from './breaker';
+import { Breaker, type BreakerSettings, type Verdict } from './breaker';
 
 const STATE_NUMBERS: Record<BreakerState, number> = { closed: 0, 'half-open': 1, open: 2 };
 

@@ -1,11 +1,12 @@
-import { tableFormat } from '../output/publish-table';
-import type { ChunkResult, Manifest } from '@app/batches';
+import type { Manifest } from '@app/batches';
 import type { ChunkPayload } from '@app/queues';
 import { openInput, type BatchInput } from '../intake/batch-input';
+import { tableFormat } from '../output/publish-table';
 import { CrashRecord } from '../intake/crash-record';
 import type { RunnerContext } from '../runner-context';
 import { RowForms } from './blocks/row-forms';
 import type { RowShare } from './in-flight-budget';
+import type { DoneChunk } from './chunk-report';
 import { AnswerSize, ChunkPutBack, type ChunkProcessor, type StopReason } from './chunk-processor';
 
 /** Of a row of which nothing is known. */
@@ -114,7 +115,7 @@ export class BatchWork {
   }
 
   /** Does a chunk. Null: it is being done here already. Rejects with `ChunkNotWanted`, or for a chunk that is to be done again. */
-  async process({ chunkIndex, weight }: ChunkPayload): Promise<ChunkResult | null> {
+  async process({ chunkIndex, weight }: ChunkPayload): Promise<DoneChunk | null> {
     this.setWeight(weight ?? this.weight);
     if (this.stopReason !== null || this.manifest.batch.status === 'validating')
       throw new ChunkNotWanted(`batch ${this.id} does not want its chunks now`);
@@ -141,11 +142,12 @@ export class BatchWork {
     for (const stop of this.running.values()) stop.abort(this.stopReason);
   }
 
-  private async run(chunkIndex: number, stop: AbortController): Promise<ChunkResult> {
+  private async run(chunkIndex: number, stop: AbortController): Promise<DoneChunk> {
     const input = await this.input();
     if (input === null || chunkIndex >= input.table.chunkCount)
       throw new ChunkNotWanted(`batch ${this.id}: expected a chunk of its input but received ${chunkIndex}`);
     const results = this.context.batches.results(this.id);
+    const beganAtMs = Date.now();
     const done = await results.find(chunkIndex);
     if (done !== null) return done;
     const refusal = await this.context.store.refusal(0);
@@ -175,7 +177,7 @@ export class BatchWork {
     );
     this.context.onCommitted(result, isFirst);
     await this.crashRecord.gotFurther();
-    return result;
+    return isFirst ? { ...result, doer: { node: this.context.nodeId, beganAtMs, endedAtMs: Date.now() } } : result;
   }
 
   private newShare(): RowShare {

@@ -1,7 +1,8 @@
-import { isTerminal, type ChunkResult, type Manifest, type ModelPin } from '@app/batches';
+import { isTerminal, type Manifest, type ModelPin } from '@app/batches';
 import type { ChunkPayload } from '@app/queues';
 import type { RunnerContext } from '../runner-context';
 import { BatchWork, ChunkNotWanted } from './batch-work';
+import type { DoneChunk } from './chunk-report';
 import { ChunkPutBack, type ChunkProcessor, type StopReason } from './chunk-processor';
 
 /** A batch of another node that has no chunk here for this long is closed; it is opened again when one comes. */
@@ -50,7 +51,7 @@ export class ChunkDesk {
   }
 
   /** Does one chunk. Null: it is being done here already. Rejects with `ChunkNotWanted`, or for a chunk that is to be done again. */
-  async process(chunk: ChunkPayload): Promise<ChunkResult | null> {
+  async process(chunk: ChunkPayload): Promise<DoneChunk | null> {
     const { batchId } = chunk;
     const work = await this.open(batchId, () => this.manifestInProgress(batchId));
     // It was opened before the batch began, when its chunks were not known.

@@ -1,5 +1,6 @@
 import type { ChunkResult } from '@app/batches';
-import { ChunkLedger, type ChunkState } from './chunk-ledger';
+import type { ChunkState } from '@app/contracts';
+import { ChunkLedger } from './chunk-ledger';
 
 const STATES = ['pending', 'queued', 'running', 'returned', 'committed'] as const;
 const OPERATIONS = ['take', 'adopt', 'note running', 'note queued', 'commit', 'lose', 'recover with a result', 'recover without'] as const;

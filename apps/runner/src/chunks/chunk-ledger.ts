@@ -1,4 +1,5 @@
 import { sumFailures, type ChunkResult } from '@app/batches';
+import type { ChunkState } from '@app/contracts';
 
 interface Pending {
   state: 'pending';
@@ -16,7 +17,6 @@ interface Committed {
 }
 
 type Chunk = Pending | Handed | Committed;
-export type ChunkState = Chunk['state'];
 export type HandedChunk = Readonly<Handed>;
 
 const PENDING: Pending = { state: 'pending' };
@@ -49,6 +49,8 @@ export class ChunkLedger {
     readonly batchId: string,
     chunkCount: number,
     private readonly now: () => number = Date.now,
+    /** Told of each chunk that comes into another state. */
+    private readonly onMoved: (index: number, from: ChunkState, to: ChunkState) => void = () => undefined,
   ) {
     this.chunks = new Array<Chunk>(chunkCount).fill(PENDING);
     this.counts = { pending: chunkCount, queued: 0, running: 0, returned: 0, committed: 0 };
@@ -177,11 +179,13 @@ export class ChunkLedger {
 
   /** The one setter of a chunk's state. */
   private enter(index: number, chunk: Chunk): void {
-    this.counts[this.stateOf(index)] -= 1;
+    const before = this.stateOf(index);
+    this.counts[before] -= 1;
     this.counts[chunk.state] += 1;
     this.chunks[index] = chunk;
     if ('jobId' in chunk) this.handedOut.add(index);
     else this.handedOut.delete(index);
     if (chunk.state === 'pending') this.firstPending = Math.min(this.firstPending, index);
+    if (chunk.state !== before) this.onMoved(index, before, chunk.state);
   }
 }

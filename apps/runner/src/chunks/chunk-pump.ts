@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type { ChunkResult } from '@app/batches';
+import type { ChunkState } from '@app/contracts';
 import { chunkJobId, isFirstChunkJob, parseChunkJobId, type BatchQueues, type ChunkJob, type ChunkJobState } from '@app/queues';
-import type { ChunkLedger, ChunkState, HandedChunk } from './chunk-ledger';
+import type { ChunkLedger, HandedChunk } from './chunk-ledger';
 import { FairTurns, type Share } from './fair-turns';
 
 /** A chunk in this state that has not been heard of for so long is asked for: its event may be lost. */

@@ -1,10 +1,9 @@
 import type { ChunkResult, Manifest } from '@app/batches';
-import type { BatchPriority } from '@app/contracts';
+import { BATCH_PRIORITY_WEIGHTS, type BatchPriority } from '@app/contracts';
 import { deadlineBoost } from './deadline-boost';
 import type { Share } from './fair-turns';
 import { RowRate } from './row-rate';
 
-const WEIGHTS: Record<BatchPriority, number> = { low: 1, normal: 2, high: 4 };
 const RATE_WINDOW_MS = 60_000;
 /** A pace is not judged by less. */
 const OBSERVED_MS_MIN = 15_000;
@@ -41,7 +40,7 @@ export class OwnShare {
       rowsPerSecond: this.rowsPerSecond(),
       secondsLeft: (batch.expires_at ?? Infinity) - Date.now() / 1000,
     });
-    return { tenant, tenantWeight, batchId: batch.id, weight: WEIGHTS[priority] * boost };
+    return { tenant, tenantWeight, batchId: batch.id, weight: BATCH_PRIORITY_WEIGHTS[priority] * boost };
   }
 
   /** 0: not known yet. */

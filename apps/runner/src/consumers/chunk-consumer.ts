@@ -12,8 +12,8 @@ import {
   type Job,
 } from '@app/queues';
 import { BatchRunner } from '../batch-runner';
-import type { ChunkResult } from '@app/batches';
 import { ChunkForAnother, ChunkNotWanted } from '../chunks/batch-work';
+import type { DoneChunk } from '../chunks/chunk-report';
 
 /** A node that gives a chunk to another takes none in its place for so long, or it would take the same one again. */
 const LEFT_TO_OTHERS_MS = 2_000;
@@ -32,9 +32,9 @@ export class ChunkConsumer extends WorkerHost {
   }
 
   /** The value is short: it travels in the event stream to the batch's owner. Null: this node does the chunk already. */
-  override async process(job: Job<ChunkPayload>, token?: string): Promise<ChunkResult | null> {
+  override async process(job: Job<ChunkPayload>, token?: string): Promise<DoneChunk | null> {
     if (!isChunkPayload(job.data)) throw new UnrecoverableError('expected {batchId, chunkIndex} but received another job');
-    const stopTelling = this.tellRows(job);
+    const stopTelling = this.tellProgress(job);
     try {
       return await this.runner.processChunk(job.data);
     } catch (error) {
@@ -47,15 +47,15 @@ export class ChunkConsumer extends WorkerHost {
   }
 
   /** One command at a time: while Redis is away they would heap up. What is not told is only guessed worse. */
-  private tellRows(job: Job<ChunkPayload>): () => void {
-    let told = 0;
+  private tellProgress(job: Job<ChunkPayload>): () => void {
+    let told = -1;
     let isTelling = false;
     const tell = async (): Promise<void> => {
-      const rows = this.runner.rowsOf(job.data);
-      if (isTelling || rows === told) return;
+      const progress = this.runner.progressOf(job.data);
+      if (isTelling || progress.rows === told) return;
       isTelling = true;
-      await job.updateProgress(rows).catch(() => undefined);
-      told = rows;
+      await job.updateProgress(progress).catch(() => undefined);
+      told = progress.rows;
       isTelling = false;
     };
     const timer = setInterval(() => void tell(), TELL_MS);

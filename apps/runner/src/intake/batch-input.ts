@@ -1,10 +1,9 @@
-import type { BatchObject, BatchValidationError } from '@app/contracts';
-import { readPreparedRows, type ChunkTable, type Manifest, type PreparedRows, type TableColumn } from '@app/batches';
+import type { BatchValidationError } from '@app/contracts';
+import { readBatchRows, type ChunkTable, type Manifest, type TableColumn } from '@app/batches';
 import { parseEndpoint, type Endpoint } from '@app/protocols';
 import type { RowEngine } from '../chunks/row-engine';
 import { RowLines } from '../output/row-lines';
 import type { RunnerContext } from '../runner-context';
-import { plannedTable } from './batch-plan';
 import { validateInput } from './validate-input';
 
 /** The input of a batch, once its file has been found. */
@@ -26,26 +25,17 @@ export interface BatchInput {
 /** Null: the file is gone. */
 export async function openInput(context: RunnerContext, manifest: Manifest): Promise<BatchInput | null> {
   const { batch, models } = manifest;
-  const rows = manifest.hasPreparedRows === true ? await readPreparedRows(context.store, batch.id) : await linesOf(context, batch);
+  const rows = await readBatchRows(context, manifest);
   if (rows === null) return null;
   const endpoint = parseEndpoint(batch.endpoint);
   if (endpoint === null) throw new Error(`batch ${batch.id} was accepted for ${batch.endpoint}, which is not an endpoint`);
   return {
-    contentKey: rows.contentKey,
-    table: await plannedTable(context, manifest, async () => rows.table),
-    columns: rows.columns,
+    ...rows,
     endpoint,
     url: batch.endpoint,
     lines: new RowLines(batch.id, endpoint, batch.deterministic === true),
     models,
   };
-}
-
-/** Of the input file; null: it is gone. */
-async function linesOf({ files, store }: RunnerContext, { input_file_id: fileId }: BatchObject): Promise<PreparedRows | null> {
-  const record = fileId === null ? null : await files.find(fileId);
-  if (record === null || (await store.head(files.contentKey(record.id))) === null) return null;
-  return { contentKey: files.contentKey(record.id), table: await files.readChunkTable(record), columns: [] };
 }
 
 /** Whether the file is one batch for one model that can be served. Rejects when `signal` is aborted. */

@@ -18,19 +18,6 @@ interface PlannedRows {
   table: ChunkTable;
 }
 
-/** The chunks of a batch that has begun; those of `granules` where it has not, or a former release began it. */
-export async function plannedTable(
-  { store }: { store: ObjectStore },
-  { batch, plan }: Manifest,
-  granules: () => Promise<ChunkTable>,
-): Promise<ChunkTable> {
-  if (plan === undefined) return granules();
-  const key = storeKeys.batch(batch.id).plan;
-  const stored = await store.get(key);
-  if (stored === null) throw new Error(`${key} is gone, by which the batch was divided into chunks; cancel the batch and submit it again`);
-  return decodeLineIndex(stored.bytes, plan);
-}
-
 /**
  * Divides a batch that begins into chunks, the same for every node and every later owner, and tells where they end. The first plan that
  * is written counts.

@@ -1,4 +1,4 @@
-import { DEFAULT_TENANT, InterleaveError } from '@app/contracts';
+import { DEFAULT_TENANT, InterleaveError, type ChunkTimeline } from '@app/contracts';
 import { inParallel } from '../storage/in-parallel';
 import { readPage, type Page, type PageRequest } from '../storage/id-page';
 import type { ObjectStore } from '../storage/object-store';
@@ -12,6 +12,7 @@ import { changeControl, readControl, type BatchControl } from './control';
 import { isTerminal, type Manifest } from './manifest';
 
 const FORMATS = [1, 2] as const;
+const TIMELINE_FORMATS = [1] as const;
 /** A page of a list reads those of a batch that is over once. */
 const OVER_KEPT_MAX = 1_000;
 const LAYOUT = { formatVersion: 2 };
@@ -23,12 +24,28 @@ export class ManifestChanged extends Error {
   override readonly name = 'ManifestChanged';
 }
 
+/** A batch as clients see it, and what is behind that. */
+export interface FoundBatch {
+  manifest: Manifest;
+  view: BatchView;
+  isPausedByRequest: boolean;
+}
+
+interface StoredTimeline {
+  formatVersion: 1;
+  timeline: ChunkTimeline;
+}
+
 /** Manifests, marks and chunk results. Stateless: any number of processes may have one over the same store. */
 export class BatchStore {
   /** Manifests that change no more. */
   private readonly over = new Map<string, Manifest>();
 
   constructor(private readonly store: ObjectStore) {}
+
+  get kind(): ObjectStore['kind'] {
+    return this.store.kind;
+  }
 
   /**
    * Accepts a batch: when this resolves, it survives a power cut. The mark that it is open comes before it. A batch that is there
@@ -182,6 +199,29 @@ export class BatchStore {
     return (await this.store.head(storeKeys.batch(batchId).crashMarker)) !== null;
   }
 
+  /** As its owner last wrote it; null: none did. Rejects with `RecordUnreadable`. */
+  async readTimeline(batchId: string): Promise<ChunkTimeline | null> {
+    const stored = await readStored<StoredTimeline>(this.store, storeKeys.batch(batchId).timeline, TIMELINE_FORMATS);
+    return stored?.record.timeline ?? null;
+  }
+
+  async writeTimeline(batchId: string, timeline: ChunkTimeline): Promise<void> {
+    await this.store.put(storeKeys.batch(batchId).timeline, storedJson({ formatVersion: 1, timeline } satisfies StoredTimeline));
+  }
+
+  /** With all that is known of it. Null: there is none, or it is not for who asks. */
+  async find(batchId: string, sees: Sees): Promise<FoundBatch | null> {
+    const manifest = this.over.get(batchId) ?? (await this.read(batchId));
+    if (manifest === null || !sees(manifest.tenant)) return null;
+    if (!isTerminal(manifest.batch.status)) {
+      const facts = await this.liveFacts(manifest);
+      return { manifest, view: toBatchView(manifest, facts), isPausedByRequest: facts.control.isPaused };
+    }
+    if (this.over.size >= OVER_KEPT_MAX) this.over.clear();
+    this.over.set(batchId, manifest);
+    return { manifest, view: toBatchView(manifest, null), isPausedByRequest: false };
+  }
+
   private async liveFacts(manifest: Manifest): Promise<LiveFacts> {
     const [cancelRequestedAt, control] = await Promise.all([this.cancelRequestedAt(manifest.batch.id), this.readControl(manifest)]);
     return { cancelRequestedAt, control };
@@ -204,11 +244,6 @@ export class BatchStore {
   }
 
   private async view(batchId: string, sees: Sees): Promise<BatchView | null> {
-    const manifest = this.over.get(batchId) ?? (await this.read(batchId));
-    if (manifest === null || !sees(manifest.tenant)) return null;
-    if (!isTerminal(manifest.batch.status)) return toBatchView(manifest, await this.liveFacts(manifest));
-    if (this.over.size >= OVER_KEPT_MAX) this.over.clear();
-    this.over.set(batchId, manifest);
-    return toBatchView(manifest, null);
+    return (await this.find(batchId, sees))?.view ?? null;
   }
 }

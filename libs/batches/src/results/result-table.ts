@@ -31,6 +31,10 @@ export class ResultTable {
     return new ResultTable(batchId, numbers);
   }
 
+  get chunkCount(): number {
+    return this.numbers.length / ENTRY_NUMBERS;
+  }
+
   encode(): Buffer {
     return Buffer.from(this.numbers.buffer);
   }
@@ -68,6 +72,6 @@ export class ResultTable {
   }
 
   private *results(): Generator<Omit<ChunkResult, 'failures'>, void, void> {
-    for (let index = 0; index * ENTRY_NUMBERS < this.numbers.length; index++) yield this.resultOf(index);
+    for (let index = 0; index < this.chunkCount; index++) yield this.resultOf(index);
   }
 }

@@ -49,6 +49,8 @@ export const storeKeys = {
       control: `${prefix}control.json`,
       /** The chunks that it is divided into. */
       plan: `${prefix}plan.idx`,
+      /** What became of its chunks over time, for people. */
+      timeline: `${prefix}timeline.json`,
       /** Somebody asked to cancel. */
       cancelMarker: `${prefix}cancel`,
       /** Runners of some node crash of it. */

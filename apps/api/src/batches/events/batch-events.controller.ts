@@ -4,10 +4,13 @@ import { InterleaveError, type BatchLogEntry } from '@app/contracts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Access } from '../../access/access';
 import { callerOf } from '../../access/caller';
+import { Sessions } from '../../access/sessions';
+import { whoEnters } from '../../access/access-guard';
 import { Documented } from '../../docs/documented';
+import { EventStream } from '../../http/event-stream';
 import { BatchService } from '../batch.service';
 import { BatchWatches } from './batch-watches';
-import { eventId, EventStream } from './event-stream';
+import { BatchStream, eventId } from './batch-stream';
 
 const STREAMS_MAX = 1024;
 /** Of these, of one tenant. */
@@ -23,6 +26,7 @@ export class BatchEventsController {
     private readonly service: BatchService,
     private readonly watches: BatchWatches,
     private readonly access: Access,
+    private readonly sessions: Sessions,
   ) {}
 
   @Get(':id/log')
@@ -46,29 +50,17 @@ export class BatchEventsController {
   async events(@Param('id') id: string, @Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
     const caller = callerOf(request);
     const view = await this.service.getBatch(id, caller);
-    const { 'last-event-id': given, authorization, 'x-api-key': apiKey } = request.headers;
+    const { 'last-event-id': given } = request.headers;
     const lastId = typeof given === 'string' ? given : '';
     // It tells those that would connect again and again to stop.
     if (isTerminal(view.status) && lastId === eventId(view)) return void reply.code(204).send();
     this.admit(caller.tenant);
-    const { raw } = reply;
-    raw.once('close', () => this.leave(caller.tenant));
-    reply.hijack();
-    raw.writeHead(200, {
-      ...(reply.getHeaders() as Record<string, string>),
-      'content-type': 'text/event-stream; charset=utf-8',
-      'cache-control': 'no-store',
-      // nginx would hold events back.
-      'x-accel-buffering': 'no',
-    });
-    raw.flushHeaders();
-    const credentials = { authorization, apiKey: typeof apiKey === 'string' ? apiKey : undefined };
-    const stream = new EventStream(raw, lastId, async () => void (await this.access.callerOf(credentials)));
-    stream.tell(view);
+    const stream = new EventStream(reply, async () => void (await whoEnters(request, this.access, this.sessions)));
+    stream.onClose(() => this.leave(caller.tenant));
+    const batch = new BatchStream(stream, lastId);
+    batch.tell(view);
     if (isTerminal(view.status)) return;
-    const stop = this.watches.watch(id, { onBatch: (next) => stream.tell(next), onEnd: () => stream.end() });
-    raw.once('close', stop);
-    if (raw.destroyed) stop();
+    stream.onClose(this.watches.watch(id, { onBatch: (next) => batch.tell(next), onEnd: () => stream.end() }));
   }
 
   /** Throws `overloaded`. */

@@ -1,3 +1,4 @@
+import { VERSION } from '@app/contracts';
 import type { Config } from '@app/config';
 import { visibleModels, type ModelView } from '@app/models';
 import { Controller, Get, Inject, Param, Req } from '@nestjs/common';
@@ -5,7 +6,6 @@ import type { FastifyRequest } from 'fastify';
 import { callerOf } from '../../access/caller';
 import { Documented } from '../../docs/documented';
 import { CATALOG, CONFIG } from '../../tokens';
-import { VERSION } from '../../version';
 import { LaneMerging } from '../lane-merging';
 import { extensionsOf } from './extensions';
 import { modelMetadata } from './model-metadata';

@@ -1,6 +1,5 @@
-import { readRows, ResultTable, type ChunkTable, type Manifest, type RowLine } from '@app/batches';
+import { plannedTable, readRows, ResultTable, type ChunkTable, type Manifest, type RowLine } from '@app/batches';
 import type { RunnerContext } from '../../runner-context';
-import { plannedTable } from '../batch-plan';
 import { RowsLeft } from './rows-left';
 import type { RowSource } from './source';
 
@@ -24,14 +23,14 @@ export async function retrySource(
   const { input_file_id: fileId } = original.batch;
   const leftIn = (table: ChunkTable): RowsLeft => new RowsLeft(batches.results(original.batch.id), table, results);
   if (original.hasPreparedRows === true) {
-    const table = await plannedTable(context, original, () => Promise.reject(new RetryImpossible(manifest)));
+    const table = await plannedTable(store, original, () => Promise.reject(new RetryImpossible(manifest)));
     const all = await sourceOf(original);
     const source: RowSource = (signal) => linesOf(ofSource(all(signal)), leftIn(table), signal);
     return Object.assign(source, all.columns === undefined ? {} : { columns: all.columns });
   }
   const record = fileId === null ? null : await files.find(fileId);
   if (record === null) throw new RetryImpossible(manifest);
-  const table = await plannedTable(context, original, () => files.readChunkTable(record));
+  const table = await plannedTable(store, original, () => files.readChunkTable(record));
   const left = leftIn(table);
   return (signal) => linesOf(ofFile(context, files.contentKey(record.id), table, left), left, signal);
 }

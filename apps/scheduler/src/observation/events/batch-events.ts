@@ -1,0 +1,37 @@
+import type { BatchStatus, VerdictLevel } from '@app/contracts';
+import type { NewEvent } from './new-event';
+import type { NodeFactsNow } from './node-facts';
+
+type Facts = Pick<NodeFactsNow, 'begunBatches' | 'endedBatches' | 'pausedBatches'>;
+
+export function batchEvents(before: Facts, after: Facts): NewEvent[] {
+  const isNew = <T extends { id: string }>(list: readonly T[], known: readonly { id: string }[]): T[] =>
+    list.filter(({ id }) => !known.some((other) => other.id === id));
+  return [
+    ...isNew(after.begunBatches, before.begunBatches).map(({ id, total }): NewEvent => {
+      const meaning = 'Its rows run on CPU time that live requests leave.';
+      return { kind: 'batch', level: 'ok', text: `Batch ${id} began: ${count(total)} rows.`, meaning, advice: null, subject: id };
+    }),
+    ...isNew(after.pausedBatches, before.pausedBatches).map(({ id, reason }): NewEvent => {
+      const meaning = 'None of its rows run until it goes on.';
+      return { kind: 'batch', level: 'ok', text: `Batch ${id} is paused: ${reason}.`, meaning, advice: null, subject: id };
+    }),
+    ...isNew(after.endedBatches, before.endedBatches).map(ended),
+  ];
+}
+
+const LEVELS: Partial<Record<BatchStatus, VerdictLevel>> = { failed: 'watch', expired: 'watch' };
+
+function ended({ id, status, completed, failed }: Facts['endedBatches'][number]): NewEvent {
+  const hasFailures = failed > 0;
+  return {
+    kind: 'batch',
+    level: LEVELS[status] ?? (hasFailures ? 'watch' : 'ok'),
+    text: `Batch ${id} is ${status}: ${count(completed)} rows completed, ${count(failed)} failed.`,
+    meaning: status === 'failed' ? 'Nothing of it was run, or it could not go on.' : 'Its lines are in its output and error files.',
+    advice: hasFailures ? 'Its error file says why each row failed.' : status === 'failed' ? 'Its errors say which lines are wrong.' : null,
+    subject: id,
+  };
+}
+
+const count = (rows: number): string => rows.toLocaleString('en-US');

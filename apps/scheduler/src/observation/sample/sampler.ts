@@ -1,0 +1,74 @@
+import { statfs } from 'node:fs/promises';
+import { runPaths, type Config } from '@app/config';
+import type { FleetView, SchedulerProcessStatus } from '@app/contracts';
+import { commandProcess, fetchMetrics, fetchStatus, FLEET_COMMAND, type MetricsJson } from '@app/process';
+import type { Registry } from 'prom-client';
+import { CpuReader } from '../cpu/cpu-reading';
+import { countsOf } from './counted';
+import { MetricsView } from './metrics-view';
+import type { NodeCounts } from './node-counts';
+import type { Sample } from './sample';
+
+/** Longer, and a process that hangs would hold up the sample of all others. */
+const ANSWER_MS_MAX = 1_000;
+
+/** Asks all processes of the node once a call. */
+export class Sampler {
+  private readonly cpus = new CpuReader();
+
+  constructor(
+    private readonly config: Pick<Config, 'runDir' | 'dataDir' | 'redisUrl'>,
+    private readonly own: { registry: Registry; status: () => SchedulerProcessStatus },
+    private readonly counts: NodeCounts,
+  ) {}
+
+  async take(): Promise<Sample> {
+    const scheduler = this.own.status();
+    const workerIds = scheduler.placement.workers.map(({ id }) => id);
+    const [workers, metrics, runner, api, fleet, disk] = await Promise.all([
+      Promise.all(workerIds.map(async (id) => [id, await this.ask(id, (path) => fetchStatus('worker', path, ANSWER_MS_MAX))] as const)),
+      this.allMetrics(workerIds),
+      this.ask('runner', (path) => fetchStatus('runner', path, ANSWER_MS_MAX)),
+      this.ask('api', (path) => fetchStatus('api', path, ANSWER_MS_MAX)),
+      this.config.redisUrl === null ? null : this.ask('api', (path) => commandProcess<FleetView>(path, FLEET_COMMAND, {}, ANSWER_MS_MAX)),
+      this.disk(),
+    ]);
+    const pidOf = (id: string): number | null =>
+      (id === 'api' ? api?.pid : scheduler.processes.find((each) => each.id === id)?.pid) ?? null;
+    for (const [id, of] of metrics) this.counts.add(id, id === 'scheduler' ? process.pid : pidOf(id), countsOf(of));
+    this.counts.keepOnly(new Set([...workerIds, 'runner', 'api', 'scheduler']));
+    return {
+      atMs: Date.now(),
+      steadyMs: performance.now(),
+      scheduler,
+      workers: new Map(workers),
+      runner,
+      api,
+      fleet,
+      metrics: new MetricsView(metrics.map(([, of]) => of)),
+      cpu: this.cpus.read(
+        scheduler.workers.flatMap(({ pid, lane, cpus }) => (pid === null ? [] : [{ pid, lane, executors: cpus.length }])),
+      ),
+      disk,
+    };
+  }
+
+  private async allMetrics(workerIds: readonly string[]): Promise<[id: string, MetricsJson][]> {
+    const asked = [...workerIds, 'runner', 'api'].map(async (id): Promise<[string, MetricsJson][]> => {
+      const metrics = await this.ask(id, (path) => fetchMetrics(path, ANSWER_MS_MAX));
+      return Array.isArray(metrics) ? [[id, metrics]] : [];
+    });
+    return [['scheduler', (await this.own.registry.getMetricsAsJSON()) as MetricsJson], ...(await Promise.all(asked)).flat()];
+  }
+
+  private ask<T>(processId: string, how: (socketPath: string) => Promise<T>): Promise<T | null> {
+    return how(runPaths(this.config.runDir).statusSocket(processId)).catch(() => null);
+  }
+
+  private async disk(): Promise<Sample['disk']> {
+    return statfs(this.config.dataDir).then(
+      ({ bavail, blocks, bsize }) => ({ freeBytes: bavail * bsize, sizeBytes: blocks * bsize }),
+      () => null,
+    );
+  }
+}
