@@ -138,12 +138,13 @@ export class BatchRunner {
       runningChunks: batch.runningChunks,
       paused: batch.paused,
       secondsLeft: batch.secondsLeft,
+      progressAgeSeconds: batch.progressAgeSeconds,
     }));
     return {
       batches,
       rowsPerSecond: this.rate.perSecond(),
       backlogSeconds: this.batches.reduce((sum, { backlogSeconds }) => sum + backlogSeconds, 0),
-      chunks: { running: this.desk.runningChunks, waiting: this.pump.waitingChunks },
+      chunks: { running: this.desk.runningChunks, waiting: this.pump.waitingChunks, oldestSeconds: this.oldestChunkSeconds() },
       redisIsReady: this.options.queues.isReady(),
       pinnedRevisions: this.pins.revisions([...this.batches.flatMap(({ pin }) => pin ?? []), ...this.desk.pins()]),
     };
@@ -175,6 +176,11 @@ export class BatchRunner {
   /** Rows of a chunk that runs here which have a line already. */
   rowsOf(chunk: ChunkPayload): number {
     return this.desk.rowsOf(chunk);
+  }
+
+  private oldestChunkSeconds(): number {
+    const since = this.batches.flatMap(({ ledger }) => ledger?.runningSinceMs ?? []);
+    return Math.max(0, Date.now() - Math.min(Date.now(), ...since)) / 1000;
   }
 
   private get batches(): OwnedBatch[] {

@@ -1,4 +1,12 @@
-import { CALIBRATION_STATES, type CalibrationStatus, ISOLATION_STATES, type IsolationTool, type Lane } from '@app/contracts';
+import {
+  CALIBRATION_STATES,
+  type CalibrationStatus,
+  ISOLATION_STATES,
+  type IsolationTool,
+  type Lane,
+  MODEL_STATES,
+  type ModelReport,
+} from '@app/contracts';
 import type { WorkerModelStats } from '@app/native';
 import { Counter, Gauge, type Histogram, type Registry } from 'prom-client';
 
@@ -124,6 +132,26 @@ export function registerCalibrationState(registry: Registry, { id, lane }: Worke
       // Of two revisions of a version the later one counts.
       for (const { name, version, state } of statuses()) {
         for (const other of CALIBRATION_STATES) this.set({ model: name, version, lane, worker: id, state: other }, other === state ? 1 : 0);
+      }
+    },
+  });
+}
+
+/** One series for each state, 1 for the one that holds. Of two revisions of a version the later one counts. */
+export function registerModelStates(
+  registry: Registry,
+  { id, lane }: WorkerLabels,
+  models: () => Pick<ModelReport, 'name' | 'version' | 'state'>[],
+): void {
+  new Gauge({
+    name: 'interleave_model_state',
+    help: 'Whether a worker can run a model: 1 for the state that holds',
+    labelNames: [...LABELS, 'state'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { name, version, state } of models()) {
+        for (const other of MODEL_STATES) this.set({ model: name, version, lane, worker: id, state: other }, other === state ? 1 : 0);
       }
     },
   });

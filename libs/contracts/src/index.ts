@@ -14,4 +14,5 @@ export * from './releases';
 export * from './repository';
 export * from './stages';
 export * from './tensors';
+export * from './version';
 export * from './worker-status';

@@ -69,6 +69,8 @@ export interface ActiveBatchStatus {
   paused: string | null;
   /** Predicted; null: not known. */
   secondsLeft: number | null;
+  /** For how long no row was done; null: it is not in progress, or paused. */
+  progressAgeSeconds: number | null;
 }
 
 /** `GET /status` of the runner. */
@@ -81,7 +83,8 @@ export interface RunnerProcessStatus {
    * requests held its CPU. In seconds; 0 before any row ran.
    */
   backlogSeconds: number;
-  chunks: { running: number; waiting: number };
+  /** `oldestSeconds`: since a node took the one that has run longest, of the batches that this node owns; 0: none runs. */
+  chunks: { running: number; waiting: number; oldestSeconds: number };
   redisIsReady: boolean;
   /** Tools of the process. Absent: it is of a former release. */
   isolation?: IsolationTool[];
