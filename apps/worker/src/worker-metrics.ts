@@ -204,8 +204,8 @@ function registerHistogram(
       aggregator: 'sum',
       values: stats().flatMap((model) => histogramValues(histogram, model, labelsOf(model))),
     });
-  // All that a registry asks of a metric.
-  registry.registerMetric({ name, get } as unknown as Histogram);
+  // All that a registry asks of a metric, and its labels for the documentation.
+  registry.registerMetric({ name, labelNames: LABELS, get } as unknown as Histogram);
 }
 
 function histogramValues(
