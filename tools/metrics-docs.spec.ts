@@ -51,20 +51,18 @@ interface Described {
 }
 
 async function describeAll(registry: Registry, processName: string): Promise<Described[]> {
-  return Promise.all(
-    registry.getMetricsAsArray().map(async (metric) => {
-      const { name, help, type } = (await metric.get()) as unknown as { name: string; help: string; type: string };
-      const { labelNames = [] } = metric as unknown as { labelNames?: string[] };
-      const labels = labelNames.map((label) => `\`${label}\``).join(', ');
-      return { name, row: `| \`${name}\` | ${type} | ${labels} | ${unitOf(name)} | ${processName} | ${help.replaceAll('|', '\\|')} |` };
-    }),
-  );
+  const metrics = (await registry.getMetricsAsJSON()) as unknown as { name: string; help: string; type: string }[];
+  return metrics.map(({ name, help, type }) => {
+    const { labelNames = [] } = registry.getSingleMetric(name) as unknown as { labelNames?: string[] };
+    const labels = labelNames.map((label) => `\`${label}\``).join(', ');
+    return { name, row: `| \`${name}\` | ${type} | ${labels} | ${unitOf(name)} | ${processName} | ${help.replaceAll('|', '\\|')} |` };
+  });
 }
 
 async function apiMetrics(): Promise<Registry> {
   const options = apiOn(new EchoBackend());
   const app = await createServer(options);
-  const registry = app.get(Registry);
+  const registry = app.get<Registry>(Registry);
   // What only a node with TLS has, and what is made of the metrics of all processes.
   observeExpiry({ current: { validToMs: 0 } } as Parameters<typeof observeExpiry>[0], registry);
   await addGatewayGauges(registry, { admittedItems: () => 0, inFlightItems: () => 0 });
@@ -79,7 +77,7 @@ function schedulerMetrics(): Registry {
   const proof = { verdict: PREEMPTION_VERDICTS[0], p50Ms: 0, p99Ms: 0 } as unknown as ConstructorParameters<typeof SchedulerMetrics>[2];
   const { registry } = new SchedulerMetrics([], placement, proof, new SupervisorEvents());
   registerNode(registry, loadConfig({ DATA_DIR: __dirname }), placement);
-  registerLaneControl(registry, () => ({ batchWorkers: [], guards: [], inflation: [], heldOffSlots: 0 }));
+  registerLaneControl(registry, () => ({ batchWorkers: [], guards: [], inflation: [], heldOffSlots: 0, isHeldOff: false }));
   return registry;
 }
 

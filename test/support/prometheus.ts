@@ -92,12 +92,14 @@ export class Monitoring {
   }
 
   private async receive(): Promise<string> {
-    this.receiver = createServer(async (request, response) => {
+    this.receiver = createServer((request, response) => {
       const parts: Buffer[] = [];
-      for await (const part of request) parts.push(part as Buffer);
-      const { alerts } = JSON.parse(Buffer.concat(parts).toString('utf8')) as { alerts: Notification[] };
-      this.told.push(...alerts);
-      response.end();
+      request.on('data', (part: Buffer) => parts.push(part));
+      request.on('end', () => {
+        const { alerts } = JSON.parse(Buffer.concat(parts).toString('utf8')) as { alerts: Notification[] };
+        this.told.push(...alerts);
+        response.end();
+      });
     }).listen(0, '127.0.0.1');
     await once(this.receiver, 'listening');
     return `http://127.0.0.1:${(this.receiver.address() as AddressInfo).port}`;

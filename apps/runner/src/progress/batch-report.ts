@@ -23,7 +23,7 @@ export class BatchReport {
 
   /** For how long no row has been done. */
   get idleMs(): number {
-    return this.meter.idleMs;
+    return this.meter.idleMs(performance.now());
   }
 
   /** Null: not known. */

@@ -35,8 +35,8 @@ export class ProgressMeter {
   }
 
   /** For how long no row has been done; 0 until it is read for the first time. */
-  get idleMs(): number {
-    return this.movedMs === null ? 0 : performance.now() - this.movedMs;
+  idleMs(nowMs: number): number {
+    return this.movedMs === null ? 0 : nowMs - this.movedMs;
   }
 
   /** Rows per second; 0: none is known. */
