@@ -92,7 +92,9 @@ describe('docker-compose.yml', () => {
 
   it('sends logs to the Loki that it starts, and few labels with them', () => {
     const alloy = readFileSync(join(root, 'deploy/alloy/config.alloy'), 'utf8');
-    const loki = readYaml<{ server: { http_listen_port: number }; limits_config: { max_label_names_per_series: number } }>('deploy/loki/loki.yml');
+    const loki = readYaml<{ server: { http_listen_port: number }; limits_config: { max_label_names_per_series: number } }>(
+      'deploy/loki/loki.yml',
+    );
     expect(compose.services.alloy.environment?.['LOKI_URL']).toBe(`http://loki:${loki.server.http_listen_port}/loki/api/v1/push`);
     expect(/stage\.labels \{\s*values = \{([^}]*)\}/.exec(alloy)?.[1]?.match(/\w+(?= =)/g)).toEqual(['level', 'process']);
     const lines = (text: string): string => text.slice(text.indexOf('loki.process "lines"'));

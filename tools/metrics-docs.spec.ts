@@ -13,24 +13,23 @@ import { registerLaneControl } from '../apps/scheduler/src/lane-control/lane-con
 import { registerNode } from '../apps/scheduler/src/node-metrics';
 import { SchedulerMetrics } from '../apps/scheduler/src/scheduler-metrics';
 import { SupervisorEvents } from '../apps/scheduler/src/supervision/supervisor-events';
-import {
-  registerCalibrationState,
-  registerIsolation,
-  registerModelStates,
-  registerWorkerMetrics,
-} from '../apps/worker/src/worker-metrics';
+import { registerCalibrationState, registerIsolation, registerModelStates, registerWorkerMetrics } from '../apps/worker/src/worker-metrics';
 
 const PAGE = join(__dirname, '../docs/metrics.md');
 const HEAD = `# Metrics
 
-All metrics of a node, as \`GET /metrics\` of its API gives them: one scrape for all processes. \`npm run metrics-docs\` writes this page from
+All metrics of a node, as \`GET /metrics\` of its API gives them: one scrape for all processes. \`npm run metrics-docs\` writes this
+page from
 the registries of the processes.
 
-- The text format 0.0.4, or OpenMetrics 1.0 where \`Accept\` asks for it, as Prometheus does. OpenMetrics has exemplars: the trace of a request
+- The text format 0.0.4, or OpenMetrics 1.0 where \`Accept\` asks for it, as Prometheus does. OpenMetrics has exemplars: the trace
+  of a request
   that was sampled, in the buckets of \`interleave_request_seconds\`.
-- Counters begin at 0 when their process begins; \`rate\` and \`increase\` know that. What the API and the runner count is exact whatever becomes of
+- Counters begin at 0 when their process begins; \`rate\` and \`increase\` know that. What the API and the runner count is exact
+  whatever becomes of
   the workers. What a worker counted since the last scrape goes with it when it is killed.
-- Labels are bounded: the first 500 models and 100 tenants have their names, later ones are \`other\`. All other labels have values of the program
+- Labels are bounded: the first 500 models and 100 tenants have their names, later ones are \`other\`. All other labels have values
+  of the program
   or of the plan.
 - Process \`each\`: API, scheduler, runner and every worker, told apart by the label \`process\`.
 

@@ -17,13 +17,17 @@ interface Panel {
 
 const deploy = join(__dirname, '..');
 const read = (path: string): string => readFileSync(join(deploy, path), 'utf8');
-const rulesOf = (file: string): Rule[] => (parse(read(`prometheus/${file}`)) as { groups: { rules: Rule[] }[] }).groups.flatMap(({ rules }) => rules);
+const rulesOf = (file: string): Rule[] =>
+  (parse(read(`prometheus/${file}`)) as { groups: { rules: Rule[] }[] }).groups.flatMap(({ rules }) => rules);
 const recorded = rulesOf('rules.yml');
 const alerts = rulesOf('alerts.yml') as (Rule & { alert: string })[];
 const tests = readdirSync(join(deploy, 'prometheus/tests')).map((file) => `prometheus/tests/${file}`);
 const names = alerts.map(({ alert }) => alert);
 const runbook = read('../docs/runbook.md');
-const entries = [...runbook.matchAll(/^### (Interleave\w+)\n([^]*?)(?=^##|$(?![^]))/gm)].map(([, name = '', text = '']) => ({ name, text }));
+const entries = [...runbook.matchAll(/^### (Interleave\w+)\n([^]*?)(?=^##|$(?![^]))/gm)].map(([, name = '', text = '']) => ({
+  name,
+  text,
+}));
 
 const documented = [...read('../docs/metrics.md').matchAll(/^\| `(\w+)` \| (\w+)/gm)];
 /** All series: those of the metrics page, with those that histograms have, what is recorded, and what Prometheus makes. */
@@ -58,7 +62,9 @@ describe('rules of Prometheus', () => {
   });
 
   it('have a test for every alert', () => {
-    const tested = new Set(tests.flatMap((file) => [...read(file).matchAll(/alertname: (\w+)\n\s+exp_alerts:\n/g)].map(([, name]) => name)));
+    const tested = new Set(
+      tests.flatMap((file) => [...read(file).matchAll(/alertname: (\w+)\n\s+exp_alerts:\n/g)].map(([, name]) => name)),
+    );
     expect(names.filter((name) => !tested.has(name))).toEqual([]);
     expect(new Set(names).size).toBe(names.length);
   });

@@ -1,5 +1,12 @@
 import { runPaths, type Config } from '@app/config';
-import { mergingText, type ModelReport, type SupervisedProcessStatus, type WorkerPlan, type WorkerProcessStatus, VERSION } from '@app/contracts';
+import {
+  mergingText,
+  type ModelReport,
+  type SupervisedProcessStatus,
+  type WorkerPlan,
+  type WorkerProcessStatus,
+  VERSION,
+} from '@app/contracts';
 import type { BatchView } from '@app/batches';
 import { withDeadline } from '@app/queues';
 import { fetchStatus, PlacementReader, type MetricsJson } from '@app/process';
