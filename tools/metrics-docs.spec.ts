@@ -28,9 +28,8 @@ the registries of the processes.
 - Counters begin at 0 when their process begins; \`rate\` and \`increase\` know that. What the API and the runner count is exact
   whatever becomes of
   the workers. What a worker counted since the last scrape goes with it when it is killed.
-- Labels are bounded: the first 500 models and 100 tenants have their names, later ones are \`other\`. All other labels have values
-  of the program
-  or of the plan.
+- Labels are bounded: live requests and tenants keep the names of the first 500 models and 100 tenants, later ones are \`other\`. All other
+  labels have values of the program, of the plan, or names of models in the repository.
 - Process \`each\`: API, scheduler, runner and every worker, told apart by the label \`process\`.
 
 [Runbook](runbook.md) says what to do about alerts on them; \`deploy/prometheus\` has rules and alerts, \`deploy/grafana\` dashboards.
