@@ -25,7 +25,7 @@ const root = join(__dirname, '..');
 const readYaml = <T>(path: string) => parse(readFileSync(join(root, path), 'utf8'), { merge: true }) as T;
 const compose = readYaml<{
   services: Record<
-    'redis' | 'api' | 'scheduler' | 'prometheus' | 'grafana' | 'node-1' | 'node-2' | 'envoy-config' | 'envoy' | 'store',
+    'redis' | 'api' | 'scheduler' | 'prometheus' | 'grafana' | 'node-1' | 'node-2' | 'envoy-config' | 'envoy' | 'store' | 'alloy' | 'loki',
     Service
   >;
   volumes: Record<string, unknown>;
@@ -36,8 +36,9 @@ describe('docker-compose.yml', () => {
   const named = (profile: string | undefined): string[] =>
     services.flatMap(([name, { profiles }]) => (profiles?.[0] === profile ? [name] : [])).sort();
 
-  it('has the five services of a node, and those of a fleet on request only', () => {
-    expect(named(undefined)).toEqual(['api', 'grafana', 'prometheus', 'redis', 'scheduler']);
+  it('has the six services of a node, and those of a fleet and of logs on request only', () => {
+    expect(named(undefined)).toEqual(['alertmanager', 'api', 'grafana', 'prometheus', 'redis', 'scheduler']);
+    expect(named('logs')).toEqual(['alloy', 'loki']);
     expect(named('fleet')).toEqual(['envoy', 'envoy-config', 'node-1', 'node-2', 'store']);
   });
 
@@ -81,6 +82,24 @@ describe('docker-compose.yml', () => {
     expect(JSON.parse(image)).toEqual(['node', 'bin/health.cjs', 'api', '--ready']);
     expect(compose.services.scheduler.healthcheck?.test).toEqual(['CMD', 'node', 'bin/health.cjs', 'scheduler']);
     for (const name of ['api', 'node-1', 'node-2'] as const) expect(compose.services[name]).not.toHaveProperty('healthcheck');
+  });
+
+  it('gives Docker’s socket to the collector of logs only, to be read', () => {
+    const mounted = services.filter(([, { volumes = [] }]) => volumes.some((volume) => volume.includes('docker.sock')));
+    expect(mounted.map(([name]) => name)).toEqual(['alloy']);
+    expect(compose.services.alloy.volumes).toContain('/var/run/docker.sock:/var/run/docker.sock:ro');
+  });
+
+  it('sends logs to the Loki that it starts, and few labels with them', () => {
+    const alloy = readFileSync(join(root, 'deploy/alloy/config.alloy'), 'utf8');
+    const loki = readYaml<{ server: { http_listen_port: number }; limits_config: { max_label_names_per_series: number } }>(
+      'deploy/loki/loki.yml',
+    );
+    expect(compose.services.alloy.environment?.['LOKI_URL']).toBe(`http://loki:${loki.server.http_listen_port}/loki/api/v1/push`);
+    expect(/stage\.labels \{\s*values = \{([^}]*)\}/.exec(alloy)?.[1]?.match(/\w+(?= =)/g)).toEqual(['level', 'process']);
+    const lines = (text: string): string => text.slice(text.indexOf('loki.process "lines"'));
+    expect(lines(readFileSync(join(root, 'deploy/alloy/kubernetes.alloy'), 'utf8'))).toBe(lines(alloy));
+    expect(loki.limits_config.max_label_names_per_series).toBeGreaterThanOrEqual(4);
   });
 
   it('mounts only volumes that it declares and files that are there', () => {

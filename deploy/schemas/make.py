@@ -100,6 +100,13 @@ def network_policy():
     }
 
 
+def prometheus_rule():
+    texts = {'type': 'object', 'additionalProperties': {'type': 'string'}}
+    text = {'type': 'string'}
+    rule = {'alert': text, 'record': text, 'expr': INT_OR_STRING, 'for': text, 'keep_firing_for': text, 'labels': texts, 'annotations': texts}
+    return {'groups': array(obj({'name': text, 'interval': text, 'rules': array(obj(rule, ['expr']))}, ['name']))}
+
+
 def budget():
     policy = {'enum': ['IfHealthyBudget', 'AlwaysAllow']}
     amounts = {'minAvailable': INT_OR_STRING, 'maxUnavailable': INT_OR_STRING}
@@ -132,6 +139,8 @@ def core_kinds(core_path, apps_path, pod_template):
     for name, definition in wanted.items():
         save(name, with_definitions(top(definitions[definition]), definitions))
     save('poddisruptionbudget-policy-v1', with_definitions(kind_of('PodDisruptionBudget', 'policy/v1', budget()), definitions))
+    rules = kind_of('PrometheusRule', 'monitoring.coreos.com/v1', prometheus_rule())
+    save('prometheusrule-monitoring-v1', with_definitions(rules, definitions))
     policy = kind_of('NetworkPolicy', 'networking.k8s.io/v1', network_policy())
     save('networkpolicy-networking-v1', with_definitions(policy, definitions))
 

@@ -1,6 +1,6 @@
 import type { Config } from '@app/config';
 import { openPlacement, PlacementReader } from '@app/process';
-import { observeEventLoop, observeMemory, type Logger } from '@app/telemetry';
+import { observeProcess, type Logger } from '@app/telemetry';
 import { Global, Module, type DynamicModule } from '@nestjs/common';
 import { Registry } from 'prom-client';
 import { Lifecycle } from './lifecycle';
@@ -45,7 +45,6 @@ export class ProcessModule {
 /** The metrics of this process. */
 function openRegistry(): Registry {
   const registry = new Registry();
-  observeEventLoop(registry, ROLE);
-  observeMemory(registry, ROLE);
+  observeProcess(registry, ROLE);
   return registry;
 }

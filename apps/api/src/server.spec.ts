@@ -401,6 +401,19 @@ describe('the HTTP server', () => {
     expect(text).toMatch(/interleave_stage_seconds_count\{stage="run"\} 1/);
   });
 
+  it('tells metrics as OpenMetrics to whom asks for it, and as text to others', async () => {
+    const [text, open] = await Promise.all(
+      ['*/*', 'application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5'].map(async (accept) => {
+        const response = await fetch(`${url}/metrics`, { headers: { accept } });
+        return [response.headers.get('content-type'), await response.text()] as const;
+      }),
+    );
+    expect(text?.[0]).toBe('text/plain; version=0.0.4; charset=utf-8');
+    expect(text?.[1]).not.toContain('# EOF');
+    expect(open?.[0]).toBe('application/openmetrics-text; version=1.0.0; charset=utf-8');
+    expect(open?.[1].endsWith('\n# EOF\n')).toBe(true);
+  });
+
   async function json(path: string): Promise<[number, unknown]> {
     const response = await fetch(url + path);
     return [response.status, await response.json()];

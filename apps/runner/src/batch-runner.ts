@@ -144,12 +144,13 @@ export class BatchRunner {
       model: batch.model,
       endpoint: batch.endpoint,
       progress: batch.progress,
+      progressAgeSeconds: batch.progressAgeSeconds,
     }));
     return {
       batches,
       rowsPerSecond: this.rate.perSecond(),
       backlogSeconds: this.batches.reduce((sum, { backlogSeconds }) => sum + backlogSeconds, 0),
-      chunks: { running: this.desk.runningChunks, waiting: this.pump.waitingChunks },
+      chunks: { running: this.desk.runningChunks, waiting: this.pump.waitingChunks, oldestSeconds: this.oldestChunkSeconds() },
       redisIsReady: this.options.queues.isReady(),
       ended: this.ended,
       pinnedRevisions: this.pins.revisions([...this.batches.flatMap(({ pin }) => pin ?? []), ...this.desk.pins()]),
@@ -182,6 +183,11 @@ export class BatchRunner {
   /** How far a chunk that runs here is. */
   progressOf(chunk: ChunkPayload): ChunkProgress {
     return { rows: this.desk.rowsOf(chunk), node: this.context.nodeId };
+  }
+
+  private oldestChunkSeconds(): number {
+    const since = this.batches.flatMap(({ ledger }) => ledger?.runningSinceMs ?? []);
+    return Math.max(0, Date.now() - Math.min(Date.now(), ...since)) / 1000;
   }
 
   private get batches(): OwnedBatch[] {

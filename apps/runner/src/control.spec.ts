@@ -48,7 +48,7 @@ describe('control of a batch while it runs', () => {
     const { seen } = engine;
     const before = seen.size;
     await sleep(300);
-    expect([seen.size, lane.status().chunks]).toEqual([before, { running: 0, waiting: 0 }]);
+    expect([seen.size, lane.status().chunks]).toEqual([before, { running: 0, waiting: 0, oldestSeconds: 0 }]);
     expect(before).toBeLessThan(100);
     await change(batchId, { isPaused: false });
     const batch = await workspace.untilOver(batchId);

@@ -5,7 +5,7 @@ import { isolateDiskWork } from '@app/native';
 import { WorkerPool } from '@app/worker-pool';
 import { openStore } from '@app/batches';
 import { onShutdown, openPlacement, readCrashCount, serveProcessStatus, type ShutdownStep } from '@app/process';
-import { createLogger, observeEventLoop } from '@app/telemetry';
+import { createLogger, observeProcess } from '@app/telemetry';
 import { Registry } from 'prom-client';
 import { FleetRefusal } from './fleet-refusal';
 import { openRunner } from './open-runner';
@@ -29,7 +29,7 @@ async function main(): Promise<void> {
   mkdirSync(config.runDir, { recursive: true });
   const isolation = [isolateDiskWork()];
   const registry = new Registry();
-  observeEventLoop(registry, PROCESS_ID);
+  observeProcess(registry, PROCESS_ID);
   const placement = openPlacement(config.runDir, log);
   const pool = new WorkerPool({ lane: 'batch', runDir: config.runDir, placement });
   const catalog = await openModelCatalog(config.modelsDir, 'batch', log, placement);

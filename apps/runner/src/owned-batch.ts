@@ -130,6 +130,11 @@ export class OwnedBatch {
     return this.report.secondsLeft;
   }
 
+  /** Null: it is not in progress, or paused. */
+  get progressAgeSeconds(): number | null {
+    return this.isInWork && this.paused === null ? this.report.idleMs / 1000 : null;
+  }
+
   /** Another node turned out to own it. */
   get isLost(): boolean {
     return this.file.state === 'lost';

@@ -65,6 +65,19 @@ export class RunnerMetrics {
   }
 }
 
+/** Metrics of one number that is read at every scrape. */
+function gauges(registry: Registry, readings: readonly { name: string; help: string; read: () => number }[]): void {
+  for (const { name, help, read } of readings)
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(read());
+      },
+    });
+}
+
 const OPEN_STATUSES: readonly BatchStatus[] = ['validating', 'in_progress', 'finalizing', 'cancelling'];
 
 /** Gauges that are read off the lane's status at every scrape. */
@@ -91,28 +104,41 @@ export function observeRunner(registry: Registry, status: () => RunnerProcessSta
       this.set({ state: 'waiting' }, waiting);
     },
   });
-  new Gauge({
-    name: 'interleave_batch_rows_per_second',
-    help: 'Rows committed per second over the last 10 s',
-    registers,
-    collect() {
-      this.set(status().rowsPerSecond);
+  gauges(registry, [
+    {
+      name: 'interleave_batch_rows_per_second',
+      help: 'Rows committed per second over the last 10 s',
+      read: () => status().rowsPerSecond,
     },
-  });
-  new Gauge({
-    name: 'interleave_batch_backlog_seconds',
-    help: 'Predicted time of one executor for the rows that are not committed, by what the last rows took',
-    registers,
-    collect() {
-      this.set(status().backlogSeconds);
+    {
+      name: 'interleave_batch_backlog_seconds',
+      help: 'Predicted time of one executor for the rows that are not committed, by what the last rows took',
+      read: () => status().backlogSeconds,
     },
-  });
-  new Gauge({
-    name: 'interleave_batch_seconds_left',
-    help: 'Predicted time until the batches that this node owns are done; 0: none is in work, or it is not known',
-    registers,
-    collect() {
-      this.set(Math.max(0, ...status().batches.map(({ secondsLeft }) => secondsLeft ?? 0)));
+    {
+      name: 'interleave_batch_seconds_left',
+      help: 'Predicted time until the batches that this node owns are done; 0: none is in work, or it is not known',
+      read: () => Math.max(0, ...status().batches.map(({ secondsLeft }) => secondsLeft ?? 0)),
     },
-  });
+    {
+      name: 'interleave_batch_rows_open',
+      help: 'Rows without a committed line, of the batches that this node owns',
+      read: () => status().batches.reduce((sum, { total, completed, failed }) => sum + total - completed - failed, 0),
+    },
+    {
+      name: 'interleave_batch_progress_age_seconds',
+      help: 'For how long the batch in progress that stands still longest has had no row done; paused ones do not count',
+      read: () => Math.max(0, ...status().batches.map(({ progressAgeSeconds }) => progressAgeSeconds ?? 0)),
+    },
+    {
+      name: 'interleave_batch_oldest_chunk_seconds',
+      help: 'For how long the chunk that runs longest has run, on any node, of the batches that this node owns; 0: none runs',
+      read: () => status().chunks.oldestSeconds,
+    },
+    {
+      name: 'interleave_redis_up',
+      help: '1 while the Redis of the batches can be reached, else 0',
+      read: () => (status().redisIsReady ? 1 : 0),
+    },
+  ]);
 }

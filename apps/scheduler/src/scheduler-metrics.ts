@@ -1,6 +1,6 @@
 import { Counter, Gauge, Registry } from 'prom-client';
 import { PREEMPTION_VERDICTS, type ModelOfLane, type Placement, type PreemptionProof } from '@app/contracts';
-import { observeEventLoop } from '@app/telemetry';
+import { observeProcess } from '@app/telemetry';
 import type { SupervisedProcess } from './supervision/supervised-process';
 import type { SupervisorEvents } from './supervision/supervisor-events';
 
@@ -66,7 +66,7 @@ export class SchedulerMetrics {
         for (const { spec, state } of processes) this.set({ process: spec.id }, state === 'ready' ? 1 : 0);
       },
     });
-    observeEventLoop(this.registry, 'scheduler');
+    observeProcess(this.registry, 'scheduler');
     this.observePreemption(preemption);
   }
 

@@ -3,14 +3,14 @@ import { loadConfig, runPaths } from '@app/config';
 import { workersBeside, type Placement, type WorkerModelPlan, type WorkerPlan } from '@app/contracts';
 import { inspectRuntime, isolateProcess, startWorker, type WorkerHandle } from '@app/native';
 import { onShutdown, openPlacement, readPlacement, serveProcessStatus, type ShutdownStep } from '@app/process';
-import { createLogger, type Logger, observeEventLoop } from '@app/telemetry';
+import { createLogger, type Logger, observeProcess } from '@app/telemetry';
 import { Registry } from 'prom-client';
 import { Calibrator } from './calibration/calibrator';
 import { measuresCosts } from './calibration/measuring-worker';
 import { livePids } from './live-pids';
 import { hasFingerprint } from './model-files';
 import { PlacedModels } from './placed-models';
-import { registerCalibrationState, registerIsolation, registerWorkerMetrics } from './worker-metrics';
+import { registerCalibrationState, registerIsolation, registerModelStates, registerWorkerMetrics } from './worker-metrics';
 import { workerStatus } from './worker-status';
 
 /** Shorter than the scheduler's patience for the whole node. */
@@ -51,7 +51,7 @@ async function main(): Promise<void> {
   for (const { tool, state, reason } of isolation)
     if (state === 'unavailable') log.warn({ tool, reason }, `isolation: ${tool} is unavailable`);
   const registry = new Registry();
-  observeEventLoop(registry, plan.id);
+  observeProcess(registry, plan.id);
   const reader = openPlacement(config.runDir, log);
   const calibrator = new Calibrator({
     plan,
@@ -69,6 +69,7 @@ async function main(): Promise<void> {
     ...worker.executors().flatMap((executor) => executor.isolation),
   ]);
   registerCalibrationState(registry, { id: plan.id, lane: plan.lane }, () => calibrator.statuses());
+  registerModelStates(registry, { id: plan.id, lane: plan.lane }, () => worker.models());
   const models = new PlacedModels({ plan, reader, worker, calibrator, log });
   let state: 'serving' | 'draining' = 'serving';
   const statusServer = await serveProcessStatus({

@@ -1,7 +1,7 @@
 import type { CalibrationStatus } from '@app/contracts';
 import type { WorkerModelStats } from '@app/native';
 import { Registry } from 'prom-client';
-import { registerCalibrationState, registerIsolation, registerWorkerMetrics } from './worker-metrics';
+import { registerCalibrationState, registerIsolation, registerModelStates, registerWorkerMetrics } from './worker-metrics';
 
 const STATS: WorkerModelStats = {
   name: 'encoder',
@@ -92,6 +92,20 @@ describe('metrics of a worker', () => {
         `interleave_calibration_state{${labels},state="measured"} 1`,
       ]),
     );
+  });
+
+  it('say which models can be run', async () => {
+    const states = new Registry();
+    const worker = { id: 'all-realtime', lane: 'realtime' as const };
+    registerModelStates(states, worker, () => [
+      { name: 'good', version: '1', state: 'ready' },
+      { name: 'bad', version: '2', state: 'failed' },
+    ]);
+    const text = await states.metrics();
+    expect(text.match(/^interleave_model_state\{.* 1$/gm)).toEqual([
+      'interleave_model_state{model="good",version="1",lane="realtime",worker="all-realtime",state="ready"} 1',
+      'interleave_model_state{model="bad",version="2",lane="realtime",worker="all-realtime",state="failed"} 1',
+    ]);
   });
 
   it('count executors and the process by the state of each isolation tool', async () => {

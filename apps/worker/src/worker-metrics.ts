@@ -1,4 +1,12 @@
-import { CALIBRATION_STATES, type CalibrationStatus, ISOLATION_STATES, type IsolationTool, type Lane } from '@app/contracts';
+import {
+  CALIBRATION_STATES,
+  type CalibrationStatus,
+  ISOLATION_STATES,
+  type IsolationTool,
+  type Lane,
+  MODEL_STATES,
+  type ModelReport,
+} from '@app/contracts';
 import type { WorkerModelStats } from '@app/native';
 import { Counter, Gauge, type Histogram, type Registry } from 'prom-client';
 
@@ -129,6 +137,26 @@ export function registerCalibrationState(registry: Registry, { id, lane }: Worke
   });
 }
 
+/** One series for each state, 1 for the one that holds. Of two revisions of a version the later one counts. */
+export function registerModelStates(
+  registry: Registry,
+  { id, lane }: WorkerLabels,
+  models: () => Pick<ModelReport, 'name' | 'version' | 'state'>[],
+): void {
+  new Gauge({
+    name: 'interleave_model_state',
+    help: 'Whether a worker can run a model: 1 for the state that holds',
+    labelNames: [...LABELS, 'state'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { name, version, state } of models()) {
+        for (const other of MODEL_STATES) this.set({ model: name, version, lane, worker: id, state: other }, other === state ? 1 : 0);
+      }
+    },
+  });
+}
+
 /** How many of the worker's executors, or the worker itself, have each tool in each state. */
 export function registerIsolation(registry: Registry, { id, lane }: WorkerLabels, tools: () => IsolationTool[]): void {
   new Gauge({
@@ -176,8 +204,8 @@ function registerHistogram(
       aggregator: 'sum',
       values: stats().flatMap((model) => histogramValues(histogram, model, labelsOf(model))),
     });
-  // All that a registry asks of a metric.
-  registry.registerMetric({ name, get } as unknown as Histogram);
+  // All that a registry asks of a metric, and its labels for the documentation.
+  registry.registerMetric({ name, labelNames: LABELS, get } as unknown as Histogram);
 }
 
 function histogramValues(

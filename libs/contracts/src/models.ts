@@ -61,7 +61,8 @@ export interface WorkerModelPlan {
   rowTokensMax: number | null;
 }
 
-export type ModelState = 'loading' | 'ready' | 'failed';
+export const MODEL_STATES = ['loading', 'ready', 'failed'] as const;
+export type ModelState = (typeof MODEL_STATES)[number];
 
 /**
  * What runs of one model cost: `runNs[i][j]` ns for `rows[j]` rows of `lengths[i]` tokens (the sum over two sequence axes;

@@ -77,6 +77,8 @@ export interface ActiveBatchStatus {
   endpoint?: string;
   /** Null: nothing is known yet. */
   progress?: Pick<BatchProgress, 'rows_per_second' | 'seconds_left'> | null;
+  /** For how long no row was done; null: it is not in progress, or paused. */
+  progressAgeSeconds: number | null;
 }
 
 /** `GET /status` of the runner. */
@@ -89,7 +91,8 @@ export interface RunnerProcessStatus {
    * requests held its CPU. In seconds; 0 before any row ran.
    */
   backlogSeconds: number;
-  chunks: { running: number; waiting: number };
+  /** `oldestSeconds`: since a node took the one that has run longest, of the batches that this node owns; 0: none runs. */
+  chunks: { running: number; waiting: number; oldestSeconds: number };
   redisIsReady: boolean;
   /** Batches that this runner owned and that are over, the newest last; at most 20. Absent: it is of a former release. */
   ended?: Pick<ActiveBatchStatus, 'id' | 'status' | 'total' | 'completed' | 'failed'>[];

@@ -1,4 +1,5 @@
 export * from './cpu-group';
+export * from './cpu-times';
 export * from './cpus';
 export * from './executables';
 export * from './gpus';

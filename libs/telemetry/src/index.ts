@@ -1,3 +1,4 @@
+export * from './bounded-label';
 export * from './event-loop';
 export * from './logger';
-export * from './memory';
+export * from './process-metrics';

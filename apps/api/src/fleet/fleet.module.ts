@@ -4,6 +4,7 @@ import { HealthModule } from '../health/health.module';
 import { SharesModule } from '../shares/shares.module';
 import { JsonBody } from '../live/open-inference/json-body';
 import { Fleet } from './fleet';
+import { FleetMetrics } from './fleet-metrics';
 import { FleetController } from './fleet.controller';
 import { LiveUtilization } from './live-utilization';
 import { NodeDescription } from './node-description';
@@ -12,7 +13,7 @@ import { NodeDescription } from './node-description';
 @Module({
   imports: [GrpcModule, HealthModule, SharesModule],
   controllers: [FleetController],
-  providers: [Fleet, JsonBody, LiveUtilization, NodeDescription],
+  providers: [Fleet, FleetMetrics, JsonBody, LiveUtilization, NodeDescription],
   exports: [Fleet],
 })
 export class FleetModule {}

@@ -5,6 +5,8 @@ import type { CacheUse } from '../response-cache/cached-runs';
 export interface LiveTiming {
   stages: [Stage, number][];
   runRows: number;
+  /** Items that were answered. */
+  items: number;
   /** Items that were kept answers; null: the model has no cache. */
   cache: CacheUse | null;
 }
@@ -31,6 +33,7 @@ export function liveTiming(moments: LiveMoments, results: ItemResult[], cache: C
   const waitMs = moments.answeredMs - moments.preparedMs;
   return {
     runRows,
+    items: results.length,
     cache,
     stages: [
       ['accept', moments.bodyReadMs - moments.arrivedMs],

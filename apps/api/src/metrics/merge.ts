@@ -1,13 +1,14 @@
 import { runPaths } from '@app/config';
 import { fetchMetrics, type MetricsJson } from '@app/process';
-import { AggregatorRegistry, Counter, type Registry } from 'prom-client';
+import { Counter, type Registry } from 'prom-client';
+import { mergeMetrics, type ExpositionFormat } from './exposition';
 
 const ANSWER_MS_MAX = 200;
 
 /** The metrics of all processes of the node as one: counters and histograms add up over processes. */
 export class MergedMetrics {
   private readonly missed: Counter;
-  private collecting: Promise<Registry> | null = null;
+  private readonly collecting = new Map<ExpositionFormat, Promise<Registry>>();
 
   constructor(
     private readonly own: Registry,
@@ -26,15 +27,16 @@ export class MergedMetrics {
   }
 
   /** A registry with the metrics of this process and of every other that answers in time. Callers at one time share it. */
-  collect(): Promise<Registry> {
-    this.collecting ??= this.collectOnce().finally(() => (this.collecting = null));
-    return this.collecting;
+  collect(format: ExpositionFormat = 'text'): Promise<Registry> {
+    const collecting = this.collecting.get(format) ?? this.collectOnce(format).finally(() => this.collecting.delete(format));
+    this.collecting.set(format, collecting);
+    return collecting;
   }
 
-  private async collectOnce(): Promise<Registry> {
+  private async collectOnce(format: ExpositionFormat): Promise<Registry> {
     const others = await Promise.all(this.processIds().map((id) => this.metricsOf(id)));
     const own = (await this.own.getMetricsAsJSON()) as MetricsJson;
-    const merged = AggregatorRegistry.aggregate([own, ...others.filter((metrics) => metrics !== null)]) as Registry;
+    const merged = mergeMetrics([own, ...others.filter((metrics) => metrics !== null)], format);
     await this.derive(merged);
     return merged;
   }

@@ -1,5 +1,7 @@
-import { Controller, Get, Header } from '@nestjs/common';
+import { Controller, Get, Headers, Res } from '@nestjs/common';
+import type { FastifyReply } from 'fastify';
 import { Documented } from '../docs/documented';
+import { FORMATS, formatFor } from './exposition';
 import { MergedMetrics } from './merge';
 
 @Controller('metrics')
@@ -7,13 +9,14 @@ export class MetricsController {
   constructor(private readonly metrics: MergedMetrics) {}
 
   @Get()
-  @Header('content-type', 'text/plain; version=0.0.4; charset=utf-8')
   @Documented({
     tag: 'operations',
     summary: 'Metrics of all processes of the node',
-    ok: { contentType: 'text/plain', description: 'Prometheus text exposition' },
+    ok: { contentType: 'text/plain', description: 'Prometheus text exposition; OpenMetrics with exemplars where `Accept` asks for it' },
   })
-  async scrape(): Promise<string> {
-    return (await this.metrics.collect()).metrics();
+  async scrape(@Headers('accept') accept: string | undefined, @Res({ passthrough: true }) reply: FastifyReply): Promise<string> {
+    const format = formatFor(accept);
+    void reply.header('content-type', FORMATS[format]).header('vary', 'accept');
+    return (await this.metrics.collect(format)).metrics();
   }
 }

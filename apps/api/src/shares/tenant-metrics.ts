@@ -1,12 +1,12 @@
+import { BoundedLabel, OTHER } from '@app/telemetry';
 import { Counter, Gauge, type Registry } from 'prom-client';
 
 /** Tenants with a label of their own; later ones are counted together. */
 const LABELS_MAX = 100;
-const OTHER = 'other';
 
 /** What tenants use of the executors, batches left out, and what their limits refuse. */
 export class TenantMetrics {
-  private readonly labels = new Set<string>();
+  private readonly labels = new BoundedLabel(LABELS_MAX);
   private readonly executorSeconds: Counter;
   private readonly refusals: Counter;
   private readonly inFlight: Gauge;
@@ -42,21 +42,21 @@ export class TenantMetrics {
 
   /** Its request was taken. Null: it has no limit. Those that are counted together have no share in common. */
   began(tenant: string, shareMsPerSecond: number | null): void {
-    const label = this.labelOf(tenant);
+    const label = this.labels.of(tenant);
     this.inFlight.inc({ tenant: label });
     this.setShare(label, shareMsPerSecond);
   }
 
   ended(tenant: string): void {
-    this.inFlight.dec({ tenant: this.labelOf(tenant) });
+    this.inFlight.dec({ tenant: this.labels.of(tenant) });
   }
 
   used(tenant: string, executorMs: number): void {
-    this.executorSeconds.inc({ tenant: this.labelOf(tenant) }, executorMs / 1000);
+    this.executorSeconds.inc({ tenant: this.labels.of(tenant) }, executorMs / 1000);
   }
 
   refused(tenant: string, shareMsPerSecond: number): void {
-    const label = this.labelOf(tenant);
+    const label = this.labels.of(tenant);
     this.refusals.inc({ tenant: label });
     this.setShare(label, shareMsPerSecond);
   }
@@ -64,12 +64,5 @@ export class TenantMetrics {
   private setShare(label: string, shareMsPerSecond: number | null): void {
     if (shareMsPerSecond === null || label === OTHER) this.shares.remove({ tenant: label });
     else this.shares.set({ tenant: label }, shareMsPerSecond / 1000);
-  }
-
-  private labelOf(tenant: string): string {
-    if (this.labels.has(tenant)) return tenant;
-    if (this.labels.size >= LABELS_MAX) return OTHER;
-    this.labels.add(tenant);
-    return tenant;
   }
 }

@@ -22,7 +22,7 @@ export class TlsModule implements OnApplicationShutdown {
   }
 }
 
-function observeExpiry(files: TlsFiles, registry: Registry): void {
+export function observeExpiry(files: Pick<TlsFiles, 'current'>, registry: Registry): void {
   new Gauge({
     name: 'interleave_tls_certificate_expiry_seconds',
     help: 'When the certificate in use ends, in Unix time',

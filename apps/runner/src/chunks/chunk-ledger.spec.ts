@@ -138,3 +138,20 @@ describe('ChunkLedger', () => {
     expect([ledger.resultOf(0), ledger.resultOf(1)]).toEqual([resultOf(0), null]);
   });
 });
+
+describe('the chunk that has run longest', () => {
+  it('counts from when it was taken, and none that waits or is done', () => {
+    let nowMs = 1_000;
+    const ledger = new ChunkLedger('batch_1', 3, () => nowMs);
+    ledger.open();
+    for (const index of [0, 1, 2]) ledger.take(() => `job-${index}`);
+    expect(ledger.runningSinceMs).toBeNull();
+    for (const index of [1, 0]) {
+      nowMs += 1_000;
+      ledger.note(index, `job-${index}`, 'running');
+    }
+    expect(ledger.runningSinceMs).toBe(2_000);
+    ledger.commit(resultOf(1));
+    expect(ledger.runningSinceMs).toBe(3_000);
+  });
+});

@@ -90,6 +90,12 @@ export class ChunkLedger {
     return chunk.state === 'committed' ? chunk.result : null;
   }
 
+  /** When the chunk that has run longest was taken (Unix milliseconds); null: none runs. */
+  get runningSinceMs(): number | null {
+    const since = this.handedChunks().flatMap(({ state, sinceMs }) => (state === 'running' ? sinceMs : []));
+    return since.length === 0 ? null : Math.min(...since);
+  }
+
   /** The rows of the committed chunks. */
   rows(): { completed: number; failed: number } {
     const rows = { completed: 0, failed: 0 };

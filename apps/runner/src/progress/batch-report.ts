@@ -21,6 +21,11 @@ export class BatchReport {
     return this.meter.rowsPerSecond;
   }
 
+  /** For how long no row has been done. */
+  get idleMs(): number {
+    return this.meter.idleMs(performance.now());
+  }
+
   /** Null: not known. */
   get secondsLeft(): number | null {
     return this.manifest.progress?.seconds_left?.expected ?? null;

@@ -128,3 +128,28 @@ describe('ProgressMeter', () => {
     expect(meter.read(reading({ ledger, total: 1000, nowMs: 8000 }))).toMatchObject({ rows_per_second: null });
   });
 });
+
+describe('the time without progress', () => {
+  it('begins with the last row, of a chunk that runs as well, and not while the batch is paused', () => {
+    const meter = new ProgressMeter();
+    const ledger = new ChunkLedger('batch_1', 2);
+    ledger.open();
+    const read = (nowMs: number) => meter.read({ ledger, total: 2 * CHUNK_ROWS, share: 1, nowMs });
+    expect(meter.idleMs(5_000)).toBe(0);
+    read(10_000);
+    read(70_000);
+    expect(meter.idleMs(70_000)).toBe(60_000);
+    const { index, jobId } = ledger.take(() => 'job') ?? { index: -1, jobId: '' };
+    ledger.note(index, jobId, 'running');
+    meter.noteRows(index, 3);
+    read(80_000);
+    expect(meter.idleMs(81_000)).toBe(1_000);
+    ledger.commit(committed(index));
+    read(90_000);
+    expect(meter.idleMs(90_000)).toBe(0);
+    meter.pause();
+    expect(meter.idleMs(900_000)).toBe(0);
+    read(900_000);
+    expect(meter.idleMs(901_000)).toBe(1_000);
+  });
+});

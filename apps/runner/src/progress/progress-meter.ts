@@ -19,6 +19,9 @@ export class ProgressMeter {
   private readonly pace = new RowPace();
   /** Rows that have a line in chunks that run, by chunk. */
   private running = new Map<number, number>();
+  private doneRows = 0;
+  /** When rows were last done; null: nothing was to be done. */
+  private movedMs: number | null = null;
 
   /** What a node that works on the chunk has done of it. */
   noteRows(chunkIndex: number, rows: number): void {
@@ -28,6 +31,12 @@ export class ProgressMeter {
   /** Nothing is worked on, by somebody's wish or because something is away. */
   pause(): void {
     this.pace.forget();
+    this.movedMs = null;
+  }
+
+  /** For how long no row has been done; 0 until it is read for the first time. */
+  idleMs(nowMs: number): number {
+    return this.movedMs === null ? 0 : nowMs - this.movedMs;
   }
 
   /** Rows per second; 0: none is known. */
@@ -40,6 +49,8 @@ export class ProgressMeter {
     const { completed, failed } = ledger.rows();
     const done = completed + failed + [...this.running.values()].reduce((sum, rows) => sum + rows, 0);
     this.pace.add(done, nowMs);
+    if (this.movedMs === null || done !== this.doneRows) this.movedMs = nowMs;
+    this.doneRows = done;
     const pace = this.pace.read();
     const failures = ledger.failures();
     if (pace === null) return { rows_per_second: null, seconds_left: null, failures };

@@ -4,6 +4,7 @@ import type { Logger } from '@app/telemetry';
 import { Module } from '@nestjs/common';
 import { PlacementModule } from '../placement/placement.module';
 import { PublishedPlacement } from '../placement/published-placement';
+import { registerNode } from '../node-metrics';
 import { processSpecs } from '../processes';
 import { SchedulerMetrics } from '../scheduler-metrics';
 import { CONFIG, LISTENING_SOCKETS, LOGGER, PREEMPTION } from '../tokens';
@@ -26,15 +27,26 @@ import { SupervisorEvents } from './supervisor-events';
     },
     {
       provide: SchedulerMetrics,
-      useFactory: (supervisor: Supervisor, { current }: PublishedPlacement, preemption: PreemptionProof, events: SupervisorEvents) =>
-        new SchedulerMetrics(supervisor.processes, current, preemption, events),
-      inject: [Supervisor, PublishedPlacement, PREEMPTION, SupervisorEvents],
+      useFactory: openMetrics,
+      inject: [CONFIG, Supervisor, PublishedPlacement, PREEMPTION, SupervisorEvents],
     },
     QuarantineKeeper,
   ],
   exports: [SupervisorEvents, Supervisor, SchedulerMetrics, QuarantineKeeper],
 })
 export class SupervisionModule {}
+
+function openMetrics(
+  config: Config,
+  { processes }: Supervisor,
+  { current }: PublishedPlacement,
+  preemption: PreemptionProof,
+  events: SupervisorEvents,
+): SchedulerMetrics {
+  const metrics = new SchedulerMetrics(processes, current, preemption, events);
+  registerNode(metrics.registry, config, current);
+  return metrics;
+}
 
 function openSupervisor(
   config: Config,
