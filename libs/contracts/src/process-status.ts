@@ -7,6 +7,9 @@ import type { PlacedRelease, PlacedVersion, RepositoryEvent, RevisionBinding } f
 import type { Lane } from './stages';
 import type { IsolationTool } from './worker-status';
 
+export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
 /** State of a process that the scheduler keeps running; `backoff`: it ended and waits for its next start. */
 export type ProcessState = 'stopped' | 'starting' | 'ready' | 'draining' | 'backoff';
 

@@ -1,5 +1,12 @@
 import { runPaths, type Config } from '@app/config';
-import { mergingText, type ModelReport, type SupervisedProcessStatus, type WorkerPlan, type WorkerProcessStatus } from '@app/contracts';
+import {
+  mergingText,
+  type ModelReport,
+  type SupervisedProcessStatus,
+  type WorkerPlan,
+  type WorkerProcessStatus,
+  VERSION,
+} from '@app/contracts';
 import type { BatchView } from '@app/batches';
 import { withDeadline } from '@app/queues';
 import { fetchStatus, PlacementReader, type MetricsJson } from '@app/process';
@@ -12,7 +19,6 @@ import { MergedMetrics } from '../metrics/merge';
 import { Releases } from '../releases/releases';
 import { Breakers } from '../resilience/breakers';
 import { CONFIG } from '../tokens';
-import { VERSION } from '../version';
 import { FrontDoor } from './front-door';
 import { LaneRates } from './lane-rates';
 import { MetricsView } from './metrics-view';

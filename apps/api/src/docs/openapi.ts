@@ -1,7 +1,7 @@
+import { VERSION } from '@app/contracts';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { SERVICE_TIERS } from '@app/protocols';
 import { DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
-import { VERSION } from '../version';
 import { SCHEMAS } from './schemas';
 import { SECURITY_SCHEMES, withSecurity } from './security';
 

@@ -1,6 +1,6 @@
 import type { AddressInfo } from 'node:net';
 import { runPaths, type Config } from '@app/config';
-import { FORMAT_VERSIONS, type InferenceBackend, type NodeHeartbeat, type NodeState } from '@app/contracts';
+import { FORMAT_VERSIONS, type InferenceBackend, type NodeHeartbeat, type NodeState, VERSION } from '@app/contracts';
 import { MODELS_MAX } from '@app/fleet';
 import { fetchStatus, PlacementReader } from '@app/process';
 import { Inject, Injectable } from '@nestjs/common';
@@ -9,7 +9,6 @@ import { GrpcServer } from '../grpc/grpc-server';
 import { Readiness } from '../health/readiness';
 import { fastifyOf } from '../http/fastify-adapter';
 import { BACKEND, CONFIG } from '../tokens';
-import { VERSION } from '../version';
 import { LiveUtilization } from './live-utilization';
 import { NodeAddress } from './node-address';
 

@@ -1,4 +1,4 @@
-import { InterleaveError } from '@app/contracts';
+import { InterleaveError, VERSION } from '@app/contracts';
 import { visibleModels, type ModelView } from '@app/models';
 import { Inject, Injectable } from '@nestjs/common';
 import { notAnOperator, type Caller } from '../access/caller';
@@ -10,7 +10,6 @@ import { LiveStatistics } from '../live/open-inference/model-statistics';
 import { repositoryIndex } from '../live/open-inference/repository-index';
 import { ModelCommands } from '../repository/model-commands';
 import { CATALOG } from '../tokens';
-import { VERSION } from '../version';
 
 /** What the requests of these calls may say. An empty version: any; an empty name where all models may be meant: all. */
 interface InfoRequest {

@@ -80,7 +80,7 @@ export class EchoBackend implements InferenceBackend {
     for (const _item of request.items) request.onRan?.(this.ranNs);
     return request.items.map(({ inputs }) => ({
       outputs: inputs.map((input) => ({ ...input, name: 'y' })),
-      timing: { queueUs: 150, runUs: 2500, runRows: 3 },
+      timing: { queueUs: 150, runUs: 2500, runRows: 3, startedNs: 0 },
     }));
   }
 

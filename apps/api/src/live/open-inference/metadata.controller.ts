@@ -1,11 +1,11 @@
 import type { Config } from '@app/config';
+import { VERSION } from '@app/contracts';
 import { visibleModels, type ModelView } from '@app/models';
 import { Controller, Get, Inject, Param, Req } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
 import { callerOf } from '../../access/caller';
 import { Documented } from '../../docs/documented';
 import { CATALOG, CONFIG } from '../../tokens';
-import { VERSION } from '../../version';
 import { LaneMerging } from '../lane-merging';
 import { extensionsOf } from './extensions';
 import { modelMetadata } from './model-metadata';
