@@ -18,7 +18,7 @@ export interface ReceivedSpan {
   resource: Record<string, string | number | boolean>;
 }
 
-const WAIT_MS_MAX = 60_000;
+const WAIT_MS_MAX = 20_000;
 const ERROR_STATUS = 2;
 
 /** A collector of traces: takes OTLP in protobuf over HTTP, and keeps all spans. */

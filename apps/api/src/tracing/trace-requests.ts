@@ -25,7 +25,8 @@ export function traceRequests(fastify: FastifyInstance, tracing: Tracing | null)
   fastify.addHook('onRequest', (request, reply, done) => {
     const route = request.routeOptions.url;
     if (route === undefined || !TRACED.test(route) || UNTRACED.test(route)) return done();
-    const trace = new RequestTrace(tracing, `${request.method} ${route}`, carrierOf(request.headers), attributesOf(request, route));
+    const name = routeName(route);
+    const trace = new RequestTrace(tracing, `${request.method} ${name}`, carrierOf(request.headers), attributesOf(request, name));
     request.trace = trace;
     reply.raw.once('close', () => {
       const status = reply.raw.writableFinished ? reply.raw.statusCode : HUNG_UP;
@@ -39,8 +40,13 @@ export function traceRequests(fastify: FastifyInstance, tracing: Tracing | null)
   });
 }
 
+/** As in the documentation: `/v1/models/:model(^[^:]+)::predict` is `/v1/models/{model}:predict`. */
+function routeName(pattern: string): string {
+  return pattern.replace(/::|:(\w+)(?:\([^)]*\))?/g, (_, parameter?: string) => (parameter === undefined ? ':' : `{${parameter}}`));
+}
+
 /** Null: the caller sent none. */
-export function carrierOf({ traceparent, tracestate }: Pick<IncomingHttpHeaders, string>): TraceCarrier | null {
+function carrierOf({ traceparent, tracestate }: Pick<IncomingHttpHeaders, string>): TraceCarrier | null {
   if (typeof traceparent !== 'string') return null;
   return { traceparent, ...(typeof tracestate === 'string' && { tracestate }) };
 }

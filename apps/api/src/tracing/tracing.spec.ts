@@ -62,7 +62,7 @@ describe('traces of the API', () => {
     await start({ OTEL_SERVICE_NAME: 'mine', OTEL_EXPORTER_OTLP_HEADERS: 'x-key=a%20b' });
     const response = await predict(`00-${TRACE}-${CALLER}-01`);
     const spans = await receiver.trace(TRACE, isOver);
-    expect(treeOf(spans)).toBe(below('POST /v1/models/:model', STAGES));
+    expect(treeOf(spans)).toBe(below('POST /v1/models/{model}:predict', STAGES));
     const [server] = spans.filter(({ parentId }) => parentId === CALLER);
     expect(server).toMatchObject({
       kind: 2,
@@ -99,7 +99,7 @@ describe('traces of the API', () => {
     const response = await predict(`00-${TRACE}-${CALLER}-01`);
     expect(response.headers.get('server-timing')).toMatch(/^accept;dur=[\d.]+, admit;.+, tokenize;.+, enqueue;dur=[\d.]+, traceparent/);
     const spans = await receiver.trace(TRACE, isOver);
-    expect(treeOf(spans)).toBe(below('POST /v1/models/:model', STAGES.slice(0, 4)));
+    expect(treeOf(spans)).toBe(below('POST /v1/models/{model}:predict', STAGES.slice(0, 4)));
     expect(spans.at(-1)).toMatchObject({ hasFailed: true, attributes: { 'error.type': 'worker_unavailable' } });
   });
 

@@ -1,3 +1,4 @@
+import type { TraceCarrier } from '@app/contracts';
 import type * as OpenTelemetry from '@opentelemetry/api';
 
 /** Loaded with the SDK; null while nothing is traced. */
@@ -7,6 +8,8 @@ let api: typeof OpenTelemetry | null = null;
 export function setTracingApi(loaded: typeof OpenTelemetry | null): void {
   api = loaded;
 }
+
+export const isTracing = (): boolean => api !== null;
 
 /** Of a span in log lines, by the names that collectors know. */
 export interface TraceFields {
@@ -28,6 +31,14 @@ export function activeTraceId(): string | null {
 export function traceFieldsOf(span: OpenTelemetry.Span): TraceFields {
   const { traceId, spanId } = span.spanContext();
   return { trace_id: traceId, span_id: spanId };
+}
+
+/** For a process that does something for the caller later; null: no span is recorded around it. */
+export function activeCarrier(): TraceCarrier | null {
+  if (activeTrace() === null) return null;
+  const carried: Partial<TraceCarrier> = {};
+  api?.propagation.inject(api.context.active(), carried);
+  return carried.traceparent === undefined ? null : { ...carried, traceparent: carried.traceparent };
 }
 
 /** Runs work that belongs to no request or batch, whatever it was begun in. */
