@@ -4,7 +4,7 @@ import { openModelCatalog } from '@app/models';
 import { isolateDiskWork } from '@app/native';
 import { WorkerPool } from '@app/worker-pool';
 import { openStore } from '@app/batches';
-import { onShutdown, openPlacement, readCrashCount, serveProcessStatus, type ShutdownStep } from '@app/process';
+import { logLevelCommand, onShutdown, openPlacement, readCrashCount, serveProcessStatus, type ShutdownStep } from '@app/process';
 import { createLogger, observeEventLoop, observeTracing, openTracing } from '@app/telemetry';
 import { Registry } from 'prom-client';
 import { FleetRefusal } from './fleet-refusal';
@@ -68,6 +68,7 @@ async function main(): Promise<void> {
     socketPath: runPaths(config.runDir).statusSocket(PROCESS_ID),
     registry,
     status: () => ({ ...runner.status(), isolation, models: catalog.revisions() ?? undefined }),
+    commands: logLevelCommand(log),
   });
   shutdown.push(
     ['batches', () => runner.close(DRAIN_MS)],

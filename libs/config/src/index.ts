@@ -164,6 +164,11 @@ export function childEnvironment({ settings, secrets }: InheritedEnvironment, ov
   return { ...Object.fromEntries(Object.entries(process.env).filter(([name]) => isInherited(name))), ...overrides };
 }
 
+/** Has children that are started from now on log so much. */
+export function inheritLogLevel(level: LogLevel): void {
+  process.env['LOG_LEVEL'] = level;
+}
+
 /** Where this machine reaches an API that listens at `host`: a host of all addresses is no address to call. */
 export function localUrl({ host, port, tls }: Pick<Config, 'host' | 'port' | 'tls'>): string {
   const scheme = tls === null ? 'http' : 'https';

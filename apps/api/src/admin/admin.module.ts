@@ -3,10 +3,12 @@ import { HttpAdapterHost } from '@nestjs/core';
 import { BatchService } from '../batches/batch.service';
 import { BatchesModule } from '../batches/batches.module';
 import { fastifyOf } from '../http/fastify-adapter';
+import { JsonBody } from '../live/open-inference/json-body';
+import { LogLevelController } from './log-level.controller';
 import { serveQueueBoard } from './queue-board';
 
-/** `/admin/queues`. */
-@Module({ imports: [BatchesModule] })
+/** `/admin`: queues, and how much is logged. */
+@Module({ imports: [BatchesModule], controllers: [LogLevelController], providers: [JsonBody] })
 export class AdminModule implements OnModuleInit {
   constructor(
     private readonly http: HttpAdapterHost,
