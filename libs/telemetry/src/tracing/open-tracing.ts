@@ -4,7 +4,7 @@ import { Counter, type Registry } from 'prom-client';
 import type { TracedProcess } from './sdk';
 import type { Tracing } from './tracing';
 
-/** Null: nothing is traced, and nothing of OpenTelemetry is loaded. One at a time in a process. */
+/** Null: nothing is traced, and the SDK of OpenTelemetry is not loaded (prom-client loads its API anyway). One at a time in a process. */
 export function openTracing(config: TracingConfig | null, process: TracedProcess, log: Logger): Tracing | null {
   if (config === null) return null;
   const sdk = require('./sdk') as typeof import('./sdk');
