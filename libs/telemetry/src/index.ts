@@ -1,6 +1,6 @@
 export * from './event-loop';
 export { createLogger, isLogLevel, type Logger } from './logger';
 export * from './memory';
-export { activeCarrier, activeTraceId, detached, isTracing, traceFieldsOf, type TraceFields } from './tracing/active-trace';
+export { activeCarrier, detached, isTracing, traceFieldsOf, type TraceFields } from './tracing/active-trace';
 export { observeTracing, openTracing } from './tracing/open-tracing';
 export { clockOffsetMs, traced, type Attributes, type Span, type SpanContext, type SpanParent, type Tracing } from './tracing/tracing';

@@ -23,11 +23,6 @@ export function activeTrace(): TraceFields | null {
   return span?.isRecording() === true ? traceFieldsOf(span) : null;
 }
 
-/** For exemplars: the id of the trace that is recorded around the caller; null: there is none. */
-export function activeTraceId(): string | null {
-  return activeTrace()?.trace_id ?? null;
-}
-
 export function traceFieldsOf(span: OpenTelemetry.Span): TraceFields {
   const { traceId, spanId } = span.spanContext();
   return { trace_id: traceId, span_id: spanId };

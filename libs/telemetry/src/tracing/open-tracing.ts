@@ -7,8 +7,8 @@ import type { Tracing } from './tracing';
 /** Null: nothing is traced, and the SDK of OpenTelemetry is not loaded (prom-client loads its API anyway). One at a time in a process. */
 export function openTracing(config: TracingConfig | null, process: TracedProcess, log: Logger): Tracing | null {
   if (config === null) return null;
-  const sdk = require('./sdk') as typeof import('./sdk');
-  return sdk.startSdk(config, process, log);
+  const { startSdk } = require('./sdk') as typeof import('./sdk');
+  return startSdk(config, process, log);
 }
 
 /** Registers `interleave_spans_total{process,outcome}`. */

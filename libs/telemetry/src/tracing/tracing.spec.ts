@@ -6,7 +6,7 @@ import type { TracingConfig } from '@app/contracts';
 import { Registry } from 'prom-client';
 import { OtlpReceiver } from '../../../../test/support/otlp-receiver';
 import { createLogger } from '../logger';
-import { activeTraceId, detached } from './active-trace';
+import { activeTrace, detached } from './active-trace';
 import { observeTracing, openTracing } from './open-tracing';
 
 const ROOT = join(__dirname, '..', '..', '..', '..');
@@ -42,7 +42,7 @@ describe('traces', () => {
     const span = tracing.start('work', null);
     tracing.within(span, () => {
       log.info('within');
-      expect(activeTraceId()).toBe(span.spanContext().traceId);
+      expect(activeTrace()?.trace_id).toBe(span.spanContext().traceId);
       detached(() => log.info('apart'));
     });
     log.info('after');
@@ -55,7 +55,7 @@ describe('traces', () => {
       ['after', undefined],
     ]);
     expect(receiver.spans.map(({ spanId }) => spanId)).toEqual([span_id]);
-    expect(activeTraceId()).toBeNull();
+    expect(activeTrace()).toBeNull();
     await receiver.close();
   });
 
