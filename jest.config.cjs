@@ -7,13 +7,13 @@ const swc = {
   module: { type: 'commonjs' },
   sourceMaps: 'inline',
 };
-/** ES modules only, which Node can require and jest cannot. */
-const esModules = 'node_modules/jose/.+\\.js$';
+/** Modules that Node can require and jest cannot: ES modules only, or with an `import()`. */
+const esModules = 'node_modules/(jose|@opentelemetry/otlp-exporter-base)/.+\\.js$';
 const shared = {
   rootDir: __dirname,
   testEnvironment: 'node',
   transform: { '^.+\\.ts$': ['@swc/jest', swc], [esModules]: ['@swc/jest', { module: swc.module }] },
-  transformIgnorePatterns: ['/node_modules/(?!jose/)'],
+  transformIgnorePatterns: ['/node_modules/(?!jose/|@opentelemetry/otlp-exporter-base/)'],
   moduleNameMapper: {
     '^@app/native$': '<rootDir>/libs/native/lib',
     '^@app/([a-z-]+)$': '<rootDir>/libs/$1/src',

@@ -66,7 +66,7 @@ describe('batches through the official client', () => {
     const backend = await OrtBackend.load([{ name: MODEL, version: '1', path: join(config.modelsDir, MODEL, 'model.onnx') }]);
     const catalog = await openModelCatalog(config.modelsDir, 'batch', logger);
     catalog.applyReports(backend.models());
-    app = await createServer({ config, id: 'api', turn: null, logger, lane: LaneModule.of(backend, backend, catalog) });
+    app = await createServer({ config, id: 'api', turn: null, logger, tracing: null, lane: LaneModule.of(backend, backend, catalog) });
     await app.listen(0, '127.0.0.1');
     const fingerprint = fingerprintOfVersion(config.modelsDir, MODEL, '1') ?? '';
     const planned = backend.models().map(({ name, version, revision }) => ({ name, version, revision, fingerprint }));

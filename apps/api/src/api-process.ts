@@ -3,6 +3,7 @@ import { checkAccess } from '@app/access';
 import type { Config } from '@app/config';
 import { isolateFront } from '@app/native';
 import type { ShutdownStep } from '@app/process';
+import { openTracing } from '@app/telemetry';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { ApiStatus } from './api-status';
 import { Fleet } from './fleet/fleet';
@@ -16,7 +17,7 @@ import { lowerThreadPool } from './thread-pool';
 /** After the longest time a live request may take, what is still open is an upload or a caller that does not read. */
 const DRAIN_EXTRA_MS = 5_000;
 
-export interface ApiProcessOptions extends ApiProcess {
+export interface ApiProcessOptions extends Omit<ApiProcess, 'tracing'> {
   /** Open sockets that listen, for HTTP and for gRPC; null: it opens one. */
   listenFd: number | null;
   grpcListenFd: number | null;
@@ -33,9 +34,11 @@ export async function runApi({ listenFd, grpcListenFd, shutdown, ...process }: A
   await lowerThreadPool();
   const isolation = isolateFront();
   if (isolation.state !== 'active') logger.info({ isolation }, 'live requests may wait for the CPU behind other processes');
-  const app = await createServer({ ...process, lane: LaneModule.ofNode() });
+  const tracing = openTracing(config.tracing, { id: process.id, nodeId: config.nodeId }, logger);
+  const app = await createServer({ ...process, tracing, lane: LaneModule.ofNode() });
   const status = app.get(ApiStatus);
   shutdown.push(['api', () => closeInTime(app, config)]);
+  if (tracing !== null) shutdown.push(['traces', tracing.close]);
   if (turn !== null) await turn.comes();
   await status.openRole();
   if (app.get(Lifecycle).draining) return;

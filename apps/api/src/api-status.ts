@@ -1,7 +1,8 @@
 import { runPaths, type Config } from '@app/config';
 import type { ApiProcessStatus, InferenceBackend } from '@app/contracts';
 import type { ModelCatalog } from '@app/models';
-import { DRAIN_COMMAND, FLEET_COMMAND, serveProcessStatus, type Command, type ProcessStatusServer } from '@app/process';
+import { DRAIN_COMMAND, FLEET_COMMAND, logLevelCommand, serveProcessStatus, type Command, type ProcessStatusServer } from '@app/process';
+import type { Logger } from '@app/telemetry';
 import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { Registry } from 'prom-client';
@@ -14,7 +15,7 @@ import { Lifecycle } from './lifecycle';
 import { ROLE } from './process.module';
 import { Releases } from './releases/releases';
 import { Breakers } from './resilience/breakers';
-import { BACKEND, CATALOG, CONFIG, PROCESS_ID } from './tokens';
+import { BACKEND, CATALOG, CONFIG, LOGGER, PROCESS_ID } from './tokens';
 
 /** Serves this process's status: on its own socket from the start, on the socket `api` while it is the one that answers. */
 @Injectable()
@@ -27,6 +28,7 @@ export class ApiStatus implements OnApplicationBootstrap {
     @Inject(PROCESS_ID) private readonly id: string,
     @Inject(BACKEND) private readonly backend: InferenceBackend,
     @Inject(CATALOG) private readonly catalog: ModelCatalog,
+    @Inject(LOGGER) private readonly log: Logger,
     private readonly registry: Registry,
     private readonly readiness: Readiness,
     private readonly http: HttpAdapterHost,
@@ -67,11 +69,14 @@ export class ApiStatus implements OnApplicationBootstrap {
   }
 
   /** For the scheduler, and a proxy on this machine: whoever may open the socket needs no key. */
-  private readonly commands: Record<string, Command> = {
-    [DRAIN_COMMAND]: () => this.giveNotice(),
-    [FLEET_COMMAND]: () => this.fleet.view(),
-    [DISCOVERY_PATH]: async (body) => endpointsFor(body, await this.fleet.view()),
-  };
+  private commands(): Record<string, Command> {
+    return {
+      ...logLevelCommand(this.log),
+      [DRAIN_COMMAND]: () => this.giveNotice(),
+      [FLEET_COMMAND]: () => this.fleet.view(),
+      [DISCOVERY_PATH]: async (body) => endpointsFor(body, await this.fleet.view()),
+    };
+  }
 
   private giveNotice(): object {
     if (this.lifecycle.draining) return {};
@@ -83,7 +88,7 @@ export class ApiStatus implements OnApplicationBootstrap {
 
   private serve(name: string): Promise<ProcessStatusServer> {
     const socketPath = runPaths(this.config.runDir).statusSocket(name);
-    return serveProcessStatus({ socketPath, registry: this.registry, status: () => this.status(), commands: this.commands });
+    return serveProcessStatus({ socketPath, registry: this.registry, status: () => this.status(), commands: this.commands() });
   }
 
   private status(): ApiProcessStatus {

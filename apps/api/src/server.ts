@@ -18,13 +18,13 @@ export interface ApiOptions extends ApiProcess {
 
 /** The application, ready to listen. Whatever it opened is closed with it. */
 export async function createServer({ lane, ...process }: ApiOptions): Promise<NestFastifyApplication> {
-  const { config, logger } = process;
+  const { config, logger, tracing } = process;
   const tls = config.tls === null ? null : await TlsFiles.open(config.tls, logger);
   const access = await Access.open(config, logger);
   const sessions = new Sessions();
   const app = await NestFactory.create<NestFastifyApplication>(
     AppModule.of(process, lane, AccessModule.of(access, sessions), tls),
-    createFastifyAdapter(config, access, sessions, tls),
+    createFastifyAdapter(config, { access, sessions, tls, tracing }),
     { bodyParser: false, logger: new NestLogger(logger), abortOnError: false },
   );
   serveDocs(app);

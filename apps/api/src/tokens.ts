@@ -1,6 +1,8 @@
 /** Injection tokens of what is no class of this application. */
 export const CONFIG = Symbol('config');
 export const LOGGER = Symbol('logger');
+/** `Tracing`, or null: nothing is traced. */
+export const TRACING = Symbol('tracing');
 /** The name of this process at the scheduler. */
 export const PROCESS_ID = Symbol('process id');
 /** `Turn`, or null: it is the only API process. */

@@ -6,6 +6,7 @@ import { addDoctorCommand } from './commands/doctor';
 import { addEnvoyConfigCommand } from './commands/envoy-config';
 import { addFleetCommand } from './commands/fleet';
 import { addKeysCommand } from './commands/keys';
+import { addLogLevelCommand } from './commands/log-level';
 import { addModelsCommand } from './commands/models';
 import { addOptimizeCommand } from './commands/optimize';
 import { addPlanCommand } from './commands/plan';
@@ -26,6 +27,7 @@ async function main(): Promise<void> {
   addFleetCommand(program);
   addEnvoyConfigCommand(program);
   addKeysCommand(program);
+  addLogLevelCommand(program);
   addModelsCommand(program);
   addBatchCommands(program);
   addCalibrateCommand(program);

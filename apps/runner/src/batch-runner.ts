@@ -95,7 +95,7 @@ export class BatchRunner {
       onCommitted: (result, isFirst) => this.countCommit(result, isFirst),
       onOver: (manifest) =>
         this.close(manifest).catch((error: Error) =>
-          this.context.log.warn({ batch: manifest.batch.id, err: error }, 'its end is told later'),
+          this.context.log.warn({ batch_id: manifest.batch.id, err: error }, 'its end is told later'),
         ),
     };
     this.desk = new ChunkDesk(this.context, options.processor);
@@ -393,13 +393,13 @@ export class BatchRunner {
   }
 
   private explainNotTaken(batchId: string, error: unknown): never {
-    this.context.log.warn({ batch: batchId, err: error }, 'the batch cannot be taken up; it will be tried again');
+    this.context.log.warn({ batch_id: batchId, err: error }, 'the batch cannot be taken up; it will be tried again');
     throw error;
   }
 
   private explainPutBack({ batchId, chunkIndex }: ChunkPayload, error: Error): void {
     this.options.metrics.chunk('put_back');
-    this.context.log.warn({ batch: batchId, chunk: chunkIndex, err: error }, 'chunk put back; it will be retried');
+    this.context.log.warn({ batch_id: batchId, chunk: chunkIndex, err: error }, 'chunk put back; it will be retried');
   }
 
   /** Feeds once after whatever asked for it in the meantime. */

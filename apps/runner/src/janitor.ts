@@ -66,7 +66,7 @@ export class Janitor {
       await removeBatch(this.parts, batchId);
       return true;
     } catch (error) {
-      this.parts.log.info({ batch: batchId, err: error }, 'an old batch cannot be removed yet');
+      this.parts.log.info({ batch_id: batchId, err: error }, 'an old batch cannot be removed yet');
       return false;
     }
   }

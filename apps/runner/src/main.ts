@@ -4,8 +4,8 @@ import { openModelCatalog } from '@app/models';
 import { isolateDiskWork } from '@app/native';
 import { WorkerPool } from '@app/worker-pool';
 import { openStore } from '@app/batches';
-import { onShutdown, openPlacement, readCrashCount, serveProcessStatus, type ShutdownStep } from '@app/process';
-import { createLogger, observeProcess } from '@app/telemetry';
+import { logLevelCommand, onShutdown, openPlacement, readCrashCount, serveProcessStatus, type ShutdownStep } from '@app/process';
+import { createLogger, observeProcess, observeTracing, openTracing } from '@app/telemetry';
 import { Registry } from 'prom-client';
 import { FleetRefusal } from './fleet-refusal';
 import { openRunner } from './open-runner';
@@ -30,6 +30,8 @@ async function main(): Promise<void> {
   const isolation = [isolateDiskWork()];
   const registry = new Registry();
   observeProcess(registry, PROCESS_ID);
+  const tracing = openTracing(config.tracing, { id: PROCESS_ID, nodeId: config.nodeId }, log);
+  observeTracing(registry, PROCESS_ID, tracing);
   const placement = openPlacement(config.runDir, log);
   const pool = new WorkerPool({ lane: 'batch', runDir: config.runDir, placement });
   const catalog = await openModelCatalog(config.modelsDir, 'batch', log, placement);
@@ -57,6 +59,7 @@ async function main(): Promise<void> {
     }),
     crashes: readCrashCount(runPaths(config.runDir).crashCount(PROCESS_ID)),
     log,
+    tracing,
     registry,
     reconcileMs: RECONCILE_MS[config.storage.kind],
     refusal: () => fleet.read(),
@@ -65,9 +68,11 @@ async function main(): Promise<void> {
     socketPath: runPaths(config.runDir).statusSocket(PROCESS_ID),
     registry,
     status: () => ({ ...runner.status(), isolation, models: catalog.revisions() ?? undefined }),
+    commands: logLevelCommand(log),
   });
   shutdown.push(
     ['batches', () => runner.close(DRAIN_MS)],
+    ['traces', async () => tracing?.close()],
     ['fleet', async () => fleet.close()],
     ['workers', () => pool.close()],
     ['placement', () => placement.close()],

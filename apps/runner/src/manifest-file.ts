@@ -59,7 +59,7 @@ export class ManifestFile {
       this.version = await this.batches.update(this.manifest, this.version);
     } catch (error) {
       if (!(error instanceof ManifestChanged))
-        this.log.warn({ batch: this.manifest.batch.id, err: error }, 'manifest could not be written');
+        this.log.warn({ batch_id: this.manifest.batch.id, err: error }, 'manifest could not be written');
       if (!(error instanceof ManifestChanged) || !(await this.wasOurs())) this.enter('stale');
     }
     return this.current !== 'stale';
@@ -74,7 +74,7 @@ export class ManifestFile {
         this.version = stored.version;
         return true;
       }
-      this.log.warn({ batch: id, owner: stored?.manifest.writer?.nodeId ?? null }, 'another node owns the batch now');
+      this.log.warn({ batch_id: id, owner: stored?.manifest.writer?.nodeId ?? null }, 'another node owns the batch now');
       this.enter('lost');
       return true;
     } catch {

@@ -14,7 +14,7 @@ import {
 } from '@app/batches';
 import { redisAddress, withDeadline } from '@app/queues';
 import { jsonLimits } from '@app/protocols';
-import type { Logger } from '@app/telemetry';
+import type { Logger, Tracing } from '@app/telemetry';
 import type { Registry } from 'prom-client';
 import { BatchRunner } from './batch-runner';
 import { ChunkProcessor } from './chunks/chunk-processor';
@@ -56,6 +56,8 @@ export interface RunnerDependencies {
   reconcileMs: number;
   /** Why this node may not take batch work beside the others of its fleet; null: it may. */
   refusal: () => Promise<string | null>;
+  /** Default: nothing is traced. */
+  tracing?: Tracing | null;
   /** For tests: what node runs to read and write tables. */
   tableChild?: readonly string[];
 }
@@ -105,6 +107,7 @@ export function runnerOptions(config: Config, parts: RunnerDependencies): Runner
       tables: tableSettings(config, parts.tableChild ?? TABLE_CHILD),
       crashes,
       log,
+      tracing: parts.tracing ?? null,
     },
     processor: new ChunkProcessor(store, engine, budget, rowLimits),
     metrics: new RunnerMetrics(registry),

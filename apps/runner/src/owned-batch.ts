@@ -21,6 +21,7 @@ import {
 import type { BatchWork } from './chunks/batch-work';
 import type { ChunkDesk } from './chunks/chunk-desk';
 import { ChunkLedger } from './chunks/chunk-ledger';
+import { inBatchTrace, traceWholeBatch } from './batch-trace';
 import type { FedBatch } from './chunks/chunk-pump';
 import { doerOf, type ChunkProgress, type DoneChunk } from './chunks/chunk-report';
 import { OwnShare } from './chunks/own-share';
@@ -163,6 +164,7 @@ export class OwnedBatch {
       ledger: chunks,
       share: this.ownShare.of(this.control.priority),
       secondsOf: (index) => table.chunk(index).rowCount * rowSeconds,
+      ...(this.manifest.trace !== undefined && { trace: this.manifest.trace }),
     };
   }
 
@@ -275,10 +277,11 @@ export class OwnedBatch {
   }
 
   private async step(): Promise<void> {
-    if (this.status === 'validating') return this.validate();
+    const { tracing } = this.context;
+    if (this.status === 'validating') return inBatchTrace(tracing, this.manifest, 'batch validate', () => this.validate());
     if ((await this.work.input()) === null) return this.endWithoutInput();
     if (this.status === 'in_progress') return this.workOff();
-    return this.finish();
+    return inBatchTrace(tracing, this.manifest, 'batch publish', () => this.finish());
   }
 
   private async validate(): Promise<void> {
@@ -436,9 +439,11 @@ export class OwnedBatch {
     Object.assign(this.manifest.batch, changes, { status });
     this.manifest.paused = null;
     this.report.entered(status);
-    this.context.log.info({ batch: this.id, status, counts: this.counts }, 'batch');
+    this.context.log.info({ batch_id: this.id, status, counts: this.counts }, 'batch');
     await this.insist(() => this.file.save());
-    if (isTerminal(status) && !this.isLost) await this.context.onOver(this.manifest);
+    if (!isTerminal(status) || this.isLost) return;
+    traceWholeBatch(this.context.tracing, this.manifest);
+    await this.context.onOver(this.manifest);
   }
 
   /** Goes on while the disk is full or the store is away. */
@@ -448,7 +453,7 @@ export class OwnedBatch {
 
   private async explainTrouble(error: Error): Promise<void> {
     const reason = error instanceof InterleaveError ? error.message : `${error.name}: ${error.message}`;
-    this.context.log.warn({ batch: this.id, err: error }, 'batch waits to try again');
+    this.context.log.warn({ batch_id: this.id, err: error }, 'batch waits to try again');
     this.setPaused(reason);
     await this.file.save();
   }

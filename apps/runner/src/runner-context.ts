@@ -1,6 +1,6 @@
 import type { BatchStore, ChunkResult, CrashMarks, FileStore, Manifest, ObjectStore } from '@app/batches';
 import type { JsonLimits } from '@app/protocols';
-import type { Logger } from '@app/telemetry';
+import type { Logger, Tracing } from '@app/telemetry';
 import type { RowEngine } from './chunks/row-engine';
 import type { TableSettings } from './tables/table-settings';
 
@@ -20,6 +20,8 @@ export interface RunnerContext {
   readonly crashes: number;
   readonly tables: TableSettings;
   readonly log: Logger;
+  /** Null: nothing is traced. */
+  readonly tracing: Tracing | null;
   /** True once the process is about to end: nothing is begun any more. */
   isStopping(): boolean;
   /** A chunk was done here. `isFirst` false: another node was faster, and its result counts. */

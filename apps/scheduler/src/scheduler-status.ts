@@ -1,11 +1,13 @@
 import { runPaths, type Config } from '@app/config';
 import type { BlamedInput, PreemptionProof, ReleaseCommand, SchedulerProcessStatus, SupervisedProcessStatus } from '@app/contracts';
-import { serveProcessStatus, type ProcessStatusServer } from '@app/process';
+import { logLevelCommand, NODE_LOG_LEVEL_COMMAND, serveProcessStatus, type ProcessStatusServer } from '@app/process';
+import type { Logger } from '@app/telemetry';
 import { Inject, Injectable } from '@nestjs/common';
 import type { LaneControl } from './lane-control/lane-control';
 import { NodeHistoryStore } from './observation/history/node-history';
 import { observationDoors } from './observation/stream/observation-doors';
 import { ObservationStream } from './observation/stream/observation-stream';
+import { nodeLogLevels } from './log-levels';
 import { PublishedPlacement } from './placement/published-placement';
 import { RepositoryCommands } from './repository/commands';
 import { ModelRepository } from './repository/model-repository';
@@ -13,7 +15,7 @@ import { SchedulerMetrics } from './scheduler-metrics';
 import { QuarantineKeeper } from './supervision/quarantine-keeper';
 import type { SupervisedProcess } from './supervision/supervised-process';
 import { Supervisor } from './supervision/supervisor';
-import { CONFIG, LANE_CONTROL, PREEMPTION } from './tokens';
+import { CONFIG, LANE_CONTROL, LOGGER, PREEMPTION } from './tokens';
 
 /** What this scheduler tells the other processes, and takes from them. */
 @Injectable()
@@ -22,6 +24,7 @@ export class SchedulerStatus {
 
   constructor(
     @Inject(CONFIG) private readonly config: Config,
+    @Inject(LOGGER) private readonly log: Logger,
     @Inject(PREEMPTION) private readonly preemption: PreemptionProof,
     @Inject(LANE_CONTROL) private readonly laneControl: LaneControl | null,
     private readonly placement: PublishedPlacement,
@@ -42,6 +45,8 @@ export class SchedulerStatus {
       commands: {
         '/blame-input': (body) => (this.quarantine.inputBlamed(body as BlamedInput), {}),
         '/release': (body) => this.quarantine.release(body as ReleaseCommand),
+        ...logLevelCommand(this.log),
+        [NODE_LOG_LEVEL_COMMAND]: nodeLogLevels(this.config, this.log, () => this.supervisor.processes.map(({ spec }) => spec)),
         ...this.commands.byPath(),
       },
       doors: observationDoors(this.observation, this.history),

@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import { loadConfig, runPaths } from '@app/config';
 import { workersBeside, type Placement, type WorkerModelPlan, type WorkerPlan } from '@app/contracts';
 import { inspectRuntime, isolateProcess, startWorker, type WorkerHandle } from '@app/native';
-import { onShutdown, openPlacement, readPlacement, serveProcessStatus, type ShutdownStep } from '@app/process';
+import { logLevelCommand, onShutdown, openPlacement, readPlacement, serveProcessStatus, type ShutdownStep } from '@app/process';
 import { createLogger, type Logger, observeProcess } from '@app/telemetry';
 import { Registry } from 'prom-client';
 import { Calibrator } from './calibration/calibrator';
@@ -77,6 +77,7 @@ async function main(): Promise<void> {
     registry,
     status: () => workerStatus(models.plan, state, worker, { isolation, calibration: calibrator.statuses() }),
     lane: () => ({ service: worker.service() }),
+    commands: logLevelCommand(log),
   });
   log.info({ cpus: plan.cpus, models: plan.models.length }, 'serving');
   models.follow();

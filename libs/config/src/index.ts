@@ -2,13 +2,14 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { LANES } from '@app/contracts';
+import { LANES, type LogLevel, type TracingConfig } from '@app/contracts';
 import { drainConfig, envoyConfig, type DrainConfig, type EnvoyConfig } from './balancing';
 import { ConfigError } from './config-error';
 import { withPresentNames, type PresentNames } from './former-names';
 import { nodeAddress, nodeId, sharedRedis, type SharedRedis } from './fleet';
 import { tlsConfig, type TlsConfig } from './tls';
 import { environmentSchema, fileSchema, type FileConfig, type ProcessKind } from './schema';
+import { tracingConfig } from './tracing';
 import { bucketEndpoint, storageLocation, type BucketLocation, type StorageLocation } from './storage-location';
 
 export type { DrainConfig, EnvoyConfig } from './balancing';
@@ -49,7 +50,10 @@ export interface Config extends Omit<FileConfig, 'tls'>, SharedRedis, DrainConfi
   readonly envoy: EnvoyConfig | null;
   /** Null: the library that comes with onnxruntime-node. */
   readonly ortLibraryPath: string | null;
-  readonly logLevel: string;
+  /** At the start; an operator may change it later. */
+  readonly logLevel: LogLevel;
+  /** Null: nothing is traced. */
+  readonly tracing: TracingConfig | null;
   /** What the scheduler of this node starts and looks after. */
   readonly processes: readonly ProcessKind[];
   /** Folders for programs, in the form of PATH. */
@@ -109,6 +113,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
     nodeAddress: nodeAddress(env),
     ortLibraryPath: env.ORT_LIBRARY ? resolve(env.ORT_LIBRARY) : null,
     logLevel: env.LOG_LEVEL,
+    tracing: tracingConfig(env),
     processes: env.PROCESSES,
     searchPath: env.PATH,
     supervised: env.INTERLEAVE_SUPERVISED === '1',
@@ -136,7 +141,7 @@ const INHERITED =
 /** What ONNX Runtime and CUDA are steered by. */
 const RUNTIME = /^(ORT_\w+|OMP_\w+|CUDA_\w+|NVIDIA_\w+|NCCL_\w+)$/;
 /** Some hold passwords. */
-const SECRET_SETTINGS = /^REDIS_/;
+const SECRET_SETTINGS = /^(REDIS|OTEL)_/;
 /** What the AWS SDK reads of the environment. */
 const AWS = /^AWS_\w+$/;
 
@@ -157,6 +162,11 @@ export function childEnvironment({ settings, secrets }: InheritedEnvironment, ov
   const isInherited = (name: string): boolean =>
     INHERITED.test(name) || (settings && (RUNTIME.test(name) || names.includes(name))) || (secrets && AWS.test(name));
   return { ...Object.fromEntries(Object.entries(process.env).filter(([name]) => isInherited(name))), ...overrides };
+}
+
+/** Has children that are started from now on log so much. */
+export function inheritLogLevel(level: LogLevel): void {
+  process.env['LOG_LEVEL'] = level;
 }
 
 /** Where this machine reaches an API that listens at `host`: a host of all addresses is no address to call. */

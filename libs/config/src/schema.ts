@@ -1,6 +1,7 @@
-import { LANES } from '@app/contracts';
+import { LANES, LOG_LEVELS } from '@app/contracts';
 import { z } from 'zod';
 import { ACCESS_MODES, accessSchema } from './access-schema';
+import { tracingVariables } from './tracing';
 import { webhooksSchema } from './webhook-schema';
 
 const positiveInt = z.number().int().positive();
@@ -331,5 +332,6 @@ export const environmentSchema = z.object({
   PATH: z.string().default('/usr/local/bin:/usr/bin:/bin'),
   /** Set to 1 by the scheduler for the processes that it looks after: it alone decides when they end. */
   INTERLEAVE_SUPERVISED: z.enum(['0', '1']).default('0'),
-  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace']).default('info'),
+  LOG_LEVEL: z.enum(LOG_LEVELS).default('info'),
+  ...tracingVariables,
 });

@@ -17,5 +17,6 @@ export * from './releases';
 export * from './repository';
 export * from './stages';
 export * from './tensors';
+export * from './tracing';
 export * from './version';
 export * from './worker-status';

@@ -19,6 +19,11 @@ export interface ItemTiming {
   runUs: number;
   /** Rows of the run it was in, its own included. */
   runRows: number;
+  /**
+   * When the run began, on the monotonic clock of the machine: the same for all items of one run, but those that joined it under way.
+   * 0: it did not run now.
+   */
+  startedNs: number;
 }
 
 export interface ItemResult {

@@ -8,6 +8,17 @@ import type { PlacedRelease, PlacedVersion, RepositoryEvent, RevisionBinding } f
 import type { Lane } from './stages';
 import type { IsolationTool } from './worker-status';
 
+export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** How much the processes of a node log. */
+export interface NodeLogLevels {
+  /** Of the scheduler, and of those that it starts. */
+  level: LogLevel;
+  /** By process; null: it did not answer. */
+  processes: Record<string, LogLevel | null>;
+}
+
 /** State of a process that the scheduler keeps running; `backoff`: it ended and waits for its next start. */
 export type ProcessState = 'stopped' | 'starting' | 'ready' | 'draining' | 'backoff';
 

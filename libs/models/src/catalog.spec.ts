@@ -282,7 +282,7 @@ describe('the model catalog', () => {
       const data = new Uint8Array(Float32Array.of(40, 60, 50).buffer);
       const result = {
         outputs: [{ name: 'logits', datatype: 'FP32' as const, shape: [1, 3], data }],
-        timing: { queueUs: 0, runUs: 0, runRows: 1 },
+        timing: { queueUs: 0, runUs: 0, runRows: 1, startedNs: 0 },
       };
       expect(row?.decode(result)).toEqual(['b', 'c', 'a'].map((label) => ({ label, score: 1 })));
     });

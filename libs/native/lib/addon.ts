@@ -324,6 +324,8 @@ export interface Completion {
   queueUs: number;
   runUs: number;
   runRows: number;
+  /** When the run began, on the monotonic clock of the machine; what joined it under way says when it came. 0: it did not run. */
+  startedNs: number;
 }
 
 /** `Completion`s for `completionsOf`. */

@@ -2,7 +2,7 @@ import { loadAddon, type ChannelHandle, type ChannelItem, type Completion, type 
 
 const ITEM_NUMBERS = 8;
 const TENSOR_NUMBERS = 3;
-const COMPLETION_NUMBERS = 6;
+const COMPLETION_NUMBERS = 7;
 const ALONE = 1;
 const AHEAD = 2;
 const NO_DEADLINE = -1;
@@ -63,8 +63,9 @@ export function completionsOf({ numbers, messages, data }: PackedCompletions): C
       queueUs: numbers[at + 2] as number,
       runUs: numbers[at + 3] as number,
       runRows: numbers[at + 4] as number,
+      startedNs: numbers[at + 5] as number,
     };
-    const outputs = numbers[at + 5] as number;
+    const outputs = numbers[at + 6] as number;
     at += COMPLETION_NUMBERS;
     for (let i = 0; i < outputs; i++) {
       const shape: number[] = [];

@@ -10,7 +10,7 @@ const LOGITS = { name: 'logits', datatype: 'FP32' as const, shape: [1, 1] };
 /** As the worker gives it. */
 const ofLogit = (logit: number): ItemResult => ({
   outputs: [{ ...LOGITS, data: new Uint8Array(Float32Array.of(logit).buffer) }],
-  timing: { queueUs: 0, runUs: 0, runRows: 1 },
+  timing: { queueUs: 0, runUs: 0, runRows: 1, startedNs: 0 },
 });
 
 interface Answer {

@@ -1,4 +1,6 @@
 import { InjectQueue } from '@nestjs/bullmq';
+import type { TraceCarrier } from '@app/contracts';
+import { detached } from '@app/telemetry';
 import { Inject, Injectable, type BeforeApplicationShutdown } from '@nestjs/common';
 import { Queue, QueueEventsProducer, type Job } from 'bullmq';
 import { Redis } from 'ioredis';
@@ -20,6 +22,7 @@ import {
 import { CHANGE_EVENT, ChunkEvents, type ChunkEventHandlers, type ChunkJobState } from './chunk-events';
 import { isFirstChunkJob } from './chunk-job-id';
 import { withDeadline } from './deadline';
+import { jobTrace } from './job-trace';
 
 /** Provides the `BullOptions` that a `QueuesModule` was made with. */
 export const BULL_OPTIONS = Symbol('BULL_OPTIONS');
@@ -28,6 +31,8 @@ export interface ChunkJob {
   /** New for each hand-over: BullMQ takes no second job with an id that it remembers. */
   jobId: string;
   payload: ChunkPayload;
+  /** Of the batch; absent: it is not traced. */
+  trace?: TraceCarrier;
 }
 
 const COMMAND_TIMEOUT_MS = 2_000;
@@ -103,8 +108,9 @@ export class BatchQueues implements BeforeApplicationShutdown {
     this.requireReady();
     for (const queue of [this.firstChunks, this.chunks]) {
       const own = jobs.filter(({ jobId }) => this.queueOf(jobId) === queue);
-      const bulk = own.map(({ jobId, payload }) => ({ name: 'chunk', data: payload, opts: { jobId } }));
-      if (bulk.length > 0) await this.bounded(queue.addBulk(bulk));
+      const bulk = own.map(({ jobId, payload, trace }) => ({ name: 'chunk', data: payload, opts: { jobId, ...jobTrace(trace) } }));
+      // Chunks of many batches go at once, whichever of them asked for it.
+      if (bulk.length > 0) await detached(() => this.bounded(queue.addBulk(bulk)));
     }
   }
 

@@ -10,6 +10,7 @@ import {
   type WorkerOptions,
 } from 'bullmq';
 import { Redis } from 'ioredis';
+import { queueTelemetry } from './job-trace';
 import type { RedisAddress } from './redis-address';
 
 export type { Job } from 'bullmq';
@@ -139,6 +140,7 @@ export function queueOptions(redis: Redis, { instanceId }: BullOptions): QueueOp
     connection: redis,
     prefix: `interleave-${instanceId}`,
     streams: { events: { maxLen: EVENTS_MAX } },
+    ...queueTelemetry(),
   };
 }
 

@@ -6,10 +6,12 @@ import { BatchService } from '../batches/batch.service';
 import { BatchesModule } from '../batches/batches.module';
 import { fastifyOf } from '../http/fastify-adapter';
 import { CONFIG, LOGGER } from '../tokens';
+import { JsonBody } from '../live/open-inference/json-body';
+import { LogLevelController } from './log-level.controller';
 import { serveQueueBoard } from './queue-board';
 
-/** `/admin/queues`. */
-@Module({ imports: [BatchesModule] })
+/** `/admin`: queues, and how much is logged. */
+@Module({ imports: [BatchesModule], controllers: [LogLevelController], providers: [JsonBody] })
 export class AdminModule implements OnModuleInit {
   constructor(
     @Inject(CONFIG) private readonly config: Config,

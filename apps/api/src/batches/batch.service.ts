@@ -23,7 +23,7 @@ import {
 } from '@app/batches';
 import { type BatchQueues } from '@app/queues';
 import { ENDPOINT_PATHS, parseEndpoint } from '@app/protocols';
-import type { Logger } from '@app/telemetry';
+import { activeCarrier, type Logger } from '@app/telemetry';
 import type { Breaker } from '../resilience/breaker';
 import type { StorageGuard } from '../resilience/storage-guard';
 import { seenBy, type Caller } from '../access/caller';
@@ -163,6 +163,7 @@ export class BatchService {
       isDryRun: request.isDryRun,
       ...('retryOf' in request ? { retryOf: request.retryOf } : {}),
       table,
+      trace: activeCarrier(),
     });
     const batchId = manifest.batch.id;
     try {
@@ -288,7 +289,7 @@ export class BatchService {
   private tell(batchId: string, hint: (queues: BatchQueues) => Promise<void>): void {
     this.parts.redis
       .run(() => hint(this.parts.queues))
-      .catch((error: Error) => this.parts.log.debug({ batch: batchId, err: error }, 'runners not told; they will look by themselves'));
+      .catch((error: Error) => this.parts.log.debug({ batch_id: batchId, err: error }, 'runners not told; they will look by themselves'));
   }
 }
 

@@ -4,6 +4,7 @@ import { Type, type TSchema } from '@sinclair/typebox';
 import { FILE_FORMATS, OUTPUT_FORMATS } from '@app/batches';
 import { batchExtension, batchPriority, BATCH_SCHEMAS } from './batch-schemas';
 import { FLEET_SCHEMAS } from './fleet-schemas';
+import { LOG_LEVEL_SCHEMAS } from './log-level-schemas';
 import { TRITON_SCHEMAS } from './triton-schemas';
 import { embedding, embeddingFields, taskSchemas } from './task-schemas';
 import { UPLOAD_SCHEMAS } from './upload-schemas';
@@ -453,5 +454,6 @@ export const SCHEMAS = {
   ...UPLOAD_SCHEMAS,
   ...BATCH_SCHEMAS,
   ...FLEET_SCHEMAS,
+  ...LOG_LEVEL_SCHEMAS,
 } satisfies Record<string, TSchema>;
 export type SchemaName = keyof typeof SCHEMAS;

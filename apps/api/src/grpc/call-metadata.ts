@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type { Metadata } from '@grpc/grpc-js';
+import type { TraceCarrier } from '@app/contracts';
+import { Metadata } from '@grpc/grpc-js';
 import type { Access } from '../access/access';
 import type { Caller } from '../access/caller';
 import { callerOptions, TIER_HEADER, USER_HEADER, type CallerOptions } from '../live/caller-options';
@@ -23,6 +24,20 @@ export function requestIdOf(metadata: Metadata): string {
   return given !== undefined && REQUEST_ID.test(given) ? given : `req_${randomUUID()}`;
 }
 
+/** What leaves with every answer, errors too. */
+export function answerMetadata(requestId: string): Metadata {
+  const metadata = new Metadata();
+  metadata.set('x-request-id', requestId);
+  return metadata;
+}
+
+/** Null: the caller sent none. */
+export function carrierOfMetadata(metadata: Metadata): TraceCarrier | null {
+  const traceparent = textOf(metadata, 'traceparent');
+  const tracestate = textOf(metadata, 'tracestate');
+  return traceparent === undefined ? null : { traceparent, ...(tracestate !== undefined && { tracestate }) };
+}
+
 /** What the handlers of every kind of call know of it. */
 interface IncomingCall {
   metadata: Metadata;
@@ -30,8 +45,13 @@ interface IncomingCall {
   getDeadline(): Date | number;
 }
 
-export function liveCallOf(endpoint: GrpcEndpoint, call: IncomingCall, caller: Caller): LiveCall {
-  const live = newCall(endpoint, caller);
+export function liveCallOf(
+  endpoint: GrpcEndpoint,
+  call: IncomingCall,
+  caller: Caller,
+  ids: Pick<LiveCall, 'requestId' | 'trace'>,
+): LiveCall {
+  const live = newCall(endpoint, caller, ids);
   live.timeoutMsMax = Math.max(0, Number(call.getDeadline()) - Date.now());
   return live;
 }

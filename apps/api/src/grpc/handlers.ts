@@ -1,21 +1,14 @@
 import { InterleaveError } from '@app/contracts';
 import type { WireMessage } from '@app/protocols';
 import type { Logger } from '@app/telemetry';
-import {
-  Metadata,
-  type MethodDefinition,
-  type sendUnaryData,
-  type Server,
-  type ServerDuplexStream,
-  type ServerUnaryCall,
-  type ServerWritableStream,
-} from '@grpc/grpc-js';
+import type { MethodDefinition, sendUnaryData, Server, ServerDuplexStream, ServerUnaryCall, ServerWritableStream } from '@grpc/grpc-js';
 import { Inject, Injectable } from '@nestjs/common';
 import { Access } from '../access/access';
 import { ANONYMOUS, type Caller } from '../access/caller';
 import { asInterleaveError } from '../http/error-answer';
+import { logFailure } from '../http/log-failure';
 import { LOGGER } from '../tokens';
-import { callerOfMetadata, requestIdOf } from './call-metadata';
+import { answerMetadata, callerOfMetadata, requestIdOf } from './call-metadata';
 import { healthService, inferenceService, withRawRequests } from './definitions';
 import { endWithKey } from './end-with-key';
 import { GrpcHealth, type Watcher } from './health';
@@ -61,7 +54,7 @@ export class Handlers {
         this.admit(
           call,
           (caller) => this.inference.infer(caller, call, callback),
-          (error) => callback(errorStatus(error)),
+          (error) => callback(errorStatus(error, answerMetadata(requestIdOf(call.metadata)))),
         ),
       ModelStreamInfer: (call: ServerDuplexStream<Buffer, WireMessage>) =>
         this.admit(
@@ -74,7 +67,7 @@ export class Handlers {
               (message) => memory.release(call.metadata, message),
             );
           },
-          (error) => call.emit('error', errorStatus(error)),
+          (error) => call.emit('error', errorStatus(error, answerMetadata(requestIdOf(call.metadata)))),
         ),
     });
     this.addHealth(server);
@@ -96,7 +89,8 @@ export class Handlers {
         () => true,
       ),
       Watch: (call: ServerWritableStream<Buffer, unknown>) => {
-        const refuse = (error: InterleaveError): void => void call.emit('error', errorStatus(error));
+        const refuse = (error: InterleaveError): void =>
+          void call.emit('error', errorStatus(error, answerMetadata(requestIdOf(call.metadata))));
         const watch = ({ models }: Caller): void => {
           try {
             this.health.watch(call as Watcher, serviceOf(Watch, call.request), models);
@@ -124,11 +118,10 @@ export class Handlers {
     needsKey: (request: Buffer) => boolean,
   ): UnaryHandler {
     return (call, callback) => {
-      const trailers = new Metadata();
       const requestId = requestIdOf(call.metadata);
-      trailers.set('x-request-id', requestId);
+      const trailers = answerMetadata(requestId);
       const refuse = (error: InterleaveError): void => {
-        if (error.code === 'internal') this.logger.error({ err: error.cause ?? error, requestId, method: method.path }, 'request failed');
+        logFailure(this.logger, error, { requestId, trace: null, method: method.path });
         callback(errorStatus(error, trailers));
       };
       const send = (message: object): void => callback(null, message, trailers);

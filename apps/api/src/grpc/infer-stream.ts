@@ -3,7 +3,6 @@ import { status, type ServerDuplexStream } from '@grpc/grpc-js';
 import type { Caller } from '../access/caller';
 import { asInterleaveError } from '../http/error-answer';
 import type { LiveCall } from '../live/live-call';
-import { liveCallOf } from './call-metadata';
 import { errorStatus } from './status';
 
 /** Requests of one stream that are answered at one time; further ones wait in the caller. */
@@ -13,6 +12,8 @@ const IN_FLIGHT_MAX = 64;
 interface StreamOwner {
   /** Who sends a request that has just come; throws or rejects. */
   callerNow(): Caller | Promise<Caller>;
+  /** For a request that has just come. */
+  begin(caller: Caller): LiveCall;
   /** Never rejects. */
   answer(bytes: Buffer, live: LiveCall): Promise<WireMessage>;
   release(bytes: Buffer): void;
@@ -62,7 +63,7 @@ export class InferStream {
   }
 
   private async takeFrom(caller: Caller, bytes: Buffer): Promise<void> {
-    const live = liveCallOf('grpc_stream_infer', this.call, caller);
+    const live = this.owner.begin(caller);
     this.inFlight.add(live);
     if (this.inFlight.size >= IN_FLIGHT_MAX) this.call.pause();
     const message = await this.owner.answer(bytes, live);

@@ -2,6 +2,7 @@ import { ERRORS, InterleaveError, type ErrorCode } from '@app/contracts';
 import { errorBody } from '@app/protocols';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { answerEarly, isBodyPending } from './early-answer';
+import { noteFailure } from '../live/timing-note';
 import { errorStyle } from './error-style';
 
 /** What a framework's error may carry. */
@@ -16,12 +17,17 @@ const RETRY_AFTER_SECONDS = 1;
 
 /** Sends the error in the shape of the protocol that the path belongs to. */
 export function answerError(error: InterleaveError, request: FastifyRequest, reply: FastifyReply): void {
-  if (request.live) request.live.errorCode = error.code;
+  if (request.live) {
+    request.live.errorCode = error.code;
+    noteFailure(request.live);
+  }
   if (reply.sent || reply.raw.headersSent) {
     reply.raw.destroy();
     return;
   }
   if (error.status === 429 || error.status === 503) reply.header('retry-after', String(error.retryAfterSeconds ?? RETRY_AFTER_SECONDS));
+  // Errors of the framework come before any hook.
+  reply.header('x-request-id', request.id);
   if (request.live) reply.headers(request.live.notes);
   reply.header('content-type', 'application/json; charset=utf-8');
   const text = JSON.stringify(errorBody(errorStyle(request.url), error));

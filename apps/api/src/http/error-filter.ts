@@ -3,6 +3,7 @@ import type { Logger } from '@app/telemetry';
 import { Catch, Inject, NotFoundException, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { answerError, asInterleaveError } from './error-answer';
+import { logFailure, pathOf } from './log-failure';
 import { LOGGER } from '../tokens';
 import { RouteTable } from './route-table';
 
@@ -19,13 +20,13 @@ export class ErrorFilter implements ExceptionFilter {
     const request = http.getRequest<FastifyRequest>();
     const reply = http.getResponse<FastifyReply>();
     const error = thrown instanceof NotFoundException ? this.notFound(request, reply) : asInterleaveError(thrown);
-    if (error.code === 'internal')
-      this.logger.error({ err: error.cause ?? error, requestId: request.id, method: request.method }, 'request failed');
+    const { id: requestId, trace, method, live } = request;
+    logFailure(this.logger, error, { requestId, trace, method, path: pathOf(request), model: live?.model ?? '' });
     answerError(error, request, reply);
   }
 
   private notFound(request: FastifyRequest, reply: FastifyReply): InterleaveError {
-    const path = request.url.split('?', 1)[0] ?? '';
+    const path = pathOf(request);
     const methods = this.routes.methodsOf(path);
     if (methods.length === 0) return new InterleaveError('not_found', `No such path: ${request.method} ${path}; see /docs`);
     reply.header('allow', methods.join(', '));

@@ -5,6 +5,7 @@ import type { Server as TlsServer } from 'node:tls';
 import type { Config } from '@app/config';
 import { InterleaveError } from '@app/contracts';
 import { joinOrganisation } from '@app/protocols';
+import type { Tracing } from '@app/telemetry';
 import type { HttpAdapterHost } from '@nestjs/core';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { FastifyHttpOptions, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -13,6 +14,7 @@ import type { TlsFiles } from '../tls/tls-files';
 import type { Access } from '../access/access';
 import { guardAccess } from '../access/access-guard';
 import type { Sessions } from '../access/sessions';
+import { traceRequests } from '../tracing/trace-requests';
 import { BodyReader } from './body-reader';
 import { guardAgainstBrowsers } from './browser-guard';
 import { callForBody, holdBackExpected } from './early-answer';
@@ -46,8 +48,16 @@ const READABLE: ReadonlySet<string> = new Set(['application/json', 'application/
 const CURL_DEFAULT = 'application/x-www-form-urlencoded';
 const REQUEST_ID = /^[\x21-\x7e]{1,128}$/;
 
+/** What the adapter asks; null: no TLS, no traces. */
+export interface AdapterParts {
+  access: Access;
+  sessions: Sessions;
+  tls: TlsFiles | null;
+  tracing: Tracing | null;
+}
+
 /** Fastify with our limits, body handling, request ids and error shapes; nothing of it logs a request. */
-export function createFastifyAdapter(config: Config, access: Access, sessions: Sessions, tls: TlsFiles | null): FastifyAdapter {
+export function createFastifyAdapter(config: Config, { access, sessions, tls, tracing }: AdapterParts): FastifyAdapter {
   const limits = { headersTimeout: HEADERS_MS_MAX, maxHeaderSize: HEADER_BYTES_MAX, connectionsCheckingInterval: CONNECTIONS_CHECK_MS };
   const transport = tls === null ? { http: limits } : { https: { ...limits, ...tlsOptions(tls.current, ['http/1.1']) } };
   const options: FastifyHttpOptions<Server> = {
@@ -80,6 +90,7 @@ export function createFastifyAdapter(config: Config, access: Access, sessions: S
     readMsMax: BODY_READ_MS_MAX,
   });
   boundPipelines(fastify);
+  traceRequests(fastify, tracing);
   readBodiesRaw(fastify, bodies, config.http.bodyBytesMax);
   holdBackExpected(fastify);
   answerHalfClosed(fastify);

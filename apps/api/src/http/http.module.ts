@@ -9,6 +9,7 @@ import { CONFIG, LOGGER } from '../tokens';
 import { compressAnswers } from './compress-answers';
 import { ErrorFilter } from './error-filter';
 import { fastifyOf } from './fastify-adapter';
+import { pathOf } from './log-failure';
 import { RouteTable } from './route-table';
 
 /** What holds for every route. */
@@ -31,7 +32,7 @@ export class HttpModule implements OnModuleInit {
     refuseAfterNotice(fastify, this.lifecycle);
     closeConnectionsWhileDraining(fastify, this.lifecycle);
     compressAnswers(fastify, this.config.http.compressBytesMin);
-    if (this.logger.isLevelEnabled('debug')) logRequests(fastify, this.logger);
+    logRequests(fastify, this.logger);
   }
 }
 
@@ -56,11 +57,14 @@ function closeConnectionsWhileDraining(fastify: FastifyInstance, lifecycle: Life
   });
 }
 
+/** At debug, which an operator may ask for while the node runs. */
 function logRequests(fastify: FastifyInstance, logger: Logger): void {
   fastify.addHook('onResponse', (request, reply, done) => {
-    // The path without its query: a query may carry what is nobody's business.
-    const path = request.url.split('?', 1)[0];
-    logger.debug({ requestId: request.id, method: request.method, path, status: reply.statusCode, ms: reply.elapsedTime }, 'request');
+    if (logger.isLevelEnabled('debug')) {
+      const { id, trace, live, method } = request;
+      const of = { request_id: id, ...trace?.fields, model: live?.model || undefined, code: live?.errorCode ?? undefined };
+      logger.debug({ ...of, method, path: pathOf(request), status: reply.statusCode, ms: reply.elapsedTime }, 'request');
+    }
     done();
   });
 }

@@ -1,6 +1,7 @@
 import type { ErrorCode, Lane } from '@app/contracts';
 import type { ServiceTier } from '@app/protocols';
 import { ANONYMOUS, type Caller } from '../access/caller';
+import type { RequestTrace } from '../tracing/request-trace';
 import { NO_OPTIONS, type CallerOptions } from './caller-options';
 import { HangUp } from './hang-up';
 import type { LiveTiming } from './live-timing';
@@ -34,6 +35,14 @@ export interface LiveCall {
   readonly hangUp: HangUp;
   /** Null until it was answered. */
   timing: LiveTiming | null;
+  /** The stages that it came to, where it ended with an error; null: it did not, or came to none. */
+  failedTiming: LiveTiming | null;
+  /** Null: it is not traced. */
+  readonly trace: RequestTrace | null;
+  /** Of the trace, where it is kept. */
+  readonly traceId: string | null;
+  /** `x-request-id`. */
+  readonly requestId: string;
   /** What is said about the answer beside its body, by lower-case name: headers in HTTP, metadata in gRPC. */
   readonly notes: Record<string, string>;
   /** Of this call only. */
@@ -51,7 +60,11 @@ export function routeKeyOf({ caller, options, randomKey }: LiveCall, user: strin
 }
 
 /** One that has just come. */
-export function newCall(endpoint: LiveEndpoint | GrpcEndpoint, caller: Caller): LiveCall {
+export function newCall(
+  endpoint: LiveEndpoint | GrpcEndpoint,
+  caller: Caller,
+  { requestId, trace }: Pick<LiveCall, 'requestId' | 'trace'>,
+): LiveCall {
   const arrivedMs = performance.now();
   return {
     endpoint,
@@ -66,6 +79,10 @@ export function newCall(endpoint: LiveEndpoint | GrpcEndpoint, caller: Caller): 
     errorCode: null,
     hangUp: new HangUp(),
     timing: null,
+    failedTiming: null,
+    trace,
+    traceId: trace?.traceId ?? null,
+    requestId,
     notes: {},
     randomKey: String(Math.random()),
   };

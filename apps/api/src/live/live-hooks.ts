@@ -26,7 +26,7 @@ export function addLiveHooks(fastify: FastifyInstance, gate: LiveGate, metrics: 
   fastify.addHook('onRequest', (request, reply, done) => {
     const endpoint = request.routeOptions.config.live;
     if (endpoint === undefined) return done();
-    const live = newCall(endpoint, callerOf(request));
+    const live = newCall(endpoint, callerOf(request), { requestId: request.id, trace: request.trace });
     request.live = live;
     // Unlike Fastify's onResponse, `close` also comes when the caller hangs up.
     reply.raw.once('close', () => {

@@ -14,10 +14,11 @@ import { TenantShares } from '../shares/tenant-shares';
 import { CONFIG } from '../tokens';
 import type { LiveCall } from './live-call';
 import { isSmall, LiveGate } from './live-gate';
-import { liveTiming, serverTiming } from './live-timing';
+import { liveTiming } from './live-timing';
 import { LiveStatistics } from './open-inference/model-statistics';
 import type { ReadBody } from './read-body';
 import { noteTier, ServiceTiers } from './service-tiers';
+import { noteFailure, noteTiming } from './timing-note';
 
 /** What is noted of the attempts to answer a request: moments of the last one. */
 interface Attempt {
@@ -63,12 +64,20 @@ export class LiveRunner {
       const moments = { arrivedMs, bodyReadMs, admittedMs: call.admittedMs, preparedMs, answeredMs, respondedMs: performance.now() };
       // Counted after the answer has left.
       call.timing = liveTiming(moments, results, cache);
-      call.notes['server-timing'] = serverTiming(call.timing);
+      noteTiming(call, call.timing);
       noteTier(call, prepared);
       if (prepared.tokenCount > 0) call.notes['x-interleave-tokens'] = String(prepared.tokenCount);
       this.statistics.succeeded(prepared, call.timing, results);
       return response;
     } catch (error) {
+      const { admittedMs } = call;
+      const { preparedMs } = attempt;
+      const isAdmitted = admittedMs > bodyReadMs;
+      noteFailure(call, {
+        bodyReadMs,
+        admittedMs: isAdmitted ? admittedMs : null,
+        preparedMs: isAdmitted && preparedMs > admittedMs ? preparedMs : null,
+      });
       if (attempt.checked !== null) this.statistics.failed(attempt.checked, performance.now() - arrivedMs);
       throw error;
     }

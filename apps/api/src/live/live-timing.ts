@@ -7,6 +7,8 @@ export interface LiveTiming {
   runRows: number;
   /** Items that were answered. */
   items: number;
+  /** As `ItemTiming.startedNs`, of the run that is reported; 0: none is. */
+  runStartedNs: number;
   /** Items that were kept answers; null: the model has no cache. */
   cache: CacheUse | null;
 }
@@ -26,14 +28,16 @@ export function liveTiming(moments: LiveMoments, results: ItemResult[], cache: C
   let queueUs = 0;
   let runUs = 0;
   let runRows = 0;
+  let runStartedNs = 0;
   for (const { timing } of results) {
-    if (timing.queueUs + timing.runUs > queueUs + runUs) ({ queueUs, runUs } = timing);
+    if (timing.queueUs + timing.runUs > queueUs + runUs) ({ queueUs, runUs, startedNs: runStartedNs } = timing);
     runRows = Math.max(runRows, timing.runRows);
   }
   const waitMs = moments.answeredMs - moments.preparedMs;
   return {
     runRows,
     items: results.length,
+    runStartedNs,
     cache,
     stages: [
       ['accept', moments.bodyReadMs - moments.arrivedMs],
@@ -45,6 +49,37 @@ export function liveTiming(moments: LiveMoments, results: ItemResult[], cache: C
       ['respond', moments.respondedMs - moments.answeredMs],
     ],
   };
+}
+
+/**
+ * The stages that a request came to which ended with an error now; a moment that is null was not reached. The stage in which it ended gets
+ * the rest; what waited in a worker's queue counts as enqueue, because nothing came back.
+ */
+export function failedTiming(
+  {
+    arrivedMs,
+    bodyReadMs,
+    admittedMs,
+    preparedMs,
+  }: { [Name in 'bodyReadMs' | 'admittedMs' | 'preparedMs']: number | null } & {
+    arrivedMs: number;
+  },
+  nowMs: number,
+): LiveTiming {
+  const ends: [Stage, number | null][] = [
+    ['accept', bodyReadMs],
+    ['admit', admittedMs],
+    ['tokenize', preparedMs],
+    ['enqueue', null],
+  ];
+  const stages: LiveTiming['stages'] = [];
+  let begunMs = arrivedMs;
+  for (const [stage, endMs] of ends) {
+    stages.push([stage, (endMs ?? nowMs) - begunMs]);
+    if (endMs === null) break;
+    begunMs = endMs;
+  }
+  return { stages, runRows: 0, items: 0, runStartedNs: 0, cache: null };
 }
 
 /** Value of the `Server-Timing` header: milliseconds by stage, the rows of the run, and whether answers were kept ones. */

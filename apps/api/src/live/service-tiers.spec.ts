@@ -128,7 +128,7 @@ describe('service_tier', () => {
   });
 
   it('is forbidden to keys without the batch lane', () => {
-    const call = newCall('predict', { ...ANONYMOUS, lanes: ['realtime'] });
+    const call = newCall('predict', { ...ANONYMOUS, lanes: ['realtime'] }, { requestId: 'r', trace: null });
     expect(() => enterBatchLane(call)).toThrow(/but not the batch lane/);
   });
 });

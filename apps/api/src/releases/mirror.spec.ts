@@ -77,7 +77,7 @@ describe('mirrored requests', () => {
     writePlacement(runPaths(config.runDir).placement, placement);
     const catalog = await openModelCatalog(modelsDir, 'realtime', logger, { placement, onChange: () => undefined });
     catalog.applyReports(live.models());
-    app = await createServer({ config, id: 'api', turn: null, logger, lane: LaneModule.of(live, batch, catalog) });
+    app = await createServer({ config, id: 'api', turn: null, logger, tracing: null, lane: LaneModule.of(live, batch, catalog) });
     await app.listen(0, '127.0.0.1');
     url = await app.getUrl();
   });

@@ -7,7 +7,7 @@ const tensor = (bytes: number[] | number, name = 'y'): Tensor => {
   const data = typeof bytes === 'number' ? new Uint8Array(bytes) : Uint8Array.from(bytes);
   return { name, datatype: 'UINT8', shape: [data.length], data };
 };
-const result = (...outputs: Tensor[]): ItemResult => ({ outputs, timing: { queueUs: 1, runUs: 2, runRows: 3 } });
+const result = (...outputs: Tensor[]): ItemResult => ({ outputs, timing: { queueUs: 1, runUs: 2, runRows: 3, startedNs: 0 } });
 const FRESH = { ttlSeconds: 10, evenStale: false };
 const MiB = 1024 * 1024;
 
@@ -21,7 +21,7 @@ describe('ResponseCache', () => {
     const first = cache.get('m', 'k', FRESH)?.result;
     expect(first).toEqual({
       outputs: [{ name: 'y', datatype: 'FP32', shape: [1], data: Uint8Array.of(1, 2, 3, 4) }],
-      timing: { queueUs: 0, runUs: 0, runRows: 0 },
+      timing: { queueUs: 0, runUs: 0, runRows: 0, startedNs: 0 },
     });
     expect((first?.outputs[0]?.data.byteOffset ?? 1) % 8).toBe(0);
     first?.outputs[0]?.data.fill(7);

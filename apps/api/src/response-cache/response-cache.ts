@@ -21,7 +21,7 @@ export interface Found {
 /** What an entry costs beside its tensors: keys, objects, places in the list. */
 const ENTRY_BYTES = 512;
 const TENSOR_BYTES = 256;
-const NO_RUN = { queueUs: 0, runUs: 0, runRows: 0 };
+const NO_RUN = { queueUs: 0, runUs: 0, runRows: 0, startedNs: 0 };
 
 /**
  * Answers by key, each revision of a model in a part of its own with its own bound and time, all together within `bytesMax`: the

@@ -80,9 +80,12 @@ export class EchoBackend implements InferenceBackend {
     for (const _item of request.items) request.onRan?.(this.ranNs);
     return request.items.map(({ inputs }) => ({
       outputs: inputs.map((input) => ({ ...input, name: 'y' })),
-      timing: { queueUs: 150, runUs: 2500, runRows: 3 },
+      timing: { queueUs: 150, runUs: 2500, runRows: 3, startedNs: this.startedNs },
     }));
   }
+
+  /** Of the run that all items are in. */
+  startedNs = 0;
 
   /** What each item ran, as `onRan` is told. */
   ranNs = RAN_NS;
@@ -215,6 +218,7 @@ export function apiOn(backend: EchoBackend, settings: { queueItemsMax?: number; 
     id: 'api',
     turn: null,
     logger,
+    tracing: null,
     lane: LaneModule.of(backend, settings.batch ?? new EchoBackend('batch'), catalogOf(backend)),
   };
 }

@@ -10,6 +10,7 @@ import type {
   SchedulerProcessStatus,
 } from '@app/contracts';
 import { commandProcess, fetchStatus } from '@app/process';
+import { askScheduler } from '../ask-scheduler';
 import { CliError } from '../cli-error';
 import { printable } from '../printable';
 import { table } from '../table';
@@ -43,7 +44,7 @@ export function addReleaseCommands(models: Command): void {
     .description(`shows which revision of each version serves, who gets it, why one does not serve, and what happened last; ${HERE}`)
     .option('--json', 'versions, releases and events as the scheduler tells them, and comparisons as the API does')
     .action(async (model: string | undefined, { json }: { json?: true }) => {
-      const { versions, releases, events } = await ask((socket) => fetchStatus('scheduler', socket));
+      const { versions, releases, events } = await askScheduler((socket) => fetchStatus('scheduler', socket));
       const comparisons = await comparisonsOfNode();
       const isMeant = (name: string): boolean => model === undefined || name === model;
       const shown = {
@@ -133,20 +134,9 @@ function eventLine({ atMs, model, version, kind, message }: RepositoryEvent): st
 
 async function decide(action: ReleaseAction, name: string, { modelVersion: version, reason = 'by hand' }: DecideOptions): Promise<void> {
   const command: DecideCommand = { name, action, version, reason, by: 'command' };
-  const { release } = await ask((socket) => commandProcess<{ release: PlacedRelease | null }>(socket, '/releases/decide', command));
+  const { release } = await askScheduler((socket) =>
+    commandProcess<{ release: PlacedRelease | null }>(socket, '/releases/decide', command),
+  );
   const stable = release?.labels['stable'];
   console.log(stable === undefined ? `${name}: the newest version that serves is stable` : `${name}: version ${stable} is stable`);
-}
-
-async function ask<T>(question: (socketPath: string) => Promise<T>): Promise<T> {
-  const { runDir } = loadConfig();
-  try {
-    return await question(runPaths(runDir).statusSocket('scheduler'));
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code === undefined) throw new CliError(message);
-    throw new CliError(
-      `the scheduler in ${runDir} does not answer (${message}); run this where the node runs, with the DATA_DIR that it has`,
-    );
-  }
 }

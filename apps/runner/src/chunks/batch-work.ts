@@ -1,5 +1,7 @@
 import type { Manifest } from '@app/batches';
 import type { ChunkPayload } from '@app/queues';
+import type { Span } from '@app/telemetry';
+import { inBatchTrace } from '../batch-trace';
 import { openInput, type BatchInput } from '../intake/batch-input';
 import { tableFormat } from '../output/publish-table';
 import { CrashRecord } from '../intake/crash-record';
@@ -123,7 +125,7 @@ export class BatchWork {
     const stop = new AbortController();
     this.running.set(chunkIndex, stop);
     try {
-      const result = await this.run(chunkIndex, stop);
+      const result = await this.traced(chunkIndex, () => this.run(chunkIndex, stop));
       this.trouble = null;
       return result;
     } catch (error) {
@@ -140,6 +142,17 @@ export class BatchWork {
   stop(reason: StopReason): void {
     if (reason === 'put_back' || this.stopReason === null) this.stopReason = reason;
     for (const stop of this.running.values()) stop.abort(this.stopReason);
+  }
+
+  /** The work for a chunk as a span of the trace that the batch was submitted in. */
+  private traced(chunkIndex: number, work: () => Promise<DoneChunk>): Promise<DoneChunk> {
+    const withCounts = async (span: Span | null): Promise<DoneChunk> => {
+      const result = await work();
+      span?.setAttributes({ 'interleave.rows.completed': result.completed, 'interleave.rows.failed': result.failed });
+      return result;
+    };
+    const attributes = { 'interleave.chunk': chunkIndex, 'interleave.node': this.context.nodeId };
+    return inBatchTrace(this.context.tracing, this.manifest, 'batch chunk', withCounts, attributes);
   }
 
   private async run(chunkIndex: number, stop: AbortController): Promise<DoneChunk> {
@@ -171,6 +184,7 @@ export class BatchWork {
         forms: this.forms,
         size: this.size,
         onRefused: (reason) => (this.trouble = reason),
+        part: (name, part) => inBatchTrace(this.context.tracing, this.manifest, name, part),
         onBegun: (written) => void this.written.set(chunkIndex, written),
       },
       stop,

@@ -56,6 +56,8 @@ export interface ChunkTask {
   onRefused: (reason: string) => void;
   /** Told once what counts the rows that have a line. */
   onBegun: (written: { readonly rowCount: number }) => void;
+  /** Does a part of the work, as a span where the batch is traced. */
+  part: <T>(name: 'rows' | 'commit', work: () => Promise<T>) => Promise<T>;
 }
 
 /** Learns how long the answers of a batch are, to bound the memory of those that wait for their turn to be written. */
@@ -100,9 +102,9 @@ export class ChunkProcessor {
     const writer = await task.results.begin(task.chunk.index);
     task.onBegun(writer);
     try {
-      await this.runRows(task, writer, stop);
+      await task.part('rows', () => this.runRows(task, writer, stop));
       if (isPutBack(stop.signal)) throw new ChunkPutBack(`chunk ${task.chunk.index} was put back`);
-      return await writer.commit();
+      return await task.part('commit', () => writer.commit());
     } catch (error) {
       await writer.discard();
       throw error;

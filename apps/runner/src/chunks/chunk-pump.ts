@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { ChunkResult } from '@app/batches';
-import type { ChunkState } from '@app/contracts';
+import type { ChunkState, TraceCarrier } from '@app/contracts';
 import { chunkJobId, isFirstChunkJob, parseChunkJobId, type BatchQueues, type ChunkJob, type ChunkJobState } from '@app/queues';
 import type { ChunkLedger, HandedChunk } from './chunk-ledger';
 import { FairTurns, type Share } from './fair-turns';
@@ -30,6 +30,8 @@ export interface FedBatch {
   readonly share: Share;
   /** What a chunk is predicted to cost. */
   secondsOf(index: number): number;
+  /** As `Manifest.trace`. */
+  readonly trace?: TraceCarrier;
 }
 
 interface Handover {
@@ -175,6 +177,7 @@ const runningOrNext = ({ ledger }: FedBatch): number =>
   ledger.handedChunks().filter(({ state, jobId }) => state === 'running' || isFirstChunkJob(jobId)).length;
 
 function jobOf({ batch, chunk }: Handover): ChunkJob {
-  const { ledger, share } = batch;
-  return { jobId: chunk.jobId, payload: { batchId: ledger.batchId, chunkIndex: chunk.index, weight: share.weight } };
+  const { ledger, share, trace } = batch;
+  const payload = { batchId: ledger.batchId, chunkIndex: chunk.index, weight: share.weight };
+  return { jobId: chunk.jobId, payload, ...(trace !== undefined && { trace }) };
 }

@@ -71,15 +71,15 @@ export class WebhookOutbox {
     try {
       await this.send(name, record);
       this.parts.onAttempt('delivered');
-      this.parts.log.info({ batch: record.batchId, event: record.event, webhook: name }, 'webhook delivered');
+      this.parts.log.info({ batch_id: record.batchId, event: record.event, webhook: name }, 'webhook delivered');
     } catch (error) {
       if (!(error instanceof ReceiverGone) && Date.now() / 1000 - record.createdAt < GIVEN_UP_SECONDS) {
         this.parts.onAttempt('failed');
-        this.parts.log.warn({ batch: record.batchId, webhook: name, err: error }, 'webhook not delivered; it is tried again');
+        this.parts.log.warn({ batch_id: record.batchId, webhook: name, err: error }, 'webhook not delivered; it is tried again');
         throw error;
       }
       this.parts.onAttempt('given_up');
-      this.parts.log.error({ batch: record.batchId, webhook: name, err: error }, 'webhook given up');
+      this.parts.log.error({ batch_id: record.batchId, webhook: name, err: error }, 'webhook given up');
     }
     await this.parts.store.delete(keyOf(name));
   }

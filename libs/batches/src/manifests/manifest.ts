@@ -1,4 +1,12 @@
-import type { BatchLogEntry, BatchObject, BatchPriority, BatchProgress, BatchStatus, BatchValidationError } from '@app/contracts';
+import type {
+  BatchLogEntry,
+  BatchObject,
+  BatchPriority,
+  BatchProgress,
+  BatchStatus,
+  BatchValidationError,
+  TraceCarrier,
+} from '@app/contracts';
 import type { TableInput, TableOutput } from './table-io';
 
 /** One model version with its files: the same name and version may have others later, or elsewhere. */
@@ -80,6 +88,8 @@ export interface Manifest {
   output?: TableOutput;
   /** Rows are made by its owner before they are validated: see `PreparedRowsWriter`. As at its creation. */
   hasPreparedRows?: true;
+  /** The request that submitted it, where its trace is kept: what any node does for it becomes part of that. */
+  trace?: TraceCarrier;
 }
 
 const TERMINAL: ReadonlySet<BatchStatus> = new Set<BatchStatus>(['completed', 'failed', 'expired', 'cancelled']);
@@ -109,6 +119,8 @@ export interface NewBatch {
   /** Absent: its rows are those of the file. */
   retryOf?: string;
   table?: { input: TableInput | null; output: TableOutput | null; hasPreparedRows: boolean };
+  /** Null: it is not traced. */
+  trace?: TraceCarrier | null;
 }
 
 export function newManifest(batch: NewBatch): Manifest {
@@ -149,6 +161,7 @@ export function newManifest(batch: NewBatch): Manifest {
     ...(batch.tenantWeight === undefined ? {} : { tenantWeight: batch.tenantWeight }),
     ...(batch.retryOf === undefined ? {} : { retryOf: batch.retryOf }),
     ...(batch.isDryRun === true ? { isDryRun: true as const } : {}),
+    ...(batch.trace ? { trace: batch.trace } : {}),
     ...table,
   };
 }

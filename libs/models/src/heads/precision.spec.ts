@@ -38,7 +38,7 @@ const result = (name: string, shape: number[], values: number[], datatype: Datat
   outputs: [
     { name, datatype, shape, data: new Uint8Array((datatype === 'FP64' ? Float64Array : Float32Array).from(values).buffer as ArrayBuffer) },
   ],
-  timing: { queueUs: 0, runUs: 0, runRows: 1 },
+  timing: { queueUs: 0, runUs: 0, runRows: 1, startedNs: 0 },
 });
 
 /** Equal as float32. */

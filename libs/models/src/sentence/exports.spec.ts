@@ -288,7 +288,7 @@ describe('files of an export', () => {
       const data = new Uint8Array(Float32Array.from({ length: 24 }, (_, i) => values[i % values.length] as number).buffer);
       return {
         outputs: [{ name: 'last_hidden_state', datatype: 'FP32', shape: [1, 3, 8], data }],
-        timing: { queueUs: 0, runUs: 0, runRows: 1 },
+        timing: { queueUs: 0, runUs: 0, runRows: 1, startedNs: 0 },
       };
     };
     expect(row?.decode(answer([1]))).toEqual(new Array(8).fill(1));
@@ -303,7 +303,7 @@ describe('files of an export', () => {
   describe('labels and scores', () => {
     const result = (values: number[], shape: number[]): ItemResult => ({
       outputs: [{ name: 'logits', datatype: 'FP32', shape, data: new Uint8Array(Float32Array.from(values).buffer) }],
-      timing: { queueUs: 0, runUs: 0, runRows: 1 },
+      timing: { queueUs: 0, runUs: 0, runRows: 1, startedNs: 0 },
     });
     const config = (architecture: string, more: object = {}): Files => ({
       'config.json': { architectures: [architecture], model_type: 'bert', ...more },

@@ -231,7 +231,8 @@ class CompletionPacker {
                      {static_cast<double>(completion.itemId), static_cast<double>(response.status),
                       Microseconds(response.times.enqueuedNs, response.times.startedNs),
                       Microseconds(response.times.startedNs, response.times.endedNs),
-                      static_cast<double>(response.times.runRows), static_cast<double>(response.outputs.size())});
+                      static_cast<double>(response.times.runRows), static_cast<double>(response.times.startedNs),
+                      static_cast<double>(response.outputs.size())});
       if (response.status != ItemStatus::kOk) {
         const Napi::HandleScope scope(env);
         messages.Set(messages.Length(), Napi::String::New(env, response.message));

@@ -7,7 +7,7 @@ import { checkBinary, checkInfer, type ExpectedData, type InputData } from '../o
 import type { Limits, PreparedRequest } from '../types';
 import { readInferMessage, type InferMessage } from './infer-message';
 import { hasElements, readContents } from './typed-contents';
-import { WireWriter, type WireMessage } from './wire-writer';
+import { WireMessage, WireWriter } from './wire-writer';
 
 /** Asks for `triton_final_response` in answers on a stream. */
 const FINAL_RESPONSE_ASKED = 'triton_enable_empty_final_response';
@@ -88,20 +88,39 @@ function finalResponse(): WireMessage {
   return entry.end();
 }
 
-/** A `ModelStreamInferResponse` around an answer. */
-export function streamAnswer(answer: WireMessage): WireMessage {
+/** A `ModelStreamInferResponse` around an answer; `notes` become parameters of it, because a message of a stream has no trailers. */
+export function streamAnswer(answer: WireMessage, notes: Readonly<Record<string, string>>): WireMessage {
   const writer = new WireWriter();
-  writer.message(2, answer);
+  writer.message(2, joined(answer, parametersOf(notes)));
   return writer.end();
 }
 
 /** A `ModelStreamInferResponse` that says why the request with this id has no answer. */
-export function streamError(message: string, id: string): WireMessage {
+export function streamError(message: string, id: string, notes: Readonly<Record<string, string>>): WireMessage {
   const writer = new WireWriter();
   writer.text(1, message);
   const answer = new WireWriter();
   answer.text(3, id);
-  writer.message(2, answer.end());
+  writer.message(2, joined(answer.end(), parametersOf(notes)));
+  return writer.end();
+}
+
+/** Fields of one message that were written apart. */
+function joined(first: WireMessage, second: WireMessage): WireMessage {
+  return new WireMessage([...first.parts, ...second.parts], first.byteLength + second.byteLength);
+}
+
+/** A `ModelInferResponse` with nothing but parameters of texts. */
+function parametersOf(texts: Readonly<Record<string, string>>): WireMessage {
+  const writer = new WireWriter();
+  for (const [name, text] of Object.entries(texts)) {
+    const value = new WireWriter();
+    value.text(3, text);
+    const entry = new WireWriter();
+    entry.text(1, name);
+    entry.message(2, value.end());
+    writer.message(4, entry.end());
+  }
   return writer.end();
 }
 

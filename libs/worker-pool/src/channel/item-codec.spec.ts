@@ -118,12 +118,13 @@ describe('decodeResult', () => {
     queueUs: 1,
     runUs: 2,
     runRows: 3,
+    startedNs: 4,
   });
 
   it('names outputs as the signature does', () => {
     expect(decodeResult(completion(1, 1), ENCODER)).toMatchObject({
       outputs: [{ name: 'sentence_embedding', datatype: 'FP32', shape: [1, 384] }],
-      timing: { queueUs: 1, runUs: 2, runRows: 3 },
+      timing: { queueUs: 1, runUs: 2, runRows: 3, startedNs: 4 },
     });
   });
 

@@ -60,8 +60,8 @@ export function decodeResult(completion: Completion, signature: ModelSignature):
     if (name === undefined || datatype === undefined) return null;
     outputs.push({ name, datatype, shape: output.shape, data: output.data });
   }
-  const { queueUs, runUs, runRows } = completion;
-  return { outputs, timing: { queueUs, runUs, runRows } };
+  const { queueUs, runUs, runRows, startedNs } = completion;
+  return { outputs, timing: { queueUs, runUs, runRows, startedNs } };
 }
 
 function encodeInput(tensor: Tensor, position: number, specs: TensorSpec[]): ChannelTensor {

@@ -58,7 +58,7 @@ export class BatchWatches implements OnModuleDestroy {
       for (const watcher of [...watchers]) watcher.onBatch(view);
     } catch (error) {
       if (error instanceof InterleaveError && error.code === 'not_found') return this.end(batchId);
-      this.log.debug({ batch: batchId, err: error }, 'a watched batch cannot be read now');
+      this.log.debug({ batch_id: batchId, err: error }, 'a watched batch cannot be read now');
     }
     if (this.watched.get(batchId) === watchers) this.lookLater(batchId);
   }

@@ -78,6 +78,7 @@ describe('rows in blocks', () => {
         size: new AnswerSize(),
         onRefused: () => undefined,
         onBegun: () => undefined,
+        part: (_name, work) => work(),
         share: () => ({ tenant: 't', tenantWeight: 1, batchId: 'b', weight: 1, rowSeconds: 1 }),
       },
       new AbortController(),
