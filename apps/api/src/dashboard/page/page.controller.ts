@@ -3,7 +3,7 @@ import { Controller, Get, Param, Req, Res } from '@nestjs/common';
 import { ApiExcludeController } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { protectPage } from '../../http/page-headers';
-import { PageFiles, type PageFile } from './page-files';
+import { PageFiles } from './page-files';
 
 /** What the page was built of, and requests to this server. */
 const POLICY = "default-src 'none'; base-uri 'none'; connect-src 'self'; img-src 'self' data:; script-src 'self'; style-src 'self'";
@@ -16,11 +16,12 @@ export class PageController {
   private readonly files = PageFiles.read();
 
   @Get()
-  page(@Req() request: FastifyRequest, @Res() reply: FastifyReply): void {
+  page(@Res() reply: FastifyReply): void {
     if (this.files === null)
       throw new InterleaveError('not_found', 'The dashboard was not built; run make build. The numbers are at /metrics');
     protectPage(reply, POLICY);
-    send(this.files.index, 'no-cache', request, reply);
+    const { body, contentType } = this.files.index;
+    void reply.header('content-type', contentType).send(body);
   }
 
   @Get('assets/:name')
@@ -28,12 +29,9 @@ export class PageController {
     const file = this.files?.assets.get(name);
     if (file === undefined) throw new InterleaveError('not_found', 'There is no such part of the dashboard; reload the page');
     protectPage(reply, POLICY);
-    send(file, `private, max-age=${YEAR_SECONDS}, immutable`, request, reply);
+    // Nobody's data is in it.
+    void reply.headers({ 'cache-control': `private, max-age=${YEAR_SECONDS}, immutable`, etag: file.etag });
+    if (request.headers['if-none-match'] === file.etag) void reply.code(304).send();
+    else void reply.header('content-type', file.contentType).send(file.body);
   }
-}
-
-function send({ body, contentType, etag }: PageFile, cacheControl: string, request: FastifyRequest, reply: FastifyReply): void {
-  void reply.headers({ 'cache-control': cacheControl, etag, 'x-content-type-options': 'nosniff' });
-  if (request.headers['if-none-match'] === etag) void reply.code(304).send();
-  else void reply.header('content-type', contentType).send(body);
 }
