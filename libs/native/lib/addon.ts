@@ -343,7 +343,9 @@ export interface ReceivedFromChannel extends PackedCompletions {
 }
 
 export interface ClosedChannel extends PackedCompletions {
-  /** Items that were being run. */
+  /** Items of the run that killed the worker, where it knew. */
+  guiltyItemIds: number[];
+  /** Other items that were being run. */
   runningItemIds: number[];
   waitingItemIds: number[];
 }

@@ -82,6 +82,9 @@ class Responder {
   // Marks the item as being run, in memory that the client can read after this process has died: an item that was
   // running when a worker died is a suspect and is resubmitted alone.
   virtual void MarkRunning() = 0;
+  // Its run is about to cost this process its life: of those that are running, it is the only kind of suspect. May be
+  // called in a signal handler.
+  virtual void MarkGuilty() = 0;
 
   // Reserves `bytes` for output `index` in the response memory, 64-byte aligned; nullptr when it does not fit (answer
   // kResponseTooLarge then).

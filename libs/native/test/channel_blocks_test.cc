@@ -131,6 +131,8 @@ TEST(Blocks, AResponseIsReadAsItWasWritten) {
     ResponseWriter writer(memory.block());
     writer.MarkRunning();
     EXPECT_EQ(ReadResponseState(memory.block()), ResponseState::kRunning);
+    writer.MarkGuilty();
+    EXPECT_EQ(ReadResponseState(memory.block()), ResponseState::kGuilty);
     std::vector<std::size_t> sizes;
     for (std::uint16_t index = 0; index < kTensorsMax; ++index) {
       const std::size_t bytes = random() % 700;

@@ -114,6 +114,7 @@ class MemoryResponder : public Responder {
     ++answer_.timesMarkedRunning;
     inbox_.Start(itemId_);
   }
+  void MarkGuilty() override {}
   std::byte* AddOutput(std::uint16_t index, ElementType type, const Shape& shape, std::size_t bytes) override {
     if (bytes > bytesLeft_) return nullptr;
     bytesLeft_ -= bytes;

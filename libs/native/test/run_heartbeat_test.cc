@@ -9,9 +9,13 @@
 #include <csignal>
 #include <cstdlib>
 #include <functional>
+#include <memory>
+#include <span>
 #include <thread>
+#include <vector>
 
 #include "item.h"
+#include "run/queued_item.h"
 
 namespace interleave {
 namespace {
@@ -115,6 +119,49 @@ TEST(Heartbeat, NamesTheModelWhoseThreadDies) {
     EXPECT_EQ(page.culprit(), 4u) << "signal " << signal;
     EXPECT_EQ(page.model(0), 7u) << "what else ran stays visible";
   }
+}
+
+// Of an item: whether it was called guilty can be seen after the process has died.
+class MarkedResponder final : public Responder {
+ public:
+  explicit MarkedResponder(volatile bool* isGuilty) : isGuilty_(isGuilty) {}
+  void MarkRunning() override {}
+  void MarkGuilty() override { *isGuilty_ = true; }
+  std::byte* AddOutput(std::uint16_t, ElementType, const Shape&, std::size_t) override { return nullptr; }
+  void Finish(const ItemTimes&) override {}
+  void Fail(ItemStatus, std::string_view) override {}
+
+ private:
+  volatile bool* const isGuilty_;
+};
+
+TEST(Heartbeat, CallsTheItemsGuiltyOfWhoseRunAThreadDies) {
+  SKIP_UNDER_SANITIZERS();
+  const Page page;
+  constexpr std::size_t kItems = 3;
+  auto* isGuilty = static_cast<volatile bool*>(
+      mmap(nullptr, kItems, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  const int died = SignalOf([&page, isGuilty] {
+    Heartbeat heartbeat(page.fd(), kSlots);
+    std::vector<QueuedItem> items(kItems);
+    std::vector<QueuedItem*> members;
+    for (std::size_t i = 0; i < kItems; ++i) {
+      items[i].item.responder = std::make_unique<MarkedResponder>(isGuilty + i);
+      members.push_back(&items[i]);
+    }
+    Heartbeat::Activity beside(heartbeat, 0, 4, Phase::kRunning);
+    beside.Run(std::span(members).first(1));
+    std::thread([&heartbeat, &members] {
+      Heartbeat::Activity activity(heartbeat, 1, 4, Phase::kRunning);
+      activity.Run(std::span(members).last(2));
+      raise(SIGFPE);
+    }).join();
+  });
+  EXPECT_EQ(died, SIGFPE);
+  EXPECT_FALSE(isGuilty[0]);
+  EXPECT_TRUE(isGuilty[1]);
+  EXPECT_TRUE(isGuilty[2]);
+  munmap(const_cast<bool*>(isGuilty), kItems);
 }
 
 TEST(Heartbeat, NamesNobodyWhenAThreadWithoutAModelDies) {

@@ -350,14 +350,18 @@ Napi::Value ChannelClose(const Napi::CallbackInfo& info) {
     } catch (const ChannelError&) {
       // The region is corrupt. What was not read of it stays unanswered and is listed below.
     }
+    Napi::Array guilty = Napi::Array::New(env);
     Napi::Array running = Napi::Array::New(env);
     Napi::Array waiting = Napi::Array::New(env);
     for (const ItemInFlight& item : client->ItemsInFlight()) {
-      Napi::Array& target = item.running ? running : waiting;
+      Napi::Array& target = item.state == ResponseState::kGuilty    ? guilty
+                            : item.state == ResponseState::kRunning ? running
+                                                                    : waiting;
       target.Set(target.Length(), Napi::Number::New(env, static_cast<double>(item.itemId)));
     }
     Napi::Object closed = Napi::Object::New(env);
     completions.Pack(env, *client, closed);
+    closed.Set("guiltyItemIds", guilty);
     closed.Set("runningItemIds", running);
     closed.Set("waitingItemIds", waiting);
     return closed;

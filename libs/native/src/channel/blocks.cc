@@ -116,6 +116,11 @@ void ResponseWriter::MarkRunning() {
       .store(static_cast<std::uint32_t>(ResponseState::kRunning), std::memory_order_relaxed);
 }
 
+void ResponseWriter::MarkGuilty() {
+  std::atomic_ref(*StateWord(block_))
+      .store(static_cast<std::uint32_t>(ResponseState::kGuilty), std::memory_order_relaxed);
+}
+
 std::byte* ResponseWriter::AddOutput(std::uint16_t index, ElementType type, const Shape& shape, std::size_t bytes) {
   const std::uint64_t descriptorBytes = (outputCount_ + 1) * sizeof(TensorDescriptor);
   if (outputCount_ == kTensorsMax || descriptorBytes > block_.bytes) return nullptr;
@@ -170,6 +175,7 @@ ResponseState ReadResponseState(const Block& block) {
   // Acquire: pairs with the release store in ResponseWriter::End.
   const std::uint32_t state = std::atomic_ref(*StateWord(block)).load(std::memory_order_acquire);
   if (state == static_cast<std::uint32_t>(ResponseState::kDone)) return ResponseState::kDone;
+  if (state == static_cast<std::uint32_t>(ResponseState::kGuilty)) return ResponseState::kGuilty;
   return state == static_cast<std::uint32_t>(ResponseState::kWaiting) ? ResponseState::kWaiting
                                                                       : ResponseState::kRunning;
 }

@@ -55,6 +55,7 @@ class ResponseWriter {
   explicit ResponseWriter(const Block& block) : block_(block) {}
 
   void MarkRunning();
+  void MarkGuilty();
   // As Responder::AddOutput.
   std::byte* AddOutput(std::uint16_t index, ElementType type, const Shape& shape, std::size_t bytes);
   // Either ends the response; nothing may be written afterwards.

@@ -275,7 +275,7 @@ std::optional<ChannelClient::Completion> ChannelClient::NextOrphan() {
 std::vector<ItemInFlight> ChannelClient::ItemsInFlight() const {
   std::vector<ItemInFlight> items;
   for (const auto& [itemId, slot] : slots_) {
-    if (!slot.taken) items.push_back({itemId, ReadResponseState(ResponseBlock(slot)) == ResponseState::kRunning});
+    if (!slot.taken) items.push_back({itemId, ReadResponseState(ResponseBlock(slot))});
   }
   std::sort(items.begin(), items.end(), [](const auto& a, const auto& b) { return a.itemId < b.itemId; });
   return items;

@@ -52,7 +52,7 @@ struct ChannelClientOptions {
 
 struct ItemInFlight {
   std::uint64_t itemId;
-  bool running;
+  ResponseState state;
 };
 
 // The client's end of one channel. One thread at a time.

@@ -19,7 +19,7 @@
 namespace interleave {
 
 inline constexpr std::uint64_t kRegionMagic = 0x4e4f494745524c49;  // "ILREGION"
-inline constexpr std::uint32_t kChannelVersion = 3;
+inline constexpr std::uint32_t kChannelVersion = 4;
 inline constexpr std::size_t kLineBytes = 64;
 inline constexpr std::size_t kPageBytes = 4096;
 inline constexpr std::uint32_t kRingCapacityMax = 1u << 15;
@@ -100,7 +100,8 @@ struct RequestHeader {
 };
 static_assert(sizeof(RequestHeader) == 32);
 
-enum class ResponseState : std::uint32_t { kWaiting = 0, kRunning = 1, kDone = 2 };
+// kGuilty: it was running, and its run is what killed the worker.
+enum class ResponseState : std::uint32_t { kWaiting = 0, kRunning = 1, kDone = 2, kGuilty = 3 };
 
 // A response block: ResponseHeader | message or data of each output, aligned ... TensorDescriptor[outputCount], the
 // first one at the end of the block and the others downwards. Written by the worker, but for `state`, which the client

@@ -20,6 +20,8 @@ class ChannelResponder final : public Responder {
 
   void MarkRunning() override { writer_.MarkRunning(); }
 
+  void MarkGuilty() override { writer_.MarkGuilty(); }
+
   std::byte* AddOutput(std::uint16_t index, ElementType type, const Shape& shape, std::size_t bytes) override {
     return writer_.AddOutput(index, type, shape, bytes);
   }

@@ -12,6 +12,7 @@
 
 #include "clock.h"
 #include "item.h"
+#include "run/flights.h"
 
 namespace interleave {
 namespace {
@@ -22,9 +23,8 @@ static_assert(Word::is_always_lock_free && sizeof(Word) == sizeof(std::uint64_t)
 constexpr auto kBeat = std::chrono::milliseconds(50);
 constexpr std::array kFatalSignals = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
 
-// Words of the thread that has an Activity. In the initial-exec model: a signal handler reads them without allocating.
-[[gnu::tls_model("initial-exec")]] thread_local constinit const Word* tActivity = nullptr;
-[[gnu::tls_model("initial-exec")]] thread_local constinit Word* tCulprit = nullptr;
+// Of this thread. In the initial-exec model: a signal handler reads it without allocating.
+[[gnu::tls_model("initial-exec")]] thread_local constinit const Heartbeat::Activity* tActivity = nullptr;
 
 struct sigaction previousActions[NSIG];
 
@@ -32,7 +32,7 @@ struct sigaction previousActions[NSIG];
 // action is put back, so that the process dies of the signal: a fault comes again when the instruction is tried again,
 // a signal that was sent is sent again.
 void OnFatalSignal(int signal, siginfo_t* info, void* context) {
-  if (tActivity != nullptr) tCulprit->store(tActivity->load(std::memory_order_relaxed), std::memory_order_relaxed);
+  if (tActivity != nullptr) tActivity->TakeBlame();
   const struct sigaction& previous = previousActions[signal];
   if ((previous.sa_flags & SA_SIGINFO) != 0) return previous.sa_sigaction(signal, info, context);
   if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) return previous.sa_handler(signal);
@@ -66,7 +66,10 @@ Word* Map(int fd, std::size_t bytes) {
 }  // namespace
 
 Heartbeat::Heartbeat(int fd, std::size_t slotsCount)
-    : bytes_((2 + 2 * slotsCount) * sizeof(Word)), words_(Map(fd, bytes_)), thread_([this] { Loop(); }) {
+    : bytes_((2 + 2 * slotsCount) * sizeof(Word)),
+      words_(Map(fd, bytes_)),
+      activities_(slotsCount),
+      thread_([this] { Loop(); }) {
   if (fd >= 0) WatchFatalSignals();
 }
 
@@ -81,7 +84,8 @@ Heartbeat::~Heartbeat() {
 }
 
 void Heartbeat::Blame(std::size_t slot) {
-  words_[1].store(ActivityOf(slot).load(std::memory_order_relaxed), std::memory_order_relaxed);
+  const Activity* activity = activities_[slot].load();
+  if (activity != nullptr) activity->TakeBlame();
 }
 
 void Heartbeat::Loop() {
@@ -93,21 +97,32 @@ void Heartbeat::Loop() {
 }
 
 Heartbeat::Activity::Activity(Heartbeat& heartbeat, std::size_t slot, std::uint32_t revision, Phase phase)
-    : revision_(revision), word_(heartbeat.ActivityOf(slot)) {
+    : heartbeat_(heartbeat), slot_(slot), revision_(revision) {
   heartbeat.SinceOf(slot).store(static_cast<std::uint64_t>(MonotonicNowNs()), std::memory_order_relaxed);
   Enter(phase);
-  tCulprit = &heartbeat.words_[1];
-  tActivity = &word_;
+  heartbeat.activities_[slot].store(this);
+  tActivity = this;
 }
 
 void Heartbeat::Activity::Enter(Phase phase) {
   // Who reads it reads its time as well.
-  word_.store(revision_ | static_cast<std::uint64_t>(phase) << 32, std::memory_order_release);
+  heartbeat_.ActivityOf(slot_).store(revision_ | static_cast<std::uint64_t>(phase) << 32, std::memory_order_release);
+}
+
+void Heartbeat::Activity::TakeBlame() const {
+  heartbeat_.words_[1].store(heartbeat_.ActivityOf(slot_).load(std::memory_order_relaxed), std::memory_order_relaxed);
+  for (const QueuedItem* queued : items_) {
+    if (queued->item.responder) queued->item.responder->MarkGuilty();
+    if (queued->flight == nullptr) continue;
+    // Another thread may be adding one: then this fault is the second one, and ends the process as well.
+    for (const QueuedItem& follower : queued->flight->followers) follower.item.responder->MarkGuilty();
+  }
 }
 
 Heartbeat::Activity::~Activity() {
   tActivity = nullptr;
-  word_.store(0, std::memory_order_relaxed);
+  heartbeat_.activities_[slot_].store(nullptr);
+  heartbeat_.ActivityOf(slot_).store(0, std::memory_order_relaxed);
 }
 
 }  // namespace interleave

@@ -7,7 +7,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <span>
 #include <thread>
+#include <vector>
+
+#include "run/queued_item.h"
 
 namespace interleave {
 
@@ -45,12 +49,20 @@ class Heartbeat {
     // Goes on with the same model.
     void Enter(Phase phase);
 
+    // It runs these, which outlive it: a fatal signal of this thread is their fault.
+    void Run(std::span<QueuedItem* const> items) { items_ = items; }
+
+    // As Heartbeat::Blame. May be called in a signal handler.
+    void TakeBlame() const;
+
    private:
+    Heartbeat& heartbeat_;
+    const std::size_t slot_;
     const std::uint32_t revision_;
-    std::atomic<std::uint64_t>& word_;
+    std::span<QueuedItem* const> items_;
   };
 
-  // What `slot` is busy with is about to cost the process its life. Any thread.
+  // What `slot` is busy with is about to cost the process its life. Any thread; the activity must last until it returns.
   void Blame(std::size_t slot);
 
  private:
@@ -61,6 +73,7 @@ class Heartbeat {
 
   const std::size_t bytes_;
   Word* const words_;
+  std::vector<std::atomic<const Activity*>> activities_;  // by slot; null: it does nothing
   std::mutex mutex_;  // guards isStopping_
   std::condition_variable stop_;
   bool isStopping_ = false;

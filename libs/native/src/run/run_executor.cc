@@ -35,14 +35,15 @@ bool HasStrings(const Signature& signature) {
 
 void RunExecutor::Run(std::vector<QueuedItem> items) {
   ServedModel& model = *items[0].model;
-  const Heartbeat::Activity activity(heartbeat_, place_.executor, model.plan().revision, Phase::kRunning);
   std::vector<QueuedItem*> members;
+  Heartbeat::Activity activity(heartbeat_, place_.executor, model.plan().revision, Phase::kRunning);
   try {
     members.reserve(items.size());
     for (QueuedItem& queued : items) {
       queued.item.responder->MarkRunning();
       members.push_back(&queued);
     }
+    activity.Run(members);
     RunMembers(model, members);
   } catch (const std::exception& error) {
     for (QueuedItem& queued : items) {

@@ -11,6 +11,7 @@ class AnswerKeeper : public Responder {
  public:
   explicit AnswerKeeper(ProbeAnswer& answer) : answer_(answer) {}
   void MarkRunning() override {}
+  void MarkGuilty() override {}
   std::byte* AddOutput(std::uint16_t index, ElementType type, const Shape& shape, std::size_t bytes) override {
     // One byte more than needed: the memory of an empty tensor must not be nullptr, which says that it does not fit.
     std::vector<std::byte>& kept = (answer_[index] = {.type = type, .shape = shape, .bytes = {}}).bytes;

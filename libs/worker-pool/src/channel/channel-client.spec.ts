@@ -103,7 +103,7 @@ describe('ChannelClient', () => {
     const last = new Promise<ChannelAnswer>((resolve) => client.submit([holdItem()], [resolve]));
     await worker.untilStarted(2);
     await worker.kill();
-    expect(await last).toEqual({ kind: 'lost', wasRunning: true });
+    expect(await last).toEqual({ kind: 'lost', suspicion: 'possible' });
   });
 
   it('passes a new report on', async () => {
@@ -118,12 +118,12 @@ describe('ChannelClient', () => {
     const record =
       (name: string) =>
       (answer: ChannelAnswer): void =>
-        void order.push(`${name} ${answer.kind === 'lost' ? `lost ${answer.wasRunning}` : answer.kind} ${events.seen.includes('down')}`);
+        void order.push(`${name} ${answer.kind === 'lost' ? `lost ${answer.suspicion}` : answer.kind} ${events.seen.includes('down')}`);
     client.submit([holdItem(), textItem('waits')], [record('first'), record('second')]);
     await running.untilStarted(1);
     await running.kill();
     await events.until('down');
-    expect(order).toEqual(['first lost true false', 'second lost false false']);
+    expect(order).toEqual(['first lost possible false', 'second lost none false']);
     expect(client.inFlightItems).toBe(0);
     worker = await EchoWorker.start(socketPath);
     await events.until('up', 2);
@@ -149,7 +149,7 @@ describe('ChannelClient', () => {
     await running.untilStarted(1);
     client.close();
     client.close();
-    expect(await held).toEqual({ kind: 'lost', wasRunning: true });
+    expect(await held).toEqual({ kind: 'lost', suspicion: 'possible' });
     expect(() => client.submit([textItem('late')], [() => undefined])).toThrow(IllegalStateError);
   });
 

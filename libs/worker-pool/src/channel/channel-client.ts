@@ -25,10 +25,11 @@ export interface ChannelClientOptions {
 }
 
 /**
- * What became of one submitted item: the worker's answer, or the channel broke before there was one. `wasRunning` says
- * whether the worker was running it then.
+ * What became of one submitted item: the worker's answer, or the channel broke before there was one. `suspicion` of a lost one, that it
+ * killed the worker: `none`; `possible`, it was running then; `strong`, the worker died of the run that it was in.
  */
-export type ChannelAnswer = { kind: 'completed'; completion: Completion } | { kind: 'lost'; wasRunning: boolean };
+export type ChannelAnswer = { kind: 'completed'; completion: Completion } | { kind: 'lost'; suspicion: Suspicion };
+export type Suspicion = 'none' | 'possible' | 'strong';
 export type AnswerReceiver = (answer: ChannelAnswer) => void;
 
 /** Called on the event loop; may call back into the client. */
@@ -234,8 +235,10 @@ export class ChannelClient {
     connection.socket.destroy();
     const closed = loadAddon().channelClose(connection.channel);
     for (const completion of completionsOf(closed)) this.answer(completion.itemId, { kind: 'completed', completion });
-    for (const itemId of closed.runningItemIds) this.answer(itemId, { kind: 'lost', wasRunning: true });
-    for (const itemId of closed.waitingItemIds) this.answer(itemId, { kind: 'lost', wasRunning: false });
+    const { guiltyItemIds, runningItemIds, waitingItemIds } = closed;
+    for (const itemId of guiltyItemIds) this.answer(itemId, { kind: 'lost', suspicion: 'strong' });
+    for (const itemId of runningItemIds) this.answer(itemId, { kind: 'lost', suspicion: guiltyItemIds.length > 0 ? 'none' : 'possible' });
+    for (const itemId of waitingItemIds) this.answer(itemId, { kind: 'lost', suspicion: 'none' });
   }
 
   private answer(itemId: number, answer: ChannelAnswer): void {

@@ -1,6 +1,6 @@
 import { byteText, InterleaveError, type ModelSignature, RevisionGone } from '@app/contracts';
 import { type ChannelItem, type Completion, ITEM_STATUSES, ChannelError } from '@app/native';
-import type { ChannelAnswer } from '../channel/channel-client';
+import type { ChannelAnswer, Suspicion } from '../channel/channel-client';
 import type { InputBlame } from './input-blame';
 import { splitModelKey } from '../placement/model-directory';
 import { decodeResult, encodeItem, responseBytesForPayload } from '../channel/item-codec';
@@ -17,8 +17,12 @@ const RETRY_MS = 50;
 const REFUSALS_MAX = 8;
 /** A suspect has a worker to itself for at most this long; then others may share it again. */
 const HOLD_MS_MAX = 2000;
-/** Among others, and twice alone: the first death alone may be chance, when someone kills workers or memory ran out. */
+/**
+ * Among others, and twice alone: the first death alone may be chance, when someone kills workers or memory ran out. Where the worker itself
+ * died of its runs, once alone.
+ */
 const DEATHS_MAX = 3;
+const OWN_DEATHS_MAX = 2;
 
 /** Where an item was sent, and what its answer means there. */
 interface Ran {
@@ -221,17 +225,18 @@ export class Dispatcher {
     item.state = 'parked';
     item.cancel = null;
     if (answer.kind === 'completed') this.onCompleted(item, ran, answer.completion);
-    else this.onLost(item, answer.wasRunning);
+    else this.onLost(item, answer.suspicion);
   }
 
-  private onLost(item: PendingItem, wasRunning: boolean): void {
-    if (wasRunning) {
+  private onLost(item: PendingItem, suspicion: Suspicion): void {
+    if (suspicion !== 'none') {
       item.deaths += 1;
+      if (suspicion === 'strong') item.ownDeaths += 1;
       item.contentKey = null; // runs alone from now on
       this.fallen.push(item);
     }
-    if (item.deaths >= DEATHS_MAX) {
-      item.settle(new InterleaveError('inference_failed', `${DEATHS_MAX} workers died while running this input`));
+    if (item.deaths >= DEATHS_MAX || item.ownDeaths >= OWN_DEATHS_MAX) {
+      item.settle(new InterleaveError('inference_failed', `${item.deaths} workers died while running this input`));
     } else if (item.deaths > 0) {
       this.suspects.push(item);
     } else {

@@ -18,6 +18,8 @@ export class PendingItem {
   state: 'parked' | 'submitted' | 'settled' = 'parked';
   /** Workers that died while running it. */
   deaths = 0;
+  /** Those of them of which the worker itself said that its run was to blame. */
+  ownDeaths = 0;
   /** The same deaths, as whoever looks for the input to blame keeps them. */
   readonly fatal: WorkerDeath[] = [];
   /** It was found to kill its workers. */

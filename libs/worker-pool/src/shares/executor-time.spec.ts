@@ -21,7 +21,7 @@ describe('the executor time of an item', () => {
       expect(answerExecutorNs(answer(status, 0, 0), 1)).toBe(0);
     for (const status of ['failed', 'run-timeout', 'response-too-large'] as const)
       expect(answerExecutorNs(answer(status, 0, 0), 1)).toBeNull();
-    expect(answerExecutorNs({ kind: 'lost', wasRunning: false }, 1)).toBe(0);
-    expect(answerExecutorNs({ kind: 'lost', wasRunning: true }, 1)).toBeNull();
+    expect(answerExecutorNs({ kind: 'lost', suspicion: 'none' }, 1)).toBe(0);
+    expect(answerExecutorNs({ kind: 'lost', suspicion: 'possible' }, 1)).toBeNull();
   });
 });

@@ -23,7 +23,7 @@ function executorNs({ runUs, runRows }: ItemTiming, rows: number): number {
 
 /** Of what a worker said about an item of so many rows; null: it ran, and nobody knows how long. */
 export function answerExecutorNs(answer: ChannelAnswer, rows: number): number | null {
-  if (answer.kind === 'lost') return answer.wasRunning ? null : 0;
+  if (answer.kind === 'lost') return answer.suspicion === 'none' ? 0 : null;
   const status = ITEM_STATUSES[answer.completion.status];
   if (status === 'ok') return executorNs(answer.completion, rows);
   return DID_NOT_RUN.has(status) ? 0 : null;
