@@ -63,7 +63,7 @@ export class Screen {
   static async open(handlers: { onKey: (key: string) => void; onResize: () => void }): Promise<Screen> {
     const kit = (await import('terminal-kit')).default;
     const newBuffer = (dst: Terminal) => new kit.ScreenBuffer({ dst, noFill: false });
-    const hasColors = (process.env['NO_COLOR'] ?? '') === '';
+    const hasColors = process.stdout.hasColors(); // minds NO_COLOR
     return new Screen(kit.terminal, newBuffer, hasColors, handlers);
   }
 
