@@ -234,7 +234,7 @@ describe('the view of a node', () => {
     const view = await viewAt(4_000, { workers: nobody, runner: null, api: null, metrics: new MetricsView([]) });
     expect(view.node).toMatchObject({ notReady: 'the API does not answer', redisIsReady: null, eventLoopDelayMs: null });
     expect([view.frontDoor, view.breakers, view.batches, view.batchLane.chunks]).toEqual([null, null, [], null]);
-    expect(view.workers[0]).toMatchObject({ pid: null, queueItems: null, memory: null });
+    expect(view.workers[0]).toMatchObject({ pid: 7, queueItems: null, memory: null });
     expect(view.models[1]).toMatchObject({ state: 'serving', lanes: [] });
     expect(view.lanes[0]).toMatchObject({ queueItems: 0, queueMs: null });
   });
