@@ -46,7 +46,7 @@ const EVENTS_FILE_BYTES_MAX = 1024 * 1024;
 export class ObservationModule {}
 
 /** Below the data directory. */
-export const observationPath = ({ dataDir }: Pick<Config, 'dataDir'>, name: string): string => join(dataDir, 'observation', name);
+const observationPath = ({ dataDir }: Pick<Config, 'dataDir'>, name: string): string => join(dataDir, 'observation', name);
 
 export function openObserver(
   config: Config,

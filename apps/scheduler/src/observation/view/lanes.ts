@@ -55,7 +55,7 @@ export const ratio = (part: number, whole: number): number | null => (whole > 0 
 export const inMs = (seconds: number | null): number | null => (seconds === null ? null : rounded(seconds * 1000));
 
 /** The goal of each live model, by name: of several versions the strictest. */
-export function goalsOf(workers: readonly WorkerPlan[]): Map<string, number> {
+function goalsOf(workers: readonly WorkerPlan[]): Map<string, number> {
   const goals = new Map<string, number>();
   for (const { name, sloMs } of workers.filter(({ lane }) => lane === 'realtime').flatMap(({ models }) => models))
     if (sloMs !== null) goals.set(name, Math.min(sloMs, goals.get(name) ?? Infinity));
