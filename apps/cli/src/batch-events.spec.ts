@@ -65,8 +65,8 @@ describe('events of a batch', () => {
     const events = [];
     for await (const each of readEvents(stream)) events.push(each);
     expect(events).toEqual([
-      { id: 'a', data: '{"x":\n"é"}' },
-      { id: 'b', data: '2' },
+      { id: 'a', event: '', data: '{"x":\n"é"}' },
+      { id: 'b', event: '', data: '2' },
     ]);
   });
 });

@@ -11,6 +11,9 @@ const BAR_CHARS = { min: 10, max: 40 };
 const CPU_COLUMN_CHARS_MIN = 38;
 const PROGRESS_CHARS = 16;
 const ID_CHARS = 18;
+/** From so wide a screen on, ids are whole. */
+const WHOLE_IDS_CHARS = 130;
+const WHOLE_ID_CHARS = 40;
 const NAME_CHARS_MAX = 32;
 
 export function cpuPanel({ cpus, cut }: NodeView, chars: number): Panel {
@@ -40,7 +43,14 @@ function cpuCell({ cpu, shares, partition, class: kind }: CpuView, chars: number
 
 export function modelPanel({ models, cut }: NodeView, chars: number): Panel {
   const { header, lines } = tableLines(MODEL_COLUMNS, models, chars);
-  return { id: 'models', title: `Models (${number(models.length + cut.models)})`, note: NOTHING, header, rows: lines };
+  const rows = lines.length > 0 ? lines : [line(span('No model is served. Put one into MODELS_DIR, or load one.', 'soft'))];
+  return {
+    id: 'models',
+    title: `Models (${number(models.length + cut.models)})`,
+    note: NOTHING,
+    header: lines.length > 0 ? header : null,
+    rows,
+  };
 }
 
 const laneOf = ({ lanes }: ModelView, lane: 'realtime' | 'batch') => lanes.find((one) => one.lane === lane) ?? null;
@@ -60,7 +70,7 @@ function stateSpan(state: string, isBad: boolean): Span {
 }
 
 export function batchPanel({ batches, batchLane, cut }: NodeView, chars: number, chosen: string | null): Panel {
-  const { header, lines } = tableLines(batchColumns(chosen), batches, chars);
+  const { header, lines } = tableLines(batchColumns(chosen, chars >= WHOLE_IDS_CHARS ? WHOLE_ID_CHARS : ID_CHARS), batches, chars);
   const note = line(span(`${number(batchLane.rowsPerSecond)} rows/s`, 'soft'));
   const rows = lines.length > 0 ? lines : [line(span('No batch runs on this node. interleave batch submit <file> starts one.', 'soft'))];
   return {
@@ -72,9 +82,9 @@ export function batchPanel({ batches, batchLane, cut }: NodeView, chars: number,
   };
 }
 
-const batchColumns = (chosen: string | null): readonly Column<ActiveBatchView>[] => [
-  { title: '  BATCH', rank: 0, charsMax: ID_CHARS + 2, cell: ({ id }) => (id === chosen ? span(`▸ ${id}`, 'chosen') : span(`  ${id}`)) },
-  { title: 'DONE', rank: 0, isRight: true, cell: (batch) => percent(doneOf(batch)) },
+const batchColumns = (chosen: string | null, idChars: number): readonly Column<ActiveBatchView>[] => [
+  { title: '  BATCH', rank: 0, charsMax: idChars + 2, cell: ({ id }) => (id === chosen ? span(`▸ ${id}`, 'chosen') : span(`  ${id}`)) },
+  { title: 'DONE', rank: 0, isRight: true, cell: (batch) => doneSpan(batch) },
   {
     title: '',
     rank: 5,
@@ -94,6 +104,10 @@ const batchColumns = (chosen: string | null): readonly Column<ActiveBatchView>[]
   { title: 'MODEL', rank: 7, charsMax: NAME_CHARS_MAX, cell: ({ model }) => model ?? UNKNOWN },
   { title: 'STATUS', rank: 1, charsMax: 48, cell: ({ status, paused }) => (paused === null ? span(status) : span(`▲ ${paused}`, 'watch')) },
 ];
+
+/** The mark stays where there is no room for the reason. */
+const doneSpan = (batch: ActiveBatchView): Span =>
+  batch.paused === null ? span(percent(doneOf(batch))) : span(`‖ ${percent(doneOf(batch))}`, 'watch');
 
 const doneOf = ({ total, completed, failed }: ActiveBatchView): number | null => (total === 0 ? null : (completed + failed) / total);
 
