@@ -2,7 +2,7 @@ import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { SupervisedProcessStatus } from '@app/contracts';
+import type { NodeHistory, NodeView, SupervisedProcessStatus } from '@app/contracts';
 import { Stack, until } from '../support/stack';
 
 /** One node through its life: first requests by the command line, deaths of Redis and of the scheduler, Ctrl-C. */
@@ -48,6 +48,9 @@ const environment = () => ({
 });
 const cli = (...args: string[]) =>
   spawnSync(process.execPath, [CLI, ...args], { cwd: stack.dir, env: environment(), encoding: 'utf8', timeout: WAIT_MS });
+
+const viewOf = async () => (await (await fetch(`${stack.url}/dashboard/view`)).json()) as NodeView;
+const historyOf = async () => (await (await fetch(`${stack.url}/dashboard/history?hours=24`)).json()) as NodeHistory;
 
 async function predict(text: string): Promise<number> {
   const response = await fetch(`${stack.url}/v1/models/${MODEL}:predict`, {
@@ -160,7 +163,38 @@ describe('a node', () => {
     expect(asked.length).toBeGreaterThan(10);
   });
 
+  it('says in words that a worker was killed, also by the next scheduler', async () => {
+    const killed = 'default-batch was restarted: it was killed (SIGKILL).';
+    const told = async () => (await viewOf()).events.filter(({ text }) => text === killed).length;
+    expect(await told()).toBe(0);
+    send('SIGKILL', (await allReady()).find(({ id }) => id === 'default-batch')?.pid);
+    await until(
+      async () => (await told()) === 1,
+      WAIT_MS,
+      () => `not in the events:\n${stack.log().slice(-2000)}`,
+    );
+    await allReady();
+    const says = /Worker default-batch was restarted once in 15 minutes: it was killed/;
+    await until(
+      async () => says.test((await viewOf()).verdict.text),
+      WAIT_MS,
+      () => 'not in the verdict',
+    );
+    const { changes, cpus, workers } = await viewOf();
+    expect(changes.at(-1)?.text).toBe(killed);
+    expect(workers.find(({ id }) => id === 'default-batch')).toMatchObject({ restarts: 1 });
+    const shares = cpus.flatMap((cpu) => cpu.shares ?? []);
+    expect(shares.length).toBeGreaterThan(0);
+    for (const { live, batch, system, idle } of shares) expect(live + batch + system + idle).toBeCloseTo(1, 2);
+  });
+
   it('goes on when its scheduler is killed, and the next scheduler keeps what runs', async () => {
+    await until(
+      async () => (await historyOf()).points.length > 0,
+      2 * WAIT_MS,
+      () => 'no point of the history of a day',
+    );
+    const [point] = (await historyOf()).points;
     const before = await allReady();
     send('SIGKILL', stack.schedulerPid);
     await until(
@@ -177,6 +211,12 @@ describe('a node', () => {
     );
     const pids = (processes: SupervisedProcessStatus[]) => processes.map(({ id, pid }) => ({ id, pid }));
     expect(pids(await allReady())).toEqual(pids(before));
+    expect((await historyOf()).points[0]).toEqual(point);
+    await until(
+      async () => (await viewOf()).events.some(({ text }) => text.startsWith('default-batch was restarted')),
+      WAIT_MS,
+      () => 'the events are gone',
+    );
   });
 
   it('drains on Ctrl-C, which reaches every process, and leaves nothing behind', async () => {

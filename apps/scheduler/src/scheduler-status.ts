@@ -4,7 +4,7 @@ import { serveProcessStatus, type ProcessStatusServer } from '@app/process';
 import { Inject, Injectable } from '@nestjs/common';
 import type { LaneControl } from './lane-control/lane-control';
 import { NodeHistoryStore } from './observation/history/node-history';
-import { observationDoors } from './observation/observation.module';
+import { observationDoors } from './observation/stream/observation-doors';
 import { ObservationStream } from './observation/stream/observation-stream';
 import { PublishedPlacement } from './placement/published-placement';
 import { RepositoryCommands } from './repository/commands';

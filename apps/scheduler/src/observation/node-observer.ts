@@ -1,7 +1,8 @@
 import type { Logger } from '@app/telemetry';
 import { CpuSharesWindow } from './cpu/cpu-shares';
 import type { EventLog } from './events/event-log';
-import { eventsBetween, type NewEvent } from './events/events-between';
+import { eventsBetween } from './events/events-between';
+import type { NewEvent } from './events/new-event';
 import { factsOf, type NodeFactsNow } from './events/node-facts';
 import { historyPoint } from './history/history-point';
 import type { NodeHistoryStore } from './history/node-history';

@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import type { Config } from '@app/config';
 import { VERSION, type PreemptionProof } from '@app/contracts';
-import { OBSERVATION_DOORS, type StatusDoor } from '@app/process';
 import type { Logger } from '@app/telemetry';
 import { Module } from '@nestjs/common';
 import type { NodeFacts } from '../placement/plan-node';
@@ -11,7 +10,7 @@ import { CONFIG, LOGGER } from '../tokens';
 import { beginning } from './events/beginning';
 import { EventLog } from './events/event-log';
 import { LineFile } from './history/line-file';
-import { HISTORY_FILE_BYTES_MAX, LONG_MS, NodeHistoryStore } from './history/node-history';
+import { HISTORY_FILE_BYTES_MAX, NodeHistoryStore } from './history/node-history';
 import { NodeObserver, SAMPLE_MS } from './node-observer';
 import { NodeCounts } from './sample/node-counts';
 import { Sampler } from './sample/sampler';
@@ -20,7 +19,6 @@ import { ObservationStream } from './stream/observation-stream';
 
 /** Of 1 000 events with room to spare. */
 const EVENTS_FILE_BYTES_MAX = 1024 * 1024;
-const HOUR_MS = 3_600_000;
 
 /** What was seen of the node, kept and shown; `openObserver` is who looks. */
 @Module({
@@ -49,19 +47,6 @@ export class ObservationModule {}
 
 /** Below the data directory. */
 export const observationPath = ({ dataDir }: Pick<Config, 'dataDir'>, name: string): string => join(dataDir, 'observation', name);
-
-/** For the scheduler's status socket. */
-export function observationDoors(stream: ObservationStream, history: NodeHistoryStore): Record<string, StatusDoor> {
-  return {
-    [OBSERVATION_DOORS.stream]: (_query, response) => stream.open(response),
-    [OBSERVATION_DOORS.view]: (_query, response) =>
-      void response.writeHead(stream.view === null ? 503 : 200, { 'content-type': 'application/json' }).end(JSON.stringify(stream.view)),
-    [OBSERVATION_DOORS.history]: (query, response) => {
-      const hours = Math.min(Number(query.get('hours')) || 1, LONG_MS / HOUR_MS);
-      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(history.last(hours, Date.now())));
-    },
-  };
-}
 
 export function openObserver(
   config: Config,

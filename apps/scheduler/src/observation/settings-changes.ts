@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import type { NewEvent } from './events/events-between';
+import type { NewEvent } from './events/new-event';
 
 /** Tells values apart and says nothing of them: a value cannot be found by trying. */
 const MARK_CHARS = 6;

@@ -1,5 +1,6 @@
-import { VERDICT_LEVELS, type LaneView, type NodeView, type Verdict, type VerdictDetail } from '@app/contracts';
+import { VERDICT_LEVELS, type LaneView, type NodeView, type Verdict, type VerdictDetail, type WorkerView } from '@app/contracts';
 import { diskLevel } from './events/disk-level';
+import { endInWords } from './events/end-in-words';
 
 /** p99 ÷ goal over the last minute above which it is worth a look; above 1 the goal is missed. */
 const NEAR_GOAL = 0.9;
@@ -109,24 +110,26 @@ function workers(view: Facts): VerdictDetail[] {
     .filter(({ state }) => state !== 'serving' && state !== 'draining')
     .map(({ id, lane, state, reason }) => ({
       level: lane === 'realtime' && view.node.uptimeSeconds >= STARTING_SECONDS_MAX ? 'bad' : 'watch',
-      text: `Worker ${id} does not serve: ${state === 'backoff' ? 'it ended and waits for its next start' : state}${reason === null ? '' : ` (${reason})`}.`,
-      advice: reason === null ? null : `Read what the log says of ${id}.`,
+      text: `Worker ${id} ${STATES[state] ?? state}${reason === null ? '' : `: ${endInWords(reason)}`}.`,
+      advice: `Nothing if it serves within a minute; else read what the log says of ${id}.`,
     }));
 }
 
-function restarts({ events, atMs, workers: known }: Facts): VerdictDetail[] {
-  const times = new Map<string, { count: number; text: string }>();
-  for (const event of events) {
-    if (event.kind !== 'restart' || event.subject === null || event.atMs <= atMs - RESTARTS_WINDOW_MS) continue;
-    const why = /: (.*)$/.exec(event.text)?.[1] ?? event.text;
-    const count = Number(/restarted (\d+) times/.exec(event.text)?.[1] ?? 1);
-    times.set(event.subject, { count: (times.get(event.subject)?.count ?? 0) + count, text: why });
-  }
-  return [...times].map(([id, { count, text }]) => {
-    const name = known.some((worker) => worker.id === id) ? `Worker ${id}` : id;
+const STATES: Partial<Record<WorkerView['state'], string>> = {
+  starting: 'starts and does not serve yet',
+  backoff: 'does not serve and waits for its next start',
+  stopped: 'is stopped',
+};
+
+function restarts({ events, atMs, workers: known, processes }: Facts): VerdictDetail[] {
+  const recent = events.filter((event) => event.kind === 'restart' && event.atMs > atMs - RESTARTS_WINDOW_MS);
+  return [...known, ...processes].flatMap(({ id, reason }) => {
+    const count = recent.filter(({ subject }) => subject === id).length;
+    if (count === 0) return [];
+    const name = known.some((worker) => worker.id === id) ? `Worker ${id}` : `Process ${id}`;
     return {
       level: count >= RESTARTS_BAD ? 'bad' : 'watch',
-      text: `${name} was restarted ${count === 1 ? 'once' : `${count} times`} in 15 minutes: ${text}`,
+      text: `${name} was restarted ${count === 1 ? 'once' : `${count} times`} in 15 minutes: ${endInWords(reason)}.`,
       advice: `If you did not end it yourself, read what the log says of ${id} before it ended.`,
     };
   });

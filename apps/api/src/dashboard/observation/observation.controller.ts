@@ -17,7 +17,7 @@ const BACKLOG_BYTES_MAX = 4 * 1024 * 1024;
 const RETRY_MS = 2_000;
 const HOURS = /^(?:[1-9]|1\d|2[0-4])$/;
 
-/** The node as the scheduler sees it (docs/protocols.md §14), for the dashboard and `interleave top`. */
+/** The node as the scheduler sees it (docs/protocols.md §10.1), for the dashboard and `interleave top`. */
 @ApiExcludeController()
 @Controller('dashboard')
 export class ObservationController {

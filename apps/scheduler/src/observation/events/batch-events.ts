@@ -1,5 +1,5 @@
 import type { BatchStatus, VerdictLevel } from '@app/contracts';
-import type { NewEvent } from './events-between';
+import type { NewEvent } from './new-event';
 import type { NodeFactsNow } from './node-facts';
 
 type Facts = Pick<NodeFactsNow, 'begunBatches' | 'endedBatches' | 'pausedBatches'>;

@@ -1,5 +1,5 @@
 import { VERSION, type PreemptionProof } from '@app/contracts';
-import type { NewEvent } from './events-between';
+import type { NewEvent } from './new-event';
 
 /** What is known before the first look. */
 export function beginning(preemption: PreemptionProof, settings: readonly NewEvent[]): NewEvent[] {

@@ -1,7 +1,7 @@
 import type { NodeEvent, NodeEventKind, VerdictLevel } from '@app/contracts';
 import { NODE_EVENT_KINDS, VERDICT_LEVELS } from '@app/contracts';
 import type { LineFile } from '../history/line-file';
-import type { NewEvent } from './events-between';
+import type { NewEvent } from './new-event';
 
 const KEPT_MAX = 1_000;
 /** Of one look at the node; what is more is told in one event. */

@@ -1,10 +1,8 @@
-import type { NodeEvent } from '@app/contracts';
 import { batchEvents } from './batch-events';
+import { endInWords } from './end-in-words';
 import { modelEvents } from './model-events';
+import type { NewEvent } from './new-event';
 import type { NodeFactsNow } from './node-facts';
-
-/** An event before it has its number and time. */
-export type NewEvent = Omit<NodeEvent, 'id' | 'atMs'>;
 
 /** What happened between two moments, in plain words. Without a moment before there is nothing to compare. */
 export function eventsBetween(before: NodeFactsNow | null, after: NodeFactsNow): NewEvent[] {
@@ -35,15 +33,15 @@ function meaningOf(id: string, lane: NodeFactsNow['processes'][number]['lane']):
 function restarts(before: NodeFactsNow, after: NodeFactsNow): NewEvent[] {
   return after.processes.flatMap(({ id, restarts: count, reason, lane }) => {
     const times = count - (before.processes.find((other) => other.id === id)?.restarts ?? 0);
-    if (times <= 0) return [];
-    return {
+    const event: NewEvent = {
       kind: 'restart',
       level: lane === 'realtime' || id.startsWith('api') ? 'bad' : 'watch',
-      text: `${id} was restarted${times > 1 ? ` ${times} times` : ''}: ${reason ?? 'it ended'}.`,
+      text: `${id} was restarted: ${endInWords(reason)}.`,
       meaning: meaningOf(id, lane),
       advice: `If you did not end it yourself, read what the log says of ${id}.`,
       subject: id,
     };
+    return Array.from({ length: Math.max(0, times) }, () => event);
   });
 }
 

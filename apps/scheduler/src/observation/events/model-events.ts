@@ -1,6 +1,6 @@
 import type { QuarantinedModel, RepositoryEvent } from '@app/contracts';
 import { plainFailure, sentenceOf } from '../view/plain-failure';
-import type { NewEvent } from './events-between';
+import type { NewEvent } from './new-event';
 import type { NodeFactsNow } from './node-facts';
 
 type Facts = Pick<NodeFactsNow, 'quarantined' | 'repositoryEvents' | 'breakers' | 'fallbacks'>;

@@ -60,7 +60,7 @@ function groups(executors: readonly ExecutorStatus[]): IsolationView['executors'
 export function workerViews({ scheduler, workers }: Sample): WorkerView[] {
   return scheduler.placement.workers.map(({ id, lane, partitionId, cpus }) => {
     const status = workers.get(id) ?? null;
-    const supervised = scheduler.workers.find((worker) => worker.id === id);
+    const supervised = scheduler.processes.find((process) => process.id === id);
     return {
       id,
       lane,
