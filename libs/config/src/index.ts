@@ -183,6 +183,11 @@ export function isLoopbackHost(host: string): boolean {
   return LOOPBACK.test(host);
 }
 
+/** Whether a terminal is to show colours (https://no-color.org). */
+export function wantsColors(environment: NodeJS.ProcessEnv = process.env): boolean {
+  return (environment['NO_COLOR'] ?? '') === '';
+}
+
 /** What the command line shows the server: the first line of `keyFile`, else `INTERLEAVE_API_KEY`; null: nothing. */
 export function serverKey(keyFile: string | undefined, environment: NodeJS.ProcessEnv = process.env): string | null {
   if (keyFile === undefined) return environment['INTERLEAVE_API_KEY']?.trim() || null;

@@ -38,8 +38,7 @@ export interface BatchSummary {
 }
 
 /** What may be done with a batch as it is: the last part of `POST /dashboard/batches/{id}/…`, but for `delete` (DELETE) and `priority`. */
-export const BATCH_ACTIONS = ['pause', 'resume', 'cancel', 'retry', 'priority', 'delete'] as const;
-export type BatchAction = (typeof BATCH_ACTIONS)[number];
+export type BatchAction = 'pause' | 'resume' | 'cancel' | 'retry' | 'priority' | 'delete';
 
 /** `GET /dashboard/batches`: newest first. */
 export interface BatchSummaryPage {

@@ -43,7 +43,7 @@ export async function* nodeStates(client: ApiClient, signal: AbortSignal): Async
 }
 
 /** Events of kinds that a later release may add change nothing. */
-export function stateAfter(state: NodeState, event: string, data: string): NodeState {
+function stateAfter(state: NodeState, event: string, data: string): NodeState {
   if (event === 'snapshot') return { snapshot: JSON.parse(data) as NodeSnapshot, connection: { kind: 'live' } };
   if (event === 'away') return { ...state, connection: { kind: 'away', ...(JSON.parse(data) as NodeAway) } };
   if (event !== 'delta' || state.snapshot === null) return state;

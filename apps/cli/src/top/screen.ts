@@ -1,4 +1,5 @@
 import type { Terminal } from 'terminal-kit';
+import { wantsColors } from '@app/config';
 import type { ScreenSize } from './layout';
 import type { Line, Style } from './styled-text';
 
@@ -63,8 +64,7 @@ export class Screen {
   static async open(handlers: { onKey: (key: string) => void; onResize: () => void }): Promise<Screen> {
     const kit = (await import('terminal-kit')).default;
     const newBuffer = (dst: Terminal) => new kit.ScreenBuffer({ dst, noFill: false });
-    const hasColors = process.stdout.hasColors(); // minds NO_COLOR
-    return new Screen(kit.terminal, newBuffer, hasColors, handlers);
+    return new Screen(kit.terminal, newBuffer, wantsColors(), handlers);
   }
 
   get size(): ScreenSize {

@@ -7,10 +7,11 @@ import { ApiClient } from '../client';
 import { nodeStates, type NodeState } from './node-stream';
 import { snapshotText } from './run-top';
 import { AT_MS, batch, nodeHistory, nodeView } from './testing/node-view';
+import { VirtualScreen } from './testing/virtual-screen';
 
 const TERMINAL = join(__dirname, 'testing/terminal.py');
 const REGISTER = join(__dirname, '../../../../test/fixtures/register-ts.cjs');
-const SHOWS_MS_MAX = 60_000;
+const SHOWS_MS_MAX = 25_000;
 /** Leaves the other screen, and shows the cursor. */
 const RESTORED = /\u001b\[\?1049l/;
 
@@ -48,24 +49,31 @@ describe('interleave top', () => {
 
   describe('in a terminal', () => {
     let terminal: ChildProcessWithoutNullStreams;
-    let screen: string;
+    let output: string;
+    let screen: VirtualScreen;
+
+    afterEach(() => terminal.kill('SIGKILL'));
 
     function open(environment: Record<string, string> = {}): void {
       const program = [process.execPath, '--require', REGISTER, join(__dirname, 'testing/main.ts'), 'top', '--url', url];
       const env = { PATH: process.env['PATH'] ?? '', TERM: 'xterm-256color', ...environment };
       terminal = spawn('python3', [TERMINAL, '100', '30', ...program], { env });
-      screen = '';
-      terminal.stdout.setEncoding('utf8').on('data', (part: string) => (screen += part));
+      output = '';
+      screen = new VirtualScreen();
+      terminal.stdout.setEncoding('utf8').on('data', (part: string) => {
+        output += part;
+        screen.write(part);
+      });
     }
 
     async function until(isSo: () => boolean): Promise<void> {
       const end = performance.now() + SHOWS_MS_MAX;
       while (!isSo()) {
-        if (performance.now() > end) throw new Error(`the terminal shows ${JSON.stringify(screen.slice(-2_000))}`);
+        if (performance.now() > end) throw new Error(`the terminal shows ${screen.text}`);
         await sleep(20);
       }
     }
-    const shows = (text: string): Promise<void> => until(() => screen.includes(text));
+    const shows = (text: string): Promise<void> => until(() => screen.text.includes(text));
     const press = (keys: string): boolean => terminal.stdin.write(`keys ${JSON.stringify(keys)}\n`);
 
     async function end(): Promise<unknown> {
@@ -85,24 +93,23 @@ describe('interleave top', () => {
       press('y');
       await shows('is paused now');
       expect(asked('POST')).toEqual(['/dashboard/batches/batch_one/pause']);
-      screen = '';
       terminal.stdin.write('size 60 20\n');
-      await shows('REFUSED/S');
+      await until(() => !screen.text.includes('PADDING'));
       press('?');
       await shows('CPU bars');
       press('xq');
       expect(await end()).toEqual({ code: 0, isRestored: true });
-      expect(screen).toMatch(RESTORED);
+      expect(output).toMatch(RESTORED);
     });
 
     it('leaves the terminal as it was when it is killed, and uses no colour where that is wanted', async () => {
       open({ NO_COLOR: '1' });
       await shows('Live is fine');
       // Colours are set by 30 to 38, 90 to 97 or by 38;5.
-      expect(screen).not.toMatch(/\u001b\[(?:\d+;)*(?:3[0-8]|9[0-7])(?:;\d+)*m/);
+      expect(output).not.toMatch(/\u001b\[(?:\d+;)*(?:3[0-8]|9[0-7])(?:;\d+)*m/);
       terminal.stdin.write('end 15\n');
       expect(await end()).toEqual({ code: 143, isRestored: true });
-      expect(screen).toMatch(RESTORED);
+      expect(output).toMatch(RESTORED);
     });
   });
 

@@ -10,7 +10,7 @@ export function isChunkResult(value: unknown): value is ChunkResult {
   return typeof failures === 'object' && failures !== null && Object.values(failures).every(isCount);
 }
 
-export const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0;
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0;
 
 /** Who did a chunk, and when, in Unix milliseconds. */
 export interface ChunkDoer {
