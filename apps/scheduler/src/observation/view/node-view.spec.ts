@@ -80,6 +80,7 @@ const runner: RunnerProcessStatus = {
       runningChunks: 2,
       paused: null,
       secondsLeft: 3,
+      progressAgeSeconds: 1,
       model: 'm',
       endpoint: '/v1/embeddings',
       progress: { rows_per_second: 2, seconds_left: { expected: 3, low: 2, high: 4 } },
@@ -87,7 +88,7 @@ const runner: RunnerProcessStatus = {
   ],
   rowsPerSecond: 2,
   backlogSeconds: 4,
-  chunks: { running: 2, waiting: 0 },
+  chunks: { running: 2, waiting: 0, oldestSeconds: 1 },
   redisIsReady: true,
 };
 const broken = {
