@@ -139,8 +139,8 @@ TEST(Heartbeat, CallsTheItemsGuiltyOfWhoseRunAThreadDies) {
   SKIP_UNDER_SANITIZERS();
   const Page page;
   constexpr std::size_t kItems = 3;
-  auto* isGuilty = static_cast<volatile bool*>(
-      mmap(nullptr, kItems, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  auto* isGuilty =
+      static_cast<volatile bool*>(mmap(nullptr, kItems, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
   const int died = SignalOf([&page, isGuilty] {
     Heartbeat heartbeat(page.fd(), kSlots);
     std::vector<QueuedItem> items(kItems);

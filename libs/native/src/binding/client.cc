@@ -227,12 +227,12 @@ class CompletionPacker {
     Napi::Array messages = Napi::Array::New(env);
     for (const auto& completion : completions_) {
       const Response& response = completion.response;
-      numbers.insert(numbers.end(),
-                     {static_cast<double>(completion.itemId), static_cast<double>(response.status),
-                      Microseconds(response.times.enqueuedNs, response.times.startedNs),
-                      Microseconds(response.times.startedNs, response.times.endedNs),
-                      static_cast<double>(response.times.runRows), static_cast<double>(response.times.startedNs),
-                      static_cast<double>(response.outputs.size())});
+      numbers.insert(
+          numbers.end(),
+          {static_cast<double>(completion.itemId), static_cast<double>(response.status),
+           Microseconds(response.times.enqueuedNs, response.times.startedNs),
+           Microseconds(response.times.startedNs, response.times.endedNs), static_cast<double>(response.times.runRows),
+           static_cast<double>(response.times.startedNs), static_cast<double>(response.outputs.size())});
       if (response.status != ItemStatus::kOk) {
         const Napi::HandleScope scope(env);
         messages.Set(messages.Length(), Napi::String::New(env, response.message));

@@ -62,7 +62,8 @@ class Heartbeat {
     std::span<QueuedItem* const> items_;
   };
 
-  // What `slot` is busy with is about to cost the process its life. Any thread; the activity must last until it returns.
+  // What `slot` is busy with is about to cost the process its life. Any thread; the activity must last until it
+  // returns.
   void Blame(std::size_t slot);
 
  private:
@@ -74,7 +75,7 @@ class Heartbeat {
   const std::size_t bytes_;
   Word* const words_;
   std::vector<std::atomic<const Activity*>> activities_;  // by slot; null: it does nothing
-  std::mutex mutex_;  // guards isStopping_
+  std::mutex mutex_;                                      // guards isStopping_
   std::condition_variable stop_;
   bool isStopping_ = false;
   std::thread thread_;
