@@ -177,7 +177,7 @@ function inflation({ inflation: all }: Facts): VerdictDetail[] {
     {
       level: 'watch',
       text: `Batches make live requests of ${worst.model} ${percent(worst.inflation - 1)} slower.`,
-      advice: 'Set a goal for the model (realtime.sloMs), which limits batches, or reserve CPUs for live requests.',
+      advice: 'Set a goal for the model, or a lower one (realtime.sloMs), which limits batches, or reserve CPUs for live requests.',
     },
   ];
 }

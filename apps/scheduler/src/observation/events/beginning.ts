@@ -16,16 +16,17 @@ export function beginning(preemption: PreemptionProof, settings: readonly NewEve
 
 function proof({ verdict, reason }: PreemptionProof): NewEvent[] {
   if (verdict === 'holds') return [];
+  if (verdict === 'fails') {
+    const text = 'Batches do not give way to live requests here.';
+    return [{ kind: 'node', level: 'watch', text, meaning: 'Live requests wait for batch runs.', advice: reason, subject: null }];
+  }
   return [
     {
       kind: 'node',
-      level: verdict === 'fails' ? 'watch' : 'ok',
-      text:
-        verdict === 'fails'
-          ? 'Batches do not give way to live requests here.'
-          : 'Whether batches give way to live requests could not be told.',
-      meaning: verdict === 'fails' ? 'Live requests wait for batch runs.' : 'They do on every kernel that is not set otherwise.',
-      advice: reason,
+      level: 'ok',
+      text: 'Whether batches give way to live requests could not be told.',
+      meaning: `They do on every kernel that is not set otherwise. Why: ${reason.replace(/\.$/, '')}.`,
+      advice: 'Run interleave doctor while the machine is quiet: it measures this again.',
       subject: null,
     },
   ];

@@ -125,6 +125,12 @@ describe('events between two moments', () => {
       { begunBatches: [{ id: 'b', total: 3 }], endedBatches: [{ id: 'b', status: 'completed', completed: 2, failed: 1 }] },
       [['batch', 'watch', 'Batch b is completed: 2 rows completed, 1 failed.']],
     ],
+    [
+      'its cancel',
+      { begunBatches: [{ id: 'b', total: 3000 }] },
+      { begunBatches: [{ id: 'b', total: 3000 }], endedBatches: [{ id: 'b', status: 'cancelled', completed: 1200, failed: 1800 }] },
+      [['batch', 'ok', 'Batch b was cancelled after 1,200 completed rows.']],
+    ],
     ['a joined node', {}, { nodes: [...quiet.nodes, { id: 'b', state: 'ready' }] }, [['fleet', 'ok', 'Node b joined the fleet.']]],
     [
       'a lost node',
