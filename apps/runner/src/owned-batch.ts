@@ -66,6 +66,8 @@ export class OwnedBatch {
   private timeline: TimelineFile | null = null;
   /** From the recovery of its chunks until they are settled. */
   private isInWork = false;
+  /** For Redis, or room on the disk. */
+  private isLanePaused = false;
   private control: BatchControl;
   private readonly ownShare: OwnShare;
   private readonly file: ManifestFile;
@@ -131,9 +133,9 @@ export class OwnedBatch {
     return this.report.secondsLeft;
   }
 
-  /** Null: it is not in progress, or paused. */
+  /** Null: it is not in progress, is paused by somebody, or waits for what the whole lane waits for. */
   get progressAgeSeconds(): number | null {
-    return this.isInWork && this.paused === null ? this.report.idleMs / 1000 : null;
+    return this.isInWork && !this.control.isPaused && !this.isLanePaused ? this.report.idleMs / 1000 : null;
   }
 
   /** Another node turned out to own it. */
@@ -202,6 +204,7 @@ export class OwnedBatch {
     if (this.work.isExpired) return this.end('expired', null);
     if (await this.context.batches.hasCrashed(this.id)) return this.giveUp();
     this.work.setWeight(this.ownShare.of(this.control.priority).weight);
+    this.isLanePaused = pauseReason !== null;
     this.setPaused(this.control.isPaused ? PAUSED_BY_REQUEST : (pauseReason ?? this.work.trouble ?? this.trouble));
     if (this.chunks !== null) this.report.update(this.chunks, this.queue.shareOf(this));
     await this.file.saveIfStale();

@@ -218,7 +218,7 @@ export class ChunkProcessor {
     const own = block.rows.map((row, i) => this.ownAnswer(found?.[i] ?? null, row, block, task, signal));
     await Promise.allSettled(own.filter((answer) => answer instanceof Promise));
     const answers: Answer[] = [];
-    let lines = new LineBlock();
+    let lines = new LineBlock(block.rows.length);
     for (const [i, { name }] of block.rows.entries()) {
       const ready = own[i] as AnswerParts | Answer | Promise<Answer>;
       const answer = ready instanceof Promise ? await ready : ready;
@@ -226,7 +226,7 @@ export class ChunkProcessor {
       else {
         if (answer.kind === 'output' && lines.lineCount > 0) {
           answers.push({ kind: 'lines', lines });
-          lines = new LineBlock();
+          lines = new LineBlock(block.rows.length - i);
         }
         answers.push(answer);
       }

@@ -5,6 +5,9 @@ const LINE_FEED = 0x0a;
 /** A UTF-16 unit takes at most so many bytes of UTF-8. */
 const UNIT_BYTES_MAX = 3;
 const BYTES_MIN = 512 * 1024;
+/** Blocks of fewer lines begin with so many bytes for each, in a buffer that is not used again. */
+const FEW_LINES = 32;
+const LINE_BYTES = 4 * 1024;
 /** Buffers that wait for their next use; larger ones than that are not kept. */
 const KEPT_MAX = 8;
 const KEPT_BYTES_MAX = 4 * 1024 * 1024;
@@ -20,8 +23,9 @@ export class LineBlock {
   private longest = 0;
   private lines = 0;
 
-  constructor() {
-    this.buffer = kept.pop() ?? Buffer.allocUnsafeSlow(BYTES_MIN);
+  /** `lines`: as many as there may be. */
+  constructor(lines: number) {
+    this.buffer = lines < FEW_LINES ? Buffer.allocUnsafe(lines * LINE_BYTES) : (kept.pop() ?? Buffer.allocUnsafeSlow(BYTES_MIN));
   }
 
   get lineCount(): number {
@@ -49,7 +53,7 @@ export class LineBlock {
 
   /** Call at most once, when its bytes are written; it is of no use afterwards. */
   release(): void {
-    if (kept.length < KEPT_MAX && this.buffer.length <= KEPT_BYTES_MAX) kept.push(this.buffer);
+    if (kept.length < KEPT_MAX && this.buffer.length >= BYTES_MIN && this.buffer.length <= KEPT_BYTES_MAX) kept.push(this.buffer);
     this.buffer = Buffer.alloc(0);
     this.end = 0;
   }

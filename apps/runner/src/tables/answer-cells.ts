@@ -30,10 +30,8 @@ const FORMS = {
   },
   embedding: {
     types: { embedding: LIST(FLOAT) },
-    cellsOf: (value: unknown): DuckDBValue[] | null => {
-      const vector = vectorOf(value);
-      return vector === null ? null : [new DuckDBListValue(vector)];
-    },
+    // A list value asks no more of its items than a length and places.
+    cellsOf: (value: unknown): DuckDBValue[] | null => (isVector(value) ? [new DuckDBListValue(value as number[])] : null),
   },
   result: {
     types: { result: VARCHAR },
@@ -45,9 +43,9 @@ type Form = keyof typeof FORMS;
 
 /** What the answers of an endpoint are in a table, judged by the first of them; `sample` null: there is none. */
 export function answerColumns(endpoint: EndpointKind, sample: string | null): AnswerColumns {
-  const form = sample === null ? formOfEndpoint(endpoint) : formOf(endpoint, answerIn(endpoint, bodyOf(sample)));
+  const form = sample === null ? formOfEndpoint(endpoint) : formOf(endpoint, unpacked(endpoint, answerIn(endpoint, bodyOf(sample))));
   const { types, cellsOf } = FORMS[form];
-  return { types, cellsOf: (body) => cellsOf(firstOf(form, answerIn(endpoint, body))) };
+  return { types, cellsOf: (body) => cellsOf(unpacked(endpoint, firstOf(form, answerIn(endpoint, body)))) };
 }
 
 /** The body in a line of an output file. */
@@ -68,7 +66,7 @@ const firstOf = (form: Form, answer: unknown): unknown => (form === 'labels' && 
 
 function formOf(endpoint: EndpointKind, answer: unknown): Form {
   if (endpoint === 'rerank') return 'result';
-  if (isVector(answer) || (endpoint === 'embeddings' && typeof answer === 'string')) return 'embedding';
+  if (isVector(answer)) return 'embedding';
   const first = firstOf('labels', answer);
   if (isLabel(first)) return 'labels';
   return isScore(answer) && Object.keys(answer).length === 1 ? 'score' : 'result';
@@ -77,16 +75,14 @@ function formOf(endpoint: EndpointKind, answer: unknown): Form {
 /** Not a token's: that one says where it is. */
 const isLabel = (value: unknown): boolean => isScore(value) && typeof value.label === 'string';
 
-const isVector = (value: unknown): value is number[] =>
-  Array.isArray(value) && value.length > 0 && value.every((each) => typeof each === 'number');
+const isVector = (value: unknown): value is number[] | Float32Array =>
+  value instanceof Float32Array || (Array.isArray(value) && value.length > 0 && value.every((each) => typeof each === 'number'));
 
-/** Numbers, or float32 of this machine's byte order in Base64. */
-function vectorOf(value: unknown): number[] | null {
-  if (typeof value !== 'string') return isVector(value) ? value : null;
+/** The vector of an embedding that came as float32 of this machine's byte order in Base64. */
+function unpacked(endpoint: EndpointKind, value: unknown): unknown {
+  if (endpoint !== 'embeddings' || typeof value !== 'string') return value;
   const { buffer, byteOffset, byteLength } = Buffer.from(value, 'base64');
-  const bytes = byteOffset % 4 === 0 ? buffer : buffer.slice(byteOffset, byteOffset + byteLength);
-  // A list value asks no more of its items than a length and places.
-  return new Float32Array(bytes, bytes === buffer ? byteOffset : 0, byteLength / 4) as unknown as number[];
+  return byteLength % 4 === 0 ? new Float32Array(buffer.slice(byteOffset, byteOffset + byteLength)) : value;
 }
 
 function formOfEndpoint(endpoint: EndpointKind): Form {

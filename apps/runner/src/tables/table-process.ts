@@ -26,9 +26,11 @@ export class TableProcess {
   private readonly watch: NodeJS.Timeout;
   private told: TableVerdict | null = null;
   private isTooLarge = false;
+  private readonly kind: TableTask['kind'];
 
   /** `inputFd`: see `INPUT_FD`; null: it reads no file. */
   constructor(childArgs: readonly string[], task: TableTask, inputFd: number | null, signal: AbortSignal) {
+    this.kind = task.kind;
     this.child = spawn(process.execPath, [`--max-old-space-size=${HEAP_MIB}`, ...childArgs], {
       stdio: ['pipe', 'pipe', 'inherit', 'ipc', inputFd ?? 'ignore'],
       env: childEnvironment({ settings: false, secrets: false }, {}),
@@ -62,15 +64,18 @@ export class TableProcess {
   async columns(): Promise<TableColumn[]> {
     const [code, signal] = await this.ended;
     const { told } = this;
-    if (this.isTooLarge)
-      throw new BadTable(
-        `Reading the table takes more than ${byteText(RESIDENT_BYTES_MAX)} of memory; write it with smaller row groups or batches.`,
-      );
+    if (this.isTooLarge) throw this.failure(`takes more than ${byteText(RESIDENT_BYTES_MAX)} of memory`, 'smaller row groups or batches');
     if (told !== null && 'columns' in told && code === 0) return told.columns;
     if (told !== null && 'fault' in told) throw new BadTable(told.fault.message, told.fault.code as BadTable['code'], told.fault.line);
     if (told !== null && 'trouble' in told) throw new Error(`table: ${told.trouble}`);
-    if (signal !== null && CRASHES.has(signal)) throw new BadTable(`The reader of the table crashed (${signal}); the file is broken.`);
+    if (signal !== null && CRASHES.has(signal)) throw this.failure(`crashed (${signal})`, 'another program');
     throw new Error(`the process of a table ended early (${signal ?? `status ${code}`})`);
+  }
+
+  /** A table that is written is ours, and the fault of nobody's file. */
+  private failure(what: string, remedy: string): Error {
+    if (this.kind === 'read') return new BadTable(`Reading the table ${what}; write it with ${remedy}.`);
+    return new Error(`writing the output as a table ${what}; cancel the batch and submit it with an output of JSON Lines`);
   }
 
   /** Ends it. */

@@ -39,10 +39,13 @@ export function* tableRows(lines: LineSource, task: WriteTask): Generator<DuckDB
     const errors = readErrors(lines, chunk.errors);
     const rows = readRows(lines, chunk.rows);
     let at = 0;
+    let given = 0;
     const rowsBefore = function* (end: number): Generator<DuckDBValue[], void, void> {
       for (; at < end; at++) {
         const message = errors.get(chunk.firstRow + at);
-        if (message !== undefined) yield failed(rows[at] as Row, message);
+        if (message === undefined) continue;
+        given += 1;
+        yield failed(rows[at] as Row, message);
       }
     };
     for (let count = 0; count < chunk.outputs; count++) {
@@ -53,11 +56,14 @@ export function* tableRows(lines: LineSource, task: WriteTask): Generator<DuckDB
         throw new Error(`expected an output of a row from ${chunk.firstRow + at} on but received ${line.slice(0, 80)}`);
       yield* rowsBefore(index);
       at += 1;
+      given += 1;
       const cells = line.length > CELLS_CHARS_MAX ? null : cellsOf(bodyOf(line));
       if (cells !== null) yield [row.customId, ...row.keep, ...cells, null];
       else yield failed(row, line.length > CELLS_CHARS_MAX ? TOO_LONG : OTHER_FORM);
     }
     yield* rowsBefore(rows.length);
+    if (given !== chunk.errors + chunk.outputs)
+      throw new Error(`expected ${chunk.errors + chunk.outputs} rows from ${chunk.firstRow} on but received lines of ${given}`);
   }
 }
 

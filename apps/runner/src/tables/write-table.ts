@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
-import { DuckDBTableFunction, VARCHAR, type DuckDBConnection, type DuckDBType, type DuckDBValue } from '@duckdb/node-api';
+import { DuckDBListValue, DuckDBTableFunction, VARCHAR, type DuckDBConnection, type DuckDBType, type DuckDBValue } from '@duckdb/node-api';
 import { answerColumns, ERROR_COLUMN } from './answer-cells';
 import { openDuckDb, sqlName, sqlText } from './duckdb';
 import { LineSource } from './stream-io';
@@ -15,8 +15,9 @@ const GROUP_TEXT_BYTES = 64 * 1024 * 1024;
 const MEMORY_MB = 256;
 /** Of DuckDB's vectors. */
 const CHUNK_ROWS_MAX = 2_048;
-/** Of the texts of the rows that go to DuckDB at once. */
-const CHUNK_CHARS = 4 * 1024 * 1024;
+/** Of the rows that go to DuckDB at once. */
+const CHUNK_BYTES = 8 * 1024 * 1024;
+const NUMBER_BYTES = 8;
 const ROWS = 'rows_of_batch';
 
 /** Writes the table to standard output, of rows and results on standard input; nothing but one row group is in memory. */
@@ -74,11 +75,14 @@ function giveRows(connection: DuckDBConnection, fields: [string, DuckDBType][], 
 /** Empty: there are no more. */
 function nextRows(rows: Iterator<DuckDBValue[], void>): DuckDBValue[][] {
   const next: DuckDBValue[][] = [];
-  for (let chars = 0; next.length < CHUNK_ROWS_MAX && chars < CHUNK_CHARS;) {
+  for (let bytes = 0; next.length < CHUNK_ROWS_MAX && bytes < CHUNK_BYTES;) {
     const { done, value } = rows.next();
     if (done === true) break;
-    for (const each of value) if (typeof each === 'string') chars += each.length;
+    for (const each of value) bytes += bytesOf(each);
     next.push(value);
   }
   return next;
 }
+
+const bytesOf = (cell: DuckDBValue): number =>
+  typeof cell === 'string' ? cell.length : cell instanceof DuckDBListValue ? cell.items.length * NUMBER_BYTES : 0;

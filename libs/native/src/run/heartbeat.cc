@@ -113,9 +113,13 @@ void Heartbeat::Activity::TakeBlame() const {
   heartbeat_.words_[1].store(heartbeat_.ActivityOf(slot_).load(std::memory_order_relaxed), std::memory_order_relaxed);
   for (const QueuedItem* queued : items_) {
     if (queued->item.responder) queued->item.responder->MarkGuilty();
+  }
+  // Last: another thread may be changing these. Then this fault is the second one, and ends the process as well.
+  for (const QueuedItem* queued : items_) {
     if (queued->flight == nullptr) continue;
-    // Another thread may be adding one: then this fault is the second one, and ends the process as well.
-    for (const QueuedItem& follower : queued->flight->followers) follower.item.responder->MarkGuilty();
+    for (const QueuedItem& follower : queued->flight->followers) {
+      if (follower.item.responder) follower.item.responder->MarkGuilty();
+    }
   }
 }
 

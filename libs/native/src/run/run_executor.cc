@@ -43,8 +43,7 @@ void RunExecutor::Run(std::vector<QueuedItem> items) {
       queued.item.responder->MarkRunning();
       members.push_back(&queued);
     }
-    activity.Run(members);
-    RunMembers(model, members);
+    RunMembers(model, members, activity);
   } catch (const std::exception& error) {
     for (QueuedItem& queued : items) {
       if (queued.item.responder) answers_.Fail(queued, ItemStatus::kFailed, error.what());
@@ -86,12 +85,14 @@ std::int64_t RunExecutor::MeasureNs(const ServedModel& model, const Probe& probe
   return now() - startedNs;
 }
 
-void RunExecutor::RunMembers(ServedModel& model, Members members) {
+void RunExecutor::RunMembers(ServedModel& model, Members members, Heartbeat::Activity& activity) {
+  activity.Run(members);
   const std::optional<Failure> failure = TryRun(model, members);
   if (!failure) return;
   const bool runAlone = failure->mayRunAlone && members.size() > 1;
   for (QueuedItem* member : members) {
     if (!member->item.responder) continue;
+    if (runAlone) activity.Run({&member, 1});
     const std::optional<Failure> last = runAlone ? TryAlone(model, member) : failure;
     if (last) answers_.Fail(*member, last->status, last->message);
   }

@@ -42,7 +42,7 @@ class RunExecutor {
   };
   using Members = std::span<QueuedItem* const>;
 
-  void RunMembers(ServedModel& model, Members members);
+  void RunMembers(ServedModel& model, Members members, Heartbeat::Activity& activity);
   // Runs one item of a shared run that failed, unless its time is over.
   std::optional<Failure> TryAlone(ServedModel& model, QueuedItem* member);
   // Decodes string inputs; items that do not decode are answered. Returns those that are left.

@@ -26,7 +26,7 @@ export interface ChannelClientOptions {
 
 /**
  * What became of one submitted item: the worker's answer, or the channel broke before there was one. `suspicion` of a lost one, that it
- * killed the worker: `none`; `possible`, it was running then; `strong`, the worker died of the run that it was in.
+ * killed the worker: `none`; `possible`, it was running then, and may have spoilt the memory of what died; `strong`, it was in the run that died.
  */
 export type ChannelAnswer = { kind: 'completed'; completion: Completion } | { kind: 'lost'; suspicion: Suspicion };
 export type Suspicion = 'none' | 'possible' | 'strong';
@@ -237,7 +237,7 @@ export class ChannelClient {
     for (const completion of completionsOf(closed)) this.answer(completion.itemId, { kind: 'completed', completion });
     const { guiltyItemIds, runningItemIds, waitingItemIds } = closed;
     for (const itemId of guiltyItemIds) this.answer(itemId, { kind: 'lost', suspicion: 'strong' });
-    for (const itemId of runningItemIds) this.answer(itemId, { kind: 'lost', suspicion: guiltyItemIds.length > 0 ? 'none' : 'possible' });
+    for (const itemId of runningItemIds) this.answer(itemId, { kind: 'lost', suspicion: 'possible' });
     for (const itemId of waitingItemIds) this.answer(itemId, { kind: 'lost', suspicion: 'none' });
   }
 
