@@ -8,15 +8,15 @@ import { tableRows } from './table-rows';
 import { RESULTS_FD, type WriteTask } from './table-task';
 
 const GROUP_ROWS_MAX = 122_880;
-const GROUP_ROWS_MIN = 2_048;
+const GROUP_ROWS_MIN = 64;
 /** Of the text of the rows of a row group, which is in memory until it is whole. */
-const GROUP_TEXT_BYTES = 64 * 1024 * 1024;
+const GROUP_TEXT_BYTES = 32 * 1024 * 1024;
 /** A row group, as it comes and as it is written. */
 const MEMORY_MB = 256;
 /** Of DuckDB's vectors. */
 const CHUNK_ROWS_MAX = 2_048;
 /** Of the rows that go to DuckDB at once. */
-const CHUNK_BYTES = 8 * 1024 * 1024;
+const CHUNK_BYTES = 4 * 1024 * 1024;
 const NUMBER_BYTES = 8;
 const ROWS = 'rows_of_batch';
 
