@@ -40,6 +40,12 @@ describe('the verdict', () => {
     ['all well', { ...live(18, 80), ...busy }, 'ok', 'Live is fine: p99 18 ms of 80 ms goal. Batch lane uses 61 % of the idle CPU.'],
     ['no goal', { ...live(18.24, null) }, 'ok', 'Live is fine: p99 18.2 ms, no goal is set. Batch lane is idle: no batch is open.'],
     [
+      'a goal, and few answers',
+      { ...live(18.24, null, { requests: 4 }), models: [{ ...model('m', 'serving'), goalMs: 80 }] },
+      'ok',
+      'Live is fine: p99 18.2 ms, too few answers to judge the goal. Batch lane is idle: no batch is open.',
+    ],
+    [
       'paused batches',
       { batches: [batch('by an operator')] },
       'ok',

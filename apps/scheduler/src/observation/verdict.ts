@@ -49,8 +49,10 @@ function live(view: Facts): VerdictDetail {
   const goal = lane?.goal ?? null;
   const late = goal === null ? 0 : goal.p99Ms / goal.goalMs;
   const refusedShare = refused / Math.max(1, requests);
-  const time = goal === null ? `p99 ${ms(p99Ms)}, no goal is set` : `p99 ${ms(goal.p99Ms)} of ${ms(goal.goalMs)} goal`;
-  const of = goal === null || view.models.filter(({ goalMs }) => goalMs !== null).length < 2 ? '' : ` (${goal.model})`;
+  const goals = view.models.filter(({ goalMs }) => goalMs !== null).length;
+  const unjudged = goals === 0 ? 'no goal is set' : 'too few answers to judge the goal';
+  const time = goal === null ? `p99 ${ms(p99Ms)}, ${unjudged}` : `p99 ${ms(goal.p99Ms)} of ${ms(goal.goalMs)} goal`;
+  const of = goal === null || goals < 2 ? '' : ` (${goal.model})`;
   if (refusedShare >= REFUSED_BAD)
     return {
       level: 'bad',
