@@ -1,4 +1,4 @@
-import type { ActiveBatchView, FleetView, ModelView, NodeEvent, NodeView, WorkerView } from '@app/contracts';
+import type { ActiveBatchView, FleetView, ModelView, NodeEvent, NodeView, ProcessView, WorkerView } from '@app/contracts';
 import { lane, quietView } from './testing/views';
 import { verdictOf } from './verdict';
 
@@ -31,6 +31,7 @@ const restart = (ageMs: number): NodeEvent => {
   };
 };
 const model = (name: string, state: ModelView['state']) => ({ name, version: '1', state, goalMs: null }) as ModelView;
+const process = (id: string): ProcessView => ({ id, pid: 1, state: 'ready', restarts: 0, reason: null, residentBytes: null });
 const busy = { batches: [batch(null)], batchLane: { ...quiet.batchLane, idleShareUsed: 0.61 } };
 const killed = worker({ restarts: 1, reason: 'signal SIGKILL' });
 
@@ -44,6 +45,24 @@ describe('the verdict', () => {
       { ...live(18.24, null, { requests: 4 }), models: [{ ...model('m', 'serving'), goalMs: 80 }] },
       'ok',
       'Live is fine: p99 18.2 ms, too few answers to judge the goal. Batch lane is idle: no batch is open.',
+    ],
+    [
+      'no runner',
+      { processes: [process('runner')], batchLane: { ...quiet.batchLane, chunks: null } },
+      'watch',
+      'The runner does not answer, so batches wait. Live is idle: no requests in the last minute.',
+    ],
+    [
+      'a runner that nobody starts',
+      { batchLane: { ...quiet.batchLane, chunks: null } },
+      'ok',
+      'Live is idle: no requests in the last minute. Nothing is known of batches: no runner answers here.',
+    ],
+    [
+      'batches of other nodes',
+      { batchLane: { ...quiet.batchLane, chunks: { running: 2, waiting: 0 }, idleShareUsed: 0.61 } },
+      'ok',
+      'Live is idle: no requests in the last minute. Batch lane uses 61 % of the idle CPU for batches of other nodes.',
     ],
     [
       'paused batches',

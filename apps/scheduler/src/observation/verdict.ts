@@ -78,13 +78,25 @@ function live(view: Facts): VerdictDetail {
   return { level: 'ok', text: `Live is fine: ${time}${of}.`, advice: null };
 }
 
-function batches({ batchLane, batches: open }: Facts): VerdictDetail {
+function batches({ batchLane: { chunks, idleShareUsed, rowsPerSecond }, batches: open, processes }: Facts): VerdictDetail {
   const paused = open.filter((batch) => batch.paused !== null);
   const ok = (text: string): VerdictDetail => ({ level: 'ok', text, advice: null });
-  if (open.length === 0) return ok('Batch lane is idle: no batch is open.');
-  if (paused.length === open.length) return ok(`Batches are paused: ${paused[0]?.paused ?? ''}.`);
-  if (batchLane.idleShareUsed === null) return ok(`Batch lane works at ${number(batchLane.rowsPerSecond)} rows/s.`);
-  return ok(`Batch lane uses ${percent(batchLane.idleShareUsed)} of the idle CPU.`);
+  if (chunks === null) return noRunner(processes);
+  if (open.length === 0 && chunks.running === 0) return ok('Batch lane is idle: no batch is open.');
+  if (open.length > 0 && paused.length === open.length) return ok(`Batches are paused: ${paused[0]?.paused ?? ''}.`);
+  const whose = open.length === 0 ? ' for batches of other nodes' : '';
+  if (idleShareUsed === null) return ok(`Batch lane works${whose} at ${number(rowsPerSecond)} rows/s.`);
+  return ok(`Batch lane uses ${percent(idleShareUsed)} of the idle CPU${whose}.`);
+}
+
+function noRunner(processes: Facts['processes']): VerdictDetail {
+  if (!processes.some(({ id }) => id === 'runner'))
+    return { level: 'ok', text: 'Nothing is known of batches: no runner answers here.', advice: null };
+  return {
+    level: 'watch',
+    text: 'The runner does not answer, so batches wait.',
+    advice: 'Nothing if it is short; else read what the log says of runner. Live requests do not need it.',
+  };
 }
 
 function readiness({ node, processes, frontDoor }: Facts): VerdictDetail[] {
