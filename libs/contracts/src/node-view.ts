@@ -177,8 +177,8 @@ export interface WorkerView {
   partition: string;
   cpus: number[];
   pid: number | null;
-  /** As the worker says, else as the scheduler does. */
-  state: ProcessState | 'serving';
+  /** As the worker says, else as the scheduler does. `silent`: it is `ready`, and did not answer twice in a row. */
+  state: ProcessState | 'serving' | 'silent';
   restarts: number;
   /** Why it last ended; null while it never did. */
   reason: string | null;

@@ -104,6 +104,18 @@ describe('the verdict', () => {
       'Worker default-realtime does not serve and waits for its next start: it ended by itself (exit code 1). Live is idle: no requests in the last minute.',
     ],
     [
+      'a worker that does not answer, and died long ago',
+      { workers: [worker({ lane: 'realtime', id: 'default-realtime', state: 'silent', reason: 'exit code 1' })] },
+      'bad',
+      'Worker default-realtime does not answer. Live is idle: no requests in the last minute.',
+    ],
+    [
+      'a worker that missed one answer',
+      { workers: [worker({ lane: 'realtime', id: 'default-realtime', state: 'ready', reason: 'exit code 1' })] },
+      'ok',
+      'Live is idle: no requests in the last minute. Batch lane is idle: no batch is open.',
+    ],
+    [
       'one restart',
       { ...live(18, 80), workers: [killed], events: [restart(60_000)] },
       'watch',

@@ -121,18 +121,20 @@ function readiness({ node, processes, frontDoor }: Facts): VerdictDetail[] {
 
 function workers(view: Facts): VerdictDetail[] {
   return view.workers
-    .filter(({ state }) => state !== 'serving' && state !== 'draining')
+    .filter(({ state }) => STATES[state] !== undefined)
     .map(({ id, lane, state, reason }) => ({
       level: lane === 'realtime' && view.node.uptimeSeconds >= STARTING_SECONDS_MAX ? 'bad' : 'watch',
-      text: `Worker ${id} ${STATES[state] ?? state}${reason === null ? '' : `: ${endInWords(reason)}`}.`,
+      text: `Worker ${id} ${STATES[state] ?? state}${reason === null || state === 'silent' ? '' : `: ${endInWords(reason)}`}.`,
       advice: `Nothing if it serves within a minute; else read what the log says of ${id}.`,
     }));
 }
 
+/** Those that are worth a look. */
 const STATES: Partial<Record<WorkerView['state'], string>> = {
   starting: 'starts and does not serve yet',
   backoff: 'does not serve and waits for its next start',
   stopped: 'is stopped',
+  silent: 'does not answer',
 };
 
 function restarts({ events, atMs, workers: known, processes }: Facts): VerdictDetail[] {

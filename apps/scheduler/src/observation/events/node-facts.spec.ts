@@ -17,6 +17,7 @@ const silent: Sample = {
   steadyMs: 1,
   scheduler: { processes: [], workers: [], placement: {}, laneControl: null, events: [] } as unknown as SchedulerProcessStatus,
   workers: new Map(),
+  silentWorkers: new Set(),
   runner: null,
   api: null,
   fleet: null,

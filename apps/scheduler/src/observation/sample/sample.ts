@@ -11,6 +11,8 @@ export interface Sample {
   scheduler: SchedulerProcessStatus;
   /** One for each worker of the placement. */
   workers: ReadonlyMap<string, WorkerProcessStatus | null>;
+  /** Workers that are started and did not answer, this time and the time before. */
+  silentWorkers: ReadonlySet<string>;
   runner: RunnerProcessStatus | null;
   /** The process that answers callers. */
   api: ApiProcessStatus | null;

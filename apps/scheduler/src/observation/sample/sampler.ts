@@ -15,6 +15,7 @@ const ANSWER_MS_MAX = 1_000;
 /** Asks all processes of the node once a call. */
 export class Sampler {
   private readonly cpus = new CpuReader();
+  private missedBefore: ReadonlySet<string> = new Set();
 
   constructor(
     private readonly config: Pick<Config, 'runDir' | 'dataDir' | 'redisUrl'>,
@@ -36,12 +37,17 @@ export class Sampler {
     const pidOf = (id: string): number | null =>
       (id === 'api' ? api?.pid : scheduler.processes.find((each) => each.id === id)?.pid) ?? null;
     for (const [id, of] of metrics) this.counts.add(id, id === 'scheduler' ? process.pid : pidOf(id), countsOf(of));
+    const isStarted = (id: string): boolean => scheduler.processes.some((each) => each.id === id && each.state === 'ready');
+    const missed = workers.filter(([id, status]) => status === null && isStarted(id)).map(([id]) => id);
+    const silentWorkers = new Set(missed.filter((id) => this.missedBefore.has(id)));
+    this.missedBefore = new Set(missed);
     this.counts.keepOnly(new Set([...workerIds, 'runner', 'api', 'scheduler']));
     return {
       atMs: Date.now(),
       steadyMs: performance.now(),
       scheduler,
       workers: new Map(workers),
+      silentWorkers,
       runner,
       api,
       fleet,

@@ -154,6 +154,7 @@ describe('the view of a node', () => {
       steadyMs,
       scheduler,
       workers,
+      silentWorkers: new Set(),
       runner,
       api,
       fleet: null,
@@ -232,10 +233,11 @@ describe('the view of a node', () => {
       ['default-realtime', null],
       ['default-batch', null],
     ]);
-    const view = await viewAt(4_000, { workers: nobody, runner: null, api: null, metrics: new MetricsView([]) });
+    const silentWorkers = new Set(['default-realtime']);
+    const view = await viewAt(4_000, { workers: nobody, silentWorkers, runner: null, api: null, metrics: new MetricsView([]) });
     expect(view.node).toMatchObject({ notReady: 'the API does not answer', redisIsReady: null, eventLoopDelayMs: null });
     expect([view.frontDoor, view.breakers, view.batches, view.batchLane.chunks]).toEqual([null, null, [], null]);
-    expect(view.workers[0]).toMatchObject({ pid: 7, queueItems: null, memory: null });
+    expect(view.workers[0]).toMatchObject({ pid: 7, state: 'silent', queueItems: null, memory: null });
     expect(view.models[1]).toMatchObject({ state: 'serving', lanes: [] });
     expect(view.lanes[0]).toMatchObject({ queueItems: 0, queueMs: null });
   });
