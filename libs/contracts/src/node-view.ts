@@ -106,8 +106,8 @@ export interface LaneView {
   queueMs: number | null;
   /** Share of the tokens run that was padding. */
   paddingShare: number | null;
-  /** Over the last minute: what the verdict is made of. */
-  minute: { requests: number; p99Ms: number | null; refused: number };
+  /** Over the last minute: what the verdict is made of. `overShare`: of those refused, whose tenant was over its own share. */
+  minute: { requests: number; p99Ms: number | null; refused: number; overShare: number };
   /** Of the model that is nearest to its goal, or furthest past it, over the last minute; null: no goal, or too few answers. */
   goal: { model: string; goalMs: number; p99Ms: number } | null;
 }

@@ -2,10 +2,14 @@ import type { ActiveBatchView, FleetView, ModelView, NodeEvent, NodeView, Proces
 import { lane, quietView } from './testing/views';
 import { verdictOf } from './verdict';
 
-const live = (p99Ms: number, goalMs: number | null, more: { requests?: number; refused?: number } = {}): Pick<NodeView, 'lanes'> => ({
+const live = (
+  p99Ms: number,
+  goalMs: number | null,
+  more: { requests?: number; refused?: number; overShare?: number } = {},
+): Pick<NodeView, 'lanes'> => ({
   lanes: [
     lane('realtime', {
-      minute: { requests: 1000, refused: 0, ...more, p99Ms },
+      minute: { requests: 1000, refused: 0, overShare: 0, ...more, p99Ms },
       goal: goalMs === null ? null : { model: 'm', goalMs, p99Ms },
     }),
     lane('batch'),
@@ -83,6 +87,18 @@ describe('the verdict', () => {
       live(18, 80, { refused: 90 }),
       'bad',
       'Live requests are refused: 9 % of the last minute, p99 18 ms of 80 ms goal. Batch lane is idle: no batch is open.',
+    ],
+    [
+      'a tenant over its share',
+      live(18, 80, { requests: 1000, refused: 603, overShare: 600 }),
+      'ok',
+      'Live is fine: p99 18 ms of 80 ms goal. Batch lane is idle: no batch is open.',
+    ],
+    [
+      'a tenant over its share, and others refused',
+      live(18, 80, { requests: 1000, refused: 620, overShare: 600 }),
+      'bad',
+      'Live requests are refused: 5 % of the last minute, p99 18 ms of 80 ms goal. Batch lane is idle: no batch is open.',
     ],
     [
       'not ready yet',

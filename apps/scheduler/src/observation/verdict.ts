@@ -4,7 +4,7 @@ import { endInWords } from './events/end-in-words';
 
 /** p99 ÷ goal over the last minute above which it is worth a look; above 1 the goal is missed. */
 const NEAR_GOAL = 0.9;
-/** Refused ÷ all live requests of the last minute. */
+/** Refused ÷ all live requests of the last minute, without those of tenants over their own share: no CPUs help them. */
 const REFUSED_WATCH = 0.01;
 const REFUSED_BAD = 0.05;
 /** Restarts of one process within 15 minutes. */
@@ -45,10 +45,10 @@ const laneOf = ({ lanes }: Facts, lane: LaneView['lane']): LaneView | undefined 
 /** What is known of live requests decides; where nothing is asked there is nothing to be late. */
 function live(view: Facts): VerdictDetail {
   const lane = laneOf(view, 'realtime');
-  const { requests = 0, refused = 0, p99Ms = null } = lane?.minute ?? {};
+  const { requests = 0, refused = 0, overShare = 0, p99Ms = null } = lane?.minute ?? {};
   const goal = lane?.goal ?? null;
   const late = goal === null ? 0 : goal.p99Ms / goal.goalMs;
-  const refusedShare = refused / Math.max(1, requests);
+  const refusedShare = Math.max(0, refused - overShare) / Math.max(1, requests - overShare);
   const goals = view.models.filter(({ goalMs }) => goalMs !== null).length;
   const unjudged = goals === 0 ? 'no goal is set' : 'too few answers to judge the goal';
   const time = goal === null ? `p99 ${ms(p99Ms)}, ${unjudged}` : `p99 ${ms(goal.p99Ms)} of ${ms(goal.goalMs)} goal`;

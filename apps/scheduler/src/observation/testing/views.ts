@@ -13,7 +13,7 @@ export const lane = (name: LaneView['lane'], more: Partial<LaneView> = {}): Lane
   queueItems: 0,
   queueMs: 0,
   paddingShare: null,
-  minute: { requests: 0, p99Ms: null, refused: 0 },
+  minute: { requests: 0, p99Ms: null, refused: 0, overShare: 0 },
   goal: null,
   ...more,
 });

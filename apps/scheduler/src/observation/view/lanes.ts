@@ -38,6 +38,7 @@ export function laneViews(sample: Sample, { seconds, minute }: LaneWindows): Lan
         requests: minute.grown('interleave_requests_total', { lane }),
         p99Ms: quantileMs(minute, 0.99),
         refused: errorsOf(minute, lane).refused,
+        overShare: minute.grown('interleave_tenant_refused_total', { lane }),
       },
       goal: lane === 'realtime' ? nearestGoal(sample.scheduler.placement.workers, minute) : null,
     };

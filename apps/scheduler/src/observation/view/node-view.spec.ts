@@ -21,6 +21,7 @@ class Metrics {
   private readonly registry = new Registry();
   readonly requests = this.counter('requests_total', 'lane', 'model', 'status');
   readonly refused = this.counter('refused_total', 'lane', 'reason');
+  readonly overShare = this.counter('tenant_refused_total', 'tenant', 'lane');
   readonly tokens = this.counter('tokens_total', 'lane', 'model', 'version', 'kind');
   readonly runSeconds = this.counter('run_seconds_total', 'lane', 'model', 'version', 'worker');
   readonly items = this.counter('items_total', 'lane', 'model', 'version', 'outcome');
@@ -172,6 +173,8 @@ describe('the view of a node', () => {
     expect(first.lanes[0]).toMatchObject({ lane: 'realtime', rowsPerSecond: null, p99Ms: null, queueItems: 3, goal: null });
     metrics.requests.inc({ lane: 'realtime', model: 'm', status: '200' }, 40);
     metrics.refused.inc({ lane: 'realtime', reason: 'overloaded' }, 4);
+    metrics.overShare.inc({ tenant: 'acme', lane: 'realtime' }, 3);
+    metrics.overShare.inc({ tenant: 'acme', lane: 'batch' }, 9);
     metrics.refused.inc({ lane: 'realtime', reason: 'invalid_request' }, 2);
     for (let n = 0; n < 40; n++) metrics.seconds.observe({ lane: 'realtime', model: 'm' }, 0.005);
     for (const rows of [2, 8]) metrics.rows.observe({ lane: 'batch', model: 'm', version: '1' }, rows);
@@ -184,7 +187,10 @@ describe('the view of a node', () => {
     metrics.backlog.set(12.5);
     const view = await viewAt(2_000);
     expect(view.lanes[0]).toMatchObject({ requestsPerSecond: 20, p50Ms: 5, refusedPerSecond: 2, errorsPerSecond: 1, queueMs: 12.5 });
-    expect(view.lanes[0]).toMatchObject({ minute: { requests: 40, refused: 4 }, goal: { model: 'm', goalMs: 80, p99Ms: 9.9 } });
+    expect(view.lanes[0]).toMatchObject({
+      minute: { requests: 40, refused: 4, overShare: 3 },
+      goal: { model: 'm', goalMs: 80, p99Ms: 9.9 },
+    });
     expect(view.lanes[1]).toMatchObject({ rowsPerSecond: 5, rowsPerRun: 5, paddingShare: 0.25, queueItems: 5, queueMs: 4_000 });
     expect(view.models).toMatchObject([
       { name: 'broken', state: 'failed', problem: 'The model file is damaged, or is no ONNX file.', rawProblem: broken.reason, lanes: [] },
