@@ -91,7 +91,10 @@ export interface LaneView {
   lane: Lane;
   rowsPerSecond: number | null;
   rowsPerRun: number | null;
-  /** Live requests only, as the next four: 0 and null in the batch lane but for those of tier `flex`. */
+  /**
+   * Live requests only, as the next five: 0 and null in the batch lane but for those of tier `flex`. Null, as `minute` and `goal`,
+   * while the API does not answer.
+   */
   requestsPerSecond: number | null;
   p50Ms: number | null;
   p95Ms: number | null;
@@ -107,7 +110,7 @@ export interface LaneView {
   /** Share of the tokens run that was padding. */
   paddingShare: number | null;
   /** Over the last minute: what the verdict is made of. `overShare`: of those refused, whose tenant was over its own share. */
-  minute: { requests: number; p99Ms: number | null; refused: number; overShare: number };
+  minute: { requests: number; p99Ms: number | null; refused: number; overShare: number } | null;
   /** Of the model that is nearest to its goal, or furthest past it, over the last minute; null: no goal, or too few answers. */
   goal: { model: string; goalMs: number; p99Ms: number } | null;
 }

@@ -112,7 +112,12 @@ describe('the verdict', () => {
       'bad',
       'The node is not ready: no model is ready. Live is idle: no requests in the last minute.',
     ],
-    ['no API', { frontDoor: null, breakers: null }, 'bad', 'The API does not answer. Live is idle: no requests in the last minute.'],
+    [
+      'no API',
+      { frontDoor: null, breakers: null, lanes: [lane('realtime', { minute: null }), lane('batch')] },
+      'bad',
+      'The API does not answer. Batch lane is idle: no batch is open.',
+    ],
     [
       'a worker down',
       { workers: [worker({ lane: 'realtime', id: 'default-realtime', state: 'backoff', reason: 'exit code 1' })] },

@@ -31,7 +31,7 @@ export function verdictOf(view: Facts): Verdict {
     ...breakers(view),
     ...surroundings(view),
   ];
-  const lanes = [live(view), batches(view)];
+  const lanes = [...live(view), batches(view)];
   const details = [...troubles, ...lanes].sort((a, b) => VERDICT_LEVELS.indexOf(b.level) - VERDICT_LEVELS.indexOf(a.level));
   const [worst] = details;
   const level = worst?.level ?? 'ok';
@@ -40,13 +40,18 @@ export function verdictOf(view: Facts): Verdict {
   return { level, text, details };
 }
 
-const laneOf = ({ lanes }: Facts, lane: LaneView['lane']): LaneView | undefined => lanes.find((each) => each.lane === lane);
+/** Nothing while nothing is known of live requests. */
+function live(view: Facts): VerdictDetail[] {
+  const lane = view.lanes.find((each) => each.lane === 'realtime');
+  return lane === undefined || lane.minute === null ? [] : [liveRequests(view, lane.minute, lane.goal)];
+}
 
 /** What is known of live requests decides; where nothing is asked there is nothing to be late. */
-function live(view: Facts): VerdictDetail {
-  const lane = laneOf(view, 'realtime');
-  const { requests = 0, refused = 0, overShare = 0, p99Ms = null } = lane?.minute ?? {};
-  const goal = lane?.goal ?? null;
+function liveRequests(
+  view: Facts,
+  { requests, refused, overShare, p99Ms }: NonNullable<LaneView['minute']>,
+  goal: LaneView['goal'],
+): VerdictDetail {
   const late = goal === null ? 0 : goal.p99Ms / goal.goalMs;
   const refusedShare = Math.max(0, refused - overShare) / Math.max(1, requests - overShare);
   const goals = view.models.filter(({ goalMs }) => goalMs !== null).length;

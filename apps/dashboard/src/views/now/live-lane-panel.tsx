@@ -36,7 +36,7 @@ export function LiveLanePanel({ view }: { view: NodeView }): JSX.Element {
 }
 
 function LiveLane({ lane, hasGoal, inflation }: { lane: LaneView; hasGoal: boolean; inflation: number | null }): JSX.Element {
-  const p99Ms = lane.goal?.p99Ms ?? lane.minute.p99Ms;
+  const p99Ms = lane.goal?.p99Ms ?? lane.minute?.p99Ms ?? null;
   const isLate = lane.goal !== null && lane.goal.p99Ms > lane.goal.goalMs;
   return (
     <>
@@ -57,7 +57,7 @@ function LiveLane({ lane, hasGoal, inflation }: { lane: LaneView; hasGoal: boole
           label="Refused"
           quantity={perSecond(lane.refusedPerSecond)}
           tone={(lane.refusedPerSecond ?? 0) > 0 ? 'watch' : undefined}
-          note={`${lane.minute.refused} in the last minute`}
+          note={`${lane.minute?.refused ?? '–'} in the last minute`}
         />
         <Figure
           label="Cost of batches"
@@ -98,6 +98,7 @@ function BusyModels({ models }: { models: readonly ModelView[] }): JSX.Element |
 
 function goalText({ goal, minute }: LaneView, hasGoal: boolean): string {
   if (goal !== null) return `goal ${text(duration(goal.goalMs))}, model ${goal.model}`;
+  if (minute === null) return 'the API does not answer';
   if (minute.requests === 0) return 'no requests in the last minute';
   return hasGoal ? 'too few answers to judge the goal' : 'no goal is set (realtime.sloMs)';
 }

@@ -98,7 +98,7 @@ function laneView({ plan: { lane }, status, report }: InLane, sample: Sample, mi
     lane,
     state: report.state,
     rowsPerSecond: rounded(minute.perSecond('interleave_run_rows_sum', labels)),
-    p99Ms: lane === 'realtime' ? inMs(minute.quantile('interleave_request_seconds', { lane, model }, 0.99)) : null,
+    p99Ms: lane === 'realtime' && sample.api !== null ? inMs(minute.quantile('interleave_request_seconds', { lane, model }, 0.99)) : null,
     paddingShare: padding === null ? null : roundedShare(padding),
     duplicateShare: duplicates === null ? null : roundedShare(duplicates),
     queueItems: [...sample.workers.values()].reduce(

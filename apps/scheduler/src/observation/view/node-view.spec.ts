@@ -246,6 +246,8 @@ describe('the view of a node', () => {
     expect(view.workers[0]).toMatchObject({ pid: 7, state: 'silent', queueItems: null, memory: null });
     expect(view.models[1]).toMatchObject({ state: 'serving', lanes: [] });
     expect(view.lanes[0]).toMatchObject({ queueItems: 0, queueMs: null });
+    expect(view.lanes[0]).toMatchObject({ requestsPerSecond: null, p99Ms: null, refusedPerSecond: null, minute: null, goal: null });
+    expect(historyPoint(view).values[HISTORY_SERIES.indexOf('liveRequestsPerSecond')]).toBeNull();
   });
 
   it('says what it leaves out', async () => {
