@@ -61,8 +61,11 @@ export interface NodeFacts {
   redisIsReady: boolean | null;
   /** Whether batches give way to live requests, measured at the start. */
   preemption: Pick<PreemptionProof, 'verdict' | 'reason'>;
-  /** Of the file system of the data directory; null: it cannot be asked. */
-  disk: { freeBytes: number; sizeBytes: number } | null;
+  /**
+   * Of the file system with the least free share, of those of the data directory and of the files of batches; null: none can be asked.
+   * `hasBatchFiles`: files of batches are on it, so deleting them helps.
+   */
+  disk: { freeBytes: number; sizeBytes: number; hasBatchFiles: boolean } | null;
   /** How late the event loop of the API was, 99th percentile. */
   eventLoopDelayMs: number | null;
 }

@@ -196,7 +196,7 @@ describe('the verdict', () => {
     ],
     [
       'a full disk',
-      { node: { ...quiet.node, disk: { freeBytes: 1, sizeBytes: 100 } } },
+      { node: { ...quiet.node, disk: { freeBytes: 1, sizeBytes: 100, hasBatchFiles: true } } },
       'bad',
       'The disk is full. Live is idle: no requests in the last minute.',
     ],
@@ -224,6 +224,14 @@ describe('the verdict', () => {
     );
     expect(text).toMatch(/^Live is late/);
     expect(details.map(({ level }) => level)).toEqual(['bad', 'watch', 'watch', 'ok']);
+  });
+
+  it.each([
+    [true, /^Delete old files and batches/],
+    [false, /^Give the data directory more room/],
+  ])('has advice for a full disk that helps, with files of batches on it: %s', (hasBatchFiles, advice) => {
+    const node = { ...quiet.node, disk: { freeBytes: 1, sizeBytes: 100, hasBatchFiles } };
+    expect(verdictOf(quietView({ node })).details[0]?.advice).toMatch(advice);
   });
 
   it('names the model where several have goals', () => {

@@ -1,5 +1,5 @@
 import { VERDICT_LEVELS, type LaneView, type NodeView, type Verdict, type VerdictDetail, type WorkerView } from '@app/contracts';
-import { diskLevel } from './events/disk-level';
+import { diskAdvice, diskLevel } from './events/disk-level';
 import { endInWords } from './events/end-in-words';
 
 /** p99 ÷ goal over the last minute above which it is worth a look; above 1 the goal is missed. */
@@ -225,11 +225,11 @@ function surroundings({ node, fleet }: Facts): VerdictDetail[] {
   if (node.preemption.verdict === 'fails')
     details.push({ level: 'watch', text: 'Batches do not give way to live requests on this machine.', advice: node.preemption.reason });
   const disk = node.disk === null ? 'ok' : diskLevel(node.disk);
-  if (disk !== 'ok')
+  if (node.disk !== null && disk !== 'ok')
     details.push({
       level: disk,
       text: `The disk is ${disk === 'bad' ? 'full' : 'nearly full'}.`,
-      advice: 'Delete old files and batches, or give the data directory more room.',
+      advice: diskAdvice(node.disk.hasBatchFiles),
     });
   if ((node.eventLoopDelayMs ?? 0) > LOOP_DELAY_WATCH_MS)
     details.push({

@@ -20,7 +20,7 @@ const quiet: NodeFactsNow = {
   pausedBatches: [],
   nodes: [{ id: 'a', state: 'ready' }],
   lostNodes: [],
-  disk: 'ok',
+  disk: { level: 'ok', hasBatchFiles: true },
 };
 /** As it is until the other processes have answered. */
 const unknown: Partial<NodeFactsNow> = {
@@ -36,7 +36,7 @@ const wrong: Partial<NodeFactsNow> = {
   pausedBatches: [{ id: 'b', reason: 'by an operator' }],
   nodes: [{ id: 'b', state: 'ready' }],
   lostNodes: ['c'],
-  disk: 'bad',
+  disk: { level: 'bad', hasBatchFiles: true },
 };
 const killed = (id: string, restarts: number): NodeFactsNow['processes'] =>
   quiet.processes.map((process) => (process.id === id ? { ...process, restarts, reason: 'signal SIGKILL' } : process));
@@ -160,8 +160,8 @@ describe('events between two moments', () => {
       [['fleet', 'bad', 'Node b is lost: it stopped telling that it lives.']],
     ],
     ['a node that left', { nodes: [...quiet.nodes, { id: 'b', state: 'draining' }] }, {}, [['fleet', 'ok', 'Node b left the fleet.']]],
-    ['a disk that fills', {}, { disk: 'watch' }, [['disk', 'watch', 'The disk is nearly full.']]],
-    ['a disk with room', { disk: 'bad' }, {}, [['disk', 'ok', 'There is room on the disk again.']]],
+    ['a disk that fills', {}, { disk: { level: 'watch', hasBatchFiles: true } }, [['disk', 'watch', 'The disk is nearly full.']]],
+    ['a disk with room', { disk: { level: 'bad', hasBatchFiles: true } }, {}, [['disk', 'ok', 'There is room on the disk again.']]],
   ])('%s', (_name, before, after, expected) => {
     const events = eventsBetween({ ...quiet, ...before }, { ...quiet, ...after });
     expect(events.map(({ kind, level, text }) => [kind, level, text])).toEqual(expected);

@@ -1,4 +1,5 @@
 import { batchEvents } from './batch-events';
+import { diskAdvice } from './disk-level';
 import { endInWords } from './end-in-words';
 import { modelEvents } from './model-events';
 import type { NewEvent } from './new-event';
@@ -138,8 +139,9 @@ function fleet({ nodes: before, lostNodes: lostBefore }: NodeFactsNow, { nodes: 
 }
 
 function disk({ disk: before }: NodeFactsNow, { disk: after }: NodeFactsNow): NewEvent[] {
-  if (before === null || after === null || before === after) return [];
-  if (after === 'ok')
+  if (before === null || after === null || before.level === after.level) return [];
+  const { level, hasBatchFiles } = after;
+  if (level === 'ok')
     return [
       {
         kind: 'disk',
@@ -150,14 +152,14 @@ function disk({ disk: before }: NodeFactsNow, { disk: after }: NodeFactsNow): Ne
         subject: null,
       },
     ];
-  const text = after === 'bad' ? 'The disk is full.' : 'The disk is nearly full.';
+  const text = level === 'bad' ? 'The disk is full.' : 'The disk is nearly full.';
   return [
     {
       kind: 'disk',
-      level: after,
+      level,
       text,
       meaning: 'Uploads and batches stop when it is full. Live requests do not need it.',
-      advice: 'Delete old files and batches, shorten how long they are kept, or give the data directory more room.',
+      advice: diskAdvice(hasBatchFiles),
       subject: null,
     },
   ];

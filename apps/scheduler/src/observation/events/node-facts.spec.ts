@@ -59,7 +59,12 @@ function told(...looks: Partial<Sample>[]): string[] {
 
 describe('events of looks at a node', () => {
   it('are none where processes answer for the first time', () => {
-    const answers = { api, runner: runner(batch('b', 90)), fleet: fleet(5, ['a', 'b'], ['c']), disk: { freeBytes: 1, sizeBytes: 100 } };
+    const answers = {
+      api,
+      runner: runner(batch('b', 90)),
+      fleet: fleet(5, ['a', 'b'], ['c']),
+      disk: { freeBytes: 1, sizeBytes: 100, hasBatchFiles: true },
+    };
     expect(told({}, answers, {}, answers)).toEqual([]);
   });
 

@@ -29,7 +29,7 @@ export interface NodeFactsNow {
   pausedBatches: { id: string; reason: string }[] | null;
   nodes: { id: string; state: NodeState }[] | null;
   lostNodes: string[] | null;
-  disk: DiskLevel | null;
+  disk: { level: DiskLevel; hasBatchFiles: boolean } | null;
 }
 
 const BATCHES_REMEMBERED_MAX = 1_000;
@@ -62,7 +62,7 @@ export function factsOf(sample: Sample, minute: CounterWindow, before: NodeFacts
     pausedBatches: batches?.flatMap(({ id, paused }) => (paused === null ? [] : [{ id, reason: paused }])) ?? before?.pausedBatches ?? null,
     nodes: fleet?.nodes.map(({ id, state }) => ({ id, state })) ?? before?.nodes ?? null,
     lostNodes: fleet?.lost.map(({ id }) => id) ?? before?.lostNodes ?? null,
-    disk: disk === null ? (before?.disk ?? null) : diskLevel(disk),
+    disk: disk === null ? (before?.disk ?? null) : { level: diskLevel(disk), hasBatchFiles: disk.hasBatchFiles },
   };
 }
 

@@ -1,4 +1,11 @@
-import type { ApiProcessStatus, FleetView, RunnerProcessStatus, SchedulerProcessStatus, WorkerProcessStatus } from '@app/contracts';
+import type {
+  ApiProcessStatus,
+  FleetView,
+  NodeView,
+  RunnerProcessStatus,
+  SchedulerProcessStatus,
+  WorkerProcessStatus,
+} from '@app/contracts';
 import type { CpuReading } from '../cpu/cpu-reading';
 import type { MetricsView } from './metrics-view';
 
@@ -21,5 +28,5 @@ export interface Sample {
   /** Of all that answered; gauges are read from here, what was counted from the windows. */
   metrics: MetricsView;
   cpu: CpuReading | null;
-  disk: { freeBytes: number; sizeBytes: number } | null;
+  disk: NodeView['node']['disk'];
 }

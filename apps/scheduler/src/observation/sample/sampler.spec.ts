@@ -36,7 +36,7 @@ describe('a sample of the node', () => {
       workers: [],
       placement: { workers: [{ id: WORKER }] },
     } as unknown as SchedulerProcessStatus;
-    const config = { runDir: dir, dataDir: dir, redisUrl: null };
+    const config = { runDir: dir, dataDir: dir, storage: { kind: 'directory', path: dir } as const, redisUrl: null };
     return new Sampler(config, { registry: new Registry(), status: () => status }, new NodeCounts());
   }
 

@@ -1,10 +1,10 @@
-import { statfs } from 'node:fs/promises';
 import { runPaths, type Config } from '@app/config';
 import type { FleetView, SchedulerProcessStatus } from '@app/contracts';
 import { commandProcess, fetchMetrics, fetchStatus, FLEET_COMMAND, type MetricsJson } from '@app/process';
 import type { Registry } from 'prom-client';
 import { CpuReader } from '../cpu/cpu-reading';
 import { countsOf } from './counted';
+import { DiskSpace } from './disk-space';
 import { MetricsView } from './metrics-view';
 import type { NodeCounts } from './node-counts';
 import type { Sample } from './sample';
@@ -15,13 +15,16 @@ const ANSWER_MS_MAX = 1_000;
 /** Asks all processes of the node once a call. */
 export class Sampler {
   private readonly cpus = new CpuReader();
+  private readonly disk: DiskSpace;
   private missedBefore: ReadonlySet<string> = new Set();
 
   constructor(
-    private readonly config: Pick<Config, 'runDir' | 'dataDir' | 'redisUrl'>,
+    private readonly config: Pick<Config, 'runDir' | 'dataDir' | 'storage' | 'redisUrl'>,
     private readonly own: { registry: Registry; status: () => SchedulerProcessStatus },
     private readonly counts: NodeCounts,
-  ) {}
+  ) {
+    this.disk = new DiskSpace(config);
+  }
 
   async take(): Promise<Sample> {
     const scheduler = this.own.status();
@@ -32,7 +35,7 @@ export class Sampler {
       this.ask('runner', (path) => fetchStatus('runner', path, ANSWER_MS_MAX)),
       this.ask('api', (path) => fetchStatus('api', path, ANSWER_MS_MAX)),
       this.config.redisUrl === null ? null : this.ask('api', (path) => commandProcess<FleetView>(path, FLEET_COMMAND, {}, ANSWER_MS_MAX)),
-      this.disk(),
+      this.disk.worst(ANSWER_MS_MAX),
     ]);
     const pidOf = (id: string): number | null =>
       (id === 'api' ? api?.pid : scheduler.processes.find((each) => each.id === id)?.pid) ?? null;
@@ -69,12 +72,5 @@ export class Sampler {
 
   private ask<T>(processId: string, how: (socketPath: string) => Promise<T>): Promise<T | null> {
     return how(runPaths(this.config.runDir).statusSocket(processId)).catch(() => null);
-  }
-
-  private async disk(): Promise<Sample['disk']> {
-    return statfs(this.config.dataDir).then(
-      ({ bavail, blocks, bsize }) => ({ freeBytes: bavail * bsize, sizeBytes: blocks * bsize }),
-      () => null,
-    );
   }
 }

@@ -28,7 +28,7 @@ export const quietView = (more: Partial<NodeView> = {}): NodeView => ({
     notReady: null,
     redisIsReady: true,
     preemption: { verdict: 'holds', reason: 'measured' },
-    disk: { freeBytes: 500, sizeBytes: 1_000 },
+    disk: { freeBytes: 500, sizeBytes: 1_000, hasBatchFiles: true },
     eventLoopDelayMs: 1,
   },
   verdict: { level: 'ok', text: '', details: [] },
