@@ -2,6 +2,7 @@ import type { RepositoryEvent } from '@app/contracts';
 import { eventsBetween } from './events-between';
 import type { NodeFactsNow } from './node-facts';
 
+const nodes: NonNullable<NodeFactsNow['nodes']> = [{ id: 'a', state: 'ready' }];
 const quiet: NodeFactsNow = {
   processes: [
     { id: 'default-realtime', restarts: 0, reason: null, lane: 'realtime' },
@@ -18,7 +19,7 @@ const quiet: NodeFactsNow = {
   begunBatches: [],
   endedBatches: [],
   pausedBatches: [],
-  nodes: [{ id: 'a', state: 'ready' }],
+  nodes,
   lostNodes: [],
   disk: { level: 'ok', hasBatchFiles: true },
 };
@@ -152,14 +153,14 @@ describe('events between two moments', () => {
       },
       [['batch', 'ok', 'Batch b was cancelled after 1,200 completed rows.']],
     ],
-    ['a joined node', {}, { nodes: [...quiet.nodes, { id: 'b', state: 'ready' }] }, [['fleet', 'ok', 'Node b joined the fleet.']]],
+    ['a joined node', {}, { nodes: [...nodes, { id: 'b', state: 'ready' }] }, [['fleet', 'ok', 'Node b joined the fleet.']]],
     [
       'a lost node',
-      { nodes: [...quiet.nodes, { id: 'b', state: 'ready' }] },
+      { nodes: [...nodes, { id: 'b', state: 'ready' }] },
       { lostNodes: ['b'] },
       [['fleet', 'bad', 'Node b is lost: it stopped telling that it lives.']],
     ],
-    ['a node that left', { nodes: [...quiet.nodes, { id: 'b', state: 'draining' }] }, {}, [['fleet', 'ok', 'Node b left the fleet.']]],
+    ['a node that left', { nodes: [...nodes, { id: 'b', state: 'draining' }] }, {}, [['fleet', 'ok', 'Node b left the fleet.']]],
     ['a disk that fills', {}, { disk: { level: 'watch', hasBatchFiles: true } }, [['disk', 'watch', 'The disk is nearly full.']]],
     ['a disk with room', { disk: { level: 'bad', hasBatchFiles: true } }, {}, [['disk', 'ok', 'There is room on the disk again.']]],
   ])('%s', (_name, before, after, expected) => {
