@@ -40,6 +40,16 @@ describe('a sample of the node', () => {
     return new Sampler(config, { registry: new Registry(), status: () => status }, new NodeCounts());
   }
 
+  it.each<[string, object, number]>([
+    ['fails', { error: 'out of order' }, 500],
+    ['has no parts', { id: WORKER, state: 'serving' }, 200],
+  ])('leaves out a process whose status %s, and no other', async (_how, body, status) => {
+    await processThat(WORKER, body, status);
+    await processThat('api', { id: 'api-1', pid: 3, missing: null });
+    const { workers, api } = await sampler().take();
+    expect([workers.get(WORKER), api?.pid]).toEqual([null, 3]);
+  });
+
   it('takes a worker for silent once it did not answer twice', async () => {
     const looks = sampler();
     expect((await looks.take()).silentWorkers).toEqual(new Set());
