@@ -241,8 +241,11 @@ export interface ModelLaneView {
   /** Share of the items that were equal to one in flight and ran once with it. */
   duplicateShare: number | null;
   queueItems: number;
-  /** Measured cost of runs ÷ predicted: mean, and what 95 % of the runs do not exceed; null: no runs. */
-  costRatio: { mean: number; p95: number } | null;
+  /**
+   * Measured cost of runs ÷ predicted: mean, and what 95 % of the runs do not exceed; null: no runs. `p95` null: it is above the largest
+   * bound that runs are counted by. A few runs far off can lift the mean above it.
+   */
+  costRatio: { mean: number; p95: number | null } | null;
   calibration: CalibrationState | null;
   /** Whether rows of several requests share runs, or why not; null until it is ready. */
   merging: string | null;

@@ -234,6 +234,11 @@ describe('the view of a node', () => {
     });
   });
 
+  it('does not tell the largest bound as what 95 % of the runs stay below', async () => {
+    for (const ratio of [1, 1, 1, 9]) metrics.ratios.observe({ lane: 'realtime', model: 'm', version: '1' }, ratio);
+    expect((await viewAt(3_000)).models[1]?.lanes[0]?.costRatio).toEqual({ mean: 3, p95: null });
+  });
+
   it('leaves unknown what does not answer', async () => {
     const nobody = new Map([
       ['default-realtime', null],
