@@ -2,6 +2,7 @@ import type { BatchStatus } from './batches';
 import type { BreakerStatus } from './breakers';
 import type { FleetView } from './fleet';
 import type { BatchControlState, GuardStatus, InflationStatus } from './lane-control';
+import { HISTORY_MS, type HistoryPoint, type NodeHistory } from './node-history';
 import type { CostGrid, ModelState } from './models';
 import type { GpuPlan, PartitionPlan } from './placement';
 import type { PreemptionProof } from './preemption';
@@ -343,37 +344,6 @@ export interface NodeEvent {
   subject: string | null;
 }
 
-/** What the history keeps, in this order in each point. */
-export const HISTORY_SERIES = [
-  'liveRequestsPerSecond',
-  'liveP50Ms',
-  'liveP99Ms',
-  'liveGoalMs',
-  'liveQueueMs',
-  'liveRefusedPerSecond',
-  'batchRowsPerSecond',
-  'cpuLive',
-  'cpuBatch',
-  'cpuSystem',
-  'cpuIdle',
-  'inflation',
-] as const;
-export type HistorySeries = (typeof HISTORY_SERIES)[number];
-
-export interface HistoryPoint {
-  /** Unix milliseconds. */
-  atMs: number;
-  /** As `HISTORY_SERIES`. CPU shares are means over the CPUs of the node's partitions. */
-  values: (number | null)[];
-}
-
-/** Oldest first. */
-export interface NodeHistory {
-  stepMs: number;
-  series: readonly HistorySeries[];
-  points: HistoryPoint[];
-}
-
 /** What a stream begins with, and has again whenever it cannot go on from where its reader was. */
 export interface NodeSnapshot {
   view: NodeView;
@@ -398,7 +368,6 @@ export interface NodeAway {
 }
 
 export const NODE_EVENTS_SHOWN_MAX = 200;
-export const HISTORY_MS = 15 * 60_000;
 
 /** The snapshot as it is after a delta; neither is changed. */
 export function withDelta({ view, history }: NodeSnapshot, delta: NodeDelta): NodeSnapshot {

@@ -40,7 +40,9 @@ class CountingProcess {
 const BATCH_ROWS = 'interleave_run_rows_sum';
 
 describe('what the node has counted', () => {
-  async function rowsAfter(looks: (look: (process: CountingProcess, pid: number | null) => Promise<void>) => Promise<void>): Promise<number> {
+  async function rowsAfter(
+    looks: (look: (process: CountingProcess, pid: number | null) => Promise<void>) => Promise<void>,
+  ): Promise<number> {
     const node = new NodeCounts();
     const history = new CounterHistory();
     let nowMs = 0;
