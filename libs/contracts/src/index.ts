@@ -9,6 +9,7 @@ export * from './formats';
 export * from './inference';
 export * from './lane-control';
 export * from './models';
+export * from './node-history';
 export * from './node-view';
 export * from './placement';
 export * from './preemption';

@@ -2,6 +2,7 @@ import type { BatchStatus } from './batches';
 import type { BreakerStatus } from './breakers';
 import type { FleetView } from './fleet';
 import type { BatchControlState, GuardStatus, InflationStatus } from './lane-control';
+import { HISTORY_MS, type HistoryPoint, type NodeHistory } from './node-history';
 import type { CostGrid, ModelState } from './models';
 import type { GpuPlan, PartitionPlan } from './placement';
 import type { PreemptionProof } from './preemption';
@@ -61,8 +62,11 @@ export interface NodeFacts {
   redisIsReady: boolean | null;
   /** Whether batches give way to live requests, measured at the start. */
   preemption: Pick<PreemptionProof, 'verdict' | 'reason'>;
-  /** Of the file system of the data directory; null: it cannot be asked. */
-  disk: { freeBytes: number; sizeBytes: number } | null;
+  /**
+   * Of the file system with the least free share, of those of the data directory and of the files of batches; null: none can be asked.
+   * `hasBatchFiles`: files of batches are on it, so deleting them helps.
+   */
+  disk: { freeBytes: number; sizeBytes: number; hasBatchFiles: boolean } | null;
   /** How late the event loop of the API was, 99th percentile. */
   eventLoopDelayMs: number | null;
 }
@@ -91,7 +95,10 @@ export interface LaneView {
   lane: Lane;
   rowsPerSecond: number | null;
   rowsPerRun: number | null;
-  /** Live requests only, as the next four: 0 and null in the batch lane but for those of tier `flex`. */
+  /**
+   * Live requests only, as the next five: 0 and null in the batch lane but for those of tier `flex`. Null, as `minute` and `goal`,
+   * while the API does not answer.
+   */
   requestsPerSecond: number | null;
   p50Ms: number | null;
   p95Ms: number | null;
@@ -106,8 +113,8 @@ export interface LaneView {
   queueMs: number | null;
   /** Share of the tokens run that was padding. */
   paddingShare: number | null;
-  /** Over the last minute: what the verdict is made of. */
-  minute: { requests: number; p99Ms: number | null; refused: number };
+  /** Over the last minute: what the verdict is made of. `overShare`: of those refused, whose tenant was over its own share. */
+  minute: { requests: number; p99Ms: number | null; refused: number; overShare: number } | null;
   /** Of the model that is nearest to its goal, or furthest past it, over the last minute; null: no goal, or too few answers. */
   goal: { model: string; goalMs: number; p99Ms: number } | null;
 }
@@ -177,8 +184,8 @@ export interface WorkerView {
   partition: string;
   cpus: number[];
   pid: number | null;
-  /** As the worker says, else as the scheduler does. */
-  state: ProcessState | 'serving';
+  /** As the worker says, else as the scheduler does. `silent`: it is `ready`, and did not answer twice in a row. */
+  state: ProcessState | 'serving' | 'silent';
   restarts: number;
   /** Why it last ended; null while it never did. */
   reason: string | null;
@@ -235,8 +242,11 @@ export interface ModelLaneView {
   /** Share of the items that were equal to one in flight and ran once with it. */
   duplicateShare: number | null;
   queueItems: number;
-  /** Measured cost of runs ÷ predicted: mean, and what 95 % of the runs do not exceed; null: no runs. */
-  costRatio: { mean: number; p95: number } | null;
+  /**
+   * Measured cost of runs ÷ predicted: mean, and what 95 % of the runs do not exceed; null: no runs. `p95` null: it is above the largest
+   * bound that runs are counted by. A few runs far off can lift the mean above it.
+   */
+  costRatio: { mean: number; p95: number | null } | null;
   calibration: CalibrationState | null;
   /** Whether rows of several requests share runs, or why not; null until it is ready. */
   merging: string | null;
@@ -334,37 +344,6 @@ export interface NodeEvent {
   subject: string | null;
 }
 
-/** What the history keeps, in this order in each point. */
-export const HISTORY_SERIES = [
-  'liveRequestsPerSecond',
-  'liveP50Ms',
-  'liveP99Ms',
-  'liveGoalMs',
-  'liveQueueMs',
-  'liveRefusedPerSecond',
-  'batchRowsPerSecond',
-  'cpuLive',
-  'cpuBatch',
-  'cpuSystem',
-  'cpuIdle',
-  'inflation',
-] as const;
-export type HistorySeries = (typeof HISTORY_SERIES)[number];
-
-export interface HistoryPoint {
-  /** Unix milliseconds. */
-  atMs: number;
-  /** As `HISTORY_SERIES`. CPU shares are means over the CPUs of the node's partitions. */
-  values: (number | null)[];
-}
-
-/** Oldest first. */
-export interface NodeHistory {
-  stepMs: number;
-  series: readonly HistorySeries[];
-  points: HistoryPoint[];
-}
-
 /** What a stream begins with, and has again whenever it cannot go on from where its reader was. */
 export interface NodeSnapshot {
   view: NodeView;
@@ -389,7 +368,6 @@ export interface NodeAway {
 }
 
 export const NODE_EVENTS_SHOWN_MAX = 200;
-export const HISTORY_MS = 15 * 60_000;
 
 /** The snapshot as it is after a delta; neither is changed. */
 export function withDelta({ view, history }: NodeSnapshot, delta: NodeDelta): NodeSnapshot {

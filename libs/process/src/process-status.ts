@@ -60,7 +60,7 @@ const COMMAND_BYTES_MAX = 256 * 1024;
 
 /** Tells another process to do something. Rejects with its reason, or when it does not answer within `timeoutMs`. */
 export function commandProcess<T>(socketPath: string, path: string, body: object, timeoutMs = 2000): Promise<T> {
-  return exchange(socketPath, path, timeoutMs, JSON.stringify(body));
+  return jsonOf(exchange(socketPath, path, timeoutMs, JSON.stringify(body)), path);
 }
 
 /** What `GET /status` answers, by the kind of process. */
@@ -71,44 +71,52 @@ interface Statuses {
   worker: WorkerProcessStatus;
 }
 
-/** The status of another process. Rejects when it does not answer within `timeoutMs`. */
+/** The status of another process. Rejects with its reason, or when it does not answer within `timeoutMs`. */
 export function fetchStatus<Kind extends keyof Statuses>(_kind: Kind, socketPath: string, timeoutMs = 500): Promise<Statuses[Kind]> {
-  return exchange(socketPath, '/status', timeoutMs, null);
+  return jsonOf(exchange(socketPath, '/status', timeoutMs, null), '/status');
 }
 
-/** The metrics of another process, in prom-client's JSON. Rejects when it does not answer within `timeoutMs`. */
+/** Whether another process answers at all, be it an error. Rejects when it does not within `timeoutMs`. */
+export async function probeStatus(socketPath: string, timeoutMs: number): Promise<void> {
+  await exchange(socketPath, '/status', timeoutMs, null);
+}
+
+/** The metrics of another process, in prom-client's JSON. Rejects with its reason, or when it does not answer within `timeoutMs`. */
 export function fetchMetrics(socketPath: string, timeoutMs = 500): Promise<MetricsJson> {
-  return exchange(socketPath, '/metrics', timeoutMs, null);
+  return jsonOf(exchange(socketPath, '/metrics', timeoutMs, null), '/metrics');
 }
 
-/** One object from a door of another process. Rejects when it does not answer within `timeoutMs`. */
+/** One object from a door of another process. Rejects with its reason, or when it does not answer within `timeoutMs`. */
 export function fetchDoor<T>(socketPath: string, path: string, timeoutMs = 2000): Promise<T> {
-  return exchange(socketPath, path, timeoutMs, null);
+  return jsonOf(exchange(socketPath, path, timeoutMs, null), path);
 }
 
-/** What a worker counts of live answers. Rejects when it does not answer within `timeoutMs`. */
+/** What a worker counts of live answers. Rejects with its reason, or when it does not answer within `timeoutMs`. */
 export function fetchLaneReport(socketPath: string, timeoutMs = 500): Promise<WorkerLaneReport> {
-  return exchange(socketPath, '/lane', timeoutMs, null);
+  return jsonOf(exchange(socketPath, '/lane', timeoutMs, null), '/lane');
 }
 
-/** `body` null: GET, whatever the answer's status. */
-function exchange<T>(socketPath: string, path: string, timeoutMs: number, body: string | null): Promise<T> {
+interface Answered {
+  status: number | undefined;
+  text: string;
+}
+
+async function jsonOf<T>(answering: Promise<Answered>, path: string): Promise<T> {
+  const { status, text } = await answering;
+  const answered = JSON.parse(text) as T;
+  if (status !== 200) throw new Error((answered as { error?: string } | null)?.error ?? `no answer to ${path}`);
+  return answered;
+}
+
+/** `body` null: GET. */
+function exchange(socketPath: string, path: string, timeoutMs: number, body: string | null): Promise<Answered> {
   return new Promise((resolve, reject) => {
     const method = body === null ? 'GET' : 'POST';
     const outgoing = request({ socketPath, path, method, timeout: timeoutMs, agent: false }, (response) => {
       const parts: Buffer[] = [];
       response.on('data', (part: Buffer) => parts.push(part));
       response.on('error', reject);
-      response.on('end', () => {
-        try {
-          const answered = JSON.parse(Buffer.concat(parts).toString('utf8')) as T;
-          if (body !== null && response.statusCode !== 200)
-            throw new Error((answered as { error?: string }).error ?? `no answer to ${path}`);
-          resolve(answered);
-        } catch (error) {
-          reject(error as Error);
-        }
-      });
+      response.on('end', () => resolve({ status: response.statusCode, text: Buffer.concat(parts).toString('utf8') }));
     });
     outgoing.on('timeout', () => outgoing.destroy(new Error(`no answer from ${socketPath} within ${timeoutMs} ms`)));
     outgoing.on('error', reject);

@@ -88,6 +88,11 @@ describe('the share of a tenant', () => {
       await post(limited);
       const refused = await send();
       expect([refused.status, await refused.text()]).toEqual([429, expect.stringContaining('Tenant acme has used its share')]);
+      const metrics = await fetch(`${url}/metrics`, { headers: { authorization: `Bearer ${unlimited}` } });
+      const text = await metrics.text();
+      // In the lane of the request as far as it was known, as it counts among all refused.
+      const lane = /^interleave_refused_total\{lane="(\w+)",reason="overloaded"\} 1$/m.exec(text)?.[1];
+      expect(text).toContain(`\ninterleave_tenant_refused_total{tenant="acme",lane="${lane}"} 1\n`);
       expect(batch.requests).toHaveLength(0);
     });
   });

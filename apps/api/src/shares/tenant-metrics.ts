@@ -1,3 +1,4 @@
+import type { Lane } from '@app/contracts';
 import { BoundedLabel, OTHER } from '@app/telemetry';
 import { Counter, Gauge, type Registry } from 'prom-client';
 
@@ -23,7 +24,7 @@ export class TenantMetrics {
     this.refusals = new Counter({
       name: 'interleave_tenant_refused_total',
       help: 'Requests refused because their tenant had used its share',
-      labelNames: ['tenant'],
+      labelNames: ['tenant', 'lane'],
       registers,
     });
     this.inFlight = new Gauge({
@@ -55,9 +56,9 @@ export class TenantMetrics {
     this.executorSeconds.inc({ tenant: this.labels.of(tenant) }, executorMs / 1000);
   }
 
-  refused(tenant: string, shareMsPerSecond: number): void {
+  refused(tenant: string, lane: Lane, shareMsPerSecond: number): void {
     const label = this.labels.of(tenant);
-    this.refusals.inc({ tenant: label });
+    this.refusals.inc({ tenant: label, lane });
     this.setShare(label, shareMsPerSecond);
   }
 

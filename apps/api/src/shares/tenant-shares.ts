@@ -80,7 +80,7 @@ export class TenantShares {
     const { tenant } = call.caller;
     const shareMsPerSecond = budget.shareMsPerSecond;
     const retryAfterSeconds = Math.max(1, Math.ceil(waitMs / 1000));
-    this.metrics.refused(tenant, shareMsPerSecond);
+    this.metrics.refused(tenant, call.lane, shareMsPerSecond);
     tell(call, budget, retryAfterSeconds * 1000);
     throw new InterleaveError(
       'overloaded',

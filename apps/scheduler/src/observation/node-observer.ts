@@ -1,3 +1,4 @@
+import type { NodeEvent } from '@app/contracts';
 import type { Logger } from '@app/telemetry';
 import { CpuSharesWindow } from './cpu/cpu-shares';
 import type { EventLog } from './events/event-log';
@@ -35,6 +36,8 @@ export class NodeObserver {
   private readonly shares = new CpuSharesWindow();
   private facts: NodeFactsNow | null = null;
   private untold: NewEvent[];
+  /** In the log, and not in the stream yet. */
+  private unshown: NodeEvent[] = [];
   private timer: NodeJS.Timeout | null = null;
   private turn: Promise<void> | null = null;
 
@@ -68,11 +71,14 @@ export class NodeObserver {
     const windows = { seconds: this.counters.last(RATE_WINDOW_MS), minute: this.counters.last(SHARE_WINDOW_MS) };
     const before = this.facts;
     this.facts = factsOf(sample, windows.minute, before);
-    const told = events.add([...this.untold, ...eventsBetween(before, this.facts)]);
+    this.unshown.push(...events.add([...this.untold, ...eventsBetween(before, this.facts)]));
+    this.unshown = this.unshown.slice(-EVENTS_LOOKED_AT);
     this.untold = [];
     const view = nodeView(sample, identity, windows, this.shares, events.newest(EVENTS_LOOKED_AT));
     const point = historyPoint(view);
     history.add(point);
+    const told = this.unshown;
+    this.unshown = [];
     stream.show(view, told, point);
   }
 }

@@ -1,11 +1,15 @@
-import type { ActiveBatchView, FleetView, ModelView, NodeEvent, NodeView, WorkerView } from '@app/contracts';
+import type { ActiveBatchView, FleetView, ModelView, NodeEvent, NodeView, ProcessView, WorkerView } from '@app/contracts';
 import { lane, quietView } from './testing/views';
 import { verdictOf } from './verdict';
 
-const live = (p99Ms: number, goalMs: number | null, more: { requests?: number; refused?: number } = {}): Pick<NodeView, 'lanes'> => ({
+const live = (
+  p99Ms: number,
+  goalMs: number | null,
+  more: { requests?: number; refused?: number; overShare?: number } = {},
+): Pick<NodeView, 'lanes'> => ({
   lanes: [
     lane('realtime', {
-      minute: { requests: 1000, refused: 0, ...more, p99Ms },
+      minute: { requests: 1000, refused: 0, overShare: 0, ...more, p99Ms },
       goal: goalMs === null ? null : { model: 'm', goalMs, p99Ms },
     }),
     lane('batch'),
@@ -31,6 +35,7 @@ const restart = (ageMs: number): NodeEvent => {
   };
 };
 const model = (name: string, state: ModelView['state']) => ({ name, version: '1', state, goalMs: null }) as ModelView;
+const process = (id: string): ProcessView => ({ id, pid: 1, state: 'ready', restarts: 0, reason: null, residentBytes: null });
 const busy = { batches: [batch(null)], batchLane: { ...quiet.batchLane, idleShareUsed: 0.61 } };
 const killed = worker({ restarts: 1, reason: 'signal SIGKILL' });
 
@@ -39,6 +44,30 @@ describe('the verdict', () => {
     ['nothing to do', {}, 'ok', 'Live is idle: no requests in the last minute. Batch lane is idle: no batch is open.'],
     ['all well', { ...live(18, 80), ...busy }, 'ok', 'Live is fine: p99 18 ms of 80 ms goal. Batch lane uses 61 % of the idle CPU.'],
     ['no goal', { ...live(18.24, null) }, 'ok', 'Live is fine: p99 18.2 ms, no goal is set. Batch lane is idle: no batch is open.'],
+    [
+      'a goal, and few answers',
+      { ...live(18.24, null, { requests: 4 }), models: [{ ...model('m', 'serving'), goalMs: 80 }] },
+      'ok',
+      'Live is fine: p99 18.2 ms, too few answers to judge the goal. Batch lane is idle: no batch is open.',
+    ],
+    [
+      'no runner',
+      { processes: [process('runner')], batchLane: { ...quiet.batchLane, chunks: null } },
+      'watch',
+      'The runner does not answer, so batches wait. Live is idle: no requests in the last minute.',
+    ],
+    [
+      'a runner that nobody starts',
+      { batchLane: { ...quiet.batchLane, chunks: null } },
+      'ok',
+      'Live is idle: no requests in the last minute. Nothing is known of batches: no runner answers here.',
+    ],
+    [
+      'batches of other nodes',
+      { batchLane: { ...quiet.batchLane, chunks: { running: 2, waiting: 0 }, idleShareUsed: 0.61 } },
+      'ok',
+      'Live is idle: no requests in the last minute. Batch lane uses 61 % of the idle CPU for batches of other nodes.',
+    ],
     [
       'paused batches',
       { batches: [batch('by an operator')] },
@@ -60,6 +89,18 @@ describe('the verdict', () => {
       'Live requests are refused: 9 % of the last minute, p99 18 ms of 80 ms goal. Batch lane is idle: no batch is open.',
     ],
     [
+      'a tenant over its share',
+      live(18, 80, { requests: 1000, refused: 603, overShare: 600 }),
+      'ok',
+      'Live is fine: p99 18 ms of 80 ms goal. Batch lane is idle: no batch is open.',
+    ],
+    [
+      'a tenant over its share, and others refused',
+      live(18, 80, { requests: 1000, refused: 620, overShare: 600 }),
+      'bad',
+      'Live requests are refused: 5 % of the last minute, p99 18 ms of 80 ms goal. Batch lane is idle: no batch is open.',
+    ],
+    [
       'not ready yet',
       { node: { ...quiet.node, uptimeSeconds: 5, notReady: 'loading: m/1' } },
       'watch',
@@ -71,12 +112,29 @@ describe('the verdict', () => {
       'bad',
       'The node is not ready: no model is ready. Live is idle: no requests in the last minute.',
     ],
-    ['no API', { frontDoor: null, breakers: null }, 'bad', 'The API does not answer. Live is idle: no requests in the last minute.'],
+    [
+      'no API',
+      { frontDoor: null, breakers: null, lanes: [lane('realtime', { minute: null }), lane('batch')] },
+      'bad',
+      'The API does not answer. Batch lane is idle: no batch is open.',
+    ],
     [
       'a worker down',
       { workers: [worker({ lane: 'realtime', id: 'default-realtime', state: 'backoff', reason: 'exit code 1' })] },
       'bad',
       'Worker default-realtime does not serve and waits for its next start: it ended by itself (exit code 1). Live is idle: no requests in the last minute.',
+    ],
+    [
+      'a worker that does not answer, and died long ago',
+      { workers: [worker({ lane: 'realtime', id: 'default-realtime', state: 'silent', reason: 'exit code 1' })] },
+      'bad',
+      'Worker default-realtime does not answer. Live is idle: no requests in the last minute.',
+    ],
+    [
+      'a worker that missed one answer',
+      { workers: [worker({ lane: 'realtime', id: 'default-realtime', state: 'ready', reason: 'exit code 1' })] },
+      'ok',
+      'Live is idle: no requests in the last minute. Batch lane is idle: no batch is open.',
     ],
     [
       'one restart',
@@ -138,7 +196,7 @@ describe('the verdict', () => {
     ],
     [
       'a full disk',
-      { node: { ...quiet.node, disk: { freeBytes: 1, sizeBytes: 100 } } },
+      { node: { ...quiet.node, disk: { freeBytes: 1, sizeBytes: 100, hasBatchFiles: true } } },
       'bad',
       'The disk is full. Live is idle: no requests in the last minute.',
     ],
@@ -166,6 +224,14 @@ describe('the verdict', () => {
     );
     expect(text).toMatch(/^Live is late/);
     expect(details.map(({ level }) => level)).toEqual(['bad', 'watch', 'watch', 'ok']);
+  });
+
+  it.each([
+    [true, /^Delete old files and batches/],
+    [false, /^Give the data directory more room/],
+  ])('has advice for a full disk that helps, with files of batches on it: %s', (hasBatchFiles, advice) => {
+    const node = { ...quiet.node, disk: { freeBytes: 1, sizeBytes: 100, hasBatchFiles } };
+    expect(verdictOf(quietView({ node })).details[0]?.advice).toMatch(advice);
   });
 
   it('names the model where several have goals', () => {

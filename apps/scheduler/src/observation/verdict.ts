@@ -1,10 +1,10 @@
 import { VERDICT_LEVELS, type LaneView, type NodeView, type Verdict, type VerdictDetail, type WorkerView } from '@app/contracts';
-import { diskLevel } from './events/disk-level';
+import { diskAdvice, diskLevel } from './events/disk-level';
 import { endInWords } from './events/end-in-words';
 
 /** p99 ÷ goal over the last minute above which it is worth a look; above 1 the goal is missed. */
 const NEAR_GOAL = 0.9;
-/** Refused ÷ all live requests of the last minute. */
+/** Refused ÷ all live requests of the last minute, without those of tenants over their own share: no CPUs help them. */
 const REFUSED_WATCH = 0.01;
 const REFUSED_BAD = 0.05;
 /** Restarts of one process within 15 minutes. */
@@ -31,7 +31,7 @@ export function verdictOf(view: Facts): Verdict {
     ...breakers(view),
     ...surroundings(view),
   ];
-  const lanes = [live(view), batches(view)];
+  const lanes = [...live(view), batches(view)];
   const details = [...troubles, ...lanes].sort((a, b) => VERDICT_LEVELS.indexOf(b.level) - VERDICT_LEVELS.indexOf(a.level));
   const [worst] = details;
   const level = worst?.level ?? 'ok';
@@ -40,17 +40,24 @@ export function verdictOf(view: Facts): Verdict {
   return { level, text, details };
 }
 
-const laneOf = ({ lanes }: Facts, lane: LaneView['lane']): LaneView | undefined => lanes.find((each) => each.lane === lane);
+/** Nothing while nothing is known of live requests. */
+function live(view: Facts): VerdictDetail[] {
+  const lane = view.lanes.find((each) => each.lane === 'realtime');
+  return lane === undefined || lane.minute === null ? [] : [liveRequests(view, lane.minute, lane.goal)];
+}
 
 /** What is known of live requests decides; where nothing is asked there is nothing to be late. */
-function live(view: Facts): VerdictDetail {
-  const lane = laneOf(view, 'realtime');
-  const { requests = 0, refused = 0, p99Ms = null } = lane?.minute ?? {};
-  const goal = lane?.goal ?? null;
+function liveRequests(
+  view: Facts,
+  { requests, refused, overShare, p99Ms }: NonNullable<LaneView['minute']>,
+  goal: LaneView['goal'],
+): VerdictDetail {
   const late = goal === null ? 0 : goal.p99Ms / goal.goalMs;
-  const refusedShare = refused / Math.max(1, requests);
-  const time = goal === null ? `p99 ${ms(p99Ms)}, no goal is set` : `p99 ${ms(goal.p99Ms)} of ${ms(goal.goalMs)} goal`;
-  const of = goal === null || view.models.filter(({ goalMs }) => goalMs !== null).length < 2 ? '' : ` (${goal.model})`;
+  const refusedShare = Math.max(0, refused - overShare) / Math.max(1, requests - overShare);
+  const goals = view.models.filter(({ goalMs }) => goalMs !== null).length;
+  const unjudged = goals === 0 ? 'no goal is set' : 'too few answers to judge the goal';
+  const time = goal === null ? `p99 ${ms(p99Ms)}, ${unjudged}` : `p99 ${ms(goal.p99Ms)} of ${ms(goal.goalMs)} goal`;
+  const of = goal === null || goals < 2 ? '' : ` (${goal.model})`;
   if (refusedShare >= REFUSED_BAD)
     return {
       level: 'bad',
@@ -76,13 +83,25 @@ function live(view: Facts): VerdictDetail {
   return { level: 'ok', text: `Live is fine: ${time}${of}.`, advice: null };
 }
 
-function batches({ batchLane, batches: open }: Facts): VerdictDetail {
+function batches({ batchLane: { chunks, idleShareUsed, rowsPerSecond }, batches: open, processes }: Facts): VerdictDetail {
   const paused = open.filter((batch) => batch.paused !== null);
   const ok = (text: string): VerdictDetail => ({ level: 'ok', text, advice: null });
-  if (open.length === 0) return ok('Batch lane is idle: no batch is open.');
-  if (paused.length === open.length) return ok(`Batches are paused: ${paused[0]?.paused ?? ''}.`);
-  if (batchLane.idleShareUsed === null) return ok(`Batch lane works at ${number(batchLane.rowsPerSecond)} rows/s.`);
-  return ok(`Batch lane uses ${percent(batchLane.idleShareUsed)} of the idle CPU.`);
+  if (chunks === null) return noRunner(processes);
+  if (open.length === 0 && chunks.running === 0) return ok('Batch lane is idle: no batch is open.');
+  if (open.length > 0 && paused.length === open.length) return ok(`Batches are paused: ${paused[0]?.paused ?? ''}.`);
+  const whose = open.length === 0 ? ' for batches of other nodes' : '';
+  if (idleShareUsed === null) return ok(`Batch lane works${whose} at ${number(rowsPerSecond)} rows/s.`);
+  return ok(`Batch lane uses ${percent(idleShareUsed)} of the idle CPU${whose}.`);
+}
+
+function noRunner(processes: Facts['processes']): VerdictDetail {
+  if (!processes.some(({ id }) => id === 'runner'))
+    return { level: 'ok', text: 'Nothing is known of batches: no runner answers here.', advice: null };
+  return {
+    level: 'watch',
+    text: 'The runner does not answer, so batches wait.',
+    advice: 'Nothing if it is short; else read what the log says of runner. Live requests do not need it.',
+  };
 }
 
 function readiness({ node, processes, frontDoor }: Facts): VerdictDetail[] {
@@ -107,18 +126,20 @@ function readiness({ node, processes, frontDoor }: Facts): VerdictDetail[] {
 
 function workers(view: Facts): VerdictDetail[] {
   return view.workers
-    .filter(({ state }) => state !== 'serving' && state !== 'draining')
+    .filter(({ state }) => STATES[state] !== undefined)
     .map(({ id, lane, state, reason }) => ({
       level: lane === 'realtime' && view.node.uptimeSeconds >= STARTING_SECONDS_MAX ? 'bad' : 'watch',
-      text: `Worker ${id} ${STATES[state] ?? state}${reason === null ? '' : `: ${endInWords(reason)}`}.`,
+      text: `Worker ${id} ${STATES[state] ?? state}${reason === null || state === 'silent' ? '' : `: ${endInWords(reason)}`}.`,
       advice: `Nothing if it serves within a minute; else read what the log says of ${id}.`,
     }));
 }
 
+/** Those that are worth a look. */
 const STATES: Partial<Record<WorkerView['state'], string>> = {
   starting: 'starts and does not serve yet',
   backoff: 'does not serve and waits for its next start',
   stopped: 'is stopped',
+  silent: 'does not answer',
 };
 
 function restarts({ events, atMs, workers: known, processes }: Facts): VerdictDetail[] {
@@ -204,11 +225,11 @@ function surroundings({ node, fleet }: Facts): VerdictDetail[] {
   if (node.preemption.verdict === 'fails')
     details.push({ level: 'watch', text: 'Batches do not give way to live requests on this machine.', advice: node.preemption.reason });
   const disk = node.disk === null ? 'ok' : diskLevel(node.disk);
-  if (disk !== 'ok')
+  if (node.disk !== null && disk !== 'ok')
     details.push({
       level: disk,
       text: `The disk is ${disk === 'bad' ? 'full' : 'nearly full'}.`,
-      advice: 'Delete old files and batches, or give the data directory more room.',
+      advice: diskAdvice(node.disk.hasBatchFiles),
     });
   if ((node.eventLoopDelayMs ?? 0) > LOOP_DELAY_WATCH_MS)
     details.push({

@@ -1,11 +1,9 @@
 import { connect } from 'node:net';
-import { fetchStatus } from '@app/process';
+import { probeStatus } from '@app/process';
 
 /** A process is making progress when its event loop answers on its status socket. */
 export function statusProbe(socketPath: string): (timeoutMs: number) => Promise<void> {
-  return async (timeoutMs) => {
-    await fetchStatus('api', socketPath, timeoutMs);
-  };
+  return (timeoutMs) => probeStatus(socketPath, timeoutMs);
 }
 
 /** Redis on a Unix socket: any reply to PING counts, also the one that says it is still loading its file. */

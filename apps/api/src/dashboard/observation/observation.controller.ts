@@ -46,9 +46,8 @@ export class ObservationController {
 
   @Get('view')
   @Header('cache-control', 'no-store')
-  async view(): Promise<NodeView> {
-    const view = await this.ask<NodeView | null>(OBSERVATION_DOORS.view);
-    return view ?? schedulerAway('it has just started');
+  view(): Promise<NodeView> {
+    return this.ask(OBSERVATION_DOORS.view);
   }
 
   @Get('history')

@@ -39,7 +39,8 @@ class Scheduler {
           this.readers.push(response);
           response.once('close', () => this.readers.splice(this.readers.indexOf(response), 1));
         },
-        [OBSERVATION_DOORS.view]: (_query, response) => void response.end(JSON.stringify(this.view)),
+        [OBSERVATION_DOORS.view]: (_query, response) =>
+          void response.writeHead(this.view === null ? 503 : 200).end(JSON.stringify(this.view ?? { error: 'it has just started' })),
         [OBSERVATION_DOORS.history]: (query, response) => {
           this.asked.push(query.get('hours') ?? '');
           response.end(JSON.stringify(history));

@@ -15,7 +15,7 @@ const lane = (changes: Partial<LaneView>): LaneView => ({
   queueItems: 3,
   queueMs: 4.7,
   paddingShare: 0.08,
-  minute: { requests: 8_892, p99Ms: 18.4, refused: 0 },
+  minute: { requests: 8_892, p99Ms: 18.4, refused: 0, overShare: 0 },
   goal: { model: 'encoder', goalMs: 80, p99Ms: 18.4 },
   ...changes,
 });

@@ -20,8 +20,9 @@ const TONES: Readonly<Record<Row['state'], Tone>> = {
   draining: 'busy',
   backoff: 'bad',
   stopped: 'bad',
+  silent: 'bad',
 };
-const WORDS: Partial<Record<Row['state'], string>> = { backoff: 'waits for its next start' };
+const WORDS: Partial<Record<Row['state'], string>> = { backoff: 'waits for its next start', silent: 'does not answer' };
 
 export function ProcessesPanel({ view }: { view: NodeView }): JSX.Element {
   const rows = [...view.workers.map(workerRow), ...view.processes.map(processRow)];

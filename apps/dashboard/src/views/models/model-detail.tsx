@@ -92,13 +92,19 @@ function Lanes({ model }: { model: ModelView }): JSX.Element {
         {
           head: 'Real ÷ predicted',
           isNumber: true,
-          cell: ({ costRatio }) => (costRatio === null ? '–' : `${text(times(costRatio.mean))}, 95 % below ${text(times(costRatio.p95))}`),
+          cell: ({ costRatio }) => costRatioText(costRatio),
         },
         { head: 'Costs', cell: ({ calibration }) => calibration ?? '–' },
         { head: 'Shared runs', cell: ({ merging }) => <span class="sub-wide">{merging ?? '–'}</span> },
       ]}
     />
   );
+}
+
+function costRatioText(costRatio: ModelLaneView['costRatio']): string {
+  if (costRatio === null) return '–';
+  const { mean, p95 } = costRatio;
+  return `${text(times(mean))}, ${p95 === null ? 'more than 5 % of the runs far above' : `95 % below ${text(times(p95))}`}`;
 }
 
 const laneName = (lane: Lane): string => (lane === 'realtime' ? 'Live' : 'Batch');

@@ -53,9 +53,10 @@ export function BatchLanePanel({ view }: { view: NodeView }): JSX.Element {
   );
 }
 
-function amountText({ batches, node }: NodeView): string {
+function amountText({ batches, batchLane: { chunks }, node }: NodeView): string {
   if (node.redisIsReady === false) return 'Redis is away: batches wait for it';
-  if (batches.length === 0) return 'no batch is running';
+  if (chunks === null) return 'the runner does not answer';
+  if (batches.length === 0) return chunks.running > 0 ? 'for batches of other nodes' : 'no batch is running';
   return `${counted(batches.length, 'batch', 'batches')} not done`;
 }
 

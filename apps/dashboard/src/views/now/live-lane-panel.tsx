@@ -23,7 +23,11 @@ export function LiveLanePanel({ view }: { view: NodeView }): JSX.Element {
         <Empty title="No live worker is placed">Add a model: interleave models add</Empty>
       ) : (
         <>
-          <LiveLane lane={lane} inflation={worst(view.inflation.map(({ inflation }) => inflation))} />
+          <LiveLane
+            lane={lane}
+            hasGoal={view.models.some(({ goalMs }) => goalMs !== null)}
+            inflation={worst(view.inflation.map(({ inflation }) => inflation))}
+          />
           <BusyModels models={view.models} />
         </>
       )}
@@ -31,8 +35,8 @@ export function LiveLanePanel({ view }: { view: NodeView }): JSX.Element {
   );
 }
 
-function LiveLane({ lane, inflation }: { lane: LaneView; inflation: number | null }): JSX.Element {
-  const p99Ms = lane.goal?.p99Ms ?? lane.minute.p99Ms;
+function LiveLane({ lane, hasGoal, inflation }: { lane: LaneView; hasGoal: boolean; inflation: number | null }): JSX.Element {
+  const p99Ms = lane.goal?.p99Ms ?? lane.minute?.p99Ms ?? null;
   const isLate = lane.goal !== null && lane.goal.p99Ms > lane.goal.goalMs;
   return (
     <>
@@ -42,7 +46,7 @@ function LiveLane({ lane, inflation }: { lane: LaneView; inflation: number | nul
           label="99 of 100 answers of the last minute came within"
           quantity={duration(p99Ms)}
           tone={isLate ? 'bad' : undefined}
-          note={goalText(lane)}
+          note={goalText(lane, hasGoal)}
         />
         <LatencyScale lane={lane} />
       </div>
@@ -53,7 +57,7 @@ function LiveLane({ lane, inflation }: { lane: LaneView; inflation: number | nul
           label="Refused"
           quantity={perSecond(lane.refusedPerSecond)}
           tone={(lane.refusedPerSecond ?? 0) > 0 ? 'watch' : undefined}
-          note={`${lane.minute.refused} in the last minute`}
+          note={`${lane.minute?.refused ?? '–'} in the last minute`}
         />
         <Figure
           label="Cost of batches"
@@ -92,9 +96,11 @@ function BusyModels({ models }: { models: readonly ModelView[] }): JSX.Element |
   );
 }
 
-function goalText({ goal, minute }: LaneView): string {
+function goalText({ goal, minute }: LaneView, hasGoal: boolean): string {
   if (goal !== null) return `goal ${text(duration(goal.goalMs))}, model ${goal.model}`;
-  return minute.requests === 0 ? 'no requests in the last minute' : 'no goal is set (realtime.sloMs)';
+  if (minute === null) return 'the API does not answer';
+  if (minute.requests === 0) return 'no requests in the last minute';
+  return hasGoal ? 'too few answers to judge the goal' : 'no goal is set (realtime.sloMs)';
 }
 
 function inflationText(inflation: number | null): string {

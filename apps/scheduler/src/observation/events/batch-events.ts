@@ -5,10 +5,12 @@ import type { NodeFactsNow } from './node-facts';
 type Facts = Pick<NodeFactsNow, 'begunBatches' | 'endedBatches' | 'pausedBatches'>;
 
 export function batchEvents(before: Facts, after: Facts): NewEvent[] {
-  const isNew = <T extends { id: string }>(list: readonly T[], known: readonly { id: string }[]): T[] =>
-    list.filter(({ id }) => !known.some((other) => other.id === id));
+  const isNew = <T extends { id: string }>(list: readonly T[] | null, known: readonly { id: string }[] | null): T[] =>
+    list === null || known === null ? [] : list.filter(({ id }) => !known.some((other) => other.id === id));
+  // One that comes with rows done went on from another node, or from before this runner started.
+  const begun = isNew(after.begunBatches, before.begunBatches).filter(({ done }) => done === 0);
   return [
-    ...isNew(after.begunBatches, before.begunBatches).map(({ id, total }): NewEvent => {
+    ...begun.map(({ id, total }): NewEvent => {
       const meaning = 'Its rows run on CPU time that live requests leave.';
       return { kind: 'batch', level: 'ok', text: `Batch ${id} began: ${count(total)} rows.`, meaning, advice: null, subject: id };
     }),
@@ -22,7 +24,7 @@ export function batchEvents(before: Facts, after: Facts): NewEvent[] {
 
 const LEVELS: Partial<Record<BatchStatus, VerdictLevel>> = { failed: 'watch', expired: 'watch' };
 
-function ended({ id, status, completed, failed }: Facts['endedBatches'][number]): NewEvent {
+function ended({ id, status, completed, failed }: NonNullable<Facts['endedBatches']>[number]): NewEvent {
   // Rows that were not run count as failed.
   if (status === 'cancelled') {
     const text = `Batch ${id} was cancelled after ${count(completed)} completed rows.`;

@@ -2,13 +2,14 @@ import type { RepositoryEvent } from '@app/contracts';
 import { eventsBetween } from './events-between';
 import type { NodeFactsNow } from './node-facts';
 
+const nodes: NonNullable<NodeFactsNow['nodes']> = [{ id: 'a', state: 'ready' }];
 const quiet: NodeFactsNow = {
   processes: [
     { id: 'default-realtime', restarts: 0, reason: null, lane: 'realtime' },
     { id: 'default-batch', restarts: 1, reason: 'exit code 0', lane: 'batch' },
     { id: 'runner', restarts: 0, reason: null, lane: null },
   ],
-  notReady: null,
+  readiness: { notReady: null },
   redisIsReady: true,
   control: [{ worker: 'default-batch', state: 'open', reason: null }],
   quarantined: [],
@@ -18,9 +19,25 @@ const quiet: NodeFactsNow = {
   begunBatches: [],
   endedBatches: [],
   pausedBatches: [],
-  nodes: [{ id: 'a', state: 'ready' }],
+  nodes,
   lostNodes: [],
-  disk: 'ok',
+  disk: { level: 'ok', hasBatchFiles: true },
+};
+/** As it is until the other processes have answered. */
+const unknown: Partial<NodeFactsNow> = {
+  ...{ readiness: null, redisIsReady: null, breakers: null, begunBatches: null, endedBatches: null, pausedBatches: null },
+  ...{ nodes: null, lostNodes: null, disk: null },
+};
+const wrong: Partial<NodeFactsNow> = {
+  readiness: { notReady: 'loading: m/1' },
+  redisIsReady: false,
+  breakers: [{ name: 'x', state: 'open', reason: '' }],
+  begunBatches: [{ id: 'b', total: 3, done: 0 }],
+  endedBatches: [{ id: 'c', status: 'completed', completed: 2, failed: 1 }],
+  pausedBatches: [{ id: 'b', reason: 'by an operator' }],
+  nodes: [{ id: 'b', state: 'ready' }],
+  lostNodes: ['c'],
+  disk: { level: 'bad', hasBatchFiles: true },
 };
 const killed = (id: string, restarts: number): NodeFactsNow['processes'] =>
   quiet.processes.map((process) => (process.id === id ? { ...process, restarts, reason: 'signal SIGKILL' } : process));
@@ -56,12 +73,13 @@ describe('events between two moments', () => {
       { processes: killed('default-batch', 3) },
       Array(2).fill(['restart', 'watch', 'default-batch was restarted: it was killed (SIGKILL).']),
     ],
-    ['not ready', {}, { notReady: 'loading: m/1' }, [['node', 'watch', 'The node is not ready: loading: m/1.']]],
-    ['another reason', { notReady: 'loading: m/1' }, { notReady: 'loading: n/1' }, []],
-    ['ready', { notReady: 'loading: m/1' }, {}, [['node', 'ok', 'The node is ready.']]],
+    ['not ready', {}, { readiness: { notReady: 'loading: m/1' } }, [['node', 'watch', 'The node is not ready: loading: m/1.']]],
+    ['another reason', { readiness: { notReady: 'loading: m/1' } }, { readiness: { notReady: 'loading: n/1' } }, []],
+    ['ready', { readiness: { notReady: 'loading: m/1' } }, {}, [['node', 'ok', 'The node is ready.']]],
     ['Redis away', {}, { redisIsReady: false }, [['redis', 'watch', 'Redis does not answer.']]],
     ['Redis back', { redisIsReady: false }, {}, [['redis', 'ok', 'Redis is back.']]],
-    ['Redis there at first', { redisIsReady: null }, {}, []],
+    ['Redis away at first', { redisIsReady: null }, { redisIsReady: false }, []],
+    ['what is wrong when the API first answers', unknown, { ...quiet, ...wrong }, []],
     [
       'batches paused for live',
       {},
@@ -118,29 +136,33 @@ describe('events between two moments', () => {
       { fallbacks: [{ model: 'm', by: 'small' }] },
       [['fallback', 'watch', 'Model small stands in for model m.']],
     ],
-    ['a batch', {}, { begunBatches: [{ id: 'b', total: 20_000 }] }, [['batch', 'ok', 'Batch b began: 20,000 rows.']]],
+    ['a batch', {}, { begunBatches: [{ id: 'b', total: 20_000, done: 0 }] }, [['batch', 'ok', 'Batch b began: 20,000 rows.']]],
+    ['a batch that others had begun', {}, { begunBatches: [{ id: 'b', total: 20_000, done: 18_000 }] }, []],
     [
       'its end',
-      { begunBatches: [{ id: 'b', total: 3 }] },
-      { begunBatches: [{ id: 'b', total: 3 }], endedBatches: [{ id: 'b', status: 'completed', completed: 2, failed: 1 }] },
+      { begunBatches: [{ id: 'b', total: 3, done: 0 }] },
+      { begunBatches: [{ id: 'b', total: 3, done: 0 }], endedBatches: [{ id: 'b', status: 'completed', completed: 2, failed: 1 }] },
       [['batch', 'watch', 'Batch b is completed: 2 rows completed, 1 failed.']],
     ],
     [
       'its cancel',
-      { begunBatches: [{ id: 'b', total: 3000 }] },
-      { begunBatches: [{ id: 'b', total: 3000 }], endedBatches: [{ id: 'b', status: 'cancelled', completed: 1200, failed: 1800 }] },
+      { begunBatches: [{ id: 'b', total: 3000, done: 0 }] },
+      {
+        begunBatches: [{ id: 'b', total: 3000, done: 0 }],
+        endedBatches: [{ id: 'b', status: 'cancelled', completed: 1200, failed: 1800 }],
+      },
       [['batch', 'ok', 'Batch b was cancelled after 1,200 completed rows.']],
     ],
-    ['a joined node', {}, { nodes: [...quiet.nodes, { id: 'b', state: 'ready' }] }, [['fleet', 'ok', 'Node b joined the fleet.']]],
+    ['a joined node', {}, { nodes: [...nodes, { id: 'b', state: 'ready' }] }, [['fleet', 'ok', 'Node b joined the fleet.']]],
     [
       'a lost node',
-      { nodes: [...quiet.nodes, { id: 'b', state: 'ready' }] },
+      { nodes: [...nodes, { id: 'b', state: 'ready' }] },
       { lostNodes: ['b'] },
       [['fleet', 'bad', 'Node b is lost: it stopped telling that it lives.']],
     ],
-    ['a node that left', { nodes: [...quiet.nodes, { id: 'b', state: 'draining' }] }, {}, [['fleet', 'ok', 'Node b left the fleet.']]],
-    ['a disk that fills', {}, { disk: 'watch' }, [['disk', 'watch', 'The disk is nearly full.']]],
-    ['a disk with room', { disk: 'bad' }, {}, [['disk', 'ok', 'There is room on the disk again.']]],
+    ['a node that left', { nodes: [...nodes, { id: 'b', state: 'draining' }] }, {}, [['fleet', 'ok', 'Node b left the fleet.']]],
+    ['a disk that fills', {}, { disk: { level: 'watch', hasBatchFiles: true } }, [['disk', 'watch', 'The disk is nearly full.']]],
+    ['a disk with room', { disk: { level: 'bad', hasBatchFiles: true } }, {}, [['disk', 'ok', 'There is room on the disk again.']]],
   ])('%s', (_name, before, after, expected) => {
     const events = eventsBetween({ ...quiet, ...before }, { ...quiet, ...after });
     expect(events.map(({ kind, level, text }) => [kind, level, text])).toEqual(expected);

@@ -1,4 +1,5 @@
 import { batchEvents } from './batch-events';
+import { diskAdvice } from './disk-level';
 import { endInWords } from './end-in-words';
 import { modelEvents } from './model-events';
 import type { NewEvent } from './new-event';
@@ -45,8 +46,9 @@ function restarts(before: NodeFactsNow, after: NodeFactsNow): NewEvent[] {
   });
 }
 
-function readiness({ notReady: before }: NodeFactsNow, { notReady }: NodeFactsNow): NewEvent[] {
-  if ((before === null) === (notReady === null)) return [];
+function readiness({ readiness: before }: NodeFactsNow, { readiness: after }: NodeFactsNow): NewEvent[] {
+  if (before === null || after === null || (before.notReady === null) === (after.notReady === null)) return [];
+  const { notReady } = after;
   if (notReady === null)
     return [{ kind: 'node', level: 'ok', text: 'The node is ready.', meaning: 'Live requests are answered.', advice: null, subject: null }];
   return [
@@ -62,7 +64,7 @@ function readiness({ notReady: before }: NodeFactsNow, { notReady }: NodeFactsNo
 }
 
 function redis({ redisIsReady: before }: NodeFactsNow, { redisIsReady }: NodeFactsNow): NewEvent[] {
-  if (redisIsReady === null || before === redisIsReady || (before === null && redisIsReady)) return [];
+  if (before === null || redisIsReady === null || before === redisIsReady) return [];
   if (redisIsReady)
     return [
       { kind: 'redis', level: 'ok', text: 'Redis is back.', meaning: 'Batches go on where they were.', advice: null, subject: 'redis' },
@@ -108,10 +110,11 @@ function control(before: NodeFactsNow, after: NodeFactsNow): NewEvent[] {
   });
 }
 
-function fleet(before: NodeFactsNow, after: NodeFactsNow): NewEvent[] {
-  const joined = after.nodes.filter(({ id }) => !before.nodes.some((other) => other.id === id));
-  const left = before.nodes.filter(({ id }) => !after.nodes.some((other) => other.id === id) && !after.lostNodes.includes(id));
-  const lost = after.lostNodes.filter((id) => !before.lostNodes.includes(id));
+function fleet({ nodes: before, lostNodes: lostBefore }: NodeFactsNow, { nodes: after, lostNodes }: NodeFactsNow): NewEvent[] {
+  if (before === null || after === null || lostBefore === null || lostNodes === null) return [];
+  const joined = after.filter(({ id }) => !before.some((other) => other.id === id));
+  const left = before.filter(({ id }) => !after.some((other) => other.id === id) && !lostNodes.includes(id));
+  const lost = lostNodes.filter((id) => !lostBefore.includes(id));
   return [
     ...joined.map(({ id }): NewEvent => {
       const meaning = 'It takes chunks of batches, and live requests once a balancer knows it.';
@@ -136,8 +139,9 @@ function fleet(before: NodeFactsNow, after: NodeFactsNow): NewEvent[] {
 }
 
 function disk({ disk: before }: NodeFactsNow, { disk: after }: NodeFactsNow): NewEvent[] {
-  if (after === null || before === after || (before === null && after === 'ok')) return [];
-  if (after === 'ok')
+  if (before === null || after === null || before.level === after.level) return [];
+  const { level, hasBatchFiles } = after;
+  if (level === 'ok')
     return [
       {
         kind: 'disk',
@@ -148,14 +152,14 @@ function disk({ disk: before }: NodeFactsNow, { disk: after }: NodeFactsNow): Ne
         subject: null,
       },
     ];
-  const text = after === 'bad' ? 'The disk is full.' : 'The disk is nearly full.';
+  const text = level === 'bad' ? 'The disk is full.' : 'The disk is nearly full.';
   return [
     {
       kind: 'disk',
-      level: after,
+      level,
       text,
       meaning: 'Uploads and batches stop when it is full. Live requests do not need it.',
-      advice: 'Delete old files and batches, shorten how long they are kept, or give the data directory more room.',
+      advice: diskAdvice(hasBatchFiles),
       subject: null,
     },
   ];

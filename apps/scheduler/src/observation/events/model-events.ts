@@ -79,6 +79,7 @@ function ofRepository({ repositoryEvents: before }: Facts, { repositoryEvents: a
 }
 
 function breakers({ breakers: before }: Facts, { breakers: after }: Facts): NewEvent[] {
+  if (before === null || after === null) return [];
   return after.flatMap(({ name, state, reason }): NewEvent[] => {
     const wasOpen = (before.find((other) => other.name === name)?.state ?? 'closed') !== 'closed';
     if (!wasOpen && state === 'open')

@@ -21,6 +21,7 @@ const COUNTED: readonly (readonly [name: string, ...labels: string[]])[] = [
   ['interleave_cost_ratio_sum', 'lane', 'model', 'version'],
   ['interleave_cost_ratio_bucket', 'lane', 'model', 'version', 'le'],
   ['interleave_tenant_executor_seconds_total', 'tenant'],
+  ['interleave_tenant_refused_total', 'lane'],
   ['interleave_tier_requests_total', 'tier'],
   ['interleave_degraded_total', 'model', 'by'],
 ];

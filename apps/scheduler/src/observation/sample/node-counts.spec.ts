@@ -40,7 +40,9 @@ class CountingProcess {
 const BATCH_ROWS = 'interleave_run_rows_sum';
 
 describe('what the node has counted', () => {
-  async function rowsAfter(looks: (look: (process: CountingProcess, pid: number) => Promise<void>) => Promise<void>): Promise<number> {
+  async function rowsAfter(
+    looks: (look: (process: CountingProcess, pid: number | null) => Promise<void>) => Promise<void>,
+  ): Promise<number> {
     const node = new NodeCounts();
     const history = new CounterHistory();
     let nowMs = 0;
@@ -73,6 +75,21 @@ describe('what the node has counted', () => {
       await look(after, pidAfter);
     });
     expect(rows).toBe(510);
+  });
+
+  it.each([
+    ['for a moment', [1, null, 1]],
+    ['at first', [null, 1, 1]],
+  ])('takes a process for the same while its pid is not known, %s', async (_when, pids) => {
+    const process = new CountingProcess();
+    process.run(1000);
+    const rows = await rowsAfter(async (look) => {
+      for (const pid of pids) {
+        await look(process, pid);
+        process.run(2);
+      }
+    });
+    expect(rows).toBe(4);
   });
 
   it('counts a process that has more at once than the one before it had', async () => {

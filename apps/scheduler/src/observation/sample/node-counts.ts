@@ -13,11 +13,12 @@ export class NodeCounts {
   readonly total: Counts = new Map();
   private readonly processes = new Map<string, Known>();
 
-  /** `incarnation`: tells a process from the one before it with this name, such as its pid; null: not known. */
+  /** `incarnation`: tells a process from the one before it with this name, such as its pid; null: not known, taken for the same. */
   add(processId: string, incarnation: number | null, counts: Counts): void {
     const known = this.processes.get(processId);
-    this.processes.set(processId, { incarnation, counts });
-    for (const [key, value] of counts) this.total.set(key, (this.total.get(key) ?? 0) + grownBy(known, incarnation, key, value));
+    const now = { incarnation: incarnation ?? known?.incarnation ?? null, counts };
+    this.processes.set(processId, now);
+    for (const [key, value] of counts) this.total.set(key, (this.total.get(key) ?? 0) + grownBy(known, now, key, value));
   }
 
   /** For processes that are no longer part of the node. */
@@ -27,8 +28,9 @@ export class NodeCounts {
 }
 
 /** A counter that went down was begun anew. */
-function grownBy(known: Known | undefined, incarnation: number | null, key: string, value: number): number {
+function grownBy(known: Known | undefined, { incarnation }: Known, key: string, value: number): number {
   if (known === undefined) return 0;
-  const before = known.incarnation === incarnation ? (known.counts.get(key) ?? 0) : 0;
+  const isOther = known.incarnation !== null && known.incarnation !== incarnation;
+  const before = isOther ? 0 : (known.counts.get(key) ?? 0);
   return value >= before ? value - before : value;
 }

@@ -1,4 +1,11 @@
-import type { ApiProcessStatus, FleetView, RunnerProcessStatus, SchedulerProcessStatus, WorkerProcessStatus } from '@app/contracts';
+import type {
+  ApiProcessStatus,
+  FleetView,
+  NodeView,
+  RunnerProcessStatus,
+  SchedulerProcessStatus,
+  WorkerProcessStatus,
+} from '@app/contracts';
 import type { CpuReading } from '../cpu/cpu-reading';
 import type { MetricsView } from './metrics-view';
 
@@ -11,6 +18,8 @@ export interface Sample {
   scheduler: SchedulerProcessStatus;
   /** One for each worker of the placement. */
   workers: ReadonlyMap<string, WorkerProcessStatus | null>;
+  /** Workers that are started and did not answer, this time and the time before. */
+  silentWorkers: ReadonlySet<string>;
   runner: RunnerProcessStatus | null;
   /** The process that answers callers. */
   api: ApiProcessStatus | null;
@@ -19,5 +28,5 @@ export interface Sample {
   /** Of all that answered; gauges are read from here, what was counted from the windows. */
   metrics: MetricsView;
   cpu: CpuReading | null;
-  disk: { freeBytes: number; sizeBytes: number } | null;
+  disk: NodeView['node']['disk'];
 }

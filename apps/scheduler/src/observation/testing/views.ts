@@ -13,7 +13,7 @@ export const lane = (name: LaneView['lane'], more: Partial<LaneView> = {}): Lane
   queueItems: 0,
   queueMs: 0,
   paddingShare: null,
-  minute: { requests: 0, p99Ms: null, refused: 0 },
+  minute: { requests: 0, p99Ms: null, refused: 0, overShare: 0 },
   goal: null,
   ...more,
 });
@@ -28,7 +28,7 @@ export const quietView = (more: Partial<NodeView> = {}): NodeView => ({
     notReady: null,
     redisIsReady: true,
     preemption: { verdict: 'holds', reason: 'measured' },
-    disk: { freeBytes: 500, sizeBytes: 1_000 },
+    disk: { freeBytes: 500, sizeBytes: 1_000, hasBatchFiles: true },
     eventLoopDelayMs: 1,
   },
   verdict: { level: 'ok', text: '', details: [] },

@@ -57,7 +57,7 @@ function groups(executors: readonly ExecutorStatus[]): IsolationView['executors'
   return [...byTools.values()];
 }
 
-export function workerViews({ scheduler, workers }: Sample): WorkerView[] {
+export function workerViews({ scheduler, workers, silentWorkers }: Sample): WorkerView[] {
   return scheduler.placement.workers.map(({ id, lane, partitionId, cpus }) => {
     const status = workers.get(id) ?? null;
     const supervised = scheduler.processes.find((process) => process.id === id);
@@ -67,7 +67,7 @@ export function workerViews({ scheduler, workers }: Sample): WorkerView[] {
       partition: partitionId,
       cpus,
       pid: status?.pid ?? supervised?.pid ?? null,
-      state: status?.state ?? (supervised?.state === 'ready' ? 'starting' : (supervised?.state ?? 'stopped')),
+      state: status?.state ?? (silentWorkers.has(id) ? 'silent' : (supervised?.state ?? 'stopped')),
       restarts: supervised?.restarts ?? 0,
       reason: supervised?.reason ?? null,
       queueItems: status?.queue.reduce((sum, { waitingItems }) => sum + waitingItems, 0) ?? null,

@@ -15,33 +15,50 @@ export interface LaneWindows {
   minute: CounterWindow;
 }
 
-export function laneViews(sample: Sample, { seconds, minute }: LaneWindows): LaneView[] {
+/** What the API counts of live requests. */
+type Requests = Pick<
+  LaneView,
+  'requestsPerSecond' | 'p50Ms' | 'p95Ms' | 'p99Ms' | 'refusedPerSecond' | 'errorsPerSecond' | 'minute' | 'goal'
+>;
+
+const NOT_COUNTED: Requests = {
+  ...{ requestsPerSecond: null, p50Ms: null, p95Ms: null, p99Ms: null, refusedPerSecond: null, errorsPerSecond: null },
+  ...{ minute: null, goal: null },
+};
+
+export function laneViews(sample: Sample, windows: LaneWindows): LaneView[] {
+  const { seconds } = windows;
   return LANES.map((lane) => {
-    const quantileMs = (window: CounterWindow, q: number): number | null =>
-      inMs(window.quantile('interleave_request_seconds', { lane }, q));
-    const rows = seconds.perSecond('interleave_run_rows_sum', { lane });
-    const { refused, errors } = errorsOf(seconds, lane);
     return {
       lane,
-      rowsPerSecond: rounded(rows),
+      rowsPerSecond: rounded(seconds.perSecond('interleave_run_rows_sum', { lane })),
       rowsPerRun: rounded(ratio(seconds.grown('interleave_run_rows_sum', { lane }), seconds.grown('interleave_run_rows_count', { lane }))),
-      requestsPerSecond: rounded(seconds.perSecond('interleave_requests_total', { lane })),
-      p50Ms: quantileMs(seconds, 0.5),
-      p95Ms: quantileMs(seconds, 0.95),
-      p99Ms: quantileMs(seconds, 0.99),
-      refusedPerSecond: rounded(seconds.seconds > 0 ? refused / seconds.seconds : null),
-      errorsPerSecond: rounded(seconds.seconds > 0 ? errors / seconds.seconds : null),
+      ...(sample.api === null ? NOT_COUNTED : requestsOf(lane, windows, sample.scheduler.placement.workers)),
       queueItems: queueItemsOf(sample, lane),
       queueMs: rounded(lane === 'realtime' ? liveQueueMs(sample) : batchQueueMs(sample)),
       paddingShare: rounded(paddingShare(seconds, { lane })),
-      minute: {
-        requests: minute.grown('interleave_requests_total', { lane }),
-        p99Ms: quantileMs(minute, 0.99),
-        refused: errorsOf(minute, lane).refused,
-      },
-      goal: lane === 'realtime' ? nearestGoal(sample.scheduler.placement.workers, minute) : null,
     };
   });
+}
+
+function requestsOf(lane: Lane, { seconds, minute }: LaneWindows, workers: readonly WorkerPlan[]): Requests {
+  const quantileMs = (window: CounterWindow, q: number): number | null => inMs(window.quantile('interleave_request_seconds', { lane }, q));
+  const { refused, errors } = errorsOf(seconds, lane);
+  return {
+    requestsPerSecond: rounded(seconds.perSecond('interleave_requests_total', { lane })),
+    p50Ms: quantileMs(seconds, 0.5),
+    p95Ms: quantileMs(seconds, 0.95),
+    p99Ms: quantileMs(seconds, 0.99),
+    refusedPerSecond: rounded(seconds.seconds > 0 ? refused / seconds.seconds : null),
+    errorsPerSecond: rounded(seconds.seconds > 0 ? errors / seconds.seconds : null),
+    minute: {
+      requests: minute.grown('interleave_requests_total', { lane }),
+      p99Ms: quantileMs(minute, 0.99),
+      refused: errorsOf(minute, lane).refused,
+      overShare: minute.grown('interleave_tenant_refused_total', { lane }),
+    },
+    goal: lane === 'realtime' ? nearestGoal(workers, minute) : null,
+  };
 }
 
 /** Of the padding and the tokens of rows that were run. */

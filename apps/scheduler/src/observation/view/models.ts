@@ -98,7 +98,7 @@ function laneView({ plan: { lane }, status, report }: InLane, sample: Sample, mi
     lane,
     state: report.state,
     rowsPerSecond: rounded(minute.perSecond('interleave_run_rows_sum', labels)),
-    p99Ms: lane === 'realtime' ? inMs(minute.quantile('interleave_request_seconds', { lane, model }, 0.99)) : null,
+    p99Ms: lane === 'realtime' && sample.api !== null ? inMs(minute.quantile('interleave_request_seconds', { lane, model }, 0.99)) : null,
     paddingShare: padding === null ? null : roundedShare(padding),
     duplicateShare: duplicates === null ? null : roundedShare(duplicates),
     queueItems: [...sample.workers.values()].reduce(
@@ -112,12 +112,15 @@ function laneView({ plan: { lane }, status, report }: InLane, sample: Sample, mi
 }
 
 function costRatio(minute: CounterWindow, labels: { lane: Lane; model: string; version: string }): ModelLaneView['costRatio'] {
-  const runs = minute.grown('interleave_cost_ratio_bucket', { ...labels, le: '+Inf' });
-  const [mean, p95] = [
-    ratio(minute.grown('interleave_cost_ratio_sum', labels), runs),
-    minute.quantile('interleave_cost_ratio', labels, 0.95),
-  ];
-  return mean === null || p95 === null ? null : { mean: rounded(mean), p95: rounded(p95) };
+  const bucket = 'interleave_cost_ratio_bucket';
+  const runs = minute.grown(bucket, { ...labels, le: '+Inf' });
+  const mean = ratio(minute.grown('interleave_cost_ratio_sum', labels), runs);
+  if (mean === null) return null;
+  const bounds = minute.values(bucket, labels, 'le').filter((le) => le !== '+Inf');
+  const counted = Math.max(...bounds.map((le) => minute.grown(bucket, { ...labels, le })));
+  // A quantile beyond all bounds would be told as the largest of them.
+  const p95 = counted < 0.95 * runs ? null : minute.quantile('interleave_cost_ratio', labels, 0.95);
+  return { mean: rounded(mean), p95: rounded(p95) };
 }
 
 /** At most one for each lane: of several workers the one with the most of its items. */

@@ -21,6 +21,7 @@ class Metrics {
   private readonly registry = new Registry();
   readonly requests = this.counter('requests_total', 'lane', 'model', 'status');
   readonly refused = this.counter('refused_total', 'lane', 'reason');
+  readonly overShare = this.counter('tenant_refused_total', 'tenant', 'lane');
   readonly tokens = this.counter('tokens_total', 'lane', 'model', 'version', 'kind');
   readonly runSeconds = this.counter('run_seconds_total', 'lane', 'model', 'version', 'worker');
   readonly items = this.counter('items_total', 'lane', 'model', 'version', 'outcome');
@@ -154,6 +155,7 @@ describe('the view of a node', () => {
       steadyMs,
       scheduler,
       workers,
+      silentWorkers: new Set(),
       runner,
       api,
       fleet: null,
@@ -171,6 +173,8 @@ describe('the view of a node', () => {
     expect(first.lanes[0]).toMatchObject({ lane: 'realtime', rowsPerSecond: null, p99Ms: null, queueItems: 3, goal: null });
     metrics.requests.inc({ lane: 'realtime', model: 'm', status: '200' }, 40);
     metrics.refused.inc({ lane: 'realtime', reason: 'overloaded' }, 4);
+    metrics.overShare.inc({ tenant: 'acme', lane: 'realtime' }, 3);
+    metrics.overShare.inc({ tenant: 'acme', lane: 'batch' }, 9);
     metrics.refused.inc({ lane: 'realtime', reason: 'invalid_request' }, 2);
     for (let n = 0; n < 40; n++) metrics.seconds.observe({ lane: 'realtime', model: 'm' }, 0.005);
     for (const rows of [2, 8]) metrics.rows.observe({ lane: 'batch', model: 'm', version: '1' }, rows);
@@ -183,7 +187,10 @@ describe('the view of a node', () => {
     metrics.backlog.set(12.5);
     const view = await viewAt(2_000);
     expect(view.lanes[0]).toMatchObject({ requestsPerSecond: 20, p50Ms: 5, refusedPerSecond: 2, errorsPerSecond: 1, queueMs: 12.5 });
-    expect(view.lanes[0]).toMatchObject({ minute: { requests: 40, refused: 4 }, goal: { model: 'm', goalMs: 80, p99Ms: 9.9 } });
+    expect(view.lanes[0]).toMatchObject({
+      minute: { requests: 40, refused: 4, overShare: 3 },
+      goal: { model: 'm', goalMs: 80, p99Ms: 9.9 },
+    });
     expect(view.lanes[1]).toMatchObject({ rowsPerSecond: 5, rowsPerRun: 5, paddingShare: 0.25, queueItems: 5, queueMs: 4_000 });
     expect(view.models).toMatchObject([
       { name: 'broken', state: 'failed', problem: 'The model file is damaged, or is no ONNX file.', rawProblem: broken.reason, lanes: [] },
@@ -227,17 +234,25 @@ describe('the view of a node', () => {
     });
   });
 
+  it('does not tell the largest bound as what 95 % of the runs stay below', async () => {
+    for (const ratio of [1, 1, 1, 9]) metrics.ratios.observe({ lane: 'realtime', model: 'm', version: '1' }, ratio);
+    expect((await viewAt(3_000)).models[1]?.lanes[0]?.costRatio).toEqual({ mean: 3, p95: null });
+  });
+
   it('leaves unknown what does not answer', async () => {
     const nobody = new Map([
       ['default-realtime', null],
       ['default-batch', null],
     ]);
-    const view = await viewAt(4_000, { workers: nobody, runner: null, api: null, metrics: new MetricsView([]) });
+    const silentWorkers = new Set(['default-realtime']);
+    const view = await viewAt(4_000, { workers: nobody, silentWorkers, runner: null, api: null, metrics: new MetricsView([]) });
     expect(view.node).toMatchObject({ notReady: 'the API does not answer', redisIsReady: null, eventLoopDelayMs: null });
     expect([view.frontDoor, view.breakers, view.batches, view.batchLane.chunks]).toEqual([null, null, [], null]);
-    expect(view.workers[0]).toMatchObject({ pid: 7, queueItems: null, memory: null });
+    expect(view.workers[0]).toMatchObject({ pid: 7, state: 'silent', queueItems: null, memory: null });
     expect(view.models[1]).toMatchObject({ state: 'serving', lanes: [] });
     expect(view.lanes[0]).toMatchObject({ queueItems: 0, queueMs: null });
+    expect(view.lanes[0]).toMatchObject({ requestsPerSecond: null, p99Ms: null, refusedPerSecond: null, minute: null, goal: null });
+    expect(historyPoint(view).values[HISTORY_SERIES.indexOf('liveRequestsPerSecond')]).toBeNull();
   });
 
   it('says what it leaves out', async () => {
