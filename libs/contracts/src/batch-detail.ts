@@ -20,6 +20,7 @@ export interface BatchSummary {
     /** 0 until the input is validated. */
     total: number;
     completed: number;
+    /** Without those that were not run, unlike in `request_counts`. */
     failed: number;
     /** Never started; known once the batch is over. */
     notRun: number;

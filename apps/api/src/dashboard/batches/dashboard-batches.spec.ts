@@ -181,6 +181,18 @@ describe('/dashboard/batches, without Redis', () => {
     expect((await act('cancel')).status).toBe(404);
   });
 
+  it('tells rows that were not run from those that failed', async () => {
+    const id = await submit();
+    await begin(id);
+    await change(id, (manifest) => {
+      const counts = { total: ROW_COUNT, completed: 10, failed: ROW_COUNT - 10 };
+      Object.assign(manifest.batch, { status: 'cancelled', cancelled_at: 2, request_counts: counts });
+      manifest.notRunRows = ROW_COUNT - 13;
+    });
+    const rows = { total: ROW_COUNT, completed: 10, failed: 3, notRun: ROW_COUNT - 13 };
+    expect([(await detail(id)).rows, (await list()).batches[0]?.rows]).toEqual([rows, rows]);
+  });
+
   it('sends the output and the errors of a batch', async () => {
     const id = await submit();
     await begin(id);
