@@ -242,9 +242,10 @@ describe('/dashboard/batches, without Redis', () => {
   it.each([
     ['as it is', (text: string) => text],
     ['escaped', (text: string) => text.replace(/[^ -~\n]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)],
+    ['escaped as others do', (text: string) => text.replaceAll('ü', '\\u00FC').replaceAll('/', '\\/')],
   ])('finds a custom_id that is not ASCII, spelled %s, and no text that looks like one', async (_, spell) => {
-    const id = await submit(spell(`${rowOf('a', 'ü"1')}${rowOf('ü"1')}`));
-    expect((await search({ q: 'ü"1' })).rows).toMatchObject([{ batch: { id }, row: 1, line: 2 }]);
+    const id = await submit(spell(`${rowOf('a', 'ü"/1')}${rowOf('ü"/1')}`));
+    expect((await search({ q: 'ü"/1' })).rows).toMatchObject([{ batch: { id }, row: 1, line: 2 }]);
   });
 
   it('reads so much at a time, and goes on where it ended', async () => {
