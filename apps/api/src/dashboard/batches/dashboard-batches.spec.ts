@@ -7,6 +7,7 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { GRANT } from '../../../../../test/fixtures/key-grant';
 import { createServer, type ApiOptions } from '../../server';
 import { apiOn, EchoBackend } from '../../testing/fakes';
+import { OperatorBatches } from './operator-batches';
 import { CustomIdSearch } from './search/custom-id-search';
 
 /** More than one piece of the index of a file. */
@@ -124,6 +125,28 @@ describe('/dashboard/batches, without Redis', () => {
       status: 400,
       body: { error: expect.stringContaining('state: expected open, over or one of') as string },
     });
+  });
+
+  it('looks for those of a state in few batches at first, and in more where older ones are asked for', async () => {
+    const template = await batches.read(await submit(rowOf('a')));
+    if (template === null) throw new Error('no manifest');
+    await batches.remove(template.batch.id);
+    const idOf = (made: number): string => `${template.batch.id.slice(0, -4)}${String(made).padStart(4, '0')}`;
+    const create = (status: 'completed' | 'cancelled', made: number) =>
+      batches.create({ ...template, batch: { ...template.batch, id: idOf(made), status } });
+    await Promise.all(Array.from({ length: 202 }, (_, made) => create(made === 0 ? 'completed' : 'cancelled', made)));
+    expect(await list('?state=completed')).toEqual({ batches: [], next: idOf(2) });
+    expect((await list(`?state=completed&after=${idOf(2)}`)).batches).toMatchObject([{ id: idOf(0) }]);
+  });
+
+  it('lets four list at a time, and the next one once they are done', async () => {
+    await submit(rowOf('a'));
+    const operators = app.get(OperatorBatches);
+    const some = () => operators.list({ state: 'completed', model: null, tenant: null }, { after: null, limit: 50 });
+    const running = [some(), some(), some(), some()];
+    await expect(some()).rejects.toMatchObject({ code: 'overloaded', retryAfterSeconds: 1 });
+    await Promise.all(running);
+    await expect(some()).resolves.toMatchObject({ next: null });
   });
 
   it('shows one batch with its files, failures, log and timeline', async () => {
