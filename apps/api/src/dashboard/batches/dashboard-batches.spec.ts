@@ -135,7 +135,7 @@ describe('/dashboard/batches, without Redis', () => {
     const create = (status: 'completed' | 'cancelled', made: number) =>
       batches.create({ ...template, batch: { ...template.batch, id: idOf(made), status } });
     await Promise.all(Array.from({ length: 202 }, (_, made) => create(made === 0 ? 'completed' : 'cancelled', made)));
-    expect(await list('?state=completed')).toEqual({ batches: [], next: idOf(2) });
+    expect(await list('?state=completed')).toEqual({ batches: [], newest: idOf(201), next: idOf(2) });
     expect((await list(`?state=completed&after=${idOf(2)}`)).batches).toMatchObject([{ id: idOf(0) }]);
   });
 

@@ -92,7 +92,7 @@ export class OperatorBatches {
     });
     const last = page.data.at(-1)?.manifest.batch.id;
     const next = page.hasMore ? last : behind.length > looked.length ? looked.at(-1) : undefined;
-    return { batches: await this.summaries(page.data), next: next ?? null };
+    return { batches: await this.summaries(page.data), newest: looked[0] ?? null, next: next ?? null };
   }
 
   private async idsWith(part: string): Promise<string[]> {
