@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { submitEmbeddings } from '../support/batch-job';
-import { CHROMIUM, faultsOf, openBrowser, tabTo } from '../support/browser';
+import { CHROMIUM, faultsOf, openBrowser, tabTo, withStalePage } from '../support/browser';
 import { embed, startLiveLoad } from '../support/live-load';
 import { Stack, until } from '../support/stack';
 
@@ -216,6 +216,7 @@ const ROWS = IMAGES === null ? 120_000 : 300_000;
             .first()
             .waitFor();
           expect(await faultsOf(page)).toEqual([]);
+          await withStalePage(page, async () => expect(await faultsOf(page)).toEqual([]));
           expect(await page.evaluate('document.documentElement.scrollWidth - innerWidth')).toBeLessThanOrEqual(0);
           await keepImage(`${view}-${viewport.width < 500 ? 'phone-' : ''}${colorScheme}`);
         }

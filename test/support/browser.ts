@@ -21,6 +21,14 @@ export async function faultsOf(page: Page): Promise<string[]> {
   });
 }
 
+/** Does something while the dashboard looks as it does without news from the node. */
+export async function withStalePage(page: Page, work: () => Promise<void>): Promise<void> {
+  const set = (isStale: boolean) => page.evaluate(`document.querySelector('main').classList.toggle('is-stale', ${isStale})`);
+  await set(true);
+  await work();
+  await set(false);
+}
+
 const TABS_MAX = 150;
 
 /** Presses Tab until the element with this role and name has the focus. Throws when it is not reached, or when the focus is not seen. */

@@ -181,6 +181,10 @@ describe('the batch lane with a real Redis', () => {
     expect(batch.request_counts).toEqual({ total: 100, completed: outputs.length, failed: 100 - outputs.length });
     expect(batch.interleave).toMatchObject({ priority: 'normal', not_run: 100 - outputs.length - errors.length });
     expect(batch.interleave.progress?.failures).toEqual({ batch_cancelled: errors.length });
+    while (lane.status().ended?.length === 0) await sleep(10);
+    expect(lane.status().ended).toEqual([
+      { id: batchId, status: 'cancelled', total: 100, completed: outputs.length, failed: errors.length },
+    ]);
     expect(outputs.length).toBeGreaterThanOrEqual(10);
     expect(new Set([...idsOf(outputs), ...idsOf(errors)]).size).toBe(outputs.length + errors.length);
     expect(errors.length).toBeLessThan(100 - outputs.length);

@@ -137,7 +137,7 @@ export class BatchRunner {
     const batches = this.batches.map((batch) => ({
       id: batch.id,
       status: batch.status,
-      ...batch.counts,
+      ...batch.rows,
       runningChunks: batch.runningChunks,
       paused: batch.paused,
       secondsLeft: batch.secondsLeft,
@@ -299,7 +299,7 @@ export class BatchRunner {
     if (!this.isRunning) return;
     if (isTerminal(batch.status) && !batch.isLost) {
       this.options.metrics.batchEnded(batch.status);
-      this.ended = [...this.ended, { id: batch.id, status: batch.status, ...batch.counts }].slice(-ENDED_KEPT_MAX);
+      this.ended = [...this.ended, { id: batch.id, status: batch.status, ...batch.rows }].slice(-ENDED_KEPT_MAX);
       await this.context.crashMarks.remove(batch.id);
       if (ledger !== null) await this.attempt('forgetting chunks', () => this.pump.forget(ledger));
     }

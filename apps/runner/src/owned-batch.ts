@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseChunkJobId } from '@app/queues';
 import {
   isTerminal,
+  notRunRowsOf,
   PAUSED_BY_REQUEST,
   validationErrors,
   type BatchControl,
@@ -100,8 +101,9 @@ export class OwnedBatch {
     return this.manifest.batch.status;
   }
 
-  get counts(): { total: number; completed: number; failed: number } {
-    return this.manifest.batch.request_counts;
+  /** Its rows, and what became of them. */
+  get rows(): { total: number; completed: number; failed: number } {
+    return { ...this.counts, failed: this.counts.failed - notRunRowsOf(this.manifest) };
   }
 
   /** Null: its rows name it. */
@@ -425,6 +427,10 @@ export class OwnedBatch {
     this.decidedMs = performance.now();
     this.chunks?.close();
     this.settleIfDone();
+  }
+
+  private get counts(): Manifest['batch']['request_counts'] {
+    return this.manifest.batch.request_counts;
   }
 
   /** What is done of it cannot be told from what is not. */

@@ -20,6 +20,7 @@ export interface BatchSummary {
     /** 0 until the input is validated. */
     total: number;
     completed: number;
+    /** Without those that were not run, unlike in `request_counts`. */
     failed: number;
     /** Never started; known once the batch is over. */
     notRun: number;
@@ -43,6 +44,8 @@ export type BatchAction = 'pause' | 'resume' | 'cancel' | 'retry' | 'priority' |
 /** `GET /dashboard/batches`: newest first. */
 export interface BatchSummaryPage {
   batches: BatchSummary[];
+  /** The newest id that was looked at, whether it is on the page or not; null: there was none. */
+  newest: string | null;
   /** What `after` is to be for the next page; null: this is the last. A page may hold fewer than `limit`, or none, and have a next one. */
   next: string | null;
 }

@@ -77,6 +77,7 @@ export interface ActiveBatchStatus {
   status: BatchStatus;
   total: number;
   completed: number;
+  /** Without those that were not run. */
   failed: number;
   runningChunks: number;
   /** Why it does not go on; null: it does. */

@@ -33,7 +33,7 @@ export class EventStream {
       mayListen().catch(() => this.end());
       if (++this.looks % HEARTBEAT_LOOKS === 0 && !this.isBehind) this.response.write(': still here\n\n');
     }, LOOK_MS).unref();
-    this.response.once('close', () => clearInterval(this.timer));
+    this.onClose(() => clearInterval(this.timer));
   }
 
   get isOver(): boolean {
@@ -50,6 +50,7 @@ export class EventStream {
     return this.response.writableLength;
   }
 
+  /** At once where the caller has gone already: no `close` comes then. */
   onClose(listener: () => void): void {
     if (this.response.destroyed) listener();
     else this.response.once('close', listener);

@@ -1,11 +1,15 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { Poll } from './poll';
 import { messageOf } from './stream';
+
+/** A read that takes longer is given up: the next one waits for it. */
+const READ_MS_MAX = 30_000;
 
 /** What the node answered, or why it did not. `data` stays while a newer answer is on its way or fails. */
 export interface Polled<T> {
   data: T | null;
   problem: string | null;
-  /** Asks now. */
+  /** Asks now, or as soon as the answer to the last question is here. */
   reload: () => void;
 }
 
@@ -25,20 +29,22 @@ export function usePolled<T>(url: string | null, everyMs: number): Polled<T> {
     if (url === null) return;
     let isOver = false;
     const read = async (): Promise<void> => {
-      const answer = await ask<T>(url).then(
+      const answer = await ask<T>(url, { signal: AbortSignal.timeout(READ_MS_MAX) }).then(
         (data) => ({ data, problem: null }),
-        (error: Error) => ({ data: null, problem: error.message }),
+        (error: Error) => ({ data: null, problem: problemOf(error) }),
       );
       if (!isOver) setState((before) => ({ url, data: answer.data ?? (before.url === url ? before.data : null), problem: answer.problem }));
     };
-    reload.current = () => void read();
-    void read();
-    const timer = setInterval(() => document.hidden || void read(), everyMs);
+    const poll = new Poll(read, everyMs, () => !document.hidden);
+    reload.current = () => poll.reload();
     return () => {
       isOver = true;
-      clearInterval(timer);
+      poll.stop();
     };
   }, [url, everyMs]);
   const { data, problem } = state.url === url ? state : { data: null, problem: null };
   return { data, problem, reload: () => reload.current() };
 }
+
+const problemOf = ({ name, message }: Error): string =>
+  name === 'TimeoutError' ? `the node has not answered for ${READ_MS_MAX / 1_000} s; asking again` : message;

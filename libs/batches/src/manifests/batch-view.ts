@@ -1,6 +1,6 @@
 import { BATCH_PRIORITY_DEFAULT, type BatchObject, type BatchPriority, type BatchProgress } from '@app/contracts';
 import { PAUSED_BY_REQUEST, type BatchControl } from './control';
-import { isTerminal, type DryRun, type Manifest } from './manifest';
+import { notRunRowsOf, type DryRun, type Manifest } from './manifest';
 
 /** What is ours of a batch; official clients ignore it. */
 export interface InterleaveView {
@@ -31,6 +31,7 @@ export function toBatchView(manifest: Manifest, live: LiveFacts | null): BatchVi
   const { batch } = manifest;
   const cancelRequestedAt = live?.cancelRequestedAt ?? null;
   const isCancelling = cancelRequestedAt !== null && (batch.status === 'validating' || batch.status === 'in_progress');
+  const notRun = notRunRowsOf(manifest);
   const paused = pausedBy(manifest, isCancelling ? null : live);
   return {
     ...batch,
@@ -39,7 +40,7 @@ export function toBatchView(manifest: Manifest, live: LiveFacts | null): BatchVi
       ...(paused === null ? {} : { paused }),
       priority: live?.control.priority ?? manifest.priority ?? BATCH_PRIORITY_DEFAULT,
       ...(manifest.progress === undefined ? {} : { progress: manifest.progress }),
-      ...(isTerminal(batch.status) && (manifest.notRunRows ?? 0) > 0 ? { not_run: manifest.notRunRows } : {}),
+      ...(notRun > 0 ? { not_run: notRun } : {}),
       ...(manifest.retryOf === undefined ? {} : { retry_of: manifest.retryOf }),
       ...(manifest.isDryRun === true ? { dry_run: manifest.dryRun ?? null } : {}),
     },

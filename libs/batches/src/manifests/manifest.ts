@@ -96,6 +96,9 @@ const TERMINAL: ReadonlySet<BatchStatus> = new Set<BatchStatus>(['completed', 'f
 
 export const isTerminal = (status: BatchStatus): boolean => TERMINAL.has(status);
 
+/** Without a line in a file; known once the batch is over. They count as failed in `request_counts`. */
+export const notRunRowsOf = ({ batch, notRunRows = 0 }: Manifest): number => (isTerminal(batch.status) ? notRunRows : 0);
+
 export interface NewBatch {
   batchId: string;
   tenant: string;

@@ -7,6 +7,7 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { GRANT } from '../../../../../test/fixtures/key-grant';
 import { createServer, type ApiOptions } from '../../server';
 import { apiOn, EchoBackend } from '../../testing/fakes';
+import { OperatorBatches } from './operator-batches';
 import { CustomIdSearch } from './search/custom-id-search';
 
 /** More than one piece of the index of a file. */
@@ -126,6 +127,28 @@ describe('/dashboard/batches, without Redis', () => {
     });
   });
 
+  it('looks for those of a state in few batches at first, and in more where older ones are asked for', async () => {
+    const template = await batches.read(await submit(rowOf('a')));
+    if (template === null) throw new Error('no manifest');
+    await batches.remove(template.batch.id);
+    const idOf = (made: number): string => `${template.batch.id.slice(0, -4)}${String(made).padStart(4, '0')}`;
+    const create = (status: 'completed' | 'cancelled', made: number) =>
+      batches.create({ ...template, batch: { ...template.batch, id: idOf(made), status } });
+    await Promise.all(Array.from({ length: 202 }, (_, made) => create(made === 0 ? 'completed' : 'cancelled', made)));
+    expect(await list('?state=completed')).toEqual({ batches: [], newest: idOf(201), next: idOf(2) });
+    expect((await list(`?state=completed&after=${idOf(2)}`)).batches).toMatchObject([{ id: idOf(0) }]);
+  });
+
+  it('lets four list at a time, and the next one once they are done', async () => {
+    await submit(rowOf('a'));
+    const operators = app.get(OperatorBatches);
+    const some = () => operators.list({ state: 'completed', model: null, tenant: null }, { after: null, limit: 50 });
+    const running = [some(), some(), some(), some()];
+    await expect(some()).rejects.toMatchObject({ code: 'overloaded', retryAfterSeconds: 1 });
+    await Promise.all(running);
+    await expect(some()).resolves.toMatchObject({ next: null });
+  });
+
   it('shows one batch with its files, failures, log and timeline', async () => {
     const id = await submit();
     await begin(id);
@@ -181,6 +204,18 @@ describe('/dashboard/batches, without Redis', () => {
     expect((await act('cancel')).status).toBe(404);
   });
 
+  it('tells rows that were not run from those that failed', async () => {
+    const id = await submit();
+    await begin(id);
+    await change(id, (manifest) => {
+      const counts = { total: ROW_COUNT, completed: 10, failed: ROW_COUNT - 10 };
+      Object.assign(manifest.batch, { status: 'cancelled', cancelled_at: 2, request_counts: counts });
+      manifest.notRunRows = ROW_COUNT - 13;
+    });
+    const rows = { total: ROW_COUNT, completed: 10, failed: 3, notRun: ROW_COUNT - 13 };
+    expect([(await detail(id)).rows, (await list()).batches[0]?.rows]).toEqual([rows, rows]);
+  });
+
   it('sends the output and the errors of a batch', async () => {
     const id = await submit();
     await begin(id);
@@ -230,9 +265,10 @@ describe('/dashboard/batches, without Redis', () => {
   it.each([
     ['as it is', (text: string) => text],
     ['escaped', (text: string) => text.replace(/[^ -~\n]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)],
+    ['escaped as others do', (text: string) => text.replaceAll('ü', '\\u00FC').replaceAll('/', '\\/')],
   ])('finds a custom_id that is not ASCII, spelled %s, and no text that looks like one', async (_, spell) => {
-    const id = await submit(spell(`${rowOf('a', 'ü"1')}${rowOf('ü"1')}`));
-    expect((await search({ q: 'ü"1' })).rows).toMatchObject([{ batch: { id }, row: 1, line: 2 }]);
+    const id = await submit(spell(`${rowOf('a', 'ü"/1')}${rowOf('ü"/1')}`));
+    expect((await search({ q: 'ü"/1' })).rows).toMatchObject([{ batch: { id }, row: 1, line: 2 }]);
   });
 
   it('reads so much at a time, and goes on where it ended', async () => {

@@ -16,11 +16,13 @@ import type { Caller } from '../../access/caller';
 import { BatchService } from '../../batches/batch.service';
 import { CONFIG } from '../../tokens';
 import { matches, type BatchFilter } from './batch-filter';
+import { FewAtOnce } from './few-at-once';
 import { CustomIdSearch, type SearchRequest } from './search/custom-id-search';
 import { summaryOf } from './summary';
 
-/** Manifests that one page of a list looks at. */
-const LOOKED_AT_MAX = 1_000;
+/** Manifests that one page of a list looks at. The first is asked for every two seconds by each dashboard that is open. */
+const LOOKED_AT_MAX = { first: 200, older: 1_000 };
+const LISTS_MAX = 4;
 const FOUND_IDS_MAX = 20;
 /** Shorter parts of ids are in too many. */
 const ID_PART_CHARS_MIN = 4;
@@ -29,6 +31,7 @@ const ID_PART_CHARS_MIN = 4;
 @Injectable()
 export class OperatorBatches {
   private readonly search: CustomIdSearch;
+  private readonly lists = new FewAtOnce(LISTS_MAX, 'lists of batches');
 
   constructor(
     @Inject(CONFIG) { http, batch }: Config,
@@ -37,18 +40,9 @@ export class OperatorBatches {
     this.search = new CustomIdSearch(service.stores, { ...jsonLimits(http), bytesMax: batch.rowBytesMax });
   }
 
-  async list(filter: BatchFilter, { after, limit }: Pick<PageRequest, 'after' | 'limit'>): Promise<BatchSummaryPage> {
-    const { batches } = this.service.stores;
-    const ids = filter.state === 'open' ? await batches.listOpenIds() : await batches.listIds();
-    const behind = ids.toReversed().filter((id) => after === null || id < after);
-    const looked = behind.slice(0, LOOKED_AT_MAX);
-    const page = await readPage(looked, { limit, order: 'asc', after: null }, async (id) => {
-      const found = await batches.find(id, SEES_ALL);
-      return found !== null && matches(filter, found) ? found : null;
-    });
-    const last = page.data.at(-1)?.manifest.batch.id;
-    const next = page.hasMore ? last : behind.length > looked.length ? looked.at(-1) : undefined;
-    return { batches: await this.summaries(page.data), next: next ?? null };
+  /** Throws `overloaded` while too many list. */
+  list(filter: BatchFilter, page: Pick<PageRequest, 'after' | 'limit'>): Promise<BatchSummaryPage> {
+    return this.lists.run(() => this.readList(filter, page));
   }
 
   /** Throws `not_found`. */
@@ -85,6 +79,20 @@ export class OperatorBatches {
     const batches = await this.summaries(found.flatMap((one) => one ?? []));
     const { rows, searched, next } = await this.search.find(request);
     return { query: request.query, batches, rows, searched, next };
+  }
+
+  private async readList(filter: BatchFilter, { after, limit }: Pick<PageRequest, 'after' | 'limit'>): Promise<BatchSummaryPage> {
+    const { batches } = this.service.stores;
+    const ids = filter.state === 'open' ? await batches.listOpenIds() : await batches.listIds();
+    const behind = ids.toReversed().filter((id) => after === null || id < after);
+    const looked = behind.slice(0, after === null ? LOOKED_AT_MAX.first : LOOKED_AT_MAX.older);
+    const page = await readPage(looked, { limit, order: 'asc', after: null }, async (id) => {
+      const found = await batches.find(id, SEES_ALL);
+      return found !== null && matches(filter, found) ? found : null;
+    });
+    const last = page.data.at(-1)?.manifest.batch.id;
+    const next = page.hasMore ? last : behind.length > looked.length ? looked.at(-1) : undefined;
+    return { batches: await this.summaries(page.data), newest: looked[0] ?? null, next: next ?? null };
   }
 
   private async idsWith(part: string): Promise<string[]> {

@@ -3,7 +3,7 @@ import type { BatchAction, BatchSummary } from '@app/contracts';
 
 export function summaryOf({ manifest, view, isPausedByRequest }: FoundBatch): BatchSummary {
   const { interleave, request_counts: counts } = view;
-  const { progress } = interleave;
+  const { progress, not_run: notRun = 0 } = interleave;
   return {
     id: view.id,
     status: view.status,
@@ -13,7 +13,7 @@ export function summaryOf({ manifest, view, isPausedByRequest }: FoundBatch): Ba
     model: view.model ?? null,
     tenant: manifest.tenant,
     priority: interleave.priority,
-    rows: { ...counts, notRun: interleave.not_run ?? 0 },
+    rows: { ...counts, failed: counts.failed - notRun, notRun },
     rowsPerSecond: progress?.rows_per_second ?? null,
     secondsLeft: progress?.seconds_left ?? null,
     createdAtMs: view.created_at * 1000,

@@ -1,5 +1,5 @@
 import type { JSX } from 'preact';
-import { useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import type { BatchSummaryPage } from '@app/contracts';
 import type { ViewProps } from '../view-props';
 import { ask, usePolled } from '../../live/requests';
@@ -8,6 +8,7 @@ import { Problem } from '../../parts/problem';
 import { BatchDetailView } from './batch-detail-view';
 import { BatchSearch } from './batch-search';
 import { BatchTable } from './batch-table';
+import { askingOlder, batchesOf, firstShown, withFirst, withOlder } from './shown-batches';
 
 const REFRESH_MS = 2_000;
 const PAGE_ROWS = 50;
@@ -60,26 +61,34 @@ function FilterSwitch({ filter, choose }: { filter: Filter; choose: (filter: Fil
   );
 }
 
-/** The first page, which is read again and again, and older ones as they were when asked for. */
+/** The first page, which is read again and again, and older ones as they were when they were last read. */
 function Pages({ url, first, nowMs, isAll }: { url: string; first: BatchSummaryPage; nowMs: number; isAll: boolean }): JSX.Element {
-  const [older, setOlder] = useState<BatchSummaryPage[]>([]);
+  const [shown, setShown] = useState(() => firstShown(first));
+  const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<string | null>(null);
-  const fresh = new Set(first.batches.map(({ id }) => id));
-  const batches = [...first.batches, ...older.flatMap((page) => page.batches).filter(({ id }) => !fresh.has(id))];
-  const next = (older.at(-1) ?? first).next;
-  const more = (): void =>
-    void ask<BatchSummaryPage>(`${url}&after=${encodeURIComponent(next ?? '')}`).then(
-      (page) => setOlder([...older, page]),
-      (error: Error) => setProblem(error.message),
-    );
+  useEffect(() => setShown((before) => withFirst(before, first)), [first]);
+  const batches = batchesOf(shown);
+  const { next } = shown;
+  const more = async (after: string): Promise<void> => {
+    setBusy(true);
+    setProblem(null);
+    setShown(askingOlder);
+    try {
+      const page = await ask<BatchSummaryPage>(`${url}&after=${encodeURIComponent(after)}`);
+      setShown((before) => withOlder(before, after, page));
+    } catch (error) {
+      setProblem((error as Error).message);
+    }
+    setBusy(false);
+  };
   if (batches.length === 0 && next === null) return isAll ? <NoBatches /> : <Empty title="None of these" />;
   return (
     <>
       <BatchTable batches={batches} nowMs={nowMs} />
       {problem !== null && <Problem text={problem} />}
       {next !== null && batches.length < SHOWN_MAX && (
-        <button type="button" class="button more" onClick={more}>
-          Show older ones
+        <button type="button" class="button more" disabled={busy} onClick={() => void more(next)}>
+          {busy ? 'Reading' : 'Show older ones'}
         </button>
       )}
     </>

@@ -25,7 +25,6 @@ export function batchEvents(before: Facts, after: Facts): NewEvent[] {
 const LEVELS: Partial<Record<BatchStatus, VerdictLevel>> = { failed: 'watch', expired: 'watch' };
 
 function ended({ id, status, completed, failed }: NonNullable<Facts['endedBatches']>[number]): NewEvent {
-  // Rows that were not run count as failed.
   if (status === 'cancelled') {
     const text = `Batch ${id} was cancelled after ${count(completed)} completed rows.`;
     return {

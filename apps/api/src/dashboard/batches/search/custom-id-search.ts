@@ -11,8 +11,9 @@ import {
   type FoundBatch,
   type ObjectStore,
 } from '@app/batches';
-import { InterleaveError, ROW_LINE_CHARS_MAX, type BatchSearchResult, type RowHit } from '@app/contracts';
+import { ROW_LINE_CHARS_MAX, type BatchSearchResult, type RowHit } from '@app/contracts';
 import type { JsonLimits } from '@app/protocols';
+import { FewAtOnce } from '../few-at-once';
 import { summaryOf } from '../summary';
 import { findResultLine, type ResultLine } from './find-result';
 import { findRow } from './find-row';
@@ -36,7 +37,6 @@ type Row = Pick<RowHit, 'row' | 'line' | 'chunk'>;
 type Outcome = Pick<RowHit, 'state' | 'result' | 'error'>;
 type Found = { hit: RowHit; next?: undefined } | { hit: null; next: number | null };
 
-/** Beside live requests, which this process answers too. */
 const SEARCHES_MAX = 2;
 const HITS_MAX = 20;
 const LIMITS: SearchLimits = { bytesMax: 256 * 1024 * 1024, msMax: 2_000 };
@@ -53,7 +53,7 @@ export function parseCursor(text: string): SearchCursor | null {
 
 /** Finds rows by their `custom_id`: in the rows of a batch, or, once those are gone, in what it wrote. Each request reads so much and no more. */
 export class CustomIdSearch {
-  private searches = 0;
+  private readonly searches = new FewAtOnce(SEARCHES_MAX, 'searches');
 
   constructor(
     private readonly stores: { store: ObjectStore; files: FileStore; batches: BatchStore },
@@ -62,17 +62,8 @@ export class CustomIdSearch {
   ) {}
 
   /** Throws `overloaded` while others search. */
-  async find(request: SearchRequest): Promise<Pick<BatchSearchResult, 'rows' | 'searched' | 'next'>> {
-    if (this.searches >= SEARCHES_MAX)
-      throw new InterleaveError('overloaded', `Expected at most ${SEARCHES_MAX} searches at a time; try again in a moment`, {
-        retryAfterSeconds: 1,
-      });
-    this.searches += 1;
-    try {
-      return await this.search(request);
-    } finally {
-      this.searches -= 1;
-    }
+  find(request: SearchRequest): Promise<Pick<BatchSearchResult, 'rows' | 'searched' | 'next'>> {
+    return this.searches.run(() => this.search(request));
   }
 
   private async search({ query, batchId, after }: SearchRequest): Promise<Pick<BatchSearchResult, 'rows' | 'searched' | 'next'>> {

@@ -1,5 +1,6 @@
 import { readRows, type Chunk, type ChunkTable, type ObjectStore } from '@app/batches';
 import { parseJsonBody, type JsonLimits } from '@app/protocols';
+import { spellingOf, type Spelling } from './json-spelling';
 import type { SearchBudget } from './search-budget';
 
 /** Chunks are read together up to so much: opening costs more than reading. A chunk is at most 8 MiB, or one row. */
@@ -22,13 +23,10 @@ export interface FoundRow {
 /** `next`: the chunk to go on with, because the budget is spent; null: there is no such row. */
 export type RowSearch = { found: FoundRow; next?: undefined } | { found: null; next: number | null };
 
-/**
- * Looks through the rows of a batch from chunk `from` on, and at some of them whatever the budget. An id is found as JSON writers spell it: with characters as they are, or
- * escaped outside of ASCII.
- */
+/** Looks through the rows of a batch from chunk `from` on, at some of them whatever the budget, and for the id in any spelling. */
 export async function findRow(rows: BatchRows, customId: string, from: number, budget: SearchBudget): Promise<RowSearch> {
   const { store, contentKey, table } = rows;
-  const needles = spellings(customId);
+  const spelling = spellingOf(customId);
   for (let index = from; index < table.chunkCount;) {
     if (index > from && budget.isSpent) return { found: null, next: index };
     const chunks = pieceFrom(table, index);
@@ -37,8 +35,8 @@ export async function findRow(rows: BatchRows, customId: string, from: number, b
     for await (const part of store.read(contentKey, { start, end })) parts.push(part);
     const bytes = Buffer.concat(parts);
     budget.spend(bytes.length);
-    if (needles.some((needle) => bytes.includes(needle))) {
-      const found = await findInChunks(rows, chunks, { bytes, start }, customId, needles);
+    if (spelling.isIn(bytes)) {
+      const found = await findInChunks(rows, chunks, { bytes, start }, customId, spelling);
       if (found !== null) return { found };
     }
     index += chunks.length;
@@ -62,7 +60,7 @@ async function findInChunks(
   chunks: Chunk[],
   piece: { bytes: Buffer; start: number },
   customId: string,
-  needles: Buffer[],
+  spelling: Spelling,
 ): Promise<FoundRow | null> {
   const store = {
     read: (_key: string, { start, end }: { start: number; end: number }) =>
@@ -71,8 +69,7 @@ async function findInChunks(
   for (const chunk of chunks) {
     for await (const rows of readRows(store, contentKey, chunk)) {
       for (const { row, line, bytes } of rows) {
-        if (needles.some((needle) => bytes.includes(needle)) && customIdOf(bytes, rowLimits) === customId)
-          return { chunk: chunk.index, row, line };
+        if (spelling.isIn(bytes) && customIdOf(bytes, rowLimits) === customId) return { chunk: chunk.index, row, line };
       }
     }
   }
@@ -90,10 +87,4 @@ function customIdOf(bytes: Buffer, limits: JsonLimits): unknown {
   } catch {
     return null;
   }
-}
-
-function spellings(customId: string): Buffer[] {
-  const plain = JSON.stringify(customId);
-  const escaped = plain.replace(/[\u007f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
-  return [...new Set([plain, escaped])].map((text) => Buffer.from(text));
 }
