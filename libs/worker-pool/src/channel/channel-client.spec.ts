@@ -97,13 +97,28 @@ describe('ChannelClient', () => {
     client.start();
     await events.until('up');
     const submittedMs = performance.now();
-    const answer = await new Promise<ChannelAnswer>((resolve) => client.submit([textItem('hello')], [resolve]));
-    expect(answer).toMatchObject({ kind: 'completed', completion: { status: 0 } });
+    const answers = await new Promise<ChannelAnswer[]>((resolve) => {
+      const received: ChannelAnswer[] = [];
+      const receive = (answer: ChannelAnswer): unknown => received.push(answer) === 2 && resolve(received);
+      client.submit([textItem('hello'), textItem('again')], [receive, receive]);
+    });
+    for (const answer of answers) expect(answer).toMatchObject({ kind: 'completed', completion: { status: 0 } });
     expect(performance.now() - submittedMs).toBeGreaterThanOrEqual(gatherMs - 1);
     const last = new Promise<ChannelAnswer>((resolve) => client.submit([holdItem()], [resolve]));
-    await worker.untilStarted(2);
+    await worker.untilStarted(3);
     await worker.kill();
     expect(await last).toEqual({ kind: 'lost', suspicion: 'possible' });
+  });
+
+  it('takes an answer at once where no other item is in flight', async () => {
+    client = new ChannelClient({ socketPath, channelBytes: 1 << 20, queueItemsMax: 16, gatherMs: 3_600_000 }, events.listener);
+    worker = await EchoWorker.start(socketPath);
+    client.start();
+    await events.until('up');
+    for (const text of ['one', 'two']) {
+      const answer = await new Promise<ChannelAnswer>((resolve) => client.submit([textItem(text)], [resolve]));
+      expect(answer).toMatchObject({ kind: 'completed', completion: { status: 0 } });
+    }
   });
 
   it('passes a new report on', async () => {

@@ -18,7 +18,7 @@ export interface ChannelClientOptions {
   channelBytes: number;
   queueItemsMax: number;
   /**
-   * How long to let answers gather after the worker rang. It does not ring again before they are taken, so this bounds
+   * How long to let answers gather after the worker rang while several items are in flight. It does not ring again before they are taken, so this bounds
    * the wake-ups on both sides. 0: they are taken at once.
    */
   gatherMs: number;
@@ -182,7 +182,9 @@ export class ChannelClient {
 
   private onBytes(channel: ChannelHandle, bytes: Uint8Array): boolean {
     if (this.connection?.channel !== channel) return true;
-    if (this.options.gatherMs === 0) this.receive(channel, bytes);
+    // Where one item is in flight, nothing can gather: suspects go one by one.
+    const gathers = this.connection.gathered !== null || (this.options.gatherMs > 0 && this.inFlightItems > 1);
+    if (!gathers) this.receive(channel, bytes);
     else this.gather(this.connection, Uint8Array.from(bytes));
     return true;
   }
