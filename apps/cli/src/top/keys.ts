@@ -40,7 +40,7 @@ export const HELP: readonly string[] = [
   'c             cancels the chosen batch',
   '?             this list',
   '',
-  'CPU bars      █ live  ▓ batch  ▒ system: kernel and other programs  · idle',
+  'CPU bars      █ live  ▓ batch  ▒ system: all else, API and runner too  · idle',
   'P99           of all live requests over 10 s; GOAL is of the model nearest to it',
   'QUEUE         items that wait = predicted time until they are done',
 ];

@@ -23,7 +23,7 @@ export function Meter({
 const CPU_PARTS = [
   { key: 'live', label: 'Live' },
   { key: 'batch', label: 'Batch' },
-  { key: 'system', label: 'Other programs' },
+  { key: 'system', label: 'All else' },
   { key: 'idle', label: 'Idle' },
 ] as const satisfies readonly { key: keyof CpuShares; label: string }[];
 

@@ -78,7 +78,7 @@ function IdleUse({ lane, otherShare }: { lane: BatchLaneView; otherShare: number
       <Meter share={lane.idleShareUsed} label="Idle CPU time used by batches" fill="batch" />
       {lane.limit !== null && lane.limit !== 'open' && lane.reason !== null && <p class="soft small">{lane.reason}</p>}
       {otherShare > OTHERS_NOTED && (
-        <p class="soft small">Other programs take {text(percent(otherShare))} of the CPU time: little is idle.</p>
+        <p class="soft small">API, runner and other programs take {text(percent(otherShare))} of the CPU time: little is idle.</p>
       )}
     </div>
   );

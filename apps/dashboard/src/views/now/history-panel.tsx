@@ -69,7 +69,7 @@ function seriesOf({ of }: Columns): Record<'latency' | 'cpu' | 'requests' | 'row
     ],
     // The highest first: each is drawn over the one before it.
     cpu: [
-      { label: 'other programs', colour: 'system', values: system, said: of('cpuSystem'), fill: 'area', width: 0 },
+      { label: 'all else', colour: 'system', values: system, said: of('cpuSystem'), fill: 'area', width: 0 },
       { label: 'batch', colour: 'batch', values: batch, said: of('cpuBatch'), fill: 'hatched', width: 1 },
       { label: 'live', colour: 'live', values: live, said: of('cpuLive'), fill: 'area', width: 0 },
     ],
