@@ -8,9 +8,9 @@ import { infer } from '../support/infer-request';
 import { median, quantile } from '../support/statistics';
 
 /**
- * What it costs to be watched: two nodes in turns, one with nothing on, one with an open dashboard, a scrape of its metrics each second, and
- * a trace of every tenth request. Of each round the p50 of one caller and the requests per second of many; the ratio of a round's two nodes,
- * and the median of the rounds. `encoder-tiny`, one row of 32 tokens.
+ * What it costs to be watched: two nodes in turns, one with nothing on, one with an open dashboard, a scrape of its metrics each second,
+ * and a trace of every tenth request. Of each round the p50 of one caller and the requests per second of many; the ratio of a round's two
+ * nodes, and the median of the rounds. `encoder-tiny`, one row of 32 tokens.
  */
 const MODEL = 'encoder-tiny';
 const TOKENS = 32;

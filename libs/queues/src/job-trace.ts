@@ -4,7 +4,9 @@ import type { JobsOptions, Telemetry } from 'bullmq';
 
 type QueueSpan = ReturnType<Telemetry['tracer']['startSpan']>;
 
-/** What a job is told of the trace that it belongs to, in the form that bullmq-otel reads; absent: it belongs to none, whoever queues it. */
+/**
+ * What a job is told of the trace that it belongs to, in the form that bullmq-otel reads; absent: it belongs to none, whoever queues it.
+ */
 export function jobTrace(trace: TraceCarrier | undefined): Pick<JobsOptions, 'telemetry'> {
   if (trace !== undefined) return { telemetry: { metadata: JSON.stringify(trace) } };
   return isTracing() ? { telemetry: { omitContext: true } } : {};

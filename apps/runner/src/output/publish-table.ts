@@ -26,8 +26,8 @@ export function tableFormat({ output }: Manifest): Exclude<OutputFormat, 'jsonl'
 }
 
 /**
- * Makes an output that is a table: one row for each row of the input that has a line, in order. Durable when it resolves; done again, after a kill or by
- * another node, it gives the same.
+ * Makes an output that is a table: one row for each row of the input that has a line, in order. Durable when it resolves; done again,
+ * after a kill or by another node, it gives the same.
  */
 export function tableMaker(context: RunnerContext, manifest: Manifest, input: BatchInput, format: WriteTask['format']): MakeTable {
   return async (resultOf) => ({ format, bytes: await writeOutputTable(context, { manifest, input, resultOf }, format) });

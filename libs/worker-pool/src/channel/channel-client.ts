@@ -18,15 +18,16 @@ export interface ChannelClientOptions {
   channelBytes: number;
   queueItemsMax: number;
   /**
-   * How long to let answers gather after the worker rang while several items are in flight. It does not ring again before they are taken, so this bounds
-   * the wake-ups on both sides. 0: they are taken at once.
+   * How long to let answers gather after the worker rang, while several items are in flight. It does not ring again before they are
+   * taken, so this bounds the wake-ups on both sides. 0: they are taken at once.
    */
   gatherMs: number;
 }
 
 /**
- * What became of one submitted item: the worker's answer, or the channel broke before there was one. `suspicion` of a lost one, that it
- * killed the worker: `none`; `possible`, it was running then, and may have spoilt the memory of what died; `strong`, it was in the run that died.
+ * What became of one submitted item: the worker's answer, or the channel broke before there was one. `suspicion` of a lost one, that
+ * it killed the worker: `none`; `possible`, it was running then, and may have spoilt the memory of what died; `strong`, it was in the run
+ * that died.
  */
 export type ChannelAnswer = { kind: 'completed'; completion: Completion } | { kind: 'lost'; suspicion: Suspicion };
 export type Suspicion = 'none' | 'possible' | 'strong';
