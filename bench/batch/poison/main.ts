@@ -87,11 +87,17 @@ async function runRows(stack: Stack, model: string, poison: ReadonlySet<number>)
   }
 }
 
+/** All poison differs, else its rows would share one run; only the division by -1 is fatal. */
+function valueOf(model: string, row: number, isPoison: boolean): number {
+  if (isPoison) return model === 'crash' ? -1 : -1 - row;
+  return model === 'hoard' ? row : (row % 50) + 1;
+}
+
 async function submit(stack: Stack, model: string, poison: ReadonlySet<number>): Promise<string> {
   const url = `/v2/models/${model}/infer`;
   let lines = '';
   for (let row = 0; row < ROWS; row++) {
-    const value = poison.has(row) ? -1 : model === 'crash' ? (row % 50) + 1 : 0;
+    const value = valueOf(model, row, poison.has(row));
     const body = { inputs: [{ name: 'value', shape: [1], datatype: 'INT64', data: [value] }] };
     lines += `${JSON.stringify({ custom_id: `row-${row}`, method: 'POST', url, body })}\n`;
   }

@@ -45,12 +45,26 @@ TEST(ModelCosts, LearnFromRunsHowFarTheTableIsOff) {
 
 TEST(ModelCosts, SayFromWhenOnARunHangs) {
   ModelCosts costs;
-  EXPECT_EQ(costs.HangNs(1, 8), std::numeric_limits<std::int64_t>::max()) << "nothing was measured";
+  EXPECT_EQ(costs.HangNs(1, 8, false), std::numeric_limits<std::int64_t>::max()) << "nothing was measured";
   costs.SetGrid(Grid(1e6));
-  EXPECT_EQ(costs.HangNs(1, 8), ModelCosts::kHangNsMin) << "noise may lengthen a short run";
+  EXPECT_EQ(costs.HangNs(1, 8, false), ModelCosts::kHangNsMin) << "noise may lengthen a short run";
+  EXPECT_EQ(costs.HangNs(1, 8, true), ModelCosts::kSharedHangNsMin) << "its items run alone then";
   costs.SetGrid(Grid(1e9));
-  EXPECT_EQ(costs.HangNs(1, 4096), std::numeric_limits<std::int64_t>::max()) << "longer than what was measured";
-  EXPECT_NEAR(static_cast<double>(costs.HangNs(1, 16)), 2e9 * costs.Now().ratio.high * ModelCosts::kHangFactor, 1e6);
+  EXPECT_EQ(costs.HangNs(1, 4096, false), std::numeric_limits<std::int64_t>::max()) << "longer than what was measured";
+  EXPECT_NEAR(static_cast<double>(costs.HangNs(1, 16, false)), 2e9 * costs.Now().ratio.high * ModelCosts::kHangFactor,
+              1e6);
+}
+
+TEST(ModelCosts, SayFromWhenOnARunHangsOfTheRunsThatEndedWhereNothingIsMeasured) {
+  constexpr std::int64_t kUnlimited = std::numeric_limits<std::int64_t>::max();
+  ModelCosts costs;
+  for (int i = 1; i < ModelCosts::kHangRunsMin; ++i) costs.Observe(4, 16, 1'000'000);
+  EXPECT_EQ(costs.HangNs(4, 16, false), kUnlimited) << "too few runs";
+  costs.Observe(2, 16, 3'000'000'000);
+  EXPECT_EQ(costs.HangNs(4, 16, false), static_cast<std::int64_t>(3e9 * ModelCosts::kHangFactor))
+      << "the longest counts";
+  EXPECT_EQ(costs.HangNs(5, 16, false), kUnlimited) << "more rows than were seen";
+  EXPECT_EQ(costs.HangNs(4, 17, false), kUnlimited) << "longer rows than were seen";
 }
 
 TEST(ModelCosts, SayOnceThatTheRatioHasMoved) {

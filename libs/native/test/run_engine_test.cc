@@ -201,6 +201,15 @@ TEST_F(EngineTest, EndsARunFarPastItsPredictedCostLongBeforeItsTimeLimit) {
   EXPECT_EQ(AnswerTo(2).status, ItemStatus::kOk);
 }
 
+TEST_F(EngineTest, EndsARunByCostsThatWereMeasuredWhileItRan) {
+  LoadedEngine engine(With({PlanOf(counting_, 3600 * kSecondNs)}));
+  engine->OnItem(Make(1, Count(kForever)));
+  inbox_.WaitUntilRunning(1);
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  engine->SetCostTable(1, {.lengths = {1}, .rows = {1}, .runNs = {{1e6}}});
+  EXPECT_NE(AnswerTo(1).message.find("1000 ms of CPU time"), std::string::npos) << AnswerTo(1).message;
+}
+
 TEST_F(EngineTest, LeavesTheTimeOfRunsToTheirLimitWhereOneWasSaid) {
   ModelPlan plan = PlanOf(counting_, 2 * ModelCosts::kHangNsMin);
   plan.endsByCost = false;

@@ -104,7 +104,8 @@ TEST(Watchdog, EndsARunThatCostsTooMuchCpuTime) {
   Ticks ticks;
   Watchdog watchdog({.executorsCount = 1, .graceNs = kHourNs, .onTick = ticks.OnTick()});
   const auto run = test::Library()->NewRunOptions();
-  const Watch watch(watchdog, 0, *test::Library(), run.get(), "model", {.timeNs = kHourNs, .cpuNs = 20 * kMsNs});
+  const Watch watch(watchdog, 0, *test::Library(), run.get(), "model",
+                    {.timeNs = kHourNs, .cpuNs = [] { return 20 * kMsNs; }});
   ticks.WaitForMore(5);  // 100 ms in which this thread does nothing
   EXPECT_EQ(watch.ended(), Watch::Ended::kNo);
   while (watch.ended() == Watch::Ended::kNo) {

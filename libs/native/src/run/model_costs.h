@@ -35,10 +35,14 @@ class ModelCosts {
   Observation Observe(std::int64_t rows, std::int64_t length, std::int64_t measuredNs);
 
   // From how much CPU time on such a run counts as hung: kHangFactor times what one run in twenty exceeds, at least
-  // kHangNsMin, so that noise ends no short run. Unlimited until costs were measured, and beyond the lengths that were.
-  std::int64_t HangNs(std::int64_t rows, std::int64_t length) const;
+  // kHangNsMin, so that noise ends no short run. A run that several items share is ended from kSharedHangNsMin on: each
+  // runs alone then. Before costs are measured: kHangFactor times the longest of at least kHangRunsMin runs, for runs
+  // of no more rows and no longer rows than those had. Unlimited else.
+  std::int64_t HangNs(std::int64_t rows, std::int64_t length, bool isShared) const;
   static constexpr double kHangFactor = 5;
   static constexpr std::int64_t kHangNsMin = 1'000'000'000;
+  static constexpr std::int64_t kSharedHangNsMin = 200'000'000;
+  static constexpr std::int64_t kHangRunsMin = 20;
 
   std::uint8_t generation() const;
 
@@ -52,6 +56,13 @@ class ModelCosts {
   std::uint8_t generation_;
   RatioTracker tracker_;
   CostRatio told_;
+  // Of the runs that ended well, since the worker started.
+  struct Seen {
+    std::int64_t runs = 0;
+    std::int64_t rowsMax = 0;
+    std::int64_t lengthMax = 0;
+    std::int64_t nsMax = 0;
+  } seen_;
 };
 
 }  // namespace interleave

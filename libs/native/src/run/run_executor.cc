@@ -74,7 +74,7 @@ std::int64_t RunExecutor::MeasureNs(const ServedModel& model, const Probe& probe
   const auto options = session.library().NewRunOptions();
   if (probe.trims && !place_.onGpu) ShrinkAfter(session.library(), options.get());
   const Watchdog::Watch watch(watchdog_, place_.executor, session.library(), options.get(), model.label(),
-                              {.timeNs = model.plan().runTimeoutNs});
+                              {.timeNs = model.plan().runTimeoutNs, .cpuNs = {}});
   const auto now = place_.onGpu ? MonotonicNowNs : ThreadCpuNs;
   const std::int64_t startedNs = now();
   try {
@@ -171,8 +171,8 @@ void RunExecutor::CountRun(ServedModel& model, std::int64_t startedNs, std::int6
 }
 
 std::int64_t RunExecutor::HangNs(const ServedModel& model) const {
-  return model.plan().endsByCost && !place_.onGpu && !layout_.isOdd ? model.costs().HangNs(layout_.rows, RowLength())
-                                                                    : std::numeric_limits<std::int64_t>::max();
+  if (!model.plan().endsByCost || place_.onGpu || layout_.isOdd) return std::numeric_limits<std::int64_t>::max();
+  return model.costs().HangNs(layout_.rows, RowLength(), items_.size() > 1);
 }
 
 // Past what runs of several items may hold: so seldom, and so long, that memory need not be kept for the next one.
@@ -189,7 +189,7 @@ std::vector<RunOutput> RunExecutor::RunSession(ServedModel& model, std::optional
   if (model.TakeOwedTrim() || isOutsized) ShrinkAfter(session.library(), options.get());
   if (isOutsized) model.OweTrim();
   const Watchdog::Watch watch(watchdog_, place_.executor, session.library(), options.get(), model.label(),
-                              {.timeNs = model.plan().runTimeoutNs, .cpuNs = HangNs(model)});
+                              {.timeNs = model.plan().runTimeoutNs, .cpuNs = [this, &model] { return HangNs(model); }});
   try {
     return session.Run(items_, layout_, strings_, scratch_, options.get());
   } catch (const NotTogether& error) {

@@ -86,7 +86,7 @@ void Watchdog::Check(std::size_t executor) const {
     if (nowNs - slot.endedNs > options_.graceNs) GiveUp(executor);
   } else if (nowNs - slot.startNs > slot.limits.timeNs) {
     End(slot, Watch::Ended::kTooLong);
-  } else if (ClockNs(slot.cpuClock) - slot.startCpuNs > slot.limits.cpuNs) {
+  } else if (slot.limits.cpuNs && ClockNs(slot.cpuClock) - slot.startCpuNs > slot.limits.cpuNs()) {
     End(slot, Watch::Ended::kTooCostly);
   }
 }

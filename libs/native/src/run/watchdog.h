@@ -5,7 +5,6 @@
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
-#include <limits>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -39,8 +38,9 @@ class Watchdog {
 
   struct Limits {
     std::int64_t timeNs = 0;
-    // Limit of the executor's own CPU time, in both lanes.
-    std::int64_t cpuNs = std::numeric_limits<std::int64_t>::max();
+    // Limit of the executor's own CPU time, in both lanes; null: none. Asked at every tick, on the watchdog's thread,
+    // so that what is learned while a run lasts counts for it.
+    std::function<std::int64_t()> cpuNs = {};
   };
 
   // Watches one run, from construction to destruction, on the executor's own thread. `run` outlives it.
