@@ -20,6 +20,8 @@ export interface StackOptions {
   /** Content of `interleave.yaml`. */
   config?: string;
   environment?: Record<string, string>;
+  /** Where its folder is made; default: the system's folder for temporary files. */
+  parentDir?: string;
 }
 
 /** A whole node in a folder of its own: the built product, started as a user starts it. */
@@ -35,7 +37,7 @@ export class Stack {
   ) {}
 
   static async start(options: StackOptions): Promise<Stack> {
-    const dir = mkdtempSync(join(tmpdir(), 'il-'));
+    const dir = mkdtempSync(join(options.parentDir ?? tmpdir(), 'il-'));
     provideModels(join(dir, 'models'), options.models);
     for (const [model, content] of Object.entries(options.modelFiles ?? {}))
       writeFileSync(join(dir, 'models', model, 'model.yaml'), content);
