@@ -1,6 +1,6 @@
 import { DeleteObjectCommand, PutBucketVersioningCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { openS3Client } from '@app/batches';
-import { findS3Server, TestS3Server } from '../../batches/src/storage/testing/s3-server';
+import { findS3Server, TestS3Server } from '../../../test/support/s3-server';
 import { modelFiles, NEEDED, TestRepository } from './testing/repository';
 import { openBucket } from './s3-source';
 import { parseModelUri, type ModelUri } from './uri';

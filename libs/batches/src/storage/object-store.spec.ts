@@ -19,7 +19,7 @@ import { proveConditions, StoreUnfit } from './s3/prove-conditions';
 import { openS3Client } from './s3/s3-client';
 import { S3Store } from './s3/s3-store';
 import { makeDataDir } from './testing/data-dir';
-import { findS3Server, TestS3Server, type S3ServerKind } from './testing/s3-server';
+import { findS3Server, TestS3Server, type S3ServerKind } from '../../../../test/support/s3-server';
 
 const fail = (error: Error): never => {
   throw error;

@@ -7,7 +7,7 @@ import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CreateBucketCommand } from '@aws-sdk/client-s3';
 import type { BucketLocation } from '@app/config';
-import { openS3Client } from '../s3/s3-client';
+import { openS3Client } from '@app/batches';
 
 export type S3ServerKind = 'moto' | 'versitygw';
 
@@ -15,7 +15,7 @@ const KEY = { AWS_ACCESS_KEY_ID: 'test-key', AWS_SECRET_ACCESS_KEY: 'test-secret
 const BUCKET = 'interleave-test';
 const START_MS_MAX = 60_000;
 /** `tools/setup.sh --tests` makes its `.venv`. */
-const MOTO = join(__dirname, '../../../../../tools/s3-server');
+const MOTO = join(__dirname, '../../tools/s3-server');
 
 /** The program of such a server; null: there is none here, and what needs one counts as skipped. */
 export function findS3Server(kind: S3ServerKind): string | null {
