@@ -7,7 +7,6 @@ import { Redis } from 'ioredis';
 import { parseDocument } from 'yaml';
 import { envoyYaml } from '@app/config';
 import { findExecutable, readTopology } from '@app/system';
-// The library's own tests use it too; it is no part of what the library offers.
 import { findS3Server, TestS3Server, type S3ServerKind } from '../../test/support/s3-server';
 import { embed } from '../../test/support/live-load';
 import { freePort, Stack, until } from '../../test/support/stack';
