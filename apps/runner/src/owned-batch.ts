@@ -33,6 +33,7 @@ import { prepareRows } from './intake/prepare/prepare-rows';
 import { ManifestFile } from './manifest-file';
 import type { OwnerQueue } from './owner-queue';
 import { finishBatch } from './output/finish-batch';
+import { removeLines } from './output/remove-lines';
 import { BatchReport } from './progress/batch-report';
 import { TimelineFile } from './progress/timeline-file';
 import type { RunnerContext } from './runner-context';
@@ -347,6 +348,7 @@ export class OwnedBatch {
     this.report.stand(failures);
     await this.timeline?.save(chunks);
     await this.advance(outcome, { ...changes, [`${outcome}_at`]: nowSeconds() });
+    if (outcome !== 'failed' && !this.isLost) await removeLines(this.context, { manifest: this.manifest, input, chunks });
   }
 
   /** What the batch is made of and what is done of it, by the store; after a change of owner or validation, and before the end. */

@@ -1,6 +1,7 @@
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import * as zlib from 'node:zlib';
 import {
@@ -146,6 +147,19 @@ describe('a batch of a table', () => {
     const errors = await workspace.readLines(batch.error_file_id);
     expect(rows).toHaveLength(completed + errors.length);
     expect(rows.length).toBeLessThan(5000);
+  });
+
+  it('has its answers once on the disk, and lines of errors', async () => {
+    const path = await write(
+      'once.parquet',
+      `SELECT i AS id, CASE WHEN i = 70 THEN 'bad' ELSE 'text ' || i END AS text FROM range(200) t(i)`,
+    );
+    const { batch } = await run(path, { idColumn: 'id' }, { format: 'parquet' });
+    expect(batch.request_counts).toEqual({ total: 200, completed: 199, failed: 1 });
+    const chunks = join(workspace.directory, 'batches', batch.id, 'chunks');
+    for (let looks = 0; looks < 200 && readdirSync(chunks).length > 1; looks++) await sleep(20);
+    expect(readdirSync(chunks)).toEqual(['1']);
+    expect(await workspace.readLines(batch.error_file_id)).toMatchObject([{ custom_id: '70' }]);
   });
 
   it('takes cells of CSV as they are', async () => {

@@ -70,6 +70,11 @@ export class ChunkResults {
     if (range.start < range.end) yield* this.store.read(this.key(result.index), { start: first + range.start, end: first + range.end });
   }
 
+  /** Once nobody reads its lines any more. */
+  delete(index: number): Promise<void> {
+    return this.store.delete(this.key(index));
+  }
+
   /** Former releases had the counts in the name. */
   private async adopt(name: string): Promise<void> {
     const [index = 0, completed = 0, failed = 0, outputBytes = 0] = (FORMER_NAME.exec(name) ?? []).slice(1).map(Number);
