@@ -7,7 +7,7 @@ export { releaseView } from './release-view';
 export { bestFirst } from './heads/classification';
 export { externalDataOf } from './external-data';
 export { graphInputs, type GraphManifest, type GraphStep } from './graph/graph-manifest';
-export { joinSignatures } from './graph/graph-signature';
+export { joinSignatures, type JoinedGraph } from './graph/graph-signature';
 export { isFoundGraph, preferredGraph } from './graph-file';
 export { hasFile, workerModelPlan, type FileManifest, type LaneLimits, type ModelManifest } from './manifest';
 export { modelFileBytes } from './model-bytes';

@@ -280,7 +280,18 @@ function readManifest(name: string, folder: string, candidate: Candidate): Model
 }
 
 /** Settings of a model with a file of its own. */
-const OF_FILES = ['file', 'device', 'axes', 'padValues', 'paddingIsSafe', 'mergeRows', 'batchInvariant', 'runRowsMax', 'runTokensMax', 'runTimeoutMs'];
+const OF_FILES = [
+  'file',
+  'device',
+  'axes',
+  'padValues',
+  'paddingIsSafe',
+  'mergeRows',
+  'batchInvariant',
+  'runRowsMax',
+  'runTokensMax',
+  'runTimeoutMs',
+];
 
 /** Null: it has a file of its own. */
 function readGraph(name: string, folder: string, file: ModelFile): GraphManifest | null {

@@ -23,6 +23,13 @@ const SEQUENCES: readonly SequenceAxis[] = ['sequence0', 'sequence1'];
 /** Of the strictest step first. */
 const MODES: readonly CoalesceMode[] = ['alone', 'equal-length', 'padded'];
 
+/** A graph whose steps fit together. */
+export interface JoinedGraph {
+  signature: ModelSignature;
+  /** All of its tensors, by name. */
+  tensors: ReadonlyMap<string, TensorSpec>;
+}
+
 /**
  * The inputs and outputs of a graph, of those of its steps, which come in the order of `steps`; or all that does not fit. A length that
  * one step's tensors share is one length of the graph.
@@ -30,17 +37,23 @@ const MODES: readonly CoalesceMode[] = ['alone', 'equal-length', 'padded'];
 export function joinSignatures(
   { steps, outputs }: { steps: readonly JoinableStep[]; outputs: readonly string[] },
   signatures: readonly ModelSignature[],
-): ModelSignature | { problems: string[] } {
+): JoinedGraph | { problems: string[] } {
   const missing = steps.flatMap((step, i) => nameProblems(step, i, signatures[i] as ModelSignature));
   if (missing.length > 0) return { problems: missing };
   const tensors = tensorsOf(steps, signatures);
   const problems = [...tensors.values()].flatMap(tensorProblems);
   if (problems.length > 0) return { problems };
-  const inputs = graphInputs(steps).map((name) => inputSpec(tensors.get(name) as GraphTensor));
-  const lengths = lengthsOf(steps, signatures, inputs);
-  const named = (spec: TensorSpec): TensorSpec => ({ ...spec, axes: spec.axes.map((axis, dim) => lengths(spec.name, dim, axis)) });
-  const made = outputs.map((name) => ({ ...(tensors.get(name)?.maker as View).spec, name }));
-  return { inputs: inputs.map(named), outputs: made.map(named), ...strictest(steps, signatures) };
+  const inputs = graphInputs(steps);
+  const specs = [...tensors.values()].map(specOf);
+  const lengths = lengthsOf(
+    steps,
+    signatures,
+    specs.filter(({ name }) => inputs.includes(name)),
+  );
+  const named = specs.map((spec) => ({ ...spec, axes: spec.axes.map((axis, dim) => lengths(spec.name, dim, axis)) }));
+  const byName = new Map(named.map((spec) => [spec.name, spec]));
+  const pick = (names: readonly string[]): TensorSpec[] => names.flatMap((name) => byName.get(name) ?? []);
+  return { signature: { inputs: pick(inputs), outputs: pick(outputs), ...strictest(steps, signatures) }, tensors: byName };
 }
 
 function nameProblems(step: JoinableStep, index: number, { inputs, outputs }: ModelSignature): string[] {
@@ -112,8 +125,9 @@ function kindOf(axis: Axis | undefined): 'batch' | 'sequence' | 'fixed' | 'free'
   return axis === 'sequence0' || axis === 'sequence1' ? 'sequence' : (axis ?? 'free');
 }
 
-/** What suits all that take it. */
-function inputSpec({ name, takers }: GraphTensor): TensorSpec {
+/** What is made; or what suits all that take it. */
+function specOf({ name, maker, takers }: GraphTensor): TensorSpec {
+  if (maker !== undefined) return { ...maker.spec, name };
   const specs = takers.map(({ spec }) => spec);
   const first = specs[0] as TensorSpec;
   const strictestAt = (dim: number): TensorSpec =>
@@ -166,6 +180,8 @@ function strictest(
 
 /** As in `FP32 [batch, sequence, 64]`. */
 function typeText({ datatype, shape, axes }: TensorSpec): string {
-  const sizes = shape.map((size, dim) => (size >= 0 ? String(size) : { free: 'any', fixed: 'any' }[axes[dim] as string] ?? kindOf(axes[dim])));
+  const sizes = shape.map((size, dim) =>
+    size >= 0 ? String(size) : ({ free: 'any', fixed: 'any' }[axes[dim] as string] ?? kindOf(axes[dim])),
+  );
   return `${datatype} [${sizes.join(', ')}]`;
 }

@@ -5,7 +5,9 @@ export const STEPS_MAX = 64;
 const TENSORS_MAX = 256;
 
 const tensorName = z.string().min(1).max(256);
-const tensorMap = z.record(tensorName, tensorName).refine((map) => Object.keys(map).length <= TENSORS_MAX, `expected at most ${TENSORS_MAX} tensors`);
+const tensorMap = z
+  .record(tensorName, tensorName)
+  .refine((map) => Object.keys(map).length <= TENSORS_MAX, `expected at most ${TENSORS_MAX} tensors`);
 const modelName = z.string().min(1).max(512);
 const version = z
   .union([z.number().int(), z.string()])
