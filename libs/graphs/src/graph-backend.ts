@@ -86,6 +86,7 @@ export class GraphBackend implements InferenceBackend {
   useTexts(models: ModelCatalog): void {
     this.texts = models;
     models.onChange(() => this.judge());
+    this.judge();
   }
 
   checkAhead(request: UnreadRequest): number {

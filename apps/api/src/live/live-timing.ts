@@ -92,7 +92,7 @@ export function serverTiming({ stages, runRows, steps, cache }: LiveTiming): str
     const rows = stage === 'run' ? `;desc="${runRows} rows"` : '';
     return `${stage};dur=${Math.round(ms * 1000) / 1000}${rows}`;
   };
-  const step = ({ step: name, us }: StepTiming): string => `step;desc="${name}";dur=${us / 1000}`;
+  const step = ({ step: name, us }: StepTiming): string => `step;desc="${name}";dur=${Math.round(us) / 1000}`;
   return [...stages.map(entry), ...steps.map(step), ...(cache === null ? [] : [`cache;desc=${cacheText(cache)}`])].join(', ');
 }
 
