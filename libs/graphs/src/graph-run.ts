@@ -61,7 +61,7 @@ export class GraphRun {
         this.runAfter(
           step,
           i,
-          step.needs.map((need) => done[need]),
+          step.needs.flatMap((need) => done[need] ?? []),
         ),
       );
     try {
@@ -76,7 +76,7 @@ export class GraphRun {
     return this.items.map((item) => item.error ?? this.resultOf(item));
   }
 
-  private async runAfter(step: Step, index: number, needs: (Promise<void> | undefined)[]): Promise<void> {
+  private async runAfter(step: Step, index: number, needs: Promise<void>[]): Promise<void> {
     await Promise.all(needs);
     const open = this.items.filter((item) => item.error === null && this.outputsOf(step, item).length > 0);
     if (open.length === 0) return;

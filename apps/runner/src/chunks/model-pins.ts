@@ -87,7 +87,9 @@ export class ModelPins {
   private async digestOf(plan: PlannedModel): Promise<string | null> {
     if (plan.steps === undefined) return this.digestOfFiles(plan);
     const models = plan.steps.map(({ revision }) => this.planned().find((other) => other.revision === revision));
-    const digests = await Promise.all([plan, ...models].map((each) => (each === undefined ? null : this.digestOfFiles(each))));
+    const digests = await Promise.all(
+      [plan, ...models].map((each) => (each === undefined ? Promise.resolve(null) : this.digestOfFiles(each))),
+    );
     return digests.includes(null) ? null : createHash('sha256').update(digests.join('\n')).digest('hex');
   }
 
