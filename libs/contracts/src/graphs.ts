@@ -1,8 +1,7 @@
 import type { Lane } from './stages';
 
-export const STEP_KINDS = ['model', 'tokenizer', 'head'] as const;
 /** What a step does: runs a model, makes token ids of texts, or makes the answer of a model's task of its outputs. */
-export type StepKind = (typeof STEP_KINDS)[number];
+export type StepKind = 'model' | 'tokenizer' | 'head';
 
 /** One step of a graph. Both maps go from the name that the step's model has for a tensor to the graph's name of it. */
 export interface GraphStepPlan {

@@ -6,7 +6,7 @@ export { splitLabel } from './label';
 export { releaseView } from './release-view';
 export { bestFirst } from './heads/classification';
 export { externalDataOf } from './external-data';
-export { graphInputs, type GraphManifest, type GraphStep } from './graph/graph-manifest';
+export { type GraphStep } from './graph/graph-manifest';
 export { joinSignatures, type JoinedGraph } from './graph/graph-signature';
 export { isFoundGraph, preferredGraph } from './graph-file';
 export { hasFile, workerModelPlan, type FileManifest, type LaneLimits, type ModelManifest } from './manifest';

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 /** More steps are no ensemble but a mistake. */
-export const STEPS_MAX = 64;
+const STEPS_MAX = 64;
 const TENSORS_MAX = 256;
 
 const tensorName = z.string().min(1).max(256);
