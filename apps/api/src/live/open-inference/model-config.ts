@@ -1,7 +1,9 @@
+import type { Config } from '@app/config';
 import type { Datatype, GraphStepPlan, ModelSignature, TensorSpec, WorkerPlan } from '@app/contracts';
 import type { ModelView } from '@app/models';
 import { PlacementReader } from '@app/process';
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
+import { CONFIG } from '../../tokens';
 
 /** An input or output in Triton's configuration: without the batch dimension where `max_batch_size` is above 0. */
 export interface TensorConfig {
@@ -40,7 +42,10 @@ export interface ModelConfig {
 /** What Triton's model configuration extension tells. */
 @Injectable()
 export class ModelConfigs {
-  constructor(private readonly placement: PlacementReader) {}
+  constructor(
+    @Inject(CONFIG) private readonly config: Config,
+    private readonly placement: PlacementReader,
+  ) {}
 
   /** Throws as `ModelView.find`. Version null: the newest that is ready. */
   of(catalog: ModelView, name: string, version: string | null): ModelConfig {
@@ -48,7 +53,11 @@ export class ModelConfigs {
     const graph = this.placement.placement?.graphs?.find((plan) => plan.revision === revision);
     const revisions = graph?.steps.map((step) => step.revision) ?? [revision];
     const workers = this.placement.workers().filter(({ lane }) => lane === 'realtime');
-    const rowsMax = revisions.map((each) => Math.max(1, ...workers.flatMap((worker) => planOf(worker, each)?.runRowsMax ?? [])));
+    const rowsOf = (worker: WorkerPlan, each: number): number[] => {
+      const plan = planOf(worker, each);
+      return plan === undefined ? [] : [plan.runRowsMax ?? this.config.realtime.runRowsMax];
+    };
+    const rowsMax = revisions.map((each) => Math.max(1, ...workers.flatMap((worker) => rowsOf(worker, each))));
     const isBatched = hasBatchFirst(signature);
     const own = workers.filter((worker) => planOf(worker, revision) !== undefined);
     return {
