@@ -2,6 +2,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadConfig } from '@app/config';
 import { PREEMPTION_VERDICTS, type Placement } from '@app/contracts';
+import { StepMetrics } from '@app/graphs';
 import { observeProcess } from '@app/telemetry';
 import { Registry } from 'prom-client';
 import { addGatewayGauges } from '../apps/api/src/metrics/gateway-gauges';
@@ -88,6 +89,13 @@ function runnerMetrics(): Registry {
   return registry;
 }
 
+/** Of the processes that run graphs of models. */
+function stepMetrics(): Registry {
+  const registry = new Registry();
+  new StepMetrics(registry);
+  return registry;
+}
+
 function workerMetrics(): Registry {
   const registry = new Registry();
   const worker = { id: 'worker', lane: 'realtime' as const };
@@ -108,6 +116,7 @@ async function writePage(): Promise<string> {
     describeAll(schedulerMetrics(), 'scheduler'),
     describeAll(runnerMetrics(), 'runner'),
     describeAll(workerMetrics(), 'worker'),
+    describeAll(stepMetrics(), 'api, runner'),
   ]);
   const all = [...each, ...parts.flat().filter((one) => !isCommon(one))].sort((one, other) => one.name.localeCompare(other.name, 'en'));
   expect(new Set(all.map(({ name }) => name)).size).toBe(all.length);
