@@ -245,6 +245,7 @@ function readManifest(name: string, folder: string, candidate: Candidate): Model
     tensorsAreFallback,
     device: file.device ?? 'cpu',
     batchAxisName: file.axes?.batch ?? null,
+    inputAxisNames: file.axes?.inputs ?? {},
     sequenceAxisNames: typeof sequence === 'string' ? [sequence] : sequence,
     padValues: { ...(padTokenId ? { input_ids: padTokenId } : {}), ...file.padValues },
     paddingIsSafe: file.paddingIsSafe ?? null,

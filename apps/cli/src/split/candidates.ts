@@ -4,7 +4,7 @@ import type { ExampleAxis } from './example-inputs';
 import { bytesOf, type Profile, type ProfiledNode, type SeenValue } from './profile';
 
 /** Share of the whole model's time that may be spent again in a later stage instead of carrying a value there. */
-const REPEATED_SHARE_MAX = 0.005;
+const REPEATED_SHARE_MAX = 0.02;
 const RANDOM = /Random|Multinomial|Bernoulli|Dropout|Sampling/;
 
 /** A value that goes from one stage to another. */

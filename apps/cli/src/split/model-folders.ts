@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { isDescription, layerWeightsIn } from '@app/models';
 import { parse, stringify } from 'yaml';
 import type { VersionFiles } from '../optimize/scratch-repository';
+import type { CarriedValue } from './candidates';
 import type { Stage } from './stages';
 
 const MODEL_FILE = 'model.yaml';
@@ -38,15 +39,18 @@ export function writeStageSettings(folder: string, stage: Stage, settings: Setti
   if (Object.keys(own).length > 0) writeFileSync(join(folder, MODEL_FILE), stringify(own));
 }
 
-/** Names that no input of a stage has would be refused. */
-function axesFor({ part }: Stage, settings: Settings): Settings {
+/** Names that no input of a stage has would be refused. Those that the graph of the stage does not tell are told here. */
+function axesFor({ part, takes }: Stage, settings: Settings): Settings {
   const axes = (settings['axes'] ?? {}) as { batch?: string; sequence?: string | string[] };
-  const dims = new Set(part.inputs.flatMap((input) => input.dims ?? []));
+  const dims = new Set([...part.inputs, ...takes].flatMap((input) => input.dims ?? []));
   const names = new Set(part.inputs.map(({ name }) => name));
   const sequence = [axes.sequence ?? []].flat().filter((name) => dims.has(name));
+  const inputs = takes.filter((value) => value.dims.some((dim) => typeof dim === 'string'));
+  const namesOf = (value: CarriedValue): (string | null)[] => value.dims.map((dim) => (typeof dim === 'string' ? dim : null));
   const kept = {
     ...(axes.batch !== undefined && dims.has(axes.batch) ? { batch: axes.batch } : {}),
     ...(sequence.length > 0 ? { sequence } : {}),
+    ...(inputs.length > 0 ? { inputs: Object.fromEntries(inputs.map((value) => [value.name, namesOf(value)])) } : {}),
   };
   const padValues = Object.entries((settings['padValues'] ?? {}) as Settings).filter(([name]) => names.has(name));
   return {

@@ -1,4 +1,4 @@
-import type { OnnxFile, OnnxGraph, OnnxNode, OnnxPart } from '@app/onnx-file';
+import type { DeclaredValue, OnnxFile, OnnxGraph, OnnxNode, OnnxPart } from '@app/onnx-file';
 import { CliError } from '../cli-error';
 import type { CarriedValue, Cut } from './candidates';
 import type { Profile } from './profile';
@@ -6,7 +6,7 @@ import type { Profile } from './profile';
 /** One stage of a model: its part of the graph, and what goes in and out. */
 export interface Stage {
   part: OnnxPart;
-  /** Values of earlier stages that it takes. */
+  /** Values of earlier stages that it takes; `part` may declare their axes without names. */
   takes: CarriedValue[];
   /** Values for later stages. */
   gives: CarriedValue[];
@@ -17,12 +17,18 @@ export interface Stage {
 
 /**
  * Divides the nodes of the file by cuts of the optimised graph. Each stage has all that its outputs need of the inputs and of what
- * earlier stages give: weights that several stages use, and cheap nodes that several need, are in each of them.
+ * earlier stages give: weights that several stages use, and cheap nodes that several need, are in each of them. Names of the axes of
+ * values between stages are told to the runtime with `namesAxes` only: it fuses more where it knows that two shapes are equal.
  */
-export function divide({ graph }: OnnxFile, profile: Profile, cuts: readonly Cut[]): Stage[] {
+export function divide({ graph }: OnnxFile, profile: Profile, cuts: readonly Cut[], namesAxes: boolean): Stage[] {
   const stageAt = (position: number): number => cuts.filter(({ after }) => after < position).length;
   const madeIn = new Map(profile.nodes.flatMap(({ node }, position) => node.outputs.map((name) => [name, stageAt(position)] as const)));
   const carried = new Map(cuts.flatMap(({ values }) => values.map((value) => [value.name, value] as const)));
+  const declare = ({ name, elementType, dims }: CarriedValue): DeclaredValue => ({
+    name,
+    elementType,
+    dims: namesAxes ? dims : dims.map((dim) => (typeof dim === 'string' ? null : dim)),
+  });
   const lookup = new Lookup(graph);
   // An output that is no node's result is an input or a weight, and the last stage hands it out.
   const outputStage = (name: string): number => madeIn.get(name) ?? cuts.length;
@@ -45,8 +51,8 @@ export function divide({ graph }: OnnxFile, profile: Profile, cuts: readonly Cut
       part: {
         nodes: graph.nodes.filter((node) => found.nodes.has(node)),
         weights: graph.weights.filter(({ name }) => found.weights.has(name)),
-        inputs: [...declared, ...takes],
-        outputs: [...outputs, ...gives.filter(({ name }) => !ownOutputs.has(name))],
+        inputs: [...declared, ...takes.map(declare)],
+        outputs: [...outputs, ...gives.filter(({ name }) => !ownOutputs.has(name)).map(declare)],
       },
       takes,
       gives,
