@@ -26,6 +26,7 @@ export function splitReport({ rows, length, whole, stages, cuts, places }: Split
     `whole model: ${msText(whole.ms)} ms, ${byteText(whole.weightsBytes)} of weights`,
     `slowest stage by profile: ${balanceText(predicted)}`,
   ];
+  for (const { model, rows: sharing } of stages) if (sharing !== null) lines.push(`rows of ${model}: ${sharing}`);
   if (measured.every((ms) => ms !== null)) lines.push(`slowest stage as measured: ${balanceText(measured)}`);
   return lines.join('\n');
 }

@@ -48,6 +48,8 @@ export interface SplitStage {
   predictedMs: number;
   /** As the worker measures it; null: it was not. */
   ms: number | null;
+  /** Whether rows of several requests share its runs; null: it was not written. */
+  rows: string | null;
 }
 
 /** Cuts a model into stages, proves that they answer as the whole does, and puts them and their pipeline in place. Throws a `CliError`. */
@@ -121,6 +123,7 @@ class Split {
         weightsBytes: weights.of(part.weights),
         predictedMs: ((ends[i] ?? 0) - (ends[i - 1] ?? 0)) / 1000,
         ms: null,
+        rows: null,
       })),
       cuts,
       places,
@@ -184,8 +187,8 @@ class Split {
         throw new CliError(`${folder} cannot be written: ${(error as Error).message}`);
       }
       writeStageSettings(folder, stage, settingsOf(this.files), whole.signature.coalesce === 'padded');
-      const ms = await runStage(config, { folder, model, stage }, { flows, examples: whole.examples });
-      (result.stages[i] as SplitStage).ms = ms;
+      const served = await runStage(config, { folder, model, stage }, { flows, examples: whole.examples });
+      Object.assign(result.stages[i] as SplitStage, served);
     }
     return differentOutput(whole.outputs, flows);
   }
@@ -201,7 +204,7 @@ class Split {
       onnxRuntime: inspectRuntime(config.ortLibraryPath).version,
       measuredAt: { rows, length },
       whole,
-      stages: stages.map(({ model, nodes, weightsBytes, ms }) => ({ model, nodes, weightsBytes, ms })),
+      stages: stages.map(({ model, nodes, weightsBytes, ms, rows: sharing }) => ({ model, nodes, weightsBytes, ms, rows: sharing })),
       cuts: cuts.map(({ values, bytes }) => ({
         tensors: values.map(({ name, datatype, dims }) => ({ name, datatype, shape: dims })),
         bytes,

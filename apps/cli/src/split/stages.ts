@@ -45,7 +45,8 @@ export function divide({ graph }: OnnxFile, profile: Profile, cuts: readonly Cut
     const inputs = graph.inputs.filter(({ name }) => found.inputs.has(name));
     // Old graphs declare their weights as inputs too.
     const declared = graph.inputs.filter(({ name }) => found.inputs.has(name) || found.weights.has(name));
-    if (takes.length + inputs.length === 0) throw new CliError(`stage ${stage + 1} would take no inputs; try fewer stages`);
+    if (takes.length + inputs.length === 0 || gives.length + outputs.length === 0)
+      throw new CliError(`stage ${stage + 1} would take or give nothing; try fewer stages`);
     const ownOutputs = new Set(outputs.map(({ name }) => name));
     return {
       part: {

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Config } from '@app/config';
-import { InterleaveError, type InferenceItem, type ModelSignature, type Tensor } from '@app/contracts';
+import { InterleaveError, mergingText, type InferenceItem, type ModelSignature, type Tensor } from '@app/contracts';
 import type { OnnxValue } from '@app/onnx-file';
 import { CliError } from '../cli-error';
 import { madeUpInstances } from '../instances';
@@ -42,19 +42,27 @@ export async function runWhole(
   });
 }
 
-/** Runs a stage as a node does, with the values that flow into it; adds what it gives to them. Resolves to the CPU time of one run. */
+/** How a stage is served by itself. */
+export interface ServedStage {
+  /** CPU time of one run of the size whose times count; null: it cannot be measured. */
+  ms: number | null;
+  /** Whether rows of several requests share runs. */
+  rows: string;
+}
+
+/** Runs a stage as a node does, with the values that flow into it; adds what it gives to them. */
 export async function runStage(
   config: Config,
   { folder, model, stage }: { folder: string; model: string; stage: Stage },
   { flows, examples }: { flows: readonly Map<string, Tensor>[]; examples: Examples },
-): Promise<number | null> {
-  return withModel(config, { folder, model, what: model }, async (node, local) => {
+): Promise<ServedStage> {
+  return withModel(config, { folder, model, what: model }, async (node, local, signature) => {
     const names = [...stage.inputs, ...stage.takes.map(({ name }) => name)];
     for (const flow of flows) {
       const inputs = names.map((name) => flow.get(name) as Tensor);
       for (const output of await run(node, local, inputs, `${model} refuses what the stages before it give`)) flow.set(output.name, output);
     }
-    return measure(node, local, examples);
+    return { ms: await measure(node, local, examples), rows: mergingText(signature) };
   });
 }
 
