@@ -1,10 +1,12 @@
 import type { Config } from '@app/config';
 import type { InferenceBackend, Lane } from '@app/contracts';
+import { GraphBackend, StepMetrics } from '@app/graphs';
 import { openModelCatalog, type ModelCatalog } from '@app/models';
 import { PlacementReader } from '@app/process';
 import type { Logger } from '@app/telemetry';
 import { WorkerPool } from '@app/worker-pool';
 import { Global, Module, type DynamicModule } from '@nestjs/common';
+import { Registry } from 'prom-client';
 import { BACKEND, BATCH_BACKEND, CATALOG, CONFIG, LOGGER } from '../tokens';
 import { BatchLaneState } from './batch-lane-state';
 
@@ -17,10 +19,11 @@ export class LaneModule {
     return {
       module: LaneModule,
       providers: [
-        { provide: BACKEND, useFactory: openPool('realtime'), inject: [CONFIG, PlacementReader] },
-        { provide: BATCH_BACKEND, useFactory: openPool('batch'), inject: [CONFIG, PlacementReader] },
+        { provide: StepMetrics, useFactory: (registry: Registry) => new StepMetrics(registry), inject: [Registry] },
+        { provide: BACKEND, useFactory: openLane('realtime'), inject: [CONFIG, PlacementReader, StepMetrics] },
+        { provide: BATCH_BACKEND, useFactory: openLane('batch'), inject: [CONFIG, PlacementReader, StepMetrics] },
         BatchLaneState,
-        { provide: CATALOG, useFactory: openCatalog, inject: [CONFIG, LOGGER, PlacementReader, BACKEND] },
+        { provide: CATALOG, useFactory: openCatalog, inject: [CONFIG, LOGGER, PlacementReader, BACKEND, BATCH_BACKEND] },
       ],
       exports: [BACKEND, BATCH_BACKEND, BatchLaneState, CATALOG],
     };
@@ -41,19 +44,22 @@ export class LaneModule {
   }
 }
 
-function openPool(lane: Lane): (config: Config, placement: PlacementReader) => WorkerPool {
-  return ({ runDir }, placement) => new WorkerPool({ lane, runDir, placement });
+function openLane(lane: Lane): (config: Config, placement: PlacementReader, metrics: StepMetrics) => GraphBackend {
+  return ({ runDir }, placement, metrics) =>
+    new GraphBackend({ steps: new WorkerPool({ lane, runDir, placement }), placement, onStep: metrics.of(lane) });
 }
 
 async function openCatalog(
   { modelsDir }: Config,
   log: Logger,
   placement: PlacementReader,
-  backend: InferenceBackend,
+  backend: GraphBackend,
+  batch: GraphBackend,
 ): Promise<ModelCatalog> {
   const catalog = await openModelCatalog(modelsDir, 'realtime', log, placement);
   const adoptReports = () => catalog.applyReports(backend.models());
   backend.onModelsChanged(adoptReports);
   adoptReports();
+  for (const lane of [backend, batch]) lane.useTexts(catalog);
   return catalog;
 }

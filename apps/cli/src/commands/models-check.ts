@@ -50,11 +50,11 @@ function isModelFolder(dir: string): boolean {
   }
 }
 
-/** One after the other: each is loaded as if it were alone. */
+/** One after the other: each is loaded as if it were alone. Graphs have nothing to load, and run on a node only. */
 async function checkAll(modelsDir: string, records: boolean): Promise<ModelCheck[]> {
   const config = loadConfig();
   const checks: ModelCheck[] = [];
-  const entries = scanRepository(modelsDir);
+  const entries = scanRepository(modelsDir).filter(({ manifest }) => !manifest?.graph);
   for (const entry of entries) {
     const folder = join(modelsDir, entry.name);
     const hasOwnSamples = samplesPath(join(folder, entry.version), join(folder, entry.version)) !== null;
