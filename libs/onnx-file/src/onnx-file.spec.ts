@@ -1,10 +1,10 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { externalise } from '../../../test/fixtures/externalise';
 import { endless } from '../../../tools/model-builder/src/bad-models';
 import { twoAxes } from '../../../tools/model-builder/src/tensor-models';
 import { ExternalFiles, readOnnxFile, writeOnnxPart, type OnnxFile } from './index';
-import { externalise } from './testing/externalise';
 
 describe('an ONNX file', () => {
   const folder = mkdtempSync(join(tmpdir(), 'il-onnx-'));
