@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 import { loadConfig, runPaths } from '@app/config';
 import { workersBeside, type Placement, type WorkerModelPlan, type WorkerPlan } from '@app/contracts';
 import { inspectRuntime, isolateProcess, startWorker, type WorkerHandle } from '@app/native';
+import { loadBytes } from '@app/models';
 import { logLevelCommand, onShutdown, openPlacement, readPlacement, serveProcessStatus, type ShutdownStep } from '@app/process';
 import { createLogger, type Logger, observeProcess } from '@app/telemetry';
 import { Registry } from 'prom-client';
@@ -43,6 +44,7 @@ async function main(): Promise<void> {
     quarantined: placement.quarantined,
     loadLast: placement.loadLast,
     hasFilesOf,
+    needBytesOf: ({ modelPath }) => loadBytes(modelPath),
     heartbeatFd,
     controlPages,
   });

@@ -8,7 +8,7 @@ export { bestFirst } from './heads/classification';
 export { externalDataOf } from './external-data';
 export { isFoundGraph, preferredGraph } from './graph-file';
 export { workerModelPlan, type LaneLimits, type ModelManifest } from './manifest';
-export { modelFileBytes } from './model-bytes';
+export { loadBytes, modelFileBytes, weightFiles } from './model-bytes';
 export { ModelFileError, readBounded } from './model-files';
 export { isDescription, layerWeightsIn } from './needed-files';
 export {

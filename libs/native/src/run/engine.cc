@@ -53,6 +53,7 @@ Engine::Engine(EnginePlan plan)
               .gate = gate_.get()}),
       answers_(queue_, liveLane_.get()),
       isolation_(plan_.cpus.size()),
+      loadMemory_({.limitBytes = plan_.memoryBytes}),
       loaders_({.slowNs = plan_.slowLoadNs,
                 .onStart =
                     [this] {
@@ -239,7 +240,7 @@ void Engine::ExecutorLoop(std::size_t executor) {
 void Engine::LoadOne(std::size_t loader, ServedModel& model) {
   if (model.isRetired() || model.state() == ModelState::kFailed) return;
   const std::size_t slot = LoaderSlot(plan_, loader);
-  {
+  if (TakeMemory(loader, model)) {
     Heartbeat::Activity activity(heartbeat_, slot, model.plan().revision, Phase::kLoading);
     const auto watched = [&](ort::RunOptions* options, const std::function<void()>& run) {
       activity.Enter(Phase::kProbing);
@@ -247,7 +248,21 @@ void Engine::LoadOne(std::size_t loader, ServedModel& model) {
     };
     model.Load(library_, watched, plan_.confirmsLoads);
   }
+  loadMemory_.End(loader);
   onModelsChanged_();
+}
+
+bool Engine::TakeMemory(std::size_t loader, ServedModel& model) {
+  const ModelPlan& plan = model.plan();
+  if (plan.options.cuda != nullptr || !plan.refusal.empty()) return true;
+  LoadMemory::Room room;
+  if (loadMemory_.Begin(loader, plan.needBytes, room)) return true;
+  std::vector<LoadedNeed> loaded;
+  for (const ServedModels::Model& other : models_.All()) {
+    if (other->session() != nullptr) loaded.push_back({other->plan().name, other->plan().needBytes});
+  }
+  model.Fail(NoRoomText(plan.name, plan.needBytes, room, plan_.memoryBytes, loaded));
+  return false;
 }
 
 ModelLimits Engine::LimitsOf(const ServedModel& model) const {
