@@ -195,13 +195,13 @@ TEST_F(RunGateTest, TheFloorBeginsToEarnWhenTheGateClosesAndPaysForNoMeasurement
   RunGate gate(pages_.Open("batch"), {}, 2);
   control_->control.floorPermille = 100;
   control_->control.untilNs = kForever;
-  ASSERT_TRUE(gate.MayBegin(0, kRows, 1 * kMs));
-  ASSERT_TRUE(gate.MayBegin(0, kRows, 60'000 * kMs));
+  ASSERT_TRUE(gate.MayBegin(0, 1, kRows, 1 * kMs));
+  ASSERT_TRUE(gate.MayBegin(0, 1, kRows, 60'000 * kMs));
   control_->control.withheld = 2;
-  EXPECT_FALSE(gate.MayBegin(0, kRows, 60'001 * kMs)) << "paid with what was earned while it was open";
-  EXPECT_FALSE(gate.MayBegin(0, RunGate::Wanted::kMeasurement, 61'000 * kMs));
-  EXPECT_FALSE(gate.MayBegin(1, kRows, 61'000 * kMs));
-  EXPECT_TRUE(gate.MayBegin(0, kRows, 61'000 * kMs));
+  EXPECT_FALSE(gate.MayBegin(0, 1, kRows, 60'001 * kMs)) << "paid with what was earned while it was open";
+  EXPECT_FALSE(gate.MayBegin(0, 1, RunGate::Wanted::kMeasurement, 61'000 * kMs));
+  EXPECT_FALSE(gate.MayBegin(1, 1, kRows, 61'000 * kMs));
+  EXPECT_TRUE(gate.MayBegin(0, 1, kRows, 61'000 * kMs));
 }
 
 TEST_F(RunGateTest, ARunIsSeenFromItsBeginningToItsEnd) {
@@ -209,8 +209,8 @@ TEST_F(RunGateTest, ARunIsSeenFromItsBeginningToItsEnd) {
   RunGate gate(pages_.Open("batch"), {}, 2);
   const Neighbours neighbours(pages_.OpenAll({"batch"}));
   EXPECT_FALSE(neighbours.HasRunSince(0));
-  ASSERT_TRUE(gate.MayBegin(1, RunGate::Wanted::kRows, 10));
-  gate.Began(1);
+  ASSERT_TRUE(gate.MayBegin(1, 1, RunGate::Wanted::kRows, 10));
+  gate.Began(1, 1);
   EXPECT_TRUE(neighbours.HasRunSince(20));
   EXPECT_EQ(neighbours.CompanySince(20, 25), Company::kShared);
   gate.Ended(1, 30);
@@ -223,7 +223,7 @@ TEST_F(RunGateTest, ARunIsSeenFromItsBeginningToItsEnd) {
 TEST_F(RunGateTest, AnItemIsAloneOnlyWhenAllOfItsTimeWas) {
   RunGate gate(pages_.Open("batch"), {}, 2);
   const Neighbours neighbours(pages_.OpenAll({"batch"}));
-  gate.Began(0);
+  gate.Began(0, 1);
   control_->control.heldOffSinceNs = 100;
   control_->control.untilNs = kForever;
   EXPECT_EQ(neighbours.CompanySince(110, 120), Company::kOther) << "a run is still under way";
