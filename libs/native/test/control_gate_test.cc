@@ -204,6 +204,29 @@ TEST_F(RunGateTest, TheFloorBeginsToEarnWhenTheGateClosesAndPaysForNoMeasurement
   EXPECT_TRUE(gate.MayBegin(0, 1, kRows, 61'000 * kMs));
 }
 
+TEST_F(RunGateTest, ATeamOfWhichAPartMayRunHasItsShareOfTheTime) {
+  constexpr auto kRows = RunGate::Wanted::kRows;
+  RunGate gate(pages_.Open("batch"), {}, 4);
+  control_->control.untilNs = kForever;
+  control_->control.withheld = 1;
+  EXPECT_TRUE(gate.MayBegin(0, 2, kRows, 1 * kMs));
+  EXPECT_FALSE(gate.MayBegin(2, 2, kRows, 1 * kMs)) << "nothing was earned yet";
+  EXPECT_TRUE(gate.MayBegin(2, 1, kRows, 1 * kMs)) << "a run of its own CPU is allowed";
+  EXPECT_FALSE(gate.MayBegin(2, 2, RunGate::Wanted::kMeasurement, 100 * kMs));
+  EXPECT_TRUE(gate.MayBegin(2, 2, kRows, 100 * kMs));
+  gate.Began(2, 2);
+  EXPECT_EQ(control_->activity.running, 2U);
+  const std::int64_t startedNs = ThreadCpuNs();
+  while (ThreadCpuNs() - startedNs < 15 * kMs) {
+  }
+  gate.Ended(2, 200 * kMs);
+  EXPECT_EQ(control_->activity.running, 0U);
+  EXPECT_FALSE(gate.MayBegin(2, 2, kRows, 101 * kMs)) << "two CPUs for 15 ms were paid";
+  EXPECT_TRUE(gate.MayBegin(2, 2, kRows, 10'000 * kMs));
+  control_->control.withheld = 2;
+  EXPECT_FALSE(gate.MayBegin(2, 2, kRows, 20'000 * kMs)) << "neither of its CPUs may run";
+}
+
 TEST_F(RunGateTest, ARunIsSeenFromItsBeginningToItsEnd) {
   control_->activity.running = 7;  // left by a process that died
   RunGate gate(pages_.Open("batch"), {}, 2);

@@ -57,16 +57,16 @@ class RunGate {
 
  private:
   struct Run {
-    std::size_t width = 0;            // 0: none is under way
-    FloorCredit* paidBy = nullptr;    // null: it needs none
-    std::int64_t startedCpuNs = 0;    // CPU time of the thread
+    std::size_t width = 0;          // 0: none is under way
+    FloorCredit* paidBy = nullptr;  // null: it needs none
+    std::int64_t startedCpuNs = 0;  // CPU time of the thread
   };
 
   const MappedControlPage own_;
   const std::vector<MappedControlPage> guards_;
   std::vector<Run> runs_;  // by executor
   FloorCredit floor_;
-  FloorCredit partly_;    // of the team of which some executors only may begin runs
+  FloorCredit partly_;         // of the team of which some executors only may begin runs
   std::size_t executors_ = 0;  // allowed at the last MayBegin
   std::uint32_t halvings_ = 0;
 };

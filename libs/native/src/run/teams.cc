@@ -28,7 +28,12 @@ std::size_t Teams::End(std::size_t executor) {
 }
 
 void Teams::Claim(std::size_t executor, std::size_t width) {
-  if (ClaimOf(executor) == 0) claims_.push_back({executor, width});
+  const auto own = std::ranges::find(claims_, executor, &Claimed::leader);
+  if (own == claims_.end()) {
+    claims_.push_back({executor, width});
+  } else {
+    own->width = width;
+  }
 }
 
 std::size_t Teams::Drop(std::size_t executor) {
@@ -38,8 +43,7 @@ std::size_t Teams::Drop(std::size_t executor) {
 }
 
 std::size_t Teams::ClaimOf(std::size_t executor) const {
-  const auto claim =
-      std::ranges::find_if(claims_, [executor](const Claimed& each) { return each.leader == executor; });
+  const auto claim = std::ranges::find(claims_, executor, &Claimed::leader);
   return claim == claims_.end() ? 0 : claim->width;
 }
 

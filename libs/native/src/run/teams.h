@@ -35,7 +35,7 @@ class Teams {
   // Width of its run; 0: none.
   std::size_t WidthOf(std::size_t executor) const { return widths_[executor]; }
 
-  // Does nothing where it has one.
+  // A claim that it has keeps its age.
   void Claim(std::size_t executor, std::size_t width);
   // Returns the width that it claimed; 0 where it had not.
   std::size_t Drop(std::size_t executor);

@@ -223,9 +223,8 @@ bool WorkQueue::TryBegin(std::size_t executor, std::size_t width) {
     teams_.Claim(executor, width);
     return false;
   }
-  const std::size_t claimed = teams_.ClaimOf(executor);
+  if (teams_.ClaimOf(executor) != width) DropClaim(executor);
   teams_.Begin(executor, width);
-  if (claimed > width) CallMembers(executor + width, claimed - width);
   if (options_.gate != nullptr) options_.gate->Began(executor, width);
   return true;
 }
@@ -243,7 +242,8 @@ void WorkQueue::EndRun(std::size_t executor) {
 // Precondition: mutex_ is held.
 void WorkQueue::DropClaim(std::size_t executor) {
   const std::size_t width = teams_.Drop(executor);
-  if (width > 1) CallMembers(executor + 1, width - 1);
+  if (width == 0) return;
+  CallMembers(executor + 1, width - 1);
   for (const std::size_t leader : teams_.Satisfied()) waiters_[leader].wake.notify_one();
 }
 

@@ -79,11 +79,10 @@ class WorkQueue {
     std::int64_t formationNs = 0;     // how long the policy took to choose the run
     bool IsNone() const { return items.empty() && expired.empty() && !probe; }
   };
-  // Waits for work, and until the gate lets the executor have it; none exactly when the queue is closed and holds nothing
-  // that the executor can run. A run of a model with executorThreads above 1 goes to the leader of a team (teams.h), whose
-  // other executors wait until it is over.
-  // `executor` is a position in `cpus`, or that of the express executor; each one calls from its own thread, and
-  // whatever it ran is over.
+  // Waits for work, and until the gate lets the executor have it; none exactly when the queue is closed and holds
+  // nothing that the executor can run. A run of a model with executorThreads above 1 goes to the leader of a team
+  // (teams.h), whose other executors wait until it is over. `executor` is a position in `cpus`, or that of the express
+  // executor; each one calls from its own thread, and whatever it ran is over.
   Work Take(std::size_t executor);
 
   // Items whose deadline has passed, for a caller that comes by when no executor does.
@@ -160,8 +159,8 @@ class WorkQueue {
   std::unique_ptr<Waiter[]> waiters_;  // by executor
   // Guarded by mutex_, as `isCalled` of the waiters. `entries_[i]` is what the coalescer sees of `items_[i]`; the order
   // means nothing.
-  std::vector<std::size_t> waiting_;  // executors, the one that began last at the end
-  Teams teams_;                       // without the express executor
+  std::vector<std::size_t> waiting_;                                 // executors, the one that began last at the end
+  Teams teams_;                                                      // without the express executor
   std::array<std::size_t, kExecutorThreadsMax + 1> waitingItems_{};  // by width of their runs
   std::vector<QueueEntry> entries_;
   std::vector<QueuedItem> items_;

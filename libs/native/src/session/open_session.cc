@@ -17,8 +17,8 @@ constexpr int kOnnxTensor = 1;
 // Errors come back as statuses and say which input was at fault: a client must not be able to fill the log.
 constexpr int kLogFatal = 4;
 
-// Threads are those of the executor and its team, each pinned to a CPU of its own. No memory patterns: the runtime keeps
-// one per combination of input shapes, and ours differ from run to run.
+// Threads are those of the executor and its team, each pinned to a CPU of its own. No memory patterns: the runtime
+// keeps one per combination of input shapes, and ours differ from run to run.
 ort::Owned<ort::SessionOptions> OptionsFor(const ort::OrtLibrary& library, const ModelOptions& model,
                                            ThreadTeam& team) {
   const ort::Functions& api = library.api();

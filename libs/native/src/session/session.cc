@@ -209,8 +209,8 @@ std::vector<TensorDeclaration> Session::ReadDeclarations(bool outputs) const {
 std::string Session::ReadDeclaration(std::size_t index, bool isOutput, TensorDeclaration& declaration) const {
   const ort::Functions& api = library_->api();
   char* name = nullptr;
-  library_->Check((isOutput ? api.SessionGetOutputName : api.SessionGetInputName)(handle(), index,
-                                                                                  library_->allocator(), &name));
+  library_->Check(
+      (isOutput ? api.SessionGetOutputName : api.SessionGetInputName)(handle(), index, library_->allocator(), &name));
   declaration.name = name;
   library_->Check(api.AllocatorFree(library_->allocator(), name));
 
@@ -337,8 +337,8 @@ std::vector<RunOutput> Session::Compute(std::span<Item* const> items, const RunL
   std::array<ort::Value*, kTensorsMax> values{};
   for (std::size_t i = 0; i < wanted.size(); ++i) names[i] = outputNames_[wanted[i]];
   const auto turn = cuda_ != nullptr ? cuda_->TakeTurn() : std::unique_lock<std::mutex>();
-  library_->Check(library_->api().Run(teams_[team].handle.get(), options, inputNames_.data(), inputValues.data(), inputsCount,
-                                      names.data(), wanted.size(), values.data()));
+  library_->Check(library_->api().Run(teams_[team].handle.get(), options, inputNames_.data(), inputValues.data(),
+                                      inputsCount, names.data(), wanted.size(), values.data()));
   std::vector<RunOutput> outputs;
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     RunOutput& output = outputs.emplace_back();

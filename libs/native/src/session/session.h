@@ -46,9 +46,10 @@ struct RunOutput {
   ort::Owned<ort::Value> value{nullptr, nullptr};
 };
 
-// Thread-safe: executors and the loader run on one session at the same time, each with a Scratch of its own, and without
-// helpers. With helpers (HelperPlan) there is a session of the runtime for each team, whose helpers belong to one run at
-// a time: a team has one caller. The sessions of a model open the same file in the same way, so that all answer alike.
+// Thread-safe: executors and the loader run on one session at the same time, each with a Scratch of its own, and
+// without helpers. With helpers (HelperPlan) there is a session of the runtime for each team, whose helpers belong to
+// one run at a time: a team has one caller. The sessions of a model open the same file in the same way, so that all
+// answer alike.
 class Session {
  public:
   // Throws ort::OrtError or SignatureError with the reason why the model cannot be served.
@@ -68,8 +69,8 @@ class Session {
   void LimitMerging(CoalesceMode mode, std::string reason);
 
   // Runs items that passed CheckItem, laid out as `layout` says. `strings[i]` holds the decoded string inputs of item
-  // i, by input; unused where there are none. `team` as in HelperPlan. Throws ort::OrtError when the runtime refuses or fails, NotTogether when
-  // the outputs cannot be told apart.
+  // i, by input; unused where there are none. `team` as in HelperPlan. Throws ort::OrtError when the runtime refuses or
+  // fails, NotTogether when the outputs cannot be told apart.
   std::vector<RunOutput> Run(std::span<Item* const> items, const RunLayout& layout,
                              std::span<const std::vector<StringElements>> strings, Scratch& scratch,
                              const ort::RunOptions* options, std::size_t team = 0);

@@ -57,8 +57,7 @@ const ort::CustomThread* ThreadTeam::Create(void* options, ort::ThreadWork work,
 }
 
 void ThreadTeam::Join(const ort::CustomThread* thread) {
-  const std::unique_ptr<std::thread> handle(
-      reinterpret_cast<std::thread*>(const_cast<ort::CustomThread*>(thread)));
+  const std::unique_ptr<std::thread> handle(reinterpret_cast<std::thread*>(const_cast<ort::CustomThread*>(thread)));
   handle->join();
 }
 
