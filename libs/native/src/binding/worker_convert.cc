@@ -108,6 +108,7 @@ ModelPlan ModelPlanOf(const Napi::Object& model) {
   plan.runTimeoutNs = LimitOf(model, "runTimeoutMs", INT32_MAX) * kNsPerMs;
   plan.endsByCost = BooleanOf(model, "endsByCost");
   plan.deduplicate = BooleanOf(model, "deduplicate");
+  plan.executorThreads = static_cast<std::size_t>(LimitOf(model, "executorThreads", kExecutorThreadsMax));
   plan.sloNs = SloNsOf(model);
   return plan;
 }

@@ -68,7 +68,7 @@ Engine::Engine(EnginePlan plan)
                  .mayBeHeldBack = plan_.lane == Lane::kBatch && !plan_.onGpu,
                  .onGiveUp = [this](std::size_t executor) { heartbeat_.Blame(executor); },
                  .onTick = [this] { OnTick(); }}) {
-  for (const ModelPlan& model : plan_.models) models_.Add(model);
+  for (const ModelPlan& model : plan_.models) models_.Add(WithTeams(model));
   const std::size_t executorsCount = plan_.cpus.size() + (HasExpress(plan_) ? 1 : 0);
   for (std::size_t i = 0; i < executorsCount; ++i) executors_.emplace_back([this, i] { ExecutorLoop(i); });
 }
@@ -84,7 +84,7 @@ void Engine::LoadModels(std::shared_ptr<const ort::OrtLibrary> library, std::fun
 void Engine::AddModels(std::vector<ModelPlan> plans) {
   std::vector<ServedModels::Model> added;
   try {
-    for (ModelPlan& plan : plans) added.push_back(models_.Add(std::move(plan)));
+    for (ModelPlan& plan : plans) added.push_back(models_.Add(WithTeams(std::move(plan))));
   } catch (const std::invalid_argument&) {
     Load(std::move(added));
     throw;
@@ -207,6 +207,28 @@ void Engine::Close() {
 std::vector<std::vector<IsolationTool>> Engine::isolation() const {
   const std::scoped_lock lock(isolationMutex_);
   return isolation_;
+}
+
+ModelPlan Engine::WithTeams(ModelPlan plan) {
+  const std::size_t width = plan.executorThreads;
+  if (width == 1) return plan;
+  const std::size_t teams = Teams::Count(plan_.cpus.size(), width);
+  if (teams == 0 && plan.refusal.empty()) {
+    plan.refusal = "executorThreads is " + std::to_string(width) + ", but this worker has " +
+                   std::to_string(plan_.cpus.size()) + " CPUs; lower it, or place the model where there are more";
+  }
+  if (plan_.onGpu && plan.refusal.empty()) plan.refusal = "executorThreads needs a worker without a GPU; take it out";
+  plan.options.helpers.cpus.clear();
+  for (std::size_t team = 0; team < teams; ++team) {
+    const auto leader = plan_.cpus.begin() + static_cast<std::ptrdiff_t>(team * width);
+    plan.options.helpers.cpus.emplace_back(leader + 1, leader + static_cast<std::ptrdiff_t>(width));
+  }
+  plan.options.helpers.prepare = [this, width, revision = plan.revision](std::size_t team, int cpu) {
+    pthread_setname_np(pthread_self(), ("helper-" + std::to_string(cpu)).substr(0, 15).c_str());
+    IsolateExecutor(plan_.lane, cpu);
+    heartbeat_.Help(revision, team * width);
+  };
+  return plan;
 }
 
 void Engine::Isolate(std::size_t executor) {

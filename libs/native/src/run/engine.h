@@ -106,6 +106,8 @@ class Engine : public ItemSink {
 
  private:
   void Isolate(std::size_t executor);
+  // The plan with the teams that this worker's executors make up for its runs.
+  ModelPlan WithTeams(ModelPlan plan);
   void ExecutorLoop(std::size_t executor);
   void Load(std::vector<ServedModels::Model> models);
   void LoadOne(std::size_t loader, ServedModel& model);

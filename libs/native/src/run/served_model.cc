@@ -122,7 +122,8 @@ ModelLimits ServedModel::Limits(Lane lane) const {
                      .tokensMax = plan_.runTokensMax,
                      .cost = std::move(costs.table),
                      .ratio = costs.ratio,
-                     .runNsMax = RunNsMax(lane)};
+                     .runNsMax = RunNsMax(lane),
+                     .width = plan_.executorThreads};
   if (session == nullptr) return limits;
   const CoalesceMode mode = session->signature().coalesce;
   // No item fits a shared run then.

@@ -12,6 +12,7 @@
 #include "coalesce/coalescer.h"
 #include "run/model_costs.h"
 #include "run/stats.h"
+#include "run/teams.h"
 #include "session/merge_probe.h"
 
 namespace interleave {
@@ -39,6 +40,8 @@ struct ModelPlan {
   bool endsByCost = true;
   // Equal items in flight run once.
   bool deduplicate = true;
+  // Executors whose CPUs a run takes, from 1 to kExecutorThreadsMax.
+  std::size_t executorThreads = 1;
   // Goal for the time of a live answer; 0: none.
   std::int64_t sloNs = 0;
   // File of its ProbeRecord; empty: none.
