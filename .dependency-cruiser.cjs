@@ -1,8 +1,8 @@
 /**
- * The import rules (docs/architecture.md §4): contracts <- config, telemetry, system <- process, access, models, native, queues, batches
+ * The import rules (docs/architecture.md §4): contracts <- config, telemetry, system, onnx-file <- process, access, models, native, queues, batches
  * <- protocols, worker-pool, fleet, model-sources <- apps. Aliases are resolved through tsconfig.json.
  */
-const foundation = ['contracts', 'config', 'telemetry', 'system'];
+const foundation = ['contracts', 'config', 'onnx-file', 'telemetry', 'system'];
 const tests = '\\.spec\\.ts$|/testing/';
 const lib = (names) => `^libs/(${names.join('|')})/`;
 
@@ -21,7 +21,7 @@ module.exports = {
     {
       name: 'foundation-imports-contracts-only',
       severity: 'error',
-      from: { path: '^libs/(config|telemetry|system)/' },
+      from: { path: '^libs/(config|onnx-file|telemetry|system)/' },
       to: { path: '^libs/', pathNot: '^libs/(contracts|$1)/' },
     },
     {

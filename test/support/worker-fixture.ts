@@ -26,6 +26,7 @@ export const modelPlan = (modelsDir: string, name: string, overrides: Partial<Wo
   modelPath: modelFile(join(modelsDir, name)),
   batchAxisName: null,
   sequenceAxisNames: [],
+  inputAxisNames: {},
   padValues: {},
   paddingIsSafe: null,
   mergeRows: 'auto' as const,

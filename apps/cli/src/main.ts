@@ -11,6 +11,7 @@ import { addModelsCommand } from './commands/models';
 import { addOptimizeCommand } from './commands/optimize';
 import { addPlanCommand } from './commands/plan';
 import { addSimulateCommand } from './commands/simulate';
+import { addSplitCommand } from './commands/split';
 import { addTopCommand } from './commands/top';
 import { addUpCommand } from './commands/up';
 import { ConfigError } from '@app/config';
@@ -32,6 +33,7 @@ async function main(): Promise<void> {
   addBatchCommands(program);
   addCalibrateCommand(program);
   addOptimizeCommand(program);
+  addSplitCommand(program);
   addAutotuneCommand(program);
   addSimulateCommand(program);
   addPlanCommand(program);

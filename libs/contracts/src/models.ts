@@ -46,6 +46,8 @@ export interface WorkerModelPlan {
   batchAxisName: string | null;
   /** Names of the axes to pad, in order (`model.yaml: axes.sequence`); empty: inferred from the graph. */
   sequenceAxisNames: string[];
+  /** Names of dimensions that have none in the graph, by input (`model.yaml: axes.inputs`); null: none here either. */
+  inputAxisNames: Record<string, (string | null)[]>;
   /** Value written into the padded part, by input name; inputs not named are padded with 0. */
   padValues: Record<string, number>;
   /** `model.yaml: paddingIsSafe`; null: safe exactly when the graph has a mask input. */

@@ -21,6 +21,8 @@ import type { CacheBounds, DegradeStep, DimensionsRule } from './types';
 
 const positiveInt = z.number().int().positive();
 const axisName = z.string().min(1);
+/** Dimensions of a tensor that is served. */
+const RANK_MAX = 8;
 
 export type Activation = 'softmax' | 'sigmoid' | 'none';
 
@@ -64,7 +66,12 @@ const modelFileKeys = z.strictObject({
   device: z.enum(DEVICES).optional(),
   /** Names of the graph's axes to stack rows over and to pad. */
   axes: z
-    .strictObject({ batch: axisName.optional(), sequence: z.union([axisName, z.array(axisName).min(1).max(2)]).optional() })
+    .strictObject({
+      batch: axisName.optional(),
+      sequence: z.union([axisName, z.array(axisName).min(1).max(2)]).optional(),
+      /** For dimensions to which the graph gives no name, by input; null: none here either. */
+      inputs: z.record(z.string(), z.array(axisName.nullable()).max(RANK_MAX)).optional(),
+    })
     .optional(),
   /** Value of the padded part, by input name. */
   padValues: z.record(z.string(), z.number()).optional(),
@@ -177,6 +184,7 @@ export interface ModelManifest {
   device: Device;
   batchAxisName: string | null;
   sequenceAxisNames: string[];
+  inputAxisNames: Record<string, (string | null)[]>;
   padValues: Record<string, number>;
   paddingIsSafe: boolean | null;
   mergeRows: MergeRows;
@@ -227,6 +235,7 @@ export function workerModelPlan(
     device: manifest.device,
     batchAxisName: manifest.batchAxisName,
     sequenceAxisNames: manifest.sequenceAxisNames,
+    inputAxisNames: manifest.inputAxisNames,
     padValues: manifest.padValues,
     paddingIsSafe: manifest.paddingIsSafe,
     mergeRows: manifest.mergeRows,

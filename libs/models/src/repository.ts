@@ -172,7 +172,7 @@ function readEntry(name: string, folder: string, candidate: Candidate, known: re
 /** Which versions serve whom. */
 export const RELEASE_FILE = 'release.yaml';
 /** What says where files came from, what they should answer, how they were made: it changes nothing of any version. */
-const OTHER_FILES = new Set([RELEASE_FILE, 'samples.jsonl', 'variants.json', 'source.json']);
+const OTHER_FILES = new Set([RELEASE_FILE, 'samples.jsonl', 'variants.json', 'split.json', 'source.json']);
 const counts = (path: string): boolean => !OTHER_FILES.has(path);
 
 function fingerprintOf(folder: string, candidate: Candidate): string {
@@ -245,6 +245,7 @@ function readManifest(name: string, folder: string, candidate: Candidate): Model
     tensorsAreFallback,
     device: file.device ?? 'cpu',
     batchAxisName: file.axes?.batch ?? null,
+    inputAxisNames: file.axes?.inputs ?? {},
     sequenceAxisNames: typeof sequence === 'string' ? [sequence] : sequence,
     padValues: { ...(padTokenId ? { input_ids: padTokenId } : {}), ...file.padValues },
     paddingIsSafe: file.paddingIsSafe ?? null,

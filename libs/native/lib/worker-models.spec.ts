@@ -40,6 +40,7 @@ describe('the models of a running worker', () => {
       modelPath,
       batchAxisName: null,
       sequenceAxisNames: [],
+      inputAxisNames: {},
       padValues: {},
       paddingIsSafe: null,
       mergeRows: 'auto',

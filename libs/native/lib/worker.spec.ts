@@ -43,6 +43,7 @@ describe('startWorker', () => {
     modelPath: '/nowhere/model.onnx',
     batchAxisName: null,
     sequenceAxisNames: [],
+    inputAxisNames: {},
     padValues: {},
     paddingIsSafe: null,
     mergeRows: 'auto' as const,

@@ -166,6 +166,20 @@ TEST(Signature, ObeysNamesFromTheManifest) {
   EXPECT_EQ(signature.coalesce, CoalesceMode::kPadded);
 }
 
+TEST(Signature, TakesNamesForDimensionsThatHaveNone) {
+  const Declarations inputs{Declare("hidden", {"", "?", "8"}), Declare("mask", {"batch", "seq"}, 7)};
+  const auto named = [&inputs](const std::vector<std::string>& names) {
+    return InferSignature(inputs, kHidden, {.inputAxisNames = {{"hidden", names}}, .paddingIsSafe = true});
+  };
+  EXPECT_EQ(AxesOf(InferSignature(inputs, kHidden, {}).inputs[0]), (Axes{B, Free, Fixed}));
+  EXPECT_EQ(AxesOf(named({"batch", "seq", ""}).inputs[0]), (Axes{B, S0, Fixed}));
+  EXPECT_EQ(named({"batch", "seq", ""}).coalesce, CoalesceMode::kPadded);
+  EXPECT_THROW(named({"batch", "seq"}), SignatureError);
+  EXPECT_THROW(named({"batch", "seq", "width"}), SignatureError);
+  EXPECT_THROW(InferSignature(inputs, kHidden, {.inputAxisNames = {{"other", {}}}}), SignatureError);
+  EXPECT_THROW(InferSignature(inputs, kHidden, {.inputAxisNames = {{"mask", {"batch", "length"}}}}), SignatureError);
+}
+
 TEST(Signature, RefusesNamesThatTheGraphDoesNotHave) {
   EXPECT_THROW(InferSignature(kText, kHidden, {.batchAxisName = "rows"}), SignatureError);
   EXPECT_THROW(InferSignature(kText, kHidden, {.sequenceAxisNames = {"words"}}), SignatureError);

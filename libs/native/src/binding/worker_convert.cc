@@ -71,6 +71,23 @@ std::int64_t LimitOf(const Napi::Object& object, const char* key, double max) {
   return limit;
 }
 
+// Null stands for no name.
+std::map<std::string, std::vector<std::string>> AxisNamesOf(const Napi::Object& model) {
+  const Napi::Object inputs = ObjectOf(model.Get("inputAxisNames"), "inputAxisNames");
+  const Napi::Array names = inputs.GetPropertyNames();
+  std::map<std::string, std::vector<std::string>> axes;
+  for (std::uint32_t i = 0; i < names.Length(); ++i) {
+    const std::string input = names.Get(i).ToString();
+    const Napi::Array own = ArrayOf(inputs.Get(input), "inputAxisNames");
+    for (std::uint32_t d = 0; d < own.Length(); ++d) {
+      const Napi::Value name = own.Get(d);
+      if (!name.IsNull() && !name.IsString()) ThrowExpected(model.Env(), "names or null", "inputAxisNames");
+      axes[input].push_back(name.IsNull() ? "" : name.As<Napi::String>().Utf8Value());
+    }
+  }
+  return axes;
+}
+
 MergeRows MergeRowsOf(const Napi::Object& model) {
   const std::string value = StringOf(model, "mergeRows");
   if (value == "auto") return MergeRows::kAuto;
@@ -97,6 +114,7 @@ ModelPlan ModelPlanOf(const Napi::Object& model) {
   plan.options.modelPath = StringOf(model, "modelPath");
   plan.options.axes.batchAxisName = StringOrEmpty(model, "batchAxisName");
   plan.options.axes.sequenceAxisNames = StringsOf(model, "sequenceAxisNames");
+  plan.options.axes.inputAxisNames = AxisNamesOf(model);
   plan.options.axes.paddingIsSafe = BooleanOrNull(model, "paddingIsSafe");
   plan.options.axes.mergeRows = MergeRowsOf(model);
   plan.options.padValues = NumbersOf(model, "padValues");

@@ -269,13 +269,37 @@ std::vector<TensorDeclaration> WithoutPlaceholders(std::vector<TensorDeclaration
   return tensors;
 }
 
+// What the graph leaves open and model.yaml says: a graph that names such a dimension itself may be optimised otherwise.
+void NameAxes(std::vector<TensorDeclaration>& inputs, const SignatureOptions& options) {
+  for (const auto& [name, axes] : options.inputAxisNames) {
+    const auto input = std::find_if(inputs.begin(), inputs.end(),
+                                    [&name = name](const TensorDeclaration& each) { return each.name == name; });
+    const std::string what = "axes.inputs: input " + Quoted(name);
+    if (input == inputs.end()) throw SignatureError(what + ": the model has none of this name");
+    if (input->dims.size() != axes.size()) {
+      throw SignatureError(what + ": expected " + std::to_string(input->dims.size()) + " names, null for none, but " +
+                           std::to_string(axes.size()) + " are given");
+    }
+    for (std::size_t d = 0; d < axes.size(); ++d) {
+      if (axes[d].empty()) continue;
+      const std::string& own = input->symbols[d];
+      if (input->dims[d] >= 0 || (!own.empty() && own != axes[d])) {
+        throw SignatureError(what + ": expected no name but null for dimension " + std::to_string(d) + ", which " +
+                             (own.empty() ? "does not vary" : "is called " + Quoted(own)));
+      }
+      input->symbols[d] = axes[d];
+    }
+  }
+}
+
 }  // namespace
 
 Signature InferSignature(const std::vector<TensorDeclaration>& declaredInputs,
                          const std::vector<TensorDeclaration>& declaredOutputs, const SignatureOptions& options) {
   CheckCount(declaredInputs, "inputs");
   CheckCount(declaredOutputs, "outputs");
-  const auto inputs = WithoutPlaceholders(declaredInputs, options);
+  auto inputs = WithoutPlaceholders(declaredInputs, options);
+  NameAxes(inputs, options);
   const auto outputs = WithoutPlaceholders(declaredOutputs, options);
   BatchAxis batch = InferBatchAxis(inputs, options);
   const bool hasBatch = batch.missingReason.empty();

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -57,6 +58,8 @@ enum class MergeRows : std::uint8_t { kAuto, kNever, kAlways };
 struct SignatureOptions {
   std::string batchAxisName{};  // empty: inferred
   std::vector<std::string> sequenceAxisNames{};
+  // By input, of dimensions to which the graph gives no name; "": none here either.
+  std::map<std::string, std::vector<std::string>> inputAxisNames{};
   std::optional<bool> paddingIsSafe{};
   MergeRows mergeRows = MergeRows::kAuto;
 };

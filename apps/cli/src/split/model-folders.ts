@@ -1,0 +1,92 @@
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { isDescription, layerWeightsIn } from '@app/models';
+import { parse, stringify } from 'yaml';
+import type { VersionFiles } from '../optimize/scratch-repository';
+import type { CarriedValue } from './candidates';
+import type { Stage } from './stages';
+
+const MODEL_FILE = 'model.yaml';
+const VERSION = /^[1-9][0-9]{0,8}$/;
+/** What was told about the original, not about what is made of it. */
+const LEFT_OUT = new Set([MODEL_FILE, 'release.yaml', 'samples.jsonl', 'source.json', 'split.json', 'variants.json']);
+/** Keys of `model.yaml` that say how callers are answered; all others say how the graph is run. */
+const OF_CALLERS = new Set(
+  'task realtime maxTokens tokenIds pooling normalize dimensions embeddingOutput skipFirstToken positionStart labels cache degrade'.split(
+    ' ',
+  ),
+);
+const OF_BOTH = new Set(['lanes']);
+const OF_GRAPH_FILE = new Set(['file', 'axes', 'padValues', 'steps', 'outputs']);
+
+type Settings = Record<string, unknown>;
+
+export const stageName = (model: string, stage: number): string => `${model}-stage-${stage + 1}`;
+export const pipelineName = (model: string): string => `${model}-pipeline`;
+
+/** What `model.yaml` of the original says: that of a version replaces keys of that beside the versions. */
+export function settingsOf({ folder, versionFolder }: VersionFiles): Settings {
+  const read = (path: string): Settings => (existsSync(path) ? ((parse(readFileSync(path, 'utf8')) as Settings | null) ?? {}) : {});
+  const own = versionFolder === folder ? {} : read(join(versionFolder, MODEL_FILE));
+  return { ...read(join(folder, MODEL_FILE)), ...own };
+}
+
+/** `model.yaml` of a stage. `isPadded`: rows of unequal length share runs of the whole model. */
+export function writeStageSettings(folder: string, stage: Stage, settings: Settings, isPadded: boolean): void {
+  const kept = Object.entries(settings).filter(([key]) => !OF_CALLERS.has(key) && !OF_GRAPH_FILE.has(key));
+  // That of the whole graph holds for each part of it; a stage by itself could not tell what it takes from a caller's numbers.
+  const own: Settings = { ...(isPadded ? { paddingIsSafe: true } : {}), ...Object.fromEntries(kept), ...axesFor(stage, settings) };
+  if (Object.keys(own).length > 0) writeFileSync(join(folder, MODEL_FILE), stringify(own));
+}
+
+/** Names that no input of a stage has would be refused. Those that the graph of the stage does not tell are told here. */
+function axesFor({ part, takes }: Stage, settings: Settings): Settings {
+  const axes = (settings['axes'] ?? {}) as { batch?: string; sequence?: string | string[] };
+  const dims = new Set([...part.inputs, ...takes].flatMap((input) => input.dims ?? []));
+  const names = new Set(part.inputs.map(({ name }) => name));
+  const sequence = [axes.sequence ?? []].flat().filter((name) => dims.has(name));
+  const inputs = takes.filter((value) => value.dims.some((dim) => typeof dim === 'string'));
+  const namesOf = (value: CarriedValue): (string | null)[] => value.dims.map((dim) => (typeof dim === 'string' ? dim : null));
+  const kept = {
+    ...(axes.batch !== undefined && dims.has(axes.batch) ? { batch: axes.batch } : {}),
+    ...(sequence.length > 0 ? { sequence } : {}),
+    ...(inputs.length > 0 ? { inputs: Object.fromEntries(inputs.map((value) => [value.name, namesOf(value)])) } : {}),
+  };
+  const padValues = Object.entries((settings['padValues'] ?? {}) as Settings).filter(([name]) => names.has(name));
+  return {
+    ...(Object.keys(kept).length > 0 ? { axes: kept } : {}),
+    ...(padValues.length > 0 ? { padValues: Object.fromEntries(padValues) } : {}),
+  };
+}
+
+/** The folder of the graph that is one model to callers: the steps, and what makes it a text model. */
+export function writePipeline(folder: string, model: string, stages: readonly Stage[], files: VersionFiles, outputs: string[]): void {
+  const settings = Object.entries(settingsOf(files)).filter(([key]) => OF_CALLERS.has(key) || OF_BOTH.has(key));
+  mkdirSync(join(folder, '1'), { recursive: true });
+  writeFileSync(join(folder, MODEL_FILE), stringify({ ...Object.fromEntries(settings), steps: stepsOf(model, stages), outputs }));
+  copyDescription(files.folder, join(folder, '1'));
+  if (files.versionFolder !== files.folder) copyDescription(files.versionFolder, join(folder, '1'));
+}
+
+function stepsOf(model: string, stages: readonly Stage[]): object[] {
+  const same = (names: string[]): Record<string, string> => Object.fromEntries(names.map((name) => [name, name]));
+  return stages.map(({ inputs, takes, part }, i) => ({
+    model: stageName(model, i),
+    version: '1',
+    input_map: same([...inputs, ...takes.map(({ name }) => name)]),
+    output_map: same(part.outputs.map(({ name }) => name)),
+  }));
+}
+
+function copyDescription(from: string, to: string): void {
+  const names = (below: string): string[] =>
+    readdirSync(join(from, below), { withFileTypes: true }).flatMap((entry) => {
+      const path = join(below, entry.name);
+      if (entry.isDirectory()) return below === '' && !VERSION.test(entry.name) ? names(path) : [];
+      return isDescription(path) && !LEFT_OUT.has(path) ? [path] : [];
+    });
+  for (const path of [...names(''), ...layerWeightsIn(from)]) {
+    mkdirSync(dirname(join(to, path)), { recursive: true });
+    copyFileSync(join(from, path), join(to, path));
+  }
+}

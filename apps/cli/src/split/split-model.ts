@@ -1,0 +1,254 @@
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import type { Config } from '@app/config';
+import type { Tensor } from '@app/contracts';
+import { isModelName, type ModelManifest } from '@app/models';
+import { inspectRuntime } from '@app/native';
+import { ExternalFiles, readOnnxFile, writeOnnxPart, type OnnxFile, type OnnxWeight } from '@app/onnx-file';
+import { readCpuModel } from '@app/system';
+import { CliError } from '../cli-error';
+import { ScratchRepository, versionFiles, type VersionFiles } from '../optimize/scratch-repository';
+import { findCuts, type Cut } from './candidates';
+import { chooseCuts } from './choose-cuts';
+import { pipelineName, settingsOf, stageName, writePipeline, writeStageSettings } from './model-folders';
+import { profileModel, type Profile } from './profile';
+import { divide, type Stage } from './stages';
+import { differentOutput, runStage, runWhole, type WholeModel } from './verify';
+
+export interface SplitRequest {
+  config: Config;
+  manifest: ModelManifest;
+  stages: number;
+  /** Where the new folders go. */
+  out: string;
+  /** Nothing is written: cuts and predicted times only. */
+  isDryRun: boolean;
+  say: (line: string) => void;
+}
+
+export interface SplitResult {
+  model: string;
+  /** The run whose times count. */
+  rows: number;
+  length: number;
+  whole: { ms: number | null; weightsBytes: number };
+  stages: SplitStage[];
+  /** One less than the stages. */
+  cuts: Cut[];
+  /** Places where the graph could have been cut. */
+  places: number;
+}
+
+export interface SplitStage {
+  model: string;
+  nodes: number;
+  weightsBytes: number;
+  /** By the runtime's profile of the whole model. */
+  predictedMs: number;
+  /** As the worker measures it; null: it was not. */
+  ms: number | null;
+}
+
+/** Cuts a model into stages, proves that they answer as the whole does, and puts them and their pipeline in place. Throws a `CliError`. */
+export async function splitModel(request: SplitRequest): Promise<SplitResult> {
+  const folder = mkdtempSync(join(tmpdir(), 'interleave-split-'));
+  try {
+    return await new Split(folder, request).run();
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+class Split {
+  private readonly files: VersionFiles;
+  private readonly file: OnnxFile;
+
+  constructor(
+    private readonly folder: string,
+    private readonly request: SplitRequest,
+  ) {
+    const { config, manifest } = request;
+    this.files = versionFiles(config.modelsDir, manifest.name, manifest.version, manifest.modelPath);
+    this.file = readGraph(manifest.modelPath);
+    this.requireFree();
+  }
+
+  async run(): Promise<SplitResult> {
+    const { config, manifest, say, isDryRun } = this.request;
+    say('running the whole model');
+    const scratch = new ScratchRepository(join(this.folder, 'models'), manifest.name, this.files);
+    const whole = await runWhole(config, join(scratch.modelsDir, manifest.name), {
+      model: manifest.name,
+      declared: this.file.graph.inputs,
+      rowTokensMax: manifest.text?.maxTokens ?? null,
+    });
+    say('timing its operators');
+    const profile = await profileModel(manifest.modelPath, whole.examples, this.folder);
+    const { cuts, places } = this.choose(profile, whole);
+    const stages = divide(this.file, profile, cuts, false);
+    const result = this.resultOf(profile, whole, { cuts, places, stages });
+    if (!isDryRun) await this.make(profile, whole, result);
+    return result;
+  }
+
+  private choose(profile: Profile, { examples: { axes, rowAxis } }: WholeModel): { cuts: Cut[]; places: number } {
+    const { stages } = this.request;
+    const places = findCuts(profile, { original: this.file.graph, axes, rowAxis });
+    const cuts = chooseCuts(places, profile.totalUs, stages);
+    if (cuts !== null) return { cuts, places: places.length };
+    throw new CliError(
+      `the graph can be cut at ${places.length} places, too few for ${stages} stages; between stages go only tensors that begin with the axis of the rows; try ${places.length + 1 < 2 ? 'another model' : `--stages ${places.length + 1}`}`,
+    );
+  }
+
+  private resultOf(
+    profile: Profile,
+    { examples: { rows, length }, ms }: WholeModel,
+    { cuts, places, stages }: { cuts: Cut[]; places: number; stages: Stage[] },
+  ): SplitResult {
+    const { name } = this.request.manifest;
+    const weights = new WeightBytes(this.file);
+    const ends = [...cuts.map(({ us }) => us), profile.totalUs];
+    return {
+      model: name,
+      rows,
+      length,
+      whole: { ms, weightsBytes: weights.of(this.file.graph.weights) },
+      stages: stages.map(({ part }, i) => ({
+        model: stageName(name, i),
+        nodes: part.nodes.length,
+        weightsBytes: weights.of(part.weights),
+        predictedMs: ((ends[i] ?? 0) - (ends[i - 1] ?? 0)) / 1000,
+        ms: null,
+      })),
+      cuts,
+      places,
+    };
+  }
+
+  /** Writes all beside its place, proves it, and moves it there. */
+  private async make(profile: Profile, whole: WholeModel, result: SplitResult): Promise<void> {
+    const { out, manifest } = this.request;
+    // A name that begins with a dot is no model.
+    const aside = join(out, `.split-${process.pid}`);
+    try {
+      const stages = await this.equalStages(aside, profile, { whole, result });
+      const folder = join(aside, pipelineName(manifest.name));
+      const outputs = whole.signature.outputs.map(({ name }) => name);
+      writePipeline(folder, manifest.name, stages, this.files, outputs);
+      writeFileSync(join(folder, 'split.json'), `${JSON.stringify(this.recordOf(result), null, 2)}\n`);
+      this.requireFree();
+      // The pipeline last: a node that follows the folder finds its stages there.
+      for (const name of this.names()) {
+        mkdirSync(dirname(join(out, name)), { recursive: true });
+        renameSync(join(aside, name), join(out, name));
+      }
+    } finally {
+      rmSync(aside, { recursive: true, force: true });
+    }
+  }
+
+  /**
+   * Stages that give the bits of the whole. What the runtime knows of a shape decides what it fuses, and behind a few operators it has
+   * mostly lost the names of axes: so the stages first know no more of what they take, and then as much as of the inputs.
+   */
+  private async equalStages(aside: string, profile: Profile, made: { whole: WholeModel; result: SplitResult }): Promise<Stage[]> {
+    let different: string | null = null;
+    for (const namesAxes of [false, true]) {
+      rmSync(aside, { recursive: true, force: true });
+      const stages = divide(this.file, profile, made.result.cuts, namesAxes);
+      different = await this.makeStages(aside, stages, made);
+      if (different === null) return stages;
+    }
+    throw new CliError(
+      `the stages give another output "${different}" than the whole model, so nothing was written; try another number of stages, or split the graph as it was before it was optimised or quantised`,
+    );
+  }
+
+  /** Resolves to the name of an output that differs, or null. */
+  private async makeStages(
+    aside: string,
+    stages: readonly Stage[],
+    { whole, result }: { whole: WholeModel; result: SplitResult },
+  ): Promise<string | null> {
+    const { config, manifest, say } = this.request;
+    const flows = whole.inputs.map((inputs) => new Map(inputs.map((tensor): [string, Tensor] => [tensor.name, tensor])));
+    for (const [i, stage] of stages.entries()) {
+      const model = stageName(manifest.name, i);
+      const folder = join(aside, model);
+      say(`writing and running ${model}`);
+      try {
+        writeOnnxPart(this.file, stage.part, join(folder, '1', 'model.onnx'));
+      } catch (error) {
+        throw new CliError(`${folder} cannot be written: ${(error as Error).message}`);
+      }
+      writeStageSettings(folder, stage, settingsOf(this.files), whole.signature.coalesce === 'padded');
+      const ms = await runStage(config, { folder, model, stage }, { flows, examples: whole.examples });
+      (result.stages[i] as SplitStage).ms = ms;
+    }
+    return differentOutput(whole.outputs, flows);
+  }
+
+  private recordOf({ rows, length, whole, stages, cuts }: SplitResult): object {
+    const { config, manifest } = this.request;
+    return {
+      formatVersion: 1,
+      model: manifest.name,
+      madeFrom: manifest.version,
+      madeAt: new Date().toISOString(),
+      cpu: readCpuModel(),
+      onnxRuntime: inspectRuntime(config.ortLibraryPath).version,
+      measuredAt: { rows, length },
+      whole,
+      stages: stages.map(({ model, nodes, weightsBytes, ms }) => ({ model, nodes, weightsBytes, ms })),
+      cuts: cuts.map(({ values, bytes }) => ({
+        tensors: values.map(({ name, datatype, dims }) => ({ name, datatype, shape: dims })),
+        bytes,
+      })),
+    };
+  }
+
+  private names(): string[] {
+    const { manifest, stages } = this.request;
+    return [...Array.from({ length: stages }, (_, i) => stageName(manifest.name, i)), pipelineName(manifest.name)];
+  }
+
+  private requireFree(): void {
+    const { out, isDryRun } = this.request;
+    for (const name of isDryRun ? [] : this.names()) {
+      if (!isModelName(name)) throw new CliError(`the name ${name} would be too long for a model; rename the folder of the model`);
+      if (existsSync(join(out, name)))
+        throw new CliError(`${join(out, name)} is there already; remove it, or name another folder with --out`);
+    }
+  }
+}
+
+function readGraph(path: string): OnnxFile {
+  try {
+    const file = readOnnxFile(path);
+    const node = file.graph.nodes.find(({ hasExternalData }) => hasExternalData);
+    if (node === undefined) return file;
+    throw new Error(`node "${node.name}" has an attribute or a subgraph whose values lie in another file; save the model with them inside`);
+  } catch (error) {
+    throw new CliError((error as Error).message);
+  }
+}
+
+class WeightBytes {
+  private readonly files: ExternalFiles;
+
+  constructor(file: OnnxFile) {
+    this.files = new ExternalFiles(file);
+  }
+
+  of(weights: readonly OnnxWeight[]): number {
+    return weights.reduce((sum, weight) => sum + this.ofOne(weight), 0);
+  }
+
+  private ofOne(weight: OnnxWeight): number {
+    if (weight.external === null) return weight.bytes;
+    const { span } = this.files.locate(weight, weight.external);
+    return span.end - span.start;
+  }
+}
