@@ -23,8 +23,9 @@ export function weightFiles(modelPath: string): { graphBytes: number; dataBytes:
   return { graphBytes: graph.size, dataBytes: locations.reduce((sum, location) => sum + sizeOf(location), 0) };
 }
 
-/** Of the graph and its external data together. */
-export function modelFileBytes(modelPath: string): number {
+/** Of the graph and its external data together; null, a graph of models, has neither. */
+export function modelFileBytes(modelPath: string | null): number {
+  if (modelPath === null) return 0;
   const { graphBytes, dataBytes } = weightFiles(modelPath);
   return graphBytes + dataBytes;
 }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Config } from '@app/config';
 import { DATATYPES, InterleaveError, type InferenceItem, type ModelSignature, type TensorSpec } from '@app/contracts';
-import { modelFileBytes, type ModelManifest } from '@app/models';
+import { modelFileBytes, type FileManifest } from '@app/models';
 import { z } from 'zod';
 import { CliError } from '../cli-error';
 import { findModel, LocalNode, type LocalModel } from '../local-node';
@@ -24,7 +24,7 @@ export interface RunShape {
 
 export interface MeasureRequest {
   config: Config;
-  manifest: ModelManifest & { modelPath: string };
+  manifest: FileManifest;
   cpus: readonly number[];
   shape: RunShape;
   /** Told before each measurement. */
@@ -39,7 +39,7 @@ export async function measureParallel(request: MeasureRequest): Promise<Parallel
     const files = versionFiles(config.modelsDir, manifest.name, manifest.version, manifest.modelPath);
     const { modelsDir } = new ScratchRepository(join(folder, 'models'), manifest.name, files);
     const widths: { width: number; ms: number }[] = [];
-    for (const width of [1]) {
+    for (const width of widthsOf(cpus.length)) {
       request.onStep(`${width} ${width === 1 ? 'thread' : 'threads'}`);
       widths.push({ width, ms: await withNode(request, modelsDir, { width, executors: width }, idleMs) });
     }
@@ -82,7 +82,7 @@ async function withNode(
     config,
     modelsDir,
     cpus: cpus.slice(-executors),
-    overrides: { runRowsMax: shape.rows, runTokensMax: shape.rows * shape.length, deduplicate: false },
+    overrides: { executorThreads: width, runRowsMax: shape.rows, runTokensMax: shape.rows * shape.length, deduplicate: false },
   });
   try {
     const model = findModel(node, manifest.version);

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Config } from '@app/config';
 import type { Tensor } from '@app/contracts';
-import { isModelName, type ModelManifest } from '@app/models';
+import { isModelName, type FileManifest } from '@app/models';
 import { inspectRuntime } from '@app/native';
 import { ExternalFiles, readOnnxFile, writeOnnxPart, type OnnxFile, type OnnxWeight } from '@app/onnx-file';
 import { readCpuModel } from '@app/system';
@@ -18,7 +18,7 @@ import { differentOutput, runStage, runWhole, type WholeModel } from './verify';
 
 export interface SplitRequest {
   config: Config;
-  manifest: ModelManifest;
+  manifest: FileManifest;
   stages: number;
   /** Where the new folders go. */
   out: string;
