@@ -1,4 +1,6 @@
-import { join } from 'node:path';
+import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { fetchStatus } from '@app/process';
 import { Scrape } from '../../test/support/metrics';
 import { Stack, until } from '../../test/support/stack';
@@ -32,12 +34,15 @@ export interface Measured {
   workers: { models: string[]; residentBytes: number }[];
 }
 
+const modelsOf = (model: string, stages: number): string[] =>
+  stages === 1 ? [model] : Array.from({ length: stages }, (_, i) => `${model}-stage-${i + 1}`);
+
 /** Stages on their own CPUs; more than there is room for share those of their neighbours. */
 export function partitionsOf({ model, layout, cpus }: Pick<NodeRequest, 'model' | 'layout' | 'cpus'>): object[] {
   const { stages, replicas, width } = layout;
   const cpusOfSet = replicas * width;
   const sets = Math.min(stages, Math.floor(cpus.length / cpusOfSet));
-  const names = stages === 1 ? [model] : Array.from({ length: stages }, (_, i) => `${model}-stage-${i + 1}`);
+  const names = modelsOf(model, stages);
   return Array.from({ length: sets }, (_, i) => ({
     id: `set-${i + 1}`,
     class: 'reserved',
@@ -51,13 +56,15 @@ export async function measureNode(request: NodeRequest): Promise<Measured> {
   const { model, layout, modelsDir, predictedMs } = request;
   const partitions = partitionsOf(request);
   const realtime = { timeoutMs: TIMEOUT_MS, runTimeoutMs: TIMEOUT_MS, runRowsMax: 1, executorThreads: layout.width };
+  const target = layout.stages === 1 ? model : `${model}-pipeline`;
+  const own = mkdtempSync(join(tmpdir(), 'il-parallel-'));
+  for (const name of new Set([...modelsOf(model, layout.stages), target])) symlinkSync(resolve(modelsDir, name), join(own, name));
   const stack = await Stack.start({
     models: [],
-    environment: { MODELS_DIR: modelsDir },
+    environment: { MODELS_DIR: own },
     config: JSON.stringify({ partitions, realtime, calibration: { budgetMs: 0 } }),
   });
   try {
-    const target = layout.stages === 1 ? model : `${model}-pipeline`;
     await until(
       async () => (await fetch(`${stack.url}/v2/models/${target}/ready`)).status === 200,
       LOADED_MS_MAX,
@@ -78,6 +85,7 @@ export async function measureNode(request: NodeRequest): Promise<Measured> {
     };
   } finally {
     await stack.stop();
+    rmSync(own, { recursive: true, force: true });
   }
 }
 

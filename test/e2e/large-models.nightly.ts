@@ -32,7 +32,11 @@ describe('a large model', () => {
     async () => {
       await start('2GiB');
       const pid = await stack.pidOf('all-realtime');
-      await until(async () => (await stateNow()).reason.includes('memory'), LOADED_MS_MAX, () => stack.log().slice(-4000));
+      await until(
+        async () => (await stateNow()).reason.includes('memory'),
+        LOADED_MS_MAX,
+        () => stack.log().slice(-4000),
+      );
       const { state, reason } = await stateNow();
       expect(state).toBe('UNAVAILABLE');
       expect(reason).toMatch(/it needs about 3\.2 GiB of memory.* of the 2\.0 GiB of this worker are free/);
