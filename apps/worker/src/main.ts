@@ -44,7 +44,8 @@ async function main(): Promise<void> {
     quarantined: placement.quarantined,
     loadLast: placement.loadLast,
     hasFilesOf,
-    needBytesOf: ({ modelPath }) => loadBytes(modelPath),
+    // Each team of executors has the model to itself, those of one thread share it.
+    needBytesOf: ({ modelPath, executorThreads: width }) => loadBytes(modelPath) * (width === 1 ? 1 : Math.floor(plan.cpus.length / width)),
     heartbeatFd,
     controlPages,
   });

@@ -10,7 +10,7 @@ export { graphInputs, type GraphManifest, type GraphStep } from './graph/graph-m
 export { joinSignatures, type JoinedGraph } from './graph/graph-signature';
 export { isFoundGraph, preferredGraph } from './graph-file';
 export { hasFile, workerModelPlan, type FileManifest, type LaneLimits, type ModelManifest } from './manifest';
-export { loadBytes, modelFileBytes, weightFiles } from './model-bytes';
+export { loadBytes, modelFileBytes } from './model-bytes';
 export { ModelFileError, readBounded } from './model-files';
 export { isDescription, layerWeightsIn } from './needed-files';
 export {

@@ -15,7 +15,7 @@ const PER_DATA_BYTE = 1.05;
 const PER_MODEL_BYTES = 16 * 1024 * 1024;
 
 /** The graph of a model and the files that hold the rest of its weights. A model whose file is gone has none. */
-export function weightFiles(modelPath: string): { graphBytes: number; dataBytes: number } {
+function weightFiles(modelPath: string): { graphBytes: number; dataBytes: number } {
   const graph = statSync(modelPath, { throwIfNoEntry: false });
   if (graph === undefined) return { graphBytes: 0, dataBytes: 0 };
   const sizeOf = (location: string): number => statSync(join(dirname(modelPath), location), { throwIfNoEntry: false })?.size ?? 0;

@@ -87,8 +87,7 @@ async function withNode(
   try {
     const model = findModel(node, manifest.version);
     const report = node.reportOf(model);
-    if (report?.signature == null)
-      throw new CliError(`the model cannot be loaded: ${report?.reason ?? model.entry.reason ?? 'unknown reason'}`);
+    if (!report?.signature) throw new CliError(`the model cannot be loaded: ${report?.reason ?? model.entry.reason ?? 'unknown reason'}`);
     return await measure({ node, model, item: itemOf(report.signature, shape), executors });
   } finally {
     await node.close();
