@@ -34,6 +34,7 @@ export const modelPlan = (modelsDir: string, name: string, overrides: Partial<Wo
   runTokensMax: 512,
   runTimeoutMs: 60_000,
   endsByCost: true,
+  executorThreads: 1,
   deduplicate: true,
   sloMs: null,
   rowTokensMax: null,

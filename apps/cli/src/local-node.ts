@@ -86,7 +86,7 @@ export class LocalNode {
     const models = entries.map((entry): LocalModel => {
       if (entry.manifest === null || !hasFile(entry.manifest)) return { entry, revision: null };
       const files = { revision: plans.length + 1, fingerprint: entry.fingerprint };
-      plans.push({ ...workerModelPlan(entry.manifest, config[runsIn], files), ...overrides });
+      plans.push({ ...workerModelPlan(entry.manifest, runsIn, config[runsIn], files), ...overrides });
       return { entry, revision: files.revision };
     });
     const runDir = join(folder, 'run');

@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 import { loadConfig, runPaths } from '@app/config';
 import { workersBeside, type Placement, type WorkerModelPlan, type WorkerPlan } from '@app/contracts';
 import { inspectRuntime, isolateProcess, startWorker, type WorkerHandle } from '@app/native';
+import { loadBytes } from '@app/models';
 import { logLevelCommand, onShutdown, openPlacement, readPlacement, serveProcessStatus, type ShutdownStep } from '@app/process';
 import { createLogger, type Logger, observeProcess } from '@app/telemetry';
 import { Registry } from 'prom-client';
@@ -43,6 +44,8 @@ async function main(): Promise<void> {
     quarantined: placement.quarantined,
     loadLast: placement.loadLast,
     hasFilesOf,
+    // Each team of executors has the model to itself, those of one thread share it.
+    needBytesOf: ({ modelPath, executorThreads: width }) => loadBytes(modelPath) * (width === 1 ? 1 : Math.floor(plan.cpus.length / width)),
     heartbeatFd,
     controlPages,
   });

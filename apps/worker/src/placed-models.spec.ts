@@ -40,7 +40,7 @@ describe('a worker that follows its placement', () => {
     const { batch } = loadConfig({ MODELS_DIR: modelsDir });
     const [entry] = scanRepository(modelsDir);
     if (!entry?.manifest || !hasFile(entry.manifest)) throw new Error(entry?.reason ?? 'no model');
-    return workerModelPlan(entry.manifest, batch, { revision, fingerprint: entry.fingerprint });
+    return workerModelPlan(entry.manifest, 'batch', batch, { revision, fingerprint: entry.fingerprint });
   }
 
   const planOf = (plans: WorkerModelPlan[]): WorkerPlan => ({

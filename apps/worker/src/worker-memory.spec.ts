@@ -1,8 +1,10 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { WorkerModelPlan } from '@app/contracts';
-import { modelFileBytes } from '@app/models';
+import { loadBytes, modelFileBytes } from '@app/models';
+import { writeModel } from '../../../tools/model-builder/src/files';
+import { externalEncoder } from '../../../tools/model-builder/src/large-models';
 import { anonymousBytes, workerMemory } from './worker-memory';
 
 describe('memory of a worker', () => {
@@ -21,16 +23,20 @@ describe('memory of a worker', () => {
   });
 
   it('counts a model with its external data, each file once', () => {
-    const path = file('model.onnx', 10);
-    file('model.onnx_data', 1000);
-    file('model.onnx.data', 200);
+    const shape = { layers: 1, width: 32, heads: 2, feedForward: 64, vocabulary: 3000, positions: 16 };
+    writeModel(folder, externalEncoder('external', shape), '');
     file('tokenizer.json', 5);
-    expect(modelFileBytes(path)).toBe(1210);
+    file('model.onnx_data', 7); // of no weight
+    const path = join(folder, 'model.onnx');
+    const bytes = statSync(path).size + statSync(join(folder, 'model.onnx.data')).size;
+    expect(modelFileBytes(path)).toBe(bytes);
+    expect(loadBytes(path)).toBeGreaterThan(bytes);
     expect(modelFileBytes(join(folder, 'gone', 'model.onnx'))).toBe(0);
+    expect(modelFileBytes(file('other.onnx', 10))).toBe(10);
     const model = { modelPath: path } as WorkerModelPlan;
     expect(workerMemory({ models: [model, model], memoryBytes: 7 })).toEqual({
       resident: expect.any(Number) as number,
-      modelFiles: 1210,
+      modelFiles: bytes,
       limit: 7,
     });
     expect(workerMemory({ models: [], memoryBytes: null }).resident).toBeGreaterThan(0);

@@ -1,4 +1,4 @@
-import { LANES, LOG_LEVELS } from '@app/contracts';
+import { EXECUTOR_THREADS_MAX, LANES, LOG_LEVELS } from '@app/contracts';
 import { z } from 'zod';
 import { ACCESS_MODES, accessSchema } from './access-schema';
 import { tracingVariables } from './tracing';
@@ -87,6 +87,8 @@ const laneSchema = z.strictObject({
     .max(4096 * MiB)
     .default(256 * MiB),
   runTimeoutMs: positiveInt.default(30_000),
+  /** Threads of one run, on neighbouring CPUs, of models that name none. */
+  executorThreads: positiveInt.max(EXECUTOR_THREADS_MAX).default(1),
 });
 
 const path = z.string().min(1).max(4096);

@@ -22,6 +22,12 @@ export type Device = (typeof DEVICES)[number];
 export const MERGE_ROWS = ['auto', 'never', 'always'] as const;
 export type MergeRows = (typeof MERGE_ROWS)[number];
 
+/** Threads of one run: as many as a bit set of the native queue holds (libs/native/src/run/teams.h). */
+export const EXECUTOR_THREADS_MAX = 64;
+
+/** How many runs of so many threads there can be at once on so many executors: each takes neighbours, and what is left over none. */
+export const runsAtOnce = (executors: number, executorThreads: number): number => Math.floor(executors / executorThreads);
+
 /** What a worker needs to load and coalesce one model version; part of the placement. */
 export interface WorkerModelPlan {
   name: string;
@@ -57,6 +63,8 @@ export interface WorkerModelPlan {
   endsByCost: boolean;
   /** Equal requests in flight run once; false where equal inputs may give different outputs (`model.yaml: deduplicate`). */
   deduplicate: boolean;
+  /** Executors whose CPUs one run takes (`executorThreads` of `model.yaml`, else of the lane). */
+  executorThreads: number;
   /** Goal for the 99th percentile of live answers, for which shared runs and the batch lane are limited (`model.yaml: realtime.sloMs`); null: none. */
   sloMs: number | null;
   /** Longest row in tokens that callers can send; null: not known. Says how far costs are measured. */

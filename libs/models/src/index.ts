@@ -10,7 +10,7 @@ export { type GraphStep } from './graph/graph-manifest';
 export { joinSignatures, type JoinedGraph } from './graph/graph-signature';
 export { isFoundGraph, preferredGraph } from './graph-file';
 export { hasFile, workerModelPlan, type FileManifest, type LaneLimits, type ModelManifest } from './manifest';
-export { modelFileBytes } from './model-bytes';
+export { loadBytes, modelFileBytes } from './model-bytes';
 export { ModelFileError, readBounded } from './model-files';
 export { isDescription, layerWeightsIn } from './needed-files';
 export {

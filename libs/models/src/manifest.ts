@@ -1,5 +1,6 @@
 import {
   DEVICES,
+  EXECUTOR_THREADS_MAX,
   LANES,
   MERGE_ROWS,
   TASKS,
@@ -55,6 +56,9 @@ const realtimeSchema = z
     });
   });
 
+const threads = positiveInt.max(EXECUTOR_THREADS_MAX);
+const THREADS_FORM = `expected a number of threads from 1 to ${EXECUTOR_THREADS_MAX}, or one for each lane as in { realtime: 2, batch: 1 }`;
+
 /** `model.yaml`, beside the versions of a model: overrides what was inferred. Every key is optional, an unknown one is an error. */
 const modelFileKeys = z.strictObject({
   task: z.enum(TASKS).optional(),
@@ -82,6 +86,8 @@ const modelFileKeys = z.strictObject({
   runTokensMax: positiveInt.max(1_048_576).optional(),
   runTimeoutMs: positiveInt.optional(),
   deduplicate: z.boolean().optional(),
+  /** Threads of one run, on neighbouring CPUs; default: those of the lane in interleave.yaml. */
+  executorThreads: z.union([threads, z.strictObject({ realtime: threads.optional(), batch: threads.optional() })], THREADS_FORM).optional(),
   /** It stays loaded whatever else needs the memory (`repository.memoryMax`). */
   pinned: z.boolean().optional(),
   /** Time for a live answer where the caller names none, and the goal that shared runs are kept short for. */
@@ -123,8 +129,12 @@ const modelFileKeys = z.strictObject({
 export const mergeRowsOf = ({ mergeRows, batchInvariant }: { mergeRows?: MergeRows; batchInvariant?: boolean }): MergeRows =>
   mergeRows ?? (batchInvariant === true ? 'never' : 'auto');
 
-/** The former name of a key beside the present one must say the same. */
-export const modelFileSchema = modelFileKeys.check(({ value: { mergeRows, batchInvariant }, issues }) => {
+/** The former name of a key beside the present one must say the same, and runs on a GPU have no threads. */
+export const modelFileSchema = modelFileKeys.check(({ value: { mergeRows, batchInvariant, device, executorThreads }, issues }) => {
+  if (device === 'gpu' && executorThreads !== undefined) {
+    const message = 'expected no executorThreads beside device: gpu, whose runs compute on the GPU; remove it';
+    issues.push({ code: 'custom', input: executorThreads, path: ['executorThreads'], message });
+  }
   if (mergeRows === undefined || batchInvariant === undefined || mergeRows === mergeRowsOf({ batchInvariant })) return;
   const message =
     'expected one of mergeRows and batchInvariant but received both, and they contradict; remove batchInvariant, the former name (true means never, false means auto)';
@@ -191,6 +201,8 @@ export interface ModelManifest {
   runTokensMax: number | null;
   runTimeoutMs: number | null;
   deduplicate: boolean;
+  /** Threads of one run by lane; null: as many as the lane's. */
+  executorThreads: Record<Lane, number | null>;
   pinned: boolean;
   /** Time for a live answer where the caller names none; null: that of interleave.yaml. */
   timeoutMs: number | null;
@@ -214,6 +226,7 @@ export interface LaneLimits {
   runRowsMax: number;
   runTokensMax: number;
   runTimeoutMs: number;
+  executorThreads: number;
 }
 
 /** One with a file of its own. */
@@ -224,7 +237,8 @@ export const hasFile = (manifest: ModelManifest): manifest is FileManifest => ma
 /** What a worker of a lane is told about a revision of a model version. */
 export function workerModelPlan(
   manifest: FileManifest,
-  lane: LaneLimits,
+  lane: Lane,
+  limits: LaneLimits,
   files: Pick<WorkerModelPlan, 'revision' | 'fingerprint'>,
 ): WorkerModelPlan {
   return {
@@ -239,11 +253,13 @@ export function workerModelPlan(
     padValues: manifest.padValues,
     paddingIsSafe: manifest.paddingIsSafe,
     mergeRows: manifest.mergeRows,
-    runRowsMax: manifest.runRowsMax ?? lane.runRowsMax,
-    runTokensMax: manifest.runTokensMax ?? lane.runTokensMax,
-    runTimeoutMs: manifest.runTimeoutMs ?? lane.runTimeoutMs,
+    runRowsMax: manifest.runRowsMax ?? limits.runRowsMax,
+    runTokensMax: manifest.runTokensMax ?? limits.runTokensMax,
+    runTimeoutMs: manifest.runTimeoutMs ?? limits.runTimeoutMs,
     endsByCost: manifest.runTimeoutMs === null,
     deduplicate: manifest.deduplicate,
+    // Runs on a GPU compute there.
+    executorThreads: manifest.device === 'gpu' ? 1 : (manifest.executorThreads[lane] ?? limits.executorThreads),
     sloMs: manifest.sloMs,
     rowTokensMax: manifest.text?.maxTokens ?? null,
   };

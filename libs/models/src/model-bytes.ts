@@ -1,15 +1,55 @@
-import { readdirSync, statSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { externalDataOf } from './external-data';
 
-/** The file and what exporters put beside it: `model.onnx_data`, `model.onnx.data`. A graph, and a model whose file is gone, count nothing. */
+/** Graphs whose external data are remembered: looking for them takes milliseconds. */
+const KNOWN_MAX = 1024;
+const known = new Map<string, { graph: string; locations: string[] }>();
+
+/*
+ * What loading takes at its peak, measured (docs/decisions/0054): weights in files of their own are mapped, laid out anew one by
+ * one, and unmapped; those within the graph are there twice for a while.
+ */
+const PER_GRAPH_BYTE = 1.25;
+const PER_DATA_BYTE = 1.05;
+const PER_MODEL_BYTES = 16 * 1024 * 1024;
+
+/** The graph of a model and the files that hold the rest of its weights. A model whose file is gone has none. */
+function weightFiles(modelPath: string): { graphBytes: number; dataBytes: number } {
+  const graph = statSync(modelPath, { throwIfNoEntry: false });
+  if (graph === undefined) return { graphBytes: 0, dataBytes: 0 };
+  const sizeOf = (location: string): number => statSync(join(dirname(modelPath), location), { throwIfNoEntry: false })?.size ?? 0;
+  const locations = locationsOf(modelPath, `${graph.ino} ${graph.size} ${graph.mtimeMs}`);
+  return { graphBytes: graph.size, dataBytes: locations.reduce((sum, location) => sum + sizeOf(location), 0) };
+}
+
+/** Of the graph and its external data together; null, a graph of models, has neither. */
 export function modelFileBytes(modelPath: string | null): number {
   if (modelPath === null) return 0;
-  const folder = dirname(modelPath);
-  const name = basename(modelPath);
+  const { graphBytes, dataBytes } = weightFiles(modelPath);
+  return graphBytes + dataBytes;
+}
+
+/** The memory that loading the model takes, as the sizes of its files tell. */
+export function loadBytes(modelPath: string): number {
+  const { graphBytes, dataBytes } = weightFiles(modelPath);
+  return Math.ceil(graphBytes * PER_GRAPH_BYTE + dataBytes * PER_DATA_BYTE + PER_MODEL_BYTES);
+}
+
+function locationsOf(modelPath: string, graph: string): string[] {
+  const found = known.get(modelPath);
+  if (found?.graph === graph) return found.locations;
+  const locations = readLocations(modelPath);
+  if (known.size >= KNOWN_MAX) known.clear();
+  known.set(modelPath, { graph, locations });
+  return locations;
+}
+
+/** What is no graph has no weights either: whoever loads it says what is wrong. */
+function readLocations(modelPath: string): string[] {
   try {
-    const files = readdirSync(folder).filter((file) => file === name || (file.startsWith(name) && file.endsWith('data')));
-    return files.reduce((sum, file) => sum + statSync(join(folder, file)).size, 0);
+    return externalDataOf(modelPath);
   } catch {
-    return 0;
+    return [];
   }
 }

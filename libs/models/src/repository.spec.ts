@@ -24,7 +24,7 @@ const aliases = [
   ...Array.from({ length: 9 }, (_, i) => `a${i + 1}: &a${i + 1} [${new Array(9).fill(`*a${i}`).join(', ')}]`),
 ].join('\n');
 
-const lane = { runRowsMax: 32, runTokensMax: 512, runTimeoutMs: 30_000 };
+const lane = { runRowsMax: 32, runTokensMax: 512, runTimeoutMs: 30_000, executorThreads: 1 };
 
 const FILES = { revision: 7, fingerprint: 'f' };
 
@@ -457,7 +457,7 @@ lanes: [batch]
         labels: ['x', 'y'],
       },
     });
-    expect(workerModelPlan(manifest, lane, FILES)).toEqual({
+    expect(workerModelPlan(manifest, 'realtime', lane, FILES)).toEqual({
       name: 'm',
       version: '1',
       ...FILES,
@@ -473,6 +473,7 @@ lanes: [batch]
       runTokensMax: 100,
       runTimeoutMs: 50,
       endsByCost: false,
+      executorThreads: 1,
       deduplicate: false,
       sloMs: 7.5,
       rowTokensMax: 7,
@@ -480,6 +481,10 @@ lanes: [batch]
   });
 
   it.each([
+    ['executorThreads: 0', 'executorThreads: '],
+    ['executorThreads: many', 'executorThreads: expected a number of threads from 1 to 64, or one for each lane'],
+    ['executorThreads: { realtime: 65 }', 'executorThreads.realtime: '],
+    ['{ device: gpu, executorThreads: 2 }', 'executorThreads: expected no executorThreads beside device: gpu'],
     ['realtime: { timeoutMs: 0 }', 'realtime.timeoutMs: '],
     ['realtime: { timeoutMs: 4000000 }', 'realtime.timeoutMs: '],
     ['realtime: { sloMs: fast }', 'realtime.sloMs: '],
@@ -547,13 +552,28 @@ lanes: [batch]
     ['mergeRows: never', 'never', 0],
   ])('takes "%s" for mergeRows: %s, with %d warnings', (yaml, mergeRows, warnings) => {
     const manifest = manifestOf({ 'model.yaml': yaml });
-    expect(workerModelPlan(manifest, lane, FILES).mergeRows).toBe(mergeRows);
+    expect(workerModelPlan(manifest, 'realtime', lane, FILES).mergeRows).toBe(mergeRows);
     expect(manifest.warnings).toHaveLength(warnings);
     for (const warning of manifest.warnings) expect(warning).toContain('is now called mergeRows');
   });
 
+  it.each<[string, number, number]>([
+    ['{}', 3, 3],
+    ['executorThreads: 2', 2, 2],
+    ['executorThreads: { realtime: 4 }', 4, 3],
+    ['executorThreads: { realtime: 4, batch: 1 }', 4, 1],
+    ['device: gpu', 1, 1],
+  ])('takes "%s" for so many threads a run by lane: %d, %d', (yaml, realtime, batch) => {
+    const manifest = manifestOf({ 'model.yaml': yaml });
+    const limits = { ...lane, executorThreads: 3 };
+    expect([workerModelPlan(manifest, 'realtime', limits, FILES), workerModelPlan(manifest, 'batch', limits, FILES)]).toMatchObject([
+      { executorThreads: realtime },
+      { executorThreads: batch },
+    ]);
+  });
+
   it("takes the lane's limits where model.yaml has none", () => {
-    expect(workerModelPlan(manifestOf({}), lane, FILES)).toMatchObject({
+    expect(workerModelPlan(manifestOf({}), 'realtime', lane, FILES)).toMatchObject({
       ...lane,
       batchAxisName: null,
       sequenceAxisNames: [],

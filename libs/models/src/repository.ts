@@ -268,6 +268,7 @@ function readManifest(name: string, folder: string, candidate: Candidate): Model
     runTokensMax: file.runTokensMax ?? null,
     runTimeoutMs: file.runTimeoutMs ?? null,
     deduplicate: file.deduplicate ?? true,
+    executorThreads: threadsByLane(file.executorThreads),
     pinned: file.pinned ?? false,
     timeoutMs: file.realtime?.timeoutMs ?? null,
     sloMs: file.realtime?.sloMs ?? null,
@@ -278,6 +279,11 @@ function readManifest(name: string, folder: string, candidate: Candidate): Model
     labels: file.labels ?? text?.labels ?? null,
     text,
   };
+}
+
+function threadsByLane(threads: ModelFile['executorThreads']): ModelManifest['executorThreads'] {
+  if (typeof threads === 'number') return { realtime: threads, batch: threads };
+  return { realtime: threads?.realtime ?? null, batch: threads?.batch ?? null };
 }
 
 /** Settings of a model with a file of its own. */

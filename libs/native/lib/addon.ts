@@ -364,6 +364,8 @@ export interface NativeRuntime {
 export interface NativeModelPlan extends WorkerModelPlan {
   /** Why it is not loaded; null: it is. */
   refusal: string | null;
+  /** What loading it takes; 0: not known. A model that finds less has failed, with what would make it fit. */
+  needBytes: number;
   /** After all others. */
   loadsLast: boolean;
 }
@@ -399,6 +401,8 @@ export interface WorkerStartOptions {
   /** Idle CPUs of the machine are kept from sleeping for this long after a client's last message; 0: never. */
   awakeMs: number;
   models: NativeModelPlan[];
+  /** Of its process; 0: as much as the machine has left. */
+  memoryBytes: number;
   /** A model that was loaded is ready only once `workerConfirm` says so. */
   confirmsLoads: boolean;
   /** Null: no lane control. */

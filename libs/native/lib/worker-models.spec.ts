@@ -48,6 +48,7 @@ describe('the models of a running worker', () => {
       runTokensMax: 64,
       runTimeoutMs: 60_000,
       endsByCost: true,
+    executorThreads: 1,
       deduplicate: true,
       sloMs: null,
       rowTokensMax: null,
@@ -107,6 +108,18 @@ describe('the models of a running worker', () => {
       await pause();
     }
   }
+
+  it('are not loaded where they find no memory, and say what would make them fit', async () => {
+    const first = adder(1);
+    const plan = { ...planOf([first, adder(2)]), memoryBytes: 2 ** 40 };
+    await start([], { plan, needBytesOf: ({ revision }) => (revision === 1 ? 2 ** 41 : 2 ** 20) });
+    const [large, small] = await settled();
+    expect(large).toMatchObject({
+      state: 'failed',
+      reason: expect.stringMatching(/^it needs about 2048.0 GiB of memory.* raise memory/) as string,
+    });
+    expect(small).toMatchObject({ state: 'ready', reason: null });
+  });
 
   it('come and go, and each answers only for itself', async () => {
     const [first, second, third] = [adder(1), adder(2), adder(3)];

@@ -26,6 +26,8 @@ export interface ModelRules {
    * replaced (renamed over, removed) do no harm, the map keeps the old ones. Absent: nobody asks.
    */
   hasFilesOf?: ((model: WorkerModelPlan) => boolean) | undefined;
+  /** What loading a model takes; one for which that is not there is not loaded. Absent: nobody asks. */
+  needBytesOf?: ((model: WorkerModelPlan) => number) | undefined;
 }
 
 interface WantedModel {
@@ -116,6 +118,7 @@ export class WorkerModels {
     return {
       ...plan,
       refusal: this.refusalOf(plan, set) ?? (isChanged ? CHANGED : null),
+      needBytes: this.rules.needBytesOf?.(plan) ?? 0,
       loadsLast: (set.loadLast ?? []).some((model) => this.isMeant(model, plan)),
     };
   }

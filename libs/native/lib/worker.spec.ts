@@ -51,6 +51,7 @@ describe('startWorker', () => {
     runTokensMax: 64,
     runTimeoutMs: 1000,
     endsByCost: true,
+    executorThreads: 1,
     deduplicate: true,
     sloMs: null,
     rowTokensMax: null,

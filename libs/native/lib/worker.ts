@@ -17,8 +17,8 @@ import { type ModelRules, type ModelSet, WorkerModels } from './worker-models';
 
 const TELL_MS = 1000;
 
-export interface StartWorkerOptions extends Omit<ModelSet, 'models' | 'gpuRefusal'>, Pick<ModelRules, 'hasFilesOf'> {
-  plan: Omit<WorkerPlan, 'processCpus' | 'memoryBytes'>;
+export interface StartWorkerOptions extends Omit<ModelSet, 'models' | 'gpuRefusal'>, Pick<ModelRules, 'hasFilesOf' | 'needBytesOf'> {
+  plan: Omit<WorkerPlan, 'processCpus' | 'memoryBytes'> & Partial<Pick<WorkerPlan, 'memoryBytes'>>;
   /** Where the plan's GPU names none; null: the library that comes with onnxruntime-node. */
   ortLibraryPath: string | null;
   /** Where it shows that it lives and what it runs; null: nowhere. */
@@ -92,13 +92,14 @@ export function startWorker({
   quarantined,
   loadLast,
   hasFilesOf,
+  needBytesOf,
   heartbeatFd = null,
   controlPages,
 }: StartWorkerOptions): WorkerHandle {
   if (plan.cpus.length === 0) throw new Error(`worker ${plan.id}: expected at least one CPU but received none`);
   const addon = loadAddon();
   const { id, lane, cpus, socketPath, queueItemsMax, awakeMs, models, gpu, gpuRefusal } = plan;
-  const wanted = new WorkerModels({ lane, hasFilesOf });
+  const wanted = new WorkerModels({ lane, hasFilesOf, needBytesOf });
   const handle: NativeWorkerHandle = addon.workerStart({
     id,
     lane,
@@ -110,6 +111,7 @@ export function startWorker({
     controlPagePath: controlPages?.own ?? null,
     otherControlPagePaths: controlPages?.others ?? [],
     models: wanted.first({ models, gpuRefusal, quarantined, loadLast }),
+    memoryBytes: plan.memoryBytes ?? 0,
     confirmsLoads: hasFilesOf !== undefined,
     ortLibraryPath: gpu?.ortLibraryPath ?? ortLibraryPath ?? bundledRuntime(),
     // Models that come later share what is left of its memory.

@@ -195,13 +195,36 @@ TEST_F(RunGateTest, TheFloorBeginsToEarnWhenTheGateClosesAndPaysForNoMeasurement
   RunGate gate(pages_.Open("batch"), {}, 2);
   control_->control.floorPermille = 100;
   control_->control.untilNs = kForever;
-  ASSERT_TRUE(gate.MayBegin(0, kRows, 1 * kMs));
-  ASSERT_TRUE(gate.MayBegin(0, kRows, 60'000 * kMs));
+  ASSERT_TRUE(gate.MayBegin(0, 1, kRows, 1 * kMs));
+  ASSERT_TRUE(gate.MayBegin(0, 1, kRows, 60'000 * kMs));
   control_->control.withheld = 2;
-  EXPECT_FALSE(gate.MayBegin(0, kRows, 60'001 * kMs)) << "paid with what was earned while it was open";
-  EXPECT_FALSE(gate.MayBegin(0, RunGate::Wanted::kMeasurement, 61'000 * kMs));
-  EXPECT_FALSE(gate.MayBegin(1, kRows, 61'000 * kMs));
-  EXPECT_TRUE(gate.MayBegin(0, kRows, 61'000 * kMs));
+  EXPECT_FALSE(gate.MayBegin(0, 1, kRows, 60'001 * kMs)) << "paid with what was earned while it was open";
+  EXPECT_FALSE(gate.MayBegin(0, 1, RunGate::Wanted::kMeasurement, 61'000 * kMs));
+  EXPECT_FALSE(gate.MayBegin(1, 1, kRows, 61'000 * kMs));
+  EXPECT_TRUE(gate.MayBegin(0, 1, kRows, 61'000 * kMs));
+}
+
+TEST_F(RunGateTest, ATeamOfWhichAPartMayRunHasItsShareOfTheTime) {
+  constexpr auto kRows = RunGate::Wanted::kRows;
+  RunGate gate(pages_.Open("batch"), {}, 4);
+  control_->control.untilNs = kForever;
+  control_->control.withheld = 1;
+  EXPECT_TRUE(gate.MayBegin(0, 2, kRows, 1 * kMs));
+  EXPECT_FALSE(gate.MayBegin(2, 2, kRows, 1 * kMs)) << "nothing was earned yet";
+  EXPECT_TRUE(gate.MayBegin(2, 1, kRows, 1 * kMs)) << "a run of its own CPU is allowed";
+  EXPECT_FALSE(gate.MayBegin(2, 2, RunGate::Wanted::kMeasurement, 100 * kMs));
+  EXPECT_TRUE(gate.MayBegin(2, 2, kRows, 100 * kMs));
+  gate.Began(2, 2);
+  EXPECT_EQ(control_->activity.running, 2U);
+  const std::int64_t startedNs = ThreadCpuNs();
+  while (ThreadCpuNs() - startedNs < 15 * kMs) {
+  }
+  gate.Ended(2, 200 * kMs);
+  EXPECT_EQ(control_->activity.running, 0U);
+  EXPECT_FALSE(gate.MayBegin(2, 2, kRows, 101 * kMs)) << "two CPUs for 15 ms were paid";
+  EXPECT_TRUE(gate.MayBegin(2, 2, kRows, 10'000 * kMs));
+  control_->control.withheld = 2;
+  EXPECT_FALSE(gate.MayBegin(2, 2, kRows, 20'000 * kMs)) << "neither of its CPUs may run";
 }
 
 TEST_F(RunGateTest, ARunIsSeenFromItsBeginningToItsEnd) {
@@ -209,8 +232,8 @@ TEST_F(RunGateTest, ARunIsSeenFromItsBeginningToItsEnd) {
   RunGate gate(pages_.Open("batch"), {}, 2);
   const Neighbours neighbours(pages_.OpenAll({"batch"}));
   EXPECT_FALSE(neighbours.HasRunSince(0));
-  ASSERT_TRUE(gate.MayBegin(1, RunGate::Wanted::kRows, 10));
-  gate.Began(1);
+  ASSERT_TRUE(gate.MayBegin(1, 1, RunGate::Wanted::kRows, 10));
+  gate.Began(1, 1);
   EXPECT_TRUE(neighbours.HasRunSince(20));
   EXPECT_EQ(neighbours.CompanySince(20, 25), Company::kShared);
   gate.Ended(1, 30);
@@ -223,7 +246,7 @@ TEST_F(RunGateTest, ARunIsSeenFromItsBeginningToItsEnd) {
 TEST_F(RunGateTest, AnItemIsAloneOnlyWhenAllOfItsTimeWas) {
   RunGate gate(pages_.Open("batch"), {}, 2);
   const Neighbours neighbours(pages_.OpenAll({"batch"}));
-  gate.Began(0);
+  gate.Began(0, 1);
   control_->control.heldOffSinceNs = 100;
   control_->control.untilNs = kForever;
   EXPECT_EQ(neighbours.CompanySince(110, 120), Company::kOther) << "a run is still under way";

@@ -164,6 +164,24 @@ TEST(Heartbeat, CallsTheItemsGuiltyOfWhoseRunAThreadDies) {
   munmap(const_cast<bool*>(isGuilty), kItems);
 }
 
+TEST(Heartbeat, NamesTheModelOfTheRunThatAHelperComputesFor) {
+  SKIP_UNDER_SANITIZERS();
+  for (const std::size_t leader : {1, 2}) {
+    const Page page;
+    const int died = SignalOf([&page, leader] {
+      Heartbeat heartbeat(page.fd(), kSlots);
+      const Heartbeat::Activity other(heartbeat, leader == 1 ? 2 : 0, 7, Phase::kRunning);
+      const Heartbeat::Activity activity(heartbeat, 1, 4, Phase::kProbing);
+      std::thread([&heartbeat, leader] {
+        heartbeat.Help(4, leader);
+        raise(SIGSEGV);
+      }).join();
+    });
+    EXPECT_EQ(died, SIGSEGV);
+    EXPECT_EQ(page.culprit(), In(Phase::kProbing, 4)) << "slot " << leader;
+  }
+}
+
 TEST(Heartbeat, NamesNobodyWhenAThreadWithoutAModelDies) {
   SKIP_UNDER_SANITIZERS();
   const Page page;

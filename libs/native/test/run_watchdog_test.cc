@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <future>
 #include <thread>
 
 #include "isolation/thread_isolation.h"
@@ -98,6 +99,61 @@ TEST(Watchdog, LeavesOutTheTimeInWhichAnExecutorIsHeldBack) {
   executor.join();
   isOver = true;
   other.join();
+}
+
+// The helper shares its CPU with a thread that leaves it none, while the executor spins on whatever CPU it finds.
+TEST(Watchdog, LeavesOutTheTimeInWhichAHelperIsHeldBack) {
+  std::atomic<int> ticks = 0;
+  std::atomic<bool> isOver = false;
+  Watchdog watchdog({.executorsCount = 1, .mayBeHeldBack = true, .graceNs = kHourNs, .onTick = [&] { ++ticks; }});
+  const int cpu = sched_getcpu();
+  const auto turn = [&isOver] {
+    while (!isOver) {
+    }
+  };
+  std::thread other([&] {
+    IsolateExecutor(Lane::kRealtime, cpu);
+    turn();
+  });
+  std::promise<ThreadTeam::Thread> started;
+  std::thread helper([&] {
+    IsolateExecutor(Lane::kBatch, cpu);
+    clockid_t clock = 0;
+    pthread_getcpuclockid(pthread_self(), &clock);
+    started.set_value({.tid = gettid(), .cpuClock = clock});
+    turn();
+  });
+  const ThreadTeam::Thread thread = started.get_future().get();
+  const auto run = test::Library()->NewRunOptions();
+  {
+    const Watch watch(watchdog, 0, *test::Library(), run.get(), "model",
+                      {.timeNs = 100 * kMsNs, .cpuNs = [] { return 100 * kMsNs; }}, {&thread, 1});
+    for (const int until = ticks + 15; ticks < until;) {  // 300 ms
+    }
+    EXPECT_EQ(watch.ended(), Watch::Ended::kNo);
+  }
+  isOver = true;
+  helper.join();
+  other.join();
+}
+
+TEST(Watchdog, CountsARunWhoseThreadsAllSleepOrAllRun) {
+  Ticks ticks;
+  Watchdog watchdog({.executorsCount = 1, .mayBeHeldBack = true, .graceNs = kHourNs, .onTick = ticks.OnTick()});
+  clockid_t clock = 0;
+  pthread_getcpuclockid(pthread_self(), &clock);
+  const ThreadTeam::Thread same{.tid = gettid(), .cpuClock = clock};
+  const auto run = test::Library()->NewRunOptions();
+  {
+    const Watch sleeping(watchdog, 0, *test::Library(), run.get(), "model", {.timeNs = 50 * kMsNs}, {&same, 1});
+    ticks.WaitForMore(5);
+    EXPECT_EQ(sleeping.ended(), Watch::Ended::kTooLong);
+  }
+  const Watch computing(watchdog, 0, *test::Library(), run.get(), "model",
+                        {.timeNs = kHourNs, .cpuNs = [] { return 20 * kMsNs; }}, {&same, 1});
+  while (computing.ended() == Watch::Ended::kNo) {
+  }
+  EXPECT_EQ(computing.ended(), Watch::Ended::kTooCostly);
 }
 
 TEST(Watchdog, EndsARunThatCostsTooMuchCpuTime) {

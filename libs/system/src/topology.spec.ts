@@ -22,8 +22,8 @@ describe('topology', () => {
       online: [0, 1],
       effective: [0, 1],
       places: [
-        { cpu: 0, siblings: [0], packageId: 0, nodeId: 0 },
-        { cpu: 1, siblings: [1], packageId: 0, nodeId: 0 },
+        { cpu: 0, siblings: [0], packageId: 0, nodeId: 0, cacheId: 0 },
+        { cpu: 1, siblings: [1], packageId: 0, nodeId: 0, cacheId: 1 },
       ],
       memoryBytes: 24684084 * 1024,
     });
@@ -69,7 +69,16 @@ describe('topology', () => {
       '/sys/devices/system/node/node0/cpulist': '0\n',
       '/sys/devices/system/node/node8/cpulist': '1,3\n',
     });
-    expect(places[1]).toEqual({ cpu: 1, siblings: [1], packageId: 1, nodeId: 8 });
+    expect(places[1]).toEqual({ cpu: 1, siblings: [1], packageId: 1, nodeId: 8, cacheId: 1 });
+  });
+
+  it('knows who shares the last-level cache', () => {
+    const { places } = topology({
+      '/sys/devices/system/cpu/cpu0/cache/index0/shared_cpu_list': '0\n',
+      '/sys/devices/system/cpu/cpu1/cache/index0/shared_cpu_list': '1\n',
+      '/sys/devices/system/cpu/cpu1/cache/index3/shared_cpu_list': '0-1\n',
+    });
+    expect(places.map(({ cacheId }) => cacheId)).toEqual([0, 0]);
   });
 
   it('takes each CPU for a core of its own where the kernel says nothing', () => {

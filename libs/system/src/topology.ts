@@ -13,6 +13,8 @@ export interface CpuPlace {
   packageId: number;
   /** NUMA node. */
   nodeId: number;
+  /** Lowest CPU that shares its last-level cache; its own number where the kernel tells of no cache. */
+  cacheId: number;
 }
 
 /** Logical CPU numbers, ascending. */
@@ -26,6 +28,8 @@ export interface Topology {
   memoryBytes: number;
 }
 
+/** The kernel numbers the caches of a CPU by level. */
+const CACHES_MAX = 8;
 const CPUS = '/sys/devices/system/cpu';
 const NODES = '/sys/devices/system/node';
 /** A path of cgroups is climbed no further. */
@@ -61,8 +65,15 @@ function placesOf(read: ReadKernelFile, online: number[]): CpuPlace[] {
     const siblings = parseCpuList(read(`${folder}/thread_siblings_list`) ?? `${cpu}`);
     // -1 stands for a package that the kernel does not know.
     const packageId = Math.max(0, Number(read(`${folder}/physical_package_id`) ?? 0));
-    return { cpu, siblings: siblings.filter((sibling) => online.includes(sibling)), packageId, nodeId: nodeOf.get(cpu) ?? 0 };
+    const cacheId = lastLevelCache(read, cpu);
+    return { cpu, siblings: siblings.filter((sibling) => online.includes(sibling)), packageId, nodeId: nodeOf.get(cpu) ?? 0, cacheId };
   });
+}
+
+function lastLevelCache(read: ReadKernelFile, cpu: number): number {
+  let shared: string | null = null;
+  for (let index = 0; index < CACHES_MAX; index++) shared = read(`${CPUS}/cpu${cpu}/cache/index${index}/shared_cpu_list`) ?? shared;
+  return parseCpuList(shared ?? `${cpu}`)[0] ?? cpu;
 }
 
 function memoryBytes(read: ReadKernelFile): number {

@@ -5,6 +5,9 @@ import { dirname, join } from 'node:path';
 /** Contents by path relative to the model's folder. */
 export type ModelFiles = Record<string, Uint8Array>;
 
+/** Writes a file that is too large to be had in memory; its path is given. */
+export type FileWriter = (path: string) => void;
+
 const STAMP = '.built.json';
 
 interface Stamp {
@@ -38,17 +41,18 @@ export function isUpToDate(folder: string, fingerprint: string): boolean {
 }
 
 /** Writes a model's files, each in one step (write, rename), and the stamp last. */
-export function writeModel(folder: string, files: ModelFiles, fingerprint: string): void {
+export function writeModel(folder: string, files: Record<string, Uint8Array | FileWriter>, fingerprint: string): void {
   rmSync(join(folder, STAMP), { force: true });
   for (const [name, contents] of Object.entries(files)) replaceFile(join(folder, name), contents);
-  const sizes = Object.fromEntries(Object.entries(files).map(([name, contents]) => [name, contents.byteLength]));
+  const sizes = Object.fromEntries(Object.keys(files).map((name) => [name, statSync(join(folder, name)).size]));
   const stamp: Stamp = { builder: fingerprint, files: sizes };
   replaceFile(join(folder, STAMP), jsonFile(stamp));
 }
 
-function replaceFile(path: string, contents: Uint8Array): void {
+function replaceFile(path: string, contents: Uint8Array | FileWriter): void {
   mkdirSync(dirname(path), { recursive: true });
   const temporary = `${path}.${process.pid}.tmp`;
-  writeFileSync(temporary, contents);
+  if (typeof contents === 'function') contents(temporary);
+  else writeFileSync(temporary, contents);
   renameSync(temporary, path);
 }

@@ -1,4 +1,5 @@
 import { DATATYPES, numberToFloat16, type Datatype } from '@app/contracts';
+import type { ExternalWeights } from './external-weights';
 import { Random } from './random';
 import { encodeModel, type OnnxAttribute, type OnnxGraph, type OnnxNode, type OnnxTensor, type OnnxValueInfo } from './onnx-schema';
 
@@ -28,12 +29,13 @@ export class GraphBuilder {
 
   /**
    * `floatType` is the element type of every weight and float constant. `scope` starts the name of every value; a
-   * subgraph needs one of its own, because it sees the names of the graph around it.
+   * subgraph needs one of its own, because it sees the names of the graph around it. `external` takes the seeded weights.
    */
   constructor(
     private readonly name: string,
     private readonly floatType: 'FP32' | 'FP16' = 'FP32',
     private readonly scope = '',
+    private readonly external: ExternalWeights | null = null,
   ) {}
 
   input(name: string, datatype: Datatype, shape: Dimension[]): string {
@@ -56,8 +58,10 @@ export class GraphBuilder {
 
   /** A seeded weight, uniform with mean 0 and the given standard deviation. */
   weight(name: string, dims: number[], deviation: number): string {
+    const seed = `${this.name}/${name}`;
+    if (this.external !== null) return this.initializer(this.external.add({ name, dims, seed, deviation }));
     const count = dims.reduce((product, dim) => product * dim, 1);
-    return this.floats(name, dims, new Random(`${this.name}/${name}`).uniform(count, deviation));
+    return this.floats(name, dims, new Random(seed).uniform(count, deviation));
   }
 
   /** A weight whose elements all are `value`. */

@@ -52,8 +52,11 @@ const descriptor = {
         dataType: { id: 2, type: 'int32' },
         name: { id: 8, type: 'string' },
         rawData: { id: 9, type: 'bytes' },
+        externalData: { id: 13, rule: 'repeated', type: 'StringStringEntryProto' },
+        dataLocation: { id: 14, type: 'int32' },
       },
     },
+    StringStringEntryProto: { fields: { key: { id: 1, type: 'string' }, value: { id: 2, type: 'string' } } },
     ValueInfoProto: { fields: { name: { id: 1, type: 'string' }, type: { id: 2, type: 'TypeProto' } } },
     TypeProto: { fields: { tensorType: { id: 1, type: 'TensorTypeProto' } } },
     TensorTypeProto: { fields: { elemType: { id: 1, type: 'int32' }, shape: { id: 2, type: 'TensorShapeProto' } } },
@@ -68,7 +71,11 @@ export interface OnnxTensor {
   dims: number[];
   dataType: number;
   name: string;
-  rawData: Uint8Array;
+  /** Absent where the values are in another file. */
+  rawData?: Uint8Array;
+  externalData?: { key: string; value: string }[];
+  /** 1: external. */
+  dataLocation?: number;
 }
 
 export interface OnnxAttribute {
@@ -124,7 +131,7 @@ export function encodeModel(graph: OnnxGraph): Uint8Array {
 export function alterWeight(file: Uint8Array, name: string, alter: (values: Float32Array) => void): Uint8Array {
   const model = modelType.decode(file) as unknown as { graph: OnnxGraph };
   const weight = model.graph.initializer.find((initializer) => initializer.name === name);
-  if (weight === undefined) throw new Error(`expected a weight "${name}" in the graph but there is none`);
+  if (weight?.rawData === undefined) throw new Error(`expected a weight "${name}" in the graph but there is none`);
   const values = new Float32Array(new Uint8Array(weight.rawData).buffer);
   alter(values);
   weight.rawData = new Uint8Array(values.buffer);

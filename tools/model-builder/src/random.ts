@@ -26,9 +26,14 @@ export class Random {
 
   /** `count` values, uniform with mean 0 and the given standard deviation. */
   uniform(count: number, deviation: number): Float32Array {
-    const half = deviation * Math.sqrt(3);
     const values = new Float32Array(count);
-    for (let i = 0; i < count; i++) values[i] = (this.nextUint32() / 2 ** 31 - 1) * half;
+    this.fillUniform(values, deviation);
     return values;
+  }
+
+  /** The next values of the same sequence. */
+  fillUniform(values: Float32Array, deviation: number): void {
+    const half = deviation * Math.sqrt(3);
+    for (let i = 0; i < values.length; i++) values[i] = (this.nextUint32() / 2 ** 31 - 1) * half;
   }
 }

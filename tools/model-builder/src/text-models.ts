@@ -101,7 +101,7 @@ function withLabels(labels: string[]): object {
 }
 
 /** config.json and the tokenizer's files, as a Hugging Face export has them. */
-function textFiles(shape: EncoderShape, architecture: string, extra: object = {}): ModelFiles {
+export function textFiles(shape: EncoderShape, architecture: string, extra: object = {}): ModelFiles {
   return {
     'config.json': jsonFile({
       architectures: [architecture],

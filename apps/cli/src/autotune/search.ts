@@ -1,8 +1,9 @@
-/** What can be set. Threads of one run are not: each executor runs on one. */
 export interface Settings {
   runRowsMax: number;
   runTokensMax: number;
   executors: number;
+  /** Threads of one run, at most as many as executors. */
+  executorThreads: number;
 }
 
 export interface Trial {
@@ -14,6 +15,7 @@ export interface Trial {
 
 const ROWS = [1, 4, 8, 16, 32, 64];
 const TOKENS = [512, 2048, 4096, 8192];
+const THREADS = [1, 2, 3, 4, 6, 8, 12, 16];
 /** Less is what two measurements of one setting differ by. */
 const GAIN_MIN = 1.05;
 const P99_FACTOR = 1.1;
@@ -21,15 +23,31 @@ const P99_FACTOR = 1.1;
 /** One key after the other, each with the best of those before; what is tried already is left out. */
 export function candidates(key: keyof Settings, best: Settings, cpus: number): Settings[] {
   const executors = [1, 2, 4, 8, 16, 32, 64].filter((count) => count < cpus);
-  const values = { runRowsMax: ROWS, runTokensMax: TOKENS, executors: [...executors, cpus] }[key];
-  return values.filter((value) => value !== best[key]).map((value) => ({ ...best, [key]: value }));
+  const values = {
+    runRowsMax: ROWS,
+    runTokensMax: TOKENS,
+    executors: [...executors, cpus],
+    executorThreads: THREADS.filter((threads) => threads <= best.executors),
+  }[key];
+  return values
+    .filter((value) => value !== best[key] && (key !== 'executors' || value >= best.executorThreads))
+    .map((value) => ({ ...best, [key]: value }));
 }
 
 export const SEARCH_ORDER: readonly (keyof Settings)[] = ['executors', 'runRowsMax', 'runTokensMax'];
 
+/** Whether runs of more threads are worth a try: several threads run for less time, and several runs at once give more rows. */
+export const needsThreads = (best: Trial, sloMs: number | null): boolean => sloMs !== null && best.p99Ms > sloMs;
+
+/** The least p99 where none is within the goal. */
+export const fastestOf = (trials: readonly Trial[]): Trial | undefined => [...trials].sort((a, b) => a.p99Ms - b.p99Ms)[0];
+
 /** How many trials a search takes at most, with the present settings before and after. */
 export const trialsOf = (present: Settings, cpus: number): number =>
-  SEARCH_ORDER.reduce((sum, key) => sum + candidates(key, present, cpus).length, 3);
+  [...SEARCH_ORDER, 'executorThreads' as const].reduce(
+    (sum, key) => sum + candidates(key, { ...present, executors: key === 'executorThreads' ? cpus : present.executors }, cpus).length,
+    3,
+  );
 
 /** What a p99 may be: the goal of the model, or near that of the present settings. */
 export const p99Goal = (present: Trial, sloMs: number | null): number => sloMs ?? present.p99Ms * P99_FACTOR;
@@ -41,4 +59,7 @@ export function bestOf(trials: readonly Trial[], present: Trial, goalMs: number)
 }
 
 export const isSame = (a: Settings, b: Settings): boolean =>
-  a.runRowsMax === b.runRowsMax && a.runTokensMax === b.runTokensMax && a.executors === b.executors;
+  a.runRowsMax === b.runRowsMax &&
+  a.runTokensMax === b.runTokensMax &&
+  a.executors === b.executors &&
+  a.executorThreads === b.executorThreads;

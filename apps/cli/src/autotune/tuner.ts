@@ -11,7 +11,7 @@ import { madeUpInstances, readInstances } from '../instances';
 import { findModel, LocalNode } from '../local-node';
 import { ScratchRepository, versionFiles } from '../optimize/scratch-repository';
 import { p99Ms, throughput } from './load';
-import { bestOf, candidates, isSame, p99Goal, SEARCH_ORDER, trialsOf, type Settings, type Trial } from './search';
+import { bestOf, candidates, fastestOf, isSame, needsThreads, p99Goal, SEARCH_ORDER, trialsOf, type Settings, type Trial } from './search';
 
 /** Of the time of a trial: the rest is for loading the model and for the p99. */
 const THROUGHPUT_PART = 0.35;
@@ -56,7 +56,8 @@ class Tuner {
   private readonly trialMs: number;
   private readonly cpus = readTopology().effective;
   private items: InferenceItem[] = [];
-  private costs: CostGrid | null = null;
+  /** By threads of a run. */
+  private readonly costs = new Map<number, CostGrid>();
   /** Rows a second at which the p99 is measured; null until the present settings are known. */
   private load: number | null = null;
 
@@ -86,13 +87,30 @@ class Tuner {
       }
       best = bestOf(trials, first, goalMs);
     }
+    if (needsThreads(best, manifest.sloMs)) best = await this.tryThreads({ ...present, executors: this.cpus.length }, trials, endMs);
     if (isSame(best.settings, present)) return { trials, present: first, best: first, goalMs };
     const again = await this.measure(best.settings);
     const presentAgain = await this.measure(present);
-    return { trials, present: presentAgain, best: bestOf([again], presentAgain, p99Goal(presentAgain, manifest.sloMs)), goalMs };
+    const isWider = best.settings.executorThreads !== present.executorThreads;
+    const wins = isWider
+      ? again.p99Ms < presentAgain.p99Ms
+      : bestOf([again], presentAgain, p99Goal(presentAgain, manifest.sloMs)) === again;
+    return { trials, present: presentAgain, best: wins ? again : presentAgain, goalMs };
   }
 
-  /** Rows as tensors, and what runs cost, by which a worker decides how many rows share one. */
+  /** Of more threads, where no number of one thread is within the goal: the most rows within it, else the least p99. */
+  private async tryThreads(present: Settings, trials: Trial[], endMs: number): Promise<Trial> {
+    const { sloMs } = this.request.manifest;
+    for (const settings of candidates('executorThreads', present, this.cpus.length)) {
+      if (performance.now() + 3 * this.trialMs > endMs) break;
+      await this.measureCosts(settings);
+      trials.push(await this.measure(settings));
+    }
+    const within = trials.filter(({ p99Ms: time }) => time <= (sloMs ?? 0)).sort((a, b) => b.rowsPerSecond - a.rowsPerSecond);
+    return within[0] ?? fastestOf(trials) ?? (trials[0] as Trial);
+  }
+
+  /** Rows as tensors, and what runs cost. */
   private async prepare(): Promise<void> {
     const { config, manifest, rows } = this.request;
     const node = await this.start(this.request.present);
@@ -104,24 +122,39 @@ class Tuner {
       const instances =
         rows === null ? madeUpInstances(node.catalog.find(manifest.name, manifest.version)) : await readInstances(rows, config);
       for (const instance of instances) this.items.push(...(await node.prepare(model, [instance])).items);
-      const key = await cpuCostKey(manifest.modelPath, config);
+    } finally {
+      await node.close();
+    }
+    await this.measureCosts(this.request.present);
+  }
+
+  /** What runs of so many threads cost, by which a worker decides how many rows share one. */
+  private async measureCosts(settings: Settings): Promise<void> {
+    const { config, manifest } = this.request;
+    const { executorThreads } = settings;
+    const node = await this.start(settings);
+    try {
+      const model = findModel(node, manifest.version);
+      const signature = node.reportOf(model)?.signature ?? null;
+      if (signature === null) throw new CliError(`the model cannot be loaded with ${executorThreads} threads a run`);
+      const key = await cpuCostKey(manifest.modelPath, executorThreads, config);
       const id = costKeyId(key);
       const known = new CostStore(config.dataDir).read(id);
-      this.costs = known?.finished === true ? known.grid : null;
-      if (this.costs !== null) return;
+      if (known?.finished === true) this.costs.set(executorThreads, known.grid);
+      if (this.costs.has(executorThreads)) return;
       await calibrate({
         store: new CostStore(this.folder),
         id,
         key,
         known: null,
         model: manifest.name,
-        phases: planCells(report.signature, manifest.text?.maxTokens ?? null).slice(0, 1),
+        phases: planCells(signature, manifest.text?.maxTokens ?? null).slice(0, 1),
         budgetMs: COSTS_BUDGET_MS,
         limits: COST_LIMITS,
         signal: new AbortController().signal,
         measure: ({ rows: count, length }) => node.worker.measure({ revision: model.revision ?? -1, rows: count, length, trims: false }),
         onCell: () => undefined,
-        onTable: (grid) => (this.costs = grid),
+        onTable: (grid) => void this.costs.set(executorThreads, grid),
       });
     } finally {
       await node.close();
@@ -133,7 +166,8 @@ class Tuner {
     const node = await this.start(settings);
     try {
       const model = findModel(node, manifest.version);
-      if (this.costs !== null && model.revision !== null) node.worker.setCostTable(model.revision, this.costs);
+      const costs = this.costs.get(settings.executorThreads);
+      if (costs !== undefined && model.revision !== null) node.worker.setCostTable(model.revision, costs);
       const load = { node, model, items: this.items, timeoutMs: manifest.timeoutMs ?? config.realtime.timeoutMs };
       const rowsPerSecond = await throughput(
         { ...load, durationMs: THROUGHPUT_PART * this.trialMs },
@@ -148,13 +182,13 @@ class Tuner {
     }
   }
 
-  private start({ runRowsMax, runTokensMax, executors }: Settings): Promise<LocalNode> {
+  private start({ runRowsMax, runTokensMax, executors, executorThreads }: Settings): Promise<LocalNode> {
     return LocalNode.start({
       config: this.request.config,
       modelsDir: this.modelsDir,
       cpus: this.cpus.slice(-executors),
       // Made-up rows repeat: equal ones must not be answered by one run.
-      overrides: { runRowsMax, runTokensMax, deduplicate: false },
+      overrides: { runRowsMax, runTokensMax, executorThreads, deduplicate: false },
     });
   }
 }

@@ -24,12 +24,12 @@ export function addAutotuneCommand(program: Command): void {
   program
     .command('autotune <model>')
     .description(
-      'measures rows a second and the p99 of one row for sizes of runs and numbers of executors on this machine, and says what the best gains against the present settings; use it on an idle machine',
+      'measures rows a second and the p99 of one row for sizes of runs and numbers of executors on this machine, and of threads of a run where realtime.sloMs cannot be met by one, and says what the best gains against the present settings; use it on an idle machine',
     )
     .option('--model-version <version>', 'default: the newest')
     .option('--rows <file>', 'what is run: an instance of :predict in each line; default: made-up rows')
     .option('--budget <time>', 'how long it may take, such as 90s or 2m', duration, 2 * UNITS_MS.m)
-    .option('--write', 'write runRowsMax and runTokensMax to the model.yaml of the model')
+    .option('--write', 'write runRowsMax, runTokensMax and executorThreads to the model.yaml of the model')
     .action(autotune);
 }
 
@@ -51,16 +51,17 @@ async function autotune(name: string, { modelVersion, rows, budget, write = fals
 }
 
 /** Those of the node that runs here, or that would. */
-function presentSettings(config: Config, { name, runRowsMax, runTokensMax }: FileManifest): Settings {
+function presentSettings(config: Config, { name, runRowsMax, runTokensMax, executorThreads }: FileManifest): Settings {
   return {
     runRowsMax: runRowsMax ?? config.realtime.runRowsMax,
     runTokensMax: runTokensMax ?? config.realtime.runTokensMax,
     executors: executorsOf(config, name),
+    executorThreads: executorThreads.realtime ?? config.realtime.executorThreads,
   };
 }
 
-const textOf = ({ executors, runRowsMax, runTokensMax }: Settings): string =>
-  `${executors} executors, runRowsMax ${runRowsMax}, runTokensMax ${runTokensMax}`;
+const textOf = ({ executors, executorThreads, runRowsMax, runTokensMax }: Settings): string =>
+  `${executors} executors, ${executorThreads} ${executorThreads === 1 ? 'thread' : 'threads'} a run, runRowsMax ${runRowsMax}, runTokensMax ${runTokensMax}`;
 
 /** Of the largest real-time worker that has the model; where no node runs, one for each CPU. */
 function executorsOf({ runDir }: Config, name: string): number {
@@ -72,6 +73,7 @@ function executorsOf({ runDir }: Config, name: string): number {
 function report({ trials, present, best, goalMs }: TuneResult): string {
   const rows = trials.map((trial) => [
     String(trial.settings.executors),
+    String(trial.settings.executorThreads),
     String(trial.settings.runRowsMax),
     String(trial.settings.runTokensMax),
     trial.rowsPerSecond.toFixed(0),
@@ -79,8 +81,8 @@ function report({ trials, present, best, goalMs }: TuneResult): string {
     trial.p99Ms > goalMs ? 'p99 over the goal' : isSame(trial.settings, present.settings) ? 'present' : '',
   ]);
   const lines = [
-    table(['EXECUTORS', 'runRowsMax', 'runTokensMax', 'ROWS/S', 'P99 MS', ''], rows),
-    `p99: of one row, at half of what the present settings can do; goal: at most ${goalMs.toFixed(1)} ms. Each executor runs on one thread.`,
+    table(['EXECUTORS', 'THREADS', 'runRowsMax', 'runTokensMax', 'ROWS/S', 'P99 MS', ''], rows),
+    `p99: of one row, at half of what the present settings can do; goal: at most ${goalMs.toFixed(1)} ms.`,
   ];
   if (isSame(best.settings, present.settings))
     return [...lines, 'the present settings are the best: nothing gains 5 % within the goal, measured twice'].join('\n');
@@ -96,14 +98,19 @@ function report({ trials, present, best, goalMs }: TuneResult): string {
 
 /** Comments and other keys stay. */
 function writeSettings({ modelsDir }: Config, { name }: FileManifest, { best, present }: TuneResult): string {
-  const { runRowsMax, runTokensMax } = best.settings;
-  if (runRowsMax === present.settings.runRowsMax && runTokensMax === present.settings.runTokensMax)
+  const { runRowsMax, runTokensMax, executorThreads } = best.settings;
+  if (isSame({ ...best.settings, executors: present.settings.executors }, present.settings))
     return 'nothing is written: model.yaml stays as it is';
   const path = join(modelsDir, name, 'model.yaml');
   const document = parseDocument(existsSync(path) ? readFileSync(path, 'utf8') : '');
   for (const formerName of ['batchRowsMax', 'batchTokensMax']) document.delete(formerName);
   document.set('runRowsMax', runRowsMax);
   document.set('runTokensMax', runTokensMax);
+  if (executorThreads !== present.settings.executorThreads) {
+    const given: unknown = document.get('executorThreads');
+    if (typeof given === 'number') document.set('executorThreads', { batch: given });
+    document.setIn(['executorThreads', 'realtime'], executorThreads);
+  }
   const temporary = `${path}.${process.pid}`;
   writeFileSync(temporary, document.toString());
   renameSync(temporary, path);

@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Presets, SingleBar } from 'cli-progress';
-import type { Command } from 'commander';
+import { InvalidArgumentError, type Command } from 'commander';
 import { loadConfig, type Config } from '@app/config';
-import type { CostGrid, ModelSignature, WorkerModelPlan } from '@app/contracts';
+import { EXECUTOR_THREADS_MAX, type CostGrid, type ModelSignature, type WorkerModelPlan } from '@app/contracts';
 import { calibrate, costKeyId, CostStore, planCells, workerModelPlan } from '@app/models';
 import { startWorker, type WorkerHandle } from '@app/native';
 import { readTopology } from '@app/system';
@@ -24,16 +24,25 @@ export function addCalibrateCommand(program: Command): void {
       'measures in full what runs of a model cost and stores the table, which running workers take over; use it on an idle machine',
     )
     .option('--model-version <version>', 'default: the newest')
-    .action(async (model: string, { modelVersion }: { modelVersion?: string }) => {
+    .option('--threads <count>', 'threads of one run; default: executorThreads of the batch lane', threadCount)
+    .action(async (model: string, { modelVersion, threads }: { modelVersion?: string; threads?: number }) => {
       const config = loadConfig();
-      const grid = await calibrateModel(config, findPlan(config, model, modelVersion ?? null));
+      const plan = findPlan(config, model, modelVersion ?? null);
+      const grid = await calibrateModel(config, { ...plan, executorThreads: threads ?? plan.executorThreads });
       console.log(heatMap(grid, process.stdout.isTTY));
     });
 }
 
+function threadCount(text: string): number {
+  const cpus = readTopology().effective.length;
+  const count = Number(text);
+  if (/^\d{1,2}$/.test(text) && count >= 1 && count <= Math.min(cpus, EXECUTOR_THREADS_MAX)) return count;
+  throw new InvalidArgumentError(`expected a number of threads from 1 to ${Math.min(cpus, EXECUTOR_THREADS_MAX)} but received ${text}`);
+}
+
 function findPlan(config: Config, model: string, version: string | null): WorkerModelPlan {
   const { manifest, fingerprint } = findModelFiles(config, model, version);
-  return workerModelPlan(manifest, config.batch, { revision: 1, fingerprint });
+  return workerModelPlan(manifest, 'batch', config.batch, { revision: 1, fingerprint });
 }
 
 /** In a worker of this process's own. */
@@ -44,7 +53,7 @@ async function calibrateModel(config: Config, plan: WorkerModelPlan): Promise<Co
       id: 'calibrate',
       partitionId: 'calibrate',
       lane: 'batch',
-      cpus: readTopology().effective.slice(-1),
+      cpus: readTopology().effective.slice(-plan.executorThreads),
       socketPath: join(folder, 'worker.sock'),
       models: [plan],
       queueItemsMax: 1,
@@ -75,7 +84,7 @@ async function signatureOf(worker: WorkerHandle): Promise<ModelSignature> {
 
 async function measure(worker: WorkerHandle, signature: ModelSignature, plan: WorkerModelPlan, config: Config): Promise<CostGrid> {
   const store = new CostStore(config.dataDir);
-  const key = await cpuCostKey(plan.modelPath, config);
+  const key = await cpuCostKey(plan.modelPath, plan.executorThreads, config);
   const id = costKeyId(key);
   const lock = await store.lock(id);
   if (lock === null) throw new CliError(`a worker measures ${plan.name} at this moment; try again in a minute`);

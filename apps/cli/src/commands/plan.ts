@@ -1,9 +1,22 @@
 import { join } from 'node:path';
-import type { Command } from 'commander';
+import { InvalidArgumentError, type Command } from 'commander';
 import { loadConfigWith, type Config } from '@app/config';
+import { readTopology } from '@app/system';
+import { findModelFiles } from '../find-model-files';
+import { measureParallel } from '../parallel/measure';
+import { parallelReport } from '../parallel/report';
 
 /** The scheduler's planner; found by its path, because no application imports another. */
 const PLAN_MAIN = join(__dirname, '..', '..', '..', 'scheduler', 'src', 'placement', 'main.js');
+const ROWS_MAX = 1024;
+const LENGTH_MAX = 32_768;
+
+interface PlanOptions {
+  config?: string;
+  parallel?: string;
+  rows: number;
+  length: number;
+}
 
 export function addPlanCommand(program: Command): void {
   program
@@ -12,8 +25,32 @@ export function addPlanCommand(program: Command): void {
       'prints which CPUs each partition, lane and model would get on this machine, and starts nothing; fails with the reason for a configuration that cannot hold',
     )
     .option('--config <file>', 'instead of CONFIG or ./interleave.yaml')
-    .action(async ({ config }: { config?: string }) => {
+    .option(
+      '--parallel <model>',
+      'instead: measures a model on this machine and prints what stages, replicas and widths of it would do; use it on an idle machine',
+    )
+    .option('--rows <count>', 'rows of a run, with --parallel', countUpTo(ROWS_MAX), 1)
+    .option('--length <tokens>', 'tokens of each row, with --parallel', countUpTo(LENGTH_MAX), 64)
+    .action(async ({ config: path, parallel, rows, length }: PlanOptions) => {
+      const config = loadConfigWith({ CONFIG: path });
+      if (parallel !== undefined) return printParallel(config, parallel, { rows, length });
       const { printPlan } = (await import(PLAN_MAIN)) as { printPlan(config: Config): void };
-      printPlan(loadConfigWith({ CONFIG: config }));
+      printPlan(config);
     });
 }
+
+async function printParallel(config: Config, model: string, shape: { rows: number; length: number }): Promise<void> {
+  const { manifest } = findModelFiles(config, model, null);
+  const { effective, memoryBytes } = readTopology();
+  const onStep = (text: string): void => console.error(`measures ${model} on ${text}`);
+  const facts = await measureParallel({ config, manifest, cpus: effective, shape, onStep });
+  console.log(parallelReport({ model, facts, length: shape.length, goalMs: manifest.sloMs, memoryBytes }));
+}
+
+const countUpTo =
+  (max: number) =>
+  (text: string): number => {
+    const count = Number(text);
+    if (/^\d+$/.test(text) && count >= 1 && count <= max) return count;
+    throw new InvalidArgumentError(`expected a whole number from 1 to ${max} but received ${text}`);
+  };

@@ -71,7 +71,13 @@ describe('limits and CPUs', () => {
   });
 
   it('names packages, nodes and cores, and finds a quota', () => {
-    const places = [0, 1, 2, 3].map((cpu) => ({ cpu, siblings: [cpu % 2, (cpu % 2) + 2], packageId: 0, nodeId: cpu % 2 }));
+    const places = [0, 1, 2, 3].map((cpu) => ({
+      cpu,
+      siblings: [cpu % 2, (cpu % 2) + 2],
+      packageId: 0,
+      nodeId: cpu % 2,
+      cacheId: cpu % 2,
+    }));
     const topology: Topology = { online: [0, 1, 2, 3], effective: [0, 1], places, memoryBytes: 8 * 2 ** 30 };
     expect(judgeCpus(topology, null)).toMatchObject({
       verdict: 'ok',

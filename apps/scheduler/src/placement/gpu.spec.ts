@@ -35,7 +35,7 @@ function plan(machine: GpuMachine, partitions: Settings[], models: Model[] = [{ 
       })),
     },
     models: models.map(({ name, device = 'cpu' }) => {
-      const loaded = { name, version: '1', device } as WorkerModelPlan;
+      const loaded = { name, version: '1', device, executorThreads: 1 } as WorkerModelPlan;
       return { name, version: '1', tags: [], lanes: null, plans: { realtime: loaded, batch: loaded } };
     }),
     socketPathOf: (id) => `/run/${id}.sock`,

@@ -35,6 +35,9 @@ export function placeableModel(
   files: Pick<WorkerModelPlan, 'revision' | 'fingerprint'>,
 ): PlaceableModel {
   const { name, version, tags, lanes } = manifest;
-  const plans = { realtime: workerModelPlan(manifest, realtime, files), batch: workerModelPlan(manifest, batch, files) };
+  const plans = {
+    realtime: workerModelPlan(manifest, 'realtime', realtime, files),
+    batch: workerModelPlan(manifest, 'batch', batch, files),
+  };
   return { name, version, tags, lanes, plans };
 }

@@ -40,6 +40,23 @@ export function checkModels(models: readonly PlaceableModel[], partitions: reado
   }
 }
 
+/** Throws a `PlacementError` for a model whose runs need more CPUs than a lane has executors where it is placed. */
+export function checkThreads(models: readonly PlaceableModel[], partitions: readonly Partition[]): void {
+  for (const model of models) {
+    for (const lane of LANES) {
+      const { executorThreads } = model.plans[lane];
+      for (const { id, executorCpus } of partitionsOf(model, lane, partitions)) {
+        const executors = executorCpus[lane].length;
+        if (asksForGpu(model) || executorThreads <= executors) continue;
+        throw new PlacementError(
+          `model "${model.name}" version ${model.version}: ${executorThreads} executorThreads, but the ${lane} lane of partition "${id}" has ` +
+            `${executors} ${executors === 1 ? 'executor' : 'executors'}; write executorThreads: { ${lane}: ${executors} } in its model.yaml, or list it in a partition with more CPUs`,
+        );
+      }
+    }
+  }
+}
+
 /** Entries of the lists that no model answers to. */
 export function unknownModels(models: readonly PlaceableModel[], partitions: readonly Partition[]): { partition: string; entry: string }[] {
   const known = new Set(models.flatMap(({ name, tags }) => [name, ...tags]));

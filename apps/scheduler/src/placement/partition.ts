@@ -45,6 +45,22 @@ export function cpusByNode(cpus: readonly number[], { places }: Topology): Map<n
   return nodes;
 }
 
+/**
+ * CPUs in the order of executors, of which neighbours make up a run of several threads: those of one NUMA node, and in it of one
+ * last-level cache, stand together; in a cache first a thread of each core, then their siblings.
+ */
+export function byNeighbourhood(cpus: readonly number[], { places }: Topology): number[] {
+  const keys = new Map(
+    places.map(({ cpu, packageId, nodeId, cacheId, siblings }) => [cpu, [packageId, nodeId, cacheId, siblings.indexOf(cpu), cpu]]),
+  );
+  const compare = (a: number, b: number): number => {
+    const [one, other] = [keys.get(a) ?? [], keys.get(b) ?? []];
+    const at = one.findIndex((value, index) => value !== other[index]);
+    return at < 0 ? 0 : (one[at] ?? 0) - (other[at] ?? 0);
+  };
+  return [...cpus].sort(compare);
+}
+
 /** One entry for each core, by its lowest CPU: its CPUs, ascending. */
 export function coresOf(places: readonly CpuPlace[]): number[][] {
   return places.filter(({ cpu, siblings }) => siblings[0] === cpu).map(({ siblings }) => siblings);

@@ -62,7 +62,7 @@ const partitions = fc
   }));
 
 function modelNamed(name: string): Pick<PlaceableModel, 'name' | 'version' | 'plans'> {
-  const loaded = { name, version: '1' } as WorkerModelPlan;
+  const loaded = { name, version: '1', executorThreads: 1 } as WorkerModelPlan;
   return { name, version: '1', plans: { realtime: loaded, batch: loaded } };
 }
 

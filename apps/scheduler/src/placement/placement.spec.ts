@@ -5,6 +5,7 @@ import type { PlaceableModel } from './model-assignment';
 import { gpusOf } from '../../../../test/fixtures/gpu-machines';
 import { PlacementError } from './partition';
 import { planPlacement, type PlacementPlan } from './placement';
+import { byNeighbourhood } from './partition';
 import { MACHINES, topologyOfMachine, type MachineName } from './testing/machines';
 
 type PartitionConfig = FileConfig['partitions'][number];
@@ -29,7 +30,7 @@ function plan(
 }
 
 function model(name: string, settings: Partial<PlaceableModel> = {}): PlaceableModel {
-  const loaded = { name, version: '1' } as WorkerModelPlan;
+  const loaded = { name, version: '1', executorThreads: 1 } as WorkerModelPlan;
   return { name, version: '1', tags: [], lanes: null, plans: { realtime: loaded, batch: loaded }, ...settings };
 }
 
@@ -264,6 +265,41 @@ describe('memory of partitions', () => {
       ['c-realtime', null],
       ['c-batch', null],
     ]);
+  });
+});
+
+describe('runs of several threads', () => {
+  const wide = (realtime: number, batch: number, settings: Partial<PlaceableModel> = {}): PlaceableModel => {
+    const planned = (executorThreads: number) => ({ name: 'wide', version: '1', executorThreads }) as WorkerModelPlan;
+    return { ...model('wide', settings), plans: { realtime: planned(realtime), batch: planned(batch) } };
+  };
+
+  it('need as many executors in the lane of each partition that they are placed in', () => {
+    const partitions = [
+      { id: 'small', cpus: '0-1' },
+      { id: 'large', cpus: '2-7', models: ['wide'] },
+    ];
+    expect(() => plan('eightThreads', partitions, [wide(6, 3)])).not.toThrow();
+    expect(() => plan('eightThreads', partitions, [wide(3, 7)])).toThrow(
+      'model "wide" version 1: 7 executorThreads, but the batch lane of partition "large" has 6 executors; ' +
+        'write executorThreads: { batch: 6 } in its model.yaml, or list it in a partition with more CPUs',
+    );
+    expect(() => plan('eightThreads', [{ id: 'small', cpus: '0-1' }], [wide(3, 9, { lanes: ['realtime'] })])).toThrow(
+      /the realtime lane of partition "small" has 2 executors/,
+    );
+  });
+
+  it('are on neighbours: of a NUMA node, of a cache, and of different cores first', () => {
+    const places = [0, 1, 2, 3, 4, 5, 6, 7].map((cpu) => ({
+      cpu,
+      siblings: [cpu % 4, (cpu % 4) + 4],
+      packageId: 0,
+      nodeId: 0,
+      cacheId: cpu % 2,
+    }));
+    const topology = { online: [], effective: [], memoryBytes: GIB, places };
+    expect(byNeighbourhood([0, 1, 2, 3, 4, 5, 6, 7], topology)).toEqual([0, 2, 4, 6, 1, 3, 5, 7]);
+    expect(byNeighbourhood([1, 4, 7], topology)).toEqual([4, 1, 7]);
   });
 });
 

@@ -2,8 +2,8 @@ import type { FileConfig } from '@app/config';
 import { LANES, type Lane, type Placement, type PreemptionProof, type WorkerPlan } from '@app/contracts';
 import { formatCpuList, type GpuInventory, type Topology } from '@app/system';
 import { assignGpus, refusalWithoutGpu, type LaneGpu } from './gpu';
-import { asksForGpu, checkModels, partitionsOf, unknownModels, type PlaceableModel } from './model-assignment';
-import { CPUS_WITH_SYSTEM_SHARE_MIN, cpusByNode, PlacementError, resolvePartitions, type Partition } from './partition';
+import { asksForGpu, checkModels, checkThreads, partitionsOf, unknownModels, type PlaceableModel } from './model-assignment';
+import { byNeighbourhood, CPUS_WITH_SYSTEM_SHARE_MIN, cpusByNode, PlacementError, resolvePartitions, type Partition } from './partition';
 import { lanesShareCpus, separateLanes } from './separate-lanes';
 
 export interface PlacementInput {
@@ -28,7 +28,7 @@ export interface PlacementPlan {
 /**
  * What runs where: pure, so that it can be tried on any recorded machine. Throws a `PlacementError` for a configuration
  * that cannot hold, with the reason: CPUs that are absent, forbidden or in two partitions, more memory than there is, a
- * batch lane without CPUs, a model that a lane cannot reach, a GPU in two partitions. A GPU that is not there is none: the
+ * batch lane without CPUs, a model that a lane cannot reach or whose runs need more CPUs than it has, a GPU in two partitions. A GPU that is not there is none: the
  * models that ask for it are refused by their workers, all others run.
  */
 export function planPlacement({ topology, gpus, config, models, socketPathOf, preemption }: PlacementInput): PlacementPlan {
@@ -37,6 +37,7 @@ export function planPlacement({ topology, gpus, config, models, socketPathOf, pr
   if (!preempts) separateLanes(partitions, topology);
   checkMemory(partitions, topology);
   checkModels(models, partitions);
+  checkThreads(models, partitions);
   const laneGpus = assignGpus(partitions, gpus);
   const planned = new Set(partitions.flatMap(({ cpus }) => cpus));
   const systemCpus = topology.effective.filter((cpu) => !planned.has(cpu));
@@ -48,7 +49,7 @@ export function planPlacement({ topology, gpus, config, models, socketPathOf, pr
       id,
       partitionId: partition.id,
       lane,
-      cpus: partition.executorCpus[lane],
+      cpus: byNeighbourhood(partition.executorCpus[lane], topology),
       socketPath: socketPathOf(id),
       processCpus: preempts ? partition.cpus : partition.executorCpus[lane],
       memoryBytes: partition.memoryBytes === null ? null : Math.floor(partition.memoryBytes / partition.lanes.length),

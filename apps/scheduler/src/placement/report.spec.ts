@@ -6,20 +6,21 @@ import { planReport } from './report';
 import { MACHINES, topologyOfMachine, type MachineName } from './testing/machines';
 
 const file = loadConfig({ CONFIG: undefined, DATA_DIR: '/tmp/d' });
-const encoder = { name: 'encoder', version: '1' } as WorkerModelPlan;
+const encoder = { name: 'encoder', version: '1', executorThreads: 1 } as WorkerModelPlan;
 
 function report(
   machine: MachineName,
   partitions: (Partial<FileConfig['partitions'][number]> & { id: string; cpus: string })[] = [],
   colours = false,
   gpus: GpuMachine = 'no-tool',
+  model = encoder,
 ): string {
   const topology = topologyOfMachine(MACHINES[machine]);
   const plan = planPlacement({
     topology,
     gpus: gpusOf(gpus),
     config: { ...file, partitions: partitions.map((partition) => ({ class: 'burstable', batchBesideReserved: false, ...partition })) },
-    models: [{ name: 'encoder', version: '1', tags: [], lanes: null, plans: { realtime: encoder, batch: encoder } }],
+    models: [{ name: 'encoder', version: '1', tags: [], lanes: null, plans: { realtime: model, batch: model } }],
     socketPathOf: (id) => id,
   });
   return planReport({ ...plan, topology }, colours);
@@ -47,6 +48,13 @@ B  shared: burstable, CPU 3-5, memory 2 GiB
 
 warning: partition "shared": no model runs in its realtime lane; take the lane out of its lanes, or add to its models
 warning: partition "shared": no batch executor on CPU 5, hyper-thread siblings of reserved cores; batchBesideReserved: true allows it`);
+  });
+
+  it('says how many threads a run has, and how many runs there are at once', () => {
+    const partitions = [{ id: 'all', cpus: '3-7' }];
+    expect(report('eightThreads', partitions, false, 'no-tool', { ...encoder, executorThreads: 2 })).toContain(
+      'realtime: 5 executors on 3-7: encoder 1 (2 threads a run, 2 at once)',
+    );
   });
 
   it('groups by package and NUMA node, 16 cores a line', () => {

@@ -1,4 +1,4 @@
-import type { GpuPlan, WorkerPlan } from '@app/contracts';
+import { runsAtOnce, type GpuPlan, type WorkerModelPlan, type WorkerPlan } from '@app/contracts';
 import { formatCpuList } from '@app/system';
 import { drawCpus, LETTERS } from './drawing';
 import { formatGib } from './placement';
@@ -28,8 +28,13 @@ function partitionLines({ placement }: NodePlan): string[] {
 }
 
 function workerLine({ lane, cpus, models, gpu }: WorkerPlan): string {
-  const executors = `${cpus.length} ${cpus.length === 1 ? 'executor' : 'executors'} on ${formatCpuList(cpus)}${gpu === null ? '' : `, ${gpuWords(gpu)}`}`;
-  return `   ${lane}: ${executors}: ${models.map(({ name, version }) => `${name} ${version}`).join(', ') || 'no model'}`;
+  const executors = `${cpus.length} ${cpus.length === 1 ? 'executor' : 'executors'} on ${formatCpuList(cpus.toSorted((a, b) => a - b))}${gpu === null ? '' : `, ${gpuWords(gpu)}`}`;
+  return `   ${lane}: ${executors}: ${models.map((model) => modelWords(model, cpus.length)).join(', ') || 'no model'}`;
+}
+
+function modelWords({ name, version, executorThreads }: WorkerModelPlan, executors: number): string {
+  if (executorThreads === 1) return `${name} ${version}`;
+  return `${name} ${version} (${executorThreads} threads a run, ${runsAtOnce(executors, executorThreads)} at once)`;
 }
 
 function gpuWords({ sharing, name, uuid, memoryBytes, threadPercent }: GpuPlan): string {

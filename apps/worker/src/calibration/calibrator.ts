@@ -32,7 +32,7 @@ export interface CalibratorOptions {
   /** Whether the files of a model are still those of its plan. */
   hasFilesOf: (model: WorkerModelPlan) => boolean;
   /** Whether this worker is the one to measure a model. */
-  measures: (model: { name: string; version: string }) => boolean;
+  measures: (model: WorkerModelPlan) => boolean;
   log: Logger;
 }
 
@@ -96,14 +96,14 @@ export class Calibrator {
   private async identify({ plan }: Subject): Promise<Subject['costId']> {
     const modelSha256 = await sha256OfFile(plan.modelPath);
     if (!this.options.hasFilesOf(plan)) throw new Error('its files have changed');
-    return { modelSha256, id: costKeyId(this.keyOf(modelSha256)) };
+    return { modelSha256, id: costKeyId(this.keyOf(modelSha256, plan)) };
   }
 
-  private keyOf(modelSha256: string): CostKey {
+  private keyOf(modelSha256: string, { executorThreads }: WorkerModelPlan): CostKey {
     return {
       modelSha256,
       provider: providerOf(this.options.plan),
-      intraOpThreads: 1,
+      intraOpThreads: executorThreads,
       cpu: this.cpu,
       runtimeVersion: this.options.runtimeVersion,
     };
@@ -160,7 +160,7 @@ export class Calibrator {
     const outcome = await calibrate({
       store: this.store,
       id,
-      key: this.keyOf(modelSha256),
+      key: this.keyOf(modelSha256, subject.plan),
       model: name,
       phases,
       limits: LIMITS[plan.lane],

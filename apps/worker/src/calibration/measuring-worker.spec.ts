@@ -14,13 +14,13 @@ const worker = (lane: Lane, ...versions: string[]): WorkerPlan => ({
   awakeMs: 0,
   gpu: null,
   gpuRefusal: null,
-  models: versions.map((version) => ({ name: 'encoder', version }) as WorkerModelPlan),
+  models: versions.map((version) => ({ name: 'encoder', version, executorThreads: 1 }) as WorkerModelPlan),
 });
 
 describe('who measures the costs of a model', () => {
   const realtime = worker('realtime', '1', '2');
   const batch = worker('batch', '1');
-  const encoder = (version: string) => ({ name: 'encoder', version });
+  const encoder = (version: string, executorThreads = 1) => ({ name: 'encoder', version, executorThreads });
 
   it.each<[string, WorkerPlan, WorkerPlan[], string, boolean]>([
     ['a batch worker', batch, [realtime, batch], '1', true],
@@ -29,5 +29,9 @@ describe('who measures the costs of a model', () => {
     ['a real-time worker where there is no batch worker', realtime, [realtime], '1', true],
   ])('%s', (_name, own, workers, version, measures) => {
     expect(measuresCosts(own, { workers }, encoder(version))).toBe(measures);
+  });
+
+  it('a real-time worker whose runs have more threads than those of the batch worker', () => {
+    expect(measuresCosts(realtime, { workers: [realtime, batch] }, encoder('1', 2))).toBe(true);
   });
 });

@@ -119,12 +119,14 @@ ModelPlan ModelPlanOf(const Napi::Object& model) {
   plan.options.axes.mergeRows = MergeRowsOf(model);
   plan.options.padValues = NumbersOf(model, "padValues");
   plan.refusal = StringOrEmpty(model, "refusal");
+  plan.needBytes = static_cast<std::int64_t>(IntegerOf(model, "needBytes", kIntegerMax));
   plan.loadsLast = BooleanOf(model, "loadsLast");
   plan.runRowsMax = LimitOf(model, "runRowsMax", kRowsMax);
   plan.runTokensMax = LimitOf(model, "runTokensMax", kTokensMax);
   plan.runTimeoutNs = LimitOf(model, "runTimeoutMs", INT32_MAX) * kNsPerMs;
   plan.endsByCost = BooleanOf(model, "endsByCost");
   plan.deduplicate = BooleanOf(model, "deduplicate");
+  plan.executorThreads = static_cast<std::size_t>(LimitOf(model, "executorThreads", kExecutorThreadsMax));
   plan.sloNs = SloNsOf(model);
   return plan;
 }
@@ -228,6 +230,7 @@ WorkerOptions WorkerOptionsOf(const Napi::Object& options, const ModelSurroundin
     worker.plan.cpus.push_back(static_cast<int>(IntegerOf(cpus.Get(i), "cpus", kCpuMax)));
   }
   if (worker.plan.cpus.empty()) ThrowExpected(options.Env(), "at least one CPU", "cpus");
+  worker.plan.memoryBytes = static_cast<std::int64_t>(IntegerOf(options, "memoryBytes", kIntegerMax));
   worker.plan.confirmsLoads = BooleanOf(options, "confirmsLoads");
   worker.plan.onGpu = surroundings.cuda != nullptr;
   worker.plan.models = ModelPlansOf(options.Get("models"), surroundings);

@@ -73,6 +73,9 @@ class Chooser {
             static_cast<std::int64_t>(run.tableNs * ModelOf(run).ratio.median)};
   }
 
+  std::size_t RunsAtOnce(const QueueEntry& entry) const {
+    return std::max<std::size_t>(1, limits_.executors / limits_.models[entry.model].width);
+  }
   double AloneTableNs(const QueueEntry& entry) const {
     return limits_.models[entry.model].cost->RunNs(entry.rows, TokensOfRow(entry.lengths));
   }
@@ -109,7 +112,7 @@ class Chooser {
       const CostRatio ratio = limits_.models[entry.model].ratio;
       pending.push_back({static_cast<std::uint64_t>(std::max<std::int64_t>(0, entry.deadlineNs - nowNs_)) >> kSlackBits,
                          static_cast<double>(entry.deadlineNs - nowNs_) - tableNs * ratio.high,
-                         tableNs * ratio.median / static_cast<double>(limits_.executors)});
+                         tableNs * ratio.median / static_cast<double>(RunsAtOnce(entry))});
     }
     RadixSort(pending, [](const Pending& item) { return item.left; });
     double slackNs = INFINITY;

@@ -53,6 +53,8 @@ struct ModelLimits {
   CostRatio ratio{};
   // Predicted by the table and the median ratio.
   std::int64_t runNsMax = kRealtimeRunNsMax;
+  // Executors that a run takes.
+  std::size_t width = 1;
 };
 
 struct CoalesceLimits {

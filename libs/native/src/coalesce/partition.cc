@@ -79,7 +79,7 @@ class PartitionSolver {
     const RunShape last = items_[end - 1];
     CostTable::Curve curve = limits.cost->At(TokensOfRow(last.lengths));
     RunShape shape;
-    double tableNsMax = rules_.runHighNsMax / limits.ratio.high;
+    double tableNsMax = rules_.runHighNsMax / (limits.ratio.high * static_cast<double>(limits.width));
     double sum = kInfinity;
     LastRun best;
     const std::int64_t plainRowsMax = std::min(limits.rowsMax, limits.tokensMax / TokensOfRow(last.lengths));

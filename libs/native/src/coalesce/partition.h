@@ -24,7 +24,7 @@ struct PartitionRules {
   // A shared run must end before the deadlines of its members.
   bool keepsDeadlines = false;
   double waitingWeight = 0;
-  // What a shared run may take by the high ratio, beside the lane's limit.
+  // What a shared run may take by the high ratio, beside the lane's limit, over all executors that it takes.
   double runHighNsMax = std::numeric_limits<double>::infinity();
 };
 

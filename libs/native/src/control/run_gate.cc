@@ -38,36 +38,43 @@ void FloorCredit::Earn(std::int64_t nowNs, double rate) {
 }
 
 RunGate::RunGate(MappedControlPage own, std::vector<MappedControlPage> guards, std::size_t executorsCount)
-    : own_(std::move(own)), guards_(std::move(guards)), runs_(executorsCount) {
+    : own_(std::move(own)), guards_(std::move(guards)), runs_(executorsCount), executors_(executorsCount) {
   own_->activity.running.store(0, kRelaxed);
   own_->activity.executors.store(static_cast<std::uint32_t>(executorsCount), kRelaxed);
   own_->activity.lastEndNs.store(0, kRelaxed);  // the clock may have begun anew since
 }
 
-bool RunGate::MayBegin(std::size_t executor, Wanted wanted, std::int64_t nowNs) {
+bool RunGate::MayBegin(std::size_t executor, std::size_t width, Wanted wanted, std::int64_t nowNs) {
   const LaneAllowance allowance = AllowanceOf(own_->control, guards_, runs_.size(), nowNs);
   halvings_ = allowance.halvings;
-  isFloor_ = allowance.executors == 0;
-  floor_.Earn(nowNs, isFloor_ ? allowance.floorShare * static_cast<double>(runs_.size()) : 0);
+  executors_ = allowance.executors;
+  floor_.Earn(nowNs, executors_ == 0 ? allowance.floorShare * static_cast<double>(runs_.size()) : 0);
   if (allowance.isHeldOff) return false;
-  if (!isFloor_) return executor < allowance.executors;
-  return executor == 0 && wanted == Wanted::kRows && floor_.IsDue();
+  if (executors_ == 0) return executor == 0 && wanted == Wanted::kRows && floor_.IsDue();
+  if (executor + width <= executors_) return true;
+  if (executor >= executors_ || wanted == Wanted::kMeasurement) return false;
+  partly_.Earn(nowNs, static_cast<double>(executors_ - executor));
+  return partly_.IsDue();
 }
 
-void RunGate::Began(std::size_t executor) {
-  runs_[executor] = {.isUnderWay = true, .floorCpuNs = isFloor_ ? ThreadCpuNs() : 0};
+void RunGate::Began(std::size_t executor, std::size_t width) {
+  FloorCredit* paidBy = nullptr;
+  if (executors_ == 0) paidBy = &floor_;
+  if (executors_ != 0 && executor + width > executors_) paidBy = &partly_;
+  runs_[executor] = {.width = width, .paidBy = paidBy, .startedCpuNs = paidBy == nullptr ? 0 : ThreadCpuNs()};
   own_->activity.runs.fetch_add(1, kRelaxed);
-  if (isFloor_) own_->activity.floorRuns.fetch_add(1, kRelaxed);
-  own_->activity.running.fetch_add(1, kRelaxed);
+  if (paidBy == &floor_) own_->activity.floorRuns.fetch_add(1, kRelaxed);
+  own_->activity.running.fetch_add(static_cast<std::uint32_t>(width), kRelaxed);
 }
 
 void RunGate::Ended(std::size_t executor, std::int64_t nowNs) {
   Run& run = runs_[executor];
-  if (!run.isUnderWay) return;
-  if (run.floorCpuNs != 0) floor_.Spend(ThreadCpuNs() - run.floorCpuNs);
+  if (run.width == 0) return;
+  const auto width = static_cast<std::int64_t>(run.width);
+  if (run.paidBy != nullptr) run.paidBy->Spend((ThreadCpuNs() - run.startedCpuNs) * width);
   run = {};
   own_->activity.lastEndNs.store(nowNs, kRelaxed);
-  own_->activity.running.fetch_sub(1, std::memory_order_release);  // pairs with Neighbours
+  own_->activity.running.fetch_sub(static_cast<std::uint32_t>(width), std::memory_order_release);  // with Neighbours
 }
 
 }  // namespace interleave

@@ -46,23 +46,28 @@ class RunGate {
 
   // A measurement may cost seconds, for which the floor would be in debt for minutes: it waits.
   enum class Wanted { kRows, kMeasurement };
-  bool MayBegin(std::size_t executor, Wanted wanted, std::int64_t nowNs);
-  void Began(std::size_t executor);
+  // A run on the CPUs of `width` executors from this one on. Where only some of those may begin runs, it may for their
+  // share of the time.
+  bool MayBegin(std::size_t executor, std::size_t width, Wanted wanted, std::int64_t nowNs);
+  // After MayBegin allowed it.
+  void Began(std::size_t executor, std::size_t width);
   // Without effect for an executor that runs nothing.
   void Ended(std::size_t executor, std::int64_t nowNs);
   std::uint32_t halvings() const { return halvings_; }
 
  private:
   struct Run {
-    bool isUnderWay = false;
-    std::int64_t floorCpuNs = 0;  // CPU time of the thread when it began; 0: not a run of the floor
+    std::size_t width = 0;          // 0: none is under way
+    FloorCredit* paidBy = nullptr;  // null: it needs none
+    std::int64_t startedCpuNs = 0;  // CPU time of the thread
   };
 
   const MappedControlPage own_;
   const std::vector<MappedControlPage> guards_;
   std::vector<Run> runs_;  // by executor
   FloorCredit floor_;
-  bool isFloor_ = false;  // of the last MayBegin
+  FloorCredit partly_;         // of the team of which some executors only may begin runs
+  std::size_t executors_ = 0;  // allowed at the last MayBegin
   std::uint32_t halvings_ = 0;
 };
 

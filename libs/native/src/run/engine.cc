@@ -53,6 +53,7 @@ Engine::Engine(EnginePlan plan)
               .gate = gate_.get()}),
       answers_(queue_, liveLane_.get()),
       isolation_(plan_.cpus.size()),
+      loadMemory_({.limitBytes = plan_.memoryBytes}),
       loaders_({.slowNs = plan_.slowLoadNs,
                 .onStart =
                     [this] {
@@ -67,7 +68,7 @@ Engine::Engine(EnginePlan plan)
                  .mayBeHeldBack = plan_.lane == Lane::kBatch && !plan_.onGpu,
                  .onGiveUp = [this](std::size_t executor) { heartbeat_.Blame(executor); },
                  .onTick = [this] { OnTick(); }}) {
-  for (const ModelPlan& model : plan_.models) models_.Add(model);
+  for (const ModelPlan& model : plan_.models) models_.Add(WithTeams(model));
   const std::size_t executorsCount = plan_.cpus.size() + (HasExpress(plan_) ? 1 : 0);
   for (std::size_t i = 0; i < executorsCount; ++i) executors_.emplace_back([this, i] { ExecutorLoop(i); });
 }
@@ -83,7 +84,7 @@ void Engine::LoadModels(std::shared_ptr<const ort::OrtLibrary> library, std::fun
 void Engine::AddModels(std::vector<ModelPlan> plans) {
   std::vector<ServedModels::Model> added;
   try {
-    for (ModelPlan& plan : plans) added.push_back(models_.Add(std::move(plan)));
+    for (ModelPlan& plan : plans) added.push_back(models_.Add(WithTeams(std::move(plan))));
   } catch (const std::invalid_argument&) {
     Load(std::move(added));
     throw;
@@ -208,6 +209,28 @@ std::vector<std::vector<IsolationTool>> Engine::isolation() const {
   return isolation_;
 }
 
+ModelPlan Engine::WithTeams(ModelPlan plan) {
+  const std::size_t width = plan.executorThreads;
+  if (width == 1) return plan;
+  const std::size_t teams = Teams::Count(plan_.cpus.size(), width);
+  if (teams == 0 && plan.refusal.empty()) {
+    plan.refusal = "executorThreads is " + std::to_string(width) + ", but this worker has " +
+                   std::to_string(plan_.cpus.size()) + " CPUs; lower it, or place the model where there are more";
+  }
+  if (plan_.onGpu && plan.refusal.empty()) plan.refusal = "executorThreads needs a worker without a GPU; take it out";
+  plan.options.helpers.cpus.clear();
+  for (std::size_t team = 0; team < teams; ++team) {
+    const auto leader = plan_.cpus.begin() + static_cast<std::ptrdiff_t>(team * width);
+    plan.options.helpers.cpus.emplace_back(leader + 1, leader + static_cast<std::ptrdiff_t>(width));
+  }
+  plan.options.helpers.prepare = [this, width, revision = plan.revision](std::size_t team, int cpu) {
+    pthread_setname_np(pthread_self(), ("helper-" + std::to_string(cpu)).substr(0, 15).c_str());
+    IsolateExecutor(plan_.lane, cpu);
+    heartbeat_.Help(revision, team * width);
+  };
+  return plan;
+}
+
 void Engine::Isolate(std::size_t executor) {
   if (executor == plan_.cpus.size()) {
     pthread_setname_np(pthread_self(), "executor-ahead");
@@ -239,7 +262,7 @@ void Engine::ExecutorLoop(std::size_t executor) {
 void Engine::LoadOne(std::size_t loader, ServedModel& model) {
   if (model.isRetired() || model.state() == ModelState::kFailed) return;
   const std::size_t slot = LoaderSlot(plan_, loader);
-  {
+  if (TakeMemory(loader, model)) {
     Heartbeat::Activity activity(heartbeat_, slot, model.plan().revision, Phase::kLoading);
     const auto watched = [&](ort::RunOptions* options, const std::function<void()>& run) {
       activity.Enter(Phase::kProbing);
@@ -247,7 +270,21 @@ void Engine::LoadOne(std::size_t loader, ServedModel& model) {
     };
     model.Load(library_, watched, plan_.confirmsLoads);
   }
+  loadMemory_.End(loader);
   onModelsChanged_();
+}
+
+bool Engine::TakeMemory(std::size_t loader, ServedModel& model) {
+  const ModelPlan& plan = model.plan();
+  if (plan.options.cuda != nullptr || !plan.refusal.empty()) return true;
+  LoadMemory::Room room;
+  if (loadMemory_.Begin(loader, plan.needBytes, room)) return true;
+  std::vector<LoadedNeed> loaded;
+  for (const ServedModels::Model& other : models_.All()) {
+    if (other->session() != nullptr) loaded.push_back({other->plan().name, other->plan().needBytes});
+  }
+  model.Fail(NoRoomText(plan.name, plan.needBytes, room, plan_.memoryBytes, loaded));
+  return false;
 }
 
 ModelLimits Engine::LimitsOf(const ServedModel& model) const {

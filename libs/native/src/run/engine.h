@@ -17,6 +17,7 @@
 #include "item.h"
 #include "run/answers.h"
 #include "run/heartbeat.h"
+#include "run/load_memory.h"
 #include "run/loaders.h"
 #include "run/served_models.h"
 #include "run/watchdog.h"
@@ -29,6 +30,8 @@ struct EnginePlan {
   std::vector<int> cpus{};           // one executor each, pinned to it; one more in the realtime lane, see work_queue.h
   std::vector<ModelPlan> models{};   // to begin with
   std::size_t queueItemsMax = 1024;  // per client
+  // Of its process; 0: as much as the machine has left. What does not fit is not loaded.
+  std::int64_t memoryBytes = 0;
   // Runs wait for another device: the CPU time of their threads says nothing about them.
   bool onGpu = false;
   // A model that was loaded is ready only once Confirm says so.
@@ -103,9 +106,13 @@ class Engine : public ItemSink {
 
  private:
   void Isolate(std::size_t executor);
+  // The plan with the teams that this worker's executors make up for its runs.
+  ModelPlan WithTeams(ModelPlan plan);
   void ExecutorLoop(std::size_t executor);
   void Load(std::vector<ServedModels::Model> models);
   void LoadOne(std::size_t loader, ServedModel& model);
+  // False: there is no memory for it, and it has failed.
+  bool TakeMemory(std::size_t loader, ServedModel& model);
   // Under the watchdog, on the loader's thread. Throws ProbeEnded when the run was ended.
   void RunProbe(std::size_t slot, const ServedModel& model, ort::RunOptions* options, const std::function<void()>& run);
   // No more items and probes are accepted; probes that wait are answered.
@@ -128,6 +135,7 @@ class Engine : public ItemSink {
   mutable std::mutex isolationMutex_;  // guards isolation_, written once by each executor
   std::vector<std::vector<IsolationTool>> isolation_;
   std::once_flag closed_;
+  LoadMemory loadMemory_;
   std::atomic<bool> isFreeing_{false};  // a loader is to free what is unused
   Loaders loaders_;
   Heartbeat heartbeat_;  // a slot for each executor, the express executor and each loader

@@ -26,13 +26,25 @@ constexpr std::array kFatalSignals = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
 // Of this thread. In the initial-exec model: a signal handler reads it without allocating.
 [[gnu::tls_model("initial-exec")]] thread_local constinit const Heartbeat::Activity* tActivity = nullptr;
 
+struct Helper {
+  const Heartbeat* heartbeat = nullptr;
+  std::uint32_t revision = 0;
+  std::size_t leader = 0;
+};
+[[gnu::tls_model("initial-exec")]] thread_local constinit Helper tHelper;
+
+const Heartbeat::Activity* ActivityOfThread() {
+  if (tActivity != nullptr || tHelper.heartbeat == nullptr) return tActivity;
+  return tHelper.heartbeat->ActivityWith(tHelper.revision, tHelper.leader);
+}
+
 struct sigaction previousActions[NSIG];
 
 // Notes the culprit and leaves the rest to who was here before: node handles faults of WebAssembly itself. The default
 // action is put back, so that the process dies of the signal: a fault comes again when the instruction is tried again,
 // a signal that was sent is sent again.
 void OnFatalSignal(int signal, siginfo_t* info, void* context) {
-  if (tActivity != nullptr) tActivity->TakeBlame();
+  if (const Heartbeat::Activity* activity = ActivityOfThread()) activity->TakeBlame();
   const struct sigaction& previous = previousActions[signal];
   if ((previous.sa_flags & SA_SIGINFO) != 0) return previous.sa_sigaction(signal, info, context);
   if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) return previous.sa_handler(signal);
@@ -81,6 +93,20 @@ Heartbeat::~Heartbeat() {
   stop_.notify_all();
   thread_.join();
   munmap(words_, bytes_);
+}
+
+void Heartbeat::Help(std::uint32_t revision, std::size_t leader) {
+  tHelper = {.heartbeat = this, .revision = revision, .leader = leader};
+}
+
+const Heartbeat::Activity* Heartbeat::ActivityWith(std::uint32_t revision, std::size_t likely) const {
+  const Activity* leader = activities_[likely].load();
+  if (leader != nullptr && leader->revision() == revision) return leader;
+  for (const auto& slot : activities_) {
+    const Activity* activity = slot.load();
+    if (activity != nullptr && activity->revision() == revision) return activity;
+  }
+  return nullptr;
 }
 
 void Heartbeat::Blame(std::size_t slot) {

@@ -54,6 +54,7 @@ class Heartbeat {
 
     // As Heartbeat::Blame. May be called in a signal handler.
     void TakeBlame() const;
+    std::uint32_t revision() const { return revision_; }
 
    private:
     Heartbeat& heartbeat_;
@@ -61,6 +62,13 @@ class Heartbeat {
     const std::uint32_t revision_;
     std::span<QueuedItem* const> items_;
   };
+
+  // The calling thread, which is to live on, computes for runs of `revision`: those of slot `leader`, or of whichever
+  // slot is busy with it. A fatal signal of it is one of that slot's thread.
+  void Help(std::uint32_t revision, std::size_t leader);
+
+  // What slot `likely` or else another one does with the revision; null: nothing. May be called in a signal handler.
+  const Activity* ActivityWith(std::uint32_t revision, std::size_t likely) const;
 
   // What `slot` is busy with is about to cost the process its life. Any thread; the activity must last until it
   // returns.

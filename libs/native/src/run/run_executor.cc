@@ -74,11 +74,11 @@ std::int64_t RunExecutor::MeasureNs(const ServedModel& model, const Probe& probe
   const auto options = session.library().NewRunOptions();
   if (probe.trims && !place_.onGpu) ShrinkAfter(session.library(), options.get());
   const Watchdog::Watch watch(watchdog_, place_.executor, session.library(), options.get(), model.label(),
-                              {.timeNs = model.plan().runTimeoutNs, .cpuNs = {}});
+                              {.timeNs = model.plan().runTimeoutNs, .cpuNs = {}}, session.helpers(TeamOf(model)));
   const auto now = place_.onGpu ? MonotonicNowNs : ThreadCpuNs;
   const std::int64_t startedNs = now();
   try {
-    session.RunForCost(made.item, layout_, made.strings, scratch_, options.get());
+    session.RunForCost(made.item, layout_, made.strings, scratch_, options.get(), TeamOf(model));
   } catch (const ort::OrtError& error) {
     throw std::runtime_error(Explain(watch, model, error.what()).message);
   }
@@ -182,6 +182,11 @@ bool RunExecutor::IsOutsized(const ServedModel& model) const {
                            InputBytes(items_) > Scratch::kKeptBytesMax);
 }
 
+// The express executor, behind all others, runs models without helpers only, and those have one team.
+std::size_t RunExecutor::TeamOf(const ServedModel& model) const {
+  return model.plan().executorThreads == 1 ? 0 : place_.executor / model.plan().executorThreads;
+}
+
 std::vector<RunOutput> RunExecutor::RunSession(ServedModel& model, std::optional<Failure>& failure) {
   Session& session = *model.session();
   const auto options = session.library().NewRunOptions();
@@ -189,9 +194,10 @@ std::vector<RunOutput> RunExecutor::RunSession(ServedModel& model, std::optional
   if (model.TakeOwedTrim() || isOutsized) ShrinkAfter(session.library(), options.get());
   if (isOutsized) model.OweTrim();
   const Watchdog::Watch watch(watchdog_, place_.executor, session.library(), options.get(), model.label(),
-                              {.timeNs = model.plan().runTimeoutNs, .cpuNs = [this, &model] { return HangNs(model); }});
+                              {.timeNs = model.plan().runTimeoutNs, .cpuNs = [this, &model] { return HangNs(model); }},
+                              session.helpers(TeamOf(model)));
   try {
-    return session.Run(items_, layout_, strings_, scratch_, options.get());
+    return session.Run(items_, layout_, strings_, scratch_, options.get(), TeamOf(model));
   } catch (const NotTogether& error) {
     failure = {ItemStatus::kFailed, error.what(), true};
   } catch (const ort::OrtError& error) {

@@ -50,6 +50,8 @@ class RunExecutor {
   // Runs members together and answers them, or says why not; then none of them is answered.
   std::optional<Failure> TryRun(ServedModel& model, Members members);
   bool IsOutsized(const ServedModel& model) const;
+  // Of the model's teams the one whose leader this executor is.
+  std::size_t TeamOf(const ServedModel& model) const;
   std::vector<RunOutput> RunSession(ServedModel& model, std::optional<Failure>& failure);
   // CPU time of the thread; on a GPU wall-clock time.
   std::int64_t MeasureNs(const ServedModel& model, const Probe& probe);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "clock.h"
+#include "run/load_memory.h"
 #include "run/probe_record.h"
 
 namespace interleave {
@@ -39,6 +40,7 @@ std::unique_ptr<Session> ServedModel::MakeSession(const std::shared_ptr<const or
 void ServedModel::Load(const std::shared_ptr<const ort::OrtLibrary>& library, const Watched& watched,
                        bool needsConfirmation) {
   if (!plan_.refusal.empty()) return Fail(plan_.refusal);
+  loadFromBytes_ = ResidentBytes();
   loadSinceNs_ = MonotonicNowNs();
   std::unique_ptr<Session> session;
   try {
@@ -90,7 +92,7 @@ ModelState ServedModel::state() const {
 
 std::string ServedModel::reason() const {
   const std::int64_t seconds = loadingS();
-  if (seconds > 0) return "loading for " + std::to_string(seconds) + " s";
+  if (seconds > 0) return "loading for " + std::to_string(seconds) + " s" + Progress();
   const std::scoped_lock lock(mutex_);
   return reason_;
 }
@@ -98,6 +100,13 @@ std::string ServedModel::reason() const {
 std::int64_t ServedModel::loadingS() const {
   const std::int64_t sinceNs = loadSinceNs_;
   return sinceNs == 0 ? 0 : (MonotonicNowNs() - sinceNs) / 1'000'000'000;
+}
+
+std::string ServedModel::Progress() const {
+  if (plan_.needBytes == 0) return "";
+  const std::int64_t takenBytes = std::max<std::int64_t>(0, ResidentBytes() - loadFromBytes_);
+  const std::int64_t percent = std::min<std::int64_t>(99, 100 * takenBytes / plan_.needBytes);
+  return ", about " + std::to_string(percent) + " % of " + BytesText(plan_.needBytes);
 }
 
 std::int64_t ServedModel::RunNsMax(Lane lane) const {
@@ -113,7 +122,8 @@ ModelLimits ServedModel::Limits(Lane lane) const {
                      .tokensMax = plan_.runTokensMax,
                      .cost = std::move(costs.table),
                      .ratio = costs.ratio,
-                     .runNsMax = RunNsMax(lane)};
+                     .runNsMax = RunNsMax(lane),
+                     .width = plan_.executorThreads};
   if (session == nullptr) return limits;
   const CoalesceMode mode = session->signature().coalesce;
   // No item fits a shared run then.

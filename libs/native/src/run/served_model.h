@@ -12,6 +12,7 @@
 #include "coalesce/coalescer.h"
 #include "run/model_costs.h"
 #include "run/stats.h"
+#include "run/teams.h"
 #include "session/merge_probe.h"
 
 namespace interleave {
@@ -28,6 +29,8 @@ struct ModelPlan {
   ModelOptions options;
   // Why this worker does not load it; empty: it does.
   std::string refusal{};
+  // What loading it takes; 0: not known, and nothing is refused for want of memory.
+  std::int64_t needBytes = 0;
   // It killed workers while it was loaded: the others come first.
   bool loadsLast = false;
   std::int64_t runRowsMax = 1;
@@ -37,6 +40,8 @@ struct ModelPlan {
   bool endsByCost = true;
   // Equal items in flight run once.
   bool deduplicate = true;
+  // Executors whose CPUs a run takes, from 1 to kExecutorThreadsMax.
+  std::size_t executorThreads = 1;
   // Goal for the time of a live answer; 0: none.
   std::int64_t sloNs = 0;
   // File of its ProbeRecord; empty: none.
@@ -99,7 +104,7 @@ class ServedModel {
   bool TakeOwedTrim() { return owesTrim_.load(std::memory_order_relaxed) && owesTrim_.exchange(false); }
 
   ModelState state() const;
-  // Why it failed, or for how long it has been loading; empty otherwise.
+  // Why it failed, or for how long it has been loading and about how far it is; empty otherwise.
   std::string reason() const;
   // Whole seconds since its load began; 0 when it is not being loaded.
   std::int64_t loadingS() const;
@@ -112,6 +117,8 @@ class ServedModel {
   void Probe(Session& session, const Watched& watched, std::int64_t loadNs) const;
   std::unique_ptr<Session> MakeSession(const std::shared_ptr<const ort::OrtLibrary>& library,
                                        const Watched& watched) const;
+  // ", about 40 % of 3.1 GiB"; empty where that is not known. Memory that others take meanwhile counts as its own.
+  std::string Progress() const;
   // The longest shared run of a lane.
   std::int64_t RunNsMax(Lane lane) const;
 
@@ -125,8 +132,9 @@ class ServedModel {
   std::atomic<Session*> ready_{nullptr};
   std::atomic<bool> owesTrim_{false};
   std::atomic<bool> isRetired_{false};
-  std::atomic<std::int64_t> loadSinceNs_{0};  // 0: it is not being loaded
-  mutable std::mutex mutex_;                  // guards the rest, and session_ until it is ready
+  std::atomic<std::int64_t> loadSinceNs_{0};    // 0: it is not being loaded
+  std::atomic<std::int64_t> loadFromBytes_{0};  // resident before the load
+  mutable std::mutex mutex_;                    // guards the rest, and session_ until it is ready
   bool isUnconfirmed_ = false;
   ModelState state_ = ModelState::kLoading;
   std::string reason_;

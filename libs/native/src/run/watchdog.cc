@@ -3,11 +3,13 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
 #include <fstream>
+#include <limits>
 
 namespace interleave {
 namespace {
@@ -80,18 +82,41 @@ void Watchdog::Check(std::size_t executor) const {
   Slot& slot = slots_[executor];
   const std::scoped_lock lock(slot.mutex);
   if (slot.run == nullptr) return;
-  if (options_.mayBeHeldBack && IsSleeping(slot.tid)) slot.sleptNs += std::chrono::nanoseconds(kTick).count();
+  CountTick(slot, options_.mayBeHeldBack);
   const std::int64_t nowNs = NowNs(slot);
   if (slot.endedNs != 0) {
     if (nowNs - slot.endedNs > options_.graceNs) GiveUp(executor);
   } else if (nowNs - slot.startNs > slot.limits.timeNs) {
     End(slot, Watch::Ended::kTooLong);
-  } else if (slot.limits.cpuNs && ClockNs(slot.cpuClock) - slot.startCpuNs > slot.limits.cpuNs()) {
+  } else if (slot.limits.cpuNs && CpuNs(slot) - slot.startCpuNs > slot.limits.cpuNs()) {
     End(slot, Watch::Ended::kTooCostly);
   }
 }
 
-std::int64_t Watchdog::NowNs(const Slot& slot) { return ClockNs(slot.clock) + slot.sleptNs; }
+void Watchdog::CountTick(Slot& slot, bool mayBeHeldBack) {
+  constexpr std::int64_t kTickNs = std::chrono::nanoseconds(kTick).count();
+  if (slot.team.empty()) {
+    if (mayBeHeldBack && IsSleeping(slot.tid)) slot.sleptNs += kTickNs;
+    return;
+  }
+  std::int64_t leastNs = std::numeric_limits<std::int64_t>::max();
+  for (Worker& worker : slot.team) {
+    const std::int64_t cpuNs = ClockNs(worker.thread.cpuClock);
+    if (!IsSleeping(worker.thread.tid)) leastNs = std::min(leastNs, cpuNs - worker.cpuNs);
+    worker.cpuNs = cpuNs;
+  }
+  if (leastNs != std::numeric_limits<std::int64_t>::max()) {
+    slot.teamNs += leastNs;
+  } else if (mayBeHeldBack) {
+    slot.sleptNs += kTickNs;
+  }
+}
+
+std::int64_t Watchdog::CpuNs(const Slot& slot) { return slot.team.empty() ? ClockNs(slot.cpuClock) : slot.teamNs; }
+
+std::int64_t Watchdog::NowNs(const Slot& slot) {
+  return (slot.clock == CLOCK_MONOTONIC ? ClockNs(slot.clock) : CpuNs(slot)) + slot.sleptNs;
+}
 
 // `slot.mutex` is held, so that the run options are alive. The runtime looks at the flag between graph nodes.
 void Watchdog::End(Slot& slot, Watch::Ended reason) {
@@ -118,7 +143,7 @@ void Watchdog::EndAllRuns() {
 }
 
 Watchdog::Watch::Watch(Watchdog& watchdog, std::size_t executor, const ort::OrtLibrary& library, ort::RunOptions* run,
-                       const std::string& what, const Limits& limits)
+                       const std::string& what, const Limits& limits, std::span<const ThreadTeam::Thread> helpers)
     : watchdog_(watchdog), executor_(executor) {
   Slot& slot = watchdog.slots_[executor];
   const std::scoped_lock lock(slot.mutex);
@@ -129,9 +154,14 @@ Watchdog::Watch::Watch(Watchdog& watchdog, std::size_t executor, const ort::OrtL
   slot.cpuClock = OwnCpuClock();
   slot.clock = watchdog.options_.mayBeHeldBack ? slot.cpuClock : CLOCK_MONOTONIC;
   slot.tid = gettid();
+  slot.team.clear();
+  if (!helpers.empty()) slot.team.push_back({.thread = {.tid = slot.tid, .cpuClock = slot.cpuClock}});
+  for (const ThreadTeam::Thread& helper : helpers) slot.team.push_back({.thread = helper});
+  for (Worker& worker : slot.team) worker.cpuNs = ClockNs(worker.thread.cpuClock);
+  slot.teamNs = 0;
   slot.sleptNs = 0;
   slot.startNs = NowNs(slot);
-  slot.startCpuNs = ClockNs(slot.cpuClock);
+  slot.startCpuNs = CpuNs(slot);
   slot.endedNs = 0;
   slot.reason = Ended::kNo;
   if (watchdog.endsAllRuns_.load()) End(slot, Ended::kStopping);

@@ -7,11 +7,13 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "session/ort_api.h"
+#include "session/thread_team.h"
 
 namespace interleave {
 
@@ -43,11 +45,13 @@ class Watchdog {
     std::function<std::int64_t()> cpuNs = {};
   };
 
-  // Watches one run, from construction to destruction, on the executor's own thread. `run` outlives it.
+  // Watches one run, from construction to destruction, on the executor's own thread. `run` and `helpers`, on which it
+  // computes as well, outlive it. With helpers the CPU time of the run is, tick by tick, the least that one of its
+  // threads had which did not sleep: the others spin while they wait for one that the kernel holds back.
   class Watch {
    public:
     Watch(Watchdog& watchdog, std::size_t executor, const ort::OrtLibrary& library, ort::RunOptions* run,
-          const std::string& what, const Limits& limits);
+          const std::string& what, const Limits& limits, std::span<const ThreadTeam::Thread> helpers = {});
     ~Watch();
     Watch(const Watch&) = delete;
     Watch& operator=(const Watch&) = delete;
@@ -65,6 +69,10 @@ class Watchdog {
   void EndAllRuns();
 
  private:
+  struct Worker {
+    ThreadTeam::Thread thread;
+    std::int64_t cpuNs = 0;  // at the last tick
+  };
   struct Slot {
     std::mutex mutex;  // guards the rest; held for a few instructions, with `mayBeHeldBack` for a small read of /proc
                        // once a tick
@@ -79,11 +87,16 @@ class Watchdog {
     std::int64_t startNs = 0;
     std::int64_t startCpuNs = 0;
     std::int64_t endedNs = 0;  // 0: not asked to end
+    std::vector<Worker> team;  // this thread and its helpers; empty: it has none
+    std::int64_t teamNs = 0;   // CPU time of the run
     Watch::Ended reason = Watch::Ended::kNo;
   };
 
   void Loop();
   void Check(std::size_t executor) const;
+  // Adds the tick that is over.
+  static void CountTick(Slot& slot, bool mayBeHeldBack);
+  static std::int64_t CpuNs(const Slot& slot);
   // Time of the run, on the clock of its time limit.
   static std::int64_t NowNs(const Slot& slot);
   static void End(Slot& slot, Watch::Ended reason);

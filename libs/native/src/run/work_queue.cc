@@ -50,6 +50,7 @@ QueueEntry EntryOf(const QueuedItem& queued) {
 WorkQueue::WorkQueue(WorkQueueOptions options)
     : options_(std::move(options)),
       waiters_(new Waiter[options_.cpus.size() + 1]),
+      teams_(options_.cpus.size()),
       limits_(kModelSlotsMax),
       predictedEndNs_(options_.cpus.size() + 1) {}
 
@@ -69,7 +70,7 @@ WorkQueue::Pushed WorkQueue::Push(QueuedItem& queued) {
       return Pushed::kJoined;
     }
     Insert(std::move(queued));
-    called = CallFor(entries_.back());
+    called = CallFor(entries_.back(), WidthOf(*items_.back().model));
   }
   if (called != nullptr) called->wake.notify_one();
   return Pushed::kAccepted;
@@ -82,7 +83,7 @@ WorkQueue::Pushed WorkQueue::PushProbe(Probe& probe) {
     if (isClosed_) return Pushed::kClosed;
     if (probes_.size() >= kProbesMax) return Pushed::kFull;
     probes_.push_back(std::move(probe));
-    called = CallWaiter();
+    called = CallWaiter(WidthOf(*probes_.back().model));
   }
   if (called != nullptr) called->wake.notify_one();
   return Pushed::kAccepted;
@@ -122,7 +123,7 @@ void WorkQueue::RequeueDuplicates(QueuedItem& leader) {
     std::optional<QueuedItem> successor = flights_.Succeed(leader);
     if (!successor) return;
     Insert(std::move(*successor));
-    called = CallFor(entries_.back());
+    called = CallFor(entries_.back(), WidthOf(*items_.back().model));
   }
   if (called != nullptr) called->wake.notify_one();
 }
@@ -144,80 +145,179 @@ std::vector<Probe> WorkQueue::TakeProbes(const ServedModel& model) {
   return probes;
 }
 
-// Precondition: mutex_ is held. Picks the executor on the caller's CPU, which the caller is about to leave: waking it
-// there took 9 us, on the other CPU of a virtual machine 43 us. Else the one that began to wait last: its caches still
-// hold the model. Null when none waits.
-WorkQueue::Waiter* WorkQueue::CallWaiter() {
-  if (waiting_.empty()) return nullptr;
-  const int cpu = sched_getcpu();
-  const auto near =
-      std::find_if(waiting_.begin(), waiting_.end(), [&](std::size_t i) { return options_.cpus[i] == cpu; });
-  const auto chosen = near == waiting_.end() ? std::prev(waiting_.end()) : near;
-  Waiter& waiter = waiters_[*chosen];
-  waiting_.erase(chosen);
+// Precondition: mutex_ is held.
+WorkQueue::Waiter* WorkQueue::Call(std::vector<std::size_t>::iterator waiting) {
+  Waiter& waiter = waiters_[*waiting];
+  waiting_.erase(waiting);
   waiter.isCalled = true;
   return &waiter;
 }
 
-// Precondition: mutex_ is held. The express executor only where no other one waits: two would share a CPU.
-WorkQueue::Waiter* WorkQueue::CallFor(const QueueEntry& entry) {
-  Waiter* called = CallWaiter();
-  return called == nullptr && entry.ahead ? &waiters_[options_.cpus.size()] : called;
+// Precondition: mutex_ is held. Picks the executor on the caller's CPU, which the caller is about to leave: waking it
+// there took 9 us, on the other CPU of a virtual machine 43 us. Else the one that began to wait last: its caches still
+// hold the model. Of leaders one whose team is free, where there is one. Null when none waits that leads such runs.
+WorkQueue::Waiter* WorkQueue::CallWaiter(std::size_t width) {
+  const int cpu = sched_getcpu();
+  auto chosen = waiting_.end();
+  int chosenRank = -1;
+  for (auto waiting = waiting_.begin(); waiting != waiting_.end(); ++waiting) {
+    if (!teams_.Leads(*waiting, width) || !teams_.IsFree(*waiting)) continue;
+    const int rank = (teams_.IsFreeFor(*waiting, width) ? 2 : 0) + (options_.cpus[*waiting] == cpu ? 1 : 0);
+    if (rank < chosenRank) continue;
+    chosen = waiting;
+    chosenRank = rank;
+  }
+  return chosen == waiting_.end() ? nullptr : Call(chosen);
 }
 
+// Precondition: mutex_ is held. The express executor only where no other one waits: two would share a CPU. It has no
+// team.
+WorkQueue::Waiter* WorkQueue::CallFor(const QueueEntry& entry, std::size_t width) {
+  Waiter* called = CallWaiter(width);
+  return called == nullptr && entry.ahead && width == 1 ? &waiters_[options_.cpus.size()] : called;
+}
+
+// Precondition: mutex_ is held.
+void WorkQueue::CallMembers(std::size_t first, std::size_t count) {
+  for (std::size_t executor = first; executor < first + count; ++executor) {
+    const auto waiting = std::ranges::find(waiting_, executor);
+    if (waiting != waiting_.end() && IsAble(executor)) Call(waiting)->wake.notify_one();
+  }
+}
+
+// Precondition: mutex_ is held.
+void WorkQueue::PassCallOn() {
+  const auto able = std::ranges::find_if(waiting_, [this](std::size_t executor) { return IsAble(executor); });
+  if (able != waiting_.end()) Call(able)->wake.notify_one();
+}
+
+// Precondition: mutex_ is held.
+WorkQueue::Widths WorkQueue::LedBy(std::size_t executor) const {
+  Widths led;
+  if (items_.empty()) {
+    const std::size_t width = probes_.empty() ? 0 : WidthOf(*probes_.front().model);
+    if (width != 0 && teams_.Leads(executor, width)) led.set(width);
+    return led;
+  }
+  for (std::size_t width = 1; width < waitingItems_.size(); ++width) {
+    if (waitingItems_[width] != 0 && teams_.Leads(executor, width)) led.set(width);
+  }
+  return led;
+}
+
+// Precondition: mutex_ is held.
+WorkQueue::Widths WorkQueue::Allowed(std::size_t executor, const Widths& led) const {
+  if (options_.gate == nullptr || isClosed_) return led;
+  Widths allowed;
+  const auto wanted = items_.empty() ? RunGate::Wanted::kMeasurement : RunGate::Wanted::kRows;
+  const std::int64_t nowNs = MonotonicNowNs();
+  for (std::size_t width = 1; width < led.size(); ++width) {
+    if (led[width]) allowed[width] = options_.gate->MayBegin(executor, width, wanted, nowNs);
+  }
+  return allowed;
+}
+
+// Precondition: mutex_ is held.
+bool WorkQueue::TryBegin(std::size_t executor, std::size_t width) {
+  if (!teams_.IsFreeFor(executor, width)) {
+    teams_.Claim(executor, width);
+    return false;
+  }
+  if (teams_.ClaimOf(executor) != width) DropClaim(executor);
+  teams_.Begin(executor, width);
+  if (options_.gate != nullptr) options_.gate->Began(executor, width);
+  return true;
+}
+
+// Precondition: mutex_ is held.
+void WorkQueue::EndRun(std::size_t executor) {
+  predictedEndNs_[executor] = 0;
+  if (options_.gate != nullptr) options_.gate->Ended(executor, MonotonicNowNs());
+  if (IsExpress(executor)) return;
+  const std::size_t width = teams_.End(executor);
+  if (width > 1) CallMembers(executor + 1, width - 1);
+  for (const std::size_t leader : teams_.Satisfied()) waiters_[leader].wake.notify_one();
+}
+
+// Precondition: mutex_ is held.
+void WorkQueue::DropClaim(std::size_t executor) {
+  const std::size_t width = teams_.Drop(executor);
+  if (width == 0) return;
+  CallMembers(executor + 1, width - 1);
+  for (const std::size_t leader : teams_.Satisfied()) waiters_[leader].wake.notify_one();
+}
+
+// Precondition: mutex_ is held. Something that the express executor may take.
 bool WorkQueue::HasAhead() const {
-  return std::ranges::any_of(entries_, [](const QueueEntry& entry) { return entry.ahead; });
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    if (entries_[i].ahead && WidthOf(*items_[i].model) == 1) return true;
+  }
+  return false;
 }
 
-// Precondition: `lock` holds mutex_.
-void WorkQueue::WaitForWork(std::unique_lock<std::mutex>& lock, std::size_t executor) {
-  if (IsExpress(executor)) return waiters_[executor].wake.wait(lock, [this] { return isClosed_ || HasAhead(); });
-  Waiter& waiter = waiters_[executor];
-  while (!isClosed_) {
-    if (items_.empty() && probes_.empty()) {
-      waiter.isCalled = false;
-      waiting_.push_back(executor);
-      waiter.wake.wait(lock, [&] { return waiter.isCalled || isClosed_; });
-      std::erase(waiting_, executor);  // still there when nobody but Close called
-    } else if (options_.gate == nullptr ||
-               options_.gate->MayBegin(executor,
-                                       items_.empty() ? RunGate::Wanted::kMeasurement : RunGate::Wanted::kRows,
-                                       MonotonicNowNs())) {
-      return;
-    } else {
+// Precondition: `lock` holds mutex_. Returns the widths of runs that the executor may begin; none where the queue is
+// closed.
+WorkQueue::Widths WorkQueue::WaitForWork(std::unique_lock<std::mutex>& lock, std::size_t executor) {
+  if (IsExpress(executor)) {
+    waiters_[executor].wake.wait(lock, [this] { return isClosed_ || HasAhead(); });
+    return Widths(waitingItems_[1] == 0 ? 0 : 2);
+  }
+  while (true) {
+    const std::size_t claimed = teams_.ClaimOf(executor);
+    if (claimed != 0) waiters_[executor].wake.wait(lock, [&] { return teams_.IsFreeFor(executor, claimed); });
+    const Widths led = LedBy(executor);
+    const bool isAble = led.any() && teams_.IsFree(executor);
+    const Widths allowed = isAble ? Allowed(executor, led) : Widths();
+    if (claimed != 0 && !allowed[claimed]) DropClaim(executor);
+    if (allowed.any() || isClosed_) return allowed;
+    if (isAble) {
       WaitForGate(lock, executor);
+    } else {
+      Sleep(lock, executor);
     }
   }
+}
+
+// Precondition: `lock` holds mutex_. Whoever called it for what it cannot do meant somebody.
+void WorkQueue::Sleep(std::unique_lock<std::mutex>& lock, std::size_t executor) {
+  Waiter& waiter = waiters_[executor];
+  if (std::exchange(waiter.isCalled, false)) PassCallOn();
+  waiting_.push_back(executor);
+  waiter.wake.wait(lock, [&] { return waiter.isCalled || isClosed_; });
+  std::erase(waiting_, executor);  // still there when nobody but Close called
 }
 
 // Precondition: `lock` holds mutex_ and there is work. Calls another executor for it, which may have what this one has
 // not.
 void WorkQueue::WaitForGate(std::unique_lock<std::mutex>& lock, std::size_t executor) {
-  if (Waiter* other = CallWaiter()) other->wake.notify_one();
+  PassCallOn();
   waiters_[executor].wake.wait_for(lock, kGatePoll, [this] { return isClosed_; });
 }
 
 WorkQueue::Work WorkQueue::Take(std::size_t executor) {
   std::unique_lock lock(mutex_);
-  predictedEndNs_[executor] = 0;
-  if (options_.gate != nullptr) options_.gate->Ended(executor, MonotonicNowNs());
-  WaitForWork(lock, executor);
-  Work work = TakeWork(executor);
-  const bool runs = !work.items.empty() || work.probe;
-  if (options_.gate != nullptr && runs) options_.gate->Began(executor);
-  return work;
+  EndRun(executor);
+  while (true) {
+    const Widths widths = WaitForWork(lock, executor);
+    waiters_[executor].isCalled = false;
+    Work work = TakeWork(executor, widths);
+    if (!work.IsNone() || widths.none()) return work;
+  }
 }
 
-WorkQueue::Work WorkQueue::TakeWork(std::size_t executor) {
+// None where the neighbours have to be waited for.
+WorkQueue::Work WorkQueue::TakeWork(std::size_t executor, const Widths& widths) {
   Work work;
   if (items_.empty() && !probes_.empty() && !IsExpress(executor)) {
+    const std::size_t width = WidthOf(*probes_.front().model);
+    if (!widths[width] || !TryBegin(executor, width)) return work;
     work.probe = std::move(probes_.front());
     probes_.pop_front();
     return work;
   }
   const std::int64_t nowNs = MonotonicNowNs();
   work.expired = RemoveExpired(nowNs);
-  RemoveRun(executor, nowNs, work);
+  RemoveRun(executor, nowNs, widths, work);
   return work;
 }
 
@@ -273,6 +373,7 @@ void WorkQueue::Insert(QueuedItem queued) {
     gauge.oldestNs.store(queued.enqueuedNs, std::memory_order_relaxed);
     waitingModels_.push_back(queued.model.get());
   }
+  ++waitingItems_[WidthOf(*queued.model)];
   flights_.Lead(queued, items_.size());
   entries_.push_back(EntryOf(queued));
   items_.push_back(std::move(queued));
@@ -290,6 +391,7 @@ QueuedItem WorkQueue::RemoveOrReplaceAt(std::size_t index) {
 // The last item takes the place of the removed one.
 QueuedItem WorkQueue::RemoveAt(std::size_t index) {
   QueuedItem removed = std::move(items_[index]);
+  --waitingItems_[WidthOf(*removed.model)];
   if (index + 1 < items_.size()) {
     items_[index] = std::move(items_.back());
     entries_[index] = entries_.back();
@@ -305,14 +407,16 @@ std::vector<QueuedItem> WorkQueue::RemoveExpired(std::int64_t nowNs) {
       [nowNs](const QueuedItem& queued) { return queued.item.deadlineNs != 0 && queued.item.deadlineNs <= nowNs; });
 }
 
-void WorkQueue::RemoveRun(std::size_t executor, std::int64_t nowNs, Work& work) {
+void WorkQueue::RemoveRun(std::size_t executor, std::int64_t nowNs, const Widths& widths, Work& work) {
   if (items_.empty()) return;
   for (const ServedModel* model : waitingModels_) limits_[model->slot()] = options_.limits(*model);
   const std::int64_t startedNs = MonotonicNowNs();
-  Choice choice = ChooseFor(executor, nowNs);
+  Choice choice = ChooseFor(executor, nowNs, widths);
   work.formationNs = MonotonicNowNs() - startedNs;
-  predictedEndNs_[executor] = nowNs + choice.predictedNs;
   std::vector<std::size_t>& chosen = choice.indices;
+  if (chosen.empty()) return;
+  if (!IsExpress(executor) && !TryBegin(executor, WidthOf(*items_[chosen[0]].model))) return;
+  predictedEndNs_[executor] = nowNs + choice.predictedNs;
   // From the back, so that the indices still to be removed stay valid.
   std::sort(chosen.begin(), chosen.end(), std::greater<>());
   work.items.reserve(chosen.size());
@@ -323,26 +427,32 @@ void WorkQueue::RemoveRun(std::size_t executor, std::int64_t nowNs, Work& work) 
   UpdateGauges();
 }
 
-Choice WorkQueue::ChooseFor(std::size_t executor, std::int64_t nowNs) const {
+Choice WorkQueue::ChooseFor(std::size_t executor, std::int64_t nowNs, const Widths& widths) const {
   const CoalesceLimits limits{
       .lane = options_.lane, .models = limits_, .executors = options_.cpus.size(), .runningNs = RunningNs(nowNs)};
   // Closed, the others may have ended already when duplicates of what it ran come back.
-  if (!IsExpress(executor) || isClosed_) return ChooseNext(entries_, nowNs, limits);
-  std::vector<QueueEntry> ahead;
+  const bool onlyAhead = IsExpress(executor) && !isClosed_;
+  Widths waiting;
+  for (std::size_t width = 1; width < waiting.size(); ++width) waiting[width] = waitingItems_[width] != 0;
+  if (!onlyAhead && (waiting & ~widths).none()) return ChooseNext(entries_, nowNs, limits);
+  std::vector<QueueEntry> entries;
   std::vector<std::size_t> positions;
   for (std::size_t i = 0; i < entries_.size(); ++i) {
-    if (!entries_[i].ahead) continue;
-    ahead.push_back(entries_[i]);
+    if ((onlyAhead && !entries_[i].ahead) || !widths[WidthOf(*items_[i].model)]) continue;
+    entries.push_back(entries_[i]);
     positions.push_back(i);
   }
-  Choice choice = ChooseNext(ahead, nowNs, limits);
+  Choice choice = ChooseNext(entries, nowNs, limits);
   for (std::size_t& index : choice.indices) index = positions[index];
   return choice;
 }
 
 std::int64_t WorkQueue::RunningNs(std::int64_t nowNs) const {
   std::int64_t runningNs = 0;
-  for (const std::int64_t endNs : predictedEndNs_) runningNs += std::max<std::int64_t>(0, endNs - nowNs);
+  for (std::size_t i = 0; i < predictedEndNs_.size(); ++i) {
+    const auto width = static_cast<std::int64_t>(IsExpress(i) ? 1 : teams_.WidthOf(i));
+    runningNs += std::max<std::int64_t>(0, predictedEndNs_[i] - nowNs) * width;
+  }
   return runningNs;
 }
 

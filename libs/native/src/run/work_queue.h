@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <bitset>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -19,6 +20,7 @@
 #include "run/flights.h"
 #include "run/queued_item.h"
 #include "run/served_model.h"
+#include "run/teams.h"
 
 namespace interleave {
 
@@ -77,9 +79,10 @@ class WorkQueue {
     std::int64_t formationNs = 0;     // how long the policy took to choose the run
     bool IsNone() const { return items.empty() && expired.empty() && !probe; }
   };
-  // Waits for work, and until the gate lets the executor have it; none exactly when the queue is closed and empty.
-  // `executor` is a position in `cpus`, or that of the express executor; each one calls from its own thread, and
-  // whatever it ran is over.
+  // Waits for work, and until the gate lets the executor have it; none exactly when the queue is closed and holds
+  // nothing that the executor can run. A run of a model with executorThreads above 1 goes to the leader of a team
+  // (teams.h), whose other executors wait until it is over. `executor` is a position in `cpus`, or that of the express
+  // executor; each one calls from its own thread, and whatever it ran is over.
   Work Take(std::size_t executor);
 
   // Items whose deadline has passed, for a caller that comes by when no executor does.
@@ -114,11 +117,28 @@ class WorkQueue {
     bool isCalled = false;
   };
 
-  Waiter* CallWaiter();
-  Waiter* CallFor(const QueueEntry& entry);
+  // Widths of runs, by number of threads.
+  using Widths = std::bitset<kExecutorThreadsMax + 1>;
+
+  static std::size_t WidthOf(const ServedModel& model) { return model.plan().executorThreads; }
+  Waiter* Call(std::vector<std::size_t>::iterator waiting);
+  Waiter* CallWaiter(std::size_t width);
+  Waiter* CallFor(const QueueEntry& entry, std::size_t width);
+  // Calls executors that wait and can do something of what waits: those of `count` from `first` on, or one of all.
+  void CallMembers(std::size_t first, std::size_t count);
+  void PassCallOn();
+  bool IsAble(std::size_t executor) const { return LedBy(executor).any() && teams_.IsFree(executor); }
+  // Of runs that wait, those that the executor leads; and those of them that it may begin now.
+  Widths LedBy(std::size_t executor) const;
+  Widths Allowed(std::size_t executor, const Widths& led) const;
+  // False: its neighbours are busy, and are claimed.
+  bool TryBegin(std::size_t executor, std::size_t width);
+  void EndRun(std::size_t executor);
+  void DropClaim(std::size_t executor);
   bool IsExpress(std::size_t executor) const { return executor == options_.cpus.size(); }
   bool HasAhead() const;
-  void WaitForWork(std::unique_lock<std::mutex>& lock, std::size_t executor);
+  Widths WaitForWork(std::unique_lock<std::mutex>& lock, std::size_t executor);
+  void Sleep(std::unique_lock<std::mutex>& lock, std::size_t executor);
   void WaitForGate(std::unique_lock<std::mutex>& lock, std::size_t executor);
   template <class Predicate>
   std::vector<QueuedItem> RemoveIf(Predicate predicate);
@@ -126,9 +146,9 @@ class WorkQueue {
   QueuedItem RemoveAt(std::size_t index);
   QueuedItem RemoveOrReplaceAt(std::size_t index);
   std::vector<QueuedItem> RemoveExpired(std::int64_t nowNs);
-  Work TakeWork(std::size_t executor);
-  void RemoveRun(std::size_t executor, std::int64_t nowNs, Work& work);
-  Choice ChooseFor(std::size_t executor, std::int64_t nowNs) const;
+  Work TakeWork(std::size_t executor, const Widths& widths);
+  void RemoveRun(std::size_t executor, std::int64_t nowNs, const Widths& widths, Work& work);
+  Choice ChooseFor(std::size_t executor, std::int64_t nowNs, const Widths& widths) const;
   // What the runs under way still have to do, by their predictions.
   std::int64_t RunningNs(std::int64_t nowNs) const;
   void UpdateGauges();
@@ -139,7 +159,9 @@ class WorkQueue {
   std::unique_ptr<Waiter[]> waiters_;  // by executor
   // Guarded by mutex_, as `isCalled` of the waiters. `entries_[i]` is what the coalescer sees of `items_[i]`; the order
   // means nothing.
-  std::vector<std::size_t> waiting_;  // executors, the one that began last at the end
+  std::vector<std::size_t> waiting_;                                 // executors, the one that began last at the end
+  Teams teams_;                                                      // without the express executor
+  std::array<std::size_t, kExecutorThreadsMax + 1> waitingItems_{};  // by width of their runs
   std::vector<QueueEntry> entries_;
   std::vector<QueuedItem> items_;
   Flights flights_;

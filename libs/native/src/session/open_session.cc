@@ -17,22 +17,22 @@ constexpr int kOnnxTensor = 1;
 // Errors come back as statuses and say which input was at fault: a client must not be able to fill the log.
 constexpr int kLogFatal = 4;
 
-// One thread per run, never spinning: executors are the threads, and each is pinned to a CPU of its own. No memory
-// patterns: the runtime keeps one per combination of input shapes, and ours differ from run to run.
-ort::Owned<ort::SessionOptions> OptionsFor(const ort::OrtLibrary& library, const ModelOptions& model) {
+// Threads are those of the executor and its team, each pinned to a CPU of its own. No memory patterns: the runtime
+// keeps one per combination of input shapes, and ours differ from run to run.
+ort::Owned<ort::SessionOptions> OptionsFor(const ort::OrtLibrary& library, const ModelOptions& model,
+                                           ThreadTeam& team) {
   const ort::Functions& api = library.api();
   ort::SessionOptions* raw = nullptr;
   library.Check(api.CreateSessionOptions(&raw));
   ort::Owned<ort::SessionOptions> options(raw, api.ReleaseSessionOptions);
   library.Check(api.SetSessionExecutionMode(raw, kSequential));
-  library.Check(api.SetIntraOpNumThreads(raw, 1));
   library.Check(api.SetInterOpNumThreads(raw, 1));
   library.Check(api.SetSessionGraphOptimizationLevel(raw, kOptimizeAll));
   library.Check(api.SetSessionLogSeverityLevel(raw, kLogFatal));
   library.Check(api.EnableCpuMemArena(raw));
   library.Check(api.DisableMemPattern(raw));
-  library.Check(api.AddSessionConfigEntry(raw, "session.intra_op.allow_spinning", "0"));
   library.Check(api.AddSessionConfigEntry(raw, "session.inter_op.allow_spinning", "0"));
+  team.AppendTo(raw, library);
   if (model.cuda != nullptr) model.cuda->AppendTo(raw, library);
   return options;
 }
@@ -60,9 +60,10 @@ std::optional<std::string> ReadWithoutZipMaps(const std::string& path) {
 
 }  // namespace
 
-ort::Owned<ort::SessionHandle> OpenSession(const ort::OrtLibrary& library, const ModelOptions& model) {
+ort::Owned<ort::SessionHandle> OpenSession(const ort::OrtLibrary& library, const ModelOptions& model,
+                                           ThreadTeam& team) {
   const ort::Functions& api = library.api();
-  const ort::Owned<ort::SessionOptions> options = OptionsFor(library, model);
+  const ort::Owned<ort::SessionOptions> options = OptionsFor(library, model, team);
   ort::SessionHandle* raw = nullptr;
   library.Check(api.CreateSession(library.env(), model.modelPath.c_str(), options.get(), &raw));
   ort::Owned<ort::SessionHandle> session(raw, api.ReleaseSession);

@@ -26,6 +26,9 @@ struct Value;
 struct TypeInfo;
 struct TensorInfo;
 struct CudaOptions;
+struct CustomThread;
+
+using ThreadWork = void (*)(void* argument);
 
 // X(slot in the table, result, name, parameters). Functions that return Status* answer nullptr for success.
 #define INTERLEAVE_ORT_FUNCTIONS(X)                                                                                    \
@@ -86,6 +89,10 @@ struct CudaOptions;
   X(126, Status*, ReleaseAvailableProviders, (char**, int))                                                            \
   X(130, Status*, AddSessionConfigEntry, (SessionOptions*, const char* key, const char* value))                        \
   X(165, Status*, AddRunConfigEntry, (RunOptions*, const char* key, const char* value))                                \
+  X(196, Status*, SessionOptionsSetCustomCreateThreadFn,                                                               \
+    (SessionOptions*, const CustomThread* (*create)(void* options, ThreadWork, void* argument)))                       \
+  X(197, Status*, SessionOptionsSetCustomThreadCreationOptions, (SessionOptions*, void*))                              \
+  X(198, Status*, SessionOptionsSetCustomJoinThreadFn, (SessionOptions*, void (*join)(const CustomThread*)))           \
   X(204, Status*, SessionOptionsAppendExecutionProvider_CUDA_V2, (SessionOptions*, const CudaOptions*))                \
   X(205, Status*, CreateCUDAProviderOptions, (CudaOptions**))                                                          \
   X(206, Status*, UpdateCUDAProviderOptions,                                                                           \

@@ -169,7 +169,7 @@ std::unique_ptr<Session> Session::Load(std::shared_ptr<const ort::OrtLibrary> li
 Session::Session(std::shared_ptr<const ort::OrtLibrary> library, const ModelOptions& options)
     : library_(std::move(library)),
       cuda_(options.cuda),
-      handle_(OpenSession(*library_, options)),
+      teams_(OpenTeams(*library_, options)),
       signature_(Proven(InferSignature(ReadDeclarations(false), ReadDeclarations(true), options.axes), options)),
       inputNames_(Names(signature_.inputs)),
       outputNames_(Names(signature_.outputs)),
@@ -177,10 +177,22 @@ Session::Session(std::shared_ptr<const ort::OrtLibrary> library, const ModelOpti
   SetPadValues(options.padValues);
 }
 
+std::vector<Session::Team> Session::OpenTeams(const ort::OrtLibrary& library, const ModelOptions& options) {
+  std::vector<Team> teams;
+  for (std::size_t team = 0; team < options.helpers.cpus.size(); ++team) {
+    std::function<void(int)> prepare;
+    if (options.helpers.prepare) prepare = [prepare = options.helpers.prepare, team](int cpu) { prepare(team, cpu); };
+    auto threads = std::make_unique<ThreadTeam>(options.helpers.cpus[team], std::move(prepare));
+    ort::Owned<ort::SessionHandle> handle = OpenSession(library, options, *threads);
+    teams.push_back({std::move(threads), std::move(handle)});
+  }
+  return teams;
+}
+
 std::vector<TensorDeclaration> Session::ReadDeclarations(bool outputs) const {
   const ort::Functions& api = library_->api();
   std::size_t count = 0;
-  library_->Check((outputs ? api.SessionGetOutputCount : api.SessionGetInputCount)(handle_.get(), &count));
+  library_->Check((outputs ? api.SessionGetOutputCount : api.SessionGetInputCount)(handle(), &count));
   std::vector<TensorDeclaration> declarations;
   std::string refusal;
   for (std::size_t i = 0; i < count; ++i) {
@@ -197,13 +209,13 @@ std::vector<TensorDeclaration> Session::ReadDeclarations(bool outputs) const {
 std::string Session::ReadDeclaration(std::size_t index, bool isOutput, TensorDeclaration& declaration) const {
   const ort::Functions& api = library_->api();
   char* name = nullptr;
-  library_->Check((isOutput ? api.SessionGetOutputName : api.SessionGetInputName)(handle_.get(), index,
-                                                                                  library_->allocator(), &name));
+  library_->Check(
+      (isOutput ? api.SessionGetOutputName : api.SessionGetInputName)(handle(), index, library_->allocator(), &name));
   declaration.name = name;
   library_->Check(api.AllocatorFree(library_->allocator(), name));
 
   ort::TypeInfo* raw = nullptr;
-  library_->Check((isOutput ? api.SessionGetOutputTypeInfo : api.SessionGetInputTypeInfo)(handle_.get(), index, &raw));
+  library_->Check((isOutput ? api.SessionGetOutputTypeInfo : api.SessionGetInputTypeInfo)(handle(), index, &raw));
   const ort::Owned<ort::TypeInfo> type(raw, api.ReleaseTypeInfo);
   int kind = 0;
   library_->Check(api.GetOnnxTypeFromTypeInfo(type.get(), &kind));
@@ -301,7 +313,7 @@ std::vector<std::size_t> Session::WantedOutputs(std::span<Item* const> items) co
 
 std::vector<RunOutput> Session::Compute(std::span<Item* const> items, const RunLayout& layout,
                                         std::span<const std::vector<StringElements>> strings, Scratch& scratch,
-                                        const ort::RunOptions* options) {
+                                        const ort::RunOptions* options, std::size_t team) {
   const std::size_t inputsCount = signature_.inputs.size();
   std::array<Shape, kTensorsMax> shapes;
   std::array<std::size_t, kTensorsMax> offsets;
@@ -325,8 +337,8 @@ std::vector<RunOutput> Session::Compute(std::span<Item* const> items, const RunL
   std::array<ort::Value*, kTensorsMax> values{};
   for (std::size_t i = 0; i < wanted.size(); ++i) names[i] = outputNames_[wanted[i]];
   const auto turn = cuda_ != nullptr ? cuda_->TakeTurn() : std::unique_lock<std::mutex>();
-  library_->Check(library_->api().Run(handle_.get(), options, inputNames_.data(), inputValues.data(), inputsCount,
-                                      names.data(), wanted.size(), values.data()));
+  library_->Check(library_->api().Run(teams_[team].handle.get(), options, inputNames_.data(), inputValues.data(),
+                                      inputsCount, names.data(), wanted.size(), values.data()));
   std::vector<RunOutput> outputs;
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     RunOutput& output = outputs.emplace_back();
@@ -337,15 +349,15 @@ std::vector<RunOutput> Session::Compute(std::span<Item* const> items, const RunL
 }
 
 void Session::RunForCost(Item& item, const RunLayout& layout, const std::vector<StringElements>& strings,
-                         Scratch& scratch, const ort::RunOptions* options) {
+                         Scratch& scratch, const ort::RunOptions* options, std::size_t team) {
   Item* const items[] = {&item};
-  Compute(items, layout, {&strings, 1}, scratch, options);
+  Compute(items, layout, {&strings, 1}, scratch, options, team);
 }
 
 std::vector<RunOutput> Session::Run(std::span<Item* const> items, const RunLayout& layout,
                                     std::span<const std::vector<StringElements>> strings, Scratch& scratch,
-                                    const ort::RunOptions* options) {
-  std::vector<RunOutput> outputs = Compute(items, layout, strings, scratch, options);
+                                    const ort::RunOptions* options, std::size_t team) {
+  std::vector<RunOutput> outputs = Compute(items, layout, strings, scratch, options, team);
   std::string obstacle;
   for (RunOutput& output : outputs) {
     output.shape = library_->ReadShape(output.value.get(), &output.type);

@@ -19,6 +19,7 @@
 #include "session/scratch.h"
 #include "session/signature.h"
 #include "session/strings.h"
+#include "session/thread_team.h"
 
 namespace interleave {
 
@@ -27,6 +28,7 @@ struct ModelOptions {
   SignatureOptions axes{};
   std::map<std::string, double> padValues{};  // by input name; others are padded with 0
   std::shared_ptr<CudaProvider> cuda{};       // null: on the CPU
+  HelperPlan helpers{};
 };
 
 // The items of a run cannot share it after all; each must be run alone. Never thrown for a single item.
@@ -44,8 +46,10 @@ struct RunOutput {
   ort::Owned<ort::Value> value{nullptr, nullptr};
 };
 
-// Thread-safe: executors and the loader run on one session at the same time, each with a Scratch of its own. One
-// intra-op thread, so that a run computes on the calling thread only.
+// Thread-safe: executors and the loader run on one session at the same time, each with a Scratch of its own, and
+// without helpers. With helpers (HelperPlan) there is a session of the runtime for each team, whose helpers belong to
+// one run at a time: a team has one caller. The sessions of a model open the same file in the same way, so that all
+// answer alike.
 class Session {
  public:
   // Throws ort::OrtError or SignatureError with the reason why the model cannot be served.
@@ -58,21 +62,23 @@ class Session {
   const Signature& signature() const { return signature_; }
   bool isOnGpu() const { return cuda_ != nullptr; }
   const OutputAxes& outputAxes() const { return outputAxes_; }
+  // Threads on which a run of this team computes beside the caller's.
+  std::span<const ThreadTeam::Thread> helpers(std::size_t team) const { return teams_[team].threads->threads(); }
 
   // Rows share runs as `mode` says from now on, for this reason. Before other threads know the session.
   void LimitMerging(CoalesceMode mode, std::string reason);
 
   // Runs items that passed CheckItem, laid out as `layout` says. `strings[i]` holds the decoded string inputs of item
-  // i, by input; unused where there are none. Throws ort::OrtError when the runtime refuses or fails, NotTogether when
-  // the outputs cannot be told apart.
+  // i, by input; unused where there are none. `team` as in HelperPlan. Throws ort::OrtError when the runtime refuses or
+  // fails, NotTogether when the outputs cannot be told apart.
   std::vector<RunOutput> Run(std::span<Item* const> items, const RunLayout& layout,
                              std::span<const std::vector<StringElements>> strings, Scratch& scratch,
-                             const ort::RunOptions* options);
+                             const ort::RunOptions* options, std::size_t team = 0);
 
   // Runs one item for its cost only: the outputs are thrown away unseen, since made-up inputs teach nothing about what
   // output dimensions depend on. Throws ort::OrtError.
   void RunForCost(Item& item, const RunLayout& layout, const std::vector<StringElements>& strings, Scratch& scratch,
-                  const ort::RunOptions* options);
+                  const ort::RunOptions* options, std::size_t team = 0);
 
   // Cuts the outputs that item number `part` asked for out of a run and writes them into its response. Returns the
   // bytes that they need when they do not fit, 0 when all is written.
@@ -80,8 +86,16 @@ class Session {
                       const Item& item) const;
 
  private:
+  struct Team {
+    std::unique_ptr<ThreadTeam> threads;
+    ort::Owned<ort::SessionHandle> handle;  // joins the threads
+  };
+
   Session(std::shared_ptr<const ort::OrtLibrary> library, const ModelOptions& options);
 
+  static std::vector<Team> OpenTeams(const ort::OrtLibrary& library, const ModelOptions& options);
+  // Of a session of the runtime; all of them say the same.
+  ort::SessionHandle* handle() const { return teams_[0].handle.get(); }
   std::vector<TensorDeclaration> ReadDeclarations(bool outputs) const;
   // Returns why the input or output cannot be served, or "".
   std::string ReadDeclaration(std::size_t index, bool isOutput, TensorDeclaration& declaration) const;
@@ -96,13 +110,13 @@ class Session {
   // The outputs wanted of a run, without their shapes.
   std::vector<RunOutput> Compute(std::span<Item* const> items, const RunLayout& layout,
                                  std::span<const std::vector<StringElements>> strings, Scratch& scratch,
-                                 const ort::RunOptions* options);
+                                 const ort::RunOptions* options, std::size_t team);
   std::string NotTogetherReason(const RunOutput& output, const RunLayout& layout) const;
   std::vector<std::size_t> WantedOutputs(std::span<Item* const> items) const;
 
   std::shared_ptr<const ort::OrtLibrary> library_;
   std::shared_ptr<CudaProvider> cuda_;  // null: on the CPU
-  ort::Owned<ort::SessionHandle> handle_;
+  const std::vector<Team> teams_;
   Signature signature_;
   std::vector<PadValue> padValues_;  // by input
   std::vector<const char*> inputNames_;

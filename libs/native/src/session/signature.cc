@@ -269,7 +269,8 @@ std::vector<TensorDeclaration> WithoutPlaceholders(std::vector<TensorDeclaration
   return tensors;
 }
 
-// What the graph leaves open and model.yaml says: a graph that names such a dimension itself may be optimised otherwise.
+// What the graph leaves open and model.yaml says: a graph that names such a dimension itself may be optimised
+// otherwise.
 void NameAxes(std::vector<TensorDeclaration>& inputs, const SignatureOptions& options) {
   for (const auto& [name, axes] : options.inputAxisNames) {
     const auto input = std::find_if(inputs.begin(), inputs.end(),

@@ -16,25 +16,27 @@ export class CostEstimate {
     private readonly table: CostTableHandle,
     private readonly gridText: string,
     private readonly ratio: CostRatio,
+    /** Of the worker, that one run takes. */
+    readonly executorsPerRun: number,
   ) {}
 
   /** Building a table costs more than a glance at the grid: that of the last report is kept while its grid is the same. */
-  static of(cost: ModelCost, last: CostEstimate | null): CostEstimate {
+  static of(cost: ModelCost, executorsPerRun: number, last: CostEstimate | null): CostEstimate {
     const gridText = JSON.stringify(cost.grid);
     const table = last?.gridText === gridText ? last.table : loadAddon().costTableCreate(cost.grid);
-    return new CostEstimate(table, gridText, cost.ratio);
+    return new CostEstimate(table, gridText, cost.ratio, executorsPerRun);
   }
 
-  /** What the item adds to the work of a worker: in the best runs where it may share them, else by itself. */
+  /** What the item adds to the work of a worker, in ns of an executor: in the best runs where it may share them, else by itself. */
   expectedNs(weight: ItemWeight, sharesRuns: boolean): number {
     const { rows, length } = weight;
     const ns = sharesRuns ? loadAddon().costTableBestRowNs(this.table, length) * rows : this.runNs(weight);
-    return Math.min(NS_MAX, Math.round(ns * this.ratio.median));
+    return Math.min(NS_MAX, Math.round(ns * this.ratio.median * this.executorsPerRun));
   }
 
-  /** Cost of one run of the item by itself; exceeded by one in twenty. */
+  /** Cost of one run of the item by itself, in ns of an executor; exceeded by one in twenty. */
   highNs(weight: ItemWeight): number {
-    return Math.min(NS_MAX, Math.round(this.runNs(weight) * this.ratio.high));
+    return Math.min(NS_MAX, Math.round(this.runNs(weight) * this.ratio.high * this.executorsPerRun));
   }
 
   private runNs({ rows, length }: ItemWeight): number {

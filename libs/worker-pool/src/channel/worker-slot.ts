@@ -1,4 +1,4 @@
-import type { ModelReport, ModelSignature, WorkerPlan, WorkerReport } from '@app/contracts';
+import { runsAtOnce, type ModelReport, type ModelSignature, type WorkerPlan, type WorkerReport } from '@app/contracts';
 import type { ChannelItem } from '@app/native';
 import { Backlog } from '../admission/backlog';
 import { ByteCosts } from '../admission/byte-costs';
@@ -51,7 +51,7 @@ export class WorkerSlot {
       const reported = new Set(report.models.map(modelKey));
       for (const key of this.lastReady.keys()) if (!reported.has(key)) this.lastReady.delete(key); // retired
       this.report = report;
-      this.ready = readyModels(report, this.ready);
+      this.ready = readyModels(report, this.ready, (key) => this.executorsPerRun(key));
       listener.changed();
     };
     this.client = new ChannelClient(
@@ -93,6 +93,12 @@ export class WorkerSlot {
     return this.plan.models.find((model) => modelKey(model) === key)?.deduplicate ?? false;
   }
 
+  /** Its executors, divided by the runs of a model version that there can be at once: what a run takes of all of them. */
+  private executorsPerRun(key: string): number {
+    const { executorThreads = 1 } = this.plan.models.find((model) => modelKey(model) === key) ?? {};
+    return this.executors / Math.max(1, runsAtOnce(this.executors, executorThreads));
+  }
+
   get inFlightItems(): number {
     return this.client.inFlightItems;
   }
@@ -130,7 +136,11 @@ export class WorkerSlot {
   }
 }
 
-function readyModels(report: WorkerReport, last: Map<string, ReadyModel>): Map<string, ReadyModel> {
+function readyModels(
+  report: WorkerReport,
+  last: Map<string, ReadyModel>,
+  executorsPerRun: (key: string) => number,
+): Map<string, ReadyModel> {
   const ready = new Map<string, ReadyModel>();
   report.models.forEach((model) => {
     const { revision, state, signature, cost } = model;
@@ -139,7 +149,7 @@ function readyModels(report: WorkerReport, last: Map<string, ReadyModel>): Map<s
     ready.set(key, {
       revision,
       signature,
-      cost: cost === null ? null : CostEstimate.of(cost, last.get(key)?.cost ?? null),
+      cost: cost === null ? null : CostEstimate.of(cost, executorsPerRun(key), last.get(key)?.cost ?? null),
       byteCosts: last.get(key)?.byteCosts ?? new ByteCosts(),
     });
   });

@@ -212,7 +212,8 @@ export class Dispatcher {
     return (answer) => {
       ran.slot.backlog.remove(item);
       // Of what ran without an answer nobody knows how long.
-      const executorNs = answerExecutorNs(answer, item.rows) ?? item.expectedNs;
+      const executorsPerRun = ran.slot.readyModel(item.request.key)?.cost?.executorsPerRun ?? 1;
+      const executorNs = answerExecutorNs(answer, item.rows, executorsPerRun) ?? item.expectedNs;
       item.request.ran(executorNs);
       this.onAnswer(item, ran, answer);
       onLeft(answer.kind === 'completed' && RAN_OR_EXPIRED.has(ITEM_STATUSES[answer.completion.status]), executorNs);

@@ -25,7 +25,8 @@ export interface CpuReading {
 const TICK_MS = 10;
 const NS_PER_MS = 1e6;
 /** As `libs/native/src/run/engine.cc` names them; the kernel keeps 15 characters. */
-const EXECUTOR = /^executor-(\d+)$/;
+/** Those of runs of several threads have helpers beside them. */
+const EXECUTOR = /^(?:executor|helper)-(\d+)$/;
 
 /** `/proc/stat`; the time of guests is in `user` already. Empty where the kernel says nothing of single CPUs. */
 export function parseCpuTimes(stat: string): Map<number, CpuTimes> {
@@ -48,12 +49,12 @@ interface Executor {
   cpu: number;
 }
 
-/** Reads what CPUs and executors did. Which threads are executors is looked up once for each worker process. */
+/** Reads what CPUs and executors did. Which threads are executors is looked up when the number of a worker's threads changes. */
 export class CpuReader {
-  private readonly executors = new Map<number, Executor[]>();
+  private readonly executors = new Map<number, { tasks: number; found: Executor[] }>();
 
-  /** `workers`: those that run, with as many executors as they are to have. Null: the kernel does not tell. */
-  read(workers: readonly { pid: number; lane: Lane; executors: number }[]): CpuReading | null {
+  /** `workers`: those that run. Null: the kernel does not tell. */
+  read(workers: readonly { pid: number; lane: Lane }[]): CpuReading | null {
     try {
       for (const pid of this.executors.keys()) if (!workers.some((worker) => worker.pid === pid)) this.executors.delete(pid);
       const cpus = parseCpuTimes(readFileSync('/proc/stat', 'utf8'));
@@ -63,11 +64,12 @@ export class CpuReader {
     }
   }
 
-  private timesOf({ pid, lane, executors }: { pid: number; lane: Lane; executors: number }): ExecutorTime[] {
+  private timesOf({ pid, lane }: { pid: number; lane: Lane }): ExecutorTime[] {
     try {
-      let known = this.executors.get(pid) ?? [];
-      if (known.length < executors) this.executors.set(pid, (known = executorsOf(pid)));
-      return known.map(({ task, cpu }) => ({ thread: `${pid}/${task}`, cpu, lane, runMs: runMsOf(`/proc/${pid}/task/${task}`) }));
+      const tasks = readdirSync(`/proc/${pid}/task`);
+      let known = this.executors.get(pid);
+      if (known?.tasks !== tasks.length) this.executors.set(pid, (known = { tasks: tasks.length, found: executorsOf(pid, tasks) }));
+      return known.found.map(({ task, cpu }) => ({ thread: `${pid}/${task}`, cpu, lane, runMs: runMsOf(`/proc/${pid}/task/${task}`) }));
     } catch {
       // It has just ended.
       this.executors.delete(pid);
@@ -76,8 +78,8 @@ export class CpuReader {
   }
 }
 
-function executorsOf(pid: number): Executor[] {
-  return readdirSync(`/proc/${pid}/task`).flatMap((task) => {
+function executorsOf(pid: number, tasks: readonly string[]): Executor[] {
+  return tasks.flatMap((task) => {
     const cpu = EXECUTOR.exec(readFileSync(`/proc/${pid}/task/${task}/comm`, 'utf8').trim())?.[1];
     return cpu === undefined ? [] : [{ task, cpu: Number(cpu) }];
   });

@@ -59,9 +59,7 @@ export class Sampler {
       api,
       fleet,
       metrics: new MetricsView(metrics.map(([, of]) => of)),
-      cpu: this.cpus.read(
-        scheduler.workers.flatMap(({ pid, lane, cpus }) => (pid === null ? [] : [{ pid, lane, executors: cpus.length }])),
-      ),
+      cpu: this.cpus.read(scheduler.workers.flatMap(({ pid, lane }) => (pid === null ? [] : [{ pid, lane }]))),
       disk,
     };
   }

@@ -132,7 +132,7 @@ describe('the view of a node', () => {
   const counts = new NodeCounts();
   const counters = new CounterHistory();
   const shares = new CpuSharesWindow();
-  const places = [{ cpu: 0, siblings: [0, 4], packageId: 1, nodeId: 2 }];
+  const places = [{ cpu: 0, siblings: [0, 4], packageId: 1, nodeId: 2, cacheId: 0 }];
 
   async function viewAt(steadyMs: number, more: Partial<Sample> = {}) {
     const read = await metrics.read();

@@ -1,0 +1,76 @@
+import { bestOf, layoutsOf, predict, type ParallelFacts } from './cost-model';
+
+const GIB = 2 ** 30;
+const FACTS: ParallelFacts = {
+  cpus: 4,
+  rows: 2,
+  weightsBytes: 4 * GIB,
+  widths: [
+    { width: 1, ms: 100 },
+    { width: 2, ms: 60 },
+    { width: 4, ms: 40 },
+  ],
+  allBusyMs: 130,
+  split: {
+    stages: [20, 30, 30, 20].map((ms) => ({ ms, weightsBytes: GIB })),
+    cutBytes: [10, 20, 30],
+  },
+  stepMs: 0,
+};
+const at = (stages: number, replicas: number, width: number, facts = FACTS): ReturnType<typeof predict> =>
+  predict({ stages, replicas, width }, facts);
+
+describe('what a layout of a model does', () => {
+  it('lists what the CPUs have room for, once each', () => {
+    const texts = layoutsOf(FACTS).map(({ stages, replicas, width }) => `${stages}x${replicas}x${width}`);
+    expect(texts).toEqual(['1x1x1', '1x1x2', '1x1x4', '1x2x1', '1x2x2', '1x4x1', '2x1x1', '2x1x2', '2x2x1', '4x1x1', '4x1x2', '4x2x1']);
+    expect(layoutsOf({ ...FACTS, cpus: 1, widths: FACTS.widths.slice(0, 1), split: null })).toEqual([{ stages: 1, replicas: 1, width: 1 }]);
+  });
+
+  it('predicts executors that share the weights', () => {
+    expect(at(1, 1, 1)).toMatchObject({ latencyMs: 100, rowsPerSecond: 20, bubbleShare: 0, workerBytes: 4 * GIB, cutBytes: null });
+    // Every CPU is busy: each run takes 130 ms.
+    expect(at(1, 4, 1).rowsPerSecond).toBeCloseTo((4 * 2 * 1000) / 130);
+    expect(at(1, 4, 1)).toMatchObject({ latencyMs: 100, totalBytes: 4 * GIB });
+  });
+
+  it('predicts wide executors by the measured curve, each with weights of its own', () => {
+    expect(at(1, 1, 4)).toMatchObject({ latencyMs: 40, totalBytes: 4 * GIB });
+    expect(at(1, 1, 4).rowsPerSecond).toBeCloseTo(50);
+    // What the curve shows for two CPUs is theirs already: only the other two add to it.
+    expect(at(1, 2, 2).rowsPerSecond).toBeCloseTo(((2 * 2 * 1000) / 60) * (1.1 / 1.3));
+    expect(at(1, 2, 2).totalBytes).toBe(8 * GIB);
+  });
+
+  it('predicts stages by the slowest, and joins those of a finer split', () => {
+    expect(at(4, 1, 1)).toMatchObject({ latencyMs: 100, workerBytes: GIB, totalBytes: 4 * GIB, cutBytes: 60, isAssumed: false });
+    expect(at(4, 1, 1).bubbleShare).toBeCloseTo(1 - 100 / 120);
+    expect(at(4, 1, 1).rowsPerSecond).toBeCloseTo((2 * 1000) / (30 * 1.3));
+    expect(at(2, 1, 1)).toMatchObject({ bubbleShare: 0, workerBytes: 2 * GIB, cutBytes: 20 });
+    expect(at(2, 1, 1, { ...FACTS, stepMs: 1 }).latencyMs).toBe(101);
+  });
+
+  it('puts more stages than there are CPUs on those of their neighbours', () => {
+    const facts = { ...FACTS, cpus: 2, widths: FACTS.widths.slice(0, 2) };
+    expect(at(4, 1, 1, facts)).toMatchObject({ bubbleShare: 0, workerBytes: 2 * GIB, cutBytes: 60 });
+    expect(at(4, 1, 1, facts).rowsPerSecond).toBeCloseTo(at(2, 1, 1, facts).rowsPerSecond);
+  });
+
+  it('takes only the shares of stages that were measured at another time', () => {
+    const slower = { stages: [40, 60, 60, 40].map((ms) => ({ ms, weightsBytes: GIB })), cutBytes: [0, 0, 0] };
+    expect(at(4, 1, 1, { ...FACTS, split: slower }).rowsPerSecond).toBeCloseTo(at(4, 1, 1).rowsPerSecond);
+  });
+
+  it('says where equal stages are only assumed', () => {
+    expect(at(2, 1, 1, { ...FACTS, split: null })).toMatchObject({ isAssumed: true, cutBytes: null, workerBytes: 2 * GIB, bubbleShare: 0 });
+  });
+
+  it('chooses the most rows within goal and memory, and the least memory among equals', () => {
+    const all = layoutsOf(FACTS).map((layout) => predict(layout, FACTS));
+    expect(bestOf(all, null, Infinity)?.layout).toEqual({ stages: 1, replicas: 4, width: 1 });
+    expect(bestOf(all, 60, Infinity)?.layout).toEqual({ stages: 2, replicas: 1, width: 2 });
+    expect(bestOf(all, 40, Infinity)?.layout).toEqual({ stages: 1, replicas: 1, width: 4 });
+    expect(bestOf(all, null, 3 * GIB)).toBeNull();
+    expect(bestOf(all, 30, Infinity)).toBeNull();
+  });
+});

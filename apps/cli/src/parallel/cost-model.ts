@@ -1,0 +1,146 @@
+/** How a model is laid out on CPUs: so many stages, each run by so many executors, each of so many threads. */
+export interface Layout {
+  stages: number;
+  replicas: number;
+  width: number;
+}
+
+/** One run on one thread, and the weights that it reads. */
+export interface StageFacts {
+  ms: number;
+  weightsBytes: number;
+}
+
+/** What was measured, all of it with runs of the same rows and length. */
+export interface ParallelFacts {
+  cpus: number;
+  /** Of a run. */
+  rows: number;
+  weightsBytes: number;
+  /** Of the whole model on an otherwise idle machine; ascends by width, which begins with 1. */
+  widths: readonly { width: number; ms: number }[];
+  /** Of the whole model on one thread while every CPU has such a run: they share caches and memory. */
+  allBusyMs: number;
+  /** The stages that `interleave split` made, and the bytes that go from each to the next; null: it is not split. */
+  split: { stages: readonly StageFacts[]; cutBytes: readonly number[] } | null;
+  /** What each further stage adds to a request beside its run. */
+  stepMs: number;
+}
+
+export interface Prediction {
+  layout: Layout;
+  /** Of one request that has the machine for itself. */
+  latencyMs: number;
+  /** With every executor busy. */
+  rowsPerSecond: number;
+  /** Part of the executors' time in which the others wait for the slowest stage. */
+  bubbleShare: number;
+  /** Weights of the largest worker, and of all. Executors of one thread share them; wider ones have their own. */
+  workerBytes: number;
+  totalBytes: number;
+  /** From stage to stage for one run; null: not known, or there is one stage. */
+  cutBytes: number | null;
+  /** It is not split so: stages are taken to be equal. */
+  isAssumed: boolean;
+}
+
+/** The layouts that a machine has room for, and the split that there is where it has more stages than that. */
+export function layoutsOf({ cpus, widths, split }: ParallelFacts): Layout[] {
+  const counts = Array.from({ length: cpus }, (_, i) => i + 1).filter((count) => (count & (count - 1)) === 0 || count === cpus);
+  const layouts = [...counts, split?.stages.length ?? 1].flatMap((stages) =>
+    counts.flatMap((replicas) => widths.map(({ width }) => ({ stages, replicas, width }))),
+  );
+  const isMade = ({ stages, replicas, width }: Layout): boolean => stages === split?.stages.length && replicas * width * 2 <= cpus;
+  const fits = (layout: Layout): boolean => layout.stages * layout.replicas * layout.width <= cpus || isMade(layout);
+  const keyOf = ({ stages, replicas, width }: Layout): string => `${stages} ${replicas} ${width}`;
+  return [...new Map(layouts.filter(fits).map((layout) => [keyOf(layout), layout])).values()].sort(
+    (a, b) => a.stages - b.stages || a.replicas - b.replicas || a.width - b.width,
+  );
+}
+
+/** What a layout is to do. Stages that find no CPUs of their own share those of their neighbours. */
+export function predict(layout: Layout, facts: ParallelFacts): Prediction {
+  const { stages, replicas, width } = layout;
+  const parts = stagesOf(stages, facts);
+  const sets = grouped(parts.stages, Math.min(stages, Math.max(1, Math.floor(facts.cpus / (replicas * width)))));
+  const setMs = sets.map(sumOfMs);
+  const gain = atWidth(width, facts) / atWidth(1, facts);
+  const slowdown = slowdownOf(sets.length * replicas * width, facts) / slowdownOf(width, facts);
+  const slowestMs = Math.max(...setMs) * gain * slowdown;
+  const copies = width === 1 ? 1 : replicas;
+  const bytes = sets.map((set) => copies * set.reduce((sum, { weightsBytes }) => sum + weightsBytes, 0));
+  return {
+    layout,
+    latencyMs: sum(setMs) * gain + (stages - 1) * facts.stepMs,
+    rowsPerSecond: (replicas * facts.rows * 1000) / (slowestMs + (stages > 1 ? facts.stepMs : 0)),
+    bubbleShare: 1 - sum(setMs) / (sets.length * Math.max(...setMs)),
+    workerBytes: Math.max(...bytes),
+    totalBytes: sum(bytes),
+    cutBytes: parts.cutBytes,
+    isAssumed: parts.isAssumed,
+  };
+}
+
+/**
+ * The most rows a second within the goal; among those within 5 % of the most, the least memory and the fewest stages. Null: none is within the goal, or
+ * there is no memory for any.
+ */
+export function bestOf(predictions: readonly Prediction[], goalMs: number | null, memoryBytes: number): Prediction | null {
+  const within = predictions.filter(({ latencyMs, totalBytes }) => latencyMs <= (goalMs ?? Infinity) && totalBytes <= memoryBytes);
+  const most = Math.max(...within.map(({ rowsPerSecond }) => rowsPerSecond));
+  const near = within.filter(({ rowsPerSecond }) => rowsPerSecond >= 0.95 * most);
+  return near.sort((a, b) => a.totalBytes - b.totalBytes || a.layout.stages - b.layout.stages)[0] ?? null;
+}
+
+interface Parts {
+  stages: readonly StageFacts[];
+  cutBytes: number | null;
+  isAssumed: boolean;
+}
+
+/** Stages of a finer split together make those of a coarser one. */
+function stagesOf(count: number, facts: ParallelFacts): Parts {
+  const { split, weightsBytes } = facts;
+  const whole = { ms: atWidth(1, facts), weightsBytes };
+  if (count === 1) return { stages: [whole], cutBytes: null, isAssumed: false };
+  if (split === null || split.stages.length < count) {
+    const equal = { ms: whole.ms / count, weightsBytes: weightsBytes / count };
+    return { stages: Array.from({ length: count }, () => equal), cutBytes: null, isAssumed: true };
+  }
+  // Stages were measured at another time than the whole: only their shares count.
+  const scale = whole.ms / sumOfMs(split.stages);
+  const groups = grouped(split.stages, count);
+  const ends = groups.slice(0, -1).map((_, i) => sum(groups.slice(0, i + 1).map(({ length }) => length)));
+  return {
+    stages: groups.map((group) => ({ ms: sumOfMs(group) * scale, weightsBytes: sum(group.map((stage) => stage.weightsBytes)) })),
+    cutBytes: sum(ends.map((end) => split.cutBytes[end - 1] ?? 0)),
+    isAssumed: false,
+  };
+}
+
+/** Neighbouring stages in so many groups that the slowest takes least; with few stages all ways can be tried. */
+function grouped(stages: readonly StageFacts[], count: number): StageFacts[][] {
+  if (count === 1) return [[...stages]];
+  let best: StageFacts[][] = [];
+  for (let first = 1; first <= stages.length - count + 1; first++) {
+    const groups = [stages.slice(0, first), ...grouped(stages.slice(first), count - 1)];
+    if (best.length === 0 || slowest(groups) < slowest(best)) best = groups;
+  }
+  return best;
+}
+
+function atWidth(width: number, { widths }: ParallelFacts): number {
+  const measured = widths.find((each) => each.width === width);
+  if (measured === undefined) throw new Error(`width ${width} was not measured`);
+  return measured.ms;
+}
+
+/** Of a run while so many CPUs compute, in proportion between one CPU and all. */
+function slowdownOf(busy: number, facts: ParallelFacts): number {
+  if (facts.cpus === 1) return 1;
+  return 1 + ((facts.allBusyMs / atWidth(1, facts) - 1) * (busy - 1)) / (facts.cpus - 1);
+}
+
+const slowest = (groups: readonly StageFacts[][]): number => Math.max(...groups.map(sumOfMs));
+const sumOfMs = (stages: readonly StageFacts[]): number => sum(stages.map(({ ms }) => ms));
+const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);

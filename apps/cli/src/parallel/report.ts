@@ -1,0 +1,65 @@
+import { byteText } from '@app/contracts';
+import { table } from '../table';
+import { bestOf, layoutsOf, predict, type ParallelFacts, type Prediction } from './cost-model';
+
+export interface ReportRequest {
+  model: string;
+  facts: ParallelFacts;
+  length: number;
+  /** `realtime.sloMs` of the model; null: none. */
+  goalMs: number | null;
+  /** Of the machine. */
+  memoryBytes: number;
+}
+
+/** Every layout that the machine has room for with what it is to do, the best one marked, and what would make it so. */
+export function parallelReport({ model, facts, length, goalMs, memoryBytes }: ReportRequest): string {
+  const predictions = layoutsOf(facts).map((layout) => predict(layout, facts));
+  const best = bestOf(predictions, goalMs, memoryBytes);
+  const note = (each: Prediction): string =>
+    [
+      each === best ? 'best' : '',
+      goalMs !== null && each.latencyMs > goalMs ? 'over the goal' : '',
+      each.totalBytes > memoryBytes ? 'more memory than there is' : '',
+      each.isAssumed ? 'if the stages are equal' : '',
+    ]
+      .filter((part) => part !== '')
+      .join(', ');
+  const rows = predictions.map((each) => [
+    String(each.layout.stages),
+    String(each.layout.replicas),
+    String(each.layout.width),
+    each.latencyMs.toFixed(1),
+    each.rowsPerSecond.toFixed(1),
+    `${(100 * each.bubbleShare).toFixed(0)} %`,
+    byteText(Math.round(each.workerBytes)),
+    byteText(Math.round(each.totalBytes)),
+    each.cutBytes === null ? '' : byteText(each.cutBytes),
+    note(each),
+  ]);
+  return [
+    table(['STAGES', 'REPLICAS', 'WIDTH', 'LATENCY MS', 'ROWS/S', 'BUBBLE', 'WORKER', 'WEIGHTS', 'CUT', ''], rows),
+    `predicted for runs of ${facts.rows} × ${length} from what was measured: ${widthWords(facts)}; ${facts.allBusyMs.toFixed(1)} ms with every CPU busy.`,
+    `goal: ${goalMs === null ? 'the most rows a second; model.yaml has no realtime.sloMs' : `the most rows a second within ${goalMs} ms`}.`,
+    ...advice(model, best, facts),
+  ].join('\n');
+}
+
+const widthWords = ({ widths }: ParallelFacts): string =>
+  widths
+    .map(({ width, ms }) => {
+      const gain = (widths[0]?.ms ?? ms) / ms;
+      return width === 1 ? `${ms.toFixed(1)} ms on 1 thread` : `${ms.toFixed(1)} ms on ${width} (${gain.toFixed(2)} times as fast)`;
+    })
+    .join(', ');
+
+function advice(model: string, best: Prediction | null, facts: ParallelFacts): string[] {
+  if (best === null) return ['no layout reaches the goal with the memory that there is'];
+  const { stages, replicas, width } = best.layout;
+  return [
+    ...(stages > 1 && best.isAssumed ? [`split it: interleave split ${model} --stages ${stages}; then ask again`] : []),
+    ...(stages > 1 ? [`give each stage a partition in interleave.yaml: its name in models, and as many CPUs as replicas × width`] : []),
+    ...(width > 1 ? [`set executorThreads: ${width} in model.yaml`] : []),
+    ...(stages === 1 && replicas * width < facts.cpus ? [`${replicas * width} of the CPUs are enough: more would gain less than 5 %`] : []),
+  ];
+}
