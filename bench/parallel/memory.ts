@@ -80,7 +80,7 @@ async function measure({ executors, threads, model, modelsDir }: Arrangement & {
     plan: {
       id: 'memory',
       partitionId: 'memory',
-      lane: 'batch',
+      lane: 'realtime',
       cpus: Array.from({ length: executors }, (_, executor) => usable[executor % usable.length] ?? 0),
       socketPath: join(folder, 'worker.sock'),
       models: [plan],
