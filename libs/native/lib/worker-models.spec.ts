@@ -48,7 +48,7 @@ describe('the models of a running worker', () => {
       runTokensMax: 64,
       runTimeoutMs: 60_000,
       endsByCost: true,
-    executorThreads: 1,
+      executorThreads: 1,
       deduplicate: true,
       sloMs: null,
       rowTokensMax: null,

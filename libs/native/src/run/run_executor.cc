@@ -160,7 +160,8 @@ std::optional<RunExecutor::Failure> RunExecutor::TryRun(ServedModel& model, Memb
 // In the batch lane the kernel holds executors back for live traffic: wall-clock time says nothing about the cost.
 void RunExecutor::CountRun(ServedModel& model, std::int64_t startedNs, std::int64_t elapsedNs,
                            std::int64_t cpuNs) const {
-  model.stats().CountRun(layout_.rows, layout_.RealTokens(), layout_.PaddedTokens(), elapsedNs);
+  const auto width = static_cast<std::int64_t>(model.plan().executorThreads);
+  model.stats().CountRun(layout_.rows, layout_.RealTokens(), layout_.PaddedTokens(), elapsedNs * width);
   if (layout_.isOdd) return;  // rows and lengths say little about what it costs
   const auto seen = model.costs().Observe(layout_.rows, RowLength(),
                                           place_.lane == Lane::kBatch && !place_.onGpu ? cpuNs : elapsedNs);

@@ -60,12 +60,13 @@ struct ModelStats {
     costRatioSum.fetch_add(ratio, std::memory_order_relaxed);
   }
 
-  void CountRun(std::int64_t rowsRun, std::int64_t real, std::int64_t padded, std::int64_t elapsedNs) {
+  // `executorNs`: over all executors that it took.
+  void CountRun(std::int64_t rowsRun, std::int64_t real, std::int64_t padded, std::int64_t executorNs) {
     runs.fetch_add(1, std::memory_order_relaxed);
     rows.fetch_add(static_cast<std::uint64_t>(rowsRun), std::memory_order_relaxed);
     realTokens.fetch_add(static_cast<std::uint64_t>(real), std::memory_order_relaxed);
     paddedTokens.fetch_add(static_cast<std::uint64_t>(padded), std::memory_order_relaxed);
-    runNs.fetch_add(static_cast<std::uint64_t>(elapsedNs), std::memory_order_relaxed);
+    runNs.fetch_add(static_cast<std::uint64_t>(executorNs), std::memory_order_relaxed);
     std::size_t bucket = 0;
     while (bucket < kRunRowsBounds.size() && rowsRun > kRunRowsBounds[bucket]) ++bucket;
     runRows[bucket].fetch_add(1, std::memory_order_relaxed);

@@ -180,11 +180,9 @@ Session::Session(std::shared_ptr<const ort::OrtLibrary> library, const ModelOpti
 std::vector<Session::Team> Session::OpenTeams(const ort::OrtLibrary& library, const ModelOptions& options) {
   std::vector<Team> teams;
   for (std::size_t team = 0; team < options.helpers.cpus.size(); ++team) {
-    std::function<void(int)> prepare;
-    if (options.helpers.prepare) prepare = [prepare = options.helpers.prepare, team](int cpu) { prepare(team, cpu); };
-    auto threads = std::make_unique<ThreadTeam>(options.helpers.cpus[team], std::move(prepare));
-    ort::Owned<ort::SessionHandle> handle = OpenSession(library, options, *threads);
-    teams.push_back({std::move(threads), std::move(handle)});
+    auto prepare = [prepare = options.helpers.prepare, team](int cpu) { prepare ? prepare(team, cpu) : void(); };
+    Team& opened = teams.emplace_back(std::make_unique<ThreadTeam>(options.helpers.cpus[team], std::move(prepare)));
+    opened.handle = OpenSession(library, options, *opened.threads);
   }
   return teams;
 }

@@ -88,7 +88,7 @@ class Session {
  private:
   struct Team {
     std::unique_ptr<ThreadTeam> threads;
-    ort::Owned<ort::SessionHandle> handle;  // joins the threads
+    ort::Owned<ort::SessionHandle> handle{nullptr, nullptr};  // joins the threads
   };
 
   Session(std::shared_ptr<const ort::OrtLibrary> library, const ModelOptions& options);
