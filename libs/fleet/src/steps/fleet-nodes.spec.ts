@@ -1,0 +1,207 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ELSEWHERE, InterleaveError, type NodeHeartbeat } from '@app/contracts';
+import { inferCallMessage } from '@app/protocols';
+import * as grpc from '@grpc/grpc-js';
+import { loadSync } from '@grpc/proto-loader';
+import { FleetModels } from './fleet-models';
+import { FleetNodes } from './fleet-nodes';
+
+const PROTO = join(__dirname, '../../../../apps/api/src/grpc/proto/inference.proto');
+const definitions = loadSync(PROTO, { keepCase: true, longs: String, enums: String, defaults: true });
+const service = definitions['inference.GRPCInferenceService'] as grpc.ServiceDefinition;
+const MODEL = { name: 'm', version: '1' };
+const NO_ACCESS = { keyFile: null, caFile: null, certFile: null, certKeyFile: null, answerBytesMax: 1 << 20 };
+const ITEM = { inputs: [{ name: 'x', datatype: 'FP32' as const, shape: [1], data: new Uint8Array(4) }], outputs: null };
+
+type Answering = (call: grpc.ServerUnaryCall<object, object>, callback: grpc.sendUnaryData<object>) => void;
+
+/** A server of the protocol that is not ours. */
+class OtherNode {
+  calls = 0;
+  private readonly server = new grpc.Server();
+
+  private constructor(
+    private readonly id: string,
+    answering: Answering,
+    platform: string,
+  ) {
+    const count: Answering = (call, callback) => {
+      this.calls++;
+      answering(call, callback);
+    };
+    const [inputs, outputs] = ['x', 'y'].map((name) => [{ name, datatype: 'FP32', shape: ['-1'] }]);
+    this.server.addService(service, {
+      ModelInfer: count,
+      ModelMetadata: (_call: unknown, callback: grpc.sendUnaryData<object>) => callback(null, { name: 'm', platform, inputs, outputs }),
+      ModelConfig: (_call: unknown, callback: grpc.sendUnaryData<object>) => callback(null, { config: { name: 'm', max_batch_size: 4 } }),
+    });
+  }
+
+  static async start(id: string, answering: Answering, platform = 'onnx_onnxv1'): Promise<OtherNode> {
+    const node = new OtherNode(id, answering, platform);
+    node.port = await new Promise((resolve, reject) =>
+      node.server.bindAsync('127.0.0.1:0', grpc.ServerCredentials.createInsecure(), (error, port) =>
+        error === null ? resolve(port) : reject(error),
+      ),
+    );
+    opened.push(node);
+    return node;
+  }
+
+  private port = 0;
+
+  heartbeat(changes: Partial<NodeHeartbeat> = {}): NodeHeartbeat {
+    const { id, port } = this;
+    const place = { id, bootId: id, address: '127.0.0.1', ip: '127.0.0.1', httpPort: 1, grpcPort: port, tls: false };
+    const state = { version: '0.1.0', formatVersions: {}, state: 'ready' as const, reason: null, stateSinceMs: 1 };
+    const load = { liveBacklogMs: 0, utilization: 0, partitions: [], batch: null, warnings: [] };
+    return { ...place, ...state, ...load, models: [{ ...MODEL, state: 'ready' }], ...changes };
+  }
+
+  stop(): void {
+    this.server.forceShutdown();
+  }
+}
+
+const opened: { stop(): void }[] = [];
+afterEach(() => opened.splice(0).forEach((one) => one.stop()));
+
+function nodesOf(list: NodeHeartbeat[], access: Partial<typeof NO_ACCESS> | { keyFile: string } = {}): FleetNodes {
+  const nodes = new FleetNodes(() => list, { ...NO_ACCESS, ...access });
+  opened.push({ stop: () => nodes.close() });
+  return nodes;
+}
+
+const infer = (nodes: FleetNodes, timeoutMs = 5_000, signal: AbortSignal | null = null): Promise<Buffer> =>
+  nodes.call(
+    { wanted: MODEL, method: 'ModelInfer', message: inferCallMessage('m', '1', ITEM), isFit: () => true },
+    { timeoutMs, signal, metadata: {} },
+  );
+const refusalOf = (answer: Promise<unknown>): Promise<InterleaveError> =>
+  answer.then(
+    () => Promise.reject(new Error('answered')),
+    (error) => error,
+  );
+
+const answers: Answering = (_call, callback) => callback(null, { model_name: 'm' });
+const fails =
+  (code: grpc.status, metadata = new grpc.Metadata()): Answering =>
+  (_call, callback) =>
+    callback({ code, details: 'why', metadata });
+function withRetryAfter(): grpc.Metadata {
+  const metadata = new grpc.Metadata();
+  metadata.set('retry-after', '3');
+  return metadata;
+}
+
+describe('calls of other nodes', () => {
+  it.each([
+    ['is away', grpc.status.UNAVAILABLE, undefined],
+    ['is full', grpc.status.RESOURCE_EXHAUSTED, withRetryAfter()],
+    ['has just unloaded the model', grpc.status.NOT_FOUND, undefined],
+  ])('go to another node where one %s', async (_what, code, metadata) => {
+    const [first, second] = [await OtherNode.start('a', fails(code, metadata)), await OtherNode.start('b', answers)];
+    await expect(infer(nodesOf([first.heartbeat(), second.heartbeat({ liveBacklogMs: 9 })]))).resolves.toBeInstanceOf(Buffer);
+    expect([first.calls, second.calls]).toEqual([1, 1]);
+  });
+
+  it.each([
+    [grpc.status.INVALID_ARGUMENT, 'invalid_request'],
+    [grpc.status.INTERNAL, 'inference_failed'],
+    [grpc.status.RESOURCE_EXHAUSTED, 'too_large'],
+    [grpc.status.UNAUTHENTICATED, 'model_not_servable'],
+  ])('are not repeated where another node would say the same (%s)', async (code, expected) => {
+    const [first, second] = [await OtherNode.start('a', fails(code)), await OtherNode.start('b', answers)];
+    const error = await refusalOf(infer(nodesOf([first.heartbeat(), second.heartbeat({ liveBacklogMs: 9 })])));
+    expect([error.code, second.calls]).toEqual([expected, 0]);
+    expect(error.message).toMatch(/^node a: why/);
+  });
+
+  it('wait for a node that is away as long as there is time', async () => {
+    let left = 3;
+    const node = await OtherNode.start('a', (call, callback) => (left-- > 0 ? fails(grpc.status.UNAVAILABLE) : answers)(call, callback));
+    await expect(infer(nodesOf([node.heartbeat()]))).resolves.toBeInstanceOf(Buffer);
+    expect(node.calls).toBe(4);
+  });
+
+  it('carry the deadline, and end with it', async () => {
+    let deadlineMs = 0;
+    const node = await OtherNode.start('a', (call) => (deadlineMs = Number(call.getDeadline()) - Date.now()));
+    const error = await refusalOf(infer(nodesOf([node.heartbeat()]), 300));
+    expect(error.code).toBe('deadline_exceeded');
+    expect(deadlineMs).toBeLessThanOrEqual(300);
+  });
+
+  it('end at the node when the caller hangs up', async () => {
+    const hangUp = new AbortController();
+    const cancelled = new Promise<void>((resolve) => {
+      void OtherNode.start('a', (call) => {
+        call.once('cancelled', () => resolve());
+        hangUp.abort();
+      }).then(async (node) =>
+        expect((await refusalOf(infer(nodesOf([node.heartbeat()]), 5_000, hangUp.signal))).code).toBe('client_closed'),
+      );
+    });
+    await cancelled;
+  });
+
+  it('show the key of the file', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'fleet-'));
+    const keyFile = join(folder, 'key');
+    writeFileSync(keyFile, 'il_secret\n');
+    const node = await OtherNode.start('a', (call, callback) =>
+      call.metadata.get('x-api-key')[0] === 'il_secret' ? answers(call, callback) : fails(grpc.status.UNAUTHENTICATED)(call, callback),
+    );
+    await expect(infer(nodesOf([node.heartbeat()], { keyFile }))).resolves.toBeInstanceOf(Buffer);
+    rmSync(folder, { recursive: true });
+  });
+
+  it.each([
+    ['drains', { state: 'draining' as const }],
+    ['loads the model', { models: [{ ...MODEL, state: 'loading' as const }] }],
+    ['has another version', { models: [{ name: 'm', version: '2', state: 'ready' as const }] }],
+  ])('never go to a node that %s', async (_what, changes) => {
+    const node = await OtherNode.start('a', answers);
+    const error = await refusalOf(infer(nodesOf([node.heartbeat(changes)]), 100));
+    expect([error.code, node.calls]).toEqual(['worker_unavailable', 0]);
+    expect(error.message).toMatch(/no node of the fleet serves m version 1 now/);
+  });
+});
+
+describe('models of other nodes', () => {
+  const reportOf = async (nodes: FleetNodes) => {
+    let changed = (): void => undefined;
+    const models = new FleetModels(nodes, () => changed());
+    const known = new Promise<void>((resolve) => {
+      changed = () => models.reports()[0]?.state !== 'loading' && resolve();
+    });
+    models.want([MODEL]);
+    await known;
+    return models.reports()[0];
+  };
+
+  it('are reported with what their node says of them', async () => {
+    const node = await OtherNode.start('a', answers);
+    expect(await reportOf(nodesOf([node.heartbeat()]))).toMatchObject({
+      ...MODEL,
+      ...{ revision: ELSEWHERE, state: 'ready', reason: null },
+      signature: { inputs: [{ name: 'x', datatype: 'FP32', shape: [-1], axes: ['batch'] }] },
+    });
+  });
+
+  it('fail with what would help', async () => {
+    const graph = await OtherNode.start('a', answers, 'ensemble');
+    expect(await reportOf(nodesOf([graph.heartbeat()]))).toMatchObject({
+      state: 'failed',
+      reason: expect.stringMatching(/a graph of models there/),
+    });
+    expect(await reportOf(nodesOf([]))).toMatchObject({
+      state: 'failed',
+      reason: expect.stringMatching(/no node of the fleet serves m version 1/),
+    });
+    const alone = new FleetNodes(() => null, NO_ACCESS);
+    expect(await reportOf(alone)).toMatchObject({ state: 'failed', reason: expect.stringMatching(/set REDIS_URL/) });
+  });
+});
