@@ -1,6 +1,6 @@
 /**
  * The import rules (docs/architecture.md §4): contracts <- config, telemetry, system <- process, access, models, native, queues, batches
- * <- protocols, worker-pool, fleet, model-sources <- apps. Aliases are resolved through tsconfig.json.
+ * <- protocols, worker-pool, graphs, fleet, model-sources <- apps. Aliases are resolved through tsconfig.json.
  */
 const foundation = ['contracts', 'config', 'telemetry', 'system'];
 const tests = '\\.spec\\.ts$|/testing/';
@@ -41,6 +41,12 @@ module.exports = {
       severity: 'error',
       from: { path: lib(['worker-pool']), pathNot: tests },
       to: { path: '^libs/', pathNot: lib([...foundation, 'native', 'process', 'worker-pool']) },
+    },
+    {
+      name: 'graphs-imports-models-and-the-foundation',
+      severity: 'error',
+      from: { path: lib(['graphs']), pathNot: tests },
+      to: { path: '^libs/', pathNot: lib([...foundation, 'models', 'graphs']) },
     },
     {
       name: 'fleet-imports-queues-protocols-and-the-foundation',

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runPaths, type Config } from '@app/config';
 import type { InferenceItem, InterleaveError, ItemResult, Lane, ModelReport, Placement, WorkerModelPlan, WorkerPlan } from '@app/contracts';
-import { openModelCatalog, scanRepository, workerModelPlan, type ModelCatalog, type RepositoryEntry } from '@app/models';
+import { hasFile, openModelCatalog, scanRepository, workerModelPlan, type ModelCatalog, type RepositoryEntry } from '@app/models';
 import { startWorker, type WorkerHandle } from '@app/native';
 import { writePlacement } from '@app/process';
 import { parseJsonBody, prepare, runPrepared, toJsonText, type JsonLimits, type Limits, type PreparedRequest } from '@app/protocols';
@@ -84,7 +84,7 @@ export class LocalNode {
     const runsIn = lane ?? entries.find(({ manifest }) => manifest?.lanes)?.manifest?.lanes?.[0] ?? 'realtime';
     const plans: WorkerModelPlan[] = [];
     const models = entries.map((entry): LocalModel => {
-      if (entry.manifest === null) return { entry, revision: null };
+      if (entry.manifest === null || !hasFile(entry.manifest)) return { entry, revision: null };
       const files = { revision: plans.length + 1, fingerprint: entry.fingerprint };
       plans.push({ ...workerModelPlan(entry.manifest, config[runsIn], files), ...overrides });
       return { entry, revision: files.revision };

@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { loadConfig, runPaths } from '@app/config';
+import { GraphBackend } from '@app/graphs';
 import { openModelCatalog } from '@app/models';
 import { isolateDiskWork } from '@app/native';
 import { WorkerPool } from '@app/worker-pool';
@@ -33,7 +34,7 @@ async function main(): Promise<void> {
   const tracing = openTracing(config.tracing, { id: PROCESS_ID, nodeId: config.nodeId }, log);
   observeTracing(registry, PROCESS_ID, tracing);
   const placement = openPlacement(config.runDir, log);
-  const pool = new WorkerPool({ lane: 'batch', runDir: config.runDir, placement });
+  const pool = new GraphBackend({ steps: new WorkerPool({ lane: 'batch', runDir: config.runDir, placement }), placement });
   const catalog = await openModelCatalog(config.modelsDir, 'batch', log, placement);
   catalog.applyReports(pool.models());
   pool.onModelsChanged(() => catalog.applyReports(pool.models()));
@@ -44,7 +45,10 @@ async function main(): Promise<void> {
   };
   const pins = new ModelPins(
     catalog,
-    () => placement.workers().flatMap(({ lane, models }) => (lane === 'batch' ? models : [])),
+    () => [
+      ...placement.workers().flatMap(({ lane, models }) => (lane === 'batch' ? models : [])),
+      ...(placement.placement?.graphs ?? []).filter(({ lanes }) => lanes.includes('batch')),
+    ],
     config.modelsDir,
     log,
   );

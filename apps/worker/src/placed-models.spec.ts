@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadConfig, runPaths } from '@app/config';
 import type { ModelReport, Placement, WorkerModelPlan, WorkerPlan } from '@app/contracts';
-import { scanRepository, workerModelPlan } from '@app/models';
+import { hasFile, scanRepository, workerModelPlan } from '@app/models';
 import { startWorker, type WorkerHandle } from '@app/native';
 import { openPlacement, type PlacementReader, writePlacement } from '@app/process';
 import { createLogger } from '@app/telemetry';
@@ -39,7 +39,7 @@ describe('a worker that follows its placement', () => {
   function planned(revision: number): WorkerModelPlan {
     const { batch } = loadConfig({ MODELS_DIR: modelsDir });
     const [entry] = scanRepository(modelsDir);
-    if (!entry?.manifest) throw new Error(entry?.reason ?? 'no model');
+    if (!entry?.manifest || !hasFile(entry.manifest)) throw new Error(entry?.reason ?? 'no model');
     return workerModelPlan(entry.manifest, batch, { revision, fingerprint: entry.fingerprint });
   }
 

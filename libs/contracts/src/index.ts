@@ -6,6 +6,7 @@ export * from './errors';
 export * from './fleet';
 export * from './float16';
 export * from './formats';
+export * from './graphs';
 export * from './inference';
 export * from './lane-control';
 export * from './models';

@@ -1,3 +1,4 @@
+import type { GraphPlan } from './graphs';
 import type { WorkerModelPlan } from './models';
 import type { PlacedRelease, PlacedVersion, RepositoryMemory } from './repository';
 import type { Lane } from './stages';
@@ -11,6 +12,8 @@ export interface Placement {
   quarantined?: QuarantinedModel[];
   /** Every model version that was found, by name and version; absent: `workers` has all that is served. */
   versions?: PlacedVersion[];
+  /** Models that are made of others, by name and version; absent: there are none. */
+  graphs?: GraphPlan[];
   /** Of models whose folder has a `release.yaml`, and of those for which somebody decided by command. */
   releases?: PlacedRelease[];
   /** For the next scheduler. */

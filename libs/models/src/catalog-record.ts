@@ -199,9 +199,11 @@ function bindTask(record: ModelRecord, manifest: ModelManifest, signature: Model
 }
 
 /** Why this process cannot answer with it; null: it can, or workers have the word. Undefined: it was not bound yet. */
-export function bindingProblem({ manifest, isOfOtherLane, reason, bound }: ModelRecord): string | null | undefined {
+export function bindingProblem({ manifest, isOfOtherLane, reason, state, bound }: ModelRecord): string | null | undefined {
   if (isOfOtherLane) return null;
   if (manifest === null) return reason ?? 'its files cannot be served';
+  // No worker speaks for a graph.
+  if (bound === null && manifest.graph !== null && state === 'failed') return reason;
   if (bound === null) return undefined;
   return bound.outcome.state === 'failed' ? bound.outcome.reason : null;
 }

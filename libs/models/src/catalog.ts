@@ -188,8 +188,19 @@ class Catalog implements ModelCatalog {
     return [...placed, ...this.plans((lane) => lane === this.files.lane).filter(({ revision }) => !known.has(revision))];
   }
 
+  /** Of models that workers have, and of graphs. */
   private plans(isMeant: (lane: Lane) => boolean): { name: string; version: string; revision: number; fingerprint: string }[] {
-    return (this.placement?.workers ?? []).flatMap(({ lane, models }) => (isMeant(lane) ? models : []));
+    const { workers = [], graphs = [] } = this.placement ?? {};
+    return [...workers.flatMap(({ lane, models }) => (isMeant(lane) ? models : [])), ...graphs.filter(({ lanes }) => lanes.some(isMeant))];
+  }
+
+  /** A step of the graph is not loaded, and is loaded for whoever asks: so is the graph. */
+  private isAsleep(revision: number): boolean {
+    const { graphs = [], versions = [] } = this.placement ?? {};
+    const steps = graphs.find((graph) => graph.revision === revision)?.steps ?? [];
+    return steps.some(({ model, version }) =>
+      versions.some((placed) => placed.name === model && placed.version === version && placed.serving === null && placed.onDemand === true),
+    );
   }
 
   private async catchUp(): Promise<void> {
@@ -256,6 +267,8 @@ class Catalog implements ModelCatalog {
     const record = this.answering(serving, next);
     if (record !== null && state !== 'unloaded') {
       this.tasks.set(versionKey(placed), record.task);
+      if (record.manifest?.graph && record.revision !== null && this.isAsleep(record.revision))
+        return { ...record, state: 'unloaded', record, changeRefusal: reason, onDemand: true, isInService: true };
       return { ...record, record, changeRefusal: reason, onDemand, isInService: serving !== null || onDemand };
     }
     return {

@@ -12,6 +12,8 @@ import {
 } from '@app/contracts';
 import { memorySize } from '@app/config';
 import { z } from 'zod';
+import type { GraphManifest } from './graph/graph-manifest';
+import { outputsSchema, stepsSchema } from './graph/steps-schema';
 import type { Prompts } from './sentence/config';
 import { POOLING_MODES, type SentencePipeline } from './sentence/pipeline';
 import type { Splade } from './sentence/splade';
@@ -105,6 +107,10 @@ const modelFileKeys = z.strictObject({
     .min(1)
     .max(8)
     .optional(),
+  /** It is a graph of other models, and has no file of its own. */
+  steps: stepsSchema.optional(),
+  /** Tensors of the steps that are the outputs; default: those that no step takes. */
+  outputs: outputsSchema.optional(),
 });
 
 export const mergeRowsOf = ({ mergeRows, batchInvariant }: { mergeRows?: MergeRows; batchInvariant?: boolean }): MergeRows =>
@@ -156,7 +162,10 @@ export interface TextManifest {
 export interface ModelManifest {
   name: string;
   version: string;
-  modelPath: string;
+  /** Null: it is a graph. */
+  modelPath: string | null;
+  /** Null: it has a file of its own. */
+  graph: GraphManifest | null;
   task: Task;
   /** False: the task was guessed from config.json, so a graph that does not fit it is served as plain tensors. */
   taskIsExplicit: boolean;
@@ -199,9 +208,14 @@ export interface LaneLimits {
   runTimeoutMs: number;
 }
 
+/** One with a file of its own. */
+export type FileManifest = ModelManifest & { modelPath: string };
+
+export const hasFile = (manifest: ModelManifest): manifest is FileManifest => manifest.modelPath !== null;
+
 /** What a worker of a lane is told about a revision of a model version. */
 export function workerModelPlan(
-  manifest: ModelManifest,
+  manifest: FileManifest,
   lane: LaneLimits,
   files: Pick<WorkerModelPlan, 'revision' | 'fingerprint'>,
 ): WorkerModelPlan {

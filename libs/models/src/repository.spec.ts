@@ -1,7 +1,16 @@
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { fingerprintOfVersion, modelNames, scanModel, scanRepository, workerModelPlan, type ModelManifest, type RepositoryEntry } from '.';
+import {
+  fingerprintOfVersion,
+  hasFile,
+  modelNames,
+  scanModel,
+  scanRepository,
+  workerModelPlan,
+  type FileManifest,
+  type RepositoryEntry,
+} from '.';
 
 const classifier = { architectures: ['BertForSequenceClassification'] };
 const encoder = { 'm/model.onnx': '', 'm/tokenizer.json': {}, 'm/config.json': { architectures: ['BertModel'] } };
@@ -34,10 +43,10 @@ describe('scanRepository', () => {
     }
   };
   const scan = (): RepositoryEntry[] => scanRepository(root);
-  const manifestOf = (files: Record<string, string | object>): ModelManifest => {
+  const manifestOf = (files: Record<string, string | object>): FileManifest => {
     write(Object.fromEntries(Object.entries({ 'model.onnx': '', ...files }).map(([path, content]) => [`m/${path}`, content])));
     const [entry] = scan();
-    if (!entry?.manifest) throw new Error(entry?.reason ?? 'nothing found');
+    if (!entry?.manifest || !hasFile(entry.manifest)) throw new Error(entry?.reason ?? 'nothing found');
     return entry.manifest;
   };
   const text = (config: object): Record<string, object> => ({ 'config.json': config, 'tokenizer.json': {} });

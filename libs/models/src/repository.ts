@@ -4,6 +4,7 @@ import { withPresentNames } from '@app/config';
 import { parse } from 'yaml';
 import { filesBelow, Fingerprint } from './fingerprint';
 import { chooseGraph, hasGraph } from './graph-file';
+import { graphManifest, type GraphManifest } from './graph/graph-manifest';
 import { readExport } from './hugging-face';
 import { mergeRowsOf, modelFileSchema, type ModelFile, type ModelManifest } from './manifest';
 import type { DegradeStep } from './types';
@@ -109,7 +110,16 @@ function namesIn(modelsDir: string, name: string): string[] {
 
 /** Whether a folder holds versions of one model, or its graph. Throws when it cannot be read. */
 export function isModel(folder: string): boolean {
-  return hasGraph(folder) || versionsOf(folder).length > 0;
+  return hasGraph(folder) || versionsOf(folder).length > 0 || hasSteps(folder);
+}
+
+/** Whether its `model.yaml` may make it a graph: who reads the file finds out. */
+function hasSteps(folder: string): boolean {
+  try {
+    return /^steps\s*:/m.test(readBounded(join(folder, 'model.yaml'), MODEL_FILE_BYTES_MAX).toString('utf8'));
+  } catch {
+    return false; // there is none, or it cannot be read, which a model with a file of its own tells
+  }
 }
 
 /** One version of a model that `scanRepository` has found; null: it is there no more. Reads no file of other versions. Never throws. */
@@ -215,7 +225,8 @@ function failure(name: string, version: string, reason: string): RepositoryEntry
 
 function findVersions(folder: string): Candidate[] {
   const numbered = versionsOf(folder).map((version) => ({ version, folder: join(folder, version) }));
-  return hasGraph(folder) ? [{ version: '1', folder }, ...numbered] : numbered;
+  const isVersion = hasGraph(folder) || (numbered.length === 0 && hasSteps(folder));
+  return isVersion ? [{ version: '1', folder }, ...numbered] : numbered;
 }
 
 function versionsOf(folder: string): string[] {
@@ -226,7 +237,8 @@ function versionsOf(folder: string): string[] {
 
 function readManifest(name: string, folder: string, candidate: Candidate): ModelManifest {
   const { file, warnings } = readModelFiles(folder, candidate.folder);
-  const modelPath = chooseGraph(candidate.folder, file.file ?? null);
+  const graph = readGraph(name, candidate.folder, file);
+  const modelPath = graph === null ? chooseGraph(candidate.folder, file.file ?? null) : null;
   const { task, taskIsExplicit, tensorsBecause, tensorsAreFallback, padTokenId, text } = readExport(
     [...new Set([candidate.folder, folder])],
     file,
@@ -239,6 +251,7 @@ function readManifest(name: string, folder: string, candidate: Candidate): Model
     name,
     version: candidate.version,
     modelPath,
+    graph,
     task,
     taskIsExplicit,
     tensorsBecause,
@@ -264,6 +277,36 @@ function readManifest(name: string, folder: string, candidate: Candidate): Model
     labels: file.labels ?? text?.labels ?? null,
     text,
   };
+}
+
+/** Settings of a model with a file of its own. */
+const OF_FILES = [
+  'file',
+  'device',
+  'axes',
+  'padValues',
+  'paddingIsSafe',
+  'mergeRows',
+  'batchInvariant',
+  'runRowsMax',
+  'runTokensMax',
+  'runTimeoutMs',
+];
+
+/** Null: it has a file of its own. */
+function readGraph(name: string, folder: string, file: ModelFile): GraphManifest | null {
+  const { steps, outputs } = file;
+  if (steps === undefined) {
+    if (outputs === undefined) return null;
+    throw new ModelFileError('model.yaml: expected "outputs" beside "steps" only; a model with a file of its own has the outputs of that');
+  }
+  const misplaced = Object.keys(file).filter((key) => OF_FILES.includes(key) && file[key as keyof ModelFile] !== undefined);
+  if (misplaced.length > 0)
+    throw new ModelFileError(
+      `model.yaml: expected no ${misplaced.join(', ')} beside "steps", as each step has its own; write it into the model.yaml of the step's model`,
+    );
+  if (hasGraph(folder)) throw new ModelFileError(`${folder} holds a graph of its own beside "steps" in model.yaml; remove one of them`);
+  return graphManifest(name, steps, outputs ?? null);
 }
 
 /** Nothing comes after `refuse`. */

@@ -21,13 +21,19 @@ async function checkedCache({ cache, deduplicate, degrade, modelPath, warnings }
   if (cache === null && degrade.some(({ kind }) => kind === 'cached'))
     warnings.push('model.yaml: "cached" of degrade is never taken without cache');
   if (cache === null || cache.deterministic) return cache;
-  const operator = deduplicate ? await findRandomOperator(modelPath) : null;
-  if (deduplicate && operator === null) return cache;
-  const because = operator === null ? 'deduplicate is false' : `the graph names ${operator}, which may draw random numbers`;
+  const because = deduplicate ? await doubtAbout(modelPath) : 'deduplicate is false';
+  if (because === null) return cache;
   warnings.push(
     `model.yaml: cache is off because ${because}; if equal inputs have equal answers all the same, set cache.deterministic: true`,
   );
   return null;
+}
+
+/** Why equal inputs may have different answers; null: they have equal ones. */
+async function doubtAbout(modelPath: string | null): Promise<string | null> {
+  if (modelPath === null) return 'the models of the steps are not looked through for random numbers';
+  const operator = await findRandomOperator(modelPath);
+  return operator === null ? null : `the graph names ${operator}, which may draw random numbers`;
 }
 
 /** Null: it cannot be read, and the tokenizer's own loading says why. */

@@ -11,7 +11,7 @@
 #include <map>
 #include <thread>
 
-#include "isolation/thread_isolation.h"
+#include "isolation/cpu_set.h"
 #include "session/ort_api.h"
 
 namespace interleave {
@@ -222,7 +222,7 @@ void TakeTurn(const ort::OrtLibrary& library, Shards& shards, Input& input, int 
   };
   Microseconds times;
   std::thread other([&] {
-    IsolateExecutor(Lane::kRealtime, cpu);
+    CpuSet({cpu}).ApplyTo(0);
     Microseconds ignored;
     runs(1, ignored);
   });
@@ -236,7 +236,7 @@ double Difference(const ort::OrtLibrary& library, const Graph& whole, Shards& sh
   whole.Run(expected);
   Values values = input.Open(library);
   std::thread other([&] {
-    IsolateExecutor(Lane::kRealtime, cpu);
+    CpuSet({cpu}).ApplyTo(0);
     Values own = input.Open(library);
     shards.Run(1, own);
   });
@@ -259,7 +259,7 @@ double Median(Microseconds times) {
 void Main(char** argv, int argc) {
   const auto library = ort::OrtLibrary::Load(argv[1]);
   const int cpus[] = {std::stoi(argv[5]), std::stoi(argv[6])};
-  IsolateExecutor(Lane::kRealtime, cpus[0]);
+  CpuSet({cpus[0]}).ApplyTo(0);
   const Graph one(*library, argv[2]);
   const Graph two(*library, argv[2], 2, cpus[1]);
   Shards shards(*library, argv[3]);

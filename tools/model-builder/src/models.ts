@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { crash, crashAtZero, endless, hoard } from './bad-models';
 import { builderFingerprint, isUpToDate, writeModel, type ModelFiles } from './files';
-import { bfloat16, fixed, half, noBatch, noMask, strings, twoAxes, types } from './tensor-models';
+import { bfloat16, fixed, half, noBatch, noMask, pooler, strings, twoAxes, types } from './tensor-models';
 import { classifier, encoderSmall, encoderTiny, multiVector, reranker, splade, tokenClassifier } from './text-models';
 
 /** Every model that can be built, by the name of its folder. */
@@ -14,6 +14,7 @@ const MODELS: Record<string, () => ModelFiles> = {
   splade,
   'multi-vector': multiVector,
   'no-mask': noMask,
+  pooler,
   'two-axes': twoAxes,
   half,
   strings,

@@ -2,6 +2,7 @@ import type { Datatype } from '@app/contracts';
 import { addEncoder, addSentenceEmbedding, addTextInputs, linear, type EncoderShape } from './encoder';
 import type { ModelFiles } from './files';
 import { GraphBuilder, type Dimension } from './graph';
+import { TINY } from './text-models';
 
 const SMALL: EncoderShape = { layers: 1, width: 32, heads: 2, feedForward: 64, vocabulary: 1000, positions: 512 };
 const HALF_WIDTH = 16;
@@ -14,6 +15,18 @@ export function noMask(): ModelFiles {
   const hidden = addEncoder(b, SMALL, addTextInputs(b, { mask: false, tokenTypes: false }));
   b.output('last_hidden_state', 'FP32', ['batch', 'sequence', SMALL.width], hidden);
   b.output('sentence_embedding', 'FP32', ['batch', SMALL.width], addSentenceEmbedding(b, hidden, null));
+  return versioned(b);
+}
+
+/**
+ * What comes after the hidden states of encoder-tiny, as a step of a graph: `hidden` [batch, sequence, 128] and a mask in,
+ * `sentence_embedding` [batch, 128] out.
+ */
+export function pooler(): ModelFiles {
+  const b = new GraphBuilder('pooler');
+  const hidden = b.input('hidden', 'FP32', ['batch', 'sequence', TINY.width]);
+  const mask = b.input('attention_mask', 'INT64', ['batch', 'sequence']);
+  b.output('sentence_embedding', 'FP32', ['batch', TINY.width], addSentenceEmbedding(b, hidden, mask));
   return versioned(b);
 }
 

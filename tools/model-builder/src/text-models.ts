@@ -7,7 +7,7 @@ import { buildTokenizer } from './tokenizer';
 const POSITIONS = 2048;
 const VOCABULARY = 30_522;
 const SMALL_VOCABULARY = 3000;
-const TINY: EncoderShape = { layers: 2, width: 128, heads: 2, feedForward: 512, vocabulary: VOCABULARY, positions: POSITIONS };
+export const TINY: EncoderShape = { layers: 2, width: 128, heads: 2, feedForward: 512, vocabulary: VOCABULARY, positions: POSITIONS };
 const SMALL: EncoderShape = { layers: 6, width: 384, heads: 12, feedForward: 1536, vocabulary: VOCABULARY, positions: POSITIONS };
 const MINIMAL: EncoderShape = { layers: 1, width: 32, heads: 2, feedForward: 64, vocabulary: VOCABULARY, positions: 512 };
 

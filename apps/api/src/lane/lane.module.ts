@@ -1,5 +1,6 @@
 import type { Config } from '@app/config';
 import type { InferenceBackend, Lane } from '@app/contracts';
+import { GraphBackend } from '@app/graphs';
 import { openModelCatalog, type ModelCatalog } from '@app/models';
 import { PlacementReader } from '@app/process';
 import type { Logger } from '@app/telemetry';
@@ -17,8 +18,8 @@ export class LaneModule {
     return {
       module: LaneModule,
       providers: [
-        { provide: BACKEND, useFactory: openPool('realtime'), inject: [CONFIG, PlacementReader] },
-        { provide: BATCH_BACKEND, useFactory: openPool('batch'), inject: [CONFIG, PlacementReader] },
+        { provide: BACKEND, useFactory: openLane('realtime'), inject: [CONFIG, PlacementReader] },
+        { provide: BATCH_BACKEND, useFactory: openLane('batch'), inject: [CONFIG, PlacementReader] },
         BatchLaneState,
         { provide: CATALOG, useFactory: openCatalog, inject: [CONFIG, LOGGER, PlacementReader, BACKEND] },
       ],
@@ -41,8 +42,8 @@ export class LaneModule {
   }
 }
 
-function openPool(lane: Lane): (config: Config, placement: PlacementReader) => WorkerPool {
-  return ({ runDir }, placement) => new WorkerPool({ lane, runDir, placement });
+function openLane(lane: Lane): (config: Config, placement: PlacementReader) => GraphBackend {
+  return ({ runDir }, placement) => new GraphBackend({ steps: new WorkerPool({ lane, runDir, placement }), placement });
 }
 
 async function openCatalog(

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Config } from '@app/config';
 import type { CostGrid, InferenceItem } from '@app/contracts';
-import { calibrate, costKeyId, CostStore, planCells, type ModelManifest } from '@app/models';
+import { calibrate, costKeyId, CostStore, planCells, type FileManifest } from '@app/models';
 import { readTopology } from '@app/system';
 import { CliError } from '../cli-error';
 import { cpuCostKey } from '../cost-key';
@@ -25,7 +25,7 @@ const LOAD_PART = 0.5;
 
 export interface TuneRequest {
   config: Config;
-  manifest: ModelManifest;
+  manifest: FileManifest;
   present: Settings;
   /** Path of JSON Lines; null: rows are made up. */
   rows: string | null;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { InvalidArgumentError, type Command } from 'commander';
 import { parseDocument } from 'yaml';
 import { loadConfig, runPaths, type Config } from '@app/config';
-import type { ModelManifest } from '@app/models';
+import type { FileManifest } from '@app/models';
 import { readPlacement } from '@app/process';
 import { readTopology } from '@app/system';
 import { isSame, type Settings, type Trial } from '../autotune/search';
@@ -51,7 +51,7 @@ async function autotune(name: string, { modelVersion, rows, budget, write = fals
 }
 
 /** Those of the node that runs here, or that would. */
-function presentSettings(config: Config, { name, runRowsMax, runTokensMax }: ModelManifest): Settings {
+function presentSettings(config: Config, { name, runRowsMax, runTokensMax }: FileManifest): Settings {
   return {
     runRowsMax: runRowsMax ?? config.realtime.runRowsMax,
     runTokensMax: runTokensMax ?? config.realtime.runTokensMax,
@@ -95,7 +95,7 @@ function report({ trials, present, best, goalMs }: TuneResult): string {
 }
 
 /** Comments and other keys stay. */
-function writeSettings({ modelsDir }: Config, { name }: ModelManifest, { best, present }: TuneResult): string {
+function writeSettings({ modelsDir }: Config, { name }: FileManifest, { best, present }: TuneResult): string {
   const { runRowsMax, runTokensMax } = best.settings;
   if (runRowsMax === present.settings.runRowsMax && runTokensMax === present.settings.runTokensMax)
     return 'nothing is written: model.yaml stays as it is';

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { InvalidArgumentError, type Command } from 'commander';
 import { loadConfig, type Config } from '@app/config';
-import type { ModelManifest } from '@app/models';
+import type { FileManifest } from '@app/models';
 import { inspectRuntime } from '@app/native';
 import { readCpuModel } from '@app/system';
 import { CliError } from '../cli-error';
@@ -63,7 +63,7 @@ async function optimize(name: string, options: OptimizeOptions): Promise<void> {
 }
 
 /** Writes the choice with its reason. */
-function finish(config: Config, manifest: ModelManifest, options: ChoiceRule & { target: string | null }, result: OptimizeResult): void {
+function finish(config: Config, manifest: FileManifest, options: ChoiceRule & { target: string | null }, result: OptimizeResult): void {
   const { choice, folder } = result;
   const record = `${JSON.stringify(recordOf(config, manifest, options, result), null, 2)}\n`;
   if (folder === null) {
@@ -87,7 +87,7 @@ function finish(config: Config, manifest: ModelManifest, options: ChoiceRule & {
 
 function recordOf(
   config: Config,
-  manifest: ModelManifest,
+  manifest: FileManifest,
   { cosineMin, flipsMax, differenceMax }: ChoiceRule,
   result: OptimizeResult,
 ): object {

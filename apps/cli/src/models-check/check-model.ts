@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Config } from '@app/config';
 import { InterleaveError, mergingText, type ModelSignature, type Task } from '@app/contracts';
-import { inspectTokenizers, type ModelManifest, type RepositoryEntry } from '@app/models';
+import { hasFile, inspectTokenizers, type FileManifest, type RepositoryEntry } from '@app/models';
 import { differenceOf } from '../answers';
 import { madeUpInstances } from '../instances';
 import { findModel, LocalNode, type LocalModel } from '../local-node';
@@ -49,6 +49,8 @@ export interface CheckOptions {
 export async function checkModel(entry: RepositoryEntry, options: CheckOptions): Promise<ModelCheck> {
   const { name, version, manifest, reason } = entry;
   if (manifest === null) return { ...nothing(name, version), reason };
+  if (!hasFile(manifest))
+    return { ...nothing(name, version), reason: 'it is a graph, which runs on a node only; check the models of its steps' };
   const folder = mkdtempSync(join(tmpdir(), 'interleave-check-'));
   try {
     const files = versionFiles(options.modelsDir, name, version, manifest.modelPath);
@@ -87,7 +89,7 @@ class Check {
 
   constructor(
     private readonly node: LocalNode,
-    private readonly manifest: ModelManifest,
+    private readonly manifest: FileManifest,
     private readonly files: VersionFiles,
     private readonly options: CheckOptions,
   ) {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Config } from '@app/config';
 import { InterleaveError, mergingText, type InferenceItem, type ModelSignature } from '@app/contracts';
-import type { ModelManifest } from '@app/models';
+import type { FileManifest } from '@app/models';
 import { CliError } from '../cli-error';
 import { madeUpInstances, readInstances } from '../instances';
 import { findModel, LocalNode, type Instance, type LocalModel } from '../local-node';
@@ -22,7 +22,7 @@ const RUNS_ALONE = ' Scales of activations are taken from all rows of a run: no 
 
 export interface OptimizeRequest {
   config: Config;
-  manifest: ModelManifest;
+  manifest: FileManifest;
   /** Path of Python with the tools. */
   python: string;
   /** Paths of JSON Lines; null: rows are made up, and nothing is calibrated. */
@@ -288,7 +288,7 @@ function nullIfRefused(error: unknown): null {
 }
 
 /** What the optimizer wants to know; 0: it finds out by itself. */
-function architectureOf({ modelPath }: ModelManifest): Pick<VariantRequest, 'modelType' | 'heads' | 'width'> {
+function architectureOf({ modelPath }: FileManifest): Pick<VariantRequest, 'modelType' | 'heads' | 'width'> {
   const folders = [dirname(modelPath), dirname(dirname(modelPath))];
   for (const folder of folders) {
     try {

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import type { Config } from '@app/config';
 import type { WorkerModelPlan } from '@app/contracts';
-import { scanRepository, workerModelPlan, type ModelManifest, type RepositoryEntry } from '@app/models';
+import { hasFile, scanRepository, workerModelPlan, type FileManifest, type RepositoryEntry } from '@app/models';
 import type { PlaceableModel } from './model-assignment';
 
 export interface LaneModels {
@@ -24,13 +24,13 @@ export function laneModels(config: Pick<Config, 'modelsDir' | 'realtime' | 'batc
   const found: LaneModels = { models: [], entries, warnings: [] };
   for (const { name, version, manifest, reason, fingerprint } of entries) {
     if (manifest === null) found.warnings.push(`model ${name} version ${version} cannot be served: ${reason}`);
-    else found.models.push(placeableModel(manifest, config, { revision: numberOf(name, version, fingerprint), fingerprint }));
+    else if (hasFile(manifest)) found.models.push(placeableModel(manifest, config, { revision: numberOf(name, version, fingerprint), fingerprint }));
   }
   return found;
 }
 
 export function placeableModel(
-  manifest: ModelManifest,
+  manifest: FileManifest,
   { realtime, batch }: Pick<Config, 'realtime' | 'batch'>,
   files: Pick<WorkerModelPlan, 'revision' | 'fingerprint'>,
 ): PlaceableModel {

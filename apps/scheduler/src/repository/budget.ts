@@ -52,7 +52,7 @@ function staying(version: VersionState, { pinned }: BudgetFacts): Revision[] {
 /** Least recently used first; equal ones by name and version. */
 function evictable(owner: VersionState, { versions, pinned, nowMs }: BudgetFacts): VersionState[] {
   return versions
-    .filter((version) => version !== owner && isLoaded(version) && version.leaving.length === 0)
+    .filter((version) => version !== owner && isLoaded(version) && version.leaving.length === 0 && version.graphFiles === null)
     .filter(({ serving }) => serving === null || !(serving.isPinned || pinned.has(serving.number)))
     .filter((version) => isFailing(version) || (version.next === null && nowMs - version.loadedAtMs >= STAY_MS))
     .sort((a, b) => a.usedAtMs - b.usedAtMs || byNameAndVersion(a, b));

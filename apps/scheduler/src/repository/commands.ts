@@ -6,7 +6,7 @@ import { z } from 'zod';
 import type { ModelReleases } from './model-releases';
 import type { ModelRepository } from './model-repository';
 import type { RevisionNumbers } from './numbers';
-import { isRefused } from './placed';
+import { isOnDemand, isRefused } from './placed';
 import { isCurrent, isFailing, type VersionState } from './revision';
 
 const LOAD_WAIT_MS = 60_000;
@@ -63,7 +63,10 @@ export class RepositoryCommands {
     const untilMs = performance.now() + waitMs;
     const own = matching(repository.lookAtModel(model), number).filter(({ entry }) => entry !== null);
     if (own.length === 0) throw new Error(`expected ${this.inFolder(model, number)}, but there is none; add its files first`);
-    for (const each of own) this.ask(each, untilMs);
+    for (const each of own) {
+      this.ask(each, untilMs);
+      for (const step of repository.graphs.stepsOf(each)) if (step.serving === null) this.ask(step, untilMs);
+    }
     repository.settle();
     const isWaiting = (): boolean => own.some((each) => isUnsettled(each, performance.now()));
     while (isWaiting()) {
@@ -79,7 +82,7 @@ export class RepositoryCommands {
   private roomFor(own: readonly VersionState[]): string[] {
     const { memoryMax } = this.options.config.repository;
     if (memoryMax === undefined || !own.some(({ isToLoad, isEvicted }) => isToLoad && isEvicted)) return [];
-    const bytes = own.reduce((sum, { entry }) => sum + (entry?.manifest ? modelFileBytes(entry.manifest.modelPath) : 0), 0);
+    const bytes = own.reduce((sum, { entry }) => sum + modelFileBytes(entry?.manifest?.modelPath ?? null), 0);
     const needed = `repository.memoryMax is ${byteText(memoryMax)}, and what was to be loaded has ${byteText(bytes)}; raise it`;
     return [own.length === 1 ? needed : `${needed}, or write "versions: { policy: latest, keep: 1 }" into the model's release.yaml`];
   }
@@ -94,26 +97,33 @@ export class RepositoryCommands {
   }
 
   private want({ name: model, version: number }: z.infer<typeof modelSchema>): WantedModel {
-    const { repository, config } = this.options;
+    const { repository } = this.options;
     const wanted = this.meant(model, number);
     if (wanted === undefined) return { state: 'unavailable', reason: `expected ${this.inFolder(model, number)}, but there is none` };
-    if (wanted.serving !== null) return { state: 'serving', reason: null };
+    const asleep = repository.graphs.stepsOf(wanted).filter(isOnDemand);
+    if (wanted.serving !== null && asleep.length === 0) return { state: 'serving', reason: null };
     if (!wanted.isToLoad || isRefused(wanted) || isFailing(wanted)) return { state: 'unavailable', reason: wanted.reason };
+    const isNew = [wanted, ...asleep].map((state) => this.wantOne(state));
+    if (isNew.includes(true)) repository.settle();
+    return { state: 'loading', reason: wanted.reason };
+  }
+
+  /** True: a load may have to begin. */
+  private wantOne(wanted: VersionState): boolean {
     const nowMs = performance.now();
     if (wanted.wantedUntilMs <= nowMs) wanted.wantedSinceMs = nowMs;
-    wanted.wantedUntilMs = nowMs + Math.max(config.repository.loadWaitMs, WANTED_MS_MIN);
-    if (wanted.next === null) {
-      Object.assign(wanted, { isEvicted: false, reason: null });
-      repository.settle();
-    }
-    return { state: 'loading', reason: wanted.reason };
+    wanted.wantedUntilMs = nowMs + Math.max(this.options.config.repository.loadWaitMs, WANTED_MS_MIN);
+    if (wanted.next !== null) return false;
+    Object.assign(wanted, { isEvicted: false, reason: null });
+    return true;
   }
 
   private used({ models }: z.infer<typeof usedSchema>): object {
     const nowMs = performance.now();
     for (const used of models) {
-      const state = this.options.repository.versions.find(used.name, used.version);
-      if (state !== undefined) state.usedAtMs = nowMs;
+      const { graphs, versions } = this.options.repository;
+      const state = versions.find(used.name, used.version);
+      for (const each of state === undefined ? [] : [state, ...graphs.stepsOf(state)]) each.usedAtMs = nowMs;
     }
     return {};
   }

@@ -31,10 +31,13 @@ export function judge(next: NextRevision, observation: Observation, { isStrict, 
   const binders = bindersSay(revision, observation, laneOf);
   const all = [...workers, ...binders];
   const problems = all.flatMap((said) => (typeof said === 'object' ? [said.problem] : []));
-  const cannotAnswer = binders.some((said) => typeof said === 'object') || !workers.some((said) => said === 'has it' || said === 'unsaid');
+  const isGraph = revision.graph !== null;
+  const hasWorker = isGraph || workers.some((said) => said === 'has it' || said === 'unsaid');
+  const cannotAnswer = binders.some((said) => typeof said === 'object') || !hasWorker;
   const reason = problems.length === 0 ? null : problems.join('; ');
   if (reason !== null && (isStrict || cannotAnswer)) return { kind: 'failed', reason };
-  if (all.includes('unsaid') || !workers.includes('has it')) return WAITING;
+  // A graph is on its way only while all of its steps serve.
+  if (all.includes('unsaid') || !(isGraph || workers.includes('has it'))) return WAITING;
   return { kind: 'ready', reason };
 }
 
@@ -50,9 +53,9 @@ export function hasCosts(revision: Revision, { workers }: Observation): boolean 
   });
 }
 
-/** Whether a worker that answers has the revision ready. */
+/** Whether a worker that answers has the revision ready; a graph is as ready as the models of its steps, which have their own word. */
 export function isReadyAnywhere(revision: Revision, { workers }: Observation): boolean {
-  return [...revision.plans.keys()].some((id) => reportOf(revision, workers.get(id))?.state === 'ready');
+  return revision.graph !== null || [...revision.plans.keys()].some((id) => reportOf(revision, workers.get(id))?.state === 'ready');
 }
 
 /** Whether a worker that answers still lists the revision. */
@@ -69,7 +72,7 @@ function workerSays(id: string, revision: Revision, answer: Answer<WorkerProcess
 
 /** API processes answer for the real-time lane, the runner for the batch lane. */
 function bindersSay(revision: Revision, { apis, runner }: Observation, laneOf: (workerId: string) => Lane): Said[] {
-  const lanes = new Set([...revision.plans.keys()].map(laneOf));
+  const lanes = new Set(revision.graph?.lanes ?? [...revision.plans.keys()].map(laneOf));
   return [
     ...(lanes.has('realtime') ? [...apis].map(([id, answer]) => binderSays(id, revision, answer)) : []),
     ...(lanes.has('batch') ? [binderSays('runner', revision, runner)] : []),

@@ -7,7 +7,7 @@ import type { RevisionPlanner } from './planner';
 import type { Revision, VersionState } from './revision';
 
 /** What was prepared for a revision still finds it for so long. */
-const LINGER_MS = 2000;
+export const LINGER_MS = 2000;
 
 /** Which models are out of service because they kill workers. */
 export interface Quarantine {
@@ -33,7 +33,7 @@ export class Lifecycle {
     const { entry, name, version: number } = version;
     if (entry === null) return null;
     try {
-      return this.options.plan(entry, this.options.numbers.numberOf(name, number, entry.fingerprint));
+      return this.options.plan(entry, this.options.numbers.numberOf(name, number, entry.fingerprint), version.graphFiles);
     } catch (error) {
       if (!(error instanceof PlacementError)) throw error;
       this.refuse(version, error.message, nowMs);

@@ -6,8 +6,9 @@ import type { PublishedPlacement } from '../placement/published-placement';
 import type { RepositoryEvents } from './events';
 import { FolderLooks, type FolderChanges } from './folder-looks';
 import { FolderWatch } from './folder-watch';
+import { graphFilesOf, Graphs, placedGraphs } from './graphs';
 import { COSTS_WAIT_MS, hasCosts, isReadyAnywhere, isReportedAnywhere, judge } from './judge';
-import { Lifecycle, type Quarantine } from './lifecycle';
+import { Lifecycle, LINGER_MS, type Quarantine } from './lifecycle';
 import type { ModelReleases } from './model-releases';
 import type { RevisionNumbers } from './numbers';
 import type { Observation, Observer } from './observer';
@@ -52,6 +53,7 @@ export interface ModelRepositoryOptions {
 export class ModelRepository {
   readonly versions = new Versions();
   private readonly lifecycle: Lifecycle;
+  readonly graphs: Graphs;
   private readonly residency: Residency;
   private readonly looks: FolderLooks;
   private readonly watch: FolderWatch;
@@ -75,15 +77,24 @@ export class ModelRepository {
     const workers = () => options.placement.current.workers;
     this.lifecycle = new Lifecycle({ events, numbers, plan, quarantine, workers });
     const { versions, lifecycle } = this;
-    this.residency = new Residency({ repository: config.repository, versions, releases, lifecycle, laneOf: (id) => this.laneOf(id) });
+    const laneOf = (id: string): Lane => this.laneOf(id);
+    const lanes = (): Lane[] => [...new Set(workers().map(({ lane }) => lane))];
+    this.graphs = new Graphs({ versions, numbers, lifecycle, laneOf, lanes });
+    this.residency = new Residency({ repository: config.repository, versions, releases, lifecycle, graphs: this.graphs, laneOf });
     this.looks = new FolderLooks(config.modelsDir, entries);
     this.watch = new FolderWatch(config.modelsDir, () => this.lookAfter(NOTICED_MS));
-    for (const entry of entries) Object.assign(versions.findOrAdd(entry.name, entry.version), { entry, reason: entry.reason });
+    for (const entry of entries) {
+      const graphFiles = graphFilesOf(
+        entry,
+        earlier?.graphs?.find(({ name, version }) => name === entry.name && version === entry.version),
+      );
+      Object.assign(versions.findOrAdd(entry.name, entry.version), { entry, graphFiles, reason: entry.reason });
+    }
     const hasBudget = config.repository.memoryMax !== undefined;
     const isFollowing = config.repository.mode === 'watch';
     if (earlier !== null) restoreVersions(earlier, { versions, numbers, plan, workers: workers(), hasBudget, isFollowing });
     releases.apply(this.looks.releasesNow());
-    this.residency.settle(new Set(), performance.now());
+    this.settleModels(new Set(), performance.now());
     this.publish(performance.now());
   }
 
@@ -132,7 +143,7 @@ export class ModelRepository {
   /** Brings what is loaded in line with what is wanted, and publishes it. */
   settle(): void {
     const nowMs = performance.now();
-    this.residency.settle(this.pinned ?? new Set(), nowMs);
+    this.settleModels(this.pinned ?? new Set(), nowMs);
     for (const version of this.versions.all())
       if (version.entry === null && !isLoaded(version) && version.leaving.length === 0) this.versions.remove(version);
     try {
@@ -144,6 +155,11 @@ export class ModelRepository {
     }
     this.tellWaiters();
     this.schedule();
+  }
+
+  private settleModels(pinned: ReadonlySet<number>, nowMs: number): void {
+    this.graphs.settle(nowMs);
+    this.residency.settle(pinned, nowMs);
   }
 
   /** Resolves to true after the next change or look at processes, to false at `untilMs` (on the clock of `performance.now`). */
@@ -164,9 +180,12 @@ export class ModelRepository {
     const observation = await this.options.observer.look(this.options.placement.current.workers.map(({ id }) => id));
     if (!this.isRunning) return;
     const nowMs = performance.now();
-    this.pinned = this.pinnedBy(observation.runner);
+    const pinned = this.pinnedBy(observation.runner);
+    this.pinned = pinned === null ? null : this.graphs.withSteps(pinned);
+    const usedByGraphs = this.graphs.inUse(nowMs);
     for (const version of this.versions.all()) {
       if (version.next !== null) this.advance(version, version.next, observation, nowMs);
+      for (const leaving of version.leaving) if (usedByGraphs.has(leaving.revision.number)) leaving.untilMs = nowMs + LINGER_MS;
       this.retire(version, observation, nowMs);
     }
   }
@@ -271,6 +290,7 @@ export class ModelRepository {
     for (const { name, version: number, entry } of changes) {
       const version = this.versions.findOrAdd(name, number);
       version.entry = entry;
+      version.graphFiles = graphFilesOf(entry);
       version.hasNewFiles = true;
       version.refusedFingerprint = null;
       version.reason = null;
@@ -290,6 +310,7 @@ export class ModelRepository {
     }));
     const changed = {
       versions: placedVersions(versions),
+      graphs: placedGraphs(versions, nowMs),
       releases: releases.place(this.versions),
       repository: {
         ...numbers.memory(({ name, version, revision, fingerprint }) => this.isKnown(name, version, revision, fingerprint)),

@@ -1,6 +1,7 @@
 import type { Config } from '@app/config';
 import { byteText, type Lane } from '@app/contracts';
 import { fits, roomFor, type BudgetFacts } from './budget';
+import type { Graphs } from './graphs';
 import type { Lifecycle } from './lifecycle';
 import type { ModelReleases } from './model-releases';
 import { isRefused } from './placed';
@@ -12,17 +13,25 @@ export interface ResidencyOptions {
   versions: Versions;
   releases: ModelReleases;
   lifecycle: Lifecycle;
+  graphs: Graphs;
   laneOf: (workerId: string) => Lane;
 }
 
 /** Decides which versions are loaded: by mode, commands, release.yaml and memory. */
 export class Residency {
+  /** Steps of graphs that are to be loaded: as wanted as those. */
+  private needed: ReadonlySet<VersionState> = new Set();
+
   constructor(private readonly options: ResidencyOptions) {}
 
   /** Begins and ends loads until what is there is what is wanted. `pinned`: revisions that batches need. */
   settle(pinned: ReadonlySet<number>, nowMs: number): void {
-    const { versions } = this.options;
-    const loads = versions.names().flatMap((name) => this.settleModel(name, nowMs));
+    const { versions, graphs } = this.options;
+    const isGraph = (name: string): boolean => versions.ofModel(name).some(({ graphFiles }) => graphFiles !== null);
+    const names = versions.names();
+    const graphLoads = names.filter(isGraph).flatMap((name) => this.settleModel(name, nowMs));
+    this.needed = graphs.needed();
+    const loads = [...graphLoads, ...names.filter((name) => !isGraph(name)).flatMap((name) => this.settleModel(name, nowMs))];
     const isUrgent = (version: VersionState): boolean => version.serving !== null || version.wantedUntilMs > nowMs;
     const rank = (version: VersionState): number => (version.entry?.manifest?.pinned === true ? 0 : isUrgent(version) ? 1 : 2);
     const order = (a: VersionState, b: VersionState): number => rank(a) - rank(b) || a.wantedSinceMs - b.wantedSinceMs;
@@ -48,17 +57,18 @@ export class Residency {
   }
 
   /** Why it is not to be loaded, whatever the other versions are; null: it is. */
-  private objection({ name, entry, command }: VersionState): string | null {
+  private objection(version: VersionState): string | null {
+    const { name, entry, command } = version;
     const { mode, load } = this.options.repository;
     if (entry === null) return 'its files are gone';
     const remedy = `load it: POST /v2/repository/models/${name}/load`;
     if (command === 'unload') return `unloaded by command; ${remedy}`;
-    if (mode !== 'explicit' || command === 'load' || load.includes(name) || load.includes('*')) return null;
+    if (mode !== 'explicit' || command === 'load' || this.needed.has(version) || load.includes(name) || load.includes('*')) return null;
     return `not loaded, because repository.mode is explicit; ${remedy}`;
   }
 
   private leftOut(version: VersionState, chosen: ReadonlySet<string>): string | null {
-    if (chosen.has(version.version) || hasFailed(version)) return null;
+    if (chosen.has(version.version) || hasFailed(version) || this.needed.has(version)) return null;
     return `left out by "${this.options.releases.policyOf(version.name)}" in release.yaml`;
   }
 
@@ -71,8 +81,9 @@ export class Residency {
 
   /** Whether it is not what its files are. */
   private differs(version: VersionState, nowMs: number): boolean {
-    const { entry, serving, next, isEvicted, wantedUntilMs } = version;
+    const { entry, graphFiles, serving, next, isEvicted, wantedUntilMs } = version;
     if (entry === null || isRefused(version)) return false;
+    if (graphFiles !== null && graphFiles.steps === null) return false; // its steps come first
     if (isCurrent(version)) {
       this.options.lifecycle.dropNext(version, nowMs);
       return false;

@@ -1,4 +1,4 @@
-import type { Placement, PlacedVersion, WorkerModelPlan, WorkerPlan } from '@app/contracts';
+import type { GraphPlan, Placement, PlacedVersion, WorkerModelPlan, WorkerPlan } from '@app/contracts';
 import { modelFileBytes, type RepositoryEntry } from '@app/models';
 import { PlacementError } from '../placement/partition';
 import type { RevisionNumbers } from './numbers';
@@ -32,9 +32,16 @@ export function restoreVersions(earlier: Placement, options: RestoreOptions): vo
     const revision = inherited(plan.revision, earlier.workers, workers);
     if (revision !== null) version.leaving.push({ revision, untilMs: 0, isPinnedByBatch: true });
   }
+  for (const graph of earlier.graphs ?? []) {
+    const version = versions.findOrAdd(graph.name, graph.version);
+    if (version.serving?.number === graph.revision || isNext(graph, earlier)) continue;
+    const revision = inheritedGraph(graph, options.numbers.fingerprintOf(graph.revision) ?? '');
+    version.leaving.push({ revision, untilMs: 0, isPinnedByBatch: true });
+  }
 }
 
-const isNext = ({ revision }: WorkerModelPlan, { versions }: Placement): boolean => (versions ?? []).some(({ next }) => next === revision);
+const isNext = ({ revision }: Pick<WorkerModelPlan, 'revision'>, { versions }: Placement): boolean =>
+  (versions ?? []).some(({ next }) => next === revision);
 
 function restoreVersion(placed: PlacedVersion, earlier: Placement, options: RestoreOptions): void {
   const { versions, numbers, plan, workers, hasBudget, isFollowing } = options;
@@ -43,20 +50,28 @@ function restoreVersion(placed: PlacedVersion, earlier: Placement, options: Rest
   version.isOnDemand = hasBudget && placed.onDemand === true;
   if (placed.serving === null) return;
   const isOfFiles = (number: number): boolean => version.entry !== null && numbers.fingerprintOf(number) === version.entry.fingerprint;
-  const isSame = isOfFiles(placed.serving);
-  const current = isSame ? planned(version.entry, placed.serving, plan) : null;
+  const graph = earlier.graphs?.find(({ revision }) => revision === placed.serving);
+  const isSame = graph === undefined ? isOfFiles(placed.serving) : graph.fingerprint === version.graphFiles?.fingerprint;
+  const current = isSame && graph === undefined ? planned(version.entry, placed.serving, plan) : null;
   version.hasNewFiles = !isSame;
   version.isHeld = !isFollowing && !isSame && (placed.next === null || !isOfFiles(placed.next));
-  version.serving = current ?? inherited(placed.serving, earlier.workers, workers);
+  version.serving =
+    graph === undefined
+      ? (current ?? inherited(placed.serving, earlier.workers, workers))
+      : inheritedGraph(graph, numbers.fingerprintOf(graph.revision) ?? '');
 }
 
 function planned(entry: RepositoryEntry | null, number: number, plan: RevisionPlanner): Revision | null {
   try {
-    return entry === null ? null : plan(entry, number);
+    return entry === null ? null : plan(entry, number, null);
   } catch (error) {
     if (!(error instanceof PlacementError)) throw error;
     return null;
   }
+}
+
+function inheritedGraph(graph: GraphPlan, fingerprint: string): Revision {
+  return { number: graph.revision, fingerprint, graph, plans: new Map(), gpuRefusals: new Map(), bytes: 0, isPinned: false };
 }
 
 /** As workers that are still part of the plan were told of it; null: none was. */
@@ -67,5 +82,13 @@ function inherited(number: number, earlier: readonly WorkerPlan[], workers: read
   const first = plans[0]?.[1];
   if (first === undefined) return null;
   const { fingerprint, modelPath } = first;
-  return { number, fingerprint, plans: new Map(plans), gpuRefusals: new Map(), bytes: modelFileBytes(modelPath), isPinned: false };
+  return {
+    number,
+    fingerprint,
+    graph: null,
+    plans: new Map(plans),
+    gpuRefusals: new Map(),
+    bytes: modelFileBytes(modelPath),
+    isPinned: false,
+  };
 }

@@ -1,12 +1,14 @@
-import type { WorkerModelPlan } from '@app/contracts';
+import type { GraphPlan, GraphStepPlan, WorkerModelPlan } from '@app/contracts';
 import type { RepositoryEntry } from '@app/models';
 
 /** One set of files of a model version, as workers are told of it. */
 export interface Revision {
   number: number;
   fingerprint: string;
-  /** By the id of the worker. */
+  /** By the id of the worker; empty for a graph. */
   plans: ReadonlyMap<string, WorkerModelPlan>;
+  /** What it runs, if it is a graph of other models; null: it has a file of its own. */
+  graph: GraphPlan | null;
   /** Why workers without a GPU refuse it, by their ids. */
   gpuRefusals: ReadonlyMap<string, string>;
   /** Of its graph with external data. */
@@ -37,12 +39,24 @@ export interface LeavingRevision {
   isPinnedByBatch: boolean;
 }
 
+/** What a graph is made of as the models are now. */
+export interface GraphFiles {
+  /** Of its own files; that of its entry is of the files of its steps as well. */
+  fingerprint: string;
+  /** The version of each step, chosen when its files were read. */
+  versions: readonly string[];
+  /** In the order of its manifest; null: not all are known. */
+  steps: readonly GraphStepPlan[] | null;
+}
+
 /** One model version of this node. Changed by `ModelRepository` alone. */
 export interface VersionState {
   name: string;
   version: string;
   /** Its files as they are in the folder; null: they are gone. */
   entry: RepositoryEntry | null;
+  /** Null: it has a file of its own. */
+  graphFiles: GraphFiles | null;
   /** Its files changed since it was last loaded: deaths of workers by those before do not count. */
   hasNewFiles: boolean;
   serving: Revision | null;
@@ -74,6 +88,7 @@ export function newVersion(name: string, version: string): VersionState {
     name,
     version,
     entry: null,
+    graphFiles: null,
     hasNewFiles: false,
     serving: null,
     isHeld: false,

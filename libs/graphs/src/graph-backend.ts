@@ -1,0 +1,148 @@
+import {
+  InterleaveError,
+  type GraphPlan,
+  type InferenceBackend,
+  type InferenceRequest,
+  type ItemResult,
+  type Lane,
+  type ModelReport,
+  type UnreadRequest,
+} from '@app/contracts';
+import type { PlacementSource } from '@app/models';
+import { checkGraphItem } from './check-item';
+import { Graph, type GraphState, type Step } from './graph';
+import { GraphRun, type OnStep } from './graph-run';
+import { predictedItem } from './predicted-item';
+
+export interface GraphBackendOptions {
+  /** Runs the models of steps, and all requests for other models. */
+  steps: InferenceBackend & { readonly executorCount?: number };
+  placement: PlacementSource;
+  onStep?: OnStep;
+}
+
+type Wanted = Pick<InferenceRequest, 'model' | 'version' | 'revision'>;
+
+/**
+ * Runs graphs of models as if they were models: each step is a request to the workers of its model, so it is coalesced, queued and tried
+ * again as any other. Which graphs there are the placement says. Every other request goes on as it is.
+ */
+export class GraphBackend implements InferenceBackend {
+  /** By revision. */
+  private graphs = new Map<number, Graph>();
+  private states = new Map<number, GraphState>();
+  private readonly listeners = new Set<() => void>();
+
+  constructor(private readonly options: GraphBackendOptions) {
+    const { steps, placement } = options;
+    steps.onModelsChanged(() => this.changed());
+    placement.onChange(() => this.changed());
+    this.changed();
+  }
+
+  get lane(): Lane {
+    return this.options.steps.lane;
+  }
+
+  get executorCount(): number {
+    return this.options.steps.executorCount ?? 0;
+  }
+
+  models(): ModelReport[] {
+    return [...this.options.steps.models(), ...[...this.graphs.values()].map((graph) => this.reportOf(graph))];
+  }
+
+  onModelsChanged(listener: () => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  async infer(request: InferenceRequest): Promise<(ItemResult | InterleaveError)[]> {
+    const { steps } = this.options;
+    const graph = this.graphOf(request);
+    if (graph === null) return steps.infer(request);
+    const { joined } = graph;
+    const { state, reason } = this.stateOf(graph);
+    const { name, version } = graph.plan;
+    if (state === 'failed') throw new InterleaveError('model_not_servable', `model ${name} version ${version} cannot be served: ${reason}`);
+    if (joined === null)
+      throw new InterleaveError('worker_unavailable', `model ${name} version ${version} is loading; try again`, { retryAfterSeconds: 1 });
+    for (const item of request.items) checkGraphItem(item, joined.signature);
+    if (request.items.length === 0) return [];
+    return new GraphRun(graph, request, steps, this.options.onStep ?? (() => undefined)).run();
+  }
+
+  checkAhead(request: UnreadRequest): number {
+    const { steps } = this.options;
+    const graph = request.model === null ? null : this.graphOf({ ...request, model: request.model });
+    if (graph === null) return steps.checkAhead(request);
+    return graph.steps.reduce(
+      (sumNs, { model, version, revision }) => sumNs + steps.checkAhead({ ...request, model, version, revision }),
+      0,
+    );
+  }
+
+  predictedNs(request: Pick<InferenceRequest, 'model' | 'version' | 'revision' | 'items'>): number {
+    const graph = this.graphOf(request);
+    if (graph === null) return this.options.steps.predictedNs(request);
+    return graph.steps.reduce((sumNs, step) => sumNs + this.stepNs(graph, step, request.items), 0);
+  }
+
+  admittedItems(): number {
+    return this.options.steps.admittedItems();
+  }
+
+  inFlightItems(): number {
+    return this.options.steps.inFlightItems();
+  }
+
+  backlogMs(): number {
+    return this.options.steps.backlogMs();
+  }
+
+  close(): Promise<void> {
+    this.listeners.clear();
+    return this.options.steps.close();
+  }
+
+  /** Executor time that a step is predicted to take, in ns; 0: not known. */
+  private stepNs({ joined }: Graph, step: Step, items: InferenceRequest['items']): number {
+    if (joined === null) return 0;
+    const { model, version, revision } = step;
+    return this.options.steps.predictedNs({ model, version, revision, items: items.map((item) => predictedItem(step, item, joined)) });
+  }
+
+  /** Null: no graph of the lane is meant. A revision that has gone is the word of the workers, who have none of it either. */
+  private graphOf({ model, version, revision }: Wanted): Graph | null {
+    const known = revision === undefined ? undefined : this.graphs.get(revision);
+    if (known !== undefined) return known.plan.name === model ? known : null;
+    if (revision !== undefined) return null;
+    const named = [...this.graphs.values()].filter(({ plan }) => plan.name === model && (version ?? plan.version) === plan.version);
+    return named.reduce<Graph | null>((best, graph) => (best === null || isNewer(graph.plan, best.plan) ? graph : best), null);
+  }
+
+  private stateOf({ plan }: Graph): GraphState {
+    return this.states.get(plan.revision) ?? { state: 'loading', reason: null };
+  }
+
+  private reportOf(graph: Graph): ModelReport {
+    const { name, version, revision } = graph.plan;
+    return { name, version, revision, ...this.stateOf(graph), signature: graph.joined?.signature ?? null, cost: null };
+  }
+
+  private changed(): void {
+    const plans = (this.options.placement.placement?.graphs ?? []).filter(({ lanes }) => lanes.includes(this.lane));
+    this.graphs = new Map(plans.map((plan) => [plan.revision, this.graphs.get(plan.revision) ?? new Graph(plan)]));
+    const reports = new Map(this.options.steps.models().map((report) => [keyOf(report), report]));
+    const reportOf = ({ model: name, version, revision }: Step): ModelReport | undefined => reports.get(keyOf({ name, version, revision }));
+    this.states = new Map([...this.graphs].map(([revision, graph]) => [revision, graph.judge(reportOf)]));
+    for (const listener of this.listeners) listener();
+  }
+}
+
+const keyOf = ({ name, version, revision }: Pick<ModelReport, 'name' | 'version' | 'revision'>): string =>
+  `${name}\n${version}\n${revision}`;
+
+function isNewer(plan: GraphPlan, other: GraphPlan): boolean {
+  return Number(plan.version) - Number(other.version) > 0 || (plan.version === other.version && plan.revision > other.revision);
+}

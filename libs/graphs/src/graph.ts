@@ -1,0 +1,51 @@
+import { stepName, type GraphPlan, type GraphStepPlan, type ModelReport } from '@app/contracts';
+import { joinSignatures, type JoinedGraph } from '@app/models';
+
+/** One step with what it needs to run. */
+export interface Step extends GraphStepPlan {
+  /** For messages and metrics. */
+  label: string;
+  /** Places of the steps whose tensors it takes. */
+  needs: readonly number[];
+}
+
+export type GraphState = Pick<ModelReport, 'state' | 'reason'>;
+
+/** One revision of a graph, and what is known of it by what its steps' models are. */
+export class Graph {
+  readonly steps: readonly Step[];
+  /** Tensors that steps take. */
+  readonly taken: ReadonlySet<string>;
+  private outcome: JoinedGraph | { problems: string[] } | null = null;
+
+  constructor(readonly plan: GraphPlan) {
+    this.taken = new Set(plan.steps.flatMap(({ inputMap }) => Object.values(inputMap)));
+    const makers = new Map(plan.steps.flatMap(({ outputMap }, i) => Object.values(outputMap).map((tensor) => [tensor, i] as const)));
+    this.steps = plan.steps.map((step, i) => ({
+      ...step,
+      label: stepName(step, i),
+      needs: [...new Set(Object.values(step.inputMap).flatMap((tensor) => makers.get(tensor) ?? []))],
+    }));
+  }
+
+  /** Null until every step's model has told its inputs and outputs, and where they do not fit. */
+  get joined(): JoinedGraph | null {
+    return this.outcome === null || 'problems' in this.outcome ? null : this.outcome;
+  }
+
+  /**
+   * Takes over what is said of the steps' models. What fits once fits for good, as revisions do not change: a model that is unloaded for a
+   * while is loaded for whoever asks.
+   */
+  judge(reportOf: (step: Step) => ModelReport | undefined): GraphState {
+    const reports = this.steps.map(reportOf);
+    const failed = reports.findIndex((report) => report?.state === 'failed');
+    if (failed >= 0) return { state: 'failed', reason: `step ${this.steps[failed]?.label}: ${reports[failed]?.reason ?? 'it failed'}` };
+    const signatures = reports.flatMap((report) => report?.signature ?? []);
+    if (this.outcome === null && signatures.length === reports.length) this.outcome = joinSignatures(this.plan, signatures);
+    if (this.outcome === null) return { state: 'loading', reason: null };
+    return 'problems' in this.outcome
+      ? { state: 'failed', reason: `its steps do not fit: ${this.outcome.problems.join('; ')}` }
+      : { state: 'ready', reason: null };
+  }
+}

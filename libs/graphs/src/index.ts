@@ -1,0 +1,1 @@
+export { GraphBackend, type GraphBackendOptions } from './graph-backend';

@@ -1,0 +1,36 @@
+import { z } from 'zod';
+
+/** More steps are no ensemble but a mistake. */
+export const STEPS_MAX = 64;
+const TENSORS_MAX = 256;
+
+const tensorName = z.string().min(1).max(256);
+const tensorMap = z
+  .record(tensorName, tensorName)
+  .refine((map) => Object.keys(map).length <= TENSORS_MAX, `expected at most ${TENSORS_MAX} tensors`);
+const modelName = z.string().min(1).max(512);
+const version = z
+  .union([z.number().int(), z.string()])
+  .transform(String)
+  .refine((text) => /^[1-9][0-9]{0,8}$/.test(text), 'expected the number of a version')
+  .optional();
+const maps = { input_map: tensorMap, output_map: tensorMap };
+
+const STEP_FORM =
+  "expected { model: NAME, input_map: { <the model's input>: <tensor> }, output_map: { <the model's output>: <tensor> } }, version: '1' as " +
+  'needed; tokenizer: NAME or head: NAME in place of model';
+const stepSchema = z.union(
+  [
+    z.strictObject({ model: modelName, version, ...maps }),
+    z.strictObject({ tokenizer: modelName, version, ...maps }),
+    z.strictObject({ head: modelName, version, ...maps }),
+  ],
+  STEP_FORM,
+);
+
+/** `model.yaml: steps`: the model is a graph of others. */
+export const stepsSchema = z.array(stepSchema).min(1).max(STEPS_MAX);
+/** `model.yaml: outputs`: which tensors of the graph are its outputs, in their order. */
+export const outputsSchema = z.array(tensorName).min(1).max(TENSORS_MAX);
+
+export type StepOfFile = z.infer<typeof stepSchema>;
