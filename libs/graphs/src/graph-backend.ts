@@ -1,4 +1,5 @@
 import {
+  ELSEWHERE,
   InterleaveError,
   type GraphPlan,
   type InferenceBackend,
@@ -49,7 +50,9 @@ export class GraphBackend implements InferenceBackend {
   }
 
   models(): ModelReport[] {
-    return [...this.options.steps.models(), ...[...this.graphs.values()].map((graph) => this.reportOf(graph))];
+    // What other nodes have is theirs: this node does not tell its callers, nor the fleet, that it had it.
+    const own = this.options.steps.models().filter(({ revision }) => revision !== ELSEWHERE);
+    return [...own, ...[...this.graphs.values()].map((graph) => this.reportOf(graph))];
   }
 
   onModelsChanged(listener: () => void): () => void {

@@ -1,12 +1,13 @@
 import type { Config } from '@app/config';
 import type { InferenceBackend, Lane } from '@app/contracts';
+import { FleetBackend, openFleetNodes, type FleetConnection } from '@app/fleet';
 import { GraphBackend } from '@app/graphs';
 import { openModelCatalog, type ModelCatalog } from '@app/models';
 import { PlacementReader } from '@app/process';
 import type { Logger } from '@app/telemetry';
 import { WorkerPool } from '@app/worker-pool';
 import { Global, Module, type DynamicModule } from '@nestjs/common';
-import { BACKEND, BATCH_BACKEND, CATALOG, CONFIG, LOGGER } from '../tokens';
+import { BACKEND, BATCH_BACKEND, CATALOG, CONFIG, FLEET, LOGGER } from '../tokens';
 import { BatchLaneState } from './batch-lane-state';
 
 /** What runs the items of live requests: the real-time lane, and the batch lane for those that ask for it; what is known of models. */
@@ -18,8 +19,8 @@ export class LaneModule {
     return {
       module: LaneModule,
       providers: [
-        { provide: BACKEND, useFactory: openLane('realtime'), inject: [CONFIG, PlacementReader] },
-        { provide: BATCH_BACKEND, useFactory: openLane('batch'), inject: [CONFIG, PlacementReader] },
+        { provide: BACKEND, useFactory: openLane('realtime'), inject: [CONFIG, PlacementReader, FLEET] },
+        { provide: BATCH_BACKEND, useFactory: openLane('batch'), inject: [CONFIG, PlacementReader, FLEET] },
         BatchLaneState,
         { provide: CATALOG, useFactory: openCatalog, inject: [CONFIG, LOGGER, PlacementReader, BACKEND] },
       ],
@@ -42,8 +43,11 @@ export class LaneModule {
   }
 }
 
-function openLane(lane: Lane): (config: Config, placement: PlacementReader) => GraphBackend {
-  return ({ runDir }, placement) => new GraphBackend({ steps: new WorkerPool({ lane, runDir, placement }), placement });
+function openLane(lane: Lane): (config: Config, placement: PlacementReader, fleet: FleetConnection | null) => GraphBackend {
+  return (config, placement, fleet) => {
+    const own = new WorkerPool({ lane, runDir: config.runDir, placement });
+    return new GraphBackend({ steps: new FleetBackend({ own, placement, nodes: openFleetNodes(config, fleet) }), placement });
+  };
 }
 
 async function openCatalog(
