@@ -1,5 +1,6 @@
-// Latency of one encoder on two CPUs: by one thread, by two intra-op threads, and by two shards (bench/tensor/shard.py),
-// each on a thread of its own with its own weights, which add up their partial sums in memory that both share.
+// Latency of one encoder on two CPUs: by one thread, by two intra-op threads, and by two shards
+// (bench/tensor/shard.py), each on a thread of its own with its own weights, which add up their partial sums in memory
+// that both share.
 //   tensor_runs ORT_LIBRARY MODEL SHARDS TIMES CPU CPU ROWSxLENGTH...
 // The three take turns. Prints for each shape the medians, and how far the shards' outputs are from the whole model's.
 #include <algorithm>
