@@ -1,7 +1,10 @@
+import { openaiClient } from '../support/batch-job';
 import { RedisServers } from '../support/redis-servers';
 import { startLiveLoad } from '../support/live-load';
 import { Stack, until } from '../support/stack';
 
+/** More than one chunk, so that there is something left when the worker dies. */
+const ROWS = 4_000;
 const MINUTES_5 = 5 * 60_000;
 const GRAPH = `
 steps:
@@ -83,6 +86,47 @@ describe('a graph whose second step is on other nodes', () => {
     const view = (await (await fetch(`${door.url}/fleet`)).json()) as { nodes: { id: string; models: { name: string }[] }[] };
     expect(view.nodes.find(({ id }) => id === 'door')?.models.map(({ name }) => name)).not.toContain('pooler');
   });
+
+  it(
+    'works through a batch whose rows need both, while a batch worker of the other nodes dies',
+    async () => {
+      const endpoint = '/v2/models/sentence/infer';
+      const rows = Array.from({ length: ROWS }, (_, i) => ({ custom_id: `row-${i}`, method: 'POST', url: endpoint, body: ids(5 + i) }));
+      const client = openaiClient(door);
+      const file = await client.files.create({
+        file: new File([rows.map((row) => JSON.stringify(row)).join('\n')], 'rows.jsonl'),
+        purpose: 'batch',
+      });
+      const submitted = { input_file_id: file.id, endpoint: endpoint as '/v1/embeddings', completion_window: '24h' as const };
+      const { id } = await client.batches.create(submitted);
+      const now = () => client.batches.retrieve(id);
+      await until(
+        async () => ((await now()).request_counts?.completed ?? 0) > 0,
+        MINUTES_5,
+        () => 'no row was done',
+      );
+      process.kill(await (nodes[0] as Stack).pidOf('default-batch'), 'SIGKILL');
+      await until(
+        async () => (await now()).status === 'completed',
+        MINUTES_5,
+        () => 'the batch does not end',
+      );
+      const done = await now();
+      const contentOf = async (fileId: string): Promise<string> => (await client.files.content(fileId)).text();
+      if (done.error_file_id) throw new Error(await contentOf(done.error_file_id));
+      const lines = (await contentOf(done.output_file_id ?? '')).trimEnd().split('\n');
+      expect(lines.length).toBe(ROWS);
+      for (const index of [0, 1, ROWS / 2, ROWS - 1]) {
+        const line = JSON.parse(lines[index] as string) as { custom_id: string; response: { body: Answer } };
+        expect(line.custom_id).toBe(`row-${index}`);
+        const [live] = await infer(door.url, 'sentence', ids(5 + index));
+        line.response.body.outputs[0]?.data.forEach((value, i) =>
+          expect(Math.abs(value - (live?.data[i] ?? NaN))).toBeLessThanOrEqual(1e-5),
+        );
+      }
+    },
+    MINUTES_5,
+  );
 
   it(
     'answers every request while the processes of one of those nodes die, and then all of that node',

@@ -7,6 +7,7 @@ import {
   type ItemResult,
   type Lane,
   type ModelReport,
+  TIMEOUT_MS_MAX,
   type Placement,
   type UnreadRequest,
 } from '@app/contracts';
@@ -15,7 +16,7 @@ import { FleetModels } from './fleet-models';
 import type { FleetNodes, WantedModel } from './fleet-nodes';
 
 const POLL_MS = 1_000;
-/** Rows of batches have no deadline, but a call needs one: a row that was not answered is tried again. */
+/** Rows of batches have no deadline, but a call needs one. */
 const BATCH_CALL_MS = 60_000;
 
 export interface FleetBackendOptions {
@@ -103,16 +104,20 @@ export class FleetBackend implements InferenceBackend {
   private async inferItem(wanted: WantedModel, item: InferenceItem, request: InferenceRequest): Promise<ItemResult> {
     const startedMs = performance.now();
     const { timeoutMs, signal, priority } = request;
+    const callMs = timeoutMs ?? BATCH_CALL_MS;
     const metadata = {
+      'x-interleave-timeout-ms': String(Math.min(Math.ceil(callMs), TIMEOUT_MS_MAX)), // else the other node's default would hold
       'x-interleave-priority': String(priority),
+      'x-interleave-degrade': 'never', // a step is this model's, and not its stand-in's
       ...(this.lane === 'batch' && { 'x-interleave-service-tier': 'flex' }),
     };
     const message = inferCallMessage(wanted.name, wanted.version, item);
-    const answer = await this.options.nodes.call(
+    const call = this.options.nodes.call(
       { wanted, method: 'ModelInfer', message, isFit: (node) => this.models_.isLike(wanted, node) },
-      { timeoutMs: timeoutMs ?? BATCH_CALL_MS, signal, metadata },
+      { timeoutMs: callMs, signal, metadata },
     );
-    const runUs = (performance.now() - startedMs) * 1000;
+    const answer = await (timeoutMs === null ? call.catch(tooLong) : call);
+    const runUs = Math.round((performance.now() - startedMs) * 1000);
     return { outputs: readInferAnswer(answer), timing: { queueUs: 0, runUs, runRows: 1, startedNs: 0 } };
   }
 
@@ -126,6 +131,12 @@ export class FleetBackend implements InferenceBackend {
   private tell(): void {
     for (const listener of this.listeners) listener();
   }
+}
+
+/** What has no deadline of its own is tried again. */
+function tooLong(error: unknown): never {
+  if (!(error instanceof InterleaveError) || error.code !== 'deadline_exceeded') throw error;
+  throw new InterleaveError('worker_unavailable', error.message, { cause: error, retryAfterSeconds: 1 });
 }
 
 function asInterleaveError(error: unknown): InterleaveError {

@@ -1,18 +1,20 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ELSEWHERE, InterleaveError, type NodeHeartbeat } from '@app/contracts';
 import { inferCallMessage } from '@app/protocols';
 import * as grpc from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
+import { Certificates, type Issued } from '../../../../test/support/certificates';
 import { FleetModels } from './fleet-models';
 import { FleetNodes } from './fleet-nodes';
+import type { NodeAccess } from './node-client';
 
 const PROTO = join(__dirname, '../../../../apps/api/src/grpc/proto/inference.proto');
 const definitions = loadSync(PROTO, { keepCase: true, longs: String, enums: String, defaults: true });
 const service = definitions['inference.GRPCInferenceService'] as grpc.ServiceDefinition;
 const MODEL = { name: 'm', version: '1' };
-const NO_ACCESS = { keyFile: null, caFile: null, certFile: null, certKeyFile: null, answerBytesMax: 1 << 20 };
+const NO_ACCESS: NodeAccess = { keyFile: null, caFile: null, certFile: null, certKeyFile: null, answerBytesMax: 1 << 20 };
 const ITEM = { inputs: [{ name: 'x', datatype: 'FP32' as const, shape: [1], data: new Uint8Array(4) }], outputs: null };
 
 type Answering = (call: grpc.ServerUnaryCall<object, object>, callback: grpc.sendUnaryData<object>) => void;
@@ -39,12 +41,15 @@ class OtherNode {
     });
   }
 
-  static async start(id: string, answering: Answering, platform = 'onnx_onnxv1'): Promise<OtherNode> {
+  static async start(
+    id: string,
+    answering: Answering,
+    settings: { platform?: string; tls?: grpc.ServerCredentials } = {},
+  ): Promise<OtherNode> {
+    const { platform = 'onnx_onnxv1', tls = grpc.ServerCredentials.createInsecure() } = settings;
     const node = new OtherNode(id, answering, platform);
     node.port = await new Promise((resolve, reject) =>
-      node.server.bindAsync('127.0.0.1:0', grpc.ServerCredentials.createInsecure(), (error, port) =>
-        error === null ? resolve(port) : reject(error),
-      ),
+      node.server.bindAsync('127.0.0.1:0', tls, (error, port) => (error === null ? resolve(port) : reject(error))),
     );
     opened.push(node);
     return node;
@@ -68,7 +73,7 @@ class OtherNode {
 const opened: { stop(): void }[] = [];
 afterEach(() => opened.splice(0).forEach((one) => one.stop()));
 
-function nodesOf(list: NodeHeartbeat[], access: Partial<typeof NO_ACCESS> | { keyFile: string } = {}): FleetNodes {
+function nodesOf(list: NodeHeartbeat[], access: Partial<NodeAccess> = {}): FleetNodes {
   const nodes = new FleetNodes(() => list, { ...NO_ACCESS, ...access });
   opened.push({ stop: () => nodes.close() });
   return nodes;
@@ -158,6 +163,24 @@ describe('calls of other nodes', () => {
     rmSync(folder, { recursive: true });
   });
 
+  it('are made by TLS, with a certificate of its own, to nodes that ask for it', async () => {
+    const certificates = new Certificates();
+    const [authority, other] = [certificates.authority('nodes'), certificates.authority('others')];
+    const [server, client] = [certificates.issue(authority, 'a'), certificates.issue(authority, 'door')];
+    const read = ({ certFile, keyFile }: Issued) => ({ cert_chain: readFileSync(certFile), private_key: readFileSync(keyFile) });
+    const tls = grpc.ServerCredentials.createSsl(readFileSync(authority.certFile), [read(server)], true);
+    const node = await OtherNode.start('a', answers, { tls });
+    const own = { certFile: client.certFile, certKeyFile: client.keyFile };
+    const list = [node.heartbeat({ tls: true })];
+    await expect(infer(nodesOf(list, { ...own, caFile: authority.certFile }))).resolves.toBeInstanceOf(Buffer);
+    const refused = [
+      infer(nodesOf(list, { ...own, caFile: other.certFile }), 300),
+      infer(nodesOf(list, { caFile: authority.certFile }), 300),
+    ];
+    for (const answer of refused) expect((await refusalOf(answer)).code).toMatch(/worker_unavailable|deadline_exceeded/);
+    certificates.remove();
+  });
+
   it.each([
     ['drains', { state: 'draining' as const }],
     ['loads the model', { models: [{ ...MODEL, state: 'loading' as const }] }],
@@ -192,7 +215,7 @@ describe('models of other nodes', () => {
   });
 
   it('fail with what would help', async () => {
-    const graph = await OtherNode.start('a', answers, 'ensemble');
+    const graph = await OtherNode.start('a', answers, { platform: 'ensemble' });
     expect(await reportOf(nodesOf([graph.heartbeat()]))).toMatchObject({
       state: 'failed',
       reason: expect.stringMatching(/a graph of models there/),
