@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { loadConfig, runPaths } from '@app/config';
 import { FleetBackend, FleetConnection, mayTakeBatchWork, openFleetNodes } from '@app/fleet';
-import { GraphBackend } from '@app/graphs';
+import { GraphBackend, StepMetrics } from '@app/graphs';
 import { openModelCatalog } from '@app/models';
 import { isolateDiskWork } from '@app/native';
 import { WorkerPool } from '@app/worker-pool';
@@ -36,10 +36,12 @@ async function main(): Promise<void> {
   const placement = openPlacement(config.runDir, log);
   const fleet = FleetConnection.open(config, log);
   const own = new WorkerPool({ lane: 'batch', runDir: config.runDir, placement });
-  const pool = new GraphBackend({ steps: new FleetBackend({ own, placement, nodes: openFleetNodes(config, fleet) }), placement });
+  const steps = new FleetBackend({ own, placement, nodes: openFleetNodes(config, fleet) });
+  const pool = new GraphBackend({ steps, placement, onStep: new StepMetrics(registry).of('batch') });
   const catalog = await openModelCatalog(config.modelsDir, 'batch', log, placement);
   catalog.applyReports(pool.models());
   pool.onModelsChanged(() => catalog.applyReports(pool.models()));
+  pool.useTexts(catalog);
   const limits = {
     itemsMax: Math.min(config.http.requestItemsMax, config.batch.queueItemsMax),
     tensorBytesMax: config.batch.rowBytesMax,

@@ -24,6 +24,14 @@ export interface ItemTiming {
    * 0: it did not run now.
    */
   startedNs: number;
+  /** Of a graph: how long the item was in each step, in their order. */
+  steps?: readonly StepTiming[];
+}
+
+/** `step` as `stepName` gives it. */
+export interface StepTiming {
+  step: string;
+  us: number;
 }
 
 export interface ItemResult {

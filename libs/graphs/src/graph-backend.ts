@@ -9,11 +9,16 @@ import {
   type ModelReport,
   type UnreadRequest,
 } from '@app/contracts';
-import type { PlacementSource } from '@app/models';
+import type { ModelCatalog, PlacementSource } from '@app/models';
 import { checkGraphItem } from './check-item';
-import { Graph, type GraphState, type Step } from './graph';
-import { GraphRun, type OnStep } from './graph-run';
+import { pathsThrough } from './critical-path';
+import { Graph, type GraphState, type Step, type StepReport } from './graph';
+import { GraphRun, type OnStep, type RunStep } from './graph-run';
 import { predictedItem } from './predicted-item';
+import { joinRows, splitRows } from './rows';
+import { runTextStep, textStepSignature } from './text-steps';
+
+const NS_PER_MS = 1e6;
 
 export interface GraphBackendOptions {
   /** Runs the models of steps, and all requests for other models. */
@@ -33,6 +38,7 @@ export class GraphBackend implements InferenceBackend {
   private graphs = new Map<number, Graph>();
   private states = new Map<number, GraphState>();
   private readonly listeners = new Set<() => void>();
+  private texts: ModelCatalog | null = null;
 
   constructor(private readonly options: GraphBackendOptions) {
     const { steps, placement } = options;
@@ -69,26 +75,37 @@ export class GraphBackend implements InferenceBackend {
     const { name, version } = graph.plan;
     if (state === 'failed') throw new InterleaveError('model_not_servable', `model ${name} version ${version} cannot be served: ${reason}`);
     if (joined === null)
-      throw new InterleaveError('worker_unavailable', `model ${name} version ${version} is loading; try again`, { retryAfterSeconds: 1 });
+      throw new InterleaveError(
+        'worker_unavailable',
+        `model ${name} version ${version} is loading${reason === null ? '' : `: ${reason}`}; try again`,
+        { retryAfterSeconds: 1 },
+      );
     for (const item of request.items) checkGraphItem(item, joined.signature);
     if (request.items.length === 0) return [];
-    return new GraphRun(graph, request, steps, this.options.onStep ?? (() => undefined)).run();
+    this.admit(graph, request);
+    if (!graph.runsByRow) return this.run(graph, request);
+    const rows = request.items.map((item) => splitRows(item, joined.signature));
+    const results = await this.run(graph, { ...request, items: rows.flat() });
+    return rows.map((own) => joinRows(results.splice(0, own.length)));
+  }
+
+  /** Where text becomes tokens and outputs become answers: the models of this process. */
+  useTexts(models: ModelCatalog): void {
+    this.texts = models;
+    models.onChange(() => this.judge());
   }
 
   checkAhead(request: UnreadRequest): number {
     const { steps } = this.options;
     const graph = request.model === null ? null : this.graphOf({ ...request, model: request.model });
     if (graph === null) return steps.checkAhead(request);
-    return graph.steps.reduce(
-      (sumNs, { model, version, revision }) => sumNs + steps.checkAhead({ ...request, model, version, revision }),
-      0,
-    );
+    return runOnWorkers(graph).reduce((sumNs, step) => sumNs + steps.checkAhead({ ...request, ...modelOf(step) }), 0);
   }
 
   predictedNs(request: Pick<InferenceRequest, 'model' | 'version' | 'revision' | 'items'>): number {
     const graph = this.graphOf(request);
     if (graph === null) return this.options.steps.predictedNs(request);
-    return graph.steps.reduce((sumNs, step) => sumNs + this.stepNs(graph, step, request.items), 0);
+    return runOnWorkers(graph).reduce((sumNs, step) => sumNs + this.stepNs(graph, step, request.items), 0);
   }
 
   admittedItems(): number {
@@ -133,15 +150,79 @@ export class GraphBackend implements InferenceBackend {
     return { name, version, revision, ...this.stateOf(graph), signature: graph.joined?.signature ?? null, cost: null };
   }
 
+  private run(graph: Graph, request: InferenceRequest): Promise<(ItemResult | InterleaveError)[]> {
+    const runStep: RunStep = (step, own) =>
+      step.kind === 'model' ? this.options.steps.infer(own) : runTextStep(step, own.items, this.texts);
+    return new GraphRun(graph, request, runStep, this.options.onStep ?? (() => undefined)).run();
+  }
+
+  /** Throws `overloaded` where the workers of a step have so much to do that the steps beside it on its way would come too late. */
+  private admit(graph: Graph, request: InferenceRequest): void {
+    const { steps } = this.options;
+    const { items, timeoutMs, share } = request;
+    if (timeoutMs === null) return;
+    const ownMs = graph.steps.map((step) =>
+      step.kind === 'model' ? this.stepNs(graph, step, items) / NS_PER_MS / Math.max(1, this.executorCount) : 0,
+    );
+    const pathMs = pathsThrough(graph, ownMs);
+    for (const [i, step] of graph.steps.entries()) {
+      if (step.kind !== 'model') continue;
+      const leftMs = Math.max(1, timeoutMs - (pathMs[i] ?? 0) + (ownMs[i] ?? 0));
+      steps.checkAhead({
+        ...modelOf(step),
+        timeoutMs: leftMs,
+        bodyBytes: null,
+        aheadNs: 0,
+        itemsAhead: 0,
+        ...(share !== undefined && { share }),
+      });
+    }
+  }
+
   private changed(): void {
     const plans = (this.options.placement.placement?.graphs ?? []).filter(({ lanes }) => lanes.includes(this.lane));
     this.graphs = new Map(plans.map((plan) => [plan.revision, this.graphs.get(plan.revision) ?? new Graph(plan)]));
+    this.states = this.statesNow();
+    this.tell();
+  }
+
+  /** What a process knows of its texts comes after what workers say of the models. */
+  private judge(): void {
+    const states = this.statesNow();
+    const isSame = [...states].every(([revision, { state, reason }]) => {
+      const before = this.states.get(revision);
+      return before?.state === state && before.reason === reason;
+    });
+    this.states = states;
+    if (!isSame) this.tell();
+  }
+
+  private statesNow(): Map<number, GraphState> {
     const reports = new Map(this.options.steps.models().map((report) => [keyOf(report), report]));
-    const reportOf = ({ model: name, version, revision }: Step): ModelReport | undefined => reports.get(keyOf({ name, version, revision }));
-    this.states = new Map([...this.graphs].map(([revision, graph]) => [revision, graph.judge(reportOf)]));
+    const reportOf = (step: Step): StepReport | undefined => {
+      const report = reports.get(keyOf({ name: step.model, version: step.version, revision: step.revision }));
+      if (step.kind === 'model' || report?.state === 'failed') return report;
+      const signature = textStepSignature(step, this.texts);
+      if (signature === null) return undefined;
+      return typeof signature === 'string'
+        ? { state: 'failed', reason: signature, signature: null }
+        : { state: 'ready', reason: null, signature };
+    };
+    return new Map([...this.graphs].map(([revision, graph]) => [revision, graph.judge(reportOf)]));
+  }
+
+  private tell(): void {
     for (const listener of this.listeners) listener();
   }
 }
+
+const modelOf = ({ model, version, revision }: Step): { model: string; version: string; revision: number } => ({
+  model,
+  version,
+  revision,
+});
+
+const runOnWorkers = ({ steps }: Graph): Step[] => steps.filter(({ kind }) => kind === 'model');
 
 const keyOf = ({ name, version, revision }: Pick<ModelReport, 'name' | 'version' | 'revision'>): string =>
   `${name}\n${version}\n${revision}`;

@@ -1,11 +1,11 @@
 import {
   InterleaveError,
   RevisionGone,
-  type InferenceBackend,
   type InferenceItem,
   type InferenceRequest,
   type ItemResult,
   type ItemTiming,
+  type StepTiming,
   type Tensor,
 } from '@app/contracts';
 import type { Graph, Step } from './graph';
@@ -16,12 +16,16 @@ interface ItemState {
   tensors: Map<string, Tensor>;
   /** By place of the step: when all that it takes and makes was there. */
   timings: (ItemTiming | undefined)[];
+  steps: (StepTiming | undefined)[];
   error: InterleaveError | null;
   /** Outputs of the graph that the caller wants. */
   wanted: ReadonlySet<string>;
 }
 
 const NO_TIME: ItemTiming = { queueUs: 0, runUs: 0, runRows: 0, startedNs: 0 };
+
+/** Runs the items of one step; as `InferenceBackend.infer`. */
+export type RunStep = (step: Step, request: InferenceRequest) => Promise<(ItemResult | InterleaveError)[]>;
 
 /** Called with how long the items of one request were in a step, in seconds. */
 export type OnStep = (graph: Graph, step: Step, seconds: number) => void;
@@ -35,7 +39,7 @@ export class GraphRun {
   constructor(
     private readonly graph: Graph,
     private readonly request: InferenceRequest,
-    private readonly backend: Pick<InferenceBackend, 'infer'>,
+    private readonly runStep: RunStep,
     private readonly onStep: OnStep,
   ) {
     const { items, signal } = request;
@@ -43,6 +47,7 @@ export class GraphRun {
     this.items = items.map(({ inputs, outputs }) => ({
       tensors: new Map(inputs.map((tensor) => [tensor.name, tensor])),
       timings: [],
+      steps: [],
       error: null,
       wanted: new Set(outputs ?? graph.plan.outputs),
     }));
@@ -77,16 +82,14 @@ export class GraphRun {
     if (open.length === 0) return;
     const { timeoutMs, items: _, revision: __, ...rest } = this.request;
     const startedMs = performance.now();
-    const results = await this.backend
-      .infer({
-        ...rest,
-        ...{ model: step.model, version: step.version, revision: step.revision, signal: this.stop },
-        items: open.map((item) => this.itemOf(step, item)),
-        timeoutMs: timeoutMs === null ? null : timeoutMs - (startedMs - this.startedMs),
-      })
-      .catch((error: unknown) => {
-        throw blame(step, error);
-      });
+    const { model, version, revision } = step;
+    const results = await this.runStep(step, {
+      ...{ ...rest, model, version, revision, signal: this.stop },
+      items: open.map((item) => this.itemOf(step, item)),
+      timeoutMs: timeoutMs === null ? null : timeoutMs - (startedMs - this.startedMs),
+    }).catch((error: unknown) => {
+      throw blame(step, error);
+    });
     this.onStep(this.graph, step, (performance.now() - startedMs) / 1000);
     open.forEach((item, i) => this.take(item, { step, index, result: results[i] }));
   }
@@ -103,6 +106,7 @@ export class GraphRun {
     }
     const before = step.needs.map((need) => item.timings[need] ?? NO_TIME);
     item.timings[index] = added(longest(before), result.timing);
+    item.steps[index] = { step: step.label, us: result.timing.queueUs + result.timing.runUs };
   }
 
   private itemOf(step: Step, item: ItemState): InferenceItem {
@@ -121,12 +125,13 @@ export class GraphRun {
     });
   }
 
-  private resultOf({ tensors, timings, wanted }: ItemState): ItemResult {
+  private resultOf({ tensors, timings, steps, wanted }: ItemState): ItemResult {
     const names = this.graph.plan.outputs.filter((name) => wanted.has(name));
     const outputs = names.flatMap((name) => tensors.get(name) ?? []);
     const startedNs = Math.min(...timings.flatMap((timing) => (timing?.startedNs ? [timing.startedNs] : [])));
     const last = longest(timings.map((timing) => timing ?? NO_TIME));
-    return { outputs, timing: { ...last, startedNs: Number.isFinite(startedNs) ? startedNs : 0 } };
+    const ran = steps.filter((step) => step !== undefined);
+    return { outputs, timing: { ...last, startedNs: Number.isFinite(startedNs) ? startedNs : 0, steps: ran } };
   }
 }
 

@@ -9,6 +9,9 @@ export interface Step extends GraphStepPlan {
   needs: readonly number[];
 }
 
+/** What is known of the model of a step. */
+export type StepReport = Pick<ModelReport, 'state' | 'reason' | 'signature'>;
+
 export type GraphState = Pick<ModelReport, 'state' | 'reason'>;
 
 /** One revision of a graph, and what is known of it by what its steps' models are. */
@@ -39,16 +42,24 @@ export class Graph {
    * Takes over what is said of the steps' models. What fits once fits for good, as revisions of this node do not change: a model that is
    * unloaded for a while is loaded for whoever asks.
    */
-  judge(reportOf: (step: Step) => ModelReport | undefined): GraphState {
+  judge(reportOf: (step: Step) => StepReport | undefined): GraphState {
     const reports = this.steps.map(reportOf);
     const failed = reports.findIndex((report) => report?.state === 'failed');
     if (failed >= 0) return { state: 'failed', reason: `step ${this.steps[failed]?.label}: ${reports[failed]?.reason ?? 'it failed'}` };
     const signatures = reports.flatMap((report) => report?.signature ?? []);
     if (signatures.length === reports.length) this.join(signatures);
-    if (this.outcome === null) return { state: 'loading', reason: null };
+    if (this.outcome === null) {
+      const waiting = reports.findIndex((report) => report?.reason);
+      return { state: 'loading', reason: waiting < 0 ? null : `step ${this.steps[waiting]?.label}: ${reports[waiting]?.reason}` };
+    }
     return 'problems' in this.outcome
       ? { state: 'failed', reason: `its steps do not fit: ${this.outcome.problems.join('; ')}` }
       : { state: 'ready', reason: null };
+  }
+
+  /** Texts become rows of their own length, which cannot lie in one tensor. */
+  get runsByRow(): boolean {
+    return this.steps.some(({ kind }) => kind === 'tokenizer');
   }
 
   private join(signatures: ModelSignature[]): void {

@@ -1,1 +1,2 @@
 export { GraphBackend, type GraphBackendOptions } from './graph-backend';
+export { StepMetrics } from './step-metrics';

@@ -53,7 +53,8 @@ function positionsOf(ids: number[], rule: PositionRule | null): number[] {
  */
 export function bindTextModel(task: Task, text: TextManifest, tokenizer: TextTokenizer, signature: ModelSignature): TextModel {
   const length = checkInputs(signature.inputs, text);
-  return new BoundTextModel(text, tokenizer, signature.inputs, bindHead(task, text, tokenizer, signature), length);
+  const head = bindHead(task, text, tokenizer, signature);
+  return new BoundTextModel(text, tokenizer, signature.inputs, head, length, headStepOf(task, head, signature));
 }
 
 function bindHead(task: Task, text: TextManifest, tokenizer: TextTokenizer, signature: ModelSignature): TaskHead {
@@ -73,6 +74,18 @@ function bindHead(task: Task, text: TextManifest, tokenizer: TextTokenizer, sign
     case 'tensor':
       throw new ModelFileError('task "tensor" takes no text');
   }
+}
+
+function headStepOf(task: Task, { output, embeddingWidth }: TaskHead, { outputs }: ModelSignature): TextModel['headStep'] {
+  const input = outputs.find(({ name }) => name === output);
+  const made = (name: string, width: number | null): TensorSpec => {
+    const wide = { shape: [-1, width ?? -1], axes: ['batch', (width ?? -1) < 0 ? 'free' : 'fixed'] } as const;
+    return { name, datatype: 'FP32', shape: [...wide.shape], axes: [...wide.axes] };
+  };
+  if (input === undefined) return null;
+  if (task === 'embedding') return { input, output: made('embedding', embeddingWidth) };
+  if (task === 'sequence-classification') return { input, output: made('scores', input.shape.at(-1) ?? null) };
+  return task === 'text-pair-scoring' ? { input, output: made('score', 1) } : null;
 }
 
 /** Returns the length that the graph fixes, or null when it takes any. */
@@ -107,6 +120,7 @@ class BoundTextModel implements TextModel {
     private readonly inputs: TensorSpec[],
     private readonly head: TaskHead,
     private readonly fixedLength: number | null,
+    readonly headStep: TextModel['headStep'],
   ) {
     this.maxTokens = Math.min(text.maxTokens, fixedLength ?? Infinity);
     this.embeddingWidth = head.embeddingWidth;
@@ -136,6 +150,13 @@ class BoundTextModel implements TextModel {
       rows.push(...fitting.map((row) => this.toRow(row, options, promptTokens)));
     }
     return rows;
+  }
+
+  answerRow(result: ItemResult): Float32Array {
+    const tokenCount = result.outputs.find(({ name }) => name === this.head.output)?.shape[1] ?? 0;
+    const row: RowContext = { tokenCount, spans: null, ids: [], topK: null, rawScores: false, promptTokens: 0 };
+    if (this.headStep?.output.name === 'embedding') return this.head.decodeVector(result, row);
+    return Float32Array.from(this.head.decodeScores(result, row), ({ score }) => score);
   }
 
   encodeIds(ids: number[][], options: EncodeOptions): TextRow[] {

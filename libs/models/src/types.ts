@@ -7,6 +7,7 @@ import type {
   Placement,
   RevisionBinding,
   Task,
+  TensorSpec,
 } from '@app/contracts';
 import type { TokenizedText } from './tokenizer';
 import type { TruncationSide } from './tokenizer-config';
@@ -136,6 +137,10 @@ export interface TextModel {
   readonly dimensions: DimensionsRule;
   /** Length of the vectors of an embedding model; null for other tasks, and when the graph does not tell. */
   readonly embeddingWidth: number | null;
+  /** The head as a step of a graph: what it takes and what it makes of it, one row each; null: its answers are no tensors. */
+  readonly headStep: { input: TensorSpec; output: TensorSpec } | null;
+  /** What `headStep` makes of one row, whose tokens are all those of `result`. Throws `inference_failed` as `TextRow.decode` does. */
+  answerRow(result: ItemResult): Float32Array;
   /** Tokenizes. Rejects with an `InterleaveError` whose `param` is the index of the text at fault, as `[i]`. */
   encode(inputs: TextInput[], options: EncodeOptions): Promise<TextRow[]>;
   /** Token ids from the caller, special tokens included as given, without a prompt; bounds-checked against the vocabulary. */

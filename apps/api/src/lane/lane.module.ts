@@ -1,12 +1,13 @@
 import type { Config } from '@app/config';
 import type { InferenceBackend, Lane } from '@app/contracts';
 import { FleetBackend, openFleetNodes, type FleetConnection } from '@app/fleet';
-import { GraphBackend } from '@app/graphs';
+import { GraphBackend, StepMetrics } from '@app/graphs';
 import { openModelCatalog, type ModelCatalog } from '@app/models';
 import { PlacementReader } from '@app/process';
 import type { Logger } from '@app/telemetry';
 import { WorkerPool } from '@app/worker-pool';
 import { Global, Module, type DynamicModule } from '@nestjs/common';
+import { Registry } from 'prom-client';
 import { BACKEND, BATCH_BACKEND, CATALOG, CONFIG, FLEET, LOGGER } from '../tokens';
 import { BatchLaneState } from './batch-lane-state';
 
@@ -19,10 +20,11 @@ export class LaneModule {
     return {
       module: LaneModule,
       providers: [
-        { provide: BACKEND, useFactory: openLane('realtime'), inject: [CONFIG, PlacementReader, FLEET] },
-        { provide: BATCH_BACKEND, useFactory: openLane('batch'), inject: [CONFIG, PlacementReader, FLEET] },
+        { provide: StepMetrics, useFactory: (registry: Registry) => new StepMetrics(registry), inject: [Registry] },
+        { provide: BACKEND, useFactory: openLane('realtime'), inject: [CONFIG, PlacementReader, StepMetrics, FLEET] },
+        { provide: BATCH_BACKEND, useFactory: openLane('batch'), inject: [CONFIG, PlacementReader, StepMetrics, FLEET] },
         BatchLaneState,
-        { provide: CATALOG, useFactory: openCatalog, inject: [CONFIG, LOGGER, PlacementReader, BACKEND] },
+        { provide: CATALOG, useFactory: openCatalog, inject: [CONFIG, LOGGER, PlacementReader, BACKEND, BATCH_BACKEND] },
       ],
       exports: [BACKEND, BATCH_BACKEND, BatchLaneState, CATALOG],
     };
@@ -43,10 +45,13 @@ export class LaneModule {
   }
 }
 
-function openLane(lane: Lane): (config: Config, placement: PlacementReader, fleet: FleetConnection | null) => GraphBackend {
-  return (config, placement, fleet) => {
+type OpenLane = (config: Config, placement: PlacementReader, metrics: StepMetrics, fleet: FleetConnection | null) => GraphBackend;
+
+function openLane(lane: Lane): OpenLane {
+  return (config, placement, metrics, fleet) => {
     const own = new WorkerPool({ lane, runDir: config.runDir, placement });
-    return new GraphBackend({ steps: new FleetBackend({ own, placement, nodes: openFleetNodes(config, fleet) }), placement });
+    const steps = new FleetBackend({ own, placement, nodes: openFleetNodes(config, fleet) });
+    return new GraphBackend({ steps, placement, onStep: metrics.of(lane) });
   };
 }
 
@@ -54,11 +59,13 @@ async function openCatalog(
   { modelsDir }: Config,
   log: Logger,
   placement: PlacementReader,
-  backend: InferenceBackend,
+  backend: GraphBackend,
+  batch: GraphBackend,
 ): Promise<ModelCatalog> {
   const catalog = await openModelCatalog(modelsDir, 'realtime', log, placement);
   const adoptReports = () => catalog.applyReports(backend.models());
   backend.onModelsChanged(adoptReports);
   adoptReports();
+  for (const lane of [backend, batch]) lane.useTexts(catalog);
   return catalog;
 }

@@ -1,10 +1,12 @@
-import type { ItemResult, Stage } from '@app/contracts';
+import type { ItemResult, Stage, StepTiming } from '@app/contracts';
 import type { CacheUse } from '../response-cache/cached-runs';
 
 /** Where the time of one live request went, in milliseconds, by stage; and the largest run it was in. */
 export interface LiveTiming {
   stages: [Stage, number][];
   runRows: number;
+  /** Of a graph: where the time of its slowest item went; empty: it is no graph. */
+  steps: readonly StepTiming[];
   /** Items that were answered. */
   items: number;
   /** As `ItemTiming.startedNs`, of the run that is reported; 0: none is. */
@@ -29,13 +31,15 @@ export function liveTiming(moments: LiveMoments, results: ItemResult[], cache: C
   let runUs = 0;
   let runRows = 0;
   let runStartedNs = 0;
+  let steps: LiveTiming['steps'] = [];
   for (const { timing } of results) {
-    if (timing.queueUs + timing.runUs > queueUs + runUs) ({ queueUs, runUs, startedNs: runStartedNs } = timing);
+    if (timing.queueUs + timing.runUs > queueUs + runUs) ({ queueUs, runUs, startedNs: runStartedNs, steps = [] } = timing);
     runRows = Math.max(runRows, timing.runRows);
   }
   const waitMs = moments.answeredMs - moments.preparedMs;
   return {
     runRows,
+    steps,
     items: results.length,
     runStartedNs,
     cache,
@@ -79,16 +83,17 @@ export function failedTiming(
     if (endMs === null) break;
     begunMs = endMs;
   }
-  return { stages, runRows: 0, items: 0, runStartedNs: 0, cache: null };
+  return { stages, runRows: 0, steps: [], items: 0, runStartedNs: 0, cache: null };
 }
 
-/** Value of the `Server-Timing` header: milliseconds by stage, the rows of the run, and whether answers were kept ones. */
-export function serverTiming({ stages, runRows, cache }: LiveTiming): string {
+/** Value of the `Server-Timing` header: milliseconds by stage, the rows of the run, those by step, and whether answers were kept ones. */
+export function serverTiming({ stages, runRows, steps, cache }: LiveTiming): string {
   const entry = ([stage, ms]: LiveTiming['stages'][number]): string => {
     const rows = stage === 'run' ? `;desc="${runRows} rows"` : '';
     return `${stage};dur=${Math.round(ms * 1000) / 1000}${rows}`;
   };
-  return [...stages.map(entry), ...(cache === null ? [] : [`cache;desc=${cacheText(cache)}`])].join(', ');
+  const step = ({ step: name, us }: StepTiming): string => `step;desc="${name}";dur=${us / 1000}`;
+  return [...stages.map(entry), ...steps.map(step), ...(cache === null ? [] : [`cache;desc=${cacheText(cache)}`])].join(', ');
 }
 
 function cacheText({ hits, misses }: CacheUse): string {

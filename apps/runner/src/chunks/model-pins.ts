@@ -1,12 +1,16 @@
+import { createHash } from 'node:crypto';
 import type { ModelPin } from '@app/batches';
-import { InterleaveError, type WorkerModelPlan } from '@app/contracts';
+import { InterleaveError, type GraphStepPlan, type WorkerModelPlan } from '@app/contracts';
 import { digestOfVersion, visibleModels, type ModelView, type ServedModel } from '@app/models';
 import type { Logger } from '@app/telemetry';
 
 /** Digests of sets of files that are kept; a set has 100 bytes. */
 const DIGESTS_MAX = 10_000;
 
-export type PlannedModel = Pick<WorkerModelPlan, 'name' | 'version' | 'revision' | 'fingerprint'>;
+export type PlannedModel = Pick<WorkerModelPlan, 'name' | 'version' | 'revision' | 'fingerprint'> & {
+  /** Of a graph: what else its answers come from. */
+  readonly steps?: readonly Pick<GraphStepPlan, 'revision'>[];
+};
 
 /** The rows cannot be answered here now, and are to be done again later or elsewhere. */
 export class PinGone extends Error {
@@ -79,7 +83,15 @@ export class ModelPins {
     return this.revisions.get(keyOf(pin)) ?? null;
   }
 
-  private digestOf({ name, version, fingerprint }: PlannedModel): Promise<string | null> {
+  /** Null: some of its files changed before they were read, or cannot be read. */
+  private async digestOf(plan: PlannedModel): Promise<string | null> {
+    if (plan.steps === undefined) return this.digestOfFiles(plan);
+    const models = plan.steps.map(({ revision }) => this.planned().find((other) => other.revision === revision));
+    const digests = await Promise.all([plan, ...models].map((each) => (each === undefined ? null : this.digestOfFiles(each))));
+    return digests.includes(null) ? null : createHash('sha256').update(digests.join('\n')).digest('hex');
+  }
+
+  private digestOfFiles({ name, version, fingerprint }: PlannedModel): Promise<string | null> {
     const known = this.digests.get(fingerprint);
     if (known !== undefined) return known;
     const digest = digestOfVersion(this.modelsDir, name, version, fingerprint).catch((error: Error) => {

@@ -15,7 +15,7 @@ describe('models that change while the node serves', () => {
     node.start();
   };
   const serving = (version = '1', name = 'm'): number | null => node.version(name, version)?.serving ?? null;
-  const isNew = (revision: number) => (plan: WorkerModelPlan) => plan.revision > revision;
+  const isNew = (revision: number) => (plan: Pick<WorkerModelPlan, 'revision'>) => plan.revision > revision;
   const kinds = (): string[] => node.events.newest().map(({ kind }) => kind);
   const keepOut = (id: string, revision: number): void => void (node.saying(id).isLoading = isNew(revision));
   const letIn = (id: string): void => void (node.saying(id).isLoading = () => false);

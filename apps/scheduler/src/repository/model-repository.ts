@@ -185,7 +185,9 @@ export class ModelRepository {
     const usedByGraphs = this.graphs.inUse(nowMs);
     for (const version of this.versions.all()) {
       if (version.next !== null) this.advance(version, version.next, observation, nowMs);
-      for (const leaving of version.leaving) if (usedByGraphs.has(leaving.revision.number)) leaving.untilMs = nowMs + LINGER_MS;
+      // What was unloaded has to go; what was replaced serves its graphs on.
+      if (version.serving !== null)
+        for (const leaving of version.leaving) if (usedByGraphs.has(leaving.revision.number)) leaving.untilMs = nowMs + LINGER_MS;
       this.retire(version, observation, nowMs);
     }
   }

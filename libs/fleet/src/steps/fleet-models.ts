@@ -55,16 +55,14 @@ export class FleetModels {
     const what = `${model.name} version ${model.version}`;
     if (serving === null)
       return { ...report, state: 'failed', reason: `${what} is not on this node, which is in no fleet; set REDIS_URL, or add the model` };
+    // Not `failed`, which would end the rows of batches while the only node with the model starts anew.
     if (serving.length === 0)
-      return {
-        ...report,
-        state: 'failed',
-        reason: `no node of the fleet serves ${what}; start one with it, or add the model to this node`,
-      };
+      return { ...report, state: 'loading', reason: `no node of the fleet serves ${what}; start one with it, or add the model here` };
     const signature = this.signatureOf(model);
     if (signature !== null) return { ...report, state: 'ready', reason: null, signature };
     const problem = serving.map((node) => this.asked.get(keyOf(model, node))).find((asked) => asked !== undefined && 'problem' in asked);
-    if (problem !== undefined && 'problem' in problem) return { ...report, state: 'failed', reason: problem.problem };
+    if (problem !== undefined && 'problem' in problem)
+      return { ...report, state: problem.isFinal ? 'failed' : 'loading', reason: problem.problem };
     return { ...report, state: 'loading', reason: null };
   }
 
@@ -100,7 +98,8 @@ export class FleetModels {
       if (signature !== null) return { signature };
       return { problem: `node ${node.id}: ${name} is a graph of models there; name the models of its steps in its place`, isFinal: true };
     } catch (error) {
-      return { problem: (error as InterleaveError).message, isFinal: false };
+      const { message, code } = error as InterleaveError;
+      return { problem: message, isFinal: code === 'model_not_servable' };
     }
   }
 

@@ -1,9 +1,7 @@
-import type { Config } from '@app/config';
-import type { Datatype, ModelSignature, TensorSpec, WorkerPlan } from '@app/contracts';
+import type { Datatype, GraphStepPlan, ModelSignature, TensorSpec, WorkerPlan } from '@app/contracts';
 import type { ModelView } from '@app/models';
 import { PlacementReader } from '@app/process';
-import { Inject, Injectable } from '@nestjs/common';
-import { CONFIG } from '../../tokens';
+import { Injectable } from '@nestjs/common';
 
 /** An input or output in Triton's configuration: without the batch dimension where `max_batch_size` is above 0. */
 export interface TensorConfig {
@@ -12,18 +10,29 @@ export interface TensorConfig {
   dims: number[];
 }
 
+export interface EnsembleStep {
+  model_name: string;
+  model_version: number;
+  input_map: Record<string, string>;
+  output_map: Record<string, string>;
+}
+
 /** The part of Triton's `ModelConfig` that has a meaning here. */
 export interface ModelConfig {
   name: string;
-  platform: 'onnxruntime_onnx';
-  backend: 'onnxruntime';
+  platform: 'onnxruntime_onnx' | 'ensemble';
+  /** Empty: it is a graph of other models. */
+  backend: 'onnxruntime' | '';
   version_policy: { all: Record<string, never> };
   /** 0: the first dimension is no batch, and `dims` are whole shapes. */
   max_batch_size: number;
   input: TensorConfig[];
   output: TensorConfig[];
   instance_group: { name: string; kind: 'KIND_CPU' | 'KIND_GPU'; count: number }[];
+  /** Empty: it is a graph. */
   default_model_filename: string;
+  /** Of a graph. */
+  ensemble_scheduling?: { step: EnsembleStep[] };
   /** Absent: rows of several requests never share a run. */
   dynamic_batching?: { preferred_batch_size: number[]; max_queue_delay_microseconds: number };
 }
@@ -31,30 +40,36 @@ export interface ModelConfig {
 /** What Triton's model configuration extension tells. */
 @Injectable()
 export class ModelConfigs {
-  constructor(
-    @Inject(CONFIG) private readonly config: Config,
-    private readonly placement: PlacementReader,
-  ) {}
+  constructor(private readonly placement: PlacementReader) {}
 
   /** Throws as `ModelView.find`. Version null: the newest that is ready. */
   of(catalog: ModelView, name: string, version: string | null): ModelConfig {
     const { signature, revision } = catalog.find(name, version);
-    const workers = this.placement.workers().filter((worker) => worker.lane === 'realtime' && planOf(worker, revision) !== undefined);
-    const plans = workers.map((worker) => planOf(worker, revision)?.runRowsMax ?? this.config.realtime.runRowsMax);
+    const graph = this.placement.placement?.graphs?.find((plan) => plan.revision === revision);
+    const revisions = graph?.steps.map((step) => step.revision) ?? [revision];
+    const workers = this.placement.workers().filter(({ lane }) => lane === 'realtime');
+    const rowsMax = revisions.map((each) => Math.max(1, ...workers.flatMap((worker) => planOf(worker, each)?.runRowsMax ?? [])));
     const isBatched = hasBatchFirst(signature);
+    const own = workers.filter((worker) => planOf(worker, revision) !== undefined);
     return {
       name,
-      platform: 'onnxruntime_onnx',
-      backend: 'onnxruntime',
+      platform: graph === undefined ? 'onnxruntime_onnx' : 'ensemble',
+      backend: graph === undefined ? 'onnxruntime' : '',
       version_policy: { all: {} },
-      max_batch_size: isBatched ? Math.max(1, ...plans) : 0,
+      max_batch_size: isBatched ? Math.min(...rowsMax) : 0,
       input: signature.inputs.map((spec) => tensorConfig(spec, isBatched)),
       output: signature.outputs.map((spec) => tensorConfig(spec, isBatched)),
-      instance_group: workers.map(({ id, cpus, gpu }) => ({ name: id, kind: gpu === null ? 'KIND_CPU' : 'KIND_GPU', count: cpus.length })),
-      default_model_filename: 'model.onnx',
-      ...(signature.coalesce !== 'alone' && { dynamic_batching: { preferred_batch_size: [], max_queue_delay_microseconds: 0 } }),
+      instance_group: own.map(({ id, cpus, gpu }) => ({ name: id, kind: gpu === null ? 'KIND_CPU' : 'KIND_GPU', count: cpus.length })),
+      default_model_filename: graph === undefined ? 'model.onnx' : '',
+      ...(graph !== undefined && { ensemble_scheduling: { step: graph.steps.map(ensembleStep) } }),
+      ...(graph === undefined &&
+        signature.coalesce !== 'alone' && { dynamic_batching: { preferred_batch_size: [], max_queue_delay_microseconds: 0 } }),
     };
   }
+}
+
+function ensembleStep({ model, version, inputMap, outputMap }: GraphStepPlan): EnsembleStep {
+  return { model_name: model, model_version: Number(version), input_map: inputMap, output_map: outputMap };
 }
 
 /** Triton's rule for a batch size above 0: the first dimension of every input and output is the batch. */

@@ -39,12 +39,15 @@ const HOLDS: PreemptionProof = {
 const WORKERS = ['default-realtime', 'default-batch'];
 const PROCESSES = [...WORKERS, 'api-1', 'runner'];
 
+/** A model that workers have, or a graph. */
+type Planned = Pick<WorkerModelPlan, 'name' | 'version' | 'revision' | 'fingerprint'>;
+
 /** What the process of that id says; tests change it. */
 interface Saying {
   /** Revisions that it fails on, with the reason; null for all others. */
-  problemOf: (plan: WorkerModelPlan) => string | null;
+  problemOf: (plan: Planned) => string | null;
   /** Revisions that it does not have yet. */
-  isLoading: (plan: WorkerModelPlan) => boolean;
+  isLoading: (plan: Planned) => boolean;
   pinned: number[] | null | undefined;
   calibration: 'measuring' | 'measured';
 }
@@ -176,7 +179,8 @@ export class NodeFixture {
         calibration: models.map(({ name, version, revision }) => ({ name, version, revision, state: saying.calibration })),
       };
     }
-    const told = new Map(WORKERS.flatMap((worker) => this.planOf(worker)).map((plan) => [plan.revision, plan]));
+    const plans: Planned[] = [...WORKERS.flatMap((worker) => this.planOf(worker)), ...(this.placement().graphs ?? [])];
+    const told = new Map(plans.map((plan) => [plan.revision, plan]));
     const bound = [...told.values()].filter((plan) => !saying.isLoading(plan));
     const models: RevisionBinding[] = bound.map((plan) => ({ revision: plan.revision, problem: saying.problemOf(plan) }));
     return { models, ...(id === 'runner' ? { pinnedRevisions: saying.pinned } : {}) };
