@@ -3,8 +3,8 @@ import { RedisServers } from '../support/redis-servers';
 import { startLiveLoad } from '../support/live-load';
 import { Stack, until } from '../support/stack';
 
-/** More than one chunk, so that there is something left when the worker dies. */
-const ROWS = 4_000;
+/** Enough that there is something left when the worker dies. */
+const ROWS = 600;
 const MINUTES_5 = 5 * 60_000;
 const GRAPH = `
 steps:
@@ -100,6 +100,7 @@ describe('a graph whose second step is on other nodes', () => {
       const submitted = { input_file_id: file.id, endpoint: endpoint as '/v1/embeddings', completion_window: '24h' as const };
       const { id } = await client.batches.create(submitted);
       const now = () => client.batches.retrieve(id);
+      let state: unknown;
       await until(
         async () => ((await now()).request_counts?.completed ?? 0) > 0,
         MINUTES_5,
@@ -107,9 +108,13 @@ describe('a graph whose second step is on other nodes', () => {
       );
       process.kill(await (nodes[0] as Stack).pidOf('default-batch'), 'SIGKILL');
       await until(
-        async () => (await now()).status === 'completed',
-        MINUTES_5,
-        () => 'the batch does not end',
+        async () => {
+          const batch = await now();
+          state = batch;
+          return batch.status === 'completed';
+        },
+        MINUTES_5 - 60_000,
+        () => `the batch does not end:\n${JSON.stringify(state)}`,
       );
       const done = await now();
       const contentOf = async (fileId: string): Promise<string> => (await client.files.content(fileId)).text();
