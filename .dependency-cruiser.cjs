@@ -49,10 +49,10 @@ module.exports = {
       to: { path: '^libs/', pathNot: lib([...foundation, 'models', 'graphs']) },
     },
     {
-      name: 'fleet-imports-queues-and-the-foundation',
+      name: 'fleet-imports-queues-protocols-and-the-foundation',
       severity: 'error',
       from: { path: lib(['fleet']), pathNot: tests },
-      to: { path: '^libs/', pathNot: lib([...foundation, 'queues', 'fleet']) },
+      to: { path: '^libs/', pathNot: lib([...foundation, 'queues', 'protocols', 'fleet']) },
     },
     {
       name: 'model-sources-imports-models-batches-and-the-foundation',

@@ -1,6 +1,6 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -39,8 +39,10 @@ export class Stack {
   static async start(options: StackOptions): Promise<Stack> {
     const dir = mkdtempSync(join(options.parentDir ?? tmpdir(), 'il-'));
     provideModels(join(dir, 'models'), options.models);
-    for (const [model, content] of Object.entries(options.modelFiles ?? {}))
+    for (const [model, content] of Object.entries(options.modelFiles ?? {})) {
+      mkdirSync(join(dir, 'models', model), { recursive: true });
       writeFileSync(join(dir, 'models', model, 'model.yaml'), content);
+    }
     writeFileSync(join(dir, 'interleave.yaml'), options.config ?? '');
     const port = await freePort();
     const grpcPort = await freePort();

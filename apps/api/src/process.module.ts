@@ -1,10 +1,11 @@
 import type { Config } from '@app/config';
+import { FleetConnection } from '@app/fleet';
 import { openPlacement, PlacementReader } from '@app/process';
 import { observeProcess, observeTracing, type Logger, type Tracing } from '@app/telemetry';
 import { Global, Module, type DynamicModule } from '@nestjs/common';
 import { Registry } from 'prom-client';
 import { Lifecycle } from './lifecycle';
-import { CONFIG, LOGGER, PROCESS_ID, TRACING, TURN } from './tokens';
+import { CONFIG, FLEET, LOGGER, PROCESS_ID, TRACING, TURN } from './tokens';
 import type { Turn } from './turn';
 
 /** Name of the status socket of the API process that answers, and of all API processes in metrics. */
@@ -37,10 +38,11 @@ export class ProcessModule {
         { provide: TURN, useValue: turn },
         // The only one of this process: all see the same placement.
         { provide: PlacementReader, useFactory: () => openPlacement(config.runDir, logger) },
+        { provide: FLEET, useFactory: () => FleetConnection.open(config, logger) },
         { provide: Registry, useFactory: () => openRegistry(tracing) },
         Lifecycle,
       ],
-      exports: [CONFIG, LOGGER, TRACING, PROCESS_ID, TURN, PlacementReader, Registry, Lifecycle],
+      exports: [CONFIG, FLEET, LOGGER, TRACING, PROCESS_ID, TURN, PlacementReader, Registry, Lifecycle],
     };
   }
 }

@@ -7,6 +7,8 @@ export const TRACING = Symbol('tracing');
 export const PROCESS_ID = Symbol('process id');
 /** `Turn`, or null: it is the only API process. */
 export const TURN = Symbol('turn');
+/** `FleetConnection`, or null: this node is in no fleet. */
+export const FLEET = Symbol('fleet');
 /** The real-time lane (`InferenceBackend`). */
 export const BACKEND = Symbol('backend');
 /** The batch lane, for `service_tier` `flex` (`InferenceBackend`). */

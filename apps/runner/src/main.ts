@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { loadConfig, runPaths } from '@app/config';
+import { FleetBackend, FleetConnection, mayTakeBatchWork, openFleetNodes } from '@app/fleet';
 import { GraphBackend, StepMetrics } from '@app/graphs';
 import { openModelCatalog } from '@app/models';
 import { isolateDiskWork } from '@app/native';
@@ -8,7 +9,6 @@ import { openStore } from '@app/batches';
 import { logLevelCommand, onShutdown, openPlacement, readCrashCount, serveProcessStatus, type ShutdownStep } from '@app/process';
 import { createLogger, observeProcess, observeTracing, openTracing } from '@app/telemetry';
 import { Registry } from 'prom-client';
-import { FleetRefusal } from './fleet-refusal';
 import { openRunner } from './open-runner';
 import { ModelPins } from './chunks/model-pins';
 import { ModelEngine } from './chunks/row-engine';
@@ -34,11 +34,10 @@ async function main(): Promise<void> {
   const tracing = openTracing(config.tracing, { id: PROCESS_ID, nodeId: config.nodeId }, log);
   observeTracing(registry, PROCESS_ID, tracing);
   const placement = openPlacement(config.runDir, log);
-  const pool = new GraphBackend({
-    steps: new WorkerPool({ lane: 'batch', runDir: config.runDir, placement }),
-    placement,
-    onStep: new StepMetrics(registry).of('batch'),
-  });
+  const fleet = FleetConnection.open(config, log);
+  const own = new WorkerPool({ lane: 'batch', runDir: config.runDir, placement });
+  const steps = new FleetBackend({ own, placement, nodes: openFleetNodes(config, fleet) });
+  const pool = new GraphBackend({ steps, placement, onStep: new StepMetrics(registry).of('batch') });
   const catalog = await openModelCatalog(config.modelsDir, 'batch', log, placement);
   catalog.applyReports(pool.models());
   pool.onModelsChanged(() => catalog.applyReports(pool.models()));
@@ -57,7 +56,6 @@ async function main(): Promise<void> {
     config.modelsDir,
     log,
   );
-  const fleet = FleetRefusal.open(config, log);
   const runner = await openRunner(config, {
     nodeId: config.nodeId,
     engine: new ModelEngine(catalog, pool, limits, pins),
@@ -71,7 +69,7 @@ async function main(): Promise<void> {
     tracing,
     registry,
     reconcileMs: RECONCILE_MS[config.storage.kind],
-    refusal: () => fleet.read(),
+    refusal: async () => (fleet === null ? null : mayTakeBatchWork((await fleet.list.current()).nodes)),
   });
   const statusServer = await serveProcessStatus({
     socketPath: runPaths(config.runDir).statusSocket(PROCESS_ID),
@@ -82,7 +80,7 @@ async function main(): Promise<void> {
   shutdown.push(
     ['batches', () => runner.close(DRAIN_MS)],
     ['traces', async () => tracing?.close()],
-    ['fleet', async () => fleet.close()],
+    ['fleet', async () => fleet?.close()],
     ['workers', () => pool.close()],
     ['placement', () => placement.close()],
     ['status', () => statusServer.close()],

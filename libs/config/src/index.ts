@@ -43,6 +43,10 @@ export interface Config extends Omit<FileConfig, 'tls'>, SharedRedis, DrainConfi
   readonly privateRedisSocket: string;
   /** Nodes that share a Redis and this name are one fleet. */
   readonly fleetName: string;
+  /** A file with a key that the other nodes know; null: they ask for none. */
+  readonly fleetKeyFile: string | null;
+  /** Null: the system's authorities. */
+  readonly fleetCaFile: string | null;
   readonly nodeId: string;
   /** Name or address at which others reach this node. */
   readonly nodeAddress: string;
@@ -109,6 +113,8 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
     ...drainConfig(env, redis.redisUrl === null && envoy === null),
     privateRedisSocket: join(runDir, 'redis.sock'),
     fleetName: env.FLEET_NAME,
+    fleetKeyFile: env.FLEET_KEY_FILE === undefined ? null : resolve(env.FLEET_KEY_FILE),
+    fleetCaFile: env.FLEET_CA_FILE === undefined ? null : resolve(env.FLEET_CA_FILE),
     nodeId: nodeId(env, dataDir),
     nodeAddress: nodeAddress(env),
     ortLibraryPath: env.ORT_LIBRARY ? resolve(env.ORT_LIBRARY) : null,

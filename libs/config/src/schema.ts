@@ -308,6 +308,10 @@ export const environmentSchema = z.object({
     .string()
     .regex(/^[a-z0-9-]{1,32}$/, 'lower-case letters, digits and "-", at most 32')
     .default('default'),
+  /** A file with an API key that the other nodes know, for steps of graphs that run there. */
+  FLEET_KEY_FILE: path.optional(),
+  /** PEM; authorities of the other nodes' certificates, in place of the system's. */
+  FLEET_CA_FILE: path.optional(),
   NODE_ID: z.string().regex(NODE_ID, 'lower-case letters, digits, "." and "-", at most 64').optional(),
   /** Name or address at which others reach this node's ports; default: HOST, or an address of this machine where HOST is every address. */
   NODE_ADDRESS: z.string().regex(NODE_ADDRESS, 'expected a name or an address without scheme and port').optional(),

@@ -4,6 +4,9 @@ import type { ModelState } from './models';
 export const NODE_STATES = ['starting', 'ready', 'draining'] as const;
 export type NodeState = (typeof NODE_STATES)[number];
 
+/** In place of the revision of a model that runs on other nodes of the fleet: revisions of this node begin at 1. */
+export const ELSEWHERE = 0;
+
 /** What a node says of itself to the others, once every few seconds. */
 export interface NodeHeartbeat {
   id: string;

@@ -8,7 +8,7 @@ export interface GraphStepPlan {
   kind: StepKind;
   model: string;
   version: string;
-  /** The files of the model that the step runs on; other files give the graph another revision. */
+  /** The files of the model that the step runs on; other files give the graph another revision. `ELSEWHERE`: other nodes run it. */
   revision: number;
   inputMap: Record<string, string>;
   outputMap: Record<string, string>;

@@ -1,4 +1,5 @@
 import {
+  ELSEWHERE,
   InterleaveError,
   type GraphPlan,
   type InferenceBackend,
@@ -55,7 +56,9 @@ export class GraphBackend implements InferenceBackend {
   }
 
   models(): ModelReport[] {
-    return [...this.options.steps.models(), ...[...this.graphs.values()].map((graph) => this.reportOf(graph))];
+    // What other nodes have is theirs: this node does not tell its callers, nor the fleet, that it had it.
+    const own = this.options.steps.models().filter(({ revision }) => revision !== ELSEWHERE);
+    return [...own, ...[...this.graphs.values()].map((graph) => this.reportOf(graph))];
   }
 
   onModelsChanged(listener: () => void): () => void {
@@ -72,7 +75,11 @@ export class GraphBackend implements InferenceBackend {
     const { name, version } = graph.plan;
     if (state === 'failed') throw new InterleaveError('model_not_servable', `model ${name} version ${version} cannot be served: ${reason}`);
     if (joined === null)
-      throw new InterleaveError('worker_unavailable', `model ${name} version ${version} is loading; try again`, { retryAfterSeconds: 1 });
+      throw new InterleaveError(
+        'worker_unavailable',
+        `model ${name} version ${version} is loading${reason === null ? '' : `: ${reason}`}; try again`,
+        { retryAfterSeconds: 1 },
+      );
     for (const item of request.items) checkGraphItem(item, joined.signature);
     if (request.items.length === 0) return [];
     this.admit(graph, request);

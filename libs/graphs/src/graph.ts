@@ -1,4 +1,4 @@
-import { stepName, type GraphPlan, type GraphStepPlan, type ModelReport } from '@app/contracts';
+import { ELSEWHERE, stepName, type GraphPlan, type GraphStepPlan, type ModelReport, type ModelSignature } from '@app/contracts';
 import { joinSignatures, type JoinedGraph } from '@app/models';
 
 /** One step with what it needs to run. */
@@ -20,6 +20,8 @@ export class Graph {
   /** Tensors that steps take. */
   readonly taken: ReadonlySet<string>;
   private outcome: JoinedGraph | { problems: string[] } | null = null;
+  /** What the steps of other nodes took and made when the outcome was found: they may get other files. */
+  private elsewhere = '';
 
   constructor(readonly plan: GraphPlan) {
     this.taken = new Set(plan.steps.flatMap(({ inputMap }) => Object.values(inputMap)));
@@ -37,16 +39,19 @@ export class Graph {
   }
 
   /**
-   * Takes over what is said of the steps' models. What fits once fits for good, as revisions do not change: a model that is unloaded for a
-   * while is loaded for whoever asks.
+   * Takes over what is said of the steps' models. What fits once fits for good, as revisions of this node do not change: a model that is
+   * unloaded for a while is loaded for whoever asks.
    */
   judge(reportOf: (step: Step) => StepReport | undefined): GraphState {
     const reports = this.steps.map(reportOf);
     const failed = reports.findIndex((report) => report?.state === 'failed');
     if (failed >= 0) return { state: 'failed', reason: `step ${this.steps[failed]?.label}: ${reports[failed]?.reason ?? 'it failed'}` };
     const signatures = reports.flatMap((report) => report?.signature ?? []);
-    if (this.outcome === null && signatures.length === reports.length) this.outcome = joinSignatures(this.plan, signatures);
-    if (this.outcome === null) return { state: 'loading', reason: null };
+    if (signatures.length === reports.length) this.join(signatures);
+    if (this.outcome === null) {
+      const waiting = reports.findIndex((report) => report?.reason);
+      return { state: 'loading', reason: waiting < 0 ? null : `step ${this.steps[waiting]?.label}: ${reports[waiting]?.reason}` };
+    }
     return 'problems' in this.outcome
       ? { state: 'failed', reason: `its steps do not fit: ${this.outcome.problems.join('; ')}` }
       : { state: 'ready', reason: null };
@@ -55,5 +60,12 @@ export class Graph {
   /** Texts become rows of their own length, which cannot lie in one tensor. */
   get runsByRow(): boolean {
     return this.steps.some(({ kind }) => kind === 'tokenizer');
+  }
+
+  private join(signatures: ModelSignature[]): void {
+    const elsewhere = JSON.stringify(signatures.filter((_, i) => this.steps[i]?.revision === ELSEWHERE));
+    if (this.outcome !== null && elsewhere === this.elsewhere) return;
+    this.elsewhere = elsewhere;
+    this.outcome = joinSignatures(this.plan, signatures);
   }
 }

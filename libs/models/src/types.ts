@@ -67,6 +67,8 @@ export interface ServedModel {
   timeoutMs: number | null;
   /** False where equal inputs may give different outputs (`model.yaml`). */
   deduplicate: boolean;
+  /** Its runs are runs of other models. */
+  isGraph: boolean;
 }
 
 export type TextInput = string | { text: string; text_pair?: string };

@@ -1,16 +1,14 @@
 import type { Config } from '@app/config';
 import type { FleetView, NodeHeartbeat } from '@app/contracts';
-import { bootId, FleetList, FleetMember, mayTakeBatchWork } from '@app/fleet';
-import { openRedis, redisAddress, type Redis } from '@app/queues';
+import { bootId, type FleetConnection, FleetMember, mayTakeBatchWork } from '@app/fleet';
 import type { Logger } from '@app/telemetry';
 import { Inject, Injectable } from '@nestjs/common';
-import { CONFIG, LOGGER } from '../tokens';
+import { CONFIG, FLEET, LOGGER } from '../tokens';
 import { NodeDescription } from './node-description';
 
 /** What a node has that shares a Redis. */
 interface Shared {
-  redis: Redis;
-  list: FleetList;
+  connection: FleetConnection;
   member: FleetMember;
 }
 
@@ -24,9 +22,10 @@ export class Fleet {
     @Inject(CONFIG) private readonly config: Config,
     @Inject(LOGGER) private readonly log: Logger,
     private readonly description: NodeDescription,
+    @Inject(FLEET) connection: FleetConnection | null,
   ) {
     this.bootId = bootId(config.dataDir);
-    this.shared = config.redisUrl === null ? null : this.share();
+    this.shared = connection === null ? null : this.share(connection);
   }
 
   get isShared(): boolean {
@@ -46,10 +45,9 @@ export class Fleet {
   /** After the last answer. */
   async leave(): Promise<void> {
     if (this.shared === null) return;
-    const { redis, list, member } = this.shared;
-    list.close();
+    const { connection, member } = this.shared;
     await member.leave();
-    redis.disconnect();
+    connection.close();
   }
 
   /** All nodes; this one as it is now, and first. While Redis is away, the others as they were. */
@@ -57,7 +55,7 @@ export class Fleet {
     const self = await this.self();
     const { fleetName: fleet } = this.config;
     if (this.shared === null) return { fleet, self: self.id, ageMs: 0, problem: null, nodes: [self], lost: [], unreadable: 0 };
-    const { nodes, lost, unreadable, readMs, problem } = await this.shared.list.current();
+    const { nodes, lost, unreadable, readMs, problem } = await this.shared.connection.list.current();
     return {
       fleet,
       self: self.id,
@@ -74,16 +72,15 @@ export class Fleet {
     return { ...(await this.description.now()), id, bootId: this.bootId, warnings };
   }
 
-  private share(): Shared {
+  private share(connection: FleetConnection): Shared {
     const { config, log } = this;
-    const redis = openRedis({ address: redisAddress(config), onError: (error) => log.debug({ err: error }, 'Redis') });
-    const list = new FleetList(redis, config.fleetName);
+    const { redis, list } = connection;
     const describe = async (): Promise<Omit<NodeHeartbeat, 'id' | 'bootId'>> => ({
       ...(await this.description.now()),
       warnings: [mayTakeBatchWork(list.latest.nodes)].filter((warning) => warning !== null),
     });
     const member = new FleetMember({ redis, fleet: config.fleetName, id: config.nodeId, bootId: this.bootId, log, describe });
-    return { redis, list, member };
+    return { connection, member };
   }
 }
 

@@ -145,6 +145,7 @@ function catalogOf(backend: EchoBackend): ModelCatalog {
     labels: null,
     timeoutMs: backend.modelTimeoutMs,
     deduplicate: true,
+    isGraph: false,
   });
   const policyOf = (name: string): ServingPolicy | null =>
     backend.reports.some((report) => report.name === name)

@@ -18,6 +18,7 @@ const model = (task: Task, datatypes: Datatype[] = ['FP32'], labels: string[] | 
   labels,
   timeoutMs: null,
   deduplicate: true,
+  isGraph: false,
 });
 
 const scored = (...scores: [string, number][]): object[] => scores.map(([label, score]) => ({ label, score }));

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { stepName, type GraphPlan, type GraphStepPlan, type Lane } from '@app/contracts';
+import { ELSEWHERE, stepName, type GraphPlan, type GraphStepPlan, type Lane } from '@app/contracts';
 import type { GraphStep, RepositoryEntry } from '@app/models';
 import type { Lifecycle } from './lifecycle';
 import type { RevisionNumbers } from './numbers';
@@ -98,6 +98,7 @@ export class Graphs {
     const { lifecycle, versions } = this.options;
     const steps = (serving ?? next?.revision)?.graph?.steps ?? [];
     for (const [i, step] of steps.entries()) {
+      if (step.revision === ELSEWHERE) continue;
       const state = versions.find(step.model, step.version);
       if (state !== undefined && (state.serving !== null || state.next !== null || isOnDemand(state))) continue;
       lifecycle.unload(version, `step ${stepName(step, i)}: its model is not loaded: ${state?.reason ?? 'its files are gone'}`, nowMs);
@@ -114,12 +115,15 @@ export class Graphs {
     const { versions, numbers } = this.options;
     const label = `step ${stepName(step, index)}`;
     const state = versions.find(step.model, of.version);
-    if (state === undefined || (state.entry === null && state.serving === null)) return { problem: `${label}: ${this.absence(step)}` };
+    const { kind, model, inputMap, outputMap } = step;
+    if (state === undefined || (state.entry === null && state.serving === null))
+      return step.fleet
+        ? { plan: { kind, model, version: of.version, revision: ELSEWHERE, inputMap, outputMap } }
+        : { problem: `${label}: ${this.absence(step)}` };
     if (state.graphFiles !== null) return { problem: `${label} is a graph of models itself; name the models of its steps in its place` };
     const revision = state.serving?.number ?? (isOnDemand(state) ? this.numberOf(state, numbers) : null);
     if (revision !== null) {
       const problem = this.laneProblem(state, of.entry);
-      const { kind, model, inputMap, outputMap } = step;
       return problem === null
         ? { plan: { kind, model, version: of.version, revision, inputMap, outputMap } }
         : { problem: `${label} ${problem}` };
@@ -132,7 +136,8 @@ export class Graphs {
 
   private absence({ model, version }: GraphStep): string {
     const own = this.options.versions.ofModel(model).filter(({ entry }) => entry !== null);
-    if (own.length === 0) return `there is no model "${model}" in the repository; add it, or name another one`;
+    if (own.length === 0)
+      return `there is no model "${model}" in the repository; add it, name another one, or write "fleet: true" where other nodes serve it`;
     return `model "${model}" has no version ${version ?? ''}; it has ${own.map((state) => state.version).join(', ')}`;
   }
 

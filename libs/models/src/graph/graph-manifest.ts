@@ -8,6 +8,8 @@ export interface GraphStep {
   model: string;
   /** Null: the newest when the graph is read. */
   version: string | null;
+  /** Nodes of the fleet run it where this one does not have the model. */
+  fleet: boolean;
   inputMap: Record<string, string>;
   outputMap: Record<string, string>;
 }
@@ -52,12 +54,15 @@ function readStep(step: StepOfFile): GraphStep {
       : 'tokenizer' in step
         ? (['tokenizer', step.tokenizer] as const)
         : (['head', step.head] as const);
-  return { kind, model, version, inputMap, outputMap };
+  return { kind, model, version, fleet: 'fleet' in step && step.fleet === true, inputMap, outputMap };
 }
 
 function mapProblems(step: GraphStep, index: number, graph: string): string[] {
   const subject = `step ${stepName(step, index)}`;
   return [
+    ...(step.fleet && step.version === null
+      ? [`${subject} has "fleet" without a version, and nodes may have different ones; write version: '1', or the one that is meant`]
+      : []),
     ...(step.model === graph ? [`${subject} is the graph itself`] : []),
     ...(Object.keys(step.inputMap).length === 0 ? [`${subject} takes nothing; name its inputs in input_map`] : []),
     ...(Object.keys(step.outputMap).length === 0 ? [`${subject} makes nothing; name an output in output_map, or leave the step out`] : []),

@@ -18,10 +18,10 @@ const maps = { input_map: tensorMap, output_map: tensorMap };
 
 const STEP_FORM =
   "expected { model: NAME, input_map: { <the model's input>: <tensor> }, output_map: { <the model's output>: <tensor> } }, version: '1' as " +
-  'needed; tokenizer: NAME or head: NAME in place of model';
+  'needed; tokenizer: NAME or head: NAME in place of model; fleet: true beside model and version where other nodes may run it';
 const stepSchema = z.union(
   [
-    z.strictObject({ model: modelName, version, ...maps }),
+    z.strictObject({ model: modelName, version, fleet: z.boolean().optional(), ...maps }),
     z.strictObject({ tokenizer: modelName, version, ...maps }),
     z.strictObject({ head: modelName, version, ...maps }),
   ],

@@ -6,7 +6,8 @@ import { entriesOf } from '../model-entries';
 export interface ModelMetadata {
   name: string;
   versions: string[];
-  platform: 'onnx_onnxv1';
+  /** As Triton calls them. */
+  platform: 'onnx_onnxv1' | 'ensemble';
   inputs: TensorMetadata[];
   outputs: TensorMetadata[];
 }
@@ -15,12 +16,12 @@ type TensorMetadata = Pick<TensorSpec, 'name' | 'datatype' | 'shape'>;
 
 /** With the entry that is described. Throws `model_not_found`, and what else is to be said about the model. */
 export function modelMetadata(catalog: ModelView, name: string, version: string | undefined): [ModelMetadata, CatalogEntry | undefined] {
-  const { signature, version: served } = catalog.find(name, version ?? null);
+  const { signature, isGraph, version: served } = catalog.find(name, version ?? null);
   const entries = entriesOf(catalog, name, version);
   const metadata: ModelMetadata = {
     name,
     versions: entries.map((entry) => entry.version),
-    platform: 'onnx_onnxv1',
+    platform: isGraph ? 'ensemble' : 'onnx_onnxv1',
     inputs: signature.inputs.map(tensorMetadata),
     outputs: signature.outputs.map(tensorMetadata),
   };

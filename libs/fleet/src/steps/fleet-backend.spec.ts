@@ -1,0 +1,104 @@
+import { ELSEWHERE, type GraphPlan, type InferenceRequest, InterleaveError, type Placement } from '@app/contracts';
+import { serveModels, type ServedModels } from '../../../../test/fixtures/served-models';
+import * as grpc from '@grpc/grpc-js';
+import { FleetBackend } from './fleet-backend';
+import { FleetNodes } from './fleet-nodes';
+import { OtherNode, stopOtherNodes } from './testing/other-node';
+
+const ACCESS = { keyFile: null, caFile: null, certFile: null, certKeyFile: null, answerBytesMax: 1 << 20 };
+const STEP = { kind: 'model' as const, model: 'other', version: '1', revision: ELSEWHERE, inputMap: { x: 'x' }, outputMap: { y: 'y' } };
+const GRAPH: GraphPlan = { name: 'g', version: '1', revision: 7, fingerprint: 'f', lanes: ['realtime'], steps: [STEP], outputs: ['y'] };
+const SUM = ['x', 'y'].map((name, i) => ({
+  name,
+  datatype: 'FP32' as const,
+  shape: i === 0 ? [2, 3] : [3],
+  data: new Uint8Array(i === 0 ? 24 : 12),
+}));
+
+let served: ServedModels;
+let backend: FleetBackend;
+beforeAll(async () => {
+  served = await serveModels(['no-batch']);
+  const placement = { placement: { graphs: [GRAPH] } as unknown as Placement, onChange: () => undefined };
+  backend = new FleetBackend({ own: served.backend, placement, nodes: new FleetNodes(() => null, ACCESS) });
+});
+afterAll(async () => {
+  await backend.close();
+  await served.close();
+});
+
+const request = (changes: Partial<InferenceRequest>): InferenceRequest => ({
+  ...{ model: 'other', version: '1', revision: ELSEWHERE, timeoutMs: 200, priority: 0, signal: null },
+  items: [{ inputs: [], outputs: null }],
+  ...changes,
+});
+const codeOf = (answer: Promise<unknown>): Promise<string> => answer.then(String, (error: InterleaveError) => error.code);
+
+it('reports models of other nodes beside its own, and runs its own here', async () => {
+  expect(backend.models().map(({ name, revision, state }) => [name, revision === ELSEWHERE, state])).toEqual([
+    ['no-batch', false, 'ready'],
+    ['other', true, 'failed'],
+  ]);
+  const own = backend.models()[0];
+  const items = [{ inputs: SUM, outputs: null }];
+  const [result] = await backend.infer(request({ model: 'no-batch', revision: own?.revision ?? 0, items, timeoutMs: null }));
+  expect(result).toMatchObject({ outputs: [{ name: 'sum', shape: [2, 3] }] });
+});
+
+it('refuses rows that must run alone, callers that have gone, and requests whose time is over', async () => {
+  const hangUp = new AbortController();
+  hangUp.abort();
+  expect(await codeOf(backend.infer(request({ runAlone: true })))).toBe('not_supported');
+  expect(await codeOf(backend.infer(request({ signal: hangUp.signal })))).toBe('client_closed');
+  expect(await codeOf(backend.infer(request({ timeoutMs: 0 })))).toBe('deadline_exceeded');
+});
+
+it('has an error for each item that no node answers', async () => {
+  const [error] = await backend.infer(request({}));
+  expect(error).toMatchObject({
+    code: 'worker_unavailable',
+    message: expect.stringMatching(/no node of the fleet serves other version 1/),
+  });
+});
+
+describe('with another node', () => {
+  afterEach(stopOtherNodes);
+
+  /** A backend of the lane, for which that node has the model, and what it was told in the last call. */
+  async function beside(lane: 'realtime' | 'batch', code: grpc.status | null) {
+    const told: Record<string, unknown> = {};
+    const node = await OtherNode.start('a', (call, callback) => {
+      Object.assign(told, call.metadata.getMap());
+      if (code === null) callback(null, { model_name: 'm' });
+      else callback({ code, details: 'why' });
+    });
+    const steps = [{ ...STEP, model: 'm' }];
+    const placement = { placement: { graphs: [{ ...GRAPH, steps }] } as unknown as Placement, onChange: () => undefined };
+    const own = Object.assign(Object.create(served.backend) as typeof served.backend, { lane, close: async () => undefined });
+    const made = new FleetBackend({ own, placement, nodes: new FleetNodes(() => [node.heartbeat()], ACCESS) });
+    const isReady = (): boolean => made.models().some(({ name, state }) => name === 'm' && state === 'ready');
+    await new Promise<void>((resolve) => {
+      made.onModelsChanged(() => isReady() && resolve());
+      if (isReady()) resolve();
+    });
+    return { made, told };
+  }
+
+  it('passes time and priority on, and lets no stand-in answer', async () => {
+    const { made, told } = await beside('realtime', null);
+    await made.infer(request({ model: 'm', timeoutMs: 2_000, priority: 3 }));
+    expect(told).toMatchObject({ 'x-interleave-timeout-ms': '2000', 'x-interleave-priority': '3', 'x-interleave-degrade': 'never' });
+    expect(told).not.toHaveProperty('x-interleave-service-tier');
+    await made.close();
+  });
+
+  it.each([
+    ['batch', null, 'worker_unavailable'],
+    ['realtime', 2_000, 'deadline_exceeded'],
+  ] as const)('takes a call that was too long in the %s lane for what it is', async (lane, timeoutMs, code) => {
+    const { made, told } = await beside(lane, grpc.status.DEADLINE_EXCEEDED);
+    expect(await made.infer(request({ model: 'm', timeoutMs }))).toMatchObject([{ code }]);
+    expect(told['x-interleave-service-tier']).toBe(lane === 'batch' ? 'flex' : undefined);
+    await made.close();
+  });
+});

@@ -1,0 +1,118 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { InterleaveError, type NodeHeartbeat } from '@app/contracts';
+import { NodeClient, type CallOptions, type NodeAccess } from './node-client';
+
+/** A model of other nodes. */
+export interface WantedModel {
+  name: string;
+  version: string;
+}
+
+/** Between two tries where no node is left: a process of a node that dies has a successor within this. */
+const AGAIN_MS = 100;
+/** With less time left no answer would come in time. */
+const LEFT_MS_MIN = 20;
+/** Of items at other nodes; more are refused. */
+const IN_FLIGHT_MAX = 4096;
+
+/** Another node may answer what this one did not. */
+const ELSEWHERE_TOO: ReadonlySet<string> = new Set(['worker_unavailable', 'overloaded', 'model_not_found']);
+
+/** Connections to the other nodes of the fleet. Close it when done. */
+export class FleetNodes {
+  /** By id, address and port. */
+  private readonly clients = new Map<string, NodeClient>();
+  private inFlight = 0;
+
+  /** `list`: the other nodes as they are known now; null: this node is in no fleet. */
+  constructor(
+    private readonly list: () => readonly NodeHeartbeat[] | null,
+    private readonly access: NodeAccess,
+  ) {}
+
+  /** Null: this node is in no fleet. */
+  serving({ name, version }: WantedModel): NodeHeartbeat[] | null {
+    const has = ({ state, models }: NodeHeartbeat): boolean =>
+      state === 'ready' && models.some((model) => model.name === name && model.version === version && model.state === 'ready');
+    return this.list()?.filter(has) ?? null;
+  }
+
+  /** The connection to a node; kept until the node has left. */
+  clientOf(node: NodeHeartbeat): NodeClient {
+    const key = keyOf(node);
+    const known = this.clients.get(key);
+    if (known !== undefined) return known;
+    const client = new NodeClient(node, this.access);
+    this.clients.set(key, client);
+    return client;
+  }
+
+  /**
+   * Calls the node with the least to do, and another one where that does not answer, until the time is over. Runs are repeated: that changes
+   * no answer. `isFit`: whether a node may be asked.
+   */
+  async call(
+    of: { wanted: WantedModel; method: string; message: Buffer; isFit: (node: NodeHeartbeat) => boolean },
+    options: CallOptions,
+  ): Promise<Buffer> {
+    if (this.inFlight >= IN_FLIGHT_MAX)
+      throw new InterleaveError('overloaded', `${IN_FLIGHT_MAX} items are at other nodes, and no more are sent; try again`, {
+        retryAfterSeconds: 1,
+      });
+    this.inFlight++;
+    try {
+      return await this.callUntil(performance.now() + options.timeoutMs, of, options);
+    } finally {
+      this.inFlight--;
+    }
+  }
+
+  /** Ends connections to nodes that are not there any more. */
+  forgetGone(): void {
+    const there = new Set((this.list() ?? []).map(keyOf));
+    for (const [key, client] of this.clients)
+      if (!there.has(key) && client.inFlight === 0) {
+        client.close();
+        this.clients.delete(key);
+      }
+  }
+
+  close(): void {
+    for (const client of this.clients.values()) client.close();
+    this.clients.clear();
+  }
+
+  private async callUntil(
+    untilMs: number,
+    of: { wanted: WantedModel; method: string; message: Buffer; isFit: (node: NodeHeartbeat) => boolean },
+    options: CallOptions,
+  ): Promise<Buffer> {
+    const { wanted, method, message, isFit } = of;
+    for (;;) {
+      let last = new InterleaveError('worker_unavailable', `no node of the fleet serves ${wanted.name} version ${wanted.version} now`, {
+        retryAfterSeconds: 1,
+      });
+      for (const node of this.inOrder((this.serving(wanted) ?? []).filter(isFit))) {
+        const timeoutMs = untilMs - performance.now();
+        if (timeoutMs < LEFT_MS_MIN) throw last;
+        try {
+          return await this.clientOf(node).call(method, message, { ...options, timeoutMs });
+        } catch (error) {
+          if (!(error instanceof InterleaveError) || !ELSEWHERE_TOO.has(error.code)) throw error;
+          last = error;
+        }
+      }
+      const isHopeless = last.code !== 'worker_unavailable' || options.signal?.aborted === true;
+      if (isHopeless || untilMs - performance.now() < AGAIN_MS + LEFT_MS_MIN) throw last;
+      await sleep(AGAIN_MS);
+    }
+  }
+
+  /** The least busy one first, by what this node sent there and by what it says of itself. */
+  private inOrder(nodes: NodeHeartbeat[]): NodeHeartbeat[] {
+    const sent = (node: NodeHeartbeat): number => this.clients.get(keyOf(node))?.inFlight ?? 0;
+    return nodes.sort((left, right) => sent(left) - sent(right) || left.liveBacklogMs - right.liveBacklogMs);
+  }
+}
+
+const keyOf = ({ bootId, address, grpcPort }: NodeHeartbeat): string => `${bootId} ${address} ${grpcPort}`;

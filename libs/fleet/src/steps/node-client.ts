@@ -1,0 +1,136 @@
+import { readFileSync } from 'node:fs';
+import { performance } from 'node:perf_hooks';
+import { type CancelSignal, InterleaveError, type NodeHeartbeat } from '@app/contracts';
+import { Client, credentials, Metadata, status, type ChannelCredentials, type ServiceError } from '@grpc/grpc-js';
+
+const SERVICE = '/inference.GRPCInferenceService';
+/** A node that has gone without a word is noticed so soon. */
+const KEEP_ALIVE_MS = 5_000;
+const KEEP_ALIVE_ANSWER_MS = 2_000;
+const RECONNECT_MS_MAX = 1_000;
+const FILE_FRESH_MS = 10_000;
+
+/** What a node shows and trusts where it calls others; PEM files, and a file with an API key. Null: not set. */
+export interface NodeAccess {
+  keyFile: string | null;
+  caFile: string | null;
+  certFile: string | null;
+  certKeyFile: string | null;
+  /** Larger answers are refused. */
+  answerBytesMax: number;
+}
+
+export interface CallOptions {
+  /** From now. */
+  timeoutMs: number;
+  signal: CancelSignal | null;
+  metadata: Readonly<Record<string, string>>;
+}
+
+/** One connection to the gRPC port of another node. Close it when done. */
+export class NodeClient {
+  inFlight = 0;
+  private readonly client: Client;
+  private readonly key: FreshFile | null;
+
+  constructor(
+    readonly node: Pick<NodeHeartbeat, 'id' | 'address' | 'grpcPort' | 'tls'>,
+    access: NodeAccess,
+  ) {
+    this.key = access.keyFile === null ? null : new FreshFile(access.keyFile);
+    const { address, grpcPort, tls } = node;
+    const host = address.includes(':') ? `[${address}]` : address;
+    this.client = new Client(`${host}:${grpcPort}`, tls ? credentialsOf(access) : credentials.createInsecure(), {
+      'grpc.keepalive_time_ms': KEEP_ALIVE_MS,
+      'grpc.keepalive_timeout_ms': KEEP_ALIVE_ANSWER_MS,
+      'grpc.max_reconnect_backoff_ms': RECONNECT_MS_MAX,
+      'grpc.max_receive_message_length': access.answerBytesMax,
+      'grpc.max_send_message_length': -1,
+      'grpc.enable_retries': 0,
+    });
+  }
+
+  /** The answer to a call of `GRPCInferenceService`. Rejects with an `InterleaveError` that says which node it was. */
+  async call(method: string, message: Buffer, { timeoutMs, signal, metadata }: CallOptions): Promise<Buffer> {
+    if (signal?.aborted === true) throw new InterleaveError('client_closed', 'the caller has gone');
+    const sent = this.metadata(metadata);
+    this.inFlight++;
+    return new Promise<Buffer>((resolve, reject) => {
+      const asIs = (bytes: Buffer): Buffer => bytes;
+      const deadline = Date.now() + Math.max(1, timeoutMs);
+      const call = this.client.makeUnaryRequest(`${SERVICE}/${method}`, asIs, asIs, message, sent, { deadline }, (error, answer) => {
+        this.inFlight--;
+        signal?.removeEventListener('abort', cancel);
+        if (error === null && answer !== undefined) resolve(answer);
+        else reject(this.known(error));
+      });
+      const cancel = (): void => call.cancel();
+      signal?.addEventListener('abort', cancel, { once: true });
+    });
+  }
+
+  close(): void {
+    this.client.close();
+  }
+
+  private metadata(options: Readonly<Record<string, string>>): Metadata {
+    const metadata = new Metadata();
+    for (const [name, value] of Object.entries(options)) metadata.set(name, value);
+    const key = this.key?.text().trim();
+    if (key) metadata.set('x-api-key', key);
+    return metadata;
+  }
+
+  private known(error: ServiceError | null): InterleaveError {
+    const said = `node ${this.node.id}: ${error?.details || 'no answer came'}`;
+    const cause = { cause: error };
+    const retryAfter = error?.metadata?.get('retry-after')[0]?.toString();
+    const again = { ...cause, retryAfterSeconds: Number(retryAfter) || 1 };
+    switch (error?.code) {
+      case status.INVALID_ARGUMENT:
+        return new InterleaveError('invalid_request', said, cause);
+      case status.NOT_FOUND:
+        return new InterleaveError('model_not_found', said, cause);
+      case status.DEADLINE_EXCEEDED:
+        return new InterleaveError('deadline_exceeded', said, cause);
+      case status.CANCELLED:
+        return new InterleaveError('client_closed', said, cause);
+      case status.RESOURCE_EXHAUSTED:
+        return retryAfter === undefined ? new InterleaveError('too_large', said, cause) : new InterleaveError('overloaded', said, again);
+      case status.UNAVAILABLE:
+        return new InterleaveError('worker_unavailable', said, again);
+      case status.UNAUTHENTICATED:
+      case status.PERMISSION_DENIED:
+        return new InterleaveError('model_not_servable', `${said}; put a key of that node into FLEET_KEY_FILE of this one`, cause);
+      case status.INTERNAL:
+        return new InterleaveError('inference_failed', said, cause);
+      default:
+        return new InterleaveError('internal', said, cause);
+    }
+  }
+}
+
+function credentialsOf({ caFile, certFile, certKeyFile }: NodeAccess): ChannelCredentials {
+  const read = (path: string | null): Buffer | null => (path === null ? null : readFileSync(path));
+  return credentials.createSsl(read(caFile), read(certKeyFile), read(certFile));
+}
+
+/** A small file, read anew every ten seconds, so that it can be replaced. */
+class FreshFile {
+  private content = '';
+  private readMs = -Infinity;
+
+  constructor(private readonly path: string) {}
+
+  /** Throws `model_not_servable` where there is none. */
+  text(): string {
+    if (performance.now() - this.readMs < FILE_FRESH_MS) return this.content;
+    try {
+      this.content = readFileSync(this.path, 'utf8');
+    } catch (error) {
+      throw new InterleaveError('model_not_servable', `FLEET_KEY_FILE cannot be read: ${(error as Error).message}`, { cause: error });
+    }
+    this.readMs = performance.now();
+    return this.content;
+  }
+}
