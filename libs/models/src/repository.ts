@@ -298,6 +298,7 @@ const OF_FILES = [
   'runRowsMax',
   'runTokensMax',
   'runTimeoutMs',
+  'executorThreads',
 ];
 
 /** Null: it has a file of its own. */
