@@ -38,7 +38,7 @@ const modelsOf = (model: string, stages: number): string[] =>
   stages === 1 ? [model] : Array.from({ length: stages }, (_, i) => `${model}-stage-${i + 1}`);
 
 /** Stages on their own CPUs; more than there is room for share those of their neighbours. */
-export function partitionsOf({ model, layout, cpus }: Pick<NodeRequest, 'model' | 'layout' | 'cpus'>): object[] {
+function partitionsOf({ model, layout, cpus }: Pick<NodeRequest, 'model' | 'layout' | 'cpus'>): object[] {
   const { stages, replicas, width } = layout;
   const cpusOfSet = replicas * width;
   const sets = Math.min(stages, Math.floor(cpus.length / cpusOfSet));

@@ -223,6 +223,6 @@ export function servedModel({ name, version, revision, state, task, text, reason
     labels: manifest?.labels ?? null,
     timeoutMs: manifest?.timeoutMs ?? null,
     deduplicate: manifest?.deduplicate ?? true,
-    isGraph: manifest?.graph != null,
+    isGraph: (manifest?.graph ?? null) !== null,
   };
 }

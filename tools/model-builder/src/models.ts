@@ -38,7 +38,8 @@ export function buildModels(out: string, names: readonly string[] = MODEL_NAMES)
   const fingerprint = builderFingerprint();
   return names.filter((name) => {
     const build = MODELS[name] ?? LARGE_MODELS[name];
-    if (build === undefined) throw new Error(`expected one of ${[...MODEL_NAMES, ...Object.keys(LARGE_MODELS)].join(', ')} for --models but received "${name}"`);
+    if (build === undefined)
+      throw new Error(`expected one of ${[...MODEL_NAMES, ...Object.keys(LARGE_MODELS)].join(', ')} for --models but received "${name}"`);
     const folder = join(out, name);
     if (isUpToDate(folder, fingerprint)) return false;
     writeModel(folder, build(), fingerprint);

@@ -123,7 +123,7 @@ async function runMs(node: LocalNode, model: LocalModel, item: InferenceItem): P
 }
 
 /** Ones of that many rows and tokens. */
-export function itemOf(signature: ModelSignature, shape: RunShape): InferenceItem {
+function itemOf(signature: ModelSignature, shape: RunShape): InferenceItem {
   return { inputs: signature.inputs.map((spec) => ({ name: spec.name, datatype: spec.datatype, ...onesOf(spec, shape) })), outputs: null };
 }
 
@@ -154,7 +154,7 @@ const splitSchema = z.object({
 });
 
 /** Null: the model is not split. */
-export function readSplit({ modelsDir }: Pick<Config, 'modelsDir'>, model: string): ParallelFacts['split'] {
+function readSplit({ modelsDir }: Pick<Config, 'modelsDir'>, model: string): ParallelFacts['split'] {
   const path = join(modelsDir, `${model}-pipeline`, 'split.json');
   let text: string;
   try {

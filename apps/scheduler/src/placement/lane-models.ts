@@ -24,7 +24,8 @@ export function laneModels(config: Pick<Config, 'modelsDir' | 'realtime' | 'batc
   const found: LaneModels = { models: [], entries, warnings: [] };
   for (const { name, version, manifest, reason, fingerprint } of entries) {
     if (manifest === null) found.warnings.push(`model ${name} version ${version} cannot be served: ${reason}`);
-    else if (hasFile(manifest)) found.models.push(placeableModel(manifest, config, { revision: numberOf(name, version, fingerprint), fingerprint }));
+    else if (hasFile(manifest))
+      found.models.push(placeableModel(manifest, config, { revision: numberOf(name, version, fingerprint), fingerprint }));
   }
   return found;
 }

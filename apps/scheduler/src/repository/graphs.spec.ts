@@ -68,7 +68,9 @@ describe('graphs of models while the node serves', () => {
     const { 'b/1/model.onnx': b, ...others } = FILES;
     await begin(others);
     await until(() => node.version('g', '1')?.state === 'failed');
-    expect(node.version('g', '1')?.reason).toBe('step 2 b: there is no model "b" in the repository; add it, or name another one');
+    expect(node.version('g', '1')?.reason).toBe(
+      'step 2 b: there is no model "b" in the repository; add it, name another one, or write "fleet: true" where other nodes serve it',
+    );
     node.write('b/1/model.onnx', b);
     await until(() => serving() !== null);
     node.remove('b');
