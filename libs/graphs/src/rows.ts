@@ -1,6 +1,8 @@
 import { InterleaveError, type InferenceItem, type ItemResult, type ModelSignature, type Tensor } from '@app/contracts';
 
 const LENGTH_BYTES = 4;
+/** Rows of one item, each of which is a run of its own. */
+const ROWS_MAX = 4096;
 
 /** Rows of a tensor whose first dimension they are. */
 export const rowsOf = ({ shape }: Pick<Tensor, 'shape'>): number => shape[0] ?? 1;
@@ -15,6 +17,20 @@ export function rowOf(tensor: Tensor, row: number): Tensor {
   const elements = shape.reduce((product, size) => product * size, 1);
   const begin = endOfElements(tensor.data, 0, row * elements);
   return { ...tensor, shape, data: tensor.data.subarray(begin, endOfElements(tensor.data, begin, elements)) };
+}
+
+/** As `rowOf` of each row, in one pass. */
+function allRows(tensor: Tensor, rows: number): Tensor[] {
+  if (tensor.datatype !== 'BYTES') return Array.from({ length: rows }, (_, row) => rowOf(tensor, row));
+  const shape = [1, ...tensor.shape.slice(1)];
+  const elements = shape.reduce((product, size) => product * size, 1);
+  let begin = 0;
+  return Array.from({ length: rows }, () => {
+    const end = endOfElements(tensor.data, begin, elements);
+    const data = tensor.data.subarray(begin, end);
+    begin = end;
+    return { ...tensor, shape, data };
+  });
 }
 
 /** Where `count` strings end that begin at `offset`. */
@@ -56,10 +72,16 @@ export function splitRows(item: InferenceItem, { inputs: specs }: ModelSignature
     throw new InterleaveError('invalid_request', `expected inputs with one number of rows but received ${counts.join(' and ')}`, {
       param: 'inputs',
     });
+  const rows = counts[0] ?? 1;
+  if (rows < 1 || rows > ROWS_MAX)
+    throw new InterleaveError('invalid_request', `expected 1 to ${ROWS_MAX} rows but received ${rows}; send several requests`, {
+      param: 'inputs',
+    });
   for (const tensor of item.inputs.filter((input) => input.datatype === 'BYTES')) checkStrings(tensor);
-  return Array.from({ length: counts[0] ?? 1 }, (_, row) => ({
+  const inputs = item.inputs.map((tensor) => (isRows(tensor) ? allRows(tensor, rows) : null));
+  return Array.from({ length: rows }, (_, row) => ({
     ...item,
-    inputs: item.inputs.map((tensor) => (isRows(tensor) ? rowOf(tensor, row) : tensor)),
+    inputs: item.inputs.map((tensor, i) => inputs[i]?.[row] ?? tensor),
   }));
 }
 
@@ -75,6 +97,12 @@ export function joinRows(results: readonly (ItemResult | InterleaveError)[]): It
     return new InterleaveError(
       'invalid_request',
       `the texts have different lengths, and so have their rows of "${uneven.name}", which make no tensor; send one text a request, or ask for other outputs`,
+    );
+  const other = first.outputs.find(({ shape }) => shape[0] !== 1);
+  if (other !== undefined)
+    return new InterleaveError(
+      'invalid_request',
+      `"${other.name}" has no row for each text, so those of several texts make no tensor; send one text a request, or ask for other outputs`,
     );
   const slowest = rows.reduce((best, row) => (timeOf(row) > timeOf(best) ? row : best), first);
   return { outputs: first.outputs.map((_, i) => stackRows(rows.flatMap(({ outputs }) => outputs[i] ?? []))), timing: slowest.timing };

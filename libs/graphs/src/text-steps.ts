@@ -8,7 +8,7 @@ const TEXT = 'text';
 const TEXT_INPUT = { name: TEXT, datatype: 'BYTES' as const, shape: [-1], axes: ['batch' as const] };
 const PADDED = { coalesce: 'padded' as const, coalesceReason: null };
 const LENGTH_BYTES = 4;
-const decoder = new TextDecoder('utf-8', { fatal: true });
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** What a tokenizer or a head looks like as a step; null: its model is not bound yet; a text: why it is none. */
 export function textStepSignature(step: Step, models: ModelView | null): ModelSignature | string | null {
@@ -54,7 +54,14 @@ async function tokenize(
   );
 }
 
-function textOf({ data }: Tensor): string {
+function textOf({ data, shape }: Tensor): string {
+  const count = shape.reduce((product, size) => product * size, 1);
+  const bytes = data.byteLength < LENGTH_BYTES ? -1 : new DataView(data.buffer, data.byteOffset).getUint32(0, true);
+  if (count !== 1 || LENGTH_BYTES + bytes !== data.byteLength)
+    throw new InterleaveError(
+      'invalid_request',
+      `expected one text a row but received ${count}; have the step before it make one row of each`,
+    );
   try {
     return decoder.decode(data.subarray(LENGTH_BYTES));
   } catch {

@@ -15,6 +15,15 @@ describe('readPolicy', () => {
     return { cache: (await readPolicy(manifest, { comparesTokenizers: false })).cache, warnings: manifest.warnings };
   };
 
+  it('keeps no answers of a graph whose steps other nodes run, whatever its owner says', async () => {
+    const graph = { steps: [{ fleet: true }], outputs: [] } as unknown as ModelManifest['graph'];
+    const deterministic = { ...cache, deterministic: true };
+    expect(await read({ cache: deterministic, modelPath: null, graph })).toEqual({
+      cache: null,
+      warnings: [expect.stringMatching(/other nodes change the files/)],
+    });
+  });
+
   it('keeps the cache of a graph without operators that draw random numbers', async () => {
     writeFileSync(modelPath, 'MatMul dropout_1 Softmax');
     expect(await read({})).toEqual({ cache, warnings: [] });

@@ -17,9 +17,13 @@ export async function readPolicy(manifest: ModelManifest, options: { comparesTok
   };
 }
 
-async function checkedCache({ cache, deduplicate, degrade, modelPath, warnings }: ModelManifest): Promise<ServingPolicy['cache']> {
+async function checkedCache({ cache, deduplicate, degrade, graph, modelPath, warnings }: ModelManifest): Promise<ServingPolicy['cache']> {
   if (cache === null && degrade.some(({ kind }) => kind === 'cached'))
     warnings.push('model.yaml: "cached" of degrade is never taken without cache');
+  if (cache !== null && graph?.steps.some(({ fleet }) => fleet) === true) {
+    warnings.push('model.yaml: cache is off because nobody tells when other nodes change the files of a step with "fleet"; remove cache');
+    return null;
+  }
   if (cache === null || cache.deterministic) return cache;
   const because = deduplicate ? await doubtAbout(modelPath) : 'deduplicate is false';
   if (because === null) return cache;

@@ -1,7 +1,7 @@
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { ModelReport, ModelSignature } from '@app/contracts';
+import { ELSEWHERE, type ModelReport, type ModelSignature } from '@app/contracts';
 import { fingerprintOfVersion, openModelCatalog } from '@app/models';
 import { createLogger } from '@app/telemetry';
 import { buildModels } from '../../../../tools/model-builder/src/models';
@@ -50,6 +50,15 @@ describe('ModelPins', () => {
     const there = await open(other, 7);
     expect(await there.find(pin)).toBe(7);
     expect(there.served(pin)).toMatchObject({ name: MODEL, revision: 7 });
+  });
+
+  it('pins a graph by its own files where a step runs on other nodes', async () => {
+    const root = built();
+    const pins = await open(root, 1);
+    const elsewhere = { kind: 'model' as const, model: 'far', version: '1', revision: ELSEWHERE, inputMap: {}, outputMap: {} };
+    planned = [{ ...plan(root, 1), steps: [elsewhere] }];
+    const pin = await pins.pin(MODEL, null, null);
+    expect(await pins.find(pin)).toBe(1);
   });
 
   it('does not take other files of the version for them, and knows them again when they are back', async () => {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { ModelPin } from '@app/batches';
-import { InterleaveError, type GraphStepPlan, type WorkerModelPlan } from '@app/contracts';
+import { ELSEWHERE, InterleaveError, type GraphStepPlan, type WorkerModelPlan } from '@app/contracts';
 import { digestOfVersion, visibleModels, type ModelView, type ServedModel } from '@app/models';
 import type { Logger } from '@app/telemetry';
 
@@ -86,7 +86,10 @@ export class ModelPins {
   /** Null: some of its files changed before they were read, or cannot be read. */
   private async digestOf(plan: PlannedModel): Promise<string | null> {
     if (plan.steps === undefined) return this.digestOfFiles(plan);
-    const models = plan.steps.map(({ revision }) => this.planned().find((other) => other.revision === revision));
+    // What other nodes run is known by name and version only, which the graph's own files hold.
+    const models = plan.steps
+      .filter(({ revision }) => revision !== ELSEWHERE)
+      .map(({ revision }) => this.planned().find((other) => other.revision === revision));
     const digests = await Promise.all(
       [plan, ...models].map((each) => (each === undefined ? Promise.resolve(null) : this.digestOfFiles(each))),
     );

@@ -88,18 +88,23 @@ export class FleetNodes {
     options: CallOptions,
   ): Promise<Buffer> {
     const { wanted, method, message, isFit } = of;
+    let wasTried = false;
     for (;;) {
       let last = new InterleaveError('worker_unavailable', `no node of the fleet serves ${wanted.name} version ${wanted.version} now`, {
         retryAfterSeconds: 1,
       });
       for (const node of this.inOrder((this.serving(wanted) ?? []).filter(isFit))) {
         const timeoutMs = untilMs - performance.now();
-        if (timeoutMs < LEFT_MS_MIN) throw last;
+        if (timeoutMs < LEFT_MS_MIN)
+          throw wasTried ? last : new InterleaveError('deadline_exceeded', 'no time is left for a call of another node');
+        wasTried = true;
         try {
           return await this.clientOf(node).call(method, message, { ...options, timeoutMs });
         } catch (error) {
           if (!(error instanceof InterleaveError) || !ELSEWHERE_TOO.has(error.code)) throw error;
-          last = error;
+          // It said that it serves the model: what it says now is no word on whether another will.
+          last =
+            error.code === 'model_not_found' ? new InterleaveError('worker_unavailable', error.message, { retryAfterSeconds: 1 }) : error;
         }
       }
       const isHopeless = last.code !== 'worker_unavailable' || options.signal?.aborted === true;
