@@ -3,7 +3,7 @@
  * queues, batches <- protocols, worker-pool, graphs, fleet, model-sources <- apps. Aliases are resolved through tsconfig.json.
  */
 const foundation = ['contracts', 'config', 'onnx-file', 'telemetry', 'system'];
-const tests = '\\.spec\\.ts$|/testing/';
+const tests = '\\.(spec|nightly)\\.ts$|/testing/';
 const lib = (names) => `^libs/(${names.join('|')})/`;
 
 module.exports = {

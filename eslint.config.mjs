@@ -37,7 +37,7 @@ export default tseslint.config(
   {
     // The one reader of process.env is libs/config; tests and benches start processes of their own.
     files: ['apps/**/*.ts', 'libs/**/*.ts'],
-    ignores: ['libs/config/**', '**/*.spec.ts', '**/testing/**'],
+    ignores: ['libs/config/**', '**/*.{spec,nightly}.ts', '**/testing/**'],
     rules: {
       'no-restricted-properties': ['error', { object: 'process', property: 'env', message: 'Read settings through @app/config.' }],
     },
