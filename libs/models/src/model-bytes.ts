@@ -18,9 +18,18 @@ const PER_MODEL_BYTES = 16 * 1024 * 1024;
 function weightFiles(modelPath: string): { graphBytes: number; dataBytes: number } {
   const graph = statSync(modelPath, { throwIfNoEntry: false });
   if (graph === undefined) return { graphBytes: 0, dataBytes: 0 };
-  const sizeOf = (location: string): number => statSync(join(dirname(modelPath), location), { throwIfNoEntry: false })?.size ?? 0;
   const locations = locationsOf(modelPath, `${graph.ino} ${graph.size} ${graph.mtimeMs}`);
-  return { graphBytes: graph.size, dataBytes: locations.reduce((sum, location) => sum + sizeOf(location), 0) };
+  const dataBytes = locations.reduce((sum, location) => sum + sizeOf(join(dirname(modelPath), location)), 0);
+  return { graphBytes: graph.size, dataBytes };
+}
+
+/** 0 where there is no such file: a graph can name what cannot be a path, which the runtime refuses when it loads it. */
+function sizeOf(path: string): number {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  } catch {
+    return 0;
+  }
 }
 
 /** Of the graph and its external data together; null, a graph of models, has neither. */
