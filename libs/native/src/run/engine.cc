@@ -264,9 +264,9 @@ void Engine::LoadOne(std::size_t loader, ServedModel& model) {
   const std::size_t slot = LoaderSlot(plan_, loader);
   if (TakeMemory(loader, model)) {
     Heartbeat::Activity activity(heartbeat_, slot, model.plan().revision, Phase::kLoading);
-    const auto watched = [&](ort::RunOptions* options, const std::function<void()>& run) {
+    const auto watched = [&](ort::RunOptions* options, ServedModel::Helpers helpers, const std::function<void()>& run) {
       activity.Enter(Phase::kProbing);
-      RunProbe(slot, model, options, run);
+      RunProbe(slot, model, options, helpers, run);
     };
     model.Load(library_, watched, plan_.confirmsLoads);
   }
@@ -307,9 +307,9 @@ void Engine::OnTick() {
 }
 
 void Engine::RunProbe(std::size_t slot, const ServedModel& model, ort::RunOptions* options,
-                      const std::function<void()>& run) {
+                      ServedModel::Helpers helpers, const std::function<void()>& run) {
   const std::int64_t timeNs = std::min(model.plan().runTimeoutNs, kProbeRunNsMax);
-  const Watchdog::Watch watch(watchdog_, slot, *library_, options, model.label(), {.timeNs = timeNs});
+  const Watchdog::Watch watch(watchdog_, slot, *library_, options, model.label(), {.timeNs = timeNs}, helpers);
   try {
     run();
   } catch (const ort::OrtError&) {
