@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { modelFileBytes } from './model-bytes';
+import { loadBytes, modelFileBytes } from './model-bytes';
 
 /** A field of protobuf with fewer than 128 bytes. */
 function field(number: number, ...contents: (Uint8Array | string)[]): Buffer {
@@ -9,7 +9,7 @@ function field(number: number, ...contents: (Uint8Array | string)[]): Buffer {
   return Buffer.concat([Buffer.from([number * 8 + 2, content.length]), content]);
 }
 
-describe('modelFileBytes', () => {
+describe('bytes of a model', () => {
   let folder: string;
   beforeAll(() => (folder = mkdtempSync(join(tmpdir(), 'il-bytes-'))));
   afterAll(() => rmSync(folder, { recursive: true }));
@@ -20,5 +20,13 @@ describe('modelFileBytes', () => {
     writeFileSync(path, graph);
     writeFileSync(join(folder, 'weights'), 'a file, no folder');
     expect(modelFileBytes(path)).toBe(graph.length);
+  });
+
+  it('counts what loading leaves behind for a while once, however many copies are loaded', () => {
+    const mib = 1024 * 1024;
+    const path = join(folder, 'large.onnx');
+    writeFileSync(path, new Uint8Array(mib));
+    expect(loadBytes(path)).toBe(17.25 * mib);
+    expect(loadBytes(path, 3)).toBe(19.25 * mib);
   });
 });

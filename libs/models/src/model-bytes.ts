@@ -10,7 +10,7 @@ const known = new Map<string, { graph: string; locations: string[] }>();
  * What loading takes at its peak, measured (docs/decisions/0054): weights in files of their own are mapped, laid out anew one by
  * one, and unmapped; those within the graph are there twice for a while.
  */
-const PER_GRAPH_BYTE = 1.25;
+const GRAPH_BYTE_MORE = 0.25;
 const PER_DATA_BYTE = 1.05;
 const PER_MODEL_BYTES = 16 * 1024 * 1024;
 
@@ -39,10 +39,10 @@ export function modelFileBytes(modelPath: string | null): number {
   return graphBytes + dataBytes;
 }
 
-/** The memory that loading the model takes, as the sizes of its files tell. */
-export function loadBytes(modelPath: string): number {
+/** The memory that loading the model takes, as the sizes of its files tell; copies of it are loaded one after the other. */
+export function loadBytes(modelPath: string, copies = 1): number {
   const { graphBytes, dataBytes } = weightFiles(modelPath);
-  return Math.ceil(graphBytes * PER_GRAPH_BYTE + dataBytes * PER_DATA_BYTE + PER_MODEL_BYTES);
+  return Math.ceil(graphBytes * (copies + GRAPH_BYTE_MORE) + dataBytes * PER_DATA_BYTE * copies + PER_MODEL_BYTES);
 }
 
 function locationsOf(modelPath: string, graph: string): string[] {
