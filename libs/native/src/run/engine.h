@@ -113,6 +113,8 @@ class Engine : public ItemSink {
   void LoadOne(std::size_t loader, ServedModel& model);
   // False: there is no memory for it, and it has failed.
   bool TakeMemory(std::size_t loader, ServedModel& model);
+  // The same of LoadMemory, but frees what is unused and waits a while for what is leaving.
+  bool BeginLoad(std::size_t loader, const ServedModel& model, LoadMemory::Room& room);
   // Under the watchdog, on the loader's thread. Throws ProbeEnded when the run was ended.
   void RunProbe(std::size_t slot, const ServedModel& model, ort::RunOptions* options, ServedModel::Helpers helpers,
                 const std::function<void()>& run);
