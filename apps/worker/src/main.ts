@@ -45,7 +45,7 @@ async function main(): Promise<void> {
     loadLast: placement.loadLast,
     hasFilesOf,
     // Each team of executors has the model to itself, those of one thread share it.
-    needBytesOf: ({ modelPath, executorThreads: width }) => loadBytes(modelPath) * (width === 1 ? 1 : Math.floor(plan.cpus.length / width)),
+    needBytesOf: ({ modelPath, executorThreads: width }) => loadBytes(modelPath, width === 1 ? 1 : Math.floor(plan.cpus.length / width)),
     heartbeatFd,
     controlPages,
   });

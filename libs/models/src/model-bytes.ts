@@ -10,7 +10,7 @@ const known = new Map<string, { graph: string; locations: string[] }>();
  * What loading takes at its peak, measured (docs/decisions/0054): weights in files of their own are mapped, laid out anew one by
  * one, and unmapped; those within the graph are there twice for a while.
  */
-const PER_GRAPH_BYTE = 1.25;
+const GRAPH_BYTE_MORE = 0.25;
 const PER_DATA_BYTE = 1.05;
 const PER_MODEL_BYTES = 16 * 1024 * 1024;
 
@@ -18,9 +18,18 @@ const PER_MODEL_BYTES = 16 * 1024 * 1024;
 function weightFiles(modelPath: string): { graphBytes: number; dataBytes: number } {
   const graph = statSync(modelPath, { throwIfNoEntry: false });
   if (graph === undefined) return { graphBytes: 0, dataBytes: 0 };
-  const sizeOf = (location: string): number => statSync(join(dirname(modelPath), location), { throwIfNoEntry: false })?.size ?? 0;
   const locations = locationsOf(modelPath, `${graph.ino} ${graph.size} ${graph.mtimeMs}`);
-  return { graphBytes: graph.size, dataBytes: locations.reduce((sum, location) => sum + sizeOf(location), 0) };
+  const dataBytes = locations.reduce((sum, location) => sum + sizeOf(join(dirname(modelPath), location)), 0);
+  return { graphBytes: graph.size, dataBytes };
+}
+
+/** 0 where there is no such file: a graph can name what cannot be a path, which the runtime refuses when it loads it. */
+function sizeOf(path: string): number {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  } catch {
+    return 0;
+  }
 }
 
 /** Of the graph and its external data together; null, a graph of models, has neither. */
@@ -30,10 +39,10 @@ export function modelFileBytes(modelPath: string | null): number {
   return graphBytes + dataBytes;
 }
 
-/** The memory that loading the model takes, as the sizes of its files tell. */
-export function loadBytes(modelPath: string): number {
+/** The memory that loading the model takes, as the sizes of its files tell; copies of it are loaded one after the other. */
+export function loadBytes(modelPath: string, copies = 1): number {
   const { graphBytes, dataBytes } = weightFiles(modelPath);
-  return Math.ceil(graphBytes * PER_GRAPH_BYTE + dataBytes * PER_DATA_BYTE + PER_MODEL_BYTES);
+  return Math.ceil(graphBytes * (copies + GRAPH_BYTE_MORE) + dataBytes * PER_DATA_BYTE * copies + PER_MODEL_BYTES);
 }
 
 function locationsOf(modelPath: string, graph: string): string[] {

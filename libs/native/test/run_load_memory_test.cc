@@ -44,12 +44,12 @@ TEST(LoadMemoryTest, WithoutALimitRefusesOnlyWhatWouldEndTheProcess) {
 
 TEST(LoadMemoryTest, SaysWhatWouldMakeItFit) {
   const std::string text = NoRoomText("large", 3 * kGib, {.freeBytes = 2 * kGib}, 4 * kGib,
-                                      {{"small", kGib / 2}, {"middle", kGib}, {"huge", 2 * kGib}});
+                                      {{"small", kGib}, {"middle", kGib / 2 * 3}, {"huge", 2 * kGib}});
   EXPECT_EQ(
       text,
       "it needs about 3.0 GiB of memory, as the sizes of its files say, and 2.0 GiB of the 4.0 GiB of this worker "
       "are free; raise memory of its partition, which its workers share equally, by 1.0 GiB for each of them, or "
-      "unload middle (1.0 GiB) and load this, or split it: interleave split large --stages 2 makes models of "
+      "unload middle (1.5 GiB) and load this, or split it: interleave split large --stages 2 makes models of "
       "about 1.5 GiB for 2 partitions");
   EXPECT_EQ(
       NoRoomText("large", 3 * kGib, {.freeBytes = kGib / 2, .isOfMachine = true}, 0, {}),

@@ -63,6 +63,14 @@ TEST_F(ZipMapTest, OutputsAreServedAsTheirTensors) {
   EXPECT_EQ(signature.outputs[1].shape.dims[1], 2);
 }
 
+TEST_F(ZipMapTest, AreCutOffWhereRunsHaveHelpersToo) {
+  const auto session = Session::Load(
+      test::Library(), {.modelPath = Classifier().Save(dir_.File("m.onnx")), .helpers = {.cpus = {{0, 0}, {0, 0}}}});
+  EXPECT_EQ(session->signature().outputs.size(), 2U);
+  EXPECT_EQ(session->helpers(0).size(), 2U);
+  EXPECT_EQ(session->helpers(1).size(), 2U);
+}
+
 TEST_F(ZipMapTest, OutputsHaveAColumnForEachLabelWhateverTheRuntimeInfers) {
   Graph graph;
   graph.Input("x", kFloat, {"N", 2})

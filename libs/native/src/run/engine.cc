@@ -4,7 +4,9 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <chrono>
 #include <stdexcept>
+#include <thread>
 
 #include "clock.h"
 #include "run/run_executor.h"
@@ -14,6 +16,9 @@ namespace {
 
 // Probe rows are few and short.
 constexpr std::int64_t kProbeRunNsMax = 10'000'000'000;
+// What waits for a model that was retired, or runs on it, can keep its memory; a load waits for that no longer.
+constexpr std::int64_t kLeavingNsMax = 5'000'000'000;
+constexpr std::chrono::milliseconds kLeavingPoll{200};
 constexpr const char* kStopping = "the worker is stopping";
 
 std::string Gone(std::uint32_t revision) {
@@ -264,9 +269,9 @@ void Engine::LoadOne(std::size_t loader, ServedModel& model) {
   const std::size_t slot = LoaderSlot(plan_, loader);
   if (TakeMemory(loader, model)) {
     Heartbeat::Activity activity(heartbeat_, slot, model.plan().revision, Phase::kLoading);
-    const auto watched = [&](ort::RunOptions* options, const std::function<void()>& run) {
+    const auto watched = [&](ort::RunOptions* options, ServedModel::Helpers helpers, const std::function<void()>& run) {
       activity.Enter(Phase::kProbing);
-      RunProbe(slot, model, options, run);
+      RunProbe(slot, model, options, helpers, run);
     };
     model.Load(library_, watched, plan_.confirmsLoads);
   }
@@ -278,13 +283,28 @@ bool Engine::TakeMemory(std::size_t loader, ServedModel& model) {
   const ModelPlan& plan = model.plan();
   if (plan.options.cuda != nullptr || !plan.refusal.empty()) return true;
   LoadMemory::Room room;
-  if (loadMemory_.Begin(loader, plan.needBytes, room)) return true;
+  if (BeginLoad(loader, model, room)) return true;
   std::vector<LoadedNeed> loaded;
   for (const ServedModels::Model& other : models_.All()) {
     if (other->session() != nullptr) loaded.push_back({other->plan().name, other->plan().needBytes});
   }
   model.Fail(NoRoomText(plan.name, plan.needBytes, room, plan_.memoryBytes, loaded));
   return false;
+}
+
+bool Engine::BeginLoad(std::size_t loader, const ServedModel& model, LoadMemory::Room& room) {
+  const std::int64_t needBytes = model.plan().needBytes;
+  if (loadMemory_.Begin(loader, needBytes, room)) return true;
+  const std::int64_t giveUpNs = MonotonicNowNs() + kLeavingNsMax;
+  while (true) {
+    // Asked before: what leaves after this is freed below.
+    const bool isLast = models_.Leaving().empty() || model.isRetired() || MonotonicNowNs() > giveUpNs;
+    models_.FreeUnused();
+    malloc_trim(0);
+    if (loadMemory_.Begin(loader, needBytes, room)) return true;
+    if (isLast) return false;
+    std::this_thread::sleep_for(kLeavingPoll);
+  }
 }
 
 ModelLimits Engine::LimitsOf(const ServedModel& model) const {
@@ -307,9 +327,9 @@ void Engine::OnTick() {
 }
 
 void Engine::RunProbe(std::size_t slot, const ServedModel& model, ort::RunOptions* options,
-                      const std::function<void()>& run) {
+                      ServedModel::Helpers helpers, const std::function<void()>& run) {
   const std::int64_t timeNs = std::min(model.plan().runTimeoutNs, kProbeRunNsMax);
-  const Watchdog::Watch watch(watchdog_, slot, *library_, options, model.label(), {.timeNs = timeNs});
+  const Watchdog::Watch watch(watchdog_, slot, *library_, options, model.label(), {.timeNs = timeNs}, helpers);
   try {
     run();
   } catch (const ort::OrtError&) {

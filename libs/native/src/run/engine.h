@@ -113,8 +113,11 @@ class Engine : public ItemSink {
   void LoadOne(std::size_t loader, ServedModel& model);
   // False: there is no memory for it, and it has failed.
   bool TakeMemory(std::size_t loader, ServedModel& model);
+  // The same of LoadMemory, but frees what is unused and waits a while for what is leaving.
+  bool BeginLoad(std::size_t loader, const ServedModel& model, LoadMemory::Room& room);
   // Under the watchdog, on the loader's thread. Throws ProbeEnded when the run was ended.
-  void RunProbe(std::size_t slot, const ServedModel& model, ort::RunOptions* options, const std::function<void()>& run);
+  void RunProbe(std::size_t slot, const ServedModel& model, ort::RunOptions* options, ServedModel::Helpers helpers,
+                const std::function<void()>& run);
   // No more items and probes are accepted; probes that wait are answered.
   void StopAccepting();
   static void Refuse(const ServedModel& model, const Item& item, ItemStatus status, const std::string& message);

@@ -24,6 +24,12 @@ std::string AtLeast(std::int64_t bytes) {
   return text;
 }
 
+// At least so much comes back when the model is unloaded: a part of what loading took was for the load itself, which is
+// PER_MODEL_BYTES and GRAPH_BYTE_MORE of libs/models/src/model-bytes.ts.
+std::int64_t FreedBy(const LoadedNeed& loaded) {
+  return std::max<std::int64_t>(0, loaded.needBytes - 16 * kMib) / 5 * 4;
+}
+
 // The fewest stages of which each would have room; 0: not even the most.
 std::int64_t StagesFor(std::int64_t needBytes, std::int64_t roomBytes) {
   for (std::int64_t stages = 2; stages <= kStagesMax; ++stages) {
@@ -92,7 +98,7 @@ std::string NoRoomText(const std::string& model, std::int64_t needBytes, const L
                                  AtLeast(missingBytes) + " for each of them";
   const LoadedNeed* victim = nullptr;
   for (const LoadedNeed& other : loaded) {
-    if (other.needBytes >= missingBytes && (victim == nullptr || other.needBytes < victim->needBytes)) victim = &other;
+    if (FreedBy(other) >= missingBytes && (victim == nullptr || other.needBytes < victim->needBytes)) victim = &other;
   }
   if (victim != nullptr)
     text += ", or unload " + victim->name + " (" + BytesText(victim->needBytes) + ") and load this";

@@ -24,8 +24,12 @@ void ServedModel::Probe(Session& session, const Watched& watched, std::int64_t l
                                                           "if they are, set mergeRows: always in model.yaml");
   }
   const ProbeRecord::Probing probing(record, deaths);
-  ProbeMerging(session,
-               {.watched = watched, .rowsMax = plan_.runRowsMax, .thoroughNs = std::max(kThoroughNsMin, loadNs)});
+  const auto watchedWithHelpers = [&](ort::RunOptions* options, const std::function<void()>& run) {
+    watched(options, session.helpers(0), run);
+  };
+  ProbeMerging(
+      session,
+      {.watched = watchedWithHelpers, .rowsMax = plan_.runRowsMax, .thoroughNs = std::max(kThoroughNsMin, loadNs)});
 }
 
 std::unique_ptr<Session> ServedModel::MakeSession(const std::shared_ptr<const ort::OrtLibrary>& library,

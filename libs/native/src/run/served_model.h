@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -81,8 +82,10 @@ class ServedModel {
   // Null unless ready; lives as long as the model.
   Session* session() const { return ready_.load(std::memory_order_acquire); }  // pairs with Load
 
-  // Does a run with these options under the watchdog; throws ProbeEnded when it was ended.
-  using Watched = std::function<void(ort::RunOptions* options, const std::function<void()>& run)>;
+  // Does a run with these options, which computes on these helpers as well, under the watchdog; throws ProbeEnded when
+  // it was ended.
+  using Helpers = std::span<const ThreadTeam::Thread>;
+  using Watched = std::function<void(ort::RunOptions* options, Helpers helpers, const std::function<void()>& run)>;
 
   // Loads the session and probes whether its rows may share runs, both on the calling thread; never throws. It is ready
   // then, or with `needsConfirmation` once it was confirmed.

@@ -71,6 +71,7 @@ ort::Owned<ort::SessionHandle> OpenSession(const ort::OrtLibrary& library, const
   const std::optional<std::string> edited = ReadWithoutZipMaps(model.modelPath);
   if (!edited) return session;
   session.reset();
+  team.Reset();
   // Where its external data lie, which a model in memory does not tell.
   const std::string folder = std::filesystem::path(model.modelPath).parent_path();
   library.Check(

@@ -39,6 +39,9 @@ class ThreadTeam {
   // between runs. Throws ort::OrtError.
   void AppendTo(ort::SessionOptions* options, const ort::OrtLibrary& library);
 
+  // The session was released, and another is to be opened with the same options.
+  void Reset() { threads_.clear(); }
+
   // All of them once the session is open.
   std::span<const Thread> threads() const { return threads_; }
 

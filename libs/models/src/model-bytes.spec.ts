@@ -1,0 +1,32 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { loadBytes, modelFileBytes } from './model-bytes';
+
+/** A field of protobuf with fewer than 128 bytes. */
+function field(number: number, ...contents: (Uint8Array | string)[]): Buffer {
+  const content = Buffer.concat(contents.map((each) => Buffer.from(each)));
+  return Buffer.concat([Buffer.from([number * 8 + 2, content.length]), content]);
+}
+
+describe('bytes of a model', () => {
+  let folder: string;
+  beforeAll(() => (folder = mkdtempSync(join(tmpdir(), 'il-bytes-'))));
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  it.each(['a\0b', 'weights/'])('counts no file for external data at %j', (location) => {
+    const graph = field(7, field(5, field(13, field(1, 'location'), field(2, location))));
+    const path = join(folder, 'model.onnx');
+    writeFileSync(path, graph);
+    writeFileSync(join(folder, 'weights'), 'a file, no folder');
+    expect(modelFileBytes(path)).toBe(graph.length);
+  });
+
+  it('counts what loading leaves behind for a while once, however many copies are loaded', () => {
+    const mib = 1024 * 1024;
+    const path = join(folder, 'large.onnx');
+    writeFileSync(path, new Uint8Array(mib));
+    expect(loadBytes(path)).toBe(17.25 * mib);
+    expect(loadBytes(path, 3)).toBe(19.25 * mib);
+  });
+});
