@@ -11,6 +11,7 @@ import { CliError } from '../cli-error';
 import { ScratchRepository, versionFiles, type VersionFiles } from '../optimize/scratch-repository';
 import { findCuts, type Cut } from './candidates';
 import { chooseCuts } from './choose-cuts';
+import { paddedAxes } from './example-inputs';
 import { pipelineName, settingsOf, stageName, writePipeline, writeStageSettings } from './model-folders';
 import { profileModel, type Profile } from './profile';
 import { divide, type Stage } from './stages';
@@ -176,6 +177,7 @@ class Split {
     { whole, result }: { whole: WholeModel; result: SplitResult },
   ): Promise<string | null> {
     const { config, manifest, say } = this.request;
+    const padded = paddedAxes(whole.signature, this.file.graph.inputs);
     const flows = whole.inputs.map((inputs) => new Map(inputs.map((tensor): [string, Tensor] => [tensor.name, tensor])));
     for (const [i, stage] of stages.entries()) {
       const model = stageName(manifest.name, i);
@@ -186,7 +188,7 @@ class Split {
       } catch (error) {
         throw new CliError(`${folder} cannot be written: ${(error as Error).message}`);
       }
-      writeStageSettings(folder, stage, settingsOf(this.files), whole.signature.coalesce === 'padded');
+      writeStageSettings(folder, stage, settingsOf(this.files), padded);
       const served = await runStage(config, { folder, model, stage }, { flows, examples: whole.examples });
       Object.assign(result.stages[i] as SplitStage, served);
     }
