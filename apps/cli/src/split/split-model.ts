@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Config } from '@app/config';
 import type { Tensor } from '@app/contracts';
-import { isModelName, type FileManifest } from '@app/models';
+import { isModelName, scanModel, type FileManifest } from '@app/models';
 import { inspectRuntime } from '@app/native';
 import { ExternalFiles, readOnnxFile, writeOnnxPart, type OnnxFile, type OnnxWeight } from '@app/onnx-file';
 import { readCpuModel } from '@app/system';
@@ -142,6 +142,7 @@ class Split {
       const outputs = whole.signature.outputs.map(({ name }) => name);
       writePipeline(folder, manifest.name, stages, this.files, outputs);
       writeFileSync(join(folder, 'split.json'), `${JSON.stringify(this.recordOf(result), null, 2)}\n`);
+      this.requireServed(aside);
       this.requireFree();
       // The pipeline last: a node that follows the folder finds its stages there.
       for (const name of this.names()) {
@@ -151,6 +152,13 @@ class Split {
     } finally {
       rmSync(aside, { recursive: true, force: true });
     }
+  }
+
+  /** A node would refuse the pipeline only once callers need it. */
+  private requireServed(aside: string): void {
+    const [entry] = scanModel(aside, pipelineName(this.request.manifest.name));
+    if (!entry?.manifest)
+      throw new CliError(`the stages make no model that is served, so nothing was written: ${entry?.reason ?? 'no files'}`);
   }
 
   /**
@@ -232,6 +240,12 @@ class Split {
 function readGraph(path: string): OnnxFile {
   try {
     const file = readOnnxFile(path);
+    const { inputs, outputs, weights } = file.graph;
+    const names = (values: readonly { name: string }[]): Set<string> => new Set(values.map(({ name }) => name));
+    const [given, own] = [names(inputs), names(weights)];
+    const through = outputs.find(({ name }) => given.has(name) && !own.has(name));
+    if (through !== undefined)
+      throw new Error(`output "${through.name}" is an input too, which no stage can make; save the model without it`);
     const node = file.graph.nodes.find(({ hasExternalData }) => hasExternalData);
     if (node === undefined) return file;
     throw new Error(`node "${node.name}" has an attribute or a subgraph whose values lie in another file; save the model with them inside`);
