@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Config } from '@app/config';
 import type { Tensor } from '@app/contracts';
@@ -16,6 +16,8 @@ import { pipelineName, settingsOf, stageName, writePipeline, writeStageSettings 
 import { profileModel, type Profile } from './profile';
 import { divide, type Stage } from './stages';
 import { differentOutput, runStage, runWhole, type WholeModel } from './verify';
+
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 
 export interface SplitRequest {
   config: Config;
@@ -56,10 +58,36 @@ export interface SplitStage {
 /** Cuts a model into stages, proves that they answer as the whole does, and puts them and their pipeline in place. Throws a `CliError`. */
 export async function splitModel(request: SplitRequest): Promise<SplitResult> {
   const folder = mkdtempSync(join(tmpdir(), 'interleave-split-'));
+  const aside = asideOf(request.out);
+  const remove = (): void => [folder, aside].forEach((path) => rmSync(path, { recursive: true, force: true }));
+  const onSignal = (signal: NodeJS.Signals): void => {
+    remove();
+    process.exit(128 + constants.signals[signal]);
+  };
+  for (const signal of SIGNALS) process.once(signal, onSignal);
   try {
     return await new Split(folder, request).run();
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    remove();
+    for (const signal of SIGNALS) process.off(signal, onSignal);
+  }
+}
+
+/** What is made beside its place: a name that begins with a dot is no model. */
+const asideOf = (out: string): string => join(out, `.split-${process.pid}`);
+
+/** Moves folders of those names to `out`: all of them or, with a `CliError`, none. */
+export function moveAll(names: readonly string[], aside: string, out: string): void {
+  const moved: string[] = [];
+  try {
+    for (const name of names) {
+      mkdirSync(dirname(join(out, name)), { recursive: true });
+      renameSync(join(aside, name), join(out, name));
+      moved.push(name);
+    }
+  } catch (error) {
+    for (const name of moved) renameSync(join(out, name), join(aside, name));
+    throw new CliError(`the stages cannot be moved to ${out}, so none is there: ${(error as Error).message}`);
   }
 }
 
@@ -134,24 +162,16 @@ class Split {
   /** Writes all beside its place, proves it, and moves it there. */
   private async make(profile: Profile, whole: WholeModel, result: SplitResult): Promise<void> {
     const { out, manifest } = this.request;
-    // A name that begins with a dot is no model.
-    const aside = join(out, `.split-${process.pid}`);
-    try {
-      const stages = await this.equalStages(aside, profile, { whole, result });
-      const folder = join(aside, pipelineName(manifest.name));
-      const outputs = whole.signature.outputs.map(({ name }) => name);
-      writePipeline(folder, manifest.name, stages, this.files, outputs);
-      writeFileSync(join(folder, 'split.json'), `${JSON.stringify(this.recordOf(result), null, 2)}\n`);
-      this.requireServed(aside);
-      this.requireFree();
-      // The pipeline last: a node that follows the folder finds its stages there.
-      for (const name of this.names()) {
-        mkdirSync(dirname(join(out, name)), { recursive: true });
-        renameSync(join(aside, name), join(out, name));
-      }
-    } finally {
-      rmSync(aside, { recursive: true, force: true });
-    }
+    const aside = asideOf(out);
+    const stages = await this.equalStages(aside, profile, { whole, result });
+    const folder = join(aside, pipelineName(manifest.name));
+    const outputs = whole.signature.outputs.map(({ name }) => name);
+    writePipeline(folder, manifest.name, stages, this.files, outputs);
+    writeFileSync(join(folder, 'split.json'), `${JSON.stringify(this.recordOf(result), null, 2)}\n`);
+    this.requireServed(aside);
+    this.requireFree();
+    // The pipeline last: a node that follows the folder finds its stages there.
+    moveAll(this.names(), aside, out);
   }
 
   /** A node would refuse the pipeline only once callers need it. */
