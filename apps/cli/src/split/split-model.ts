@@ -129,7 +129,8 @@ class Split {
     const cuts = chooseCuts(places, profile.totalUs, stages);
     if (cuts !== null) return { cuts, places: places.length };
     throw new CliError(
-      `the graph can be cut at ${places.length} places, too few for ${stages} stages; between stages go only tensors that begin with the axis of the rows; try ${places.length + 1 < 2 ? 'another model' : `--stages ${places.length + 1}`}`,
+      `the graph can be cut at ${places.length} places, too few for ${stages} stages; between stages go only tensors that begin with ` +
+        `the axis of the rows; try ${places.length + 1 < 2 ? 'another model' : `--stages ${places.length + 1}`}`,
     );
   }
 
@@ -194,7 +195,8 @@ class Split {
       if (different === null) return stages;
     }
     throw new CliError(
-      `the stages give another output "${different}" than the whole model, so nothing was written; try another number of stages, or split the graph as it was before it was optimised or quantised`,
+      `the stages give another output "${different}" than the whole model, so nothing was written; try another number of stages, ` +
+        'or split the graph as it was before it was optimised or quantised',
     );
   }
 
