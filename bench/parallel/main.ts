@@ -118,7 +118,8 @@ function print(rows: Row[]): void {
         percent(measured.bubbleShare),
         percent(predicted.bubbleShare),
         layout.stages === 1 ? '' : (measured.rowsPerSecond / dataParallel(layout.width)).toFixed(2),
-        `${measured.workers.map(({ residentBytes }) => (residentBytes / MIB).toFixed(0)).join(' + ')} (${memoryRatio.toFixed(2)} of the weights)`,
+        `${measured.workers.map(({ residentBytes }) => (residentBytes / MIB).toFixed(0)).join(' + ')} ` +
+          `(${memoryRatio.toFixed(2)} of the weights)`,
       ]),
     ),
   );

@@ -1,7 +1,7 @@
 export * from './batch-work';
 export * from './boot-id';
 export { FleetConnection, openFleetNodes } from './fleet-connection';
-export { FleetList, type KnownFleet } from './fleet-list';
+export { type KnownFleet } from './fleet-list';
 export { FleetMember, type FleetMemberOptions } from './fleet-member';
 export { MODELS_MAX } from './heartbeat';
 export { FleetBackend, type FleetBackendOptions } from './steps/fleet-backend';

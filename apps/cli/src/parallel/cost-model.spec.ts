@@ -56,6 +56,16 @@ describe('what a layout of a model does', () => {
     expect(at(4, 1, 1, facts).rowsPerSecond).toBeCloseTo(at(2, 1, 1, facts).rowsPerSecond);
   });
 
+  it('gives each stage as many executors as there is room for', () => {
+    const widths = FACTS.widths.slice(0, 1);
+    expect(layoutsOf({ ...FACTS, cpus: 6, widths })).toContainEqual({ stages: 2, replicas: 3, width: 1 });
+  });
+
+  it('joins the most stages that a split has', () => {
+    const stages = Array.from({ length: 64 }, (_, i) => ({ ms: 1 + (i % 2), weightsBytes: GIB }));
+    expect(at(32, 1, 1, { ...FACTS, cpus: 32, split: { stages, cutBytes: [] } }).bubbleShare).toBe(0);
+  });
+
   it('takes only the shares of stages that were measured at another time', () => {
     const slower = { stages: [40, 60, 60, 40].map((ms) => ({ ms, weightsBytes: GIB })), cutBytes: [0, 0, 0] };
     expect(at(4, 1, 1, { ...FACTS, split: slower }).rowsPerSecond).toBeCloseTo(at(4, 1, 1).rowsPerSecond);

@@ -48,7 +48,9 @@ export interface Prediction {
 export function layoutsOf({ cpus, widths, split }: ParallelFacts): Layout[] {
   const counts = Array.from({ length: cpus }, (_, i) => i + 1).filter((count) => (count & (count - 1)) === 0 || count === cpus);
   const layouts = [...counts, split?.stages.length ?? 1].flatMap((stages) =>
-    counts.flatMap((replicas) => widths.map(({ width }) => ({ stages, replicas, width }))),
+    widths.flatMap(({ width }) =>
+      [...counts, Math.max(1, Math.floor(cpus / (stages * width)))].map((replicas) => ({ stages, replicas, width })),
+    ),
   );
   const isMade = ({ stages, replicas, width }: Layout): boolean => stages === split?.stages.length && replicas * width * 2 <= cpus;
   const fits = (layout: Layout): boolean => layout.stages * layout.replicas * layout.width <= cpus || isMade(layout);
@@ -82,8 +84,8 @@ export function predict(layout: Layout, facts: ParallelFacts): Prediction {
 }
 
 /**
- * The most rows a second within the goal; among those within 5 % of the most, the least memory and the fewest stages. Null: none is within the goal, or
- * there is no memory for any.
+ * The most rows a second within the goal; among those within 5 % of the most, the least memory and the fewest stages. Null: none is
+ * within the goal, or there is no memory for any.
  */
 export function bestOf(predictions: readonly Prediction[], goalMs: number | null, memoryBytes: number): Prediction | null {
   const within = predictions.filter(({ latencyMs, totalBytes }) => latencyMs <= (goalMs ?? Infinity) && totalBytes <= memoryBytes);
@@ -118,15 +120,26 @@ function stagesOf(count: number, facts: ParallelFacts): Parts {
   };
 }
 
-/** Neighbouring stages in so many groups that the slowest takes least; with few stages all ways can be tried. */
+/** Neighbouring stages in so many groups that the slowest takes least. */
 function grouped(stages: readonly StageFacts[], count: number): StageFacts[][] {
-  if (count === 1) return [[...stages]];
-  let best: StageFacts[][] = [];
-  for (let first = 1; first <= stages.length - count + 1; first++) {
-    const groups = [stages.slice(0, first), ...grouped(stages.slice(first), count - 1)];
-    if (best.length === 0 || slowest(groups) < slowest(best)) best = groups;
-  }
-  return best;
+  // Of the stages from `first` on in `left` groups: the same rest comes after many beginnings.
+  const known = new Map<string, StageFacts[][]>();
+  const best = (first: number, left: number): StageFacts[][] => {
+    const key = `${first} ${left}`;
+    const groups = known.get(key) ?? search(first, left);
+    known.set(key, groups);
+    return groups;
+  };
+  const search = (first: number, left: number): StageFacts[][] => {
+    if (left === 1) return [stages.slice(first)];
+    let least: StageFacts[][] = [];
+    for (let end = first + 1; end <= stages.length - left + 1; end++) {
+      const groups = [stages.slice(first, end), ...best(end, left - 1)];
+      if (least.length === 0 || slowest(groups) < slowest(least)) least = groups;
+    }
+    return least;
+  };
+  return best(0, count);
 }
 
 function atWidth(width: number, { widths }: ParallelFacts): number {

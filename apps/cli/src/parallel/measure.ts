@@ -149,7 +149,7 @@ const ONE = {
 
 /** What `interleave split` wrote beside the stages, as far as it is needed here. */
 const splitSchema = z.object({
-  stages: z.array(z.object({ weightsBytes: z.number(), ms: z.number() })).min(2),
+  stages: z.array(z.object({ weightsBytes: z.number(), ms: z.number().nullable() })).min(2),
   cuts: z.array(z.object({ bytes: z.number() })),
 });
 
@@ -162,7 +162,28 @@ function readSplit({ modelsDir }: Pick<Config, 'modelsDir'>, model: string): Par
   } catch {
     return null;
   }
-  const record = splitSchema.safeParse(JSON.parse(text));
+  return splitOf(text, path);
+}
+
+/** What the `split.json` of that path says. Throws a `CliError`. */
+export function splitOf(text: string, path: string): NonNullable<ParallelFacts['split']> {
+  const record = splitSchema.safeParse(jsonOf(text));
   if (!record.success) throw new CliError(`${path}: expected what interleave split writes; split the model again`);
-  return { stages: record.data.stages, cutBytes: record.data.cuts.map(({ bytes }) => bytes) };
+  const stages = record.data.stages.map(({ ms, weightsBytes }, i) => {
+    if (ms !== null) return { ms, weightsBytes };
+    throw new CliError(
+      `${path}: stage ${i + 1} could not be measured when the model was split, so no layout of its stages can be predicted; ` +
+        'split the model again on an idle machine, or move the folder of the pipeline away to have equal stages assumed',
+    );
+  });
+  return { stages, cutBytes: record.data.cuts.map(({ bytes }) => bytes) };
+}
+
+/** Undefined: it is no JSON. */
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

@@ -39,7 +39,8 @@ export function parallelReport({ model, facts, length, goalMs, memoryBytes }: Re
   ]);
   return [
     table(['STAGES', 'REPLICAS', 'WIDTH', 'LATENCY MS', 'ROWS/S', 'BUBBLE', 'WORKER', 'WEIGHTS', 'CUT', ''], rows),
-    `predicted for runs of ${facts.rows} × ${length} from what was measured: ${widthWords(facts)}; ${facts.allBusyMs.toFixed(1)} ms with every CPU busy.`,
+    `predicted for runs of ${facts.rows} × ${length} from what was measured: ` +
+      `${widthWords(facts)}; ${facts.allBusyMs.toFixed(1)} ms with every CPU busy.`,
     `goal: ${goalMs === null ? 'the most rows a second; model.yaml has no realtime.sloMs' : `the most rows a second within ${goalMs} ms`}.`,
     ...advice(model, best, facts),
   ].join('\n');
@@ -59,7 +60,7 @@ function advice(model: string, best: Prediction | null, facts: ParallelFacts): s
   return [
     ...(stages > 1 && best.isAssumed ? [`split it: interleave split ${model} --stages ${stages}; then ask again`] : []),
     ...(stages > 1 ? [`give each stage a partition in interleave.yaml: its name in models, and as many CPUs as replicas × width`] : []),
-    ...(width > 1 ? [`set executorThreads: ${width} in model.yaml`] : []),
+    ...(width > 1 ? [`set executorThreads: ${width} in model.yaml${stages > 1 ? ' of each stage' : ''}`] : []),
     ...(stages === 1 && replicas * width < facts.cpus ? [`${replicas * width} of the CPUs are enough: more would gain less than 5 %`] : []),
   ];
 }

@@ -53,6 +53,14 @@ export function exampleInputs(signature: ModelSignature, declared: readonly Onnx
   return { runs, axes, ...last, rowAxis };
 }
 
+/** Names of the axes along which a model pads rows that share a run, in its order; those of values between stages have the same. */
+export function paddedAxes({ coalesce, inputs }: ModelSignature, declared: readonly OnnxValue[]): string[] {
+  if (coalesce !== 'padded') return [];
+  const named = inputs.flatMap((spec) => namesOf(spec, declared).map((name, d) => ({ name, role: spec.axes[d] ?? 'fixed' })));
+  const ofSequence = named.filter(({ role }) => role.startsWith('sequence')).sort((a, b) => a.role.localeCompare(b.role));
+  return [...new Set(ofSequence.flatMap(({ name }) => name ?? []))];
+}
+
 /** Names of an input's axes. Those of rows and lengths have one in any case, because stages need it. */
 function namesOf({ name, shape, axes }: TensorSpec, declared: readonly OnnxValue[]): (string | null)[] {
   const dims = declared.find((value) => value.name === name)?.dims ?? [];

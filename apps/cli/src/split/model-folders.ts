@@ -31,20 +31,31 @@ export function settingsOf({ folder, versionFolder }: VersionFiles): Settings {
   return { ...read(join(folder, MODEL_FILE)), ...own };
 }
 
-/** `model.yaml` of a stage. `isPadded`: rows of unequal length share runs of the whole model. */
-export function writeStageSettings(folder: string, stage: Stage, settings: Settings, isPadded: boolean): void {
-  const kept = Object.entries(settings).filter(([key]) => !OF_CALLERS.has(key) && !OF_GRAPH_FILE.has(key));
-  // That of the whole graph holds for each part of it; a stage by itself could not tell what it takes from a caller's numbers.
-  const own: Settings = { ...(isPadded ? { paddingIsSafe: true } : {}), ...Object.fromEntries(kept), ...axesFor(stage, settings) };
+/** `model.yaml` of a stage. `padded`: names of the axes along which the whole model pads rows that share a run; none: it pads nothing. */
+export function writeStageSettings(folder: string, stage: Stage, settings: Settings, padded: readonly string[]): void {
+  const own = stageSettings(stage, settings, padded);
   if (Object.keys(own).length > 0) writeFileSync(join(folder, MODEL_FILE), stringify(own));
 }
 
+/** That padding is safe holds for the axes that the whole graph pads, so they are named: others vary too, and may not be padded. */
+export function stageSettings(stage: Stage, settings: Settings, padded: readonly string[]): Settings {
+  const kept = Object.entries(settings).filter(([key]) => !OF_CALLERS.has(key) && !OF_GRAPH_FILE.has(key));
+  const { paddingIsSafe, ...others } = Object.fromEntries(kept);
+  const dims = dimsOf(stage);
+  // A stage by itself could not tell what it takes from a caller's numbers.
+  const isSafe = padded.some((name) => dims.has(name)) || (paddingIsSafe === false ? false : undefined);
+  return { ...(isSafe === undefined ? {} : { paddingIsSafe: isSafe }), ...others, ...axesFor(stage, settings, padded) };
+}
+
+const dimsOf = ({ part, takes }: Stage): Set<unknown> => new Set([...part.inputs, ...takes].flatMap((input) => input.dims ?? []));
+
 /** Names that no input of a stage has would be refused. Those that the graph of the stage does not tell are told here. */
-function axesFor({ part, takes }: Stage, settings: Settings): Settings {
+function axesFor(stage: Stage, settings: Settings, padded: readonly string[]): Settings {
+  const { part, takes } = stage;
   const axes = (settings['axes'] ?? {}) as { batch?: string; sequence?: string | string[] };
-  const dims = new Set([...part.inputs, ...takes].flatMap((input) => input.dims ?? []));
+  const dims = dimsOf(stage);
   const names = new Set(part.inputs.map(({ name }) => name));
-  const sequence = [axes.sequence ?? []].flat().filter((name) => dims.has(name));
+  const sequence = (padded.length > 0 ? padded : [axes.sequence ?? []].flat()).filter((name) => dims.has(name));
   const inputs = takes.filter((value) => value.dims.some((dim) => typeof dim === 'string'));
   const namesOf = (value: CarriedValue): (string | null)[] => value.dims.map((dim) => (typeof dim === 'string' ? dim : null));
   const kept = {

@@ -1,9 +1,9 @@
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Config } from '@app/config';
 import type { Tensor } from '@app/contracts';
-import { isModelName, type FileManifest } from '@app/models';
+import { isModelName, scanModel, type FileManifest } from '@app/models';
 import { inspectRuntime } from '@app/native';
 import { ExternalFiles, readOnnxFile, writeOnnxPart, type OnnxFile, type OnnxWeight } from '@app/onnx-file';
 import { readCpuModel } from '@app/system';
@@ -11,10 +11,13 @@ import { CliError } from '../cli-error';
 import { ScratchRepository, versionFiles, type VersionFiles } from '../optimize/scratch-repository';
 import { findCuts, type Cut } from './candidates';
 import { chooseCuts } from './choose-cuts';
+import { paddedAxes } from './example-inputs';
 import { pipelineName, settingsOf, stageName, writePipeline, writeStageSettings } from './model-folders';
 import { profileModel, type Profile } from './profile';
 import { divide, type Stage } from './stages';
 import { differentOutput, runStage, runWhole, type WholeModel } from './verify';
+
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 
 export interface SplitRequest {
   config: Config;
@@ -55,10 +58,36 @@ export interface SplitStage {
 /** Cuts a model into stages, proves that they answer as the whole does, and puts them and their pipeline in place. Throws a `CliError`. */
 export async function splitModel(request: SplitRequest): Promise<SplitResult> {
   const folder = mkdtempSync(join(tmpdir(), 'interleave-split-'));
+  const aside = asideOf(request.out);
+  const remove = (): void => [folder, aside].forEach((path) => rmSync(path, { recursive: true, force: true }));
+  const onSignal = (signal: NodeJS.Signals): void => {
+    remove();
+    process.exit(128 + constants.signals[signal]);
+  };
+  for (const signal of SIGNALS) process.once(signal, onSignal);
   try {
     return await new Split(folder, request).run();
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    remove();
+    for (const signal of SIGNALS) process.off(signal, onSignal);
+  }
+}
+
+/** What is made beside its place: a name that begins with a dot is no model. */
+const asideOf = (out: string): string => join(out, `.split-${process.pid}`);
+
+/** Moves folders of those names to `out`: all of them or, with a `CliError`, none. */
+export function moveAll(names: readonly string[], aside: string, out: string): void {
+  const moved: string[] = [];
+  try {
+    for (const name of names) {
+      mkdirSync(dirname(join(out, name)), { recursive: true });
+      renameSync(join(aside, name), join(out, name));
+      moved.push(name);
+    }
+  } catch (error) {
+    for (const name of moved) renameSync(join(out, name), join(aside, name));
+    throw new CliError(`the stages cannot be moved to ${out}, so none is there: ${(error as Error).message}`);
   }
 }
 
@@ -100,7 +129,8 @@ class Split {
     const cuts = chooseCuts(places, profile.totalUs, stages);
     if (cuts !== null) return { cuts, places: places.length };
     throw new CliError(
-      `the graph can be cut at ${places.length} places, too few for ${stages} stages; between stages go only tensors that begin with the axis of the rows; try ${places.length + 1 < 2 ? 'another model' : `--stages ${places.length + 1}`}`,
+      `the graph can be cut at ${places.length} places, too few for ${stages} stages; between stages go only tensors that begin with ` +
+        `the axis of the rows; try ${places.length + 1 < 2 ? 'another model' : `--stages ${places.length + 1}`}`,
     );
   }
 
@@ -133,23 +163,23 @@ class Split {
   /** Writes all beside its place, proves it, and moves it there. */
   private async make(profile: Profile, whole: WholeModel, result: SplitResult): Promise<void> {
     const { out, manifest } = this.request;
-    // A name that begins with a dot is no model.
-    const aside = join(out, `.split-${process.pid}`);
-    try {
-      const stages = await this.equalStages(aside, profile, { whole, result });
-      const folder = join(aside, pipelineName(manifest.name));
-      const outputs = whole.signature.outputs.map(({ name }) => name);
-      writePipeline(folder, manifest.name, stages, this.files, outputs);
-      writeFileSync(join(folder, 'split.json'), `${JSON.stringify(this.recordOf(result), null, 2)}\n`);
-      this.requireFree();
-      // The pipeline last: a node that follows the folder finds its stages there.
-      for (const name of this.names()) {
-        mkdirSync(dirname(join(out, name)), { recursive: true });
-        renameSync(join(aside, name), join(out, name));
-      }
-    } finally {
-      rmSync(aside, { recursive: true, force: true });
-    }
+    const aside = asideOf(out);
+    const stages = await this.equalStages(aside, profile, { whole, result });
+    const folder = join(aside, pipelineName(manifest.name));
+    const outputs = whole.signature.outputs.map(({ name }) => name);
+    writePipeline(folder, manifest.name, stages, this.files, outputs);
+    writeFileSync(join(folder, 'split.json'), `${JSON.stringify(this.recordOf(result), null, 2)}\n`);
+    this.requireServed(aside);
+    this.requireFree();
+    // The pipeline last: a node that follows the folder finds its stages there.
+    moveAll(this.names(), aside, out);
+  }
+
+  /** A node would refuse the pipeline only once callers need it. */
+  private requireServed(aside: string): void {
+    const [entry] = scanModel(aside, pipelineName(this.request.manifest.name));
+    if (!entry?.manifest)
+      throw new CliError(`the stages make no model that is served, so nothing was written: ${entry?.reason ?? 'no files'}`);
   }
 
   /**
@@ -165,7 +195,8 @@ class Split {
       if (different === null) return stages;
     }
     throw new CliError(
-      `the stages give another output "${different}" than the whole model, so nothing was written; try another number of stages, or split the graph as it was before it was optimised or quantised`,
+      `the stages give another output "${different}" than the whole model, so nothing was written; try another number of stages, ` +
+        'or split the graph as it was before it was optimised or quantised',
     );
   }
 
@@ -176,6 +207,7 @@ class Split {
     { whole, result }: { whole: WholeModel; result: SplitResult },
   ): Promise<string | null> {
     const { config, manifest, say } = this.request;
+    const padded = paddedAxes(whole.signature, this.file.graph.inputs);
     const flows = whole.inputs.map((inputs) => new Map(inputs.map((tensor): [string, Tensor] => [tensor.name, tensor])));
     for (const [i, stage] of stages.entries()) {
       const model = stageName(manifest.name, i);
@@ -186,7 +218,7 @@ class Split {
       } catch (error) {
         throw new CliError(`${folder} cannot be written: ${(error as Error).message}`);
       }
-      writeStageSettings(folder, stage, settingsOf(this.files), whole.signature.coalesce === 'padded');
+      writeStageSettings(folder, stage, settingsOf(this.files), padded);
       const served = await runStage(config, { folder, model, stage }, { flows, examples: whole.examples });
       Object.assign(result.stages[i] as SplitStage, served);
     }
@@ -230,6 +262,12 @@ class Split {
 function readGraph(path: string): OnnxFile {
   try {
     const file = readOnnxFile(path);
+    const { inputs, outputs, weights } = file.graph;
+    const names = (values: readonly { name: string }[]): Set<string> => new Set(values.map(({ name }) => name));
+    const [given, own] = [names(inputs), names(weights)];
+    const through = outputs.find(({ name }) => given.has(name) && !own.has(name));
+    if (through !== undefined)
+      throw new Error(`output "${through.name}" is an input too, which no stage can make; save the model without it`);
     const node = file.graph.nodes.find(({ hasExternalData }) => hasExternalData);
     if (node === undefined) return file;
     throw new Error(`node "${node.name}" has an attribute or a subgraph whose values lie in another file; save the model with them inside`);

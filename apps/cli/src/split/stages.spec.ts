@@ -115,6 +115,26 @@ describe('divide', () => {
     }
   });
 
+  it('gives only what a later stage takes', () => {
+    const b = new GraphBuilder('unused');
+    const x = b.input('x', 'FP32', ['batch', WIDTH]);
+    const early = b.op('Tanh', [x]);
+    const unused = b.op('Exp', [x]);
+    b.output('y', 'FP32', ['batch', WIDTH], b.op('Abs', [early]));
+    const path = join(folder, 'unused.onnx');
+    writeFileSync(path, b.encode());
+    const file = readOnnxFile(path);
+    const values = [early, unused].map((name) => ({ name, elementType: 1, datatype: 'FP32' as const, dims: ['batch', WIDTH], bytes: 4 }));
+    const node = (name: string): Profile['nodes'][number] => ({
+      node: file.graph.nodes.find(({ outputs }) => outputs.includes(name)) as never,
+      us: 1,
+      outputs: new Map(),
+    });
+    const profile = { graph: file.graph, nodes: [node(early), node(unused)], totalUs: 3 };
+    const [first] = divide(file, profile, [{ after: 1, us: 2, values, bytes: 8 }], false);
+    expect(first?.part.outputs.map(({ name }) => name)).toEqual([early]);
+  });
+
   it('makes cheap values again, and carries what no later stage can make', () => {
     const b = new GraphBuilder('masked');
     const x = b.input('x', 'FP32', ['batch', WIDTH]);

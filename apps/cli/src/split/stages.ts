@@ -33,14 +33,17 @@ export function divide({ graph }: OnnxFile, profile: Profile, cuts: readonly Cut
   // An output that is no node's result is an input or a weight, and the last stage hands it out.
   const outputStage = (name: string): number => madeIn.get(name) ?? cuts.length;
 
-  return Array.from({ length: cuts.length + 1 }, (_, stage): Stage => {
-    const gives = [...carried.values()].filter(({ name }) => madeIn.get(name) === stage);
+  // From the last to the first: a stage gives only what a later one takes.
+  const needed = new Set<string>();
+  const stageOf = (stage: number): Stage => {
+    const gives = [...carried.values()].filter(({ name }) => madeIn.get(name) === stage && needed.has(name));
     const outputs = graph.outputs.filter(({ name }) => outputStage(name) === stage);
     const isTaken = (name: string): boolean => carried.has(name) && (madeIn.get(name) ?? 0) < stage;
     const found = lookup.closure(
       [...gives, ...outputs].map(({ name }) => name),
       isTaken,
     );
+    for (const name of found.taken) needed.add(name);
     const takes = [...carried.values()].filter(({ name }) => found.taken.has(name));
     const inputs = graph.inputs.filter(({ name }) => found.inputs.has(name));
     // Old graphs declare their weights as inputs too.
@@ -60,7 +63,9 @@ export function divide({ graph }: OnnxFile, profile: Profile, cuts: readonly Cut
       inputs: inputs.map(({ name }) => name),
       outputs: outputs.map(({ name }) => name),
     };
-  });
+  };
+  const last = cuts.length;
+  return Array.from({ length: last + 1 }, (_, i) => stageOf(last - i)).reverse();
 }
 
 interface Closure {

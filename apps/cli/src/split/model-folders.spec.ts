@@ -1,0 +1,28 @@
+import type { CarriedValue } from './candidates';
+import { stageSettings } from './model-folders';
+import type { Stage } from './stages';
+
+const value = (name: string, dims: string[]): CarriedValue => ({ name, elementType: 1, datatype: 'FP32', dims, bytes: 4 });
+const stage = (takes: CarriedValue[]): Stage => ({
+  part: { nodes: [], weights: [], inputs: [], outputs: [] },
+  takes,
+  gives: [],
+  inputs: [],
+  outputs: [],
+});
+
+describe('model.yaml of a stage', () => {
+  const hidden = stage([value('hidden', ['batch', 'sequence', 'other'])]);
+
+  it('pads the axes that the whole pads and no others', () => {
+    expect(stageSettings(hidden, {}, ['sequence', 'elsewhere'])).toMatchObject({ paddingIsSafe: true, axes: { sequence: ['sequence'] } });
+  });
+
+  it('says nothing of padding where the whole pads nothing that the stage has', () => {
+    for (const padded of [[], ['elsewhere']])
+      expect(stageSettings(hidden, { paddingIsSafe: true }, padded)).toEqual({
+        axes: { inputs: { hidden: ['batch', 'sequence', 'other'] } },
+      });
+    expect(stageSettings(hidden, { paddingIsSafe: false }, [])).toMatchObject({ paddingIsSafe: false });
+  });
+});
