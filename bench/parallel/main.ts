@@ -46,7 +46,7 @@ async function main(): Promise<void> {
   for (const [i, stages] of values.stages.split(',').map(Number).entries()) {
     split(modelsDir, stages);
     const { manifest } = findModelFiles(config, MODEL, null);
-    const onStep = (text: string): void => console.error(`measures ${MODEL} on ${text}`);
+    const onStep = (text: string): void => console.error(`${MODEL}: ${text}`);
     const facts = await measureParallel({ config, manifest, cpus, shape: { rows: 1, length: LENGTH }, onStep });
     const layouts = layoutsOf(facts).filter((layout) => layout.stages === stages || (i === 0 && layout.stages === 1));
     for (const layout of layouts) rows.push(await measureRow(modelsDir, facts, layout, cpus));

@@ -42,7 +42,7 @@ export function addPlanCommand(program: Command): void {
 async function printParallel(config: Config, model: string, shape: { rows: number; length: number }): Promise<void> {
   const { manifest } = findModelFiles(config, model, null);
   const { effective, memoryBytes } = readTopology();
-  const onStep = (text: string): void => console.error(`measures ${model} on ${text}`);
+  const onStep = (text: string): void => console.error(`${model}: ${text}`);
   const facts = await measureParallel({ config, manifest, cpus: effective, shape, onStep });
   console.log(parallelReport({ model, facts, length: shape.length, goalMs: manifest.sloMs, memoryBytes }));
 }

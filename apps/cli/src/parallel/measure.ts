@@ -27,7 +27,7 @@ export interface MeasureRequest {
   manifest: FileManifest;
   cpus: readonly number[];
   shape: RunShape;
-  /** Told before each measurement. */
+  /** Told before each measurement, and what cannot be used. */
   onStep: (text: string) => void;
 }
 
@@ -40,11 +40,11 @@ export async function measureParallel(request: MeasureRequest): Promise<Parallel
     const { modelsDir } = new ScratchRepository(join(folder, 'models'), manifest.name, files);
     const widths: { width: number; ms: number }[] = [];
     for (const width of widthsOf(cpus.length)) {
-      request.onStep(`${width} ${width === 1 ? 'thread' : 'threads'}`);
+      request.onStep(`measuring on ${width} ${width === 1 ? 'thread' : 'threads'}`);
       widths.push({ width, ms: await withNode(request, modelsDir, { width, executors: width }, idleMs) });
     }
     const oneMs = widths[0]?.ms ?? 0;
-    if (cpus.length > 1) request.onStep(`${cpus.length} executors of one thread`);
+    if (cpus.length > 1) request.onStep(`measuring on ${cpus.length} executors of one thread`);
     const allBusyMs = cpus.length === 1 ? oneMs : await withNode(request, modelsDir, { width: 1, executors: cpus.length }, busyMs);
     const weightsBytes = modelFileBytes(manifest.modelPath);
     return {
@@ -53,7 +53,7 @@ export async function measureParallel(request: MeasureRequest): Promise<Parallel
       weightsBytes,
       widths,
       allBusyMs,
-      split: readSplit(config, manifest.name),
+      split: readSplit(config, manifest.name, request.onStep),
       stepMs: STEP_MS,
     };
   } finally {
@@ -154,7 +154,7 @@ const splitSchema = z.object({
 });
 
 /** Null: the model is not split. */
-function readSplit({ modelsDir }: Pick<Config, 'modelsDir'>, model: string): ParallelFacts['split'] {
+function readSplit({ modelsDir }: Pick<Config, 'modelsDir'>, model: string, say: (text: string) => void): ParallelFacts['split'] {
   const path = join(modelsDir, `${model}-pipeline`, 'split.json');
   let text: string;
   try {
@@ -162,21 +162,17 @@ function readSplit({ modelsDir }: Pick<Config, 'modelsDir'>, model: string): Par
   } catch {
     return null;
   }
-  return splitOf(text, path);
+  return splitOf(text, path, say);
 }
 
-/** What the `split.json` of that path says. Throws a `CliError`. */
-export function splitOf(text: string, path: string): NonNullable<ParallelFacts['split']> {
+/** What the `split.json` of that path says; null, and `say` tells why, where a stage was not measured. Throws a `CliError`. */
+export function splitOf(text: string, path: string, say: (text: string) => void): ParallelFacts['split'] {
   const record = splitSchema.safeParse(jsonOf(text));
   if (!record.success) throw new CliError(`${path}: expected what interleave split writes; split the model again`);
-  const stages = record.data.stages.map(({ ms, weightsBytes }, i) => {
-    if (ms !== null) return { ms, weightsBytes };
-    throw new CliError(
-      `${path}: stage ${i + 1} could not be measured when the model was split, so no layout of its stages can be predicted; ` +
-        'split the model again on an idle machine, or move the folder of the pipeline away to have equal stages assumed',
-    );
-  });
-  return { stages, cutBytes: record.data.cuts.map(({ bytes }) => bytes) };
+  const stages = record.data.stages.flatMap(({ ms, weightsBytes }) => (ms === null ? [] : [{ ms, weightsBytes }]));
+  if (stages.length === record.data.stages.length) return { stages, cutBytes: record.data.cuts.map(({ bytes }) => bytes) };
+  say(`${path} has stages without a time, so its stages cannot be predicted, and equal ones are assumed; split the model again`);
+  return null;
 }
 
 /** Undefined: it is no JSON. */
