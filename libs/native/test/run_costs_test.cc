@@ -63,7 +63,9 @@ TEST(ModelCosts, SayFromWhenOnARunHangsOfTheRunsThatEndedWhereNothingIsMeasured)
   costs.Observe(2, 16, 3'000'000'000);
   EXPECT_EQ(costs.HangNs(4, 16, false), static_cast<std::int64_t>(3e9 * ModelCosts::kHangFactor))
       << "the longest counts";
-  EXPECT_EQ(costs.HangNs(5, 16, false), kUnlimited) << "more rows than were seen";
+  EXPECT_EQ(costs.HangNs(5, 16, false), kUnlimited) << "more tokens than were seen";
+  costs.Observe(64, 1, 1'000'000);
+  EXPECT_EQ(costs.HangNs(64, 16, false), kUnlimited) << "such rows and such lengths, but never together";
   EXPECT_EQ(costs.HangNs(4, 17, false), kUnlimited) << "longer rows than were seen";
 }
 

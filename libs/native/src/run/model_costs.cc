@@ -35,7 +35,7 @@ ModelCosts::Observation ModelCosts::Observe(std::int64_t rows, std::int64_t leng
   const double expectedNs = tableNs * tracker_.ratio().median;
   tracker_.Observe(tableNs, static_cast<double>(measuredNs));
   ++seen_.runs;
-  seen_.rowsMax = std::max(seen_.rowsMax, rows);
+  seen_.tokensMax = std::max(seen_.tokensMax, rows * length);
   seen_.lengthMax = std::max(seen_.lengthMax, length);
   seen_.nsMax = std::max(seen_.nsMax, measuredNs);
   return {.ofExpected = static_cast<double>(measuredNs) / expectedNs, .tableNs = tableNs, .generation = generation_};
@@ -44,7 +44,7 @@ ModelCosts::Observation ModelCosts::Observe(std::int64_t rows, std::int64_t leng
 std::int64_t ModelCosts::HangNs(std::int64_t rows, std::int64_t length, bool isShared) const {
   const std::scoped_lock lock(mutex_);
   const bool isMeasured = grid_ != nullptr && length <= grid_->lengths.back();
-  const bool wasSeen = seen_.runs >= kHangRunsMin && rows <= seen_.rowsMax && length <= seen_.lengthMax;
+  const bool wasSeen = seen_.runs >= kHangRunsMin && rows * length <= seen_.tokensMax && length <= seen_.lengthMax;
   if (!isMeasured && !wasSeen) return std::numeric_limits<std::int64_t>::max();
   const double highNs =
       isMeasured ? table_->RunNs(rows, length) * tracker_.ratio().high : static_cast<double>(seen_.nsMax);

@@ -37,7 +37,7 @@ class ModelCosts {
   // From how much CPU time on such a run counts as hung: kHangFactor times what one run in twenty exceeds, at least
   // kHangNsMin, so that noise ends no short run. A run that several items share is ended from kSharedHangNsMin on: each
   // runs alone then. Before costs are measured: kHangFactor times the longest of at least kHangRunsMin runs, for runs
-  // of no more rows and no longer rows than those had. Unlimited else.
+  // of no more tokens and no longer rows than those had. Unlimited else.
   std::int64_t HangNs(std::int64_t rows, std::int64_t length, bool isShared) const;
   static constexpr double kHangFactor = 5;
   static constexpr std::int64_t kHangNsMin = 1'000'000'000;
@@ -59,7 +59,7 @@ class ModelCosts {
   // Of the runs that ended well, since the worker started.
   struct Seen {
     std::int64_t runs = 0;
-    std::int64_t rowsMax = 0;
+    std::int64_t tokensMax = 0;  // rows times length
     std::int64_t lengthMax = 0;
     std::int64_t nsMax = 0;
   } seen_;
