@@ -96,13 +96,15 @@ export function joinRows(results: readonly (ItemResult | InterleaveError)[]): It
   if (uneven !== undefined)
     return new InterleaveError(
       'invalid_request',
-      `the texts have different lengths, and so have their rows of "${uneven.name}", which make no tensor; send one text a request, or ask for other outputs`,
+      `the texts have different lengths, and so have their rows of "${uneven.name}", which make no tensor; ` +
+        'send one text a request, or ask for other outputs',
     );
   const other = first.outputs.find(({ shape }) => shape[0] !== 1);
   if (other !== undefined)
     return new InterleaveError(
       'invalid_request',
-      `"${other.name}" has no row for each text, so those of several texts make no tensor; send one text a request, or ask for other outputs`,
+      `"${other.name}" has no row for each text, so those of several texts make no tensor; ` +
+        'send one text a request, or ask for other outputs',
     );
   const slowest = rows.reduce((best, row) => (timeOf(row) > timeOf(best) ? row : best), first);
   return { outputs: first.outputs.map((_, i) => stackRows(rows.flatMap(({ outputs }) => outputs[i] ?? []))), timing: slowest.timing };
