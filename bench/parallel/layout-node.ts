@@ -80,7 +80,7 @@ export async function measureNode(request: NodeRequest): Promise<Measured> {
     return {
       latencyMs: quantile(times, 0.5),
       rowsPerSecond: busy.rowsPerSecond,
-      bubbleShare: 1 - (busy.runSeconds * layout.width) / (executors * busy.seconds),
+      bubbleShare: 1 - busy.runSeconds / (executors * busy.seconds),
       workers: await Promise.all((partitions as { id: string; models: string[] }[]).map((partition) => memoryOf(stack, partition))),
     };
   } finally {

@@ -26,8 +26,10 @@ const DATATYPE_BY_ONNX = new Map<number, Datatype>(
 export interface EncodedItem {
   inputs: ChannelTensor[];
   outputs: number[] | null;
-  /** Enough for the answer unless an output has a `free` dimension or strings. */
+  /** Enough for the answer where it is exact. */
   responseBytes: number;
+  /** False: an output has a `free` dimension or strings. */
+  isExact: boolean;
 }
 
 /**
@@ -39,11 +41,14 @@ export function encodeItem(item: InferenceItem, signature: ModelSignature): Enco
   checkEachOnce(inputs, signature.inputs);
   const outputs = item.outputs?.map((name, position) => outputIndex(name, position, signature.outputs)) ?? null;
   let responseBytes = RESPONSE_OVERHEAD_BYTES;
+  let isExact = true;
   signature.outputs.forEach((spec, index) => {
     if (outputs !== null && !outputs.includes(index)) return;
-    responseBytes += OUTPUT_OVERHEAD_BYTES + outputBytes(spec, inputs, signature.inputs);
+    const size = outputSize(spec, inputs, signature.inputs);
+    responseBytes += OUTPUT_OVERHEAD_BYTES + size.bytes;
+    isExact &&= size.isExact;
   });
-  return { inputs, outputs, responseBytes };
+  return { inputs, outputs, responseBytes, isExact };
 }
 
 /** Bytes to set aside when the worker said that the outputs need `payloadBytes`. */
@@ -121,7 +126,7 @@ function axisSize(axis: Axis, inputs: ChannelTensor[], specs: TensorSpec[]): num
   return size;
 }
 
-function outputBytes(spec: TensorSpec, inputs: ChannelTensor[], specs: TensorSpec[]): number {
+function outputSize(spec: TensorSpec, inputs: ChannelTensor[], specs: TensorSpec[]): { bytes: number; isExact: boolean } {
   let bytes = DATATYPES[spec.datatype].bytes ?? FREE_OUTPUT_BYTES;
   let isFree = false;
   for (let position = 0; position < spec.axes.length; position++) {
@@ -131,7 +136,7 @@ function outputBytes(spec: TensorSpec, inputs: ChannelTensor[], specs: TensorSpe
     if (size === undefined) isFree = true;
     else bytes *= size;
   }
-  return isFree ? Math.max(bytes, FREE_OUTPUT_BYTES) : bytes;
+  return { bytes: isFree ? Math.max(bytes, FREE_OUTPUT_BYTES) : bytes, isExact: !isFree && DATATYPES[spec.datatype].bytes !== null };
 }
 
 function invalid(param: string, message: string): InterleaveError {

@@ -2,6 +2,7 @@ import { runsAtOnce, type ModelReport, type ModelSignature, type WorkerPlan, typ
 import type { ChannelItem } from '@app/native';
 import { Backlog } from '../admission/backlog';
 import { ByteCosts } from '../admission/byte-costs';
+import { AnswerSize } from './answer-size';
 import { type AnswerReceiver, ChannelClient } from './channel-client';
 import { CostEstimate } from '../admission/model-cost';
 import { modelKey } from '../placement/model-directory';
@@ -19,6 +20,7 @@ export interface ReadyModel {
   signature: ModelSignature;
   cost: CostEstimate | null;
   byteCosts: ByteCosts;
+  answerSize: AnswerSize;
 }
 
 /**
@@ -151,6 +153,7 @@ function readyModels(
       signature,
       cost: cost === null ? null : CostEstimate.of(cost, executorsPerRun(key), last.get(key)?.cost ?? null),
       byteCosts: last.get(key)?.byteCosts ?? new ByteCosts(),
+      answerSize: last.get(key)?.answerSize ?? new AnswerSize(),
     });
   });
   return ready;

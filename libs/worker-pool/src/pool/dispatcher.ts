@@ -1,4 +1,4 @@
-import { byteText, InterleaveError, type ModelSignature, RevisionGone } from '@app/contracts';
+import { byteText, InterleaveError, RevisionGone } from '@app/contracts';
 import { type ChannelItem, type Completion, ITEM_STATUSES, ChannelError } from '@app/native';
 import type { ChannelAnswer, Suspicion } from '../channel/channel-client';
 import type { InputBlame } from './input-blame';
@@ -27,7 +27,7 @@ const OWN_DEATHS_MAX = 2;
 /** Where an item was sent, and what its answer means there. */
 interface Ran {
   slot: WorkerSlot;
-  signature: ModelSignature;
+  model: ReadyModel;
 }
 
 /** A worker that gets nothing new, so that it runs one suspect and nothing else of ours. */
@@ -189,7 +189,7 @@ export class Dispatcher {
       try {
         const itemIds = slot.submit(
           toSubmit.map(({ encoded }) => encoded),
-          toSubmit.map(({ item }) => this.receiverOf(item, { slot, signature: model.signature }, onLeft)),
+          toSubmit.map(({ item }) => this.receiverOf(item, { slot, model }, onLeft)),
         );
         itemIds?.forEach((itemId, position) => {
           const item = (toSubmit[position] as { item: PendingItem }).item;
@@ -245,14 +245,14 @@ export class Dispatcher {
     }
   }
 
-  private onCompleted(item: PendingItem, { slot, signature }: Ran, completion: Completion): void {
+  private onCompleted(item: PendingItem, { slot, model }: Ran, completion: Completion): void {
     const { message } = completion;
     const status = ITEM_STATUSES[completion.status] ?? 'failed';
     switch (status) {
       case 'ok':
         this.blame.countAnswer(item.request.key);
         return item.settle(
-          decodeResult(completion, signature) ?? new InterleaveError('internal', 'the worker answered with an unknown output'),
+          decodeResult(completion, model.signature) ?? new InterleaveError('internal', 'the worker answered with an unknown output'),
         );
       case 'invalid':
         return item.settle(new InterleaveError('invalid_request', message));
@@ -265,7 +265,7 @@ export class Dispatcher {
         if (item.onRecalled !== null) return item.onRecalled();
         return item.settle(new InterleaveError('client_closed', message));
       case 'response-too-large':
-        return this.enlarge(item, signature, message);
+        return this.enlarge(item, model, message);
       case 'queue-full':
         if (item.request.isLive) return item.settle(this.full(1));
         return this.retryLater(item, RETRY_MS);
@@ -292,7 +292,7 @@ export class Dispatcher {
     else item.settle(gone);
   }
 
-  private enlarge(item: PendingItem, signature: ModelSignature, neededBytes: string): void {
+  private enlarge(item: PendingItem, model: ReadyModel, neededBytes: string): void {
     const payloadBytes = Number(neededBytes);
     item.enlargements += 1;
     if (item.enlargements > 1 || !Number.isSafeInteger(payloadBytes)) {
@@ -303,7 +303,8 @@ export class Dispatcher {
         ),
       );
     }
-    item.responseBytesMin = responseBytesForPayload(payloadBytes, signature);
+    item.responseBytesMin = responseBytesForPayload(payloadBytes, model.signature);
+    model.answerSize.learn(inputBytesOf(item), item.responseBytesMin);
     this.requeue(item);
   }
 
@@ -375,7 +376,8 @@ function encode(item: PendingItem, model: ReadyModel): ChannelItem | null {
   const timeoutMs = item.request.timeLeftMs();
   try {
     if (timeoutMs === 0) throw tooLate();
-    const { inputs, outputs, responseBytes } = encodeItem(item.item, model.signature);
+    const { inputs, outputs, responseBytes, isExact } = encodeItem(item.item, model.signature);
+    const learnedBytes = isExact ? 0 : model.answerSize.expect(inputBytesOf(item));
     return {
       revision: model.revision,
       priority: item.priority,
@@ -384,7 +386,7 @@ function encode(item: PendingItem, model: ReadyModel): ChannelItem | null {
       timeoutMs,
       outputs,
       // Past the maximum it is refused as too large.
-      responseBytes: Math.min(Math.max(responseBytes, item.responseBytesMin), Number.MAX_SAFE_INTEGER),
+      responseBytes: Math.min(Math.max(responseBytes, learnedBytes, item.responseBytesMin), Number.MAX_SAFE_INTEGER),
       inputs,
     };
   } catch (error) {
@@ -393,3 +395,5 @@ function encode(item: PendingItem, model: ReadyModel): ChannelItem | null {
     return null;
   }
 }
+
+const inputBytesOf = ({ item }: PendingItem): number => item.inputs.reduce((sum, { data }) => sum + data.byteLength, 0);

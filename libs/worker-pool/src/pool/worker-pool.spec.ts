@@ -531,6 +531,23 @@ describe('WorkerPool', () => {
     expect(results[0]).toMatchObject({ outputs: [{ name: 'bytes', shape: [300_000] }] });
   });
 
+  it('runs what has a large answer twice only until it knows how large answers of the model are', async () => {
+    await place(plan('w1'));
+    const worker = await startWorker('w1');
+    await untilReady();
+    const runs = async (bytes: bigint): Promise<number> => {
+      const before = worker.started.length;
+      const [result] = await infer([commandItem(COMMANDS.output, bytes)], { model: 'command' });
+      expect(result).toMatchObject({ outputs: [{ name: 'bytes', shape: [Number(bytes)] }] });
+      return worker.started.length - before;
+    };
+    expect(await runs(300_000n)).toBe(2);
+    expect(await runs(300_000n)).toBe(1);
+    expect(await runs(1000n)).toBe(1);
+    expect(await runs(900_000n)).toBe(2);
+    expect(await runs(900_000n)).toBe(1);
+  });
+
   it('maps what the worker answers to the error table', async () => {
     await place(plan('w1'));
     await startWorker('w1');
