@@ -10,9 +10,9 @@ import { findModel, LocalNode, type LocalModel } from '../local-node';
 import { ScratchRepository, versionFiles } from '../optimize/scratch-repository';
 import type { ParallelFacts } from './cost-model';
 
-/** Of each measurement the least of so many runs counts, or of as many as this time holds. */
+/** Of each measurement the mean of so many runs counts, or of as many as this time holds. */
 const RUNS_MIN = 3;
-const RUNS_MAX = 20;
+const RUNS_MAX = 60;
 const MEASURE_MS = 3000;
 /** What another step of a graph adds to a request: `bench/graphs` measures it. */
 const STEP_MS = 0.15;
@@ -94,12 +94,13 @@ async function withNode(
   }
 }
 
-/** The least time of a run that has the machine for itself. */
+/** The mean time of runs that have the machine for themselves; the first one finds caches empty. */
 async function idleMs({ node, model, item }: Running): Promise<number> {
+  await runMs(node, model, item);
   const endMs = performance.now() + MEASURE_MS;
   const times: number[] = [];
   while (times.length < RUNS_MIN || (times.length < RUNS_MAX && performance.now() < endMs)) times.push(await runMs(node, model, item));
-  return Math.min(...times);
+  return meanOf(times);
 }
 
 /** The mean time of runs while every executor has one. */
@@ -112,9 +113,10 @@ async function busyMs({ node, model, item, executors }: Running): Promise<number
       return own.slice(1, -1); // the first and the last have not all of the others beside them
     }),
   );
-  const all = times.flat();
-  return all.reduce((sum, ms) => sum + ms, 0) / all.length;
+  return meanOf(times.flat());
 }
+
+const meanOf = (times: readonly number[]): number => times.reduce((sum, ms) => sum + ms, 0) / times.length;
 
 async function runMs(node: LocalNode, model: LocalModel, item: InferenceItem): Promise<number> {
   const [result] = await node.run(model, [item]);
