@@ -54,6 +54,21 @@ describe('graphs of models while the node serves', () => {
     await until(() => !node.planned('default-batch').includes(before.a));
   });
 
+  it('keep the former files of a step that they run on when another scheduler takes over', async () => {
+    await begin();
+    await until(() => serving() !== null);
+    const before = { graph: serving() as number, a: serving('a') as number };
+    node.saying('api-1').isLoading = ({ name, revision }) => name === 'g' && revision !== before.graph;
+    node.write('a/1/model.onnx', 'a two');
+    await until(() => serving('a') !== before.a);
+    await node.repository.stop();
+    node.compose(true);
+    expect([serving(), node.planned('default-realtime').includes(before.a)]).toEqual([before.graph, true]);
+    node.repository.start();
+    await node.repository.nextTurn(performance.now() + 3000);
+    expect([serving(), node.planned('default-realtime').includes(before.a)]).toEqual([before.graph, true]);
+  });
+
   it('go on as before where a process finds that the new files of a step do not fit', async () => {
     await begin();
     await until(() => serving() !== null);
