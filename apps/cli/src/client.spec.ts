@@ -22,6 +22,23 @@ describe('client', () => {
     await expect(refusal).rejects.toThrow(/cannot be reached \(ECONNREFUSED\); start a server with `interleave up`/);
   });
 
+  it('asks once more with the same key when an answer is lost', async () => {
+    const keys: unknown[] = [];
+    const url = await serve((request, response) => {
+      keys.push(request.headers['idempotency-key']);
+      if (keys.length === 1) response.destroy();
+      else response.end('{"id": "batch_1"}');
+    });
+    expect(await new ApiClient({ url }).postOnce('/v1/batches', {})).toEqual({ id: 'batch_1' });
+    expect(keys).toEqual([expect.stringMatching(/^[0-9a-f-]{36}$/), keys[0]]);
+  });
+
+  it('does not ask again what was refused', async () => {
+    let asked = 0;
+    const url = await serve((_request, response) => response.writeHead(400).end(`${++asked}`));
+    await expect(new ApiClient({ url }).postOnce('/v1/batches', {})).rejects.toThrow('status 400: 1');
+  });
+
   it.each([
     ['{"error": "model m is not here"}', 'model m is not here (status 404)'],
     ['{"error": {"message": "model m is not here", "type": "x"}}', 'model m is not here (status 404)'],
