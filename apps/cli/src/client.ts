@@ -22,8 +22,10 @@ export interface Server {
   apiKeyFile?: string;
 }
 
-const ONCE_TRIES = 3;
-const ONCE_RETRY_MS = 500;
+/** 8 s in all: the server lets a second request with a key go on 5 s after the first. */
+const ONCE_TRIES_MAX = 6;
+const ONCE_RETRY_MS = 250;
+const CONFLICT = 409;
 
 /** Adds the options of `Server` to a command that talks to one. */
 export function withServer(command: Command): Command {
@@ -60,15 +62,16 @@ export class ApiClient {
     return (await response.json()) as T;
   }
 
-  /** Asks again when no answer came: the server knows by the key whether it has done it already. */
+  /** Asks again when no answer came, and while the server is still at it: it knows by the key what it has done already. */
   async postOnce<T>(path: string, body: object): Promise<T> {
     const headers = { 'idempotency-key': randomUUID() };
     for (let tries = 1; ; tries++) {
       try {
         return await this.post<T>(path, body, headers);
       } catch (error) {
-        if (!(error instanceof Unreachable) || tries === ONCE_TRIES) throw error;
-        await sleep(ONCE_RETRY_MS);
+        const isInWork = tries > 1 && error instanceof ServerRefusal && error.status === CONFLICT;
+        if (tries === ONCE_TRIES_MAX || !(error instanceof Unreachable || isInWork)) throw error;
+        await sleep(ONCE_RETRY_MS * 2 ** (tries - 1));
       }
     }
   }
