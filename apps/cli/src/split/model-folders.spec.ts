@@ -18,6 +18,14 @@ describe('model.yaml of a stage', () => {
     expect(stageSettings(hidden, {}, ['sequence', 'elsewhere'])).toMatchObject({ paddingIsSafe: true, axes: { sequence: ['sequence'] } });
   });
 
+  it('keeps the names that the whole gives the inputs of the stage', () => {
+    const own = { ...hidden, inputs: ['ids'] };
+    const axes = { batch: 'rows', inputs: { ids: ['rows', null], others: ['rows'] } };
+    expect(stageSettings(own, { axes }, [])).toEqual({
+      axes: { batch: 'rows', inputs: { ids: ['rows', null], hidden: ['batch', 'sequence', 'other'] } },
+    });
+  });
+
   it('says nothing of padding where the whole pads nothing that the stage has', () => {
     for (const padded of [[], ['elsewhere']])
       expect(stageSettings(hidden, { paddingIsSafe: true }, padded)).toEqual({

@@ -4,6 +4,7 @@ import { isDescription, layerWeightsIn } from '@app/models';
 import { parse, stringify } from 'yaml';
 import type { VersionFiles } from '../optimize/scratch-repository';
 import type { CarriedValue } from './candidates';
+import type { AxesSettings } from './example-inputs';
 import type { Stage } from './stages';
 
 const MODEL_FILE = 'model.yaml';
@@ -41,27 +42,38 @@ export function writeStageSettings(folder: string, stage: Stage, settings: Setti
 export function stageSettings(stage: Stage, settings: Settings, padded: readonly string[]): Settings {
   const kept = Object.entries(settings).filter(([key]) => !OF_CALLERS.has(key) && !OF_GRAPH_FILE.has(key));
   const { paddingIsSafe, ...others } = Object.fromEntries(kept);
-  const dims = dimsOf(stage);
+  const dims = dimsOf(stage, settings);
   // A stage by itself could not tell what it takes from a caller's numbers.
   const isSafe = padded.some((name) => dims.has(name)) || (paddingIsSafe === false ? false : undefined);
   return { ...(isSafe === undefined ? {} : { paddingIsSafe: isSafe }), ...others, ...axesFor(stage, settings, padded) };
 }
 
-const dimsOf = ({ part, takes }: Stage): Set<unknown> => new Set([...part.inputs, ...takes].flatMap((input) => input.dims ?? []));
+const axesOf = (settings: Settings): AxesSettings => (settings['axes'] ?? {}) as AxesSettings;
+
+/** What `model.yaml` of the whole model names of the inputs that the stage has as well. */
+function ownNames({ inputs }: Stage, settings: Settings): [string, (string | null)[]][] {
+  return Object.entries(axesOf(settings).inputs ?? {}).filter(([name]) => inputs.includes(name));
+}
+
+function dimsOf(stage: Stage, settings: Settings): Set<unknown> {
+  const declared = [...stage.part.inputs, ...stage.takes].flatMap((input) => input.dims ?? []);
+  return new Set([...declared, ...ownNames(stage, settings).flatMap(([, names]) => names)]);
+}
 
 /** Names that no input of a stage has would be refused. Those that the graph of the stage does not tell are told here. */
 function axesFor(stage: Stage, settings: Settings, padded: readonly string[]): Settings {
   const { part, takes } = stage;
-  const axes = (settings['axes'] ?? {}) as { batch?: string; sequence?: string | string[] };
-  const dims = dimsOf(stage);
+  const axes = axesOf(settings);
+  const dims = dimsOf(stage, settings);
   const names = new Set(part.inputs.map(({ name }) => name));
   const sequence = (padded.length > 0 ? padded : [axes.sequence ?? []].flat()).filter((name) => dims.has(name));
   const inputs = takes.filter((value) => value.dims.some((dim) => typeof dim === 'string'));
   const namesOf = (value: CarriedValue): (string | null)[] => value.dims.map((dim) => (typeof dim === 'string' ? dim : null));
+  const named = [...ownNames(stage, settings), ...inputs.map((value) => [value.name, namesOf(value)] as const)];
   const kept = {
     ...(axes.batch !== undefined && dims.has(axes.batch) ? { batch: axes.batch } : {}),
     ...(sequence.length > 0 ? { sequence } : {}),
-    ...(inputs.length > 0 ? { inputs: Object.fromEntries(inputs.map((value) => [value.name, namesOf(value)])) } : {}),
+    ...(named.length > 0 ? { inputs: Object.fromEntries(named) } : {}),
   };
   const padValues = Object.entries((settings['padValues'] ?? {}) as Settings).filter(([name]) => names.has(name));
   return {
