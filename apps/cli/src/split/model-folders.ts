@@ -1,6 +1,6 @@
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { isDescription, layerWeightsIn } from '@app/models';
+import { isDescription, isModelVersion, layerWeightsIn } from '@app/models';
 import { parse, stringify } from 'yaml';
 import type { VersionFiles } from '../optimize/scratch-repository';
 import type { CarriedValue } from './candidates';
@@ -8,7 +8,6 @@ import type { AxesSettings } from './example-inputs';
 import type { Stage } from './stages';
 
 const MODEL_FILE = 'model.yaml';
-const VERSION = /^[1-9][0-9]{0,8}$/;
 /** What was told about the original, not about what is made of it. */
 const LEFT_OUT = new Set([MODEL_FILE, 'release.yaml', 'samples.jsonl', 'source.json', 'split.json', 'variants.json']);
 /** Keys of `model.yaml` that say how callers are answered; all others say how the graph is run. */
@@ -105,7 +104,7 @@ function copyDescription(from: string, to: string): void {
   const names = (below: string): string[] =>
     readdirSync(join(from, below), { withFileTypes: true }).flatMap((entry) => {
       const path = join(below, entry.name);
-      if (entry.isDirectory()) return below === '' && !VERSION.test(entry.name) ? names(path) : [];
+      if (entry.isDirectory()) return below === '' && !isModelVersion(entry.name) ? names(path) : [];
       return isDescription(path) && !LEFT_OUT.has(path) ? [path] : [];
     });
   for (const path of [...names(''), ...layerWeightsIn(from)]) {
