@@ -1,5 +1,9 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parse } from 'yaml';
 import type { CarriedValue } from './candidates';
-import { stageSettings } from './model-folders';
+import { stageSettings, writePipeline } from './model-folders';
 import type { Stage } from './stages';
 
 const value = (name: string, dims: string[]): CarriedValue => ({ name, elementType: 1, datatype: 'FP32', dims, bytes: 4 });
@@ -32,5 +36,20 @@ describe('model.yaml of a stage', () => {
         axes: { inputs: { hidden: ['batch', 'sequence', 'other'] } },
       });
     expect(stageSettings(hidden, { paddingIsSafe: false }, [])).toMatchObject({ paddingIsSafe: false });
+  });
+});
+
+describe('model.yaml of a pipeline', () => {
+  const root = mkdtempSync(join(tmpdir(), 'il-pipeline-'));
+  afterAll(() => rmSync(root, { recursive: true }));
+
+  it('says of equal inputs what its stages say, or it would be refused', () => {
+    const folder = join(root, 'm');
+    mkdirSync(folder);
+    writeFileSync(join(folder, 'model.yaml'), 'deduplicate: false\nrunRowsMax: 4\n');
+    const files = { folder, versionFolder: folder, version: '1', graph: join(folder, 'model.onnx') };
+    writePipeline(join(root, 'm-pipeline'), 'm', [stage([])], files, ['y']);
+    expect(parse(readFileSync(join(root, 'm-pipeline', 'model.yaml'), 'utf8'))).toMatchObject({ deduplicate: false, outputs: ['y'] });
+    expect(stageSettings(stage([]), { deduplicate: false }, [])).toEqual({ deduplicate: false });
   });
 });

@@ -16,7 +16,7 @@ const OF_CALLERS = new Set(
     ' ',
   ),
 );
-const OF_BOTH = new Set(['lanes']);
+const OF_BOTH = new Set(['lanes', 'deduplicate']);
 const OF_GRAPH_FILE = new Set(['file', 'axes', 'padValues', 'steps', 'outputs']);
 
 type Settings = Record<string, unknown>;
