@@ -17,9 +17,9 @@ const TEXTS = paragraphs(languages().slice(0, 20)).map(({ text }) => text.slice(
 function partitions(): string {
   const [first = 0, second = first] = readTopology().effective;
   const models = [`[${MODEL}, ${MODEL}-stage-1]`, `[${MODEL}-stage-2]`];
-  return second === first
-    ? ''
-    : `partitions:\n${[first, second].map((cpu, i) => `  - { id: part-${i}, cpus: [${cpu}], memory: 1GiB, models: ${models[i]} }\n`).join('')}`;
+  if (second === first) return '';
+  const lines = [first, second].map((cpu, i) => `  - { id: part-${i}, cpus: [${cpu}], memory: 1GiB, models: ${models[i]} }\n`);
+  return `partitions:\n${lines.join('')}`;
 }
 
 describe('a model that is split into stages', () => {

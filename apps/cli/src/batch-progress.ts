@@ -1,6 +1,6 @@
 import { SingleBar } from 'cli-progress';
 import { batchStates } from './batch-events';
-import { leftText, rateText, type ShownBatch } from './batch-text';
+import { leftText, rateText, rowsOf, type ShownBatch } from './batch-text';
 import type { ApiClient } from './client';
 import { CliError } from './cli-error';
 
@@ -23,7 +23,7 @@ export async function followBatch(client: ApiClient, id: string): Promise<ShownB
   try {
     for await (const batch of batchStates(client, id)) {
       last = batch;
-      const { total, completed, failed } = batch.request_counts;
+      const { total, done } = rowsOf(batch);
       const { paused, progress = UNKNOWN } = batch.interleave ?? {};
       const shown = {
         status: paused === undefined ? batch.status : `paused: ${paused}`,
@@ -31,8 +31,8 @@ export async function followBatch(client: ApiClient, id: string): Promise<ShownB
         left: leftText(progress),
       };
       bar.setTotal(total);
-      bar.update(completed + failed, shown);
-      if (!process.stderr.isTTY) lines.show(`${completed + failed}/${total} rows | ${shown.rate} | ${shown.left} left`, shown.status);
+      bar.update(done, shown);
+      if (!process.stderr.isTTY) lines.show(`${done}/${total} rows | ${shown.rate} | ${shown.left} left`, shown.status);
     }
   } finally {
     bar.stop();

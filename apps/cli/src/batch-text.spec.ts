@@ -35,6 +35,17 @@ describe('text of batches', () => {
     expect(listText([])).toBe('no batches');
   });
 
+  it('does not take rows that were not run for done', () => {
+    const expired = {
+      ...BATCH,
+      status: 'expired' as const,
+      request_counts: { total: 40, completed: 5, failed: 35 },
+      interleave: { not_run: 34 },
+    };
+    expect(describeBatch(expired)).toContain('batch_1: expired, 5 of 40 rows completed, 1 failed, 34 not run');
+    expect(listText([expired]).split('\n')[1]).toMatch(/^batch_1  expired  6\/40  1 /);
+  });
+
   it('shows what happened, and how often', () => {
     const text = logText([
       { at: 0, event: 'owner', message: 'node a has it' },

@@ -2,7 +2,9 @@ import type { BatchLogEntry, BatchObject, BatchProgress, BatchStatus } from '@ap
 import { table } from './table';
 
 /** A batch as the server shows it. */
-export type ShownBatch = BatchObject & { interleave?: { paused?: string; progress?: BatchProgress; priority?: string } };
+export type ShownBatch = BatchObject & {
+  interleave?: { paused?: string; progress?: BatchProgress; priority?: string; not_run?: number };
+};
 
 const OVER: readonly BatchStatus[] = ['completed', 'failed', 'cancelled', 'expired'];
 
@@ -10,11 +12,24 @@ export function isOver({ status }: Pick<BatchObject, 'status'>): boolean {
   return OVER.includes(status);
 }
 
+/** Its rows: those that were not run are not among the failed ones, as they are in `request_counts`. */
+export function rowsOf({
+  request_counts: { total, completed, failed },
+  interleave,
+}: ShownBatch): Record<'total' | 'done' | 'failed' | 'notRun', number> {
+  const notRun = interleave?.not_run ?? 0;
+  return { total, done: completed + failed - notRun, failed: failed - notRun, notRun };
+}
+
 /** One batch, in a few lines. */
 export function describe(batch: ShownBatch): string {
-  const { total, completed, failed } = batch.request_counts;
+  const { completed } = batch.request_counts;
+  const { total, failed, notRun } = rowsOf(batch);
   const { paused, progress } = batch.interleave ?? {};
-  const lines = [`${batch.id}: ${batch.status}, ${completed} of ${total} rows completed, ${failed} failed`, `endpoint: ${batch.endpoint}`];
+  const lines = [
+    `${batch.id}: ${batch.status}, ${completed} of ${total} rows completed, ${failed} failed${notRun === 0 ? '' : `, ${notRun} not run`}`,
+    `endpoint: ${batch.endpoint}`,
+  ];
   if (paused !== undefined) lines.push(`paused: ${paused}`);
   if (progress?.rows_per_second) lines.push(`${rateText(progress)}, ${leftText(progress)} left`);
   const failures = Object.entries(progress?.failures ?? {});
@@ -28,16 +43,20 @@ export function describe(batch: ShownBatch): string {
 
 export function listText(batches: readonly ShownBatch[]): string {
   if (batches.length === 0) return 'no batches';
-  const rows = batches.map(({ id, status, request_counts: { total, completed, failed }, endpoint, created_at, interleave }) => [
-    id,
-    interleave?.paused !== undefined && status === 'in_progress' ? 'paused' : status,
-    `${completed + failed}/${total}`,
-    String(failed),
-    interleave?.progress === undefined ? '-' : leftText(interleave.progress),
-    interleave?.priority ?? '-',
-    endpoint,
-    new Date(created_at * 1000).toISOString(),
-  ]);
+  const rows = batches.map((batch) => {
+    const { id, status, endpoint, created_at: createdAt, interleave } = batch;
+    const { total, done, failed } = rowsOf(batch);
+    return [
+      id,
+      interleave?.paused !== undefined && status === 'in_progress' ? 'paused' : status,
+      `${done}/${total}`,
+      String(failed),
+      interleave?.progress === undefined ? '-' : leftText(interleave.progress),
+      interleave?.priority ?? '-',
+      endpoint,
+      new Date(createdAt * 1000).toISOString(),
+    ];
+  });
   return table(['BATCH', 'STATUS', 'ROWS', 'FAILED', 'LEFT', 'PRIORITY', 'ENDPOINT', 'CREATED'], rows);
 }
 

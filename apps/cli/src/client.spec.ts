@@ -22,6 +22,24 @@ describe('client', () => {
     await expect(refusal).rejects.toThrow(/cannot be reached \(ECONNREFUSED\); start a server with `interleave up`/);
   });
 
+  it('asks again with the same key when an answer is lost, and while the first request is in work', async () => {
+    const keys: unknown[] = [];
+    const url = await serve((request, response) => {
+      keys.push(request.headers['idempotency-key']);
+      if (keys.length === 1) response.destroy();
+      else if (keys.length === 2) response.writeHead(409).end('in work');
+      else response.end('{"id": "batch_1"}');
+    });
+    expect(await new ApiClient({ url }).postOnce('/v1/batches', {})).toEqual({ id: 'batch_1' });
+    expect(keys).toEqual([expect.stringMatching(/^[0-9a-f-]{36}$/), keys[0], keys[0]]);
+  });
+
+  it('does not ask again what was refused', async () => {
+    let asked = 0;
+    const url = await serve((_request, response) => response.writeHead(409).end(`${++asked}`));
+    await expect(new ApiClient({ url }).postOnce('/v1/batches', {})).rejects.toThrow('status 409: 1');
+  });
+
   it.each([
     ['{"error": "model m is not here"}', 'model m is not here (status 404)'],
     ['{"error": {"message": "model m is not here", "type": "x"}}', 'model m is not here (status 404)'],

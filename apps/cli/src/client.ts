@@ -1,6 +1,8 @@
+import { randomUUID } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { clientTls, serverKey, serverUrl } from '@app/config';
 import type { BatchObject, FileObject } from '@app/contracts';
@@ -19,6 +21,11 @@ export interface Server {
   /** Not the key itself: other users of the machine see the arguments of a command. */
   apiKeyFile?: string;
 }
+
+/** 8 s in all: the server lets a second request with a key go on 5 s after the first. */
+const ONCE_TRIES_MAX = 6;
+const ONCE_RETRY_MS = 250;
+const CONFLICT = 409;
 
 /** Adds the options of `Server` to a command that talks to one. */
 export function withServer(command: Command): Command {
@@ -46,9 +53,27 @@ export class ApiClient {
     return (await (await this.send(path)).json()) as T;
   }
 
-  async post<T>(path: string, body: object = {}): Promise<T> {
-    const response = await this.send(path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+  async post<T>(path: string, body: object = {}, headers: Record<string, string> = {}): Promise<T> {
+    const response = await this.send(path, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...headers },
+      body: JSON.stringify(body),
+    });
     return (await response.json()) as T;
+  }
+
+  /** Asks again when no answer came, and while the server is still at it: it knows by the key what it has done already. */
+  async postOnce<T>(path: string, body: object): Promise<T> {
+    const headers = { 'idempotency-key': randomUUID() };
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.post<T>(path, body, headers);
+      } catch (error) {
+        const isInWork = tries > 1 && error instanceof ServerRefusal && error.status === CONFLICT;
+        if (tries === ONCE_TRIES_MAX || !(error instanceof Unreachable || isInWork)) throw error;
+        await sleep(ONCE_RETRY_MS * 2 ** (tries - 1));
+      }
+    }
   }
 
   async postBytes<T>(path: string, bytes: Buffer, headers: Record<string, string>): Promise<T> {
@@ -93,6 +118,10 @@ export class ApiClient {
 
   batch(id: string): Promise<BatchObject> {
     return this.get(`/v1/batches/${encodeURIComponent(id)}`);
+  }
+
+  file(id: string): Promise<FileObject> {
+    return this.get(`/v1/files/${encodeURIComponent(id)}`);
   }
 
   private async send(path: string, outgoing: Outgoing = {}): Promise<Response> {

@@ -227,6 +227,7 @@ describe('the batch lane with a real Redis', () => {
     expect(batch.expired_at).not.toBeNull();
     expect(errors.every(({ error }) => error?.code === 'batch_expired')).toBe(true);
     expect(errors.length + (await workspace.readLines(batch.output_file_id)).length).toBe(40);
+    expect(batch.interleave.not_run).toBe(errors.length);
   });
 
   it('pauses while the disk is full, says so, and goes on', async () => {

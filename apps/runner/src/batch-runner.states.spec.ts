@@ -101,6 +101,13 @@ describe('BatchRunner', () => {
     expect([runner.state, answer]).toEqual(MATRIX[operation][state]);
   });
 
+  it('owns a batch once that is brought twice at the same time', async () => {
+    runner.start(app.get(BullConsumers));
+    const twice = await workspace.submit(echoRows(10));
+    await Promise.all([runner.own(twice), runner.own(twice)]);
+    expect(await workspace.untilOver(twice)).toMatchObject({ status: 'completed', request_counts: { completed: 10 } });
+  });
+
   it('drains what runs, and stops for both who asked when it is done', async () => {
     await enter('stopping');
     const again = runner.stop(0);

@@ -66,6 +66,7 @@ export class BatchRunner {
   private readonly context: RunnerContext;
   private ended: NonNullable<RunnerProcessStatus['ended']> = [];
   private readonly owned = new Map<string, { batch: OwnedBatch; done: Promise<void> }>();
+  private readonly takingUp = new Map<string, Promise<void>>();
   private readonly desk: ChunkDesk;
   private readonly pump: ChunkPump;
   private readonly rate = new RowRate();
@@ -163,7 +164,7 @@ export class BatchRunner {
    */
   async own(batchId: string): Promise<void> {
     this.requireRunning();
-    if (!this.owned.has(batchId) && !(await this.takeUp(batchId).catch((error: unknown) => this.explainNotTaken(batchId, error)))) return;
+    if (!this.owned.has(batchId)) await this.takeUpOnce(batchId);
     await this.owned.get(batchId)?.done;
     this.requireRunning();
   }
@@ -198,17 +199,20 @@ export class BatchRunner {
     if (!this.isRunning) throw new ChunkPutBack(`the batch runner is ${this.current}`);
   }
 
-  /** False: there is nothing to own. */
-  private async takeUp(batchId: string): Promise<boolean> {
+  /** One at a time: a second would put its own copy of the manifest in the place of the owner's, and no chunk would be wanted any more. */
+  private takeUpOnce(batchId: string): Promise<void> {
+    const taking = this.takingUp.get(batchId) ?? this.takeUp(batchId).finally(() => this.takingUp.delete(batchId));
+    this.takingUp.set(batchId, taking);
+    return taking.catch((error: unknown) => this.explainNotTaken(batchId, error));
+  }
+
+  /** Owns the batch, unless there is nothing to own. */
+  private async takeUp(batchId: string): Promise<void> {
     const stored = await this.context.batches.readForUpdate(batchId);
-    if (stored === null) return false;
+    if (stored === null) return;
     const { manifest, version } = stored;
-    if (isTerminal(manifest.batch.status)) {
-      await this.close(manifest);
-      return false;
-    }
+    if (isTerminal(manifest.batch.status)) return this.close(manifest);
     const work = await this.desk.openOwned(manifest);
-    if (this.owned.has(batchId)) return true;
     const queue: OwnerQueue = {
       adoptJobs: (ledger) => this.pump.adoptJobs(ledger),
       onFeedable: () => this.feedSoon(),
@@ -217,7 +221,6 @@ export class BatchRunner {
     };
     const batch = new OwnedBatch(this.context, this.desk, queue, work, manifest, version);
     this.owned.set(batchId, { batch, done: batch.run().then(() => this.dismiss(batch)) });
-    return true;
   }
 
   private async close(manifest: Manifest): Promise<void> {

@@ -22,7 +22,7 @@ export interface BatchSummary {
     completed: number;
     /** Without those that were not run, unlike in `request_counts`. */
     failed: number;
-    /** Never started; known once the batch is over. */
+    /** Not run; known once the batch is over. */
     notRun: number;
   };
   /** Rows done per second over the last minute. */

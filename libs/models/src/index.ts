@@ -13,11 +13,11 @@ export { hasFile, workerModelPlan, type FileManifest, type LaneLimits, type Mode
 export { loadBytes, modelFileBytes } from './model-bytes';
 export { ModelFileError, readBounded } from './model-files';
 export { isDescription, layerWeightsIn } from './needed-files';
+export { isModelVersion } from './model-version';
 export {
   fingerprintOfVersion,
   isModel,
   isModelName,
-  isModelVersion,
   mayHoldModel,
   modelNames,
   namedGraphIn,

@@ -9,10 +9,10 @@ import { readExport } from './hugging-face';
 import { mergeRowsOf, modelFileSchema, type ModelFile, type ModelManifest } from './manifest';
 import type { DegradeStep } from './types';
 import { checkFile, findFile, ModelFileError, readBounded } from './model-files';
+import { isModelVersion } from './model-version';
 
 /** One part of a model's name: no path can be built from one. */
 const NAME_PART = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
-const VERSION = /^[1-9][0-9]{0,8}$/;
 /** Parsing takes up to a second at this length: keys are compared each with each. */
 const MODEL_FILE_BYTES_MAX = 32 * 1024;
 const OLD_MERGE_KEY =
@@ -86,11 +86,9 @@ export function isModelName(name: string): boolean {
   return parts.length <= 2 && parts.every((part) => NAME_PART.test(part));
 }
 
-export function isModelVersion(version: string): boolean {
-  return VERSION.test(version);
-}
-
-/** The versions in a model's folder, in order; a graph without a folder of its own is `unversioned`. Empty where there is no such folder. */
+/**
+ * The versions in a model's folder, in order; a graph without a folder of its own is `unversioned`. Empty where there is no such folder.
+ */
 export function versionsIn(folder: string): { versions: string[]; unversioned: boolean } {
   return isFolder(folder) ? { versions: versionsOf(folder), unversioned: hasGraph(folder) } : { versions: [], unversioned: false };
 }
@@ -191,7 +189,7 @@ function fingerprintOf(folder: string, candidate: Candidate): string {
 }
 
 /** Files of other versions do not count. */
-const isOfEveryVersion = (path: string): boolean => counts(path) && !VERSION.test(path.split('/')[0] ?? '');
+const isOfEveryVersion = (path: string): boolean => counts(path) && !isModelVersion(path.split('/')[0] ?? '');
 
 /**
  * All files that one version may be made of, in order, with names that do not depend on where the repository is. Empty: there is
@@ -231,7 +229,7 @@ function findVersions(folder: string): Candidate[] {
 
 function versionsOf(folder: string): string[] {
   return readdirSync(folder)
-    .filter((name) => VERSION.test(name) && isVersionFolder(join(folder, name)))
+    .filter((name) => isModelVersion(name) && isVersionFolder(join(folder, name)))
     .sort((a, b) => Number(a) - Number(b));
 }
 
@@ -311,7 +309,8 @@ function readGraph(name: string, folder: string, file: ModelFile): GraphManifest
   const misplaced = Object.keys(file).filter((key) => OF_FILES.includes(key) && file[key as keyof ModelFile] !== undefined);
   if (misplaced.length > 0)
     throw new ModelFileError(
-      `model.yaml: expected no ${misplaced.join(', ')} beside "steps", as each step has its own; write it into the model.yaml of the step's model`,
+      `model.yaml: expected no ${misplaced.join(', ')} beside "steps", as each step has its own; ` +
+        "write it into the model.yaml of the step's model",
     );
   if (hasGraph(folder)) throw new ModelFileError(`${folder} holds a graph of its own beside "steps" in model.yaml; remove one of them`);
   return graphManifest(name, steps, outputs ?? null);

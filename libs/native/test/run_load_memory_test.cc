@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "engine_fixture.h"
 
 namespace interleave {
@@ -69,6 +71,28 @@ TEST_F(LoadMemoryEngineTest, FailsWhatDoesNotFitAndLoadsTheOthers) {
   EXPECT_EQ(models[0]->state(), ModelState::kFailed);
   EXPECT_TRUE(models[0]->reason().starts_with("it needs about 100.0 GiB of memory")) << models[0]->reason();
   EXPECT_EQ(models[1]->state(), ModelState::kReady);
+}
+
+// One that waits for the memory of a model that leaves would hold up the end of the worker.
+TEST_F(LoadMemoryEngineTest, AWaitingLoadEndsWithTheEngine) {
+  EnginePlan plan = test::With({test::PlanOf(encoder_)});
+  plan.memoryBytes = 50 * kGib;
+  plan.slowLoadNs = 1;
+  test::LoadedEngine engine(plan);
+  const ServedModels::Model inUse = engine->models().Find(1);
+  ASSERT_TRUE(engine->Retire(1));
+  ModelPlan large = test::PlanOf(encoder_);
+  large.revision = 2;
+  large.needBytes = 100 * kGib;
+  ModelPlan small = test::PlanOf(encoder_);
+  small.revision = 3;
+  engine->AddModels({large, small});
+  const ServedModels::Model waiting = engine->models().Find(2);
+  // By a second loader, which begins while the first one waits.
+  while (engine->models().Find(3)->state() != ModelState::kReady) std::this_thread::yield();
+  EXPECT_EQ(waiting->state(), ModelState::kLoading);
+  engine->Close();
+  EXPECT_EQ(waiting->reason(), "the worker is stopping");
 }
 
 }  // namespace

@@ -3,6 +3,10 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <future>
 #include <random>
 #include <thread>
 
@@ -106,6 +110,9 @@ class WideQueueTest : public ::testing::Test {
   void WaitUntilWaiting(std::size_t executors) {
     while (queue_.waitingExecutors() != executors) std::this_thread::yield();
   }
+  void WaitUntilClaiming() {
+    while (queue_.claimingExecutors() == 0) std::this_thread::yield();
+  }
 
   ServedModels models_;
   WorkQueue queue_{{.lane = Lane::kRealtime,
@@ -154,8 +161,7 @@ TEST_F(WideQueueTest, ALeaderWaitsForItsNeighboursWhichBeginNothingMore) {
     Finish(wide);
     EXPECT_EQ(Run(0), std::vector<std::uint64_t>{3});
   });
-  // Executor 0 has chosen once it has claimed 1, which nobody can see from here but by what 1 gets.
-  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  WaitUntilClaiming();
   EXPECT_FALSE(hasBegun);
   Finish(narrow);
   std::thread neighbour([this] { EXPECT_TRUE(queue_.Take(1).IsNone()); });
@@ -163,6 +169,59 @@ TEST_F(WideQueueTest, ALeaderWaitsForItsNeighboursWhichBeginNothingMore) {
   EXPECT_TRUE(hasBegun);
   queue_.Close();
   neighbour.join();
+}
+
+// What a leader has claimed its neighbour for goes, in each of the ways in which it can: then it does something else,
+// while the neighbour still runs.
+TEST_F(WideQueueTest, ALeaderDropsAClaimOfWhichNothingWaits) {
+  const auto pushProbe = [this] {
+    Probe probe{.model = models_.Find(2), .done = [](const ProbeResult&) {}};
+    ASSERT_EQ(queue_.PushProbe(probe), WorkQueue::Pushed::kAccepted);
+  };
+  const auto pushItem = [this] {
+    QueuedItem queued = Make(2, 2);
+    queued.item.deadlineNs = INT64_MAX - 1;
+    ASSERT_EQ(queue_.Push(queued), WorkQueue::Pushed::kAccepted);
+  };
+  struct Way {
+    const char* name;
+    std::function<void()> push;
+    std::function<void()> take;
+  };
+  const std::vector<Way> ways{
+      {"cancelled", pushItem, [this] { EXPECT_EQ(queue_.Cancel(1, 2).size(), 1U); }},
+      {"its client has gone", pushItem, [this] { EXPECT_EQ(queue_.DropClient(1).size(), 1U); }},
+      {"expired", pushItem, [this] { EXPECT_EQ(queue_.TakeExpired(INT64_MAX).size(), 1U); }},
+      {"another leader took it", pushItem, [this] { EXPECT_EQ(Run(2), std::vector<std::uint64_t>{2}); }},
+      {"another leader measured it", pushProbe, [this] { EXPECT_TRUE(queue_.Take(2).probe.has_value()); }},
+      {"not measured any more", pushProbe, [this] { EXPECT_EQ(queue_.TakeProbes(*models_.Find(2)).size(), 1U); }},
+      {"nothing is measured any more", pushProbe, [this] { EXPECT_EQ(queue_.TakeProbes().size(), 1U); }},
+      {"measured later, as rows came", pushProbe, [] {}},
+  };
+  for (const auto& [name, push, take] : ways) {
+    Push(1, 1);
+    WorkQueue::Work narrow = queue_.Take(1);
+    push();
+    auto leader = std::async(std::launch::async, [this] { return Run(0); });
+    WaitUntilClaiming();
+    take();
+    Push(3, 1);
+    const bool isTaken = leader.wait_for(std::chrono::seconds(10)) == std::future_status::ready;
+    EXPECT_TRUE(isTaken) << name;
+    Finish(narrow);
+    if (!isTaken) {
+      queue_.Close();
+      queue_.Take(1);
+      return;
+    }
+    EXPECT_EQ(leader.get(), std::vector<std::uint64_t>{3}) << name;
+    queue_.TakeProbes();
+    // Both end what they ran.
+    for (const std::size_t executor : {1, 2}) {
+      Push(4, 1);
+      EXPECT_EQ(Run(executor), std::vector<std::uint64_t>{4}) << name;
+    }
+  }
 }
 
 TEST_F(WideQueueTest, TheExpressExecutorTakesNoWideRun) {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { externalise } from '../../../test/fixtures/externalise';
 import { endless } from '../../../tools/model-builder/src/bad-models';
 import { twoAxes } from '../../../tools/model-builder/src/tensor-models';
-import { ExternalFiles, readOnnxFile, writeOnnxPart, type OnnxFile } from './index';
+import { ExternalFiles, lengthField, readOnnxFile, writeOnnxPart, type OnnxFile } from './index';
 
 describe('an ONNX file', () => {
   const folder = mkdtempSync(join(tmpdir(), 'il-onnx-'));
@@ -43,6 +43,12 @@ describe('an ONNX file', () => {
     const used = graph.nodes.filter(({ operator }) => ['ReduceMax', 'Less'].includes(operator)).flatMap(({ outputs }) => outputs);
     expect(loop?.inputs).toEqual(expect.arrayContaining(used.slice(0, 2)));
     expect(loop?.inputs.some((name) => name.startsWith('body_'))).toBe(false);
+  });
+
+  it('is refused where one node has more names than any model has in all', () => {
+    const node = lengthField(1, Buffer.alloc(4_000_002, Buffer.from([0x12, 0x00]))); // outputs
+    writeFileSync(join(folder, 'many.onnx'), lengthField(7, node));
+    expect(() => readOnnxFile(join(folder, 'many.onnx'))).toThrow('more than 2000000 nodes, weights, values and names');
   });
 
   it('is written byte by byte as it was, in parts of the same names', () => {

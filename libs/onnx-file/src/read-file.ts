@@ -2,7 +2,8 @@ import { FileBytes, lengthOf, type Span } from './file-bytes';
 import { fieldsOf, integersOf, type WireField } from './wire';
 
 const DEPTH_MAX = 64;
-const PARTS_MAX = 500_000;
+/** Of what is kept: nodes, weights, values, and each name in them. */
+const PARTS_MAX = 2_000_000;
 const NAME_BYTES_MAX = 64 * 1024;
 const RANK_MAX = 64;
 const EXTERNAL = 1;
@@ -91,6 +92,7 @@ class Reader {
     const others: Span[] = [];
     let graph: OnnxGraph | null = null;
     for (const field of fieldsOf(this.bytes, { start: 0, end: this.bytes.size })) {
+      this.count();
       if (field.number !== 7) others.push(field.record);
       else if (graph !== null) throw new Error('it holds two graphs');
       else graph = this.graph(field.content, 0);
@@ -107,7 +109,7 @@ class Reader {
   }
 
   private addToGraph(graph: OnnxGraph, field: WireField, depth: number): void {
-    if (++this.parts > PARTS_MAX) throw new Error(`more than ${PARTS_MAX} nodes, weights and values`);
+    this.count();
     const { number, record, content } = field;
     if (number === 1) graph.nodes.push(this.node(field, depth));
     else if (number === 5) graph.weights.push(this.weight(field));
@@ -226,7 +228,13 @@ class Reader {
     return '';
   }
 
+  /** Names count, or one node of a small file could take all memory. */
+  private count(): void {
+    if (++this.parts > PARTS_MAX) throw new Error(`more than ${PARTS_MAX} nodes, weights, values and names`);
+  }
+
   private text(span: Span): string {
+    this.count();
     if (lengthOf(span) > NAME_BYTES_MAX) throw new Error(`a name has more than ${NAME_BYTES_MAX} bytes`);
     return this.bytes.slice(span).toString('utf8');
   }

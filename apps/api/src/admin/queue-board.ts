@@ -10,11 +10,17 @@ import { protectPage } from '../http/page-headers';
 const PATH = '/admin/queues';
 const READING: ReadonlySet<string> = new Set(['GET', 'HEAD']);
 /** Retry, promote and clean jobs, pause and resume queues: what the store makes good again. No job can be written or changed. */
-const ACTIONS =
-  /^\/admin\/queues\/api\/queues\/(?:(?:pause|resume)|[^/]+\/(?:pause|resume|promote)|[^/]+\/(?:retry|clean)\/[^/]+|[^/]+\/[^/]+\/(?:retry|clean|promote))$/;
+const ACTION_PATHS = [
+  '(?:pause|resume)',
+  '[^/]+/(?:pause|resume|promote)',
+  '[^/]+/(?:retry|clean)/[^/]+',
+  '[^/]+/[^/]+/(?:retry|clean|promote)',
+];
+const ACTIONS = new RegExp(`^${PATH}/api/queues/(?:${ACTION_PATHS.join('|')})$`);
 /** bull-board brings inline scripts and styles, and a base element; its web fonts stay out, the page works without. */
 const POLICY =
-  "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; base-uri 'self'";
+  "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; " +
+  "img-src 'self' data:; font-src 'self' data:; base-uri 'self'";
 const LINKS = [
   { text: 'Dashboard: batches', url: '/dashboard#/batches' },
   { text: 'API', url: '/docs' },
@@ -51,13 +57,15 @@ function refusalOf({ method, url }: FastifyRequest, takesActions: boolean): Inte
   if (!takesActions)
     return new InterleaveError(
       'forbidden',
-      'This board is read-only; cancel a batch at /dashboard, or with POST /v1/batches/{id}/cancel. Its buttons work with queueBoard.actions in interleave.yaml',
+      'This board is read-only; cancel a batch at /dashboard, or with POST /v1/batches/{id}/cancel. ' +
+        'Its buttons work with queueBoard.actions in interleave.yaml',
     );
   const [path = ''] = url.split('?');
   if (method === 'PUT' && ACTIONS.test(path)) return null;
   return new InterleaveError(
     'forbidden',
-    'This board retries, promotes and cleans jobs, and pauses and resumes queues, and nothing else; what batches do is changed at /dashboard',
+    'This board retries, promotes and cleans jobs, and pauses and resumes queues, and nothing else; ' +
+      'what batches do is changed at /dashboard',
   );
 }
 

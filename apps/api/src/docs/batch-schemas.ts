@@ -20,7 +20,7 @@ const dryRun = Type.Object({
 export const batchExtension = Type.Object({
   paused: Type.Optional(Type.String({ description: 'Why the batch does not go on' })),
   priority: batchPriority,
-  not_run: Type.Optional(Type.Integer({ description: 'Rows that were not started before the batch was cancelled, or failed' })),
+  not_run: Type.Optional(Type.Integer({ description: 'Rows that were not run before the batch was cancelled, failed or expired' })),
   retry_of: Type.Optional(Type.String({ description: 'The batch whose failed rows these are' })),
   dry_run: Type.Optional(Type.Union([dryRun, Type.Null()])),
   progress: Type.Optional(

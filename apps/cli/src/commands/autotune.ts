@@ -24,7 +24,8 @@ export function addAutotuneCommand(program: Command): void {
   program
     .command('autotune <model>')
     .description(
-      'measures rows a second and the p99 of one row for sizes of runs and numbers of executors on this machine, and of threads of a run where realtime.sloMs cannot be met by one, and says what the best gains against the present settings; use it on an idle machine',
+      'measures rows a second and the p99 of one row for sizes of runs and numbers of executors on this machine, and of threads of a run ' +
+        'where realtime.sloMs cannot be met by one, and says what the best gains against the present settings; use it on an idle machine',
     )
     .option('--model-version <version>', 'default: the newest')
     .option('--rows <file>', 'what is run: an instance of :predict in each line; default: made-up rows')
@@ -61,7 +62,8 @@ function presentSettings(config: Config, { name, runRowsMax, runTokensMax, execu
 }
 
 const textOf = ({ executors, executorThreads, runRowsMax, runTokensMax }: Settings): string =>
-  `${executors} executors, ${executorThreads} ${executorThreads === 1 ? 'thread' : 'threads'} a run, runRowsMax ${runRowsMax}, runTokensMax ${runTokensMax}`;
+  `${executors} executors, ${executorThreads} ${executorThreads === 1 ? 'thread' : 'threads'} a run, ` +
+  `runRowsMax ${runRowsMax}, runTokensMax ${runTokensMax}`;
 
 /** Of the largest real-time worker that has the model; where no node runs, one for each CPU. */
 function executorsOf({ runDir }: Config, name: string): number {
@@ -89,7 +91,8 @@ function report({ trials, present, best, goalMs }: TuneResult): string {
   const gain = 100 * (best.rowsPerSecond / present.rowsPerSecond - 1);
   return [
     ...lines,
-    `best: ${textOf(best.settings)}: ${gain.toFixed(0)} % more rows a second, p99 ${best.p99Ms.toFixed(1)} ms (present ${present.p99Ms.toFixed(1)} ms), measured again in turns`,
+    `best: ${textOf(best.settings)}: ${gain.toFixed(0)} % more rows a second, ` +
+      `p99 ${best.p99Ms.toFixed(1)} ms (present ${present.p99Ms.toFixed(1)} ms), measured again in turns`,
     ...(best.settings.executors === present.settings.executors
       ? []
       : [`executors are the CPUs of a partition: give it ${best.settings.executors} in partitions of interleave.yaml`]),

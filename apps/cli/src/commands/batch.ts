@@ -1,4 +1,4 @@
-import { basename } from 'node:path';
+import { basename, extname } from 'node:path';
 import type { Command } from 'commander';
 import type { BatchObject } from '@app/contracts';
 import { openBatchInput } from '../batch-input';
@@ -52,10 +52,11 @@ export function addBatchCommands(program: Command): void {
   withServer(batch.command('download'))
     .description('writes the output and, when there are errors, the error file of a batch')
     .argument('<id>')
-    .option('--output <file>', 'where the output goes; "-" is standard output (default: <id>.output.jsonl)')
+    .option('--output <file>', 'where the output goes; "-" is standard output (default: <id>.output with the ending of its format)')
     .action(async (id: string, { output, ...server }: Server & { output?: string }) => {
       const client = new ApiClient(server);
-      await download(client, await client.batch(id), output ?? `${id}.output.jsonl`);
+      const batch = await client.batch(id);
+      await download(client, batch, output ?? (await defaultOutput(client, batch)));
     });
   withServer(batch.command('list')).description(`lists the last ${LIST_LIMIT} batches, newest first`).action(list);
   addBatchControlCommands(batch);
@@ -68,7 +69,7 @@ async function submit(path: string, options: SubmitOptions): Promise<void> {
     completion_window: '24h',
     ...(options.deterministic ? { deterministic: true } : {}),
   };
-  const created = await client.post<BatchObject>('/v1/batches', request);
+  const created = await client.postOnce<BatchObject>('/v1/batches', request);
   if (!options.wait && options.output === undefined) {
     console.log(created.id);
     console.error(`follow it with: interleave batch watch ${created.id}`);
@@ -94,6 +95,10 @@ async function uploadTable(client: ApiClient, path: string, options: SubmitOptio
   if (content === null) return request;
   const { id } = await client.upload(basename(path), content);
   return { input_file_id: id, ...request };
+}
+
+async function defaultOutput(client: ApiClient, { id, output_file_id: fileId }: BatchObject): Promise<string> {
+  return `${id}.output${fileId ? extname((await client.file(fileId)).filename) : '.jsonl'}`;
 }
 
 /** Writes what there is; the error file goes beside the output, `.output` in its name replaced by `.errors`. */

@@ -12,10 +12,10 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
+import { isModelVersion } from '@app/models';
 import { parseDocument } from 'yaml';
 import { CliError } from '../cli-error';
 
-const VERSION = /^[1-9][0-9]{0,8}$/;
 /** What belongs to one version, or to none. */
 const LEFT_OUT = new Set(['release.yaml', 'samples.jsonl', 'variants.json']);
 
@@ -51,7 +51,7 @@ export class ScratchRepository {
     mkdirSync(this.folder, { recursive: true });
     const isExport = files.versionFolder === files.folder;
     for (const entry of readdirSync(files.folder))
-      if (!VERSION.test(entry) && !LEFT_OUT.has(entry) && !entry.startsWith('.'))
+      if (!isModelVersion(entry) && !LEFT_OUT.has(entry) && !entry.startsWith('.'))
         symlinkSync(join(files.folder, entry), join(this.folder, entry));
     if (!isExport) symlinkSync(files.versionFolder, join(this.folder, files.version));
   }
@@ -100,7 +100,7 @@ export function bytesOf(graph: string): number {
 
 /** One more than the newest version of the model. */
 export function nextVersion(folder: string): string {
-  const versions = readdirSync(folder).filter((name) => VERSION.test(name));
+  const versions = readdirSync(folder).filter((name) => isModelVersion(name));
   return String(Math.max(1, ...versions.map(Number)) + 1);
 }
 

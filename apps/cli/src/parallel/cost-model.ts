@@ -44,9 +44,13 @@ export interface Prediction {
   isAssumed: boolean;
 }
 
+/** 1, 2, 4 … and all. */
+export const countsUpTo = (cpus: number): number[] =>
+  Array.from({ length: cpus }, (_, i) => i + 1).filter((count) => (count & (count - 1)) === 0 || count === cpus);
+
 /** The layouts that a machine has room for, and the split that there is where it has more stages than that. */
 export function layoutsOf({ cpus, widths, split }: ParallelFacts): Layout[] {
-  const counts = Array.from({ length: cpus }, (_, i) => i + 1).filter((count) => (count & (count - 1)) === 0 || count === cpus);
+  const counts = countsUpTo(cpus);
   const layouts = [...counts, split?.stages.length ?? 1].flatMap((stages) =>
     widths.flatMap(({ width }) =>
       [...counts, Math.max(1, Math.floor(cpus / (stages * width)))].map((replicas) => ({ stages, replicas, width })),

@@ -8,7 +8,7 @@ import { z } from 'zod';
 import { CliError } from '../cli-error';
 import { findModel, LocalNode, type LocalModel } from '../local-node';
 import { ScratchRepository, versionFiles } from '../optimize/scratch-repository';
-import type { ParallelFacts } from './cost-model';
+import { countsUpTo, type ParallelFacts } from './cost-model';
 
 /** Of each measurement the mean of so many runs counts, or of as many as this time holds. */
 const RUNS_MIN = 3;
@@ -39,7 +39,7 @@ export async function measureParallel(request: MeasureRequest): Promise<Parallel
     const files = versionFiles(config.modelsDir, manifest.name, manifest.version, manifest.modelPath);
     const { modelsDir } = new ScratchRepository(join(folder, 'models'), manifest.name, files);
     const widths: { width: number; ms: number }[] = [];
-    for (const width of widthsOf(cpus.length)) {
+    for (const width of countsUpTo(cpus.length)) {
       request.onStep(`measuring on ${width} ${width === 1 ? 'thread' : 'threads'}`);
       widths.push({ width, ms: await withNode(request, modelsDir, { width, executors: width }, idleMs) });
     }
@@ -60,10 +60,6 @@ export async function measureParallel(request: MeasureRequest): Promise<Parallel
     rmSync(folder, { recursive: true, force: true });
   }
 }
-
-/** 1, 2, 4 … and all. */
-const widthsOf = (cpus: number): number[] =>
-  Array.from({ length: cpus }, (_, i) => i + 1).filter((width) => (width & (width - 1)) === 0 || width === cpus);
 
 interface Running {
   node: LocalNode;

@@ -7,7 +7,7 @@ import { bytesOf, type Profile, type ProfiledNode, type SeenValue } from './prof
 const REPEATED_SHARE_MAX = 0.02;
 const RANDOM = /Random|Multinomial|Bernoulli|Dropout|Sampling/;
 
-/** A value that goes from one stage to another. */
+/** A value that goes from one stage to another. Its sizes are those that were the same in all runs: another length may have others. */
 export interface CarriedValue extends DeclaredValue {
   datatype: Datatype;
   /** At the size of the run whose times count. */
@@ -66,16 +66,19 @@ export function findCuts({ graph, nodes, totalUs }: Profile, { original, axes, r
   return cuts;
 }
 
-/** Sizes and names of a value's axes, from its shapes in the runs; null: one of them follows no axis of the inputs. */
+/**
+ * Sizes and names of a value's axes, from its shapes in the runs; null: one of them follows no axis of the inputs. An axis that the runs do
+ * not tell from another one, or from a size, has no name.
+ */
 function dimsOf({ shapes }: SeenValue, axes: readonly ExampleAxis[]): OnnxDim[] | null {
   const [first = []] = shapes;
   if (shapes.some(({ length }) => length !== first.length)) return null;
   const dims: OnnxDim[] = [];
   for (const [d, size] of first.entries()) {
     const sizes = shapes.map((shape) => shape[d]);
-    const axis = axes.find((each) => each.sizes.every((own, run) => own === sizes[run]));
-    if (axis !== undefined) dims.push(axis.name);
-    else if (sizes.every((own) => own === size)) dims.push(size);
+    const [axis, ...others] = axes.filter((each) => each.sizes.every((own, run) => own === sizes[run]));
+    if (sizes.every((own) => own === size)) dims.push(axis === undefined ? size : null);
+    else if (axis !== undefined) dims.push(others.length === 0 ? axis.name : null);
     else return null;
   }
   return dims;

@@ -1,5 +1,5 @@
 import { DATATYPES, numberToFloat16, type Datatype, type ModelSignature, type Tensor, type TensorSpec } from '@app/contracts';
-import type { OnnxValue } from '@app/onnx-file';
+import type { OnnxDim, OnnxValue } from '@app/onnx-file';
 
 /** Of runs whose shapes tell the axes apart: rows, and the length of the first named axis; those of others are 2 more each. */
 const SMALL_RUNS = [
@@ -11,6 +11,32 @@ const LENGTH_STEP = 2;
 const LENGTH = 128;
 /** Masked places at the end of each second row. */
 const MASKED = 2;
+
+/** Names that name nothing, as `axis_names.cc` has them: two axes that are called so need not be equal. */
+const PLACEHOLDER = /^(?:\P{L}*|none|null|nil|nan|unk|unknown|dyn|dynamic|undef|any|n\/a|<unk>)$/iu;
+
+/** `axes` of `model.yaml`. */
+export interface AxesSettings {
+  batch?: string;
+  sequence?: string | string[];
+  inputs?: Record<string, (string | null)[]>;
+}
+
+/** An input of the model with what is known of its axes. */
+export interface NamedInput {
+  name: string;
+  dims: OnnxDim[] | null;
+}
+
+/** Inputs as the graph declares them, with the names of `model.yaml`, and without names that name nothing. */
+export function namedInputs(declared: readonly OnnxValue[], { batch, sequence, inputs = {} }: AxesSettings): NamedInput[] {
+  const asked = new Set([batch ?? [], sequence ?? []].flat());
+  const nameOf = (dim: OnnxDim, own: string | null): OnnxDim => {
+    if (own !== null) return own;
+    return typeof dim === 'string' && PLACEHOLDER.test(dim) && !asked.has(dim) ? null : dim;
+  };
+  return declared.map(({ name, dims }) => ({ name, dims: dims?.map((dim, d) => nameOf(dim, inputs[name]?.[d] ?? null)) ?? null }));
+}
 
 /** An axis of the inputs that varies, with its sizes in each run. Without a name: all such axes of the model. */
 export interface ExampleAxis {
@@ -29,8 +55,8 @@ export interface Examples {
   rowAxis: string | null;
 }
 
-/** Made-up inputs for a model whose graph declares `declared`; the names of axes are the graph's own. */
-export function exampleInputs(signature: ModelSignature, declared: readonly OnnxValue[], rowTokensMax: number | null): Examples {
+/** Made-up inputs for a model; the names of axes are those of `declared`. */
+export function exampleInputs(signature: ModelSignature, declared: readonly NamedInput[], rowTokensMax: number | null): Examples {
   const hasSequence = signature.inputs.some(({ axes }) => axes.some((axis) => axis.startsWith('sequence')));
   const length = hasSequence ? Math.min(LENGTH, rowTokensMax ?? LENGTH) : 1;
   const last = { rows: 1, length };
@@ -54,7 +80,7 @@ export function exampleInputs(signature: ModelSignature, declared: readonly Onnx
 }
 
 /** Names of the axes along which a model pads rows that share a run, in its order; those of values between stages have the same. */
-export function paddedAxes({ coalesce, inputs }: ModelSignature, declared: readonly OnnxValue[]): string[] {
+export function paddedAxes({ coalesce, inputs }: ModelSignature, declared: readonly NamedInput[]): string[] {
   if (coalesce !== 'padded') return [];
   const named = inputs.flatMap((spec) => namesOf(spec, declared).map((name, d) => ({ name, role: spec.axes[d] ?? 'fixed' })));
   const ofSequence = named.filter(({ role }) => role.startsWith('sequence')).sort((a, b) => a.role.localeCompare(b.role));
@@ -62,7 +88,7 @@ export function paddedAxes({ coalesce, inputs }: ModelSignature, declared: reado
 }
 
 /** Names of an input's axes. Those of rows and lengths have one in any case, because stages need it. */
-function namesOf({ name, shape, axes }: TensorSpec, declared: readonly OnnxValue[]): (string | null)[] {
+function namesOf({ name, shape, axes }: TensorSpec, declared: readonly NamedInput[]): (string | null)[] {
   const dims = declared.find((value) => value.name === name)?.dims ?? [];
   return shape.map((_, d) => {
     const dim = dims[d];

@@ -1,13 +1,13 @@
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { isDescription, layerWeightsIn } from '@app/models';
+import { isDescription, isModelVersion, layerWeightsIn } from '@app/models';
 import { parse, stringify } from 'yaml';
 import type { VersionFiles } from '../optimize/scratch-repository';
 import type { CarriedValue } from './candidates';
+import type { AxesSettings } from './example-inputs';
 import type { Stage } from './stages';
 
 const MODEL_FILE = 'model.yaml';
-const VERSION = /^[1-9][0-9]{0,8}$/;
 /** What was told about the original, not about what is made of it. */
 const LEFT_OUT = new Set([MODEL_FILE, 'release.yaml', 'samples.jsonl', 'source.json', 'split.json', 'variants.json']);
 /** Keys of `model.yaml` that say how callers are answered; all others say how the graph is run. */
@@ -16,7 +16,7 @@ const OF_CALLERS = new Set(
     ' ',
   ),
 );
-const OF_BOTH = new Set(['lanes']);
+const OF_BOTH = new Set(['lanes', 'deduplicate']);
 const OF_GRAPH_FILE = new Set(['file', 'axes', 'padValues', 'steps', 'outputs']);
 
 type Settings = Record<string, unknown>;
@@ -41,27 +41,38 @@ export function writeStageSettings(folder: string, stage: Stage, settings: Setti
 export function stageSettings(stage: Stage, settings: Settings, padded: readonly string[]): Settings {
   const kept = Object.entries(settings).filter(([key]) => !OF_CALLERS.has(key) && !OF_GRAPH_FILE.has(key));
   const { paddingIsSafe, ...others } = Object.fromEntries(kept);
-  const dims = dimsOf(stage);
+  const dims = dimsOf(stage, settings);
   // A stage by itself could not tell what it takes from a caller's numbers.
   const isSafe = padded.some((name) => dims.has(name)) || (paddingIsSafe === false ? false : undefined);
   return { ...(isSafe === undefined ? {} : { paddingIsSafe: isSafe }), ...others, ...axesFor(stage, settings, padded) };
 }
 
-const dimsOf = ({ part, takes }: Stage): Set<unknown> => new Set([...part.inputs, ...takes].flatMap((input) => input.dims ?? []));
+const axesOf = (settings: Settings): AxesSettings => (settings['axes'] ?? {}) as AxesSettings;
+
+/** What `model.yaml` of the whole model names of the inputs that the stage has as well. */
+function ownNames({ inputs }: Stage, settings: Settings): [string, (string | null)[]][] {
+  return Object.entries(axesOf(settings).inputs ?? {}).filter(([name]) => inputs.includes(name));
+}
+
+function dimsOf(stage: Stage, settings: Settings): Set<unknown> {
+  const declared = [...stage.part.inputs, ...stage.takes].flatMap((input) => input.dims ?? []);
+  return new Set([...declared, ...ownNames(stage, settings).flatMap(([, names]) => names)]);
+}
 
 /** Names that no input of a stage has would be refused. Those that the graph of the stage does not tell are told here. */
 function axesFor(stage: Stage, settings: Settings, padded: readonly string[]): Settings {
   const { part, takes } = stage;
-  const axes = (settings['axes'] ?? {}) as { batch?: string; sequence?: string | string[] };
-  const dims = dimsOf(stage);
+  const axes = axesOf(settings);
+  const dims = dimsOf(stage, settings);
   const names = new Set(part.inputs.map(({ name }) => name));
   const sequence = (padded.length > 0 ? padded : [axes.sequence ?? []].flat()).filter((name) => dims.has(name));
   const inputs = takes.filter((value) => value.dims.some((dim) => typeof dim === 'string'));
   const namesOf = (value: CarriedValue): (string | null)[] => value.dims.map((dim) => (typeof dim === 'string' ? dim : null));
+  const named = [...ownNames(stage, settings), ...inputs.map((value) => [value.name, namesOf(value)] as const)];
   const kept = {
     ...(axes.batch !== undefined && dims.has(axes.batch) ? { batch: axes.batch } : {}),
     ...(sequence.length > 0 ? { sequence } : {}),
-    ...(inputs.length > 0 ? { inputs: Object.fromEntries(inputs.map((value) => [value.name, namesOf(value)])) } : {}),
+    ...(named.length > 0 ? { inputs: Object.fromEntries(named) } : {}),
   };
   const padValues = Object.entries((settings['padValues'] ?? {}) as Settings).filter(([name]) => names.has(name));
   return {
@@ -93,7 +104,7 @@ function copyDescription(from: string, to: string): void {
   const names = (below: string): string[] =>
     readdirSync(join(from, below), { withFileTypes: true }).flatMap((entry) => {
       const path = join(below, entry.name);
-      if (entry.isDirectory()) return below === '' && !VERSION.test(entry.name) ? names(path) : [];
+      if (entry.isDirectory()) return below === '' && !isModelVersion(entry.name) ? names(path) : [];
       return isDescription(path) && !LEFT_OUT.has(path) ? [path] : [];
     });
   for (const path of [...names(''), ...layerWeightsIn(from)]) {

@@ -11,10 +11,10 @@ import { CliError } from '../cli-error';
 import { ScratchRepository, versionFiles, type VersionFiles } from '../optimize/scratch-repository';
 import { findCuts, type Cut } from './candidates';
 import { chooseCuts } from './choose-cuts';
-import { paddedAxes } from './example-inputs';
+import { namedInputs, paddedAxes, type AxesSettings, type NamedInput } from './example-inputs';
 import { pipelineName, settingsOf, stageName, writePipeline, writeStageSettings } from './model-folders';
 import { profileModel, type Profile } from './profile';
-import { divide, type Stage } from './stages';
+import { divide, withSizes, type Stage } from './stages';
 import { differentOutput, runStage, runWhole, type WholeModel } from './verify';
 
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
@@ -94,6 +94,7 @@ export function moveAll(names: readonly string[], aside: string, out: string): v
 class Split {
   private readonly files: VersionFiles;
   private readonly file: OnnxFile;
+  private readonly inputs: NamedInput[];
 
   constructor(
     private readonly folder: string,
@@ -102,6 +103,7 @@ class Split {
     const { config, manifest } = request;
     this.files = versionFiles(config.modelsDir, manifest.name, manifest.version, manifest.modelPath);
     this.file = readGraph(manifest.modelPath);
+    this.inputs = namedInputs(this.file.graph.inputs, (settingsOf(this.files)['axes'] ?? {}) as AxesSettings);
     this.requireFree();
   }
 
@@ -111,7 +113,7 @@ class Split {
     const scratch = new ScratchRepository(join(this.folder, 'models'), manifest.name, this.files);
     const whole = await runWhole(config, join(scratch.modelsDir, manifest.name), {
       model: manifest.name,
-      declared: this.file.graph.inputs,
+      declared: this.inputs,
       rowTokensMax: manifest.text?.maxTokens ?? null,
     });
     say('timing its operators');
@@ -207,9 +209,11 @@ class Split {
     { whole, result }: { whole: WholeModel; result: SplitResult },
   ): Promise<string | null> {
     const { config, manifest, say } = this.request;
-    const padded = paddedAxes(whole.signature, this.file.graph.inputs);
+    const padded = paddedAxes(whole.signature, this.inputs);
+    const known = new Map<string, readonly number[]>();
     const flows = whole.inputs.map((inputs) => new Map(inputs.map((tensor): [string, Tensor] => [tensor.name, tensor])));
-    for (const [i, stage] of stages.entries()) {
+    for (const [i, divided] of stages.entries()) {
+      const stage = withSizes(divided, known);
       const model = stageName(manifest.name, i);
       const folder = join(aside, model);
       say(`writing and running ${model}`);
@@ -219,7 +223,8 @@ class Split {
         throw new CliError(`${folder} cannot be written: ${(error as Error).message}`);
       }
       writeStageSettings(folder, stage, settingsOf(this.files), padded);
-      const served = await runStage(config, { folder, model, stage }, { flows, examples: whole.examples });
+      const { shapes, ...served } = await runStage(config, { folder, model, stage }, { flows, examples: whole.examples });
+      for (const [name, shape] of shapes) known.set(name, shape);
       Object.assign(result.stages[i] as SplitStage, served);
     }
     return differentOutput(whole.outputs, flows);

@@ -8,7 +8,7 @@ import { GraphBuilder } from '../../../../tools/model-builder/src/graph';
 import { Random } from '../../../../tools/model-builder/src/random';
 import { findCuts } from './candidates';
 import type { Profile } from './profile';
-import { divide } from './stages';
+import { divide, withSizes, type Stage } from './stages';
 
 const WIDTH = 4;
 const NODES = 12;
@@ -154,7 +154,9 @@ describe('divide', () => {
     expect(last?.part.nodes.map(({ operator }) => operator)).toEqual(['Sub', 'Exp', 'Mul', 'Identity']);
     expect(last?.part.inputs.map(({ dims }) => dims)).toEqual([
       ['batch', WIDTH],
-      [null, WIDTH],
+      [null, null],
     ]);
+    const sized = withSizes(last as Stage, new Map([[early, [-1, WIDTH]]]));
+    expect(sized.part.inputs.at(-1)?.dims).toEqual([null, WIDTH]);
   });
 });

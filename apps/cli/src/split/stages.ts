@@ -1,4 +1,4 @@
-import type { DeclaredValue, OnnxFile, OnnxGraph, OnnxNode, OnnxPart } from '@app/onnx-file';
+import type { DeclaredValue, OnnxDim, OnnxFile, OnnxGraph, OnnxNode, OnnxPart } from '@app/onnx-file';
 import { CliError } from '../cli-error';
 import type { CarriedValue, Cut } from './candidates';
 import type { Profile } from './profile';
@@ -18,7 +18,8 @@ export interface Stage {
 /**
  * Divides the nodes of the file by cuts of the optimised graph. Each stage has all that its outputs need of the inputs and of what
  * earlier stages give: weights that several stages use, and cheap nodes that several need, are in each of them. Names of the axes of
- * values between stages are told to the runtime with `namesAxes` only: it fuses more where it knows that two shapes are equal.
+ * values between stages are told to the runtime with `namesAxes` only: it fuses more where it knows that two shapes are equal. Their sizes
+ * are not told: see `withSizes`.
  */
 export function divide({ graph }: OnnxFile, profile: Profile, cuts: readonly Cut[], namesAxes: boolean): Stage[] {
   const stageAt = (position: number): number => cuts.filter(({ after }) => after < position).length;
@@ -27,7 +28,7 @@ export function divide({ graph }: OnnxFile, profile: Profile, cuts: readonly Cut
   const declare = ({ name, elementType, dims }: CarriedValue): DeclaredValue => ({
     name,
     elementType,
-    dims: namesAxes ? dims : dims.map((dim) => (typeof dim === 'string' ? null : dim)),
+    dims: dims.map((dim) => (namesAxes && typeof dim === 'string' ? dim : null)),
   });
   const lookup = new Lookup(graph);
   // An output that is no node's result is an input or a weight, and the last stage hands it out.
@@ -66,6 +67,21 @@ export function divide({ graph }: OnnxFile, profile: Profile, cuts: readonly Cut
   };
   const last = cuts.length;
   return Array.from({ length: last + 1 }, (_, i) => stageOf(last - i)).reverse();
+}
+
+/**
+ * The stage with the sizes of what it takes that hold for every input: those that the runtime finds in the graphs of the stages before,
+ * by the name of the value. That a size was the same in some runs proves nothing.
+ */
+export function withSizes(stage: Stage, shapes: ReadonlyMap<string, readonly number[]>): Stage {
+  const sizeOf = (name: string, d: number): OnnxDim => {
+    const size = shapes.get(name)?.[d] ?? -1;
+    return size < 0 ? null : size;
+  };
+  const inputs = stage.part.inputs.map((input) =>
+    'record' in input ? input : { ...input, dims: input.dims.map((dim, d) => dim ?? sizeOf(input.name, d)) },
+  );
+  return { ...stage, part: { ...stage.part, inputs } };
 }
 
 interface Closure {

@@ -3,11 +3,10 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Config } from '@app/config';
 import { InterleaveError, mergingText, type InferenceItem, type ModelSignature, type Tensor } from '@app/contracts';
-import type { OnnxValue } from '@app/onnx-file';
 import { CliError } from '../cli-error';
 import { madeUpInstances } from '../instances';
 import { LocalNode, type LocalModel } from '../local-node';
-import { exampleInputs, type Examples } from './example-inputs';
+import { exampleInputs, type Examples, type NamedInput } from './example-inputs';
 import type { Stage } from './stages';
 
 const MEASURED_RUNS = 7;
@@ -29,7 +28,7 @@ export interface WholeModel {
 export async function runWhole(
   config: Config,
   folder: string,
-  { model, declared, rowTokensMax }: { model: string; declared: readonly OnnxValue[]; rowTokensMax: number | null },
+  { model, declared, rowTokensMax }: { model: string; declared: readonly NamedInput[]; rowTokensMax: number | null },
 ): Promise<WholeModel> {
   return withModel(config, { folder, model, what: 'the model' }, async (node, local, signature) => {
     const examples = exampleInputs(signature, declared, rowTokensMax);
@@ -48,6 +47,8 @@ export interface ServedStage {
   ms: number | null;
   /** Whether rows of several requests share runs. */
   rows: string;
+  /** Of its outputs, by name, as the runtime finds them in the graph; -1: a size that varies. */
+  shapes: ReadonlyMap<string, readonly number[]>;
 }
 
 /** Runs a stage as a node does, with the values that flow into it; adds what it gives to them. */
@@ -62,7 +63,8 @@ export async function runStage(
       const inputs = names.map((name) => flow.get(name) as Tensor);
       for (const output of await run(node, local, inputs, `${model} refuses what the stages before it give`)) flow.set(output.name, output);
     }
-    return { ms: await measure(node, local, examples), rows: mergingText(signature) };
+    const shapes = new Map(signature.outputs.map(({ name, shape }) => [name, shape] as const));
+    return { ms: await measure(node, local, examples), rows: mergingText(signature), shapes };
   });
 }
 

@@ -12,7 +12,7 @@ const WRITES_MAX = 8;
 
 interface Finished {
   changes: Pick<BatchObject, 'output_file_id' | 'error_file_id' | 'request_counts'>;
-  /** Rows without a line in either file. */
+  /** Rows without a line in either file, or with one that says that the batch expired before. */
   notRunRows: number;
   /** Failed rows by code. */
   failures: Record<string, number>;
@@ -40,14 +40,15 @@ export async function finishBatch(context: RunnerContext, ending: Ending): Promi
   const makeTable = format === null ? null : tableMaker(context, manifest, ending.input, format);
   const { output, errors } = await publishOutputs(context.store, { manifest, chunkCount: table.chunkCount, resultOf, makeTable });
   const completed = output?.rows ?? 0;
+  const failures = sumFailures(Array.from({ length: table.chunkCount }, (_, index) => resultOf(index) ?? NO_ROWS));
   return {
-    notRunRows: table.rowCount - completed - (errors?.rows ?? 0),
+    notRunRows: table.rowCount - completed - (errors?.rows ?? 0) + (failures['batch_expired'] ?? 0),
     changes: {
       output_file_id: output?.id ?? null,
       error_file_id: errors?.id ?? null,
       request_counts: { total: table.rowCount, completed, failed: table.rowCount - completed },
     },
-    failures: sumFailures(Array.from({ length: table.chunkCount }, (_, index) => resultOf(index) ?? NO_ROWS)),
+    failures,
   };
 }
 

@@ -49,8 +49,9 @@ export function checkThreads(models: readonly PlaceableModel[], partitions: read
         const executors = executorCpus[lane].length;
         if (asksForGpu(model) || executorThreads <= executors) continue;
         throw new PlacementError(
-          `model "${model.name}" version ${model.version}: ${executorThreads} executorThreads, but the ${lane} lane of partition "${id}" has ` +
-            `${executors} ${executors === 1 ? 'executor' : 'executors'}; write executorThreads: { ${lane}: ${executors} } in its model.yaml, or list it in a partition with more CPUs`,
+          `model "${model.name}" version ${model.version}: ${executorThreads} executorThreads, ` +
+            `but the ${lane} lane of partition "${id}" has ${executors} ${executors === 1 ? 'executor' : 'executors'}; ` +
+            `write executorThreads: { ${lane}: ${executors} } in its model.yaml, or list it in a partition with more CPUs`,
         );
       }
     }
@@ -77,12 +78,14 @@ function checkListing(model: PlaceableModel, wanted: Lane[], { id, lanes, gpu }:
   const { name, version } = model;
   if (gpu !== null && !asksForGpu(model)) {
     throw new PlacementError(
-      `partition "${id}" has a GPU and lists model "${name}" version ${version}, which does not ask for one; write device: gpu in its model.yaml or list it elsewhere`,
+      `partition "${id}" has a GPU and lists model "${name}" version ${version}, which does not ask for one; ` +
+        'write device: gpu in its model.yaml or list it elsewhere',
     );
   }
   if (lanes.some((lane) => wanted.includes(lane))) return;
   throw new PlacementError(
-    `model "${name}" version ${version}: partition "${id}" lists it but serves the ${lanes.join(' and ')} lane only, and model.yaml says lanes: [${wanted.join(', ')}]; change one of them`,
+    `model "${name}" version ${version}: partition "${id}" lists it but serves the ${lanes.join(' and ')} lane only, ` +
+      `and model.yaml says lanes: [${wanted.join(', ')}]; change one of them`,
   );
 }
 
@@ -94,11 +97,13 @@ function refuse(model: PlaceableModel, unreached: Lane[], partitions: readonly P
   const serving = serves.filter(({ gpu }) => gpu === null || asksForGpu(model)).map(({ id }) => `"${id}"`);
   if (serves.length > 0 && serving.length === 0)
     throw new PlacementError(
-      `${subject} does not ask for a GPU, and every partition with the ${lane} lane has one; add a partition without, or write device: gpu in its model.yaml`,
+      `${subject} does not ask for a GPU, and every partition with the ${lane} lane has one; ` +
+        'add a partition without, or write device: gpu in its model.yaml',
     );
   if (serving.length === 0)
     throw new PlacementError(
-      `${subject}: model.yaml asks for the ${lane} lane, which no partition serves; add it to a partition's lanes or take it out of model.yaml`,
+      `${subject}: model.yaml asks for the ${lane} lane, which no partition serves; ` +
+        "add it to a partition's lanes or take it out of model.yaml",
     );
   const listing = partitions.filter((partition) => lists(partition, model)).map(({ id }) => `"${id}"`);
   const words = `its name${tags.length > 0 ? ` or a tag of it (${tags.join(', ')})` : ''}`;

@@ -10,6 +10,8 @@ export interface BudgetFacts {
   laneOf: (workerId: string) => Lane;
   /** Revisions that batches need. */
   pinned: ReadonlySet<number>;
+  /** Steps of graphs with `pinned`. */
+  pinnedByGraphs: ReadonlySet<VersionState>;
   nowMs: number;
 }
 
@@ -50,9 +52,10 @@ function staying(version: VersionState, { pinned }: BudgetFacts): Revision[] {
 }
 
 /** Least recently used first; equal ones by name and version. */
-function evictable(owner: VersionState, { versions, pinned, nowMs }: BudgetFacts): VersionState[] {
+function evictable(owner: VersionState, { versions, pinned, pinnedByGraphs, nowMs }: BudgetFacts): VersionState[] {
   return versions
     .filter((version) => version !== owner && isLoaded(version) && version.leaving.length === 0 && version.graphFiles === null)
+    .filter((version) => !pinnedByGraphs.has(version))
     .filter(({ serving }) => serving === null || !(serving.isPinned || pinned.has(serving.number)))
     .filter((version) => isFailing(version) || (version.next === null && nowMs - version.loadedAtMs >= STAY_MS))
     .sort((a, b) => a.usedAtMs - b.usedAtMs || byNameAndVersion(a, b));
@@ -66,9 +69,11 @@ function tooLarge({ bytes }: Revision, former: number, bytesMax: number): string
   return `its files have ${needs}, and repository.memoryMax is ${byteText(bytesMax)}; raise it to at least ${byteText(bytes + former)}, ${other}`;
 }
 
-function noRoom(revision: Revision, owner: VersionState, { versions, bytesMax }: BudgetFacts): string {
+function noRoom(revision: Revision, owner: VersionState, { versions, pinnedByGraphs, bytesMax }: BudgetFacts): string {
   const loaded = versions.filter((version) => version !== owner && isLoaded(version));
-  const pinned = loaded.filter(({ serving, next }) => (serving ?? next?.revision)?.isPinned === true).map(({ name }) => name);
+  const isPinned = (version: VersionState): boolean =>
+    (version.serving ?? version.next?.revision)?.isPinned === true || pinnedByGraphs.has(version);
+  const pinned = loaded.filter(isPinned).map(({ name }) => name);
   const held = pinned.length > 0 ? `pinned are ${[...new Set(pinned)].slice(0, 10).join(', ')}, and ` : '';
   return (
     `its ${byteText(revision.bytes)} find no room within repository.memoryMax (${byteText(bytesMax)}): ${held}the others are in use ` +

@@ -54,6 +54,21 @@ describe('graphs of models while the node serves', () => {
     await until(() => !node.planned('default-batch').includes(before.a));
   });
 
+  it('keep the former files of a step that they run on when another scheduler takes over', async () => {
+    await begin();
+    await until(() => serving() !== null);
+    const before = { graph: serving() as number, a: serving('a') as number };
+    node.saying('api-1').isLoading = ({ name, revision }) => name === 'g' && revision !== before.graph;
+    node.write('a/1/model.onnx', 'a two');
+    await until(() => serving('a') !== before.a);
+    await node.repository.stop();
+    node.compose(true);
+    expect([serving(), node.planned('default-realtime').includes(before.a)]).toEqual([before.graph, true]);
+    node.repository.start();
+    await node.repository.nextTurn(performance.now() + 3000);
+    expect([serving(), node.planned('default-realtime').includes(before.a)]).toEqual([before.graph, true]);
+  });
+
   it('go on as before where a process finds that the new files of a step do not fit', async () => {
     await begin();
     await until(() => serving() !== null);
@@ -103,6 +118,16 @@ describe('graphs of models while the node serves', () => {
       { ...FILES, 'a/model.yaml': 'lanes: [batch]', 'h/model.yaml': `steps:\n${step('a', 't', 'v')}` },
       'is not placed in the realtime lane',
     ],
+    [
+      'a step that runs equal inputs once where the graph must not',
+      { ...FILES, 'h/model.yaml': `deduplicate: false\nsteps:\n${step('a', 't', 'v')}` },
+      'step 1 a runs equal inputs once; write "deduplicate: false" into its model.yaml too',
+    ],
+    [
+      'a step that must not run equal inputs once where the graph does',
+      { ...FILES, 'a/model.yaml': 'deduplicate: false', 'h/model.yaml': `steps:\n${step('a', 't', 'v')}` },
+      'step 1 a has "deduplicate: false"; write it into the model.yaml of the graph too',
+    ],
   ])('refuse %s', async (_, files, reason) => {
     await begin(files);
     await until(() => node.version('h', '1')?.state === 'failed');
@@ -113,6 +138,16 @@ describe('graphs of models while the node serves', () => {
     await begin(FILES, { mode: 'explicit' });
     await node.commands['/models/load']?.({ name: 'g', waitMs: 20_000 });
     expect([serving('a'), serving('b'), serving()].includes(null)).toBe(false);
+  });
+
+  it('keep their steps in memory where they are pinned', async () => {
+    const files = { 'a/1/model.onnx': 'x'.repeat(100), 'b/1/model.onnx': 'y'.repeat(100), 'c/1/model.onnx': 'z'.repeat(100) };
+    await begin({ ...files, 'g/model.yaml': `pinned: true\n${GRAPH}` }, { memoryMax: 250 });
+    await until(() => serving() !== null && serving('a') !== null && serving('b') !== null);
+    await new Promise((resolve) => setTimeout(resolve, 2100)); // what was loaded stays for 2 s
+    node.commands['/models/want']?.({ name: 'c' });
+    await until(() => node.version('c', '1')?.reason?.includes('pinned are a, b') === true);
+    expect([serving('a'), serving('b'), serving('c')].map((number) => number !== null)).toEqual([true, true, false]);
   });
 
   it('wake up steps that were unloaded to make room', async () => {

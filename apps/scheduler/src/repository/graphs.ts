@@ -37,6 +37,12 @@ export class Graphs {
     return new Set(graphs.flatMap((version) => this.stepsOf(version)));
   }
 
+  /** Those of graphs with `pinned` stay loaded as these do. */
+  pinned(): ReadonlySet<VersionState> {
+    const graphs = this.options.versions.all().filter(({ isToLoad, entry }) => isToLoad && entry?.manifest?.pinned === true);
+    return new Set(graphs.flatMap((version) => this.stepsOf(version)));
+  }
+
   /** The versions that a graph is made of, as far as they are there; empty for a model with a file of its own. */
   stepsOf({ entry, graphFiles }: VersionState): VersionState[] {
     const steps = entry?.manifest?.graph?.steps ?? [];
@@ -123,7 +129,7 @@ export class Graphs {
     if (state.graphFiles !== null) return { problem: `${label} is a graph of models itself; name the models of its steps in its place` };
     const revision = state.serving?.number ?? (isOnDemand(state) ? this.numberOf(state, numbers) : null);
     if (revision !== null) {
-      const problem = this.laneProblem(state, of.entry);
+      const problem = this.laneProblem(state, of.entry) ?? (kind === 'model' ? duplicatesProblem(state, of.entry) : null);
       return problem === null
         ? { plan: { kind, model, version: of.version, revision, inputMap, outputMap } }
         : { problem: `${label} ${problem}` };
@@ -153,6 +159,15 @@ export class Graphs {
     if (missing.length === 0) return null;
     return `is not placed in the ${missing.join(' and ')} lane; place its model there, or write "lanes: [${[...own].join(', ')}]" into the model.yaml of the graph`;
   }
+}
+
+/** Equal texts of one request are one item of the graph, and equal items in flight one run of a step: both, or neither. */
+function duplicatesProblem({ entry }: VersionState, { manifest }: RepositoryEntry): string | null {
+  const [own, ofStep] = [manifest?.deduplicate ?? true, entry?.manifest?.deduplicate ?? true];
+  if (own === ofStep) return null;
+  return own
+    ? 'has "deduplicate: false"; write it into the model.yaml of the graph too'
+    : 'runs equal inputs once; write "deduplicate: false" into its model.yaml too, or take it out of that of the graph';
 }
 
 /** What is known of a graph whose files were just read; null: they have a file of their own, or cannot be used. */

@@ -93,6 +93,7 @@ export class ModelRepository {
     const hasBudget = config.repository.memoryMax !== undefined;
     const isFollowing = config.repository.mode === 'watch';
     if (earlier !== null) restoreVersions(earlier, { versions, numbers, plan, workers: workers(), hasBudget, isFollowing });
+    this.keepForGraphs(performance.now());
     releases.apply(this.looks.releasesNow());
     this.settleModels(new Set(), performance.now());
     this.publish(performance.now());
@@ -182,14 +183,18 @@ export class ModelRepository {
     const nowMs = performance.now();
     const pinned = this.pinnedBy(observation.runner);
     this.pinned = pinned === null ? null : this.graphs.withSteps(pinned);
-    const usedByGraphs = this.graphs.inUse(nowMs);
+    this.keepForGraphs(nowMs);
     for (const version of this.versions.all()) {
       if (version.next !== null) this.advance(version, version.next, observation, nowMs);
-      // What was unloaded has to go; what was replaced serves its graphs on.
-      if (version.serving !== null)
-        for (const leaving of version.leaving) if (usedByGraphs.has(leaving.revision.number)) leaving.untilMs = nowMs + LINGER_MS;
       this.retire(version, observation, nowMs);
     }
+  }
+
+  /** What was replaced serves its graphs on; what was unloaded has to go. */
+  private keepForGraphs(nowMs: number): void {
+    const usedByGraphs = this.graphs.inUse(nowMs);
+    for (const { serving, leaving } of this.versions.all())
+      for (const each of leaving) if (serving !== null && usedByGraphs.has(each.revision.number)) each.untilMs = nowMs + LINGER_MS;
   }
 
   private advance(version: VersionState, next: NextRevision, observation: Observation, nowMs: number): void {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { CanaryRule, MirrorRule, PromoteRule, RollbackRule } from '@app/contracts';
+import { isModelVersion } from '@app/models';
 import { parse } from 'yaml';
 import { z } from 'zod';
 
@@ -33,7 +34,7 @@ const duration = z
 const version = z
   .union([z.int(), z.string()], 'expected the number of a version')
   .transform(String)
-  .pipe(z.string().regex(/^[1-9][0-9]{0,8}$/, 'expected the number of a version, 1 or more'));
+  .pipe(z.string().refine(isModelVersion, 'expected the number of a version, 1 or more'));
 const percent = z.number().min(0).max(100);
 const share = z.number().min(0).max(1);
 const label = z.string().regex(/^[a-z][a-z0-9-]{0,31}$/, 'expected lower-case letters, digits and "-" after a letter, at most 32');

@@ -21,6 +21,8 @@ export interface ResidencyOptions {
 export class Residency {
   /** Steps of graphs that are to be loaded: as wanted as those. */
   private needed: ReadonlySet<VersionState> = new Set();
+  /** Steps of graphs that are pinned: as pinned as those. */
+  private pinnedByGraphs: ReadonlySet<VersionState> = new Set();
 
   constructor(private readonly options: ResidencyOptions) {}
 
@@ -31,9 +33,10 @@ export class Residency {
     const names = versions.names();
     const graphLoads = names.filter(isGraph).flatMap((name) => this.settleModel(name, nowMs));
     this.needed = graphs.needed();
+    this.pinnedByGraphs = graphs.pinned();
     const loads = [...graphLoads, ...names.filter((name) => !isGraph(name)).flatMap((name) => this.settleModel(name, nowMs))];
     const isUrgent = (version: VersionState): boolean => version.serving !== null || version.wantedUntilMs > nowMs;
-    const rank = (version: VersionState): number => (version.entry?.manifest?.pinned === true ? 0 : isUrgent(version) ? 1 : 2);
+    const rank = (version: VersionState): number => (this.isPinned(version) ? 0 : isUrgent(version) ? 1 : 2);
     const order = (a: VersionState, b: VersionState): number => rank(a) - rank(b) || a.wantedSinceMs - b.wantedSinceMs;
     for (const version of loads.sort(order)) this.load(version, pinned, nowMs);
   }
@@ -89,7 +92,11 @@ export class Residency {
       return false;
     }
     if (next?.revision.fingerprint === entry.fingerprint) return false;
-    return serving !== null || !isEvicted || wantedUntilMs > nowMs || entry.manifest?.pinned === true;
+    return serving !== null || !isEvicted || wantedUntilMs > nowMs || this.isPinned(version);
+  }
+
+  private isPinned(version: VersionState): boolean {
+    return version.entry?.manifest?.pinned === true || this.pinnedByGraphs.has(version);
   }
 
   private load(version: VersionState, pinned: ReadonlySet<number>, nowMs: number): void {
@@ -103,7 +110,8 @@ export class Residency {
     const { memoryMax } = this.options.repository;
     if (memoryMax === undefined) return true;
     const { versions, laneOf } = this.options;
-    const facts: BudgetFacts = { versions: versions.all(), bytesMax: memoryMax, laneOf, pinned, nowMs };
+    const { pinnedByGraphs } = this;
+    const facts: BudgetFacts = { versions: versions.all(), bytesMax: memoryMax, laneOf, pinned, pinnedByGraphs, nowMs };
     if (this.mustLoad(version, revision, nowMs)) return this.makeRoom(version, revision, facts);
     if (fits(revision, facts)) return true;
     Object.assign(version, { isEvicted: true, isOnDemand: true });
@@ -113,7 +121,7 @@ export class Residency {
 
   /** Others are unloaded for it: for those that stay loaded, that somebody waits for, or that replace what serves. */
   private mustLoad(version: VersionState, revision: Revision, nowMs: number): boolean {
-    if (revision.isPinned || version.wantedUntilMs > nowMs || version.serving !== null) return true;
+    if (revision.isPinned || this.pinnedByGraphs.has(version) || version.wantedUntilMs > nowMs || version.serving !== null) return true;
     return this.options.versions.ofModel(version.name).some((other) => other.serving !== null && !other.isToLoad);
   }
 

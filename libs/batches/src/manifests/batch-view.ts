@@ -8,7 +8,7 @@ export interface InterleaveView {
   paused?: string;
   priority: BatchPriority;
   progress?: BatchProgress;
-  /** Rows that were never started, once the batch is over. */
+  /** Rows that were not run, once the batch is over; they count as failed in `request_counts`. */
   not_run?: number;
   /** The batch whose failed rows these are. */
   retry_of?: string;

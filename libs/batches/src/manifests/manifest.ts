@@ -80,7 +80,7 @@ export interface Manifest {
   dryRun?: DryRun;
   /** `plan.idx` has its chunks, which end at these; absent: they are those of the file. */
   plan?: { bytes: number; rows: number };
-  /** Rows without a line in a file, once it is over. */
+  /** Rows that were not run, once it is over. */
   notRunRows?: number;
   /** Absent: the rows are the lines of the input file. */
   input?: TableInput;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isModelVersion } from '../model-version';
 
 /** More steps are no ensemble but a mistake. */
 const STEPS_MAX = 64;
@@ -12,13 +13,13 @@ const modelName = z.string().min(1).max(512);
 const version = z
   .union([z.number().int(), z.string()])
   .transform(String)
-  .refine((text) => /^[1-9][0-9]{0,8}$/.test(text), 'expected the number of a version')
+  .refine(isModelVersion, 'expected the number of a version')
   .optional();
 const maps = { input_map: tensorMap, output_map: tensorMap };
 
 const STEP_FORM =
-  "expected { model: NAME, input_map: { <the model's input>: <tensor> }, output_map: { <the model's output>: <tensor> } }, version: '1' as " +
-  'needed; tokenizer: NAME or head: NAME in place of model; fleet: true beside model and version where other nodes may run it';
+  "expected { model: NAME, input_map: { <the model's input>: <tensor> }, output_map: { <the model's output>: <tensor> } }, " +
+  "version: '1' as needed; tokenizer: NAME or head: NAME in place of model; fleet: true beside model and version where other nodes may run it";
 const stepSchema = z.union(
   [
     z.strictObject({ model: modelName, version, fleet: z.boolean().optional(), ...maps }),

@@ -284,6 +284,10 @@ bool Engine::TakeMemory(std::size_t loader, ServedModel& model) {
   if (plan.options.cuda != nullptr || !plan.refusal.empty()) return true;
   LoadMemory::Room room;
   if (BeginLoad(loader, model, room)) return true;
+  if (loaders_.IsStopping()) {
+    model.Fail(kStopping);
+    return false;
+  }
   std::vector<LoadedNeed> loaded;
   for (const ServedModels::Model& other : models_.All()) {
     if (other->session() != nullptr) loaded.push_back({other->plan().name, other->plan().needBytes});
@@ -298,7 +302,8 @@ bool Engine::BeginLoad(std::size_t loader, const ServedModel& model, LoadMemory:
   const std::int64_t giveUpNs = MonotonicNowNs() + kLeavingNsMax;
   while (true) {
     // Asked before: what leaves after this is freed below.
-    const bool isLast = models_.Leaving().empty() || model.isRetired() || MonotonicNowNs() > giveUpNs;
+    const bool isLast =
+        models_.Leaving().empty() || model.isRetired() || loaders_.IsStopping() || MonotonicNowNs() > giveUpNs;
     models_.FreeUnused();
     malloc_trim(0);
     if (loadMemory_.Begin(loader, needBytes, room)) return true;

@@ -81,6 +81,11 @@ bool Loaders::Take(std::size_t index, Job& job) {
   return true;
 }
 
+bool Loaders::IsStopping() {
+  const std::scoped_lock lock(mutex_);
+  return isStopping_;
+}
+
 void Loaders::Stop() {
   {
     const std::scoped_lock lock(mutex_);

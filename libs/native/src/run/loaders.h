@@ -48,6 +48,8 @@ class Loaders {
 
   // Begins no further job and waits for those under way; drops the others. Idempotent.
   void Stop();
+  // A load that waits for something is to give up.
+  bool IsStopping();
 
  private:
   struct Loader {

@@ -41,6 +41,7 @@ class Teams {
   std::size_t Drop(std::size_t executor);
   // 0: none.
   std::size_t ClaimOf(std::size_t executor) const;
+  std::size_t Claims() const { return claims_.size(); }
   // Leaders that claim and are free for what they claim.
   std::vector<std::size_t> Satisfied() const;
 

@@ -65,6 +65,7 @@ WorkQueue::Pushed WorkQueue::Push(QueuedItem& queued) {
       return Pushed::kJoined;
     }
     Insert(std::move(queued));
+    WakeIdleClaims();
     called = CallFor(entries_.back(), WidthOf(*items_.back().model));
   }
   if (called != nullptr) called->wake.notify_one();
@@ -118,6 +119,7 @@ void WorkQueue::RequeueDuplicates(QueuedItem& leader) {
     std::optional<QueuedItem> successor = flights_.Succeed(leader);
     if (!successor) return;
     Insert(std::move(*successor));
+    WakeIdleClaims();
     called = CallFor(entries_.back(), WidthOf(*items_.back().model));
   }
   if (called != nullptr) called->wake.notify_one();
@@ -127,6 +129,7 @@ std::vector<Probe> WorkQueue::TakeProbes() {
   const std::scoped_lock lock(mutex_);
   std::vector<Probe> probes(std::move_iterator(probes_.begin()), std::move_iterator(probes_.end()));
   probes_.clear();
+  WakeIdleClaims();
   return probes;
 }
 
@@ -137,6 +140,7 @@ std::vector<Probe> WorkQueue::TakeProbes(const ServedModel& model) {
   std::vector<Probe> probes;
   std::move(first, probes_.end(), std::back_inserter(probes));
   probes_.erase(first, probes_.end());
+  WakeIdleClaims();
   return probes;
 }
 
@@ -159,6 +163,7 @@ WorkQueue::Work WorkQueue::TakeWork(std::size_t executor, const Widths& widths) 
     if (!widths[width] || !TryBegin(executor, width)) return work;
     work.probe = std::move(probes_.front());
     probes_.pop_front();
+    WakeIdleClaims();
     return work;
   }
   const std::int64_t nowNs = MonotonicNowNs();
@@ -195,6 +200,11 @@ std::size_t WorkQueue::waitingExecutors() const {
   return waiting_.size();
 }
 
+std::size_t WorkQueue::claimingExecutors() const {
+  const std::scoped_lock lock(mutex_);
+  return teams_.Claims();
+}
+
 bool WorkQueue::WaitUntilIdle(std::int64_t timeoutNs) {
   std::unique_lock lock(mutex_);
   return idle_.wait_for(lock, std::chrono::nanoseconds(timeoutNs), [this] { return unansweredItems_ == 0; });
@@ -208,7 +218,9 @@ std::vector<QueuedItem> WorkQueue::RemoveIf(Predicate predicate) {
   for (std::size_t i = items_.size(); i-- > 0;) {
     if (predicate(items_[i])) removed.push_back(RemoveOrReplaceAt(i));
   }
-  if (!removed.empty()) UpdateGauges();
+  if (removed.empty()) return removed;
+  UpdateGauges();
+  WakeIdleClaims();
   return removed;
 }
 
@@ -271,6 +283,7 @@ void WorkQueue::RemoveRun(std::size_t executor, std::int64_t nowNs, const Widths
     flights_.Start(work.items.back());
   }
   UpdateGauges();
+  WakeIdleClaims();
 }
 
 Choice WorkQueue::ChooseFor(std::size_t executor, std::int64_t nowNs, const Widths& widths) const {

@@ -109,6 +109,8 @@ class WorkQueue {
   bool WaitUntilIdle(std::int64_t timeoutNs);
 
   std::size_t waitingExecutors() const;
+  // Leaders that wait for neighbours.
+  std::size_t claimingExecutors() const;
 
  private:
   // What one executor sleeps on.
@@ -127,10 +129,13 @@ class WorkQueue {
   // Calls executors that wait and can do something of what waits: those of `count` from `first` on, or one of all.
   void CallMembers(std::size_t first, std::size_t count);
   void PassCallOn();
+  void WakeIdleClaims();
   bool IsAble(std::size_t executor) const { return LedBy(executor).any() && teams_.IsFree(executor); }
   // Of runs that wait, those that the executor leads; and those of them that it may begin now.
   Widths LedBy(std::size_t executor) const;
   Widths Allowed(std::size_t executor, const Widths& led) const;
+  // Something waits that an executor with a claim has claimed its neighbours for.
+  bool IsClaimWanted(std::size_t executor) const { return LedBy(executor)[teams_.ClaimOf(executor)]; }
   // False: its neighbours are busy, and are claimed.
   bool TryBegin(std::size_t executor, std::size_t width);
   void EndRun(std::size_t executor);

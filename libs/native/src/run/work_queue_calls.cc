@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <utility>
 
 #include "clock.h"
@@ -58,10 +59,17 @@ void WorkQueue::CallMembers(std::size_t first, std::size_t count) {
   }
 }
 
-// Precondition: mutex_ is held.
+// Precondition: mutex_ is held. Picks the one that began to wait last, as CallWaiter does.
 void WorkQueue::PassCallOn() {
-  const auto able = std::ranges::find_if(waiting_, [this](std::size_t executor) { return IsAble(executor); });
-  if (able != waiting_.end()) Call(able)->wake.notify_one();
+  const auto able = std::find_if(waiting_.rbegin(), waiting_.rend(), [this](std::size_t each) { return IsAble(each); });
+  if (able != waiting_.rend()) Call(std::prev(able.base()))->wake.notify_one();
+}
+
+// Precondition: mutex_ is held. Wakes leaders of whose claims nothing waits any more: they may do something else.
+void WorkQueue::WakeIdleClaims() {
+  for (std::size_t executor = 0; executor < options_.cpus.size(); ++executor) {
+    if (teams_.ClaimOf(executor) != 0 && !IsClaimWanted(executor)) waiters_[executor].wake.notify_one();
+  }
 }
 
 // Precondition: mutex_ is held.
@@ -137,7 +145,10 @@ WorkQueue::Widths WorkQueue::WaitForWork(std::unique_lock<std::mutex>& lock, std
   }
   while (true) {
     const std::size_t claimed = teams_.ClaimOf(executor);
-    if (claimed != 0) waiters_[executor].wake.wait(lock, [&] { return teams_.IsFreeFor(executor, claimed); });
+    if (claimed != 0) {
+      waiters_[executor].wake.wait(lock,
+                                   [&] { return teams_.IsFreeFor(executor, claimed) || !IsClaimWanted(executor); });
+    }
     const Widths led = LedBy(executor);
     const bool isAble = led.any() && teams_.IsFree(executor);
     const Widths allowed = isAble ? Allowed(executor, led) : Widths();

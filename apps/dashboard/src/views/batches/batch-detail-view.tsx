@@ -96,7 +96,8 @@ function Downloads({ batch: { id, output, errors } }: { batch: BatchDetail }): J
   );
 }
 
-function Failures({ batch: { failures, problems, rows } }: { batch: BatchDetail }): JSX.Element {
+function Failures({ batch: { failures, problems } }: { batch: BatchDetail }): JSX.Element {
+  const total = failures.reduce((sum, { rows }) => sum + rows, 0);
   return (
     <Panel title="Why rows fail">
       {failures.length === 0 && problems.length === 0 && <Empty title="No row has failed" />}
@@ -105,7 +106,7 @@ function Failures({ batch: { failures, problems, rows } }: { batch: BatchDetail 
           {failures.map(({ code, rows: failed }) => (
             <li key={code}>
               <code>{code}</code>
-              <Meter share={rows.failed === 0 ? null : failed / rows.failed} label={`Part of the failed rows with ${code}`} fill="plain" />
+              <Meter share={failed / total} label={`Part of the failed rows with ${code}`} fill="plain" />
               <span>{counted(failed, 'row')}</span>
             </li>
           ))}
