@@ -55,7 +55,7 @@ typecheck: setup ## TypeScript, without output
 	@npm run --silent typecheck
 
 bench: build ## the benchmarks of bench/, results in bench/results
-	@cmake --build libs/native/build --target bare_runs -- -s --no-print-directory
+	@cmake --build libs/native/build --target bare_runs queue_times -- -s --no-print-directory
 	@tools/bench.sh
 
 faults: build ## kills and freezes parts of a node under live load, results in bench/results

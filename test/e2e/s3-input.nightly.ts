@@ -35,7 +35,7 @@ for (const kind of ['moto', 'versitygw'] satisfies S3ServerKind[]) {
     const bucket = () => (server.location.kind === 'bucket' ? server.location.bucket : '');
 
     async function put(key: string, content: string | Buffer): Promise<void> {
-      const client = openS3Client(server.location);
+      const client = await openS3Client(server.location);
       await client.send(new PutObjectCommand({ Bucket: bucket(), Key: key, Body: content }));
       client.destroy();
     }

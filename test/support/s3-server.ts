@@ -56,7 +56,7 @@ export class TestS3Server {
       stdio: 'ignore',
       env: { ...process.env, ROOT_ACCESS_KEY: KEY.AWS_ACCESS_KEY_ID, ROOT_SECRET_KEY: KEY.AWS_SECRET_ACCESS_KEY },
     });
-    const client = openS3Client(this.location);
+    const client = await openS3Client(this.location);
     const giveUpAt = performance.now() + START_MS_MAX;
     for (;;) {
       try {

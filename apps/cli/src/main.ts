@@ -1,21 +1,25 @@
 import { Command } from 'commander';
-import { addAutotuneCommand } from './commands/autotune';
-import { addBatchCommands } from './commands/batch';
-import { addCalibrateCommand } from './commands/calibrate';
-import { addDoctorCommand } from './commands/doctor';
-import { addEnvoyConfigCommand } from './commands/envoy-config';
-import { addFleetCommand } from './commands/fleet';
-import { addKeysCommand } from './commands/keys';
-import { addLogLevelCommand } from './commands/log-level';
-import { addModelsCommand } from './commands/models';
-import { addOptimizeCommand } from './commands/optimize';
-import { addPlanCommand } from './commands/plan';
-import { addSimulateCommand } from './commands/simulate';
-import { addSplitCommand } from './commands/split';
-import { addTopCommand } from './commands/top';
-import { addUpCommand } from './commands/up';
 import { ConfigError } from '@app/config';
 import { CliError } from './cli-error';
+
+/** By name, in the order of the help. Each is loaded when it is asked for: all of them take a quarter of a second. */
+const COMMANDS: ReadonlyMap<string, () => Promise<(program: Command) => void>> = new Map([
+  ['up', async () => (await import('./commands/up')).addUpCommand],
+  ['top', async () => (await import('./commands/top')).addTopCommand],
+  ['fleet', async () => (await import('./commands/fleet')).addFleetCommand],
+  ['envoy-config', async () => (await import('./commands/envoy-config')).addEnvoyConfigCommand],
+  ['keys', async () => (await import('./commands/keys')).addKeysCommand],
+  ['log-level', async () => (await import('./commands/log-level')).addLogLevelCommand],
+  ['models', async () => (await import('./commands/models')).addModelsCommand],
+  ['batch', async () => (await import('./commands/batch')).addBatchCommands],
+  ['calibrate', async () => (await import('./commands/calibrate')).addCalibrateCommand],
+  ['optimize', async () => (await import('./commands/optimize')).addOptimizeCommand],
+  ['split', async () => (await import('./commands/split')).addSplitCommand],
+  ['autotune', async () => (await import('./commands/autotune')).addAutotuneCommand],
+  ['simulate', async () => (await import('./commands/simulate')).addSimulateCommand],
+  ['plan', async () => (await import('./commands/plan')).addPlanCommand],
+  ['doctor', async () => (await import('./commands/doctor')).addDoctorCommand],
+]);
 
 /** The command line. Exit codes: 0 done, 1 failed (or wrong usage), 2 a batch completed with failed rows. */
 async function main(): Promise<void> {
@@ -23,21 +27,8 @@ async function main(): Promise<void> {
     .description('Serves ONNX models to live callers and runs offline batches on the same CPUs')
     .showHelpAfterError()
     .configureHelp({ showGlobalOptions: true });
-  addUpCommand(program);
-  addTopCommand(program);
-  addFleetCommand(program);
-  addEnvoyConfigCommand(program);
-  addKeysCommand(program);
-  addLogLevelCommand(program);
-  addModelsCommand(program);
-  addBatchCommands(program);
-  addCalibrateCommand(program);
-  addOptimizeCommand(program);
-  addSplitCommand(program);
-  addAutotuneCommand(program);
-  addSimulateCommand(program);
-  addPlanCommand(program);
-  addDoctorCommand(program);
+  const only = COMMANDS.get(process.argv[2] ?? '');
+  for (const load of only === undefined ? COMMANDS.values() : [only]) (await load())(program);
   await program.parseAsync();
 }
 

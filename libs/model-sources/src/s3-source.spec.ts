@@ -15,7 +15,7 @@ describeWithServer('a model in a bucket', () => {
 
   beforeAll(async () => {
     server = await TestS3Server.start('moto');
-    client = openS3Client(server.location);
+    client = await openS3Client(server.location);
     bucket = server.location.bucket;
     for (const [path, content] of Object.entries(modelFiles())) await put(`models/splade/${path}`, content);
   }, 90_000);

@@ -24,7 +24,7 @@ interface S3File extends SourceFile {
  * ETag. Its revision is a digest over this list. Rejects with a `SourceError`.
  */
 export async function openBucket(uri: BucketUri, endpoint: SourceSettings['bucketEndpoint'], limits: SourceLimits): Promise<ModelSource> {
-  const bucket = new Bucket(uri, openS3Client({ endpoint }), limits);
+  const bucket = new Bucket(uri, await openS3Client({ endpoint }), limits);
   const files = await bucket.list();
   const hash = createHash('sha256');
   for (const { path, bytes, tag, versionId = '' } of files) hash.update(`${path}\0${bytes}\0${tag}\0${versionId}\n`);

@@ -17,6 +17,7 @@
 #include "coalesce/groups.h"
 #include "coalesce/partition.h"
 #include "isolation/thread_isolation.h"
+#include "read_numbers.h"
 #include "session/probe_item.h"
 #include "session/session.h"
 
@@ -27,22 +28,6 @@ struct Run {
   std::int64_t rows = 0;
   std::int64_t length = 0;
 };
-
-template <class Value>
-std::vector<Value> Read(std::istream& from, std::size_t count) {
-  std::vector<Value> values(count);
-  for (Value& value : values) {
-    if (!(from >> value)) throw std::invalid_argument("expected " + std::to_string(count) + " numbers");
-  }
-  return values;
-}
-
-std::shared_ptr<const CostTable> ReadTable(std::istream& from) {
-  const auto sizes = Read<std::size_t>(from, 2);
-  CostGrid grid{.lengths = Read<std::int64_t>(from, sizes[0]), .rows = Read<std::int64_t>(from, sizes[1]), .runNs = {}};
-  for (std::size_t i = 0; i < sizes[0]; ++i) grid.runNs.push_back(Read<double>(from, sizes[1]));
-  return std::make_shared<const CostTable>(grid);
-}
 
 std::string Divide(std::istream& from, const std::shared_ptr<const CostTable>& table) {
   const auto limits = Read<std::int64_t>(from, 2);

@@ -243,6 +243,8 @@ export interface SimulationReport {
   latency: Percentiles;
   wait: Percentiles;
   runs: number;
+  /** Requests that waited when a run was chosen, mean. */
+  waitingItems: number;
   rowsPerRun: number;
   paddedShare: number;
   busyShare: number;

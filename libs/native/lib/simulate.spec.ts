@@ -25,7 +25,7 @@ function item(over: Partial<SimulatedItem> = {}): SimulatedItem {
 describe('simulate', () => {
   it('shares a run where that costs less', () => {
     const report = simulate(optionsWith([item(), item()]));
-    expect(report).toMatchObject({ items: 2, answered: 2, refused: 0, runs: 1, rowsPerRun: 2 });
+    expect(report).toMatchObject({ items: 2, answered: 2, refused: 0, runs: 1, waitingItems: 2, rowsPerRun: 2 });
     expect(report.latency.maxNs).toBeGreaterThan(14 * MS);
     expect(report.latency.maxNs).toBeLessThan(16 * MS);
   });

@@ -293,7 +293,7 @@ for (const kind of ['moto', 'versitygw'] satisfies S3ServerKind[]) {
     afterAll(() => server.remove());
 
     it('is listed page by page', async () => {
-      const store = new S3Store(openS3Client(server.location), server.location, { pageKeys: 3 });
+      const store = new S3Store(await openS3Client(server.location), server.location, { pageKeys: 3 });
       for (const name of ['a', 'b/x', 'b/y', 'c', 'd/x', 'e', 'f', 'g']) await store.put(`list/${name}`, bytes('.'));
       expect(await store.listNames('list/')).toEqual(['a', 'b', 'c', 'd', 'e', 'f', 'g']);
       await store.deleteAll('list/');
@@ -301,7 +301,7 @@ for (const kind of ['moto', 'versitygw'] satisfies S3ServerKind[]) {
     });
 
     it('removes uploads that nobody completed, once they are old', async () => {
-      const client = openS3Client(server.location);
+      const client = await openS3Client(server.location);
       const store = new S3Store(client, server.location, { partBytes: 1 });
       const writer = await store.openWriter('left');
       await writer.append(bytes('x'));
@@ -336,7 +336,7 @@ for (const kind of ['moto', 'versitygw'] satisfies S3ServerKind[]) {
     it.each(['If-None-Match', 'If-Match', 'If-None-Match when a multipart upload is completed'])(
       'is refused when it ignores %s',
       async (what) => {
-        const store = new S3Store(openS3Client(server.location), server.location, { partBytes: 1 });
+        const store = new S3Store(await openS3Client(server.location), server.location, { partBytes: 1 });
         const careless = Object.create(store) as S3Store;
         if (what === 'If-None-Match') careless.putIfAbsent = (key, text) => store.put(key, text).then(() => true);
         if (what === 'If-Match') careless.putIfUnchanged = (key, text) => store.put(key, text).then(() => 'version');

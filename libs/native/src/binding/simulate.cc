@@ -65,6 +65,7 @@ Napi::Object ReportToJs(Napi::Env env, const SimulationReport& report) {
   object.Set("latency", PercentilesToJs(env, report.latency));
   object.Set("wait", PercentilesToJs(env, report.wait));
   object.Set("runs", static_cast<double>(report.runs));
+  object.Set("waitingItems", report.waitingItems);
   object.Set("rowsPerRun", report.rowsPerRun);
   object.Set("paddedShare", report.paddedShare);
   object.Set("busyShare", report.busyShare);

@@ -1,6 +1,7 @@
 #include "channel/server.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -76,6 +77,7 @@ class ChannelServer::Loop {
 
  private:
   void Run() {
+    pthread_setname_np(pthread_self(), "channel");
     if (options_.prepareThread) options_.prepareThread();
     std::array<epoll_event, 64> events;
     while (!Finished()) {

@@ -169,6 +169,7 @@ class Simulation {
       if (executor.isRunning) continue;
       Expire();
       if (queue_.empty()) return;
+      waitingItems_ += queue_.size();
       const Choice choice = ChooseNext(queue_, nowNs_,
                                        {.lane = plan_.lane,
                                         .models = models_,
@@ -241,6 +242,7 @@ class Simulation {
     report_.wait = PercentilesOf(std::move(waitsNs_));
     report_.busyShare = busyNs_ / 1e9 / seconds / static_cast<double>(plan_.executors);
     if (report_.runs == 0) return report_;
+    report_.waitingItems = static_cast<double>(waitingItems_) / static_cast<double>(report_.runs);
     report_.rowsPerRun = static_cast<double>(rows_) / static_cast<double>(report_.runs);
     report_.paddedShare = 1 - static_cast<double>(realTokens_) / static_cast<double>(paddedTokens_);
     report_.regret = spentNs_ / leastNs_;
@@ -263,6 +265,7 @@ class Simulation {
   std::vector<std::int64_t> latenciesNs_;
   std::vector<std::int64_t> waitsNs_;
   std::int64_t lastAnswerNs_ = 0;
+  std::size_t waitingItems_ = 0;
   std::int64_t rows_ = 0;
   std::int64_t realTokens_ = 0;
   std::int64_t paddedTokens_ = 0;

@@ -61,6 +61,8 @@ struct SimulationReport {
   Percentiles latency;
   Percentiles wait;
   std::int64_t runs = 0;
+  // Requests that waited when a run was chosen, mean.
+  double waitingItems = 0;
   double rowsPerRun = 0;
   // Share of the tokens that ran.
   double paddedShare = 0;

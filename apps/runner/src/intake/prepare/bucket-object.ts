@@ -14,7 +14,7 @@ export async function* readBucketObject(
 ): AsyncGenerator<Uint8Array, void, void> {
   const [, bucket = '', key = ''] = URI.exec(uri) ?? [];
   if (!inputBuckets.includes(bucket)) throw fault(`${uri} is not in a bucket of batch.inputBuckets.`);
-  const client = openS3Client({ endpoint: bucketEndpoint });
+  const client = await openS3Client({ endpoint: bucketEndpoint });
   try {
     const { Body: body } = await client.send(new GetObjectCommand({ Bucket: bucket, Key: key }));
     yield* body as AsyncIterable<Uint8Array>;

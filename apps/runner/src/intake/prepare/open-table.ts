@@ -9,7 +9,6 @@ import { byteText } from '@app/contracts';
 import type { RunnerContext } from '../../runner-context';
 import { BadTable } from '../../tables/table-task';
 import type { TableSettings } from '../../tables/table-settings';
-import { readBucketObject } from './bucket-object';
 import { PrepareFault } from './source';
 
 /** The input of a batch as a file of this machine, open for reading. */
@@ -26,7 +25,11 @@ export interface OpenTable {
 export async function openTable({ store, files, tables }: RunnerContext, { batch, input }: Manifest): Promise<OpenTable> {
   const uri = input?.uri ?? null;
   if (uri !== null) {
-    if (uri.startsWith('s3:')) return copied(tables, readBucketObject(tables, uri));
+    if (uri.startsWith('s3:')) {
+      // Only then: it needs the AWS SDK, which takes long to load.
+      const { readBucketObject } = await import('./bucket-object');
+      return copied(tables, readBucketObject(tables, uri));
+    }
     return opened(await allowedPath(uri, tables.inputRoots), nothing, tables.limits.fileBytesMax);
   }
   const record = batch.input_file_id === null ? null : await files.find(batch.input_file_id);

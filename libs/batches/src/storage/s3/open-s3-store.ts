@@ -9,7 +9,7 @@ import { S3Store } from './s3-store';
  * share it. One that is away is no error; it is then tried before the first write.
  */
 export async function openS3Store(location: BucketLocation, onAway: (error: Error) => void): Promise<S3Store> {
-  const client = openS3Client(location);
+  const client = await openS3Client(location);
   const store = new S3Store(client, location, { prove: () => proveConditions(new S3Store(client, location, { partBytes: 1 })) });
   await store.prove().catch((error: unknown) => {
     if (!(error instanceof InterleaveError)) throw error;
