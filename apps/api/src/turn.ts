@@ -1,11 +1,11 @@
-import type { Server } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runPaths } from '@app/config';
-import { tryKernelLock } from '@app/system';
+import { kernelLockFree, tryKernelLock, type KernelLock } from '@app/system';
 import { fetchStatus } from '@app/process';
 
-/** How long callers wait in the kernel's queue, at most, before a waiting process notices that the answering one is gone. */
-const LOOK_MS = 20;
+/** Before another look where the answering process is ending, or another one was faster. */
+const AGAIN_MS = 5;
+const LOCK = 'api';
 const STARTED_LOOK_MS = 200;
 const ANSWER_MS_MAX = 1000;
 
@@ -18,7 +18,7 @@ export class Turn {
 
   private constructor(
     private readonly runDir: string,
-    private lock: Server | null,
+    private lock: KernelLock | null,
   ) {}
 
   /** Resolves at once for the first process; for another one when that has started, so that it starts with all CPUs. */
@@ -30,7 +30,11 @@ export class Turn {
 
   /** Resolves when this process is to answer; never after `giveUp`. */
   async comes(): Promise<void> {
-    while (this.isOver || !(await this.tryTake())) await sleep(LOOK_MS);
+    while (!this.isOver && !(await this.tryTake())) {
+      await kernelLockFree(LOCK, this.runDir);
+      await sleep(AGAIN_MS);
+    }
+    if (this.isOver) await new Promise(() => undefined);
   }
 
   /** Lets the next process answer. Final. */
@@ -41,7 +45,7 @@ export class Turn {
   }
 
   private async tryTake(): Promise<boolean> {
-    this.lock ??= await tryKernelLock('api', this.runDir);
+    this.lock ??= await tryKernelLock(LOCK, this.runDir);
     if (this.isOver) this.giveUp();
     return this.lock !== null;
   }
