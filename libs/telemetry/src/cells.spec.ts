@@ -50,7 +50,8 @@ describe('cells of metrics', () => {
       histogram.of('run').observe(0.1);
     });
     const [, expected] = await texts(([registry]) => {
-      const histogram = new Histogram({ name: 'h', help: 'h', labelNames: ['stage'], buckets: BUCKETS, enableExemplars: true, registers: [] });
+      const options = { name: 'h', help: 'h', labelNames: ['stage'], buckets: BUCKETS, registers: [] };
+      const histogram = new Histogram<string>({ ...options, enableExemplars: true });
       registry?.registerMetric(histogram);
       for (const value of [0.7, 0.8, 9]) histogram.observe({ labels: { stage: 'run' }, value, exemplarLabels: exemplar });
       histogram.observe({ labels: { stage: 'run' }, value: 0.1, exemplarLabels: {} });
