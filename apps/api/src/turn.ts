@@ -3,8 +3,8 @@ import { runPaths } from '@app/config';
 import { kernelLockFree, tryKernelLock, type KernelLock } from '@app/system';
 import { fetchStatus } from '@app/process';
 
-/** Before another look where the answering process is ending, or another one was faster. */
-const AGAIN_MS = 5;
+/** Between two looks at least, where the answering process is still ending or does not say when it ends. */
+const LOOK_MS = 20;
 const LOCK = 'api';
 const STARTED_LOOK_MS = 200;
 const ANSWER_MS_MAX = 1000;
@@ -30,10 +30,7 @@ export class Turn {
 
   /** Resolves when this process is to answer; never after `giveUp`. */
   async comes(): Promise<void> {
-    while (!this.isOver && !(await this.tryTake())) {
-      await kernelLockFree(LOCK, this.runDir);
-      await sleep(AGAIN_MS);
-    }
+    while (!this.isOver && !(await this.tryTake())) await Promise.all([kernelLockFree(LOCK, this.runDir), sleep(LOOK_MS)]);
     if (this.isOver) await new Promise(() => undefined);
   }
 
