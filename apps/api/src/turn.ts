@@ -1,11 +1,11 @@
-import type { Server } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runPaths } from '@app/config';
-import { tryKernelLock } from '@app/system';
+import { kernelLockFree, tryKernelLock, type KernelLock } from '@app/system';
 import { fetchStatus } from '@app/process';
 
-/** How long callers wait in the kernel's queue, at most, before a waiting process notices that the answering one is gone. */
+/** Between two looks at least, where the answering process is still ending or does not say when it ends. */
 const LOOK_MS = 20;
+const LOCK = 'api';
 const STARTED_LOOK_MS = 200;
 const ANSWER_MS_MAX = 1000;
 
@@ -18,7 +18,7 @@ export class Turn {
 
   private constructor(
     private readonly runDir: string,
-    private lock: Server | null,
+    private lock: KernelLock | null,
   ) {}
 
   /** Resolves at once for the first process; for another one when that has started, so that it starts with all CPUs. */
@@ -30,7 +30,8 @@ export class Turn {
 
   /** Resolves when this process is to answer; never after `giveUp`. */
   async comes(): Promise<void> {
-    while (this.isOver || !(await this.tryTake())) await sleep(LOOK_MS);
+    while (!this.isOver && !(await this.tryTake())) await Promise.all([kernelLockFree(LOCK, this.runDir), sleep(LOOK_MS)]);
+    if (this.isOver) await new Promise(() => undefined);
   }
 
   /** Lets the next process answer. Final. */
@@ -41,7 +42,7 @@ export class Turn {
   }
 
   private async tryTake(): Promise<boolean> {
-    this.lock ??= await tryKernelLock('api', this.runDir);
+    this.lock ??= await tryKernelLock(LOCK, this.runDir);
     if (this.isOver) this.giveUp();
     return this.lock !== null;
   }

@@ -1,4 +1,5 @@
 export * from './bounded-label';
+export { CounterCells, GaugeCells, HistogramCells } from './cells';
 export * from './event-loop';
 export { createLogger, isLogLevel, type Logger } from './logger';
 export * from './process-metrics';

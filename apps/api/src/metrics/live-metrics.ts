@@ -1,7 +1,7 @@
 import type { ErrorCode, InferenceBackend, Lane, Stage } from '@app/contracts';
 import type { ServiceTier } from '@app/protocols';
-import { BoundedLabel } from '@app/telemetry';
-import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { BoundedLabel, CounterCells, HistogramCells } from '@app/telemetry';
+import { Gauge, type Registry } from 'prom-client';
 
 /** Seconds. Fine where live answers are; the last are timeouts. */
 const REQUEST_BUCKETS = [
@@ -31,53 +31,54 @@ export interface FinishedRequest {
 
 /** Metrics of the live requests of this process. Model labels are names of the repository, or empty. */
 export class LiveMetrics {
-  private readonly requests: Counter;
-  private readonly seconds: Histogram;
-  private readonly stages: Histogram;
-  private readonly refused: Counter;
-  private readonly tiers: Counter;
-  private readonly items: Counter;
+  private readonly requests: CounterCells<'lane' | 'model' | 'endpoint' | 'status'>;
+  private readonly seconds: HistogramCells<'lane' | 'model'>;
+  private readonly stages: HistogramCells<'stage'>;
+  private readonly refused: CounterCells<'lane' | 'reason'>;
+  private readonly tiers: CounterCells<'tier'>;
+  private readonly items: CounterCells<'lane' | 'model'>;
   private readonly models = new BoundedLabel(MODEL_LABELS_MAX);
 
   /** `backends`: of each lane. */
   constructor(registry: Registry, backends: readonly InferenceBackend[]) {
     const registers = [registry];
-    this.requests = new Counter({
+    this.requests = new CounterCells({
       name: 'interleave_requests_total',
       help: 'Live requests answered',
       labelNames: ['lane', 'model', 'endpoint', 'status'],
       registers,
     });
-    this.seconds = new Histogram({
-      name: 'interleave_request_seconds',
-      help: 'Time from the headers of a request to the end of its answer',
-      labelNames: ['lane', 'model'],
-      buckets: REQUEST_BUCKETS,
-      enableExemplars: true,
-      // prom-client refuses exemplars in a registry of text, but the merged exposition may be OpenMetrics.
-      registers: [],
-    });
-    registry.registerMetric(this.seconds);
-    this.stages = new Histogram({
-      name: 'interleave_stage_seconds',
-      help: 'Time in each stage of a live request',
-      labelNames: ['stage'],
-      buckets: STAGE_BUCKETS,
-      registers,
-    });
-    this.refused = new Counter({
+    this.seconds = new HistogramCells(
+      {
+        name: 'interleave_request_seconds',
+        help: 'Time from the headers of a request to the end of its answer',
+        labelNames: ['lane', 'model'],
+        registers,
+      },
+      REQUEST_BUCKETS,
+    );
+    this.stages = new HistogramCells(
+      {
+        name: 'interleave_stage_seconds',
+        help: 'Time in each stage of a live request',
+        labelNames: ['stage'],
+        registers,
+      },
+      STAGE_BUCKETS,
+    );
+    this.refused = new CounterCells({
       name: 'interleave_refused_total',
       help: 'Live requests answered with an error, by its code',
       labelNames: ['lane', 'reason'],
       registers,
     });
-    this.items = new Counter({
+    this.items = new CounterCells({
       name: 'interleave_request_items_total',
       help: 'Items of live requests that were answered: texts, instances, or a caller’s tensors',
       labelNames: ['lane', 'model'],
       registers,
     });
-    this.tiers = new Counter({
+    this.tiers = new CounterCells({
       name: 'interleave_tier_requests_total',
       help: 'Live requests answered, by the service tier that was asked for',
       labelNames: ['tier'],
@@ -105,14 +106,14 @@ export class LiveMetrics {
   /** Once per live request, after its answer; status 499: the caller hung up. */
   finished(request: FinishedRequest, status: number): void {
     const { lane, timing, traceId } = request;
-    const labels = { lane, model: this.models.of(request.model) };
+    const model = this.models.of(request.model);
     const stages = lane === 'realtime' ? (timing?.stages ?? []) : [];
-    for (const [stage, ms] of stages) this.stages.observe({ stage }, ms / 1000);
-    this.requests.inc({ ...labels, endpoint: request.endpoint, status: String(status) });
-    if (timing !== null) this.items.inc(labels, timing.items);
-    this.tiers.inc({ tier: request.tier });
-    if (request.errorCode !== null) this.refused.inc({ lane, reason: request.errorCode });
-    const value = (performance.now() - request.arrivedMs) / 1000;
-    this.seconds.observe({ labels, value, exemplarLabels: traceId ? { trace_id: traceId } : {} });
+    for (const [stage, ms] of stages) this.stages.of(stage).observe(ms / 1000);
+    this.requests.of(lane, model, request.endpoint, String(status)).inc();
+    if (timing !== null) this.items.of(lane, model).inc(timing.items);
+    this.tiers.of(request.tier).inc();
+    if (request.errorCode !== null) this.refused.of(lane, request.errorCode).inc();
+    const seconds = (performance.now() - request.arrivedMs) / 1000;
+    this.seconds.of(lane, model).observe(seconds, traceId ? { trace_id: traceId } : null);
   }
 }

@@ -177,7 +177,7 @@ describe('calibrate', () => {
     const lock = await store.lock(id);
     expect(lock).not.toBeNull();
     expect(await store.lock(id)).toBeNull();
-    await new Promise((resolve) => lock?.close(resolve));
+    lock?.close();
     const again = await store.lock(id);
     expect(again).not.toBeNull();
     again?.close();

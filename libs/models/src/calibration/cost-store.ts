@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import type { Server } from 'node:net';
 import { join } from 'node:path';
-import { tryKernelLock } from '@app/system';
+import { tryKernelLock, type KernelLock } from '@app/system';
 import { z } from 'zod';
 
 const FORMAT_VERSION = 1;
@@ -42,7 +41,7 @@ export class CostStore {
   }
 
   /** Who holds it may measure; null when another process does. Held until it is closed or this process ends. */
-  lock(id: string): Promise<Server | null> {
+  lock(id: string): Promise<KernelLock | null> {
     return tryKernelLock('calibration', `${this.dir}\n${id}`);
   }
 

@@ -50,6 +50,7 @@ export interface Ahead {
   takesTurns: boolean;
 }
 const NOTHING_ELSE: Ahead = { ns: 0, takesTurns: false };
+const UNKNOWN = { expectedNs: 0, highNs: 0 };
 /** A live run takes so long at most. */
 const RUN_NS_MAX = 40e6;
 
@@ -95,32 +96,36 @@ export function checkUnread(
   aheadOf: (expectedNs: number) => Ahead,
 ): number {
   const highNsMax = timeoutMs * NS_PER_MS * UNREAD_SHARE_MAX;
-  const costs = slots.map(
-    (slot) => (key === null ? slot.byteCosts : slot.readyModel(key)?.byteCosts)?.predict(bodyBytes) ?? { expectedNs: 0, highNs: 0 },
-  );
-  const costNs = Math.max(0, ...costs.map(({ expectedNs }) => expectedNs));
-  inTimeOrRefuse(
-    slots.map((slot, i) => ({ slot, costHighNs: Math.min(highNsMax, costs[i]?.highNs ?? 0) })),
-    timeoutMs,
-    aheadOf(costNs),
-  );
+  const candidates: Omit<WorkerInTime, 'waitNs'>[] = [];
+  let costNs = 0;
+  for (const slot of slots) {
+    const { expectedNs, highNs } = (key === null ? slot.byteCosts : slot.readyModel(key)?.byteCosts)?.predict(bodyBytes) ?? UNKNOWN;
+    costNs = Math.max(costNs, expectedNs);
+    candidates.push({ slot, costHighNs: Math.min(highNsMax, highNs) });
+  }
+  inTimeOrRefuse(candidates, timeoutMs, aheadOf(costNs));
   return costNs;
 }
 
 function inTimeOrRefuse(candidates: Omit<WorkerInTime, 'waitNs'>[], timeoutMs: number, { ns: aheadNs, takesTurns }: Ahead): WorkerInTime[] {
-  const allExecutors = candidates.reduce((sum, { slot }) => sum + slot.executors, 0);
+  let allExecutors = 0;
+  for (const { slot } of candidates) allExecutors += slot.executors;
   let retryAfterNs = Infinity;
-  const inTime = candidates.flatMap(({ slot, costHighNs }) => {
+  const inTime: WorkerInTime[] = [];
+  for (const { slot, costHighNs } of candidates) {
     const { executors, waitFactor } = slot;
     const heldNs = Math.min(slot.backlog.expectedNs, takesTurns ? RUN_NS_MAX * executors : Infinity);
     const backlogNs = Math.round(heldNs + (aheadNs * executors) / allExecutors);
     const candidate = { slot, costHighNs, waitNs: Math.round(backlogNs / executors) };
-    if (backlogNs === 0) return [candidate];
+    if (backlogNs === 0) {
+      inTime.push(candidate);
+      continue;
+    }
     const timeoutNs = Math.max(1, Math.round(usableMs(timeoutMs, costHighNs) * NS_PER_MS));
     const admission = loadAddon().admit({ backlogNs, executors, costHighNs: Math.round(costHighNs), timeoutNs, waitFactor });
     retryAfterNs = Math.min(retryAfterNs, admission.retryAfterNs < 0 ? backlogNs / executors : admission.retryAfterNs);
-    return admission.admitted ? [candidate] : [];
-  });
+    if (admission.admitted) inTime.push(candidate);
+  }
   if (inTime.length > 0 || candidates.length === 0) return inTime;
   const whose = takesTurns ? ' of this tenant' : '';
   const reason = `The deadline of ${Math.round(timeoutMs)} ms cannot be met behind the requests${whose} that already wait`;
