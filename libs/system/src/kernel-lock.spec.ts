@@ -27,7 +27,9 @@ describe('kernel locks', () => {
 
   it('are free when their holder was killed', async () => {
     const register = require.resolve('../../../test/fixtures/register-ts.cjs');
-    const script = `require(${JSON.stringify(require.resolve('./kernel-lock.ts'))}).tryKernelLock('spec', 'child').then(() => { console.log('held'); setInterval(() => 0, 1000); })`;
+    const lockFile = JSON.stringify(require.resolve('./kernel-lock.ts'));
+    const hold = `require(${lockFile}).tryKernelLock('spec', 'child')`;
+    const script = `${hold}.then(() => { console.log('held'); setInterval(() => 0, 1000); })`;
     const child = spawn(process.execPath, ['--require', register, '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
     await once(child.stdout, 'data');
     const waiting = kernelLockFree('spec', 'child');
