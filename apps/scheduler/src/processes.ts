@@ -25,7 +25,7 @@ const API_HEAP_MIB = 1024;
 /** Half of the space for young objects: few collections while requests are answered, each about as long as a small one. */
 const API_YOUNG_MIB = 32;
 /**
- * Bytes of code that a function runs before V8 looks whether to optimize it. With V8's own 132 KiB that takes thousands of requests. From
+ * Bytes of code that a function runs before V8 looks whether to optimize it. With V8's own 66 KiB that takes thousands of requests. From
  * Node.js 22 on V8 compiles with Maglev after 400 calls, and Node.js does not start with the option.
  */
 const API_OPTIMIZE_BYTES = 4_000;
