@@ -40,8 +40,18 @@ export class HttpConnection {
     });
   }
 
+  /** False once the server has closed it, as many do with one that is idle. */
+  get isOpen(): boolean {
+    return !this.socket.destroyed && this.socket.readyState === 'open';
+  }
+
   close(): void {
     this.waiting = null;
+    this.socket.destroy();
+  }
+
+  /** Closes it; a request that waits for its answer fails. */
+  abort(): void {
     this.socket.destroy();
   }
 

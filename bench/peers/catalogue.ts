@@ -1,0 +1,84 @@
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Peer, Place, Settings } from './peer';
+
+const MODEL = 'encoder-small';
+const ONNX_RUNTIME = ['onnxruntime==1.30.0', 'numpy==2.4.6'];
+
+const python = (script: string) => (place: Place) => ({
+  program: join(place.folder, 'bin', 'python'),
+  args: [join('bench', 'peers', 'servers', script)],
+  environment: environmentOf(place),
+});
+
+const environmentOf = ({ port, modelDir, settings }: Place): Record<string, string> => ({
+  PEER_PORT: String(port),
+  PEER_MODEL: join(modelDir, 'model.onnx'),
+  PEER_SETTINGS: JSON.stringify(settings),
+});
+
+/** Those that have no form of their own. */
+const plainJson = {
+  path: '/predict',
+  bodyOf: (ids: number[]) => ({ ids }),
+  vectorOf: (answer: { embedding: number[] }) => answer.embedding,
+};
+
+const onTwoCpus = (workers: number, rowsMax: number, waitMs: number, timeoutMs = 30_000): Settings => ({
+  workers,
+  threads: 2 / workers,
+  rowsMax,
+  waitMs,
+  timeoutMs,
+});
+
+const INTERLEAVE: Peer = {
+  name: 'interleave',
+  title: 'Interleave',
+  packages: [],
+  settings: [onTwoCpus(2, 32, 0)],
+  command: ({ port, folder, modelDir }) => ({
+    program: process.execPath,
+    args: [join('bin', 'interleave.js'), 'up'],
+    environment: {
+      DATA_DIR: join(folder, 'data'),
+      // Short enough for the names of Unix sockets.
+      RUN_DIR: join(tmpdir(), 'il-peers'),
+      MODELS_DIR: join(modelDir, '..'),
+      HOST: '127.0.0.1',
+      PORT: String(port),
+      GRPC_PORT: String(port + 1),
+      LOG_LEVEL: 'warn',
+    },
+  }),
+  path: '/v1/embeddings',
+  bodyOf: (ids) => ({ model: MODEL, input: ids }),
+  vectorOf: (answer: { data: [{ embedding: number[] }] }) => answer.data[0].embedding,
+};
+
+const LITSERVE: Peer = {
+  name: 'litserve',
+  title: 'LitServe 0.2.19',
+  packages: ['litserve==0.2.19', ...ONNX_RUNTIME],
+  settings: [onTwoCpus(2, 8, 5), onTwoCpus(1, 16, 10), onTwoCpus(2, 1, 0), onTwoCpus(2, 1, 0, 450)],
+  command: python('litserve_server.py'),
+  ...plainJson,
+};
+
+const MOSEC: Peer = {
+  name: 'mosec',
+  title: 'Mosec 0.9.8',
+  packages: ['mosec==0.9.8', ...ONNX_RUNTIME],
+  settings: [onTwoCpus(2, 8, 5), onTwoCpus(1, 16, 10), onTwoCpus(2, 1, 0), onTwoCpus(2, 1, 0, 450)],
+  command: python('mosec_server.py'),
+  ...plainJson,
+};
+
+/** The first one is what the others are compared with. */
+export const PEERS: [Peer, ...Peer[]] = [INTERLEAVE, LITSERVE, MOSEC];
+
+export function peerOf(name: string): Peer {
+  const peer = PEERS.find((one) => one.name === name);
+  if (peer === undefined) throw new Error(`expected a peer (${PEERS.map((one) => one.name).join(', ')}) but received ${name}`);
+  return peer;
+}

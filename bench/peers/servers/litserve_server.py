@@ -1,0 +1,31 @@
+"""LitServe: dynamic batches in worker processes, as https://lightning.ai/docs/litserve/features/batching has it."""
+
+import litserve
+from encoder import PORT, SETTINGS, Encoder
+
+
+class Api(litserve.LitAPI):
+    def setup(self, device):
+        self.encoder = Encoder()
+
+    def decode_request(self, request):
+        return request["ids"]
+
+    def batch(self, inputs):
+        return inputs
+
+    def predict(self, x):
+        return self.encoder.embed(x if self.max_batch_size > 1 else [x])
+
+    def unbatch(self, output):
+        return list(output)
+
+    def encode_response(self, output):
+        return {"embedding": output.ravel().tolist()}
+
+
+if __name__ == "__main__":
+    api = Api(max_batch_size=SETTINGS["rowsMax"], batch_timeout=SETTINGS["waitMs"] / 1000)
+    timeout = SETTINGS["timeoutMs"] / 1000
+    server = litserve.LitServer(api, accelerator="cpu", workers_per_device=SETTINGS["workers"], timeout=timeout)
+    server.run(host="127.0.0.1", port=PORT, num_api_servers=1, generate_client_file=False, log_level="warning")
