@@ -74,8 +74,69 @@ const MOSEC: Peer = {
   ...plainJson,
 };
 
+const TRITON: Peer = {
+  name: 'triton',
+  title: 'Triton 2.51 (pytriton 0.7.0)',
+  packages: ['nvidia-pytriton==0.7.0', 'onnxruntime==1.30.0', 'numpy==1.26.4'],
+  settings: [onTwoCpus(2, 8, 5), onTwoCpus(1, 16, 10), onTwoCpus(2, 1, 0), onTwoCpus(2, 1, 0, 450)],
+  command: python('triton/serve.py'),
+  path: '/v2/models/encoder/infer',
+  bodyOf: (ids) => ({ inputs: [{ name: 'input_ids', datatype: 'INT64', shape: [1, ids.length], data: ids }] }),
+  vectorOf: (answer: { outputs: [{ data: number[] }] }) => answer.outputs[0].data,
+};
+
+const RAY_SERVE: Peer = {
+  name: 'ray',
+  title: 'Ray Serve 2.60.0',
+  packages: ['ray[serve]==2.60.0', ...ONNX_RUNTIME],
+  settings: [onTwoCpus(2, 8, 5), onTwoCpus(1, 16, 10), onTwoCpus(2, 1, 0), onTwoCpus(2, 1, 0, 450)],
+  command: python('ray_server.py'),
+  ...plainJson,
+};
+
+const BENTOML: Peer = {
+  name: 'bentoml',
+  title: 'BentoML 1.4.40',
+  packages: ['bentoml==1.4.40', ...ONNX_RUNTIME],
+  settings: [onTwoCpus(2, 8, 5), onTwoCpus(1, 16, 10), onTwoCpus(2, 1, 0), onTwoCpus(2, 1, 0, 450)],
+  command: (place) => ({
+    program: join(place.folder, 'bin', 'bentoml'),
+    args: ['serve', 'bentoml_server:Service', '--working-dir', join('bench', 'peers', 'servers'), '--port', String(place.port)],
+    environment: { ...environmentOf(place), BENTOML_HOST: '127.0.0.1', BENTOML_DO_NOT_TRACK: 'true' },
+  }),
+  path: '/predict',
+  bodyOf: (ids) => ({ rows: [ids] }),
+  vectorOf: ([embedding]: [number[]]) => embedding,
+};
+
+const node =
+  (...script: string[]) =>
+  (place: Place) => ({
+    program: process.execPath,
+    args: [join(__dirname, 'servers', ...script)],
+    environment: environmentOf(place),
+  });
+
+const TRANSFORMERS: Peer = {
+  name: 'transformers',
+  title: 'transformers.js 4.3.1',
+  packages: [],
+  settings: [onTwoCpus(2, 1, 0), onTwoCpus(1, 1, 0)],
+  command: node('transformers.js'),
+  ...plainJson,
+};
+
+const BULLMQ: Peer = {
+  name: 'bullmq',
+  title: 'BullMQ 6.7.0 + onnxruntime-node 1.30.0',
+  packages: [],
+  settings: [onTwoCpus(2, 1, 0), onTwoCpus(1, 1, 0), onTwoCpus(2, 1, 0, 450)],
+  command: node('bullmq', 'main.js'),
+  ...plainJson,
+};
+
 /** The first one is what the others are compared with. */
-export const PEERS: [Peer, ...Peer[]] = [INTERLEAVE, LITSERVE, MOSEC];
+export const PEERS: [Peer, ...Peer[]] = [INTERLEAVE, TRITON, LITSERVE, MOSEC, RAY_SERVE, BENTOML, TRANSFORMERS, BULLMQ];
 
 export function peerOf(name: string): Peer {
   const peer = PEERS.find((one) => one.name === name);

@@ -9,6 +9,7 @@ import type { Peer, Settings } from './peer';
 import { PeerServer } from './peer-server';
 import { MIX } from './load/rows';
 import { saveResults, type PeerResult } from './results';
+import { tablesOf } from './table';
 
 /**
  * Interleave beside what users would take instead: servers from PyPI and npm with the same model on the same CPUs, asked by the same load
@@ -58,7 +59,7 @@ async function main(): Promise<void> {
   for (const peer of peers.filter((one) => one !== PEERS[0])) {
     const [settings] = peer.settings;
     results.push({ peer: peer.name, title: peer.title, settings, figures: await run(peer, settings, parts), interleave });
-    saveResults(results, {
+    const all = saveResults(results, {
       model: MODEL,
       mix: MIX,
       seconds,
