@@ -32,6 +32,9 @@ const onTwoCpus = (workers: number, rowsMax: number, waitMs: number, timeoutMs =
   timeoutMs,
 });
 
+/** As documentations have it for a worker a CPU; one worker with larger batches; rows one by one; the same with an end to waiting. */
+const TRIED: Peer['settings'] = [onTwoCpus(2, 8, 5), onTwoCpus(1, 16, 10), onTwoCpus(2, 1, 0), onTwoCpus(2, 1, 0, 450)];
+
 const INTERLEAVE: Peer = {
   name: 'interleave',
   title: 'Interleave',
@@ -60,7 +63,7 @@ const LITSERVE: Peer = {
   name: 'litserve',
   title: 'LitServe 0.2.19',
   packages: ['litserve==0.2.19', ...ONNX_RUNTIME],
-  settings: [onTwoCpus(2, 8, 5), onTwoCpus(1, 16, 10), onTwoCpus(2, 1, 0), onTwoCpus(2, 1, 0, 450)],
+  settings: TRIED,
   command: python('litserve_server.py'),
   ...plainJson,
 };
@@ -69,7 +72,7 @@ const MOSEC: Peer = {
   name: 'mosec',
   title: 'Mosec 0.9.8',
   packages: ['mosec==0.9.8', ...ONNX_RUNTIME],
-  settings: [onTwoCpus(2, 8, 5), onTwoCpus(1, 16, 10), onTwoCpus(2, 1, 0), onTwoCpus(2, 1, 0, 450)],
+  settings: TRIED,
   command: python('mosec_server.py'),
   ...plainJson,
 };
@@ -78,7 +81,7 @@ const TRITON: Peer = {
   name: 'triton',
   title: 'Triton 2.51 (pytriton 0.7.0)',
   packages: ['nvidia-pytriton==0.7.0', 'onnxruntime==1.30.0', 'numpy==1.26.4'],
-  settings: [onTwoCpus(2, 8, 5), onTwoCpus(1, 16, 10), onTwoCpus(2, 1, 0), onTwoCpus(2, 1, 0, 450)],
+  settings: TRIED,
   command: python('triton/serve.py'),
   path: '/v2/models/encoder/infer',
   bodyOf: (ids) => ({ inputs: [{ name: 'input_ids', datatype: 'INT64', shape: [1, ids.length], data: ids }] }),
@@ -89,8 +92,11 @@ const RAY_SERVE: Peer = {
   name: 'ray',
   title: 'Ray Serve 2.60.0',
   packages: ['ray[serve]==2.60.0', ...ONNX_RUNTIME],
-  settings: [onTwoCpus(2, 8, 5), onTwoCpus(1, 16, 10), onTwoCpus(2, 1, 0), onTwoCpus(2, 1, 0, 450)],
-  command: python('ray_server.py'),
+  settings: TRIED,
+  command: (place) => {
+    const { environment, ...command } = python('ray_server.py')(place);
+    return { ...command, environment: { ...environment, RAY_AUTH_MODE: 'disabled', RAY_USAGE_STATS_ENABLED: '0' } };
+  },
   ...plainJson,
 };
 
@@ -98,7 +104,7 @@ const BENTOML: Peer = {
   name: 'bentoml',
   title: 'BentoML 1.4.40',
   packages: ['bentoml==1.4.40', ...ONNX_RUNTIME],
-  settings: [onTwoCpus(2, 8, 5), onTwoCpus(1, 16, 10), onTwoCpus(2, 1, 0), onTwoCpus(2, 1, 0, 450)],
+  settings: TRIED,
   command: (place) => ({
     program: join(place.folder, 'bin', 'bentoml'),
     args: ['serve', 'bentoml_server:Service', '--working-dir', join('bench', 'peers', 'servers'), '--port', String(place.port)],

@@ -44,14 +44,13 @@ async function main(): Promise<void> {
     try {
       await checkAnswers(server);
       const figures = await measure(server, its, seconds);
-      console.log(peer.title, JSON.stringify({ settings, figures }, null, 1));
       return figures;
     } finally {
       await server.stop();
     }
   };
   if (values.tune) {
-    for (const peer of peers) for (const settings of peer.settings) await run(peer, settings, ['idle', 'many', 'open']);
+    for (const peer of peers) await tune(peer, (settings) => run(peer, settings, ['many', 'open']));
     return;
   }
   const interleave = await run(PEERS[0], PEERS[0].settings[0], parts);
@@ -69,6 +68,25 @@ async function main(): Promise<void> {
       liveShare: LIVE_SHARE,
     });
   }
+}
+
+/** How each setting of a peer does: what its first one was chosen by. */
+async function tune(peer: Peer, run: (settings: Settings) => Promise<PeerFigures>): Promise<void> {
+  const rows: object[] = [];
+  for (const settings of peer.settings) {
+    const { many, open } = await run(settings);
+    rows.push({
+      ...settings,
+      'answers/s of 32': many?.answeredPerSecond.toFixed(0),
+      'in time/s of 32': many?.inTimePerSecond.toFixed(0),
+      'p99 ms of 32': many?.p99Ms.toFixed(0),
+      ...Object.fromEntries(
+        Object.entries(open ?? {}).map(([load, figures]) => [`in time/s at ${load} ×`, figures.inTimePerSecond.toFixed(0)]),
+      ),
+    });
+  }
+  console.log(peer.title);
+  console.table(rows);
 }
 
 function partOf(text: string): Part {

@@ -1,5 +1,11 @@
 """Triton's Python back end for the encoder: the rows of all requests of a call are one run."""
 
+import os
+import sys
+
+# The back end's interpreter does not read it.
+sys.path += os.environ["PYTHONPATH"].split(":")
+
 import numpy as np
 import triton_python_backend_utils as pb_utils
 from encoder import Encoder
