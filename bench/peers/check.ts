@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { requestRows } from './load/rows';
 import type { PeerServer } from './peer-server';
 
-const ROWS = 24;
+const ROWS = 8;
 const SEED = 5;
 /** Runs of another shape add in another order. */
 const DIFFERENCE_MAX = 1e-4;

@@ -8,7 +8,7 @@ import { CALLERS, DEADLINE_MS, LIVE_SHARE, LOADS, measure, PARTS, type Part } fr
 import type { Peer, Settings } from './peer';
 import { PeerServer } from './peer-server';
 import { MIX } from './load/rows';
-import { saveResults, type PeerResult } from './results';
+import { saveResult, type PeerResult } from './results';
 import { tablesOf } from './table';
 
 /**
@@ -54,20 +54,20 @@ async function main(): Promise<void> {
     return;
   }
   const interleave = await run(PEERS[0], PEERS[0].settings[0], parts);
-  const results: PeerResult[] = [];
   for (const peer of peers.filter((one) => one !== PEERS[0])) {
     const [settings] = peer.settings;
-    results.push({ peer: peer.name, title: peer.title, settings, figures: await run(peer, settings, parts), interleave });
-    const all = saveResults(results, {
-      model: MODEL,
-      mix: MIX,
-      seconds,
-      callers: CALLERS,
-      deadlineMs: DEADLINE_MS,
-      loads: LOADS,
-      liveShare: LIVE_SHARE,
-    });
+    try {
+      save({ peer: peer.name, title: peer.title, settings, figures: await run(peer, settings, parts), interleave }, seconds);
+    } catch (error) {
+      console.error(`${peer.title} was not measured:`, error);
+      process.exitCode = 1;
+    }
   }
+}
+
+function save(result: PeerResult, seconds: number): void {
+  const conditions = { model: MODEL, mix: MIX, seconds, callers: CALLERS, deadlineMs: DEADLINE_MS, loads: LOADS, liveShare: LIVE_SHARE };
+  console.log(tablesOf(saveResult(result, conditions)));
 }
 
 /** How each setting of a peer does: what its first one was chosen by. */

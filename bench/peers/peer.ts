@@ -10,6 +10,8 @@ export interface Settings {
   waitMs: number;
   /** After which the server gives a request up. */
   timeoutMs: number;
+  /** Requests that the server holds; it refuses more. */
+  requestsMax: number;
 }
 
 /** What a server is started with. */

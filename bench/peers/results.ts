@@ -17,10 +17,10 @@ export interface PeerResult {
 const RESULTS = join('bench', 'results');
 const PATH = join(RESULTS, 'peers.json');
 
-/** Replaces what the result file knows of the same peers, so that they can be measured one by one, and draws all; returns them. */
-export function saveResults(fresh: PeerResult[], conditions: object): PeerResult[] {
+/** Replaces what the result file knows of the same peer, so that they can be measured one by one, and draws all; returns them. */
+export function saveResult(fresh: PeerResult, conditions: object): PeerResult[] {
   const known = existsSync(PATH) ? (JSON.parse(readFileSync(PATH, 'utf8')) as { results: PeerResult[] }).results : [];
-  const results = [...known.filter(({ peer }) => !fresh.some((one) => one.peer === peer)), ...fresh];
+  const results = [...known.filter(({ peer }) => peer !== fresh.peer), fresh];
   mkdirSync(RESULTS, { recursive: true });
   const machine = { cpu: cpus()[0]?.model, cpus: cpus().length, kernel: release() };
   writeFileSync(PATH, `${JSON.stringify({ ...conditions, ...machine, results }, null, 2)}\n`);

@@ -24,7 +24,7 @@ const figures = (rate: number, p99Ms: number, jobs: string[]): PeerFigures => ({
 const result = (title: string, ours: number): PeerResult => ({
   peer: title,
   title,
-  settings: { workers: 2, threads: 1, rowsMax: 8, waitMs: 5, timeoutMs: 30_000 },
+  settings: { workers: 2, threads: 1, rowsMax: 8, waitMs: 5, timeoutMs: 30_000, requestsMax: 48 },
   figures: figures(40, 800, ['4', '32']),
   interleave: figures(ours, 200, ['batch', 'gate']),
 });

@@ -17,7 +17,8 @@ class EncoderWorker(Worker):
 
 
 if __name__ == "__main__":
-    sys.argv += ["--address", "127.0.0.1", "--port", str(PORT), "--timeout", str(SETTINGS["timeoutMs"]), "--log-level", "warning"]
+    sys.argv += ["--address", "127.0.0.1", "--port", str(PORT), "--log-level", "warning"]
+    sys.argv += ["--timeout", str(SETTINGS["timeoutMs"]), "--capacity", str(SETTINGS["requestsMax"])]
     server = Server()
     server.append_worker(
         EncoderWorker, num=SETTINGS["workers"], max_batch_size=SETTINGS["rowsMax"], max_wait_time=SETTINGS["waitMs"], route="/predict"

@@ -8,7 +8,8 @@ from starlette.requests import Request
 
 @serve.deployment(
     num_replicas=SETTINGS["workers"],
-    max_ongoing_requests=max(8, 2 * SETTINGS["rowsMax"]),
+    max_queued_requests=SETTINGS["requestsMax"],
+    max_ongoing_requests=2 * SETTINGS["rowsMax"],
     ray_actor_options={"num_cpus": 0.5},
 )
 class Service:

@@ -1,7 +1,7 @@
 import cluster from 'node:cluster';
 import { dirname } from 'node:path';
 import { AutoModel, env, Tensor } from '@huggingface/transformers';
-import { MODEL, PORT, SETTINGS } from './environment';
+import { MODEL, SETTINGS } from './environment';
 import { serveJson } from './json-server';
 
 /** transformers.js behind an HTTP server of Node.js: a process for each worker, and one run for each request. */
@@ -14,7 +14,7 @@ async function serve(): Promise<void> {
     session_options: { intraOpNumThreads: SETTINGS.threads, interOpNumThreads: 1 },
   });
   const tensor = (values: number[]): Tensor => new Tensor('int64', BigInt64Array.from(values, BigInt), [1, values.length]);
-  serveJson(PORT, async (ids) => {
+  serveJson(async (ids) => {
     const output = (await model({ input_ids: tensor(ids), attention_mask: tensor(ids.map(() => 1)) })) as { sentence_embedding: Tensor };
     return Array.from(output.sentence_embedding.data as Float32Array);
   });

@@ -2,7 +2,7 @@ import { fork, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { Queue, QueueEvents } from 'bullmq';
 import { freePort } from '../../../../test/support/stack';
-import { PORT, SETTINGS } from '../environment';
+import { SETTINGS } from '../environment';
 import { serveJson } from '../json-server';
 
 /** What is built at home: an HTTP server that puts each request into a queue of BullMQ, a Redis, and workers with onnxruntime-node. */
@@ -25,9 +25,15 @@ async function main(): Promise<void> {
   queue.on('error', () => undefined);
   events.on('error', () => undefined);
   await events.waitUntilReady();
-  serveJson(PORT, async (ids) => {
+  serveJson(async (ids) => {
     const job = await queue.add('embed', { ids });
-    return job.waitUntilFinished(events, SETTINGS.timeoutMs);
+    try {
+      return await job.waitUntilFinished(events, SETTINGS.timeoutMs);
+    } catch (error) {
+      // Nobody waits for it any more; one that runs cannot be removed.
+      await job.remove().catch(() => undefined);
+      throw error;
+    }
   });
 }
 

@@ -17,7 +17,7 @@ output [{{ name: "sentence_embedding" data_type: TYPE_FP32 dims: [384] }}]
 instance_group [{{ count: {workers} kind: KIND_CPU }}]
 dynamic_batching {{
   max_queue_delay_microseconds: {waitUs}
-  default_queue_policy {{ timeout_action: REJECT default_timeout_microseconds: {timeoutUs} }}
+  default_queue_policy {{ timeout_action: REJECT default_timeout_microseconds: {timeoutUs} max_queue_size: {requestsMax} }}
 }}
 """
 
