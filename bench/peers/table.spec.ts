@@ -40,7 +40,12 @@ describe('tablesOf', () => {
   it('gives Interleave the median of its runs', () => expect(tables).toContain('| **Interleave** | 90 | 90 | 200 |'));
 
   it('sets each job of a peer beside the batch lane', () => {
-    expect(tables).toContain('| A | 20 | 800 (4.0) | 1600 (4.0) | 40 (2.0) | 2400 (6.0) | 41 (2.0) |');
+    expect(tables).toContain('| A | 20 | 800 (4.0) | 1600 (4.0) | 40 (2.0) | 2400 (6.0) | 0 | 41 (2.0) |');
+  });
+
+  it('sets the jobs of Interleave beside one another', () => {
+    expect(tables).toContain('| batch | 400 | 400 | 90 |');
+    expect(tables).toContain('| gate | 600 | 600 | 91 |');
   });
 
   it('leaves out what was not measured', () => expect(tables).toContain('| A | – | – | – | – |'));

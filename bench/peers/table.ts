@@ -45,24 +45,56 @@ const TABLES: Record<string, Column[]> = {
     ms('4 at a time: p99 ms', (figures) => jobOf(0)(figures)?.live.p99Ms),
     rate('job rows/s', (figures) => jobOf(0)(figures)?.jobRowsPerSecond),
     ms('32 at a time: p99 ms', (figures) => jobOf(1)(figures)?.live.p99Ms),
+    { title: 'live lost, %', of: (figures) => percent(jobOf(1)(figures)?.live.failedShare), digits: 0 },
     rate('job rows/s', (figures) => jobOf(1)(figures)?.jobRowsPerSecond),
   ],
 };
 
+const percent = (share: number | undefined): number | undefined => (share === undefined ? undefined : 100 * share);
+
 /** A table for each part, in Markdown. In brackets: how many times as good Interleave was in the same run. Its own row is the median of all runs. */
 export function tablesOf(results: PeerResult[]): string {
-  return Object.entries(TABLES)
-    .map(([title, columns]) => {
-      const ours = columns.map(({ of, digits }) => text(median(results.map(({ interleave }) => of(interleave) ?? NaN)), digits));
-      const rows = results.map(({ title: peer, figures, interleave }) => [
-        peer,
-        ...columns.map((column) => cell(column, figures, interleave)),
-      ]);
-      const header = ['', ...columns.map((column) => column.title)];
-      const lines = [header, header.map(() => '---'), ['**Interleave**', ...ours], ...rows];
-      return `${title}\n\n${lines.map((line) => `| ${line.join(' | ')} |`).join('\n')}\n`;
-    })
-    .join('\n');
+  const parts = Object.entries(TABLES).map(([title, columns]) => {
+    const ours = columns.map(({ of, digits }) => text(oursOf(results, of), digits));
+    const rows = results.map(({ title: peer, figures, interleave }) => [
+      peer,
+      ...columns.map((column) => cell(column, figures, interleave)),
+    ]);
+    return markdown(title, ['', ...columns.map((column) => column.title)], [['**Interleave**', ...ours], ...rows]);
+  });
+  return [...parts, jobsTable(results)].join('\n');
+}
+
+/** The same live load and rows of the same job on Interleave: in the batch lane, and through its live endpoint by what metrics say. */
+function jobsTable(results: PeerResult[]): string {
+  const names = results[0]?.interleave.mixed?.jobs.map(({ job }) => job) ?? [];
+  const rows = names.map((name) => {
+    const of = (value: (figures: MixedFigures) => number) =>
+      oursOf(results, ({ mixed }) => mixed?.jobs.filter(({ job }) => job === name).map(value)[0]);
+    return [
+      name,
+      text(
+        of(({ live }) => live.p50Ms),
+        0,
+      ),
+      text(
+        of(({ live }) => live.p99Ms),
+        0,
+      ),
+      text(
+        of((figures) => figures.jobRowsPerSecond),
+        0,
+      ),
+    ];
+  });
+  return markdown('A job of Interleave', ['', 'live p50 ms', 'live p99 ms', 'job rows/s'], rows);
+}
+
+const oursOf = (results: PeerResult[], of: Column['of']): number => median(results.map(({ interleave }) => of(interleave) ?? NaN));
+
+function markdown(title: string, header: string[], rows: string[][]): string {
+  const lines = [header, header.map(() => '---'), ...rows];
+  return `${title}\n\n${lines.map((line) => `| ${line.join(' | ')} |`).join('\n')}\n`;
 }
 
 function cell({ of, digits, better }: Column, figures: PeerFigures, interleave: PeerFigures): string {
