@@ -22,17 +22,21 @@ export class OpenLoop {
 
   constructor(private readonly url: string) {}
 
-  /** Resolves once every request is answered, also after `signal`. `requests` are sent one after the other, over and over. */
+  /**
+   * Resolves once every request is answered, also after `signal`. `requests` are sent one after the other, over and over. With
+   * `giveUpMs` a caller closes its connection so long after its request was due; its status is 0 then.
+   */
   async run(
     requests: Buffer[],
-    options: { perSecond: number; durationMs: number; random: SeededRandom; signal?: AbortSignal },
+    options: { perSecond: number; durationMs: number; random: SeededRandom; signal?: AbortSignal; giveUpMs?: number | null },
   ): Promise<Outcome[]> {
+    const giveUpMs = options.giveUpMs ?? Infinity;
     const answers: Promise<Outcome>[] = [];
     const startMs = performance.now();
     let dueMs = startMs + gapMs(options);
     while (dueMs < startMs + options.durationMs && options.signal?.aborted !== true) {
       while (dueMs <= performance.now()) {
-        answers.push(this.send(requests[answers.length % requests.length] ?? Buffer.alloc(0), dueMs));
+        answers.push(this.send(requests[answers.length % requests.length] ?? Buffer.alloc(0), dueMs, giveUpMs));
         dueMs += gapMs(options);
       }
       await new Promise((resolve) => setTimeout(resolve, dueMs - performance.now()));
@@ -44,9 +48,11 @@ export class OpenLoop {
     for (const connection of this.idle) connection.close();
   }
 
-  private async send(request: Buffer, dueMs: number): Promise<Outcome> {
+  private async send(request: Buffer, dueMs: number, giveUpMs: number): Promise<Outcome> {
     const connection = await this.connection();
     const sentMs = performance.now();
+    const leftMs = dueMs + giveUpMs - sentMs;
+    const timer = leftMs === Infinity ? undefined : setTimeout(() => connection.abort(), Math.max(0, leftMs));
     const outcome = (status: number): Outcome => ({
       status,
       dueMs,
@@ -60,13 +66,16 @@ export class OpenLoop {
     } catch {
       this.giveBack(null);
       return outcome(0);
+    } finally {
+      clearTimeout(timer);
     }
   }
 
   private async connection(): Promise<HttpConnection> {
     for (;;) {
       const idle = this.idle.pop();
-      if (idle !== undefined) return idle;
+      if (idle?.isOpen === true) return idle;
+      if (idle !== undefined) this.opened -= 1;
       if (this.opened < CONNECTIONS_MAX) {
         this.opened += 1;
         return HttpConnection.open(this.url);

@@ -1,6 +1,7 @@
 import { connect, type Socket } from 'node:net';
 
 const HEADER_END = Buffer.from('\r\n\r\n');
+const LINE_END = Buffer.from('\r\n');
 
 export interface RawResponse {
   status: number;
@@ -9,7 +10,7 @@ export interface RawResponse {
 }
 
 /**
- * One keep-alive HTTP/1.1 connection that sends prepared bytes and reads `Content-Length` answers: the client's own cost
+ * One keep-alive HTTP/1.1 connection that sends prepared bytes and reads answers of known length or in chunks: the client's own cost
  * stays out of the figure. One request at a time.
  */
 export class HttpConnection {
@@ -40,8 +41,18 @@ export class HttpConnection {
     });
   }
 
+  /** False once the server has closed it, as many do with one that is idle. */
+  get isOpen(): boolean {
+    return !this.socket.destroyed && this.socket.readyState === 'open';
+  }
+
   close(): void {
     this.waiting = null;
+    this.socket.destroy();
+  }
+
+  /** Closes it; a request that waits for its answer fails. */
+  abort(): void {
     this.socket.destroy();
   }
 
@@ -50,14 +61,31 @@ export class HttpConnection {
     const headEnd = this.received.indexOf(HEADER_END);
     if (headEnd < 0) return;
     const head = this.received.toString('latin1', 0, headEnd);
-    const length = Number(/\r\ncontent-length: (\d+)/i.exec(head)?.[1] ?? NaN);
-    const end = headEnd + HEADER_END.length + length;
-    if (!(this.received.length >= end)) return;
-    const body = this.received.subarray(headEnd + HEADER_END.length, end);
-    this.received = this.received.subarray(end);
+    const parsed = bodyOf(head, this.received.subarray(headEnd + HEADER_END.length));
+    if (parsed === null) return;
+    const { body, bytes } = parsed;
+    this.received = this.received.subarray(headEnd + HEADER_END.length + bytes);
     const { waiting } = this;
     this.waiting = null;
     waiting?.resolve({ status: Number(head.slice(9, 12)), head, body });
+  }
+}
+
+/** The body that `received` begins with, and the bytes that it took; null: it is not complete. */
+export function bodyOf(head: string, received: Buffer): { body: Buffer; bytes: number } | null {
+  const length = /\r\ncontent-length: (\d+)/i.exec(head)?.[1];
+  if (length !== undefined)
+    return received.length < Number(length) ? null : { body: received.subarray(0, Number(length)), bytes: Number(length) };
+  const chunks: Buffer[] = [];
+  for (let at = 0; ;) {
+    const lineEnd = received.indexOf(LINE_END, at);
+    if (lineEnd < 0) return null;
+    const size = parseInt(received.toString('latin1', at, lineEnd), 16);
+    const start = lineEnd + LINE_END.length;
+    at = start + size + LINE_END.length;
+    if (received.length < at) return null;
+    if (size === 0) return { body: Buffer.concat(chunks), bytes: at };
+    chunks.push(received.subarray(start, start + size));
   }
 }
 

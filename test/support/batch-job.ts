@@ -9,12 +9,16 @@ export interface OutputLine {
   error: { code: string; message: string } | null;
 }
 
-export function openaiClient(stack: Stack): OpenAI {
+export function openaiClient(stack: Pick<Stack, 'url'>): OpenAI {
   return new OpenAI({ apiKey: 'unused', baseURL: `${stack.url}/v1`, maxRetries: 0 });
 }
 
 /** Writes an embeddings batch (`row-0`, `row-1`, …; texts or token ids) and submits it with the official client; resolves with the batch's id. */
-export async function submitEmbeddings(stack: Stack, model: string, inputs: Iterable<string | number[]>): Promise<string> {
+export async function submitEmbeddings(
+  stack: Pick<Stack, 'url' | 'dir'>,
+  model: string,
+  inputs: Iterable<string | number[]>,
+): Promise<string> {
   const client = openaiClient(stack);
   const path = join(stack.dir, 'batch.jsonl');
   let lines = '';
