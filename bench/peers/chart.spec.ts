@@ -15,6 +15,7 @@ const result = (title: string, p99Ms: number, oursMs: number): PeerResult => ({
   peer: title,
   title,
   settings: { workers: 2, threads: 1, rowsMax: 8, waitMs: 5, timeoutMs: 30_000, requestsMax: 48 },
+  seconds: 8,
   figures: { mixed: { livePerSecond: 9, alone: load(p99Ms), jobs: [{ job: '4', live: load(p99Ms), jobRowsPerSecond: 7 }] } },
   interleave: { mixed: { livePerSecond: 9, alone: load(oursMs), jobs: [{ job: 'batch', live: load(oursMs), jobRowsPerSecond: 8 }] } },
 });

@@ -8,7 +8,7 @@ const SEED = 5;
 /** Runs of another shape add in another order. */
 const DIFFERENCE_MAX = 1e-4;
 
-/** Throws when a server that is asked for rows of many lengths at once answers one of them with another vector than a run of that row alone. */
+/** Asks for rows of many lengths at once; throws when the vector of one is not that of a run of that row alone. */
 export async function checkAnswers(server: PeerServer): Promise<void> {
   const session = await InferenceSession.create(join(server.place.modelDir, 'model.onnx'));
   try {

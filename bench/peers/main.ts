@@ -57,7 +57,7 @@ async function main(): Promise<void> {
   for (const peer of peers.filter((one) => one !== PEERS[0])) {
     const [settings] = peer.settings;
     try {
-      save({ peer: peer.name, title: peer.title, settings, figures: await run(peer, settings, parts), interleave }, seconds);
+      save({ peer: peer.name, title: peer.title, settings, seconds, figures: await run(peer, settings, parts), interleave });
     } catch (error) {
       console.error(`${peer.title} was not measured:`, error);
       process.exitCode = 1;
@@ -65,8 +65,8 @@ async function main(): Promise<void> {
   }
 }
 
-function save(result: PeerResult, seconds: number): void {
-  const conditions = { model: MODEL, mix: MIX, seconds, callers: CALLERS, deadlineMs: DEADLINE_MS, loads: LOADS, liveShare: LIVE_SHARE };
+function save(result: PeerResult): void {
+  const conditions = { model: MODEL, mix: MIX, callers: CALLERS, deadlineMs: DEADLINE_MS, loads: LOADS, liveShare: LIVE_SHARE };
   console.log(tablesOf(saveResult(result, conditions)));
 }
 

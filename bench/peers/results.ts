@@ -9,6 +9,8 @@ export interface PeerResult {
   peer: string;
   title: string;
   settings: Settings;
+  /** Of each load, after its warm-up. */
+  seconds: number;
   figures: PeerFigures;
   /** Interleave in the same run, minutes before. */
   interleave: PeerFigures;

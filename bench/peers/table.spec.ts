@@ -25,6 +25,7 @@ const result = (title: string, ours: number): PeerResult => ({
   peer: title,
   title,
   settings: { workers: 2, threads: 1, rowsMax: 8, waitMs: 5, timeoutMs: 30_000, requestsMax: 48 },
+  seconds: 8,
   figures: figures(40, 800, ['4', '32']),
   interleave: figures(ours, 200, ['batch', 'gate']),
 });

@@ -52,7 +52,10 @@ const TABLES: Record<string, Column[]> = {
 
 const percent = (share: number | undefined): number | undefined => (share === undefined ? undefined : 100 * share);
 
-/** A table for each part, in Markdown. In brackets: how many times as good Interleave was in the same run. Its own row is the median of all runs. */
+/**
+ * A table for each part, in Markdown. In brackets: how many times as good Interleave was in the same run. Its own row is the median over
+ * the rows below.
+ */
 export function tablesOf(results: PeerResult[]): string {
   const parts = Object.entries(TABLES).map(([title, columns]) => {
     const ours = columns.map(({ of, digits }) => text(oursOf(results, of), digits));
@@ -101,7 +104,8 @@ function cell({ of, digits, better }: Column, figures: PeerFigures, interleave: 
   const [theirs, ours] = [of(figures) ?? NaN, of(interleave) ?? NaN];
   if (better === undefined) return text(theirs, digits);
   const times = better === 'higher' ? ours / theirs : theirs / ours;
-  return Number.isFinite(times) ? `${text(theirs, digits)} (${times.toPrecision(2)})` : text(theirs, digits);
+  if (!Number.isFinite(times)) return text(theirs, digits);
+  return `${text(theirs, digits)} (${times < 100 ? times.toPrecision(2) : times.toFixed(0)})`;
 }
 
 const text = (value: number, digits: number): string => (Number.isFinite(value) ? value.toFixed(digits) : '–');

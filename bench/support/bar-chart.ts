@@ -31,7 +31,8 @@ export interface BarChart {
 export function barChart({ legend, legendWidth, panels }: BarChart): string {
   const height = TOP + panels.length * PANEL_HEIGHT;
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" font-family="sans-serif" font-size="11">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" ` +
+      'font-family="sans-serif" font-size="11">',
     `<rect width="${WIDTH}" height="${height}" fill="white"/>`,
     legendOf(legend, legendWidth),
     ...panels.map((panel, index) => panelOf(panel, TOP + index * PANEL_HEIGHT)),
@@ -43,7 +44,8 @@ function legendOf(legend: Record<string, string>, width: number): string {
   return Object.entries(legend)
     .map(
       ([name, colour], index) =>
-        `<rect x="${LEFT + index * width}" y="14" width="12" height="12" fill="${colour}"/><text x="${LEFT + 17 + index * width}" y="24">${name}</text>`,
+        `<rect x="${LEFT + index * width}" y="14" width="12" height="12" fill="${colour}"/>` +
+        `<text x="${LEFT + 17 + index * width}" y="24">${name}</text>`,
     )
     .join('\n');
 }
@@ -58,9 +60,8 @@ function panelOf({ title, log, format, groups }: Panel, top: number): string {
   ];
   let x = LEFT + 6;
   for (const { label, bars } of groups) {
-    parts.push(
-      `<text x="${x}" y="${base + 16}" font-size="10">${label.replace(', ', `</text><text x="${x}" y="${base + 29}" font-size="10">`)}</text>`,
-    );
+    const secondLine = `</text><text x="${x}" y="${base + 29}" font-size="10">`;
+    parts.push(`<text x="${x}" y="${base + 16}" font-size="10">${label.replace(', ', secondLine)}</text>`);
     for (const { colour, value } of bars) {
       const barHeight = ((PLOT_HEIGHT - 20) * height(value)) / highest;
       parts.push(`<rect x="${x}" y="${(base - barHeight).toFixed(1)}" width="${BAR}" height="${barHeight.toFixed(1)}" fill="${colour}"/>`);

@@ -4,7 +4,7 @@ import { Scrape } from '../../../test/support/metrics';
 const AGE_MS = 5000;
 const BASELINE = 0.05;
 
-/** How many requests a dispatcher may have in flight: capacity × (1 − saturation − baseline), saturation = requests at the server ÷ capacity. */
+/** How many requests may be in flight: capacity × (1 − saturation − baseline); saturation: requests at the server ÷ capacity. */
 export const budgetOf = (requests: number, capacity: number): number =>
   Math.floor(capacity * Math.min(1, Math.max(0, 1 - requests / capacity - BASELINE)));
 

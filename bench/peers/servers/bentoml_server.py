@@ -12,7 +12,11 @@ BATCHES = {
 }
 
 
-@bentoml.service(workers=SETTINGS["workers"], traffic={"timeout": SETTINGS["timeoutMs"] / 1000, "max_concurrency": SETTINGS["requestsMax"]}, logging={"access": {"enabled": False}})
+@bentoml.service(
+    workers=SETTINGS["workers"],
+    traffic={"timeout": SETTINGS["timeoutMs"] / 1000, "max_concurrency": SETTINGS["requestsMax"]},
+    logging={"access": {"enabled": False}},
+)
 class Service:
     def __init__(self):
         self.encoder = Encoder()

@@ -9,7 +9,7 @@ from starlette.requests import Request
 @serve.deployment(
     num_replicas=SETTINGS["workers"],
     max_queued_requests=SETTINGS["requestsMax"],
-    max_ongoing_requests=2 * SETTINGS["rowsMax"],
+    max_ongoing_requests=16,
     ray_actor_options={"num_cpus": 0.5},
 )
 class Service:

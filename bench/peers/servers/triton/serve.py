@@ -1,4 +1,4 @@
-"""Triton: its binary from the wheel of pytriton, with the model in the Python back end, dynamic batches of ragged rows and CPU instances."""
+"""Triton: its binary from the wheel of pytriton, with the model in the Python back end, batches of ragged rows and CPU instances."""
 
 import json
 import os
