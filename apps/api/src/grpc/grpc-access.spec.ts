@@ -121,7 +121,7 @@ describe('the door of gRPC', () => {
     });
 
     it.each(['expires', 'is revoked'])('ends what is open and idle when its key %s, but not the watch of the whole server', async (how) => {
-      const expiresAt = how === 'expires' ? Math.floor(Date.now() / 1000) + 3 : null;
+      const expiresAt = how === 'expires' ? Math.floor(Date.now() / 1000) + 6 : null;
       const { secret, id } = await openWith({ expiresAt });
       await keyOf();
       const metadata = metadataOf(bearer(secret));
