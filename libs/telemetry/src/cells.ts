@@ -21,8 +21,8 @@ abstract class Cells<Label extends string, Cell> {
     private readonly type: 'counter' | 'gauge' | 'histogram',
     protected readonly options: CellsOptions<Label>,
   ) {
-    const { name } = options;
-    const metric = { name, get: () => Promise.resolve(this.json()), reset: () => this.cells.clear() };
+    const { name, labelNames } = options;
+    const metric = { name, labelNames, get: () => Promise.resolve(this.json()), reset: () => this.cells.clear() };
     // All that a registry asks of a metric; its type names prom-client's own classes.
     for (const registry of options.registers) registry.registerMetric(metric as unknown as Metric);
   }
