@@ -37,7 +37,10 @@ export function tryKernelLock(kind: string, subject: string): Promise<KernelLock
 /** Resolves when whoever has the lock gives it back or ends, at once where nobody has it. Nothing runs meanwhile. */
 export function kernelLockFree(kind: string, subject: string): Promise<void> {
   return new Promise((resolve) => {
-    connect(nameOf(kind, subject)).on('error', () => undefined).resume().once('close', () => resolve());
+    connect(nameOf(kind, subject))
+      .on('error', () => undefined)
+      .resume()
+      .once('close', () => resolve());
   });
 }
 
