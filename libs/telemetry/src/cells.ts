@@ -53,7 +53,7 @@ abstract class Cells<Label extends string, Cell> {
 }
 
 /** One number. */
-export class NumberCell {
+class NumberCell {
   value = 0;
 
   inc(by = 1): void {
