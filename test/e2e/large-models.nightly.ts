@@ -18,7 +18,7 @@ describe('a large model', () => {
   const start = async (memory: string): Promise<void> => {
     const partitions = [{ id: 'all', class: 'reserved', cpus: [0], memory }];
     const config = JSON.stringify({ partitions, realtime: { timeoutMs: 60_000 }, calibration: { budgetMs: 0 } });
-    stack = await Stack.start({ models: [], environment: { MODELS_DIR: join(root, 'models') }, config });
+    stack = await Stack.start({ models: [], environment: { MODELS_DIR: join(root, 'models') }, config, until: 'live' });
   };
 
   const stateNow = async (): Promise<{ state: string; reason: string }> => {

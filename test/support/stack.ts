@@ -22,6 +22,8 @@ export interface StackOptions {
   environment?: Record<string, string>;
   /** Where its folder is made; default: the system's folder for temporary files. */
   parentDir?: string;
+  /** Until when its start waits; default: `ready`. A node with a model that is not loaded is live, not ready. */
+  until?: 'live' | 'ready';
 }
 
 /** A whole node in a folder of its own: the built product, started as a user starts it. */
@@ -66,7 +68,7 @@ export class Stack {
     };
     const stack = new Stack(`http://127.0.0.1:${port}`, `127.0.0.1:${grpcPort}`, dir, startUp(), output, startUp);
     try {
-      await stack.ready();
+      await stack.reaches(options.until ?? 'ready');
     } catch (error) {
       await stack.stop();
       throw error;
@@ -87,19 +89,23 @@ export class Stack {
     return this.up.pid ?? 0;
   }
 
-  async ready(): Promise<void> {
+  ready(): Promise<void> {
+    return this.reaches('ready');
+  }
+
+  private async reaches(health: 'live' | 'ready'): Promise<void> {
     await until(
       async () => {
         return (
           this.up.exitCode !== null ||
-          fetch(`${this.url}/v2/health/ready`).then(
+          fetch(`${this.url}/v2/health/${health}`).then(
             (response) => response.status === 200,
             () => false,
           )
         );
       },
       READY_MS_MAX,
-      () => `not ready:\n${this.log().slice(-8000)}`,
+      () => `not ${health}:\n${this.log().slice(-8000)}`,
     );
     if (this.up.exitCode !== null) throw new Error(`the stack ended with ${this.up.exitCode}:\n${this.log()}`);
   }
