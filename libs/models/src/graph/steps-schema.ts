@@ -19,7 +19,8 @@ const maps = { input_map: tensorMap, output_map: tensorMap };
 
 const STEP_FORM =
   "expected { model: NAME, input_map: { <the model's input>: <tensor> }, output_map: { <the model's output>: <tensor> } }, " +
-  "version: '1' as needed; tokenizer: NAME or head: NAME in place of model; fleet: true beside model and version where other nodes may run it";
+  "version: '1' as needed; tokenizer: NAME or head: NAME in place of model; " +
+  'fleet: true beside model and version where other nodes may run it';
 const stepSchema = z.union(
   [
     z.strictObject({ model: modelName, version, fleet: z.boolean().optional(), ...maps }),

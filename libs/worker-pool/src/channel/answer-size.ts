@@ -6,7 +6,7 @@ export class AnswerSize {
   private perInputByte = 0;
   private bytesMax = 0;
 
-  /** A worker said what the outputs of an item take. */
+  /** An item was answered with so much room. One that finds no room at all teaches nothing: others would be refused for it. */
   learn(inputBytes: number, answerBytes: number): void {
     this.perInputByte = Math.max(this.perInputByte, answerBytes / Math.max(1, inputBytes));
     this.bytesMax = Math.max(this.bytesMax, answerBytes);

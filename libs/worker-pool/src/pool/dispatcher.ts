@@ -1,9 +1,10 @@
 import { byteText, InterleaveError, RevisionGone } from '@app/contracts';
-import { type ChannelItem, type Completion, ITEM_STATUSES, ChannelError } from '@app/native';
+import { type Completion, ITEM_STATUSES, ChannelError } from '@app/native';
 import type { ChannelAnswer, Suspicion } from '../channel/channel-client';
 import type { InputBlame } from './input-blame';
 import { splitModelKey } from '../placement/model-directory';
-import { decodeResult, encodeItem, responseBytesForPayload } from '../channel/item-codec';
+import { decodeResult, responseBytesForPayload } from '../channel/item-codec';
+import { encodePending, forgetLearned, inputBytesOf } from './encode-pending';
 import { type WorkerInTime, waitObserver } from '../admission/predicted-time';
 import { answerExecutorNs } from '../shares/executor-time';
 import { ParkedItems, type PendingItem, tooLate } from './pending';
@@ -182,8 +183,8 @@ export class Dispatcher {
     const model = slot.readyModel(items[0]?.request.key ?? '');
     if (model === null) return items.length === 0;
     const toSubmit = items.flatMap((item) => {
-      const encoded = encode(item, model);
-      return encoded === null ? [] : [{ item, encoded }];
+      const submission = encodePending(item, model);
+      return submission === null ? [] : [{ item, ...submission }];
     });
     while (toSubmit.length > 0) {
       try {
@@ -199,6 +200,7 @@ export class Dispatcher {
         });
         return itemIds !== null;
       } catch (error) {
+        if (error instanceof ChannelError && error.code === 'TOO_LARGE' && forgetLearned(toSubmit)) continue;
         if (!(error instanceof ChannelError) || error.item === null) throw error;
         const [refused] = toSubmit.splice(error.item, 1);
         refused?.item.settle(error.code === 'TOO_LARGE' ? tooLarge(error, slot) : new InterleaveError('invalid_request', error.message));
@@ -251,6 +253,7 @@ export class Dispatcher {
     switch (status) {
       case 'ok':
         this.blame.countAnswer(item.request.key);
+        if (item.enlargements > 0) model.answerSize.learn(inputBytesOf(item), item.responseBytesMin);
         return item.settle(
           decodeResult(completion, model.signature) ?? new InterleaveError('internal', 'the worker answered with an unknown output'),
         );
@@ -304,7 +307,6 @@ export class Dispatcher {
       );
     }
     item.responseBytesMin = responseBytesForPayload(payloadBytes, model.signature);
-    model.answerSize.learn(inputBytesOf(item), item.responseBytesMin);
     this.requeue(item);
   }
 
@@ -370,30 +372,3 @@ function tooLarge(error: ChannelError, slot: WorkerSlot | undefined): Interleave
     `${error.message}; send less at once, or raise ${lane}.channelBytes or ${lane}.queueItemsMax in interleave.yaml`,
   );
 }
-
-/** Null when the item had to be settled instead. */
-function encode(item: PendingItem, model: ReadyModel): ChannelItem | null {
-  const timeoutMs = item.request.timeLeftMs();
-  try {
-    if (timeoutMs === 0) throw tooLate();
-    const { inputs, outputs, responseBytes, isExact } = encodeItem(item.item, model.signature);
-    const learnedBytes = isExact ? 0 : model.answerSize.expect(inputBytesOf(item));
-    return {
-      revision: model.revision,
-      priority: item.priority,
-      alone: item.deaths > 0 || item.request.runAlone,
-      ahead: item.goesAhead,
-      timeoutMs,
-      outputs,
-      // Past the maximum it is refused as too large.
-      responseBytes: Math.min(Math.max(responseBytes, learnedBytes, item.responseBytesMin), Number.MAX_SAFE_INTEGER),
-      inputs,
-    };
-  } catch (error) {
-    if (!(error instanceof InterleaveError)) throw error;
-    item.settle(error);
-    return null;
-  }
-}
-
-const inputBytesOf = ({ item }: PendingItem): number => item.inputs.reduce((sum, { data }) => sum + data.byteLength, 0);

@@ -548,6 +548,21 @@ describe('WorkerPool', () => {
     expect(await runs(900_000n)).toBe(1);
   });
 
+  it('refuses nothing for the size of other answers', async () => {
+    await place(plan('w1', { channelBytes: 1 << 20 }));
+    await startWorker('w1');
+    await untilReady();
+    const outputs = (...bytes: bigint[]) =>
+      infer(
+        bytes.map((count) => commandItem(COMMANDS.output, count)),
+        { model: 'command' },
+      );
+    expect((await outputs(2_000_000n)).map(codeOf)).not.toEqual(['ok']);
+    expect((await outputs(1000n)).map(codeOf)).toEqual(['ok']);
+    expect((await outputs(300_000n)).map(codeOf)).toEqual(['ok']);
+    expect((await outputs(1000n, 1000n, 1000n, 1000n, 1000n, 1000n)).map(codeOf)).toEqual(Array(6).fill('ok'));
+  });
+
   it('maps what the worker answers to the error table', async () => {
     await place(plan('w1'));
     await startWorker('w1');
