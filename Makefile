@@ -2,14 +2,14 @@
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help up build setup test lint typecheck bench faults load nightly coverage check-onnx check-models check-hostile check-doors check-keys check-mutations check-deploy gpu-check sanitize format clean
+.PHONY: help up build setup test lint bench faults load nightly coverage check-onnx check-models check-hostile check-doors check-keys check-mutations check-deploy gpu-check sanitize format clean
 
 MODELS_DIR ?= models
 NATIVE_ADDON := libs/native/build/interleave_native.node
 NATIVE_SOURCES := $(shell find libs/native/src libs/native/CMakeLists.txt libs/native/build.sh -type f)
 TS_BUILT := dist/.built
 TS_SOURCES := $(shell find apps libs tools bench test/fixtures test/support \( -name '*.ts' -not -name '*.spec.ts' -o -name '*.tsx' -o -name '*.css' -o -name '*.html' -o -name '*.proto' \) 2>/dev/null) \
-  tsconfig.json tsconfig.build.json nest-cli.json package.json apps/dashboard/build.mjs
+  tools/swc.cjs tools/build.mjs package.json apps/dashboard/build.mjs
 DEMO_MODEL := $(MODELS_DIR)/encoder-tiny/model.onnx
 CHECKS := tools/checks/.venv/.installed
 HELM_VERSION := v4.3.1
@@ -43,16 +43,13 @@ $(DEMO_MODEL): | build
 	@echo 'build: demo model encoder-tiny'
 	@node dist/tools/model-builder/src/main.js --out $(MODELS_DIR) --models encoder-tiny
 
-test: ## every test: C++, types, lint, unit, end to end
+test: ## every test: C++, types and lint, unit, end to end
 	@tools/setup.sh --tests
 	@$(MAKE) --no-print-directory build
 	@tools/test.sh
 
-lint: setup ## ESLint, the import rules, formatting, dead exports
+lint: setup ## Oxlint, types, the import rules, formatting, dead exports
 	@npm run --silent lint
-
-typecheck: setup ## TypeScript, without output
-	@npm run --silent typecheck
 
 bench: build ## the benchmarks of bench/, results in bench/results
 	@cmake --build libs/native/build --target bare_runs queue_times -- -s --no-print-directory
@@ -116,7 +113,7 @@ sanitize: ## C++ tests under ASan with UBSan, then under TSan
 	@bash libs/native/build.sh --sanitize=thread && ctest --test-dir libs/native/build-tsan --output-on-failure
 
 format: setup ## formats TypeScript and C++
-	@node_modules/.bin/prettier --write --log-level warn .
+	@node_modules/.bin/oxfmt
 	@tools/clang-format.sh
 
 clean: ## removes what was built; data/, models/ and node_modules/ stay

@@ -1,12 +1,5 @@
-const swc = {
-  jsc: {
-    target: 'es2022',
-    parser: { syntax: 'typescript', decorators: true },
-    transform: { legacyDecorator: true, decoratorMetadata: true },
-  },
-  module: { type: 'commonjs' },
-  sourceMaps: 'inline',
-};
+const swc = require('./tools/swc.cjs');
+
 /** Modules that Node can require and jest cannot: ES modules only, or with an `import()`. */
 const esModules = 'node_modules/(jose|@opentelemetry/otlp-exporter-base)/.+\\.js$';
 const shared = {
@@ -14,10 +7,6 @@ const shared = {
   testEnvironment: 'node',
   transform: { '^.+\\.ts$': ['@swc/jest', swc], [esModules]: ['@swc/jest', { module: swc.module }] },
   transformIgnorePatterns: ['/node_modules/(?!jose/|@opentelemetry/otlp-exporter-base/)'],
-  moduleNameMapper: {
-    '^@app/native$': '<rootDir>/libs/native/lib',
-    '^@app/([a-z-]+)$': '<rootDir>/libs/$1/src',
-  },
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/data/'],
 };
 

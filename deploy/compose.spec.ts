@@ -174,7 +174,7 @@ describe('docker-compose.yml', () => {
     const sources = [
       'package-lock.json',
       '.npmrc',
-      'nest-cli.json',
+      'tools/build.mjs',
       'libs/native/build.sh',
       'libs/native/CMakeLists.txt',
       'tools/model-builder/src/main.ts',

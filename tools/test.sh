@@ -76,8 +76,7 @@ report_build() {
   return "$built"
 }
 
-step 'types' count_step npm run --silent typecheck
-step 'lint' count_step npm run --silent lint
+step 'types and lint' count_step npm run --silent lint
 step 'C++ formatting' count_step tools/clang-format.sh --check
 wait "$build" || built=$?
 step 'C++ build' count_step report_build

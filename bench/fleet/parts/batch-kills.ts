@@ -39,7 +39,12 @@ export async function batchKills(options: {
   withEnvoy: boolean;
 }): Promise<BatchKills> {
   const alone = await Fleet.start({ nodes: 1 });
-  const reference = await referenceOutput(alone, options.rows).finally(() => alone.stop());
+  let reference: BatchOutput;
+  try {
+    reference = await referenceOutput(alone, options.rows);
+  } finally {
+    await alone.stop();
+  }
   const fleet = await Fleet.start({ nodes: options.nodes, withEnvoy: options.withEnvoy });
   try {
     const startMs = performance.now();

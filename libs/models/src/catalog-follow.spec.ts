@@ -121,13 +121,13 @@ describe('a catalog that follows the placement', () => {
 
     place([versionOf({ serving: 1 })], [[1, first]]);
     const second = write('maxTokens: 7');
-    place([versionOf({ serving: 1, next: 2 })], [[1, first], [2, second]]); // prettier-ignore
+    place([versionOf({ serving: 1, next: 2 })], [[1, first], [2, second]]); // oxfmt-ignore
     catalog.applyReports([report(1), report(2)]);
     await until(() => bound().length === 2);
     expect(revisionOf()).toBe(1);
     const old = catalog.find('m', null);
 
-    place([versionOf({ serving: 2 })], [[1, first], [2, second]]); // prettier-ignore
+    place([versionOf({ serving: 2 })], [[1, first], [2, second]]); // oxfmt-ignore
     expect(revisionOf()).toBe(2);
     expect(catalog.find('m', null).text?.maxTokens).toBe(7);
     expect(catalog.ofRevision(1)?.model.revision).toBe(1); // workers have it still
@@ -143,14 +143,14 @@ describe('a catalog that follows the placement', () => {
     catalog.applyReports([report(1)]);
     const second = write('maxTokens: 7');
     const third = write('maxTokens: 8');
-    place([versionOf({ serving: 1, next: 2 })], [[1, first], [2, second]]); // prettier-ignore
+    place([versionOf({ serving: 1, next: 2 })], [[1, first], [2, second]]); // oxfmt-ignore
     await until(() => bound().length === 2);
-    expect(bound()).toEqual([[1, null], [2, 'its files have changed']]); // prettier-ignore
+    expect(bound()).toEqual([[1, null], [2, 'its files have changed']]); // oxfmt-ignore
     expect(revisionOf()).toBe(1);
-    place([versionOf({ serving: 1, next: 3 })], [[1, first], [3, third]]); // prettier-ignore
+    place([versionOf({ serving: 1, next: 3 })], [[1, first], [3, third]]); // oxfmt-ignore
     catalog.applyReports([report(1), report(3)]);
     await until(() => bound().length === 2);
-    expect(bound()).toEqual([[1, null], [3, null]]); // prettier-ignore
+    expect(bound()).toEqual([[1, null], [3, null]]); // oxfmt-ignore
   });
 
   it('finds files that change between reading and binding', async () => {
@@ -165,7 +165,7 @@ describe('a catalog that follows the placement', () => {
 
   it('answers with the next revision where this process came too late for the files of the one that serves', async () => {
     const second = write();
-    place([versionOf({ serving: 1, next: 2 })], [[1, 'others'], [2, second]]); // prettier-ignore
+    place([versionOf({ serving: 1, next: 2 })], [[1, 'others'], [2, second]]); // oxfmt-ignore
     await open();
     expect(bound()).toEqual([[1, 'its files have changed']]);
     catalog.applyReports([report(1), report(2)]);
@@ -232,7 +232,7 @@ describe('a catalog that follows the placement', () => {
     const placeBoth = async (second: Partial<PlacedVersion>, releases: PlacedRelease[] = []): Promise<void> => {
       const [one, two] = [write('', '1'), write('', '2')];
       const versions = [versionOf({ serving: 1 }), versionOf({ version: '2', ...second })];
-      place(versions, [[1, one, '1'], [2, two, '2']], { releases }); // prettier-ignore
+      place(versions, [[1, one, '1'], [2, two, '2']], { releases }); // oxfmt-ignore
       await open();
       catalog.applyReports([report(1), report(2, 'ready', '2')]);
     };

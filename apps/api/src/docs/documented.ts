@@ -1,6 +1,5 @@
 import { applyDecorators } from '@nestjs/common';
-import { ApiOperation, ApiQuery, ApiResponse, ApiTags } from '@nestjs/swagger';
-import type { HeadersObject, SchemaObject } from '@nestjs/swagger/dist/interfaces/open-api-spec.interface';
+import { ApiOperation, ApiQuery, ApiResponse, ApiTags, type HeadersObject, type SchemaObject } from '@nestjs/swagger';
 import type { SchemaName } from './schemas';
 
 type ErrorStatus = 400 | 403 | 404 | 409 | 413 | 415 | 416 | 422 | 429 | 501 | 503 | 504 | 507;

@@ -21,7 +21,9 @@ export interface Question {
 
 /** What is to be done beside drawing. `offer`: look what may be done with the batch, and ask for it. */
 export type Effect =
-  { kind: 'quit' } | { kind: 'offer'; batchId: string; wanted: readonly BatchAction[] } | { kind: 'act'; question: Question };
+  | { kind: 'quit' }
+  | { kind: 'offer'; batchId: string; wanted: readonly BatchAction[] }
+  | { kind: 'act'; question: Question };
 
 export const FIRST_KEYS: KeyState = { focus: 'batches', scroll: 0, chosenBatch: null, isHelpShown: false, question: null, notice: null };
 

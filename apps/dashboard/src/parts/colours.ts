@@ -2,7 +2,18 @@ import { useEffect, useState } from 'preact/hooks';
 
 /** Tokens that are drawn with. */
 export type ColourName =
-  'live' | 'batch' | 'batch-gap' | 'system' | 'idle' | 'soft' | 'text' | 'line' | 'surface' | 'watch' | 'bad' | 'raised';
+  | 'live'
+  | 'batch'
+  | 'batch-gap'
+  | 'system'
+  | 'idle'
+  | 'soft'
+  | 'text'
+  | 'line'
+  | 'surface'
+  | 'watch'
+  | 'bad'
+  | 'raised';
 
 /** The colour of a token as canvas takes it: the value in the sheet depends on the theme. */
 export function colourOf(name: ColourName): string {
