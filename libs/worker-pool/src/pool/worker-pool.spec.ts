@@ -539,6 +539,7 @@ describe('WorkerPool', () => {
       const before = worker.started.length;
       const [result] = await infer([commandItem(COMMANDS.output, bytes)], { model: 'command' });
       expect(result).toMatchObject({ outputs: [{ name: 'bytes', shape: [Number(bytes)] }] });
+      await worker.open(); // What it says comes in order: its runs have been heard of.
       return worker.started.length - before;
     };
     expect(await runs(300_000n)).toBe(2);
