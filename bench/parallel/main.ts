@@ -6,7 +6,7 @@ import { loadConfig } from '@app/config';
 import { readTopology } from '@app/system';
 import { layoutsOf, predict, type Layout, type ParallelFacts } from '../../apps/cli/src/parallel/cost-model';
 import { findModelFiles } from '../../apps/cli/src/find-model-files';
-import { measureAllBusy, measureParallel, type MeasureRequest } from '../../apps/cli/src/parallel/measure';
+import { measureParallel, type MeasureRequest } from '../../apps/cli/src/parallel/measure';
 import { table } from '../../apps/cli/src/table';
 import { buildModels } from '../../tools/model-builder/src/models';
 import { measureNode, type Measured } from './layout-node';
@@ -27,19 +27,19 @@ const MODEL = values.model;
 const LENGTH = Number(values.length);
 const MIB = 2 ** 20;
 const DRIFT_MAX = 0.1;
-const TRIES_MAX = 4;
+const TRIES_MAX = 3;
 
 interface Row {
   layout: Layout;
-  /** The run while every CPU has one, before and after the layout was measured, divided by the one around what the prediction rests on. */
-  slowdown: number;
-  /** By how much the run before and the one after differ: what is left of the machine's drift. */
-  driftShare: number;
+  /** From what was measured right before and right after the node; of these two the mean. */
   predicted: { latencyMs: number; rowsPerSecond: number; bubbleShare: number };
   measured: Measured;
-  /** Of the rows a second: predicted ÷ measured − 1, at the speed that the machine had for each, and as predicted. */
+  /** Of the rows a second: predicted ÷ measured − 1. */
   errorShare: number;
-  errorShareAsPlanned: number;
+  /** The same for what was predicted when the first layout began: the machine's speed drifts meanwhile. */
+  errorShareAtFirst: number;
+  /** By how much the prediction before and that after differ. */
+  driftShare: number;
   /** The largest worker's memory ÷ its share of the weights. */
   memoryRatio: number;
 }
@@ -55,10 +55,13 @@ async function main(): Promise<void> {
     const { manifest } = findModelFiles(config, MODEL, null);
     const onStep = (text: string): void => console.error(`${MODEL}: ${text}`);
     const request = { config, manifest, cpus, shape: { rows: 1, length: LENGTH }, onStep };
-    const planned = await steadily(request, () => measureParallel(request));
-    const layouts = layoutsOf(planned.result).filter((layout) => layout.stages === stages || (i === 0 && layout.stages === 1));
+    const first = await measureParallel(request);
+    const layouts = layoutsOf(first).filter((layout) => layout.stages === stages || (i === 0 && layout.stages === 1));
+    let before = first;
     for (const layout of layouts) {
-      rows.push(await measureRow(request, planned, layout));
+      const { row, after } = await measureRow(request, { first, before, layout });
+      before = after;
+      rows.push(row);
       print(rows);
       write({ model: MODEL, length: LENGTH, cpus: cpus.length, rows });
     }
@@ -83,45 +86,36 @@ function split(modelsDir: string, stages: number): void {
   console.error(stdout);
 }
 
-interface Steady<T> {
-  result: T;
-  /** The run while every CPU has one, before and after it. */
-  busyMs: number;
-  /** By how much these two differ. */
-  driftShare: number;
-}
-
-/** Measures again while the speed of the machine changes meanwhile; the steadiest counts. */
-async function steadily<T>(request: MeasureRequest, measure: () => Promise<T>): Promise<Steady<T>> {
-  let best: Steady<T> | null = null;
-  for (let tries = 0; tries < TRIES_MAX && (best === null || best.driftShare > DRIFT_MAX); tries++) {
-    const before = await measureAllBusy(request);
-    const result = await measure();
-    const after = await measureAllBusy(request);
-    const driftShare = Math.max(before, after) / Math.min(before, after) - 1;
-    if (best === null || driftShare < best.driftShare) best = { result, busyMs: (before + after) / 2, driftShare };
-  }
-  return best as Steady<T>;
-}
-
-async function measureRow(request: MeasureRequest, planned: Steady<ParallelFacts>, layout: Layout): Promise<Row> {
-  const { latencyMs, rowsPerSecond, bubbleShare, workerBytes } = predict(layout, planned.result);
-  console.error(`runs ${layout.stages} × ${layout.replicas} × ${layout.width}`);
+/** Again while the prediction before the node's measurement and that after differ; the steadiest counts. */
+async function measureRow(
+  request: MeasureRequest,
+  { first, before, layout }: { first: ParallelFacts; before: ParallelFacts; layout: Layout },
+): Promise<{ row: Row; after: ParallelFacts }> {
   const { config, cpus } = request;
-  const node = { modelsDir: config.modelsDir, model: MODEL, layout, cpus, length: LENGTH, predictedMs: latencyMs };
-  const { result: measured, busyMs, driftShare } = await steadily(request, () => measureNode(node));
-  const slowdown = busyMs / planned.busyMs;
-  const residentBytes = Math.max(...measured.workers.map((worker) => worker.residentBytes));
-  return {
-    layout,
-    slowdown,
-    driftShare: Math.max(driftShare, planned.driftShare),
-    predicted: { latencyMs, rowsPerSecond, bubbleShare },
-    measured,
-    errorShare: rowsPerSecond / slowdown / measured.rowsPerSecond - 1,
-    errorShareAsPlanned: rowsPerSecond / measured.rowsPerSecond - 1,
-    memoryRatio: residentBytes / workerBytes,
-  };
+  const atFirst = predict(layout, first);
+  const node = { modelsDir: config.modelsDir, model: MODEL, layout, cpus, length: LENGTH, predictedMs: atFirst.latencyMs };
+  let row: Row | null = null;
+  let now = before;
+  for (let tries = 0; tries < TRIES_MAX && (row === null || row.driftShare > DRIFT_MAX); tries++) {
+    console.error(`runs ${layout.stages} × ${layout.replicas} × ${layout.width}`);
+    const measured = await measureNode(node);
+    const after = await measureParallel(request);
+    const [one, other] = [predict(layout, now), predict(layout, after)];
+    now = after;
+    const mean = (key: 'latencyMs' | 'rowsPerSecond' | 'bubbleShare'): number => (one[key] + other[key]) / 2;
+    const driftShare = Math.max(one.rowsPerSecond, other.rowsPerSecond) / Math.min(one.rowsPerSecond, other.rowsPerSecond) - 1;
+    if (row !== null && driftShare >= row.driftShare) continue;
+    row = {
+      layout,
+      predicted: { latencyMs: mean('latencyMs'), rowsPerSecond: mean('rowsPerSecond'), bubbleShare: mean('bubbleShare') },
+      measured,
+      errorShare: mean('rowsPerSecond') / measured.rowsPerSecond - 1,
+      errorShareAtFirst: atFirst.rowsPerSecond / measured.rowsPerSecond - 1,
+      driftShare,
+      memoryRatio: Math.max(...measured.workers.map((worker) => worker.residentBytes)) / atFirst.workerBytes,
+    };
+  }
+  return { row: row as Row, after: now };
 }
 
 function print(rows: Row[]): void {
@@ -139,7 +133,7 @@ function print(rows: Row[]): void {
         'ROWS/S',
         'PREDICTED',
         'ERROR',
-        'SLOWDOWN',
+        'DRIFT',
         'RUN MS',
         'API MS',
         'CALLERS MS',
@@ -148,7 +142,7 @@ function print(rows: Row[]): void {
         'OF DATA PARALLEL',
         'WORKER MIB',
       ],
-      rows.map(({ layout, slowdown, driftShare, predicted, measured, errorShare, errorShareAsPlanned, memoryRatio }) => [
+      rows.map(({ layout, driftShare, predicted, measured, errorShare, errorShareAtFirst, memoryRatio }) => [
         String(layout.stages),
         String(layout.replicas),
         String(layout.width),
@@ -156,8 +150,8 @@ function print(rows: Row[]): void {
         predicted.latencyMs.toFixed(1),
         measured.rowsPerSecond.toFixed(2),
         predicted.rowsPerSecond.toFixed(2),
-        `${percent(errorShare)} (${percent(errorShareAsPlanned)})`,
-        `${slowdown.toFixed(2)} (± ${percent(driftShare / 2)})`,
+        `${percent(errorShare)} (${percent(errorShareAtFirst)})`,
+        percent(driftShare),
         measured.runMs.toFixed(1),
         measured.apiMs.toFixed(2),
         measured.callersMs.toFixed(2),

@@ -58,10 +58,6 @@ export async function measureParallel(request: MeasureRequest): Promise<Parallel
   });
 }
 
-/** The time of a run while every CPU has one: how fast the machine is now. */
-export const measureAllBusy = (request: MeasureRequest): Promise<number> =>
-  withFiles(request, (modelsDir) => withNode(request, modelsDir, { width: 1, executors: request.cpus.length }, busyMs));
-
 /** A folder that has only this version of the model. */
 async function withFiles<T>({ config, manifest }: MeasureRequest, use: (modelsDir: string) => Promise<T>): Promise<T> {
   const folder = mkdtempSync(join(tmpdir(), 'interleave-parallel-'));
