@@ -108,6 +108,8 @@ describe('interleave split', () => {
       expect(`${status} ${status === 0 ? '' : errors}`).toBe('0 ');
       // The width is in the weights; that four are left of every length was so in the runs.
       expect(readOnnxFile(join(models, 'clipped-stage-2', '1', 'model.onnx')).graph.inputs[0]?.dims).toEqual([null, null, wide]);
+      const record = JSON.parse(readFileSync(join(models, 'clipped-pipeline', 'split.json'), 'utf8')) as { cuts: { tensors: object[] }[] };
+      expect(record.cuts[0]?.tensors).toEqual([expect.objectContaining({ shape: ['batch', null, wide] })]);
       await expectSameAnswers('clipped', clipped - 2);
     },
     MINUTES_5,

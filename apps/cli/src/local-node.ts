@@ -2,17 +2,28 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runPaths, type Config } from '@app/config';
-import type { InferenceItem, InterleaveError, ItemResult, Lane, ModelReport, Placement, WorkerModelPlan, WorkerPlan } from '@app/contracts';
+import type {
+  CostGrid,
+  GraphPlan,
+  InferenceItem,
+  InterleaveError,
+  ItemResult,
+  Lane,
+  ModelReport,
+  Placement,
+  WorkerModelPlan,
+  WorkerPlan,
+} from '@app/contracts';
+import { GraphBackend } from '@app/graphs';
 import { hasFile, openModelCatalog, scanRepository, workerModelPlan, type ModelCatalog, type RepositoryEntry } from '@app/models';
 import { startWorker, type WorkerHandle } from '@app/native';
-import { writePlacement } from '@app/process';
+import { PlacementReader, writePlacement } from '@app/process';
 import { parseJsonBody, prepare, runPrepared, toJsonText, type JsonLimits, type Limits, type PreparedRequest } from '@app/protocols';
 import { readTopology } from '@app/system';
 import { createLogger } from '@app/telemetry';
 import { WorkerPool } from '@app/worker-pool';
 import { CliError } from './cli-error';
 
-const WORKER = 'local';
 const READY_POLL_MS = 20;
 const GPU_REFUSAL = 'this command runs models on CPUs only; set device: cpu, or try it on a node';
 
@@ -30,12 +41,19 @@ export interface LocalNodeOptions {
   config: Config;
   /** Holds models by name and version; links may lead out of it. */
   modelsDir: string;
-  /** One executor for each; default: the last CPU of the machine. */
-  cpus?: number[];
+  /** A worker for each, with these models; default: one with all of them, on the last CPU of the machine. */
+  cpuSets?: readonly CpuSet[];
   /** Default: that which the models' `lanes` name first, or else `realtime`. */
   lane?: Lane;
   /** Changes to what the files say. */
   overrides?: Partial<WorkerModelPlan>;
+}
+
+/** One executor for each CPU. */
+export interface CpuSet {
+  cpus: readonly number[];
+  /** Names; null: all. */
+  models: readonly string[] | null;
 }
 
 /** An instance of the `:predict` shape, as parsed JSON. */
@@ -52,20 +70,22 @@ export interface LocalModel {
 }
 
 /**
- * Worker, channel, catalog and preparation of a node, all in this process and for this command only: answers are those that
+ * Workers, channel, graphs, catalog and preparation of a node, all in this process and for this command only: answers are those that
  * callers of a node get. Nothing listens outside a folder of its own, which `close` removes.
  */
 export class LocalNode {
   private constructor(
     private readonly folder: string,
     readonly models: readonly LocalModel[],
-    readonly worker: WorkerHandle,
+    private readonly workers: readonly WorkerHandle[],
     private readonly pool: WorkerPool,
+    private readonly placement: PlacementReader,
+    private readonly backend: GraphBackend,
     readonly catalog: ModelCatalog,
     private readonly limits: Limits,
   ) {}
 
-  /** From the start of the worker until all models were ready or had failed; proof and probes of rows included. */
+  /** From the start of the workers until all models were ready or had failed; proof and probes of rows included. */
   loadMs = 0;
 
   /** Resolves when each model is ready or has failed. Rejects when the folder or the runtime cannot be used. */
@@ -79,52 +99,67 @@ export class LocalNode {
     }
   }
 
-  private static async startIn(folder: string, { config, modelsDir, cpus, lane, overrides }: LocalNodeOptions): Promise<LocalNode> {
+  private static async startIn(folder: string, { config, modelsDir, cpuSets, lane, overrides }: LocalNodeOptions): Promise<LocalNode> {
     const entries = scanRepository(modelsDir);
     const runsIn = lane ?? entries.find(({ manifest }) => manifest?.lanes)?.manifest?.lanes?.[0] ?? 'realtime';
-    const plans: WorkerModelPlan[] = [];
-    const models = entries.map((entry): LocalModel => {
-      if (entry.manifest === null || !hasFile(entry.manifest)) return { entry, revision: null };
-      const files = { revision: plans.length + 1, fingerprint: entry.fingerprint };
-      plans.push({ ...workerModelPlan(entry.manifest, runsIn, config[runsIn], files), ...overrides });
-      return { entry, revision: files.revision };
-    });
+    const models = entries.map((entry, i): LocalModel => ({ entry, revision: entry.manifest === null ? null : i + 1 }));
     const runDir = join(folder, 'run');
     mkdirSync(runDir);
-    const plan: WorkerPlan = {
-      id: WORKER,
-      partitionId: WORKER,
-      lane: runsIn,
-      cpus: cpus ?? readTopology().effective.slice(-1),
-      processCpus: readTopology().effective,
-      memoryBytes: null,
-      socketPath: runPaths(runDir).workerSocket(WORKER),
-      models: plans,
-      queueItemsMax: config[runsIn].queueItemsMax,
-      channelBytes: config[runsIn].channelBytes,
-      awakeMs: 0,
-      gpu: null,
-      gpuRefusal: GPU_REFUSAL,
-    };
-    writePlacement(runPaths(runDir).placement, placementOf(plan));
-    const catalog = await openModelCatalog(modelsDir, runsIn, createLogger(WORKER, 'silent'));
+    const sets = cpuSets ?? [{ cpus: readTopology().effective.slice(-1), models: null }];
+    const plans = sets.map(({ cpus, models: names }, i): WorkerPlan => {
+      const id = `local-${i + 1}`;
+      return {
+        id,
+        partitionId: id,
+        lane: runsIn,
+        cpus: [...cpus],
+        processCpus: readTopology().effective,
+        memoryBytes: null,
+        socketPath: runPaths(runDir).workerSocket(id),
+        models: models.flatMap(({ entry, revision }): WorkerModelPlan[] => {
+          if (revision === null || entry.manifest === null || !hasFile(entry.manifest) || names?.includes(entry.name) === false) return [];
+          const files = { revision, fingerprint: entry.fingerprint };
+          return [{ ...workerModelPlan(entry.manifest, runsIn, config[runsIn], files), ...overrides }];
+        }),
+        queueItemsMax: config[runsIn].queueItemsMax,
+        channelBytes: config[runsIn].channelBytes,
+        awakeMs: 0,
+        gpu: null,
+        gpuRefusal: GPU_REFUSAL,
+      };
+    });
+    writePlacement(runPaths(runDir).placement, placementOf(plans, models, runsIn));
+    const catalog = await openModelCatalog(modelsDir, runsIn, createLogger('local', 'silent'));
     const startedMs = performance.now();
-    const worker = startWorker({ plan, ortLibraryPath: config.ortLibraryPath });
-    const pool = new WorkerPool({ lane: runsIn, runDir });
-    pool.onModelsChanged(() => catalog.applyReports(pool.models()));
+    const workers = plans.map((plan) => startWorker({ plan, ortLibraryPath: config.ortLibraryPath }));
+    const placement = new PlacementReader(runDir);
+    const pool = new WorkerPool({ lane: runsIn, runDir, placement });
+    const backend = new GraphBackend({ steps: pool, placement });
+    backend.onModelsChanged(() => catalog.applyReports(backend.models()));
+    backend.useTexts(catalog);
     const limits = {
-      itemsMax: Math.min(config.http.requestItemsMax, plan.queueItemsMax),
-      tensorBytesMax: Math.floor(plan.channelBytes / 4),
+      itemsMax: Math.min(config.http.requestItemsMax, config[runsIn].queueItemsMax),
+      tensorBytesMax: Math.floor(config[runsIn].channelBytes / 4),
     };
-    const node = new LocalNode(folder, models, worker, pool, catalog, limits);
+    const node = new LocalNode(folder, models, workers, pool, placement, backend, catalog, limits);
     await node.settled();
     node.loadMs = performance.now() - startedMs;
     return node;
   }
 
-  /** What the worker says; null for files that it was not given. */
-  reportOf(model: LocalModel): ModelReport | null {
-    return this.worker.models().find(({ revision }) => revision === model.revision) ?? null;
+  /** What the workers say of a model, or of the steps of a graph; null: its files cannot be served. */
+  reportOf({ revision }: LocalModel): ModelReport | null {
+    return this.backend.models().find((report) => report.revision === revision) ?? null;
+  }
+
+  /** Time of one run on an executor, in ns. Rejects where it cannot be measured. */
+  measure(model: LocalModel, shape: { rows: number; length: number }): Promise<number> {
+    return this.workerOf(model).measure({ revision: model.revision ?? -1, ...shape, trims: false });
+  }
+
+  /** By this its worker decides how many rows share a run. */
+  setCostTable(model: LocalModel, costs: CostGrid): void {
+    this.workerOf(model).setCostTable(model.revision ?? -1, costs);
   }
 
   /** Checks and tokenizes. Rejects with an `InterleaveError`. */
@@ -137,7 +172,7 @@ export class LocalNode {
 
   /** The answer to one instance. Rejects with an `InterleaveError`. */
   async predict(model: LocalModel, instance: Instance): Promise<unknown> {
-    const answer = await runPrepared(this.pool, { ...(await this.prepare(model, [instance])), timeoutMs: null }, null);
+    const answer = await runPrepared(this.backend, { ...(await this.prepare(model, [instance])), timeoutMs: null }, null);
     if (answer.kind !== 'json') throw new Error(`expected a JSON answer of ${model.entry.name}`);
     // As callers read it.
     const { predictions } = parseJsonBody(Buffer.from(toJsonText(answer.body)), OF_ANY_SIZE) as { predictions: unknown[] };
@@ -150,33 +185,47 @@ export class LocalNode {
     items: InferenceItem[],
     timeoutMs: number | null = null,
   ): Promise<(ItemResult | InterleaveError)[]> {
-    return this.pool.infer({ model: name, version, items, timeoutMs, priority: 0, signal: null });
+    return this.backend.infer({ model: name, version, items, timeoutMs, priority: 0, signal: null });
   }
 
   async close(): Promise<void> {
     await this.pool.close();
-    await this.worker.close();
+    this.placement.close();
+    await Promise.all(this.workers.map((worker) => worker.close()));
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  /** Until the worker and the catalog have come to a result about each model. */
+  private workerOf({ entry, revision }: LocalModel): WorkerHandle {
+    const found = this.workers.find((worker) => worker.models().some((report) => report.revision === revision));
+    if (found === undefined) throw new CliError(`no worker has ${entry.name}`);
+    return found;
+  }
+
+  /** Until the workers and the catalog have come to a result about each model. */
   private async settled(): Promise<void> {
     const isOpen = ({ state }: { state: string }): boolean => state === 'loading';
-    while (this.worker.models().some(isOpen) || this.catalog.list().some(isOpen))
+    while (this.workers.some((worker) => worker.models().some(isOpen)) || this.catalog.list().some(isOpen))
       await new Promise((resolve) => setTimeout(resolve, READY_POLL_MS));
   }
 }
 
-function placementOf(plan: WorkerPlan): Placement {
-  const versions = plan.models.map(({ name, version, revision }) => ({
-    name,
-    version,
-    serving: revision,
-    next: null,
-    state: 'serving' as const,
-    reason: null,
-  }));
-  return { formatVersion: 1, partitions: [], workers: [plan], versions };
+function placementOf(workers: WorkerPlan[], models: readonly LocalModel[], lane: Lane): Placement {
+  const versions = models.flatMap(({ entry: { name, version }, revision }) =>
+    revision === null ? [] : [{ name, version, serving: revision, next: null, state: 'serving' as const, reason: null }],
+  );
+  return { formatVersion: 1, partitions: [], workers, versions, graphs: models.flatMap((model) => graphPlan(model, models, lane) ?? []) };
+}
+
+/** Null: the model has a file of its own, or cannot be served. Throws a `CliError` where a step's model is not there. */
+function graphPlan({ entry, revision }: LocalModel, models: readonly LocalModel[], lane: Lane): GraphPlan | null {
+  const { manifest, name, version, fingerprint } = entry;
+  if (!manifest?.graph || revision === null) return null;
+  const steps = manifest.graph.steps.map(({ kind, model, version: wanted, inputMap, outputMap }) => {
+    const found = models.findLast((each) => each.entry.name === model && (wanted === null || each.entry.version === wanted));
+    if (!found || found.revision === null) throw new CliError(`${name}: the model ${model} of a step is not there, or cannot be served`);
+    return { kind, model, version: found.entry.version, revision: found.revision, inputMap, outputMap };
+  });
+  return { name, version, revision, fingerprint, lanes: [lane], steps, outputs: manifest.graph.outputs };
 }
 
 /** One of the versions that the node was started with. */

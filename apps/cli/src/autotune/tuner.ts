@@ -1,17 +1,20 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import type { Config } from '@app/config';
-import type { CostGrid, InferenceItem } from '@app/contracts';
-import { calibrate, costKeyId, CostStore, planCells, type FileManifest } from '@app/models';
+import type { CostGrid, InferenceItem, ModelSignature } from '@app/contracts';
+import { calibrate, costKeyId, CostStore, hasFile, planCells, type FileManifest } from '@app/models';
 import { readTopology } from '@app/system';
 import { CliError } from '../cli-error';
 import { cpuCostKey } from '../cost-key';
 import { madeUpInstances, readInstances } from '../instances';
-import { findModel, LocalNode } from '../local-node';
+import { LocalNode, type LocalModel } from '../local-node';
 import { ScratchRepository, versionFiles } from '../optimize/scratch-repository';
+import { layoutsOf, predict, type Layout, type Prediction } from '../parallel/cost-model';
+import { calledModel, cpuSetsOf, modelsOf } from '../parallel/cpu-sets';
+import { measureParallel } from '../parallel/measure';
 import { p99Ms, throughput } from './load';
-import { bestOf, candidates, fastestOf, isSame, needsThreads, p99Goal, SEARCH_ORDER, trialsOf, type Settings, type Trial } from './search';
+import { bestForGoal, bestOf, candidates, isSame, layoutsToTry, p99Goal, SIZE_KEYS, trialsOf, type Settings, type Trial } from './search';
 
 /** Of the time of a trial: the rest is for loading the model and for the p99. */
 const THROUGHPUT_PART = 0.35;
@@ -30,6 +33,8 @@ export interface TuneRequest {
   /** Path of JSON Lines; null: rows are made up. */
   rows: string | null;
   budgetMs: number;
+  /** Told what is done, for people who wait. */
+  onStep: (text: string) => void;
   onTrial: (trial: Trial) => void;
 }
 
@@ -39,6 +44,8 @@ export interface TuneResult {
   present: Trial;
   best: Trial;
   goalMs: number;
+  /** For one row of the mean length: every layout that the machine has room for, the measured ones among them. */
+  predictions: Prediction[];
 }
 
 /** Measures settings one after the other, each in a worker of its own, on an otherwise idle machine. */
@@ -52,12 +59,14 @@ export async function tune(request: TuneRequest): Promise<TuneResult> {
 }
 
 class Tuner {
-  private readonly modelsDir: string;
-  private readonly trialMs: number;
-  private readonly cpus = readTopology().effective;
+  private readonly endMs: number;
+  private trialMs = TRIAL_MS_MIN;
+  private readonly machine = readTopology();
   private items: InferenceItem[] = [];
-  /** By threads of a run. */
-  private readonly costs = new Map<number, CostGrid>();
+  /** Of a row. */
+  private meanLength = 1;
+  /** By model and threads of a run. */
+  private readonly costs = new Map<string, CostGrid>();
   /** Rows a second at which the p99 is measured; null until the present settings are known. */
   private load: number | null = null;
 
@@ -65,130 +74,163 @@ class Tuner {
     private readonly folder: string,
     private readonly request: TuneRequest,
   ) {
-    const { config, manifest, present, budgetMs } = request;
-    const files = versionFiles(config.modelsDir, manifest.name, manifest.version, manifest.modelPath);
-    this.modelsDir = new ScratchRepository(join(folder, 'models'), manifest.name, files).modelsDir;
-    this.trialMs = Math.max(TRIAL_MS_MIN, budgetMs / trialsOf(present, this.cpus.length));
+    this.endMs = performance.now() + request.budgetMs;
   }
 
   async run(): Promise<TuneResult> {
-    const { present, manifest, budgetMs } = this.request;
-    const endMs = performance.now() + budgetMs;
+    const { present, manifest } = this.request;
     await this.prepare();
+    const predictions = await this.predictLayouts();
+    const limits = { goalMs: manifest.sloMs, memoryBytes: this.machine.memoryBytes };
+    const layouts = layoutsToTry(predictions, present.layout, limits).map(({ layout }) => layout);
+    this.trialMs = this.trialMsFor(layouts);
     const first = await this.measure(present);
-    const goalMs = p99Goal(first, manifest.sloMs);
     const trials = [first];
     let best = first;
-    for (const key of SEARCH_ORDER) {
-      for (const settings of candidates(key, best.settings, this.cpus.length)) {
-        // Two more are needed to be sure.
-        if (performance.now() + 3 * this.trialMs > endMs) break;
-        trials.push(await this.measure(settings));
-      }
-      best = bestOf(trials, first, goalMs);
+    for (const key of SIZE_KEYS) {
+      await this.tryAll(candidates(key, best.settings), trials);
+      best = bestOf(trials, first, manifest.sloMs);
     }
-    if (needsThreads(best, manifest.sloMs)) best = await this.tryThreads({ ...present, executors: this.cpus.length }, trials, endMs);
-    if (isSame(best.settings, present)) return { trials, present: first, best: first, goalMs };
+    const sizes = best.settings;
+    await this.tryAll(
+      layouts.map((layout) => ({ ...sizes, layout })),
+      trials,
+    );
+    best = bestForGoal(trials, first, manifest.sloMs);
+    const goalMs = p99Goal(first, manifest.sloMs);
+    if (isSame(best.settings, present)) return { trials, present: first, best: first, goalMs, predictions };
     const again = await this.measure(best.settings);
     const presentAgain = await this.measure(present);
-    const isWider = best.settings.executorThreads !== present.executorThreads;
-    const wins = isWider
-      ? again.p99Ms < presentAgain.p99Ms
-      : bestOf([again], presentAgain, p99Goal(presentAgain, manifest.sloMs)) === again;
-    return { trials, present: presentAgain, best: wins ? again : presentAgain, goalMs };
+    return { trials, present: presentAgain, best: bestForGoal([again], presentAgain, manifest.sloMs), goalMs, predictions };
   }
 
-  /** Of more threads, where no number of one thread is within the goal: the most rows within it, else the least p99. */
-  private async tryThreads(present: Settings, trials: Trial[], endMs: number): Promise<Trial> {
-    const { sloMs } = this.request.manifest;
-    for (const settings of candidates('executorThreads', present, this.cpus.length)) {
-      if (performance.now() + 3 * this.trialMs > endMs) break;
-      await this.measureCosts(settings);
-      trials.push(await this.measure(settings));
+  /** Of the time that is left, without what it takes to measure costs. */
+  private trialMsFor(layouts: readonly Layout[]): number {
+    const { present, manifest } = this.request;
+    const tables = new Set(
+      [present.layout, ...layouts].flatMap((layout) => modelsOf(manifest.name, layout).map((model) => `${model} ${layout.width}`)),
+    );
+    const leftMs = this.endMs - performance.now() - tables.size * COSTS_BUDGET_MS;
+    return Math.max(TRIAL_MS_MIN, leftMs / trialsOf(present, layouts.length));
+  }
+
+  private async tryAll(settings: readonly Settings[], trials: Trial[]): Promise<void> {
+    for (const each of settings) {
+      // Two more are needed to be sure.
+      if (performance.now() + 3 * this.trialMs > this.endMs) return;
+      trials.push(await this.measure(each));
     }
-    const within = trials.filter(({ p99Ms: time }) => time <= (sloMs ?? 0)).sort((a, b) => b.rowsPerSecond - a.rowsPerSecond);
-    return within[0] ?? fastestOf(trials) ?? (trials[0] as Trial);
   }
 
-  /** Rows as tensors, and what runs cost. */
+  /** Rows as tensors. */
   private async prepare(): Promise<void> {
-    const { config, manifest, rows } = this.request;
-    const node = await this.start(this.request.present);
-    try {
-      const model = findModel(node, manifest.version);
-      const report = node.reportOf(model);
-      if (report?.state !== 'ready' || report.signature === null)
-        throw new CliError(`the model cannot be loaded: ${report?.reason ?? model.entry.reason ?? 'unknown reason'}`);
+    const { config, manifest, rows, present } = this.request;
+    await this.withNode(present, async (node, model) => {
       const instances =
         rows === null ? madeUpInstances(node.catalog.find(manifest.name, manifest.version)) : await readInstances(rows, config);
       for (const instance of instances) this.items.push(...(await node.prepare(model, [instance])).items);
-    } finally {
-      await node.close();
-    }
-    await this.measureCosts(this.request.present);
+      this.meanLength = meanLengthOf(this.items, node.catalog.find(manifest.name, manifest.version).signature);
+    });
   }
 
-  /** What runs of so many threads cost, by which a worker decides how many rows share one. */
-  private async measureCosts(settings: Settings): Promise<void> {
-    const { config, manifest } = this.request;
-    const { executorThreads } = settings;
-    const node = await this.start(settings);
-    try {
-      const model = findModel(node, manifest.version);
-      const signature = node.reportOf(model)?.signature ?? null;
-      if (signature === null) throw new CliError(`the model cannot be loaded with ${executorThreads} threads a run`);
-      const key = await cpuCostKey(manifest.modelPath, executorThreads, config);
-      const id = costKeyId(key);
-      const known = new CostStore(config.dataDir).read(id);
-      if (known?.finished === true) this.costs.set(executorThreads, known.grid);
-      if (this.costs.has(executorThreads)) return;
-      await calibrate({
-        store: new CostStore(this.folder),
-        id,
-        key,
-        known: null,
-        model: manifest.name,
-        phases: planCells(signature, manifest.text?.maxTokens ?? null).slice(0, 1),
-        budgetMs: COSTS_BUDGET_MS,
-        limits: COST_LIMITS,
-        signal: new AbortController().signal,
-        measure: ({ rows: count, length }) => node.worker.measure({ revision: model.revision ?? -1, rows: count, length, trims: false }),
-        onCell: () => undefined,
-        onTable: (grid) => void this.costs.set(executorThreads, grid),
-      });
-    } finally {
-      await node.close();
-    }
+  private async predictLayouts(): Promise<Prediction[]> {
+    const { config, manifest, onStep } = this.request;
+    const facts = await measureParallel({
+      ...{ config, manifest, onStep, cpus: this.machine.effective },
+      shape: { rows: 1, length: this.meanLength },
+    });
+    return layoutsOf(facts).map((layout) => predict(layout, facts));
   }
 
   private async measure(settings: Settings): Promise<Trial> {
     const { config, manifest, onTrial } = this.request;
-    const node = await this.start(settings);
-    try {
-      const model = findModel(node, manifest.version);
-      const costs = this.costs.get(settings.executorThreads);
-      if (costs !== undefined && model.revision !== null) node.worker.setCostTable(model.revision, costs);
+    return this.withNode(settings, async (node, model) => {
+      for (const each of node.models) await this.setCosts(node, each, settings.layout);
       const load = { node, model, items: this.items, timeoutMs: manifest.timeoutMs ?? config.realtime.timeoutMs };
+      const { stages, replicas } = settings.layout;
       const rowsPerSecond = await throughput(
         { ...load, durationMs: THROUGHPUT_PART * this.trialMs },
-        { rows: settings.runRowsMax, executors: settings.executors },
+        { rows: settings.runRowsMax, executors: stages * replicas },
       );
       this.load ??= Math.max(1, LOAD_PART * rowsPerSecond);
       const trial = { settings, rowsPerSecond, p99Ms: await p99Ms({ ...load, durationMs: P99_PART * this.trialMs }, this.load) };
       onTrial(trial);
       return trial;
+    });
+  }
+
+  /** What runs of so many threads cost, by which a worker decides how many rows share one: known, or measured now. */
+  private async setCosts(node: LocalNode, model: LocalModel, { width }: Layout): Promise<void> {
+    const { config } = this.request;
+    const { manifest, name } = model.entry;
+    const signature = node.reportOf(model)?.signature ?? null;
+    if (manifest === null || !hasFile(manifest) || signature === null) return;
+    const key = await cpuCostKey(manifest.modelPath, width, config);
+    const id = costKeyId(key);
+    const known = new CostStore(config.dataDir).read(id);
+    if (known?.finished === true) this.costs.set(id, known.grid);
+    if (!this.costs.has(id))
+      await calibrate({
+        store: new CostStore(this.folder),
+        id,
+        key,
+        known: null,
+        model: name,
+        phases: planCells(signature, manifest.text?.maxTokens ?? null).slice(0, 1),
+        budgetMs: COSTS_BUDGET_MS,
+        limits: COST_LIMITS,
+        signal: new AbortController().signal,
+        measure: ({ rows, length }) => node.measure(model, { rows, length }),
+        onCell: () => undefined,
+        onTable: (grid) => void this.costs.set(id, grid),
+      });
+    const costs = this.costs.get(id);
+    if (costs !== undefined) node.setCostTable(model, costs);
+  }
+
+  /** A node of its own with these settings, and the model that callers name in it. */
+  private async withNode<T>(settings: Settings, use: (node: LocalNode, model: LocalModel) => Promise<T>): Promise<T> {
+    const { config, manifest } = this.request;
+    const { runRowsMax, runTokensMax, layout } = settings;
+    const node = await LocalNode.start({
+      config,
+      modelsDir: this.modelsDirOf(layout),
+      cpuSets: cpuSetsOf(manifest.name, layout, this.machine.effective),
+      // Made-up rows repeat: equal ones must not be answered by one run.
+      overrides: { runRowsMax, runTokensMax, executorThreads: layout.width, deduplicate: false },
+    });
+    try {
+      const name = calledModel(manifest.name, layout);
+      const model = node.models.findLast(({ entry }) => entry.name === name);
+      const report = model === undefined ? null : node.reportOf(model);
+      if (model === undefined || report?.state !== 'ready')
+        throw new CliError(`${name} cannot be loaded: ${report?.reason ?? model?.entry.reason ?? 'unknown reason'}`);
+      return await use(node, model);
     } finally {
       await node.close();
     }
   }
 
-  private start({ runRowsMax, runTokensMax, executors, executorThreads }: Settings): Promise<LocalNode> {
-    return LocalNode.start({
-      config: this.request.config,
-      modelsDir: this.modelsDir,
-      cpus: this.cpus.slice(-executors),
-      // Made-up rows repeat: equal ones must not be answered by one run.
-      overrides: { runRowsMax, runTokensMax, executorThreads, deduplicate: false },
-    });
+  /** Links to the files that a layout runs. */
+  private modelsDirOf(layout: Layout): string {
+    const { config, manifest } = this.request;
+    const { name, version, modelPath } = manifest;
+    const modelsDir = join(this.folder, `stages-${layout.stages}`);
+    if (existsSync(modelsDir)) return modelsDir;
+    if (layout.stages === 1)
+      return new ScratchRepository(modelsDir, name, versionFiles(config.modelsDir, name, version, modelPath)).modelsDir;
+    for (const each of [...modelsOf(name, layout), calledModel(name, layout)]) {
+      mkdirSync(dirname(join(modelsDir, each)), { recursive: true });
+      symlinkSync(resolve(config.modelsDir, each), join(modelsDir, each));
+    }
+    return modelsDir;
   }
+}
+
+/** Along the axis that varies; 1: none does. */
+function meanLengthOf(items: readonly InferenceItem[], { inputs }: ModelSignature): number {
+  const varying = inputs.flatMap(({ name, axes }) => axes.flatMap((axis, d) => (axis.startsWith('sequence') ? { name, d } : [])))[0];
+  if (varying === undefined) return 1;
+  const lengths = items.map((item) => item.inputs.find(({ name }) => name === varying.name)?.shape[varying.d] ?? 1);
+  return Math.max(1, Math.round(lengths.reduce((sum, length) => sum + length, 0) / lengths.length));
 }

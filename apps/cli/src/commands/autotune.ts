@@ -6,17 +6,25 @@ import { loadConfig, runPaths, type Config } from '@app/config';
 import type { FileManifest } from '@app/models';
 import { readPlacement } from '@app/process';
 import { readTopology } from '@app/system';
-import { isSame, type Settings, type Trial } from '../autotune/search';
+import { autotuneReport, settingsText } from '../autotune/report';
+import { isSame, type Settings } from '../autotune/search';
 import { tune, type TuneResult } from '../autotune/tuner';
 import { findModelFiles } from '../find-model-files';
-import { table } from '../table';
+import { modelsOf } from '../parallel/cpu-sets';
 
 const UNITS_MS = { s: 1000, m: 60_000, h: 3_600_000 } as const;
+const BUDGET_MS_DEFAULT = 2 * UNITS_MS.m;
+
+interface ModelFileSettings {
+  runRowsMax: number;
+  runTokensMax: number;
+  width: number | null;
+}
 
 interface AutotuneOptions {
   modelVersion?: string;
   rows?: string;
-  budget: number;
+  budget?: number;
   write?: boolean;
 }
 
@@ -24,13 +32,13 @@ export function addAutotuneCommand(program: Command): void {
   program
     .command('autotune <model>')
     .description(
-      'measures rows a second and the p99 of one row for sizes of runs and numbers of executors on this machine, and of threads of a run ' +
-        'where realtime.sloMs cannot be met by one, and says what the best gains against the present settings; use it on an idle machine',
+      'measures rows a second and the p99 of one row for sizes of runs, and for the stages, replicas and widths that interleave plan --parallel ' +
+        'predicts to be the best on this machine, and says what the best gains against the present settings; use it on an idle machine',
     )
     .option('--model-version <version>', 'default: the newest')
     .option('--rows <file>', 'what is run: an instance of :predict in each line; default: made-up rows')
-    .option('--budget <time>', 'how long it may take, such as 90s or 2m', duration, 2 * UNITS_MS.m)
-    .option('--write', 'write runRowsMax, runTokensMax and executorThreads to the model.yaml of the model')
+    .option('--budget <time>', 'how long it may take, such as 90s; default: 2m', duration)
+    .option('--write', 'write runRowsMax, runTokensMax and executorThreads to the model.yaml of the model, or of its stages')
     .action(autotune);
 }
 
@@ -40,30 +48,29 @@ function duration(text: string): number {
   return Number(count) * UNITS_MS[unit as keyof typeof UNITS_MS];
 }
 
-async function autotune(name: string, { modelVersion, rows, budget, write = false }: AutotuneOptions): Promise<void> {
+async function autotune(name: string, { modelVersion, rows, budget = BUDGET_MS_DEFAULT, write = false }: AutotuneOptions): Promise<void> {
   const config = loadConfig();
   const { manifest } = findModelFiles(config, name, modelVersion ?? null);
   const present = presentSettings(config, manifest);
-  const onTrial = (trial: Trial): void =>
-    void process.stderr.write(`${textOf(trial.settings)}: ${Math.round(trial.rowsPerSecond)} rows/s\n`);
-  const result = await tune({ config, manifest, present, rows: rows ?? null, budgetMs: budget, onTrial });
-  console.log(report(result));
+  const say = (line: string): void => void process.stderr.write(`${line}\n`);
+  const result = await tune({
+    ...{ config, manifest, present, rows: rows ?? null, budgetMs: budget },
+    onStep: (text) => say(`${name}: ${text}`),
+    onTrial: (trial) => say(`${settingsText(trial.settings)}: ${Math.round(trial.rowsPerSecond)} rows/s`),
+  });
+  console.log(autotuneReport({ ...result, model: name, sloMs: manifest.sloMs, memoryBytes: readTopology().memoryBytes }));
   if (write) console.log(writeSettings(config, manifest, result));
 }
 
 /** Those of the node that runs here, or that would. */
 function presentSettings(config: Config, { name, runRowsMax, runTokensMax, executorThreads }: FileManifest): Settings {
+  const width = executorThreads.realtime ?? config.realtime.executorThreads;
   return {
     runRowsMax: runRowsMax ?? config.realtime.runRowsMax,
     runTokensMax: runTokensMax ?? config.realtime.runTokensMax,
-    executors: executorsOf(config, name),
-    executorThreads: executorThreads.realtime ?? config.realtime.executorThreads,
+    layout: { stages: 1, replicas: Math.max(1, Math.floor(executorsOf(config, name) / width)), width },
   };
 }
-
-const textOf = ({ executors, executorThreads, runRowsMax, runTokensMax }: Settings): string =>
-  `${executors} executors, ${executorThreads} ${executorThreads === 1 ? 'thread' : 'threads'} a run, ` +
-  `runRowsMax ${runRowsMax}, runTokensMax ${runTokensMax}`;
 
 /** Of the largest real-time worker that has the model; where no node runs, one for each CPU. */
 function executorsOf({ runDir }: Config, name: string): number {
@@ -72,50 +79,29 @@ function executorsOf({ runDir }: Config, name: string): number {
   return own.length === 0 ? readTopology().effective.length : Math.max(...own.map(({ cpus }) => cpus.length));
 }
 
-function report({ trials, present, best, goalMs }: TuneResult): string {
-  const rows = trials.map((trial) => [
-    String(trial.settings.executors),
-    String(trial.settings.executorThreads),
-    String(trial.settings.runRowsMax),
-    String(trial.settings.runTokensMax),
-    trial.rowsPerSecond.toFixed(0),
-    trial.p99Ms.toFixed(1),
-    trial.p99Ms > goalMs ? 'p99 over the goal' : isSame(trial.settings, present.settings) ? 'present' : '',
-  ]);
-  const lines = [
-    table(['EXECUTORS', 'THREADS', 'runRowsMax', 'runTokensMax', 'ROWS/S', 'P99 MS', ''], rows),
-    `p99: of one row, at half of what the present settings can do; goal: at most ${goalMs.toFixed(1)} ms.`,
-  ];
-  if (isSame(best.settings, present.settings))
-    return [...lines, 'the present settings are the best: nothing gains 5 % within the goal, measured twice'].join('\n');
-  const gain = 100 * (best.rowsPerSecond / present.rowsPerSecond - 1);
-  return [
-    ...lines,
-    `best: ${textOf(best.settings)}: ${gain.toFixed(0)} % more rows a second, ` +
-      `p99 ${best.p99Ms.toFixed(1)} ms (present ${present.p99Ms.toFixed(1)} ms), measured again in turns`,
-    ...(best.settings.executors === present.settings.executors
-      ? []
-      : [`executors are the CPUs of a partition: give it ${best.settings.executors} in partitions of interleave.yaml`]),
-  ].join('\n');
+/** To the whole model, or to each stage. Comments and other keys stay; how many executors there are is up to the partitions. */
+function writeSettings(config: Config, { name }: FileManifest, { best, present }: TuneResult): string {
+  const { layout, ...sizes } = best.settings;
+  const isKept = layout.stages === 1 && layout.width === present.settings.layout.width;
+  if (isKept && isSame({ ...best.settings, layout: present.settings.layout }, present.settings))
+    return 'nothing is written: model.yaml stays as it is';
+  const paths = modelsOf(name, layout).map((model) => join(config.modelsDir, model, 'model.yaml'));
+  for (const path of paths) writeModelFile(path, { ...sizes, width: isKept ? null : layout.width });
+  return `written to ${paths.join(', ')}`;
 }
 
-/** Comments and other keys stay. */
-function writeSettings({ modelsDir }: Config, { name }: FileManifest, { best, present }: TuneResult): string {
-  const { runRowsMax, runTokensMax, executorThreads } = best.settings;
-  if (isSame({ ...best.settings, executors: present.settings.executors }, present.settings))
-    return 'nothing is written: model.yaml stays as it is';
-  const path = join(modelsDir, name, 'model.yaml');
+/** Width null: as it is. */
+function writeModelFile(path: string, { runRowsMax, runTokensMax, width }: ModelFileSettings): void {
   const document = parseDocument(existsSync(path) ? readFileSync(path, 'utf8') : '');
   for (const formerName of ['batchRowsMax', 'batchTokensMax']) document.delete(formerName);
   document.set('runRowsMax', runRowsMax);
   document.set('runTokensMax', runTokensMax);
-  if (executorThreads !== present.settings.executorThreads) {
+  if (width !== null) {
     const given: unknown = document.get('executorThreads');
     if (typeof given === 'number') document.set('executorThreads', { batch: given });
-    document.setIn(['executorThreads', 'realtime'], executorThreads);
+    document.setIn(['executorThreads', 'realtime'], width);
   }
   const temporary = `${path}.${process.pid}`;
   writeFileSync(temporary, document.toString());
   renameSync(temporary, path);
-  return `written to ${path}`;
 }

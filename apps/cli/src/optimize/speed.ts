@@ -40,7 +40,7 @@ export async function measureSpeed(
     for (const [c, { rows, length }] of cells.entries())
       for (const [m, { model, sharesRuns }] of models.entries()) {
         if (rows > 1 && !sharesRuns) continue;
-        const ns = await node.worker.measure({ revision: model.revision ?? -1, rows, length, trims: false }).catch(() => null);
+        const ns = await node.measure(model, { rows, length }).catch(() => null);
         // The first run of a shape is slower than those that follow.
         if (ns !== null && round > 0) times[m]?.[c]?.push(ns / rows / NS_PER_MS);
       }

@@ -15,7 +15,7 @@ const FACTS: ParallelFacts = {
     stages: [20, 30, 30, 20].map((ms) => ({ ms, weightsBytes: GIB })),
     cutBytes: [10, 20, 30],
   },
-  stepMs: 0,
+  outside: { idleCpus: 0, requestMs: 0, stepMs: 0, mibMs: 0 },
 };
 const at = (stages: number, replicas: number, width: number, facts = FACTS): ReturnType<typeof predict> =>
   predict({ stages, replicas, width }, facts);
@@ -47,7 +47,22 @@ describe('what a layout of a model does', () => {
     expect(at(4, 1, 1).bubbleShare).toBeCloseTo(1 - 100 / 120);
     expect(at(4, 1, 1).rowsPerSecond).toBeCloseTo((2 * 1000) / (30 * 1.3));
     expect(at(2, 1, 1)).toMatchObject({ bubbleShare: 0, workerBytes: 2 * GIB, cutBytes: 20 });
-    expect(at(2, 1, 1, { ...FACTS, stepMs: 1 }).latencyMs).toBe(101);
+  });
+
+  it('counts what a node and its requests take beside runs, where that takes CPUs of executors', () => {
+    const facts = { ...FACTS, outside: { idleCpus: 1, requestMs: 10, stepMs: 1, mibMs: 2 } };
+    expect(at(1, 1, 1, facts)).toMatchObject({ latencyMs: 110, rowsPerSecond: 20 });
+    expect(at(1, 4, 1, facts).rowsPerSecond).toBeCloseTo((3 * 2 * 1000) / (130 + 10));
+    // All threads of a run wait for the one that is held up.
+    expect(at(1, 1, 4, facts).rowsPerSecond).toBeCloseTo(((3 / 4) * 2 * 1000) / (40 + 10));
+    const split = { stages: FACTS.split?.stages ?? [], cutBytes: [2 ** 20, 2 ** 20, 2 ** 20] };
+    expect(at(4, 1, 1, { ...facts, split }).latencyMs).toBeCloseTo(100 + 10 + 3 * 1 + 3 * 2);
+    expect(at(2, 2, 1, { ...facts, split }).rowsPerSecond).toBeCloseTo((3 * 2 * 1000) / (130 + 10 + 1 + 2));
+  });
+
+  it('says which layouts can be run as the model lies there', () => {
+    const made = layoutsOf(FACTS).filter((layout) => predict(layout, FACTS).isMade);
+    expect(new Set(made.map(({ stages }) => stages))).toEqual(new Set([1, 4]));
   });
 
   it('puts more stages than there are CPUs on those of their neighbours', () => {

@@ -1,9 +1,13 @@
+const MIB = 2 ** 20;
+
 /** How a model is laid out on CPUs: so many stages, each run by so many executors, each of so many threads. */
 export interface Layout {
   stages: number;
   replicas: number;
   width: number;
 }
+
+export const isSameLayout = (a: Layout, b: Layout): boolean => a.stages === b.stages && a.replicas === b.replicas && a.width === b.width;
 
 /** One run on one thread, and the weights that it reads. */
 export interface StageFacts {
@@ -23,8 +27,18 @@ export interface ParallelFacts {
   allBusyMs: number;
   /** The stages that `interleave split` made, and the bytes that go from each to the next; null: it is not split. */
   split: { stages: readonly StageFacts[]; cutBytes: readonly number[] } | null;
-  /** What each further stage adds to a request beside its run. */
+  outside: OutsideFacts;
+}
+
+/** What takes CPUs beside runs. */
+export interface OutsideFacts {
+  /** CPUs that a node takes while nobody asks for anything. */
+  idleCpus: number;
+  /** CPU time of a request: of the API, of channels, and of a caller on the same machine. */
+  requestMs: number;
+  /** Of each further stage, and of each MiB that goes there. */
   stepMs: number;
+  mibMs: number;
 }
 
 export interface Prediction {
@@ -40,8 +54,10 @@ export interface Prediction {
   totalBytes: number;
   /** From stage to stage for one run; null: not known, or there is one stage. */
   cutBytes: number | null;
-  /** It is not split so: stages are taken to be equal. */
+  /** There is no split so fine: stages are taken to be equal. */
   isAssumed: boolean;
+  /** Its models are there: the whole one, or the stages of the split. */
+  isMade: boolean;
 }
 
 /** 1, 2, 4 … and all. */
@@ -64,7 +80,11 @@ export function layoutsOf({ cpus, widths, split }: ParallelFacts): Layout[] {
   );
 }
 
-/** What a layout is to do. Stages that find no CPUs of their own share those of their neighbours. */
+/**
+ * What a layout is to do. Stages that find no CPUs of their own share those of their neighbours. Rows a second are those of the slowest
+ * stage, or fewer where all CPUs together have not the time: what a node and its requests take outside of runs comes from the same CPUs, and
+ * holds up all threads of a run.
+ */
 export function predict(layout: Layout, facts: ParallelFacts): Prediction {
   const { stages, replicas, width } = layout;
   const parts = stagesOf(stages, facts);
@@ -72,20 +92,27 @@ export function predict(layout: Layout, facts: ParallelFacts): Prediction {
   const setMs = sets.map(sumOfMs);
   const gain = atWidth(width, facts) / atWidth(1, facts);
   const slowdown = slowdownOf(sets.length * replicas * width, facts) / slowdownOf(width, facts);
-  const slowestMs = Math.max(...setMs) * gain * slowdown;
+  const runMs = sum(setMs) * gain;
+  const outsideMs = outsideOf(stages, parts.cutBytes ?? 0, facts.outside);
+  const ofStagesPerMs = replicas / (Math.max(...setMs) * gain * slowdown);
+  const ofCpusPerMs = (facts.cpus - facts.outside.idleCpus) / (width * (runMs * slowdown + outsideMs));
   const copies = width === 1 ? 1 : replicas;
-  const bytes = sets.map((set) => copies * set.reduce((sum, { weightsBytes }) => sum + weightsBytes, 0));
+  const bytes = sets.map((set) => copies * set.reduce((total, { weightsBytes }) => total + weightsBytes, 0));
   return {
     layout,
-    latencyMs: sum(setMs) * gain + (stages - 1) * facts.stepMs,
-    rowsPerSecond: (replicas * facts.rows * 1000) / (slowestMs + (stages > 1 ? facts.stepMs : 0)),
+    latencyMs: runMs + outsideMs,
+    rowsPerSecond: 1000 * facts.rows * Math.min(ofStagesPerMs, ofCpusPerMs),
     bubbleShare: 1 - sum(setMs) / (sets.length * Math.max(...setMs)),
     workerBytes: Math.max(...bytes),
     totalBytes: sum(bytes),
     cutBytes: parts.cutBytes,
     isAssumed: parts.isAssumed,
+    isMade: stages === 1 || stages === facts.split?.stages.length,
   };
 }
+
+const outsideOf = (stages: number, cutBytes: number, { requestMs, stepMs, mibMs }: OutsideFacts): number =>
+  requestMs + (stages - 1) * stepMs + (cutBytes / MIB) * mibMs;
 
 /**
  * The most rows a second within the goal; among those within 5 % of the most, the least memory and the fewest stages. Null: none is

@@ -8,14 +8,14 @@ import { z } from 'zod';
 import { CliError } from '../cli-error';
 import { findModel, LocalNode, type LocalModel } from '../local-node';
 import { ScratchRepository, versionFiles } from '../optimize/scratch-repository';
-import { countsUpTo, type ParallelFacts } from './cost-model';
+import { countsUpTo, type OutsideFacts, type ParallelFacts } from './cost-model';
 
 /** Of each measurement the mean of so many runs counts, or of as many as this time holds. */
 const RUNS_MIN = 3;
 const RUNS_MAX = 60;
-const MEASURE_MS = 3000;
-/** What another step of a graph adds to a request: `bench/graphs` measures it. */
-const STEP_MS = 0.15;
+const MEASURE_MS = 2000;
+/** As `bench/parallel` measures it of an API whose code is optimized. */
+const OUTSIDE: OutsideFacts = { idleCpus: 0.2, requestMs: 1, stepMs: 0.5, mibMs: 10 };
 
 export interface RunShape {
   rows: number;
@@ -33,29 +33,37 @@ export interface MeasureRequest {
 
 /** Runs the model on one thread, on more, and on all CPUs at once, each in a worker of its own; use it on an idle machine. */
 export async function measureParallel(request: MeasureRequest): Promise<ParallelFacts> {
-  const folder = mkdtempSync(join(tmpdir(), 'interleave-parallel-'));
-  try {
-    const { config, manifest, cpus, shape } = request;
-    const files = versionFiles(config.modelsDir, manifest.name, manifest.version, manifest.modelPath);
-    const { modelsDir } = new ScratchRepository(join(folder, 'models'), manifest.name, files);
-    const widths: { width: number; ms: number }[] = [];
-    for (const width of countsUpTo(cpus.length)) {
-      request.onStep(`measuring on ${width} ${width === 1 ? 'thread' : 'threads'}`);
-      widths.push({ width, ms: await withNode(request, modelsDir, { width, executors: width }, idleMs) });
+  const { manifest, cpus, shape, onStep } = request;
+  return withFiles(request, async (modelsDir) => {
+    const idle = new Map<number, number[]>();
+    const busy: number[] = [];
+    const widths = countsUpTo(cpus.length);
+    // There and back, so that a machine whose speed drifts meets all of them alike.
+    for (const width of [...widths, ...[...widths].reverse()]) {
+      onStep(`measuring on ${width} ${width === 1 ? 'thread, and on every CPU at once' : 'threads'}`);
+      await withNode(request, modelsDir, { width, executors: width === 1 ? cpus.length : width }, async (running) => {
+        idle.set(width, [...(idle.get(width) ?? []), await idleMs(running)]);
+        if (width === 1) busy.push(await busyMs(running));
+      });
     }
-    const oneMs = widths[0]?.ms ?? 0;
-    if (cpus.length > 1) request.onStep(`measuring on ${cpus.length} executors of one thread`);
-    const allBusyMs = cpus.length === 1 ? oneMs : await withNode(request, modelsDir, { width: 1, executors: cpus.length }, busyMs);
-    const weightsBytes = modelFileBytes(manifest.modelPath);
     return {
       cpus: cpus.length,
       rows: shape.rows,
-      weightsBytes,
-      widths,
-      allBusyMs,
-      split: readSplit(config, manifest.name, request.onStep),
-      stepMs: STEP_MS,
+      weightsBytes: modelFileBytes(manifest.modelPath),
+      widths: [...idle].map(([width, ms]) => ({ width, ms: meanOf(ms) })),
+      allBusyMs: meanOf(busy),
+      split: readSplit(request),
+      outside: OUTSIDE,
     };
+  });
+}
+
+/** A folder that has only this version of the model. */
+async function withFiles<T>({ config, manifest }: MeasureRequest, use: (modelsDir: string) => Promise<T>): Promise<T> {
+  const folder = mkdtempSync(join(tmpdir(), 'interleave-parallel-'));
+  try {
+    const files = versionFiles(config.modelsDir, manifest.name, manifest.version, manifest.modelPath);
+    return await use(new ScratchRepository(join(folder, 'models'), manifest.name, files).modelsDir);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -68,16 +76,16 @@ interface Running {
   executors: number;
 }
 
-async function withNode(
+async function withNode<T>(
   { config, manifest, cpus, shape }: MeasureRequest,
   modelsDir: string,
   { width, executors }: { width: number; executors: number },
-  measure: (running: Running) => Promise<number>,
-): Promise<number> {
+  measure: (running: Running) => Promise<T>,
+): Promise<T> {
   const node = await LocalNode.start({
     config,
     modelsDir,
-    cpus: cpus.slice(-executors),
+    cpuSets: [{ cpus: cpus.slice(-executors), models: null }],
     overrides: { executorThreads: width, runRowsMax: shape.rows, runTokensMax: shape.rows * shape.length, deduplicate: false },
   });
   try {
@@ -116,7 +124,10 @@ const meanOf = (times: readonly number[]): number => times.reduce((sum, ms) => s
 
 async function runMs(node: LocalNode, model: LocalModel, item: InferenceItem): Promise<number> {
   const [result] = await node.run(model, [item]);
-  if (result === undefined || result instanceof InterleaveError) throw new CliError(`a run failed: ${result?.message ?? 'no answer'}`);
+  if (result === undefined || result instanceof InterleaveError) {
+    const shape = item.inputs[0]?.shape.join(' × ') ?? '';
+    throw new CliError(`a run of ${shape} failed; does the model take as many rows and tokens? ${result?.message.trim() ?? 'no answer'}`);
+  }
   return result.timing.runUs / 1000;
 }
 
@@ -147,30 +158,50 @@ const ONE = {
 
 /** What `interleave split` wrote beside the stages, as far as it is needed here. */
 const splitSchema = z.object({
+  madeFrom: z.string(),
+  measuredAt: z.object({ rows: z.number(), length: z.number() }),
   stages: z.array(z.object({ weightsBytes: z.number(), ms: z.number().nullable() })).min(2),
   cuts: z.array(z.object({ bytes: z.number() })),
 });
 
 /** Null: the model is not split. */
-function readSplit({ modelsDir }: Pick<Config, 'modelsDir'>, model: string, say: (text: string) => void): ParallelFacts['split'] {
-  const path = join(modelsDir, `${model}-pipeline`, 'split.json');
+function readSplit({ config, manifest, shape, onStep }: MeasureRequest): ParallelFacts['split'] {
+  const path = join(config.modelsDir, `${manifest.name}-pipeline`, 'split.json');
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
   } catch {
     return null;
   }
-  return splitOf(text, path, say);
+  return splitOf({ text, path, version: manifest.version, shape }, onStep);
 }
 
-/** What the `split.json` of that path says; null, and `say` tells why, where a stage was not measured. Throws a `CliError`. */
-export function splitOf(text: string, path: string, say: (text: string) => void): ParallelFacts['split'] {
+/**
+ * What the `split.json` of that path says of runs of that shape; null, and `say` tells why, where it is of no use for that version of
+ * the model. Throws a `CliError`.
+ */
+export function splitOf(
+  file: { text: string; path: string; version: string; shape: RunShape },
+  say: (text: string) => void,
+): ParallelFacts['split'] {
+  const { text, path, version, shape } = file;
   const record = splitSchema.safeParse(jsonOf(text));
   if (!record.success) throw new CliError(`${path}: expected what interleave split writes; split the model again`);
+  const { madeFrom, measuredAt, cuts } = record.data;
   const stages = record.data.stages.flatMap(({ ms, weightsBytes }) => (ms === null ? [] : [{ ms, weightsBytes }]));
-  if (stages.length === record.data.stages.length) return { stages, cutBytes: record.data.cuts.map(({ bytes }) => bytes) };
-  say(`${path} has stages without a time, so its stages cannot be predicted, and equal ones are assumed; split the model again`);
-  return null;
+  const problem =
+    madeFrom !== version
+      ? `was made from version ${madeFrom}`
+      : stages.length < record.data.stages.length
+        ? 'has stages without a time'
+        : null;
+  if (problem !== null) {
+    say(`${path} ${problem}, so its stages cannot be predicted, and equal ones are assumed; split the model again`);
+    return null;
+  }
+  // A length of 1: no axis varies but that of the rows.
+  const size = (shape.rows / measuredAt.rows) * (measuredAt.length > 1 ? shape.length / measuredAt.length : 1);
+  return { stages, cutBytes: cuts.map(({ bytes }) => bytes * size) };
 }
 
 /** Undefined: it is no JSON. */

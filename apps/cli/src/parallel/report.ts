@@ -58,9 +58,11 @@ function advice(model: string, best: Prediction | null, facts: ParallelFacts): s
   if (best === null) return ['no layout reaches the goal with the memory that there is'];
   const { stages, replicas, width } = best.layout;
   return [
-    ...(stages > 1 && best.isAssumed ? [`split it: interleave split ${model} --stages ${stages}; then ask again`] : []),
+    ...(best.isMade ? [] : [`split it: interleave split ${model} --stages ${stages}; then ask again`]),
     ...(stages > 1 ? [`give each stage a partition in interleave.yaml: its name in models, and as many CPUs as replicas × width`] : []),
     ...(width > 1 ? [`set executorThreads: ${width} in model.yaml${stages > 1 ? ' of each stage' : ''}`] : []),
-    ...(stages === 1 && replicas * width < facts.cpus ? [`${replicas * width} of the CPUs are enough: more would gain less than 5 %`] : []),
+    ...(stages === 1 && replicas * width < facts.cpus
+      ? [`${replicas * width} of ${facts.cpus} CPUs will do: more would gain less than 5 %`]
+      : []),
   ];
 }

@@ -14,7 +14,7 @@ import { chooseCuts } from './choose-cuts';
 import { namedInputs, paddedAxes, type AxesSettings, type NamedInput } from './example-inputs';
 import { pipelineName, settingsOf, stageName, writePipeline, writeStageSettings } from './model-folders';
 import { profileModel, type Profile } from './profile';
-import { divide, withSizes, type Stage } from './stages';
+import { cutWithSizes, divide, withSizes, type Stage } from './stages';
 import { differentOutput, runStage, runWhole, type WholeModel } from './verify';
 
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
@@ -227,6 +227,7 @@ class Split {
       for (const [name, shape] of shapes) known.set(name, shape);
       Object.assign(result.stages[i] as SplitStage, served);
     }
+    result.cuts = result.cuts.map((cut) => cutWithSizes(cut, known));
     return differentOutput(whole.outputs, flows);
   }
 

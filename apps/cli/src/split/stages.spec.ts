@@ -6,9 +6,9 @@ import { readOnnxFile, writeOnnxPart, type OnnxFile } from '@app/onnx-file';
 import { OrtBackend } from '../../../../test/fixtures/ort-backend';
 import { GraphBuilder } from '../../../../tools/model-builder/src/graph';
 import { Random } from '../../../../tools/model-builder/src/random';
-import { findCuts } from './candidates';
+import { findCuts, type Cut } from './candidates';
 import type { Profile } from './profile';
-import { divide, withSizes, type Stage } from './stages';
+import { cutWithSizes, divide, withSizes, type Stage } from './stages';
 
 const WIDTH = 4;
 const NODES = 12;
@@ -158,5 +158,10 @@ describe('divide', () => {
     ]);
     const sized = withSizes(last as Stage, new Map([[early, [-1, WIDTH]]]));
     expect(sized.part.inputs.at(-1)?.dims).toEqual([null, WIDTH]);
+    const dimsWith = (size: number): unknown => cutWithSizes(cut as Cut, new Map([[early, [-1, size]]])).values[0]?.dims;
+    expect([dimsWith(WIDTH), dimsWith(-1)]).toEqual([
+      ['batch', WIDTH],
+      ['batch', null],
+    ]);
   });
 });

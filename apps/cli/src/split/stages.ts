@@ -73,15 +73,26 @@ export function divide({ graph }: OnnxFile, profile: Profile, cuts: readonly Cut
  * The stage with the sizes of what it takes that hold for every input: those that the runtime finds in the graphs of the stages before,
  * by the name of the value. That a size was the same in some runs proves nothing.
  */
-export function withSizes(stage: Stage, shapes: ReadonlyMap<string, readonly number[]>): Stage {
-  const sizeOf = (name: string, d: number): OnnxDim => {
-    const size = shapes.get(name)?.[d] ?? -1;
-    return size < 0 ? null : size;
-  };
+export function withSizes(stage: Stage, shapes: Shapes): Stage {
   const inputs = stage.part.inputs.map((input) =>
-    'record' in input ? input : { ...input, dims: input.dims.map((dim, d) => dim ?? sizeOf(input.name, d)) },
+    'record' in input ? input : { ...input, dims: input.dims.map((dim, d) => dim ?? sizeOf(shapes, input.name, d)) },
   );
   return { ...stage, part: { ...stage.part, inputs } };
+}
+
+/** What a cut hands on, with no other sizes than those. */
+export function cutWithSizes(cut: Cut, shapes: Shapes): Cut {
+  const dimsOf = ({ name, dims }: CarriedValue): OnnxDim[] =>
+    dims.map((dim, d) => (typeof dim === 'string' ? dim : sizeOf(shapes, name, d)));
+  return { ...cut, values: cut.values.map((value) => ({ ...value, dims: dimsOf(value) })) };
+}
+
+/** By the name of a value; -1: a size that varies. */
+type Shapes = ReadonlyMap<string, readonly number[]>;
+
+function sizeOf(shapes: Shapes, name: string, d: number): OnnxDim {
+  const size = shapes.get(name)?.[d] ?? -1;
+  return size < 0 ? null : size;
 }
 
 interface Closure {

@@ -125,10 +125,10 @@ async function textItems(node: LocalNode, model: LocalModel): Promise<InferenceI
   return items;
 }
 
-async function measure(node: LocalNode, { revision }: LocalModel, { rows, length }: Examples): Promise<number | null> {
+async function measure(node: LocalNode, model: LocalModel, { rows, length }: Examples): Promise<number | null> {
   const times: number[] = [];
   for (let i = 0; i <= MEASURED_RUNS; i++) {
-    const ns = await node.worker.measure({ revision: revision ?? -1, rows, length, trims: false }).catch(() => null);
+    const ns = await node.measure(model, { rows, length }).catch(() => null);
     // The first run of a shape is slower than those that follow.
     if (ns !== null && i > 0) times.push(ns / NS_PER_MS);
   }

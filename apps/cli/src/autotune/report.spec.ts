@@ -1,0 +1,54 @@
+import type { Layout, Prediction } from '../parallel/cost-model';
+import { autotuneReport, type ReportRequest } from './report';
+import type { Trial } from './search';
+
+const ONE: Layout = { stages: 1, replicas: 2, width: 1 };
+const STAGED: Layout = { stages: 2, replicas: 1, width: 1 };
+const trial = (layout: Layout, rowsPerSecond: number, p99Ms: number): Trial => ({
+  settings: { runRowsMax: 32, runTokensMax: 4096, layout },
+  rowsPerSecond,
+  p99Ms,
+});
+const prediction = (layout: Layout, rowsPerSecond: number, isMade = true): Prediction => ({
+  ...{ layout, rowsPerSecond, isMade, isAssumed: !isMade },
+  ...{ latencyMs: 10, bubbleShare: 0, workerBytes: 1, totalBytes: 1, cutBytes: null },
+});
+const PRESENT = trial(ONE, 100, 20);
+const REQUEST: ReportRequest = {
+  model: 'encoder',
+  sloMs: null,
+  memoryBytes: 2,
+  trials: [PRESENT],
+  present: PRESENT,
+  best: PRESENT,
+  goalMs: 22,
+  predictions: [prediction(ONE, 50), prediction(STAGED, 60)],
+};
+
+describe('what autotune says', () => {
+  it('tells what was predicted beside what was measured, and where to put the stages that it chose', () => {
+    const best = trial(STAGED, 130, 15);
+    const text = autotuneReport({ ...REQUEST, trials: [PRESENT, best], best });
+    expect(text).toMatch(/^2 +1 +1 +32 +4096 +130 +1\.20 +15\.0/m);
+    expect(text).toContain('2 of the 2 layouts that fit the CPUs were measured');
+    expect(text).toMatch(/best: 2 stages, 1 run at once in each, 1 thread a run.*: 30 % more rows a second/);
+    expect(text).toContain('callers use encoder-pipeline; give each of encoder-stage-1, encoder-stage-2 a partition of 1 CPU');
+  });
+
+  it('says why fewer rows were chosen', () => {
+    const best = trial({ stages: 1, replicas: 1, width: 2 }, 80, 12);
+    const text = autotuneReport({ ...REQUEST, sloMs: 15, goalMs: 15, best });
+    expect(text).toMatch(/20 % fewer rows a second, p99 12\.0 ms \(present 20\.0 ms\), which keeps the goal/);
+    expect(text).not.toContain('partitions of interleave.yaml');
+  });
+
+  it('says where the present settings stay, and where a split that is not there is predicted to be better', () => {
+    expect(autotuneReport(REQUEST)).toContain('the present settings are the best: nothing gains 5 % within the goal');
+    expect(autotuneReport({ ...REQUEST, goalMs: 10 })).toContain('though over the goal');
+    const predictions = [prediction(ONE, 50), prediction(STAGED, 60, false)];
+    expect(autotuneReport({ ...REQUEST, predictions })).toContain('interleave split encoder --stages 2, then ask again');
+    expect(autotuneReport({ ...REQUEST, predictions: [prediction(ONE, 58), prediction(STAGED, 60, false)] })).not.toContain(
+      'split encoder',
+    );
+  });
+});

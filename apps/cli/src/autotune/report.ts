@@ -1,0 +1,94 @@
+import { table } from '../table';
+import { bestOf as bestPrediction, isSameLayout, type Layout, type Prediction } from '../parallel/cost-model';
+import { calledModel, modelsOf } from '../parallel/cpu-sets';
+import { isSame, type Settings, type Trial } from './search';
+import type { TuneResult } from './tuner';
+
+/** Less is not worth a split. */
+const GAIN_MIN = 1.05;
+
+const layoutText = ({ stages, replicas, width }: Layout): string =>
+  (stages === 1 ? '' : `${stages} stages, `) +
+  `${replicas} ${replicas === 1 ? 'run' : 'runs'} at once${stages === 1 ? '' : ' in each'}, ${width} ${width === 1 ? 'thread' : 'threads'} a run`;
+
+export const settingsText = ({ layout, runRowsMax, runTokensMax }: Settings): string =>
+  `${layoutText(layout)}, runRowsMax ${runRowsMax}, runTokensMax ${runTokensMax}`;
+
+export interface ReportRequest extends TuneResult {
+  model: string;
+  /** `realtime.sloMs`; null: none. */
+  sloMs: number | null;
+  memoryBytes: number;
+}
+
+/** What was measured, which of it is the best, and what it takes to have it. */
+export function autotuneReport(request: ReportRequest): string {
+  const { trials, present, goalMs, predictions } = request;
+  const predictedRows = (layout: Layout): number | undefined =>
+    predictions.find((each) => isSameLayout(each.layout, layout))?.rowsPerSecond;
+  const presentRows = predictedRows(present.settings.layout);
+  const gainText = ({ layout }: Settings): string => {
+    const rows = predictedRows(layout);
+    return rows === undefined || presentRows === undefined ? '' : (rows / presentRows).toFixed(2);
+  };
+  const rows = trials.map((trial) => {
+    const { layout, runRowsMax, runTokensMax } = trial.settings;
+    return [
+      ...[layout.stages, layout.replicas, layout.width, runRowsMax, runTokensMax].map(String),
+      trial.rowsPerSecond.toFixed(0),
+      gainText(trial.settings),
+      trial.p99Ms.toFixed(1),
+      trial.p99Ms > goalMs ? 'p99 over the goal' : isSame(trial.settings, present.settings) ? 'present' : '',
+    ];
+  });
+  return [
+    table(['STAGES', 'REPLICAS', 'WIDTH', 'runRowsMax', 'runTokensMax', 'ROWS/S', 'PREDICTED', 'P99 MS', ''], rows),
+    `predicted: rows a second of the layout, times those of the present one, for one row a run; ${measuredText(predictions, trials)}.`,
+    `p99: of one row, at half of what the present settings can do; goal: at most ${goalMs.toFixed(1)} ms.`,
+    ...choiceText(request),
+    ...splitText(request),
+  ].join('\n');
+}
+
+function measuredText(predictions: readonly Prediction[], trials: readonly Trial[]): string {
+  const measured = predictions.filter(({ layout }) => trials.some(({ settings }) => isSameLayout(settings.layout, layout)));
+  return `${measured.length} of the ${predictions.length} layouts that fit the CPUs were measured`;
+}
+
+function choiceText({ model, present, best, goalMs }: ReportRequest): string[] {
+  if (isSame(best.settings, present.settings))
+    return [
+      present.p99Ms <= goalMs
+        ? 'the present settings are the best: nothing gains 5 % within the goal, measured twice'
+        : 'the present settings are the best, though over the goal: nothing that was measured twice comes nearer to it',
+    ];
+  const gain = 100 * (best.rowsPerSecond / present.rowsPerSecond - 1);
+  const why = present.p99Ms > goalMs && best.p99Ms <= goalMs ? ', which keeps the goal' : '';
+  return [
+    `best: ${settingsText(best.settings)}: ${Math.abs(gain).toFixed(0)} % ${gain < 0 ? 'fewer' : 'more'} rows a second, ` +
+      `p99 ${best.p99Ms.toFixed(1)} ms (present ${present.p99Ms.toFixed(1)} ms)${why}; measured again in turns`,
+    ...placeText(model, best.settings.layout, present.settings.layout),
+  ];
+}
+
+/** Partitions are the owner's: nothing writes them. */
+function placeText(model: string, layout: Layout, present: Layout): string[] {
+  const cpus = layout.replicas * layout.width;
+  const cpusText = `${cpus} ${cpus === 1 ? 'CPU' : 'CPUs'}`;
+  if (layout.stages > 1)
+    return [
+      `callers use ${calledModel(model, layout)}; give each of ${modelsOf(model, layout).join(', ')} a partition of ${cpusText} in interleave.yaml`,
+    ];
+  if (cpus === present.replicas * present.width) return [];
+  return [`executors are the CPUs of a partition: give it ${cpusText} in partitions of interleave.yaml`];
+}
+
+/** A split that is not there can only be predicted. */
+function splitText({ model, predictions, present, sloMs, memoryBytes }: ReportRequest): string[] {
+  const best = bestPrediction(predictions, sloMs, memoryBytes);
+  const own = predictions.find((each) => isSameLayout(each.layout, present.settings.layout));
+  if (best === null || best.isMade || (own !== undefined && best.rowsPerSecond < GAIN_MIN * own.rowsPerSecond)) return [];
+  return [
+    `${layoutText(best.layout)} are predicted to be better, but the model is not split so: interleave split ${model} --stages ${best.layout.stages}, then ask again`,
+  ];
+}
