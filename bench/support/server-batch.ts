@@ -58,6 +58,13 @@ export async function runBatch(stack: Stack, model: string, rows: number[][]): P
   };
 }
 
+/** Time of a worker's executors in runs since its start. */
+export async function runSeconds(stack: Stack, worker: string): Promise<number> {
+  const metrics = await fetchMetrics(join(stack.runDir, `${worker}.status.sock`), 5000);
+  const values = metrics.find(({ name }) => name === 'interleave_run_seconds_total')?.values ?? [];
+  return values.reduce((sum, { value }) => sum + value, 0);
+}
+
 /** Tokens that the lane's runs were made of since its start. */
 export async function tokenCounts(stack: Stack, worker: string): Promise<TokenCounts> {
   const of = (values: MetricsJson[number]['values'], kind: string): number =>

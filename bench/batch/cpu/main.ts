@@ -6,12 +6,11 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { BatchStore, isTerminal, LocalStore } from '@app/batches';
-import { fetchMetrics } from '@app/process';
 import { openaiClient } from '../../../test/support/batch-job';
 import { residentMiB, Stack } from '../../../test/support/stack';
 import { SeededRandom } from '../../../test/support/tensors';
-import { cpuMsOf } from '../../support/process-cpu';
-import { calibratedTable } from '../../support/server-batch';
+import { NodeCpu } from '../../support/process-cpu';
+import { calibratedTable, runSeconds } from '../../support/server-batch';
 import { canProfile, hottest, msByStage, RemoteProfiler } from './profile';
 import { stageOf } from './stages';
 
@@ -37,7 +36,7 @@ interface Options {
   profiles: boolean;
 }
 
-/** Seconds of CPU time. */
+/** Of CPU time, in ms. */
 type CpuTimes = Record<string, number>;
 
 async function main(): Promise<void> {
@@ -82,18 +81,14 @@ async function main(): Promise<void> {
 }
 
 async function runBatch(stack: Stack, options: Options) {
-  const pids: Record<string, number> = Object.fromEntries(
-    (await stack.processes()).flatMap(({ id, pid }) => (pid === null ? [] : [[id, pid] as const])),
-  );
+  const cpu = await NodeCpu.of(stack);
   const path = join(stack.dir, 'rows.jsonl');
   const inputBytes = await writeRows(path, options);
   const client = openaiClient(stack);
   const store = new BatchStore(new LocalStore(join(stack.dir, 'data')));
-  const cpuNow = (): CpuTimes => Object.fromEntries(Object.entries(pids).map(([id, pid]) => [id, cpuMsOf(pid) / 1000]));
-  const runSeconds = async (): Promise<number> => metric(stack, 'interleave_run_seconds_total');
-  const [cpu0, run0, startMs] = [cpuNow(), await runSeconds(), performance.now()];
+  const [cpu0, run0, startMs] = [cpu.now(), await runSeconds(stack, WORKER), performance.now()];
   const file = await client.files.create({ file: createReadStream(path), purpose: 'batch' });
-  const [cpu1, uploadedMs] = [cpuNow(), performance.now()];
+  const [cpu1, uploadedMs] = [cpu.now(), performance.now()];
   const body = {
     input_file_id: file.id,
     endpoint: '/v1/embeddings' as const,
@@ -106,17 +101,17 @@ async function runBatch(stack: Stack, options: Options) {
   for (let isRunning = false; ;) {
     const manifest = await store.read(id);
     const status = manifest?.batch.status ?? 'validating';
-    if (!isRunning && status !== 'validating') [isRunning, cpu2, validatedMs] = [true, cpuNow(), performance.now()];
+    if (!isRunning && status !== 'validating') [isRunning, cpu2, validatedMs] = [true, cpu.now(), performance.now()];
     for (const process of ['runner', 'api-1', 'api-2', 'redis'])
-      resident[process] = Math.max(resident[process] ?? 0, residentMiB(pids[process] ?? 0));
+      resident[process] = Math.max(resident[process] ?? 0, residentMiB(cpu.pids[process] ?? 0));
     if (status === 'completed' && manifest?.batch.request_counts.completed === options.rows) break;
     if (isTerminal(status)) throw new Error(`batch ${status}: ${JSON.stringify(manifest)}\n${stack.log().slice(-4000)}`);
     await sleep(LOOK_MS);
   }
-  const [cpu3, run3, endMs] = [cpuNow(), await runSeconds(), performance.now()];
+  const [cpu3, run3, endMs] = [cpu.now(), await runSeconds(stack, WORKER), performance.now()];
   const output = await sha256Of(stack, (await client.batches.retrieve(id)).output_file_id ?? '');
-  const cpu4 = cpuNow();
-  const usBetween = (from: CpuTimes, to: CpuTimes, id: string): number => (((to[id] ?? 0) - (from[id] ?? 0)) * 1e6) / options.rows;
+  const cpu4 = cpu.now();
+  const usBetween = (from: CpuTimes, to: CpuTimes, id: string): number => (((to[id] ?? 0) - (from[id] ?? 0)) * 1000) / options.rows;
   const steps = [
     ['upload', cpu0, cpu1],
     ['validate', cpu1, cpu2],
@@ -131,7 +126,7 @@ async function runBatch(stack: Stack, options: Options) {
     cpuUs: Object.fromEntries(
       steps.map(([step, from, to]) => [
         step,
-        Object.fromEntries(Object.keys(pids).map((process) => [process, usBetween(from, to, process)])),
+        Object.fromEntries(Object.keys(cpu4).map((process) => [process, usBetween(from, to, process)])),
       ]),
     ),
     modelUs: ((run3 - run0) * 1e6) / options.rows,
@@ -140,12 +135,6 @@ async function runBatch(stack: Stack, options: Options) {
 }
 
 type Result = Awaited<ReturnType<typeof runBatch>>;
-
-async function metric(stack: Stack, name: string): Promise<number> {
-  const metrics = await fetchMetrics(join(stack.runDir, `${WORKER}.status.sock`), 5000);
-  const values = metrics.find((each) => each.name === name)?.values ?? [];
-  return values.reduce((sum, { value }) => sum + value, 0);
-}
 
 /** Some eight words each; a share of them again and again. */
 async function writeRows(path: string, { rows, encoding, duplicates }: Options): Promise<number> {
