@@ -54,7 +54,7 @@ describe('what a layout of a model does', () => {
     expect(at(1, 1, 1, facts)).toMatchObject({ latencyMs: 110, rowsPerSecond: 20 });
     expect(at(1, 4, 1, facts).rowsPerSecond).toBeCloseTo((3 * 2 * 1000) / (130 + 10));
     // All threads of a run wait for the one that is held up.
-    expect(at(1, 1, 4, facts).rowsPerSecond).toBeCloseTo(((3 / 4) * 2 * 1000) / (40 + 10));
+    expect(at(1, 1, 2, facts).rowsPerSecond).toBeCloseTo(((4 / 2 - 1) * 2 * 1000) / (60 + 10));
     const split = { stages: FACTS.split?.stages ?? [], cutBytes: [2 ** 20, 2 ** 20, 2 ** 20] };
     expect(at(4, 1, 1, { ...facts, split }).latencyMs).toBeCloseTo(100 + 10 + 3 * 1 + 3 * 2);
     expect(at(2, 2, 1, { ...facts, split }).rowsPerSecond).toBeCloseTo((3 * 2 * 1000) / (130 + 10 + 1 + 2));

@@ -83,7 +83,7 @@ export function layoutsOf({ cpus, widths, split }: ParallelFacts): Layout[] {
 /**
  * What a layout is to do. Stages that find no CPUs of their own share those of their neighbours. Rows a second are those of the slowest
  * stage, or fewer where all CPUs together have not the time: what a node and its requests take outside of runs comes from the same CPUs, and
- * holds up all threads of a run.
+ * holds up all threads of a run. So CPUs are counted in runs that they have room for at once.
  */
 export function predict(layout: Layout, facts: ParallelFacts): Prediction {
   const { stages, replicas, width } = layout;
@@ -95,7 +95,7 @@ export function predict(layout: Layout, facts: ParallelFacts): Prediction {
   const runMs = sum(setMs) * gain;
   const outsideMs = outsideOf(stages, parts.cutBytes ?? 0, facts.outside);
   const ofStagesPerMs = replicas / (Math.max(...setMs) * gain * slowdown);
-  const ofCpusPerMs = (facts.cpus - facts.outside.idleCpus) / (width * (runMs * slowdown + outsideMs));
+  const ofCpusPerMs = (facts.cpus / width - facts.outside.idleCpus) / (runMs * slowdown + outsideMs);
   const copies = width === 1 ? 1 : replicas;
   const bytes = sets.map((set) => copies * set.reduce((total, { weightsBytes }) => total + weightsBytes, 0));
   return {
