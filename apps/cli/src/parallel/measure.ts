@@ -14,8 +14,8 @@ import { countsUpTo, type OutsideFacts, type ParallelFacts } from './cost-model'
 const RUNS_MIN = 3;
 const RUNS_MAX = 60;
 const MEASURE_MS = 2000;
-/** Rounded from rows of `bench/parallel`, where an API answered some tens of rows a second. */
-const OUTSIDE: OutsideFacts = { idleCpus: 0.2, requestMs: 2, stepMs: 0.5, mibMs: 10 };
+/** Rounded from rows of `bench/parallel`. */
+const OUTSIDE: OutsideFacts = { idleCpus: 0.2, requestMs: 1, stepMs: 0.5, mibMs: 10 };
 
 export interface RunShape {
   rows: number;
