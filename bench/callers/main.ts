@@ -89,6 +89,7 @@ function report(share: number, perSecond: number, measured: Measured[]): object 
   const of = (phase: Phase) => measured.filter((each) => each.phase === phase);
   const p = (turns: Measured[], level: number) => quantile(turns.flatMap(({ latenciesMs }) => latenciesMs), level); // oxfmt-ignore
   const [alone, beside] = [of('alone'), of('beside')];
+  const meanRows = (turns: Measured[]) => turns.reduce((sum, each) => sum + each.batchRowsPerSecond, 0) / turns.length;
   const ratio = (level: number) => p(beside, level) / p(alone, level);
   // Of the same situation: how far figures differ by chance.
   const noise = p(alone.filter((_, index) => index % 2 === 1), 0.99) / p(alone.filter((_, index) => index % 2 === 0), 0.99); // oxfmt-ignore
@@ -102,7 +103,7 @@ function report(share: number, perSecond: number, measured: Measured[]): object 
     aloneMs: { p50: p(alone, 0.5), p99: p(alone, 0.99) },
     besideMs: { p50: p(beside, 0.5), p99: p(beside, 0.99) },
     ratio: { p50: ratio(0.5), p99: ratio(0.99), aloneP99OfItself: noise },
-    batchRowsPerSecond: beside.reduce((sum, each) => sum + each.batchRowsPerSecond, 0) / beside.length,
+    batchRowsPerSecond: { alone: meanRows(alone), beside: meanRows(beside) },
   };
   console.log(JSON.stringify(figures, null, 2));
   const cpu = { alone: CpuWatch.mean(alone.map((each) => each.cpu)), beside: CpuWatch.mean(beside.map((each) => each.cpu)) };
@@ -120,7 +121,13 @@ async function change(stack: Stack, batch: string, action: 'pause' | 'resume'): 
   const answer = await fetch(`${stack.url}/v1/batches/${batch}/${action}`, { method: 'POST' });
   if (!answer.ok && answer.status !== 409) throw new Error(`${action}: ${answer.status} ${await answer.text()}`);
   await answer.arrayBuffer();
-  await sleep(WARM_MS);
+  // What has begun is ended first.
+  const isSo = async (): Promise<boolean> => {
+    const before = await rowsDone(stack);
+    await sleep(WARM_MS);
+    return (await rowsDone(stack)) > before === (action === 'resume');
+  };
+  await until(isSo, READY_MS_MAX, () => `the batch does not ${action}`);
 }
 
 async function untilMeasured(stack: Stack): Promise<void> {
