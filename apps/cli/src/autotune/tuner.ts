@@ -63,8 +63,8 @@ class Tuner {
   private trialMs = TRIAL_MS_MIN;
   private readonly machine = readTopology();
   private items: InferenceItem[] = [];
-  /** Of a row. */
-  private meanLength = 1;
+  /** The row whose length is nearest to the mean, and that length. */
+  private meanRow: { item?: InferenceItem; length: number } = { length: 1 };
   /** By model and threads of a run. */
   private readonly costs = new Map<string, CostGrid>();
   /** Rows a second at which the p99 is measured; null until the present settings are known. */
@@ -118,7 +118,13 @@ class Tuner {
     for (const each of settings) {
       // Two more are needed to be sure.
       if (performance.now() + 3 * this.trialMs > this.endMs) return;
-      trials.push(await this.measure(each));
+      try {
+        trials.push(await this.measure(each));
+      } catch (error) {
+        // The others are not lost for one whose files are gone or that does not load.
+        if (!(error instanceof CliError)) throw error;
+        this.request.onStep(`left out: ${error.message}`);
+      }
     }
   }
 
@@ -129,16 +135,14 @@ class Tuner {
       const instances =
         rows === null ? madeUpInstances(node.catalog.find(manifest.name, manifest.version)) : await readInstances(rows, config);
       for (const instance of instances) this.items.push(...(await node.prepare(model, [instance])).items);
-      this.meanLength = meanLengthOf(this.items, node.catalog.find(manifest.name, manifest.version).signature);
+      this.meanRow = meanRowOf(this.items, node.catalog.find(manifest.name, manifest.version).signature);
     });
   }
 
   private async predictLayouts(): Promise<Prediction[]> {
     const { config, manifest, onStep } = this.request;
-    const facts = await measureParallel({
-      ...{ config, manifest, onStep, cpus: this.machine.effective },
-      shape: { rows: 1, length: this.meanLength },
-    });
+    const { item, length } = this.meanRow;
+    const facts = await measureParallel({ config, manifest, onStep, cpus: this.machine.effective, shape: { rows: 1, length }, item });
     return layoutsOf(facts).map((layout) => predict(layout, facts));
   }
 
@@ -152,6 +156,8 @@ class Tuner {
         { ...load, durationMs: THROUGHPUT_PART * this.trialMs },
         { rows: settings.runRowsMax, executors: stages * replicas },
       );
+      if (this.load === null && rowsPerSecond === 0)
+        throw new CliError('no row was answered in the time of a trial; give a larger --budget');
       this.load ??= Math.max(1, LOAD_PART * rowsPerSecond);
       const trial = { settings, rowsPerSecond, p99Ms: await p99Ms({ ...load, durationMs: P99_PART * this.trialMs }, this.load) };
       onTrial(trial);
@@ -227,10 +233,13 @@ class Tuner {
   }
 }
 
-/** Along the axis that varies; 1: none does. */
-function meanLengthOf(items: readonly InferenceItem[], { inputs }: ModelSignature): number {
+/** Lengths are those along the axis that varies; 1: none does. */
+function meanRowOf(items: readonly InferenceItem[], { inputs }: ModelSignature): { item?: InferenceItem; length: number } {
   const varying = inputs.flatMap(({ name, axes }) => axes.flatMap((axis, d) => (axis.startsWith('sequence') ? { name, d } : [])))[0];
-  if (varying === undefined) return 1;
+  if (varying === undefined) return { item: items[0], length: 1 };
   const lengths = items.map((item) => item.inputs.find(({ name }) => name === varying.name)?.shape[varying.d] ?? 1);
-  return Math.max(1, Math.round(lengths.reduce((sum, length) => sum + length, 0) / lengths.length));
+  const mean = lengths.reduce((sum, length) => sum + length, 0) / lengths.length;
+  const distances = lengths.map((length) => Math.abs(length - mean));
+  const nearest = distances.indexOf(Math.min(...distances));
+  return { item: items[nearest], length: lengths[nearest] ?? 1 };
 }

@@ -2,12 +2,10 @@ import { join, resolve } from 'node:path';
 import { InvalidArgumentError, type Command } from 'commander';
 import { loadConfig } from '@app/config';
 import { findModelFiles } from '../find-model-files';
+import { STAGES_MAX } from '../parallel/cost-model';
 import { pipelineName } from '../split/model-folders';
 import { splitReport } from '../split/report';
 import { splitModel } from '../split/split-model';
-
-/** A graph of models has at most so many steps. */
-const STAGES_MAX = 64;
 
 interface SplitOptions {
   stages: number;

@@ -27,6 +27,11 @@ describe('what a layout of a model does', () => {
     expect(layoutsOf({ ...FACTS, cpus: 1, widths: FACTS.widths.slice(0, 1), split: null })).toEqual([{ stages: 1, replicas: 1, width: 1 }]);
   });
 
+  it('asks for no more stages than a model is split into', () => {
+    const stages = layoutsOf({ ...FACTS, cpus: 96 }).map((layout) => layout.stages);
+    expect(Math.max(...stages)).toBe(64);
+  });
+
   it('predicts executors that share the weights', () => {
     expect(at(1, 1, 1)).toMatchObject({ latencyMs: 100, rowsPerSecond: 20, bubbleShare: 0, workerBytes: 4 * GIB, cutBytes: null });
     // Every CPU is busy: each run takes 130 ms.

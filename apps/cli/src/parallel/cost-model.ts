@@ -1,5 +1,8 @@
 const MIB = 2 ** 20;
 
+/** A graph of models has at most so many steps. */
+export const STAGES_MAX = 64;
+
 /** How a model is laid out on CPUs: so many stages, each run by so many executors, each of so many threads. */
 export interface Layout {
   stages: number;
@@ -67,7 +70,8 @@ export const countsUpTo = (cpus: number): number[] =>
 /** The layouts that a machine has room for, and the split that there is where it has more stages than that. */
 export function layoutsOf({ cpus, widths, split }: ParallelFacts): Layout[] {
   const counts = countsUpTo(cpus);
-  const layouts = [...counts, split?.stages.length ?? 1].flatMap((stages) =>
+  const stageCounts = [...counts.filter((count) => count <= STAGES_MAX), split?.stages.length ?? 1];
+  const layouts = stageCounts.flatMap((stages) =>
     widths.flatMap(({ width }) =>
       [...counts, Math.max(1, Math.floor(cpus / (stages * width)))].map((replicas) => ({ stages, replicas, width })),
     ),

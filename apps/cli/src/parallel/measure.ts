@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Config } from '@app/config';
-import { DATATYPES, InterleaveError, type InferenceItem, type ModelSignature, type TensorSpec } from '@app/contracts';
+import { DATATYPES, EXECUTOR_THREADS_MAX, InterleaveError, type InferenceItem, type ModelSignature, type TensorSpec } from '@app/contracts';
 import { modelFileBytes, type FileManifest } from '@app/models';
 import { z } from 'zod';
 import { CliError } from '../cli-error';
@@ -27,6 +27,8 @@ export interface MeasureRequest {
   manifest: FileManifest;
   cpus: readonly number[];
   shape: RunShape;
+  /** Of that shape; without it one is made up. */
+  item?: InferenceItem;
   /** Told before each measurement, and what cannot be used. */
   onStep: (text: string) => void;
 }
@@ -37,7 +39,7 @@ export async function measureParallel(request: MeasureRequest): Promise<Parallel
   return withFiles(request, async (modelsDir) => {
     const idle = new Map<number, number[]>();
     const busy: number[] = [];
-    const widths = countsUpTo(cpus.length);
+    const widths = countsUpTo(Math.min(cpus.length, EXECUTOR_THREADS_MAX));
     // There and back, so that a machine whose speed drifts meets all of them alike.
     for (const width of [...widths, ...[...widths].reverse()]) {
       onStep(`measuring on ${width} ${width === 1 ? 'thread, and on every CPU at once' : 'threads'}`);
@@ -77,7 +79,7 @@ interface Running {
 }
 
 async function withNode<T>(
-  { config, manifest, cpus, shape }: MeasureRequest,
+  { config, manifest, cpus, shape, item }: MeasureRequest,
   modelsDir: string,
   { width, executors }: { width: number; executors: number },
   measure: (running: Running) => Promise<T>,
@@ -92,7 +94,7 @@ async function withNode<T>(
     const model = findModel(node, manifest.version);
     const report = node.reportOf(model);
     if (!report?.signature) throw new CliError(`the model cannot be loaded: ${report?.reason ?? model.entry.reason ?? 'unknown reason'}`);
-    return await measure({ node, model, item: itemOf(report.signature, shape), executors });
+    return await measure({ node, model, item: item ?? itemOf(report.signature, shape), executors });
   } finally {
     await node.close();
   }
