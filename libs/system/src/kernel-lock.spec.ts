@@ -34,9 +34,9 @@ describe('kernel locks', () => {
     await once(child.stdout, 'data');
     const waiting = kernelLockFree('spec', 'child');
     expect(await hasResolved(waiting)).toBe(false);
+    const exited = once(child, 'exit');
     child.kill('SIGKILL');
-    await waiting;
-    await once(child, 'exit');
+    await Promise.all([waiting, exited]);
     const lock = await tryKernelLock('spec', 'child');
     expect(lock).not.toBeNull();
     lock?.close();
