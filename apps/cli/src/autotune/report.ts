@@ -9,7 +9,8 @@ const GAIN_MIN = 1.05;
 
 const layoutText = ({ stages, replicas, width }: Layout): string =>
   (stages === 1 ? '' : `${stages} stages, `) +
-  `${replicas} ${replicas === 1 ? 'run' : 'runs'} at once${stages === 1 ? '' : ' in each'}, ${width} ${width === 1 ? 'thread' : 'threads'} a run`;
+  `${replicas} ${replicas === 1 ? 'run' : 'runs'} at once${stages === 1 ? '' : ' in each'}, ` +
+  `${width} ${width === 1 ? 'thread' : 'threads'} a run`;
 
 export const settingsText = ({ layout, runRowsMax, runTokensMax }: Settings): string =>
   `${layoutText(layout)}, runRowsMax ${runRowsMax}, runTokensMax ${runTokensMax}`;
@@ -59,8 +60,8 @@ function choiceText({ model, present, best, goalMs }: ReportRequest): string[] {
   if (isSame(best.settings, present.settings))
     return [
       present.p99Ms <= goalMs
-        ? 'the present settings are the best: nothing gains 5 % within the goal, measured twice'
-        : 'the present settings are the best, though over the goal: nothing that was measured twice comes nearer to it',
+        ? 'the present settings are the best: nothing gains 5 % within the goal among what was measured'
+        : 'the present settings are the best, though over the goal: nothing that was measured comes nearer to it',
     ];
   const gain = 100 * (best.rowsPerSecond / present.rowsPerSecond - 1);
   const why = present.p99Ms > goalMs && best.p99Ms <= goalMs ? ', which keeps the goal' : '';
@@ -77,7 +78,8 @@ function placeText(model: string, layout: Layout, present: Layout): string[] {
   const cpusText = `${cpus} ${cpus === 1 ? 'CPU' : 'CPUs'}`;
   if (layout.stages > 1)
     return [
-      `callers use ${calledModel(model, layout)}; give each of ${modelsOf(model, layout).join(', ')} a partition of ${cpusText} in interleave.yaml`,
+      `callers use ${calledModel(model, layout)}; give each of ${modelsOf(model, layout).join(', ')} a partition of ${cpusText} in ` +
+        'interleave.yaml; one of these has to name all other models too',
     ];
   if (cpus === present.replicas * present.width) return [];
   return [`executors are the CPUs of a partition: give it ${cpusText} in partitions of interleave.yaml`];
@@ -89,6 +91,8 @@ function splitText({ model, predictions, present, sloMs, memoryBytes }: ReportRe
   const own = predictions.find((each) => isSameLayout(each.layout, present.settings.layout));
   if (best === null || best.isMade || (own !== undefined && best.rowsPerSecond < GAIN_MIN * own.rowsPerSecond)) return [];
   return [
-    `${layoutText(best.layout)} are predicted to be better, but the model is not split so: interleave split ${model} --stages ${best.layout.stages}, then ask again`,
+    `${layoutText(best.layout)} are predicted to be better, but the model is not split so: ` +
+      `interleave split ${model} --stages ${best.layout.stages}, then ask again ` +
+      '(remove the stages and the pipeline of an earlier split first)',
   ];
 }

@@ -32,8 +32,9 @@ export function addAutotuneCommand(program: Command): void {
   program
     .command('autotune <model>')
     .description(
-      'measures rows a second and the p99 of one row for sizes of runs, and for the stages, replicas and widths that interleave plan --parallel ' +
-        'predicts to be the best on this machine, and says what the best gains against the present settings; use it on an idle machine',
+      'measures rows a second and the p99 of one row for sizes of runs, and for the stages, replicas and widths that ' +
+        'interleave plan --parallel predicts to be the best on this machine, ' +
+        'and says what the best gains against the present settings; use it on an idle machine',
     )
     .option('--model-version <version>', 'default: the newest')
     .option('--rows <file>', 'what is run: an instance of :predict in each line; default: made-up rows')

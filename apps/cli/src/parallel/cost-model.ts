@@ -86,8 +86,8 @@ export function layoutsOf({ cpus, widths, split }: ParallelFacts): Layout[] {
 
 /**
  * What a layout is to do. Stages that find no CPUs of their own share those of their neighbours. Rows a second are those of the slowest
- * stage, or fewer where all CPUs together have not the time: what a node and its requests take outside of runs comes from the same CPUs, and
- * holds up all threads of a run. So CPUs are counted in runs that they have room for at once.
+ * stage, or fewer where all CPUs together have not the time: what a node and its requests take outside of runs comes from the same CPUs,
+ * and holds up all threads of a run. So CPUs are counted in runs that they have room for at once.
  */
 export function predict(layout: Layout, facts: ParallelFacts): Prediction {
   const { stages, replicas, width } = layout;
