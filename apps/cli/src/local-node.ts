@@ -1,5 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { runPaths, type Config } from '@app/config';
 import type {
@@ -23,6 +22,7 @@ import { readTopology } from '@app/system';
 import { createLogger } from '@app/telemetry';
 import { WorkerPool } from '@app/worker-pool';
 import { CliError } from './cli-error';
+import { makeScratchFolder, removeScratchFolder } from './scratch-folder';
 
 const READY_POLL_MS = 20;
 const GPU_REFUSAL = 'this command runs models on CPUs only; set device: cpu, or try it on a node';
@@ -90,11 +90,11 @@ export class LocalNode {
 
   /** Resolves when each model is ready or has failed. Rejects when the folder or the runtime cannot be used. */
   static async start(options: LocalNodeOptions): Promise<LocalNode> {
-    const folder = mkdtempSync(join(tmpdir(), 'interleave-local-'));
+    const folder = makeScratchFolder('local');
     try {
       return await LocalNode.startIn(folder, options);
     } catch (error) {
-      rmSync(folder, { recursive: true, force: true });
+      removeScratchFolder(folder);
       throw error;
     }
   }
@@ -131,7 +131,7 @@ export class LocalNode {
     writePlacement(runPaths(runDir).placement, placementOf(plans, models, runsIn));
     const catalog = await openModelCatalog(modelsDir, runsIn, createLogger('local', 'silent'));
     const startedMs = performance.now();
-    const workers = plans.map((plan) => startWorker({ plan, ortLibraryPath: config.ortLibraryPath }));
+    const workers = await startAll(plans, config);
     const placement = new PlacementReader(runDir);
     const pool = new WorkerPool({ lane: runsIn, runDir, placement });
     const backend = new GraphBackend({ steps: pool, placement });
@@ -192,7 +192,7 @@ export class LocalNode {
     await this.pool.close();
     this.placement.close();
     await Promise.all(this.workers.map((worker) => worker.close()));
-    rmSync(this.folder, { recursive: true, force: true });
+    removeScratchFolder(this.folder);
   }
 
   private workerOf({ entry, revision }: LocalModel): WorkerHandle {
@@ -206,6 +206,18 @@ export class LocalNode {
     const isOpen = ({ state }: { state: string }): boolean => state === 'loading';
     while (this.workers.some((worker) => worker.models().some(isOpen)) || this.catalog.list().some(isOpen))
       await new Promise((resolve) => setTimeout(resolve, READY_POLL_MS));
+  }
+}
+
+/** All of them or, with the error of the first that cannot be started, none. */
+async function startAll(plans: readonly WorkerPlan[], { ortLibraryPath }: Config): Promise<WorkerHandle[]> {
+  const started: WorkerHandle[] = [];
+  try {
+    for (const plan of plans) started.push(startWorker({ plan, ortLibraryPath }));
+    return started;
+  } catch (error) {
+    await Promise.all(started.map((worker) => worker.close()));
+    throw error;
   }
 }
 

@@ -16,6 +16,9 @@ const prediction = (layout: Layout, rowsPerSecond: number, isMade = true): Predi
 const PRESENT = trial(ONE, 100, 20);
 const REQUEST: ReportRequest = {
   model: 'encoder',
+  version: null,
+  cpus: 2,
+  leftOut: 0,
   sloMs: null,
   memoryBytes: 2,
   trials: [PRESENT],
@@ -30,9 +33,11 @@ describe('what autotune says', () => {
     const best = trial(STAGED, 130, 15);
     const text = autotuneReport({ ...REQUEST, trials: [PRESENT, best], best });
     expect(text).toMatch(/^2 +1 +1 +32 +4096 +130 +1\.20 +15\.0/m);
-    expect(text).toContain('2 of the 2 layouts that fit the CPUs were measured');
+    expect(text).toContain('2 of the 2 layouts that fit 2 CPUs were measured.');
     expect(text).toMatch(/best: 2 stages, 1 run at once in each, 1 thread a run.*: 30 % more rows a second/);
-    expect(text).toContain('callers use encoder-pipeline; give each of encoder-stage-1, encoder-stage-2 a partition of 1 CPU');
+    expect(text).toContain(
+      'callers use encoder-pipeline; make a partition of 1 CPU in interleave.yaml for encoder-stage-1, another for encoder-stage-2; ',
+    );
   });
 
   it('says why fewer rows were chosen', () => {
@@ -47,8 +52,13 @@ describe('what autotune says', () => {
     expect(autotuneReport({ ...REQUEST, goalMs: 10 })).toContain('though over the goal');
     const predictions = [prediction(ONE, 50), prediction(STAGED, 60, false)];
     expect(autotuneReport({ ...REQUEST, predictions })).toContain('interleave split encoder --stages 2, then ask again');
+    expect(autotuneReport({ ...REQUEST, predictions, version: '3' })).toContain('--stages 2 --model-version 3, then');
     expect(autotuneReport({ ...REQUEST, predictions: [prediction(ONE, 58), prediction(STAGED, 60, false)] })).not.toContain(
       'split encoder',
     );
+  });
+
+  it('says for how many settings the time was too short', () => {
+    expect(autotuneReport({ ...REQUEST, leftOut: 3 })).toContain('for 3 settings there was no time: give a larger --budget');
   });
 });

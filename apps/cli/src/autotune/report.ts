@@ -1,7 +1,7 @@
 import { table } from '../table';
-import { bestOf as bestPrediction, isSameLayout, type Layout, type Prediction } from '../parallel/cost-model';
-import { calledModel, modelsOf } from '../parallel/cpu-sets';
-import { isSame, type Settings, type Trial } from './search';
+import { bestOf as bestPrediction, isSameLayout, type Layout } from '../parallel/cost-model';
+import { calledModel, partitionsText } from '../parallel/cpu-sets';
+import { isSame, type Settings } from './search';
 import type { TuneResult } from './tuner';
 
 /** Less is not worth a split. */
@@ -17,6 +17,10 @@ export const settingsText = ({ layout, runRowsMax, runTokensMax }: Settings): st
 
 export interface ReportRequest extends TuneResult {
   model: string;
+  /** Null: the newest. */
+  version: string | null;
+  /** Of the model. */
+  cpus: number;
   /** `realtime.sloMs`; null: none. */
   sloMs: number | null;
   memoryBytes: number;
@@ -44,19 +48,23 @@ export function autotuneReport(request: ReportRequest): string {
   });
   return [
     table(['STAGES', 'REPLICAS', 'WIDTH', 'runRowsMax', 'runTokensMax', 'ROWS/S', 'PREDICTED', 'P99 MS', ''], rows),
-    `predicted: rows a second of the layout, times those of the present one, for one row a run; ${measuredText(predictions, trials)}.`,
+    `predicted: rows a second of the layout, times those of the present one, for one row a run; ${measuredText(request)}.`,
     `p99: of one row, at half of what the present settings can do; goal: at most ${goalMs.toFixed(1)} ms.`,
     ...choiceText(request),
     ...splitText(request),
   ].join('\n');
 }
 
-function measuredText(predictions: readonly Prediction[], trials: readonly Trial[]): string {
+function measuredText({ predictions, trials, cpus, leftOut }: ReportRequest): string {
   const measured = predictions.filter(({ layout }) => trials.some(({ settings }) => isSameLayout(settings.layout, layout)));
-  return `${measured.length} of the ${predictions.length} layouts that fit the CPUs were measured`;
+  return (
+    `${measured.length} of the ${predictions.length} layouts that fit ${cpus} ${cpus === 1 ? 'CPU' : 'CPUs'} were measured` +
+    (leftOut === 0 ? '' : `; for ${leftOut} settings there was no time: give a larger --budget`)
+  );
 }
 
-function choiceText({ model, present, best, goalMs }: ReportRequest): string[] {
+function choiceText(request: ReportRequest): string[] {
+  const { present, best, goalMs } = request;
   if (isSame(best.settings, present.settings))
     return [
       present.p99Ms <= goalMs
@@ -68,31 +76,30 @@ function choiceText({ model, present, best, goalMs }: ReportRequest): string[] {
   return [
     `best: ${settingsText(best.settings)}: ${Math.abs(gain).toFixed(0)} % ${gain < 0 ? 'fewer' : 'more'} rows a second, ` +
       `p99 ${best.p99Ms.toFixed(1)} ms (present ${present.p99Ms.toFixed(1)} ms)${why}; measured again in turns`,
-    ...placeText(model, best.settings.layout, present.settings.layout),
+    ...placeText(request),
   ];
 }
 
 /** Partitions are the owner's: nothing writes them. */
-function placeText(model: string, layout: Layout, present: Layout): string[] {
-  const cpus = layout.replicas * layout.width;
-  const cpusText = `${cpus} ${cpus === 1 ? 'CPU' : 'CPUs'}`;
+function placeText({ model, cpus, present, best }: ReportRequest): string[] {
+  const { layout } = best.settings;
+  const { replicas, width } = present.settings.layout;
   if (layout.stages > 1)
     return [
-      `callers use ${calledModel(model, layout)}; give each of ${modelsOf(model, layout).join(', ')} a partition of ${cpusText} in ` +
-        'interleave.yaml; one of these has to name all other models too',
+      `callers use ${calledModel(model, layout)}; make ${partitionsText(model, layout, cpus)}; one of these has to name all other models too`,
     ];
-  if (cpus === present.replicas * present.width) return [];
-  return [`executors are the CPUs of a partition: give it ${cpusText} in partitions of interleave.yaml`];
+  if (layout.replicas * layout.width === replicas * width) return [];
+  return [`executors are the CPUs of a partition: make ${partitionsText(model, layout, cpus)}`];
 }
 
 /** A split that is not there can only be predicted. */
-function splitText({ model, predictions, present, sloMs, memoryBytes }: ReportRequest): string[] {
+function splitText({ model, version, predictions, present, sloMs, memoryBytes }: ReportRequest): string[] {
   const best = bestPrediction(predictions, sloMs, memoryBytes);
   const own = predictions.find((each) => isSameLayout(each.layout, present.settings.layout));
-  if (best === null || best.isMade || (own !== undefined && best.rowsPerSecond < GAIN_MIN * own.rowsPerSecond)) return [];
+  if (best === null || best.isMade || own === undefined || best.rowsPerSecond < GAIN_MIN * own.rowsPerSecond) return [];
   return [
     `${layoutText(best.layout)} are predicted to be better, but the model is not split so: ` +
-      `interleave split ${model} --stages ${best.layout.stages}, then ask again ` +
+      `interleave split ${model} --stages ${best.layout.stages}${version === null ? '' : ` --model-version ${version}`}, then ask again ` +
       '(remove the stages and the pipeline of an earlier split first)',
   ];
 }

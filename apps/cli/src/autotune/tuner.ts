@@ -1,5 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, symlinkSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { Config } from '@app/config';
 import type { CostGrid, InferenceItem, ModelSignature } from '@app/contracts';
@@ -13,12 +12,13 @@ import { ScratchRepository, versionFiles } from '../optimize/scratch-repository'
 import { layoutsOf, predict, type Layout, type Prediction } from '../parallel/cost-model';
 import { calledModel, cpuSetsOf, modelsOf } from '../parallel/cpu-sets';
 import { measureParallel } from '../parallel/measure';
+import { inScratchFolder } from '../scratch-folder';
 import { p99Ms, throughput } from './load';
 import { bestForGoal, bestOf, candidates, isSame, layoutsToTry, p99Goal, SIZE_KEYS, trialsOf, type Settings, type Trial } from './search';
 
-/** Of the time of a trial: the rest is for loading the model and for the p99. */
-const THROUGHPUT_PART = 0.35;
-const P99_PART = 0.5;
+/** Of the time of a trial, loading the model aside. */
+const THROUGHPUT_PART = 0.4;
+const P99_PART = 1 - THROUGHPUT_PART;
 const TRIAL_MS_MIN = 1000;
 const COSTS_BUDGET_MS = 5000;
 /** Longer runs are in no lane. */
@@ -30,6 +30,8 @@ export interface TuneRequest {
   config: Config;
   manifest: FileManifest;
   present: Settings;
+  /** Those of the model, on which layouts are tried. */
+  cpus: readonly number[];
   /** Path of JSON Lines; null: rows are made up. */
   rows: string | null;
   budgetMs: number;
@@ -44,24 +46,23 @@ export interface TuneResult {
   present: Trial;
   best: Trial;
   goalMs: number;
-  /** For one row of the mean length: every layout that the machine has room for, the measured ones among them. */
+  /** For one row of the mean length: the present layout and all others that the CPUs have room for. */
   predictions: Prediction[];
+  /** Settings for which there was no time. */
+  leftOut: number;
 }
 
 /** Measures settings one after the other, each in a worker of its own, on an otherwise idle machine. */
 export async function tune(request: TuneRequest): Promise<TuneResult> {
-  const folder = mkdtempSync(join(tmpdir(), 'interleave-autotune-'));
-  try {
-    return await new Tuner(folder, request).run();
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  return inScratchFolder('autotune', (folder) => new Tuner(folder, request).run());
 }
 
 class Tuner {
   private readonly endMs: number;
   private trialMs = TRIAL_MS_MIN;
-  private readonly machine = readTopology();
+  /** The longest so far. */
+  private loadMs = 0;
+  private leftOut = 0;
   private items: InferenceItem[] = [];
   /** The row whose length is nearest to the mean, and that length. */
   private meanRow: { item?: InferenceItem; length: number } = { length: 1 };
@@ -81,7 +82,7 @@ class Tuner {
     const { present, manifest } = this.request;
     await this.prepare();
     const predictions = await this.predictLayouts();
-    const limits = { goalMs: manifest.sloMs, memoryBytes: this.machine.memoryBytes };
+    const limits = { goalMs: manifest.sloMs, memoryBytes: readTopology().memoryBytes };
     const layouts = layoutsToTry(predictions, present.layout, limits).map(({ layout }) => layout);
     this.trialMs = this.trialMsFor(layouts);
     const first = await this.measure(present);
@@ -98,26 +99,30 @@ class Tuner {
     );
     best = bestForGoal(trials, first, manifest.sloMs);
     const goalMs = p99Goal(first, manifest.sloMs);
-    if (isSame(best.settings, present)) return { trials, present: first, best: first, goalMs, predictions };
+    const found = { trials, goalMs, predictions, leftOut: this.leftOut };
+    if (isSame(best.settings, present)) return { ...found, present: first, best: first };
     const again = await this.measure(best.settings);
     const presentAgain = await this.measure(present);
-    return { trials, present: presentAgain, best: bestForGoal([again], presentAgain, manifest.sloMs), goalMs, predictions };
+    return { ...found, present: presentAgain, best: bestForGoal([again], presentAgain, manifest.sloMs) };
   }
 
-  /** Of the time that is left, without what it takes to measure costs. */
+  /** Of the time that is left, without what it takes to load models and to measure costs. */
   private trialMsFor(layouts: readonly Layout[]): number {
     const { present, manifest } = this.request;
     const tables = new Set(
       [present.layout, ...layouts].flatMap((layout) => modelsOf(manifest.name, layout).map((model) => `${model} ${layout.width}`)),
     );
     const leftMs = this.endMs - performance.now() - tables.size * COSTS_BUDGET_MS;
-    return Math.max(TRIAL_MS_MIN, leftMs / trialsOf(present, layouts.length));
+    return Math.max(TRIAL_MS_MIN, leftMs / trialsOf(present, layouts.length) - this.loadMs);
   }
 
   private async tryAll(settings: readonly Settings[], trials: Trial[]): Promise<void> {
-    for (const each of settings) {
+    for (const [i, each] of settings.entries()) {
       // Two more are needed to be sure.
-      if (performance.now() + 3 * this.trialMs > this.endMs) return;
+      if (performance.now() + 3 * (this.trialMs + this.loadMs) > this.endMs) {
+        this.leftOut += settings.length - i;
+        return;
+      }
       try {
         trials.push(await this.measure(each));
       } catch (error) {
@@ -140,10 +145,11 @@ class Tuner {
   }
 
   private async predictLayouts(): Promise<Prediction[]> {
-    const { config, manifest, onStep } = this.request;
+    const { config, manifest, onStep, cpus, present } = this.request;
     const { item, length } = this.meanRow;
-    const facts = await measureParallel({ config, manifest, onStep, cpus: this.machine.effective, shape: { rows: 1, length }, item });
-    return layoutsOf(facts).map((layout) => predict(layout, facts));
+    const { width } = present.layout;
+    const facts = await measureParallel({ config, manifest, onStep, cpus, width, shape: { rows: 1, length }, item });
+    return layoutsOf(facts, present.layout).map((layout) => predict(layout, facts));
   }
 
   private async measure(settings: Settings): Promise<Trial> {
@@ -196,15 +202,16 @@ class Tuner {
 
   /** A node of its own with these settings, and the model that callers name in it. */
   private async withNode<T>(settings: Settings, use: (node: LocalNode, model: LocalModel) => Promise<T>): Promise<T> {
-    const { config, manifest } = this.request;
+    const { config, manifest, cpus } = this.request;
     const { runRowsMax, runTokensMax, layout } = settings;
     const node = await LocalNode.start({
       config,
       modelsDir: this.modelsDirOf(layout),
-      cpuSets: cpuSetsOf(manifest.name, layout, this.machine.effective),
+      cpuSets: cpuSetsOf(manifest.name, layout, cpus),
       // Made-up rows repeat: equal ones must not be answered by one run.
       overrides: { runRowsMax, runTokensMax, executorThreads: layout.width, deduplicate: false },
     });
+    this.loadMs = Math.max(this.loadMs, node.loadMs);
     try {
       const name = calledModel(manifest.name, layout);
       const model = node.models.findLast(({ entry }) => entry.name === name);

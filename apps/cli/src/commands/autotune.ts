@@ -1,25 +1,16 @@
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { InvalidArgumentError, type Command } from 'commander';
-import { parseDocument } from 'yaml';
-import { loadConfig, runPaths, type Config } from '@app/config';
+import { loadConfig, type Config } from '@app/config';
 import type { FileManifest } from '@app/models';
-import { readPlacement } from '@app/process';
 import { readTopology } from '@app/system';
+import { requireWritable, writeSettings } from '../autotune/model-settings';
 import { autotuneReport, settingsText } from '../autotune/report';
-import { isSame, type Settings } from '../autotune/search';
-import { tune, type TuneResult } from '../autotune/tuner';
+import type { Settings } from '../autotune/search';
+import { tune } from '../autotune/tuner';
 import { findModelFiles } from '../find-model-files';
-import { modelsOf } from '../parallel/cpu-sets';
+import { liveCpusOf } from '../live-cpus';
 
 const UNITS_MS = { s: 1000, m: 60_000, h: 3_600_000 } as const;
 const BUDGET_MS_DEFAULT = 2 * UNITS_MS.m;
-
-interface ModelFileSettings {
-  runRowsMax: number;
-  runTokensMax: number;
-  width: number | null;
-}
 
 interface AutotuneOptions {
   modelVersion?: string;
@@ -52,57 +43,36 @@ function duration(text: string): number {
 async function autotune(name: string, { modelVersion, rows, budget = BUDGET_MS_DEFAULT, write = false }: AutotuneOptions): Promise<void> {
   const config = loadConfig();
   const { manifest } = findModelFiles(config, name, modelVersion ?? null);
-  const present = presentSettings(config, manifest);
+  if (write) requireWritable(config, manifest);
+  const cpus = await cpusFor(config, name);
+  const present = presentSettings(config, manifest, cpus);
   const say = (line: string): void => void process.stderr.write(`${line}\n`);
   const result = await tune({
-    ...{ config, manifest, present, rows: rows ?? null, budgetMs: budget },
+    ...{ config, manifest, present, cpus, rows: rows ?? null, budgetMs: budget },
     onStep: (text) => say(`${name}: ${text}`),
     onTrial: (trial) => say(`${settingsText(trial.settings)}: ${Math.round(trial.rowsPerSecond)} rows/s`),
   });
-  console.log(autotuneReport({ ...result, model: name, sloMs: manifest.sloMs, memoryBytes: readTopology().memoryBytes }));
-  if (write) console.log(writeSettings(config, manifest, result));
+  console.log(
+    autotuneReport({
+      ...{ ...result, model: name, version: modelVersion ?? null, cpus: cpus.length },
+      ...{ sloMs: manifest.sloMs, memoryBytes: readTopology().memoryBytes },
+    }),
+  );
+  if (write) console.log(await writeSettings(config, manifest, result));
 }
 
-/** Those of the node that runs here, or that would. */
-function presentSettings(config: Config, { name, runRowsMax, runTokensMax, executorThreads }: FileManifest): Settings {
+/** Those of the files, on those CPUs. */
+function presentSettings(config: Config, { runRowsMax, runTokensMax, executorThreads }: FileManifest, cpus: readonly number[]): Settings {
   const width = executorThreads.realtime ?? config.realtime.executorThreads;
   return {
     runRowsMax: runRowsMax ?? config.realtime.runRowsMax,
     runTokensMax: runTokensMax ?? config.realtime.runTokensMax,
-    layout: { stages: 1, replicas: Math.max(1, Math.floor(executorsOf(config, name) / width)), width },
+    layout: { stages: 1, replicas: Math.max(1, Math.floor(cpus.length / width)), width },
   };
 }
 
-/** Of the largest real-time worker that has the model; where no node runs, one for each CPU. */
-function executorsOf({ runDir }: Config, name: string): number {
-  const workers = readPlacement(runPaths(runDir).placement)?.workers ?? [];
-  const own = workers.filter(({ lane, models }) => lane === 'realtime' && models.some((model) => model.name === name));
-  return own.length === 0 ? readTopology().effective.length : Math.max(...own.map(({ cpus }) => cpus.length));
-}
-
-/** To the whole model, or to each stage. Comments and other keys stay; how many executors there are is up to the partitions. */
-function writeSettings(config: Config, { name }: FileManifest, { best, present }: TuneResult): string {
-  const { layout, ...sizes } = best.settings;
-  const isKept = layout.stages === 1 && layout.width === present.settings.layout.width;
-  if (isKept && isSame({ ...best.settings, layout: present.settings.layout }, present.settings))
-    return 'nothing is written: model.yaml stays as it is';
-  const paths = modelsOf(name, layout).map((model) => join(config.modelsDir, model, 'model.yaml'));
-  for (const path of paths) writeModelFile(path, { ...sizes, width: isKept ? null : layout.width });
-  return `written to ${paths.join(', ')}`;
-}
-
-/** Width null: as it is. */
-function writeModelFile(path: string, { runRowsMax, runTokensMax, width }: ModelFileSettings): void {
-  const document = parseDocument(existsSync(path) ? readFileSync(path, 'utf8') : '');
-  for (const formerName of ['batchRowsMax', 'batchTokensMax']) document.delete(formerName);
-  document.set('runRowsMax', runRowsMax);
-  document.set('runTokensMax', runTokensMax);
-  if (width !== null) {
-    const given: unknown = document.get('executorThreads');
-    if (typeof given === 'number') document.set('executorThreads', { batch: given });
-    document.setIn(['executorThreads', 'realtime'], width);
-  }
-  const temporary = `${path}.${process.pid}`;
-  writeFileSync(temporary, document.toString());
-  renameSync(temporary, path);
+/** Of the largest partition that answers live requests with the model; where none does, those of the machine. */
+async function cpusFor(config: Config, model: string): Promise<number[]> {
+  const sets = [...(await liveCpusOf(config, model))].sort((a, b) => b.length - a.length);
+  return sets[0] ?? readTopology().effective;
 }

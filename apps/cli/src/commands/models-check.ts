@@ -1,5 +1,4 @@
-import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { symlinkSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { loadConfig } from '@app/config';
@@ -7,6 +6,7 @@ import { isModel, scanRepository } from '@app/models';
 import { CliError } from '../cli-error';
 import { checkModel, type ModelCheck } from '../models-check/check-model';
 import { samplesPath } from '../models-check/samples';
+import { inScratchFolder } from '../scratch-folder';
 import { table } from '../table';
 
 /** As of a batch with failed rows: the command ran, and not all is well. */
@@ -33,13 +33,10 @@ async function check(dir: string, { json = false, record = false }: { json?: boo
 /** The folder of one model becomes a repository of one. */
 async function inRepository<T>(dir: string, use: (modelsDir: string) => Promise<T>): Promise<T> {
   if (!isModelFolder(dir)) return use(dir);
-  const folder = mkdtempSync(join(tmpdir(), 'interleave-models-'));
-  try {
+  return inScratchFolder('models', (folder) => {
     symlinkSync(dir, join(folder, basename(dir)));
-    return await use(folder);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+    return use(folder);
+  });
 }
 
 function isModelFolder(dir: string): boolean {

@@ -1,13 +1,11 @@
-import { join } from 'node:path';
 import { InvalidArgumentError, type Command } from 'commander';
 import { loadConfigWith, type Config } from '@app/config';
 import { readTopology } from '@app/system';
 import { findModelFiles } from '../find-model-files';
+import { planner } from '../live-cpus';
 import { measureParallel } from '../parallel/measure';
 import { parallelReport } from '../parallel/report';
 
-/** The scheduler's planner; found by its path, because no application imports another. */
-const PLAN_MAIN = join(__dirname, '..', '..', '..', 'scheduler', 'src', 'placement', 'main.js');
 const ROWS_MAX = 1024;
 const LENGTH_MAX = 32_768;
 
@@ -34,8 +32,7 @@ export function addPlanCommand(program: Command): void {
     .action(async ({ config: path, parallel, rows, length }: PlanOptions) => {
       const config = loadConfigWith({ CONFIG: path });
       if (parallel !== undefined) return printParallel(config, parallel, { rows, length });
-      const { printPlan } = (await import(PLAN_MAIN)) as { printPlan(config: Config): void };
-      printPlan(config);
+      (await planner()).printPlan(config);
     });
 }
 

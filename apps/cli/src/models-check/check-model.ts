@@ -1,5 +1,3 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Config } from '@app/config';
 import { InterleaveError, mergingText, type ModelSignature, type Task } from '@app/contracts';
@@ -8,6 +6,7 @@ import { differenceOf } from '../answers';
 import { madeUpInstances } from '../instances';
 import { findModel, LocalNode, type LocalModel } from '../local-node';
 import { ScratchRepository, versionFiles, type VersionFiles } from '../optimize/scratch-repository';
+import { inScratchFolder } from '../scratch-folder';
 import { readSamples, SAMPLES_FILE, samplesPath, writeSamples, type Sample } from './samples';
 
 const MADE_UP_MAX = 8;
@@ -51,8 +50,7 @@ export async function checkModel(entry: RepositoryEntry, options: CheckOptions):
   if (manifest === null) return { ...nothing(name, version), reason };
   if (!hasFile(manifest))
     return { ...nothing(name, version), reason: 'it is a graph, which runs on a node only; check the models of its steps' };
-  const folder = mkdtempSync(join(tmpdir(), 'interleave-check-'));
-  try {
+  return inScratchFolder('check', async (folder) => {
     const files = versionFiles(options.modelsDir, name, version, manifest.modelPath);
     const scratch = new ScratchRepository(join(folder, 'models'), name, files);
     const node = await LocalNode.start({ config: options.config, modelsDir: scratch.modelsDir });
@@ -61,9 +59,7 @@ export async function checkModel(entry: RepositoryEntry, options: CheckOptions):
     } finally {
       await node.close();
     }
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  });
 }
 
 const nothing = (model: string, version: string): ModelCheck => ({

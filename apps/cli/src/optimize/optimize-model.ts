@@ -1,5 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Config } from '@app/config';
 import { InterleaveError, mergingText, type InferenceItem, type ModelSignature } from '@app/contracts';
@@ -7,6 +6,7 @@ import type { FileManifest } from '@app/models';
 import { CliError } from '../cli-error';
 import { madeUpInstances, readInstances } from '../instances';
 import { findModel, LocalNode, type Instance, type LocalModel } from '../local-node';
+import { inScratchFolder } from '../scratch-folder';
 import { agreementOf } from './agreement';
 import { writeCalibration } from './calibration-rows';
 import { choose, type Candidate, type Choice, type ChoiceRule, type Measured } from './choose';
@@ -43,12 +43,7 @@ export interface OptimizeResult {
 
 /** Makes, measures and compares variants, and hands the result to `use`, while their files are there. */
 export async function optimizeModel(request: OptimizeRequest, use: (result: OptimizeResult) => void): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), 'interleave-optimize-'));
-  try {
-    use(await new Optimization(folder, request).run());
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  await inScratchFolder('optimize', async (folder) => use(await new Optimization(folder, request).run()));
 }
 
 interface Made {

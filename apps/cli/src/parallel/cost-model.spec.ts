@@ -24,6 +24,8 @@ describe('what a layout of a model does', () => {
   it('lists what the CPUs have room for, once each', () => {
     const texts = layoutsOf(FACTS).map(({ stages, replicas, width }) => `${stages}x${replicas}x${width}`);
     expect(texts).toEqual(['1x1x1', '1x1x2', '1x1x4', '1x2x1', '1x2x2', '1x4x1', '2x1x1', '2x1x2', '2x2x1', '4x1x1', '4x1x2', '4x2x1']);
+    expect(layoutsOf(FACTS, { stages: 1, replicas: 3, width: 1 })).toHaveLength(texts.length + 1);
+    expect(layoutsOf(FACTS, { stages: 1, replicas: 4, width: 1 })).toHaveLength(texts.length);
     expect(layoutsOf({ ...FACTS, cpus: 1, widths: FACTS.widths.slice(0, 1), split: null })).toEqual([{ stages: 1, replicas: 1, width: 1 }]);
   });
 
@@ -98,9 +100,14 @@ describe('what a layout of a model does', () => {
   it('chooses the most rows within goal and memory, and the least memory among equals', () => {
     const all = layoutsOf(FACTS).map((layout) => predict(layout, FACTS));
     expect(bestOf(all, null, Infinity)?.layout).toEqual({ stages: 1, replicas: 4, width: 1 });
-    expect(bestOf(all, 60, Infinity)?.layout).toEqual({ stages: 2, replicas: 1, width: 2 });
+    expect(bestOf(all, 60, Infinity)?.layout).toEqual({ stages: 4, replicas: 1, width: 2 });
     expect(bestOf(all, 40, Infinity)?.layout).toEqual({ stages: 1, replicas: 1, width: 4 });
     expect(bestOf(all, null, 3 * GIB)).toBeNull();
     expect(bestOf(all, 30, Infinity)).toBeNull();
+  });
+
+  it('prefers what is there to a split that is not, where they differ by less than a byte', () => {
+    const made = { ...at(1, 4, 1), totalBytes: 100 };
+    expect(bestOf([{ ...at(2, 2, 1), rowsPerSecond: made.rowsPerSecond, totalBytes: 99.9999 }, made], null, Infinity)).toBe(made);
   });
 });

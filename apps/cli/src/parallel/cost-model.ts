@@ -67,8 +67,8 @@ export interface Prediction {
 export const countsUpTo = (cpus: number): number[] =>
   Array.from({ length: cpus }, (_, i) => i + 1).filter((count) => (count & (count - 1)) === 0 || count === cpus);
 
-/** The layouts that a machine has room for, and the split that there is where it has more stages than that. */
-export function layoutsOf({ cpus, widths, split }: ParallelFacts): Layout[] {
+/** The layouts that a machine has room for, and the split that there is where it has more stages than that. `present`: that one too. */
+export function layoutsOf({ cpus, widths, split }: ParallelFacts, present: Layout | null = null): Layout[] {
   const counts = countsUpTo(cpus);
   const stageCounts = [...counts.filter((count) => count <= STAGES_MAX), split?.stages.length ?? 1];
   const layouts = stageCounts.flatMap((stages) =>
@@ -79,10 +79,18 @@ export function layoutsOf({ cpus, widths, split }: ParallelFacts): Layout[] {
   const isMade = ({ stages, replicas, width }: Layout): boolean => stages === split?.stages.length && replicas * width * 2 <= cpus;
   const fits = (layout: Layout): boolean => layout.stages * layout.replicas * layout.width <= cpus || isMade(layout);
   const keyOf = ({ stages, replicas, width }: Layout): string => `${stages} ${replicas} ${width}`;
-  return [...new Map(layouts.filter(fits).map((layout) => [keyOf(layout), layout])).values()].sort(
+  const all = [...layouts.filter(fits), ...(present === null ? [] : [present])];
+  return [...new Map(all.map((layout) => [keyOf(layout), layout])).values()].sort(
     (a, b) => a.stages - b.stages || a.replicas - b.replicas || a.width - b.width,
   );
 }
+
+/** So many sets of CPUs has a layout: one for each stage, or fewer that stages share. */
+export const setsOf = ({ stages, replicas, width }: Layout, cpus: number): number =>
+  Math.max(1, Math.min(stages, Math.floor(cpus / (replicas * width))));
+
+/** The set on which a stage runs: neighbours share one. */
+export const setOfStage = (stage: number, stages: number, sets: number): number => Math.floor((stage * sets) / stages);
 
 /**
  * What a layout is to do. Stages that find no CPUs of their own share those of their neighbours. Rows a second are those of the slowest
@@ -92,7 +100,8 @@ export function layoutsOf({ cpus, widths, split }: ParallelFacts): Layout[] {
 export function predict(layout: Layout, facts: ParallelFacts): Prediction {
   const { stages, replicas, width } = layout;
   const parts = stagesOf(stages, facts);
-  const sets = grouped(parts.stages, Math.min(stages, Math.max(1, Math.floor(facts.cpus / (replicas * width)))));
+  const setCount = setsOf(layout, facts.cpus);
+  const sets = Array.from({ length: setCount }, (_, i) => parts.stages.filter((_stage, s) => setOfStage(s, stages, setCount) === i));
   const setMs = sets.map(sumOfMs);
   const gain = atWidth(width, facts) / atWidth(1, facts);
   const slowdown = slowdownOf(sets.length * replicas * width, facts) / slowdownOf(width, facts);
@@ -119,14 +128,17 @@ const outsideOf = (stages: number, cutBytes: number, { requestMs, stepMs, mibMs 
   requestMs + (stages - 1) * stepMs + (cutBytes / MIB) * mibMs;
 
 /**
- * The most rows a second within the goal; among those within 5 % of the most, the least memory and the fewest stages. Null: none is
- * within the goal, or there is no memory for any.
+ * The most rows a second within the goal; among those within 5 % of the most, the least memory, models that are there, and the fewest
+ * stages. Null: none is within the goal, or there is no memory for any.
  */
 export function bestOf(predictions: readonly Prediction[], goalMs: number | null, memoryBytes: number): Prediction | null {
   const within = predictions.filter(({ latencyMs, totalBytes }) => latencyMs <= (goalMs ?? Infinity) && totalBytes <= memoryBytes);
   const most = Math.max(...within.map(({ rowsPerSecond }) => rowsPerSecond));
   const near = within.filter(({ rowsPerSecond }) => rowsPerSecond >= 0.95 * most);
-  return near.sort((a, b) => a.totalBytes - b.totalBytes || a.layout.stages - b.layout.stages)[0] ?? null;
+  const bytesOf = ({ totalBytes }: Prediction): number => Math.round(totalBytes);
+  return (
+    near.sort((a, b) => bytesOf(a) - bytesOf(b) || Number(b.isMade) - Number(a.isMade) || a.layout.stages - b.layout.stages)[0] ?? null
+  );
 }
 
 interface Parts {

@@ -1,4 +1,4 @@
-import { calledModel, cpuSetsOf } from './cpu-sets';
+import { calledModel, cpuSetsOf, partitionsText } from './cpu-sets';
 
 describe('the CPUs of a layout', () => {
   const CPUS = [3, 4, 5, 6, 7];
@@ -21,5 +21,8 @@ describe('the CPUs of a layout', () => {
       { cpus: [4, 5], models: ['m-stage-1', 'm-stage-2'] },
       { cpus: [6, 7], models: ['m-stage-3', 'm-stage-4'] },
     ]);
+    expect(partitionsText('m', { stages: 4, replicas: 2, width: 1 }, CPUS.length)).toBe(
+      'a partition of 2 CPUs in interleave.yaml for m-stage-1 and m-stage-2, another for m-stage-3 and m-stage-4',
+    );
   });
 });

@@ -1,13 +1,14 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '@app/config';
 import { DATATYPES, EXECUTOR_THREADS_MAX, InterleaveError, type InferenceItem, type ModelSignature, type TensorSpec } from '@app/contracts';
-import { modelFileBytes, type FileManifest } from '@app/models';
+import { modelFileBytes, sha256OfWeights, type FileManifest } from '@app/models';
 import { z } from 'zod';
 import { CliError } from '../cli-error';
 import { findModel, LocalNode, type LocalModel } from '../local-node';
 import { ScratchRepository, versionFiles } from '../optimize/scratch-repository';
+import { inScratchFolder } from '../scratch-folder';
+import { pipelineName } from '../split/model-folders';
 import { countsUpTo, type OutsideFacts, type ParallelFacts } from './cost-model';
 
 /** Of each measurement the mean of so many runs counts, or of as many as this time holds. */
@@ -26,6 +27,8 @@ export interface MeasureRequest {
   config: Config;
   manifest: FileManifest;
   cpus: readonly number[];
+  /** Threads of a run that are measured besides 1, 2, 4 … and all; at most as many as CPUs. */
+  width?: number;
   shape: RunShape;
   /** Of that shape; without it one is made up. */
   item?: InferenceItem;
@@ -35,11 +38,12 @@ export interface MeasureRequest {
 
 /** Runs the model on one thread, on more, and on all CPUs at once, each in a worker of its own; use it on an idle machine. */
 export async function measureParallel(request: MeasureRequest): Promise<ParallelFacts> {
-  const { manifest, cpus, shape, onStep } = request;
+  const { manifest, cpus, width: wanted = 1, shape, onStep } = request;
+  const split = await readSplit(request);
   return withFiles(request, async (modelsDir) => {
     const idle = new Map<number, number[]>();
     const busy: number[] = [];
-    const widths = countsUpTo(Math.min(cpus.length, EXECUTOR_THREADS_MAX));
+    const widths = [...new Set([...countsUpTo(Math.min(cpus.length, EXECUTOR_THREADS_MAX)), wanted])].sort((a, b) => a - b);
     // There and back, so that a machine whose speed drifts meets all of them alike.
     for (const width of [...widths, ...[...widths].reverse()]) {
       onStep(`measuring on ${width} ${width === 1 ? 'thread, and on every CPU at once' : 'threads'}`);
@@ -54,7 +58,7 @@ export async function measureParallel(request: MeasureRequest): Promise<Parallel
       weightsBytes: modelFileBytes(manifest.modelPath),
       widths: [...idle].map(([width, ms]) => ({ width, ms: meanOf(ms) })),
       allBusyMs: meanOf(busy),
-      split: readSplit(request),
+      split,
       outside: OUTSIDE,
     };
   });
@@ -62,13 +66,10 @@ export async function measureParallel(request: MeasureRequest): Promise<Parallel
 
 /** A folder that has only this version of the model. */
 async function withFiles<T>({ config, manifest }: MeasureRequest, use: (modelsDir: string) => Promise<T>): Promise<T> {
-  const folder = mkdtempSync(join(tmpdir(), 'interleave-parallel-'));
-  try {
+  return inScratchFolder('parallel', (folder) => {
     const files = versionFiles(config.modelsDir, manifest.name, manifest.version, manifest.modelPath);
-    return await use(new ScratchRepository(join(folder, 'models'), manifest.name, files).modelsDir);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+    return use(new ScratchRepository(join(folder, 'models'), manifest.name, files).modelsDir);
+  });
 }
 
 interface Running {
@@ -161,49 +162,58 @@ const ONE = {
 /** What `interleave split` wrote beside the stages, as far as it is needed here. */
 const splitSchema = z.object({
   madeFrom: z.string(),
+  /** Absent: made before it was written. */
+  madeFromSha256: z.string().optional(),
   measuredAt: z.object({ rows: z.number(), length: z.number() }),
   stages: z.array(z.object({ weightsBytes: z.number(), ms: z.number().nullable() })).min(2),
   cuts: z.array(z.object({ bytes: z.number() })),
 });
 
 /** Null: the model is not split. */
-function readSplit({ config, manifest, shape, onStep }: MeasureRequest): ParallelFacts['split'] {
-  const path = join(config.modelsDir, `${manifest.name}-pipeline`, 'split.json');
+async function readSplit({ config, manifest, shape, onStep }: MeasureRequest): Promise<ParallelFacts['split']> {
+  const path = join(config.modelsDir, pipelineName(manifest.name), 'split.json');
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
   } catch {
     return null;
   }
-  return splitOf({ text, path, version: manifest.version, shape }, onStep);
+  return splitOf({ text, path, version: manifest.version, sha256: await sha256OfWeights(manifest.modelPath), shape }, onStep);
 }
 
 /**
  * What the `split.json` of that path says of runs of that shape; null, and `say` tells why, where it is of no use for that version of
- * the model. Throws a `CliError`.
+ * the model, whose files have that SHA-256.
  */
 export function splitOf(
-  file: { text: string; path: string; version: string; shape: RunShape },
+  file: { text: string; path: string; version: string; sha256: string; shape: RunShape },
   say: (text: string) => void,
 ): ParallelFacts['split'] {
-  const { text, path, version, shape } = file;
+  const { text, path, shape } = file;
   const record = splitSchema.safeParse(jsonOf(text));
-  if (!record.success) throw new CliError(`${path}: expected what interleave split writes; split the model again`);
-  const { madeFrom, measuredAt, cuts } = record.data;
-  const stages = record.data.stages.flatMap(({ ms, weightsBytes }) => (ms === null ? [] : [{ ms, weightsBytes }]));
-  const problem =
-    madeFrom !== version
-      ? `was made from version ${madeFrom}`
-      : stages.length < record.data.stages.length
-        ? 'has stages without a time'
-        : null;
-  if (problem !== null) {
-    say(`${path} ${problem}, so its stages cannot be predicted, and equal ones are assumed; split the model again`);
+  const problem = record.success ? problemOf(record.data, file) : 'is not what interleave split writes';
+  if (!record.success || problem !== null) {
+    say(
+      `${path} ${problem}, so its stages cannot be predicted, and equal ones are assumed; remove the stages and the pipeline, and split ` +
+        'the model again',
+    );
     return null;
   }
+  const { measuredAt, cuts } = record.data;
+  const stages = record.data.stages.flatMap(({ ms, weightsBytes }) => (ms === null ? [] : [{ ms, weightsBytes }]));
   // A length of 1: no axis varies but that of the rows.
   const size = (shape.rows / measuredAt.rows) * (measuredAt.length > 1 ? shape.length / measuredAt.length : 1);
   return { stages, cutBytes: cuts.map(({ bytes }) => bytes * size) };
+}
+
+/** Why the stages are of no use; null: they are. */
+function problemOf(
+  { madeFrom, madeFromSha256, stages }: z.infer<typeof splitSchema>,
+  { version, sha256 }: { version: string; sha256: string },
+): string | null {
+  if (madeFrom !== version) return `was made from version ${madeFrom}`;
+  if (madeFromSha256 !== sha256) return `was made from other files than those of version ${version} now`;
+  return stages.some(({ ms }) => ms === null) ? 'has stages without a time' : null;
 }
 
 /** Undefined: it is no JSON. */

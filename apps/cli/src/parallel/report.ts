@@ -1,6 +1,7 @@
 import { byteText } from '@app/contracts';
 import { table } from '../table';
 import { bestOf, layoutsOf, predict, type ParallelFacts, type Prediction } from './cost-model';
+import { partitionsText } from './cpu-sets';
 
 export interface ReportRequest {
   model: string;
@@ -59,7 +60,7 @@ function advice(model: string, best: Prediction | null, facts: ParallelFacts): s
   const { stages, replicas, width } = best.layout;
   return [
     ...(best.isMade ? [] : [`split it: interleave split ${model} --stages ${stages}; then ask again`]),
-    ...(stages > 1 ? [`give each stage a partition in interleave.yaml: its name in models, and as many CPUs as replicas × width`] : []),
+    ...(stages > 1 ? [`make ${partitionsText(model, best.layout, facts.cpus)}`] : []),
     ...(width > 1 ? [`set executorThreads: ${width} in model.yaml${stages > 1 ? ' of each stage' : ''}`] : []),
     ...(stages === 1 && replicas * width < facts.cpus
       ? [`${replicas * width} of ${facts.cpus} CPUs will do: more would gain less than 5 %`]

@@ -1,14 +1,14 @@
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { constants, tmpdir } from 'node:os';
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Config } from '@app/config';
 import type { Tensor } from '@app/contracts';
-import { isModelName, scanModel, type FileManifest } from '@app/models';
+import { isModelName, scanModel, sha256OfWeights, type FileManifest } from '@app/models';
 import { inspectRuntime } from '@app/native';
 import { ExternalFiles, readOnnxFile, writeOnnxPart, type OnnxFile, type OnnxWeight } from '@app/onnx-file';
 import { readCpuModel } from '@app/system';
 import { CliError } from '../cli-error';
 import { ScratchRepository, versionFiles, type VersionFiles } from '../optimize/scratch-repository';
+import { inScratchFolder, removeOnSignal, removeScratchFolder } from '../scratch-folder';
 import { findCuts, type Cut } from './candidates';
 import { chooseCuts } from './choose-cuts';
 import { namedInputs, paddedAxes, type AxesSettings, type NamedInput } from './example-inputs';
@@ -16,8 +16,6 @@ import { pipelineName, settingsOf, stageName, writePipeline, writeStageSettings 
 import { profileModel, type Profile } from './profile';
 import { cutWithSizes, divide, withSizes, type Stage } from './stages';
 import { differentOutput, runStage, runWhole, type WholeModel } from './verify';
-
-const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 
 export interface SplitRequest {
   config: Config;
@@ -57,19 +55,12 @@ export interface SplitStage {
 
 /** Cuts a model into stages, proves that they answer as the whole does, and puts them and their pipeline in place. Throws a `CliError`. */
 export async function splitModel(request: SplitRequest): Promise<SplitResult> {
-  const folder = mkdtempSync(join(tmpdir(), 'interleave-split-'));
   const aside = asideOf(request.out);
-  const remove = (): void => [folder, aside].forEach((path) => rmSync(path, { recursive: true, force: true }));
-  const onSignal = (signal: NodeJS.Signals): void => {
-    remove();
-    process.exit(128 + constants.signals[signal]);
-  };
-  for (const signal of SIGNALS) process.once(signal, onSignal);
+  removeOnSignal(aside);
   try {
-    return await new Split(folder, request).run();
+    return await inScratchFolder('split', (folder) => new Split(folder, request).run());
   } finally {
-    remove();
-    for (const signal of SIGNALS) process.off(signal, onSignal);
+    removeScratchFolder(aside);
   }
 }
 
@@ -170,7 +161,7 @@ class Split {
     const folder = join(aside, pipelineName(manifest.name));
     const outputs = whole.signature.outputs.map(({ name }) => name);
     writePipeline(folder, manifest.name, stages, this.files, outputs);
-    writeFileSync(join(folder, 'split.json'), `${JSON.stringify(this.recordOf(result), null, 2)}\n`);
+    writeFileSync(join(folder, 'split.json'), `${JSON.stringify(await this.recordOf(result), null, 2)}\n`);
     this.requireServed(aside);
     this.requireFree();
     // The pipeline last: a node that follows the folder finds its stages there.
@@ -231,12 +222,13 @@ class Split {
     return differentOutput(whole.outputs, flows);
   }
 
-  private recordOf({ rows, length, whole, stages, cuts }: SplitResult): object {
+  private async recordOf({ rows, length, whole, stages, cuts }: SplitResult): Promise<object> {
     const { config, manifest } = this.request;
     return {
       formatVersion: 1,
       model: manifest.name,
       madeFrom: manifest.version,
+      madeFromSha256: await sha256OfWeights(manifest.modelPath),
       madeAt: new Date().toISOString(),
       cpu: readCpuModel(),
       onnxRuntime: inspectRuntime(config.ortLibraryPath).version,

@@ -1,11 +1,11 @@
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Config } from '@app/config';
 import { InterleaveError, mergingText, type InferenceItem, type ModelSignature, type Tensor } from '@app/contracts';
 import { CliError } from '../cli-error';
 import { madeUpInstances } from '../instances';
 import { LocalNode, type LocalModel } from '../local-node';
+import { inScratchFolder } from '../scratch-folder';
 import { exampleInputs, type Examples, type NamedInput } from './example-inputs';
 import type { Stage } from './stages';
 
@@ -83,8 +83,7 @@ async function withModel<T>(
   { folder, model, what }: { folder: string; model: string; what: string },
   use: (node: LocalNode, local: LocalModel, signature: ModelSignature) => Promise<T>,
 ): Promise<T> {
-  const modelsDir = mkdtempSync(join(tmpdir(), 'interleave-split-'));
-  try {
+  return inScratchFolder('split', async (modelsDir) => {
     mkdirSync(dirname(join(modelsDir, model)), { recursive: true });
     symlinkSync(folder, join(modelsDir, model));
     const node = await LocalNode.start({ config, modelsDir });
@@ -97,9 +96,7 @@ async function withModel<T>(
     } finally {
       await node.close();
     }
-  } finally {
-    rmSync(modelsDir, { recursive: true, force: true });
-  }
+  });
 }
 
 /** One by one, so that no two share a run. */
