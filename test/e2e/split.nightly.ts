@@ -1,9 +1,12 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { loadConfig } from '@app/config';
 import { InterleaveError, type Tensor } from '@app/contracts';
 import { readOnnxFile } from '@app/onnx-file';
+import { findModelFiles } from '../../apps/cli/src/find-model-files';
+import { splitModel } from '../../apps/cli/src/split/split-model';
 import { GraphBuilder } from '../../tools/model-builder/src/graph';
 import { buildModels } from '../../tools/model-builder/src/models';
 import { externalise } from '../fixtures/externalise';
@@ -127,5 +130,22 @@ describe('interleave split', () => {
     expect(split('encoder-tiny', '--stages', '3', '--dry-run', '--out', out).out).toMatch(/encoder-tiny-stage-3/);
     expect(split('half', '--stages', '60', '--out', out).errors).toMatch(/can be cut at \d+ places, too few for 60 stages/);
     expect(existsSync(out)).toBe(false);
+  });
+
+  it('writes nothing where the model was replaced meanwhile', async () => {
+    cpSync(join(models, 'classifier'), join(models, 'replaced'), { recursive: true });
+    const path = modelPath(models, 'replaced');
+    const config = loadConfig({ DATA_DIR: join(root, 'data'), MODELS_DIR: models });
+    const { manifest } = findModelFiles(config, 'replaced', null);
+    const other = readFileSync(path);
+    other.writeUInt8(other.readUInt8(other.length >> 1) ^ 1, other.length >> 1);
+    const say = (line: string): void => {
+      if (!line.startsWith('writing')) return;
+      writeFileSync(`${path}.new`, other);
+      renameSync(`${path}.new`, path);
+    };
+    const request = { config, manifest, stages: 2, out: models, isDryRun: false, say };
+    await expect(splitModel(request)).rejects.toThrow(/model\.onnx was changed meanwhile, so nothing was written/);
+    expect(readdirSync(models).filter((name) => /replaced-|^\./.test(name))).toEqual([]);
   });
 });

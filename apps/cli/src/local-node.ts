@@ -41,7 +41,7 @@ export interface LocalNodeOptions {
   config: Config;
   /** Holds models by name and version; links may lead out of it. */
   modelsDir: string;
-  /** A worker for each, with these models; default: one with all of them, on the last CPU of the machine. */
+  /** A worker for each, with these models; default: one with all of them, on the last CPUs of the machine, as many as the widest needs. */
   cpuSets?: readonly CpuSet[];
   /** Default: that which the models' `lanes` name first, or else `realtime`. */
   lane?: Lane;
@@ -105,7 +105,10 @@ export class LocalNode {
     const models = entries.map((entry, i): LocalModel => ({ entry, revision: entry.manifest === null ? null : i + 1 }));
     const runDir = join(folder, 'run');
     mkdirSync(runDir);
-    const sets = cpuSets ?? [{ cpus: readTopology().effective.slice(-1), models: null }];
+    const threads = entries.flatMap(({ manifest }) =>
+      manifest !== null && hasFile(manifest) ? (manifest.executorThreads[runsIn] ?? config[runsIn].executorThreads) : [],
+    );
+    const sets = cpuSets ?? [{ cpus: readTopology().effective.slice(-Math.max(1, ...threads)), models: null }];
     const plans = sets.map(({ cpus, models: names }, i): WorkerPlan => {
       const id = `local-${i + 1}`;
       return {

@@ -17,10 +17,9 @@ const PRESENT = trial(ONE, 100, 20);
 const REQUEST: ReportRequest = {
   model: 'encoder',
   version: null,
-  cpus: 2,
+  place: { lane: 'realtime', ownCpus: [0, 1], threads: 1, otherThreads: 1, cpus: [0, 1], memoryBytes: 2 },
   leftOut: 0,
   sloMs: null,
-  memoryBytes: 2,
   trials: [PRESENT],
   present: PRESENT,
   best: PRESENT,
@@ -36,8 +35,14 @@ describe('what autotune says', () => {
     expect(text).toContain('2 of the 2 layouts that fit 2 CPUs were measured.');
     expect(text).toMatch(/best: 2 stages, 1 run at once in each, 1 thread a run.*: 30 % more rows a second/);
     expect(text).toContain(
-      'callers use encoder-pipeline; make a partition of 1 CPU in interleave.yaml for encoder-stage-1, another for encoder-stage-2; ',
+      'callers use encoder-pipeline\nexecutors are the CPUs of a partition: make a partition of 1 CPU in interleave.yaml for ' +
+        'encoder-stage-1, another for encoder-stage-2; all other models need a place too',
     );
+    expect(text).not.toMatch(/has to be at most|itself has runs/);
+    const place = { ...REQUEST.place, threads: 2, otherThreads: 2 };
+    const wider = autotuneReport({ ...REQUEST, place, trials: [PRESENT, best], best });
+    expect(wider).toContain('there, executorThreads.batch of encoder-stage-1, encoder-stage-2 has to be at most 1\n');
+    expect(wider).toContain('encoder itself has runs of 2 threads: give it a partition of 2 CPUs, or at most 1 executorThreads');
   });
 
   it('says why fewer rows were chosen', () => {

@@ -1,6 +1,7 @@
 import { table } from '../table';
 import { bestOf as bestPrediction, isSameLayout, type Layout } from '../parallel/cost-model';
-import { calledModel, partitionsText } from '../parallel/cpu-sets';
+import { calledModel, modelsOf, partitionsText } from '../parallel/cpu-sets';
+import type { ModelPlace } from './place';
 import { isSame, type Settings } from './search';
 import type { TuneResult } from './tuner';
 
@@ -19,11 +20,9 @@ export interface ReportRequest extends TuneResult {
   model: string;
   /** Null: the newest. */
   version: string | null;
-  /** Of the model. */
-  cpus: number;
+  place: ModelPlace;
   /** `realtime.sloMs`; null: none. */
   sloMs: number | null;
-  memoryBytes: number;
 }
 
 /** What was measured, which of it is the best, and what it takes to have it. */
@@ -55,7 +54,8 @@ export function autotuneReport(request: ReportRequest): string {
   ].join('\n');
 }
 
-function measuredText({ predictions, trials, cpus, leftOut }: ReportRequest): string {
+function measuredText({ predictions, trials, place, leftOut }: ReportRequest): string {
+  const cpus = place.cpus.length;
   const measured = predictions.filter(({ layout }) => trials.some(({ settings }) => isSameLayout(settings.layout, layout)));
   return (
     `${measured.length} of the ${predictions.length} layouts that fit ${cpus} ${cpus === 1 ? 'CPU' : 'CPUs'} were measured` +
@@ -81,20 +81,37 @@ function choiceText(request: ReportRequest): string[] {
 }
 
 /** Partitions are the owner's: nothing writes them. */
-function placeText({ model, cpus, present, best }: ReportRequest): string[] {
+function placeText({ model, place, present, best }: ReportRequest): string[] {
   const { layout } = best.settings;
   const { replicas, width } = present.settings.layout;
-  if (layout.stages > 1)
-    return [
-      `callers use ${calledModel(model, layout)}; make ${partitionsText(model, layout, cpus)}; one of these has to name all other models too`,
-    ];
-  if (layout.replicas * layout.width === replicas * width) return [];
-  return [`executors are the CPUs of a partition: make ${partitionsText(model, layout, cpus)}`];
+  if (layout.stages === 1 && layout.replicas * layout.width === replicas * width) return [];
+  return [
+    ...(layout.stages === 1 ? [] : [`callers use ${calledModel(model, layout)}`]),
+    `executors are the CPUs of a partition: make ${partitionsText(model, layout, place.cpus.length)}; all other models need a place too: ` +
+      'name them in one of these, or in a partition of their own',
+    ...threadsText(model, place, layout),
+  ];
+}
+
+/** What else would keep a node from starting with partitions so small. */
+function threadsText(model: string, { lane, threads, otherThreads }: ModelPlace, layout: Layout): string[] {
+  const cpus = layout.replicas * layout.width;
+  const whole = Math.max(threads, otherThreads ?? 0);
+  return [
+    ...(otherThreads === null || otherThreads <= cpus
+      ? []
+      : [
+          `there, executorThreads.${lane === 'batch' ? 'realtime' : 'batch'} of ${modelsOf(model, layout).join(', ')} has to be at most ${cpus}`,
+        ]),
+    ...(layout.stages === 1 || whole <= cpus
+      ? []
+      : [`${model} itself has runs of ${whole} threads: give it a partition of ${whole} CPUs, or at most ${cpus} executorThreads`]),
+  ];
 }
 
 /** A split that is not there can only be predicted. */
-function splitText({ model, version, predictions, present, sloMs, memoryBytes }: ReportRequest): string[] {
-  const best = bestPrediction(predictions, sloMs, memoryBytes);
+function splitText({ model, version, predictions, present, sloMs, place }: ReportRequest): string[] {
+  const best = bestPrediction(predictions, sloMs, place.memoryBytes);
   const own = predictions.find((each) => isSameLayout(each.layout, present.settings.layout));
   if (best === null || best.isMade || own === undefined || best.rowsPerSecond < GAIN_MIN * own.rowsPerSecond) return [];
   return [

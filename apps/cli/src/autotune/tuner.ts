@@ -3,7 +3,6 @@ import { dirname, join, resolve } from 'node:path';
 import type { Config } from '@app/config';
 import type { CostGrid, InferenceItem, ModelSignature } from '@app/contracts';
 import { calibrate, costKeyId, CostStore, hasFile, planCells, type FileManifest } from '@app/models';
-import { readTopology } from '@app/system';
 import { CliError } from '../cli-error';
 import { cpuCostKey } from '../cost-key';
 import { madeUpInstances, readInstances } from '../instances';
@@ -14,6 +13,7 @@ import { calledModel, cpuSetsOf, modelsOf } from '../parallel/cpu-sets';
 import { measureParallel } from '../parallel/measure';
 import { inScratchFolder } from '../scratch-folder';
 import { p99Ms, throughput } from './load';
+import type { ModelPlace } from './place';
 import { bestForGoal, bestOf, candidates, isSame, layoutsToTry, p99Goal, SIZE_KEYS, trialsOf, type Settings, type Trial } from './search';
 
 /** Of the time of a trial, loading the model aside. */
@@ -30,8 +30,7 @@ export interface TuneRequest {
   config: Config;
   manifest: FileManifest;
   present: Settings;
-  /** Those of the model, on which layouts are tried. */
-  cpus: readonly number[];
+  place: ModelPlace;
   /** Path of JSON Lines; null: rows are made up. */
   rows: string | null;
   budgetMs: number;
@@ -79,10 +78,10 @@ class Tuner {
   }
 
   async run(): Promise<TuneResult> {
-    const { present, manifest } = this.request;
+    const { present, manifest, place } = this.request;
     await this.prepare();
     const predictions = await this.predictLayouts();
-    const limits = { goalMs: manifest.sloMs, memoryBytes: readTopology().memoryBytes };
+    const limits = { goalMs: manifest.sloMs, memoryBytes: place.memoryBytes };
     const layouts = layoutsToTry(predictions, present.layout, limits).map(({ layout }) => layout);
     this.trialMs = this.trialMsFor(layouts);
     const first = await this.measure(present);
@@ -145,10 +144,11 @@ class Tuner {
   }
 
   private async predictLayouts(): Promise<Prediction[]> {
-    const { config, manifest, onStep, cpus, present } = this.request;
+    const { config, manifest, onStep, place, present } = this.request;
     const { item, length } = this.meanRow;
+    const { cpus, lane } = place;
     const { width } = present.layout;
-    const facts = await measureParallel({ config, manifest, onStep, cpus, width, shape: { rows: 1, length }, item });
+    const facts = await measureParallel({ config, manifest, onStep, cpus, lane, width, shape: { rows: 1, length }, item });
     return layoutsOf(facts, present.layout).map((layout) => predict(layout, facts));
   }
 
@@ -202,12 +202,13 @@ class Tuner {
 
   /** A node of its own with these settings, and the model that callers name in it. */
   private async withNode<T>(settings: Settings, use: (node: LocalNode, model: LocalModel) => Promise<T>): Promise<T> {
-    const { config, manifest, cpus } = this.request;
+    const { config, manifest, place } = this.request;
     const { runRowsMax, runTokensMax, layout } = settings;
     const node = await LocalNode.start({
       config,
       modelsDir: this.modelsDirOf(layout),
-      cpuSets: cpuSetsOf(manifest.name, layout, cpus),
+      cpuSets: cpuSetsOf(manifest.name, layout, place.cpus),
+      lane: place.lane,
       // Made-up rows repeat: equal ones must not be answered by one run.
       overrides: { runRowsMax, runTokensMax, executorThreads: layout.width, deduplicate: false },
     });

@@ -1,13 +1,12 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import { loadConfig, type Config } from '@app/config';
 import type { FileManifest } from '@app/models';
-import { readTopology } from '@app/system';
 import { requireWritable, writeSettings } from '../autotune/model-settings';
+import { placeOf, type ModelPlace } from '../autotune/place';
 import { autotuneReport, settingsText } from '../autotune/report';
 import type { Settings } from '../autotune/search';
 import { tune } from '../autotune/tuner';
 import { findModelFiles } from '../find-model-files';
-import { liveCpusOf } from '../live-cpus';
 
 const UNITS_MS = { s: 1000, m: 60_000, h: 3_600_000 } as const;
 const BUDGET_MS_DEFAULT = 2 * UNITS_MS.m;
@@ -44,35 +43,23 @@ async function autotune(name: string, { modelVersion, rows, budget = BUDGET_MS_D
   const config = loadConfig();
   const { manifest } = findModelFiles(config, name, modelVersion ?? null);
   if (write) requireWritable(config, manifest);
-  const cpus = await cpusFor(config, name);
-  const present = presentSettings(config, manifest, cpus);
+  const place = await placeOf(config, manifest);
+  const present = presentSettings(config, manifest, place);
   const say = (line: string): void => void process.stderr.write(`${line}\n`);
   const result = await tune({
-    ...{ config, manifest, present, cpus, rows: rows ?? null, budgetMs: budget },
+    ...{ config, manifest, present, place, rows: rows ?? null, budgetMs: budget },
     onStep: (text) => say(`${name}: ${text}`),
     onTrial: (trial) => say(`${settingsText(trial.settings)}: ${Math.round(trial.rowsPerSecond)} rows/s`),
   });
-  console.log(
-    autotuneReport({
-      ...{ ...result, model: name, version: modelVersion ?? null, cpus: cpus.length },
-      ...{ sloMs: manifest.sloMs, memoryBytes: readTopology().memoryBytes },
-    }),
-  );
-  if (write) console.log(await writeSettings(config, manifest, result));
+  console.log(autotuneReport({ ...result, model: name, version: modelVersion ?? null, place, sloMs: manifest.sloMs }));
+  if (write) console.log(await writeSettings(config, { ...result, manifest, lane: place.lane }));
 }
 
-/** Those of the files, on those CPUs. */
-function presentSettings(config: Config, { runRowsMax, runTokensMax, executorThreads }: FileManifest, cpus: readonly number[]): Settings {
-  const width = executorThreads.realtime ?? config.realtime.executorThreads;
+/** Those of the files. */
+function presentSettings(config: Config, { runRowsMax, runTokensMax }: FileManifest, { lane, ownCpus, threads }: ModelPlace): Settings {
   return {
-    runRowsMax: runRowsMax ?? config.realtime.runRowsMax,
-    runTokensMax: runTokensMax ?? config.realtime.runTokensMax,
-    layout: { stages: 1, replicas: Math.max(1, Math.floor(cpus.length / width)), width },
+    runRowsMax: runRowsMax ?? config[lane].runRowsMax,
+    runTokensMax: runTokensMax ?? config[lane].runTokensMax,
+    layout: { stages: 1, replicas: Math.max(1, Math.floor(ownCpus.length / threads)), width: threads },
   };
-}
-
-/** Of the largest partition that answers live requests with the model; where none does, those of the machine. */
-async function cpusFor(config: Config, model: string): Promise<number[]> {
-  const sets = [...(await liveCpusOf(config, model))].sort((a, b) => b.length - a.length);
-  return sets[0] ?? readTopology().effective;
 }

@@ -1,8 +1,9 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import { loadConfigWith, type Config } from '@app/config';
 import { readTopology } from '@app/system';
+import { placeOf } from '../autotune/place';
 import { findModelFiles } from '../find-model-files';
-import { planner } from '../live-cpus';
+import { planner } from '../planned-workers';
 import { measureParallel } from '../parallel/measure';
 import { parallelReport } from '../parallel/report';
 
@@ -39,9 +40,11 @@ export function addPlanCommand(program: Command): void {
 async function printParallel(config: Config, model: string, shape: { rows: number; length: number }): Promise<void> {
   const { manifest } = findModelFiles(config, model, null);
   const { effective, memoryBytes } = readTopology();
+  const { lane, ownCpus, threads } = await placeOf(config, manifest);
   const onStep = (text: string): void => console.error(`${model}: ${text}`);
-  const facts = await measureParallel({ config, manifest, cpus: effective, shape, onStep });
-  console.log(parallelReport({ model, facts, length: shape.length, goalMs: manifest.sloMs, memoryBytes }));
+  const facts = await measureParallel({ config, manifest, cpus: effective, lane, shape, onStep });
+  const present = { lane, cpus: ownCpus.length, threads };
+  console.log(parallelReport({ model, facts, length: shape.length, goalMs: manifest.sloMs, memoryBytes, present }));
 }
 
 const countUpTo =

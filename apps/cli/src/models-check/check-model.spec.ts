@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadConfig } from '@app/config';
 import { scanRepository } from '@app/models';
+import { readTopology } from '@app/system';
 import { buildModels } from '../../../../tools/model-builder/src/models';
 import { checkModel, type ModelCheck } from './check-model';
 
@@ -41,6 +42,12 @@ describe('the check of a model', () => {
       outputs: ['logits FP32 [-1, 3]'],
       loadMs: expect.any(Number),
     });
+  });
+
+  it('gives runs of several threads the CPUs that they need', async () => {
+    buildModels(root, ['classifier']);
+    writeFileSync(join(root, 'classifier/model.yaml'), `executorThreads: ${readTopology().effective.length}\n`);
+    expect(await check()).toMatchObject({ ok: true, reason: null });
   });
 
   it('records samples, which then agree, and finds the one that does not', async () => {

@@ -1,7 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '@app/config';
-import { DATATYPES, EXECUTOR_THREADS_MAX, InterleaveError, type InferenceItem, type ModelSignature, type TensorSpec } from '@app/contracts';
+import {
+  DATATYPES,
+  EXECUTOR_THREADS_MAX,
+  InterleaveError,
+  type InferenceItem,
+  type Lane,
+  type ModelSignature,
+  type TensorSpec,
+} from '@app/contracts';
 import { modelFileBytes, sha256OfWeights, type FileManifest } from '@app/models';
 import { z } from 'zod';
 import { CliError } from '../cli-error';
@@ -15,8 +23,8 @@ import { countsUpTo, type OutsideFacts, type ParallelFacts } from './cost-model'
 const RUNS_MIN = 3;
 const RUNS_MAX = 60;
 const MEASURE_MS = 2000;
-/** Rounded from rows of `bench/parallel`. */
-const OUTSIDE: OutsideFacts = { idleCpus: 0.2, requestMs: 1, stepMs: 0.5, mibMs: 10 };
+/** Fitted by hand to rows of `bench/parallel` on two machines. */
+const OUTSIDE: OutsideFacts = { idleCpus: 0.15, requestMs: 1, stepMs: 0.5, mibMs: 10 };
 
 export interface RunShape {
   rows: number;
@@ -27,6 +35,8 @@ export interface MeasureRequest {
   config: Config;
   manifest: FileManifest;
   cpus: readonly number[];
+  /** Default: as `LocalNode` has it. */
+  lane?: Lane;
   /** Threads of a run that are measured besides 1, 2, 4 … and all; at most as many as CPUs. */
   width?: number;
   shape: RunShape;
@@ -80,7 +90,7 @@ interface Running {
 }
 
 async function withNode<T>(
-  { config, manifest, cpus, shape, item }: MeasureRequest,
+  { config, manifest, cpus, lane, shape, item }: MeasureRequest,
   modelsDir: string,
   { width, executors }: { width: number; executors: number },
   measure: (running: Running) => Promise<T>,
@@ -89,6 +99,7 @@ async function withNode<T>(
     config,
     modelsDir,
     cpuSets: [{ cpus: cpus.slice(-executors), models: null }],
+    ...(lane === undefined ? {} : { lane }),
     overrides: { executorThreads: width, runRowsMax: shape.rows, runTokensMax: shape.rows * shape.length, deduplicate: false },
   });
   try {

@@ -1,4 +1,4 @@
-import { byteText } from '@app/contracts';
+import { byteText, type Lane } from '@app/contracts';
 import { table } from '../table';
 import { bestOf, layoutsOf, predict, type ParallelFacts, type Prediction } from './cost-model';
 import { partitionsText } from './cpu-sets';
@@ -11,10 +11,12 @@ export interface ReportRequest {
   goalMs: number | null;
   /** Of the machine. */
   memoryBytes: number;
+  /** Of the model's partition, and of its runs. */
+  present: { lane: Lane; cpus: number; threads: number };
 }
 
 /** Every layout that the machine has room for with what it is to do, the best one marked, and what would make it so. */
-export function parallelReport({ model, facts, length, goalMs, memoryBytes }: ReportRequest): string {
+export function parallelReport({ model, facts, length, goalMs, memoryBytes, present }: ReportRequest): string {
   const predictions = layoutsOf(facts).map((layout) => predict(layout, facts));
   const best = bestOf(predictions, goalMs, memoryBytes);
   const note = (each: Prediction): string =>
@@ -43,7 +45,7 @@ export function parallelReport({ model, facts, length, goalMs, memoryBytes }: Re
     `predicted for runs of ${facts.rows} × ${length} from what was measured: ` +
       `${widthWords(facts)}; ${facts.allBusyMs.toFixed(1)} ms with every CPU busy.`,
     `goal: ${goalMs === null ? 'the most rows a second; model.yaml has no realtime.sloMs' : `the most rows a second within ${goalMs} ms`}.`,
-    ...advice(model, best, facts),
+    ...advice(model, best, facts, present),
   ].join('\n');
 }
 
@@ -55,13 +57,17 @@ const widthWords = ({ widths }: ParallelFacts): string =>
     })
     .join(', ');
 
-function advice(model: string, best: Prediction | null, facts: ParallelFacts): string[] {
+function advice(model: string, best: Prediction | null, facts: ParallelFacts, present: ReportRequest['present']): string[] {
   if (best === null) return ['no layout reaches the goal with the memory that there is'];
   const { stages, replicas, width } = best.layout;
   return [
     ...(best.isMade ? [] : [`split it: interleave split ${model} --stages ${stages}; then ask again`]),
-    ...(stages > 1 ? [`make ${partitionsText(model, best.layout, facts.cpus)}`] : []),
-    ...(width > 1 ? [`set executorThreads: ${width} in model.yaml${stages > 1 ? ' of each stage' : ''}`] : []),
+    ...(stages > 1 || replicas * width !== present.cpus
+      ? [`make ${partitionsText(model, best.layout, facts.cpus)}; all other models need a place too`]
+      : []),
+    ...(width === present.threads
+      ? []
+      : [`set executorThreads: { ${present.lane}: ${width} } in model.yaml${stages > 1 ? ' of each stage' : ''}`]),
     ...(stages === 1 && replicas * width < facts.cpus
       ? [`${replicas * width} of ${facts.cpus} CPUs will do: more would gain less than 5 %`]
       : []),

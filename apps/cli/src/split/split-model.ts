@@ -58,7 +58,8 @@ export async function splitModel(request: SplitRequest): Promise<SplitResult> {
   const aside = asideOf(request.out);
   removeOnSignal(aside);
   try {
-    return await inScratchFolder('split', (folder) => new Split(folder, request).run());
+    const sha256 = await digestOf(request.manifest);
+    return await inScratchFolder('split', (folder) => new Split(folder, request, sha256).run());
   } finally {
     removeScratchFolder(aside);
   }
@@ -90,6 +91,8 @@ class Split {
   constructor(
     private readonly folder: string,
     private readonly request: SplitRequest,
+    /** Of the weights, from before they are read. */
+    private readonly sha256: string,
   ) {
     const { config, manifest } = request;
     this.files = versionFiles(config.modelsDir, manifest.name, manifest.version, manifest.modelPath);
@@ -161,9 +164,11 @@ class Split {
     const folder = join(aside, pipelineName(manifest.name));
     const outputs = whole.signature.outputs.map(({ name }) => name);
     writePipeline(folder, manifest.name, stages, this.files, outputs);
-    writeFileSync(join(folder, 'split.json'), `${JSON.stringify(await this.recordOf(result), null, 2)}\n`);
+    writeFileSync(join(folder, 'split.json'), `${JSON.stringify(this.recordOf(result), null, 2)}\n`);
     this.requireServed(aside);
     this.requireFree();
+    if ((await digestOf(manifest)) !== this.sha256)
+      throw new CliError(`${manifest.modelPath} was changed meanwhile, so nothing was written; split it again`);
     // The pipeline last: a node that follows the folder finds its stages there.
     moveAll(this.names(), aside, out);
   }
@@ -222,13 +227,13 @@ class Split {
     return differentOutput(whole.outputs, flows);
   }
 
-  private async recordOf({ rows, length, whole, stages, cuts }: SplitResult): Promise<object> {
+  private recordOf({ rows, length, whole, stages, cuts }: SplitResult): object {
     const { config, manifest } = this.request;
     return {
       formatVersion: 1,
       model: manifest.name,
       madeFrom: manifest.version,
-      madeFromSha256: await sha256OfWeights(manifest.modelPath),
+      madeFromSha256: this.sha256,
       madeAt: new Date().toISOString(),
       cpu: readCpuModel(),
       onnxRuntime: inspectRuntime(config.ortLibraryPath).version,
@@ -254,6 +259,14 @@ class Split {
       if (existsSync(join(out, name)))
         throw new CliError(`${join(out, name)} is there already; remove it, or name another folder with --out`);
     }
+  }
+}
+
+async function digestOf({ modelPath }: FileManifest): Promise<string> {
+  try {
+    return await sha256OfWeights(modelPath);
+  } catch (error) {
+    throw new CliError((error as Error).message);
   }
 }
 

@@ -1,15 +1,16 @@
 import type { Config } from '@app/config';
-import type { WorkerPlan } from '@app/contracts';
+import type { Lane, WorkerPlan } from '@app/contracts';
 import { RevisionNumbers } from '../repository/numbers';
 import type { NumberOf } from './lane-models';
+import type { PlaceableModel } from './model-assignment';
 import { PlacementError } from './partition';
-import { planNode, readNodeFacts, type NodePlan } from './plan-node';
+import { planNode, readNodeFacts, type NodeFacts } from './plan-node';
 import { planReport } from './report';
 
 /** `interleave plan`: prints what a scheduler would do here, and starts nothing. Exit code 1 for what would be refused. */
 export function printPlan(config: Config): void {
   try {
-    process.stdout.write(`${planReport(planHere(config), process.stdout.isTTY)}\n`);
+    process.stdout.write(`${planReport(planNode(config, factsOf(config)), process.stdout.isTTY)}\n`);
   } catch (error) {
     if (!(error instanceof PlacementError)) throw error;
     process.stderr.write(`interleave: ${error.message}\n`);
@@ -17,11 +18,35 @@ export function printPlan(config: Config): void {
   }
 }
 
-/** The workers of that plan. Throws a `PlacementError`, whose message is for the operator. */
-export const plannedWorkers = (config: Config): WorkerPlan[] => planHere(config).placement.workers;
+/**
+ * The workers of that plan, with other threads of runs in a lane of some models; version null: of all versions. Throws a `PlacementError`,
+ * whose message is for the operator.
+ */
+export function plannedWorkers(config: Config, changes: readonly ThreadsChange[]): WorkerPlan[] {
+  const facts = factsOf(config);
+  return planNode(config, { ...facts, models: facts.models.map((model) => changed(model, changes)) }).placement.workers;
+}
 
-function planHere(config: Config): NodePlan {
+interface ThreadsChange {
+  name: string;
+  version: string | null;
+  lane: Lane;
+  threads: number;
+}
+
+function changed(model: PlaceableModel, changes: readonly ThreadsChange[]): PlaceableModel {
+  const own = changes.filter(({ name, version }) => name === model.name && (version === null || version === model.version));
+  return own.reduce(
+    (before, { lane, threads }) => ({
+      ...before,
+      plans: { ...before.plans, [lane]: { ...before.plans[lane], executorThreads: threads } },
+    }),
+    model,
+  );
+}
+
+function factsOf(config: Config): NodeFacts {
   const numbers = new RevisionNumbers(undefined);
   const numberOf: NumberOf = (...files) => numbers.numberOf(...files);
-  return planNode(config, readNodeFacts(config, numberOf));
+  return readNodeFacts(config, numberOf);
 }
