@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util';
 import { SeededRandom } from '../../test/support/tensors';
 import { Stack } from '../../test/support/stack';
 import { BareRunner, type Run } from '../support/bare-runner';
+import { NodeCpu } from '../support/process-cpu';
 import { LENGTH_MIXES } from '../support/lengths';
 import { calibratedTable, runBatch, tokenCounts, type BatchTimes } from '../support/server-batch';
 import { median } from '../support/statistics';
@@ -46,6 +47,17 @@ interface Mix {
   paddedShare: number;
   /** Outside of the rows' own time, which the rates are of: medians. */
   server: BatchTimes;
+  /** Where the CPUs' time went from upload to output, in ms of a row: medians. */
+  cpuMs: CpuMs;
+}
+
+/** What the server lacks of the oracle: runs that cost more, other processes, and idle CPUs. */
+interface CpuMs {
+  /** All CPUs, in the oracle's time. */
+  oracle: number;
+  worker: number;
+  others: number;
+  idle: number;
 }
 
 async function main(): Promise<void> {
@@ -85,13 +97,18 @@ async function runMix({ stack, bare, transformers }: Contenders, mix: string, ro
   const oracleRuns = longestFirst(await bare.partition(lengths, ORACLE_LIMITS));
   const rates: Record<string, number[]> = {};
   const times: BatchTimes[] = [];
+  const cpuMs: CpuMs[] = [];
+  const cpu = await NodeCpu.of(stack);
   const before = await tokenCounts(stack, WORKER);
   for (let round = 0; round < rounds; round++) {
     const halves = [0, 1].map((half) => oracleRuns.filter((_, index) => index % 2 === half));
     const firstSeconds = await bare.seconds(halves[0] ?? []);
+    const cpuBefore = cpu.now();
     const server = await runBatch(stack, MODEL, rows);
+    const cpuAfter = cpu.now();
     const oracleSeconds = firstSeconds + (await bare.seconds(halves[1] ?? []));
     times.push(server);
+    cpuMs.push(cpuMsOf(server, oracleSeconds, Object.keys(cpuAfter), (id) => (cpuAfter[id] ?? 0) - (cpuBefore[id] ?? 0)));
     (rates['server'] ??= []).push(ROWS / server.runSeconds);
     (rates['oracle'] ??= []).push(ROWS / oracleSeconds);
     const partRows = ROWS * BASELINE_SHARE;
@@ -118,6 +135,25 @@ async function runMix({ stack, bare, transformers }: Contenders, mix: string, ro
       runSeconds: median(times.map(({ runSeconds }) => runSeconds)),
       afterSeconds: median(times.map(({ afterSeconds }) => afterSeconds)),
     },
+    cpuMs: {
+      oracle: median(cpuMs.map(({ oracle }) => oracle)),
+      worker: median(cpuMs.map(({ worker }) => worker)),
+      others: median(cpuMs.map(({ others }) => others)),
+      idle: median(cpuMs.map(({ idle }) => idle)),
+    },
+  };
+}
+
+/** What `of` says of each process of the node, in ms. */
+function cpuMsOf(server: BatchTimes, oracleSeconds: number, ids: string[], of: (id: string) => number): CpuMs {
+  const seconds = server.beforeSeconds + server.runSeconds + server.afterSeconds;
+  const worker = of(WORKER);
+  const others = ids.filter((id) => id !== WORKER).reduce((ms, id) => ms + of(id), 0);
+  return {
+    oracle: (1000 * oracleSeconds * cpus().length) / ROWS,
+    worker: worker / ROWS,
+    others: others / ROWS,
+    idle: (1000 * seconds * cpus().length - worker - others) / ROWS,
   };
 }
 
@@ -129,7 +165,7 @@ function longestFirst(runs: Run[]): Run[] {
 }
 
 function report(result: Mix): void {
-  const { mix, table, paddedShare, server } = result;
+  const { mix, table, paddedShare, server, cpuMs } = result;
   console.log(`\n${mix}`);
   console.table(
     table.map(({ name, rowsPerSecond, ofOracle }) => ({ name, 'rows/s': rowsPerSecond.toFixed(1), 'of the oracle': ofOracle.toFixed(3) })),
@@ -137,6 +173,9 @@ function report(result: Mix): void {
   console.log(`padded share ${(100 * paddedShare).toFixed(2)} %; limit ${100 * PADDED_SHARE_LIMIT} %`);
   console.log(
     `server: limit ${ORACLE_SHARE_LIMIT} of the oracle, goal ${ORACLE_SHARE_GOAL}; upload and validation ${server.beforeSeconds.toFixed(2)} s, rows ${server.runSeconds.toFixed(2)} s, output file ${server.afterSeconds.toFixed(2)} s`,
+  );
+  console.log(
+    `CPU ms a row: oracle ${cpuMs.oracle.toFixed(2)}; server's worker ${cpuMs.worker.toFixed(2)}, others ${cpuMs.others.toFixed(2)}, idle or taken by others ${cpuMs.idle.toFixed(2)}`,
   );
   const known = existsSync(RESULTS) ? (JSON.parse(readFileSync(RESULTS, 'utf8')) as { mixes: Mix[] }).mixes : [];
   const mixes = [...known.filter((other) => other.mix !== mix), result];
