@@ -1,37 +1,60 @@
 #include "text/float_text.h"
 
+#include <array>
 #include <charconv>
 #include <cmath>
+#include <cstdint>
 #include <cstring>
 #include <utility>
+
+#include "text/short_decimal.h"
 
 namespace interleave {
 namespace {
 
 constexpr int kDigitsMax = 17;
+constexpr std::uint64_t kFullDigitsMin = 10'000'000'000'000'000;  // of kDigitsMax digits
+constexpr std::uint64_t kHalf = 100'000'000;
+constexpr std::uint64_t kHalfDigits = 8;
 // Number::toString of ECMAScript: from 1e21 on, and below 1e-6, there is an exponent.
 constexpr int kPointMax = 21;
 constexpr int kPointMin = -6;
 
+// 00, 01 ... 99.
+constexpr auto kPairs = [] {
+  std::array<char, 200> pairs{};
+  for (std::size_t i = 0; i < 100; ++i) {
+    pairs[2 * i] = static_cast<char>('0' + i / 10);
+    pairs[2 * i + 1] = static_cast<char>('0' + i % 10);
+  }
+  return pairs;
+}();
+
 struct Decimal {
-  char digits[kDigitsMax];  // without zeros at the end
-  int count;
-  int point;  // the value is 0.<digits> times ten to this power
+  char digits[kDigitsMax];  // the value is 0.<digits> times ten to the power of `point`
+  int count;                // without zeros at the end
+  int point;
 };
 
-// The shortest digits that mean no other double, and of those the closest: what ECMAScript asks for.
-Decimal DecimalOf(double value) {
-  char text[32];
-  const auto end = std::to_chars(text, text + sizeof text, value, std::chars_format::scientific).ptr;
-  Decimal decimal{};
-  const char* at = text;
-  for (; *at != 'e'; ++at)
-    if (*at != '.') decimal.digits[decimal.count++] = *at;
-  ++at;
-  const bool isNegative = *at == '-';
-  int exponent = 0;
-  std::from_chars(at + 1, end, exponent);
-  decimal.point = (isNegative ? -exponent : exponent) + 1;
+void WriteHalf(std::uint64_t half, char* target) {
+  auto rest = static_cast<std::uint32_t>(half);
+  for (std::size_t at = kHalfDigits; at > 0; at -= 2) {
+    std::memcpy(target + at - 2, &kPairs[2 * (rest % 100)], 2);
+    rest /= 100;
+  }
+}
+
+Decimal DecimalOf(float value) {
+  auto [digits, exponent] = ShortDecimalOf(value);
+  while (digits < kFullDigitsMin) {
+    digits *= 10;
+    --exponent;
+  }
+  Decimal decimal{.digits = {}, .count = kDigitsMax, .point = exponent + kDigitsMax};
+  decimal.digits[0] = static_cast<char>('0' + digits / (kHalf * kHalf));
+  WriteHalf(digits / kHalf % kHalf, decimal.digits + 1);
+  WriteHalf(digits % kHalf, decimal.digits + 1 + kHalfDigits);
+  while (decimal.digits[decimal.count - 1] == '0') --decimal.count;
   return decimal;
 }
 
@@ -59,7 +82,7 @@ char* WriteWithExponent(const Decimal& decimal, char* target) {
 
 }  // namespace
 
-char* WriteNumber(double value, char* target) {
+char* WriteNumber(float value, char* target) {
   if (!std::isfinite(value)) return Copy(target, "null", 4);
   if (value == 0) return Copy(target, "0", 1);
   if (value < 0) *target++ = '-';
