@@ -4,7 +4,7 @@ import type { ChannelAnswer, Suspicion } from '../channel/channel-client';
 import type { InputBlame } from './input-blame';
 import { splitModelKey } from '../placement/model-directory';
 import { decodeResult, responseBytesForPayload } from '../channel/item-codec';
-import { encodePending, forgetLearned, inputBytesOf } from './encode-pending';
+import { encodePending, forgetLearned, inputBytesOf, type Submission } from './encode-pending';
 import { type WorkerInTime, waitObserver } from '../admission/predicted-time';
 import { answerExecutorNs } from '../shares/executor-time';
 import { ParkedItems, type PendingItem, tooLate } from './pending';
@@ -182,10 +182,7 @@ export class Dispatcher {
   private submit(slot: WorkerSlot, items: PendingItem[], onLeft: OnLeft = () => undefined): boolean {
     const model = slot.readyModel(items[0]?.request.key ?? '');
     if (model === null) return items.length === 0;
-    const toSubmit = items.flatMap((item) => {
-      const submission = encodePending(item, model);
-      return submission === null ? [] : [{ item, ...submission }];
-    });
+    const toSubmit = items.map((item) => encodePending(item, model)).filter((submission) => submission !== null);
     while (toSubmit.length > 0) {
       try {
         const itemIds = slot.submit(
@@ -193,7 +190,7 @@ export class Dispatcher {
           toSubmit.map(({ item }) => this.receiverOf(item, { slot, model }, onLeft)),
         );
         itemIds?.forEach((itemId, position) => {
-          const item = (toSubmit[position] as { item: PendingItem }).item;
+          const { item } = toSubmit[position] as Submission;
           item.state = 'submitted';
           slot.backlog.add(item);
           item.cancel = () => slot.cancel(itemId);
