@@ -61,7 +61,7 @@ std::string LibraryText(double value) {
 }
 
 // A prime, so that all exponents and many significands come.
-constexpr std::uint32_t kStride = 1009;
+constexpr std::uint32_t kStride = 10'007;
 
 TEST(ShortDecimal, IsThatOfTheLibrary) {
   constexpr std::uint32_t kInfinity = 0x7f800000;

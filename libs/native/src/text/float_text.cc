@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <utility>
+#include <string_view>
 
 #include "text/short_decimal.h"
 
@@ -30,12 +30,6 @@ constexpr auto kPairs = [] {
   return pairs;
 }();
 
-struct Decimal {
-  char digits[kDigitsMax];  // the value is 0.<digits> times ten to the power of `point`
-  int count;                // without zeros at the end
-  int point;
-};
-
 void WriteHalf(std::uint64_t half, char* target) {
   auto rest = static_cast<std::uint32_t>(half);
   for (std::size_t at = kHalfDigits; at > 0; at -= 2) {
@@ -44,38 +38,33 @@ void WriteHalf(std::uint64_t half, char* target) {
   }
 }
 
-Decimal DecimalOf(float value) {
-  auto [digits, exponent] = ShortDecimalOf(value);
-  while (digits < kFullDigitsMin) {
-    digits *= 10;
-    --exponent;
-  }
-  Decimal decimal{.digits = {}, .count = kDigitsMax, .point = exponent + kDigitsMax};
-  decimal.digits[0] = static_cast<char>('0' + digits / (kHalf * kHalf));
-  WriteHalf(digits / kHalf % kHalf, decimal.digits + 1);
-  WriteHalf(digits % kHalf, decimal.digits + 1 + kHalfDigits);
-  while (decimal.digits[decimal.count - 1] == '0') --decimal.count;
-  return decimal;
+// Writes kDigitsMax digits but for zeros at the end. Returns the end.
+char* WriteDigits(std::uint64_t digits, char* target) {
+  *target = static_cast<char>('0' + digits / (kHalf * kHalf));
+  WriteHalf(digits / kHalf % kHalf, target + 1);
+  WriteHalf(digits % kHalf, target + 1 + kHalfDigits);
+  char* end = target + kDigitsMax;
+  while (end[-1] == '0') --end;
+  return end;
 }
 
-char* Copy(char* target, const char* digits, int count) {
-  std::memcpy(target, digits, static_cast<std::size_t>(count));
+char* Copy(char* target, std::string_view text) {
+  std::memcpy(target, text.data(), text.size());
+  return target + text.size();
+}
+
+char* Zeros(char* target, std::size_t count) {
+  std::memset(target, '0', count);
   return target + count;
 }
 
-char* Zeros(char* target, int count) {
-  std::memset(target, '0', static_cast<std::size_t>(count));
-  return target + count;
-}
-
-char* WriteWithExponent(const Decimal& decimal, char* target) {
-  *target++ = decimal.digits[0];
-  if (decimal.count > 1) {
+char* WriteWithExponent(std::string_view digits, int exponent, char* target) {
+  *target++ = digits.front();
+  if (digits.size() > 1) {
     *target++ = '.';
-    target = Copy(target, decimal.digits + 1, decimal.count - 1);
+    target = Copy(target, digits.substr(1));
   }
   *target++ = 'e';
-  const int exponent = decimal.point - 1;
   *target++ = exponent < 0 ? '-' : '+';
   return std::to_chars(target, target + 3, std::abs(exponent)).ptr;
 }
@@ -83,20 +72,25 @@ char* WriteWithExponent(const Decimal& decimal, char* target) {
 }  // namespace
 
 char* WriteNumber(float value, char* target) {
-  if (!std::isfinite(value)) return Copy(target, "null", 4);
-  if (value == 0) return Copy(target, "0", 1);
+  if (!std::isfinite(value)) return Copy(target, "null");
+  if (value == 0) return Copy(target, "0");
   if (value < 0) *target++ = '-';
-  const Decimal decimal = DecimalOf(std::abs(value));
-  const auto [count, point] = std::pair(decimal.count, decimal.point);
-  if (point > kPointMax || point <= kPointMin) return WriteWithExponent(decimal, target);
-  if (count <= point) return Zeros(Copy(target, decimal.digits, count), point - count);
-  if (point > 0) {
-    target = Copy(target, decimal.digits, point);
-    *target++ = '.';
-    return Copy(target, decimal.digits + point, count - point);
+  auto [digits, exponent] = ShortDecimalOf(std::abs(value));
+  for (; digits < kFullDigitsMin; --exponent) digits *= 10;
+  // The value is 0.<digits> times ten to this power.
+  const int point = exponent + kDigitsMax;
+  if (point > kPointMin && point <= 0) {
+    std::memcpy(target, "0.00000", 2 - kPointMin - 1);
+    return WriteDigits(digits, target + 2 - point);
   }
-  target = Zeros(Copy(target, "0.", 2), -point);
-  return Copy(target, decimal.digits, count);
+  char buffer[kDigitsMax];
+  const std::string_view text(buffer, static_cast<std::size_t>(WriteDigits(digits, buffer) - buffer));
+  if (point > kPointMax || point <= kPointMin) return WriteWithExponent(text, point - 1, target);
+  const auto whole = static_cast<std::size_t>(point);
+  if (text.size() <= whole) return Zeros(Copy(target, text), whole - text.size());
+  target = Copy(target, text.substr(0, whole));
+  *target++ = '.';
+  return Copy(target, text.substr(whole));
 }
 
 char* WriteNumbers(std::span<const float> values, char* target) {
