@@ -25,7 +25,7 @@ const HOLD_MS_MAX = 2000;
 const DEATHS_MAX = 3;
 const OWN_DEATHS_MAX = 2;
 
-/** Where an item was sent, and what its answer means there. */
+/** Where items were sent, and what their answers mean there. */
 interface Ran {
   slot: WorkerSlot;
   model: ReadyModel;
@@ -183,11 +183,12 @@ export class Dispatcher {
     const model = slot.readyModel(items[0]?.request.key ?? '');
     if (model === null) return items.length === 0;
     const toSubmit = items.map((item) => encodePending(item, model)).filter((submission) => submission !== null);
+    const ran: Ran = { slot, model };
     while (toSubmit.length > 0) {
       try {
         const itemIds = slot.submit(
           toSubmit.map(({ encoded }) => encoded),
-          toSubmit.map(({ item }) => this.receiverOf(item, { slot, model }, onLeft)),
+          toSubmit.map(({ item }) => this.receiverOf(item, ran, onLeft)),
         );
         itemIds?.forEach((itemId, position) => {
           const { item } = toSubmit[position] as Submission;
