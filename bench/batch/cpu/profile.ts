@@ -1,4 +1,7 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { SourceMap, type SourceMapPayload } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 
 const OPEN_MS_MAX = 10_000;
 const ANSWER_MS_MAX = 120_000;
@@ -15,9 +18,16 @@ const { WebSocket } = globalThis as { WebSocket?: new (url: string) => Socket };
 
 export const canProfile = WebSocket !== undefined;
 
+interface CallFrame {
+  functionName: string;
+  url: string;
+  lineNumber: number;
+  columnNumber: number;
+}
+
 /** What a process did while it was watched: nodes of call trees, with the time that each took itself. */
 export interface CpuProfile {
-  nodes: { id: number; callFrame: { functionName: string; url: string }; children?: number[] }[];
+  nodes: { id: number; callFrame: CallFrame; children?: number[] }[];
   samples: number[];
   /** Microseconds before each sample. */
   timeDeltas: number[];
@@ -80,6 +90,25 @@ function connect(url: string): Promise<Socket> {
   });
 }
 
+const sourceMaps = new Map<string, SourceMap | null>();
+
+/** The file that a function was written in; processes run bundles. */
+function sourceOf({ url, lineNumber, columnNumber }: CallFrame): string {
+  const entry = sourceMapOf(url)?.findEntry(lineNumber, columnNumber);
+  return entry !== undefined && 'originalSource' in entry ? entry.originalSource : url;
+}
+
+function sourceMapOf(url: string): SourceMap | null {
+  if (!url.startsWith('file:')) return null;
+  let known = sourceMaps.get(url);
+  if (known === undefined) {
+    const path = `${fileURLToPath(url)}.map`;
+    known = existsSync(path) ? new SourceMap(JSON.parse(readFileSync(path, 'utf8')) as SourceMapPayload) : null;
+    sourceMaps.set(url, known);
+  }
+  return known;
+}
+
 /** Milliseconds by stage: of each function, or of the nearest one that called it, whose file belongs to a stage. */
 export function msByStage(profile: CpuProfile, stageOf: (url: string, functionName: string) => string | null): Map<string, number> {
   const byId = new Map(profile.nodes.map((node) => [node.id, node]));
@@ -87,7 +116,7 @@ export function msByStage(profile: CpuProfile, stageOf: (url: string, functionNa
   const visit = (id: number, inherited: string): void => {
     const node = byId.get(id);
     if (node === undefined) return;
-    const stage = stageOf(node.callFrame.url, node.callFrame.functionName) ?? inherited;
+    const stage = stageOf(sourceOf(node.callFrame), node.callFrame.functionName) ?? inherited;
     stages.set(id, stage);
     for (const child of node.children ?? []) visit(child, stage);
   };
@@ -105,7 +134,7 @@ export function hottest(profile: CpuProfile, count: number): { name: string; ms:
   const names = new Map(
     profile.nodes.map(({ id, callFrame }) => [
       id,
-      `${callFrame.functionName || '(anonymous)'} ${callFrame.url.split('/').slice(-2).join('/')}`,
+      `${callFrame.functionName || '(anonymous)'} ${sourceOf(callFrame).split('/').slice(-2).join('/')}`,
     ]),
   );
   const sums = new Map<string, number>();

@@ -1,7 +1,4 @@
-/**
- * What the runner spends its time on, by the files of the functions; the first that fits. Source maps are not asked: paths are of
- * `dist`.
- */
+/** What the runner spends its time on, by the files of the functions; the first that fits. */
 const STAGES: [stage: string, files: RegExp][] = [
   ['validate', /intake\/validate-input|intake\/custom-id-set/],
   ['read', /files\/row-reader|storage\/local-reader|chunks\/blocks\/row-blocks/],

@@ -15,6 +15,7 @@ import { sparseHead } from './heads/sparse';
 import { describeSpecs, type RowContext, type TaskHead } from './heads/head';
 import type { PositionRule, TextManifest } from './manifest';
 import { ModelFileError } from './model-files';
+import { RowTensors, type TokenNumbers } from './row-tensors';
 import type { CutText, TextTokenizer, TokenizedText } from './tokenizer';
 import type { TruncationSide } from './tokenizer-config';
 import type { DimensionsRule, EncodeOptions, Prediction, ScoredClass, TextInput, TextModel, TextRow, TokenizeOptions } from './types';
@@ -33,7 +34,7 @@ const CHARACTERS_PER_TURN = 4 * 1024;
  * How each known input of a text model is filled, with a number for each token or one for all; a row that is padded here is padded with
  * these.
  */
-const INPUTS = new Map<string, (row: TokenizedText, text: TextManifest) => { values: readonly number[] | number; pad: number }>([
+const INPUTS = new Map<string, (row: TokenizedText, text: TextManifest) => TokenNumbers>([
   ['input_ids', (row, text) => ({ values: row.ids, pad: text.padTokenId })],
   ['attention_mask', () => ({ values: 1, pad: 0 })],
   ['token_type_ids', (row) => ({ values: row.typeIds, pad: 0 })],
@@ -113,19 +114,23 @@ class BoundTextModel implements TextModel {
   readonly dimensions: DimensionsRule;
   /** By prompt; the model's files name them all. */
   private readonly promptLengths = new Map<string, number>();
+  private readonly inputs: readonly RowInput[];
+  private readonly outputs: string[];
 
   constructor(
     private readonly text: TextManifest,
     private readonly tokenizer: TextTokenizer,
-    private readonly inputs: TensorSpec[],
+    inputs: TensorSpec[],
     private readonly head: TaskHead,
-    private readonly fixedLength: number | null,
+    fixedLength: number | null,
     readonly headStep: TextModel['headStep'],
   ) {
     this.maxTokens = Math.min(text.maxTokens, fixedLength ?? Infinity);
     this.embeddingWidth = head.embeddingWidth;
     this.promptNames = [...text.prompts.byName.keys()];
     this.dimensions = text.dimensions;
+    this.inputs = inputs.map((spec) => ({ spec, tensors: new RowTensors(spec, fixedLength) }));
+    this.outputs = [head.output];
   }
 
   async encode(inputs: TextInput[], options: EncodeOptions): Promise<TextRow[]> {
@@ -302,24 +307,20 @@ class BoundTextModel implements TextModel {
       rawScores: options.rawScores ?? false,
       promptTokens,
     };
-    const inputs = this.inputs.map((spec) => this.toTensor(spec, tokens));
-    return new BoundTextRow({ inputs, outputs: [this.head.output] }, this.head, context);
+    const inputs = this.inputs.map((input) => this.toTensor(input, tokens));
+    return new BoundTextRow({ inputs, outputs: this.outputs }, this.head, context);
   }
 
-  private toTensor(spec: TensorSpec, tokens: TokenizedText): Tensor {
+  private toTensor({ spec, tensors }: RowInput, tokens: TokenizedText): Tensor {
     const fill = INPUTS.get(spec.name);
     if (fill === undefined) throw new InterleaveError('internal', `the input "${spec.name}" was not checked`);
-    const { values, pad } = fill(tokens, this.text);
-    const isWide = spec.datatype === 'INT64';
-    const count = tokens.ids.length;
-    const length = this.fixedLength ?? count;
-    const { name, datatype } = spec;
-    if (typeof values === 'number' && length === count)
-      return { name, datatype, shape: [1, length], data: sameNumbers(values, length, isWide) };
-    const given = typeof values === 'number' ? new Array<number>(count).fill(values) : values;
-    const padded = length > count ? [...given, ...new Array<number>(length - count).fill(pad)] : given;
-    return { name, datatype, shape: [1, length], data: toBytes(padded, isWide) };
+    return tensors.of(fill(tokens, this.text), tokens.ids.length);
   }
+}
+
+interface RowInput {
+  spec: TensorSpec;
+  tensors: RowTensors;
 }
 
 class BoundTextRow implements TextRow {
@@ -367,37 +368,6 @@ function endOfTurn(texts: CutText[], start: number): number {
   for (let characters = 0; end < last && characters < CHARACTERS_PER_TURN; end++)
     characters += (texts[end]?.text.length ?? 0) + (texts[end]?.pair?.length ?? 0);
   return end;
-}
-
-/** Words of memory that tensors are cut from: a row's own buffers would cost more than its tokens. */
-const SLAB_WORDS = 16 * 1024;
-let slab = new Int32Array(0);
-let slabUsed = 0;
-
-/** Little-endian int32 or int64; token ids and flags are never negative and fit 31 bits. Memory that nobody writes to again. */
-function toBytes(values: readonly number[], wide: boolean): Uint8Array {
-  const stride = wide ? 2 : 1;
-  const count = values.length * stride;
-  if (slabUsed + count > slab.length) [slab, slabUsed] = [new Int32Array(Math.max(SLAB_WORDS, count)), 0];
-  const first = slabUsed;
-  // Ends at a multiple of 8 bytes, so that the next one begins there.
-  slabUsed += count + (count % 2);
-  for (let i = 0; i < values.length; i++) slab[first + i * stride] = values[i] as number;
-  return new Uint8Array(slab.buffer, first * slab.BYTES_PER_ELEMENT, count * slab.BYTES_PER_ELEMENT);
-}
-
-const repeated = new Map<string, Uint8Array>();
-
-/** The same number again and again, in memory that is shared with all tensors like it. */
-function sameNumbers(value: number, length: number, wide: boolean): Uint8Array {
-  const key = `${value}${wide ? 'w' : 'n'}`;
-  const bytes = length * (wide ? 8 : 4);
-  let known = repeated.get(key);
-  if (known === undefined || known.byteLength < bytes) {
-    known = Uint8Array.from(toBytes(new Array<number>(length * 2).fill(value), wide));
-    repeated.set(key, known);
-  }
-  return known.subarray(0, bytes);
 }
 
 /** Half of a surrogate pair is no character: tokenizers would take U+FFFD in its place. */

@@ -115,7 +115,10 @@ export class TextTokenizer {
     const others = texts.filter((_, i) => rows[i] === null);
     const encoded = fast.takes(others) ? others.map((text) => fast.encode(text)) : await this.encodeAll(others, options);
     let next = 0;
-    return rows.map((row) => ({ spans: null, ...(row ?? (encoded[next++] as TokenIds)) }));
+    return rows.map((row) => {
+      const { ids, typeIds } = row ?? (encoded[next++] as TokenIds);
+      return { ids, typeIds, spans: null };
+    });
   }
 
   /**

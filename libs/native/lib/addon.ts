@@ -10,11 +10,11 @@ export interface NativeAddon {
   /** Connects to a worker on a pool thread. Rejects with a native ChannelError. */
   channelConnect(options: ChannelConnectOptions): Promise<ConnectedChannel>;
   /**
-   * Copies the items into shared memory and submits all of them or none; null when there is no room now. Returns one
-   * item id each. Throws a native ChannelError, whose `item` is the position of the item at fault. `numbers` and `data` are
-   * `ChannelItem`s as `submitItems` packs them.
+   * Copies the items into shared memory and submits all of them or none; null when there is no room now. Returns the id of the
+   * first; those of the others follow it. Throws a native ChannelError, whose `item` is the position of the item at fault. `numbers`
+   * are `ChannelItem`s as `submitItems` packs them, with the places of their bytes in `memories`.
    */
-  channelSubmit(channel: ChannelHandle, numbers: Float64Array, data: Uint8Array[]): number[] | null;
+  channelSubmit(channel: ChannelHandle, numbers: Float64Array, memories: Uint8Array[]): number | null;
   /** Takes an item that still waits out of the worker's queue; it is answered in any case. */
   channelCancel(channel: ChannelHandle, itemId: number): void;
   /** Takes bytes that came over the socket, and everything that is finished. Outputs are copies. */

@@ -2,6 +2,10 @@ import { loadAddon, type ChannelHandle, type ChannelItem, type Completion, type 
 
 const ITEM_NUMBERS = 8;
 const TENSOR_NUMBERS = 3;
+/** Of the bytes of an input: which memory, where in it, and how many. */
+const PLACE_NUMBERS = 3;
+/** Tensors are cut from few pieces of memory, the latest ones mostly; what is listed twice does no harm. */
+const LATEST_MEMORIES = 4;
 const COMPLETION_NUMBERS = 7;
 const ALONE = 1;
 const AHEAD = 2;
@@ -9,15 +13,18 @@ const NO_DEADLINE = -1;
 const TENSORS_MAX = 64;
 const WORD_BITS = 32;
 
-/** As `NativeAddon.channelSubmit`: one call into C++ reads numbers and bytes, not the properties of a thousand objects. */
+/**
+ * Copies the items into shared memory and submits all of them or none: ids, or null when there is no room now. Throws as
+ * `NativeAddon.channelSubmit`. One call into C++ reads numbers and bytes, not the properties of a thousand objects.
+ */
 export function submitItems(channel: ChannelHandle, items: readonly ChannelItem[]): number[] | null {
   let length = 0;
   for (const { inputs } of items) {
     length += ITEM_NUMBERS;
-    for (const { shape } of inputs) length += TENSOR_NUMBERS + shape.length;
+    for (const { shape } of inputs) length += TENSOR_NUMBERS + shape.length + PLACE_NUMBERS;
   }
   const numbers = new Float64Array(length);
-  const data: Uint8Array[] = [];
+  const memories: ArrayBufferLike[] = [];
   let at = 0;
   for (const { revision, priority, alone, ahead, timeoutMs, outputs, responseBytes, inputs } of items) {
     numbers[at++] = revision;
@@ -33,10 +40,24 @@ export function submitItems(channel: ChannelHandle, items: readonly ChannelItem[
       numbers[at++] = type;
       numbers[at++] = shape.length;
       for (const dim of shape) numbers[at++] = dim;
-      data.push(bytes);
+      numbers[at++] = indexIn(memories, bytes.buffer);
+      numbers[at++] = bytes.byteOffset;
+      numbers[at++] = bytes.byteLength;
     }
   }
-  return loadAddon().channelSubmit(channel, numbers, data);
+  const first = loadAddon().channelSubmit(
+    channel,
+    numbers,
+    memories.map((memory) => new Uint8Array(memory)),
+  );
+  return first === null ? null : items.map((_, position) => first + position);
+}
+
+/** Where it is among them; it is added if it is not among the latest. */
+function indexIn(memories: ArrayBufferLike[], memory: ArrayBufferLike): number {
+  const end = Math.max(0, memories.length - LATEST_MEMORIES);
+  for (let i = memories.length - 1; i >= end; i--) if (memories[i] === memory) return i;
+  return memories.push(memory) - 1;
 }
 
 /** Half of the mask of the outputs wanted, from bit `first` on; 0 in both halves: all. */

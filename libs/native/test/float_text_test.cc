@@ -2,50 +2,88 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
+#include <charconv>
 #include <cmath>
-#include <cstring>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <limits>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "text/short_decimal.h"
+
 namespace interleave {
 namespace {
 
-std::string Text(double value) {
+std::string Text(float value) {
   char text[kNumberCharactersMax];
   return {text, WriteNumber(value, text)};
 }
 
+float FloatOf(std::uint32_t bits) { return std::bit_cast<float>(bits); }
+
 TEST(FloatText, WritesNumbersAsJavaScriptDoes) {
   EXPECT_EQ(Text(0), "0");
-  EXPECT_EQ(Text(-0.0), "0");
+  EXPECT_EQ(Text(-0.0F), "0");
   EXPECT_EQ(Text(1), "1");
-  EXPECT_EQ(Text(-12.5), "-12.5");
-  EXPECT_EQ(Text(static_cast<double>(0.1F)), "0.10000000149011612");
-  EXPECT_EQ(Text(1e20), "100000000000000000000");
-  EXPECT_EQ(Text(1e21), "1e+21");
-  EXPECT_EQ(Text(123456789012345680000.0), "123456789012345680000");
-  EXPECT_EQ(Text(1.5e300), "1.5e+300");
-  EXPECT_EQ(Text(0.000001), "0.000001");
-  EXPECT_EQ(Text(0.0000001), "1e-7");
-  EXPECT_EQ(Text(-1.25e-7), "-1.25e-7");
-  EXPECT_EQ(Text(-1.2345678901234567e-6), "-0.0000012345678901234567");
-  EXPECT_EQ(Text(5e-324), "5e-324");
-  EXPECT_EQ(Text(std::numeric_limits<double>::infinity()), "null");
-  EXPECT_EQ(Text(std::nan("")), "null");
+  EXPECT_EQ(Text(-12.5F), "-12.5");
+  EXPECT_EQ(Text(0.1F), "0.10000000149011612");
+  EXPECT_EQ(Text(16777216), "16777216");
+  EXPECT_EQ(Text(1e20F), "100000002004087730000");
+  EXPECT_EQ(Text(1e21F), "1.0000000200408773e+21");
+  EXPECT_EQ(Text(0x1p90F), "1.2379400392853803e+27");
+  EXPECT_EQ(Text(0.000001F), "9.999999974752427e-7");
+  EXPECT_EQ(Text(0.0000001F), "1.0000000116860974e-7");
+  EXPECT_EQ(Text(-1.25e-7F), "-1.2499999968440534e-7");
+  EXPECT_EQ(Text(-1.2345678e-6F), "-0.0000012345677760094986");
+  EXPECT_EQ(Text(std::numeric_limits<float>::denorm_min()), "1.401298464324817e-45");
+  EXPECT_EQ(Text(std::numeric_limits<float>::max()), "3.4028234663852886e+38");
+  EXPECT_EQ(Text(std::numeric_limits<float>::infinity()), "null");
+  EXPECT_EQ(Text(std::nanf("")), "null");
+}
+
+// Digits and exponent as the library writes a double: `d.ddde+xx`, without zeros at the end.
+std::string ScientificText(const ShortDecimal& decimal) {
+  std::string digits = std::to_string(decimal.digits);
+  const int exponent = decimal.exponent + static_cast<int>(digits.size()) - 1;
+  digits.erase(digits.find_last_not_of('0') + 1);
+  char power[16];
+  std::snprintf(power, sizeof power, "e%c%02d", exponent < 0 ? '-' : '+', std::abs(exponent));
+  return (digits.size() > 1 ? digits.insert(1, ".") : digits) + power;
+}
+
+std::string LibraryText(double value) {
+  char text[32];
+  return {text, std::to_chars(text, text + sizeof text, value, std::chars_format::scientific).ptr};
+}
+
+// A prime, so that all exponents and many significands come.
+constexpr std::uint32_t kStride = 10'007;
+
+TEST(ShortDecimal, IsThatOfTheLibrary) {
+  constexpr std::uint32_t kInfinity = 0x7f800000;
+  for (std::uint32_t bits = 1; bits < kInfinity; bits += kStride) {
+    ASSERT_EQ(ScientificText(ShortDecimalOf(FloatOf(bits))), LibraryText(FloatOf(bits))) << bits;
+  }
+  for (std::uint32_t bits = 0x00800000; bits < kInfinity; bits += 0x00800000) {
+    ASSERT_EQ(ScientificText(ShortDecimalOf(FloatOf(bits))), LibraryText(FloatOf(bits))) << "power of 2, " << bits;
+  }
+  for (std::uint32_t bits = 1; bits != 0x00800000; bits <<= 1) {
+    ASSERT_EQ(ScientificText(ShortDecimalOf(FloatOf(bits))), LibraryText(FloatOf(bits))) << "subnormal, " << bits;
+  }
 }
 
 TEST(FloatText, ReadsBackAsTheSameNumberAndFits) {
-  std::mt19937_64 random(7);
+  std::mt19937 random(7);
   for (int i = 0; i < 200'000; ++i) {
-    const std::uint64_t bits = random();
-    double value = 0;
-    std::memcpy(&value, &bits, sizeof value);
+    const float value = FloatOf(static_cast<std::uint32_t>(random()));
     if (!std::isfinite(value)) continue;
     const std::string text = Text(value);
     ASSERT_LT(text.size(), kNumberCharactersMax) << text;
-    ASSERT_EQ(std::strtod(text.c_str(), nullptr), value) << text;
+    ASSERT_EQ(std::strtod(text.c_str(), nullptr), static_cast<double>(value)) << text;
   }
 }
 

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -158,7 +159,23 @@ class NumberReader {
   std::size_t next_ = 0;
 };
 
-TensorView TensorOf(NumberReader& numbers, const Napi::Value& data) {
+// What inputs are cut from.
+using Memories = std::vector<std::span<const std::byte>>;
+
+Memories MemoriesOf(const Napi::Array& arrays) {
+  Memories memories;
+  for (std::uint32_t i = 0; i < arrays.Length(); ++i) {
+    const Napi::Value value = arrays.Get(i);
+    if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
+      ThrowExpected(arrays.Env(), "a Uint8Array", "memories");
+    }
+    const auto bytes = value.As<Napi::Uint8Array>();
+    memories.emplace_back(reinterpret_cast<const std::byte*>(bytes.Data()), bytes.ByteLength());
+  }
+  return memories;
+}
+
+TensorView TensorOf(NumberReader& numbers, const Memories& memories) {
   TensorView tensor;
   tensor.index = static_cast<std::uint16_t>(numbers.Integer("index", kTensorsMax - 1));
   tensor.type = static_cast<ElementType>(numbers.Integer("type", 255));
@@ -166,12 +183,11 @@ TensorView TensorOf(NumberReader& numbers, const Napi::Value& data) {
   for (std::size_t i = 0; i < tensor.shape.rank; ++i) {
     tensor.shape.dims[i] = static_cast<std::int64_t>(numbers.Integer("shape", kIntegerMax));
   }
-  if (!data.IsTypedArray() || data.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
-    ThrowExpected(data.Env(), "a Uint8Array", "data");
-  }
-  const auto bytes = data.As<Napi::Uint8Array>();
-  tensor.data = reinterpret_cast<const std::byte*>(bytes.Data());
-  tensor.bytes = bytes.ByteLength();
+  const auto memory = numbers.Integer("memory", static_cast<double>(memories.size()) - 1);
+  const std::span<const std::byte> bytes = memories[memory];
+  const auto offset = numbers.Integer("offset", static_cast<double>(bytes.size()));
+  tensor.data = bytes.data() + offset;
+  tensor.bytes = numbers.Integer("bytes", static_cast<double>(bytes.size() - offset));
   return tensor;
 }
 
@@ -186,20 +202,19 @@ std::int64_t DeadlineOf(Napi::Env env, double timeoutMs) {
   return MonotonicNowNs() + static_cast<std::int64_t>(timeoutMs * 1e6);
 }
 
-// `data`: of all inputs; `nextData`: of the first one of this request.
-Request RequestOf(NumberReader& numbers, const Napi::Array& data, std::uint32_t& nextData) {
+Request RequestOf(Napi::Env env, NumberReader& numbers, const Memories& memories) {
   Request request;
   request.revision = static_cast<std::uint32_t>(numbers.Integer("revision", kWordMax));
   request.priority = static_cast<std::uint8_t>(numbers.Integer("priority", 255));
   const std::uint64_t flags = numbers.Integer("flags", kAloneBit | kAheadBit);
   request.alone = (flags & kAloneBit) != 0;
   request.ahead = (flags & kAheadBit) != 0;
-  request.deadlineNs = DeadlineOf(data.Env(), numbers.Next("timeoutMs"));
+  request.deadlineNs = DeadlineOf(env, numbers.Next("timeoutMs"));
   const std::uint64_t low = numbers.Integer("outputs", kWordMax);
   request.outputMask = low | numbers.Integer("outputs", kWordMax) << 32;
   request.responseBytes = numbers.Integer("responseBytes", kIntegerMax);
   const auto inputs = static_cast<std::uint32_t>(numbers.Integer("inputs", kWordMax));
-  for (std::uint32_t i = 0; i < inputs; ++i) request.inputs.push_back(TensorOf(numbers, data.Get(nextData++)));
+  for (std::uint32_t i = 0; i < inputs; ++i) request.inputs.push_back(TensorOf(numbers, memories));
   return request;
 }
 
@@ -289,20 +304,13 @@ Napi::Value ChannelSubmit(const Napi::CallbackInfo& info) {
       ThrowExpected(info.Env(), "a Float64Array", "numbers");
     }
     const auto packed = info[1].As<Napi::Float64Array>();
-    const Napi::Array data = ArrayOf(info[2], "data");
+    const Memories memories = MemoriesOf(ArrayOf(info[2], "memories"));
     NumberReader numbers(info.Env(), packed.Data(), packed.ElementLength());
     std::vector<Request> requests;
-    for (std::uint32_t nextData = 0; !numbers.atEnd();) {
-      const Napi::HandleScope scope(info.Env());
-      requests.push_back(RequestOf(numbers, data, nextData));
-    }
+    while (!numbers.atEnd()) requests.push_back(RequestOf(info.Env(), numbers, memories));
     std::vector<std::uint64_t> itemIds;
     if (!client.Submit(requests, itemIds)) return info.Env().Null();
-    Napi::Array result = Napi::Array::New(info.Env(), itemIds.size());
-    for (std::uint32_t i = 0; i < itemIds.size(); ++i) {
-      result.Set(i, Napi::Number::New(info.Env(), static_cast<double>(itemIds[i])));
-    }
-    return result;
+    return Napi::Number::New(info.Env(), itemIds.empty() ? 0 : static_cast<double>(itemIds.front()));
   });
 }
 

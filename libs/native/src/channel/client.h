@@ -70,7 +70,8 @@ class ChannelClient {
   int socket() const { return socket_.get(); }
 
   // Copies the requests into the arena and submits them, all or none. Returns false when there is no room now for all
-  // of them. `itemIds` receives one id for each. Throws kInvalid, kTooLarge, kProtocol.
+  // of them. `itemIds` receives one id for each, each one more than the one before. Throws kInvalid, kTooLarge,
+  // kProtocol.
   bool Submit(std::span<const Request> requests, std::vector<std::uint64_t>& itemIds);
 
   // Asks the worker to forget an item that still waits. It is answered in any case.

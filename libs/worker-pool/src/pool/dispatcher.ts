@@ -4,7 +4,7 @@ import type { ChannelAnswer, Suspicion } from '../channel/channel-client';
 import type { InputBlame } from './input-blame';
 import { splitModelKey } from '../placement/model-directory';
 import { decodeResult, responseBytesForPayload } from '../channel/item-codec';
-import { encodePending, forgetLearned, inputBytesOf } from './encode-pending';
+import { encodePending, forgetLearned, inputBytesOf, type Submission } from './encode-pending';
 import { type WorkerInTime, waitObserver } from '../admission/predicted-time';
 import { answerExecutorNs } from '../shares/executor-time';
 import { ParkedItems, type PendingItem, tooLate } from './pending';
@@ -25,7 +25,7 @@ const HOLD_MS_MAX = 2000;
 const DEATHS_MAX = 3;
 const OWN_DEATHS_MAX = 2;
 
-/** Where an item was sent, and what its answer means there. */
+/** Where items were sent, and what their answers mean there. */
 interface Ran {
   slot: WorkerSlot;
   model: ReadyModel;
@@ -182,18 +182,16 @@ export class Dispatcher {
   private submit(slot: WorkerSlot, items: PendingItem[], onLeft: OnLeft = () => undefined): boolean {
     const model = slot.readyModel(items[0]?.request.key ?? '');
     if (model === null) return items.length === 0;
-    const toSubmit = items.flatMap((item) => {
-      const submission = encodePending(item, model);
-      return submission === null ? [] : [{ item, ...submission }];
-    });
+    const toSubmit = items.map((item) => encodePending(item, model)).filter((submission) => submission !== null);
+    const ran: Ran = { slot, model };
     while (toSubmit.length > 0) {
       try {
         const itemIds = slot.submit(
           toSubmit.map(({ encoded }) => encoded),
-          toSubmit.map(({ item }) => this.receiverOf(item, { slot, model }, onLeft)),
+          toSubmit.map(({ item }) => this.receiverOf(item, ran, onLeft)),
         );
         itemIds?.forEach((itemId, position) => {
-          const item = (toSubmit[position] as { item: PendingItem }).item;
+          const { item } = toSubmit[position] as Submission;
           item.state = 'submitted';
           slot.backlog.add(item);
           item.cancel = () => slot.cancel(itemId);

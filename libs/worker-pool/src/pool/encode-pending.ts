@@ -6,6 +6,7 @@ import { type PendingItem, tooLate } from './pending';
 
 /** An item as its worker takes it. */
 export interface Submission {
+  item: PendingItem;
   encoded: ChannelItem;
   /** What has to be set aside for its answer as far as is known; `encoded` may have more, by what other answers took. */
   computedBytes: number;
@@ -29,7 +30,7 @@ export function encodePending(item: PendingItem, model: ReadyModel): Submission 
       responseBytes: isExact ? computedBytes : Math.max(computedBytes, model.answerSize.expect(inputBytesOf(item))),
       inputs,
     };
-    return { encoded, computedBytes };
+    return { item, encoded, computedBytes };
   } catch (error) {
     if (!(error instanceof InterleaveError)) throw error;
     item.settle(error);

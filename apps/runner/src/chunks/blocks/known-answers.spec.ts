@@ -32,6 +32,21 @@ describe('KnownAnswers', () => {
     expect(known.get('huge')).toBeNull();
   });
 
+  it('remembers one answer of eight where no text comes again, and all once one does', () => {
+    const known = new KnownAnswers().of(1);
+    const answered = (text: string): boolean => {
+      const isKnown = known.get(text) !== null;
+      if (!isKnown) known.add(text, { before: text, ...plain });
+      return isKnown;
+    };
+    for (let i = 0; i < 20_000; i++) expect(answered(`once ${i}`)).toBe(false);
+    const last = Array.from({ length: 80 }, (_, i) => `once ${19_999 - i}`).filter((text) => known.get(text) !== null);
+    expect(last).toHaveLength(10);
+    expect(answered(last[0] as string)).toBe(true);
+    for (let i = 0; i < 100; i++) expect(answered(`twice ${i}`)).toBe(false);
+    for (let i = 0; i < 100; i++) expect(answered(`twice ${i}`)).toBe(true);
+  });
+
   it('forgets what another revision of the model answered', () => {
     const known = new KnownAnswers();
     const first = known.of(1);

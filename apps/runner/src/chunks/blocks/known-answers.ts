@@ -14,6 +14,9 @@ const HEADER_WORDS = 4;
 const WORD_BYTES = 4;
 const UNIT_BYTES = 2;
 const NO_FRAME = 0xffffffff;
+/** To remember an answer costs a tenth of what a row costs: after so many texts that did not come again only some are. */
+const STRANGERS_MAX = 16_384;
+const ONE_STRANGER_OF = 8;
 
 /** Answers to texts that may come again in the same batch, of the revision of the model that answers now. */
 export class KnownAnswers {
@@ -27,21 +30,28 @@ export class KnownAnswers {
 }
 
 /**
- * Those of one revision; those that came long ago go first. They lie outside of the heap: a million objects that live for a while
+ * Those of one revision; those that came long ago go first, and where hardly any text comes again not all are kept. They lie outside of the heap: a million objects that live for a while
  * would cost more to collect than the rows to answer.
  */
 class RevisionAnswers {
   private young = new Slab();
   private old = new Slab();
   private readonly frames = new Frames();
+  /** Texts that were asked for since one was known. */
+  private strangers = 0;
+  private offered = 0;
 
   get(text: string): AnswerParts | null {
     const hash = hashOf(text);
-    return this.young.find(hash, text, this.frames) ?? this.old.find(hash, text, this.frames);
+    const found = this.young.find(hash, text, this.frames) ?? this.old.find(hash, text, this.frames);
+    this.strangers = found === null ? this.strangers + 1 : 0;
+    return found;
   }
 
   /** Precondition: `get` has not found it. */
   add(text: string, answer: AnswerParts): void {
+    this.offered += 1;
+    if (this.strangers > STRANGERS_MAX && this.offered % ONE_STRANGER_OF !== 0) return;
     const frame = answer.vector === null ? NO_FRAME : this.frames.indexOf(answer);
     if (frame === null || Slab.bytesFor(text, answer) > SLAB_BYTES) return;
     if (!this.young.hasRoom(Slab.bytesFor(text, answer))) [this.young, this.old] = [this.old.emptied(), this.young];
