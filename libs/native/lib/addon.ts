@@ -77,10 +77,21 @@ export interface NativeAddon {
   costTableRunNs(table: CostTableHandle, rows: number, length: number): number;
   /** Predicted cost of a row in a run of the size that suits it best. */
   costTableBestRowNs(table: CostTableHandle, length: number): number;
-  /** As in src/coalesce/admission.h; whole ns. */
-  admit(request: AdmissionRequest): NativeAdmission;
-  /** As in src/coalesce/admission.h: the wait factor for the next requests; whole ns. */
-  waitFactorAfter(sample: WaitSample): number;
+  /**
+   * As in src/coalesce/admission.h; whole ns. 0: admitted; else until it would be, -1: not even on an idle worker. `waitFactor`: what
+   * `waitFactorAfter` gave; 0: nothing was measured yet. Numbers one by one: reading them from an object costs a live request more.
+   */
+  admit(backlogNs: number, executors: number, costHighNs: number, timeoutNs: number, waitFactor: number): number;
+  /** As in src/coalesce/admission.h: the wait factor for the next requests; whole ns. The factors given are 0 where nothing was measured yet. */
+  waitFactorAfter(
+    waitFactor: number,
+    waitNs: number,
+    costHighNs: number,
+    elapsedNs: number,
+    timeoutNs: number,
+    priority: number,
+    admittedFactor: number,
+  ): number;
   /** Loads ONNX Runtime with the checks of a worker's start, and keeps it loaded. Throws. */
   inspectRuntime(options: { ortLibraryPath: string }): NativeRuntime;
   /** A worker in virtual time; blocks. Throws a TypeError or RangeError that says what is wrong with trace or costs. */
@@ -162,35 +173,6 @@ export interface NativeServiceTimes {
 /** Opaque; freed by the garbage collector. */
 export interface CostTableHandle {
   readonly nativeCostTable: unique symbol;
-}
-
-export interface AdmissionRequest {
-  /** Predicted work that waits or runs, over all executors. */
-  backlogNs: number;
-  executors: number;
-  costHighNs: number;
-  timeoutNs: number;
-  /** Result of `waitFactorAfter`; 0: nothing was measured yet. */
-  waitFactor: number;
-}
-
-/** One admitted request that was answered, or that its deadline ended. */
-export interface WaitSample {
-  /** The backlog when it was admitted ÷ executors. */
-  waitNs: number;
-  costHighNs: number;
-  elapsedNs: number;
-  timeoutNs: number;
-  priority: number;
-  /** By which it was admitted, and before this call; 0: nothing was measured yet. */
-  admittedFactor: number;
-  waitFactor: number;
-}
-
-export interface NativeAdmission {
-  admitted: boolean;
-  /** -1: not even on an idle worker. */
-  retryAfterNs: number;
 }
 
 export interface SimulationOptions {

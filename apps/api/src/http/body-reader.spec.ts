@@ -54,6 +54,15 @@ describe('the body reader', () => {
     await expect(new BodyReader(limits).read(requestOf(), payload)).rejects.toMatchObject({ code: 'request_timeout' });
   });
 
+  it('waits for a body that has arrived without a timer', async () => {
+    const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+    const before = timers();
+    const arrived = Object.assign(new PassThrough().end('ab'), { complete: true });
+    const body = new BodyReader(limits).read(requestOf(), arrived);
+    expect(timers()).toBe(before);
+    expect((await body).toString()).toBe('ab');
+  });
+
   it('refuses a body whose sender goes away', async () => {
     const payload = new PassThrough();
     const body = new BodyReader(limits).read(requestOf(), payload);

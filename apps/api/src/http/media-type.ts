@@ -1,9 +1,12 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { InterleaveError } from '@app/contracts';
 
+/** As most callers write it; a request is asked for its type three times. */
+const PLAIN: ReadonlySet<string> = new Set(['application/json', 'application/octet-stream']);
+
 /** The Content-Type without its parameters, in lower case; empty when there is none. */
-export function mediaType(headers: IncomingHttpHeaders): string {
-  return (headers['content-type']?.split(';', 1)[0] ?? '').trim().toLowerCase();
+export function mediaType({ 'content-type': value = '' }: IncomingHttpHeaders): string {
+  return PLAIN.has(value) ? value : (value.split(';', 1)[0] as string).trim().toLowerCase();
 }
 
 /** Whether a live request's body has no binary tensors: Triton's extension names the length of its JSON part. */

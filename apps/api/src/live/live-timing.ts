@@ -88,12 +88,14 @@ export function failedTiming(
 
 /** Value of the `Server-Timing` header: milliseconds by stage, the rows of the run, those by step, and whether answers were kept ones. */
 export function serverTiming({ stages, runRows, steps, cache }: LiveTiming): string {
-  const entry = ([stage, ms]: LiveTiming['stages'][number]): string => {
+  let text = '';
+  for (const [stage, ms] of stages) {
     const rows = stage === 'run' ? `;desc="${runRows} rows"` : '';
-    return `${stage};dur=${Math.round(ms * 1000) / 1000}${rows}`;
-  };
-  const step = ({ step: name, us }: StepTiming): string => `step;desc="${name}";dur=${Math.round(us) / 1000}`;
-  return [...stages.map(entry), ...steps.map(step), ...(cache === null ? [] : [`cache;desc=${cacheText(cache)}`])].join(', ');
+    text += `, ${stage};dur=${Math.round(ms * 1000) / 1000}${rows}`;
+  }
+  for (const { step, us } of steps) text += `, step;desc="${step}";dur=${Math.round(us) / 1000}`;
+  if (cache !== null) text += `, cache;desc=${cacheText(cache)}`;
+  return text.slice(', '.length);
 }
 
 function cacheText({ hits, misses }: CacheUse): string {

@@ -16,8 +16,8 @@ namespace {
 using Table = std::shared_ptr<const CostTable>;
 constexpr double kExecutorsMax = 1 << 20;
 
-std::int64_t NsOf(const Napi::Object& object, const char* key) {
-  return static_cast<std::int64_t>(IntegerOf(object, key));
+std::int64_t NsOf(const Napi::Value& value, const char* name) {
+  return static_cast<std::int64_t>(IntegerOf(value, name, kIntegerMax));
 }
 
 const Table& TableOf(const Napi::CallbackInfo& info) {
@@ -25,11 +25,10 @@ const Table& TableOf(const Napi::CallbackInfo& info) {
   return *info[0].As<Napi::External<Table>>().Data();
 }
 
-double WaitFactorOf(const Napi::Object& object, const char* key = "waitFactor") {
-  const Napi::Value value = object.Get(key);
+double WaitFactorOf(const Napi::Value& value, const char* name) {
   const double factor = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : NAN;
   if (factor == 0) return kWaitFactorStart;
-  if (!(factor >= kWaitFactorMin && factor <= kWaitFactorMax)) ThrowExpected(object.Env(), "0 or 1.25 to 4", key);
+  if (!(factor >= kWaitFactorMin && factor <= kWaitFactorMax)) ThrowExpected(value.Env(), "0 or 1.25 to 4", name);
   return factor;
 }
 
@@ -60,28 +59,23 @@ Napi::Value CostTableBestRowNs(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value Admit(const Napi::CallbackInfo& info) {
-  const Napi::Object object = ObjectOf(info[0], "request");
-  const auto executors = static_cast<std::int64_t>(IntegerOf(object, "executors", kExecutorsMax));
-  const Admission admission = interleave::Admit({.backlogNs = NsOf(object, "backlogNs"),
+  const auto executors = static_cast<std::int64_t>(IntegerOf(info[1], "executors", kExecutorsMax));
+  const Admission admission = interleave::Admit({.backlogNs = NsOf(info[0], "backlogNs"),
                                                  .executors = std::max<std::int64_t>(1, executors),
-                                                 .costHighNs = NsOf(object, "costHighNs"),
-                                                 .timeoutNs = NsOf(object, "timeoutNs"),
-                                                 .waitFactor = WaitFactorOf(object)});
-  Napi::Object result = Napi::Object::New(info.Env());
-  result.Set("admitted", admission.admitted);
-  result.Set("retryAfterNs", static_cast<double>(admission.retryAfterNs));
-  return result;
+                                                 .costHighNs = NsOf(info[2], "costHighNs"),
+                                                 .timeoutNs = NsOf(info[3], "timeoutNs"),
+                                                 .waitFactor = WaitFactorOf(info[4], "waitFactor")});
+  return Napi::Number::New(info.Env(), static_cast<double>(admission.retryAfterNs));
 }
 
 Napi::Value WaitFactorAfter(const Napi::CallbackInfo& info) {
-  const Napi::Object object = ObjectOf(info[0], "sample");
-  const WaitSample sample{.waitNs = NsOf(object, "waitNs"),
-                          .costHighNs = NsOf(object, "costHighNs"),
-                          .elapsedNs = NsOf(object, "elapsedNs"),
-                          .timeoutNs = NsOf(object, "timeoutNs"),
-                          .priority = static_cast<std::uint8_t>(IntegerOf(object, "priority", UINT8_MAX)),
-                          .waitFactor = WaitFactorOf(object, "admittedFactor")};
-  return Napi::Number::New(info.Env(), interleave::WaitFactorAfter(WaitFactorOf(object), sample));
+  const WaitSample sample{.waitNs = NsOf(info[1], "waitNs"),
+                          .costHighNs = NsOf(info[2], "costHighNs"),
+                          .elapsedNs = NsOf(info[3], "elapsedNs"),
+                          .timeoutNs = NsOf(info[4], "timeoutNs"),
+                          .priority = static_cast<std::uint8_t>(IntegerOf(info[5], "priority", UINT8_MAX)),
+                          .waitFactor = WaitFactorOf(info[6], "admittedFactor")};
+  return Napi::Number::New(info.Env(), interleave::WaitFactorAfter(WaitFactorOf(info[0], "waitFactor"), sample));
 }
 
 }  // namespace interleave::binding

@@ -20,7 +20,6 @@ export interface Standing {
 /** Decides which live requests are taken: by the time until their answers as it is predicted, then by their number. */
 export class LiveAdmission {
   private readonly count: ItemCount;
-  private readonly counted = new Set<PendingRequest>();
 
   /** `slots`: the workers there are now. */
   constructor(private readonly slots: () => WorkerSlot[]) {
@@ -56,13 +55,14 @@ export class LiveAdmission {
     const costNs = items.reduce((sumNs, { expectedNs }) => sumNs + expectedNs, 0);
     const inTime = workersInTime(workers, request, timeoutMs, aheadBy(standing, { costNs, unreadNs: 0, workers }));
     this.count.admit(items.length, this.roomFactor(standing, items.length));
-    this.counted.add(request);
+    request.isCounted = true;
     return inTime;
   }
 
   /** Call when a request ends, admitted or not. */
   leave(request: PendingRequest): void {
-    if (this.counted.delete(request)) this.count.release(request.items.length, request.hasResult);
+    if (request.isCounted) this.count.release(request.items.length, request.hasResult);
+    request.isCounted = false;
   }
 
   /** What to answer when the workers themselves have no room for so many items of a request that was admitted. */

@@ -46,12 +46,13 @@ export class CostEstimate {
 
 /** Sizes along an axis are those of the largest input that has it; shapes that make no sense count as 1. */
 export function itemWeight(item: InferenceItem, signature: ModelSignature): ItemWeight {
-  const sizes = new Map<Axis, number>();
+  // 0: no input has it.
+  const sizes: Record<Axis, number> = { batch: 0, sequence0: 0, sequence1: 0, fixed: 0, free: 0 };
   for (const { name, shape } of item.inputs) {
     const axes = signature.inputs.find((spec) => spec.name === name)?.axes ?? [];
-    axes.forEach((axis, i) => sizes.set(axis, Math.max(sizes.get(axis) ?? 0, sizeOf(shape[i]))));
+    axes.forEach((axis, i) => (sizes[axis] = Math.max(sizes[axis], sizeOf(shape[i]))));
   }
-  return { rows: sizes.get('batch') ?? 1, length: Math.max(1, (sizes.get('sequence0') ?? 0) + (sizes.get('sequence1') ?? 0)) };
+  return { rows: sizes.batch || 1, length: Math.max(1, sizes.sequence0 + sizes.sequence1) };
 }
 
 const sizeOf = (size: number | undefined): number => (size !== undefined && Number.isSafeInteger(size) && size > 0 ? size : 1);

@@ -122,9 +122,9 @@ function inTimeOrRefuse(candidates: Omit<WorkerInTime, 'waitNs'>[], timeoutMs: n
       continue;
     }
     const timeoutNs = Math.max(1, Math.round(usableMs(timeoutMs, costHighNs) * NS_PER_MS));
-    const admission = loadAddon().admit({ backlogNs, executors, costHighNs: Math.round(costHighNs), timeoutNs, waitFactor });
-    retryAfterNs = Math.min(retryAfterNs, admission.retryAfterNs < 0 ? backlogNs / executors : admission.retryAfterNs);
-    if (admission.admitted) inTime.push(candidate);
+    const fitsInNs = loadAddon().admit(backlogNs, executors, Math.round(costHighNs), timeoutNs, waitFactor);
+    if (fitsInNs === 0) inTime.push(candidate);
+    else retryAfterNs = Math.min(retryAfterNs, fitsInNs < 0 ? backlogNs / executors : fitsInNs);
   }
   if (inTime.length > 0 || candidates.length === 0) return inTime;
   const whose = takesTurns ? ' of this tenant' : '';
@@ -152,14 +152,14 @@ export function waitObserver({ slot, costHighNs, waitNs }: WorkerInTime, items: 
     if (hasEnded) left -= 1;
     if (left > 0 || timeoutMs === null) return;
     const elapsedNs = Math.round((performance.now() - admittedMs) * NS_PER_MS);
-    const sample = {
+    slot.waitFactor = loadAddon().waitFactorAfter(
+      slot.waitFactor,
       waitNs,
-      costHighNs: Math.round(costHighNs),
+      Math.round(costHighNs),
       elapsedNs,
-      timeoutNs: Math.round(timeoutMs * NS_PER_MS),
+      Math.round(timeoutMs * NS_PER_MS),
       priority,
       admittedFactor,
-    };
-    slot.waitFactor = loadAddon().waitFactorAfter({ ...sample, waitFactor: slot.waitFactor });
+    );
   };
 }

@@ -56,6 +56,13 @@ interface Connection {
 }
 
 /**
+ * Emptied when it has its answer: tables that the Map has left behind may name it until the whole heap is collected, as `Bag` says.
+ */
+interface Waiting {
+  receiver: AnswerReceiver | null;
+}
+
+/**
  * The channel to one worker; connects, and connects again whenever the worker is gone.
  *
  *   idle ─start→ connecting ─→ up ─socket closed→ waiting ─backoff→ connecting
@@ -66,7 +73,7 @@ export class ChannelClient {
   private connection: Connection | null = null;
   private backoffMs = BACKOFF_MIN_MS;
   private retryTimer: NodeJS.Timeout | null = null;
-  private readonly receivers = new Map<number, AnswerReceiver>();
+  private readonly receivers = new Map<number, Waiting>();
 
   constructor(
     private readonly options: ChannelClientOptions,
@@ -102,7 +109,7 @@ export class ChannelClient {
     if (this.connection === null || this.inFlightItems + items.length > this.options.queueItemsMax) return this.checkSize(items);
     try {
       const itemIds = submitItems(this.connection.channel, items);
-      itemIds?.forEach((itemId, position) => this.receivers.set(itemId, receivers[position] as AnswerReceiver));
+      itemIds?.forEach((itemId, position) => this.receivers.set(itemId, { receiver: receivers[position] as AnswerReceiver }));
       return itemIds;
     } catch (error) {
       return this.onSubmitError(fromNative(error));
@@ -245,8 +252,11 @@ export class ChannelClient {
   }
 
   private answer(itemId: number, answer: ChannelAnswer): void {
-    const receiver = this.receivers.get(itemId);
+    const waiting = this.receivers.get(itemId);
+    if (waiting === undefined) return;
     this.receivers.delete(itemId);
+    const { receiver } = waiting;
+    waiting.receiver = null;
     receiver?.(answer);
   }
 }

@@ -74,6 +74,10 @@ export class PendingRequest {
   readonly items: PendingItem[];
   readonly promise: Promise<(ItemResult | InterleaveError)[]>;
   readonly arrivedMs = performance.now();
+  /** Its items take room among the live items. */
+  isCounted = false;
+  /** As `Bag` keeps it. */
+  place = -1;
   private readonly results: (ItemResult | InterleaveError)[] = [];
   private readonly deadlineAtMs: number | null;
   private readonly timer: NodeJS.Timeout | null;

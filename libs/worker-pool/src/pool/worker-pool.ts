@@ -12,6 +12,7 @@ import {
   type UnreadRequest,
 } from '@app/contracts';
 import { commandProcess, PlacementReader } from '@app/process';
+import { Bag } from './bag';
 import { Dispatcher } from './dispatcher';
 import { LiveAdmission } from '../admission/live-admission';
 import { IllegalStateError } from '@app/native';
@@ -41,7 +42,7 @@ const NS_PER_MS = 1e6;
 export class WorkerPool implements InferenceBackend {
   readonly lane: Lane;
   private readonly slots = new Map<string, WorkerSlot>();
-  private readonly requests = new Set<PendingRequest>();
+  private readonly requests = new Bag<PendingRequest>();
   private readonly listeners = new Set<() => void>();
   private readonly admission = new LiveAdmission(() => [...this.slots.values()]);
   private readonly blame: InputBlame;
@@ -154,7 +155,7 @@ export class WorkerPool implements InferenceBackend {
   }
 
   private forget(request: PendingRequest): void {
-    this.requests.delete(request);
+    this.requests.remove(request);
     this.admission.leave(request);
   }
 
