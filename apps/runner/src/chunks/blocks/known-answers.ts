@@ -30,8 +30,8 @@ export class KnownAnswers {
 }
 
 /**
- * Those of one revision; those that came long ago go first, and where hardly any text comes again not all are kept. They lie outside of the heap: a million objects that live for a while
- * would cost more to collect than the rows to answer.
+ * Those of one revision; those that came long ago go first, and where hardly any text comes again not all are kept. They lie outside of
+ * the heap: a million objects that live for a while would cost more to collect than the rows to answer.
  */
 class RevisionAnswers {
   private young = new Slab();
