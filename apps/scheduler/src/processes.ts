@@ -15,20 +15,20 @@ const APPS = join(__dirname, '..', '..');
 /** JavaScript heap limits. The API's leaves room to parse one body of the largest size that is accepted. */
 const RUNNER_HEAP_MIB = 200;
 /**
+ * Where objects were seen to survive, V8 makes the next ones old at once, those of requests and rows in flight among them. They are dead
+ * with the answer, but what they name survives until the whole heap is collected.
+ */
+const NO_PRETENURING = '--no-allocation-site-pretenuring';
+/**
  * The runner's garbage collection in one thread takes a quarter less CPU time a row, of CPUs that its workers need. The whole heap, whose
  * marking takes 45 ms, is collected once it has doubled: V8's own choice is after half of that, a third as many rows.
  */
-const RUNNER_GC = ['--single-threaded-gc', '--heap-growing-percent=100'];
+const RUNNER_GC = [NO_PRETENURING, '--single-threaded-gc', '--heap-growing-percent=100'];
 /** As large as all rows in flight: what is collected while they are would live on until the whole heap is. */
 const RUNNER_YOUNG_MIB = 32;
 const API_HEAP_MIB = 1024;
 /** Half of the space for young objects: few collections while requests are answered, each about as long as a small one. */
 const API_YOUNG_MIB = 32;
-/**
- * Where objects were seen to survive, V8 makes the next ones old at once, those of live requests among them. They are dead with the answer,
- * but what they name survives until the whole heap is collected.
- */
-const API_GC = ['--no-allocation-site-pretenuring'];
 /**
  * Bytes of code that a function runs before V8 looks whether to optimize it. With V8's own 66 KiB that takes thousands of requests. From
  * Node.js 22 on V8 compiles with Maglev after 400 calls, and Node.js does not start with the option.
@@ -81,7 +81,7 @@ function apiSpec(config: Config, id: string, sockets: ListeningSockets, tokenize
     nodeOptions: [
       `--max-old-space-size=${API_HEAP_MIB}`,
       `--max-semi-space-size=${API_YOUNG_MIB}`,
-      ...API_GC,
+      NO_PRETENURING,
       ...(OPTIMIZES_EARLY ? [] : [`--interrupt-budget=${API_OPTIMIZE_BYTES}`]),
     ],
     environment: { ...API_MALLOC, UV_THREADPOOL_SIZE: '4', RAYON_NUM_THREADS: tokenizerThreads },
