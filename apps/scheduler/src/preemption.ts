@@ -10,13 +10,19 @@ import type { PidFiles } from './supervision/pid-files';
  * placement would replace them.
  */
 export async function preemptionOf({ placement, topology }: NodePlan, runDir: string, pidFiles: PidFiles): Promise<PreemptionProof> {
-  const fact = new KeptFact<PreemptionProof>(runDir, 'preemption', ({ verdict }) => PREEMPTION_VERDICTS.includes(verdict));
+  const fact = keptIn(runDir);
   const kept = pidFiles.anyRuns() ? fact.read() : null;
   if (kept !== null) return kept;
   const proof = await provePreemption({ cpu: sharedCpu(placement) ?? topology.effective.at(-1) ?? 0 });
   fact.write(proof);
   return proof;
 }
+
+/** What the latest scheduler of that run directory found; null: there was none. */
+export const keptPreemption = (runDir: string): PreemptionProof | null => keptIn(runDir).read();
+
+const keptIn = (runDir: string): KeptFact<PreemptionProof> =>
+  new KeptFact(runDir, 'preemption', ({ verdict }) => PREEMPTION_VERDICTS.includes(verdict));
 
 /** The last one: low numbers get most of a machine's interrupts. Null when no CPU has executors of both lanes. */
 function sharedCpu({ workers }: Placement): number | null {

@@ -1,9 +1,6 @@
 import type { Tensor, TensorSpec } from '@app/contracts';
 
-/** Words of memory that tensors are cut from: a row's own buffers would cost more than its tokens. */
 const SLAB_WORDS = 16 * 1024;
-let slab = new Int32Array(0);
-let slabUsed = 0;
 
 /** Up to this length rows share the tensors in which all tokens have the same number. */
 const SHARED_LENGTH_MAX = 512;
@@ -32,14 +29,14 @@ export class RowTensors {
   of({ values, pad }: TokenNumbers, count: number): Tensor {
     const length = this.fixedLength ?? count;
     const flag = length === count && length <= SHARED_LENGTH_MAX ? flagOf(values) : null;
-    if (flag !== null) return (this.shared[flag][length] ??= this.made(new Array<number>(length).fill(flag)));
+    if (flag !== null) return (this.shared[flag][length] ??= this.made(sharedSlab, new Array<number>(length).fill(flag)));
     const given = typeof values === 'number' ? new Array<number>(count).fill(values) : values;
-    return this.made(length > count ? [...given, ...new Array<number>(length - count).fill(pad)] : given);
+    return this.made(rowSlab, length > count ? [...given, ...new Array<number>(length - count).fill(pad)] : given);
   }
 
-  private made(values: readonly number[]): Tensor {
+  private made(slab: Slab, values: readonly number[]): Tensor {
     const { name, datatype } = this.spec;
-    return { name, datatype, shape: [1, values.length], data: toBytes(values, this.isWide) };
+    return { name, datatype, shape: [1, values.length], data: slab.toBytes(values, this.isWide) };
   }
 }
 
@@ -51,14 +48,23 @@ function flagOf(values: readonly number[] | number): 0 | 1 | null {
   return first;
 }
 
-/** Little-endian int32 or int64; token ids and flags are never negative and fit 31 bits. Memory that nobody writes to again. */
-function toBytes(values: readonly number[], wide: boolean): Uint8Array {
-  const stride = wide ? 2 : 1;
-  const count = values.length * stride;
-  if (slabUsed + count > slab.length) [slab, slabUsed] = [new Int32Array(Math.max(SLAB_WORDS, count)), 0];
-  const first = slabUsed;
-  // Ends at a multiple of 8 bytes, so that the next one begins there.
-  slabUsed += count + (count % 2);
-  for (let i = 0; i < values.length; i++) slab[first + i * stride] = values[i] as number;
-  return new Uint8Array(slab.buffer, first * slab.BYTES_PER_ELEMENT, count * slab.BYTES_PER_ELEMENT);
+/** Memory that tensors are cut from: a row's own buffers would cost more than its tokens. */
+class Slab {
+  private words = new Int32Array(0);
+  private used = 0;
+
+  /** Little-endian int32 or int64; token ids and flags are never negative and fit 31 bits. Memory that nobody writes to again. */
+  toBytes(values: readonly number[], wide: boolean): Uint8Array {
+    const stride = wide ? 2 : 1;
+    const count = values.length * stride;
+    if (this.used + count > this.words.length) [this.words, this.used] = [new Int32Array(Math.max(SLAB_WORDS, count)), 0];
+    const { words, used: first } = this;
+    // Ends at a multiple of 8 bytes, so that the next one begins there.
+    this.used += count + (count % 2);
+    for (let i = 0; i < values.length; i++) words[first + i * stride] = values[i] as number;
+    return new Uint8Array(words.buffer, first * words.BYTES_PER_ELEMENT, count * words.BYTES_PER_ELEMENT);
+  }
 }
+
+/** What stays has memory of its own: a tensor keeps all of the slab that it is cut from. */
+const [rowSlab, sharedSlab] = [new Slab(), new Slab()];

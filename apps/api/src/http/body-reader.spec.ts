@@ -63,6 +63,13 @@ describe('the body reader', () => {
     expect((await body).toString()).toBe('ab');
   });
 
+  it('does not wait for ever for a body that was destroyed before it is read', async () => {
+    const gone = Object.assign(new PassThrough().end('ab'), { complete: true });
+    gone.destroy();
+    await new Promise((resolve) => setImmediate(resolve));
+    await expect(new BodyReader(limits).read(requestOf(), gone)).rejects.toMatchObject({ code: 'request_timeout' });
+  });
+
   it('refuses a body whose sender goes away', async () => {
     const payload = new PassThrough();
     const body = new BodyReader(limits).read(requestOf(), payload);

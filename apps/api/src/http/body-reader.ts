@@ -139,8 +139,8 @@ export class BodyReader {
   }
 }
 
-/** Most bodies come in one piece with their headers. */
-const hasArrived = (payload: Readable & { complete?: boolean }): boolean => payload.complete === true;
+/** Most bodies come in one piece with their headers. One that was destroyed, as its sender went away, says nothing any more. */
+const hasArrived = (payload: Readable & { complete?: boolean }): boolean => payload.complete === true && !payload.destroyed;
 
 function tooLarge(bytesMax: number, key: string): InterleaveError {
   return new InterleaveError(

@@ -15,7 +15,7 @@ import { dirname, join } from 'node:path';
 import type { Config } from '@app/config';
 import type { Lane } from '@app/contracts';
 import type { FileManifest } from '@app/models';
-import { Document, parseDocument } from 'yaml';
+import { isMap, parseDocument, type Document } from 'yaml';
 import { CliError } from '../cli-error';
 import { findModelFiles } from '../find-model-files';
 import { versionFiles } from '../optimize/scratch-repository';
@@ -28,12 +28,16 @@ import type { TuneResult } from './tuner';
 /** Throws a `CliError` where the settings of a model or of its stages cannot be written: better before they are measured. */
 export function requireWritable(config: Config, manifest: FileManifest): void {
   const stages = stageNamesIn(config.modelsDir, manifest.name).map((name) => join(config.modelsDir, name));
-  for (const folder of [dirname(settingsFile(config, manifest).path), ...stages])
+  for (const folder of [dirname(targetOf(settingsFile(config, manifest).path)), ...stages])
     try {
       accessSync(folder, constants.W_OK);
     } catch {
       throw new CliError(`--write: ${folder} cannot be written to`);
     }
+  const { path } = settingsFile(config, manifest);
+  const owner = statSync(path, { throwIfNoEntry: false })?.uid;
+  if (owner !== undefined && ![owner, 0].includes(process.geteuid?.() ?? owner))
+    throw new CliError(`--write: ${path} belongs to another user; write it as that one`);
 }
 
 /**
@@ -92,8 +96,9 @@ function changedText(path: string, { runRowsMax, runTokensMax, threads }: ModelF
   document.set('runRowsMax', runRowsMax);
   document.set('runTokensMax', runTokensMax);
   if (threads !== null) {
-    const given = Object.fromEntries(Object.entries(threads).filter(([, count]) => count !== null));
-    document.set('executorThreads', document.createNode(given));
+    const given = Object.entries(threads).filter(([, count]) => count !== null);
+    if (!isMap(document.get('executorThreads'))) document.set('executorThreads', document.createNode({}));
+    for (const [lane, count] of given) document.setIn(['executorThreads', lane], count);
   }
   return document.toString();
 }
@@ -106,7 +111,7 @@ interface NewText {
 /** Links stay links; owner and mode stay as well. */
 function replaceAll(files: readonly NewText[]): void {
   const targets = files.map(({ path, text }) => {
-    const target = existsSync(path) ? realpathSync(path) : path;
+    const target = targetOf(path);
     return { target, text, temporary: `${target}.${process.pid}`, before: existsSync(target) ? readFileSync(target) : null };
   });
   const renamed: (typeof targets)[number][] = [];
@@ -124,6 +129,8 @@ function replaceAll(files: readonly NewText[]): void {
     throw new CliError(`the settings cannot be written: ${(error as Error).message}`);
   }
 }
+
+const targetOf = (path: string): string => (existsSync(path) ? realpathSync(path) : path);
 
 function writeLike(target: string, text: string, temporary: string): void {
   writeFileSync(temporary, text);

@@ -1,7 +1,7 @@
 import { table } from '../table';
 import { bestOf as bestPrediction, isSameLayout, type Layout } from '../parallel/cost-model';
-import { calledModel, modelsOf, partitionsText } from '../parallel/cpu-sets';
-import type { ModelPlace } from './place';
+import { calledModel, partitionsText } from '../parallel/cpu-sets';
+import { threadsText, type ModelPlace } from '../parallel/place';
 import { isSame, type Settings } from './search';
 import type { TuneResult } from './tuner';
 
@@ -81,31 +81,14 @@ function choiceText(request: ReportRequest): string[] {
 }
 
 /** Partitions are the owner's: nothing writes them. */
-function placeText({ model, place, present, best }: ReportRequest): string[] {
+function placeText({ model, place, best }: ReportRequest): string[] {
   const { layout } = best.settings;
-  const { replicas, width } = present.settings.layout;
-  if (layout.stages === 1 && layout.replicas * layout.width === replicas * width) return [];
+  if (layout.stages === 1 && layout.replicas * layout.width === place.ownCpus.length) return [];
   return [
     ...(layout.stages === 1 ? [] : [`callers use ${calledModel(model, layout)}`]),
     `executors are the CPUs of a partition: make ${partitionsText(model, layout, place.cpus.length)}; all other models need a place too: ` +
       'name them in one of these, or in a partition of their own',
     ...threadsText(model, place, layout),
-  ];
-}
-
-/** What else would keep a node from starting with partitions so small. */
-function threadsText(model: string, { lane, threads, otherThreads }: ModelPlace, layout: Layout): string[] {
-  const cpus = layout.replicas * layout.width;
-  const whole = Math.max(threads, otherThreads ?? 0);
-  return [
-    ...(otherThreads === null || otherThreads <= cpus
-      ? []
-      : [
-          `there, executorThreads.${lane === 'batch' ? 'realtime' : 'batch'} of ${modelsOf(model, layout).join(', ')} has to be at most ${cpus}`,
-        ]),
-    ...(layout.stages === 1 || whole <= cpus
-      ? []
-      : [`${model} itself has runs of ${whole} threads: give it a partition of ${whole} CPUs, or at most ${cpus} executorThreads`]),
   ];
 }
 

@@ -11,9 +11,9 @@ import { ScratchRepository, versionFiles } from '../optimize/scratch-repository'
 import { layoutsOf, predict, type Layout, type Prediction } from '../parallel/cost-model';
 import { calledModel, cpuSetsOf, modelsOf } from '../parallel/cpu-sets';
 import { measureParallel } from '../parallel/measure';
+import type { ModelPlace } from '../parallel/place';
 import { inScratchFolder } from '../scratch-folder';
 import { p99Ms, throughput } from './load';
-import type { ModelPlace } from './place';
 import { bestForGoal, bestOf, candidates, isSame, layoutsToTry, p99Goal, SIZE_KEYS, trialsOf, type Settings, type Trial } from './search';
 
 /** Of the time of a trial, loading the model aside. */

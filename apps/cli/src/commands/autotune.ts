@@ -2,10 +2,10 @@ import { InvalidArgumentError, type Command } from 'commander';
 import { loadConfig, type Config } from '@app/config';
 import type { FileManifest } from '@app/models';
 import { requireWritable, writeSettings } from '../autotune/model-settings';
-import { placeOf, type ModelPlace } from '../autotune/place';
 import { autotuneReport, settingsText } from '../autotune/report';
 import type { Settings } from '../autotune/search';
 import { tune } from '../autotune/tuner';
+import { placeOf, type ModelPlace } from '../parallel/place';
 import { findModelFiles } from '../find-model-files';
 
 const UNITS_MS = { s: 1000, m: 60_000, h: 3_600_000 } as const;

@@ -1,10 +1,10 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import { loadConfigWith, type Config } from '@app/config';
 import { readTopology } from '@app/system';
-import { placeOf } from '../autotune/place';
 import { findModelFiles } from '../find-model-files';
 import { planner } from '../planned-workers';
 import { measureParallel } from '../parallel/measure';
+import { placeOf } from '../parallel/place';
 import { parallelReport } from '../parallel/report';
 
 const ROWS_MAX = 1024;
@@ -40,11 +40,11 @@ export function addPlanCommand(program: Command): void {
 async function printParallel(config: Config, model: string, shape: { rows: number; length: number }): Promise<void> {
   const { manifest } = findModelFiles(config, model, null);
   const { effective, memoryBytes } = readTopology();
-  const { lane, ownCpus, threads } = await placeOf(config, manifest);
+  const place = await placeOf(config, manifest);
+  const { lane } = place;
   const onStep = (text: string): void => console.error(`${model}: ${text}`);
   const facts = await measureParallel({ config, manifest, cpus: effective, lane, shape, onStep });
-  const present = { lane, cpus: ownCpus.length, threads };
-  console.log(parallelReport({ model, facts, length: shape.length, goalMs: manifest.sloMs, memoryBytes, present }));
+  console.log(parallelReport({ model, facts, length: shape.length, goalMs: manifest.sloMs, memoryBytes, place }));
 }
 
 const countUpTo =

@@ -1,7 +1,8 @@
-import { byteText, type Lane } from '@app/contracts';
+import { byteText } from '@app/contracts';
 import { table } from '../table';
 import { bestOf, layoutsOf, predict, type ParallelFacts, type Prediction } from './cost-model';
 import { partitionsText } from './cpu-sets';
+import { otherLane, threadsText, type ModelPlace } from './place';
 
 export interface ReportRequest {
   model: string;
@@ -11,12 +12,11 @@ export interface ReportRequest {
   goalMs: number | null;
   /** Of the machine. */
   memoryBytes: number;
-  /** Of the model's partition, and of its runs. */
-  present: { lane: Lane; cpus: number; threads: number };
+  place: ModelPlace;
 }
 
 /** Every layout that the machine has room for with what it is to do, the best one marked, and what would make it so. */
-export function parallelReport({ model, facts, length, goalMs, memoryBytes, present }: ReportRequest): string {
+export function parallelReport({ model, facts, length, goalMs, memoryBytes, place }: ReportRequest): string {
   const predictions = layoutsOf(facts).map((layout) => predict(layout, facts));
   const best = bestOf(predictions, goalMs, memoryBytes);
   const note = (each: Prediction): string =>
@@ -45,7 +45,7 @@ export function parallelReport({ model, facts, length, goalMs, memoryBytes, pres
     `predicted for runs of ${facts.rows} × ${length} from what was measured: ` +
       `${widthWords(facts)}; ${facts.allBusyMs.toFixed(1)} ms with every CPU busy.`,
     `goal: ${goalMs === null ? 'the most rows a second; model.yaml has no realtime.sloMs' : `the most rows a second within ${goalMs} ms`}.`,
-    ...advice(model, best, facts, present),
+    ...advice(model, best, facts, place),
   ].join('\n');
 }
 
@@ -57,17 +57,18 @@ const widthWords = ({ widths }: ParallelFacts): string =>
     })
     .join(', ');
 
-function advice(model: string, best: Prediction | null, facts: ParallelFacts, present: ReportRequest['present']): string[] {
+function advice(model: string, best: Prediction | null, facts: ParallelFacts, place: ModelPlace): string[] {
   if (best === null) return ['no layout reaches the goal with the memory that there is'];
   const { stages, replicas, width } = best.layout;
+  const isPlaced = stages === 1 && replicas * width === place.ownCpus.length;
+  const others = place.otherThreads === null ? '' : `, ${otherLane(place.lane)}: ${Math.min(place.otherThreads, replicas * width)}`;
   return [
     ...(best.isMade ? [] : [`split it: interleave split ${model} --stages ${stages}; then ask again`]),
-    ...(stages > 1 || replicas * width !== present.cpus
-      ? [`make ${partitionsText(model, best.layout, facts.cpus)}; all other models need a place too`]
-      : []),
-    ...(width === present.threads
+    ...(isPlaced ? [] : [`make ${partitionsText(model, best.layout, facts.cpus)}; all other models need a place too`]),
+    ...(isPlaced ? [] : threadsText(model, place, best.layout)),
+    ...(stages === 1 && width === place.threads
       ? []
-      : [`set executorThreads: { ${present.lane}: ${width} } in model.yaml${stages > 1 ? ' of each stage' : ''}`]),
+      : [`set executorThreads: { ${place.lane}: ${width}${others} } in model.yaml${stages > 1 ? ' of each stage' : ''}`]),
     ...(stages === 1 && replicas * width < facts.cpus
       ? [`${replicas * width} of ${facts.cpus} CPUs will do: more would gain less than 5 %`]
       : []),

@@ -1,5 +1,6 @@
 import type { Config } from '@app/config';
 import type { Lane, WorkerPlan } from '@app/contracts';
+import { keptPreemption } from '../preemption';
 import { RevisionNumbers } from '../repository/numbers';
 import type { NumberOf } from './lane-models';
 import type { PlaceableModel } from './model-assignment';
@@ -19,12 +20,13 @@ export function printPlan(config: Config): void {
 }
 
 /**
- * The workers of that plan, with other threads of runs in a lane of some models; version null: of all versions. Throws a `PlacementError`,
- * whose message is for the operator.
+ * The workers of that plan, with other threads of runs in a lane of some models; version null: of all versions. Lanes have CPUs of their
+ * own where the latest scheduler found that they must. Throws a `PlacementError`, whose message is for the operator.
  */
 export function plannedWorkers(config: Config, changes: readonly ThreadsChange[]): WorkerPlan[] {
   const facts = factsOf(config);
-  return planNode(config, { ...facts, models: facts.models.map((model) => changed(model, changes)) }).placement.workers;
+  const models = facts.models.map((model) => changed(model, changes));
+  return planNode(config, { ...facts, models }, keptPreemption(config.runDir)).placement.workers;
 }
 
 interface ThreadsChange {

@@ -42,11 +42,23 @@ describe('the place of a model', () => {
     expect(await place()).toMatchObject({ lane: 'batch', threads: 1, otherThreads: null });
   });
 
+  it('is in the batch lane where no partition answers live callers', async () => {
+    expect(await place({ partitions: [{ id: 'night', cpus: String(first), lanes: ['batch'] }] })).toMatchObject({
+      ...{ lane: 'batch', ownCpus: [first], otherThreads: null },
+    });
+  });
+
+  (cpus.length > 1 ? it : it.skip)('has CPUs of its own lane only where the lanes were found not to share any', async () => {
+    mkdirSync(join(root, 'data', 'run'), { recursive: true });
+    writeFileSync(join(root, 'data', 'run', 'preemption.json'), '{"verdict":"fails"}');
+    expect((await place()).ownCpus).toHaveLength(Math.ceil(cpus.length / 2));
+  });
+
   (cpus.length > 1 ? it : it.skip)('has the CPUs of its stages too', async () => {
     cpSync(folder(MODEL), folder(`${MODEL}-stage-1`), { recursive: true });
     const partition = (id: string, cpu: number | undefined, models: string[]): object => ({ id, cpus: String(cpu), models });
     const partitions = [partition('a', cpus[1], [`${MODEL}-stage-1`]), partition('b', first, [MODEL])];
-    expect(await place({ partitions })).toMatchObject({ ownCpus: [first], cpus: [first, cpus[1]] });
+    expect(await place({ partitions })).toMatchObject({ ownCpus: [first], cpus: [cpus[1], first] });
   });
 
   it('is not known where a configuration cannot hold', async () => {
