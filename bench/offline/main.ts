@@ -108,7 +108,7 @@ async function runMix({ stack, bare, transformers }: Contenders, mix: string, ro
     const cpuAfter = cpu.now();
     const oracleSeconds = firstSeconds + (await bare.seconds(halves[1] ?? []));
     times.push(server);
-    cpuMs.push(cpuMsOf(server, oracleSeconds, Object.keys(cpuAfter), (id) => (cpuAfter[id] ?? 0) - (cpuBefore[id] ?? 0)));
+    cpuMs.push(cpuMsOfRow(server, oracleSeconds, Object.keys(cpuAfter), (id) => (cpuAfter[id] ?? 0) - (cpuBefore[id] ?? 0)));
     (rates['server'] ??= []).push(ROWS / server.runSeconds);
     (rates['oracle'] ??= []).push(ROWS / oracleSeconds);
     const partRows = ROWS * BASELINE_SHARE;
@@ -145,7 +145,7 @@ async function runMix({ stack, bare, transformers }: Contenders, mix: string, ro
 }
 
 /** What `of` says of each process of the node, in ms. */
-function cpuMsOf(server: BatchTimes, oracleSeconds: number, ids: string[], of: (id: string) => number): CpuMs {
+function cpuMsOfRow(server: BatchTimes, oracleSeconds: number, ids: string[], of: (id: string) => number): CpuMs {
   const seconds = server.beforeSeconds + server.runSeconds + server.afterSeconds;
   const worker = of(WORKER);
   const others = ids.filter((id) => id !== WORKER).reduce((ms, id) => ms + of(id), 0);
@@ -175,7 +175,8 @@ function report(result: Mix): void {
     `server: limit ${ORACLE_SHARE_LIMIT} of the oracle, goal ${ORACLE_SHARE_GOAL}; upload and validation ${server.beforeSeconds.toFixed(2)} s, rows ${server.runSeconds.toFixed(2)} s, output file ${server.afterSeconds.toFixed(2)} s`,
   );
   console.log(
-    `CPU ms a row: oracle ${cpuMs.oracle.toFixed(2)}; server's worker ${cpuMs.worker.toFixed(2)}, others ${cpuMs.others.toFixed(2)}, idle or taken by others ${cpuMs.idle.toFixed(2)}`,
+    `CPU ms a row: oracle ${cpuMs.oracle.toFixed(2)}; server's worker ${cpuMs.worker.toFixed(2)}, its other processes but the scheduler ` +
+      `${cpuMs.others.toFixed(2)}, idle or taken by others ${cpuMs.idle.toFixed(2)}`,
   );
   const known = existsSync(RESULTS) ? (JSON.parse(readFileSync(RESULTS, 'utf8')) as { mixes: Mix[] }).mixes : [];
   const mixes = [...known.filter((other) => other.mix !== mix), result];

@@ -1,18 +1,10 @@
 import { join } from 'node:path';
 import type { Config } from '@app/config';
-import type { Lane, WorkerPlan } from '@app/contracts';
+import type { ThreadsChange, WorkerPlan } from '@app/contracts';
 import { CliError } from './cli-error';
 
 /** The scheduler's planner; found by its path, because no application imports another. */
 const PLANNER = join(__dirname, '..', '..', 'scheduler', 'src', 'placement', 'main');
-
-/** Threads of a run that a model is to have in a lane, whatever its files say; version null: all versions. */
-export interface ThreadsChange {
-  name: string;
-  version: string | null;
-  lane: Lane;
-  threads: number;
-}
 
 interface Planner {
   printPlan(config: Config): void;

@@ -28,6 +28,14 @@ export interface ModelOfLane {
   lane: Lane;
 }
 
+/** Threads of a run that a model is to have in a lane, whatever its files say; version null: all versions. */
+export interface ThreadsChange {
+  name: string;
+  version: string | null;
+  lane: Lane;
+  threads: number;
+}
+
 /** A model version that killed workers of a lane again and again; no worker of the lane runs it. */
 export interface QuarantinedModel extends ModelOfLane {
   /** What it did, until when it is quarantined, and how it is released. */

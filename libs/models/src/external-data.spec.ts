@@ -3,13 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { encoderTiny, splade } from '../../../tools/model-builder/src/text-models';
 import { externalDataOf } from './external-data';
-
-/** A field of protobuf with a length. */
-function field(number: number, ...contents: (Uint8Array | string)[]): Buffer {
-  const content = Buffer.concat(contents.map((each) => Buffer.from(each)));
-  const varint = (value: number): number[] => (value < 0x80 ? [value] : [(value & 0x7f) | 0x80, ...varint(value >>> 7)]);
-  return Buffer.concat([Buffer.from([...varint(number * 8 + 2), ...varint(content.length)]), content]);
-}
+import { protobufField as field } from './testing/protobuf-field';
 
 const tensor = (location: string): Buffer =>
   Buffer.concat([field(13, field(1, 'offset'), field(2, '4096')), field(13, field(1, 'location'), field(2, location)), field(8, 'name')]);

@@ -2,12 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadBytes, modelFileBytes } from './model-bytes';
-
-/** A field of protobuf with fewer than 128 bytes. */
-function field(number: number, ...contents: (Uint8Array | string)[]): Buffer {
-  const content = Buffer.concat(contents.map((each) => Buffer.from(each)));
-  return Buffer.concat([Buffer.from([number * 8 + 2, content.length]), content]);
-}
+import { protobufField as field } from './testing/protobuf-field';
 
 describe('bytes of a model', () => {
   let folder: string;

@@ -82,7 +82,10 @@ export interface NativeAddon {
    * `waitFactorAfter` gave; 0: nothing was measured yet. Numbers one by one: reading them from an object costs a live request more.
    */
   admit(backlogNs: number, executors: number, costHighNs: number, timeoutNs: number, waitFactor: number): number;
-  /** As in src/coalesce/admission.h: the wait factor for the next requests; whole ns. The factors given are 0 where nothing was measured yet. */
+  /**
+   * As in src/coalesce/admission.h: the wait factor for the next requests; whole ns. The factors given are 0 where nothing was measured
+   * yet.
+   */
   waitFactorAfter(
     waitFactor: number,
     waitNs: number,

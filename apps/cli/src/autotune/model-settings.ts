@@ -13,28 +13,28 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Config } from '@app/config';
-import type { Lane } from '@app/contracts';
+import type { Lane, ThreadsChange } from '@app/contracts';
 import type { FileManifest } from '@app/models';
 import { isMap, parseDocument, type Document } from 'yaml';
 import { CliError } from '../cli-error';
 import { findModelFiles } from '../find-model-files';
 import { versionFiles } from '../optimize/scratch-repository';
 import { modelsOf } from '../parallel/cpu-sets';
-import { plannedWorkers, type ThreadsChange } from '../planned-workers';
+import { plannedWorkers } from '../planned-workers';
 import { stageNamesIn } from '../split/model-folders';
 import { isSame } from './search';
 import type { TuneResult } from './tuner';
 
 /** Throws a `CliError` where the settings of a model or of its stages cannot be written: better before they are measured. */
 export function requireWritable(config: Config, manifest: FileManifest): void {
+  const { path } = settingsFile(config, manifest);
   const stages = stageNamesIn(config.modelsDir, manifest.name).map((name) => join(config.modelsDir, name));
-  for (const folder of [dirname(targetOf(settingsFile(config, manifest).path)), ...stages])
+  for (const folder of [dirname(targetOf(path)), ...stages])
     try {
       accessSync(folder, constants.W_OK);
     } catch {
       throw new CliError(`--write: ${folder} cannot be written to`);
     }
-  const { path } = settingsFile(config, manifest);
   const owner = statSync(path, { throwIfNoEntry: false })?.uid;
   if (owner !== undefined && ![owner, 0].includes(process.geteuid?.() ?? owner))
     throw new CliError(`--write: ${path} belongs to another user; write it as that one`);

@@ -1,5 +1,5 @@
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { isDescription, isModelVersion, layerWeightsIn } from '@app/models';
 import { parse, stringify } from 'yaml';
 import type { VersionFiles } from '../optimize/scratch-repository';
@@ -22,14 +22,11 @@ const OF_GRAPH_FILE = new Set(['file', 'axes', 'padValues', 'steps', 'outputs'])
 type Settings = Record<string, unknown>;
 
 export const stageName = (model: string, stage: number): string => `${model}-stage-${stage + 1}`;
+
 /** Those that a split of the model left there, whole or not. */
 export function stageNamesIn(modelsDir: string, model: string): string[] {
-  const folder = dirname(join(modelsDir, model));
-  const prefix = `${basename(model)}-stage-`;
-  return readdirSync(folder).flatMap((name) => {
-    const isStage = name.startsWith(prefix) && /^\d+$/.test(name.slice(prefix.length));
-    return isStage ? [join(dirname(model), name)] : [];
-  });
+  const beside = readdirSync(dirname(join(modelsDir, model))).map((name) => join(dirname(model), name));
+  return beside.filter((name) => name === stageName(model, Number(/-(\d+)$/.exec(name)?.[1]) - 1));
 }
 
 export const pipelineName = (model: string): string => `${model}-pipeline`;

@@ -1,5 +1,5 @@
 import type { Config } from '@app/config';
-import type { Lane, WorkerPlan } from '@app/contracts';
+import type { ThreadsChange, WorkerPlan } from '@app/contracts';
 import { keptPreemption } from '../preemption';
 import { RevisionNumbers } from '../repository/numbers';
 import type { NumberOf } from './lane-models';
@@ -20,20 +20,13 @@ export function printPlan(config: Config): void {
 }
 
 /**
- * The workers of that plan, with other threads of runs in a lane of some models; version null: of all versions. Lanes have CPUs of their
- * own where the latest scheduler found that they must. Throws a `PlacementError`, whose message is for the operator.
+ * The workers of that plan, with other threads of some runs. Lanes have CPUs of their own where the latest scheduler found that they must.
+ * Throws a `PlacementError`, whose message is for the operator.
  */
 export function plannedWorkers(config: Config, changes: readonly ThreadsChange[]): WorkerPlan[] {
   const facts = factsOf(config);
   const models = facts.models.map((model) => changed(model, changes));
   return planNode(config, { ...facts, models }, keptPreemption(config.runDir)).placement.workers;
-}
-
-interface ThreadsChange {
-  name: string;
-  version: string | null;
-  lane: Lane;
-  threads: number;
 }
 
 function changed(model: PlaceableModel, changes: readonly ThreadsChange[]): PlaceableModel {
