@@ -1,12 +1,10 @@
 const swc = require('./tools/swc.cjs');
 
-/** Modules that Node can require and jest cannot: ES modules only, or with an `import()`. */
-const esModules = 'node_modules/(jose|@opentelemetry/otlp-exporter-base)/.+\\.js$';
 const shared = {
   rootDir: __dirname,
-  testEnvironment: 'node',
-  transform: { '^.+\\.ts$': ['@swc/jest', swc], [esModules]: ['@swc/jest', { module: swc.module }] },
-  transformIgnorePatterns: ['/node_modules/(?!jose/|@opentelemetry/otlp-exporter-base/)'],
+  testEnvironment: '<rootDir>/tools/jest/one-realm-environment.cjs',
+  runtime: '<rootDir>/tools/jest/shared-packages-runtime.cjs',
+  transform: { '^.+\\.ts$': ['@swc/jest', swc] },
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/data/'],
 };
 

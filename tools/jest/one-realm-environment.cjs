@@ -1,0 +1,36 @@
+const vm = require('node:vm');
+const { ModernFakeTimers } = require('@jest/fake-timers');
+const { ModuleMocker } = require('jest-mock');
+const { TestEnvironment } = require('jest-environment-node');
+
+const contextsOfThisRealm = new WeakSet();
+const { compileFunction } = vm;
+/** Jest compiles every module of a test for a context of its own. For contexts of this environment it is the context of the worker. */
+vm.compileFunction = (code, parameters, options) =>
+  compileFunction(code, parameters, contextsOfThisRealm.has(options?.parsingContext) ? { ...options, parsingContext: undefined } : options);
+
+/**
+ * Runs the test files of a worker in one realm, the worker's: `Error`, `Array` and the like are those of the packages that the files
+ * share (`shared-packages-runtime.cjs`), so `instanceof` tells the truth. Globals, environment variables and the current directory are
+ * after each file what they were before it.
+ */
+module.exports = class OneRealmEnvironment extends TestEnvironment {
+  constructor(config, context) {
+    super(config, context);
+    contextsOfThisRealm.add(this.context);
+    this.global = globalThis;
+    this.moduleMocker = new ModuleMocker(globalThis);
+    this.fakeTimersModern = new ModernFakeTimers({ config: config.projectConfig, global: globalThis });
+    this.before = { globals: new Set(Reflect.ownKeys(globalThis)), env: { ...process.env }, exit: process.exit, folder: process.cwd() };
+  }
+
+  async teardown() {
+    await super.teardown();
+    for (const key of Reflect.ownKeys(globalThis)) if (!this.before.globals.has(key)) Reflect.deleteProperty(globalThis, key);
+    for (const name of Object.keys(process.env)) if (!(name in this.before.env)) delete process.env[name];
+    Object.assign(process.env, this.before.env);
+    // Jest wraps it once for each file.
+    process.exit = this.before.exit;
+    if (process.cwd() !== this.before.folder) process.chdir(this.before.folder);
+  }
+};
