@@ -124,6 +124,16 @@ bool EndedByTheLimit(int status) {
          (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
+TEST(MemoryLimit, IsLookedAtSoonerTheLessIsLeft) {
+  using std::chrono::milliseconds;
+  const auto mib = [](std::int64_t count) { return count << 20; };
+  EXPECT_EQ(UntilNextLook(mib(-5), 2), milliseconds(10));
+  EXPECT_EQ(UntilNextLook(mib(100), 2), milliseconds(10));
+  EXPECT_EQ(UntilNextLook(mib(1600), 2), milliseconds(100));
+  EXPECT_EQ(UntilNextLook(mib(1600), 16), milliseconds(12));
+  EXPECT_EQ(UntilNextLook(mib(1 << 20), 2), milliseconds(200));
+}
+
 TEST(MemoryLimit, EndsAProcessThatTouchesMoreThanItMay) {
   EXPECT_EXIT(
       {

@@ -17,8 +17,11 @@ namespace interleave {
 namespace {
 
 constexpr const char* kTool = "memory-limit";
-constexpr auto kTick = std::chrono::milliseconds(10);
+constexpr std::chrono::milliseconds kLookMin{10};
+constexpr std::chrono::milliseconds kLookMax{200};
 constexpr std::int64_t kMib = 1 << 20;
+// A CPU touches less: 1.1 to 4.7 GiB a second were measured, with pages of 4 KiB and of 2 MiB.
+constexpr std::int64_t kTouchedMibPerCpuMs = 8;
 // Address space of threads that are still to start: a stack of 8 MiB, and what malloc sets aside.
 constexpr std::int64_t kThreadBytes = 16 * kMib;
 constexpr std::int64_t kOtherThreads = 9;
@@ -50,12 +53,14 @@ MemoryUse ReadUse(int statm) {
   _exit(kMemoryLimitExitCode);
 }
 
+std::int64_t CpusOnline() { return std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)); }
+
 void Watch(const MemoryLimit& limit, int statm) {
   pthread_setname_np(pthread_self(), "memory-limit");
   while (true) {
     const std::int64_t residentBytes = ReadUse(statm).residentBytes;
     if (residentBytes > limit.bytes) End(limit, residentBytes);
-    std::this_thread::sleep_for(kTick);
+    std::this_thread::sleep_for(UntilNextLook(limit.bytes - residentBytes, CpusOnline()));
   }
 }
 
@@ -82,7 +87,10 @@ void WatchShortage(const MemoryLimit& limit, int statm, ReadMachine read) {
           static_cast<long long>(residentBytes / kMib));
       _exit(kMemoryLimitExitCode);
     }
-    std::this_thread::sleep_for(kTick);
+    // It ends only once both are so.
+    const std::int64_t headroomBytes =
+        std::max(machine.largeBytes - residentBytes, machine.availableBytes - machine.shortBytes);
+    std::this_thread::sleep_for(UntilNextLook(headroomBytes, CpusOnline()));
   }
 }
 
@@ -98,6 +106,11 @@ std::string LimitData(const MemoryLimit& limit, std::int64_t dataBytes) {
 }
 
 }  // namespace
+
+std::chrono::milliseconds UntilNextLook(std::int64_t headroomBytes, std::int64_t cpusCount) {
+  const std::chrono::milliseconds untilGone{headroomBytes / kMib / (kTouchedMibPerCpuMs * cpusCount)};
+  return std::clamp(untilGone, kLookMin, kLookMax);
+}
 
 MachineMemory ReadMachineMemory() {
   char text[1024] = {};

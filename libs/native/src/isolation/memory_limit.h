@@ -2,6 +2,7 @@
 // nothing else.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 
@@ -19,11 +20,16 @@ struct MemoryLimit {
 };
 
 // Limits the calling process, for good. By a cgroup where one is delegated. Otherwise by a thread that reads the
-// resident set every 10 ms and ends the process above the limit, with a message on standard error; between two readings
-// RLIMIT_DATA refuses what is much larger. RLIMIT_AS is of no use: V8 reserves far more addresses than it ever touches.
-// Without a limit that thread ends the process when the machine is short of memory and the process has a large part of
-// it: the kernel would end some process too, but only after it took the page cache from all.
+// resident set, as often as `UntilNextLook` says, and ends the process above the limit, with a message on standard
+// error; between two readings RLIMIT_DATA refuses what is much larger. RLIMIT_AS is of no use: V8 reserves far more
+// addresses than it ever touches. Without a limit that thread ends the process when the machine is short of memory and
+// the process has a large part of it: the kernel would end some process too, but only after it took the page cache from
+// all.
 IsolationTool LimitMemory(const MemoryLimit& limit);
+
+// Time in which not all of the headroom can be touched, however many threads do: 10 to 200 ms. Each look is a wake-up
+// that takes a CPU from the executors.
+std::chrono::milliseconds UntilNextLook(std::int64_t headroomBytes, std::int64_t cpusCount);
 
 // What the machine has left; what counts as short, 1/20 of it all but not more than 1 GiB, and as a large part, 1/4.
 struct MachineMemory {
