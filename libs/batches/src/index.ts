@@ -29,6 +29,7 @@ export { LOCAL_FILES } from './storage/local-reader';
 export { LocalStore, type LocalStoreOptions } from './storage/local-store';
 export * from './storage/object-store';
 export { openS3Client } from './storage/s3/s3-client';
+export { readBuffers } from './storage/read-buffers';
 export { openStore, type StoreSettings } from './storage/open-store';
 export { SEES_ALL, type Sees } from './storage/owner';
 export { TenantUsage } from './tenant-usage';

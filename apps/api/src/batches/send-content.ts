@@ -1,5 +1,6 @@
+import type { ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
-import type { FileRecord } from '@app/batches';
+import { readBuffers, type FileRecord } from '@app/batches';
 import { InterleaveError } from '@app/contracts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 
@@ -27,7 +28,14 @@ export async function sendContent(
     'content-length': range.end - range.start,
   });
   if (range.isPart) void reply.code(206).header('content-range', `bytes ${range.start}-${range.end - 1}/${record.bytes}`);
+  giveBackWhatIsWritten(reply.raw);
   await reply.send(range.end === range.start ? Buffer.alloc(0) : read(range.start, range.end));
+}
+
+/** The kernel, or what encrypts for it, is done with a part once its write is called back. */
+function giveBackWhatIsWritten(response: ServerResponse): void {
+  const write = response.write.bind(response) as (part: unknown, encoding: BufferEncoding, whenWritten: () => void) => boolean;
+  response.write = (part: unknown) => write(part, 'utf8', () => readBuffers.giveBack(part));
 }
 
 function contentType({ table, binary }: FileRecord): string {
