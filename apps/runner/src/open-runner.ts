@@ -28,11 +28,8 @@ import { acquireRunnerLock } from './runner-lock';
 import { emptyScratch, tableSettings } from './tables/open-tables';
 import { TABLE_CHILD } from './tables/table-process';
 
-/**
- * Enough rows at once that a coalescer sees many lengths (256 of them bring its cost within 2 % of the best), although rows of a block
- * count until all of it is answered.
- */
-const ROWS_IN_FLIGHT_MAX = 768;
+/** Twice as many as a coalescer needs to see (256 bring its cost within 2 % of the best): rows come in blocks of half as many. */
+const ROWS_IN_FLIGHT_MAX = 512;
 /** Part of the runner's heap (RUNNER_HEAP_MIB in processes.ts), which also holds a read for each chunk and garbage. */
 const BYTES_IN_FLIGHT_MAX = 64 * 1024 * 1024;
 /** More than the queues need to close while Redis answers. */

@@ -19,6 +19,8 @@ QueueEntry Entry(std::int64_t length, std::int64_t enqueuedNs = 1, std::int64_t 
   return {.lengths = {length, 0}, .deadlineNs = deadlineNs, .enqueuedNs = enqueuedNs};
 }
 
+constexpr std::int64_t kAgeMaxNs = CoalesceLimits{}.ageMaxNs;
+
 // A run costs 1 ms and 0.1 ms a token: sharing gains, padding costs.
 struct Policy {
   Lane lane = Lane::kRealtime;
@@ -201,8 +203,8 @@ TEST(Coalescer, BatchRunsWhatWastesLeast) {
   Policy policy{.lane = Lane::kBatch};
   policy.models[0].rowsMax = 3;
   // The 20 lacks partners; the 40s fill a run without padding, the 50s need some.
-  EXPECT_EQ(policy.ChooseSet({Entry(20), Entry(50), Entry(55), Entry(55), Entry(40, 9), Entry(40, 9), Entry(40, 9)}),
-            (Indices{4, 5, 6}));
+  const Queue queue{Entry(20), Entry(50), Entry(55), Entry(55), Entry(40, 9), Entry(40, 9), Entry(40, 9)};
+  EXPECT_EQ(policy.ChooseSet(queue, kAgeMaxNs), (Indices{4, 5, 6}));
 }
 
 TEST(Coalescer, BatchRunsTheOlderOfTwoEquallyGoodRuns) {
@@ -222,8 +224,8 @@ TEST(Coalescer, BatchRunsWhatSomebodyWaitsForFirst) {
 TEST(Coalescer, BatchRunsAnItemPastTheAgeBoundFirst) {
   Policy policy{.lane = Lane::kBatch};
   const Queue queue{Entry(100, 2), Entry(50, 1)};
-  EXPECT_EQ(policy.ChooseSet(queue, 5 * kSecondNs), Indices{0});
-  EXPECT_EQ(policy.ChooseSet(queue, 5 * kSecondNs + 2), Indices{1});
+  EXPECT_EQ(policy.ChooseSet(queue, kAgeMaxNs), Indices{0});
+  EXPECT_EQ(policy.ChooseSet(queue, kAgeMaxNs + 2), Indices{1});
 }
 
 }  // namespace

@@ -16,7 +16,7 @@ import { eachUnit, type BlockRow, type RowBlock, type Unit } from './blocks/row-
 import type { RowForms } from './blocks/row-forms';
 import { PinGone } from './model-pins';
 import type { InFlightBudget, RowShare } from './in-flight-budget';
-import type { RowEngine, RowRequest } from './row-engine';
+import type { BlockRun, RowEngine, RowRequest } from './row-engine';
 import { answerPatiently } from './row-retries';
 import { LineBlock } from '../output/line-block';
 import type { NotRunReason, RowLines, RowName } from '../output/row-lines';
@@ -125,8 +125,8 @@ export class ChunkProcessor {
         const answers =
           unit.block === null
             ? this.answer(unit.row, task, stop.signal).then((one) => [one])
-            : this.answerBlock(unit.block, task, stop.signal);
-        const mark = () => this.markAnswered(hold);
+            : this.answerBlock(unit.block, task, stop.signal, (count) => this.noteAnswered(hold, count));
+        const mark = () => this.noteAnswered(hold, Infinity);
         void answers.then(mark, mark);
         written = written.then(() => this.write(answers, writer, task)).then(() => this.free(hold, held));
         // A row that cannot be written ends the chunk: what is in flight is of no use.
@@ -145,7 +145,7 @@ export class ChunkProcessor {
     const rows = block?.rows.length ?? 1;
     const ownBytes = block === null ? this.parsedBytes(row) : block.lineBytes * COSTS.textByte + rows * BLOCK_ROW_COST;
     const bytes = await this.budget.acquire(ownBytes + rows * task.size.expectedBytes, signal, rows, task.share());
-    return bytes === null ? null : { bytes, rows, isAnswered: false };
+    return bytes === null ? null : { bytes, unansweredRows: rows };
   }
 
   /** What a row costs once it is parsed; one that is not parsed, because it is too complex, costs its text. */
@@ -159,15 +159,20 @@ export class ChunkProcessor {
     }
   }
 
-  private markAnswered(hold: Hold | null): void {
-    if (hold === null || hold.isAnswered) return;
-    hold.isAnswered = true;
-    this.budget.answered(hold.rows);
+  /**
+   * Others take the place of each row at once. Runs take rows of like length from all blocks, so blocks end together: if theirs were
+   * free only then, the workers would wait while the next ones are prepared.
+   */
+  private noteAnswered(hold: Hold | null, rows: number): void {
+    if (hold === null) return;
+    const count = Math.min(rows, hold.unansweredRows);
+    hold.unansweredRows -= count;
+    if (count > 0) this.budget.answered(count);
   }
 
   private free(hold: Hold | null, held: Set<Hold>): void {
     if (hold === null || !held.delete(hold)) return;
-    this.markAnswered(hold);
+    this.noteAnswered(hold, Infinity);
     this.budget.release(hold.bytes);
   }
 
@@ -213,8 +218,8 @@ export class ChunkProcessor {
    * All rows of the block at once; those that take more than that, each by itself. Output lines come in the order of the rows, and so
    * do errors.
    */
-  private async answerBlock(block: RowBlock, task: ChunkTask, signal: AbortSignal): Promise<Answer[]> {
-    const found = await this.answerTexts(block, task, signal);
+  private async answerBlock(block: RowBlock, task: ChunkTask, signal: AbortSignal, onAnswered: BlockRun['onAnswered']): Promise<Answer[]> {
+    const found = await this.answerTexts(block, task, signal, onAnswered);
     const own = block.rows.map((row, i) => this.ownAnswer(found?.[i] ?? null, row, block, task, signal));
     await Promise.allSettled(own.filter((answer) => answer instanceof Promise));
     const answers: Answer[] = [];
@@ -236,11 +241,16 @@ export class ChunkProcessor {
   }
 
   /** Null: they were refused together, and each row finds out by itself whether it has to wait. */
-  private async answerTexts({ form, rows }: RowBlock, task: ChunkTask, signal: AbortSignal): Promise<TextAnswer[] | null> {
+  private async answerTexts(
+    { form, rows }: RowBlock,
+    task: ChunkTask,
+    signal: AbortSignal,
+    onAnswered: BlockRun['onAnswered'],
+  ): Promise<TextAnswer[] | null> {
     if (signal.aborted) return null;
     const request = { ...requestOf(task), body: form.template.body };
     const texts = rows.map(({ text }) => text);
-    return (await this.engine.answerTexts?.(request, texts, { known: form.known, signal }).catch(() => null)) ?? null;
+    return (await this.engine.answerTexts?.(request, texts, { known: form.known, signal, onAnswered }).catch(() => null)) ?? null;
   }
 
   private ownAnswer(
@@ -293,8 +303,8 @@ function hasLoneSurrogate(bytes: Buffer, body: unknown): boolean {
 
 interface Hold {
   bytes: number;
-  rows: number;
-  isAnswered: boolean;
+  /** In the budget. */
+  unansweredRows: number;
 }
 
 /** Commits the result of a chunk whose rows were never started, unless it has one. */

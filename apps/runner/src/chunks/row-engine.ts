@@ -21,6 +21,9 @@ export interface RowRequest {
   packsVectors: boolean;
 }
 
+/** What the texts of a block have in common. */
+export type BlockRun = Pick<TextRun, 'known' | 'signal' | 'onAnswered'>;
+
 export interface RowCost {
   /** Of one executor, in good runs; 0: not known. */
   seconds: number;
@@ -39,7 +42,7 @@ export interface RowEngine {
    * As `answer` for each body like that of `request` with one of these texts, in their order; what `answer` would reject with is among
    * the answers. Null: such rows are answered one by one. Rejects where all are refused. Absent: it takes rows one by one only.
    */
-  answerTexts?(request: RowRequest, texts: readonly string[], run: Pick<TextRun, 'known' | 'signal'>): Promise<TextAnswer[] | null>;
+  answerTexts?(request: RowRequest, texts: readonly string[], run: BlockRun): Promise<TextAnswer[] | null>;
   /** What a row is predicted to take, by the cost tables of the workers. Rejects for a row that cannot be prepared. */
   predict(request: Pick<RowRequest, 'endpoint' | 'body' | 'pin'>): Promise<RowCost>;
   /** Of the batch lane of this node. */
@@ -76,7 +79,7 @@ export class ModelEngine implements RowEngine {
     private readonly pins: ModelPins,
   ) {}
 
-  async answerTexts(request: RowRequest, texts: readonly string[], run: Pick<TextRun, 'known' | 'signal'>): Promise<TextAnswer[] | null> {
+  async answerTexts(request: RowRequest, texts: readonly string[], run: BlockRun): Promise<TextAnswer[] | null> {
     const { endpoint, runAlone, pin } = request;
     const models = this.modelsFor(pin);
     const bulk = prepareBulk(endpoint, bodyFor(request, models), models);

@@ -12,6 +12,8 @@ export interface TextRun {
   /** Each input runs without neighbours. */
   runAlone: boolean;
   known: KnownAnswers;
+  /** Told of so many texts more that are answered. Of those that get an error it may not be told. */
+  onAnswered: (count: number) => void;
   /** Told how many rows were answered by runs, and how long all that ran took together, in ns. */
   onRan: (executorNs: number, rows: number) => void;
 }
@@ -31,6 +33,7 @@ export async function answerTexts(backend: InferenceBackend, bulk: Bulk, texts: 
     answers.set(text, answer);
     if (answer === null) open.push(text);
   }
+  run.onAnswered(texts.length - open.length);
   (await runTexts(backend, bulk, open, run)).forEach((answer, i) => {
     const text = open[i] as string;
     answers.set(text, answer);
@@ -56,7 +59,10 @@ async function runTexts(backend: InferenceBackend, bulk: Bulk, texts: readonly s
     priority: 0,
     signal,
     runAlone,
-    onRan: (executorNs) => void (ranNs += executorNs),
+    onRan: (executorNs) => {
+      ranNs += executorNs;
+      run.onAnswered(1);
+    },
   });
   const answered = results.filter((result) => !(result instanceof InterleaveError)).length;
   if (answered > 0) run.onRan(ranNs, answered);

@@ -43,6 +43,23 @@ describe('rows in blocks', () => {
     await workspace.close();
   });
 
+  type Infer = ServedModels['backend']['infer'];
+  const withBackend = async <T>(
+    infer: (request: Parameters<Infer>[0], infer: Infer) => ReturnType<Infer>,
+    work: () => Promise<T>,
+  ): Promise<T> => {
+    const { backend, catalog } = served;
+    const wrapped = { ...backend, infer: (request: Parameters<Infer>[0]) => infer(request, (own) => backend.infer(own)) };
+    const pins = new ModelPins(catalog, () => [], '', createLogger('runner', 'fatal'));
+    const before = engine;
+    engine = new ModelEngine(catalog, wrapped as typeof backend, { itemsMax: 64, tensorBytesMax: 1 << 20 }, pins);
+    try {
+      return await work();
+    } finally {
+      engine = before;
+    }
+  };
+
   const counting = (takesTexts: boolean): RowEngine => {
     const rows: RowEngine = Object.create(engine) as RowEngine;
     return Object.assign(rows, {
@@ -111,6 +128,23 @@ describe('rows in blocks', () => {
     expect(calls.texts).toBeGreaterThan(350);
   });
 
+  it('others take the place of a row once it is answered, not once its block is', async () => {
+    const url = '/v1/embeddings';
+    const lines = Array.from({ length: 300 }, (_, i) => row(i, url, { model: 'encoder-tiny', input: `text ${i % 280}` }));
+    const answered = jest.spyOn(InFlightBudget.prototype, 'answered');
+    await withBackend(
+      (request, infer) => {
+        for (const _item of request.items) request.onRan?.(1000);
+        return infer(request);
+      },
+      () => run(toJsonl(lines), url, true),
+    );
+    const counts = answered.mock.calls.map(([count = 1]) => count);
+    answered.mockRestore();
+    expect(counts.reduce((sum, count) => sum + count, 0)).toBe(300);
+    expect(counts.length).toBeGreaterThan(270);
+  });
+
   it('rows of other forms go one by one, between those of a form', async () => {
     const url = '/v1/embeddings';
     const lines = Array.from({ length: 300 }, (_, i) => {
@@ -131,20 +165,11 @@ describe('rows in blocks', () => {
   it('equal texts are run once', async () => {
     const url = '/v1/embeddings';
     let items = 0;
-    const { backend } = served;
-    const counted = {
-      ...backend,
-      infer: (request: Parameters<typeof backend.infer>[0]) => ((items += request.items.length), backend.infer(request)),
-    };
-    const pins = new ModelPins(served.catalog, () => [], '', createLogger('runner', 'fatal'));
-    const before = engine;
-    engine = new ModelEngine(served.catalog, counted as typeof backend, { itemsMax: 64, tensorBytesMax: 1 << 20 }, pins);
-    const { result } = await run(
-      toJsonl(Array.from({ length: 600 }, (_, i) => row(i, url, { model: 'encoder-tiny', input: `text ${i % 5}` }))),
-      url,
-      true,
+    const lines = Array.from({ length: 600 }, (_, i) => row(i, url, { model: 'encoder-tiny', input: `text ${i % 5}` }));
+    const { result } = await withBackend(
+      (request, infer) => ((items += request.items.length), infer(request)),
+      () => run(toJsonl(lines), url, true),
     );
-    engine = before;
     expect(result.completed).toBe(600);
     // Blocks that are prepared while the first one runs do not know its answers yet.
     expect(items).toBeLessThanOrEqual(5 * 5);
