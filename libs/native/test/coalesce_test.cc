@@ -19,7 +19,7 @@ QueueEntry Entry(std::int64_t length, std::int64_t enqueuedNs = 1, std::int64_t 
   return {.lengths = {length, 0}, .deadlineNs = deadlineNs, .enqueuedNs = enqueuedNs};
 }
 
-constexpr std::int64_t kAgeMaxNs = CoalesceLimits{}.ageMaxNs;
+constexpr std::int64_t kAgeMinNs = CoalesceLimits{}.ageMinNs;
 
 // A run costs 1 ms and 0.1 ms a token: sharing gains, padding costs.
 struct Policy {
@@ -204,7 +204,7 @@ TEST(Coalescer, BatchRunsWhatWastesLeast) {
   policy.models[0].rowsMax = 3;
   // The 20 lacks partners; the 40s fill a run without padding, the 50s need some.
   const Queue queue{Entry(20), Entry(50), Entry(55), Entry(55), Entry(40, 9), Entry(40, 9), Entry(40, 9)};
-  EXPECT_EQ(policy.ChooseSet(queue, kAgeMaxNs), (Indices{4, 5, 6}));
+  EXPECT_EQ(policy.ChooseSet(queue, kAgeMinNs), (Indices{4, 5, 6}));
 }
 
 TEST(Coalescer, BatchRunsTheOlderOfTwoEquallyGoodRuns) {
@@ -224,8 +224,15 @@ TEST(Coalescer, BatchRunsWhatSomebodyWaitsForFirst) {
 TEST(Coalescer, BatchRunsAnItemPastTheAgeBoundFirst) {
   Policy policy{.lane = Lane::kBatch};
   const Queue queue{Entry(100, 2), Entry(50, 1)};
-  EXPECT_EQ(policy.ChooseSet(queue, kAgeMaxNs), Indices{0});
-  EXPECT_EQ(policy.ChooseSet(queue, kAgeMaxNs + 2), Indices{1});
+  EXPECT_EQ(policy.ChooseSet(queue, kAgeMinNs), Indices{0});
+  EXPECT_EQ(policy.ChooseSet(queue, kAgeMinNs + 2), Indices{1});
+  // Runs of 11 and 6 ms, 20 times as slow as the table says: all that waits takes 340 ms.
+  policy.models[0].ratio = {.median = 20, .high = 20};
+  EXPECT_EQ(policy.ChooseSet(queue, kAgeMinNs + 2), Indices{0});
+  EXPECT_EQ(policy.ChooseSet(queue, 690 * kMs), Indices{1});
+  policy.models[0].ratio = {.median = 2000, .high = 2000};
+  EXPECT_EQ(policy.ChooseSet(queue, 5 * kSecondNs), Indices{0});
+  EXPECT_EQ(policy.ChooseSet(queue, 5 * kSecondNs + 2), Indices{1});
 }
 
 }  // namespace

@@ -73,7 +73,8 @@ export function embeddingsBulk(request: JsonObject, catalog: ModelView): Bulk | 
     options,
     answer: (row, result) => {
       const vector = answering('input', () => shorten(row.decodeVector(result), dimensions));
-      return { ...partsFor(row.tokenCount), vector };
+      const { before, vectorForm, after } = partsFor(row.tokenCount);
+      return { before, vector, vectorForm, after };
     },
   };
 }

@@ -160,7 +160,13 @@ class Chooser {
         oldestNs = runOldestNs;
       }
     }
-    return nowNs_ - oldestNs > limits_.ageMaxNs ? *oldest : *best;
+    return nowNs_ - oldestNs > AgeBoundNs() ? *oldest : *best;
+  }
+
+  std::int64_t AgeBoundNs() const {
+    double queueNs = 0;
+    for (const PlannedRun& run : runs_) queueNs += run.tableNs * ModelOf(run).ratio.median;
+    return std::clamp(static_cast<std::int64_t>(2 * queueNs), limits_.ageMinNs, limits_.ageMaxNs);
   }
 
   // Cost of the run against what its rows cost in the runs that suit them best.

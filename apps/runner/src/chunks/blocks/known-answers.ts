@@ -117,7 +117,8 @@ class Slab {
       const [frame, length] = [words[at + 2] as number, words[at + 3] as number];
       const valueAt = textAt + wordsOf(text);
       if (frame === NO_FRAME) return { before: this.textAt(valueAt, length), vector: null, vectorForm: 'numbers', after: '' };
-      return { ...frames.at(frame), vector: floats.slice(valueAt, valueAt + length) };
+      const { before, vectorForm, after } = frames.at(frame);
+      return { before, vector: floats.slice(valueAt, valueAt + length), vectorForm, after };
     }
     return null;
   }
