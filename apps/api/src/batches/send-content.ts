@@ -32,7 +32,7 @@ export async function sendContent(
   await reply.send(range.end === range.start ? Buffer.alloc(0) : read(range.start, range.end));
 }
 
-/** The kernel, or what encrypts for it, is done with a part once its write is called back. */
+/** The kernel, or what encrypts for it, is done with a part once its write is called back. Only a stream piped to it may write there. */
 function giveBackWhatIsWritten(response: ServerResponse): void {
   const write = response.write.bind(response) as (part: unknown, encoding: BufferEncoding, whenWritten: () => void) => boolean;
   response.write = (part: unknown) => write(part, 'utf8', () => readBuffers.giveBack(part));

@@ -160,8 +160,8 @@ export class ChunkProcessor {
   }
 
   /**
-   * Others take the place of each row at once. Runs take rows of like length from all blocks, so blocks end together: if theirs were
-   * free only then, the workers would wait while the next ones are prepared.
+   * The places of rows are free as soon as they are answered. Runs take rows of like length from all blocks, so blocks end together: if
+   * theirs were free only then, the workers would wait while the next ones are prepared.
    */
   private noteAnswered(hold: Hold | null, rows: number): void {
     if (hold === null) return;

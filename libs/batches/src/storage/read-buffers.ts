@@ -11,7 +11,8 @@ class ReadBuffers {
 
   /** Of `READ_BYTES`, with anything in it. */
   take(): Buffer {
-    const buffer = Buffer.from(this.kept.pop() ?? new ArrayBuffer(READ_BYTES));
+    const kept = this.kept.pop();
+    const buffer = kept === undefined ? Buffer.allocUnsafeSlow(READ_BYTES) : Buffer.from(kept);
     this.taken.add(buffer);
     return buffer;
   }

@@ -166,7 +166,9 @@ class Chooser {
   std::int64_t AgeBoundNs() const {
     double queueNs = 0;
     for (const PlannedRun& run : runs_) queueNs += run.tableNs * ModelOf(run).ratio.median;
-    return std::clamp(static_cast<std::int64_t>(2 * queueNs), limits_.ageMinNs, limits_.ageMaxNs);
+    const auto mostNs = static_cast<double>(limits_.ageMaxNs);
+    const double leastNs = std::min(static_cast<double>(limits_.ageMinNs), mostNs);
+    return static_cast<std::int64_t>(std::clamp(2 * queueNs, leastNs, mostNs));
   }
 
   // Cost of the run against what its rows cost in the runs that suit them best.

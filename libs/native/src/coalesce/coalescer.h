@@ -64,10 +64,10 @@ struct CoalesceLimits {
   // Realtime lane: how many share the work that waits, at least 1, and what those that are running still have to do.
   std::size_t executors = 1;
   std::int64_t runningNs = 0;
-  // Batch lane: an item that waits for twice the predicted time of all that waits, within these bounds, is taken next,
-  // with what fits it. Sooner, and odd lengths of slow models find no partners: with 150 ms for all, runs of a model of
-  // 27 ms a row cost 5 % more. Later, and the blocks that rows of fast models come in stay in memory: with 5 s, the
-  // runner collected its whole heap every other second.
+  // Batch lane: an item that waits for twice the executor time that all that waits is predicted to take, within these
+  // bounds, is taken next, with what fits it. Sooner, and odd lengths of slow models find no partners: with 150 ms for
+  // all, runs of a model of 27 ms a row cost 5 % more. Later, and the blocks that rows of fast models come in stay in
+  // memory: with 5 s, the runner collected its whole heap every other second.
   std::int64_t ageMinNs = 150'000'000;
   std::int64_t ageMaxNs = 5'000'000'000;
   // Realtime lane: a run of b rows counts as 1 + waitingWeight * b times its cost, for those who wait for its end.

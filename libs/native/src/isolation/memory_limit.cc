@@ -53,14 +53,17 @@ MemoryUse ReadUse(int statm) {
   _exit(kMemoryLimitExitCode);
 }
 
-std::int64_t CpusOnline() { return std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)); }
+std::int64_t CpusCount() {
+  static const std::int64_t count = std::max(1L, sysconf(_SC_NPROCESSORS_CONF));
+  return count;
+}
 
 void Watch(const MemoryLimit& limit, int statm) {
   pthread_setname_np(pthread_self(), "memory-limit");
   while (true) {
     const std::int64_t residentBytes = ReadUse(statm).residentBytes;
     if (residentBytes > limit.bytes) End(limit, residentBytes);
-    std::this_thread::sleep_for(UntilNextLook(limit.bytes - residentBytes, CpusOnline()));
+    std::this_thread::sleep_for(UntilNextLook(limit.bytes - residentBytes, CpusCount()));
   }
 }
 
@@ -90,7 +93,7 @@ void WatchShortage(const MemoryLimit& limit, int statm, ReadMachine read) {
     // It ends only once both are so.
     const std::int64_t headroomBytes =
         std::max(machine.largeBytes - residentBytes, machine.availableBytes - machine.shortBytes);
-    std::this_thread::sleep_for(UntilNextLook(headroomBytes, CpusOnline()));
+    std::this_thread::sleep_for(UntilNextLook(headroomBytes, CpusCount()));
   }
 }
 

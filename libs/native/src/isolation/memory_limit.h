@@ -27,8 +27,8 @@ struct MemoryLimit {
 // all.
 IsolationTool LimitMemory(const MemoryLimit& limit);
 
-// Time in which not all of the headroom can be touched, however many threads do: 10 to 200 ms. Each look is a wake-up
-// that takes a CPU from the executors.
+// Time in which not all of the headroom can be touched, however many threads do, but at least 10 and at most 200 ms.
+// Each look is a wake-up that takes a CPU from the executors.
 std::chrono::milliseconds UntilNextLook(std::int64_t headroomBytes, std::int64_t cpusCount);
 
 // What the machine has left; what counts as short, 1/20 of it all but not more than 1 GiB, and as a large part, 1/4.

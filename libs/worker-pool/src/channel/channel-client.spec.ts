@@ -210,7 +210,10 @@ describe('ChannelClient', () => {
       second.close();
     }
     await new Promise((resolve) => setImmediate(resolve)); // sockets close at the end of the turn
-    expect(holdings()).toEqual(before);
+    const after = holdings();
+    expect(after.regions).toBe(before.regions);
+    // What a file before this one left, such as kept connections, may go meanwhile.
+    expect(after.fds).toBeLessThanOrEqual(before.fds);
   });
 });
 

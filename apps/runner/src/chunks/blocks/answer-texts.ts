@@ -12,7 +12,10 @@ export interface TextRun {
   /** Each input runs without neighbours. */
   runAlone: boolean;
   known: KnownAnswers;
-  /** Told of so many texts more that are answered. Of those that get an error it may not be told. */
+  /**
+   * Told of so many texts more that have an answer. Not told of those with an error, nor of those equal to one of the block; told early
+   * of one that runs again.
+   */
   onAnswered: (count: number) => void;
   /** Told how many rows were answered by runs, and how long all that ran took together, in ns. */
   onRan: (executorNs: number, rows: number) => void;
@@ -27,13 +30,15 @@ export async function answerTexts(backend: InferenceBackend, bulk: Bulk, texts: 
   const known = run.known.of(bulk.model.revision);
   const answers = new Map<string, TextAnswer>();
   const open: string[] = [];
+  let knownCount = 0;
   for (const text of texts) {
-    if (answers.has(text)) continue;
-    const answer = known.get(text);
-    answers.set(text, answer);
-    if (answer === null) open.push(text);
+    if (!answers.has(text)) {
+      answers.set(text, known.get(text));
+      if (answers.get(text) === null) open.push(text);
+    }
+    if (answers.get(text) !== null) knownCount += 1;
   }
-  run.onAnswered(texts.length - open.length);
+  if (knownCount > 0) run.onAnswered(knownCount);
   (await runTexts(backend, bulk, open, run)).forEach((answer, i) => {
     const text = open[i] as string;
     answers.set(text, answer);

@@ -145,6 +145,22 @@ describe('rows in blocks', () => {
     expect(counts.length).toBeGreaterThan(270);
   });
 
+  it('nobody takes the place of a row whose like is still to run', async () => {
+    const url = '/v1/embeddings';
+    const answered = jest.spyOn(InFlightBudget.prototype, 'answered');
+    let freeAtFirstRun: number | null = null;
+    const lines = Array.from({ length: 100 }, (_, i) => row(i, url, { model: 'encoder-tiny', input: 'the same' }));
+    await withBackend(
+      (request, infer) => {
+        freeAtFirstRun ??= answered.mock.calls.length;
+        return infer(request);
+      },
+      () => run(toJsonl(lines), url, true),
+    );
+    answered.mockRestore();
+    expect(freeAtFirstRun).toBe(0);
+  });
+
   it('rows of other forms go one by one, between those of a form', async () => {
     const url = '/v1/embeddings';
     const lines = Array.from({ length: 300 }, (_, i) => {
