@@ -1,4 +1,5 @@
 export const READ_BYTES = 256 * 1024;
+/** 4 MiB. */
 const KEPT_MAX = 16;
 
 /**

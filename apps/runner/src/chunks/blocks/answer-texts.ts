@@ -32,11 +32,13 @@ export async function answerTexts(backend: InferenceBackend, bulk: Bulk, texts: 
   const open: string[] = [];
   let knownCount = 0;
   for (const text of texts) {
-    if (!answers.has(text)) {
-      answers.set(text, known.get(text));
-      if (answers.get(text) === null) open.push(text);
+    let answer = answers.get(text);
+    if (answer === undefined) {
+      answer = known.get(text);
+      answers.set(text, answer);
+      if (answer === null) open.push(text);
     }
-    if (answers.get(text) !== null) knownCount += 1;
+    if (answer !== null) knownCount += 1;
   }
   if (knownCount > 0) run.onAnswered(knownCount);
   (await runTexts(backend, bulk, open, run)).forEach((answer, i) => {
