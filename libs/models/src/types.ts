@@ -74,10 +74,10 @@ export interface ServedModel {
 export type TextInput = string | { text: string; text_pair?: string };
 
 /**
- * The task head's answer in the `:predict` shape of docs/protocols.md §5: a vector, a sparse vector,
- * vectors, labels with scores, entities, or a score.
+ * The task head's answer in the `:predict` shape of docs/protocols.md §5: a vector, a sparse vector, vectors, labels with scores,
+ * entities, or a score. Vectors, and the values of a sparse one, are Float32Arrays.
  */
-export type Prediction = number[] | object;
+export type Prediction = object;
 
 /** One class of a classifier, or the one number of a scoring model. */
 export interface ScoredLabel {

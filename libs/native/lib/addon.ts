@@ -100,8 +100,13 @@ export interface NativeAddon {
   /** A worker in virtual time; blocks. Throws a TypeError or RangeError that says what is wrong with trace or costs. */
   simulate(options: SimulationOptions): SimulationReport;
   /**
-   * Writes the JSON array of these numbers into `target` from `at` on, to the last character as JSON.stringify does; returns where it
-   * ends. Throws a TypeError where there are less than 26 bytes for each number and 26 more.
+   * Puts the doubles with the fewest digits that are these float32 values into `target`, which is as long. Throws a TypeError where it is
+   * not.
+   */
+  shortenFloats(values: Float32Array, target: Float64Array): void;
+  /**
+   * Writes the JSON array of these numbers into `target` from `at` on; returns where it ends. Throws a TypeError where there are less than
+   * 23 bytes for each number and 23 more.
    */
   writeFloats(values: Float32Array, target: Uint8Array, at: number): number;
 }

@@ -1,26 +1,59 @@
-import { floatsBytesMax, writeFloats } from './float-text';
+import { floatsBytesMax, shortFloats, writeFloats } from './float-text';
 
 const written = (values: Float32Array): string => {
   const target = new Uint8Array(3 + floatsBytesMax(values.length));
   return Buffer.from(target.subarray(3, writeFloats(values, target, 3))).toString('latin1');
 };
 
-describe('writeFloats', () => {
-  it('writes what JSON.stringify writes, for any bits of a float', () => {
-    const bits = new Uint32Array(100_000);
-    let state = 12_345;
-    for (let i = 0; i < bits.length; i++) {
-      state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-      bits[i] = state;
-    }
-    const values = new Float32Array(bits.buffer);
-    expect(written(values)).toBe(JSON.stringify(Array.from(values)));
+/** Any bits, the same each time. */
+function someFloats(count: number): Float32Array {
+  const bits = new Uint32Array(count);
+  let state = 12_345;
+  for (let i = 0; i < bits.length; i++) {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    bits[i] = state;
+  }
+  return new Float32Array(bits.buffer);
+}
+
+const asFromModels = Float32Array.from({ length: 20_000 }, (_, i) => Math.sin(i) * 10 ** ((i % 60) - 30));
+
+/** Digits of a number without zeros at its ends. */
+const digitCount = (value: number): number => value.toExponential().split('e')[0]?.replace(/[-.]/g, '').replace(/0+$/, '').length ?? 0;
+
+/** No number of fewer digits is the same float32. */
+function hasFewestDigits(value: number, float: number): boolean {
+  const count = digitCount(value);
+  return count <= 1 || Math.fround(Number(float.toPrecision(count - 1))) !== float;
+}
+
+describe('shortFloats', () => {
+  it.each([
+    ['any bits', someFloats(100_000).filter(Number.isFinite)],
+    ['numbers as models give them', asFromModels],
+  ])('gives the same float32 with the fewest digits: %s', (_, values) => {
+    const numbers = shortFloats(values);
+    expect(Float32Array.from(numbers)).toEqual(values);
+    expect(numbers.filter((number, i) => !hasFewestDigits(number, values[i] as number))).toEqual([]);
   });
 
-  it('writes what JSON.stringify writes, for numbers as models give them', () => {
-    const values = Float32Array.from({ length: 20_000 }, (_, i) => Math.sin(i) * 10 ** ((i % 60) - 30));
-    expect(written(values)).toBe(JSON.stringify(Array.from(values)));
-    expect(written(Float32Array.of(0, -0, 1, -1, 1e-7, 16_777_216))).toBe('[0,0,1,-1,1.0000000116860974e-7,16777216]');
+  it('keeps what is no number', () => {
+    expect(shortFloats(Float32Array.of(0.1, -0, NaN, -Infinity))).toEqual([0.1, -0, NaN, -Infinity]);
+  });
+});
+
+describe('writeFloats', () => {
+  it.each([
+    ['any bits', someFloats(100_000)],
+    ['numbers as models give them', asFromModels],
+  ])('writes what JSON.stringify writes of the short numbers: %s', (_, values) => {
+    expect(written(values)).toBe(JSON.stringify(shortFloats(values)));
+  });
+
+  it('writes whole numbers, powers of ten, and nothing', () => {
+    expect(written(Float32Array.of(0, -0, 1, -1, 0.1, 1e-7, 16_777_216, 1e20, 1e21))).toBe(
+      '[0,0,1,-1,0.1,1e-7,16777216,100000000000000000000,1e+21]',
+    );
     expect(written(new Float32Array(0))).toBe('[]');
   });
 

@@ -25,27 +25,29 @@ std::string Text(float value) {
 
 float FloatOf(std::uint32_t bits) { return std::bit_cast<float>(bits); }
 
-TEST(FloatText, WritesNumbersAsJavaScriptDoes) {
+TEST(FloatText, WritesTheFewestDigitsInTheFormOfJavaScript) {
   EXPECT_EQ(Text(0), "0");
   EXPECT_EQ(Text(-0.0F), "0");
   EXPECT_EQ(Text(1), "1");
   EXPECT_EQ(Text(-12.5F), "-12.5");
-  EXPECT_EQ(Text(0.1F), "0.10000000149011612");
+  EXPECT_EQ(Text(0.1F), "0.1");
+  EXPECT_EQ(Text(1.0F / 3), "0.33333334");
   EXPECT_EQ(Text(16777216), "16777216");
-  EXPECT_EQ(Text(1e20F), "100000002004087730000");
-  EXPECT_EQ(Text(1e21F), "1.0000000200408773e+21");
-  EXPECT_EQ(Text(0x1p90F), "1.2379400392853803e+27");
-  EXPECT_EQ(Text(0.000001F), "9.999999974752427e-7");
-  EXPECT_EQ(Text(0.0000001F), "1.0000000116860974e-7");
-  EXPECT_EQ(Text(-1.25e-7F), "-1.2499999968440534e-7");
-  EXPECT_EQ(Text(-1.2345678e-6F), "-0.0000012345677760094986");
-  EXPECT_EQ(Text(std::numeric_limits<float>::denorm_min()), "1.401298464324817e-45");
-  EXPECT_EQ(Text(std::numeric_limits<float>::max()), "3.4028234663852886e+38");
+  EXPECT_EQ(Text(1e20F), "100000000000000000000");
+  EXPECT_EQ(Text(1e21F), "1e+21");
+  EXPECT_EQ(Text(-1.2345679e20F), "-123456790000000000000");
+  EXPECT_EQ(Text(0x1p90F), "1.2379401e+27");
+  EXPECT_EQ(Text(0.000001F), "0.000001");
+  EXPECT_EQ(Text(0.0000001F), "1e-7");
+  EXPECT_EQ(Text(-1.25e-7F), "-1.25e-7");
+  EXPECT_EQ(Text(-1.2345678e-6F), "-0.0000012345678");
+  EXPECT_EQ(Text(std::numeric_limits<float>::denorm_min()), "1e-45");
+  EXPECT_EQ(Text(std::numeric_limits<float>::max()), "3.4028235e+38");
   EXPECT_EQ(Text(std::numeric_limits<float>::infinity()), "null");
   EXPECT_EQ(Text(std::nanf("")), "null");
 }
 
-// Digits and exponent as the library writes a double: `d.ddde+xx`, without zeros at the end.
+// Digits and exponent as the library writes a number: `d.ddde+xx`, without zeros at the end.
 std::string ScientificText(const ShortDecimal& decimal) {
   std::string digits = std::to_string(decimal.digits);
   const int exponent = decimal.exponent + static_cast<int>(digits.size()) - 1;
@@ -55,7 +57,7 @@ std::string ScientificText(const ShortDecimal& decimal) {
   return (digits.size() > 1 ? digits.insert(1, ".") : digits) + power;
 }
 
-std::string LibraryText(double value) {
+std::string LibraryText(float value) {
   char text[32];
   return {text, std::to_chars(text, text + sizeof text, value, std::chars_format::scientific).ptr};
 }
@@ -76,6 +78,14 @@ TEST(ShortDecimal, IsThatOfTheLibrary) {
   }
 }
 
+TEST(ShortDecimal, MeansTheSameFloatWhenItIsReadAsADoubleFirst) {
+  constexpr float kRoundedTwice = 0x1.5c87fap-84F;
+  ASSERT_EQ(LibraryText(kRoundedTwice), "7.038531e-26");
+  ASSERT_NE(static_cast<float>(7.038531e-26), kRoundedTwice);
+  EXPECT_EQ(Text(kRoundedTwice), "7.0385307e-26");
+  EXPECT_EQ(static_cast<float>(ShortDoubleOf(kRoundedTwice)), kRoundedTwice);
+}
+
 TEST(FloatText, ReadsBackAsTheSameNumberAndFits) {
   std::mt19937 random(7);
   for (int i = 0; i < 200'000; ++i) {
@@ -83,7 +93,10 @@ TEST(FloatText, ReadsBackAsTheSameNumberAndFits) {
     if (!std::isfinite(value)) continue;
     const std::string text = Text(value);
     ASSERT_LT(text.size(), kNumberCharactersMax) << text;
-    ASSERT_EQ(std::strtod(text.c_str(), nullptr), static_cast<double>(value)) << text;
+    ASSERT_EQ(std::strtof(text.c_str(), nullptr), value) << text;
+    // What a reader of JSON has, who takes it as a double first.
+    ASSERT_EQ(std::strtod(text.c_str(), nullptr), ShortDoubleOf(value)) << text;
+    ASSERT_EQ(static_cast<float>(ShortDoubleOf(value)), value) << text;
   }
 }
 

@@ -19,6 +19,7 @@ import { readServiceTier } from './service-tier';
 import { mapInSlices } from './slices';
 import { AnswerSize, rowsRequest, textModelFor, tokensIn, truncationOf } from './text-request';
 import type { Limits, PreparedRequest } from './types';
+import { vectorsToJson } from './vectors-json';
 
 /**
  * Fields of other servers that change the vectors and are not done here, with the value that changes nothing: ignored
@@ -101,9 +102,9 @@ function planOf(request: JsonObject, catalog: ModelView): EmbeddingsPlan {
 }
 
 function embeddingOf({ model, encoding, dimensions }: EmbeddingsPlan, row: TextRow, result: ItemResult): unknown {
-  if (model.task !== 'embedding') return row.decode(result);
+  if (model.task !== 'embedding') return vectorsToJson(row.decode(result));
   const vector = shorten(row.decodeVector(result), dimensions);
-  return encoding === 'base64' ? toBase64(vector) : Array.from(vector);
+  return encoding === 'base64' ? toBase64(vector) : vectorsToJson(vector);
 }
 
 function answerOf(model: ServedModel, data: object[], tokenCount: number): object {

@@ -1,5 +1,5 @@
 import type { InferenceItem, ItemResult, Tensor, TensorSpec } from '@app/contracts';
-import type { EncodeOptions, ModelView, ServedModel, TextModel } from '@app/models';
+import type { EncodeOptions, ModelView, ServedModel, TextModel, TextRow } from '@app/models';
 import { partsAround, plainParts, VECTOR_MARK } from './answer-parts';
 import type { Bulk } from './bulk';
 import {
@@ -22,6 +22,7 @@ import { AnswerSize, distinctItems, readTruncate, refuseOtherFields, tokensIn } 
 import { nest, readTensor } from './tensor-read';
 import { writeTensor } from './tensor-write';
 import type { Endpoint, Limits, PreparedRequest } from './types';
+import { vectorsToJson } from './vectors-json';
 
 const TOP_K_MAX = 100_000;
 const RANK_MAX = 8;
@@ -117,7 +118,7 @@ async function prepareTexts(instances: unknown[], parameters: JsonObject, model:
     items,
     tokenCount: tokensIn(rows),
     perInstance: perRow,
-    decode: (result, index, size) => size.add(rows[index]?.decode(result)),
+    decode: (result, index, size) => size.add(vectorsToJson((rows[index] as TextRow).decode(result))),
   };
 }
 

@@ -39,7 +39,7 @@ export function embeddingHead(signature: ModelSignature, text: TextManifest): Ta
     output: spec.name,
     needsSpans: false,
     embeddingWidth: width === null ? null : Math.min(width, truncateTo ?? width),
-    decode: (result, row) => Array.from(decodeVector(result, row)),
+    decode: decodeVector,
     decodeVector,
     decodeScores: notGiven,
   };

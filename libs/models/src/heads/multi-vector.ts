@@ -29,7 +29,7 @@ export function multiVectorHead(signature: ModelSignature, { embeddingOutput, se
       const first = skipFirstToken ? 1 : 0;
       return Array.from({ length: Math.max(tokenCount - first, 0) }, (_, i) => {
         const vector = checkFinite(values.subarray((first + i) * width, (first + i + 1) * width), spec.name);
-        return Array.from(normalizes ? normalized(vector) : vector);
+        return normalizes ? normalized(vector) : vector;
       });
     },
   };

@@ -12,7 +12,7 @@ const LOGITS = 'logits';
 /** A sparse vector: ids of tokens, ascending, and their weights. All other weights are 0. */
 export interface SparseVector {
   indices: number[];
-  values: number[];
+  values: Float32Array;
 }
 
 /**
@@ -100,17 +100,17 @@ function sparse(weights: Float32Array | Float64Array): SparseVector {
     indices.push(i);
     values.push(weight);
   }
-  return { indices, values };
+  return { indices, values: Float32Array.from(values) };
 }
 
 /** The `count` largest weights; of equal ones the first. */
 function largest(vector: SparseVector, count: number | null): SparseVector {
   const { indices, values } = vector;
   if (count === null || values.length <= count) return vector;
-  const kept = values
+  const kept = indices
     .map((_, i) => i)
     .sort((a, b) => (values[b] as number) - (values[a] as number) || a - b)
     .slice(0, count)
     .sort((a, b) => a - b);
-  return { indices: kept.map((i) => indices[i] as number), values: kept.map((i) => values[i] as number) };
+  return { indices: kept.map((i) => indices[i] as number), values: Float32Array.from(kept, (i) => values[i] as number) };
 }

@@ -291,7 +291,7 @@ describe('files of an export', () => {
         timing: { queueUs: 0, runUs: 0, runRows: 1, startedNs: 0 },
       };
     };
-    expect(row?.decode(answer([1]))).toEqual(new Array(8).fill(1));
+    expect(row?.decode(answer([1]))).toEqual(new Float32Array(8).fill(1));
     for (const bad of [NaN, Infinity, -Infinity]) {
       expect(() => row?.decode(answer([1, bad]))).toThrow(
         /expected finite numbers from the output "last_hidden_state" but element 1 .*(NaN|Infinity)/,

@@ -56,6 +56,7 @@ constexpr struct {
     {"waitFactorAfter", WaitFactorAfter},
     {"inspectRuntime", InspectRuntime},
     {"simulate", Simulate},
+    {"shortenFloats", ShortenFloats},
     {"writeFloats", WriteFloats},
 };
 

@@ -1,7 +1,11 @@
 #include "binding/text.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "binding/convert.h"
 #include "text/float_text.h"
+#include "text/short_decimal.h"
 
 namespace interleave::binding {
 namespace {
@@ -15,6 +19,16 @@ Array TypedOf(const Napi::Value& value, napi_typedarray_type type, const char* w
 }
 
 }  // namespace
+
+Napi::Value ShortenFloats(const Napi::CallbackInfo& info) {
+  auto values = TypedOf<Napi::Float32Array>(info[0], napi_float32_array, "a Float32Array", "values");
+  auto target = TypedOf<Napi::Float64Array>(info[1], napi_float64_array, "a Float64Array", "target");
+  const std::size_t count = values.ElementLength();
+  if (target.ElementLength() != count) ThrowExpected(info.Env(), "as many numbers as values", "target");
+  std::transform(values.Data(), values.Data() + count, target.Data(),
+                 [](float value) { return std::isfinite(value) ? ShortDoubleOf(value) : value; });
+  return info.Env().Undefined();
+}
 
 Napi::Value WriteFloats(const Napi::CallbackInfo& info) {
   auto values = TypedOf<Napi::Float32Array>(info[0], napi_float32_array, "a Float32Array", "values");

@@ -4,6 +4,7 @@
 
 namespace interleave::binding {
 
+Napi::Value ShortenFloats(const Napi::CallbackInfo& info);
 Napi::Value WriteFloats(const Napi::CallbackInfo& info);
 
 }  // namespace interleave::binding

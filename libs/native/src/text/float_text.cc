@@ -1,6 +1,7 @@
 #include "text/float_text.h"
 
 #include <array>
+#include <bit>
 #include <charconv>
 #include <cmath>
 #include <cstdint>
@@ -12,40 +13,40 @@
 namespace interleave {
 namespace {
 
-constexpr int kDigitsMax = 17;
-constexpr std::uint64_t kFullDigitsMin = 10'000'000'000'000'000;  // of kDigitsMax digits
-constexpr std::uint64_t kHalf = 100'000'000;
-constexpr std::uint64_t kHalfDigits = 8;
+constexpr int kDigitsMax = 9;
+constexpr std::uint32_t kFirstDigit = 100'000'000;  // of kDigitsMax digits
+constexpr std::size_t kOtherDigits = 8;
 // Number::toString of ECMAScript: from 1e21 on, and below 1e-6, there is an exponent.
 constexpr int kPointMax = 21;
 constexpr int kPointMin = -6;
 
-// 00, 01 ... 99.
-constexpr auto kPairs = [] {
-  std::array<char, 200> pairs{};
-  for (std::size_t i = 0; i < 100; ++i) {
-    pairs[2 * i] = static_cast<char>('0' + i / 10);
-    pairs[2 * i + 1] = static_cast<char>('0' + i % 10);
-  }
-  return pairs;
-}();
+// Powers of ten by how many digits a number lacks.
+constexpr std::array<std::uint32_t, kDigitsMax> kFactors = {1,       10,        100,        1'000,      10'000,
+                                                            100'000, 1'000'000, 10'000'000, kFirstDigit};
 
-void WriteHalf(std::uint64_t half, char* target) {
-  auto rest = static_cast<std::uint32_t>(half);
-  for (std::size_t at = kHalfDigits; at > 0; at -= 2) {
-    std::memcpy(target + at - 2, &kPairs[2 * (rest % 100)], 2);
-    rest /= 100;
-  }
+// Of a number of 1 to kDigitsMax digits. 1233 / 4096 is log10(2), nearly.
+int MissingDigits(std::uint32_t number) {
+  const int bits = 32 - std::countl_zero(number);
+  const int guess = (bits * 1233) >> 12;  // digits, less one where it is right
+  return kDigitsMax - guess - (number >= kFactors[static_cast<std::size_t>(guess)] ? 1 : 0);
+}
+
+// Eight digits as bytes, the first one lowest: halves, then quarters, then single ones, in lanes of one word.
+std::uint64_t DigitBytes(std::uint32_t number) {
+  std::uint64_t lanes = number / 10'000 | static_cast<std::uint64_t>(number % 10'000) << 32;
+  std::uint64_t quotients = ((lanes * 10'486) >> 20) & 0x0000'007f'0000'007f;
+  lanes = quotients | (lanes - quotients * 100) << 16;
+  quotients = ((lanes * 103) >> 10) & 0x000f'000f'000f'000f;
+  return quotients | (lanes - quotients * 10) << 8;
 }
 
 // Writes kDigitsMax digits but for zeros at the end. Returns the end.
-char* WriteDigits(std::uint64_t digits, char* target) {
-  *target = static_cast<char>('0' + digits / (kHalf * kHalf));
-  WriteHalf(digits / kHalf % kHalf, target + 1);
-  WriteHalf(digits % kHalf, target + 1 + kHalfDigits);
-  char* end = target + kDigitsMax;
-  while (end[-1] == '0') --end;
-  return end;
+char* WriteDigits(std::uint32_t digits, char* target) {
+  *target = static_cast<char>('0' + digits / kFirstDigit);
+  const std::uint64_t bytes = DigitBytes(digits % kFirstDigit);
+  const std::uint64_t text = bytes | 0x3030'3030'3030'3030;
+  std::memcpy(target + 1, &text, kOtherDigits);
+  return target + 1 + kOtherDigits - static_cast<std::size_t>(std::countl_zero(bytes)) / 8;
 }
 
 char* Copy(char* target, std::string_view text) {
@@ -74,9 +75,13 @@ char* WriteWithExponent(std::string_view digits, int exponent, char* target) {
 char* WriteNumber(float value, char* target) {
   if (!std::isfinite(value)) return Copy(target, "null");
   if (value == 0) return Copy(target, "0");
-  if (value < 0) *target++ = '-';
+  // Without a branch: half of the numbers of a vector are negative, and nobody knows which.
+  *target = '-';
+  target += value < 0 ? 1 : 0;
   auto [digits, exponent] = ShortDecimalOf(std::abs(value));
-  for (; digits < kFullDigitsMin; --exponent) digits *= 10;
+  const int missing = MissingDigits(digits);
+  digits *= kFactors[static_cast<std::size_t>(missing)];
+  exponent -= missing;
   // The value is 0.<digits> times ten to this power.
   const int point = exponent + kDigitsMax;
   if (point > kPointMin && point <= 0) {

@@ -1,4 +1,4 @@
-// Numbers as JavaScript writes them in JSON.
+// Float32 numbers in JSON.
 #pragma once
 
 #include <cstddef>
@@ -6,11 +6,11 @@
 
 namespace interleave {
 
-// "-0.0000012345678901234567," is the longest that a double takes, with its comma.
-inline constexpr std::size_t kNumberCharactersMax = 26;
+// "-123456789000000000000," is the longest one, with its comma.
+inline constexpr std::size_t kNumberCharactersMax = 23;
 
-// Writes the digits of `value` as JSON.stringify does, to the last character, which takes it as a double; null where it
-// is not finite. Precondition: room for kNumberCharactersMax characters. Returns the end.
+// Writes the fewest digits that mean this float32, in the form that JSON.stringify gives a number of these digits; null
+// where it is not finite. Precondition: room for kNumberCharactersMax characters. Returns the end.
 char* WriteNumber(float value, char* target);
 
 // Writes `[1,0.5]`. Precondition: room for 2 + values.size() * kNumberCharactersMax characters.

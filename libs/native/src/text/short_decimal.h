@@ -1,18 +1,22 @@
-// The digits that a float32 has as a number of JavaScript, which is a double.
+// The fewest digits that tell a float32 from all others.
 #pragma once
 
 #include <cstdint>
 
 namespace interleave {
 
-// digits * 10^exponent; `digits` is below 10^18 and may end in zeros.
+// digits * 10^exponent; `digits` is below 10^9 and may end in zeros.
 struct ShortDecimal {
-  std::uint64_t digits;
+  std::uint32_t digits;
   int exponent;
 };
 
-// The shortest digits that mean no other double than `value`, and of those the closest: what ECMAScript asks for.
-// Precondition: `value` is positive and finite.
+// The shortest digits that mean no other float32 than `value`, also where they are read as a double first, and of those
+// the closest. Precondition: `value` is positive and finite.
 ShortDecimal ShortDecimalOf(float value);
+
+// The double that is closest to these digits: it has them in JSON, and is `value` again as a float32. Precondition:
+// `value` is finite.
+double ShortDoubleOf(float value);
 
 }  // namespace interleave
