@@ -87,7 +87,8 @@ export class InFlightBudget {
 
   /** Where the one whose turn it is does not fit, nobody overtakes it. */
   private admitWaiters(): void {
-    for (;;) {
+    // Asked for each row that is answered, mostly in vain.
+    while (this.waiters.some((waiter) => this.hasRoom(waiter))) {
       const next = this.turns.next(this.waiters, ({ share }) => share);
       if (next === null || !this.hasRoom(next)) return;
       this.waiters.splice(this.waiters.indexOf(next), 1);

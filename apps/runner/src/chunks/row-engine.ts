@@ -1,7 +1,7 @@
 import { InterleaveError, type InferenceBackend, type InferenceItem } from '@app/contracts';
 import type { ModelPin } from '@app/batches';
 import { splitLabel, visibleModels, type ModelView, type ServedModel } from '@app/models';
-import { allSucceeded, prepare, prepareBulk, runItems, type Endpoint, type Limits } from '@app/protocols';
+import { allSucceeded, prepare, prepareBulk, runItems, type Bulk, type Endpoint, type Limits } from '@app/protocols';
 import { answerTexts, type TextAnswer, type TextRun } from './blocks/answer-texts';
 import type { ModelPins } from './model-pins';
 import { RowCosts } from './row-costs';
@@ -71,6 +71,8 @@ export interface RowEngine {
 /** Rows answered by the models of the repository, on the workers of the batch lane. */
 export class ModelEngine implements RowEngine {
   private readonly costs = new RowCosts();
+  /** By the body of the form. */
+  private readonly bulks = new WeakMap<object, { model: ServedModel; bulk: Bulk | null }>();
 
   constructor(
     private readonly catalog: ModelView,
@@ -80,9 +82,8 @@ export class ModelEngine implements RowEngine {
   ) {}
 
   async answerTexts(request: RowRequest, texts: readonly string[], run: BlockRun): Promise<TextAnswer[] | null> {
-    const { endpoint, runAlone, pin } = request;
-    const models = this.modelsFor(pin);
-    const bulk = prepareBulk(endpoint, bodyFor(request, models), models);
+    const { runAlone } = request;
+    const bulk = this.bulkFor(request);
     if (bulk === null) return null;
     const onRan = (executorNs: number, rows: number): void => this.costs.observe(bulk.model.name, executorNs / rows, rows);
     return answerTexts(this.backend, bulk, texts, { ...run, runAlone, onRan });
@@ -133,6 +134,22 @@ export class ModelEngine implements RowEngine {
 
   private modelsFor(pin: ModelPin | null): ModelView {
     return pin === null ? this.catalog : pinnedTo(this.catalog, this.pins.served(pin));
+  }
+
+  /** Checked once for all blocks of a form, whose batch always asks the same way, as long as the same files answer. */
+  private bulkFor(request: RowRequest): Bulk | null {
+    const { endpoint, body, pin } = request;
+    const prepared = (): Bulk | null => {
+      const models = this.modelsFor(pin);
+      return prepareBulk(endpoint, bodyFor(request, models), models);
+    };
+    if (pin === null || typeof body !== 'object' || body === null) return prepared();
+    const model = this.pins.served(pin);
+    const known = this.bulks.get(body);
+    if (known?.model === model) return known.bulk;
+    const bulk = prepared();
+    this.bulks.set(body, { model, bulk });
+    return bulk;
   }
 
   pinnedRevisions(pins: readonly ModelPin[]): number[] {

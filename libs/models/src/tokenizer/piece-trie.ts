@@ -37,14 +37,14 @@ export class PieceTrie {
   }
 
   /**
-   * The node of the longest piece that begins at `start` in `text` and ends by `end`, where all characters are ASCII; 0: there is none.
+   * The node of the longest piece that begins at `start` of `text` and ends by `end`, where all bytes are ASCII; 0: there is none.
    * `folded` has by code what a character is taken for.
    */
-  longest(text: string, start: number, end: number, folded: Uint8Array): number {
+  longest(text: Uint8Array, start: number, end: number, folded: Uint8Array): number {
     let longest = ROOT;
     let node = ROOT;
     for (let at = start; at < end; at++) {
-      const slot = this.slotOf(node, folded[text.charCodeAt(at)] as number);
+      const slot = this.slotOf(node, folded[text[at] as number] as number);
       if (this.slots[slot] === 0) break;
       node = this.slots[slot + 1] as number;
       if (this.ids[node] !== NO_PIECE) longest = node;

@@ -8,7 +8,12 @@ const PRINTABLE_LAST = 0x7e;
 const WORD_CHARACTER = /[a-zA-Z0-9]/;
 const SPACE = /[ \t\n\r]/;
 
-/** What a character is in a text. */
+/** A UTF-16 unit takes at most so many bytes of UTF-8. */
+const UNIT_BYTES_MAX = 3;
+const SCRATCH_BYTES = 64 * 1024;
+const scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+
+/** What a byte is in a text. */
 const OTHER = 0;
 const WORD = 1;
 const SIGN = 2;
@@ -50,22 +55,26 @@ export class WordPieces {
 
   /** Appends the tokens of the text to `ids`. False: there is a character that is not for it, and `ids` are of no use. */
   append(text: string, ids: number[]): boolean {
+    // V8 has many kinds of strings, and code that has met them all asks for the kind at each character.
+    const room = text.length * UNIT_BYTES_MAX;
+    const bytes = room <= SCRATCH_BYTES ? scratch : Buffer.allocUnsafe(room);
+    const end = bytes.write(text, 'utf8');
     let start = 0;
-    for (let at = 0; at < text.length; at++) {
-      const code = text.charCodeAt(at);
-      const kind = code < ASCII_END ? KINDS[code] : OTHER;
+    for (let at = 0; at < end; at++) {
+      const byte = bytes[at] as number;
+      const kind = byte < ASCII_END ? KINDS[byte] : OTHER;
       if (kind === WORD) continue;
       if (kind === OTHER) return false;
-      if (start < at) this.appendWord(text, start, at, ids);
-      if (kind === SIGN) this.appendWord(text, at, at + 1, ids);
+      if (start < at) this.appendWord(bytes, start, at, ids);
+      if (kind === SIGN) this.appendWord(bytes, at, at + 1, ids);
       start = at + 1;
     }
-    if (start < text.length) this.appendWord(text, start, text.length, ids);
+    if (start < end) this.appendWord(bytes, start, end, ids);
     return true;
   }
 
   /** The longest token first, then the longest that continues it; a word with a part that is no token is unknown as a whole. */
-  private appendWord(text: string, start: number, end: number, ids: number[]): void {
+  private appendWord(text: Uint8Array, start: number, end: number, ids: number[]): void {
     const known = ids.length;
     let trie = this.starts;
     for (let at = start; at < end; trie = this.continuations) {
