@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { CostGrid, IsolationTool, Lane, WorkerModelPlan } from '@app/contracts';
+import type { CostGrid, IsolationTool, ItemTiming, Lane, WorkerModelPlan } from '@app/contracts';
 
 /*
  * What crosses the boundary to C++: every property is present, null stands for absent. Same names and same order as the
@@ -313,11 +313,7 @@ export interface Completion {
   /** Empty when ok. For `response-too-large`: the bytes that the outputs need, in decimal. */
   message: string;
   outputs: ChannelTensor[];
-  queueUs: number;
-  runUs: number;
-  runRows: number;
-  /** When the run began, on the monotonic clock of the machine; what joined it under way says when it came. 0: it did not run. */
-  startedNs: number;
+  timing: ItemTiming;
 }
 
 /** `Completion`s for `completionsOf`. */

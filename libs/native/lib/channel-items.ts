@@ -81,10 +81,12 @@ export function completionsOf({ numbers, messages, data }: PackedCompletions): C
       status,
       message: status === 0 ? '' : (messages[nextMessage++] ?? ''),
       outputs: [],
-      queueUs: numbers[at + 2] as number,
-      runUs: numbers[at + 3] as number,
-      runRows: numbers[at + 4] as number,
-      startedNs: numbers[at + 5] as number,
+      timing: {
+        queueUs: numbers[at + 2] as number,
+        runUs: numbers[at + 3] as number,
+        runRows: numbers[at + 4] as number,
+        startedNs: numbers[at + 5] as number,
+      },
     };
     const outputs = numbers[at + 6] as number;
     at += COMPLETION_NUMBERS;

@@ -3,8 +3,10 @@ import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ChannelItem, loadAddon, fromNative, IllegalStateError } from '@app/native';
-import { type ChannelAnswer, ChannelClient } from './channel-client';
+import { type ChannelAnswer, ChannelClient, type AnswerReceiver } from './channel-client';
 import { COMMANDS, ECHO_MODELS, echoReport, EchoWorker } from '../testing/echo-worker';
+
+const ignoring: AnswerReceiver = { answered: () => undefined };
 
 const textItem = (text: string): ChannelItem => ({
   revision: 1,
@@ -69,7 +71,7 @@ describe('ChannelClient', () => {
 
   const submit = (item: ChannelItem): Promise<ChannelAnswer> =>
     new Promise((resolve) => {
-      expect(client.submit([item], [resolve])).toHaveLength(1);
+      expect(client.submit([item], [{ answered: resolve }])).toHaveLength(1);
     });
 
   const connect = async (): Promise<EchoWorker> => {
@@ -81,7 +83,7 @@ describe('ChannelClient', () => {
 
   it('connects when the worker appears, however late', async () => {
     client.start();
-    expect(client.submit([textItem('early')], [() => undefined])).toBeNull();
+    expect(client.submit([textItem('early')], [ignoring])).toBeNull();
     worker = await EchoWorker.start(socketPath);
     await events.until('up');
     expect(await submit(textItem('hello'))).toMatchObject({
@@ -99,12 +101,12 @@ describe('ChannelClient', () => {
     const submittedMs = performance.now();
     const answers = await new Promise<ChannelAnswer[]>((resolve) => {
       const received: ChannelAnswer[] = [];
-      const receive = (answer: ChannelAnswer): unknown => received.push(answer) === 2 && resolve(received);
+      const receive = { answered: (answer: ChannelAnswer): unknown => received.push(answer) === 2 && resolve(received) };
       client.submit([textItem('hello'), textItem('again')], [receive, receive]);
     });
     for (const answer of answers) expect(answer).toMatchObject({ kind: 'completed', completion: { status: 0 } });
     expect(performance.now() - submittedMs).toBeGreaterThanOrEqual(gatherMs - 1);
-    const last = new Promise<ChannelAnswer>((resolve) => client.submit([holdItem()], [resolve]));
+    const last = new Promise<ChannelAnswer>((resolve) => client.submit([holdItem()], [{ answered: resolve }]));
     await worker.untilStarted(3);
     await worker.kill();
     expect(await last).toEqual({ kind: 'lost', suspicion: 'possible' });
@@ -116,7 +118,7 @@ describe('ChannelClient', () => {
     client.start();
     await events.until('up');
     for (const text of ['one', 'two']) {
-      const answer = await new Promise<ChannelAnswer>((resolve) => client.submit([textItem(text)], [resolve]));
+      const answer = await new Promise<ChannelAnswer>((resolve) => client.submit([textItem(text)], [{ answered: resolve }]));
       expect(answer).toMatchObject({ kind: 'completed', completion: { status: 0 } });
     }
   });
@@ -130,10 +132,10 @@ describe('ChannelClient', () => {
   it('tells of each item of a dead worker whether it was running, and then that the worker is down', async () => {
     const running = await connect();
     const order: string[] = [];
-    const record =
-      (name: string) =>
-      (answer: ChannelAnswer): void =>
-        void order.push(`${name} ${answer.kind === 'lost' ? `lost ${answer.suspicion}` : answer.kind} ${events.seen.includes('down')}`);
+    const record = (name: string): AnswerReceiver => ({
+      answered: (answer) =>
+        void order.push(`${name} ${answer.kind === 'lost' ? `lost ${answer.suspicion}` : answer.kind} ${events.seen.includes('down')}`),
+    });
     client.submit([holdItem(), textItem('waits')], [record('first'), record('second')]);
     await running.untilStarted(1);
     await running.kill();
@@ -147,9 +149,11 @@ describe('ChannelClient', () => {
 
   it('delivers answers that a stopping worker still gave', async () => {
     const running = await connect();
-    const receivers: ((answer: ChannelAnswer) => void)[] = [];
+    const receivers: AnswerReceiver[] = [];
     const texts = ['a', 'b', 'c'];
-    const answers = Promise.all(texts.map((_text, position) => new Promise<ChannelAnswer>((resolve) => (receivers[position] = resolve))));
+    const answers = Promise.all(
+      texts.map((_text, position) => new Promise<ChannelAnswer>((answered) => (receivers[position] = { answered }))),
+    );
     await running.shut();
     client.submit(texts.map(textItem), receivers);
     await running.open();
@@ -165,13 +169,13 @@ describe('ChannelClient', () => {
     client.close();
     client.close();
     expect(await held).toEqual({ kind: 'lost', suspicion: 'possible' });
-    expect(() => client.submit([textItem('late')], [() => undefined])).toThrow(IllegalStateError);
+    expect(() => client.submit([textItem('late')], [ignoring])).toThrow(IllegalStateError);
   });
 
   it('names the item that is at fault', async () => {
     await connect();
     const wrong: ChannelItem = { ...textItem('abc'), inputs: [{ index: 0, type: 2, shape: [4], data: Buffer.from('abc') }] };
-    const receivers = [(): void => undefined, (): void => undefined];
+    const receivers = [ignoring, ignoring];
     expect(() => client.submit([textItem('ok'), wrong], receivers)).toThrow(
       expect.objectContaining({ name: 'ChannelError', code: 'INVALID', item: 1 }) as Error,
     );
@@ -212,7 +216,7 @@ describe('ChannelClient', () => {
       const second = new ChannelClient({ socketPath, channelBytes: 1 << 20, queueItemsMax: 16, gatherMs: 0 }, other.listener);
       second.start();
       await other.until('up');
-      second.submit([textItem('left behind')], [() => undefined]);
+      second.submit([textItem('left behind')], [ignoring]);
       second.close();
     }
     await new Promise((resolve) => setImmediate(resolve)); // sockets close at the end of the turn

@@ -31,7 +31,14 @@ export interface ChannelClientOptions {
  */
 export type ChannelAnswer = { kind: 'completed'; completion: Completion } | { kind: 'lost'; suspicion: Suspicion };
 export type Suspicion = 'none' | 'possible' | 'strong';
-export type AnswerReceiver = (answer: ChannelAnswer) => void;
+
+/**
+ * Who submitted an item. It lets go of all it holds with its answer: tables that the Map has left behind may name it until the whole heap
+ * is collected, as `Bag` says.
+ */
+export interface AnswerReceiver {
+  answered(answer: ChannelAnswer): void;
+}
 
 /** Called on the event loop; may call back into the client. */
 export interface ChannelListener {
@@ -56,13 +63,6 @@ interface Connection {
 }
 
 /**
- * Emptied when it has its answer: tables that the Map has left behind may name it until the whole heap is collected, as `Bag` says.
- */
-interface Waiting {
-  receiver: AnswerReceiver | null;
-}
-
-/**
  * The channel to one worker; connects, and connects again whenever the worker is gone.
  *
  *   idle ─start→ connecting ─→ up ─socket closed→ waiting ─backoff→ connecting
@@ -73,7 +73,7 @@ export class ChannelClient {
   private connection: Connection | null = null;
   private backoffMs = BACKOFF_MIN_MS;
   private retryTimer: NodeJS.Timeout | null = null;
-  private readonly receivers = new Map<number, Waiting>();
+  private readonly receivers = new Map<number, AnswerReceiver>();
 
   constructor(
     private readonly options: ChannelClientOptions,
@@ -101,7 +101,7 @@ export class ChannelClient {
   }
 
   /**
-   * Submits all items or none; `receivers[i]` is called exactly once for item i, never before this returns. Returns one
+   * Submits all items or none; `receivers[i]` is answered exactly once for item i, never before this returns. Returns one
    * id for each item, or null when there is no room or no connection. Throws a ChannelError INVALID or TOO_LARGE.
    */
   submit(items: ChannelItem[], receivers: AnswerReceiver[]): number[] | null {
@@ -109,7 +109,7 @@ export class ChannelClient {
     if (this.connection === null || this.inFlightItems + items.length > this.options.queueItemsMax) return this.checkSize(items);
     try {
       const itemIds = submitItems(this.connection.channel, items);
-      itemIds?.forEach((itemId, position) => this.receivers.set(itemId, { receiver: receivers[position] as AnswerReceiver }));
+      itemIds?.forEach((itemId, position) => this.receivers.set(itemId, receivers[position] as AnswerReceiver));
       return itemIds;
     } catch (error) {
       return this.onSubmitError(fromNative(error));
@@ -252,12 +252,9 @@ export class ChannelClient {
   }
 
   private answer(itemId: number, answer: ChannelAnswer): void {
-    const waiting = this.receivers.get(itemId);
-    if (waiting === undefined) return;
+    const receiver = this.receivers.get(itemId);
     this.receivers.delete(itemId);
-    const { receiver } = waiting;
-    waiting.receiver = null;
-    receiver?.(answer);
+    receiver?.answered(answer);
   }
 }
 

@@ -115,10 +115,7 @@ describe('decodeResult', () => {
     status: 0,
     message: '',
     outputs: [{ index, type, shape: [1, 384], data: new Uint8Array(1536) }],
-    queueUs: 1,
-    runUs: 2,
-    runRows: 3,
-    startedNs: 4,
+    timing: { queueUs: 1, runUs: 2, runRows: 3, startedNs: 4 },
   });
 
   it('names outputs as the signature does', () => {

@@ -65,8 +65,7 @@ export function decodeResult(completion: Completion, signature: ModelSignature):
     if (name === undefined || datatype === undefined) return null;
     outputs.push({ name, datatype, shape: output.shape, data: output.data });
   }
-  const { queueUs, runUs, runRows, startedNs } = completion;
-  return { outputs, timing: { queueUs, runUs, runRows, startedNs } };
+  return { outputs, timing: completion.timing };
 }
 
 function encodeInput(tensor: Tensor, position: number, specs: TensorSpec[]): ChannelTensor {

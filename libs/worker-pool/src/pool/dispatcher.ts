@@ -1,10 +1,10 @@
 import { byteText, InterleaveError, RevisionGone } from '@app/contracts';
 import { type Completion, ITEM_STATUSES, ChannelError } from '@app/native';
-import type { ChannelAnswer, Suspicion } from '../channel/channel-client';
+import type { AnswerReceiver, ChannelAnswer, Suspicion } from '../channel/channel-client';
 import type { InputBlame } from './input-blame';
 import { splitModelKey } from '../placement/model-directory';
 import { decodeResult, responseBytesForPayload } from '../channel/item-codec';
-import { encodePending, forgetLearned, inputBytesOf, type Submission } from './encode-pending';
+import { encodePending, forgetLearned, inputBytesOf } from './encode-pending';
 import { type WorkerInTime, waitObserver } from '../admission/predicted-time';
 import { answerExecutorNs } from '../shares/executor-time';
 import { ParkedItems, type PendingItem, tooLate } from './pending';
@@ -25,10 +25,42 @@ const HOLD_MS_MAX = 2000;
 const DEATHS_MAX = 3;
 const OWN_DEATHS_MAX = 2;
 
-/** Where items were sent, and what their answers mean there. */
+/** Where items were sent, what their answers mean there, and who hears that they left. */
 interface Ran {
   slot: WorkerSlot;
   model: ReadyModel;
+  onLeft: OnLeft;
+}
+
+/** An item at a worker, from handing it over to its answer. */
+class Flight implements AnswerReceiver {
+  private itemId = -1;
+
+  constructor(
+    private item: PendingItem | null,
+    private ran: Ran | null,
+    private readonly onAnswer: (item: PendingItem, ran: Ran, answer: ChannelAnswer) => void,
+  ) {}
+
+  begin(itemId: number): void {
+    this.itemId = itemId;
+    const { item, ran } = this;
+    if (item === null) return;
+    item.state = 'submitted';
+    item.flight = this;
+    ran?.slot.backlog.add(item);
+  }
+
+  cancel(): void {
+    this.ran?.slot.cancel(this.itemId);
+  }
+
+  answered(answer: ChannelAnswer): void {
+    const { item, ran } = this;
+    this.item = null;
+    this.ran = null;
+    if (item !== null && ran !== null) this.onAnswer(item, ran, answer);
+  }
 }
 
 /** A worker that gets nothing new, so that it runs one suspect and nothing else of ours. */
@@ -183,19 +215,15 @@ export class Dispatcher {
     const model = slot.readyModel(items[0]?.request.key ?? '');
     if (model === null) return items.length === 0;
     const toSubmit = items.map((item) => encodePending(item, model)).filter((submission) => submission !== null);
-    const ran: Ran = { slot, model };
+    const ran: Ran = { slot, model, onLeft };
     while (toSubmit.length > 0) {
       try {
+        const flights = toSubmit.map(({ item }) => new Flight(item, ran, this.onAnswer));
         const itemIds = slot.submit(
           toSubmit.map(({ encoded }) => encoded),
-          toSubmit.map(({ item }) => this.receiverOf(item, ran, onLeft)),
+          flights,
         );
-        itemIds?.forEach((itemId, position) => {
-          const { item } = toSubmit[position] as Submission;
-          item.state = 'submitted';
-          slot.backlog.add(item);
-          item.cancel = () => slot.cancel(itemId);
-        });
+        itemIds?.forEach((itemId, position) => flights[position]?.begin(itemId));
         return itemIds !== null;
       } catch (error) {
         if (error instanceof ChannelError && error.code === 'TOO_LARGE' && forgetLearned(toSubmit)) continue;
@@ -207,24 +235,21 @@ export class Dispatcher {
     return true;
   }
 
-  /** Its own function, so that it holds on to nothing else of the submission. */
-  private receiverOf(item: PendingItem, ran: Ran, onLeft: OnLeft): (answer: ChannelAnswer) => void {
-    return (answer) => {
-      ran.slot.backlog.remove(item);
-      // Of what ran without an answer nobody knows how long.
-      const executorsPerRun = ran.slot.readyModel(item.request.key)?.cost?.executorsPerRun ?? 1;
-      const executorNs = answerExecutorNs(answer, item.rows, executorsPerRun) ?? item.expectedNs;
-      item.request.ran(executorNs);
-      this.onAnswer(item, ran, answer);
-      onLeft(answer.kind === 'completed' && RAN_OR_EXPIRED.has(ITEM_STATUSES[answer.completion.status]), executorNs);
-    };
-  }
+  private readonly onAnswer = (item: PendingItem, ran: Ran, answer: ChannelAnswer): void => {
+    ran.slot.backlog.remove(item);
+    // Of what ran without an answer nobody knows how long.
+    const executorsPerRun = ran.slot.readyModel(item.request.key)?.cost?.executorsPerRun ?? 1;
+    const executorNs = answerExecutorNs(answer, item.rows, executorsPerRun) ?? item.expectedNs;
+    item.request.ran(executorNs);
+    this.take(item, ran, answer);
+    ran.onLeft(answer.kind === 'completed' && RAN_OR_EXPIRED.has(ITEM_STATUSES[answer.completion.status]), executorNs);
+  };
 
-  private onAnswer(item: PendingItem, ran: Ran, answer: ChannelAnswer): void {
+  private take(item: PendingItem, ran: Ran, answer: ChannelAnswer): void {
     if (this.hold?.item === item) this.endHold();
     if (item.state === 'settled') return;
     item.state = 'parked';
-    item.cancel = null;
+    item.flight = null;
     if (answer.kind === 'completed') this.onCompleted(item, ran, answer.completion);
     else this.onLost(item, answer.suspicion);
   }

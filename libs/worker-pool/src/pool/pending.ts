@@ -40,8 +40,8 @@ export class PendingItem {
   priority: number;
   /** Of a tenant that had nothing to do: the worker runs it before all others. */
   goesAhead = false;
-  /** Takes it out of the worker's queue; set while submitted. */
-  cancel: (() => void) | null = null;
+  /** While submitted: takes it out of the worker's queue. */
+  flight: { cancel(): void } | null = null;
   /** Told when it has its answer, whoever gave it. */
   onSettled: (() => void) | null = null;
   /** Told when it leaves a worker: see `waitObserver`. */
@@ -60,7 +60,7 @@ export class PendingItem {
   settle(result: ItemResult | InterleaveError): void {
     if (this.state === 'settled') return;
     this.state = 'settled';
-    this.cancel = null;
+    this.flight = null;
     this.onSettled?.();
     this.request.itemSettled(this.position, result);
   }
@@ -149,7 +149,7 @@ export class PendingRequest {
   /** Answers all items that have no answer yet, and takes them back from the workers. */
   abandon(error: InterleaveError): void {
     for (const item of this.items) {
-      item.cancel?.();
+      item.flight?.cancel();
       item.settle(error);
     }
   }

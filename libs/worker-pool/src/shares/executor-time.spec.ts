@@ -4,7 +4,7 @@ import { answerExecutorNs } from './executor-time';
 
 const answer = (status: (typeof ITEM_STATUSES)[number], runUs: number, runRows: number): ChannelAnswer => ({
   kind: 'completed',
-  completion: { status: ITEM_STATUSES.indexOf(status), runUs, runRows } as Completion,
+  completion: { status: ITEM_STATUSES.indexOf(status), timing: { runUs, runRows } } as Completion,
 });
 
 describe('the executor time of an item', () => {

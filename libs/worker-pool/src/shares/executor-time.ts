@@ -28,6 +28,6 @@ function executorNs({ runUs, runRows }: ItemTiming, rows: number, executorsPerRu
 export function answerExecutorNs(answer: ChannelAnswer, rows: number, executorsPerRun: number): number | null {
   if (answer.kind === 'lost') return answer.suspicion === 'none' ? 0 : null;
   const status = ITEM_STATUSES[answer.completion.status];
-  if (status === 'ok') return executorNs(answer.completion, rows, executorsPerRun);
+  if (status === 'ok') return executorNs(answer.completion.timing, rows, executorsPerRun);
   return DID_NOT_RUN.has(status) ? 0 : null;
 }

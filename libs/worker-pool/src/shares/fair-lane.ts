@@ -136,7 +136,7 @@ export class FairLane {
         for (const item of items)
           if (item.state === 'submitted') {
             item.onRecalled = () => this.add([item], share);
-            item.cancel?.();
+            item.flight?.cancel();
           }
   }
 }

@@ -1,10 +1,14 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { readRows, type Chunk, type ObjectStore, type RowLine } from '@app/batches';
 import type { RowLines, RowName } from '../../output/row-lines';
+import type { RowShare } from '../in-flight-budget';
 import type { RowForm, RowForms } from './row-forms';
 
-/** Enough that what is done once for a block costs nothing a row, few enough that some blocks are in flight at once. */
+/** Enough that what is done once for a block costs little a row, few enough that some blocks are in flight at once. */
 const ROWS_MAX = 128;
+/** The same where so many rows are predicted to keep an executor for less than this: batches take turns by blocks. */
+const QUICK_ROWS_MAX = 256;
+const QUICK_SECONDS_MAX = 0.2;
 const LINE_BYTES_MAX = 256 * 1024;
 /** Work between two turns of the event loop. */
 const SLICE_MS = 8;
@@ -29,6 +33,7 @@ interface UnitSource {
   chunk: Chunk;
   contentKey: string;
   lines: RowLines;
+  share: () => Pick<RowShare, 'rowSeconds'>;
   /** Null: every row by itself. */
   forms: RowForms | null;
 }
@@ -43,7 +48,7 @@ export async function* eachUnit(store: Pick<ObjectStore, 'read'>, source: UnitSo
   for await (const rows of readRows(store, source.contentKey, source.chunk)) {
     for (const row of rows) {
       const matched = source.forms?.match(row) ?? null;
-      if (block !== null && (matched?.form !== block.form || isFull(block))) {
+      if (block !== null && (matched?.form !== block.form || isFull(block, source.share()))) {
         yield { row: null, block };
         block = null;
       }
@@ -61,4 +66,7 @@ export async function* eachUnit(store: Pick<ObjectStore, 'read'>, source: UnitSo
   if (block !== null) yield { row: null, block };
 }
 
-const isFull = ({ rows, lineBytes }: RowBlock): boolean => rows.length >= ROWS_MAX || lineBytes >= LINE_BYTES_MAX;
+function isFull({ rows, lineBytes }: RowBlock, { rowSeconds }: Pick<RowShare, 'rowSeconds'>): boolean {
+  const isQuick = rowSeconds > 0 && rowSeconds * QUICK_ROWS_MAX < QUICK_SECONDS_MAX;
+  return rows.length >= (isQuick ? QUICK_ROWS_MAX : ROWS_MAX) || lineBytes >= LINE_BYTES_MAX;
+}
