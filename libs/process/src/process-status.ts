@@ -5,7 +5,7 @@ import type { MetricObjectWithValues, MetricValue, Registry } from 'prom-client'
 
 /**
  * What every process tells the others about itself, over HTTP on a Unix socket in the run directory: `GET /status` (its own
- * JSON), `GET /metrics` (prom-client's JSON, merged by the API into one exposition), `GET /lane` where it has live answers to
+ * JSON), `GET /alive` (nothing), `GET /metrics` (prom-client's JSON, merged by the API into one exposition), `GET /lane` where it has live answers to
  * count, and `POST` for what it can be told.
  */
 export interface ProcessStatusServer {
@@ -55,6 +55,9 @@ export const OBSERVATION_DOORS = { stream: '/observation', view: '/observation/v
 /** Tells an API process that its node will end: it says that it is not ready, and answers on. */
 export const DRAIN_COMMAND = '/drain';
 
+/** Answered without looking at anything. */
+const ALIVE_PATH = '/alive';
+
 /** Proxies that ask for endpoints tell all they can do. */
 const COMMAND_BYTES_MAX = 256 * 1024;
 
@@ -78,7 +81,7 @@ export function fetchStatus<Kind extends keyof Statuses>(_kind: Kind, socketPath
 
 /** Whether another process answers at all, be it an error. Rejects when it does not within `timeoutMs`. */
 export async function probeStatus(socketPath: string, timeoutMs: number): Promise<void> {
-  await exchange(socketPath, '/status', timeoutMs, null);
+  await exchange(socketPath, ALIVE_PATH, timeoutMs, null);
 }
 
 /** The metrics of another process, in prom-client's JSON. Rejects with its reason, or when it does not answer within `timeoutMs`. */
@@ -136,6 +139,7 @@ async function obey(command: Command | undefined, incoming: IncomingMessage): Pr
 }
 
 async function answer(path: string, options: { registry: Registry; status: () => object; lane?: () => object }): Promise<object | null> {
+  if (path === ALIVE_PATH) return {};
   if (path === '/status') return options.status();
   if (path === '/lane') return options.lane?.() ?? null;
   if (path === '/metrics') return options.registry.getMetricsAsJSON();

@@ -2,7 +2,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Gauge, type Registry } from 'prom-client';
 
 /** Each sample is a wake-up, of each process, which interrupts an executor where all CPUs have one. */
-const SAMPLE_MS = 50;
+const SAMPLE_MS = 100;
 /** A reading is of the time since the last but one of these steps ended, however many read. */
 const STEP_MS = 15_000;
 const QUANTILES = [50, 99, 100] as const;

@@ -18,7 +18,7 @@ export interface Activity extends ModelInPhase {
 }
 
 export interface HeartbeatReading {
-  /** Grows by 1 every 50 ms while the worker's threads get to run; 0: it has not begun. */
+  /** Grows by 1 every 100 ms while the worker's threads get to run; 0: it has not begun. */
   beats: bigint;
   /** What the process died of; null: not known. */
   culprit: ModelInPhase | null;

@@ -20,7 +20,7 @@ namespace {
 using Word = std::atomic<std::uint64_t>;
 static_assert(Word::is_always_lock_free && sizeof(Word) == sizeof(std::uint64_t), "the scheduler reads plain words");
 
-constexpr auto kBeat = std::chrono::milliseconds(50);
+constexpr auto kBeat = std::chrono::milliseconds(100);
 constexpr std::array kFatalSignals = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
 
 // Of this thread. In the initial-exec model: a signal handler reads it without allocating.

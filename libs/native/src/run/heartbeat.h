@@ -21,7 +21,7 @@ enum class Phase : std::uint8_t { kRunning, kLoading, kProbing, kMeasuring };
 // A page of 64-bit words in the byte order of the machine, shared with the scheduler, which reads it while the worker
 // lives and after its death (apps/scheduler/src/supervision/heartbeat-file.ts):
 //
-//   word 0        beats: grows by 1 every 50 ms, from 1 on
+//   word 0        beats: grows by 1 every 100 ms, from 1 on
 //   word 1        culprit: what killed the process, as below; 0: not known
 //   word 2 + 2 i  what slot i is busy with: revision of the model, from bit 32 on the Phase; 0: nothing
 //   word 3 + 2 i  since when, in ns of CLOCK_MONOTONIC

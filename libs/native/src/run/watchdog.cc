@@ -15,6 +15,8 @@ namespace interleave {
 namespace {
 
 constexpr auto kTick = std::chrono::milliseconds(20);
+// While nothing runs: each tick is a wake-up, on a CPU where others may compute.
+constexpr auto kIdleTick = std::chrono::milliseconds(100);
 
 std::int64_t ClockNs(clockid_t clock) {
   timespec now{};
@@ -70,18 +72,22 @@ Watchdog::~Watchdog() {
 void Watchdog::Loop() {
   pthread_setname_np(pthread_self(), "watchdog");
   std::unique_lock lock(mutex_);
-  while (!stop_.wait_for(lock, kTick, [this] { return isStopping_; })) {
+  auto tick = kTick;
+  while (!stop_.wait_for(lock, tick, [this] { return isStopping_; })) {
     lock.unlock();
-    for (std::size_t i = 0; i < options_.executorsCount; ++i) Check(i);
+    tick = kIdleTick;
+    for (std::size_t i = 0; i < options_.executorsCount; ++i) {
+      if (Check(i)) tick = kTick;
+    }
     if (options_.onTick) options_.onTick();
     lock.lock();
   }
 }
 
-void Watchdog::Check(std::size_t executor) const {
+bool Watchdog::Check(std::size_t executor) const {
   Slot& slot = slots_[executor];
   const std::scoped_lock lock(slot.mutex);
-  if (slot.run == nullptr) return;
+  if (slot.run == nullptr) return false;
   CountTick(slot, options_.mayBeHeldBack);
   const std::int64_t nowNs = NowNs(slot);
   if (slot.endedNs != 0) {
@@ -91,12 +97,17 @@ void Watchdog::Check(std::size_t executor) const {
   } else if (slot.limits.cpuNs && CpuNs(slot) - slot.startCpuNs > slot.limits.cpuNs()) {
     End(slot, Watch::Ended::kTooCostly);
   }
+  return true;
 }
 
 void Watchdog::CountTick(Slot& slot, bool mayBeHeldBack) {
   constexpr std::int64_t kTickNs = std::chrono::nanoseconds(kTick).count();
   if (slot.team.empty()) {
-    if (mayBeHeldBack && IsSleeping(slot.tid)) slot.sleptNs += kTickNs;
+    if (!mayBeHeldBack) return;
+    const std::int64_t cpuNs = ClockNs(slot.cpuClock);
+    // Who computed for half of the tick did not sleep through it; a look into /proc costs more than the tick.
+    if (cpuNs - slot.tickCpuNs < kTickNs / 2 && IsSleeping(slot.tid)) slot.sleptNs += kTickNs;
+    slot.tickCpuNs = cpuNs;
     return;
   }
   std::int64_t leastNs = std::numeric_limits<std::int64_t>::max();
@@ -162,6 +173,7 @@ Watchdog::Watch::Watch(Watchdog& watchdog, std::size_t executor, const ort::OrtL
   slot.sleptNs = 0;
   slot.startNs = NowNs(slot);
   slot.startCpuNs = CpuNs(slot);
+  slot.tickCpuNs = slot.startCpuNs;
   slot.endedNs = 0;
   slot.reason = Ended::kNo;
   if (watchdog.endsAllRuns_.load()) End(slot, Ended::kStopping);

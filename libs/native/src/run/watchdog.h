@@ -27,7 +27,8 @@ struct WatchdogOptions {
   std::int64_t graceNs = 2'000'000'000;
   // Called on the watchdog's thread with the executor whose run does not end, before the process is given up.
   std::function<void(std::size_t)> onGiveUp = {};
-  // Called once per tick on the watchdog's thread, for chores that need no executor.
+  // Called once per tick on the watchdog's thread, for chores that need no executor: every 20 ms, or 100 ms while
+  // nothing runs.
   std::function<void()> onTick;
 };
 
@@ -86,6 +87,7 @@ class Watchdog {
     std::int64_t sleptNs = 0;  // where executors may be held back
     std::int64_t startNs = 0;
     std::int64_t startCpuNs = 0;
+    std::int64_t tickCpuNs = 0;  // at the last tick, without a team
     std::int64_t endedNs = 0;  // 0: not asked to end
     std::vector<Worker> team;  // this thread and its helpers; empty: it has none
     std::int64_t teamNs = 0;   // CPU time of the run
@@ -93,7 +95,8 @@ class Watchdog {
   };
 
   void Loop();
-  void Check(std::size_t executor) const;
+  // False: it runs nothing.
+  bool Check(std::size_t executor) const;
   // Adds the tick that is over.
   static void CountTick(Slot& slot, bool mayBeHeldBack);
   static std::int64_t CpuNs(const Slot& slot);
