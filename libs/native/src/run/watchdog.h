@@ -88,9 +88,9 @@ class Watchdog {
     std::int64_t startNs = 0;
     std::int64_t startCpuNs = 0;
     std::int64_t tickCpuNs = 0;  // at the last tick, without a team
-    std::int64_t endedNs = 0;  // 0: not asked to end
-    std::vector<Worker> team;  // this thread and its helpers; empty: it has none
-    std::int64_t teamNs = 0;   // CPU time of the run
+    std::int64_t endedNs = 0;    // 0: not asked to end
+    std::vector<Worker> team;    // this thread and its helpers; empty: it has none
+    std::int64_t teamNs = 0;     // CPU time of the run
     Watch::Ended reason = Watch::Ended::kNo;
   };
 
