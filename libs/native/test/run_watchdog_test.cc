@@ -9,6 +9,7 @@
 #include <future>
 #include <thread>
 
+#include "clock.h"
 #include "isolation/thread_isolation.h"
 #include "test_models.h"
 
@@ -42,6 +43,14 @@ class Ticks {
   int count_ = 0;
 };
 
+// Looks each ms: the watchdog wants the same lock, and a thread that takes it again at once may never leave it to others.
+void ComputeUntilEnded(const Watch& watch) {
+  while (watch.ended() == Watch::Ended::kNo) {
+    for (const std::int64_t untilNs = MonotonicNowNs() + kMsNs; MonotonicNowNs() < untilNs;) {
+    }
+  }
+}
+
 TEST(Watchdog, AsksARunPastItsLimitToEnd) {
   Ticks ticks;
   Watchdog watchdog({.executorsCount = 2, .graceNs = kHourNs, .onTick = ticks.OnTick()});
@@ -67,8 +76,7 @@ TEST(Watchdog, CountsCpuTimeAndSleepWhereAnExecutorMayBeHeldBack) {
   const auto run = test::Library()->NewRunOptions();
   {
     const Watch computing(watchdog, 0, *test::Library(), run.get(), "model", {.timeNs = 20 * kMsNs});
-    while (computing.ended() == Watch::Ended::kNo) {
-    }
+    ComputeUntilEnded(computing);
     EXPECT_EQ(computing.ended(), Watch::Ended::kTooLong);
   }
   const Watch sleeping(watchdog, 0, *test::Library(), run.get(), "model", {.timeNs = 50 * kMsNs});
@@ -151,8 +159,7 @@ TEST(Watchdog, CountsARunWhoseThreadsAllSleepOrAllRun) {
   }
   const Watch computing(watchdog, 0, *test::Library(), run.get(), "model",
                         {.timeNs = kHourNs, .cpuNs = [] { return 20 * kMsNs; }}, {&same, 1});
-  while (computing.ended() == Watch::Ended::kNo) {
-  }
+  ComputeUntilEnded(computing);
   EXPECT_EQ(computing.ended(), Watch::Ended::kTooCostly);
 }
 
@@ -164,8 +171,7 @@ TEST(Watchdog, EndsARunThatCostsTooMuchCpuTime) {
                     {.timeNs = kHourNs, .cpuNs = [] { return 20 * kMsNs; }});
   ticks.WaitForMore(5);  // 100 ms in which this thread does nothing
   EXPECT_EQ(watch.ended(), Watch::Ended::kNo);
-  while (watch.ended() == Watch::Ended::kNo) {
-  }
+  ComputeUntilEnded(watch);
   EXPECT_EQ(watch.ended(), Watch::Ended::kTooCostly);
 }
 
