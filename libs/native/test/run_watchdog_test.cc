@@ -43,7 +43,8 @@ class Ticks {
   int count_ = 0;
 };
 
-// Looks each ms: the watchdog wants the same lock, and a thread that takes it again at once may never leave it to others.
+// Looks each ms: the watchdog wants the same lock, and a thread that takes it again at once may never leave it to
+// others.
 void ComputeUntilEnded(const Watch& watch) {
   while (watch.ended() == Watch::Ended::kNo) {
     for (const std::int64_t untilNs = MonotonicNowNs() + kMsNs; MonotonicNowNs() < untilNs;) {
