@@ -28,7 +28,7 @@ import { acquireRunnerLock } from './runner-lock';
 import { emptyScratch, tableSettings } from './tables/open-tables';
 import { TABLE_CHILD } from './tables/table-process';
 
-/** Twice as many as a coalescer needs to see (256 bring its cost within 2 % of the best): rows come in blocks of 128. */
+/** Twice as many as a coalescer needs to see (256 bring its cost within 2 % of the best): rows come in blocks of up to 256. */
 const ROWS_IN_FLIGHT_MAX = 512;
 /** Part of the runner's heap (RUNNER_HEAP_MIB in processes.ts), which also holds a read for each chunk and garbage. */
 const BYTES_IN_FLIGHT_MAX = 64 * 1024 * 1024;

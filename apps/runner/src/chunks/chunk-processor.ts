@@ -117,7 +117,8 @@ export class ChunkProcessor {
     let written: Promise<void> = Promise.resolve();
     let rowCount = 0;
     try {
-      for await (const unit of eachUnit(this.store, { ...task, forms: this.engine.answerTexts === undefined ? null : task.forms })) {
+      const forms = this.engine.answerTexts === undefined ? null : task.forms;
+      for await (const unit of eachUnit(this.store, { ...task, forms, rowsMax: this.budget.rowsMax })) {
         rowCount += unit.block?.rows.length ?? 1;
         const hold = await this.hold(unit, task, stop.signal);
         if (hold !== null) held.add(hold);

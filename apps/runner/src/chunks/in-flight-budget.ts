@@ -36,6 +36,10 @@ export class InFlightBudget {
 
   constructor(private readonly limits: BudgetLimits) {}
 
+  get rowsMax(): number {
+    return this.limits.rowsMax;
+  }
+
   get rowCount(): number {
     return this.rows;
   }

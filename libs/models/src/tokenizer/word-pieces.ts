@@ -8,6 +8,10 @@ const PRINTABLE_LAST = 0x7e;
 const WORD_CHARACTER = /[a-zA-Z0-9]/;
 const SPACE = /[ \t\n\r]/;
 
+/** Of all pieces: far more than any tokenizer has, and few enough for the trie's whole numbers of 32 bits. */
+const VOCABULARY_CHARACTERS_MAX = 4 * 1024 * 1024;
+const ID_MAX = 2 ** 31 - 1;
+
 /** A UTF-16 unit takes at most so many bytes of UTF-8. */
 const UNIT_BYTES_MAX = 3;
 const SCRATCH_BYTES = 64 * 1024;
@@ -46,10 +50,13 @@ export class WordPieces {
     });
   }
 
-  /** Null: the tokenizer is another one. */
+  /** Null: the tokenizer is another one, or larger than this is made for. */
   static of(definition: FastDefinition): WordPieces | null {
     const { model, normalizer } = definition;
     if (model.type !== 'WordPiece' || (normalizer !== null && normalizer.type !== 'BertNormalizer')) return null;
+    const pieces = Object.entries(model.vocab);
+    const characters = pieces.reduce((sum, [piece]) => sum + piece.length, 0);
+    if (characters > VOCABULARY_CHARACTERS_MAX || pieces.some(([, id]) => id > ID_MAX)) return null;
     return new WordPieces(definition as WordPieceDefinition);
   }
 

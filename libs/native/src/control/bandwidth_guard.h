@@ -31,7 +31,7 @@ class BandwidthGuard {
   explicit BandwidthGuard(std::size_t modelsCount);
 
   void OnRun(const RunSample& sample);
-  // Every 20 ms. `executorsMax`: of a batch worker, one of which stays.
+  // Every 20 ms while there are runs. `executorsMax`: of a batch worker, one of which stays.
   void OnTick(std::int64_t nowNs, std::uint32_t executorsMax);
 
   std::uint32_t withdrawn() const { return withdrawn_; }

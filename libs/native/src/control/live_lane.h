@@ -20,7 +20,7 @@ class LiveLane {
   // says.
   void CountRun(std::size_t slot, std::int64_t startedNs, double ofTable, std::uint8_t table);
 
-  // Every 20 ms, on one thread.
+  // Every 20 ms, or 100 ms while nothing runs, on one thread.
   void OnTick(std::int64_t nowNs);
 
  private:

@@ -122,7 +122,7 @@ class Engine : public ItemSink {
   void StopAccepting();
   static void Refuse(const ServedModel& model, const Item& item, ItemStatus status, const std::string& message);
   ModelLimits LimitsOf(const ServedModel& model) const;
-  // Every 20 ms.
+  // Every 20 ms, or 100 ms while nothing runs.
   void OnTick();
   // Why the model cannot take items now.
   static std::string NotReady(const ServedModel& model);

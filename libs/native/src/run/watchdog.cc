@@ -10,12 +10,13 @@
 #include <ctime>
 #include <fstream>
 #include <limits>
+#include <utility>
 
 namespace interleave {
 namespace {
 
 constexpr auto kTick = std::chrono::milliseconds(20);
-// While nothing runs: each tick is a wake-up, on a CPU where others may compute.
+// After one in which nothing ran: each is a wake-up, on a CPU where others may compute.
 constexpr auto kIdleTick = std::chrono::milliseconds(100);
 
 std::int64_t ClockNs(clockid_t clock) {
@@ -87,7 +88,8 @@ void Watchdog::Loop() {
 bool Watchdog::Check(std::size_t executor) const {
   Slot& slot = slots_[executor];
   const std::scoped_lock lock(slot.mutex);
-  if (slot.run == nullptr) return false;
+  const bool hasRun = std::exchange(slot.hasRun, slot.run != nullptr);
+  if (slot.run == nullptr) return hasRun;
   CountTick(slot, options_.mayBeHeldBack);
   const std::int64_t nowNs = NowNs(slot);
   if (slot.endedNs != 0) {
@@ -160,6 +162,7 @@ Watchdog::Watch::Watch(Watchdog& watchdog, std::size_t executor, const ort::OrtL
   const std::scoped_lock lock(slot.mutex);
   slot.library = &library;
   slot.run = run;
+  slot.hasRun = true;
   slot.what = what;
   slot.limits = limits;
   slot.cpuClock = OwnCpuClock();

@@ -27,8 +27,8 @@ struct WatchdogOptions {
   std::int64_t graceNs = 2'000'000'000;
   // Called on the watchdog's thread with the executor whose run does not end, before the process is given up.
   std::function<void(std::size_t)> onGiveUp = {};
-  // Called once per tick on the watchdog's thread, for chores that need no executor: every 20 ms, or 100 ms while
-  // nothing runs.
+  // Called once per tick on the watchdog's thread, for chores that need no executor: every 20 ms, or 100 ms after
+  // a tick in which nothing ran.
   std::function<void()> onTick;
 };
 
@@ -79,6 +79,7 @@ class Watchdog {
                        // once a tick
     const ort::OrtLibrary* library = nullptr;
     ort::RunOptions* run = nullptr;  // null: no run
+    bool hasRun = false;             // since the last tick
     std::string what;
     Limits limits;
     clockid_t clock = 0;
@@ -95,7 +96,7 @@ class Watchdog {
   };
 
   void Loop();
-  // False: it runs nothing.
+  // Whether it has run anything since the last tick.
   bool Check(std::size_t executor) const;
   // Adds the tick that is over.
   static void CountTick(Slot& slot, bool mayBeHeldBack);

@@ -24,7 +24,7 @@ constexpr int kPointMin = -6;
 constexpr std::array<std::uint32_t, kDigitsMax> kFactors = {1,       10,        100,        1'000,      10'000,
                                                             100'000, 1'000'000, 10'000'000, kFirstDigit};
 
-// Of a number of 1 to kDigitsMax digits. 1233 / 4096 is log10(2), nearly.
+// How many digits a number has less than kDigitsMax; it is below 2^29. 1233 / 4096 is log10(2), nearly.
 int MissingDigits(std::uint32_t number) {
   const int bits = 32 - std::countl_zero(number);
   const int guess = (bits * 1233) >> 12;  // digits, less one where it is right

@@ -5,7 +5,7 @@
 
 namespace interleave {
 
-// digits * 10^exponent; `digits` is below 10^9 and may end in zeros.
+// digits * 10^exponent; `digits` is below 2^28 and may end in zeros.
 struct ShortDecimal {
   std::uint32_t digits;
   int exponent;

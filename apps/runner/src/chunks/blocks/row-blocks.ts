@@ -34,6 +34,8 @@ interface UnitSource {
   contentKey: string;
   lines: RowLines;
   share: () => Pick<RowShare, 'rowSeconds'>;
+  /** That may be in flight at once: two blocks at least. */
+  rowsMax: number;
   /** Null: every row by itself. */
   forms: RowForms | null;
 }
@@ -48,7 +50,7 @@ export async function* eachUnit(store: Pick<ObjectStore, 'read'>, source: UnitSo
   for await (const rows of readRows(store, source.contentKey, source.chunk)) {
     for (const row of rows) {
       const matched = source.forms?.match(row) ?? null;
-      if (block !== null && (matched?.form !== block.form || isFull(block, source.share()))) {
+      if (block !== null && (matched?.form !== block.form || isFull(block, source))) {
         yield { row: null, block };
         block = null;
       }
@@ -66,7 +68,7 @@ export async function* eachUnit(store: Pick<ObjectStore, 'read'>, source: UnitSo
   if (block !== null) yield { row: null, block };
 }
 
-function isFull({ rows, lineBytes }: RowBlock, { rowSeconds }: Pick<RowShare, 'rowSeconds'>): boolean {
-  const isQuick = rowSeconds > 0 && rowSeconds * QUICK_ROWS_MAX < QUICK_SECONDS_MAX;
+function isFull({ rows, lineBytes }: RowBlock, { share, rowsMax }: Pick<UnitSource, 'share' | 'rowsMax'>): boolean {
+  const isQuick = share().rowSeconds * QUICK_ROWS_MAX < QUICK_SECONDS_MAX && rowsMax >= 2 * QUICK_ROWS_MAX;
   return rows.length >= (isQuick ? QUICK_ROWS_MAX : ROWS_MAX) || lineBytes >= LINE_BYTES_MAX;
 }

@@ -96,7 +96,7 @@ describe('rows in blocks', () => {
         onRefused: () => undefined,
         onBegun: () => undefined,
         part: (_name, work) => work(),
-        share: () => ({ tenant: 't', tenantWeight: 1, batchId: 'b', weight: 1, rowSeconds: 1 }),
+        share: () => ({ tenant: 't', tenantWeight: 1, batchId: 'b', weight: 1, rowSeconds: 1e-4 }),
       },
       new AbortController(),
     );
