@@ -99,7 +99,7 @@ export function completionsOf({ numbers, messages, data }: PackedCompletions): C
         index: numbers[at] as number,
         type: numbers[at + 1] as number,
         shape,
-        data: data.subarray(offset, offset + (numbers[end + 1] as number)),
+        data: new Uint8Array(data.buffer, data.byteOffset + offset, numbers[end + 1] as number),
       });
       at = end + 2;
     }

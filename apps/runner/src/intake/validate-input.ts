@@ -92,8 +92,9 @@ class Validation {
 
   /** `customId` null: it is no id, and need not be the only one. */
   private checkAmongOthers(faults: Fault[], body: unknown, customId: string | null, row: RowLine): Promise<void> | null {
-    const found = [...faults, (this.file.endpoint.model === null ? this.checkModel(body) : null) ?? []].flat();
+    const modelFault = this.file.endpoint.model === null ? this.checkModel(body) : null;
     const suspects = customId === null ? [] : this.ids.add(customId, this.chunkIndex);
+    const found = modelFault === null ? faults : [...faults, modelFault];
     if (customId === null || suspects.length === 0) return this.note(found, row);
     return this.findEqual(customId, suspects, row).then((equal) => void this.note([...found, equal ?? []].flat(), row));
   }

@@ -72,6 +72,6 @@ function markBytes(text: Buffer): number {
 }
 
 function isBlank(bytes: Buffer): boolean {
-  for (const byte of bytes) if (!isWhiteSpace(byte)) return false;
+  for (let at = 0; at < bytes.length; at++) if (!isWhiteSpace(bytes[at] as number)) return false;
   return true;
 }
