@@ -5,8 +5,8 @@ import type { MetricObjectWithValues, MetricValue, Registry } from 'prom-client'
 
 /**
  * What every process tells the others about itself, over HTTP on a Unix socket in the run directory: `GET /status` (its own
- * JSON), `GET /alive` (nothing), `GET /metrics` (prom-client's JSON, merged by the API into one exposition), `GET /lane` where it has live answers to
- * count, and `POST` for what it can be told.
+ * JSON), `GET /alive` (nothing), `GET /metrics` (prom-client's JSON, merged by the API into one exposition), `GET /lane` where it has
+ * live answers to count, and `POST` for what it can be told.
  */
 export interface ProcessStatusServer {
   close(): Promise<void>;

@@ -5,7 +5,9 @@ export const ASCII_END = 0x80;
 const SLOT_NUMBERS = 2;
 /** At most half of the slots is taken. */
 const SLOTS_PER_EDGE = 2;
-/** 2^32 divided by the golden ratio (Knuth, "The Art of Computer Programming", volume 3, section 6.4): spreads keys that follow each other. */
+/**
+ * 2^32 divided by the golden ratio: spreads keys that follow each other (Knuth, "The Art of Computer Programming", volume 3, section 6.4).
+ */
 const HASH_FACTOR = 0x9e3779b1;
 
 const ROOT = 0;

@@ -21,7 +21,7 @@ struct WatchdogOptions {
   std::size_t executorsCount = 0;
   // Leave out the time in which the kernel holds an executor back: in the batch lane that is for as long as live
   // traffic wants the CPU, which says nothing about the run. What counts is its own CPU time, and each tick at which it
-  // sleeps.
+  // sleeps and for most of which it did not compute.
   bool mayBeHeldBack = false;
   // After asking the runtime to end a run: how long until the process is given up.
   std::int64_t graceNs = 2'000'000'000;
