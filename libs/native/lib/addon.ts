@@ -109,6 +109,8 @@ export interface NativeAddon {
    * 23 bytes for each number and 23 more.
    */
   writeFloats(values: Float32Array, target: Uint8Array, at: number): number;
+  /** The JSON array of these numbers; null where one is not finite. Throws where it is longer than a string can be. */
+  doublesText(values: Float32Array | Float64Array): string | null;
 }
 
 export interface NativeProcessIsolation {

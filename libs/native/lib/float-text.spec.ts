@@ -1,4 +1,4 @@
-import { floatsBytesMax, shortFloats, writeFloats } from './float-text';
+import { doublesText, floatsBytesMax, shortFloats, writeFloats } from './float-text';
 
 const written = (values: Float32Array): string => {
   const target = new Uint8Array(3 + floatsBytesMax(values.length));
@@ -60,5 +60,31 @@ describe('writeFloats', () => {
   it('takes no target without room', () => {
     expect(() => writeFloats(new Float32Array(4), new Uint8Array(floatsBytesMax(4) - 1), 0)).toThrow(/room for all numbers/);
     expect(() => writeFloats(new Float32Array(1), new Uint8Array(60), 100)).toThrow();
+  });
+});
+
+describe('doublesText', () => {
+  const someDoubles = new Float64Array(someFloats(100_000).buffer);
+
+  it.each([
+    ['any float32', someFloats(100_000).filter(Number.isFinite)],
+    ['any double', someDoubles.filter(Number.isFinite)],
+    ['numbers as models give them', asFromModels],
+    ['as many as are written at once', asFromModels.subarray(0, 256)],
+    ['one more', asFromModels.subarray(0, 257)],
+    ['the longest', Float64Array.of(-2.2250738585072014e-308, -1.7976931348623157e308, 5e-324)],
+    ['nothing', new Float32Array(0)],
+  ])('gives the same doubles again: %s', (_, values) => {
+    expect(JSON.parse(doublesText(values) ?? '')).toEqual(Array.from(values));
+  });
+
+  it('has the fewest digits, and the sign of zero', () => {
+    expect(doublesText(Float32Array.of(0.1, 0, -0, 3, -1.5))).toBe('[0.10000000149011612,0,-0.0,3,-1.5]');
+    expect(doublesText(Float64Array.of(0.1))).toBe('[0.1]');
+  });
+
+  it('has no text for what JSON cannot carry, and takes nothing else', () => {
+    for (const value of [NaN, Infinity, -Infinity]) expect(doublesText(Float64Array.of(1, value))).toBeNull();
+    expect(() => doublesText(new Int32Array(1) as never)).toThrow(TypeError);
   });
 });

@@ -16,6 +16,14 @@ export function writeFloats(values: Float32Array, target: Uint8Array, at: number
 }
 
 /**
+ * The JSON array of the doubles that equal these numbers: 0.10000000149011612 for the float32 of 0.1; -0 with its sign. Null where a number
+ * is not finite.
+ */
+export function doublesText(values: Float32Array | Float64Array): string | null {
+  return loadAddon().doublesText(values);
+}
+
+/**
  * The numbers that JSON has of a vector: 0.1, where the double that equals the float32 is 0.10000000149011612. Each is the same float32
  * again; NaN and infinities stay.
  */

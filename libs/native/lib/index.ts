@@ -6,7 +6,7 @@ export { completionsOf, submitItems } from './channel-items';
 export { ChannelError, fromNative, IllegalStateError } from './errors';
 export { isolateDiskWork, isolateFront, isolateProcess } from './isolation';
 export { ControlPage } from './control-page';
-export { floatsBytesMax, shortFloats, writeFloats } from './float-text';
+export { doublesText, floatsBytesMax, shortFloats, writeFloats } from './float-text';
 export { copyDescriptor, openListeningSocket, type SocketError } from './listening-socket';
 export { provePreemption, type ProofOptions } from './preemption/proof';
 export { inspectAddon, inspectRuntime, type AddonReport, type RuntimeReport } from './runtime';

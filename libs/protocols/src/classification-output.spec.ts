@@ -1,7 +1,7 @@
 import { numberToFloat16, type Datatype, type Tensor } from '@app/contracts';
 import type { ServedModel } from '@app/models';
 import { serveModels, type ServedModels } from '../../../test/fixtures/served-models';
-import { jsonLimits, prepare, runPrepared, splitInferBody, type JsonLimits } from '.';
+import { jsonLimits, prepare, runPrepared, splitInferBody, toJsonText, type JsonLimits } from '.';
 import { classificationOutput } from './classification-output';
 import { readTensor } from './tensor-read';
 import { loadConfig } from '@app/config';
@@ -107,7 +107,7 @@ describe('an infer request for classes', () => {
   it('gets those of the largest logits, in JSON and in binary', async () => {
     const inputs = INPUTS.slice(0, served.catalog.find('classifier', null).signature.inputs.length);
     const tensorAnswer = await infer('classifier', { inputs, outputs: [{ name: 'logits' }] });
-    const [logits] = (tensorAnswer.body as { outputs: { shape: number[]; data: number[] }[] }).outputs;
+    const [logits] = (JSON.parse(toJsonText(tensorAnswer.body)) as { outputs: { shape: number[]; data: number[] }[] }).outputs;
     const width = logits?.shape[1] as number;
     const { labels } = served.catalog.find('classifier', null);
     const expected = [0, 1].flatMap((row) => {

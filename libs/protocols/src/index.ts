@@ -11,7 +11,7 @@ export { WireReader } from './grpc/wire-reader';
 export { WireWriter } from './grpc/wire-writer';
 export { jsonLine } from './json-line';
 export { LineTemplate, type LineParts } from './line-template';
-export { ExactNumber, toJsonText } from './json-numbers';
+export { JsonText, toJsonText } from './json-numbers';
 export { splitInferBody } from './open-inference';
 export { readServiceTier, SERVICE_TIERS, type ServiceTier } from './service-tier';
 export { allSucceeded, prepare, prepareBulk, runItems, runPrepared } from './prepare';

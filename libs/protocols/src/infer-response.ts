@@ -4,7 +4,7 @@ import { invalid } from './checks';
 import { classificationOutput } from './classification-output';
 import { toJsonText } from './json-numbers';
 import { sharedParameters, type SharedMemory, type SharedPart } from './shared-memory';
-import { readTensor } from './tensor-read';
+import { tensorToJson } from './tensor-read';
 import type { ResponseBody } from './types';
 
 export interface WantedOutput {
@@ -32,12 +32,13 @@ export function inferResponse(
   const header = {
     model_name: model.name,
     model_version: model.version,
-    ...(id === null ? {} : { id }),
+    id: id ?? undefined,
     outputs: outputs.map(({ tensor, binary, shared }) => ({
       name: tensor.name,
       datatype: tensor.datatype,
       shape: tensor.shape,
-      ...dataOf(tensor, binary, shared),
+      parameters: parametersOf(tensor, binary, shared),
+      data: shared === null && !binary ? tensorToJson(tensor) : undefined,
     })),
   };
   if (!outputs.some(({ binary }) => binary)) return { kind: 'json', body: header };
@@ -47,10 +48,10 @@ export function inferResponse(
   );
 }
 
-function dataOf(tensor: Tensor, binary: boolean, shared: SharedPart | null): object {
-  const { byteLength } = tensor.data;
-  if (shared !== null) return { parameters: sharedParameters(shared, byteLength) };
-  return binary ? { parameters: { binary_data_size: byteLength } } : { data: readTensor(tensor) };
+/** Where the data is that is not in the JSON. */
+function parametersOf({ data: { byteLength } }: Tensor, binary: boolean, shared: SharedPart | null): object | undefined {
+  if (shared !== null) return sharedParameters(shared, byteLength);
+  return binary ? { binary_data_size: byteLength } : undefined;
 }
 
 /** All fit, or none is written. */

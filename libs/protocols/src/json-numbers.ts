@@ -10,8 +10,8 @@ const QUOTE = 0x22;
 const DECIMAL = /^-?(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/;
 const MARKED = new RegExp(`"${MARK}([^"]+)"`, 'g');
 
-/** A number that is written in JSON as these characters, by `toJsonText` only. */
-export class ExactNumber {
+/** A number, or an array of numbers, that is written in JSON as these characters, by `toJsonText` only. */
+export class JsonText {
   constructor(readonly text: string) {}
 
   toJSON(): string {
@@ -19,7 +19,7 @@ export class ExactNumber {
   }
 }
 
-/** JSON of a value that may hold `ExactNumber`s. */
+/** JSON of a value that may hold `JsonText`s. */
 export function toJsonText(value: unknown): string {
   const text = JSON.stringify(value);
   return text.includes(MARK) ? text.replace(MARKED, '$1') : text;

@@ -10,7 +10,7 @@ import {
 } from '@app/contracts';
 import { loadConfig } from '@app/config';
 import { jsonLimits, parseJsonBody, toJsonText } from '.';
-import { nest, readTensor } from './tensor-read';
+import { nest, readTensor, tensorToJson } from './tensor-read';
 import { writeTensor } from './tensor-write';
 
 type Element = number | boolean | string | bigint;
@@ -73,6 +73,9 @@ describe('tensors in JSON', () => {
         const read = readTensor(tensor(datatype, shape, bytes));
         expect(parse(toJsonText(read))).toEqual(parse(flat));
         expect(parse(toJsonText(nest(read, shape)))).toEqual(parse(nested));
+        expect(JSON.parse(toJsonText({ data: tensorToJson(tensor(datatype, shape, bytes)) }))).toEqual({
+          data: JSON.parse(flat) as unknown,
+        });
         if (DATATYPES[datatype].bytes !== null) expect(bytes.byteLength).toBe(size(shape) * (DATATYPES[datatype].bytes as number));
       }),
     );

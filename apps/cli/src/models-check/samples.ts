@@ -1,7 +1,7 @@
 import { existsSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '@app/config';
-import { ExactNumber, jsonLine } from '@app/protocols';
+import { JsonText, jsonLine } from '@app/protocols';
 import { z } from 'zod';
 import { CliError } from '../cli-error';
 import { jsonLines } from '../instances';
@@ -60,7 +60,7 @@ export function writeSamples(path: string, samples: readonly Pick<Sample, 'input
 
 /** Integers past 2^53 are written with all their digits. */
 function exact(value: unknown): unknown {
-  if (typeof value === 'bigint') return new ExactNumber(String(value));
+  if (typeof value === 'bigint') return new JsonText(String(value));
   if (Array.isArray(value)) return value.map(exact);
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, exact(inner)]));

@@ -58,6 +58,7 @@ constexpr struct {
     {"simulate", Simulate},
     {"shortenFloats", ShortenFloats},
     {"writeFloats", WriteFloats},
+    {"doublesText", DoublesText},
 };
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {

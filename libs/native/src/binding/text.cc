@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
+#include <string>
 
 #include "binding/convert.h"
 #include "text/float_text.h"
@@ -41,6 +43,26 @@ Napi::Value WriteFloats(const Napi::CallbackInfo& info) {
   char* const begin = reinterpret_cast<char*>(target.Data());
   const char* const end = WriteNumbers({values.Data(), count}, begin + at);
   return Napi::Number::New(info.Env(), static_cast<double>(end - begin));
+}
+
+Napi::Value DoublesText(const Napi::CallbackInfo& info) {
+  if (!info[0].IsTypedArray()) ThrowExpected(info.Env(), "a Float32Array or a Float64Array", "values");
+  std::string text;
+  bool isFinite = false;
+  if (info[0].As<Napi::TypedArray>().TypedArrayType() == napi_float32_array) {
+    const auto values = info[0].As<Napi::Float32Array>();
+    isFinite = interleave::DoublesText(std::span<const float>(values.Data(), values.ElementLength()), text);
+  } else {
+    const auto values =
+        TypedOf<Napi::Float64Array>(info[0], napi_float64_array, "a Float32Array or a Float64Array", "values");
+    isFinite = interleave::DoublesText(std::span<const double>(values.Data(), values.ElementLength()), text);
+  }
+  if (!isFinite) return info.Env().Null();
+  // All of it is ASCII.
+  napi_value string = nullptr;
+  if (napi_create_string_latin1(info.Env(), text.data(), text.size(), &string) != napi_ok)
+    throw Napi::Error::New(info.Env());
+  return Napi::Value(info.Env(), string);
 }
 
 }  // namespace interleave::binding

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <string>
 #include <string_view>
 
 #include "text/short_decimal.h"
@@ -59,6 +60,33 @@ char* Zeros(char* target, std::size_t count) {
   return target + count;
 }
 
+// "-2.2250738585072014e-308," has 25 characters.
+constexpr std::size_t kDoubleCharactersMax = 25;
+constexpr std::size_t kNumbersAtOnce = 256;
+
+template <typename Number>
+bool TextOf(std::span<const Number> values, std::string& text) {
+  std::array<char, kNumbersAtOnce * kDoubleCharactersMax> buffer;
+  char* target = buffer.data();
+  text = "[";
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const double value = values[i];
+    if (!std::isfinite(value)) return false;
+    if (i > 0 && i % kNumbersAtOnce == 0) {
+      text.append(buffer.data(), target);
+      target = buffer.data();
+    }
+    // A reader that takes -0 for an integer would lose the sign.
+    target = value == 0 ? Copy(target, std::signbit(value) ? "-0.0" : "0")
+                        : std::to_chars(target, target + kDoubleCharactersMax, value).ptr;
+    *target++ = ',';
+  }
+  text.append(buffer.data(), target);
+  if (values.empty()) text.push_back(']');
+  text.back() = ']';
+  return true;
+}
+
 char* WriteWithExponent(std::string_view digits, int exponent, char* target) {
   *target++ = digits.front();
   if (digits.size() > 1) {
@@ -107,5 +135,9 @@ char* WriteNumbers(std::span<const float> values, char* target) {
   *target++ = ']';
   return target;
 }
+
+bool DoublesText(std::span<const float> values, std::string& text) { return TextOf(values, text); }
+
+bool DoublesText(std::span<const double> values, std::string& text) { return TextOf(values, text); }
 
 }  // namespace interleave
