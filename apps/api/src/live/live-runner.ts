@@ -129,12 +129,11 @@ export class LiveRunner {
     return this.cached.run(prepared, caller.tenant, async (missing) => {
       // What the whole body costs says nothing about a part of its items.
       const bodyBytes = missing === prepared ? heldBytes : undefined;
-      const run = { timeoutMs, priority, signal: hangUp, bodyBytes };
       const charge = this.shares.take(call, missing, backend);
-      const charged = { ...run, onRan: charge.ran };
       // Breakers and turns are those of the live lane.
-      const ran =
-        tier === 'flex' ? runItems(backend, missing, charged).then(allSucceeded) : this.runs.run(missing, { ...charged, share: caller });
+      const share = tier === 'flex' ? undefined : caller;
+      const run = { timeoutMs, priority, signal: hangUp, bodyBytes, onRan: charge.ran, share };
+      const ran = tier === 'flex' ? runItems(backend, missing, run).then(allSucceeded) : this.runs.run(missing, run);
       return ran.finally(charge.end);
     });
   }

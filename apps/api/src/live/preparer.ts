@@ -53,7 +53,8 @@ export class Preparer {
     if (endpoint.kind === 'open-inference') {
       const headerLength = headers['inference-header-content-length'];
       const { body, binary } = await splitInferBody(bytes, headerLength === undefined ? null : String(headerLength), this.jsonLimits);
-      return prepare(endpoint, body, binary, catalog, { ...this.limits, sharedMemory });
+      const { itemsMax, tensorBytesMax, tensorBytesKey } = this.limits;
+      return prepare(endpoint, body, binary, catalog, { itemsMax, tensorBytesMax, tensorBytesKey, sharedMemory });
     }
     if (mediaType(headers) === 'application/octet-stream') throw unsupportedMediaType('application/octet-stream');
     return prepare(endpoint, await parseJsonBodyInSlices(bytes, this.jsonLimits), null, catalog, this.limits);

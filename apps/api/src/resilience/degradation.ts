@@ -62,7 +62,8 @@ export class Degradation {
       return await this.renewal.run(call, async () => {
         prepared = null;
         prepared = await work.prepare(asked, null);
-        return { prepared, ...(await work.run(prepared)) };
+        const { results, cache } = await work.run(prepared);
+        return { prepared, results, cache };
       });
     } catch (error) {
       const { name, version } = prepared === null ? asked : { name: prepared.model, version: prepared.version };

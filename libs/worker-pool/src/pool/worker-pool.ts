@@ -128,7 +128,8 @@ export class WorkerPool implements InferenceBackend {
     return pending.promise;
   }
 
-  checkAhead({ model, version, revision, share, ...request }: UnreadRequest): number {
+  checkAhead(request: UnreadRequest): number {
+    const { model, version, revision, share } = request;
     const report = model === null ? null : resolveModel(this.reports, { model, version, revision });
     const key = report === null ? null : modelKey(report);
     const slots = [...this.slots.values()];
