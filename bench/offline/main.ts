@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { SeededRandom } from '../../test/support/tensors';
 import { Stack } from '../../test/support/stack';
-import { BareRunner, type Run } from '../support/bare-runner';
+import { BareRunner } from '../support/bare-runner';
 import { NodeCpu } from '../support/process-cpu';
 import { LENGTH_MIXES } from '../support/lengths';
 import { calibratedTable, runBatch, tokenCounts, type BatchTimes } from '../support/server-batch';
@@ -27,8 +27,6 @@ const ROWS = 2000;
 const BASELINE_SHARE = 0.05;
 const ROUNDS_DEFAULT = 5;
 const SEED = 11;
-/** Limits of the oracle: what is measured, and what the server's runs are limited to by memory. */
-const ORACLE_LIMITS = { rowsMax: 32, tokensMax: 4096 };
 const ORACLE_SHARE_GOAL = 0.97;
 const ORACLE_SHARE_LIMIT = 0.92;
 const PADDED_SHARE_LIMIT = 0.03;
@@ -94,7 +92,7 @@ function rowsOf(mix: string, seed: number): number[][] {
 async function runMix({ stack, bare, transformers }: Contenders, mix: string, rounds: number): Promise<Mix> {
   const rows = rowsOf(mix, SEED);
   const lengths = rows.map(({ length }) => length);
-  const oracleRuns = longestFirst(await bare.partition(lengths, ORACLE_LIMITS));
+  const oracleRuns = await bare.bestRuns(lengths);
   const rates: Record<string, number[]> = {};
   const times: BatchTimes[] = [];
   const cpuMs: CpuMs[] = [];
@@ -158,11 +156,6 @@ function cpuMsOfRow(server: BatchTimes, oracleSeconds: number, ids: string[], of
 }
 
 const sum = (values: number[]): number => values.reduce((total, value) => total + value, 0);
-
-/** So that the threads end at about the same time. */
-function longestFirst(runs: Run[]): Run[] {
-  return [...runs].sort((a, b) => b.rows * b.length - a.rows * a.length);
-}
 
 function report(result: Mix): void {
   const { mix, table, paddedShare, server, cpuMs } = result;

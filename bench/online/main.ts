@@ -92,14 +92,10 @@ async function systemPids(stack: Stack): Promise<number[]> {
   return [stack.schedulerPid, ...others.flatMap(({ pid }) => pid ?? [])];
 }
 
-async function bareRuns(bare: BareRunner): Promise<Run[]> {
+function bareRuns(bare: BareRunner): Promise<Run[]> {
   const random = new SeededRandom(SEED);
   const lengthOf = LENGTH_MIXES[MIX] ?? (() => 1);
-  const runs = await bare.partition(
-    Array.from({ length: BARE_ROWS }, () => lengthOf(random)),
-    { rowsMax: 32, tokensMax: 4096 },
-  );
-  return runs.sort((a, b) => b.rows * b.length - a.rows * a.length);
+  return bare.bestRuns(Array.from({ length: BARE_ROWS }, () => lengthOf(random)));
 }
 
 const loadOf = ({ url }: Stack, load: number, capacities: number[]): Load => ({

@@ -8,6 +8,9 @@ export interface Run {
   length: number;
 }
 
+/** Limits of the best runs: what is measured, and what the server's runs are limited to by memory. */
+const BEST_LIMITS = { rowsMax: 32, tokensMax: 4096 };
+
 /**
  * Session runs without a server around them (libs/native/bench/bare_runs.cc): same session code and pinned threads as a
  * batch worker's executors. One command at a time.
@@ -24,21 +27,22 @@ export class BareRunner {
     ]);
   }
 
-  /** Costs for `partition`. */
+  /** Costs for `bestRuns`. */
   async setTable(grid: CostGrid): Promise<void> {
     await this.program.ask(tableCommand(grid));
   }
 
-  /** How rows of these lengths divide into the runs that cost least together; limits as in `interleave.yaml`. */
-  async partition(lengths: number[], limits: { rowsMax: number; tokensMax: number }): Promise<Run[]> {
-    const answer = await this.program.ask(['partition', limits.rowsMax, limits.tokensMax, ...lengths].join(' '));
+  /** The runs of rows of these lengths that cost least together; the longest first, so that the threads end at about the same time. */
+  async bestRuns(lengths: number[]): Promise<Run[]> {
+    const answer = await this.program.ask(['partition', BEST_LIMITS.rowsMax, BEST_LIMITS.tokensMax, ...lengths].join(' '));
     return answer
       .trim()
       .split(' ')
       .map((text) => {
         const [rows = 0, length = 0] = text.split('x').map(Number);
         return { rows, length };
-      });
+      })
+      .sort((a, b) => b.rows * b.length - a.rows * a.length);
   }
 
   /** Seconds from the first run's start to the last one's end; a free thread takes the next run. */

@@ -9,6 +9,7 @@ import { BatchStore, isTerminal, LocalStore } from '@app/batches';
 import { openaiClient } from '../../../test/support/batch-job';
 import { residentMiB, Stack } from '../../../test/support/stack';
 import { SeededRandom } from '../../../test/support/tensors';
+import { BareRunner, type Run } from '../../support/bare-runner';
 import { NodeCpu } from '../../support/process-cpu';
 import { calibratedTable, runSeconds } from '../../support/server-batch';
 import { canProfile, hottest, msByStage, RemoteProfiler } from './profile';
@@ -16,13 +17,19 @@ import { stageOf } from './stages';
 
 /**
  * CPU time a row of the processes around a batch, and what the runner's main thread does with it: short texts through `encoder-tiny`.
+ * And the batch's time, from upload to the last row, by that of bare session runs on all CPUs, the best ones for such texts, of which half
+ * are run before and half after it.
  *   node --experimental-websocket main.js [--rows N] [--encoding float|base64] [--duplicates SHARE] [--deterministic] [--no-profile]
  */
 const MODEL = 'encoder-tiny';
 const WORKER = 'default-batch';
 const SEED = 5;
 const LOOK_MS = 50;
+const BARE_ROWS = 40_000;
+/** `http.requestItemsMax` allows 2048. */
+const TOKENIZED_AT_ONCE = 2000;
 const GOAL_US = 40;
+const WALL_GOAL = 1.1;
 const HOTTEST = 25;
 const RESULTS = join('bench', 'results', 'batch-cpu.json');
 const WORDS =
@@ -58,9 +65,11 @@ async function main(): Promise<void> {
   };
   const stack = await Stack.start({ models: [MODEL] });
   try {
-    await calibratedTable(stack, WORKER);
+    const bare = await BareTexts.open(stack);
     await runBatch(stack, { ...options, rows: 2000 });
-    const plain = await runBatch(stack, options);
+    const before = await bare.rowSeconds();
+    const plain = { ...(await runBatch(stack, options)), bareRowUs: [before, await bare.rowSeconds()].map((seconds) => seconds * 1e6) };
+    await bare.close();
     report(options, plain);
     if (!options.profiles) return;
     const profiler = await RemoteProfiler.open(await stack.pidOf('runner'), () => stack.log());
@@ -78,6 +87,52 @@ async function main(): Promise<void> {
   } finally {
     await stack.stop();
   }
+}
+
+/** Bare session runs of texts as the batch has them. */
+class BareTexts {
+  private constructor(
+    private readonly runner: BareRunner,
+    private readonly halves: Run[][],
+  ) {}
+
+  static async open(stack: Stack): Promise<BareTexts> {
+    const table = await calibratedTable(stack, WORKER);
+    const modelPath = join(stack.dir, 'models', MODEL, 'model.onnx');
+    const runner = new BareRunner({ modelPath, output: 'sentence_embedding', cpus: cpus().map((_, index) => index) });
+    await runner.setTable(table);
+    const runs = await runner.bestRuns(await tokenLengths(stack));
+    return new BareTexts(
+      runner,
+      [0, 1].map((half) => runs.filter((_, index) => index % 2 === half)),
+    );
+  }
+
+  /** Of the next half. */
+  async rowSeconds(): Promise<number> {
+    const runs = this.halves.shift() ?? [];
+    return (await this.runner.seconds(runs)) / runs.reduce((rows, run) => rows + run.rows, 0);
+  }
+
+  close(): Promise<void> {
+    return this.runner.close();
+  }
+}
+
+async function tokenLengths(stack: Stack): Promise<number[]> {
+  const random = new SeededRandom(SEED);
+  const lengths: number[] = [];
+  for (let row = 0; row < BARE_ROWS; row += TOKENIZED_AT_ONCE) {
+    const input = Array.from({ length: TOKENIZED_AT_ONCE }, (_, i) => textOf(random, row + i));
+    const response = await fetch(`${stack.url}/v1/tokenize`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ model: MODEL, input }),
+    });
+    const { data } = (await response.json()) as { data: { count: number }[] };
+    lengths.push(...data.map(({ count }) => count));
+  }
+  return lengths;
 }
 
 async function runBatch(stack: Stack, options: Options) {
@@ -134,16 +189,22 @@ async function runBatch(stack: Stack, options: Options) {
   };
 }
 
-type Result = Awaited<ReturnType<typeof runBatch>>;
+type Result = Awaited<ReturnType<typeof runBatch>> & { bareRowUs: number[] };
 
-/** Some eight words each; a share of them again and again. */
+/** Some eight words. */
+function textOf(random: SeededRandom, row: number): string {
+  const words = Array.from({ length: random.integer(4, 12) }, () => WORDS[random.integer(0, WORDS.length - 1)]);
+  return `${words.join(' ')} ${row}.`;
+}
+
+/** A share of them again and again. */
 async function writeRows(path: string, { rows, encoding, duplicates }: Options): Promise<number> {
   const random = new SeededRandom(SEED);
   const file = createWriteStream(path);
   let bytes = 0;
   for (let row = 0; row < rows; row++) {
-    const words = Array.from({ length: random.integer(4, 12) }, () => WORDS[random.integer(0, WORDS.length - 1)]);
-    const input = random.integer(0, 999) < duplicates * 1000 ? `again ${row % 100}` : `${words.join(' ')} ${row}.`;
+    const text = textOf(random, row);
+    const input = random.integer(0, 999) < duplicates * 1000 ? `again ${row % 100}` : text;
     const body = { model: MODEL, input, encoding_format: encoding };
     const line = `${JSON.stringify({ custom_id: `row-${row}`, method: 'POST', url: '/v1/embeddings', body })}\n`;
     bytes += line.length;
@@ -165,7 +226,7 @@ async function sha256Of(stack: Stack, fileId: string): Promise<{ bytes: number; 
   return { bytes, sha256: hash.digest('hex') };
 }
 
-function report({ rows }: Options, { cpuUs, modelUs, seconds, residentMiB: resident, output, inputBytes }: Result): void {
+function report({ rows }: Options, { cpuUs, modelUs, seconds, residentMiB: resident, output, inputBytes, bareRowUs }: Result): void {
   console.log(`${rows} rows of ${MODEL}, ${inputBytes} bytes in, ${output.bytes} out; ${JSON.stringify(seconds)}`);
   console.table(
     Object.entries(cpuUs).map(([step, of]) => ({ step, ...Object.fromEntries(Object.entries(of).map(([id, us]) => [id, us.toFixed(1)])) })),
@@ -174,6 +235,12 @@ function report({ rows }: Options, { cpuUs, modelUs, seconds, residentMiB: resid
   const outside = (all['runner'] ?? 0) + (all['api-1'] ?? 0) + (all['api-2'] ?? 0);
   console.log(
     `runner and api ${outside.toFixed(1)} us a row, goal ${GOAL_US}; batch worker ${(all[WORKER] ?? 0).toFixed(1)}, of them runs ${modelUs.toFixed(1)}`,
+  );
+  const wallUs = ((seconds.upload + seconds.validate + seconds.run) * 1e6) / rows;
+  const bareUs = bareRowUs.reduce((sum, us) => sum + us, 0) / bareRowUs.length;
+  console.log(
+    `${wallUs.toFixed(1)} us of time a row; bare session runs take ${bareRowUs.map((us) => us.toFixed(1)).join(' before and ')} after: ` +
+      `${(wallUs / bareUs).toFixed(3)} times, goal ${WALL_GOAL}`,
   );
   console.log(`resident at most, MiB: ${JSON.stringify(resident)}`);
 }
