@@ -18,7 +18,10 @@ import { CpuWatch, type ProcessCpu } from './cpu-watch';
  */
 const LIVE_MODEL = 'encoder-small';
 const BATCH_MODEL = 'encoder-tiny';
-const BATCH_ROWS = 300_000;
+/** More than the batch lane can run, so that the batch does not end before the last turn. */
+const BATCH_ROWS_PER_SECOND = 8000;
+/** Of a turn, beside the load. */
+const TURN_OVERHEAD_SECONDS = 5;
 const WORDS = ['time', 'river', 'the', 'house', 'of', 'green', 'letters', 'was', 'seen', 'by', 'nobody', 'in', 'winter'];
 const WARM_MS = 1000;
 const CAPACITY_MS = 8000;
@@ -65,7 +68,8 @@ async function measureShare(stack: Stack, share: number, rounds: number, duratio
     send({ peer: 'interleave', url: stack.url, pattern, timeoutMs: null, seed, warmMs: WARM_MS, durationMs: ms });
   const capacity = figuresOf(await load({ callers: CALLERS }, 1, CAPACITY_MS), { durationMs: CAPACITY_MS, deadlineMs: Infinity });
   const perSecond = share * capacity.answeredPerSecond;
-  const batch = await submitEmbeddings(stack, BATCH_MODEL, texts());
+  const batchSeconds = rounds * TURNS.filter((phase) => phase === 'beside').length * (durationMs / 1000 + TURN_OVERHEAD_SECONDS);
+  const batch = await submitEmbeddings(stack, BATCH_MODEL, texts(batchSeconds * BATCH_ROWS_PER_SECOND));
   await until(async () => (await rowsDone(stack)) > 0, READY_MS_MAX, () => 'the batch does not start'); // oxfmt-ignore
   const measured: Measured[] = [];
   for (let turn = 0; turn < rounds * TURNS.length; turn++) {
@@ -122,12 +126,14 @@ async function change(stack: Stack, batch: string, action: 'pause' | 'resume'): 
   if (!answer.ok && answer.status !== 409) throw new Error(`${action}: ${answer.status} ${await answer.text()}`);
   await answer.arrayBuffer();
   // What has begun is ended first.
+  let rows = await rowsDone(stack);
   const isSo = async (): Promise<boolean> => {
-    const before = await rowsDone(stack);
+    const before = rows;
     await sleep(WARM_MS);
-    return (await rowsDone(stack)) > before === (action === 'resume');
+    rows = await rowsDone(stack);
+    return rows > before === (action === 'resume');
   };
-  await until(isSo, READY_MS_MAX, () => `the batch does not ${action}`);
+  await until(isSo, READY_MS_MAX, () => `the batch does not ${action} after ${rows} rows`);
 }
 
 async function untilMeasured(stack: Stack): Promise<void> {
@@ -135,8 +141,8 @@ async function untilMeasured(stack: Stack): Promise<void> {
   await until(isMeasured, READY_MS_MAX, () => 'the models are not measured');
 }
 
-function* texts(): Generator<string> {
-  for (let row = 0; row < BATCH_ROWS; row++) {
+function* texts(rows: number): Generator<string> {
+  for (let row = 0; row < rows; row++) {
     const words = Array.from({ length: 4 + ((row * 7) % 20) }, (_, index) => WORDS[(row * 31 + index * 17) % WORDS.length]);
     yield `${row} ${words.join(' ')}`;
   }
