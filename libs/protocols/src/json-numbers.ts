@@ -8,21 +8,34 @@ const MARK = `#${randomBytes(12).toString('base64url')}#`;
 const MARK_BYTES = Buffer.from(`"${MARK}`);
 const QUOTE = 0x22;
 const DECIMAL = /^-?(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/;
-const MARKED = new RegExp(`"${MARK}([^"]+)"`, 'g');
+
+/** Texts in the order in which `JSON.stringify` comes to them; null: it does not run. */
+let texts: string[] | null = null;
 
 /** A number, or an array of numbers, that is written in JSON as these characters, by `toJsonText` only. */
 export class JsonText {
-  constructor(readonly text: string) {}
+  constructor(private readonly text: string) {}
 
   toJSON(): string {
-    return MARK + this.text;
+    if (texts === null) throw new Error('expected toJsonText for this value');
+    texts.push(this.text);
+    return MARK;
   }
 }
 
 /** JSON of a value that may hold `JsonText`s. */
 export function toJsonText(value: unknown): string {
-  const text = JSON.stringify(value);
-  return text.includes(MARK) ? text.replace(MARKED, '$1') : text;
+  const found: string[] = [];
+  texts = found;
+  let json: string;
+  try {
+    json = JSON.stringify(value);
+  } finally {
+    texts = null;
+  }
+  if (found.length === 0) return json;
+  const [first = '', ...parts] = json.split(`"${MARK}"`);
+  return parts.reduce((text, part, index) => text + (found[index] ?? '') + part, first);
 }
 
 /** The same JSON with the integers at these positions (start and end by turns) as marked strings. */

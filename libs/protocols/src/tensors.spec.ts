@@ -178,6 +178,15 @@ describe('tensors in JSON', () => {
     expect(readTensor(tensor('BYTES', [1], writeTensor(['\ufeffa'], 'BYTES', [1], 'data')))).toEqual(['\ufeffa']);
   });
 
+  it('writes each text in its place, whatever is around it', () => {
+    const floats = (...numbers: number[]) =>
+      tensorToJson(tensor('FP32', [numbers.length], new Uint8Array(Float32Array.from(numbers).buffer)));
+    expect(toJsonText([floats(1, -0), 'a"b', { x: floats(), y: [floats(2.5)] }, null])).toBe(
+      '[[1,-0.0],"a\\"b",{"x":[],"y":[[2.5]]},null]',
+    );
+    expect(() => JSON.stringify(floats(1))).toThrow('expected toJsonText');
+  });
+
   it('writes integers beyond 2^53 with all digits and keeps the sign of zero', () => {
     const wideTensor = tensor('UINT64', [2], new Uint8Array(BigUint64Array.of(2n ** 60n, 2n ** 64n - 1n).buffer));
     expect(toJsonText({ data: readTensor(wideTensor) })).toBe('{"data":[1152921504606846976,18446744073709551615]}');
