@@ -18,8 +18,10 @@ import { CpuWatch, type ProcessCpu } from './cpu-watch';
  */
 const LIVE_MODEL = 'encoder-small';
 const BATCH_MODEL = 'encoder-tiny';
-/** More than the batch lane can run, so that the batch does not end before the last turn. */
-const BATCH_ROWS_PER_SECOND = 8000;
+/** More than the batch lane runs on a CPU, so that the batch does not end before the last turn. */
+const BATCH_ROWS_PER_CPU_SECOND = 4000;
+/** The lines of a batch are one string of at most 512 MiB, 213 bytes a row. */
+const BATCH_ROWS_MAX = 2_400_000;
 /** Of a turn, beside the load. */
 const TURN_OVERHEAD_SECONDS = 5;
 const WORDS = ['time', 'river', 'the', 'house', 'of', 'green', 'letters', 'was', 'seen', 'by', 'nobody', 'in', 'winter'];
@@ -69,7 +71,8 @@ async function measureShare(stack: Stack, share: number, rounds: number, duratio
   const capacity = figuresOf(await load({ callers: CALLERS }, 1, CAPACITY_MS), { durationMs: CAPACITY_MS, deadlineMs: Infinity });
   const perSecond = share * capacity.answeredPerSecond;
   const batchSeconds = rounds * TURNS.filter((phase) => phase === 'beside').length * (durationMs / 1000 + TURN_OVERHEAD_SECONDS);
-  const batch = await submitEmbeddings(stack, BATCH_MODEL, texts(batchSeconds * BATCH_ROWS_PER_SECOND));
+  const batchRows = Math.min(BATCH_ROWS_MAX, batchSeconds * BATCH_ROWS_PER_CPU_SECOND * availableParallelism());
+  const batch = await submitEmbeddings(stack, BATCH_MODEL, texts(batchRows));
   await until(async () => (await rowsDone(stack)) > 0, READY_MS_MAX, () => 'the batch does not start'); // oxfmt-ignore
   const measured: Measured[] = [];
   for (let turn = 0; turn < rounds * TURNS.length; turn++) {

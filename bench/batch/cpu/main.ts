@@ -18,7 +18,7 @@ import { stageOf } from './stages';
 /**
  * CPU time a row of the processes around a batch, and what the runner's main thread does with it: short texts through `encoder-tiny`.
  * And the batch's time, from upload to the last row, by that of bare session runs on all CPUs, the best ones for such texts, of which half
- * are run before and half after it.
+ * are run before and half after it. Not with --duplicates or --deterministic, which change what is run.
  *   node --experimental-websocket main.js [--rows N] [--encoding float|base64] [--duplicates SHARE] [--deterministic] [--no-profile]
  */
 const MODEL = 'encoder-tiny';
@@ -65,7 +65,7 @@ async function main(): Promise<void> {
   };
   const stack = await Stack.start({ models: [MODEL] });
   try {
-    const bare = await BareTexts.open(stack);
+    const bare = await BareTexts.open(stack, options.rows);
     await runBatch(stack, { ...options, rows: 2000 });
     const before = await bare.rowSeconds();
     const plain = { ...(await runBatch(stack, options)), bareRowUs: [before, await bare.rowSeconds()].map((seconds) => seconds * 1e6) };
@@ -96,12 +96,13 @@ class BareTexts {
     private readonly halves: Run[][],
   ) {}
 
-  static async open(stack: Stack): Promise<BareTexts> {
+  /** `rows`: of the batch. */
+  static async open(stack: Stack, rows: number): Promise<BareTexts> {
     const table = await calibratedTable(stack, WORKER);
     const modelPath = join(stack.dir, 'models', MODEL, 'model.onnx');
     const runner = new BareRunner({ modelPath, output: 'sentence_embedding', cpus: cpus().map((_, index) => index) });
     await runner.setTable(table);
-    const runs = await runner.bestRuns(await tokenLengths(stack));
+    const runs = await runner.bestRuns(await tokenLengths(stack, rows));
     return new BareTexts(
       runner,
       [0, 1].map((half) => runs.filter((_, index) => index % 2 === half)),
@@ -119,11 +120,12 @@ class BareTexts {
   }
 }
 
-async function tokenLengths(stack: Stack): Promise<number[]> {
+/** Of texts from all over the batch: the numbers of later rows have more tokens. */
+async function tokenLengths(stack: Stack, rows: number): Promise<number[]> {
   const random = new SeededRandom(SEED);
   const lengths: number[] = [];
   for (let row = 0; row < BARE_ROWS; row += TOKENIZED_AT_ONCE) {
-    const input = Array.from({ length: TOKENIZED_AT_ONCE }, (_, i) => textOf(random, row + i));
+    const input = Array.from({ length: TOKENIZED_AT_ONCE }, (_, i) => textOf(random, Math.floor(((row + i) * rows) / BARE_ROWS)));
     const response = await fetch(`${stack.url}/v1/tokenize`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
@@ -226,7 +228,10 @@ async function sha256Of(stack: Stack, fileId: string): Promise<{ bytes: number; 
   return { bytes, sha256: hash.digest('hex') };
 }
 
-function report({ rows }: Options, { cpuUs, modelUs, seconds, residentMiB: resident, output, inputBytes, bareRowUs }: Result): void {
+function report(
+  { rows, duplicates, deterministic }: Options,
+  { cpuUs, modelUs, seconds, residentMiB: resident, output, inputBytes, bareRowUs }: Result,
+): void {
   console.log(`${rows} rows of ${MODEL}, ${inputBytes} bytes in, ${output.bytes} out; ${JSON.stringify(seconds)}`);
   console.table(
     Object.entries(cpuUs).map(([step, of]) => ({ step, ...Object.fromEntries(Object.entries(of).map(([id, us]) => [id, us.toFixed(1)])) })),
@@ -238,10 +243,12 @@ function report({ rows }: Options, { cpuUs, modelUs, seconds, residentMiB: resid
   );
   const wallUs = ((seconds.upload + seconds.validate + seconds.run) * 1e6) / rows;
   const bareUs = bareRowUs.reduce((sum, us) => sum + us, 0) / bareRowUs.length;
-  console.log(
-    `${wallUs.toFixed(1)} us of time a row; bare session runs take ${bareRowUs.map((us) => us.toFixed(1)).join(' before and ')} after: ` +
-      `${(wallUs / bareUs).toFixed(3)} times, goal ${WALL_GOAL}`,
-  );
+  const isComparable = duplicates === 0 && !deterministic;
+  if (isComparable)
+    console.log(
+      `${wallUs.toFixed(1)} us of time a row; bare session runs take ${bareRowUs.map((us) => us.toFixed(1)).join(' before and ')} after: ` +
+        `${(wallUs / bareUs).toFixed(3)} times, goal ${WALL_GOAL}`,
+    );
   console.log(`resident at most, MiB: ${JSON.stringify(resident)}`);
 }
 

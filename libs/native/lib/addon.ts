@@ -109,7 +109,7 @@ export interface NativeAddon {
    * 23 bytes for each number and 23 more.
    */
   writeFloats(values: Float32Array, target: Uint8Array, at: number): number;
-  /** The JSON array of these numbers; null where one is not finite. Throws where it is longer than a string can be. */
+  /** The JSON array of these numbers; null where one is not finite. Throws a RangeError where it is longer than a string can be. */
   doublesText(values: Float32Array | Float64Array): string | null;
 }
 

@@ -39,6 +39,9 @@ function parse(bytes: Uint8Array, counts: JsonCounts): unknown {
   const tally = { keys: 0 };
   const exact = settle(value, tally, hasWide);
   if (tally.keys !== counts.keys) {
+    // An integer in a key's place has become a key.
+    const fault = hasWide ? faultOf(decode(bytes)) : null;
+    if (fault !== null) throw unparsable(fault);
     const path = findRepeatedKey(decode(bytes));
     throw refuse(`expected each key once but ${path} occurs twice`, path);
   }
@@ -57,9 +60,22 @@ function parseText(text: string, bytes: Uint8Array, { oddWordEnd }: JsonCounts):
   } catch (error) {
     if (text === '') throw refuse('expected a JSON body but it is empty');
     if (oddWordEnd !== null) throw oddWord(decode(bytes.subarray(0, oddWordEnd)));
-    throw refuse(`expected a JSON body but it cannot be parsed: ${(error as Error).message}`);
+    // Marks of ours would be in what the error quotes.
+    throw unparsable(faultOf(decode(bytes)) ?? (error as Error).message);
   }
 }
+
+/** What is wrong with a text that is no JSON; null: nothing is. */
+function faultOf(text: string): string | null {
+  try {
+    JSON.parse(text);
+    return null;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+const unparsable = (fault: string): InterleaveError => refuse(`expected a JSON body but it cannot be parsed: ${fault}`);
 
 /** For `NaN`, `Infinity`, `None` and the like, which many a client writes. */
 function oddWord(textBefore: string): InterleaveError {

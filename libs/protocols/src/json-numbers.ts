@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 
 /**
- * `JSON.parse` and `JSON.stringify` know doubles only. Numbers that are none travel through them as strings that begin
- * with this mark; nobody outside of the process can guess it, so no caller's string is taken for one.
+ * `JSON.parse` and `JSON.stringify` know doubles only. Other numbers travel through the first one as strings that begin with this mark, and
+ * ready texts through the second one as the mark alone. Nobody outside of the process can guess it, so no caller's string is taken for one.
  */
 const MARK = `#${randomBytes(12).toString('base64url')}#`;
 const MARK_BYTES = Buffer.from(`"${MARK}`);

@@ -20,11 +20,11 @@ export function readTensor(tensor: Tensor): Element[] {
   return Array.from({ length: Math.floor(data.byteLength / bytes) }, (_, i) => read(i * bytes));
 }
 
-/** As `readTensor`; floats as the text of their array, which costs a third of what their numbers do. */
+/** As `readTensor`; FP32 and FP64 as the text of their array, which costs a third of what their numbers do. */
 export function tensorToJson(tensor: Tensor): Element[] | JsonText {
   const floats = floatsOf(tensor);
   const text = floats === null ? null : doublesText(floats);
-  // It says which number JSON cannot carry.
+  // Where there is no text, `readTensor` says which number JSON cannot carry.
   return text === null ? readTensor(tensor) : new JsonText(text);
 }
 

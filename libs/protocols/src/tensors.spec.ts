@@ -187,6 +187,16 @@ describe('tensors in JSON', () => {
     expect(() => JSON.stringify(floats(1))).toThrow('expected toJsonText');
   });
 
+  it('writes floats at any address', () => {
+    const bytes = new Uint8Array(Float64Array.of(0.1, -2).buffer);
+    for (const part of [Uint8Array, Buffer]) {
+      const shifted = part.from([7, ...bytes]).subarray(1);
+      expect(toJsonText(tensorToJson(tensor('FP64', [2], shifted)))).toBe('[0.1,-2]');
+      const floats = toJsonText(tensorToJson(tensor('FP32', [4], shifted)));
+      expect(JSON.parse(floats)).toEqual(Array.from(new Float32Array(bytes.buffer)));
+    }
+  });
+
   it('writes integers beyond 2^53 with all digits and keeps the sign of zero', () => {
     const wideTensor = tensor('UINT64', [2], new Uint8Array(BigUint64Array.of(2n ** 60n, 2n ** 64n - 1n).buffer));
     expect(toJsonText({ data: readTensor(wideTensor) })).toBe('{"data":[1152921504606846976,18446744073709551615]}');

@@ -7,6 +7,7 @@ import {
   parseEndpoint,
   prepare,
   runItems,
+  toJsonText,
   type Endpoint,
   type PreparedItems,
   type PreparedRequest,
@@ -51,7 +52,7 @@ describe('CachedRuns', () => {
   const fresh = async (request: PreparedItems) =>
     allSucceeded(await runItems(backend, request, { timeoutMs: null, priority: 0, signal: null }));
   const bytesOf = (response: ResponseBody): string =>
-    response.kind === 'bytes' ? Buffer.from(response.body).toString('hex') : JSON.stringify(response.body);
+    response.kind === 'bytes' ? Buffer.from(response.body).toString('hex') : toJsonText(response.body);
   const ask = async (endpoint: Endpoint, body: object, tenant = 't'): Promise<[string, CacheUse | null]> => {
     const request = await prepared(endpoint, body);
     const { results, cache } = await runs.run(request, tenant, fresh);

@@ -60,8 +60,9 @@ Napi::Value DoublesText(const Napi::CallbackInfo& info) {
   if (!isFinite) return info.Env().Null();
   // All of it is ASCII.
   napi_value string = nullptr;
-  if (napi_create_string_latin1(info.Env(), text.data(), text.size(), &string) != napi_ok)
-    throw Napi::Error::New(info.Env());
+  if (napi_create_string_latin1(info.Env(), text.data(), text.size(), &string) != napi_ok) {
+    throw Napi::RangeError::New(info.Env(), "the text of these numbers is longer than a string can be");
+  }
   return Napi::Value(info.Env(), string);
 }
 

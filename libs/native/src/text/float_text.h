@@ -17,8 +17,8 @@ char* WriteNumber(float value, char* target);
 // Writes `[1,0.5]`. Precondition: room for 2 + values.size() * kNumberCharactersMax characters.
 char* WriteNumbers(std::span<const float> values, char* target);
 
-// `[1,-0.0,0.10000000149011612]`: the fewest digits that mean the same double, as std::to_chars has them, and -0 with
-// its sign. False where a number is not finite; `text` is of no use then.
+// `[1,-0.0,0.10000000149011612]`: the fewest characters that mean the same double, as std::to_chars has them, and -0
+// with its sign. False where a number is not finite; `text` is of no use then.
 bool DoublesText(std::span<const float> values, std::string& text);
 bool DoublesText(std::span<const double> values, std::string& text);
 
