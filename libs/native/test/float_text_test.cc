@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <limits>
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -105,6 +106,28 @@ TEST(FloatText, WritesArrays) {
   const std::vector<float> values = {1, -0.5F};
   EXPECT_EQ(std::string(text, WriteNumbers(values, text)), "[1,-0.5]");
   EXPECT_EQ(std::string(text, WriteNumbers({}, text)), "[]");
+}
+
+TEST(DoublesText, ReadsBackAsTheSameDoublesAndHasNoTextForOthers) {
+  std::vector<double> values = {-0x1p-1022, -0x1.fffffffffffffp1023, 0x1p-1074, 0, -0.0, 0x1p60};
+  std::mt19937_64 random(7);
+  while (values.size() < 1025) {
+    const auto value = std::bit_cast<double>(static_cast<std::uint64_t>(random()));
+    if (std::isfinite(value)) values.push_back(value);
+  }
+  std::string text;
+  ASSERT_TRUE(DoublesText(std::span<const double>(values), text));
+  const char* at = text.c_str();
+  for (const double value : values) {
+    char* end = nullptr;
+    ASSERT_EQ(std::bit_cast<std::uint64_t>(std::strtod(at + 1, &end)), std::bit_cast<std::uint64_t>(value)) << value;
+    at = end;
+  }
+  EXPECT_STREQ(at, "]");
+  ASSERT_TRUE(DoublesText(std::span<const float>(), text));
+  EXPECT_EQ(text, "[]");
+  values.back() = std::numeric_limits<double>::infinity();
+  EXPECT_FALSE(DoublesText(std::span<const double>(values), text));
 }
 
 }  // namespace
