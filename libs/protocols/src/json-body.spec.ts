@@ -66,6 +66,7 @@ describe('parseJsonBody', () => {
     ['nothing', '', /it is empty/],
     ['half an object', '{"a": 1', /cannot be parsed/],
     ['a wide integer for a key', '{12345678901234567890: 1}', /cannot be parsed: Expected property name .* JSON at position 1/],
+    ['a wide integer for a key beside a repeated key', '{"a":1,"a":2,12345678901234567890:3}', /cannot be parsed: .*position 13/],
     ['a fault before a wide integer', '[,12345678901234567890]', /cannot be parsed: Unexpected token ',', "\[,123/],
     ['NaN', '{"a": NaN}', /expected a value that JSON has for a but received "NaN"/],
     ['Infinity far down', '{"a": [{"b": "NaN"}, {"b": [1, true, -Infinity, NaN]}]}', /for a\[1\]\.b\[2\] but received "-Infinity"/],

@@ -2,7 +2,7 @@ import { isAscii, isUtf8, transcode } from 'node:buffer';
 import { InterleaveError } from '@app/contracts';
 import { quote } from './checks';
 import { checkJsonBounds, checkJsonBoundsInSlices, type JsonCounts, type JsonLimits } from './json-bounds';
-import { markIntegers, unmarked } from './json-numbers';
+import { isMarked, markIntegers, unmarked } from './json-numbers';
 import { findRepeatedKey, pathAtEnd } from './json-walk';
 
 const BYTE_ORDER_MARK = Buffer.from('\ufeff');
@@ -36,12 +36,11 @@ function parse(bytes: Uint8Array, counts: JsonCounts): unknown {
   const { wideIntegers } = counts;
   const hasWide = wideIntegers.length > 0;
   const value = parseText(decode(hasWide ? markIntegers(bytes, wideIntegers) : bytes), bytes, counts);
-  const tally = { keys: 0 };
+  const tally = { keys: 0, hasMarkedKey: false };
   const exact = settle(value, tally, hasWide);
+  // An integer in a key's place has become a string.
+  if (tally.hasMarkedKey) throw unparsable(faultOf(decode(bytes)) ?? 'a number is no key');
   if (tally.keys !== counts.keys) {
-    // An integer in a key's place has become a key.
-    const fault = hasWide ? faultOf(decode(bytes)) : null;
-    if (fault !== null) throw unparsable(fault);
     const path = findRepeatedKey(decode(bytes));
     throw refuse(`expected each key once but ${path} occurs twice`, path);
   }
@@ -88,7 +87,7 @@ function oddWord(textBefore: string): InterleaveError {
 }
 
 /** Puts bigints where marked strings are, and counts the keys of all objects. Depth is bounded by then. */
-function settle(value: unknown, tally: { keys: number }, hasWide: boolean): unknown {
+function settle(value: unknown, tally: { keys: number; hasMarkedKey: boolean }, hasWide: boolean): unknown {
   if (typeof value === 'string') return hasWide ? unmarked(value) : value;
   if (typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) {
@@ -101,6 +100,7 @@ function settle(value: unknown, tally: { keys: number }, hasWide: boolean): unkn
   const object = value as Record<string, unknown>;
   for (const key of Object.keys(object)) {
     if (key === '__proto__') throw refuse('expected no key "__proto__"');
+    if (hasWide && isMarked(key)) tally.hasMarkedKey = true;
     tally.keys++;
     object[key] = settle(object[key], tally, hasWide);
   }

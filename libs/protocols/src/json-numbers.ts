@@ -59,9 +59,11 @@ export function markIntegers(bytes: Uint8Array, positions: readonly number[]): U
   return marked;
 }
 
+export const isMarked = (text: string): boolean => text.startsWith(MARK);
+
 /** The integer that a marked string stands for, as bigint beyond 2^53; any other string as it is. */
 export function unmarked(text: string): string | number | bigint {
-  if (!text.startsWith(MARK)) return text;
+  if (!isMarked(text)) return text;
   const digits = text.slice(MARK.length);
   const value = Number(digits);
   return Number.isSafeInteger(value) ? value : BigInt(digits);
