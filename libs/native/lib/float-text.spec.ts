@@ -78,7 +78,7 @@ describe('doublesText', () => {
     expect(JSON.parse(doublesText(values) ?? '')).toEqual(Array.from(values));
   });
 
-  it('has the fewest digits, and the sign of zero', () => {
+  it('has no more digits than the double needs, and the sign of zero', () => {
     expect(doublesText(Float32Array.of(0.1, 0, -0, 3, -1.5))).toBe('[0.10000000149011612,0,-0.0,3,-1.5]');
     expect(doublesText(Float64Array.of(0.1))).toBe('[0.1]');
   });

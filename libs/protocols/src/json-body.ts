@@ -53,14 +53,15 @@ function decode(bytes: Uint8Array): string {
   return isAscii(buffer) ? buffer.toString('latin1') : transcode(buffer, 'utf8', 'utf16le').toString('utf16le');
 }
 
-function parseText(text: string, bytes: Uint8Array, { oddWordEnd }: JsonCounts): unknown {
+function parseText(text: string, bytes: Uint8Array, { oddWordEnd, wideIntegers }: JsonCounts): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch (error) {
     if (text === '') throw refuse('expected a JSON body but it is empty');
     if (oddWordEnd !== null) throw oddWord(decode(bytes.subarray(0, oddWordEnd)));
-    // Marks of ours would be in what the error quotes.
-    throw unparsable(faultOf(decode(bytes)) ?? (error as Error).message);
+    // Where there are marks of ours, the error would quote them.
+    const fault = wideIntegers.length === 0 ? null : faultOf(decode(bytes));
+    throw unparsable(fault ?? (error as Error).message);
   }
 }
 
