@@ -97,6 +97,28 @@ describe('a text model', () => {
     await expect((await open()).encode([text], TRUNCATE)).rejects.toThrow(/whose 8 tokens that are kept lie in 2048 characters/);
   });
 
+  it.each([
+    ['digits in groups of three', { type: 'Split', pattern: { Regex: '[0-9]{1,3}' }, behavior: 'Isolated', invert: false }],
+    ['groups of any four characters', { type: 'Split', pattern: { Regex: '.{4}' }, behavior: 'Isolated', invert: false }],
+  ])('takes the start away from the tokens of the whole text, however long: %s', async (_, pre_tokenizer) => {
+    const vocab = Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [String(i), i]));
+    const definition = { added_tokens: [], post_processor: null, pre_tokenizer, model: { type: 'WordLevel', unk_token: '0', vocab } };
+    const model = await open({ definition });
+    const digits = (count: number): string => Array.from({ length: count }, (_, i) => (i % 9) + 1).join('');
+    for (const count of [30, CHARACTERS_MAX + 1, CHARACTERS_MAX + 2, CHARACTERS_MAX + 3]) {
+      const whole = await model.tokenize([digits(count)], { promptName: null, addSpecialTokens: true, spans: false });
+      expect(idsOf(await model.encode([digits(count)], { ...TRUNCATE, truncationSide: 'left' }))).toEqual(whole[0]?.ids.slice(-MAX_TOKENS));
+    }
+  });
+
+  it('refuses a text too long to be tokenized whole, and takes what it says to send', async () => {
+    const model = await open();
+    const encode = (text: string): Promise<TextRow[]> => model.encode([text], { ...TRUNCATE, truncationSide: 'left' });
+    const text = 'a '.repeat(150_000);
+    await expect(encode(text)).rejects.toThrow(/at most 262144 characters .* received 300000; send the last 262144 characters/);
+    expect(idsOf(await encode(text.slice(-262_144)))).toHaveLength(MAX_TOKENS);
+  });
+
   it('refuses token ids that may be of another tokenizer, and says what to send', async () => {
     const model = await open();
     for (const ids of [[9906, 1917], [2, 100, 3], [0]]) {

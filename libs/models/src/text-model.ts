@@ -16,12 +16,17 @@ import { describeSpecs, type RowContext, type TaskHead } from './heads/head';
 import type { PositionRule, TextManifest } from './manifest';
 import { ModelFileError } from './model-files';
 import { RowTensors, type TokenNumbers } from './row-tensors';
-import type { CutText, TextTokenizer, TokenizedText } from './tokenizer';
+import type { CutText, TextAndPair, TextTokenizer, TokenizedText } from './tokenizer';
 import type { TruncationSide } from './tokenizer-config';
 import type { DimensionsRule, EncodeOptions, Prediction, ScoredClass, TextInput, TextModel, TextRow, TokenizeOptions } from './types';
 
-/** Longer texts are refused, or cut, before they are tokenized: tokenizing them would cost seconds. */
+/** Longer texts are refused, or lose their end, before they are tokenized: tokenizing them would cost seconds. */
 const CHARACTERS_PER_TOKEN_MAX = 256;
+/**
+ * Of a text that is tokenized whole, where that is more. One that loses its start is: behind a start that is missing, words may become
+ * other tokens, as digits in groups of three are counted from the first one on.
+ */
+const WHOLE_CHARACTERS_MAX = 256 * 1024;
 const SHORTEN_OR_CUT = 'shorten the input, or have it cut by "parameters": {"truncate": true}';
 
 const SHOWN_CHARACTERS_MAX = 64;
@@ -185,7 +190,7 @@ class BoundTextModel implements TextModel {
 
   async tokenize(inputs: TextInput[], options: TokenizeOptions): Promise<TokenizedText[]> {
     const prompt = this.promptOf(options);
-    const texts = inputs.map((input, i) => this.checkText(input, prompt, i, { truncate: false }));
+    const texts = inputs.map((input, i) => this.checkWhole(textsOf(input), prompt, i));
     const rows: TokenizedText[] = [];
     while (rows.length < texts.length)
       rows.push(...(await this.tokenizer.encode(texts.slice(rows.length, endOfTurn(texts, rows.length)), options)));
@@ -249,19 +254,30 @@ class BoundTextModel implements TextModel {
   }
 
   private checkText(input: TextInput, prompt: string, index: number, options: Pick<EncodeOptions, 'truncate' | 'truncationSide'>): CutText {
-    const { text: own, text_pair: pair = null } = typeof input === 'string' ? { text: input } : input;
-    const text = prompt + own;
-    checkCharacters(text, 'the text', index);
-    checkCharacters(pair ?? '', 'text_pair', index);
+    const texts = textsOf(input);
     const charactersMax = this.maxTokens * CHARACTERS_PER_TOKEN_MAX;
+    const [text, pair] = [prompt + texts.text, texts.pair];
     const isCut = [text.length > charactersMax, (pair?.length ?? 0) > charactersMax] as const;
-    if (!isCut.includes(true)) return { text, pair };
-    const cut = (long: string): string => cutText(long, charactersMax, this.tokenizer.sideOf(this.sideOf(options)));
-    if (options.truncate) return { text: cut(text), pair: pair === null ? null : cut(pair), isCut };
+    const losesStart = options.truncate && this.tokenizer.sideOf(this.sideOf(options)) === 'left';
+    if (losesStart || !isCut.includes(true)) return this.checkWhole(texts, prompt, index);
+    checkTexts(texts, index);
+    if (options.truncate) return { text: cutText(text, charactersMax), pair: pair === null ? null : cutText(pair, charactersMax), isCut };
     const characters = Math.max(text.length, pair?.length ?? 0);
     throw refused(
       index,
       `expected at most ${this.maxTokens} tokens, so at most ${charactersMax} characters, but received ${characters} characters; ${SHORTEN_OR_CUT}`,
+    );
+  }
+
+  /** All of it will be tokenized. */
+  private checkWhole(texts: TextAndPair, prompt: string, index: number): TextAndPair {
+    checkTexts(texts, index);
+    const charactersMax = Math.max(this.maxTokens * CHARACTERS_PER_TOKEN_MAX, WHOLE_CHARACTERS_MAX);
+    const characters = Math.max(texts.text.length, texts.pair?.length ?? 0);
+    if (characters <= charactersMax) return { text: prompt + texts.text, pair: texts.pair };
+    throw refused(
+      index,
+      `expected at most ${charactersMax} characters of a text that is tokenized from its start on but received ${characters}; send the last ${charactersMax} characters`,
     );
   }
 
@@ -355,10 +371,13 @@ async function allInOrder<T>(promises: Promise<T>[]): Promise<T[]> {
   return values;
 }
 
-/** At most `charactersMax` UTF-16 units; never cuts a pair of surrogates in two, as half of one is no character. */
-export function cutText(text: string, charactersMax: number, side: TruncationSide): string {
-  const kept = side === 'right' ? text.slice(0, charactersMax) : text.slice(-charactersMax);
-  return side === 'right' ? kept.replace(/[\ud800-\udbff]$/, '') : kept.replace(/^[\udc00-\udfff]/, '');
+function textsOf(input: TextInput): TextAndPair {
+  return typeof input === 'string' ? { text: input, pair: null } : { text: input.text, pair: input.text_pair ?? null };
+}
+
+/** The first `charactersMax` UTF-16 units; never cuts a pair of surrogates in two, as half of one is no character. */
+export function cutText(text: string, charactersMax: number): string {
+  return text.slice(0, charactersMax).replace(/[\ud800-\udbff]$/, '');
 }
 
 /** Where a turn ends that begins at `start`: after one text at least. */
@@ -368,6 +387,11 @@ function endOfTurn(texts: CutText[], start: number): number {
   for (let characters = 0; end < last && characters < CHARACTERS_PER_TURN; end++)
     characters += (texts[end]?.text.length ?? 0) + (texts[end]?.pair?.length ?? 0);
   return end;
+}
+
+function checkTexts({ text, pair }: TextAndPair, index: number): void {
+  checkCharacters(text, 'the text', index);
+  checkCharacters(pair ?? '', 'text_pair', index);
 }
 
 /** Half of a surrogate pair is no character: tokenizers would take U+FFFD in its place. */
