@@ -59,6 +59,11 @@ const auto kLargest = [](Graph& g, const char* from) {
   g.Node("ReduceMax", {from}, {"y"}, {{"axes", std::vector<int>{1}}, {"keepdims", 1}});
 };
 
+// x as [batch, 4, tokens], "t".
+const auto kTransposed = [](Graph& g, const char* from) {
+  g.Node("Transpose", {from}, {"t"}, {{"perm", std::vector<int>{0, 2, 1}}});
+};
+
 TEST(PaddedPlaces, AreSeenWhereAnAnswerMayDependOnThem) {
   const std::vector<Case> cases{
       {"a fill that real ones pass",
@@ -152,6 +157,76 @@ TEST(PaddedPlaces, AreSeenWhereAnAnswerMayDependOnThem) {
          g.Node("ReduceMax", {"ids"}, {"n"}, {{"axes", std::vector<int>{1}}, {"keepdims", 1}})
              .Node("Gather", {"table", "n"}, {"y"});
        }},
+      {"windows that are wider than tried rows",
+       [](Graph& g) {
+         g.Initializer("w", kFloat, {4, 4, 64}, test::Weights(1024)).Node("Mul", {"x", "m"}, {"v"});
+         kTransposed(g, "v");
+         g.Node("Conv", {"t", "w"}, {"c"}, {{"strides", std::vector<int>{64}}, {"pads", std::vector<int>{0, 63}}});
+         g.Node("ReduceSum", {"c", "axis2"}, {"y"}, {{"keepdims", 1}});
+       }},
+      {"windows of windows",
+       [](Graph& g) {
+         g.Initializer("w", kFloat, {4, 4, 5}, test::Weights(80)).Node("Mul", {"x", "m"}, {"v"});
+         kTransposed(g, "v");
+         g.Node("Conv", {"t", "w"}, {"c"}, {{"strides", std::vector<int>{5}}, {"pads", std::vector<int>{0, 4}}});
+         g.Node("Conv", {"c", "w"}, {"d"}, {{"strides", std::vector<int>{5}}, {"pads", std::vector<int>{0, 4}}});
+         g.Node("ReduceSum", {"d", "axis2"}, {"y"}, {{"keepdims", 1}});
+       }},
+      {"places far apart",
+       [](Graph& g) {
+         g.Initializer("w", kFloat, {4, 4, 2}, test::Weights(32));
+         kTransposed(g, "x");
+         g.Node("Conv", {"t", "w"}, {"y"}, {{"dilations", std::vector<int>{64}}, {"pads", std::vector<int>{0, 64}}});
+       }},
+      {"the places from the 64th on",
+       [](Graph& g) {
+         g.Initializer<std::int64_t>("63", kInt64, {1}, {63}).Node("Slice", {"x", "63", "far", "axis1"}, {"v"});
+         kSummed(g, "v");
+       }},
+      {"pieces of 64 places",
+       [](Graph& g) {
+         g.Initializer<std::int64_t>("64", kInt64, {1}, {64})
+             .Initializer<std::int64_t>("pieces", kInt64, {4}, {0, -1, 64, 4})
+             .Initializer<std::int64_t>("none", kInt64, {1}, {0})
+             .Node("Shape", {"x"}, {"s"})
+             .Node("Gather", {"s", "axis1"}, {"length"})
+             .Node("Neg", {"length"}, {"less"})
+             .Node("Mod", {"less", "64"}, {"missing"});
+         g.Node("Concat", {"none", "none", "none", "none", "missing", "none"}, {"pads"}, {{"axis", 0}})
+             .Node("Mul", {"x", "m"}, {"v"})
+             .Node("Pad", {"v", "pads"}, {"p"})
+             .Node("Reshape", {"p", "pieces"}, {"r"})
+             .Node("ReduceSum", {"r", "axis2"}, {"z"}, {{"keepdims", 0}});
+         g.Node("Tanh", {"z"}, {"w"});
+         kSummed(g, "w");
+       }},
+      {"the sixth place",
+       [](Graph& g) {
+         g.Initializer<std::int64_t>("5", kInt64, {1}, {5}).Node("Gather", {"x", "5"}, {"y"}, {{"axis", 1}});
+       }},
+      {"the largest three",
+       [](Graph& g) {
+         g.Initializer<std::int64_t>("3", kInt64, {1}, {3})
+             .Node("Where", {"visible", "x", "-1e9"}, {"w"})
+             .Node("TopK", {"w", "3"}, {"y", "at"}, {{"axis", 1}});
+       }},
+      {"the mean of all places",
+       [](Graph& g) {
+         g.Node("Mul", {"x", "m"}, {"v"})
+             .Node("ReduceMean", {"v"}, {"y"}, {{"axes", std::vector<int>{1}}, {"keepdims", 1}});
+       }},
+      {"the largest of all places", [](Graph& g) { kLargest(g, "x"); }},
+      {"the largest of what is made of zeros",
+       [](Graph& g) {
+         g.Initializer("w", kFloat, {4, 4}, test::Weights(16)).Node("Mul", {"x", "m"}, {"v"});
+         g.Node("MatMul", {"v", "w"}, {"z"});
+         kLargest(g, "z");
+       }},
+      {"the largest of far fills that are brought near",
+       [](Graph& g) {
+         g.Node("Where", {"visible", "x", "-1e9"}, {"v"}).Node("Sigmoid", {"v"}, {"z"});
+         kLargest(g, "z");
+       }},
       {"places masked by their ids",
        [](Graph& g) {
          g.Node("Equal", {"ids", "nought"}, {"n"})
@@ -216,6 +291,38 @@ TEST(PaddedPlaces, AreLeftAloneWhereTheyAreHidden) {
          g.Node("Add", {"ids", "one"}, {"next"})
              .Node("Gather", {"table", "next"}, {"e"})
              .Node("Add", {"x", "e"}, {"y"});
+       }},
+      {"narrow windows of masked places",
+       [](Graph& g) {
+         g.Initializer("w", kFloat, {4, 4, 3}, test::Weights(48)).Node("Mul", {"x", "m"}, {"v"});
+         kTransposed(g, "v");
+         g.Node("Conv", {"t", "w"}, {"c"}, {{"pads", std::vector<int>{1, 1}}})
+             .Node("Transpose", {"c"}, {"b"}, {{"perm", std::vector<int>{0, 2, 1}}})
+             .Node("Mul", {"b", "m"}, {"z"});
+         kSummed(g, "z");
+       }},
+      {"heads, and all tokens in one row",
+       [](Graph& g) {
+         g.Initializer<std::int64_t>("heads", kInt64, {4}, {0, -1, 2, 2})
+             .Initializer<std::int64_t>("flat", kInt64, {2}, {-1, 4})
+             .Node("Shape", {"x"}, {"s"})
+             .Node("Reshape", {"x", "heads"}, {"h"})
+             .Node("Transpose", {"h"}, {"q"}, {{"perm", std::vector<int>{0, 2, 1, 3}}})
+             .Node("Transpose", {"q"}, {"k"}, {{"perm", std::vector<int>{0, 2, 1, 3}}});
+         g.Node("Reshape", {"k", "flat"}, {"f"}).Node("Reshape", {"f", "s"}, {"z"}).Node("Mul", {"z", "m"}, {"v"});
+         kSummed(g, "v");
+       }},
+      {"the first place",
+       [](Graph& g) {
+         g.Node("Slice", {"x", "first", "axis1", "axis1"}, {"a"}).Node("Gather", {"x", "first"}, {"b"}, {{"axis", 1}});
+         g.Node("Add", {"a", "b"}, {"y"});
+       }},
+      {"the largest of a bias that goes on",
+       [](Graph& g) {
+         g.Node("Mul", {"hidden", "-1e9"}, {"bias"})
+             .Node("Add", {"bias", "x"}, {"w"})
+             .Node("Cast", {"w"}, {"v"}, {{"to", kFloat}});
+         kLargest(g, "v");
        }},
       {"the first place of the mask",
        [](Graph& g) {

@@ -10,6 +10,7 @@ namespace {
 
 using test::Dims;
 using test::Graph;
+using test::kBool;
 using test::kFloat;
 using test::kInt64;
 
@@ -44,7 +45,9 @@ class MergeProbeTest : public testing::Test {
 
   std::unique_ptr<Session> Load(const std::string& path, const SignatureOptions& axes = {}) {
     SignatureOptions unproven = axes;
-    unproven.mergeRows = MergeRows::kAlways;  // what the proof would refuse before is left to the probe
+    // What the proof would refuse before is left to the probe.
+    unproven.mergeRows = MergeRows::kAlways;
+    unproven.paddingIsSafe = axes.paddingIsSafe.value_or(true);
     return Session::Load(test::Library(), {.modelPath = path, .axes = unproven});
   }
   static MergeProbeOptions Options() {
@@ -73,7 +76,7 @@ class MergeProbeTest : public testing::Test {
   }
   void ExpectMerged(const Graph& graph, CoalesceMode mode = CoalesceMode::kPadded) {
     for (const std::int64_t thoroughNs : {std::int64_t{0}, test::kSecondNs}) {
-      const Outcome outcome = Probe(graph, {}, thoroughNs);
+      const Outcome outcome = Probe(graph, {.paddingIsSafe = mode == CoalesceMode::kPadded}, thoroughNs);
       EXPECT_EQ(outcome.mode, mode) << outcome.reason;
     }
   }
@@ -289,6 +292,36 @@ TEST_F(MergeProbeTest, FallsBackToEqualLengthsWherePaddingChangesAnswers) {
   }
 }
 
+// x, mask [batch, length] -> y [batch, 2]: the sum of real places, of millions, beside the mean of all of them.
+TEST_F(MergeProbeTest, MeasuresAColumnByItself) {
+  Graph graph;
+  graph.Input("x", kFloat, {"batch", "length"})
+      .Input("mask", kFloat, {"batch", "length"})
+      .Output("y", kFloat, {"batch", 2});
+  const std::vector<test::Attribute> over{{"axes", std::vector<int>{1}}, {"keepdims", 1}};
+  graph.Initializer("million", kFloat, {}, std::vector<float>{1e6F})
+      .Node("Mul", {"x", "mask"}, {"masked"})
+      .Node("Mul", {"masked", "million"}, {"large"})
+      .Initializer<std::int64_t>("axis1", kInt64, {1}, {1})
+      .Node("ReduceSum", {"large", "axis1"}, {"first"}, {{"keepdims", 1}})
+      .Node("ReduceMean", {"masked"}, {"second"}, over)
+      .Node("Concat", {"first", "second"}, {"y"}, {{"axis", 1}});
+  EXPECT_EQ(Probe(graph).mode, CoalesceMode::kEqualLength);
+}
+
+// x, mask [batch, length] -> y [batch, length]: hidden places get -1e9, and that of the mean of all places is no less.
+TEST_F(MergeProbeTest, MeasuresNothingByFills) {
+  Graph graph;
+  graph.Input("x", kFloat, {"batch", "length"})
+      .Input("mask", kBool, {"batch", "length"})
+      .Output("y", kFloat, {"batch", "length"});
+  graph.Initializer("fill", kFloat, {}, std::vector<float>{-1e9F})
+      .Node("ReduceMean", {"x"}, {"mean"}, {{"axes", std::vector<int>{1}}, {"keepdims", 1}})
+      .Node("Add", {"x", "mean"}, {"z"})
+      .Node("Where", {"mask", "z", "fill"}, {"y"});
+  EXPECT_EQ(Probe(graph).mode, CoalesceMode::kEqualLength);
+}
+
 TEST_F(MergeProbeTest, LearnsWhatUnnamedOutputDimensionsAre) {
   const auto session = Load(test::MaskedEncoder(dir_.File("m.onnx"), false));
   ProbeMerging(*session, Options());
@@ -306,9 +339,9 @@ TEST_F(MergeProbeTest, KeepsTheModelsThatAreSafe) {
   for (const int type : {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 16}) {
     EXPECT_EQ(ProbeFile(test::Echo(dir_.File("e" + std::to_string(type)), type)).mode, CoalesceMode::kPadded) << type;
   }
-  const Outcome noMask = ProbeFile(test::NoMask(dir_.File("6.onnx")));
-  EXPECT_EQ(noMask.mode, CoalesceMode::kEqualLength);
-  EXPECT_EQ(noMask.reason,
+  const auto noMask = Session::Load(test::Library(), {.modelPath = test::NoMask(dir_.File("6.onnx"))});
+  EXPECT_EQ(noMask->signature().coalesce, CoalesceMode::kEqualLength);
+  EXPECT_EQ(noMask->signature().coalesceReason,
             "the model has no mask input, so padding could change its answers; if padding leaves its answers alone, "
             "set paddingIsSafe: true in model.yaml");
 }
@@ -368,9 +401,12 @@ TEST_F(LoadedModelTest, ProbesBeforeItIsReady) {
     probed.options.axes.paddingIsSafe = true;
     ModelPlan trusted = test::PlanOf(path);
     trusted.options.axes.mergeRows = MergeRows::kAlways;
-    test::LoadedEngine engine(test::With({probed, trusted}, lane));
+    ModelPlan trustedWhole = trusted;
+    trustedWhole.options.axes.paddingIsSafe = true;
+    test::LoadedEngine engine(test::With({probed, trusted, trustedWhole}, lane));
     EXPECT_EQ(engine->models().All()[0]->session()->signature().coalesce, CoalesceMode::kEqualLength);
-    EXPECT_EQ(engine->models().All()[1]->session()->signature().coalesce, CoalesceMode::kPadded);
+    EXPECT_EQ(engine->models().All()[1]->session()->signature().coalesce, CoalesceMode::kEqualLength);
+    EXPECT_EQ(engine->models().All()[2]->session()->signature().coalesce, CoalesceMode::kPadded);
     EXPECT_NE(ReportsJson(engine->models()).find("\"coalesceReason\":\"padding changes answers: "), std::string::npos);
   }
 }

@@ -59,7 +59,11 @@ TEST(Signature, PadsWhatHasMasksAndIsNotNumbersOfTheCallers) {
     const Declarations features{Declare("x", {"batch", "seq", "80"}, type), mask};
     EXPECT_EQ(reasonOf(features), "input \"x\" along the sequence axis is not of token ids" + advice) << type;
     EXPECT_EQ(reasonOf(features, {.paddingIsSafe = true}), "");
-    EXPECT_EQ(reasonOf(features, {.mergeRows = MergeRows::kAlways}), "");
+    EXPECT_EQ(
+        reasonOf(features, {.mergeRows = MergeRows::kAlways}),
+        "mergeRows: always says nothing of padding, and nothing was tried; if padding leaves its answers alone, set "
+        "paddingIsSafe: true in model.yaml");
+    EXPECT_EQ(reasonOf(features, {.paddingIsSafe = true, .mergeRows = MergeRows::kAlways}), "");
   }
   for (const int type : {2, 3, 4, 5, 6, 7, 9, 12, 13})
     EXPECT_EQ(reasonOf({Declare("x", {"batch", "seq"}, type), mask}), "") << type;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "graph/intervals.h"
 #include "graph/padding.h"
 #include "graph/place_keeping.h"
 

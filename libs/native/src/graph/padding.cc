@@ -1,10 +1,11 @@
 #include "graph/padding.h"
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
-#include <unordered_map>
+#include <limits>
 #include <unordered_set>
+
+#include "graph/intervals.h"
+#include "graph/windows.h"
 
 namespace interleave::graph {
 namespace {
@@ -15,75 +16,8 @@ using Kind = Padding::Kind;
 constexpr double kFillMin = 1e4;
 constexpr std::size_t kLookupsMax = 16;
 
-Interval Hull(const Interval& a, const Interval& b) { return {std::min(a.low, b.low), std::max(a.high, b.high)}; }
 bool IsAlong(Kind kind) { return kind == Kind::kMask || kind == Kind::kIds; }
 bool IsOutOfReach(const Interval& fill) { return fill.low >= kFillMin || fill.high <= -kFillMin; }
-
-template <class Function>
-Interval AtCorners(const Interval& a, const Interval& b, Function function) {
-  const std::array<double, 4> corners{function(a.low, b.low), function(a.low, b.high), function(a.high, b.low),
-                                      function(a.high, b.high)};
-  if (std::any_of(corners.begin(), corners.end(), [](double corner) { return std::isnan(corner); })) return {};
-  return {*std::min_element(corners.begin(), corners.end()), *std::max_element(corners.begin(), corners.end())};
-}
-
-Interval Truth(bool isTrue, bool isFalse) {
-  return isTrue ? Interval{1, 1} : isFalse ? Interval{0, 0} : Interval{0, 1};
-}
-Interval IsLess(const Interval& a, const Interval& b) { return Truth(a.high < b.low, a.low >= b.high); }
-Interval IsEqual(const Interval& a, const Interval& b) {
-  return Truth(a.low == a.high && b.Is(a.low), a.high < b.low || b.high < a.low);
-}
-Interval Negated(const Interval& a) { return IsEqual(a, {0, 0}); }
-
-using Combine = Interval (*)(const Interval&, const Interval&);
-const std::unordered_map<std::string_view, Combine>& Combinations() {
-  static const std::unordered_map<std::string_view, Combine> combinations{
-      {"Add",
-       [](const Interval& a, const Interval& b) {
-         return Interval{a.low + b.low, a.high + b.high};
-       }},
-      {"Sub",
-       [](const Interval& a, const Interval& b) {
-         return Interval{a.low - b.high, a.high - b.low};
-       }},
-      {"Mul",
-       [](const Interval& a, const Interval& b) {
-         if (a.Is(0) || b.Is(0)) return Interval{0, 0};
-         return AtCorners(a, b, [](double x, double y) { return x == 0 || y == 0 ? 0 : x * y; });
-       }},
-      {"Div",
-       [](const Interval& a, const Interval& b) {
-         if (b.low <= 0 && b.high >= 0) return Interval{};
-         return AtCorners(a, b, [](double x, double y) { return x / y; });
-       }},
-      {"Max",
-       [](const Interval& a, const Interval& b) {
-         return Interval{std::max(a.low, b.low), std::max(a.high, b.high)};
-       }},
-      {"Min",
-       [](const Interval& a, const Interval& b) {
-         return Interval{std::min(a.low, b.low), std::min(a.high, b.high)};
-       }},
-      {"And",
-       [](const Interval& a, const Interval& b) {
-         return Interval{a.low != 0 && b.low != 0 ? 1.0 : 0.0, a.Is(0) || b.Is(0) ? 0.0 : 1.0};
-       }},
-      {"Or",
-       [](const Interval& a, const Interval& b) {
-         return Interval{a.low > 0 || b.low > 0 ? 1.0 : 0.0, a.Is(0) && b.Is(0) ? 0.0 : 1.0};
-       }},
-      {"Equal", IsEqual},
-      {"Less", IsLess},
-      {"Greater", [](const Interval& a, const Interval& b) { return IsLess(b, a); }},
-      {"GreaterOrEqual", [](const Interval& a, const Interval& b) { return Negated(IsLess(a, b)); }},
-      {"LessOrEqual", [](const Interval& a, const Interval& b) { return Negated(IsLess(b, a)); }},
-  };
-  return combinations;
-}
-bool IsComparison(std::string_view op) {
-  return op == "Equal" || op == "Less" || op == "Greater" || op == "GreaterOrEqual" || op == "LessOrEqual";
-}
 
 // The numbers are the same in another shape, or some of them from the start on.
 bool IsRelaying(std::string_view op) {
@@ -99,6 +33,12 @@ bool KeepsFill(std::string_view op) {
       "Sqrt", "Clip", "Slice", "Pow",  "Erf", "Gelu", "LeakyRelu", "Concat", "Split", "Tile"};
   return IsRelaying(op) || keeping.contains(op);
 }
+// Data that stay out of reach where they are.
+bool KeepsFar(std::string_view op) {
+  static const std::unordered_set<std::string_view> keeping{"Cast", "Add", "Sub", "Max", "Slice", "Concat"};
+  return IsRelaying(op) || keeping.contains(op);
+}
+bool IsSoftmax(std::string_view op) { return op == "Softmax" || op == "LogSoftmax" || op == "ReduceLogSumExp"; }
 bool PicksExtremes(std::string_view op) {
   static const std::unordered_set<std::string_view> picking{"ReduceMax", "ReduceMin",  "ArgMax",          "ArgMin",
                                                             "TopK",      "MaxPool",    "GlobalMaxPool",   "Hardmax",
@@ -118,6 +58,7 @@ class Follower {
 
   Padding Follow() {
     if (!HasAny() || (isStandard_ && (op_ == "Shape" || op_ == "Size"))) return OfNumbers();
+    if (IsWindowed()) return Wrong(windowUse_);
     if (!isStandard_) return OfContrib();
     if (op_ == "Where") return Where();
     if (op_ == "Gather" || op_ == "GatherElements" || op_ == "GatherND") return Gather();
@@ -152,7 +93,19 @@ class Follower {
     if (use_.reason.empty()) use_.reason = call_.Who() + std::string(what);
     return {.kind = Kind::kData};
   }
-  Padding Data(bool isZeroFilled = false) const { return {.kind = Kind::kData, .isZeroFilled = isZeroFilled}; }
+  Padding Data(bool isZeroFilled = false, bool isFarFilled = false) const {
+    return {.kind = Kind::kData, .isZeroFilled = isZeroFilled, .isFarFilled = isFarFilled};
+  }
+  bool IsWindowed() {
+    if (Of(0).kind == Kind::kData) windowUse_ = WindowUse(call_, use_.stride);
+    return !windowUse_.empty();
+  }
+  // It makes one of the places of a length.
+  bool LosesLength() const {
+    const auto& out = call_.outputs()[0];
+    const Value* from = call_.Raw(0);
+    return out && out->hasShape && from != nullptr && from->hasShape && LongAxes(*out) < LongAxes(*from);
+  }
   Padding Mask(Interval hidden = {}, Interval shown = {}) const {
     return {.kind = Kind::kMask, .isOfIds = IsOfIds(), .hidden = hidden, .shown = shown};
   }
@@ -319,7 +272,11 @@ class Follower {
     const bool isZero = (mayBeYes && Of(1).kind != Kind::kData && Hidden(1).Is(0)) ||
                         (mayBeNo && Of(2).kind != Kind::kData && Hidden(2).Is(0));
     if (!isZero && Of(0).isOfIds) return Wrong("masks places by their token ids");
-    return Data(isZero);
+    const bool isFar = (mayBeYes && IsAwayFrom(1)) || (mayBeNo && IsAwayFrom(2));
+    return Data(isZero, isFar);
+  }
+  bool IsAwayFrom(std::size_t i) const {
+    return Of(i).kind == Kind::kData ? Of(i).isFarFilled : IsOutOfReach(Hidden(i));
   }
   Padding EitherAlong() const {
     Padding either = Mask(Hull(Hidden(1), Hidden(2)), Hull(Shown(1), Shown(2)));
@@ -344,18 +301,24 @@ class Follower {
     const bool isFilling = areTwo && (op_ == "Add" || (op_ == "Sub" && mask == 1));
     if (!isFilling) return Wrong("puts numbers of a mask beside data");
     if (!IsOutOfReach(hidden)) return Wrong("puts a number that real ones may pass where rows are masked");
-    return Of(mask).isOfIds ? Wrong("masks places by their token ids") : Data();
+    return Of(mask).isOfIds ? Wrong("masks places by their token ids") : Data(false, true);
   }
   Padding FollowFill() {
-    bool isFilled = false;
+    bool isFilled = false, isFar = false;
     std::size_t others = 0;
     for (std::size_t i = 0; i < call_.size(); ++i) {
       isFilled = isFilled || Of(i).isZeroFilled;
+      isFar = isFar || Of(i).isFarFilled;
       others += Of(i).kind == Kind::kData && !Of(i).isZeroFilled ? 1 : 0;
     }
     if (isFilled && PicksExtremes(op_))
       return Wrong("picks among values of which masked ones are set to a number that real ones may pass");
-    return Data(isFilled && others == 0 && KeepsFill(op_));
+    if (LosesLength()) {
+      if (PicksExtremes(op_) && !IsSoftmax(op_) && !isFar)
+        return Wrong("picks among values of places that rows are padded with");
+      if (op_ == "ReduceMean" || op_ == "GlobalAveragePool") return Wrong("counts places that rows are padded with");
+    }
+    return Data(isFilled && others == 0 && KeepsFill(op_), isFar && KeepsFar(op_));
   }
 
   // ONNX Runtime's own, with a mask as one of their inputs. Ids are looked up in EmbedLayerNormalization alone.
@@ -382,27 +345,10 @@ class Follower {
   PaddingUse& use_;
   const std::string_view op_;
   const bool isStandard_;
+  std::string_view windowUse_;
 };
 
 }  // namespace
-
-Interval RangeOfHalves(const Tensor& tensor) {
-  constexpr int kFloat16 = 10;
-  if (tensor.type != kFloat16 || tensor.raw.size() < 2 || tensor.raw.size() > kNumbersMax * 2) return {};
-  Interval range{std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity()};
-  for (std::size_t i = 0; i + 1 < tensor.raw.size(); i += 2) {
-    std::uint16_t bits = 0;
-    std::memcpy(&bits, tensor.raw.data() + i, sizeof(bits));
-    const int exponent = (bits >> 10) & 31, mantissa = bits & 1023;
-    if (exponent == 31 && mantissa != 0) return {};  // not a number
-    const double size = exponent == 31  ? std::numeric_limits<double>::infinity()
-                        : exponent == 0 ? std::ldexp(mantissa, -24)
-                                        : std::ldexp(1024 + mantissa, exponent - 25);
-    const double value = (bits >> 15) != 0 ? -size : size;
-    range = {std::min(range.low, value), std::max(range.high, value)};
-  }
-  return range;
-}
 
 Padding EitherPadding(const Padding& a, const Padding& b) {
   if (a.kind == Kind::kNothing) return b;
@@ -410,6 +356,7 @@ Padding EitherPadding(const Padding& a, const Padding& b) {
   return {.kind = std::max(a.kind, b.kind),
           .isOfIds = a.isOfIds || b.isOfIds,
           .isZeroFilled = a.isZeroFilled || b.isZeroFilled,
+          .isFarFilled = a.isFarFilled && b.isFarFilled,
           .hidden = Hull(a.hidden, b.hidden),
           .shown = Hull(a.shown, b.shown)};
 }

@@ -15,14 +15,11 @@ struct PaddingUse {
   std::string reason;  // the first found, see RowProof::paddingUse
   // Inputs of token ids, and by what name the tables are known that they are looked up in.
   std::set<std::pair<std::string_view, std::string_view>> lookups;
+  double stride = 1;  // of how many places of the inputs windows have made one, all together
 };
 
 // Fills Value::padding of the outputs of an operator once its rule has given them.
 void FollowPadding(Call& call, PaddingUse& use);
-
-// Range of the numbers of a tensor of half precision, which are not followed one by one. Everything for another type or
-// a large tensor.
-Interval RangeOfHalves(const Tensor& tensor);
 
 // Padding of a value that is one or the other.
 Padding EitherPadding(const Padding& a, const Padding& b);

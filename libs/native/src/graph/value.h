@@ -88,6 +88,7 @@ struct Padding {
   Kind kind = Kind::kNothing;
   bool isOfIds = false;       // a mask that real tokens may hide by themselves
   bool isZeroFilled = false;  // data that are 0, or a number of the graph's, where they are hidden
+  bool isFarFilled = false;   // data that no real ones pass where they are hidden
   std::string_view input{};   // of ids: which they are
   Interval hidden{};          // values of masks and ids at places that are padding
   Interval shown{};           // and at all others

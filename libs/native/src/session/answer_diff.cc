@@ -67,6 +67,12 @@ std::size_t ColumnsOf(const Shape& shape) {
   return shape.rank < 2 ? 1 : static_cast<std::size_t>(shape.dims[shape.rank - 1]);
 }
 
+// A number of the output as a whole counts for a column up to so many times its own: one column of millions must not
+// hide what happens in its neighbours.
+constexpr double kOfColumnMax = 1000;
+// Not counted: masked places are filled with such numbers.
+constexpr double kFillMin = 1e8;
+
 bool IsSame(double a, double b) { return a == b || (std::isnan(a) && std::isnan(b)); }
 
 // By how much the numbers differ most, beyond the tolerance: 0 when nowhere, infinity when one of them is not finite.
@@ -74,7 +80,7 @@ double WorstDifference(std::size_t output, const AnswerTensor& expected, const A
                        const AnswerScale& scale, double looseness) {
   const Tolerance tolerance = ToleranceOf(expected.type);
   const std::size_t columns = ColumnsOf(expected.shape);
-  const double ofOutput = tolerance.ofOutput * scale.OfOutput(output);
+  const double ofOutput = scale.OfOutput(output);
   double worst = 0;
   for (std::size_t i = 0; i < CountOf(expected); ++i) {
     const double a = NumberAt(expected, i);
@@ -82,7 +88,9 @@ double WorstDifference(std::size_t output, const AnswerTensor& expected, const A
     if (IsSame(a, b)) continue;
     const double by = std::abs(a - b);
     if (!std::isfinite(by)) return HUGE_VAL;
-    const double allowed = tolerance.ofColumn * std::max(std::abs(a), scale.OfColumn(output, i % columns)) + ofOutput;
+    const double ofColumn = std::max(std::abs(a), scale.OfColumn(output, i % columns));
+    const double allowed =
+        tolerance.ofColumn * ofColumn + tolerance.ofOutput * std::min(ofOutput, kOfColumnMax * ofColumn);
     if (by > looseness * allowed) worst = std::max(worst, by);
   }
   return worst;
@@ -111,7 +119,7 @@ void AnswerScale::Add(const ProbeAnswer& answer) {
     for (std::size_t i = 0; i < CountOf(tensor); ++i) {
       const double size = std::abs(NumberAt(tensor, i));
       double& column = columns[i % columns.size()];
-      if (std::isfinite(size)) column = std::max(column, size);
+      if (size < kFillMin) column = std::max(column, size);
     }
   }
 }

@@ -224,7 +224,7 @@ class MergeProbe {
     }
     const std::string rows = RowsText(session_.signature(), candidate.answer, candidate.recipe.rows);
     if (!rows.empty()) throw NotIndependent(rows);
-    if (!IsExtreme(candidate.recipe.values)) scale_.Add(candidate.answer);
+    if (IsOrdinary(candidate.recipe)) scale_.Add(candidate.answer);
     return true;
   }
 
@@ -276,12 +276,14 @@ class MergeProbe {
   Difference Compare(const Candidate& candidate, const ProbeAnswer& answer) const {
     // What is not finite spreads within its row as the kernels like.
     if (candidate.recipe.values == ProbeValues::kNotFinite) return {};
-    if (!IsExtreme(candidate.recipe.values))
-      return DifferenceOf(candidate.answer, answer, scale_, 1, session_.signature());
-    AnswerScale own;
+    if (IsOrdinary(candidate.recipe)) return DifferenceOf(candidate.answer, answer, scale_, 1, session_.signature());
+    const bool isExtreme = IsExtreme(candidate.recipe.values);
+    AnswerScale own = isExtreme ? AnswerScale() : scale_;
     own.Add(candidate.answer);
-    return DifferenceOf(candidate.answer, answer, own, kExtremeLooseness, session_.signature());
+    return DifferenceOf(candidate.answer, answer, own, isExtreme ? kExtremeLooseness : 1, session_.signature());
   }
+  // Its answer says how large answers are: numbers that masked places are filled with do not.
+  static bool IsOrdinary(const ProbeRecipe& recipe) { return !IsExtreme(recipe.values) && !recipe.endsMasked; }
 
   // Rows of equal answers would change places unseen.
   bool HaveAnswersVaried(const std::vector<Candidate>& candidates) {

@@ -241,7 +241,8 @@ std::string PaddingObstacle(const std::vector<TensorDeclaration>& inputs, const 
     return "the model has no mask input" + (masked.empty() ? "" : " for axis " + Quoted(symbol)) +
            ", so padding could change its answers" + kPaddingAdvice;
   }
-  if (options.mergeRows == MergeRows::kAlways) return "";
+  if (options.mergeRows == MergeRows::kAlways)
+    return std::string("mergeRows: always says nothing of padding, and nothing was tried") + kPaddingAdvice;
   for (const auto& input : inputs) {
     if (!HasSymbol(input, known.sequence) || IsWhole(input.elementType)) continue;
     return "input " + Quoted(input.name) + " along the sequence axis is " +
