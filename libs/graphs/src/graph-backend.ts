@@ -200,16 +200,16 @@ export class GraphBackend implements InferenceBackend {
 
   private statesNow(): Map<number, GraphState> {
     const reports = new Map(this.options.steps.models().map((report) => [keyOf(report), report]));
-    const reportOf = (step: Step): StepReport | undefined => {
+    const reportOf = (step: Step, steps: readonly Step[]): StepReport | undefined => {
       const report = reports.get(keyOf({ name: step.model, version: step.version, revision: step.revision }));
       if (step.kind === 'model' || report?.state === 'failed') return report;
-      const signature = textStepSignature(step, this.texts);
+      const signature = textStepSignature(step, steps, this.texts);
       if (signature === null) return undefined;
       return typeof signature === 'string'
         ? { state: 'failed', reason: signature, signature: null }
         : { state: 'ready', reason: null, signature };
     };
-    return new Map([...this.graphs].map(([revision, graph]) => [revision, graph.judge(reportOf)]));
+    return new Map([...this.graphs].map(([revision, graph]) => [revision, graph.judge((step) => reportOf(step, graph.steps))]));
   }
 
   private tell(): void {

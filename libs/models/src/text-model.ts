@@ -10,6 +10,7 @@ import {
 } from '@app/contracts';
 import { classificationHead, scoringHead, tokenClassificationHead } from './heads/classification';
 import { embeddingHead } from './heads/embedding';
+import { headStepOf } from './heads/head-step';
 import { multiVectorHead } from './heads/multi-vector';
 import { sparseHead } from './heads/sparse';
 import { describeSpecs, type RowContext, type TaskHead } from './heads/head';
@@ -60,7 +61,7 @@ function positionsOf(ids: number[], rule: PositionRule | null): number[] {
 export function bindTextModel(task: Task, text: TextManifest, tokenizer: TextTokenizer, signature: ModelSignature): TextModel {
   const length = checkInputs(signature.inputs, text);
   const head = bindHead(task, text, tokenizer, signature);
-  return new BoundTextModel(text, tokenizer, signature.inputs, head, length, headStepOf(task, head, signature));
+  return new BoundTextModel(text, tokenizer, signature.inputs, head, length, headStepOf(task, { head, text, signature }));
 }
 
 function bindHead(task: Task, text: TextManifest, tokenizer: TextTokenizer, signature: ModelSignature): TaskHead {
@@ -80,18 +81,6 @@ function bindHead(task: Task, text: TextManifest, tokenizer: TextTokenizer, sign
     case 'tensor':
       throw new ModelFileError('task "tensor" takes no text');
   }
-}
-
-function headStepOf(task: Task, { output, embeddingWidth }: TaskHead, { outputs }: ModelSignature): TextModel['headStep'] {
-  const input = outputs.find(({ name }) => name === output);
-  const made = (name: string, width: number | null): TensorSpec => {
-    const wide = { shape: [-1, width ?? -1], axes: ['batch', (width ?? -1) < 0 ? 'free' : 'fixed'] } as const;
-    return { name, datatype: 'FP32', shape: [...wide.shape], axes: [...wide.axes] };
-  };
-  if (input === undefined) return null;
-  if (task === 'embedding') return { input, output: made('embedding', embeddingWidth) };
-  if (task === 'sequence-classification') return { input, output: made('scores', input.shape.at(-1) ?? null) };
-  return task === 'text-pair-scoring' ? { input, output: made('score', 1) } : null;
 }
 
 /** Returns the length that the graph fixes, or null when it takes any. */
@@ -162,9 +151,14 @@ class BoundTextModel implements TextModel {
     return rows;
   }
 
-  answerRow(result: ItemResult): Float32Array {
-    const tokenCount = result.outputs.find(({ name }) => name === this.head.output)?.shape[1] ?? 0;
-    const row: RowContext = { tokenCount, spans: null, ids: [], topK: null, rawScores: false, promptTokens: 0 };
+  get defaultPrompt(): string {
+    const { byName, defaultName } = this.text.prompts;
+    return (defaultName === null ? null : byName.get(defaultName)) ?? '';
+  }
+
+  answerRow(result: ItemResult, tokenCount: number | null): Float32Array {
+    const length = result.outputs.find(({ name }) => name === this.head.output)?.shape[1] ?? 0;
+    const row: RowContext = { tokenCount: tokenCount ?? length, spans: null, ids: [], topK: null, rawScores: false, promptTokens: 0 };
     if (this.headStep?.output.name === 'embedding') return this.head.decodeVector(result, row);
     return Float32Array.from(this.head.decodeScores(result, row), ({ score }) => score);
   }

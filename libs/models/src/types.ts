@@ -130,17 +130,31 @@ export interface TokenizeOptions {
 /** Lengths to which a model's vectors may be cut: some, any, or null where nothing says that it was trained for that. */
 export type DimensionsRule = readonly number[] | 'any' | null;
 
+/** A task's head as a step of a graph: what it takes and what it makes of it, one row each. */
+export interface HeadStep {
+  input: TensorSpec;
+  output: TensorSpec;
+  /** May say which vectors of `input` are those of tokens; null: it takes no vectors of tokens. */
+  mask: TensorSpec | null;
+  /** Vectors of padding that no mask tells apart change its answer. */
+  countsPadding: boolean;
+  /** It leaves out the tokens of a prompt, of which the vectors do not tell how many they are. */
+  skipsPrompt: boolean;
+}
+
 export interface TextModel {
   readonly maxTokens: number;
   /** Names of prompts, as `EncodeOptions.promptName` takes them. */
   readonly promptNames: readonly string[];
+  /** Goes before a text where no prompt is named; empty: none does. */
+  readonly defaultPrompt: string;
   readonly dimensions: DimensionsRule;
   /** Length of the vectors of an embedding model; null for other tasks, and when the graph does not tell. */
   readonly embeddingWidth: number | null;
-  /** The head as a step of a graph: what it takes and what it makes of it, one row each; null: its answers are no tensors. */
-  readonly headStep: { input: TensorSpec; output: TensorSpec } | null;
-  /** What `headStep` makes of one row, whose tokens are all those of `result`. Throws `inference_failed` as `TextRow.decode` does. */
-  answerRow(result: ItemResult): Float32Array;
+  /** Null: its answers are no tensors. */
+  readonly headStep: HeadStep | null;
+  /** What `headStep` makes of one row; `tokenCount` null: all its vectors are of tokens. Throws `inference_failed` as `TextRow.decode` does. */
+  answerRow(result: ItemResult, tokenCount: number | null): Float32Array;
   /** Tokenizes. Rejects with an `InterleaveError` whose `param` is the index of the text at fault, as `[i]`. */
   encode(inputs: TextInput[], options: EncodeOptions): Promise<TextRow[]>;
   /** Token ids from the caller, special tokens included as given, without a prompt; bounds-checked against the vocabulary. */
