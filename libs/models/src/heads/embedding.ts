@@ -14,18 +14,25 @@ const INSIDE = `export the graph with all modules inside and an output "${POOLED
 
 /**
  * Text embedding. An output [batch, width] is the vector, with all modules inside of the graph; an output
- * [batch, sequence, width] goes through the pooling and the modules after it. Throws a `ModelFileError` that names a
+ * [batch, sequence, width] goes through the pooling and the modules after it, and comes first where model.yaml says how to
+ * pool. Throws a `ModelFileError` that names a
  * module which cannot be computed here.
  */
 export function embeddingHead(signature: ModelSignature, text: TextManifest): TaskHead {
   const names = text.embeddingOutput === null ? [POOLED, ...HIDDEN] : [text.embeddingOutput];
-  const spec = pickOutput(signature, names, [2, 3]);
+  const isAsked = text.sentence.poolingIsAsked;
+  const spec = (isAsked ? pickOutput(signature, names, [3]) : null) ?? pickOutput(signature, names, [2, 3]);
   if (spec === null) {
     throw new ModelFileError(
       `task "embedding" needs an output ${names.join(' or ')} with 2 or 3 dimensions but the graph has ${describeSpecs(signature.outputs)}; set embeddingOutput in model.yaml`,
     );
   }
   const isPooled = spec.shape.length === 2;
+  if (isPooled && isAsked) {
+    throw new ModelFileError(
+      `model.yaml: expected an output of token vectors for "pooling" but the output "${spec.name}" is [batch, width], pooled already; remove pooling, or set embeddingOutput to an output [batch, sequence, width] (the graph has ${describeSpecs(signature.outputs)})`,
+    );
+  }
   const { layers, width } = isPooled ? insideGraph(spec, text) : outsideGraph(spec, text.sentence);
   const { truncateTo, normalize } = text.sentence;
   const normalizes = normalize ?? !isPooled;
@@ -92,7 +99,8 @@ function widthAfter(sentence: SentencePipeline): number | null {
 
 /** An output of token vectors: everything after them is computed here. */
 function outsideGraph(spec: TensorSpec, sentence: SentencePipeline): BoundLayers {
-  if (sentence.obstacle !== null) throw new ModelFileError(`${sentence.obstacle}; ${INSIDE}`);
+  if (sentence.obstacle !== null)
+    throw new ModelFileError(`${sentence.obstacle}; ${sentence.poolingIsAsked ? 'remove pooling from model.yaml, and ' : ''}${INSIDE}`);
   if (sentence.pooling.length === 0)
     throw new ModelFileError(`pooling "none" needs an output [batch, width] but "${spec.name}" has 3 dimensions`);
   const hidden = knownWidth(spec);

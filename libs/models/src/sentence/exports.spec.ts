@@ -270,6 +270,30 @@ describe('files of an export', () => {
     });
   });
 
+  it('pools token vectors where model.yaml says how, although there is a pooled output', async () => {
+    const outputOf = async (files: Files, outputs: TensorSpec[]): Promise<unknown> => {
+      const [row] = await (await textOf(files, outputs)).encode(['hello'], OPTIONS);
+      return row?.item.outputs;
+    };
+    const modules = { ...MEAN, 'modules.json': POOLED };
+    for (const outputs of [
+      [pooled(8), { ...HIDDEN, name: 'token_embeddings' }],
+      [{ ...HIDDEN, name: 'token_embeddings' }, pooled(8)],
+    ]) {
+      expect(await outputOf({ ...modules, 'model.yaml': 'pooling: cls' }, outputs)).toEqual(['token_embeddings']);
+      for (const yaml of ['pooling: none', 'normalize: false'])
+        expect(await outputOf({ ...modules, 'model.yaml': yaml }, outputs)).toEqual(['sentence_embedding']);
+    }
+    const refusal = /"pooling" but the output "sentence_embedding" is \[batch, width\].*remove pooling, or set embeddingOutput/;
+    for (const yaml of ['pooling: mean', 'pooling: [cls, mean]\nembeddingOutput: sentence_embedding'])
+      expect(await entryOf({ ...modules, 'model.yaml': yaml }, [pooled(8), { ...HIDDEN, name: 'other' }])).toMatchObject({
+        state: 'failed',
+        reason: expect.stringMatching(refusal) as string,
+      });
+    const inside = { 'modules.json': [moduleOf('Transformer', ''), moduleOf('LSTM', '1')], 'model.yaml': 'pooling: cls' };
+    expect((await entryOf(inside, [HIDDEN, pooled(5)]))?.reason).toMatch(/remove pooling from model.yaml, and export the graph/);
+  });
+
   it('finds the files of a transformer in a folder of its own', async () => {
     cpSync(join(root, 'm/tokenizer.json'), join(root, 'm/0_Transformer/tokenizer.json'));
     rmSync(join(root, 'm/tokenizer.json'));

@@ -59,7 +59,16 @@ export interface PipelineOverrides {
 /** The pipeline of an export without modules.json: the mean, unless model.yaml says otherwise. */
 export function plainPipeline(overrides: PipelineOverrides): SentencePipeline {
   const { pooling, normalize } = overrides;
-  return { pooling: pooling ?? ['mean'], includePrompt: true, hiddenWidth: null, layers: [], normalize, truncateTo: null, obstacle: null };
+  return {
+    pooling: pooling ?? ['mean'],
+    poolingIsAsked: pooling !== null && pooling.length > 0,
+    includePrompt: true,
+    hiddenWidth: null,
+    layers: [],
+    normalize,
+    truncateTo: null,
+    obstacle: null,
+  };
 }
 
 /**

@@ -13,6 +13,8 @@ export interface LayerSpec {
 export interface SentencePipeline {
   /** Concatenated in this order; empty: the graph pools. */
   pooling: PoolingMode[];
+  /** model.yaml asks for it: it is not left to the graph. */
+  poolingIsAsked: boolean;
   /** False: the tokens of a prompt are left out of the pooling. */
   includePrompt: boolean;
   /** Width of the token vectors that the pooling was made for; null: not said. */
