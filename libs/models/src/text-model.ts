@@ -223,13 +223,15 @@ class BoundTextModel implements TextModel {
     });
   }
 
-  /** Tokens of the prompt on its own, without a special one at its end, as sentence-transformers counts them. */
+  /** Tokens of the prompt on its own, without one at its end that is special anywhere, as sentence-transformers counts them. */
   private async promptTokensOf(prompt: string): Promise<number> {
     if (prompt === '' || this.text.sentence.includePrompt) return 0;
     const known = this.promptLengths.get(prompt);
     if (known !== undefined) return known;
     const [tokens] = await this.tokenizer.encode([{ text: prompt, pair: null }], { spans: true });
-    const length = (tokens?.ids.length ?? 0) - (tokens?.spans?.at(-1)?.special === true ? 1 : 0);
+    const last = tokens?.ids.at(-1);
+    const isSpecial = last !== undefined && (this.tokenizer.isSpecial(last) || tokens?.spans?.at(-1)?.special === true);
+    const length = (tokens?.ids.length ?? 0) - (isSpecial ? 1 : 0);
     this.promptLengths.set(prompt, length);
     return length;
   }

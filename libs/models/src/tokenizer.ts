@@ -66,6 +66,7 @@ export class TextTokenizer {
     private readonly truncatesLeft: boolean,
     /** What the tokenizer puts around a text. */
     readonly frame: Frame,
+    private readonly specialIds: ReadonlySet<unknown>,
   ) {
     this.vocabularySize = rust.getVocabSize(true);
   }
@@ -98,7 +99,8 @@ export class TextTokenizer {
     rust.disableTruncation();
     rust.disablePadding();
     const truncatesLeft = definition.truncation?.direction === 'Left';
-    return new TextTokenizer(rust, await FastTokenizer.create(definition, rust), truncatesLeft, await Frame.of(rust));
+    const specialIds = new Set(definition.added_tokens?.filter(({ special }) => special === true).map(({ id }) => id));
+    return new TextTokenizer(rust, await FastTokenizer.create(definition, rust), truncatesLeft, await Frame.of(rust), specialIds);
   }
 
   /** True when short texts are tokenized without leaving the thread. */
@@ -149,6 +151,11 @@ export class TextTokenizer {
     return (
       typeof id === 'number' && Number.isInteger(id) && id >= 0 && (id < this.vocabularySize || (id < ID_END && this.tokenOf(id) !== null))
     );
+  }
+
+  /** True for the id of an added token that is special, wherever it comes from. */
+  isSpecial(id: number): boolean {
+    return this.specialIds.has(id);
   }
 
   /** The token of an id, or null when the vocabulary has no such id. */

@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { ItemResult, ModelSignature, TensorSpec } from '@app/contracts';
@@ -504,6 +504,27 @@ describe('files of an export', () => {
         param: 'prompt_name',
         message: expect.stringMatching(message) as string,
       });
+    });
+
+    it.each([
+      ['an unknown word', 'query ~ ', [0, 0, 1, 1, 0]],
+      ['a word', 'query : ', [0, 0, 0, 1, 0]],
+    ])('leave a prompt out that ends with %s, as sentence-transformers counts its tokens', async (_, query, counted) => {
+      const definition = JSON.parse(readFileSync(join(BERT, 'tokenizer.json'), 'utf8')) as { post_processor: { single: object[] } };
+      definition.post_processor.single.pop();
+      const text = await textOf({
+        'tokenizer.json': definition,
+        'modules.json': POOLED,
+        '1_Pooling/config.json': { pooling_mode: 'mean', include_prompt: false },
+        'config_sentence_transformers.json': { prompts: { query }, default_prompt_name: 'query' },
+      });
+      const [row] = await text.encode(['hello'], OPTIONS);
+      expect(row?.tokenCount).toBe(4);
+      // The vector of each token has a place of its own.
+      const data = new Uint8Array(Float32Array.from({ length: 32 }, (_, i) => (i % 9 === 0 ? 1 : 0)).buffer);
+      const outputs = [{ name: 'last_hidden_state', datatype: 'FP32' as const, shape: [1, 4, 8], data }];
+      const vector = row?.decodeVector({ outputs, timing: { queueUs: 0, runUs: 0, runRows: 0, startedNs: 0 } });
+      expect([...(vector ?? [])].slice(0, 5).map((value) => Number(value > 0))).toEqual(counted);
     });
 
     it('as token ids take no prompt', async () => {

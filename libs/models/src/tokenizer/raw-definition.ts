@@ -1,6 +1,6 @@
 /** What is read here of a `tokenizer.json`; the Rust tokenizer checks all else itself. */
 export interface RawDefinition {
-  added_tokens?: { content?: unknown; normalized?: unknown; rstrip?: unknown }[];
+  added_tokens?: { id?: unknown; content?: unknown; special?: unknown; normalized?: unknown; rstrip?: unknown }[];
   normalizer?: unknown;
   pre_tokenizer?: unknown;
   model?: { vocab?: unknown; merges?: unknown; continuing_subword_prefix?: unknown };
