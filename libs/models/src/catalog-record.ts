@@ -74,9 +74,9 @@ export class RecordOpener {
 
   private async loadTokenizer(record: ModelRecord, { text }: ModelManifest): Promise<void> {
     if (text === null) return;
-    const { tokenizerPath, lowerCase } = text;
-    const key = JSON.stringify([tokenizerPath, lowerCase, fileKey(tokenizerPath)]);
-    const shared = this.tokenizers.get(key) ?? { loading: TextTokenizer.load(tokenizerPath, { lowerCase }), loaded: null };
+    const { tokenizerPath, lowerCase, specialTokens } = text;
+    const key = JSON.stringify([tokenizerPath, lowerCase, specialTokens, fileKey(tokenizerPath)]);
+    const shared = this.tokenizers.get(key) ?? { loading: TextTokenizer.load(tokenizerPath, { lowerCase, specialTokens }), loaded: null };
     this.tokenizers.set(key, shared);
     try {
       record.tokenizer = shared.loaded = await shared.loading;

@@ -115,6 +115,7 @@ function textManifest(parts: ExportParts, tokenizerPath: string, task: Task): Te
     padTokenId: padTokenIdOf(config),
     tokenIds: file.tokenIds ?? false,
     lowerCase: transformer.lowerCase,
+    specialTokens: tokenizer.specialTokens,
     truncationSide: tokenizer.truncationSide,
     positions: positionsOf(config, file),
     prompts: sentence.prompts,

@@ -18,6 +18,7 @@ import { outputsSchema, stepsSchema } from './graph/steps-schema';
 import type { Prompts } from './sentence/config';
 import { POOLING_MODES, type SentencePipeline } from './sentence/pipeline';
 import type { Splade } from './sentence/splade';
+import type { SpecialToken } from './tokenizer/special-tokens';
 import type { TruncationSide } from './tokenizer-config';
 import type { CacheBounds, DegradeStep, DimensionsRule } from './types';
 
@@ -155,6 +156,8 @@ export interface TextManifest {
   tokenIds: boolean;
   /** Texts are made lower case before the tokenizer's own normalisation. */
   lowerCase: boolean;
+  /** Those that tokenizer_config.json names; `tokenizer.json` may lack some. */
+  specialTokens: readonly SpecialToken[];
   /** Where tokens are taken away from a text that is cut; null: where its `tokenizer.json` says. */
   truncationSide: TruncationSide | null;
   /** Null: not known. */

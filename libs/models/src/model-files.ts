@@ -74,6 +74,11 @@ export class ModelJson {
     throw new ModelFileError(`${this.path}: ${issues.join('; ')}`);
   }
 
+  /** True for a key that is there, also with the value null. */
+  has(key: string): boolean {
+    return Object.hasOwn(this.content, key);
+  }
+
   /** Keys with a value other than null. */
   keys(): string[] {
     return Object.keys(this.content).filter((key) => this.content[key] !== null);

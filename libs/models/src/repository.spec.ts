@@ -267,6 +267,24 @@ describe('scanRepository', () => {
       /add_eos_token is true/,
     ],
     [
+      'a tokenizer that is told to take accents away with capitals and does not',
+      {
+        ...encoder,
+        'm/tokenizer.json': { normalizer: { type: 'BertNormalizer', lowercase: true, strip_accents: false, handle_chinese_chars: true } },
+        'm/tokenizer_config.json': { do_lower_case: true, strip_accents: null },
+      },
+      /strip_accents is null, which .*tokenizer\.json does not do/,
+    ],
+    ...[true, false].map((add_prefix_space): [string, Record<string, string | object>, RegExp] => [
+      `a tokenizer that is told to put a space before texts, or none: ${add_prefix_space}`,
+      {
+        ...encoder,
+        'm/tokenizer.json': { pre_tokenizer: { type: 'ByteLevel', add_prefix_space: !add_prefix_space } },
+        'm/tokenizer_config.json': { add_prefix_space, tokenizer_class: 'RobertaTokenizerFast' },
+      },
+      new RegExp(`add_prefix_space is ${add_prefix_space}, which .*tokenizer\\.json does not do`),
+    ]),
+    [
       'two graphs without the usual name',
       { 'm/onnx/model_fp16.onnx': '', 'm/onnx/model_int8.onnx': '' },
       /holds onnx\/model_fp16\.onnx, onnx\/model_int8\.onnx; .* "file: onnx\/model_fp16\.onnx"/,
@@ -345,6 +363,22 @@ describe('scanRepository', () => {
         ...encoder,
         'm/tokenizer.json': bertTokenizer(true),
         'm/tokenizer_config.json': { do_lower_case: true, strip_accents: null, tokenize_chinese_chars: true },
+      },
+    ],
+    [
+      'a tokenizer whose class leaves spaces before texts to it',
+      {
+        ...encoder,
+        'm/tokenizer.json': { pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false } },
+        'm/tokenizer_config.json': { add_prefix_space: true, tokenizer_class: 'PreTrainedTokenizerFast' },
+      },
+    ],
+    [
+      'a tokenizer that puts no space before texts, as it is told',
+      {
+        ...encoder,
+        'm/tokenizer.json': { pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false } },
+        'm/tokenizer_config.json': { add_prefix_space: false },
       },
     ],
   ] as [string, Record<string, string | object>][])('serves a model with %s', (_, files) => {

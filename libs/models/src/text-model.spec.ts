@@ -46,6 +46,7 @@ describe('a text model', () => {
       padTokenId: 0,
       tokenIds: options.tokenIds ?? false,
       lowerCase: false,
+      specialTokens: [],
       truncationSide: null,
       positions: null,
       prompts: { byName: new Map(), defaultName: null },

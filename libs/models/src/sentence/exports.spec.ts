@@ -527,6 +527,19 @@ describe('files of an export', () => {
       expect([...(vector ?? [])].slice(0, 5).map((value) => Number(value > 0))).toEqual(counted);
     });
 
+    it.each([
+      ['by its name', { mask_token: 'cat' }],
+      [
+        'with flags',
+        { eos_token: { __type: 'AddedToken', content: 'cat', lstrip: false, rstrip: false, single_word: false, normalized: true } },
+      ],
+      ['in a list', { additional_special_tokens: [7, null, 'cat', { content: 'sat' }] }],
+      ['beside what is no token', { bos_token: null, eos_token: 7, additional_special_tokens: 'sat', mask_token: 'cat' }],
+    ])('have the special tokens of tokenizer_config.json, %s', async (_, config) => {
+      expect(await ids({ 'tokenizer_config.json': config }, 'acatb')).toBe(5);
+      expect(await ids({ 'tokenizer_config.json': {} }, 'acatb')).toBe(3);
+    });
+
     it('as token ids take no prompt', async () => {
       const text = await textOf({ ...PROMPTS, 'model.yaml': 'tokenIds: true' });
       expect(text.encodeIds([[2, 5, 3]], OPTIONS)[0]?.tokenCount).toBe(3);
