@@ -275,6 +275,21 @@ describe('scanRepository', () => {
       },
       /strip_accents is null, which .*tokenizer\.json does not do/,
     ],
+    ...(
+      [
+        ['do_lower_case', { lowercase: false }, 'BertTokenizer'],
+        ['strip_accents', { strip_accents: false }, 'MPNetTokenizerFast'],
+        ['tokenize_chinese_chars', { handle_chinese_chars: false }, 'DistilBertTokenizerFast'],
+      ] as const
+    ).map(([key, change, tokenizer_class]): [string, Record<string, string | object>, RegExp] => [
+      `a tokenizer that does not follow what its class takes for ${key}`,
+      {
+        ...encoder,
+        'm/tokenizer.json': { normalizer: { type: 'BertNormalizer', lowercase: true, handle_chinese_chars: true, ...change } },
+        'm/tokenizer_config.json': { tokenizer_class },
+      },
+      new RegExp(`${key} is not there, so (true|null) for ${tokenizer_class}, which .*tokenizer\\.json does not do`),
+    ]),
     ...[true, false].map((add_prefix_space): [string, Record<string, string | object>, RegExp] => [
       `a tokenizer that is told to put a space before texts, or none: ${add_prefix_space}`,
       {
@@ -364,6 +379,14 @@ describe('scanRepository', () => {
         'm/tokenizer.json': bertTokenizer(true),
         'm/tokenizer_config.json': { do_lower_case: true, strip_accents: null, tokenize_chinese_chars: true },
       },
+    ],
+    [
+      'a tokenizer that follows what its class takes',
+      { ...encoder, 'm/tokenizer.json': bertTokenizer(true), 'm/tokenizer_config.json': { tokenizer_class: 'BertTokenizerFast' } },
+    ],
+    [
+      'a tokenizer of another class, which says nothing',
+      { ...encoder, 'm/tokenizer.json': bertTokenizer(false), 'm/tokenizer_config.json': { tokenizer_class: 'PreTrainedTokenizerFast' } },
     ],
     [
       'a tokenizer whose class leaves spaces before texts to it',

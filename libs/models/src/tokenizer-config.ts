@@ -20,6 +20,9 @@ const NORMALIZER_KEYS = {
   strip_accents: 'strip_accents',
   tokenize_chinese_chars: 'handle_chinese_chars',
 } as const;
+/** What these classes of transformers take for a key that is not there. */
+const BERT_DEFAULTS = { do_lower_case: true, strip_accents: null, tokenize_chinese_chars: true } as const;
+const BERT_CLASS = /^(Bert|DistilBert|Electra|MPNet|MobileBert|Funnel|Lxmert)Tokenizer(Fast)?$/;
 /** Keys by which transformers adds a token, whatever tokenizer.json says, and the key that names the token. */
 const ADDED_TOKENS = { add_bos_token: 'bos_token', add_eos_token: 'eos_token' } as const;
 
@@ -52,7 +55,7 @@ export function checkTokenizerConfig(folders: string[], tokenizerPath: string): 
   const config = ModelJson.read(folders, 'tokenizer_config.json');
   if (config === null) return { maxTokens: null, truncationSide: null, specialTokens: [] };
   const changing = [...Object.keys(NORMALIZER_KEYS), ...Object.keys(ADDED_TOKENS), PREFIX_SPACE];
-  if (changing.some((key) => config.has(key))) checkAgreement(config, tokenizerPath);
+  if (changing.some((key) => config.has(key)) || BERT_CLASS.test(classOf(config))) checkAgreement(config, tokenizerPath);
   return {
     maxTokens: config.get('model_max_length', z.number()),
     truncationSide: config.get('truncation_side', z.enum(['left', 'right'])) ?? null,
@@ -75,14 +78,15 @@ function checkAgreement(config: ModelJson, tokenizerPath: string): void {
       `${config.path}: ${key} is ${String(expected)}, which ${tokenizerPath} does not do; save the tokenizer again with transformers (tokenizer.save_pretrained) or make the two agree`,
     );
   if (normalizer?.type === 'BertNormalizer') {
-    for (const [key, own] of Object.entries(NORMALIZER_KEYS)) {
-      const wanted = config.get(key, z.boolean());
-      const meant = wanted ?? (key === 'strip_accents' && config.has(key) ? normalizer.lowercase : null);
-      if (meant !== null && meant !== effective(normalizer, own)) throw disagree(key, wanted);
+    for (const key of Object.keys(NORMALIZER_KEYS) as (keyof typeof NORMALIZER_KEYS)[]) {
+      const wanted = wantedOf(config, key);
+      if (wanted === undefined || (wanted === null && key !== 'strip_accents')) continue;
+      if ((wanted ?? normalizer.lowercase) === effective(normalizer, NORMALIZER_KEYS[key])) continue;
+      throw disagree(key, config.has(key) ? wanted : `not there, so ${wanted} for ${classOf(config)}`);
     }
   }
   const prefixSpace = config.get(PREFIX_SPACE, z.boolean());
-  const isGeneric = GENERIC_CLASSES.includes(config.get('tokenizer_class', z.string()) ?? '');
+  const isGeneric = GENERIC_CLASSES.includes(classOf(config));
   if (prefixSpace !== null && !isGeneric && preTokenizer?.type === 'ByteLevel' && prefixSpace !== preTokenizer[PREFIX_SPACE])
     throw disagree(PREFIX_SPACE, prefixSpace);
   const template = JSON.stringify(postProcessor ?? null);
@@ -92,6 +96,14 @@ function checkAgreement(config: ModelJson, tokenizerPath: string): void {
     const text = typeof token === 'string' ? token : token?.content;
     if (text !== undefined && !template.includes(JSON.stringify(text))) throw disagree(key, true);
   }
+}
+
+const classOf = (config: ModelJson): string => config.get('tokenizer_class', z.string().catch('')) ?? '';
+
+/** Undefined: nothing is said. */
+function wantedOf(config: ModelJson, key: keyof typeof NORMALIZER_KEYS): boolean | null | undefined {
+  if (config.has(key)) return config.get(key, z.boolean());
+  return BERT_CLASS.test(classOf(config)) ? BERT_DEFAULTS[key] : undefined;
 }
 
 /** `strip_accents: null` means as `lowercase`. */
