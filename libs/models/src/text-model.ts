@@ -1,4 +1,3 @@
-import { toUSVString } from 'node:util';
 import {
   InterleaveError,
   type InferenceItem,
@@ -14,6 +13,7 @@ import { headStepOf } from './heads/head-step';
 import { multiVectorHead } from './heads/multi-vector';
 import { sparseHead } from './heads/sparse';
 import { describeSpecs, type RowContext, type TaskHead } from './heads/head';
+import { checkTexts, cutText, refused, textsOf } from './input-texts';
 import type { PositionRule, TextManifest } from './manifest';
 import { ModelFileError } from './model-files';
 import { RowTensors, type TokenNumbers } from './row-tensors';
@@ -367,15 +367,6 @@ async function allInOrder<T>(promises: Promise<T>[]): Promise<T[]> {
   return values;
 }
 
-function textsOf(input: TextInput): TextAndPair {
-  return typeof input === 'string' ? { text: input, pair: null } : { text: input.text, pair: input.text_pair ?? null };
-}
-
-/** The first `charactersMax` UTF-16 units; never cuts a pair of surrogates in two, as half of one is no character. */
-export function cutText(text: string, charactersMax: number): string {
-  return text.slice(0, charactersMax).replace(/[\ud800-\udbff]$/, '');
-}
-
 /** Where a turn ends that begins at `start`: after one text at least. */
 function endOfTurn(texts: CutText[], start: number): number {
   const last = Math.min(start + TEXTS_PER_TURN, texts.length);
@@ -383,28 +374,6 @@ function endOfTurn(texts: CutText[], start: number): number {
   for (let characters = 0; end < last && characters < CHARACTERS_PER_TURN; end++)
     characters += (texts[end]?.text.length ?? 0) + (texts[end]?.pair?.length ?? 0);
   return end;
-}
-
-function checkTexts({ text, pair }: TextAndPair, index: number): void {
-  checkCharacters(text, 'the text', index);
-  checkCharacters(pair ?? '', 'text_pair', index);
-}
-
-/** Half of a surrogate pair is no character: tokenizers would take U+FFFD in its place. */
-function checkCharacters(text: string, what: string, index: number): void {
-  const wellFormed = toUSVString(text);
-  if (wellFormed === text) return;
-  let at = 0;
-  while (wellFormed[at] === text[at]) at += 1;
-  const received = `the lone surrogate U+${text.charCodeAt(at).toString(16).toUpperCase()}`;
-  throw refused(
-    index,
-    `expected Unicode characters in ${what} but received ${received} at character ${[...text.slice(0, at)].length}; send whole characters`,
-  );
-}
-
-function refused(index: number, message: string): InterleaveError {
-  return new InterleaveError('invalid_request', message, { param: `[${index}]` });
 }
 
 function tooLong(index: number, received: number, tokensMax: number): InterleaveError {

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import type { ItemResult, ModelSignature, TensorSpec } from '@app/contracts';
 import { createLogger } from '@app/telemetry';
 import { openModelCatalog, type CatalogEntry, type ModelCatalog, type TextModel } from '..';
-import { cutText } from '../text-model';
+import { cutText } from '../input-texts';
 
 const BERT = join(__dirname, '../../../../test/fixtures/sentence-transformers/shared/bert');
 const OPTIONS = { truncate: false, topK: null, promptName: null };
