@@ -172,6 +172,11 @@ std::vector<Case> Places() {
            Given("n", {1, 1, 1, 1}), kAlone, "as time"),
       With("SplitRows", "Split", {}, {{"axis", 0}}, Nothing, kAlone, "splits"),
       With("SplitColumns", "Split", {}, {{"axis", 1}}, Nothing, kTogether),
+      {"CastToUint32",
+       [](Graph& g) {
+         g.Node("Cast", {"x"}, {"i"}, {{"to", 12}}).Node("Cast", {"i"}, {"y"}, {{"to", kFloat}});
+       },
+       RowVerdict::kMixed, "by their place in a run"},
       {"GatherTable",
        [](Graph& g) {
          Weights(g, "table", {9, 3}).Node("Cast", {"x"}, {"i"}, {{"to", kInt64}}).Node("Gather", {"table", "i"}, {"y"});
