@@ -14,7 +14,7 @@ import {
 } from '@app/contracts';
 import { createLogger } from '@app/telemetry';
 import { serveModels, type ServedModels } from '../../../test/fixtures/served-models';
-import { fingerprintOfVersion, ModelNotReady, openModelCatalog, releaseView, type ModelCatalog } from '.';
+import { fingerprintOfVersion, ModelNotReady, openModelCatalog, releaseView, visibleModels, type ModelCatalog } from '.';
 
 const log = createLogger('test', 'silent');
 
@@ -278,6 +278,13 @@ describe('a catalog that follows the placement', () => {
         message: 'model "m" has no label "nope"; it has stable, next',
       });
       expect(fault(() => revisionOf('m:next', '2')).code).toBe('invalid_request');
+      const meant = (name: string, version: string | null = null) => catalog.entriesOf(name, version).map((entry) => entry.version);
+      expect([meant('m'), meant('m:next'), meant('m', '2')]).toEqual([['1', '2'], ['2'], ['2']]);
+      for (const [name, version] of [['m:nope'], ['m', '3'], ['n']] as const)
+        expect(fault(() => meant(name, version)).code).toBe('model_not_found');
+      expect(fault(() => meant('m:next', '2')).code).toBe('invalid_request');
+      const ofN = visibleModels(catalog, ['n']);
+      expect(fault(() => ofN.entriesOf('m:next', null)).code).toBe('model_not_found');
       expect(fault(() => revisionOf('m:constructor')).code).toBe('model_not_found');
       expect(fault(() => revisionOf('n:next')).code).toBe('model_not_found');
     });

@@ -69,6 +69,13 @@ class Catalog implements ModelCatalog {
     });
   }
 
+  entriesOf(name: string, version: string | null): CatalogEntry[] {
+    const { model, versions, wanted } = this.named(name, version);
+    const entries = this.list().filter((entry) => entry.name === model && (wanted === null || entry.version === wanted));
+    if (entries.length === 0) throw noVersion(model, wanted, versions);
+    return entries;
+  }
+
   find(name: string, version: string | null): ServedModel {
     const { model, candidates } = this.candidates(name, version);
     // What was unloaded to make room counts as there: else another version would answer for want of memory.
@@ -144,14 +151,19 @@ class Catalog implements ModelCatalog {
 
   /** Those that a request may mean, the newest first; at least one. Throws `model_not_found`. */
   private candidates(name: string, version: string | null): { model: string; candidates: Listed[] } {
+    const { model, versions, wanted: named } = this.named(name, version);
+    const wanted = named ?? this.stableOf(model, versions);
+    const candidates = wanted === null ? inService(versions) : versions.filter((listed) => listed.version === wanted);
+    if (candidates.length === 0) throw noVersion(model, wanted, versions);
+    return { model, candidates };
+  }
+
+  /** What a request names; `wanted` null: neither a version nor a label. Throws `model_not_found`. */
+  private named(name: string, version: string | null): { model: string; versions: Listed[]; wanted: string | null } {
     const { model, label } = this.byName.has(name) ? { model: name, label: null } : splitLabel(name);
     const versions = this.byName.get(model);
     if (versions === undefined) throw unknownModel(name);
-    const wanted = label === null ? (version ?? this.stableOf(model, versions)) : this.labelled(model, label, version);
-    const candidates = wanted === null ? inService(versions) : versions.filter((listed) => listed.version === wanted);
-    if (candidates.length > 0) return { model, candidates };
-    const existing = versions.map((listed) => listed.version).join(', ');
-    throw modelNotFound(`model "${model}" has no version ${quote(wanted ?? '')}; it has ${existing}`);
+    return { model, versions, wanted: label === null ? version : this.labelled(model, label, version) };
   }
 
   private stableOf(model: string, versions: Listed[]): string | null {
@@ -300,6 +312,11 @@ class Catalog implements ModelCatalog {
 function inService(versions: Listed[]): Listed[] {
   const own = versions.filter(({ isInService }) => isInService);
   return own.length > 0 ? own : versions;
+}
+
+function noVersion(model: string, wanted: string | null, versions: Listed[]): InterleaveError {
+  const existing = versions.map(({ version }) => version).join(', ');
+  return modelNotFound(`model "${model}" has no version ${quote(wanted ?? '')}; it has ${existing}`);
 }
 
 /** Why none of these is ready. */

@@ -13,6 +13,7 @@ const HASH_BYTES = 6;
 export function releaseView(catalog: ModelCatalog, callerOf: (user: string | null) => string): ModelView {
   return {
     list: () => catalog.list(),
+    entriesOf: (name, version) => catalog.entriesOf(name, version),
     find(name, version, user = null) {
       const canary = version === null && splitLabel(name).label === null ? (catalog.releaseOf(name)?.canary ?? null) : null;
       if (canary === null || !getsCanary(name, callerOf(user), canary)) return catalog.find(name, version);

@@ -169,6 +169,11 @@ export interface TextModel {
 export interface ModelView {
   list(): CatalogEntry[];
   /**
+   * The versions that a name means, ready or not: the one with its label or that is named, else all of the model. Throws
+   * `model_not_found` where there is none, and `invalid_request` for a label beside a version.
+   */
+  entriesOf(name: string, version: string | null): CatalogEntry[];
+  /**
    * Throws `model_not_found`, or `ModelNotReady` while it is loading or not loaded. `name` may end with a label, as in `minilm:canary`.
    * Version null: the one with the label `stable`, or else the newest that is ready. `user`: whom the request says that it is for, where
    * versions are shared out between callers.

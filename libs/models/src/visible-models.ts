@@ -8,6 +8,10 @@ export function visibleModels(catalog: ModelView, names: readonly string[] | nul
   const sees = (name: string): boolean => names.includes(splitLabel(name).model);
   return {
     list: () => catalog.list().filter(({ name }) => names.includes(name)),
+    entriesOf(name, version) {
+      if (!sees(name)) throw unknownModel(name);
+      return catalog.entriesOf(name, version);
+    },
     find(name, version, user) {
       if (!sees(name)) throw unknownModel(name);
       return catalog.find(name, version, user);

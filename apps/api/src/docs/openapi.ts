@@ -78,7 +78,7 @@ function buildDocument(app: NestFastifyApplication): OpenAPIObject {
   };
 }
 
-/** Fastify's escapes (`{model}(^[^:]+)::predict`) back to the path that callers use. */
+/** Fastify's escapes (`{model}(^.+)::predict`) back to the path that callers use. */
 function readablePath(path: string): string {
   return path.replace(/\(\^?[^)]*\)/g, '').replaceAll('::', ':');
 }

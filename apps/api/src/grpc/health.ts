@@ -1,8 +1,9 @@
 import { InterleaveError, type InferenceBackend } from '@app/contracts';
-import { visibleModels, type ModelView } from '@app/models';
+import { splitLabel, visibleModels, type ModelView } from '@app/models';
 import { status, type ServerWritableStream } from '@grpc/grpc-js';
 import { Inject, Injectable, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
 import { Readiness } from '../health/readiness';
+import { entriesIfAny } from '../live/model-entries';
 import { BACKEND, CATALOG } from '../tokens';
 
 type ServingStatus = 'SERVING' | 'NOT_SERVING' | 'SERVICE_UNKNOWN';
@@ -15,7 +16,7 @@ const ADDRESS_WATCHERS_MAX = 256;
 /** What is not told, such as a new placement, is seen after this long. */
 const LOOK_MS = 1000;
 
-/** `grpc.health.v1`: "" is the server as a whole, any other service the model of that name. */
+/** `grpc.health.v1`: "" is the server as a whole, any other service the model of that name, which may end with a label. */
 @Injectable()
 export class GrpcHealth implements OnModuleInit, OnModuleDestroy {
   /** With what each was told last. */
@@ -41,7 +42,7 @@ export class GrpcHealth implements OnModuleInit, OnModuleDestroy {
 
   /** `models`: those that the caller may know of; null: all. */
   check(service: string, models: readonly string[] | null): { status: ServingStatus } {
-    const found = models?.includes(service) === false && service !== '' ? 'SERVICE_UNKNOWN' : this.statusOf(service);
+    const found = mayKnow(service, models) ? this.statusOf(service) : 'SERVICE_UNKNOWN';
     if (found === 'SERVICE_UNKNOWN') throw unknownService();
     return { status: found };
   }
@@ -61,7 +62,7 @@ export class GrpcHealth implements OnModuleInit, OnModuleDestroy {
 
   /** Ends with `not_found` where the caller may not know of the model. `models`: as in `check`. */
   watch(call: Watcher, service: string, models: readonly string[] | null): void {
-    if (service !== '' && models?.includes(service) === false) throw unknownService();
+    if (!mayKnow(service, models)) throw unknownService();
     const address = addressOf(call.getPeer());
     const refuse = (limit: string): void =>
       void call.emit('error', { code: status.RESOURCE_EXHAUSTED, details: `expected at most ${limit} at once; use Check` });
@@ -94,11 +95,15 @@ export class GrpcHealth implements OnModuleInit, OnModuleDestroy {
   private statusOf(service: string): ServingStatus {
     const missing = this.readiness.missing();
     if (service === '') return missing === null ? 'SERVING' : 'NOT_SERVING';
-    const entries = this.catalog.list().filter(({ name }) => name === service);
+    const entries = entriesIfAny(this.catalog, service, null);
     if (entries.length === 0) return 'SERVICE_UNKNOWN';
     return !this.readiness.draining && entries.some(({ state }) => state === 'ready') ? 'SERVING' : 'NOT_SERVING';
   }
 }
+
+/** Whether somebody may know of a service who may know of these models; null: all. */
+const mayKnow = (service: string, models: readonly string[] | null): boolean =>
+  service === '' || models === null || models.includes(splitLabel(service).model);
 
 /** `peer`: address and port. */
 const addressOf = (peer: string): string => peer.replace(/:\d+$/, '');

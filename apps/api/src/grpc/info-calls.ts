@@ -3,6 +3,7 @@ import { visibleModels, type ModelView } from '@app/models';
 import { Inject, Injectable } from '@nestjs/common';
 import { notAnOperator, type Caller } from '../access/caller';
 import { Readiness } from '../health/readiness';
+import { entriesIfAny } from '../live/model-entries';
 import { modelMetadata } from '../live/open-inference/model-metadata';
 import { extensionsOf } from '../live/open-inference/extensions';
 import { ModelConfigs } from '../live/open-inference/model-config';
@@ -66,7 +67,7 @@ export class InfoCalls {
     }),
     // As in Triton: what is not there is not ready, which is an answer.
     ModelReady: ({ name, version }, catalog) => ({
-      ready: catalog.list().some((entry) => entry.name === name && ['', entry.version].includes(version) && entry.state === 'ready'),
+      ready: entriesIfAny(catalog, name, version || null).some(({ state }) => state === 'ready'),
     }),
     ModelMetadata: ({ name, version }, catalog) => modelMetadata(catalog, name, version || undefined)[0],
     ModelStatistics: ({ name, version }, catalog) => this.statistics.statistics(catalog, name || null, version || null),

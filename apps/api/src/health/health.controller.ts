@@ -2,7 +2,6 @@ import { visibleModels, type ModelView } from '@app/models';
 import { Controller, Get, Inject, Param, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { callerOf } from '../access/caller';
-import { entriesOf } from '../live/model-entries';
 import { Documented } from '../docs/documented';
 import { CATALOG } from '../tokens';
 import { Readiness } from './readiness';
@@ -52,9 +51,9 @@ export class HealthController {
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
   ): void {
-    const entries = entriesOf(visibleModels(this.catalog, callerOf(request).models), name, version);
+    const entries = visibleModels(this.catalog, callerOf(request).models).entriesOf(name, version ?? null);
     const ready = entries.some(({ state }) => state === 'ready');
     const reason = entries.find(({ reason }) => reason !== null)?.reason ?? 'loading';
-    void reply.code(ready ? 200 : 503).send({ name, ready, ...(!ready && { reason }) });
+    void reply.code(ready ? 200 : 503).send({ name: entries[0]?.name, ready, ...(!ready && { reason }) });
   }
 }

@@ -28,7 +28,9 @@ export class ErrorFilter implements ExceptionFilter {
   private notFound(request: FastifyRequest, reply: FastifyReply): InterleaveError {
     const path = pathOf(request);
     const methods = this.routes.methodsOf(path);
-    if (methods.length === 0) return new InterleaveError('not_found', `No such path: ${request.method} ${path}; see /docs`);
+    // The table does not know the patterns of parameters: a path that it knows by this method is still not there.
+    if (methods.length === 0 || methods.includes(request.method))
+      return new InterleaveError('not_found', `No such path: ${request.method} ${path}; see /docs`);
     reply.header('allow', methods.join(', '));
     return new InterleaveError('method_not_allowed', `${path} takes ${methods.join(', ')}, not ${request.method}`);
   }

@@ -7,7 +7,7 @@ describe('the route table', () => {
   server.get('/a.b', () => '');
   server.get('/models/:model', () => '');
   server.delete('/models/:model', () => '');
-  server.post('/models/:model(^[^:]+)::predict', () => '');
+  server.post('/models/:model(^.+)::predict', () => '');
   server.get('/files/*', () => '');
 
   it.each([

@@ -191,6 +191,10 @@ class OtherCatalog implements ModelView {
     return this.catalog.list();
   }
 
+  entriesOf(name: string, version: string | null): ReturnType<ModelView['entriesOf']> {
+    return this.catalog.entriesOf(name, version);
+  }
+
   find(...wanted: Parameters<ModelView['find']>): ServedModel {
     return this.catalog.find(...wanted);
   }

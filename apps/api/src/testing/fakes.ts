@@ -157,6 +157,11 @@ function catalogOf(backend: EchoBackend): ModelCatalog {
         const isUnloaded = backend.unloaded.has(name);
         return { name, version, revision, state: isUnloaded ? 'unloaded' : state, reason, signature, task: 'tensor', changeRefusal: null };
       }),
+    entriesOf(name, version) {
+      const entries = this.list().filter((entry) => entry.name === name && (version === null || entry.version === version));
+      if (entries.length === 0) throw new InterleaveError('model_not_found', `no model ${name} version ${JSON.stringify(version)}`);
+      return entries;
+    },
     find: (name, version) => {
       const report = backend.reports.find((candidate) => candidate.name === name && (version === null || candidate.version === version));
       if (!report) throw new InterleaveError('model_not_found', `no model ${name}`);

@@ -40,7 +40,7 @@ export function traceRequests(fastify: FastifyInstance, tracing: Tracing | null)
   });
 }
 
-/** As in the documentation: `/v1/models/:model(^[^:]+)::predict` is `/v1/models/{model}:predict`. */
+/** As in the documentation: `/v1/models/:model(^.+)::predict` is `/v1/models/{model}:predict`. */
 function routeName(pattern: string): string {
   return pattern.replace(/::|:(\w+)(?:\([^)]*\))?/g, (_, parameter?: string) => (parameter === undefined ? ':' : `{${parameter}}`));
 }

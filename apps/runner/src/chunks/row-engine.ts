@@ -1,6 +1,6 @@
 import { InterleaveError, type InferenceBackend, type InferenceItem } from '@app/contracts';
 import type { ModelPin } from '@app/batches';
-import { splitLabel, visibleModels, type ModelView, type ServedModel } from '@app/models';
+import { visibleModels, type ModelView, type ServedModel } from '@app/models';
 import { allSucceeded, prepare, prepareBulk, runItems, type Bulk, type Endpoint, type Limits } from '@app/protocols';
 import { answerTexts, type TextAnswer, type TextRun } from './blocks/answer-texts';
 import type { ModelPins } from './model-pins';
@@ -161,15 +161,15 @@ export class ModelEngine implements RowEngine {
   }
 
   modelProblem(model: string, version: string | null, models: readonly string[] | null): { code: string; message: string } | null {
-    const entries = visibleModels(this.catalog, models)
-      .list()
-      .filter((entry) => entry.name === splitLabel(model).model && (version === null || entry.version === version));
-    const named =
-      version === null ? JSON.stringify(model.slice(0, 128)) : `${JSON.stringify(model.slice(0, 128))} version ${version.slice(0, 32)}`;
-    if (entries.length === 0)
-      return { code: 'model_not_found', message: `There is no model ${named}; GET /v1/models lists those that exist.` };
-    if (entries.some(({ state }) => state !== 'failed')) return null;
-    return { code: 'model_not_servable', message: `Model ${named} cannot be served: ${entries[0]?.reason ?? 'unknown reason'}` };
+    try {
+      const entries = visibleModels(this.catalog, models).entriesOf(model, version);
+      if (entries.some(({ state }) => state !== 'failed')) return null;
+      const named = version === null ? JSON.stringify(model) : `${JSON.stringify(model)} version ${version}`;
+      return { code: 'model_not_servable', message: `Model ${named} cannot be served: ${entries[0]?.reason ?? 'unknown reason'}` };
+    } catch (error) {
+      if (error instanceof InterleaveError) return { code: error.code, message: error.message };
+      throw error;
+    }
   }
 }
 
@@ -191,6 +191,7 @@ function pinnedTo(models: ModelView, served: ServedModel): ModelView {
   const isMeant = (name: string): boolean => name === served.name || name.startsWith(`${served.name}:`);
   return {
     list: () => models.list(),
+    entriesOf: (name, version) => models.entriesOf(name, version),
     find: (name, version, user) => (isMeant(name) ? served : models.find(name, version, user)),
     policyOf: (name, version) => models.policyOf(name, version),
     ofRevision: (revision) => models.ofRevision(revision),

@@ -49,7 +49,7 @@ export class ModelConfigs {
 
   /** Throws as `ModelView.find`. Version null: the newest that is ready. */
   of(catalog: ModelView, name: string, version: string | null): ModelConfig {
-    const { signature, revision } = catalog.find(name, version);
+    const { name: model, signature, revision } = catalog.find(name, version);
     const graph = this.placement.placement?.graphs?.find((plan) => plan.revision === revision);
     const revisions = graph?.steps.map((step) => step.revision) ?? [revision];
     const workers = this.placement.workers().filter(({ lane }) => lane === 'realtime');
@@ -61,7 +61,7 @@ export class ModelConfigs {
     const isBatched = hasBatchFirst(signature);
     const own = workers.filter((worker) => planOf(worker, revision) !== undefined);
     return {
-      name,
+      name: model,
       platform: graph === undefined ? 'onnxruntime_onnx' : 'ensemble',
       backend: graph === undefined ? 'onnxruntime' : '',
       version_policy: { all: {} },

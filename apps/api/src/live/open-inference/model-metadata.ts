@@ -1,6 +1,5 @@
 import type { TensorSpec } from '@app/contracts';
 import type { CatalogEntry, ModelView } from '@app/models';
-import { entriesOf } from '../model-entries';
 
 /** Of a model that is ready, as the Open Inference Protocol has it. */
 export interface ModelMetadata {
@@ -16,10 +15,10 @@ type TensorMetadata = Pick<TensorSpec, 'name' | 'datatype' | 'shape'>;
 
 /** With the entry that is described. Throws `model_not_found`, and what else is to be said about the model. */
 export function modelMetadata(catalog: ModelView, name: string, version: string | undefined): [ModelMetadata, CatalogEntry | undefined] {
-  const { signature, isGraph, version: served } = catalog.find(name, version ?? null);
-  const entries = entriesOf(catalog, name, version);
+  const { name: model, signature, isGraph, version: served } = catalog.find(name, version ?? null);
+  const entries = catalog.entriesOf(name, version ?? null);
   const metadata: ModelMetadata = {
-    name,
+    name: model,
     versions: entries.map((entry) => entry.version),
     platform: isGraph ? 'ensemble' : 'onnx_onnxv1',
     inputs: signature.inputs.map(tensorMetadata),

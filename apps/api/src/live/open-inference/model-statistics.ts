@@ -4,7 +4,6 @@ import type { PreparedItems } from '@app/protocols';
 import { Inject, Injectable } from '@nestjs/common';
 import { CATALOG } from '../../tokens';
 import type { LiveTiming } from '../live-timing';
-import { entriesOf } from '../model-entries';
 
 /** Sizes of runs that are told apart for one model; runs of further sizes count in `execution_count` only. */
 const RUN_SIZES_MAX = 256;
@@ -109,7 +108,7 @@ export class LiveStatistics {
 
   /** Of one version, all versions of a model, or all models of this catalog. Throws `model_not_found`. */
   statistics(catalog: ModelView, model: string | null, version: string | null): { model_stats: ModelStatistics[] } {
-    const entries = model === null ? catalog.list() : entriesOf(catalog, model, version ?? undefined);
+    const entries = model === null ? catalog.list() : catalog.entriesOf(model, version);
     return { model_stats: entries.map((entry) => statisticsOf(entry, this.counts.get(keyOf(entry)) ?? new Counts())) };
   }
 

@@ -6,7 +6,6 @@ import { callerOf } from '../../access/caller';
 import { Documented } from '../../docs/documented';
 import { CATALOG } from '../../tokens';
 import { bothLanesText, LaneMerging } from '../lane-merging';
-import { entriesOf } from '../model-entries';
 import { Breakers } from '../../resilience/breakers';
 import { modelBreakerName } from '../../resilience/guarded-runs';
 
@@ -39,8 +38,9 @@ export class ModelsController {
     return this.modelObject(name, visibleModels(this.catalog, callerOf(request).models));
   }
 
-  private async modelObject(name: string, catalog: ModelView): Promise<object> {
-    const entries = entriesOf(catalog, name, undefined);
+  private async modelObject(wanted: string, catalog: ModelView): Promise<object> {
+    const entries = catalog.entriesOf(wanted, null);
+    const name = entries[0]?.name;
     return {
       id: name,
       object: 'model',

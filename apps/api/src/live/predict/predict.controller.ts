@@ -9,8 +9,8 @@ import type { ModelPath } from '../model-path';
 export class PredictController {
   constructor(private readonly live: LiveService) {}
 
-  // "::" is Fastify's way to write a colon; the pattern keeps the parameter from taking it.
-  @LiveRoute('predict', [':model(^[^:]+)::predict', ':model/versions/:version(^[^:]+)::predict'], {
+  // "::" is Fastify's way to write a colon. A model's name may have one before its label; a version has none.
+  @LiveRoute('predict', [':model(^.+)::predict', ':model/versions/:version(^[^:]+)::predict'], {
     summary: 'Predictions for texts or tensors, one per instance',
     body: 'PredictRequest',
     ok: 'PredictResponse',
