@@ -70,6 +70,28 @@ describe('encodeItem', () => {
     expect(encodeItem(tokens(1, 1), free).responseBytes).toBeGreaterThanOrEqual(2 * 65_536);
   });
 
+  it('sets aside for strings what their lengths and the strings of the inputs take, and 64 KiB at least', () => {
+    const texts: ModelSignature = {
+      ...ENCODER,
+      inputs: [spec('text', ['batch', 'free'], [-1, -1], 'BYTES')],
+      outputs: [spec('out', ['batch', 'fixed'], [-1, 100], 'BYTES')],
+    };
+    const roomFor = (rows: number, length: number): number => {
+      const one = Buffer.alloc(4 + length);
+      one.writeUInt32LE(length);
+      const data = Buffer.concat(Array<Buffer>(rows).fill(one));
+      const { responseBytes, isExact } = encodeItem(
+        { inputs: [{ name: 'text', datatype: 'BYTES', shape: [rows, 1], data }], outputs: null },
+        texts,
+      );
+      expect(isExact).toBe(false);
+      return responseBytes - 1024 - 160;
+    };
+    expect(roomFor(5, 0)).toBe(65_536);
+    expect(roomFor(5000, 0)).toBe(5000 * 100 * 4);
+    expect(roomFor(10, 1_000_000)).toBe(10 * 1_000_004);
+  });
+
   it('names the field at fault, what was expected and what came', () => {
     const [mask, ids] = tokens(1, 2).inputs as [InferenceItem['inputs'][number], InferenceItem['inputs'][number]];
     const item = (inputs: InferenceItem['inputs'], outputs: string[] | null = null): InferenceItem => ({ inputs, outputs });

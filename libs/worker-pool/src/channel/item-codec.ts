@@ -11,7 +11,7 @@ import {
 } from '@app/contracts';
 import type { ChannelTensor, Completion } from '@app/native';
 
-/** What a dimension of an output that nobody understands costs at first; the worker says when it takes more. */
+/** Set aside at first for an output whose size cannot be known; the worker says when it takes more. */
 const FREE_OUTPUT_BYTES = 64 * 1024;
 /** For each output: its descriptor and the alignment of its data. */
 const OUTPUT_OVERHEAD_BYTES = 160;
@@ -126,7 +126,8 @@ function axisSize(axis: Axis, inputs: ChannelTensor[], specs: TensorSpec[]): num
 }
 
 function outputSize(spec: TensorSpec, inputs: ChannelTensor[], specs: TensorSpec[]): { bytes: number; isExact: boolean } {
-  let bytes = DATATYPES[spec.datatype].bytes ?? FREE_OUTPUT_BYTES;
+  const { bytes: elementBytes } = DATATYPES[spec.datatype];
+  let bytes = elementBytes ?? LENGTH_BYTES;
   let isFree = false;
   for (let position = 0; position < spec.axes.length; position++) {
     const axis = spec.axes[position] as Axis;
@@ -135,7 +136,15 @@ function outputSize(spec: TensorSpec, inputs: ChannelTensor[], specs: TensorSpec
     if (size === undefined) isFree = true;
     else bytes *= size;
   }
-  return { bytes: isFree ? Math.max(bytes, FREE_OUTPUT_BYTES) : bytes, isExact: !isFree && DATATYPES[spec.datatype].bytes !== null };
+  if (!isFree && elementBytes !== null) return { bytes, isExact: true };
+  // Strings are often those that came in, or as long.
+  const textBytes = elementBytes === null ? stringBytes(inputs) : 0;
+  return { bytes: Math.max(bytes, textBytes, FREE_OUTPUT_BYTES), isExact: false };
+}
+
+/** What all strings of the inputs take, with their lengths. */
+function stringBytes(inputs: ChannelTensor[]): number {
+  return inputs.reduce((sum, { type, data }) => sum + (type === DATATYPES.BYTES.onnx ? data.byteLength : 0), 0);
 }
 
 function invalid(param: string, message: string): InterleaveError {

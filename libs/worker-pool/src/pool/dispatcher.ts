@@ -390,8 +390,10 @@ export class Dispatcher {
 /** Past what a worker's channel can ever hold. */
 function tooLarge(error: ChannelError, slot: WorkerSlot | undefined): InterleaveError {
   const lane = slot?.plan.lane ?? 'realtime';
+  // One item alone is too large by its bytes only.
+  const orItems = error.item === null ? ` or ${lane}.queueItemsMax` : '';
   return new InterleaveError(
     'too_large',
-    `${error.message}; send less at once, or raise ${lane}.channelBytes or ${lane}.queueItemsMax in interleave.yaml`,
+    `${error.message}; send less at once, or raise ${lane}.channelBytes${orItems} in interleave.yaml`,
   );
 }

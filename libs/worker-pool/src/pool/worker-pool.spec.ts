@@ -509,7 +509,7 @@ describe('WorkerPool', () => {
     await untilReady();
     const results = await infer(['small', 'x'.repeat(100_000)].map(textItem));
     expect(results.map(codeOf)).toEqual(['ok', 'too_large']);
-    expect(String(results[1])).toContain('raise realtime.channelBytes');
+    expect(String(results[1])).toContain('raise realtime.channelBytes in interleave.yaml');
   });
 
   it('marks the items of a request that is to run alone, and no others', async () => {
