@@ -46,6 +46,21 @@ describe('classificationOutput', () => {
     expect(classesOf(tensor('UINT8', [3], Uint8Array.of(1, 2, 3)), 1, model(false, ['a', 'b']))).toEqual([[1], ['3:2']]);
   });
 
+  it.each([2, 3, 5])('goes by the size that an output of an open size has: %i numbers for 3 labels', (numbers) => {
+    const open = model(true, ['a', 'b', 'c']);
+    Object.assign(open.signature.outputs[0] ?? {}, { shape: [-1, -1] });
+    const [, strings] = classesOf(
+      tensor(
+        'UINT8',
+        [1, numbers],
+        Uint8Array.from({ length: numbers }, (_, i) => i),
+      ),
+      numbers,
+      open,
+    );
+    expect(strings.filter((text) => String(text).split(':').length === 3)).toHaveLength(numbers === 3 ? 3 : 0);
+  });
+
   // What std::to_string of libstdc++ gives for the double.
   it.each([
     [0.9, '0.900000'],

@@ -40,7 +40,7 @@ export function classificationOutput(tensor: Tensor, classes: number, model: Ser
       'outputs',
     );
   const values = numbersOf(tensor);
-  const labels = labelsFor(model, name);
+  const labels = labelsFor(model, name, perRow);
   const strings: string[] = [];
   for (let row = 0; row < rows; row++) {
     for (const { value, index } of largest(values.slice(row * perRow, (row + 1) * perRow), classes)) {
@@ -109,9 +109,9 @@ function sixDecimals(value: number): string {
   return isTie && Number(lower.at(-1)) % 2 === 0 ? lower : value.toFixed(6);
 }
 
-/** What belongs to the indices of an output: the model's labels, if it is the one output that has a number for each. */
-function labelsFor({ labels, signature }: ServedModel, output: string): readonly string[] | null {
-  if (labels === null) return null;
+/** What belongs to the indices of an output: the model's labels, if it is the one output that has a number for each. `perRow`: those it has. */
+function labelsFor({ labels, signature }: ServedModel, output: string, perRow: number): readonly string[] | null {
+  if (labels?.length !== perRow) return null;
   const labelled = signature.outputs.filter(({ shape, axes }) => {
     const sizes = shape.filter((_size, i) => axes[i] !== 'batch');
     return sizes.length === 1 && (sizes[0] === labels.length || sizes[0] === -1);
