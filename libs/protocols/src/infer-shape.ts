@@ -34,7 +34,9 @@ export function checkShape(spec: TensorSpec, received: unknown, path: string): n
     received.length === spec.shape.length &&
     received.every((size, axis) => isSize(size) && (spec.shape[axis] === -1 || spec.shape[axis] === size));
   if (fits) return received as number[];
-  const expected = spec.shape.map((size) => (size === -1 ? '0 or more' : size)).join(', ');
+  const isOver = Array.isArray(received) && received.some((size) => typeof size === 'number' && size > SIZE_MAX);
+  const anySize = isOver ? `0 to ${SIZE_MAX}` : '0 or more';
+  const expected = spec.shape.map((size) => (size === -1 ? anySize : size)).join(', ');
   throw invalid(`expected the shape [${expected}] for ${path} but received ${showShape(received)}`, path);
 }
 

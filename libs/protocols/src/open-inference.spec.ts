@@ -303,6 +303,14 @@ describe('POST /v2/models/{m}/infer', () => {
       /expected the shape \[3\] for inputs\[1\]\.shape but received \[1, 3\]/,
     ],
     ['a wrong size', 'no-batch', { inputs: [x, { ...y, shape: [4] }] }, 'invalid_request', 'inputs[1].shape', /the shape \[3\]/],
+    [
+      'a size over the largest',
+      'encoder-tiny',
+      { inputs: [{ ...ids, shape: [0, Number.MAX_SAFE_INTEGER] }, mask] },
+      'invalid_request',
+      'inputs[0].shape',
+      /expected the shape \[0 to 2147483647, 0 to 2147483647\] for inputs\[0\].shape but received \[0, 9007199254740991\]/,
+    ],
     ['a negative size', 'encoder-tiny', { inputs: [{ ...ids, shape: [-1, 3] }, mask] }, 'invalid_request', 'inputs[0].shape', /0 or more/],
     [
       'elements for a size of 0',
@@ -507,9 +515,10 @@ describe('POST /v2/models/{m}/infer', () => {
         outputs: [{ name: 'out_bool' }],
       }),
     );
-    await expect(prepareBytes('types', Buffer.concat([header, Uint8Array.of(0, 1, 2)]), String(header.length))).rejects.toThrow(
-      /bytes 0 and 1/,
-    );
+    await expect(prepareBytes('types', Buffer.concat([header, Uint8Array.of(0, 1, 2)]), String(header.length))).rejects.toMatchObject({
+      param: 'inputs[0]',
+      message: 'expected bytes 0 and 1 for inputs[0] but received 2',
+    });
   });
 
   it('refuses a raw body for a model with two inputs, or of a size that fits no shape', async () => {

@@ -223,7 +223,7 @@ class BodyData implements InputData {
     const bytes = optionalInteger(size, sizePath, { min: 0, max: binary.body.byteLength - this.offset }) as number;
     const data = binary.body.subarray(this.offset, this.offset + bytes);
     this.offset += bytes;
-    checkBinary(data, datatype, count, sizePath);
+    checkBinary(data, datatype, count, sizePath, path);
     return data;
   }
 
@@ -247,13 +247,17 @@ class BodyData implements InputData {
 }
 
 /** Its size is checked before anything is copied. */
-/** Refuses binary data of another size than `count` elements have; BOOL bytes that are neither 0 nor 1. */
-export function checkBinary(data: Uint8Array, datatype: Datatype, count: number, path: string): void {
+/**
+ * Refuses binary data of another size than `count` elements have; BOOL bytes that are neither 0 nor 1. `path` is what says
+ * its size, `dataPath` what it belongs to.
+ */
+export function checkBinary(data: Uint8Array, datatype: Datatype, count: number, path: string, dataPath = path): void {
   const elementBytes = DATATYPES[datatype].bytes;
   if (elementBytes === null) return checkStrings(data, count, path);
   if (data.byteLength !== count * elementBytes)
     throw invalid(`expected ${count * elementBytes} bytes (${count} × ${datatype}) for ${path} but received ${data.byteLength}`, path);
-  if (datatype === 'BOOL' && data.some((byte) => byte > 1)) throw invalid(`expected bytes 0 and 1 for ${path} but received another`, path);
+  const other = datatype === 'BOOL' ? data.find((byte) => byte > 1) : undefined;
+  if (other !== undefined) throw invalid(`expected bytes 0 and 1 for ${dataPath} but received ${other}`, dataPath);
 }
 
 function checkStrings(data: Uint8Array, count: number, path: string): void {

@@ -158,7 +158,7 @@ describe('POST /v1/models/{m}:predict', () => {
       { instances: ['a'], parameters: { topk: 1 } },
       'invalid_request',
       'parameters',
-      /top_k, truncate, prompt_name in parameters but received "topk"/,
+      /top_k, truncate, prompt_name, service_tier in parameters but received "topk"/,
     ],
     ['top_k of 0', 'classifier', { instances: ['a'], parameters: { top_k: 0 } }, 'invalid_request', 'parameters.top_k', /integer from 1/],
     [

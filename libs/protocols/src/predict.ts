@@ -123,7 +123,7 @@ async function prepareTexts(instances: unknown[], parameters: JsonObject, model:
 }
 
 function textOptions(parameters: JsonObject): EncodeOptions {
-  refuseOtherFields(parameters, ['top_k', 'truncate', 'prompt_name'], 'parameters');
+  refuseOtherFields(parameters, ['top_k', 'truncate', 'prompt_name', 'service_tier'], 'parameters');
   return {
     topK: optionalInteger(parameters.top_k, 'parameters.top_k', { min: 1, max: TOP_K_MAX }),
     ...readTruncate(parameters.truncate, 'parameters.truncate'),
@@ -132,7 +132,7 @@ function textOptions(parameters: JsonObject): EncodeOptions {
 }
 
 function prepareTensors(instances: unknown[], parameters: JsonObject, model: ServedModel, limits: Limits): PreparedInstances {
-  refuseOtherFields(parameters, [], 'parameters');
+  refuseOtherFields(parameters, ['service_tier'], 'parameters');
   const texts = model.signature.inputs.some(({ datatype }) => datatype === 'BYTES')
     ? -1
     : instances.findIndex((instance) => typeof instance === 'string');

@@ -2,13 +2,17 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { InterleaveError } from '@app/contracts';
 import type { Config } from '@app/config';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { TIER_HEADER } from '../live/caller-options';
 import { answerError } from './error-answer';
 import { HostNames } from './host-names';
 
 const READING: ReadonlySet<string> = new Set(['GET', 'HEAD']);
 const PREFLIGHT_SECONDS = 600;
 const METHODS = 'GET, HEAD, POST, DELETE';
-const EXPOSED = 'x-request-id, retry-after, server-timing, inference-header-content-length';
+const EXPOSED = [
+  ...['x-request-id', 'retry-after', 'server-timing', 'inference-header-content-length'],
+  ...['x-interleave-tokens', 'x-interleave-degraded', TIER_HEADER, 'ratelimit', 'ratelimit-policy'],
+].join(', ');
 const SHOWN_CHARACTERS_MAX = 128;
 
 /**

@@ -64,8 +64,8 @@ describe('unpack', () => {
 
   const gzipped = gzipSync(plain);
   it.each([
-    ['garbage after it', 'gzip', Buffer.concat([gzipped, Buffer.from('garbage')]), /other bytes from byte/],
-    ['zeros after it', 'gzip', Buffer.concat([gzipped, Buffer.alloc(3)]), /other bytes from byte/],
+    ['garbage after it', 'gzip', Buffer.concat([gzipped, Buffer.from('garbage')]), /other bytes, in its place or after its end/],
+    ['zeros after it', 'gzip', Buffer.concat([gzipped, Buffer.alloc(3)]), new RegExp(`other bytes from byte ${gzipped.length} on`)],
     ['the start of another after it', 'gzip', Buffer.concat([gzipped, gzipped.subarray(0, 5)]), /ends too early/],
     ['a byte after it', 'deflate', Buffer.concat([deflateSync(plain), Buffer.of(0)]), /other bytes from byte/],
     ['its end missing', 'gzip', gzipped.subarray(0, -1), /ends too early/],

@@ -48,6 +48,8 @@ function tooDense(packedBytes: number): InterleaveError {
 
 function unreadable({ bytesWritten }: Gunzip | Inflate, { byteLength }: Buffer, encoding: ContentEncoding): InterleaveError {
   const format = encoding === 'gzip' ? 'gzip data (RFC 1952)' : 'zlib data (RFC 1950)';
-  const where = bytesWritten < byteLength ? `other bytes from byte ${bytesWritten} on` : 'a stream that ends too early';
+  // Where they begin is known only if the stream came to its end: zlib counts no bytes of a part at which it failed.
+  const others = bytesWritten > 0 ? `other bytes from byte ${bytesWritten} on` : 'other bytes, in its place or after its end';
+  const where = bytesWritten < byteLength ? others : 'a stream that ends too early';
   return new InterleaveError('invalid_request', `Content-Encoding: expected ${format} for ${encoding} but received ${where}`);
 }
