@@ -188,6 +188,19 @@ describe('the OpenAPI document', () => {
     expect(limited).toEqual(expect.arrayContaining(['/v1/embeddings', '/v1/rerank', '/v2/models/{model}/infer']));
   });
 
+  it.each<[keyof typeof SCHEMAS, object]>([
+    ['PredictRequest', { instances: [[1, 2]] }],
+    ['PredictRequest', { instances: [1, 2] }],
+    [
+      'EmbeddingsRequest',
+      { model: 'm', input: 'a', dimensions: null, encoding_format: null, user: null, truncate: null, input_type: null },
+    ],
+    ['EmbeddingsRequest', { model: 'm', input: 'a', prompt_name: null, service_tier: null, truncate_prompt_tokens: null }],
+    ['RerankRequest', { model: 'm', query: { text: 'a' }, documents: ['b'], truncate: null }],
+  ])('lets a %s be what the endpoint takes: %j', (name, body) => {
+    expect([...Value.Errors(SCHEMAS[name] as TSchema, body)]).toEqual([]);
+  });
+
   it('refers only to schemas that it has', () => {
     const references = [...JSON.stringify(document).matchAll(/"\$ref":"#\/components\/schemas\/(\w+)"/g)].map(([, name]) => name ?? '');
     expect(references.length).toBeGreaterThan(20);

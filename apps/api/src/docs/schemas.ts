@@ -6,7 +6,7 @@ import { batchExtension, batchPriority, BATCH_SCHEMAS } from './batch-schemas';
 import { FLEET_SCHEMAS } from './fleet-schemas';
 import { LOG_LEVEL_SCHEMAS } from './log-level-schemas';
 import { TRITON_SCHEMAS } from './triton-schemas';
-import { embedding, embeddingFields, taskSchemas } from './task-schemas';
+import { embedding, embeddingFields, orNull, taskSchemas } from './task-schemas';
 import { UPLOAD_SCHEMAS } from './upload-schemas';
 
 const PROMPT_NAME = 'Prompt of config_sentence_transformers.json that goes before the texts; without it the default one, if there is one';
@@ -133,6 +133,8 @@ const predict = {
           Type.String(),
           Type.Object({ text: Type.String(), text_pair: Type.Optional(Type.String()) }),
           Type.Record(Type.String(), Type.Unknown(), { description: 'Tensor models: a nested list per input' }),
+          Type.Array(Type.Unknown(), { description: 'Tensor models with one input: a nested list' }),
+          Type.Number({ description: 'Tensor models with one input whose rows are numbers' }),
         ]),
         { minItems: 1 },
       ),
@@ -165,25 +167,23 @@ const openAi = {
         Type.Array(Type.Integer({ minimum: 0 }), { minItems: 1, description: 'Token ids of one text' }),
         Type.Array(Type.Array(Type.Integer({ minimum: 0 }), { minItems: 1 }), { minItems: 1, description: 'Token ids of several texts' }),
       ]),
-      encoding_format: Type.Optional(
+      encoding_format: orNull(
         Type.String({
           enum: ['float', 'base64'],
           default: 'float',
           description: 'base64 (little-endian float32) is much cheaper for both sides',
         }),
       ),
-      dimensions: Type.Optional(
+      dimensions: orNull(
         Type.Integer({
           minimum: 1,
           description: 'The vector is cut to its first values and normalised again, where the model was trained for it',
         }),
       ),
-      prompt_name: Type.Optional(Type.String({ description: PROMPT_NAME })),
+      prompt_name: orNull(Type.String({ description: PROMPT_NAME })),
       ...embeddingFields,
-      user: Type.Optional(Type.String()),
-      service_tier: Type.Optional(
-        Type.String({ enum: ['auto', ...SERVICE_TIERS], default: 'auto', description: '`flex`: in the batch lane' }),
-      ),
+      user: orNull(Type.String()),
+      service_tier: orNull(Type.String({ enum: ['auto', ...SERVICE_TIERS], default: 'auto', description: '`flex`: in the batch lane' })),
     },
     {
       examples: [

@@ -5,22 +5,23 @@ const usage = Type.Object({ prompt_tokens: Type.Integer(), total_tokens: Type.In
 const label = Type.Object({ label: Type.String(), score: Type.Number() });
 const document = Type.Union([Type.String(), Type.Object({ text: Type.String() }, { additionalProperties: true })]);
 
+/** A field that may be left out or null. */
+export const orNull = (schema: TSchema) => Type.Optional(Type.Union([schema, Type.Null()]));
+
 /** Fields of requests with texts. */
 const truncation = {
-  truncate: Type.Optional(
+  truncate: orNull(
     Type.Union([Type.Boolean(), Type.String({ enum: ['none', 'start', 'end', 'NONE', 'START', 'END'] })], {
       description: 'Whether long texts are cut, and which end goes; true: the end that the files of the model say',
     }),
   ),
-  truncate_prompt_tokens: Type.Optional(
+  truncate_prompt_tokens: orNull(
     Type.Integer({ minimum: -1, description: 'As `truncate: true`, to so many tokens; -1: as many as the model takes' }),
   ),
 };
 /** Fields of embeddings that OpenAI's API lacks. */
 export const embeddingFields = {
-  input_type: Type.Optional(
-    Type.String({ description: 'As `prompt_name`; `search_query` and `search_document` mean `query` and `document`' }),
-  ),
+  input_type: orNull(Type.String({ description: 'As `prompt_name`; `search_query` and `search_document` mean `query` and `document`' })),
   ...truncation,
 };
 
@@ -38,7 +39,7 @@ export const taskSchemas = {
   RerankRequest: Type.Object(
     {
       model,
-      query: Type.String(),
+      query: document,
       documents: Type.Optional(Type.Array(document, { minItems: 1, description: 'As in Jina and Cohere' })),
       texts: Type.Optional(
         Type.Array(Type.String(), { minItems: 1, description: 'In place of `documents`: the answer is an array, as in TEI' }),
