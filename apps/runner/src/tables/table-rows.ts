@@ -37,7 +37,7 @@ export function* tableRows(lines: LineSource, task: WriteTask): Generator<DuckDB
   for (let header = lines.next(); header !== null; header = lines.next()) {
     const chunk = JSON.parse(header) as ChunkHeader;
     const errors = readErrors(lines, chunk.errors);
-    const rows = readRows(lines, chunk.rows);
+    const rows = readRows(lines, chunk.rows, task.kept.length);
     let at = 0;
     let given = 0;
     const rowsBefore = function* (end: number): Generator<DuckDBValue[], void, void> {
@@ -77,16 +77,20 @@ function readErrors(lines: LineSource, count: number): Map<number, string> {
   return errors;
 }
 
-function readRows(lines: LineSource, count: number): Row[] {
+/** `keptCount`: of lines that were made of a table. Whoever wrote the lines may have a `keep` of their own, which is none of ours. */
+function readRows(lines: LineSource, count: number, keptCount: number): Row[] {
   const rows: Row[] = [];
   for (let i = 0; i < count; i++) {
-    const { custom_id: customId, keep = [] } = JSON.parse(withoutMark(expectLine(lines))) as {
-      custom_id: string;
-      keep?: Row['keep'];
-    };
-    rows.push({ customId, keep });
+    const line = withoutMark(expectLine(lines));
+    const { custom_id: customId, keep } = JSON.parse(line) as { custom_id: string; keep?: unknown };
+    rows.push({ customId, keep: keptCount === 0 ? [] : keptCells(keep, keptCount, line) });
   }
   return rows;
+}
+
+function keptCells(keep: unknown, count: number, line: string): Row['keep'] {
+  if (Array.isArray(keep) && keep.length === count) return keep as Row['keep'];
+  throw new Error(`expected a line with ${count} kept cells but received ${line.slice(0, 80)}`);
 }
 
 function expectLine(lines: LineSource): string {
