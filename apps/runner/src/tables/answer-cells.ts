@@ -51,11 +51,12 @@ export function answerColumns(endpoint: EndpointKind, sample: string | null): An
 /** The body in a line of an output file. */
 export const bodyOf = (line: string): unknown => (JSON.parse(line) as { response: { body: unknown } }).response.body;
 
-/** What the body says of its one text. */
+/** What the body says of its one text; all of it, where it answers several. */
 function answerIn(endpoint: EndpointKind, body: unknown): unknown {
   const { data, predictions, results } = body as { data?: { embedding?: unknown }[]; predictions?: unknown[]; results?: unknown };
-  if (endpoint === 'embeddings') return data?.[0]?.embedding ?? body;
-  if (endpoint === 'classify') return data?.[0] ?? body;
+  const only = data?.length === 1 ? data[0] : undefined;
+  if (endpoint === 'embeddings') return only?.embedding ?? body;
+  if (endpoint === 'classify') return only ?? body;
   if (endpoint === 'predict') return predictions?.length === 1 ? predictions[0] : (predictions ?? body);
   if (endpoint === 'rerank') return results ?? body;
   return body;
