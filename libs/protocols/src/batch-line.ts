@@ -3,6 +3,8 @@ import { expectObject, expectString, mismatch, quote } from './checks';
 import { joinOrganisation } from './endpoint';
 
 export const CUSTOM_ID_CHARACTERS_MAX = 512;
+/** By code points: of a whole pair neither half is one. */
+const LONE_SURROGATE = /\p{Surrogate}/u;
 
 /** One line of a batch's input file (docs/protocols.md §9.3). */
 export interface BatchLine {
@@ -38,8 +40,11 @@ export function findLineFaults(line: Readonly<Record<string, unknown>>, endpoint
 
 function expectCustomId(value: unknown): string {
   const customId = expectString(value, 'custom_id');
-  if (customId !== '' && customId.length <= CUSTOM_ID_CHARACTERS_MAX) return customId;
-  throw mismatch(`1 to ${CUSTOM_ID_CHARACTERS_MAX} characters`, 'custom_id', customId);
+  if (customId === '' || customId.length > CUSTOM_ID_CHARACTERS_MAX)
+    throw mismatch(`1 to ${CUSTOM_ID_CHARACTERS_MAX} characters`, 'custom_id', customId);
+  // Half a character cannot be written as UTF-8: several such ids would be one in the results.
+  if (LONE_SURROGATE.test(customId)) throw mismatch('whole characters, without half a surrogate pair,', 'custom_id', customId);
+  return customId;
 }
 
 function checkMethod(value: unknown): void {

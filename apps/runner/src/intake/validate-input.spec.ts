@@ -60,6 +60,11 @@ describe('validateInput', () => {
       ],
     ],
     ['no custom_id', toJsonl([{ ...echoRow(0), custom_id: undefined }]), [['invalid_custom_id', 1]]],
+    [
+      'a custom_id with half a character',
+      toJsonl([...echoRows(2), { ...echoRow(2), custom_id: 'row-\ud800' }, { ...echoRow(3), custom_id: 'row-\u{1F600}' }]),
+      [['invalid_custom_id', 3]],
+    ],
     ['a custom_id that is no string', toJsonl([{ ...echoRow(0), custom_id: 7 }]), [['invalid_custom_id', 1]]],
     ['another method', toJsonl([{ ...echoRow(0), method: 'GET' }]), [['invalid_method', 1]]],
     ['another url', toJsonl([echoRow(0), { ...echoRow(1), url: '/v1/embeddings/' }]), [['mismatched_url', 2]]],
