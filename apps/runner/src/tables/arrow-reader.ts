@@ -24,7 +24,8 @@ type ToText = (vector: Vector, row: number) => string;
 export async function openArrowReader(path: string, wanted: WantedColumns): Promise<TableReader> {
   const reader = await explained(openReader(path));
   const types = new Map(reader.schema.fields.map(({ name, type }) => [name, type as DataType]));
-  checkNames(wanted, [...types.keys()]);
+  const names = reader.schema.fields.map(({ name }) => name);
+  checkNames(wanted, names);
   const typeOf = (name: string): DataType => types.get(name) as DataType;
   const carried = wanted.carried.map((name) => ({ name, ...carriedAs(name, typeOf(name)) }));
   for (const name of wanted.texts) if (!isText(typeOf(name))) throw notText(name, String(typeOf(name)), 'texts');

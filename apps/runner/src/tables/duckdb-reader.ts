@@ -3,6 +3,7 @@ import type { Compression, FileFormat } from '@app/batches';
 import { asBadTable, sqlName, sqlText } from './duckdb';
 import { checkCsv } from './check-csv';
 import { splitCsvLine } from './csv-line';
+import { parquetColumns, type ParquetColumn } from './parquet-columns';
 import { checkCanUnpack } from './text-reader';
 import { checkNames, notCarried, notText, type Cell, type TableReader, type WantedColumns } from './table-reader';
 import { BadTable } from './table-task';
@@ -19,22 +20,31 @@ export interface DuckDbSource {
   rowBytesMax: number;
 }
 
+interface SourceColumn extends ParquetColumn {
+  /** What DuckDB calls it. */
+  readAs: string;
+  /** What DuckDB reads of it. */
+  type: string;
+}
+
 /** Rows of CSV (cells are texts, as they are) or Parquet. Throws `BadTable`. */
 export async function openDuckDbReader(connection: DuckDBConnection, source: DuckDbSource, wanted: WantedColumns): Promise<TableReader> {
   // DuckDB unpacks zstd itself, but takes a file that was cut for a whole one.
   if (source.format === 'csv') checkCanUnpack(source.compression);
   const table = await tableFunction(connection, source);
-  const types = await describe(connection, table, source.path);
-  checkNames(wanted, [...types.keys()]);
-  const columns = wanted.carried.map((name) => ({ name, type: carriedType(name, types.get(name) ?? '') }));
-  for (const name of wanted.texts) checkText(name, types.get(name) ?? '');
+  const all = await describe(connection, table, source);
+  const names = all.map(({ name }) => name);
+  checkNames(wanted, names);
+  const find = (name: string): SourceColumn => all.find((column) => column.name === name) as SourceColumn;
+  const columns = wanted.carried.map((name) => ({ name, type: carriedType(find(name)) }));
+  for (const name of wanted.texts) checkText(find(name));
   for (const name of wanted.lists) {
-    const type = types.get(name) ?? '';
+    const { type } = find(name);
     if (!/^VARCHAR\[\d*\]$/.test(type)) throw notText(name, type, 'lists of texts');
   }
   const cells = [
-    ...[...wanted.carried, ...wanted.texts].map((name) => marked(`CAST(${sqlName(name)} AS VARCHAR)`)),
-    ...wanted.lists.map((name) => `list_transform(CAST(${sqlName(name)} AS VARCHAR[]), lambda text: ${marked('text')})`),
+    ...[...wanted.carried, ...wanted.texts].map((name) => marked(`CAST(${sqlName(find(name).readAs)} AS VARCHAR)`)),
+    ...wanted.lists.map((name) => `list_transform(CAST(${sqlName(find(name).readAs)} AS VARCHAR[]), lambda text: ${marked('text')})`),
   ];
   return {
     columns,
@@ -83,9 +93,14 @@ async function readHeader(connection: DuckDBConnection, path: string, options: s
   return names;
 }
 
-async function describe(connection: DuckDBConnection, table: string, path: string): Promise<Map<string, string>> {
+async function describe(connection: DuckDBConnection, table: string, { path, format }: DuckDbSource): Promise<SourceColumn[]> {
   const rows = await explained(path, async () => (await connection.runAndReadAll(`DESCRIBE SELECT * FROM ${table}`)).getRows());
-  return new Map(rows.map(([name, type]) => [String(name), String(type)]));
+  const read = rows.map(([name, type]) => ({ name: String(name), readAs: String(name), type: String(type), inexact: null }));
+  if (format === 'csv') return read;
+  const inFile = await explained(path, () => parquetColumns(connection, path));
+  if (inFile.length !== read.length)
+    throw new BadTable(`The table cannot be read: its schema has ${inFile.length} columns, of which ${read.length} can be read.`);
+  return read.map((column, i) => ({ ...column, ...inFile[i] }));
 }
 
 async function explained<T>(path: string, work: () => Promise<T>): Promise<T> {
@@ -96,13 +111,14 @@ async function explained<T>(path: string, work: () => Promise<T>): Promise<T> {
   }
 }
 
-function carriedType(name: string, type: string): string {
+function carriedType({ name, type, inexact }: SourceColumn): string {
+  if (inexact !== null) throw notCarried(name, inexact.type, inexact.remedy);
   if (TEXTS.test(type) && !type.endsWith('[]')) return 'VARCHAR';
   if (!CARRIED.test(type)) throw notCarried(name, type);
   return type;
 }
 
-function checkText(name: string, type: string): void {
+function checkText({ name, type }: SourceColumn): void {
   if (!TEXTS.test(type) || type.endsWith(']')) throw notText(name, type, 'texts');
 }
 

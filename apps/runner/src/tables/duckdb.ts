@@ -18,6 +18,8 @@ export async function openDuckDb(paths: readonly string[], memoryMb: number): Pr
   const connection = await instance.connect();
   await connection.run(`SET allowed_paths = [${paths.map(sqlText).join(', ')}]`);
   await connection.run('SET enable_external_access = false');
+  // Offsets as text have whole minutes: that of a place may have had seconds.
+  await connection.run(`SET TimeZone = 'UTC'`);
   await connection.run('SET lock_configuration = true');
   return connection;
 }

@@ -24,9 +24,13 @@ export interface TableReader {
 
 const NAMES_SHOWN_MAX = 20;
 
-/** Throws, with all of their names, for columns that are not there. */
+/** Throws for columns that are not there, with all of their names, and for those of which there are several. */
 export function checkNames(wanted: WantedColumns, names: readonly string[]): void {
-  const missing = [...new Set([...wanted.texts, ...wanted.lists, ...wanted.carried])].filter((name) => !names.includes(name));
+  const all = [...new Set([...wanted.texts, ...wanted.lists, ...wanted.carried])];
+  const several = all.find((name) => names.indexOf(name) !== names.lastIndexOf(name));
+  if (several !== undefined)
+    throw new BadTable(`Expected one column ${namesText([several])} but the file has several; rename the others.`, 'invalid_column');
+  const missing = all.filter((name) => !names.includes(name));
   if (missing.length === 0) return;
   const subject = missing.length === 1 ? 'There is no column' : 'There are no columns';
   throw new BadTable(`${subject} ${namesText(missing)}; the table has ${namesText(names)}.`, 'unknown_column');
@@ -41,9 +45,9 @@ export function notText(name: string, type: string, expected: string): BadTable 
   return new BadTable(`Expected ${expected} in column ${JSON.stringify(name)} but it has ${type}.`, 'invalid_column');
 }
 
-export function notCarried(name: string, type: string): BadTable {
+export function notCarried(name: string, type: string, remedy = 'expected texts, numbers, times or bytes'): BadTable {
   return new BadTable(
-    `Column ${JSON.stringify(name)} has values of type ${type}, which cannot be copied exactly; expected texts, numbers, times or bytes.`,
+    `Column ${JSON.stringify(name)} has values of type ${type}, which cannot be copied exactly; ${remedy}.`,
     'invalid_column',
   );
 }

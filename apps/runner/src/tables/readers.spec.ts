@@ -1,0 +1,95 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Int64, Table, tableToIPC, Utf8, vectorFromArray } from 'apache-arrow';
+import { DuckDBInstance } from '@duckdb/node-api';
+import { ODD_PARQUET } from '../testing/odd-parquet';
+import { openArrowReader } from './arrow-reader';
+import { openDuckDb } from './duckdb';
+import { openDuckDbReader } from './duckdb-reader';
+import type { Cell, TableReader, WantedColumns } from './table-reader';
+
+let folder: string;
+beforeAll(() => (folder = mkdtempSync(join(tmpdir(), 'il-readers-'))));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const wanted = (texts: string[], carried: string[] = []): WantedColumns => ({ texts, carried, lists: [] });
+
+async function cellsOf(reader: TableReader): Promise<Cell[][][]> {
+  const groups: Cell[][][] = [];
+  for await (const group of reader.groups()) groups.push(group);
+  return groups;
+}
+
+function file(name: string, bytes: Uint8Array): string {
+  const path = join(folder, name);
+  writeFileSync(path, bytes);
+  return path;
+}
+
+async function written(name: string, sql: string): Promise<string> {
+  const path = join(folder, name);
+  await (await (await DuckDBInstance.create(':memory:')).connect()).run(`COPY (${sql}) TO '${path}' (FORMAT parquet)`);
+  return path;
+}
+
+/** The file with columns under other names of the same length: no writer here gives two the same. */
+function renamed(path: string, names: Record<string, string>): string {
+  const text = Object.entries(names).reduce((all, [from, to]) => all.replaceAll(from, to), readFileSync(path).toString('latin1'));
+  return file('renamed', Buffer.from(text, 'latin1'));
+}
+
+describe('a reader of Parquet', () => {
+  const open = async (path: string, columns: WantedColumns): Promise<TableReader> =>
+    openDuckDbReader(await openDuckDb([path], 96), { path, format: 'parquet', compression: null, rowBytesMax: 1e6 }, columns);
+
+  it.each([
+    [
+      'int96',
+      'old',
+      'INT96, a timestamp of nanoseconds, which cannot be copied exactly; cast it to a timestamp of microseconds, or to text.',
+    ],
+    ['wide', 'zoned', 'timestamp of nanoseconds with a time zone, which cannot be copied exactly; cast it to a timestamp of microseconds'],
+    ['wide', 'wide', 'decimal of 41 digits, which cannot be copied exactly; cast it to a decimal of at most 38 digits, or to text.'],
+  ] as const)('refuses a column of %s that would lose digits: %s', async (name, column, reason) => {
+    const path = file(`${name}.parquet`, ODD_PARQUET[name]);
+    await expect(open(path, wanted(['text'], [column]))).rejects.toThrow(`Column "${column}" has values of type ${reason}`);
+    expect(await cellsOf(await open(path, wanted(['text'])))).toEqual([[['a']]]);
+  });
+
+  it('carries nanoseconds without a time zone', async () => {
+    const reader = await open(file('naive.parquet', ODD_PARQUET.wide), wanted([], ['naive']));
+    expect(await cellsOf(reader)).toEqual([[['2023-11-14 22:13:20.123456789']]]);
+  });
+
+  it('carries times with a zone to the second wherever the node is', () => {
+    const script = `require(process.argv[1]).openDuckDb([], 96)
+      .then((connection) => connection.runAndReadAll('SELECT CAST(make_timestamptz(-3000000000123456) AS VARCHAR)'))
+      .then((result) => console.log(result.getRows()[0][0]))`;
+    const register = join(__dirname, '../../../../test/fixtures/register-ts.cjs');
+    const env = { ...process.env, TZ: 'Europe/Amsterdam' }; // 17 minutes and 30 seconds ahead then
+    const told = execFileSync(process.execPath, ['--require', register, '-e', script, join(__dirname, 'duckdb.ts')], { env });
+    expect(told.toString().trim()).toBe('1874-12-07 18:39:59.876544+00');
+  });
+
+  it('refuses a wanted name that several columns have, and takes the others by their own', async () => {
+    const sql = `SELECT 'a' AS text, 'b' AS texu, 'c' AS text_1, 'd' AS texv`;
+    const path = renamed(await written('twice.parquet', sql), { texu: 'text', texv: 'Text' });
+    await expect(open(path, wanted(['text']))).rejects.toThrow('Expected one column "text" but the file has several; rename the others.');
+    expect(await cellsOf(await open(path, wanted(['text_1', 'Text'])))).toEqual([[['c'], ['d']]]);
+  });
+});
+
+describe('a reader of Arrow', () => {
+  it('refuses a wanted name that several columns have', async () => {
+    const table = new Table({
+      text: vectorFromArray(['a'], new Utf8()),
+      id_1: vectorFromArray([1n], new Int64()),
+      id_2: vectorFromArray(['x'], new Utf8()),
+    });
+    const path = renamed(file('columns.arrow', tableToIPC(table, 'stream')), { id_2: 'id_1' });
+    await expect(openArrowReader(path, wanted(['text'], ['id_1']))).rejects.toThrow('Expected one column "id_1" but the file has several');
+    expect(await cellsOf(await openArrowReader(path, wanted(['text'])))).toEqual([[['a']]]);
+  });
+});
