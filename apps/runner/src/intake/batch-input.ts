@@ -14,6 +14,8 @@ export interface BatchInput {
   table: ChunkTable;
   /** As `PreparedRows.columns`. */
   columns: TableColumn[];
+  /** As `PreparedRows.digest`. */
+  digest?: string;
   endpoint: Endpoint;
   /** The path that `endpoint` came from, which every line names. */
   url: string;

@@ -5,7 +5,7 @@ import { makePlan } from './batch-plan';
 import { predictRows, type RowPrediction } from './predict-rows';
 
 /** What a batch is begun with: it stays the same for every node and every later owner. */
-export type Beginning = Required<Pick<Manifest, 'plan'>> & Pick<Manifest, 'pin' | 'dryRun'>;
+export type Beginning = Required<Pick<Manifest, 'plan'>> & Pick<Manifest, 'pin' | 'dryRun' | 'rowsDigest'>;
 
 /**
  * Decides by which files the rows of a validated batch are answered and how it is divided; of a dry run, predicts what the whole file
@@ -19,6 +19,7 @@ export async function beginBatch(context: RunnerContext, manifest: Manifest, inp
   return {
     ...(pin === null ? {} : { pin }),
     plan: await makePlan(context, manifest, input, { secondsPerRow, rowsMax: chunkRowsMax }),
+    ...(input.digest === undefined ? {} : { rowsDigest: input.digest }),
     ...(manifest.isDryRun === true ? { dryRun: dryRunOf(input, prediction, secondsPerRow) } : {}),
   };
 }

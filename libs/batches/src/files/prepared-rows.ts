@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { InterleaveError } from '@app/contracts';
 import type { TableColumn } from '../manifests/table-io';
 import { checkRoom } from '../storage/disk-guard';
@@ -18,6 +18,8 @@ interface PreparedRecord {
   bytes: number;
   rows: number;
   columns: TableColumn[];
+  /** Absent: a release before this one wrote it. */
+  digest?: string;
 }
 
 /** Lines of requests that were made for a batch, in place of an input file. */
@@ -27,6 +29,8 @@ export interface PreparedRows {
   table: ChunkTable;
   /** Of the table that they were made of: its id, then what the output is to have of it; empty: of no table, or none. */
   columns: TableColumn[];
+  /** SHA-256 of the lines; absent: they were not prepared, or by a release before this one. */
+  digest?: string;
 }
 
 export interface PreparedLimits extends IndexLimits {
@@ -37,11 +41,11 @@ export interface PreparedLimits extends IndexLimits {
 export async function readPreparedRows(store: ObjectStore, batchId: string): Promise<PreparedRows | null> {
   const stored = await readStored<PreparedRecord>(store, storeKeys.batch(batchId).preparedRecord, FORMATS);
   if (stored === null) return null;
-  const { token, bytes, rows, columns } = stored.record;
+  const { token, bytes, rows, columns, digest } = stored.record;
   const { contentKey, indexKey } = keysOf(batchId, token);
   const [index, content] = [await store.get(indexKey), await store.head(contentKey)];
   if (index === null || content === null) return null;
-  return { contentKey, table: decodeLineIndex(index.bytes, { bytes, rows }), columns };
+  return { contentKey, table: decodeLineIndex(index.bytes, { bytes, rows }), columns, ...(digest === undefined ? {} : { digest }) };
 }
 
 /**
@@ -50,6 +54,7 @@ export async function readPreparedRows(store: ObjectStore, batchId: string): Pro
  */
 export class PreparedRowsWriter {
   private readonly indexer: LineIndexer;
+  private readonly hash = createHash('sha256');
   private bytesUntilRoomCheck = 0;
 
   private constructor(
@@ -81,6 +86,7 @@ export class PreparedRowsWriter {
       await checkRoom(this.store, part.length);
       this.bytesUntilRoomCheck = ROOM_CHECK_BYTES;
     }
+    this.hash.update(part);
     await this.content.append(part);
   }
 
@@ -89,7 +95,8 @@ export class PreparedRowsWriter {
     const { contentKey, indexKey } = keysOf(batchId, token);
     await this.content.commit();
     await store.put(indexKey, indexer.encode());
-    const record: PreparedRecord = { formatVersion: 1, token, bytes: indexer.byteCount, rows: indexer.rowCount, columns };
+    const counts = { bytes: indexer.byteCount, rows: indexer.rowCount };
+    const record: PreparedRecord = { formatVersion: 1, token, ...counts, columns, digest: this.hash.digest('hex') };
     if (await store.putIfAbsent(storeKeys.batch(batchId).preparedRecord, storedJson(record))) return;
     await store.delete(contentKey);
     await store.delete(indexKey);

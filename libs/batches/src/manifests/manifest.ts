@@ -88,6 +88,8 @@ export interface Manifest {
   output?: TableOutput;
   /** Rows are made by its owner before they are validated: see `PreparedRowsWriter`. As at its creation. */
   hasPreparedRows?: true;
+  /** SHA-256 of the rows that were made; absent: none were, it has not begun, or a former release began it. */
+  rowsDigest?: string;
   /** The request that submitted it, where its trace is kept: what any node does for it becomes part of that. */
   trace?: TraceCarrier;
 }

@@ -1,7 +1,8 @@
+import { createHash } from 'node:crypto';
 import { plannedTable, readRows, ResultTable, type ChunkTable, type Manifest, type RowLine } from '@app/batches';
 import type { RunnerContext } from '../../runner-context';
 import { RowsLeft } from './rows-left';
-import type { RowSource } from './source';
+import { PrepareFault, type RowSource } from './source';
 
 type Parts = Pick<RunnerContext, 'store' | 'batches' | 'files'>;
 
@@ -9,7 +10,7 @@ const NEWLINE = Buffer.from('\n');
 
 /**
  * The rows of another batch that failed or did not run, in its order. `sourceOf` gives all rows of a batch whose rows were prepared. Throws
- * `RetryImpossible` where it cannot be told any more which those are.
+ * `RetryImpossible` where it cannot be told any more which those are; the source throws `PrepareFault` where they are others now.
  */
 export async function retrySource(
   context: Parts,
@@ -25,7 +26,7 @@ export async function retrySource(
   if (original.hasPreparedRows === true) {
     const table = await plannedTable(store, original, () => Promise.reject(new RetryImpossible(manifest)));
     const all = await sourceOf(original);
-    const source: RowSource = (signal) => linesOf(ofSource(all(signal)), leftIn(table), signal);
+    const source: RowSource = (signal) => linesOf(ofSource(unchanged(all(signal), original)), leftIn(table), signal);
     return Object.assign(source, all.columns === undefined ? {} : { columns: all.columns });
   }
   const record = fileId === null ? null : await files.find(fileId);
@@ -58,6 +59,29 @@ async function* ofFile({ store }: Parts, key: string, table: ChunkTable, left: R
   for (let index = 0; index < table.chunkCount; index++) {
     if (left.hasAnyOf(index)) yield* readRows(store, key, table.chunk(index));
   }
+}
+
+/** Throws at the end where the rows are not those that the batch had: the file of a URI may be another one by now. */
+async function* unchanged(pieces: AsyncIterable<Uint8Array>, original: Manifest): AsyncGenerator<Uint8Array, void, void> {
+  const { rowsDigest, plan, isDryRun } = original;
+  const hash = createHash('sha256');
+  let bytes = 0;
+  for await (const piece of pieces) {
+    hash.update(piece);
+    bytes += piece.length;
+    yield piece;
+  }
+  // A release before this one kept no more than their length.
+  const bytesBefore = isDryRun === true ? undefined : plan?.bytes;
+  const isSame = rowsDigest === undefined ? bytes === (bytesBefore ?? bytes) : hash.digest('hex') === rowsDigest;
+  if (!isSame) throw changed(original);
+}
+
+function changed({ batch, input }: Manifest): PrepareFault {
+  const message =
+    `The rows of ${input?.uri ?? 'the input'} are not those that ${batch.id} had, so that it cannot be told which of them are left; ` +
+    'put the file back as it was and retry again, or submit a new batch.';
+  return new PrepareFault([{ code: 'input_changed', message, param: 'input', line: null }]);
 }
 
 function ofSource(pieces: AsyncIterable<Uint8Array>): AsyncIterable<RowLine[]> {
