@@ -8,7 +8,9 @@ import { writeTable } from './write-table';
  */
 async function main(task: TableTask): Promise<void> {
   const verdict = await judge(task);
-  process.stdout.end(() => process.send?.(verdict, () => process.disconnect()));
+  if ('columns' in verdict) process.stdout.end(() => process.send?.(verdict, () => process.disconnect()));
+  // A thread may wait for ever to open a pipe that nobody opens now, and an orderly end would wait for the thread.
+  else process.send?.(verdict, () => process.kill(process.pid, 'SIGKILL'));
 }
 
 async function judge(task: TableTask): Promise<TableVerdict> {

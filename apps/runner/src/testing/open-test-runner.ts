@@ -7,7 +7,7 @@ import { openRunner, type RunnerDependencies, type OpenRunner } from '../open-ru
 import type { EchoEngine } from './echo-engine';
 
 /** The child of the sources, for what has not been built. */
-const TABLE_CHILD_SOURCE = [
+export const TABLE_CHILD_SOURCE: readonly string[] = [
   '--require',
   join(__dirname, '../../../../test/fixtures/register-ts.cjs'),
   join(__dirname, '../tables/child.ts'),
