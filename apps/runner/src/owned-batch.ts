@@ -34,6 +34,8 @@ import { ManifestFile } from './manifest-file';
 import type { OwnerQueue } from './owner-queue';
 import { finishBatch } from './output/finish-batch';
 import { removeLines } from './output/remove-lines';
+import { LastingTrouble } from './tables/lasting-trouble';
+import type { TableTrouble } from './tables/table-process';
 import { BatchReport } from './progress/batch-report';
 import { TimelineFile } from './progress/timeline-file';
 import type { RunnerContext } from './runner-context';
@@ -77,6 +79,9 @@ export class OwnedBatch {
   /** Why the last chunk that was tried is not done; null: it is. */
   private trouble: string | null = null;
   private decidedMs: number | null = null;
+  private readonly lastingTrouble = new LastingTrouble();
+  /** Its output cannot be written as a table. */
+  private hasNoTable = false;
   private readonly report: BatchReport;
   private onSettled: () => void = () => undefined;
 
@@ -191,6 +196,10 @@ export class OwnedBatch {
       } catch (error) {
         if (this.isOver()) break;
         this.work.reopenInput();
+        if (this.lastingTrouble.isIn(error)) {
+          await this.goOnWithoutTable(error);
+          continue;
+        }
         await this.explainTrouble(error as Error);
         await sleep(Math.min(RETRY_MS_MIN * 2 ** failures++, RETRY_MS_MAX));
       }
@@ -342,13 +351,20 @@ export class OwnedBatch {
 
   private async finish(): Promise<void> {
     const { input, chunks } = await this.recover();
+    const { hasNoTable } = this;
     const outcome = this.manifest.outcome ?? 'completed';
-    const { changes, failures, notRunRows } = await finishBatch(this.context, { manifest: this.manifest, outcome, input, chunks });
+    const { changes, failures, notRunRows } = await finishBatch(this.context, {
+      manifest: this.manifest,
+      outcome,
+      input,
+      chunks,
+      hasNoTable,
+    });
     this.manifest.notRunRows = notRunRows;
     this.report.stand(failures);
     await this.timeline?.save(chunks);
     await this.advance(outcome, { ...changes, [`${outcome}_at`]: nowSeconds() });
-    if (outcome !== 'failed' && !this.isLost) await removeLines(this.context, { manifest: this.manifest, input, chunks });
+    if (outcome !== 'failed' && !hasNoTable && !this.isLost) await removeLines(this.context, { manifest: this.manifest, input, chunks });
   }
 
   /** What the batch is made of and what is done of it, by the store; after a change of owner or validation, and before the end. */
@@ -429,6 +445,16 @@ export class OwnedBatch {
     this.decidedMs = performance.now();
     this.chunks?.close();
     this.settleIfDone();
+  }
+
+  /** Fails a batch that cannot be read; the answers of one whose table cannot be written are kept as lines. */
+  private async goOnWithoutTable({ message }: TableTrouble): Promise<void> {
+    this.context.log.error({ batch_id: this.id, reason: message }, 'a table failed three times for the same reason');
+    if (this.status === 'validating') return this.fail([{ code: 'invalid_table', message, param: 'input', line: null }]);
+    this.hasNoTable = true;
+    const reason = `The output cannot be written as a table and has JSON Lines instead: ${message}`;
+    this.manifest.batch.errors = validationErrors([{ code: 'output_failed', message: reason, param: 'output', line: null }]);
+    if (this.manifest.outcome === 'completed') this.manifest.outcome = 'failed';
   }
 
   private get counts(): Manifest['batch']['request_counts'] {

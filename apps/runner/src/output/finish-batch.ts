@@ -23,6 +23,8 @@ interface Ending {
   outcome: BatchOutcome;
   input: BatchInput;
   chunks: ChunkLedger;
+  /** The output has lines, whatever was asked for. */
+  hasNoTable: boolean;
 }
 
 /**
@@ -31,12 +33,12 @@ interface Ending {
  * again, after a kill or by another node, it gives the same.
  */
 export async function finishBatch(context: RunnerContext, ending: Ending): Promise<Finished> {
-  const { manifest, outcome, chunks } = ending;
+  const { manifest, outcome, chunks, hasNoTable } = ending;
   const { table } = ending.input;
   if (outcome === 'completed' && !chunks.isComplete) throw new Error(`the results of some chunks of ${manifest.batch.id} are gone`);
   const added = outcome === 'expired' ? await completeResults(context, ending) : new Map<number, ChunkResult>();
   const resultOf = (index: number) => chunks.resultOf(index) ?? added.get(index) ?? null;
-  const format = outcome === 'failed' ? null : tableFormat(manifest);
+  const format = outcome === 'failed' || hasNoTable ? null : tableFormat(manifest);
   const makeTable = format === null ? null : tableMaker(context, manifest, ending.input, format);
   const { output, errors } = await publishOutputs(context.store, { manifest, chunkCount: table.chunkCount, resultOf, makeTable });
   const completed = output?.rows ?? 0;

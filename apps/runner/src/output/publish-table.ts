@@ -71,13 +71,16 @@ async function writeContent(
   const process = new TableProcess(tables.childArgs, task, null, stop.signal);
   const content = await store.openWriter(key);
   try {
-    const sent = pipeline(Readable.from(frames(context, parts, results), { objectMode: false }), process.stdin);
+    let unread: unknown = null;
+    const given = remembering(frames(context, parts, results), (error) => (unread = error));
+    const sent = pipeline(Readable.from(given, { objectMode: false }), process.stdin);
     sent.catch(() => undefined); // awaited below
     for await (const part of process.stdout) {
       if (context.isStopping()) throw new Error('the runner ends');
       await content.append(part as Buffer);
     }
-    await process.columns();
+    // Where the results could not be read, a table that ends too early is no fault of the table.
+    await process.columns().catch((error: unknown) => Promise.reject((unread ?? error) as Error));
     await sent;
     await content.commitIfAbsent();
   } finally {
@@ -89,6 +92,15 @@ async function writeContent(
 function columnsOf({ input: table }: Manifest, { columns }: BatchInput): Pick<WriteTask, 'id' | 'kept'> {
   const id = (table?.idColumn ?? null) === null ? undefined : columns[0];
   return id === undefined ? { id: { name: ID_COLUMN, type: 'VARCHAR' }, kept: columns } : { id, kept: columns.slice(1) };
+}
+
+async function* remembering<T>(items: AsyncIterable<T>, onFailed: (error: unknown) => void): AsyncGenerator<T, void, void> {
+  try {
+    yield* items;
+  } catch (error) {
+    onFailed(error);
+    throw error;
+  }
 }
 
 /** As `ChunkHeader` says. */

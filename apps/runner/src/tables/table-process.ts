@@ -16,6 +16,20 @@ const PAGE_BYTES = 4096;
 /** How a process ends that crashed by itself. */
 const CRASHES: ReadonlySet<NodeJS.Signals> = new Set<NodeJS.Signals>(['SIGSEGV', 'SIGABRT', 'SIGBUS', 'SIGILL', 'SIGFPE', 'SIGTRAP']);
 
+/** A table that was neither read nor written, for a reason that does not lie with the machine: see `LastingTrouble`. */
+export class TableTrouble extends Error {
+  override readonly name = 'TableTrouble';
+}
+
+const REASON_CHARS_MAX = 400;
+/** How what the machine refuses begins, in the words of DuckDB and of Node.js: it may pass. */
+const MACHINE_TROUBLE = /^(Invalid Input Error: )?(IO Error|E[A-Z]{2,}): /;
+
+function troubleOf(told: string): Error {
+  const message = `table: ${told.split('\n', 1)[0]?.slice(0, REASON_CHARS_MAX)}`;
+  return MACHINE_TROUBLE.test(told) ? new Error(message) : new TableTrouble(message);
+}
+
 /** What node runs as a child; in this order. */
 export const TABLE_CHILD: readonly string[] = [join(__dirname, 'child.js')];
 
@@ -67,7 +81,7 @@ export class TableProcess {
     if (this.isTooLarge) throw this.failure(`takes more than ${byteText(RESIDENT_BYTES_MAX)} of memory`, 'smaller row groups or batches');
     if (told !== null && 'columns' in told && code === 0) return told.columns;
     if (told !== null && 'fault' in told) throw new BadTable(told.fault.message, told.fault.code as BadTable['code'], told.fault.line);
-    if (told !== null && 'trouble' in told) throw new Error(`table: ${told.trouble}`);
+    if (told !== null && 'trouble' in told) throw troubleOf(told.trouble);
     if (signal !== null && CRASHES.has(signal)) throw this.failure(`crashed (${signal})`, 'another program');
     throw new Error(`the process of a table ended early (${signal ?? `status ${code}`})`);
   }
@@ -75,7 +89,7 @@ export class TableProcess {
   /** A table that is written is ours, and the fault of nobody's file. */
   private failure(what: string, remedy: string): Error {
     if (this.kind === 'read') return new BadTable(`Reading the table ${what}; write it with ${remedy}.`);
-    return new Error(`writing the output as a table ${what}; cancel the batch and submit it with an output of JSON Lines`);
+    return new TableTrouble(`table: writing it ${what}`);
   }
 
   /** Ends it. */
