@@ -1,5 +1,6 @@
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { sqlText } from './duckdb';
+import { DECIMAL_REMEDY, TIME_REMEDY } from './table-reader';
 
 /** A column of a Parquet file. */
 export interface ParquetColumn {
@@ -9,7 +10,6 @@ export interface ParquetColumn {
 }
 
 const DECIMAL_DIGITS_MAX = 38;
-const TIME_REMEDY = 'cast it to a timestamp of microseconds, or to text';
 
 type SchemaRow = [name: string, type: string | null, children: string | null, precision: string | null, logical: string | null];
 
@@ -37,8 +37,7 @@ const childrenOf = (row: SchemaRow | undefined): number => Number(row?.[2] ?? 0)
 
 function inexactType([, type, , precision, logical]: SchemaRow): ParquetColumn['inexact'] {
   if (type === 'INT96') return { type: 'INT96, a timestamp of nanoseconds', remedy: TIME_REMEDY };
-  if (Number(precision ?? 0) > DECIMAL_DIGITS_MAX)
-    return { type: `decimal of ${precision} digits`, remedy: `cast it to a decimal of at most ${DECIMAL_DIGITS_MAX} digits, or to text` };
+  if (Number(precision ?? 0) > DECIMAL_DIGITS_MAX) return { type: `decimal of ${precision} digits`, remedy: DECIMAL_REMEDY };
   if (logical?.includes('NANOS=NanoSeconds') !== true || !logical.includes('isAdjustedToUTC=1')) return null;
   return { type: 'timestamp of nanoseconds with a time zone', remedy: TIME_REMEDY };
 }

@@ -2,12 +2,29 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Int64, Table, tableToIPC, Utf8, vectorFromArray } from 'apache-arrow';
+import {
+  DataType,
+  Decimal,
+  Dictionary,
+  FixedSizeBinary,
+  Int32,
+  Int64,
+  makeVector,
+  Table,
+  tableToIPC,
+  TimeMicrosecond,
+  TimeNanosecond,
+  TimestampNanosecond,
+  Utf8,
+  Vector,
+  vectorFromArray,
+} from 'apache-arrow';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { ODD_PARQUET } from '../testing/odd-parquet';
 import { openArrowReader } from './arrow-reader';
 import { openDuckDb } from './duckdb';
 import { openDuckDbReader } from './duckdb-reader';
+import { BadTable } from './table-task';
 import type { Cell, TableReader, WantedColumns } from './table-reader';
 
 let folder: string;
@@ -51,7 +68,11 @@ describe('a reader of Parquet', () => {
       'INT96, a timestamp of nanoseconds, which cannot be copied exactly; cast it to a timestamp of microseconds, or to text.',
     ],
     ['wide', 'zoned', 'timestamp of nanoseconds with a time zone, which cannot be copied exactly; cast it to a timestamp of microseconds'],
-    ['wide', 'wide', 'decimal of 41 digits, which cannot be copied exactly; cast it to a decimal of at most 38 digits, or to text.'],
+    [
+      'wide',
+      'wide',
+      'decimal of 41 digits, which cannot be copied exactly; cast it to a decimal of at most 38 digits with a scale from 0, or to text.',
+    ],
   ] as const)('refuses a column of %s that would lose digits: %s', async (name, column, reason) => {
     const path = file(`${name}.parquet`, ODD_PARQUET[name]);
     await expect(open(path, wanted(['text'], [column]))).rejects.toThrow(`Column "${column}" has values of type ${reason}`);
@@ -91,5 +112,80 @@ describe('a reader of Arrow', () => {
     const path = renamed(file('columns.arrow', tableToIPC(table, 'stream')), { id_2: 'id_1' });
     await expect(openArrowReader(path, wanted(['text'], ['id_1']))).rejects.toThrow('Expected one column "id_1" but the file has several');
     expect(await cellsOf(await openArrowReader(path, wanted(['text'])))).toEqual([[['a']]]);
+  });
+
+  const stream = (name: string, values: Vector): string =>
+    file(name, tableToIPC(new Table({ text: vectorFromArray(['a', 'b'], new Utf8()), v: values }), 'stream'));
+  const made = (type: DataType, data: unknown, more: object = {}): Vector => makeVector({ type, data, ...more } as never);
+
+  it('has nothing where a dictionary has null among its values', async () => {
+    const dictionary = vectorFromArray(['one', null], new Utf8());
+    const indices = made(new Dictionary(new Utf8(), new Int32()), new Int32Array([1, 0]), { dictionary });
+    const reader = await openArrowReader(stream('null.arrow', indices), wanted(['v'], ['v']));
+    expect(await cellsOf(reader)).toEqual([
+      [
+        [null, 'one'],
+        [null, 'one'],
+      ],
+    ]);
+  });
+
+  it('takes no text that is not in the dictionary, and says so of the file', async () => {
+    for (const index of [2, 99, -1]) {
+      const dictionary = vectorFromArray(['one', 'two'], new Utf8());
+      const indices = made(new Dictionary(new Utf8(), new Int32()), new Int32Array([1, index]), { dictionary });
+      const reader = await openArrowReader(stream('beyond.arrow', indices), wanted(['v']));
+      await expect(cellsOf(reader)).rejects.toThrow(BadTable);
+    }
+  });
+
+  it.each<[string, Vector, string]>([
+    ['a scale below 0', made(new Decimal(-2, 5, 128), new Uint32Array(8)), 'cast it to a decimal of at most 38 digits with a scale from 0'],
+    [
+      'bytes',
+      made(new FixedSizeBinary(2), new Uint8Array(4)),
+      'FixedSizeBinary[2], which cannot be copied exactly; write the file as Parquet.',
+    ],
+    ['times', made(new TimeMicrosecond(), new BigInt64Array(2)), 'cannot be copied exactly; write the file as Parquet.'],
+    ['nanoseconds of a day', made(new TimeNanosecond(), new BigInt64Array(2)), 'expected texts, numbers, times or bytes.'],
+    [
+      'nanoseconds with a zone',
+      made(new TimestampNanosecond('UTC'), new BigInt64Array(2)),
+      'cast it to a timestamp of microseconds, or to text.',
+    ],
+    ['a dictionary of numbers', vectorFromArray([1, 2], new Dictionary(new Int32(), new Int32())), 'write the file as Parquet.'],
+  ])('refuses to carry %s, and says what works', async (_, values, reason) => {
+    const opened = openArrowReader(stream('refused.arrow', values), wanted(['text'], ['v']));
+    await expect(opened).rejects.toThrow(reason);
+    await expect(opened).rejects.toThrow('Column "v" has values of type');
+  });
+
+  it('carries nanoseconds that DuckDB can write, and names the column of others', async () => {
+    const times = (...values: bigint[]): string => stream('ns.arrow', made(new TimestampNanosecond(), new BigInt64Array(values)));
+    const max = 2n ** 63n - 1n;
+    expect(await cellsOf(await openArrowReader(times(-9223286400000000000n, max - 1n), wanted([], ['v'])))).toEqual([
+      [['1677-09-22 00:00:00.000000000', '2262-04-11 23:47:16.854775806']],
+    ]);
+    for (const value of [-9223286400000000001n, -max, max]) {
+      const reader = await openArrowReader(times(0n, value), wanted([], ['v']));
+      await expect(cellsOf(reader)).rejects.toThrow('Column "v" has values of type Timestamp<NANOSECOND> such as ');
+    }
+  });
+
+  it('refuses a wanted column with a NUL in its name', async () => {
+    const table = new Table({ 'te\0xt': vectorFromArray(['a'], new Utf8()) });
+    const opened = openArrowReader(file('nul.arrow', tableToIPC(table, 'stream')), wanted(['te\0xt']));
+    await expect(opened).rejects.toThrow('The name of column "te\\u0000xt" has a NUL character; rename it.');
+  });
+
+  it('takes no part of a stream for the whole, and no first of several', async () => {
+    const table = new Table({ text: vectorFromArray(['a'], new Utf8()) });
+    const bytes = tableToIPC(table, 'stream');
+    const read = async (content: Uint8Array): Promise<Cell[][][]> =>
+      cellsOf(await openArrowReader(file('stream.arrow', content), wanted(['text'])));
+    expect([await read(bytes), await read(tableToIPC(table, 'file'))]).toEqual([[[['a']]], [[['a']]]]);
+    await expect(read(bytes.subarray(0, -8))).rejects.toThrow('The Arrow stream has no mark at its end');
+    await expect(read(Buffer.concat([bytes, bytes]))).rejects.toThrow('The file has a second Arrow stream behind the first');
+    await expect(read(Buffer.concat([bytes, Buffer.from('more')]))).rejects.toThrow(BadTable);
   });
 });

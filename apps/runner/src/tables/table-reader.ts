@@ -23,10 +23,15 @@ export interface TableReader {
 }
 
 const NAMES_SHOWN_MAX = 20;
+/** What works for a column that cannot be copied as it is. */
+export const DECIMAL_REMEDY = 'cast it to a decimal of at most 38 digits with a scale from 0, or to text';
+export const TIME_REMEDY = 'cast it to a timestamp of microseconds, or to text';
 
 /** Throws for columns that are not there, with all of their names, and for those of which there are several. */
 export function checkNames(wanted: WantedColumns, names: readonly string[]): void {
   const all = [...new Set([...wanted.texts, ...wanted.lists, ...wanted.carried])];
+  const nul = all.find((name) => name.includes('\0'));
+  if (nul !== undefined) throw new BadTable(`The name of column ${namesText([nul])} has a NUL character; rename it.`, 'invalid_column');
   const several = all.find((name) => names.indexOf(name) !== names.lastIndexOf(name));
   if (several !== undefined)
     throw new BadTable(`Expected one column ${namesText([several])} but the file has several; rename the others.`, 'invalid_column');
