@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { access, constants, open, stat } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { binaryKind, formatOfName, HEAD_BYTES, type BinaryKind, type FileFormat, type OutputFormat } from '@app/batches';
 import { CliError } from './cli-error';
@@ -30,9 +30,14 @@ export function outputFormat(path: string | undefined): OutputFormat {
 
 const isUri = (path: string): boolean => /^(s3|file):\/\//.test(path);
 
-/** Whether the server is to make the rows of it: a URI, a table, packed lines, and whatever a column is named of. */
+/**
+ * Whether the server is to make the rows of it: a URI, a table, packed lines, and whatever a column is named of. Throws `CliError` for a
+ * file that cannot be read.
+ */
 export async function isTable(path: string, options: TableOptions): Promise<boolean> {
-  if (isUri(path) || options.column !== undefined) return true;
+  if (isUri(path)) return true;
+  await checkReadable(path);
+  if (options.column !== undefined) return true; // it may be a pipe, of which nothing is to be taken here
   const binary = await firstBytes(path);
   return binary !== null || ['csv', 'parquet', 'arrow'].includes(formatOfName(path));
 }
@@ -75,10 +80,17 @@ function columnsOf(
   return endpoint.endsWith(':predict') ? { text: column, ...pair('text_pair') } : { input: column };
 }
 
+async function checkReadable(path: string): Promise<void> {
+  try {
+    await access(path, constants.R_OK);
+    if ((await stat(path)).isDirectory()) throw new Error('it is a directory, and a file is expected');
+  } catch (error) {
+    throw new CliError(`${path} cannot be read: ${(error as Error).message}`);
+  }
+}
+
 async function firstBytes(path: string): Promise<BinaryKind | null> {
-  const file = await open(path).catch((error: Error) => {
-    throw new CliError(`${path} cannot be read: ${error.message}`);
-  });
+  const file = await open(path);
   try {
     const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(HEAD_BYTES) });
     return binaryKind(buffer.subarray(0, bytesRead));
