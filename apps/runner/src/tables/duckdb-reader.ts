@@ -87,6 +87,8 @@ async function readHeader(connection: DuckDBConnection, path: string, options: s
   if (typeof line !== 'string') throw new BadTable('Expected the names of the columns in the first line of the CSV but there is none.');
   // DuckDB has no empty names; pandas gives none to its index.
   const names = splitCsvLine(line.replace(/^\uFEFF/, '')).map((name, i) => (name === '' ? `column${i}` : name));
+  const nul = names.findIndex((name) => name.includes('\0'));
+  if (nul !== -1) throw new BadTable(`The name of column ${nul + 1} of the CSV has a NUL character; rename it.`, 'invalid_table', 1);
   const twice = names.find((name, at) => names.some((other, i) => i < at && other.toLowerCase() === name.toLowerCase()));
   if (twice !== undefined)
     throw new BadTable(`Two columns of the CSV are called ${JSON.stringify(twice)}, in the first line.`, 'invalid_table', 1);

@@ -2,6 +2,7 @@ import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
 import { BadTable } from './table-task';
 
 const MESSAGE_CHARS_MAX = 400;
+const CSV_ERROR = /^Invalid Input Error: CSV Error/;
 const LINE = /\bLine: (\d{1,15})/;
 
 /** A connection that reaches `paths` and nothing else, of this machine or the network, and loads no code. */
@@ -32,7 +33,15 @@ export const sqlName = (name: string): string => `"${name.replaceAll('"', '""')}
 export function asBadTable(error: unknown, path: string): BadTable {
   const message = (error as Error).message.replaceAll(path, 'the file').trim();
   const line = LINE.exec(message)?.[1];
-  const shown = message.split('\n').slice(0, 2).join(' ').slice(0, MESSAGE_CHARS_MAX);
+  const shown = reasonIn(message).slice(0, MESSAGE_CHARS_MAX);
   const remedy = /out of memory/i.test(message) ? '; write the file with smaller row groups, or as CSV' : '';
   return new BadTable(`The table cannot be read: ${shown}${remedy}`, 'invalid_table', line === undefined ? null : Number(line));
+}
+
+/** Of CSV the reason stands behind the faulty line, which may be long, and before what would make DuckDB take it. */
+function reasonIn(message: string): string {
+  const lines = message.split('\n').filter((line) => line.trim() !== '');
+  const fixes = lines.findIndex((line) => /^Possible (fixes|solution)/i.test(line));
+  if (!CSV_ERROR.test(message) || fixes < 1) return lines.slice(0, 2).join(' ');
+  return `${lines[0]}: ${lines[fixes - 1]}`;
 }

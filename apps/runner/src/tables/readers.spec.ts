@@ -57,6 +57,27 @@ function renamed(path: string, names: Record<string, string>): string {
   return file('renamed', Buffer.from(text, 'latin1'));
 }
 
+describe('a reader of CSV', () => {
+  it.each([
+    ['1,two,three', 'CSV Error on Line: 2: Expected Number of Columns: 2 Found: 3'],
+    [`1,"${'long '.repeat(90)}"x`, 'CSV Error on Line: 2: Value with unterminated quote found.'],
+    [`1,${'x'.repeat(3000)}`, 'CSV Error on Line: 2: Maximum line size of 2000 bytes exceeded. Actual Size:3002 bytes.'],
+  ])('gives the reason for a faulty line: %#', async (line, reason) => {
+    await expect(read(`id,text\n${line}\n`)).rejects.toThrow(`The table cannot be read: Invalid Input Error: ${reason}`);
+  });
+
+  it('refuses NUL in the name of a column', async () => {
+    const reason = 'The name of column 2 of the CSV has a NUL character; rename it.';
+    await expect(read('text,no\0te\n1,2\n')).rejects.toThrow(reason);
+  });
+
+  async function read(content: string): Promise<Cell[][][]> {
+    const path = file('lines.csv', Buffer.from(content));
+    const source = { path, format: 'csv' as const, compression: null, rowBytesMax: 2000 };
+    return cellsOf(await openDuckDbReader(await openDuckDb([path], 96), source, wanted(['text'])));
+  }
+});
+
 describe('a reader of Parquet', () => {
   const open = async (path: string, columns: WantedColumns): Promise<TableReader> =>
     openDuckDbReader(await openDuckDb([path], 96), { path, format: 'parquet', compression: null, rowBytesMax: 1e6 }, columns);
