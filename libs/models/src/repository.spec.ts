@@ -393,7 +393,7 @@ describe('scanRepository', () => {
       {
         ...encoder,
         'm/tokenizer.json': { pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false } },
-        'm/tokenizer_config.json': { add_prefix_space: true, tokenizer_class: 'PreTrainedTokenizerFast' },
+        'm/tokenizer_config.json': { add_prefix_space: true, tokenizer_class: 'TokenizersBackend' },
       },
     ],
     [

@@ -273,7 +273,7 @@ class BoundTextModel implements TextModel {
     if (characters <= charactersMax) return { text: prompt + texts.text, pair: texts.pair };
     throw refused(
       index,
-      `expected at most ${charactersMax} characters of a text that is tokenized from its start on but received ${characters}; send the last ${charactersMax} characters`,
+      `expected at most ${charactersMax} characters of a text that is tokenized as a whole but received ${characters}; send no more, the last ones where its start would be cut off`,
     );
   }
 

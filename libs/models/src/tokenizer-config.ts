@@ -27,8 +27,8 @@ const BERT_CLASS = /^(Bert|DistilBert|Electra|MPNet|MobileBert|Funnel|Lxmert)Tok
 const ADDED_TOKENS = { add_bos_token: 'bos_token', add_eos_token: 'eos_token' } as const;
 
 const PREFIX_SPACE = 'add_prefix_space';
-/** Classes of transformers that take a pre-tokenizer as it is. */
-const GENERIC_CLASSES = ['PreTrainedTokenizerFast', 'TokenizersBackend'];
+/** A class of transformers that takes a pre-tokenizer as it is; that of releases before 5 did not. */
+const GENERIC_CLASS = 'TokenizersBackend';
 
 /** Keys that name a special token. */
 const NAMED_TOKENS = ['bos_token', 'eos_token', 'unk_token', 'sep_token', 'pad_token', 'cls_token', 'mask_token'];
@@ -86,7 +86,7 @@ function checkAgreement(config: ModelJson, tokenizerPath: string): void {
     }
   }
   const prefixSpace = config.get(PREFIX_SPACE, z.boolean());
-  const isGeneric = GENERIC_CLASSES.includes(classOf(config));
+  const isGeneric = classOf(config) === GENERIC_CLASS;
   if (prefixSpace !== null && !isGeneric && preTokenizer?.type === 'ByteLevel' && prefixSpace !== preTokenizer[PREFIX_SPACE])
     throw disagree(PREFIX_SPACE, prefixSpace);
   const template = JSON.stringify(postProcessor ?? null);

@@ -183,6 +183,12 @@ TEST(PaddedPlaces, AreSeenWhereAnAnswerMayDependOnThem) {
          g.Initializer<std::int64_t>("63", kInt64, {1}, {63}).Node("Slice", {"x", "63", "far", "axis1"}, {"v"});
          kSummed(g, "v");
        }},
+      {"every 64th place",
+       [](Graph& g) {
+         g.Initializer<std::int64_t>("64", kInt64, {1}, {64})
+             .Node("Slice", {"x", "first", "far", "axis1", "64"}, {"v"});
+         kSummed(g, "v");
+       }},
       {"pieces of 64 places",
        [](Graph& g) {
          g.Initializer<std::int64_t>("64", kInt64, {1}, {64})
@@ -220,6 +226,16 @@ TEST(PaddedPlaces, AreSeenWhereAnAnswerMayDependOnThem) {
        [](Graph& g) {
          g.Initializer("w", kFloat, {4, 4}, test::Weights(16)).Node("Mul", {"x", "m"}, {"v"});
          g.Node("MatMul", {"v", "w"}, {"z"});
+         kLargest(g, "z");
+       }},
+      {"the largest of far fills beside what is not masked",
+       [](Graph& g) {
+         g.Node("Where", {"visible", "x", "-1e9"}, {"v"}).Node("Max", {"v", "x"}, {"z"});
+         kLargest(g, "z");
+       }},
+      {"the largest of far fills before what is not masked",
+       [](Graph& g) {
+         g.Node("Where", {"visible", "x", "-1e9"}, {"v"}).Node("Concat", {"v", "x"}, {"z"}, {{"axis", 2}});
          kLargest(g, "z");
        }},
       {"the largest of far fills that are brought near",

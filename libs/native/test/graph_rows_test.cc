@@ -172,6 +172,12 @@ std::vector<Case> Places() {
            Given("n", {1, 1, 1, 1}), kAlone, "as time"),
       With("SplitRows", "Split", {}, {{"axis", 0}}, Nothing, kAlone, "splits"),
       With("SplitColumns", "Split", {}, {{"axis", 1}}, Nothing, kTogether),
+      {"CastLikeUint32",
+       [](Graph& g) {
+         g.Initializer<std::uint32_t>("like", 12, {1}, {0});
+         g.Node("CastLike", {"x", "like"}, {"i"}).Node("Cast", {"i"}, {"y"}, {{"to", kFloat}});
+       },
+       RowVerdict::kMixed, "by their place in a run"},
       {"CastToUint32",
        [](Graph& g) {
          g.Node("Cast", {"x"}, {"i"}, {{"to", 12}}).Node("Cast", {"i"}, {"y"}, {{"to", kFloat}});

@@ -9,7 +9,8 @@ export class LastingTrouble {
 
   /** Of each error in a row: whether it is the third of a table for the same reason. */
   isIn(error: unknown): error is TableTrouble {
-    const message = error instanceof TableTrouble ? error.message : null;
+    // Numbers of memory in use differ from try to try.
+    const message = error instanceof TableTrouble ? error.message.replace(/\d+(\.\d+)?/g, '#') : null;
     this.tries = message !== null && message === this.message ? this.tries + 1 : 1;
     this.message = message;
     return message !== null && this.tries >= TRIES;

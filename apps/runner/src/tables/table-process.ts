@@ -23,7 +23,7 @@ export class TableTrouble extends Error {
 
 const REASON_CHARS_MAX = 400;
 /** How what the machine refuses begins, in the words of DuckDB and of Node.js: it may pass. */
-const MACHINE_TROUBLE = /^(Invalid Input Error: )?(IO Error|E[A-Z]{2,}): /;
+const MACHINE_TROUBLE = /^(Invalid Input Error: )?((IO Error|E[A-Z]{2,}): |(read|write) E[A-Z]{2,}\b)/;
 
 function troubleOf(told: string): Error {
   const message = `table: ${told.split('\n', 1)[0]?.slice(0, REASON_CHARS_MAX)}`;

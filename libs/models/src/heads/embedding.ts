@@ -15,8 +15,7 @@ const INSIDE = `export the graph with all modules inside and an output "${POOLED
 /**
  * Text embedding. An output [batch, width] is the vector, with all modules inside of the graph; an output
  * [batch, sequence, width] goes through the pooling and the modules after it, and comes first where model.yaml says how to
- * pool. Throws a `ModelFileError` that names a
- * module which cannot be computed here.
+ * pool. Throws a `ModelFileError` that names a module which cannot be computed here.
  */
 export function embeddingHead(signature: ModelSignature, text: TextManifest): TaskHead {
   const names = text.embeddingOutput === null ? [POOLED, ...HIDDEN] : [text.embeddingOutput];

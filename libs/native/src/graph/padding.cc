@@ -33,11 +33,12 @@ bool KeepsFill(std::string_view op) {
       "Sqrt", "Clip", "Slice", "Pow",  "Erf", "Gelu", "LeakyRelu", "Concat", "Split", "Tile"};
   return IsRelaying(op) || keeping.contains(op);
 }
-// Data that stay out of reach where they are.
+// Data that stay out of reach where they are, whatever comes to them.
 bool KeepsFar(std::string_view op) {
-  static const std::unordered_set<std::string_view> keeping{"Cast", "Add", "Sub", "Max", "Slice", "Concat"};
-  return IsRelaying(op) || keeping.contains(op);
+  return IsRelaying(op) || op == "Cast" || op == "Add" || op == "Sub" || op == "Slice";
 }
+// Data that are out of reach where all of them are.
+bool KeepsFarTogether(std::string_view op) { return op == "Max" || op == "Min" || op == "Concat"; }
 bool IsSoftmax(std::string_view op) { return op == "Softmax" || op == "LogSoftmax" || op == "ReduceLogSumExp"; }
 bool PicksExtremes(std::string_view op) {
   static const std::unordered_set<std::string_view> picking{"ReduceMax", "ReduceMin",  "ArgMax",          "ArgMin",
@@ -304,11 +305,12 @@ class Follower {
     return Of(mask).isOfIds ? Wrong("masks places by their token ids") : Data(false, true);
   }
   Padding FollowFill() {
-    bool isFilled = false, isFar = false;
+    bool isFilled = false, isFar = false, areFar = true;
     std::size_t others = 0;
     for (std::size_t i = 0; i < call_.size(); ++i) {
       isFilled = isFilled || Of(i).isZeroFilled;
       isFar = isFar || Of(i).isFarFilled;
+      areFar = areFar && Of(i).isFarFilled;
       others += Of(i).kind == Kind::kData && !Of(i).isZeroFilled ? 1 : 0;
     }
     if (isFilled && PicksExtremes(op_))
@@ -318,7 +320,8 @@ class Follower {
         return Wrong("picks among values of places that rows are padded with");
       if (op_ == "ReduceMean" || op_ == "GlobalAveragePool") return Wrong("counts places that rows are padded with");
     }
-    return Data(isFilled && others == 0 && KeepsFill(op_), isFar && KeepsFar(op_));
+    return Data(isFilled && others == 0 && KeepsFill(op_),
+                (isFar && KeepsFar(op_)) || (areFar && KeepsFarTogether(op_)));
   }
 
   // ONNX Runtime's own, with a mask as one of their inputs. Ids are looked up in EmbedLayerNormalization alone.

@@ -164,18 +164,30 @@ void Unary(Call& call) {
   MapNumbers(call, function);
 }
 
+// Rows of floats that become integers of this type.
+void CheckCast(Call& call, int to) {
+  // ONNX Runtime 1.30 gives other numbers for those that UINT32 cannot hold at the end of a tensor than before it.
+  const bool mayBeUint32 = to == kUint32 || to == 0;
+  if (mayBeUint32 && call.Rows(0) >= 0 && !IsIntegerType(call.In(0).type))
+    call.Mixed("may turn numbers into others by their place in a run");
+}
+
 void Cast(Call& call) {
   SameAsFirst(call);
   const int to = static_cast<int>(call.Int("to", 0));
-  // ONNX Runtime 1.30 gives other numbers for those that UINT32 cannot hold at the end of a tensor than before it.
-  if (to == kUint32 && call.AnyRows() && !IsIntegerType(call.In(0).type))
-    call.Mixed("may turn numbers into others by their place in a run");
+  CheckCast(call, to);
   Value& out = *call.outputs()[0];
   out.type = to;
   if (to == kBool) return MapNumbers(call, [](const Number& a) { return Not(Not(a)); });
   // Other types cannot hold every place, or not exactly.
   if (to == kInt32 || to == kInt64) out.place = SamePlace(call.In(0), out);
   MapNumbers(call, IsIntegerType(to) ? Truncated : Same, true);
+}
+
+void CastLike(Call& call) {
+  const int to = call.In(1).type;
+  CheckCast(call, to);
+  call.Out(Shaped(call.In(0).dims, to));
 }
 
 void Where(Call& call) {
@@ -257,27 +269,47 @@ void Elementwise(Call& call) {
 }
 
 void AddElementwiseRules(Rules& rules) {
-  for (const char* op : {"Acos",        "Acosh",
-                         "Asin",        "Asinh",
-                         "Atan",        "Atanh",
-                         "BitwiseNot",  "Celu",
-                         "Cos",         "Cosh",
-                         "Elu",         "Erf",
-                         "Exp",         "Gelu",
-                         "HardSigmoid", "HardSwish",
-                         "IsInf",       "IsNaN",
-                         "LeakyRelu",   "Log",
-                         "Mish",        "Reciprocal",
-                         "Relu",        "Round",
-                         "Selu",        "Shrink",
-                         "Sigmoid",     "Sign",
-                         "Sin",         "Sinh",
-                         "Softplus",    "Softsign",
-                         "Swish",       "Tan",
-                         "Tanh",        "ThresholdedRelu",
-                         "CastLike",    "RegexFullMatch",
-                         "Clip",        "ImageScaler",
-                         "Affine",      "ParametricSoftplus",
+  for (const char* op : {"Acos",
+                         "Acosh",
+                         "Asin",
+                         "Asinh",
+                         "Atan",
+                         "Atanh",
+                         "BitwiseNot",
+                         "Celu",
+                         "Cos",
+                         "Cosh",
+                         "Elu",
+                         "Erf",
+                         "Exp",
+                         "Gelu",
+                         "HardSigmoid",
+                         "HardSwish",
+                         "IsInf",
+                         "IsNaN",
+                         "LeakyRelu",
+                         "Log",
+                         "Mish",
+                         "Reciprocal",
+                         "Relu",
+                         "Round",
+                         "Selu",
+                         "Shrink",
+                         "Sigmoid",
+                         "Sign",
+                         "Sin",
+                         "Sinh",
+                         "Softplus",
+                         "Softsign",
+                         "Swish",
+                         "Tan",
+                         "Tanh",
+                         "ThresholdedRelu",
+                         "RegexFullMatch",
+                         "Clip",
+                         "ImageScaler",
+                         "Affine",
+                         "ParametricSoftplus",
                          "ScaledTanh"}) {
     rules[op] = SameAsFirst;
   }
@@ -289,6 +321,7 @@ void AddElementwiseRules(Rules& rules) {
        {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"}) {
     rules[op] = Random;
   }
+  rules["CastLike"] = CastLike;
   rules["Add"] = Sum;
   rules["Sub"] = Binary<Subtract>;
   rules["Mul"] = Mul;

@@ -51,6 +51,7 @@ class Windows {
     return convolutions.contains(op_);
   }
   std::string_view Convolution() {
+    if (op_ == "NhwcFusedConv" || call_.Int("channels_last", 0) != 0) return kWide;
     const Value* weights = call_.Raw(op_ == "QLinearConv" ? 3 : 1);
     const auto kernel = call_.Ints("kernel_shape"), dilations = call_.Ints("dilations"),
                strides = call_.Ints("strides"), pads = call_.Ints("pads");
@@ -73,11 +74,11 @@ class Windows {
   }
 
   // Whether a part that ends or begins at `bound` does so where tried rows show it, or where the length itself does.
-  static bool IsShownBound(const Number& bound, const Number& length) {
-    if (bound.IsFixed()) return IsShown(bound.value) || std::abs(bound.value) >= kToTheEnd;
+  bool IsShownBound(const Number& bound, const Number& length) const {
+    if (bound.IsFixed()) return IsShown(bound.value * stride_) || std::abs(bound.value) >= kToTheEnd;
     return SameForAll(bound, length);
   }
-  std::string_view Slice() const {
+  std::string_view Slice() {
     if (call_.opset() < 10) {
       const auto starts = call_.Ints("starts"), ends = call_.Ints("ends"), axes = call_.Ints("axes");
       if (!starts || !ends) return kWide;
@@ -91,14 +92,24 @@ class Windows {
       }
       return "";
     }
-    const Numbers *starts = NumbersOf(1), *ends = NumbersOf(2), *axes = NumbersOf(3);
-    if (starts == nullptr || ends == nullptr || (call_.Has(3) && axes == nullptr)) return kWide;
+    const Numbers *starts = NumbersOf(1), *ends = NumbersOf(2), *axes = NumbersOf(3), *steps = NumbersOf(4);
+    const bool isKnown = starts != nullptr && ends != nullptr && (!call_.Has(3) || axes != nullptr);
+    if (!isKnown || (call_.Has(4) && (steps == nullptr || steps->size() < starts->size()))) return kWide;
     for (std::size_t i = 0; i < starts->size() && i < ends->size(); ++i) {
       const double axis = axes == nullptr ? static_cast<double>(i) : axes->at(i).value;
       const Number& length = Dims()[call_.Axis(static_cast<std::int64_t>(axis), Dims().size())];
-      if (IsLong(length) && !(IsShownBound((*starts)[i], length) && IsShownBound((*ends)[i], length))) return kWide;
+      if (!IsLong(length)) continue;
+      const bool isShown = IsShownBound((*starts)[i], length) && IsShownBound((*ends)[i], length);
+      if (!isShown || !TakesStep(steps == nullptr ? Number{.value = 1} : steps->at(i))) return kWide;
     }
     return "";
+  }
+
+  // Of so many places it takes one; false where tried rows do not show it.
+  bool TakesStep(const Number& step) {
+    if (!step.IsFixed()) return false;
+    stride_ *= std::max(1.0, std::abs(step.value));
+    return IsShown(stride_);
   }
 
   std::string_view Pad() const {
@@ -106,6 +117,7 @@ class Windows {
     const Numbers *amounts = NumbersOf(1), *axes = NumbersOf(3);
     if (!attribute && (amounts == nullptr || (call_.Has(3) && axes == nullptr))) return kWide;
     const std::size_t sides = attribute ? attribute->size() : amounts->size();
+    if (sides < 2 || sides % 2 != 0) return kWide;
     for (std::size_t i = 0; i < sides; ++i) {
       const std::size_t place = i % (sides / 2);
       const double axis = axes == nullptr ? static_cast<double>(place) : axes->at(place).value;

@@ -70,7 +70,7 @@ describe('encodeItem', () => {
     expect(encodeItem(tokens(1, 1), free).responseBytes).toBeGreaterThanOrEqual(2 * 65_536);
   });
 
-  it('sets aside for strings what their lengths and the strings of the inputs take, and 64 KiB at least', () => {
+  it('sets aside for strings what their lengths take, or the strings of the inputs up to 1 MiB, and 64 KiB at least', () => {
     const texts: ModelSignature = {
       ...ENCODER,
       inputs: [spec('text', ['batch', 'free'], [-1, -1], 'BYTES')],
@@ -89,7 +89,8 @@ describe('encodeItem', () => {
     };
     expect(roomFor(5, 0)).toBe(65_536);
     expect(roomFor(5000, 0)).toBe(5000 * 100 * 4);
-    expect(roomFor(10, 1_000_000)).toBe(10 * 1_000_004);
+    expect(roomFor(10, 50_000)).toBe(10 * 50_004);
+    expect(roomFor(10, 1_000_000)).toBe(1024 * 1024);
   });
 
   it('names the field at fault, what was expected and what came', () => {

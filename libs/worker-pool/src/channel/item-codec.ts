@@ -13,6 +13,8 @@ import type { ChannelTensor, Completion } from '@app/native';
 
 /** Set aside at first for an output whose size cannot be known; the worker says when it takes more. */
 const FREE_OUTPUT_BYTES = 64 * 1024;
+/** Of strings, no more than this is set aside by what came in: all of it for each output could be more than there is. */
+const TEXT_BYTES_MAX = 1024 * 1024;
 /** For each output: its descriptor and the alignment of its data. */
 const OUTPUT_OVERHEAD_BYTES = 160;
 /** The header of the response, and room for an error message. */
@@ -138,7 +140,7 @@ function outputSize(spec: TensorSpec, inputs: ChannelTensor[], specs: TensorSpec
   }
   if (!isFree && elementBytes !== null) return { bytes, isExact: true };
   // Strings are often those that came in, or as long.
-  const textBytes = elementBytes === null ? stringBytes(inputs) : 0;
+  const textBytes = elementBytes === null ? Math.min(stringBytes(inputs), TEXT_BYTES_MAX) : 0;
   return { bytes: Math.max(bytes, textBytes, FREE_OUTPUT_BYTES), isExact: false };
 }
 
