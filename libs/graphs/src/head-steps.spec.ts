@@ -223,6 +223,11 @@ describe('heads as steps', () => {
     });
   });
 
+  it('answers no rows with none', async () => {
+    const none: Tensor = { name: 'hidden', datatype: 'FP32', shape: [0, 1, SHAPE.width], data: new Uint8Array(0) };
+    expect(await answerOf('free-vectors', { inputs: [none], outputs: null })).toMatchObject({ shape: [0, SHAPE.width] });
+  });
+
   it('takes several rows of token vectors only with a mask', async () => {
     const item = { inputs: [vectors([[unit(0, 1)], [unit(1, 1)]])], outputs: null };
     expect((await infer(backend, 'free-vectors', item))[0]).toMatchObject({

@@ -53,6 +53,7 @@ export function answerOfHead({ inputs }: InferenceItem, text: TextModel): Tensor
       'invalid_request',
       `expected one row of token vectors but received ${rows}, of which nobody says what is padding; send one row a request, or map ${MASK} to the head in the graph's model.yaml`,
     );
+  if (rows === 0) return [{ ...output, shape: [0, Math.max(output.shape[1] ?? 0, 0)], data: new Uint8Array(0) }];
   const counts = mask === undefined ? [] : tokenCounts(mask, given.shape.slice(0, 2));
   const answers = Array.from({ length: rows }, (_, row) =>
     text.answerRow({ outputs: [rowOf(given, row)], timing: NO_TIME }, counts[row] ?? null),

@@ -16,6 +16,7 @@ const SIGNATURE: ModelSignature = {
   inputs: ['input_ids', 'token_type_ids'].map((name) => ({ name, datatype: 'INT64', shape: [-1, -1], axes: [] })),
   outputs: [{ name: 'last_hidden_state', datatype: 'FP32', shape: [-1, -1, 4], axes: [] }],
 };
+const output = SIGNATURE.outputs[0] as ModelSignature['outputs'][number];
 const BERT_IDS = {
   added_tokens: [],
   post_processor: { type: 'BertProcessing', cls: ['[CLS]', 101], sep: ['[SEP]', 102] },
@@ -37,7 +38,9 @@ describe('a text model', () => {
   afterAll(() => rmSync(root, { recursive: true, force: true }));
 
   /** `[CLS]` and `[SEP]` have the ids 2 and 3, or 101 and 102 as in BERT's vocabulary. */
-  const open = async (options: { bertIds?: boolean; tokenIds?: boolean; definition?: object } = {}): Promise<TextModel> => {
+  const open = async (
+    options: { bertIds?: boolean; tokenIds?: boolean; definition?: object; signature?: Partial<ModelSignature> } = {},
+  ): Promise<TextModel> => {
     const path = join(root, 'tokenizer.json');
     writeFileSync(path, JSON.stringify({ ...buildTokenizer(3000), ...(options.bertIds ? BERT_IDS : {}), ...options.definition }));
     const manifest: TextManifest = {
@@ -58,7 +61,7 @@ describe('a text model', () => {
       labels: null,
       activation: null,
     };
-    return bindTextModel('embedding', manifest, await TextTokenizer.load(path), SIGNATURE);
+    return bindTextModel('embedding', manifest, await TextTokenizer.load(path), { ...SIGNATURE, ...options.signature });
   };
   const idsOf = (rows: TextRow[]): number[] =>
     Array.from(new BigInt64Array(rows[0]?.item.inputs[0]?.data.slice().buffer as ArrayBuffer), Number);
@@ -118,6 +121,24 @@ describe('a text model', () => {
     const text = 'a '.repeat(150_000);
     await expect(encode(text)).rejects.toThrow(/at most 262144 characters .* received 300000; send no more, the last ones/);
     expect(idsOf(await encode(text.slice(-262_144)))).toHaveLength(MAX_TOKENS);
+  });
+
+  it('refuses an output that has not one entry for each token', async () => {
+    const [row] = await (await open()).encode(['a b'], WHOLE);
+    const answer = (places: number) => ({
+      outputs: [{ name: 'last_hidden_state', datatype: 'FP32' as const, shape: [1, places, 4], data: new Uint8Array(places * 16).fill(1) }],
+      timing: { queueUs: 0, runUs: 0, runRows: 1, startedNs: 0 },
+    });
+    expect(row?.decodeVector(answer(4))).toHaveLength(4);
+    for (const places of [3, 5, 8])
+      expect(() => row?.decodeVector(answer(places))).toThrow(/one entry for each of 4 tokens but it has \d; set "task: tensor"/);
+  });
+
+  it.each([
+    ['an output of two entries', { outputs: [{ ...output, shape: [-1, 2, 4] }] }, /each of any number of tokens but it has 2/],
+    ['two rows at once', { inputs: SIGNATURE.inputs.map((input) => ({ ...input, shape: [2, -1] })) }, /the graph takes 2 at once/],
+  ])('refuses a graph with %s', async (_, changes, message) => {
+    await expect(open({ signature: changes })).rejects.toThrow(message);
   });
 
   it('refuses token ids that may be of another tokenizer, and says what to send', async () => {

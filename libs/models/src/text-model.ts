@@ -12,7 +12,7 @@ import { embeddingHead } from './heads/embedding';
 import { headStepOf } from './heads/head-step';
 import { multiVectorHead } from './heads/multi-vector';
 import { sparseHead } from './heads/sparse';
-import { describeSpecs, type RowContext, type TaskHead } from './heads/head';
+import { checkPlaces, describeSpecs, type RowContext, type TaskHead } from './heads/head';
 import { checkTexts, cutText, refused, textsOf } from './input-texts';
 import type { PositionRule, TextManifest } from './manifest';
 import { ModelFileError } from './model-files';
@@ -61,6 +61,7 @@ function positionsOf(ids: number[], rule: PositionRule | null): number[] {
 export function bindTextModel(task: Task, text: TextManifest, tokenizer: TextTokenizer, signature: ModelSignature): TextModel {
   const length = checkInputs(signature.inputs, text);
   const head = bindHead(task, text, tokenizer, signature);
+  checkPlaces(signature, head.output, length);
   return new BoundTextModel(text, tokenizer, signature.inputs, head, length, headStepOf(task, { head, text, signature }));
 }
 
@@ -97,6 +98,11 @@ function checkInputs(inputs: TensorSpec[], text: TextManifest): number | null {
       `a text task needs the inputs ${[...INPUTS.keys()].join(', ')} (all but the first optional), INT64 or INT32 [batch, sequence], but the graph has ${describeSpecs(inputs)}`,
     );
   }
+  const rows = inputs.find(({ shape }) => (shape[0] ?? -1) > 1)?.shape[0];
+  if (rows !== undefined)
+    throw new ModelFileError(
+      `a text task runs any number of rows, or one, but the graph takes ${rows} at once; export it with a batch axis of any size, or set "task: tensor" in model.yaml`,
+    );
   const length = inputs[0]?.shape[1] ?? -1;
   return length > 0 ? length : null;
 }
@@ -116,7 +122,7 @@ class BoundTextModel implements TextModel {
     private readonly tokenizer: TextTokenizer,
     inputs: TensorSpec[],
     private readonly head: TaskHead,
-    fixedLength: number | null,
+    private readonly fixedLength: number | null,
     readonly headStep: TextModel['headStep'],
   ) {
     this.maxTokens = Math.min(text.maxTokens, fixedLength ?? Infinity);
@@ -158,7 +164,15 @@ class BoundTextModel implements TextModel {
 
   answerRow(result: ItemResult, tokenCount: number | null): Float32Array {
     const length = result.outputs.find(({ name }) => name === this.head.output)?.shape[1] ?? 0;
-    const row: RowContext = { tokenCount: tokenCount ?? length, spans: null, ids: [], topK: null, rawScores: false, promptTokens: 0 };
+    const row: RowContext = {
+      tokenCount: tokenCount ?? length,
+      rowLength: length,
+      spans: null,
+      ids: [],
+      topK: null,
+      rawScores: false,
+      promptTokens: 0,
+    };
     if (this.headStep?.output.name === 'embedding') return this.head.decodeVector(result, row);
     return Float32Array.from(this.head.decodeScores(result, row), ({ score }) => score);
   }
@@ -313,6 +327,7 @@ class BoundTextModel implements TextModel {
   private toRow(tokens: TokenizedText, options: EncodeOptions, promptTokens: number): TextRow {
     const context: RowContext = {
       tokenCount: tokens.ids.length,
+      rowLength: this.fixedLength ?? tokens.ids.length,
       ids: tokens.ids,
       spans: tokens.spans,
       topK: options.topK,

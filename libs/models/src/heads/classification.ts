@@ -3,7 +3,7 @@ import { ModelFileError } from '../model-files';
 import type { TextManifest } from '../manifest';
 import type { ScoredClass, ScoredLabel } from '../types';
 import { describeSpecs, notGiven, pickOutput, type RowContext, type TaskHead } from './head';
-import { checkFinite, floatsOf, outputOf, sigmoid, softmax, type Floats } from './numbers';
+import { checkFinite, floatsOf, outputOf, outputOfPlaces, sigmoid, softmax, type Floats } from './numbers';
 
 /** Sequence classification: `[{label, score}]`, best first, at most `topK`. */
 export function classificationHead(signature: ModelSignature, text: TextManifest): TaskHead {
@@ -61,7 +61,7 @@ export function tokenClassificationHead(signature: ModelSignature, text: TextMan
     ...labelsOnly(spec.name),
     needsSpans: true,
     decode(result, row) {
-      const tensor = outputOf(result, spec.name);
+      const tensor = outputOfPlaces(result, spec.name, row);
       const logits = floatsOf(tensor);
       const width = tensor.shape[2] as number;
       checkCount(width, text.labels?.length ?? width, spec.name);

@@ -6,7 +6,7 @@ import { loadLayer, type Layer } from '../sentence/layers';
 import type { SentencePipeline } from '../sentence/pipeline';
 import { poolTokens } from '../sentence/pooling';
 import { describeSpecs, notGiven, pickOutput, type RowContext, type TaskHead } from './head';
-import { checkFinite, floatsOf, normalized, outputOf, toFloat32, type Floats } from './numbers';
+import { checkFinite, floatsOf, normalized, outputOf, outputOfPlaces, toFloat32, type Floats } from './numbers';
 
 const POOLED = 'sentence_embedding';
 const HIDDEN = ['last_hidden_state', 'token_embeddings', 'hidden_states'];
@@ -36,7 +36,7 @@ export function embeddingHead(signature: ModelSignature, text: TextManifest): Ta
   const { truncateTo, normalize } = text.sentence;
   const normalizes = normalize ?? !isPooled;
   const decodeVector = (result: ItemResult, row: RowContext): Float32Array => {
-    const values = floatsOf(outputOf(result, spec.name));
+    const values = floatsOf(isPooled ? outputOf(result, spec.name) : outputOfPlaces(result, spec.name, row));
     const pooled = isPooled ? toFloat32(values) : poolTokens(hiddenStates(values, result, row, spec, text.sentence), text.sentence.pooling);
     const vector = layers.reduce((before, layer) => layer.apply(before), pooled);
     return checkFinite(truncated(normalizes ? normalized(vector) : vector, truncateTo), spec.name);

@@ -1,4 +1,5 @@
 import { InterleaveError, type ItemResult, type ModelSignature, type TensorSpec } from '@app/contracts';
+import { ModelFileError } from '../model-files';
 import type { TokenSpan } from '../tokenizer';
 import type { Prediction, ScoredClass } from '../types';
 
@@ -6,6 +7,8 @@ import type { Prediction, ScoredClass } from '../types';
 export interface RowContext {
   /** Tokens that are not padding. */
   tokenCount: number;
+  /** Places of the row in the graph: its tokens, and padding up to a length that the graph fixes. */
+  rowLength: number;
   /** Null when the caller sent token ids, and for heads that did not ask. */
   spans: TokenSpan[] | null;
   ids: number[];
@@ -44,4 +47,14 @@ export function pickOutput(signature: ModelSignature, names: readonly string[], 
 /** "name [shape], …" for messages. */
 export function describeSpecs(specs: readonly TensorSpec[]): string {
   return specs.map(({ name, datatype, shape }) => `${name} ${datatype}[${shape.join(', ')}]`).join(', ');
+}
+
+/** An output of a fixed number of entries belongs to tokens only where the graph fixes as many. */
+export function checkPlaces({ outputs }: ModelSignature, output: string, length: number | null): void {
+  const { shape = [] } = outputs.find(({ name }) => name === output) ?? {};
+  const places = shape.length === 3 ? (shape[1] ?? -1) : -1;
+  if (places <= 0 || places === length) return;
+  throw new ModelFileError(
+    `expected the output "${output}" to have one entry for each of ${length ?? 'any number of'} tokens but it has ${places}; set "task: tensor" in model.yaml to serve it as it is`,
+  );
 }

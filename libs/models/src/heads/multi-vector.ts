@@ -2,7 +2,7 @@ import type { ItemResult, ModelSignature } from '@app/contracts';
 import { ModelFileError } from '../model-files';
 import type { TextManifest } from '../manifest';
 import { describeSpecs, notGiven, type RowContext, type TaskHead } from './head';
-import { checkFinite, floatsOf, normalized, outputOf, toFloat32 } from './numbers';
+import { checkFinite, floatsOf, normalized, outputOfPlaces, toFloat32 } from './numbers';
 
 /**
  * A vector for each token of the text, special ones included: the output [batch, sequence, width] that model.yaml names, each
@@ -22,8 +22,9 @@ export function multiVectorHead(signature: ModelSignature, { embeddingOutput, se
     embeddingWidth: null,
     decodeVector: notGiven,
     decodeScores: notGiven,
-    decode(result: ItemResult, { tokenCount }: RowContext) {
-      const tensor = outputOf(result, spec.name);
+    decode(result: ItemResult, row: RowContext) {
+      const { tokenCount } = row;
+      const tensor = outputOfPlaces(result, spec.name, row);
       const values = toFloat32(floatsOf(tensor));
       const width = tensor.shape[2] as number;
       const first = skipFirstToken ? 1 : 0;

@@ -9,6 +9,17 @@ export function outputOf(result: ItemResult, name: string): Tensor {
 
 export type Floats = Float32Array | Float64Array;
 
+/** As `outputOf` of one that has something for each place of the row: of others nobody knows which tokens they are of. */
+export function outputOfPlaces(result: ItemResult, name: string, { rowLength }: { rowLength: number }): Tensor {
+  const tensor = outputOf(result, name);
+  const places = tensor.shape[1];
+  if (places === rowLength) return tensor;
+  throw new InterleaveError(
+    'inference_failed',
+    `expected the output "${name}" to have one entry for each of ${rowLength} tokens but it has ${places}; set "task: tensor" in model.yaml to serve what the graph gives`,
+  );
+}
+
 /** Elements of a float tensor, none of them rounded. Mostly a view of the tensor's own memory, so do not write to it. */
 export function floatsOf(tensor: Tensor): Floats {
   const { name, datatype, data } = tensor;

@@ -8,7 +8,7 @@ import type { RowContext } from './head';
 import { multiVectorHead } from './multi-vector';
 import { sparseHead } from './sparse';
 
-const ROW: RowContext = { tokenCount: 1, spans: null, ids: [7], topK: null, rawScores: false, promptTokens: 0 };
+const ROW: RowContext = { tokenCount: 1, rowLength: 1, spans: null, ids: [7], topK: null, rawScores: false, promptTokens: 0 };
 const RAW = { ...ROW, rawScores: true };
 const manifest = (more: Partial<TextManifest> = {}): TextManifest => ({
   tokenizerPath: '',

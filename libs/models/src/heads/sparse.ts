@@ -3,7 +3,7 @@ import { ModelFileError } from '../model-files';
 import type { TextManifest } from '../manifest';
 import type { Splade } from '../sentence/splade';
 import { describeSpecs, notGiven, type RowContext, type TaskHead } from './head';
-import { checkFinite, floatsOf, outputOf, toFloat32, type Floats } from './numbers';
+import { checkFinite, floatsOf, outputOf, outputOfPlaces, toFloat32, type Floats } from './numbers';
 
 /** Outputs that are the vectors of a whole text, with the pooling inside of the graph. */
 const POOLED = ['sparse_embedding', 'sentence_embedding'];
@@ -35,10 +35,11 @@ export function sparseHead(signature: ModelSignature, { embeddingOutput, splade 
     decodeVector: notGiven,
     decodeScores: notGiven,
     decode(result: ItemResult, row: RowContext) {
-      const floats = floatsOf(outputOf(result, spec.name));
+      const tensor = isPooled ? outputOf(result, spec.name) : outputOfPlaces(result, spec.name, row);
+      const floats = floatsOf(tensor);
       const weights = isPooled
         ? checkFinite(toFloat32(floats), spec.name)
-        : pooled(floats, vocabularyOf(outputOf(result, spec.name)), row.tokenCount, splade, spec.name);
+        : pooled(floats, vocabularyOf(tensor), row.tokenCount, splade, spec.name);
       return largest(sparse(weights), splade.activeMax);
     },
   };
@@ -103,13 +104,13 @@ function sparse(weights: Float32Array | Float64Array): SparseVector {
   return { indices, values: Float32Array.from(values) };
 }
 
-/** The `count` largest weights; of equal ones the first. */
+/** The `count` weights that are farthest from 0, as in sentence-transformers; of equal ones the first. */
 function largest(vector: SparseVector, count: number | null): SparseVector {
   const { indices, values } = vector;
   if (count === null || values.length <= count) return vector;
   const kept = indices
     .map((_, i) => i)
-    .sort((a, b) => (values[b] as number) - (values[a] as number) || a - b)
+    .sort((a, b) => Math.abs(values[b] as number) - Math.abs(values[a] as number) || a - b)
     .slice(0, count)
     .sort((a, b) => a - b);
   return { indices: kept.map((i) => indices[i] as number), values: Float32Array.from(kept, (i) => values[i] as number) };
