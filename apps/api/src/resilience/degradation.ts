@@ -1,5 +1,13 @@
 import { InterleaveError, type ErrorCode } from '@app/contracts';
-import { releaseView, splitLabel, type DegradeStep, type ModelCatalog, type ModelView, type ServedModel } from '@app/models';
+import {
+  releaseView,
+  splitLabel,
+  type DegradeStep,
+  type ModelCatalog,
+  type ModelView,
+  type ServedModel,
+  type ServingPolicy,
+} from '@app/models';
 import type { PreparedRequest } from '@app/protocols';
 import type { Logger } from '@app/telemetry';
 import { Inject, Injectable } from '@nestjs/common';
@@ -33,8 +41,8 @@ export interface Answered<Answer> extends CachedAnswer {
 @Injectable()
 export class Degradation {
   private readonly degraded: Counter;
-  /** The last version that was ready, by model name; of models with steps only. */
-  private readonly lastReady = new Map<string, Candidate>();
+  /** What was ready, by the policy of its files, which stays while they are not ready; of models with steps only. */
+  private readonly lastReady = new WeakMap<ServingPolicy, Candidate>();
   private readonly warned = new Set<string>();
 
   constructor(
@@ -131,8 +139,8 @@ export class Degradation {
   }
 
   private ownOf(name: string, version: string | null): Candidate | null {
-    const last = this.lastReady.get(name) ?? null;
-    return this.candidateOf(name, version) ?? (version === null || last?.model.version === version ? last : null);
+    const policy = this.catalog.policyOf(name, version);
+    return this.candidateOf(name, version) ?? (policy === null ? null : (this.lastReady.get(policy) ?? null));
   }
 
   private candidateOf(name: string, version: string | null): Candidate | null {
@@ -143,13 +151,11 @@ export class Degradation {
 
   /** Tells the owners of steps that will not be taken, once each. */
   private look(): void {
-    const names = new Set(this.catalog.list().map(({ name }) => name));
-    for (const name of this.lastReady.keys()) if (!names.has(name)) this.lastReady.delete(name);
     for (const { name, version } of this.catalog.list()) {
       const steps = this.catalog.policyOf(name, version)?.degrade ?? [];
       const own = steps.length === 0 ? null : this.candidateOf(name, version);
       if (own === null) continue;
-      this.lastReady.set(name, own);
+      this.lastReady.set(own.policy, own);
       for (const step of steps) {
         const problem = step.kind === 'model' ? this.problemOf(own, step) : null;
         const warning = `${name} ${version}: ${problem}`;

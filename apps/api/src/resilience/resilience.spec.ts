@@ -207,6 +207,24 @@ describe('live requests in trouble', () => {
     });
   });
 
+  it('compares what stands in with the version that was asked for, not with another one that is ready', async () => {
+    const [echo, other] = backend.reports as [(typeof backend.reports)[0], (typeof backend.reports)[0]];
+    const second = { ...echo, version: '2', revision: echo.revision + 100 };
+    backend.policies['echo 1'] = { head: 'a, b', degrade: [small] };
+    backend.policies['echo 2'] = { head: 'b, a', degrade: [small] };
+    backend.report([echo, second, other]);
+    const down = { ...echo, state: 'loading' as const, signature: null };
+    for (const [head, status] of [
+      ['b, a', 503],
+      ['a, b', 200],
+    ] as const) {
+      backend.policies['small'] = { head };
+      backend.report([echo, second, other]);
+      backend.report([down, second, other]);
+      expect((await predict()).status).toBe(status);
+    }
+  });
+
   describe('the cache', () => {
     it('is left out for the next step of degrade where the model is no longer ready', async () => {
       backend.policies['echo'] = { cache, degrade: [{ kind: 'cached' }, small] };

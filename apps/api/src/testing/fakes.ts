@@ -147,10 +147,19 @@ function catalogOf(backend: EchoBackend): ModelCatalog {
     deduplicate: true,
     isGraph: false,
   });
-  const policyOf = (name: string): ServingPolicy | null =>
-    backend.reports.some((report) => report.name === name)
-      ? { cache: null, degrade: [], head: null, tokenizerDigest: null, ...backend.policies[name] }
-      : null;
+  const found = (name: string, version: string | null): ModelReport | undefined =>
+    backend.reports.find((report) => report.name === name && (version === null || report.version === version));
+  /** One for the files of a version, as long as they are the same. */
+  const policies = new Map<unknown, ServingPolicy>();
+  const policyOf = (name: string, version: string | null): ServingPolicy | null => {
+    const report = found(name, version);
+    if (report === undefined) return null;
+    const own = backend.policies[`${name} ${report.version}`] ?? backend.policies[name];
+    const key = own ?? `${name} ${report.version}`;
+    const policy = policies.get(key) ?? { cache: null, degrade: [], head: null, tokenizerDigest: null, ...own };
+    policies.set(key, policy);
+    return policy;
+  };
   return {
     list: () =>
       backend.reports.map(({ name, version, revision, state, reason, signature }) => {
@@ -163,7 +172,7 @@ function catalogOf(backend: EchoBackend): ModelCatalog {
       return entries;
     },
     find: (name, version) => {
-      const report = backend.reports.find((candidate) => candidate.name === name && (version === null || candidate.version === version));
+      const report = found(name, version);
       if (!report) throw new InterleaveError('model_not_found', `no model ${name}`);
       if (backend.unloaded.has(name)) throw new ModelNotReady(name, version, 'unloaded', true);
       if (!report.signature) throw new ModelNotReady(name, report.version, 'loading', false);
@@ -172,7 +181,7 @@ function catalogOf(backend: EchoBackend): ModelCatalog {
     policyOf,
     ofRevision: (revision) => {
       const report = backend.reports.find((candidate) => candidate.revision === revision && candidate.state === 'ready');
-      const policy = report === undefined ? null : policyOf(report.name);
+      const policy = report === undefined ? null : policyOf(report.name, report.version);
       return report?.signature && policy !== null ? { model: served(report, report.signature), policy } : null;
     },
     applyReports: () => undefined,
