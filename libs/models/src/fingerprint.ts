@@ -5,7 +5,8 @@ import { ModelFileError } from './model-files';
 
 /** More are no model but a folder that was named by mistake. */
 const FILES_MAX = 10_000;
-const DEPTH_MAX = 8;
+/** Of folders below that of a model. */
+export const DEPTH_MAX = 8;
 
 /**
  * Tells one set of files from another without reading them: names, sizes, times of change, inodes. Two sets with one

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { loadBytes, modelFileBytes } from './model-bytes';
+import { checkWeightFiles, loadBytes, modelFileBytes } from './model-bytes';
 import { protobufField as field } from './testing/protobuf-field';
 
 describe('bytes of a model', () => {
@@ -15,6 +15,20 @@ describe('bytes of a model', () => {
     writeFileSync(path, graph);
     writeFileSync(join(folder, 'weights'), 'a file, no folder');
     expect(modelFileBytes(path)).toBe(graph.length);
+  });
+
+  it.each([
+    ['.weights', true],
+    ['.hidden/weights', true],
+    ['a/b/c/d/e/f/g/h/i', true],
+    ['./weights', false],
+    ['a/we.ights', false],
+  ])('looks whether the fingerprint sees external data at %s: refused %s', (location, isRefused) => {
+    const path = join(folder, 'seen.onnx');
+    writeFileSync(path, field(7, field(5, field(13, field(1, 'location'), field(2, location)))));
+    const check = (): void => checkWeightFiles(path);
+    if (isRefused) expect(check).toThrow(/names begin with no dot.*save the model with another name/);
+    else expect(check).not.toThrow();
   });
 
   it('counts what loading leaves behind for a while once, however many copies are loaded', () => {

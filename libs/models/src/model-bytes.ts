@@ -1,6 +1,8 @@
-import { statSync } from 'node:fs';
+import { statSync, type Stats } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { externalDataOf } from './external-data';
+import { DEPTH_MAX } from './fingerprint';
+import { ModelFileError } from './model-files';
 
 /** Graphs whose external data are remembered: looking for them takes milliseconds. */
 const KNOWN_MAX = 1024;
@@ -18,7 +20,7 @@ const PER_MODEL_BYTES = 16 * 1024 * 1024;
 function weightFiles(modelPath: string): { graphBytes: number; dataBytes: number } {
   const graph = statSync(modelPath, { throwIfNoEntry: false });
   if (graph === undefined) return { graphBytes: 0, dataBytes: 0 };
-  const locations = locationsOf(modelPath, `${graph.ino} ${graph.size} ${graph.mtimeMs}`);
+  const locations = locationsOf(modelPath, keyOf(graph));
   const dataBytes = locations.reduce((sum, location) => sum + sizeOf(join(dirname(modelPath), location)), 0);
   return { graphBytes: graph.size, dataBytes };
 }
@@ -30,6 +32,20 @@ function sizeOf(path: string): number {
   } catch {
     return 0;
   }
+}
+
+/** Throws a `ModelFileError` for weights in a file that `filesBelow` leaves out: nobody would see that it was replaced. */
+export function checkWeightFiles(modelPath: string): void {
+  const graph = statSync(modelPath, { throwIfNoEntry: false });
+  if (graph === undefined) return;
+  const unseen = locationsOf(modelPath, keyOf(graph)).find((location) => {
+    const parts = location.split('/').filter((part) => !['', '.', '..'].includes(part));
+    return parts.length > DEPTH_MAX || parts.some((part) => part.startsWith('.'));
+  });
+  if (unseen === undefined) return;
+  throw new ModelFileError(
+    `${modelPath}: expected weights in files whose names begin with no dot, at most ${DEPTH_MAX} folders deep, but received ${JSON.stringify(unseen)}, in which no change would be seen; save the model with another name for them`,
+  );
 }
 
 /** Of the graph and its external data together; null, a graph of models, has neither. */
@@ -44,6 +60,8 @@ export function loadBytes(modelPath: string, copies = 1): number {
   const { graphBytes, dataBytes } = weightFiles(modelPath);
   return Math.ceil(graphBytes * (copies + GRAPH_BYTE_MORE) + dataBytes * PER_DATA_BYTE * copies + PER_MODEL_BYTES);
 }
+
+const keyOf = ({ ino, size, mtimeMs }: Stats): string => `${ino} ${size} ${mtimeMs}`;
 
 function locationsOf(modelPath: string, graph: string): string[] {
   const found = known.get(modelPath);

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { withPresentNames } from '@app/config';
 import { parse } from 'yaml';
 import { filesBelow, Fingerprint } from './fingerprint';
+import { checkWeightFiles } from './model-bytes';
 import { chooseGraph, hasGraph } from './graph-file';
 import { graphManifest, type GraphManifest } from './graph/graph-manifest';
 import { readExport } from './hugging-face';
@@ -237,6 +238,7 @@ function readManifest(name: string, folder: string, candidate: Candidate): Model
   const { file, warnings } = readModelFiles(folder, candidate.folder);
   const graph = readGraph(name, candidate.folder, file);
   const modelPath = graph === null ? chooseGraph(candidate.folder, file.file ?? null) : null;
+  if (modelPath !== null) checkWeightFiles(modelPath);
   const { task, taskIsExplicit, tensorsBecause, tensorsAreFallback, padTokenId, text } = readExport(
     [...new Set([candidate.folder, folder])],
     file,
