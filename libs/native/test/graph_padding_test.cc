@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <limits>
 
 #include "graph/row_proof.h"
 #include "test_models.h"
@@ -43,7 +44,7 @@ RowProof OfMasked(const Case& made) {
   graph.Initializer<std::int64_t>("axis2", kInt64, {1}, {2})
       .Initializer<std::int64_t>("end", kInt64, {1}, {-1})
       .Initializer<std::int64_t>("first", kInt64, {1}, {0});
-  graph.Initializer<std::int64_t>("far", kInt64, {1}, {1 << 30})
+  graph.Initializer<std::int64_t>("far", kInt64, {1}, {std::numeric_limits<std::int64_t>::max()})
       .Initializer<std::int64_t>("one", kInt64, {}, {1})
       .Initializer<std::int64_t>("nought", kInt64, {}, {0});
   graph.Node("Gather", {"table", "ids"}, {"x"})
