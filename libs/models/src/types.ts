@@ -153,7 +153,10 @@ export interface TextModel {
   readonly embeddingWidth: number | null;
   /** Null: its answers are no tensors. */
   readonly headStep: HeadStep | null;
-  /** What `headStep` makes of one row; `tokenCount` null: all its vectors are of tokens. Throws `inference_failed` as `TextRow.decode` does. */
+  /**
+   * What `headStep` makes of one row; `tokenCount` null: all its vectors are of tokens. Throws `inference_failed` as `TextRow.decode`
+   * does.
+   */
   answerRow(result: ItemResult, tokenCount: number | null): Float32Array;
   /** Tokenizes. Rejects with an `InterleaveError` whose `param` is the index of the text at fault, as `[i]`. */
   encode(inputs: TextInput[], options: EncodeOptions): Promise<TextRow[]>;

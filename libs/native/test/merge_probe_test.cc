@@ -309,6 +309,29 @@ TEST_F(MergeProbeTest, MeasuresAColumnByItself) {
   EXPECT_EQ(Probe(graph).mode, CoalesceMode::kEqualLength);
 }
 
+// The same in half precision, with a fifth of the mean beside the first place.
+TEST_F(MergeProbeTest, MeasuresAColumnOfHalvesByItself) {
+  constexpr int kHalf = 10;
+  Graph graph;
+  graph.Input("x", kFloat, {"batch", "length"})
+      .Input("mask", kFloat, {"batch", "length"})
+      .Output("y", kHalf, {"batch", 2});
+  graph.Initializer("thousands", kFloat, {}, std::vector<float>{4000})
+      .Initializer<std::int64_t>("axis1", kInt64, {1}, {1})
+      .Node("Mul", {"x", "mask"}, {"masked"})
+      .Node("Mul", {"masked", "thousands"}, {"large"})
+      .Node("ReduceSum", {"large", "axis1"}, {"first"}, {{"keepdims", 1}})
+      .Initializer("fifth", kFloat, {}, std::vector<float>{0.2F})
+      .Initializer<std::int64_t>("place", kInt64, {1}, {0})
+      .Node("ReduceMean", {"masked"}, {"mean"}, {{"axes", std::vector<int>{1}}, {"keepdims", 1}})
+      .Node("Mul", {"mean", "fifth"}, {"little"})
+      .Node("Gather", {"x", "place"}, {"own"}, {{"axis", 1}})
+      .Node("Add", {"own", "little"}, {"second"})
+      .Node("Concat", {"first", "second"}, {"both"}, {{"axis", 1}})
+      .Node("Cast", {"both"}, {"y"}, {{"to", kHalf}});
+  EXPECT_EQ(Probe(graph).mode, CoalesceMode::kEqualLength);
+}
+
 // x, mask [batch, length] -> y [batch, length]: hidden places get -1e9, and that of the mean of all places is no less.
 TEST_F(MergeProbeTest, MeasuresNothingByFills) {
   Graph graph;

@@ -67,9 +67,10 @@ std::size_t ColumnsOf(const Shape& shape) {
   return shape.rank < 2 ? 1 : static_cast<std::size_t>(shape.dims[shape.rank - 1]);
 }
 
-// A number of the output as a whole counts for a column up to so many times its own: one column of millions must not
-// hide what happens in its neighbours.
-constexpr double kOfColumnMax = 1000;
+// What the output as a whole allows a column is no more than this share of its own numbers, or so many times what the
+// column itself allows: one column of millions must not hide what happens in its neighbours.
+constexpr double kShareOfColumn = 0.01;
+constexpr double kTimesOfColumn = 10;
 // Not counted: masked places are filled with such numbers.
 constexpr double kFillMin = 1e8;
 
@@ -80,7 +81,8 @@ double WorstDifference(std::size_t output, const AnswerTensor& expected, const A
                        const AnswerScale& scale, double looseness) {
   const Tolerance tolerance = ToleranceOf(expected.type);
   const std::size_t columns = ColumnsOf(expected.shape);
-  const double ofOutput = scale.OfOutput(output);
+  const double ofOutput = tolerance.ofOutput * scale.OfOutput(output);
+  const double shareMax = std::max(kShareOfColumn, kTimesOfColumn * tolerance.ofColumn);
   double worst = 0;
   for (std::size_t i = 0; i < CountOf(expected); ++i) {
     const double a = NumberAt(expected, i);
@@ -89,8 +91,7 @@ double WorstDifference(std::size_t output, const AnswerTensor& expected, const A
     const double by = std::abs(a - b);
     if (!std::isfinite(by)) return HUGE_VAL;
     const double ofColumn = std::max(std::abs(a), scale.OfColumn(output, i % columns));
-    const double allowed =
-        tolerance.ofColumn * ofColumn + tolerance.ofOutput * std::min(ofOutput, kOfColumnMax * ofColumn);
+    const double allowed = tolerance.ofColumn * ofColumn + std::min(ofOutput, shareMax * ofColumn);
     if (by > looseness * allowed) worst = std::max(worst, by);
   }
   return worst;

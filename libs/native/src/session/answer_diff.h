@@ -34,8 +34,8 @@ class AnswerScale {
 };
 
 // Rounding differs with the number of rows in a run, because other kernels are chosen: by at most these shares of what
-// the column and the whole output hold, of the latter no more than 1000 times what the column does. FP64 as FP32: what
-// gives it has often computed in FP32.
+// the column and the whole output hold, of the latter no more than 1 % of the column, or 10 times its own share. FP64
+// as FP32: what gives it has often computed in FP32.
 struct Tolerance {
   double ofColumn = 0;
   double ofOutput = 0;
