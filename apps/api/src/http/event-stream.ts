@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http';
 import type { FastifyReply } from 'fastify';
 
 const LOOK_MS = 1_000;
+/** Each look, once the caller has closed its side: one that is gone is found out by what is written to it (`half-open.ts`). */
 const HEARTBEAT_LOOKS = 15;
 
 /**
@@ -31,7 +32,8 @@ export class EventStream {
     this.response.flushHeaders();
     this.timer = setInterval(() => {
       mayListen().catch(() => this.end());
-      if (++this.looks % HEARTBEAT_LOOKS === 0 && !this.isBehind) this.response.write(': still here\n\n');
+      const isDue = ++this.looks % HEARTBEAT_LOOKS === 0 || this.response.req.socket.readableEnded;
+      if (isDue && !this.isBehind) this.response.write(': still here\n\n');
     }, LOOK_MS).unref();
     this.onClose(() => clearInterval(this.timer));
   }
