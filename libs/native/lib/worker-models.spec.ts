@@ -8,7 +8,7 @@ import { completionsOf, submitItems } from './channel-items';
 import { startWorker, type StartWorkerOptions, type WorkerHandle } from './worker';
 
 const WEIGHTS = 1 << 20;
-const SWAPS = 100;
+const SWAPS = 50;
 
 describe('the models of a running worker', () => {
   let folder: string;

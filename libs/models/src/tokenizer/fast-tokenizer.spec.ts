@@ -7,7 +7,7 @@ import { ModelFileError } from '../hugging-face';
 import { TextTokenizer } from '../tokenizer';
 
 const SEED = Number(process.env['TOKENIZER_SEED'] ?? 11);
-const DEFINITIONS = Number(process.env['TOKENIZER_DEFINITIONS'] ?? 100);
+const DEFINITIONS = Number(process.env['TOKENIZER_DEFINITIONS'] ?? 50);
 const TEXTS = 40;
 
 describe('FastTokenizer', () => {
