@@ -87,21 +87,28 @@ export async function profileModel(modelPath: string, examples: Examples, folder
   return { graph, nodes, totalUs: nodes.reduce((sum, { us }) => sum + us, 0) };
 }
 
-/** Times and shapes of each node: the kernels of a run follow one another as the nodes of the graph do. */
+/** Times and shapes of each node by its name, since the runtime runs branches in an order of its own: each has one kernel in a run. */
 function matched(graph: OnnxGraph, events: readonly KernelEvent[], times: readonly number[]): ProfiledNode[] {
   const runs = times.reduce((sum, count) => sum + count, 0);
-  const perRun = graph.nodes.length;
-  const kernels: KernelEvent[] = [];
-  // Others are of subgraphs.
-  for (const event of events) if (event.name === `${graph.nodes[kernels.length % perRun]?.name}${KERNEL}`) kernels.push(event);
-  if (kernels.length !== runs * perRun)
-    throw new CliError('the profile of ONNX Runtime does not follow its graph; give the nodes of the graph names, each another');
+  const kernels = new Map(graph.nodes.map(({ name }) => [`${name}${KERNEL}`, [] as KernelEvent[]]));
+  for (const event of events) kernels.get(event.name)?.push(event);
+  if (kernels.size !== graph.nodes.length || [...kernels.values()].some(({ length }) => length !== runs))
+    throw new CliError(
+      'the profile of ONNX Runtime does not follow its graph; give the nodes of the graph, and those of its functions, names, each another',
+    );
   const firstOfRun = times.map((_, i) => times.slice(0, i).reduce((sum, count) => sum + count, 0));
-  return graph.nodes.map((node, i) => {
-    const ofRun = (run: number): KernelEvent => kernels[run * perRun + i] as KernelEvent;
+  return graph.nodes.map((node) => {
+    const ofRuns = kernels.get(`${node.name}${KERNEL}`) as KernelEvent[];
     // Whatever else the machine does makes an operator slower, never faster.
-    const us = Math.min(...Array.from({ length: MEASURED_RUNS }, (_, k) => ofRun(runs - MEASURED_RUNS + k).us));
-    return { node, us, outputs: seenValues(node, firstOfRun.map(ofRun)) };
+    const us = Math.min(...ofRuns.slice(-MEASURED_RUNS).map((kernel) => kernel.us));
+    return {
+      node,
+      us,
+      outputs: seenValues(
+        node,
+        firstOfRun.map((run) => ofRuns[run] as KernelEvent),
+      ),
+    };
   });
 }
 
