@@ -286,6 +286,25 @@ std::vector<Case> Shapes() {
   };
 }
 
+// Doubles the last axis of x in this shape.
+Case Interpolated(const std::string& op, const std::string& mode, const Ints& shape, RowVerdict verdict,
+                  int opset = 17) {
+  const auto build = [=](Graph& g) {
+    std::vector<float> scales(shape.size(), 1);
+    scales.back() = 2;
+    std::vector<std::string> inputs{"shaped", "k"};
+    if (op == "Resize") inputs.insert(inputs.begin() + 1, "");
+    Numbers(g, "shape", shape)
+        .Initializer("k", kFloat, {static_cast<std::int64_t>(shape.size())}, scales)
+        .Node("Reshape", {"x", "shape"}, {"shaped"})
+        .Node(op, inputs, {"wide"}, {{"mode", mode}});
+    shape[0] == 0 ? g.Node("Identity", {"wide"}, {"y"})
+                  : g.Node("Transpose", {"wide"}, {"y"}, {{"perm", Axes{1, 0, 2, 3}}});
+  };
+  return {op + mode + std::to_string(shape.size()) + (shape[0] == 0 ? "" : "Turned"), build, verdict,
+          verdict == kAlone ? "blends along the batch axis" : "", opset};
+}
+
 std::vector<Case> Products() {
   return {
       With(
@@ -353,6 +372,14 @@ std::vector<Case> Products() {
             g.Initializer("k", kFloat, {3}, std::vector<float>{2, 1, 1});
           },
           kAlone, "resizes"),
+      Interpolated("Resize", "linear", {0, 24}, kAlone),
+      Interpolated("Resize", "linear", {0, 4, 6}, kAlone),
+      Interpolated("Resize", "cubic", {0, 24}, kAlone),
+      Interpolated("Upsample", "linear", {0, 4, 6}, kAlone, 9),
+      Interpolated("Resize", "linear", {1, -1, 4, 6}, kAlone),
+      Interpolated("Resize", "linear", {0, 1, 4, 6}, kTogether),
+      Interpolated("Resize", "cubic", {0, 1, 4, 6}, kTogether),
+      Interpolated("Resize", "nearest", {0, 4, 6}, kTogether),
   };
 }
 

@@ -152,9 +152,19 @@ Scaling ScalingOf(Call& call) {
   return scaling;
 }
 
+// The runtime interpolates over every axis of a tensor of up to three, and over the last two or three, or the two in
+// the middle, of others. An axis that keeps its size takes its neighbours with weight 0, which makes NaN of what is
+// infinite.
+void CheckInterpolation(const Call& call) {
+  const int rows = call.Rows(0);
+  const bool isOutside = rows < 0 || (rows == 0 && call.In(0).dims.size() > 3);
+  if (!isOutside && call.Text("mode", "nearest") != "nearest") call.Mixed("blends along the batch axis");
+}
+
 void Resize(Call& call) {
   Numbers dims = call.In(0).dims;
   const Scaling scaling = ScalingOf(call);
+  CheckInterpolation(call);
   if (call.Text("coordinate_transformation_mode") == "tf_crop_and_resize")
     call.Unproven("has a form that is not followed");
   if (call.Text("keep_aspect_ratio_policy", "stretch") != "stretch") call.Unproven("has a form that is not followed");
