@@ -41,6 +41,7 @@ export function findCuts({ graph, nodes, totalUs }: Profile, { original, axes, r
   const producers = new Map(nodes.flatMap((each, position) => each.node.outputs.map((name) => [name, position] as const)));
   const lastUses = new Map(nodes.flatMap(({ node }, position) => node.inputs.map((name) => [name, position] as const)));
   const given = new Set(graph.inputs.map(({ name }) => name));
+  const published = new Set(graph.outputs.map(({ name }) => name));
   const inOriginal = new Set(original.nodes.flatMap(({ outputs }) => outputs));
   const repeated = new RepeatedValues(nodes, producers, totalUs * REPEATED_SHARE_MAX);
 
@@ -55,12 +56,15 @@ export function findCuts({ graph, nodes, totalUs }: Profile, { original, axes, r
   const cuts: Cut[] = [];
   const live = new Map<string, CarriedValue | null>();
   let us = 0;
+  let givesOutput = false;
   for (const [after, { node, us: own }] of nodes.slice(0, -1).entries()) {
     us += own;
+    givesOutput ||= node.outputs.some((name) => published.has(name));
     for (const name of node.outputs) if ((lastUses.get(name) ?? -1) > after && !repeated.isCheap(name)) live.set(name, carried(name));
     for (const name of [...node.inputs, ...node.outputs]) if (!given.has(name) && (lastUses.get(name) ?? -1) <= after) live.delete(name);
     const values = [...live.values()];
-    if (values.every((value) => value !== null))
+    // What is made up to here may all be cheap; then a stage would give nothing.
+    if (values.every((value) => value !== null) && (values.length > 0 || givesOutput))
       cuts.push({ after, us, values, bytes: values.reduce((sum, value) => sum + value.bytes, 0) });
   }
   return cuts;
