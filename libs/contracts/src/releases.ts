@@ -17,7 +17,7 @@ export interface CanaryFigures {
   agreement: number | null;
 }
 
-/** How a version's answers compare with those of the stable one, as far as one API process has seen since it began. */
+/** How the answers of a version's files compare with those of the stable one's, as far as one API process has seen since it began. */
 export interface ModelComparison {
   model: string;
   version: string;

@@ -1,6 +1,13 @@
 import { rmSync } from 'node:fs';
 import { runPaths } from '@app/config';
-import { InterleaveError, type DecideCommand, type InferenceRequest, type ItemResult, type PlacedRelease } from '@app/contracts';
+import {
+  InterleaveError,
+  type DecideCommand,
+  type InferenceRequest,
+  type ItemResult,
+  type PlacedRelease,
+  type PlacedVersion,
+} from '@app/contracts';
 import { readPlacement, serveProcessStatus, writePlacement, type ProcessStatusServer } from '@app/process';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Registry } from 'prom-client';
@@ -15,8 +22,12 @@ class VersionsBackend extends EchoBackend {
   readonly refusals = new Map<string, InterleaveError>();
   /** Versions whose answers are others. */
   readonly wrong = new Set<string>();
+  /** Requests that came. */
+  asked = 0;
 
   override async infer(request: InferenceRequest): Promise<(ItemResult | InterleaveError)[]> {
+    this.asked += 1;
+    await this.gate;
     const refusal = this.refusals.get(request.version ?? '');
     if (refusal !== undefined) throw refusal;
     const results = await super.infer(request);
@@ -62,7 +73,8 @@ describe('a canary', () => {
     rmSync(options.config.dataDir, { recursive: true });
   });
 
-  async function place(rules: Partial<PlacedRelease>): Promise<void> {
+  /** `canaryRevision`: of the files of version 2. */
+  async function place(rules: Partial<PlacedRelease>, canaryRevision = 1): Promise<void> {
     const path = runPaths(options.config.runDir).placement;
     const release = {
       name: 'echo',
@@ -74,8 +86,13 @@ describe('a canary', () => {
     };
     const placement = readPlacement(path);
     if (placement === null) throw new Error('expected a placement');
-    writePlacement(path, { ...placement, versions: [], releases: [{ ...release, ...rules }] });
-    await until(() => app.get(Releases).comparisons().length > 0);
+    const serving = (version: string, revision: number): PlacedVersion => {
+      return { name: 'echo', version, serving: revision, next: null, state: 'serving', reason: null };
+    };
+    const versions = [serving('1', 2), serving('2', canaryRevision)];
+    const sinceMs = figures()?.sinceMs;
+    writePlacement(path, { ...placement, versions, releases: [{ ...release, ...rules }] });
+    await until(() => (figures()?.sinceMs ?? sinceMs) !== sinceMs);
   }
 
   async function until(isSo: () => boolean): Promise<void> {
@@ -188,5 +205,34 @@ describe('a canary', () => {
     expect(await answer()).toBe('500 ');
     expect(figures()).toMatchObject({ requests: 1, errors: 0, stableRequests: 2, stableErrors: 1 });
     expect(figures()?.p99Ratio).toBeGreaterThan(0);
+  });
+  it('is not judged by what came of its former files', async () => {
+    await place({ rollback: { ...RULES, minAgreement: 0.999 } });
+    let open = (): void => undefined;
+    live.gate = new Promise<void>((resolve) => (open = resolve));
+    live.refusals.set('2', new InterleaveError('internal', 'broken'));
+    const failing = [answer(), answer()];
+    await until(() => live.asked === 2);
+    await place({ rollback: { ...RULES, minAgreement: 0.999 } }, 7);
+    open();
+    expect(await Promise.all(failing)).toEqual(['200 1', '200 1']);
+    expect(await outcomes()).toEqual(['rescued 2']);
+    expect(figures()).toMatchObject({ requests: 0, errors: 0, requestsTotal: 0 });
+  });
+
+  it('is not judged by comparisons of its former files', async () => {
+    const rules = { rollback: { ...RULES, minAgreement: 0.999 } };
+    await place(rules);
+    let open = (): void => undefined;
+    batch.gate = new Promise<void>((resolve) => (open = resolve));
+    live.wrong.add('2');
+    expect(await answer()).toBe('200 2');
+    await until(() => batch.asked === 1);
+    await place(rules, 7);
+    open();
+    await until(() => batch.requests.length === 1);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(figures()).toMatchObject({ comparedRows: 0 });
+    expect(app.get(Releases).comparisons()).toMatchObject([{ requests: 0, rows: 0 }]);
   });
 });

@@ -7,7 +7,7 @@ export interface RowTimes {
   stableUs: number;
 }
 
-/** What the comparisons of one version with the stable one have come to, since this process began. */
+/** What the comparisons of one version with the stable one have come to, of the files that serve and since this process began. */
 export class ComparisonTally {
   private rows = 0;
   private agreeing = 0;

@@ -36,16 +36,23 @@ describe('mirrored requests', () => {
   let app: NestFastifyApplication;
   let url: string;
 
-  const placementOf = (mirror: PlacedRelease['mirror']): Placement => ({
+  const placementOf = (mirror: PlacedRelease['mirror'], stable = '1', renewed: readonly string[] = []): Placement => ({
     formatVersion: 1,
     partitions: [],
     workers: [],
     versions: MODELS.flatMap((name) =>
       VERSIONS.map((version): PlacedVersion => {
-        return { name, version, serving: revisionOf(name, version), next: null, state: 'serving', reason: null };
+        return {
+          name,
+          version,
+          serving: revisionOf(name, version) + (renewed.includes(version) ? 100 : 0),
+          next: null,
+          state: 'serving',
+          reason: null,
+        };
       }),
     ),
-    releases: MODELS.map((name) => ({ name, labels: { stable: '1' }, canary: null, mirror, rollback: null, promote: null })),
+    releases: MODELS.map((name) => ({ name, labels: { stable }, canary: null, mirror, rollback: null, promote: null })),
   });
   const revisionOf = (name: string, version: string): number =>
     live.models().find((model) => model.name === name && model.version === version)?.revision ?? 0;
@@ -171,6 +178,19 @@ describe('mirrored requests', () => {
       });
     await post('/v1/tokenize', { model: ENCODER, input: ['nothing runs'] });
     expect(await compared(ENCODER, 2)).toMatchObject({ requests: 2, rows: 2, agreeing: 2 });
+  });
+
+  it.each<[string, Parameters<typeof placementOf>]>([
+    ['the mirrored version has other files', [{ version: '3', percent: 100 }, '1', ['3']]],
+    ['the stable version has other files', [{ version: '3', percent: 100 }, '1', ['1']]],
+    ['another version is stable', [{ version: '3', percent: 100 }, '2']],
+  ])('are counted anew once %s', async (_case, then) => {
+    await mirror({ version: '3', percent: 100 });
+    await embed(['the first text', 'another one']);
+    expect(await compared(ENCODER, 1)).toMatchObject({ requests: 1, rows: 2, stable: '1' });
+    writePlacement(runPaths(config.runDir).placement, placementOf(...then));
+    await until(() => comparisonOf(ENCODER)?.requests === 0);
+    expect(comparisonOf(ENCODER)).toMatchObject({ rows: 0, agreeing: 0, cosineMin: null, stable: then[1] });
   });
 
   it('are dropped and counted where the mirrored version is not there', async () => {

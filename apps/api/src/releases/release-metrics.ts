@@ -55,14 +55,14 @@ export class ReleaseMetrics {
     });
     this.differences = new Gauge({
       name: 'interleave_release_largest_difference',
-      help: 'Largest absolute difference between two numbers of compared rows since the process began',
+      help: 'Largest absolute difference between two numbers of compared rows, of the files compared last',
       labelNames,
       registers,
       aggregator: 'max',
     });
     this.timeRatio = new Gauge({
       name: 'interleave_release_time_ratio',
-      help: 'Executor time of a row, divided by that of the stable version, over all compared rows',
+      help: 'Executor time of a row, divided by that of the stable version, over all compared rows of the files compared last',
       labelNames,
       registers,
       aggregator: 'max',
@@ -81,7 +81,7 @@ export class ReleaseMetrics {
     });
   }
 
-  /** Adds a comparison; the last two are those of all comparisons of the version. */
+  /** Adds a comparison; the last two are those of all comparisons of its files. */
   compared({ model, version }: Version, rows: readonly RowComparison[], timeRatio: number | null, largestDifference: number | null): void {
     const of = { model, version };
     for (const { agrees, isComparable, cosine, flips } of rows) {

@@ -1,4 +1,5 @@
 import type { ModelComparison, PlacedRelease, Placement } from '@app/contracts';
+import type { ServedModel } from '@app/models';
 import { CanaryTrial } from './canary-trial';
 import { ComparisonTally } from './comparison-tally';
 
@@ -12,7 +13,10 @@ export class ReleaseState {
   /** Null: there is no canary, or nothing to compare it with. */
   trial: CanaryTrial | null = null;
   private trialKey: string | null = null;
-  private readonly tallies = new Map<string, ComparisonTally>();
+  /** Of the version that serves, by its number. */
+  private revisions: ReadonlyMap<string, number | null> = new Map();
+  /** By the version that is tested; `key`: the files that were compared. */
+  private readonly tallies = new Map<string, { key: string; tally: ComparisonTally }>();
   /** Hundredths of a request that are to be mirrored and were not yet. */
   private owed = 0;
 
@@ -20,20 +24,25 @@ export class ReleaseState {
     this.release = release;
   }
 
-  /** Takes over what the scheduler says. Other versions, or other files of them, begin a new trial. */
+  /** Takes over what the scheduler says. Other versions, or other files of them, begin a new trial and are compared anew. */
   follow(release: PlacedRelease, versions: Placement['versions'], nowMs: number): void {
     this.release = release;
     const { name, canary, labels } = release;
     const own = (versions ?? []).filter((version) => version.name === name && version.serving !== null);
     const tested = [canary?.version, release.mirror?.version];
     this.stable = labels.stable ?? own.filter(({ version }) => !tested.includes(version)).at(-1)?.version ?? null;
-    const revisionOf = (wanted: string): number | null => own.find(({ version }) => version === wanted)?.serving ?? null;
-    const pair = canary === null || this.stable === null ? null : [this.stable, canary.version];
-    const key = pair === null ? null : JSON.stringify([pair, pair.map(revisionOf), release.rollback?.windowMs]);
+    this.revisions = new Map(own.map(({ version, serving }) => [version, serving]));
+    const key = canary === null || this.stable === null ? null : JSON.stringify([this.filesOf(canary.version), release.rollback?.windowMs]);
     if (key !== this.trialKey) this.trial = key === null ? null : new CanaryTrial(release, nowMs);
     this.trialKey = key;
     this.trial?.follow(release);
-    for (const known of this.tallies.keys()) if (!tested.includes(known)) this.tallies.delete(known);
+    for (const [version, { key: known }] of this.tallies)
+      if (!tested.includes(version) || known !== this.filesOf(version)) this.tallies.delete(version);
+  }
+
+  /** Whether it has the files that serve now. */
+  isCurrent({ version, revision }: Pick<ServedModel, 'version' | 'revision'>): boolean {
+    return this.revisions.get(version) === revision;
   }
 
   /** Whether the next answer of the stable version is mirrored: just as many as the rule says, without chance. */
@@ -44,10 +53,16 @@ export class ReleaseState {
     return true;
   }
 
+  /** Of the files that serve now. */
   tallyOf(version: string): ComparisonTally {
-    const tally = this.tallies.get(version) ?? new ComparisonTally();
-    this.tallies.set(version, tally);
+    const tally = this.tallies.get(version)?.tally ?? new ComparisonTally();
+    this.tallies.set(version, { key: this.filesOf(version), tally });
     return tally;
+  }
+
+  /** Whether it is of files that serve now. */
+  hasTally(tally: ComparisonTally): boolean {
+    return [...this.tallies.values()].some((known) => known.tally === tally);
   }
 
   comparisons(nowMs: number): ModelComparison[] {
@@ -63,5 +78,9 @@ export class ReleaseState {
       canary: role === 'canary' ? (this.trial?.figures(nowMs) ?? null) : null,
     });
     return [...(canary === null ? [] : [of(canary.version, 'canary')]), ...(mirror === null ? [] : [of(mirror.version, 'mirror')])];
+  }
+  /** Tells the files of a tested version and of the stable one from others. */
+  private filesOf(tested: string): string {
+    return JSON.stringify([this.stable, tested].map((version) => [version, this.revisions.get(version ?? '') ?? null]));
   }
 }

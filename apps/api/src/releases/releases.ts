@@ -11,6 +11,7 @@ import { AskedCatalog, InsteadCatalog } from '../resilience/degradation';
 import type { CachedAnswer } from '../response-cache/cached-runs';
 import { CATALOG, CONFIG, LOGGER } from '../tokens';
 import type { CanaryTrial } from './canary-trial';
+import type { ComparisonTally } from './comparison-tally';
 import type { Judgement } from './judge';
 import { ReleaseMetrics } from './release-metrics';
 import { ReleaseState } from './release-state';
@@ -34,11 +35,20 @@ export interface Answered<Answer> extends CachedAnswer {
 /** How a request came to the version that it was prepared for last. */
 interface Route {
   state: ReleaseState | null;
+  /** What it is evidence for; null: none goes on, or one of other files by now. */
+  trial: CanaryTrial | null;
   prepared: PreparedRequest<unknown> | null;
   /** Null: its caller named a version or a label. */
   by: 'canary' | 'stable' | null;
   /** As its caller asked for. */
   readonly options: LiveCall['options'];
+}
+
+/** What a comparison is counted for. */
+interface Evidence {
+  state: ReleaseState;
+  trial: CanaryTrial | null;
+  tally: ComparisonTally;
 }
 
 /**
@@ -86,7 +96,7 @@ export class Releases implements OnApplicationShutdown {
   ): Promise<Answered<Answer>> {
     if (this.states.size === 0) return attempt(body);
     const beganMs = performance.now();
-    const route: Route = { state: null, prepared: null, by: null, options: call.options };
+    const route: Route = { state: null, trial: null, prepared: null, by: null, options: call.options };
     try {
       const answered = await attempt({ ...body, prepare: (catalog) => this.prepare(call, body, catalog, route) });
       if (answered.prepared === route.prepared) this.succeeded({ call, body, ...answered }, route, performance.now() - beganMs);
@@ -117,6 +127,7 @@ export class Releases implements OnApplicationShutdown {
     const prepared = await body.prepare(asked);
     route.prepared = prepared;
     route.state = this.states.get(prepared.model) ?? null;
+    route.trial = route.state?.isCurrent(prepared) === true ? route.state.trial : null;
     const isFree = asked.name === prepared.model && asked.version === null;
     const { release, stable } = route.state ?? {};
     const role = prepared.version === release?.canary?.version ? 'canary' : prepared.version === stable ? 'stable' : null;
@@ -125,48 +136,55 @@ export class Releases implements OnApplicationShutdown {
     return prepared;
   }
 
-  private succeeded<Answer>(answer: LiveAnswer<Answer> & CachedAnswer, { state, by }: Route, latencyMs: number): void {
+  private succeeded<Answer>(answer: LiveAnswer<Answer> & CachedAnswer, { state, trial, by }: Route, latencyMs: number): void {
     const { call, prepared, body, cache } = answer;
     if (state === null || call.lane !== 'realtime') return;
     if (by === 'canary') {
-      state.trial?.count();
+      trial?.count();
       this.metrics.canaryRequest(prepared, 'answered');
     }
     // A version that has kept no answers yet is not slower for that.
     if ((cache?.hits ?? 0) > 0 || prepared.items.length === 0) return;
-    if (by !== null) state.trial?.[by].answered(nowMs(), latencyMs, body.bytes);
+    if (by !== null) trial?.[by].answered(nowMs(), latencyMs, body.bytes);
     if (body.isRepeatable?.() === false) return;
-    const run = this.shadowOf(state, by, prepared.version);
+    // Of other files by now: nobody asks how they compare.
+    const run = state.isCurrent(prepared) ? this.shadowOf(state, by, prepared.version) : null;
+    if (run === null || call.hangUp.aborted) return;
+    const tally = state.tallyOf(testedOf(run).version);
     // It begins once the answer has left.
-    if (run !== null && !call.hangUp.aborted)
-      call.hangUp.addEventListener('abort', () => this.shadows.start(answer, run, (shadowed) => this.shadowed(state, run, shadowed)));
+    call.hangUp.addEventListener('abort', () =>
+      this.shadows.start(answer, run, (shadowed) => this.shadowed({ state, trial, tally }, run, shadowed)),
+    );
   }
 
   /** What the answer of this version is compared with; null: nothing. */
   private shadowOf(state: ReleaseState, by: Route['by'], version: string): ShadowRun | null {
     const { stable, release } = state;
     if (by === 'canary' && stable !== null && state.trial?.takesSample(nowMs()) === true)
-      return this.pair(release.name, { live: version, other: stable, tested: 'live' });
+      return this.pair(state, { live: version, other: stable, tested: 'live' });
     const mirrored = release.mirror?.version;
     if (version !== stable || mirrored === undefined || mirrored === stable || !state.takesMirror()) return null;
-    const run = this.pair(release.name, { live: stable, other: mirrored, tested: 'other' });
+    const run = this.pair(state, { live: stable, other: mirrored, tested: 'other' });
     if (run === null) this.dropped(state, mirrored, 'unavailable');
     return run;
   }
 
-  private pair(name: string, { live, other, tested }: { live: string; other: string; tested: ShadowRun['tested'] }): ShadowRun | null {
-    const [first, second] = [live, other].map((version) => this.servedOf(name, version));
-    return first && second ? { live: first, other: second, tested } : null;
+  private pair(
+    state: ReleaseState,
+    { live, other, tested }: { live: string; other: string; tested: ShadowRun['tested'] },
+  ): ShadowRun | null {
+    const [first, second] = [live, other].map((version) => this.servedOf(state.release.name, version));
+    return first && second && state.isCurrent(first) && state.isCurrent(second) ? { live: first, other: second, tested } : null;
   }
 
-  private shadowed(state: ReleaseState, { live, other, tested }: ShadowRun, shadowed: Shadowed): void {
-    const { name: model, version } = tested === 'live' ? live : other;
+  private shadowed({ state, trial, tally }: Evidence, run: ShadowRun, shadowed: Shadowed): void {
+    const { name: model, version } = testedOf(run);
+    if (!state.hasTally(tally)) return; // of other files by now
     if (shadowed.outcome !== 'compared') return this.dropped(state, version, shadowed.outcome);
-    const tally = state.tallyOf(version);
     tally.add(shadowed.rows, shadowed.times);
     this.metrics.compared({ model, version }, shadowed.rows, tally.timeRatio, tally.view().largestDifference);
     const agreeing = shadowed.rows.filter(({ agrees }) => agrees).length;
-    if (version === state.release.canary?.version) state.trial?.canary.compared(nowMs(), shadowed.rows.length, agreeing);
+    if (version === state.release.canary?.version) trial?.canary.compared(nowMs(), shadowed.rows.length, agreeing);
   }
 
   private dropped(state: ReleaseState, version: string, outcome: Exclude<Shadowed['outcome'], 'compared'>): void {
@@ -175,25 +193,25 @@ export class Releases implements OnApplicationShutdown {
   }
 
   /** The stable version, where it shall answer what a canary could not; null: the error stands. Counts faults of the stable one. */
-  private insteadOf(call: LiveCall, { state, by, prepared }: Route, error: unknown): ServedModel | null {
+  private insteadOf(call: LiveCall, { state, trial, by, prepared }: Route, error: unknown): ServedModel | null {
     if (state === null || prepared === null || call.lane !== 'realtime') return null;
-    if (by === 'stable' && isFault(error) && !isInputs(error)) state.trial?.stable.failed(nowMs());
+    if (by === 'stable' && isFault(error) && !isInputs(error)) trial?.stable.failed(nowMs());
     if (by !== 'canary') return null;
-    if (isMiss(error) && this.isFair(call, prepared)) this.canaryFailed(state, prepared, 'failed');
+    if (isMiss(error) && this.isFair(call, prepared)) this.canaryFailed(trial, prepared, 'failed');
     const helps = isFault(error) || (error instanceof InterleaveError && error.code === 'overloaded');
     const stable = helps && state.stable !== null ? this.servedOf(prepared.model, state.stable) : null;
-    if (stable === null && isFault(error)) this.canaryFailed(state, prepared, 'failed');
+    if (stable === null && isFault(error)) this.canaryFailed(trial, prepared, 'failed');
     return stable;
   }
 
   private async rescue<Answer>(
     call: LiveCall,
-    { state, prepared }: Route,
+    { trial, prepared }: Route,
     error: unknown,
     attempt: () => Promise<Answered<Answer>>,
   ): Promise<Answered<Answer>> {
     const failed = (outcome: 'rescued' | 'failed'): void => {
-      if (state !== null && prepared !== null && isFault(error)) this.canaryFailed(state, prepared, outcome);
+      if (prepared !== null && isFault(error)) this.canaryFailed(trial, prepared, outcome);
     };
     try {
       const answered = await attempt();
@@ -206,7 +224,7 @@ export class Releases implements OnApplicationShutdown {
     }
   }
 
-  private canaryFailed({ trial }: ReleaseState, prepared: PreparedRequest<unknown>, outcome: 'rescued' | 'failed'): void {
+  private canaryFailed(trial: CanaryTrial | null, prepared: PreparedRequest<unknown>, outcome: 'rescued' | 'failed'): void {
     trial?.count();
     trial?.canary.failed(nowMs());
     this.metrics.canaryRequest(prepared, outcome);
@@ -264,6 +282,8 @@ export class Releases implements OnApplicationShutdown {
 
 /** Unix milliseconds that never go back. */
 const nowMs = (): number => performance.timeOrigin + performance.now();
+
+const testedOf = ({ live, other, tested }: ShadowRun): ServedModel => (tested === 'live' ? live : other);
 
 const isFault = (error: unknown): boolean =>
   !(error instanceof InterleaveError) || (FAULTS.has(error.code) && !(error instanceof RevisionGone));
