@@ -91,9 +91,14 @@ class Catalog implements ModelCatalog {
   }
 
   ofRevision(revision: number): { model: ServedModel; policy: ServingPolicy } | null {
-    const record = this.open.get(revision) ?? this.found.find((other) => other.revision === revision);
+    const record = this.recordOf(revision);
     const model = record === undefined ? null : servedModel(record);
     return record === undefined || model === null ? null : { model, policy: record.policy };
+  }
+
+  failureOf(revision: number): string | null {
+    const record = this.recordOf(revision);
+    return record?.state === 'failed' ? (record.reason ?? 'unknown reason') : null;
   }
 
   releaseOf(name: string): PlacedRelease | null {
@@ -147,6 +152,10 @@ class Catalog implements ModelCatalog {
   onChange(listener: () => void): () => void {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
+  }
+
+  private recordOf(revision: number): ModelRecord | undefined {
+    return this.open.get(revision) ?? this.found.find((other) => other.revision === revision);
   }
 
   /** Those that a request may mean, the newest first; at least one. Throws `model_not_found`. */

@@ -200,6 +200,8 @@ export interface ModelCatalog extends ModelView {
   applyReports(reports: ModelReport[]): void;
   /** Which versions of a model serve whom; null: it has no rules. */
   releaseOf(name: string): PlacedRelease | null;
+  /** Why no worker can serve the files of this revision; null: one can, or it is not known yet. */
+  failureOf(revision: number): string | null;
   /** What this process has bound, for its status; null: it follows no placement, and has what there is. */
   revisions(): RevisionBinding[] | null;
   /** Called after changes of any of this; returns the way to unsubscribe. */

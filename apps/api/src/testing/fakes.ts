@@ -184,6 +184,7 @@ function catalogOf(backend: EchoBackend): ModelCatalog {
       const policy = report === undefined ? null : policyOf(report.name, report.version);
       return report?.signature && policy !== null ? { model: served(report, report.signature), policy } : null;
     },
+    failureOf: () => null,
     applyReports: () => undefined,
     releaseOf: (name) => backend.releases[name] ?? null,
     revisions: () => null,

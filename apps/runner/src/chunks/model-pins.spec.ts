@@ -2,7 +2,7 @@ import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ELSEWHERE, type ModelReport, type ModelSignature } from '@app/contracts';
-import { fingerprintOfVersion, openModelCatalog } from '@app/models';
+import { fingerprintOfVersion, openModelCatalog, type ModelCatalog } from '@app/models';
 import { createLogger } from '@app/telemetry';
 import { buildModels } from '../../../../tools/model-builder/src/models';
 import { ModelPins, PinGone, type PlannedModel } from './model-pins';
@@ -10,13 +10,15 @@ import { ModelPins, PinGone, type PlannedModel } from './model-pins';
 const MODEL = 'no-batch';
 const SIGNATURE: ModelSignature = { inputs: [], outputs: [], coalesce: 'alone', coalesceReason: 'test' };
 const log = createLogger('test', 'silent');
-const report = (revision: number): ModelReport => {
-  return { name: MODEL, version: '1', revision, state: 'ready', reason: null, cost: null, signature: SIGNATURE };
+const report = (revision: number, reason: string | null = null): ModelReport => {
+  const state = reason === null ? 'ready' : 'failed';
+  return { name: MODEL, version: '1', revision, state, reason, cost: null, signature: SIGNATURE };
 };
 
 describe('ModelPins', () => {
   const roots: string[] = [];
   let planned: PlannedModel[];
+  let catalog: ModelCatalog;
   afterEach(() => roots.splice(0).forEach((root) => rmSync(root, { recursive: true })));
 
   const newRoot = (): string => {
@@ -30,7 +32,7 @@ describe('ModelPins', () => {
   /** The pins of a node that has these files as this revision. */
   const open = async (root: string, revision: number): Promise<ModelPins> => {
     planned = [plan(root, revision)];
-    const catalog = await openModelCatalog(root, 'batch', log);
+    catalog = await openModelCatalog(root, 'batch', log);
     catalog.applyReports([report(revision)]);
     return new ModelPins(catalog, () => planned, root, log);
   };
@@ -74,6 +76,50 @@ describe('ModelPins', () => {
     rmSync(join(root, MODEL, 'model.yaml'));
     planned = [plan(root, 3)];
     expect(await pins.find(pin)).toBe(3);
+  });
+
+  it('lets go of files that were replaced once no worker has them, and knows them again when they are back', async () => {
+    const root = built();
+    const pins = await open(root, 1);
+    const pin = await pins.pin(MODEL, '1', null);
+    const former = planned;
+    change(root);
+    planned = [...former, plan(root, 2)];
+    expect(await pins.find(pin)).toBe(1);
+    catalog.applyReports([report(1, 'its files have changed')]); // its worker was started again
+    expect(() => pins.served(pin)).toThrow(PinGone);
+    expect([await pins.find(pin), pins.revisionOf(pin)]).toEqual([null, null]);
+    rmSync(join(root, MODEL, 'model.yaml'));
+    planned = [{ ...former[0]!, fingerprint: 'of the former files' }, plan(root, 3)];
+    expect(await pins.find(pin)).toBe(3);
+  });
+
+  it('says why no worker can serve the files, which are there', async () => {
+    const pins = await open(built(), 1);
+    const pin = await pins.pin(MODEL, '1', null);
+    catalog.applyReports([report(1, 'it kills workers')]);
+    expect(await pins.find(pin)).toBe(1);
+    expect(() => pins.served(pin)).toThrow('cannot be served: it kills workers');
+  });
+
+  it('lets go of a graph of which a step was replaced, once no worker has that', async () => {
+    const root = built();
+    buildModels(root, ['fixed']);
+    const pins = await open(root, 1);
+    const ofStep = (reason: string | null): ModelReport => ({ ...report(9, reason), name: 'fixed' });
+    const step = { kind: 'model' as const, model: 'fixed', version: '1', revision: 9, inputMap: {}, outputMap: {} };
+    const fingerprint = fingerprintOfVersion(root, 'fixed', '1') ?? '';
+    planned = [
+      { ...plan(root, 1), steps: [step] },
+      { name: 'fixed', version: '1', revision: 9, fingerprint },
+    ];
+    catalog.applyReports([report(1), ofStep(null)]);
+    const pin = await pins.pin(MODEL, '1', null);
+    writeFileSync(join(root, 'fixed/model.yaml'), 'runRowsMax: 3\n');
+    expect(await pins.find(pin)).toBe(1);
+    catalog.applyReports([report(1, 'its step is not there'), ofStep('its files have changed')]);
+    expect(() => pins.served(pin)).toThrow(PinGone);
+    expect(await pins.find(pin)).toBeNull();
   });
 
   it('begins nothing with files that are being changed, nor with a model that the caller may not use', async () => {

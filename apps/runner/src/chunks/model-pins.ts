@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { ModelPin } from '@app/batches';
 import { ELSEWHERE, InterleaveError, type GraphStepPlan, type WorkerModelPlan } from '@app/contracts';
-import { digestOfVersion, visibleModels, type ModelView, type ServedModel } from '@app/models';
+import { digestOfVersion, fingerprintOfVersion, visibleModels, type ModelCatalog, type ServedModel } from '@app/models';
 import type { Logger } from '@app/telemetry';
 
 /** Digests of sets of files that are kept; a set has 100 bytes. */
@@ -29,7 +29,7 @@ export class ModelPins {
 
   /** `planned`: the revisions that the workers of this lane have or are to have. */
   constructor(
-    private readonly catalog: ModelView,
+    private readonly catalog: ModelCatalog,
     private readonly planned: () => readonly PlannedModel[],
     private readonly modelsDir: string,
     private readonly log: Logger,
@@ -52,7 +52,7 @@ export class ModelPins {
   /** The revision that a pin means, ready or not; null: this node does not have these files. */
   async find(pin: ModelPin): Promise<number | null> {
     const known = this.revisions.get(keyOf(pin));
-    const own = this.planned().filter(({ name, version }) => name === pin.name && version === pin.version);
+    const own = this.planned().filter((plan) => plan.name === pin.name && plan.version === pin.version && !this.isLost(plan));
     if (own.some(({ revision }) => revision === known)) return known ?? null;
     for (const plan of own) {
       if ((await this.digestOf(plan)) !== pin.digest) continue;
@@ -63,14 +63,21 @@ export class ModelPins {
     return null;
   }
 
-  /** The model of a pin. Throws an `InterleaveError` while no worker has it ready, and `PinGone` where this node lacks the files. */
+  /**
+   * The model of a pin. Throws an `InterleaveError` while no worker has it ready (`worker_unavailable`) or where none can serve it
+   * (`model_not_servable`), and `PinGone` where this node lacks the files.
+   */
   served(pin: ModelPin): ServedModel {
     const revision = this.revisions.get(keyOf(pin));
-    if (revision === undefined || !this.planned().some((plan) => plan.revision === revision))
-      throw new PinGone(`the files of model "${pin.name}" version ${pin.version} that the batch began with are not loaded any more`);
-    const bound = this.catalog.ofRevision(revision);
-    if (bound !== null) return bound.model;
-    throw new InterleaveError('worker_unavailable', `model "${pin.name}" version ${pin.version} is loading`, { retryAfterSeconds: 1 });
+    const bound = revision === undefined ? null : this.catalog.ofRevision(revision);
+    const plan = this.planned().find((planned) => planned.revision === revision);
+    if (plan !== undefined && bound !== null) return bound.model;
+    const model = `model "${pin.name}" version ${pin.version}`;
+    if (plan === undefined || this.isLost(plan))
+      throw new PinGone(`the files of ${model} that the batch began with are not loaded any more`);
+    const failure = this.catalog.failureOf(plan.revision);
+    if (failure !== null) throw new InterleaveError('model_not_servable', `${model} cannot be served: ${failure}`);
+    throw new InterleaveError('worker_unavailable', `${model} is loading`, { retryAfterSeconds: 1 });
   }
 
   /** Whether workers have, or are to have, any files of this version. */
@@ -81,6 +88,15 @@ export class ModelPins {
   /** As far as they were looked up. */
   revisionOf(pin: ModelPin): number | null {
     return this.revisions.get(keyOf(pin)) ?? null;
+  }
+
+  /** No worker has it any more, nor can load it again: the folder has other files. Of a graph: it or one of its steps. */
+  private isLost(plan: PlannedModel): boolean {
+    const steps = (plan.steps ?? []).map(({ revision }) => revision);
+    return [plan, ...this.planned().filter(({ revision }) => steps.includes(revision))].some(
+      ({ name, version, revision, fingerprint }) =>
+        this.catalog.failureOf(revision) !== null && fingerprintOfVersion(this.modelsDir, name, version) !== fingerprint,
+    );
   }
 
   /** Null: some of its files changed before they were read, or cannot be read. */
