@@ -31,6 +31,10 @@ describe('former names of settings', () => {
     expect(() => load('batch: { batchRowsMax: 0 }\n')).toThrow(/batch\.runRowsMax/);
   });
 
+  it.each(['constructor', 'toString', '__proto__'])('are not what JavaScript finds in every object: %s', (key) => {
+    expect(() => load(`batch: { ${key}: 5 }\n`)).toThrow(`"${key}"`);
+  });
+
   it('leave everything else as it is', () => {
     for (const settings of [null, 'x', [1], { runRowsMax: 1 }, {}]) expect(withPresentNames(settings)).toEqual({ settings, warnings: [] });
     expect(load('').warnings).toEqual([]);

@@ -12,7 +12,9 @@ export interface PresentNames {
  */
 export function withPresentNames(settings: unknown, path = ''): PresentNames {
   if (typeof settings !== 'object' || settings === null || Array.isArray(settings)) return { settings, warnings: [] };
-  const former = Object.keys(settings).filter((key) => key in FORMER_NAMES && !((FORMER_NAMES[key] as string) in settings));
+  const former = Object.keys(settings).filter(
+    (key) => Object.hasOwn(FORMER_NAMES, key) && !Object.hasOwn(settings, FORMER_NAMES[key] as string),
+  );
   const present = (key: string): string => (former.includes(key) ? (FORMER_NAMES[key] as string) : key);
   return {
     settings: Object.fromEntries(Object.entries(settings).map(([key, value]) => [present(key), value])),

@@ -33,6 +33,7 @@ describe('partitions of interleave.yaml', () => {
   it.each([
     ['{ id: a, cpus: [] }', /partitions\.0\.cpus: /],
     ['{ id: a, cpus: "0-" }', /partitions\.0\.cpus: expected a list as in "0-3,8"/],
+    ['{ id: a, cpus: 2 }', /partitions\.0\.cpus: expected a list as in "0-3,8"/],
     ['{ id: a, cpus: [99999] }', /partitions\.0\.cpus\.0: .*8191/],
     ['{ id: a, cpus: [1], memory: 4 }', /partitions\.0\.memory: /],
     ['{ id: a, cpus: [1], memory: 4GB }', /partitions\.0\.memory: expected a whole number of MiB or GiB, as in "4GiB"/],

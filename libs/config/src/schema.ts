@@ -39,13 +39,13 @@ const webOrigin = z
   )
   .transform((text) => (text === '*' ? text : originOf(text)));
 
+const GPU_FORM = 'expected a number or a UUID as nvidia-smi -L shows, "GPU-…"';
+const CPUS_FORM = 'expected a list as in "0-3,8" or [0, 1]';
+
 /** The GPU of a partition: one MIG instance for each lane where the device has them, else the device. */
 const gpuSchema = z.strictObject({
   /** Number as nvidia-smi counts, or the device's UUID. */
-  device: z.union([
-    z.number().int().nonnegative().max(1023),
-    z.string().regex(/^GPU-[0-9a-f-]{36}$/, 'expected a number or a UUID as nvidia-smi -L shows, "GPU-…"'),
-  ]),
+  device: z.union([z.number().int().nonnegative().max(1023), z.string().regex(/^GPU-[0-9a-f-]{36}$/, GPU_FORM)], GPU_FORM),
   /** MIG instances by position in `nvidia-smi -L`, one for each lane in the order realtime, batch; default: the first free ones. */
   instances: z.array(z.number().int().nonnegative().max(15)).min(1).max(2).optional(),
   /** GPU memory for each worker; default where the lanes share a device: 45 % of it, else no limit. */
@@ -59,10 +59,7 @@ const gpuSchema = z.strictObject({
 const partitionSchema = z.strictObject({
   id: z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'lower-case letters, digits and "-", at most 32'),
   /** Numbers, or the kernel's list format as in "0-3,8". */
-  cpus: z.union([
-    z.array(z.number().int().nonnegative().max(CPU_MAX)).min(1),
-    z.string().max(4096).regex(CPU_LIST, 'expected a list as in "0-3,8"'),
-  ]),
+  cpus: z.union([z.array(z.number().int().nonnegative().max(CPU_MAX)).min(1), z.string().max(4096).regex(CPU_LIST, CPUS_FORM)], CPUS_FORM),
   class: z.enum(['reserved', 'burstable']).default('burstable'),
   /** Default: the real-time lane, and in a burstable partition the batch lane too. */
   lanes: z.array(z.enum(LANES)).min(1).optional(),

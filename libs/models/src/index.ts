@@ -13,7 +13,7 @@ export { hasFile, workerModelPlan, type FileManifest, type LaneLimits, type Mode
 export { loadBytes, modelFileBytes } from './model-bytes';
 export { ModelFileError, readBounded } from './model-files';
 export { isDescription, layerWeightsIn } from './needed-files';
-export { isModelVersion } from './model-version';
+export { isModelVersion, modelVersionSchema } from './model-version';
 export {
   fingerprintOfVersion,
   isModel,

@@ -15,6 +15,7 @@ import { memorySize } from '@app/config';
 import { z } from 'zod';
 import type { GraphManifest } from './graph/graph-manifest';
 import { outputsSchema, stepsSchema } from './graph/steps-schema';
+import { modelVersionSchema } from './model-version';
 import type { Prompts } from './sentence/config';
 import { POOLING_MODES, type SentencePipeline } from './sentence/pipeline';
 import type { Splade } from './sentence/splade';
@@ -40,7 +41,7 @@ const DEGRADE_FORM =
   'expected "cached", "refuse" or the name of another model, as in { model: smaller }, with version and sameSpace as needed';
 const otherModelSchema = z.strictObject({
   model: z.string().min(1).max(512),
-  version: z.string().min(1).max(32).optional(),
+  version: modelVersionSchema.optional(),
   /** Embeddings: the owner says that vectors of both models can be compared. */
   sameSpace: z.boolean().default(false),
 });
@@ -57,6 +58,8 @@ const realtimeSchema = z
     });
   });
 
+const POOLING_FORM = `expected none, one of ${POOLING_MODES.join(', ')}, or a list of these as in [cls, mean]`;
+const DIMENSIONS_FORM = 'expected any, or a list of lengths from 1 to 65536 as in [64, 128]';
 const threads = positiveInt.max(EXECUTOR_THREADS_MAX);
 const THREADS_FORM = `expected a number of threads from 1 to ${EXECUTOR_THREADS_MAX}, or one for each lane as in { realtime: 2, batch: 1 }`;
 
@@ -71,7 +74,7 @@ const modelFileKeys = z.strictObject({
   axes: z
     .strictObject({
       batch: axisName.optional(),
-      sequence: z.union([axisName, z.array(axisName).min(1).max(2)]).optional(),
+      sequence: z.union([axisName, z.array(axisName).min(1).max(2)], 'expected the name of an axis, or a list of two').optional(),
       /** For dimensions to which the graph gives no name, by input; null: none here either. */
       inputs: z.record(z.string(), z.array(axisName.nullable()).max(RANK_MAX)).optional(),
     })
@@ -102,10 +105,12 @@ const modelFileKeys = z.strictObject({
   /** Callers may send token ids: all of them use the model's own tokenizer. */
   tokenIds: z.boolean().optional(),
   /** One or several, concatenated; `none`: the graph pools. */
-  pooling: z.union([z.enum([...POOLING_MODES, 'none']), z.array(z.enum(POOLING_MODES)).min(1).max(POOLING_MODES.length)]).optional(),
+  pooling: z
+    .union([z.enum([...POOLING_MODES, 'none']), z.array(z.enum(POOLING_MODES)).min(1).max(POOLING_MODES.length)], POOLING_FORM)
+    .optional(),
   normalize: z.boolean().optional(),
   /** Lengths to which callers may have vectors cut. */
-  dimensions: z.union([z.literal('any'), z.array(positiveInt.max(65_536)).min(1).max(1024)]).optional(),
+  dimensions: z.union([z.literal('any'), z.array(positiveInt.max(65_536)).min(1).max(1024)], DIMENSIONS_FORM).optional(),
   embeddingOutput: z.string().min(1).optional(),
   /** Task `multi-vector`: the first token has no vector, as in bge-m3. */
   skipFirstToken: z.boolean().optional(),

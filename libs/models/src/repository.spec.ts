@@ -555,6 +555,10 @@ lanes: [batch]
     ['degrade: []', 'degrade: '],
     ['degrade: [smaller]', 'degrade.0: expected "cached", "refuse" or the name of another model'],
     ['degrade: [{ version: "2" }]', 'degrade.0'],
+    ['degrade: [{ model: c, version: newest }]', 'degrade.0.version: expected the number of a version'],
+    ['pooling: average', 'pooling: expected none, one of cls, '],
+    ['dimensions: 64', 'dimensions: expected any, or a list of lengths'],
+    ['axes: { sequence: 1 }', 'axes.sequence: expected the name of an axis, or a list of two'],
     ['lanes: []', 'lanes: '],
     ['lanes: [live]', 'lanes.0: '],
     ['tags: large', 'tags: '],
@@ -570,12 +574,14 @@ lanes: [batch]
 
   it('reads what may be kept and what may stand in, up to the refusal', () => {
     const manifest = manifestOf({
-      'model.yaml': 'cache: {}\ndegrade: [{ model: a/b, sameSpace: true }, { model: c, version: "2" }, cached, refuse, { model: d }]',
+      'model.yaml':
+        'cache: {}\ndegrade: [{ model: a/b, sameSpace: true }, { model: c, version: 2 }, { model: c, version: "3" }, cached, refuse, { model: d }]',
     });
     expect(manifest.cache).toEqual({ bytesMax: 64 * 1024 * 1024, ttlSeconds: 300, deterministic: false });
     expect(manifest.degrade).toEqual([
       { kind: 'model', model: 'a/b', version: null, sameSpace: true },
       { kind: 'model', model: 'c', version: '2', sameSpace: false },
+      { kind: 'model', model: 'c', version: '3', sameSpace: false },
       { kind: 'cached' },
     ]);
     expect(manifestOf({ 'model.yaml': 'cache: { bytesMax: 2MiB }' }).cache?.bytesMax).toBe(2 * 1024 * 1024);

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { CanaryRule, MirrorRule, PromoteRule, RollbackRule } from '@app/contracts';
-import { isModelVersion } from '@app/models';
+import { modelVersionSchema as version } from '@app/models';
 import { parse } from 'yaml';
 import { z } from 'zod';
 
@@ -31,10 +31,6 @@ const duration = z
   .transform((text) => Number.parseInt(text, 10) * (UNIT_MS[text.replace(/^\d+/, '')] ?? 1))
   .pipe(z.number().positive().max(DURATION_MS_MAX, 'expected at most 24h'));
 
-const version = z
-  .union([z.int(), z.string()], 'expected the number of a version')
-  .transform(String)
-  .pipe(z.string().refine(isModelVersion, 'expected the number of a version, 1 or more'));
 const percent = z.number().min(0).max(100);
 const share = z.number().min(0).max(1);
 const label = z.string().regex(/^[a-z][a-z0-9-]{0,31}$/, 'expected lower-case letters, digits and "-" after a letter, at most 32');

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { isModelVersion } from '../model-version';
+import { modelVersionSchema } from '../model-version';
 
 /** More steps are no ensemble but a mistake. */
 const STEPS_MAX = 64;
@@ -10,11 +10,7 @@ const tensorMap = z
   .record(tensorName, tensorName)
   .refine((map) => Object.keys(map).length <= TENSORS_MAX, `expected at most ${TENSORS_MAX} tensors`);
 const modelName = z.string().min(1).max(512);
-const version = z
-  .union([z.number().int(), z.string()])
-  .transform(String)
-  .refine(isModelVersion, 'expected the number of a version')
-  .optional();
+const version = modelVersionSchema.optional();
 const maps = { input_map: tensorMap, output_map: tensorMap };
 
 const STEP_FORM =
