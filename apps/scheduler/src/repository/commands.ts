@@ -130,7 +130,7 @@ export class RepositoryCommands {
 
   private decide(command: z.infer<typeof decideSchema>): { release: PlacedRelease | null } {
     const { repository, releases } = this.options;
-    releases.decide(command, repository.versions.servingOf(command.name));
+    releases.decide(command, repository.versions);
     repository.settle();
     return { release: repository.status().releases.find((release) => release.name === command.name) ?? null };
   }

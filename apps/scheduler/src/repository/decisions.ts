@@ -50,10 +50,15 @@ export class ReleaseDecisions {
     return model?.hash === hash ? model.decisions : [];
   }
 
+  /** As `of` would be with one more. */
+  with(name: string, hash: string, decision: Decision): Decision[] {
+    const others = this.of(name, hash).filter(({ version }) => version !== decision.version);
+    return [...others, decision].slice(-PER_MODEL_MAX);
+  }
+
   /** Throws when it cannot be written; then it does not hold. */
   add(name: string, hash: string, decision: Decision): void {
-    const others = this.of(name, hash).filter(({ version }) => version !== decision.version);
-    const models = new Map(this.models).set(name, { name, hash, decisions: [...others, decision].slice(-PER_MODEL_MAX) });
+    const models = new Map(this.models).set(name, { name, hash, decisions: this.with(name, hash, decision) });
     if (models.size > MODELS_MAX) throw new Error(`expected decisions about at most ${MODELS_MAX} models; remove ${this.path}`);
     writeDurably(this.path, JSON.stringify({ formatVersion: 1, models: [...models.values()] }, null, 2));
     this.models.clear();

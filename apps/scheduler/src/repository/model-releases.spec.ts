@@ -46,6 +46,21 @@ describe('versions of a model with a release.yaml', () => {
     expect([states().join(), release()?.labels]).toEqual(['unloaded,serving,serving', { stable: '2' }]);
   });
 
+  it('takes back no version where only such are left that are on trial or were taken back', async () => {
+    await begin({}, { ...three, 'm/release.yaml': 'mirror: { version: 3, percent: 5 }' });
+    await until(() => states().join() === 'serving,serving,serving');
+    const decide = (action: string, version: string) =>
+      node.commands['/releases/decide']?.({ name: 'm', action, version, reason: 'by hand', by: 'command' });
+    decide('rollback', '2');
+    expect(release()?.labels).toEqual({ stable: '1' });
+    expect(() => decide('rollback', '1')).toThrow(/on trial or were rolled back; .*interleave models promote m --model-version 3$/);
+    expect(release()?.labels).toEqual({ stable: '1' });
+    decide('promote', '3');
+    decide('rollback', '1');
+    expect(release()?.labels).toEqual({ stable: '3' });
+    expect(() => decide('rollback', '3')).toThrow(/promote m --model-version 2$/);
+  });
+
   it('waits for a stable version that is loaded for whoever asks', async () => {
     const { 'm/3/model.onnx': _third, ...two } = three;
     await begin({ memoryMax: 4 }, { ...two, 'm/release.yaml': 'labels: { stable: 2 }', 'm/1/model.yaml': 'pinned: true' });

@@ -1,5 +1,5 @@
 import type { DecideCommand, PlacedRelease } from '@app/contracts';
-import type { ReleaseDecisions } from './decisions';
+import type { Decision, ReleaseDecisions } from './decisions';
 import type { RepositoryEvents } from './events';
 import type { FolderChanges } from './folder-looks';
 import type { ReleaseFile } from './release-file';
@@ -61,7 +61,8 @@ export class ModelReleases {
   }
 
   /** Throws where there is nothing to decide, with the reason. */
-  decide({ name, action, version, reason, by, figures }: DecideCommand, serving: readonly string[]): void {
+  decide({ name, action, version, reason, by, figures }: DecideCommand, versions: Versions): void {
+    const serving = versions.servingOf(name);
     const canary = this.placed.get(name)?.canary?.version;
     const decided = version ?? canary ?? (action === 'rollback' ? this.promotedOf(name) : undefined);
     if (decided === undefined)
@@ -71,22 +72,33 @@ export class ModelReleases {
     if (by === 'rule' && decided !== canary) throw new Error(`version ${decided} of ${name} is not the canary any more`);
     if (action === 'promote' && !serving.includes(decided))
       throw new Error(`version ${decided} of ${name} does not serve, so it cannot be promoted`);
-    if (action === 'rollback' && !serving.some((other) => other !== decided))
-      throw new Error(`no version of ${name} but ${decided} serves; load another one first`);
-    this.decisions.add(name, this.fileOf(name).hash, { atMs: Date.now(), action, version: decided, reason, by, figures: { ...figures } });
+    const decision = { atMs: Date.now(), action, version: decided, reason, by, figures: { ...figures } };
+    if (action === 'rollback') this.checkRollback(name, decision, versions);
+    this.decisions.add(name, this.fileOf(name).hash, decision);
     const kind = action === 'promote' ? 'promoted' : 'rolled-back';
     this.events.add({ model: name, version: decided, revision: null, kind, message: `${kind} by ${by}: ${reason}` });
+  }
+
+  /** Throws where no other version would answer: one on trial, or one that was rolled back, is nothing to go back to. */
+  private checkRollback(name: string, decision: Decision, versions: Versions): void {
+    const other = versions.servingOf(name).findLast((version) => version !== decision.version);
+    if (other === undefined) throw new Error(`no version of ${name} but ${decision.version} serves; load another one first`);
+    const stable = this.placeOne(name, versions, this.decisions.with(name, this.fileOf(name).hash, decision))?.labels['stable'] ?? '';
+    if (stable !== decision.version && [...versions.servingOf(name), ...versions.awaitedOf(name)].includes(stable)) return;
+    throw new Error(
+      `no version of ${name} can answer in place of ${decision.version}: the others are on trial or were rolled back; ` +
+        `promote one of them first: interleave models promote ${name} --model-version ${other}`,
+    );
   }
 
   private promotedOf(name: string): string | undefined {
     return this.decisions.of(name, this.fileOf(name).hash).findLast(({ action }) => action === 'promote')?.version;
   }
 
-  private placeOne(name: string, versions: Versions): PlacedRelease | null {
+  private placeOne(name: string, versions: Versions, decisions = this.decisions.of(name, this.fileOf(name).hash)): PlacedRelease | null {
     const before = this.placed.get(name) ?? null;
     if (this.unread.has(name)) return before;
     const file = this.fileOf(name);
-    const decisions = this.decisions.of(name, file.hash);
     return placedRelease({ name, file, decisions, serving: versions.servingOf(name), awaited: versions.awaitedOf(name), before });
   }
 
