@@ -37,7 +37,10 @@ describe('release.yaml', () => {
   });
 
   it.each([
-    ['labels: { Stable: 1 }', 'labels.Stable: '],
+    ['labels: { Stable: 1 }', 'labels.Stable: expected labels of lower-case letters'],
+    ['labels: [stable]', 'labels: expected labels of lower-case letters'],
+    ['canary: { version: 4, trafficPercent: 10 }', 'canary: expected a list as in [{ version: 4, trafficPercent: 10 }]'],
+    ['rollback: { window: 120 }', 'rollback.window: expected a time as in "90s"'],
     ['labels: { stable: 0 }', 'labels.stable: expected the number of a version, 1 or more'],
     ['labels: { stable: 1.5 }', 'labels.stable: expected the number of a version'],
     ['canary: [{ version: 1, trafficPercent: 101 }]', 'canary.0.trafficPercent: '],

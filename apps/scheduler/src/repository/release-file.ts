@@ -25,15 +25,17 @@ export interface ReleaseFile {
 const UNIT_MS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 const DURATION_MS_MAX = 24 * 3_600_000;
 
+const TIME_FORM = 'expected a time as in "90s", "2m" or "500ms"';
 const duration = z
-  .string()
-  .regex(/^\d{1,9}(ms|s|m|h)$/, 'expected a time as in "90s", "2m" or "500ms"')
+  .string(TIME_FORM)
+  .regex(/^\d{1,9}(ms|s|m|h)$/, TIME_FORM)
   .transform((text) => Number.parseInt(text, 10) * (UNIT_MS[text.replace(/^\d+/, '')] ?? 1))
   .pipe(z.number().positive().max(DURATION_MS_MAX, 'expected at most 24h'));
 
 const percent = z.number().min(0).max(100);
 const share = z.number().min(0).max(1);
-const label = z.string().regex(/^[a-z][a-z0-9-]{0,31}$/, 'expected lower-case letters, digits and "-" after a letter, at most 32');
+const label = z.string().regex(/^[a-z][a-z0-9-]{0,31}$/);
+const LABELS_FORM = 'expected labels of lower-case letters, digits and "-" after a letter, at most 32 characters, as in { stable: 3 }';
 
 const releaseSchema = z.strictObject({
   versions: z
@@ -48,11 +50,11 @@ const releaseSchema = z.strictObject({
     )
     .default({ policy: 'all' }),
   labels: z
-    .record(label, version)
+    .record(label, version, LABELS_FORM)
     .refine((labels) => Object.keys(labels).length <= 32, 'expected at most 32 labels')
     .default({}),
   canary: z
-    .array(z.strictObject({ version, trafficPercent: percent }))
+    .array(z.strictObject({ version, trafficPercent: percent }), 'expected a list as in [{ version: 4, trafficPercent: 10 }]')
     .max(1, 'expected one canary at most')
     .default([]),
   mirror: z.strictObject({ version, percent }).optional(),
