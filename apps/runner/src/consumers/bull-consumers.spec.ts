@@ -6,8 +6,11 @@ import { BatchRunner } from '../batch-runner';
 import { EchoEngine } from '../testing/echo-engine';
 import { openRunnerApp } from '../testing/runner-app';
 import { Workspace } from '../testing/workspace';
+import { BatchConsumer } from './batch-consumer';
 import { BullConsumers } from './bull-consumers';
 import { ChunkConsumer } from './chunk-consumer';
+import { FirstChunkConsumer } from './first-chunk-consumer';
+import { WebhookConsumer } from './webhook-consumer';
 
 describe('BullConsumers', () => {
   let workspace: Workspace;
@@ -66,6 +69,18 @@ describe('BullConsumers', () => {
     }
     expect(workers[0]).not.toBe(workers[1]);
   });
+
+  it.each([BatchConsumer, ChunkConsumer, FirstChunkConsumer, WebhookConsumer])(
+    'have the name of the node, and end when they are closed: %p',
+    async (consumer) => {
+      consumers.open();
+      const { worker } = app.get(consumer);
+      await worker.waitUntilReady();
+      expect(worker.opts.name).toBe('node');
+      await consumers.close(10_000);
+      expect(worker.isRunning()).toBe(false);
+    },
+  );
 
   it('fail a chunk for good that nobody wants, and have one that was put back brought again', async () => {
     consumers.open();

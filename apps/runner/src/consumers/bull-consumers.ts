@@ -43,10 +43,6 @@ export class BullConsumers implements Consumers {
     return this.areOpen;
   }
 
-  private get consumers(): WorkerHost[] {
-    return [this.batches, this.chunks, this.webhooks];
-  }
-
   /** Each time with new connections. */
   open(): void {
     this.areOpen = true;
@@ -71,7 +67,7 @@ export class BullConsumers implements Consumers {
     }
   }
 
-  private workers(): BatchConsumer['worker'][] {
-    return [this.batches, this.chunks, this.firstChunks].map(({ worker }) => worker);
+  private workers(): WorkerHost['worker'][] {
+    return [this.batches, this.chunks, this.firstChunks, this.webhooks].map(({ worker }) => worker);
   }
 }
