@@ -1,6 +1,7 @@
 import { realpath } from 'node:fs/promises';
 import { sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { bucketObjectOf } from '@app/batches';
 import { InterleaveError } from '@app/contracts';
 
 /** `batch.inputRoots` and `batch.inputBuckets`. */
@@ -11,9 +12,10 @@ export interface InputPlaces {
 
 /** Throws `invalid_request` for a URI that no batch may read. The runner that reads it checks it again, by the links of its own disk. */
 export async function checkUri(uri: string, { roots, buckets }: InputPlaces): Promise<void> {
-  const isAllowed = uri.startsWith('s3:') ? buckets.includes(new URL(uri).host) : await isBelow(uri, roots);
+  const object = bucketObjectOf(uri);
+  const isAllowed = object === null ? await isBelow(uri, roots) : buckets.includes(object.bucket);
   if (isAllowed) return;
-  const places = uri.startsWith('s3:') ? 'in a bucket of batch.inputBuckets' : 'a file below a folder of batch.inputRoots';
+  const places = object === null ? 'a file below a folder of batch.inputRoots' : 'an object of a bucket of batch.inputBuckets';
   throw new InterleaveError('invalid_request', `input.uri: expected ${places} but received ${JSON.stringify(uri.slice(0, 200))}`, {
     param: 'input.uri',
   });

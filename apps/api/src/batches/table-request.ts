@@ -1,5 +1,6 @@
 import { InterleaveError } from '@app/contracts';
 import {
+  bucketObjectOf,
   FILE_FORMATS,
   formatOfName,
   ID_COLUMN,
@@ -134,8 +135,9 @@ function checkNames(idColumn: string | null, output: TableOutput | null): void {
 
 function parseUri(uri: unknown): string | null {
   if (uri === undefined || uri === null) return null;
-  const isUri = typeof uri === 'string' && uri.length <= URI_CHARS_MAX && /^(file:\/\/\/|s3:\/\/[^/]+\/)./.test(uri) && !uri.includes('\0');
-  if (!isUri) throw invalid('input.uri', 'file:///path or s3://bucket/key', uri);
+  const isText = typeof uri === 'string' && uri.length <= URI_CHARS_MAX && !uri.includes('\0');
+  if (!isText || !(/^file:\/\/\/./.test(uri) || bucketObjectOf(uri) !== null))
+    throw invalid('input.uri', 'file:///path or s3://bucket/key', uri);
   return uri;
 }
 

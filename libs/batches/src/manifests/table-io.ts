@@ -23,6 +23,14 @@ export interface TableInput {
   model: string | null;
 }
 
+const BUCKET_OBJECT = /^s3:\/\/([^/]+)\/(.+)$/s;
+
+/** What `s3://bucket/key` names, every character as it is; null: it is no such URI. */
+export function bucketObjectOf(uri: string): { bucket: string; key: string } | null {
+  const [, bucket, key] = BUCKET_OBJECT.exec(uri) ?? [];
+  return bucket === undefined || key === undefined ? null : { bucket, key };
+}
+
 /** What the output file is like. */
 export interface TableOutput {
   format: OutputFormat;

@@ -1,9 +1,8 @@
 import { GetObjectCommand, S3ServiceException } from '@aws-sdk/client-s3';
-import { openS3Client } from '@app/batches';
+import { bucketObjectOf, openS3Client } from '@app/batches';
 import type { TableSettings } from '../../tables/table-settings';
 import { PrepareFault } from './source';
 
-const URI = /^s3:\/\/([^/]+)\/(.+)$/s;
 /** Answers that stay as they are until somebody changes the bucket or who may read it. */
 const FINAL = [400, 401, 403, 404, 405];
 
@@ -12,11 +11,11 @@ export async function* readBucketObject(
   { inputBuckets, bucketEndpoint }: Pick<TableSettings, 'inputBuckets' | 'bucketEndpoint'>,
   uri: string,
 ): AsyncGenerator<Uint8Array, void, void> {
-  const [, bucket = '', key = ''] = URI.exec(uri) ?? [];
-  if (!inputBuckets.includes(bucket)) throw fault(`${uri} is not in a bucket of batch.inputBuckets.`);
+  const object = bucketObjectOf(uri);
+  if (object === null || !inputBuckets.includes(object.bucket)) throw fault(`${uri} is not in a bucket of batch.inputBuckets.`);
   const client = await openS3Client({ endpoint: bucketEndpoint });
   try {
-    const { Body: body } = await client.send(new GetObjectCommand({ Bucket: bucket, Key: key }));
+    const { Body: body } = await client.send(new GetObjectCommand({ Bucket: object.bucket, Key: object.key }));
     yield* body as AsyncIterable<Uint8Array>;
   } catch (error) {
     if (!(error instanceof S3ServiceException)) throw error;
