@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { BatchStore, ManifestChanged } from './batch-store';
 import { toBatchView } from './batch-view';
+import { PAUSED_BY_REQUEST } from './control';
 import { newBatchId, newFileId } from './ids';
 import { LocalStore } from '../storage/local-store';
 import { SEES_ALL } from '../storage/owner';
@@ -41,13 +42,21 @@ describe('BatchStore', () => {
     expect(await batches.listOpenIds()).toEqual([created.batch.id]);
   });
 
-  it('shows a cancel that the runner has not seen yet', async () => {
+  it.each([
+    [null, undefined],
+    [PAUSED_BY_REQUEST, undefined],
+    ['Redis is not reachable', 'Redis is not reachable'],
+  ])('shows a cancel that the runner has not seen yet, of a batch that is paused by %j', async (paused, shown) => {
     const created = manifest(1_800_000_001_000);
+    created.paused = paused;
     await batches.create(created);
+    await batches.changeControl(created, { isPaused: true });
     await batches.requestCancel(created.batch.id);
     const askedAt = await batches.cancelRequestedAt(created.batch.id);
     await batches.requestCancel(created.batch.id);
-    expect(await batches.get(created.batch.id, SEES_ALL)).toMatchObject({ status: 'cancelling', cancelling_at: askedAt });
+    const view = await batches.get(created.batch.id, SEES_ALL);
+    expect(view).toMatchObject({ status: 'cancelling', cancelling_at: askedAt });
+    expect(view.interleave.paused).toBe(shown);
   });
 
   it('does not show a cancel that came too late', async () => {

@@ -47,9 +47,9 @@ export function toBatchView(manifest: Manifest, live: LiveFacts | null): BatchVi
   };
 }
 
-/** Somebody who has just paused a batch, or let it go on, sees that before its owner has. */
+/** Somebody who has just paused a batch, let it go on or cancelled it sees that before its owner has. */
 function pausedBy({ paused, batch }: Manifest, live: LiveFacts | null): string | null {
   const isOpen = batch.status === 'validating' || batch.status === 'in_progress';
   if (live?.control.isPaused === true && isOpen) return paused ?? PAUSED_BY_REQUEST;
-  return live !== null && paused === PAUSED_BY_REQUEST ? null : paused;
+  return paused === PAUSED_BY_REQUEST ? null : paused;
 }
