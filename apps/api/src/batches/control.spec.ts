@@ -148,15 +148,17 @@ describe('control of batches over HTTP, without Redis', () => {
     const whole = await submit();
     await end(whole, ['done', 'done']);
     const early = await submit();
-    await end(early, [], { status: 'failed', in_progress_at: null });
+    await end(early, [], { status: 'cancelled', in_progress_at: null });
+    const bad = await submit();
+    await end(bad, [], { status: 'failed', in_progress_at: null, errors: { object: 'list', data: [] } });
     const dry = await submit({ dry_run: true });
     await end(dry, ['done', 'failed']);
     const gone = await submit();
     await end(gone, ['done', 'failed']);
     const { output_file_id: output, error_file_id: errors } = (await ask('GET', `batches/${gone}`)).body;
     for (const id of [output, errors]) await ask('DELETE', `files/${id}`);
-    const messages = ['is not over', 'nothing to retry', 'None of its rows was started', 'dry run', 'output files are deleted'];
-    for (const [at, id] of [open, whole, early, dry, gone].entries()) {
+    const messages = ['is not over', 'nothing to retry', 'started; submit', 'what is in its errors', 'dry run', 'output files are deleted'];
+    for (const [at, id] of [open, whole, early, bad, dry, gone].entries()) {
       const { status, body } = await ask('POST', `batches/${id}/retry`);
       expect([status, body.error.message]).toEqual([409, expect.stringContaining(messages[at] ?? '')]);
     }

@@ -18,7 +18,9 @@ export async function retryRequest(batches: BatchStore, manifest: Manifest): Pro
   const { batch } = manifest;
   if (!isTerminal(batch.status)) throw conflict(`A batch with status '${batch.status}' is not over; cancel it or wait for its end`);
   if (batch.in_progress_at === null)
-    throw conflict('None of its rows was started; put right what is in its errors and submit it as a new batch');
+    throw conflict(
+      `None of its rows was started; ${batch.errors === null ? '' : 'put right what is in its errors and '}submit it as a new batch`,
+    );
   if (manifest.isDryRun === true) throw conflict('A dry run has no rows of its own; submit the batch without dry_run');
   if (batch.request_counts.completed === batch.request_counts.total)
     throw conflict('All its rows are completed; there is nothing to retry');
