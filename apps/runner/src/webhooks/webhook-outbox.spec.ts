@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -183,7 +183,6 @@ describe('webhooks', () => {
     await outbox.put(over({ status: 'failed', completed_at: null, failed_at: 5 }, 'b'));
     await outbox.put(over({}, 'b'));
     await outbox.put(over({}, 'c'));
-    await outbox.queueWaiting();
     expect(queued.flat()).toHaveLength(3);
   });
 
@@ -219,6 +218,28 @@ describe('webhooks', () => {
     const { outbox: other } = openOutbox(hook({ url: 'https://other.example/' }));
     await expect(other.deliver(queued[0]?.[0] ?? '')).rejects.toThrow('expected a receiver of the configuration of this node');
     expect(await records()).toHaveLength(1);
+  });
+
+  it('are queued beside thousands that wait for a receiver that is away', async () => {
+    const folder = join(workspace.directory, 'webhooks');
+    mkdirSync(folder, { recursive: true });
+    const waiting = Array.from({ length: 2_500 }, (_, index) => `batch_${String(index).padStart(4, '0')}.0a`);
+    for (const name of waiting) writeFileSync(join(folder, name), '{}');
+    const { outbox, queued } = openOutbox(hook());
+    const manifest = over();
+    await outbox.put(manifest);
+    expect(queued).toEqual([[expect.stringContaining(manifest.batch.id)]]);
+    const now = jest.spyOn(performance, 'now');
+    const look = async (): Promise<string[]> => {
+      queued.length = 0;
+      now.mockReturnValue(performance.now() + 11_000);
+      await outbox.queueWaiting();
+      return queued.flat();
+    };
+    const names = await records();
+    expect([await look(), await look(), await look()].flat()).toEqual(names);
+    expect(await look()).toEqual(names.slice(0, 1_000));
+    now.mockRestore();
   });
 
   it.each(['../open/x', 'batch_a', 'batch_a.b/../c'])('take no name %j from Redis', async (name) => {

@@ -30,6 +30,7 @@ const FORMATS = [1] as const;
 const GIVEN_UP_SECONDS = 72 * 3600;
 /** Records are looked for this often, in case Redis has lost its jobs. */
 const LOOK_MS = 10_000;
+/** Of these, so many at a time. */
 const QUEUED_MAX = 1_000;
 const WRITES_MAX = 8;
 const SECRET = /^whsec_[A-Za-z0-9+/]{32,}={0,2}$/;
@@ -42,24 +43,29 @@ const GONE = 410;
  */
 export class WebhookOutbox {
   private lookedMs = -Infinity;
+  /** The last name of the look before; "": the next one begins anew. */
+  private lookedAt = '';
 
   constructor(private readonly parts: OutboxParts) {}
 
-  /** Notes who is to be told of the end of this batch; done again, it notes the same. */
+  /** Notes who is to be told of the end of this batch, and queues that; done again, it notes the same. */
   async put(manifest: Manifest): Promise<void> {
     const record = recordOf(manifest);
     const names = this.parts.webhooks
       .filter(({ events, tenant }) => events.includes(record.event) && (tenant === undefined || tenant === manifest.tenant))
       .map((webhook) => `${record.batchId}.${receiverOf(webhook)}`);
     await inParallel(names, WRITES_MAX, async (name) => void (await this.parts.store.putIfAbsent(keyOf(name), storedJson(record))));
-    if (names.length > 0) this.lookedMs = -Infinity;
+    // Without Redis, `queueWaiting` does it later.
+    if (names.length > 0) await this.parts.enqueue(names).catch(() => (this.lookedMs = -Infinity));
   }
 
-  /** Queues what is in the store. */
+  /** Queues what is in the store: of thousands a part, and the next one with the next look. */
   async queueWaiting(): Promise<void> {
     if (this.parts.webhooks.length === 0 || performance.now() - this.lookedMs < LOOK_MS) return;
-    const names = (await this.parts.store.listNames(storeKeys.webhooks)).slice(0, QUEUED_MAX);
+    const waiting = (await this.parts.store.listNames(storeKeys.webhooks)).filter((name) => name > this.lookedAt);
+    const names = waiting.slice(0, QUEUED_MAX);
     if (names.length > 0) await this.parts.enqueue(names);
+    this.lookedAt = names.length < waiting.length ? (names.at(-1) ?? '') : '';
     this.lookedMs = performance.now();
   }
 
