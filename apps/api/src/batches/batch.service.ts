@@ -167,7 +167,9 @@ export class BatchService {
     });
     const batchId = manifest.batch.id;
     try {
-      await this.parts.quotas.createBatch(caller.tenant, file?.rows ?? 0, () => this.storeBatch(manifest));
+      await this.parts.quotas.createBatch(caller.tenant, file?.rows ?? 0, () =>
+        this.storeBatch(manifest, 'sources' in request ? request.sources : []),
+      );
     } catch (error) {
       if (await claim.release().catch(() => false)) await this.parts.batches.remove(batchId).catch(() => undefined);
       throw error;
@@ -251,10 +253,12 @@ export class BatchService {
     return views.map((view) => (isSilent(view) ? { ...view, interleave: { ...view.interleave, paused: REDIS_AWAY } } : view));
   }
 
-  private async storeBatch(manifest: Manifest): Promise<void> {
+  /** `sources`: the batches whose rows it retries. */
+  private async storeBatch(manifest: Manifest, sources: readonly string[]): Promise<void> {
     const { id, input_file_id: fileId } = manifest.batch;
     await this.store(async () => {
       if (fileId !== null) await this.parts.files.addUse(fileId, id);
+      for (const source of sources) await this.parts.batches.addRetry(source, id);
       await this.parts.batches.create(manifest);
     });
     if (fileId !== null && !(await this.parts.files.mayUse(fileId))) throw unknownInputFile(fileId);

@@ -169,7 +169,9 @@ describe('control of batches over HTTP, without Redis', () => {
     await end(first, ['done', 'failed']);
     const second = (await ask('POST', `batches/${first}/retry`)).body.id;
     await end(second, ['failed', null]);
-    expect((await ask('POST', `batches/${second}/retry`)).body.interleave.retry_of).toBe(second);
+    const { body } = await ask('POST', `batches/${second}/retry`);
+    expect(body.interleave.retry_of).toBe(second);
+    await end(body.id, ['failed', 'failed']);
     await ask('DELETE', `batches/${first}`);
     expect(await ask('POST', `batches/${second}/retry`)).toMatchObject({
       status: 409,
@@ -197,6 +199,21 @@ describe('control of batches over HTTP, without Redis', () => {
     await store.put(`${storeKeys.file(output ?? '').uses}${await submit()}`, new Uint8Array());
     expect((await ask('DELETE', `batches/${batchId}`)).status).toBe(409);
     expect((await ask('GET', `files/${output}`)).status).toBe(200);
+  });
+
+  it('keeps the batches whose rows an open batch retries, and what says which are left', async () => {
+    const first = await submit();
+    await end(first, ['done', 'failed']);
+    const second = (await ask('POST', `batches/${first}/retry`)).body.id;
+    await end(second, ['failed']);
+    const third = (await ask('POST', `batches/${second}/retry`)).body.id;
+    const { output_file_id: output } = (await ask('GET', `batches/${first}`)).body;
+    for (const path of [`batches/${first}`, `batches/${second}`, `files/${output}`]) {
+      const { status, body } = await ask('DELETE', path);
+      expect([status, body.error.message]).toEqual([409, expect.stringContaining(third)]);
+    }
+    await end(third, ['done']);
+    for (const path of [`files/${output}`, `batches/${first}`, `batches/${second}`]) expect((await ask('DELETE', path)).status).toBe(200);
   });
 
   it('does not show a batch that another process deleted', async () => {

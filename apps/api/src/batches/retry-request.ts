@@ -10,6 +10,8 @@ const WINDOW_DEFAULT = '24h';
 /** What a retry is made of in place of a table. */
 export interface RetryRequest extends Omit<BatchRequest, 'table'> {
   retryOf: string;
+  /** The batches whose results say which rows are left: that one, the one that it retries, and so on. */
+  sources: readonly string[];
   prepared: NonNullable<NewBatch['table']>;
 }
 
@@ -26,7 +28,8 @@ export async function retryRequest(batches: BatchStore, manifest: Manifest): Pro
     throw conflict('All its rows are completed; there is nothing to retry');
   if (!(await batches.hasResults(batch.id)))
     throw conflict('Its output files are deleted, which say what is left to do; submit the rows as a new batch');
-  if ((await retriesBefore(batches, manifest)) >= RETRIES_MAX)
+  const before = await sourcesOf(batches, manifest);
+  if (before.length >= RETRIES_MAX)
     throw conflict(`It is the ${RETRIES_MAX}th retry of one batch; submit the rows that are left as a new file`);
   const window = windowSeconds(batch.completion_window) === null ? WINDOW_DEFAULT : batch.completion_window;
   return {
@@ -40,20 +43,23 @@ export async function retryRequest(batches: BatchStore, manifest: Manifest): Pro
     priority: manifest.priority ?? BATCH_PRIORITY_DEFAULT,
     isDryRun: false,
     retryOf: batch.id,
+    sources: [batch.id, ...before],
     prepared: { input: manifest.input ?? null, output: manifest.output ?? null, hasPreparedRows: true },
   };
 }
 
-async function retriesBefore(batches: BatchStore, manifest: Manifest): Promise<number> {
-  let count = 0;
+/** The batches whose rows a retry has, the last one first. */
+async function sourcesOf(batches: BatchStore, manifest: Manifest): Promise<string[]> {
+  const sources: string[] = [];
   let before: string | undefined = manifest.retryOf;
-  for (; before !== undefined && count < RETRIES_MAX; count++) {
+  while (before !== undefined && sources.length < RETRIES_MAX) {
     const source: Manifest | null = await batches.read(before);
     if (source === null || !(await batches.hasResults(before)))
       throw conflict(`Its rows are those of ${before}, which is deleted; submit them as a new file`);
+    sources.push(before);
     before = source.retryOf;
   }
-  return count;
+  return sources;
 }
 
 const conflict = (message: string): InterleaveError => new InterleaveError('conflict', message, { param: 'batch_id' });

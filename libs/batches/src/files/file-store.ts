@@ -183,7 +183,9 @@ export class FileStore {
 
   private async refuseInUse({ id, source }: FileRecord, isOpen: IsBatchOpen): Promise<void> {
     const uses = await this.store.listNames(storeKeys.file(id).uses);
-    for (const batchId of source === undefined ? uses : [source.batchId, ...uses]) {
+    // The results that it is made of say what is left to a retry.
+    const makers = source === undefined ? [] : [source.batchId, ...(await this.batches.listRetryIds(source.batchId))];
+    for (const batchId of [...makers, ...uses]) {
       if (await isOpen(batchId))
         throw new InterleaveError('conflict', `File ${id} is used by ${batchId}; cancel that batch or wait for its end`, {
           param: 'file_id',

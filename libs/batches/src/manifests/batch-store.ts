@@ -123,6 +123,16 @@ export class BatchStore {
     await this.store.delete(keys.open);
   }
 
+  /** Notes that a batch retries rows of this one, before that batch exists. */
+  async addRetry(batchId: string, retryId: string): Promise<void> {
+    await this.store.put(`${storeKeys.batch(batchId).retries}${retryId}`, new Uint8Array());
+  }
+
+  /** Batches that need its results while they are open. */
+  async listRetryIds(batchId: string): Promise<string[]> {
+    return (await this.store.listNames(storeKeys.batch(batchId).retries)).filter(isBatchId);
+  }
+
   results(batchId: string): ChunkResults {
     return new ChunkResults(this.store, batchId);
   }

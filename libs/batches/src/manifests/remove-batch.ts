@@ -6,7 +6,7 @@ import { isTerminal, type Manifest } from './manifest';
 
 /**
  * Removes a batch that is over with its output files and results; its input file stays. After a kill it can be done again, an hour later at
- * most. Throws `not_found`, and `conflict` for a batch that is not over, or one whose output another open batch reads.
+ * most. Throws `not_found`, and `conflict` for a batch that is not over, or one whose results or output another open batch reads.
  */
 export async function removeBatch(parts: { files: FileStore; batches: BatchStore }, batchId: string): Promise<void> {
   const { files, batches } = parts;
@@ -18,6 +18,12 @@ export async function removeBatch(parts: { files: FileStore; batches: BatchStore
     throw new InterleaveError('conflict', `A batch with status '${status}' cannot be deleted; cancel it or wait for its end`, {
       param: 'batch_id',
     });
+  for (const retryId of await batches.listRetryIds(batchId)) {
+    if (await batches.isOpen(retryId))
+      throw new InterleaveError('conflict', `Batch ${batchId} is retried by ${retryId}; cancel that batch or wait for its end`, {
+        param: 'batch_id',
+      });
+  }
   for (const fileId of [manifest.outputFileId, manifest.errorFileId]) await removeOutput(files, batches, fileId, manifest);
   await batches.remove(batchId);
 }

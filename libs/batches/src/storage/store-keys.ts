@@ -51,6 +51,8 @@ export const storeKeys = {
       plan: `${prefix}plan.idx`,
       /** What became of its chunks over time, for people. */
       timeline: `${prefix}timeline.json`,
+      /** One empty object per batch that retries rows of this one, named by it. */
+      retries: `${prefix}retries/`,
       /** Somebody asked to cancel. */
       cancelMarker: `${prefix}cancel`,
       /** Runners of some node crash of it. */
