@@ -34,6 +34,12 @@ describe.each(pages)('%s', (page) => {
     };
     expect(links.filter(isBroken)).toEqual([]);
   });
+
+  it('has the lines of its tables whole: each row on a line of its own', () => {
+    const lines = withoutCode(read(page)).split('\n');
+    const isWrapped = (line: string): boolean => /\|\s*:?-{3,}/.test(line) && !/^\s*(> )?[|:\s-]+$/.test(line);
+    expect(lines.filter(isWrapped)).toEqual([]);
+  });
 });
 
 describe.each(GUIDES)('%s', (page) => {
