@@ -212,7 +212,7 @@ export interface ModelView {
   state: PlacedVersion['state'] | 'quarantined';
   /** One plain sentence; null where all is well. */
   problem: string | null;
-  /** The words of the tool that failed, as they came; null: there are none, or `problem` says it all. */
+  /** The whole message, with the words of the tool that failed; null: `problem` says it all. */
   rawProblem: string | null;
   /** Labels that name this version, such as `stable`. */
   labels: string[];

@@ -34,7 +34,7 @@ function Problem({ model: { problem, rawProblem } }: { model: ModelView }): JSX.
       <p>{problem}</p>
       {rawProblem !== null && (
         <details>
-          <summary>What ONNX Runtime says</summary>
+          <summary>The whole message</summary>
           <pre tabIndex={0}>{rawProblem}</pre>
         </details>
       )}

@@ -17,10 +17,23 @@ describe('a failure in plain words', () => {
     expect(plainFailure(raw)).toEqual({ problem, rawProblem: raw });
   });
 
-  it('leaves sentences for people as they are', () => {
-    expect(plainFailure('the folder has no model.onnx; put one there')).toEqual({
-      problem: 'The folder has no model.onnx; put one there.',
-      rawProblem: null,
+  it.each([
+    ['the folder has no model.onnx; put one there', 'The folder has no model.onnx; put one there.'],
+    ['/srv/gpu/m/model.yaml: content: Unrecognized key: "bogus"', '/srv/gpu/m/model.yaml: content: Unrecognized key: "bogus".'],
+    [
+      'task "embedding" needs a tokenizer.json in /srv/models/m; add it or set "task: tensor" in model.yaml',
+      'Task "embedding" needs a tokenizer.json in /srv/models/m; add it or set "task: tensor" in model.yaml.',
+    ],
+    [`it needs 3.2 GiB of memory, ${'and so on, '.repeat(30)}free some`, `It needs 3.2 GiB of memory, ${'and so on, '.repeat(30)}free some.`],
+  ])('leaves sentences for people as they are: %s', (own, problem) => {
+    expect(plainFailure(own)).toEqual({ problem, rawProblem: null });
+  });
+
+  it('shows the first line of those that quote a file, and the whole apart from it', () => {
+    const own = '/srv/m/model.yaml: Nested mappings are not allowed at line 1, column 4:\n\na: b: c\n   ^';
+    expect(plainFailure(own)).toEqual({
+      problem: '/srv/m/model.yaml: Nested mappings are not allowed at line 1, column 4.',
+      rawProblem: own,
     });
   });
 });

@@ -19,19 +19,17 @@ const SENTENCES: readonly (readonly [pattern: RegExp, sentence: string])[] = [
   ],
   [/bad_alloc|out of memory|failed to allocate|cannot allocate|memory limit/i, 'There was not enough memory to load the model.'],
   [/\bcuda\b|\bcudnn\b|\bgpu\b/i, 'The model could not be loaded on the GPU.'],
-  [/tokenizer/i, 'The tokenizer of the model cannot be used.'],
   [/permission denied|EACCES/i, 'A file of the model may not be read.'],
 ];
-/** Longer, with a path, or with words of C++, is no sentence for people. */
-const PLAIN_LENGTH_MAX = 200;
-const NOT_PLAIN = /\/\S+\/|::|\.(?:cc|cpp|h):\d+|\n/;
+/** ONNX Runtime's own words: names and files of C++, and "Load model from … failed:". All else is said by this project, for people. */
+const TOOL_WORDS = /::|\.(?:cc|cpp|h):\d+|\bfail(?:ed)?:/;
 
 /** In one sentence what is wrong, and the whole text apart from it. */
 export function plainFailure(raw: string): PlainFailure {
   const text = raw.trim();
+  const [first = '', ...quoted] = text.split('\n');
+  if (!TOOL_WORDS.test(first)) return { problem: sentenceOf(first.replace(/:$/, '')), rawProblem: quoted.length === 0 ? null : text };
   const known = SENTENCES.find(([pattern]) => pattern.test(text));
-  const isPlain = text.length <= PLAIN_LENGTH_MAX && !NOT_PLAIN.test(text);
-  if (isPlain) return { problem: sentenceOf(text), rawProblem: null };
   return { problem: known?.[1] ?? 'The model could not be loaded; the words of the runtime say why.', rawProblem: text };
 }
 
