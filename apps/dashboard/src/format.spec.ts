@@ -1,4 +1,4 @@
-import { ago, bytes, count, counted, decimal, duration, left, percent, shortIds, text, times } from './format';
+import { ago, bytes, count, counted, decimal, duration, left, percent, shortIds, text, times, took } from './format';
 
 const NARROW_SPACE = '\u202f';
 
@@ -36,6 +36,10 @@ describe('numbers on the page', () => {
   it('says times that were and that will be', () => {
     expect([ago(1_000, 1_500), ago(0, 120_000)]).toEqual(['just now', `2${NARROW_SPACE}min ago`]);
     expect([left(null), left(90)]).toEqual(['–', `90${NARROW_SPACE}s`]);
+  });
+
+  it('says how long something took in whole seconds', () => {
+    expect([400, 59_400, 59_700, 119_800, 7_265_000].map(took)).toEqual(['0 s', '59 s', '1 min 0 s', '2 min 0 s', '121 min 5 s']);
   });
 
   it('cuts ids', () => {

@@ -66,6 +66,12 @@ export function ago(atMs: number, nowMs: number): string {
 /** In words for a time to come, as of a batch. */
 export const left = (seconds: number | null): string => (seconds === null ? UNKNOWN : text(duration(seconds * 1_000)));
 
+/** Of what is over, to the second. */
+export function took(ms: number): string {
+  const seconds = Math.round(ms / 1_000);
+  return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+}
+
 const twoDigits = (value: number): string => String(value).padStart(2, '0');
 
 /** By the clock of the browser. */

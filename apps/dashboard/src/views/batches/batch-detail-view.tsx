@@ -1,6 +1,6 @@
 import type { JSX } from 'preact';
 import type { BatchDetail } from '@app/contracts';
-import { bytes, count, counted, dateTime, perSecond, percent, text } from '../../format';
+import { bytes, count, counted, dateTime, perSecond, percent, text, took } from '../../format';
 import { usePolled } from '../../live/requests';
 import { Figure } from '../../parts/figure';
 import { Icon } from '../../parts/icon';
@@ -42,7 +42,6 @@ export function BatchDetailView({ id, nowMs }: { id: string; nowMs: number }): J
 
 function Progress({ batch, reload }: { batch: BatchDetail; reload: () => void }): JSX.Element {
   const share = doneShare(batch);
-  const isOver = batch.endedAtMs !== null;
   return (
     <Panel
       class="lane-batch"
@@ -53,9 +52,11 @@ function Progress({ batch, reload }: { batch: BatchDetail; reload: () => void })
       <div class="lane-main">
         <Figure size="huge" label="Rows done" quantity={percent(share)} note={rowsText(batch)} />
         <div class="figures">
-          {!isOver && <Figure label="Pace" quantity={perSecond(batch.rowsPerSecond, ' rows')} />}
-          {!isOver && <Figure label="Time left" quantity={{ value: leftText(batch), unit: '' }} />}
-          {isOver && <Figure label="Took" quantity={{ value: tookText(batch), unit: '' }} />}
+          {batch.endedAtMs === null && <Figure label="Pace" quantity={perSecond(batch.rowsPerSecond, ' rows')} />}
+          {batch.endedAtMs === null && <Figure label="Time left" quantity={{ value: leftText(batch), unit: '' }} />}
+          {batch.endedAtMs !== null && (
+            <Figure label="Took" quantity={{ value: took(batch.endedAtMs - (batch.beganAtMs ?? batch.createdAtMs)), unit: '' }} />
+          )}
           <Figure
             label="Failed"
             quantity={{ value: count(batch.rows.failed), unit: batch.rows.failed === 1 ? 'row' : 'rows' }}
@@ -71,12 +72,6 @@ function Progress({ batch, reload }: { batch: BatchDetail; reload: () => void })
       </div>
     </Panel>
   );
-}
-
-function tookText({ beganAtMs, createdAtMs, endedAtMs }: BatchDetail): string {
-  const seconds = ((endedAtMs ?? 0) - (beganAtMs ?? createdAtMs)) / 1_000;
-  const minutes = Math.floor(seconds / 60);
-  return minutes === 0 ? `${Math.round(seconds)} s` : `${minutes} min ${Math.round(seconds % 60)} s`;
 }
 
 function Downloads({ batch: { id, output, errors } }: { batch: BatchDetail }): JSX.Element {

@@ -10,7 +10,7 @@ const STATES: Readonly<Record<BatchStatus, { tone: Tone; word: string }>> = {
   finalizing: { tone: 'busy', word: 'writing output' },
   cancelling: { tone: 'busy', word: 'cancelling' },
   completed: { tone: 'ok', word: 'completed' },
-  failed: { tone: 'bad', word: 'refused' },
+  failed: { tone: 'bad', word: 'failed' },
   expired: { tone: 'bad', word: 'expired' },
   cancelled: { tone: 'quiet', word: 'cancelled' },
 };
@@ -34,8 +34,10 @@ export function BatchProgress({ batch }: { batch: BatchSummary }): JSX.Element {
   );
 }
 
-export const rowsText = ({ rows }: BatchSummary): string =>
-  rows.total === 0 ? 'not counted yet' : `${count(rows.completed + rows.failed)} of ${count(rows.total)}`;
+export function rowsText({ rows, endedAtMs }: BatchSummary): string {
+  if (rows.total === 0) return endedAtMs === null ? 'not counted yet' : 'not counted';
+  return `${count(rows.completed + rows.failed)} of ${count(rows.total)}`;
+}
 
 /** As a range: a prediction is no promise. */
 export function leftText({ secondsLeft }: Pick<BatchSummary, 'secondsLeft'>): string {

@@ -19,7 +19,7 @@ const FILTERS = [
   { state: '', words: 'All' },
   { state: 'open', words: 'Not done' },
   { state: 'completed', words: 'Completed' },
-  { state: 'failed', words: 'Refused' },
+  { state: 'failed', words: 'Failed' },
 ] as const;
 
 type Filter = (typeof FILTERS)[number];

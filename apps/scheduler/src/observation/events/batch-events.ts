@@ -36,13 +36,14 @@ function ended({ id, status, completed, failed }: NonNullable<Facts['endedBatche
       subject: id,
     };
   }
+  const isFailed = status === 'failed';
   const hasFailures = failed > 0;
   return {
     kind: 'batch',
     level: LEVELS[status] ?? (hasFailures ? 'watch' : 'ok'),
-    text: `Batch ${id} is ${status}: ${count(completed)} rows completed, ${count(failed)} failed.`,
-    meaning: status === 'failed' ? 'Nothing of it was run, or it could not go on.' : 'Its lines are in its output and error files.',
-    advice: hasFailures ? 'Its error file says why each row failed.' : status === 'failed' ? 'Its errors say which lines are wrong.' : null,
+    text: `Batch ${id} ${isFailed ? 'failed' : `is ${status}`}: ${count(completed)} rows completed, ${count(failed)} failed.`,
+    meaning: isFailed ? 'Nothing of it was run, or it could not go on.' : 'Its lines are in its output and error files.',
+    advice: isFailed ? 'Its page and "interleave batch status" say why.' : hasFailures ? 'Its error file says why each row failed.' : null,
     subject: id,
   };
 }

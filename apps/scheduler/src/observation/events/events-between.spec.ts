@@ -55,6 +55,11 @@ const quarantined = {
 };
 
 describe('events between two moments', () => {
+  it('say of a failed batch where its reason is, also where rows of it failed', () => {
+    const after: NodeFactsNow = { ...quiet, endedBatches: [{ id: 'b', status: 'failed', completed: 0, failed: 3 }] };
+    expect(eventsBetween(quiet, after)[0]?.advice).toBe('Its page and "interleave batch status" say why.');
+  });
+
   it('are none at the first moment, and none where nothing changed', () => {
     expect(eventsBetween(null, { ...quiet, redisIsReady: false })).toEqual([]);
     expect(eventsBetween(quiet, structuredClone(quiet))).toEqual([]);
@@ -143,6 +148,12 @@ describe('events between two moments', () => {
       { begunBatches: [{ id: 'b', total: 3, done: 0 }] },
       { begunBatches: [{ id: 'b', total: 3, done: 0 }], endedBatches: [{ id: 'b', status: 'completed', completed: 2, failed: 1 }] },
       [['batch', 'watch', 'Batch b is completed: 2 rows completed, 1 failed.']],
+    ],
+    [
+      'its failure',
+      { begunBatches: [{ id: 'b', total: 3, done: 0 }] },
+      { begunBatches: [{ id: 'b', total: 3, done: 0 }], endedBatches: [{ id: 'b', status: 'failed', completed: 1, failed: 0 }] },
+      [['batch', 'watch', 'Batch b failed: 1 rows completed, 0 failed.']],
     ],
     [
       'its cancel',
