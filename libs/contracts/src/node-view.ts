@@ -236,7 +236,7 @@ export interface ModelLaneView {
   lane: Lane;
   state: ModelState;
   rowsPerSecond: number | null;
-  /** Of live requests for any version of the model. */
+  /** Of live requests, which are counted by model; null also where another version of it answered some. */
   p99Ms: number | null;
   paddingShare: number | null;
   /** Share of the items that were equal to one in flight and ran once with it. */

@@ -116,7 +116,7 @@ function Comparison({ comparison }: { comparison: ModelComparison }): JSX.Elemen
     ['Answers that agree', `${text(percent(rows === 0 ? null : agreeing / rows))} of ${count(rows)} rows`],
     ['Other labels', count(labelFlips)],
     ['Least cosine', cosineMin === null ? '–' : cosineMin.toFixed(4)],
-    ['CPU time', timeRatio === null ? '–' : `${text(times(timeRatio))} that of version ${stable}`],
+    ['Executor time', timeRatio === null ? '–' : `${text(times(timeRatio))} that of version ${stable}`],
   ];
   if (canary !== null)
     facts.push(

@@ -68,7 +68,7 @@ function Models({ view, chosen }: { view: NodeView; chosen: ModelView | undefine
         { head: 'Model', cell: (model) => <ModelName model={model} isChosen={model === chosen} /> },
         { head: 'State', cell: (model) => <ModelState model={model} /> },
         {
-          head: 'CPU time',
+          head: 'Executor time',
           cell: ({ name, timeShare }) => (
             <span class="with-meter">
               <Meter share={timeShare} label={`Share of ${name} in the time of all executors`} fill="plain" /> {text(percent(timeShare))}

@@ -42,7 +42,7 @@ function Tenants({ door }: { door: FrontDoorView }): JSX.Element {
         keyOf={({ tenant }) => tenant}
         columns={[
           { head: 'Tenant', cell: ({ tenant }) => tenant },
-          { head: 'CPU time used', isNumber: true, cell: ({ usedMsPerSecond }) => `${decimal(usedMsPerSecond)} ms/s` },
+          { head: 'Executor time used', isNumber: true, cell: ({ usedMsPerSecond }) => `${decimal(usedMsPerSecond)} ms/s` },
           {
             head: 'Limit',
             isNumber: true,

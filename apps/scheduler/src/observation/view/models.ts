@@ -98,7 +98,7 @@ function laneView({ plan: { lane }, status, report }: InLane, sample: Sample, mi
     lane,
     state: report.state,
     rowsPerSecond: rounded(minute.perSecond('interleave_run_rows_sum', labels)),
-    p99Ms: lane === 'realtime' && sample.api !== null ? inMs(minute.quantile('interleave_request_seconds', { lane, model }, 0.99)) : null,
+    p99Ms: p99Ms({ lane, model, version }, sample, minute),
     paddingShare: padding === null ? null : roundedShare(padding),
     duplicateShare: duplicates === null ? null : roundedShare(duplicates),
     queueItems: [...sample.workers.values()].reduce(
@@ -109,6 +109,19 @@ function laneView({ plan: { lane }, status, report }: InLane, sample: Sample, mi
     calibration: status.calibration.findLast((each) => each.name === model && each.version === version)?.state ?? null,
     merging: report.signature === null ? null : mergingText(report.signature),
   };
+}
+
+/** Times of requests are counted by model: they are a version's only where no other one of it answered. */
+function p99Ms(
+  { lane, model, version }: { lane: Lane; model: string; version: string },
+  sample: Sample,
+  minute: CounterWindow,
+): number | null {
+  if (lane !== 'realtime' || sample.api === null) return null;
+  const others = sample.scheduler.versions.filter((placed) => placed.name === model && placed.version !== version);
+  const answered = (other: string): number => minute.grown('interleave_items_total', { lane, model, version: other });
+  if (others.some((other) => answered(other.version) > 0)) return null;
+  return inMs(minute.quantile('interleave_request_seconds', { lane, model }, 0.99));
 }
 
 function costRatio(minute: CounterWindow, labels: { lane: Lane; model: string; version: string }): ModelLaneView['costRatio'] {

@@ -239,13 +239,29 @@ describe('the view of a node', () => {
     expect((await viewAt(3_000)).models[1]?.lanes[0]?.costRatio).toEqual({ mean: 3, p95: null });
   });
 
+  it('does not tell the p99 of a model as that of a version that did not give all answers', async () => {
+    const versions = [...scheduler.versions, { name: 'm', version: '2', serving: 2, next: null, state: 'serving' as const, reason: null }];
+    const both = { ...worker('realtime', 0), models: ['1', '2'].map((version) => ({ ...worker('realtime', 0).models[0], version })) };
+    const workers = new Map([['default-realtime', both as WorkerProcessStatus]]);
+    const p99s = async (steadyMs: number) =>
+      (await viewAt(steadyMs, { scheduler: { ...scheduler, versions }, workers })).models
+        .slice(1)
+        .map(({ lanes }) => lanes[0]?.p99Ms ?? null);
+    await viewAt(100_000);
+    metrics.seconds.observe({ lane: 'realtime', model: 'm' }, 0.005);
+    metrics.items.inc({ lane: 'realtime', model: 'm', version: '1', outcome: 'ok' });
+    expect(await p99s(102_000)).toEqual([expect.any(Number), null]);
+    metrics.items.inc({ lane: 'realtime', model: 'm', version: '2', outcome: 'ok' });
+    expect(await p99s(104_000)).toEqual([null, null]);
+  });
+
   it('leaves unknown what does not answer', async () => {
     const nobody = new Map([
       ['default-realtime', null],
       ['default-batch', null],
     ]);
     const silentWorkers = new Set(['default-realtime']);
-    const view = await viewAt(4_000, { workers: nobody, silentWorkers, runner: null, api: null, metrics: new MetricsView([]) });
+    const view = await viewAt(106_000, { workers: nobody, silentWorkers, runner: null, api: null, metrics: new MetricsView([]) });
     expect(view.node).toMatchObject({ notReady: 'the API does not answer', redisIsReady: null, eventLoopDelayMs: null });
     expect([view.frontDoor, view.breakers, view.batches, view.batchLane.chunks]).toEqual([null, null, [], null]);
     expect(view.workers[0]).toMatchObject({ pid: 7, state: 'silent', queueItems: null, memory: null });
@@ -257,7 +273,7 @@ describe('the view of a node', () => {
 
   it('says what it leaves out', async () => {
     const versions = Array.from({ length: 300 }, (_, n) => ({ ...broken, name: `m${n}` }));
-    const view = await viewAt(6_000, { scheduler: { ...scheduler, versions } });
+    const view = await viewAt(108_000, { scheduler: { ...scheduler, versions } });
     expect([view.models.length, view.cut]).toEqual([256, { models: 44, cpus: 0, batches: 0 }]);
   });
 });

@@ -24,7 +24,10 @@ describe('a failure in plain words', () => {
       'task "embedding" needs a tokenizer.json in /srv/models/m; add it or set "task: tensor" in model.yaml',
       'Task "embedding" needs a tokenizer.json in /srv/models/m; add it or set "task: tensor" in model.yaml.',
     ],
-    [`it needs 3.2 GiB of memory, ${'and so on, '.repeat(30)}free some`, `It needs 3.2 GiB of memory, ${'and so on, '.repeat(30)}free some.`],
+    [
+      `it needs 3.2 GiB of memory, ${'and so on, '.repeat(30)}free some`,
+      `It needs 3.2 GiB of memory, ${'and so on, '.repeat(30)}free some.`,
+    ],
   ])('leaves sentences for people as they are: %s', (own, problem) => {
     expect(plainFailure(own)).toEqual({ problem, rawProblem: null });
   });
