@@ -25,7 +25,10 @@ export interface LiveMoments {
   respondedMs: number;
 }
 
-/** The slowest item decides what is reported for coalesce and run; what is left of the wait is the channel: enqueue. */
+/**
+ * The slowest item decides what is reported for coalesce and run; what is left of the wait is the channel: enqueue. Where nothing ran (no
+ * item, or kept answers alone) there are none of these three.
+ */
 export function liveTiming(moments: LiveMoments, results: ItemResult[], cache: CacheUse | null): LiveTiming {
   let queueUs = 0;
   let runUs = 0;
@@ -37,6 +40,12 @@ export function liveTiming(moments: LiveMoments, results: ItemResult[], cache: C
     runRows = Math.max(runRows, timing.runRows);
   }
   const waitMs = moments.answeredMs - moments.preparedMs;
+  const ran = runRows > 0 || runUs > 0;
+  const runStages: LiveTiming['stages'] = [
+    ['enqueue', Math.max(0, waitMs - (queueUs + runUs) / 1000)],
+    ['coalesce', queueUs / 1000],
+    ['run', runUs / 1000],
+  ];
   return {
     runRows,
     steps,
@@ -47,10 +56,8 @@ export function liveTiming(moments: LiveMoments, results: ItemResult[], cache: C
       ['accept', moments.bodyReadMs - moments.arrivedMs],
       ['admit', moments.admittedMs - moments.bodyReadMs],
       ['tokenize', moments.preparedMs - moments.admittedMs],
-      ['enqueue', Math.max(0, waitMs - (queueUs + runUs) / 1000)],
-      ['coalesce', queueUs / 1000],
-      ['run', runUs / 1000],
-      ['respond', moments.respondedMs - moments.answeredMs],
+      ...(ran ? runStages : []),
+      ['respond', moments.respondedMs - (ran ? moments.answeredMs : moments.preparedMs)],
     ],
   };
 }

@@ -60,7 +60,7 @@ export class LiveMetrics {
     this.stages = new HistogramCells(
       {
         name: 'interleave_stage_seconds',
-        help: 'Time in each stage of a live request',
+        help: 'Time in each stage that a live request came to',
         labelNames: ['stage'],
         registers,
       },

@@ -264,6 +264,10 @@ describe('live requests in trouble', () => {
       expect(hit.headers.get('server-timing')).toMatch(/, cache;desc=hit$/);
       expect(await hit.json()).toMatchObject({ outputs: [{ name: 'y', datatype: 'FP32', shape: [1, 2], data: [1, 0.5] }] });
       expect(backend.asked.length).toBe(2);
+      expect(await metric('interleave_stage_seconds_count{stage="run"}')).toMatch(/ 2$/);
+      expect(await metric('interleave_stage_seconds_count{stage="respond"}')).toMatch(/ 3$/);
+      const { model_stats: stats } = (await (await fetch(`${url}/v2/models/echo/stats`)).json()) as { model_stats: object[] };
+      expect(stats).toMatchObject([{ inference_stats: { success: { count: 3 }, compute_infer: { count: 2 } } }]);
       expect(await metric('interleave_response_cache_hits_total{model="echo"}')).toMatch(/ 2$/);
       expect(await metric('interleave_response_cache_misses_total{model="echo"}')).toMatch(/ 4$/);
       expect(await metric('interleave_response_cache_bytes')).toMatch(/ \d+$/);

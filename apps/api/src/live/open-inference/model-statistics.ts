@@ -64,7 +64,7 @@ class Counts {
   readonly fail: DurationStatistic = { count: 0, ns: 0 };
   cacheHits = 0;
   cacheMisses = 0;
-  readonly stageNs = new Map<Stage, number>();
+  readonly stages = new Map<Stage, DurationStatistic>();
   /** Of the model version; what the catalog says of it later may be that it is gone. */
   signature: ModelSignature | null = null;
   /** By rows of the run. */
@@ -83,15 +83,17 @@ export class LiveStatistics {
     catalog.onChange(() => this.forgetGone());
   }
 
-  /** A request that was answered. */
+  /** A request that was answered. One without items, as of tokenize, is no inference. */
   succeeded(prepared: PreparedItems, timing: LiveTiming, results: readonly ItemResult[]): void {
+    if (results.length === 0) return;
     const counts = this.countsOf(prepared);
     counts.lastInferenceMs = Date.now();
     counts.success.count++;
     for (const [stage, ms] of timing.stages) {
       const ns = ms * NS_PER_MS;
+      const ofStage = counts.stages.get(stage) ?? { count: 0, ns: 0 };
       counts.success.ns += ns;
-      counts.stageNs.set(stage, (counts.stageNs.get(stage) ?? 0) + ns);
+      counts.stages.set(stage, { count: ofStage.count + 1, ns: ofStage.ns + ns });
     }
     counts.cacheHits += timing.cache?.hits ?? 0;
     counts.cacheMisses += timing.cache?.misses ?? 0;
@@ -155,10 +157,10 @@ function rowsOf({ inputs }: InferenceItem, signature: ModelSignature | null): nu
 
 function statisticsOf({ name, version }: { name: string; version: string }, counts: Counts): ModelStatistics {
   const { success, fail } = counts;
-  const duration = (...stages: Stage[]): DurationStatistic => ({
-    count: success.count,
-    ns: Math.round(stages.reduce((sum, stage) => sum + (counts.stageNs.get(stage) ?? 0), 0)),
-  });
+  const durations = (...stages: Stage[]): DurationStatistic => {
+    const parts = stages.map((stage) => counts.stages.get(stage) ?? { count: 0, ns: 0 });
+    return { count: Math.max(...parts.map(({ count }) => count)), ns: Math.round(parts.reduce((sum, { ns }) => sum + ns, 0)) };
+  };
   return {
     name,
     version,
@@ -168,10 +170,10 @@ function statisticsOf({ name, version }: { name: string; version: string }, coun
     inference_stats: {
       success: { count: success.count, ns: Math.round(success.ns) },
       fail: { count: fail.count, ns: Math.round(fail.ns) },
-      queue: duration('enqueue', 'coalesce'),
-      compute_input: duration('tokenize'),
-      compute_infer: duration('run'),
-      compute_output: duration('respond'),
+      queue: durations('enqueue', 'coalesce'),
+      compute_input: durations('tokenize'),
+      compute_infer: durations('run'),
+      compute_output: durations('respond'),
       cache_hit: { count: counts.cacheHits, ns: 0 },
       cache_miss: { count: counts.cacheMisses, ns: 0 },
     },
