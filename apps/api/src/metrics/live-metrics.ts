@@ -74,7 +74,7 @@ export class LiveMetrics {
     });
     this.items = new CounterCells({
       name: 'interleave_request_items_total',
-      help: 'Items of live requests that were answered: texts, instances, or a caller’s tensors',
+      help: 'Items of live requests that were answered: texts, instances, or a caller’s tensors; equal texts of a request count once',
       labelNames: ['lane', 'model'],
       registers,
     });
