@@ -22,6 +22,10 @@ describe('client', () => {
     await expect(refusal).rejects.toThrow(/cannot be reached \(ECONNREFUSED\); start a server with `interleave up`/);
   });
 
+  it.each(['foo', '127.0.0.1:8080', 'localhost:8080', 'ftp://host', ''])('says what an address must look like: %p', (url) => {
+    expect(() => new ApiClient({ url })).toThrow(new CliError(`expected an address like http://127.0.0.1:8080 but received "${url}"`));
+  });
+
   it('asks again with the same key when an answer is lost, and while the first request is in work', async () => {
     const keys: unknown[] = [];
     const url = await serve((request, response) => {

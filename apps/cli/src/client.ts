@@ -26,6 +26,7 @@ export interface Server {
 const ONCE_TRIES_MAX = 6;
 const ONCE_RETRY_MS = 250;
 const CONFLICT = 409;
+const HTTP_URL = /^https?:\/\//i;
 
 /** Adds the options of `Server` to a command that talks to one. */
 export function withServer(command: Command): Command {
@@ -41,6 +42,8 @@ export class ApiClient {
   private readonly key: string | null;
 
   constructor({ url, apiKeyFile }: Server) {
+    if (!HTTP_URL.test(url) || !URL.canParse(url))
+      throw new CliError(`expected an address like http://127.0.0.1:8080 but received "${url}"`);
     this.base = url.replace(/\/+$/, '');
     this.key = serverKey(apiKeyFile);
   }
