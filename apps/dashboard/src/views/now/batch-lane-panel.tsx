@@ -7,6 +7,7 @@ import { Meter } from '../../parts/meter';
 import { Panel } from '../../parts/panel';
 import { hrefOf } from '../../route';
 import { meanShares } from '../cpus/cpu-groups';
+import { timeLeftMs } from './time-left';
 
 const BATCHES_SHOWN_MAX = 3;
 /** From here on they are why batches are slow. */
@@ -40,7 +41,7 @@ export function BatchLanePanel({ view }: { view: NodeView }): JSX.Element {
           quantity={{ value: String(batchLane.executors.allowed), unit: `of ${batchLane.executors.all}` }}
           note={limitNote(batchLane)}
         />
-        <Figure label="Time left" quantity={duration(lane?.queueMs ?? null)} note="of all batches, predicted" />
+        <Figure label="Time left" quantity={duration(timeLeftMs(view))} note="of all batches, predicted" />
         <Figure
           label="Chunks"
           quantity={{ value: String(batchLane.chunks?.running ?? '–'), unit: 'running' }}
