@@ -21,15 +21,17 @@ std::int32_t LatencyLimitUs() {
   return limitUs;
 }
 
-TEST(AwakeCpus, IsOffWhenNotWanted) {
-  AwakeCpus cpus(false);
+TEST(AwakeCpus, IsOffWhenNotWantedAndSaysWhy) {
+  AwakeCpus cpus(Lane::kRealtime, false);
   EXPECT_EQ(cpus.tool().state, ToolState::kOff);
+  EXPECT_EQ(cpus.tool().reason, "realtime.awakeMs is 0");
   cpus.Hold();
   cpus.Release();
+  EXPECT_EQ(AwakeCpus(Lane::kBatch, false).tool().reason, "only wanted in the real-time lane");
 }
 
 TEST(AwakeCpus, AsksTheKernelWhileItIsHeldAndEitherWorksOrSaysWhyNot) {
-  AwakeCpus cpus(true);
+  AwakeCpus cpus(Lane::kRealtime, true);
   if (cpus.tool().state != ToolState::kActive) {
     EXPECT_FALSE(cpus.tool().reason.empty());
     return;

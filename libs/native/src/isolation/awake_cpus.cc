@@ -27,9 +27,9 @@ std::string IdleDriver() {
 
 }  // namespace
 
-AwakeCpus::AwakeCpus(bool isWanted) {
+AwakeCpus::AwakeCpus(Lane lane, bool isWanted) {
   if (!isWanted) {
-    tool_ = Off(kTool, "realtime.awakeMs is 0");
+    tool_ = Off(kTool, lane == Lane::kRealtime ? "realtime.awakeMs is 0" : "only wanted in the real-time lane");
     return;
   }
   const std::string driver = IdleDriver();

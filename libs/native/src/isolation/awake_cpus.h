@@ -6,6 +6,7 @@
 
 #include "channel/fd.h"
 #include "isolation/tool.h"
+#include "lane.h"
 
 namespace interleave {
 
@@ -13,8 +14,8 @@ namespace interleave {
 // the process ends. Nothing is asked of CPUs that have work, of either lane. One thread after construction.
 class AwakeCpus {
  public:
-  // `isWanted` false: switched off by the operator.
-  explicit AwakeCpus(bool isWanted);
+  // `isWanted` false: switched off by the operator, or the batch lane.
+  AwakeCpus(Lane lane, bool isWanted);
 
   // What it can do, constant from construction on. Any thread.
   const IsolationTool& tool() const { return tool_; }
