@@ -234,6 +234,15 @@ describe('the verdict', () => {
     expect(verdictOf(quietView({ node })).details[0]?.advice).toMatch(advice);
   });
 
+  it.each([
+    ['without a model', [], 5, /^Put a model into MODELS_DIR/],
+    ['without a model for long', [], 500, /^Put a model into MODELS_DIR/],
+    ['with models that do not load', [model('a', 'failed')], 500, /^Look at the models/],
+  ])('has advice for a node that is not ready, %s', (_name, models, uptimeSeconds, advice) => {
+    const node = { ...quiet.node, uptimeSeconds, notReady: 'no model is placed on the real-time lane' };
+    expect(verdictOf(quietView({ node, models })).details[0]?.advice).toMatch(advice);
+  });
+
   it('names the model where several have goals', () => {
     const models = [
       { ...model('m', 'serving'), goalMs: 80 },

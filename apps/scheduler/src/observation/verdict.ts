@@ -16,6 +16,7 @@ const INFLATION_WATCH = 1.1;
 const STARTING_SECONDS_MAX = 120;
 const LOOP_DELAY_WATCH_MS = 100;
 const LISTED_MAX = 3;
+const NO_MODELS = 'Put a model into MODELS_DIR, or fetch one: interleave models add hf://org/model.';
 
 type Facts = Omit<NodeView, 'verdict'>;
 
@@ -104,7 +105,7 @@ function noRunner(processes: Facts['processes']): VerdictDetail {
   };
 }
 
-function readiness({ node, processes, frontDoor }: Facts): VerdictDetail[] {
+function readiness({ node, processes, frontDoor, models }: Facts): VerdictDetail[] {
   const isStarting = node.uptimeSeconds < STARTING_SECONDS_MAX;
   if (frontDoor === null && processes.some(({ id }) => id.startsWith('api')))
     return [
@@ -115,11 +116,12 @@ function readiness({ node, processes, frontDoor }: Facts): VerdictDetail[] {
       },
     ];
   if (node.notReady === null) return [];
+  const isEmpty = models.length === 0;
   return [
     {
       level: isStarting ? 'watch' : 'bad',
       text: `The node is not ready: ${node.notReady}.`,
-      advice: isStarting ? null : 'Look at the models: what loads for so long, or has failed, says why.',
+      advice: isEmpty ? NO_MODELS : isStarting ? null : 'Look at the models: what loads for so long, or has failed, says why.',
     },
   ];
 }
