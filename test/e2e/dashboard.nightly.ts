@@ -103,6 +103,30 @@ const ROWS = IMAGES === null ? 120_000 : 300_000;
   );
 
   it(
+    'shows the model that was chosen, however long the list is, also from another view',
+    async () => {
+      const detail = page.getByRole('heading', { name: 'langid, version 1' });
+      const isShown = async () => {
+        await detail.waitFor();
+        await until(
+          async () => ((await detail.boundingBox())?.y ?? Infinity) < 300,
+          WAIT_MS,
+          () => 'the model is out of view',
+        );
+      };
+      await page.setViewportSize({ width: 375, height: 300 });
+      await open('models');
+      await page.getByRole('link', { name: 'langid' }).click();
+      await isShown();
+      await open('now');
+      await page.evaluate("location.hash = '#/models/langid%2F1'");
+      await isShown();
+      await page.setViewportSize({ width: 1440, height: 900 });
+    },
+    2 * WAIT_MS,
+  );
+
+  it(
     'pauses a batch, lets it go on, and cancels it after a question',
     async () => {
       const [id = ''] = batches;

@@ -1,5 +1,5 @@
 import type { JSX } from 'preact';
-import { useEffect, useRef } from 'preact/hooks';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import type { NodeSnapshot } from '@app/contracts';
 import { LinkNotice, Waiting } from './frame/link-notice';
 import { TopBar } from './frame/top-bar';
@@ -32,7 +32,8 @@ export function App(): JSX.Element {
   const { title, show: View } = VIEWS[route.view];
   const { snapshot } = live;
   const age = staleMs(live, nowMs);
-  useEffect(() => {
+  // Before the effects of the view, which may scroll to what the route names.
+  useLayoutEffect(() => {
     document.title = `${title} · Interleave`;
     scrollTo(0, 0);
   }, [route.view]);

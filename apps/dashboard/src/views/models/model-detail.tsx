@@ -1,5 +1,5 @@
 import type { JSX } from 'preact';
-import { useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import type { CostTable, InflationStatus, Lane, ModelComparison, ModelLaneView, ModelView } from '@app/contracts';
 import { ago, count, decimal, duration, percent, text, times } from '../../format';
 import { Badge, LaneMark } from '../../parts/badge';
@@ -12,11 +12,17 @@ interface ModelDetailProps {
   tables: CostTable[];
   inflation: InflationStatus[];
   nowMs: number;
+  /** It was chosen, in a list that may be longer than the window: what is said of it comes into view. */
+  isAsked: boolean;
 }
 
-export function ModelDetail({ model, tables, inflation, nowMs }: ModelDetailProps): JSX.Element {
+export function ModelDetail({ model, tables, inflation, nowMs, isAsked }: ModelDetailProps): JSX.Element {
+  const detail = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    if (isAsked) detail.current?.firstElementChild?.scrollIntoView({ block: 'nearest' });
+  }, []);
   return (
-    <div class="model-detail">
+    <div class="model-detail" ref={detail}>
       <Panel title={`${model.name}, version ${model.version}`}>
         {model.problem !== null && <Problem model={model} />}
         <Facts model={model} inflation={inflation} nowMs={nowMs} />

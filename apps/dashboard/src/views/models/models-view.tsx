@@ -43,6 +43,7 @@ export function ModelsView({ snapshot: { view }, route, nowMs }: ViewProps): JSX
           tables={view.costTables.filter(({ model, version }) => model === chosen.name && version === chosen.version)}
           inflation={view.inflation.filter(({ model, version }) => model === chosen.name && version === chosen.version)}
           nowMs={nowMs}
+          isAsked={keyOf(chosen) === route.item}
         />
       )}
     </>
