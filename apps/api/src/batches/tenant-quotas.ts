@@ -59,8 +59,8 @@ export class TenantQuotas {
   }
 }
 
-const WORDS: Record<keyof TenantQuota, { amount: (count: number) => string; remedy: string }> = {
-  fileBytes: { amount: (bytes) => `${byteText(bytes)} of files`, remedy: 'delete files that are no longer needed' },
+const WORDS: Record<keyof TenantQuota, { amount: (count: number, rounding?: 'up' | 'down') => string; remedy: string }> = {
+  fileBytes: { amount: (bytes, rounding) => `${byteText(bytes, rounding)} of files`, remedy: 'delete files that are no longer needed' },
   openBatches: { amount: (count) => `${count} open batches`, remedy: 'wait until one is over' },
   rows: { amount: (count) => `${count} rows in open batches`, remedy: 'wait until a batch is over' },
 };
@@ -70,10 +70,13 @@ function check(tenant: string, key: keyof TenantQuota, { max, more, used }: { ma
   const { amount, remedy } = WORDS[key];
   const where = `access.tenants.${tenant}.quota.${key}`;
   if (more > max)
-    throw new InterleaveError('too_large', `Tenant ${tenant} may have ${amount(max)} (${where}) but this needs ${amount(more)}; split it`);
+    throw new InterleaveError(
+      'too_large',
+      `Tenant ${tenant} may have ${amount(max, 'down')} (${where}) but this needs ${amount(more, 'up')}; split it`,
+    );
   throw new InterleaveError(
     'overloaded',
-    `Tenant ${tenant} may have ${amount(max)} (${where}) and has ${amount(used)}, and this needs ${amount(more)} more; ${remedy}`,
+    `Tenant ${tenant} may have ${amount(max, 'down')} (${where}) and has ${amount(used)}, and this needs ${amount(more, 'up')} more; ${remedy}`,
     { retryAfterSeconds: RETRY_AFTER_SECONDS },
   );
 }

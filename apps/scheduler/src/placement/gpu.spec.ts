@@ -193,7 +193,7 @@ describe('GPU of a partition', () => {
       'more memory than there is',
       [{ id: 'a', gpu: { memory: 60 * GIB } }],
       'mps-running',
-      /^partition "a": gpu\.memory 60\.0 GiB for each of 2 workers, but GPU 0 has 79\.6 GiB; lower it$/,
+      /^partition "a": gpu\.memory 60 GiB for each of 2 workers, but GPU 0 has 79\.6 GiB; lower it$/,
     ],
   ])('is refused with the plan: %s', (_what, partitions, machine, message) => {
     expect(() => plan(machine, partitions)).toThrow(PlacementError);

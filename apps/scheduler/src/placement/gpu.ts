@@ -1,4 +1,4 @@
-import type { GpuPlan, Lane } from '@app/contracts';
+import { byteText, type GpuPlan, type Lane } from '@app/contracts';
 import type { GpuDevice, GpuInventory, MigInstance } from '@app/system';
 import { PlacementError, type GpuConfig, type Partition } from './partition';
 
@@ -140,9 +140,8 @@ function deviceShares({ partition, device }: Claim, mpsRuns: boolean): [Lane, La
 
 function checkSharedMemory({ id, gpu, lanes }: GpuPartition, { index, memoryBytes }: GpuDevice): void {
   if (gpu.memory === undefined || memoryBytes === null || gpu.memory * lanes.length <= memoryBytes) return;
-  const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
   throw new PlacementError(
-    `partition "${id}": gpu.memory ${gib(gpu.memory)} for each of ${lanes.length} workers, but GPU ${index} has ${gib(memoryBytes)}; lower it`,
+    `partition "${id}": gpu.memory ${byteText(gpu.memory, 'up')} for each of ${lanes.length} workers, but GPU ${index} has ${byteText(memoryBytes, 'down')}; lower it`,
   );
 }
 

@@ -1,5 +1,5 @@
 import type { FileConfig } from '@app/config';
-import { LANES, type Lane, type Placement, type PreemptionProof, type WorkerPlan } from '@app/contracts';
+import { byteText, LANES, type Lane, type Placement, type PreemptionProof, type WorkerPlan } from '@app/contracts';
 import { formatCpuList, type GpuInventory, type Topology } from '@app/system';
 import { assignGpus, refusalWithoutGpu, type LaneGpu } from './gpu';
 import { asksForGpu, checkModels, checkThreads, partitionsOf, unknownModels, type PlaceableModel } from './model-assignment';
@@ -109,13 +109,11 @@ const NO_SYSTEM_CPU = 'every CPU is in a partition, so api, runner, Redis and th
 function checkMemory(partitions: readonly Partition[], { memoryBytes }: Topology): void {
   const plannedBytes = partitions.reduce((sum, partition) => sum + (partition.memoryBytes ?? 0), 0);
   if (plannedBytes <= memoryBytes) return;
-  const parts = partitions.flatMap(({ id, memoryBytes: own }) => (own === null ? [] : [`"${id}" ${formatGib(own)}`]));
+  const parts = partitions.flatMap(({ id, memoryBytes: own }) => (own === null ? [] : [`"${id}" ${byteText(own)}`]));
   throw new PlacementError(
-    `memory of the partitions: ${parts.join(', ')}, in all ${formatGib(plannedBytes)}, but this process may use ${formatGib(memoryBytes)} (machine or cgroup limit); lower some`,
+    `memory of the partitions: ${parts.join(', ')}, in all ${byteText(plannedBytes, 'up')}, but this process may use ${byteText(memoryBytes, 'down')} (machine or cgroup limit); lower some`,
   );
 }
-
-export const formatGib = (bytes: number): string => `${Number((bytes / 2 ** 30).toFixed(1))} GiB`;
 
 function unservedLanes(partitions: readonly Partition[]): string[] {
   const isServed = (lane: Lane): boolean => partitions.some(({ lanes }) => lanes.includes(lane));

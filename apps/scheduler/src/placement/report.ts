@@ -1,14 +1,13 @@
-import { runsAtOnce, type GpuPlan, type WorkerModelPlan, type WorkerPlan } from '@app/contracts';
+import { byteText, runsAtOnce, type GpuPlan, type WorkerModelPlan, type WorkerPlan } from '@app/contracts';
 import { formatCpuList } from '@app/system';
 import { drawCpus, LETTERS } from './drawing';
-import { formatGib } from './placement';
 import type { NodePlan } from './plan-node';
 
 /** The plan for people: the CPUs, then partitions with their workers and models, then warnings. */
 export function planReport(plan: NodePlan, colours: boolean): string {
   const { topology, systemCpus } = plan;
   const { online, effective, memoryBytes } = topology;
-  const machine = `${effective.length} usable CPUs (${formatCpuList(effective)}) of ${online.length} online, ${formatGib(memoryBytes)} of memory`;
+  const machine = `${effective.length} usable CPUs (${formatCpuList(effective)}) of ${online.length} online, ${byteText(memoryBytes)} of memory`;
   return [
     machine,
     '',
@@ -22,7 +21,7 @@ export function planReport(plan: NodePlan, colours: boolean): string {
 
 function partitionLines({ placement }: NodePlan): string[] {
   return placement.partitions.flatMap(({ id, class: partitionClass, cpus, memoryBytes }, index) => [
-    `${LETTERS[index]}  ${id}: ${partitionClass}, CPU ${formatCpuList(cpus)}${memoryBytes === null ? '' : `, memory ${formatGib(memoryBytes)}`}`,
+    `${LETTERS[index]}  ${id}: ${partitionClass}, CPU ${formatCpuList(cpus)}${memoryBytes === null ? '' : `, memory ${byteText(memoryBytes)}`}`,
     ...placement.workers.filter(({ partitionId }) => partitionId === id).map(workerLine),
   ]);
 }
@@ -39,5 +38,5 @@ function modelWords({ name, version, executorThreads }: WorkerModelPlan, executo
 
 function gpuWords({ sharing, name, uuid, memoryBytes, threadPercent }: GpuPlan): string {
   const share = sharing === 'mps' ? `, MPS share ${threadPercent ?? 100} %` : '';
-  return `${name} (${uuid}${share}${memoryBytes === null ? '' : `, memory ${formatGib(memoryBytes)}`})`;
+  return `${name} (${uuid}${share}${memoryBytes === null ? '' : `, memory ${byteText(memoryBytes)}`})`;
 }

@@ -83,7 +83,7 @@ export class RepositoryCommands {
     const { memoryMax } = this.options.config.repository;
     if (memoryMax === undefined || !own.some(({ isToLoad, isEvicted }) => isToLoad && isEvicted)) return [];
     const bytes = own.reduce((sum, { entry }) => sum + modelFileBytes(entry?.manifest?.modelPath ?? null), 0);
-    const needed = `repository.memoryMax is ${byteText(memoryMax)}, and what was to be loaded has ${byteText(bytes)}; raise it`;
+    const needed = `repository.memoryMax is ${byteText(memoryMax, 'down')}, and what was to be loaded has ${byteText(bytes, 'up')}; raise it`;
     return [own.length === 1 ? needed : `${needed}, or write "versions: { policy: latest, keep: 1 }" into the model's release.yaml`];
   }
 

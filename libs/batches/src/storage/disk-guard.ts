@@ -26,8 +26,8 @@ export class DiskGuard {
   async refusal(bytes: number): Promise<string | null> {
     const free = await this.measure(this.directory);
     if (free - bytes >= this.freeBytesMin) return null;
-    const needed = bytes === 0 ? '' : `${byteText(bytes)} needed and `;
-    return `${byteText(free)} free on the disk of ${this.directory}, ${needed}${byteText(this.freeBytesMin)} kept free`;
+    const needed = bytes === 0 ? '' : `${byteText(bytes, 'up')} needed and `;
+    return `${byteText(free, 'down')} free on the disk of ${this.directory}, ${needed}${byteText(this.freeBytesMin)} kept free`;
   }
 }
 
