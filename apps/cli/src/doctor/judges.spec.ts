@@ -176,6 +176,14 @@ describe('running node', () => {
     expect(judgeRunning(null)).toEqual([]);
   });
 
+  it('names the tools that are off', () => {
+    const executors = [executor(tool('active'), tool('off', 'awakeMs is 0')), executor(tool('off', 'awakeMs is 0'))];
+    const worker: RunningNode['workers'][number] = { id: 'w', lane: 'batch', memory, isolation: [], executors };
+    expect(judgeRunning(node({ workers: [worker] })).at(-1)).toMatchObject({
+      detail: 'no tool is unavailable on 2 executors of 1 workers; off: batch scheduling-class: awakeMs is 0',
+    });
+  });
+
   it.each([
     [
       'all ready',

@@ -47,17 +47,20 @@ function judgeMemory({ workers }: RunningNode): Finding {
   );
 }
 
-/** Each tool that some worker or executor lacks, once for each lane, with the reason. */
+/** Each tool that some worker or executor lacks, once for each lane, with the reason; where none does, those that are not wanted. */
 function judgeIsolation({ workers, runner }: RunningNode): Finding {
   const lacking = new Set<string>();
+  const off = new Set<string>();
   const judge = (owner: string, tools: IsolationTool[]): void => {
     for (const { tool, state, reason } of tools)
-      if (state === 'unavailable') lacking.add(`${owner} ${tool}: ${reason ?? 'unknown reason'}`);
+      if (state !== 'active') (state === 'off' ? off : lacking).add(`${owner} ${tool}${reason === null ? '' : `: ${reason}`}`);
   };
   for (const { lane, isolation, executors } of workers) judge(lane, [...isolation, ...executors.flatMap((executor) => executor.isolation)]);
   judge('runner', runner);
   const executors = workers.reduce((sum, worker) => sum + worker.executors.length, 0);
-  if (lacking.size === 0) return ok('isolation', `all tools are active on ${executors} executors of ${workers.length} workers`);
+  const notWanted = off.size === 0 ? '' : `; off: ${[...off].join('; ')}`;
+  if (lacking.size === 0)
+    return ok('isolation', `no tool is unavailable on ${executors} executors of ${workers.length} workers${notWanted}`);
   return degraded(
     'isolation',
     [...lacking].join('; '),

@@ -21,7 +21,8 @@ export function laneModels(config: Pick<Config, 'modelsDir' | 'realtime' | 'batc
     return { models: [], entries: [], warnings: [`MODELS_DIR ${config.modelsDir} does not exist, so there is no model to serve`] };
   }
   const entries = scanRepository(config.modelsDir);
-  const found: LaneModels = { models: [], entries, warnings: [] };
+  const warnings = entries.length === 0 ? [`MODELS_DIR ${config.modelsDir} has no model to serve`] : [];
+  const found: LaneModels = { models: [], entries, warnings };
   for (const { name, version, manifest, reason, fingerprint } of entries) {
     if (manifest === null) found.warnings.push(`model ${name} version ${version} cannot be served: ${reason}`);
     else if (hasFile(manifest))
