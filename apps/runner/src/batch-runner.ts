@@ -402,7 +402,9 @@ export class BatchRunner {
 
   private explainPutBack({ batchId, chunkIndex }: ChunkPayload, error: Error): void {
     this.options.metrics.chunk('put_back');
-    this.context.log.warn({ batch_id: batchId, chunk: chunkIndex, err: error }, 'chunk put back; it will be retried');
+    // That one is meant: the lane is paused, or the process ends.
+    const [level, why] = error instanceof ChunkPutBack ? (['info', {}] as const) : (['warn', { err: error }] as const);
+    this.context.log[level]({ batch_id: batchId, chunk: chunkIndex, ...why }, 'chunk put back; it will be retried');
   }
 
   /** Feeds once after whatever asked for it in the meantime. */
