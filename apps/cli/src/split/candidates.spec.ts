@@ -44,4 +44,14 @@ describe('findCuts', () => {
     b.output('z', 'FP32', DIMS, second);
     expect(carried(b)).toEqual([[first], [], [second]]);
   });
+
+  it('does not cut where all since the last output is cheap', () => {
+    const b = new GraphBuilder('two ways, a cheap start of the second one');
+    const x = b.input('x', 'FP32', DIMS);
+    const first = b.op('Tanh', [x]);
+    b.output('y', 'FP32', DIMS, first);
+    const second = b.op('Softmax', [b.op('Abs', [x])]);
+    b.output('z', 'FP32', DIMS, second);
+    expect(carried(b)).toEqual([[first], [], [second]]);
+  });
 });

@@ -56,15 +56,14 @@ export function findCuts({ graph, nodes, totalUs }: Profile, { original, axes, r
   const cuts: Cut[] = [];
   const live = new Map<string, CarriedValue | null>();
   let us = 0;
-  let givesOutput = false;
   for (const [after, { node, us: own }] of nodes.slice(0, -1).entries()) {
     us += own;
-    givesOutput ||= node.outputs.some((name) => published.has(name));
     for (const name of node.outputs) if ((lastUses.get(name) ?? -1) > after && !repeated.isCheap(name)) live.set(name, carried(name));
     for (const name of [...node.inputs, ...node.outputs]) if (!given.has(name) && (lastUses.get(name) ?? -1) <= after) live.delete(name);
     const values = [...live.values()];
-    // What is made up to here may all be cheap; then a stage would give nothing.
-    if (values.every((value) => value !== null) && (values.length > 0 || givesOutput))
+    // What is made up to here may all be cheap; then a stage would give nothing, but for an output that has just been made.
+    const givesSomething = values.length > 0 || node.outputs.some((name) => published.has(name));
+    if (givesSomething && values.every((value) => value !== null))
       cuts.push({ after, us, values, bytes: values.reduce((sum, value) => sum + value.bytes, 0) });
   }
   return cuts;
