@@ -51,7 +51,7 @@ export class LiveMetrics {
     this.seconds = new HistogramCells(
       {
         name: 'interleave_request_seconds',
-        help: 'Time from the headers of a request to the end of its answer',
+        help: 'Time from the headers of a request to the end of its answer, but for those without items, as of tokens',
         labelNames: ['lane', 'model'],
         registers,
       },
@@ -113,6 +113,8 @@ export class LiveMetrics {
     if (timing !== null) this.items.of(lane, model).inc(timing.items);
     this.tiers.of(request.tier).inc();
     if (request.errorCode !== null) this.refused.of(lane, request.errorCode).inc();
+    // Tokens alone are there so soon that a model beside them would seem fast.
+    if (timing?.items === 0) return;
     const seconds = (performance.now() - request.arrivedMs) / 1000;
     this.seconds.of(lane, model).observe(seconds, traceId ? { trace_id: traceId } : null);
   }

@@ -206,6 +206,7 @@ describe('a canary', () => {
     expect(figures()).toMatchObject({ requests: 1, errors: 0, stableRequests: 2, stableErrors: 1 });
     expect(figures()?.p99Ratio).toBeGreaterThan(0);
   });
+
   it('is not judged by what came of its former files', async () => {
     await place({ rollback: { ...RULES, minAgreement: 0.999 } });
     let open = (): void => undefined;

@@ -176,7 +176,10 @@ describe('mirrored requests', () => {
           { name: 'attention_mask', datatype: 'INT64', shape: [1, 3], data: [1, 1, 1] },
         ],
       });
-    const statistics = async () => (await fetch(`${url}/v2/models/${ENCODER}/versions/1/stats`)).json();
+    const statistics = async () => [
+      await (await fetch(`${url}/v2/models/${ENCODER}/versions/1/stats`)).json(),
+      /^interleave_request_seconds_count.*$/m.exec(await (await fetch(`${url}/metrics`)).text())?.[0],
+    ];
     const before = await statistics();
     await post('/v1/tokenize', { model: ENCODER, input: ['nothing runs'] });
     expect(await statistics()).toEqual(before);

@@ -140,7 +140,7 @@ export class Releases implements OnApplicationShutdown {
     const { call, prepared, body, cache } = answer;
     if (state === null || call.lane !== 'realtime') return;
     if (by === 'canary') {
-      trial?.count();
+      if (prepared.items.length > 0) trial?.count();
       this.metrics.canaryRequest(prepared, 'answered');
     }
     // A version that has kept no answers yet is not slower for that.
