@@ -53,12 +53,24 @@ describe('versions of a model with a release.yaml', () => {
       node.commands['/releases/decide']?.({ name: 'm', action, version, reason: 'by hand', by: 'command' });
     decide('rollback', '2');
     expect(release()?.labels).toEqual({ stable: '1' });
-    expect(() => decide('rollback', '1')).toThrow(/on trial or were rolled back; .*interleave models promote m --model-version 3$/);
+    expect(() => decide('rollback', '1')).toThrow(
+      /on trial, were rolled back or do not serve; .*interleave models promote m --model-version 3$/,
+    );
     expect(release()?.labels).toEqual({ stable: '1' });
     decide('promote', '3');
     decide('rollback', '1');
     expect(release()?.labels).toEqual({ stable: '3' });
     expect(() => decide('rollback', '3')).toThrow(/promote m --model-version 2$/);
+  });
+
+  it('takes back no version where the one that would be stable does not serve', async () => {
+    const release = 'labels: { stable: 1 }\ncanary: { version: 2, percent: 5 }';
+    await begin({}, { ...three, 'm/1/model.yaml': 'task: none such', 'm/release.yaml': release });
+    await until(() => states().slice(1).join() === 'serving,serving');
+    const rollback = { name: 'm', action: 'rollback', version: '2', reason: 'by hand', by: 'command' };
+    expect(() => node.commands['/releases/decide']?.(rollback)).toThrow(
+      /the others are on trial, were rolled back or do not serve; promote another one first/,
+    );
   });
 
   it('waits for a stable version that is loaded for whoever asks', async () => {

@@ -86,8 +86,9 @@ export class ModelReleases {
     const stable = this.placeOne(name, versions, this.decisions.with(name, this.fileOf(name).hash, decision))?.labels['stable'] ?? '';
     if (stable !== decision.version && [...versions.servingOf(name), ...versions.awaitedOf(name)].includes(stable)) return;
     throw new Error(
-      `no version of ${name} can answer in place of ${decision.version}: the others are on trial or were rolled back; ` +
-        `promote one of them first: interleave models promote ${name} --model-version ${other}`,
+      `no version of ${name} can answer in place of ${decision.version}: ` +
+        'the others are on trial, were rolled back or do not serve; ' +
+        `promote another one first: interleave models promote ${name} --model-version ${other}`,
     );
   }
 
