@@ -12,6 +12,12 @@ describe('a failure in plain words', () => {
     [`Fatal error: com.acme::Foo(-1) is not a registered function/op`, 'The model uses an operator that this ONNX Runtime does not have.'],
     [`${RUNTIME} std::bad_alloc`, 'There was not enough memory to load the model.'],
     [`open file "/srv/m/1/model.onnx_data" fail: No such file or directory`, 'A file with weights that belongs to the model is missing.'],
+    [`/srv/gpu/tokenizer.json: EACCES: permission denied, open '/srv/gpu/tokenizer.json'`, 'A file of the model may not be read.'],
+    [
+      'CUDNN failure 4: CUDNN_STATUS_INTERNAL_ERROR ; GPU=0 ; file=/onnxruntime_src/cuda/cuda_call.cc ; line=52 ; expr=cudnnCreate(&handle)',
+      'The model could not be loaded on the GPU.',
+    ],
+    ['CUBLAS failure 3: the resource could not be had', 'The model could not be loaded on the GPU.'],
     [`${RUNTIME} something unheard of`, 'The model could not be loaded; the words of the runtime say why.'],
   ])('%s', (raw, problem) => {
     expect(plainFailure(raw)).toEqual({ problem, rawProblem: raw });

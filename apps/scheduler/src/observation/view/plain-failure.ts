@@ -18,11 +18,14 @@ const SENTENCES: readonly (readonly [pattern: RegExp, sentence: string])[] = [
     'The model uses an operator that this ONNX Runtime does not have.',
   ],
   [/bad_alloc|out of memory|failed to allocate|cannot allocate|memory limit/i, 'There was not enough memory to load the model.'],
-  [/\bcuda\b|\bcudnn\b|\bgpu\b/i, 'The model could not be loaded on the GPU.'],
   [/permission denied|EACCES/i, 'A file of the model may not be read.'],
+  [/\bcuda\b|\bcu\w+ failure\b|\bgpu\b/i, 'The model could not be loaded on the GPU.'],
 ];
-/** ONNX Runtime's own words: names and files of C++, and "Load model from … failed:". All else is said by this project, for people. */
-const TOOL_WORDS = /::|\.(?:cc|cpp|h):\d+|\bfail(?:ed)?:/;
+/**
+ * Names and files of C++ and "Load model from … failed:" of ONNX Runtime, "CUDNN failure 4" of CUDA, "EACCES: permission denied" of Node.
+ * All else is said by this project, for people.
+ */
+const TOOL_WORDS = /::|\.(?:cc|cpp|h)\b|\bfail(?:ed)?:|\bCU\w+ failure\b|\bE[A-Z]{2,}: /;
 
 /** In one sentence what is wrong, and the whole text apart from it. */
 export function plainFailure(raw: string): PlainFailure {
