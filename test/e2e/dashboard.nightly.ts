@@ -105,22 +105,23 @@ const ROWS = IMAGES === null ? 120_000 : 300_000;
   it(
     'shows the model that was chosen, however long the list is, also from another view',
     async () => {
-      const detail = page.getByRole('heading', { name: 'langid, version 1' });
-      const isShown = async () => {
-        await detail.waitFor();
-        await until(
-          async () => ((await detail.boundingBox())?.y ?? Infinity) < 300,
-          WAIT_MS,
-          () => 'the model is out of view',
-        );
+      const detail = page.getByRole('heading', { name: /, version 1$/ });
+      const isInView = async () => ((await detail.boundingBox())?.y ?? Infinity) < 300;
+      const isShown = async (model: string) => {
+        await detail.and(page.getByRole('heading', { name: `${model}, version 1` })).waitFor();
+        await until(isInView, WAIT_MS, () => `${model} is out of view`);
       };
       await page.setViewportSize({ width: 375, height: 300 });
       await open('models');
-      await page.getByRole('link', { name: 'langid' }).click();
-      await isShown();
+      const shownFirst = ((await detail.textContent()) ?? '').replace(', version 1', '');
+      expect(await isInView()).toBe(false);
+      await page.getByRole('link', { name: shownFirst, exact: true }).click();
+      await isShown(shownFirst);
+      await page.getByRole('link', { name: 'langid', exact: true }).click();
+      await isShown('langid');
       await open('now');
       await page.evaluate("location.hash = '#/models/langid%2F1'");
-      await isShown();
+      await isShown('langid');
       await page.setViewportSize({ width: 1440, height: 900 });
     },
     2 * WAIT_MS,

@@ -20,7 +20,7 @@ export function ModelDetail({ model, tables, inflation, nowMs, isAsked }: ModelD
   const detail = useRef<HTMLDivElement>(null);
   useEffect(() => {
     if (isAsked) detail.current?.firstElementChild?.scrollIntoView({ block: 'nearest' });
-  }, []);
+  }, [isAsked]);
   return (
     <div class="model-detail" ref={detail}>
       <Panel title={`${model.name}, version ${model.version}`}>
