@@ -109,8 +109,13 @@ export interface LaneView {
   errorsPerSecond: number | null;
   /** Items that wait in the workers. */
   queueItems: number;
-  /** Predicted time until what waits and runs now is done; of the batch lane all rows of batches that this node owns. */
+  /**
+   * Predicted time until what waits and runs now is done; of the batch lane until the last batch that this node owns ends, without those
+   * that are paused.
+   */
   queueMs: number | null;
+  /** There are batches without a prediction beside those of `queueMs`: it may take longer. */
+  queueMsIsLeast: boolean;
   /** Share of the tokens run that was padding. */
   paddingShare: number | null;
   /** Over the last minute: what the verdict is made of. `overShare`: of those refused, whose tenant was over its own share. */

@@ -29,7 +29,7 @@ describe('the screen of a node', () => {
   it('shows lanes, CPUs, batches and events with their units', () => {
     const text = draw({}, 140);
     expect(text).toMatch(/live +148 +212 +6\.2 ms +13\.9 ms +18\.1 ms +80 ms +3 = 4\.7 ms +0 +8 % {2}▁▃▆█/);
-    expect(text).toMatch(/batch +0 +934 +– +– +– +– +768 = 7 min/);
+    expect(text).toMatch(/batch +0 +934 +– +– +– +– +768 ≥ 7 min/);
     expect(text).toMatch(/ 0 {2}█{10}▓{20}▒{2}·{8} +25 % +50 %/);
     expect(text).toMatch(/▸ batch_one +60 % +█{10}░{6} +20,000 +200 +701 +12 s +8 s and 15 s/);
     expect(text).toMatch(/▲ paused by request/);

@@ -67,10 +67,13 @@ const COLUMNS: readonly Column<LaneView>[] = [
   { title: 'P95', rank: 5, isRight: true, cell: ({ p95Ms }) => milliseconds(p95Ms) },
   { title: 'P99', rank: 1, isRight: true, cell: (lane) => p99Span(lane) },
   { title: 'GOAL', rank: 3, isRight: true, cell: ({ goal }) => milliseconds(goal?.goalMs ?? null) },
-  { title: 'QUEUE', rank: 3, isRight: true, cell: ({ queueItems, queueMs }) => `${number(queueItems)} = ${milliseconds(queueMs)}` },
+  { title: 'QUEUE', rank: 3, isRight: true, cell: (lane) => queueText(lane) },
   { title: 'REFUSED/S', rank: 2, isRight: true, cell: ({ refusedPerSecond }) => number(refusedPerSecond) },
   { title: 'PADDING', rank: 6, isRight: true, cell: ({ paddingShare }) => percent(paddingShare) },
 ];
+
+const queueText = ({ queueItems, queueMs, queueMsIsLeast }: LaneView): string =>
+  `${number(queueItems)} ${queueMsIsLeast ? '≥' : '='} ${milliseconds(queueMs)}`;
 
 function p99Span({ p99Ms, goal }: LaneView): Span {
   const isLate = goal !== null && goal.p99Ms > goal.goalMs;

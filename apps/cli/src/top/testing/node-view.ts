@@ -14,6 +14,7 @@ const lane = (changes: Partial<LaneView>): LaneView => ({
   errorsPerSecond: 0,
   queueItems: 3,
   queueMs: 4.7,
+  queueMsIsLeast: false,
   paddingShare: 0.08,
   minute: { requests: 8_892, p99Ms: 18.4, refused: 0, overShare: 0 },
   goal: { model: 'encoder', goalMs: 80, p99Ms: 18.4 },
@@ -51,7 +52,7 @@ export function nodeView(changes: Partial<NodeView> = {}): NodeView {
       eventLoopDelayMs: 1.8,
     },
     verdict: { level: 'ok', text: 'Live is fine: p99 18 ms of 80 ms goal. Batch lane uses 61 % of the idle CPU.', details: [] },
-    lanes: [lane({}), { ...idle, rowsPerSecond: 934, queueItems: 768, queueMs: 412_000 }],
+    lanes: [lane({}), { ...idle, rowsPerSecond: 934, queueItems: 768, queueMs: 412_000, queueMsIsLeast: true }],
     inflation: [],
     changes: [],
     cpus: [0, 1].map((cpu) => ({

@@ -7,7 +7,6 @@ import { Meter } from '../../parts/meter';
 import { Panel } from '../../parts/panel';
 import { hrefOf } from '../../route';
 import { meanShares } from '../cpus/cpu-groups';
-import { timeLeftMs } from './time-left';
 
 const BATCHES_SHOWN_MAX = 3;
 /** From here on they are why batches are slow. */
@@ -41,7 +40,11 @@ export function BatchLanePanel({ view }: { view: NodeView }): JSX.Element {
           quantity={{ value: String(batchLane.executors.allowed), unit: `of ${batchLane.executors.all}` }}
           note={limitNote(batchLane)}
         />
-        <Figure label="Time left" quantity={duration(timeLeftMs(view))} note="of all batches, predicted" />
+        <Figure
+          label="Time left"
+          quantity={duration(lane?.queueMs ?? null)}
+          note={lane?.queueMsIsLeast ? 'at least: some batches are not predicted yet' : 'of all batches, predicted'}
+        />
         <Figure
           label="Chunks"
           quantity={{ value: String(batchLane.chunks?.running ?? '–'), unit: 'running' }}

@@ -12,6 +12,7 @@ export const lane = (name: LaneView['lane'], more: Partial<LaneView> = {}): Lane
   errorsPerSecond: 0,
   queueItems: 0,
   queueMs: 0,
+  queueMsIsLeast: false,
   paddingShare: null,
   minute: { requests: 0, p99Ms: null, refused: 0, overShare: 0 },
   goal: null,

@@ -35,7 +35,7 @@ export function laneViews(sample: Sample, windows: LaneWindows): LaneView[] {
       rowsPerRun: rounded(ratio(seconds.grown('interleave_run_rows_sum', { lane }), seconds.grown('interleave_run_rows_count', { lane }))),
       ...(sample.api === null ? NOT_COUNTED : requestsOf(lane, windows, sample.scheduler.placement.workers)),
       queueItems: queueItemsOf(sample, lane),
-      queueMs: rounded(lane === 'realtime' ? liveQueueMs(sample) : batchQueueMs(sample)),
+      ...(lane === 'realtime' ? liveQueue(sample) : batchQueue(sample)),
       paddingShare: rounded(paddingShare(seconds, { lane })),
     };
   });
@@ -101,11 +101,16 @@ const queueItemsOf = ({ workers }: Sample, lane: Lane): number =>
     .filter((worker) => worker?.lane === lane)
     .reduce((sum, worker) => sum + (worker?.queue ?? []).reduce((items, { waitingItems }) => items + waitingItems, 0), 0);
 
-/** As the API predicts it for those that it admits. */
-const liveQueueMs = ({ metrics }: Sample): number | null => metrics.max('interleave_live_backlog_ms');
+type Queue = Pick<LaneView, 'queueMs' | 'queueMsIsLeast'>;
 
-/** All executors of the lane together; live requests take time from them, so it is the least. */
-function batchQueueMs({ runner, scheduler }: Sample): number | null {
-  const executors = scheduler.placement.workers.filter(({ lane }) => lane === 'batch').reduce((sum, { cpus }) => sum + cpus.length, 0);
-  return runner === null || executors === 0 ? null : (runner.backlogSeconds * 1000) / executors;
+/** As the API predicts it for those that it admits. */
+const liveQueue = ({ metrics }: Sample): Queue => ({ queueMs: rounded(metrics.max('interleave_live_backlog_ms')), queueMsIsLeast: false });
+
+/** As the batches themselves predict it. */
+function batchQueue({ runner }: Sample): Queue {
+  if (runner?.batches.length === 0) return { queueMs: 0, queueMsIsLeast: false };
+  const open = (runner?.batches ?? []).filter(({ paused }) => paused === null);
+  const seconds = open.map(({ secondsLeft }) => secondsLeft).filter((left) => left !== null);
+  if (seconds.length === 0) return { queueMs: null, queueMsIsLeast: false };
+  return { queueMs: Math.max(...seconds) * 1_000, queueMsIsLeast: seconds.length < open.length };
 }

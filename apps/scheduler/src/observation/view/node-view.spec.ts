@@ -191,7 +191,7 @@ describe('the view of a node', () => {
       minute: { requests: 40, refused: 4, overShare: 3 },
       goal: { model: 'm', goalMs: 80, p99Ms: 9.9 },
     });
-    expect(view.lanes[1]).toMatchObject({ rowsPerSecond: 5, rowsPerRun: 5, paddingShare: 0.25, queueItems: 5, queueMs: 4_000 });
+    expect(view.lanes[1]).toMatchObject({ rowsPerSecond: 5, rowsPerRun: 5, paddingShare: 0.25, queueItems: 5, queueMs: 3_000 });
     expect(view.models).toMatchObject([
       { name: 'broken', state: 'failed', problem: 'The model file is damaged, or is no ONNX file.', rawProblem: broken.reason, lanes: [] },
       {
@@ -269,6 +269,26 @@ describe('the view of a node', () => {
     expect(view.lanes[0]).toMatchObject({ queueItems: 0, queueMs: null });
     expect(view.lanes[0]).toMatchObject({ requestsPerSecond: null, p99Ms: null, refusedPerSecond: null, minute: null, goal: null });
     expect(historyPoint(view).values[HISTORY_SERIES.indexOf('liveRequestsPerSecond')]).toBeNull();
+  });
+
+  describe('the time left of all batches', () => {
+    const [open] = runner.batches;
+    const batch = (secondsLeft: number | null, paused: string | null = null) => ({ ...open!, secondsLeft, paused });
+    const many = Array.from({ length: 100 }, () => batch(40));
+    it.each([
+      ['is that of the batch that ends last', [batch(40), batch(94)], 94_000, false],
+      ['is also that of a batch that is not shown', [...many, batch(94)], 94_000, false],
+      ['is none where no batch is open', [], 0, false],
+      ['leaves out those that are paused', [batch(40), batch(null, 'by an operator')], 40_000, false],
+      ['is the least where one is not predicted yet', [batch(40), batch(null)], 40_000, true],
+      ['is not known where none is predicted yet', [batch(null)], null, false],
+      ['is not known where all are paused', [batch(40, 'by an operator')], null, false],
+    ])('%s', async (_name, batches, queueMs, queueMsIsLeast) => {
+      const view = await viewAt(107_000, { runner: { ...runner, batches } });
+      expect(view.lanes[1]).toMatchObject({ queueMs, queueMsIsLeast });
+    });
+    it('is not known where the runner is away', async () =>
+      expect((await viewAt(107_000, { runner: null })).lanes[1]).toMatchObject({ queueMs: null, queueMsIsLeast: false }));
   });
 
   it('says what it leaves out', async () => {
