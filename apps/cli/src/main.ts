@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { ConfigError } from '@app/config';
+import { InterleaveError } from '@app/contracts';
 import { CliError } from './cli-error';
 
 /** By name, in the order of the help. Each is loaded when it is asked for: all of them take a quarter of a second. */
@@ -33,8 +34,8 @@ async function main(): Promise<void> {
 }
 
 main().catch((error: Error) => {
-  process.stderr.write(
-    `interleave: ${error instanceof CliError || error instanceof ConfigError ? error.message : (error.stack ?? error.message)}\n`,
-  );
+  const isExpected =
+    error instanceof CliError || error instanceof ConfigError || (error instanceof InterleaveError && error.code !== 'internal');
+  process.stderr.write(`interleave: ${isExpected ? error.message : (error.stack ?? error.message)}\n`);
   process.exitCode = 1;
 });

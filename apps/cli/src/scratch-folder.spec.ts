@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { inScratchFolder, removeOnSignal, removeScratchFolder } from './scratch-folder';
@@ -20,6 +20,19 @@ describe('a scratch folder', () => {
     const failed = await failing.catch((error: Error) => error.message);
     expect([folder, other, failed].map((path) => existsSync(path ?? '/'))).toEqual([false, false, false]);
     expect(process.listenerCount('SIGTERM')).toBe(before);
+  });
+
+  it('is not named in errors about what is linked there', async () => {
+    const failing = inScratchFolder('test', (outer) => {
+      symlinkSync('/models/bert', join(outer, 'model'));
+      symlinkSync('/models/other', join(outer, 'model-2'));
+      return inScratchFolder('test', (inner) => {
+        mkdirSync(join(inner, 'below'));
+        symlinkSync(join(outer, 'model', '1'), join(inner, 'below', '1'));
+        return Promise.reject(new Error(`${inner}/below/1/model.onnx beside "${outer}/model-2"`));
+      });
+    });
+    await expect(failing).rejects.toThrow('/models/bert/1/model.onnx beside "/models/other"');
   });
 
   it.each([

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -6,14 +6,29 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 /** What a signal removes before it ends the process. */
 const folders = new Set<string>();
 
-/** Runs `use` with a folder of its own, which goes afterwards, also when a signal ends the process. */
+/**
+ * Runs `use` with a folder of its own, which goes afterwards, also when a signal ends the process. Messages of its errors name
+ * linked files where they really lie.
+ */
 export async function inScratchFolder<T>(name: string, use: (folder: string) => Promise<T>): Promise<T> {
   const folder = makeScratchFolder(name);
   try {
     return await use(folder);
+  } catch (error) {
+    if (error instanceof Error) error.message = withRealPaths(error.message, folder);
+    throw error;
   } finally {
     removeScratchFolder(folder);
   }
+}
+
+/** The text with what links in the folder lead to in place of the links: the folder is gone when somebody reads it. */
+export function withRealPaths(text: string, folder: string): string {
+  const links = readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isSymbolicLink())
+    .map(({ parentPath, name }) => join(parentPath, name))
+    .sort((a, b) => b.length - a.length); // "…/model-2" before "…/model"
+  return links.reduce((told, link) => told.replaceAll(link, () => readlinkSync(link)), text);
 }
 
 /** The caller removes it; a signal does so too. */

@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { loadConfig } from '@app/config';
 import { isModel, scanRepository } from '@app/models';
 import { CliError } from '../cli-error';
-import { checkModel, type ModelCheck } from '../models-check/check-model';
+import { checkModel, linksResolved, type ModelCheck } from '../models-check/check-model';
 import { samplesPath } from '../models-check/samples';
 import { inScratchFolder } from '../scratch-folder';
 import { table } from '../table';
@@ -24,18 +24,19 @@ export function addModelsCheckCommand(models: Command): void {
 }
 
 async function check(dir: string, { json = false, record = false }: { json?: boolean; record?: boolean }): Promise<void> {
-  const checks = await inRepository(resolve(dir), (modelsDir) => checkAll(modelsDir, record));
+  const checks = await checkFolder(resolve(dir), record);
   if (checks.length === 0) throw new CliError(`${dir} holds no model; expected a folder as MODELS_DIR, or that of one model`);
   console.log(json ? JSON.stringify({ ok: checks.every(({ ok }) => ok), models: checks }, null, 2) : report(checks));
   if (!checks.every(({ ok }) => ok)) process.exitCode = EXIT_CODE_FAILED;
 }
 
 /** The folder of one model becomes a repository of one. */
-async function inRepository<T>(dir: string, use: (modelsDir: string) => Promise<T>): Promise<T> {
-  if (!isModelFolder(dir)) return use(dir);
-  return inScratchFolder('models', (folder) => {
+async function checkFolder(dir: string, records: boolean): Promise<ModelCheck[]> {
+  if (!isModelFolder(dir)) return checkAll(dir, records);
+  return inScratchFolder('models', async (folder) => {
     symlinkSync(dir, join(folder, basename(dir)));
-    return use(folder);
+    const checks = await checkAll(folder, records);
+    return checks.map((found) => linksResolved(found, folder));
   });
 }
 

@@ -44,6 +44,12 @@ describe('the check of a model', () => {
     });
   });
 
+  it('names the file that cannot be used where it lies', async () => {
+    buildModels(root, ['classifier']);
+    writeFileSync(join(root, 'classifier/model.onnx'), '{"');
+    expect((await check()).reason).toContain(join(root, 'classifier/model.onnx'));
+  });
+
   it('gives runs of several threads the CPUs that they need', async () => {
     buildModels(root, ['classifier']);
     writeFileSync(join(root, 'classifier/model.yaml'), `executorThreads: ${readTopology().effective.length}\n`);

@@ -6,7 +6,7 @@ import { differenceOf } from '../answers';
 import { madeUpInstances } from '../instances';
 import { findModel, LocalNode, type LocalModel } from '../local-node';
 import { ScratchRepository, versionFiles, type VersionFiles } from '../optimize/scratch-repository';
-import { inScratchFolder } from '../scratch-folder';
+import { inScratchFolder, withRealPaths } from '../scratch-folder';
 import { readSamples, SAMPLES_FILE, samplesPath, writeSamples, type Sample } from './samples';
 
 const MADE_UP_MAX = 8;
@@ -55,11 +55,23 @@ export async function checkModel(entry: RepositoryEntry, options: CheckOptions):
     const scratch = new ScratchRepository(join(folder, 'models'), name, files);
     const node = await LocalNode.start({ config: options.config, modelsDir: scratch.modelsDir });
     try {
-      return await new Check(node, manifest, files, options).run();
+      return linksResolved(await new Check(node, manifest, files, options).run(), folder);
     } finally {
       await node.close();
     }
   });
+}
+
+/** What was found, with the real paths of files that are linked in the folder. */
+export function linksResolved(found: ModelCheck, folder: string): ModelCheck {
+  const told = (text: string): string => withRealPaths(text, folder);
+  return {
+    ...found,
+    reason: found.reason === null ? null : told(found.reason),
+    samples: found.samples === null ? null : told(found.samples),
+    differences: found.differences.map(told),
+    warnings: found.warnings.map(told),
+  };
 }
 
 const nothing = (model: string, version: string): ModelCheck => ({
