@@ -23,6 +23,7 @@ const REQUEST: ReportRequest = {
   trials: [PRESENT],
   present: PRESENT,
   best: PRESENT,
+  again: null,
   goalMs: 22,
   predictions: [prediction(ONE, 50), prediction(STAGED, 60)],
 };
@@ -30,7 +31,7 @@ const REQUEST: ReportRequest = {
 describe('what autotune says', () => {
   it('tells what was predicted beside what was measured, and where to put the stages that it chose', () => {
     const best = trial(STAGED, 130, 15);
-    const text = autotuneReport({ ...REQUEST, trials: [PRESENT, best], best });
+    const text = autotuneReport({ ...REQUEST, trials: [PRESENT, best], best, again: best });
     expect(text).toMatch(/^2 +1 +1 +32 +4096 +130 +1\.20 +15\.0/m);
     expect(text).toContain('2 of the 2 layouts that fit 2 CPUs were measured.');
     expect(text).toMatch(/best: 2 stages, 1 run at once in each, 1 thread a run.*: 30 % more rows a second/);
@@ -40,14 +41,14 @@ describe('what autotune says', () => {
     );
     expect(text).not.toMatch(/has to be at most|itself has runs/);
     const place = { ...REQUEST.place, threads: 2, otherThreads: 2 };
-    const wider = autotuneReport({ ...REQUEST, place, trials: [PRESENT, best], best });
+    const wider = autotuneReport({ ...REQUEST, place, trials: [PRESENT, best], best, again: best });
     expect(wider).toContain('there, executorThreads.batch of encoder-stage-1, encoder-stage-2 has to be at most 1\n');
     expect(wider).toContain('encoder itself has runs of 2 threads: give it a partition of 2 CPUs, or at most 1 executorThreads');
   });
 
   it('says why fewer rows were chosen', () => {
     const best = trial({ stages: 1, replicas: 1, width: 2 }, 80, 12);
-    const text = autotuneReport({ ...REQUEST, sloMs: 15, goalMs: 15, best });
+    const text = autotuneReport({ ...REQUEST, sloMs: 15, goalMs: 15, best, again: best });
     expect(text).toMatch(/20 % fewer rows a second, p99 12\.0 ms \(present 20\.0 ms\), which keeps the goal/);
     expect(text).not.toContain('partitions of interleave.yaml');
   });
@@ -61,6 +62,17 @@ describe('what autotune says', () => {
     expect(autotuneReport({ ...REQUEST, predictions: [prediction(ONE, 58), prediction(STAGED, 60, false)] })).not.toContain(
       'split encoder',
     );
+  });
+
+  it('says what seemed better until it was measured again', () => {
+    const present = trial(ONE, 413, 21);
+    const again = trial({ ...ONE, replicas: 1 }, 193, 25);
+    const text = autotuneReport({ ...REQUEST, trials: [PRESENT, trial(again.settings.layout, 175, 16)], present, best: present, again });
+    expect(text).toContain(
+      'the present settings are the best: 1 run at once, 1 thread a run, runRowsMax 32, runTokensMax 4096 seemed better, but measured ' +
+        'again in turns gave 193 rows a second, p99 25.0 ms; the present ones 413 rows a second, p99 21.0 ms',
+    );
+    expect(text).not.toContain('nothing gains');
   });
 
   it('says for how many settings the time was too short', () => {

@@ -2,7 +2,7 @@ import { table } from '../table';
 import { bestOf as bestPrediction, isSameLayout, type Layout } from '../parallel/cost-model';
 import { calledModel, partitionsText } from '../parallel/cpu-sets';
 import { threadsText, type ModelPlace } from '../parallel/place';
-import { isSame, type Settings } from './search';
+import { isSame, type Settings, type Trial } from './search';
 import type { TuneResult } from './tuner';
 
 /** Less is not worth a split. */
@@ -63,8 +63,15 @@ function measuredText({ predictions, trials, place, leftOut }: ReportRequest): s
   );
 }
 
+const figuresText = ({ rowsPerSecond, p99Ms }: Trial): string => `${rowsPerSecond.toFixed(0)} rows a second, p99 ${p99Ms.toFixed(1)} ms`;
+
 function choiceText(request: ReportRequest): string[] {
-  const { present, best, goalMs } = request;
+  const { present, best, again, goalMs } = request;
+  if (isSame(best.settings, present.settings) && again !== null)
+    return [
+      `the present settings are the best: ${settingsText(again.settings)} seemed better, but measured again in turns gave ` +
+        `${figuresText(again)}; the present ones ${figuresText(present)}`,
+    ];
   if (isSame(best.settings, present.settings))
     return [
       present.p99Ms <= goalMs

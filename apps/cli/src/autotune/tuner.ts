@@ -44,6 +44,8 @@ export interface TuneResult {
   /** Measured once more, in turns. */
   present: Trial;
   best: Trial;
+  /** What seemed best, measured once more as well; null: the present settings did. */
+  again: Trial | null;
   goalMs: number;
   /** For one row of the mean length: the present layout and all others that the CPUs have room for. */
   predictions: Prediction[];
@@ -99,10 +101,10 @@ class Tuner {
     best = bestForGoal(trials, first, manifest.sloMs);
     const goalMs = p99Goal(first, manifest.sloMs);
     const found = { trials, goalMs, predictions, leftOut: this.leftOut };
-    if (isSame(best.settings, present)) return { ...found, present: first, best: first };
+    if (isSame(best.settings, present)) return { ...found, present: first, best: first, again: null };
     const again = await this.measure(best.settings);
     const presentAgain = await this.measure(present);
-    return { ...found, present: presentAgain, best: bestForGoal([again], presentAgain, manifest.sloMs) };
+    return { ...found, present: presentAgain, best: bestForGoal([again], presentAgain, manifest.sloMs), again };
   }
 
   /** Of the time that is left, without what it takes to load models and to measure costs. */
