@@ -58,6 +58,8 @@ export interface NodeFacts {
   uptimeSeconds: number;
   /** Why it is not ready for live requests; null when it is. Says so too where the API does not answer. */
   notReady: string | null;
+  /** Why MODELS_DIR could not be looked at; null: it could. */
+  folderProblem: string | null;
   /** Null while the runner does not answer. */
   redisIsReady: boolean | null;
   /** Whether batches give way to live requests, measured at the start. */

@@ -51,6 +51,8 @@ export interface SchedulerProcessStatus {
   releases: PlacedRelease[];
   /** The newest ones, in order of time. */
   events: RepositoryEvent[];
+  /** Why MODELS_DIR could not be looked at; null: it could. Absent: it is of a former release. */
+  folderProblem?: string | null;
 }
 
 /** `GET /status` of an API process. */

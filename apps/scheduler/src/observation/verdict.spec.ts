@@ -243,6 +243,12 @@ describe('the verdict', () => {
     expect(verdictOf(quietView({ node, models })).details[0]?.advice).toMatch(advice);
   });
 
+  it('says why MODELS_DIR cannot be read, instead of what to put there', () => {
+    const folderProblem = 'MODELS_DIR cannot be read: no such file; create the folder or set MODELS_DIR';
+    const node = { ...quiet.node, notReady: 'no model is placed on the real-time lane', folderProblem };
+    expect(verdictOf(quietView({ node })).details[0]?.advice).toBe(`${folderProblem}.`);
+  });
+
   it('names the model where several have goals', () => {
     const models = [
       { ...model('m', 'serving'), goalMs: 80 },

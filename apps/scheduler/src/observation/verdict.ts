@@ -1,6 +1,7 @@
 import { VERDICT_LEVELS, type LaneView, type NodeView, type Verdict, type VerdictDetail, type WorkerView } from '@app/contracts';
 import { diskAdvice, diskLevel } from './events/disk-level';
 import { endInWords } from './events/end-in-words';
+import { sentenceOf } from './view/plain-failure';
 
 /** p99 ÷ goal over the last minute above which it is worth a look; above 1 the goal is missed. */
 const NEAR_GOAL = 0.9;
@@ -116,12 +117,12 @@ function readiness({ node, processes, frontDoor, models }: Facts): VerdictDetail
       },
     ];
   if (node.notReady === null) return [];
-  const isEmpty = models.length === 0;
+  const noModels = node.folderProblem === null ? NO_MODELS : sentenceOf(node.folderProblem);
   return [
     {
       level: isStarting ? 'watch' : 'bad',
       text: `The node is not ready: ${node.notReady}.`,
-      advice: isEmpty ? NO_MODELS : isStarting ? null : 'Look at the models: what loads for so long, or has failed, says why.',
+      advice: models.length === 0 ? noModels : isStarting ? null : 'Look at the models: what loads for so long, or has failed, says why.',
     },
   ];
 }

@@ -106,6 +106,15 @@ describe('models that change while the node serves', () => {
     expect([serving(), serving('2'), node.planned('default-realtime')]).toEqual([1, 2, [1, 2]]);
   });
 
+  it('tells why the folder cannot be looked at', async () => {
+    await begin();
+    await until(() => serving() === 1);
+    expect(node.repository.status().folderProblem).toBeNull();
+    node.remove('');
+    await until(() => node.repository.status().folderProblem?.startsWith('MODELS_DIR cannot be read') === true);
+    expect(serving()).toBe(1);
+  });
+
   it('waits until costs are measured, where another revision serves', async () => {
     await begin();
     await until(() => serving() === 1);

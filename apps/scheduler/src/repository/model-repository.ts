@@ -1,5 +1,5 @@
 import type { Config } from '@app/config';
-import type { Lane, PlacedRelease, PlacedVersion, Placement, RepositoryEvent } from '@app/contracts';
+import type { Lane, Placement, SchedulerProcessStatus } from '@app/contracts';
 import type { RepositoryEntry } from '@app/models';
 import type { Logger } from '@app/telemetry';
 import type { PublishedPlacement } from '../placement/published-placement';
@@ -113,9 +113,9 @@ export class ModelRepository {
     this.tellWaiters();
   }
 
-  status(): { versions: PlacedVersion[]; releases: PlacedRelease[]; events: RepositoryEvent[] } {
+  status(): Pick<SchedulerProcessStatus, 'versions' | 'releases' | 'events' | 'folderProblem'> {
     const { versions = [], releases = [] } = this.options.placement.current;
-    return { versions, releases, events: this.options.events.newest() };
+    return { versions, releases, events: this.options.events.newest(), folderProblem: this.folderProblem };
   }
 
   /** A worker died of a revision. */

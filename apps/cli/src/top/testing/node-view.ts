@@ -46,6 +46,7 @@ export function nodeView(changes: Partial<NodeView> = {}): NodeView {
       id: 'node-a',
       uptimeSeconds: 81_234,
       notReady: null,
+      folderProblem: null,
       redisIsReady: true,
       preemption: { verdict: 'holds', reason: '' },
       disk: null,

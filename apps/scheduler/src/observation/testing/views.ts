@@ -27,6 +27,7 @@ export const quietView = (more: Partial<NodeView> = {}): NodeView => ({
     id: 'node-a',
     uptimeSeconds: 5_000,
     notReady: null,
+    folderProblem: null,
     redisIsReady: true,
     preemption: { verdict: 'holds', reason: 'measured' },
     disk: { freeBytes: 500, sizeBytes: 1_000, hasBatchFiles: true },

@@ -39,6 +39,7 @@ export function nodeView(
       id: identity.id,
       uptimeSeconds: Math.floor((sample.steadyMs - identity.startedMs) / 1000),
       notReady: api === null ? 'the API does not answer' : api.missing,
+      folderProblem: scheduler.folderProblem ?? null,
       redisIsReady: runner?.redisIsReady ?? null,
       preemption: { verdict: scheduler.preemption.verdict, reason: scheduler.preemption.reason },
       disk: sample.disk,
