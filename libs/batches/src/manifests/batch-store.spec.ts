@@ -178,6 +178,18 @@ describe('BatchStore', () => {
     expect([ids.includes(old), ids.includes(young)]).toEqual([false, true]);
   });
 
+  it('removes what is left of a batch whose deletion was killed or met another write, once it is old, and no batch that is over', async () => {
+    const [old, over] = [newBatchId(Date.now() - 60_000), manifest(Date.now() - 60_000)];
+    const left = [old, newBatchId()];
+    for (const id of left) await store.put(`batches/${id}/control.json`, Buffer.from('{}'));
+    over.batch.status = 'completed';
+    await batches.create(over);
+    await batches.close(over.batch.id);
+    await batches.removeAbandoned(30_000);
+    const ids = await batches.listIds();
+    expect([...left, over.batch.id].map((id) => ids.includes(id))).toEqual([false, true, true]);
+  });
+
   it.each([3, undefined])('does not guess at formatVersion %j', async (formatVersion) => {
     const foreign = { ...manifest(1_800_000_005_000), formatVersion } as unknown as Manifest;
     await batches.create(foreign);

@@ -162,12 +162,16 @@ export class BatchStore {
     return readPage(await this.listIds(), page, (id) => this.view(id, sees));
   }
 
-  /** Removes what is marked open but never got a manifest, because the process that made it was killed. */
+  /**
+   * Removes what is there of batches without a manifest: marked open by a process that was killed before it wrote one, left by a
+   * deletion that was killed, or written while the batch was deleted.
+   */
   async removeAbandoned(olderThanMs: number): Promise<void> {
-    for (const id of await this.listOpenIds()) {
-      if (Date.now() - idCreatedAtMs(id) <= olderThanMs) continue;
-      if ((await this.store.head(storeKeys.batch(id).manifest)) === null) await this.remove(id);
-    }
+    const ids = new Set([...(await this.listOpenIds()), ...(await this.listIds())]);
+    const old = [...ids].filter((id) => Date.now() - idCreatedAtMs(id) > olderThanMs);
+    await inParallel(old, READS_MAX, async (id) => {
+      if (!(await this.hasManifest(id))) await this.remove(id);
+    });
   }
 
   /**
@@ -246,6 +250,12 @@ export class BatchStore {
     // That release had copied them into the output files. With a table they are of this one, and are the output files.
     const mayHaveOutputs = (await this.store.head(keys.resultTable)) !== null;
     if (!mayHaveOutputs && (await this.store.listNames(keys.chunks)).length > 0) await this.removeChunks(batchId);
+  }
+
+  /** Rejects where the bucket is missing: `head` cannot tell that from a missing manifest. */
+  private async hasManifest(batchId: string): Promise<boolean> {
+    const { manifest } = storeKeys.batch(batchId);
+    return (await this.store.head(manifest)) !== null || (await this.store.get(manifest)) !== null;
   }
 
   /** False: open batches of a former release may be without their marks. A bucket was never without. */

@@ -333,6 +333,12 @@ for (const kind of ['moto', 'versitygw'] satisfies S3ServerKind[]) {
       expect(await store.refusal()).toBeNull();
     }, 90_000);
 
+    it('refuses while its bucket is missing, however often it is asked', async () => {
+      const store = new S3Store(await openS3Client(server.location), { ...server.location, bucket: 'missing' });
+      await expect(store.get('a')).rejects.toMatchObject({ code: 'storage_unavailable' });
+      for (let times = 0; times < 2; times++) expect(await store.refusal()).toContain('NoSuchBucket');
+    });
+
     it.each(['If-None-Match', 'If-Match', 'If-None-Match when a multipart upload is completed'])(
       'is refused when it ignores %s',
       async (what) => {

@@ -204,12 +204,12 @@ export class S3Store implements ObjectStore {
     });
   }
 
-  /** Why the last call that failed did; once one has, a small one is tried first. */
+  /** Why the last call that failed did; once one has, a small one is tried first: a read, as `head` does not see that the bucket is missing. */
   async refusal(): Promise<string | null> {
     if (this.trouble === null) return null;
     const failed = this.trouble;
     this.trouble = null;
-    await this.head(storeKeys.trial).catch(() => (this.trouble ??= failed));
+    await this.get(storeKeys.trial).catch(() => (this.trouble ??= failed));
     return this.trouble;
   }
 
