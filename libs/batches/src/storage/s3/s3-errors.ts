@@ -4,6 +4,8 @@ import { storageFull } from '../disk-guard';
 
 const RETRY_AFTER_SECONDS = 5;
 const MESSAGE_CHARS_MAX = 200;
+/** What the SDK calls an answer without a body that says more, as those of HEAD are. */
+const NAMELESS = 'Unknown';
 
 /** HTTP status of an answer; null: none came. */
 export function statusOf(error: unknown): number | null {
@@ -30,7 +32,8 @@ export function explainS3Error(error: unknown, address: string): unknown {
   const { name, message } = error as Error;
   const cause = Object.assign(new Error(`${name}: ${message.slice(0, MESSAGE_CHARS_MAX)}`), { name });
   if (statusOf(error) === 507) return storageFull(`${address} says ${name}`, cause);
-  return storageUnavailable(address, `${name}, ${message.slice(0, MESSAGE_CHARS_MAX)}`, cause);
+  const said = name === NAMELESS ? `status ${statusOf(error)}` : `${name}, ${message.slice(0, MESSAGE_CHARS_MAX)}`;
+  return storageUnavailable(address, said, cause);
 }
 
 export function storageUnavailable(address: string, reason: string, cause?: unknown): InterleaveError {
