@@ -57,6 +57,16 @@ describe('the content of a file', () => {
     expect(new Set(taken).size).toBeLessThan(taken.length / 2);
   });
 
+  it.each([
+    ['GET', { range: 'bytes=3-9' }, 206, 7],
+    ['GET', { range: 'bytes=3-9', 'if-range': '"of-another-file"' }, 200, BYTES],
+    ['HEAD', { range: 'bytes=3-9' }, 200, BYTES],
+  ] as const)('%s with %j is answered by %d with %d bytes', async (method, headers, status, byteCount) => {
+    const response = await fetch(`http://127.0.0.1:${port}/`, { method, headers });
+    await response.arrayBuffer();
+    expect([response.status, Number(response.headers.get('content-length'))]).toEqual([status, byteCount]);
+  });
+
   it('of a caller who goes away harms nobody', async () => {
     const whole = fetchSlowly(0, BYTES, 1);
     for (let i = 0; i < 20; i++) {

@@ -12,7 +12,7 @@ export async function sendContent(
   reply: FastifyReply,
   { record, read }: { record: FileRecord; read: (start: number, end: number) => Readable },
 ): Promise<void> {
-  const range = parseRange(request.headers.range, record.bytes);
+  const range = parseRange(wantedRange(request), record.bytes);
   if (range === null) {
     void reply.header('content-range', `bytes */${record.bytes}`);
     throw new InterleaveError(
@@ -42,6 +42,11 @@ function contentType({ table, binary }: FileRecord): string {
   if (table === 'csv') return 'text/csv; header=present';
   if (table === 'parquet' || binary === 'parquet') return 'application/vnd.apache.parquet';
   return binary === undefined ? 'application/x-ndjson' : 'application/octet-stream';
+}
+
+/** `Range` is for GET alone; `If-Range` names a version, none of which is of these files, as they have no `ETag`: it asks for all. */
+function wantedRange({ method, headers }: FastifyRequest): string | undefined {
+  return method === 'GET' && headers['if-range'] === undefined ? headers.range : undefined;
 }
 
 /** One range, null when it starts past the end; anything else is answered with the whole file, as RFC 9110 allows. */
