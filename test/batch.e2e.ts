@@ -70,7 +70,18 @@ describe('batches through the official client', () => {
     await app.listen(0, '127.0.0.1');
     const fingerprint = fingerprintOfVersion(config.modelsDir, MODEL, '1') ?? '';
     const planned = backend.models().map(({ name, version, revision }) => ({ name, version, revision, fingerprint }));
-    const engine = new ModelEngine(catalog, backend, LIMITS, new ModelPins(catalog, () => planned, config.modelsDir, logger));
+    const engine = new ModelEngine(
+      catalog,
+      backend,
+      LIMITS,
+      new ModelPins(
+        catalog,
+        () => planned,
+        config.modelsDir,
+        logger,
+        () => false,
+      ),
+    );
     lane = await openRunner(config, {
       nodeId: 'node',
       engine,

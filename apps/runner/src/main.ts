@@ -55,6 +55,7 @@ async function main(): Promise<void> {
     ],
     config.modelsDir,
     log,
+    (name, version) => placement.quarantined(name, version).some(({ lane }) => lane === 'batch'),
   );
   const runner = await openRunner(config, {
     nodeId: config.nodeId,

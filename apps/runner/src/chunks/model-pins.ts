@@ -27,12 +27,16 @@ export class ModelPins {
   /** By pin, as far as they were looked up. */
   private readonly revisions = new Map<string, number>();
 
-  /** `planned`: the revisions that the workers of this lane have or are to have. */
+  /**
+   * `planned`: the revisions that the workers of this lane have or are to have. `isQuarantined`: the version is out of service in this
+   * lane because it kills workers.
+   */
   constructor(
     private readonly catalog: ModelCatalog,
     private readonly planned: () => readonly PlannedModel[],
     private readonly modelsDir: string,
     private readonly log: Logger,
+    private readonly isQuarantined: (name: string, version: string) => boolean,
   ) {}
 
   /** What a batch that begins now is answered by. Throws an `InterleaveError` while the model is loading, or where it cannot be served. */
@@ -53,9 +57,11 @@ export class ModelPins {
   async find(pin: ModelPin): Promise<number | null> {
     const known = this.revisions.get(keyOf(pin));
     const own = this.planned().filter((plan) => plan.name === pin.name && plan.version === pin.version && !this.isLost(plan));
-    if (own.some(({ revision }) => revision === known)) return known ?? null;
-    for (const plan of own) {
-      if ((await this.digestOf(plan)) !== pin.digest) continue;
+    const [usable, failed] = [own.filter((plan) => !this.hasFailed(plan)), own.filter((plan) => this.hasFailed(plan))];
+    if (usable.some(({ revision }) => revision === known)) return known ?? null;
+    // The same files may have been loaded again under another number.
+    for (const plan of [...usable, ...failed]) {
+      if (plan.revision !== known && (await this.digestOf(plan)) !== pin.digest) continue;
       this.revisions.set(keyOf(pin), plan.revision);
       return plan.revision;
     }
@@ -64,8 +70,8 @@ export class ModelPins {
   }
 
   /**
-   * The model of a pin. Throws an `InterleaveError` while no worker has it ready (`worker_unavailable`) or where none can serve it
-   * (`model_not_servable`), and `PinGone` where this node lacks the files.
+   * The model of a pin. Throws an `InterleaveError` while no worker has it ready (`worker_unavailable`, also where it could not be
+   * loaded, because that may pass) or while it is quarantined (`model_not_servable`), and `PinGone` where this node lacks the files.
    */
   served(pin: ModelPin): ServedModel {
     const revision = this.revisions.get(keyOf(pin));
@@ -76,8 +82,10 @@ export class ModelPins {
     if (plan === undefined || this.isLost(plan))
       throw new PinGone(`the files of ${model} that the batch began with are not loaded any more`);
     const failure = this.catalog.failureOf(plan.revision);
-    if (failure !== null) throw new InterleaveError('model_not_servable', `${model} cannot be served: ${failure}`);
-    throw new InterleaveError('worker_unavailable', `${model} is loading`, { retryAfterSeconds: 1 });
+    if (failure !== null && this.withSteps(plan).some(({ name, version }) => this.isQuarantined(name, version)))
+      throw new InterleaveError('model_not_servable', `${model} cannot be served: ${failure}`);
+    const state = failure === null ? 'is loading' : `is not loaded: ${failure}`;
+    throw new InterleaveError('worker_unavailable', `${model} ${state}`, { retryAfterSeconds: 1 });
   }
 
   /** Whether workers have, or are to have, any files of this version. */
@@ -92,11 +100,19 @@ export class ModelPins {
 
   /** No worker has it any more, nor can load it again: the folder has other files. Of a graph: it or one of its steps. */
   private isLost(plan: PlannedModel): boolean {
-    const steps = (plan.steps ?? []).map(({ revision }) => revision);
-    return [plan, ...this.planned().filter(({ revision }) => steps.includes(revision))].some(
-      ({ name, version, revision, fingerprint }) =>
-        this.catalog.failureOf(revision) !== null && fingerprintOfVersion(this.modelsDir, name, version) !== fingerprint,
+    return this.withSteps(plan).some(
+      (each) => this.hasFailed(each) && fingerprintOfVersion(this.modelsDir, each.name, each.version) !== each.fingerprint,
     );
+  }
+
+  private hasFailed({ revision }: PlannedModel): boolean {
+    return this.catalog.failureOf(revision) !== null;
+  }
+
+  /** Without the steps that other nodes run. */
+  private withSteps(plan: PlannedModel): PlannedModel[] {
+    const steps = (plan.steps ?? []).map(({ revision }) => revision);
+    return [plan, ...this.planned().filter(({ revision }) => steps.includes(revision))];
   }
 
   /** Null: some of its files changed before they were read, or cannot be read. */

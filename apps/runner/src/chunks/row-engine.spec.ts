@@ -36,7 +36,13 @@ describe('what is wrong with the model of a batch', () => {
   ])('%s, version %s, for a key with %j: %s', async (model, wanted, models, code, message) => {
     const log = createLogger('test', 'silent');
     const catalog = await openModelCatalog(tmpdir(), 'batch', log, { placement, onChange: () => undefined });
-    const pins = new ModelPins(catalog, () => [], tmpdir(), log);
+    const pins = new ModelPins(
+      catalog,
+      () => [],
+      tmpdir(),
+      log,
+      () => false,
+    );
     // No row runs here.
     const engine = new ModelEngine(catalog, {} as InferenceBackend, { itemsMax: 1, tensorBytesMax: 1 }, pins);
     const problem = engine.modelProblem(model, wanted, models);

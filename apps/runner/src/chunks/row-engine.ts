@@ -1,4 +1,4 @@
-import { InterleaveError, type InferenceBackend, type InferenceItem } from '@app/contracts';
+import { InterleaveError, type ErrorCode, type InferenceBackend, type InferenceItem } from '@app/contracts';
 import type { ModelPin } from '@app/batches';
 import { visibleModels, type ModelView, type ServedModel } from '@app/models';
 import { allSucceeded, prepare, prepareBulk, runItems, type Bulk, type Endpoint, type Limits } from '@app/protocols';
@@ -7,6 +7,8 @@ import type { ModelPins } from './model-pins';
 import { RowCosts } from './row-costs';
 
 const NS_PER_S = 1e9;
+/** What a row is refused with where its model is not there now. */
+const OF_MODEL: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['worker_unavailable', 'model_not_servable']);
 
 /** One row on its way through the lane. */
 export interface RowRequest {
@@ -90,6 +92,19 @@ export class ModelEngine implements RowEngine {
   }
 
   async answer(request: RowRequest, signal: AbortSignal): Promise<object> {
+    const { pin } = request;
+    try {
+      return await this.answerNow(request, signal);
+    } catch (error) {
+      if (pin === null || !(error instanceof InterleaveError) || !OF_MODEL.has(error.code)) throw error;
+      // Workers do not tell what passes from what does not, and the files may have another number now.
+      await this.pins.find(pin);
+      this.pins.served(pin);
+      throw new InterleaveError('worker_unavailable', error.message, { retryAfterSeconds: 1 });
+    }
+  }
+
+  private async answerNow(request: RowRequest, signal: AbortSignal): Promise<object> {
     const { endpoint, runAlone, pin } = request;
     const models = this.modelsFor(pin);
     const prepared = await prepare(endpoint, bodyFor(request, models), null, models, this.limits);

@@ -91,7 +91,8 @@ async function encodeEach(bulk: Bulk, texts: readonly string[]): Promise<(TextRo
 }
 
 function answerOf(bulk: Bulk, row: TextRow, result: ItemResult | InterleaveError): TextAnswer {
-  if (result instanceof InterleaveError) return isPassing(result) ? null : result;
+  // Whether a model that failed comes back is looked up row by row.
+  if (result instanceof InterleaveError) return result.code === 'model_not_servable' || isPassing(result) ? null : result;
   try {
     return bulk.answer(row, result);
   } catch (error) {

@@ -1,4 +1,5 @@
 import { newBatchId, SEES_ALL, type ChunkResult } from '@app/batches';
+import { InterleaveError } from '@app/contracts';
 import { jsonLimits, parseEndpoint, type Endpoint } from '@app/protocols';
 import { createLogger } from '@app/telemetry';
 import { serveModels, type ServedModels } from '../../../../../test/fixtures/served-models';
@@ -8,6 +9,7 @@ import { AnswerSize, ChunkProcessor } from '../chunk-processor';
 import { InFlightBudget } from '../in-flight-budget';
 import { ModelPins } from '../model-pins';
 import { ModelEngine, type RowEngine } from '../row-engine';
+import { KnownAnswers } from './known-answers';
 import { RowForms } from './row-forms';
 
 const TEXTS = [
@@ -35,7 +37,13 @@ describe('rows in blocks', () => {
       served.catalog,
       served.backend,
       limits,
-      new ModelPins(served.catalog, () => [], '', createLogger('runner', 'fatal')),
+      new ModelPins(
+        served.catalog,
+        () => [],
+        '',
+        createLogger('runner', 'fatal'),
+        () => false,
+      ),
     );
   });
   afterAll(async () => {
@@ -50,7 +58,13 @@ describe('rows in blocks', () => {
   ): Promise<T> => {
     const { backend, catalog } = served;
     const wrapped = { ...backend, infer: (request: Parameters<Infer>[0]) => infer(request, (own) => backend.infer(own)) };
-    const pins = new ModelPins(catalog, () => [], '', createLogger('runner', 'fatal'));
+    const pins = new ModelPins(
+      catalog,
+      () => [],
+      '',
+      createLogger('runner', 'fatal'),
+      () => false,
+    );
     const before = engine;
     engine = new ModelEngine(catalog, wrapped as typeof backend, { itemsMax: 64, tensorBytesMax: 1 << 20 }, pins);
     try {
@@ -176,6 +190,23 @@ describe('rows in blocks', () => {
     expect(inBlocks.result).toEqual(oneByOne.result);
     expect(inBlocks.bytes).toBe(oneByOne.bytes);
     expect(calls.rows).toBeLessThan(30);
+  });
+
+  it('rows of a batch that has begun wait for a model that no worker could load', async () => {
+    const pin = { name: 'encoder-tiny', version: '1', digest: '' };
+    const { backend, catalog } = served;
+    const pins = { find: () => Promise.resolve(1), served: () => catalog.find(pin.name, pin.version) } as unknown as ModelPins;
+    const refusal = new InterleaveError('model_not_servable', 'it needs 3.2 GiB');
+    const engineOn = (infer: Infer): ModelEngine =>
+      new ModelEngine(catalog, { ...backend, infer } as typeof backend, { itemsMax: 64, tensorBytesMax: 1 << 20 }, pins);
+    const endpoint = parseEndpoint('/v1/embeddings') as Endpoint;
+    const request = { endpoint, body: { model: pin.name, input: 'a' }, runAlone: false, pin, packsVectors: false };
+    const { signal } = new AbortController();
+    const row = engineOn(() => Promise.reject(refusal)).answer(request, signal);
+    await expect(row).rejects.toMatchObject({ code: 'worker_unavailable', message: 'it needs 3.2 GiB' });
+    const block = engineOn(({ items }) => Promise.resolve(items.map(() => refusal)));
+    const known = new KnownAnswers();
+    expect(await block.answerTexts(request, ['a'], { known, signal, onAnswered: () => undefined })).toEqual([null]);
   });
 
   it('equal texts are run once', async () => {
