@@ -163,6 +163,21 @@ describe('a catalog that follows the placement', () => {
     expect(fault(() => revisionOf()).code).toBe('model_not_servable');
   });
 
+  it.each(['by another placement', 'without a word'])('reads files again that are put back, %s', async (how) => {
+    const first = write();
+    renameSync(join(root, 'm'), join(root, 'm.old'));
+    const second = write('maxTokens: 7');
+    place([versionOf({ serving: 1, next: 2 })], [[1, first], [2, second]]); // oxfmt-ignore
+    await open();
+    catalog.applyReports([report(1), report(2)]);
+    expect([catalog.ofRevision(1), catalog.failureOf(1)]).toEqual([null, 'its files have changed']);
+    renameSync(join(root, 'm'), join(root, 'm.new'));
+    renameSync(join(root, 'm.old'), join(root, 'm'));
+    if (how === 'by another placement') place([versionOf({ serving: 1 })], [[1, first], [2, second]]); // oxfmt-ignore
+    await until(() => catalog.ofRevision(1) !== null);
+    expect([catalog.failureOf(1), catalog.ofRevision(2)?.model.text?.maxTokens]).toEqual([null, 7]);
+  });
+
   it('answers with the next revision where this process came too late for the files of the one that serves', async () => {
     const second = write();
     place([versionOf({ serving: 1, next: 2 })], [[1, 'others'], [2, second]]); // oxfmt-ignore

@@ -125,6 +125,9 @@ export function changedRecord(of: { name: string; version: string; revision: num
   return newRecord({ name, version, manifest: null, reason: FILES_CHANGED, fingerprint: '' }, revision, lane);
 }
 
+/** Its files are not those of its revision; they may be put back. */
+export const hasChangedFiles = ({ manifest, reason }: ModelRecord): boolean => manifest === null && reason === FILES_CHANGED;
+
 function failForGood(record: ModelRecord, reason: string): void {
   Object.assign(record, { state: 'failed', reason, manifest: null, tokenizer: null, text: null });
 }

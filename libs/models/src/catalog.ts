@@ -4,12 +4,23 @@ import { InterleaveError } from '@app/contracts';
 import type { Logger } from '@app/telemetry';
 import type { ModelManifest } from './manifest';
 import { modelNotFound, ModelNotReady, quote, unknownModel } from './catalog-errors';
-import { applyReports, bindingProblem, changedRecord, RecordOpener, servedModel, type Files, type ModelRecord } from './catalog-record';
+import {
+  applyReports,
+  bindingProblem,
+  changedRecord,
+  hasChangedFiles,
+  RecordOpener,
+  servedModel,
+  type Files,
+  type ModelRecord,
+} from './catalog-record';
 import { splitLabel } from './label';
-import { readVersion, scanRepository } from './repository';
+import { fingerprintOfVersion, readVersion, scanRepository } from './repository';
 import { NO_POLICY } from './serving-policy';
 import type { CatalogEntry, ModelCatalog, PlacementSource, ServedModel, ServingPolicy } from './types';
 
+/** How often it is looked whether files that had changed are back. */
+const LOOK_AGAIN_MS = 1000;
 /** The label of the version that requests get which name none. */
 const STABLE = 'stable';
 
@@ -47,6 +58,7 @@ class Catalog implements ModelCatalog {
   private reading: Promise<void> | null = null;
   /** The placement has changed since `reading` looked at it. */
   private isBehind = false;
+  private lookTimer: NodeJS.Timeout | null = null;
   private listed: Listed[] = [];
   /** Newest version first. */
   private readonly byName = new Map<string, Listed[]>();
@@ -123,9 +135,7 @@ class Catalog implements ModelCatalog {
     const versions = new Set(placement.versions.map(versionKey));
     for (const key of this.tasks.keys()) if (!versions.has(key)) this.tasks.delete(key);
     this.changed();
-    this.isBehind = true;
-    this.reading ??= this.catchUp();
-    return this.reading;
+    return this.readSoon();
   }
 
   revisions(): RevisionBinding[] | null {
@@ -224,6 +234,12 @@ class Catalog implements ModelCatalog {
     );
   }
 
+  private readSoon(): Promise<void> {
+    this.isBehind = true;
+    this.reading ??= this.catchUp();
+    return this.reading;
+  }
+
   private async catchUp(): Promise<void> {
     await nextTurn();
     while (this.isBehind) {
@@ -236,7 +252,7 @@ class Catalog implements ModelCatalog {
   /** One after the other, between other work, until there is nothing new. */
   private async readMissing(): Promise<void> {
     for (;;) {
-      const missing = this.wanted().find(({ revision }) => !this.open.has(revision));
+      const missing = this.wanted().find((wanted) => !this.open.has(wanted.revision) || this.isBack(wanted));
       if (missing === undefined) break;
       const { revision } = missing;
       const record = await this.read(missing);
@@ -252,10 +268,33 @@ class Catalog implements ModelCatalog {
   private async read({ name, version, revision }: { name: string; version: string; revision: number }): Promise<ModelRecord> {
     const { modelsDir, lane } = this.files;
     await nextTurn();
-    const fingerprint = this.plans(() => true).find((plan) => plan.revision === revision)?.fingerprint;
+    const fingerprint = this.fingerprintOf(revision);
     const entry = readVersion(modelsDir, name, version);
     if (entry === null || (fingerprint ?? entry.fingerprint) !== entry.fingerprint) return changedRecord({ name, version, revision, lane });
     return this.opener.open(entry, revision, true);
+  }
+
+  /** Undefined: no plan has it. */
+  private fingerprintOf(revision: number): string | undefined {
+    return this.plans(() => true).find((plan) => plan.revision === revision)?.fingerprint;
+  }
+
+  /** Its files had changed when they were read, and are those of the revision again. */
+  private isBack({ name, version, revision }: { name: string; version: string; revision: number }): boolean {
+    const record = this.open.get(revision);
+    if (record === undefined || !hasChangedFiles(record)) return false;
+    const now = attempt(() => fingerprintOfVersion(this.files.modelsDir, name, version));
+    return now !== null && now === this.fingerprintOf(revision);
+  }
+
+  /** As long as files are others than those of their revision: who puts them back need not tell the scheduler. */
+  private lookAgain(): void {
+    if (this.lookTimer !== null || ![...this.open.values()].some(hasChangedFiles)) return;
+    this.lookTimer = setTimeout(() => {
+      this.lookTimer = null;
+      if (this.wanted().some((wanted) => this.isBack(wanted))) void this.readSoon();
+      else this.lookAgain();
+    }, LOOK_AGAIN_MS).unref();
   }
 
   private async readTasks(): Promise<void> {
@@ -270,6 +309,7 @@ class Catalog implements ModelCatalog {
 
   private changed(): void {
     this.refresh();
+    this.lookAgain();
     for (const listener of this.listeners) listener();
   }
 
