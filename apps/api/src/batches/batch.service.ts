@@ -30,7 +30,7 @@ import { seenBy, type Caller } from '../access/caller';
 import { type BatchRequest } from './batch-requests';
 import { checkUri, type InputPlaces } from './check-uri';
 import { invalid } from './invalid';
-import { retryRequest, type RetryRequest } from './retry-request';
+import { checkSources, retryRequest, type RetryRequest } from './retry-request';
 import { tableOf } from './table-request';
 import type { TenantQuotas } from './tenant-quotas';
 import type { UploadService } from './upload.service';
@@ -135,7 +135,7 @@ export class BatchService {
   /**
    * Accepts a batch: when this resolves, it is durable, and the runner will find it whether or not Redis took the hint.
    * The use of the file is noted first and the file is looked for again last, so that a deletion that runs at the same
-   * time either sees the batch or makes this refuse it.
+   * time either sees the batch or makes this refuse it. It is the same with the batches whose rows are retried.
    */
   private async makeBatch(request: BatchRequest | RetryRequest, caller: Caller, claim: BatchClaim): Promise<BatchView> {
     if (request.endpoint.includes('?') || parseEndpoint(request.endpoint) === null) throw invalid('endpoint', ENDPOINTS, request.endpoint);
@@ -166,12 +166,11 @@ export class BatchService {
       trace: activeCarrier(),
     });
     const batchId = manifest.batch.id;
+    const sources = 'sources' in request ? request.sources : [];
     try {
-      await this.parts.quotas.createBatch(caller.tenant, file?.rows ?? 0, () =>
-        this.storeBatch(manifest, 'sources' in request ? request.sources : []),
-      );
+      await this.parts.quotas.createBatch(caller.tenant, file?.rows ?? 0, () => this.storeBatch(manifest, sources));
     } catch (error) {
-      if (await claim.release().catch(() => false)) await this.parts.batches.remove(batchId).catch(() => undefined);
+      if (await claim.release().catch(() => false)) await this.removeRefused(batchId, sources).catch(() => undefined);
       throw error;
     }
     await claim.keep().catch(() => undefined); // whoever comes with the key finds the batch
@@ -262,6 +261,12 @@ export class BatchService {
       await this.parts.batches.create(manifest);
     });
     if (fileId !== null && !(await this.parts.files.mayUse(fileId))) throw unknownInputFile(fileId);
+    await checkSources(this.parts.batches, sources);
+  }
+
+  private async removeRefused(batchId: string, sources: readonly string[]): Promise<void> {
+    await this.parts.batches.remove(batchId);
+    for (const source of sources) await this.parts.batches.removeRetry(source, batchId);
   }
 
   /** Throws `not_found`, also for what the caller may not see. */

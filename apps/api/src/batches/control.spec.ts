@@ -216,6 +216,56 @@ describe('control of batches over HTTP, without Redis', () => {
     for (const path of [`files/${output}`, `batches/${first}`, `batches/${second}`]) expect((await ask('DELETE', path)).status).toBe(200);
   });
 
+  /** Does it once, right before or after the first mark of `batchId` as open is put. */
+  function atOpening(when: 'before' | 'after', work: () => Promise<void>): void {
+    const { put } = LocalStore.prototype;
+    const watched = jest.spyOn(LocalStore.prototype, 'put').mockImplementation(async function (this: LocalStore, key, bytes) {
+      if (!key.startsWith(storeKeys.open)) return put.call(this, key, bytes);
+      watched.mockRestore();
+      if (when === 'before') await work();
+      await this.put(key, bytes);
+      if (when === 'after') await work();
+    });
+  }
+
+  it.each([[['done', 'failed'] as const], [[null, null] as const]])(
+    'refuses a retry of %j where all it reads is deleted before it is open',
+    async (rows) => {
+      const batchId = await submit();
+      await end(batchId, [...rows]);
+      const folder = storeKeys.batch(batchId).prefix;
+      atOpening('before', async () => {
+        expect((await ask('DELETE', `batches/${batchId}`)).status).toBe(200);
+        await store.put(`${storeKeys.batch(batchId).retries}late`, new Uint8Array()); // as a note that comes after the deletion
+      });
+      const { status, body } = await ask('POST', `batches/${batchId}/retry`);
+      expect([status, body.error.message]).toEqual([409, expect.stringContaining(`results of ${batchId}`)]);
+      expect([await batches.listIds(), await batches.listOpenIds(), await store.listNames(folder)]).toEqual([[], [], []]);
+    },
+  );
+
+  it.each(['batch', 'file'])('refuses a retry while a deletion of the %s that has not seen it goes on', async (kind) => {
+    const batchId = await submit();
+    await end(batchId, ['done', 'failed']);
+    const { output_file_id: output } = (await ask('GET', `batches/${batchId}`)).body;
+    const keys = kind === 'batch' ? storeKeys.batch(batchId) : storeKeys.file(output ?? '');
+    atOpening('before', () => store.put(keys.deleted, new Uint8Array()));
+    expect((await ask('POST', `batches/${batchId}/retry`)).status).toBe(409);
+    expect([await batches.listIds(), await batches.listRetryIds(batchId)]).toEqual([[batchId], []]);
+    await store.delete(keys.deleted);
+    expect((await ask('POST', `batches/${batchId}/retry`)).status).toBe(200);
+  });
+
+  it('keeps a batch whose retry is open before the deletion looks', async () => {
+    const batchId = await submit();
+    await end(batchId, ['failed', null]);
+    const statuses: number[] = [];
+    atOpening('after', async () => void statuses.push((await ask('DELETE', `batches/${batchId}`)).status));
+    statuses.push((await ask('POST', `batches/${batchId}/retry`)).status);
+    expect(statuses).toEqual([409, 200]);
+    expect(await store.head(storeKeys.batch(batchId).deleted)).toBeNull();
+  });
+
   it('does not show a batch that another process deleted', async () => {
     const batchId = await submit();
     await end(batchId, ['done', 'done']);

@@ -48,6 +48,13 @@ export async function retryRequest(batches: BatchStore, manifest: Manifest): Pro
   };
 }
 
+/** To be asked last, once the retry is there. Throws `conflict` where what it reads was deleted meanwhile. */
+export async function checkSources(batches: BatchStore, sources: readonly string[]): Promise<void> {
+  for (const source of sources)
+    if (!(await batches.mayRetry(source)))
+      throw conflict(`The results of ${source}, which say what is left to do, are being deleted; submit the rows as a new batch`);
+}
+
 /** The batches whose rows a retry has, the last one first. */
 async function sourcesOf(batches: BatchStore, manifest: Manifest): Promise<string[]> {
   const sources: string[] = [];

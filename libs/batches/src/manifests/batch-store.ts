@@ -128,6 +128,30 @@ export class BatchStore {
     await this.store.put(`${storeKeys.batch(batchId).retries}${retryId}`, new Uint8Array());
   }
 
+  async removeRetry(batchId: string, retryId: string): Promise<void> {
+    await this.removeMark(batchId, `${storeKeys.batch(batchId).retries}${retryId}`);
+  }
+
+  /** False: its results are gone, or about to be. To be asked last, once the batch that retries it is there. */
+  async mayRetry(batchId: string): Promise<boolean> {
+    const manifest = await this.read(batchId);
+    if (manifest === null) return false;
+    const keys = storeKeys.batch(batchId);
+    const tombstones = [keys.deleted, ...[manifest.outputFileId, manifest.errorFileId].map((id) => storeKeys.file(id).deleted)];
+    for (const tombstone of tombstones) if ((await this.store.head(tombstone)) !== null) return false;
+    // In this order: tombstones of files go after the results, and that of the batch after its manifest.
+    return (await this.hasResults(batchId)) && (await this.store.head(keys.manifest)) !== null;
+  }
+
+  /** Puts the tombstone that `mayRetry` sees. False: it is there. */
+  doom(batchId: string): Promise<boolean> {
+    return this.store.putIfAbsent(storeKeys.batch(batchId).deleted, new Uint8Array());
+  }
+
+  async spare(batchId: string): Promise<void> {
+    await this.removeMark(batchId, storeKeys.batch(batchId).deleted);
+  }
+
   /** Batches that need its results while they are open. */
   async listRetryIds(batchId: string): Promise<string[]> {
     return (await this.store.listNames(storeKeys.batch(batchId).retries)).filter(isBatchId);
@@ -256,6 +280,12 @@ export class BatchStore {
   private async hasManifest(batchId: string): Promise<boolean> {
     const { manifest } = storeKeys.batch(batchId);
     return (await this.store.head(manifest)) !== null || (await this.store.get(manifest)) !== null;
+  }
+
+  /** With the folder, where the batch was removed before the mark was put. */
+  private async removeMark(batchId: string, key: string): Promise<void> {
+    await this.store.delete(key);
+    if (!(await this.hasManifest(batchId))) await this.remove(batchId);
   }
 
   /** False: open batches of a former release may be without their marks. A bucket was never without. */

@@ -7,6 +7,8 @@ import { isTerminal, type Manifest } from './manifest';
 /**
  * Removes a batch that is over with its output files and results; its input file stays. After a kill it can be done again, an hour later at
  * most. Throws `not_found`, and `conflict` for a batch that is not over, or one whose results or output another open batch reads.
+ * The tombstone comes before the look at its retries: one that was accepted before keeps the batch, one that comes later sees the tombstone.
+ * Only who put it takes it away; one that a killed process left stays until the batch is deleted.
  */
 export async function removeBatch(parts: { files: FileStore; batches: BatchStore }, batchId: string): Promise<void> {
   const { files, batches } = parts;
@@ -18,14 +20,24 @@ export async function removeBatch(parts: { files: FileStore; batches: BatchStore
     throw new InterleaveError('conflict', `A batch with status '${status}' cannot be deleted; cancel it or wait for its end`, {
       param: 'batch_id',
     });
+  const isMine = await batches.doom(batchId);
+  try {
+    await refuseRetried(batches, batchId);
+    for (const fileId of [manifest.outputFileId, manifest.errorFileId]) await removeOutput(files, batches, fileId, manifest);
+  } catch (error) {
+    if (isMine) await batches.spare(batchId);
+    throw error;
+  }
+  await batches.remove(batchId);
+}
+
+async function refuseRetried(batches: BatchStore, batchId: string): Promise<void> {
   for (const retryId of await batches.listRetryIds(batchId)) {
     if (await batches.isOpen(retryId))
       throw new InterleaveError('conflict', `Batch ${batchId} is retried by ${retryId}; cancel that batch or wait for its end`, {
         param: 'batch_id',
       });
   }
-  for (const fileId of [manifest.outputFileId, manifest.errorFileId]) await removeOutput(files, batches, fileId, manifest);
-  await batches.remove(batchId);
 }
 
 async function removeOutput(files: FileStore, batches: BatchStore, fileId: string, { batch }: Manifest): Promise<void> {

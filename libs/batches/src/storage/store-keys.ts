@@ -53,6 +53,8 @@ export const storeKeys = {
       timeline: `${prefix}timeline.json`,
       /** One empty object per batch that retries rows of this one, named by it. */
       retries: `${prefix}retries/`,
+      /** The batch is being deleted. */
+      deleted: `${prefix}deleted`,
       /** Somebody asked to cancel. */
       cancelMarker: `${prefix}cancel`,
       /** Runners of some node crash of it. */
