@@ -242,6 +242,23 @@ describe('webhooks', () => {
     now.mockRestore();
   });
 
+  it('are queued first when Redis is back, where the look was past their names', async () => {
+    const { outbox, queued } = openOutbox(hook());
+    const folder = join(workspace.directory, 'webhooks');
+    mkdirSync(folder, { recursive: true });
+    const waiting = Array.from({ length: 2_500 }, (_, index) => `batch_z${String(index).padStart(4, '0')}.0a`);
+    for (const name of waiting) writeFileSync(join(folder, name), '{}');
+    await outbox.queueWaiting();
+    const manifest = over();
+    const away = jest.spyOn(queued, 'push').mockImplementationOnce(() => {
+      throw new Error('Redis is away');
+    });
+    await outbox.put(manifest);
+    away.mockRestore();
+    await outbox.queueWaiting();
+    expect(queued).toEqual([waiting.slice(0, 1_000), [expect.stringContaining(manifest.batch.id), ...waiting.slice(1_000, 2_000)]]);
+  });
+
   it.each(['../open/x', 'batch_a', 'batch_a.b/../c'])('take no name %j from Redis', async (name) => {
     await expect(openOutbox(hook()).outbox.deliver(name)).rejects.toThrow('expected the name of a webhook');
   });

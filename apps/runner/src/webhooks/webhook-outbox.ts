@@ -45,6 +45,8 @@ export class WebhookOutbox {
   private lookedMs = -Infinity;
   /** The last name of the look before; "": the next one begins anew. */
   private lookedAt = '';
+  /** Those that Redis did not take, the first of the next look. What is too much waits for its turn in the store. */
+  private missed: string[] = [];
 
   constructor(private readonly parts: OutboxParts) {}
 
@@ -55,16 +57,17 @@ export class WebhookOutbox {
       .filter(({ events, tenant }) => events.includes(record.event) && (tenant === undefined || tenant === manifest.tenant))
       .map((webhook) => `${record.batchId}.${receiverOf(webhook)}`);
     await inParallel(names, WRITES_MAX, async (name) => void (await this.parts.store.putIfAbsent(keyOf(name), storedJson(record))));
-    // Without Redis, `queueWaiting` does it later.
-    if (names.length > 0) await this.parts.enqueue(names).catch(() => (this.lookedMs = -Infinity));
+    if (names.length > 0) await this.parts.enqueue(names).catch(() => this.queueSoon(names));
   }
 
-  /** Queues what is in the store: of thousands a part, and the next one with the next look. */
+  /** Queues what Redis did not take, and what is in the store: of thousands a part, and the next one with the next look. */
   async queueWaiting(): Promise<void> {
     if (this.parts.webhooks.length === 0 || performance.now() - this.lookedMs < LOOK_MS) return;
     const waiting = (await this.parts.store.listNames(storeKeys.webhooks)).filter((name) => name > this.lookedAt);
     const names = waiting.slice(0, QUEUED_MAX);
-    if (names.length > 0) await this.parts.enqueue(names);
+    const missed = [...this.missed];
+    if (names.length + missed.length > 0) await this.parts.enqueue([...new Set([...missed, ...names])]);
+    this.missed = this.missed.slice(missed.length);
     this.lookedAt = names.length < waiting.length ? (names.at(-1) ?? '') : '';
     this.lookedMs = performance.now();
   }
@@ -88,6 +91,11 @@ export class WebhookOutbox {
       this.parts.log.error({ batch_id: record.batchId, webhook: name, err: error }, 'webhook given up');
     }
     await this.parts.store.delete(keyOf(name));
+  }
+
+  private queueSoon(names: string[]): void {
+    this.lookedMs = -Infinity;
+    if (this.missed.length < QUEUED_MAX) this.missed.push(...names);
   }
 
   private async send(name: string, record: WebhookRecord): Promise<void> {
