@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig, runPaths, type Config } from '@app/config';
-import { fingerprintOfVersion, openModelCatalog } from '@app/models';
+import { ContentDigests, fingerprintOfVersion, openModelCatalog } from '@app/models';
 import { LocalStore } from '@app/batches';
 import { writePlacement } from '@app/process';
 import { createLogger } from '@app/telemetry';
@@ -77,8 +77,7 @@ describe('batches through the official client', () => {
       new ModelPins(
         catalog,
         () => planned,
-        config.modelsDir,
-        logger,
+        new ContentDigests(config.modelsDir, logger),
         () => false,
       ),
     );

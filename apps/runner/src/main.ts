@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { loadConfig, runPaths } from '@app/config';
 import { FleetBackend, FleetConnection, mayTakeBatchWork, openFleetNodes } from '@app/fleet';
 import { GraphBackend, StepMetrics } from '@app/graphs';
-import { openModelCatalog } from '@app/models';
+import { ContentDigests, openModelCatalog } from '@app/models';
 import { isolateDiskWork } from '@app/native';
 import { WorkerPool } from '@app/worker-pool';
 import { openStore } from '@app/batches';
@@ -53,8 +53,7 @@ async function main(): Promise<void> {
       ...placement.workers().flatMap(({ lane, models }) => (lane === 'batch' ? models : [])),
       ...(placement.placement?.graphs ?? []).filter(({ lanes }) => lanes.includes('batch')),
     ],
-    config.modelsDir,
-    log,
+    new ContentDigests(config.modelsDir, log),
     (name, version) => placement.quarantined(name, version).some(({ lane }) => lane === 'batch'),
   );
   const runner = await openRunner(config, {

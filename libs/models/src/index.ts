@@ -1,7 +1,7 @@
 export * from './calibration';
 export { openModelCatalog } from './catalog';
 export { ModelNotReady, unknownModel } from './catalog-errors';
-export { digestOfVersion, sha256OfWeights } from './content-digest';
+export { ContentDigests, sha256OfWeights } from './content-digest';
 export { splitLabel } from './label';
 export { releaseView } from './release-view';
 export { bestFirst } from './heads/classification';

@@ -5,7 +5,15 @@ export { ENDPOINT_PATHS, joinOrganisation, parseEndpoint } from './endpoint';
 export { errorBody, type ErrorStyle } from './error-body';
 export { checkJsonBounds, checkJsonBoundsInSlices, jsonLimits, type JsonCounts, type JsonLimits, type JsonSettings } from './json-bounds';
 export { parseJsonBody, parseJsonBodyInSlices } from './json-body';
-export { inferCallMessage, modelCallMessage, readInferAnswer, readSignature } from './grpc/infer-call';
+export {
+  CONTENT_HEADER,
+  CONTENT_PARAMETER,
+  inferCallMessage,
+  modelCallMessage,
+  readDescription,
+  readInferAnswer,
+  type ModelDescription,
+} from './grpc/infer-call';
 export { prepareInferMessage, readInferMessage, streamAnswer, streamError, type InferMessage, type WireMessage } from './grpc/infer';
 export { WireReader } from './grpc/wire-reader';
 export { WireWriter } from './grpc/wire-writer';

@@ -61,7 +61,7 @@ export function isPastDeadline(call: IncomingCall): boolean {
 }
 
 /** As HTTP joins headers that come several times. */
-function textOf(metadata: Metadata, name: string): string | undefined {
+export function textOf(metadata: Metadata, name: string): string | undefined {
   const values = metadata.get(name);
   return values.length === 0 ? undefined : values.join(', ');
 }

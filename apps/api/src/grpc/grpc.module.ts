@@ -8,11 +8,12 @@ import { Handlers } from './handlers';
 import { GrpcHealth } from './health';
 import { InferenceCalls } from './inference-calls';
 import { InfoCalls } from './info-calls';
+import { ModelContents } from './model-contents';
 
 /** The Open Inference Protocol over gRPC, beside HTTP in one process. */
 @Module({
   imports: [HealthModule, LiveModule, LoadReportModule, MetricsModule],
-  providers: [InferenceCalls, InfoCalls, GrpcHealth, Handlers, GrpcServer],
+  providers: [InferenceCalls, InfoCalls, ModelContents, GrpcHealth, Handlers, GrpcServer],
   exports: [GrpcServer],
 })
 export class GrpcModule {}

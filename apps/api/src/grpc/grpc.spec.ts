@@ -115,6 +115,14 @@ describe('gRPC', () => {
     expect(backend.unread[1]?.timeoutMs).toBe(1500);
   });
 
+  it('answers by no other files than those that the caller names', async () => {
+    expect(await failure(ask('ModelInfer', request(), { 'x-interleave-content-sha256': 'c0ffee' }))).toMatchObject({
+      code: grpc.status.NOT_FOUND,
+      details: expect.stringMatching(/has other files here/),
+    });
+    expect(backend.requests).toEqual([]);
+  });
+
   it('takes typed contents and gzip', async () => {
     const typed = request({
       inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 2], contents: { fp32_contents: [1, 2] } }],

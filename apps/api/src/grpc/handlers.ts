@@ -1,7 +1,15 @@
 import { InterleaveError } from '@app/contracts';
 import type { WireMessage } from '@app/protocols';
 import type { Logger } from '@app/telemetry';
-import type { MethodDefinition, sendUnaryData, Server, ServerDuplexStream, ServerUnaryCall, ServerWritableStream } from '@grpc/grpc-js';
+import type {
+  Metadata,
+  MethodDefinition,
+  sendUnaryData,
+  Server,
+  ServerDuplexStream,
+  ServerUnaryCall,
+  ServerWritableStream,
+} from '@grpc/grpc-js';
 import { Inject, Injectable } from '@nestjs/common';
 import { Access } from '../access/access';
 import { ANONYMOUS, type Caller } from '../access/caller';
@@ -44,7 +52,7 @@ export class Handlers {
       name,
       this.unary(
         method as Method,
-        (request, caller) => this.info.answer(name, request, caller),
+        (request, caller, metadata) => this.info.answer(name, request, caller, metadata),
         () => !OPEN_CALLS.has(name),
       ),
     ]);
@@ -114,7 +122,7 @@ export class Handlers {
   /** A call with one small answer. Anybody may make one that `needsKey` says no to. */
   private unary(
     method: Method,
-    answer: (request: unknown, caller: Caller) => object | Promise<object>,
+    answer: (request: unknown, caller: Caller, metadata: Metadata) => object | Promise<object>,
     needsKey: (request: Buffer) => boolean,
   ): UnaryHandler {
     return (call, callback) => {
@@ -127,7 +135,7 @@ export class Handlers {
       const send = (message: object): void => callback(null, message, trailers);
       const tell = (caller: Caller): void => {
         try {
-          const answered = answer(read(method, call.request), caller);
+          const answered = answer(read(method, call.request), caller, call.metadata);
           if (answered instanceof Promise) answered.then(send, (thrown: unknown) => refuse(asInterleaveError(thrown)));
           else send(answered);
         } catch (thrown) {

@@ -1,6 +1,14 @@
 import { InterleaveError } from '@app/contracts';
-import { visibleModels } from '@app/models';
-import { readInferMessage, streamAnswer, streamError, type InferMessage, type WireMessage } from '@app/protocols';
+import { visibleModels, type ModelView } from '@app/models';
+import {
+  CONTENT_HEADER,
+  readInferMessage,
+  streamAnswer,
+  streamError,
+  type InferMessage,
+  type PreparedRequest,
+  type WireMessage,
+} from '@app/protocols';
 import type { Attributes, Logger, Tracing } from '@app/telemetry';
 import { type Metadata, type sendUnaryData, type ServerDuplexStream, type ServerUnaryCall } from '@grpc/grpc-js';
 import { Inject, Injectable } from '@nestjs/common';
@@ -15,8 +23,9 @@ import { LiveMetrics } from '../metrics/live-metrics';
 import { LOGGER, TRACING } from '../tokens';
 import { endLiveTrace } from '../tracing/live-spans';
 import { RequestTrace } from '../tracing/request-trace';
-import { answerMetadata, carrierOfMetadata, isPastDeadline, liveCallOf, optionsOfMetadata, requestIdOf } from './call-metadata';
+import { answerMetadata, carrierOfMetadata, isPastDeadline, liveCallOf, optionsOfMetadata, requestIdOf, textOf } from './call-metadata';
 import { InferStream } from './infer-stream';
+import { ModelContents } from './model-contents';
 import { detailsOf, errorStatus } from './status';
 
 const OK = 200;
@@ -30,6 +39,7 @@ export class InferenceCalls {
   constructor(
     private readonly runner: LiveRunner,
     private readonly preparer: Preparer,
+    private readonly contents: ModelContents,
     private readonly metrics: LiveMetrics,
     @Inject(LOGGER) private readonly logger: Logger,
     @Inject(TRACING) private readonly tracing: Tracing | null,
@@ -110,14 +120,22 @@ export class InferenceCalls {
 
   private run(live: LiveCall, message: InferMessage, bytes: Buffer, metadata: Metadata): Promise<WireMessage> {
     live.options = optionsOfMetadata(metadata);
+    const content = textOf(metadata, CONTENT_HEADER);
     return this.runner.answer(live, {
       model: message.model,
       version: message.version,
       kind: message.raw.length > 0 ? 'binary' : live.endpoint,
       bytes: bytes.length,
       heldBytes: bytes.length,
-      prepare: (catalog) => this.preparer.prepareMessage(message, visibleModels(catalog, live.caller.models)),
+      prepare: (catalog) => this.prepare(message, visibleModels(catalog, live.caller.models), content),
     });
+  }
+
+  /** `content`: digest of the files that may answer; undefined: any. */
+  private async prepare(message: InferMessage, catalog: ModelView, content: string | undefined): Promise<PreparedRequest<WireMessage>> {
+    const prepared = await this.preparer.prepareMessage(message, catalog);
+    if (content !== undefined) await this.contents.check(prepared, content);
+    return prepared;
   }
 
   private known(thrown: unknown, live: LiveCall): InterleaveError {

@@ -2,7 +2,7 @@ import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ELSEWHERE, type ModelReport, type ModelSignature } from '@app/contracts';
-import { fingerprintOfVersion, openModelCatalog, type ModelCatalog } from '@app/models';
+import { ContentDigests, fingerprintOfVersion, openModelCatalog, type ModelCatalog } from '@app/models';
 import { createLogger } from '@app/telemetry';
 import { buildModels } from '../../../../tools/model-builder/src/models';
 import { ModelPins, PinGone, type PlannedModel } from './model-pins';
@@ -47,8 +47,7 @@ describe('ModelPins', () => {
     return new ModelPins(
       catalog,
       () => planned,
-      root,
-      log,
+      new ContentDigests(root, log),
       (name) => name === quarantined,
     );
   };

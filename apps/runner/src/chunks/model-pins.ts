@@ -1,11 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { ModelPin } from '@app/batches';
 import { ELSEWHERE, InterleaveError, type GraphStepPlan, type WorkerModelPlan } from '@app/contracts';
-import { digestOfVersion, fingerprintOfVersion, visibleModels, type ModelCatalog, type ServedModel } from '@app/models';
-import type { Logger } from '@app/telemetry';
-
-/** Digests of sets of files that are kept; a set has 100 bytes. */
-const DIGESTS_MAX = 10_000;
+import { type ContentDigests, type ModelCatalog, type ServedModel, visibleModels } from '@app/models';
 
 export type PlannedModel = Pick<WorkerModelPlan, 'name' | 'version' | 'revision' | 'fingerprint'> & {
   /** Of a graph: what else its answers come from. */
@@ -17,13 +13,8 @@ export class PinGone extends Error {
   override readonly name = 'PinGone';
 }
 
-/**
- * Which revisions of this node's models are the files that batches were begun with. A digest is read once for each set of files,
- * while they are there.
- */
+/** Which revisions of this node's models are the files that batches were begun with. */
 export class ModelPins {
-  /** By fingerprint; null: the files changed before they were read, or cannot be read. */
-  private readonly digests = new Map<string, Promise<string | null>>();
   /** By pin, as far as they were looked up. */
   private readonly revisions = new Map<string, number>();
 
@@ -34,8 +25,7 @@ export class ModelPins {
   constructor(
     private readonly catalog: ModelCatalog,
     private readonly planned: () => readonly PlannedModel[],
-    private readonly modelsDir: string,
-    private readonly log: Logger,
+    private readonly digests: ContentDigests,
     private readonly isQuarantined: (name: string, version: string) => boolean,
   ) {}
 
@@ -100,9 +90,7 @@ export class ModelPins {
 
   /** No worker has it any more, nor can load it again: the folder has other files. Of a graph: it or one of its steps. */
   private isLost(plan: PlannedModel): boolean {
-    return this.withSteps(plan).some(
-      (each) => this.hasFailed(each) && fingerprintOfVersion(this.modelsDir, each.name, each.version) !== each.fingerprint,
-    );
+    return this.withSteps(plan).some((each) => this.hasFailed(each) && !this.digests.areThere(each));
   }
 
   private hasFailed({ revision }: PlannedModel): boolean {
@@ -117,28 +105,15 @@ export class ModelPins {
 
   /** Null: some of its files changed before they were read, or cannot be read. */
   private async digestOf(plan: PlannedModel): Promise<string | null> {
-    if (plan.steps === undefined) return this.digestOfFiles(plan);
+    if (plan.steps === undefined) return this.digests.of(plan);
     // What other nodes run is known by name and version only, which the graph's own files hold.
     const models = plan.steps
       .filter(({ revision }) => revision !== ELSEWHERE)
       .map(({ revision }) => this.planned().find((other) => other.revision === revision));
     const digests = await Promise.all(
-      [plan, ...models].map((each) => (each === undefined ? Promise.resolve(null) : this.digestOfFiles(each))),
+      [plan, ...models].map((each) => (each === undefined ? Promise.resolve(null) : this.digests.of(each))),
     );
     return digests.includes(null) ? null : createHash('sha256').update(digests.join('\n')).digest('hex');
-  }
-
-  private digestOfFiles({ name, version, fingerprint }: PlannedModel): Promise<string | null> {
-    const known = this.digests.get(fingerprint);
-    if (known !== undefined) return known;
-    const digest = digestOfVersion(this.modelsDir, name, version, fingerprint).catch((error: Error) => {
-      this.log.warn({ model: name, version, err: error }, 'the files of a model cannot be read');
-      return null;
-    });
-    if (this.digests.size >= DIGESTS_MAX) this.digests.delete(this.digests.keys().next().value ?? '');
-    this.digests.set(fingerprint, digest);
-    void digest.then((value) => value === null && this.digests.delete(fingerprint));
-    return digest;
   }
 }
 

@@ -1,6 +1,6 @@
 import { tmpdir } from 'node:os';
 import type { InferenceBackend, PlacedVersion, Placement } from '@app/contracts';
-import { openModelCatalog } from '@app/models';
+import { ContentDigests, openModelCatalog } from '@app/models';
 import { createLogger } from '@app/telemetry';
 import { ModelPins } from './model-pins';
 import { ModelEngine } from './row-engine';
@@ -39,8 +39,7 @@ describe('what is wrong with the model of a batch', () => {
     const pins = new ModelPins(
       catalog,
       () => [],
-      tmpdir(),
-      log,
+      new ContentDigests(tmpdir(), log),
       () => false,
     );
     // No row runs here.

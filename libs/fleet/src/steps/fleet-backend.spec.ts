@@ -1,5 +1,7 @@
-import { ELSEWHERE, type GraphPlan, type InferenceRequest, InterleaveError, type Placement } from '@app/contracts';
+import { ELSEWHERE, type GraphPlan, type InferenceRequest, InterleaveError, type Placement, RevisionGone } from '@app/contracts';
+import { CONTENT_HEADER } from '@app/protocols';
 import { serveModels, type ServedModels } from '../../../../test/fixtures/served-models';
+import { until } from '../../../../test/support/redis-servers';
 import * as grpc from '@grpc/grpc-js';
 import { FleetBackend } from './fleet-backend';
 import { FleetNodes } from './fleet-nodes';
@@ -64,6 +66,18 @@ it('has an error for each item that no node answers', async () => {
 describe('with another node', () => {
   afterEach(stopOtherNodes);
 
+  /** A backend of the lane, once it knows one of these nodes. */
+  async function amidst(lane: 'realtime' | 'batch', others: OtherNode[]): Promise<FleetBackend> {
+    const steps = [{ ...STEP, model: 'm' }];
+    const placement = { placement: { graphs: [{ ...GRAPH, steps }] } as unknown as Placement, onChange: () => undefined };
+    const own = Object.assign(Object.create(served.backend) as typeof served.backend, { lane, close: async () => undefined });
+    const nodes = new FleetNodes(() => others.map((node) => node.heartbeat()), ACCESS);
+    const made = new FleetBackend({ own, placement, nodes });
+    const isReady = (): boolean => made.models().some(({ name, state }) => name === 'm' && state === 'ready');
+    await until(isReady);
+    return made;
+  }
+
   /** A backend of the lane, for which that node has the model, and what it was told in the last call. */
   async function beside(lane: 'realtime' | 'batch', code: grpc.status | null) {
     const told: Record<string, unknown> = {};
@@ -72,17 +86,35 @@ describe('with another node', () => {
       if (code === null) callback(null, { model_name: 'm' });
       else callback({ code, details: 'why' });
     });
-    const steps = [{ ...STEP, model: 'm' }];
-    const placement = { placement: { graphs: [{ ...GRAPH, steps }] } as unknown as Placement, onChange: () => undefined };
-    const own = Object.assign(Object.create(served.backend) as typeof served.backend, { lane, close: async () => undefined });
-    const made = new FleetBackend({ own, placement, nodes: new FleetNodes(() => [node.heartbeat()], ACCESS) });
-    const isReady = (): boolean => made.models().some(({ name, state }) => name === 'm' && state === 'ready');
-    await new Promise<void>((resolve) => {
-      made.onModelsChanged(() => isReady() && resolve());
-      if (isReady()) resolve();
-    });
-    return { made, told };
+    return { made: await amidst(lane, [node]), told };
   }
+
+  it('answers all items of a request by the same files, and begins anew once there are others', async () => {
+    const asks = (call: grpc.ServerUnaryCall<object, object>): unknown => call.metadata.getMap()[CONTENT_HEADER];
+    const nodeWith = async (id: string, content: string): Promise<OtherNode> => {
+      const node: OtherNode = await OtherNode.start(id, (call, callback) => {
+        if (asks(call) === node.content) callback(null, { model_name: 'm' });
+        else callback({ code: grpc.status.NOT_FOUND, details: 'other files' });
+      });
+      node.content = content;
+      return node;
+    };
+    const [first, second, third] = [await nodeWith('a', 'one'), await nodeWith('b', 'two'), await nodeWith('c', 'one')];
+    const made = await amidst('realtime', [first, second, third]);
+    const items = Array.from({ length: 8 }, () => ({ inputs: [], outputs: null }));
+    const infer = () => made.infer(request({ model: 'm', items, timeoutMs: 5_000 }));
+    await until(async () => {
+      expect((await infer()).every((result) => 'outputs' in result)).toBe(true);
+      return first.calls > 0 && third.calls > 0;
+    });
+    expect(second.calls).toBe(0);
+    first.content = 'two';
+    third.content = 'two';
+    expect((await infer()).every((result) => result instanceof RevisionGone)).toBe(true);
+    expect((await infer()).every((result) => 'outputs' in result)).toBe(true);
+    expect(second.calls).toBeGreaterThan(0);
+    await made.close();
+  });
 
   it('passes time and priority on, and lets no stand-in answer', async () => {
     const { made, told } = await beside('realtime', null);

@@ -7,11 +7,13 @@ import {
   type ItemResult,
   type Lane,
   type ModelReport,
+  type NodeHeartbeat,
+  RevisionGone,
   TIMEOUT_MS_MAX,
   type Placement,
   type UnreadRequest,
 } from '@app/contracts';
-import { inferCallMessage, readInferAnswer } from '@app/protocols';
+import { CONTENT_HEADER, inferCallMessage, readInferAnswer, type ModelDescription } from '@app/protocols';
 import { FleetModels } from './fleet-models';
 import type { FleetNodes, WantedModel } from './fleet-nodes';
 
@@ -71,7 +73,9 @@ export class FleetBackend implements InferenceBackend {
     if (signal?.aborted === true) throw new InterleaveError('client_closed', 'the caller has gone');
     if (timeoutMs !== null && timeoutMs <= 0) throw new InterleaveError('deadline_exceeded', 'the time for the answer is over');
     const wanted = { name, version: version ?? '' };
-    return Promise.all(items.map((item) => this.inferItem(wanted, item, request).catch(asInterleaveError)));
+    // One for all items: nodes may have different files under one version, and get others.
+    const described = this.models_.chosen(wanted);
+    return Promise.all(items.map((item) => this.inferItem({ wanted, described }, item, request).catch(asInterleaveError)));
   }
 
   checkAhead(request: UnreadRequest): number {
@@ -101,7 +105,12 @@ export class FleetBackend implements InferenceBackend {
     await this.options.own.close();
   }
 
-  private async inferItem(wanted: WantedModel, item: InferenceItem, request: InferenceRequest): Promise<ItemResult> {
+  /** `described`: what is run, by the same files for all items of the request; null: no node was known to have the model. */
+  private async inferItem(
+    { wanted, described }: { wanted: WantedModel; described: ModelDescription | null },
+    item: InferenceItem,
+    request: InferenceRequest,
+  ): Promise<ItemResult> {
     const startedMs = performance.now();
     const { timeoutMs, signal, priority } = request;
     const callMs = timeoutMs ?? BATCH_CALL_MS;
@@ -109,16 +118,28 @@ export class FleetBackend implements InferenceBackend {
       'x-interleave-timeout-ms': String(Math.min(Math.ceil(callMs), TIMEOUT_MS_MAX)), // else the other node's default would hold
       'x-interleave-priority': String(priority),
       'x-interleave-degrade': 'never', // a step is this model's, and not its stand-in's
+      ...(described?.content && { [CONTENT_HEADER]: described.content }),
       ...(this.lane === 'batch' && { 'x-interleave-service-tier': 'flex' }),
     };
     const message = inferCallMessage(wanted.name, wanted.version, item);
     const call = this.options.nodes.call(
-      { wanted, method: 'ModelInfer', message, isFit: (node) => this.models_.isLike(wanted, node) },
+      {
+        ...{ wanted, method: 'ModelInfer', message },
+        among: (nodes) => this.among(nodes, wanted, described),
+        onMissing: (node) => this.models_.askAgain(wanted, node),
+      },
       { timeoutMs: callMs, signal, metadata },
     );
     const answer = await (timeoutMs === null ? call.catch(tooLong) : call);
     const runUs = Math.round((performance.now() - startedMs) * 1000);
     return { outputs: readInferAnswer(answer), timing: { queueUs: 0, runUs, runRows: 1, startedNs: 0 } };
+  }
+
+  /** Throws `RevisionGone` once the model is another one than the request began with. */
+  private among(nodes: NodeHeartbeat[], wanted: WantedModel, described: ModelDescription | null): NodeHeartbeat[] {
+    const now = this.models_.chosen(wanted);
+    if (now !== null && now.content !== described?.content) throw new RevisionGone(wanted.name, wanted.version);
+    return described === null ? [] : nodes.filter((node) => this.models_.has(wanted, node, described));
   }
 
   private look(): void {

@@ -1,5 +1,5 @@
-import { ELSEWHERE, type InterleaveError, type ModelReport, type ModelSignature, type NodeHeartbeat } from '@app/contracts';
-import { modelCallMessage, readSignature } from '@app/protocols';
+import { ELSEWHERE, type InterleaveError, type ModelReport, type NodeHeartbeat } from '@app/contracts';
+import { CONTENT_HEADER, modelCallMessage, readDescription, type ModelDescription } from '@app/protocols';
 import type { FleetNodes, WantedModel } from './fleet-nodes';
 
 const ASK_MS = 2_000;
@@ -8,7 +8,7 @@ const FRESH_MS = 10_000;
 const PROBLEM_FRESH_MS = 1_000;
 
 /** `isFinal`: the model cannot be used as it is. */
-type Answer = { signature: ModelSignature } | { problem: string; isFinal: boolean };
+type Answer = { model: ModelDescription } | { problem: string; isFinal: boolean };
 type Asked = Answer & { atMs: number };
 
 /** Which models of other nodes there are, as far as graphs of this node want them. */
@@ -42,11 +42,28 @@ export class FleetModels {
     return this.wanted.map((model) => this.reportOf(model));
   }
 
-  /** Whether the node has the model with the signature that was reported. */
-  isLike(model: WantedModel, node: NodeHeartbeat): boolean {
-    const signature = this.signatureOf(model);
+  /**
+   * The model that is reported: that of the first node by id, so that all API processes take the same one where nodes differ. Null: none is
+   * known.
+   */
+  chosen(model: WantedModel): ModelDescription | null {
+    const nodes = [...(this.nodes.serving(model) ?? [])].sort((left, right) => (left.id < right.id ? -1 : 1));
+    for (const node of nodes) {
+      const asked = this.asked.get(keyOf(model, node));
+      if (asked !== undefined && 'model' in asked) return asked.model;
+    }
+    return null;
+  }
+
+  /** Whether the node has this model, and no other one under its name and version. */
+  has(model: WantedModel, node: NodeHeartbeat, description: ModelDescription): boolean {
     const asked = this.asked.get(keyOf(model, node));
-    return signature !== null && asked !== undefined && 'signature' in asked && isEqual(asked.signature, signature);
+    return asked !== undefined && 'model' in asked && isEqual(asked.model, description);
+  }
+
+  /** For a node whose model is not what it said. */
+  askAgain(model: WantedModel, node: NodeHeartbeat): void {
+    if (!this.asking.has(keyOf(model, node))) void this.ask(model, node);
   }
 
   private reportOf(model: WantedModel): ModelReport {
@@ -58,22 +75,12 @@ export class FleetModels {
     // Not `failed`, which would end the rows of batches while the only node with the model starts anew.
     if (serving.length === 0)
       return { ...report, state: 'loading', reason: `no node of the fleet serves ${what}; start one with it, or add the model here` };
-    const signature = this.signatureOf(model);
-    if (signature !== null) return { ...report, state: 'ready', reason: null, signature };
+    const chosen = this.chosen(model);
+    if (chosen !== null) return { ...report, state: 'ready', reason: null, signature: chosen.signature };
     const problem = serving.map((node) => this.asked.get(keyOf(model, node))).find((asked) => asked !== undefined && 'problem' in asked);
     if (problem !== undefined && 'problem' in problem)
       return { ...report, state: problem.isFinal ? 'failed' : 'loading', reason: problem.problem };
     return { ...report, state: 'loading', reason: null };
-  }
-
-  /** That of the first node by id, so that all API processes take the same one where nodes differ. */
-  private signatureOf(model: WantedModel): ModelSignature | null {
-    const nodes = [...(this.nodes.serving(model) ?? [])].sort((left, right) => (left.id < right.id ? -1 : 1));
-    for (const node of nodes) {
-      const asked = this.asked.get(keyOf(model, node));
-      if (asked !== undefined && 'signature' in asked) return asked.signature;
-    }
-    return null;
   }
 
   private async ask(model: WantedModel, node: NodeHeartbeat): Promise<void> {
@@ -83,19 +90,24 @@ export class FleetModels {
     const known = this.asked.get(key);
     this.asking.delete(key);
     // Who does not answer for a moment still has what it had: its heartbeat says whether it is there.
-    const isKept = 'problem' in found && !found.isFinal && known !== undefined && 'signature' in known;
+    const isKept = 'problem' in found && !found.isFinal && known !== undefined && 'model' in known;
     this.asked.set(key, { ...(isKept ? known : found), atMs: performance.now() });
     this.compare();
   }
 
   private async askNow({ name, version }: WantedModel, node: NodeHeartbeat): Promise<Answer> {
     const message = modelCallMessage(name, version);
-    const options = { timeoutMs: ASK_MS, signal: null, metadata: {} };
+    const options = { timeoutMs: ASK_MS, signal: null, metadata: { [CONTENT_HEADER]: 'tell' } };
     try {
       const client = this.nodes.clientOf(node);
       const [metadata, config] = await Promise.all(['ModelMetadata', 'ModelConfig'].map((method) => client.call(method, message, options)));
-      const signature = readSignature(metadata as Buffer, config as Buffer);
-      if (signature !== null) return { signature };
+      const found = readDescription(metadata as Buffer, config as Buffer);
+      if (found?.content === null)
+        return {
+          problem: `node ${node.id} does not say which files of ${name} it has; upgrade it, or wait while they change`,
+          isFinal: false,
+        };
+      if (found !== null) return { model: found };
       return { problem: `node ${node.id}: ${name} is a graph of models there; name the models of its steps in its place`, isFinal: true };
     } catch (error) {
       const { message, code } = error as InterleaveError;
@@ -116,7 +128,7 @@ function isStale(asked: Asked | undefined): boolean {
   return performance.now() - asked.atMs > ('problem' in asked ? PROBLEM_FRESH_MS : FRESH_MS);
 }
 
-const isEqual = (left: ModelSignature, right: ModelSignature): boolean => JSON.stringify(left) === JSON.stringify(right);
+const isEqual = (left: ModelDescription, right: ModelDescription): boolean => JSON.stringify(left) === JSON.stringify(right);
 
 const nameOf = ({ name, version }: WantedModel): string => `${name}\n${version}`;
 

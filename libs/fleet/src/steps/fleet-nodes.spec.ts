@@ -28,7 +28,7 @@ function nodesOf(list: NodeHeartbeat[], access: Partial<NodeAccess> = {}): Fleet
 
 const infer = (nodes: FleetNodes, timeoutMs = 5_000, signal: AbortSignal | null = null): Promise<Buffer> =>
   nodes.call(
-    { wanted: MODEL, method: 'ModelInfer', message: inferCallMessage('m', '1', ITEM), isFit: () => true },
+    { wanted: MODEL, method: 'ModelInfer', message: inferCallMessage('m', '1', ITEM), among: (all) => all, onMissing: () => undefined },
     { timeoutMs, signal, metadata: {} },
   );
 const refusalOf = (answer: Promise<unknown>): Promise<InterleaveError> =>

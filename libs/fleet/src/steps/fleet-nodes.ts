@@ -8,6 +8,17 @@ export interface WantedModel {
   version: string;
 }
 
+/** One run on another node. */
+export interface NodeCall {
+  wanted: WantedModel;
+  method: string;
+  message: Buffer;
+  /** Those that may be asked, of the nodes that serve the model now. What it throws ends the call. */
+  among: (nodes: NodeHeartbeat[]) => NodeHeartbeat[];
+  /** Called with a node that has no such model, although it said so. */
+  onMissing: (node: NodeHeartbeat) => void;
+}
+
 /** Between two tries where no node is left: a process of a node that dies has a successor within this. */
 const AGAIN_MS = 100;
 /** With less time left no answer would come in time. */
@@ -49,12 +60,9 @@ export class FleetNodes {
 
   /**
    * Calls the node with the least to do, and another one where that does not answer, until the time is over. Runs are repeated: that changes
-   * no answer. `isFit`: whether a node may be asked.
+   * no answer.
    */
-  async call(
-    of: { wanted: WantedModel; method: string; message: Buffer; isFit: (node: NodeHeartbeat) => boolean },
-    options: CallOptions,
-  ): Promise<Buffer> {
+  async call(of: NodeCall, options: CallOptions): Promise<Buffer> {
     if (this.inFlight >= IN_FLIGHT_MAX)
       throw new InterleaveError('overloaded', `${IN_FLIGHT_MAX} items are at other nodes, and no more are sent; try again`, {
         retryAfterSeconds: 1,
@@ -82,18 +90,14 @@ export class FleetNodes {
     this.clients.clear();
   }
 
-  private async callUntil(
-    untilMs: number,
-    of: { wanted: WantedModel; method: string; message: Buffer; isFit: (node: NodeHeartbeat) => boolean },
-    options: CallOptions,
-  ): Promise<Buffer> {
-    const { wanted, method, message, isFit } = of;
+  private async callUntil(untilMs: number, of: NodeCall, options: CallOptions): Promise<Buffer> {
+    const { wanted, method, message, among, onMissing } = of;
     let wasTried = false;
     for (;;) {
       let last = new InterleaveError('worker_unavailable', `no node of the fleet serves ${wanted.name} version ${wanted.version} now`, {
         retryAfterSeconds: 1,
       });
-      for (const node of this.inOrder((this.serving(wanted) ?? []).filter(isFit))) {
+      for (const node of this.inOrder(among(this.serving(wanted) ?? []))) {
         const timeoutMs = untilMs - performance.now();
         if (timeoutMs < LEFT_MS_MIN)
           throw wasTried ? last : new InterleaveError('deadline_exceeded', 'no time is left for a call of another node');
@@ -102,9 +106,11 @@ export class FleetNodes {
           return await this.clientOf(node).call(method, message, { ...options, timeoutMs });
         } catch (error) {
           if (!(error instanceof InterleaveError) || !ELSEWHERE_TOO.has(error.code)) throw error;
+          last = error;
+          if (error.code !== 'model_not_found') continue;
           // It said that it serves the model: what it says now is no word on whether another will.
-          last =
-            error.code === 'model_not_found' ? new InterleaveError('worker_unavailable', error.message, { retryAfterSeconds: 1 }) : error;
+          onMissing(node);
+          last = new InterleaveError('worker_unavailable', error.message, { retryAfterSeconds: 1 });
         }
       }
       const isHopeless = last.code !== 'worker_unavailable' || options.signal?.aborted === true;

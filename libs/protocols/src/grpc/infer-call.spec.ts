@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { loadSync } from '@grpc/proto-loader';
 import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js';
-import { inferCallMessage, modelCallMessage, readInferAnswer, readSignature } from './infer-call';
+import { CONTENT_PARAMETER, inferCallMessage, modelCallMessage, readDescription, readInferAnswer } from './infer-call';
 
 /** Encoders that are not ours. */
 const options = { keepCase: true, longs: String, enums: String, defaults: true };
@@ -53,7 +53,7 @@ describe('calls of other nodes', () => {
 
   it('takes the first axis for the batch where the node says so', () => {
     const config = answer('ModelConfig', { config: { name: 'm', max_batch_size: 8, dynamic_batching: {} } });
-    expect(readSignature(answer('ModelMetadata', metadata), config)).toEqual({
+    expect(readDescription(answer('ModelMetadata', metadata), config)?.signature).toEqual({
       inputs: [{ name: 'x', datatype: 'INT64', shape: [-1, -1], axes: ['batch', 'free'] }],
       outputs: [{ name: 'y', datatype: 'FP32', shape: [-1, -1, 8], axes: ['batch', 'free', 'fixed'] }],
       coalesce: 'padded',
@@ -63,10 +63,16 @@ describe('calls of other nodes', () => {
 
   it('understands no axis of a model that is not batched, and no model of another kind', () => {
     const config = answer('ModelConfig', { config: { name: 'm' } });
-    expect(readSignature(answer('ModelMetadata', metadata), config)).toMatchObject({
-      inputs: [{ axes: ['free', 'free'] }],
-      coalesce: 'alone',
+    expect(readDescription(answer('ModelMetadata', metadata), config)).toMatchObject({
+      signature: { inputs: [{ axes: ['free', 'free'] }], coalesce: 'alone' },
     });
-    expect(readSignature(answer('ModelMetadata', { ...metadata, platform: 'ensemble' }), config)).toBeNull();
+    expect(readDescription(answer('ModelMetadata', { ...metadata, platform: 'ensemble' }), config)).toBeNull();
+  });
+
+  it('reads which files the node has, where it says so', () => {
+    const contentOf = (parameters: object): string | null | undefined =>
+      readDescription(answer('ModelMetadata', metadata), answer('ModelConfig', { config: { name: 'm', parameters } }))?.content;
+    expect(contentOf({ other: { string_value: 'a' }, [CONTENT_PARAMETER]: { string_value: 'c0ffee' } })).toBe('c0ffee');
+    expect(contentOf({ other: { string_value: 'a' } })).toBeNull();
   });
 });

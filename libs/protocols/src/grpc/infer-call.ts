@@ -14,6 +14,17 @@ import { WireWriter, type WireMessage } from './wire-writer';
 const TENSORS_MAX = 64;
 const RANK_MAX = 64;
 const ONNX_PLATFORM = 'onnx_onnxv1';
+/** Metadata of a `ModelInfer`: SHA-256 of the files that may answer. With any value in a `ModelConfig`: asks for that. */
+export const CONTENT_HEADER = 'x-interleave-content-sha256';
+/** Of the `ModelConfig`, where it was asked for. */
+export const CONTENT_PARAMETER = 'content_sha256';
+
+/** What another node says of one of its models. */
+export interface ModelDescription {
+  signature: ModelSignature;
+  /** SHA-256 of its files; null: the node does not say. */
+  content: string | null;
+}
 
 /** A `ModelInferRequest` with raw tensors, as a client sends it; `timeoutMs` and the like are metadata of the call. */
 export function inferCallMessage(model: string, version: string, { inputs, outputs }: InferenceItem): Buffer {
@@ -69,7 +80,7 @@ export function readInferAnswer(bytes: Buffer): Tensor[] {
  * What a model takes and makes, by a `ModelMetadataResponse` and the `ModelConfigResponse` of the same version. Axes that vary are not
  * understood, but for the batch. Null: the model is none of ONNX Runtime's.
  */
-export function readSignature(metadata: Buffer, config: Buffer): ModelSignature | null {
+export function readDescription(metadata: Buffer, config: Buffer): ModelDescription | null {
   const inputs: Omit<TensorSpec, 'axes'>[] = [];
   const outputs: Omit<TensorSpec, 'axes'>[] = [];
   let platform = '';
@@ -81,22 +92,26 @@ export function readSignature(metadata: Buffer, config: Buffer): ModelSignature 
     else reader.skip();
   }
   if (platform !== ONNX_PLATFORM) return null;
-  const { isBatched, isCoalesced } = readConfig(config);
+  const { isBatched, isCoalesced, content } = readConfig(config);
   const withAxes = (spec: Omit<TensorSpec, 'axes'>): TensorSpec => ({
     ...spec,
     axes: spec.shape.map((size, dim) => (size >= 0 ? 'fixed' : dim === 0 && isBatched ? 'batch' : 'free')),
   });
-  return {
+  const signature: ModelSignature = {
     inputs: inputs.map(withAxes),
     outputs: outputs.map(withAxes),
     coalesce: isCoalesced ? 'padded' : 'alone',
     coalesceReason: isCoalesced ? null : 'the node that runs it says so',
   };
+  return { signature, content };
 }
 
-/** Whether the first dimension of all tensors is the batch, and whether rows of several requests share runs. */
-function readConfig(bytes: Buffer): { isBatched: boolean; isCoalesced: boolean } {
-  const found = { isBatched: false, isCoalesced: false };
+/**
+ * Whether the first dimension of all tensors is the batch, whether rows of several requests share runs, and the digest of the model's
+ * files.
+ */
+function readConfig(bytes: Buffer): { isBatched: boolean; isCoalesced: boolean; content: string | null } {
+  const found = { isBatched: false, isCoalesced: false, content: null as string | null };
   const response = new WireReader(bytes);
   while (response.next()) {
     if (!response.isBytes(1)) {
@@ -106,6 +121,7 @@ function readConfig(bytes: Buffer): { isBatched: boolean; isCoalesced: boolean }
     const reader = new WireReader(response.view());
     while (reader.next()) {
       if (reader.isVarint(4)) found.isBatched = Number(reader.int64()) > 0;
+      else if (reader.isBytes(14)) found.content ??= readContent(reader.view());
       else {
         found.isCoalesced ||= reader.isBytes(11);
         reader.skip();
@@ -113,6 +129,23 @@ function readConfig(bytes: Buffer): { isBatched: boolean; isCoalesced: boolean }
     }
   }
   return found;
+}
+
+/** Of an entry of `ModelConfig.parameters`; null: it is another one. */
+function readContent(bytes: Buffer): string | null {
+  const found = { key: '', value: '' };
+  const entry = new WireReader(bytes);
+  while (entry.next()) {
+    if (entry.isBytes(1)) found.key = entry.text();
+    else if (entry.isBytes(2)) {
+      const parameter = new WireReader(entry.view());
+      while (parameter.next()) {
+        if (parameter.isBytes(1)) found.value = parameter.text();
+        else parameter.skip();
+      }
+    } else entry.skip();
+  }
+  return found.key === CONTENT_PARAMETER ? found.value : null;
 }
 
 function readTensor(bytes: Buffer): Omit<TensorSpec, 'axes'> {

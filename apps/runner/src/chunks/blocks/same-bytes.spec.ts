@@ -1,5 +1,6 @@
 import { newBatchId, SEES_ALL, type ChunkResult } from '@app/batches';
 import { InterleaveError } from '@app/contracts';
+import { ContentDigests } from '@app/models';
 import { jsonLimits, parseEndpoint, type Endpoint } from '@app/protocols';
 import { createLogger } from '@app/telemetry';
 import { serveModels, type ServedModels } from '../../../../../test/fixtures/served-models';
@@ -40,8 +41,7 @@ describe('rows in blocks', () => {
       new ModelPins(
         served.catalog,
         () => [],
-        '',
-        createLogger('runner', 'fatal'),
+        new ContentDigests('', createLogger('runner', 'fatal')),
         () => false,
       ),
     );
@@ -61,8 +61,7 @@ describe('rows in blocks', () => {
     const pins = new ModelPins(
       catalog,
       () => [],
-      '',
-      createLogger('runner', 'fatal'),
+      new ContentDigests('', createLogger('runner', 'fatal')),
       () => false,
     );
     const before = engine;

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { NodeHeartbeat } from '@app/contracts';
+import { CONTENT_PARAMETER } from '@app/protocols';
 import * as grpc from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 
@@ -12,6 +13,8 @@ export type Answering = (call: grpc.ServerUnaryCall<object, object>, callback: g
 /** A server of the protocol that is not ours, with version 1 of the model `m`. */
 export class OtherNode {
   calls = 0;
+  /** Digest of the model's files. */
+  content = 'c0ffee';
   private readonly server = new grpc.Server();
 
   private constructor(
@@ -27,7 +30,10 @@ export class OtherNode {
     this.server.addService(service, {
       ModelInfer: count,
       ModelMetadata: (_call: unknown, callback: grpc.sendUnaryData<object>) => callback(null, { name: 'm', platform, inputs, outputs }),
-      ModelConfig: (_call: unknown, callback: grpc.sendUnaryData<object>) => callback(null, { config: { name: 'm', max_batch_size: 4 } }),
+      ModelConfig: (_call: unknown, callback: grpc.sendUnaryData<object>) => {
+        const parameters = { [CONTENT_PARAMETER]: { string_value: this.content } };
+        callback(null, { config: { name: 'm', max_batch_size: 4, parameters } });
+      },
     });
   }
 
