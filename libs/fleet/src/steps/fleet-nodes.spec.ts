@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ELSEWHERE, InterleaveError, type NodeHeartbeat } from '@app/contracts';
-import { inferCallMessage } from '@app/protocols';
+import { inferCallMessage, modelCallMessage } from '@app/protocols';
 import * as grpc from '@grpc/grpc-js';
 import { Certificates, type Issued } from '../../../../test/support/certificates';
 import { FleetModels } from './fleet-models';
@@ -69,6 +69,33 @@ describe('calls of other nodes', () => {
     const error = await refusalOf(infer(nodesOf([first.heartbeat(), second.heartbeat({ liveBacklogMs: 9 })])));
     expect([error.code, second.calls]).toEqual([expected, 0]);
     expect(error.message).toMatch(/^node a: why/);
+  });
+
+  it('go to others once a node holds them without a word, until it speaks again', async () => {
+    let isFrozen = true;
+    const [frozen, other] = [
+      await OtherNode.start('a', (call, callback) => (isFrozen ? undefined : answers(call, callback))),
+      await OtherNode.start('b', answers),
+    ];
+    const nodes = nodesOf([frozen.heartbeat(), other.heartbeat({ liveBacklogMs: 9 })]);
+    expect((await refusalOf(infer(nodes, 200))).code).toBe('deadline_exceeded');
+    for (let i = 0; i < 3; i++) await infer(nodes);
+    expect([frozen.calls, other.calls]).toEqual([1, 3]);
+    isFrozen = false;
+    await nodes
+      .clientOf(frozen.heartbeat())
+      .call('ModelConfig', modelCallMessage('m', '1'), { timeoutMs: 5_000, signal: null, metadata: {} });
+    await infer(nodes);
+    expect([frozen.calls, other.calls]).toEqual([2, 3]);
+  });
+
+  it('stay with a node that answers in its own words that the time is over', async () => {
+    const id = new grpc.Metadata();
+    id.set('x-request-id', 'req_1');
+    const [first, second] = [await OtherNode.start('a', fails(grpc.status.DEADLINE_EXCEEDED, id)), await OtherNode.start('b', answers)];
+    const nodes = nodesOf([first.heartbeat(), second.heartbeat({ liveBacklogMs: 9 })]);
+    for (let i = 0; i < 2; i++) expect((await refusalOf(infer(nodes))).code).toBe('deadline_exceeded');
+    expect([first.calls, second.calls]).toEqual([2, 0]);
   });
 
   it('wait for a node that is away as long as there is time', async () => {

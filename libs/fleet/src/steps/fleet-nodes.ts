@@ -119,10 +119,13 @@ export class FleetNodes {
     }
   }
 
-  /** The least busy one first, by what this node sent there and by what it says of itself. */
+  /** The least busy one first, by what this node sent there and by what it says of itself; those that do not answer last. */
   private inOrder(nodes: NodeHeartbeat[]): NodeHeartbeat[] {
     const sent = (node: NodeHeartbeat): number => this.clients.get(keyOf(node))?.inFlight ?? 0;
-    return nodes.sort((left, right) => sent(left) - sent(right) || left.liveBacklogMs - right.liveBacklogMs);
+    const silent = (node: NodeHeartbeat): number => Number(this.clients.get(keyOf(node))?.isSilent ?? false);
+    return nodes.sort(
+      (left, right) => silent(left) - silent(right) || sent(left) - sent(right) || left.liveBacklogMs - right.liveBacklogMs,
+    );
   }
 }
 

@@ -30,6 +30,8 @@ export interface CallOptions {
 /** One connection to the gRPC port of another node. Close it when done. */
 export class NodeClient {
   inFlight = 0;
+  /** Whether the last call ended without a word of the node: it is frozen, or cannot be reached. */
+  isSilent = false;
   private readonly client: Client;
   private readonly key: FreshFile | null;
 
@@ -61,6 +63,8 @@ export class NodeClient {
       const call = this.client.makeUnaryRequest(`${SERVICE}/${method}`, asIs, asIs, message, sent, { deadline }, (error, answer) => {
         this.inFlight--;
         signal?.removeEventListener('abort', cancel);
+        // A caller that hangs up says nothing of the node.
+        if (error?.code !== status.CANCELLED) this.isSilent = isSilence(error);
         if (error === null && answer !== undefined) resolve(answer);
         else reject(this.known(error));
       });
@@ -108,6 +112,12 @@ export class NodeClient {
         return new InterleaveError('internal', said, cause);
     }
   }
+}
+
+/** Nodes give every answer an id, errors too; without one the error was made here. */
+function isSilence(error: ServiceError | null): boolean {
+  const isLate = error?.code === status.DEADLINE_EXCEEDED || error?.code === status.UNAVAILABLE;
+  return isLate && error?.metadata?.get('x-request-id').length === 0;
 }
 
 function credentialsOf({ caFile, certFile, certKeyFile }: NodeAccess): ChannelCredentials {
