@@ -17,6 +17,8 @@ const SUM = ['x', 'y'].map((name, i) => ({
   data: new Uint8Array(i === 0 ? 24 : 12),
 }));
 
+const ANSWER = { outputs: [{ name: 'y', datatype: 'FP32', shape: ['1'] }], raw_output_contents: [Buffer.alloc(4)] };
+
 let served: ServedModels;
 let backend: FleetBackend;
 beforeAll(async () => {
@@ -83,7 +85,7 @@ describe('with another node', () => {
     const told: Record<string, unknown> = {};
     const node = await OtherNode.start('a', (call, callback) => {
       Object.assign(told, call.metadata.getMap());
-      if (code === null) callback(null, { model_name: 'm' });
+      if (code === null) callback(null, ANSWER);
       else callback({ code, details: 'why' });
     });
     return { made: await amidst(lane, [node]), told };
@@ -93,7 +95,7 @@ describe('with another node', () => {
     const asks = (call: grpc.ServerUnaryCall<object, object>): unknown => call.metadata.getMap()[CONTENT_HEADER];
     const nodeWith = async (id: string, content: string): Promise<OtherNode> => {
       const node: OtherNode = await OtherNode.start(id, (call, callback) => {
-        if (asks(call) === node.content) callback(null, { model_name: 'm' });
+        if (asks(call) === node.content) callback(null, ANSWER);
         else callback({ code: grpc.status.NOT_FOUND, details: 'other files' });
       });
       node.content = content;
@@ -113,6 +115,35 @@ describe('with another node', () => {
     expect((await infer()).every((result) => result instanceof RevisionGone)).toBe(true);
     expect((await infer()).every((result) => 'outputs' in result)).toBe(true);
     expect(second.calls).toBeGreaterThan(0);
+    await made.close();
+  });
+
+  it('takes no answer that the model cannot have made, and asks another node', async () => {
+    const float = (...values: number[]): Buffer => Buffer.from(Float32Array.from(values).buffer);
+    const output = { name: 'y', datatype: 'FP32', shape: ['1'] };
+    const wrong = [
+      {},
+      { outputs: [{ ...output, name: 'z' }], raw_output_contents: [float(1)] },
+      { outputs: [{ ...output, datatype: 'INT32' }], raw_output_contents: [float(1)] },
+      { outputs: [{ ...output, shape: ['2'] }], raw_output_contents: [float(1, 2)] },
+      { outputs: [{ ...output, shape: ['-1'] }], raw_output_contents: [float(1)] },
+      { outputs: [output], raw_output_contents: [Buffer.of(1)] },
+    ];
+    let next = 0;
+    const broken = await OtherNode.start('a', (_call, callback) => callback(null, wrong[next++ % wrong.length] as object));
+    const right = await OtherNode.start('b', (_call, callback) => callback(null, { outputs: [output], raw_output_contents: [float(7)] }));
+    const made = await amidst('realtime', [broken, right]);
+    const inputs = [{ name: 'x', datatype: 'FP32' as const, shape: [1], data: new Uint8Array(4) }];
+    const infer = async (timeoutMs: number): Promise<unknown> => {
+      const [result] = await made.infer(request({ model: 'm', items: [{ inputs, outputs: ['y'] }], timeoutMs }));
+      return result instanceof InterleaveError ? result.code : result?.outputs.map(({ data, ...rest }) => ({ ...rest, data: [...data] }));
+    };
+    await until(async () => {
+      expect(await infer(5_000)).toEqual([{ name: 'y', datatype: 'FP32', shape: [1], data: [...float(7)] }]);
+      return broken.calls >= wrong.length;
+    });
+    right.stop();
+    expect(await infer(200)).toBe('worker_unavailable');
     await made.close();
   });
 

@@ -13,9 +13,10 @@ import {
   type Placement,
   type UnreadRequest,
 } from '@app/contracts';
-import { CONTENT_HEADER, inferCallMessage, readInferAnswer, type ModelDescription } from '@app/protocols';
+import { CONTENT_HEADER, inferCallMessage, type ModelDescription } from '@app/protocols';
 import { FleetModels } from './fleet-models';
 import type { FleetNodes, WantedModel } from './fleet-nodes';
+import { readAnswer } from './read-answer';
 
 const POLL_MS = 1_000;
 /** Rows of batches have no deadline, but a call needs one. */
@@ -126,13 +127,14 @@ export class FleetBackend implements InferenceBackend {
       {
         ...{ wanted, method: 'ModelInfer', message },
         among: (nodes) => this.among(nodes, wanted, described),
+        read: (answer, node) => (described === null ? [] : readAnswer(answer, node, item, described.signature)),
         onMissing: (node) => this.models_.askAgain(wanted, node),
       },
       { timeoutMs: callMs, signal, metadata },
     );
-    const answer = await (timeoutMs === null ? call.catch(tooLong) : call);
+    const outputs = await (timeoutMs === null ? call.catch(tooLong) : call);
     const runUs = Math.round((performance.now() - startedMs) * 1000);
-    return { outputs: readInferAnswer(answer), timing: { queueUs: 0, runUs, runRows: 1, startedNs: 0 } };
+    return { outputs, timing: { queueUs: 0, runUs, runRows: 1, startedNs: 0 } };
   }
 
   /** Throws `RevisionGone` once the model is another one than the request began with. */

@@ -28,7 +28,14 @@ function nodesOf(list: NodeHeartbeat[], access: Partial<NodeAccess> = {}): Fleet
 
 const infer = (nodes: FleetNodes, timeoutMs = 5_000, signal: AbortSignal | null = null): Promise<Buffer> =>
   nodes.call(
-    { wanted: MODEL, method: 'ModelInfer', message: inferCallMessage('m', '1', ITEM), among: (all) => all, onMissing: () => undefined },
+    {
+      wanted: MODEL,
+      method: 'ModelInfer',
+      message: inferCallMessage('m', '1', ITEM),
+      among: (all) => all,
+      read: (answer) => answer,
+      onMissing: () => undefined,
+    },
     { timeoutMs, signal, metadata: {} },
   );
 const refusalOf = (answer: Promise<unknown>): Promise<InterleaveError> =>
@@ -71,6 +78,20 @@ describe('calls of other nodes', () => {
     expect(error.message).toMatch(/^node a: why/);
   });
 
+  it.each([
+    ['a stream that is reset', grpc.status.CANCELLED],
+    ['an answer without a status', grpc.status.INTERNAL],
+    ['a redirect', grpc.status.UNKNOWN],
+    ['another program', grpc.status.INVALID_ARGUMENT],
+  ])('go to another node after %s, which is no fault of callers', async (_what, code) => {
+    const foreign = Object.assign({ code, details: 'why' }, { isForeign: true });
+    const [first, second] = [await OtherNode.start('a', (_call, callback) => callback(foreign)), await OtherNode.start('b', answers)];
+    const [one, two] = [first.heartbeat(), second.heartbeat({ liveBacklogMs: 9 })];
+    await expect(infer(nodesOf([one, two]))).resolves.toBeInstanceOf(Buffer);
+    expect([first.calls, second.calls]).toEqual([1, 1]);
+    expect((await refusalOf(infer(nodesOf([one]), 100))).code).toBe('worker_unavailable');
+  });
+
   it('go to others once a node holds them without a word, until it speaks again', async () => {
     let isFrozen = true;
     const [frozen, other] = [
@@ -90,9 +111,7 @@ describe('calls of other nodes', () => {
   });
 
   it('stay with a node that answers in its own words that the time is over', async () => {
-    const id = new grpc.Metadata();
-    id.set('x-request-id', 'req_1');
-    const [first, second] = [await OtherNode.start('a', fails(grpc.status.DEADLINE_EXCEEDED, id)), await OtherNode.start('b', answers)];
+    const [first, second] = [await OtherNode.start('a', fails(grpc.status.DEADLINE_EXCEEDED)), await OtherNode.start('b', answers)];
     const nodes = nodesOf([first.heartbeat(), second.heartbeat({ liveBacklogMs: 9 })]);
     for (let i = 0; i < 2; i++) expect((await refusalOf(infer(nodes))).code).toBe('deadline_exceeded');
     expect([first.calls, second.calls]).toEqual([2, 0]);

@@ -9,12 +9,14 @@ export interface WantedModel {
 }
 
 /** One run on another node. */
-export interface NodeCall {
+export interface NodeCall<T> {
   wanted: WantedModel;
   method: string;
   message: Buffer;
   /** Those that may be asked, of the nodes that serve the model now. What it throws ends the call. */
   among: (nodes: NodeHeartbeat[]) => NodeHeartbeat[];
+  /** Makes something of an answer. What it throws is as if the node had said it. */
+  read: (answer: Buffer, node: NodeHeartbeat) => T;
   /** Called with a node that has no such model, although it said so. */
   onMissing: (node: NodeHeartbeat) => void;
 }
@@ -62,7 +64,7 @@ export class FleetNodes {
    * Calls the node with the least to do, and another one where that does not answer, until the time is over. Runs are repeated: that changes
    * no answer.
    */
-  async call(of: NodeCall, options: CallOptions): Promise<Buffer> {
+  async call<T>(of: NodeCall<T>, options: CallOptions): Promise<T> {
     if (this.inFlight >= IN_FLIGHT_MAX)
       throw new InterleaveError('overloaded', `${IN_FLIGHT_MAX} items are at other nodes, and no more are sent; try again`, {
         retryAfterSeconds: 1,
@@ -90,8 +92,8 @@ export class FleetNodes {
     this.clients.clear();
   }
 
-  private async callUntil(untilMs: number, of: NodeCall, options: CallOptions): Promise<Buffer> {
-    const { wanted, method, message, among, onMissing } = of;
+  private async callUntil<T>(untilMs: number, of: NodeCall<T>, options: CallOptions): Promise<T> {
+    const { wanted, method, message, among, read, onMissing } = of;
     let wasTried = false;
     for (;;) {
       let last = new InterleaveError('worker_unavailable', `no node of the fleet serves ${wanted.name} version ${wanted.version} now`, {
@@ -103,7 +105,7 @@ export class FleetNodes {
           throw wasTried ? last : new InterleaveError('deadline_exceeded', 'no time is left for a call of another node');
         wasTried = true;
         try {
-          return await this.clientOf(node).call(method, message, { ...options, timeoutMs });
+          return read(await this.clientOf(node).call(method, message, { ...options, timeoutMs }), node);
         } catch (error) {
           if (!(error instanceof InterleaveError) || !ELSEWHERE_TOO.has(error.code)) throw error;
           last = error;

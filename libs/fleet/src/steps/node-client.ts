@@ -10,6 +10,14 @@ const KEEP_ALIVE_ANSWER_MS = 2_000;
 const RECONNECT_MS_MAX = 1_000;
 const FILE_FRESH_MS = 10_000;
 
+/** What these mean is known whoever made them: no time is left, an answer is too large here, a proxy asks for a key. */
+const KNOWN_WITHOUT_NODE: ReadonlySet<status | undefined> = new Set([
+  status.DEADLINE_EXCEEDED,
+  status.RESOURCE_EXHAUSTED,
+  status.UNAUTHENTICATED,
+  status.PERMISSION_DENIED,
+]);
+
 /** What a node shows and trusts where it calls others; PEM files, and a file with an API key. Null: not set. */
 export interface NodeAccess {
   keyFile: string | null;
@@ -66,7 +74,7 @@ export class NodeClient {
         // A caller that hangs up says nothing of the node.
         if (error?.code !== status.CANCELLED) this.isSilent = isSilence(error);
         if (error === null && answer !== undefined) resolve(answer);
-        else reject(this.known(error));
+        else reject(this.known(error, signal));
       });
       const cancel = (): void => call.cancel();
       signal?.addEventListener('abort', cancel, { once: true });
@@ -85,11 +93,15 @@ export class NodeClient {
     return metadata;
   }
 
-  private known(error: ServiceError | null): InterleaveError {
+  private known(error: ServiceError | null, signal: CancelSignal | null): InterleaveError {
     const said = `node ${this.node.id}: ${error?.details || 'no answer came'}`;
     const cause = { cause: error };
     const retryAfter = error?.metadata?.get('retry-after')[0]?.toString();
     const again = { ...cause, retryAfterSeconds: Number(retryAfter) || 1 };
+    const isHungUp = error?.code === status.CANCELLED && signal?.aborted === true;
+    // A broken connection, a proxy or another program made it: the node may answer the next time, and others may now.
+    if (!isHungUp && !isOfNode(error) && !KNOWN_WITHOUT_NODE.has(error?.code))
+      return new InterleaveError('worker_unavailable', said, again);
     switch (error?.code) {
       case status.INVALID_ARGUMENT:
         return new InterleaveError('invalid_request', said, cause);
@@ -114,10 +126,12 @@ export class NodeClient {
   }
 }
 
-/** Nodes give every answer an id, errors too; without one the error was made here. */
+/** Nodes give every answer an id, errors too; without one the error was made on the way. */
+const isOfNode = (error: ServiceError | null): boolean => (error?.metadata?.get('x-request-id').length ?? 0) > 0;
+
 function isSilence(error: ServiceError | null): boolean {
   const isLate = error?.code === status.DEADLINE_EXCEEDED || error?.code === status.UNAVAILABLE;
-  return isLate && error?.metadata?.get('x-request-id').length === 0;
+  return isLate && !isOfNode(error);
 }
 
 function credentialsOf({ caFile, certFile, certKeyFile }: NodeAccess): ChannelCredentials {

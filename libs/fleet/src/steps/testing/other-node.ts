@@ -24,7 +24,7 @@ export class OtherNode {
   ) {
     const count: Answering = (call, callback) => {
       this.calls++;
-      answering(call, callback);
+      answering(call, (error, value) => callback(withId(error), value));
     };
     const [inputs, outputs] = ['x', 'y'].map((name) => [{ name, datatype: 'FP32', shape: ['-1'] }]);
     this.server.addService(service, {
@@ -32,7 +32,7 @@ export class OtherNode {
       ModelMetadata: (_call: unknown, callback: grpc.sendUnaryData<object>) => callback(null, { name: 'm', platform, inputs, outputs }),
       ModelConfig: (_call: unknown, callback: grpc.sendUnaryData<object>) => {
         const parameters = { [CONTENT_PARAMETER]: { string_value: this.content } };
-        callback(null, { config: { name: 'm', max_batch_size: 4, parameters } });
+        callback(null, { config: { name: 'm', max_batch_size: 4, dynamic_batching: {}, parameters } });
       },
     });
   }
@@ -64,6 +64,14 @@ export class OtherNode {
   stop(): void {
     this.server.forceShutdown();
   }
+}
+
+/** As our nodes answer; `isForeign` errors are those of something else. */
+function withId(error: Parameters<grpc.sendUnaryData<object>>[0]): Parameters<grpc.sendUnaryData<object>>[0] {
+  if (error === null || 'isForeign' in error) return error;
+  const metadata = error.metadata ?? new grpc.Metadata();
+  metadata.set('x-request-id', 'req_1');
+  return { ...error, metadata };
 }
 
 const started: OtherNode[] = [];
