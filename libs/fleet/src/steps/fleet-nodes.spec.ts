@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ELSEWHERE, InterleaveError, type NodeHeartbeat } from '@app/contracts';
@@ -7,7 +7,7 @@ import * as grpc from '@grpc/grpc-js';
 import { Certificates, type Issued } from '../../../../test/support/certificates';
 import { FleetModels } from './fleet-models';
 import { FleetNodes } from './fleet-nodes';
-import type { NodeAccess } from './node-client';
+import type { NodeAccess } from './access-files';
 import { OtherNode, stopOtherNodes, type Answering } from './testing/other-node';
 
 const MODEL = { name: 'm', version: '1' };
@@ -171,6 +171,39 @@ describe('calls of other nodes', () => {
       infer(nodesOf(list, { caFile: authority.certFile }), 300),
     ];
     for (const answer of refused) expect((await refusalOf(answer)).code).toMatch(/worker_unavailable|deadline_exceeded/);
+    certificates.remove();
+  });
+
+  it('follow new files for TLS, and a node that begins to ask for it', async () => {
+    const certificates = new Certificates();
+    const [before, after] = [certificates.authority('before'), certificates.authority('after')];
+    const { certFile, keyFile } = certificates.issue(after, 'a');
+    const pair = [{ cert_chain: readFileSync(certFile), private_key: readFileSync(keyFile) }];
+    const [plain, secure] = [
+      await OtherNode.start('a', answers),
+      await OtherNode.start('a', answers, { tls: grpc.ServerCredentials.createSsl(null, pair) }),
+    ];
+    const list = [plain.heartbeat()];
+    const caFile = join(certificates.dir, 'ca.pem');
+    copyFileSync(before.certFile, caFile);
+    const nodes = nodesOf(list, { caFile });
+    await infer(nodes);
+    // At the same address and port, as far as this node knows.
+    const client = nodes.clientOf(plain.heartbeat());
+    expect(nodes.clientOf(plain.heartbeat({ tls: true }))).not.toBe(client);
+    list[0] = secure.heartbeat({ tls: true });
+    expect((await refusalOf(infer(nodes, 300))).code).toMatch(/worker_unavailable|deadline_exceeded/);
+    copyFileSync(after.certFile, caFile);
+    const now = jest.spyOn(performance, 'now');
+    const startMs = performance.timeOrigin;
+    now.mockImplementation(() => Date.now() - startMs + 20_000);
+    await expect(infer(nodes)).resolves.toBeInstanceOf(Buffer);
+    writeFileSync(caFile, 'no certificate');
+    now.mockImplementation(() => Date.now() - startMs + 40_000);
+    await expect(infer(nodes)).resolves.toBeInstanceOf(Buffer);
+    now.mockRestore();
+    nodes.forgetGone();
+    expect(() => client.close()).not.toThrow();
     certificates.remove();
   });
 

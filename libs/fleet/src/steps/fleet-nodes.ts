@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { InterleaveError, type NodeHeartbeat } from '@app/contracts';
-import { NodeClient, type CallOptions, type NodeAccess } from './node-client';
+import { AccessFiles, type NodeAccess } from './access-files';
+import { NodeClient, type CallOptions } from './node-client';
 
 /** A model of other nodes. */
 export interface WantedModel {
@@ -33,15 +34,18 @@ const ELSEWHERE_TOO: ReadonlySet<string> = new Set(['worker_unavailable', 'overl
 
 /** Connections to the other nodes of the fleet. Close it when done. */
 export class FleetNodes {
-  /** By id, address and port. */
+  /** By id, address, port, and the files for TLS that were current. */
   private readonly clients = new Map<string, NodeClient>();
   private inFlight = 0;
+  private readonly access: AccessFiles;
 
   /** `list`: the other nodes as they are known now; null: this node is in no fleet. */
   constructor(
     private readonly list: () => readonly NodeHeartbeat[] | null,
-    private readonly access: NodeAccess,
-  ) {}
+    access: NodeAccess,
+  ) {
+    this.access = new AccessFiles(access);
+  }
 
   /** Null: this node is in no fleet. */
   serving({ name, version }: WantedModel): NodeHeartbeat[] | null {
@@ -50,9 +54,9 @@ export class FleetNodes {
     return this.list()?.filter(has) ?? null;
   }
 
-  /** The connection to a node; kept until the node has left. */
+  /** The connection to a node; kept until the node has left, or there are new files for TLS. */
   clientOf(node: NodeHeartbeat): NodeClient {
-    const key = keyOf(node);
+    const key = this.keyOf(node);
     const known = this.clients.get(key);
     if (known !== undefined) return known;
     const client = new NodeClient(node, this.access);
@@ -77,9 +81,9 @@ export class FleetNodes {
     }
   }
 
-  /** Ends connections to nodes that are not there any more. */
+  /** Ends connections that are not to be used any more. */
   forgetGone(): void {
-    const there = new Set((this.list() ?? []).map(keyOf));
+    const there = new Set((this.list() ?? []).map((node) => this.keyOf(node)));
     for (const [key, client] of this.clients)
       if (!there.has(key) && client.inFlight === 0) {
         client.close();
@@ -121,14 +125,16 @@ export class FleetNodes {
     }
   }
 
+  private keyOf({ id, bootId, address, grpcPort, tls }: NodeHeartbeat): string {
+    return `${id} ${bootId} ${address} ${grpcPort} ${tls ? this.access.tlsSet() : 'plain'}`;
+  }
+
   /** The least busy one first, by what this node sent there and by what it says of itself; those that do not answer last. */
   private inOrder(nodes: NodeHeartbeat[]): NodeHeartbeat[] {
-    const sent = (node: NodeHeartbeat): number => this.clients.get(keyOf(node))?.inFlight ?? 0;
-    const silent = (node: NodeHeartbeat): number => Number(this.clients.get(keyOf(node))?.isSilent ?? false);
+    const sent = (node: NodeHeartbeat): number => this.clients.get(this.keyOf(node))?.inFlight ?? 0;
+    const silent = (node: NodeHeartbeat): number => Number(this.clients.get(this.keyOf(node))?.isSilent ?? false);
     return nodes.sort(
       (left, right) => silent(left) - silent(right) || sent(left) - sent(right) || left.liveBacklogMs - right.liveBacklogMs,
     );
   }
 }
-
-const keyOf = ({ bootId, address, grpcPort }: NodeHeartbeat): string => `${bootId} ${address} ${grpcPort}`;

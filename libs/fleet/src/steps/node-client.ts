@@ -1,14 +1,12 @@
-import { readFileSync } from 'node:fs';
-import { performance } from 'node:perf_hooks';
 import { type CancelSignal, InterleaveError, type NodeHeartbeat } from '@app/contracts';
-import { Client, credentials, Metadata, status, type ChannelCredentials, type ServiceError } from '@grpc/grpc-js';
+import { Client, credentials, Metadata, status, type ServiceError } from '@grpc/grpc-js';
+import type { AccessFiles } from './access-files';
 
 const SERVICE = '/inference.GRPCInferenceService';
 /** A node that has gone without a word is noticed so soon. */
 const KEEP_ALIVE_MS = 5_000;
 const KEEP_ALIVE_ANSWER_MS = 2_000;
 const RECONNECT_MS_MAX = 1_000;
-const FILE_FRESH_MS = 10_000;
 
 /** What these mean is known whoever made them: no time is left, an answer is too large here, a proxy asks for a key. */
 const KNOWN_WITHOUT_NODE: ReadonlySet<status | undefined> = new Set([
@@ -17,16 +15,6 @@ const KNOWN_WITHOUT_NODE: ReadonlySet<status | undefined> = new Set([
   status.UNAUTHENTICATED,
   status.PERMISSION_DENIED,
 ]);
-
-/** What a node shows and trusts where it calls others; PEM files, and a file with an API key. Null: not set. */
-export interface NodeAccess {
-  keyFile: string | null;
-  caFile: string | null;
-  certFile: string | null;
-  certKeyFile: string | null;
-  /** Larger answers are refused. */
-  answerBytesMax: number;
-}
 
 export interface CallOptions {
   /** From now. */
@@ -41,16 +29,15 @@ export class NodeClient {
   /** Whether the last call ended without a word of the node: it is frozen, or cannot be reached. */
   isSilent = false;
   private readonly client: Client;
-  private readonly key: FreshFile | null;
 
+  /** Throws `model_not_servable` where the node wants TLS and the files for it cannot be used. */
   constructor(
     readonly node: Pick<NodeHeartbeat, 'id' | 'address' | 'grpcPort' | 'tls'>,
-    access: NodeAccess,
+    private readonly access: AccessFiles,
   ) {
-    this.key = access.keyFile === null ? null : new FreshFile(access.keyFile);
     const { address, grpcPort, tls } = node;
     const host = address.includes(':') ? `[${address}]` : address;
-    this.client = new Client(`${host}:${grpcPort}`, tls ? credentialsOf(access) : credentials.createInsecure(), {
+    this.client = new Client(`${host}:${grpcPort}`, tls ? access.tls() : credentials.createInsecure(), {
       'grpc.keepalive_time_ms': KEEP_ALIVE_MS,
       'grpc.keepalive_timeout_ms': KEEP_ALIVE_ANSWER_MS,
       'grpc.max_reconnect_backoff_ms': RECONNECT_MS_MAX,
@@ -88,7 +75,7 @@ export class NodeClient {
   private metadata(options: Readonly<Record<string, string>>): Metadata {
     const metadata = new Metadata();
     for (const [name, value] of Object.entries(options)) metadata.set(name, value);
-    const key = this.key?.text().trim();
+    const key = this.access.key();
     if (key) metadata.set('x-api-key', key);
     return metadata;
   }
@@ -132,29 +119,4 @@ const isOfNode = (error: ServiceError | null): boolean => (error?.metadata?.get(
 function isSilence(error: ServiceError | null): boolean {
   const isLate = error?.code === status.DEADLINE_EXCEEDED || error?.code === status.UNAVAILABLE;
   return isLate && !isOfNode(error);
-}
-
-function credentialsOf({ caFile, certFile, certKeyFile }: NodeAccess): ChannelCredentials {
-  const read = (path: string | null): Buffer | null => (path === null ? null : readFileSync(path));
-  return credentials.createSsl(read(caFile), read(certKeyFile), read(certFile));
-}
-
-/** A small file, read anew every ten seconds, so that it can be replaced. */
-class FreshFile {
-  private content = '';
-  private readMs = -Infinity;
-
-  constructor(private readonly path: string) {}
-
-  /** Throws `model_not_servable` where there is none. */
-  text(): string {
-    if (performance.now() - this.readMs < FILE_FRESH_MS) return this.content;
-    try {
-      this.content = readFileSync(this.path, 'utf8');
-    } catch (error) {
-      throw new InterleaveError('model_not_servable', `FLEET_KEY_FILE cannot be read: ${(error as Error).message}`, { cause: error });
-    }
-    this.readMs = performance.now();
-    return this.content;
-  }
 }
