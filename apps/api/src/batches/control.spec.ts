@@ -212,7 +212,9 @@ describe('control of batches over HTTP, without Redis', () => {
       const { status, body } = await ask('DELETE', path);
       expect([status, body.error.message]).toEqual([409, expect.stringContaining(third)]);
     }
+    expect([await batches.listRetryIds(first), await batches.listRetryIds(second)]).toEqual([[third], [third]]);
     await end(third, ['done']);
+    expect([await batches.listRetryIds(first), await batches.listRetryIds(second)]).toEqual([[], []]);
     for (const path of [`files/${output}`, `batches/${first}`, `batches/${second}`]) expect((await ask('DELETE', path)).status).toBe(200);
   });
 

@@ -1,5 +1,6 @@
 import { InterleaveError, type FilePurpose } from '@app/contracts';
 import { readPage, type Page, type PageRequest } from '../storage/id-page';
+import { inParallel } from '../storage/in-parallel';
 import type { ByteRange, ObjectStore } from '../storage/object-store';
 import { SEES_ALL, type Sees } from '../storage/owner';
 import { storeKeys } from '../storage/store-keys';
@@ -14,6 +15,8 @@ import { Upload, type UploadLimits } from './upload';
 const ABANDONED_MS = 60 * 60 * 1000;
 /** Takes a block of its own. */
 const TRIAL_BYTES = 4096;
+/** Batches that are looked at at once. */
+const LOOKS_MAX = 16;
 
 /** True while a batch still needs the files it uses. */
 export type IsBatchOpen = (batchId: string) => Promise<boolean>;
@@ -185,12 +188,12 @@ export class FileStore {
     const uses = await this.store.listNames(storeKeys.file(id).uses);
     // The results that it is made of say what is left to a retry.
     const makers = source === undefined ? [] : [source.batchId, ...(await this.batches.listRetryIds(source.batchId))];
-    for (const batchId of [...makers, ...uses]) {
+    await inParallel([...makers, ...uses], LOOKS_MAX, async (batchId) => {
       if (await isOpen(batchId))
         throw new InterleaveError('conflict', `File ${id} is used by ${batchId}; cancel that batch or wait for its end`, {
           param: 'file_id',
         });
-    }
+    });
   }
 }
 

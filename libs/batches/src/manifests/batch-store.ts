@@ -115,9 +115,14 @@ export class BatchStore {
     return manifest !== null && !isTerminal(manifest.batch.status);
   }
 
-  /** After the manifest says that the batch is over. Rows that were prepared for it go before its mark. */
+  /** After the manifest says that the batch is over. Its notes with other batches, and rows that were prepared for it, go before its mark. */
   async close(batchId: string): Promise<void> {
     const keys = storeKeys.batch(batchId);
+    let source = (await this.read(batchId))?.retryOf;
+    while (source !== undefined) {
+      await this.removeRetry(source, batchId);
+      source = (await this.read(source))?.retryOf;
+    }
     await this.store.delete(keys.preparedRecord);
     await this.store.deleteAll(keys.preparedRows);
     await this.store.delete(keys.open);

@@ -1,8 +1,12 @@
 import { InterleaveError } from '@app/contracts';
 import type { FileStore } from '../files/file-store';
+import { inParallel } from '../storage/in-parallel';
 import { SEES_ALL } from '../storage/owner';
 import type { BatchStore } from './batch-store';
 import { isTerminal, type Manifest } from './manifest';
+
+/** Retries that are looked at at once. */
+const LOOKS_MAX = 16;
 
 /**
  * Removes a batch that is over with its output files and results; its input file stays. After a kill it can be done again, an hour later at
@@ -32,12 +36,12 @@ export async function removeBatch(parts: { files: FileStore; batches: BatchStore
 }
 
 async function refuseRetried(batches: BatchStore, batchId: string): Promise<void> {
-  for (const retryId of await batches.listRetryIds(batchId)) {
+  await inParallel(await batches.listRetryIds(batchId), LOOKS_MAX, async (retryId) => {
     if (await batches.isOpen(retryId))
       throw new InterleaveError('conflict', `Batch ${batchId} is retried by ${retryId}; cancel that batch or wait for its end`, {
         param: 'batch_id',
       });
-  }
+  });
 }
 
 async function removeOutput(files: FileStore, batches: BatchStore, fileId: string, { batch }: Manifest): Promise<void> {
