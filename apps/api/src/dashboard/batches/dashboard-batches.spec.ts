@@ -199,8 +199,12 @@ describe('/dashboard/batches, without Redis', () => {
     await change(id, (manifest) => void (manifest.tenant = 'tenant-b'));
     await end(id);
     expect(await act('pause')).toMatchObject({ status: 409, body: { error: expect.stringContaining('cannot be paused') as string } });
-    expect((await act('retry')).body).toMatchObject({ retryOf: id, tenant: 'tenant-b', status: 'validating' });
-    expect(await ask('DELETE', `dashboard/batches/${id}`)).toEqual({ status: 200, body: { id, deleted: true } });
+    const { body: retry } = await act('retry');
+    expect(retry).toMatchObject({ retryOf: id, tenant: 'tenant-b', status: 'validating' });
+    const remove = () => ask('DELETE', `dashboard/batches/${id}`);
+    expect(await remove()).toMatchObject({ status: 409, body: { error: expect.stringContaining(`retried by ${retry.id}`) as string } });
+    await end(retry.id);
+    expect(await remove()).toEqual({ status: 200, body: { id, deleted: true } });
     expect((await act('cancel')).status).toBe(404);
   });
 
