@@ -6,6 +6,7 @@ import { PAUSED_BY_REQUEST } from './control';
 import { newBatchId, newFileId } from './ids';
 import { LocalStore } from '../storage/local-store';
 import { SEES_ALL } from '../storage/owner';
+import { storeKeys } from '../storage/store-keys';
 import { newManifest, type Manifest } from './manifest';
 import { makeDataDir } from '../storage/testing/data-dir';
 
@@ -40,6 +41,19 @@ describe('BatchStore', () => {
     expect(await batches.get(created.batch.id, SEES_ALL)).toEqual(toBatchView(created, null));
     expect(readdirSync(join(dataDir.path, 'batches', created.batch.id))).toEqual(['manifest.json']);
     expect(await batches.listOpenIds()).toEqual([created.batch.id]);
+  });
+
+  it('closes a batch that retries one whose record cannot be read', async () => {
+    const [source, retry] = [manifest(1_800_000_000_100), manifest(1_800_000_000_200)];
+    await batches.create(source);
+    await batches.addRetry(source.batch.id, retry.batch.id);
+    await batches.create({ ...retry, retryOf: source.batch.id });
+    await store.put(storeKeys.batch(source.batch.id).manifest, Buffer.from('{'));
+    await batches.close(retry.batch.id);
+    expect(await batches.listOpenIds()).not.toContain(retry.batch.id);
+    expect(await batches.listRetryIds(source.batch.id)).toEqual([]);
+    await batches.remove(source.batch.id);
+    await batches.remove(retry.batch.id);
   });
 
   it.each([

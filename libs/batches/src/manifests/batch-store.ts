@@ -118,10 +118,10 @@ export class BatchStore {
   /** After the manifest says that the batch is over. Its notes with other batches, and rows that were prepared for it, go before its mark. */
   async close(batchId: string): Promise<void> {
     const keys = storeKeys.batch(batchId);
-    let source = (await this.read(batchId))?.retryOf;
-    while (source !== undefined) {
+    // A record that cannot be read keeps no batch open; a note that stays for it names one that is over.
+    const sourceOf = async (id: string): Promise<string | undefined> => (await this.read(id).catch(() => null))?.retryOf;
+    for (let source = await sourceOf(batchId); source !== undefined; source = await sourceOf(source)) {
       await this.removeRetry(source, batchId);
-      source = (await this.read(source))?.retryOf;
     }
     await this.store.delete(keys.preparedRecord);
     await this.store.deleteAll(keys.preparedRows);
