@@ -79,6 +79,7 @@ export class ReleaseState {
     });
     return [...(canary === null ? [] : [of(canary.version, 'canary')]), ...(mirror === null ? [] : [of(mirror.version, 'mirror')])];
   }
+
   /** Tells the files of a tested version and of the stable one from others. */
   private filesOf(tested: string): string {
     return JSON.stringify([this.stable, tested].map((version) => [version, this.revisions.get(version ?? '') ?? null]));
