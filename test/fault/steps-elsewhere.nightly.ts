@@ -1,3 +1,6 @@
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Batch } from 'openai/resources/batches';
 import { openaiClient } from '../support/batch-job';
 import { RedisServers } from '../support/redis-servers';
 import { startLiveLoad } from '../support/live-load';
@@ -54,6 +57,33 @@ describe('a graph whose second step is on other nodes', () => {
     nodes.push(node);
     return node;
   };
+  /** Rows that need both steps. */
+  const submit = async (count = ROWS): Promise<{ now: () => Promise<Batch>; id: string }> => {
+    const endpoint = '/v2/models/sentence/infer';
+    const rows = Array.from({ length: count }, (_, i) => ({
+      custom_id: `row-${i}`,
+      method: 'POST',
+      url: endpoint,
+      body: ids(5 + (i % 1000)),
+    }));
+    const client = openaiClient(door);
+    const file = await client.files.create({
+      file: new File([rows.map((row) => JSON.stringify(row)).join('\n')], 'rows.jsonl'),
+      purpose: 'batch',
+    });
+    const submitted = { input_file_id: file.id, endpoint: endpoint as '/v1/embeddings', completion_window: '24h' as const };
+    const { id } = await client.batches.create(submitted);
+    return { id, now: () => client.batches.retrieve(id) };
+  };
+  const hasEnded = (now: () => Promise<Batch>): Promise<void> => {
+    let state: Batch | null = null;
+    return until(
+      async () => (state = await now()).status === 'completed',
+      MINUTES_5 - 60_000,
+      () => `the batch does not end:\n${JSON.stringify(state)}`,
+    );
+  };
+  const contentOf = async (fileId: string): Promise<string> => (await openaiClient(door).files.content(fileId)).text();
   let port = 0;
   beforeAll(async () => {
     port = (await redis.server()).port;
@@ -90,34 +120,15 @@ describe('a graph whose second step is on other nodes', () => {
   it(
     'works through a batch whose rows need both, while a batch worker of the other nodes dies',
     async () => {
-      const endpoint = '/v2/models/sentence/infer';
-      const rows = Array.from({ length: ROWS }, (_, i) => ({ custom_id: `row-${i}`, method: 'POST', url: endpoint, body: ids(5 + i) }));
-      const client = openaiClient(door);
-      const file = await client.files.create({
-        file: new File([rows.map((row) => JSON.stringify(row)).join('\n')], 'rows.jsonl'),
-        purpose: 'batch',
-      });
-      const submitted = { input_file_id: file.id, endpoint: endpoint as '/v1/embeddings', completion_window: '24h' as const };
-      const { id } = await client.batches.create(submitted);
-      const now = () => client.batches.retrieve(id);
-      let state: unknown;
+      const { now } = await submit();
       await until(
         async () => ((await now()).request_counts?.completed ?? 0) > 0,
         MINUTES_5,
         () => 'no row was done',
       );
       process.kill(await (nodes[0] as Stack).pidOf('default-batch'), 'SIGKILL');
-      await until(
-        async () => {
-          const batch = await now();
-          state = batch;
-          return batch.status === 'completed';
-        },
-        MINUTES_5 - 60_000,
-        () => `the batch does not end:\n${JSON.stringify(state)}`,
-      );
+      await hasEnded(now);
       const done = await now();
-      const contentOf = async (fileId: string): Promise<string> => (await client.files.content(fileId)).text();
       if (done.error_file_id) throw new Error(await contentOf(done.error_file_id));
       const lines = (await contentOf(done.output_file_id ?? '')).trimEnd().split('\n');
       expect(lines.length).toBe(ROWS);
@@ -129,6 +140,39 @@ describe('a graph whose second step is on other nodes', () => {
           expect(Math.abs(value - (live?.data[i] ?? NaN))).toBeLessThanOrEqual(1e-5),
         );
       }
+    },
+    MINUTES_5,
+  );
+
+  it(
+    'waits with a batch while the other nodes have other files than it began with',
+    async () => {
+      const { now, id } = await submit(20 * ROWS);
+      const command = (name: string): Promise<Response> => fetch(`${door.url}/v1/batches/${id}/${name}`, { method: 'POST' });
+      await until(
+        async () => ((await now()).request_counts?.completed ?? 0) > 0,
+        MINUTES_5,
+        () => 'no row was done',
+      );
+      expect((await command('pause')).status).toBe(200);
+      const files = nodes.slice(0, 2).map(({ dir }) => join(dir, 'models', 'pooler', 'model.yaml'));
+      for (const file of files) writeFileSync(file, 'runRowsMax: 3\n');
+      // Nodes look for new files every second, and ask one another every ten.
+      await new Promise((resolve) => setTimeout(resolve, 20_000));
+      const before = (await now()).request_counts?.completed;
+      expect((await command('resume')).status).toBe(200);
+      let text = '';
+      await until(
+        async () => (text = JSON.stringify(await now())).includes('other nodes have other files than the batch began with'),
+        60_000,
+        () => `it does not say why it waits: ${text}`,
+      );
+      expect((await now()).request_counts?.completed).toBe(before);
+      for (const file of files) rmSync(file);
+      await hasEnded(now);
+      const done = await now();
+      if (done.error_file_id) throw new Error(await contentOf(done.error_file_id));
+      expect((await contentOf(done.output_file_id ?? '')).trimEnd().split('\n').length).toBe(20 * ROWS);
     },
     MINUTES_5,
   );

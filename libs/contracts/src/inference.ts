@@ -55,6 +55,8 @@ export interface InferenceRequest {
   version: string | null;
   /** The revision that it was prepared for; default: the newest that is ready of the version. */
   revision?: number;
+  /** As `ModelReport.remoteFiles`, of the models that it was prepared for; null or absent: whichever other nodes have. */
+  remoteFiles?: string | null;
   /** Admitted or refused as a whole; results come in the same order. */
   items: InferenceItem[];
   /** Time left for the answer, from now; null: no deadline (batch lane). */

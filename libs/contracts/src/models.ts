@@ -109,6 +109,8 @@ export interface ModelReport {
   signature: ModelSignature | null;
   /** Null until `ready`. */
   cost: ModelCost | null;
+  /** Where other nodes run it or steps of it: SHA-256 over the files that they have. Absent: all is here, or not known yet. */
+  remoteFiles?: string;
 }
 
 /**

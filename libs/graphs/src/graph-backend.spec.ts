@@ -1,5 +1,7 @@
 import {
+  ELSEWHERE,
   InterleaveError,
+  RevisionGone,
   type CancelSignal,
   type GraphPlan,
   type GraphStepPlan,
@@ -220,6 +222,43 @@ describe('GraphBackend', () => {
     const [bad, good] = await run('tensors', [outOfVocabulary, item([5, 6, 7])]);
     expect(bad).toMatchObject({ code: 'inference_failed', message: expect.stringMatching(/^step 1 encoder-tiny: /) as string });
     expect(bytes(good)).toBe(await whole([5, 6, 7]));
+  });
+
+  it('answers by the files of other nodes that a request was prepared for, all steps by those of its begin', async () => {
+    const steps = [ENCODE, { ...POOL, revision: ELSEWHERE }];
+    const placement = {
+      placement: { graphs: [graph(21, 'spread', ['vector'], steps)] } as unknown as Placement,
+      onChange: () => undefined,
+    };
+    let changed = (): void => undefined;
+    let remoteFiles = 'one';
+    const asked: InferenceRequest[] = [];
+    const pooler = served.backend.models().find(({ name }) => name === 'pooler')!;
+    const nodes = Object.assign(Object.create(served.backend) as OrtBackend, {
+      models: () => [...served.backend.models(), { ...pooler, revision: ELSEWHERE, remoteFiles }],
+      onModelsChanged: (listener: () => void) => (changed = listener),
+      infer: ({ revision, ...rest }: InferenceRequest) => {
+        asked.push({ ...rest, ...(revision !== undefined && { revision }) });
+        remoteFiles = 'two';
+        changed();
+        return served.backend.infer(rest);
+      },
+    });
+    const spread = new GraphBackend({ steps: nodes, placement });
+    const filesNow = () => spread.models().find(({ name }) => name === 'spread')?.remoteFiles;
+    const infer = (files?: string) =>
+      spread.infer({
+        ...{ model: 'spread', version: '1', revision: 21, items: [item([5, 6])], timeoutMs: null, priority: 0, signal: null },
+        ...(files !== undefined && { remoteFiles: files }),
+      });
+    const before = filesNow();
+    await infer(before);
+    expect(asked.map((request) => request.remoteFiles)).toEqual([null, 'one']);
+    expect([filesNow() === before, filesNow()]).toEqual([false, expect.stringMatching(/^[0-9a-f]{64}$/)]);
+    await expect(infer(before)).rejects.toBeInstanceOf(RevisionGone);
+    await infer(filesNow());
+    await infer();
+    expect(asked.map((request) => request.remoteFiles)).toEqual([null, 'one', null, 'two', null, 'two']);
   });
 
   it('hands on what is for other models', async () => {

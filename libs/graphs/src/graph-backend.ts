@@ -1,6 +1,7 @@
 import {
   ELSEWHERE,
   InterleaveError,
+  RevisionGone,
   type GraphPlan,
   type InferenceBackend,
   type InferenceRequest,
@@ -80,6 +81,7 @@ export class GraphBackend implements InferenceBackend {
         `model ${name} version ${version} is loading${reason === null ? '' : `: ${reason}`}; try again`,
         { retryAfterSeconds: 1 },
       );
+    if (request.remoteFiles && request.remoteFiles !== graph.remoteFiles) throw new RevisionGone(name, version);
     for (const item of request.items) checkGraphItem(item, joined.signature);
     if (request.items.length === 0) return [];
     this.admit(graph, request);
@@ -148,7 +150,9 @@ export class GraphBackend implements InferenceBackend {
 
   private reportOf(graph: Graph): ModelReport {
     const { name, version, revision } = graph.plan;
-    return { name, version, revision, ...this.stateOf(graph), signature: graph.joined?.signature ?? null, cost: null };
+    const { joined, remoteFiles } = graph;
+    const report = { name, version, revision, ...this.stateOf(graph), signature: joined?.signature ?? null, cost: null };
+    return remoteFiles === undefined ? report : { ...report, remoteFiles };
   }
 
   private run(graph: Graph, request: InferenceRequest): Promise<(ItemResult | InterleaveError)[]> {

@@ -35,6 +35,8 @@ export class GraphRun {
   private readonly startedMs = performance.now();
   private readonly items: ItemState[];
   private readonly stop: StopSignal;
+  /** Those of now: steps that come later run on no others. */
+  private readonly remoteFiles: readonly (string | undefined)[];
 
   constructor(
     private readonly graph: Graph,
@@ -44,6 +46,7 @@ export class GraphRun {
   ) {
     const { items, signal } = request;
     this.stop = new StopSignal(signal);
+    this.remoteFiles = graph.remoteFilesOfSteps;
     this.items = items.map(({ inputs, outputs }) => ({
       tensors: new Map(inputs.map((tensor) => [tensor.name, tensor])),
       timings: [],
@@ -85,6 +88,7 @@ export class GraphRun {
     const { model, version, revision } = step;
     const results = await this.runStep(step, {
       ...{ ...rest, model, version, revision, signal: this.stop },
+      remoteFiles: this.remoteFiles[index] ?? null,
       items: open.map((item) => this.itemOf(step, item)),
       timeoutMs: timeoutMs === null ? null : timeoutMs - (startedMs - this.startedMs),
     }).catch((error: unknown) => {

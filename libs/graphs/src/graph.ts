@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { ELSEWHERE, stepName, type GraphPlan, type GraphStepPlan, type ModelReport, type ModelSignature } from '@app/contracts';
 import { joinSignatures, type JoinedGraph } from '@app/models';
 
@@ -10,7 +11,7 @@ export interface Step extends GraphStepPlan {
 }
 
 /** What is known of the model of a step. */
-export type StepReport = Pick<ModelReport, 'state' | 'reason' | 'signature'>;
+export type StepReport = Pick<ModelReport, 'state' | 'reason' | 'signature' | 'remoteFiles'>;
 
 export type GraphState = Pick<ModelReport, 'state' | 'reason'>;
 
@@ -20,8 +21,10 @@ export class Graph {
   /** Tensors that steps take. */
   readonly taken: ReadonlySet<string>;
   private outcome: JoinedGraph | { problems: string[] } | null = null;
-  /** What the steps of other nodes took and made when the outcome was found: they may get other files. */
+  /** What the steps of other nodes took, made and were when the outcome was found: they may get other files. */
   private elsewhere = '';
+  private files: readonly (string | undefined)[] = [];
+  private allFiles: string | undefined;
 
   constructor(readonly plan: GraphPlan) {
     this.taken = new Set(plan.steps.flatMap(({ inputMap }) => Object.values(inputMap)));
@@ -46,8 +49,8 @@ export class Graph {
     const reports = this.steps.map(reportOf);
     const failed = reports.findIndex((report) => report?.state === 'failed');
     if (failed >= 0) return { state: 'failed', reason: `step ${this.steps[failed]?.label}: ${reports[failed]?.reason ?? 'it failed'}` };
-    const signatures = reports.flatMap((report) => report?.signature ?? []);
-    if (signatures.length === reports.length) this.join(signatures);
+    const known = reports.flatMap((report) => (report?.signature ? [{ ...report, signature: report.signature }] : []));
+    if (known.length === reports.length) this.join(known);
     if (this.outcome === null) {
       const waiting = reports.findIndex((report) => report?.reason);
       return { state: 'loading', reason: waiting < 0 ? null : `step ${this.steps[waiting]?.label}: ${reports[waiting]?.reason}` };
@@ -57,15 +60,31 @@ export class Graph {
       : { state: 'ready', reason: null };
   }
 
+  /** As `ModelReport.remoteFiles`, by step. */
+  get remoteFilesOfSteps(): readonly (string | undefined)[] {
+    return this.files;
+  }
+
+  /** As `ModelReport.remoteFiles`. */
+  get remoteFiles(): string | undefined {
+    return this.allFiles;
+  }
+
   /** Texts become rows of their own length, which cannot lie in one tensor. */
   get runsByRow(): boolean {
     return this.steps.some(({ kind }) => kind === 'tokenizer');
   }
 
-  private join(signatures: ModelSignature[]): void {
-    const elsewhere = JSON.stringify(signatures.filter((_, i) => this.steps[i]?.revision === ELSEWHERE));
+  private join(steps: (Omit<StepReport, 'signature'> & { signature: ModelSignature })[]): void {
+    const elsewhere = JSON.stringify(steps.map((step, i) => this.steps[i]?.revision === ELSEWHERE && [step.signature, step.remoteFiles]));
     if (this.outcome !== null && elsewhere === this.elsewhere) return;
     this.elsewhere = elsewhere;
-    this.outcome = joinSignatures(this.plan, signatures);
+    this.files = steps.map(({ remoteFiles }) => remoteFiles);
+    const known = this.files.filter((files) => files !== undefined);
+    this.allFiles = known.length === 0 ? undefined : createHash('sha256').update(known.join('\n')).digest('hex');
+    this.outcome = joinSignatures(
+      this.plan,
+      steps.map(({ signature }) => signature),
+    );
   }
 }

@@ -21,6 +21,8 @@ export interface ModelRecord extends Omit<CatalogEntry, 'changeRefusal'> {
   tokenizer: TextTokenizer | null;
   policy: ServingPolicy;
   text: TextModel | null;
+  /** As `ServedModel.remoteFiles`, when it was last ready. */
+  remoteFiles: string | null;
   /** What came of binding the task to the inputs and outputs `key`. */
   bound: { key: string; outcome: BindOutcome } | null;
   /** Its `model.yaml` keeps it to the other lane. */
@@ -114,6 +116,7 @@ function newRecord(entry: RepositoryEntry, filesOf: number | null, lane: Lane): 
     tokenizer: null,
     policy: NO_POLICY,
     text: null,
+    remoteFiles: null,
     bound: null,
     isOfOtherLane,
   };
@@ -147,7 +150,8 @@ export function applyReports(record: ModelRecord, all: ModelReport[], opener: Re
   );
   const ready = newest(reports.filter(({ state, signature }) => state === 'ready' && signature !== null));
   if (ready?.signature) {
-    Object.assign(record, { signature: ready.signature, revision: ready.revision });
+    const { signature, revision, remoteFiles = null } = ready;
+    Object.assign(record, { signature, revision, remoteFiles });
     bind(record, { manifest, signature: ready.signature }, opener, log);
     return;
   }
@@ -212,7 +216,8 @@ export function bindingProblem({ manifest, isOfOtherLane, reason, state, bound }
 }
 
 /** Null: it is not ready. */
-export function servedModel({ name, version, revision, state, task, text, reason, manifest, signature }: ModelRecord): ServedModel | null {
+export function servedModel(record: ModelRecord): ServedModel | null {
+  const { name, version, revision, state, task, text, reason, manifest, signature, remoteFiles } = record;
   if (state !== 'ready' || signature === null || revision === null) return null;
   const tensorsBecause = text !== null ? null : (reason?.slice(AS_TENSORS.length) ?? manifest?.tensorsBecause ?? null);
   return {
@@ -227,5 +232,6 @@ export function servedModel({ name, version, revision, state, task, text, reason
     timeoutMs: manifest?.timeoutMs ?? null,
     deduplicate: manifest?.deduplicate ?? true,
     isGraph: (manifest?.graph ?? null) !== null,
+    remoteFiles,
   };
 }

@@ -69,6 +69,8 @@ export interface ServedModel {
   deduplicate: boolean;
   /** Its runs are runs of other models. */
   isGraph: boolean;
+  /** As `ModelReport.remoteFiles`; null: no other node runs steps of it. */
+  remoteFiles: string | null;
 }
 
 export type TextInput = string | { text: string; text_pair?: string };

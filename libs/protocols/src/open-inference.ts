@@ -116,6 +116,7 @@ function prepared<Answer>(
     model: model.name,
     version: model.version,
     revision: model.revision,
+    remoteFiles: model.remoteFiles,
     items: [item],
     tokenCount: 0,
     timeoutMs: timeoutUs === null || timeoutUs === 0 ? model.timeoutMs : timeoutUs / 1000,

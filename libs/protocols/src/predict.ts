@@ -41,6 +41,7 @@ export async function preparePredict(body: unknown, model: ServedModel, limits: 
     model: model.name,
     version: model.version,
     revision: model.revision,
+    remoteFiles: model.remoteFiles,
     items,
     tokenCount,
     timeoutMs: model.timeoutMs,

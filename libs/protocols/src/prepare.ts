@@ -72,11 +72,11 @@ export async function runPrepared(
  */
 export async function runItems(
   backend: InferenceBackend,
-  { model, version, revision, items, runAlone }: PreparedItems,
+  { model, version, revision, remoteFiles, items, runAlone }: PreparedItems,
   { timeoutMs, priority, signal, bodyBytes, share, onRan }: RunOptions,
 ): Promise<(ItemResult | InterleaveError)[]> {
   if (items.length === 0) return [];
-  return backend.infer({ model, version, revision, items, timeoutMs, priority, signal, runAlone, bodyBytes, share, onRan });
+  return backend.infer({ model, version, revision, remoteFiles, items, timeoutMs, priority, signal, runAlone, bodyBytes, share, onRan });
 }
 
 /** What `PreparedRequest.respond` takes; throws the error of the first item that failed. */

@@ -149,6 +149,7 @@ export function rowsRequest(
     model: model.name,
     version: model.version,
     revision: model.revision,
+    remoteFiles: model.remoteFiles,
     items,
     tokenCount: tokensIn(rows),
     timeoutMs: model.timeoutMs,

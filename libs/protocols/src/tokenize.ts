@@ -117,6 +117,7 @@ function answered(model: ServedModel, body: object): PreparedRequest {
     model: model.name,
     version: model.version,
     revision: model.revision,
+    remoteFiles: model.remoteFiles,
     items: [],
     tokenCount: 0,
     timeoutMs: model.timeoutMs,

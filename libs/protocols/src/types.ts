@@ -18,6 +18,8 @@ export interface PreparedRequest<Answer = ResponseBody> {
   version: string;
   /** Whose inputs these are: they run on no other. */
   revision: number;
+  /** As `ServedModel.remoteFiles`. */
+  remoteFiles: string | null;
   items: InferenceItem[];
   /** Tokens of all texts as they are run, those of equal ones each time; 0 for tensor requests. */
   tokenCount: number;

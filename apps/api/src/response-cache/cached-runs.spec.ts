@@ -138,6 +138,25 @@ describe('CachedRuns', () => {
     catalog.applyReports(backend.models());
   });
 
+  it('never gives the answer that other files of other nodes made', async () => {
+    const cache = new ResponseCache(1 << 20);
+    runs = new CachedRuns(new Registry(), catalog, cache);
+    const have = (remoteFiles: string): void => catalog.applyReports(backend.models().map((report) => ({ ...report, remoteFiles })));
+    have('one');
+    const request = await prepared(PREDICT, { instances: ['hello'] });
+    expect((await runs.run(request, 't', fresh)).cache).toEqual({ hits: 0, misses: 1 });
+    expect((await runs.run(request, 't', fresh)).cache).toEqual({ hits: 1, misses: 0 });
+    have('two');
+    expect(cache.bytes).toBe(0);
+    // What was prepared before is not kept for those who come now.
+    await runs.run(request, 't', fresh);
+    expect(cache.bytes).toBe(0);
+    const anew = await prepared(PREDICT, { instances: ['hello'] });
+    expect((await runs.run(anew, 't', () => fresh(request))).cache).toEqual({ hits: 0, misses: 1 });
+    expect(cache.bytes).toBeGreaterThan(0);
+    catalog.applyReports(backend.models());
+  });
+
   it('does not hash a large request', async () => {
     const request = await prepared(PREDICT, { instances: ['hello'] });
     const [item] = request.items;

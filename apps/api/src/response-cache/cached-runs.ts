@@ -55,28 +55,28 @@ export class CachedRuns {
         this.set(cache.bytes);
       },
     });
-    catalog.onChange(() => cache.keepOnly((key) => catalog.ofRevision(Number(key)) !== null));
+    catalog.onChange(() => cache.keepOnly((part) => this.isThere(part)));
   }
 
   /** `run` gets the items that are not kept; what it answers is kept. Rejects as `run` does. */
   async run(prepared: PreparedItems, tenant: string, run: (missing: PreparedItems) => Promise<ItemResult[]>): Promise<CachedAnswer> {
     const bounds = this.boundsOf(prepared);
     if (bounds === null) return { results: await run(prepared), cache: null };
-    const model = keyOf(prepared);
+    const part = partOf(prepared);
     const keys = this.keysOf(prepared, tenant);
-    const found = keys.map((key) => this.cache.get(model, key, { ttlSeconds: bounds.ttlSeconds, evenStale: false })?.result ?? null);
+    const found = keys.map((key) => this.cache.get(part, key, { ttlSeconds: bounds.ttlSeconds, evenStale: false })?.result ?? null);
     const misses = found.filter((result) => result === null).length;
     const cache = { hits: keys.length - misses, misses };
     this.hits.inc({ model: prepared.model }, cache.hits);
     this.misses.inc({ model: prepared.model }, misses);
     if (misses === 0) return { results: found as ItemResult[], cache };
     const fresh = await run(cache.hits === 0 ? prepared : { ...prepared, items: prepared.items.filter((_, i) => found[i] === null) });
-    const isThere = this.catalog.ofRevision(prepared.revision) !== null;
+    const isThere = this.isThere(part);
     let next = 0;
     const results = found.map((kept, i) => {
       if (kept !== null) return kept;
       const result = fresh[next++] as ItemResult;
-      if (isThere) this.cache.set(model, keys[i] as string, result, bounds);
+      if (isThere) this.cache.set(part, keys[i] as string, result, bounds);
       return result;
     });
     return { results, cache };
@@ -86,11 +86,16 @@ export class CachedRuns {
   stale(prepared: PreparedItems, tenant: string): { results: ItemResult[]; ageMs: number } | null {
     const bounds = this.boundsOf(prepared);
     if (bounds === null) return null;
-    const model = keyOf(prepared);
+    const part = partOf(prepared);
     const options = { ttlSeconds: bounds.ttlSeconds, evenStale: true };
-    const found = this.keysOf(prepared, tenant).flatMap((key) => this.cache.get(model, key, options) ?? []);
+    const found = this.keysOf(prepared, tenant).flatMap((key) => this.cache.get(part, key, options) ?? []);
     if (found.length < prepared.items.length) return null;
     return { results: found.map(({ result }) => result), ageMs: Math.max(0, ...found.map(({ ageMs }) => ageMs)) };
+  }
+
+  private isThere(part: string): boolean {
+    const found = this.catalog.ofRevision(Number.parseInt(part, 10));
+    return found !== null && partOf(found.model) === part;
   }
 
   /** Null: no cache for it. */
@@ -106,4 +111,5 @@ export class CachedRuns {
   }
 }
 
-const keyOf = ({ revision }: PreparedItems): string => String(revision);
+/** Begins with the revision. */
+const partOf = ({ revision, remoteFiles }: Pick<PreparedItems, 'revision' | 'remoteFiles'>): string => `${revision} ${remoteFiles ?? ''}`;

@@ -146,6 +146,7 @@ function catalogOf(backend: EchoBackend): ModelCatalog {
     timeoutMs: backend.modelTimeoutMs,
     deduplicate: true,
     isGraph: false,
+    remoteFiles: null,
   });
   const found = (name: string, version: string | null): ModelReport | undefined =>
     backend.reports.find((report) => report.name === name && (version === null || report.version === version));

@@ -19,6 +19,7 @@ const model = (task: Task, datatypes: Datatype[] = ['FP32'], labels: string[] | 
   timeoutMs: null,
   deduplicate: true,
   isGraph: false,
+  remoteFiles: null,
 });
 
 const scored = (...scores: [string, number][]): object[] => scores.map(([label, score]) => ({ label, score }));

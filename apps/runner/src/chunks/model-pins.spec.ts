@@ -69,13 +69,25 @@ describe('ModelPins', () => {
     expect(there.served(pin)).toMatchObject({ name: MODEL, revision: 7 });
   });
 
-  it('pins a graph by its own files where a step runs on other nodes', async () => {
+  it('pins a graph by its own files and those that other nodes have for its steps', async () => {
     const root = built();
     const pins = await open(root, 1);
     const elsewhere = { kind: 'model' as const, model: 'far', version: '1', revision: ELSEWHERE, inputMap: {}, outputMap: {} };
     planned = [{ ...plan(root, 1), steps: [elsewhere] }];
+    catalog.applyReports([{ ...report(1), remoteFiles: 'one' }]);
     const pin = await pins.pin(MODEL, null, null);
-    expect(await pins.find(pin)).toBe(1);
+    expect([await pins.find(pin), await pins.problem(pin)]).toEqual([1, null]);
+    expect(pins.served(pin)).toMatchObject({ revision: 1, remoteFiles: 'one' });
+    catalog.applyReports([{ ...report(1), remoteFiles: 'two' }]);
+    expect(() => pins.served(pin)).toThrow(PinGone);
+    expect(await pins.problem(pin)).toContain('other nodes have other files than the batch began with; put them back there');
+    const { remoteFiles: _, ...former } = pin; // of a release that did not know of them
+    expect([pins.served(former).remoteFiles, await pins.problem(former)]).toEqual(['two', null]);
+    // A node that has just begun knows of no other one yet.
+    catalog.applyReports([{ ...report(1), state: 'loading', signature: null }]);
+    expect([refusal(() => pins.served(pin)), await pins.problem(pin)]).toMatchObject([{ code: 'worker_unavailable' }, null]);
+    catalog.applyReports([{ ...report(1), remoteFiles: 'one' }]);
+    expect(pins.served(pin)).toMatchObject({ remoteFiles: 'one' });
   });
 
   it('does not take other files of the version for them, and knows them again when they are back', async () => {
@@ -87,7 +99,10 @@ describe('ModelPins', () => {
     expect(await pins.find(pin)).toBe(1); // workers have them still
     planned = [plan(root, 2)];
     expect(() => pins.served(pin)).toThrow(PinGone);
-    expect([await pins.find(pin), pins.revisionOf(pin), pins.isPlanned(pin)]).toEqual([null, null, true]);
+    expect([await pins.find(pin), pins.revisionOf(pin)]).toEqual([null, null]);
+    expect(await pins.problem(pin)).toContain('there are other files than the batch began with; put them back');
+    planned = [];
+    expect(await pins.problem(pin)).toContain('there are no files of those that the batch began with; put them back');
     rmSync(join(root, MODEL, 'model.yaml'));
     planned = [plan(root, 3)];
     expect(await pins.find(pin)).toBe(3);

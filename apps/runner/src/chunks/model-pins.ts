@@ -38,7 +38,8 @@ export class ModelPins {
       const reason = `the files of model "${served.name}" version ${served.version} have just changed; trying again`;
       throw new InterleaveError('worker_unavailable', reason, { retryAfterSeconds: 1 });
     }
-    const pin = { name: served.name, version: served.version, digest };
+    const { name, remoteFiles } = served;
+    const pin: ModelPin = { name, version: served.version, digest, ...(remoteFiles !== null && { remoteFiles }) };
     this.revisions.set(keyOf(pin), served.revision);
     return pin;
   }
@@ -67,7 +68,7 @@ export class ModelPins {
     const revision = this.revisions.get(keyOf(pin));
     const bound = revision === undefined ? null : this.catalog.ofRevision(revision);
     const plan = this.planned().find((planned) => planned.revision === revision);
-    if (plan !== undefined && bound !== null) return bound.model;
+    if (plan !== undefined && bound !== null) return sameRemoteFiles(pin, bound.model);
     const model = `model "${pin.name}" version ${pin.version}`;
     if (plan === undefined || this.isLost(plan))
       throw new PinGone(`the files of ${model} that the batch began with are not loaded any more`);
@@ -78,9 +79,19 @@ export class ModelPins {
     throw new InterleaveError('worker_unavailable', `${model} ${state}`, { retryAfterSeconds: 1 });
   }
 
-  /** Whether workers have, or are to have, any files of this version. */
-  isPlanned({ name, version }: ModelPin): boolean {
-    return this.planned().some((plan) => plan.name === name && plan.version === version);
+  /** Why this node cannot answer by the files of a pin; null: it can, or may once the models are loaded. */
+  async problem(pin: ModelPin): Promise<string | null> {
+    const { name, version } = pin;
+    const revision = await this.find(pin);
+    if (revision === null) {
+      const isPlanned = this.planned().some((plan) => plan.name === name && plan.version === version);
+      const instead = isPlanned ? 'other files than' : 'no files of those that';
+      return `of model "${name}" version ${version} there are ${instead} the batch began with; put them back and the batch goes on, or cancel it`;
+    }
+    const model = this.catalog.ofRevision(revision)?.model;
+    return model === undefined || hasRemoteFilesOf(pin, model)
+      ? null
+      : `${otherRemoteFiles(pin)}; put them back there and the batch goes on, or cancel it`;
   }
 
   /** As far as they were looked up. */
@@ -106,7 +117,7 @@ export class ModelPins {
   /** Null: some of its files changed before they were read, or cannot be read. */
   private async digestOf(plan: PlannedModel): Promise<string | null> {
     if (plan.steps === undefined) return this.digests.of(plan);
-    // What other nodes run is known by name and version only, which the graph's own files hold.
+    // Those of other nodes are compared apart, since they are not known while no such node is there.
     const models = plan.steps
       .filter(({ revision }) => revision !== ELSEWHERE)
       .map(({ revision }) => this.planned().find((other) => other.revision === revision));
@@ -115,6 +126,17 @@ export class ModelPins {
     );
     return digests.includes(null) ? null : createHash('sha256').update(digests.join('\n')).digest('hex');
   }
+}
+
+const hasRemoteFilesOf = ({ remoteFiles }: ModelPin, model: ServedModel): boolean =>
+  remoteFiles === undefined || remoteFiles === model.remoteFiles;
+
+const otherRemoteFiles = ({ name, version }: ModelPin): string =>
+  `for steps of model "${name}" version ${version} other nodes have other files than the batch began with`;
+
+function sameRemoteFiles(pin: ModelPin, model: ServedModel): ServedModel {
+  if (hasRemoteFilesOf(pin, model)) return model;
+  throw new PinGone(otherRemoteFiles(pin));
 }
 
 const keyOf = ({ name, version, digest }: ModelPin): string => `${name}\n${version}\n${digest}`;

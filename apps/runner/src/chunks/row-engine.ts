@@ -1,7 +1,7 @@
 import { InterleaveError, type ErrorCode, type InferenceBackend, type InferenceItem } from '@app/contracts';
 import type { ModelPin } from '@app/batches';
 import { visibleModels, type ModelView, type ServedModel } from '@app/models';
-import { allSucceeded, prepare, prepareBulk, runItems, type Bulk, type Endpoint, type Limits } from '@app/protocols';
+import { allSucceeded, prepare, prepareBulk, runItems, type Endpoint, type Limits } from '@app/protocols';
 import { answerTexts, type TextAnswer, type TextRun } from './blocks/answer-texts';
 import type { ModelPins } from './model-pins';
 import { RowCosts } from './row-costs';
@@ -73,8 +73,6 @@ export interface RowEngine {
 /** Rows answered by the models of the repository, on the workers of the batch lane. */
 export class ModelEngine implements RowEngine {
   private readonly costs = new RowCosts();
-  /** By the body of the form. */
-  private readonly bulks = new WeakMap<object, { model: ServedModel; bulk: Bulk | null }>();
 
   constructor(
     private readonly catalog: ModelView,
@@ -85,7 +83,8 @@ export class ModelEngine implements RowEngine {
 
   async answerTexts(request: RowRequest, texts: readonly string[], run: BlockRun): Promise<TextAnswer[] | null> {
     const { runAlone } = request;
-    const bulk = this.bulkFor(request);
+    const models = this.modelsFor(request.pin);
+    const bulk = prepareBulk(request.endpoint, bodyFor(request, models), models);
     if (bulk === null) return null;
     const onRan = (executorNs: number, rows: number): void => this.costs.observe(bulk.model.name, executorNs / rows, rows);
     return answerTexts(this.backend, bulk, texts, { ...run, runAlone, onRan });
@@ -140,31 +139,12 @@ export class ModelEngine implements RowEngine {
     return this.pins.pin(model, version, models);
   }
 
-  async pinProblem(pin: ModelPin): Promise<string | null> {
-    if ((await this.pins.find(pin)) !== null) return null;
-    const { name, version } = pin;
-    const instead = this.pins.isPlanned(pin) ? 'other files than' : 'no files of those that';
-    return `of model "${name}" version ${version} there are ${instead} the batch began with; put them back and the batch goes on, or cancel it`;
+  pinProblem(pin: ModelPin): Promise<string | null> {
+    return this.pins.problem(pin);
   }
 
   private modelsFor(pin: ModelPin | null): ModelView {
     return pin === null ? this.catalog : pinnedTo(this.catalog, this.pins.served(pin));
-  }
-
-  /** Checked once for all blocks of a form, whose batch always asks the same way, as long as the same files answer. */
-  private bulkFor(request: RowRequest): Bulk | null {
-    const { endpoint, body, pin } = request;
-    const prepared = (): Bulk | null => {
-      const models = this.modelsFor(pin);
-      return prepareBulk(endpoint, bodyFor(request, models), models);
-    };
-    if (pin === null || typeof body !== 'object' || body === null) return prepared();
-    const model = this.pins.served(pin);
-    const known = this.bulks.get(body);
-    if (known?.model === model) return known.bulk;
-    const bulk = prepared();
-    this.bulks.set(body, { model, bulk });
-    return bulk;
   }
 
   pinnedRevisions(pins: readonly ModelPin[]): number[] {

@@ -15,6 +15,8 @@ export interface ModelPin {
   version: string;
   /** SHA-256 over the contents of its files. */
   digest: string;
+  /** As `ServedModel.remoteFiles`; absent: no other node runs steps of it, or a former release wrote the pin. */
+  remoteFiles?: string;
 }
 
 /** How a batch ends once its rows are settled. */

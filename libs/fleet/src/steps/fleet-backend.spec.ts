@@ -110,6 +110,9 @@ describe('with another node', () => {
       return first.calls > 0 && third.calls > 0;
     });
     expect(second.calls).toBe(0);
+    expect(made.models().at(-1)).toMatchObject({ name: 'm', remoteFiles: 'one' });
+    expect(await made.infer(request({ model: 'm', remoteFiles: 'one', timeoutMs: 5_000 }))).toMatchObject([{ outputs: [{}] }]);
+    await expect(made.infer(request({ model: 'm', remoteFiles: 'two', timeoutMs: 5_000 }))).rejects.toBeInstanceOf(RevisionGone);
     first.content = 'two';
     third.content = 'two';
     expect((await infer()).every((result) => result instanceof RevisionGone)).toBe(true);

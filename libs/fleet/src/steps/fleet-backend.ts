@@ -76,6 +76,10 @@ export class FleetBackend implements InferenceBackend {
     const wanted = { name, version: version ?? '' };
     // One for all items: nodes may have different files under one version, and get others.
     const described = this.models_.chosen(wanted);
+    if (request.remoteFiles && described !== null && described.content !== request.remoteFiles) {
+      this.look(); // what is reported may be behind what heartbeats say
+      throw new RevisionGone(name, wanted.version);
+    }
     return Promise.all(items.map((item) => this.inferItem({ wanted, described }, item, request).catch(asInterleaveError)));
   }
 

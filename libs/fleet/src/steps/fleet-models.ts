@@ -76,7 +76,14 @@ export class FleetModels {
     if (serving.length === 0)
       return { ...report, state: 'loading', reason: `no node of the fleet serves ${what}; start one with it, or add the model here` };
     const chosen = this.chosen(model);
-    if (chosen !== null) return { ...report, state: 'ready', reason: null, signature: chosen.signature };
+    if (chosen !== null)
+      return {
+        ...report,
+        state: 'ready',
+        reason: null,
+        signature: chosen.signature,
+        ...(chosen.content && { remoteFiles: chosen.content }),
+      };
     const problem = serving.map((node) => this.asked.get(keyOf(model, node))).find((asked) => asked !== undefined && 'problem' in asked);
     if (problem !== undefined && 'problem' in problem)
       return { ...report, state: problem.isFinal ? 'failed' : 'loading', reason: problem.problem };

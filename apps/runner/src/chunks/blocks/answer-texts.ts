@@ -27,7 +27,7 @@ export interface TextRun {
  */
 export async function answerTexts(backend: InferenceBackend, bulk: Bulk, texts: readonly string[], run: TextRun): Promise<TextAnswer[]> {
   if (!bulk.model.deduplicate) return runTexts(backend, bulk, texts, run);
-  const known = run.known.of(bulk.model.revision);
+  const known = run.known.of(bulk.model);
   const answers = new Map<string, TextAnswer>();
   const open: string[] = [];
   let knownCount = 0;
@@ -53,13 +53,14 @@ async function runTexts(backend: InferenceBackend, bulk: Bulk, texts: readonly s
   const rows = await encodeEach(bulk, texts);
   const present = rows.filter((row) => row !== null);
   if (present.length === 0) return rows.map(() => null);
-  const { name, version, revision } = bulk.model;
+  const { name, version, revision, remoteFiles } = bulk.model;
   const { signal, runAlone } = run;
   let ranNs = 0;
   const results = await backend.infer({
     model: name,
     version,
     revision,
+    remoteFiles,
     items: present.map(({ item }) => item),
     // A row waits as long as it takes: the deadline of a batch is its completion window.
     timeoutMs: null,

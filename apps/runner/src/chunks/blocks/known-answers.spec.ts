@@ -2,11 +2,12 @@ import { KnownAnswers } from './known-answers';
 
 const vectorOf = (i: number): Float32Array => Float32Array.from({ length: 128 }, (_, j) => i + j / 7);
 const vectors = { before: '{"data":[', vectorForm: 'base64', after: '],"tokens":3}' } as const;
+const files = (revision: number, remoteFiles: string | null = null) => ({ revision, remoteFiles });
 const plain = { vector: null, vectorForm: 'numbers', after: '' } as const;
 
 describe('KnownAnswers', () => {
   it('gives back what was answered, to the last digit', () => {
-    const known = new KnownAnswers().of(1);
+    const known = new KnownAnswers().of(files(1));
     for (let i = 0; i < 100; i++) known.add(`text ${i} é \u{1F600}`, { ...vectors, vector: vectorOf(i) });
     known.add('labels', { before: '{"label":"ü"}', ...plain });
     for (let i = 0; i < 100; i++) expect(known.get(`text ${i} é \u{1F600}`)).toEqual({ ...vectors, vector: vectorOf(i) });
@@ -16,14 +17,14 @@ describe('KnownAnswers', () => {
   });
 
   it('tells texts with the same hash apart', () => {
-    const known = new KnownAnswers().of(1);
+    const known = new KnownAnswers().of(files(1));
     const texts = Array.from({ length: 30_000 }, (_, i) => `${i}`);
     for (const text of texts.slice(0, 15_000)) known.add(text, { before: text, ...plain });
     for (const text of texts) expect(known.get(text)?.before ?? null).toBe(Number(text) < 15_000 ? text : null);
   });
 
   it('forgets the oldest ones, not the newest, and stays of bounded size', () => {
-    const known = new KnownAnswers().of(1);
+    const known = new KnownAnswers().of(files(1));
     for (let i = 0; i < 60_000; i++) known.add(`text ${i}`, { ...vectors, vector: vectorOf(i) });
     expect(known.get('text 0')).toBeNull();
     expect(known.get('text 59999')?.vector).toEqual(vectorOf(59_999));
@@ -33,7 +34,7 @@ describe('KnownAnswers', () => {
   });
 
   it('remembers one answer of eight where no text comes again, and all once one does', () => {
-    const known = new KnownAnswers().of(1);
+    const known = new KnownAnswers().of(files(1));
     const answered = (text: string): boolean => {
       const isKnown = known.get(text) !== null;
       if (!isKnown) known.add(text, { before: text, ...plain });
@@ -49,17 +50,24 @@ describe('KnownAnswers', () => {
 
   it('forgets what another revision of the model answered', () => {
     const known = new KnownAnswers();
-    const first = known.of(1);
+    const first = known.of(files(1));
     first.add('a', { ...vectors, vector: vectorOf(1) });
-    expect(known.of(1).get('a')).not.toBeNull();
-    expect(known.of(2).get('a')).toBeNull();
+    expect(known.of(files(1)).get('a')).not.toBeNull();
+    expect(known.of(files(2)).get('a')).toBeNull();
     // A run of the first one that ends only now.
     first.add('b', { ...vectors, vector: vectorOf(1) });
-    expect(known.of(2).get('b')).toBeNull();
+    expect(known.of(files(2)).get('b')).toBeNull();
+  });
+
+  it('forgets what a graph answered by other files of other nodes', () => {
+    const known = new KnownAnswers();
+    known.of(files(1, 'one')).add('a', { ...vectors, vector: vectorOf(1) });
+    expect(known.of(files(1, 'one')).get('a')).not.toBeNull();
+    expect(known.of(files(1, 'two')).get('a')).toBeNull();
   });
 
   it('has memory for some forms at once, the latest ones', () => {
-    const forms = Array.from({ length: 20 }, () => new KnownAnswers().of(1));
+    const forms = Array.from({ length: 20 }, () => new KnownAnswers().of(files(1)));
     for (const known of forms) known.add('a', { ...vectors, vector: vectorOf(1) });
     expect(forms.map((known) => known.get('a') !== null)).toEqual(forms.map((_, i) => i >= 14));
     forms[0]?.add('b', { ...vectors, vector: vectorOf(2) });

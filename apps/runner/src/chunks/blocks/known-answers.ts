@@ -1,3 +1,4 @@
+import type { ServedModel } from '@app/models';
 import type { AnswerParts } from '@app/protocols';
 
 /** Of one form of rows, in two generations. */
@@ -18,14 +19,19 @@ const NO_FRAME = 0xffffffff;
 const STRANGERS_MAX = 16_384;
 const ONE_STRANGER_OF = 8;
 
-/** Answers to texts that may come again in the same batch, of the revision of the model that answers now. */
-export class KnownAnswers {
-  private current: { revision: number; answers: RevisionAnswers } | null = null;
+type Files = Pick<ServedModel, 'revision' | 'remoteFiles'>;
 
-  /** What another revision answered is forgotten; who still runs on that one remembers apart from this. */
-  of(revision: number): RevisionAnswers {
-    if (this.current?.revision !== revision) this.current = { revision, answers: new RevisionAnswers() };
-    return this.current.answers;
+/** Answers to texts that may come again in the same batch, of the files of the model that answer now. */
+export class KnownAnswers {
+  private current: { files: Files; answers: RevisionAnswers } | null = null;
+
+  /** What other files answered is forgotten; who still runs on those remembers apart from this. */
+  of({ revision, remoteFiles }: Files): RevisionAnswers {
+    const { current } = this;
+    if (current?.files.revision === revision && current.files.remoteFiles === remoteFiles) return current.answers;
+    const answers = new RevisionAnswers();
+    this.current = { files: { revision, remoteFiles }, answers };
+    return answers;
   }
 }
 
