@@ -14,7 +14,13 @@ import { registerLaneControl } from '../apps/scheduler/src/lane-control/lane-con
 import { registerNode } from '../apps/scheduler/src/node-metrics';
 import { SchedulerMetrics } from '../apps/scheduler/src/scheduler-metrics';
 import { SupervisorEvents } from '../apps/scheduler/src/supervision/supervisor-events';
-import { registerCalibrationState, registerIsolation, registerModelStates, registerWorkerMetrics } from '../apps/worker/src/worker-metrics';
+import {
+  registerAwakeTime,
+  registerCalibrationState,
+  registerIsolation,
+  registerModelStates,
+  registerWorkerMetrics,
+} from '../apps/worker/src/worker-metrics';
 
 const PAGE = join(__dirname, '../docs/metrics.md');
 const HEAD = `# Metrics
@@ -103,6 +109,7 @@ function workerMetrics(): Registry {
   registerIsolation(registry, worker, () => []);
   registerCalibrationState(registry, worker, () => []);
   registerModelStates(registry, worker, () => []);
+  registerAwakeTime(registry, worker.id, () => 0);
   return registry;
 }
 

@@ -11,7 +11,13 @@ import { measuresCosts } from './calibration/measuring-worker';
 import { livePids } from './live-pids';
 import { hasFingerprint } from './model-files';
 import { PlacedModels } from './placed-models';
-import { registerCalibrationState, registerIsolation, registerModelStates, registerWorkerMetrics } from './worker-metrics';
+import {
+  registerAwakeTime,
+  registerCalibrationState,
+  registerIsolation,
+  registerModelStates,
+  registerWorkerMetrics,
+} from './worker-metrics';
 import { workerStatus } from './worker-status';
 
 /** Shorter than the scheduler's patience for the whole node. */
@@ -54,7 +60,7 @@ async function main(): Promise<void> {
   for (const { tool, state, reason } of isolation)
     if (state === 'unavailable') log.warn({ tool, reason }, `isolation: ${tool} is unavailable`);
   const registry = new Registry();
-  observeProcess(registry, plan.id);
+  observeProcess(registry, plan.id, () => worker.awakeSeconds());
   const reader = openPlacement(config.runDir, log);
   const calibrator = new Calibrator({
     plan,
@@ -72,6 +78,7 @@ async function main(): Promise<void> {
     ...worker.executors().flatMap((executor) => executor.isolation),
   ]);
   registerCalibrationState(registry, { id: plan.id, lane: plan.lane }, () => calibrator.statuses());
+  registerAwakeTime(registry, plan.id, () => worker.awakeSeconds());
   registerModelStates(registry, { id: plan.id, lane: plan.lane }, () => worker.models());
   const models = new PlacedModels({ plan, reader, worker, calibrator, log });
   let state: 'serving' | 'draining' = 'serving';

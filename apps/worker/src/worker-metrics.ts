@@ -157,6 +157,20 @@ export function registerModelStates(
   });
 }
 
+/** CPU time of threads that keep CPUs awake. The kernel counts it as busy, the process does not count it as its own. */
+export function registerAwakeTime(registry: Registry, process: string, seconds: () => number): void {
+  new Counter({
+    name: 'interleave_awake_cpu_seconds_total',
+    help: 'CPU time that kept idle CPUs awake after live requests; nothing else wanted it',
+    labelNames: ['process'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      this.inc({ process }, seconds());
+    },
+  });
+}
+
 /** How many of the worker's executors, or the worker itself, have each tool in each state. */
 export function registerIsolation(registry: Registry, { id, lane }: WorkerLabels, tools: () => IsolationTool[]): void {
   new Gauge({

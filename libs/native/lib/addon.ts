@@ -40,6 +40,7 @@ export interface NativeAddon {
   /** Per executor, in the order of the plan's CPUs; empty for one that has not started yet. */
   workerIsolation(worker: NativeWorkerHandle): IsolationTool[][];
   workerIdleLatency(worker: NativeWorkerHandle): IsolationTool;
+  workerAwakeSeconds(worker: NativeWorkerHandle): number;
   /** Live items since the start, by name and version. */
   workerService(worker: NativeWorkerHandle): NativeServiceTimes[];
   /** CPU nanoseconds of one run of made-up inputs on an executor for which nothing waits. Rejects with why there is none. */
@@ -390,6 +391,8 @@ export interface WorkerStartOptions {
   queueItemsMax: number;
   /** Idle CPUs of the machine are kept from sleeping for this long after a client's last message; 0: never. */
   awakeMs: number;
+  /** Why it may not keep CPUs awake by loops of its own; null: it may. */
+  loopRefusal: string | null;
   models: NativeModelPlan[];
   /** Of its process; 0: as much as the machine has left. */
   memoryBytes: number;

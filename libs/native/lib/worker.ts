@@ -1,4 +1,5 @@
 import type { CostGrid, ExecutorStatus, IsolationTool, ModelReport, WorkerPlan } from '@app/contracts';
+import { readCpuQuota } from '@app/system';
 import {
   RUN_ROWS_BOUNDS,
   COST_RATIO_BOUNDS,
@@ -67,6 +68,8 @@ export interface WorkerHandle {
   executors(): ExecutorStatus[];
   /** Whether idle CPUs are kept awake between live requests. */
   idleLatency(): IsolationTool;
+  /** CPU time of the loops that keep them awake, in seconds; part of the process's. */
+  awakeSeconds(): number;
   /** How long live items took; empty without `controlPages`. */
   service(): NativeServiceTimes[];
   /**
@@ -107,6 +110,7 @@ export function startWorker({
     socketPath,
     queueItemsMax,
     awakeMs,
+    loopRefusal: readCpuQuota() === null ? null : 'they would use up the CPU quota of the cgroup (cpu.max)',
     heartbeatFd,
     controlPagePath: controlPages?.own ?? null,
     otherControlPagePaths: controlPages?.others ?? [],
@@ -127,6 +131,7 @@ export function startWorker({
     stats: () => addon.workerStats(handle).map(toStats),
     executors: () => addon.workerIsolation(handle).map((isolation, i) => ({ cpu: cpus[i] ?? -1, isolation })),
     idleLatency: () => addon.workerIdleLatency(handle),
+    awakeSeconds: () => addon.workerAwakeSeconds(handle),
     service: () => (lane === 'realtime' && controlPages ? addon.workerService(handle) : []),
     measure: (probe) => addon.workerMeasure(handle, probe),
     setCostTable: (revision, grid) => addon.workerSetCostTable(handle, { revision, grid }),

@@ -22,16 +22,16 @@ std::int32_t LatencyLimitUs() {
 }
 
 TEST(AwakeCpus, IsOffWhenNotWantedAndSaysWhy) {
-  AwakeCpus cpus(Lane::kRealtime, false);
+  AwakeCpus cpus({.lane = Lane::kRealtime});
   EXPECT_EQ(cpus.tool().state, ToolState::kOff);
   EXPECT_EQ(cpus.tool().reason, "realtime.awakeMs is 0");
   cpus.Hold();
   cpus.Release();
-  EXPECT_EQ(AwakeCpus(Lane::kBatch, false).tool().reason, "only wanted in the real-time lane");
+  EXPECT_EQ(AwakeCpus({.lane = Lane::kBatch}).tool().reason, "only wanted in the real-time lane");
 }
 
 TEST(AwakeCpus, AsksTheKernelWhileItIsHeldAndEitherWorksOrSaysWhyNot) {
-  AwakeCpus cpus(Lane::kRealtime, true);
+  AwakeCpus cpus({.lane = Lane::kRealtime, .isWanted = true, .loopRefusal = "not here"});
   if (cpus.tool().state != ToolState::kActive) {
     EXPECT_FALSE(cpus.tool().reason.empty());
     return;

@@ -52,6 +52,22 @@ describe('topology', () => {
     expect(cpuQuotaOf((path) => files[path] ?? null)).toBe(quota);
   });
 
+  it.each([
+    [150_000, 50_000, 0.5],
+    [-1, 150_000, 1.5],
+    [-1, -1, null],
+  ])('finds the least CPU quota by version 1, of the cgroup (%j us) and those above it (%j us): %s', (ownUs, aboveUs, quota) => {
+    const mount = '/sys/fs/cgroup/cpu,cpuacct';
+    const files: Record<string, string> = {
+      '/proc/self/cgroup': '3:cpuacct,cpu:/a/b\n0::/\n',
+      [`${mount}/a/b/cpu.cfs_quota_us`]: `${ownUs}\n`,
+      [`${mount}/a/b/cpu.cfs_period_us`]: '100000\n',
+      [`${mount}/a/cpu.cfs_quota_us`]: `${aboveUs}\n`,
+      [`${mount}/a/cpu.cfs_period_us`]: '100000\n',
+    };
+    expect(cpuQuotaOf((path) => files[path] ?? null)).toBe(quota);
+  });
+
   it('ignores a cgroup without a CPU set of its own', () => {
     expect(topology({ '/sys/fs/cgroup/cpuset.cpus.effective': '\n' }).effective).toEqual([0, 1]);
   });

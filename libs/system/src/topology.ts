@@ -87,7 +87,7 @@ function memoryBytes(read: ReadKernelFile): number {
   return Math.min(Number(kib) * 1024, ...limits.map(Number).filter(Number.isFinite));
 }
 
-/** CPUs' worth of time that the cgroup of this process or one above it may use, by version 2; null without a limit. */
+/** CPUs' worth of time that the cgroup of this process or one above it may use; null without a limit. */
 export function readCpuQuota(): number | null {
   return cpuQuotaOf(readText);
 }
@@ -97,8 +97,16 @@ export function cpuQuotaOf(read: ReadKernelFile): number | null {
     const [quotaUs = 'max', periodUs = '100000'] = text.split(' ');
     return quotaUs === 'max' ? Infinity : Number(quotaUs) / Number(periodUs);
   });
-  const least = Math.min(Infinity, ...quotas);
+  const version1 = ['cpu', 'cpu,cpuacct'].flatMap((mount) => quotasOfVersion1(read, join('/sys/fs/cgroup', mount)));
+  const least = Math.min(Infinity, ...quotas, ...version1);
   return least === Infinity ? null : least;
+}
+
+/** Without a limit the quota is -1. */
+function quotasOfVersion1(read: ReadKernelFile, mount: string): number[] {
+  const of = (name: string): number[] => upwards(read, mount, cgroupPath(read, 'cpu'), name).map(Number);
+  const periodsUs = of('cpu.cfs_period_us');
+  return of('cpu.cfs_quota_us').flatMap((quotaUs, i) => (quotaUs > 0 ? [quotaUs / (periodsUs[i] ?? 100_000)] : []));
 }
 
 /** This process's path below a hierarchy of version 1 (`controller`) or the one of version 2 (''); null without one. */

@@ -4,8 +4,11 @@ import { observeEventLoop } from './event-loop';
 
 const MICROSECONDS = 1e6;
 
-/** Registers what every process tells of itself, under the label `process`; read at every scrape. */
-export function observeProcess(registry: Registry, processId: string): void {
+/**
+ * Registers what every process tells of itself, under the label `process`; read at every scrape. `awakeSeconds`: CPU time of threads that
+ * keep CPUs awake, which does not count.
+ */
+export function observeProcess(registry: Registry, processId: string, awakeSeconds: () => number = () => 0): void {
   const registers = [registry];
   const labels = { process: processId };
   new Gauge({
@@ -31,13 +34,13 @@ export function observeProcess(registry: Registry, processId: string): void {
   });
   new Counter({
     name: 'interleave_process_cpu_seconds_total',
-    help: 'CPU time of the process, user and system, all threads',
+    help: 'CPU time of the process, user and system, all threads but those that keep CPUs awake',
     labelNames: ['process'],
     registers,
     collect() {
       const { user, system } = process.cpuUsage();
       this.reset();
-      this.inc(labels, (user + system) / MICROSECONDS);
+      this.inc(labels, Math.max(0, (user + system) / MICROSECONDS - awakeSeconds()));
     },
   });
   observeEventLoop(registry, processId);

@@ -13,11 +13,17 @@ export interface CpuUse {
 const ASLEEP_SHARE = 0.1;
 const NS_PER_MS = 1e6;
 
-/** CPU use of the main thread, where an event loop runs, or of all threads; null when the kernel does not tell. */
+/** They are busy while nothing else is. */
+const AWAKE_LOOP = /^awake-/;
+
+/**
+ * CPU use of the main thread, where an event loop runs, or of all threads but those that keep CPUs awake; null when the kernel does not
+ * tell.
+ */
 export function readCpuUse(pid: number, threads: 'main' | 'all'): CpuUse | null {
   try {
-    const tasks = threads === 'main' ? [String(pid)] : readdirSync(`/proc/${pid}/task`);
-    const uses = tasks.map((task) => threadUse(`/proc/${pid}/task/${task}`));
+    const folders = (threads === 'main' ? [String(pid)] : readdirSync(`/proc/${pid}/task`)).map((task) => `/proc/${pid}/task/${task}`);
+    const uses = folders.filter((folder) => threads === 'main' || !isAwakeLoop(folder)).map(threadUse);
     const sum = (of: (use: CpuUse) => number): number => uses.reduce((total, use) => total + of(use), 0);
     return { runMs: sum(({ runMs }) => runMs), waitMs: sum(({ waitMs }) => waitMs), isRunnable: uses.some(({ isRunnable }) => isRunnable) };
   } catch {
@@ -32,6 +38,8 @@ export function busyMs(before: CpuUse | null, now: CpuUse | null, elapsedMs: num
   const activeMs = runMs + now.waitMs - before.waitMs;
   return now.isRunnable || activeMs >= ASLEEP_SHARE * elapsedMs ? runMs : null;
 }
+
+const isAwakeLoop = (folder: string): boolean => AWAKE_LOOP.test(readFileSync(`${folder}/comm`, 'utf8'));
 
 /** `schedstat`: ns on a CPU, ns in a run queue, time slices. */
 function threadUse(directory: string): CpuUse {

@@ -33,6 +33,7 @@ constexpr struct {
     {"workerStats", WorkerStats},
     {"workerIsolation", WorkerIsolation},
     {"workerIdleLatency", WorkerIdleLatency},
+    {"workerAwakeSeconds", WorkerAwakeSeconds},
     {"workerService", WorkerService},
     {"workerMeasure", WorkerMeasure},
     {"workerSetCostTable", WorkerSetCostTable},

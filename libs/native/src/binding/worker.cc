@@ -133,6 +133,10 @@ Napi::Value WorkerIdleLatency(const Napi::CallbackInfo& info) {
   return ToolToJs(info.Env(), WorkerOf(info)->idleLatency());
 }
 
+Napi::Value WorkerAwakeSeconds(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(WorkerOf(info)->awakeNs()) / 1e9);
+}
+
 Napi::Value WorkerService(const Napi::CallbackInfo& info) {
   return ServiceToJs(info.Env(), WorkerOf(info)->engine().models());
 }

@@ -15,6 +15,7 @@ Napi::Value WorkerModels(const Napi::CallbackInfo& info);
 Napi::Value WorkerStats(const Napi::CallbackInfo& info);
 Napi::Value WorkerIsolation(const Napi::CallbackInfo& info);
 Napi::Value WorkerIdleLatency(const Napi::CallbackInfo& info);
+Napi::Value WorkerAwakeSeconds(const Napi::CallbackInfo& info);
 Napi::Value WorkerService(const Napi::CallbackInfo& info);
 Napi::Value WorkerMeasure(const Napi::CallbackInfo& info);
 Napi::Value WorkerSetCostTable(const Napi::CallbackInfo& info);

@@ -220,6 +220,7 @@ WorkerOptions WorkerOptionsOf(const Napi::Object& options, const ModelSurroundin
   WorkerOptions worker{.id = StringOf(options, "id"),
                        .socketPath = StringOf(options, "socketPath"),
                        .awake = std::chrono::milliseconds(IntegerOf(options, "awakeMs", kAwakeMsMax)),
+                       .loopRefusal = StringOrEmpty(options, "loopRefusal"),
                        .plan = {.lane = LaneOf(options),
                                 .queueItemsMax = static_cast<std::size_t>(LimitOf(options, "queueItemsMax", kItemsMax)),
                                 .heartbeatFd = FdOf(options)}};

@@ -27,24 +27,44 @@ std::string IdleDriver() {
 
 }  // namespace
 
-AwakeCpus::AwakeCpus(Lane lane, bool isWanted) {
-  if (!isWanted) {
-    tool_ = Off(kTool, lane == Lane::kRealtime ? "realtime.awakeMs is 0" : "only wanted in the real-time lane");
+AwakeCpus::AwakeCpus(AwakeOptions options) {
+  if (!options.isWanted) {
+    tool_ = Off(kTool, options.lane == Lane::kRealtime ? "realtime.awakeMs is 0" : "only wanted in the real-time lane");
     return;
   }
   const std::string driver = IdleDriver();
   if (driver.empty() || driver == "none") {
-    tool_ = Off(kTool, "the kernel has no idle driver that supports it");
+    Loop(std::move(options), "the kernel has no idle driver");
     return;
   }
   device_ = Fd(open(kDevice, O_WRONLY | O_CLOEXEC));
   heldLatencyUs_ = driver == "haltpoll" ? kVirtualLatencyUs : kHardwareLatencyUs;
-  tool_ = device_.valid() ? Active(kTool) : Unavailable(kTool, std::string(kDevice) + ": " + ErrnoText());
+  if (device_.valid()) {
+    tool_ = Active(kTool);
+  } else {
+    Loop(std::move(options), std::string(kDevice) + ": " + ErrnoText());
+  }
 }
 
-void AwakeCpus::Hold() { Ask(heldLatencyUs_); }
+void AwakeCpus::Loop(AwakeOptions options, const std::string& why) {
+  if (!options.loopRefusal.empty()) {
+    tool_ = Off(kTool, why + "; no loops: " + options.loopRefusal);
+    return;
+  }
+  loops_ = std::make_unique<AwakeLoops>(options.cpus);
+  tool_ = loops_->problem().empty() ? Active(kTool, "by loops: " + why)
+                                    : Unavailable(kTool, why + "; loops: " + loops_->problem());
+}
 
-void AwakeCpus::Release() { Ask(kAnyLatencyUs); }
+void AwakeCpus::Hold() {
+  if (loops_ != nullptr) return loops_->Hold();
+  Ask(heldLatencyUs_);
+}
+
+void AwakeCpus::Release() {
+  if (loops_ != nullptr) return loops_->Release();
+  Ask(kAnyLatencyUs);
+}
 
 void AwakeCpus::Ask(std::int32_t latencyUs) {
   if (!device_.valid()) return;

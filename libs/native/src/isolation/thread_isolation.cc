@@ -83,6 +83,11 @@ std::vector<IsolationTool> IsolateExecutor(Lane lane, int cpu) {
   return {Pin(cpu), SetIdleClass(), Off("scheduling-slice"), std::move(nice)};
 }
 
+std::vector<IsolationTool> IsolateAwakeLoop(int cpu) {
+  IsolationTool nice = SetNice(kLowestNice);
+  return {Pin(cpu), SetIdleClass(), std::move(nice)};
+}
+
 void IsolateExpress(const std::vector<int>& cpus) {
   const CpuSet allowed;
   CpuSet own;

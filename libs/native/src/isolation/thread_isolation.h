@@ -13,6 +13,9 @@ namespace interleave {
 // Applies to the calling thread what an executor of `lane` on `cpu` should have, and says what worked. Never fails.
 std::vector<IsolationTool> IsolateExecutor(Lane lane, int cpu);
 
+// The calling thread runs on this CPU, where nothing else wants it. Tools that are not active are why that cannot be.
+std::vector<IsolationTool> IsolateAwakeLoop(int cpu);
+
 // Applies to the calling thread what the express executor should have: any of these CPUs, and before the executors that
 // are pinned to them. Never fails.
 void IsolateExpress(const std::vector<int>& cpus);

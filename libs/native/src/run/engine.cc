@@ -214,6 +214,15 @@ std::vector<std::vector<IsolationTool>> Engine::isolation() const {
   return isolation_;
 }
 
+std::vector<AwakeCpu> Engine::executorCpus() {
+  std::vector<AwakeCpu> cpus;
+  for (std::size_t i = 0; i < plan_.cpus.size(); ++i) {
+    AwakeCpu& own = cpus.emplace_back(plan_.cpus[i]);
+    pthread_getcpuclockid(executors_[i].native_handle(), &own.executorClock);
+  }
+  return cpus;
+}
+
 ModelPlan Engine::WithTeams(ModelPlan plan) {
   const std::size_t width = plan.executorThreads;
   if (width == 1) return plan;

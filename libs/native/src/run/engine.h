@@ -13,6 +13,7 @@
 
 #include "control/live_lane.h"
 #include "control/run_gate.h"
+#include "isolation/awake_loops.h"
 #include "isolation/thread_isolation.h"
 #include "item.h"
 #include "run/answers.h"
@@ -103,6 +104,8 @@ class Engine : public ItemSink {
   const ServedModels& models() const { return models_; }
   // Per executor, in the order of the plan's CPUs.
   std::vector<std::vector<IsolationTool>> isolation() const;
+  // Each executor's CPU, with the clock of its CPU time.
+  std::vector<AwakeCpu> executorCpus();
 
  private:
   void Isolate(std::size_t executor);

@@ -22,8 +22,11 @@ std::function<void()> IoThreadOf(Lane lane) {
 Worker::Worker(WorkerOptions options, std::shared_ptr<const ort::OrtLibrary> library)
     : id_(std::move(options.id)),
       lane_(options.plan.lane),
-      awakeCpus_(lane_, options.awake.count() > 0),
       engine_(std::move(options.plan)),
+      awakeCpus_({.lane = lane_,
+                  .isWanted = options.awake.count() > 0,
+                  .cpus = engine_.executorCpus(),
+                  .loopRefusal = std::move(options.loopRefusal)}),
       server_(ServerOptions(std::move(options.socketPath), options.awake), engine_, ReportJson()) {
   engine_.LoadModels(std::move(library), [this] { Publish(); });
 }

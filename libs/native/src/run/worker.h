@@ -20,6 +20,8 @@ struct WorkerOptions {
   std::string socketPath;
   // CPUs are kept awake for this long after the last message of a client; 0: never.
   std::chrono::milliseconds awake{};
+  // As AwakeOptions.loopRefusal.
+  std::string loopRefusal;
   EnginePlan plan;
 };
 
@@ -56,6 +58,8 @@ class Worker {
   const Engine& engine() const { return engine_; }
   // Any thread.
   const IsolationTool& idleLatency() const { return awakeCpus_.tool(); }
+  // CPU time that was spent on keeping CPUs awake. Any thread.
+  std::uint64_t awakeNs() const { return awakeCpus_.loopNs(); }
   ChannelServerStats channelStats() const { return server_.Stats(); }
 
  private:
@@ -68,8 +72,8 @@ class Worker {
 
   const std::string id_;
   const Lane lane_;
-  AwakeCpus awakeCpus_;  // belongs to the server's I/O thread
   Engine engine_;
+  AwakeCpus awakeCpus_;  // belongs to the server's I/O thread
   ChannelServer server_;
   std::mutex publishMutex_;
 };

@@ -7,26 +7,31 @@ export interface CpuTimes {
   idleMs: number;
 }
 
-/** CPU time of executors since they started, in ms. */
-export interface ExecutorTime {
-  /** Tells an executor from all others, earlier ones too. */
+/** What a thread that is pinned to a CPU is for: runs of a lane, or that the CPU does not sleep while nothing else wants it. */
+export type CpuWork = Lane | 'awake';
+
+/** CPU time of such a thread since it started, in ms. */
+export interface ThreadTime {
+  /** Tells it from all others, earlier ones too. */
   thread: string;
   cpu: number;
-  lane: Lane;
+  work: CpuWork;
   runMs: number;
 }
 
 export interface CpuReading {
   cpus: Map<number, CpuTimes>;
-  executors: ExecutorTime[];
+  threads: ThreadTime[];
 }
 
 /** USER_HZ of every Linux that the node runs on. */
 const TICK_MS = 10;
 const NS_PER_MS = 1e6;
-/** As `libs/native/src/run/engine.cc` names them; the kernel keeps 15 characters. */
-/** Those of runs of several threads have helpers beside them. */
-const EXECUTOR = /^(?:executor|helper)-(\d+)$/;
+/**
+ * As `libs/native/src/run/engine.cc` and `isolation/awake_loops.cc` name them; the kernel keeps 15 characters. Executors of runs of several
+ * threads have helpers.
+ */
+const PINNED = /^(executor|helper|awake)-(\d+)$/;
 
 /** `/proc/stat`; the time of guests is in `user` already. Empty where the kernel says nothing of single CPUs. */
 export function parseCpuTimes(stat: string): Map<number, CpuTimes> {
@@ -44,44 +49,47 @@ export function parseCpuTimes(stat: string): Map<number, CpuTimes> {
   return cpus;
 }
 
-interface Executor {
+interface PinnedThread {
   task: string;
   cpu: number;
+  isAwakeLoop: boolean;
 }
 
-/** Reads what CPUs and executors did. Which threads are executors is looked up when the number of a worker's threads changes. */
+/** Reads what CPUs and threads of workers did. Which threads are pinned is looked up when the number of a worker's threads changes. */
 export class CpuReader {
-  private readonly executors = new Map<number, { tasks: number; found: Executor[] }>();
+  private readonly pinned = new Map<number, { tasks: number; found: PinnedThread[] }>();
 
   /** `workers`: those that run. Null: the kernel does not tell. */
   read(workers: readonly { pid: number; lane: Lane }[]): CpuReading | null {
     try {
-      for (const pid of this.executors.keys()) if (!workers.some((worker) => worker.pid === pid)) this.executors.delete(pid);
+      for (const pid of this.pinned.keys()) if (!workers.some((worker) => worker.pid === pid)) this.pinned.delete(pid);
       const cpus = parseCpuTimes(readFileSync('/proc/stat', 'utf8'));
-      return cpus.size === 0 ? null : { cpus, executors: workers.flatMap((worker) => this.timesOf(worker)) };
+      return cpus.size === 0 ? null : { cpus, threads: workers.flatMap((worker) => this.timesOf(worker)) };
     } catch {
       return null;
     }
   }
 
-  private timesOf({ pid, lane }: { pid: number; lane: Lane }): ExecutorTime[] {
+  private timesOf({ pid, lane }: { pid: number; lane: Lane }): ThreadTime[] {
     try {
       const tasks = readdirSync(`/proc/${pid}/task`);
-      let known = this.executors.get(pid);
-      if (known?.tasks !== tasks.length) this.executors.set(pid, (known = { tasks: tasks.length, found: executorsOf(pid, tasks) }));
-      return known.found.map(({ task, cpu }) => ({ thread: `${pid}/${task}`, cpu, lane, runMs: runMsOf(`/proc/${pid}/task/${task}`) }));
+      let known = this.pinned.get(pid);
+      if (known?.tasks !== tasks.length) this.pinned.set(pid, (known = { tasks: tasks.length, found: pinnedOf(pid, tasks) }));
+      return known.found.map(({ task, cpu, isAwakeLoop }) => {
+        return { thread: `${pid}/${task}`, cpu, work: isAwakeLoop ? 'awake' : lane, runMs: runMsOf(`/proc/${pid}/task/${task}`) };
+      });
     } catch {
       // It has just ended.
-      this.executors.delete(pid);
+      this.pinned.delete(pid);
       return [];
     }
   }
 }
 
-function executorsOf(pid: number, tasks: readonly string[]): Executor[] {
+function pinnedOf(pid: number, tasks: readonly string[]): PinnedThread[] {
   return tasks.flatMap((task) => {
-    const cpu = EXECUTOR.exec(readFileSync(`/proc/${pid}/task/${task}/comm`, 'utf8').trim())?.[1];
-    return cpu === undefined ? [] : [{ task, cpu: Number(cpu) }];
+    const [, kind, cpu] = PINNED.exec(readFileSync(`/proc/${pid}/task/${task}/comm`, 'utf8').trim()) ?? [];
+    return cpu === undefined ? [] : [{ task, cpu: Number(cpu), isAwakeLoop: kind === 'awake' }];
   });
 }
 

@@ -1,10 +1,10 @@
-import type { CpuReading, ExecutorTime } from './cpu-reading';
+import type { CpuReading, ThreadTime } from './cpu-reading';
 import { parseCpuTimes } from './cpu-reading';
 import { CpuSharesWindow } from './cpu-shares';
 
-const executor = (thread: string, lane: ExecutorTime['lane'], runMs: number): ExecutorTime => ({ thread, cpu: 0, lane, runMs });
-const reading = (totalMs: number, idleMs: number, executors: ExecutorTime[] = []): CpuReading => {
-  return { cpus: new Map([[0, { totalMs, idleMs }]]), executors };
+const thread = (id: string, work: ThreadTime['work'], runMs: number): ThreadTime => ({ thread: id, cpu: 0, work, runMs });
+const reading = (totalMs: number, idleMs: number, threads: ThreadTime[] = []): CpuReading => {
+  return { cpus: new Map([[0, { totalMs, idleMs }]]), threads };
 };
 
 describe('/proc/stat', () => {
@@ -36,23 +36,30 @@ describe('shares of a CPU', () => {
     ['executors that did more than there was', 900, 900, 0, { live: 0.5, batch: 0.5, system: 0, idle: 0 }],
   ])('add up to 1: %s', (_name, live, batch, idle, expected) => {
     const shares = new CpuSharesWindow();
-    shares.add(reading(10_000, 5_000, [executor('a', 'realtime', 70), executor('b', 'batch', 80)]), 0);
-    shares.add(reading(11_000, 5_000 + idle, [executor('a', 'realtime', 70 + live), executor('b', 'batch', 80 + batch)]), 1000);
+    shares.add(reading(10_000, 5_000, [thread('a', 'realtime', 70), thread('b', 'batch', 80)]), 0);
+    shares.add(reading(11_000, 5_000 + idle, [thread('a', 'realtime', 70 + live), thread('b', 'batch', 80 + batch)]), 1000);
     expect(shares.of(0)).toEqual(expected);
   });
 
   it('count a new executor from its start, and an old one that was not seen before not at all', () => {
     const shares = new CpuSharesWindow();
-    shares.add(reading(1000, 1000, [executor('1/2', 'batch', 900)]), 0);
-    shares.add(reading(2000, 1500, [executor('7/8', 'batch', 400), executor('9/9', 'realtime', 50_000)]), 1000);
+    shares.add(reading(1000, 1000, [thread('1/2', 'batch', 900)]), 0);
+    shares.add(reading(2000, 1500, [thread('7/8', 'batch', 400), thread('9/9', 'realtime', 50_000)]), 1000);
     expect(shares.of(0)).toEqual({ live: 0, batch: 0.4, system: 0.1, idle: 0.5 });
+  });
+
+  it('have what keeps the CPU awake as idle', () => {
+    const shares = new CpuSharesWindow();
+    shares.add(reading(1000, 900, [thread('a', 'realtime', 0), thread('b', 'awake', 0)]), 0);
+    shares.add(reading(2000, 1000, [thread('a', 'realtime', 200), thread('b', 'awake', 600)]), 1000);
+    expect(shares.of(0)).toEqual({ live: 0.2, batch: 0, system: 0.1, idle: 0.7 });
   });
 
   it('are of the last minute', () => {
     const shares = new CpuSharesWindow();
-    shares.add(reading(0, 0, [executor('a', 'batch', 0)]), 0);
-    shares.add(reading(50_000, 0, [executor('a', 'batch', 50_000)]), 50_000);
-    shares.add(reading(100_000, 50_000, [executor('a', 'batch', 50_000)]), 100_000);
+    shares.add(reading(0, 0, [thread('a', 'batch', 0)]), 0);
+    shares.add(reading(50_000, 0, [thread('a', 'batch', 50_000)]), 50_000);
+    shares.add(reading(100_000, 50_000, [thread('a', 'batch', 50_000)]), 100_000);
     expect(shares.of(0)).toEqual({ live: 0, batch: 0, system: 0, idle: 1 });
   });
 });

@@ -141,7 +141,7 @@ describe('the view of a node', () => {
     shares.add(
       {
         cpus: new Map([[0, { totalMs: steadyMs, idleMs: steadyMs / 2 }]]),
-        executors: [{ thread: 't', cpu: 0, lane: 'batch', runMs: steadyMs / 4 }],
+        threads: [{ thread: 't', cpu: 0, work: 'batch', runMs: steadyMs / 4 }],
       },
       steadyMs,
     );
