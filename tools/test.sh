@@ -83,7 +83,7 @@ step 'C++ build' count_step report_build
 rm -f "$ctest_results"
 step 'C++ tests' count_ctest ctest --test-dir libs/native/build --output-on-failure -j "$(nproc)"
 # Many specs wait more than they compute.
-step 'unit tests' count_jest node_modules/.bin/jest --config jest.config.cjs --selectProjects unit --maxWorkers 3
+step 'unit tests' count_jest node_modules/.bin/jest --config jest.config.cjs --selectProjects unit --maxWorkers 4
 step 'end-to-end tests' count_jest node_modules/.bin/jest --config jest.config.cjs --selectProjects e2e --maxWorkers 2
 
 printf '\n'
