@@ -9,6 +9,7 @@ export const PROCESS_ID = Symbol('process id');
 export const TURN = Symbol('turn');
 /** `FleetConnection`, or null: this node is in no fleet. */
 export const FLEET = Symbol('fleet');
+export const FLEET_MODELS = Symbol('fleet-models');
 /** The real-time lane (`InferenceBackend`). */
 export const BACKEND = Symbol('backend');
 /** The batch lane, for `service_tier` `flex` (`InferenceBackend`). */

@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { loadConfig, runPaths } from '@app/config';
-import { FleetBackend, FleetConnection, mayTakeBatchWork, openFleetNodes } from '@app/fleet';
+import { FleetBackend, FleetConnection, mayTakeBatchWork, openFleetModels } from '@app/fleet';
 import { GraphBackend, StepMetrics } from '@app/graphs';
 import { ContentDigests, openModelCatalog } from '@app/models';
 import { isolateDiskWork } from '@app/native';
@@ -36,7 +36,7 @@ async function main(): Promise<void> {
   const placement = openPlacement(config.runDir, log);
   const fleet = FleetConnection.open(config, log);
   const own = new WorkerPool({ lane: 'batch', runDir: config.runDir, placement });
-  const steps = new FleetBackend({ own, placement, nodes: openFleetNodes(config, fleet) });
+  const steps = new FleetBackend({ own, placement, models: openFleetModels(config, fleet) });
   const pool = new GraphBackend({ steps, placement, onStep: new StepMetrics(registry).of('batch') });
   const catalog = await openModelCatalog(config.modelsDir, 'batch', log, placement);
   catalog.applyReports(pool.models());

@@ -4,6 +4,7 @@ import { openRedis, redisAddress, type Redis } from '@app/queues';
 import type { Logger } from '@app/telemetry';
 import { bootId } from './boot-id';
 import { FleetList } from './fleet-list';
+import { FleetModels } from './steps/fleet-models';
 import { FleetNodes } from './steps/fleet-nodes';
 
 /** The Redis that the nodes share, and who is there. Close it when done. */
@@ -26,15 +27,16 @@ export class FleetConnection {
   }
 }
 
-/** The way to the other nodes of the fleet. */
-export function openFleetNodes(config: Config, fleet: FleetConnection | null): FleetNodes {
+/** The models of the other nodes of the fleet, and the way to them. */
+export function openFleetModels(config: Config, fleet: FleetConnection | null): FleetModels {
   const own = bootId(config.dataDir);
   const others = (): NodeHeartbeat[] | null => fleet?.list.latest.nodes.filter((node) => node.bootId !== own) ?? null;
-  return new FleetNodes(others, {
+  const nodes = new FleetNodes(others, {
     keyFile: config.fleetKeyFile,
     caFile: config.fleetCaFile,
     certFile: config.tls?.certFile ?? null,
     certKeyFile: config.tls?.keyFile ?? null,
     answerBytesMax: config.http.bodyBytesMax,
   });
+  return new FleetModels(nodes);
 }

@@ -150,9 +150,7 @@ export class GraphBackend implements InferenceBackend {
 
   private reportOf(graph: Graph): ModelReport {
     const { name, version, revision } = graph.plan;
-    const { joined, remoteFiles } = graph;
-    const report = { name, version, revision, ...this.stateOf(graph), signature: joined?.signature ?? null, cost: null };
-    return remoteFiles === undefined ? report : { ...report, remoteFiles };
+    return { name, version, revision, ...this.stateOf(graph), signature: graph.joined?.signature ?? null, cost: null };
   }
 
   private run(graph: Graph, request: InferenceRequest): Promise<(ItemResult | InterleaveError)[]> {
@@ -194,9 +192,9 @@ export class GraphBackend implements InferenceBackend {
   /** What a process knows of its texts comes after what workers say of the models. */
   private judge(): void {
     const states = this.statesNow();
-    const isSame = [...states].every(([revision, { state, reason }]) => {
+    const isSame = [...states].every(([revision, { state, reason, remoteFiles }]) => {
       const before = this.states.get(revision);
-      return before?.state === state && before.reason === reason;
+      return before?.state === state && before.reason === reason && before.remoteFiles === remoteFiles;
     });
     this.states = states;
     if (!isSame) this.tell();
@@ -213,7 +211,11 @@ export class GraphBackend implements InferenceBackend {
         ? { state: 'failed', reason: signature, signature: null }
         : { state: 'ready', reason: null, signature };
     };
-    return new Map([...this.graphs].map(([revision, graph]) => [revision, graph.judge((step) => reportOf(step, graph.steps))]));
+    const stateOf = (graph: Graph): GraphState => {
+      const state = graph.judge((step) => reportOf(step, graph.steps));
+      return graph.remoteFiles === undefined ? state : { ...state, remoteFiles: graph.remoteFiles };
+    };
+    return new Map([...this.graphs].map(([revision, graph]) => [revision, stateOf(graph)]));
   }
 
   private tell(): void {

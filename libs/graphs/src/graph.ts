@@ -13,7 +13,7 @@ export interface Step extends GraphStepPlan {
 /** What is known of the model of a step. */
 export type StepReport = Pick<ModelReport, 'state' | 'reason' | 'signature' | 'remoteFiles'>;
 
-export type GraphState = Pick<ModelReport, 'state' | 'reason'>;
+export type GraphState = Pick<ModelReport, 'state' | 'reason' | 'remoteFiles'>;
 
 /** One revision of a graph, and what is known of it by what its steps' models are. */
 export class Graph {

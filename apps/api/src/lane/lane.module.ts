@@ -1,6 +1,6 @@
 import type { Config } from '@app/config';
 import type { InferenceBackend, Lane } from '@app/contracts';
-import { FleetBackend, openFleetNodes, type FleetConnection } from '@app/fleet';
+import { FleetBackend, openFleetModels, type FleetModels } from '@app/fleet';
 import { GraphBackend, StepMetrics } from '@app/graphs';
 import { openModelCatalog, type ModelCatalog } from '@app/models';
 import { PlacementReader } from '@app/process';
@@ -8,7 +8,7 @@ import type { Logger } from '@app/telemetry';
 import { WorkerPool } from '@app/worker-pool';
 import { Global, Module, type DynamicModule } from '@nestjs/common';
 import { Registry } from 'prom-client';
-import { BACKEND, BATCH_BACKEND, CATALOG, CONFIG, FLEET, LOGGER } from '../tokens';
+import { BACKEND, BATCH_BACKEND, CATALOG, CONFIG, FLEET, FLEET_MODELS, LOGGER } from '../tokens';
 import { BatchLaneState } from './batch-lane-state';
 
 /** What runs the items of live requests: the real-time lane, and the batch lane for those that ask for it; what is known of models. */
@@ -21,8 +21,9 @@ export class LaneModule {
       module: LaneModule,
       providers: [
         { provide: StepMetrics, useFactory: (registry: Registry) => new StepMetrics(registry), inject: [Registry] },
-        { provide: BACKEND, useFactory: openLane('realtime'), inject: [CONFIG, PlacementReader, StepMetrics, FLEET] },
-        { provide: BATCH_BACKEND, useFactory: openLane('batch'), inject: [CONFIG, PlacementReader, StepMetrics, FLEET] },
+        { provide: FLEET_MODELS, useFactory: openFleetModels, inject: [CONFIG, FLEET] },
+        { provide: BACKEND, useFactory: openLane('realtime'), inject: [CONFIG, PlacementReader, StepMetrics, FLEET_MODELS] },
+        { provide: BATCH_BACKEND, useFactory: openLane('batch'), inject: [CONFIG, PlacementReader, StepMetrics, FLEET_MODELS] },
         BatchLaneState,
         { provide: CATALOG, useFactory: openCatalog, inject: [CONFIG, LOGGER, PlacementReader, BACKEND, BATCH_BACKEND] },
       ],
@@ -45,12 +46,12 @@ export class LaneModule {
   }
 }
 
-type OpenLane = (config: Config, placement: PlacementReader, metrics: StepMetrics, fleet: FleetConnection | null) => GraphBackend;
+type OpenLane = (config: Config, placement: PlacementReader, metrics: StepMetrics, models: FleetModels) => GraphBackend;
 
 function openLane(lane: Lane): OpenLane {
-  return (config, placement, metrics, fleet) => {
+  return (config, placement, metrics, models) => {
     const own = new WorkerPool({ lane, runDir: config.runDir, placement });
-    const steps = new FleetBackend({ own, placement, nodes: openFleetNodes(config, fleet) });
+    const steps = new FleetBackend({ own, placement, models });
     return new GraphBackend({ steps, placement, onStep: metrics.of(lane) });
   };
 }

@@ -4,6 +4,7 @@ import { serveModels, type ServedModels } from '../../../../test/fixtures/served
 import { until } from '../../../../test/support/redis-servers';
 import * as grpc from '@grpc/grpc-js';
 import { FleetBackend } from './fleet-backend';
+import { FleetModels } from './fleet-models';
 import { FleetNodes } from './fleet-nodes';
 import { OtherNode, stopOtherNodes } from './testing/other-node';
 
@@ -24,7 +25,7 @@ let backend: FleetBackend;
 beforeAll(async () => {
   served = await serveModels(['no-batch']);
   const placement = { placement: { graphs: [GRAPH] } as unknown as Placement, onChange: () => undefined };
-  backend = new FleetBackend({ own: served.backend, placement, nodes: new FleetNodes(() => null, ACCESS) });
+  backend = new FleetBackend({ own: served.backend, placement, models: new FleetModels(new FleetNodes(() => null, ACCESS)) });
 });
 afterAll(async () => {
   await backend.close();
@@ -74,7 +75,7 @@ describe('with another node', () => {
     const placement = { placement: { graphs: [{ ...GRAPH, steps }] } as unknown as Placement, onChange: () => undefined };
     const own = Object.assign(Object.create(served.backend) as typeof served.backend, { lane, close: async () => undefined });
     const nodes = new FleetNodes(() => others.map((node) => node.heartbeat()), ACCESS);
-    const made = new FleetBackend({ own, placement, nodes });
+    const made = new FleetBackend({ own, placement, models: new FleetModels(nodes) });
     const isReady = (): boolean => made.models().some(({ name, state }) => name === 'm' && state === 'ready');
     await until(isReady);
     return made;

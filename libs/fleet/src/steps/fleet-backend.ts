@@ -14,8 +14,8 @@ import {
   type UnreadRequest,
 } from '@app/contracts';
 import { CONTENT_HEADER, inferCallMessage, type ModelDescription } from '@app/protocols';
-import { FleetModels } from './fleet-models';
-import type { FleetNodes, WantedModel } from './fleet-nodes';
+import type { FleetModels } from './fleet-models';
+import type { WantedModel } from './fleet-nodes';
 import { readAnswer } from './read-answer';
 
 const POLL_MS = 1_000;
@@ -27,7 +27,7 @@ export interface FleetBackendOptions {
   own: InferenceBackend & { readonly executorCount?: number };
   /** Says which steps of graphs run elsewhere. */
   placement: { readonly placement: Placement | null; onChange(listener: () => void): unknown };
-  nodes: FleetNodes;
+  models: FleetModels;
 }
 
 /**
@@ -36,11 +36,10 @@ export interface FleetBackendOptions {
  */
 export class FleetBackend implements InferenceBackend {
   private readonly listeners = new Set<() => void>();
-  private readonly models_: FleetModels;
   private readonly timer = setInterval(() => this.look(), POLL_MS).unref();
 
   constructor(private readonly options: FleetBackendOptions) {
-    this.models_ = new FleetModels(options.nodes, () => this.tell());
+    options.models.onChange(() => this.tell());
     options.own.onModelsChanged(() => this.tell());
     options.placement.onChange(() => this.look());
     this.look();
@@ -55,7 +54,7 @@ export class FleetBackend implements InferenceBackend {
   }
 
   models(): ModelReport[] {
-    return [...this.options.own.models(), ...this.models_.reports()];
+    return [...this.options.own.models(), ...this.options.models.reports()];
   }
 
   onModelsChanged(listener: () => void): () => void {
@@ -75,7 +74,7 @@ export class FleetBackend implements InferenceBackend {
     if (timeoutMs !== null && timeoutMs <= 0) throw new InterleaveError('deadline_exceeded', 'the time for the answer is over');
     const wanted = { name, version: version ?? '' };
     // One for all items: nodes may have different files under one version, and get others.
-    const described = this.models_.chosen(wanted);
+    const described = this.options.models.chosen(wanted);
     if (request.remoteFiles && described !== null && described.content !== request.remoteFiles) {
       this.look(); // what is reported may be behind what heartbeats say
       throw new RevisionGone(name, wanted.version);
@@ -106,7 +105,7 @@ export class FleetBackend implements InferenceBackend {
   async close(): Promise<void> {
     clearInterval(this.timer);
     this.listeners.clear();
-    this.options.nodes.close();
+    this.options.models.nodes.close();
     await this.options.own.close();
   }
 
@@ -127,12 +126,12 @@ export class FleetBackend implements InferenceBackend {
       ...(this.lane === 'batch' && { 'x-interleave-service-tier': 'flex' }),
     };
     const message = inferCallMessage(wanted.name, wanted.version, item);
-    const call = this.options.nodes.call(
+    const call = this.options.models.nodes.call(
       {
         ...{ wanted, method: 'ModelInfer', message },
         among: (nodes) => this.among(nodes, wanted, described),
         read: (answer, node) => (described === null ? [] : readAnswer(answer, node, item, described.signature)),
-        onMissing: (node) => this.models_.askAgain(wanted, node),
+        onMissing: (node) => this.options.models.askAgain(wanted, node),
       },
       { timeoutMs: callMs, signal, metadata },
     );
@@ -143,16 +142,16 @@ export class FleetBackend implements InferenceBackend {
 
   /** Throws `RevisionGone` once the model is another one than the request began with. */
   private among(nodes: NodeHeartbeat[], wanted: WantedModel, described: ModelDescription | null): NodeHeartbeat[] {
-    const now = this.models_.chosen(wanted);
+    const now = this.options.models.chosen(wanted);
     if (now !== null && now.content !== described?.content) throw new RevisionGone(wanted.name, wanted.version);
-    return described === null ? [] : nodes.filter((node) => this.models_.has(wanted, node, described));
+    return described === null ? [] : nodes.filter((node) => this.options.models.has(wanted, node, described));
   }
 
   private look(): void {
     const steps = (this.options.placement.placement?.graphs ?? []).flatMap((graph) => graph.steps);
     const elsewhere = steps.filter(({ revision }) => revision === ELSEWHERE);
-    this.options.nodes.forgetGone();
-    this.models_.want(elsewhere.map(({ model: name, version }) => ({ name, version })));
+    this.options.models.nodes.forgetGone();
+    this.options.models.want(elsewhere.map(({ model: name, version }) => ({ name, version })));
   }
 
   private tell(): void {

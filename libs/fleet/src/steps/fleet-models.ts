@@ -11,18 +11,20 @@ const PROBLEM_FRESH_MS = 1_000;
 type Answer = { model: ModelDescription } | { problem: string; isFinal: boolean };
 type Asked = Answer & { atMs: number };
 
-/** Which models of other nodes there are, as far as graphs of this node want them. */
+/** Which models of other nodes there are, as far as graphs of this node want them. All lanes of a process share one, and so agree. */
 export class FleetModels {
+  private readonly listeners = new Set<() => void>();
   private wanted: readonly WantedModel[] = [];
   /** What nodes said of models, by model and node. */
   private readonly asked = new Map<string, Asked>();
   private readonly asking = new Set<string>();
   private told = '';
 
-  constructor(
-    private readonly nodes: FleetNodes,
-    private readonly onChange: () => void,
-  ) {}
+  constructor(readonly nodes: FleetNodes) {}
+
+  onChange(listener: () => void): void {
+    this.listeners.add(listener);
+  }
 
   /** Call it often: it notes what has changed, and asks nodes that were not asked lately. */
   want(models: readonly WantedModel[]): void {
@@ -126,7 +128,7 @@ export class FleetModels {
     const now = JSON.stringify(this.reports());
     if (now === this.told) return;
     this.told = now;
-    this.onChange();
+    for (const listener of this.listeners) listener();
   }
 }
 

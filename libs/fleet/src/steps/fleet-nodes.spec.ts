@@ -222,7 +222,8 @@ describe('calls of other nodes', () => {
 describe('models of other nodes', () => {
   const reportOf = async (nodes: FleetNodes) => {
     let changed = (): void => undefined;
-    const models = new FleetModels(nodes, () => changed());
+    const models = new FleetModels(nodes);
+    models.onChange(() => changed());
     const known = new Promise<void>((resolve) => {
       changed = () => (models.reports()[0]?.state !== 'loading' || models.reports()[0]?.reason !== null) && resolve();
     });
