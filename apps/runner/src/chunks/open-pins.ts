@@ -31,7 +31,10 @@ export class OpenPins {
       this.unresolved = [...known.values()];
     }
     const missing: ModelPin[] = [];
-    for (const pin of this.unresolved) if ((await this.engine.pinProblem(pin)) !== null) missing.push(pin);
+    for (const pin of this.unresolved) {
+      await this.engine.pinProblem(pin); // looks for it; where other nodes have other files, this one may have its own
+      if (this.engine.pinnedRevisions([pin]).length === 0) missing.push(pin);
+    }
     this.unresolved = missing;
   }
 
