@@ -110,7 +110,7 @@ export function startWorker({
     socketPath,
     queueItemsMax,
     awakeMs,
-    loopRefusal: readCpuQuota() === null ? null : 'they would use up the CPU quota of the cgroup (cpu.max)',
+    loopRefusal: readCpuQuota() === null ? null : 'they would use up the CPU quota of the cgroup',
     heartbeatFd,
     controlPagePath: controlPages?.own ?? null,
     otherControlPagePaths: controlPages?.others ?? [],

