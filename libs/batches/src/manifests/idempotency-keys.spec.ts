@@ -84,10 +84,12 @@ describe('IdempotencyKeys', () => {
     expect(next.batchId).not.toBe(failed.batchId);
   });
 
-  it('does not make a batch anew that was deleted', async () => {
+  it.each(['kept', 'killed before, and asked for again'])('does not make a batch anew that was deleted: %s', async (how) => {
     const claim = await claimed();
     await create(claim.batchId);
-    await claim.keep();
+    if (how === 'kept') await claim.keep();
+    else expect(await keys.claim('a', 'key', BODY)).toBe(claim.batchId);
+    later(6_000);
     await batches.remove(claim.batchId);
     await expect(keys.claim('a', 'key', BODY)).rejects.toMatchObject({
       code: 'conflict',

@@ -43,7 +43,7 @@ export const unkeyedClaim = (): BatchClaim => ({ batchId: newBatchId(), keep: as
  * | state | left by |
  * |---|---|
  * | none, or older than 24 h | a request → creating |
- * | creating | `keep` → created; `release` → failed; after 5 s another request → creating, with the same batch id |
+ * | creating | `keep`, or a request that finds the batch → created; `release` → failed; after 5 s another request → creating, same batch id |
  * | failed | a request → creating, with another batch id |
  * | created | – |
  */
@@ -77,7 +77,11 @@ export class IdempotencyKeys {
     const { record, version } = found;
     if (nowMs - record.createdMs > LIFE_MS) return this.replace(at, first, version);
     if (record.fingerprint !== fingerprint) throw mismatch();
-    if ((await this.batches.read(record.batchId)) !== null) return record.batchId;
+    if ((await this.batches.read(record.batchId)) !== null) {
+      // Its maker was perhaps killed before it could say so. Once the batch is deleted, nothing else tells that it was there.
+      if (record.state === 'creating') await this.store.putIfUnchanged(at, storedJson({ ...record, state: 'created' }), version);
+      return record.batchId;
+    }
     if (record.state === 'created') throw deleted(record.batchId);
     if (record.state === 'creating' && nowMs - record.attemptMs <= ATTEMPT_MS) throw inFlight();
     const batchId = record.state === 'failed' ? first.batchId : record.batchId;
