@@ -43,12 +43,22 @@ describe('Janitor', () => {
     return manifest;
   }
 
+  async function end(batchId: string, overDaysAgo: number): Promise<void> {
+    const found = await batches.readForUpdate(batchId);
+    if (found === null) throw new Error('no manifest');
+    const { manifest, version } = found;
+    Object.assign(manifest.batch, { status: 'completed', completed_at: Math.floor((Date.now() - overDaysAgo * DAY_MS) / 1000) });
+    await batches.update(manifest, version);
+    await batches.close(batchId);
+  }
+
   it('removes batches that have been over for long enough, with their outputs, and no others', async () => {
-    const old = await batchOf('completed', 9, 8);
+    const old = await batchOf('finalizing', 9, 0);
     const writer = await batches.results(old.batch.id).begin(0);
     await writer.addOutput('{"a":1}');
     const { result } = await writer.commit();
     const { output } = await publishOutputs(store, { manifest: old, chunkCount: 1, resultOf: () => result, makeTable: null });
+    await end(old.batch.id, 8);
     const goes = [old, await batchOf('failed', 9, 8), await batchOf('cancelled', 8, 7.5), await batchOf('expired', 30, 29)];
     const stays = [await batchOf('completed', 9, 6), await batchOf('in_progress', 9, 0), await batchOf('completed', 1, 1)];
     await janitor(null).sweep();

@@ -27,12 +27,14 @@ export async function removeBatch(parts: { files: FileStore; batches: BatchStore
   const isMine = await batches.doom(batchId);
   try {
     await refuseRetried(batches, batchId);
-    for (const fileId of [manifest.outputFileId, manifest.errorFileId]) await removeOutput(files, batches, fileId, manifest);
+    await removeOutputs(files, batches, manifest);
   } catch (error) {
     if (isMine) await batches.spare(batchId);
     throw error;
   }
   await batches.remove(batchId);
+  // Those that a node put meanwhile which had the batch before: it looks for the manifest afterwards.
+  await removeOutputs(files, batches, manifest);
 }
 
 async function refuseRetried(batches: BatchStore, batchId: string): Promise<void> {
@@ -42,6 +44,10 @@ async function refuseRetried(batches: BatchStore, batchId: string): Promise<void
         param: 'batch_id',
       });
   });
+}
+
+async function removeOutputs(files: FileStore, batches: BatchStore, manifest: Manifest): Promise<void> {
+  for (const fileId of [manifest.outputFileId, manifest.errorFileId]) await removeOutput(files, batches, fileId, manifest);
 }
 
 async function removeOutput(files: FileStore, batches: BatchStore, fileId: string, { batch }: Manifest): Promise<void> {

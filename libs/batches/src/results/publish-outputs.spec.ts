@@ -1,9 +1,11 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { FileStore } from '../files/file-store';
 import { uploadLimits } from '../files/upload';
 import { BatchStore } from '../manifests/batch-store';
 import { newBatchId, newFileId } from '../manifests/ids';
 import { newManifest, type Manifest } from '../manifests/manifest';
+import { removeBatch } from '../manifests/remove-batch';
 import { LocalStore } from '../storage/local-store';
 import { SEES_ALL } from '../storage/owner';
 import { makeDataDir } from '../storage/testing/data-dir';
@@ -105,6 +107,51 @@ describe('publishOutputs', () => {
       await publish(manifest, 1);
       await Promise.all([manifest.outputFileId, manifest.errorFileId].map((id) => files.delete(id, nobody, SEES_ALL)));
       expect(await store.listNames(`batches/${manifest.batch.id}/`)).toEqual(['manifest.json']);
+    }
+  });
+
+  /** As another node ends it. */
+  async function endElsewhere(batchId: string): Promise<void> {
+    const found = await batches.readForUpdate(batchId);
+    if (found === null) throw new Error('no manifest');
+    found.manifest.batch.status = 'completed';
+    await batches.update(found.manifest, found.version);
+  }
+
+  it('brings back no file that was deleted once another node had ended the batch', async () => {
+    const manifest = await batchOf([{ outputs: ['a'], errors: ['b'] }]);
+    const { id } = manifest.batch;
+    await publish(manifest, 1);
+    await endElsewhere(id);
+    for (const fileId of [manifest.outputFileId, manifest.errorFileId]) await files.delete(fileId, nobody, SEES_ALL);
+    await expect(publish(manifest, 1)).rejects.toThrow('is over');
+    expect(await store.listNames(`batches/${id}/`)).toEqual(['manifest.json']);
+    expect(await files.listIds()).not.toContain(manifest.outputFileId);
+  });
+
+  it('brings back no file of a batch that is ended elsewhere and deleted while its table is made', async () => {
+    const manifest = await batchOf([{ outputs: ['a'], errors: [] }]);
+    const results = await batches.results(manifest.batch.id).recover();
+    const makeTable = async () => {
+      await endElsewhere(manifest.batch.id);
+      await removeBatch({ files, batches }, manifest.batch.id);
+      return { format: 'csv' as const, bytes: 1 };
+    };
+    const published = publishOutputs(store, { manifest, chunkCount: 1, resultOf: (index) => results.get(index) ?? null, makeTable });
+    await expect(published).rejects.toThrow('is over');
+    expect(await files.listIds()).not.toContain(manifest.outputFileId);
+  });
+
+  it('leaves no file of a batch that is ended elsewhere and deleted at any moment meanwhile', async () => {
+    for (let times = 0; times < 20; times++) {
+      const manifest = await batchOf([{ outputs: ['a'], errors: ['b'] }]);
+      const publishing = publish(manifest, 1).catch((error: Error) => expect(error.message).toMatch(/is over|was removed/));
+      await sleep(times / 4);
+      await endElsewhere(manifest.batch.id);
+      await removeBatch({ files, batches }, manifest.batch.id);
+      await publishing;
+      expect(await files.find(manifest.outputFileId)).toBeNull();
+      expect(await files.find(manifest.errorFileId)).toBeNull();
     }
   });
 

@@ -1,5 +1,6 @@
 import { nowSeconds, readFileRecord, type FileRecord } from '../files/file-record';
-import type { Manifest } from '../manifests/manifest';
+import { BatchStore } from '../manifests/batch-store';
+import { isTerminal, type Manifest } from '../manifests/manifest';
 import type { OutputFormat } from '../manifests/table-io';
 import type { ObjectStore } from '../storage/object-store';
 import { storedJson } from '../storage/stored-json';
@@ -24,7 +25,8 @@ export interface PublishedOutputs {
 /**
  * Makes the output and the error file of a batch out of the results of its chunks, whose lines stay where they are: a table
  * says what the files are made of. An output that is a table has bytes of its own. The first table that is written counts, so done
- * again, after a kill or by another node, it gives the same files. `resultOf` is null for chunks whose rows are in neither file.
+ * again, after a kill or by another node, it gives the same files. `resultOf` is null for chunks whose rows are in neither file. Rejects
+ * where another node has ended the batch meanwhile: its files may be deleted, and must not come back.
  */
 export async function publishOutputs(
   store: ObjectStore,
@@ -37,15 +39,27 @@ export async function publishOutputs(
 ): Promise<PublishedOutputs> {
   const { manifest, chunkCount, resultOf, makeTable } = batch;
   const { id } = manifest.batch;
+  await requireOpen(store, id);
   await store.putIfAbsent(storeKeys.batch(id).resultTable, ResultTable.of(id, chunkCount, resultOf).encode());
   const table = await ResultTable.read(store, id);
   if (table === null) throw new Error(`results.idx of ${id} was removed while it was read`);
   const outputTable = makeTable === null ? null : await makeTable((index) => table.resultOf(index));
-  return {
+  if (makeTable !== null) await requireOpen(store, id); // it takes long
+  const published = {
     output: await publish(store, manifest, table, 'output', outputTable),
     errors: await publish(store, manifest, table, 'error', null),
   };
+  if ((await new BatchStore(store).read(id)) !== null) return published;
+  for (const fileId of [manifest.outputFileId, manifest.errorFileId]) await store.deleteAll(storeKeys.file(fileId).prefix);
+  throw overElsewhere(id);
 }
+
+async function requireOpen(store: ObjectStore, batchId: string): Promise<void> {
+  const manifest = await new BatchStore(store).read(batchId);
+  if (manifest === null || isTerminal(manifest.batch.status)) throw overElsewhere(batchId);
+}
+
+const overElsewhere = (batchId: string): Error => new Error(`batch ${batchId} is over: another node has ended it`);
 
 async function publish(
   store: ObjectStore,

@@ -93,7 +93,6 @@ describe('/dashboard/batches, without Redis', () => {
 
   async function end(batchId: string): Promise<void> {
     const results = await batches.results(batchId).recover();
-    await change(batchId, ({ batch }) => Object.assign(batch, { status: 'completed', completed_at: 2 }));
     const manifest = await batches.read(batchId);
     if (manifest === null) throw new Error('no manifest');
     const { output, errors } = await publishOutputs(store, {
@@ -102,7 +101,8 @@ describe('/dashboard/batches, without Redis', () => {
       resultOf: (index) => results.get(index) ?? null,
       makeTable: null,
     });
-    await change(batchId, ({ batch }) => Object.assign(batch, { output_file_id: output?.id ?? null, error_file_id: errors?.id ?? null }));
+    const ids = { output_file_id: output?.id ?? null, error_file_id: errors?.id ?? null };
+    await change(batchId, ({ batch }) => Object.assign(batch, { status: 'completed', completed_at: 2, ...ids }));
     await batches.close(batchId);
   }
 
