@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Manifest } from '@app/batches';
 import { createLogger } from '@app/telemetry';
 import { Registry } from 'prom-client';
+import type { BatchWork } from './chunks/batch-work';
 import { ChunkDesk } from './chunks/chunk-desk';
 import { OwnedBatch } from './owned-batch';
 import { runnerOptions } from './open-runner';
@@ -30,6 +31,7 @@ describe('OwnedBatch', () => {
   let engine: EchoEngine;
   let release: () => void;
   let desk: ChunkDesk;
+  let work: BatchWork;
   let batch: OwnedBatch;
   let manifest: Manifest;
   let isStopping: boolean;
@@ -77,7 +79,8 @@ describe('OwnedBatch', () => {
     const surroundings = { ...context, isStopping: () => isStopping, onCommitted: () => undefined, onOver };
     desk = new ChunkDesk(surroundings, processor);
     const queue = { adoptJobs: async () => undefined, onFeedable: () => undefined, shareOf: () => 1, forget: async () => undefined };
-    batch = new OwnedBatch(surroundings, desk, queue, await desk.openOwned(manifest), manifest, found.version);
+    work = await desk.openOwned(manifest);
+    batch = new OwnedBatch(surroundings, desk, queue, work, manifest, found.version);
     if (status !== 'in_progress') return;
     running.push(batch.run());
     while (batch.ledger?.isOpen !== true) await sleep(5);
@@ -86,11 +89,11 @@ describe('OwnedBatch', () => {
 
   function doChunk(chunkIndex: number): void {
     batch.ledger?.adopt(chunkIndex, 'job', 'running');
-    const work = async () => {
+    const doOne = async () => {
       const result = await desk.process({ batchId: batch.id, chunkIndex });
       if (result !== null) batch.commit(result);
     };
-    running.push(work().catch(() => undefined));
+    running.push(doOne().catch(() => undefined));
   }
 
   async function apply(operation: Operation): Promise<void> {
@@ -99,13 +102,15 @@ describe('OwnedBatch', () => {
       if (batch.ledger !== null) for (const index of [1, 2]) doChunk(index);
     }
     if (operation === 'cancel') await workspace.batches.requestCancel(batch.id);
-    if (operation === 'expire') manifest.batch.expires_at = 1;
+    if (operation === 'expire') work.manifest.batch.expires_at = 1;
     if (operation === 'crash') await workspace.batches.markCrashed(batch.id);
-    if (operation === 'lose') {
-      const found = await workspace.batches.readForUpdate(batch.id);
-      if (found !== null) await workspace.batches.update({ ...found.manifest, writer: { nodeId: 'other', writeId: 'x' } }, found.version);
-    }
+    if (operation === 'lose') await loseToAnother();
     await batch.tick(null);
+  }
+
+  async function loseToAnother(): Promise<void> {
+    const found = await workspace.batches.readForUpdate(batch.id);
+    if (found !== null) await workspace.batches.update({ ...found.manifest, writer: { nodeId: 'other', writeId: 'x' } }, found.version);
   }
 
   /** Until the batch is over, or nothing can change any more. */
@@ -131,6 +136,25 @@ describe('OwnedBatch', () => {
     release();
     await Promise.all(running);
     expect(await workspace.batches.read(batch.id)).toMatchObject({ writer: { nodeId: 'other' }, batch: { status: 'in_progress' } });
+  });
+
+  it('does no chunk by the files that it would begin with, where another node has begun it', async () => {
+    await enter('validating');
+    release();
+    const pin = engine.pin.bind(engine);
+    engine.pin = async (model) => {
+      await loseToAnother();
+      return pin(model);
+    };
+    const ended = batch.run();
+    const tried = (async () => {
+      while (!batch.isLost) {
+        if (batch.status === 'in_progress') await desk.process({ batchId: batch.id, chunkIndex: 0 }).catch(() => undefined);
+        await new Promise(setImmediate);
+      }
+    })();
+    await Promise.all([ended, tried]);
+    expect([...engine.seen]).toEqual([]);
   });
 
   it('is cancelled once, however many look at it at the same time', async () => {

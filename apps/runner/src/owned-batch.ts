@@ -316,12 +316,12 @@ export class OwnedBatch {
     const begun = await beginBatch(this.context, this.manifest, input, model);
     if (this.isDecided()) return;
     Object.assign(this.manifest, begun, { formatVersion: 2 });
-    this.work.reopenInput();
     await this.advance('in_progress', {
       in_progress_at: nowSeconds(),
       request_counts: { total: begun.plan.rows, completed: 0, failed: 0 },
       ...(model === null ? {} : { model }),
     });
+    if (!this.isLost) this.work.renew(this.manifest);
   }
 
   /** Lets chunks be taken until all are committed, or the batch is ended early and nothing runs any more. */

@@ -104,10 +104,12 @@ export class BatchWork {
     }
   }
 
-  /** The batch has begun since, or this node owns it now. */
+  /**
+   * The batch has begun since, or this node owns it now. `manifest` as it is in the store; a copy, because its owner changes it before it
+   * knows whether it may: another owner may have begun the batch with other files.
+   */
   renew(manifest: Manifest): void {
-    if (manifest === this.current) return;
-    this.current = manifest;
+    this.current = { ...manifest, batch: { ...manifest.batch } };
     this.reopenInput();
   }
 
