@@ -86,6 +86,19 @@ TEST(Signature, TakesUnnamedFirstDimensionsForTheBatch) {
   EXPECT_EQ(AxesOf(signature.outputs[0]), (Axes{B, Unknown}));
 }
 
+TEST(Signature, TakesNoOtherNameOfAnOutputsFirstDimensionForTheBatch) {
+  const auto axesOf = [](const std::string& name) {
+    return AxesOf(InferSignature(kText, {Declare("y", {name, "8"})}, {}).outputs[0]);
+  };
+  for (const char* name : {"", "?", "batch", "batch_size", "unk__7"}) EXPECT_EQ(axesOf(name), (Axes{B, Fixed})) << name;
+  EXPECT_EQ(axesOf("seq"), (Axes{S0, Fixed}));
+  EXPECT_EQ(axesOf("found"), (Axes{Unknown, Fixed}));
+
+  Signature proven = InferSignature(kText, {Declare("y", {"found", "8"})}, {});
+  MarkRows(proven);
+  EXPECT_EQ(AxesOf(proven.outputs[0]), (Axes{B, Fixed}));
+}
+
 TEST(Signature, TakesACommonNameForTheBatch) {
   EXPECT_TRUE(InferSignature({Declare("x", {"rows", "4"})}, {Declare("y", {"rows"})}, {}).hasBatchAxis);
   EXPECT_FALSE(InferSignature({Declare("x", {"num_tokens", "4"})}, {Declare("y", {"num_tokens"})}, {}).hasBatchAxis);

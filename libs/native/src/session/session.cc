@@ -42,10 +42,15 @@ graph::EqualAxes EqualAxesOf(const Signature& signature) {
 
 // Axis names prove nothing: rows are merged when the graph shows that they are independent, or when the owner says so.
 Signature Proven(Signature signature, const ModelOptions& options) {
-  if (signature.coalesce == CoalesceMode::kAlone || options.axes.mergeRows == MergeRows::kAlways) return signature;
+  if (signature.coalesce == CoalesceMode::kAlone) return signature;
+  if (options.axes.mergeRows == MergeRows::kAlways) {
+    MarkRows(signature);
+    return signature;
+  }
   const graph::RowProof proof =
       graph::ProveRowsOfFile(options.modelPath, EqualAxesOf(signature), PaddedInputsOf(signature, options.padValues));
   if (proof.verdict == graph::RowVerdict::kIndependent) {
+    MarkRows(signature);
     for (const TensorSpec& spec : signature.inputs) {
       const auto ids = proof.extremeIds.find(spec.name);
       signature.extremeIds.push_back(ids == proof.extremeIds.end() ? std::vector<std::int64_t>() : ids->second);

@@ -190,14 +190,21 @@ Symbols InferSequenceAxes(const std::vector<TensorDeclaration>& inputs, bool has
 
 struct KnownAxes {
   bool hasBatch = false;
+  Symbols batch;
   Symbols sequence;
   Symbols varying;
 };
 
+// Whether the first dimension of an output may have one entry for each row: its name does not say otherwise.
+bool MayBeRows(const std::string& symbol, const KnownAxes& known) {
+  if (symbol.empty() || Contains(known.batch, symbol)) return true;
+  return !Contains(known.varying, symbol) && (LooksLikeBatch(symbol) || IsNumberedByExporter(symbol));
+}
+
 Axis AxisOf(const TensorDeclaration& tensor, std::size_t dimension, const KnownAxes& known, bool isOutput) {
   if (tensor.dims[dimension] >= 0) return Axis::kFixed;
-  if (dimension == 0 && known.hasBatch) return Axis::kBatch;
   const auto& symbol = tensor.symbols[dimension];
+  if (dimension == 0 && known.hasBatch && (!isOutput || MayBeRows(symbol, known))) return Axis::kBatch;
   if (!symbol.empty()) {
     for (std::size_t k = 0; k < known.sequence.size(); ++k) {
       if (known.sequence[k] == symbol) return k == 0 ? Axis::kSequence0 : Axis::kSequence1;
@@ -306,6 +313,7 @@ Signature InferSignature(const std::vector<TensorDeclaration>& declaredInputs,
   BatchAxis batch = InferBatchAxis(inputs, options);
   const bool hasBatch = batch.missingReason.empty();
   const KnownAxes known{.hasBatch = hasBatch,
+                        .batch = batch.symbols,
                         .sequence = InferSequenceAxes(inputs, hasBatch, options),
                         .varying = VaryingSymbols(inputs, hasBatch, false)};
   if (hasBatch) batch.missingReason = RowObstacle(inputs, outputs, batch.symbols, known.varying);
@@ -324,6 +332,10 @@ Signature InferSignature(const std::vector<TensorDeclaration>& declaredInputs,
     signature.coalesce = signature.coalesceReason.empty() ? CoalesceMode::kPadded : CoalesceMode::kEqualLength;
   }
   return signature;
+}
+
+void MarkRows(Signature& signature) {
+  for (TensorSpec& output : signature.outputs) output.axes[0] = Axis::kBatch;
 }
 
 bool IsMaskName(std::string_view inputName) { return Lower(std::string(inputName)).find("mask") != std::string::npos; }

@@ -74,6 +74,9 @@ class SignatureError : public std::runtime_error {
 Signature InferSignature(const std::vector<TensorDeclaration>& inputs, const std::vector<TensorDeclaration>& outputs,
                          const SignatureOptions& options);
 
+// The first dimension of every output has one entry for each row, whatever the graph calls it.
+void MarkRows(Signature& signature);
+
 // What an owner can say who knows better.
 inline constexpr const char* kPaddingAdvice =
     "; if padding leaves its answers alone, set paddingIsSafe: true in model.yaml";
