@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { externalDataOf } from './external-data';
 import { DEPTH_MAX } from './fingerprint';
 import { ModelFileError } from './model-files';
+import { notAGraph, standIn } from './other-file';
 
 /** Graphs whose external data are remembered: looking for them takes milliseconds. */
 const KNOWN_MAX = 1024;
@@ -34,11 +35,18 @@ function sizeOf(path: string): number {
   }
 }
 
-/** Throws a `ModelFileError` for weights in a file that `filesBelow` leaves out: nobody would see that it was replaced. */
+/**
+ * Throws a `ModelFileError` for a graph or weights that are plainly something else, and for weights in a file that `filesBelow` leaves
+ * out: nobody would see that it was replaced.
+ */
 export function checkWeightFiles(modelPath: string): void {
   const graph = statSync(modelPath, { throwIfNoEntry: false });
   if (graph === undefined) return;
-  const unseen = locationsOf(modelPath, keyOf(graph)).find((location) => {
+  const locations = locationsOf(modelPath, keyOf(graph));
+  const problem =
+    notAGraph(modelPath) ?? locations.map((location) => standIn(join(dirname(modelPath), location))).find((found) => found !== null);
+  if (problem) throw new ModelFileError(problem);
+  const unseen = locations.find((location) => {
     const parts = location.split('/').filter((part) => !['', '.', '..'].includes(part));
     return parts.length > DEPTH_MAX || parts.some((part) => part.startsWith('.'));
   });

@@ -1,6 +1,7 @@
 import { closeSync, existsSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { standIn } from './other-file';
 
 /** Raised for a file of a model that cannot be used; the message names it. */
 export class ModelFileError extends Error {
@@ -35,8 +36,13 @@ export function readJson(path: string): unknown {
   try {
     return JSON.parse(content) as unknown;
   } catch (error) {
-    throw new ModelFileError(`${path}: ${(error as Error).message}`);
+    throw unusable(path, error);
   }
+}
+
+/** For a file whose content is not what was expected, or another file in its place. */
+export function unusable(path: string, error: unknown): ModelFileError {
+  return new ModelFileError(standIn(path) ?? `${path}: ${(error as Error).message}`);
 }
 
 /** Checks the content of a model's file against a schema; throws a `ModelFileError` that names file and keys. */

@@ -13,7 +13,7 @@ import {
 } from '.';
 
 const classifier = { architectures: ['BertForSequenceClassification'] };
-const encoder = { 'm/model.onnx': '', 'm/tokenizer.json': {}, 'm/config.json': { architectures: ['BertModel'] } };
+const encoder = { 'm/model.onnx': 'graph', 'm/tokenizer.json': {}, 'm/config.json': { architectures: ['BertModel'] } };
 const bertTokenizer = (lowercase: boolean): object => ({
   normalizer: { type: 'BertNormalizer', lowercase, strip_accents: null, handle_chinese_chars: true },
   post_processor: null,
@@ -44,7 +44,7 @@ describe('scanRepository', () => {
   };
   const scan = (): RepositoryEntry[] => scanRepository(root);
   const manifestOf = (files: Record<string, string | object>): FileManifest => {
-    write(Object.fromEntries(Object.entries({ 'model.onnx': '', ...files }).map(([path, content]) => [`m/${path}`, content])));
+    write(Object.fromEntries(Object.entries({ 'model.onnx': 'graph', ...files }).map(([path, content]) => [`m/${path}`, content])));
     const [entry] = scan();
     if (!entry?.manifest || !hasFile(entry.manifest)) throw new Error(entry?.reason ?? 'nothing found');
     return entry.manifest;
@@ -53,12 +53,12 @@ describe('scanRepository', () => {
 
   it('finds versions in order of number, and shares the files beside them', () => {
     write({
-      'm/10/model.onnx': '',
-      'm/2/model.onnx': '',
+      'm/10/model.onnx': 'graph',
+      'm/2/model.onnx': 'graph',
       'm/config.json': { architectures: ['BertModel'] },
       'm/tokenizer.json': {},
       'm/notes/x': '',
-      'm/01/model.onnx': '',
+      'm/01/model.onnx': 'graph',
     });
     expect(scan().map(({ name, version, manifest }) => [name, version, manifest?.task, manifest?.text?.tokenizerPath])).toEqual([
       ['m', '2', 'embedding', join(root, 'm/tokenizer.json')],
@@ -67,7 +67,7 @@ describe('scanRepository', () => {
   });
 
   it('does not read files again that it knows', () => {
-    write({ 'm/1/model.onnx': '', 'm/2/model.onnx': '', 'n/1/model.onnx': '' });
+    write({ 'm/1/model.onnx': 'graph', 'm/2/model.onnx': 'graph', 'n/1/model.onnx': 'graph' });
     expect(modelNames(root)).toEqual(['m', 'n']);
     const known = scanModel(root, 'm');
     write({ 'm/2/model.onnx': 'other' });
@@ -78,8 +78,8 @@ describe('scanRepository', () => {
 
   it('reads the model.yaml of a version in front of the one beside the versions', () => {
     write({
-      'm/1/model.onnx': '',
-      'm/2/model.onnx': '',
+      'm/1/model.onnx': 'graph',
+      'm/2/model.onnx': 'graph',
       'm/2/model.yaml': 'mergeRows: never\nrunRowsMax: 4\n',
       'm/model.yaml': 'batchInvariant: false\nrunTokensMax: 64\nrunRowsMax: 8\n',
     });
@@ -92,7 +92,7 @@ describe('scanRepository', () => {
   });
 
   it('gives a version the same fingerprint whatever is said of its answers', () => {
-    write({ 'm/1/model.onnx': '' });
+    write({ 'm/1/model.onnx': 'graph' });
     const before = scan()[0]?.fingerprint;
     write({ 'm/samples.jsonl': '{}', 'm/1/samples.jsonl': '{}', 'm/1/variants.json': {} });
     expect(scan()[0]?.fingerprint).toBe(before);
@@ -101,24 +101,29 @@ describe('scanRepository', () => {
   });
 
   it('prefers files in the version over those beside it', () => {
-    write({ 'm/1/model.onnx': '', 'm/1/tokenizer.json': {}, 'm/tokenizer.json': {}, 'm/config.json': { architectures: ['BertModel'] } });
+    write({
+      'm/1/model.onnx': 'graph',
+      'm/1/tokenizer.json': {},
+      'm/tokenizer.json': {},
+      'm/config.json': { architectures: ['BertModel'] },
+    });
     expect(scan()[0]?.manifest?.text?.tokenizerPath).toBe(join(root, 'm/1/tokenizer.json'));
   });
 
   it.each(['model.onnx', 'onnx/model.onnx'])('takes a Hugging Face export with %s as version 1', (path) => {
-    write({ [`m/${path}`]: '' });
+    write({ [`m/${path}`]: 'graph' });
     expect(scan()).toEqual([expect.objectContaining({ name: 'm', version: '1', reason: null })]);
     expect(scan()[0]?.manifest?.modelPath).toBe(join(root, 'm', path));
   });
 
   it.each([
-    ['onnx/model.onnx', { 'm/onnx/model.onnx': '', 'm/onnx/model_fp16.onnx': '', 'm/other.onnx': '' }],
-    ['model.onnx', { 'm/onnx/model.onnx': '', 'm/model.onnx': '' }],
-    ['onnx/model_quantized.onnx', { 'm/onnx/model_quantized.onnx': '', 'm/onnx/.model.onnx': '' }],
-    ['encoder.onnx', { 'm/encoder.onnx': '', 'm/onnx/readme.txt': '' }],
-    ['1/model_int8.onnx', { 'm/1/model_int8.onnx': '' }],
-    ['onnx/b.onnx', { 'm/onnx/a.onnx': '', 'm/onnx/b.onnx': '', 'm/model.yaml': 'file: onnx/b.onnx' }],
-    ['onnx/b.onnx', { 'm/model.onnx': '', 'm/onnx/b.onnx': '', 'm/model.yaml': 'file: ./onnx/../onnx/b.onnx' }],
+    ['onnx/model.onnx', { 'm/onnx/model.onnx': 'graph', 'm/onnx/model_fp16.onnx': 'graph', 'm/other.onnx': 'graph' }],
+    ['model.onnx', { 'm/onnx/model.onnx': 'graph', 'm/model.onnx': 'graph' }],
+    ['onnx/model_quantized.onnx', { 'm/onnx/model_quantized.onnx': 'graph', 'm/onnx/.model.onnx': 'graph' }],
+    ['encoder.onnx', { 'm/encoder.onnx': 'graph', 'm/onnx/readme.txt': '' }],
+    ['1/model_int8.onnx', { 'm/1/model_int8.onnx': 'graph' }],
+    ['onnx/b.onnx', { 'm/onnx/a.onnx': 'graph', 'm/onnx/b.onnx': 'graph', 'm/model.yaml': 'file: onnx/b.onnx' }],
+    ['onnx/b.onnx', { 'm/model.onnx': 'graph', 'm/onnx/b.onnx': 'graph', 'm/model.yaml': 'file: ./onnx/../onnx/b.onnx' }],
   ] as [string, Record<string, string>][])('serves the graph %s of %j', (path, files) => {
     write(files);
     expect(scan()).toEqual([expect.objectContaining({ version: '1', reason: null })]);
@@ -127,13 +132,13 @@ describe('scanRepository', () => {
 
   it('finds the models of an organisation under both parts of their name', () => {
     write({
-      'org/a/model.onnx': '',
-      'org/b/1/model.onnx': '',
-      'org/b/3/model.onnx': '',
+      'org/a/model.onnx': 'graph',
+      'org/b/1/model.onnx': 'graph',
+      'org/b/3/model.onnx': 'graph',
       'org/.cache/x': '',
       'org/empty/x': '',
-      'org/c d/model.onnx': '',
-      'z/model.onnx': '',
+      'org/c d/model.onnx': 'graph',
+      'z/model.onnx': 'graph',
     });
     expect(scan().map(({ name, version, reason }) => [name, version, reason === null])).toEqual([
       ['org/a', '1', true],
@@ -146,7 +151,7 @@ describe('scanRepository', () => {
   });
 
   it('takes a folder with a graph as a model, whatever is below it, and looks no deeper than an organisation', () => {
-    write({ 'm/model.onnx': '', 'm/sub/model.onnx': '', 'deep/a/b/model.onnx': '' });
+    write({ 'm/model.onnx': 'graph', 'm/sub/model.onnx': 'graph', 'deep/a/b/model.onnx': 'graph' });
     expect(scan().map(({ name, reason }) => [name, reason === null])).toEqual([
       ['deep', false],
       ['m', true],
@@ -155,7 +160,7 @@ describe('scanRepository', () => {
 
   it('follows links that lead out of the repository', () => {
     const elsewhere = mkdtempSync(join(tmpdir(), 'cache-'));
-    writeFileSync(join(elsewhere, 'blob'), '');
+    writeFileSync(join(elsewhere, 'blob'), 'graph');
     mkdirSync(join(root, 'm'));
     symlinkSync(join(elsewhere, 'blob'), join(root, 'm/model.onnx'));
     expect(scan()[0]?.reason).toBeNull();
@@ -170,33 +175,41 @@ describe('scanRepository', () => {
   });
 
   it.each([
-    ['a name with a space', { 'a b/model.onnx': '' }, /expected a name of letters/],
-    ['a name that starts with a dash', { '-a/model.onnx': '' }, /expected a name of letters/],
+    ['a name with a space', { 'a b/model.onnx': 'graph' }, /expected a name of letters/],
+    ['a name that starts with a dash', { '-a/model.onnx': 'graph' }, /expected a name of letters/],
     ['no model file', { 'm/config.json': {} }, /expected model\.onnx in .*m, .* but found none/],
     ['a version without model file', { 'm/1/x': '' }, /expected a file .*m\/1\/model\.onnx/],
     ['a folder as model file', { 'm/1/model.onnx/x': '' }, /expected a file/],
-    ['both layouts', { 'm/model.onnx': '', 'm/1/model.onnx': '' }, /holds both a graph and the folder 1/],
-    ['a broken config.json of a text model', { 'm/model.onnx': '', 'm/tokenizer.json': {}, 'm/config.json': '{' }, /config\.json: .*JSON/],
-    ['a config.json that is no object', { 'm/model.onnx': '', 'm/tokenizer.json': {}, 'm/config.json': [] }, /config\.json: content: /],
+    ['both layouts', { 'm/model.onnx': 'graph', 'm/1/model.onnx': 'graph' }, /holds both a graph and the folder 1/],
+    [
+      'a broken config.json of a text model',
+      { 'm/model.onnx': 'graph', 'm/tokenizer.json': {}, 'm/config.json': '{' },
+      /config\.json: .*JSON/,
+    ],
+    [
+      'a config.json that is no object',
+      { 'm/model.onnx': 'graph', 'm/tokenizer.json': {}, 'm/config.json': [] },
+      /config\.json: content: /,
+    ],
     [
       'an architecture of another shape',
-      { 'm/model.onnx': '', 'm/tokenizer.json': {}, 'm/config.json': { architectures: 5 } },
+      { 'm/model.onnx': 'graph', 'm/tokenizer.json': {}, 'm/config.json': { architectures: 5 } },
       /config\.json: architectures: /,
     ],
     [
       'labels without numbers',
-      { 'm/model.onnx': '', 'm/tokenizer.json': {}, 'm/config.json': { ...classifier, id2label: { x: 'a' } } },
+      { 'm/model.onnx': 'graph', 'm/tokenizer.json': {}, 'm/config.json': { ...classifier, id2label: { x: 'a' } } },
       /id2label: .* "x"/,
     ],
     [
       'labels of another shape',
-      { 'm/model.onnx': '', 'm/tokenizer.json': {}, 'm/config.json': { ...classifier, id2label: { 0: ['a'] } } },
+      { 'm/model.onnx': 'graph', 'm/tokenizer.json': {}, 'm/config.json': { ...classifier, id2label: { 0: ['a'] } } },
       /id2label: /,
     ],
     [
       'an activation that we do not do',
       {
-        'm/model.onnx': '',
+        'm/model.onnx': 'graph',
         'm/tokenizer.json': {},
         'm/config.json': { ...classifier, sentence_transformers: { activation_fn: 'torch.nn.modules.activation.Tanh' } },
       },
@@ -204,13 +217,13 @@ describe('scanRepository', () => {
     ],
     [
       'a problem type that nobody knows',
-      { 'm/model.onnx': '', 'm/tokenizer.json': {}, 'm/config.json': { ...classifier, problem_type: 'guess' } },
+      { 'm/model.onnx': 'graph', 'm/tokenizer.json': {}, 'm/config.json': { ...classifier, problem_type: 'guess' } },
       /problem_type .* "guess"/,
     ],
-    ['a broken model.yaml', { 'm/model.onnx': '', 'm/model.yaml': 'a: [' }, /model\.yaml: /],
-    ['an unknown key in model.yaml', { 'm/model.onnx': '', 'm/model.yaml': 'taks: tensor' }, /model\.yaml: .*taks/],
-    ['a bad value in model.yaml', { 'm/model.onnx': '', 'm/model.yaml': 'runRowsMax: 0' }, /runRowsMax: /],
-    ['a task in model.yaml without tokenizer', { 'm/model.onnx': '', 'm/model.yaml': 'task: embedding' }, /needs a tokenizer\.json/],
+    ['a broken model.yaml', { 'm/model.onnx': 'graph', 'm/model.yaml': 'a: [' }, /model\.yaml: /],
+    ['an unknown key in model.yaml', { 'm/model.onnx': 'graph', 'm/model.yaml': 'taks: tensor' }, /model\.yaml: .*taks/],
+    ['a bad value in model.yaml', { 'm/model.onnx': 'graph', 'm/model.yaml': 'runRowsMax: 0' }, /runRowsMax: /],
+    ['a task in model.yaml without tokenizer', { 'm/model.onnx': 'graph', 'm/model.yaml': 'task: embedding' }, /needs a tokenizer\.json/],
     [
       'a pooling without modules.json',
       { ...encoder, 'm/1_Pooling/config.json': { pooling_mode_lasttoken: true } },
@@ -301,32 +314,32 @@ describe('scanRepository', () => {
     ]),
     [
       'two graphs without the usual name',
-      { 'm/onnx/model_fp16.onnx': '', 'm/onnx/model_int8.onnx': '' },
+      { 'm/onnx/model_fp16.onnx': 'graph', 'm/onnx/model_int8.onnx': 'graph' },
       /holds onnx\/model_fp16\.onnx, onnx\/model_int8\.onnx; .* "file: onnx\/model_fp16\.onnx"/,
     ],
     [
       'a graph outside of the folder',
-      { 'm/model.onnx': '', 'm/model.yaml': 'file: ../other/model.onnx' },
+      { 'm/model.onnx': 'graph', 'm/model.yaml': 'file: ../other/model.onnx' },
       /file: .* "\.\.\/other\/model\.onnx"/,
     ],
-    ['a graph by its whole path', { 'm/model.onnx': '', 'm/model.yaml': 'file: /etc/model.onnx' }, /file: .* "\/etc\/model\.onnx"/],
+    ['a graph by its whole path', { 'm/model.onnx': 'graph', 'm/model.yaml': 'file: /etc/model.onnx' }, /file: .* "\/etc\/model\.onnx"/],
     [
       'a named graph that there is not',
-      { 'm/model.onnx': '', 'm/model.yaml': 'file: other.onnx' },
+      { 'm/model.onnx': 'graph', 'm/model.yaml': 'file: other.onnx' },
       /file: .*other\.onnx but there is model\.onnx/,
     ],
     [
       'a named file that is no graph',
-      { 'm/model.onnx': '', 'm/config.json': {}, 'm/model.yaml': 'file: config.json' },
+      { 'm/model.onnx': 'graph', 'm/config.json': {}, 'm/model.yaml': 'file: config.json' },
       /file: expected the path of an \.onnx file/,
     ],
     [
       'a model.yaml of 33 KiB',
-      { 'm/model.onnx': '', 'm/model.yaml': '#'.repeat(33 * 1024) },
+      { 'm/model.onnx': 'graph', 'm/model.yaml': '#'.repeat(33 * 1024) },
       /model\.yaml: expected at most 32768 bytes but it has 33792/,
     ],
-    ['a model.yaml of aliases of aliases', { 'm/model.onnx': '', 'm/model.yaml': aliases }, /model\.yaml: .*alias/],
-    ['a deep model.yaml', { 'm/model.onnx': '', 'm/model.yaml': '['.repeat(30_000) }, /model\.yaml: /],
+    ['a model.yaml of aliases of aliases', { 'm/model.onnx': 'graph', 'm/model.yaml': aliases }, /model\.yaml: .*alias/],
+    ['a deep model.yaml', { 'm/model.onnx': 'graph', 'm/model.yaml': '['.repeat(30_000) }, /model\.yaml: /],
     [
       'a config.json of 9 MiB',
       { ...encoder, 'm/config.json': ' '.repeat(9 * 1024 * 1024) },
@@ -405,12 +418,12 @@ describe('scanRepository', () => {
       },
     ],
   ] as [string, Record<string, string | object>][])('serves a model with %s', (_, files) => {
-    write({ 'm/model.onnx': '', ...files });
+    write({ 'm/model.onnx': 'graph', ...files });
     expect(scan()[0]?.reason).toBeNull();
   });
 
   it('goes on after a model that cannot be served', () => {
-    write({ 'a/x': '', 'b/model.onnx': '' });
+    write({ 'a/x': '', 'b/model.onnx': 'graph' });
     expect(scan().map(({ name, reason }) => [name, reason === null])).toEqual([
       ['a', false],
       ['b', true],
@@ -568,7 +581,7 @@ lanes: [batch]
     ['{ mergeRows: always, batchInvariant: false }', 'batchInvariant: expected one of mergeRows and batchInvariant'],
     ['{ mergeRows: never, batchInvariant: false }', 'batchInvariant: expected one of mergeRows and batchInvariant'],
   ])('refuses "%s" and names the key', (yaml, message) => {
-    write({ 'm/model.onnx': '', 'm/model.yaml': yaml });
+    write({ 'm/model.onnx': 'graph', 'm/model.yaml': yaml });
     expect(scan()[0]?.reason).toContain(`model.yaml: ${message}`);
   });
 
@@ -589,7 +602,7 @@ lanes: [batch]
   });
 
   it('takes the fingerprint of one version without a scan', () => {
-    write({ 'm/2/model.onnx': '', 'm/model.yaml': 'x: 1', 'org/n/model.onnx': '', 'org/n/config.json': {} });
+    write({ 'm/2/model.onnx': 'graph', 'm/model.yaml': 'x: 1', 'org/n/model.onnx': 'graph', 'org/n/config.json': {} });
     for (const { name, version, fingerprint } of scan()) expect(fingerprintOfVersion(root, name, version)).toBe(fingerprint);
     expect(fingerprintOfVersion(root, 'm', '1')).toBeNull();
     expect(fingerprintOfVersion(root, 'gone', '1')).toBeNull();
@@ -599,7 +612,7 @@ lanes: [batch]
   });
 
   it('takes keys under their former names, with a warning', () => {
-    write({ 'm/model.onnx': '', 'm/model.yaml': '{ batchRowsMax: 3, batchTokensMax: 70 }' });
+    write({ 'm/model.onnx': 'graph', 'm/model.yaml': '{ batchRowsMax: 3, batchTokensMax: 70 }' });
     const { manifest } = scan()[0] ?? {};
     expect(manifest).toMatchObject({ runRowsMax: 3, runTokensMax: 70 });
     expect(manifest?.warnings).toEqual([

@@ -9,7 +9,7 @@ import { graphManifest, type GraphManifest } from './graph/graph-manifest';
 import { readExport } from './hugging-face';
 import { mergeRowsOf, modelFileSchema, type ModelFile, type ModelManifest } from './manifest';
 import type { DegradeStep } from './types';
-import { checkFile, findFile, ModelFileError, readBounded } from './model-files';
+import { checkFile, findFile, ModelFileError, readBounded, unusable } from './model-files';
 import { isModelVersion } from './model-version';
 
 /** One part of a model's name: no path can be built from one. */
@@ -348,7 +348,7 @@ function readModelFile(folder: string): { file: ModelFile; warnings: string[] } 
   try {
     content = parse(text, { logLevel: 'error' }) ?? {};
   } catch (error) {
-    throw new ModelFileError(`${path}: ${(error as Error).message}`);
+    throw unusable(path, error);
   }
   const { settings, warnings } = withPresentNames(content);
   const file = checkFile(path, modelFileSchema, settings);

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { checkFile, ModelFileError, ModelJson, readBounded } from './model-files';
+import { checkFile, ModelFileError, ModelJson, readBounded, unusable } from './model-files';
 import type { SpecialToken } from './tokenizer/special-tokens';
 
 export type TruncationSide = 'left' | 'right';
@@ -115,6 +115,6 @@ function readTokenizer(path: string): z.infer<typeof tokenizerSchema> {
   try {
     return checkFile(path, tokenizerSchema, JSON.parse(readBounded(path, TOKENIZER_BYTES_MAX).toString('utf8')));
   } catch (error) {
-    throw error instanceof ModelFileError ? error : new ModelFileError(`${path}: ${(error as Error).message}`);
+    throw error instanceof ModelFileError ? error : unusable(path, error);
   }
 }

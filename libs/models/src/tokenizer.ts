@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { Tokenizer as RustTokenizer, type JsEncoding } from 'tokenizers';
-import { ModelFileError, readBounded } from './model-files';
+import { readBounded, unusable } from './model-files';
 import { withLowercase } from './sentence/lower-case';
 import { TOKENIZER_BYTES_MAX, type TruncationSide } from './tokenizer-config';
 import { checkDefinition } from './tokenizer/check-definition';
@@ -93,7 +93,7 @@ export class TextTokenizer {
       loaded.set(hash, new WeakRef(tokenizer));
       return tokenizer;
     } catch (error) {
-      throw new ModelFileError(`${path}: ${(error as Error).message}`);
+      throw unusable(path, error);
     }
   }
 

@@ -1,6 +1,6 @@
 import { bfloat16ToNumber, float16ToNumber } from '@app/contracts';
 import { z } from 'zod';
-import { checkFile, ModelFileError, readBounded } from '../model-files';
+import { checkFile, ModelFileError, readBounded, unusable } from '../model-files';
 
 const HEADER_LENGTH_BYTES = 8;
 
@@ -32,7 +32,7 @@ export function readSafetensors(path: string, bytesMax: number): Map<string, Wei
   const fail = (reason: string): ModelFileError => new ModelFileError(`${path}: ${reason}`);
   const headerBytes = file.length < HEADER_LENGTH_BYTES ? Infinity : Number(file.readBigUInt64LE(0));
   const data = file.subarray(HEADER_LENGTH_BYTES + Math.min(headerBytes, file.length));
-  if (HEADER_LENGTH_BYTES + headerBytes > file.length) throw fail(`expected a header within its ${file.length} bytes`);
+  if (HEADER_LENGTH_BYTES + headerBytes > file.length) throw unusable(path, new Error(`expected a header within its ${file.length} bytes`));
   const header = checkFile(
     path,
     z.record(z.string(), z.unknown()),
