@@ -30,6 +30,9 @@ export type ErrorCode = keyof typeof ERRORS;
 /** Why a row of a batch has no answer: the code of its line in the error file. */
 export type BatchCode = (typeof ERRORS)[ErrorCode]['batchCode'] | 'batch_expired';
 
+/** Where nobody knows better, in seconds: a disk is made free by people or by the life of files, not at once. */
+const WAIT_SECONDS: Readonly<Record<number, number>> = { 429: 1, 503: 1, 507: 60 };
+
 export interface ErrorDetails {
   /** Path of the field at fault, for example `inputs[0].shape`. */
   param?: string;
@@ -59,6 +62,12 @@ export class InterleaveError extends Error {
 
   get status(): number {
     return ERRORS[this.code].status;
+  }
+
+  /** How long the caller should wait before it tries again; null: that would not help. */
+  get waitSeconds(): number | null {
+    const usual = WAIT_SECONDS[this.status];
+    return usual === undefined ? null : (this.retryAfterSeconds ?? usual);
   }
 
   get retryable(): boolean {

@@ -30,6 +30,7 @@ const RATE_LIMIT = {
 const HEADERS: Partial<Record<ErrorStatus, Record<string, ReturnType<typeof header>>>> = {
   429: { ...RETRY_AFTER, ...RATE_LIMIT },
   503: RETRY_AFTER,
+  507: RETRY_AFTER,
 };
 
 const QUERY = {

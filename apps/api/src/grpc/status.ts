@@ -27,14 +27,13 @@ const STATUS: Record<ErrorCode, status> = {
   storage_unavailable: status.UNAVAILABLE,
 };
 
-const RETRY_AFTER_SECONDS = 1;
 /** Trailers have a limit, and a caller's own names may be in the text. */
 const DETAILS_CHARACTERS_MAX = 2048;
 
 /** What the caller is told, with when to try again where that helps. `metadata`: goes out with it. */
 export function errorStatus(error: InterleaveError, metadata = new Metadata()): StatusObject {
-  if (error.code !== 'too_large' && (error.status === 429 || error.status === 503)) {
-    const seconds = error.retryAfterSeconds ?? RETRY_AFTER_SECONDS;
+  const seconds = error.waitSeconds;
+  if (seconds !== null) {
     metadata.set('retry-after', String(seconds));
     metadata.set('grpc-retry-pushback-ms', String(Math.ceil(seconds * 1000)));
   }

@@ -13,8 +13,6 @@ interface ForeignError {
   status?: unknown;
 }
 
-const RETRY_AFTER_SECONDS = 1;
-
 /** Sends the error in the shape of the protocol that the path belongs to. */
 export function answerError(error: InterleaveError, request: FastifyRequest, reply: FastifyReply): void {
   if (request.live) {
@@ -25,7 +23,7 @@ export function answerError(error: InterleaveError, request: FastifyRequest, rep
     reply.raw.destroy();
     return;
   }
-  if (error.status === 429 || error.status === 503) reply.header('retry-after', String(error.retryAfterSeconds ?? RETRY_AFTER_SECONDS));
+  if (error.waitSeconds !== null) reply.header('retry-after', String(error.waitSeconds));
   // Errors of the framework come before any hook.
   reply.header('x-request-id', request.id);
   if (request.live) reply.headers(request.live.notes);

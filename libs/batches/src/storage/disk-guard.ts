@@ -60,7 +60,6 @@ export function explainWriteError(error: unknown): unknown {
 
 export function storageFull(reason: string, cause?: unknown): InterleaveError {
   return new InterleaveError('storage_full', `Not enough disk space: ${reason}. Delete files that are no longer needed, then try again.`, {
-    retryAfterSeconds: 60,
     cause,
   });
 }
