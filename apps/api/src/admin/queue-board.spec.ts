@@ -41,7 +41,10 @@ describe('the queue board with a real Redis', () => {
     await open(false);
     const page = await fetch(`${url}/admin/queues`);
     expect(page.headers.get('content-security-policy')).toMatch(/^default-src 'self';.*frame-ancestors 'none'/);
-    expect(await page.text()).toContain('/dashboard#/batches');
+    const text = await page.text();
+    expect(text).toContain('/dashboard#/batches');
+    expect(text).toContain('static/css/main.');
+    expect(text.match(/(?:href|src)="(?:https?:)?\/\/[^"]*"/g)).toBeNull();
     expect(await isPaused()).toBe(false);
     expect(await ask('PUT', `${QUEUE}/pause`)).toEqual({ status: 403, text: expect.stringContaining('queueBoard.actions') as string });
     expect(await isPaused()).toBe(false);

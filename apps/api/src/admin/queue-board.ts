@@ -17,10 +17,12 @@ const ACTION_PATHS = [
   '[^/]+/[^/]+/(?:retry|clean|promote)',
 ];
 const ACTIONS = new RegExp(`^${PATH}/api/queues/(?:${ACTION_PATHS.join('|')})$`);
-/** bull-board brings inline scripts and styles, and a base element; its web fonts stay out, the page works without. */
+/** bull-board brings inline scripts and styles, and a base element. */
 const POLICY =
   "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; " +
   "img-src 'self' data:; font-src 'self' data:; base-uri 'self'";
+/** Web fonts: the policy would hold them back, and the page works without. */
+const LINKS_ELSEWHERE = /<link\b[^>]*\bhref="(?:https?:)?\/\/[^>]*>/gi;
 const LINKS = [
   { text: 'Dashboard: batches', url: '/dashboard#/batches' },
   { text: 'API', url: '/docs' },
@@ -45,6 +47,9 @@ export function serveQueueBoard(fastify: FastifyInstance, batches: BatchService,
         else if (batches.isRedisReady()) done();
         else answerError(redisAway(), request, reply);
       });
+      scope.addHook('onSend', (_request, _reply, payload, done) =>
+        done(null, typeof payload === 'string' && payload.startsWith('<!DOCTYPE') ? payload.replace(LINKS_ELSEWHERE, '') : payload),
+      );
       await scope.register(board.registerPlugin());
     },
     { prefix: PATH },
