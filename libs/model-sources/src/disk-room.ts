@@ -8,6 +8,7 @@ export async function checkRoom(folder: string, bytes: number, freeBytesMin: num
   const free = bavail * bsize;
   if (free - bytes >= freeBytesMin) return;
   throw new SourceError(
-    `the disk of ${folder} has ${byteText(free, 'down')} free, but ${byteText(bytes, 'up')} are needed and ${byteText(freeBytesMin)} kept free; make room there`,
+    `the disk of ${folder} has ${byteText(free, 'down')} free, but ${byteText(bytes, 'up')} are needed ` +
+      `and ${byteText(freeBytesMin)} kept free; make room there`,
   );
 }

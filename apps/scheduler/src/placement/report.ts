@@ -7,7 +7,8 @@ import type { NodePlan } from './plan-node';
 export function planReport(plan: NodePlan, colours: boolean): string {
   const { topology, systemCpus } = plan;
   const { online, effective, memoryBytes } = topology;
-  const machine = `${effective.length} usable CPUs (${formatCpuList(effective)}) of ${online.length} online, ${byteText(memoryBytes)} of memory`;
+  const machine =
+    `${effective.length} usable CPUs (${formatCpuList(effective)}) of ${online.length} online, ` + `${byteText(memoryBytes)} of memory`;
   return [
     machine,
     '',
@@ -21,13 +22,16 @@ export function planReport(plan: NodePlan, colours: boolean): string {
 
 function partitionLines({ placement }: NodePlan): string[] {
   return placement.partitions.flatMap(({ id, class: partitionClass, cpus, memoryBytes }, index) => [
-    `${LETTERS[index]}  ${id}: ${partitionClass}, CPU ${formatCpuList(cpus)}${memoryBytes === null ? '' : `, memory ${byteText(memoryBytes)}`}`,
+    `${LETTERS[index]}  ${id}: ${partitionClass}, CPU ${formatCpuList(cpus)}` +
+      `${memoryBytes === null ? '' : `, memory ${byteText(memoryBytes)}`}`,
     ...placement.workers.filter(({ partitionId }) => partitionId === id).map(workerLine),
   ]);
 }
 
 function workerLine({ lane, cpus, models, gpu }: WorkerPlan): string {
-  const executors = `${cpus.length} ${cpus.length === 1 ? 'executor' : 'executors'} on ${formatCpuList(cpus.toSorted((a, b) => a - b))}${gpu === null ? '' : `, ${gpuWords(gpu)}`}`;
+  const executors =
+    `${cpus.length} ${cpus.length === 1 ? 'executor' : 'executors'} on ` +
+    `${formatCpuList(cpus.toSorted((a, b) => a - b))}${gpu === null ? '' : `, ${gpuWords(gpu)}`}`;
   return `   ${lane}: ${executors}: ${models.map((model) => modelWords(model, cpus.length)).join(', ') || 'no model'}`;
 }
 

@@ -66,7 +66,10 @@ const lanesOf = ({ plans }: Revision, laneOf: (workerId: string) => Lane): Lane[
 function tooLarge({ bytes }: Revision, former: number, bytesMax: number): string {
   const needs = former === 0 ? byteText(bytes, 'up') : `${byteText(bytes, 'up')} beside ${byteText(former, 'up')} of the files that serve`;
   const other = former === 0 ? 'or take the model out of MODELS_DIR' : 'or unload the model first';
-  return `its files have ${needs}, and repository.memoryMax is ${byteText(bytesMax, 'down')}; raise it to at least ${byteText(bytes + former, 'up')}, ${other}`;
+  return (
+    `its files have ${needs}, and repository.memoryMax is ${byteText(bytesMax, 'down')}; ` +
+    `raise it to at least ${byteText(bytes + former, 'up')}, ${other}`
+  );
 }
 
 function noRoom(revision: Revision, owner: VersionState, { versions, pinnedByGraphs, bytesMax }: BudgetFacts): string {
@@ -76,7 +79,8 @@ function noRoom(revision: Revision, owner: VersionState, { versions, pinnedByGra
   const pinned = loaded.filter(isPinned).map(({ name }) => name);
   const held = pinned.length > 0 ? `pinned are ${[...new Set(pinned)].slice(0, 10).join(', ')}, and ` : '';
   return (
-    `its ${byteText(revision.bytes, 'up')} find no room within repository.memoryMax (${byteText(bytesMax, 'down')}): ${held}the others are in use ` +
+    `its ${byteText(revision.bytes, 'up')} find no room within repository.memoryMax (${byteText(bytesMax, 'down')}): ` +
+    `${held}the others are in use ` +
     'or on their way; ask again, raise it, or take "pinned: true" out of a model.yaml'
   );
 }

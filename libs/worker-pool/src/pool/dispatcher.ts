@@ -325,7 +325,8 @@ export class Dispatcher {
       return item.settle(
         new InterleaveError(
           'inference_failed',
-          `the answer needs ${Number.isSafeInteger(payloadBytes) ? byteText(payloadBytes, 'up') : neededBytes}, more than the ${byteText(item.responseBytesMin, 'down')} set aside for it; ask for fewer outputs or send fewer rows at once`,
+          `the answer needs ${Number.isSafeInteger(payloadBytes) ? byteText(payloadBytes, 'up') : neededBytes}, ` +
+            `more than the ${byteText(item.responseBytesMin, 'down')} set aside for it; ask for fewer outputs or send fewer rows at once`,
         ),
       );
     }
