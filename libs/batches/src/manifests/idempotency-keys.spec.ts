@@ -88,8 +88,8 @@ describe('IdempotencyKeys', () => {
     const claim = await claimed();
     await create(claim.batchId);
     if (how === 'kept') await claim.keep();
-    else expect(await keys.claim('a', 'key', BODY)).toBe(claim.batchId);
     later(6_000);
+    if (how !== 'kept') expect(await keys.claim('a', 'key', BODY)).toBe(claim.batchId);
     await batches.remove(claim.batchId);
     await expect(keys.claim('a', 'key', BODY)).rejects.toMatchObject({
       code: 'conflict',

@@ -79,7 +79,8 @@ export class IdempotencyKeys {
     if (record.fingerprint !== fingerprint) throw mismatch();
     if ((await this.batches.read(record.batchId)) !== null) {
       // Its maker was perhaps killed before it could say so. Once the batch is deleted, nothing else tells that it was there.
-      if (record.state === 'creating') await this.store.putIfUnchanged(at, storedJson({ ...record, state: 'created' }), version);
+      if (record.state === 'creating' && nowMs - record.attemptMs > ATTEMPT_MS)
+        await this.store.putIfUnchanged(at, storedJson({ ...record, state: 'created' }), version).catch(() => null);
       return record.batchId;
     }
     if (record.state === 'created') throw deleted(record.batchId);

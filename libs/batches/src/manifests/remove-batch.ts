@@ -1,4 +1,4 @@
-import { InterleaveError } from '@app/contracts';
+import { InterleaveError, type ErrorCode } from '@app/contracts';
 import type { FileStore } from '../files/file-store';
 import { inParallel } from '../storage/in-parallel';
 import { SEES_ALL } from '../storage/owner';
@@ -34,8 +34,14 @@ export async function removeBatch(parts: { files: FileStore; batches: BatchStore
   }
   await batches.remove(batchId);
   // Those that a node put meanwhile which had the batch before: it looks for the manifest afterwards.
-  await removeOutputs(files, batches, manifest);
+  await removeOutputs(files, batches, manifest).catch(unless('conflict')); // a sweep has it
 }
+
+const unless =
+  (code: ErrorCode) =>
+  (error: unknown): void => {
+    if (!(error instanceof InterleaveError) || error.code !== code) throw error;
+  };
 
 async function refuseRetried(batches: BatchStore, batchId: string): Promise<void> {
   await inParallel(await batches.listRetryIds(batchId), LOOKS_MAX, async (retryId) => {
@@ -53,5 +59,6 @@ async function removeOutputs(files: FileStore, batches: BatchStore, manifest: Ma
 async function removeOutput(files: FileStore, batches: BatchStore, fileId: string, { batch }: Manifest): Promise<void> {
   if ((await files.find(fileId)) === null) return;
   // The mark of a batch that has just ended may still be there.
-  await files.delete(fileId, async (other) => other !== batch.id && batches.isOpen(other), SEES_ALL);
+  const isUsed = async (other: string): Promise<boolean> => other !== batch.id && batches.isOpen(other);
+  await files.delete(fileId, isUsed, SEES_ALL).catch(unless('not_found')); // the node that put it takes it away as well
 }

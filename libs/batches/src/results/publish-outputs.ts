@@ -45,13 +45,30 @@ export async function publishOutputs(
   if (table === null) throw new Error(`results.idx of ${id} was removed while it was read`);
   const outputTable = makeTable === null ? null : await makeTable((index) => table.resultOf(index));
   if (makeTable !== null) await requireOpen(store, id); // it takes long
-  const published = {
-    output: await publish(store, manifest, table, 'output', outputTable),
-    errors: await publish(store, manifest, table, 'error', null),
-  };
-  if ((await new BatchStore(store).read(id)) !== null) return published;
-  for (const fileId of [manifest.outputFileId, manifest.errorFileId]) await store.deleteAll(storeKeys.file(fileId).prefix);
-  throw overElsewhere(id);
+  const put: string[] = [];
+  const published = await publishBoth(store, { manifest, table, outputTable, put }).catch((error: unknown) => ({ error }));
+  const gone = await goneMeanwhile(store, manifest, put);
+  for (const fileId of gone) await store.deleteAll(storeKeys.file(fileId).prefix);
+  if (gone.length > 0) throw overElsewhere(id);
+  if ('error' in published) throw published.error;
+  return published;
+}
+
+/** `put`: gets the ids of the files that were not there. */
+async function publishBoth(
+  store: ObjectStore,
+  of: { manifest: Manifest; table: ResultTable; outputTable: OutputTable | null; put: string[] },
+): Promise<PublishedOutputs> {
+  const { manifest, table, outputTable, put } = of;
+  const output = await publish(store, manifest, table, { part: 'output', own: outputTable, put });
+  return { output, errors: await publish(store, manifest, table, { part: 'error', own: null, put }) };
+}
+
+/** Files that must not be there: all of a batch that was deleted; of one that has ended, those that were deleted since, and put again now. */
+async function goneMeanwhile(store: ObjectStore, manifest: Manifest, put: readonly string[]): Promise<readonly string[]> {
+  const now = await new BatchStore(store).read(manifest.batch.id);
+  if (now === null) return [manifest.outputFileId, manifest.errorFileId];
+  return isTerminal(now.batch.status) ? put : [];
 }
 
 async function requireOpen(store: ObjectStore, batchId: string): Promise<void> {
@@ -65,8 +82,7 @@ async function publish(
   store: ObjectStore,
   manifest: Manifest,
   table: ResultTable,
-  part: ChunkPart,
-  own: OutputTable | null,
+  { part, own, put }: { part: ChunkPart; own: OutputTable | null; put: string[] },
 ): Promise<FileRecord | null> {
   const { bytes: lineBytes, rows } = table.facts(part);
   const bytes = own?.bytes ?? lineBytes;
@@ -87,7 +103,7 @@ async function publish(
     source: { batchId: batch.id, part },
     ...(own === null ? {} : { table: own.format }),
   };
-  await store.putIfAbsent(storeKeys.file(id).record, storedJson(record));
+  if (await store.putIfAbsent(storeKeys.file(id).record, storedJson(record))) put.push(id);
   const published = await readFileRecord(store, id);
   if (published === null) throw new Error(`file ${id} of ${batch.id} was removed while it was made`);
   return published;
