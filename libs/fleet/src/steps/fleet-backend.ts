@@ -32,14 +32,15 @@ export interface FleetBackendOptions {
 
 /**
  * Runs steps of graphs whose models are on other nodes of the fleet there, by gRPC; all else on this node. Its reports name models of other
- * nodes with the revision `ELSEWHERE`. Closing closes what it was made of.
+ * nodes with the revision `ELSEWHERE`. Closing closes the workers, and the way to other nodes with the last backend that has it.
  */
 export class FleetBackend implements InferenceBackend {
   private readonly listeners = new Set<() => void>();
+  private readonly leave: () => void;
   private readonly timer = setInterval(() => this.look(), POLL_MS).unref();
 
   constructor(private readonly options: FleetBackendOptions) {
-    options.models.onChange(() => this.tell());
+    this.leave = options.models.join(() => this.tell());
     options.own.onModelsChanged(() => this.tell());
     options.placement.onChange(() => this.look());
     this.look();
@@ -105,7 +106,7 @@ export class FleetBackend implements InferenceBackend {
   async close(): Promise<void> {
     clearInterval(this.timer);
     this.listeners.clear();
-    this.options.models.nodes.close();
+    this.leave();
     await this.options.own.close();
   }
 
@@ -128,7 +129,7 @@ export class FleetBackend implements InferenceBackend {
     const message = inferCallMessage(wanted.name, wanted.version, item);
     const call = this.options.models.nodes.call(
       {
-        ...{ wanted, method: 'ModelInfer', message },
+        ...{ lane: this.lane, wanted, method: 'ModelInfer', message },
         among: (nodes) => this.among(nodes, wanted, described),
         read: (answer, node) => (described === null ? [] : readAnswer(answer, node, item, described.signature)),
         onMissing: (node) => this.options.models.askAgain(wanted, node),

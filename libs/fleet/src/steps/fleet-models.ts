@@ -22,8 +22,12 @@ export class FleetModels {
 
   constructor(readonly nodes: FleetNodes) {}
 
-  onChange(listener: () => void): void {
+  /** `listener` is called after every change. Returns the way to leave; the last one who leaves ends the connections. */
+  join(listener: () => void): () => void {
     this.listeners.add(listener);
+    return () => {
+      if (this.listeners.delete(listener) && this.listeners.size === 0) this.nodes.close();
+    };
   }
 
   /** Call it often: it notes what has changed, and asks nodes that were not asked lately. */

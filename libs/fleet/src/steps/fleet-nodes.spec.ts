@@ -29,6 +29,7 @@ function nodesOf(list: NodeHeartbeat[], access: Partial<NodeAccess> = {}): Fleet
 const infer = (nodes: FleetNodes, timeoutMs = 5_000, signal: AbortSignal | null = null): Promise<Buffer> =>
   nodes.call(
     {
+      lane: 'realtime',
       wanted: MODEL,
       method: 'ModelInfer',
       message: inferCallMessage('m', '1', ITEM),
@@ -223,7 +224,7 @@ describe('models of other nodes', () => {
   const reportOf = async (nodes: FleetNodes) => {
     let changed = (): void => undefined;
     const models = new FleetModels(nodes);
-    models.onChange(() => changed());
+    models.join(() => changed());
     const known = new Promise<void>((resolve) => {
       changed = () => (models.reports()[0]?.state !== 'loading' || models.reports()[0]?.reason !== null) && resolve();
     });

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { InterleaveError, type NodeHeartbeat } from '@app/contracts';
+import { InterleaveError, type Lane, type NodeHeartbeat } from '@app/contracts';
 import { AccessFiles, type NodeAccess } from './access-files';
 import { NodeClient, type CallOptions } from './node-client';
 
@@ -11,6 +11,7 @@ export interface WantedModel {
 
 /** One run on another node. */
 export interface NodeCall<T> {
+  lane: Lane;
   wanted: WantedModel;
   method: string;
   message: Buffer;
@@ -26,7 +27,7 @@ export interface NodeCall<T> {
 const AGAIN_MS = 100;
 /** With less time left no answer would come in time. */
 const LEFT_MS_MIN = 20;
-/** Of items at other nodes; more are refused. */
+/** Of a lane's items at other nodes; more are refused. */
 const IN_FLIGHT_MAX = 4096;
 
 /** Another node may answer what this one did not. */
@@ -36,7 +37,7 @@ const ELSEWHERE_TOO: ReadonlySet<string> = new Set(['worker_unavailable', 'overl
 export class FleetNodes {
   /** By id, address, port, and the files for TLS that were current. */
   private readonly clients = new Map<string, NodeClient>();
-  private inFlight = 0;
+  private readonly inFlight: Record<Lane, number> = { realtime: 0, batch: 0 };
   private readonly access: AccessFiles;
 
   /** `list`: the other nodes as they are known now; null: this node is in no fleet. */
@@ -69,15 +70,16 @@ export class FleetNodes {
    * no answer.
    */
   async call<T>(of: NodeCall<T>, options: CallOptions): Promise<T> {
-    if (this.inFlight >= IN_FLIGHT_MAX)
+    const { lane } = of;
+    if (this.inFlight[lane] >= IN_FLIGHT_MAX)
       throw new InterleaveError('overloaded', `${IN_FLIGHT_MAX} items are at other nodes, and no more are sent; try again`, {
         retryAfterSeconds: 1,
       });
-    this.inFlight++;
+    this.inFlight[lane]++;
     try {
       return await this.callUntil(performance.now() + options.timeoutMs, of, options);
     } finally {
-      this.inFlight--;
+      this.inFlight[lane]--;
     }
   }
 
