@@ -117,11 +117,12 @@ void AwakeLoops::Run(Loop& loop) {
   for (const IsolationTool& tool : IsolateAwakeLoop(loop.cpu.cpu)) {
     if (problem.empty() && tool.state != ToolState::kActive) problem = tool.reason;
   }
-  pthread_getcpuclockid(pthread_self(), &loop.clock);
   const bool isUsable = problem.empty();
+  if (isUsable) pthread_getcpuclockid(pthread_self(), &loop.clock);
   loop.prepared.set_value(std::move(problem));
   if (!isUsable) return;
-  while (Wait(loop.pauseNs)) Spin(loop);
+  bool isFree = true;
+  while (Wait(isFree ? 0 : loop.pauseNs)) isFree = Spin(loop);
 }
 
 bool AwakeLoops::Wait(std::int64_t pauseNs) {
@@ -131,7 +132,7 @@ bool AwakeLoops::Wait(std::int64_t pauseNs) {
   return !isStopping_;
 }
 
-void AwakeLoops::Spin(Loop& loop) {
+bool AwakeLoops::Spin(Loop& loop) {
   const std::int64_t beganNs = NowNs();
   std::int64_t workedNs = ClockNs(loop.cpu.executorClock);
   std::int64_t lastNs = beganNs;
@@ -149,12 +150,13 @@ void AwakeLoops::Spin(Loop& loop) {
       const std::int64_t ranNs = ClockNs(loop.cpu.executorClock) - workedNs;
       if (nowNs - lastNs - ranNs > kAbsenceNs) {
         loop.pauseNs = std::clamp(2 * loop.pauseNs, kPauseNsMin, kPauseNsMax);
-        return;
+        return false;
       }
     }
     lastNs = nowNs;
     if (nowNs - beganNs > kCalmNs) loop.pauseNs = 0;
   }
+  return true;
 }
 
 }  // namespace interleave

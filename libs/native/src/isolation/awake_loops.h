@@ -51,8 +51,8 @@ class AwakeLoops {
 
   void SetHeld(bool held);
   void Run(Loop& loop);
-  // Until nobody wants the CPU awake any more, or others want it.
-  void Spin(Loop& loop);
+  // Until nobody wants the CPU awake any more; false: until others wanted it.
+  bool Spin(Loop& loop);
   // Waits until CPUs are to be awake, but `pauseNs` at least; false: it is over.
   bool Wait(std::int64_t pauseNs);
 
