@@ -33,8 +33,9 @@ bool IsNumberedByExporter(std::string_view name) {
   const std::size_t end = name.find_last_not_of("0123456789") + 1;
   if (end == name.size()) return false;
   const std::string stem = Lower(name.substr(0, end));
-  // tf2onnx; Paddle2ONNX; PyTorch, which names by node or input, or with s and u; ONNX' own shape inference.
-  for (const std::string_view known : {"unk__", "dynamicdimension.", "_dim_", "_dynamic_axes_"}) {
+  // tf2onnx; Paddle2ONNX; PyTorch, which names by node or input, or with s and u; ONNX' own shape inference;
+  // that of ONNX Runtime's tools.
+  for (const std::string_view known : {"unk__", "dynamicdimension.", "_dim_", "_dynamic_axes_", "__d"}) {
     if (stem.ends_with(known)) return true;
   }
   return stem == "s" || stem == "u" || stem == "dim_" || stem == "d" || stem == "dim" || stem == "unk_";
