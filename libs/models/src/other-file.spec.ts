@@ -2,11 +2,14 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } f
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { buildModels } from '../../../tools/model-builder/src/models';
 import { scanRepository } from './repository';
 import { protobufField as field } from './testing/protobuf-field';
 import { TextTokenizer } from './tokenizer';
 
-const SHIPPED = join(__dirname, '../../../models/encoder-tiny');
+const BUILT = mkdtempSync(join(tmpdir(), 'il-built-'));
+buildModels(BUILT, ['encoder-tiny']);
+const SHIPPED = join(BUILT, 'encoder-tiny');
 const GRAPH = readFileSync(join(SHIPPED, 'model.onnx'));
 const LFS = `version https://git-lfs.github.com/spec/v1\noid sha256:${'4d'.repeat(32)}\nsize 90387630\n`;
 const ANNEX = `/annex/objects/SHA256E-s90387630--${'4d'.repeat(32)}.onnx\n`;
@@ -16,6 +19,7 @@ const PAGE = '<!DOCTYPE html>\n<html><head><title>404</title></head></html>';
 const zip = (name: string): Buffer => Buffer.concat([Buffer.from('PK\x03\x04'), Buffer.alloc(26), Buffer.from(`${name}contents`)]);
 
 describe('a file in the place of another', () => {
+  afterAll(() => rmSync(BUILT, { recursive: true }));
   let modelsDir: string;
   beforeEach(() => (modelsDir = mkdtempSync(join(tmpdir(), 'il-other-'))));
   afterEach(() => rmSync(modelsDir, { recursive: true }));
