@@ -115,11 +115,12 @@ export class BenchNode {
 }
 
 /** Directories of a worker's threads below /proc. */
-export function threadsOf(pid: number): { directory: string; isExecutor: boolean }[] {
+export function threadsOf(pid: number): { directory: string; isExecutor: boolean; keepsAwake: boolean }[] {
   const task = `/proc/${pid}/task`;
   if (!existsSync(task)) throw new Error(`worker ${pid} has ended`);
   return readdirSync(task).map((tid) => {
     const directory = join(task, tid);
-    return { directory, isExecutor: readFileSync(join(directory, 'comm'), 'utf8').startsWith('executor-') };
+    const name = readFileSync(join(directory, 'comm'), 'utf8');
+    return { directory, isExecutor: name.startsWith('executor-'), keepsAwake: name.startsWith('awake-') };
   });
 }

@@ -6,6 +6,7 @@ import { threadsOf, type BenchNode } from './bench-node';
 export interface CpuCounters {
   /** Time of the node's CPUs together. */
   wallSeconds: number;
+  /** With the time of threads that keep CPUs awake. */
   idleSeconds: number;
   /** Taken by other virtual machines. */
   stealSeconds: number;
@@ -36,20 +37,32 @@ export function readCpu(node: BenchNode): CpuCounters {
     sums.stealSeconds += steal / TICKS_PER_SECOND;
     sums.wallSeconds += (user + nice + system + idle + iowait + irq + softirq + steal) / TICKS_PER_SECOND;
   }
-  return { ...sums, live: readLane(node.workerPids('realtime')), batch: readLane(node.workerPids('batch')) };
+  const [live, batch] = [node.workerPids('realtime'), node.workerPids('batch')].map(readLane) as [LaneReading, LaneReading];
+  const idleSeconds = sums.idleSeconds + live.awakeSeconds + batch.awakeSeconds;
+  return { ...sums, idleSeconds, live: live.counters, batch: batch.counters };
+}
+
+interface LaneReading {
+  counters: LaneCounters;
+  awakeSeconds: number;
 }
 
 /** Documentation/scheduler/sched-stats.rst: ns on a CPU, ns waiting for one, slices. */
-function readLane(pids: number[]): LaneCounters {
+function readLane(pids: number[]): LaneReading {
   const sum = { cpuSeconds: 0, waitSeconds: 0, slices: 0 };
-  for (const { directory, isExecutor } of pids.flatMap(threadsOf)) {
+  let awakeSeconds = 0;
+  for (const { directory, isExecutor, keepsAwake } of pids.flatMap(threadsOf)) {
     const [cpuNs = 0, waitNs = 0, slices = 0] = readFileSync(join(directory, 'schedstat'), 'utf8').split(' ').map(Number);
+    if (keepsAwake) {
+      awakeSeconds += cpuNs / NS_PER_SECOND;
+      continue;
+    }
     sum.cpuSeconds += cpuNs / NS_PER_SECOND;
     if (!isExecutor) continue;
     sum.waitSeconds += waitNs / NS_PER_SECOND;
     sum.slices += slices;
   }
-  return sum;
+  return { counters: sum, awakeSeconds };
 }
 
 export function minus(after: CpuCounters, before: CpuCounters): CpuCounters {
