@@ -228,7 +228,8 @@ class LocalWriter implements ObjectWriter {
 
   private async name(how: (from: string, to: string) => Promise<void>): Promise<void> {
     await place(this.path, () => how(this.staged, this.path));
-    await syncDirectory(dirname(this.path));
+    // Another process may have removed the folder meanwhile, and this with it.
+    await syncDirectory(dirname(this.path)).catch(ignoreMissing);
   }
 }
 
