@@ -1,4 +1,4 @@
-import { ELSEWHERE, type GraphPlan, type InferenceRequest, InterleaveError, type Placement, RevisionGone } from '@app/contracts';
+import { ELSEWHERE, type GraphPlan, type InferenceRequest, InterleaveError, type Lane, type Placement, RevisionGone } from '@app/contracts';
 import { CONTENT_HEADER } from '@app/protocols';
 import { serveModels, type ServedModels } from '../../../../test/fixtures/served-models';
 import { until } from '../../../../test/support/redis-servers';
@@ -70,12 +70,14 @@ describe('with another node', () => {
   afterEach(stopOtherNodes);
 
   /** A backend of the lane, once it knows one of these nodes. */
-  async function amidst(lane: 'realtime' | 'batch', others: OtherNode[]): Promise<FleetBackend> {
+  const amidst = (lane: Lane, others: OtherNode[]): Promise<FleetBackend> => sharing(modelsOf(others), lane);
+  const modelsOf = (others: OtherNode[]): FleetModels =>
+    new FleetModels(new FleetNodes(() => others.map((node) => node.heartbeat()), ACCESS));
+  async function sharing(models: FleetModels, lane: Lane): Promise<FleetBackend> {
     const steps = [{ ...STEP, model: 'm' }];
     const placement = { placement: { graphs: [{ ...GRAPH, steps }] } as unknown as Placement, onChange: () => undefined };
     const own = Object.assign(Object.create(served.backend) as typeof served.backend, { lane, close: async () => undefined });
-    const nodes = new FleetNodes(() => others.map((node) => node.heartbeat()), ACCESS);
-    const made = new FleetBackend({ own, placement, models: new FleetModels(nodes) });
+    const made = new FleetBackend({ own, placement, models });
     const isReady = (): boolean => made.models().some(({ name, state }) => name === 'm' && state === 'ready');
     await until(isReady);
     return made;
@@ -120,6 +122,30 @@ describe('with another node', () => {
     expect((await infer()).every((result) => 'outputs' in result)).toBe(true);
     expect(second.calls).toBeGreaterThan(0);
     await made.close();
+  });
+
+  it('knows the same files in all lanes of a process, and ends the connections with the last', async () => {
+    const node: OtherNode = await OtherNode.start('a', (call, callback) => {
+      if (call.metadata.getMap()[CONTENT_HEADER] === node.content) callback(null, ANSWER);
+      else callback({ code: grpc.status.NOT_FOUND, details: 'other files' });
+    });
+    node.content = 'one';
+    const models = modelsOf([node]);
+    const [live, batch] = [await sharing(models, 'realtime'), await sharing(models, 'batch')];
+    const filesOf = (backend: FleetBackend) => backend.models().at(-1)?.remoteFiles;
+    const asked = request({ model: 'm', timeoutMs: 5_000 });
+    expect([filesOf(live), filesOf(batch)]).toEqual(['one', 'one']);
+    node.content = 'two';
+    let told = 0;
+    batch.onModelsChanged(() => (told += 1));
+    expect(await live.infer(asked)).toMatchObject([expect.any(RevisionGone)]);
+    expect([filesOf(live), filesOf(batch), told]).toEqual(['two', 'two', 1]);
+    const close = jest.spyOn(models.nodes, 'close');
+    await live.close();
+    expect(close).not.toHaveBeenCalled();
+    expect(await batch.infer({ ...asked, remoteFiles: 'two' })).toMatchObject([{ outputs: [{ name: 'y' }] }]);
+    await batch.close();
+    expect(close).toHaveBeenCalledTimes(1);
   });
 
   it('takes no answer that the model cannot have made, and asks another node', async () => {
