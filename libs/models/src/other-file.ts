@@ -41,7 +41,7 @@ const STAND_INS: readonly Kind[] = [
   },
 ];
 
-/** What is taken for a graph. None of them begins as an ONNX file can. */
+/** What is taken for a graph. None of them begins as exporters begin an ONNX file: with the byte 8, and a name that has no zeros. */
 const NO_GRAPHS: readonly Kind[] = [
   ...STAND_INS,
   { what: 'a page of XML, as a store sends for an error', todo: ANEW, isIt: matches(/^(?:\xef\xbb\xbf)?\s*<(?:\?xml|Error|[a-z])/) },
@@ -57,10 +57,10 @@ const NO_GRAPHS: readonly Kind[] = [
   },
   { what: 'a file of PyTorch', todo: EXPORT, isIt: matches(/^\x80[\x02-\x05](?:\x8a\x0a|[}\]c(\x95])/) },
   { what: 'a zip archive', todo: 'unpack it with unzip', isIt: matches(/^PK(?:\x03\x04|\x05\x06)/) },
-  { what: 'a tar archive', todo: 'unpack it with tar', isIt: matches(/^[^]{257}ustar/) },
+  { what: 'a tar archive', todo: 'unpack it with tar', isIt: matches(/^[^\x08][^]{256}ustar(?:\0\d\d| {2}\0)/) },
   { what: 'a file of safetensors, which holds weights and no graph', todo: EXPORT, isIt: matches(/^[^]{5}\0\0\0\{\s*"/) },
   { what: 'a file of GGUF', todo: EXPORT, isIt: matches(/^GGUF/) },
-  { what: 'a file of TensorFlow Lite', todo: 'convert it with tf2onnx', isIt: matches(/^[^]{4}TFL3/) },
+  { what: 'a file of TensorFlow Lite', todo: 'convert it with tf2onnx', isIt: matches(/^[^\x08][^]{3}TFL3/) },
   { what: 'a file of HDF5, as Keras writes', todo: 'convert it with tf2onnx', isIt: matches(/^\x89HDF\r\n/) },
   { what: 'nothing but zeros where it begins', todo: 'it was not fetched or copied to its end; fetch it anew', isIt: isZeros },
 ];
