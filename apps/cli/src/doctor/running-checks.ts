@@ -64,7 +64,8 @@ function judgeIsolation({ workers, runner }: RunningNode): Finding {
   return degraded(
     'isolation',
     [...lacking].join('; '),
-    'permit these calls in the sandbox or container (seccomp profile, CAP_SYS_NICE); idle-latency wants /dev/cpu_dma_latency with root or these calls, or realtime.awakeMs: 0',
+    'permit these calls in the sandbox or container (seccomp profile, CAP_SYS_NICE); ' +
+      'idle-latency wants /dev/cpu_dma_latency with root or these calls, or realtime.awakeMs: 0',
   );
 }
 

@@ -13,6 +13,8 @@ export class PinGone extends Error {
   override readonly name = 'PinGone';
 }
 
+const GOES_ON = 'and the batch goes on, or cancel it';
+
 /** Which revisions of this node's models are the files that batches were begun with. */
 export class ModelPins {
   /** By pin, as far as they were looked up. */
@@ -86,12 +88,10 @@ export class ModelPins {
     if (revision === null) {
       const isPlanned = this.planned().some((plan) => plan.name === name && plan.version === version);
       const instead = isPlanned ? 'other files than' : 'no files of those that';
-      return `of model "${name}" version ${version} there are ${instead} the batch began with; put them back and the batch goes on, or cancel it`;
+      return `of model "${name}" version ${version} there are ${instead} the batch began with; put them back ${GOES_ON}`;
     }
     const model = this.catalog.ofRevision(revision)?.model;
-    return model === undefined || hasRemoteFilesOf(pin, model)
-      ? null
-      : `${otherRemoteFiles(pin)}; put them back there and the batch goes on, or cancel it`;
+    return model === undefined || hasRemoteFilesOf(pin, model) ? null : `${otherRemoteFiles(pin)}; put them back there ${GOES_ON}`;
   }
 
   /** As far as they were looked up. */

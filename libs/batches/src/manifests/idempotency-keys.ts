@@ -43,7 +43,8 @@ export const unkeyedClaim = (): BatchClaim => ({ batchId: newBatchId(), keep: as
  * | state | left by |
  * |---|---|
  * | none, or older than 24 h | a request → creating |
- * | creating | `keep`, or a request that finds the batch → created; `release` → failed; after 5 s another request → creating, same batch id |
+ * | creating | `keep` → created; `release` → failed |
+ * | creating for 5 s | a request that finds the batch → created; another one → creating, with the same batch id |
  * | failed | a request → creating, with another batch id |
  * | created | – |
  */

@@ -64,7 +64,7 @@ async function publishBoth(
   return { output, errors: await publish(store, manifest, table, { part: 'error', own: null, put }) };
 }
 
-/** Files that must not be there: all of a batch that was deleted; of one that has ended, those that were deleted since, and put again now. */
+/** Files that must not be there: all of a deleted batch; of one that has ended, those that were deleted since and put again now. */
 async function goneMeanwhile(store: ObjectStore, manifest: Manifest, put: readonly string[]): Promise<readonly string[]> {
   const now = await new BatchStore(store).read(manifest.batch.id);
   if (now === null) return [manifest.outputFileId, manifest.errorFileId];
